@@ -1,0 +1,2 @@
+//! Sans-io.
+#![forbid(unsafe_code)]

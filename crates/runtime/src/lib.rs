@@ -1,0 +1,2 @@
+//! Tokio.
+#![forbid(unsafe_code)]
