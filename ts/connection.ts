@@ -1,0 +1,217 @@
+/**
+ * One secured and multiplexed connection to a peer: the public face of {@link ConnectionCore}.
+ */
+import type { PeerId, PrivateKey, PublicKey } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { ConnectionCore, ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
+import { TypedEventTarget } from './events.ts'
+import type { HostPort } from './identity/address.ts'
+import type { Stream } from './stream.ts'
+import type { AbortOptions } from './stream/read-queue.ts'
+import type { Swarm } from './swarm.ts'
+
+export type { ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
+
+/** Facts about a connection, taken at the call. */
+export interface ConnectionStat {
+  /** Who dialled. */
+  readonly direction: 'inbound' | 'outbound'
+  /** When it was up, in milliseconds since the epoch. */
+  readonly opened: number
+  /** Whether it is limited in time or bytes. */
+  readonly limited: boolean
+  /** Go's older name for `limited`. */
+  readonly transient: boolean
+  /** Open streams, both directions. */
+  readonly numStreams: number
+  /** Whatever the application wants to keep beside the connection. */
+  readonly extra: Map<unknown, unknown>
+}
+
+/** Why a connection ended. */
+export interface ConnectionCloseReason {
+  /** The code on the wire, 0 for an orderly end; see `ConnectionErrorCode`. */
+  readonly closeCode: number
+  /** Whether the remote ended it. */
+  readonly remote: boolean
+  /** What broke it; undefined after an orderly end. */
+  readonly error: Error | undefined
+}
+
+/** Milliseconds that each part of setting the connection up took. */
+export interface DialReport {
+  readonly dial: number
+  readonly security: number
+  readonly muxer: number
+}
+
+/** Events of a {@link Connection}. */
+export interface ConnectionEvents {
+  /** The connection has ended and so have its streams. Exactly once. */
+  close: CustomEvent<ConnectionCloseReason>
+}
+
+/**
+ * A connection. It appears in the swarm with `connected` and leaves with `disconnected`.
+ */
+export class Connection extends TypedEventTarget<ConnectionEvents> implements AsyncDisposable {
+  readonly #core: ConnectionCore
+  readonly #extra: Map<unknown, unknown> = new Map()
+
+  /** @internal Made by the swarm. */
+  constructor(core: ConnectionCore) {
+    super()
+    this.#core = core
+  }
+
+  /** @internal The machinery behind a connection, for this package's own layers. */
+  static core(connection: Connection): ConnectionCore {
+    return connection.#core
+  }
+
+  /** @internal */
+  static emitClose(connection: Connection, reason: ConnectionCloseReason): void {
+    if (!connection.hasListeners('close')) return
+    connection.emit('close', new CustomEvent('close', { detail: reason }))
+  }
+
+  /** Unique in the process, for logs and maps. */
+  get id(): string {
+    return this.#core.id
+  }
+
+  /** The swarm it belongs to. */
+  get swarm(): Swarm {
+    return this.#core.host.swarm
+  }
+
+  /** Our own peer id. */
+  get localPeer(): PeerId {
+    return this.#core.host.swarm.peerId
+  }
+
+  /** Our own private key. Loads @libp2p/crypto. */
+  get localPrivateKey(): PrivateKey {
+    return this.#core.host.swarm.privateKey
+  }
+
+  /** The authenticated peer at the other end. */
+  get remotePeer(): PeerId {
+    return this.#core.remotePeer
+  }
+
+  /** Its public key. Loads @libp2p/crypto. */
+  get remotePublicKey(): PublicKey {
+    return this.#core.remotePublicKey
+  }
+
+  /** Where the other end is, without `/p2p`. */
+  get remoteAddr(): Multiaddr {
+    return this.#core.remoteAddr
+  }
+
+  /** Our own end, without `/p2p`. */
+  get localAddr(): Multiaddr {
+    return this.#core.localAddr
+  }
+
+  /** Host and port of the other end; undefined where the transport has none. */
+  get remoteAddress(): HostPort | undefined {
+    return this.#core.remoteAddress
+  }
+
+  /** `inbound` if the remote dialled. */
+  get direction(): 'inbound' | 'outbound' {
+    return this.#core.direction
+  }
+
+  /** `relayed` if it goes through a circuit. */
+  get connectionType(): 'direct' | 'relayed' {
+    return this.#core.connectionType
+  }
+
+  /** What secures, multiplexes and carries it. */
+  get state(): ConnectionSecurity {
+    return this.#core.security
+  }
+
+  /** Facts as of now. */
+  get stat(): ConnectionStat {
+    return {
+      direction: this.#core.direction,
+      opened: this.#core.opened,
+      limited: false,
+      transient: false,
+      numStreams: this.#core.streams.size,
+      extra: this.#extra
+    }
+  }
+
+  /** The open streams, oldest first: a copy. */
+  get streams(): Stream[] {
+    return [...this.#core.streams]
+  }
+
+  /** {@link Connection.streams}. */
+  getStreams(): Stream[] {
+    return this.streams
+  }
+
+  /** True from the first `close`, by whichever side, on. */
+  get isClosed(): boolean {
+    return this.#core.closing
+  }
+
+  /** Resolves when the connection and its streams have ended. Never rejects. */
+  get closed(): Promise<void> {
+    return this.#core.closed
+  }
+
+  /** Why it ended; undefined while it lives. */
+  get closeReason(): ConnectionCloseReason | undefined {
+    return this.#core.closeReason
+  }
+
+  /** What setting it up took. */
+  get dialReport(): DialReport {
+    return this.#core.dialReport
+  }
+
+  /**
+   * Open a stream. No protocol: raw. One: usable at once, its refusal shows on the first read or write.
+   * Several: resolves when the peer has chosen, in our order.
+   *
+   * Rejects with `UnsupportedProtocolError`, `ConnectionClosedError`, `ResourceLimitExceededError`,
+   * `TimeoutError`, `AbortError`. Throws `InvalidParametersError` for a bad name.
+   */
+  newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream> {
+    return this.#core.newStream(protocols, options)
+  }
+
+  /** Close in good order: streams are reset, the peer is told, `closed` settles. Idempotent. */
+  close(options?: AbortOptions): Promise<void> {
+    return this.#core.close(0, options)
+  }
+
+  /** {@link Connection.close} with a `ConnectionErrorCode` for the peer. */
+  closeWithError(code: number): Promise<void> {
+    return this.#core.close(code)
+  }
+
+  /** Forget a stream: `stream.remove()`. */
+  removeStream(stream: Stream): void {
+    stream.remove()
+  }
+
+  /** Connections start by themselves: does nothing, for go's and py's callers. */
+  start(): void {}
+
+  /** {@link Connection.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  protected override onListenerError(err: unknown): void {
+    this.#core.host.onListenerError(err)
+  }
+}

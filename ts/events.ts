@@ -1,0 +1,82 @@
+/**
+ * A small typed event target.
+ *
+ * Unlike the platform's it makes nothing until somebody listens, and a listener that throws or rejects is
+ * reported to `onListenerError` and harms neither the other listeners nor the process.
+ */
+
+/** A function, or an object with `handleEvent`, that takes events of one kind. */
+export type EventHandler<E> = ((event: E) => unknown) | { handleEvent(event: E): unknown }
+
+/** Options of `addEventListener`. */
+export interface EventListenerOptions {
+  /** Removes the listener before its first call. */
+  once?: boolean
+  /** Removes the listener when aborted. */
+  signal?: AbortSignal
+}
+
+interface Entry {
+  readonly handler: EventHandler<never>
+  readonly once: boolean
+}
+
+/** Typed events of a `Swarm`, a `Connection` or a `Stream`; `Events` maps their names to their event types. */
+export class TypedEventTarget<Events extends object> {
+  #entries: Map<keyof Events, readonly Entry[]> | undefined
+
+  /** Call `handler` for each event of this kind, in the order of registration. Adding it twice adds it once. */
+  addEventListener<K extends keyof Events>(
+    type: K,
+    handler: EventHandler<Events[K]>,
+    options: EventListenerOptions = {}
+  ): void {
+    if (options.signal?.aborted === true) return
+    this.#entries ??= new Map()
+    const entries = this.#entries.get(type) ?? []
+    if (entries.some((entry) => entry.handler === handler)) return
+    this.#entries.set(type, [...entries, { handler, once: options.once === true }])
+    options.signal?.addEventListener('abort', () => this.removeEventListener(type, handler), {
+      once: true
+    })
+  }
+
+  /** Stop calling `handler`. */
+  removeEventListener<K extends keyof Events>(type: K, handler: EventHandler<Events[K]>): void {
+    const entries = this.#entries?.get(type)
+    if (entries === undefined) return
+    const left = entries.filter((entry) => entry.handler !== handler)
+    if (left.length === 0) this.#entries?.delete(type)
+    else this.#entries?.set(type, left)
+  }
+
+  /** Whether anybody listens for this kind; ask before making an event. */
+  hasListeners(type: keyof Events): boolean {
+    return this.#entries?.has(type) === true
+  }
+
+  /** Hand an event to its listeners, now. */
+  protected emit<K extends keyof Events>(type: K, event: Events[K]): void {
+    // The array is replaced on change, so listeners that come and go meanwhile do not disturb this loop.
+    for (const { handler, once } of this.#entries?.get(type) ?? []) {
+      if (once) this.removeEventListener(type, handler)
+      try {
+        const answer: unknown =
+          typeof handler === 'function'
+            ? (handler as (event: Events[K]) => unknown).call(this, event)
+            : (handler as { handleEvent(event: Events[K]): unknown }).handleEvent(event)
+        if (isThenable(answer)) answer.then(undefined, (err) => this.onListenerError(err))
+      } catch (err) {
+        this.onListenerError(err)
+      }
+    }
+  }
+
+  /** Where a listener's error goes; nowhere by default. */
+  protected onListenerError(_err: unknown): void {}
+}
+
+/** Whether a callback gave back something to wait for. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | undefined | null)?.then === 'function'
+}

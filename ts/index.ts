@@ -1,0 +1,33 @@
+/** ferroswarm: a libp2p network stack for Node.js whose data path is Rust. The public list, in reading order. */
+export { type CloseOptions, createSwarm, Swarm, type SwarmEvents, type SwarmStreamOptions } from './swarm.ts'
+export type { Logger, MuxerName, ResolvedOptions, SecurityName, SwarmOptions } from './options.ts'
+export {
+  Connection,
+  type ConnectionCloseReason,
+  type ConnectionEvents,
+  type ConnectionSecurity,
+  type ConnectionStat,
+  type DialReport,
+  type NewStreamOptions
+} from './connection.ts'
+export {
+  type AbortOptions,
+  type ReadOptions,
+  Stream,
+  type StreamCloseDetail,
+  type StreamEvents,
+  type StreamStat
+} from './stream.ts'
+export type { DialOptions } from './dial/dialer.ts'
+export { AddressBook } from './dial/address-book.ts'
+export type { HandlerOptions, StreamHandler } from './protocol/registrar.ts'
+export type { Service, ServiceOptions } from './services.ts'
+export { globalNoopNotifiee, type Notifiee, type NotifieeEvent, NoopNotifiee, NotifyBundle } from './notifiee.ts'
+export { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
+export type { AddrLike, HostPort } from './identity/address.ts'
+export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'
+export type { PeerLike } from './identity/peer-id.ts'
+export { type Clock, systemClock } from './clock.ts'
+export type { Counters } from './native/counters.ts'
+export * from './constants.ts'
+export * from './errors.ts'

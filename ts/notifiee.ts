@@ -1,0 +1,75 @@
+/**
+ * Notifiees: go's callbacks for what happens in a swarm, all of them optional.
+ *
+ * Of one connection they come in this order: `connected`, then its streams' `openedStream` and `closedStream`,
+ * then `disconnected`; every `connected` has returned before the connection's first stream is handed out.
+ * Only the synchronous part is waited for; what throws or rejects is logged and delays nobody.
+ */
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Connection } from './connection.ts'
+import type { Stream } from './stream.ts'
+import type { Swarm } from './swarm.ts'
+
+/** Somebody to be told what happens in a swarm. */
+export interface Notifiee {
+  /** Listening on `addr` began. */
+  listen?(swarm: Swarm, addr: Multiaddr): unknown
+  /** Listening on `addr` ended. */
+  listenClose?(swarm: Swarm, addr: Multiaddr): unknown
+  /** A connection is up. */
+  connected?(swarm: Swarm, connection: Connection): unknown
+  /** A connection has ended. */
+  disconnected?(swarm: Swarm, connection: Connection): unknown
+  /** A stream was opened by either side. */
+  openedStream?(swarm: Swarm, stream: Stream): unknown
+  /** A stream has ended. */
+  closedStream?(swarm: Swarm, stream: Stream): unknown
+}
+
+/** The names of a notifiee's callbacks. */
+export type NotifieeEvent = keyof Notifiee
+
+/** A notifiee put together from functions. */
+export class NotifyBundle implements Notifiee {
+  declare readonly listen?: NonNullable<Notifiee['listen']>
+  declare readonly listenClose?: NonNullable<Notifiee['listenClose']>
+  declare readonly connected?: NonNullable<Notifiee['connected']>
+  declare readonly disconnected?: NonNullable<Notifiee['disconnected']>
+  declare readonly openedStream?: NonNullable<Notifiee['openedStream']>
+  declare readonly closedStream?: NonNullable<Notifiee['closedStream']>
+
+  /** Callbacks left out do nothing. */
+  constructor(callbacks: Notifiee = {}) {
+    Object.assign(this, callbacks)
+  }
+}
+
+/** A notifiee that does nothing; a base for classes that override some of it. */
+export class NoopNotifiee implements Notifiee {
+  listen(_swarm: Swarm, _addr: Multiaddr): unknown {
+    return undefined
+  }
+
+  listenClose(_swarm: Swarm, _addr: Multiaddr): unknown {
+    return undefined
+  }
+
+  connected(_swarm: Swarm, _connection: Connection): unknown {
+    return undefined
+  }
+
+  disconnected(_swarm: Swarm, _connection: Connection): unknown {
+    return undefined
+  }
+
+  openedStream(_swarm: Swarm, _stream: Stream): unknown {
+    return undefined
+  }
+
+  closedStream(_swarm: Swarm, _stream: Stream): unknown {
+    return undefined
+  }
+}
+
+/** One {@link NoopNotifiee} for everybody. */
+export const globalNoopNotifiee: NoopNotifiee = Object.freeze(new NoopNotifiee())

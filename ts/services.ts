@@ -1,0 +1,38 @@
+/**
+ * The seam of the built-in protocols: each is a module of `protocols/`, loaded when a swarm that wants it starts.
+ */
+import type { Swarm } from './swarm.ts'
+
+/** Something that lives as long as a started swarm: it registers handlers and listens to events. */
+export interface Service {
+  /** Called once, with the swarm started. */
+  start(swarm: Swarm): void | Promise<void>
+  /** Called once, before the swarm closes its connections. */
+  stop(): void | Promise<void>
+}
+
+/** Which built-in protocols a swarm runs, and further services of the application's own. */
+export interface ServiceOptions {
+  /** Answer `/ipfs/ping/1.0.0`. On unless false. */
+  ping?: boolean
+  /** Run identify and identify-push. On unless false. */
+  identify?: boolean
+  /** Answer `/perf/1.0.0`. Off unless true. */
+  perf?: boolean
+  /** Started after the built-in ones. */
+  custom?: readonly Service[]
+}
+
+/** The services that `options` ask for, not started yet. */
+export async function loadServices(options: ServiceOptions): Promise<Service[]> {
+  const [ping, identify, perf] = await Promise.all([
+    options.ping === false ? undefined : import('./protocols/ping.ts'),
+    options.identify === false ? undefined : import('./protocols/identify.ts'),
+    options.perf === true ? import('./protocols/perf.ts') : undefined
+  ])
+  const services: Service[] = []
+  if (ping !== undefined) services.push(new ping.PingService())
+  if (identify !== undefined) services.push(new identify.IdentifyService())
+  if (perf !== undefined) services.push(new perf.PerfService())
+  return [...services, ...(options.custom ?? [])]
+}

@@ -1,0 +1,324 @@
+/**
+ * One stream of a connection: the public face of {@link StreamCore}.
+ *
+ * The state machine, its bytes and its flow control live in Rust; what stands here is a copy of the state and
+ * the queues of calls that wait. See docs/streams.md for the table of states and operations.
+ */
+import type { Connection } from './connection.ts'
+import { StreamState } from './constants.ts'
+import { InvalidParametersError, type Libp2pError } from './errors.ts'
+import { TypedEventTarget } from './events.ts'
+import type { Messages, MessagesOptions } from './io/messages.ts'
+import { messages } from './io/messages.ts'
+import type { HostPort } from './identity/address.ts'
+import type { StreamCore } from './stream/core.ts'
+import { toDuplex } from './stream/duplex.ts'
+import type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
+import { readableStream, writableStream } from './stream/web-streams.ts'
+
+export type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
+
+/** Facts about a stream that do not change with its state. */
+export interface StreamStat {
+  /** Who opened it. */
+  readonly direction: 'inbound' | 'outbound'
+  /** When, in milliseconds of the swarm's clock. */
+  readonly opened: number
+  /** Whether its connection is limited in time or bytes. */
+  readonly limited: boolean
+  /** Go's older name for `limited`. */
+  readonly transient: boolean
+  /** Whatever the application wants to keep beside the stream. */
+  readonly extra: Map<unknown, unknown>
+}
+
+/** What `close` tells: the error that ended the stream, undefined after an orderly end. */
+export interface StreamCloseDetail {
+  readonly error: Libp2pError | undefined
+}
+
+/** Events of a {@link Stream}. */
+export interface StreamEvents {
+  /** `send` answered false, and there is room again. */
+  drain: CustomEvent<undefined>
+  /** The stream has ended, however it did. Exactly once. Bytes already received can still be read. */
+  close: CustomEvent<StreamCloseDetail>
+}
+
+type NodeDuplex = import('node:stream').Duplex
+
+/**
+ * A bidirectional, ordered, flow-controlled stream of bytes.
+ *
+ * Reads answer in call order and no byte twice; writes keep their order and never interleave. Every wait takes a
+ * `signal`. Nothing here throws or rejects outside the call concerned.
+ */
+export class Stream extends TypedEventTarget<StreamEvents> implements AsyncDisposable {
+  readonly #core: StreamCore
+  #stat: StreamStat | undefined
+  #readable: ReadableStream<Uint8Array> | undefined
+  #writable: WritableStream<Uint8Array> | undefined
+
+  /** @internal Made by the swarm; applications get theirs from `newStream` and handlers. */
+  constructor(core: StreamCore) {
+    super()
+    this.#core = core
+  }
+
+  /** @internal The machinery behind a stream, for this package's own layers. */
+  static core(stream: Stream): StreamCore {
+    return stream.#core
+  }
+
+  /** @internal */
+  static emitDrain(stream: Stream): void {
+    if (stream.hasListeners('drain')) stream.emit('drain', new CustomEvent('drain'))
+  }
+
+  /** @internal */
+  static emitClose(stream: Stream): void {
+    if (!stream.hasListeners('close')) return
+    stream.emit('close', new CustomEvent('close', { detail: { error: stream.error } }))
+  }
+
+  /** `<connection id>-<n>`; never reused in a process. */
+  get id(): string {
+    return this.#core.id
+  }
+
+  /** The connection that carries this stream. */
+  get connection(): Connection {
+    return this.#core.connection
+  }
+
+  /** The negotiated protocol; undefined on a raw stream until {@link Stream.setProtocol}. */
+  get protocol(): string | undefined {
+    return this.#core.protocol
+  }
+
+  /** The number of a `StreamState`, as last told by a call or an event. Costs nothing. */
+  get state(): StreamState {
+    return this.#core.state
+  }
+
+  /** `inbound` if the remote opened it. */
+  get direction(): 'inbound' | 'outbound' {
+    return this.#core.direction
+  }
+
+  /** Why the stream is in RESET or ERROR; undefined otherwise. */
+  get error(): Libp2pError | undefined {
+    return this.#core.failure
+  }
+
+  /** Facts that do not change. */
+  get stat(): StreamStat {
+    this.#stat ??= {
+      direction: this.#core.direction,
+      opened: this.#core.opened,
+      limited: false,
+      transient: false,
+      extra: new Map()
+    }
+    return this.#stat
+  }
+
+  /** The host and port at the other end; kept after the close. Undefined where the transport has none. */
+  get remoteAddress(): HostPort | undefined {
+    return this.#core.connection.remoteAddress
+  }
+
+  /** The muxer's view of this stream: the stream itself, as our muxers are native. */
+  get muxedStream(): this {
+    return this
+  }
+
+  /** True after `send` answered false, until `drain`. */
+  get writableNeedsDrain(): boolean {
+    return this.#core.writes.needsDrain
+  }
+
+  /** Whether at least one half is open: INIT, OPEN, CLOSE_READ or CLOSE_WRITE. */
+  isOperational(): boolean {
+    return this.#core.state < StreamState.CLOSE_BOTH
+  }
+
+  /**
+   * Read up to `max` bytes, as soon as any are there; without `max`, everything to the end.
+   *
+   * Without `max`, more than `maxBytes` (4 MiB unless given, Infinity lifts it) rejects with
+   * `MessageTooLargeError` and consumes nothing. `read(0)` answers empty without looking.
+   *
+   * Rejects with `StreamEOFError` at the remote's end (also without `max`, if the end was reported before),
+   * `StreamClosedError` after our own `closeRead`, `StreamResetError`, `StreamError`, `AbortError`, `TimeoutError`.
+   * Throws `InvalidParametersError` for a negative or non-integer `max`.
+   */
+  read(max?: number, options?: ReadOptions): Promise<Uint8Array> {
+    if (max === undefined) return this.#core.reads.readAll(options)
+    checkSize(max)
+    return this.#core.reads.read(max, options)
+  }
+
+  /**
+   * Take what is there, up to `max` bytes, without waiting. Undefined: nothing yet, or other reads wait.
+   *
+   * Throws what {@link Stream.read} rejects with.
+   */
+  tryRead(max: number = Number.POSITIVE_INFINITY): Uint8Array | undefined {
+    if (max !== Number.POSITIVE_INFINITY) checkSize(max)
+    return this.#core.reads.tryRead(max)
+  }
+
+  /** Read into the caller's memory; answers with the number of bytes, at least 1 unless `into` is empty. */
+  readInto(into: Uint8Array, options?: AbortOptions): Promise<number> {
+    return this.#core.reads.readInto(into, options)
+  }
+
+  /**
+   * Write; resolves when every byte is accepted for sending. The memory is the caller's again then.
+   *
+   * Waits while the peer's window and the 256 KiB send pipe are full. An aborted or timed-out write tells in
+   * `bytesAccepted` how much went through; the next write continues right behind that.
+   *
+   * Rejects with `StreamClosedError`, `StreamResetError`, `StreamError`, `AbortError`, `TimeoutError`.
+   */
+  write(bytes: Uint8Array, options?: AbortOptions): Promise<void> {
+    return this.#core.writes.write(bytes, options)
+  }
+
+  /**
+   * Write without waiting. The bytes are accepted in any case; false asks the caller to wait for `drain`.
+   *
+   * Throws what {@link Stream.write} rejects with. The memory is the caller's again at once.
+   */
+  send(bytes: Uint8Array): boolean {
+    return this.#core.writes.send(bytes)
+  }
+
+  /**
+   * Close both halves: deliver what was accepted, then end-of-stream; read no more.
+   *
+   * Rejects waiting reads, and waiting writes that are not accepted yet, with `StreamClosedError`. Idempotent;
+   * on a reset stream it does nothing.
+   */
+  close(options?: AbortOptions): Promise<void> {
+    return this.#core.close(options)
+  }
+
+  /**
+   * Stop reading: waiting reads reject with `StreamClosedError`, later data is thrown away, writing goes on.
+   *
+   * Calling it again does nothing; on a reset stream it rejects with `StreamResetError`.
+   */
+  closeRead(options?: AbortOptions): Promise<void> {
+    return this.#core.closeRead(options)
+  }
+
+  /**
+   * Close our writing half. The peer reads end-of-stream after everything already written.
+   *
+   * Reading goes on. Calling it again does nothing; on a reset stream it rejects with `StreamResetError`.
+   */
+  closeWrite(options?: AbortOptions): Promise<void> {
+    return this.#core.closeWrite(options)
+  }
+
+  /** End the stream at once in both directions, telling the remote `code`. Acts before it returns. */
+  reset(code = 0): Promise<void> {
+    return this.#core.reset(code, undefined)
+  }
+
+  /** {@link Stream.reset} with a cause, which waiting and later calls find in `cause`. */
+  abort(err: Error): void {
+    void this.#core.reset(0, err)
+  }
+
+  /** Set both deadlines: see {@link Stream.setReadDeadline} and {@link Stream.setWriteDeadline}. */
+  setDeadline(at: Date | number | null): void {
+    this.setReadDeadline(at)
+    this.setWriteDeadline(at)
+  }
+
+  /**
+   * From `at` (a date, or milliseconds since the epoch) on, reads that find nothing reject with `TimeoutError`.
+   *
+   * What has arrived by then is delivered first, and the stream stays usable. `null` lifts it.
+   */
+  setReadDeadline(at: Date | number | null): void {
+    this.#core.reads.setDeadline(deadlineOf(at))
+  }
+
+  /** From `at` on, writes that have to wait reject with `TimeoutError`. `null` lifts it. */
+  setWriteDeadline(at: Date | number | null): void {
+    this.#core.writes.setDeadline(deadlineOf(at))
+  }
+
+  /** Name the protocol of a raw stream. Throws `InvalidParametersError` if it has one already. */
+  setProtocol(protocol: string): void {
+    this.#core.setProtocol(protocol)
+  }
+
+  /** Take another state, as far as the table allows; else throws `StreamStateError`. */
+  setState(next: StreamState): void {
+    this.#core.setState(next)
+  }
+
+  /** Forget the stream: out of `connection.streams`, one `close`, no frame to the remote. Idempotent. */
+  remove(): void {
+    this.#core.remove()
+  }
+
+  /**
+   * Read and write length-prefixed messages on this stream. Bytes read before stay in order.
+   *
+   * From here on read the stream through the messages only.
+   */
+  messages(options?: MessagesOptions): Messages {
+    return messages(this, options)
+  }
+
+  /** A Web stream of what is read. Cancelling it closes the reading half. Made once. */
+  get readable(): ReadableStream<Uint8Array> {
+    this.#readable ??= readableStream(this)
+    return this.#readable
+  }
+
+  /** A Web stream to write to. Closing it closes the writing half, aborting it resets. Made once. */
+  get writable(): WritableStream<Uint8Array> {
+    this.#writable ??= writableStream(this)
+    return this.#writable
+  }
+
+  /** A `node:stream` Duplex over this stream. `end` closes the writing half, `destroy` resets. */
+  toDuplex(): NodeDuplex {
+    return toDuplex(this)
+  }
+
+  /** Chunks as they come, until an end of the reading half; throws on a reset. Leaving the loop leaves the stream as it is. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    return this.#core.reads.iterator()
+  }
+
+  /** {@link Stream.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Listener errors go to the swarm's logger. */
+  protected override onListenerError(err: unknown): void {
+    this.#core.onListenerError(err)
+  }
+}
+
+function checkSize(max: number): void {
+  if (!Number.isSafeInteger(max) || max < 0) {
+    throw new InvalidParametersError(`expected a size of 0 or more bytes, received ${max}`)
+  }
+}
+
+function deadlineOf(at: Date | number | null): number | undefined {
+  if (at === null) return undefined
+  const ms = typeof at === 'number' ? at : at.getTime()
+  if (Number.isNaN(ms)) throw new InvalidParametersError('expected a deadline, received NaN')
+  return ms
+}

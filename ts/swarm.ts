@@ -1,0 +1,358 @@
+/**
+ * The swarm: composition root of this package. It owns one native node and decides; the node carries the bytes.
+ */
+import type { PeerId, PrivateKey } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Connection, NewStreamOptions } from './connection.ts'
+import { ConnectionTable } from './connection/table.ts'
+import { type Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
+import { AddressBook } from './dial/address-book.ts'
+import { Dialer, type DialOptions } from './dial/dialer.ts'
+import { openStream } from './dial/open-stream.ts'
+import { StateError } from './errors.ts'
+import { TypedEventTarget } from './events.ts'
+import type { AddrLike } from './identity/address.ts'
+import type { Identity } from './identity/keys.ts'
+import { type PeerLike, peerText } from './identity/peer-id.ts'
+import { Listeners } from './listener.ts'
+import type { Counters } from './native/counters.ts'
+import { NodeHost } from './node-host.ts'
+import type { Notifiee } from './notifiee.ts'
+import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './options.ts'
+import { type HandlerOptions, Registrar, type StreamHandler } from './protocol/registrar.ts'
+import { loadServices, type Service } from './services.ts'
+import type { Stream } from './stream.ts'
+import type { AbortOptions } from './stream/read-queue.ts'
+
+/** Events of a {@link Swarm}; `detail` is what it happened to. The order is that of {@link Notifiee}. */
+export interface SwarmEvents {
+  connected: CustomEvent<Connection>
+  disconnected: CustomEvent<Connection>
+  openedStream: CustomEvent<Stream>
+  closedStream: CustomEvent<Stream>
+  listen: CustomEvent<Multiaddr>
+  listenClose: CustomEvent<Multiaddr>
+}
+
+/** Options of {@link Swarm.newStream} on the swarm: how to get a connection, and how to open. */
+export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {}
+
+/** Options of {@link Swarm.close}. */
+export interface CloseOptions {
+  /** Milliseconds to wait for open streams; 10,000 unless given. */
+  drainTimeout?: number
+}
+
+/** Make a swarm and start it. */
+export async function createSwarm(options: SwarmOptions = {}): Promise<Swarm> {
+  const swarm = new Swarm(options)
+  await swarm.start()
+  return swarm
+}
+
+/**
+ * A node of the network: its identity, listeners, connections and protocol handlers.
+ *
+ * A listening or connected swarm keeps the process alive, as `net.Server` does; see {@link Swarm.unref}.
+ */
+export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposable {
+  readonly #options: ResolvedOptions
+  readonly #notifiees = new Set<Notifiee>()
+  readonly #connections: ConnectionTable
+  readonly #registrar: Registrar
+  readonly #addressBook: AddressBook
+  readonly #host: NodeHost
+  readonly #listeners: Listeners
+  readonly #dialer: Dialer
+  readonly #services: Service[] = []
+  #phase: 'idle' | 'starting' | 'started' | 'closed' = 'idle'
+  #starting: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+
+  /** Validates everything and makes the identity; nothing runs before {@link Swarm.start}. */
+  constructor(options: SwarmOptions = {}) {
+    super()
+    this.#options = resolveOptions(options)
+    const { clock } = this.#options
+    this.#connections = new ConnectionTable(clock)
+    this.#addressBook = new AddressBook(clock)
+    this.#registrar = new Registrar(this.#options.logger)
+    this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
+      notify: (event, detail) => this.#notify(event, detail),
+      onListenerError: (err) => this.onListenerError(err)
+    })
+    this.#listeners = new Listeners(this.#host)
+    this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
+  }
+
+  /** Our peer id. */
+  get peerId(): PeerId {
+    return this.#options.identity.peerId
+  }
+
+  /** Our private key. Loads @libp2p/crypto; never logged. */
+  get privateKey(): PrivateKey {
+    return this.#options.identity.privateKey
+  }
+
+  /** Our identity in bytes: the public key in its protobuf form, and signatures. */
+  get identity(): Identity {
+    return this.#options.identity
+  }
+
+  /** Addresses of peers, learned from dials and from identify. */
+  get addressBook(): AddressBook {
+    return this.#addressBook
+  }
+
+  /** The options in force. */
+  get options(): ResolvedOptions {
+    return this.#options
+  }
+
+  /** Start the native node and the services. Idempotent; a closed swarm throws `StateError`. */
+  async start(): Promise<void> {
+    if (this.#phase === 'closed') throw new StateError('the swarm is closed')
+    this.#starting ??= this.#start()
+    await this.#starting
+  }
+
+  async #start(): Promise<void> {
+    this.#phase = 'starting'
+    this.#host.start()
+    this.#registrar.attach(this.#host)
+    this.#phase = 'started'
+    for (const service of await loadServices(this.#options.services)) {
+      if (this.isStarted()) {
+        this.#services.push(service)
+        await service.start(this)
+      }
+    }
+  }
+
+  /** {@link Swarm.close}. */
+  stop(options?: CloseOptions): Promise<void> {
+    return this.close(options)
+  }
+
+  /** Whether it is between `start` and `close`. */
+  isStarted(): boolean {
+    return this.#phase === 'started'
+  }
+
+  /** {@link Swarm.isStarted}. */
+  get started(): boolean {
+    return this.isStarted()
+  }
+
+  /**
+   * Listen on every address; true if any succeeded. A duplicate counts and binds nothing.
+   *
+   * Resolves when the bound addresses are known. Rejects with `ListenError{attempts}` when none succeeded,
+   * `AbortError`. Throws `InvalidParametersError` for bad text, `StateError` before the start.
+   */
+  listen(...addrs: AddrLike[]): Promise<true> {
+    this.#assertStarted()
+    return this.#listeners.listen(addrs)
+  }
+
+  /** Stop listening on an address, given as asked for or as bound; false if there was none. */
+  unlisten(addr: AddrLike): Promise<boolean> {
+    this.#assertStarted()
+    return this.#listeners.unlisten(addr)
+  }
+
+  /** The bound addresses, without `/p2p`. Wildcards stay wildcards. */
+  getListenAddrs(): Multiaddr[] {
+    return this.#listeners.addresses()
+  }
+
+  /**
+   * A connection to a peer: one that is there, a dial under way, or a dial of every known address at once.
+   *
+   * `signal` and `timeout` are this caller's own; a shared dial goes on while one caller waits.
+   * Rejects with `DialAllFailedError{attempts}`, `NoRemoteAddrsError`, `NoConnectionError` (`noDial`),
+   * `SelfDialError`, `AbortError`, `TimeoutError`. Throws `InvalidParametersError`, `StateError`.
+   */
+  dialPeer(peer: PeerLike, options?: DialOptions): Promise<Connection> {
+    this.#assertStarted()
+    return this.#dialer.dialPeer(peer, options)
+  }
+
+  /**
+   * A new connection to one address. With `peer`, or `/p2p` in the address, only that peer is accepted.
+   *
+   * Errors as {@link Swarm.dialPeer}.
+   */
+  dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection> {
+    this.#assertStarted()
+    return this.#dialer.dialAddr(addr, peer, options)
+  }
+
+  /**
+   * Open a stream to a peer, dialling it if need be; without protocols, a raw one.
+   *
+   * Takes the connection with most streams, then the newest; a failed open tries the next one.
+   * Errors of {@link Swarm.dialPeer} and {@link Connection.newStream}.
+   */
+  newStream(
+    peer: PeerLike,
+    protocols?: string | readonly string[],
+    options: SwarmStreamOptions = {}
+  ): Promise<Stream> {
+    this.#assertStarted()
+    return openStream(this.#dialer, this.#connections, peer, protocols, options)
+  }
+
+  /**
+   * Hand inbound streams of these protocols to `handler`. Replaces an earlier handler.
+   *
+   * A handler that throws or rejects resets its own stream and nothing else. May be called before the start.
+   */
+  handle(
+    protocols: string | readonly string[],
+    handler: StreamHandler,
+    options?: HandlerOptions
+  ): void {
+    this.#registrar.handle(protocols, handler, options)
+  }
+
+  /** Refuse these protocols from here on; streams that are open stay. */
+  unhandle(protocols: string | readonly string[]): void {
+    this.#registrar.unhandle(protocols)
+  }
+
+  /** Hand **every** inbound stream, un-negotiated, to `handler`; the table is bypassed. `null` ends that. */
+  setStreamHandler(handler: StreamHandler | null): void {
+    this.#registrar.setRaw(handler)
+  }
+
+  /** The protocols we answer to, in the order of their registration. */
+  getProtocols(): string[] {
+    return this.#registrar.protocols()
+  }
+
+  /** Open connections, oldest first; of one peer if given. */
+  getConnections(peer?: PeerLike): Connection[] {
+    return peer === undefined ? this.#connections.all() : this.#connections.of(peerText(peer))
+  }
+
+  /** The connection that `newStream` takes first; undefined if there is none. */
+  getConnection(peer: PeerLike): Connection | undefined {
+    return this.#connections.ranked(peerText(peer))[0]
+  }
+
+  /** The number of open connections. */
+  getTotalConnections(): number {
+    return this.#connections.size
+  }
+
+  /** Peers with at least one connection. */
+  getPeers(): PeerId[] {
+    return this.#connections.peers()
+  }
+
+  /** What is known about reaching a peer. */
+  connectedness(peer: PeerLike): Connectedness {
+    return this.#connections.connectedness(peerText(peer))
+  }
+
+  /** Close every connection to a peer. */
+  async closePeer(peer: PeerLike, options?: AbortOptions): Promise<void> {
+    const connections = this.#connections.of(peerText(peer))
+    await Promise.all(connections.map((connection) => connection.close(options)))
+  }
+
+  /** Tell `notifiee` what happens from here on; false if it was told already. */
+  notify(notifiee: Notifiee): boolean {
+    if (this.#notifiees.has(notifiee)) return false
+    this.#notifiees.add(notifiee)
+    return true
+  }
+
+  /** Stop telling `notifiee`. Unknown ones are no error. */
+  stopNotify(notifiee: Notifiee): void {
+    this.#notifiees.delete(notifiee)
+  }
+
+  /** Let this swarm keep the process alive (the default). */
+  ref(): this {
+    this.#host.ref()
+    return this
+  }
+
+  /** Let the process end although this swarm listens or is connected. A command under way still holds it. */
+  unref(): this {
+    this.#host.unref()
+    return this
+  }
+
+  /** Counts of the native side, of all swarms of this thread: bytes, frames, streams, connections. */
+  counters(): Counters {
+    return this.#host.counters()
+  }
+
+  /**
+   * Stop accepting, wait `drainTimeout` for open streams, tell every peer, close.
+   *
+   * Resolves when every `disconnected` and `listenClose` is delivered. Idempotent; a second call while the
+   * first one waits forces the end.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    const drainTimeout = options.drainTimeout ?? DRAIN_TIMEOUT_MS
+    if (this.#closing !== undefined) {
+      this.#host.forceClose()
+      return this.#closing
+    }
+    const wasStarted = this.#phase === 'started'
+    this.#phase = 'closed'
+    this.#closing = wasStarted ? this.#close(drainTimeout) : Promise.resolve()
+    return this.#closing
+  }
+
+  async #close(drainTimeout: number): Promise<void> {
+    for (const service of this.#services.splice(0)) {
+      try {
+        await service.stop()
+      } catch (err) {
+        this.onListenerError(err)
+      }
+    }
+    this.#dialer.close()
+    await this.#host.close(drainTimeout)
+    this.#listeners.closed()
+  }
+
+  /** {@link Swarm.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  protected override onListenerError(err: unknown): void {
+    this.#options.logger.error('a listener, notifiee or service failed', err)
+  }
+
+  #assertStarted(): void {
+    if (this.#phase === 'started') return
+    throw new StateError(
+      this.#phase === 'closed' ? 'the swarm is closed' : 'the swarm is not started'
+    )
+  }
+
+  #notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void {
+    for (const notifiee of this.#notifiees) {
+      try {
+        const callback = notifiee[event] as
+          | ((swarm: Swarm, detail: SwarmEvents[K]['detail']) => unknown)
+          | undefined
+        const answer = callback?.call(notifiee, this, detail)
+        if (answer instanceof Promise) answer.catch((err) => this.onListenerError(err))
+      } catch (err) {
+        this.onListenerError(err)
+      }
+    }
+    if (this.hasListeners(event)) {
+      this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])
+    }
+  }
+}
