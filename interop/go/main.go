@@ -1,0 +1,118 @@
+// Command peer is go-libp2p as a foreign peer of ferroswarm; see ../contract.md.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+type options struct {
+	stack       string
+	listen      string
+	addr        string
+	workload    string
+	n           int
+	bytes       int64
+	concurrency int
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		printLine(map[string]any{"error": err.Error()})
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 0 {
+		return errors.New("expected a mode: server or client")
+	}
+	opts, err := parseOptions(args[0], args[1:])
+	if err != nil {
+		return err
+	}
+	switch args[0] {
+	case "server":
+		return runServer(opts)
+	case "client":
+		return runClient(opts)
+	default:
+		return fmt.Errorf("unknown mode %q", args[0])
+	}
+}
+
+func parseOptions(mode string, args []string) (options, error) {
+	var opts options
+	flags := flag.NewFlagSet(mode, flag.ContinueOnError)
+	flags.SetOutput(os.Stderr)
+	flags.StringVar(&opts.stack, "stack", "tcp-noise-yamux", "tcp-noise-yamux or tcp-tls-yamux")
+	flags.StringVar(&opts.listen, "listen", "127.0.0.1:0", "server: host:port")
+	flags.StringVar(&opts.addr, "addr", "", "client: the server's multiaddr with /p2p")
+	flags.StringVar(&opts.workload, "workload", "", "client: see contract.md")
+	flags.IntVar(&opts.n, "n", 1, "operations")
+	flags.Int64Var(&opts.bytes, "bytes", 1024, "bytes of the timed transfer, or of one payload")
+	flags.IntVar(&opts.concurrency, "concurrency", 1, "streams at once (echo), dials at once (idle)")
+	return opts, flags.Parse(args)
+}
+
+func runServer(opts options) error {
+	listenAddr, err := tcpMultiaddr(opts.listen)
+	if err != nil {
+		return err
+	}
+	h, err := newHost(opts.stack, listenAddr)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	serve(h)
+
+	addrs, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: h.ID(), Addrs: h.Network().ListenAddresses()})
+	if err != nil {
+		return err
+	}
+	printLine(map[string]any{"addr": addrs[0].String()})
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func runClient(opts options) error {
+	server, err := peer.AddrInfoFromString(opts.addr)
+	if err != nil {
+		return fmt.Errorf("--addr: %w", err)
+	}
+	w, ok := workloads[opts.workload]
+	if !ok {
+		return fmt.Errorf("unknown workload %q", opts.workload)
+	}
+	result, err := w(&client{opts: opts, server: *server})
+	if err != nil {
+		return err
+	}
+	if result != nil {
+		printLine(result)
+	}
+	return nil
+}
+
+// client is what every workload starts from: no node yet, so that each makes as many as it needs.
+type client struct {
+	opts   options
+	server peer.AddrInfo
+	hosts  []host.Host
+}
+
+func printLine(value any) {
+	line, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // Only maps and structs of plain values come here.
+	}
+	os.Stdout.Write(append(line, '\n'))
+}
