@@ -1,0 +1,57 @@
+//! Why a handshake fails.
+
+use crate::identity::PeerId;
+use crate::noise::PayloadError;
+use crate::tls::CertificateError;
+
+/// Why a handshake fails. Every reason is final for the connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// A Noise handshake message of length zero.
+    #[error("handshake message is empty")]
+    EmptyMessage,
+    /// More handshake bytes than any honest peer sends.
+    #[error("handshake message of {length} bytes exceeds limit of {limit}")]
+    MessageTooLong {
+        /// Bytes announced or received.
+        length: usize,
+        /// Most bytes accepted.
+        limit: usize,
+    },
+    /// The Noise handshake itself failed: a wrong tag, a short message, a point of low order.
+    #[error("noise handshake failed")]
+    Noise(#[source] snow::Error),
+    /// The Noise payload is refused.
+    #[error("noise payload is refused")]
+    Payload(#[from] PayloadError),
+    /// The TLS handshake itself failed, here or at the peer.
+    #[error("tls handshake failed")]
+    Tls(#[from] rustls::Error),
+    /// The peer's TLS certificate is refused.
+    #[error("tls certificate is refused")]
+    Certificate(#[from] CertificateError),
+    /// The peer did not agree on an application protocol over TLS.
+    #[error("peer negotiated no application protocol")]
+    MissingAlpn,
+    /// The peer closed the TLS connection before the handshake was over.
+    #[error("peer closed the connection during the handshake")]
+    ClosedByPeer,
+    /// The peer proved to be another than the one that was dialled.
+    #[error("expected peer {expected}, found {actual}")]
+    PeerIdMismatch {
+        /// The peer that was asked for.
+        expected: PeerId,
+        /// The peer that answered.
+        actual: PeerId,
+    },
+    /// The peer is this node itself.
+    #[error("peer is this node itself")]
+    SelfDial,
+    /// [`finish`](crate::Handshake::finish) before the handshake is complete and its output taken.
+    #[error("handshake is not complete")]
+    Incomplete,
+    /// Input after a failure.
+    #[error("handshake has failed before")]
+    Failed,
+}

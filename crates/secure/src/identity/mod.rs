@@ -1,0 +1,70 @@
+//! Who a node is: its keys, its peer id, and the credentials both secure channels show.
+
+use std::fmt;
+
+pub use keypair::Keypair;
+pub use keys::{KeyError, KeyType, PublicKey};
+pub use peer_id::{PeerId, PeerIdError};
+
+use crate::noise::NoiseCredentials;
+use crate::tls::{TlsCredentials, TlsCredentialsError};
+
+mod keypair;
+mod keys;
+mod peer_id;
+
+/// The long-lived credentials of a node, made once and shared by all its handshakes.
+///
+/// A Noise static key and a TLS certificate, each signed by the identity key: no handshake has to
+/// ask the identity key for a signature again.
+pub struct Identity {
+    keypair: Keypair,
+    peer_id: PeerId,
+    pub(crate) noise: NoiseCredentials,
+    pub(crate) tls: TlsCredentials,
+}
+
+impl Identity {
+    /// Derives the peer id, makes the Noise key and the TLS certificate, and signs them.
+    pub fn new(keypair: Keypair) -> Result<Self, IdentityError> {
+        let peer_id = PeerId::from_public_key(keypair.public());
+        let noise = NoiseCredentials::new(&keypair)?;
+        let tls = TlsCredentials::new(&keypair, peer_id)?;
+        Ok(Self {
+            keypair,
+            peer_id,
+            noise,
+            tls,
+        })
+    }
+
+    /// The node's peer id.
+    pub fn peer_id(&self) -> &PeerId {
+        &self.peer_id
+    }
+
+    /// The node's identity key.
+    pub fn keypair(&self) -> &Keypair {
+        &self.keypair
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("peer_id", &self.peer_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the credentials of a node could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The identity key did not sign, or no Noise key could be generated.
+    #[error("noise credentials could not be made")]
+    Noise(#[from] KeyError),
+    /// The TLS certificate could not be made.
+    #[error("tls certificate could not be made")]
+    Tls(#[from] TlsCredentialsError),
+}

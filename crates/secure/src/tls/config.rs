@@ -1,0 +1,170 @@
+//! What all TLS handshakes of a node share: its certificate, ciphers and settings.
+
+use std::sync::{Arc, LazyLock};
+
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ServerConfig, SignatureScheme, SupportedCipherSuite, version};
+
+use super::certificate;
+use super::verifier::PeerVerifier;
+use crate::identity::{KeyError, Keypair, PeerId};
+
+/// The node's certificate, in settings from which each handshake takes a copy.
+pub(crate) struct TlsCredentials {
+    dialer: ClientConfig,
+    listener: ServerConfig,
+}
+
+impl TlsCredentials {
+    pub(crate) fn new(keypair: &Keypair, local: PeerId) -> Result<Self, TlsCredentialsError> {
+        let generated = certificate::generate(keypair)?;
+        let key = PROVIDER.key_provider.load_private_key(generated.key)?;
+        let certified = CertifiedKey::new(vec![generated.certificate], key);
+        let certificate = Arc::new(NodeCertificate(Arc::new(certified)));
+        let verifier = Arc::new(verifier(local, None));
+
+        let mut dialer = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
+            .with_protocol_versions(&[&version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+            .with_client_cert_resolver(Arc::clone(&certificate) as _);
+        dialer.enable_sni = false;
+        dialer.resumption = Resumption::disabled();
+        dialer.enable_secret_extraction = true;
+
+        let mut listener = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
+            .with_protocol_versions(&[&version::TLS13])?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(certificate);
+        listener.session_storage = Arc::new(NoServerSessionStorage {});
+        listener.send_tls13_tickets = 0;
+        listener.enable_secret_extraction = true;
+        Ok(Self { dialer, listener })
+    }
+
+    /// Settings to dial with; a peer other than `expected` is refused with an alert.
+    pub(super) fn dialer(
+        &self,
+        local: PeerId,
+        expected: Option<PeerId>,
+        muxers: &[Box<str>],
+    ) -> Arc<ClientConfig> {
+        let mut config = self.dialer.clone();
+        config.alpn_protocols = alpn(muxers.iter().map(|muxer| &**muxer));
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(verifier(local, expected)));
+        Arc::new(config)
+    }
+
+    /// Settings to listen with, preferring the muxers in the given order.
+    pub(super) fn listener<'a>(&self, muxers: impl Iterator<Item = &'a str>) -> Arc<ServerConfig> {
+        let mut config = self.listener.clone();
+        config.alpn_protocols = alpn(muxers);
+        Arc::new(config)
+    }
+}
+
+/// Why the TLS credentials of a node could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsCredentialsError {
+    /// The certificate's key could not be generated, or did not sign.
+    #[error("certificate could not be signed")]
+    Certificate(#[from] rcgen::Error),
+    /// The identity key did not sign the certificate's key.
+    #[error("identity key did not sign")]
+    Identity(#[from] KeyError),
+    /// rustls refused its settings.
+    #[error("tls settings are refused")]
+    Settings(#[from] rustls::Error),
+}
+
+fn verifier(local: PeerId, expected: Option<PeerId>) -> PeerVerifier {
+    PeerVerifier {
+        algorithms: PROVIDER.signature_verification_algorithms,
+        local,
+        expected,
+    }
+}
+
+/// The muxers, and behind them the name that leaves the choice to multistream-select.
+fn alpn<'a>(muxers: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
+    muxers
+        .map(|muxer| muxer.as_bytes().to_vec())
+        .chain([ALPN_LIBP2P.to_vec()])
+        .collect()
+}
+
+/// Shows the same certificate to everyone.
+#[derive(Debug)]
+struct NodeCertificate(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for NodeCertificate {
+    fn resolve(
+        &self,
+        _root_hint_subjects: &[&[u8]],
+        _sigschemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+impl ResolvesServerCert for NodeCertificate {
+    fn resolve(&self, _client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+/// ALPN name of libp2p without a muxer.
+const ALPN_LIBP2P: &[u8] = b"libp2p";
+
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    Arc::new(CryptoProvider {
+        cipher_suites: cipher_suites(),
+        kx_groups: vec![
+            kx_group::X25519MLKEM768,
+            kx_group::X25519,
+            kx_group::SECP256R1,
+            kx_group::SECP384R1,
+        ],
+        ..default_provider()
+    })
+});
+
+/// AES-GCM first where the processor computes it, which is several times as fast as ChaCha20.
+fn cipher_suites() -> Vec<SupportedCipherSuite> {
+    let mut suites = vec![
+        cipher_suite::TLS13_AES_128_GCM_SHA256,
+        cipher_suite::TLS13_AES_256_GCM_SHA384,
+        cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    ];
+    if !has_aes() {
+        suites.rotate_right(1);
+    }
+    suites
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+fn has_aes() -> bool {
+    std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has_aes() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes")
+        && std::arch::is_aarch64_feature_detected!("pmull")
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
+const fn has_aes() -> bool {
+    false
+}

@@ -1,0 +1,13 @@
+//! The TLS 1.3 channel: libp2p's self-signed certificates, handshake by rustls, records by us.
+
+pub use certificate::CertificateError;
+pub(crate) use config::TlsCredentials;
+pub use config::TlsCredentialsError;
+pub(crate) use handshake::TlsHandshake;
+pub(crate) use records::TlsRecords;
+
+mod certificate;
+mod config;
+mod handshake;
+mod records;
+mod verifier;

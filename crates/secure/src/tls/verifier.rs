@@ -1,0 +1,184 @@
+//! The judge of a peer's certificate, in both roles.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError as TlsCertificateError, DigitallySignedStruct, DistinguishedName, Error,
+    OtherError, PeerIncompatible, SignatureScheme,
+};
+
+use super::certificate::{Certificate, CertificateError};
+use crate::error::HandshakeError;
+use crate::identity::PeerId;
+
+/// Verifies libp2p certificates, and that the peer is one to talk to.
+#[derive(Debug)]
+pub(super) struct PeerVerifier {
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+    pub(super) local: PeerId,
+    pub(super) expected: Option<PeerId>,
+}
+
+impl PeerVerifier {
+    fn verify(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        self.judge(certificate, others, now).map_err(|rejection| {
+            Error::InvalidCertificate(TlsCertificateError::Other(OtherError(Arc::new(rejection))))
+        })
+    }
+
+    fn judge(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Rejection> {
+        if !others.is_empty() {
+            return Err(CertificateError::ChainLength {
+                count: others.len() + 1,
+            }
+            .into());
+        }
+        let certificate = Certificate::parse(certificate)?;
+        let actual = PeerId::from_public_key(&certificate.public_key);
+        if actual == self.local {
+            return Err(Rejection::SelfDial);
+        }
+        match self.expected {
+            Some(expected) if expected != actual => {
+                return Err(Rejection::PeerIdMismatch { expected, actual });
+            }
+            _ => {}
+        }
+        Ok(certificate.verify(&self.algorithms, now)?)
+    }
+
+    /// Checks the handshake's signature. The certificate's key is read by us, because webpki refuses
+    /// certificates with critical extensions it does not know.
+    fn verify_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let certificate = Certificate::parse(certificate)
+            .map_err(|_| Error::InvalidCertificate(TlsCertificateError::BadEncoding))?;
+        let spki = SubjectPublicKeyInfoDer::from(certificate.spki);
+        verify_tls13_signature_with_raw_key(message, &spki, signature, &self.algorithms)
+    }
+}
+
+/// Why the verifier said no, carried through rustls.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum Rejection {
+    #[error("certificate is refused")]
+    Certificate(#[from] CertificateError),
+    #[error("peer is this node itself")]
+    SelfDial,
+    #[error("expected peer {expected}, found {actual}")]
+    PeerIdMismatch { expected: PeerId, actual: PeerId },
+}
+
+/// The reason behind an error of rustls, when it is one of ours.
+pub(super) fn reason(error: Error) -> HandshakeError {
+    let rejection = match &error {
+        Error::InvalidCertificate(TlsCertificateError::Other(OtherError(reason))) => {
+            reason.downcast_ref::<Rejection>().copied()
+        }
+        _ => None,
+    };
+    match rejection {
+        Some(Rejection::Certificate(reason)) => HandshakeError::Certificate(reason),
+        Some(Rejection::SelfDial) => HandshakeError::SelfDial,
+        Some(Rejection::PeerIdMismatch { expected, actual }) => {
+            HandshakeError::PeerIdMismatch { expected, actual }
+        }
+        None => HandshakeError::Tls(error),
+    }
+}
+
+impl ServerCertVerifier for PeerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verify(end_entity, intermediates, now)
+            .map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::PeerIncompatible(
+            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for PeerVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.verify(end_entity, intermediates, now)
+            .map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::PeerIncompatible(
+            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verify_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
