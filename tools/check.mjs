@@ -1,0 +1,20 @@
+/** Everything that can be said about the sources without running them. Goes on after a failure, then names all. */
+import { run } from './shared.mjs'
+
+const CHECKS = [
+  ['cargo', 'fmt', '--all', '--check'],
+  ['cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'],
+  ['tsc', '--project', 'tsconfig.json', '--noEmit'],
+  ['tsc', '--project', '__test__/tsconfig.json'],
+  ['biome', process.env.CI === 'true' ? 'ci' : 'check', '.'],
+  ['cargo', 'xtask', 'tidy']
+]
+
+const failed = []
+for (const [program, ...args] of CHECKS) {
+  const text = [program, ...args].join(' ')
+  console.log(`check: ${text}`)
+  if ((await run(program, args)) !== 0) failed.push(text)
+}
+for (const text of failed) console.error(`check failed: ${text}`)
+process.exitCode = failed.length === 0 ? 0 : 1

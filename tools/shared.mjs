@@ -1,0 +1,78 @@
+/**
+ * What the set-up scripts share. Plain modules without dependencies, so that they run before anything is
+ * installed and on a Node older than the one the project itself needs.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The folder of package.json. */
+export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/** The oldest Node that the development tools run on; ava sets it. */
+export const NODE_MIN = [22, 20]
+
+/** Ends the process with one sentence that says what is wrong and what to do. */
+export function stop(sentence) {
+  console.error(sentence)
+  process.exit(1)
+}
+
+/** The environment of a child: the tools of node_modules first, then cargo's usual place last. */
+export function environment(extra = {}) {
+  const path = [
+    join(ROOT, 'node_modules', '.bin'),
+    process.env.PATH ?? '',
+    join(homedir(), '.cargo', 'bin')
+  ]
+  return { ...process.env, PATH: path.join(delimiter), ...extra }
+}
+
+/** Run a program in the project's folder with our own output; its exit code, 1 if it could not start. */
+export function run(program, args, extra = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {
+      cwd: ROOT,
+      env: environment(extra),
+      stdio: ['ignore', 'inherit', 'inherit'],
+      shell: process.platform === 'win32'
+    })
+    child.on('error', (err) => {
+      console.error(`${program}: ${err.message}`)
+      resolve(1)
+    })
+    child.on('close', (code) => resolve(code ?? 1))
+  })
+}
+
+/** The first line that a program prints; undefined if it cannot be run. */
+export function firstLine(program, args) {
+  const result = spawnSync(program, args, {
+    cwd: ROOT,
+    env: environment(),
+    encoding: 'utf8',
+    shell: process.platform === 'win32'
+  })
+  return result.status === 0 ? result.stdout.split('\n')[0].trim() : undefined
+}
+
+/** The time of a file's last change in milliseconds; 0 if there is none. */
+export function changed(path) {
+  return existsSync(path) ? statSync(path).mtimeMs : 0
+}
+
+/** The newest change among files and whole folders, the folders' own included: a deletion counts. */
+export function newest(paths, isLeftOut = () => false) {
+  let latest = 0
+  for (const path of paths) {
+    if (isLeftOut(path) || !existsSync(path)) continue
+    const stat = statSync(path)
+    latest = Math.max(latest, stat.mtimeMs)
+    if (!stat.isDirectory()) continue
+    const inside = readdirSync(path).map((name) => join(path, name))
+    latest = Math.max(latest, newest(inside, isLeftOut))
+  }
+  return latest
+}
