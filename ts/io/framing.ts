@@ -1,0 +1,117 @@
+/**
+ * Length prefixes for bytes that are in JavaScript already; what comes off the wire is cut in Rust.
+ */
+import { InvalidParametersError, MsgioError } from '../errors.ts'
+
+/** How a message's length stands in front of it: an unsigned varint, or big-endian in 1, 2, 4 or 8 bytes. */
+export type Framing = 'varint' | 'fixed8' | 'fixed16' | 'fixed32' | 'fixed64'
+
+/** A framing as the boundary numbers it, with what a prefix of it can say. */
+export interface PrefixFormat {
+  /** The number that `frame` takes. */
+  readonly id: number
+  /** Bytes of a prefix; 0 for a varint, whose prefix grows with the length. */
+  readonly prefixBytes: number
+  /** The largest length a prefix can tell. */
+  readonly lengthMax: number
+}
+
+/** A prefix that was read. */
+export interface Prefix {
+  /** Bytes of the message behind it. */
+  readonly length: number
+  /** Bytes of its own. */
+  readonly prefixBytes: number
+}
+
+/** go-msgio reads no more than 63 bits. */
+const VARINT_BYTES_MAX = 9
+
+const FORMATS: Readonly<Record<Framing, PrefixFormat>> = {
+  varint: { id: 0, prefixBytes: 0, lengthMax: Number.MAX_SAFE_INTEGER },
+  fixed8: { id: 1, prefixBytes: 1, lengthMax: 0xff },
+  fixed16: { id: 2, prefixBytes: 2, lengthMax: 0xffff },
+  fixed32: { id: 3, prefixBytes: 4, lengthMax: 0xffffffff },
+  fixed64: { id: 4, prefixBytes: 8, lengthMax: Number.MAX_SAFE_INTEGER }
+}
+
+/** The format of a framing. Throws `InvalidParametersError` for a name that is none. */
+export function prefixFormat(framing: Framing): PrefixFormat {
+  if (!Object.hasOwn(FORMATS, framing)) {
+    const known = Object.keys(FORMATS).join(', ')
+    throw new InvalidParametersError(
+      `expected framing to be one of ${known}, received ${JSON.stringify(framing)}`
+    )
+  }
+  return FORMATS[framing]
+}
+
+/** Bytes of the prefix of a message of this length. */
+export function prefixLength(format: PrefixFormat, length: number): number {
+  if (format.prefixBytes > 0) return format.prefixBytes
+  let bytes = 1
+  for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes += 1
+  return bytes
+}
+
+/** Write the prefix of a message of this length at the start of `into`; answers with its bytes. */
+export function writePrefix(format: PrefixFormat, length: number, into: Uint8Array): number {
+  let rest = length
+  if (format.prefixBytes > 0) {
+    for (let at = format.prefixBytes - 1; at >= 0; at -= 1) {
+      into[at] = rest % 0x100
+      rest = Math.floor(rest / 0x100)
+    }
+    return format.prefixBytes
+  }
+  let at = 0
+  for (; rest >= 0x80; at += 1) {
+    into[at] = (rest % 0x80) | 0x80
+    rest = Math.floor(rest / 0x80)
+  }
+  into[at] = rest
+  return at + 1
+}
+
+/**
+ * Read the prefix at `offset`; undefined if there is only a part of it.
+ *
+ * Throws `MsgioError` for a varint that is overlong or not minimal, and for a length above 2^53-1.
+ */
+export function readPrefix(
+  format: PrefixFormat,
+  bytes: Uint8Array,
+  offset: number
+): Prefix | undefined {
+  return format.prefixBytes > 0
+    ? readFixed(format.prefixBytes, bytes, offset)
+    : readVarint(bytes, offset)
+}
+
+function readFixed(prefixBytes: number, bytes: Uint8Array, offset: number): Prefix | undefined {
+  if (bytes.length - offset < prefixBytes) return undefined
+  let length = 0
+  for (let at = 0; at < prefixBytes; at += 1) length = length * 0x100 + (bytes[offset + at] ?? 0)
+  return { length: checkLength(length), prefixBytes }
+}
+
+function readVarint(bytes: Uint8Array, offset: number): Prefix | undefined {
+  let length = 0
+  let scale = 1
+  for (let at = 0; at < VARINT_BYTES_MAX; at += 1) {
+    const byte = bytes[offset + at]
+    if (byte === undefined) return undefined
+    length += (byte & 0x7f) * scale
+    scale *= 0x80
+    if (byte < 0x80) {
+      if (byte === 0 && at > 0) throw new MsgioError('the varint of a length is not minimal')
+      return { length: checkLength(length), prefixBytes: at + 1 }
+    }
+  }
+  throw new MsgioError(`the varint of a length exceeds ${VARINT_BYTES_MAX} bytes`)
+}
+
+function checkLength(length: number): number {
+  if (Number.isSafeInteger(length)) return length
+  throw new MsgioError(`a length exceeds ${Number.MAX_SAFE_INTEGER}`)
+}

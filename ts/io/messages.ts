@@ -1,0 +1,279 @@
+/**
+ * Length-prefixed messages over a stream.
+ *
+ * Rust cuts them, many at a time. `readMsg` and iteration hand out memory of the caller's own, `onBatch` lends
+ * recycled memory for the time of a call.
+ */
+import {
+  IncompleteReadError,
+  InvalidParametersError,
+  MessageTooLargeError,
+  MissingLengthError,
+  StreamClosedError,
+  StreamEOFError
+} from '../errors.ts'
+import { allocate, copyOut } from '../native/slab.ts'
+import type { StreamCore } from '../stream/core.ts'
+import type { AbortOptions } from '../stream/read-queue.ts'
+import { Stream } from '../stream.ts'
+import {
+  type Framing,
+  type PrefixFormat,
+  prefixFormat,
+  prefixLength,
+  writePrefix
+} from './framing.ts'
+import { MessageReader } from './message-reader.ts'
+
+export type { Framing } from './framing.ts'
+
+/** Bytes of a message at most, unless said otherwise; the limit of go-msgio. */
+export const MESSAGE_BYTES_MAX = 8 * 1024 * 1024
+
+/** Options of `stream.messages`. */
+export interface MessagesOptions {
+  /** How lengths are written; `varint` unless given. */
+  framing?: Framing
+  /** Bytes of a message at most, in both directions; 8 MiB unless given. */
+  maxMessageBytes?: number
+}
+
+/** Messages that came together. Their memory is recycled when the callback they are given to returns. */
+export interface MessageBatch extends Iterable<Uint8Array> {
+  /** How many messages there are, at least one. */
+  readonly count: number
+  /** All of them side by side, without prefixes. */
+  readonly bytes: Uint8Array
+  /** Bytes of each; only the first `count` numbers mean anything. */
+  readonly lengths: Uint32Array
+}
+
+/** From here on a copy into a buffer of its own costs more than a second call. */
+const JOINED_BYTES_MAX = 16 * 1024
+
+const PREFIX_BYTES_MAX = 9
+
+/** Messages of one stream, both ways. Made by `stream.messages()`, once a stream. */
+export class Messages implements AsyncIterable<Uint8Array> {
+  /** The stream that carries them. */
+  readonly stream: Stream
+  /** How lengths are written. */
+  readonly framing: Framing
+  /** Bytes of a message at most. */
+  readonly maxMessageBytes: number
+  readonly #core: StreamCore
+  readonly #format: PrefixFormat
+  readonly #lengthMax: number
+  readonly #reader: MessageReader
+  // Messages that came with one that was handed out.
+  #ready: Uint8Array[] = []
+  #readyAt = 0
+
+  /** @internal `stream.messages()`. */
+  constructor(stream: Stream, options: MessagesOptions) {
+    const { framing = 'varint', maxMessageBytes = MESSAGE_BYTES_MAX } = options
+    if (!Number.isSafeInteger(maxMessageBytes) || maxMessageBytes <= 0) {
+      throw new InvalidParametersError(
+        `expected maxMessageBytes of 1 or more, received ${maxMessageBytes}`
+      )
+    }
+    this.stream = stream
+    this.framing = framing
+    this.maxMessageBytes = maxMessageBytes
+    this.#core = Stream.core(stream)
+    this.#format = prefixFormat(framing)
+    this.#lengthMax = Math.min(maxMessageBytes, this.#format.lengthMax)
+    this.#reader = new MessageReader(this.#core, this.#format, maxMessageBytes)
+  }
+
+  /**
+   * The next message, in memory of its own.
+   *
+   * Rejects with `MissingLengthError` at the end (its cause tells whether it lay between messages),
+   * `MissingMessageError` at an end inside a message, `MessageTooLargeError`, `MsgioError` for a broken prefix,
+   * and what `stream.read` rejects with.
+   */
+  readMsg(options?: AbortOptions): Promise<Uint8Array> {
+    return this.#core.reads.take(() => {
+      try {
+        return this.#next()
+      } catch (err) {
+        throw err instanceof StreamEOFError ? this.#missingLength() : err
+      }
+    }, options?.signal)
+  }
+
+  /**
+   * Write a message; resolves when it is accepted, as `stream.write` does.
+   *
+   * Throws `MessageTooLargeError` for a message over the limit or over what its prefix can tell. A write of a
+   * large message that is aborted half-way leaves the stream inside of it: reset it then.
+   */
+  writeMsg(message: Uint8Array, options?: AbortOptions): Promise<void> {
+    this.#checkLength(message)
+    if (message.length <= JOINED_BYTES_MAX) {
+      return this.stream.write(this.#joined(message), options)
+    }
+    const prefix = this.#prefix(message.length)
+    // Both are queued within this call, so that nothing comes between them.
+    const written = [this.stream.write(prefix), this.stream.write(message, options)]
+    return Promise.all(written).then(() => undefined)
+  }
+
+  /** Write a message without waiting, as `stream.send` does: false asks to wait for `drain`. */
+  sendMessage(message: Uint8Array): boolean {
+    this.#checkLength(message)
+    if (message.length <= JOINED_BYTES_MAX) return this.stream.send(this.#joined(message))
+    this.stream.send(this.#prefix(message.length))
+    return this.stream.send(message)
+  }
+
+  /**
+   * Hand every batch of messages to `callback` until the end; the fastest way to read.
+   *
+   * Resolves at an end between messages, also one of our own making. Rejects as {@link Messages.readMsg}, and with
+   * what the callback throws. A promise the callback gives back is waited for before the next batch.
+   */
+  async onBatch(callback: (batch: MessageBatch) => unknown, options?: AbortOptions): Promise<void> {
+    let answer: unknown
+    const hand = (bytes: Uint8Array, lengths: Uint32Array, count: number): void => {
+      answer = callback(new Batch(bytes, lengths, count))
+    }
+    for (const message of this.#ready.splice(this.#readyAt)) {
+      hand(message, Uint32Array.of(message.length), 1)
+      if (answer !== undefined) await answer
+    }
+    this.#readyAt = 0
+    try {
+      for (;;) {
+        answer = undefined
+        await this.#core.reads.take(
+          () => (this.#reader.pull(hand) ? true : undefined),
+          options?.signal
+        )
+        if (answer !== undefined) await answer
+      }
+    } catch (err) {
+      if (!isEnd(err)) throw err
+    }
+  }
+
+  /** Close the stream in both directions. */
+  close(options?: AbortOptions): Promise<void> {
+    return this.stream.close(options)
+  }
+
+  /** Messages until an end between two of them; throws as {@link Messages.readMsg} otherwise. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    const done = (err: unknown): IteratorResult<Uint8Array, undefined> => {
+      if (isEnd(err)) return { done: true, value: undefined }
+      throw err
+    }
+    const take = (): IteratorResult<Uint8Array, undefined> | undefined => {
+      try {
+        const value = this.#next()
+        return value === undefined ? undefined : { done: false, value }
+      } catch (err) {
+        return done(err)
+      }
+    }
+    return {
+      next: () => this.#core.reads.take(take, undefined, done),
+      return: () => Promise.resolve({ done: true, value: undefined }),
+      [Symbol.asyncIterator]() {
+        return this
+      }
+    }
+  }
+
+  /** The next message, undefined if there is none yet. Throws `StreamEOFError` at an end between messages. */
+  #next(): Uint8Array | undefined {
+    if (this.#readyAt === this.#ready.length) {
+      this.#ready = []
+      this.#readyAt = 0
+      if (!this.#reader.pull((bytes, lengths, count) => this.#keep(bytes, lengths, count))) {
+        return undefined
+      }
+    }
+    const message = this.#ready[this.#readyAt]
+    this.#readyAt += 1
+    return message
+  }
+
+  #keep(bytes: Uint8Array, lengths: Uint32Array, count: number): void {
+    let size = 0
+    for (let index = 0; index < count; index += 1) size += lengths[index] ?? 0
+    // One copy for all of them; each is a view of it.
+    const copy = copyOut(bytes, size)
+    for (const message of new Batch(copy, lengths, count)) this.#ready.push(message)
+  }
+
+  #missingLength(): MissingLengthError {
+    const expectedBytes = Math.max(this.#format.prefixBytes, 1)
+    return new MissingLengthError(undefined, {
+      cause: new IncompleteReadError(undefined, { expectedBytes })
+    })
+  }
+
+  #checkLength(message: Uint8Array): void {
+    if (message.length <= this.#lengthMax) return
+    throw new MessageTooLargeError(
+      `message of ${message.length} bytes exceeds limit of ${this.#lengthMax}`
+    )
+  }
+
+  #prefix(length: number): Uint8Array {
+    const prefix = new Uint8Array(PREFIX_BYTES_MAX)
+    return prefix.subarray(0, writePrefix(this.#format, length, prefix))
+  }
+
+  #joined(message: Uint8Array): Uint8Array {
+    const prefixBytes = prefixLength(this.#format, message.length)
+    const joined = allocate(prefixBytes + message.length)
+    writePrefix(this.#format, message.length, joined)
+    joined.set(message, prefixBytes)
+    return joined
+  }
+}
+
+const MADE = new WeakMap<Stream, Messages>()
+
+/** The messages of a stream; a second call gives the first one's answer, if its options are the same. */
+export function messages(stream: Stream, options: MessagesOptions = {}): Messages {
+  const made = MADE.get(stream)
+  if (made === undefined) {
+    const fresh = new Messages(stream, options)
+    MADE.set(stream, fresh)
+    return fresh
+  }
+  const { framing = made.framing, maxMessageBytes = made.maxMessageBytes } = options
+  if (framing === made.framing && maxMessageBytes === made.maxMessageBytes) return made
+  throw new InvalidParametersError(
+    `the stream's messages are ${made.framing} of at most ${made.maxMessageBytes} bytes already`
+  )
+}
+
+class Batch implements MessageBatch {
+  readonly count: number
+  readonly bytes: Uint8Array
+  readonly lengths: Uint32Array
+
+  constructor(bytes: Uint8Array, lengths: Uint32Array, count: number) {
+    this.bytes = bytes
+    this.lengths = lengths
+    this.count = count
+  }
+
+  *[Symbol.iterator](): Generator<Uint8Array, undefined> {
+    let offset = 0
+    for (let index = 0; index < this.count; index += 1) {
+      const end = offset + (this.lengths[index] ?? 0)
+      yield this.bytes.subarray(offset, end)
+      offset = end
+    }
+  }
+}
+
+function isEnd(err: unknown): boolean {
+  return err instanceof StreamEOFError || err instanceof StreamClosedError
+}
