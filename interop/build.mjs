@@ -1,0 +1,218 @@
+// Builds the foreign peers; see contract.md. No dependencies, any Node from 20 on.
+//
+//     node interop/build.mjs [go rust js]
+//
+// A peer lives in .build/<peer>-<hash of its sources and lock files>/ and is complete once that folder exists:
+// it is put together beside it and renamed.
+
+import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { access, cp, mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const INTEROP = dirname(fileURLToPath(import.meta.url))
+const BUILD = join(INTEROP, '.build')
+const EXE = process.platform === 'win32' ? '.exe' : ''
+
+/** js-libp2p calls `Promise.withResolvers`. */
+const JS_NODE_MAJOR_MIN = 22
+/** A holder renews its lock this often; one that is four times as old belongs to a process that died. */
+const LOCK_RENEWAL_MS = 5_000
+const LOCK_POLL_MS = 200
+/** Lines of a failed build that are worth showing. */
+const FAILURE_LINES = 20
+
+const PEERS = {
+  go: {
+    sources: name => name.endsWith('.go') || name === 'go.mod' || name === 'go.sum',
+    build: into => run('go', ['build', '-trimpath', '-o', join(into, `peer${EXE}`), '.'], join(INTEROP, 'go')),
+    command: async folder => [join(folder, `peer${EXE}`)]
+  },
+  rust: {
+    sources: name => name.endsWith('.rs') || name === 'Cargo.toml' || name === 'Cargo.lock',
+    // One target folder for every version: the dependencies stay built when only the program changes.
+    build: async into => {
+      const target = join(BUILD, 'rust-target')
+      const flags = ['build', '--release', '--locked', '--target-dir', target]
+      await run('cargo', flags, join(INTEROP, 'rust'))
+      await cp(join(target, 'release', `peer${EXE}`), join(into, `peer${EXE}`))
+    },
+    command: async folder => [join(folder, `peer${EXE}`)]
+  },
+  js: {
+    sources: name => name.endsWith('.js') || name.endsWith('.json'),
+    build: async into => {
+      await jsNode()
+      for (const name of await sourceFiles('js')) {
+        await cp(join(INTEROP, 'js', name), join(into, name))
+      }
+      await run('npm', ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], into)
+    },
+    command: async folder => [await jsNode(), join(folder, 'peer.js')]
+  }
+}
+
+/** What is the matter with a peer that cannot be had, in one sentence. */
+class MissingPeerError extends Error {}
+
+/**
+ * The command that runs a peer, built first if need be.
+ *
+ * @param {'go' | 'rust' | 'js'} name
+ * @returns {Promise<{ command: string[] } | { missing: string }>}
+ */
+export async function peerCommand (name) {
+  const peer = PEERS[name]
+  if (peer === undefined) {
+    return { missing: `there is no peer named ${name}` }
+  }
+  const folder = join(BUILD, `${name}-${await sourceHash(name)}`)
+  try {
+    if (!await exists(folder)) {
+      await withLock(name, async () => {
+        if (!await exists(folder)) {
+          await buildInto(folder, peer)
+        }
+      })
+    }
+    return { command: await peer.command(folder) }
+  } catch (error) {
+    if (error instanceof MissingPeerError) {
+      return { missing: error.message }
+    }
+    throw error
+  }
+}
+
+async function buildInto (folder, peer) {
+  const unfinished = `${folder}.unfinished`
+  await rm(unfinished, { recursive: true, force: true })
+  await mkdir(unfinished, { recursive: true })
+  try {
+    await peer.build(unfinished)
+    await rename(unfinished, folder)
+  } finally {
+    await rm(unfinished, { recursive: true, force: true })
+  }
+}
+
+async function sourceHash (name) {
+  const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`)
+  for (const file of await sourceFiles(name)) {
+    const text = await readFile(join(INTEROP, name, file))
+    hash.update(`${file} ${text.byteLength}\n`).update(text)
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+/** Paths below the peer's folder, sorted. */
+async function sourceFiles (name, below = '') {
+  const found = []
+  for (const entry of await readdir(join(INTEROP, name, below), { withFileTypes: true })) {
+    const path = join(below, entry.name)
+    if (entry.isDirectory()) {
+      if (entry.name !== 'node_modules' && entry.name !== 'target') {
+        found.push(...await sourceFiles(name, path))
+      }
+    } else if (PEERS[name].sources(entry.name)) {
+      found.push(path)
+    }
+  }
+  return found.sort()
+}
+
+/** Runs one build step; its output is shown only if it fails. */
+async function run (program, args, cwd) {
+  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], shell: process.platform === 'win32' })
+  let output = ''
+  child.stdout.on('data', text => { output += text })
+  child.stderr.on('data', text => { output += text })
+  const code = await new Promise((resolve, reject) => {
+    child.on('error', error => reject(error.code === 'ENOENT' ? new MissingPeerError(`${program} is not installed`) : error))
+    child.on('close', resolve)
+  })
+  if (code !== 0) {
+    process.stderr.write(`${output.trimEnd().split('\n').slice(-FAILURE_LINES).join('\n')}\n`)
+    throw new MissingPeerError(`${program} ${args[0]} failed with exit code ${code}`)
+  }
+}
+
+/** The first Node that js-libp2p runs on: this one, the repository's own, the one on the path. */
+async function jsNode () {
+  for (const candidate of [process.execPath, repositoryNode(), 'node']) {
+    if (candidate !== undefined && await nodeMajor(candidate) >= JS_NODE_MAJOR_MIN) {
+      return candidate
+    }
+  }
+  throw new MissingPeerError(`js-libp2p needs Node ${JS_NODE_MAJOR_MIN} or newer`)
+}
+
+/** The binary of the devDependency `node`, not its launcher: what a test starts is what it can end. */
+function repositoryNode () {
+  try {
+    return join(dirname(createRequire(join(INTEROP, 'x')).resolve('node/package.json')), 'bin', `node${EXE}`)
+  } catch {
+    return undefined
+  }
+}
+
+async function nodeMajor (program) {
+  if (program === process.execPath) {
+    return Number.parseInt(process.versions.node)
+  }
+  try {
+    const { stdout } = await promisify(execFile)(program, ['--version'])
+    return Number.parseInt(stdout.slice(1))
+  } catch {
+    return 0
+  }
+}
+
+/** Holds a lock file while `action` runs, so that two processes never build one peer at once. */
+async function withLock (name, action) {
+  const lock = join(BUILD, `${name}.lock`)
+  await mkdir(BUILD, { recursive: true })
+  while (!await tryLock(lock)) {
+    await sleep(LOCK_POLL_MS)
+  }
+  const renewal = setInterval(() => {
+    utimes(lock, new Date(), new Date()).catch(() => {}) // A lock that is late by one renewal is still held.
+  }, LOCK_RENEWAL_MS)
+  try {
+    return await action()
+  } finally {
+    clearInterval(renewal)
+    await rm(lock, { force: true })
+  }
+}
+
+async function tryLock (lock) {
+  try {
+    await writeFile(lock, `${process.pid}\n`, { flag: 'wx' })
+    return true
+  } catch (error) {
+    if (error.code !== 'EEXIST') {
+      throw error
+    }
+  }
+  const held = await stat(lock).catch(() => undefined) // Released meanwhile.
+  if (held !== undefined && Date.now() - held.mtimeMs > 4 * LOCK_RENEWAL_MS) {
+    await rm(lock, { force: true })
+  }
+  return false
+}
+
+async function exists (path) {
+  return await access(path).then(() => true, () => false)
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const names = process.argv.slice(2)
+  for (const name of names.length > 0 ? names : Object.keys(PEERS)) {
+    console.log(JSON.stringify({ peer: name, ...await peerCommand(name) }))
+  }
+}

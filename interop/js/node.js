@@ -1,0 +1,53 @@
+import { identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+
+/** High enough that no default of js-libp2p decides a result. */
+export const UNLIMITED = 1_000_000
+/** More than the largest window (16 MiB), which may still arrive at a paused stream; js-libp2p's own 4 MiB resets it. */
+const READ_BUFFER_BYTES = 32 * 1024 * 1024
+const PING_TIMEOUT_MS = 3_600_000
+
+const ENCRYPTERS = { 'tcp-noise-yamux': noise, 'tcp-tls-yamux': tls }
+
+/** A started node with one stack, no limits and a fresh Ed25519 key. No address means no listener. */
+export async function createNode (stack, listenAddrs = []) {
+  const encrypter = ENCRYPTERS[stack]
+  if (encrypter === undefined) {
+    throw new Error(`unknown stack ${stack}`)
+  }
+  return await createLibp2p({
+    addresses: { listen: listenAddrs },
+    // A timeout of 0 turns the socket's inactivity timer off.
+    transports: [tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 })],
+    connectionEncrypters: [encrypter()],
+    streamMuxers: [yamux({
+      maxInboundStreams: UNLIMITED,
+      maxOutboundStreams: UNLIMITED,
+      maxEarlyStreams: UNLIMITED,
+      streamOptions: { maxReadBufferLength: READ_BUFFER_BYTES }
+    })],
+    connectionMonitor: { enabled: false },
+    connectionManager: {
+      maxConnections: UNLIMITED,
+      maxParallelDials: UNLIMITED,
+      maxDialQueueLength: UNLIMITED,
+      maxIncomingPendingConnections: UNLIMITED,
+      inboundConnectionThreshold: UNLIMITED
+    },
+    services: {
+      identify: identify({ maxInboundStreams: UNLIMITED, maxOutboundStreams: UNLIMITED }),
+      ping: ping({ timeout: PING_TIMEOUT_MS, maxInboundStreams: UNLIMITED, maxOutboundStreams: UNLIMITED })
+    }
+  })
+}
+
+export function tcpMultiaddr (hostPort) {
+  const separator = hostPort.lastIndexOf(':')
+  const host = hostPort.slice(0, separator).replace(/^\[(.*)\]$/, '$1')
+  return `/${host.includes(':') ? 'ip6' : 'ip4'}/${host}/tcp/${hostPort.slice(separator + 1)}`
+}

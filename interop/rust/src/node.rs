@@ -1,0 +1,126 @@
+//! A swarm with one stack, no limits and a fresh Ed25519 key.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, Transport as _,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, timeout::TransportTimeout},
+        upgrade::Version,
+    },
+    identify, identity,
+    multiaddr::Protocol,
+    noise,
+    swarm::{
+        self, ConnectionId, NetworkBehaviour, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+    tcp, tls, yamux,
+};
+
+use crate::{Result, options::Stack, pong, streams};
+
+/// What SwarmBuilder sets.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+/// No workload leaves a connection idle for so long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The most that yamux takes: each stream may have 256 KiB of the connection's 1 GiB.
+const STREAMS_MAX: usize = 4096;
+
+#[derive(NetworkBehaviour)]
+pub struct Behaviour {
+    pub identify: identify::Behaviour,
+    pong: pong::Behaviour,
+    pub streams: streams::Behaviour,
+}
+
+pub fn new_swarm(stack: Stack) -> Result<Swarm<Behaviour>> {
+    let key = identity::Keypair::generate_ed25519();
+    let behaviour = Behaviour {
+        identify: identify::Behaviour::new(
+            identify::Config::new("ipfs/0.1.0".to_owned(), key.public())
+                .with_agent_version("rust-libp2p/0.57.1".to_owned()),
+        ),
+        pong: pong::Behaviour::default(),
+        streams: streams::Behaviour::default(),
+    };
+    let config = swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(IDLE_TIMEOUT)
+        .with_max_negotiating_inbound_streams(STREAMS_MAX);
+    let peer = key.public().to_peer_id();
+    Ok(Swarm::new(
+        new_transport(stack, &key)?,
+        behaviour,
+        peer,
+        config,
+    ))
+}
+
+fn new_transport(stack: Stack, key: &identity::Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>> {
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(STREAMS_MAX);
+    let upgrade = tcp.upgrade(Version::V1Lazy);
+    let transport = match stack {
+        Stack::NoiseYamux => upgrade
+            .authenticate(noise::Config::new(key)?)
+            .multiplex(muxer)
+            .boxed(),
+        Stack::TlsYamux => upgrade
+            .authenticate(tls::Config::new(key)?)
+            .multiplex(muxer)
+            .boxed(),
+    };
+    Ok(TransportTimeout::new(transport, UPGRADE_TIMEOUT).boxed())
+}
+
+/// Opens one more connection to `addr`, whatever others there are.
+pub async fn dial(swarm: &mut Swarm<Behaviour>, addr: &Multiaddr) -> Result<ConnectionId> {
+    let Some(Protocol::P2p(peer)) = addr.iter().last() else {
+        return Err(format!("{addr} does not end with /p2p").into());
+    };
+    let opts = DialOpts::peer_id(peer)
+        .addresses(vec![addr.clone()])
+        .condition(PeerCondition::Always)
+        .build();
+    let dialed = opts.connection_id();
+    swarm.dial(opts)?;
+    loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::ConnectionEstablished { connection_id, .. } if connection_id == dialed => {
+                return Ok(dialed);
+            }
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                error,
+                ..
+            } if connection_id == dialed => return Err(error.into()),
+            _ => {}
+        }
+    }
+}
+
+/// Closes a connection and waits until it is.
+pub async fn hang_up(swarm: &mut Swarm<Behaviour>, connection: ConnectionId) {
+    if !swarm.close_connection(connection) {
+        return;
+    }
+    loop {
+        if let SwarmEvent::ConnectionClosed { connection_id, .. } = swarm.select_next_some().await
+            && connection_id == connection
+        {
+            return;
+        }
+    }
+}
+
+/// Runs the swarm for the rest of the process.
+pub fn drive(mut swarm: Swarm<Behaviour>) {
+    tokio::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+}

@@ -1,0 +1,75 @@
+//! Every handler of the contract; ping and identify are behaviours of the node.
+
+use std::io;
+
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, io::BufReader};
+use libp2p::{Stream, StreamProtocol};
+
+use crate::wire::{
+    BLOCK_BYTES, ECHO, MESSAGES, PERF, REQUEST, RESET, drain, read_frame, write_zeros,
+};
+
+pub const PROTOCOLS: [StreamProtocol; 5] = [PERF, REQUEST, MESSAGES, ECHO, RESET];
+
+/// Serves one stream. After a failure it is dropped without being closed, which resets it.
+pub async fn serve(mut stream: Stream, protocol: StreamProtocol) {
+    let served = if protocol == PERF {
+        serve_perf(&mut stream).await
+    } else if protocol == REQUEST {
+        serve_request(&mut stream).await
+    } else if protocol == MESSAGES {
+        serve_messages(&mut stream).await
+    } else if protocol == ECHO {
+        serve_echo(&mut stream).await
+    } else {
+        serve_reset(&mut stream).await
+    };
+    if served.is_ok() {
+        // The stream is gone either way.
+        let _ = stream.close().await;
+    }
+}
+
+async fn serve_perf(stream: &mut Stream) -> io::Result<()> {
+    let mut wanted = [0; 8];
+    stream.read_exact(&mut wanted).await?;
+    drain(stream).await?;
+    let wanted = usize::try_from(u64::from_be_bytes(wanted)).map_err(io::Error::other)?;
+    write_zeros(stream, wanted).await
+}
+
+async fn serve_request(stream: &mut Stream) -> io::Result<()> {
+    let mut payload = Vec::new();
+    if !read_frame(stream, &mut payload).await? {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    stream.write_all(&payload).await
+}
+
+async fn serve_messages(stream: &mut Stream) -> io::Result<()> {
+    let mut payload = Vec::new();
+    let mut count = 0_u64;
+    let mut reader = BufReader::with_capacity(BLOCK_BYTES, &mut *stream);
+    while read_frame(&mut reader, &mut payload).await? {
+        count += 1;
+    }
+    stream.write_all(&count.to_be_bytes()).await
+}
+
+async fn serve_echo(stream: &mut Stream) -> io::Result<()> {
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        match stream.read(&mut block).await? {
+            0 => return Ok(()),
+            n => {
+                stream.write_all(&block[..n]).await?;
+                stream.flush().await?;
+            }
+        }
+    }
+}
+
+async fn serve_reset(stream: &mut Stream) -> io::Result<()> {
+    stream.read_exact(&mut [0]).await?;
+    Err(io::ErrorKind::ConnectionReset.into())
+}

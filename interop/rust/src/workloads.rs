@@ -1,0 +1,415 @@
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::try_join_all};
+use libp2p::{Multiaddr, Stream, identify, ping, swarm::SwarmEvent};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader, Stdin},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    Error, Result,
+    measure::{Stopwatch, print_line, resident_kib},
+    node::{self, BehaviourEvent},
+    options::Options,
+    streams::Opener,
+    wire::{BLOCK_BYTES, ECHO, MESSAGES, PERF, REQUEST, RESET, drain, frame, write_zeros},
+};
+
+const WARM_UP_BYTES: usize = 32 * 1024 * 1024;
+const PING_BYTES: usize = 32;
+/// The initial yamux window: the echo never waits for a client that does not read yet.
+const HALF_CLOSE_BYTES_MAX: usize = 256 * 1024;
+/// Gives identify time to end at both sides before memory is read.
+const IDLE_SETTLE: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A reset shows only in writing, and there as soon as its frame has come.
+const RESET_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub async fn run(options: &Options) -> Result<()> {
+    let line = match options.workload.as_str() {
+        "upload" => perf(options, options.bytes, 0).await?,
+        "download" => perf(options, 0, options.bytes).await?,
+        "ping" => ping_open_stream(options).await?,
+        "rr-seq" => requests(options, 1).await?,
+        "rr-32" => requests(options, 32).await?,
+        "rr-100" => requests(options, 100).await?,
+        "msgs" => messages(options).await?,
+        "handshake-seq" => handshakes(options, 1).await?,
+        "handshake-16" => handshakes(options, 16).await?,
+        "idle" => return idle(options).await,
+        "echo" => echo(options).await?,
+        "half-close" => half_close(options).await?,
+        "reset" => reset(options).await?,
+        "identify" => identify(options).await?,
+        other => return Err(format!("unknown workload {other:?}").into()),
+    };
+    print_line(&line);
+    Ok(())
+}
+
+async fn perf(options: &Options, upload: usize, download: usize) -> Result<Value> {
+    let opener = connect(options).await?;
+    let (warm_up, warm_down) = (
+        upload.min(1) * WARM_UP_BYTES,
+        download.min(1) * WARM_UP_BYTES,
+    );
+    transfer(&opener, warm_up, warm_down).await?;
+    let watch = Stopwatch::start();
+    transfer(&opener, upload, download).await?;
+    Ok(watch.stop_bulk(1, upload + download))
+}
+
+async fn transfer(opener: &Opener, upload: usize, download: usize) -> Result<()> {
+    let mut stream = opener.open(PERF).await?;
+    stream.write_all(&(download as u64).to_be_bytes()).await?;
+    write_zeros(&mut stream, upload).await?;
+    stream.close().await?;
+    let received = drain(&mut stream).await?;
+    if received != download {
+        return Err(format!("{received} bytes came back, expected {download}").into());
+    }
+    Ok(())
+}
+
+async fn ping_open_stream(options: &Options) -> Result<Value> {
+    let mut stream = connect(options).await?.open(ping::PROTOCOL_NAME).await?;
+    let mut random = Random::new(0);
+    ping_once(&mut stream, &mut random).await?;
+    let mut latencies = Vec::with_capacity(options.n);
+    let watch = Stopwatch::start();
+    for _ in 0..options.n {
+        latencies.push(ping_once(&mut stream, &mut random).await?);
+    }
+    Ok(watch.stop(options.n, options.n * PING_BYTES, latencies))
+}
+
+async fn ping_once(stream: &mut Stream, random: &mut Random) -> Result<Duration> {
+    let (mut sent, mut received) = ([0; PING_BYTES], [0; PING_BYTES]);
+    random.fill(&mut sent);
+    let start = Instant::now();
+    stream.write_all(&sent).await?;
+    stream.flush().await?;
+    stream.read_exact(&mut received).await?;
+    if sent != received {
+        return Err("ping answer differs from what was sent".into());
+    }
+    Ok(start.elapsed())
+}
+
+async fn requests(options: &Options, concurrency: usize) -> Result<Value> {
+    let opener = connect(options).await?;
+    let mut payload = vec![0; options.bytes];
+    Random::new(0).fill(&mut payload);
+    let request: Arc<[u8]> = frame(&payload).into();
+    let watch = Stopwatch::start();
+    let workers = (0..concurrency).map(|_| opener.clone()).collect();
+    let latencies = each_of(options.n, workers, move |opener| {
+        let request = Arc::clone(&request);
+        async move {
+            let answered = request_once(&opener, &request).await;
+            (opener, answered)
+        }
+    })
+    .await?;
+    Ok(watch.stop(options.n, options.n * options.bytes, latencies))
+}
+
+async fn request_once(opener: &Opener, request: &[u8]) -> Result<()> {
+    let mut stream = opener.open(REQUEST).await?;
+    stream.write_all(request).await?;
+    stream.close().await?;
+    let mut answer = Vec::with_capacity(request.len());
+    stream.read_to_end(&mut answer).await?;
+    if answer != request[4..] {
+        return Err("answer differs from the request".into());
+    }
+    Ok(())
+}
+
+async fn messages(options: &Options) -> Result<Value> {
+    let mut stream = connect(options).await?.open(MESSAGES).await?;
+    let message = frame(&vec![0; options.bytes]);
+    let watch = Stopwatch::start();
+    for _ in 0..options.n {
+        stream.write_all(&message).await?;
+    }
+    stream.close().await?;
+    let mut counted = [0; 8];
+    stream.read_exact(&mut counted).await?;
+    let line = watch.stop(options.n, options.n * options.bytes, Vec::new());
+    let counted = u64::from_be_bytes(counted);
+    if counted != options.n as u64 {
+        let expected = options.n;
+        return Err(format!("server counted {counted} messages, expected {expected}").into());
+    }
+    Ok(line)
+}
+
+async fn handshakes(options: &Options, concurrency: usize) -> Result<Value> {
+    let swarms = new_swarms(options, concurrency)?;
+    let addr = server_addr(options)?;
+    let watch = Stopwatch::start();
+    let latencies = each_of(options.n, swarms, move |mut swarm| {
+        let addr = addr.clone();
+        async move {
+            match node::dial(&mut swarm, &addr).await {
+                Ok(connection) => {
+                    node::hang_up(&mut swarm, connection).await;
+                    (swarm, Ok(()))
+                }
+                Err(error) => (swarm, Err(error)),
+            }
+        }
+    })
+    .await?;
+    Ok(watch.stop(options.n, 0, latencies))
+}
+
+async fn idle(options: &Options) -> Result<()> {
+    let swarms = new_swarms(options, options.n)?;
+    let addr = server_addr(options)?;
+    let mut lines = BufReader::new(tokio::io::stdin());
+    idle_phase("base", &mut lines).await?;
+    let mut dials = futures::stream::iter(swarms)
+        .map(|mut swarm| {
+            let addr = addr.clone();
+            async move {
+                node::dial(&mut swarm, &addr).await?;
+                node::drive(swarm);
+                Ok::<_, Error>(())
+            }
+        })
+        .buffer_unordered(options.concurrency);
+    while let Some(dialed) = dials.next().await {
+        dialed?;
+    }
+    idle_phase("full", &mut lines).await
+}
+
+async fn idle_phase(name: &str, lines: &mut BufReader<Stdin>) -> Result<()> {
+    sleep(IDLE_SETTLE).await;
+    print_line(&json!({ "phase": name, "rss_kb": resident_kib() }));
+    lines.read_line(&mut String::new()).await?;
+    Ok(())
+}
+
+async fn echo(options: &Options) -> Result<Value> {
+    let opener = connect(options).await?;
+    let watch = Stopwatch::start();
+    let streams = (0..options.concurrency)
+        .map(|seed| tokio::spawn(echo_once(opener.clone(), seed as u64, options.bytes)));
+    for echoed in try_join_all(streams).await? {
+        echoed?;
+    }
+    let bytes = options.concurrency * options.bytes;
+    Ok(watch.stop_bulk(options.concurrency, bytes))
+}
+
+async fn echo_once(opener: Opener, seed: u64, bytes: usize) -> Result<()> {
+    let (mut read_half, mut write_half) = opener.open(ECHO).await?.split();
+    let sending = async {
+        let mut hash = Sha256::new();
+        let mut pattern = Pattern::new(seed, bytes);
+        while let Some(block) = pattern.next_block() {
+            hash.update(block);
+            write_half.write_all(block).await?;
+        }
+        write_half.close().await?;
+        Ok::<_, Error>(hash.finalize())
+    };
+    let receiving = async {
+        let mut hash = Sha256::new();
+        let mut block = vec![0; BLOCK_BYTES];
+        let mut total = 0;
+        loop {
+            match read_half.read(&mut block).await? {
+                0 => return Ok::<_, Error>((hash.finalize(), total)),
+                n => {
+                    hash.update(&block[..n]);
+                    total += n;
+                }
+            }
+        }
+    };
+    let (sent, (received, total)) = futures::try_join!(sending, receiving)?;
+    if total != bytes || sent != received {
+        return Err(format!("echo of {bytes} bytes differs: {total} bytes came back").into());
+    }
+    Ok(())
+}
+
+async fn half_close(options: &Options) -> Result<Value> {
+    let bytes = options.bytes;
+    if bytes > HALF_CLOSE_BYTES_MAX {
+        let limit = HALF_CLOSE_BYTES_MAX;
+        return Err(format!("half-close of {bytes} bytes exceeds the limit of {limit}").into());
+    }
+    let mut stream = connect(options).await?.open(ECHO).await?;
+    let mut sent = Vec::with_capacity(bytes);
+    let mut pattern = Pattern::new(0, bytes);
+    while let Some(block) = pattern.next_block() {
+        sent.extend_from_slice(block);
+        stream.write_all(block).await?;
+    }
+    stream.close().await?;
+    let mut received = Vec::with_capacity(bytes);
+    stream.read_to_end(&mut received).await?;
+    if sent != received {
+        let total = received.len();
+        return Err(format!("echo of {bytes} bytes differs: {total} bytes came back").into());
+    }
+    Ok(json!({ "ops": 1, "bytes": bytes }))
+}
+
+/// rust-yamux reads a reset as the end of the stream; it shows in writing alone, which a closed read half would
+/// still allow.
+async fn reset(options: &Options) -> Result<Value> {
+    let mut stream = connect(options).await?.open(RESET).await?;
+    stream.write_all(&[1]).await?;
+    stream.flush().await?;
+    if let Ok(1..) = stream.read(&mut [0]).await {
+        return Err("expected a reset, the stream gave a byte".into());
+    }
+    let refused = async {
+        while stream.write_all(&[1]).await.is_ok() && stream.flush().await.is_ok() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(RESET_TIMEOUT, refused)
+        .await
+        .map_err(|_| "expected a reset, the stream ended")?;
+    Ok(json!({ "ops": 1, "errorCode": null }))
+}
+
+async fn identify(options: &Options) -> Result<Value> {
+    let mut swarm = node::new_swarm(options.stack)?;
+    node::dial(&mut swarm, &server_addr(options)?).await?;
+    let received = async {
+        loop {
+            if let SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                info,
+                ..
+            })) = swarm.select_next_some().await
+            {
+                return info;
+            }
+        }
+    };
+    let info = timeout(CONNECT_TIMEOUT, received)
+        .await
+        .map_err(|_| "identify did not complete")?;
+    let protocols: Vec<_> = info.protocols.iter().map(AsRef::<str>::as_ref).collect();
+    Ok(json!({
+        "agentVersion": info.agent_version,
+        "protocolVersion": info.protocol_version,
+        "protocols": protocols,
+        "listenAddrs": info.listen_addrs,
+        "observedAddr": info.observed_addr,
+    }))
+}
+
+async fn connect(options: &Options) -> Result<Opener> {
+    let mut swarm = node::new_swarm(options.stack)?;
+    node::dial(&mut swarm, &server_addr(options)?).await?;
+    let opener = swarm.behaviour().streams.opener();
+    node::drive(swarm);
+    Ok(opener.expect("a connection is established"))
+}
+
+fn new_swarms(options: &Options, count: usize) -> Result<Vec<libp2p::Swarm<node::Behaviour>>> {
+    (0..count).map(|_| node::new_swarm(options.stack)).collect()
+}
+
+fn server_addr(options: &Options) -> Result<Multiaddr> {
+    options
+        .addr
+        .clone()
+        .ok_or_else(|| "--addr is missing".into())
+}
+
+/// Runs `operation` n times, a task for each worker, and returns how long each took.
+///
+/// The operation takes its worker's state and gives it back.
+async fn each_of<W, O, F>(n: usize, workers: Vec<W>, operation: O) -> Result<Vec<Duration>>
+where
+    W: Send + 'static,
+    O: Fn(W) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = (W, Result<()>)> + Send,
+{
+    let started = Arc::new(AtomicUsize::new(0));
+    let latencies = Arc::new(Mutex::new(Vec::with_capacity(n)));
+    let tasks = workers.into_iter().map(|mut worker| {
+        let (started, latencies) = (Arc::clone(&started), Arc::clone(&latencies));
+        let operation = operation.clone();
+        tokio::spawn(async move {
+            let mut own = Vec::new();
+            while started.fetch_add(1, Ordering::Relaxed) < n {
+                let start = Instant::now();
+                let (returned, outcome) = operation(worker).await;
+                outcome?;
+                worker = returned;
+                own.push(start.elapsed());
+            }
+            latencies.lock().expect("no holder panics").extend(own);
+            Ok::<_, Error>(())
+        })
+    });
+    for outcome in try_join_all(tasks).await? {
+        outcome?;
+    }
+    let latencies = std::mem::take(&mut *latencies.lock().expect("no holder panics"));
+    Ok(latencies)
+}
+
+/// Pseudo-random bytes, the same for the same seed, in blocks of 64 KiB.
+struct Pattern {
+    random: Random,
+    block: Vec<u8>,
+    left: usize,
+}
+
+impl Pattern {
+    fn new(seed: u64, bytes: usize) -> Self {
+        Self {
+            random: Random::new(seed),
+            block: vec![0; BLOCK_BYTES],
+            left: bytes,
+        }
+    }
+
+    fn next_block(&mut self) -> Option<&[u8]> {
+        let size = self.left.min(BLOCK_BYTES);
+        self.left -= size;
+        let block = &mut self.block[..size];
+        self.random.fill(block);
+        (size > 0).then_some(block)
+    }
+}
+
+/// xorshift64; quality does not matter here, repeatability does.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for word in bytes.chunks_mut(8) {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            word.copy_from_slice(&self.0.to_le_bytes()[..word.len()]);
+        }
+    }
+}
