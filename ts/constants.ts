@@ -85,6 +85,7 @@ const KINDS = {
 export type EnumerationName = keyof typeof KINDS
 
 /** The name of an enumeration's value, `(unrecognized)` for a number outside of it. */
+// biome-ignore lint/suspicious/noShadowRestrictedNames: the name is go's, and importers choose their own.
 export function toString(kind: EnumerationName, value: number): string {
   for (const [name, number] of Object.entries(KINDS[kind])) {
     if (number === value) return name

@@ -81,8 +81,8 @@ export function errorCode(number: number): ErrorCode {
 }
 
 // A name on the prototype stands in the stack's first line and survives minification.
-function named(constructor: { readonly prototype: Error }, name: string): void {
-  Object.defineProperty(constructor.prototype, 'name', {
+function named(type: { readonly prototype: Error }, name: string): void {
+  Object.defineProperty(type.prototype, 'name', {
     value: name,
     configurable: true,
     writable: true
@@ -100,7 +100,7 @@ export interface Libp2pErrorOptions {
 /** The root of every error of this package. */
 export class Libp2pError extends Error {
   static {
-    named(this, 'Libp2pError')
+    named(Libp2pError, 'Libp2pError')
   }
 
   /** Stable text for programs: `ERR_STREAM_RESET`. */
@@ -118,7 +118,7 @@ export class Libp2pError extends Error {
 /** The caller passed something outside the contract. Thrown synchronously where the call is. */
 export class InvalidParametersError extends Libp2pError {
   static {
-    named(this, 'InvalidParametersError')
+    named(InvalidParametersError, 'InvalidParametersError')
   }
 
   constructor(message = 'invalid parameters', options?: Libp2pErrorOptions) {
@@ -129,7 +129,7 @@ export class InvalidParametersError extends Libp2pError {
 /** The call does not fit the swarm's life cycle: before `start`, or after `close`. */
 export class StateError extends Libp2pError {
   static {
-    named(this, 'StateError')
+    named(StateError, 'StateError')
   }
 
   constructor(message = 'the swarm is not started', options?: Libp2pErrorOptions) {
@@ -140,7 +140,7 @@ export class StateError extends Libp2pError {
 /** `setState` asked for a transition that the stream's table does not have. */
 export class StreamStateError extends Libp2pError {
   static {
-    named(this, 'StreamStateError')
+    named(StreamStateError, 'StreamStateError')
   }
 
   constructor(message = 'the stream cannot take this state', options?: Libp2pErrorOptions) {
@@ -151,7 +151,7 @@ export class StreamStateError extends Libp2pError {
 /** The caller's `signal` was aborted. `bytesAccepted` tells how much of a write had gone through. */
 export class AbortError extends Libp2pError {
   static {
-    named(this, 'AbortError')
+    named(AbortError, 'AbortError')
   }
 
   /** Bytes of the aborted write that the peer will receive; 0 for anything but a write. */
@@ -169,7 +169,7 @@ export class AbortError extends Libp2pError {
 /** A deadline or a timeout passed. `bytesAccepted` as in {@link AbortError}. */
 export class TimeoutError extends Libp2pError {
   static {
-    named(this, 'TimeoutError')
+    named(TimeoutError, 'TimeoutError')
   }
 
   /** Bytes of the timed-out write that the peer will receive; 0 for anything but a write. */
@@ -187,7 +187,7 @@ export class TimeoutError extends Libp2pError {
 /** Something failed while bytes were read or written. */
 export class IOError extends Libp2pError {
   static {
-    named(this, 'IOError')
+    named(IOError, 'IOError')
   }
 
   constructor(message: string, options?: Libp2pErrorOptions, code: ErrorCode = 'ERR_IO') {
@@ -198,14 +198,14 @@ export class IOError extends Libp2pError {
 /** A stream failed; on a stream in state ERROR `cause` is `stream.error`. */
 export class StreamError extends IOError {
   static {
-    named(this, 'StreamError')
+    named(StreamError, 'StreamError')
   }
 }
 
 /** The remote ended the stream and everything it wrote has been read. */
 export class StreamEOFError extends StreamError {
   static {
-    named(this, 'StreamEOFError')
+    named(StreamEOFError, 'StreamEOFError')
   }
 
   constructor(message = 'end of stream', options?: Libp2pErrorOptions) {
@@ -216,7 +216,7 @@ export class StreamEOFError extends StreamError {
 /** The stream was reset, by us, by the remote, or by the loss of its connection. */
 export class StreamResetError extends StreamError {
   static {
-    named(this, 'StreamResetError')
+    named(StreamResetError, 'StreamResetError')
   }
 
   /** The code on the wire; see `StreamErrorCode`. */
@@ -237,7 +237,7 @@ export class StreamResetError extends StreamError {
 /** This half of the stream was closed by our own side. `bytesAccepted` as in {@link AbortError}. */
 export class StreamClosedError extends StreamError {
   static {
-    named(this, 'StreamClosedError')
+    named(StreamClosedError, 'StreamClosedError')
   }
 
   /** Bytes of the interrupted write that the peer will receive; 0 for anything but a write. */
@@ -255,7 +255,7 @@ export class StreamClosedError extends StreamError {
 /** The connection has ended. */
 export class ConnectionClosedError extends IOError {
   static {
-    named(this, 'ConnectionClosedError')
+    named(ConnectionClosedError, 'ConnectionClosedError')
   }
 
   /** The code on the wire, where the transport or the muxer carries one. */
@@ -283,7 +283,7 @@ export class ConnectionClosedError extends IOError {
 /** The muxer has ended, so no stream can be opened. */
 export class MuxerClosedError extends Libp2pError {
   static {
-    named(this, 'MuxerClosedError')
+    named(MuxerClosedError, 'MuxerClosedError')
   }
 
   constructor(message = 'the muxer is closed', options?: Libp2pErrorOptions) {
@@ -294,7 +294,7 @@ export class MuxerClosedError extends Libp2pError {
 /** Fewer bytes than asked for arrived before the end. */
 export class IncompleteReadError extends IOError {
   static {
-    named(this, 'IncompleteReadError')
+    named(IncompleteReadError, 'IncompleteReadError')
   }
 
   /** Bytes asked for. */
@@ -318,7 +318,7 @@ export class IncompleteReadError extends IOError {
 /** A length-prefixed message could not be read or written. */
 export class MsgioError extends IOError {
   static {
-    named(this, 'MsgioError')
+    named(MsgioError, 'MsgioError')
   }
 
   constructor(
@@ -333,7 +333,7 @@ export class MsgioError extends IOError {
 /** The stream ended before or inside a length prefix. */
 export class MissingLengthError extends MsgioError {
   static {
-    named(this, 'MissingLengthError')
+    named(MissingLengthError, 'MissingLengthError')
   }
 
   constructor(message = 'the stream ended before a length', options?: Libp2pErrorOptions) {
@@ -344,7 +344,7 @@ export class MissingLengthError extends MsgioError {
 /** The stream ended inside a message. */
 export class MissingMessageError extends MsgioError {
   static {
-    named(this, 'MissingMessageError')
+    named(MissingMessageError, 'MissingMessageError')
   }
 
   constructor(message = 'the stream ended inside a message', options?: Libp2pErrorOptions) {
@@ -355,7 +355,7 @@ export class MissingMessageError extends MsgioError {
 /** A message exceeds its limit. Raised before its body is read or written. */
 export class MessageTooLargeError extends MsgioError {
   static {
-    named(this, 'MessageTooLargeError')
+    named(MessageTooLargeError, 'MessageTooLargeError')
   }
 
   constructor(message = 'the message exceeds its limit', options?: Libp2pErrorOptions) {
@@ -366,7 +366,7 @@ export class MessageTooLargeError extends MsgioError {
 /** Ciphertext did not authenticate. */
 export class DecryptionFailedError extends MsgioError {
   static {
-    named(this, 'DecryptionFailedError')
+    named(DecryptionFailedError, 'DecryptionFailedError')
   }
 
   constructor(message = 'decryption failed', options?: Libp2pErrorOptions) {
@@ -377,7 +377,7 @@ export class DecryptionFailedError extends MsgioError {
 /** Protocol negotiation failed. */
 export class MultiselectError extends Libp2pError {
   static {
-    named(this, 'MultiselectError')
+    named(MultiselectError, 'MultiselectError')
   }
 
   constructor(
@@ -392,21 +392,21 @@ export class MultiselectError extends Libp2pError {
 /** The proposing side's negotiation failed. */
 export class MultiselectClientError extends MultiselectError {
   static {
-    named(this, 'MultiselectClientError')
+    named(MultiselectClientError, 'MultiselectClientError')
   }
 }
 
 /** A negotiation line could not be read or written. */
 export class MultiselectCommunicatorError extends MultiselectError {
   static {
-    named(this, 'MultiselectCommunicatorError')
+    named(MultiselectCommunicatorError, 'MultiselectCommunicatorError')
   }
 }
 
 /** The remote speaks none of the proposed protocols. */
 export class UnsupportedProtocolError extends MultiselectClientError {
   static {
-    named(this, 'UnsupportedProtocolError')
+    named(UnsupportedProtocolError, 'UnsupportedProtocolError')
   }
 
   /** What was proposed, in order. */
@@ -424,7 +424,7 @@ export class UnsupportedProtocolError extends MultiselectClientError {
 /** The peer at the other end is not the one that was dialled. */
 export class UnexpectedPeerError extends Libp2pError {
   static {
-    named(this, 'UnexpectedPeerError')
+    named(UnexpectedPeerError, 'UnexpectedPeerError')
   }
 
   constructor(message = 'another peer answered', options?: Libp2pErrorOptions) {
@@ -435,7 +435,7 @@ export class UnexpectedPeerError extends Libp2pError {
 /** The security handshake failed. */
 export class EncryptionFailedError extends Libp2pError {
   static {
-    named(this, 'EncryptionFailedError')
+    named(EncryptionFailedError, 'EncryptionFailedError')
   }
 
   constructor(message = 'the security handshake failed', options?: Libp2pErrorOptions) {
@@ -446,14 +446,14 @@ export class EncryptionFailedError extends Libp2pError {
 /** The root of what goes wrong between a swarm and its network. */
 export class SwarmError extends Libp2pError {
   static {
-    named(this, 'SwarmError')
+    named(SwarmError, 'SwarmError')
   }
 }
 
 /** One dial of one address, or the call as a whole, failed. */
 export class DialError extends SwarmError {
   static {
-    named(this, 'DialError')
+    named(DialError, 'DialError')
   }
 
   constructor(
@@ -468,7 +468,7 @@ export class DialError extends SwarmError {
 /** The dialled peer is ourselves. */
 export class SelfDialError extends DialError {
   static {
-    named(this, 'SelfDialError')
+    named(SelfDialError, 'SelfDialError')
   }
 
   constructor(message = 'a swarm cannot dial itself', options?: Libp2pErrorOptions) {
@@ -497,7 +497,7 @@ export interface AddressAttempt {
 /** Every address of a peer failed. */
 export class DialAllFailedError extends DialError {
   static {
-    named(this, 'DialAllFailedError')
+    named(DialAllFailedError, 'DialAllFailedError')
   }
 
   /** The peer, as text; undefined where only an address was known. */
@@ -526,7 +526,7 @@ export class DialAllFailedError extends DialError {
 /** No address of the peer is known. */
 export class NoRemoteAddrsError extends DialError {
   static {
-    named(this, 'NoRemoteAddrsError')
+    named(NoRemoteAddrsError, 'NoRemoteAddrsError')
   }
 
   constructor(message = 'no address of the peer is known', options?: Libp2pErrorOptions) {
@@ -537,7 +537,7 @@ export class NoRemoteAddrsError extends DialError {
 /** There is no connection to the peer, and dialling was ruled out. */
 export class NoConnectionError extends SwarmError {
   static {
-    named(this, 'NoConnectionError')
+    named(NoConnectionError, 'NoConnectionError')
   }
 
   constructor(message = 'no connection to the peer', options?: Libp2pErrorOptions) {
@@ -548,7 +548,7 @@ export class NoConnectionError extends SwarmError {
 /** None of the addresses could be listened on. */
 export class ListenError extends SwarmError {
   static {
-    named(this, 'ListenError')
+    named(ListenError, 'ListenError')
   }
 
   /** One entry an address. */
@@ -566,7 +566,7 @@ export class ListenError extends SwarmError {
 /** A raw connection could not be made into a secured and multiplexed one. */
 export class UpgradeError extends SwarmError {
   static {
-    named(this, 'UpgradeError')
+    named(UpgradeError, 'UpgradeError')
   }
 
   /** `psk`, `security` or `muxer`; empty when unknown. */
@@ -596,7 +596,7 @@ export interface ResourceLimitDetails {
 /** A configured bound said no; trying later may work. */
 export class ResourceLimitExceededError extends SwarmError {
   static {
-    named(this, 'ResourceLimitExceededError')
+    named(ResourceLimitExceededError, 'ResourceLimitExceededError')
   }
 
   /** Always true: the bound may free up. */
@@ -626,7 +626,7 @@ export class ResourceLimitExceededError extends SwarmError {
 /** The resource scope was already done. */
 export class ResourceScopeClosedError extends SwarmError {
   static {
-    named(this, 'ResourceScopeClosedError')
+    named(ResourceScopeClosedError, 'ResourceScopeClosedError')
   }
 
   constructor(message = 'the resource scope is closed', options?: Libp2pErrorOptions) {
@@ -637,7 +637,7 @@ export class ResourceScopeClosedError extends SwarmError {
 /** A rate limit said no. */
 export class RateLimitError extends ResourceLimitExceededError {
   static {
-    named(this, 'RateLimitError')
+    named(RateLimitError, 'RateLimitError')
   }
 
   /** Points used in the window. */
@@ -659,7 +659,7 @@ export class RateLimitError extends ResourceLimitExceededError {
 /** The only connection is a limited one, and the call did not allow that. */
 export class LimitedConnectionError extends SwarmError {
   static {
-    named(this, 'LimitedConnectionError')
+    named(LimitedConnectionError, 'LimitedConnectionError')
   }
 
   constructor(message = 'the connection is limited', options?: Libp2pErrorOptions) {
@@ -670,7 +670,7 @@ export class LimitedConnectionError extends SwarmError {
 /** An invariant of this package broke. Please report it. */
 export class InternalError extends Libp2pError {
   static {
-    named(this, 'InternalError')
+    named(InternalError, 'InternalError')
   }
 
   constructor(

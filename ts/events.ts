@@ -6,7 +6,7 @@
  */
 
 /** A function, or an object with `handleEvent`, that takes events of one kind. */
-export type EventHandler<E> = ((event: E) => unknown) | { handleEvent(event: E): unknown }
+export type EventHandler<E> = ((event: E) => unknown) | { handleEvent: (event: E) => unknown }
 
 /** Options of `addEventListener`. */
 export interface EventListenerOptions {
@@ -17,7 +17,7 @@ export interface EventListenerOptions {
 }
 
 interface Entry {
-  readonly handler: EventHandler<never>
+  readonly handler: unknown
   readonly once: boolean
 }
 
@@ -59,12 +59,12 @@ export class TypedEventTarget<Events extends object> {
   protected emit<K extends keyof Events>(type: K, event: Events[K]): void {
     // The array is replaced on change, so listeners that come and go meanwhile do not disturb this loop.
     for (const { handler, once } of this.#entries?.get(type) ?? []) {
-      if (once) this.removeEventListener(type, handler)
+      // Entries of this kind hold handlers of this kind.
+      const typed = handler as EventHandler<Events[K]>
+      if (once) this.removeEventListener(type, typed)
       try {
-        const answer: unknown =
-          typeof handler === 'function'
-            ? (handler as (event: Events[K]) => unknown).call(this, event)
-            : (handler as { handleEvent(event: Events[K]): unknown }).handleEvent(event)
+        const answer =
+          typeof typed === 'function' ? typed.call(this, event) : typed.handleEvent(event)
         if (isThenable(answer)) answer.then(undefined, (err) => this.onListenerError(err))
       } catch (err) {
         this.onListenerError(err)

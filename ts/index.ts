@@ -1,6 +1,6 @@
 /** ferroswarm: a libp2p network stack for Node.js whose data path is Rust. The public list, in reading order. */
-export { type CloseOptions, createSwarm, Swarm, type SwarmEvents, type SwarmStreamOptions } from './swarm.ts'
-export type { Logger, MuxerName, ResolvedOptions, SecurityName, SwarmOptions } from './options.ts'
+
+export { type Clock, systemClock } from './clock.ts'
 export {
   Connection,
   type ConnectionCloseReason,
@@ -10,6 +10,25 @@ export {
   type DialReport,
   type NewStreamOptions
 } from './connection.ts'
+export * from './constants.ts'
+export { AddressBook } from './dial/address-book.ts'
+export type { DialOptions } from './dial/dialer.ts'
+export * from './errors.ts'
+export { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
+export type { AddrLike, HostPort } from './identity/address.ts'
+export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'
+export type { PeerLike } from './identity/peer-id.ts'
+export type { Counters } from './native/counters.ts'
+export {
+  globalNoopNotifiee,
+  NoopNotifiee,
+  type Notifiee,
+  type NotifieeEvent,
+  NotifyBundle
+} from './notifiee.ts'
+export type { Logger, MuxerName, ResolvedOptions, SecurityName, SwarmOptions } from './options.ts'
+export type { HandlerOptions, StreamHandler } from './protocol/registrar.ts'
+export type { Service, ServiceOptions } from './services.ts'
 export {
   type AbortOptions,
   type ReadOptions,
@@ -18,16 +37,10 @@ export {
   type StreamEvents,
   type StreamStat
 } from './stream.ts'
-export type { DialOptions } from './dial/dialer.ts'
-export { AddressBook } from './dial/address-book.ts'
-export type { HandlerOptions, StreamHandler } from './protocol/registrar.ts'
-export type { Service, ServiceOptions } from './services.ts'
-export { globalNoopNotifiee, type Notifiee, type NotifieeEvent, NoopNotifiee, NotifyBundle } from './notifiee.ts'
-export { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
-export type { AddrLike, HostPort } from './identity/address.ts'
-export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'
-export type { PeerLike } from './identity/peer-id.ts'
-export { type Clock, systemClock } from './clock.ts'
-export type { Counters } from './native/counters.ts'
-export * from './constants.ts'
-export * from './errors.ts'
+export {
+  type CloseOptions,
+  createSwarm,
+  Swarm,
+  type SwarmEvents,
+  type SwarmStreamOptions
+} from './swarm.ts'

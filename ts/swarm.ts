@@ -3,8 +3,8 @@
  */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Connection, NewStreamOptions } from './connection.ts'
 import { ConnectionTable } from './connection/table.ts'
+import type { Connection, NewStreamOptions } from './connection.ts'
 import { type Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { AddressBook } from './dial/address-book.ts'
 import { Dialer, type DialOptions } from './dial/dialer.ts'
@@ -21,8 +21,8 @@ import type { Notifiee } from './notifiee.ts'
 import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './options.ts'
 import { type HandlerOptions, Registrar, type StreamHandler } from './protocol/registrar.ts'
 import { loadServices, type Service } from './services.ts'
-import type { Stream } from './stream.ts'
 import type { AbortOptions } from './stream/read-queue.ts'
+import type { Stream } from './stream.ts'
 
 /** Events of a {@link Swarm}; `detail` is what it happened to. The order is that of {@link Notifiee}. */
 export interface SwarmEvents {
@@ -79,6 +79,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     this.#registrar = new Registrar(this.#options.logger)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
+      isWatched: (event) => this.#notifiees.size > 0 || this.hasListeners(event),
       onListenerError: (err) => this.onListenerError(err)
     })
     this.#listeners = new Listeners(this.#host)

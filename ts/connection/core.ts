@@ -1,0 +1,281 @@
+/**
+ * What stands behind a {@link Connection}: the handle, its facts and its streams.
+ */
+import type { PeerId, PublicKey } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Clock } from '../clock.ts'
+import { Connection, type ConnectionCloseReason, type DialReport } from '../connection.ts'
+import { Direction, StreamState } from '../constants.ts'
+import { AbortError, ConnectionClosedError, TimeoutError } from '../errors.ts'
+import { type HostPort, hostPort, parseAddress } from '../identity/address.ts'
+import { publicKeyOf } from '../identity/keys.ts'
+import { peerIdOf } from '../identity/peer-id.ts'
+import type { ConnectionFacts } from '../native/addon.ts'
+import type { ConnectionSink, Engine } from '../native/engine.ts'
+import { nativeError, transportOf } from '../native/native-error.ts'
+import { FLAG_REMOTE, OPEN_UNSETTLED } from '../native/record.ts'
+import { StreamCore } from '../stream/core.ts'
+import type { Deadlines } from '../stream/deadlines.ts'
+import type { AbortOptions } from '../stream/read-queue.ts'
+import type { Stream } from '../stream.ts'
+import type { Swarm, SwarmEvents } from '../swarm.ts'
+
+/** What secures, multiplexes and carries a connection. */
+export interface ConnectionSecurity {
+  /** `tcp`, `ws`, `quic`, ... */
+  readonly transport: string
+  /** The protocol id: `/noise`, `/tls/1.0.0`; empty where the transport secures by itself. */
+  readonly security: string
+  /** The protocol id: `/yamux/1.0.0`. */
+  readonly muxer: string
+  /** Whether the muxer was agreed on inside the security handshake. */
+  readonly usedEarlyMuxerNegotiation: boolean
+}
+
+/** Options of `newStream`. */
+export interface NewStreamOptions extends AbortOptions {
+  /** Milliseconds the peer may take to choose among several protocols; the native limit unless given. */
+  negotiationTimeout?: number
+}
+
+/** What a connection needs of the swarm it belongs to. */
+export interface ConnectionHost {
+  readonly swarm: Swarm
+  readonly engine: Engine
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  /** Tell notifiees and listeners. */
+  notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void
+  /** Hand an inbound stream to its handler. */
+  dispatch(stream: Stream, connection: Connection, protocol: number): void
+  /** A connection is gone, and so are its streams. */
+  connectionEnded(core: ConnectionCore): void
+  onListenerError(err: unknown): void
+}
+
+// Connections of all swarms count together: their ids are unique in the process.
+let connectionsMade = 0
+
+const RAW = new Uint32Array(0)
+const NO_PROTOCOLS: readonly string[] = Object.freeze([])
+
+/** The machinery of one connection. */
+export class ConnectionCore implements ConnectionSink {
+  readonly id: string
+  readonly handle: number
+  readonly host: ConnectionHost
+  readonly connection: Connection
+  readonly remotePeer: PeerId
+  readonly direction: 'inbound' | 'outbound'
+  readonly opened: number
+  readonly streams: Set<Stream> = new Set()
+  readonly closed: Promise<void>
+  closing = false
+  closeReason: ConnectionCloseReason | undefined
+
+  readonly #facts: ConnectionFacts
+  readonly #resolveClosed: () => void
+  #remoteAddr: Multiaddr | undefined
+  #localAddr: Multiaddr | undefined
+  #remotePublicKey: PublicKey | undefined
+  #streamsMade = 0
+
+  constructor(handle: number, facts: ConnectionFacts, host: ConnectionHost) {
+    connectionsMade += 1
+    this.id = `${facts.remotePeer.slice(-8)}-${connectionsMade}`
+    this.handle = handle
+    this.host = host
+    this.#facts = facts
+    this.remotePeer = peerIdOf(facts.remotePeer)
+    this.direction = facts.direction === Direction.Inbound ? 'inbound' : 'outbound'
+    this.opened = host.clock.now()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.closed = promise
+    this.#resolveClosed = resolve
+    this.connection = new Connection(this)
+    host.engine.adoptConnection(handle, this)
+  }
+
+  /** The peer's id as text. */
+  get peer(): string {
+    return this.#facts.remotePeer
+  }
+
+  get remotePublicKey(): PublicKey {
+    this.#remotePublicKey ??= publicKeyOf(this.#facts.remotePublicKey)
+    return this.#remotePublicKey
+  }
+
+  /** The peer's public key in its protobuf form. */
+  get remotePublicKeyBytes(): Uint8Array {
+    return this.#facts.remotePublicKey
+  }
+
+  /** Where the other end is, as text. */
+  get remoteAddressText(): string {
+    return this.#facts.remoteAddress
+  }
+
+  get remoteAddr(): Multiaddr {
+    this.#remoteAddr ??= parseAddress(this.#facts.remoteAddress)
+    return this.#remoteAddr
+  }
+
+  get localAddr(): Multiaddr {
+    this.#localAddr ??= parseAddress(this.#facts.localAddress)
+    return this.#localAddr
+  }
+
+  get remoteAddress(): HostPort | undefined {
+    return hostPort(this.#facts.remoteAddress)
+  }
+
+  get connectionType(): 'direct' | 'relayed' {
+    return this.#facts.remoteAddress.includes('/p2p-circuit') ? 'relayed' : 'direct'
+  }
+
+  get security(): ConnectionSecurity {
+    return {
+      transport: transportOf(this.#facts.remoteAddress),
+      security: this.#facts.security,
+      muxer: this.#facts.muxer,
+      usedEarlyMuxerNegotiation: this.#facts.earlyMuxer
+    }
+  }
+
+  get dialReport(): DialReport {
+    return { ...this.#facts.stagesMs }
+  }
+
+  newStream(
+    protocols: string | readonly string[] | undefined,
+    options: NewStreamOptions = {}
+  ): Promise<Stream> {
+    const { engine } = this.host
+    const proposals = protocols === undefined ? RAW : engine.proposals(protocols)
+    if (options.signal?.aborted === true) {
+      return Promise.reject(new AbortError(undefined, { cause: options.signal.reason }))
+    }
+    if (this.closing) return Promise.reject(new ConnectionClosedError())
+    const answer = engine.hot.open(this.handle, proposals)
+    if (answer < 0) return Promise.reject(nativeError(-answer))
+    engine.flushSoon()
+    const unsettled = (answer & OPEN_UNSETTLED) !== 0
+    const proposed = typeof protocols === 'string' ? [protocols] : (protocols ?? NO_PROTOCOLS)
+    const core = this.#adopt(answer & ~OPEN_UNSETTLED, {
+      direction: 'outbound',
+      state: unsettled ? StreamState.INIT : StreamState.OPEN,
+      protocol: unsettled ? undefined : proposed[0],
+      proposed
+    })
+    if (unsettled) return this.#settle(core, options)
+    this.#announce(core.stream)
+    return Promise.resolve(core.stream)
+  }
+
+  close(code: number, options?: AbortOptions): Promise<void> {
+    if (!this.closing) {
+      this.closing = true
+      const { engine } = this.host
+      engine.submit()
+      engine.hot.closeConnection(this.handle, code)
+      engine.flushSoon()
+    }
+    return orAborted(this.closed, options?.signal)
+  }
+
+  onStreamOpened(handle: number, protocol: number): void {
+    const core = this.#adopt(handle, {
+      direction: 'inbound',
+      state: StreamState.OPEN,
+      protocol: this.host.engine.protocolName(protocol),
+      proposed: NO_PROTOCOLS
+    })
+    this.#announce(core.stream)
+    this.host.dispatch(core.stream, this.connection, protocol)
+  }
+
+  onClosed(wireCode: number, code: number, flags: number): void {
+    this.closing = true
+    this.closeReason = {
+      closeCode: wireCode,
+      remote: (flags & FLAG_REMOTE) !== 0,
+      error: code === 0 ? undefined : nativeError(code)
+    }
+    this.host.connectionEnded(this)
+    Connection.emitClose(this.connection, this.closeReason)
+    this.#resolveClosed()
+  }
+
+  /** A stream has ended. */
+  streamEnded(stream: Stream): void {
+    this.forget(stream)
+  }
+
+  /** Take a stream off the list, and say so once. */
+  forget(stream: Stream): void {
+    if (this.streams.delete(stream)) this.host.notify('closedStream', stream)
+  }
+
+  #adopt(
+    handle: number,
+    init: Pick<StreamCore, 'direction' | 'state' | 'protocol'> & { proposed: readonly string[] }
+  ): StreamCore {
+    this.#streamsMade += 1
+    return new StreamCore({
+      handle,
+      id: `${this.id}-${this.#streamsMade}`,
+      connection: this,
+      ...init
+    })
+  }
+
+  #announce(stream: Stream): void {
+    this.streams.add(stream)
+    this.host.notify('openedStream', stream)
+  }
+
+  async #settle(core: StreamCore, options: NewStreamOptions): Promise<Stream> {
+    const { clock } = this.host
+    const { signal, negotiationTimeout } = options
+    const settled = core.whenSettled()
+    const give = (err: Error): void => core.stream.abort(err)
+    let reason: Error | undefined
+    const abort = (): void => {
+      reason = new AbortError(undefined, { cause: signal?.reason })
+      give(reason)
+    }
+    const timer =
+      negotiationTimeout === undefined
+        ? undefined
+        : clock.setTimer(() => {
+            reason = new TimeoutError(`no protocol was chosen within ${negotiationTimeout} ms`)
+            give(reason)
+          }, negotiationTimeout)
+    signal?.addEventListener('abort', abort, { once: true })
+    try {
+      await settled
+    } catch (err) {
+      throw reason ?? err
+    } finally {
+      if (timer !== undefined) clock.clearTimer(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+    this.#announce(core.stream)
+    return core.stream
+  }
+}
+
+/** `promise`, or `AbortError` if the signal is quicker. What `promise` waits for goes on. */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(new AbortError(undefined, { cause: signal.reason }))
+    if (signal.aborted) {
+      abort()
+      return
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

@@ -1,0 +1,72 @@
+/** The open connections of a swarm, by peer; only the events of the native side change it. */
+import type { PeerId } from '@libp2p/interface'
+import type { Clock } from '../clock.ts'
+import type { Connection } from '../connection.ts'
+import { CAN_CONNECT_MS, Connectedness } from '../constants.ts'
+import { peerIdOf } from '../identity/peer-id.ts'
+
+/** Peers whose clean end is remembered; the oldest are forgotten first. */
+const ENDS_MAX = 1_024
+
+/** Connections by peer, each list oldest first. */
+export class ConnectionTable {
+  readonly #clock: Clock
+  readonly #all = new Set<Connection>()
+  readonly #byPeer = new Map<string, Set<Connection>>()
+  readonly #ends = new Map<string, number>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get size(): number {
+    return this.#all.size
+  }
+
+  add(peer: string, connection: Connection): void {
+    this.#all.add(connection)
+    const connections = this.#byPeer.get(peer)
+    if (connections === undefined) this.#byPeer.set(peer, new Set([connection]))
+    else connections.add(connection)
+  }
+
+  /** `clean` tells whether the connection ended in good order. */
+  remove(peer: string, connection: Connection, clean: boolean): void {
+    this.#all.delete(connection)
+    const connections = this.#byPeer.get(peer)
+    connections?.delete(connection)
+    if (connections?.size === 0) this.#byPeer.delete(peer)
+    if (!clean) return
+    this.#ends.delete(peer)
+    this.#ends.set(peer, this.#clock.now())
+    const [oldest] = this.#ends.keys()
+    if (this.#ends.size > ENDS_MAX && oldest !== undefined) this.#ends.delete(oldest)
+  }
+
+  all(): Connection[] {
+    return [...this.#all]
+  }
+
+  of(peer: string): Connection[] {
+    return [...(this.#byPeer.get(peer) ?? [])]
+  }
+
+  /** Connections that take new streams, best first: most streams, then newest. */
+  ranked(peer: string): Connection[] {
+    const usable = this.of(peer).filter((connection) => !connection.isClosed)
+    if (usable.length < 2) return usable
+    return usable.reverse().sort((a, b) => b.stat.numStreams - a.stat.numStreams)
+  }
+
+  peers(): PeerId[] {
+    return Array.from(this.#byPeer.keys(), (peer) => peerIdOf(peer))
+  }
+
+  connectedness(peer: string): Connectedness {
+    if (this.ranked(peer).length > 0) return Connectedness.Connected
+    const ended = this.#ends.get(peer)
+    return ended !== undefined && this.#clock.now() - ended <= CAN_CONNECT_MS
+      ? Connectedness.CanConnect
+      : Connectedness.NotConnected
+  }
+}

@@ -1,0 +1,60 @@
+/** Streams to peers: over the connections there are, best first, or over a new one. */
+
+import type { ConnectionTable } from '../connection/table.ts'
+import type { NewStreamOptions } from '../connection.ts'
+import { ConnectionClosedError, MuxerClosedError } from '../errors.ts'
+import { type PeerLike, peerText } from '../identity/peer-id.ts'
+import type { Stream } from '../stream.ts'
+import type { Dialer, DialOptions } from './dialer.ts'
+
+/** See `swarm.newStream`. */
+export function openStream(
+  dialer: Dialer,
+  connections: ConnectionTable,
+  peer: PeerLike,
+  protocols: string | readonly string[] | undefined,
+  options: DialOptions & NewStreamOptions
+): Promise<Stream> {
+  const ranked = connections.ranked(peerText(peer))
+  const [only] = ranked
+  // The common case: no promise but the connection's own.
+  if (only !== undefined && ranked.length === 1) {
+    return only.newStream(protocols, options).catch((err: unknown) => {
+      if (!isGone(err)) throw err
+      return dialAndOpen(dialer, peer, protocols, options)
+    })
+  }
+  return openOnAny(dialer, connections, peer, protocols, options)
+}
+
+async function openOnAny(
+  dialer: Dialer,
+  connections: ConnectionTable,
+  peer: PeerLike,
+  protocols: string | readonly string[] | undefined,
+  options: DialOptions & NewStreamOptions
+): Promise<Stream> {
+  for (const connection of connections.ranked(peerText(peer))) {
+    try {
+      return await connection.newStream(protocols, options)
+    } catch (err) {
+      if (!isGone(err)) throw err
+    }
+  }
+  return dialAndOpen(dialer, peer, protocols, options)
+}
+
+async function dialAndOpen(
+  dialer: Dialer,
+  peer: PeerLike,
+  protocols: string | readonly string[] | undefined,
+  options: DialOptions & NewStreamOptions
+): Promise<Stream> {
+  const connection = await dialer.dialPeer(peer, options)
+  return connection.newStream(protocols, options)
+}
+
+/** The connection ended under us; another one may serve. */
+function isGone(err: unknown): boolean {
+  return err instanceof ConnectionClosedError || err instanceof MuxerClosedError
+}

@@ -1,0 +1,79 @@
+/**
+ * Addresses as text. @multiformats/multiaddr is loaded where the caller gets a `Multiaddr`; the native side
+ * takes and gives text.
+ */
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { InvalidParametersError } from '../errors.ts'
+import { loadMultiaddrs } from './load.ts'
+import { peerText } from './peer-id.ts'
+
+/** An address: a `Multiaddr`, or its text. */
+export type AddrLike = Multiaddr | string
+
+/** Where a socket is. */
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+const IP_PORT = /^\/ip([46])\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
+const NAME_PORT = /^\/(dns|dns4|dns6)\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
+const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
+const PRIVATE_IPV6 = /^(?:::1$|f[cd]|fe[89ab])/i
+const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
+
+/** An address as text. Throws `InvalidParametersError` for what is none. */
+export function addressText(addr: AddrLike): string {
+  if (typeof addr === 'object' && addr !== null && typeof addr.getComponents === 'function') {
+    return addr.toString()
+  }
+  if (typeof addr !== 'string') {
+    throw new InvalidParametersError(`expected a multiaddr, received ${typeof addr}`)
+  }
+  if (isPlain(addr)) return addr
+  return parseAddress(addr).toString()
+}
+
+/** An address as an object. Throws `InvalidParametersError` for bad text. */
+export function parseAddress(text: string): Multiaddr {
+  try {
+    return loadMultiaddrs().multiaddr(text)
+  } catch (err) {
+    throw new InvalidParametersError(`expected a multiaddr, received ${JSON.stringify(text)}`, {
+      cause: err
+    })
+  }
+}
+
+/** An address without its last `/p2p` part, and that part. */
+export function splitPeer(address: string): { address: string; peer: string | undefined } {
+  const match = PEER_PART.exec(address)
+  if (match === null) return { address, peer: undefined }
+  return { address: address.slice(0, match.index), peer: peerText(match[1] as string) }
+}
+
+/** Host and port at the head of an address; undefined if it has none. */
+export function hostPort(address: string): HostPort | undefined {
+  const match = IP_PORT.exec(address) ?? NAME_PORT.exec(address)
+  if (match === null) return undefined
+  return { host: match[2] as string, port: Number(match[3]) }
+}
+
+/** Whether an address lies on this host or its local network. */
+export function isPrivate(address: string): boolean {
+  const match = IP_PORT.exec(address)
+  if (match === null) return false
+  const host = match[2] as string
+  return match[1] === '4' ? PRIVATE_IPV4.test(host) : PRIVATE_IPV6.test(host)
+}
+
+// The common forms, recognised without loading a parser; everything else goes to the real one.
+const PLAIN_IPV4 =
+  /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(?:tcp|udp)\/(\d{1,5})(?:\/(?:ws|quic-v1))?$/
+
+function isPlain(text: string): boolean {
+  const match = PLAIN_IPV4.exec(splitPeer(text).address)
+  if (match === null) return false
+  const [, a, b, c, d, port] = match.map(Number)
+  return [a, b, c, d].every((part) => (part as number) <= 255) && (port as number) <= 65_535
+}

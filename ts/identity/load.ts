@@ -1,0 +1,31 @@
+/**
+ * The js-libp2p packages, loaded when first needed: they cost a plain node 120 ms of start it can do without.
+ *
+ * Loading is synchronous (Node's `require` of an ES module), as the properties that need it are.
+ */
+import { createRequire } from 'node:module'
+
+type Crypto = typeof import('@libp2p/crypto/keys')
+type PeerIds = typeof import('@libp2p/peer-id')
+type Multiaddrs = typeof import('@multiformats/multiaddr')
+
+const require = createRequire(import.meta.url)
+
+let crypto: Crypto | undefined
+let peerIds: PeerIds | undefined
+let multiaddrs: Multiaddrs | undefined
+
+export function loadCrypto(): Crypto {
+  crypto ??= require('@libp2p/crypto/keys') as Crypto
+  return crypto
+}
+
+export function loadPeerIds(): PeerIds {
+  peerIds ??= require('@libp2p/peer-id') as PeerIds
+  return peerIds
+}
+
+export function loadMultiaddrs(): Multiaddrs {
+  multiaddrs ??= require('@multiformats/multiaddr') as Multiaddrs
+  return multiaddrs
+}

@@ -1,0 +1,103 @@
+/**
+ * Peer ids that are text until somebody asks for more.
+ *
+ * They have the shape and the symbol of @libp2p/peer-id's, so `isPeerId` knows them and either side's `equals`
+ * takes the other's; the multihash, the CID and the public key come from that package at the first use.
+ */
+import type { PeerId, PublicKey } from '@libp2p/interface'
+import { InvalidParametersError } from '../errors.ts'
+import { loadPeerIds } from './load.ts'
+
+/** A peer: an object of @libp2p/peer-id or of this package, or text. */
+export type PeerLike = PeerId | string
+
+const PEER_ID = Symbol.for('@libp2p/peer-id')
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
+
+// Base58 of the three multihashes in use: ed25519 and secp256k1 keys in place, SHA-256 of an RSA or ECDSA key.
+const ED25519 = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/
+const SECP256K1 = /^16Uiu2HA[1-9A-HJ-NP-Za-km-z]{45}$/
+const HASHED = /^Qm[1-9A-HJ-NP-Za-km-z]{44}$/
+
+class TextPeerId {
+  readonly #text: string
+  #whole: PeerId | undefined
+  readonly [PEER_ID] = true
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  get type(): PeerId['type'] {
+    if (ED25519.test(this.#text)) return 'Ed25519'
+    if (SECP256K1.test(this.#text)) return 'secp256k1'
+    return HASHED.test(this.#text) ? 'RSA' : this.#load().type
+  }
+
+  get publicKey(): PublicKey | undefined {
+    return this.#load().publicKey
+  }
+
+  toString(): string {
+    return this.#text
+  }
+
+  toJSON(): string {
+    return this.#text
+  }
+
+  toMultihash(): ReturnType<PeerId['toMultihash']> {
+    return this.#load().toMultihash()
+  }
+
+  toCID(): ReturnType<PeerId['toCID']> {
+    return this.#load().toCID()
+  }
+
+  equals(other?: unknown): boolean {
+    if (other === this) return true
+    if (typeof other === 'string') return other === this.#text
+    if (other instanceof Uint8Array) return this.#load().equals(other)
+    return isPeer(other) && other.toString() === this.#text
+  }
+
+  get [Symbol.toStringTag](): string {
+    return `PeerId(${this.#text})`
+  }
+
+  [INSPECT](): string {
+    return `PeerId(${this.#text})`
+  }
+
+  #load(): PeerId {
+    this.#whole ??= loadPeerIds().peerIdFromString(this.#text)
+    return this.#whole
+  }
+}
+
+/** The peer id of a text that is known to be one. */
+export function peerIdOf(text: string): PeerId {
+  // The union in @libp2p/interface tells its members apart by `type`; one class stands for all of them here.
+  return new TextPeerId(text) as unknown as PeerId
+}
+
+/** A peer as canonical text. Throws `InvalidParametersError` for what is none. */
+export function peerText(peer: PeerLike): string {
+  if (isPeer(peer)) return peer.toString()
+  if (typeof peer !== 'string') {
+    throw new InvalidParametersError(`expected a peer id, received ${typeof peer}`)
+  }
+  if (ED25519.test(peer) || SECP256K1.test(peer) || HASHED.test(peer)) return peer
+  try {
+    // CIDs and rarer multihashes. The multihash in base58 is the canonical text.
+    return loadPeerIds().peerIdFromString(peer).toString()
+  } catch (err) {
+    throw new InvalidParametersError(`expected a peer id, received ${JSON.stringify(peer)}`, {
+      cause: err
+    })
+  }
+}
+
+function isPeer(value: unknown): value is PeerId {
+  return typeof value === 'object' && value !== null && PEER_ID in value
+}

@@ -1,0 +1,128 @@
+/**
+ * What the native addon offers, as the rest of this folder sees it; the only module that imports the binding.
+ */
+import * as binding from './binding.js'
+
+/** The raw callbacks. Each takes handles and typed arrays and answers a number, negative: minus an error code. */
+export interface HotCalls {
+  drain(records: Uint32Array): number
+  open(connection: number, protocols: Uint32Array): number
+  read(stream: number, into: Uint8Array): number
+  readMessages(stream: number, into: Uint8Array, lengths: Uint32Array): number
+  frame(stream: number, framing: number, maxMessageBytes: number): number
+  write(stream: number, bytes: Uint8Array): number
+  submit(table: Int32Array, count: number, staging: Uint8Array): number
+  flush(): number
+  closeRead(stream: number): number
+  closeWrite(stream: number): number
+  close(stream: number): number
+  remove(stream: number): number
+  reset(stream: number, code: number): number
+  setState(stream: number, state: number): number
+  closeConnection(connection: number, code: number): number
+  counters(into: Float64Array): number
+  hold(on: boolean): number
+}
+
+/** Bounds of a node; the names are those of the public `Limits`. */
+export interface NativeLimits {
+  upgradeTimeoutMs: number
+  streamNegotiationTimeoutMs: number
+  pendingInboundMax: number
+  pendingInboundPerHostMax: number
+  acceptBacklog: number
+  inboundStreamsMax: number
+  outboundStreamsMax: number
+  windowMaxBytes: number
+  connectionMemoryBytes: number
+  keepaliveIntervalMs: number
+  keepaliveTimeoutMs: number
+  writeStallTimeoutMs: number
+}
+
+/** Options of a native node. */
+export interface NativeNodeOptions {
+  privateKey: Uint8Array
+  security?: string[]
+  muxers?: string[]
+  ioThreads?: number
+  limits?: NativeLimits
+}
+
+/** Options of a native dial. */
+export interface NativeDialOptions {
+  peer?: string
+  addressTimeoutMs: number
+  timeoutMs: number
+  parallel: number
+  security?: string[]
+}
+
+/** What happened at one address. */
+export interface NativeAttempt {
+  address: string
+  stage: string
+  code: number
+  detail: string
+  elapsedMs: number
+}
+
+/** How a command ended; a code of 0 is success. */
+export interface CommandResult {
+  code: number
+  detail?: string
+  listener?: number
+  addresses?: string[]
+  connection?: number
+  attempts?: NativeAttempt[]
+}
+
+/** What does not change about a connection. */
+export interface ConnectionFacts {
+  remotePeer: string
+  remotePublicKey: Uint8Array
+  remoteAddress: string
+  localAddress: string
+  direction: number
+  security: string
+  muxer: string
+  earlyMuxer: boolean
+  stagesMs: { dial: number; security: number; muxer: number }
+}
+
+/** One native node. */
+export interface NativeNode {
+  readonly id: number
+  readonly peerId: string
+  readonly publicKey: Uint8Array
+  setHandlers(entries: { protocol: number; inboundMax: number }[]): void
+  setRaw(on: boolean): void
+  listen(request: number, address: string): void
+  unlisten(request: number, listener: number): void
+  dial(request: number, addresses: string[], options: NativeDialOptions): void
+  cancel(request: number): void
+  connection(handle: number): ConnectionFacts
+  takeResult(request: number): CommandResult
+  close(request: number, drainTimeoutMs: number): void
+}
+
+/** What a private key says about itself. */
+export interface KeyDescription {
+  type: string
+  peerId: string
+  publicKey: Uint8Array
+}
+
+/** The addon. */
+export interface Native {
+  attach(ring: () => void): HotCalls
+  internProtocol(name: string): number
+  protocolName(protocol: number): string
+  generateKey(type: 'ed25519' | 'secp256k1' | 'rsa' | 'ecdsa'): Uint8Array
+  describeKey(privateKey: Uint8Array): KeyDescription
+  sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array
+  NativeNode: new (options: NativeNodeOptions) => NativeNode
+}
+
+/** The addon of this platform. */
+export const native: Native = binding

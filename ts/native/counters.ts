@@ -1,0 +1,35 @@
+/** Names of the numbers that the native side counts; mirrors `crates/runtime/src/stats.rs`. */
+
+/** The order in which `counters` writes them. */
+export const COUNTER_NAMES = [
+  'bytesRead',
+  'bytesWritten',
+  'framesRead',
+  'framesWritten',
+  'connectionsOpened',
+  'connectionsClosed',
+  'streamsOpened',
+  'streamsClosed',
+  'streamsReset',
+  'handshakesFailed',
+  'inboundRefused',
+  'drains',
+  'rings',
+  'inlineWrites',
+  'kicks',
+  'bytesHeld',
+  'connectionsOpen',
+  'streamsOpen'
+] as const
+
+/** Counts since the start of this thread's hub, and a few levels. */
+export type Counters = Readonly<Record<(typeof COUNTER_NAMES)[number], number>>
+
+/** Names the numbers. Those that the native side did not write are 0. */
+export function namedCounters(numbers: Float64Array, written: number): Counters {
+  const counters: Record<string, number> = {}
+  for (const [index, name] of COUNTER_NAMES.entries()) {
+    counters[name] = index < written ? (numbers[index] ?? 0) : 0
+  }
+  return counters as Counters
+}

@@ -1,0 +1,416 @@
+/**
+ * The JavaScript end of the boundary, one per environment: doorbell to drain, records to objects, staged writes.
+ *
+ * A ring leads to at most 64 drains, then the event loop turns. Within one tick small writes of all streams
+ * gather in one staging buffer and go down in one call at its end.
+ */
+import { ERROR_CODES, type ErrorCode, InternalError } from '../errors.ts'
+import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } from './addon.ts'
+import { type Counters, namedCounters } from './counters.ts'
+import { nativeError } from './native-error.ts'
+import { HANDLE_INDEX_MASK, RECORD_WORDS, RECORDS_MAX, RecordKind } from './record.ts'
+import { SCRATCH_BYTES } from './slab.ts'
+
+/** Drains in a row before the event loop turns. */
+const DRAINS_MAX = 64
+
+/** Bytes of small writes that wait for the end of the tick at most. */
+export const STAGING_BYTES = 64 * 1024
+
+/** Writes of this size and more go down by themselves: copying them twice would cost more than the call. */
+export const STAGED_WRITE_BYTES_MAX = 4_096
+
+const STAGED_ENTRIES_MAX = 1_024
+
+// What one turn of the event loop may read without a wait, so that a loop over a fast stream cannot starve
+// timers and other streams: 256 reads, or 4 MiB at 16 KiB a point.
+const TURN_POINTS = 256
+const POINT_SHIFT = 14
+
+/** What the engine tells a stream. */
+export interface StreamSink {
+  readonly handle: number
+  onSettled(protocol: number, code: number): void
+  onReadable(bytes: number): void
+  onWritable(credit: number): void
+  onReset(wireCode: number, code: number, flags: number): void
+  onClosed(left: number): void
+  /** The answer to this stream's part of a `submit`: credit, or minus an error code. */
+  onSubmitted(answer: number): void
+  /** The event loop has turned since a read was put off. */
+  onTurn(): void
+}
+
+/** What the engine tells a connection. */
+export interface ConnectionSink {
+  onStreamOpened(handle: number, protocol: number): void
+  onClosed(wireCode: number, code: number, flags: number): void
+}
+
+/** What the engine tells a swarm. */
+export interface NodeSink {
+  onConnectionOpened(handle: number, request: number): void
+}
+
+interface Command {
+  readonly node: NativeNode
+  readonly site: { stack?: string }
+  readonly resolve: (result: CommandResult) => void
+  readonly reject: (err: Error) => void
+}
+
+/** A command under way. */
+export interface CommandHandle {
+  readonly request: number
+  /** Settles with the result of code 0; anything else rejects, except where `raw` was asked for. */
+  readonly result: Promise<CommandResult>
+}
+
+/** One environment's end of the boundary. */
+export class Engine {
+  readonly hot: HotCalls
+  readonly native: Native
+  /** Recycled memory for reads of unknown size. Valid until the next read. */
+  readonly scratch: Uint8Array<ArrayBuffer> = new Uint8Array(SCRATCH_BYTES)
+
+  readonly #records = new Uint32Array(RECORDS_MAX * RECORD_WORDS)
+  readonly #streams: (StreamSink | undefined)[] = []
+  readonly #connections: (ConnectionSink | undefined)[] = []
+  readonly #nodes = new Map<number, NodeSink>()
+  readonly #listeners = new Map<number, (code: number) => void>()
+  readonly #commands = new Map<number, Command>()
+  readonly #protocolIds = new Map<string, number>()
+  readonly #protocolNames = new Map<number, string>()
+  readonly #proposals = new Map<string, Uint32Array>()
+
+  readonly #staging = new Uint8Array(STAGING_BYTES)
+  readonly #table = new Int32Array(STAGED_ENTRIES_MAX * 2)
+  readonly #staged: StreamSink[] = []
+  #stagedBytes = 0
+  #tickEnds = false
+
+  #draining = false
+  #points = TURN_POINTS
+  readonly #putOff = new Set<StreamSink>()
+  #nextRequest = 1
+  #holds = 0
+
+  readonly #endTick = (): void => {
+    this.#tickEnds = false
+    this.submit()
+    this.hot.flush()
+  }
+
+  readonly #turn = (): void => {
+    this.#points = TURN_POINTS
+    const streams = [...this.#putOff]
+    this.#putOff.clear()
+    for (const stream of streams) stream.onTurn()
+  }
+
+  constructor(native: Native) {
+    this.native = native
+    this.hot = native.attach(() => this.#onRing())
+  }
+
+  #onRing(): void {
+    this.#points = TURN_POINTS
+    this.drain()
+  }
+
+  /** Take every fact that waits. Does nothing from within itself. */
+  drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    try {
+      for (let drains = 0; drains < DRAINS_MAX; drains += 1) {
+        const count = this.hot.drain(this.#records)
+        for (let index = 0; index < count; index += 1) this.#take(index * RECORD_WORDS)
+        if (count < RECORDS_MAX) return
+      }
+      setImmediate(() => this.#onRing())
+    } finally {
+      this.#draining = false
+    }
+  }
+
+  #take(at: number): void {
+    const records = this.#records
+    const word = records[at] as number
+    const handle = records[at + 1] as number
+    const a = records[at + 2] as number
+    const b = records[at + 3] as number
+    try {
+      this.#dispatch(word & 0xff, word >>> 8, handle, a, b)
+    } catch (err) {
+      // Callbacks of the application are guarded where they are called, so this is a fault of ours. It must
+      // not keep the other records from their streams.
+      process.emitWarning(err instanceof Error ? err : String(err))
+    }
+  }
+
+  #dispatch(kind: number, flags: number, handle: number, a: number, b: number): void {
+    const index = handle & HANDLE_INDEX_MASK
+    switch (kind) {
+      case RecordKind.streamReadable:
+        this.#streams[index]?.onReadable(a)
+        return
+      case RecordKind.streamWritable:
+        this.#streams[index]?.onWritable(a | 0)
+        return
+      case RecordKind.streamOpened:
+        this.#connections[a & HANDLE_INDEX_MASK]?.onStreamOpened(handle, b)
+        return
+      case RecordKind.streamClosed: {
+        const stream = this.#streams[index]
+        this.#streams[index] = undefined
+        stream?.onClosed(a)
+        return
+      }
+      case RecordKind.streamSettled:
+        this.#streams[index]?.onSettled(a, b)
+        return
+      case RecordKind.streamReset:
+        this.#streams[index]?.onReset(a, b, flags)
+        return
+      case RecordKind.connectionOpened:
+        this.#nodes.get(a)?.onConnectionOpened(handle, b)
+        return
+      case RecordKind.connectionClosed: {
+        const connection = this.#connections[index]
+        this.#connections[index] = undefined
+        connection?.onClosed(a, b, flags)
+        return
+      }
+      case RecordKind.completion:
+        this.#complete(handle, a)
+        return
+      case RecordKind.listenerClosed: {
+        const closed = this.#listeners.get(handle)
+        this.#listeners.delete(handle)
+        closed?.(a)
+        return
+      }
+    }
+  }
+
+  /** From here on `stream` hears what happens to its handle. */
+  adoptStream(stream: StreamSink): void {
+    this.#streams[stream.handle & HANDLE_INDEX_MASK] = stream
+  }
+
+  /** From here on `connection` hears what happens to its handle. */
+  adoptConnection(handle: number, connection: ConnectionSink): void {
+    this.#connections[handle & HANDLE_INDEX_MASK] = connection
+  }
+
+  /** A native node; throws `InvalidParametersError` for options it does not take. */
+  makeNode(options: NativeNodeOptions): NativeNode {
+    try {
+      return new this.native.NativeNode(options)
+    } catch (err) {
+      throw thrownByNative(err)
+    }
+  }
+
+  /** From here on `sink` hears of the node's connections. */
+  adoptNode(node: number, sink: NodeSink): void {
+    this.#nodes.set(node, sink)
+  }
+
+  /** Forget a node that is closed. */
+  dropNode(node: number): void {
+    this.#nodes.delete(node)
+  }
+
+  /** From here on `closed` hears of the listener's end. */
+  adoptListener(listener: number, closed: (code: number) => void): void {
+    this.#listeners.set(listener, closed)
+  }
+
+  /** Whether this turn of the event loop has room for another read; if not, `stream.onTurn` follows. */
+  mayRead(stream: StreamSink): boolean {
+    if (this.#points > 0) return true
+    if (this.#putOff.size === 0) setImmediate(this.#turn)
+    this.#putOff.add(stream)
+    return false
+  }
+
+  /** Charge a read to this turn. */
+  hasRead(bytes: number): void {
+    this.#points -= 1 + (bytes >>> POINT_SHIFT)
+  }
+
+  /** Copy a small write behind the others of this tick. */
+  stage(stream: StreamSink, bytes: Uint8Array): void {
+    const { length } = bytes
+    if (this.#stagedBytes + length > STAGING_BYTES) {
+      this.submit()
+      this.hot.flush()
+    }
+    this.#staging.set(bytes, this.#stagedBytes)
+    this.#stagedBytes += length
+    const last = this.#staged.length - 1
+    if (last >= 0 && this.#staged[last] === stream) {
+      this.#table[last * 2 + 1] = (this.#table[last * 2 + 1] as number) + length
+    } else {
+      this.#table[last * 2 + 2] = stream.handle
+      this.#table[last * 2 + 3] = length
+      this.#staged.push(stream)
+      if (this.#staged.length === STAGED_ENTRIES_MAX) this.submit()
+    }
+    this.flushSoon()
+  }
+
+  /** Hand down what is staged; each stream hears its answer. */
+  submit(): void {
+    const count = this.#staged.length
+    if (count === 0) return
+    this.#stagedBytes = 0
+    const streams = this.#staged.splice(0)
+    this.hot.submit(this.#table, count, this.#staging)
+    for (let index = 0; index < count; index += 1) {
+      streams[index]?.onSubmitted(this.#table[index * 2 + 1] as number)
+    }
+  }
+
+  /** At the end of this tick, send. */
+  flushSoon(): void {
+    if (this.#tickEnds) return
+    this.#tickEnds = true
+    process.nextTick(this.#endTick)
+  }
+
+  /**
+   * Begin a command. It keeps the process alive until its completion.
+   *
+   * The result is handed over whatever its code; an error made from it takes the stack of `site`.
+   */
+  command(
+    node: NativeNode,
+    begin: (request: number) => void,
+    from: (...args: never[]) => unknown
+  ): CommandHandle {
+    const request = this.#nextRequest
+    this.#nextRequest = request === 0x3fffffff ? 1 : request + 1
+    const site: { stack?: string } = {}
+    Error.captureStackTrace(site, from)
+    const result = new Promise<CommandResult>((resolve, reject) => {
+      this.#commands.set(request, { node, site, resolve, reject })
+    })
+    this.retain()
+    try {
+      begin(request)
+    } catch (err) {
+      this.#commands.delete(request)
+      this.release()
+      throw thrownByNative(err)
+    }
+    return { request, result }
+  }
+
+  #complete(request: number, code: number): void {
+    const command = this.#commands.get(request)
+    if (command === undefined) return
+    this.#commands.delete(request)
+    this.release()
+    const result = command.node.takeResult(request)
+    if (code === 0) {
+      command.resolve(result)
+      return
+    }
+    const err = new CommandError(result.code === 0 ? { ...result, code } : result, command.site)
+    command.reject(err)
+  }
+
+  /** Keep the process alive until {@link Engine.release}. Counts. */
+  retain(): void {
+    this.#holds += 1
+    if (this.#holds === 1) this.hot.hold(true)
+  }
+
+  /** The counterpart of {@link Engine.retain}. */
+  release(): void {
+    this.#holds -= 1
+    if (this.#holds === 0) this.hot.hold(false)
+  }
+
+  /** The number of a protocol; throws `InvalidParametersError` for a name that cannot be one. */
+  protocolId(name: string): number {
+    let id = this.#protocolIds.get(name)
+    if (id === undefined) {
+      try {
+        id = this.native.internProtocol(name)
+      } catch (err) {
+        throw thrownByNative(err)
+      }
+      this.#protocolIds.set(name, id)
+      this.#protocolNames.set(id, name)
+    }
+    return id
+  }
+
+  /** The name of a protocol's number; undefined for 0, a raw stream. */
+  protocolName(id: number): string | undefined {
+    if (id === 0) return undefined
+    let name = this.#protocolNames.get(id)
+    if (name === undefined) {
+      name = this.native.protocolName(id)
+      this.#protocolNames.set(id, name)
+    }
+    return name
+  }
+
+  /** What `open` takes for these protocols; that of a single one is kept. */
+  proposals(protocols: string | readonly string[]): Uint32Array {
+    if (typeof protocols !== 'string') {
+      return Uint32Array.from(protocols, (name) => this.protocolId(name))
+    }
+    let proposals = this.#proposals.get(protocols)
+    if (proposals === undefined) {
+      proposals = Uint32Array.of(this.protocolId(protocols))
+      this.#proposals.set(protocols, proposals)
+    }
+    return proposals
+  }
+
+  /** What the native side counts. */
+  counters(): Counters {
+    const numbers = new Float64Array(64)
+    return namedCounters(numbers, this.hot.counters(numbers))
+  }
+}
+
+/** A command that ended with a code other than 0. The layer that began it makes the public error from it. */
+export class CommandError extends Error {
+  readonly result: CommandResult
+  readonly #site: { stack?: string }
+
+  constructor(result: CommandResult, site: { stack?: string }) {
+    super(result.detail ?? 'the command failed')
+    this.result = result
+    this.#site = site
+  }
+
+  /** `err`, with the stack of where the command was given. */
+  as<E extends Error>(err: E): E {
+    const frames = this.#site.stack?.split('\n').slice(1).join('\n') ?? ''
+    err.stack = `${err.name}: ${err.message}\n${frames}`
+    return err
+  }
+
+  /** The error of the result's code, with the stack of where the command was given. */
+  plain(): Error {
+    return this.as(nativeError(this.result.code, this.result.detail))
+  }
+}
+
+/** What the addon threw, as one of our errors: `code` holds the stable text, or the number as text. */
+export function thrownByNative(err: unknown): Error {
+  if (!(err instanceof Error)) return new InternalError(String(err))
+  const { code } = err as { code?: unknown }
+  const number = ERROR_CODES[code as ErrorCode] ?? Number(code)
+  return Number.isNaN(number)
+    ? new InternalError(err.message, { cause: err })
+    : nativeError(number, err.message)
+}

@@ -1,0 +1,38 @@
+/**
+ * The layout of what `drain` writes; mirrors `crates/node/src/record.rs`. See docs/boundary.md.
+ */
+
+/** Words a record. */
+export const RECORD_WORDS = 4
+
+/** Records a drain can answer at most; a full answer means that more may wait. */
+export const RECORDS_MAX = 1_024
+
+/** The low byte of word 0. */
+export const RecordKind = {
+  streamOpened: 1,
+  streamSettled: 2,
+  streamReadable: 3,
+  streamWritable: 4,
+  streamReset: 5,
+  streamClosed: 6,
+  connectionOpened: 8,
+  connectionClosed: 9,
+  completion: 16,
+  listenerClosed: 17
+} as const
+
+/** Flags of streamReset and connectionClosed, above the low byte of word 0. */
+export const FLAG_REMOTE = 1
+/** Flag of streamReset: its connection was lost. */
+export const FLAG_CONNECTION_LOST = 2
+
+/** A handle's low bits are the index of its slot, the ten above a generation. */
+export const HANDLE_INDEX_MASK = 0xfffff
+
+/** Added to the answer of `open` while the stream is in INIT: `streamSettled` follows. */
+export const OPEN_UNSETTLED = 1 << 30
+
+/** Framings of `frame`. */
+export const Framing = { varint: 0, fixed8: 1, fixed16: 2, fixed32: 3, fixed64: 4 } as const
+export type Framing = keyof typeof Framing

@@ -1,0 +1,197 @@
+/**
+ * What a swarm's parts share: its native node, the engine of this environment, and what keeps the process alive.
+ */
+import type { Clock } from './clock.ts'
+import { ConnectionCore, type ConnectionHost } from './connection/core.ts'
+import type { ConnectionTable } from './connection/table.ts'
+import type { Connection } from './connection.ts'
+import { StateError } from './errors.ts'
+import { parseAddress } from './identity/address.ts'
+import type { CommandResult, NativeNode } from './native/addon.ts'
+import type { Counters } from './native/counters.ts'
+import type { CommandHandle, Engine, NodeSink } from './native/engine.ts'
+import { environment } from './native/environment.ts'
+import type { ResolvedOptions } from './options.ts'
+import type { Registrar } from './protocol/registrar.ts'
+import { Deadlines } from './stream/deadlines.ts'
+import type { Stream } from './stream.ts'
+import type { Swarm, SwarmEvents } from './swarm.ts'
+
+/** What the host asks of its swarm. */
+export interface HostCallbacks {
+  notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void
+  /** Whether `notify` would reach anybody. */
+  isWatched(event: keyof SwarmEvents): boolean
+  onListenerError(err: unknown): void
+}
+
+/** The shared middle of one swarm. */
+export class NodeHost implements ConnectionHost, NodeSink {
+  readonly swarm: Swarm
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly options: ResolvedOptions
+  readonly #connections: ConnectionTable
+  readonly #registrar: Registrar
+  readonly #callbacks: HostCallbacks
+  // Connections that a dial asked for, until the dial's completion fetches them.
+  readonly #dialled = new Map<number, Connection>()
+  readonly #dials = new Map<number, (connection: Connection) => void>()
+  #node: NativeNode | undefined
+  #holds = 0
+  #isRef = true
+  #drained: (() => void) | undefined
+
+  constructor(
+    swarm: Swarm,
+    options: ResolvedOptions,
+    connections: ConnectionTable,
+    registrar: Registrar,
+    callbacks: HostCallbacks
+  ) {
+    this.swarm = swarm
+    this.options = options
+    this.clock = options.clock
+    this.#connections = connections
+    this.#registrar = registrar
+    this.#callbacks = callbacks
+    this.deadlines = new Deadlines(options.clock, () => this.engine.drain())
+  }
+
+  get engine(): Engine {
+    return environment()
+  }
+
+  get node(): NativeNode {
+    if (this.#node === undefined) throw new StateError()
+    return this.#node
+  }
+
+  /** Make the native node; its threads run from here on. */
+  start(): void {
+    const { identity, security, muxers, ioThreads, limits } = this.options
+    const node = this.engine.makeNode({
+      privateKey: identity.privateKeyBytes,
+      limits,
+      ...(security === undefined ? {} : { security: [...security] }),
+      ...(muxers === undefined ? {} : { muxers: [...muxers] }),
+      ...(ioThreads === undefined ? {} : { ioThreads })
+    })
+    this.engine.adoptNode(node.id, this)
+    this.#node = node
+  }
+
+  /** Begin a command; errors get the stack of `from`'s caller. */
+  command(
+    begin: (node: NativeNode, request: number) => void,
+    from: (...args: never[]) => unknown
+  ): CommandHandle {
+    const { node } = this
+    return this.engine.command(node, (request) => begin(node, request), from)
+  }
+
+  /** The connection that a dial's success names, once both have been told. */
+  dialled(request: number): Promise<Connection> {
+    const connection = this.#dialled.get(request)
+    if (connection !== undefined) {
+      this.#dialled.delete(request)
+      return Promise.resolve(connection)
+    }
+    return new Promise((resolve) => this.#dials.set(request, resolve))
+  }
+
+  /** A dial failed: nobody fetches what it may have made. */
+  forgetDial(request: number): void {
+    this.#dials.delete(request)
+    this.#dialled.delete(request)
+  }
+
+  onConnectionOpened(handle: number, request: number): void {
+    const core = new ConnectionCore(handle, this.node.connection(handle), this)
+    this.#connections.add(core.peer, core.connection)
+    this.retain()
+    this.notify('connected', core.connection)
+    if (request === 0) return
+    const resolve = this.#dials.get(request)
+    this.#dials.delete(request)
+    if (resolve === undefined) this.#dialled.set(request, core.connection)
+    else resolve(core.connection)
+  }
+
+  connectionEnded(core: ConnectionCore): void {
+    const clean = core.closeReason?.error === undefined
+    this.#connections.remove(core.peer, core.connection, clean)
+    this.release()
+    this.notify('disconnected', core.connection)
+    if (this.#connections.size === 0) this.#drained?.()
+  }
+
+  dispatch(stream: Stream, connection: Connection, protocol: number): void {
+    this.#registrar.dispatch(stream, connection, protocol)
+  }
+
+  notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void {
+    this.#callbacks.notify(event, detail)
+  }
+
+  /** {@link NodeHost.notify} for addresses: they are parsed only if anybody is there to see them. */
+  notifyAddress(event: 'listen' | 'listenClose', address: string): void {
+    if (this.#callbacks.isWatched(event)) this.notify(event, parseAddress(address))
+  }
+
+  onListenerError(err: unknown): void {
+    this.#callbacks.onListenerError(err)
+  }
+
+  /** One more listener or connection keeps the process alive, unless the swarm is unreferenced. */
+  retain(): void {
+    this.#holds += 1
+    if (this.#isRef) this.engine.retain()
+  }
+
+  /** The counterpart of {@link NodeHost.retain}. */
+  release(): void {
+    this.#holds -= 1
+    if (this.#isRef) this.engine.release()
+  }
+
+  ref(): void {
+    if (this.#isRef) return
+    this.#isRef = true
+    for (let holds = 0; holds < this.#holds; holds += 1) this.engine.retain()
+  }
+
+  unref(): void {
+    if (!this.#isRef) return
+    this.#isRef = false
+    for (let holds = 0; holds < this.#holds; holds += 1) this.engine.release()
+  }
+
+  counters(): Counters {
+    return this.engine.counters()
+  }
+
+  /** Close the node and wait until every connection's end has been told. */
+  async close(drainTimeoutMs: number): Promise<CommandResult> {
+    const result = await this.command(
+      (node, request) => node.close(request, drainTimeoutMs),
+      this.close
+    ).result
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve
+      })
+    }
+    this.engine.dropNode(this.node.id)
+    this.deadlines.clear()
+    return result
+  }
+
+  /** A second close: whatever the first one waits for ends now. */
+  forceClose(): void {
+    const node = this.#node
+    if (node === undefined || this.#connections.size === 0) return
+    // Its completion says nothing that the first one's does not.
+    this.command((_, request) => node.close(request, 0), this.forceClose).result.catch(() => {})
+  }
+}

@@ -1,0 +1,379 @@
+/**
+ * What stands behind a {@link Stream}: the handle, the copy of its state, and its two queues.
+ *
+ * The state machine is Rust's. This copy changes only by the answer of a call, by a record, or, when the native
+ * side has let the stream go with bytes left to read, by the read that reports their end.
+ */
+
+import type { ConnectionCore } from '../connection/core.ts'
+import type { Connection } from '../connection.ts'
+import { StreamState } from '../constants.ts'
+import {
+  ERROR_CODES,
+  InvalidParametersError,
+  type Libp2pError,
+  StreamClosedError,
+  StreamEOFError,
+  StreamError,
+  StreamResetError,
+  StreamStateError,
+  UnsupportedProtocolError
+} from '../errors.ts'
+import type { Engine, StreamSink } from '../native/engine.ts'
+import { nativeError } from '../native/native-error.ts'
+import { FLAG_CONNECTION_LOST, FLAG_REMOTE } from '../native/record.ts'
+import { Stream } from '../stream.ts'
+import type { Deadlines } from './deadlines.ts'
+import { type AbortOptions, ReadQueue } from './read-queue.ts'
+import { WriteQueue } from './write-queue.ts'
+
+/** How a stream begins. */
+export interface StreamInit {
+  readonly handle: number
+  readonly id: string
+  readonly connection: ConnectionCore
+  readonly direction: 'inbound' | 'outbound'
+  readonly state: StreamState
+  readonly protocol: string | undefined
+  /** What was proposed, for the error if the remote speaks none of it. */
+  readonly proposed: readonly string[]
+}
+
+const DONE: Promise<void> = Promise.resolve()
+
+/** The machinery of one stream. */
+export class StreamCore implements StreamSink {
+  readonly handle: number
+  readonly id: string
+  readonly direction: 'inbound' | 'outbound'
+  readonly opened: number
+  readonly reads: ReadQueue
+  readonly writes: WriteQueue
+  readonly stream: Stream
+  readonly engine: Engine
+  state: StreamState
+  protocol: string | undefined
+  /** Why the state is RESET or ERROR. */
+  failure: Libp2pError | undefined
+
+  readonly #connection: ConnectionCore
+  readonly #proposed: readonly string[]
+  #settled: ((err: Error | undefined) => void) | undefined
+  // The native side still knows the handle.
+  #live = true
+  #closesBoth = false
+  #ended = false
+
+  constructor(init: StreamInit) {
+    this.handle = init.handle
+    this.id = init.id
+    this.direction = init.direction
+    this.state = init.state
+    this.protocol = init.protocol
+    this.#connection = init.connection
+    this.#proposed = init.proposed
+    this.engine = init.connection.host.engine
+    this.opened = init.connection.host.clock.now()
+    this.reads = new ReadQueue(this)
+    this.writes = new WriteQueue(this)
+    this.stream = new Stream(this)
+    this.engine.adoptStream(this)
+  }
+
+  get connection(): Connection {
+    return this.#connection.connection
+  }
+
+  get deadlines(): Deadlines {
+    return this.#connection.host.deadlines
+  }
+
+  /** Whether the native side still knows this stream. */
+  get isLive(): boolean {
+    return this.#live
+  }
+
+  isFailed(): boolean {
+    return this.state >= StreamState.RESET
+  }
+
+  /** What a call on this stream in RESET or ERROR gets: made afresh, so that its stack is the call's. */
+  failureError(): StreamError {
+    const { failure } = this
+    if (this.state === StreamState.ERROR) {
+      return new StreamError(
+        failure?.message ?? 'the stream failed',
+        failure === undefined ? {} : { cause: failure, code: failure.code }
+      )
+    }
+    if (failure instanceof StreamResetError) {
+      const { errorCode, remote } = failure
+      return new StreamResetError(failure.message, { errorCode, remote, cause: failure.cause })
+    }
+    return new StreamResetError(undefined, { cause: failure })
+  }
+
+  /** Throw if no read can find anything any more. */
+  checkReadable(): void {
+    if (this.isFailed()) throw this.failureError()
+    const { end } = this.reads
+    if (end === 'remote') throw new StreamEOFError()
+    if (end === 'local') throw new StreamClosedError('the stream was closed for reading')
+    // Gone, nothing left, and not by our doing: the remote had ended it.
+    if (!this.#live) this.reads.remoteEnded()
+  }
+
+  /** The error of a write in this state, if it has one. */
+  writeRefusal(): Error | undefined {
+    switch (this.state) {
+      case StreamState.RESET:
+      case StreamState.ERROR:
+        return this.failureError()
+      case StreamState.CLOSE_WRITE:
+      case StreamState.CLOSE_BOTH:
+        return new StreamClosedError('the stream was closed for writing')
+      default:
+        return undefined
+    }
+  }
+
+  /** The remote's end has been reported. */
+  remoteEnded(): void {
+    if (this.state === StreamState.CLOSE_WRITE) this.state = StreamState.CLOSE_BOTH
+    else if (this.state < StreamState.CLOSE_READ) this.state = StreamState.CLOSE_READ
+  }
+
+  /**
+   * The native side refused a call by its state, which the record on its way will tell: the caller waits for that.
+   * Should none come, the code itself becomes the stream's failure.
+   */
+  refused(code: number): void {
+    setImmediate(() => {
+      this.engine.drain()
+      if (this.#live && !this.isFailed()) this.#fail(StreamState.ERROR, nativeError(code))
+    })
+  }
+
+  close(options?: AbortOptions): Promise<void> {
+    if (this.state >= StreamState.CLOSE_BOTH) return DONE
+    this.#closesBoth = true
+    const writeClosed = this.state === StreamState.CLOSE_WRITE
+    const waits = writeClosed ? undefined : this.writes.closeBoth(options?.signal)
+    if (waits === undefined) {
+      this.reads.closeLocally()
+      this.finishWriting()
+      return DONE
+    }
+    // What `send` accepted goes out first; the reading half ends now.
+    this.#transition((handle) => this.engine.hot.closeRead(handle), StreamState.CLOSE_READ)
+    this.reads.closeLocally()
+    return waits
+  }
+
+  closeRead(_options?: AbortOptions): Promise<void> {
+    if (this.isFailed()) return Promise.reject(this.failureError())
+    if (this.state === StreamState.CLOSE_READ || this.state === StreamState.CLOSE_BOTH) return DONE
+    const next =
+      this.state === StreamState.CLOSE_WRITE ? StreamState.CLOSE_BOTH : StreamState.CLOSE_READ
+    this.#transition((handle) => this.engine.hot.closeRead(handle), next)
+    this.reads.closeLocally()
+    return DONE
+  }
+
+  closeWrite(options?: AbortOptions): Promise<void> {
+    if (this.isFailed()) return Promise.reject(this.failureError())
+    if (this.state === StreamState.CLOSE_WRITE || this.state === StreamState.CLOSE_BOTH) return DONE
+    if (this.writes.isClosing) return DONE
+    return this.writes.closeWrite(options?.signal) ?? DONE
+  }
+
+  /** Everything accepted is handed down: say so on the wire. */
+  finishWriting(): void {
+    const { hot } = this.engine
+    if (this.#closesBoth) {
+      this.writes.submit()
+      this.#transition((handle) => hot.close(handle), StreamState.CLOSE_BOTH)
+      return
+    }
+    const next =
+      this.state === StreamState.CLOSE_READ ? StreamState.CLOSE_BOTH : StreamState.CLOSE_WRITE
+    this.#transition((handle) => hot.closeWrite(handle), next)
+  }
+
+  reset(code: number, cause: Error | undefined): Promise<void> {
+    if (!Number.isInteger(code) || code < 0 || code > 0xffffffff) {
+      throw new InvalidParametersError(`expected a code that fits 32 bits, received ${code}`)
+    }
+    if (this.state >= StreamState.CLOSE_BOTH && (this.isFailed() || !this.#live)) return DONE
+    if (this.#live) {
+      this.engine.hot.reset(this.handle, code)
+      this.engine.flushSoon()
+    }
+    this.#fail(
+      StreamState.RESET,
+      new StreamResetError('the stream was reset here', {
+        errorCode: code,
+        remote: false,
+        ...(cause === undefined ? {} : { cause })
+      })
+    )
+    return DONE
+  }
+
+  remove(): void {
+    if (this.#live && !this.isFailed()) {
+      this.writes.submit()
+      this.engine.hot.remove(this.handle)
+      this.reads.closeLocally()
+      this.writes.fail((accepted) => new StreamClosedError(undefined, { bytesAccepted: accepted }))
+      this.state = StreamState.CLOSE_BOTH
+    }
+    this.#connection.forget(this.stream)
+  }
+
+  setProtocol(protocol: string): void {
+    if (this.protocol !== undefined) {
+      throw new InvalidParametersError(`the stream already speaks ${JSON.stringify(this.protocol)}`)
+    }
+    this.engine.protocolId(protocol)
+    this.protocol = protocol
+  }
+
+  setState(next: StreamState): void {
+    if (next === this.state) return
+    if (!this.#live) throw new StreamStateError(`a stream that has ended cannot move to ${next}`)
+    this.writes.submit()
+    const answer = this.engine.hot.setState(this.handle, next)
+    if (answer < 0) {
+      throw -answer === ERROR_CODES.ERR_STREAM_STATE
+        ? new StreamStateError(`a stream in state ${this.state} cannot move to ${next}`)
+        : nativeError(-answer)
+    }
+    this.engine.flushSoon()
+    this.#follow(answer as StreamState)
+  }
+
+  /** Resolves when the protocol is chosen; rejects if none is. */
+  whenSettled(): Promise<void> {
+    if (this.state !== StreamState.INIT) return DONE
+    return new Promise((resolve, reject) => {
+      this.#settled = (err) => (err === undefined ? resolve() : reject(err))
+    })
+  }
+
+  onSettled(protocol: number, code: number): void {
+    if (protocol === 0 && code !== 0) {
+      this.#fail(StreamState.ERROR, this.#negotiationError(code))
+      return
+    }
+    this.protocol = this.engine.protocolName(protocol)
+    if (this.state === StreamState.INIT) this.state = StreamState.OPEN
+    this.#settle(undefined)
+  }
+
+  onReadable(bytes: number): void {
+    this.reads.onReadable(bytes)
+  }
+
+  onWritable(credit: number): void {
+    this.writes.onWritable(credit)
+  }
+
+  onTurn(): void {
+    this.reads.serve()
+  }
+
+  onSubmitted(answer: number): void {
+    this.writes.onSubmitted(answer)
+    if (answer < 0 && this.#live && !this.isFailed()) this.refused(-answer)
+  }
+
+  onReset(wireCode: number, code: number, flags: number): void {
+    if (this.isFailed()) return
+    if (code !== 0) {
+      this.#fail(StreamState.ERROR, this.#negotiationError(code))
+      return
+    }
+    const lost = (flags & FLAG_CONNECTION_LOST) !== 0
+    const remote = (flags & FLAG_REMOTE) !== 0
+    const text = lost ? 'its connection ended' : remote ? 'by the remote' : 'here'
+    this.#fail(
+      StreamState.RESET,
+      new StreamResetError(`stream reset: ${text}, code ${wireCode}`, {
+        errorCode: wireCode,
+        remote
+      })
+    )
+  }
+
+  onClosed(left: number): void {
+    if (!this.isFailed()) this.reads.takeTail(left)
+    this.#live = false
+    // What waits beyond the tail gets the end now.
+    this.reads.serve()
+    this.writes.fail((accepted) => new StreamClosedError(undefined, { bytesAccepted: accepted }))
+    this.#settle(new StreamClosedError())
+    if (this.#ended) return
+    this.#ended = true
+    this.#connection.streamEnded(this.stream)
+    Stream.emitClose(this.stream)
+  }
+
+  emitDrain(): void {
+    Stream.emitDrain(this.stream)
+  }
+
+  onListenerError(err: unknown): void {
+    this.#connection.host.onListenerError(err)
+  }
+
+  /** Change state by a call; without a native side, straight to `otherwise`. */
+  #transition(call: (handle: number) => number, otherwise: StreamState): void {
+    if (!this.#live) {
+      this.state = otherwise
+      return
+    }
+    const answer = call(this.handle)
+    this.engine.flushSoon()
+    if (answer < 0) this.refused(-answer)
+    else this.#follow(answer as StreamState)
+  }
+
+  /** The native side's answer to a call of ours. */
+  #follow(state: StreamState): void {
+    if (state >= StreamState.RESET && !this.isFailed()) {
+      this.#fail(state, new StreamResetError())
+      return
+    }
+    this.state = state
+    if (state === StreamState.CLOSE_READ || state === StreamState.CLOSE_BOTH) {
+      this.reads.closeLocally()
+    }
+  }
+
+  #fail(state: StreamState, failure: Libp2pError): void {
+    this.state = state
+    this.failure = failure
+    this.reads.fail()
+    this.writes.fail((accepted) => {
+      const err = this.failureError()
+      return accepted === 0 ? err : Object.assign(err, { bytesAccepted: accepted })
+    })
+    this.#settle(failure)
+  }
+
+  #settle(err: Error | undefined): void {
+    const settled = this.#settled
+    this.#settled = undefined
+    settled?.(err)
+  }
+
+  #negotiationError(code: number): Libp2pError {
+    if (code !== ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL) return nativeError(code)
+    const protocols = this.#proposed
+    return new UnsupportedProtocolError(
+      `the remote speaks none of ${protocols.map((name) => JSON.stringify(name)).join(', ')}`,
+      { protocols }
+    )
+  }
+}

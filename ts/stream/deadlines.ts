@@ -1,0 +1,144 @@
+/**
+ * The deadlines of every stream of a swarm: one heap, one timer.
+ *
+ * Cancelling marks the entry and leaves it in place; it falls out when its time comes, or when the dead ones
+ * outnumber the living.
+ */
+import type { Clock } from '../clock.ts'
+
+/** One deadline in the heap. */
+export interface Deadline {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  /** Undefined once it fired or was cancelled. */
+  expire: (() => void) | undefined
+}
+
+// Below this many entries, dead ones are not worth a rebuild.
+const SWEEP_MIN = 64
+
+/** A binary heap of deadlines, earliest first. */
+export class Deadlines {
+  readonly #clock: Clock
+  readonly #beforeExpiry: () => void
+  #heap: Deadline[] = []
+  #dead = 0
+  #timer: unknown
+  #timerAt = Number.POSITIVE_INFINITY
+
+  /** `beforeExpiry` runs before a batch of deadlines fires: what has arrived by then is to be delivered first. */
+  constructor(clock: Clock, beforeExpiry: () => void) {
+    this.#clock = clock
+    this.#beforeExpiry = beforeExpiry
+  }
+
+  /** Deadlines that have not fired and are not cancelled. */
+  get size(): number {
+    return this.#heap.length - this.#dead
+  }
+
+  /** Whether `at` has passed. */
+  isPast(at: number): boolean {
+    return at <= this.#clock.now()
+  }
+
+  /** Call `expire` once at `at`; never from within this call. */
+  add(at: number, expire: () => void): Deadline {
+    const deadline: Deadline = { at, expire }
+    this.#heap.push(deadline)
+    this.#up(this.#heap.length - 1)
+    this.#arm()
+    return deadline
+  }
+
+  /** Forget a deadline; one that fired is no error. */
+  cancel(deadline: Deadline): void {
+    if (deadline.expire === undefined) return
+    deadline.expire = undefined
+    this.#dead += 1
+    if (this.#heap.length >= SWEEP_MIN && this.#dead * 2 > this.#heap.length) this.#sweep()
+    if (this.size === 0) this.clear()
+  }
+
+  /** Forget everything. */
+  clear(): void {
+    for (const deadline of this.#heap) deadline.expire = undefined
+    this.#heap = []
+    this.#dead = 0
+    this.#disarm()
+  }
+
+  #fire(): void {
+    this.#timer = undefined
+    this.#timerAt = Number.POSITIVE_INFINITY
+    this.#beforeExpiry()
+    const now = this.#clock.now()
+    for (let head = this.#heap[0]; head !== undefined && head.at <= now; head = this.#heap[0]) {
+      this.#pop()
+      const { expire } = head
+      head.expire = undefined
+      if (expire === undefined) this.#dead -= 1
+      else expire()
+    }
+    this.#arm()
+  }
+
+  #arm(): void {
+    const head = this.#heap[0]
+    if (head === undefined || this.#timerAt <= head.at) return
+    this.#disarm()
+    this.#timerAt = head.at
+    // A timer may run a millisecond early; it then finds nothing due and is set again.
+    this.#timer = this.#clock.setTimer(() => this.#fire(), Math.max(head.at - this.#clock.now(), 0))
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer)
+    this.#timer = undefined
+    this.#timerAt = Number.POSITIVE_INFINITY
+  }
+
+  #sweep(): void {
+    // A sorted array is a heap.
+    this.#heap = this.#heap.filter((deadline) => deadline.expire !== undefined)
+    this.#heap.sort((a, b) => a.at - b.at)
+    this.#dead = 0
+  }
+
+  #pop(): void {
+    const last = this.#heap.pop()
+    if (last === undefined || this.#heap.length === 0) return
+    this.#heap[0] = last
+    this.#down(0)
+  }
+
+  #up(from: number): void {
+    const heap = this.#heap
+    const moved = heap[from] as Deadline
+    let index = from
+    while (index > 0) {
+      const parent = (index - 1) >> 1
+      const above = heap[parent] as Deadline
+      if (above.at <= moved.at) break
+      heap[index] = above
+      index = parent
+    }
+    heap[index] = moved
+  }
+
+  #down(from: number): void {
+    const heap = this.#heap
+    const moved = heap[from] as Deadline
+    let index = from
+    for (;;) {
+      let child = index * 2 + 1
+      if (child >= heap.length) break
+      const right = heap[child + 1]
+      if (right !== undefined && right.at < (heap[child] as Deadline).at) child += 1
+      if ((heap[child] as Deadline).at >= moved.at) break
+      heap[index] = heap[child] as Deadline
+      index = child
+    }
+    heap[index] = moved
+  }
+}

@@ -1,0 +1,440 @@
+/**
+ * The reading half of a stream: calls that wait, and bytes that JavaScript holds already.
+ *
+ * Bytes are pulled: a call looks for itself, and only one that finds nothing waits for `streamReadable`. The
+ * stash holds what was taken and not handed out: the gatherings of a `read()` that gave up, and the rest of a
+ * stream whose native side is gone.
+ */
+
+import { READ_ALL_BYTES_MAX } from '../constants.ts'
+import {
+  AbortError,
+  ERROR_CODES,
+  InvalidParametersError,
+  type Libp2pError,
+  MessageTooLargeError,
+  StreamClosedError,
+  StreamEOFError,
+  TimeoutError
+} from '../errors.ts'
+import { allocate, CHUNK_BYTES_MAX, concat, copyOut, SCRATCH_BYTES, trim } from '../native/slab.ts'
+import type { StreamCore } from './core.ts'
+import type { Deadline } from './deadlines.ts'
+
+/** What every call that can wait takes. */
+export interface AbortOptions {
+  /** Ends the wait with `AbortError`. */
+  signal?: AbortSignal | undefined
+}
+
+/** Options of `stream.read`. */
+export interface ReadOptions extends AbortOptions {
+  /** Bytes that a read of everything may gather; 4 MiB unless given, Infinity lifts it. */
+  maxBytes?: number
+}
+
+/** A call that waits, whatever it waits for. */
+interface Waiting {
+  attempt(): boolean
+  fail(err: unknown): void
+  readonly signal: AbortSignal | undefined
+  readonly onAbort: (() => void) | undefined
+}
+
+/** A call that waits. `attempt` settles it and answers true, or answers false: nothing there yet. */
+class PendingRead<T> implements Waiting {
+  readonly #take: () => T | undefined
+  readonly #resolve: (found: T) => void
+  readonly #reject: (err: unknown) => void
+  readonly #giveUp: ((err: unknown) => T) | undefined
+  signal: AbortSignal | undefined
+  onAbort: (() => void) | undefined
+
+  constructor(
+    take: () => T | undefined,
+    resolve: (found: T) => void,
+    reject: (err: unknown) => void,
+    giveUp: ((err: unknown) => T) | undefined
+  ) {
+    this.#take = take
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#giveUp = giveUp
+  }
+
+  attempt(): boolean {
+    try {
+      const found = this.#take()
+      if (found === undefined) return false
+      this.#resolve(found)
+    } catch (err) {
+      this.#reject(err)
+    }
+    return true
+  }
+
+  fail(err: unknown): void {
+    if (this.#giveUp === undefined) {
+      this.#reject(err)
+      return
+    }
+    try {
+      this.#resolve(this.#giveUp(err))
+    } catch (cause) {
+      this.#reject(cause)
+    }
+  }
+}
+
+/** Why a half that can no longer be read ended. */
+export type ReadEnd = 'open' | 'remote' | 'local'
+
+const NOTHING = new Uint8Array(0)
+
+/** The reading half of one stream. */
+export class ReadQueue {
+  readonly #core: StreamCore
+  #waiting: Waiting[] | undefined
+  #stash: Uint8Array[] | undefined
+  #stashed = 0
+  // Bytes the native side is known to hold at least.
+  #hint = 0
+  #end: ReadEnd = 'open'
+  #deadline: Deadline | undefined
+  #expired = false
+
+  constructor(core: StreamCore) {
+    this.#core = core
+  }
+
+  /** How the reading half ended, if it did. */
+  get end(): ReadEnd {
+    return this.#end
+  }
+
+  read(max: number, options?: ReadOptions): Promise<Uint8Array> {
+    if (max === 0) return Promise.resolve(NOTHING)
+    if (!this.#isBusy() && options?.signal?.aborted !== true) {
+      try {
+        const found = this.#pull(max)
+        if (found !== undefined) return Promise.resolve(found)
+      } catch (err) {
+        return Promise.reject(err)
+      }
+    }
+    return this.#wait(() => this.#pull(max), options?.signal)
+  }
+
+  readInto(into: Uint8Array, options?: AbortOptions): Promise<number> {
+    if (into.length === 0) return Promise.resolve(0)
+    return this.take(() => this.#pullInto(into), options?.signal)
+  }
+
+  tryRead(max: number): Uint8Array | undefined {
+    if (max === 0) return NOTHING
+    return this.#isBusy() ? undefined : this.#pull(max)
+  }
+
+  readAll(options: ReadOptions = {}): Promise<Uint8Array> {
+    const maxBytes = options.maxBytes ?? READ_ALL_BYTES_MAX
+    if (Number.isNaN(maxBytes) || maxBytes < 0) {
+      throw new InvalidParametersError(`expected maxBytes of 0 or more, received ${maxBytes}`)
+    }
+    const gathered: Uint8Array[] = []
+    let bytes = 0
+    const alreadyEnded = this.#end !== 'open'
+    const giveBack = (err: unknown): never => {
+      this.#unshift(gathered, bytes)
+      throw err
+    }
+    const gather = (): Uint8Array | undefined => {
+      try {
+        for (;;) {
+          const chunk = this.#pull(Number.POSITIVE_INFINITY)
+          if (chunk === undefined) return undefined
+          gathered.push(chunk)
+          bytes += chunk.length
+          if (bytes > maxBytes) {
+            giveBack(
+              new MessageTooLargeError(
+                `the stream holds more than ${maxBytes} bytes; pass maxBytes or read in parts`
+              )
+            )
+          }
+        }
+      } catch (err) {
+        // The end that this call itself reports is its success; one reported before it is not.
+        if (err instanceof StreamEOFError && (bytes > 0 || !alreadyEnded)) {
+          return concat(gathered, bytes)
+        }
+        throw err
+      }
+    }
+    return this.take(gather, options.signal, giveBack)
+  }
+
+  /** Chunks for `for await`. Ends at an end of either side's making, throws at a reset. */
+  iterator(): AsyncIterableIterator<Uint8Array> {
+    const done = (err: unknown): IteratorResult<Uint8Array, undefined> => {
+      if (isEnd(err)) return { done: true, value: undefined }
+      throw err
+    }
+    const take = (): IteratorResult<Uint8Array, undefined> | undefined => {
+      try {
+        const value = this.#pull(Number.POSITIVE_INFINITY)
+        return value === undefined ? undefined : { done: false, value }
+      } catch (err) {
+        return done(err)
+      }
+    }
+    return {
+      next: () => this.take(take, undefined, done),
+      return: () => Promise.resolve({ done: true, value: undefined }),
+      [Symbol.asyncIterator]() {
+        return this
+      }
+    }
+  }
+
+  /**
+   * Resolves with `take()`'s first answer that is not undefined; what it throws rejects.
+   *
+   * `take` runs in turn with the other reads, now and whenever something arrives. It looks at the native side
+   * itself, so that an empty answer has armed the stream. `giveUp` may turn the end of a wait into an answer.
+   */
+  take<T>(
+    take: () => T | undefined,
+    signal?: AbortSignal,
+    giveUp?: (err: unknown) => T
+  ): Promise<T> {
+    if (!this.#isBusy() && signal?.aborted !== true) {
+      try {
+        const found = take()
+        if (found !== undefined) return Promise.resolve(found)
+      } catch (err) {
+        return Promise.reject(err)
+      }
+    }
+    return this.#wait(take, signal, giveUp)
+  }
+
+  /** Bytes that JavaScript holds already, all of them; they come before anything the native side has. */
+  takeStash(): Uint8Array {
+    if (this.#stash === undefined) return NOTHING
+    const bytes = concat(this.#stash, this.#stashed)
+    this.#stash = undefined
+    this.#stashed = 0
+    return bytes
+  }
+
+  /** Put bytes back in front of everything unread. */
+  unshift(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#unshift([bytes], bytes.length)
+  }
+
+  setDeadline(at: number | undefined): void {
+    const { deadlines } = this.#core
+    if (this.#deadline !== undefined) deadlines.cancel(this.#deadline)
+    this.#deadline = undefined
+    this.#expired = at !== undefined && deadlines.isPast(at)
+    if (at === undefined) return
+    if (this.#expired) {
+      this.#core.engine.drain()
+      this.#failAll(() => new TimeoutError('the read deadline has passed'))
+    } else {
+      this.#deadline = deadlines.add(at, () => {
+        this.#expired = true
+        this.#failAll(() => new TimeoutError('the read deadline has passed'))
+      })
+    }
+  }
+
+  /** The native side holds at least `bytes`, or has an end to report. */
+  onReadable(bytes: number): void {
+    this.#hint = bytes
+    this.serve()
+  }
+
+  /** Answer the calls that wait, in their order, as far as the bytes go. */
+  serve(): void {
+    const waiting = this.#waiting
+    if (waiting === undefined) return
+    for (let head = waiting[0]; head !== undefined; head = waiting[0]) {
+      if (!head.attempt()) return
+      // An attempt may have ended the stream and with it the queue.
+      if (waiting[0] === head) waiting.shift()
+      unlisten(head)
+    }
+  }
+
+  /** Our own `closeRead`: calls that wait and later ones reject. */
+  closeLocally(): void {
+    if (this.#end === 'open') this.#end = 'local'
+    this.#drop()
+    this.#failAll(() => new StreamClosedError('the stream was closed for reading'))
+  }
+
+  /** The stream is in RESET or ERROR: unread bytes are dropped, calls that wait reject. */
+  fail(): void {
+    this.#drop()
+    this.#failAll(() => this.#core.failureError())
+  }
+
+  /** The native side is about to forget the stream: take what is left of it. */
+  takeTail(left: number): void {
+    this.#stopDeadline()
+    if (this.#end !== 'open' || left === 0) {
+      this.serve()
+      return
+    }
+    const tail = allocate(left)
+    const length = this.#core.engine.hot.read(this.#core.handle, tail)
+    if (length > 0) this.#push(trim(tail, length))
+    this.serve()
+  }
+
+  #isBusy(): boolean {
+    return this.#waiting !== undefined && this.#waiting.length > 0
+  }
+
+  #wait<T>(
+    take: () => T | undefined,
+    signal: AbortSignal | undefined,
+    giveUp?: (err: unknown) => T
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const pending = new PendingRead(take, resolve, reject, giveUp)
+      if (signal?.aborted === true) {
+        pending.fail(new AbortError(undefined, { cause: signal.reason }))
+        return
+      }
+      if (this.#expired && !this.#isBusy()) {
+        pending.fail(new TimeoutError('the read deadline has passed'))
+        return
+      }
+      this.#waiting ??= []
+      this.#waiting.push(pending)
+      if (signal === undefined) return
+      pending.signal = signal
+      pending.onAbort = () => this.#abort(pending)
+      signal.addEventListener('abort', pending.onAbort, { once: true })
+    })
+  }
+
+  #abort(pending: Waiting): void {
+    const at = this.#waiting?.indexOf(pending) ?? -1
+    if (at < 0) return
+    this.#waiting?.splice(at, 1)
+    pending.fail(new AbortError(undefined, { cause: pending.signal?.reason }))
+    // The next one may be asking for less.
+    if (at === 0) this.serve()
+  }
+
+  #failAll(make: () => Error): void {
+    const waiting = this.#waiting?.splice(0)
+    if (waiting === undefined) return
+    for (const pending of waiting) {
+      unlisten(pending)
+      pending.fail(make())
+    }
+  }
+
+  /** Up to `max` bytes; undefined if there are none yet. Throws at the end. */
+  #pull(max: number): Uint8Array | undefined {
+    if (this.#stashed > 0) return this.#takeStashed(max)
+    this.#core.checkReadable()
+    const { engine, handle } = this.#core
+    const known = this.#hint > 0
+    const size = Math.min(max, known ? Math.min(this.#hint, CHUNK_BYTES_MAX) : SCRATCH_BYTES)
+    if (!engine.mayRead(this.#core)) return undefined
+    if (known) {
+      const chunk = allocate(size)
+      const length = this.#settle(engine.hot.read(handle, chunk))
+      return length === 0 ? undefined : trim(chunk, length)
+    }
+    const { scratch } = engine
+    const length = this.#settle(
+      engine.hot.read(handle, size === SCRATCH_BYTES ? scratch : scratch.subarray(0, size))
+    )
+    // A full scratch means that more waits: the next read gets memory of its own at once.
+    if (length === SCRATCH_BYTES) this.#hint = SCRATCH_BYTES
+    return length === 0 ? undefined : copyOut(scratch, length)
+  }
+
+  #pullInto(into: Uint8Array): number | undefined {
+    if (this.#stashed > 0) {
+      const bytes = this.#takeStashed(into.length)
+      into.set(bytes)
+      return bytes.length
+    }
+    this.#core.checkReadable()
+    const { engine, handle } = this.#core
+    if (!engine.mayRead(this.#core)) return undefined
+    return this.#settle(engine.hot.read(handle, into)) || undefined
+  }
+
+  /** The answer of a native read: the number of bytes, 0 if armed. Throws at the end. */
+  #settle(answer: number): number {
+    if (answer > 0) {
+      this.#core.engine.hasRead(answer)
+      this.#hint = Math.max(this.#hint - answer, 0)
+      return answer
+    }
+    this.#hint = 0
+    if (answer === -ERROR_CODES.ERR_STREAM_EOF) this.remoteEnded()
+    if (answer < 0) this.#core.refused(-answer)
+    return 0
+  }
+
+  /** The remote's end is being reported. */
+  remoteEnded(): never {
+    this.#end = 'remote'
+    this.#core.remoteEnded()
+    throw new StreamEOFError()
+  }
+
+  #takeStashed(max: number): Uint8Array {
+    const stash = this.#stash as Uint8Array[]
+    const head = stash[0] as Uint8Array
+    if (head.length <= max) {
+      stash.shift()
+      this.#stashed -= head.length
+      return head
+    }
+    stash[0] = head.subarray(max)
+    this.#stashed -= max
+    return head.subarray(0, max)
+  }
+
+  #push(chunk: Uint8Array): void {
+    this.#stash ??= []
+    this.#stash.push(chunk)
+    this.#stashed += chunk.length
+  }
+
+  #unshift(chunks: readonly Uint8Array[], bytes: number): void {
+    if (bytes === 0 || this.#end === 'local' || this.#core.isFailed()) return
+    this.#stash = [...chunks, ...(this.#stash ?? [])]
+    this.#stashed += bytes
+  }
+
+  #drop(): void {
+    this.#stash = undefined
+    this.#stashed = 0
+    this.#hint = 0
+    this.#stopDeadline()
+  }
+
+  #stopDeadline(): void {
+    if (this.#deadline !== undefined) this.#core.deadlines.cancel(this.#deadline)
+    this.#deadline = undefined
+  }
+}
+
+function unlisten(pending: Waiting): void {
+  if (pending.onAbort !== undefined) pending.signal?.removeEventListener('abort', pending.onAbort)
+}
+
+function isEnd(err: unknown): err is Libp2pError {
+  return err instanceof StreamEOFError || err instanceof StreamClosedError
+}

@@ -1,0 +1,306 @@
+/**
+ * The writing half of a stream: small writes are staged, large ones go down at once, the rest waits for room.
+ *
+ * Room is learned from answers: `submit` tells the credit left, `write` accepts less than it was given, and
+ * `streamWritable` says when to go on. Staging never exceeds the credit by more than the staging buffer.
+ */
+import { AbortError, InvalidParametersError, StreamClosedError, TimeoutError } from '../errors.ts'
+import { STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/engine.ts'
+import type { StreamCore } from './core.ts'
+import type { Deadline } from './deadlines.ts'
+import type { AbortOptions } from './read-queue.ts'
+
+/** A write that waits for room, or the end-of-stream behind such writes (then without bytes). */
+interface PendingWrite {
+  readonly bytes: Uint8Array | undefined
+  accepted: number
+  /** Undefined for `send`: accepted in any case, nobody waits. */
+  readonly resolve: (() => void) | undefined
+  readonly reject: ((err: unknown) => void) | undefined
+  signal: AbortSignal | undefined
+  onAbort: (() => void) | undefined
+}
+
+// One settled promise for every write that was accepted at once.
+const DONE: Promise<void> = Promise.resolve()
+
+/** The writing half of one stream. */
+export class WriteQueue {
+  readonly #core: StreamCore
+  #waiting: PendingWrite[] | undefined
+  #credit = STAGING_BYTES
+  #staged = false
+  // The native side is armed: `streamWritable` follows.
+  #blocked = false
+  #closing = false
+  #deadline: Deadline | undefined
+  #expired = false
+  #needsDrain = false
+
+  constructor(core: StreamCore) {
+    this.#core = core
+  }
+
+  /** Whether `send` answered false and `drain` has not come yet. */
+  get needsDrain(): boolean {
+    return this.#needsDrain
+  }
+
+  write(bytes: Uint8Array, options?: AbortOptions): Promise<void> {
+    checkBytes(bytes)
+    const refusal = this.#refusal()
+    if (refusal !== undefined) return Promise.reject(refusal)
+    const signal = options?.signal
+    if (signal?.aborted === true) {
+      return Promise.reject(new AbortError(undefined, { cause: signal.reason }))
+    }
+    const accepted = this.#isBusy() ? 0 : this.#accept(bytes, 0)
+    if (accepted === bytes.length && !this.#isBusy()) return DONE
+    if (this.#core.isFailed()) return Promise.reject(this.#core.failureError())
+    if (this.#expired) {
+      return Promise.reject(
+        new TimeoutError('the write deadline has passed', { bytesAccepted: accepted })
+      )
+    }
+    return this.#wait(bytes, accepted, signal)
+  }
+
+  send(bytes: Uint8Array): boolean {
+    checkBytes(bytes)
+    const refusal = this.#refusal()
+    if (refusal !== undefined) throw refusal
+    const accepted = this.#isBusy() ? 0 : this.#accept(bytes, 0)
+    if (accepted < bytes.length) {
+      // The memory is the caller's again when this returns.
+      this.#push({
+        bytes: bytes.slice(accepted),
+        accepted: 0,
+        resolve: undefined,
+        reject: undefined,
+        signal: undefined,
+        onAbort: undefined
+      })
+    }
+    this.#needsDrain = this.#blocked || this.#isBusy()
+    return !this.#needsDrain
+  }
+
+  /** End-of-stream behind everything accepted; answers undefined if it went out at once. */
+  closeWrite(signal: AbortSignal | undefined): Promise<void> | undefined {
+    this.#closing = true
+    if (this.#isBusy()) return this.#wait(undefined, 0, signal)
+    this.#finish()
+    return undefined
+  }
+
+  /** Whether `closeWrite` was called, done or waiting. */
+  get isClosing(): boolean {
+    return this.#closing
+  }
+
+  /**
+   * Close: writes that wait reject, what `send` accepted is delivered. Answers undefined if nothing waits any
+   * more, else a promise for when the last of it is accepted.
+   */
+  closeBoth(signal: AbortSignal | undefined): Promise<void> | undefined {
+    this.#closing = true
+    this.#rejectWaiting(
+      (accepted) => new StreamClosedError('the stream was closed', { bytesAccepted: accepted })
+    )
+    if (this.#isBusy()) return this.#wait(undefined, 0, signal)
+    return undefined
+  }
+
+  setDeadline(at: number | undefined): void {
+    const { deadlines } = this.#core
+    this.#stopDeadline()
+    this.#expired = at !== undefined && deadlines.isPast(at)
+    if (at === undefined) return
+    if (this.#expired) {
+      this.#core.engine.drain()
+      this.#timeOut()
+    } else {
+      this.#deadline = deadlines.add(at, () => {
+        this.#expired = true
+        this.#timeOut()
+      })
+    }
+  }
+
+  /** There is room again. */
+  onWritable(credit: number): void {
+    this.#blocked = false
+    this.#credit = credit
+    this.#serve()
+  }
+
+  /** The answer to what was staged. */
+  onSubmitted(answer: number): void {
+    this.#staged = false
+    if (answer < 0) {
+      // Minus an error code: the state has ended meanwhile, and the record that says so is on its way.
+      this.#blocked = true
+      return
+    }
+    this.#credit = answer
+    if (answer === 0) this.#blocked = true
+  }
+
+  /** Hand down what this stream has staged, before a call that must not pass it. */
+  submit(): void {
+    if (this.#staged) this.#core.engine.submit()
+  }
+
+  /** The stream is in RESET or ERROR, or forgotten: whatever waits rejects. */
+  fail(make: (accepted: number) => Error): void {
+    this.#stopDeadline()
+    const waiting = this.#waiting?.splice(0)
+    if (waiting === undefined) return
+    for (const pending of waiting) {
+      unlisten(pending)
+      pending.reject?.(make(pending.accepted))
+    }
+  }
+
+  #refusal(): Error | undefined {
+    if (this.#closing) return new StreamClosedError('the stream was closed for writing')
+    return this.#core.writeRefusal()
+  }
+
+  #isBusy(): boolean {
+    return this.#waiting !== undefined && this.#waiting.length > 0
+  }
+
+  /** Hand down `bytes` from `offset` on; answers how many were accepted. */
+  #accept(bytes: Uint8Array, offset: number): number {
+    const { engine, handle } = this.#core
+    const length = bytes.length - offset
+    if (length === 0) return 0
+    if (this.#blocked) return 0
+    if (length < STAGED_WRITE_BYTES_MAX) {
+      this.#staged = true
+      engine.stage(this.#core, offset === 0 ? bytes : bytes.subarray(offset))
+      this.#credit -= length
+      // The credit known is used up: ask for the present one.
+      if (this.#credit <= 0) engine.submit()
+      return length
+    }
+    this.submit()
+    if (this.#blocked) return 0
+    const accepted = engine.hot.write(handle, offset === 0 ? bytes : bytes.subarray(offset))
+    if (accepted < 0) {
+      this.#core.refused(-accepted)
+      this.#blocked = true
+      return 0
+    }
+    engine.flushSoon()
+    if (accepted < length) this.#blocked = true
+    return accepted
+  }
+
+  #serve(): void {
+    const waiting = this.#waiting
+    if (waiting !== undefined) {
+      for (let head = waiting[0]; head !== undefined; head = waiting[0]) {
+        if (head.bytes !== undefined) {
+          head.accepted += this.#accept(head.bytes, head.accepted)
+          if (head.accepted < head.bytes.length) return
+        } else {
+          this.#finish()
+        }
+        waiting.shift()
+        unlisten(head)
+        head.resolve?.()
+      }
+    }
+    if (this.#needsDrain && !this.#blocked) {
+      this.#needsDrain = false
+      this.#core.emitDrain()
+    }
+  }
+
+  #finish(): void {
+    this.submit()
+    this.#core.finishWriting()
+  }
+
+  #wait(
+    bytes: Uint8Array | undefined,
+    accepted: number,
+    signal: AbortSignal | undefined
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const pending: PendingWrite = {
+        bytes,
+        accepted,
+        resolve,
+        reject,
+        signal,
+        onAbort: undefined
+      }
+      this.#push(pending)
+      if (signal === undefined) return
+      pending.onAbort = () => this.#abort(pending)
+      signal.addEventListener('abort', pending.onAbort, { once: true })
+    })
+  }
+
+  #push(pending: PendingWrite): void {
+    this.#waiting ??= []
+    this.#waiting.push(pending)
+  }
+
+  #abort(pending: PendingWrite): void {
+    const at = this.#waiting?.indexOf(pending) ?? -1
+    if (at < 0) return
+    const err = new AbortError(undefined, {
+      cause: pending.signal?.reason,
+      bytesAccepted: pending.accepted
+    })
+    if (pending.bytes === undefined) {
+      // Only the wait ends: end-of-stream still follows what was accepted.
+      this.#waiting?.splice(at, 1, { ...pending, resolve: undefined, reject: undefined })
+    } else {
+      this.#waiting?.splice(at, 1)
+    }
+    pending.reject?.(err)
+    if (at === 0 && !this.#blocked) this.#serve()
+  }
+
+  #rejectWaiting(make: (accepted: number) => Error): void {
+    const waiting = this.#waiting
+    if (waiting === undefined) return
+    this.#waiting = waiting.filter((pending) => pending.reject === undefined)
+    for (const pending of waiting) {
+      if (pending.reject === undefined) continue
+      unlisten(pending)
+      pending.reject(make(pending.accepted))
+    }
+  }
+
+  #timeOut(): void {
+    const closing = this.#waiting?.filter((pending) => pending.bytes === undefined)
+    this.#rejectWaiting(
+      (accepted) => new TimeoutError('the write deadline has passed', { bytesAccepted: accepted })
+    )
+    // End-of-stream still follows what was accepted, although nobody waits for it any more.
+    for (const pending of closing ?? []) {
+      this.#push({ ...pending, resolve: undefined, reject: undefined })
+    }
+  }
+
+  #stopDeadline(): void {
+    if (this.#deadline !== undefined) this.#core.deadlines.cancel(this.#deadline)
+    this.#deadline = undefined
+  }
+}
+
+function unlisten(pending: PendingWrite): void {
+  if (pending.onAbort !== undefined) pending.signal?.removeEventListener('abort', pending.onAbort)
+}
+
+function checkBytes(bytes: Uint8Array): void {
+  if (!(bytes instanceof Uint8Array)) {
+    throw new InvalidParametersError(`expected a Uint8Array, received ${typeof bytes}`)
+  }
+}
