@@ -1,0 +1,178 @@
+//! Pings of our own: whether the remote is there, and how far away.
+
+use std::time::Duration;
+
+use super::{Config, ProtocolError};
+
+/// Time without a byte in the middle of a frame that ends the connection.
+///
+/// A keepalive cannot tell: its pong would have to come behind the rest of the frame.
+const FRAME_STALL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The clock of a session: when to ping, and when to give up.
+#[derive(Debug)]
+pub(super) struct Keepalive {
+    interval: Duration,
+    timeout: Duration,
+    clock: Clock,
+    next_ping_at: Duration,
+    /// When input last came.
+    received_at: Duration,
+    /// At most one ping is on its way.
+    outstanding: Option<Ping>,
+    /// The outstanding ping has not been written.
+    unsent: bool,
+    next_id: u32,
+    rtt: Option<Duration>,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Clock {
+    /// Nobody has told the time: the first deadline is at once.
+    Unset,
+    Running,
+    /// We do not read, so that silence says nothing.
+    Paused,
+}
+
+#[derive(Copy, Clone, Debug)]
+struct Ping {
+    id: u32,
+    at: Duration,
+    /// The clock never stood still since.
+    measures: bool,
+}
+
+impl Keepalive {
+    pub(super) const fn new(config: &Config) -> Self {
+        Self {
+            interval: config.keepalive_interval,
+            timeout: config.keepalive_timeout,
+            clock: Clock::Unset,
+            next_ping_at: Duration::ZERO,
+            received_at: Duration::ZERO,
+            outstanding: None,
+            unsent: false,
+            next_id: 0,
+            rtt: None,
+        }
+    }
+
+    pub(super) const fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// Input came.
+    pub(super) const fn received(&mut self, now: Duration) {
+        self.received_at = now;
+    }
+
+    /// Starts a ping unless one is on its way.
+    pub(super) fn ping(&mut self, now: Duration) {
+        if self.outstanding.is_none() {
+            self.outstanding = Some(Ping { id: self.next_id, at: now, measures: true });
+            self.unsent = true;
+            self.next_id = self.next_id.wrapping_add(1);
+        }
+    }
+
+    pub(super) const fn has_unsent(&self) -> bool {
+        self.unsent
+    }
+
+    /// The ping to write, once.
+    pub(super) fn take_unsent(&mut self) -> Option<u32> {
+        let ping = self.outstanding?;
+        std::mem::take(&mut self.unsent).then_some(ping.id)
+    }
+
+    /// Takes a pong; `None` when nobody waits for it.
+    pub(super) fn pong(&mut self, id: u32, now: Duration) -> Option<Pong> {
+        let ping = self.outstanding.filter(|ping| ping.id == id && !self.unsent)?;
+        self.outstanding = None;
+        if !ping.measures {
+            return Some(Pong::Unmeasured);
+        }
+        let sample = now.saturating_sub(ping.at);
+        self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt + sample) / 2));
+        Some(Pong::Measured(sample))
+    }
+
+    /// `mid_frame`: whether a frame has begun and is not complete.
+    pub(super) fn deadline(&self, mid_frame: bool) -> Option<Duration> {
+        match self.clock {
+            Clock::Unset => Some(Duration::ZERO),
+            Clock::Paused => None,
+            Clock::Running => {
+                let stall = mid_frame.then(|| self.received_at.saturating_add(FRAME_STALL_TIMEOUT));
+                self.ping_deadline().into_iter().chain(stall).min()
+            }
+        }
+    }
+
+    /// Starts the clock, pings, or gives up.
+    pub(super) fn handle(&mut self, now: Duration, mid_frame: bool) -> Result<(), ProtocolError> {
+        match self.clock {
+            Clock::Paused => return Ok(()),
+            Clock::Unset => {
+                self.clock = Clock::Running;
+                self.received_at = self.received_at.max(now);
+                self.start_ping(now);
+                return Ok(());
+            }
+            Clock::Running => {}
+        }
+        if mid_frame && self.received_at.saturating_add(FRAME_STALL_TIMEOUT) <= now {
+            return Err(ProtocolError::FrameStalled);
+        }
+        if self.ping_deadline().is_some_and(|at| at <= now) {
+            if self.outstanding.is_some() {
+                return Err(ProtocolError::KeepaliveTimeout);
+            }
+            self.start_ping(now);
+        }
+        Ok(())
+    }
+
+    pub(super) const fn pause(&mut self) {
+        if matches!(self.clock, Clock::Running) {
+            self.clock = Clock::Paused;
+        }
+        if let Some(ping) = &mut self.outstanding {
+            ping.measures = false;
+        }
+    }
+
+    pub(super) const fn resume(&mut self, now: Duration) {
+        if matches!(self.clock, Clock::Paused) {
+            self.clock = Clock::Running;
+            self.received_at = now;
+        }
+    }
+
+    fn start_ping(&mut self, now: Duration) {
+        self.next_ping_at = now.saturating_add(self.interval);
+        self.ping(now);
+    }
+
+    /// When to send the next ping or, with one on its way, when to give up.
+    ///
+    /// Anything received counts as a sign of life, since a pong may stand behind megabytes.
+    fn ping_deadline(&self) -> Option<Duration> {
+        if self.interval.is_zero() {
+            return None;
+        }
+        Some(match self.outstanding {
+            Some(ping) => self.received_at.max(ping.at).saturating_add(self.timeout),
+            None => self.next_ping_at,
+        })
+    }
+}
+
+/// What a pong that somebody waited for says.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Pong {
+    Measured(Duration),
+    /// The clock was paused in between.
+    Unmeasured,
+}

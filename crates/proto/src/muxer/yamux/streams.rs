@@ -1,0 +1,252 @@
+//! The streams of a session: their state, by key and by id.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
+
+use crate::muxer::{StreamKey, WINDOW_INITIAL};
+
+use super::flow::ReceiveWindow;
+use super::frame::Flags;
+
+/// One stream.
+///
+/// ```text
+///              SYN sent                 ACK received
+///   SynDue ────────────> AwaitingAck ────────────────> Settled      outbound
+///   Unaccepted ────────> AckDue ─────────────────────> Settled      inbound
+///               accept            ACK sent
+///
+///   Open ──reset──> ResetDue ──RST sent──> Over
+///   Open ──RST received, or FIN both ways──> Over
+/// ```
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) id: u32,
+    pub(super) opening: Opening,
+    pub(super) ending: Ending,
+    pub(super) read: Read,
+    pub(super) write: Write,
+    pub(super) origin: Origin,
+    /// The caller is done with the entry.
+    pub(super) removed: bool,
+    /// What we may send.
+    pub(super) credit: u32,
+    pub(super) window: ReceiveWindow,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    Inbound,
+    Outbound,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Opening {
+    /// Nothing of it has gone out.
+    SynDue,
+    AwaitingAck,
+    /// Counts against the backlog.
+    Unaccepted,
+    /// The next frame carries the acknowledgement.
+    AckDue,
+    Settled,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Ending {
+    Open,
+    ResetDue(u32),
+    /// No frame of it goes out, and its id belongs to nobody.
+    Over,
+}
+
+/// The half that the remote writes.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Read {
+    Open,
+    /// Nobody reads: what comes is dropped and credited.
+    Discarding,
+    Finished,
+}
+
+/// The half that we write.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Write {
+    Open,
+    Finished,
+}
+
+impl Stream {
+    pub(super) const fn new(id: u32, origin: Origin, now: Duration) -> Self {
+        Self {
+            id,
+            opening: match origin {
+                Origin::Inbound => Opening::Unaccepted,
+                Origin::Outbound => Opening::SynDue,
+            },
+            ending: Ending::Open,
+            read: Read::Open,
+            write: Write::Open,
+            origin,
+            removed: false,
+            credit: WINDOW_INITIAL,
+            window: ReceiveWindow::new(now),
+        }
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.ending, Ending::Open)
+    }
+
+    /// Outbound, and counted until the remote acknowledges it.
+    pub(super) const fn is_unacked(&self) -> bool {
+        matches!(self.opening, Opening::SynDue | Opening::AwaitingAck)
+    }
+
+    /// The flag of the opening that the next frame has to carry.
+    pub(super) const fn take_opening_flag(&mut self) -> Flags {
+        match self.opening {
+            Opening::SynDue => {
+                self.opening = Opening::AwaitingAck;
+                Flags::SYN
+            }
+            Opening::AckDue => {
+                self.opening = Opening::Settled;
+                Flags::ACK
+            }
+            Opening::AwaitingAck | Opening::Unaccepted | Opening::Settled => Flags::NONE,
+        }
+    }
+}
+
+/// All entries of a session: a slab by key, a map by id, and who has something to say.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    slots: Vec<Slot>,
+    free: Vec<StreamKey>,
+    /// Ids of the streams that are not over.
+    ids: HashMap<u32, StreamKey, BuildHasherDefault<IdHasher>>,
+    /// Answer to the last lookup: frames of a stream come in runs.
+    last: Option<(u32, StreamKey)>,
+    /// Slots with a control frame to send. Each stands here at most once, whatever there is to say.
+    due: VecDeque<StreamKey>,
+    /// Slots that were accepted and have not sent their acknowledgement; at most once each.
+    unacknowledged: Vec<StreamKey>,
+}
+
+/// The marks belong to the place in the lists, so that they outlive the stream.
+#[derive(Debug, Default)]
+struct Slot {
+    stream: Option<Stream>,
+    is_due: bool,
+    is_unacknowledged: bool,
+}
+
+impl Streams {
+    pub(super) fn insert(&mut self, stream: Stream) -> StreamKey {
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            // Slots are as many as live streams, which the limits keep far below 2^32.
+            StreamKey((self.slots.len() - 1) as u32)
+        });
+        self.ids.insert(stream.id, key);
+        self.slots[key.index()].stream = Some(stream);
+        key
+    }
+
+    pub(super) fn get(&self, key: StreamKey) -> Option<&Stream> {
+        self.slots.get(key.index())?.stream.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
+        self.slots.get_mut(key.index())?.stream.as_mut()
+    }
+
+    pub(super) fn find(&mut self, id: u32) -> Option<StreamKey> {
+        if let Some((last, key)) = self.last
+            && last == id
+        {
+            return Some(key);
+        }
+        let key = *self.ids.get(&id)?;
+        self.last = Some((id, key));
+        Some(key)
+    }
+
+    /// From here on `id` belongs to nobody.
+    pub(super) fn forget_id(&mut self, id: u32) {
+        self.ids.remove(&id);
+        if self.last.is_some_and(|(last, _)| last == id) {
+            self.last = None;
+        }
+    }
+
+    /// Frees the slot of a stream whose id is forgotten.
+    pub(super) fn take(&mut self, key: StreamKey) -> Option<Stream> {
+        let stream = self.slots.get_mut(key.index())?.stream.take()?;
+        self.free.push(key);
+        Some(stream)
+    }
+
+    pub(super) fn mark_due(&mut self, key: StreamKey) {
+        if let Some(slot) = self.slots.get_mut(key.index())
+            && !std::mem::replace(&mut slot.is_due, true)
+        {
+            self.due.push_back(key);
+        }
+    }
+
+    pub(super) fn pop_due(&mut self) -> Option<StreamKey> {
+        let key = self.due.pop_front()?;
+        self.slots[key.index()].is_due = false;
+        Some(key)
+    }
+
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    pub(super) fn mark_unacknowledged(&mut self, key: StreamKey) {
+        if let Some(slot) = self.slots.get_mut(key.index())
+            && !std::mem::replace(&mut slot.is_unacknowledged, true)
+        {
+            self.unacknowledged.push(key);
+        }
+    }
+
+    /// Acknowledgements that no other frame has carried get frames of their own.
+    pub(super) fn flush_unacknowledged(&mut self) {
+        while let Some(key) = self.unacknowledged.pop() {
+            self.slots[key.index()].is_unacknowledged = false;
+            if self.get(key).is_some_and(|stream| stream.opening == Opening::AckDue) {
+                self.mark_due(key);
+            }
+        }
+    }
+}
+
+/// Spreads stream ids over a table.
+///
+/// Live ids are few, so that a remote that chooses them badly lengthens a lookup by little; a keyed
+/// hash would need randomness.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        // 2^64 over the golden ratio; the table looks at the top and at the bottom bits.
+        let product = (self.0 ^ u64::from(id)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = product ^ (product >> 32);
+    }
+}
