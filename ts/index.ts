@@ -18,6 +18,7 @@ export { type EventHandler, type EventListenerOptions, TypedEventTarget } from '
 export type { AddrLike, HostPort } from './identity/address.ts'
 export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'
 export type { PeerLike } from './identity/peer-id.ts'
+export type { Framing, MessageBatch, Messages, MessagesOptions } from './io/messages.ts'
 export type { Counters } from './native/counters.ts'
 export {
   globalNoopNotifiee,
@@ -28,6 +29,9 @@ export {
 } from './notifiee.ts'
 export type { Logger, MuxerName, ResolvedOptions, SecurityName, SwarmOptions } from './options.ts'
 export type { HandlerOptions, StreamHandler } from './protocol/registrar.ts'
+export { type IdentifyOptions, type IdentifyResult, identify } from './protocols/identify.ts'
+export { type PerfOptions, type PerfProgress, type PerfResult, perf } from './protocols/perf.ts'
+export { type PingOptions, ping } from './protocols/ping.ts'
 export type { Service, ServiceOptions } from './services.ts'
 export {
   type AbortOptions,

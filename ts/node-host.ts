@@ -31,6 +31,8 @@ export class NodeHost implements ConnectionHost, NodeSink {
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly options: ResolvedOptions
+  /** Called when the handlers or the listen addresses have changed. */
+  readonly offerWatchers: Set<() => void> = new Set()
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
@@ -136,7 +138,13 @@ export class NodeHost implements ConnectionHost, NodeSink {
 
   /** {@link NodeHost.notify} for addresses: they are parsed only if anybody is there to see them. */
   notifyAddress(event: 'listen' | 'listenClose', address: string): void {
+    this.offersChanged()
     if (this.#callbacks.isWatched(event)) this.notify(event, parseAddress(address))
+  }
+
+  /** What we offer to peers is another than before. */
+  offersChanged(): void {
+    for (const watcher of this.offerWatchers) watcher()
   }
 
   onListenerError(err: unknown): void {

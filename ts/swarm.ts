@@ -86,6 +86,14 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
   }
 
+  /**
+   * @internal Call `watcher` when our protocols or listen addresses have changed, until the answer is called.
+   */
+  static watchOffers(swarm: Swarm, watcher: () => void): () => void {
+    swarm.#host.offerWatchers.add(watcher)
+    return () => swarm.#host.offerWatchers.delete(watcher)
+  }
+
   /** Our peer id. */
   get peerId(): PeerId {
     return this.#options.identity.peerId

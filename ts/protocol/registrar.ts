@@ -101,6 +101,7 @@ export class Registrar {
       return { protocol, inboundMax: entry.maxInbound ?? inboundMax }
     })
     host.node.setHandlers(table)
+    host.offersChanged()
   }
 }
 
