@@ -1,0 +1,47 @@
+/** What the dialling verbs share: a node of their own, one connection, and both gone at the end. */
+import type { Connection } from '../connection.ts'
+import type { SecurityName } from '../options.ts'
+import { createSwarm } from '../swarm.ts'
+import { type Call, MisuseError } from './command.ts'
+import { readKey } from './key-file.ts'
+
+/** Options of every dialling verb. */
+export const DIAL_OPTIONS = {
+  security: { type: 'string' },
+  key: { type: 'string' }
+} as const
+
+/** Their part of `--help`. */
+export const DIAL_HELP = `  --security noise|tls  Offer this and nothing else.
+  --key FILE            The private key to dial with, as written by "ferroswarm id --out".`
+
+const SECURITY: readonly SecurityName[] = ['noise', 'tls']
+
+/** Milliseconds to wait at the end for streams that the peer does not finish. */
+const CLOSE_MS = 500
+
+/** Connect to the first positional and do `work`. */
+export async function withConnection<T>(
+  { positionals, values, signal }: Call,
+  work: (connection: Connection) => Promise<T>
+): Promise<T> {
+  const [address] = positionals
+  if (address === undefined) throw new MisuseError('<multiaddr> is missing')
+  const security = values.oneOf('security', SECURITY)
+  const privateKey = readKey(values.text('key'))
+  const swarm = await createSwarm({
+    ...(security === undefined ? {} : { security: [security] }),
+    ...(privateKey === undefined ? {} : { privateKey })
+  })
+  try {
+    return await work(await swarm.dialAddr(address, undefined, { signal }))
+  } finally {
+    await swarm.close({ drainTimeout: CLOSE_MS })
+  }
+}
+
+/** The negotiated stack as every summary tells it. */
+export function stackOf(connection: Connection): { security: string; muxer: string } {
+  const { security, muxer } = connection.state
+  return { security, muxer }
+}

@@ -1,0 +1,63 @@
+/** `ferroswarm dial`: connect once, and say what was agreed on and how long each part took. */
+import type { Connection } from '../connection.ts'
+import { identify } from '../protocols/identify.ts'
+import type { Call, Command, ExitCode } from './command.ts'
+import { DIAL_HELP, DIAL_OPTIONS, stackOf, withConnection } from './connect.ts'
+import { milliseconds, rounded } from './output.ts'
+
+/** The verb. */
+export const command: Command = {
+  name: 'dial',
+  summary: 'Connect to a peer and tell what it is',
+  usage: '<multiaddr> [options]',
+  help: `${DIAL_HELP}
+
+With --json: {"event":"summary","peerId","remoteAddr","security","muxer","agentVersion",
+"protocolVersion","protocols","listenAddrs","observedAddr","stagesMs":{"dial","security","muxer",
+"identify"}}. What the peer does not tell is null.`,
+  options: DIAL_OPTIONS,
+  positionals: [1, 1],
+  run: (call) => withConnection(call, (connection) => tell(call, connection))
+}
+
+async function tell({ out, signal }: Call, connection: Connection): Promise<ExitCode> {
+  const start = performance.now()
+  const peer = await identify(connection, { signal })
+  const { dial, security, muxer } = connection.dialReport
+  const stages = { dial, security, muxer, identify: performance.now() - start }
+  const event = {
+    event: 'summary',
+    peerId: connection.remotePeer.toString(),
+    remoteAddr: connection.remoteAddr.toString(),
+    ...stackOf(connection),
+    agentVersion: peer.agentVersion ?? null,
+    protocolVersion: peer.protocolVersion ?? null,
+    protocols: peer.protocols,
+    listenAddrs: peer.listenAddrs.map((addr) => addr.toString()),
+    observedAddr: peer.observedAddr?.toString() ?? null,
+    stagesMs: Object.fromEntries(Object.entries(stages).map(([stage, ms]) => [stage, rounded(ms)]))
+  }
+  const line = (name: string, text: string): string =>
+    `  ${out.style('dim', name.padEnd(12))} ${text}`
+  out.event(
+    event,
+    [
+      `connected to ${out.style('bold', event.peerId)}`,
+      line('address', event.remoteAddr),
+      line('security', event.security),
+      line('muxer', event.muxer),
+      line('agent', printable(peer.agentVersion)),
+      line('sees us at', event.observedAddr ?? 'it does not say'),
+      ...event.listenAddrs.map((addr) => line('listens on', addr)),
+      ...peer.protocols.map((protocol) => line('speaks', printable(protocol))),
+      ...Object.entries(stages).map(([stage, ms]) => line(`${stage} took`, milliseconds(ms)))
+    ].join('\n')
+  )
+  return 0
+}
+
+/** A peer chooses this text: nothing in it may steer a terminal. */
+function printable(text: string | undefined): string {
+  if (text === undefined) return 'it does not say'
+  return text.replace(/[^\x20-\x7e\u{a0}-\u{10ffff}]/gu, '?')
+}

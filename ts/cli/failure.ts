@@ -1,0 +1,105 @@
+/** An error as one readable block: what was tried, where it failed, why, and what to do. */
+import {
+  AbortError,
+  type AddressAttempt,
+  DialAllFailedError,
+  type ErrorCode,
+  type ErrorKind,
+  Libp2pError,
+  ListenError
+} from '../errors.ts'
+import type { Output } from './output.ts'
+
+/** What to do about an error, by its code; where there is nothing, by its kind. */
+const ADVICE: Partial<Record<ErrorCode, string>> = {
+  ERR_CONNECTION_REFUSED: 'Check the port, and that the other node is running and listening there.',
+  ERR_UNREACHABLE: 'Check the address, and that this machine has a route to it.',
+  ERR_TIMEOUT:
+    'Check that a firewall lets the port through, and that the other side speaks libp2p.',
+  ERR_UNEXPECTED_PEER: 'Another peer answers there: check the /p2p part of the address.',
+  ERR_UPGRADE: 'Check that the other side speaks libp2p and offers the same security (--security).',
+  ERR_MULTISELECT:
+    'Check that the other side speaks libp2p and offers the same security (--security).',
+  ERR_DECRYPTION_FAILED:
+    'Something on the way changes the bytes, or the other side is not what it says.',
+  ERR_NO_TRANSPORT: 'Use an address such as /ip4/127.0.0.1/tcp/4001/p2p/<peer id>.',
+  ERR_UNSUPPORTED_PROTOCOL:
+    'The other side does not answer to this protocol (perf is off unless asked for).',
+  ERR_ADDRESS_IN_USE: 'Stop what listens on that port, or choose another (0 takes any free one).',
+  ERR_ADDRESS_NOT_AVAILABLE: 'Listen on an address of this machine, or on /ip4/0.0.0.0.',
+  ERR_PERMISSION: 'Ports below 1024 need permission: choose another one.',
+  ERR_INVALID_PARAMETERS: 'Addresses look like /ip4/127.0.0.1/tcp/4001/p2p/<peer id>.',
+  ERR_SELF_DIAL: 'This is the address of the node itself.'
+}
+
+const ADVICE_BY_KIND: Readonly<Record<ErrorKind, string>> = {
+  misuse: 'See --help.',
+  closed: 'Try again; if the other side closes each time, its log should say why.',
+  remote: 'The other side broke off: its log should say why.',
+  environment: 'Check the network between the two machines.',
+  limit: 'Try again later, or raise the limit.',
+  bug: 'This is a fault of ferroswarm: please report it with the text above.'
+}
+
+/** Print an error of `verb`; `doing` is what was tried, as a clause. */
+export function printFailure(out: Output, verb: string, doing: string, err: unknown): void {
+  const attempts = attemptsOf(err)
+  const reason = attempts[0]?.cause ?? rootOf(err)
+  const message = err instanceof Error ? err.message : String(err)
+  const event = {
+    event: 'error',
+    code: codeOf(err),
+    message,
+    attempts: attempts.map((attempt) => ({
+      address: attempt.address,
+      stage: attempt.stage,
+      code: attempt.cause.code,
+      message: attempt.cause.message,
+      elapsedMs: attempt.elapsed,
+      hint: attempt.hint
+    }))
+  }
+  const lines = [
+    `${out.style('red', `ferroswarm ${verb}: ${doing} failed`)} (${codeOf(err)})`,
+    ...attempts.flatMap(attemptLines),
+    ...(attempts.length === 0 ? [`  ${message}`] : []),
+    ...(attempts.length === 0 && reason.message !== message
+      ? [`  because: ${reason.message}`]
+      : []),
+    `  ${out.style('bold', 'What to do:')} ${adviceFor(reason)}`
+  ]
+  if (out.json) out.event(event, '')
+  else process.stderr.write(`${lines.join('\n')}\n`)
+}
+
+function attemptLines(attempt: AddressAttempt): string[] {
+  const lines = [
+    `  ${attempt.address}`,
+    `    failed at ${attempt.stage} after ${Math.round(attempt.elapsed)} ms: ${attempt.cause.message}`
+  ]
+  return attempt.hint === '' ? lines : [...lines, `    ${attempt.hint}`]
+}
+
+function attemptsOf(err: unknown): readonly AddressAttempt[] {
+  return err instanceof DialAllFailedError || err instanceof ListenError ? err.attempts : []
+}
+
+/** The last of our own errors in the chain of causes says most. */
+function rootOf(err: unknown): Error {
+  let root = err instanceof Error ? err : new Error(String(err))
+  while (root.cause instanceof Libp2pError) root = root.cause
+  return root
+}
+
+function codeOf(err: unknown): string {
+  if (err instanceof AbortError) return 'ERR_INTERRUPTED'
+  if (err instanceof Libp2pError) return err.code
+  const { code } = (err ?? {}) as { code?: unknown }
+  return typeof code === 'string' ? code : 'ERR_FAILED'
+}
+
+function adviceFor(reason: Error): string {
+  if (reason instanceof AbortError) return 'Nothing: it was interrupted.'
+  if (!(reason instanceof Libp2pError)) return 'See the text above.'
+  return ADVICE[reason.code] ?? ADVICE_BY_KIND[reason.kind]
+}

@@ -1,0 +1,22 @@
+/** Private keys in files: the libp2p protobuf, as go and js read and write it. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { MisuseError } from './command.ts'
+
+/** The key in a file; undefined if none is named. */
+export function readKey(path: string | undefined): Uint8Array | undefined {
+  if (path === undefined) return undefined
+  try {
+    return new Uint8Array(readFileSync(path))
+  } catch (err) {
+    throw new MisuseError(`--key: ${err instanceof Error ? err.message : String(err)}`)
+  }
+}
+
+/** Write a key for its owner alone. Refuses to overwrite: a lost key is a lost identity. */
+export function writeKey(path: string, key: Uint8Array): void {
+  try {
+    writeFileSync(path, key, { mode: 0o600, flag: 'wx' })
+  } catch (err) {
+    throw new MisuseError(`--out: ${err instanceof Error ? err.message : String(err)}`)
+  }
+}

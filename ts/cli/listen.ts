@@ -1,0 +1,96 @@
+/** `ferroswarm listen`: a node that answers ping, identify, echo, and perf if asked to. */
+import { StreamEOFError } from '../errors.ts'
+import { expandWildcards } from '../protocols/own-addresses.ts'
+import type { Stream } from '../stream.ts'
+import { createSwarm, type Swarm } from '../swarm.ts'
+import type { Call, Command, ExitCode } from './command.ts'
+import { readKey } from './key-file.ts'
+
+/** Bytes come back as they arrive, and an end for an end. */
+export const ECHO_PROTOCOL = '/echo/1.0.0'
+
+const ADDRESS = '/ip4/0.0.0.0/tcp/0'
+const ECHO_BYTES = 64 * 1024
+const CLOSE_MS = 1_000
+
+/** The verb. */
+export const command: Command = {
+  name: 'listen',
+  summary: 'Run a node that answers ping, identify and echo',
+  usage: '[multiaddr...] [options]',
+  help: `  --perf                Answer /perf/1.0.0 too: anybody may then ask for any number of bytes.
+  --key FILE            The node's private key, as written by "ferroswarm id --out".
+
+Without an address it listens on ${ADDRESS}. It ends with Ctrl-C or SIGTERM.
+
+With --json: {"event":"listening","peerId","addrs"} once, then {"event":"connected","peerId",
+"remoteAddr","security","muxer"} and {"event":"disconnected","peerId"} as it happens.`,
+  options: { perf: { type: 'boolean' }, key: { type: 'string' } },
+  positionals: [0, 64],
+  run: listen
+}
+
+async function listen({ positionals, values, out, signal }: Call): Promise<ExitCode> {
+  const privateKey = readKey(values.text('key'))
+  const swarm = await createSwarm({
+    services: { perf: values.flag('perf') },
+    ...(privateKey === undefined ? {} : { privateKey })
+  })
+  try {
+    swarm.handle(ECHO_PROTOCOL, echo)
+    report(swarm, out)
+    await swarm.listen(...(positionals.length === 0 ? [ADDRESS] : positionals))
+    const peerId = swarm.peerId.toString()
+    const addrs = expandWildcards(swarm.getListenAddrs().map((addr) => addr.toString())).map(
+      (addr) => `${addr}/p2p/${peerId}`
+    )
+    out.event(
+      { event: 'listening', peerId, addrs },
+      [`listening as ${out.style('bold', peerId)}`, ...addrs.map((addr) => `  ${addr}`)].join('\n')
+    )
+    await ended(signal)
+    out.text('closing')
+  } finally {
+    await swarm.close({ drainTimeout: CLOSE_MS })
+  }
+  return 0
+}
+
+function report(swarm: Swarm, out: Call['out']): void {
+  swarm.addEventListener('connected', ({ detail: connection }) => {
+    const { security, muxer } = connection.state
+    const peerId = connection.remotePeer.toString()
+    const remoteAddr = connection.remoteAddr.toString()
+    out.event(
+      { event: 'connected', peerId, remoteAddr, security, muxer },
+      `${out.style('green', '+')} ${peerId} from ${remoteAddr} over ${security}, ${muxer}`
+    )
+  })
+  swarm.addEventListener('disconnected', ({ detail: connection }) => {
+    const peerId = connection.remotePeer.toString()
+    out.event({ event: 'disconnected', peerId }, `${out.style('dim', '-')} ${peerId}`)
+  })
+}
+
+async function echo(stream: Stream): Promise<void> {
+  const bytes = new Uint8Array(ECHO_BYTES)
+  for (;;) {
+    try {
+      const length = await stream.readInto(bytes)
+      await stream.write(bytes.subarray(0, length))
+    } catch (err) {
+      if (!(err instanceof StreamEOFError)) throw err
+      await stream.close()
+      return
+    }
+  }
+}
+
+/** Until a signal, or until the process that started this one over a channel is gone. */
+function ended(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+    if (process.connected === true) process.once('disconnect', () => resolve())
+  })
+}
