@@ -26,35 +26,59 @@ impl Allowance {
     /// A stream that ends leaves at most a few such frames on the way and earns
     /// [`STRAYS_PER_STREAM`]; anything beyond is noise.
     pub(super) const fn idle_frames() -> Self {
-        Self::new(Rules { start: 1_000, per_second: 10, max: 16_384 })
+        Self::new(Rules {
+            start: 1_000,
+            per_second: 10,
+            max: 16_384,
+        })
     }
 
     /// Window updates. A remote updates for bytes that it consumed, so that every byte sent earns
     /// one, up to the number that a reader of single bytes makes of a full window; the start is for
     /// growth and for updates on new streams.
     pub(super) const fn window_updates() -> Self {
-        Self::new(Rules { start: 10_000, per_second: 100, max: super::WINDOW_MAX })
+        Self::new(Rules {
+            start: 10_000,
+            per_second: 100,
+            max: super::WINDOW_MAX,
+        })
     }
 
     /// Inbound streams that the remote resets. One that ends in order earns one, so that only a
     /// remote that mostly resets runs out.
     pub(super) const fn rapid_resets() -> Self {
-        Self::new(Rules { start: 1_000, per_second: 50, max: 1_000 })
+        Self::new(Rules {
+            start: 1_000,
+            per_second: 50,
+            max: 1_000,
+        })
     }
 
     /// Inbound streams refused by a limit: plenty for honest retries, an end for a flood.
     pub(super) const fn refusals() -> Self {
-        Self::new(Rules { start: 16_384, per_second: 256, max: 16_384 })
+        Self::new(Rules {
+            start: 16_384,
+            per_second: 256,
+            max: 16_384,
+        })
     }
 
     /// Pings answered; the others are dropped, which honest remotes, with one ping on its way at a
     /// time and seconds between them, never see.
     pub(super) const fn pongs() -> Self {
-        Self::new(Rules { start: 256, per_second: 128, max: 256 })
+        Self::new(Rules {
+            start: 256,
+            per_second: 128,
+            max: 256,
+        })
     }
 
     const fn new(rules: Rules) -> Self {
-        Self { left: rules.start, rules, refilled_at: Duration::ZERO }
+        Self {
+            left: rules.start,
+            rules,
+            refilled_at: Duration::ZERO,
+        }
     }
 
     /// Takes one token; `false` when there is none.
@@ -73,14 +97,19 @@ impl Allowance {
 
     /// Gives `count` tokens for honest work.
     pub(super) fn earn(&mut self, count: u32) {
-        self.left = self.left.saturating_add(count).min(self.rules.max.max(self.left));
+        self.left = self
+            .left
+            .saturating_add(count)
+            .min(self.rules.max.max(self.left));
     }
 
     fn refill(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.refilled_at).as_millis();
         let tokens = elapsed * u128::from(self.rules.per_second) / 1_000;
         if tokens > 0 {
-            self.left = u32::try_from(tokens).unwrap_or(u32::MAX).min(self.rules.start);
+            self.left = u32::try_from(tokens)
+                .unwrap_or(u32::MAX)
+                .min(self.rules.start);
             self.refilled_at = now;
         }
     }

@@ -64,7 +64,9 @@ pub enum ProtocolError {
         delta: u32,
     },
     /// More data for streams that do not exist than the remote may still have had on the way.
-    #[error("data frame of {length} bytes for unknown stream {id} exceeds allowance of {allowance}")]
+    #[error(
+        "data frame of {length} bytes for unknown stream {id} exceeds allowance of {allowance}"
+    )]
     StrayData {
         /// As received.
         id: u32,

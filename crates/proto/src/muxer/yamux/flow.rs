@@ -139,7 +139,10 @@ impl ReceiveWindow {
     }
 
     fn grow(&mut self, size_max: u32, budget: &mut dyn MemoryBudget) {
-        let size = self.size.saturating_mul(2).min(size_max.max(WINDOW_INITIAL));
+        let size = self
+            .size
+            .saturating_mul(2)
+            .min(size_max.max(WINDOW_INITIAL));
         let growth = size - self.size.min(size);
         if growth > 0 && budget.reserve(growth) {
             self.size = size;

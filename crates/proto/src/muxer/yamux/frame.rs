@@ -58,19 +58,39 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) const fn data(flags: Flags, id: u32, length: u32) -> Self {
-        Self { kind: Kind::Data, flags, id, length }
+        Self {
+            kind: Kind::Data,
+            flags,
+            id,
+            length,
+        }
     }
 
     pub(super) const fn window_update(flags: Flags, id: u32, length: u32) -> Self {
-        Self { kind: Kind::WindowUpdate, flags, id, length }
+        Self {
+            kind: Kind::WindowUpdate,
+            flags,
+            id,
+            length,
+        }
     }
 
     pub(super) const fn ping(flags: Flags, length: u32) -> Self {
-        Self { kind: Kind::Ping, flags, id: 0, length }
+        Self {
+            kind: Kind::Ping,
+            flags,
+            id: 0,
+            length,
+        }
     }
 
     pub(super) const fn go_away(code: u32) -> Self {
-        Self { kind: Kind::GoAway, flags: Flags::NONE, id: 0, length: code }
+        Self {
+            kind: Kind::GoAway,
+            flags: Flags::NONE,
+            id: 0,
+            length: code,
+        }
     }
 
     /// Reads a header; what is read makes sense by itself, not yet in its session.
@@ -130,12 +150,21 @@ mod tests {
             bytes[index] = value;
             Header::decode(bytes)
         };
-        assert_eq!(with(0, 1), Err(ProtocolError::InvalidVersion { version: 1 }));
+        assert_eq!(
+            with(0, 1),
+            Err(ProtocolError::InvalidVersion { version: 1 })
+        );
         for kind in 4..=255 {
             assert_eq!(with(1, kind), Err(ProtocolError::InvalidType { kind }));
         }
-        assert_eq!(with(3, 0x10), Err(ProtocolError::UnknownFlags { flags: 0x10 }));
-        assert_eq!(with(2, 0x80), Err(ProtocolError::UnknownFlags { flags: 0x8000 }));
+        assert_eq!(
+            with(3, 0x10),
+            Err(ProtocolError::UnknownFlags { flags: 0x10 })
+        );
+        assert_eq!(
+            with(2, 0x80),
+            Err(ProtocolError::UnknownFlags { flags: 0x8000 })
+        );
     }
 
     proptest! {

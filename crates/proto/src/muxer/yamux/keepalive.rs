@@ -70,7 +70,11 @@ impl Keepalive {
     /// Starts a ping unless one is on its way.
     pub(super) fn ping(&mut self, now: Duration) {
         if self.outstanding.is_none() {
-            self.outstanding = Some(Ping { id: self.next_id, at: now, measures: true });
+            self.outstanding = Some(Ping {
+                id: self.next_id,
+                at: now,
+                measures: true,
+            });
             self.unsent = true;
             self.next_id = self.next_id.wrapping_add(1);
         }
@@ -88,7 +92,9 @@ impl Keepalive {
 
     /// Takes a pong; `None` when nobody waits for it.
     pub(super) fn pong(&mut self, id: u32, now: Duration) -> Option<Pong> {
-        let ping = self.outstanding.filter(|ping| ping.id == id && !self.unsent)?;
+        let ping = self
+            .outstanding
+            .filter(|ping| ping.id == id && !self.unsent)?;
         self.outstanding = None;
         if !ping.measures {
             return Some(Pong::Unmeasured);

@@ -22,17 +22,17 @@ pub use self::session::Session;
 pub use self::stats::Stats;
 pub use super::UNACKED_MAX;
 
+mod allowance;
 mod error;
 mod event;
-mod frame;
-mod session;
-mod receive;
-mod transmit;
-mod streams;
 mod flow;
+mod frame;
 mod keepalive;
-mod allowance;
+mod receive;
+mod session;
 mod stats;
+mod streams;
+mod transmit;
 
 #[cfg(test)]
 mod tests;

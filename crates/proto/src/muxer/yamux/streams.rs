@@ -219,7 +219,10 @@ impl Streams {
     pub(super) fn flush_unacknowledged(&mut self) {
         while let Some(key) = self.unacknowledged.pop() {
             self.slots[key.index()].is_unacknowledged = false;
-            if self.get(key).is_some_and(|stream| stream.opening == Opening::AckDue) {
+            if self
+                .get(key)
+                .is_some_and(|stream| stream.opening == Opening::AckDue)
+            {
                 self.mark_due(key);
             }
         }

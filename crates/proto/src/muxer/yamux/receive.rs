@@ -1,0 +1,545 @@
+//! Input: from bytes to events.
+
+use std::time::Duration;
+
+use crate::muxer::{Role, StreamErrorCode, StreamKey, WINDOW_INITIAL};
+
+use super::flow::add_credit;
+use super::frame::{Flags, HEADER_BYTES, Header, Kind};
+use super::keepalive::Pong;
+use super::streams::{Ending, Opening, Origin, Read, Stream, Write};
+use super::{Event, ProtocolError, Session};
+
+/// Resets that wait for a remote that opens streams beyond the limits and does not read.
+const REFUSALS_MAX: usize = 1_024;
+
+/// The frame that is coming in.
+#[derive(Debug, Default)]
+pub(super) struct Reception {
+    /// The front of a header that came in pieces.
+    header: [u8; HEADER_BYTES],
+    filled: usize,
+    /// Whose frame it is; `None` drops what is left of it.
+    target: Option<StreamKey>,
+    /// Payload that has not come yet.
+    body: u32,
+    /// Nobody wants the payload.
+    muted: bool,
+    steps: Steps,
+    /// Code of a reset.
+    code: u32,
+}
+
+/// What one frame still has to tell, besides its payload.
+#[derive(Copy, Clone, Debug, Default)]
+struct Steps(u8);
+
+impl Steps {
+    const OPENED: Self = Self(1);
+    const ACKED: Self = Self(2);
+    const WRITABLE: Self = Self(4);
+    const RESET: Self = Self(8);
+    /// Told after the payload.
+    const FINISHED: Self = Self(16);
+
+    const fn add(&mut self, step: Self) {
+        self.0 |= step.0;
+    }
+
+    const fn take(&mut self, step: Self) -> bool {
+        let had = self.0 & step.0 != 0;
+        self.0 &= !step.0;
+        had
+    }
+}
+
+impl Reception {
+    pub(super) const fn is_mid_frame(&self) -> bool {
+        self.body > 0 || self.filled > 0
+    }
+
+    /// Nothing more is told of the stream.
+    pub(super) fn detach(&mut self, key: StreamKey) {
+        if self.target == Some(key) {
+            self.target = None;
+            self.steps = Steps::default();
+        }
+    }
+
+    /// What is left of the stream's payload is dropped.
+    pub(super) fn mute(&mut self, key: StreamKey) {
+        if self.target == Some(key) {
+            self.muted = true;
+        }
+    }
+
+    /// Starts with a frame that has nothing to tell yet.
+    const fn begin(&mut self, target: Option<StreamKey>, body: u32) {
+        self.target = target;
+        self.body = body;
+        self.muted = false;
+        self.steps = Steps(0);
+    }
+
+    /// What comes before the payload, one at a time.
+    const fn next_step(&mut self) -> Option<Event<'static>> {
+        if self.steps.0 == 0 {
+            return None;
+        }
+        let Some(key) = self.target else { return None };
+        if self.steps.take(Steps::OPENED) {
+            return Some(Event::Opened { key });
+        }
+        if self.steps.take(Steps::ACKED) {
+            return Some(Event::Acked { key });
+        }
+        if self.steps.take(Steps::WRITABLE) {
+            return Some(Event::Writable { key });
+        }
+        if self.steps.take(Steps::RESET) {
+            self.target = None;
+            return Some(Event::Reset {
+                key,
+                code: self.code,
+            });
+        }
+        if self.body == 0 && self.steps.take(Steps::FINISHED) {
+            return Some(Event::Finished { key });
+        }
+        None
+    }
+
+    /// Takes payload off `input`; `None` when nobody wants it.
+    fn take_body<'a>(&mut self, input: &mut &'a [u8]) -> Option<Event<'a>> {
+        let count = input.len().min(self.body as usize);
+        let (bytes, rest) = input.split_at(count);
+        *input = rest;
+        // At most `body`, so it fits.
+        self.body -= count as u32;
+        let key = self.target?;
+        (!self.muted).then_some(Event::Data { key, bytes })
+    }
+
+    /// Takes a header off `input`, or what there is of one.
+    fn take_header(&mut self, input: &mut &[u8]) -> Option<[u8; HEADER_BYTES]> {
+        if self.filled == 0
+            && let Some((header, rest)) = input.split_first_chunk()
+        {
+            *input = rest;
+            return Some(*header);
+        }
+        let count = input.len().min(HEADER_BYTES - self.filled);
+        let (bytes, rest) = input.split_at(count);
+        *input = rest;
+        self.header[self.filled..self.filled + count].copy_from_slice(bytes);
+        self.filled += count;
+        if self.filled < HEADER_BYTES {
+            return None;
+        }
+        self.filled = 0;
+        Some(self.header)
+    }
+}
+
+impl Session {
+    /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.
+    ///
+    /// Frames may be cut anywhere. Payload is not buffered: it is handed out in the pieces it comes
+    /// in, and has to be credited with [`consumed`](Self::consumed).
+    ///
+    /// # Errors
+    /// [`ProtocolError`] at the header that breaks the rules; the session takes no more input.
+    pub fn poll_event<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+        now: Duration,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
+        if !input.is_empty() {
+            self.advance_clock(now);
+            self.keepalive.received(now);
+        }
+        self.next_event(input, now)
+            .map_err(|error| self.fail(error))
+    }
+
+    fn next_event<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+        now: Duration,
+    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        loop {
+            if let Some(event) = self.reception.next_step() {
+                return Ok(Some(event));
+            }
+            if input.is_empty() {
+                return Ok(None);
+            }
+            if self.reception.body > 0 {
+                if let Some(event) = self.reception.take_body(input) {
+                    return Ok(Some(event));
+                }
+                continue;
+            }
+            let Some(bytes) = self.reception.take_header(input) else {
+                return Ok(None);
+            };
+            if let Some(event) = self.handle_header(Header::decode(bytes)?, now)? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    fn handle_header(
+        &mut self,
+        header: Header,
+        now: Duration,
+    ) -> Result<Option<Event<'static>>, ProtocolError> {
+        self.stats.frames_received += 1;
+        match header.kind {
+            Kind::Data | Kind::WindowUpdate => self.handle_stream_frame(header, now)?,
+            Kind::Ping | Kind::GoAway if header.id != 0 => {
+                return Err(ProtocolError::SessionFrameOnStream { id: header.id });
+            }
+            Kind::Ping => return self.handle_ping(header, now),
+            Kind::GoAway => {
+                if std::mem::replace(&mut self.remote_going_away, true) {
+                    self.idle_frame(now)?;
+                }
+                return Ok(Some(Event::GoAway {
+                    code: header.length,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn handle_ping(
+        &mut self,
+        header: Header,
+        now: Duration,
+    ) -> Result<Option<Event<'static>>, ProtocolError> {
+        if header.flags.has(Flags::SYN) {
+            if !self.allowances.pongs.spend(now) || !self.pongs.push(header.length) {
+                self.stats.pings_dropped += 1;
+            }
+            return Ok(None);
+        }
+        match self.keepalive.pong(header.length, now) {
+            Some(Pong::Measured(rtt)) => Ok(Some(Event::Pong { rtt })),
+            Some(Pong::Unmeasured) => Ok(None),
+            None => self.idle_frame(now).map(|()| None),
+        }
+    }
+
+    fn handle_stream_frame(&mut self, header: Header, now: Duration) -> Result<(), ProtocolError> {
+        if header.kind == Kind::Data {
+            self.stats.payload_received += u64::from(header.length);
+        }
+        if header.flags.has(Flags::SYN) {
+            return self.handle_syn(header, now);
+        }
+        let Some(key) = self.streams.find(header.id) else {
+            return self.handle_stray(header, now);
+        };
+        match header.kind {
+            Kind::Data => self.handle_data(key, header, now),
+            Kind::WindowUpdate => self.handle_window_update(key, header, now),
+            Kind::Ping | Kind::GoAway => Ok(()),
+        }
+    }
+
+    fn handle_data(
+        &mut self,
+        key: StreamKey,
+        header: Header,
+        now: Duration,
+    ) -> Result<(), ProtocolError> {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Ok(());
+        };
+        if !stream.window.receive(header.length) {
+            return Err(window_exceeded(header, stream.window.remaining()));
+        }
+        self.reception.begin(Some(key), header.length);
+        if !stream.is_open() {
+            // We reset it and the remote does not know yet.
+            self.reception.target = None;
+        } else if header.length > 0 {
+            match stream.read {
+                Read::Open => {}
+                Read::Discarding => {
+                    self.reception.muted = true;
+                    stream.window.give_back(header.length);
+                    if stream.window.is_update_due() {
+                        self.streams.mark_due(key);
+                    }
+                }
+                Read::Finished if !header.flags.has(Flags::RST) => {
+                    self.reset_violator(key);
+                    return Ok(());
+                }
+                Read::Finished => {}
+            }
+        }
+        self.handle_flags(key, header, now)
+    }
+
+    fn handle_window_update(
+        &mut self,
+        key: StreamKey,
+        header: Header,
+        now: Duration,
+    ) -> Result<(), ProtocolError> {
+        self.reception.begin(Some(key), 0);
+        let is_credit = !header.flags.has(Flags::RST) && header.length > 0;
+        if is_credit {
+            let Some(stream) = self.streams.get_mut(key) else {
+                return Ok(());
+            };
+            let was_dry = stream.credit == 0;
+            stream.credit =
+                add_credit(stream.credit, header.length).ok_or(ProtocolError::CreditOverflow {
+                    id: header.id,
+                    delta: header.length,
+                })?;
+            if was_dry && stream.is_open() && stream.write == Write::Open {
+                self.reception.steps.add(Steps::WRITABLE);
+            }
+            if !self.allowances.window_updates.spend(now) {
+                return Err(ProtocolError::WindowUpdateFlood);
+            }
+        }
+        self.handle_flags(key, header, now)
+    }
+
+    /// ACK, FIN and RST of a stream that is not over.
+    fn handle_flags(
+        &mut self,
+        key: StreamKey,
+        header: Header,
+        now: Duration,
+    ) -> Result<(), ProtocolError> {
+        let flags = header.flags;
+        if flags.is_empty() {
+            return if header.length > 0 {
+                Ok(())
+            } else {
+                self.idle_frame(now)
+            };
+        }
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Ok(());
+        };
+        let mut has_effect = header.length > 0;
+        if flags.has(Flags::ACK) && stream.is_open() && stream.opening == Opening::AwaitingAck {
+            stream.opening = Opening::Settled;
+            self.unacked -= 1;
+            self.reception.steps.add(Steps::ACKED);
+            has_effect = true;
+        }
+        if flags.has(Flags::RST) {
+            return self.handle_reset(key, header, now);
+        }
+        if flags.has(Flags::FIN) && stream.is_open() && stream.read != Read::Finished {
+            stream.read = Read::Finished;
+            self.reception.steps.add(Steps::FINISHED);
+            if stream.write == Write::Finished {
+                self.end_in_order(key);
+            }
+            has_effect = true;
+        }
+        if has_effect {
+            Ok(())
+        } else {
+            self.idle_frame(now)
+        }
+    }
+
+    fn handle_reset(
+        &mut self,
+        key: StreamKey,
+        header: Header,
+        now: Duration,
+    ) -> Result<(), ProtocolError> {
+        self.stats.resets_received += 1;
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Ok(());
+        };
+        if !stream.is_open() {
+            // Both sides reset it: ours need not go out any more.
+            self.end(key, Ending::Over);
+            return Ok(());
+        }
+        if stream.origin == Origin::Inbound && !self.allowances.rapid_resets.spend(now) {
+            return Err(ProtocolError::RapidReset);
+        }
+        self.reception.muted = true;
+        self.reception.code = reset_code(header);
+        self.reception.steps = Steps(self.reception.steps.0 & Steps::ACKED.0);
+        self.reception.steps.add(Steps::RESET);
+        self.end(key, Ending::Over);
+        Ok(())
+    }
+
+    /// Data came after FIN: the stream cannot be trusted, the connection can.
+    fn reset_violator(&mut self, key: StreamKey) {
+        let code = StreamErrorCode::ProtocolViolation as u32;
+        self.reception.muted = true;
+        self.reception.code = code;
+        self.reception.steps.add(Steps::RESET);
+        self.end(key, Ending::ResetDue(code));
+    }
+
+    fn handle_syn(&mut self, header: Header, now: Duration) -> Result<(), ProtocolError> {
+        let id = header.id;
+        let is_theirs = match self.role {
+            Role::Dialer => id.is_multiple_of(2),
+            Role::Listener => !id.is_multiple_of(2),
+        };
+        if id == 0 || !is_theirs {
+            return Err(ProtocolError::InvalidStreamId { id });
+        }
+        if self.streams.find(id).is_some() {
+            return Err(ProtocolError::DuplicateStream { id });
+        }
+        let mut stream = Stream::new(id, Origin::Inbound, now);
+        let is_reset = header.flags.has(Flags::RST);
+        match header.kind {
+            Kind::Data if !stream.window.receive(header.length) => {
+                return Err(window_exceeded(header, WINDOW_INITIAL));
+            }
+            Kind::WindowUpdate if !is_reset => {
+                stream.credit = add_credit(stream.credit, header.length).ok_or(
+                    ProtocolError::CreditOverflow {
+                        id,
+                        delta: header.length,
+                    },
+                )?;
+            }
+            Kind::Data | Kind::WindowUpdate | Kind::Ping | Kind::GoAway => {}
+        }
+        let body = if header.kind == Kind::Data {
+            header.length
+        } else {
+            0
+        };
+        self.reception.begin(None, body);
+        if is_reset {
+            // It is over before it began: nobody hears of it.
+            self.stats.resets_received += 1;
+            let within = self.allowances.rapid_resets.spend(now);
+            return if within {
+                Ok(())
+            } else {
+                Err(ProtocolError::RapidReset)
+            };
+        }
+        if let Some(code) = self.refusal() {
+            return self.refuse(&stream, code, now);
+        }
+        self.reception.steps.add(Steps::OPENED);
+        if header.flags.has(Flags::FIN) {
+            stream.read = Read::Finished;
+            self.reception.steps.add(Steps::FINISHED);
+        }
+        self.reception.target = Some(self.streams.insert(stream));
+        self.unaccepted += 1;
+        self.stats.inbound_live += 1;
+        self.stats.inbound_opened += 1;
+        Ok(())
+    }
+
+    /// Why no inbound stream is taken at present.
+    const fn refusal(&self) -> Option<StreamErrorCode> {
+        if self.going_away {
+            return Some(StreamErrorCode::Shutdown);
+        }
+        let is_full = self.stats.inbound_live >= self.config.inbound_streams_max
+            || self.unaccepted >= self.config.accept_backlog;
+        if is_full {
+            Some(StreamErrorCode::ResourceLimitExceeded)
+        } else {
+            None
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        stream: &Stream,
+        code: StreamErrorCode,
+        now: Duration,
+    ) -> Result<(), ProtocolError> {
+        if !self.allowances.refusals.spend(now) {
+            return Err(ProtocolError::RefusalFlood);
+        }
+        if self.refusals.len() >= REFUSALS_MAX {
+            return Err(ProtocolError::ResetBacklog {
+                limit: REFUSALS_MAX,
+            });
+        }
+        // The remote may have sent a window of data before it learns.
+        self.allowances.stray_bytes += u64::from(stream.window.remaining());
+        self.refusals.push_back((stream.id, code));
+        self.stats.refused += 1;
+        Ok(())
+    }
+
+    /// A frame for a stream that is over or never was.
+    fn handle_stray(&mut self, header: Header, now: Duration) -> Result<(), ProtocolError> {
+        let Header { id, length, .. } = header;
+        if id == 0 {
+            return Err(ProtocolError::InvalidStreamId { id });
+        }
+        if header.kind == Kind::Data && length > 0 {
+            let allowance = self.allowances.stray_bytes;
+            self.allowances.stray_bytes =
+                allowance
+                    .checked_sub(u64::from(length))
+                    .ok_or(ProtocolError::StrayData {
+                        id,
+                        length,
+                        allowance,
+                    })?;
+            self.reception.begin(None, length);
+            return Ok(());
+        }
+        if header.kind == Kind::WindowUpdate && header.flags.is_empty() {
+            let within = self.allowances.window_updates.spend(now);
+            return if within {
+                Ok(())
+            } else {
+                Err(ProtocolError::WindowUpdateFlood)
+            };
+        }
+        self.idle_frame(now)
+    }
+
+    /// A frame that changes nothing.
+    fn idle_frame(&mut self, now: Duration) -> Result<(), ProtocolError> {
+        let within = self.allowances.idle_frames.spend(now);
+        if within {
+            Ok(())
+        } else {
+            Err(ProtocolError::IdleFlood)
+        }
+    }
+}
+
+/// The code of a reset: go-libp2p puts it into window updates, and into nothing else.
+const fn reset_code(header: Header) -> u32 {
+    match header.kind {
+        Kind::WindowUpdate => header.length,
+        Kind::Data | Kind::Ping | Kind::GoAway => StreamErrorCode::NoError as u32,
+    }
+}
+
+const fn window_exceeded(header: Header, window: u32) -> ProtocolError {
+    ProtocolError::WindowExceeded {
+        id: header.id,
+        length: header.length,
+        window,
+    }
+}
