@@ -22,4 +22,6 @@ mod identity;
 mod noise;
 mod protobuf;
 mod record;
+#[cfg(test)]
+mod testing;
 mod tls;

@@ -146,6 +146,14 @@ impl Channel {
         result
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_tls(self) -> TlsRecords {
+        match self.records {
+            Records::Tls(records) => *records,
+            Records::Noise(_) => panic!("expected a channel of TLS"),
+        }
+    }
+
     fn guard(&self) -> Result<(), RecordError> {
         if self.has_failed {
             Err(RecordError::Failed)

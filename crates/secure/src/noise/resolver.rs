@@ -38,6 +38,12 @@ impl StaticKey {
         })
     }
 
+    /// A key that lies about its public half.
+    #[cfg(test)]
+    pub(super) fn with_public(self, public: [u8; KEY_LENGTH]) -> Self {
+        Self { public, ..self }
+    }
+
     pub(super) fn secret(&self) -> &[u8] {
         &self.secret[..]
     }

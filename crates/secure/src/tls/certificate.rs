@@ -1,6 +1,9 @@
 //! The certificate of libp2p: self-signed, vouched for by the identity key in an extension.
 
-use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair as CertificateKeyPair};
+use rcgen::{
+    CertificateParams, CustomExtension, DistinguishedName, KeyPair as CertificateKeyPair,
+    PublicKeyData,
+};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 
@@ -17,29 +20,44 @@ pub(super) struct Generated {
 /// Makes a P-256 certificate for the identity, valid from 1975 to 4096.
 pub(super) fn generate(keypair: &Keypair) -> Result<Generated, TlsCredentialsError> {
     let key = CertificateKeyPair::generate()?;
-    let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
-    let signature = keypair.sign(&signed_bytes(&spki))?;
-    let mut signed_key = Vec::new();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .custom_extensions
+        .push(extension(&signed_key(keypair, &key)?));
+    sign(&params, &key)
+}
+
+fn sign(
+    params: &CertificateParams,
+    key: &CertificateKeyPair,
+) -> Result<Generated, TlsCredentialsError> {
+    Ok(Generated {
+        certificate: params.self_signed(key)?.der().clone(),
+        key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+    })
+}
+
+/// The `SignedKey` of the identity for the key of a certificate.
+fn signed_key(keypair: &Keypair, key: &CertificateKeyPair) -> Result<Vec<u8>, TlsCredentialsError> {
+    let signature = keypair.sign(&signed_bytes(&key.subject_public_key_info()))?;
+    let mut fields = Vec::new();
     der::write(
-        &mut signed_key,
+        &mut fields,
         tag::OCTET_STRING,
         &[&keypair.public().to_protobuf()],
     );
-    der::write(&mut signed_key, tag::OCTET_STRING, &[&signature]);
-    let mut content = Vec::new();
-    der::write(&mut content, tag::SEQUENCE, &[&signed_key]);
+    der::write(&mut fields, tag::OCTET_STRING, &[&signature]);
+    let mut signed_key = Vec::new();
+    der::write(&mut signed_key, tag::SEQUENCE, &[&fields]);
+    Ok(signed_key)
+}
 
-    let mut extension = CustomExtension::from_oid_content(&EXTENSION_OID, content);
+fn extension(signed_key: &[u8]) -> CustomExtension {
+    let mut extension = CustomExtension::from_oid_content(&EXTENSION_OID, signed_key.to_vec());
     // As in rust-libp2p: whoever does not know the extension cannot authenticate the peer.
     extension.set_criticality(true);
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.custom_extensions.push(extension);
-    let certificate = params.self_signed(&key)?;
-    Ok(Generated {
-        certificate: certificate.der().clone(),
-        key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-    })
+    extension
 }
 
 /// A certificate that was read, and not yet believed.
@@ -321,4 +339,4 @@ const TAG_EXTENSIONS: u8 = 0xA3;
 const VERSION_3: [u8; 3] = [tag::INTEGER, 1, 2];
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

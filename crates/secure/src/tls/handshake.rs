@@ -85,6 +85,13 @@ impl TlsHandshake {
             consumed += fill(&mut self.inbound, &input[consumed..], target);
             self.check_header()?;
             if self.has_whole_record() {
+                // rustls lets a few of them pass before it knows the version.
+                if matches!(
+                    self.inbound[self.whole..],
+                    [CONTENT_TYPE_ALERT, _, _, 0, 2, _, ALERT_CLOSE_NOTIFY]
+                ) {
+                    return Err(HandshakeError::ClosedByPeer);
+                }
                 self.whole = self.inbound.len();
                 self.advance()?;
             }
@@ -245,10 +252,16 @@ impl TlsHandshake {
 
     /// After an error: collects the alert that tells the peer.
     fn take_alert(&mut self) {
-        for _ in 0..ALERT_STEPS_MAX {
-            if !matches!(self.step(), Ok(Next::Continue)) {
-                break;
-            }
+        // As long as rustls has something to send it does not look at its input, which it must not
+        // see again.
+        while self.has_output() && matches!(self.step(), Ok(Next::Continue)) {}
+    }
+
+    fn has_output(&self) -> bool {
+        match &self.connection {
+            Connection::Unmet => false,
+            Connection::Dialer(connection) => connection.wants_write(),
+            Connection::Listener(connection) => connection.wants_write(),
         }
     }
 }
@@ -309,11 +322,11 @@ const HEADER_LENGTH: usize = 5;
 /// From change_cipher_spec to application_data.
 const CONTENT_TYPE_FIRST: u8 = 20;
 const CONTENT_TYPE_LAST: u8 = 23;
+const CONTENT_TYPE_ALERT: u8 = 21;
+const ALERT_CLOSE_NOTIFY: u8 = 0;
 /// Most bytes held for a message that is not there in full. The longest honest one, a certificate
 /// with RSA keys of 8,192 bits, takes less than 6 KiB.
 const PENDING_LENGTH_MAX: usize = 16_384;
-/// An alert takes two steps: encode and transmit; more may have been queued before it.
-const ALERT_STEPS_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -10,4 +10,6 @@ mod certificate;
 mod config;
 mod handshake;
 mod records;
+#[cfg(test)]
+mod testing;
 mod verifier;
