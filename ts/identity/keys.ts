@@ -1,5 +1,5 @@
 /** The identity of a node: its private key in bytes, and what follows from it. */
-import type { PeerId, PrivateKey, PublicKey } from '@libp2p/interface'
+import type { PeerId, PrivateKey } from '@libp2p/interface'
 import { InvalidParametersError } from '../errors.ts'
 import { native } from '../native/environment.ts'
 import { loadCrypto } from './load.ts'
@@ -34,11 +34,6 @@ export function generatePrivateKey(type: KeyTypeName = 'ed25519'): Uint8Array {
 /** The identity of a key; of a fresh one if none is given. Throws `InvalidParametersError` for a bad key. */
 export function makeIdentity(key: PrivateKey | Uint8Array | undefined): Identity {
   return new KeyIdentity(key === undefined ? generatePrivateKey() : privateKeyBytes(key))
-}
-
-/** A public key as an object of @libp2p/crypto. */
-export function publicKeyOf(bytes: Uint8Array): PublicKey {
-  return loadCrypto().publicKeyFromProtobuf(bytes)
 }
 
 class KeyIdentity implements Identity {

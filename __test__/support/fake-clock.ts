@@ -1,0 +1,44 @@
+/** Time that stands still until it is told to go. */
+import type { Clock } from '../../ts/clock.ts'
+
+interface Timer {
+  readonly at: number
+  readonly callback: () => void
+}
+
+export class FakeClock implements Clock {
+  #now = 1_000_000
+  readonly #timers = new Set<Timer>()
+
+  now(): number {
+    return this.#now
+  }
+
+  setTimer(callback: () => void, ms: number): unknown {
+    const timer = { at: this.#now + ms, callback }
+    this.#timers.add(timer)
+    return timer
+  }
+
+  clearTimer(timer: unknown): void {
+    this.#timers.delete(timer as Timer)
+  }
+
+  /** Timers that have not run. */
+  get timers(): number {
+    return this.#timers.size
+  }
+
+  /** Let `ms` pass, running what falls due in its order. */
+  advance(ms: number): void {
+    const end = this.#now + ms
+    for (;;) {
+      const due = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
+      if (due === undefined) break
+      this.#timers.delete(due)
+      this.#now = Math.max(this.#now, due.at)
+      due.callback()
+    }
+    this.#now = end
+  }
+}

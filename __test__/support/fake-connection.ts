@@ -1,0 +1,69 @@
+/** A connection over the scripted addon, without a swarm around it. */
+
+import { ConnectionCore, type ConnectionHost } from '../../ts/connection/core.ts'
+import type { Connection } from '../../ts/connection.ts'
+import { Engine } from '../../ts/native/engine.ts'
+import { Deadlines } from '../../ts/stream/deadlines.ts'
+import type { Stream } from '../../ts/stream.ts'
+import { FakeClock } from './fake-clock.ts'
+import { FACTS, type Fake, fakeNative } from './fake-native.ts'
+
+export const CONNECTION_HANDLE = 500
+
+export interface FakeConnection {
+  readonly fake: Fake
+  readonly engine: Engine
+  readonly clock: FakeClock
+  readonly connection: Connection
+  /** What notifiees were told, in order. */
+  readonly told: string[]
+  /** Errors that listeners caused. */
+  readonly errors: unknown[]
+  /** Inbound streams as they were handed out. */
+  readonly inbound: Stream[]
+  /** An open stream and its handle. */
+  open(): Promise<{ stream: Stream; handle: number }>
+}
+
+export function fakeConnection(options: { room?: number } = {}): FakeConnection {
+  const fake = fakeNative(options)
+  const engine = new Engine(fake.native)
+  const clock = new FakeClock()
+  const told: string[] = []
+  const errors: unknown[] = []
+  const inbound: Stream[] = []
+  const host: ConnectionHost = {
+    // Nothing under test here asks for the swarm.
+    swarm: undefined as never,
+    engine,
+    clock,
+    deadlines: new Deadlines(clock, () => engine.drain()),
+    notify: (event, detail) => {
+      told.push(`${event} ${(detail as { id: string }).id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
+    },
+    dispatch: (stream) => inbound.push(stream),
+    connectionEnded: () => told.push('disconnected'),
+    onListenerError: (err) => errors.push(err)
+  }
+  const { connection } = new ConnectionCore(CONNECTION_HANDLE, FACTS, host)
+  let handle = 0
+  return {
+    fake,
+    engine,
+    clock,
+    connection,
+    told,
+    errors,
+    inbound,
+    async open() {
+      const stream = await connection.newStream('/test/1.0.0')
+      handle += 1
+      return { stream, handle }
+    }
+  }
+}
+
+/** Let the end of the tick and what follows from it happen. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

@@ -1,0 +1,287 @@
+/** The addon, played by a script: what a test puts in comes out of the hot calls, and the calls are noted. */
+import { ERROR_CODES } from '../../ts/errors.ts'
+import type {
+  CommandResult,
+  ConnectionFacts,
+  HotCalls,
+  Native,
+  NativeNode
+} from '../../ts/native/addon.ts'
+import { FLAG_REMOTE, OPEN_UNSETTLED, RECORD_WORDS, RecordKind } from '../../ts/native/record.ts'
+
+/** One scripted stream. */
+export interface FakeStream {
+  inbox: number[]
+  remoteEnded: boolean
+  state: number
+  room: number
+  sent: number[]
+  armed: boolean
+}
+
+export type Fake = ReturnType<typeof fakeNative>
+
+const OPEN = 2
+const CLOSE_READ = 3
+const CLOSE_WRITE = 4
+const CLOSE_BOTH = 5
+const RESET = 6
+
+export const FACTS: ConnectionFacts = {
+  remotePeer: '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8',
+  remotePublicKey: new Uint8Array(36),
+  remoteAddress: '/ip4/127.0.0.1/tcp/4001',
+  localAddress: '/ip4/127.0.0.1/tcp/50000',
+  direction: 2,
+  security: '/noise',
+  muxer: '/yamux/1.0.0',
+  earlyMuxer: true,
+  stagesMs: { dial: 1, security: 2, muxer: 0 }
+}
+
+/** A fake addon. `room` is the send room that streams start with. */
+export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
+  const streams = new Map<number, FakeStream>()
+  const calls: string[] = []
+  const queue: [number, number, number, number][] = []
+  const names: string[] = ['']
+  let ring: () => void = () => {}
+  let nextStream = 1
+  const results = new Map<number, CommandResult>()
+
+  const fail = (code: keyof typeof ERROR_CODES): number => -ERROR_CODES[code]
+  const at = (handle: number): FakeStream => {
+    const stream = streams.get(handle)
+    if (stream === undefined) throw new Error(`the fake has no stream ${handle}`)
+    return stream
+  }
+  const closed = (handle: number, left: number): void => {
+    queue.push([RecordKind.streamClosed, handle, left, 0])
+  }
+  const finish = (handle: number, stream: FakeStream): number => {
+    if (stream.state === CLOSE_BOTH) closed(handle, stream.inbox.length)
+    return stream.state
+  }
+
+  const hot: HotCalls = {
+    drain(records) {
+      const taken = queue.splice(0, records.length / RECORD_WORDS)
+      for (const [index, record] of taken.entries()) records.set(record, index * RECORD_WORDS)
+      return taken.length
+    },
+    open(connection, protocols) {
+      calls.push(`open ${connection} [${[...protocols].join()}]`)
+      const handle = nextStream
+      nextStream += 1
+      const state = protocols.length > 1 ? 1 : OPEN
+      streams.set(handle, { inbox: [], remoteEnded: false, state, room, sent: [], armed: false })
+      return state === 1 ? handle + OPEN_UNSETTLED : handle
+    },
+    read(handle, into) {
+      const stream = streams.get(handle)
+      if (stream === undefined) return fail('ERR_STALE_HANDLE')
+      if (stream.state === RESET) return fail('ERR_STREAM_RESET')
+      if (stream.inbox.length > 0) {
+        const bytes = stream.inbox.splice(0, into.length)
+        into.set(bytes)
+        return bytes.length
+      }
+      if (!stream.remoteEnded) {
+        stream.armed = true
+        return 0
+      }
+      stream.state = stream.state === CLOSE_WRITE ? CLOSE_BOTH : CLOSE_READ
+      finish(handle, stream)
+      return fail('ERR_STREAM_EOF')
+    },
+    readMessages: () => 0,
+    frame: () => 0,
+    write(handle, bytes) {
+      const stream = at(handle)
+      if (stream.state === RESET) return fail('ERR_STREAM_RESET')
+      const accepted = Math.min(stream.room, bytes.length)
+      calls.push(`write ${handle} ${accepted}/${bytes.length}`)
+      stream.sent.push(...bytes.subarray(0, accepted))
+      stream.room -= accepted
+      return accepted
+    },
+    submit(table, count, staging) {
+      let offset = 0
+      const told: string[] = []
+      for (let index = 0; index < count; index += 1) {
+        const handle = table[index * 2] as number
+        const length = table[index * 2 + 1] as number
+        const stream = at(handle)
+        told.push(`${handle}:${length}`)
+        if (stream.state === RESET) {
+          table[index * 2 + 1] = fail('ERR_STREAM_RESET')
+        } else {
+          stream.sent.push(...staging.subarray(offset, offset + length))
+          stream.room = Math.max(stream.room - length, 0)
+          table[index * 2 + 1] = stream.room
+        }
+        offset += length
+      }
+      calls.push(`submit ${told.join(' ')}`)
+      return 0
+    },
+    flush() {
+      calls.push('flush')
+      return 0
+    },
+    closeRead(handle) {
+      const stream = at(handle)
+      calls.push(`closeRead ${handle}`)
+      if (stream.state === OPEN) stream.state = CLOSE_READ
+      else if (stream.state === CLOSE_WRITE) stream.state = CLOSE_BOTH
+      return finish(handle, stream)
+    },
+    closeWrite(handle) {
+      const stream = at(handle)
+      calls.push(`closeWrite ${handle}`)
+      if (stream.state === OPEN) stream.state = CLOSE_WRITE
+      else if (stream.state === CLOSE_READ) stream.state = CLOSE_BOTH
+      return finish(handle, stream)
+    },
+    close(handle) {
+      const stream = at(handle)
+      calls.push(`close ${handle}`)
+      stream.state = CLOSE_BOTH
+      stream.inbox = []
+      return finish(handle, stream)
+    },
+    remove(handle) {
+      calls.push(`remove ${handle}`)
+      closed(handle, 0)
+      return CLOSE_BOTH
+    },
+    reset(handle, code) {
+      const stream = at(handle)
+      calls.push(`reset ${handle} ${code}`)
+      stream.state = RESET
+      closed(handle, 0)
+      return RESET
+    },
+    setState(handle, state) {
+      const stream = at(handle)
+      if (stream.state > state) return fail('ERR_STREAM_STATE')
+      stream.state = state
+      return finish(handle, stream)
+    },
+    closeConnection(connection, code) {
+      calls.push(`closeConnection ${connection} ${code}`)
+      return 0
+    },
+    counters(into) {
+      into.set([7, 8])
+      return 2
+    },
+    hold(on) {
+      calls.push(`hold ${on}`)
+      return 0
+    }
+  }
+
+  const node = {
+    id: 1,
+    peerId: FACTS.remotePeer,
+    publicKey: new Uint8Array(36),
+    setHandlers: () => {},
+    setRaw: () => {},
+    listen: () => {},
+    unlisten: () => {},
+    dial: () => {},
+    cancel: () => {},
+    connection: () => FACTS,
+    takeResult: (request: number) => results.get(request) ?? { code: 0 },
+    close: () => {}
+  } satisfies NativeNode
+
+  const native: Native = {
+    attach(doorbell) {
+      ring = doorbell
+      return hot
+    },
+    internProtocol(name) {
+      if (name.length > 140) {
+        throw Object.assign(new Error('too long'), { code: 'ERR_INVALID_PARAMETERS' })
+      }
+      names.push(name)
+      return names.length - 1
+    },
+    protocolName: (protocol) => names[protocol] ?? '',
+    generateKey: () => new Uint8Array(68),
+    describeKey: () => ({
+      type: 'ed25519',
+      peerId: FACTS.remotePeer,
+      publicKey: new Uint8Array(36)
+    }),
+    sign: () => new Uint8Array(64),
+    NativeNode: class {
+      constructor() {
+        // The constructor answers with the one node of this fake.
+        // biome-ignore lint/correctness/noConstructorReturn: a fake for `new`.
+        return node
+      }
+    } as unknown as Native['NativeNode']
+  }
+
+  return {
+    native,
+    node,
+    calls,
+    results,
+    stream: at,
+    /** Queue a record without ringing. */
+    put: (kind: number, handle: number, a = 0, b = 0, flags = 0): void => {
+      queue.push([kind | (flags << 8), handle, a, b])
+    },
+    ring: (): void => ring(),
+    /** Bytes arrive. */
+    deliver(handle: number, bytes: ArrayLike<number>): void {
+      const stream = at(handle)
+      stream.inbox.push(...Array.from(bytes))
+      if (!stream.armed) return
+      stream.armed = false
+      queue.push([RecordKind.streamReadable, handle, stream.inbox.length, 0])
+      ring()
+    },
+    /** The remote ends its half. */
+    end(handle: number): void {
+      const stream = at(handle)
+      stream.remoteEnded = true
+      if (!stream.armed) return
+      stream.armed = false
+      queue.push([RecordKind.streamReadable, handle, stream.inbox.length, 0])
+      ring()
+    },
+    /** The remote resets. */
+    remoteReset(handle: number, code: number): void {
+      at(handle).state = RESET
+      queue.push([RecordKind.streamReset | (FLAG_REMOTE << 8), handle, code, 0])
+      closed(handle, 0)
+      ring()
+    },
+    /** There is room to write. */
+    writable(handle: number, credit: number): void {
+      at(handle).room = credit
+      queue.push([RecordKind.streamWritable, handle, credit, 0])
+      ring()
+    },
+    /** An inbound stream. */
+    inbound(connection: number, protocol: number): number {
+      const handle = nextStream
+      nextStream += 1
+      streams.set(handle, {
+        inbox: [],
+        remoteEnded: false,
+        state: OPEN,
+        room,
+        sent: [],
+        armed: false
+      })
+      queue.push([RecordKind.streamOpened, handle, connection, protocol])
+      return handle
+    }
+  }
+}

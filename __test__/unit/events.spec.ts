@@ -1,0 +1,59 @@
+import test from 'ava'
+import { TypedEventTarget } from '../../ts/events.ts'
+
+class Bell extends TypedEventTarget<{ rung: CustomEvent<number> }> {
+  readonly errors: unknown[] = []
+
+  ring(times: number): void {
+    this.emit('rung', new CustomEvent('rung', { detail: times }))
+  }
+
+  protected override onListenerError(err: unknown): void {
+    this.errors.push(err)
+  }
+}
+
+test('calls listeners in the order of their registration, each once', (t) => {
+  const bell = new Bell()
+  const heard: string[] = []
+  const first = (event: CustomEvent<number>): unknown => heard.push(`first ${event.detail}`)
+  bell.addEventListener('rung', first)
+  bell.addEventListener('rung', { handleEvent: (event) => heard.push(`second ${event.detail}`) })
+  bell.addEventListener('rung', first)
+  bell.ring(1)
+  bell.removeEventListener('rung', first)
+  bell.ring(2)
+  t.deepEqual(heard, ['first 1', 'second 1', 'second 2'])
+})
+
+test('forgets a listener after one call, or when its signal aborts', (t) => {
+  const bell = new Bell()
+  const controller = new AbortController()
+  let calls = 0
+  bell.addEventListener('rung', () => (calls += 1), { once: true })
+  bell.addEventListener('rung', () => (calls += 10), { signal: controller.signal })
+  bell.ring(1)
+  controller.abort()
+  bell.ring(2)
+  t.is(calls, 11)
+  t.false(bell.hasListeners('rung'))
+})
+
+test('keeps a listener that throws or rejects from the others', async (t) => {
+  const bell = new Bell()
+  let calls = 0
+  bell.addEventListener('rung', () => {
+    throw new Error('thrown')
+  })
+  bell.addEventListener('rung', async () => {
+    throw new Error('rejected')
+  })
+  bell.addEventListener('rung', () => (calls += 1))
+  bell.ring(1)
+  await null
+  t.is(calls, 1)
+  t.deepEqual(
+    bell.errors.map((err) => (err as Error).message),
+    ['thrown', 'rejected']
+  )
+})

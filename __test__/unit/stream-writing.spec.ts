@@ -1,0 +1,209 @@
+import test from 'ava'
+import { StreamState } from '../../ts/constants.ts'
+import {
+  AbortError,
+  InvalidParametersError,
+  StreamClosedError,
+  StreamResetError,
+  TimeoutError
+} from '../../ts/errors.ts'
+import { fakeConnection, turn } from '../support/fake-connection.ts'
+
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
+const large = (size: number, fill = 1): Uint8Array => new Uint8Array(size).fill(fill)
+
+test('stages small writes of a tick and hands them down in one call', async (t) => {
+  const { fake, open } = fakeConnection()
+  const one = await open()
+  const two = await open()
+  await turn()
+  fake.calls.length = 0
+  void one.stream.write(bytes(1, 2))
+  void one.stream.write(bytes(3))
+  void two.stream.write(bytes(4))
+  t.deepEqual(fake.calls, [])
+  await turn()
+  t.deepEqual(fake.calls, ['submit 1:3 2:1', 'flush'])
+  t.deepEqual(fake.stream(1).sent, [1, 2, 3])
+})
+
+test('keeps the order of small and large writes', async (t) => {
+  const { fake, open } = fakeConnection()
+  const { stream } = await open()
+  void stream.write(bytes(1))
+  void stream.write(large(5_000, 2))
+  void stream.write(bytes(3))
+  await turn()
+  const { sent } = fake.stream(1)
+  t.is(sent.length, 5_002)
+  t.is(sent[0], 1)
+  t.is(sent[1], 2)
+  t.is(sent.at(-1), 3)
+})
+
+test('lets the caller reuse its memory at once', async (t) => {
+  const { fake, open } = fakeConnection({ room: 1 })
+  const { stream, handle } = await open()
+  const memory = bytes(1, 2, 3)
+  stream.send(memory)
+  memory.fill(9)
+  stream.send(large(5_000, 4))
+  await turn()
+  t.deepEqual(fake.stream(handle).sent.slice(0, 3), [1, 2, 3])
+})
+
+test('waits for room and never interleaves', async (t) => {
+  const { fake, open } = fakeConnection({ room: 6_000 })
+  const { stream, handle } = await open()
+  const first = stream.write(large(10_000, 1))
+  const second = stream.write(bytes(2, 2))
+  await turn()
+  t.is(fake.stream(handle).sent.length, 6_000)
+  fake.writable(handle, 100_000)
+  await Promise.all([first, second])
+  await turn()
+  const { sent } = fake.stream(handle)
+  t.is(sent.length, 10_002)
+  t.deepEqual(sent.slice(-2), [2, 2])
+  t.true(sent.slice(0, 10_000).every((byte) => byte === 1))
+})
+
+test('stops staging when the credit is used up', async (t) => {
+  const { fake, open } = fakeConnection({ room: 70_000 })
+  const { stream, handle } = await open()
+  let accepted = 0
+  const writes: Promise<void>[] = []
+  for (let count = 0; count < 100; count += 1) {
+    writes.push(stream.write(large(1_000)).then(() => void (accepted += 1)))
+  }
+  await turn()
+  t.true(accepted >= 65 && accepted <= 72, `${accepted}`)
+  fake.writable(handle, 100_000)
+  await Promise.all(writes)
+  await turn()
+  t.is(fake.stream(handle).sent.length, 100_000)
+})
+
+test('send answers false when it is full, accepts all the same, and drains', async (t) => {
+  const { fake, open } = fakeConnection({ room: 5_000 })
+  const { stream, handle } = await open()
+  let drains = 0
+  stream.addEventListener('drain', () => (drains += 1))
+  t.true(stream.send(large(4_500)))
+  t.false(stream.send(large(4_500)))
+  t.false(stream.send(bytes(7)))
+  t.true(stream.writableNeedsDrain)
+  fake.writable(handle, 100_000)
+  await turn()
+  t.is(drains, 1)
+  t.false(stream.writableNeedsDrain)
+  t.is(fake.stream(handle).sent.length, 9_001)
+})
+
+test('tells how much of an aborted write was accepted, and goes on behind it', async (t) => {
+  const { fake, open } = fakeConnection({ room: 5_000 })
+  const { stream, handle } = await open()
+  const controller = new AbortController()
+  const write = stream.write(large(8_000, 1), { signal: controller.signal })
+  const next = stream.write(bytes(2))
+  controller.abort(new Error('enough'))
+  const err = await t.throwsAsync(write, { instanceOf: AbortError })
+  t.is(err.bytesAccepted, 5_000)
+  t.is((err.cause as Error).message, 'enough')
+  fake.writable(handle, 10)
+  await next
+  await turn()
+  t.deepEqual(fake.stream(handle).sent.slice(-1), [2])
+  t.is(fake.stream(handle).sent.length, 5_001)
+})
+
+test('times a waiting write out and stays usable', async (t) => {
+  const { fake, clock, open } = fakeConnection({ room: 5_000 })
+  const { stream, handle } = await open()
+  stream.setWriteDeadline(new Date(clock.now() + 10))
+  const write = stream.write(large(8_000))
+  clock.advance(10)
+  const err = await t.throwsAsync(write, { instanceOf: TimeoutError })
+  t.is(err.bytesAccepted, 5_000)
+  await t.throwsAsync(stream.write(large(5_000)), { instanceOf: TimeoutError })
+  stream.setWriteDeadline(null)
+  const later = stream.write(large(5_000))
+  fake.writable(handle, 100_000)
+  await later
+  t.is(stream.state, StreamState.OPEN)
+})
+
+test('closes the writing half behind everything accepted and everything that waits', async (t) => {
+  const { fake, open } = fakeConnection({ room: 5_000 })
+  const { stream, handle } = await open()
+  const write = stream.write(large(8_000))
+  const closed = stream.closeWrite()
+  await t.throwsAsync(stream.write(bytes(1)), { instanceOf: StreamClosedError })
+  t.is(stream.state, StreamState.OPEN)
+  fake.writable(handle, 100_000)
+  await Promise.all([write, closed])
+  t.is(stream.state, StreamState.CLOSE_WRITE)
+  t.is(fake.stream(handle).sent.length, 8_000)
+  t.is(fake.calls.at(-1), `closeWrite ${handle}`)
+})
+
+test('does not let the end of the stream pass what is staged', async (t) => {
+  for (const name of ['closeWrite', 'close'] as const) {
+    const { fake, open } = fakeConnection()
+    const { stream, handle } = await open()
+    void stream.write(bytes(1))
+    await stream[name]()
+    const relevant = fake.calls.filter((call) => /^(submit|close)/.test(call))
+    t.deepEqual(relevant, [`submit ${handle}:1`, `${name} ${handle}`])
+  }
+})
+
+test('close rejects writes that wait, and delivers what send accepted', async (t) => {
+  const { fake, open } = fakeConnection({ room: 5_000 })
+  const { stream, handle } = await open()
+  stream.send(large(6_000, 1))
+  const write = stream.write(large(5_000, 2))
+  const closed = stream.close()
+  const err = await t.throwsAsync(write, { instanceOf: StreamClosedError })
+  t.is(err.bytesAccepted, 0)
+  fake.writable(handle, 100_000)
+  await closed
+  t.is(fake.stream(handle).sent.length, 6_000)
+  t.is(stream.state, StreamState.CLOSE_BOTH)
+})
+
+test('rejects waiting writes when the remote resets', async (t) => {
+  const { fake, open } = fakeConnection({ room: 5_000 })
+  const { stream, handle } = await open()
+  const write = stream.write(large(8_000))
+  fake.remoteReset(handle, 0x1003)
+  const err = await t.throwsAsync(write, { instanceOf: StreamResetError })
+  t.is(err.errorCode, 0x1003)
+  t.throws(() => stream.send(bytes(1)), { instanceOf: StreamResetError })
+})
+
+test('waits for the record when the native side knows of a reset first', async (t) => {
+  const { fake, open } = fakeConnection()
+  const { stream, handle } = await open()
+  fake.stream(handle).state = StreamState.RESET
+  const write = stream.write(large(8_000))
+  const read = stream.read(1)
+  fake.remoteReset(handle, 0x1002)
+  t.is((await t.throwsAsync(write, { instanceOf: StreamResetError })).errorCode, 0x1002)
+  t.is((await t.throwsAsync(read, { instanceOf: StreamResetError })).errorCode, 0x1002)
+})
+
+test('gives up when the native side refuses and no record comes', async (t) => {
+  const { fake, open } = fakeConnection()
+  const { stream, handle } = await open()
+  fake.stream(handle).state = StreamState.RESET
+  await t.throwsAsync(stream.read(1), { code: 'ERR_STREAM_RESET' })
+  t.is(stream.state, StreamState.ERROR)
+})
+
+test('refuses what is not bytes', async (t) => {
+  const { open } = fakeConnection()
+  const { stream } = await open()
+  t.throws(() => stream.write('text' as never), { instanceOf: InvalidParametersError })
+  await t.notThrowsAsync(stream.write(new Uint8Array(0)))
+})
