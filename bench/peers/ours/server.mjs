@@ -1,0 +1,62 @@
+// The handlers of the contract beside ping, identify and perf, which are the swarm's own.
+
+import { StreamEOFError } from '../../../dist/index.js'
+
+export const PROTOCOLS = {
+  rr: '/bench/rr/1.0.0',
+  msgs: '/bench/msgs/1.0.0',
+  echo: '/bench/echo/1.0.0',
+  reset: '/bench/reset/1.0.0'
+}
+
+const PREFIX_BYTES = 4
+const BLOCK_BYTES = 64 * 1024
+/** What a length prefix may make the server allocate. */
+const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
+const RESET_CODE = 42
+
+export function serve(swarm) {
+  swarm.handle(PROTOCOLS.rr, answerRequest)
+  swarm.handle(PROTOCOLS.msgs, countMessages)
+  swarm.handle(PROTOCOLS.echo, echo)
+  swarm.handle(PROTOCOLS.reset, reset)
+}
+
+async function answerRequest(stream) {
+  const request = await stream.read(undefined, { maxBytes: PREFIX_BYTES + PAYLOAD_BYTES_MAX })
+  const length = new DataView(request.buffer, request.byteOffset).getUint32(0)
+  if (request.length !== PREFIX_BYTES + length) throw new Error('a request of another length')
+  if (length > 0) await stream.write(request.subarray(PREFIX_BYTES))
+  await stream.close()
+}
+
+async function countMessages(stream) {
+  const messages = stream.messages({ framing: 'fixed32', maxMessageBytes: PAYLOAD_BYTES_MAX })
+  let count = 0
+  await messages.onBatch((batch) => {
+    count += batch.count
+  })
+  const answer = new Uint8Array(8)
+  new DataView(answer.buffer).setBigUint64(0, BigInt(count))
+  await stream.write(answer)
+  await stream.close()
+}
+
+async function echo(stream) {
+  const block = new Uint8Array(BLOCK_BYTES)
+  for (;;) {
+    try {
+      const length = await stream.readInto(block)
+      await stream.write(block.subarray(0, length))
+    } catch (err) {
+      if (!(err instanceof StreamEOFError)) throw err
+      await stream.close()
+      return
+    }
+  }
+}
+
+async function reset(stream) {
+  await stream.read(1)
+  await stream.reset(RESET_CODE)
+}
