@@ -89,12 +89,16 @@ export async function peerCommand (name) {
 }
 
 async function buildInto (folder, peer) {
-  const unfinished = `${folder}.unfinished`
-  await rm(unfinished, { recursive: true, force: true })
+  // Two builders at once, after one took the other for dead, each finish a folder; the first one stays.
+  const unfinished = `${folder}.${process.pid}`
   await mkdir(unfinished, { recursive: true })
   try {
     await peer.build(unfinished)
-    await rename(unfinished, folder)
+    await rename(unfinished, folder).catch(async error => {
+      if (!await exists(folder)) {
+        throw error
+      }
+    })
   } finally {
     await rm(unfinished, { recursive: true, force: true })
   }
@@ -143,9 +147,13 @@ async function run (program, args, cwd) {
 
 /** The first Node that js-libp2p runs on: this one, the repository's own, the one on the path. */
 async function jsNode () {
-  for (const candidate of [process.execPath, repositoryNode(), 'node']) {
-    if (candidate !== undefined && await nodeMajor(candidate) >= JS_NODE_MAJOR_MIN) {
-      return candidate
+  if (nodeMajor(process.versions.node) >= JS_NODE_MAJOR_MIN) {
+    return process.execPath
+  }
+  for (const candidate of [repositoryNode() ?? 'node', 'node']) {
+    const { version, path } = await askNode(candidate)
+    if (nodeMajor(version) >= JS_NODE_MAJOR_MIN) {
+      return path
     }
   }
   throw new MissingPeerError(`js-libp2p needs Node ${JS_NODE_MAJOR_MIN} or newer`)
@@ -160,15 +168,17 @@ function repositoryNode () {
   }
 }
 
-async function nodeMajor (program) {
-  if (program === process.execPath) {
-    return Number.parseInt(process.versions.node)
-  }
+function nodeMajor (version) {
+  return Number.parseInt(version)
+}
+
+async function askNode (program) {
   try {
-    const { stdout } = await promisify(execFile)(program, ['--version'])
-    return Number.parseInt(stdout.slice(1))
+    const print = 'JSON.stringify({ version: process.versions.node, path: process.execPath })'
+    const { stdout } = await promisify(execFile)(program, ['-p', print])
+    return JSON.parse(stdout)
   } catch {
-    return 0
+    return { version: '0', path: program } // Not there, or does not run here.
   }
 }
 

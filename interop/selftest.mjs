@@ -26,7 +26,7 @@ const RUNS = [
   ['idle', { n: 20, concurrency: 8 }, { phases: ['base', 'full'] }],
   ['echo', { bytes: 3_000_000, concurrency: 4 }, { numbers: [...RATE, 'MBps'] }],
   ['half-close', { bytes: 262_144 }, { numbers: ['ops', 'bytes'] }],
-  ['reset', {}, { errorCode: { go: { go: 42, rust: 0, js: 0 } } }],
+  ['reset', {}, { errorCode: { go: { go: 42, js: 0 } } }],
   ['identify', {}, { identify: true }]
 ]
 const RESULT_COLUMN = 10
