@@ -1,1 +1,42 @@
-//! Addon.
+//! The Node-API addon: JavaScript's calls into the runtime, and its facts back.
+//!
+//! No decision about networking is taken here. [`hot`] has the calls that run per read and write,
+//! [`native_node`] the commands, [`record`] the layout of facts, [`wake`] the doorbell; the
+//! contract is in `docs/boundary.md`.
+
+mod attachment;
+mod error_code;
+mod hot;
+mod keys;
+mod native_node;
+mod options;
+mod record;
+mod wake;
+
+use napi::Env;
+use napi::bindgen_prelude::{Function, JsObjectValue, JsValue, Object};
+use napi_derive::napi;
+
+use crate::attachment::{Attachment, tear_down};
+use crate::error_code::ErrorCode;
+use crate::keys::{Failure, failure};
+use crate::wake::{Bell, at_teardown};
+
+/// Makes the environment's hub and returns its hot calls; `ring` asks for a drain.
+#[napi(ts_return_type = "import('./addon.ts').HotCalls", catch_unwind)]
+pub fn attach<'env>(env: &'env Env, ring: Function<'env, (), ()>) -> Result<Object<'env>, Failure> {
+    let refused = |reason: &str| failure(ErrorCode::ERR_INTERNAL, reason);
+    if Attachment::current().is_some() {
+        return Err(failure(ErrorCode::ERR_STATE, "attached already"));
+    }
+    let bell = Bell::new(env.raw(), ring.raw()).ok_or_else(|| refused("no doorbell"))?;
+    let attachment = Attachment::install(bell);
+    if !at_teardown(env.raw(), tear_down) {
+        return Err(refused("no teardown hook"));
+    }
+    let calls = Object::new(env).map_err(|_| refused("no object"))?;
+    if !hot::register(env.raw(), calls.raw(), &attachment) {
+        return Err(refused("no hot calls"));
+    }
+    Ok(calls)
+}

@@ -1,2 +1,50 @@
-//! Tokio.
+//! Sockets and threads of ferroswarm: nodes, connections, and the hub that JavaScript drains.
+//!
+//! A [`Node`] owns I/O threads, listeners and dials. A connection is sans-io state and a socket
+//! behind one lock, driven by an I/O thread or, at its flush, by JavaScript's own. What JavaScript
+//! has to know waits in the [`Hub`] of its environment, which an [`Environment`] drains. Nothing
+//! here knows JavaScript; the addon puts this crate behind Node-API.
 #![forbid(unsafe_code)]
+
+pub use command::{Attempt, CommandError, Completion, ConnectError, Outcome, Stage};
+pub use config::Limits;
+pub use connection::{CloseRequest, Connection, Direction, EndReport, Facts, StageTimes};
+pub use dial::DialRequest;
+pub use environment::{Environment, Record};
+pub use error::{CallError, ConnectionFault, StreamFault};
+pub use handlers::{Handlers, ProtocolNames};
+pub use hub::{Doorbell, Hub};
+pub use node::{Node, NodeOptions};
+pub use registry::{HANDLE_PENDING, HANDLES_MAX};
+pub use slot::{Proposals, ResetReport, StreamSlot};
+pub use stats::{Counter, HubStats};
+
+pub use ferroswarm_proto::framing::Framing;
+pub use ferroswarm_proto::multistream::{ProtocolId, ProtocolTable};
+pub use ferroswarm_proto::stream::State;
+pub use ferroswarm_secure::{
+    HandshakeError, Identity, KeyType, Keypair, PeerId, PublicKey, Security,
+};
+pub use multiaddr::Multiaddr;
+
+mod admission;
+mod command;
+mod config;
+mod connection;
+mod dial;
+mod drive;
+mod environment;
+mod error;
+mod handlers;
+mod hub;
+mod listen;
+mod messages;
+mod node;
+mod pipe;
+mod registry;
+mod slot;
+mod stats;
+mod sync;
+mod threads;
+mod transport;
+mod upgrade;

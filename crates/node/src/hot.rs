@@ -1,0 +1,391 @@
+//! The hot calls: raw Node-API callbacks on handles and typed arrays that answer with a number.
+//!
+//! A `#[napi]` function costs several times as much as the work of a small read or write, so these
+//! few are written against the C interface. Each is wrapped by [`enter`], which finds the
+//! environment's attachment, catches panics and turns errors into negative answers.
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+
+use ferroswarm_runtime::{CallError, Environment, Framing, Proposals, State};
+use napi::sys;
+
+use crate::attachment::Attachment;
+use crate::error_code::ErrorCode;
+use crate::record::{self, WORDS};
+use crate::wake::Hold;
+
+/// Most arguments a hot call takes.
+const ARGUMENTS_MAX: usize = 3;
+
+/// Name and callback of every hot call.
+pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
+    (c"drain", drain),
+    (c"open", open),
+    (c"read", read),
+    (c"readMessages", read_messages),
+    (c"frame", frame),
+    (c"write", write),
+    (c"submit", submit),
+    (c"flush", flush),
+    (c"closeRead", close_read),
+    (c"closeWrite", close_write),
+    (c"close", close),
+    (c"remove", remove),
+    (c"reset", reset),
+    (c"setState", set_state),
+    (c"closeConnection", close_connection),
+    (c"counters", counters),
+    (c"hold", hold),
+];
+
+type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
+
+/// A call's answer: a number, or an error code.
+type Answer = Result<i32, ErrorCode>;
+
+/// The arguments of one call, valid while it runs.
+struct Call<'a> {
+    env: sys::napi_env,
+    arguments: [sys::napi_value; ARGUMENTS_MAX],
+    attachment: &'a Attachment,
+}
+
+/// Registers the hot calls on `target`. They keep `attachment` until the environment ends, through
+/// the thread's own reference.
+pub(crate) fn register(
+    env: sys::napi_env,
+    target: sys::napi_value,
+    attachment: &Rc<Attachment>,
+) -> bool {
+    let data = Rc::as_ptr(attachment).cast_mut().cast::<c_void>();
+    CALLS.iter().all(|(name, callback)| {
+        let mut function = ptr::null_mut();
+        // SAFETY: `env` and `target` are live; the names are static; `data` stays valid until the
+        // environment's teardown drops the thread's reference, after which no JavaScript runs.
+        unsafe {
+            sys::napi_create_function(
+                env,
+                name.as_ptr(),
+                name.count_bytes() as isize,
+                Some(*callback),
+                data,
+                &mut function,
+            ) == sys::Status::napi_ok
+                && sys::napi_set_named_property(env, target, name.as_ptr(), function)
+                    == sys::Status::napi_ok
+        }
+    })
+}
+
+/// Runs `body` with the call's arguments.
+///
+/// # Safety
+/// `env` and `info` are those of a running callback that [`register`] made.
+unsafe fn enter(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+    body: impl FnOnce(&Call<'_>) -> Answer,
+) -> sys::napi_value {
+    let mut arguments = [ptr::null_mut(); ARGUMENTS_MAX];
+    let mut count = ARGUMENTS_MAX;
+    let mut data = ptr::null_mut();
+    // SAFETY: the caller vouches for `env` and `info`; `arguments` has room for `count` values.
+    let found = unsafe {
+        sys::napi_get_cb_info(
+            env,
+            info,
+            &mut count,
+            arguments.as_mut_ptr(),
+            ptr::null_mut(),
+            &mut data,
+        )
+    };
+    let answer = if found == sys::Status::napi_ok {
+        // SAFETY: `data` is what `register` passed, which outlives every callback.
+        let attachment = unsafe { &*data.cast::<Attachment>() };
+        let call = Call {
+            env,
+            arguments,
+            attachment,
+        };
+        catch_unwind(AssertUnwindSafe(|| body(&call))).unwrap_or(Err(ErrorCode::ERR_INTERNAL))
+    } else {
+        Err(ErrorCode::ERR_INTERNAL)
+    };
+    let mut value = ptr::null_mut();
+    // SAFETY: `env` is live and `value` is written before it is read.
+    unsafe {
+        sys::napi_create_int32(env, answer.unwrap_or_else(ErrorCode::answer), &mut value);
+    }
+    value
+}
+
+impl Call<'_> {
+    fn environment(&self) -> std::cell::RefMut<'_, Environment> {
+        let environment = self.attachment.environment.borrow_mut();
+        environment.hub().stats.calls.add(1);
+        environment
+    }
+
+    fn number(&self, index: usize) -> Result<u32, ErrorCode> {
+        let mut number = 0;
+        // SAFETY: `env` is live; a missing argument is `undefined` and fails the conversion.
+        let status =
+            unsafe { sys::napi_get_value_uint32(self.env, self.arguments[index], &mut number) };
+        if status == sys::Status::napi_ok {
+            Ok(number)
+        } else {
+            misuse()
+        }
+    }
+
+    fn flag(&self, index: usize) -> Result<bool, ErrorCode> {
+        let mut flag = false;
+        // SAFETY: as in `number`.
+        let status =
+            unsafe { sys::napi_get_value_bool(self.env, self.arguments[index], &mut flag) };
+        if status == sys::Status::napi_ok {
+            Ok(flag)
+        } else {
+            misuse()
+        }
+    }
+
+    /// The elements of a typed array of the kind that `T` stands for; empty if it is detached.
+    ///
+    /// The slices of one call must be of different arrays: JavaScript's contract, checked by
+    /// [`Call::distinct`].
+    fn elements<T: Element>(&self, index: usize) -> Result<&mut [T], ErrorCode> {
+        let mut kind = 0;
+        let mut length = 0;
+        let mut data = ptr::null_mut();
+        // SAFETY: `env` is live; results are read only after success.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(
+                self.env,
+                self.arguments[index],
+                &mut kind,
+                &mut length,
+                &mut data,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        if status != sys::Status::napi_ok || kind != T::KIND {
+            return misuse();
+        }
+        if data.is_null() || length == 0 {
+            return Ok(&mut []);
+        }
+        // SAFETY: Node-API vouches for `length` elements at `data`, aligned for their kind, for as
+        // long as no JavaScript runs, which is until this call returns. Every bit pattern is a
+        // valid element.
+        Ok(unsafe { std::slice::from_raw_parts_mut(data.cast::<T>(), length) })
+    }
+
+    /// Two typed arrays that do not overlap.
+    fn distinct<T: Element, U: Element>(
+        &self,
+        first: usize,
+        second: usize,
+    ) -> Result<(&mut [T], &mut [U]), ErrorCode> {
+        let one = self.elements::<T>(first)?;
+        let other = self.elements::<U>(second)?;
+        let (one_range, other_range) = (one.as_ptr_range(), other.as_ptr_range());
+        let apart = one_range.end.cast::<u8>() <= other_range.start.cast::<u8>()
+            || other_range.end.cast::<u8>() <= one_range.start.cast::<u8>();
+        if apart || one.is_empty() || other.is_empty() {
+            Ok((one, other))
+        } else {
+            misuse()
+        }
+    }
+}
+
+/// An element of a typed array that a hot call takes.
+trait Element: Copy {
+    const KIND: sys::napi_typedarray_type;
+}
+
+impl Element for u8 {
+    const KIND: sys::napi_typedarray_type = sys::TypedarrayType::uint8_array;
+}
+
+impl Element for u32 {
+    const KIND: sys::napi_typedarray_type = sys::TypedarrayType::uint32_array;
+}
+
+impl Element for i32 {
+    const KIND: sys::napi_typedarray_type = sys::TypedarrayType::int32_array;
+}
+
+impl Element for f64 {
+    const KIND: sys::napi_typedarray_type = sys::TypedarrayType::float64_array;
+}
+
+fn misuse<T>() -> Result<T, ErrorCode> {
+    Err(ErrorCode::ERR_INVALID_PARAMETERS)
+}
+
+/// A count as an answer; every buffer is far smaller than 2 GiB, or its tail is left for later.
+fn count(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+macro_rules! hot {
+    ($(#[$doc:meta])* $name:ident, $call:ident => $body:expr) => {
+        $(#[$doc])*
+        unsafe extern "C" fn $name(
+            env: sys::napi_env,
+            info: sys::napi_callback_info,
+        ) -> sys::napi_value {
+            // SAFETY: Node-API calls this only as the callback that `register` made.
+            unsafe { enter(env, info, |$call| $body) }
+        }
+    };
+}
+
+hot!(drain, call => {
+    let words = call.elements::<u32>(0)?;
+    let mut environment = call.attachment.environment.borrow_mut();
+    let mut chunks = words.chunks_exact_mut(WORDS);
+    let drained = environment.drain(chunks.len(), |fact| {
+        if let Some(chunk) = chunks.next() {
+            chunk.copy_from_slice(&record::words(fact));
+        }
+    });
+    Ok(count(drained))
+});
+
+hot!(open, call => {
+    let protocols = call.elements::<u32>(1)?;
+    let proposals = match *protocols {
+        [] => Proposals::Raw,
+        [protocol] => Proposals::Lazy(protocol),
+        _ => Proposals::AnyOf(Box::from(&*protocols)),
+    };
+    let handle = call.environment().open(call.number(0)?, proposals)?;
+    // Handles have 31 bits.
+    Ok(handle as i32)
+});
+
+hot!(read, call => {
+    let into = call.elements::<u8>(1)?;
+    Ok(count(call.environment().read(call.number(0)?, into)?))
+});
+
+hot!(read_messages, call => {
+    let (into, lengths) = call.distinct::<u8, u32>(1, 2)?;
+    match call.environment().read_messages(call.number(0)?, into, lengths) {
+        Err(CallError::BufferTooSmall(needed)) => {
+            if let Some(first) = lengths.first_mut() {
+                *first = u32::try_from(needed).unwrap_or(u32::MAX);
+            }
+            Err(ErrorCode::ERR_BUFFER_TOO_SMALL)
+        }
+        other => Ok(count(other?)),
+    }
+});
+
+hot!(frame, call => {
+    let framing = match call.number(1)? {
+        0 => Framing::Varint,
+        1 => Framing::Fixed8,
+        2 => Framing::Fixed16,
+        3 => Framing::Fixed32,
+        4 => Framing::Fixed64,
+        _ => return misuse(),
+    };
+    let max = call.number(2)? as usize;
+    call.environment().set_framing(call.number(0)?, framing, max)?;
+    Ok(0)
+});
+
+hot!(write, call => {
+    let bytes = call.elements::<u8>(1)?;
+    Ok(count(call.environment().write(call.number(0)?, bytes)?))
+});
+
+hot!(submit, call => {
+    let (table, staging) = call.distinct::<i32, u8>(0, 2)?;
+    let entries = call.number(1)? as usize;
+    let mut environment = call.environment();
+    let mut rest = &*staging;
+    for entry in table.chunks_exact_mut(2).take(entries) {
+        let length = usize::try_from(entry[1]).or_else(|_| misuse())?;
+        let Some((bytes, after)) = rest.split_at_checked(length) else { return misuse() };
+        rest = after;
+        entry[1] = match environment.submit(entry[0] as u32, bytes) {
+            Ok(credit) => credit,
+            Err(error) => ErrorCode::from(error).answer(),
+        };
+    }
+    Ok(0)
+});
+
+hot!(flush, call => {
+    call.environment().flush();
+    Ok(0)
+});
+
+/// A state as an answer.
+fn state(state: State) -> i32 {
+    i32::from(state as u8)
+}
+
+hot!(close_read, call => {
+    let stream = call.number(0)?;
+    Ok(state(call.environment().change(stream, |slot| slot.close_read())?))
+});
+
+hot!(close_write, call => {
+    let stream = call.number(0)?;
+    Ok(state(call.environment().change(stream, |slot| slot.close_write())?))
+});
+
+hot!(close, call => {
+    let stream = call.number(0)?;
+    Ok(state(call.environment().change(stream, |slot| Ok(slot.close()))?))
+});
+
+hot!(remove, call => {
+    let stream = call.number(0)?;
+    Ok(state(call.environment().change(stream, |slot| Ok(slot.remove()))?))
+});
+
+hot!(reset, call => {
+    let (stream, code) = (call.number(0)?, call.number(1)?);
+    Ok(state(call.environment().change(stream, |slot| Ok(slot.reset(code)))?))
+});
+
+hot!(set_state, call => {
+    let stream = call.number(0)?;
+    let next = u8::try_from(call.number(1)?).ok().and_then(State::from_number);
+    let Some(next) = next else { return misuse() };
+    Ok(state(call.environment().change(stream, |slot| slot.set_state(next))?))
+});
+
+hot!(close_connection, call => {
+    call.environment().close_connection(call.number(0)?, call.number(1)?)?;
+    Ok(0)
+});
+
+hot!(counters, call => {
+    let into = call.elements::<f64>(0)?;
+    let environment = call.attachment.environment.borrow();
+    let mut written = 0;
+    for (place, value) in into.iter_mut().zip(environment.hub().stats.values()) {
+        *place = value as f64;
+        written += 1;
+    }
+    Ok(written)
+});
+
+hot!(hold, call => {
+    let hold = if call.flag(0)? { Hold::On } else { Hold::Off };
+    call.attachment.bell.hold(call.env, hold);
+    Ok(0)
+});

@@ -1,0 +1,100 @@
+//! Keys and protocol names for JavaScript.
+
+use ferroswarm_runtime::{KeyType, Keypair, PeerId, ProtocolId};
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+
+use crate::attachment::Attachment;
+use crate::error_code::ErrorCode;
+
+/// An error with one of the stable codes.
+pub(crate) type Failure = napi::Error<ErrorCode>;
+
+pub(crate) fn failure(code: ErrorCode, reason: impl ToString) -> Failure {
+    Failure::new(code, reason.to_string())
+}
+
+pub(crate) fn invalid(reason: impl ToString) -> Failure {
+    failure(ErrorCode::ERR_INVALID_PARAMETERS, reason)
+}
+
+/// What a private key says about itself.
+#[napi(object)]
+pub struct KeyDescription {
+    /// `ed25519`, `secp256k1`, `rsa` or `ecdsa`.
+    pub r#type: String,
+    /// Base58btc text of the peer id.
+    pub peer_id: String,
+    /// libp2p protobuf of the public key.
+    pub public_key: Uint8Array,
+}
+
+/// A new private key as libp2p protobuf.
+#[napi(catch_unwind)]
+pub fn generate_key(r#type: String) -> Result<Uint8Array, Failure> {
+    let key_type = match r#type.as_str() {
+        "ed25519" => KeyType::Ed25519,
+        "secp256k1" => KeyType::Secp256k1,
+        "rsa" => KeyType::Rsa,
+        "ecdsa" => KeyType::Ecdsa,
+        _ => {
+            return Err(invalid(
+                "key type is none of ed25519, secp256k1, rsa, ecdsa",
+            ));
+        }
+    };
+    let keypair =
+        Keypair::generate(key_type).map_err(|error| failure(ErrorCode::ERR_INTERNAL, error))?;
+    Ok(keypair.to_protobuf().to_vec().into())
+}
+
+/// Type, peer id and public key of a private key.
+#[napi(catch_unwind)]
+pub fn describe_key(private_key: Uint8Array) -> Result<KeyDescription, Failure> {
+    let keypair = Keypair::from_protobuf(&private_key).map_err(invalid)?;
+    let name = match keypair.key_type() {
+        KeyType::Ed25519 => "ed25519",
+        KeyType::Secp256k1 => "secp256k1",
+        KeyType::Rsa => "rsa",
+        KeyType::Ecdsa => "ecdsa",
+    };
+    Ok(KeyDescription {
+        r#type: name.to_owned(),
+        peer_id: PeerId::from_public_key(keypair.public()).to_string(),
+        public_key: keypair.public().to_protobuf().into(),
+    })
+}
+
+/// A signature over `message`.
+#[napi(catch_unwind)]
+pub fn sign(private_key: Uint8Array, message: Uint8Array) -> Result<Uint8Array, Failure> {
+    let keypair = Keypair::from_protobuf(&private_key).map_err(invalid)?;
+    let signature = keypair
+        .sign(&message)
+        .map_err(|error| failure(ErrorCode::ERR_INTERNAL, error))?;
+    Ok(signature.into())
+}
+
+/// The number of a protocol name, 1 or more and the same for the environment's whole life.
+#[napi(catch_unwind)]
+pub fn intern_protocol(name: String) -> Result<u32, Failure> {
+    let protocol = ProtocolId::new(&name).map_err(invalid)?;
+    let attachment = Attachment::current().ok_or_else(|| invalid("not attached"))?;
+    attachment.names.intern(protocol).ok_or_else(|| {
+        failure(
+            ErrorCode::ERR_RESOURCE_LIMIT_EXCEEDED,
+            "more than 65536 protocol names",
+        )
+    })
+}
+
+/// The name of a protocol's number.
+#[napi(catch_unwind)]
+pub fn protocol_name(protocol: u32) -> Result<String, Failure> {
+    let attachment = Attachment::current().ok_or_else(|| invalid("not attached"))?;
+    let name = attachment
+        .names
+        .name(protocol)
+        .ok_or_else(|| invalid("no such protocol"))?;
+    Ok(name.as_str().to_owned())
+}

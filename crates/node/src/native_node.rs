@@ -1,0 +1,329 @@
+//! The control plane: one synchronous method per command.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferroswarm_runtime::{
+    Attempt, CommandError, DialRequest, Direction, Multiaddr, Node, Outcome, PeerId, ProtocolTable,
+    Stage,
+};
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+
+use crate::attachment::Attachment;
+use crate::error_code::ErrorCode;
+use crate::keys::{Failure, failure, invalid};
+use crate::options::{DialOptions, NodeOptions, security};
+
+/// One protocol that a node serves.
+#[napi(object)]
+pub struct HandlerEntry {
+    /// Its number.
+    pub protocol: u32,
+    /// Inbound streams of it at a time, per connection.
+    pub inbound_max: u32,
+}
+
+/// What happened at one address.
+#[napi(object)]
+pub struct AttemptResult {
+    /// The address.
+    pub address: String,
+    /// `dial`, `security` or `muxer`.
+    pub stage: String,
+    /// An error code.
+    pub code: u32,
+    /// Why, in one clause.
+    pub detail: String,
+    /// How long it took.
+    pub elapsed_ms: f64,
+}
+
+/// How a command ended; a code of 0 is success.
+#[napi(object)]
+#[derive(Default)]
+pub struct CommandResult {
+    /// An error code, or 0.
+    pub code: u32,
+    /// Why, in one clause.
+    pub detail: Option<String>,
+    /// The listener that was bound.
+    pub listener: Option<u32>,
+    /// Its addresses.
+    pub addresses: Option<Vec<String>>,
+    /// The connection that was made.
+    pub connection: Option<u32>,
+    /// Every address that was tried.
+    pub attempts: Option<Vec<AttemptResult>>,
+}
+
+/// How long each stage of a connection's upgrade took.
+#[napi(object)]
+pub struct StageTimes {
+    /// Connecting the transport.
+    pub dial: f64,
+    /// Negotiating and establishing security.
+    pub security: f64,
+    /// Negotiating the muxer.
+    pub muxer: f64,
+}
+
+/// What does not change about a connection.
+#[napi(object)]
+pub struct ConnectionFacts {
+    /// The authenticated remote.
+    pub remote_peer: String,
+    /// Its public key, as libp2p protobuf.
+    pub remote_public_key: Uint8Array,
+    /// Where it is.
+    pub remote_address: String,
+    /// Where we are.
+    pub local_address: String,
+    /// 1 inbound, 2 outbound.
+    pub direction: u32,
+    /// The security protocol.
+    pub security: String,
+    /// The muxer.
+    pub muxer: String,
+    /// The muxer came with the security handshake.
+    pub early_muxer: bool,
+    /// How long each stage took.
+    pub stages_ms: StageTimes,
+}
+
+/// One node. Methods that take a request id complete by a record and a result.
+#[napi]
+pub struct NativeNode {
+    node: Arc<Node>,
+    attachment: Rc<Attachment>,
+    /// The request whose completion stops the threads.
+    closing: Cell<Option<u32>>,
+}
+
+#[napi]
+impl NativeNode {
+    /// Starts a node in the present environment.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(options: NodeOptions) -> Result<Self, Failure> {
+        let attachment = Attachment::current().ok_or_else(|| invalid("not attached"))?;
+        let options = options.try_into()?;
+        let hub = Arc::clone(attachment.environment.borrow().hub());
+        let node = Node::start(attachment.next_node(), hub, options)
+            .map_err(|error| failure(error.kind().into(), error))?;
+        let node = Arc::new(node);
+        attachment.keep(&node);
+        Ok(Self {
+            node,
+            attachment,
+            closing: Cell::new(None),
+        })
+    }
+
+    /// Its number in `connectionOpened` records.
+    #[napi(getter)]
+    pub fn id(&self) -> u32 {
+        self.node.id()
+    }
+
+    /// Base58btc text of its peer id.
+    #[napi(getter)]
+    pub fn peer_id(&self) -> String {
+        self.node.identity().peer_id().to_string()
+    }
+
+    /// libp2p protobuf of its public key.
+    #[napi(getter)]
+    pub fn public_key(&self) -> Uint8Array {
+        self.node.identity().keypair().public().to_protobuf().into()
+    }
+
+    /// Replaces the table of protocols served here.
+    #[napi(catch_unwind)]
+    pub fn set_handlers(&self, entries: Vec<HandlerEntry>) -> Result<(), Failure> {
+        let mut table = ProtocolTable::default();
+        for entry in entries {
+            let name = self.attachment.names.name(entry.protocol);
+            let name = name.ok_or_else(|| invalid("no such protocol"))?;
+            table.insert(name, entry.protocol);
+        }
+        self.node.handlers().set(table);
+        Ok(())
+    }
+
+    /// Hands every inbound stream over without negotiation, or no longer.
+    #[napi]
+    pub fn set_raw(&self, on: bool) {
+        self.node.handlers().set_raw(on);
+    }
+
+    /// Binds a listener.
+    #[napi(catch_unwind)]
+    pub fn listen(&self, request: u32, address: String) -> Result<(), Failure> {
+        self.node.listen(request, parse_address(&address)?);
+        Ok(())
+    }
+
+    /// Ends a listener.
+    #[napi(catch_unwind)]
+    pub fn unlisten(&self, request: u32, listener: u32) {
+        self.node.unlisten(request, listener);
+    }
+
+    /// Dials one set of concrete addresses.
+    #[napi(catch_unwind)]
+    pub fn dial(
+        &self,
+        request: u32,
+        addresses: Vec<String>,
+        options: DialOptions,
+    ) -> Result<(), Failure> {
+        let addresses = addresses
+            .iter()
+            .map(|text| parse_address(text))
+            .collect::<Result<_, _>>()?;
+        let peer = match &options.peer {
+            Some(text) => Some(text.parse::<PeerId>().map_err(invalid)?),
+            None => None,
+        };
+        let securities = match &options.security {
+            Some(names) => Some(
+                names
+                    .iter()
+                    .map(|name| security(name))
+                    .collect::<Result<_, _>>()?,
+            ),
+            None => None,
+        };
+        self.node.dial(
+            request,
+            DialRequest {
+                addresses,
+                peer,
+                securities,
+                address_timeout: milliseconds(options.address_timeout_ms),
+                timeout: milliseconds(options.timeout_ms),
+                parallel: options.parallel as usize,
+            },
+        );
+        Ok(())
+    }
+
+    /// Gives up on a command.
+    #[napi]
+    pub fn cancel(&self, request: u32) {
+        self.node.cancel(request);
+    }
+
+    /// What does not change about a connection.
+    #[napi(catch_unwind)]
+    pub fn connection(&self, handle: u32) -> Result<ConnectionFacts, Failure> {
+        let environment = self.attachment.environment.borrow();
+        let connection = environment
+            .connection(handle)
+            .map_err(|error| failure(error.into(), error))?;
+        let facts = connection.facts();
+        Ok(ConnectionFacts {
+            remote_peer: facts.remote_peer.to_string(),
+            remote_public_key: facts.remote_key.to_protobuf().into(),
+            remote_address: facts.remote_address.to_string(),
+            local_address: facts.local_address.to_string(),
+            direction: match facts.direction {
+                Direction::Inbound => 1,
+                Direction::Outbound => 2,
+            },
+            security: facts.security.protocol_id().to_owned(),
+            muxer: "/yamux/1.0.0".to_owned(),
+            early_muxer: facts.early_muxer,
+            stages_ms: StageTimes {
+                dial: in_milliseconds(facts.stages.dial),
+                security: in_milliseconds(facts.stages.security),
+                muxer: in_milliseconds(facts.stages.muxer),
+            },
+        })
+    }
+
+    /// How a completed command ended; once.
+    #[napi(catch_unwind)]
+    pub fn take_result(&self, request: u32) -> Result<CommandResult, Failure> {
+        let outcome = self
+            .attachment
+            .environment
+            .borrow_mut()
+            .take_outcome(request);
+        let outcome = outcome.ok_or_else(|| invalid("no such result"))?;
+        if self.closing.get() == Some(request) {
+            self.node.stop();
+        }
+        Ok(result(outcome))
+    }
+
+    /// Stops accepting, waits for open streams, says goodbye; a second call does not wait.
+    #[napi]
+    pub fn close(&self, request: u32, drain_timeout_ms: f64) {
+        self.closing.set(Some(request));
+        self.node.close(request, milliseconds(drain_timeout_ms));
+    }
+}
+
+fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
+    text.parse().map_err(|_| invalid("not a multiaddr"))
+}
+
+/// A JavaScript time as a duration; nonsense becomes zero, more than a day a day.
+fn milliseconds(value: f64) -> Duration {
+    const DAY_MS: f64 = 86_400_000.0;
+    Duration::from_secs_f64(value.max(0.0).min(DAY_MS) / 1_000.0)
+}
+
+fn in_milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+fn result(outcome: Outcome) -> CommandResult {
+    match outcome {
+        Outcome::Done => CommandResult::default(),
+        Outcome::Listening {
+            listener,
+            addresses,
+        } => CommandResult {
+            listener: Some(listener),
+            addresses: Some(addresses.iter().map(ToString::to_string).collect()),
+            ..CommandResult::default()
+        },
+        Outcome::Dialled(connection) => CommandResult {
+            connection: Some(connection.handle()),
+            ..CommandResult::default()
+        },
+        Outcome::DialFailed(attempts) => CommandResult {
+            code: ErrorCode::ERR_DIAL_ALL_FAILED.word(),
+            attempts: Some(attempts.iter().map(attempt).collect()),
+            ..CommandResult::default()
+        },
+        Outcome::Failed(error) => failed(&error),
+    }
+}
+
+fn failed(error: &CommandError) -> CommandResult {
+    CommandResult {
+        code: ErrorCode::from(error).word(),
+        detail: Some(error.to_string()),
+        ..CommandResult::default()
+    }
+}
+
+fn attempt(attempt: &Attempt) -> AttemptResult {
+    let stage = match attempt.stage {
+        Stage::Dial => "dial",
+        Stage::Security => "security",
+        Stage::Muxer => "muxer",
+    };
+    AttemptResult {
+        address: attempt.address.to_string(),
+        stage: stage.to_owned(),
+        code: ErrorCode::from(&attempt.error).word(),
+        detail: attempt.error.to_string(),
+        elapsed_ms: in_milliseconds(attempt.elapsed),
+    }
+}

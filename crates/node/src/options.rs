@@ -1,0 +1,161 @@
+//! JavaScript's options into the runtime's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferroswarm_runtime::{Identity, Keypair, Limits, Security};
+use napi::bindgen_prelude::Uint8Array;
+use napi_derive::napi;
+
+use crate::error_code::ErrorCode;
+use crate::keys::{Failure, failure, invalid};
+
+/// Bounds; those not given have the runtime's defaults.
+#[napi(object)]
+#[derive(Default)]
+pub struct NodeLimits {
+    /// From the socket to a muxed connection.
+    pub upgrade_timeout_ms: Option<f64>,
+    /// From a stream's first byte to its settled protocol.
+    pub stream_negotiation_timeout_ms: Option<f64>,
+    /// Inbound connections that are still being upgraded.
+    pub pending_inbound_max: Option<u32>,
+    /// The same per remote host.
+    pub pending_inbound_per_host_max: Option<u32>,
+    /// Inbound streams not taken yet, per connection.
+    pub accept_backlog: Option<u32>,
+    /// Open inbound streams per connection.
+    pub inbound_streams_max: Option<u32>,
+    /// Open outbound streams per connection.
+    pub outbound_streams_max: Option<u32>,
+    /// Ceiling of a stream's receive window.
+    pub window_max_bytes: Option<u32>,
+    /// Received bytes that a connection may hold.
+    pub connection_memory_bytes: Option<u32>,
+    /// Silence after which a connection is pinged.
+    pub keepalive_interval_ms: Option<f64>,
+    /// How long the answer may take.
+    pub keepalive_timeout_ms: Option<f64>,
+    /// How long a socket may refuse our bytes.
+    pub write_stall_timeout_ms: Option<f64>,
+}
+
+/// How a node is made.
+#[napi(object)]
+pub struct NodeOptions {
+    /// libp2p protobuf of its private key.
+    pub private_key: Uint8Array,
+    /// `tls`, `noise`, in order of preference; both if not given.
+    pub security: Option<Vec<String>>,
+    /// `yamux`.
+    pub muxers: Option<Vec<String>>,
+    /// I/O threads.
+    pub io_threads: Option<u32>,
+    /// Bounds.
+    pub limits: Option<NodeLimits>,
+}
+
+/// How to dial.
+#[napi(object)]
+pub struct DialOptions {
+    /// Who must answer.
+    pub peer: Option<String>,
+    /// For one address.
+    pub address_timeout_ms: f64,
+    /// For all of it.
+    pub timeout_ms: f64,
+    /// Attempts at a time.
+    pub parallel: u32,
+    /// Restricts the security offered.
+    pub security: Option<Vec<String>>,
+}
+
+/// Security protocols in the order in which a node prefers them.
+const SECURITIES_DEFAULT: [Security; 2] = [Security::Tls, Security::Noise];
+
+/// I/O threads beyond which a node gains nothing.
+const IO_THREADS_MAX: u32 = 64;
+
+/// A security protocol by its option's name.
+pub(crate) fn security(name: &str) -> Result<Security, Failure> {
+    match name {
+        "tls" => Ok(Security::Tls),
+        "noise" => Ok(Security::Noise),
+        _ => Err(invalid("security is none of tls, noise")),
+    }
+}
+
+impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
+    type Error = Failure;
+
+    fn try_from(options: NodeOptions) -> Result<Self, Failure> {
+        let keypair = Keypair::from_protobuf(&options.private_key).map_err(invalid)?;
+        let identity =
+            Identity::new(keypair).map_err(|error| failure(ErrorCode::ERR_INTERNAL, error))?;
+        let securities = match options.security {
+            None => SECURITIES_DEFAULT.to_vec(),
+            Some(names) if names.is_empty() => return Err(invalid("security is empty")),
+            Some(names) => names
+                .iter()
+                .map(|name| security(name))
+                .collect::<Result<_, _>>()?,
+        };
+        if let Some(muxers) = options.muxers
+            && (muxers.is_empty() || muxers.iter().any(|name| name != "yamux"))
+        {
+            return Err(invalid("muxers is not [yamux]"));
+        }
+        if options
+            .io_threads
+            .is_some_and(|count| count == 0 || count > IO_THREADS_MAX)
+        {
+            return Err(invalid("ioThreads is not within 1 to 64"));
+        }
+        Ok(Self {
+            identity: Arc::new(identity),
+            securities,
+            io_threads: options.io_threads.map(|count| count as usize),
+            limits: limits(&options.limits.unwrap_or_default())?,
+        })
+    }
+}
+
+fn limits(given: &NodeLimits) -> Result<Limits, Failure> {
+    let default = Limits::default();
+    let time = |value: Option<f64>, default: Duration| match value {
+        None => Ok(default),
+        // Up to 24 days, which is what JavaScript's own timers take.
+        Some(value) if value > 0.0 && value <= f64::from(i32::MAX) => {
+            Ok(Duration::from_secs_f64(value / 1_000.0))
+        }
+        Some(_) => Err(invalid(
+            "a time limit is not within 1 to 2147483647 milliseconds",
+        )),
+    };
+    let size = |value: Option<u32>, default: usize| value.map_or(default, |value| value as usize);
+    Ok(Limits {
+        upgrade_timeout: time(given.upgrade_timeout_ms, default.upgrade_timeout)?,
+        stream_negotiation_timeout: time(
+            given.stream_negotiation_timeout_ms,
+            default.stream_negotiation_timeout,
+        )?,
+        pending_inbound_max: size(given.pending_inbound_max, default.pending_inbound_max),
+        pending_inbound_per_host_max: size(
+            given.pending_inbound_per_host_max,
+            default.pending_inbound_per_host_max,
+        ),
+        accept_backlog: given.accept_backlog.unwrap_or(default.accept_backlog),
+        inbound_streams_max: given
+            .inbound_streams_max
+            .unwrap_or(default.inbound_streams_max),
+        outbound_streams_max: given
+            .outbound_streams_max
+            .unwrap_or(default.outbound_streams_max),
+        window_bytes_max: given.window_max_bytes.unwrap_or(default.window_bytes_max),
+        connection_bytes_max: size(given.connection_memory_bytes, default.connection_bytes_max),
+        keepalive_interval: time(given.keepalive_interval_ms, default.keepalive_interval)?,
+        keepalive_timeout: time(given.keepalive_timeout_ms, default.keepalive_timeout)?,
+        write_stall_timeout: time(given.write_stall_timeout_ms, default.write_stall_timeout)?,
+        linger_timeout: default.linger_timeout,
+    })
+}

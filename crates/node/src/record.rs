@@ -1,0 +1,77 @@
+//! Facts as four words each; `ts/native/record.ts` mirrors the layout.
+
+use ferroswarm_runtime::Record;
+
+use crate::error_code::ErrorCode;
+
+/// Words of one record: kind and flags, handle, two arguments.
+pub(crate) const WORDS: usize = 4;
+
+pub(crate) const STREAM_OPENED: u32 = 1;
+pub(crate) const STREAM_SETTLED: u32 = 2;
+pub(crate) const STREAM_READABLE: u32 = 3;
+pub(crate) const STREAM_WRITABLE: u32 = 4;
+pub(crate) const STREAM_RESET: u32 = 5;
+pub(crate) const STREAM_CLOSED: u32 = 6;
+pub(crate) const CONNECTION_OPENED: u32 = 8;
+pub(crate) const CONNECTION_CLOSED: u32 = 9;
+pub(crate) const COMPLETION: u32 = 16;
+pub(crate) const LISTENER_CLOSED: u32 = 17;
+
+/// The remote did it.
+pub(crate) const FLAG_REMOTE: u32 = 1;
+/// The whole connection was lost.
+pub(crate) const FLAG_CONNECTION_LOST: u32 = 2;
+
+/// The words of one fact.
+pub(crate) fn words(record: Record) -> [u32; WORDS] {
+    let fault_word = |fault: Option<ErrorCode>| fault.map_or(0, ErrorCode::word);
+    match record {
+        Record::StreamOpened {
+            stream,
+            connection,
+            protocol,
+        } => [STREAM_OPENED, stream, connection, protocol],
+        Record::StreamSettled {
+            stream,
+            protocol,
+            fault,
+        } => [
+            STREAM_SETTLED,
+            stream,
+            protocol,
+            fault_word(fault.map(ErrorCode::from)),
+        ],
+        Record::StreamReadable { stream, bytes } => [STREAM_READABLE, stream, bytes, 0],
+        Record::StreamWritable { stream, credit } => [STREAM_WRITABLE, stream, credit, 0],
+        Record::StreamReset { stream, report } => {
+            let mut flags = 0;
+            if report.remote {
+                flags |= FLAG_REMOTE;
+            }
+            if report.connection_lost {
+                flags |= FLAG_CONNECTION_LOST;
+            }
+            let fault = fault_word(report.fault.map(ErrorCode::from));
+            [STREAM_RESET | flags << 8, stream, report.code, fault]
+        }
+        Record::StreamClosed { stream, left } => [STREAM_CLOSED, stream, left, 0],
+        Record::ConnectionOpened {
+            connection,
+            node,
+            request,
+        } => [CONNECTION_OPENED, connection, node, request],
+        Record::ConnectionClosed { connection, report } => {
+            let flags = if report.remote { FLAG_REMOTE } else { 0 };
+            let fault = fault_word(ErrorCode::of_end(report.fault));
+            [
+                CONNECTION_CLOSED | flags << 8,
+                connection,
+                report.code,
+                fault,
+            ]
+        }
+        Record::Completion { request } => [COMPLETION, request, 0, 0],
+        Record::ListenerClosed { listener } => [LISTENER_CLOSED, listener, 0, 0],
+    }
+}

@@ -1,0 +1,145 @@
+//! The doorbell and the guard that keeps it, and every thread behind it, inside the life of its
+//! JavaScript environment.
+
+use std::ffi::{CStr, c_void};
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ferroswarm_runtime::Doorbell;
+use napi::sys;
+
+/// A thread-safe function that may be called from any thread until it is taken away.
+pub(crate) struct Bell {
+    function: Mutex<Option<Function>>,
+}
+
+struct Function(sys::napi_threadsafe_function);
+
+// SAFETY: Node-API allows a thread-safe function to be called from any thread; the pointer stays
+// valid until `Bell::silence` has taken it, and every call holds the same lock.
+unsafe impl Send for Function {}
+
+const NAME: &CStr = c"ferroswarm";
+
+impl Bell {
+    /// A doorbell that calls `ring` with no arguments on the environment's thread. It does not
+    /// hold the process open until [`Bell::hold`] says so.
+    pub(crate) fn new(env: sys::napi_env, ring: sys::napi_value) -> Option<Arc<Self>> {
+        let mut name = ptr::null_mut();
+        let mut function = ptr::null_mut();
+        // SAFETY: `env` and `ring` are live for the duration of the native call that passed them,
+        // and both results are read only after their call reported success.
+        let created = unsafe {
+            let named = sys::napi_create_string_utf8(
+                env,
+                NAME.as_ptr(),
+                NAME.count_bytes() as isize,
+                &mut name,
+            );
+            named == sys::Status::napi_ok
+                && sys::napi_create_threadsafe_function(
+                    env,
+                    ring,
+                    ptr::null_mut(),
+                    name,
+                    // A queue of one: rings that JavaScript has not answered yet coalesce.
+                    1,
+                    1,
+                    ptr::null_mut(),
+                    None,
+                    ptr::null_mut(),
+                    None,
+                    &mut function,
+                ) == sys::Status::napi_ok
+                && sys::napi_unref_threadsafe_function(env, function) == sys::Status::napi_ok
+        };
+        created.then(|| {
+            Arc::new(Self {
+                function: Mutex::new(Some(Function(function))),
+            })
+        })
+    }
+
+    /// Whether the environment's event loop stays alive for the doorbell's sake.
+    pub(crate) fn hold(&self, env: sys::napi_env, on: Hold) {
+        if let Some(Function(function)) = &*self.lock() {
+            // SAFETY: called on the environment's thread with its own `env`; the function is live
+            // while the lock is held.
+            unsafe {
+                match on {
+                    Hold::On => sys::napi_ref_threadsafe_function(env, *function),
+                    Hold::Off => sys::napi_unref_threadsafe_function(env, *function),
+                };
+            }
+        }
+    }
+
+    /// No call reaches JavaScript any more.
+    pub(crate) fn silence(&self) {
+        if let Some(Function(function)) = self.lock().take() {
+            // SAFETY: taken under the lock, so no other thread calls it now or later.
+            unsafe {
+                sys::napi_release_threadsafe_function(
+                    function,
+                    sys::ThreadsafeFunctionReleaseMode::abort,
+                );
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Function>> {
+        // Nothing under this lock can leave it half done.
+        self.function.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether to keep an event loop alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Keep it alive.
+    On,
+    /// Let it end.
+    Off,
+}
+
+impl Doorbell for Bell {
+    fn ring(&self) {
+        if let Some(Function(function)) = &*self.lock() {
+            // SAFETY: the function is live while the lock is held. A full queue means that a ring
+            // is on its way already.
+            unsafe {
+                sys::napi_call_threadsafe_function(
+                    *function,
+                    ptr::null_mut(),
+                    sys::ThreadsafeFunctionCallMode::nonblocking,
+                );
+            }
+        }
+    }
+}
+
+/// Lets the hub own the doorbell that the environment keeps too.
+pub(crate) struct SharedBell(pub(crate) Arc<Bell>);
+
+impl Doorbell for SharedBell {
+    fn ring(&self) {
+        self.0.ring();
+    }
+}
+
+/// Runs `teardown` when the environment ends, before its thread-safe functions are finalised:
+/// hooks run in the reverse order of their registration, and the doorbell registered its own
+/// before this one.
+pub(crate) fn at_teardown(env: sys::napi_env, teardown: fn()) -> bool {
+    unsafe extern "C" fn run(data: *mut c_void) {
+        // SAFETY: `data` is the function pointer that `at_teardown` passed.
+        let teardown: fn() = unsafe { std::mem::transmute(data) };
+        // An unwinding hook would cross into C++.
+        drop(std::panic::catch_unwind(teardown));
+    }
+    // SAFETY: `env` is live; a function pointer is valid for ever.
+    unsafe {
+        sys::napi_add_env_cleanup_hook(env, Some(run), teardown as *mut c_void)
+            == sys::Status::napi_ok
+    }
+}

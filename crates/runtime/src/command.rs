@@ -1,0 +1,114 @@
+//! Commands that take time: each has a request id and ends with one completion.
+
+use std::time::Duration;
+
+use multiaddr::Multiaddr;
+use thiserror::Error;
+
+use crate::connection::Connection;
+use crate::sync::Arc;
+
+/// The end of a command.
+pub struct Completion {
+    /// The caller's id of it.
+    pub request: u32,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a command.
+pub enum Outcome {
+    /// Done, with nothing to tell.
+    Done,
+    /// A listener is bound.
+    Listening {
+        /// Its id, for `unlisten` and its end.
+        listener: u32,
+        /// The addresses it really has.
+        addresses: Vec<Multiaddr>,
+    },
+    /// A dial ended in a connection, which has been announced before.
+    Dialled(Arc<Connection>),
+    /// A dial failed at every address.
+    DialFailed(Vec<Attempt>),
+    /// The command failed.
+    Failed(CommandError),
+}
+
+/// Where an attempt to connect was when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Connecting the transport.
+    Dial,
+    /// Negotiating and establishing security.
+    Security,
+    /// Negotiating the muxer.
+    Muxer,
+}
+
+/// One address that was tried.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The address.
+    pub address: Multiaddr,
+    /// Where it failed.
+    pub stage: Stage,
+    /// Why.
+    pub error: ConnectError,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Why an attempt to connect failed.
+#[derive(Debug, Error, Clone)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No transport here takes this address.
+    #[error("no transport takes this address")]
+    NoTransport,
+    /// The socket failed.
+    #[error("{0}")]
+    Io(std::io::ErrorKind),
+    /// The deadline passed.
+    #[error("timed out")]
+    Timeout,
+    /// The caller gave up.
+    #[error("aborted")]
+    Aborted,
+    /// The remote closed the connection in the middle of it.
+    #[error("the remote closed the connection")]
+    Ended,
+    /// The remote supports none of our protocols for this stage.
+    #[error("the remote supports none of the proposed protocols")]
+    Unsupported,
+    /// The remote broke multistream-select.
+    #[error("the remote broke multistream-select: {0}")]
+    Negotiation(ferroswarm_proto::multistream::NegotiationError),
+    /// The security handshake failed.
+    #[error("{0}")]
+    Handshake(Arc<ferroswarm_secure::HandshakeError>),
+    /// A record could not be opened.
+    #[error("a record could not be opened")]
+    Record,
+}
+
+/// Why a command failed.
+#[derive(Debug, Error, Clone)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The text is no address, or no transport here takes it.
+    #[error("no transport takes this address")]
+    NoTransport,
+    /// The socket could not be bound.
+    #[error("{0}")]
+    Io(std::io::ErrorKind),
+    /// The caller gave up.
+    #[error("aborted")]
+    Aborted,
+    /// The node is closed.
+    #[error("the node is closed")]
+    NodeClosed,
+    /// There is no such listener.
+    #[error("no such listener")]
+    NoListener,
+}

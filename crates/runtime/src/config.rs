@@ -1,0 +1,76 @@
+//! What a node is told before it starts: limits and their defaults.
+
+use std::time::Duration;
+
+/// Bounds on what peers may make a node do; every one is an option of the facade.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// From the accepted or dialled socket to a muxed connection, in all.
+    pub upgrade_timeout: Duration,
+    /// From the first byte of a stream to its settled protocol.
+    pub stream_negotiation_timeout: Duration,
+    /// Inbound connections that are still being upgraded, over all listeners.
+    pub pending_inbound_max: usize,
+    /// The same for one remote host (an IPv4 address or an IPv6 /56); loopback is free.
+    pub pending_inbound_per_host_max: usize,
+    /// Inbound streams that the application has not taken yet, per connection.
+    pub accept_backlog: u32,
+    /// Open inbound streams per connection; past it the new stream is reset.
+    pub inbound_streams_max: u32,
+    /// Open outbound streams per connection; past it `open` is refused.
+    pub outbound_streams_max: u32,
+    /// Ceiling of a stream's receive window, in bytes.
+    pub window_bytes_max: u32,
+    /// Received bytes that a connection may hold; past it the stream that holds most is reset.
+    pub connection_bytes_max: usize,
+    /// Silence after which a connection is pinged.
+    pub keepalive_interval: Duration,
+    /// How long the answer to that ping may take.
+    pub keepalive_timeout: Duration,
+    /// How long the socket may refuse our bytes before the connection is closed.
+    pub write_stall_timeout: Duration,
+    /// How long a stream that is closed here waits for the remote to end its half.
+    pub linger_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            upgrade_timeout: Duration::from_secs(10),
+            stream_negotiation_timeout: Duration::from_secs(10),
+            pending_inbound_max: 256,
+            pending_inbound_per_host_max: 8,
+            accept_backlog: 256,
+            inbound_streams_max: 1_000,
+            outbound_streams_max: 500,
+            window_bytes_max: 16 << 20,
+            connection_bytes_max: 32 << 20,
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+            write_stall_timeout: Duration::from_secs(10),
+            linger_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Received bytes waiting for a JavaScript thread that does not drain, over all its connections.
+///
+/// Past it a connection that holds more than [`AWAITING_SHARE`] stops reading its socket. It
+/// bounds what a stalled event loop can be made to hold without counting paused streams.
+pub const AWAITING_MAX: usize = 64 << 20;
+
+/// What every connection may hold for a stalled JavaScript thread whatever the others hold.
+pub const AWAITING_SHARE: usize = 256 << 10;
+
+/// Bytes written to a stream and not sealed yet; measured best of 256 KiB, 1 MiB and 4 MiB.
+pub const SEND_PIPE_MAX: usize = 256 << 10;
+
+/// The same over all streams of a connection.
+pub const UNSEALED_MAX: usize = 4 << 20;
+
+/// What every stream may hold unsealed even when its connection is at [`UNSEALED_MAX`], so that
+/// streams which wait for their peer's window cannot silence the others.
+pub const UNSEALED_SHARE: usize = 16 << 10;
+
+/// Sealed bytes that a connection's socket has not taken yet.
+pub const UNSENT_MAX: usize = 256 << 10;

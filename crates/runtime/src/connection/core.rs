@@ -1,0 +1,346 @@
+//! What the connection's lock guards.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ferroswarm_proto::muxer::yamux::Session;
+use ferroswarm_proto::muxer::{MemoryBudget, StreamKey};
+use ferroswarm_secure::Channel;
+
+use crate::error::{ConnectionFault, StreamFault};
+use crate::slot::{ResetReport, StreamSlot};
+use crate::sync::{Arc, Ordering};
+
+use super::negotiation::Negotiation;
+use super::{Connection, EndReport};
+
+/// One stream as the engine's caller sees it.
+pub(super) struct Entry {
+    pub(super) slot: Arc<StreamSlot>,
+    pub(super) negotiation: Option<Negotiation>,
+    pub(super) outbound: bool,
+    pub(super) acked: bool,
+    pub(super) local_done: bool,
+    pub(super) remote_done: bool,
+    /// Distinguishes the users of one key in the deadline queues.
+    pub(super) serial: u64,
+}
+
+/// A stream that has to get somewhere by a time.
+pub(super) struct Deadline {
+    pub(super) at: Duration,
+    pub(super) key: StreamKey,
+    pub(super) serial: u64,
+}
+
+/// Deadlines kept before a queue is swept.
+const DEADLINES_MIN: usize = 64;
+
+/// Grants every growth of a window up to the engine's ceiling: the place where a resource manager
+/// says no.
+pub(super) struct Unbudgeted;
+
+impl MemoryBudget for Unbudgeted {
+    fn reserve(&mut self, _bytes: u32) -> bool {
+        true
+    }
+
+    fn release(&mut self, _bytes: u32) {}
+}
+
+/// Sans-io state of a connection and what its socket has not taken yet.
+pub(super) struct Core {
+    pub(super) session: Session,
+    pub(super) channel: Channel,
+    /// By stream key.
+    pub(super) entries: Vec<Option<Entry>>,
+    /// Streams with something to send, served in turn.
+    pub(super) ring: VecDeque<Arc<StreamSlot>>,
+    /// Streams that wait for an acknowledgement of an earlier one.
+    pub(super) unopened: VecDeque<Arc<StreamSlot>>,
+    /// The front of a record whose rest has not arrived.
+    pub(super) partial: Vec<u8>,
+    /// Plaintext that came with the negotiation of the muxer.
+    pub(super) plaintext: Vec<u8>,
+    /// Sealed bytes that the socket has not taken, and how many of them it has.
+    pub(super) unsent: Vec<u8>,
+    pub(super) sent: usize,
+    /// When the socket last refused bytes.
+    pub(super) stalled_since: Option<Duration>,
+    /// A write failed: nothing more is sent, what has arrived is still read.
+    pub(super) write_failed: bool,
+    /// Our GoAway is queued; the connection ends when it is out.
+    pub(super) closing: Option<super::CloseRequest>,
+    /// Until when what was written before may go out.
+    pub(super) closing_until: Option<Duration>,
+    pub(super) goodbye_queued: bool,
+    /// Streams in negotiation, oldest first.
+    pub(super) negotiating: VecDeque<Deadline>,
+    /// Streams closed here whose remote half is still open, oldest first.
+    pub(super) lingering: VecDeque<Deadline>,
+    pub(super) next_serial: u64,
+    pub(super) ended: bool,
+    /// Code of the remote's GoAway.
+    pub(super) remote_goaway: Option<u32>,
+}
+
+impl Core {
+    pub(super) fn new(
+        session: Session,
+        channel: Channel,
+        leftover: Vec<u8>,
+        plaintext: Vec<u8>,
+    ) -> Self {
+        Self {
+            session,
+            channel,
+            entries: Vec::new(),
+            ring: VecDeque::new(),
+            unopened: VecDeque::new(),
+            partial: leftover,
+            plaintext,
+            unsent: Vec::new(),
+            sent: 0,
+            stalled_since: None,
+            write_failed: false,
+            closing: None,
+            closing_until: None,
+            goodbye_queued: false,
+            negotiating: VecDeque::new(),
+            lingering: VecDeque::new(),
+            next_serial: 0,
+            ended: false,
+            remote_goaway: None,
+        }
+    }
+
+    pub(super) fn entry(&mut self, key: StreamKey) -> Option<&mut Entry> {
+        self.entries.get_mut(key.0 as usize)?.as_mut()
+    }
+
+    pub(super) fn insert(&mut self, key: StreamKey, entry: Entry) {
+        let index = key.0 as usize;
+        if self.entries.len() <= index {
+            self.entries.resize_with(index + 1, || None);
+        }
+        self.entries[index] = Some(entry);
+    }
+
+    pub(super) fn serial(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial
+    }
+
+    /// Forgets the stream once neither side will say more.
+    pub(super) fn forget_if_done(&mut self, key: StreamKey, connection: &Connection) {
+        if self
+            .entry(key)
+            .is_some_and(|entry| entry.local_done && entry.remote_done)
+        {
+            self.forget(key, connection);
+        }
+    }
+
+    /// Forgets the stream.
+    pub(super) fn forget(&mut self, key: StreamKey, connection: &Connection) -> Option<Entry> {
+        let entry = self.entries.get_mut(key.0 as usize)?.take()?;
+        self.session.remove(key);
+        entry.slot.lock().key = None;
+        release_counts(&entry, connection);
+        if !entry.acked && entry.outbound {
+            self.reopen(connection);
+        }
+        Some(entry)
+    }
+
+    /// An outbound stream was acknowledged or has gone: the next one may be opened.
+    pub(super) fn reopen(&mut self, _connection: &Connection) {
+        if let Some(slot) = self.unopened.pop_front() {
+            self.ring.push_back(slot);
+        }
+    }
+
+    /// Ends everything: every stream, then the connection itself, as JavaScript will see it.
+    pub(super) fn end(&mut self, connection: &Arc<Connection>, fault: ConnectionFault) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let report = self.report(fault);
+        let posted = {
+            let mut outbox = connection.outbox.lock();
+            outbox.dead = true;
+            std::mem::take(&mut outbox.streams)
+        };
+        let lost = ResetReport {
+            code: report.code,
+            remote: report.remote,
+            connection_lost: true,
+            fault: None,
+        };
+        let entries = std::mem::take(&mut self.entries);
+        for entry in entries.into_iter().flatten() {
+            release_counts(&entry, connection);
+            entry.slot.end(lost);
+        }
+        let waiting = posted
+            .into_iter()
+            .chain(self.ring.drain(..))
+            .chain(self.unopened.drain(..));
+        for slot in waiting {
+            slot.end(lost);
+        }
+        self.partial = Vec::new();
+        self.unsent = Vec::new();
+        *connection.end.lock() = Some(report);
+        connection.hub.stats.connections_closed.add(1);
+        connection
+            .hub
+            .queue(crate::hub::Ready::Closed(Arc::clone(connection)));
+        connection.hub.announce();
+    }
+
+    fn report(&self, fault: ConnectionFault) -> EndReport {
+        let remote = matches!(
+            fault,
+            ConnectionFault::Ended | ConnectionFault::Reset | ConnectionFault::GoAway(_)
+        );
+        match (self.closing, self.remote_goaway) {
+            (Some(request), _) => EndReport {
+                code: request.code,
+                remote: false,
+                fault: request.fault,
+            },
+            (None, Some(code)) if remote => EndReport {
+                code,
+                remote,
+                fault: ConnectionFault::GoAway(code),
+            },
+            _ => EndReport {
+                code: 0,
+                remote,
+                fault,
+            },
+        }
+    }
+
+    /// The earliest time at which something has to happen by itself.
+    pub(super) fn next_deadline(&self, connection: &Connection) -> Option<Duration> {
+        let limits = &connection.limits;
+        let stall = self
+            .stalled_since
+            .map(|since| since + limits.write_stall_timeout);
+        let negotiation = self.negotiating.front().map(|deadline| deadline.at);
+        let linger = self.lingering.front().map(|deadline| deadline.at);
+        [
+            self.session.poll_deadline(),
+            stall,
+            negotiation,
+            linger,
+            self.closing_until,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn handle_deadlines(
+        &mut self,
+        connection: &Connection,
+        now: Duration,
+    ) -> Result<(), ConnectionFault> {
+        if self.session.poll_deadline().is_some_and(|at| at <= now) {
+            self.session
+                .handle_deadline(now)
+                .map_err(|_| ConnectionFault::Keepalive)?;
+        }
+        let stall = connection.limits.write_stall_timeout;
+        if self.stalled_since.is_some_and(|since| since + stall <= now) {
+            return Err(ConnectionFault::WriteStall);
+        }
+        if let (Some(request), Some(until)) = (self.closing, self.closing_until)
+            && until <= now
+        {
+            return Err(request.fault);
+        }
+        while self
+            .negotiating
+            .front()
+            .is_some_and(|deadline| deadline.at <= now)
+        {
+            let Some(deadline) = self.negotiating.pop_front() else {
+                break;
+            };
+            self.negotiation_expired(&deadline, connection);
+        }
+        while self
+            .lingering
+            .front()
+            .is_some_and(|deadline| deadline.at <= now)
+        {
+            let Some(deadline) = self.lingering.pop_front() else {
+                break;
+            };
+            self.linger_expired(&deadline, connection);
+        }
+        Ok(())
+    }
+
+    fn negotiation_expired(&mut self, deadline: &Deadline, connection: &Connection) {
+        let Some(entry) = self.entry(deadline.key) else {
+            return;
+        };
+        if entry.serial != deadline.serial || entry.negotiation.is_none() {
+            return;
+        }
+        entry.negotiation = None;
+        entry.slot.clone().fail(StreamFault::NegotiationTimeout);
+        let _ = connection;
+    }
+
+    /// Notes when a negotiation must be over.
+    pub(super) fn expect_negotiation(&mut self, deadline: Deadline) {
+        Self::note(&mut self.negotiating, &self.entries, deadline);
+    }
+
+    /// Notes when the remote must have ended its half.
+    pub(super) fn expect_end(&mut self, deadline: Deadline) {
+        Self::note(&mut self.lingering, &self.entries, deadline);
+    }
+
+    /// Deadlines of streams that are gone leave the queue before it outgrows the live ones.
+    fn note(queue: &mut VecDeque<Deadline>, entries: &[Option<Entry>], deadline: Deadline) {
+        if queue.len() > 2 * entries.len() + DEADLINES_MIN {
+            queue.retain(|known| {
+                let entry = entries.get(known.key.0 as usize).and_then(Option::as_ref);
+                entry.is_some_and(|entry| entry.serial == known.serial)
+            });
+        }
+        queue.push_back(deadline);
+    }
+
+    fn linger_expired(&mut self, deadline: &Deadline, connection: &Connection) {
+        let live = self.entry(deadline.key).is_some_and(|entry| {
+            entry.serial == deadline.serial && entry.local_done && !entry.remote_done
+        });
+        if live {
+            self.session.reset(deadline.key, 0);
+            self.forget(deadline.key, connection);
+        }
+    }
+}
+
+/// Gives back the places that an outbound stream took.
+fn release_counts(entry: &Entry, connection: &Connection) {
+    if entry.outbound {
+        connection.outbound.fetch_sub(1, Ordering::Relaxed);
+        if !entry.acked {
+            connection.unacked.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    if !entry.outbound && !entry.slot.lock().announced {
+        connection.taken();
+    }
+    connection.streams.fetch_sub(1, Ordering::Relaxed);
+    connection.hub.stats.streams_closed.add(1);
+}

@@ -1,0 +1,124 @@
+//! The I/O thread's side of a connection.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::error::ConnectionFault;
+use crate::sync::{Arc, Ordering, fence};
+
+use super::inbound::Received;
+use super::{Connection, Scratch};
+
+/// What the driver waits for after a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drive {
+    /// It wants another turn after the other connections had theirs.
+    pub again: bool,
+    /// It wants one at this time of the connection's clock.
+    pub deadline: Option<Duration>,
+}
+
+/// Turns before other connections have theirs, however much a busy writer posts.
+const TURNS_MAX: usize = 8;
+
+/// What a turn left to wait for.
+struct Turn {
+    received: Received,
+    wants_write: bool,
+    deadline: Option<Duration>,
+}
+
+impl Connection {
+    /// One turn: reads, delivers, seals, sends. Pending with what to wait for besides `cx`; ready
+    /// when the connection has ended.
+    pub fn poll_drive(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<Drive, ConnectionFault> {
+        self.register(cx);
+        for _ in 0..TURNS_MAX {
+            let Some(turn) = self.turn(scratch)? else {
+                // The inline writer holds the lock. It sees `driver_waits` when it lets go, and wakes us.
+                return Ok(Drive {
+                    again: false,
+                    deadline: None,
+                });
+            };
+            self.hub.announce();
+            let readable = match turn.received {
+                Received::More => {
+                    return Ok(Drive {
+                        again: true,
+                        deadline: turn.deadline,
+                    });
+                }
+                Received::Paused => false,
+                Received::Dry => self.is_ready(self.pipe.poll_readable(cx)),
+            };
+            let writable = turn.wants_write && self.is_ready(self.pipe.poll_writable(cx));
+            if !readable && !writable && !self.dirty.load(Ordering::SeqCst) {
+                return Ok(Drive {
+                    again: false,
+                    deadline: turn.deadline,
+                });
+            }
+        }
+        Ok(Drive {
+            again: true,
+            deadline: None,
+        })
+    }
+
+    /// The connection is over: everything of it ends, as JavaScript will see it.
+    ///
+    /// Waits for the lock: an inline writer holds it for one system call at most.
+    pub fn finish(self: &Arc<Self>, fault: ConnectionFault) {
+        self.core.lock().end(self, fault);
+        *self.waker.lock() = None;
+    }
+
+    /// Takes the lock, does what there is to do, lets go. None when it was not free.
+    fn turn(self: &Arc<Self>, scratch: &mut Scratch) -> Result<Option<Turn>, ConnectionFault> {
+        // Set before the attempt: whoever holds the lock looks at it after letting go.
+        self.driver_waits.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let Some(mut core) = self.core.try_lock() else {
+            return Ok(None);
+        };
+        self.driver_waits.store(false, Ordering::SeqCst);
+        self.dirty.store(false, Ordering::SeqCst);
+        let now = self.now();
+        let received = core.receive(self, scratch, now);
+        if received.is_ok() {
+            core.handle_deadlines(self, now)?;
+        }
+        core.transmit(self, scratch, now)?;
+        let received = received?;
+        if let Some(request) = core.closing
+            && core.is_flushed()
+        {
+            return Err(request.fault);
+        }
+        Ok(Some(Turn {
+            received,
+            wants_write: core.wants_write(),
+            deadline: core.next_deadline(self),
+        }))
+    }
+
+    fn register(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.lock();
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// A readiness that failed shows in the next read or write.
+    fn is_ready(&self, readiness: Poll<std::io::Result<()>>) -> bool {
+        readiness.is_ready()
+    }
+}

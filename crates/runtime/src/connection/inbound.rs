@@ -1,0 +1,299 @@
+//! From the socket to the slots: records opened in place, frames' payloads into the pipes.
+
+use std::io;
+use std::time::Duration;
+
+use ferroswarm_proto::muxer::yamux::Event;
+use ferroswarm_proto::muxer::{StreamErrorCode, StreamKey};
+use ferroswarm_proto::stream::State;
+use ferroswarm_secure::Opened;
+
+use crate::error::{ConnectionFault, StreamFault};
+use crate::slot::{Pending, ResetReport, StreamSlot};
+use crate::sync::{Arc, Ordering};
+
+use super::core::{Core, Deadline, Entry};
+use super::negotiation::{Negotiation, Progress};
+use super::{Connection, Scratch};
+
+/// Socket reads per turn of the driver: 1 MiB at most, then other connections have their turn.
+const READS_MAX: usize = 4;
+
+/// What a turn of reading came to.
+pub(super) enum Received {
+    /// The socket has no more for now.
+    Dry,
+    /// It may have more: other connections first.
+    More,
+    /// JavaScript has to drain first.
+    Paused,
+}
+
+impl Core {
+    /// Reads, opens and delivers until the socket is dry or the turn is over.
+    pub(super) fn receive(
+        &mut self,
+        connection: &Arc<Connection>,
+        scratch: &mut Scratch,
+        now: Duration,
+    ) -> Result<Received, ConnectionFault> {
+        let buffer = scratch.read();
+        let mut filled = self.partial.len();
+        buffer[..filled].copy_from_slice(&self.partial);
+        let received = self.fill(connection, buffer, &mut filled, now);
+        self.partial.clear();
+        if filled == 0 {
+            self.partial = Vec::new();
+        } else {
+            self.partial.extend_from_slice(&buffer[..filled]);
+        }
+        received
+    }
+
+    fn fill(
+        &mut self,
+        connection: &Arc<Connection>,
+        buffer: &mut [u8],
+        filled: &mut usize,
+        now: Duration,
+    ) -> Result<Received, ConnectionFault> {
+        // Bytes may have come with the handshake.
+        if !self.plaintext.is_empty() {
+            let plaintext = std::mem::take(&mut self.plaintext);
+            self.handle_plaintext(connection, &plaintext, now)?;
+        }
+        self.open_records(connection, buffer, filled, now)?;
+        let stats = &connection.hub.stats;
+        for _ in 0..READS_MAX {
+            if connection.must_pause() {
+                stats.read_pauses.add(1);
+                return Ok(Received::Paused);
+            }
+            stats.socket_reads.add(1);
+            match connection.pipe.try_read(&mut buffer[*filled..]) {
+                Ok(0) => return Err(ConnectionFault::Ended),
+                Ok(count) => {
+                    stats.socket_bytes_in.add(count as u64);
+                    *filled += count;
+                    self.open_records(connection, buffer, filled, now)?;
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(Received::Dry),
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::ConnectionReset => return Err(ConnectionFault::Reset),
+                    kind => return Err(ConnectionFault::Io(kind)),
+                },
+            }
+        }
+        Ok(Received::More)
+    }
+
+    /// Opens every whole record of `buffer[..filled]`; the front of the next one moves to the start.
+    fn open_records(
+        &mut self,
+        connection: &Arc<Connection>,
+        buffer: &mut [u8],
+        filled: &mut usize,
+        now: Duration,
+    ) -> Result<(), ConnectionFault> {
+        let mut at = 0;
+        while at < *filled {
+            match self.channel.open(&mut buffer[at..*filled]) {
+                Ok(Opened::Record {
+                    plaintext,
+                    consumed,
+                }) => {
+                    let bytes = &buffer[at + plaintext.start..at + plaintext.end];
+                    self.handle_plaintext(connection, bytes, now)?;
+                    at += consumed;
+                }
+                Ok(Opened::Control { consumed }) => at += consumed,
+                Ok(Opened::Closed { .. }) => return Err(ConnectionFault::Ended),
+                Ok(Opened::Incomplete { .. }) => break,
+                Err(_) => return Err(ConnectionFault::Record),
+            }
+        }
+        buffer.copy_within(at..*filled, 0);
+        *filled -= at;
+        Ok(())
+    }
+
+    fn handle_plaintext(
+        &mut self,
+        connection: &Arc<Connection>,
+        mut bytes: &[u8],
+        now: Duration,
+    ) -> Result<(), ConnectionFault> {
+        loop {
+            match self.session.poll_event(&mut bytes, now) {
+                Ok(Some(event)) => self.handle_event(connection, event, now),
+                Ok(None) => return Ok(()),
+                Err(violation) => {
+                    self.session.go_away(violation.goaway_code());
+                    return Err(ConnectionFault::Muxer);
+                }
+            }
+        }
+    }
+
+    fn handle_event(&mut self, connection: &Arc<Connection>, event: Event<'_>, now: Duration) {
+        match event {
+            Event::Opened { key } => self.opened(connection, key, now),
+            Event::Acked { key } => self.acked(connection, key),
+            Event::Data { key, bytes } => self.received(connection, key, bytes),
+            Event::Finished { key } => self.finished(connection, key),
+            Event::Reset { key, code } => self.was_reset(connection, key, code),
+            Event::Writable { key } => self.writable(key),
+            Event::GoAway { code } => self.remote_goaway = Some(code),
+            Event::Pong { .. } => {}
+        }
+    }
+
+    /// An inbound stream: negotiated here, or handed over as it is.
+    fn opened(&mut self, connection: &Arc<Connection>, key: StreamKey, now: Duration) {
+        if connection.untaken.load(Ordering::Relaxed) >= connection.limits.accept_backlog {
+            self.session
+                .reset(key, StreamErrorCode::ResourceLimitExceeded as u32);
+            self.session.remove(key);
+            return;
+        }
+        connection.untaken.fetch_add(1, Ordering::Relaxed);
+        connection.streams.fetch_add(1, Ordering::Relaxed);
+        // The backlog is counted here; to the engine every stream is taken at once.
+        self.session.accept(key);
+        let slot = StreamSlot::new(connection, State::Open);
+        slot.lock().key = Some(key);
+        connection.hub.stats.streams_opened.add(1);
+        let negotiation = Negotiation::listener(connection);
+        let serial = self.serial();
+        match &negotiation {
+            Some(_) => {
+                let at = now + connection.limits.stream_negotiation_timeout;
+                self.expect_negotiation(Deadline { at, key, serial });
+            }
+            None => Connection::announce_stream(&slot, 0),
+        }
+        self.insert(
+            key,
+            Entry {
+                slot,
+                negotiation,
+                outbound: false,
+                acked: true,
+                local_done: false,
+                remote_done: false,
+                serial,
+            },
+        );
+    }
+
+    fn acked(&mut self, connection: &Connection, key: StreamKey) {
+        let Some(entry) = self.entry(key) else { return };
+        if !std::mem::replace(&mut entry.acked, true) {
+            connection.unacked.fetch_sub(1, Ordering::Relaxed);
+            self.reopen(connection);
+        }
+    }
+
+    fn received(&mut self, connection: &Arc<Connection>, key: StreamKey, bytes: &[u8]) {
+        let Some(entry) = self.entry(key) else { return };
+        let rest = match &mut entry.negotiation {
+            None => bytes,
+            Some(negotiation) => {
+                let slot = Arc::clone(&entry.slot);
+                match negotiation.handle_input(&slot, bytes) {
+                    Progress::Open { consumed } => {
+                        self.requeue(&slot);
+                        // Negotiation lines count as read: their credit goes back.
+                        slot.lock().orders.consumed += consumed as u32;
+                        return;
+                    }
+                    Progress::Settled { consumed } => {
+                        entry.negotiation = None;
+                        slot.lock().orders.consumed += consumed as u32;
+                        self.requeue(&slot);
+                        &bytes[consumed..]
+                    }
+                    Progress::Failed => {
+                        entry.negotiation = None;
+                        self.requeue(&slot);
+                        return;
+                    }
+                }
+            }
+        };
+        if rest.is_empty() {
+            return;
+        }
+        if let Some(entry) = self.entry(key) {
+            entry.slot.deliver(rest);
+        }
+        if connection.held() > connection.limits.connection_bytes_max {
+            self.shed(connection);
+        }
+    }
+
+    fn finished(&mut self, connection: &Connection, key: StreamKey) {
+        let Some(entry) = self.entry(key) else { return };
+        entry.remote_done = true;
+        let slot = Arc::clone(&entry.slot);
+        if entry.negotiation.take().is_some() {
+            // Ended in the middle of its negotiation.
+            slot.fail(StreamFault::Negotiation);
+            self.requeue(&slot);
+            return;
+        }
+        slot.deliver_end();
+        self.forget_if_done(key, connection);
+    }
+
+    fn was_reset(&mut self, connection: &Connection, key: StreamKey, code: u32) {
+        if let Some(entry) = self.forget(key, connection) {
+            entry.slot.end(ResetReport {
+                code,
+                remote: true,
+                connection_lost: false,
+                fault: None,
+            });
+        }
+    }
+
+    fn writable(&mut self, key: StreamKey) {
+        if let Some(entry) = self.entry(key) {
+            let slot = Arc::clone(&entry.slot);
+            self.requeue(&slot);
+        }
+    }
+
+    /// Puts a stream into the ring unless it stands there or in the outbox.
+    pub(super) fn requeue(&mut self, slot: &Arc<StreamSlot>) {
+        let mut inner = slot.lock();
+        if !std::mem::replace(&mut inner.outgoing, true) {
+            self.ring.push_back(Arc::clone(slot));
+        }
+    }
+
+    /// The connection holds too much: the stream that holds most is reset.
+    fn shed(&mut self, connection: &Connection) {
+        let worst = self
+            .entries
+            .iter()
+            .flatten()
+            .max_by_key(|entry| entry.slot.lock().recv.len())
+            .map(|entry| Arc::clone(&entry.slot));
+        let Some(slot) = worst else { return };
+        connection.hub.stats.memory_resets.add(1);
+        let code = StreamErrorCode::ResourceLimitExceeded as u32;
+        {
+            let mut inner = slot.lock();
+            inner.reset = Some(ResetReport {
+                code,
+                remote: false,
+                connection_lost: false,
+                fault: None,
+            });
+            slot.tell(&mut inner, Pending::RESET);
+        }
+        slot.reset(code);
+    }
+}

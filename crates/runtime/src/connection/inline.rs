@@ -1,0 +1,37 @@
+//! JavaScript's side of a connection's lock: at its flush it may seal and send itself.
+
+use crate::sync::{Arc, Ordering, fence};
+
+use super::{Connection, Scratch};
+
+impl Connection {
+    /// Seals and sends what is posted if the lock is free; else, or where bytes are left, the
+    /// driver does it. Never waits.
+    pub fn flush_inline(self: &Arc<Self>, scratch: &mut Scratch) {
+        // Set before the attempt: a driver that holds the lock looks at it after letting go.
+        self.dirty.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let Some(mut core) = self.core.try_lock() else {
+            return;
+        };
+        self.dirty.store(false, Ordering::SeqCst);
+        let mut kick = false;
+        if !core.ended {
+            let failed = core.transmit(self, scratch, self.now()).is_err();
+            // The driver waits for the socket, and it alone ends a connection.
+            kick = failed || core.wants_write() || core.write_failed || core.closing.is_some();
+        }
+        drop(core);
+        fence(Ordering::SeqCst);
+        self.hub.stats.inline_writes.add(1);
+        if kick || self.driver_waits.load(Ordering::SeqCst) {
+            self.kick();
+        }
+        self.hub.announce();
+    }
+
+    /// Leaves it to the driver.
+    pub fn flush_later(&self) {
+        self.kick();
+    }
+}

@@ -1,0 +1,321 @@
+//! A connection: sans-io state and a socket behind one lock.
+//!
+//! Three parties touch it. The **driver** on an I/O thread reads, opens records, feeds the muxer,
+//! seals and sends ([`driver`]). The **inline writer**, JavaScript's thread at its flush, may take
+//! the lock when it is free and seal and send itself ([`inline`]). Everybody else only fills slots
+//! and the outbox and kicks. Lock order: core, outbox, slot, hub; a lock is never held across a
+//! wait, and neither party waits for the core's lock: both only try it.
+
+mod core;
+mod driver;
+mod facts;
+mod inbound;
+mod inline;
+mod negotiation;
+mod outbound;
+mod scratch;
+
+use std::collections::VecDeque;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use ferroswarm_proto::muxer::Role;
+use ferroswarm_proto::muxer::yamux;
+use ferroswarm_secure::Channel;
+
+use crate::config::{AWAITING_MAX, AWAITING_SHARE, Limits};
+use crate::error::{CallError, ConnectionFault};
+use crate::handlers::Handlers;
+use crate::hub::{Hub, Ready};
+use crate::pipe::BytePipe;
+use crate::slot::{Pending, Proposals, StreamSlot};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Mutex, Ordering};
+
+use self::core::Core;
+pub use self::facts::{Direction, Facts, StageTimes};
+pub(crate) use self::negotiation::Negotiation;
+pub use self::scratch::Scratch;
+
+/// What other threads have asked of a connection.
+#[derive(Default)]
+struct Outbox {
+    /// Streams with something to send, each at most once (its `outgoing` flag).
+    streams: VecDeque<Arc<StreamSlot>>,
+    close: Option<CloseRequest>,
+    /// The connection has ended: nothing more is taken.
+    dead: bool,
+}
+
+/// How to end a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseRequest {
+    /// Code of our GoAway.
+    pub code: u32,
+    /// What JavaScript is told.
+    pub fault: ConnectionFault,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndReport {
+    /// Code as on the wire: theirs or ours.
+    pub code: u32,
+    /// The remote ended it.
+    pub remote: bool,
+    /// Why.
+    pub fault: ConnectionFault,
+}
+
+/// Everything a connection is made of.
+pub struct Parts {
+    /// The hub of the JavaScript environment it belongs to.
+    pub hub: Arc<Hub>,
+    /// What is known of it for its whole life.
+    pub facts: Facts,
+    /// The socket.
+    pub pipe: Box<dyn BytePipe>,
+    /// The record layer that the handshake left.
+    pub channel: Channel,
+    /// Bytes that arrived behind the handshake.
+    pub leftover: Vec<u8>,
+    /// Bytes that arrived behind it and are opened already.
+    pub plaintext: Vec<u8>,
+    /// Protocols served here.
+    pub handlers: Arc<Handlers>,
+    /// Bounds.
+    pub limits: Arc<Limits>,
+    /// Where the connection's clock starts.
+    pub epoch: Instant,
+}
+
+/// One secured and multiplexed connection.
+pub struct Connection {
+    pub(crate) hub: Arc<Hub>,
+    facts: Facts,
+    /// The handle JavaScript knows it by; 0 before it was told.
+    handle: AtomicU32,
+    outbox: Mutex<Outbox>,
+    core: Mutex<Core>,
+    /// Something was posted that the holder of the core's lock may not have seen.
+    dirty: AtomicBool,
+    /// The driver found the lock taken: who lets go of it wakes the driver.
+    driver_waits: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+    pipe: Box<dyn BytePipe>,
+    handlers: Arc<Handlers>,
+    limits: Arc<Limits>,
+    epoch: Instant,
+    /// Bytes written and not sealed, over all streams.
+    pub(crate) unsealed: AtomicUsize,
+    /// Bytes received and not read, over all streams.
+    held: AtomicUsize,
+    /// The part of `held` that a drain would make JavaScript aware of.
+    awaiting: AtomicUsize,
+    /// Live streams.
+    streams: AtomicU32,
+    /// Live outbound streams.
+    outbound: AtomicU32,
+    /// Outbound streams that the remote has not acknowledged.
+    unacked: AtomicU32,
+    /// Inbound streams that JavaScript has not been told of.
+    untaken: AtomicU32,
+    end: Mutex<Option<EndReport>>,
+}
+
+impl Connection {
+    /// A connection over `parts`; JavaScript is told of it by the next drain.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let limits = &parts.limits;
+        let role = match parts.facts.direction {
+            Direction::Outbound => Role::Dialer,
+            Direction::Inbound => Role::Listener,
+        };
+        let session = yamux::Session::new(role, yamux_config(limits));
+        let connection = Arc::new(Self {
+            core: Mutex::new(Core::new(
+                session,
+                parts.channel,
+                parts.leftover,
+                parts.plaintext,
+            )),
+            hub: parts.hub,
+            facts: parts.facts,
+            handle: AtomicU32::new(0),
+            outbox: Mutex::new(Outbox::default()),
+            dirty: AtomicBool::new(false),
+            driver_waits: AtomicBool::new(false),
+            waker: Mutex::new(None),
+            pipe: parts.pipe,
+            handlers: parts.handlers,
+            limits: parts.limits,
+            epoch: parts.epoch,
+            unsealed: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            awaiting: AtomicUsize::new(0),
+            streams: AtomicU32::new(0),
+            outbound: AtomicU32::new(0),
+            unacked: AtomicU32::new(0),
+            untaken: AtomicU32::new(0),
+            end: Mutex::new(None),
+        });
+        connection.hub.stats.connections_opened.add(1);
+        connection.hub.queue(Ready::Opened(Arc::clone(&connection)));
+        connection.hub.announce();
+        connection
+    }
+
+    /// What is known of it for its whole life.
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The socket under it.
+    pub fn pipe(&self) -> &dyn BytePipe {
+        &*self.pipe
+    }
+
+    /// How it ended, once it has.
+    pub fn end_report(&self) -> Option<EndReport> {
+        *self.end.lock()
+    }
+
+    /// Open streams, both directions.
+    pub fn stream_count(&self) -> u32 {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// The connection's clock.
+    pub fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// The handle JavaScript knows it by; 0 before it was told.
+    pub fn handle(&self) -> u32 {
+        self.handle.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_handle(&self, handle: u32) {
+        self.handle.store(handle, Ordering::Relaxed);
+    }
+
+    /// Opens an outbound stream; it goes on the wire with the next flush.
+    ///
+    /// The second value tells whether it is usable at once; if not, `settled` follows.
+    ///
+    /// # Errors
+    /// [`CallError::StreamLimit`] and [`CallError::ConnectionClosed`].
+    pub fn open(
+        self: &Arc<Self>,
+        proposals: Proposals,
+    ) -> Result<(Arc<StreamSlot>, bool), CallError> {
+        if self.outbound.fetch_add(1, Ordering::Relaxed) >= self.limits.outbound_streams_max {
+            self.outbound.fetch_sub(1, Ordering::Relaxed);
+            return Err(CallError::StreamLimit);
+        }
+        let first = self.unacked.fetch_add(1, Ordering::Relaxed) < yamux::UNACKED_MAX;
+        let usable = first && !matches!(proposals, Proposals::AnyOf(_));
+        let slot = negotiation::outbound_slot(self, proposals, usable);
+        let mut outbox = self.outbox.lock();
+        if outbox.dead || outbox.close.is_some() {
+            drop(outbox);
+            self.outbound.fetch_sub(1, Ordering::Relaxed);
+            self.unacked.fetch_sub(1, Ordering::Relaxed);
+            self.sub_unsealed(slot.lock().send.len());
+            return Err(CallError::ConnectionClosed);
+        }
+        outbox.streams.push_back(Arc::clone(&slot));
+        drop(outbox);
+        self.hub.stats.streams_opened.add(1);
+        Ok((slot, usable))
+    }
+
+    /// Asks for the end: streams are reset, our GoAway goes out last.
+    pub fn close(&self, request: CloseRequest) {
+        self.outbox.lock().close.get_or_insert(request);
+        self.kick();
+    }
+
+    /// Puts a stream with something to send into the outbox.
+    pub(crate) fn post(&self, slot: Arc<StreamSlot>) {
+        let mut outbox = self.outbox.lock();
+        if !outbox.dead {
+            outbox.streams.push_back(slot);
+        }
+    }
+
+    /// Wakes the driver.
+    pub(crate) fn kick(&self) {
+        self.dirty.store(true, Ordering::SeqCst);
+        let waker = self.waker.lock().clone();
+        if let Some(waker) = waker {
+            self.hub.stats.kicks.add(1);
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn add_held(&self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub_held(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Received bytes that the streams of this connection hold.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sub_unsealed(&self, bytes: usize) {
+        self.unsealed.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_awaiting(&self, bytes: usize) {
+        self.awaiting.fetch_add(bytes, Ordering::Relaxed);
+        self.hub.add_awaiting(bytes);
+    }
+
+    /// JavaScript has seen them; a driver that paused for their sake goes on.
+    pub(crate) fn sub_awaiting(&self, bytes: usize) {
+        let before = self.awaiting.fetch_sub(bytes, Ordering::Relaxed);
+        self.hub.sub_awaiting(bytes);
+        if before > AWAITING_SHARE {
+            self.kick();
+        }
+    }
+
+    /// JavaScript does not drain and this connection holds more than its share for it.
+    fn must_pause(&self) -> bool {
+        self.hub.awaiting() > AWAITING_MAX && self.awaiting.load(Ordering::Relaxed) > AWAITING_SHARE
+    }
+
+    /// JavaScript was told of an inbound stream.
+    pub(crate) fn taken(&self) {
+        self.untaken.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// An outbound stream ended before it was on the wire.
+    fn unopened_gone(&self) {
+        self.outbound.fetch_sub(1, Ordering::Relaxed);
+        self.unacked.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// The stream is announced and told of its protocol.
+    pub(crate) fn announce_stream(slot: &Arc<StreamSlot>, protocol: u32) {
+        let mut inner = slot.lock();
+        inner.announced = true;
+        inner.protocol = protocol;
+        slot.tell(&mut inner, Pending::OPENED);
+    }
+}
+
+fn yamux_config(limits: &Limits) -> yamux::Config {
+    yamux::Config {
+        inbound_streams_max: limits.inbound_streams_max,
+        accept_backlog: limits.accept_backlog,
+        window_max: limits.window_bytes_max,
+        keepalive_interval: limits.keepalive_interval,
+        keepalive_timeout: limits.keepalive_timeout,
+        ..yamux::Config::default()
+    }
+}

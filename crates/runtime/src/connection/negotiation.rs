@@ -1,0 +1,156 @@
+//! Agreeing on a stream's protocol, both roles, before its bytes are anybody's.
+//!
+//! The lines go through the stream's own pipes: what is to be sent joins the send pipe, what is
+//! received is taken before it reaches the other one.
+
+use ferroswarm_proto::multistream::{Dialer, Listener, Mode, NegotiationError, ProtocolTable};
+use ferroswarm_proto::stream::{Input, State};
+
+use crate::error::StreamFault;
+use crate::slot::{Pending, Proposals, StreamSlot};
+use crate::sync::Arc;
+
+use super::Connection;
+
+/// A stream's negotiation while it lasts.
+pub(crate) enum Negotiation {
+    Dialer {
+        machine: Dialer,
+        protocols: Box<[u32]>,
+    },
+    Listener {
+        machine: Listener<u32>,
+        table: Arc<ProtocolTable<u32>>,
+    },
+}
+
+/// What input came to.
+pub(super) enum Progress {
+    /// More lines are to come.
+    Open {
+        consumed: usize,
+    },
+    /// Agreed; bytes behind `consumed` are the stream's.
+    Settled {
+        consumed: usize,
+    },
+    Failed,
+}
+
+/// Makes the slot of an outbound stream, with its first lines in the send pipe.
+pub(super) fn outbound_slot(
+    connection: &Arc<Connection>,
+    proposals: Proposals,
+    usable: bool,
+) -> Arc<StreamSlot> {
+    let state = if usable { State::Open } else { State::Init };
+    let slot = StreamSlot::new(connection, state);
+    let negotiation = Negotiation::dialer(&proposals, connection);
+    {
+        let mut inner = slot.lock();
+        inner.outgoing = true;
+        if let Proposals::Lazy(protocol) = proposals {
+            inner.protocol = protocol;
+        }
+        if let Some(Negotiation::Dialer {
+            mut machine,
+            protocols,
+        }) = negotiation
+        {
+            let mut lines = Vec::new();
+            machine.poll_output(&mut lines);
+            slot.push_send(&mut inner, &lines);
+            inner.negotiation = Some(Box::new(Negotiation::Dialer { machine, protocols }));
+        }
+        inner.orders.open = Some(proposals);
+    }
+    slot
+}
+
+impl Negotiation {
+    fn dialer(proposals: &Proposals, connection: &Connection) -> Option<Self> {
+        let (protocols, mode) = match proposals {
+            Proposals::Raw => return None,
+            Proposals::Lazy(protocol) => (Box::from([*protocol]), Mode::Lazy),
+            Proposals::AnyOf(protocols) => (protocols.clone(), Mode::V1),
+        };
+        let names = &connection.hub.names();
+        // Numbers that name nothing propose nothing; the caller checks what it interns.
+        let names = protocols
+            .iter()
+            .filter_map(|&protocol| names.name(protocol))
+            .collect();
+        Some(Self::Dialer {
+            machine: Dialer::new(names, mode),
+            protocols,
+        })
+    }
+
+    /// The negotiation of an inbound stream; none where streams are handed over as they are.
+    pub(super) fn listener(connection: &Connection) -> Option<Self> {
+        let table = connection.handlers.table();
+        let machine = Listener::default();
+        (!connection.handlers.is_raw()).then_some(Self::Listener { machine, table })
+    }
+
+    /// Reads lines and answers them.
+    pub(super) fn handle_input(&mut self, slot: &Arc<StreamSlot>, bytes: &[u8]) -> Progress {
+        let step = match self {
+            Self::Dialer { machine, .. } => machine.handle_input(bytes),
+            Self::Listener { machine, table } => machine.handle_input(bytes, table),
+        };
+        self.send_lines(slot);
+        match (step, self.outcome()) {
+            (Err(error), _) => {
+                slot.fail(fault_of(error));
+                Progress::Failed
+            }
+            (Ok(consumed), None) => Progress::Open { consumed },
+            (Ok(consumed), Some(protocol)) => {
+                self.settle(slot, protocol);
+                Progress::Settled { consumed }
+            }
+        }
+    }
+
+    fn outcome(&self) -> Option<u32> {
+        match self {
+            Self::Dialer { machine, protocols } => machine
+                .outcome()
+                .and_then(|index| protocols.get(index).copied()),
+            Self::Listener { machine, .. } => machine.outcome(),
+        }
+    }
+
+    fn send_lines(&mut self, slot: &Arc<StreamSlot>) {
+        let mut lines = Vec::new();
+        match self {
+            Self::Dialer { machine, .. } => machine.poll_output(&mut lines),
+            Self::Listener { machine, .. } => machine.poll_output(&mut lines),
+        }
+        if !lines.is_empty() {
+            slot.push_send(&mut slot.lock(), &lines);
+        }
+    }
+
+    fn settle(&self, slot: &Arc<StreamSlot>, protocol: u32) {
+        match self {
+            Self::Listener { .. } => Connection::announce_stream(slot, protocol),
+            Self::Dialer { .. } => {
+                let mut inner = slot.lock();
+                if inner.state.state() == State::Init {
+                    inner.protocol = protocol;
+                    inner.state.apply(Input::Settled);
+                    slot.tell(&mut inner, Pending::SETTLED);
+                }
+            }
+        }
+    }
+}
+
+fn fault_of(error: NegotiationError) -> StreamFault {
+    match error {
+        NegotiationError::Refused => StreamFault::UnsupportedProtocol,
+        _ => StreamFault::Negotiation,
+    }
+}

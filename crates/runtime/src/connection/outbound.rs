@@ -1,0 +1,378 @@
+//! From the slots to the socket: frames into records, records into one write.
+
+use std::io;
+use std::time::Duration;
+
+use ferroswarm_proto::muxer::StreamKey;
+use ferroswarm_proto::muxer::yamux::{FRAME_PAYLOAD_MAX, Fin, HEADER_BYTES, OpenError};
+use ferroswarm_proto::stream::{Input, State};
+use ferroswarm_secure::Channel;
+
+use crate::config::UNSENT_MAX;
+use crate::error::ConnectionFault;
+use crate::slot::{FinState, Inner, Pending, Proposals, ResetReport, StreamSlot};
+use crate::sync::{Arc, Ordering};
+
+use super::core::{Core, Deadline, Entry, Unbudgeted};
+use super::{Connection, Scratch};
+
+/// Bytes sealed before they are handed to the socket: a few records, so that they are still in the
+/// cache when the kernel copies them.
+const BURST_BYTES: usize = 128 << 10;
+
+/// How long a closing connection may take to send what was written before.
+const CLOSE_FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// Room that makes a data frame worth its header.
+const FRAME_ROOM_MIN: usize = 256;
+
+/// How a stream ends that the remote's goodbye has overtaken.
+const GONE: ResetReport = ResetReport {
+    code: 0,
+    remote: true,
+    connection_lost: true,
+    fault: None,
+};
+
+/// What came of serving one stream.
+enum Served {
+    /// It has more to send.
+    More,
+    /// It has nothing to send, or may not.
+    Idle,
+}
+
+impl Core {
+    /// Seals and sends what there is, until the socket refuses or nothing is left.
+    pub(super) fn transmit(
+        &mut self,
+        connection: &Arc<Connection>,
+        scratch: &mut Scratch,
+        now: Duration,
+    ) -> Result<(), ConnectionFault> {
+        self.collect(connection, now);
+        if self.write_failed {
+            return Ok(());
+        }
+        if !self.flush_unsent(connection, scratch, now) {
+            return Ok(());
+        }
+        loop {
+            self.collect(connection, now);
+            scratch.write.clear();
+            while scratch.write.len() < BURST_BYTES {
+                if !self.seal_record(connection, &mut scratch.write, now)? {
+                    break;
+                }
+            }
+            if scratch.write.is_empty() {
+                return Ok(());
+            }
+            self.sent = 0;
+            std::mem::swap(&mut self.unsent, &mut scratch.write);
+            if !self.flush_unsent(connection, scratch, now) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the socket refused bytes that still wait.
+    pub(super) fn wants_write(&self) -> bool {
+        self.sent < self.unsent.len() && !self.write_failed
+    }
+
+    /// Whether everything that was to be sent is out.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.write_failed
+            || (self.goodbye_queued
+                && self.unsent.is_empty()
+                && self.ring.is_empty()
+                && !self.session.has_control())
+    }
+
+    /// Takes what other threads posted.
+    fn collect(&mut self, connection: &Connection, now: Duration) {
+        let mut outbox = connection.outbox.lock();
+        self.ring.append(&mut outbox.streams);
+        if self.closing.is_none()
+            && let Some(request) = outbox.close
+        {
+            self.closing = Some(request);
+            self.closing_until = Some(now + CLOSE_FLUSH_MAX);
+        }
+        drop(outbox);
+        if let Some(request) = self.closing
+            && self.ring.is_empty()
+            && !self.goodbye_queued
+        {
+            // Last: rust-libp2p ends all streams when it reads it.
+            self.goodbye_queued = true;
+            self.session.go_away(request.code);
+        }
+    }
+
+    /// Gives sealed bytes to the socket; false when some are left.
+    fn flush_unsent(
+        &mut self,
+        connection: &Connection,
+        scratch: &mut Scratch,
+        now: Duration,
+    ) -> bool {
+        let stats = &connection.hub.stats;
+        while self.sent < self.unsent.len() {
+            stats.socket_writes.add(1);
+            match connection.pipe.try_write(&self.unsent[self.sent..]) {
+                Ok(count) => {
+                    self.sent += count;
+                    self.stalled_since = None;
+                    stats.socket_bytes_out.add(count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stalled_since.get_or_insert(now);
+                    debug_assert!(self.unsent.len() - self.sent <= UNSENT_MAX);
+                    return false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // Only the reading side ends a connection: the last answer of the remote may
+                    // still be in the socket.
+                    self.write_failed = true;
+                    self.stalled_since = Some(now);
+                    self.unsent = Vec::new();
+                    return false;
+                }
+            }
+        }
+        self.sent = 0;
+        self.stalled_since = None;
+        scratch.recycle(std::mem::take(&mut self.unsent));
+        true
+    }
+
+    /// Appends one sealed record; false when there was nothing to put into it.
+    fn seal_record(
+        &mut self,
+        connection: &Arc<Connection>,
+        out: &mut Vec<u8>,
+        now: Duration,
+    ) -> Result<bool, ConnectionFault> {
+        let start = self.channel.begin(out);
+        let body = out.len();
+        self.fill_record(connection, out, body, now);
+        if out.len() == body {
+            out.truncate(start);
+            return Ok(false);
+        }
+        self.channel
+            .seal(out, start)
+            .map_err(|_| ConnectionFault::Record)?;
+        Ok(true)
+    }
+
+    /// Fills the record that starts at `body`: streams in turn, control frames before the rest.
+    fn fill_record(
+        &mut self,
+        connection: &Arc<Connection>,
+        out: &mut Vec<u8>,
+        body: usize,
+        now: Duration,
+    ) {
+        // Each stream is visited once a record, so that a bulk stream delays a small one by one
+        // record at most.
+        for _ in 0..self.ring.len() {
+            let room = Channel::PLAINTEXT_MAX - (out.len() - body);
+            if room < HEADER_BYTES + FRAME_ROOM_MIN {
+                break;
+            }
+            let Some(slot) = self.ring.pop_front() else {
+                break;
+            };
+            match self.serve(connection, &slot, out, room, now) {
+                Served::More => self.ring.push_back(slot),
+                Served::Idle => {}
+            }
+        }
+        let room = Channel::PLAINTEXT_MAX - (out.len() - body);
+        self.session.poll_control(out, room);
+    }
+
+    /// Carries out what one stream has ordered and sends what it may.
+    fn serve(
+        &mut self,
+        connection: &Arc<Connection>,
+        slot: &Arc<StreamSlot>,
+        out: &mut Vec<u8>,
+        room: usize,
+        now: Duration,
+    ) -> Served {
+        let Some(key) = self.key_of(connection, slot, now) else {
+            return Served::Idle;
+        };
+        let mut inner = slot.lock();
+        if let Some(code) = inner.orders.reset.take() {
+            inner.outgoing = false;
+            drop(inner);
+            self.session.reset(key, code);
+            self.forget(key, connection);
+            return Served::Idle;
+        }
+        self.follow_orders(key, &mut inner, now);
+        let served = self.send_bytes(connection, slot, key, &mut inner, out, room);
+        if matches!(served, Served::Idle) {
+            inner.outgoing = false;
+        }
+        if inner.fin == FinState::Sent {
+            slot.finish_if_done(inner);
+            self.local_end(key, connection, now);
+        }
+        served
+    }
+
+    /// The stream's key; an outbound one gets its place on the wire here, or waits for one.
+    fn key_of(
+        &mut self,
+        connection: &Connection,
+        slot: &Arc<StreamSlot>,
+        now: Duration,
+    ) -> Option<StreamKey> {
+        let mut inner = slot.lock();
+        if inner.key.is_some() {
+            return inner.key;
+        }
+        if inner.orders.open.is_none() || inner.finished {
+            // It has left the wire, or was reset before it was ever on it.
+            inner.outgoing = false;
+            if inner.orders.open.take().is_some() {
+                connection.unopened_gone();
+            }
+            return None;
+        }
+        let key = match self.session.open() {
+            Ok(key) => key,
+            Err(OpenError::Unacked) => {
+                self.unopened.push_back(Arc::clone(slot));
+                return None;
+            }
+            Err(_) => {
+                // The remote said goodbye: this stream will never be on the wire.
+                inner.outgoing = false;
+                inner.orders.open = None;
+                connection.unopened_gone();
+                drop(inner);
+                slot.end(GONE);
+                return None;
+            }
+        };
+        inner.key = Some(key);
+        let waits = matches!(inner.orders.open.take(), Some(Proposals::AnyOf(_)));
+        let negotiation = inner.negotiation.take().map(|negotiation| *negotiation);
+        if !waits && inner.state.state() == State::Init {
+            inner.state.apply(Input::Settled);
+            slot.tell(&mut inner, Pending::SETTLED);
+        }
+        drop(inner);
+        connection.streams.fetch_add(1, Ordering::Relaxed);
+        let serial = self.serial();
+        if negotiation.is_some() {
+            let at = now + connection.limits.stream_negotiation_timeout;
+            self.expect_negotiation(Deadline { at, key, serial });
+        }
+        self.insert(
+            key,
+            Entry {
+                slot: Arc::clone(slot),
+                negotiation,
+                outbound: true,
+                acked: false,
+                local_done: false,
+                remote_done: false,
+                serial,
+            },
+        );
+        Some(key)
+    }
+
+    /// Acceptance, discarding and credit.
+    fn follow_orders(&mut self, key: StreamKey, inner: &mut Inner, now: Duration) {
+        if std::mem::take(&mut inner.orders.accept) {
+            self.session.accept(key);
+        }
+        if std::mem::take(&mut inner.orders.discard) {
+            self.session.discard(key);
+            inner.orders.consumed = 0;
+        }
+        let consumed = std::mem::take(&mut inner.orders.consumed);
+        if consumed > 0 {
+            self.session.consumed(key, consumed, now, &mut Unbudgeted);
+            inner.credit_step = (self.session.receive_window(key) / 4).max(1);
+        }
+    }
+
+    /// One data frame, with the FIN if it is the last.
+    fn send_bytes(
+        &mut self,
+        connection: &Connection,
+        slot: &Arc<StreamSlot>,
+        key: StreamKey,
+        inner: &mut Inner,
+        out: &mut Vec<u8>,
+        room: usize,
+    ) -> Served {
+        let held = inner.send.len();
+        let credit = self.session.send_credit(key) as usize;
+        let count = held
+            .min(credit)
+            .min(room - HEADER_BYTES)
+            .min(FRAME_PAYLOAD_MAX);
+        let last = count == held;
+        let fin = if last && inner.fin == FinState::Wanted {
+            Fin::Yes
+        } else {
+            Fin::No
+        };
+        if count == 0 && matches!(fin, Fin::No) {
+            return Served::Idle;
+        }
+        // The count is at most a frame, so it fits the header.
+        out.extend_from_slice(&self.session.data_header(key, count as u32, fin));
+        if count > 0 {
+            let from = out.len();
+            out.resize(from + count, 0);
+            inner
+                .send
+                .copy_to(&mut out[from..], &mut connection.hub.pool().lock());
+            connection.sub_unsealed(count);
+            slot.drained(inner);
+        }
+        if matches!(fin, Fin::Yes) {
+            inner.fin = FinState::Sent;
+            return Served::Idle;
+        }
+        if last || count == credit {
+            Served::Idle
+        } else {
+            Served::More
+        }
+    }
+
+    /// Our half is out: the stream goes when the remote's half is done too, or after a while.
+    fn local_end(&mut self, key: StreamKey, connection: &Connection, now: Duration) {
+        let Some(entry) = self.entry(key) else { return };
+        if entry.local_done {
+            return;
+        }
+        entry.local_done = true;
+        let serial = entry.serial;
+        if entry.remote_done {
+            self.forget(key, connection);
+            return;
+        }
+        let closed_here = self
+            .entry(key)
+            .is_some_and(|entry| !entry.slot.lock().state.is_read_open());
+        if closed_here {
+            let at = now + connection.limits.linger_timeout;
+            self.expect_end(Deadline { at, key, serial });
+        }
+    }
+}

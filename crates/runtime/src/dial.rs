@@ -1,0 +1,220 @@
+//! Dialling one set of concrete addresses: staggered attempts, the first to be upgraded wins.
+
+use std::time::{Duration, Instant};
+
+use ferroswarm_secure::{PeerId, Role, Security};
+use multiaddr::Multiaddr;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::command::{Attempt, CommandError, ConnectError, Outcome, Stage};
+use crate::connection::Direction;
+use crate::node::{Origin, Shared};
+use crate::sync::{Arc, Mutex};
+use crate::threads::Seat;
+use crate::transport::tcp;
+use crate::upgrade::{Purpose, Upgraded, upgrade};
+
+/// What to dial, and how.
+pub struct DialRequest {
+    /// Concrete addresses, best first.
+    pub addresses: Vec<Multiaddr>,
+    /// Who must answer; anybody if none.
+    pub peer: Option<PeerId>,
+    /// Security to offer; the node's if none.
+    pub securities: Option<Vec<Security>>,
+    /// For one address, its upgrade included.
+    pub address_timeout: Duration,
+    /// For all of it.
+    pub timeout: Duration,
+    /// Attempts at a time.
+    pub parallel: usize,
+}
+
+/// Head start of an attempt over the next one: RFC 8305's recommendation.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// An attempt that came through.
+struct Won {
+    socket: TcpStream,
+    upgraded: Upgraded,
+    address: Multiaddr,
+    dial_time: Duration,
+}
+
+/// An attempt that may be cut off at any time leaves its stage behind.
+struct Started {
+    address: Multiaddr,
+    at: Instant,
+    stage: Arc<Mutex<Stage>>,
+}
+
+/// Dials; the seat is kept by the connection.
+pub(crate) async fn dial(
+    shared: &Arc<Shared>,
+    request: u32,
+    dial: DialRequest,
+    seat: Seat,
+) -> Outcome {
+    if shared.is_closing() {
+        return Outcome::Failed(CommandError::NodeClosed);
+    }
+    let dial = Arc::new(dial);
+    let mut race = Race::new(shared, &dial);
+    let raced = tokio::time::timeout(dial.timeout, race.run()).await;
+    let Ok(Some(won)) = raced else {
+        return Outcome::DialFailed(race.report());
+    };
+    drop(race);
+    let local = won
+        .socket
+        .local_addr()
+        .map(tcp::multiaddr)
+        .unwrap_or_else(|_| Multiaddr::empty());
+    let origin = Origin {
+        request,
+        direction: Direction::Outbound,
+        remote_address: won.address,
+        local_address: local,
+        dial_time: won.dial_time,
+    };
+    Outcome::Dialled(shared.establish(won.socket, won.upgraded, seat, origin))
+}
+
+/// Attempts under way and those that failed.
+struct Race<'a> {
+    shared: &'a Arc<Shared>,
+    dial: &'a Arc<DialRequest>,
+    next: usize,
+    running: JoinSet<(usize, Result<Won, Attempt>)>,
+    started: Vec<Option<Started>>,
+    failed: Vec<Attempt>,
+}
+
+impl<'a> Race<'a> {
+    fn new(shared: &'a Arc<Shared>, dial: &'a Arc<DialRequest>) -> Self {
+        Self {
+            shared,
+            dial,
+            next: 0,
+            running: JoinSet::new(),
+            started: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// The first attempt that comes through; none when every one failed.
+    async fn run(&mut self) -> Option<Won> {
+        loop {
+            let more = self.next < self.dial.addresses.len();
+            if more && self.running.len() < self.dial.parallel.max(1) {
+                self.start();
+            }
+            if self.running.is_empty() {
+                return None;
+            }
+            let wait = if self.next < self.dial.addresses.len() {
+                STAGGER
+            } else {
+                Duration::MAX
+            };
+            let Ok(joined) = tokio::time::timeout(wait, self.running.join_next()).await else {
+                continue;
+            };
+            match joined? {
+                Ok((_, Ok(won))) => return Some(won),
+                Ok((index, Err(attempt))) => {
+                    self.started[index] = None;
+                    self.failed.push(attempt);
+                }
+                // A panic in one attempt is that attempt's failure; its entry is reported.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let address = self.dial.addresses[self.next].clone();
+        let index = self.next;
+        self.next += 1;
+        let stage = Arc::new(Mutex::new(Stage::Dial));
+        let at = Instant::now();
+        self.started.push(Some(Started {
+            address: address.clone(),
+            at,
+            stage: Arc::clone(&stage),
+        }));
+        let (shared, dial) = (Arc::clone(self.shared), Arc::clone(self.dial));
+        self.running.spawn(async move {
+            let connecting = connect(&shared, &dial, &address, &stage);
+            let result = tokio::time::timeout(dial.address_timeout, connecting).await;
+            let error = match result {
+                Ok(Ok(won)) => return (index, Ok(won)),
+                Ok(Err(error)) => error,
+                Err(_) => ConnectError::Timeout,
+            };
+            let stage = *stage.lock();
+            (
+                index,
+                Err(Attempt {
+                    address,
+                    stage,
+                    error,
+                    elapsed: at.elapsed(),
+                }),
+            )
+        });
+    }
+
+    /// Every address that was tried; those still under way have timed out.
+    fn report(&mut self) -> Vec<Attempt> {
+        let mut attempts = std::mem::take(&mut self.failed);
+        for started in self.started.drain(..).flatten() {
+            let stage = *started.stage.lock();
+            let elapsed = started.at.elapsed();
+            let error = ConnectError::Timeout;
+            attempts.push(Attempt {
+                address: started.address,
+                stage,
+                error,
+                elapsed,
+            });
+        }
+        attempts
+    }
+}
+
+async fn connect(
+    shared: &Shared,
+    dial: &DialRequest,
+    address: &Multiaddr,
+    stage: &Mutex<Stage>,
+) -> Result<Won, ConnectError> {
+    let started = Instant::now();
+    let socket_address = tcp::socket_address(address).ok_or(ConnectError::NoTransport)?;
+    let socket = tcp::dial(socket_address)
+        .await
+        .map_err(|error| ConnectError::Io(error.kind()))?;
+    let dial_time = started.elapsed();
+    *stage.lock() = Stage::Security;
+    let purpose = Purpose {
+        role: Role::Dialer,
+        expected_peer: dial.peer.clone(),
+        securities: dial.securities.as_deref(),
+    };
+    match upgrade(&socket, &shared.upgrade, &purpose).await {
+        Ok(upgraded) => {
+            let address = tcp::multiaddr(socket_address);
+            Ok(Won {
+                socket,
+                upgraded,
+                address,
+                dial_time,
+            })
+        }
+        Err((failed_at, error)) => {
+            *stage.lock() = failed_at;
+            Err(error)
+        }
+    }
+}

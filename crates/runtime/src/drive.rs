@@ -1,0 +1,101 @@
+//! Runs a connection on its I/O thread until it ends.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
+
+use crate::connection::{Connection, Scratch};
+use crate::error::ConnectionFault;
+use crate::sync::Arc;
+use crate::threads::Seat;
+
+thread_local! {
+    /// The thread's read and write buffers.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// How long the socket is kept after our GoAway, so that the remote can read it.
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
+
+/// Ends the connection whatever becomes of the task: done, panicked, or dropped with its thread.
+struct EndGuard(Arc<Connection>);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.finish(ConnectionFault::NodeClosed);
+    }
+}
+
+/// Drives `connection` until it ends.
+pub(crate) async fn drive(connection: Arc<Connection>, epoch: Instant, seat: Seat) {
+    let guard = EndGuard(Arc::clone(&connection));
+    let mut sleep = pin!(sleep_until(epoch.into()));
+    let mut armed = None;
+    let fault = poll_fn(|cx| {
+        loop {
+            let turn = catch_unwind(AssertUnwindSafe(|| {
+                SCRATCH.with_borrow_mut(|scratch| connection.poll_drive(cx, scratch))
+            }));
+            let drive = match turn {
+                Ok(Ok(drive)) => drive,
+                Ok(Err(fault)) => return Poll::Ready(fault),
+                Err(_) => return Poll::Ready(ConnectionFault::Internal),
+            };
+            if drive.again {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let Some(deadline) = drive.deadline else {
+                return Poll::Pending;
+            };
+            if armed != Some(deadline) {
+                armed = Some(deadline);
+                sleep.as_mut().reset((epoch + deadline).into());
+            }
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            armed = None;
+        }
+    })
+    .await;
+    connection.finish(fault);
+    drop(guard);
+    if fault == ConnectionFault::Local || fault == ConnectionFault::NodeClosed {
+        goodbye(&connection).await;
+    }
+    drop(seat);
+}
+
+/// Lets the remote read our GoAway before the socket goes: a close with unread bytes resets it.
+async fn goodbye(connection: &Connection) {
+    let pipe = connection.pipe();
+    if pipe.shutdown().is_err() {
+        return;
+    }
+    let drained = poll_fn(|cx| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            loop {
+                match pipe.try_read(scratch.read()) {
+                    Ok(0) => return Poll::Ready(()),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                        match pipe.poll_readable(cx) {
+                            Poll::Ready(Ok(())) => {}
+                            Poll::Ready(Err(_)) => return Poll::Ready(()),
+                            Poll::Pending => return Poll::Pending,
+                        }
+                    }
+                    Err(_) => return Poll::Ready(()),
+                }
+            }
+        })
+    });
+    // Whether it read all or not, the socket goes now.
+    drop(tokio::time::timeout(GOODBYE_MAX, drained).await);
+}

@@ -1,0 +1,440 @@
+//! JavaScript's side of the hub: the one consumer of the ready list, and the home of handles.
+//!
+//! Everything here runs on the JavaScript thread, so nothing here is locked; what is shared lies
+//! in the [`Hub`], the slots and the connections.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ferroswarm_proto::framing::Framing;
+use ferroswarm_proto::stream::State;
+
+use crate::command::{Completion, Outcome};
+use crate::connection::{CloseRequest, Connection, Scratch};
+use crate::error::{CallError, ConnectionFault};
+use crate::hub::{Hub, Ready};
+use crate::registry::{HANDLE_PENDING, Handle, Registry};
+use crate::slot::{Inner, Pending, Proposals, StreamSlot};
+use crate::sync::Arc;
+
+/// A fact for JavaScript, in the order in which it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// An inbound stream, with its protocol (0: raw).
+    StreamOpened {
+        /// The stream.
+        stream: u32,
+        /// Its connection.
+        connection: u32,
+        /// Its protocol.
+        protocol: u32,
+    },
+    /// An outbound stream that was not usable at once is now, or never will be.
+    StreamSettled {
+        /// The stream.
+        stream: u32,
+        /// Its protocol; 0 if it failed.
+        protocol: u32,
+        /// Why it failed.
+        fault: Option<crate::error::StreamFault>,
+    },
+    /// An armed read has something to find.
+    StreamReadable {
+        /// The stream.
+        stream: u32,
+        /// Bytes there; 0 is the end.
+        bytes: u32,
+    },
+    /// A refused writer may go on.
+    StreamWritable {
+        /// The stream.
+        stream: u32,
+        /// Bytes it may write.
+        credit: u32,
+    },
+    /// Both halves ended at once.
+    StreamReset {
+        /// The stream.
+        stream: u32,
+        /// By whom, and with which code.
+        report: crate::slot::ResetReport,
+    },
+    /// Nothing more happens to this stream; its handle lives until the next drain.
+    StreamClosed {
+        /// The stream.
+        stream: u32,
+        /// Bytes that may still be read until then.
+        left: u32,
+    },
+    /// A connection.
+    ConnectionOpened {
+        /// The connection.
+        connection: u32,
+        /// Its node.
+        node: u32,
+        /// The dial that made it; 0 for an accepted one.
+        request: u32,
+    },
+    /// Its end.
+    ConnectionClosed {
+        /// The connection.
+        connection: u32,
+        /// How.
+        report: crate::connection::EndReport,
+    },
+    /// A command has ended; its outcome waits in [`Environment::take_outcome`].
+    Completion {
+        /// The request.
+        request: u32,
+    },
+    /// A listener has ended.
+    ListenerClosed {
+        /// The listener.
+        listener: u32,
+    },
+}
+
+/// Records that one ready entry can need.
+const RECORDS_PER_ENTRY: usize = 6;
+
+/// What a flush on the JavaScript thread may touch: more is left to the I/O threads, whose cores
+/// would idle while JavaScript encrypts.
+const INLINE_CONNECTIONS_MAX: usize = 2;
+const INLINE_BYTES_MAX: usize = 16 << 10;
+
+enum Object {
+    Stream(Arc<StreamSlot>),
+    Connection(Arc<Connection>),
+}
+
+/// One JavaScript environment as Rust sees it.
+pub struct Environment {
+    hub: Arc<Hub>,
+    objects: Registry<Object>,
+    /// Handles whose `closed` was told by the last drain.
+    told_closed: Vec<Handle>,
+    outcomes: HashMap<u32, Outcome>,
+    /// Connections that the present tick has given something to send.
+    touched: Vec<Arc<Connection>>,
+    touched_bytes: usize,
+    scratch: Scratch,
+}
+
+impl Environment {
+    /// The consumer of `hub`.
+    pub fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            hub,
+            objects: Registry::default(),
+            told_closed: Vec::new(),
+            outcomes: HashMap::new(),
+            touched: Vec::new(),
+            touched_bytes: 0,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The hub.
+    pub const fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Hands over up to `max` records in order, and frees the handles that the last call closed.
+    pub fn drain(&mut self, max: usize, mut emit: impl FnMut(Record)) -> usize {
+        for handle in std::mem::take(&mut self.told_closed) {
+            self.objects.remove(handle);
+        }
+        self.hub.stats.drains.add(1);
+        self.hub.answer();
+        let mut count = 0;
+        while count + RECORDS_PER_ENTRY <= max {
+            let Some(ready) = self.hub.take() else { break };
+            self.expand(ready, &mut |record| {
+                count += 1;
+                emit(record);
+            });
+        }
+        self.hub.stats.records.add(count as u64);
+        count
+    }
+
+    fn expand(&mut self, ready: Ready, emit: &mut dyn FnMut(Record)) {
+        match ready {
+            Ready::Stream(slot) => self.expand_stream(&slot, emit),
+            Ready::Opened(connection) => {
+                let (node, request) = (connection.facts().node, connection.facts().request);
+                let Some(handle) = self
+                    .objects
+                    .insert(Object::Connection(Arc::clone(&connection)))
+                else {
+                    return refuse(&connection);
+                };
+                connection.set_handle(handle.raw());
+                emit(Record::ConnectionOpened {
+                    connection: handle.raw(),
+                    node,
+                    request,
+                });
+            }
+            Ready::Closed(connection) => {
+                let handle = connection.handle();
+                if let (true, Some(report)) = (handle != 0, connection.end_report()) {
+                    self.told_closed.push(Handle::from_raw(handle));
+                    emit(Record::ConnectionClosed {
+                        connection: handle,
+                        report,
+                    });
+                }
+            }
+            Ready::Completion(Completion { request, outcome }) => {
+                self.outcomes.insert(request, outcome);
+                emit(Record::Completion { request });
+            }
+            Ready::ListenerClosed { listener } => emit(Record::ListenerClosed { listener }),
+        }
+    }
+
+    fn expand_stream(&mut self, slot: &Arc<StreamSlot>, emit: &mut dyn FnMut(Record)) {
+        let mut inner = slot.lock();
+        inner.queued = false;
+        if inner.handle.is_none() {
+            inner.handle = self.objects.insert(Object::Stream(Arc::clone(slot)));
+            slot.connection.taken();
+        }
+        let Some(handle) = inner.handle else {
+            drop(inner);
+            slot.reset(0);
+            return;
+        };
+        let stream = handle.raw();
+        if inner.pending.remove(Pending::OPENED) {
+            let connection = slot.connection.handle();
+            emit(Record::StreamOpened {
+                stream,
+                connection,
+                protocol: inner.protocol,
+            });
+        }
+        if inner.pending.remove(Pending::SETTLED) {
+            let fault = inner.settle_fault;
+            let protocol = if fault.is_some() { 0 } else { inner.protocol };
+            emit(Record::StreamSettled {
+                stream,
+                protocol,
+                fault,
+            });
+        }
+        self.expand_rest(slot, &mut inner, stream, emit);
+    }
+
+    fn expand_rest(
+        &mut self,
+        slot: &StreamSlot,
+        inner: &mut Inner,
+        stream: u32,
+        emit: &mut dyn FnMut(Record),
+    ) {
+        // Lengths of pipes stay far below 4 GiB.
+        if inner.pending.remove(Pending::READABLE) {
+            slot.settle_awaiting(inner);
+            emit(Record::StreamReadable {
+                stream,
+                bytes: inner.recv.len() as u32,
+            });
+        }
+        if inner.pending.remove(Pending::WRITABLE) {
+            emit(Record::StreamWritable {
+                stream,
+                credit: slot.send_room(inner) as u32,
+            });
+        }
+        if inner.pending.remove(Pending::RESET)
+            && let Some(report) = inner.reset
+        {
+            emit(Record::StreamReset { stream, report });
+        }
+        if inner.pending.remove(Pending::CLOSED) {
+            self.told_closed.push(Handle::from_raw(stream));
+            emit(Record::StreamClosed {
+                stream,
+                left: inner.recv.len() as u32,
+            });
+        }
+    }
+
+    /// The outcome of a completed command; once.
+    pub fn take_outcome(&mut self, request: u32) -> Option<Outcome> {
+        self.outcomes.remove(&request)
+    }
+
+    /// A live connection.
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn connection(&self, handle: u32) -> Result<&Arc<Connection>, CallError> {
+        match self.objects.get(Handle::from_raw(handle)) {
+            Some(Object::Connection(connection)) => Ok(connection),
+            _ => Err(CallError::StaleHandle),
+        }
+    }
+
+    fn stream(&self, handle: u32) -> Result<&Arc<StreamSlot>, CallError> {
+        match self.objects.get(Handle::from_raw(handle)) {
+            Some(Object::Stream(slot)) => Ok(slot),
+            _ => Err(CallError::StaleHandle),
+        }
+    }
+
+    /// Opens a stream; the handle carries [`HANDLE_PENDING`] while it is not usable.
+    ///
+    /// # Errors
+    /// Those of [`Connection::open`], and [`CallError::HandleLimit`].
+    pub fn open(&mut self, connection: u32, proposals: Proposals) -> Result<u32, CallError> {
+        let connection = Arc::clone(self.connection(connection)?);
+        let (slot, usable) = connection.open(proposals)?;
+        let Some(handle) = self.objects.insert(Object::Stream(Arc::clone(&slot))) else {
+            slot.reset(0);
+            return Err(CallError::HandleLimit);
+        };
+        {
+            let mut inner = slot.lock();
+            inner.handle = Some(handle);
+            inner.announced = true;
+        }
+        self.touch(&connection, 0);
+        Ok(if usable {
+            handle.raw()
+        } else {
+            handle.raw() | HANDLE_PENDING
+        })
+    }
+
+    /// See [`StreamSlot::read`].
+    ///
+    /// # Errors
+    /// Those of [`StreamSlot::read`].
+    pub fn read(&self, stream: u32, into: &mut [u8]) -> Result<usize, CallError> {
+        let count = self.stream(stream)?.read(into)?;
+        self.hub.stats.bytes_read.add(count as u64);
+        Ok(count)
+    }
+
+    /// See [`StreamSlot::read_messages`].
+    ///
+    /// # Errors
+    /// Those of [`StreamSlot::read_messages`].
+    pub fn read_messages(
+        &self,
+        stream: u32,
+        into: &mut [u8],
+        lengths: &mut [u32],
+    ) -> Result<usize, CallError> {
+        let count = self.stream(stream)?.read_messages(into, lengths)?;
+        let bytes: u64 = lengths[..count]
+            .iter()
+            .map(|&length| u64::from(length))
+            .sum();
+        self.hub.stats.bytes_read.add(bytes);
+        Ok(count)
+    }
+
+    /// See [`StreamSlot::set_framing`].
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn set_framing(&self, stream: u32, framing: Framing, max: usize) -> Result<(), CallError> {
+        self.stream(stream)?.set_framing(framing, max);
+        Ok(())
+    }
+
+    /// See [`StreamSlot::write`].
+    ///
+    /// # Errors
+    /// Those of [`StreamSlot::write`].
+    pub fn write(&mut self, stream: u32, bytes: &[u8]) -> Result<usize, CallError> {
+        let slot = Arc::clone(self.stream(stream)?);
+        let count = slot.write(bytes)?;
+        self.hub.stats.bytes_written.add(count as u64);
+        self.touch(&slot.connection, count);
+        Ok(count)
+    }
+
+    /// See [`StreamSlot::submit`].
+    ///
+    /// # Errors
+    /// Those of [`StreamSlot::submit`].
+    pub fn submit(&mut self, stream: u32, bytes: &[u8]) -> Result<i32, CallError> {
+        let slot = Arc::clone(self.stream(stream)?);
+        let credit = slot.submit(bytes)?;
+        self.hub.stats.bytes_written.add(bytes.len() as u64);
+        self.touch(&slot.connection, bytes.len());
+        Ok(credit)
+    }
+
+    /// A change of state that may have to go on the wire.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn change(
+        &mut self,
+        stream: u32,
+        change: impl FnOnce(&Arc<StreamSlot>) -> Result<State, CallError>,
+    ) -> Result<State, CallError> {
+        let slot = Arc::clone(self.stream(stream)?);
+        let state = change(&slot)?;
+        self.touch(&slot.connection, 0);
+        Ok(state)
+    }
+
+    /// See [`Connection::close`].
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn close_connection(&self, connection: u32, code: u32) -> Result<(), CallError> {
+        let fault = ConnectionFault::Local;
+        self.connection(connection)?
+            .close(CloseRequest { code, fault });
+        Ok(())
+    }
+
+    fn touch(&mut self, connection: &Arc<Connection>, bytes: usize) {
+        self.touched_bytes += bytes;
+        if !self
+            .touched
+            .iter()
+            .rev()
+            .take(4)
+            .any(|known| Arc::ptr_eq(known, connection))
+        {
+            self.touched.push(Arc::clone(connection));
+        }
+    }
+
+    /// Sends what this tick has posted: here where that is little, else on the I/O threads.
+    pub fn flush(&mut self) {
+        let inline = self.touched.len() <= INLINE_CONNECTIONS_MAX
+            && std::mem::take(&mut self.touched_bytes) <= INLINE_BYTES_MAX;
+        for connection in std::mem::take(&mut self.touched) {
+            if !inline {
+                connection.flush_later();
+                continue;
+            }
+            let sent = catch_unwind(AssertUnwindSafe(|| {
+                connection.flush_inline(&mut self.scratch)
+            }));
+            if sent.is_err() {
+                let fault = ConnectionFault::Internal;
+                connection.close(CloseRequest { code: 0, fault });
+            }
+        }
+    }
+}
+
+/// The environment has no handle left for it.
+fn refuse(connection: &Connection) {
+    let code = ferroswarm_proto::muxer::ConnectionErrorCode::ResourceLimitExceeded as u32;
+    connection.close(CloseRequest {
+        code,
+        fault: ConnectionFault::Local,
+    });
+}

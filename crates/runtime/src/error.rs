@@ -1,0 +1,103 @@
+//! Why things ended: one enum per thing that can end, small enough to travel in a record.
+
+use thiserror::Error;
+
+/// Why a stream failed; its state is then ERROR, or its opening failed.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(u16)]
+pub enum StreamFault {
+    /// Every proposed protocol was refused.
+    #[error("the remote supports none of the proposed protocols")]
+    UnsupportedProtocol = 1,
+    /// The remote's negotiation broke the protocol.
+    #[error("the remote broke multistream-select")]
+    Negotiation = 2,
+    /// Negotiation took longer than its deadline.
+    #[error("negotiation took longer than its deadline")]
+    NegotiationTimeout = 3,
+    /// The connection ended before the stream was settled.
+    #[error("the connection ended before the stream was settled")]
+    ConnectionClosed = 4,
+    /// A message's prefix broke its framing.
+    #[error("the remote broke the framing of messages")]
+    Framing = 5,
+    /// A message is longer than the limit.
+    #[error("a message is longer than the limit")]
+    MessageTooLarge = 6,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionFault {
+    /// Closed here.
+    #[error("closed here")]
+    Local,
+    /// The node was closed.
+    #[error("the node was closed")]
+    NodeClosed,
+    /// The remote closed its socket.
+    #[error("the remote closed the connection")]
+    Ended,
+    /// The remote reset its socket.
+    #[error("the remote reset the connection")]
+    Reset,
+    /// The socket failed.
+    #[error("the socket failed: {0}")]
+    Io(std::io::ErrorKind),
+    /// A record could not be opened.
+    #[error("a record could not be opened")]
+    Record,
+    /// The remote broke the multiplexer's protocol.
+    #[error("the remote broke the multiplexer's protocol")]
+    Muxer,
+    /// The remote's GoAway.
+    #[error("the remote said goodbye with code {0}")]
+    GoAway(u32),
+    /// No answer to a keepalive ping.
+    #[error("no answer to a keepalive ping")]
+    Keepalive,
+    /// The socket took no bytes for too long.
+    #[error("the socket took no bytes for too long")]
+    WriteStall,
+    /// A bug here; this connection only.
+    #[error("internal error")]
+    Internal,
+}
+
+/// Why a call on a stream was refused.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The handle names nothing alive.
+    #[error("stale handle")]
+    StaleHandle,
+    /// The remote ended its half and everything was read.
+    #[error("end of stream")]
+    EndOfStream,
+    /// This half was closed here.
+    #[error("stream closed")]
+    Closed,
+    /// The stream was reset.
+    #[error("stream reset")]
+    Reset,
+    /// The stream failed.
+    #[error("stream failed: {0}")]
+    Failed(StreamFault),
+    /// The state does not allow it.
+    #[error("not allowed in this state")]
+    State,
+    /// The connection is gone.
+    #[error("connection closed")]
+    ConnectionClosed,
+    /// The connection has as many outbound streams as it may.
+    #[error("too many outbound streams")]
+    StreamLimit,
+    /// The environment has as many handles as it may.
+    #[error("too many handles")]
+    HandleLimit,
+    /// The next message does not fit the buffer.
+    #[error("a message of {0} bytes does not fit the buffer")]
+    BufferTooSmall(usize),
+}

@@ -1,0 +1,119 @@
+//! What waits for JavaScript: one ready list per environment, and the doorbell that announces it.
+//!
+//! Producers (I/O threads, timers, inline writers) queue slots; the one consumer is the JavaScript
+//! thread, through [`Drain`](crate::drain::Drain). A slot stands in the list at most once, so the
+//! list is bounded by the number of slots and nothing is ever dropped from it.
+
+use std::collections::VecDeque;
+
+use ferroswarm_proto::stream::ChunkPool;
+
+use crate::command::Completion;
+use crate::connection::Connection;
+use crate::handlers::ProtocolNames;
+use crate::slot::StreamSlot;
+use crate::stats::HubStats;
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
+
+/// Wakes the JavaScript thread. Called from any thread, at most once until the next drain.
+pub trait Doorbell: Send + Sync {
+    /// Asks for a drain soon; returns at once.
+    fn ring(&self);
+}
+
+/// One entry of the ready list.
+pub(crate) enum Ready {
+    /// A stream with pending bits.
+    Stream(Arc<StreamSlot>),
+    /// A connection that was just established.
+    Opened(Arc<Connection>),
+    /// A connection that has ended; follows every stream of it.
+    Closed(Arc<Connection>),
+    /// A command has ended.
+    Completion(Completion),
+    /// A listener has ended.
+    ListenerClosed { listener: u32 },
+}
+
+/// The meeting point of the I/O threads and one JavaScript environment.
+pub struct Hub {
+    ready: Mutex<VecDeque<Ready>>,
+    /// Set by the first producer after a drain, cleared by the drain before it takes the list.
+    rung: AtomicBool,
+    doorbell: Box<dyn Doorbell>,
+    /// Received bytes in slots whose `readable` bit JavaScript has not seen yet.
+    awaiting: AtomicUsize,
+    pool: Mutex<ChunkPool>,
+    names: Arc<ProtocolNames>,
+    /// Counters of the environment.
+    pub stats: HubStats,
+}
+
+impl Hub {
+    /// A hub that rings `doorbell`.
+    pub fn new(doorbell: Box<dyn Doorbell>) -> Arc<Self> {
+        Arc::new(Self {
+            ready: Mutex::new(VecDeque::new()),
+            rung: AtomicBool::new(false),
+            doorbell,
+            awaiting: AtomicUsize::new(0),
+            pool: Mutex::new(ChunkPool::default()),
+            names: Arc::default(),
+            stats: HubStats::default(),
+        })
+    }
+
+    /// Queues without ringing: the producer calls [`Hub::announce`] when its batch is complete.
+    pub(crate) fn queue(&self, ready: Ready) {
+        self.ready.lock().push_back(ready);
+    }
+
+    /// Rings unless JavaScript is already on its way or nothing waits.
+    pub(crate) fn announce(&self) {
+        if self.ready.lock().is_empty() {
+            return;
+        }
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            self.stats.rings.add(1);
+            self.doorbell.ring();
+        }
+    }
+
+    /// Starts a drain: from here on, a producer rings again.
+    pub(crate) fn answer(&self) {
+        self.rung.store(false, Ordering::SeqCst);
+    }
+
+    /// The next ready entry.
+    pub(crate) fn take(&self) -> Option<Ready> {
+        self.ready.lock().pop_front()
+    }
+
+    /// Puts an entry back in front: the consumer had no room for all its records.
+    pub(crate) fn put_back(&self, ready: Ready) {
+        self.ready.lock().push_front(ready);
+    }
+
+    /// Protocol names of the environment.
+    pub const fn names(&self) -> &Arc<ProtocolNames> {
+        &self.names
+    }
+
+    /// Chunks shared by all pipes of the environment.
+    pub(crate) fn pool(&self) -> &Mutex<ChunkPool> {
+        &self.pool
+    }
+
+    pub(crate) fn add_awaiting(&self, bytes: usize) {
+        self.awaiting.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub_awaiting(&self, bytes: usize) {
+        self.awaiting.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Received bytes that a drain would make JavaScript aware of.
+    pub(crate) fn awaiting(&self) -> usize {
+        self.awaiting.load(Ordering::Relaxed)
+    }
+}

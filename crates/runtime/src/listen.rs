@@ -1,0 +1,136 @@
+//! Listening: one accept loop per listener, each connection upgraded on the thread it will live on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ferroswarm_secure::Role;
+use multiaddr::Multiaddr;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::admission::Ticket;
+use crate::command::{CommandError, Outcome};
+use crate::connection::Direction;
+use crate::hub::Ready;
+use crate::node::{Origin, Shared};
+use crate::sync::{Arc, Ordering};
+use crate::transport::tcp;
+use crate::upgrade::{Purpose, upgrade};
+
+/// Pause after an accept that failed for want of descriptors or memory: the backlog keeps the
+/// connections meanwhile, and the loop does not spin.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Binds `address` and accepts on it until it is told to stop.
+pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
+    if shared.is_closing() {
+        return Outcome::Failed(CommandError::NodeClosed);
+    }
+    let Some(socket_address) = tcp::socket_address(address) else {
+        return Outcome::Failed(CommandError::NoTransport);
+    };
+    let bound = tcp::listen(socket_address)
+        .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+    let (listener, address) = match bound {
+        Ok(bound) => bound,
+        Err(error) => return Outcome::Failed(CommandError::Io(error.kind())),
+    };
+    let id = shared.next_listener.fetch_add(1, Ordering::Relaxed);
+    let (stop, stopped) = watch::channel(false);
+    shared.listeners.lock().insert(id, stop);
+    tokio::spawn(accept_loop(Arc::clone(shared), listener, stopped, id));
+    Outcome::Listening {
+        listener: id,
+        addresses: vec![tcp::multiaddr(address)],
+    }
+}
+
+async fn accept_loop(
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    mut stopped: watch::Receiver<bool>,
+    id: u32,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, address)) => admit(&shared, socket, address),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
+        }
+    }
+    shared.hub.queue(Ready::ListenerClosed { listener: id });
+    shared.hub.announce();
+}
+
+/// The connection that was to be accepted failed, not the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Refuses, or hands the socket to the thread that will drive it.
+fn admit(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
+    let Some(ticket) = shared.admission.admit(address.ip(), &shared.limits) else {
+        shared.hub.stats.admissions_refused.add(1);
+        return;
+    };
+    let (handle, seat) = shared.threads.lock().seat();
+    // The socket leaves this thread's event queue and joins that thread's.
+    let Ok(socket) = socket.into_std() else {
+        return;
+    };
+    let shared = Arc::clone(shared);
+    handle.spawn(async move {
+        let upgraded = accept(&shared, socket, address, ticket, seat).await;
+        if upgraded.is_none() {
+            shared.hub.stats.upgrades_failed.add(1);
+        }
+    });
+}
+
+/// Upgrades an accepted socket. What failed and why concerns the remote, not the application.
+async fn accept(
+    shared: &Arc<Shared>,
+    socket: std::net::TcpStream,
+    address: SocketAddr,
+    ticket: Ticket,
+    seat: crate::threads::Seat,
+) -> Option<()> {
+    let socket = TcpStream::from_std(socket).ok()?;
+    socket.set_nodelay(true).ok()?;
+    let local = socket.local_addr().ok()?;
+    let purpose = Purpose {
+        role: Role::Listener,
+        expected_peer: None,
+        securities: None,
+    };
+    let upgrading = upgrade(&socket, &shared.upgrade, &purpose);
+    let upgraded = tokio::time::timeout(shared.limits.upgrade_timeout, upgrading)
+        .await
+        .ok()?
+        .ok()?;
+    drop(ticket);
+    if shared.is_closing() {
+        return None;
+    }
+    let origin = Origin {
+        request: 0,
+        direction: Direction::Inbound,
+        remote_address: tcp::multiaddr(address),
+        local_address: tcp::multiaddr(local),
+        dial_time: Duration::ZERO,
+    };
+    shared.establish(socket, upgraded, seat, origin);
+    Some(())
+}

@@ -1,0 +1,313 @@
+//! The handle of a running node: its threads, listeners, dials and connections.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+use ferroswarm_secure::{Identity, Security};
+use multiaddr::Multiaddr;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::admission::Admission;
+use crate::command::{CommandError, Completion, Outcome};
+use crate::config::Limits;
+use crate::connection::{CloseRequest, Connection, Direction, Facts, Parts, StageTimes};
+use crate::dial::DialRequest;
+use crate::drive::drive;
+use crate::error::ConnectionFault;
+use crate::handlers::Handlers;
+use crate::hub::{Hub, Ready};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::threads::{IoThreads, Seat, default_count};
+use crate::upgrade::{UpgradeConfig, Upgraded, YAMUX};
+
+/// How a node is made.
+pub struct NodeOptions {
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// Security protocols, in order of preference.
+    pub securities: Vec<Security>,
+    /// I/O threads; one less than the machine has cores, at least 1 and at most 4, if not given.
+    pub io_threads: Option<usize>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// What every task of a node shares.
+pub(crate) struct Shared {
+    pub(crate) id: u32,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) upgrade: UpgradeConfig,
+    pub(crate) handlers: Arc<Handlers>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) threads: Mutex<IoThreads>,
+    pub(crate) listeners: Mutex<HashMap<u32, watch::Sender<bool>>>,
+    pub(crate) next_listener: AtomicU32,
+    commands: Mutex<HashMap<u32, watch::Sender<bool>>>,
+    connections: Mutex<HashMap<u64, Weak<Connection>>>,
+    next_connection: AtomicU64,
+    closing: AtomicBool,
+    epoch: Instant,
+}
+
+/// A running node. Dropping it stops its threads, which ends everything it had.
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+/// How often a closing node looks whether its streams have ended.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+
+/// How long a closing node waits for its GoAways to go out.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// Starts the threads of a node that belongs to `hub`.
+    ///
+    /// # Errors
+    /// Those of starting threads and their event queues.
+    pub fn start(id: u32, hub: Arc<Hub>, options: NodeOptions) -> io::Result<Self> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let count = options
+            .io_threads
+            .unwrap_or_else(|| default_count(cores()))
+            .max(1);
+        let shared = Shared {
+            id,
+            hub,
+            upgrade: UpgradeConfig {
+                identity: options.identity,
+                securities: options.securities,
+                muxers: Arc::from([Box::from(YAMUX)]),
+            },
+            handlers: Arc::new(Handlers::default()),
+            limits: Arc::new(options.limits),
+            admission: Arc::new(Admission::default()),
+            threads: Mutex::new(IoThreads::start(count)?),
+            listeners: Mutex::default(),
+            next_listener: AtomicU32::new(1),
+            commands: Mutex::default(),
+            connections: Mutex::default(),
+            next_connection: AtomicU64::new(1),
+            closing: AtomicBool::new(false),
+            epoch: Instant::now(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Its number within the environment.
+    pub fn id(&self) -> u32 {
+        self.shared.id
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.shared.upgrade.identity
+    }
+
+    /// What it serves.
+    pub fn handlers(&self) -> &Handlers {
+        &self.shared.handlers
+    }
+
+    /// Binds a listener; completes with [`Outcome::Listening`].
+    pub fn listen(&self, request: u32, address: Multiaddr) {
+        let shared = Arc::clone(&self.shared);
+        self.run(
+            request,
+            async move { crate::listen::listen(&shared, &address) },
+        );
+    }
+
+    /// Ends a listener; its connections stay.
+    pub fn unlisten(&self, request: u32, listener: u32) {
+        let outcome = match self.shared.listeners.lock().remove(&listener) {
+            Some(stop) => {
+                stop.send_replace(true);
+                Outcome::Done
+            }
+            None => Outcome::Failed(CommandError::NoListener),
+        };
+        self.shared.complete(request, outcome);
+    }
+
+    /// Dials one set of concrete addresses; completes with [`Outcome::Dialled`] or
+    /// [`Outcome::DialFailed`].
+    pub fn dial(&self, request: u32, dial: DialRequest) {
+        let shared = Arc::clone(&self.shared);
+        let (handle, seat) = self.shared.threads.lock().seat();
+        let task = async move { crate::dial::dial(&shared, request, dial, seat).await };
+        self.run_on(&handle, request, task);
+    }
+
+    /// Gives up on a command; it completes with [`CommandError::Aborted`] unless it has ended.
+    pub fn cancel(&self, request: u32) {
+        if let Some(cancel) = self.shared.commands.lock().get(&request) {
+            cancel.send_replace(true);
+        }
+    }
+
+    /// Stops accepting, waits up to `drain` for open streams, says goodbye on every connection.
+    ///
+    /// A second call does not wait for streams.
+    pub fn close(&self, request: u32, drain: Duration) {
+        let again = self.shared.closing.swap(true, Ordering::SeqCst);
+        let drain = if again { Duration::ZERO } else { drain };
+        let shared = Arc::clone(&self.shared);
+        self.run(request, async move {
+            shared.close(drain).await;
+            Outcome::Done
+        });
+    }
+
+    /// Stops the threads and waits for them: everything still open ends now.
+    pub fn stop(&self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        self.shared.threads.lock().stop();
+    }
+
+    fn run(&self, request: u32, task: impl Future<Output = Outcome> + Send + 'static) {
+        let handle = self.shared.threads.lock().first();
+        self.run_on(&handle, request, task);
+    }
+
+    /// Runs a command's task so that it can be cancelled and always completes.
+    fn run_on(
+        &self,
+        handle: &tokio::runtime::Handle,
+        request: u32,
+        task: impl Future<Output = Outcome> + Send + 'static,
+    ) {
+        let (cancel, mut cancelled) = watch::channel(false);
+        self.shared.commands.lock().insert(request, cancel);
+        let shared = Arc::clone(&self.shared);
+        handle.spawn(async move {
+            let outcome = tokio::select! {
+                outcome = task => outcome,
+                _ = cancelled.wait_for(|cancel| *cancel) => Outcome::Failed(CommandError::Aborted),
+            };
+            shared.complete(request, outcome);
+        });
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    /// Tells JavaScript how a command ended.
+    pub(crate) fn complete(&self, request: u32, outcome: Outcome) {
+        self.commands.lock().remove(&request);
+        self.hub
+            .queue(Ready::Completion(Completion { request, outcome }));
+        self.hub.announce();
+    }
+
+    /// Nothing new is taken in any more.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Makes a connection of an upgraded socket and drives it on the present thread.
+    pub(crate) fn establish(
+        self: &Arc<Self>,
+        socket: TcpStream,
+        upgraded: Upgraded,
+        seat: Seat,
+        origin: Origin,
+    ) -> Arc<Connection> {
+        let facts = Facts {
+            node: self.id,
+            request: origin.request,
+            direction: origin.direction,
+            remote_peer: upgraded.peer,
+            remote_key: upgraded.key,
+            remote_address: origin.remote_address,
+            local_address: origin.local_address,
+            security: upgraded.security,
+            early_muxer: upgraded.early_muxer,
+            stages: StageTimes {
+                dial: origin.dial_time,
+                security: upgraded.security_time,
+                muxer: upgraded.muxer_time,
+            },
+        };
+        let connection = Connection::new(Parts {
+            hub: Arc::clone(&self.hub),
+            facts,
+            pipe: Box::new(socket),
+            channel: upgraded.channel,
+            leftover: upgraded.leftover,
+            plaintext: upgraded.plaintext,
+            handlers: Arc::clone(&self.handlers),
+            limits: Arc::clone(&self.limits),
+            epoch: self.epoch,
+        });
+        let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
+        self.connections
+            .lock()
+            .insert(id, Arc::downgrade(&connection));
+        let shared = Arc::clone(self);
+        let driven = Arc::clone(&connection);
+        tokio::spawn(async move {
+            drive(driven, shared.epoch, seat).await;
+            shared.connections.lock().remove(&id);
+        });
+        connection
+    }
+
+    fn live(&self) -> Vec<Arc<Connection>> {
+        self.connections
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    async fn close(&self, drain: Duration) {
+        for (_, stop) in self.listeners.lock().drain() {
+            stop.send_replace(true);
+        }
+        let deadline = Instant::now() + drain;
+        while Instant::now() < deadline
+            && self
+                .live()
+                .iter()
+                .any(|connection| connection.stream_count() > 0)
+        {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+        for connection in self.live() {
+            connection.close(CloseRequest {
+                code: 0,
+                fault: ConnectionFault::NodeClosed,
+            });
+        }
+        let deadline = Instant::now() + FLUSH_MAX;
+        while Instant::now() < deadline
+            && self
+                .live()
+                .iter()
+                .any(|connection| connection.end_report().is_none())
+        {
+            tokio::time::sleep(DRAIN_STEP / 4).await;
+        }
+    }
+}
+
+/// Where a connection comes from.
+pub(crate) struct Origin {
+    pub(crate) request: u32,
+    pub(crate) direction: Direction,
+    pub(crate) remote_address: Multiaddr,
+    pub(crate) local_address: Multiaddr,
+    pub(crate) dial_time: Duration,
+}

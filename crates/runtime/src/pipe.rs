@@ -1,0 +1,32 @@
+//! The seam under a connection: a socket, or anything that carries bytes both ways.
+
+use std::io;
+use std::task::{Context, Poll};
+
+/// A non-blocking byte pipe. Every method takes `&self`: the driver and an inline writer share it
+/// under the connection's lock.
+pub trait BytePipe: Send + Sync {
+    /// Reads what is there; 0 is the end, `WouldBlock` nothing yet.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes what fits; `WouldBlock` when nothing does.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Ready when a read may find something; else wakes `cx` later.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ready when a write may find room; else wakes `cx` later.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// No more bytes of ours follow.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    fn shutdown(&self) -> io::Result<()>;
+}

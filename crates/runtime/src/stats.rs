@@ -1,0 +1,82 @@
+//! Counters: relaxed atomics, read by one call into a `Float64Array`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The present value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// What one JavaScript environment has seen of its native side.
+        #[derive(Debug, Default)]
+        pub struct HubStats {
+            $($(#[$doc])* pub $name: Counter,)*
+        }
+
+        impl HubStats {
+            /// Names in the order of [`HubStats::values`].
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            /// Every counter, in the order of [`HubStats::NAMES`].
+            pub fn values(&self) -> impl Iterator<Item = u64> + '_ {
+                [$(self.$name.get()),*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Doorbell calls: wakes of JavaScript asked for.
+    rings,
+    /// Calls of `drain`.
+    drains,
+    /// Records handed to JavaScript.
+    records,
+    /// Hot calls of any kind but `drain`.
+    calls,
+    /// Stream bytes copied into JavaScript memory.
+    bytes_read,
+    /// Stream bytes copied out of JavaScript memory.
+    bytes_written,
+    /// Bytes taken from sockets.
+    socket_bytes_in,
+    /// Bytes given to sockets.
+    socket_bytes_out,
+    /// Read calls on sockets.
+    socket_reads,
+    /// Write calls on sockets.
+    socket_writes,
+    /// Flushes that the JavaScript thread sealed and sent itself.
+    inline_writes,
+    /// Flushes that woke an I/O thread.
+    kicks,
+    /// Connections opened.
+    connections_opened,
+    /// Connections closed.
+    connections_closed,
+    /// Streams opened, both directions.
+    streams_opened,
+    /// Streams closed, both directions.
+    streams_closed,
+    /// Streams reset because their connection held too much.
+    memory_resets,
+    /// Times a connection stopped reading because JavaScript did not drain.
+    read_pauses,
+    /// Inbound connections whose upgrade failed.
+    upgrades_failed,
+    /// Inbound connections refused before a byte was spent.
+    admissions_refused,
+}

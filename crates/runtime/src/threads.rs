@@ -1,0 +1,95 @@
+//! The node's I/O threads: one single-threaded tokio runtime each, connections pinned to one.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::watch;
+
+use crate::sync::{Arc, AtomicUsize, Ordering};
+
+/// One I/O thread and how much it has to do.
+pub(crate) struct IoThread {
+    handle: Handle,
+    connections: Arc<AtomicUsize>,
+}
+
+/// Keeps a place on an I/O thread while a connection lives there.
+pub(crate) struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The I/O threads of a node.
+pub(crate) struct IoThreads {
+    threads: Vec<IoThread>,
+    joins: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl IoThreads {
+    /// Starts `count` threads.
+    pub(crate) fn start(count: usize) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(false);
+        let mut io_threads = Self {
+            threads: Vec::new(),
+            joins: Vec::new(),
+            stop,
+        };
+        for index in 0..count {
+            let runtime = Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .build()?;
+            io_threads.threads.push(IoThread {
+                handle: runtime.handle().clone(),
+                connections: Arc::new(AtomicUsize::new(0)),
+            });
+            let mut stopped = stopped.clone();
+            let run = move || {
+                // An error means that the sender is gone, which is a stop as well.
+                runtime.block_on(async { drop(stopped.wait_for(|stop| *stop).await) });
+                // Every task is dropped here, on its own thread; each ends its connection.
+                drop(runtime);
+            };
+            let name = format!("ferroswarm-io-{index}");
+            io_threads
+                .joins
+                .push(std::thread::Builder::new().name(name).spawn(run)?);
+        }
+        Ok(io_threads)
+    }
+
+    /// The first thread: acceptors and the node's own chores.
+    pub(crate) fn first(&self) -> Handle {
+        self.threads[0].handle.clone()
+    }
+
+    /// Runs a connection on the thread that has the fewest, and keeps its seat there.
+    pub(crate) fn seat(&self) -> (Handle, Seat) {
+        let thread = self
+            .threads
+            .iter()
+            .min_by_key(|thread| thread.connections.load(Ordering::Relaxed))
+            .expect("a node has at least one I/O thread");
+        thread.connections.fetch_add(1, Ordering::Relaxed);
+        (thread.handle.clone(), Seat(Arc::clone(&thread.connections)))
+    }
+
+    /// Stops every thread and waits for it. No task blocks, so this takes one turn of each.
+    pub(crate) fn stop(&mut self) {
+        self.stop.send_replace(true);
+        for join in self.joins.drain(..) {
+            // A thread that panicked has nothing left to stop.
+            drop(join.join());
+        }
+    }
+}
+
+/// Threads for a machine of `cores` cores: one is left to JavaScript.
+pub(crate) fn default_count(cores: usize) -> usize {
+    cores.saturating_sub(1).clamp(1, 4)
+}

@@ -1,0 +1,3 @@
+//! Transports: what an address means, how to listen on it and how to dial it.
+
+pub(crate) mod tcp;

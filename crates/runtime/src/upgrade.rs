@@ -1,0 +1,308 @@
+//! From a raw socket to a secured and multiplexed connection.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use ferroswarm_proto::multistream::{
+    Dialer, Listener, Mode, NegotiationError, ProtocolId, ProtocolTable,
+};
+use ferroswarm_secure::{
+    Channel, Handshake, HandshakeConfig, Identity, Opened, PeerId, PublicKey, Role, Security,
+};
+use tokio::net::TcpStream;
+
+use crate::command::{ConnectError, Stage};
+use crate::sync::Arc;
+
+/// The one muxer of this release, as it is negotiated.
+pub(crate) const YAMUX: &str = "/yamux/1.0.0";
+
+/// How connections are upgraded: the same for all of a node.
+pub(crate) struct UpgradeConfig {
+    pub(crate) identity: Arc<Identity>,
+    /// Offered in this order.
+    pub(crate) securities: Vec<Security>,
+    pub(crate) muxers: Arc<[Box<str>]>,
+}
+
+/// What one upgrade is for.
+pub(crate) struct Purpose<'a> {
+    pub(crate) role: Role,
+    pub(crate) expected_peer: Option<PeerId>,
+    /// Restricts what the node offers.
+    pub(crate) securities: Option<&'a [Security]>,
+}
+
+/// What an upgrade leaves.
+pub(crate) struct Upgraded {
+    pub(crate) channel: Channel,
+    pub(crate) peer: PeerId,
+    pub(crate) key: PublicKey,
+    pub(crate) security: Security,
+    pub(crate) early_muxer: bool,
+    /// Bytes behind the handshake, as they came from the socket.
+    pub(crate) leftover: Vec<u8>,
+    /// Bytes behind the muxer's negotiation, already opened.
+    pub(crate) plaintext: Vec<u8>,
+    pub(crate) security_time: Duration,
+    pub(crate) muxer_time: Duration,
+}
+
+/// Bytes asked of the socket at a time while nothing is known of the remote.
+const READ_STEP: usize = 2 << 10;
+
+/// A socket and what was read of it and not understood yet.
+struct Wire<'a> {
+    socket: &'a TcpStream,
+    input: Vec<u8>,
+}
+
+impl Wire<'_> {
+    async fn send(&self, bytes: &[u8]) -> Result<(), ConnectError> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.socket.try_write(&bytes[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.writable().await.map_err(io_error)?;
+                }
+                Err(error) => return Err(io_error(error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> Result<(), ConnectError> {
+        let filled = self.input.len();
+        self.input.resize(filled + READ_STEP, 0);
+        let read = loop {
+            match self.socket.try_read(&mut self.input[filled..]) {
+                Ok(0) => break Err(ConnectError::Ended),
+                Ok(count) => break Ok(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Err(error) = self.socket.readable().await {
+                        break Err(io_error(error));
+                    }
+                }
+                Err(error) => break Err(io_error(error)),
+            }
+        };
+        self.input
+            .truncate(filled + read.as_ref().copied().unwrap_or(0));
+        read.map(drop)
+    }
+}
+
+fn io_error(error: io::Error) -> ConnectError {
+    ConnectError::Io(error.kind())
+}
+
+/// Upgrades `socket`.
+///
+/// # Errors
+/// The stage it failed at, and why.
+pub(crate) async fn upgrade(
+    socket: &TcpStream,
+    config: &UpgradeConfig,
+    purpose: &Purpose<'_>,
+) -> Result<Upgraded, (Stage, ConnectError)> {
+    let started = Instant::now();
+    let mut wire = Wire {
+        socket,
+        input: Vec::new(),
+    };
+    let at = |stage| move |error| (stage, error);
+    let security = negotiate_security(&mut wire, config, purpose)
+        .await
+        .map_err(at(Stage::Security))?;
+    let handshake = secure(&mut wire, config, purpose, security);
+    let secured = handshake.await.map_err(at(Stage::Security))?;
+    let security_time = started.elapsed();
+    let mut channel = secured.channel;
+    let mut plaintext = Vec::new();
+    let early_muxer = secured.muxer.is_some();
+    if !early_muxer {
+        plaintext = negotiate_muxer(&mut wire, &mut channel, purpose.role)
+            .await
+            .map_err(at(Stage::Muxer))?;
+    }
+    Ok(Upgraded {
+        channel,
+        peer: secured.peer_id,
+        key: secured.public_key,
+        security,
+        early_muxer,
+        leftover: wire.input,
+        plaintext,
+        security_time,
+        muxer_time: started.elapsed() - security_time,
+    })
+}
+
+async fn negotiate_security(
+    wire: &mut Wire<'_>,
+    config: &UpgradeConfig,
+    purpose: &Purpose<'_>,
+) -> Result<Security, ConnectError> {
+    let offered = purpose.securities.unwrap_or(&config.securities);
+    let names = offered
+        .iter()
+        .map(|security| protocol(security.protocol_id()));
+    let mut negotiator = Negotiator::new(purpose.role, names.collect());
+    let mut output = Vec::new();
+    loop {
+        negotiator.poll_output(&mut output);
+        wire.send(&output).await?;
+        output.clear();
+        if let Some(chosen) = negotiator.outcome() {
+            return Ok(offered[chosen]);
+        }
+        wire.receive().await?;
+        let consumed = negotiator.handle_input(&wire.input)?;
+        wire.input.drain(..consumed);
+    }
+}
+
+async fn secure(
+    wire: &mut Wire<'_>,
+    config: &UpgradeConfig,
+    purpose: &Purpose<'_>,
+    security: Security,
+) -> Result<ferroswarm_secure::Secured, ConnectError> {
+    let failed = |error| ConnectError::Handshake(Arc::new(error));
+    let settings = HandshakeConfig {
+        identity: Arc::clone(&config.identity),
+        muxers: Arc::clone(&config.muxers),
+        expected_peer: purpose.expected_peer.clone(),
+    };
+    let mut handshake = Handshake::new(security, purpose.role, &settings).map_err(failed)?;
+    let mut output = Vec::new();
+    loop {
+        let step = handshake.handle_input(&mut wire.input);
+        // What the handshake has to say to the remote, an alert included, goes out even when it
+        // failed.
+        handshake.poll_output(&mut output);
+        wire.send(&output).await?;
+        output.clear();
+        let consumed = step.map_err(failed)?;
+        wire.input.drain(..consumed);
+        if handshake.is_complete() {
+            return handshake.finish().map_err(failed);
+        }
+        if consumed == 0 {
+            wire.receive().await?;
+        }
+    }
+}
+
+/// Negotiates the muxer inside the secured channel; returns plaintext that belongs to the muxer.
+async fn negotiate_muxer(
+    wire: &mut Wire<'_>,
+    channel: &mut Channel,
+    role: Role,
+) -> Result<Vec<u8>, ConnectError> {
+    let mut negotiator = Negotiator::new(role, Box::from([protocol(YAMUX)]));
+    let mut plaintext = Vec::new();
+    let mut output = Vec::new();
+    loop {
+        let start = channel.begin(&mut output);
+        let body = output.len();
+        negotiator.poll_output(&mut output);
+        if output.len() == body {
+            output.truncate(start);
+        } else {
+            channel
+                .seal(&mut output, start)
+                .map_err(|_| ConnectError::Record)?;
+        }
+        wire.send(&output).await?;
+        output.clear();
+        if negotiator.outcome().is_some() {
+            return Ok(plaintext);
+        }
+        open_one(wire, channel, &mut plaintext).await?;
+        let consumed = negotiator.handle_input(&plaintext)?;
+        plaintext.drain(..consumed);
+    }
+}
+
+/// Opens the next record into `plaintext`.
+async fn open_one(
+    wire: &mut Wire<'_>,
+    channel: &mut Channel,
+    plaintext: &mut Vec<u8>,
+) -> Result<(), ConnectError> {
+    loop {
+        match channel.open(&mut wire.input) {
+            Ok(Opened::Record {
+                plaintext: range,
+                consumed,
+            }) => {
+                plaintext.extend_from_slice(&wire.input[range]);
+                wire.input.drain(..consumed);
+                return Ok(());
+            }
+            Ok(Opened::Control { consumed }) => drop(wire.input.drain(..consumed)),
+            Ok(Opened::Closed { .. }) => return Err(ConnectError::Ended),
+            Ok(Opened::Incomplete { .. }) => wire.receive().await?,
+            Err(_) => return Err(ConnectError::Record),
+        }
+    }
+}
+
+fn protocol(name: &str) -> ProtocolId {
+    ProtocolId::new(name).expect("our own protocol names are valid")
+}
+
+/// Either role's side of agreeing on one of a few names.
+enum Negotiator {
+    Dialer(Dialer),
+    Listener {
+        machine: Listener<usize>,
+        table: ProtocolTable<usize>,
+    },
+}
+
+impl Negotiator {
+    fn new(role: Role, names: Box<[ProtocolId]>) -> Self {
+        match role {
+            Role::Dialer => Self::Dialer(Dialer::new(names, Mode::V1)),
+            Role::Listener => {
+                let mut table = ProtocolTable::default();
+                for (index, name) in names.into_iter().enumerate() {
+                    table.insert(name, index);
+                }
+                Self::Listener {
+                    machine: Listener::default(),
+                    table,
+                }
+            }
+        }
+    }
+
+    fn poll_output(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Self::Dialer(machine) => machine.poll_output(out),
+            Self::Listener { machine, .. } => machine.poll_output(out),
+        }
+    }
+
+    fn handle_input(&mut self, input: &[u8]) -> Result<usize, ConnectError> {
+        match self {
+            Self::Dialer(machine) => machine.handle_input(input),
+            Self::Listener { machine, table } => machine.handle_input(input, table),
+        }
+        .map_err(|error| match error {
+            NegotiationError::Refused => ConnectError::Unsupported,
+            error => ConnectError::Negotiation(error),
+        })
+    }
+
+    /// The index of the name that was agreed on.
+    fn outcome(&self) -> Option<usize> {
+        match self {
+            Self::Dialer(machine) => machine.outcome(),
+            Self::Listener { machine, .. } => machine.outcome(),
+        }
+    }
+}
