@@ -1,0 +1,97 @@
+import { multiaddr } from '@multiformats/multiaddr'
+import test from 'ava'
+import fc from 'fast-check'
+import { MsgioError } from '../../ts/errors.ts'
+import {
+  encodeIdentify,
+  type IdentifyMessage,
+  mergeIdentify
+} from '../../ts/protocols/identify-message.ts'
+import { addressesFor, expandWildcards } from '../../ts/protocols/own-addresses.ts'
+
+const WHOLE: IdentifyMessage = {
+  publicKey: Uint8Array.of(8, 1, 18, 1, 9),
+  listenAddrs: [multiaddr('/ip4/127.0.0.1/tcp/4001'), multiaddr('/ip6/::1/tcp/4001')],
+  protocols: ['/a/1.0.0', '/b/1.0.0'],
+  observedAddr: multiaddr('/ip4/10.0.0.1/tcp/5'),
+  protocolVersion: 'ipfs/0.1.0',
+  agentVersion: 'ferroswarm/0.1.0',
+  signedPeerRecord: Uint8Array.of(1, 2, 3)
+}
+
+function plain(message: IdentifyMessage): unknown {
+  return JSON.parse(
+    JSON.stringify(message, (_, value: unknown) =>
+      value instanceof Uint8Array ? [...value] : value
+    )
+  )
+}
+
+function merged(...parts: Uint8Array[]): IdentifyMessage {
+  const message: IdentifyMessage = {}
+  for (const part of parts) mergeIdentify(message, part)
+  return message
+}
+
+test('reads back what it wrote', (t) => {
+  t.deepEqual(plain(merged(encodeIdentify(WHOLE))), plain(WHOLE))
+  t.deepEqual(merged(encodeIdentify({})), {})
+})
+
+test('later messages replace single fields and add to repeated ones', (t) => {
+  const message = merged(
+    encodeIdentify({ agentVersion: 'first', protocols: ['/a/1.0.0'] }),
+    encodeIdentify({ agentVersion: 'second', protocols: ['/b/1.0.0'] })
+  )
+  t.deepEqual(message, { agentVersion: 'second', protocols: ['/a/1.0.0', '/b/1.0.0'] })
+})
+
+test('takes 1,024 protocols and 500 addresses, and not one more', (t) => {
+  const protocols = (count: number): Uint8Array =>
+    encodeIdentify({ protocols: Array.from({ length: count }, () => '/a') })
+  const addresses = (count: number): Uint8Array =>
+    encodeIdentify({ listenAddrs: Array.from({ length: count }, () => multiaddr('/ip4/1.2.3.4')) })
+  t.is(merged(protocols(1_024)).protocols?.length, 1_024)
+  t.throws(() => merged(protocols(1_025)), { instanceOf: MsgioError })
+  t.is(merged(addresses(500)).listenAddrs?.length, 500)
+  t.throws(() => merged(addresses(501)), { instanceOf: MsgioError })
+})
+
+test('leaves out addresses of a kind that is not known', (t) => {
+  const unknown = Uint8Array.of(0xff, 0xff, 0x03)
+  const bytes = Uint8Array.of(0x12, unknown.length, ...unknown)
+  t.deepEqual(merged(bytes), { listenAddrs: [] })
+})
+
+test('skips fields that are not known and refuses groups', (t) => {
+  t.deepEqual(merged(Uint8Array.of(0x78, 0x01, 0x7a, 0x01, 0x05)), {})
+  t.throws(() => merged(Uint8Array.of(0x7b, 0x7c)), { instanceOf: MsgioError })
+})
+
+test('any bytes are a message or an MsgioError', (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      try {
+        merged(bytes)
+      } catch (err) {
+        t.true(err instanceof MsgioError)
+      }
+    })
+  )
+})
+
+test('tells a peer only addresses it can use', (t) => {
+  const listening = ['/ip4/127.0.0.1/tcp/1', '/ip4/192.168.1.5/tcp/1', '/ip4/1.2.3.4/tcp/1'].map(
+    (text) => multiaddr(text)
+  )
+  const told = (remote: string): string[] => addressesFor(remote, listening).map(String)
+  t.deepEqual(told('/ip4/127.0.0.1/tcp/9'), listening.map(String))
+  t.deepEqual(told('/ip4/192.168.1.9/tcp/9'), listening.slice(1).map(String))
+  t.deepEqual(told('/ip4/8.8.8.8/tcp/9'), listening.slice(2).map(String))
+})
+
+test('replaces a wildcard by the addresses of the interfaces', (t) => {
+  const [first, ...rest] = expandWildcards(['/ip4/0.0.0.0/tcp/4001', '/ip4/127.0.0.1/tcp/4001'])
+  t.regex(first ?? '', /^\/ip4\/(?!0\.0\.0\.0)[\d.]+\/tcp\/4001$/)
+  t.false(rest.includes(first ?? ''))
+})
