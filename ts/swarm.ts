@@ -75,7 +75,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     this.#options = resolveOptions(options)
     const { clock } = this.#options
     this.#connections = new ConnectionTable(clock)
-    this.#addressBook = new AddressBook(clock)
+    this.#addressBook = new AddressBook()
     this.#registrar = new Registrar(this.#options.logger)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),

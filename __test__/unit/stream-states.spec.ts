@@ -139,7 +139,7 @@ test('terminal states stay', async (t) => {
 test('an unknown protocol shows in stream.error and as the cause of what fails', async (t) => {
   const setup = fakeConnection()
   const { stream, handle } = await setup.open()
-  INTO['ERROR']?.(stream, handle, setup)
+  INTO.ERROR?.(stream, handle, setup)
   t.true(stream.error instanceof UnsupportedProtocolError)
   const err = await t.throwsAsync(stream.read(1), { instanceOf: StreamError })
   t.is(err.cause, stream.error)

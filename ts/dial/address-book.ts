@@ -1,5 +1,4 @@
 /** Addresses of peers, in memory: those that worked, and those that peers tell of themselves. */
-import type { Clock } from '../clock.ts'
 import { type AddrLike, addressText, splitPeer } from '../identity/address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 
@@ -11,24 +10,18 @@ const PEERS_MAX = 10_000
 
 /** Addresses by peer, most recently confirmed first. */
 export class AddressBook {
-  readonly #clock: Clock
-  readonly #peers = new Map<string, Map<string, number>>()
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
+  readonly #peers = new Map<string, Set<string>>()
 
   /** Remember addresses of a peer, or confirm them. A `/p2p` part is cut off; one of another peer is ignored. */
   add(peer: PeerLike, addrs: readonly AddrLike[]): void {
     const id = peerText(peer)
-    const known = this.#peers.get(id) ?? new Map<string, number>()
-    const now = this.#clock.now()
+    const known = this.#peers.get(id) ?? new Set<string>()
     for (const addr of addrs) {
       const { address, peer: named } = splitPeer(addressText(addr))
       if (named !== undefined && named !== id) continue
       known.delete(address)
-      known.set(address, now)
-      const [oldest] = known.keys()
+      known.add(address)
+      const [oldest] = known
       if (known.size > ADDRESSES_MAX && oldest !== undefined) known.delete(oldest)
     }
     if (known.size === 0) return
@@ -40,7 +33,7 @@ export class AddressBook {
 
   /** The addresses of a peer as text, without `/p2p`. */
   get(peer: PeerLike): string[] {
-    return [...(this.#peers.get(peerText(peer))?.keys() ?? [])].reverse()
+    return [...(this.#peers.get(peerText(peer)) ?? [])].reverse()
   }
 
   /** Forget a peer. */

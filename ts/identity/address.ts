@@ -31,7 +31,11 @@ export function addressText(addr: AddrLike): string {
     throw new InvalidParametersError(`expected a multiaddr, received ${typeof addr}`)
   }
   if (isPlain(addr)) return addr
-  return parseAddress(addr).toString()
+  const parsed = parseAddress(addr)
+  if (parsed.getComponents().length === 0) {
+    throw new InvalidParametersError(`expected a multiaddr, received ${JSON.stringify(addr)}`)
+  }
+  return parsed.toString()
 }
 
 /** An address as an object. Throws `InvalidParametersError` for bad text. */

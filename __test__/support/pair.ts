@@ -1,0 +1,75 @@
+/** Two real nodes in this process, closed when the test ends. */
+import type { ExecutionContext } from 'ava'
+import type { Connection } from '../../ts/connection.ts'
+import type { SwarmOptions } from '../../ts/options.ts'
+import type { Stream } from '../../ts/stream.ts'
+import { createSwarm, type Swarm } from '../../ts/swarm.ts'
+
+/** The protocol whose inbound streams {@link Pair.openStreams} hands out. */
+export const PAIR_PROTOCOL = '/ferroswarm/test/pair/1.0.0'
+
+export interface Pair {
+  /** The swarm that dialled. */
+  readonly dialer: Swarm
+  readonly listener: Swarm
+  /** The dialler's end of the connection, and the listener's. */
+  readonly outbound: Connection
+  readonly inbound: Connection
+  /** The two ends of a fresh stream, both OPEN. */
+  openStreams(): Promise<{ near: Stream; far: Stream }>
+}
+
+const QUIET: SwarmOptions = { services: { ping: false, identify: false }, ioThreads: 1 }
+
+/** A swarm that ends with the test. */
+export async function createNode(t: ExecutionContext, options: SwarmOptions = {}): Promise<Swarm> {
+  const swarm = await createSwarm({ ...QUIET, ...options })
+  t.teardown(() => swarm.close({ drainTimeout: 0 }))
+  return swarm
+}
+
+/** A listening swarm and one that is connected to it. */
+export async function createPair(
+  t: ExecutionContext,
+  options: { dialer?: SwarmOptions; listener?: SwarmOptions } = {}
+): Promise<Pair> {
+  const [dialer, listener] = await Promise.all([
+    createNode(t, options.dialer),
+    createNode(t, options.listener)
+  ])
+  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  const connected = new Promise<Connection>((resolve) => {
+    listener.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
+  })
+  const takers: ((stream: Stream) => void)[] = []
+  listener.handle(PAIR_PROTOCOL, (stream) => takers.shift()?.(stream))
+  const outbound = await dialer.dialPeer(listener.peerId, { addresses: listener.getListenAddrs() })
+  const inbound = await connected
+  return {
+    dialer,
+    listener,
+    outbound,
+    inbound,
+    async openStreams() {
+      const taken = new Promise<Stream>((resolve) => takers.push(resolve))
+      const near = await outbound.newStream(PAIR_PROTOCOL)
+      return { near, far: await taken }
+    }
+  }
+}
+
+/** Resolves when `condition` holds; looks again each time the event loop has turned. */
+export async function until(condition: () => boolean, ms = 10_000): Promise<void> {
+  const end = Date.now() + ms
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`did not come true within ${ms} ms: ${condition}`)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}
+
+/** Bytes that tell where they stand, so that a gap or a swap shows. */
+export function pattern(length: number, seed = 0): Uint8Array {
+  const bytes = new Uint8Array(length)
+  for (let index = 0; index < length; index += 1) bytes[index] = (index * 31 + seed) & 0xff
+  return bytes
+}

@@ -1,0 +1,123 @@
+/** Types of the public surface, checked by tsc: what must be accepted, and what must not. */
+import type { PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import {
+  type AddrLike,
+  type Connectedness,
+  type Connection,
+  type createSwarm,
+  DialAllFailedError,
+  type ErrorCode,
+  type ErrorKind,
+  type IOError,
+  type Libp2pError,
+  NoopNotifiee,
+  type Notifiee,
+  NotifyBundle,
+  type PeerLike,
+  type Stream,
+  StreamEOFError,
+  type StreamError,
+  type StreamHandler,
+  StreamState,
+  type Swarm,
+  type SwarmOptions
+} from '../../ts/index.ts'
+
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+type IsAny<T> = 0 extends 1 & T ? true : false
+declare function expect<_T extends true>(): void
+
+declare const swarm: Swarm
+declare const connection: Connection
+declare const stream: Stream
+declare const peer: PeerId
+declare const addr: Multiaddr
+
+// Shapes of the references.
+interface Reader {
+  read(n?: number): Promise<Uint8Array>
+}
+interface Writer {
+  write(bytes: Uint8Array): Promise<void>
+}
+interface Closer {
+  close(): Promise<void>
+}
+const readWriteCloser: Reader & Writer & Closer = stream
+const iterable: AsyncIterable<Uint8Array> = stream
+const webStreams: ReadableWritablePair<Uint8Array, Uint8Array> = stream
+const disposables: AsyncDisposable[] = [swarm, connection, stream]
+
+// Results.
+expect<Equal<ReturnType<typeof createSwarm>, Promise<Swarm>>>()
+expect<Equal<ReturnType<Swarm['dialPeer']>, Promise<Connection>>>()
+expect<Equal<ReturnType<Swarm['newStream']>, Promise<Stream>>>()
+expect<Equal<ReturnType<Swarm['getListenAddrs']>, Multiaddr[]>>()
+expect<Equal<ReturnType<Swarm['connectedness']>, Connectedness>>()
+expect<Equal<ReturnType<Swarm['notify']>, boolean>>()
+expect<Equal<ReturnType<Stream['send']>, boolean>>()
+expect<Equal<ReturnType<Stream['tryRead']>, Uint8Array | undefined>>()
+expect<Equal<Stream['state'], StreamState>>()
+expect<Equal<Stream['protocol'], string | undefined>>()
+expect<Equal<Swarm['peerId'], PeerId>>()
+expect<Equal<Connection['remotePeer'], PeerId>>()
+expect<Equal<Connection['direction'], 'inbound' | 'outbound'>>()
+expect<Equal<IsAny<Connection['remotePublicKey']>, false>>()
+expect<Equal<IsAny<Stream['stat']>, false>>()
+
+// Arguments.
+const peers: PeerLike[] = [peer, '12D3KooW']
+const addrs: AddrLike[] = [addr, '/ip4/127.0.0.1/tcp/0']
+const options: SwarmOptions = { security: ['noise'], limits: { acceptBacklog: 8 }, ioThreads: 1 }
+const handler: StreamHandler = (opened, on) => {
+  expect<Equal<typeof opened, Stream>>()
+  expect<Equal<typeof on, Connection>>()
+}
+const asyncHandler: StreamHandler = async () => {}
+swarm.handle(['/a', '/b'], handler)
+swarm.addEventListener('connected', ({ detail }) => expect<Equal<typeof detail, Connection>>())
+swarm.addEventListener('listen', ({ detail }) => expect<Equal<typeof detail, Multiaddr>>())
+stream.addEventListener('close', ({ detail }) => detail.error?.code)
+// @ts-expect-error unknown events are refused
+swarm.addEventListener('nothing', () => {})
+// @ts-expect-error unknown security protocols are refused
+const wrongSecurity: SwarmOptions = { security: ['plaintext'] }
+// @ts-expect-error text is no message
+void stream.write('text')
+// @ts-expect-error a state is one of seven numbers
+stream.setState(8)
+// @ts-expect-error streams come from connections
+const forged: Stream = { id: '1' }
+
+// Errors.
+expect<Equal<Libp2pError['code'], ErrorCode>>()
+expect<Equal<Libp2pError['kind'], ErrorKind>>()
+const eof: StreamError & IOError & Libp2pError = new StreamEOFError()
+const attempts: number = new DialAllFailedError().numAddrsTried
+
+// A mock of each interface compiles.
+const notifiees: Notifiee[] = [
+  {},
+  { connected: (on, made) => [on.peerId, made.id] },
+  new NotifyBundle({ closedStream: (_on, closed) => closed.id }),
+  new NoopNotifiee()
+]
+
+export const used: unknown[] = [
+  readWriteCloser,
+  iterable,
+  webStreams,
+  disposables,
+  peers,
+  addrs,
+  options,
+  asyncHandler,
+  wrongSecurity,
+  forged,
+  eof,
+  attempts,
+  notifiees,
+  StreamState.OPEN
+]

@@ -1,0 +1,148 @@
+import test from 'ava'
+import { ConnectionTable } from '../../ts/connection/table.ts'
+import type { Connection } from '../../ts/connection.ts'
+import { Connectedness } from '../../ts/constants.ts'
+import { AddressBook } from '../../ts/dial/address-book.ts'
+import { Dialer } from '../../ts/dial/dialer.ts'
+import {
+  AbortError,
+  DialAllFailedError,
+  InvalidParametersError,
+  NoConnectionError,
+  NoRemoteAddrsError,
+  SelfDialError,
+  TimeoutError
+} from '../../ts/errors.ts'
+import type { NativeAttempt } from '../../ts/native/addon.ts'
+import { RecordKind } from '../../ts/native/record.ts'
+import type { NodeHost } from '../../ts/node-host.ts'
+import { fakeConnection } from '../support/fake-connection.ts'
+
+const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
+const at = (port: number): string => `/ip4/127.0.0.1/tcp/${port}`
+const refused = (address: string): NativeAttempt => ({
+  address,
+  stage: 'dial',
+  code: 406,
+  detail: '',
+  elapsedMs: 3
+})
+
+function setUp() {
+  const { fake, engine, clock, connection } = fakeConnection()
+  const peer = connection.remotePeer.toString()
+  const table = new ConnectionTable(clock)
+  const book = new AddressBook()
+  const dials: { request: number; addresses: string[] }[] = []
+  const cancelled: number[] = []
+  const node = {
+    ...fake.node,
+    dial: (request: number, addresses: string[]) => void dials.push({ request, addresses }),
+    cancel: (request: number) => void cancelled.push(request)
+  }
+  const host = {
+    engine,
+    clock,
+    node,
+    options: { identity: { peer: SELF } },
+    command: (begin: (target: typeof node, request: number) => void, from: () => void) =>
+      engine.command(node, (request) => begin(node, request), from),
+    dialled: async (): Promise<Connection> => connection,
+    forgetDial: () => {}
+  }
+  const dialer = new Dialer(host as unknown as NodeHost, table, book)
+  const complete = (attempts?: NativeAttempt[]): void => {
+    const request = dials.at(-1)?.request ?? 0
+    const code = attempts === undefined ? 0 : 401
+    fake.results.set(request, attempts === undefined ? { code } : { code, attempts })
+    fake.put(RecordKind.completion, request, code)
+    fake.ring()
+  }
+  return { dialer, table, book, dials, cancelled, complete, clock, connection, peer }
+}
+
+test('joins a dial under way and learns the address that worked', async (t) => {
+  const { dialer, dials, complete, connection, peer, book } = setUp()
+  const one = dialer.dialPeer(peer, { addresses: [at(1)] })
+  const two = dialer.dialPeer(peer, { addresses: [at(1)] })
+  t.is(dials.length, 1)
+  complete()
+  t.is(await one, connection)
+  t.is(await two, connection)
+  t.deepEqual(book.get(peer), [at(4001)])
+})
+
+test('a waiter that leaves takes nobody along; the last one cancels', async (t) => {
+  const { dialer, cancelled, dials, peer, clock } = setUp()
+  const controller = new AbortController()
+  const one = dialer.dialPeer(peer, { addresses: [at(1)], signal: controller.signal })
+  const two = dialer.dialPeer(peer, { addresses: [at(1)], timeout: 500 })
+  controller.abort()
+  await t.throwsAsync(one, { instanceOf: AbortError })
+  t.deepEqual(cancelled, [])
+  clock.advance(500)
+  await t.throwsAsync(two, { instanceOf: TimeoutError })
+  t.deepEqual(cancelled, [dials[0]?.request])
+})
+
+test('tells every address that failed, and why', async (t) => {
+  const { dialer, complete, peer, clock } = setUp()
+  const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
+  complete([refused(at(1)), refused(at(2))])
+  const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.is(err.peerId, peer)
+  t.is(err.numAddrsTried, 2)
+  t.like(err.attempts[0], { address: at(1), transport: 'tcp', stage: 'dial', elapsed: 3 })
+  t.is(err.attempts[0]?.cause.code, 'ERR_CONNECTION_REFUSED')
+  t.regex(err.message, /tcp\/1: connection refused; .*tcp\/2/)
+  t.is(clock.timers, 0)
+})
+
+test('tries addresses that only the second caller knows after the first one failed', async (t) => {
+  const { dialer, dials, complete, peer, connection } = setUp()
+  const one = dialer.dialPeer(peer, { addresses: [at(1)] })
+  const two = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
+  complete([refused(at(1))])
+  await t.throwsAsync(one, { instanceOf: DialAllFailedError })
+  await new Promise(setImmediate)
+  t.deepEqual(dials[1]?.addresses, [at(2)])
+  complete()
+  t.is(await two, connection)
+})
+
+test('takes the connection that is there, unless forced', async (t) => {
+  const { dialer, table, dials, peer, connection } = setUp()
+  table.add(peer, connection)
+  t.is(await dialer.dialPeer(peer), connection)
+  t.is(await dialer.dialPeer(peer, { noDial: true }), connection)
+  void dialer.dialPeer(peer, { addresses: [at(1)], force: 'a second one' })
+  t.is(dials.length, 1)
+})
+
+test('refuses to dial where it must', async (t) => {
+  const { dialer, peer } = setUp()
+  await t.throwsAsync(dialer.dialPeer(SELF), { instanceOf: SelfDialError })
+  await t.throwsAsync(dialer.dialAddr(`${at(1)}/p2p/${SELF}`), { instanceOf: SelfDialError })
+  await t.throwsAsync(dialer.dialPeer(peer), { instanceOf: NoRemoteAddrsError })
+  await t.throwsAsync(dialer.dialPeer(peer, { noDial: 'quiet' }), {
+    instanceOf: NoConnectionError,
+    message: /quiet/
+  })
+  t.throws(() => dialer.dialPeer('nobody'), { instanceOf: InvalidParametersError })
+  t.throws(() => dialer.dialPeer(peer, { timeout: -1 }), { instanceOf: InvalidParametersError })
+  t.throws(() => dialer.dialAddr(`${at(1)}/p2p/${SELF}`, peer), {
+    instanceOf: InvalidParametersError
+  })
+})
+
+test('remembers for ten minutes that a peer could be reached', (t) => {
+  const { table, peer, connection, clock } = setUp()
+  t.is(table.connectedness(peer), Connectedness.NotConnected)
+  table.add(peer, connection)
+  t.is(table.connectedness(peer), Connectedness.Connected)
+  table.remove(peer, connection, true)
+  t.is(table.connectedness(peer), Connectedness.CanConnect)
+  clock.advance(10 * 60_000 + 1)
+  t.is(table.connectedness(peer), Connectedness.NotConnected)
+  t.is(table.size, 0)
+})

@@ -1,0 +1,82 @@
+import { isPeerId } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
+import test from 'ava'
+import { InvalidParametersError } from '../../ts/errors.ts'
+import { addressText, hostPort, isPrivate, splitPeer } from '../../ts/identity/address.ts'
+import { peerIdOf, peerText } from '../../ts/identity/peer-id.ts'
+
+const ED25519 = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
+const RSA = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
+
+test('our peer ids and those of @libp2p/peer-id take each other', (t) => {
+  for (const text of [ED25519, RSA]) {
+    const ours = peerIdOf(text)
+    const theirs = peerIdFromString(text)
+    t.true(isPeerId(ours))
+    t.true(ours.equals(theirs))
+    t.true(theirs.equals(ours))
+    t.true(ours.equals(text))
+    t.true(ours.equals(theirs.toMultihash().bytes))
+    t.is(ours.toString(), text)
+    t.is(ours.type, theirs.type)
+    t.is(ours.toCID().toString(), theirs.toCID().toString())
+    t.is(JSON.stringify(ours), JSON.stringify(theirs))
+    t.is(
+      `${(ours as object as { [Symbol.toStringTag]: string })[Symbol.toStringTag]}`,
+      `PeerId(${text})`
+    )
+  }
+  t.false(peerIdOf(ED25519).equals(peerIdOf(RSA)))
+  t.false(peerIdOf(ED25519).equals(undefined))
+  t.deepEqual(peerIdOf(ED25519).publicKey?.raw, peerIdFromString(ED25519).publicKey?.raw)
+})
+
+test('takes a peer as text, as a CID, and as an object', (t) => {
+  t.is(peerText(ED25519), ED25519)
+  t.is(peerText(peerIdFromString(RSA)), RSA)
+  t.is(peerText(peerIdFromString(ED25519).toCID().toString()), ED25519)
+})
+
+test('refuses what is no peer', (t) => {
+  for (const bad of ['', 'nobody', `${ED25519}x`, '12D3KooW', 7, null, {}]) {
+    t.throws(() => peerText(bad as never), { instanceOf: InvalidParametersError }, `${bad}`)
+  }
+})
+
+test('takes addresses as text and as objects', (t) => {
+  const text = '/ip4/127.0.0.1/tcp/4001'
+  t.is(addressText(text), text)
+  t.is(addressText(multiaddr(text)), text)
+  t.is(addressText('/ip6/::1/tcp/0'), '/ip6/::1/tcp/0')
+  t.is(addressText(`${text}/p2p/${ED25519}`), `${text}/p2p/${ED25519}`)
+})
+
+test('refuses what is no address', (t) => {
+  const bad = ['', 'x', '/ip4/127.0.0.1.1/tcp/1', '/ip4/256.0.0.1/tcp/1', '/ip4/1.2.3.4/tcp/70000']
+  for (const text of [...bad, '/ip4/1.2.3.4/tcp/1/p2p/x', 7, null]) {
+    t.throws(() => addressText(text as never), { instanceOf: InvalidParametersError }, `${text}`)
+  }
+})
+
+test('splits the peer off an address', (t) => {
+  const address = '/dns4/example.org/tcp/443/wss'
+  t.deepEqual(splitPeer(`${address}/p2p/${ED25519}`), { address, peer: ED25519 })
+  t.deepEqual(splitPeer(address), { address, peer: undefined })
+})
+
+test('finds host and port', (t) => {
+  t.deepEqual(hostPort('/ip6/fe80::1/udp/9/quic-v1'), { host: 'fe80::1', port: 9 })
+  t.deepEqual(hostPort('/dns4/example.org/tcp/443/wss'), { host: 'example.org', port: 443 })
+  t.is(hostPort('/unix/tmp.sock'), undefined)
+})
+
+test('tells the local network from the rest', (t) => {
+  const local = ['10.1.2.3', '127.0.0.1', '192.168.1.1', '172.16.0.1', '172.31.0.1', '169.254.1.1']
+  for (const host of local) t.true(isPrivate(`/ip4/${host}/tcp/1`), host)
+  for (const host of ['::1', 'fd00::1', 'fe80::1']) t.true(isPrivate(`/ip6/${host}/tcp/1`), host)
+  for (const host of ['8.8.8.8', '172.32.0.1', '192.169.0.1']) {
+    t.false(isPrivate(`/ip4/${host}/tcp/1`), host)
+  }
+  t.false(isPrivate('/dns4/localhost/tcp/1'))
+})

@@ -1,0 +1,110 @@
+import test from 'ava'
+import { InvalidParametersError } from '../../ts/errors.ts'
+import { Engine } from '../../ts/native/engine.ts'
+import type { NodeHost } from '../../ts/node-host.ts'
+import { Registrar } from '../../ts/protocol/registrar.ts'
+import type { Stream } from '../../ts/stream.ts'
+import { fakeNative } from '../support/fake-native.ts'
+
+function setUp() {
+  const fake = fakeNative()
+  const engine = new Engine(fake.native)
+  const tables: { protocol: number; inboundMax: number }[][] = []
+  const raw: boolean[] = []
+  const logged: unknown[] = []
+  const node = {
+    setHandlers: (entries: { protocol: number; inboundMax: number }[]) => tables.push(entries),
+    setRaw: (on: boolean) => raw.push(on)
+  }
+  const log = (...line: unknown[]): unknown => logged.push(line)
+  const registrar = new Registrar({ debug: log, info: log, warn: log, error: log })
+  const host = {
+    engine,
+    node,
+    offersChanged: () => {},
+    options: { limits: { inboundStreamsMax: 1_000 } }
+  }
+  return { registrar, host: host as unknown as NodeHost, engine, tables, raw, logged }
+}
+
+function fakeStream(): { stream: Stream; resets: unknown[] } {
+  const resets: unknown[] = []
+  const stream = {
+    protocol: '/a',
+    abort: (err: unknown) => resets.push(err),
+    reset: async (code: number) => resets.push(code)
+  }
+  return { stream: stream as unknown as Stream, resets }
+}
+
+test('pushes the whole table in order, at the start and at every change', (t) => {
+  const { registrar, host, engine, tables } = setUp()
+  registrar.handle(['/a', '/b'], () => {})
+  t.is(tables.length, 0)
+  registrar.attach(host)
+  registrar.handle('/c', () => {}, { maxInbound: 3 })
+  registrar.unhandle('/a')
+  const [a, b, c] = ['/a', '/b', '/c'].map((name) => engine.protocolId(name))
+  t.deepEqual(
+    tables.map((table) => table.map(({ protocol }) => protocol)),
+    [
+      [a, b],
+      [a, b, c],
+      [b, c]
+    ] as number[][]
+  )
+  t.is(tables[1]?.[2]?.inboundMax, 3)
+  t.is(tables[1]?.[0]?.inboundMax, 1_000)
+  t.deepEqual(registrar.protocols(), ['/b', '/c'])
+})
+
+test('gives a stream to the handler of its protocol, and raw ones to the raw handler', (t) => {
+  const { registrar, host, engine, raw } = setUp()
+  registrar.attach(host)
+  const got: string[] = []
+  registrar.handle('/a', () => void got.push('a'))
+  registrar.setRaw(() => void got.push('raw'))
+  registrar.dispatch(fakeStream().stream, undefined as never, engine.protocolId('/a'))
+  registrar.dispatch(fakeStream().stream, undefined as never, 0)
+  registrar.setRaw(null)
+  t.deepEqual(got, ['a', 'raw'])
+  t.deepEqual(raw, [true, false])
+})
+
+test('a handler that throws or rejects resets its own stream and nothing else', async (t) => {
+  const { registrar, host, engine, logged } = setUp()
+  registrar.attach(host)
+  registrar.handle('/throws', () => {
+    throw new Error('thrown')
+  })
+  registrar.handle('/rejects', () => Promise.reject('rejected'))
+  const thrown = fakeStream()
+  const rejected = fakeStream()
+  registrar.dispatch(thrown.stream, undefined as never, engine.protocolId('/throws'))
+  registrar.dispatch(rejected.stream, undefined as never, engine.protocolId('/rejects'))
+  await new Promise(setImmediate)
+  t.is((thrown.resets[0] as Error).message, 'thrown')
+  t.is((rejected.resets[0] as Error).message, 'rejected')
+  t.is(logged.length, 2)
+})
+
+test('resets a stream whose handler is gone', (t) => {
+  const { registrar, host, engine } = setUp()
+  registrar.attach(host)
+  registrar.handle('/a', () => {})
+  registrar.unhandle('/a')
+  const { stream, resets } = fakeStream()
+  registrar.dispatch(stream, undefined as never, engine.protocolId('/a'))
+  t.deepEqual(resets, [0x1001])
+})
+
+test('refuses names and limits that cannot be', (t) => {
+  const { registrar } = setUp()
+  for (const name of ['', 'a\nb']) {
+    t.throws(() => registrar.handle(name, () => {}), { instanceOf: InvalidParametersError })
+  }
+  t.throws(() => registrar.handle('/a', undefined as never), { instanceOf: InvalidParametersError })
+  t.throws(() => registrar.handle('/a', () => {}, { maxInbound: 0 }), {
+    instanceOf: InvalidParametersError
+  })
+})
