@@ -35,13 +35,15 @@ pub(crate) fn take(
             Err(_) if count > 0 => break,
             Err(error) => return Err(TakeError::Fault(fault_of(error))),
         };
-        if pipe.len() - prefix.prefix_bytes < prefix.message_bytes {
-            break;
-        }
+        // Told as soon as the prefix is there: a message beyond the window never becomes whole here, as
+        // credit follows only from reading.
         if prefix.message_bytes > into.len() - filled {
             if count == 0 {
                 return Err(TakeError::TooSmall(prefix.message_bytes));
             }
+            break;
+        }
+        if pipe.len() - prefix.prefix_bytes < prefix.message_bytes {
             break;
         }
         pipe.advance(prefix.prefix_bytes, pool);
@@ -94,6 +96,7 @@ mod tests {
             taken(b"\x03abc", &mut [0; 2]).0,
             Err(TakeError::TooSmall(3))
         );
+        assert_eq!(taken(b"\x03", &mut [0; 2]).0, Err(TakeError::TooSmall(3)));
     }
 
     #[test]
