@@ -14,7 +14,7 @@ macro_rules! codes {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the public spelling")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u16)]
-        pub(crate) enum ErrorCode {
+        pub enum ErrorCode {
             $($name = $number,)*
         }
 
