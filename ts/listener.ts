@@ -2,7 +2,7 @@
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { InvalidParametersError, ListenError } from './errors.ts'
 import { type AddrLike, addressText, parseAddress } from './identity/address.ts'
-import { CommandError } from './native/engine.ts'
+import { CommandError } from './native/command-error.ts'
 import { attemptOf, nativeError } from './native/native-error.ts'
 import type { NodeHost } from './node-host.ts'
 

@@ -7,6 +7,7 @@
  */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Connection } from './connection.ts'
+import { isThenable } from './events.ts'
 import type { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'
 
@@ -73,3 +74,46 @@ export class NoopNotifiee implements Notifiee {
 
 /** One {@link NoopNotifiee} for everybody. */
 export const globalNoopNotifiee: NoopNotifiee = Object.freeze(new NoopNotifiee())
+
+/** The notifiees of one swarm. */
+export class Notifiees {
+  readonly #all = new Set<Notifiee>()
+  readonly #onError: (err: unknown) => void
+
+  constructor(onError: (err: unknown) => void) {
+    this.#onError = onError
+  }
+
+  get size(): number {
+    return this.#all.size
+  }
+
+  /** False if it was there already. */
+  add(notifiee: Notifiee): boolean {
+    if (this.#all.has(notifiee)) return false
+    this.#all.add(notifiee)
+    return true
+  }
+
+  delete(notifiee: Notifiee): void {
+    this.#all.delete(notifiee)
+  }
+
+  /** Call each one's callback; what throws or rejects goes to `onError`. */
+  tell<K extends NotifieeEvent>(
+    swarm: Swarm,
+    event: K,
+    detail: Parameters<NonNullable<Notifiee[K]>>[1]
+  ): void {
+    for (const notifiee of this.#all) {
+      // The callback of an event takes that event's detail.
+      const callback = notifiee[event] as ((swarm: Swarm, on: typeof detail) => unknown) | undefined
+      try {
+        const answer = callback?.call(notifiee, swarm, detail)
+        if (isThenable(answer)) answer.then(undefined, this.#onError)
+      } catch (err) {
+        this.#onError(err)
+      }
+    }
+  }
+}

@@ -17,22 +17,15 @@ import { type PeerLike, peerText } from './identity/peer-id.ts'
 import { Listeners } from './listener.ts'
 import type { Counters } from './native/counters.ts'
 import { NodeHost } from './node-host.ts'
-import type { Notifiee } from './notifiee.ts'
+import { type Notifiee, Notifiees } from './notifiee.ts'
 import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './options.ts'
 import { type HandlerOptions, Registrar, type StreamHandler } from './protocol/registrar.ts'
 import { loadServices, type Service } from './services.ts'
 import type { AbortOptions } from './stream/read-queue.ts'
 import type { Stream } from './stream.ts'
+import type { SwarmEvents } from './swarm-events.ts'
 
-/** Events of a {@link Swarm}; `detail` is what it happened to. The order is that of {@link Notifiee}. */
-export interface SwarmEvents {
-  connected: CustomEvent<Connection>
-  disconnected: CustomEvent<Connection>
-  openedStream: CustomEvent<Stream>
-  closedStream: CustomEvent<Stream>
-  listen: CustomEvent<Multiaddr>
-  listenClose: CustomEvent<Multiaddr>
-}
+export type { SwarmEvents } from './swarm-events.ts'
 
 /** Options of {@link Swarm.newStream} on the swarm: how to get a connection, and how to open. */
 export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {}
@@ -57,7 +50,7 @@ export async function createSwarm(options: SwarmOptions = {}): Promise<Swarm> {
  */
 export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposable {
   readonly #options: ResolvedOptions
-  readonly #notifiees = new Set<Notifiee>()
+  readonly #notifiees = new Notifiees((err) => this.onListenerError(err))
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #addressBook: AddressBook
@@ -274,9 +267,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
 
   /** Tell `notifiee` what happens from here on; false if it was told already. */
   notify(notifiee: Notifiee): boolean {
-    if (this.#notifiees.has(notifiee)) return false
-    this.#notifiees.add(notifiee)
-    return true
+    return this.#notifiees.add(notifiee)
   }
 
   /** Stop telling `notifiee`. Unknown ones are no error. */
@@ -349,17 +340,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   }
 
   #notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void {
-    for (const notifiee of this.#notifiees) {
-      try {
-        const callback = notifiee[event] as
-          | ((swarm: Swarm, detail: SwarmEvents[K]['detail']) => unknown)
-          | undefined
-        const answer = callback?.call(notifiee, this, detail)
-        if (answer instanceof Promise) answer.catch((err) => this.onListenerError(err))
-      } catch (err) {
-        this.onListenerError(err)
-      }
-    }
+    this.#notifiees.tell(this, event, detail)
     if (this.hasListeners(event)) {
       this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])
     }

@@ -77,7 +77,7 @@ test('concurrent dials of a peer share one connection', async (t) => {
   )
   t.is(new Set(connections).size, 1)
   t.is(dialer.getTotalConnections(), 1)
-  t.is<unknown>(await dialer.dialPeer(listener.peerId), connections[0])
+  t.true((await dialer.dialPeer(listener.peerId)) === connections[0])
   const another = await dialer.dialPeer(listener.peerId, { addresses, force: true })
   t.not(another, connections[0])
   t.deepEqual([...dialer.getConnections()], [...connections.slice(0, 1), another])

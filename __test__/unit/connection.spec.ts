@@ -67,7 +67,7 @@ test('refuses a bad protocol name at the call', (t) => {
 
 test('hands inbound streams out after it has told of them', (t) => {
   const { engine, fake, told, inbound } = fakeConnection()
-  fake.inbound(CONNECTION_HANDLE, engine.protocolId('/in/1.0.0'))
+  fake.inbound(CONNECTION_HANDLE, engine.protocols.id('/in/1.0.0'))
   fake.ring()
   t.is(inbound.length, 1)
   t.is(inbound[0]?.protocol, '/in/1.0.0')

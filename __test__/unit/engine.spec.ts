@@ -1,6 +1,7 @@
 import test from 'ava'
 import { StateError } from '../../ts/errors.ts'
-import { CommandError, Engine } from '../../ts/native/engine.ts'
+import { CommandError } from '../../ts/native/command-error.ts'
+import { Engine } from '../../ts/native/engine.ts'
 import { RECORDS_MAX, RecordKind } from '../../ts/native/record.ts'
 import { fakeConnection, turn } from '../support/fake-connection.ts'
 import { fakeNative } from '../support/fake-native.ts'
@@ -96,15 +97,15 @@ test('ignores records of handles it does not know', (t) => {
 test('interns a protocol once', (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
-  const id = engine.protocolId('/a')
-  t.is(engine.protocolId('/a'), id)
-  t.is(engine.protocolName(id), '/a')
-  t.is(engine.protocolName(0), undefined)
-  t.is(engine.proposals('/a'), engine.proposals('/a'))
+  const id = engine.protocols.id('/a')
+  t.is(engine.protocols.id('/a'), id)
+  t.is(engine.protocols.name(id), '/a')
+  t.is(engine.protocols.name(0), undefined)
+  t.is(engine.protocols.proposals('/a'), engine.protocols.proposals('/a'))
 })
 
 test('names the counters', (t) => {
   const engine = new Engine(fakeNative().native)
-  t.is(engine.counters().bytesRead, 7)
-  t.is(engine.counters().framesRead, 0)
+  t.is(engine.counters().rings, 7)
+  t.is(engine.counters().kicks, 0)
 })

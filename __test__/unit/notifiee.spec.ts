@@ -1,5 +1,5 @@
 import test from 'ava'
-import { globalNoopNotifiee, NoopNotifiee, NotifyBundle } from '../../ts/notifiee.ts'
+import { globalNoopNotifiee, NoopNotifiee, Notifiees, NotifyBundle } from '../../ts/notifiee.ts'
 
 test('a bundle has the callbacks it was given and no others', (t) => {
   const bundle = new NotifyBundle({ connected: () => 'told' })
@@ -22,4 +22,30 @@ test('the noop notifiee answers everything with nothing', (t) => {
   }
   t.true(Object.isFrozen(globalNoopNotifiee))
   t.true(globalNoopNotifiee instanceof NoopNotifiee)
+})
+
+test('tells each one in turn, and what one does wrong harms no other', async (t) => {
+  const errors: unknown[] = []
+  const notifiees = new Notifiees((err) => errors.push(err))
+  const told: string[] = []
+  const last = { connected: () => told.push('last') }
+  notifiees.add({
+    connected: () => {
+      throw new Error('thrown')
+    }
+  })
+  notifiees.add({ connected: () => Promise.reject(new Error('rejected')) })
+  notifiees.add({})
+  t.true(notifiees.add(last))
+  t.false(notifiees.add(last))
+  notifiees.tell(undefined as never, 'connected', undefined as never)
+  await null
+  await null
+  t.deepEqual(told, ['last'])
+  t.deepEqual(
+    errors.map((err) => (err as Error).message),
+    ['thrown', 'rejected']
+  )
+  notifiees.delete(last)
+  t.is(notifiees.size, 3)
 })

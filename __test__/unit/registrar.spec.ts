@@ -44,7 +44,7 @@ test('pushes the whole table in order, at the start and at every change', (t) =>
   registrar.attach(host)
   registrar.handle('/c', () => {}, { maxInbound: 3 })
   registrar.unhandle('/a')
-  const [a, b, c] = ['/a', '/b', '/c'].map((name) => engine.protocolId(name))
+  const [a, b, c] = ['/a', '/b', '/c'].map((name) => engine.protocols.id(name))
   t.deepEqual(
     tables.map((table) => table.map(({ protocol }) => protocol)),
     [
@@ -64,7 +64,7 @@ test('gives a stream to the handler of its protocol, and raw ones to the raw han
   const got: string[] = []
   registrar.handle('/a', () => void got.push('a'))
   registrar.setRaw(() => void got.push('raw'))
-  registrar.dispatch(fakeStream().stream, undefined as never, engine.protocolId('/a'))
+  registrar.dispatch(fakeStream().stream, undefined as never, engine.protocols.id('/a'))
   registrar.dispatch(fakeStream().stream, undefined as never, 0)
   registrar.setRaw(null)
   t.deepEqual(got, ['a', 'raw'])
@@ -80,8 +80,8 @@ test('a handler that throws or rejects resets its own stream and nothing else', 
   registrar.handle('/rejects', () => Promise.reject('rejected'))
   const thrown = fakeStream()
   const rejected = fakeStream()
-  registrar.dispatch(thrown.stream, undefined as never, engine.protocolId('/throws'))
-  registrar.dispatch(rejected.stream, undefined as never, engine.protocolId('/rejects'))
+  registrar.dispatch(thrown.stream, undefined as never, engine.protocols.id('/throws'))
+  registrar.dispatch(rejected.stream, undefined as never, engine.protocols.id('/rejects'))
   await new Promise(setImmediate)
   t.is((thrown.resets[0] as Error).message, 'thrown')
   t.is((rejected.resets[0] as Error).message, 'rejected')
@@ -94,7 +94,7 @@ test('resets a stream whose handler is gone', (t) => {
   registrar.handle('/a', () => {})
   registrar.unhandle('/a')
   const { stream, resets } = fakeStream()
-  registrar.dispatch(stream, undefined as never, engine.protocolId('/a'))
+  registrar.dispatch(stream, undefined as never, engine.protocols.id('/a'))
   t.deepEqual(resets, [0x1001])
 })
 

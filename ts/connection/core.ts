@@ -152,14 +152,14 @@ export class ConnectionCore implements ConnectionSink {
     options: NewStreamOptions = {}
   ): Promise<Stream> {
     const { engine } = this.host
-    const proposals = protocols === undefined ? RAW : engine.proposals(protocols)
+    const proposals = protocols === undefined ? RAW : engine.protocols.proposals(protocols)
     if (options.signal?.aborted === true) {
       return Promise.reject(new AbortError(undefined, { cause: options.signal.reason }))
     }
     if (this.closing) return Promise.reject(new ConnectionClosedError())
     const answer = engine.hot.open(this.handle, proposals)
     if (answer < 0) return Promise.reject(nativeError(-answer))
-    engine.flushSoon()
+    engine.outbox.flushSoon()
     const unsettled = (answer & OPEN_UNSETTLED) !== 0
     const proposed = typeof protocols === 'string' ? [protocols] : (protocols ?? NO_PROTOCOLS)
     const core = this.#adopt(answer & ~OPEN_UNSETTLED, {
@@ -177,9 +177,9 @@ export class ConnectionCore implements ConnectionSink {
     if (!this.closing) {
       this.closing = true
       const { engine } = this.host
-      engine.submit()
+      engine.outbox.submit()
       engine.hot.closeConnection(this.handle, code)
-      engine.flushSoon()
+      engine.outbox.flushSoon()
     }
     return orAborted(this.closed, options?.signal)
   }
@@ -188,7 +188,7 @@ export class ConnectionCore implements ConnectionSink {
     const core = this.#adopt(handle, {
       direction: 'inbound',
       state: StreamState.OPEN,
-      protocol: this.host.engine.protocolName(protocol),
+      protocol: this.host.engine.protocols.name(protocol),
       proposed: NO_PROTOCOLS
     })
     this.#announce(core.stream)

@@ -20,7 +20,7 @@ import {
 } from '../errors.ts'
 import { type AddrLike, addressText, isPrivate, splitPeer } from '../identity/address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
-import { CommandError } from '../native/engine.ts'
+import { CommandError } from '../native/command-error.ts'
 import { attemptOf } from '../native/native-error.ts'
 import type { NodeHost } from '../node-host.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'

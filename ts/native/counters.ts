@@ -2,27 +2,32 @@
 
 /** The order in which `counters` writes them. */
 export const COUNTER_NAMES = [
+  'rings',
+  'drains',
+  'records',
+  'calls',
   'bytesRead',
   'bytesWritten',
-  'framesRead',
-  'framesWritten',
+  'socketBytesIn',
+  'socketBytesOut',
+  'socketReads',
+  'socketWrites',
+  'inlineWrites',
+  'kicks',
   'connectionsOpened',
   'connectionsClosed',
   'streamsOpened',
   'streamsClosed',
-  'streamsReset',
-  'handshakesFailed',
-  'inboundRefused',
-  'drains',
-  'rings',
-  'inlineWrites',
-  'kicks',
-  'bytesHeld',
-  'connectionsOpen',
-  'streamsOpen'
+  'memoryResets',
+  'readPauses',
+  'upgradesFailed',
+  'admissionsRefused'
 ] as const
 
-/** Counts since the start of this thread's hub, and a few levels. */
+/**
+ * Counts since the start of this thread, of all its swarms together. Bytes read and written are those of streams;
+ * `calls` are crossings other than `drain`.
+ */
 export type Counters = Readonly<Record<(typeof COUNTER_NAMES)[number], number>>
 
 /** Names the numbers. Those that the native side did not write are 0. */

@@ -1,26 +1,18 @@
 /**
- * The JavaScript end of the boundary, one per environment: doorbell to drain, records to objects, staged writes.
+ * The JavaScript end of the boundary, one per environment: doorbell to drain, records to objects, commands to promises.
  *
- * A ring leads to at most 64 drains, then the event loop turns. Within one tick small writes of all streams
- * gather in one staging buffer and go down in one call at its end.
+ * A ring leads to at most 64 drains, then the event loop turns.
  */
-import { ERROR_CODES, type ErrorCode, InternalError } from '../errors.ts'
 import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } from './addon.ts'
+import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'
-import { nativeError } from './native-error.ts'
+import { Outbox, type Sender } from './outbox.ts'
+import { ProtocolNames } from './protocol-names.ts'
 import { HANDLE_INDEX_MASK, RECORD_WORDS, RECORDS_MAX, RecordKind } from './record.ts'
 import { SCRATCH_BYTES } from './slab.ts'
 
 /** Drains in a row before the event loop turns. */
 const DRAINS_MAX = 64
-
-/** Bytes of small writes that wait for the end of the tick at most. */
-export const STAGING_BYTES = 64 * 1024
-
-/** Writes of this size and more go down by themselves: copying them twice would cost more than the call. */
-export const STAGED_WRITE_BYTES_MAX = 4_096
-
-const STAGED_ENTRIES_MAX = 1_024
 
 // What one turn of the event loop may read without a wait, so that a loop over a fast stream cannot starve
 // timers and other streams: 256 reads, or 4 MiB at 16 KiB a point.
@@ -28,15 +20,12 @@ const TURN_POINTS = 256
 const POINT_SHIFT = 14
 
 /** What the engine tells a stream. */
-export interface StreamSink {
-  readonly handle: number
+export interface StreamSink extends Sender {
   onSettled(protocol: number, code: number): void
   onReadable(bytes: number): void
   onWritable(credit: number): void
   onReset(wireCode: number, code: number, flags: number): void
   onClosed(left: number): void
-  /** The answer to this stream's part of a `submit`: credit, or minus an error code. */
-  onSubmitted(answer: number): void
   /** The event loop has turned since a read was put off. */
   onTurn(): void
 }
@@ -62,7 +51,7 @@ interface Command {
 /** A command under way. */
 export interface CommandHandle {
   readonly request: number
-  /** Settles with the result of code 0; anything else rejects, except where `raw` was asked for. */
+  /** Rejects with `CommandError` unless the command succeeded. */
   readonly result: Promise<CommandResult>
 }
 
@@ -70,6 +59,9 @@ export interface CommandHandle {
 export class Engine {
   readonly hot: HotCalls
   readonly native: Native
+  /** What goes down at the end of the tick. */
+  readonly outbox: Outbox
+  readonly protocols: ProtocolNames
   /** Recycled memory for reads of unknown size. Valid until the next read. */
   readonly scratch: Uint8Array<ArrayBuffer> = new Uint8Array(SCRATCH_BYTES)
 
@@ -79,27 +71,12 @@ export class Engine {
   readonly #nodes = new Map<number, NodeSink>()
   readonly #listeners = new Map<number, (code: number) => void>()
   readonly #commands = new Map<number, Command>()
-  readonly #protocolIds = new Map<string, number>()
-  readonly #protocolNames = new Map<number, string>()
-  readonly #proposals = new Map<string, Uint32Array>()
-
-  readonly #staging = new Uint8Array(STAGING_BYTES)
-  readonly #table = new Int32Array(STAGED_ENTRIES_MAX * 2)
-  readonly #staged: StreamSink[] = []
-  #stagedBytes = 0
-  #tickEnds = false
 
   #draining = false
   #points = TURN_POINTS
   readonly #putOff = new Set<StreamSink>()
   #nextRequest = 1
   #holds = 0
-
-  readonly #endTick = (): void => {
-    this.#tickEnds = false
-    this.submit()
-    this.hot.flush()
-  }
 
   readonly #turn = (): void => {
     this.#points = TURN_POINTS
@@ -111,6 +88,8 @@ export class Engine {
   constructor(native: Native) {
     this.native = native
     this.hot = native.attach(() => this.#onRing())
+    this.outbox = new Outbox(this.hot)
+    this.protocols = new ProtocolNames(native)
   }
 
   #onRing(): void {
@@ -183,7 +162,7 @@ export class Engine {
         return
       }
       case RecordKind.completion:
-        this.#complete(handle, a)
+        this.#complete(handle)
         return
       case RecordKind.listenerClosed: {
         const closed = this.#listeners.get(handle)
@@ -241,50 +220,10 @@ export class Engine {
     this.#points -= 1 + (bytes >>> POINT_SHIFT)
   }
 
-  /** Copy a small write behind the others of this tick. */
-  stage(stream: StreamSink, bytes: Uint8Array): void {
-    const { length } = bytes
-    if (this.#stagedBytes + length > STAGING_BYTES) {
-      this.submit()
-      this.hot.flush()
-    }
-    this.#staging.set(bytes, this.#stagedBytes)
-    this.#stagedBytes += length
-    const last = this.#staged.length - 1
-    if (last >= 0 && this.#staged[last] === stream) {
-      this.#table[last * 2 + 1] = (this.#table[last * 2 + 1] as number) + length
-    } else {
-      this.#table[last * 2 + 2] = stream.handle
-      this.#table[last * 2 + 3] = length
-      this.#staged.push(stream)
-      if (this.#staged.length === STAGED_ENTRIES_MAX) this.submit()
-    }
-    this.flushSoon()
-  }
-
-  /** Hand down what is staged; each stream hears its answer. */
-  submit(): void {
-    const count = this.#staged.length
-    if (count === 0) return
-    this.#stagedBytes = 0
-    const streams = this.#staged.splice(0)
-    this.hot.submit(this.#table, count, this.#staging)
-    for (let index = 0; index < count; index += 1) {
-      streams[index]?.onSubmitted(this.#table[index * 2 + 1] as number)
-    }
-  }
-
-  /** At the end of this tick, send. */
-  flushSoon(): void {
-    if (this.#tickEnds) return
-    this.#tickEnds = true
-    process.nextTick(this.#endTick)
-  }
-
   /**
    * Begin a command. It keeps the process alive until its completion.
    *
-   * The result is handed over whatever its code; an error made from it takes the stack of `site`.
+   * A failed one rejects with `CommandError`; errors made from that have the stack of `from`'s caller.
    */
   command(
     node: NativeNode,
@@ -309,18 +248,14 @@ export class Engine {
     return { request, result }
   }
 
-  #complete(request: number, code: number): void {
+  #complete(request: number): void {
     const command = this.#commands.get(request)
     if (command === undefined) return
     this.#commands.delete(request)
     this.release()
     const result = command.node.takeResult(request)
-    if (code === 0) {
-      command.resolve(result)
-      return
-    }
-    const err = new CommandError(result.code === 0 ? { ...result, code } : result, command.site)
-    command.reject(err)
+    if (result.code === 0) command.resolve(result)
+    else command.reject(new CommandError(result, command.site))
   }
 
   /** Keep the process alive until {@link Engine.release}. Counts. */
@@ -335,82 +270,9 @@ export class Engine {
     if (this.#holds === 0) this.hot.hold(false)
   }
 
-  /** The number of a protocol; throws `InvalidParametersError` for a name that cannot be one. */
-  protocolId(name: string): number {
-    let id = this.#protocolIds.get(name)
-    if (id === undefined) {
-      try {
-        id = this.native.internProtocol(name)
-      } catch (err) {
-        throw thrownByNative(err)
-      }
-      this.#protocolIds.set(name, id)
-      this.#protocolNames.set(id, name)
-    }
-    return id
-  }
-
-  /** The name of a protocol's number; undefined for 0, a raw stream. */
-  protocolName(id: number): string | undefined {
-    if (id === 0) return undefined
-    let name = this.#protocolNames.get(id)
-    if (name === undefined) {
-      name = this.native.protocolName(id)
-      this.#protocolNames.set(id, name)
-    }
-    return name
-  }
-
-  /** What `open` takes for these protocols; that of a single one is kept. */
-  proposals(protocols: string | readonly string[]): Uint32Array {
-    if (typeof protocols !== 'string') {
-      return Uint32Array.from(protocols, (name) => this.protocolId(name))
-    }
-    let proposals = this.#proposals.get(protocols)
-    if (proposals === undefined) {
-      proposals = Uint32Array.of(this.protocolId(protocols))
-      this.#proposals.set(protocols, proposals)
-    }
-    return proposals
-  }
-
   /** What the native side counts. */
   counters(): Counters {
     const numbers = new Float64Array(64)
     return namedCounters(numbers, this.hot.counters(numbers))
   }
-}
-
-/** A command that ended with a code other than 0. The layer that began it makes the public error from it. */
-export class CommandError extends Error {
-  readonly result: CommandResult
-  readonly #site: { stack?: string }
-
-  constructor(result: CommandResult, site: { stack?: string }) {
-    super(result.detail ?? 'the command failed')
-    this.result = result
-    this.#site = site
-  }
-
-  /** `err`, with the stack of where the command was given. */
-  as<E extends Error>(err: E): E {
-    const frames = this.#site.stack?.split('\n').slice(1).join('\n') ?? ''
-    err.stack = `${err.name}: ${err.message}\n${frames}`
-    return err
-  }
-
-  /** The error of the result's code, with the stack of where the command was given. */
-  plain(): Error {
-    return this.as(nativeError(this.result.code, this.result.detail))
-  }
-}
-
-/** What the addon threw, as one of our errors: `code` holds the stable text, or the number as text. */
-export function thrownByNative(err: unknown): Error {
-  if (!(err instanceof Error)) return new InternalError(String(err))
-  const { code } = err as { code?: unknown }
-  const number = ERROR_CODES[code as ErrorCode] ?? Number(code)
-  return Number.isNaN(number)
-    ? new InternalError(err.message, { cause: err })
-    : nativeError(number, err.message)
 }

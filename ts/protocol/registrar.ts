@@ -96,7 +96,7 @@ export class Registrar {
     this.#handlers.clear()
     const inboundMax = host.options.limits.inboundStreamsMax
     const table = Array.from(this.#entries, ([name, entry]) => {
-      const protocol = host.engine.protocolId(name)
+      const protocol = host.engine.protocols.id(name)
       this.#handlers.set(protocol, entry.handler)
       return { protocol, inboundMax: entry.maxInbound ?? inboundMax }
     })

@@ -14,16 +14,15 @@ import {
   type Libp2pError,
   StreamClosedError,
   StreamEOFError,
-  StreamError,
+  type StreamError,
   StreamResetError,
-  StreamStateError,
-  UnsupportedProtocolError
+  StreamStateError
 } from '../errors.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
-import { FLAG_CONNECTION_LOST, FLAG_REMOTE } from '../native/record.ts'
 import { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
+import { failureError, faultOf, ownReset, resetFailure } from './failure.ts'
 import { type AbortOptions, ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -97,20 +96,9 @@ export class StreamCore implements StreamSink {
     return this.state >= StreamState.RESET
   }
 
-  /** What a call on this stream in RESET or ERROR gets: made afresh, so that its stack is the call's. */
+  /** What a call on this stream in RESET or ERROR gets. */
   failureError(): StreamError {
-    const { failure } = this
-    if (this.state === StreamState.ERROR) {
-      return new StreamError(
-        failure?.message ?? 'the stream failed',
-        failure === undefined ? {} : { cause: failure, code: failure.code }
-      )
-    }
-    if (failure instanceof StreamResetError) {
-      const { errorCode, remote } = failure
-      return new StreamResetError(failure.message, { errorCode, remote, cause: failure.cause })
-    }
-    return new StreamResetError(undefined, { cause: failure })
+    return failureError(this.state, this.failure)
   }
 
   /** Throw if no read can find anything any more. */
@@ -207,16 +195,9 @@ export class StreamCore implements StreamSink {
     if (this.state >= StreamState.CLOSE_BOTH && (this.isFailed() || !this.#live)) return DONE
     if (this.#live) {
       this.engine.hot.reset(this.handle, code)
-      this.engine.flushSoon()
+      this.engine.outbox.flushSoon()
     }
-    this.#fail(
-      StreamState.RESET,
-      new StreamResetError('the stream was reset here', {
-        errorCode: code,
-        remote: false,
-        ...(cause === undefined ? {} : { cause })
-      })
-    )
+    this.#fail(StreamState.RESET, ownReset(code, cause))
     return DONE
   }
 
@@ -235,7 +216,7 @@ export class StreamCore implements StreamSink {
     if (this.protocol !== undefined) {
       throw new InvalidParametersError(`the stream already speaks ${JSON.stringify(this.protocol)}`)
     }
-    this.engine.protocolId(protocol)
+    this.engine.protocols.id(protocol)
     this.protocol = protocol
   }
 
@@ -249,7 +230,7 @@ export class StreamCore implements StreamSink {
         ? new StreamStateError(`a stream in state ${this.state} cannot move to ${next}`)
         : nativeError(-answer)
     }
-    this.engine.flushSoon()
+    this.engine.outbox.flushSoon()
     this.#follow(answer as StreamState)
   }
 
@@ -263,10 +244,10 @@ export class StreamCore implements StreamSink {
 
   onSettled(protocol: number, code: number): void {
     if (protocol === 0 && code !== 0) {
-      this.#fail(StreamState.ERROR, this.#negotiationError(code))
+      this.#fail(StreamState.ERROR, faultOf(code, this.#proposed))
       return
     }
-    this.protocol = this.engine.protocolName(protocol)
+    this.protocol = this.engine.protocols.name(protocol)
     if (this.state === StreamState.INIT) this.state = StreamState.OPEN
     this.#settle(undefined)
   }
@@ -291,19 +272,10 @@ export class StreamCore implements StreamSink {
   onReset(wireCode: number, code: number, flags: number): void {
     if (this.isFailed()) return
     if (code !== 0) {
-      this.#fail(StreamState.ERROR, this.#negotiationError(code))
+      this.#fail(StreamState.ERROR, faultOf(code, this.#proposed))
       return
     }
-    const lost = (flags & FLAG_CONNECTION_LOST) !== 0
-    const remote = (flags & FLAG_REMOTE) !== 0
-    const text = lost ? 'its connection ended' : remote ? 'by the remote' : 'here'
-    this.#fail(
-      StreamState.RESET,
-      new StreamResetError(`stream reset: ${text}, code ${wireCode}`, {
-        errorCode: wireCode,
-        remote
-      })
-    )
+    this.#fail(StreamState.RESET, resetFailure(wireCode, flags))
   }
 
   onClosed(left: number): void {
@@ -334,7 +306,7 @@ export class StreamCore implements StreamSink {
       return
     }
     const answer = call(this.handle)
-    this.engine.flushSoon()
+    this.engine.outbox.flushSoon()
     if (answer < 0) this.refused(-answer)
     else this.#follow(answer as StreamState)
   }
@@ -366,14 +338,5 @@ export class StreamCore implements StreamSink {
     const settled = this.#settled
     this.#settled = undefined
     settled?.(err)
-  }
-
-  #negotiationError(code: number): Libp2pError {
-    if (code !== ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL) return nativeError(code)
-    const protocols = this.#proposed
-    return new UnsupportedProtocolError(
-      `the remote speaks none of ${protocols.map((name) => JSON.stringify(name)).join(', ')}`,
-      { protocols }
-    )
   }
 }

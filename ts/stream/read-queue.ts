@@ -8,7 +8,6 @@
 
 import { READ_ALL_BYTES_MAX } from '../constants.ts'
 import {
-  AbortError,
   ERROR_CODES,
   InvalidParametersError,
   type Libp2pError,
@@ -20,6 +19,8 @@ import {
 import { allocate, CHUNK_BYTES_MAX, concat, copyOut, SCRATCH_BYTES, trim } from '../native/slab.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
+import { Stash } from './stash.ts'
+import { WaitingReads } from './waiting-reads.ts'
 
 /** What every call that can wait takes. */
 export interface AbortOptions {
@@ -33,59 +34,6 @@ export interface ReadOptions extends AbortOptions {
   maxBytes?: number
 }
 
-/** A call that waits, whatever it waits for. */
-interface Waiting {
-  attempt(): boolean
-  fail(err: unknown): void
-  readonly signal: AbortSignal | undefined
-  readonly onAbort: (() => void) | undefined
-}
-
-/** A call that waits. `attempt` settles it and answers true, or answers false: nothing there yet. */
-class PendingRead<T> implements Waiting {
-  readonly #take: () => T | undefined
-  readonly #resolve: (found: T) => void
-  readonly #reject: (err: unknown) => void
-  readonly #giveUp: ((err: unknown) => T) | undefined
-  signal: AbortSignal | undefined
-  onAbort: (() => void) | undefined
-
-  constructor(
-    take: () => T | undefined,
-    resolve: (found: T) => void,
-    reject: (err: unknown) => void,
-    giveUp: ((err: unknown) => T) | undefined
-  ) {
-    this.#take = take
-    this.#resolve = resolve
-    this.#reject = reject
-    this.#giveUp = giveUp
-  }
-
-  attempt(): boolean {
-    try {
-      const found = this.#take()
-      if (found === undefined) return false
-      this.#resolve(found)
-    } catch (err) {
-      this.#reject(err)
-    }
-    return true
-  }
-
-  fail(err: unknown): void {
-    if (this.#giveUp === undefined) {
-      this.#reject(err)
-      return
-    }
-    try {
-      this.#resolve(this.#giveUp(err))
-    } catch (cause) {
-      this.#reject(cause)
-    }
-  }
-}
-
 /** Why a half that can no longer be read ended. */
 export type ReadEnd = 'open' | 'remote' | 'local'
 
@@ -94,9 +42,8 @@ const NOTHING = new Uint8Array(0)
 /** The reading half of one stream. */
 export class ReadQueue {
   readonly #core: StreamCore
-  #waiting: Waiting[] | undefined
-  #stash: Uint8Array[] | undefined
-  #stashed = 0
+  readonly #waiting = new WaitingReads()
+  readonly #stash = new Stash()
   // Bytes the native side is known to hold at least.
   #hint = 0
   #end: ReadEnd = 'open'
@@ -220,11 +167,7 @@ export class ReadQueue {
 
   /** Bytes that JavaScript holds already, all of them; they come before anything the native side has. */
   takeStash(): Uint8Array {
-    if (this.#stash === undefined) return NOTHING
-    const bytes = concat(this.#stash, this.#stashed)
-    this.#stash = undefined
-    this.#stashed = 0
-    return bytes
+    return this.#stash.takeAll()
   }
 
   /** Put bytes back in front of everything unread. */
@@ -240,11 +183,11 @@ export class ReadQueue {
     if (at === undefined) return
     if (this.#expired) {
       this.#core.engine.drain()
-      this.#failAll(() => new TimeoutError('the read deadline has passed'))
+      this.#waiting.fail(timedOut)
     } else {
       this.#deadline = deadlines.add(at, () => {
         this.#expired = true
-        this.#failAll(() => new TimeoutError('the read deadline has passed'))
+        this.#waiting.fail(timedOut)
       })
     }
   }
@@ -257,27 +200,20 @@ export class ReadQueue {
 
   /** Answer the calls that wait, in their order, as far as the bytes go. */
   serve(): void {
-    const waiting = this.#waiting
-    if (waiting === undefined) return
-    for (let head = waiting[0]; head !== undefined; head = waiting[0]) {
-      if (!head.attempt()) return
-      // An attempt may have ended the stream and with it the queue.
-      if (waiting[0] === head) waiting.shift()
-      unlisten(head)
-    }
+    this.#waiting.serve()
   }
 
   /** Our own `closeRead`: calls that wait and later ones reject. */
   closeLocally(): void {
     if (this.#end === 'open') this.#end = 'local'
     this.#drop()
-    this.#failAll(() => new StreamClosedError('the stream was closed for reading'))
+    this.#waiting.fail(() => new StreamClosedError('the stream was closed for reading'))
   }
 
   /** The stream is in RESET or ERROR: unread bytes are dropped, calls that wait reject. */
   fail(): void {
     this.#drop()
-    this.#failAll(() => this.#core.failureError())
+    this.#waiting.fail(() => this.#core.failureError())
   }
 
   /** The native side is about to forget the stream: take what is left of it. */
@@ -289,12 +225,8 @@ export class ReadQueue {
     }
     const tail = allocate(left)
     const length = this.#core.engine.hot.read(this.#core.handle, tail)
-    if (length > 0) this.#push(trim(tail, length))
+    if (length > 0) this.#stash.push(trim(tail, length))
     this.serve()
-  }
-
-  #isBusy(): boolean {
-    return this.#waiting !== undefined && this.#waiting.length > 0
   }
 
   #wait<T>(
@@ -302,46 +234,17 @@ export class ReadQueue {
     signal: AbortSignal | undefined,
     giveUp?: (err: unknown) => T
   ): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const pending = new PendingRead(take, resolve, reject, giveUp)
-      if (signal?.aborted === true) {
-        pending.fail(new AbortError(undefined, { cause: signal.reason }))
-        return
-      }
-      if (this.#expired && !this.#isBusy()) {
-        pending.fail(new TimeoutError('the read deadline has passed'))
-        return
-      }
-      this.#waiting ??= []
-      this.#waiting.push(pending)
-      if (signal === undefined) return
-      pending.signal = signal
-      pending.onAbort = () => this.#abort(pending)
-      signal.addEventListener('abort', pending.onAbort, { once: true })
-    })
+    const refusal = this.#expired && !this.#isBusy() ? timedOut() : undefined
+    return this.#waiting.wait(take, signal, giveUp, refusal)
   }
 
-  #abort(pending: Waiting): void {
-    const at = this.#waiting?.indexOf(pending) ?? -1
-    if (at < 0) return
-    this.#waiting?.splice(at, 1)
-    pending.fail(new AbortError(undefined, { cause: pending.signal?.reason }))
-    // The next one may be asking for less.
-    if (at === 0) this.serve()
-  }
-
-  #failAll(make: () => Error): void {
-    const waiting = this.#waiting?.splice(0)
-    if (waiting === undefined) return
-    for (const pending of waiting) {
-      unlisten(pending)
-      pending.fail(make())
-    }
+  #isBusy(): boolean {
+    return this.#waiting.isBusy
   }
 
   /** Up to `max` bytes; undefined if there are none yet. Throws at the end. */
   #pull(max: number): Uint8Array | undefined {
-    if (this.#stashed > 0) return this.#takeStashed(max)
+    if (this.#stash.bytes > 0) return this.#stash.take(max)
     this.#core.checkReadable()
     const { engine, handle } = this.#core
     const known = this.#hint > 0
@@ -362,8 +265,8 @@ export class ReadQueue {
   }
 
   #pullInto(into: Uint8Array): number | undefined {
-    if (this.#stashed > 0) {
-      const bytes = this.#takeStashed(into.length)
+    if (this.#stash.bytes > 0) {
+      const bytes = this.#stash.take(into.length)
       into.set(bytes)
       return bytes.length
     }
@@ -393,34 +296,13 @@ export class ReadQueue {
     throw new StreamEOFError()
   }
 
-  #takeStashed(max: number): Uint8Array {
-    const stash = this.#stash as Uint8Array[]
-    const head = stash[0] as Uint8Array
-    if (head.length <= max) {
-      stash.shift()
-      this.#stashed -= head.length
-      return head
-    }
-    stash[0] = head.subarray(max)
-    this.#stashed -= max
-    return head.subarray(0, max)
-  }
-
-  #push(chunk: Uint8Array): void {
-    this.#stash ??= []
-    this.#stash.push(chunk)
-    this.#stashed += chunk.length
-  }
-
   #unshift(chunks: readonly Uint8Array[], bytes: number): void {
     if (bytes === 0 || this.#end === 'local' || this.#core.isFailed()) return
-    this.#stash = [...chunks, ...(this.#stash ?? [])]
-    this.#stashed += bytes
+    this.#stash.unshift(chunks, bytes)
   }
 
   #drop(): void {
-    this.#stash = undefined
-    this.#stashed = 0
+    this.#stash.takeAll()
     this.#hint = 0
     this.#stopDeadline()
   }
@@ -431,8 +313,8 @@ export class ReadQueue {
   }
 }
 
-function unlisten(pending: Waiting): void {
-  if (pending.onAbort !== undefined) pending.signal?.removeEventListener('abort', pending.onAbort)
+function timedOut(): TimeoutError {
+  return new TimeoutError('the read deadline has passed')
 }
 
 function isEnd(err: unknown): err is Libp2pError {

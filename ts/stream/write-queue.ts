@@ -5,7 +5,7 @@
  * `streamWritable` says when to go on. Staging never exceeds the credit by more than the staging buffer.
  */
 import { AbortError, InvalidParametersError, StreamClosedError, TimeoutError } from '../errors.ts'
-import { STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/engine.ts'
+import { STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { AbortOptions } from './read-queue.ts'
@@ -148,7 +148,7 @@ export class WriteQueue {
 
   /** Hand down what this stream has staged, before a call that must not pass it. */
   submit(): void {
-    if (this.#staged) this.#core.engine.submit()
+    if (this.#staged) this.#core.engine.outbox.submit()
   }
 
   /** The stream is in RESET or ERROR, or forgotten: whatever waits rejects. */
@@ -179,10 +179,10 @@ export class WriteQueue {
     if (this.#blocked) return 0
     if (length < STAGED_WRITE_BYTES_MAX) {
       this.#staged = true
-      engine.stage(this.#core, offset === 0 ? bytes : bytes.subarray(offset))
+      engine.outbox.stage(this.#core, offset === 0 ? bytes : bytes.subarray(offset))
       this.#credit -= length
       // The credit known is used up: ask for the present one.
-      if (this.#credit <= 0) engine.submit()
+      if (this.#credit <= 0) engine.outbox.submit()
       return length
     }
     this.submit()
@@ -193,7 +193,7 @@ export class WriteQueue {
       this.#blocked = true
       return 0
     }
-    engine.flushSoon()
+    engine.outbox.flushSoon()
     if (accepted < length) this.#blocked = true
     return accepted
   }

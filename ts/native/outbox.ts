@@ -1,0 +1,80 @@
+/**
+ * Small writes of all streams, on their way down: they gather in one buffer and go in one call a tick.
+ */
+import type { HotCalls } from './addon.ts'
+
+/** Bytes of small writes that wait for the end of the tick at most. */
+export const STAGING_BYTES = 64 * 1024
+
+/** Writes of this size and more go down by themselves: copying them twice would cost more than the call. */
+export const STAGED_WRITE_BYTES_MAX = 4_096
+
+const ENTRIES_MAX = 1_024
+
+/** Who stages writes. */
+export interface Sender {
+  readonly handle: number
+  /** The answer to what it had staged: the credit left, or minus an error code. */
+  onSubmitted(answer: number): void
+}
+
+/** The writes of one tick. */
+export class Outbox {
+  readonly #hot: HotCalls
+  readonly #staging = new Uint8Array(STAGING_BYTES)
+  // Pairs of handle and length, in the order of the bytes.
+  readonly #table = new Int32Array(ENTRIES_MAX * 2)
+  readonly #senders: Sender[] = []
+  #bytes = 0
+  #tickEnds = false
+
+  readonly #endTick = (): void => {
+    this.#tickEnds = false
+    this.submit()
+    this.#hot.flush()
+  }
+
+  constructor(hot: HotCalls) {
+    this.#hot = hot
+  }
+
+  /** Copy a write of fewer than {@link STAGED_WRITE_BYTES_MAX} bytes behind the others of this tick. */
+  stage(sender: Sender, bytes: Uint8Array): void {
+    const { length } = bytes
+    if (this.#bytes + length > STAGING_BYTES) {
+      this.submit()
+      this.#hot.flush()
+    }
+    this.#staging.set(bytes, this.#bytes)
+    this.#bytes += length
+    const last = this.#senders.length - 1
+    if (last >= 0 && this.#senders[last] === sender) {
+      this.#table[last * 2 + 1] = (this.#table[last * 2 + 1] as number) + length
+    } else {
+      this.#table[last * 2 + 2] = sender.handle
+      this.#table[last * 2 + 3] = length
+      this.#senders.push(sender)
+      if (this.#senders.length === ENTRIES_MAX) this.submit()
+    }
+    this.flushSoon()
+  }
+
+  /** Hand down what is staged; each sender hears its answer, once for each of its entries. */
+  submit(): void {
+    const count = this.#senders.length
+    if (count === 0) return
+    this.#bytes = 0
+    const senders = this.#senders.splice(0)
+    this.#hot.submit(this.#table, count, this.#staging)
+    for (const [index, sender] of senders.entries()) {
+      sender.onSubmitted(this.#table[index * 2 + 1] as number)
+    }
+  }
+
+  /** Send at the end of this tick. */
+  flushSoon(): void {
+    if (this.#tickEnds) return
+    this.#tickEnds = true
+    process.nextTick(this.#endTick)
+  }
+}

@@ -1,0 +1,53 @@
+/** Why streams fail, in the words of the public errors. */
+import { StreamState } from '../constants.ts'
+import {
+  ERROR_CODES,
+  type Libp2pError,
+  StreamError,
+  StreamResetError,
+  UnsupportedProtocolError
+} from '../errors.ts'
+import { nativeError } from '../native/native-error.ts'
+import { FLAG_CONNECTION_LOST, FLAG_REMOTE } from '../native/record.ts'
+
+/** What a call on a stream in RESET or ERROR gets: made afresh, so that its stack is the call's. */
+export function failureError(state: StreamState, failure: Libp2pError | undefined): StreamError {
+  if (state === StreamState.ERROR) {
+    return new StreamError(
+      failure?.message ?? 'the stream failed',
+      failure === undefined ? {} : { cause: failure, code: failure.code }
+    )
+  }
+  if (failure instanceof StreamResetError) {
+    const { errorCode, remote, cause } = failure
+    return new StreamResetError(failure.message, { errorCode, remote, ...optional(cause) })
+  }
+  return new StreamResetError(undefined, optional(failure))
+}
+
+/** The reset that a record tells of. */
+export function resetFailure(wireCode: number, flags: number): StreamResetError {
+  const lost = (flags & FLAG_CONNECTION_LOST) !== 0
+  const remote = (flags & FLAG_REMOTE) !== 0
+  const text = lost ? 'its connection ended' : remote ? 'by the remote' : 'here'
+  return new StreamResetError(`stream reset: ${text}, code ${wireCode}`, {
+    errorCode: wireCode,
+    remote
+  })
+}
+
+/** Our own reset, and why. */
+export function ownReset(errorCode: number, cause: Error | undefined): StreamResetError {
+  return new StreamResetError('the stream was reset here', { errorCode, ...optional(cause) })
+}
+
+/** The failure behind a code; that of a negotiation tells what was proposed. */
+export function faultOf(code: number, protocols: readonly string[]): Libp2pError {
+  if (code !== ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL) return nativeError(code)
+  const names = protocols.map((name) => JSON.stringify(name)).join(', ')
+  return new UnsupportedProtocolError(`the remote speaks none of ${names}`, { protocols })
+}
+
+function optional(cause: unknown): { cause?: unknown } {
+  return cause === undefined ? {} : { cause }
+}

@@ -1,0 +1,125 @@
+/** Reads that found nothing, in call order. */
+import { AbortError } from '../errors.ts'
+
+/** A call that waits, whatever it waits for. */
+interface Waiting {
+  attempt(): boolean
+  fail(err: unknown): void
+  readonly signal: AbortSignal | undefined
+  readonly onAbort: (() => void) | undefined
+}
+
+/** A call that waits. `attempt` settles it and answers true, or answers false: nothing there yet. */
+class PendingRead<T> implements Waiting {
+  readonly #take: () => T | undefined
+  readonly #resolve: (found: T) => void
+  readonly #reject: (err: unknown) => void
+  readonly #giveUp: ((err: unknown) => T) | undefined
+  signal: AbortSignal | undefined
+  onAbort: (() => void) | undefined
+
+  constructor(
+    take: () => T | undefined,
+    resolve: (found: T) => void,
+    reject: (err: unknown) => void,
+    giveUp: ((err: unknown) => T) | undefined
+  ) {
+    this.#take = take
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#giveUp = giveUp
+  }
+
+  attempt(): boolean {
+    try {
+      const found = this.#take()
+      if (found === undefined) return false
+      this.#resolve(found)
+    } catch (err) {
+      this.#reject(err)
+    }
+    return true
+  }
+
+  fail(err: unknown): void {
+    if (this.#giveUp === undefined) {
+      this.#reject(err)
+      return
+    }
+    try {
+      this.#resolve(this.#giveUp(err))
+    } catch (cause) {
+      this.#reject(cause)
+    }
+  }
+}
+
+/** The queue of one stream; nothing is made for it before the first wait. */
+export class WaitingReads {
+  #queue: Waiting[] | undefined
+
+  get isBusy(): boolean {
+    return this.#queue !== undefined && this.#queue.length > 0
+  }
+
+  /** Wait behind the others; reject at once with `refusal`, or if the signal is aborted. */
+  wait<T>(
+    take: () => T | undefined,
+    signal: AbortSignal | undefined,
+    giveUp: ((err: unknown) => T) | undefined,
+    refusal: Error | undefined
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const pending = new PendingRead(take, resolve, reject, giveUp)
+      if (signal?.aborted === true) {
+        pending.fail(new AbortError(undefined, { cause: signal.reason }))
+        return
+      }
+      if (refusal !== undefined) {
+        pending.fail(refusal)
+        return
+      }
+      this.#queue ??= []
+      this.#queue.push(pending)
+      if (signal === undefined) return
+      pending.signal = signal
+      pending.onAbort = () => this.#abort(pending)
+      signal.addEventListener('abort', pending.onAbort, { once: true })
+    })
+  }
+
+  /** Answer them in their order, as far as the bytes go. */
+  serve(): void {
+    const queue = this.#queue
+    if (queue === undefined) return
+    for (let head = queue[0]; head !== undefined; head = queue[0]) {
+      if (!head.attempt()) return
+      // An attempt may have ended the stream and with it the queue.
+      if (queue[0] === head) queue.shift()
+      unlisten(head)
+    }
+  }
+
+  /** Reject them all. */
+  fail(make: () => Error): void {
+    const queue = this.#queue?.splice(0)
+    if (queue === undefined) return
+    for (const pending of queue) {
+      unlisten(pending)
+      pending.fail(make())
+    }
+  }
+
+  #abort(pending: Waiting): void {
+    const at = this.#queue?.indexOf(pending) ?? -1
+    if (at < 0) return
+    this.#queue?.splice(at, 1)
+    pending.fail(new AbortError(undefined, { cause: pending.signal?.reason }))
+    // The next one may be asking for less.
+    if (at === 0) this.serve()
+  }
+}
+
+function unlisten(pending: Waiting): void {
+  if (pending.onAbort !== undefined) pending.signal?.removeEventListener('abort', pending.onAbort)
+}
