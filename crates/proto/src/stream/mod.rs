@@ -1,7 +1,9 @@
 //! One stream, whatever carries it: its state machine and the bounded queues of its bytes.
 
+mod chunk;
 mod pipe;
 mod state;
 
-pub use pipe::{CHUNK_BYTES_MAX, ChunkPool, Pipe};
+pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkPool};
+pub use pipe::{Pipe, SLACK_BYTES_MAX};
 pub use state::{Input, Operation, Refusal, State, StreamState, Verdict};
