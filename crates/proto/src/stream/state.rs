@@ -131,7 +131,12 @@ pub struct StreamState {
 impl StreamState {
     /// A stream in `state`, which is [`State::Init`] or [`State::Open`].
     pub const fn new(state: State) -> Self {
-        Self { state, read_end: None, reset: None, failure: None }
+        Self {
+            state,
+            read_end: None,
+            reset: None,
+            failure: None,
+        }
     }
 
     /// The present state.
@@ -208,16 +213,14 @@ impl StreamState {
         }
     }
 
-    /// Whether a caller may move the state to `next` by hand.
+    /// Whether a caller may move the state to `next` by hand: one step of the picture above.
     pub const fn can_move(&self, next: State) -> bool {
         match next {
             State::Init => false,
             State::Open => matches!(self.state, State::Init),
             State::CloseRead => matches!(self.state, State::Open),
             State::CloseWrite => matches!(self.state, State::Open),
-            State::CloseBoth => {
-                matches!(self.state, State::Open | State::CloseRead | State::CloseWrite)
-            }
+            State::CloseBoth => matches!(self.state, State::CloseRead | State::CloseWrite),
             State::Reset | State::Error => !self.is_done(),
         }
     }
@@ -275,130 +278,4 @@ impl StreamState {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const OPERATIONS: [Operation; 6] = [
-        Operation::Read,
-        Operation::Write,
-        Operation::CloseRead,
-        Operation::CloseWrite,
-        Operation::Close,
-        Operation::Reset,
-    ];
-
-    fn after(inputs: &[Input]) -> StreamState {
-        let mut state = StreamState::new(State::Open);
-        for input in inputs {
-            state.apply(*input);
-        }
-        state
-    }
-
-    #[test]
-    fn allows_in_each_state_what_the_public_table_says() {
-        use Refusal::{Closed, EndOfStream, Failed, Reset};
-        use Verdict::{NoOp, Proceed, Refuse};
-        let reset = Input::Reset { code: 7, remote: true };
-        // Columns: read, write, closeRead, closeWrite, close, reset.
-        let table: [(&str, StreamState, State, [Verdict; 6]); 9] = [
-            ("init", StreamState::new(State::Init), State::Init, [Proceed; 6]),
-            ("open", after(&[]), State::Open, [Proceed; 6]),
-            (
-                "close-read, remote end",
-                after(&[Input::EndReported]),
-                State::CloseRead,
-                [Refuse(EndOfStream), Proceed, NoOp, Proceed, Proceed, Proceed],
-            ),
-            (
-                "close-read, closed here",
-                after(&[Input::CloseRead]),
-                State::CloseRead,
-                [Refuse(Closed), Proceed, NoOp, Proceed, Proceed, Proceed],
-            ),
-            (
-                "close-write",
-                after(&[Input::CloseWrite]),
-                State::CloseWrite,
-                [Proceed, Refuse(Closed), Proceed, NoOp, Proceed, Proceed],
-            ),
-            (
-                "close-both, remote end",
-                after(&[Input::CloseWrite, Input::EndReported]),
-                State::CloseBoth,
-                [Refuse(EndOfStream), Refuse(Closed), NoOp, NoOp, NoOp, NoOp],
-            ),
-            (
-                "close-both, closed here",
-                after(&[Input::Close]),
-                State::CloseBoth,
-                [Refuse(Closed), Refuse(Closed), NoOp, NoOp, NoOp, NoOp],
-            ),
-            (
-                "reset",
-                after(&[reset]),
-                State::Reset,
-                [Refuse(Reset), Refuse(Reset), Refuse(Reset), Refuse(Reset), NoOp, NoOp],
-            ),
-            (
-                "error",
-                after(&[Input::Fail { code: 3 }]),
-                State::Error,
-                [Refuse(Failed), Refuse(Failed), Refuse(Failed), Refuse(Failed), NoOp, NoOp],
-            ),
-        ];
-        for (name, machine, state, verdicts) in table {
-            assert_eq!(machine.state(), state, "{name}");
-            for (operation, verdict) in OPERATIONS.into_iter().zip(verdicts) {
-                assert_eq!(machine.check(operation), verdict, "{name}: {operation:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn keeps_the_code_of_a_reset_and_of_a_failure() {
-        assert_eq!(after(&[Input::Reset { code: 7, remote: true }]).reset(), Some((7, true)));
-        assert_eq!(after(&[Input::Fail { code: 3 }]).failure(), Some(3));
-    }
-
-    #[test]
-    fn moves_by_hand_only_forwards() {
-        let open = after(&[]);
-        assert!(open.can_move(State::CloseRead) && open.can_move(State::Reset));
-        assert!(!open.can_move(State::Init) && !open.can_move(State::Open));
-        assert!(!after(&[Input::Close]).can_move(State::Reset));
-        assert!(!after(&[Input::CloseRead]).can_move(State::CloseWrite));
-    }
-
-    fn any_input() -> impl Strategy<Value = Input> {
-        prop_oneof![
-            Just(Input::Settled),
-            Just(Input::EndReported),
-            Just(Input::CloseRead),
-            Just(Input::CloseWrite),
-            Just(Input::Close),
-            (any::<u32>(), any::<bool>()).prop_map(|(code, remote)| Input::Reset { code, remote }),
-            any::<u16>().prop_map(|code| Input::Fail { code }),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn prop_halves_never_reopen_and_ends_are_never_left(
-            inputs in proptest::collection::vec(any_input(), 0..20),
-        ) {
-            let mut machine = StreamState::new(State::Init);
-            for input in inputs {
-                let before = machine;
-                machine.apply(input);
-                prop_assert!(!machine.is_read_open() || before.is_read_open());
-                prop_assert!(!machine.is_write_open() || before.is_write_open());
-                if before.is_done() {
-                    prop_assert_eq!(machine, before);
-                }
-            }
-        }
-    }
-}
+mod tests;
