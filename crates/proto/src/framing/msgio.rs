@@ -86,15 +86,26 @@ impl Framing {
                 None => return Ok(None),
             },
             Some(count) => {
-                let Some(prefix) = bytes.get(..count) else { return Ok(None) };
-                (prefix.iter().fold(0, |length, &byte| length << 8 | u64::from(byte)), count)
+                let Some(prefix) = bytes.get(..count) else {
+                    return Ok(None);
+                };
+                (
+                    prefix
+                        .iter()
+                        .fold(0, |length, &byte| length << 8 | u64::from(byte)),
+                    count,
+                )
             }
         };
         match usize::try_from(length) {
-            Ok(message_bytes) if message_bytes <= message_bytes_max => {
-                Ok(Some(Prefix { prefix_bytes, message_bytes }))
-            }
-            _ => Err(FramingError::MessageTooLarge { length, max: message_bytes_max }),
+            Ok(message_bytes) if message_bytes <= message_bytes_max => Ok(Some(Prefix {
+                prefix_bytes,
+                message_bytes,
+            })),
+            _ => Err(FramingError::MessageTooLarge {
+                length,
+                max: message_bytes_max,
+            }),
         }
     }
 
@@ -145,8 +156,15 @@ mod tests {
                 for end in 0..bytes.len() {
                     assert_eq!(framing.decode_prefix(&bytes[..end], 255), Ok(None));
                 }
-                let prefix = Prefix { prefix_bytes: bytes.len(), message_bytes: length };
-                assert_eq!(framing.decode_prefix(bytes, 255), Ok(Some(prefix)), "{framing:?}");
+                let prefix = Prefix {
+                    prefix_bytes: bytes.len(),
+                    message_bytes: length,
+                };
+                assert_eq!(
+                    framing.decode_prefix(bytes, 255),
+                    Ok(Some(prefix)),
+                    "{framing:?}"
+                );
             }
         }
     }
@@ -159,10 +177,23 @@ mod tests {
             assert!(matches!(refused, Err(FramingError::MessageTooLarge { .. })));
         }
         let at_limit = Framing::Fixed16.decode_prefix(&[1, 0], 256);
-        assert_eq!(at_limit, Ok(Some(Prefix { prefix_bytes: 2, message_bytes: 256 })));
-        let over = FramingError::MessageTooLarge { length: 257, max: 256 };
+        assert_eq!(
+            at_limit,
+            Ok(Some(Prefix {
+                prefix_bytes: 2,
+                message_bytes: 256
+            }))
+        );
+        let over = FramingError::MessageTooLarge {
+            length: 257,
+            max: 256,
+        };
         assert_eq!(Framing::Fixed16.decode_prefix(&[1, 1], 256), Err(over));
-        assert!(Framing::Fixed64.decode_prefix(&[0xff; 8], usize::MAX - 1).is_err());
+        assert!(
+            Framing::Fixed64
+                .decode_prefix(&[0xff; 8], usize::MAX - 1)
+                .is_err()
+        );
     }
 
     #[test]

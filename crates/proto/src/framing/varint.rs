@@ -34,7 +34,11 @@ pub fn decode_varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, VarintError> 
             return Ok(Some((value, index + 1)));
         }
     }
-    if bytes.len() >= VARINT_BYTES_MAX { Err(VarintError::TooLong) } else { Ok(None) }
+    if bytes.len() >= VARINT_BYTES_MAX {
+        Err(VarintError::TooLong)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Writes `value` (63 bits at most) into `buffer`; returns the bytes used.
@@ -67,7 +71,10 @@ mod tests {
         (255, &[0xff, 0x01]),
         (300, &[0xac, 0x02]),
         (16_384, &[0x80, 0x80, 0x01]),
-        ((1 << 63) - 1, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
+        (
+            (1 << 63) - 1,
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
+        ),
     ];
 
     // V1
@@ -91,7 +98,10 @@ mod tests {
     #[test]
     fn rejects_an_overlong_varint() {
         assert_eq!(decode_varint(&[0x94, 0x00]), Err(VarintError::NotMinimal));
-        assert_eq!(decode_varint(&[0x81, 0x80, 0x00]), Err(VarintError::NotMinimal));
+        assert_eq!(
+            decode_varint(&[0x81, 0x80, 0x00]),
+            Err(VarintError::NotMinimal)
+        );
         assert_eq!(decode_varint(&[0x00]), Ok(Some((0, 1))));
     }
 
