@@ -10,23 +10,48 @@ pub enum Mode {
     /// Wait.
     V1,
     /// Do not: bytes may follow the first proposal at once. For exactly one proposal.
+    ///
+    /// If it is refused, what followed it was read by nobody.
     Lazy,
 }
 
 /// Proposes protocols in order until one is accepted.
 ///
-/// The header and the first proposal go out together.
+/// The header and the first proposal go out together. What [`poll_output`](Self::poll_output) has to
+/// give is sent even after the agreement: a remote may answer before it is asked.
 #[derive(Debug)]
 pub struct Dialer {
     proposals: Box<[ProtocolId]>,
     mode: Mode,
-    /// The proposal that is on the wire.
+    /// The proposal that is on the wire, or next to go there.
     current: usize,
-    /// The proposal that has to go on the wire.
-    unsent: bool,
-    header_seen: bool,
-    accepted: bool,
+    unsent: Unsent,
+    stage: Stage,
+    restart: Restart,
     reader: LineReader,
+}
+
+/// What has to go on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsent {
+    HeaderAndProposal,
+    Proposal,
+    Nothing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    AwaitHeader,
+    AwaitAnswer,
+    Accepted,
+    Failed(NegotiationError),
+}
+
+/// Whether the remote may still begin from the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restart {
+    Allowed,
+    Used,
 }
 
 impl Dialer {
@@ -37,163 +62,131 @@ impl Dialer {
             proposals,
             mode,
             current: 0,
-            unsent: true,
-            header_seen: false,
-            accepted: false,
+            unsent: Unsent::HeaderAndProposal,
+            stage: Stage::AwaitHeader,
+            restart: Restart::Allowed,
             reader: LineReader::default(),
         }
     }
 
     /// Appends what has to be sent.
     pub fn poll_output(&mut self, out: &mut Vec<u8>) {
-        if !std::mem::take(&mut self.unsent) {
-            return;
-        }
-        if self.current == 0 {
+        let unsent = std::mem::replace(&mut self.unsent, Unsent::Nothing);
+        if unsent == Unsent::HeaderAndProposal {
             append_line(out, HEADER);
         }
-        if let Some(proposal) = self.proposals.get(self.current) {
+        if unsent != Unsent::Nothing
+            && let Some(proposal) = self.proposals.get(self.current)
+        {
             append_line(out, proposal.as_str().as_bytes());
         }
     }
 
-    /// Reads answers from the front of `input`; returns the bytes consumed, none past the agreement.
+    /// Reads answers from the front of `input`; returns the bytes consumed: all of them, or those up
+    /// to the agreement.
     ///
     /// # Errors
-    /// Anything but `na` or the proposal; [`NegotiationError::Refused`] after the last `na`.
+    /// Anything but `na` or the proposal; [`NegotiationError::Refused`] after the last `na`. An error
+    /// stays.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<usize, NegotiationError> {
         let mut rest = input;
-        while !self.accepted && !self.unsent && self.reader.fill(&mut rest)? {
-            self.handle_line()?;
-            self.reader.clear();
+        loop {
+            match self.stage {
+                Stage::Accepted => break,
+                Stage::Failed(error) => return Err(error),
+                Stage::AwaitHeader | Stage::AwaitAnswer => {}
+            }
+            match self.read_line(&mut rest) {
+                Ok(Some(stage)) => self.stage = stage,
+                Ok(None) => break,
+                Err(error) => self.fail(error),
+            }
         }
         Ok(input.len() - rest.len())
     }
 
-    fn handle_line(&mut self) -> Result<(), NegotiationError> {
-        let line = self.reader.text();
-        if !self.header_seen {
-            if line != HEADER {
-                return Err(NegotiationError::Version);
-            }
-            self.header_seen = true;
-            return Ok(());
+    /// The remote ended its half.
+    ///
+    /// # Errors
+    /// [`NegotiationError::Ended`] before the agreement.
+    pub fn handle_end(&mut self) -> Result<(), NegotiationError> {
+        match self.stage {
+            Stage::Accepted => return Ok(()),
+            Stage::Failed(error) => return Err(error),
+            Stage::AwaitHeader | Stage::AwaitAnswer => {}
         }
-        let proposal = self.proposals.get(self.current).ok_or(NegotiationError::Refused)?;
-        if line == proposal.as_str().as_bytes() {
-            self.accepted = true;
-            return Ok(());
-        }
-        if line != NOT_AVAILABLE {
-            return Err(NegotiationError::UnexpectedAnswer);
-        }
-        self.current += 1;
-        if self.current >= self.proposals.len() {
-            return Err(NegotiationError::Refused);
-        }
-        self.unsent = true;
-        Ok(())
+        self.fail(NegotiationError::Ended);
+        Err(NegotiationError::Ended)
     }
 
     /// The index of the accepted proposal.
     pub fn outcome(&self) -> Option<usize> {
-        self.accepted.then_some(self.current)
+        (self.stage == Stage::Accepted).then_some(self.current)
     }
 
     /// Whether bytes may follow before the answer.
     pub const fn mode(&self) -> Mode {
         self.mode
     }
+
+    fn read_line(&mut self, rest: &mut &[u8]) -> Result<Option<Stage>, NegotiationError> {
+        if !self.reader.fill(rest)? {
+            return Ok(None);
+        }
+        let stage = match self.stage {
+            Stage::AwaitHeader => self.handle_header(),
+            Stage::AwaitAnswer | Stage::Accepted | Stage::Failed(_) => self.handle_answer(),
+        };
+        self.reader.clear();
+        stage.map(Some)
+    }
+
+    fn handle_header(&self) -> Result<Stage, NegotiationError> {
+        if self.reader.text() != HEADER {
+            return Err(NegotiationError::Version);
+        }
+        // Without a proposal there is no answer to wait for.
+        if self.proposals.is_empty() {
+            return Err(NegotiationError::Refused);
+        }
+        Ok(Stage::AwaitAnswer)
+    }
+
+    fn handle_answer(&mut self) -> Result<Stage, NegotiationError> {
+        let answer = self.reader.text();
+        let proposal = self.proposals.get(self.current);
+        if proposal.is_some_and(|proposal| answer == proposal.as_str().as_bytes()) {
+            return Ok(Stage::Accepted);
+        }
+        if answer == NOT_AVAILABLE {
+            return self.propose_next();
+        }
+        // Some peers under churn begin from the start instead of answering. Once, and while nothing but
+        // lines was sent, that is followed.
+        if answer == HEADER && self.mode == Mode::V1 && self.restart == Restart::Allowed {
+            self.restart = Restart::Used;
+            self.unsent = Unsent::HeaderAndProposal;
+            return Ok(Stage::AwaitHeader);
+        }
+        Err(NegotiationError::UnexpectedAnswer)
+    }
+
+    fn propose_next(&mut self) -> Result<Stage, NegotiationError> {
+        if self.current + 1 >= self.proposals.len() {
+            return Err(NegotiationError::Refused);
+        }
+        self.current += 1;
+        if self.unsent == Unsent::Nothing {
+            self.unsent = Unsent::Proposal;
+        }
+        Ok(Stage::AwaitAnswer)
+    }
+
+    fn fail(&mut self, error: NegotiationError) {
+        self.stage = Stage::Failed(error);
+        self.unsent = Unsent::Nothing;
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn dialer(names: &[&str], mode: Mode) -> Dialer {
-        Dialer::new(names.iter().map(|name| ProtocolId::new(name).unwrap()).collect(), mode)
-    }
-
-    fn lines(texts: &[&[u8]]) -> Vec<u8> {
-        let mut out = Vec::new();
-        for text in texts {
-            append_line(&mut out, text);
-        }
-        out
-    }
-
-    /// Feeds one byte at a time and sends what there is after each.
-    fn feed(dialer: &mut Dialer, input: &[u8]) -> Result<(usize, Vec<u8>), NegotiationError> {
-        let mut out = Vec::new();
-        let mut consumed = 0;
-        for byte in input.chunks(1) {
-            dialer.poll_output(&mut out);
-            consumed += dialer.handle_input(byte)?;
-        }
-        dialer.poll_output(&mut out);
-        Ok((consumed, out))
-    }
-
-    #[test]
-    fn sends_header_and_first_proposal_together() {
-        let mut out = Vec::new();
-        dialer(&["/a"], Mode::Lazy).poll_output(&mut out);
-        assert_eq!(out, b"\x13/multistream/1.0.0\n\x03/a\n");
-    }
-
-    // A013
-    #[test]
-    fn consumes_nothing_behind_the_agreement() {
-        let mut dialer = dialer(&["/a"], Mode::V1);
-        let mut input = lines(&[HEADER, b"/a"]);
-        let agreed = input.len();
-        input.extend_from_slice(b"next layer");
-        dialer.poll_output(&mut Vec::new());
-        assert_eq!(dialer.handle_input(&input), Ok(agreed));
-        assert_eq!(dialer.outcome(), Some(0));
-        assert_eq!(dialer.handle_input(b"more"), Ok(0));
-    }
-
-    #[test]
-    fn proposes_the_next_one_after_na() {
-        let mut dialer = dialer(&["/a", "/b"], Mode::V1);
-        let (_, out) = feed(&mut dialer, &lines(&[HEADER, b"na", b"/b"])).unwrap();
-        assert_eq!(out, lines(&[HEADER, b"/a", b"/b"]));
-        assert_eq!(dialer.outcome(), Some(1));
-    }
-
-    // A017
-    #[test]
-    fn fails_when_everything_is_refused() {
-        let mut dialer = dialer(&["/a", "/b"], Mode::V1);
-        let answer = feed(&mut dialer, &lines(&[HEADER, b"na", b"na", b"na"]));
-        assert_eq!(answer.unwrap_err(), NegotiationError::Refused);
-    }
-
-    // A016
-    #[test]
-    fn fails_on_an_answer_that_was_not_proposed() {
-        let answer = feed(&mut dialer(&["/a"], Mode::V1), &lines(&[HEADER, b"/b"]));
-        assert_eq!(answer.unwrap_err(), NegotiationError::UnexpectedAnswer);
-    }
-
-    // A006, A007
-    #[test]
-    fn fails_on_another_version() {
-        let answer = feed(&mut dialer(&["/a"], Mode::V1), &lines(&[b"/multistream/2.0.0"]));
-        assert_eq!(answer.unwrap_err(), NegotiationError::Version);
-    }
-
-    // A001, A002, A003
-    #[test]
-    fn fails_on_lines_that_are_none() {
-        let cases: [(&[u8], NegotiationError); 3] = [
-            (&[0], NegotiationError::NoNewline),
-            (b"\x02ab", NegotiationError::NoNewline),
-            (&[0x81, 0x08], NegotiationError::LineTooLong { length: 1_025 }),
-        ];
-        for (input, expected) in cases {
-            assert_eq!(feed(&mut dialer(&["/a"], Mode::V1), input).unwrap_err(), expected);
-        }
-    }
-}
+mod tests;

@@ -18,10 +18,21 @@ pub(super) const LIST: &[u8] = b"ls";
 
 /// Appends `text` as a line.
 pub(super) fn append_line(out: &mut Vec<u8>, text: &[u8]) {
-    let mut buffer = [0; VARINT_BYTES_MAX];
-    out.extend_from_slice(encode_varint(text.len() as u64 + 1, &mut buffer));
+    out.reserve(line_bytes(text));
+    append_length(out, text.len() + 1);
     out.extend_from_slice(text);
     out.push(b'\n');
+}
+
+/// Appends the length of a line, its newline counted.
+pub(super) fn append_length(out: &mut Vec<u8>, length: usize) {
+    out.extend_from_slice(encode_varint(length as u64, &mut [0; VARINT_BYTES_MAX]));
+}
+
+/// Bytes of the line that has `text` in it.
+pub(super) fn line_bytes(text: &[u8]) -> usize {
+    let length = text.len() + 1;
+    encode_varint(length as u64, &mut [0; VARINT_BYTES_MAX]).len() + length
 }
 
 /// Collects one line from pieces of any size.
@@ -69,12 +80,22 @@ impl LineReader {
 
     /// The complete line without its length and newline.
     pub(super) fn text(&self) -> &[u8] {
-        let prefix = if self.bytes.first().is_some_and(|byte| byte & 0x80 != 0) { 2 } else { 1 };
+        let prefix = if self.bytes.first().is_some_and(|byte| byte & 0x80 != 0) {
+            2
+        } else {
+            1
+        };
         &self.bytes[prefix..self.bytes.len() - 1]
     }
 
     /// Makes room for the next line.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
+    }
+
+    /// Memory of the line so far.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
     }
 }

@@ -1,15 +1,19 @@
 //! The side that answers.
 
 use super::NegotiationError;
-use super::line::{HEADER, LIST, LineReader, NOT_AVAILABLE, append_line};
-use super::protocol::ProtocolTable;
-use crate::framing::{VARINT_BYTES_MAX, encode_varint};
+use super::line::{
+    HEADER, LIST, LineReader, NOT_AVAILABLE, append_length, append_line, line_bytes,
+};
+use super::protocol::{Others, ProtocolId, ProtocolTable};
 
 /// Proposals that are answered before the negotiation fails.
 pub const PROPOSALS_MAX: usize = 32;
 
 /// Listings that are answered: one names every protocol, more is amplification.
 const LISTINGS_MAX: usize = 4;
+
+/// Bytes of all listings of one negotiation: what three bytes of a remote can make us hold and send.
+pub const LISTING_BYTES_MAX: usize = 64 << 10;
 
 /// Answers proposals from a table until one is served.
 ///
@@ -18,10 +22,28 @@ const LISTINGS_MAX: usize = 4;
 pub struct Listener<T> {
     reader: LineReader,
     output: Vec<u8>,
-    header_seen: bool,
+    stage: Stage<T>,
     proposals: usize,
     listings: usize,
-    chosen: Option<T>,
+    listing_bytes: usize,
+}
+
+/// The caller's decision on a proposal without an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer<T> {
+    /// It is served, with this value.
+    Serve(T),
+    /// It is not.
+    Refuse,
+}
+
+#[derive(Debug)]
+enum Stage<T> {
+    AwaitHeader,
+    AwaitProposal,
+    Asking(ProtocolId),
+    Agreed(T),
+    Failed(NegotiationError),
 }
 
 impl<T> Default for Listener<T> {
@@ -29,10 +51,10 @@ impl<T> Default for Listener<T> {
         Self {
             reader: LineReader::default(),
             output: Vec::new(),
-            header_seen: false,
+            stage: Stage::AwaitHeader,
             proposals: 0,
             listings: 0,
-            chosen: None,
+            listing_bytes: 0,
         }
     }
 }
@@ -46,150 +68,148 @@ impl<T: Copy> Listener<T> {
     /// Reads proposals from the front of `input`; returns the bytes consumed, none past the
     /// agreement.
     ///
+    /// Fewer than all are also consumed while the caller is [`asked`](Self::asked): the rest is to be
+    /// given again after the [`answer`](Self::answer).
+    ///
     /// # Errors
-    /// Anything that is no proposal, or too many of them.
+    /// Anything that is no proposal, or too many of them. An error stays.
     pub fn handle_input(
         &mut self,
         input: &[u8],
         table: &ProtocolTable<T>,
     ) -> Result<usize, NegotiationError> {
         let mut rest = input;
-        while self.chosen.is_none() && self.reader.fill(&mut rest)? {
-            self.handle_line(table)?;
-            self.reader.clear();
+        loop {
+            match self.stage {
+                Stage::Asking(_) | Stage::Agreed(_) => break,
+                Stage::Failed(error) => return Err(error),
+                Stage::AwaitHeader | Stage::AwaitProposal => {}
+            }
+            match self.read_line(&mut rest, table) {
+                Ok(Some(stage)) => self.stage = stage,
+                Ok(None) => break,
+                Err(error) => self.stage = Stage::Failed(error),
+            }
         }
         Ok(input.len() - rest.len())
     }
 
-    fn handle_line(&mut self, table: &ProtocolTable<T>) -> Result<(), NegotiationError> {
-        let line = self.reader.text();
-        if !self.header_seen {
-            if line != HEADER {
-                return Err(NegotiationError::Version);
-            }
-            self.header_seen = true;
-            append_line(&mut self.output, HEADER);
-            return Ok(());
+    /// The remote ended its half. A proposal that is asked about may still be served.
+    ///
+    /// # Errors
+    /// [`NegotiationError::Ended`] if nothing was agreed on.
+    pub fn handle_end(&mut self) -> Result<(), NegotiationError> {
+        match self.stage {
+            Stage::Asking(_) | Stage::Agreed(_) => return Ok(()),
+            Stage::Failed(error) => return Err(error),
+            Stage::AwaitHeader | Stage::AwaitProposal => {}
         }
-        if let Some(value) = table.find(line) {
-            self.chosen = Some(*value);
-            append_line(&mut self.output, line);
-            return Ok(());
+        self.stage = Stage::Failed(NegotiationError::Ended);
+        Err(NegotiationError::Ended)
+    }
+
+    /// The proposal that the caller has to decide on; only with [`Others::Ask`] in the table.
+    pub fn asked(&self) -> Option<&ProtocolId> {
+        match &self.stage {
+            Stage::Asking(name) => Some(name),
+            Stage::AwaitHeader | Stage::AwaitProposal | Stage::Agreed(_) | Stage::Failed(_) => None,
         }
-        if line == LIST {
-            self.listings += 1;
-            if self.listings > LISTINGS_MAX {
-                return Err(NegotiationError::TooManyListings);
+    }
+
+    /// Decides on the proposal that was asked about; nothing happens without one.
+    pub fn answer(&mut self, answer: Answer<T>) {
+        let Stage::Asking(name) = &self.stage else {
+            return;
+        };
+        self.stage = match answer {
+            Answer::Serve(value) => {
+                append_line(&mut self.output, name.as_str().as_bytes());
+                Stage::Agreed(value)
             }
-            append_list(&mut self.output, table);
-            return Ok(());
+            Answer::Refuse => {
+                append_line(&mut self.output, NOT_AVAILABLE);
+                Stage::AwaitProposal
+            }
+        };
+    }
+
+    /// The table's value for the protocol that was agreed on, or the caller's.
+    pub fn outcome(&self) -> Option<T> {
+        match self.stage {
+            Stage::Agreed(value) => Some(value),
+            Stage::AwaitHeader | Stage::AwaitProposal | Stage::Asking(_) | Stage::Failed(_) => None,
+        }
+    }
+
+    fn read_line(
+        &mut self,
+        rest: &mut &[u8],
+        table: &ProtocolTable<T>,
+    ) -> Result<Option<Stage<T>>, NegotiationError> {
+        if !self.reader.fill(rest)? {
+            return Ok(None);
+        }
+        let stage = match self.stage {
+            Stage::AwaitHeader => self.handle_header(),
+            Stage::AwaitProposal | Stage::Asking(_) | Stage::Agreed(_) | Stage::Failed(_) => {
+                self.handle_proposal(table)
+            }
+        };
+        self.reader.clear();
+        stage.map(Some)
+    }
+
+    fn handle_header(&mut self) -> Result<Stage<T>, NegotiationError> {
+        if self.reader.text() != HEADER {
+            return Err(NegotiationError::Version);
+        }
+        append_line(&mut self.output, HEADER);
+        Ok(Stage::AwaitProposal)
+    }
+
+    fn handle_proposal(&mut self, table: &ProtocolTable<T>) -> Result<Stage<T>, NegotiationError> {
+        let text = self.reader.text();
+        if text == LIST {
+            self.append_listing(table)?;
+            return Ok(Stage::AwaitProposal);
         }
         self.proposals += 1;
         if self.proposals > PROPOSALS_MAX {
             return Err(NegotiationError::TooManyProposals);
         }
+        if let Some(value) = table.find(text) {
+            append_line(&mut self.output, text);
+            return Ok(Stage::Agreed(*value));
+        }
+        // Only a name can be asked about: no predicate is bothered with other bytes.
+        if table.others() == Others::Ask
+            && let Some(name) = str::from_utf8(text)
+                .ok()
+                .and_then(|text| ProtocolId::new(text).ok())
+        {
+            return Ok(Stage::Asking(name));
+        }
         append_line(&mut self.output, NOT_AVAILABLE);
+        Ok(Stage::AwaitProposal)
+    }
+
+    /// One message that nests a line for every protocol.
+    fn append_listing(&mut self, table: &ProtocolTable<T>) -> Result<(), NegotiationError> {
+        let lines = || table.names().iter().map(|name| name.as_str().as_bytes());
+        let body_bytes = lines().map(line_bytes).sum::<usize>() + 1;
+        self.listings += 1;
+        self.listing_bytes += body_bytes;
+        if self.listings > LISTINGS_MAX || self.listing_bytes > LISTING_BYTES_MAX {
+            return Err(NegotiationError::TooManyListings);
+        }
+        append_length(&mut self.output, body_bytes);
+        for line in lines() {
+            append_line(&mut self.output, line);
+        }
+        self.output.push(b'\n');
         Ok(())
     }
-
-    /// The table's value for the protocol that was agreed on.
-    pub fn outcome(&self) -> Option<T> {
-        self.chosen
-    }
-}
-
-/// One message that nests a line for every protocol.
-fn append_list<T>(out: &mut Vec<u8>, table: &ProtocolTable<T>) {
-    let mut body = Vec::new();
-    for name in table.names() {
-        append_line(&mut body, name.as_str().as_bytes());
-    }
-    let mut buffer = [0; VARINT_BYTES_MAX];
-    out.extend_from_slice(encode_varint(body.len() as u64 + 1, &mut buffer));
-    out.append(&mut body);
-    out.push(b'\n');
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::multistream::ProtocolId;
-
-    fn table() -> ProtocolTable<u32> {
-        let mut table = ProtocolTable::default();
-        for (number, name) in ["/a", "/b"].into_iter().enumerate() {
-            table.insert(ProtocolId::new(name).unwrap(), number as u32);
-        }
-        table
-    }
-
-    fn lines(texts: &[&[u8]]) -> Vec<u8> {
-        let mut out = Vec::new();
-        for text in texts {
-            append_line(&mut out, text);
-        }
-        out
-    }
-
-    fn feed(input: &[u8], piece: usize) -> Result<(usize, Vec<u8>, Option<u32>), NegotiationError> {
-        let mut listener = Listener::default();
-        let mut consumed = 0;
-        for part in input.chunks(piece) {
-            consumed += listener.handle_input(part, &table())?;
-        }
-        let mut out = Vec::new();
-        listener.poll_output(&mut out);
-        Ok((consumed, out, listener.outcome()))
-    }
-
-    // A015
-    #[test]
-    fn agrees_whatever_the_pieces() {
-        let input = lines(&[HEADER, b"/x", b"/b"]);
-        for piece in 1..=input.len() {
-            let (consumed, out, chosen) = feed(&input, piece).unwrap();
-            assert_eq!((consumed, chosen), (input.len(), Some(1)));
-            assert_eq!(out, lines(&[HEADER, b"na", b"/b"]));
-        }
-    }
-
-    // A014
-    #[test]
-    fn leaves_the_bytes_behind_the_agreement() {
-        let mut input = lines(&[HEADER, b"/a"]);
-        let agreed = input.len();
-        input.extend_from_slice(b"next layer");
-        assert_eq!(feed(&input, input.len()).unwrap().0, agreed);
-    }
-
-    // A008
-    #[test]
-    fn fails_after_too_many_unknown_proposals() {
-        let mut texts: Vec<&[u8]> = vec![HEADER];
-        texts.extend([b"/x".as_slice(); PROPOSALS_MAX]);
-        assert!(feed(&lines(&texts), 7).is_ok());
-        texts.push(b"/x");
-        assert_eq!(feed(&lines(&texts), 7).unwrap_err(), NegotiationError::TooManyProposals);
-    }
-
-    // A009, A010
-    #[test]
-    fn lists_its_protocols_a_few_times() {
-        let (_, out, _) = feed(&lines(&[HEADER, b"ls"]), 3).unwrap();
-        let mut expected = lines(&[HEADER]);
-        expected.extend_from_slice(b"\x09\x03/a\n\x03/b\n\n");
-        assert_eq!(out, expected);
-        let mut texts: Vec<&[u8]> = vec![HEADER];
-        texts.extend([b"ls".as_slice(); LISTINGS_MAX + 1]);
-        assert_eq!(feed(&lines(&texts), 9).unwrap_err(), NegotiationError::TooManyListings);
-    }
-
-    // A022
-    #[test]
-    fn matches_names_byte_by_byte() {
-        for name in [b"/a\0".as_slice(), b"/\xff", b"/A", b"/a/"] {
-            let (_, out, chosen) = feed(&lines(&[HEADER, name]), 4).unwrap();
-            assert_eq!((out, chosen), (lines(&[HEADER, b"na"]), None));
-        }
-    }
-}
+mod tests;

@@ -15,5 +15,5 @@ mod protocol;
 pub use dialer::{Dialer, Mode};
 pub use error::NegotiationError;
 pub use line::LINE_BYTES_MAX;
-pub use listener::{Listener, PROPOSALS_MAX};
-pub use protocol::{InvalidProtocol, ProtocolId, ProtocolTable};
+pub use listener::{Answer, LISTING_BYTES_MAX, Listener, PROPOSALS_MAX};
+pub use protocol::{InvalidProtocol, Others, ProtocolId, ProtocolTable};

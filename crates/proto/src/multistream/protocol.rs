@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::line::LINE_BYTES_MAX;
+use super::line::{HEADER, LINE_BYTES_MAX, LIST, NOT_AVAILABLE};
 
 /// Name of a protocol: what one line can carry.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,16 +14,18 @@ pub struct ProtocolId(Arc<str>);
 
 /// The text cannot name a protocol.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
-#[error("a protocol name has 1 to 1023 bytes and no newline")]
+#[error("a protocol name has 1 to 1023 bytes, no newline, and is no word of multistream-select")]
 pub struct InvalidProtocol;
 
 impl ProtocolId {
     /// The name `text`.
     ///
     /// # Errors
-    /// If it is empty, longer than a line, or has a newline in it.
+    /// If it is empty, longer than a line, has a newline in it, or means something else there: the
+    /// header, `na` and `ls`.
     pub fn new(text: &str) -> Result<Self, InvalidProtocol> {
-        if text.is_empty() || text.len() >= LINE_BYTES_MAX || text.contains('\n') {
+        let is_line = !text.is_empty() && text.len() < LINE_BYTES_MAX && !text.contains('\n');
+        if !is_line || [HEADER, NOT_AVAILABLE, LIST].contains(&text.as_bytes()) {
             return Err(InvalidProtocol);
         }
         Ok(Self(Arc::from(text)))
@@ -53,11 +55,26 @@ pub struct ProtocolTable<T> {
     by_name: HashMap<Box<[u8]>, T>,
     /// In the order of their insertion.
     names: Vec<ProtocolId>,
+    others: Others,
+}
+
+/// What becomes of a proposal that has no entry in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Others {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// The caller decides, who has predicates: see [`Listener::asked`](super::Listener::asked).
+    Ask,
 }
 
 impl<T> Default for ProtocolTable<T> {
     fn default() -> Self {
-        Self { by_name: HashMap::new(), names: Vec::new() }
+        Self {
+            by_name: HashMap::new(),
+            names: Vec::new(),
+            others: Others::default(),
+        }
     }
 }
 
@@ -65,7 +82,8 @@ impl<T> ProtocolTable<T> {
     /// Serves `name`; an earlier entry of that name is replaced and moves to the end.
     pub fn insert(&mut self, name: ProtocolId, value: T) {
         self.names.retain(|known| *known != name);
-        self.by_name.insert(Box::from(name.as_str().as_bytes()), value);
+        self.by_name
+            .insert(Box::from(name.as_str().as_bytes()), value);
         self.names.push(name);
     }
 
@@ -77,5 +95,57 @@ impl<T> ProtocolTable<T> {
     /// Every name, in the order of insertion.
     pub fn names(&self) -> &[ProtocolId] {
         &self.names
+    }
+
+    /// Sets what becomes of a proposal without an entry.
+    pub fn set_others(&mut self, others: Others) {
+        self.others = others;
+    }
+
+    /// What becomes of a proposal without an entry.
+    pub fn others(&self) -> Others {
+        self.others
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(names: &[&str]) -> ProtocolTable<usize> {
+        let mut table = ProtocolTable::default();
+        for (number, name) in names.iter().enumerate() {
+            table.insert(ProtocolId::new(name).unwrap(), number);
+        }
+        table
+    }
+
+    // A022
+    #[test]
+    fn names_are_what_one_line_can_carry() {
+        for name in ["/a", "x", "/a\0b", "/a\r", "/\u{fc}", &"x".repeat(1_023)] {
+            assert_eq!(ProtocolId::new(name).unwrap().as_str(), name);
+        }
+        for name in [
+            "",
+            "/a\n",
+            "\n",
+            "na",
+            "ls",
+            "/multistream/1.0.0",
+            &"x".repeat(1_024),
+        ] {
+            assert_eq!(ProtocolId::new(name), Err(InvalidProtocol), "{name:?}");
+        }
+    }
+
+    // M6, M7
+    #[test]
+    fn lists_in_order_of_insertion_and_adding_again_moves_to_the_end() {
+        let table = table(&["/a", "/b", "/c", "/a"]);
+        let names: Vec<_> = table.names().iter().map(ProtocolId::as_str).collect();
+        assert_eq!(names, ["/b", "/c", "/a"]);
+        assert_eq!(table.find(b"/a"), Some(&3));
+        assert_eq!(table.find(b"/x"), None);
     }
 }
