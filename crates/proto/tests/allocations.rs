@@ -1,0 +1,129 @@
+//! Steady traffic allocates nothing: not a frame, not a message, not a chunk.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use ferroswarm_proto::framing::{Decoder, Framing};
+use ferroswarm_proto::stream::{ChunkPool, Pipe};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    /// Calls that gave memory to this thread. Tests run on threads of their own.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator as it came, and counting neither allocates
+// nor unwinds: the counter is a plain cell that needs no initialisation and no drop.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and `pointer` is the system's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller keeps the contract of `realloc`, and `pointer` is the system's.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// Allocations of a hundred rounds once as many have warmed up what is reused.
+fn allocations_of(mut round: impl FnMut()) -> usize {
+    (0..100).for_each(|_| round());
+    let before = COUNT.get();
+    (0..100).for_each(|_| round());
+    COUNT.get() - before
+}
+
+#[test]
+fn counts_what_it_is_meant_to_count() {
+    assert_eq!(
+        allocations_of(|| drop(std::hint::black_box(vec![0_u8; 100]))),
+        100
+    );
+}
+
+#[test]
+fn a_frame_through_an_empty_pipe_allocates_nothing() {
+    for length in [1, 100, 2_000, 16_372, 65_536, 200_000] {
+        let (mut pipe, mut pool) = (Pipe::default(), ChunkPool::default());
+        let (frame, mut into) = (vec![7; length], vec![0; length]);
+        let allocations = allocations_of(|| {
+            pipe.push(&frame, &mut pool);
+            assert_eq!(pipe.copy_to(&mut into, &mut pool), length);
+        });
+        assert_eq!(allocations, 0, "frames of {length} bytes");
+    }
+}
+
+#[test]
+fn bulk_through_a_pipe_that_fills_and_drains_allocates_nothing() {
+    let (mut pipe, mut pool) = (Pipe::default(), ChunkPool::default());
+    let (frame, mut into) = (vec![7; 16_372], vec![0; 40_000]);
+    let allocations = allocations_of(|| {
+        while pipe.len() < 250_000 {
+            pipe.push(&frame, &mut pool);
+        }
+        while pipe.len() > 50_000 {
+            pipe.copy_to(&mut into, &mut pool);
+        }
+    });
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn handing_chunks_over_allocates_nothing() {
+    let (mut pipe, mut pool) = (Pipe::default(), ChunkPool::default());
+    let frame = vec![7; 16_372];
+    let allocations = allocations_of(|| {
+        (0..10).for_each(|_| pipe.push(&frame, &mut pool));
+        while let Some(chunk) = pipe.take_front(usize::MAX) {
+            pool.recycle(chunk);
+        }
+    });
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn messages_cut_from_a_pipe_allocate_nothing() {
+    let (mut pipe, mut pool) = (Pipe::default(), ChunkPool::default());
+    let decoder = Decoder::new(Framing::Varint, 1_000);
+    let mut wire = Vec::new();
+    for length in (0..128).cycle().take(500) {
+        wire.push(length);
+        wire.extend_from_slice(&[7; 128][..usize::from(length)]);
+    }
+    let mut into = [0; 128];
+    let allocations = allocations_of(|| {
+        let mut count = 0;
+        // Cut anywhere, as frames are.
+        for piece in wire.chunks(1_009) {
+            pipe.push(piece, &mut pool);
+            let mut head = [0; Framing::PREFIX_BYTES_MAX];
+            loop {
+                let peeked = pipe.peek(&mut head);
+                let Ok(Some(prefix)) = decoder.peek(&head[..peeked]) else {
+                    break;
+                };
+                if pipe.len() < prefix.prefix_bytes + prefix.message_bytes {
+                    break;
+                }
+                pipe.advance(prefix.prefix_bytes, &mut pool);
+                pipe.copy_to(&mut into[..prefix.message_bytes], &mut pool);
+                count += 1;
+            }
+        }
+        assert_eq!(count, 500);
+    });
+    assert_eq!(allocations, 0);
+}
