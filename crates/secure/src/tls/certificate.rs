@@ -199,8 +199,8 @@ pub enum CertificateError {
     /// The extension that names the identity key appears twice.
     #[error("certificate has several libp2p extensions")]
     DuplicateExtension,
-    /// A critical extension that libp2p does not know.
-    #[error("certificate has an unknown critical extension")]
+    /// A critical extension that libp2p does not know, or a key usage without signatures.
+    #[error("certificate has a critical extension that is not met")]
     UnknownCriticalExtension,
     /// The identity key is refused.
     #[error("identity key is refused")]
@@ -266,11 +266,26 @@ fn find_extension(extensions: &[u8]) -> Result<&[u8], CertificateError> {
             if found.replace(contents).is_some() {
                 return Err(CertificateError::DuplicateExtension);
             }
-        } else if is_critical {
+        } else if is_critical && !is_satisfied(oid, contents)? {
             return Err(CertificateError::UnknownCriticalExtension);
         }
     }
     found.ok_or(CertificateError::MissingExtension)
+}
+
+/// Whether a critical extension other than libp2p's is known and met.
+///
+/// py-libp2p marks two as critical: the basic constraints, which say nothing about a chain of one,
+/// and the key usage, which must allow the signature that the handshake consists of.
+fn is_satisfied(oid: &[u8], contents: &[u8]) -> Result<bool, CertificateError> {
+    match oid {
+        BASIC_CONSTRAINTS_OID_DER => Ok(true),
+        KEY_USAGE_OID_DER => match Reader::single(contents, tag::BIT_STRING)? {
+            [0..=7, bits, ..] => Ok(bits & KEY_USAGE_DIGITAL_SIGNATURE != 0),
+            _ => Err(CertificateError::Malformed),
+        },
+        _ => Ok(false),
+    }
 }
 
 /// Seconds since 1970 of a UTCTime or GeneralizedTime in the only form RFC 5280 allows.
@@ -329,6 +344,10 @@ fn signed_bytes(spki: &[u8]) -> Vec<u8> {
 const SIGNATURE_PREFIX: &[u8] = b"libp2p-tls-handshake:";
 const EXTENSION_OID: [u64; 9] = [1, 3, 6, 1, 4, 1, 53_594, 1, 1];
 const EXTENSION_OID_DER: [u8; 10] = [0x2B, 0x06, 0x01, 0x04, 0x01, 0x83, 0xA2, 0x5A, 0x01, 0x01];
+const BASIC_CONSTRAINTS_OID_DER: &[u8] = &[0x55, 0x1D, 0x13];
+const KEY_USAGE_OID_DER: &[u8] = &[0x55, 0x1D, 0x0F];
+/// The first bit of the bit string.
+const KEY_USAGE_DIGITAL_SIGNATURE: u8 = 0x80;
 /// Longest certificate accepted: one with RSA keys of 8,192 bits takes less than 5 KiB.
 const CERTIFICATE_LENGTH_MAX: usize = 8_192;
 const TAG_VERSION: u8 = 0xA0;

@@ -130,6 +130,21 @@ fn unknown_extensions_are_refused_only_when_critical() {
 }
 
 #[test]
+fn critical_constraints_and_key_usage_of_py_libp2p_pass() {
+    let with_usage = |usage| {
+        check_altered(|params| {
+            params.is_ca = rcgen::IsCa::ExplicitNoCa;
+            params.key_usages = vec![usage];
+        })
+    };
+    assert_eq!(with_usage(rcgen::KeyUsagePurpose::DigitalSignature), Ok(()));
+    assert_eq!(
+        with_usage(rcgen::KeyUsagePurpose::KeyCertSign),
+        Err(CertificateError::UnknownCriticalExtension)
+    );
+}
+
+#[test]
 fn the_extension_may_be_uncritical_and_appears_once() {
     let uncritical = |params: &mut CertificateParams| {
         params.custom_extensions[0].set_criticality(false);
