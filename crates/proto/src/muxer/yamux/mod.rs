@@ -29,6 +29,7 @@ mod flow;
 mod frame;
 mod keepalive;
 mod receive;
+mod reception;
 mod session;
 mod stats;
 mod streams;

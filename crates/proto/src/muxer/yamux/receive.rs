@@ -5,141 +5,14 @@ use std::time::Duration;
 use crate::muxer::{Role, StreamErrorCode, StreamKey, WINDOW_INITIAL};
 
 use super::flow::add_credit;
-use super::frame::{Flags, HEADER_BYTES, Header, Kind};
+use super::frame::{Flags, Header, Kind};
 use super::keepalive::Pong;
+use super::reception::Steps;
 use super::streams::{Ending, Opening, Origin, Read, Stream, Write};
 use super::{Event, ProtocolError, Session};
 
 /// Resets that wait for a remote that opens streams beyond the limits and does not read.
 const REFUSALS_MAX: usize = 1_024;
-
-/// The frame that is coming in.
-#[derive(Debug, Default)]
-pub(super) struct Reception {
-    /// The front of a header that came in pieces.
-    header: [u8; HEADER_BYTES],
-    filled: usize,
-    /// Whose frame it is; `None` drops what is left of it.
-    target: Option<StreamKey>,
-    /// Payload that has not come yet.
-    body: u32,
-    /// Nobody wants the payload.
-    muted: bool,
-    steps: Steps,
-    /// Code of a reset.
-    code: u32,
-}
-
-/// What one frame still has to tell, besides its payload.
-#[derive(Copy, Clone, Debug, Default)]
-struct Steps(u8);
-
-impl Steps {
-    const OPENED: Self = Self(1);
-    const ACKED: Self = Self(2);
-    const WRITABLE: Self = Self(4);
-    const RESET: Self = Self(8);
-    /// Told after the payload.
-    const FINISHED: Self = Self(16);
-
-    const fn add(&mut self, step: Self) {
-        self.0 |= step.0;
-    }
-
-    const fn take(&mut self, step: Self) -> bool {
-        let had = self.0 & step.0 != 0;
-        self.0 &= !step.0;
-        had
-    }
-}
-
-impl Reception {
-    pub(super) const fn is_mid_frame(&self) -> bool {
-        self.body > 0 || self.filled > 0
-    }
-
-    /// Nothing more is told of the stream.
-    pub(super) fn detach(&mut self, key: StreamKey) {
-        if self.target == Some(key) {
-            self.target = None;
-            self.steps = Steps::default();
-        }
-    }
-
-    /// What is left of the stream's payload is dropped.
-    pub(super) fn mute(&mut self, key: StreamKey) {
-        if self.target == Some(key) {
-            self.muted = true;
-        }
-    }
-
-    /// Starts with a frame that has nothing to tell yet.
-    const fn begin(&mut self, target: Option<StreamKey>, body: u32) {
-        self.target = target;
-        self.body = body;
-        self.muted = false;
-        self.steps = Steps(0);
-    }
-
-    /// What comes before the payload, one at a time.
-    const fn next_step(&mut self) -> Option<Event<'static>> {
-        if self.steps.0 == 0 {
-            return None;
-        }
-        let Some(key) = self.target else { return None };
-        if self.steps.take(Steps::OPENED) {
-            return Some(Event::Opened { key });
-        }
-        if self.steps.take(Steps::ACKED) {
-            return Some(Event::Acked { key });
-        }
-        if self.steps.take(Steps::WRITABLE) {
-            return Some(Event::Writable { key });
-        }
-        if self.steps.take(Steps::RESET) {
-            self.target = None;
-            return Some(Event::Reset {
-                key,
-                code: self.code,
-            });
-        }
-        if self.body == 0 && self.steps.take(Steps::FINISHED) {
-            return Some(Event::Finished { key });
-        }
-        None
-    }
-
-    /// Takes payload off `input`; `None` when nobody wants it.
-    fn take_body<'a>(&mut self, input: &mut &'a [u8]) -> Option<Event<'a>> {
-        let count = input.len().min(self.body as usize);
-        let (bytes, rest) = input.split_at(count);
-        *input = rest;
-        // At most `body`, so it fits.
-        self.body -= count as u32;
-        let key = self.target?;
-        (!self.muted).then_some(Event::Data { key, bytes })
-    }
-
-    /// Takes a header off `input`, or what there is of one.
-    fn take_header(&mut self, input: &mut &[u8]) -> Option<[u8; HEADER_BYTES]> {
-        if self.filled == 0
-            && let Some((header, rest)) = input.split_first_chunk()
-        {
-            *input = rest;
-            return Some(*header);
-        }
-        let count = input.len().min(HEADER_BYTES - self.filled);
-        let (bytes, rest) = input.split_at(count);
-        *input = rest;
-        self.header[self.filled..self.filled + count].copy_from_slice(bytes);
-        self.filled += count;
-        if self.filled < HEADER_BYTES {
-            return None;
-        }
-        self.filled = 0;
-        Some(self.header)
-    }
-}
 
 impl Session {
     /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.
@@ -177,7 +50,7 @@ impl Session {
             if input.is_empty() {
                 return Ok(None);
             }
-            if self.reception.body > 0 {
+            if self.reception.has_body() {
                 if let Some(event) = self.reception.take_body(input) {
                     return Ok(Some(event));
                 }
@@ -263,15 +136,14 @@ impl Session {
         if !stream.window.receive(header.length) {
             return Err(window_exceeded(header, stream.window.remaining()));
         }
-        self.reception.begin(Some(key), header.length);
-        if !stream.is_open() {
-            // We reset it and the remote does not know yet.
-            self.reception.target = None;
-        } else if header.length > 0 {
+        // A stream that we reset and the remote does not know of takes nothing.
+        let target = stream.is_open().then_some(key);
+        self.reception.begin(target, header.length);
+        if target.is_some() && header.length > 0 {
             match stream.read {
                 Read::Open => {}
                 Read::Discarding => {
-                    self.reception.muted = true;
+                    self.reception.mute(key);
                     stream.window.give_back(header.length);
                     if stream.window.is_update_due() {
                         self.streams.mark_due(key);
@@ -306,7 +178,7 @@ impl Session {
                     delta: header.length,
                 })?;
             if was_dry && stream.is_open() && stream.write == Write::Open {
-                self.reception.steps.add(Steps::WRITABLE);
+                self.reception.tell(Steps::WRITABLE);
             }
             if !self.allowances.window_updates.spend(now) {
                 return Err(ProtocolError::WindowUpdateFlood);
@@ -337,7 +209,7 @@ impl Session {
         if flags.has(Flags::ACK) && stream.is_open() && stream.opening == Opening::AwaitingAck {
             stream.opening = Opening::Settled;
             self.unacked -= 1;
-            self.reception.steps.add(Steps::ACKED);
+            self.reception.tell(Steps::ACKED);
             has_effect = true;
         }
         if flags.has(Flags::RST) {
@@ -345,7 +217,7 @@ impl Session {
         }
         if flags.has(Flags::FIN) && stream.is_open() && stream.read != Read::Finished {
             stream.read = Read::Finished;
-            self.reception.steps.add(Steps::FINISHED);
+            self.reception.tell(Steps::FINISHED);
             if stream.write == Write::Finished {
                 self.end_in_order(key);
             }
@@ -376,10 +248,7 @@ impl Session {
         if stream.origin == Origin::Inbound && !self.allowances.rapid_resets.spend(now) {
             return Err(ProtocolError::RapidReset);
         }
-        self.reception.muted = true;
-        self.reception.code = reset_code(header);
-        self.reception.steps = Steps(self.reception.steps.0 & Steps::ACKED.0);
-        self.reception.steps.add(Steps::RESET);
+        self.reception.tell_reset(reset_code(header));
         self.end(key, Ending::Over);
         Ok(())
     }
@@ -387,9 +256,7 @@ impl Session {
     /// Data came after FIN: the stream cannot be trusted, the connection can.
     fn reset_violator(&mut self, key: StreamKey) {
         let code = StreamErrorCode::ProtocolViolation as u32;
-        self.reception.muted = true;
-        self.reception.code = code;
-        self.reception.steps.add(Steps::RESET);
+        self.reception.tell_reset(code);
         self.end(key, Ending::ResetDue(code));
     }
 
@@ -440,12 +307,14 @@ impl Session {
         if let Some(code) = self.refusal() {
             return self.refuse(&stream, code, now);
         }
-        self.reception.steps.add(Steps::OPENED);
-        if header.flags.has(Flags::FIN) {
+        let is_finished = header.flags.has(Flags::FIN);
+        if is_finished {
             stream.read = Read::Finished;
-            self.reception.steps.add(Steps::FINISHED);
         }
-        self.reception.target = Some(self.streams.insert(stream));
+        self.reception.open(self.streams.insert(stream));
+        if is_finished {
+            self.reception.tell(Steps::FINISHED);
+        }
         self.unaccepted += 1;
         self.stats.inbound_live += 1;
         self.stats.inbound_opened += 1;

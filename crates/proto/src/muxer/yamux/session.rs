@@ -9,7 +9,7 @@ use super::allowance::{Allowance, STRAYS_PER_STREAM};
 use super::flow::GrowthLimits;
 use super::frame::Header;
 use super::keepalive::Keepalive;
-use super::receive::Reception;
+use super::reception::Reception;
 use super::streams::{Ending, Opening, Origin, Read, Stream, Streams};
 use super::transmit::Pongs;
 use super::{Config, OpenError, ProtocolError, Stats};
@@ -376,6 +376,11 @@ impl Session {
             }
             Origin::Outbound => self.stats.outbound_live -= 1,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn skip_to_id(&mut self, id: u32) {
+        self.next_id = Some(id);
     }
 
     /// Appends a frame without payload.

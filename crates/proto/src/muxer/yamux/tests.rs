@@ -1,1 +1,13 @@
+//! A session against raw frames, and two sessions against each other.
+//!
+//! Ids like A066 and Y9 name the cases of the project's adversarial and conformance lists.
 
+mod support;
+
+mod flags;
+mod flow;
+mod hostile;
+mod keepalive;
+mod limits;
+mod properties;
+mod streams;

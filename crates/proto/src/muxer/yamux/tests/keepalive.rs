@@ -1,0 +1,156 @@
+//! Deadlines: keepalive, stalled frames, late acknowledgements.
+
+use std::time::Duration;
+
+use super::support::*;
+use crate::muxer::Role;
+use crate::muxer::StreamKey;
+use crate::muxer::yamux::frame::Header;
+use crate::muxer::yamux::{Config, Event, ProtocolError, Session};
+
+const fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A session whose clock runs since second 100 and whose first ping was answered a second later.
+fn started() -> Session {
+    let mut session = dialer();
+    assert_eq!(session.poll_deadline(), Some(Duration::ZERO));
+    session.handle_deadline(at(100)).unwrap();
+    assert_eq!(control(&mut session), [Header::ping(SYN, 0)]);
+    assert_eq!(pong(&mut session, 0, at(101)), Some(at(1)));
+    session
+}
+
+fn pong(session: &mut Session, id: u32, now: Duration) -> Option<Duration> {
+    let frame = Header::ping(ACK, id).encode();
+    match session.poll_event(&mut frame.as_slice(), now).unwrap() {
+        Some(Event::Pong { rtt }) => Some(rtt),
+        Some(event) => panic!("{event:?}"),
+        None => None,
+    }
+}
+
+fn receive(session: &mut Session, bytes: &[u8], now: Duration) {
+    let mut input = bytes;
+    while session.poll_event(&mut input, now).unwrap().is_some() {}
+}
+
+#[test]
+fn a_session_pings_at_its_start_and_every_interval() {
+    let mut session = started();
+    assert_eq!(session.rtt(), Some(at(1)));
+    assert_eq!(session.poll_deadline(), Some(at(130)));
+    session.handle_deadline(at(129)).unwrap();
+    assert!(!session.has_control());
+    session.handle_deadline(at(130)).unwrap();
+    assert_eq!(control(&mut session), [Header::ping(SYN, 1)]);
+    assert_eq!(pong(&mut session, 1, at(133)), Some(at(3)));
+    assert_eq!(session.rtt(), Some(at(2)));
+    assert_eq!(session.poll_deadline(), Some(at(160)));
+}
+
+#[test]
+fn silence_after_a_ping_ends_the_connection() {
+    let mut session = started();
+    session.handle_deadline(at(130)).unwrap();
+    assert_eq!(session.poll_deadline(), Some(at(140)));
+    session.handle_deadline(at(139)).unwrap();
+    assert_eq!(
+        session.handle_deadline(at(140)),
+        Err(ProtocolError::KeepaliveTimeout)
+    );
+    assert_eq!(
+        feed(&mut session, &update(SYN, 2, 0)),
+        Err(ProtocolError::KeepaliveTimeout)
+    );
+}
+
+#[test]
+fn anything_received_is_a_sign_of_life() {
+    let mut session = started();
+    session.handle_deadline(at(130)).unwrap();
+    receive(&mut session, &update(SYN, 2, 0), at(138));
+    assert_eq!(session.poll_deadline(), Some(at(148)));
+    session.handle_deadline(at(147)).unwrap();
+    assert_eq!(
+        session.handle_deadline(at(148)),
+        Err(ProtocolError::KeepaliveTimeout)
+    );
+}
+
+#[test]
+fn a_paused_clock_neither_pings_nor_gives_up() {
+    let mut session = started();
+    session.handle_deadline(at(130)).unwrap();
+    control(&mut session);
+    session.pause_clock();
+    assert_eq!(session.poll_deadline(), None);
+    session.handle_deadline(at(1_000)).unwrap();
+    session.resume_clock(at(1_000));
+    assert_eq!(session.poll_deadline(), Some(at(1_010)));
+    // The pong counts as life, not as a measurement.
+    assert_eq!(pong(&mut session, 1, at(1_001)), None);
+    assert_eq!(session.rtt(), Some(at(1)));
+    assert_eq!(session.poll_deadline(), Some(at(160)));
+    session.handle_deadline(at(1_002)).unwrap();
+    assert_eq!(control(&mut session), [Header::ping(SYN, 2)]);
+}
+
+// A072
+#[test]
+fn a_frame_that_is_not_completed_ends_the_connection() {
+    let header_only = Header::data(SYN, 2, 200_000).encode();
+    for front in [&header_only[..], &header_only[..5]] {
+        let mut session = started();
+        receive(&mut session, front, at(110));
+        assert_eq!(session.poll_deadline(), Some(at(130)));
+        session.handle_deadline(at(129)).unwrap();
+        assert_eq!(
+            session.handle_deadline(at(130)),
+            Err(ProtocolError::FrameStalled)
+        );
+    }
+}
+
+#[test]
+fn without_an_interval_only_the_first_ping_is_sent() {
+    let config = Config {
+        keepalive_interval: Duration::ZERO,
+        ..Config::default()
+    };
+    let mut session = Session::new(Role::Dialer, config);
+    session.handle_deadline(at(1)).unwrap();
+    assert_eq!(control(&mut session), [Header::ping(SYN, 0)]);
+    assert_eq!(session.poll_deadline(), None);
+    session.handle_deadline(at(1_000)).unwrap();
+    assert_eq!(control(&mut session), []);
+}
+
+#[test]
+fn one_ping_is_on_its_way_at_a_time() {
+    let mut session = started();
+    session.ping(at(102));
+    session.ping(at(103));
+    assert_eq!(control(&mut session), [Header::ping(SYN, 1)]);
+    assert_eq!(pong(&mut session, 1, at(104)), Some(at(2)));
+}
+
+#[test]
+fn an_acknowledgement_without_a_frame_to_ride_on_goes_out_by_itself() {
+    let mut session = started();
+    receive(
+        &mut session,
+        &[update(SYN, 2, 0), update(SYN, 4, 0)].concat(),
+        at(110),
+    );
+    session.accept(StreamKey(0));
+    session.accept(StreamKey(1));
+    let due = at(110) + Duration::from_millis(20);
+    assert_eq!(session.poll_deadline(), Some(due));
+    session.data_header(StreamKey(1), 3, crate::muxer::yamux::Fin::No);
+    assert!(!session.has_control());
+    session.handle_deadline(due).unwrap();
+    assert_eq!(control(&mut session), [Header::window_update(ACK, 2, 0)]);
+    assert_eq!(session.poll_deadline(), Some(at(130)));
+}

@@ -1,0 +1,152 @@
+//! Honest remotes at the limits.
+
+use super::support::*;
+use crate::muxer::yamux::frame::Header;
+use crate::muxer::yamux::{Config, OpenError, Session};
+use crate::muxer::{Role, StreamErrorCode, StreamKey};
+
+const LIMIT: u32 = StreamErrorCode::ResourceLimitExceeded as u32;
+
+fn resets(session: &mut Session) -> Vec<(u32, u32)> {
+    control(session).iter().filter_map(as_reset).collect()
+}
+
+// A076, Y18
+#[test]
+fn streams_beyond_the_backlog_are_reset_and_the_others_work() {
+    let mut session = listener();
+    let mut opened = Vec::new();
+    for turn in 0..300 {
+        opened.append(&mut feed(&mut session, &data(SYN, 2 * turn + 1, 10)).unwrap());
+    }
+    let expected: Vec<Told> = (0..256)
+        .flat_map(|key| [Told::Opened(key), Told::Data(key, vec![7; 10])])
+        .collect();
+    assert_eq!(opened, expected);
+    let expected: Vec<(u32, u32)> = (256..300).map(|turn| (2 * turn + 1, LIMIT)).collect();
+    assert_eq!(resets(&mut session), expected);
+    // An accepted stream makes room for another.
+    session.accept(StreamKey(17));
+    assert_eq!(
+        feed(&mut session, &update(SYN, 1_001, 0)).unwrap(),
+        [Told::Opened(256)]
+    );
+    assert_eq!(
+        feed(&mut session, &data(NONE, 1, 5)).unwrap(),
+        [Told::Data(0, vec![7; 5])]
+    );
+}
+
+#[test]
+fn streams_beyond_the_limit_are_reset_until_one_has_gone() {
+    let config = Config {
+        inbound_streams_max: 5,
+        ..Config::default()
+    };
+    let mut session = Session::new(Role::Listener, config);
+    for turn in 0..6 {
+        feed(&mut session, &update(SYN, 2 * turn + 1, 0)).unwrap();
+        session.accept(StreamKey(turn));
+    }
+    assert_eq!(resets(&mut session), [(11, LIMIT)]);
+    session.reset(StreamKey(2), 0);
+    session.remove(StreamKey(2));
+    // Its place is free once its reset is out.
+    assert_eq!(feed(&mut session, &update(SYN, 13, 0)).unwrap(), []);
+    assert_eq!(resets(&mut session), [(13, LIMIT), (5, 0)]);
+    assert_eq!(
+        feed(&mut session, &update(SYN, 15, 0)).unwrap(),
+        [Told::Opened(2)]
+    );
+}
+
+#[test]
+fn a_refused_stream_swallows_its_first_frame() {
+    let config = Config {
+        inbound_streams_max: 0,
+        ..Config::default()
+    };
+    for piece in [1, 7, 1_000] {
+        let mut session = Session::new(Role::Listener, config.clone());
+        let frames = [
+            data(SYN.with(FIN), 1, 100),
+            data(SYN, 3, 100),
+            data(NONE, 3, 9),
+        ]
+        .concat();
+        assert_eq!(feed_in(&mut session, &frames, piece).unwrap(), []);
+        assert_eq!(resets(&mut session), [(1, LIMIT), (3, LIMIT)]);
+        assert_eq!(session.stats().refused, 2);
+    }
+}
+
+// A090, Y18
+#[test]
+fn opens_wait_for_acknowledgements() {
+    let mut session = dialer();
+    for _ in 0..256 {
+        session.open().unwrap();
+    }
+    assert_eq!(session.open(), Err(OpenError::Unacked));
+    assert_eq!(control(&mut session).len(), 256);
+    // The others work meanwhile.
+    assert_eq!(
+        feed(&mut session, &data(NONE, 1, 5)).unwrap(),
+        [Told::Data(0, vec![7; 5])]
+    );
+    assert_eq!(
+        feed(&mut session, &update(ACK, 9, 0)).unwrap(),
+        [Told::Acked(4)]
+    );
+    assert_eq!(session.open(), Ok(StreamKey(256)));
+    assert_eq!(session.open(), Err(OpenError::Unacked));
+}
+
+#[test]
+fn an_unacknowledged_stream_that_ends_makes_room() {
+    let config = Config {
+        unacked_max: 1,
+        ..Config::default()
+    };
+    let mut session = Session::new(Role::Dialer, config);
+    // Reset by the remote.
+    let key = session.open().unwrap();
+    control(&mut session);
+    assert_eq!(
+        feed(&mut session, &update(RST, 1, 8)).unwrap(),
+        [Told::Reset(0, 8)]
+    );
+    session.remove(key);
+    // Reset here: the next may be opened before the reset is out.
+    let key = session.open().unwrap();
+    control(&mut session);
+    session.reset(key, 1);
+    session.remove(key);
+    let key = session.open().unwrap();
+    assert_eq!(key, StreamKey(1));
+    // Ended both ways without ever being acknowledged.
+    session.data_header(key, 0, crate::muxer::yamux::Fin::Yes);
+    assert_eq!(
+        feed(&mut session, &update(FIN, 5, 0)).unwrap(),
+        [Told::Finished(1)]
+    );
+    assert!(session.open().is_ok());
+}
+
+#[test]
+fn control_frames_wait_for_room() {
+    let mut session = dialer();
+    for _ in 0..5 {
+        session.open().unwrap();
+    }
+    let mut out = vec![0xEE];
+    assert_eq!(session.poll_control(&mut out, 11), 0);
+    assert_eq!(session.poll_control(&mut out, 35), 24);
+    assert!(session.has_control());
+    assert_eq!(session.poll_control(&mut out, 1_000), 36);
+    let ids: Vec<u32> = headers(&out[1..])
+        .iter()
+        .map(|header: &Header| header.id)
+        .collect();
+    assert_eq!(ids, [1, 3, 5, 7, 9]);
+}
