@@ -31,8 +31,8 @@ pub struct KeyDescription {
 
 /// A new private key as libp2p protobuf.
 #[napi(catch_unwind)]
-pub fn generate_key(r#type: String) -> Result<Uint8Array, Failure> {
-    let key_type = match r#type.as_str() {
+pub fn generate_key(kind: String) -> Result<Uint8Array, Failure> {
+    let key_type = match kind.as_str() {
         "ed25519" => KeyType::Ed25519,
         "secp256k1" => KeyType::Secp256k1,
         "rsa" => KeyType::Rsa,
