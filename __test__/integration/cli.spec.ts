@@ -1,0 +1,167 @@
+import { once } from 'node:events'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { ferroswarm, jsonLines, listener } from '../support/cli.ts'
+
+const VERBS = ['demo', 'listen', 'dial', 'ping', 'perf', 'id']
+const SECURITY = [
+  ['noise', '/noise'],
+  ['tls', '/tls/1.0.0']
+] as const
+
+test('lists its verbs, and explains each', async (t) => {
+  const overview = await ferroswarm('--help')
+  t.is(overview.code, 0)
+  for (const verb of VERBS) {
+    t.regex(overview.out, new RegExp(`^ {2}${verb} `, 'm'))
+    const help = await ferroswarm(verb, '--help')
+    t.is(help.code, 0)
+    t.regex(help.out, new RegExp(`^usage: ferroswarm ${verb} `))
+    t.regex(help.out, /--json/)
+  }
+})
+
+test('wrong calls end with code 2 and one sentence', async (t) => {
+  const calls = [
+    [],
+    ['fly'],
+    ['ping'],
+    ['ping', '/ip4/127.0.0.1/tcp/1', 'more'],
+    ['ping', '/ip4/127.0.0.1/tcp/1', '-c', 'many'],
+    ['perf', '/ip4/127.0.0.1/tcp/1', '--upload', 'lots'],
+    ['dial', '/ip4/127.0.0.1/tcp/1', '--security', 'none'],
+    ['dial', '/ip4/127.0.0.1/tcp/1', '--colour'],
+    ['id', '--key', '/nowhere/at/all']
+  ]
+  for (const words of calls) {
+    const { code, out, err } = await ferroswarm(...words)
+    t.is(code, 2, words.join(' '))
+    t.not(words.length === 0 ? out : err, '', words.join(' '))
+  }
+  const { code, out } = await ferroswarm('ping', '--json')
+  t.is(code, 2)
+  t.like(JSON.parse(out), { event: 'error', code: 'ERR_USAGE', attempts: [] })
+})
+
+test('listen tells where, and ends in good order on a signal', async (t) => {
+  const { child, peerId, addr } = await listener(t)
+  t.regex(addr, new RegExp(`^/ip4/127\\.0\\.0\\.1/tcp/\\d+/p2p/${peerId}$`))
+  child.kill('SIGTERM')
+  t.deepEqual(await once(child, 'exit'), [0, null])
+})
+
+for (const [name, protocol] of SECURITY) {
+  test(`ping over ${name} ends with its figures`, async (t) => {
+    const { addr } = await listener(t)
+    const ended = await ferroswarm(
+      'ping',
+      addr,
+      '-c',
+      '3',
+      '--interval',
+      '0',
+      '--json',
+      '--security',
+      name
+    )
+    t.is(ended.code, 0, ended.out + ended.err)
+    const lines = jsonLines(ended)
+    t.deepEqual(
+      lines.map(({ event }) => event),
+      ['ping', 'ping', 'ping', 'summary']
+    )
+    t.like(lines.at(-1), { sent: 3, received: 3, security: protocol, muxer: '/yamux/1.0.0' })
+    const [min = 0, p50 = 0, max = 0] = Object.values(lines.at(-1)?.rttMs as object) as number[]
+    t.true(0 < min && min <= p50 && p50 <= max)
+  })
+}
+
+test('dial tells what the peer is', async (t) => {
+  const { addr, peerId } = await listener(t, '--perf')
+  const [summary] = jsonLines(await ferroswarm('dial', addr, '--json'))
+  t.like(summary, {
+    event: 'summary',
+    peerId,
+    muxer: '/yamux/1.0.0',
+    protocolVersion: 'ipfs/0.1.0'
+  })
+  t.regex(summary?.agentVersion as string, /^ferroswarm\/\d/)
+  const protocols = summary?.protocols as string[]
+  for (const name of ['/ipfs/ping/1.0.0', '/ipfs/id/1.0.0', '/echo/1.0.0', '/perf/1.0.0']) {
+    t.true(protocols.includes(name), name)
+  }
+  t.deepEqual(Object.keys(summary?.stagesMs as object), ['dial', 'security', 'muxer', 'identify'])
+})
+
+test('perf moves what it was asked to, both ways', async (t) => {
+  const { addr } = await listener(t, '--perf')
+  const ended = await ferroswarm(
+    'perf',
+    addr,
+    '--upload',
+    '3MiB',
+    '--download',
+    '5000000',
+    '--json'
+  )
+  t.is(ended.code, 0, ended.out + ended.err)
+  const summary = jsonLines(ended).at(-1)
+  t.like(summary, { event: 'summary', uploadBytes: 3 * 1024 * 1024, downloadBytes: 5_000_000 })
+  t.true((summary?.uploadSeconds as number) > 0)
+  t.true((summary?.downloadSeconds as number) > 0)
+})
+
+test('perf of a peer that does not answer it says so', async (t) => {
+  const { addr } = await listener(t)
+  const ended = await ferroswarm('perf', addr, '--upload', '1', '--json')
+  t.is(ended.code, 1)
+  t.like(jsonLines(ended).at(-1), { event: 'error', code: 'ERR_UNSUPPORTED_PROTOCOL' })
+})
+
+test('a refused dial names address, stage, reason and remedy', async (t) => {
+  const { addr, child } = await listener(t)
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  const text = await ferroswarm('dial', addr)
+  t.is(text.code, 1)
+  t.is(text.out, '')
+  t.regex(text.err, /dial .* failed \(ERR_/)
+  t.regex(text.err, /failed at dial after \d+ ms: .*refused/)
+  t.regex(text.err, /What to do: /)
+  const json = await ferroswarm('dial', addr, '--json')
+  t.is(json.code, 1)
+  t.like(jsonLines(json)[0], { attempts: [{ stage: 'dial', code: 'ERR_CONNECTION_REFUSED' }] })
+})
+
+test('a key that was written gives the same peer id, and is never overwritten', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-cli-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const path = join(folder, 'key')
+  const [made] = jsonLines(await ferroswarm('id', '--out', path, '--json'))
+  const [read] = jsonLines(await ferroswarm('id', '--key', path, '--json'))
+  t.deepEqual(read, made)
+  t.is((await stat(path)).mode & 0o777, 0o600)
+  t.is((await ferroswarm('id', '--out', path)).code, 2)
+  const { peerId } = await listener(t, '--key', path)
+  t.is(peerId, made?.peerId)
+})
+
+test('the demo shows everything and ends with code 0', async (t) => {
+  const ended = await ferroswarm('demo', '--json')
+  t.is(ended.code, 0, ended.out + ended.err)
+  const lines = jsonLines(ended)
+  t.deepEqual(
+    lines.map(({ event }) => event),
+    ['peers', 'connected', 'ping', 'echo', 'summary']
+  )
+  t.like(lines.at(-1), { uploadBytes: 256 * 1024 * 1024, downloadBytes: 256 * 1024 * 1024 })
+})
+
+test('what is not a terminal gets neither colours nor a bar', async (t) => {
+  const { addr } = await listener(t, '--perf')
+  const { out } = await ferroswarm('perf', addr, '--upload', '1MiB', '--download', '1MiB')
+  t.false(out.includes('\x1b'))
+  t.false(out.includes('\r'))
+})

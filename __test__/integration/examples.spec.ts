@@ -1,0 +1,37 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { program, ROOT, running } from '../support/cli.ts'
+
+const EXAMPLES = join(ROOT, 'examples')
+
+test('echo talks to itself', async (t) => {
+  const { code, out, err } = await program(process.execPath, [join(EXAMPLES, 'echo.mjs')])
+  t.is(code, 0, err)
+  t.regex(out, /^listening on .*\nconnected over .*\necho: hello swarm\n$/)
+})
+
+test('file-transfer delivers a file whole', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-examples-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const inbox = join(folder, 'inbox')
+  await mkdir(inbox)
+  const bytes = randomBytes(3_000_000)
+  await writeFile(join(folder, 'file.bin'), bytes)
+
+  const receiver = await running(t, [join(EXAMPLES, 'file-transfer', 'receive.mjs'), inbox])
+  const sender = await program(process.execPath, [
+    join(EXAMPLES, 'file-transfer', 'send.mjs'),
+    receiver.firstLine,
+    join(folder, 'file.bin')
+  ])
+  t.is(sender.code, 0, sender.err)
+  t.regex(sender.out, /3000000 bytes in .* hashes agree/)
+  t.true(bytes.equals(await readFile(join(inbox, 'file.bin'))))
+
+  receiver.child.kill('SIGTERM')
+  t.deepEqual(await once(receiver.child, 'exit'), [0, null])
+})
