@@ -14,7 +14,10 @@ const FRAME_STALL_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Keepalive {
     interval: Duration,
     timeout: Duration,
-    clock: Clock,
+    /// Somebody has told the time.
+    is_started: bool,
+    /// We do not read, so that silence says nothing.
+    is_paused: bool,
     next_ping_at: Duration,
     /// When input last came.
     received_at: Duration,
@@ -24,15 +27,6 @@ pub(super) struct Keepalive {
     unsent: bool,
     next_id: u32,
     rtt: Option<Duration>,
-}
-
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-enum Clock {
-    /// Nobody has told the time: the first deadline is at once.
-    Unset,
-    Running,
-    /// We do not read, so that silence says nothing.
-    Paused,
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -48,7 +42,8 @@ impl Keepalive {
         Self {
             interval: config.keepalive_interval,
             timeout: config.keepalive_timeout,
-            clock: Clock::Unset,
+            is_started: false,
+            is_paused: false,
             next_ping_at: Duration::ZERO,
             received_at: Duration::ZERO,
             outstanding: None,
@@ -104,29 +99,27 @@ impl Keepalive {
         Some(Pong::Measured(sample))
     }
 
-    /// `mid_frame`: whether a frame has begun and is not complete.
+    /// `mid_frame`: whether a frame has begun and is not complete. The first deadline is at once.
     pub(super) fn deadline(&self, mid_frame: bool) -> Option<Duration> {
-        match self.clock {
-            Clock::Unset => Some(Duration::ZERO),
-            Clock::Paused => None,
-            Clock::Running => {
-                let stall = mid_frame.then(|| self.received_at.saturating_add(FRAME_STALL_TIMEOUT));
-                self.ping_deadline().into_iter().chain(stall).min()
-            }
+        if self.is_paused {
+            return None;
         }
+        if !self.is_started {
+            return Some(Duration::ZERO);
+        }
+        let stall = mid_frame.then(|| self.received_at.saturating_add(FRAME_STALL_TIMEOUT));
+        self.ping_deadline().into_iter().chain(stall).min()
     }
 
     /// Starts the clock, pings, or gives up.
     pub(super) fn handle(&mut self, now: Duration, mid_frame: bool) -> Result<(), ProtocolError> {
-        match self.clock {
-            Clock::Paused => return Ok(()),
-            Clock::Unset => {
-                self.clock = Clock::Running;
-                self.received_at = self.received_at.max(now);
-                self.start_ping(now);
-                return Ok(());
-            }
-            Clock::Running => {}
+        if self.is_paused {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.is_started, true) {
+            self.received_at = now;
+            self.start_ping(now);
+            return Ok(());
         }
         if mid_frame && self.received_at.saturating_add(FRAME_STALL_TIMEOUT) <= now {
             return Err(ProtocolError::FrameStalled);
@@ -141,17 +134,14 @@ impl Keepalive {
     }
 
     pub(super) const fn pause(&mut self) {
-        if matches!(self.clock, Clock::Running) {
-            self.clock = Clock::Paused;
-        }
+        self.is_paused = true;
         if let Some(ping) = &mut self.outstanding {
             ping.measures = false;
         }
     }
 
     pub(super) const fn resume(&mut self, now: Duration) {
-        if matches!(self.clock, Clock::Paused) {
-            self.clock = Clock::Running;
+        if std::mem::replace(&mut self.is_paused, false) {
             self.received_at = now;
         }
     }

@@ -83,10 +83,9 @@ impl Reception {
         self.steps.0 |= step.0;
     }
 
-    /// The stream ends with this frame, and its payload counts for nothing.
+    /// The stream ends with this frame: its payload and its other flags count for nothing.
     pub(super) const fn tell_reset(&mut self, code: u32) {
-        self.steps.0 &= Steps::ACKED.0;
-        self.tell(Steps::RESET);
+        self.steps = Steps::RESET;
         self.code = code;
     }
 

@@ -54,10 +54,10 @@ fn a_half_closed_stream_goes_on_in_the_other_direction() {
     pair.ends[DIALER].entry(id).fin = Wish::Wanted;
     pair.settle();
     assert!(pair.ends[LISTENER].entry(id).is_finished);
-    pair.ends[LISTENER].entry(id).queued = 16 << 20;
+    pair.ends[LISTENER].entry(id).queued = 8 << 20;
     pair.ends[LISTENER].entry(id).fin = Wish::Wanted;
     pair.settle();
-    assert_eq!(pair.ends[DIALER].entry(id).received, 16 << 20);
+    assert_eq!(pair.ends[DIALER].entry(id).received, 8 << 20);
     assert!(pair.ends[DIALER].entry(id).is_finished);
     for end in &mut pair.ends {
         end.sweep();
@@ -257,7 +257,7 @@ fn both_sides_write_without_reading_and_go_on_when_they_read() {
     let id = pair.open(DIALER);
     pair.pump(DIALER);
     for end in &mut pair.ends {
-        end.entry(id).queued = 16 << 20;
+        end.entry(id).queued = 8 << 20;
     }
     while pair.pump(DIALER) | pair.pump(LISTENER) {}
     for end in &mut pair.ends {
@@ -265,7 +265,7 @@ fn both_sides_write_without_reading_and_go_on_when_they_read() {
     }
     pair.settle();
     for end in &mut pair.ends {
-        assert_eq!(end.entry(id).received, 16 << 20);
+        assert_eq!(end.entry(id).received, 8 << 20);
     }
 }
 

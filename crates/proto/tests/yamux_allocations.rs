@@ -1,0 +1,163 @@
+//! A yamux session in steady state allocates nothing: not a frame, not an update, not a stream.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+use ferroswarm_proto::muxer::yamux::{Config, Event, FRAME_PAYLOAD_MAX, Fin, Session};
+use ferroswarm_proto::muxer::{MemoryBudget, Role, StreamKey};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    /// Calls that gave memory to this thread. Tests run on threads of their own.
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator as it came, and counting neither allocates
+// nor unwinds: the counter is a plain cell that needs no initialisation and no drop.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and `pointer` is the system's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.set(COUNT.get() + 1);
+        // SAFETY: the caller keeps the contract of `realloc`, and `pointer` is the system's.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// Allocations of a thousand rounds once as many have warmed up what is reused.
+fn allocations_of(mut round: impl FnMut()) -> usize {
+    (0..1_000).for_each(|_| round());
+    let before = COUNT.get();
+    (0..1_000).for_each(|_| round());
+    COUNT.get() - before
+}
+
+struct Generous;
+
+impl MemoryBudget for Generous {
+    fn reserve(&mut self, _bytes: u32) -> bool {
+        true
+    }
+
+    fn release(&mut self, _bytes: u32) {}
+}
+
+/// Two sessions and the bytes on their way from one to the other.
+struct Pair {
+    ends: [Session; 2],
+    wire: Vec<u8>,
+    now: Duration,
+    received: usize,
+}
+
+const DIALER: usize = 0;
+const LISTENER: usize = 1;
+
+impl Pair {
+    fn new() -> Self {
+        let end = |role| Session::new(role, Config::default());
+        Self {
+            ends: [end(Role::Dialer), end(Role::Listener)],
+            wire: Vec::with_capacity(1 << 20),
+            now: Duration::from_secs(1),
+            received: 0,
+        }
+    }
+
+    fn write(&mut self, side: usize, key: StreamKey, length: usize, fin: Fin) {
+        let header = self.ends[side].data_header(key, length as u32, fin);
+        self.wire.extend_from_slice(&header);
+        self.wire.resize(self.wire.len() + length, 7);
+    }
+
+    /// Delivers what `side` has to say; payload is consumed and what ends is removed.
+    fn deliver(&mut self, side: usize) {
+        self.ends[side].poll_control(&mut self.wire, usize::MAX);
+        self.now += Duration::from_micros(10);
+        let receiver = &mut self.ends[1 - side];
+        let mut input = self.wire.as_slice();
+        while let Some(event) = receiver
+            .poll_event(&mut input, self.now)
+            .expect("keeps the rules")
+        {
+            match event {
+                Event::Opened { key } => receiver.accept(key),
+                Event::Data { key, bytes } => {
+                    self.received += bytes.len();
+                    receiver.consumed(key, bytes.len() as u32, self.now, &mut Generous);
+                }
+                Event::Reset { key, .. } => receiver.remove(key),
+                Event::Finished { .. }
+                | Event::Acked { .. }
+                | Event::Writable { .. }
+                | Event::GoAway { .. }
+                | Event::Pong { .. } => {}
+            }
+        }
+        self.wire.clear();
+    }
+}
+
+#[test]
+fn data_frames_and_window_updates_allocate_nothing() {
+    let mut pair = Pair::new();
+    let keys: Vec<StreamKey> = (0..10).map(|_| pair.ends[DIALER].open().unwrap()).collect();
+    let round = || {
+        for key in &keys {
+            pair.write(DIALER, *key, FRAME_PAYLOAD_MAX, Fin::No);
+            pair.write(DIALER, *key, 100, Fin::No);
+        }
+        pair.deliver(DIALER);
+        for key in &keys {
+            pair.write(LISTENER, *key, 1_000, Fin::No);
+        }
+        pair.ends[LISTENER].ping(pair.now);
+        pair.deliver(LISTENER);
+    };
+    assert_eq!(allocations_of(round), 0);
+    assert_eq!(
+        pair.received,
+        2_000 * 10 * (FRAME_PAYLOAD_MAX + 100 + 1_000)
+    );
+}
+
+#[test]
+fn streams_that_come_and_go_allocate_nothing() {
+    let mut pair = Pair::new();
+    let round = || {
+        for _ in 0..10 {
+            let key = pair.ends[DIALER].open().unwrap();
+            pair.write(DIALER, key, 10, Fin::Yes);
+            pair.deliver(DIALER);
+            // Both slabs hold this stream alone.
+            pair.write(LISTENER, key, 10, Fin::Yes);
+            pair.ends[LISTENER].remove(key);
+            pair.deliver(LISTENER);
+            pair.ends[DIALER].remove(key);
+        }
+        let key = pair.ends[DIALER].open().unwrap();
+        pair.deliver(DIALER);
+        pair.ends[DIALER].reset(key, 5);
+        pair.ends[DIALER].remove(key);
+        pair.deliver(DIALER);
+        pair.deliver(LISTENER);
+    };
+    assert_eq!(allocations_of(round), 0);
+    let [dialer, listener] = pair.ends.map(|session| *session.stats());
+    assert_eq!((dialer.outbound_live, listener.inbound_live), (0, 0));
+    assert_eq!(listener.inbound_opened, 22_000);
+}
