@@ -5,9 +5,10 @@ import type { Clock } from './clock.ts'
 import { ConnectionCore, type ConnectionHost } from './connection/core.ts'
 import type { ConnectionTable } from './connection/table.ts'
 import type { Connection } from './connection.ts'
-import { StateError } from './errors.ts'
+import { ERROR_CODES, StateError } from './errors.ts'
 import { parseAddress } from './identity/address.ts'
-import type { CommandResult, NativeNode } from './native/addon.ts'
+import type { NativeNode } from './native/addon.ts'
+import { CommandError } from './native/command-error.ts'
 import type { Counters } from './native/counters.ts'
 import type { CommandHandle, Engine, NodeSink } from './native/engine.ts'
 import { environment } from './native/environment.ts'
@@ -180,11 +181,13 @@ export class NodeHost implements ConnectionHost, NodeSink {
   }
 
   /** Close the node and wait until every connection's end has been told. */
-  async close(drainTimeoutMs: number): Promise<CommandResult> {
-    const result = await this.command(
-      (node, request) => node.close(request, drainTimeoutMs),
-      this.close
-    ).result
+  async close(drainTimeoutMs: number): Promise<void> {
+    try {
+      await this.command((node, request) => node.close(request, drainTimeoutMs), this.close).result
+    } catch (err) {
+      // A forced close that ends first takes the node from under this one.
+      if (!isNodeClosed(err)) throw err instanceof CommandError ? err.plain() : err
+    }
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
         this.#drained = resolve
@@ -192,7 +195,6 @@ export class NodeHost implements ConnectionHost, NodeSink {
     }
     this.engine.dropNode(this.node.id)
     this.deadlines.clear()
-    return result
   }
 
   /** A second close: whatever the first one waits for ends now. */
@@ -202,4 +204,8 @@ export class NodeHost implements ConnectionHost, NodeSink {
     // Its completion says nothing that the first one's does not.
     this.command((_, request) => node.close(request, 0), this.forceClose).result.catch(() => {})
   }
+}
+
+function isNodeClosed(err: unknown): boolean {
+  return err instanceof CommandError && err.result.code === ERROR_CODES.ERR_NODE_CLOSED
 }
