@@ -11,6 +11,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   utimesSync,
   writeFileSync
 } from 'node:fs'
@@ -132,12 +133,23 @@ async function buildDist() {
   const sources = ['ts', 'tsconfig.json', 'package-lock.json'].map((name) => join(ROOT, name))
   if (changed(stamp) > newest(sources)) return
   console.error('setup: compiling TypeScript to dist')
+  const start = Date.now()
   const code = await run('tsc', ['--project', 'tsconfig.json'])
   if (code !== 0) stop('TypeScript reports errors: see above.')
+  removeOlder(DIST, start)
   mkdirSync(join(DIST, 'native'), { recursive: true })
   for (const name of readdirSync(NATIVE)) {
     if (/^binding\.|\.node$/.test(name))
       copyFileSync(join(NATIVE, name), join(DIST, 'native', name))
   }
   writeFileSync(stamp, '')
+}
+
+/** What a compilation did not write has no source any more. */
+function removeOlder(folder, than) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) removeOlder(path, than)
+    else if (changed(path) < than) rmSync(path)
+  }
 }
