@@ -23,7 +23,7 @@ use crate::keys::{Failure, failure};
 use crate::wake::{Bell, at_teardown};
 
 /// Makes the environment's hub and returns its hot calls; `ring` asks for a drain.
-#[napi(ts_return_type = "import('./addon.ts').HotCalls", catch_unwind)]
+#[napi(ts_return_type = "HotCalls", catch_unwind)]
 pub fn attach<'env>(env: &'env Env, ring: Function<'env, (), ()>) -> Result<Object<'env>, Failure> {
     let refused = |reason: &str| failure(ErrorCode::ERR_INTERNAL, reason);
     if Attachment::current().is_some() {

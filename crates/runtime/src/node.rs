@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     connections: Mutex<HashMap<u64, Weak<Connection>>>,
     next_connection: AtomicU64,
     closing: AtomicBool,
+    /// A second close was asked for: the first no longer waits for streams.
+    hurry: watch::Sender<bool>,
     epoch: Instant,
 }
 
@@ -93,6 +95,7 @@ impl Node {
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
             closing: AtomicBool::new(false),
+            hurry: watch::Sender::new(false),
             epoch: Instant::now(),
         };
         Ok(Self {
@@ -142,7 +145,7 @@ impl Node {
         let shared = Arc::clone(&self.shared);
         let (handle, seat) = self.shared.threads.lock().seat();
         let task = async move { crate::dial::dial(&shared, request, dial, seat).await };
-        self.run_on(&handle, request, task);
+        self.run_on(&handle, request, STOPPED, task);
     }
 
     /// Gives up on a command; it completes with [`CommandError::Aborted`] unless it has ended.
@@ -158,11 +161,15 @@ impl Node {
     pub fn close(&self, request: u32, drain: Duration) {
         let again = self.shared.closing.swap(true, Ordering::SeqCst);
         let drain = if again { Duration::ZERO } else { drain };
+        self.shared.hurry.send_if_modified(|hurry| std::mem::replace(hurry, again) != again);
         let shared = Arc::clone(&self.shared);
-        self.run(request, async move {
+        let handle = self.shared.threads.lock().first();
+        let closing = async move {
             shared.close(drain).await;
             Outcome::Done
-        });
+        };
+        // The completion of another close may stop the threads first: the node is closed then.
+        self.run_on(&handle, request, Outcome::Done, closing);
     }
 
     /// Stops the threads and waits for them: everything still open ends now.
@@ -173,26 +180,46 @@ impl Node {
 
     fn run(&self, request: u32, task: impl Future<Output = Outcome> + Send + 'static) {
         let handle = self.shared.threads.lock().first();
-        self.run_on(&handle, request, task);
+        self.run_on(&handle, request, STOPPED, task);
     }
 
-    /// Runs a command's task so that it can be cancelled and always completes.
+    /// Runs a command's task so that it can be cancelled and always completes, as `stopped` where
+    /// its thread is stopped under it.
     fn run_on(
         &self,
         handle: &tokio::runtime::Handle,
         request: u32,
+        stopped: Outcome,
         task: impl Future<Output = Outcome> + Send + 'static,
     ) {
         let (cancel, mut cancelled) = watch::channel(false);
         self.shared.commands.lock().insert(request, cancel);
-        let shared = Arc::clone(&self.shared);
+        let mut pending = Pending { shared: Arc::clone(&self.shared), request, outcome: Some(stopped) };
         handle.spawn(async move {
-            let outcome = tokio::select! {
+            pending.outcome = Some(tokio::select! {
                 outcome = task => outcome,
                 _ = cancelled.wait_for(|cancel| *cancel) => Outcome::Failed(CommandError::Aborted),
-            };
-            shared.complete(request, outcome);
+            });
         });
+    }
+}
+
+/// How a command ends whose thread was stopped under it.
+const STOPPED: Outcome = Outcome::Failed(CommandError::NodeClosed);
+
+/// A command under way. It completes when this is dropped, whatever becomes of its task.
+struct Pending {
+    shared: Arc<Shared>,
+    request: u32,
+    /// Until the task has ended, how it ends without that.
+    outcome: Option<Outcome>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.outcome.take() {
+            self.shared.complete(self.request, outcome);
+        }
     }
 }
 
