@@ -34,7 +34,7 @@ async function installPackages() {
   console.error('setup: installing the packages of package-lock.json')
   // The npm that runs us is known by its path only; there need not be one on the PATH.
   const npm = process.env.npm_execpath ?? ''
-  const args = ['ci', '--include=dev', '--no-audit', '--no-fund']
+  const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']
   const code = /npm-cli\.c?js$/.test(npm)
     ? await run(process.execPath, [npm, ...args])
     : await run('npm', args)
