@@ -89,7 +89,7 @@ export class MessageReader {
   }
 
   #pullNative(take: TakeBatch): boolean {
-    this.#core.checkReadable()
+    this.#core.reads.check()
     const { engine, handle } = this.#core
     if (!engine.mayRead(this.#core)) return false
     const memory = takeMemory()
@@ -134,7 +134,7 @@ export class MessageReader {
   }
 
   #readRaw(missing: number): number {
-    this.#core.checkReadable()
+    this.#core.reads.check()
     const { engine, handle } = this.#core
     if (!engine.mayRead(this.#core)) return 0
     this.#reserve(missing)
@@ -188,7 +188,10 @@ export class MessageReader {
 
   /** A negative answer of the native side. False: the record that explains it follows. */
   #refused(code: number): boolean {
-    if (code === ERROR_CODES.ERR_STREAM_EOF) this.#core.reads.remoteEnded()
+    if (code === ERROR_CODES.ERR_STREAM_EOF) {
+      this.#core.reads.remoteEnded()
+      throw new StreamEOFError()
+    }
     this.#core.refused(code)
     // Rust has failed the stream; the message's own error says more than that.
     if (code === ERROR_CODES.ERR_MESSAGE_TOO_LARGE) {

@@ -13,7 +13,6 @@ import {
   InvalidParametersError,
   type Libp2pError,
   StreamClosedError,
-  StreamEOFError,
   type StreamError,
   StreamResetError,
   StreamStateError
@@ -99,16 +98,6 @@ export class StreamCore implements StreamSink {
   /** What a call on this stream in RESET or ERROR gets. */
   failureError(): StreamError {
     return failureError(this.state, this.failure)
-  }
-
-  /** Throw if no read can find anything any more. */
-  checkReadable(): void {
-    if (this.isFailed()) throw this.failureError()
-    const { end } = this.reads
-    if (end === 'remote') throw new StreamEOFError()
-    if (end === 'local') throw new StreamClosedError('the stream was closed for reading')
-    // Gone, nothing left, and not by our doing: the remote had ended it.
-    if (!this.#live) this.reads.remoteEnded()
   }
 
   /** The error of a write in this state, if it has one. */

@@ -39,6 +39,10 @@ export type ReadEnd = 'open' | 'remote' | 'local'
 
 const NOTHING = new Uint8Array(0)
 
+// The remote's end, as an answer: making an error for every stream that ends in good order is what would cost
+// most about it.
+const END = Symbol('end')
+
 /** The reading half of one stream. */
 export class ReadQueue {
   readonly #core: StreamCore
@@ -63,13 +67,13 @@ export class ReadQueue {
     if (max === 0) return Promise.resolve(NOTHING)
     if (!this.#isBusy() && options?.signal?.aborted !== true) {
       try {
-        const found = this.#pull(max)
+        const found = this.#pullOrThrow(max)
         if (found !== undefined) return Promise.resolve(found)
       } catch (err) {
         return Promise.reject(err)
       }
     }
-    return this.#wait(() => this.#pull(max), options?.signal)
+    return this.#wait(() => this.#pullOrThrow(max), options?.signal)
   }
 
   readInto(into: Uint8Array, options?: AbortOptions): Promise<number> {
@@ -79,7 +83,7 @@ export class ReadQueue {
 
   tryRead(max: number): Uint8Array | undefined {
     if (max === 0) return NOTHING
-    return this.#isBusy() ? undefined : this.#pull(max)
+    return this.#isBusy() ? undefined : this.#pullOrThrow(max)
   }
 
   readAll(options: ReadOptions = {}): Promise<Uint8Array> {
@@ -95,26 +99,23 @@ export class ReadQueue {
       throw err
     }
     const gather = (): Uint8Array | undefined => {
-      try {
-        for (;;) {
-          const chunk = this.#pull(Number.POSITIVE_INFINITY)
-          if (chunk === undefined) return undefined
-          gathered.push(chunk)
-          bytes += chunk.length
-          if (bytes > maxBytes) {
-            giveBack(
-              new MessageTooLargeError(
-                `the stream holds more than ${maxBytes} bytes; pass maxBytes or read in parts`
-              )
-            )
-          }
-        }
-      } catch (err) {
-        // The end that this call itself reports is its success; one reported before it is not.
-        if (err instanceof StreamEOFError && (bytes > 0 || !alreadyEnded)) {
+      for (;;) {
+        const chunk = this.#pull(Number.POSITIVE_INFINITY)
+        if (chunk === undefined) return undefined
+        if (chunk === END) {
+          // The end that this call itself reports is its success; one reported before it is not.
+          if (bytes === 0 && alreadyEnded) throw new StreamEOFError()
           return concat(gathered, bytes)
         }
-        throw err
+        gathered.push(chunk)
+        bytes += chunk.length
+        if (bytes > maxBytes) {
+          giveBack(
+            new MessageTooLargeError(
+              `the stream holds more than ${maxBytes} bytes; pass maxBytes or read in parts`
+            )
+          )
+        }
       }
     }
     return this.take(gather, options.signal, giveBack)
@@ -129,6 +130,7 @@ export class ReadQueue {
     const take = (): IteratorResult<Uint8Array, undefined> | undefined => {
       try {
         const value = this.#pull(Number.POSITIVE_INFINITY)
+        if (value === END) return { done: true, value: undefined }
         return value === undefined ? undefined : { done: false, value }
       } catch (err) {
         return done(err)
@@ -242,10 +244,16 @@ export class ReadQueue {
     return this.#waiting.isBusy
   }
 
-  /** Up to `max` bytes; undefined if there are none yet. Throws at the end. */
-  #pull(max: number): Uint8Array | undefined {
+  #pullOrThrow(max: number): Uint8Array | undefined {
+    const found = this.#pull(max)
+    if (found === END) throw new StreamEOFError()
+    return found
+  }
+
+  /** Up to `max` bytes; undefined if there are none yet. Throws where there will be none but for the remote's end. */
+  #pull(max: number): Uint8Array | typeof END | undefined {
     if (this.#stash.bytes > 0) return this.#stash.take(max)
-    this.#core.checkReadable()
+    if (this.#hasEnded()) return END
     const { engine, handle } = this.#core
     const known = this.#hint > 0
     const size = Math.min(max, known ? Math.min(this.#hint, CHUNK_BYTES_MAX) : SCRATCH_BYTES)
@@ -253,12 +261,14 @@ export class ReadQueue {
     if (known) {
       const chunk = allocate(size)
       const length = this.#settle(engine.hot.read(handle, chunk))
+      if (length === END) return END
       return length === 0 ? undefined : trim(chunk, length)
     }
     const { scratch } = engine
     const length = this.#settle(
       engine.hot.read(handle, size === SCRATCH_BYTES ? scratch : scratch.subarray(0, size))
     )
+    if (length === END) return END
     // A full scratch means that more waits: the next read gets memory of its own at once.
     if (length === SCRATCH_BYTES) this.#hint = SCRATCH_BYTES
     return length === 0 ? undefined : copyOut(scratch, length)
@@ -270,30 +280,52 @@ export class ReadQueue {
       into.set(bytes)
       return bytes.length
     }
-    this.#core.checkReadable()
     const { engine, handle } = this.#core
-    if (!engine.mayRead(this.#core)) return undefined
-    return this.#settle(engine.hot.read(handle, into)) || undefined
+    const length = this.#hasEnded()
+      ? END
+      : engine.mayRead(this.#core)
+        ? this.#settle(engine.hot.read(handle, into))
+        : 0
+    if (length === END) throw new StreamEOFError()
+    return length === 0 ? undefined : length
   }
 
-  /** The answer of a native read: the number of bytes, 0 if armed. Throws at the end. */
-  #settle(answer: number): number {
+  /** Throw if no read can find anything any more. */
+  check(): void {
+    if (this.#hasEnded()) throw new StreamEOFError()
+  }
+
+  /** Whether the remote's end has been or is herewith reported; throws if the half ended otherwise. */
+  #hasEnded(): boolean {
+    if (this.#core.isFailed()) throw this.#core.failureError()
+    if (this.#end === 'local') throw new StreamClosedError('the stream was closed for reading')
+    if (this.#end === 'remote') return true
+    if (this.#core.isLive) return false
+    // Gone, nothing left, and not by our doing: the remote had ended it.
+    this.remoteEnded()
+    return true
+  }
+
+  /** The answer of a native read: the number of bytes, 0 if armed. */
+  #settle(answer: number): number | typeof END {
     if (answer > 0) {
       this.#core.engine.hasRead(answer)
       this.#hint = Math.max(this.#hint - answer, 0)
       return answer
     }
     this.#hint = 0
-    if (answer === -ERROR_CODES.ERR_STREAM_EOF) this.remoteEnded()
+    if (answer === -ERROR_CODES.ERR_STREAM_EOF) {
+      this.remoteEnded()
+      return END
+    }
     if (answer < 0) this.#core.refused(-answer)
     return 0
   }
 
   /** The remote's end is being reported. */
-  remoteEnded(): never {
+  remoteEnded(): void {
     this.#end = 'remote'
     this.#core.remoteEnded()
-    throw new StreamEOFError()
   }
 
   #unshift(chunks: readonly Uint8Array[], bytes: number): void {
@@ -302,7 +334,7 @@ export class ReadQueue {
   }
 
   #drop(): void {
-    this.#stash.takeAll()
+    this.#stash.clear()
     this.#hint = 0
     this.#stopDeadline()
   }

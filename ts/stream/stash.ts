@@ -43,8 +43,12 @@ export class Stash {
   takeAll(): Uint8Array {
     if (this.#chunks === undefined) return NOTHING
     const bytes = concat(this.#chunks, this.#bytes)
+    this.clear()
+    return bytes
+  }
+
+  clear(): void {
     this.#chunks = undefined
     this.#bytes = 0
-    return bytes
   }
 }
