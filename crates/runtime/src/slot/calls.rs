@@ -1,0 +1,268 @@
+//! JavaScript's calls on a stream: synchronous, and never on the wire by themselves.
+
+use ferroswarm_proto::framing::Framing;
+use ferroswarm_proto::stream::{Input, Operation, Refusal, State, Verdict};
+
+use crate::error::{CallError, StreamFault};
+use crate::sync::{Arc, MutexGuard};
+
+use super::{FinState, Inner, Pending, StreamSlot};
+
+impl StreamSlot {
+    /// The present state.
+    pub fn state(&self) -> State {
+        self.lock().state.state()
+    }
+
+    /// Copies up to `into.len()` received bytes; 0 when there are none, and the slot is then armed.
+    ///
+    /// # Errors
+    /// [`CallError::EndOfStream`] reports the remote's end, which closes the read half.
+    pub fn read(self: &Arc<Self>, into: &mut [u8]) -> Result<usize, CallError> {
+        let mut inner = self.lock();
+        if !inner.finished {
+            permit(&inner, Operation::Read)?;
+        }
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let count = {
+            let mut pool = self.connection.hub.pool().lock();
+            inner.recv.copy_to(into, &mut pool)
+        };
+        if count == 0 {
+            return self.read_nothing(inner);
+        }
+        self.consume(inner, count);
+        Ok(count)
+    }
+
+    /// The pipe is empty: the end is reported, or the slot armed.
+    fn read_nothing(
+        self: &Arc<Self>,
+        mut inner: MutexGuard<'_, Inner>,
+    ) -> Result<usize, CallError> {
+        if !inner.remote_ended {
+            if inner.finished {
+                return Err(CallError::Reset);
+            }
+            inner.read_armed = true;
+            return Ok(0);
+        }
+        inner.state.apply(Input::EndReported);
+        self.finish_if_done(inner);
+        Err(CallError::EndOfStream)
+    }
+
+    /// Accounts for bytes that JavaScript took, and returns their credit when it is worth a frame.
+    fn consume(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, count: usize) {
+        self.connection.sub_held(count);
+        if inner.remote_ended {
+            return;
+        }
+        inner.orders.consumed = inner.orders.consumed.saturating_add(count as u32);
+        if inner.orders.consumed >= inner.credit_step && self.send_later(inner) {
+            self.connection.kick();
+        }
+    }
+
+    /// Takes whole messages side by side; see [`Framing`] and [`StreamSlot::set_framing`].
+    ///
+    /// # Errors
+    /// [`CallError::BufferTooSmall`] when the first message does not fit, and the errors of
+    /// [`StreamSlot::read`]. A broken or oversized prefix fails the stream.
+    pub fn read_messages(
+        self: &Arc<Self>,
+        into: &mut [u8],
+        lengths: &mut [u32],
+    ) -> Result<usize, CallError> {
+        let mut inner = self.lock();
+        if !inner.finished {
+            permit(&inner, Operation::Read)?;
+        }
+        let Some((framing, max)) = inner.framing else {
+            return Err(CallError::State);
+        };
+        let before = inner.recv.len();
+        let taken = {
+            let mut pool = self.connection.hub.pool().lock();
+            crate::messages::take(&mut inner.recv, framing, max, into, lengths, &mut pool)
+        };
+        let used = before - inner.recv.len();
+        match taken {
+            Ok(0) if inner.recv.is_empty() => self.read_nothing(inner),
+            Ok(0) if inner.remote_ended => {
+                // A truncated message: the rest of it is what JavaScript reports.
+                Err(CallError::BufferTooSmall(0))
+            }
+            Ok(0) => {
+                inner.read_armed = true;
+                Ok(0)
+            }
+            Ok(count) => {
+                self.consume(inner, used);
+                Ok(count)
+            }
+            Err(crate::messages::TakeError::TooSmall(length)) => {
+                Err(CallError::BufferTooSmall(length))
+            }
+            Err(crate::messages::TakeError::Fault(fault)) => {
+                drop(inner);
+                self.fail(fault);
+                Err(CallError::Failed(fault))
+            }
+        }
+    }
+
+    /// Sets how [`StreamSlot::read_messages`] cuts the stream.
+    pub fn set_framing(&self, framing: Framing, message_bytes_max: usize) {
+        self.lock().framing = Some((framing, message_bytes_max));
+    }
+
+    /// Accepts as many of `bytes` as there is room for; fewer than given arms `writable`.
+    ///
+    /// # Errors
+    /// As the state has it.
+    pub fn write(self: &Arc<Self>, bytes: &[u8]) -> Result<usize, CallError> {
+        let mut inner = self.lock();
+        permit(&inner, Operation::Write)?;
+        let count = self.send_room(&inner).min(bytes.len());
+        if count < bytes.len() {
+            inner.write_armed = true;
+        }
+        if count > 0 {
+            self.push_send(&mut inner, &bytes[..count]);
+            self.send_later(inner);
+        }
+        Ok(count)
+    }
+
+    /// Accepts all of `bytes`, which the caller has kept within the credit it was told, and
+    /// answers with the credit left; zero or less arms `writable`.
+    ///
+    /// # Errors
+    /// As the state has it.
+    pub fn submit(self: &Arc<Self>, bytes: &[u8]) -> Result<i32, CallError> {
+        let mut inner = self.lock();
+        permit(&inner, Operation::Write)?;
+        self.push_send(&mut inner, bytes);
+        let credit = self.send_room(&inner) as i32;
+        if credit == 0 {
+            inner.write_armed = true;
+        }
+        self.send_later(inner);
+        Ok(credit)
+    }
+
+    /// Ends the read half here; what arrives later is dropped and its credit given back.
+    ///
+    /// # Errors
+    /// As the state has it.
+    pub fn close_read(self: &Arc<Self>) -> Result<State, CallError> {
+        let mut inner = self.lock();
+        if permit(&inner, Operation::CloseRead)? == Verdict::NoOp {
+            return Ok(inner.state.state());
+        }
+        self.stop_reading(&mut inner);
+        inner.state.apply(Input::CloseRead);
+        Ok(self.after_close(inner))
+    }
+
+    /// Ends the write half after everything written.
+    ///
+    /// # Errors
+    /// As the state has it.
+    pub fn close_write(self: &Arc<Self>) -> Result<State, CallError> {
+        let mut inner = self.lock();
+        if permit(&inner, Operation::CloseWrite)? == Verdict::NoOp {
+            return Ok(inner.state.state());
+        }
+        inner.state.apply(Input::CloseWrite);
+        inner.fin = FinState::Wanted;
+        Ok(self.after_close(inner))
+    }
+
+    /// Ends both halves: flush, FIN, and no more reads.
+    pub fn close(self: &Arc<Self>) -> State {
+        let mut inner = self.lock();
+        if inner.state.check(Operation::Close) == Verdict::NoOp || inner.state.is_terminal() {
+            return inner.state.state();
+        }
+        if inner.fin == FinState::Open {
+            inner.fin = FinState::Wanted;
+        }
+        self.stop_reading(&mut inner);
+        inner.state.apply(Input::Close);
+        self.after_close(inner)
+    }
+
+    /// Ends both halves at once: unread and unsent bytes are dropped, the remote sees `code`.
+    pub fn reset(self: &Arc<Self>, code: u32) -> State {
+        let mut inner = self.lock();
+        if inner.state.is_terminal() || inner.finished {
+            return inner.state.state();
+        }
+        inner.state.apply(Input::Reset {
+            code,
+            remote: false,
+        });
+        self.drop_pipes(&mut inner);
+        inner.orders.reset = Some(code);
+        let state = inner.state.state();
+        inner.finished = true;
+        self.tell(&mut inner, Pending::CLOSED);
+        self.send_later(inner);
+        state
+    }
+
+    /// Moves to `next` where SURFACE's table allows it.
+    ///
+    /// # Errors
+    /// [`CallError::State`] for any other move.
+    pub fn set_state(self: &Arc<Self>, next: State) -> Result<State, CallError> {
+        if !self.lock().state.can_move(next) {
+            return Err(CallError::State);
+        }
+        match next {
+            State::CloseRead => self.close_read(),
+            State::CloseWrite => self.close_write(),
+            State::CloseBoth => Ok(self.close()),
+            State::Reset => Ok(self.reset(0)),
+            State::Error => {
+                self.fail(StreamFault::Negotiation);
+                Ok(self.state())
+            }
+            State::Init | State::Open => Ok(self.state()),
+        }
+    }
+
+    /// Out of its connection's list, with no frame: a stream that has not ended is reset.
+    pub fn remove(self: &Arc<Self>) -> State {
+        let done = self.lock().state.is_done();
+        if done { self.state() } else { self.reset(0) }
+    }
+
+    fn after_close(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> State {
+        let state = inner.state.state();
+        if !inner.finished && state == State::CloseBoth && inner.fin == FinState::Sent {
+            inner.finished = true;
+            self.tell(&mut inner, Pending::CLOSED);
+        }
+        self.send_later(inner);
+        state
+    }
+}
+
+fn permit(inner: &Inner, operation: Operation) -> Result<Verdict, CallError> {
+    match inner.state.check(operation) {
+        Verdict::Refuse(refusal) => Err(match refusal {
+            Refusal::EndOfStream => CallError::EndOfStream,
+            Refusal::Closed => CallError::Closed,
+            Refusal::Reset => CallError::Reset,
+            Refusal::Failed => {
+                CallError::Failed(inner.settle_fault.unwrap_or(StreamFault::Negotiation))
+            }
+        }),
+        verdict => Ok(verdict),
+    }
+}

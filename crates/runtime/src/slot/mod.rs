@@ -1,0 +1,239 @@
+//! One stream as both sides see it: its state, its two bounded pipes and its pending bits.
+//!
+//! The lock is small and never held while bytes are sealed or opened. JavaScript's calls change the
+//! state and the pipes at once and put the slot into its connection's outbox; the connection, under
+//! its own lock, takes from there what goes on the wire. Lock order: connection, outbox, slot, hub;
+//! no two of the last three are held together by this file.
+
+mod calls;
+mod wire;
+
+use ferroswarm_proto::framing::Framing;
+use ferroswarm_proto::muxer::StreamKey;
+use ferroswarm_proto::stream::{Pipe, State, StreamState};
+
+use crate::config::{SEND_PIPE_MAX, UNSEALED_MAX, UNSEALED_SHARE};
+use crate::connection::{Connection, Negotiation};
+use crate::error::StreamFault;
+use crate::hub::Ready;
+use crate::registry::Handle;
+use crate::sync::{Arc, Mutex, MutexGuard, Ordering};
+
+/// Facts that JavaScript has not been told yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pending(u8);
+
+impl Pending {
+    pub(crate) const OPENED: Self = Self(1);
+    pub(crate) const SETTLED: Self = Self(2);
+    pub(crate) const READABLE: Self = Self(4);
+    pub(crate) const WRITABLE: Self = Self(8);
+    pub(crate) const RESET: Self = Self(16);
+    pub(crate) const CLOSED: Self = Self(32);
+
+    pub(crate) const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(crate) const fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Removes `other`; tells whether it was there.
+    pub(crate) const fn remove(&mut self, other: Self) -> bool {
+        let had = self.contains(other);
+        self.0 &= !other.0;
+        had
+    }
+
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// How far our end of the stream has been announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FinState {
+    Open,
+    Wanted,
+    Sent,
+}
+
+/// Protocols to negotiate when the connection opens the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proposals {
+    /// No negotiation: the bytes are the caller's from the first one on.
+    Raw,
+    /// One protocol, negotiated lazily: usable at once.
+    Lazy(u32),
+    /// Several, in order of preference; the stream settles when one is chosen.
+    AnyOf(Box<[u32]>),
+}
+
+/// Who gave the stream its reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResetReport {
+    /// Error code as on the wire.
+    pub code: u32,
+    /// The remote sent it.
+    pub remote: bool,
+    /// It came with the end of the connection.
+    pub connection_lost: bool,
+    /// Set where the state is ERROR.
+    pub fault: Option<StreamFault>,
+}
+
+/// What of a stream has to go on the wire besides bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    pub(crate) open: Option<Proposals>,
+    pub(crate) reset: Option<u32>,
+    pub(crate) accept: bool,
+    pub(crate) discard: bool,
+    /// Bytes that JavaScript has read since the connection last gave credit for them.
+    pub(crate) consumed: u32,
+}
+
+pub(crate) struct Inner {
+    pub(crate) state: StreamState,
+    pub(crate) handle: Option<Handle>,
+    pub(crate) pending: Pending,
+    /// Stands in the hub's ready list.
+    pub(crate) queued: bool,
+    /// Stands in the connection's outbox or its ring.
+    pub(crate) outgoing: bool,
+    /// The engine's name for it; none before it is opened and after it is forgotten.
+    pub(crate) key: Option<StreamKey>,
+    pub(crate) protocol: u32,
+    pub(crate) settle_fault: Option<StreamFault>,
+    pub(crate) recv: Pipe,
+    pub(crate) send: Pipe,
+    pub(crate) read_armed: bool,
+    pub(crate) write_armed: bool,
+    pub(crate) remote_ended: bool,
+    pub(crate) fin: FinState,
+    pub(crate) orders: Orders,
+    /// Consumed bytes at which credit is worth a frame: a quarter of the receive window.
+    pub(crate) credit_step: u32,
+    /// Received bytes counted as awaiting JavaScript.
+    pub(crate) awaiting: usize,
+    pub(crate) reset: Option<ResetReport>,
+    /// `closed` was queued; nothing follows it.
+    pub(crate) finished: bool,
+    pub(crate) framing: Option<(Framing, usize)>,
+    /// The dialler's negotiation until the connection takes it with the stream's opening.
+    pub(crate) negotiation: Option<Box<Negotiation>>,
+    /// JavaScript was given this stream and will be told of its end.
+    pub(crate) announced: bool,
+}
+
+/// A stream's place in the hub.
+pub struct StreamSlot {
+    pub(crate) connection: Arc<Connection>,
+    inner: Mutex<Inner>,
+}
+
+/// First quarter of the initial window of 256 KiB.
+const CREDIT_STEP_INITIAL: u32 = 64 << 10;
+
+impl StreamSlot {
+    pub(crate) fn new(connection: &Arc<Connection>, state: State) -> Arc<Self> {
+        Arc::new(Self {
+            connection: Arc::clone(connection),
+            inner: Mutex::new(Inner {
+                state: StreamState::new(state),
+                handle: None,
+                pending: Pending::default(),
+                queued: false,
+                outgoing: false,
+                key: None,
+                protocol: 0,
+                settle_fault: None,
+                recv: Pipe::default(),
+                send: Pipe::default(),
+                read_armed: false,
+                write_armed: false,
+                remote_ended: false,
+                fin: FinState::Open,
+                orders: Orders::default(),
+                credit_step: CREDIT_STEP_INITIAL,
+                awaiting: 0,
+                reset: None,
+                finished: false,
+                framing: None,
+                negotiation: None,
+                announced: false,
+            }),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    /// Sets a pending bit and queues the slot for JavaScript.
+    pub(crate) fn tell(self: &Arc<Self>, inner: &mut Inner, fact: Pending) {
+        if !inner.announced {
+            return;
+        }
+        inner.pending.insert(fact);
+        if !inner.queued {
+            inner.queued = true;
+            self.connection.hub.queue(Ready::Stream(Arc::clone(self)));
+        }
+    }
+
+    pub(crate) fn send_room(&self, inner: &Inner) -> usize {
+        let held = inner.send.len();
+        let unsealed = self.connection.unsealed.load(Ordering::Relaxed);
+        let share = UNSEALED_SHARE.saturating_sub(held);
+        SEND_PIPE_MAX
+            .saturating_sub(held)
+            .min(UNSEALED_MAX.saturating_sub(unsealed))
+            .max(share)
+    }
+
+    /// Appends to the send pipe, whatever its room.
+    pub(crate) fn push_send(&self, inner: &mut Inner, bytes: &[u8]) {
+        let mut pool = self.connection.hub.pool().lock();
+        inner.send.push(bytes, &mut pool);
+        self.connection
+            .unsealed
+            .fetch_add(bytes.len(), Ordering::Relaxed);
+    }
+
+    fn stop_reading(&self, inner: &mut Inner) {
+        inner.orders.discard = true;
+        self.connection.sub_held(inner.recv.len());
+        self.settle_awaiting(inner);
+        inner.recv.clear(&mut self.connection.hub.pool().lock());
+    }
+
+    fn drop_pipes(&self, inner: &mut Inner) {
+        self.connection.sub_held(inner.recv.len());
+        self.settle_awaiting(inner);
+        self.connection.sub_unsealed(inner.send.len());
+        let mut pool = self.connection.hub.pool().lock();
+        inner.recv.clear(&mut pool);
+        inner.send.clear(&mut pool);
+    }
+
+    /// Nothing of this slot awaits JavaScript any more.
+    pub(crate) fn settle_awaiting(&self, inner: &mut Inner) {
+        let awaiting = std::mem::take(&mut inner.awaiting);
+        if awaiting > 0 {
+            self.connection.sub_awaiting(awaiting);
+        }
+    }
+
+    /// Puts the slot into the connection's outbox; tells whether it was not there yet.
+    pub(crate) fn send_later(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> bool {
+        let fresh = !inner.outgoing;
+        inner.outgoing = true;
+        drop(inner);
+        if fresh {
+            self.connection.post(Arc::clone(self));
+        }
+        fresh
+    }
+}

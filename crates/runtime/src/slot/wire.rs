@@ -1,0 +1,119 @@
+//! The connection's side of a stream: what arrives, and what becomes of it.
+
+use ferroswarm_proto::stream::{Input, State};
+
+use crate::config::SEND_PIPE_MAX;
+use crate::error::StreamFault;
+use crate::sync::{Arc, MutexGuard};
+
+use super::{FinState, Inner, Pending, ResetReport, StreamSlot};
+
+/// Unsealed bytes below which a writer that was refused is told to go on.
+const SEND_LOW_WATER: usize = SEND_PIPE_MAX / 2;
+
+impl StreamSlot {
+    /// Ends the stream with a fault of the remote's: state ERROR, RST on the wire.
+    pub(crate) fn fail(self: &Arc<Self>, fault: StreamFault) {
+        let mut inner = self.lock();
+        if inner.state.is_terminal() || inner.finished {
+            return;
+        }
+        inner.state.apply(Input::Fail { code: fault as u16 });
+        self.drop_pipes(&mut inner);
+        inner.orders.reset = Some(0);
+        inner.finished = true;
+        inner.reset = Some(ResetReport {
+            code: 0,
+            remote: false,
+            connection_lost: false,
+            fault: Some(fault),
+        });
+        inner.settle_fault = Some(fault);
+        self.tell(&mut inner, Pending::RESET);
+        self.tell(&mut inner, Pending::CLOSED);
+        self.send_later(inner);
+    }
+
+    /// The remote's RST or the end of the connection.
+    ///
+    /// Where the FIN came first, the unread bytes stay readable and the end follows them.
+    pub(crate) fn end(self: &Arc<Self>, report: ResetReport) {
+        let mut inner = self.lock();
+        inner.key = None;
+        if inner.finished {
+            return;
+        }
+        if inner.remote_ended && inner.state.is_read_open() {
+            inner.state.apply(Input::CloseWrite);
+            let mut pool = self.connection.hub.pool().lock();
+            self.connection.sub_unsealed(inner.send.len());
+            inner.send.clear(&mut pool);
+        } else {
+            inner.state.apply(Input::Reset {
+                code: report.code,
+                remote: report.remote,
+            });
+            self.drop_pipes(&mut inner);
+        }
+        inner.finished = true;
+        inner.reset = Some(report);
+        inner
+            .settle_fault
+            .get_or_insert(StreamFault::ConnectionClosed);
+        self.tell(&mut inner, Pending::RESET);
+        self.tell(&mut inner, Pending::CLOSED);
+    }
+
+    /// Bytes arrived. Returns what the connection now holds more.
+    pub(crate) fn deliver(self: &Arc<Self>, bytes: &[u8]) {
+        let mut inner = self.lock();
+        if !inner.state.is_read_open() || inner.finished {
+            return;
+        }
+        {
+            let mut pool = self.connection.hub.pool().lock();
+            inner.recv.push(bytes, &mut pool);
+        }
+        self.connection.add_held(bytes.len());
+        if inner.pending.contains(Pending::READABLE) {
+            inner.awaiting += bytes.len();
+            self.connection.add_awaiting(bytes.len());
+        } else if inner.read_armed {
+            self.announce_readable(&mut inner);
+        }
+    }
+
+    /// The remote ended its half.
+    pub(crate) fn deliver_end(self: &Arc<Self>) {
+        let mut inner = self.lock();
+        inner.remote_ended = true;
+        if inner.read_armed && !inner.pending.contains(Pending::READABLE) {
+            self.announce_readable(&mut inner);
+        }
+    }
+
+    fn announce_readable(self: &Arc<Self>, inner: &mut Inner) {
+        inner.read_armed = false;
+        inner.awaiting = inner.recv.len();
+        self.connection.add_awaiting(inner.awaiting);
+        self.tell(inner, Pending::READABLE);
+    }
+
+    /// Bytes left the send pipe: a writer that was refused may go on.
+    pub(crate) fn drained(self: &Arc<Self>, inner: &mut Inner) {
+        if inner.write_armed && inner.send.len() <= SEND_LOW_WATER && self.send_room(inner) > 0 {
+            inner.write_armed = false;
+            self.tell(inner, Pending::WRITABLE);
+        }
+    }
+
+    /// Queues `closed` once both halves are done and our FIN is out.
+    pub(crate) fn finish_if_done(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) {
+        if inner.finished || inner.state.state() != State::CloseBoth || inner.fin != FinState::Sent
+        {
+            return;
+        }
+        inner.finished = true;
+        self.tell(&mut inner, Pending::CLOSED);
+    }
+}
