@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process'
+import test from 'ava'
+
+const INDEX = new URL('../../ts/index.ts', import.meta.url)
+const QUIET = '{ ioThreads: 1, services: { ping: false, identify: false } }'
+
+interface Outcome {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly output: string
+}
+
+/** Run a program against our index, `before` that is loaded; killed if it has not ended after `ms`. */
+function run(program: string, ms: number, before = ''): Promise<Outcome> {
+  const source = `${before}\nconst { createSwarm } = await import(${JSON.stringify(INDEX.href)})\n${program}`
+  const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', source])
+  let output = ''
+  child.stdout.on('data', (text) => {
+    output += text
+  })
+  child.stderr.on('data', (text) => {
+    output += text
+  })
+  const timer = setTimeout(() => child.kill('SIGKILL'), ms)
+  return new Promise((resolve) => {
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      resolve({ code, signal, output })
+    })
+  })
+}
+
+const CEILING_MS = 30_000
+
+test('a node without listeners and connections lets the process end', async (t) => {
+  const { code, output } = await run(`await createSwarm(${QUIET}); console.log('up')`, CEILING_MS)
+  t.is(output, 'up\n')
+  t.is(code, 0)
+})
+
+test('a listening node keeps the process alive', async (t) => {
+  const program = `const swarm = await createSwarm(${QUIET})
+    await swarm.listen('/ip4/127.0.0.1/tcp/0'); console.log('up')`
+  const { signal, output } = await run(program, 3_000)
+  t.is(output, 'up\n')
+  t.is(signal, 'SIGKILL')
+})
+
+test('an unreferenced node does not, and a command under way still does', async (t) => {
+  const program = `const swarm = await createSwarm(${QUIET})
+    swarm.unref(); await swarm.listen('/ip4/127.0.0.1/tcp/0'); console.log('up')`
+  const { code, output } = await run(program, CEILING_MS)
+  t.is(output, 'up\n')
+  t.is(code, 0)
+})
+
+test('closing lets the process end', async (t) => {
+  const program = `const swarm = await createSwarm(${QUIET})
+    await swarm.listen('/ip4/127.0.0.1/tcp/0'); await swarm.close(); console.log('closed')`
+  const { code, output } = await run(program, CEILING_MS)
+  t.is(output, 'closed\n')
+  t.is(code, 0)
+})
+
+test('an exit in the middle of traffic is no crash', async (t) => {
+  const program = `
+    const [a, b] = await Promise.all([createSwarm(${QUIET}), createSwarm(${QUIET})])
+    await b.listen('/ip4/127.0.0.1/tcp/0')
+    b.handle('/sink', async (stream) => { for await (const _ of stream); })
+    const stream = await a.newStream(b.peerId, '/sink', { addresses: b.getListenAddrs() })
+    setTimeout(() => process.exit(7), 200)
+    for (;;) await stream.write(new Uint8Array(100_000))`
+  const { code, output } = await run(program, CEILING_MS)
+  t.is(output, '')
+  t.is(code, 7)
+})
+
+test('a plain node loads neither peer ids nor addresses nor keys of js-libp2p', async (t) => {
+  const before = `
+    const { registerHooks } = await import('node:module')
+    const loaded = []
+    registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })`
+  const program = `
+    const swarm = await createSwarm({ ioThreads: 1 })
+    await swarm.listen('/ip4/127.0.0.1/tcp/0')
+    const lazy = /@libp2p\\/(peer-id|crypto)|@multiformats/
+    console.log(loaded.some((url) => url.endsWith('swarm.ts')), loaded.filter((url) => lazy.test(url)).length)
+    swarm.getListenAddrs()
+    console.log(loaded.some((url) => lazy.test(url)))
+    await swarm.close()`
+  const { output } = await run(program, CEILING_MS, before)
+  t.is(output, 'true 0\ntrue\n')
+})
