@@ -11,7 +11,7 @@ use ferroswarm_runtime::{CallError, CommandError, ConnectError, ConnectionFault,
 macro_rules! codes {
     ($($name:ident = $number:literal),* $(,)?) => {
         /// A stable error code.
-        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the public spelling")]
+        #[expect(non_camel_case_types, reason = "the spelling that users see")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u16)]
         pub enum ErrorCode {
@@ -19,11 +19,6 @@ macro_rules! codes {
         }
 
         impl ErrorCode {
-            /// Name and number of every code.
-            #[cfg(test)]
-            pub(crate) const ALL: &'static [(&'static str, u16)] =
-                &[$((stringify!($name), $number)),*];
-
             pub(crate) const fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)*

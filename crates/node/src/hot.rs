@@ -158,6 +158,10 @@ impl Call<'_> {
     ///
     /// The slices of one call must be of different arrays: JavaScript's contract, checked by
     /// [`Call::distinct`].
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the memory is JavaScript's, not the call's"
+    )]
     fn elements<T: Element>(&self, index: usize) -> Result<&mut [T], ErrorCode> {
         let mut kind = 0;
         let mut length = 0;
@@ -218,6 +222,10 @@ impl Element for u32 {
     const KIND: sys::napi_typedarray_type = sys::TypedarrayType::uint32_array;
 }
 
+#[expect(
+    clippy::use_self,
+    reason = "the type of the kind is i32 by coincidence"
+)]
 impl Element for i32 {
     const KIND: sys::napi_typedarray_type = sys::TypedarrayType::int32_array;
 }

@@ -4,6 +4,12 @@
 //! [`native_node`] the commands, [`record`] the layout of facts, [`wake`] the doorbell; the
 //! contract is in `docs/boundary.md`.
 
+#![expect(
+    unreachable_pub,
+    unnameable_types,
+    reason = "the binding's generated code names what is public here"
+)]
+
 mod attachment;
 mod error_code;
 mod hot;
@@ -14,7 +20,7 @@ mod record;
 mod wake;
 
 use napi::Env;
-use napi::bindgen_prelude::{Function, JsObjectValue, JsValue, Object};
+use napi::bindgen_prelude::{Function, JsValue, Object};
 use napi_derive::napi;
 
 use crate::attachment::{Attachment, tear_down};

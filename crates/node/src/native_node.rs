@@ -274,7 +274,7 @@ fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
 /// A JavaScript time as a duration; nonsense becomes zero, more than a day a day.
 fn milliseconds(value: f64) -> Duration {
     const DAY_MS: f64 = 86_400_000.0;
-    Duration::from_secs_f64(value.max(0.0).min(DAY_MS) / 1_000.0)
+    Duration::from_secs_f64(value.clamp(0.0, DAY_MS) / 1_000.0)
 }
 
 fn in_milliseconds(duration: Duration) -> f64 {

@@ -57,20 +57,20 @@ impl Default for Limits {
 ///
 /// Past it a connection that holds more than [`AWAITING_SHARE`] stops reading its socket. It
 /// bounds what a stalled event loop can be made to hold without counting paused streams.
-pub const AWAITING_MAX: usize = 64 << 20;
+pub(crate) const AWAITING_MAX: usize = 64 << 20;
 
 /// What every connection may hold for a stalled JavaScript thread whatever the others hold.
-pub const AWAITING_SHARE: usize = 256 << 10;
+pub(crate) const AWAITING_SHARE: usize = 256 << 10;
 
 /// Bytes written to a stream and not sealed yet; measured best of 256 KiB, 1 MiB and 4 MiB.
-pub const SEND_PIPE_MAX: usize = 256 << 10;
+pub(crate) const SEND_PIPE_MAX: usize = 256 << 10;
 
 /// The same over all streams of a connection.
-pub const UNSEALED_MAX: usize = 4 << 20;
+pub(crate) const UNSEALED_MAX: usize = 4 << 20;
 
 /// What every stream may hold unsealed even when its connection is at [`UNSEALED_MAX`], so that
 /// streams which wait for their peer's window cannot silence the others.
-pub const UNSEALED_SHARE: usize = 16 << 10;
+pub(crate) const UNSEALED_SHARE: usize = 16 << 10;
 
 /// Sealed bytes that a connection's socket has not taken yet.
-pub const UNSENT_MAX: usize = 256 << 10;
+pub(crate) const UNSENT_MAX: usize = 256 << 10;

@@ -199,7 +199,7 @@ async fn connect(
     *stage.lock() = Stage::Security;
     let purpose = Purpose {
         role: Role::Dialer,
-        expected_peer: dial.peer.clone(),
+        expected_peer: dial.peer,
         securities: dial.securities.as_deref(),
     };
     match upgrade(&socket, &shared.upgrade, &purpose).await {

@@ -89,11 +89,6 @@ impl Hub {
         self.ready.lock().pop_front()
     }
 
-    /// Puts an entry back in front: the consumer had no room for all its records.
-    pub(crate) fn put_back(&self, ready: Ready) {
-        self.ready.lock().push_front(ready);
-    }
-
     /// Protocol names of the environment.
     pub const fn names(&self) -> &Arc<ProtocolNames> {
         &self.names

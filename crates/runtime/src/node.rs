@@ -161,7 +161,9 @@ impl Node {
     pub fn close(&self, request: u32, drain: Duration) {
         let again = self.shared.closing.swap(true, Ordering::SeqCst);
         let drain = if again { Duration::ZERO } else { drain };
-        self.shared.hurry.send_if_modified(|hurry| std::mem::replace(hurry, again) != again);
+        self.shared
+            .hurry
+            .send_if_modified(|hurry| std::mem::replace(hurry, again) != again);
         let shared = Arc::clone(&self.shared);
         let handle = self.shared.threads.lock().first();
         let closing = async move {
@@ -194,12 +196,17 @@ impl Node {
     ) {
         let (cancel, mut cancelled) = watch::channel(false);
         self.shared.commands.lock().insert(request, cancel);
-        let mut pending = Pending { shared: Arc::clone(&self.shared), request, outcome: Some(stopped) };
+        let pending = Pending {
+            shared: Arc::clone(&self.shared),
+            request,
+            outcome: Some(stopped),
+        };
         handle.spawn(async move {
-            pending.outcome = Some(tokio::select! {
+            let outcome = tokio::select! {
                 outcome = task => outcome,
                 _ = cancelled.wait_for(|cancel| *cancel) => Outcome::Failed(CommandError::Aborted),
-            });
+            };
+            pending.end(outcome);
         });
     }
 }
@@ -213,6 +220,13 @@ struct Pending {
     request: u32,
     /// Until the task has ended, how it ends without that.
     outcome: Option<Outcome>,
+}
+
+impl Pending {
+    /// The task has ended.
+    fn end(mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+    }
 }
 
 impl Drop for Pending {

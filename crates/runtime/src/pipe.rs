@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 /// A non-blocking byte pipe. Every method takes `&self`: the driver and an inline writer share it
 /// under the connection's lock.
-pub trait BytePipe: Send + Sync {
+pub(crate) trait BytePipe: Send + Sync {
     /// Reads what is there; 0 is the end, `WouldBlock` nothing yet.
     ///
     /// # Errors

@@ -16,16 +16,16 @@ pub const HANDLE_PENDING: u32 = 1 << 30;
 
 /// Name of a live object; never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Handle(u32);
+pub(crate) struct Handle(u32);
 
 impl Handle {
     /// A handle as JavaScript gave it; it may be stale.
-    pub const fn from_raw(raw: u32) -> Self {
+    pub(crate) const fn from_raw(raw: u32) -> Self {
         Self(raw)
     }
 
     /// The number that crosses the boundary.
-    pub const fn raw(self) -> u32 {
+    pub(crate) const fn raw(self) -> u32 {
         self.0
     }
 
@@ -41,7 +41,7 @@ struct Entry<T> {
 
 /// Generational table. Freed places are reused in the order in which they were freed, so that a
 /// generation returns only after 1,024 rounds through all free places.
-pub struct Registry<T> {
+pub(crate) struct Registry<T> {
     entries: Vec<Entry<T>>,
     free: VecDeque<u32>,
 }
@@ -60,7 +60,7 @@ const FREE_MIN: usize = 64;
 
 impl<T> Registry<T> {
     /// Gives `object` a handle; `None` when [`HANDLES_MAX`] objects are alive.
-    pub fn insert(&mut self, object: T) -> Option<Handle> {
+    pub(crate) fn insert(&mut self, object: T) -> Option<Handle> {
         if self.free.len() <= FREE_MIN && self.entries.len() < HANDLES_MAX {
             // Generation 0 is skipped so that no handle is 0.
             let index = self.entries.len();
@@ -77,7 +77,7 @@ impl<T> Registry<T> {
     }
 
     /// The object, unless the handle is stale.
-    pub fn get(&self, handle: Handle) -> Option<&T> {
+    pub(crate) fn get(&self, handle: Handle) -> Option<&T> {
         let entry = self.entries.get(handle.index())?;
         if Self::handle(handle.index(), entry.generation) != handle {
             return None;
@@ -86,7 +86,7 @@ impl<T> Registry<T> {
     }
 
     /// Frees the handle.
-    pub fn remove(&mut self, handle: Handle) -> Option<T> {
+    pub(crate) fn remove(&mut self, handle: Handle) -> Option<T> {
         self.get(handle)?;
         let entry = &mut self.entries[handle.index()];
         entry.generation = match (entry.generation + 1) & GENERATION_MASK {
@@ -95,23 +95,6 @@ impl<T> Registry<T> {
         };
         self.free.push_back(handle.index() as u32);
         entry.object.take()
-    }
-
-    /// Live objects.
-    pub fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
-    }
-
-    /// No object is alive.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Every live object.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.entries
-            .iter()
-            .filter_map(|entry| entry.object.as_ref())
     }
 
     const fn handle(index: usize, generation: u32) -> Handle {
@@ -135,7 +118,6 @@ mod tests {
             assert_eq!(registry.remove(first), None);
             registry.remove(next);
         }
-        assert!(registry.is_empty());
     }
 
     #[test]
@@ -145,6 +127,5 @@ mod tests {
             let handle = registry.insert(object).unwrap();
             assert!(handle.raw() > 0 && handle.raw() < HANDLE_PENDING);
         }
-        assert_eq!(registry.len(), 1_000);
     }
 }

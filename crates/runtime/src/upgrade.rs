@@ -173,7 +173,7 @@ async fn secure(
     let settings = HandshakeConfig {
         identity: Arc::clone(&config.identity),
         muxers: Arc::clone(&config.muxers),
-        expected_peer: purpose.expected_peer.clone(),
+        expected_peer: purpose.expected_peer,
     };
     let mut handshake = Handshake::new(security, purpose.role, &settings).map_err(failed)?;
     let mut output = Vec::new();

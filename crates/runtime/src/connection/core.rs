@@ -294,7 +294,7 @@ impl Core {
             return;
         }
         entry.negotiation = None;
-        entry.slot.clone().fail(StreamFault::NegotiationTimeout);
+        Arc::clone(&entry.slot).fail(StreamFault::NegotiationTimeout);
         let _ = connection;
     }
 

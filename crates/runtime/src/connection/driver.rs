@@ -11,11 +11,11 @@ use super::{Connection, Scratch};
 
 /// What the driver waits for after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drive {
+pub(crate) struct Drive {
     /// It wants another turn after the other connections had theirs.
-    pub again: bool,
+    pub(crate) again: bool,
     /// It wants one at this time of the connection's clock.
-    pub deadline: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
 }
 
 /// Turns before other connections have theirs, however much a busy writer posts.
@@ -31,7 +31,7 @@ struct Turn {
 impl Connection {
     /// One turn: reads, delivers, seals, sends. Pending with what to wait for besides `cx`; ready
     /// when the connection has ended.
-    pub fn poll_drive(
+    pub(crate) fn poll_drive(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
         scratch: &mut Scratch,
@@ -73,7 +73,7 @@ impl Connection {
     /// The connection is over: everything of it ends, as JavaScript will see it.
     ///
     /// Waits for the lock: an inline writer holds it for one system call at most.
-    pub fn finish(self: &Arc<Self>, fault: ConnectionFault) {
+    pub(crate) fn finish(self: &Arc<Self>, fault: ConnectionFault) {
         self.core.lock().end(self, fault);
         *self.waker.lock() = None;
     }

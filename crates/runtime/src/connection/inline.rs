@@ -7,7 +7,7 @@ use super::{Connection, Scratch};
 impl Connection {
     /// Seals and sends what is posted if the lock is free; else, or where bytes are left, the
     /// driver does it. Never waits.
-    pub fn flush_inline(self: &Arc<Self>, scratch: &mut Scratch) {
+    pub(crate) fn flush_inline(self: &Arc<Self>, scratch: &mut Scratch) {
         // Set before the attempt: a driver that holds the lock looks at it after letting go.
         self.dirty.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -31,7 +31,7 @@ impl Connection {
     }
 
     /// Leaves it to the driver.
-    pub fn flush_later(&self) {
+    pub(crate) fn flush_later(&self) {
         self.kick();
     }
 }

@@ -34,7 +34,7 @@ use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Mutex, Ordering};
 use self::core::Core;
 pub use self::facts::{Direction, Facts, StageTimes};
 pub(crate) use self::negotiation::Negotiation;
-pub use self::scratch::Scratch;
+pub(crate) use self::scratch::Scratch;
 
 /// What other threads have asked of a connection.
 #[derive(Default)]
@@ -67,25 +67,25 @@ pub struct EndReport {
 }
 
 /// Everything a connection is made of.
-pub struct Parts {
+pub(crate) struct Parts {
     /// The hub of the JavaScript environment it belongs to.
-    pub hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     /// What is known of it for its whole life.
-    pub facts: Facts,
+    pub(crate) facts: Facts,
     /// The socket.
-    pub pipe: Box<dyn BytePipe>,
+    pub(crate) pipe: Box<dyn BytePipe>,
     /// The record layer that the handshake left.
-    pub channel: Channel,
+    pub(crate) channel: Channel,
     /// Bytes that arrived behind the handshake.
-    pub leftover: Vec<u8>,
+    pub(crate) leftover: Vec<u8>,
     /// Bytes that arrived behind it and are opened already.
-    pub plaintext: Vec<u8>,
+    pub(crate) plaintext: Vec<u8>,
     /// Protocols served here.
-    pub handlers: Arc<Handlers>,
+    pub(crate) handlers: Arc<Handlers>,
     /// Bounds.
-    pub limits: Arc<Limits>,
+    pub(crate) limits: Arc<Limits>,
     /// Where the connection's clock starts.
-    pub epoch: Instant,
+    pub(crate) epoch: Instant,
 }
 
 /// One secured and multiplexed connection.
@@ -124,7 +124,7 @@ pub struct Connection {
 
 impl Connection {
     /// A connection over `parts`; JavaScript is told of it by the next drain.
-    pub fn new(parts: Parts) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let limits = &parts.limits;
         let role = match parts.facts.direction {
             Direction::Outbound => Role::Dialer,
@@ -170,7 +170,7 @@ impl Connection {
     }
 
     /// The socket under it.
-    pub fn pipe(&self) -> &dyn BytePipe {
+    pub(crate) fn pipe(&self) -> &dyn BytePipe {
         &*self.pipe
     }
 

@@ -5,7 +5,7 @@ const READ_BYTES: usize = 256 << 10;
 
 /// Read and write buffers of one thread.
 #[derive(Default)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     read: Vec<u8>,
     /// Sealed records on their way to the socket.
     pub(crate) write: Vec<u8>,
