@@ -145,7 +145,7 @@ test('a key that was written gives the same peer id, and is never overwritten', 
   t.is((await stat(path)).mode & 0o777, 0o600)
   t.is((await ferroswarm('id', '--out', path)).code, 2)
   const { peerId } = await listener(t, '--key', path)
-  t.is(peerId, made?.peerId)
+  t.is(peerId, made?.peerId as string)
 })
 
 test('the demo shows everything and ends with code 0', async (t) => {
