@@ -142,7 +142,7 @@ export class MessageReader {
     const answer = engine.hot.read(handle, into)
     if (answer > 0) engine.hasRead(answer)
     else if (answer < 0) this.#refused(-answer)
-    return answer > 0 ? answer : 0
+    return Math.max(answer, 0)
   }
 
   /** Every whole message at the front of what is held; the rest stays. */
