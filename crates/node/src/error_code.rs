@@ -15,7 +15,10 @@ macro_rules! codes {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u16)]
         pub enum ErrorCode {
-            $($name = $number,)*
+            $(
+                #[doc = concat!("Number ", stringify!($number), ".")]
+                $name = $number,
+            )*
         }
 
         impl ErrorCode {

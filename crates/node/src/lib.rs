@@ -4,18 +4,12 @@
 //! [`native_node`] the commands, [`record`] the layout of facts, [`wake`] the doorbell; the
 //! contract is in `docs/boundary.md`.
 
-#![expect(
-    unreachable_pub,
-    unnameable_types,
-    reason = "the binding's generated code names what is public here"
-)]
-
 mod attachment;
-mod error_code;
+pub mod error_code;
 mod hot;
-mod keys;
-mod native_node;
-mod options;
+pub mod keys;
+pub mod native_node;
+pub mod options;
 mod record;
 mod wake;
 
