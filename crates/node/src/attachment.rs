@@ -55,8 +55,7 @@ impl Attachment {
     }
 }
 
-/// Stops and joins every thread of the environment's nodes, silences the doorbell, and lets go of what JavaScript
-/// has not been told.
+/// Stops and joins every thread of the environment's nodes, then silences the doorbell.
 pub(crate) fn tear_down() {
     let Some(attachment) = CURRENT.take() else {
         return;
@@ -65,5 +64,4 @@ pub(crate) fn tear_down() {
         node.stop();
     }
     attachment.bell.silence();
-    attachment.environment.borrow().hub().close();
 }
