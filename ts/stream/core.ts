@@ -273,7 +273,7 @@ export class StreamCore implements StreamSink {
     // What waits beyond the tail gets the end now.
     this.reads.serve()
     this.writes.fail((accepted) => new StreamClosedError(undefined, { bytesAccepted: accepted }))
-    this.#settle(new StreamClosedError())
+    if (this.#settled !== undefined) this.#settle(new StreamClosedError())
     if (this.#ended) return
     this.#ended = true
     this.#connection.streamEnded(this.stream)
