@@ -317,7 +317,7 @@ fn negotiated<Data>(
     Ok(Some((certificate.public_key, alpn)))
 }
 
-const UNSPECIFIED: std::net::Ipv4Addr = std::net::Ipv4Addr::UNSPECIFIED;
+const UNSPECIFIED: core::net::Ipv4Addr = core::net::Ipv4Addr::UNSPECIFIED;
 const HEADER_LENGTH: usize = 5;
 /// From change_cipher_spec to application_data.
 const CONTENT_TYPE_FIRST: u8 = 20;
