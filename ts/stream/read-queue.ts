@@ -65,7 +65,7 @@ export class ReadQueue {
 
   read(max: number, options?: ReadOptions): Promise<Uint8Array> {
     if (max === 0) return Promise.resolve(NOTHING)
-    if (!this.#isBusy() && options?.signal?.aborted !== true) {
+    if (!this.#waiting.isBusy && options?.signal?.aborted !== true) {
       try {
         const found = this.#pullOrThrow(max)
         if (found !== undefined) return Promise.resolve(found)
@@ -83,7 +83,7 @@ export class ReadQueue {
 
   tryRead(max: number): Uint8Array | undefined {
     if (max === 0) return NOTHING
-    return this.#isBusy() ? undefined : this.#pullOrThrow(max)
+    return this.#waiting.isBusy ? undefined : this.#pullOrThrow(max)
   }
 
   readAll(options: ReadOptions = {}): Promise<Uint8Array> {
@@ -156,7 +156,7 @@ export class ReadQueue {
     signal?: AbortSignal,
     giveUp?: (err: unknown) => T
   ): Promise<T> {
-    if (!this.#isBusy() && signal?.aborted !== true) {
+    if (!this.#waiting.isBusy && signal?.aborted !== true) {
       try {
         const found = take()
         if (found !== undefined) return Promise.resolve(found)
@@ -236,12 +236,8 @@ export class ReadQueue {
     signal: AbortSignal | undefined,
     giveUp?: (err: unknown) => T
   ): Promise<T> {
-    const refusal = this.#expired && !this.#isBusy() ? timedOut() : undefined
+    const refusal = this.#expired && !this.#waiting.isBusy ? timedOut() : undefined
     return this.#waiting.wait(take, signal, giveUp, refusal)
-  }
-
-  #isBusy(): boolean {
-    return this.#waiting.isBusy
   }
 
   #pullOrThrow(max: number): Uint8Array | undefined {
