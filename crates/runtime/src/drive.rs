@@ -31,9 +31,18 @@ impl Drop for EndGuard {
     }
 }
 
-/// Drives `connection` until it ends.
-pub(crate) async fn drive(connection: Arc<Connection>, epoch: Instant, seat: Seat) {
+/// Drives `connection` until it ends, which dropping the future does as well, even before its first
+/// turn.
+pub(crate) fn drive(
+    connection: Arc<Connection>,
+    epoch: Instant,
+    seat: Seat,
+) -> impl Future<Output = ()> + Send {
     let guard = EndGuard(Arc::clone(&connection));
+    run(connection, epoch, seat, guard)
+}
+
+async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: EndGuard) {
     let mut sleep = pin!(sleep_until(epoch.into()));
     let mut armed = None;
     let fault = poll_fn(|cx| {
@@ -68,6 +77,9 @@ pub(crate) async fn drive(connection: Arc<Connection>, epoch: Instant, seat: Sea
     drop(guard);
     if fault == ConnectionFault::Local || fault == ConnectionFault::NodeClosed {
         goodbye(&connection).await;
+    } else {
+        // The socket goes with the last reference, which may be a JavaScript thread's that is busy.
+        drop(connection.pipe().shutdown());
     }
     drop(seat);
 }

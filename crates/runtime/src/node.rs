@@ -297,9 +297,9 @@ impl Shared {
             .lock()
             .insert(id, Arc::downgrade(&connection));
         let shared = Arc::clone(self);
-        let driven = Arc::clone(&connection);
+        let driven = drive(Arc::clone(&connection), self.epoch, seat);
         tokio::spawn(async move {
-            drive(driven, shared.epoch, seat).await;
+            driven.await;
             shared.connections.lock().remove(&id);
         });
         connection
