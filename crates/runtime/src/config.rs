@@ -53,14 +53,26 @@ impl Default for Limits {
     }
 }
 
-/// Received bytes waiting for a JavaScript thread that does not drain, over all its connections.
+/// Received bytes that may wait for a JavaScript thread that does not drain.
 ///
-/// Past it a connection that holds more than [`AWAITING_SHARE`] stops reading its socket. It
-/// bounds what a stalled event loop can be made to hold without counting paused streams.
-pub(crate) const AWAITING_MAX: usize = 64 << 20;
+/// They bound what a stalled event loop can be made to hold without counting paused streams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AwaitingBounds {
+    /// Over all connections: past it a connection that holds more than its share stops reading its
+    /// socket.
+    pub(crate) total: usize,
+    /// What every connection may hold whatever the others hold.
+    pub(crate) share: usize,
+}
 
-/// What every connection may hold for a stalled JavaScript thread whatever the others hold.
-pub(crate) const AWAITING_SHARE: usize = 256 << 10;
+impl Default for AwaitingBounds {
+    fn default() -> Self {
+        Self {
+            total: 64 << 20,
+            share: 256 << 10,
+        }
+    }
+}
 
 /// Bytes written to a stream and not sealed yet; measured best of 256 KiB, 1 MiB and 4 MiB.
 pub(crate) const SEND_PIPE_MAX: usize = 256 << 10;

@@ -197,18 +197,23 @@ impl Environment {
     fn expand_stream(&mut self, slot: &Arc<StreamSlot>, emit: &mut dyn FnMut(Record)) {
         let mut inner = slot.lock();
         inner.queued = false;
-        if inner.handle.is_none() {
-            inner.handle = self.objects.insert(Object::Stream(Arc::clone(slot)));
+        let connection = slot.connection.handle();
+        let opened = inner.pending.remove(Pending::OPENED);
+        if opened {
             slot.connection.taken();
+            // A connection without a handle was refused one.
+            if connection != 0 {
+                inner.handle = self.objects.insert(Object::Stream(Arc::clone(slot)));
+            }
         }
         let Some(handle) = inner.handle else {
             drop(inner);
             slot.reset(0);
+            slot.connection.kick();
             return;
         };
         let stream = handle.raw();
-        if inner.pending.remove(Pending::OPENED) {
-            let connection = slot.connection.handle();
+        if opened {
             emit(Record::StreamOpened {
                 stream,
                 connection,
@@ -291,16 +296,16 @@ impl Environment {
     /// Those of [`Connection::open`], and [`CallError::HandleLimit`].
     pub fn open(&mut self, connection: u32, proposals: Proposals) -> Result<u32, CallError> {
         let connection = Arc::clone(self.connection(connection)?);
+        if self.objects.is_full() {
+            return Err(CallError::HandleLimit);
+        }
         let (slot, usable) = connection.open(proposals)?;
+        // What the driver has told of it by now waits for the next drain, on this thread.
         let Some(handle) = self.objects.insert(Object::Stream(Arc::clone(&slot))) else {
             slot.reset(0);
             return Err(CallError::HandleLimit);
         };
-        {
-            let mut inner = slot.lock();
-            inner.handle = Some(handle);
-            inner.announced = true;
-        }
+        slot.lock().handle = Some(handle);
         self.touch(&connection, 0);
         Ok(if usable {
             handle.raw()
@@ -314,9 +319,18 @@ impl Environment {
     /// # Errors
     /// Those of [`StreamSlot::read`].
     pub fn read(&self, stream: u32, into: &mut [u8]) -> Result<usize, CallError> {
-        let count = self.stream(stream)?.read(into)?;
+        let read = self.stream(stream)?.read(into);
+        let count = self.told(read)?;
         self.hub.stats.bytes_read.add(count as u64);
         Ok(count)
+    }
+
+    /// Rings for what a read has told besides its answer: the end of the stream closes it.
+    fn told(&self, read: Result<usize, CallError>) -> Result<usize, CallError> {
+        if read.is_err() {
+            self.hub.announce();
+        }
+        read
     }
 
     /// See [`StreamSlot::read_messages`].
@@ -329,7 +343,8 @@ impl Environment {
         into: &mut [u8],
         lengths: &mut [u32],
     ) -> Result<usize, CallError> {
-        let count = self.stream(stream)?.read_messages(into, lengths)?;
+        let read = self.stream(stream)?.read_messages(into, lengths);
+        let count = self.told(read)?;
         let bytes: u64 = lengths[..count]
             .iter()
             .map(|&length| u64::from(length))
@@ -412,8 +427,8 @@ impl Environment {
 
     /// Sends what this tick has posted: here where that is little, else on the I/O threads.
     pub fn flush(&mut self) {
-        let inline = self.touched.len() <= INLINE_CONNECTIONS_MAX
-            && std::mem::take(&mut self.touched_bytes) <= INLINE_BYTES_MAX;
+        let bytes = std::mem::take(&mut self.touched_bytes);
+        let inline = self.touched.len() <= INLINE_CONNECTIONS_MAX && bytes <= INLINE_BYTES_MAX;
         for connection in std::mem::take(&mut self.touched) {
             if !inline {
                 connection.flush_later();
@@ -427,6 +442,14 @@ impl Environment {
                 connection.close(CloseRequest { code: 0, fault });
             }
         }
+        // The calls of the tick may have told something themselves; a driver that has ended rings no more.
+        self.hub.announce();
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        self.hub.close();
     }
 }
 

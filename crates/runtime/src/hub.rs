@@ -1,14 +1,15 @@
 //! What waits for JavaScript: one ready list per environment, and the doorbell that announces it.
 //!
 //! Producers (I/O threads, timers, inline writers) queue slots; the one consumer is the JavaScript
-//! thread, through [`Drain`](crate::drain::Drain). A slot stands in the list at most once, so the
-//! list is bounded by the number of slots and nothing is ever dropped from it.
+//! thread, through [`Environment::drain`](crate::Environment::drain). A slot stands in the list at
+//! most once, so the list is bounded by the number of slots and nothing is ever dropped from it.
 
 use std::collections::VecDeque;
 
 use ferroswarm_proto::stream::ChunkPool;
 
 use crate::command::Completion;
+use crate::config::AwaitingBounds;
 use crate::connection::Connection;
 use crate::handlers::ProtocolNames;
 use crate::slot::StreamSlot;
@@ -35,14 +36,22 @@ pub(crate) enum Ready {
     ListenerClosed { listener: u32 },
 }
 
+#[derive(Default)]
+struct ReadyList {
+    entries: VecDeque<Ready>,
+    /// The consumer is gone: nothing is kept for it.
+    closed: bool,
+}
+
 /// The meeting point of the I/O threads and one JavaScript environment.
 pub struct Hub {
-    ready: Mutex<VecDeque<Ready>>,
+    ready: Mutex<ReadyList>,
     /// Set by the first producer after a drain, cleared by the drain before it takes the list.
     rung: AtomicBool,
     doorbell: Box<dyn Doorbell>,
     /// Received bytes in slots whose `readable` bit JavaScript has not seen yet.
     awaiting: AtomicUsize,
+    bounds: AwaitingBounds,
     pool: Mutex<ChunkPool>,
     names: Arc<ProtocolNames>,
     /// Counters of the environment.
@@ -52,11 +61,17 @@ pub struct Hub {
 impl Hub {
     /// A hub that rings `doorbell`.
     pub fn new(doorbell: Box<dyn Doorbell>) -> Arc<Self> {
+        Self::with_bounds(doorbell, AwaitingBounds::default())
+    }
+
+    /// A hub with other bounds on what waits for a JavaScript thread that does not drain.
+    pub(crate) fn with_bounds(doorbell: Box<dyn Doorbell>, bounds: AwaitingBounds) -> Arc<Self> {
         Arc::new(Self {
-            ready: Mutex::new(VecDeque::new()),
+            ready: Mutex::default(),
             rung: AtomicBool::new(false),
             doorbell,
             awaiting: AtomicUsize::new(0),
+            bounds,
             pool: Mutex::new(ChunkPool::default()),
             names: Arc::default(),
             stats: HubStats::default(),
@@ -65,12 +80,15 @@ impl Hub {
 
     /// Queues without ringing: the producer calls [`Hub::announce`] when its batch is complete.
     pub(crate) fn queue(&self, ready: Ready) {
-        self.ready.lock().push_back(ready);
+        let mut list = self.ready.lock();
+        if !list.closed {
+            list.entries.push_back(ready);
+        }
     }
 
     /// Rings unless JavaScript is already on its way or nothing waits.
     pub(crate) fn announce(&self) {
-        if self.ready.lock().is_empty() {
+        if self.ready.lock().entries.is_empty() {
             return;
         }
         if !self.rung.swap(true, Ordering::SeqCst) {
@@ -86,7 +104,20 @@ impl Hub {
 
     /// The next ready entry.
     pub(crate) fn take(&self) -> Option<Ready> {
-        self.ready.lock().pop_front()
+        self.ready.lock().entries.pop_front()
+    }
+
+    /// The environment has ended: nobody drains any more.
+    ///
+    /// What waits holds streams and connections, which hold this hub, which holds what waits: their
+    /// sockets would never be closed.
+    pub(crate) fn close(&self) {
+        let mut list = self.ready.lock();
+        list.closed = true;
+        let waiting = std::mem::take(&mut list.entries);
+        // Dropped with the lock released: what is dropped may look at the hub.
+        drop(list);
+        drop(waiting);
     }
 
     /// Protocol names of the environment.
@@ -105,6 +136,11 @@ impl Hub {
 
     pub(crate) fn sub_awaiting(&self, bytes: usize) {
         self.awaiting.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// What may wait for a JavaScript thread that does not drain.
+    pub(crate) const fn bounds(&self) -> AwaitingBounds {
+        self.bounds
     }
 
     /// Received bytes that a drain would make JavaScript aware of.

@@ -48,3 +48,16 @@ mod sync;
 mod threads;
 mod transport;
 mod upgrade;
+
+// Declared here and not beside what they test, because the model compiles those files by path.
+#[cfg(test)]
+#[path = "connection/tests.rs"]
+mod connection_tests;
+#[cfg(test)]
+#[path = "testing/live.rs"]
+mod live;
+#[cfg(test)]
+#[path = "slot/tests.rs"]
+mod slot_tests;
+#[cfg(test)]
+mod testing;

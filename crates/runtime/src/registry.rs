@@ -97,6 +97,11 @@ impl<T> Registry<T> {
         entry.object.take()
     }
 
+    /// No handle is left.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() == HANDLES_MAX && self.free.is_empty()
+    }
+
     const fn handle(index: usize, generation: u32) -> Handle {
         Handle(index as u32 | generation << INDEX_BITS)
     }

@@ -22,6 +22,8 @@ pub(super) struct Entry {
     pub(super) acked: bool,
     pub(super) local_done: bool,
     pub(super) remote_done: bool,
+    /// Has a deadline for the remote's half.
+    pub(super) lingers: bool,
     /// Distinguishes the users of one key in the deadline queues.
     pub(super) serial: u64,
 }
@@ -80,6 +82,8 @@ pub(super) struct Core {
     pub(super) lingering: VecDeque<Deadline>,
     pub(super) next_serial: u64,
     pub(super) ended: bool,
+    /// The time at which the driver looks by itself.
+    pub(super) armed: Option<Duration>,
     /// Code of the remote's GoAway.
     pub(super) remote_goaway: Option<u32>,
 }
@@ -110,6 +114,7 @@ impl Core {
             lingering: VecDeque::new(),
             next_serial: 0,
             ended: false,
+            armed: None,
             remote_goaway: None,
         }
     }
@@ -131,12 +136,12 @@ impl Core {
         self.next_serial
     }
 
-    /// Forgets the stream once neither side will say more.
+    /// Forgets the stream once neither side will say more and JavaScript has its end: until then its
+    /// bytes are the connection's, and it ends with the connection.
     pub(super) fn forget_if_done(&mut self, key: StreamKey, connection: &Connection) {
-        if self
-            .entry(key)
-            .is_some_and(|entry| entry.local_done && entry.remote_done)
-        {
+        if self.entry(key).is_some_and(|entry| {
+            entry.local_done && entry.remote_done && entry.slot.lock().finished
+        }) {
             self.forget(key, connection);
         }
     }
@@ -148,13 +153,13 @@ impl Core {
         entry.slot.lock().key = None;
         release_counts(&entry, connection);
         if !entry.acked && entry.outbound {
-            self.reopen(connection);
+            self.reopen();
         }
         Some(entry)
     }
 
     /// An outbound stream was acknowledged or has gone: the next one may be opened.
-    pub(super) fn reopen(&mut self, _connection: &Connection) {
+    pub(super) fn reopen(&mut self) {
         if let Some(slot) = self.unopened.pop_front() {
             self.ring.push_back(slot);
         }
@@ -271,7 +276,7 @@ impl Core {
             let Some(deadline) = self.negotiating.pop_front() else {
                 break;
             };
-            self.negotiation_expired(&deadline, connection);
+            self.negotiation_expired(&deadline);
         }
         while self
             .lingering
@@ -286,7 +291,7 @@ impl Core {
         Ok(())
     }
 
-    fn negotiation_expired(&mut self, deadline: &Deadline, connection: &Connection) {
+    fn negotiation_expired(&mut self, deadline: &Deadline) {
         let Some(entry) = self.entry(deadline.key) else {
             return;
         };
@@ -294,8 +299,7 @@ impl Core {
             return;
         }
         entry.negotiation = None;
-        Arc::clone(&entry.slot).fail(StreamFault::NegotiationTimeout);
-        let _ = connection;
+        entry.slot.fail(StreamFault::NegotiationTimeout);
     }
 
     /// Notes when a negotiation must be over.
@@ -330,17 +334,12 @@ impl Core {
     }
 }
 
-/// Gives back the places that an outbound stream took.
+/// Gives back the stream's place among those that wait: for an acknowledgement, or to be told of.
 fn release_counts(entry: &Entry, connection: &Connection) {
-    if entry.outbound {
-        connection.outbound.fetch_sub(1, Ordering::Relaxed);
-        if !entry.acked {
-            connection.unacked.fetch_sub(1, Ordering::Relaxed);
-        }
+    if entry.outbound && !entry.acked {
+        connection.unacked.fetch_sub(1, Ordering::Relaxed);
     }
     if !entry.outbound && !entry.slot.lock().announced {
         connection.taken();
     }
-    connection.streams.fetch_sub(1, Ordering::Relaxed);
-    connection.hub.stats.streams_closed.add(1);
 }

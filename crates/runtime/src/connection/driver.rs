@@ -57,6 +57,8 @@ impl Connection {
                 Received::Dry => self.is_ready(self.pipe.poll_readable(cx)),
             };
             let writable = turn.wants_write && self.is_ready(self.pipe.poll_writable(cx));
+            // Behind the unlocking: what was posted while the lock was held shows here.
+            fence(Ordering::SeqCst);
             if !readable && !writable && !self.dirty.load(Ordering::SeqCst) {
                 return Ok(Drive {
                     again: false,
@@ -100,10 +102,11 @@ impl Connection {
         {
             return Err(request.fault);
         }
+        core.armed = core.next_deadline(self);
         Ok(Some(Turn {
             received,
             wants_write: core.wants_write(),
-            deadline: core.next_deadline(self),
+            deadline: core.armed,
         }))
     }
 

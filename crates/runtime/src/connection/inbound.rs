@@ -14,7 +14,7 @@ use crate::sync::{Arc, Ordering};
 
 use super::core::{Core, Deadline, Entry};
 use super::negotiation::{Negotiation, Progress};
-use super::{Connection, Scratch};
+use super::{Connection, Direction, Scratch};
 
 /// Socket reads per turn of the driver: 1 MiB at most, then other connections have their turn.
 const READS_MAX: usize = 4;
@@ -67,8 +67,10 @@ impl Core {
         for _ in 0..READS_MAX {
             if connection.must_pause() {
                 stats.read_pauses.add(1);
+                self.session.pause_clock();
                 return Ok(Received::Paused);
             }
+            self.session.resume_clock(now);
             stats.socket_reads.add(1);
             match connection.pipe.try_read(&mut buffer[*filled..]) {
                 Ok(0) => return Err(ConnectionFault::Ended),
@@ -144,7 +146,7 @@ impl Core {
             Event::Finished { key } => self.finished(connection, key),
             Event::Reset { key, code } => self.was_reset(connection, key, code),
             Event::Writable { key } => self.writable(key),
-            Event::GoAway { code } => self.remote_goaway = Some(code),
+            Event::GoAway { code } => self.said_goodbye(code),
             Event::Pong { .. } => {}
         }
     }
@@ -158,12 +160,11 @@ impl Core {
             return;
         }
         connection.untaken.fetch_add(1, Ordering::Relaxed);
-        connection.streams.fetch_add(1, Ordering::Relaxed);
+        connection.stream_opened();
         // The backlog is counted here; to the engine every stream is taken at once.
         self.session.accept(key);
-        let slot = StreamSlot::new(connection, State::Open);
+        let slot = StreamSlot::new(connection, Direction::Inbound, State::Open);
         slot.lock().key = Some(key);
-        connection.hub.stats.streams_opened.add(1);
         let negotiation = Negotiation::listener(connection);
         let serial = self.serial();
         match &negotiation {
@@ -182,6 +183,7 @@ impl Core {
                 acked: true,
                 local_done: false,
                 remote_done: false,
+                lingers: false,
                 serial,
             },
         );
@@ -191,7 +193,7 @@ impl Core {
         let Some(entry) = self.entry(key) else { return };
         if !std::mem::replace(&mut entry.acked, true) {
             connection.unacked.fetch_sub(1, Ordering::Relaxed);
-            self.reopen(connection);
+            self.reopen();
         }
     }
 
@@ -237,11 +239,10 @@ impl Core {
         let Some(entry) = self.entry(key) else { return };
         entry.remote_done = true;
         let slot = Arc::clone(&entry.slot);
-        if entry.negotiation.take().is_some() {
+        if let Some(negotiation) = entry.negotiation.take() {
             // Ended in the middle of its negotiation.
-            slot.fail(StreamFault::Negotiation);
+            negotiation.give_up(&slot, StreamFault::Negotiation);
             self.requeue(&slot);
-            return;
         }
         slot.deliver_end();
         self.forget_if_done(key, connection);
@@ -256,6 +257,12 @@ impl Core {
                 fault: None,
             });
         }
+    }
+
+    /// The remote takes no more streams: those that wait for their turn never get one.
+    fn said_goodbye(&mut self, code: u32) {
+        self.remote_goaway = Some(code);
+        self.ring.append(&mut self.unopened);
     }
 
     fn writable(&mut self, key: StreamKey) {
@@ -279,8 +286,10 @@ impl Core {
             .entries
             .iter()
             .flatten()
-            .max_by_key(|entry| entry.slot.lock().recv.len())
-            .map(|entry| Arc::clone(&entry.slot));
+            .map(|entry| (entry.slot.lock().recv.len(), &entry.slot))
+            .filter(|(held, _)| *held > 0)
+            .max_by_key(|(held, _)| *held)
+            .map(|(_, slot)| Arc::clone(slot));
         let Some(slot) = worst else { return };
         connection.hub.stats.memory_resets.add(1);
         let code = StreamErrorCode::ResourceLimitExceeded as u32;

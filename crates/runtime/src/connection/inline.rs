@@ -12,14 +12,22 @@ impl Connection {
         self.dirty.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let Some(mut core) = self.core.try_lock() else {
+            self.hub.announce();
             return;
         };
         self.dirty.store(false, Ordering::SeqCst);
         let mut kick = false;
         if !core.ended {
             let failed = core.transmit(self, scratch, self.now()).is_err();
-            // The driver waits for the socket, and it alone ends a connection.
-            kick = failed || core.wants_write() || core.write_failed || core.closing.is_some();
+            // The driver waits for the socket and for the clock, and it alone ends a connection.
+            let sooner = core
+                .next_deadline(self)
+                .is_some_and(|at| core.armed.is_none_or(|armed| at < armed));
+            kick = failed
+                || core.wants_write()
+                || core.write_failed
+                || core.closing.is_some()
+                || sooner;
         }
         drop(core);
         fence(Ordering::SeqCst);

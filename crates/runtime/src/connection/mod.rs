@@ -17,19 +17,19 @@ mod scratch;
 
 use std::collections::VecDeque;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ferroswarm_proto::muxer::Role;
 use ferroswarm_proto::muxer::yamux;
 use ferroswarm_secure::Channel;
 
-use crate::config::{AWAITING_MAX, AWAITING_SHARE, Limits};
+use crate::config::Limits;
 use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::pipe::BytePipe;
 use crate::slot::{Pending, Proposals, StreamSlot};
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Ordering};
 
 use self::core::Core;
 pub use self::facts::{Direction, Facts, StageTimes};
@@ -220,12 +220,11 @@ impl Connection {
             drop(outbox);
             self.outbound.fetch_sub(1, Ordering::Relaxed);
             self.unacked.fetch_sub(1, Ordering::Relaxed);
-            self.sub_unsealed(slot.lock().send.len());
             return Err(CallError::ConnectionClosed);
         }
+        self.stream_opened();
         outbox.streams.push_back(Arc::clone(&slot));
         drop(outbox);
-        self.hub.stats.streams_opened.add(1);
         Ok((slot, usable))
     }
 
@@ -279,14 +278,15 @@ impl Connection {
     pub(crate) fn sub_awaiting(&self, bytes: usize) {
         let before = self.awaiting.fetch_sub(bytes, Ordering::Relaxed);
         self.hub.sub_awaiting(bytes);
-        if before > AWAITING_SHARE {
+        if before > self.hub.bounds().share {
             self.kick();
         }
     }
 
     /// JavaScript does not drain and this connection holds more than its share for it.
     fn must_pause(&self) -> bool {
-        self.hub.awaiting() > AWAITING_MAX && self.awaiting.load(Ordering::Relaxed) > AWAITING_SHARE
+        let bounds = self.hub.bounds();
+        self.hub.awaiting() > bounds.total && self.awaiting.load(Ordering::Relaxed) > bounds.share
     }
 
     /// JavaScript was told of an inbound stream.
@@ -294,9 +294,23 @@ impl Connection {
         self.untaken.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// A stream begins.
+    fn stream_opened(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        self.hub.stats.streams_opened.add(1);
+    }
+
+    /// A stream has ended for JavaScript, whatever the wire still owes it.
+    pub(crate) fn stream_finished(&self, direction: Direction) {
+        if direction == Direction::Outbound {
+            self.outbound.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.streams.fetch_sub(1, Ordering::Relaxed);
+        self.hub.stats.streams_closed.add(1);
+    }
+
     /// An outbound stream ended before it was on the wire.
     fn unopened_gone(&self) {
-        self.outbound.fetch_sub(1, Ordering::Relaxed);
         self.unacked.fetch_sub(1, Ordering::Relaxed);
     }
 

@@ -7,10 +7,10 @@ use ferroswarm_proto::multistream::{Dialer, Listener, Mode, NegotiationError, Pr
 use ferroswarm_proto::stream::{Input, State};
 
 use crate::error::StreamFault;
-use crate::slot::{Pending, Proposals, StreamSlot};
+use crate::slot::{FinState, Pending, Proposals, StreamSlot};
 use crate::sync::Arc;
 
-use super::Connection;
+use super::{Connection, Direction};
 
 /// A stream's negotiation while it lasts.
 pub(crate) enum Negotiation {
@@ -44,11 +44,14 @@ pub(super) fn outbound_slot(
     usable: bool,
 ) -> Arc<StreamSlot> {
     let state = if usable { State::Open } else { State::Init };
-    let slot = StreamSlot::new(connection, state);
+    let slot = StreamSlot::new(connection, Direction::Outbound, state);
     let negotiation = Negotiation::dialer(&proposals, connection);
     {
         let mut inner = slot.lock();
         inner.outgoing = true;
+        // From its first turn on the driver has facts to tell; they wait for the handle.
+        inner.announced = true;
+        inner.undecided = matches!(proposals, Proposals::AnyOf(_));
         if let Proposals::Lazy(protocol) = proposals {
             inner.protocol = protocol;
         }
@@ -95,21 +98,41 @@ impl Negotiation {
 
     /// Reads lines and answers them.
     pub(super) fn handle_input(&mut self, slot: &Arc<StreamSlot>, bytes: &[u8]) -> Progress {
-        let step = match self {
-            Self::Dialer { machine, .. } => machine.handle_input(bytes),
-            Self::Listener { machine, table } => machine.handle_input(bytes, table),
-        };
-        self.send_lines(slot);
-        match (step, self.outcome()) {
-            (Err(error), _) => {
-                slot.fail(fault_of(error));
-                Progress::Failed
+        let mut consumed = 0;
+        // A dialler stops at each refusal, until its next proposal is taken.
+        loop {
+            let rest = &bytes[consumed..];
+            let step = match self {
+                Self::Dialer { machine, .. } => machine.handle_input(rest),
+                Self::Listener { machine, table } => machine.handle_input(rest, table),
+            };
+            self.send_lines(slot);
+            match (step, self.outcome()) {
+                (Err(error), _) => {
+                    self.give_up(slot, fault_of(error));
+                    return Progress::Failed;
+                }
+                (Ok(count), Some(protocol)) => {
+                    self.settle(slot, protocol);
+                    let consumed = consumed + count;
+                    return Progress::Settled { consumed };
+                }
+                (Ok(0), None) => return Progress::Open { consumed },
+                (Ok(count), None) => consumed += count,
             }
-            (Ok(consumed), None) => Progress::Open { consumed },
-            (Ok(consumed), Some(protocol)) => {
-                self.settle(slot, protocol);
-                Progress::Settled { consumed }
+        }
+    }
+
+    /// Ends a stream whose negotiation has failed.
+    ///
+    /// A listener's end goes behind its lines: a lazy dialer's own bytes look like a broken proposal
+    /// right after the one that was refused, and a reset would take the refusal with it.
+    pub(super) fn give_up(&self, slot: &Arc<StreamSlot>, fault: StreamFault) {
+        match self {
+            Self::Listener { .. } => {
+                slot.close();
             }
+            Self::Dialer { .. } => slot.fail(fault),
         }
     }
 
@@ -128,8 +151,10 @@ impl Negotiation {
             Self::Dialer { machine, .. } => machine.poll_output(&mut lines),
             Self::Listener { machine, .. } => machine.poll_output(&mut lines),
         }
-        if !lines.is_empty() {
-            slot.push_send(&mut slot.lock(), &lines);
+        let mut inner = slot.lock();
+        // A stream that was reset meanwhile, or finished, sends nothing more.
+        if !lines.is_empty() && !inner.finished && inner.fin != FinState::Sent {
+            slot.push_send(&mut inner, &lines);
         }
     }
 
@@ -138,11 +163,13 @@ impl Negotiation {
             Self::Listener { .. } => Connection::announce_stream(slot, protocol),
             Self::Dialer { .. } => {
                 let mut inner = slot.lock();
+                inner.undecided = false;
                 if inner.state.state() == State::Init {
                     inner.protocol = protocol;
                     inner.state.apply(Input::Settled);
                     slot.tell(&mut inner, Pending::SETTLED);
                 }
+                slot.drained(&mut inner);
             }
         }
     }

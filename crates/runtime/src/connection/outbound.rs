@@ -11,7 +11,7 @@ use ferroswarm_secure::Channel;
 use crate::config::UNSENT_MAX;
 use crate::error::ConnectionFault;
 use crate::slot::{FinState, Inner, Pending, Proposals, ResetReport, StreamSlot};
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 
 use super::core::{Core, Deadline, Entry, Unbudgeted};
 use super::{Connection, Scratch};
@@ -156,6 +156,10 @@ impl Core {
         out: &mut Vec<u8>,
         now: Duration,
     ) -> Result<bool, ConnectionFault> {
+        // A TLS key update may want its answer first.
+        self.channel
+            .poll_control(out)
+            .map_err(|_| ConnectionFault::Record)?;
         let start = self.channel.begin(out);
         let body = out.len();
         self.fill_record(connection, out, body, now);
@@ -216,13 +220,22 @@ impl Core {
             self.forget(key, connection);
             return Served::Idle;
         }
-        self.follow_orders(key, &mut inner, now);
+        let negotiates = self
+            .entry(key)
+            .is_some_and(|entry| entry.negotiation.is_some());
+        // The answer of the remote's negotiation comes before what nobody wants to read.
+        if !negotiates && std::mem::take(&mut inner.orders.discard) {
+            self.session.discard(key);
+            inner.orders.consumed = 0;
+        }
+        self.return_credit(key, &mut inner, now);
         let served = self.send_bytes(connection, slot, key, &mut inner, out, room);
         if matches!(served, Served::Idle) {
             inner.outgoing = false;
         }
         if inner.fin == FinState::Sent {
-            slot.finish_if_done(inner);
+            slot.finish_if_done(&mut inner);
+            drop(inner);
             self.local_end(key, connection, now);
         }
         served
@@ -242,8 +255,12 @@ impl Core {
         if inner.orders.open.is_none() || inner.finished {
             // It has left the wire, or was reset before it was ever on it.
             inner.outgoing = false;
-            if inner.orders.open.take().is_some() {
+            let was_waiting = inner.orders.open.take().is_some();
+            drop(inner);
+            if was_waiting {
                 connection.unopened_gone();
+                // The place that it was called up for is another's.
+                self.reopen();
             }
             return None;
         }
@@ -271,7 +288,6 @@ impl Core {
             slot.tell(&mut inner, Pending::SETTLED);
         }
         drop(inner);
-        connection.streams.fetch_add(1, Ordering::Relaxed);
         let serial = self.serial();
         if negotiation.is_some() {
             let at = now + connection.limits.stream_negotiation_timeout;
@@ -286,21 +302,15 @@ impl Core {
                 acked: false,
                 local_done: false,
                 remote_done: false,
+                lingers: false,
                 serial,
             },
         );
         Some(key)
     }
 
-    /// Acceptance, discarding and credit.
-    fn follow_orders(&mut self, key: StreamKey, inner: &mut Inner, now: Duration) {
-        if std::mem::take(&mut inner.orders.accept) {
-            self.session.accept(key);
-        }
-        if std::mem::take(&mut inner.orders.discard) {
-            self.session.discard(key);
-            inner.orders.consumed = 0;
-        }
+    /// Gives the remote credit for what was read.
+    fn return_credit(&mut self, key: StreamKey, inner: &mut Inner, now: Duration) {
         let consumed = std::mem::take(&mut inner.orders.consumed);
         if consumed > 0 {
             self.session.consumed(key, consumed, now, &mut Unbudgeted);
@@ -325,7 +335,7 @@ impl Core {
             .min(room - HEADER_BYTES)
             .min(FRAME_PAYLOAD_MAX);
         let last = count == held;
-        let fin = if last && inner.fin == FinState::Wanted {
+        let fin = if last && inner.fin == FinState::Wanted && !inner.undecided {
             Fin::Yes
         } else {
             Fin::No
@@ -358,19 +368,15 @@ impl Core {
     /// Our half is out: the stream goes when the remote's half is done too, or after a while.
     fn local_end(&mut self, key: StreamKey, connection: &Connection, now: Duration) {
         let Some(entry) = self.entry(key) else { return };
-        if entry.local_done {
-            return;
-        }
         entry.local_done = true;
-        let serial = entry.serial;
         if entry.remote_done {
-            self.forget(key, connection);
+            self.forget_if_done(key, connection);
             return;
         }
-        let closed_here = self
-            .entry(key)
-            .is_some_and(|entry| !entry.slot.lock().state.is_read_open());
-        if closed_here {
+        // The read half may be closed long after the write half.
+        let closed_here = !entry.slot.lock().state.is_read_open();
+        if closed_here && !std::mem::replace(&mut entry.lingers, true) {
+            let serial = entry.serial;
             let at = now + connection.limits.linger_timeout;
             self.expect_end(Deadline { at, key, serial });
         }

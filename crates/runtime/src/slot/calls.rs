@@ -6,7 +6,7 @@ use ferroswarm_proto::stream::{Input, Operation, Refusal, State, Verdict};
 use crate::error::{CallError, StreamFault};
 use crate::sync::{Arc, MutexGuard};
 
-use super::{FinState, Inner, Pending, StreamSlot};
+use super::{FinState, Inner, StreamSlot};
 
 impl StreamSlot {
     /// The present state.
@@ -20,9 +20,7 @@ impl StreamSlot {
     /// [`CallError::EndOfStream`] reports the remote's end, which closes the read half.
     pub fn read(self: &Arc<Self>, into: &mut [u8]) -> Result<usize, CallError> {
         let mut inner = self.lock();
-        if !inner.finished {
-            permit(&inner, Operation::Read)?;
-        }
+        permit(&inner, Operation::Read)?;
         if into.is_empty() {
             return Ok(0);
         }
@@ -43,14 +41,14 @@ impl StreamSlot {
         mut inner: MutexGuard<'_, Inner>,
     ) -> Result<usize, CallError> {
         if !inner.remote_ended {
-            if inner.finished {
-                return Err(CallError::Reset);
-            }
             inner.read_armed = true;
             return Ok(0);
         }
         inner.state.apply(Input::EndReported);
-        self.finish_if_done(inner);
+        if self.finish_if_done(&mut inner) {
+            // The connection still has an entry for it; nobody waits for that to go.
+            self.send_later(inner);
+        }
         Err(CallError::EndOfStream)
     }
 
@@ -77,9 +75,7 @@ impl StreamSlot {
         lengths: &mut [u32],
     ) -> Result<usize, CallError> {
         let mut inner = self.lock();
-        if !inner.finished {
-            permit(&inner, Operation::Read)?;
-        }
+        permit(&inner, Operation::Read)?;
         let Some((framing, max)) = inner.framing else {
             return Err(CallError::State);
         };
@@ -109,6 +105,8 @@ impl StreamSlot {
             Err(crate::messages::TakeError::Fault(fault)) => {
                 drop(inner);
                 self.fail(fault);
+                // A read is followed by no flush that would carry the reset.
+                self.connection.kick();
                 Err(CallError::Failed(fault))
             }
         }
@@ -126,7 +124,12 @@ impl StreamSlot {
     pub fn write(self: &Arc<Self>, bytes: &[u8]) -> Result<usize, CallError> {
         let mut inner = self.lock();
         permit(&inner, Operation::Write)?;
-        let count = self.send_room(&inner).min(bytes.len());
+        let room = if inner.undecided {
+            0
+        } else {
+            self.send_room(&inner)
+        };
+        let count = room.min(bytes.len());
         if count < bytes.len() {
             inner.write_armed = true;
         }
@@ -145,6 +148,9 @@ impl StreamSlot {
     pub fn submit(self: &Arc<Self>, bytes: &[u8]) -> Result<i32, CallError> {
         let mut inner = self.lock();
         permit(&inner, Operation::Write)?;
+        if inner.undecided {
+            return Err(CallError::State);
+        }
         self.push_send(&mut inner, bytes);
         let credit = self.send_room(&inner) as i32;
         if credit == 0 {
@@ -209,8 +215,7 @@ impl StreamSlot {
         self.drop_pipes(&mut inner);
         inner.orders.reset = Some(code);
         let state = inner.state.state();
-        inner.finished = true;
-        self.tell(&mut inner, Pending::CLOSED);
+        self.finish(&mut inner);
         self.send_later(inner);
         state
     }
@@ -244,10 +249,7 @@ impl StreamSlot {
 
     fn after_close(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> State {
         let state = inner.state.state();
-        if !inner.finished && state == State::CloseBoth && inner.fin == FinState::Sent {
-            inner.finished = true;
-            self.tell(&mut inner, Pending::CLOSED);
-        }
+        self.finish_if_done(&mut inner);
         self.send_later(inner);
         state
     }

@@ -13,7 +13,7 @@ use ferroswarm_proto::muxer::StreamKey;
 use ferroswarm_proto::stream::{Pipe, State, StreamState};
 
 use crate::config::{SEND_PIPE_MAX, UNSEALED_MAX, UNSEALED_SHARE};
-use crate::connection::{Connection, Negotiation};
+use crate::connection::{Connection, Direction, Negotiation};
 use crate::error::StreamFault;
 use crate::hub::Ready;
 use crate::registry::Handle;
@@ -44,10 +44,6 @@ impl Pending {
         let had = self.contains(other);
         self.0 &= !other.0;
         had
-    }
-
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
     }
 }
 
@@ -88,7 +84,6 @@ pub struct ResetReport {
 pub(crate) struct Orders {
     pub(crate) open: Option<Proposals>,
     pub(crate) reset: Option<u32>,
-    pub(crate) accept: bool,
     pub(crate) discard: bool,
     /// Bytes that JavaScript has read since the connection last gave credit for them.
     pub(crate) consumed: u32,
@@ -118,18 +113,23 @@ pub(crate) struct Inner {
     /// Received bytes counted as awaiting JavaScript.
     pub(crate) awaiting: usize,
     pub(crate) reset: Option<ResetReport>,
-    /// `closed` was queued; nothing follows it.
+    /// `closed` was queued; nothing is told after it.
     pub(crate) finished: bool,
     pub(crate) framing: Option<(Framing, usize)>,
     /// The dialler's negotiation until the connection takes it with the stream's opening.
     pub(crate) negotiation: Option<Box<Negotiation>>,
     /// JavaScript was given this stream and will be told of its end.
     pub(crate) announced: bool,
+    /// Which of several protocols it speaks is open: no byte and no end of the caller's may pass
+    /// the proposals.
+    pub(crate) undecided: bool,
 }
 
 /// A stream's place in the hub.
 pub struct StreamSlot {
     pub(crate) connection: Arc<Connection>,
+    /// Who opened it.
+    pub(crate) direction: Direction,
     inner: Mutex<Inner>,
 }
 
@@ -137,9 +137,14 @@ pub struct StreamSlot {
 const CREDIT_STEP_INITIAL: u32 = 64 << 10;
 
 impl StreamSlot {
-    pub(crate) fn new(connection: &Arc<Connection>, state: State) -> Arc<Self> {
+    pub(crate) fn new(
+        connection: &Arc<Connection>,
+        direction: Direction,
+        state: State,
+    ) -> Arc<Self> {
         Arc::new(Self {
             connection: Arc::clone(connection),
+            direction,
             inner: Mutex::new(Inner {
                 state: StreamState::new(state),
                 handle: None,
@@ -163,6 +168,7 @@ impl StreamSlot {
                 framing: None,
                 negotiation: None,
                 announced: false,
+                undecided: false,
             }),
         })
     }
@@ -181,6 +187,15 @@ impl StreamSlot {
             inner.queued = true;
             self.connection.hub.queue(Ready::Stream(Arc::clone(self)));
         }
+    }
+
+    /// Nothing happens to the stream any more: its place in the counts is free, and `closed` is told.
+    pub(crate) fn finish(self: &Arc<Self>, inner: &mut Inner) {
+        inner.finished = true;
+        inner.read_armed = false;
+        inner.write_armed = false;
+        self.connection.stream_finished(self.direction);
+        self.tell(inner, Pending::CLOSED);
     }
 
     pub(crate) fn send_room(&self, inner: &Inner) -> usize {
@@ -235,5 +250,18 @@ impl StreamSlot {
             self.connection.post(Arc::clone(self));
         }
         fresh
+    }
+}
+
+impl Drop for StreamSlot {
+    /// What nobody has read or sent leaves the counts of its connection.
+    fn drop(&mut self) {
+        let inner = self.inner.get_mut();
+        self.connection.sub_held(inner.recv.len());
+        self.connection.sub_unsealed(inner.send.len());
+        let awaiting = std::mem::take(&mut inner.awaiting);
+        if awaiting > 0 {
+            self.connection.sub_awaiting(awaiting);
+        }
     }
 }

@@ -4,7 +4,7 @@ use ferroswarm_proto::stream::{Input, State};
 
 use crate::config::SEND_PIPE_MAX;
 use crate::error::StreamFault;
-use crate::sync::{Arc, MutexGuard};
+use crate::sync::Arc;
 
 use super::{FinState, Inner, Pending, ResetReport, StreamSlot};
 
@@ -21,7 +21,6 @@ impl StreamSlot {
         inner.state.apply(Input::Fail { code: fault as u16 });
         self.drop_pipes(&mut inner);
         inner.orders.reset = Some(0);
-        inner.finished = true;
         inner.reset = Some(ResetReport {
             code: 0,
             remote: false,
@@ -30,13 +29,14 @@ impl StreamSlot {
         });
         inner.settle_fault = Some(fault);
         self.tell(&mut inner, Pending::RESET);
-        self.tell(&mut inner, Pending::CLOSED);
+        self.finish(&mut inner);
         self.send_later(inner);
     }
 
     /// The remote's RST or the end of the connection.
     ///
-    /// Where the FIN came first, the unread bytes stay readable and the end follows them.
+    /// Where the FIN came first, the unread bytes stay readable and the end follows them: only
+    /// `closed` is told.
     pub(crate) fn end(self: &Arc<Self>, report: ResetReport) {
         let mut inner = self.lock();
         inner.key = None;
@@ -54,14 +54,13 @@ impl StreamSlot {
                 remote: report.remote,
             });
             self.drop_pipes(&mut inner);
+            inner.reset = Some(report);
+            inner
+                .settle_fault
+                .get_or_insert(StreamFault::ConnectionClosed);
+            self.tell(&mut inner, Pending::RESET);
         }
-        inner.finished = true;
-        inner.reset = Some(report);
-        inner
-            .settle_fault
-            .get_or_insert(StreamFault::ConnectionClosed);
-        self.tell(&mut inner, Pending::RESET);
-        self.tell(&mut inner, Pending::CLOSED);
+        self.finish(&mut inner);
     }
 
     /// Bytes arrived. Returns what the connection now holds more.
@@ -86,6 +85,9 @@ impl StreamSlot {
     /// The remote ended its half.
     pub(crate) fn deliver_end(self: &Arc<Self>) {
         let mut inner = self.lock();
+        if inner.finished {
+            return;
+        }
         inner.remote_ended = true;
         if inner.read_armed && !inner.pending.contains(Pending::READABLE) {
             self.announce_readable(&mut inner);
@@ -101,19 +103,21 @@ impl StreamSlot {
 
     /// Bytes left the send pipe: a writer that was refused may go on.
     pub(crate) fn drained(self: &Arc<Self>, inner: &mut Inner) {
-        if inner.write_armed && inner.send.len() <= SEND_LOW_WATER && self.send_room(inner) > 0 {
+        let waits = inner.write_armed && !inner.undecided;
+        if waits && inner.send.len() <= SEND_LOW_WATER && self.send_room(inner) > 0 {
             inner.write_armed = false;
             self.tell(inner, Pending::WRITABLE);
         }
     }
 
-    /// Queues `closed` once both halves are done and our FIN is out.
-    pub(crate) fn finish_if_done(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) {
-        if inner.finished || inner.state.state() != State::CloseBoth || inner.fin != FinState::Sent
-        {
-            return;
+    /// Finishes the stream once both halves are done and our FIN is out; tells whether it did.
+    pub(crate) fn finish_if_done(self: &Arc<Self>, inner: &mut Inner) -> bool {
+        let done = !inner.finished
+            && inner.state.state() == State::CloseBoth
+            && inner.fin == FinState::Sent;
+        if done {
+            self.finish(inner);
         }
-        inner.finished = true;
-        self.tell(&mut inner, Pending::CLOSED);
+        done
     }
 }

@@ -1,0 +1,385 @@
+//! Streams coming and going on a live connection.
+
+use std::time::Duration;
+
+use crate::Limits;
+use crate::StreamSlot;
+use crate::connection::{CloseRequest, EndReport};
+use crate::environment::Record;
+use crate::error::{CallError, ConnectionFault, StreamFault};
+use crate::live::{Live, Side, closed};
+use crate::slot::Proposals;
+use crate::{HANDLE_PENDING, State};
+
+/// Outbound streams without acknowledgement at which the next one waits.
+const UNACKED_MAX: u32 = 256;
+
+fn fault_of(side: &mut Side, expected: u32) -> Option<StreamFault> {
+    match side.told()[..] {
+        [
+            Record::StreamReset { stream, report },
+            Record::StreamClosed { .. },
+        ] => {
+            assert_eq!(stream, expected);
+            report.fault
+        }
+        ref told => panic!("was told {told:?}"),
+    }
+}
+
+#[test]
+fn a_lazy_protocol_that_is_refused_fails_the_stream() {
+    let mut live = Live::new();
+    let stream = live.dialer.open(Proposals::Lazy(9));
+    live.dialer.write(stream, b"too early");
+    live.settle();
+    let fault = fault_of(&mut live.dialer, stream);
+    assert_eq!(fault, Some(StreamFault::UnsupportedProtocol));
+    assert_eq!(live.dialer.connection.stream_count(), 0);
+    assert_eq!(live.listener.connection.stream_count(), 0);
+    assert_eq!(live.listener.told(), []);
+}
+
+#[test]
+fn the_first_of_several_protocols_that_is_served_settles_the_stream() {
+    let mut live = Live::new();
+    let proposals = Proposals::AnyOf(Box::from([9, 10, 3, 4]));
+    let answer = live
+        .dialer
+        .environment
+        .open(live.dialer.handle, proposals)
+        .unwrap();
+    let stream = answer & !HANDLE_PENDING;
+    assert_ne!(answer, stream, "it is not usable yet");
+    assert_eq!(live.dialer.write(stream, b"no byte passes a proposal"), 0);
+    live.settle();
+    let told = live.dialer.told();
+    let [
+        Record::StreamSettled {
+            protocol: 3,
+            fault: None,
+            ..
+        },
+        Record::StreamWritable { .. },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}")
+    };
+    live.dialer.write(stream, b"now");
+    live.settle();
+    let told = live.listener.told();
+    let [
+        Record::StreamOpened {
+            stream,
+            protocol: 3,
+            ..
+        },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}")
+    };
+    assert_eq!(live.listener.read(stream).0, b"now");
+}
+
+#[test]
+fn an_end_that_is_ordered_during_negotiation_waits_for_it() {
+    let mut live = Live::new();
+    let stream = live.dialer.open(Proposals::AnyOf(Box::from([9, 10, 3])));
+    live.dialer.close_write(stream);
+    live.settle();
+    let told = live.listener.told();
+    let [
+        Record::StreamOpened {
+            stream,
+            protocol: 3,
+            ..
+        },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}")
+    };
+    assert_eq!(
+        live.listener.read(stream),
+        (vec![], Err(CallError::EndOfStream))
+    );
+}
+
+#[test]
+fn a_negotiation_that_never_ends_is_a_timeout() {
+    let hasty = Limits {
+        stream_negotiation_timeout: Duration::ZERO,
+        ..Limits::default()
+    };
+    let mut live = Live::with(hasty, Limits::default());
+    // The remote hears of it in the same turn in which its time is up.
+    let stream = live.dialer.open(Proposals::AnyOf(Box::from([3, 4])));
+    live.dialer.environment.flush();
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut scratch = crate::connection::Scratch::default();
+    live.dialer
+        .connection
+        .poll_drive(&mut cx, &mut scratch)
+        .unwrap();
+    live.dialer.environment.drain(64, |_| {});
+    let state = live.dialer.change(stream, |slot| Ok(slot.state()));
+    assert_eq!(state, Ok(State::Error));
+    let fault = live.dialer.environment.read(stream, &mut [0]).unwrap_err();
+    assert_eq!(fault, CallError::Failed(StreamFault::NegotiationTimeout));
+}
+
+#[test]
+fn reading_may_be_closed_before_the_negotiation_is_answered() {
+    let mut live = Live::new();
+    let stream = live.dialer.open(Proposals::Lazy(1));
+    live.dialer.change(stream, StreamSlot::close_read).unwrap();
+    live.dialer.write(stream, b"one way");
+    live.settle();
+    let told = live.listener.told();
+    let [Record::StreamOpened { stream, .. }] = told[..] else {
+        panic!("was told {told:?}")
+    };
+    assert_eq!(live.listener.read(stream).0, b"one way");
+    // Whatever the remote says now is nobody's, and holds it up in nothing.
+    let bytes = vec![1; 100 << 10];
+    for _ in 0..20 {
+        assert_eq!(live.listener.write(stream, &bytes), bytes.len());
+        live.settle();
+    }
+    assert_eq!(live.dialer.connection.held(), 0);
+}
+
+#[test]
+fn streams_beyond_the_backlog_are_reset() {
+    let narrow = Limits {
+        accept_backlog: 2,
+        ..Limits::default()
+    };
+    let mut live = Live::with(Limits::default(), narrow);
+    live.listener.drains = false;
+    let streams: Vec<u32> = (0..3)
+        .map(|_| live.dialer.open(Proposals::Lazy(1)))
+        .collect();
+    live.settle();
+    assert!(matches!(
+        live.dialer.told()[..],
+        [Record::StreamReset { stream, .. }, Record::StreamClosed { .. }] if stream == streams[2]
+    ));
+    live.listener.drains = true;
+    live.settle();
+    assert_eq!(live.listener.told().len(), 2);
+    live.stream();
+}
+
+#[test]
+fn outbound_streams_are_limited_until_one_is_closed() {
+    let narrow = Limits {
+        outbound_streams_max: 2,
+        ..Limits::default()
+    };
+    let mut live = Live::with(narrow, Limits::default());
+    let first = live.dialer.open(Proposals::Lazy(1));
+    live.dialer.open(Proposals::Lazy(1));
+    let dialer = &mut live.dialer;
+    let refused = dialer.environment.open(dialer.handle, Proposals::Lazy(1));
+    assert_eq!(refused, Err(CallError::StreamLimit));
+    // Its place is free when `closed` is told, flushed or not.
+    dialer.reset(first, 0);
+    dialer.open(Proposals::Lazy(1));
+}
+
+#[test]
+fn streams_beyond_the_unacknowledged_ones_wait_and_settle() {
+    let mut live = Live::new();
+    let streams: Vec<u32> = (0..UNACKED_MAX)
+        .map(|_| live.dialer.open(Proposals::Lazy(1)))
+        .collect();
+    let answer = live
+        .dialer
+        .environment
+        .open(live.dialer.handle, Proposals::Lazy(1))
+        .unwrap();
+    let late = answer & !HANDLE_PENDING;
+    assert_ne!(answer, late, "it is not usable yet");
+    live.dialer.write(late, b"late");
+    live.settle();
+    let settled = |record: &Record| matches!(record, Record::StreamSettled { stream, fault: None, .. } if *stream == late);
+    assert!(live.dialer.told().iter().any(settled));
+    assert_eq!(live.listener.told().len(), streams.len() + 1);
+}
+
+#[test]
+fn waiting_streams_that_are_reset_block_no_other() {
+    let mut live = Live::new();
+    for _ in 0..UNACKED_MAX {
+        live.dialer.open(Proposals::Lazy(1));
+    }
+    live.dialer.environment.flush();
+    let limit = Limits::default().outbound_streams_max - UNACKED_MAX;
+    for _ in 0..limit + 100 {
+        let given_up = live.dialer.open(Proposals::Lazy(1));
+        live.dialer.reset(given_up, 0);
+    }
+    let late = live.dialer.open(Proposals::Lazy(2));
+    live.settle();
+    let opened = |record: &Record| matches!(record, Record::StreamOpened { protocol: 2, .. });
+    assert!(live.listener.told().iter().any(opened));
+    assert_eq!(
+        live.dialer.change(late, |slot| Ok(slot.state())),
+        Ok(State::Open)
+    );
+}
+
+#[test]
+fn a_connection_that_holds_too_much_resets_the_stream_that_holds_most() {
+    let small = Limits {
+        connection_bytes_max: 300 << 10,
+        ..Limits::default()
+    };
+    let mut live = Live::with(Limits::default(), small);
+    let (heavy, heavy_there) = live.stream();
+    let (light, light_there) = live.stream();
+    live.dialer.write(heavy, &vec![1; 200 << 10]);
+    live.settle();
+    live.dialer.write(light, &vec![2; 150 << 10]);
+    live.settle();
+    assert!(matches!(
+        live.listener.told()[..],
+        [Record::StreamReset { stream, .. }, Record::StreamClosed { .. }] if stream == heavy_there
+    ));
+    assert_eq!(live.listener.read(light_there).0.len(), 150 << 10);
+}
+
+#[test]
+fn unread_streams_count_after_their_end_too() {
+    let small = Limits {
+        connection_bytes_max: 300 << 10,
+        ..Limits::default()
+    };
+    let mut live = Live::with(Limits::default(), small);
+    let (ended, ended_there) = live.stream();
+    live.dialer.write(ended, &vec![1; 200 << 10]);
+    live.dialer.close_write(ended);
+    live.listener.close_write(ended_there);
+    let (light, light_there) = live.stream();
+    live.dialer.write(light, &vec![2; 150 << 10]);
+    live.settle();
+    // What both sides have finished on the wire is still the connection's to give up.
+    let state = live.listener.change(ended_there, |slot| Ok(slot.state()));
+    assert_eq!(state, Ok(State::Reset));
+    assert_eq!(live.listener.read(light_there).0.len(), 150 << 10);
+}
+
+#[test]
+fn a_stream_that_is_unread_ends_before_its_connection() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.dialer.write(dialed, b"unread");
+    live.dialer.close_write(dialed);
+    live.listener.close_write(accepted);
+    live.settle();
+    live.listener.told();
+    live.dialer
+        .environment
+        .close_connection(live.dialer.handle, 5)
+        .unwrap();
+    live.settle();
+    let told = live.listener.told();
+    let [
+        Record::StreamClosed { stream, left: 6 },
+        Record::ConnectionClosed { .. },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}")
+    };
+    assert_eq!(stream, accepted);
+}
+
+#[test]
+fn a_stream_opened_while_the_connection_ends_is_told_of_its_end() {
+    let mut live = Live::new();
+    let stream = live.dialer.open(Proposals::Lazy(1));
+    live.dialer.connection.finish(ConnectionFault::Ended);
+    live.settle();
+    let fault = fault_of_first(&mut live.dialer, stream);
+    assert!(fault.is_none());
+    let late = live
+        .dialer
+        .environment
+        .open(live.dialer.handle, Proposals::Lazy(1));
+    assert!(late.is_err());
+}
+
+fn fault_of_first(side: &mut Side, expected: u32) -> Option<StreamFault> {
+    let told = side.told();
+    let [
+        Record::StreamReset { stream, report },
+        Record::StreamClosed { .. },
+        Record::ConnectionClosed { .. },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}")
+    };
+    assert_eq!(stream, expected);
+    report.fault
+}
+
+#[test]
+fn a_goodbye_carries_its_code_and_comes_last() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.dialer.write(dialed, b"before");
+    let request = CloseRequest {
+        code: 5,
+        fault: ConnectionFault::Local,
+    };
+    live.dialer.connection.close(request);
+    live.settle();
+    let report = live.listener.connection.end_report();
+    let expected = EndReport {
+        code: 5,
+        remote: true,
+        fault: ConnectionFault::GoAway(5),
+    };
+    assert_eq!(report, Some(expected));
+    assert_eq!(
+        live.listener.environment.read(accepted, &mut [0; 8]),
+        Err(CallError::Reset)
+    );
+}
+
+#[test]
+fn a_stream_closed_in_two_steps_does_not_wait_for_ever() {
+    let hasty = Limits {
+        linger_timeout: Duration::ZERO,
+        ..Limits::default()
+    };
+    let mut live = Live::with(hasty, Limits::default());
+    let (dialed, accepted) = live.stream();
+    live.dialer.close_write(dialed);
+    live.settle();
+    live.dialer.change(dialed, StreamSlot::close_read).unwrap();
+    live.settle();
+    assert_eq!(live.dialer.told(), closed(dialed));
+    // The remote never ended its half: it is reset, behind our end.
+    assert_eq!(live.listener.told(), closed(accepted));
+}
+
+#[test]
+fn raw_streams_are_handed_over_as_they_are() {
+    let mut live = Live::raw();
+    let stream = live.dialer.open(Proposals::Raw);
+    live.dialer.write(stream, b"\x00anything");
+    live.settle();
+    let told = live.listener.told();
+    let [
+        Record::StreamOpened {
+            stream,
+            protocol: 0,
+            ..
+        },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}")
+    };
+    assert_eq!(live.listener.read(stream).0, b"\x00anything");
+}

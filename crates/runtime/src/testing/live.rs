@@ -1,0 +1,212 @@
+//! Two environments with a live connection between them, on one thread: nothing happens until
+//! [`Live::settle`], which goes on until nothing more happens.
+
+use std::task::{Context, Waker};
+
+use crate::connection::{Connection, Scratch};
+use crate::environment::{Environment, Record};
+use crate::error::{CallError, ConnectionFault};
+use crate::hub::{Doorbell, Hub};
+use crate::slot::Proposals;
+use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::{Limits, State, StreamSlot};
+
+use crate::testing::{End, connect, pipe};
+
+/// Bytes that the pipe holds in each direction.
+const PIPE_BYTES: usize = 64 << 10;
+
+/// Rounds after which a pair that has not come to rest is stuck in a loop.
+const ROUNDS_MAX: usize = 10_000;
+
+/// Remembers that it was rung: only then does JavaScript drain.
+struct Bell(Arc<AtomicBool>);
+
+impl Doorbell for Bell {
+    fn ring(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One environment and its end of the connection.
+pub(crate) struct Side {
+    pub(crate) environment: Environment,
+    pub(crate) connection: Arc<Connection>,
+    /// The connection's handle.
+    pub(crate) handle: u32,
+    /// What JavaScript was told since the last [`Side::told`].
+    records: Vec<Record>,
+    scratch: Scratch,
+    rung: Arc<AtomicBool>,
+    /// How the connection ended.
+    pub(crate) ended: Option<ConnectionFault>,
+    /// It drains.
+    pub(crate) drains: bool,
+}
+
+impl Side {
+    fn new(connection: Arc<Connection>, rung: Arc<AtomicBool>) -> Self {
+        let environment = Environment::new(Arc::clone(&connection.hub));
+        Self {
+            environment,
+            connection,
+            handle: 0,
+            records: Vec::new(),
+            scratch: Scratch::default(),
+            rung,
+            ended: None,
+            drains: true,
+        }
+    }
+
+    /// What JavaScript was told since the last call.
+    pub(crate) fn told(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.records)
+    }
+
+    pub(crate) fn open(&mut self, proposals: Proposals) -> u32 {
+        self.environment.open(self.handle, proposals).unwrap() & !crate::HANDLE_PENDING
+    }
+
+    /// Everything there is to read, and how it ends.
+    pub(crate) fn read(&mut self, stream: u32) -> (Vec<u8>, Result<(), CallError>) {
+        let mut bytes = Vec::new();
+        let mut chunk = vec![0; 64 << 10];
+        loop {
+            match self.environment.read(stream, &mut chunk) {
+                Ok(0) => return (bytes, Ok(())),
+                Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+                Err(error) => return (bytes, Err(error)),
+            }
+        }
+    }
+
+    pub(crate) fn write(&mut self, stream: u32, bytes: &[u8]) -> usize {
+        self.environment.write(stream, bytes).unwrap()
+    }
+
+    pub(crate) fn change(
+        &mut self,
+        stream: u32,
+        change: impl FnOnce(&Arc<StreamSlot>) -> Result<State, CallError>,
+    ) -> Result<State, CallError> {
+        self.environment.change(stream, change)
+    }
+
+    pub(crate) fn close_write(&mut self, stream: u32) {
+        self.change(stream, StreamSlot::close_write).unwrap();
+    }
+
+    pub(crate) fn reset(&mut self, stream: u32, code: u32) {
+        self.change(stream, |slot| Ok(slot.reset(code))).unwrap();
+    }
+
+    /// One round: what JavaScript's tick and the driver do. Tells whether there was anything.
+    fn round(&mut self) -> bool {
+        let before = self.activity();
+        self.environment.flush();
+        if self.ended.is_none() {
+            let mut cx = Context::from_waker(Waker::noop());
+            if let Err(fault) = self.connection.poll_drive(&mut cx, &mut self.scratch) {
+                self.connection.finish(fault);
+                // What a driver does last.
+                self.connection.pipe().shutdown().unwrap();
+                self.ended = Some(fault);
+                return true;
+            }
+        }
+        if self.drains && self.rung.swap(false, Ordering::Relaxed) {
+            let records = &mut self.records;
+            self.environment.drain(1_024, |record| records.push(record));
+        }
+        before != self.activity()
+    }
+
+    fn activity(&self) -> [u64; 3] {
+        let stats = &self.connection.hub.stats;
+        [
+            stats.socket_bytes_in.get(),
+            stats.socket_bytes_out.get(),
+            stats.records.get(),
+        ]
+    }
+}
+
+/// Both sides.
+pub(crate) struct Live {
+    pub(crate) dialer: Side,
+    pub(crate) listener: Side,
+}
+
+impl Live {
+    /// A live connection with default limits.
+    pub(crate) fn new() -> Self {
+        Self::with(Limits::default(), Limits::default())
+    }
+
+    /// A live connection without negotiation of streams.
+    pub(crate) fn raw() -> Self {
+        Self::build([Limits::default(), Limits::default()], true)
+    }
+
+    pub(crate) fn with(dialer: Limits, listener: Limits) -> Self {
+        Self::build([dialer, listener], false)
+    }
+
+    fn build(limits: [Limits; 2], raw: bool) -> Self {
+        let bells = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let end = |limits, bell: &Arc<AtomicBool>| End {
+            hub: Hub::new(Box::new(Bell(Arc::clone(bell)))),
+            limits,
+            raw,
+        };
+        let [near, far] = limits;
+        let ends = [end(near, &bells[0]), end(far, &bells[1])];
+        let [dialer, listener] = connect(ends, pipe(PIPE_BYTES));
+        let [near, far] = bells;
+        let (dialer, listener) = (Side::new(dialer, near), Side::new(listener, far));
+        let mut live = Self { dialer, listener };
+        live.settle();
+        for side in [&mut live.dialer, &mut live.listener] {
+            let told = side.told();
+            let [Record::ConnectionOpened { connection, .. }] = told[..] else {
+                panic!("expected a connection, was told {told:?}");
+            };
+            side.handle = connection;
+        }
+        live
+    }
+
+    /// Both sides go on until nothing more happens.
+    pub(crate) fn settle(&mut self) {
+        let mut quiet = 0;
+        for _ in 0..ROUNDS_MAX {
+            let busy = self.dialer.round() | self.listener.round();
+            quiet = if busy { 0 } else { quiet + 1 };
+            if quiet == 2 {
+                return;
+            }
+        }
+        panic!("no rest after {ROUNDS_MAX} rounds");
+    }
+
+    /// A stream between both, by its handles there.
+    pub(crate) fn stream(&mut self) -> (u32, u32) {
+        self.stream_of(Proposals::Lazy(1))
+    }
+
+    pub(crate) fn stream_of(&mut self, proposals: Proposals) -> (u32, u32) {
+        let dialed = self.dialer.open(proposals);
+        self.settle();
+        let told = self.listener.told();
+        let [Record::StreamOpened { stream, .. }] = told[..] else {
+            panic!("expected a stream, was told {told:?}");
+        };
+        (dialed, stream)
+    }
+}
+
+/// The records that close `stream` in good order.
+pub(crate) fn closed(stream: u32) -> Vec<Record> {
+    vec![Record::StreamClosed { stream, left: 0 }]
+}

@@ -1,0 +1,119 @@
+//! Two connections that are each other's remote.
+
+use std::sync::OnceLock;
+
+use ferroswarm_proto::multistream::{ProtocolId, ProtocolTable};
+use ferroswarm_secure::{
+    Handshake, HandshakeConfig, Identity, KeyType, Keypair, Role, Secured, Security,
+};
+
+use crate::config::Limits;
+use crate::connection::{Connection, Direction, Facts, Parts, StageTimes};
+use crate::handlers::Handlers;
+use crate::hub::Hub;
+use crate::pipe::BytePipe;
+use crate::sync::{Arc, Instant};
+
+/// Protocols that every end names: `/label/1` is number 1 in every environment, and so on.
+const NAMED: u32 = 10;
+
+/// Those that every end serves: 9 and 10 have a name only.
+const SERVED: u32 = 8;
+
+/// What one end of a connection is made of.
+pub(crate) struct End {
+    /// Its environment's.
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) limits: Limits,
+    /// Streams are handed over without negotiation.
+    pub(crate) raw: bool,
+}
+
+/// A connection between two ends, the first of which dialled.
+pub(crate) fn connect(
+    ends: [End; 2],
+    pipes: (impl BytePipe + 'static, impl BytePipe + 'static),
+) -> [Arc<Connection>; 2] {
+    let [dialer, listener] = handshake();
+    let [dialing, listening] = ends;
+    [
+        establish(dialing, Box::new(pipes.0), dialer, Direction::Outbound),
+        establish(listening, Box::new(pipes.1), listener, Direction::Inbound),
+    ]
+}
+
+fn establish(
+    end: End,
+    pipe: Box<dyn BytePipe>,
+    secured: Secured,
+    direction: Direction,
+) -> Arc<Connection> {
+    let handlers = Handlers::default();
+    let mut table = ProtocolTable::default();
+    for label in 1..=NAMED {
+        let name = ProtocolId::new(&format!("/label/{label}")).expect("a valid name");
+        assert_eq!(end.hub.names().intern(name.clone()), Some(label));
+        if label <= SERVED {
+            table.insert(name, label);
+        }
+    }
+    handlers.set(table);
+    handlers.set_raw(end.raw);
+    let address: multiaddr::Multiaddr = "/memory/1".parse().expect("an address");
+    Connection::new(Parts {
+        hub: end.hub,
+        facts: Facts {
+            node: 1,
+            request: 0,
+            direction,
+            remote_peer: secured.peer_id,
+            remote_key: secured.public_key,
+            remote_address: address.clone(),
+            local_address: address,
+            security: Security::Noise,
+            early_muxer: true,
+            stages: StageTimes::default(),
+        },
+        pipe,
+        channel: secured.channel,
+        leftover: Vec::new(),
+        plaintext: Vec::new(),
+        handlers: Arc::new(handlers),
+        limits: Arc::new(end.limits),
+        epoch: Instant::now(),
+    })
+}
+
+/// Both ends of a Noise handshake between two identities of the process.
+fn handshake() -> [Secured; 2] {
+    static IDENTITIES: OnceLock<[Arc<Identity>; 2]> = OnceLock::new();
+    let identities = IDENTITIES.get_or_init(|| {
+        [(); 2].map(|()| {
+            let keypair = Keypair::generate(KeyType::Ed25519).expect("a key");
+            Arc::new(Identity::new(keypair).expect("an identity"))
+        })
+    });
+    let start = |index: usize, role| {
+        let config = HandshakeConfig {
+            identity: Arc::clone(&identities[index]),
+            muxers: Arc::from([Box::from("/yamux/1.0.0")]),
+            expected_peer: None,
+        };
+        Handshake::new(Security::Noise, role, &config).expect("a handshake")
+    };
+    let mut dialer = start(0, Role::Dialer);
+    let mut listener = start(1, Role::Listener);
+    while !(dialer.is_complete() && listener.is_complete()) {
+        pass(&mut dialer, &mut listener);
+        pass(&mut listener, &mut dialer);
+    }
+    [dialer, listener].map(|end| end.finish().expect("a complete handshake"))
+}
+
+/// Hands what one end has to say to the other.
+fn pass(from: &mut Handshake, to: &mut Handshake) {
+    let mut bytes = Vec::new();
+    from.poll_output(&mut bytes);
+    let consumed = to.handle_input(&mut bytes).expect("a message in order");
+    assert_eq!(consumed, bytes.len());
+}

@@ -1,0 +1,151 @@
+//! A bounded byte pipe in memory: what a socket is to a connection.
+
+use std::collections::VecDeque;
+use std::io;
+use std::task::{Context, Poll, Waker};
+
+use crate::pipe::BytePipe;
+use crate::sync::{Arc, Mutex};
+
+/// One direction.
+struct Lane {
+    state: Mutex<LaneState>,
+}
+
+struct LaneState {
+    bytes: VecDeque<u8>,
+    capacity: usize,
+    /// The writer sends no more.
+    ended: bool,
+    /// Nobody reads any more.
+    abandoned: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Lane {
+    fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(LaneState {
+                bytes: VecDeque::new(),
+                capacity,
+                ended: false,
+                abandoned: false,
+                reader: None,
+                writer: None,
+            }),
+        })
+    }
+
+    fn end(&self) {
+        let reader = {
+            let mut state = self.state.lock();
+            state.ended = true;
+            state.reader.take()
+        };
+        wake(reader);
+    }
+
+    fn abandon(&self) {
+        let writer = {
+            let mut state = self.state.lock();
+            state.abandoned = true;
+            state.bytes.clear();
+            state.writer.take()
+        };
+        wake(writer);
+    }
+}
+
+/// One end of a pipe; dropping it closes both directions.
+pub(crate) struct FakePipe {
+    inbound: Arc<Lane>,
+    outbound: Arc<Lane>,
+}
+
+/// A pipe that holds up to `capacity` bytes in each direction.
+pub(crate) fn pipe(capacity: usize) -> (FakePipe, FakePipe) {
+    let (one, other) = (Lane::new(capacity), Lane::new(capacity));
+    let left = FakePipe {
+        inbound: Arc::clone(&one),
+        outbound: Arc::clone(&other),
+    };
+    let right = FakePipe {
+        inbound: other,
+        outbound: one,
+    };
+    (left, right)
+}
+
+impl BytePipe for FakePipe {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.inbound.state.lock();
+        if state.bytes.is_empty() {
+            return if state.ended {
+                Ok(0)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            };
+        }
+        let count = state.bytes.len().min(into.len());
+        for (place, byte) in into.iter_mut().zip(state.bytes.drain(..count)) {
+            *place = byte;
+        }
+        let writer = state.writer.take();
+        drop(state);
+        wake(writer);
+        Ok(count)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.outbound.state.lock();
+        if state.abandoned || state.ended {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let count = bytes.len().min(state.capacity - state.bytes.len());
+        if count == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        state.bytes.extend(&bytes[..count]);
+        let reader = state.reader.take();
+        drop(state);
+        wake(reader);
+        Ok(count)
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.inbound.state.lock();
+        if state.bytes.is_empty() && !state.ended {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.outbound.state.lock();
+        if state.bytes.len() == state.capacity && !state.abandoned {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        self.outbound.end();
+        Ok(())
+    }
+}
+
+impl Drop for FakePipe {
+    fn drop(&mut self) {
+        self.outbound.end();
+        self.inbound.abandon();
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
