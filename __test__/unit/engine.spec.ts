@@ -2,7 +2,7 @@ import test from 'ava'
 import { StateError } from '../../ts/errors.ts'
 import { CommandError } from '../../ts/native/command-error.ts'
 import { Engine } from '../../ts/native/engine.ts'
-import { RECORDS_MAX, RecordKind } from '../../ts/native/record.ts'
+import { RECORDS_MAX, RECORDS_PER_ENTRY, RecordKind } from '../../ts/native/record.ts'
 import { fakeConnection, turn } from '../support/fake-connection.ts'
 import { fakeNative } from '../support/fake-native.ts'
 
@@ -56,7 +56,7 @@ test('throws what the addon throws as an error of ours, and holds nothing then',
   t.is(fake.calls.filter((call) => call === 'hold false').length, 1)
 })
 
-test('drains until the answer is not full, and lets the loop turn after 64 of them', async (t) => {
+test('drains while the answer has no room for one more slot, and lets the loop turn after 64 of them', async (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
   let drains = 0
@@ -65,7 +65,7 @@ test('drains until the answer is not full, and lets the loop turn after 64 of th
   engine.hot.drain = (records) => {
     drains += 1
     full -= 1
-    return full >= 0 ? RECORDS_MAX : drain(records)
+    return full >= 0 ? RECORDS_MAX - RECORDS_PER_ENTRY + 1 : drain(records)
   }
   fake.ring()
   t.is(drains, 64)

@@ -8,7 +8,13 @@ import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'
 import { Outbox, type Sender } from './outbox.ts'
 import { ProtocolNames } from './protocol-names.ts'
-import { HANDLE_INDEX_MASK, RECORD_WORDS, RECORDS_MAX, RecordKind } from './record.ts'
+import {
+  HANDLE_INDEX_MASK,
+  RECORD_WORDS,
+  RECORDS_MAX,
+  RECORDS_PER_ENTRY,
+  RecordKind
+} from './record.ts'
 import { SCRATCH_BYTES } from './slab.ts'
 
 /** Drains in a row before the event loop turns. */
@@ -105,7 +111,7 @@ export class Engine {
       for (let drains = 0; drains < DRAINS_MAX; drains += 1) {
         const count = this.hot.drain(this.#records)
         for (let index = 0; index < count; index += 1) this.#take(index * RECORD_WORDS)
-        if (count < RECORDS_MAX) return
+        if (count + RECORDS_PER_ENTRY <= RECORDS_MAX) return
       }
       setImmediate(() => this.#onRing())
     } finally {

@@ -5,8 +5,11 @@
 /** Words a record. */
 export const RECORD_WORDS = 4
 
-/** Records a drain can answer at most; a full answer means that more may wait. */
+/** Records a drain has room for. */
 export const RECORDS_MAX = 1_024
+
+/** Records that one slot can need at once; an answer that leaves less room means that more may wait. */
+export const RECORDS_PER_ENTRY = 6
 
 /** The low byte of word 0. */
 export const RecordKind = {

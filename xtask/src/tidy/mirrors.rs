@@ -23,6 +23,7 @@ const ERROR_CODE: &str = "crates/node/src/error_code.rs";
 const ERRORS: &str = "ts/errors.ts";
 const RECORD_RS: &str = "crates/node/src/record.rs";
 const RECORD_TS: &str = "ts/native/record.ts";
+const ENVIRONMENT: &str = "crates/runtime/src/environment.rs";
 const REGISTRY: &str = "crates/runtime/src/registry.rs";
 const STATS: &str = "crates/runtime/src/stats.rs";
 const COUNTERS: &str = "ts/native/counters.ts";
@@ -93,6 +94,16 @@ pub(super) fn records(tree: &Tree) -> Vec<Finding> {
         }),
         &list(tree, RECORD_TS, "", "", |line| {
             constants(line, &["RECORD_WORDS"])
+        }),
+    ));
+    findings.extend(compare(
+        &list(tree, ENVIRONMENT, "", "", |line| {
+            let (name, value) = pair(line.strip_prefix("const ")?, '=')?;
+            name.starts_with("RECORDS_PER_ENTRY:")
+                .then(|| ("RECORDS_PER_ENTRY".to_owned(), value))
+        }),
+        &list(tree, RECORD_TS, "", "", |line| {
+            constants(line, &["RECORDS_PER_ENTRY"])
         }),
     ));
     findings

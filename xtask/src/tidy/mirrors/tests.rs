@@ -24,12 +24,14 @@ const RECORDS: &str = "pub(crate) const WORDS: usize = 4;\n\
                        pub(crate) const STREAM_OPENED: u32 = 1;\n\
                        pub(crate) const FLAG_REMOTE: u32 = 1;\n";
 
+const ROOM: &str = "const RECORDS_PER_ENTRY: usize = 6;\n";
+
 const KINDS: &str = "| kind | name | handle |\n|---|---|---|\n| 1 | streamOpened | stream |\n";
 
 fn record_ts(words: u32, kind: u32, flag: u32) -> String {
     format!(
         "export const RECORD_WORDS = {words}\nexport const RecordKind = {{\n  streamOpened: {kind}\n}} as const\n\
-         export const FLAG_REMOTE = {flag}\n"
+         export const FLAG_REMOTE = {flag}\nexport const RECORDS_PER_ENTRY = 6\n"
     )
 }
 
@@ -37,6 +39,7 @@ fn record_ts(words: u32, kind: u32, flag: u32) -> String {
 fn compares_the_layout_of_records() {
     let found = |text: &str, kinds: &str| {
         records(&Tree::of(&[
+            (ENVIRONMENT, ROOM),
             (RECORD_RS, RECORDS),
             (RECORD_TS, text),
             (BOUNDARY, kinds),
@@ -46,6 +49,8 @@ fn compares_the_layout_of_records() {
     assert_eq!(places(&found(&record_ts(5, 1, 1), KINDS)), [(RECORD_TS, 1)]);
     assert_eq!(places(&found(&record_ts(4, 2, 1), KINDS)), [(RECORD_TS, 3)]);
     assert_eq!(places(&found(&record_ts(4, 1, 2), KINDS)), [(RECORD_TS, 5)]);
+    let room = record_ts(4, 1, 1).replace("= 6", "= 5");
+    assert_eq!(places(&found(&room, KINDS)), [(RECORD_TS, 6)]);
     let stale = KINDS.replace("| 1 |", "| 7 |");
     assert_eq!(places(&found(&record_ts(4, 1, 1), &stale)), [(BOUNDARY, 3)]);
 }
