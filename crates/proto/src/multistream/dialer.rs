@@ -131,7 +131,13 @@ impl Dialer {
 
     fn read_line(&mut self, rest: &mut &[u8]) -> Result<Option<Stage>, NegotiationError> {
         if !self.reader.fill(rest)? {
-            return Ok(None);
+            // Whoever speaks something else is told apart by its first byte, not by a deadline.
+            let hopeless = self.stage == Stage::AwaitHeader && !self.reader.may_become_header();
+            return if hopeless {
+                Err(NegotiationError::Version)
+            } else {
+                Ok(None)
+            };
         }
         let stage = match self.stage {
             Stage::AwaitHeader => self.handle_header(),

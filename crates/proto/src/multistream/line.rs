@@ -78,6 +78,13 @@ impl LineReader {
         }
     }
 
+    /// Whether the part of a line that has come can be the front of the header.
+    pub(super) fn may_become_header(&self) -> bool {
+        let header = [HEADER.len() as u8 + 1];
+        let header = header.iter().chain(HEADER).chain(b"\n");
+        self.bytes.iter().zip(header).all(|(byte, own)| byte == own)
+    }
+
     /// The complete line without its length and newline.
     pub(super) fn text(&self) -> &[u8] {
         let prefix = if self.bytes.first().is_some_and(|byte| byte & 0x80 != 0) {

@@ -147,7 +147,14 @@ impl<T: Copy> Listener<T> {
         table: &ProtocolTable<T>,
     ) -> Result<Option<Stage<T>>, NegotiationError> {
         if !self.reader.fill(rest)? {
-            return Ok(None);
+            // Whoever speaks something else is told apart by its first byte, not by a deadline.
+            let hopeless =
+                matches!(self.stage, Stage::AwaitHeader) && !self.reader.may_become_header();
+            return if hopeless {
+                Err(NegotiationError::Version)
+            } else {
+                Ok(None)
+            };
         }
         let stage = match self.stage {
             Stage::AwaitHeader => self.handle_header(),

@@ -179,6 +179,14 @@ fn follows_a_remote_that_begins_from_the_start_once() {
     assert_eq!(lazy, NegotiationError::UnexpectedAnswer);
 }
 
+#[test]
+fn fails_at_the_first_byte_that_cannot_be_the_header() {
+    for first in [&b"HTTP/1.1 400"[..], b"\x13/nothing", b"\x02na"] {
+        let error = error_of(&mut dialer(&["/a"], Mode::V1), first);
+        assert_eq!(error, NegotiationError::Version);
+    }
+}
+
 // A001, A002, A003, A004, A005, M10
 #[test]
 fn fails_on_lines_that_are_none() {
@@ -198,8 +206,9 @@ fn fails_on_lines_that_are_none() {
         ),
         (&[0xff; 10], NegotiationError::Length(VarintError::TooLong)),
     ];
-    for (input, expected) in cases {
-        assert_eq!(error_of(&mut dialer(&["/a"], Mode::V1), input), expected);
+    for (answer, expected) in cases {
+        let input = [&lines(&[HEADER]), answer].concat();
+        assert_eq!(error_of(&mut dialer(&["/a"], Mode::V1), &input), expected);
     }
 }
 

@@ -93,6 +93,22 @@ fn fails_on_another_version() {
     );
 }
 
+// A007
+#[test]
+fn fails_at_the_first_byte_that_cannot_be_the_header() {
+    for first in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"\x16\x03\x01",
+        b"\x13/nothing",
+    ] {
+        assert_eq!(feed([first]).unwrap_err(), NegotiationError::Version);
+    }
+    for piece in 1..20 {
+        let input = lines(&[HEADER]);
+        assert!(feed([&input[..piece]]).is_ok());
+    }
+}
+
 // A008, M10
 #[test]
 fn fails_after_too_many_unknown_proposals() {
