@@ -202,7 +202,11 @@ async fn connect(
         expected_peer: dial.peer,
         securities: dial.securities.as_deref(),
     };
-    match upgrade(&socket, &shared.upgrade, &purpose).await {
+    let upgrading = upgrade(&socket, &shared.upgrade, &purpose);
+    let Ok(upgraded) = tokio::time::timeout(shared.limits.upgrade_timeout, upgrading).await else {
+        return Err(ConnectError::Timeout);
+    };
+    match upgraded {
         Ok(upgraded) => {
             let address = tcp::multiaddr(socket_address);
             Ok(Won {
