@@ -220,7 +220,7 @@ impl StreamSlot {
         state
     }
 
-    /// Moves to `next` where SURFACE's table allows it.
+    /// Moves to `next` where the table of states allows it.
     ///
     /// # Errors
     /// [`CallError::State`] for any other move.
