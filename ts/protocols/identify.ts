@@ -9,6 +9,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { AbortError, MsgioError } from '../errors.ts'
+import { parseAddress } from '../identity/address.ts'
 import type { Service } from '../services.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
@@ -60,8 +61,14 @@ export interface IdentifyOptions extends AbortOptions {
 
 type MessageModule = typeof import('./identify-message.ts')
 
-// Loaded with the first message: a node that never connects does without.
-const loadMessages = (): Promise<MessageModule> => import('./identify-message.ts')
+let messageModule: Promise<MessageModule> | undefined
+
+// Loaded with the first message: a node that never connects does without. Kept, as a second `import()` costs a
+// connection more than the message does.
+function loadMessages(): Promise<MessageModule> {
+  messageModule ??= import('./identify-message.ts')
+  return messageModule
+}
 
 const ASKED = new WeakMap<Connection, Promise<IdentifyResult>>()
 
@@ -225,7 +232,8 @@ function ownMessage(connection: Connection): IdentifyMessage {
     publicKey: swarm.identity.publicKeyBytes,
     listenAddrs: addressesFor(remoteAddressText, swarm.getListenAddrs()),
     protocols: swarm.getProtocols(),
-    observedAddr: connection.remoteAddr,
+    // Not `connection.remoteAddr`, which would stay with every idle connection.
+    observedAddr: parseAddress(remoteAddressText),
     protocolVersion: PROTOCOL_VERSION,
     agentVersion: agentVersion()
   }
