@@ -1,0 +1,30 @@
+/** What the operating system says about this process. Threads and descriptors are counted on Linux; 0 elsewhere. */
+import { readdirSync } from 'node:fs'
+
+const IS_LINUX = process.platform === 'linux'
+
+/** What a leak would show in. */
+export interface ProcessFigures {
+  readonly threads: number
+  readonly descriptors: number
+  readonly residentBytes: number
+  /** What is resident and not JavaScript's heap or its buffers. */
+  readonly nativeBytes: number
+}
+
+/** Counted now. */
+export function processFigures(): ProcessFigures {
+  const { rss, heapTotal, external } = process.memoryUsage()
+  return {
+    threads: IS_LINUX ? readdirSync('/proc/self/task').length : 0,
+    descriptors: IS_LINUX ? readdirSync('/proc/self/fd').length : 0,
+    residentBytes: rss,
+    nativeBytes: rss - heapTotal - external
+  }
+}
+
+/** Processor time of all threads so far, in milliseconds. */
+export function processorMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1_000
+}

@@ -1,0 +1,200 @@
+/**
+ * A peer made of nothing but `node:net` and `node:crypto`, for what a well-behaved one never sends: multistream
+ * lines, Noise, yamux frames.
+ */
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import type { ExecutionContext } from 'ava'
+import { Handshake, type Misconduct, open, type Split, seal, uint16, varint } from './raw-noise.ts'
+
+/** Long enough for a busy machine; what takes longer hangs. */
+const CEILING_MS = 15_000
+export const MULTISTREAM = '/multistream/1.0.0'
+
+/** The bytes of one line of multistream-select. */
+export function line(text: string): Buffer {
+  const body = Buffer.from(`${text}\n`)
+  return Buffer.concat([varint(body.length), body])
+}
+
+/** A socket read in pieces of a known size. */
+export class RawPeer {
+  readonly socket: Socket
+  /** Resolves when the other side has closed or reset the connection. */
+  readonly closed: Promise<void>
+  #received: Buffer = Buffer.alloc(0)
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    socket.setNoDelay(true)
+    // A reset is one way of closing; what is asserted is that it closed.
+    socket.on('error', () => {})
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve()))
+  }
+
+  /** A connection to `port` on loopback; destroyed with the test. */
+  static async connect(t: ExecutionContext, port: number): Promise<RawPeer> {
+    const socket = connect({ port, host: '127.0.0.1' })
+    t.teardown(() => socket.destroy())
+    await once(socket, 'connect')
+    return new RawPeer(socket)
+  }
+
+  /** Takes connections on loopback until the test ends; answers with the address to dial. */
+  static async serve(t: ExecutionContext, take: (peer: RawPeer) => unknown): Promise<string> {
+    const sockets = new Set<Socket>()
+    const server = createServer((socket) => {
+      sockets.add(socket)
+      const peer = new RawPeer(socket)
+      Promise.resolve(take(peer)).catch(() => socket.destroy())
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    const address = server.address()
+    return `/ip4/127.0.0.1/tcp/${typeof address === 'object' ? address?.port : 0}`
+  }
+
+  send(...bytes: readonly Uint8Array[]): void {
+    this.socket.write(Buffer.concat(bytes))
+  }
+
+  /** Exactly `count` bytes; rejects when the connection closes before. */
+  async take(count: number): Promise<Buffer> {
+    while (this.#received.length < count) {
+      const chunk = this.socket.read() as Buffer | null
+      if (chunk !== null) {
+        this.#received = Buffer.concat([this.#received, chunk])
+        continue
+      }
+      const ended = this.closed.then(() => Promise.reject(new Error('the other side closed')))
+      if (this.socket.readableEnded || this.socket.destroyed) await ended
+      await Promise.race([once(this.socket, 'readable'), ended])
+    }
+    const taken = this.#received.subarray(0, count)
+    this.#received = this.#received.subarray(count)
+    return taken
+  }
+
+  /** One line of multistream-select, which raw peers keep below 128 bytes. */
+  async line(): Promise<string> {
+    const [length] = await this.take(1)
+    return (await this.take(length ?? 0)).subarray(0, -1).toString()
+  }
+
+  /** Resolves when the other side has closed; rejects after `ms`. Reads on meanwhile, as closing takes that. */
+  async closedWithin(ms = CEILING_MS): Promise<void> {
+    this.socket.resume()
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`still open after ${ms} ms`)), ms)
+    })
+    await Promise.race([this.closed, late]).finally(() => clearTimeout(timer))
+  }
+
+  /** Everything up to a yamux session, as dialler. */
+  async dial(misconduct: Misconduct = {}): Promise<RawSession> {
+    this.send(line(MULTISTREAM), line('/noise'))
+    await this.line()
+    await this.line()
+    return new RawSession(this, await new Handshake(this, misconduct).initiate())
+  }
+
+  /** The same as listener. */
+  async accept(misconduct: Misconduct = {}): Promise<RawSession> {
+    this.send(line(MULTISTREAM))
+    await this.line()
+    let proposal = await this.line()
+    for (; proposal !== '/noise'; proposal = await this.line()) this.send(line('na'))
+    this.send(line(proposal))
+    return new RawSession(this, await new Handshake(this, misconduct).respond())
+  }
+}
+
+export const FrameType = { data: 0, windowUpdate: 1, ping: 2, goAway: 3 } as const
+export const FrameFlags = { syn: 1, ack: 2, fin: 4, rst: 8 } as const
+
+/** A yamux frame, right or wrong; `length` is the body's unless given. */
+export interface RawFrame {
+  readonly version?: number
+  readonly type: number
+  readonly flags?: number
+  readonly id?: number
+  readonly length?: number
+  readonly body?: Uint8Array
+}
+
+export function frameBytes(frame: RawFrame): Buffer {
+  const header = Buffer.alloc(12)
+  header[0] = frame.version ?? 0
+  header[1] = frame.type
+  header.writeUInt16BE(frame.flags ?? 0, 2)
+  header.writeUInt32BE(frame.id ?? 0, 4)
+  header.writeUInt32BE(frame.length ?? frame.body?.length ?? 0, 8)
+  return Buffer.concat([header, frame.body ?? Buffer.alloc(0)])
+}
+
+/** Yamux over Noise, frame by frame, with no opinion about what may be sent. */
+export class RawSession {
+  readonly peer: RawPeer
+  readonly #keys: Split
+  #sent = 0
+  #opened = 0
+  #plaintext: Buffer = Buffer.alloc(0)
+
+  constructor(peer: RawPeer, keys: Split) {
+    this.peer = peer
+    this.#keys = keys
+  }
+
+  /** One record with these bytes, sealed but not sent. */
+  record(plaintext: Buffer): Buffer {
+    const sealed = seal(this.#keys.outbound, this.#sent, plaintext)
+    this.#sent += 1
+    return Buffer.concat([uint16(sealed.length), sealed])
+  }
+
+  /** The frames in one record; answers whether the socket wants more. */
+  send(...frames: readonly RawFrame[]): boolean {
+    return this.peer.socket.write(this.record(Buffer.concat(frames.map(frameBytes))))
+  }
+
+  /** The next frame of the other side. */
+  async frame(): Promise<Required<RawFrame>> {
+    const header = await this.#take(12)
+    const [version, type] = header as unknown as [number, number]
+    const length = header.readUInt32BE(8)
+    const body = type === FrameType.data ? await this.#take(length) : Buffer.alloc(0)
+    return {
+      version,
+      type,
+      flags: header.readUInt16BE(2),
+      id: header.readUInt32BE(4),
+      length,
+      body
+    }
+  }
+
+  /** The code of the other side's GoAway, whatever comes before it. */
+  async goAway(): Promise<number> {
+    for (;;) {
+      const { type, length } = await this.frame()
+      if (type === FrameType.goAway) return length
+    }
+  }
+
+  async #take(count: number): Promise<Buffer> {
+    while (this.#plaintext.length < count) {
+      const record = await this.peer.take((await this.peer.take(2)).readUInt16BE())
+      const plaintext = open(this.#keys.inbound, this.#opened, record)
+      this.#opened += 1
+      this.#plaintext = Buffer.concat([this.#plaintext, plaintext])
+    }
+    const taken = this.#plaintext.subarray(0, count)
+    this.#plaintext = this.#plaintext.subarray(count)
+    return taken
+  }
+}
