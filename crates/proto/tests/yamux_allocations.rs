@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::yamux::{Config, Event, FRAME_PAYLOAD_MAX, Fin, Session};
+use ferroswarm_proto::muxer::yamux::{Config, Event, FRAME_PAYLOAD_MAX, Session};
 use ferroswarm_proto::muxer::{MemoryBudget, Role, StreamKey};
 
 #[global_allocator]
@@ -78,10 +78,15 @@ impl Pair {
         }
     }
 
-    fn write(&mut self, side: usize, key: StreamKey, length: usize, fin: Fin) {
-        let header = self.ends[side].data_header(key, length as u32, fin);
+    fn write(&mut self, side: usize, key: StreamKey, length: usize) {
+        let header = self.ends[side].data_header(key, length as u32);
         self.wire.extend_from_slice(&header);
         self.wire.resize(self.wire.len() + length, 7);
+    }
+
+    fn finish(&mut self, side: usize, key: StreamKey) {
+        let frame = self.ends[side].fin_frame(key);
+        self.wire.extend_from_slice(&frame);
     }
 
     /// Delivers what `side` has to say; payload is consumed and what ends is removed.
@@ -118,12 +123,12 @@ fn data_frames_and_window_updates_allocate_nothing() {
     let keys: Vec<StreamKey> = (0..10).map(|_| pair.ends[DIALER].open().unwrap()).collect();
     let round = || {
         for key in &keys {
-            pair.write(DIALER, *key, FRAME_PAYLOAD_MAX, Fin::No);
-            pair.write(DIALER, *key, 100, Fin::No);
+            pair.write(DIALER, *key, FRAME_PAYLOAD_MAX);
+            pair.write(DIALER, *key, 100);
         }
         pair.deliver(DIALER);
         for key in &keys {
-            pair.write(LISTENER, *key, 1_000, Fin::No);
+            pair.write(LISTENER, *key, 1_000);
         }
         pair.ends[LISTENER].ping(pair.now);
         pair.deliver(LISTENER);
@@ -141,10 +146,12 @@ fn streams_that_come_and_go_allocate_nothing() {
     let round = || {
         for _ in 0..10 {
             let key = pair.ends[DIALER].open().unwrap();
-            pair.write(DIALER, key, 10, Fin::Yes);
+            pair.write(DIALER, key, 10);
+            pair.finish(DIALER, key);
             pair.deliver(DIALER);
             // Both slabs hold this stream alone.
-            pair.write(LISTENER, key, 10, Fin::Yes);
+            pair.write(LISTENER, key, 10);
+            pair.finish(LISTENER, key);
             pair.ends[LISTENER].remove(key);
             pair.deliver(LISTENER);
             pair.ends[DIALER].remove(key);

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::StreamKey;
-use ferroswarm_proto::muxer::yamux::{FRAME_PAYLOAD_MAX, Fin, HEADER_BYTES, OpenError};
+use ferroswarm_proto::muxer::yamux::{FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError};
 use ferroswarm_proto::stream::{Input, State};
 use ferroswarm_secure::Channel;
 
@@ -66,6 +66,9 @@ impl Core {
                 }
             }
             if scratch.write.is_empty() {
+                if self.say_goodbye() {
+                    continue;
+                }
                 return Ok(());
             }
             self.sent = 0;
@@ -100,15 +103,21 @@ impl Core {
             self.closing = Some(request);
             self.closing_until = Some(now + CLOSE_FLUSH_MAX);
         }
-        drop(outbox);
-        if let Some(request) = self.closing
-            && self.ring.is_empty()
-            && !self.goodbye_queued
-        {
-            // Last: rust-libp2p ends all streams when it reads it.
-            self.goodbye_queued = true;
-            self.session.go_away(request.code);
+    }
+
+    /// Queues our GoAway if it is time; tells whether it did.
+    ///
+    /// Last, when the streams have nothing left: rust-libp2p ends all of them when it reads it.
+    fn say_goodbye(&mut self) -> bool {
+        let Some(request) = self.closing else {
+            return false;
+        };
+        if self.goodbye_queued || !self.ring.is_empty() {
+            return false;
         }
+        self.goodbye_queued = true;
+        self.session.go_away(request.code);
+        true
     }
 
     /// Gives sealed bytes to the socket; false when some are left.
@@ -318,7 +327,7 @@ impl Core {
         }
     }
 
-    /// One data frame, with the FIN if it is the last.
+    /// One data frame, and the FIN behind the last.
     fn send_bytes(
         &mut self,
         connection: &Connection,
@@ -334,18 +343,10 @@ impl Core {
             .min(credit)
             .min(room - HEADER_BYTES)
             .min(FRAME_PAYLOAD_MAX);
-        let last = count == held;
-        let fin = if last && inner.fin == FinState::Wanted && !inner.undecided {
-            Fin::Yes
-        } else {
-            Fin::No
-        };
-        if count == 0 && matches!(fin, Fin::No) {
-            return Served::Idle;
-        }
-        // The count is at most a frame, so it fits the header.
-        out.extend_from_slice(&self.session.data_header(key, count as u32, fin));
+        let start = out.len();
         if count > 0 {
+            // The count is at most a frame, so it fits the header.
+            out.extend_from_slice(&self.session.data_header(key, count as u32));
             let from = out.len();
             out.resize(from + count, 0);
             inner
@@ -354,7 +355,12 @@ impl Core {
             connection.sub_unsealed(count);
             slot.drained(inner);
         }
-        if matches!(fin, Fin::Yes) {
+        let last = count == held;
+        if last && inner.fin == FinState::Wanted && !inner.undecided {
+            if room - (out.len() - start) < HEADER_BYTES {
+                return Served::More;
+            }
+            out.extend_from_slice(&self.session.fin_frame(key));
             inner.fin = FinState::Sent;
             return Served::Idle;
         }

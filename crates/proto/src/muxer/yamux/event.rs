@@ -55,12 +55,3 @@ pub enum Event<'a> {
         rtt: Duration,
     },
 }
-
-/// Whether a data frame is the last of its stream.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Fin {
-    /// Nothing follows on this stream.
-    Yes,
-    /// More may follow.
-    No,
-}

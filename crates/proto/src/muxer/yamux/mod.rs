@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  bytes ──> poll_event ──> Event          open, accept, consumed, reset … ──> Session
-//!  poll_control, data_header ──> bytes     poll_deadline, handle_deadline <── clock
+//!  poll_control, data_header, fin_frame ──> bytes     poll_deadline, handle_deadline <── clock
 //! ```
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::{
 };
 
 pub use self::error::{OpenError, ProtocolError};
-pub use self::event::{Event, Fin};
+pub use self::event::Event;
 pub use self::frame::HEADER_BYTES;
 pub use self::session::Session;
 pub use self::stats::Stats;

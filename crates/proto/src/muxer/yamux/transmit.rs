@@ -2,9 +2,9 @@
 
 use crate::muxer::StreamKey;
 
+use super::Session;
 use super::frame::{Flags, HEADER_BYTES, Header};
-use super::streams::{Ending, Read, Write};
-use super::{Fin, Session};
+use super::streams::{Ending, Read, Stream, Write};
 
 /// Pings whose answers wait to be written. Honest remotes have one on its way.
 const PONGS_MAX: usize = 8;
@@ -71,47 +71,54 @@ impl Session {
     }
 
     /// Header of the stream's next data frame, whose `len` payload bytes the caller puts behind it:
-    /// no more than [`send_credit`](Self::send_credit) and the configured payload allow. With `len` 0
-    /// it is a frame of its own that carries the flags that are due.
+    /// at least 1, no more than [`send_credit`](Self::send_credit) and the configured payload allow.
     ///
     /// # Panics
     /// When the stream was reset or removed, or is finished already: the caller reads of the former in
     /// events and does the latter itself.
-    pub fn data_header(&mut self, key: StreamKey, len: u32, fin: Fin) -> [u8; HEADER_BYTES] {
+    pub fn data_header(&mut self, key: StreamKey, len: u32) -> [u8; HEADER_BYTES] {
         debug_assert!(
-            len <= self.config.frame_payload_max,
+            (1..=self.config.frame_payload_max).contains(&len),
             "data frame of {len} bytes"
         );
-        let stream = self
-            .streams
-            .get_mut(key)
-            .filter(|stream| stream.is_open() && stream.write == Write::Open)
-            .expect("data is framed only for streams that are open for writing");
+        let stream = self.writable(key);
         stream.credit = stream
             .credit
             .checked_sub(len)
             .expect("data frames stay within the credit");
-        let mut flags = stream.take_opening_flag();
-        let is_over = match fin {
-            Fin::Yes => {
-                flags = flags.with(Flags::FIN);
-                stream.write = Write::Finished;
-                stream.read == Read::Finished
-            }
-            Fin::No => false,
-        };
-        // go-libp2p sends flags without payload on window updates, and some count empty data frames.
-        let header = match len {
-            0 => Header::window_update(flags, stream.id, 0),
-            _ => Header::data(flags, stream.id, len),
-        };
-        if is_over {
-            self.end_in_order(key);
-        }
+        let header = Header::data(stream.take_opening_flag(), stream.id, len);
         self.allowances.window_updates.earn(len);
         self.stats.frames_sent += 1;
         self.stats.payload_sent += u64::from(len);
         header.encode()
+    }
+
+    /// The frame that ends our half of the stream, behind its last data frame.
+    ///
+    /// js-libp2p 3 drops the payload of a data frame with FIN when its application has read everything
+    /// before it, so the FIN travels alone; go-libp2p has it on a window update, and some count empty
+    /// data frames.
+    ///
+    /// # Panics
+    /// As [`data_header`](Self::data_header).
+    pub fn fin_frame(&mut self, key: StreamKey) -> [u8; HEADER_BYTES] {
+        let stream = self.writable(key);
+        stream.write = Write::Finished;
+        let is_over = stream.read == Read::Finished;
+        let flags = stream.take_opening_flag().with(Flags::FIN);
+        let header = Header::window_update(flags, stream.id, 0);
+        if is_over {
+            self.end_in_order(key);
+        }
+        self.stats.frames_sent += 1;
+        header.encode()
+    }
+
+    fn writable(&mut self, key: StreamKey) -> &mut Stream {
+        self.streams
+            .get_mut(key)
+            .filter(|stream| stream.is_open() && stream.write == Write::Open)
+            .expect("frames are made only for streams that are open for writing")
     }
 
     fn next_control(&mut self) -> Option<Header> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::*;
 use crate::muxer::yamux::frame::Header;
-use crate::muxer::yamux::{Config, Fin, Session};
+use crate::muxer::yamux::{Config, Session};
 use crate::muxer::{Role, StreamKey};
 
 const KEY: StreamKey = StreamKey(0);
@@ -249,7 +249,7 @@ fn credit_is_told_only_when_there_was_none() {
     assert_eq!(session.send_credit(KEY), (256 << 10) + 10);
     assert_eq!(feed(&mut session, &update(NONE, 1, 5)).unwrap(), []);
     while session.send_credit(KEY) > 0 {
-        session.data_header(KEY, session.send_credit(KEY).min(16_372), Fin::No);
+        session.data_header(KEY, session.send_credit(KEY).min(16_372));
     }
     assert_eq!(
         feed(&mut session, &update(NONE, 1, 5)).unwrap(),
@@ -258,7 +258,8 @@ fn credit_is_told_only_when_there_was_none() {
     assert_eq!(feed(&mut session, &update(NONE, 1, 5)).unwrap(), []);
     assert_eq!(session.send_credit(KEY), 10);
     // Nobody waits for credit on a half that is closed.
-    session.data_header(KEY, 10, Fin::Yes);
+    session.data_header(KEY, 10);
+    session.fin_frame(KEY);
     assert_eq!(feed(&mut session, &update(NONE, 1, 5)).unwrap(), []);
     assert_eq!(session.send_credit(KEY), 0);
 }

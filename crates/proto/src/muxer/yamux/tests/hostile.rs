@@ -3,7 +3,7 @@
 use super::support::*;
 use crate::muxer::StreamKey;
 use crate::muxer::yamux::frame::Header;
-use crate::muxer::yamux::{Fin, ProtocolError, Session};
+use crate::muxer::yamux::{ProtocolError, Session};
 
 /// Feeds `frame` up to `times` times; the violation and the repetitions before it.
 #[track_caller]
@@ -237,7 +237,7 @@ fn empty_streams_that_end_in_order_are_no_offence() {
         let told = feed(&mut session, &update(SYN.with(FIN), 2 * turn + 1, 0)).unwrap();
         assert_eq!(told, [Told::Opened(0), Told::Finished(0)]);
         session.accept(StreamKey(0));
-        session.data_header(StreamKey(0), 0, Fin::Yes);
+        session.fin_frame(StreamKey(0));
         session.remove(StreamKey(0));
     }
     assert_eq!(session.stats().inbound_live, 0);
@@ -431,7 +431,7 @@ fn credit_of_single_bytes_is_used_as_it_comes() {
     feed(&mut session, &update(SYN, 1, 0)).unwrap();
     let key = StreamKey(0);
     while session.send_credit(key) > 0 {
-        session.data_header(key, session.send_credit(key).min(16_372), Fin::No);
+        session.data_header(key, session.send_credit(key).min(16_372));
     }
     for _ in 0..1 << 20 {
         assert_eq!(
@@ -439,6 +439,6 @@ fn credit_of_single_bytes_is_used_as_it_comes() {
             [Told::Writable(0)]
         );
         assert_eq!(session.send_credit(key), 1);
-        session.data_header(key, 1, Fin::No);
+        session.data_header(key, 1);
     }
 }

@@ -148,7 +148,7 @@ fn an_acknowledgement_without_a_frame_to_ride_on_goes_out_by_itself() {
     session.accept(StreamKey(1));
     let due = at(110) + Duration::from_millis(20);
     assert_eq!(session.poll_deadline(), Some(due));
-    session.data_header(StreamKey(1), 3, crate::muxer::yamux::Fin::No);
+    session.data_header(StreamKey(1), 3);
     assert!(!session.has_control());
     session.handle_deadline(due).unwrap();
     assert_eq!(control(&mut session), [Header::window_update(ACK, 2, 0)]);

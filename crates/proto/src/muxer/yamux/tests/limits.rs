@@ -125,7 +125,7 @@ fn an_unacknowledged_stream_that_ends_makes_room() {
     let key = session.open().unwrap();
     assert_eq!(key, StreamKey(1));
     // Ended both ways without ever being acknowledged.
-    session.data_header(key, 0, crate::muxer::yamux::Fin::Yes);
+    session.fin_frame(key);
     assert_eq!(
         feed(&mut session, &update(FIN, 5, 0)).unwrap(),
         [Told::Finished(1)]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::support::*;
 use crate::muxer::yamux::frame::{HEADER_BYTES, Header};
-use crate::muxer::yamux::{Config, Event, Fin, Session};
+use crate::muxer::yamux::{Config, Event, Session};
 use crate::muxer::{Role, StreamKey};
 
 /// A step of a script; `stream` picks among the streams of `side` that are there.
@@ -195,10 +195,11 @@ fn provoke(session: &mut Session, bytes: &[u8], piece: usize, choices: &[u8]) {
                     let _ = session.open();
                 }
                 Some(120..160) if session.send_credit(key) > 3 => {
-                    session.data_header(key, 3, Fin::No);
+                    session.data_header(key, 3);
                 }
                 Some(160..180) if session.send_credit(key) > 3 => {
-                    session.data_header(key, 3, Fin::Yes);
+                    session.data_header(key, 3);
+                    session.fin_frame(key);
                 }
                 Some(180..200) => {
                     session.poll_control(&mut out, 24);

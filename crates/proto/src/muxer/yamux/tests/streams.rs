@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::muxer::yamux::frame::Header;
-use crate::muxer::yamux::{Config, Fin, OpenError, Session};
+use crate::muxer::yamux::{Config, OpenError, Session};
 use crate::muxer::{Role, StreamKey};
 
 /// Fragments: single bytes, within headers, across frames, everything at once.
@@ -119,7 +119,7 @@ fn a_removed_key_does_not_hear_of_the_rest_of_its_frame() {
     let reused = session.open().unwrap();
     assert_eq!(reused, StreamKey(0));
     assert_eq!(feed(&mut session, &[7; 62]).unwrap(), []);
-    session.data_header(reused, 1, Fin::No);
+    session.data_header(reused, 1);
     assert_eq!(
         feed(&mut session, &data(ACK, 2, 3)).unwrap(),
         [Told::Acked(0), Told::Data(0, vec![7; 3])]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::muxer::yamux::frame::{Flags, HEADER_BYTES, Header, Kind};
-use crate::muxer::yamux::{Config, Event, Fin, ProtocolError, Session};
+use crate::muxer::yamux::{Config, Event, ProtocolError, Session};
 use crate::muxer::{MemoryBudget, Role, StreamKey};
 
 pub(super) const NOW: Duration = Duration::from_secs(5);
@@ -306,12 +306,14 @@ impl End {
                 if len == 0 && !is_last {
                     break;
                 }
-                let fin = if is_last { Fin::Yes } else { Fin::No };
-                wire.extend_from_slice(&self.session.data_header(entry.key, len, fin));
-                let role = self.session.role;
-                wire.extend((0..len).map(|at| pattern(role, *id, entry.sent + at)));
-                entry.sent += len;
+                if len > 0 {
+                    wire.extend_from_slice(&self.session.data_header(entry.key, len));
+                    let role = self.session.role;
+                    wire.extend((0..len).map(|at| pattern(role, *id, entry.sent + at)));
+                    entry.sent += len;
+                }
                 if is_last {
+                    wire.extend_from_slice(&self.session.fin_frame(entry.key));
                     entry.fin = Wish::Done;
                     break;
                 }
