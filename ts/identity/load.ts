@@ -1,7 +1,8 @@
 /**
  * The js-libp2p packages, loaded when first needed: they cost a plain node 120 ms of start it can do without.
  *
- * Loading is synchronous (Node's `require` of an ES module), as the properties that need it are.
+ * Loading is synchronous (Node's `require` of an ES module), as the properties that need it are. Nothing may
+ * `import()` one of them, nor a module that imports one: `require` throws while Node still links it.
  */
 import { createRequire } from 'node:module'
 

@@ -1,11 +1,12 @@
 /**
  * The message of identify, on the wire a protobuf of optional fields.
  *
- * Loaded with the first identification, and with it the protobuf and multiaddr packages.
+ * Loaded with the first identification, and with it the protobuf package.
  */
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import { type Reader, reader, writer } from 'protons-runtime'
 import { MsgioError } from '../errors.ts'
+import { loadMultiaddrs } from '../identity/load.ts'
 
 /** Bytes of one message at most, as go has it. */
 export const IDENTIFY_MESSAGE_BYTES_MAX = 8 * 1024
@@ -123,7 +124,7 @@ function withAddress(known: Multiaddr[], bytes: Uint8Array): Multiaddr[] {
   checkRoom('listenAddrs', known.length, ADDRESSES_MAX)
   try {
     // Its text is what everybody asks for; an address that has none is of a kind we cannot dial.
-    const address = multiaddr(bytes)
+    const address = loadMultiaddrs().multiaddr(bytes)
     address.toString()
     known.push(address)
   } catch {
