@@ -45,6 +45,7 @@ const CHECKS: &[Check] = &[
     walls::runtime_has_tokio,
     walls::node_has_napi,
     walls::unsafe_stands_at_the_boundary,
+    walls::one_doorbell_calls_javascript,
     walls::libraries_forbid_unsafe,
     walls::core_is_sans_io,
     walls::binding_is_imported_once,

@@ -21,6 +21,18 @@ const OUTSIDE: &[&str] = &[
 /// The boundary files: where Rust meets Node-API.
 const BOUNDARY: &[&str] = &["crates/node/src/hot.rs", "crates/node/src/wake.rs"];
 
+/// What calls JavaScript, or keeps one of its values beyond a call.
+const UPWARD: &[&str] = &[
+    "napi_call_threadsafe_function",
+    "napi_call_function",
+    "napi_make_callback",
+    "napi_create_reference",
+    "ThreadsafeFunction",
+    "FunctionRef",
+    "ObjectRef",
+    "Reference",
+];
+
 pub(super) fn runtime_has_tokio(tree: &Tree) -> Vec<Finding> {
     names_outside(
         tree,
@@ -67,6 +79,22 @@ pub(super) fn unsafe_stands_at_the_boundary(tree: &Tree) -> Vec<Finding> {
 /// An integration test of its own, so that nothing that ships has its allocator.
 fn is_counting_allocator(path: &str, text: &str) -> bool {
     path.starts_with("crates/") && path.contains("/tests/") && text.contains("GlobalAlloc")
+}
+
+pub(super) fn one_doorbell_calls_javascript(tree: &Tree) -> Vec<Finding> {
+    let bell = "crates/node/src/wake.rs";
+    tree.under("crates/node/src/", ".rs")
+        .flat_map(|(path, text)| {
+            let code = rust_code(text);
+            UPWARD
+                .iter()
+                .filter(move |name| path != bell || **name != "napi_call_threadsafe_function")
+                .flat_map(move |name| {
+                    let sentence = format!("JavaScript is called by the doorbell alone and no value of it is kept: no {name}");
+                    at_lines(path, &lines_with(&code, name), &sentence)
+                })
+        })
+        .collect()
 }
 
 pub(super) fn libraries_forbid_unsafe(tree: &Tree) -> Vec<Finding> {
@@ -205,6 +233,26 @@ mod tests {
             [
                 ("crates/node/src/options.rs", 2),
                 ("crates/proto/src/allocations.rs", 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn names_calls_of_javascript_beside_the_doorbell() {
+        let call = "sys::napi_call_threadsafe_function(f);";
+        let tree = Tree::of(&[
+            ("crates/node/src/wake.rs", call),
+            ("crates/node/src/hot.rs", call),
+            (
+                "crates/node/src/keys.rs",
+                "// ThreadsafeFunction\nlet f: FunctionRef<(), ()>;",
+            ),
+        ]);
+        assert_eq!(
+            places(&one_doorbell_calls_javascript(&tree)),
+            [
+                ("crates/node/src/hot.rs", 1),
+                ("crates/node/src/keys.rs", 2)
             ]
         );
     }
