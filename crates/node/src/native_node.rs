@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferroswarm_runtime::{
-    Attempt, CommandError, DialRequest, Direction, Multiaddr, Node, Outcome, PeerId, ProtocolTable,
-    Stage,
+    Attempt, CommandError, DialRequest, Direction, Handler, Multiaddr, Node, Outcome, PeerId,
+    ProtocolTable, Stage,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -146,7 +146,13 @@ impl NativeNode {
         for entry in entries {
             let name = self.attachment.names.name(entry.protocol);
             let name = name.ok_or_else(|| invalid("no such protocol"))?;
-            table.insert(name, entry.protocol);
+            table.insert(
+                name,
+                Handler {
+                    protocol: entry.protocol,
+                    inbound_max: entry.inbound_max,
+                },
+            );
         }
         self.node.handlers().set(table);
         Ok(())

@@ -44,16 +44,25 @@ impl ProtocolNames {
     }
 }
 
+/// One protocol that a node serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handler {
+    /// Its number.
+    pub protocol: u32,
+    /// Inbound streams of it at a time, per connection; past it the new one is reset.
+    pub inbound_max: u32,
+}
+
 /// What one node serves.
 #[derive(Default)]
 pub struct Handlers {
-    table: Mutex<Arc<ProtocolTable<u32>>>,
+    table: Mutex<Arc<ProtocolTable<Handler>>>,
     raw: AtomicBool,
 }
 
 impl Handlers {
     /// Replaces the whole table.
-    pub fn set(&self, table: ProtocolTable<u32>) {
+    pub fn set(&self, table: ProtocolTable<Handler>) {
         *self.table.lock() = Arc::new(table);
     }
 
@@ -66,7 +75,7 @@ impl Handlers {
         self.raw.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn table(&self) -> Arc<ProtocolTable<u32>> {
+    pub(crate) fn table(&self) -> Arc<ProtocolTable<Handler>> {
         Arc::clone(&self.table.lock())
     }
 }

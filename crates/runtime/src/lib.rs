@@ -12,7 +12,7 @@ pub use connection::{CloseRequest, Connection, Direction, EndReport, Facts, Stag
 pub use dial::DialRequest;
 pub use environment::{Environment, Record};
 pub use error::{CallError, ConnectionFault, StreamFault};
-pub use handlers::{Handlers, ProtocolNames};
+pub use handlers::{Handler, Handlers, ProtocolNames};
 pub use hub::{Doorbell, Hub};
 pub use node::{Node, NodeOptions};
 pub use registry::{HANDLE_PENDING, HANDLES_MAX};

@@ -1,6 +1,6 @@
 //! What the connection's lock guards.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::yamux::Session;
@@ -76,6 +76,8 @@ pub(super) struct Core {
     /// Until when what was written before may go out.
     pub(super) closing_until: Option<Duration>,
     pub(super) goodbye_queued: bool,
+    /// Inbound streams by the number of their protocol; as many entries as protocols are served.
+    pub(super) inbound_of: HashMap<u32, u32>,
     /// Streams in negotiation, oldest first.
     pub(super) negotiating: VecDeque<Deadline>,
     /// Streams closed here whose remote half is still open, oldest first.
@@ -110,6 +112,7 @@ impl Core {
             closing: None,
             closing_until: None,
             goodbye_queued: false,
+            inbound_of: HashMap::new(),
             negotiating: VecDeque::new(),
             lingering: VecDeque::new(),
             next_serial: 0,
@@ -152,10 +155,28 @@ impl Core {
         self.session.remove(key);
         entry.slot.lock().key = None;
         release_counts(&entry, connection);
+        self.release_protocol(&entry);
         if !entry.acked && entry.outbound {
             self.reopen();
         }
         Some(entry)
+    }
+
+    /// The stream's protocol has room for another one.
+    fn release_protocol(&mut self, entry: &Entry) {
+        let (protocol, announced) = {
+            let inner = entry.slot.lock();
+            (inner.protocol, inner.announced)
+        };
+        if entry.outbound || !announced {
+            return;
+        }
+        if let Some(count) = self.inbound_of.get_mut(&protocol) {
+            *count -= 1;
+            if *count == 0 {
+                self.inbound_of.remove(&protocol);
+            }
+        }
     }
 
     /// An outbound stream was acknowledged or has gone: the next one may be opened.

@@ -9,6 +9,7 @@ use ferroswarm_proto::stream::State;
 use ferroswarm_secure::Opened;
 
 use crate::error::{ConnectionFault, StreamFault};
+use crate::handlers::Handler;
 use crate::slot::{Pending, ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
@@ -211,8 +212,12 @@ impl Core {
                         return;
                     }
                     Progress::Settled { consumed } => {
+                        let handler = negotiation.handler();
                         entry.negotiation = None;
                         slot.lock().orders.consumed += consumed as u32;
+                        if let Some(handler) = handler {
+                            self.hand_over(&slot, handler);
+                        }
                         self.requeue(&slot);
                         &bytes[consumed..]
                     }
@@ -233,6 +238,17 @@ impl Core {
         if connection.held() > connection.limits.connection_bytes_max {
             self.shed(connection);
         }
+    }
+
+    /// Gives an inbound stream to its handler, unless the protocol has as many as it may.
+    fn hand_over(&mut self, slot: &Arc<StreamSlot>, handler: Handler) {
+        let count = self.inbound_of.entry(handler.protocol).or_default();
+        if *count >= handler.inbound_max {
+            slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
+            return;
+        }
+        *count += 1;
+        Connection::announce_stream(slot, handler.protocol);
     }
 
     fn finished(&mut self, connection: &Connection, key: StreamKey) {

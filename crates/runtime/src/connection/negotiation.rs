@@ -7,6 +7,7 @@ use ferroswarm_proto::multistream::{Dialer, Listener, Mode, NegotiationError, Pr
 use ferroswarm_proto::stream::{Input, State};
 
 use crate::error::StreamFault;
+use crate::handlers::Handler;
 use crate::slot::{FinState, Pending, Proposals, StreamSlot};
 use crate::sync::Arc;
 
@@ -19,8 +20,8 @@ pub(crate) enum Negotiation {
         protocols: Box<[u32]>,
     },
     Listener {
-        machine: Listener<u32>,
-        table: Arc<ProtocolTable<u32>>,
+        machine: Listener<Handler>,
+        table: Arc<ProtocolTable<Handler>>,
     },
 }
 
@@ -141,6 +142,14 @@ impl Negotiation {
             Self::Dialer { machine, protocols } => machine
                 .outcome()
                 .and_then(|index| protocols.get(index).copied()),
+            Self::Listener { machine, .. } => machine.outcome().map(|handler| handler.protocol),
+        }
+    }
+
+    /// What serves an inbound stream, once that is agreed on.
+    pub(super) fn handler(&self) -> Option<Handler> {
+        match self {
+            Self::Dialer { .. } => None,
             Self::Listener { machine, .. } => machine.outcome(),
         }
     }
@@ -160,7 +169,8 @@ impl Negotiation {
 
     fn settle(&self, slot: &Arc<StreamSlot>, protocol: u32) {
         match self {
-            Self::Listener { .. } => Connection::announce_stream(slot, protocol),
+            // The connection has the last word on it.
+            Self::Listener { .. } => {}
             Self::Dialer { .. } => {
                 let mut inner = slot.lock();
                 inner.undecided = false;

@@ -9,7 +9,7 @@ use ferroswarm_secure::{
 
 use crate::config::Limits;
 use crate::connection::{Connection, Direction, Facts, Parts, StageTimes};
-use crate::handlers::Handlers;
+use crate::handlers::{Handler, Handlers};
 use crate::hub::Hub;
 use crate::pipe::BytePipe;
 use crate::sync::{Arc, Instant};
@@ -54,7 +54,14 @@ fn establish(
         let name = ProtocolId::new(&format!("/label/{label}")).expect("a valid name");
         assert_eq!(end.hub.names().intern(name.clone()), Some(label));
         if label <= SERVED {
-            table.insert(name, label);
+            let inbound_max = u32::MAX;
+            table.insert(
+                name,
+                Handler {
+                    protocol: label,
+                    inbound_max,
+                },
+            );
         }
     }
     handlers.set(table);
