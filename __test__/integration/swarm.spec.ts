@@ -1,5 +1,5 @@
 import test from 'ava'
-import { Connectedness } from '../../ts/constants.ts'
+import { Connectedness, StreamErrorCode } from '../../ts/constants.ts'
 import {
   AbortError,
   ConnectionClosedError,
@@ -15,6 +15,7 @@ import {
   UnexpectedPeerError
 } from '../../ts/errors.ts'
 import { generatePrivateKey } from '../../ts/identity/keys.ts'
+import type { Stream } from '../../ts/stream.ts'
 import { Swarm } from '../../ts/swarm.ts'
 import { createNode, createPair, PAIR_PROTOCOL, pattern, until } from '../support/pair.ts'
 
@@ -297,4 +298,16 @@ test('refuses options that cannot be', (t) => {
   for (const options of wrong) {
     t.throws(() => new Swarm(options as never), { instanceOf: InvalidParametersError })
   }
+})
+
+test('a protocol takes as many inbound streams as its handler allows', async (t) => {
+  const { listener, outbound } = await createPair(t)
+  const held: Stream[] = []
+  listener.handle('/scarce', (stream) => void held.push(stream), { maxInbound: 1 })
+  const first = await outbound.newStream('/scarce')
+  await first.write(pattern(1))
+  const second = await outbound.newStream('/scarce')
+  const err = await t.throwsAsync(second.read(1), { instanceOf: StreamResetError })
+  t.is(err.errorCode, StreamErrorCode.ResourceLimitExceeded)
+  t.is(held.length, 1)
 })

@@ -1,5 +1,4 @@
 /** `/ipfs/ping/1.0.0`: 32 random bytes and their echo, any number of times on one stream. */
-import { randomFillSync } from 'node:crypto'
 import type { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import {
@@ -53,13 +52,13 @@ export async function* ping(
 ): AsyncGenerator<number, void, undefined> {
   const { count = Number.POSITIVE_INFINITY, timeout = ANSWER_TIMEOUT_MS, signal } = options
   if (!(count >= 0)) throw new InvalidParametersError(`expected a count, received ${count}`)
-  const { clock } = connection.swarm.options
+  const { clock, random } = connection.swarm.options
   const stream = await connection.newStream(PING_PROTOCOL, { signal })
   const sent = new Uint8Array(PING_BYTES)
   const received = new Uint8Array(PING_BYTES)
   try {
     for (let done = 0; done < count; done += 1) {
-      randomFillSync(sent)
+      for (let at = 0; at < PING_BYTES; at += 1) sent[at] = Math.floor(random() * 256)
       stream.setDeadline(clock.now() + timeout)
       const start = performance.now()
       await stream.write(sent, { signal })
@@ -92,7 +91,7 @@ export class PingService implements Service {
 
 /** The echo of the bytes, however they are cut, is the echo of the pings in them. */
 async function answer(stream: Stream, connection: Connection): Promise<void> {
-  const { clock } = connection.swarm.options
+  const { clock, random } = connection.swarm.options
   const bytes = new Uint8Array(ECHO_BYTES)
   let deadline = clock.now() + IDLE_MS
   stream.setReadDeadline(deadline)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ferroswarm_secure::Role;
 use multiaddr::Multiaddr;
+use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -18,8 +19,7 @@ use crate::sync::{Arc, Ordering};
 use crate::transport::tcp;
 use crate::upgrade::{Purpose, upgrade};
 
-/// Pause after an accept that failed for want of descriptors or memory: the backlog keeps the
-/// connections meanwhile, and the loop does not spin.
+/// Pause after an accept that failed for want of descriptors or memory: the loop does not spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Binds `address` and accepts on it until it is told to stop.
@@ -52,6 +52,7 @@ async fn accept_loop(
     mut stopped: watch::Receiver<bool>,
     id: u32,
 ) {
+    let mut reserve = reserve_descriptor();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -61,11 +62,29 @@ async fn accept_loop(
         match accepted {
             Ok((socket, address)) => admit(&shared, socket, address),
             Err(error) if is_of_one_connection(&error) => {}
-            Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
+            Err(_) => {
+                refuse_one(&listener, &mut reserve).await;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
         }
     }
     shared.hub.queue(Ready::ListenerClosed { listener: id });
     shared.hub.announce();
+}
+
+/// A descriptor that is given up when there are no others: a remote that waits in the backlog is
+/// then told no at once, instead of hanging until there are.
+fn reserve_descriptor() -> Option<Socket> {
+    Socket::new(Domain::IPV4, Type::STREAM, None).ok()
+}
+
+/// Accepts one connection with the reserve and closes it.
+async fn refuse_one(listener: &TcpListener, reserve: &mut Option<Socket>) {
+    if reserve.take().is_some() {
+        let refused = tokio::time::timeout(ACCEPT_BACKOFF, listener.accept()).await;
+        drop(refused);
+    }
+    *reserve = reserve_descriptor();
 }
 
 /// The connection that was to be accepted failed, not the listener.

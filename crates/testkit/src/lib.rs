@@ -1,2 +1,0 @@
-//! Test kit.
-#![forbid(unsafe_code)]
