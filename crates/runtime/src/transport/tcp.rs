@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use multiaddr::{Multiaddr, Protocol};
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::pipe::BytePipe;
@@ -74,7 +75,14 @@ pub(crate) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
 
 impl BytePipe for TcpStream {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        Self::try_read(self, into)
+        let count = Self::try_read(self, into)?;
+        // A read that leaves room has emptied the socket: the next one need not ask the kernel. An
+        // end or a reset that came with the bytes stays in the readiness.
+        if cfg!(unix) && count > 0 && count < into.len() {
+            let emptied = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            drop(self.try_io(Interest::READABLE, emptied));
+        }
+        Ok(count)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
