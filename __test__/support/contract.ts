@@ -1,0 +1,50 @@
+/** Our side of the protocols in interop/contract.md that a swarm does not serve by itself. */
+import type { Stream } from '../../ts/stream.ts'
+import type { Swarm } from '../../ts/swarm.ts'
+
+/** The protocols by the names of their workloads. */
+export const CONTRACT = {
+  requests: '/bench/rr/1.0.0',
+  echo: '/bench/echo/1.0.0',
+  reset: '/bench/reset/1.0.0'
+} as const
+
+/** What the reset handler tells. */
+export const RESET_CODE = 42
+
+/** Of a request's length. */
+const PREFIX_BYTES = 4
+
+/** Serve all of them. */
+export function serveContract(swarm: Swarm): void {
+  swarm.handle(CONTRACT.requests, answer)
+  swarm.handle(CONTRACT.echo, echo)
+  swarm.handle(CONTRACT.reset, async (stream) => {
+    await stream.read(1)
+    await stream.reset(RESET_CODE)
+  })
+}
+
+/** A request on the wire: its length, and its bytes. */
+export function requestOf(payload: Uint8Array): Uint8Array {
+  const request = new Uint8Array(PREFIX_BYTES + payload.length)
+  new DataView(request.buffer).setUint32(0, payload.length)
+  request.set(payload, PREFIX_BYTES)
+  return request
+}
+
+async function answer(stream: Stream): Promise<void> {
+  const request = await stream.read()
+  const length = new DataView(request.buffer, request.byteOffset).getUint32(0)
+  const payload = request.subarray(PREFIX_BYTES)
+  if (payload.length !== length) {
+    throw new Error(`a request of ${payload.length} bytes says that it has ${length}`)
+  }
+  await stream.write(payload)
+  await stream.close()
+}
+
+async function echo(stream: Stream): Promise<void> {
+  for await (const chunk of stream) await stream.write(chunk)
+  await stream.close()
+}

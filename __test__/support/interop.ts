@@ -1,0 +1,250 @@
+/**
+ * What every foreign peer has to do with us: the cases of `interop/<peer>.spec.ts`, in both directions and over both
+ * security protocols.
+ */
+import { createHash } from 'node:crypto'
+import type { PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import test, { type ExecutionContext } from 'ava'
+import type { Connection } from '../../ts/connection.ts'
+import { StreamEOFError, StreamResetError } from '../../ts/errors.ts'
+import { agentVersion, identify } from '../../ts/protocols/identify.ts'
+import { ping } from '../../ts/protocols/ping.ts'
+import type { Swarm } from '../../ts/swarm.ts'
+import { CONTRACT, requestOf, serveContract } from './contract.ts'
+import { createNode, pattern } from './pair.ts'
+import { findPeer, type PeerServer, runClient, type Stack, startServer } from './peer-program.ts'
+
+/** A foreign peer, and where implementations differ. */
+export interface ForeignPeer {
+  readonly name: 'go' | 'rust' | 'js'
+  /** How its agent version begins. */
+  readonly agent: string
+  /** The code of its resets: 42 as the contract says, 0 where it has none. */
+  readonly codeSent: number
+  /** The code that it sees in ours, null where it looks at none. */
+  readonly codeSeen: number | null
+}
+
+type Security = 'noise' | 'tls'
+
+const STACKS: Record<Security, Stack> = { noise: 'tcp-noise-yamux', tls: 'tcp-tls-yamux' }
+const SECURITY_PROTOCOLS: Record<Security, string> = { noise: '/noise', tls: '/tls/1.0.0' }
+
+const PINGS = 5
+const ECHO_BYTES = 64 * 1024 * 1024
+const BLOCK_BYTES = 64 * 1024
+/** The first window of a stream: a peer echoes that much before anybody reads. */
+const HALF_CLOSE_BYTES = 256 * 1024
+const REQUEST_BYTES = 1_024
+const REQUESTS_AT_ONCE = 100
+/** So that each of the 100 slots is used again and again. */
+const REQUESTS = 400
+
+/** Declares every case, or the one that says that the peer is missing: a failure where CI is set. */
+export async function interop(peer: ForeignPeer): Promise<void> {
+  const found = await findPeer(peer.name)
+  if ('missing' in found) {
+    const declare = process.env.CI === undefined ? test.skip : test
+    declare(`the ${peer.name} peer cannot be had: ${found.missing}`, (t) => t.fail(found.missing))
+    return
+  }
+  for (const security of ['noise', 'tls'] as const) {
+    declareOutbound(peer, security, found.command)
+    declareInbound(peer, security, found.command)
+  }
+}
+
+/** Our swarm dials their server. */
+function declareOutbound(peer: ForeignPeer, security: Security, command: readonly string[]): void {
+  let server: PeerServer | undefined
+  test.before(`start the ${peer.name} server over ${security}`, async () => {
+    server = await startServer(command, STACKS[security])
+  })
+  test.after.always(`stop the ${peer.name} server over ${security}`, () => server?.stop())
+  for (const [title, body] of Object.entries(OUTBOUND)) {
+    declare(`${peer.name} server over ${security}: ${title}`, async (t) => {
+      const addr = server?.addr ?? ''
+      const swarm = await createNode(t, { security: [security], services: {} })
+      const connection = await swarm.dialAddr(addr)
+      t.is(`${connection.remoteAddr}/p2p/${connection.remotePeer}`, addr)
+      t.is(connection.state.security, SECURITY_PROTOCOLS[security])
+      t.is(connection.state.muxer, '/yamux/1.0.0')
+      await body(t, connection, peer)
+      t.false(connection.isClosed)
+    })
+  }
+}
+
+/** Their client dials our swarm. */
+function declareInbound(peer: ForeignPeer, security: Security, command: readonly string[]): void {
+  for (const [title, { check, ...words }] of Object.entries(INBOUND)) {
+    declare(`${peer.name} client over ${security}: ${title}`, async (t) => {
+      const swarm = await createNode(t, { security: [security], services: {} })
+      serveContract(swarm)
+      await swarm.listen('/ip4/127.0.0.1/tcp/0')
+      const connected = new Promise<Connection>((resolve) => {
+        swarm.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
+      })
+      const addr = `${swarm.getListenAddrs()[0]}/p2p/${swarm.peerId}`
+      const line = await runClient(t, command, { stack: STACKS[security], addr, ...words })
+      const connection = await connected
+      t.is(connection.state.security, SECURITY_PROTOCOLS[security])
+      check(t, line, { swarm, connection, peer })
+    })
+  }
+}
+
+// One at a time: a deadline of identify is 5 s, and two dozen transfers at once on a small machine take that long.
+const declare = test.serial
+
+type OutboundCase = (t: ExecutionContext, near: Connection, peer: ForeignPeer) => Promise<void>
+
+const OUTBOUND: Record<string, OutboundCase> = {
+  async 'answers our pings'(t, connection) {
+    t.is(await pings(connection), PINGS)
+  },
+
+  async 'tells us who it is'(t, connection, peer) {
+    const facts = await identify(connection)
+    t.true(facts.agentVersion?.startsWith(peer.agent), facts.agentVersion)
+    t.is(facts.protocolVersion, 'ipfs/0.1.0')
+    for (const name of ['/ipfs/id/1.0.0', '/ipfs/ping/1.0.0', ...Object.values(CONTRACT)]) {
+      t.true(facts.protocols.includes(name), `${name} in ${facts.protocols}`)
+    }
+    const { remotePeer, remoteAddr, localPeer, localAddr } = connection
+    t.deepEqual(facts.listenAddrs.map(without(remotePeer)), [String(remoteAddr)])
+    t.deepEqual([facts.observedAddr].map(without(localPeer)), [String(localAddr)])
+  },
+
+  async 'echoes 64 MiB of ours'(t, connection) {
+    const stream = await connection.newStream(CONTRACT.echo)
+    const sent = createHash('sha256')
+    const received = createHash('sha256')
+    let count = 0
+    const send = async (): Promise<void> => {
+      for (let at = 0; at < ECHO_BYTES; at += BLOCK_BYTES) {
+        const block = pattern(BLOCK_BYTES, at / BLOCK_BYTES)
+        sent.update(block)
+        await stream.write(block)
+      }
+      await stream.closeWrite()
+    }
+    const receive = async (): Promise<void> => {
+      for await (const chunk of stream) {
+        received.update(chunk)
+        count += chunk.length
+      }
+    }
+    await Promise.all([send(), receive()])
+    t.is(count, ECHO_BYTES)
+    t.is(received.digest('hex'), sent.digest('hex'))
+  },
+
+  async 'goes on sending after our half-close'(t, connection) {
+    const stream = await connection.newStream(CONTRACT.echo)
+    const sent = pattern(HALF_CLOSE_BYTES)
+    await stream.write(sent)
+    await stream.closeWrite()
+    t.is(Buffer.compare(await stream.read(), sent), 0)
+    await t.throwsAsync(stream.read(1), { instanceOf: StreamEOFError })
+  },
+
+  async 'answers 100 requests of ours at once'(t, connection) {
+    const opening = Array.from({ length: REQUESTS_AT_ONCE }, () =>
+      connection.newStream(CONTRACT.requests)
+    )
+    const streams = await Promise.all(opening)
+    t.true(connection.streams.length >= REQUESTS_AT_ONCE)
+    const answers = streams.map(async (stream, index) => {
+      const payload = pattern(REQUEST_BYTES, index)
+      await stream.write(requestOf(payload))
+      await stream.closeWrite()
+      return Buffer.compare(await stream.read(), payload) === 0
+    })
+    t.deepEqual(await Promise.all(answers), Array(REQUESTS_AT_ONCE).fill(true))
+  },
+
+  async 'resets a stream, and takes our reset of one'(t, connection, peer) {
+    const theirs = await connection.newStream(CONTRACT.reset)
+    await theirs.write(Uint8Array.of(1))
+    const error = await t.throwsAsync(theirs.read(1), { instanceOf: StreamResetError })
+    t.is(error?.errorCode, peer.codeSent)
+    t.true(error?.remote)
+    const ours = await connection.newStream(CONTRACT.echo)
+    await ours.write(Uint8Array.of(1))
+    await ours.read(1)
+    await ours.reset(7)
+    t.is(await pings(connection), PINGS)
+  }
+}
+
+interface InboundCase {
+  readonly workload: string
+  readonly n?: number
+  readonly bytes?: number
+  /** Whether the line that the client printed is right. */
+  check(
+    t: ExecutionContext,
+    line: Record<string, unknown>,
+    met: { swarm: Swarm; connection: Connection; peer: ForeignPeer }
+  ): void
+}
+
+const INBOUND: Record<string, InboundCase> = {
+  'pings us': {
+    workload: 'ping',
+    n: PINGS,
+    check: (t, line) => t.is(line.ops, PINGS)
+  },
+
+  'hears from us who we are': {
+    workload: 'identify',
+    check(t, line, { swarm, connection }) {
+      t.is(line.agentVersion, agentVersion())
+      t.is(line.protocolVersion, 'ipfs/0.1.0')
+      t.deepEqual((line.protocols as string[]).toSorted(), swarm.getProtocols().toSorted())
+      t.deepEqual(line.listenAddrs, swarm.getListenAddrs().map(String))
+      t.is(line.observedAddr, String(connection.remoteAddr))
+    }
+  },
+
+  'gets 64 MiB back': {
+    workload: 'echo',
+    bytes: ECHO_BYTES,
+    check(t, line) {
+      t.is(line.ops, 1)
+      t.is(line.bytes, ECHO_BYTES)
+    }
+  },
+
+  'gets everything back after its half-close': {
+    workload: 'half-close',
+    bytes: HALF_CLOSE_BYTES,
+    check: (t, line) => t.is(line.bytes, HALF_CLOSE_BYTES)
+  },
+
+  'gets answers to 100 requests at once': {
+    workload: 'rr-100',
+    n: REQUESTS,
+    bytes: REQUEST_BYTES,
+    check: (t, line) => t.is(line.ops, REQUESTS)
+  },
+
+  'sees our reset': {
+    workload: 'reset',
+    check: (t, line, { peer }) => t.is(line.errorCode, peer.codeSeen)
+  }
+}
+
+/** Addresses as text, without the peer id that js-libp2p adds to its own and to ours. */
+function without(peer: PeerId): (addr: Multiaddr | undefined) => string {
+  return (addr) => String(addr).replace(`/p2p/${peer}`, '')
+}
+
+/** How many of our pings are answered. */
+async function pings(connection: Connection): Promise<number> {
+  let answered = 0
+  for await (const ms of ping(connection, { count: PINGS })) answered += ms > 0 ? 1 : 0
+  return answered
+}

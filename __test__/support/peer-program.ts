@@ -1,0 +1,86 @@
+/** The foreign peers as processes. Their contract is interop/contract.md; each server ends with its input. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import type { ExecutionContext } from 'ava'
+import { program, ROOT } from './cli.ts'
+
+/** What the contract calls a stack. */
+export type Stack = 'tcp-noise-yamux' | 'tcp-tls-yamux'
+
+/** The command that runs a peer, or why there is none. */
+export type FoundPeer = { readonly command: readonly string[] } | { readonly missing: string }
+
+/** A server under way. */
+export interface PeerServer {
+  /** With `/p2p`. */
+  readonly addr: string
+  /** End its input, and wait for its end. Throws if that is not an orderly one. */
+  stop(): Promise<void>
+}
+
+/** What a server may take to end; generous, for it only keeps a stuck one from staying. */
+const STOP_TIMEOUT_MS = 30_000
+
+/** Finds a peer, built first if need be: from scratch that takes minutes. */
+export async function findPeer(name: string): Promise<FoundPeer> {
+  const { code, out, err } = await program(process.execPath, ['interop/build.mjs', name])
+  if (code !== 0) throw new Error(`interop/build.mjs ${name} ended with code ${code}: ${err}`)
+  return JSON.parse(out) as FoundPeer
+}
+
+/** Starts a server on a free port of loopback; resolves once it listens. */
+export async function startServer(command: readonly string[], stack: Stack): Promise<PeerServer> {
+  const child = start(command, ['server', '--stack', stack, '--listen', '127.0.0.1:0'])
+  const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
+  const [line] = (await Promise.race([
+    once(lines(child), 'line'),
+    ended.then(([code]) => Promise.reject(new Error(`the server ended with code ${code}`)))
+  ])) as [string]
+  const { addr } = JSON.parse(line) as { addr: string }
+  return {
+    addr,
+    async stop() {
+      child.stdin?.end()
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+      const [code, signal] = await ended
+      clearTimeout(timer)
+      if (code !== 0) throw new Error(`the server ended with ${signal ?? `code ${code}`}`)
+    }
+  }
+}
+
+/** Runs a client to its end; the line that it printed. Ends with the test at the latest. */
+export async function runClient(
+  t: ExecutionContext,
+  command: readonly string[],
+  words: { stack: Stack; addr: string; workload: string; n?: number; bytes?: number }
+): Promise<Record<string, unknown>> {
+  const flags = Object.entries(words).flatMap(([name, value]) => [`--${name}`, String(value)])
+  const child = start(command, ['client', ...flags])
+  const ended = once(child, 'close')
+  t.teardown(async () => {
+    if (child.kill('SIGKILL')) await ended
+  })
+  const printed: string[] = []
+  lines(child).on('line', (line) => printed.push(line))
+  const [code, signal] = (await ended) as [number | null, NodeJS.Signals | null]
+  t.is(code, 0, `the client ended with ${signal ?? `code ${code}`}: ${printed}`)
+  t.is(printed.length, 1, `the client printed ${printed}`)
+  return JSON.parse(printed[0] ?? '') as Record<string, unknown>
+}
+
+function start([path = '', ...before]: readonly string[], words: readonly string[]): ChildProcess {
+  const child = spawn(path, [...before, ...words], {
+    cwd: ROOT,
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
+  // It ended before its input did: its exit tells.
+  child.stdin.on('error', () => {})
+  return child
+}
+
+function lines({ stdout }: ChildProcess): ReturnType<typeof createInterface> {
+  if (stdout === null) throw new Error('the standard output of a peer is a pipe')
+  return createInterface({ input: stdout })
+}
