@@ -8,8 +8,8 @@ const MIB = 1024 * 1024
 /** Bytes that the bulk workloads move before their timed part, over the same server. */
 const WARM_UP_BYTES = 32 * MIB
 
-/** Connections before memory is read the first time, so that code and pools are there. */
-export const IDLE_WARM_UP = 100
+/** Connections before memory is read the first time: code, pools and young generation have their working size then. */
+export const IDLE_WARM_UP = 500
 
 /** Clients that connect at once while memory fills. */
 export const IDLE_CONCURRENCY = 16
