@@ -91,7 +91,7 @@ export class PingService implements Service {
 
 /** The echo of the bytes, however they are cut, is the echo of the pings in them. */
 async function answer(stream: Stream, connection: Connection): Promise<void> {
-  const { clock, random } = connection.swarm.options
+  const { clock } = connection.swarm.options
   const bytes = new Uint8Array(ECHO_BYTES)
   let deadline = clock.now() + IDLE_MS
   stream.setReadDeadline(deadline)
