@@ -121,7 +121,6 @@ impl From<StreamFault> for ErrorCode {
             StreamFault::UnsupportedProtocol => Self::ERR_UNSUPPORTED_PROTOCOL,
             StreamFault::Negotiation => Self::ERR_MULTISELECT,
             StreamFault::NegotiationTimeout => Self::ERR_TIMEOUT,
-            StreamFault::ConnectionClosed => Self::ERR_CONNECTION_CLOSED,
             StreamFault::Framing => Self::ERR_INVALID_FRAMING,
             StreamFault::MessageTooLarge => Self::ERR_MESSAGE_TOO_LARGE,
             _ => Self::ERR_INTERNAL,

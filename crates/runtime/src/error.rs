@@ -16,15 +16,12 @@ pub enum StreamFault {
     /// Negotiation took longer than its deadline.
     #[error("negotiation took longer than its deadline")]
     NegotiationTimeout = 3,
-    /// The connection ended before the stream was settled.
-    #[error("the connection ended before the stream was settled")]
-    ConnectionClosed = 4,
     /// A message's prefix broke its framing.
     #[error("the remote broke the framing of messages")]
-    Framing = 5,
+    Framing = 4,
     /// A message is longer than the limit.
     #[error("a message is longer than the limit")]
-    MessageTooLarge = 6,
+    MessageTooLarge = 5,
 }
 
 /// Why a connection ended.

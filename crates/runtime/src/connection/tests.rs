@@ -383,3 +383,59 @@ fn raw_streams_are_handed_over_as_they_are() {
     };
     assert_eq!(live.listener.read(stream).0, b"\x00anything");
 }
+
+#[test]
+fn a_stream_that_settled_and_was_reset_since_is_told_as_both() {
+    let mut live = Live::new();
+    live.dialer.drains = false;
+    let stream = live.dialer.open(Proposals::AnyOf(Box::from([9, 3])));
+    live.settle();
+    let told = live.listener.told();
+    let [
+        Record::StreamOpened {
+            stream: accepted, ..
+        },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}")
+    };
+    live.listener.reset(accepted, 7);
+    live.settle();
+    live.dialer.drains = true;
+    live.settle();
+    let told = live.dialer.told();
+    let [
+        Record::StreamSettled {
+            protocol: 3,
+            fault: None,
+            ..
+        },
+        Record::StreamReset { report, .. },
+        Record::StreamClosed { .. },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}")
+    };
+    assert_eq!((report.code, report.remote, report.fault), (7, true, None));
+    assert_eq!(
+        live.dialer.change(stream, |slot| Ok(slot.state())),
+        Ok(State::Reset)
+    );
+}
+
+#[test]
+fn a_goodbye_follows_streams_that_have_nothing_to_send_at_once() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.listener.write(accepted, &[1; 100]);
+    live.settle();
+    // Posts the stream with no more than a little credit to note.
+    live.dialer.read(dialed).1.unwrap();
+    live.dialer.change(dialed, StreamSlot::close_read).unwrap();
+    live.dialer
+        .environment
+        .close_connection(live.dialer.handle, 5)
+        .unwrap();
+    live.settle();
+    assert_eq!(live.dialer.ended, Some(ConnectionFault::Local));
+}

@@ -9,11 +9,13 @@ use crate::{Framing, State, StreamSlot};
 
 const CODE: u32 = 77;
 
+type Call = fn(&mut Live, u32) -> Result<State, CallError>;
+
 /// What each call answers: read, write, closeRead, closeWrite, close, reset.
 ///
 /// The calls that change the state are tried in a copy of the situation each.
 fn answers(arrange: fn(&mut Live) -> u32) -> [Result<State, CallError>; 6] {
-    let calls: [fn(&mut Live, u32) -> Result<State, CallError>; 6] = [
+    let calls: [Call; 6] = [
         |live, stream| {
             let read = live.dialer.environment.read(stream, &mut [0; 16]);
             read.map(|_| state(live, stream))
@@ -325,7 +327,10 @@ fn a_write_is_accepted_up_to_the_send_pipe_and_resumes() {
     live.dialer.told();
     // What the window takes, less the lines of the negotiation.
     let held = live.listener.connection.held();
-    assert!(held > 255 << 10 && held <= 256 << 10, "{held} bytes are held");
+    assert!(
+        held > 255 << 10 && held <= 256 << 10,
+        "{held} bytes are held"
+    );
     live.listener.read(accepted).1.unwrap();
     live.settle();
     let told = live.dialer.told();

@@ -55,9 +55,6 @@ impl StreamSlot {
             });
             self.drop_pipes(&mut inner);
             inner.reset = Some(report);
-            inner
-                .settle_fault
-                .get_or_insert(StreamFault::ConnectionClosed);
             self.tell(&mut inner, Pending::RESET);
         }
         self.finish(&mut inner);
