@@ -1,0 +1,43 @@
+//! The meeting of JavaScript's thread and the drivers, explored over many interleavings.
+//!
+//! The files below are the real ones, compiled against `shuttle`'s primitives instead of the ones
+//! of `src/sync.rs`: two or three environments, real channels and sessions, and pipes in memory. A
+//! schedule that fails is printed; `shuttle::replay` runs it again.
+#![expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the sources are a library's, of which the model uses a part"
+)]
+
+#[path = "../../src/command.rs"]
+mod command;
+#[path = "../../src/config.rs"]
+mod config;
+#[path = "../../src/connection/mod.rs"]
+mod connection;
+#[path = "../../src/environment.rs"]
+mod environment;
+#[path = "../../src/error.rs"]
+mod error;
+#[path = "../../src/handlers.rs"]
+mod handlers;
+#[path = "../../src/hub.rs"]
+mod hub;
+#[path = "../../src/messages.rs"]
+mod messages;
+#[path = "../../src/pipe.rs"]
+mod pipe;
+#[path = "../../src/registry.rs"]
+mod registry;
+#[path = "../../src/slot/mod.rs"]
+mod slot;
+#[path = "../../src/stats.rs"]
+mod stats;
+#[path = "../../src/testing/mod.rs"]
+mod testing;
+
+mod explore;
+mod peer;
+mod scenarios;
+mod sync;
+mod world;

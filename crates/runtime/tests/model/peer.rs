@@ -1,0 +1,432 @@
+//! JavaScript's thread: an environment, streams that send and expect known bytes, and checks on
+//! everything that it is told.
+
+use std::collections::BTreeMap;
+
+use shuttle::rand::{Rng, thread_rng};
+
+use crate::connection::EndReport;
+use crate::environment::{Environment, Record};
+use crate::error::{CallError, ConnectionFault};
+use crate::hub::Hub;
+use crate::registry::HANDLE_PENDING;
+use crate::slot::{Proposals, ResetReport, StreamSlot};
+use crate::sync::Arc;
+use crate::world::Signal;
+use ferroswarm_proto::stream::State;
+
+/// Bytes per write: several small ones to an inline flush.
+const WRITE_BYTES: usize = 6_000;
+
+/// Records per drain: few, so that a full array is met.
+const RECORDS: usize = 16;
+
+/// Room for records below which a drain stops.
+const RECORDS_PER_ENTRY: usize = 6;
+
+/// What one end of a stream does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// Bytes to send before the end.
+    pub(crate) bytes: usize,
+    /// It reads.
+    pub(crate) reads: bool,
+}
+
+/// One end of a stream.
+struct App {
+    plan: Plan,
+    /// Which bytes: both ends of a stream know it from its protocol.
+    label: u32,
+    sent: usize,
+    received: usize,
+    settled: bool,
+    blocked: bool,
+    closed_write: bool,
+    /// Nothing to read: a record will follow.
+    armed: bool,
+    /// The remote's end was read.
+    ended: bool,
+    /// It was interfered with: what arrives need not be whole.
+    disturbed: bool,
+    reset: Option<ResetReport>,
+    closed: bool,
+}
+
+/// How a connection stands.
+#[derive(Default)]
+struct Link {
+    closed: Option<EndReport>,
+}
+
+/// JavaScript's thread.
+pub(crate) struct Peer {
+    pub(crate) environment: Environment,
+    bell: Arc<Signal>,
+    streams: BTreeMap<u32, App>,
+    links: BTreeMap<u32, Link>,
+    /// What an inbound stream of this protocol does here.
+    plan: fn(u32) -> Plan,
+    /// Streams are read at all.
+    pub(crate) reads: bool,
+    /// Both ends misbehave at random.
+    pub(crate) chaos: bool,
+}
+
+impl Peer {
+    pub(crate) fn new((hub, bell): (Arc<Hub>, Arc<Signal>), plan: fn(u32) -> Plan) -> Self {
+        Self {
+            environment: Environment::new(hub),
+            bell,
+            streams: BTreeMap::new(),
+            links: BTreeMap::new(),
+            plan,
+            reads: true,
+            chaos: false,
+        }
+    }
+
+    /// Turns until `done`.
+    pub(crate) fn run_until(&mut self, done: impl Fn(&Self) -> bool) {
+        loop {
+            let more = self.turn();
+            if done(self) {
+                return;
+            }
+            if !more {
+                self.bell.take();
+            }
+        }
+    }
+
+    /// One turn of the event loop: what was told, what can be done, and a flush. Tells whether there is
+    /// more to do without being told.
+    pub(crate) fn turn(&mut self) -> bool {
+        loop {
+            let mut records = Vec::new();
+            let count = self
+                .environment
+                .drain(RECORDS, |record| records.push(record));
+            for record in records {
+                self.on_record(record);
+            }
+            let more = self.act();
+            self.environment.flush();
+            // A full array means that more may wait.
+            if count + RECORDS_PER_ENTRY <= RECORDS {
+                return more;
+            }
+        }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.links.len()
+    }
+
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// No connection is left.
+    pub(crate) fn is_alone(&self) -> bool {
+        !self.links.is_empty() && self.links.values().all(|link| link.closed.is_some())
+    }
+
+    /// Every stream but those that do not read has closed.
+    pub(crate) fn is_done(&self) -> bool {
+        self.streams
+            .values()
+            .all(|app| app.closed || !app.plan.reads)
+    }
+
+    /// No stream can be written to for now.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.streams
+            .values()
+            .all(|app| app.blocked || app.closed_write)
+    }
+
+    /// Every stream waits for something to read.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.streams.values().all(|app| app.armed)
+    }
+
+    /// Opens a stream of protocol `label` on every connection.
+    pub(crate) fn open(&mut self, proposals: Proposals, plan: Plan) {
+        let label = match &proposals {
+            Proposals::Lazy(label) => *label,
+            Proposals::AnyOf(labels) => labels[labels.len() - 1],
+            Proposals::Raw => 0,
+        };
+        let links: Vec<u32> = self.links.keys().copied().collect();
+        for link in links {
+            match self.environment.open(link, proposals.clone()) {
+                Ok(answer) => {
+                    let settled = answer & HANDLE_PENDING == 0;
+                    let app = App::new(plan, label, settled);
+                    self.streams.insert(answer & !HANDLE_PENDING, app);
+                }
+                Err(CallError::ConnectionClosed | CallError::StaleHandle) => {}
+                Err(error) => panic!("a stream that cannot be opened: {error}"),
+            }
+        }
+    }
+
+    /// Streams that have closed.
+    pub(crate) fn closed(&self) -> usize {
+        self.streams.values().filter(|app| app.closed).count()
+    }
+
+    /// What the stream of protocol `label` has brought, to its end.
+    pub(crate) fn whole(&self, label: u32) -> usize {
+        let app = self.streams.values().find(|app| app.label == label);
+        let app = app.expect("a stream of this protocol");
+        assert!(app.ended && !app.disturbed);
+        app.received
+    }
+
+    /// Has every stream send `bytes` before its end; none means that it does not end for now.
+    pub(crate) fn expect_more(&mut self, bytes: usize) {
+        for app in self.streams.values_mut() {
+            app.plan.bytes = bytes;
+            app.blocked = bytes == 0;
+        }
+    }
+
+    /// The connection was closed under its streams: what they brought need not be whole.
+    pub(crate) fn forgive_if(&mut self, early: bool) {
+        self.chaos |= early;
+        for app in self.streams.values_mut() {
+            app.disturbed |= early;
+        }
+    }
+
+    /// Asks for the end of every connection.
+    pub(crate) fn close_all(&mut self) {
+        for link in self.links.keys() {
+            let answer = self.environment.close_connection(*link, 0);
+            assert!(matches!(answer, Ok(()) | Err(CallError::StaleHandle)));
+        }
+    }
+
+    /// Everything has ended: no handle answers any more.
+    pub(crate) fn expect_nothing(mut self) {
+        let left = self
+            .environment
+            .drain(RECORDS, |record| panic!("told at last: {record:?}"));
+        assert_eq!((left, self.environment.hub().awaiting()), (0, 0));
+        for (stream, app) in &self.streams {
+            assert!(app.closed, "stream {stream} never closed");
+            let read = self.environment.read(*stream, &mut [0]);
+            assert_eq!(read, Err(CallError::StaleHandle));
+        }
+        for link in self.links.keys() {
+            assert!(self.environment.connection(*link).is_err());
+        }
+    }
+
+    fn on_record(&mut self, record: Record) {
+        match record {
+            Record::ConnectionOpened { connection, .. } => {
+                let known = self.links.insert(connection, Link::default());
+                assert!(known.is_none());
+            }
+            Record::ConnectionClosed { connection, report } => {
+                assert_ne!(report.fault, ConnectionFault::Internal);
+                let link = self.links.get_mut(&connection).expect("a known connection");
+                assert!(link.closed.replace(report).is_none(), "closed twice");
+                if self.links.len() == 1 {
+                    let open = self.streams.values().filter(|app| !app.closed).count();
+                    assert_eq!(open, 0, "streams that outlive their connection");
+                }
+            }
+            Record::StreamOpened {
+                stream,
+                connection,
+                protocol,
+            } => {
+                assert!(self.links[&connection].closed.is_none());
+                let app = App::new((self.plan)(protocol), protocol, true);
+                assert!(self.streams.insert(stream, app).is_none(), "opened twice");
+            }
+            Record::StreamSettled {
+                stream,
+                protocol,
+                fault,
+            } => {
+                let app = self.live(stream);
+                assert_eq!((protocol, fault), (app.label, None));
+                app.settled = true;
+            }
+            Record::StreamReadable { stream, .. } => self.live(stream).armed = false,
+            Record::StreamWritable { stream, .. } => self.live(stream).blocked = false,
+            Record::StreamReset { stream, report } => {
+                let app = self.live(stream);
+                app.disturbed = true;
+                app.reset = Some(report);
+            }
+            Record::StreamClosed { stream, left } => self.on_closed(stream, left as usize),
+            Record::Completion { .. } | Record::ListenerClosed { .. } => unreachable!(),
+        }
+    }
+
+    fn on_closed(&mut self, stream: u32, left: usize) {
+        let app = self.live(stream);
+        let before = app.received;
+        if left > 0 || app.plan.reads {
+            // What is left, and the end behind it.
+            app.armed = false;
+            self.read(stream);
+        }
+        let taken = self.live(stream).received - before;
+        assert_eq!(taken, left, "bytes left");
+        self.live(stream).closed = true;
+    }
+
+    fn live(&mut self, stream: u32) -> &mut App {
+        let app = self
+            .streams
+            .get_mut(&stream)
+            .expect("a stream that was opened");
+        assert!(!app.closed, "stream {stream} was told of after its end");
+        app
+    }
+
+    /// What every stream can do now; tells whether there is more.
+    fn act(&mut self) -> bool {
+        let streams: Vec<u32> = self.streams.keys().copied().collect();
+        let mut more = false;
+        for stream in streams {
+            let app = &self.streams[&stream];
+            if app.closed || !app.settled {
+                continue;
+            }
+            if self.chaos && thread_rng().gen_ratio(1, 12) {
+                self.disturb(stream);
+                more = true;
+                continue;
+            }
+            more |= self.write(stream);
+            if self.reads && self.streams[&stream].plan.reads {
+                self.read(stream);
+            }
+        }
+        more
+    }
+
+    /// Ends the stream, or a half of it, out of turn.
+    fn disturb(&mut self, stream: u32) {
+        let kind = thread_rng().gen_range(0..5);
+        let change = |slot: &Arc<StreamSlot>| match kind {
+            0 => Ok(slot.reset(7)),
+            1 => Ok(slot.close()),
+            2 => slot.close_read(),
+            3 => slot.close_write(),
+            _ => Ok(slot.remove()),
+        };
+        let state = self.environment.change(stream, change);
+        let app = self.live(stream);
+        app.disturbed = true;
+        if let Ok(State::CloseWrite | State::CloseBoth) = state {
+            app.closed_write = true;
+        }
+    }
+
+    /// One write, or the end; tells whether another may follow.
+    fn write(&mut self, stream: u32) -> bool {
+        let app = app_of(&mut self.streams, stream);
+        if app.blocked || app.closed_write {
+            return false;
+        }
+        if app.sent == app.plan.bytes {
+            app.closed_write = true;
+            // A reset that has not been told yet refuses it.
+            let state = self.environment.change(stream, StreamSlot::close_write);
+            assert!(matches!(state, Ok(_) | Err(CallError::Reset)), "{state:?}");
+            return false;
+        }
+        let size = WRITE_BYTES.min(app.plan.bytes - app.sent);
+        let bytes: Vec<u8> = (0..size).map(|at| byte(app.label, app.sent + at)).collect();
+        let written = self.environment.write(stream, &bytes);
+        if let Ok(count) = written {
+            app.sent += count;
+        }
+        // An error is told by a record on its way.
+        app.blocked = written != Ok(size);
+        !app.blocked
+    }
+
+    fn read(&mut self, stream: u32) {
+        let mut chunk = [0; 10_000];
+        loop {
+            let app = app_of(&mut self.streams, stream);
+            if app.armed || app.ended {
+                return;
+            }
+            match self.environment.read(stream, &mut chunk) {
+                Ok(0) => app.armed = true,
+                Ok(count) => {
+                    for (at, found) in chunk[..count].iter().enumerate() {
+                        let expected = byte(app.label, app.received + at);
+                        assert_eq!(*found, expected, "byte {}", app.received + at);
+                    }
+                    app.received += count;
+                }
+                Err(CallError::EndOfStream) => app.ended = true,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Every stream that both ends left alone has brought all that the other end sent.
+    pub(crate) fn expect_all_of(&self, other: &Self) {
+        for app in self.streams.values().filter(|app| app.plan.reads) {
+            let sender = other
+                .streams
+                .values()
+                .find(|sender| sender.label == app.label);
+            let Some(sender) = sender else { continue };
+            if app.disturbed || sender.disturbed {
+                assert!(
+                    self.chaos || other.chaos,
+                    "a stream was reset: {:?} {:?}",
+                    app.reset,
+                    sender.reset
+                );
+                continue;
+            }
+            assert_eq!((app.received, app.ended), (sender.plan.bytes, true));
+        }
+    }
+}
+
+fn app_of(streams: &mut BTreeMap<u32, App>, stream: u32) -> &mut App {
+    streams.get_mut(&stream).expect("a known stream")
+}
+
+impl App {
+    const fn new(plan: Plan, label: u32, settled: bool) -> Self {
+        Self {
+            plan,
+            label,
+            sent: 0,
+            received: 0,
+            settled,
+            blocked: false,
+            closed_write: false,
+            armed: false,
+            ended: false,
+            disturbed: false,
+            reset: None,
+            closed: false,
+        }
+    }
+}
+
+/// The byte at `at` of every stream of protocol `label`.
+const fn byte(label: u32, at: usize) -> u8 {
+    (at as u32)
+        .wrapping_mul(0x9E37_79B1)
+        .wrapping_add(label << 24)
+        .to_be_bytes()[0]
+}
