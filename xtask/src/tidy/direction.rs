@@ -7,7 +7,7 @@ use crate::tree::Tree;
 
 use super::Finding;
 
-/// Each crate and the crates of ours that it may use; the test kit is everybody's in tests.
+/// Each crate and the crates of ours that it may use.
 const CRATES: &[(&str, &[&str])] = &[
     ("ferroswarm-proto", &[]),
     ("ferroswarm-secure", &[]),
@@ -16,10 +16,6 @@ const CRATES: &[(&str, &[&str])] = &[
         &["ferroswarm-proto", "ferroswarm-secure"],
     ),
     ("ferroswarm-node", &["ferroswarm-runtime"]),
-    (
-        "ferroswarm-testkit",
-        &["ferroswarm-proto", "ferroswarm-secure"],
-    ),
     ("xtask", &[]),
 ];
 
@@ -68,10 +64,8 @@ pub(super) fn crates(metadata: &Value) -> Vec<Finding> {
         };
         for dependency in array(package, "dependencies") {
             let used = text(dependency, "name");
-            let in_tests = text(dependency, "kind") == "dev";
             let is_ours = names.contains(&used);
-            let is_allowed = allowed.contains(&used) || in_tests && used == "ferroswarm-testkit";
-            if is_ours && !is_allowed {
+            if is_ours && !allowed.contains(&used) {
                 findings.push(Finding::new(
                     path,
                     1,
@@ -215,7 +209,7 @@ mod tests {
             "workspace_root": "/r",
             "packages": [
                 { "name": name, "manifest_path": "/r/crates/x/Cargo.toml", "dependencies": dependencies },
-                { "name": "ferroswarm-testkit", "manifest_path": "/r/t", "dependencies": [] }
+                { "name": "xtask", "manifest_path": "/r/t", "dependencies": [] }
             ]
         })
     }
@@ -224,7 +218,7 @@ mod tests {
     fn takes_the_direction_that_is_written_down() {
         let good = json!([
             { "name": "tokio", "kind": null },
-            { "name": "ferroswarm-testkit", "kind": "dev" }
+            { "name": "proptest", "kind": "dev" }
         ]);
         assert!(crates(&metadata("ferroswarm-runtime", &good)).is_empty());
     }
@@ -234,7 +228,7 @@ mod tests {
         for wrong in [
             json!([{ "name": "tokio", "kind": null }]),
             json!([{ "name": "napi", "kind": "build" }]),
-            json!([{ "name": "ferroswarm-testkit", "kind": null }]),
+            json!([{ "name": "xtask", "kind": "dev" }]),
         ] {
             let found = crates(&metadata("ferroswarm-proto", &wrong));
             assert_eq!(places(&found), [("crates/x/Cargo.toml", 1)], "{wrong}");

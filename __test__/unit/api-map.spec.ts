@@ -1,0 +1,98 @@
+/** docs/api-map.md against the package: what it names is there, and what is there is named. */
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import * as ferroswarm from '../../ts/index.ts'
+
+const VALUES = ['class', 'constant', 'enum', 'error', 'function']
+const MAP = read('docs/api-map.md').split('## Not yet')[0] ?? ''
+
+interface Row {
+  readonly names: readonly string[]
+  readonly kind: string
+  readonly tests: readonly string[]
+}
+
+const rows: Row[] = MAP.split('\n')
+  .filter((line) => line.startsWith('| ') && !line.startsWith('| reference'))
+  .map((line) => {
+    const [, , names = '', kind = '', tests = ''] = line.split('|').map((cell) => cell.trim())
+    return { names: quoted(names), kind, tests: quoted(tests) }
+  })
+
+function read(path: string): string {
+  return readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8')
+}
+
+function quoted(cell: string): string[] {
+  return Array.from(cell.matchAll(/`([^`]+)`/g), ([, name]) => name ?? '')
+}
+
+function namesOf(kinds: readonly string[]): string[] {
+  return rows.filter(({ kind }) => kinds.includes(kind)).flatMap(({ names }) => names)
+}
+
+test('every row has a name, a known kind and a test that exists', (t) => {
+  t.true(rows.length > 60)
+  for (const { names, kind, tests } of rows) {
+    t.true(names.length > 0)
+    t.true([...VALUES, 'method', 'type'].includes(kind), `${names}: ${kind}`)
+    for (const path of tests) {
+      t.true(existsSync(fileURLToPath(new URL(`../../${path}`, import.meta.url))), path)
+    }
+    t.true(tests.length > 0, `${names}`)
+  }
+})
+
+test('every value it names is exported, and the other way round', (t) => {
+  t.deepEqual(namesOf(VALUES).sort(), Object.keys(ferroswarm).sort())
+})
+
+test('values are of the kind it says', (t) => {
+  const exports: Readonly<Record<string, unknown>> = ferroswarm
+  for (const name of namesOf(['error'])) {
+    const made = exports[name] as { prototype: unknown }
+    t.true(name === 'Libp2pError' || made.prototype instanceof ferroswarm.Libp2pError, name)
+  }
+  for (const name of namesOf(['class', 'function'])) t.is(typeof exports[name], 'function', name)
+  for (const name of namesOf(['enum'])) {
+    for (const value of Object.values(exports[name] as object)) t.is(typeof value, 'number', name)
+  }
+})
+
+test('every member it names exists, and the other way round', (t) => {
+  const classes = {
+    Connection: ferroswarm.Connection,
+    Stream: ferroswarm.Stream,
+    Swarm: ferroswarm.Swarm
+  }
+  const members = Object.entries(classes).flatMap(([name, { prototype }]) =>
+    Object.getOwnPropertyNames(prototype)
+      .filter((member) => member !== 'constructor' && member !== 'onListenerError')
+      .map((member) => `${name}.${member}`)
+  )
+  t.deepEqual(namesOf(['method']).sort(), members.sort())
+})
+
+test('every type it names is imported by the type test', (t) => {
+  const [, list = ''] =
+    /export type Named = \[([^\]]*)\]/.exec(read('__test__/types/api-map.test-d.ts')) ?? []
+  t.deepEqual(
+    namesOf(['type']).sort(),
+    list
+      .split(',')
+      .map((name) => name.trim())
+      .sort()
+  )
+})
+
+test('enumerations have the numbers of go, and names', (t) => {
+  t.deepEqual(Object.values(ferroswarm.Direction), [0, 1, 2])
+  t.is(ferroswarm.toString('Direction', 2), 'Outbound')
+  t.is(ferroswarm.toString('Reachability', 2), 'Private')
+  t.is(ferroswarm.toString('NATDeviceType', 1), 'Cone')
+  t.is(ferroswarm.toString('NATTransportProtocol', 0), 'UDP')
+  t.is(ferroswarm.toString('StreamErrorCode', 0x1006), 'GarbageCollected')
+  t.is(ferroswarm.toString('ConnectionErrorCode', 0x1005), 'GarbageCollected')
+  t.is(ferroswarm.toString('Connectedness', 5), '(unrecognized)')
+})
