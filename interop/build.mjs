@@ -7,12 +7,23 @@
 
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { access, cp, mkdir, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import {
+  access,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile
+} from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 const INTEROP = dirname(fileURLToPath(import.meta.url))
 const BUILD = join(INTEROP, '.build')
@@ -28,31 +39,36 @@ const FAILURE_LINES = 20
 
 const PEERS = {
   go: {
-    sources: name => name.endsWith('.go') || name === 'go.mod' || name === 'go.sum',
-    build: into => run('go', ['build', '-trimpath', '-o', join(into, `peer${EXE}`), '.'], join(INTEROP, 'go')),
-    command: async folder => [join(folder, `peer${EXE}`)]
+    sources: (name) => name.endsWith('.go') || name === 'go.mod' || name === 'go.sum',
+    build: (into) =>
+      run('go', ['build', '-trimpath', '-o', join(into, `peer${EXE}`), '.'], join(INTEROP, 'go')),
+    command: async (folder) => [join(folder, `peer${EXE}`)]
   },
   rust: {
-    sources: name => name.endsWith('.rs') || name === 'Cargo.toml' || name === 'Cargo.lock',
+    sources: (name) => name.endsWith('.rs') || name === 'Cargo.toml' || name === 'Cargo.lock',
     // One target folder for every version: the dependencies stay built when only the program changes.
-    build: async into => {
+    build: async (into) => {
       const target = join(BUILD, 'rust-target')
       const flags = ['build', '--release', '--locked', '--target-dir', target]
       await run('cargo', flags, join(INTEROP, 'rust'))
       await cp(join(target, 'release', `peer${EXE}`), join(into, `peer${EXE}`))
     },
-    command: async folder => [join(folder, `peer${EXE}`)]
+    command: async (folder) => [join(folder, `peer${EXE}`)]
   },
   js: {
-    sources: name => name.endsWith('.js') || name.endsWith('.json'),
-    build: async into => {
+    sources: (name) => name.endsWith('.js') || name.endsWith('.json'),
+    build: async (into) => {
       await jsNode()
       for (const name of await sourceFiles('js')) {
         await cp(join(INTEROP, 'js', name), join(into, name))
       }
-      await run('npm', ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], into)
+      await run(
+        'npm',
+        ['ci', '--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+        into
+      )
     },
-    command: async folder => [await jsNode(), join(folder, 'peer.js')]
+    command: async (folder) => [await jsNode(), join(folder, 'peer.js')]
   }
 }
 
@@ -65,16 +81,16 @@ class MissingPeerError extends Error {}
  * @param {'go' | 'rust' | 'js'} name
  * @returns {Promise<{ command: string[] } | { missing: string }>}
  */
-export async function peerCommand (name) {
+export async function peerCommand(name) {
   const peer = PEERS[name]
   if (peer === undefined) {
     return { missing: `there is no peer named ${name}` }
   }
   const folder = join(BUILD, `${name}-${await sourceHash(name)}`)
   try {
-    if (!await exists(folder)) {
+    if (!(await exists(folder))) {
       await withLock(name, async () => {
-        if (!await exists(folder)) {
+        if (!(await exists(folder))) {
           await buildInto(folder, peer)
         }
       })
@@ -88,14 +104,14 @@ export async function peerCommand (name) {
   }
 }
 
-async function buildInto (folder, peer) {
+async function buildInto(folder, peer) {
   // Two builders at once, after one took the other for dead, each finish a folder; the first one stays.
   const unfinished = `${folder}.${process.pid}`
   await mkdir(unfinished, { recursive: true })
   try {
     await peer.build(unfinished)
-    await rename(unfinished, folder).catch(async error => {
-      if (!await exists(folder)) {
+    await rename(unfinished, folder).catch(async (error) => {
+      if (!(await exists(folder))) {
         throw error
       }
     })
@@ -104,7 +120,7 @@ async function buildInto (folder, peer) {
   }
 }
 
-async function sourceHash (name) {
+async function sourceHash(name) {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`)
   for (const file of await sourceFiles(name)) {
     const text = await readFile(join(INTEROP, name, file))
@@ -114,13 +130,13 @@ async function sourceHash (name) {
 }
 
 /** Paths below the peer's folder, sorted. */
-async function sourceFiles (name, below = '') {
+async function sourceFiles(name, below = '') {
   const found = []
   for (const entry of await readdir(join(INTEROP, name, below), { withFileTypes: true })) {
     const path = join(below, entry.name)
     if (entry.isDirectory()) {
       if (entry.name !== 'node_modules' && entry.name !== 'target') {
-        found.push(...await sourceFiles(name, path))
+        found.push(...(await sourceFiles(name, path)))
       }
     } else if (PEERS[name].sources(entry.name)) {
       found.push(path)
@@ -130,13 +146,23 @@ async function sourceFiles (name, below = '') {
 }
 
 /** Runs one build step; its output is shown only if it fails. */
-async function run (program, args, cwd) {
-  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'], shell: process.platform === 'win32' })
+async function run(program, args, cwd) {
+  const child = spawn(program, args, {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    shell: process.platform === 'win32'
+  })
   let output = ''
-  child.stdout.on('data', text => { output += text })
-  child.stderr.on('data', text => { output += text })
+  child.stdout.on('data', (text) => {
+    output += text
+  })
+  child.stderr.on('data', (text) => {
+    output += text
+  })
   const code = await new Promise((resolve, reject) => {
-    child.on('error', error => reject(error.code === 'ENOENT' ? new MissingPeerError(`${program} is not installed`) : error))
+    child.on('error', (error) =>
+      reject(error.code === 'ENOENT' ? new MissingPeerError(`${program} is not installed`) : error)
+    )
     child.on('close', resolve)
   })
   if (code !== 0) {
@@ -146,7 +172,7 @@ async function run (program, args, cwd) {
 }
 
 /** The first Node that js-libp2p runs on: this one, the repository's own, the one on the path. */
-async function jsNode () {
+async function jsNode() {
   if (nodeMajor(process.versions.node) >= JS_NODE_MAJOR_MIN) {
     return process.execPath
   }
@@ -160,19 +186,23 @@ async function jsNode () {
 }
 
 /** The binary of the devDependency `node`, not its launcher: what a test starts is what it can end. */
-function repositoryNode () {
+function repositoryNode() {
   try {
-    return join(dirname(createRequire(join(INTEROP, 'x')).resolve('node/package.json')), 'bin', `node${EXE}`)
+    return join(
+      dirname(createRequire(join(INTEROP, 'x')).resolve('node/package.json')),
+      'bin',
+      `node${EXE}`
+    )
   } catch {
     return undefined
   }
 }
 
-function nodeMajor (version) {
-  return Number.parseInt(version)
+function nodeMajor(version) {
+  return Number.parseInt(version, 10)
 }
 
-async function askNode (program) {
+async function askNode(program) {
   try {
     const print = 'JSON.stringify({ version: process.versions.node, path: process.execPath })'
     const { stdout } = await promisify(execFile)(program, ['-p', print])
@@ -183,10 +213,10 @@ async function askNode (program) {
 }
 
 /** Holds a lock file while `action` runs, so that two processes never build one peer at once. */
-async function withLock (name, action) {
+async function withLock(name, action) {
   const lock = join(BUILD, `${name}.lock`)
   await mkdir(BUILD, { recursive: true })
-  while (!await tryLock(lock)) {
+  while (!(await tryLock(lock))) {
     await sleep(LOCK_POLL_MS)
   }
   const renewal = setInterval(() => {
@@ -200,7 +230,7 @@ async function withLock (name, action) {
   }
 }
 
-async function tryLock (lock) {
+async function tryLock(lock) {
   try {
     await writeFile(lock, `${process.pid}\n`, { flag: 'wx' })
     return true
@@ -216,13 +246,16 @@ async function tryLock (lock) {
   return false
 }
 
-async function exists (path) {
-  return await access(path).then(() => true, () => false)
+async function exists(path) {
+  return await access(path).then(
+    () => true,
+    () => false
+  )
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const names = process.argv.slice(2)
   for (const name of names.length > 0 ? names : Object.keys(PEERS)) {
-    console.log(JSON.stringify({ peer: name, ...await peerCommand(name) }))
+    console.log(JSON.stringify({ peer: name, ...(await peerCommand(name)) }))
   }
 }

@@ -44,7 +44,12 @@ for (const name of wanted.length > 0 ? wanted : ['go', 'rust', 'js']) {
 }
 
 const failures = []
-console.log(['client > server'.padEnd(32), ...RUNS.map(([workload]) => workload.slice(0, RESULT_COLUMN - 1).padEnd(RESULT_COLUMN))].join(''))
+console.log(
+  [
+    'client > server'.padEnd(32),
+    ...RUNS.map(([workload]) => workload.slice(0, RESULT_COLUMN - 1).padEnd(RESULT_COLUMN))
+  ].join('')
+)
 for (const stack of STACKS) {
   for (const server of Object.keys(commands)) {
     for (const client of Object.keys(commands)) {
@@ -55,24 +60,36 @@ for (const stack of STACKS) {
 for (const failure of failures) {
   console.log(failure)
 }
-console.log(`${failures.length === 0 ? 'every pair keeps' : `${failures.length} runs break`} the contract`)
+console.log(
+  `${failures.length === 0 ? 'every pair keeps' : `${failures.length} runs break`} the contract`
+)
 process.exitCode ||= failures.length === 0 ? 0 : 1
 
-async function testPair (stack, client, server) {
+async function testPair(stack, client, server) {
   const running = await startServer(commands[server], stack)
   process.stdout.write(`${client} > ${server} ${stack}`.padEnd(32))
   for (const [workload, args, expected] of RUNS) {
     const start = performance.now()
     let problem
     try {
-      problem = check(await runClient(commands[client], stack, running.addr, workload, args), expected, args, client, server)
+      problem = check(
+        await runClient(commands[client], stack, running.addr, workload, args),
+        expected,
+        args,
+        client,
+        server
+      )
     } catch (error) {
       problem = error.message
     }
     if (problem !== undefined) {
       failures.push(`${client} > ${server} ${stack} ${workload}: ${problem}`)
     }
-    process.stdout.write((problem === undefined ? `${Math.round(performance.now() - start)} ms` : 'FAILED').padEnd(RESULT_COLUMN))
+    process.stdout.write(
+      (problem === undefined ? `${Math.round(performance.now() - start)} ms` : 'FAILED').padEnd(
+        RESULT_COLUMN
+      )
+    )
   }
   process.stdout.write('\n')
   const problem = await running.stop()
@@ -81,37 +98,59 @@ async function testPair (stack, client, server) {
   }
 }
 
-async function startServer (command, stack) {
-  const child = spawn(command[0], [...command.slice(1), 'server', '--stack', stack, '--listen', '127.0.0.1:0'], {
-    stdio: ['pipe', 'pipe', 'inherit']
-  })
+async function startServer(command, stack) {
+  const child = spawn(
+    command[0],
+    [...command.slice(1), 'server', '--stack', stack, '--listen', '127.0.0.1:0'],
+    {
+      stdio: ['pipe', 'pipe', 'inherit']
+    }
+  )
   const exited = once(child, 'exit')
   const [line] = await Promise.race([
     once(createInterface({ input: child.stdout }), 'line'),
-    exited.then(([code]) => { throw new Error(`server ended with exit code ${code} before it listened`) })
+    exited.then(([code]) => {
+      throw new Error(`server ended with exit code ${code} before it listened`)
+    })
   ])
   return {
     addr: JSON.parse(line).addr,
-    async stop () {
+    async stop() {
       child.stdin.end()
       const timer = setTimeout(() => child.kill('SIGKILL'), RUN_TIMEOUT_MS)
       const [code, signal] = await exited
       clearTimeout(timer)
-      return code === 0 ? undefined : `ended with ${signal ?? `exit code ${code}`} after its standard input`
+      return code === 0
+        ? undefined
+        : `ended with ${signal ?? `exit code ${code}`} after its standard input`
     }
   }
 }
 
 /** The lines that a client printed. `idle` gets the input it waits for. */
-async function runClient (command, stack, addr, workload, args) {
+async function runClient(command, stack, addr, workload, args) {
   const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)])
-  const child = spawn(command[0], [...command.slice(1), 'client', '--stack', stack, '--addr', addr, '--workload', workload, ...flags], {
-    stdio: ['pipe', 'pipe', 'inherit']
-  })
+  const child = spawn(
+    command[0],
+    [
+      ...command.slice(1),
+      'client',
+      '--stack',
+      stack,
+      '--addr',
+      addr,
+      '--workload',
+      workload,
+      ...flags
+    ],
+    {
+      stdio: ['pipe', 'pipe', 'inherit']
+    }
+  )
   const timer = setTimeout(() => child.kill('SIGKILL'), RUN_TIMEOUT_MS)
   child.stdin.on('error', () => {}) // Only `idle` reads.
   const lines = []
-  createInterface({ input: child.stdout }).on('line', line => {
+  createInterface({ input: child.stdout }).on('line', (line) => {
     lines.push(JSON.parse(line))
     child.stdin.write('\n')
   })
@@ -127,11 +166,13 @@ async function runClient (command, stack, addr, workload, args) {
 }
 
 /** What is wrong with a client's lines, if anything is. */
-function check (lines, expected, args, client, server) {
+function check(lines, expected, args, client, server) {
   if (expected.phases !== undefined) {
-    const phases = lines.map(line => line.phase)
-    const measured = lines.every(line => line.rss_kb > 0)
-    return String(phases) === String(expected.phases) && measured ? undefined : `printed ${JSON.stringify(lines)}`
+    const phases = lines.map((line) => line.phase)
+    const measured = lines.every((line) => line.rss_kb > 0)
+    return String(phases) === String(expected.phases) && measured
+      ? undefined
+      : `printed ${JSON.stringify(lines)}`
   }
   const [line, ...rest] = lines
   if (line === undefined || rest.length > 0) {
@@ -152,14 +193,17 @@ function check (lines, expected, args, client, server) {
   return expected.identify === true ? checkIdentify(line, server) : undefined
 }
 
-function checkIdentify (line, server) {
+function checkIdentify(line, server) {
   if (!line.agentVersion?.startsWith(`${server}-libp2p/`)) {
     return `agentVersion is ${line.agentVersion}`
   }
   if (line.protocolVersion !== 'ipfs/0.1.0') {
     return `protocolVersion is ${line.protocolVersion}`
   }
-  if (!line.protocols?.includes('/ipfs/ping/1.0.0') || !line.protocols.includes('/bench/echo/1.0.0')) {
+  if (
+    !line.protocols?.includes('/ipfs/ping/1.0.0') ||
+    !line.protocols.includes('/bench/echo/1.0.0')
+  ) {
     return `protocols are ${line.protocols}`
   }
   if (line.listenAddrs?.length !== 1 || !line.observedAddr?.startsWith('/ip4/127.0.0.1/tcp/')) {

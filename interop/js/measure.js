@@ -1,11 +1,11 @@
-import { performance } from 'node:perf_hooks'
 import { writeSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
 
-export function printLine (value) {
+export function printLine(value) {
   writeSync(1, `${JSON.stringify(value)}\n`)
 }
 
-export function residentKiB () {
+export function residentKiB() {
   return Math.round(process.memoryUsage.rss() / 1024)
 }
 
@@ -15,7 +15,7 @@ export class Stopwatch {
   #start = performance.now()
 
   /** The result line with a rate over operations. */
-  stop (ops, bytes, latenciesMs = []) {
+  stop(ops, bytes, latenciesMs = []) {
     const measured = this.#read()
     const line = { ops, bytes, seconds: measured.seconds, perSec: ops / measured.seconds }
     if (latenciesMs.length > 0) {
@@ -27,18 +27,29 @@ export class Stopwatch {
   }
 
   /** The result line with a rate over bytes. */
-  stopBulk (ops, bytes) {
+  stopBulk(ops, bytes) {
     const measured = this.#read()
-    return { ops, bytes, seconds: measured.seconds, MBps: bytes / 1e6 / measured.seconds, ...measured }
+    return {
+      ops,
+      bytes,
+      seconds: measured.seconds,
+      MBps: bytes / 1e6 / measured.seconds,
+      ...measured
+    }
   }
 
-  #read () {
+  #read() {
     const seconds = (performance.now() - this.#start) / 1e3
     const cpu = process.cpuUsage(this.#cpu)
-    return { seconds, cpu_user_s: cpu.user / 1e6, cpu_sys_s: cpu.system / 1e6, rss_kb: residentKiB() }
+    return {
+      seconds,
+      cpu_user_s: cpu.user / 1e6,
+      cpu_sys_s: cpu.system / 1e6,
+      rss_kb: residentKiB()
+    }
   }
 }
 
-function percentile (sorted, percent) {
-  return sorted[Math.floor((sorted.length - 1) * percent / 100)]
+function percentile(sorted, percent) {
+  return sorted[Math.floor(((sorted.length - 1) * percent) / 100)]
 }

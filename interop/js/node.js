@@ -15,7 +15,7 @@ const PING_TIMEOUT_MS = 3_600_000
 const ENCRYPTERS = { 'tcp-noise-yamux': noise, 'tcp-tls-yamux': tls }
 
 /** A started node with one stack, no limits and a fresh Ed25519 key. No address means no listener. */
-export async function createNode (stack, listenAddrs = []) {
+export async function createNode(stack, listenAddrs = []) {
   const encrypter = ENCRYPTERS[stack]
   if (encrypter === undefined) {
     throw new Error(`unknown stack ${stack}`)
@@ -25,12 +25,14 @@ export async function createNode (stack, listenAddrs = []) {
     // A timeout of 0 turns the socket's inactivity timer off.
     transports: [tcp({ inboundSocketInactivityTimeout: 0, outboundSocketInactivityTimeout: 0 })],
     connectionEncrypters: [encrypter()],
-    streamMuxers: [yamux({
-      maxInboundStreams: UNLIMITED,
-      maxOutboundStreams: UNLIMITED,
-      maxEarlyStreams: UNLIMITED,
-      streamOptions: { maxReadBufferLength: READ_BUFFER_BYTES }
-    })],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: UNLIMITED,
+        maxOutboundStreams: UNLIMITED,
+        maxEarlyStreams: UNLIMITED,
+        streamOptions: { maxReadBufferLength: READ_BUFFER_BYTES }
+      })
+    ],
     connectionMonitor: { enabled: false },
     connectionManager: {
       maxConnections: UNLIMITED,
@@ -41,12 +43,16 @@ export async function createNode (stack, listenAddrs = []) {
     },
     services: {
       identify: identify({ maxInboundStreams: UNLIMITED, maxOutboundStreams: UNLIMITED }),
-      ping: ping({ timeout: PING_TIMEOUT_MS, maxInboundStreams: UNLIMITED, maxOutboundStreams: UNLIMITED })
+      ping: ping({
+        timeout: PING_TIMEOUT_MS,
+        maxInboundStreams: UNLIMITED,
+        maxOutboundStreams: UNLIMITED
+      })
     }
   })
 }
 
-export function tcpMultiaddr (hostPort) {
+export function tcpMultiaddr(hostPort) {
   const separator = hostPort.lastIndexOf(':')
   const host = hostPort.slice(0, separator).replace(/^\[(.*)\]$/, '$1')
   return `/${host.includes(':') ? 'ip6' : 'ip4'}/${host}/tcp/${hostPort.slice(separator + 1)}`

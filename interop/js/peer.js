@@ -1,22 +1,35 @@
 // js-libp2p as a foreign peer of ferroswarm; see ../contract.md.
 
 import { parseArgs } from 'node:util'
+import { printLine } from './measure.js'
 import { createNode, tcpMultiaddr } from './node.js'
 import { serve } from './server.js'
 import { runWorkload } from './workloads.js'
-import { printLine } from './measure.js'
 
-const DEFAULTS = { stack: 'tcp-noise-yamux', listen: '127.0.0.1:0', n: '1', bytes: '1024', concurrency: '1' }
+const DEFAULTS = {
+  stack: 'tcp-noise-yamux',
+  listen: '127.0.0.1:0',
+  n: '1',
+  bytes: '1024',
+  concurrency: '1'
+}
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: Object.fromEntries(
-    ['stack', 'listen', 'addr', 'workload', 'n', 'bytes', 'concurrency']
-      .map(name => [name, { type: 'string', default: DEFAULTS[name] }])
+    ['stack', 'listen', 'addr', 'workload', 'n', 'bytes', 'concurrency'].map((name) => [
+      name,
+      { type: 'string', default: DEFAULTS[name] }
+    ])
   )
 })
 
-const options = { ...values, n: count('n'), bytes: count('bytes'), concurrency: count('concurrency') }
+const options = {
+  ...values,
+  n: count('n'),
+  bytes: count('bytes'),
+  concurrency: count('concurrency')
+}
 
 try {
   switch (positionals[0]) {
@@ -35,15 +48,15 @@ try {
   process.exit(1)
 }
 
-async function runServer () {
+async function runServer() {
   const node = await createNode(options.stack, [tcpMultiaddr(options.listen)])
   await serve(node)
   printLine({ addr: node.getMultiaddrs()[0].toString() })
   process.stdin.resume()
-  await new Promise(resolve => process.stdin.once('end', resolve))
+  await new Promise((resolve) => process.stdin.once('end', resolve))
 }
 
-function count (name) {
+function count(name) {
   const value = Number(values[name])
   if (!Number.isSafeInteger(value) || value < 0) {
     throw new RangeError(`--${name}: expected a whole number, received ${values[name]}`)

@@ -1,5 +1,5 @@
-import { ECHO, MESSAGES, PERF, REQUEST, RESET } from './protocols.js'
 import { UNLIMITED } from './node.js'
+import { ECHO, MESSAGES, PERF, REQUEST, RESET } from './protocols.js'
 import { drained, readAll, readToEnd, readU64, u64, write, writeZeros } from './streams.js'
 
 const HANDLERS = {
@@ -11,23 +11,27 @@ const HANDLERS = {
 }
 
 /** Registers every handler of the contract; ping and identify are services of the node. */
-export async function serve (node) {
+export async function serve(node) {
   for (const [protocol, handler] of Object.entries(HANDLERS)) {
-    await node.handle(protocol, async stream => {
-      try {
-        await handler(stream)
-        await stream.close()
-      } catch (error) {
-        stream.abort(error)
-      }
-    }, { maxInboundStreams: UNLIMITED, maxOutboundStreams: UNLIMITED })
+    await node.handle(
+      protocol,
+      async (stream) => {
+        try {
+          await handler(stream)
+          await stream.close()
+        } catch (error) {
+          stream.abort(error)
+        }
+      },
+      { maxInboundStreams: UNLIMITED, maxOutboundStreams: UNLIMITED }
+    )
   }
 }
 
-async function servePerf (stream) {
+async function servePerf(stream) {
   const header = new Uint8Array(8)
   let headerBytes = 0
-  await readToEnd(stream, chunk => {
+  await readToEnd(stream, (chunk) => {
     if (headerBytes < 8) {
       const part = chunk.subarray(0, 8 - headerBytes)
       header.set(part, headerBytes)
@@ -40,7 +44,7 @@ async function servePerf (stream) {
   await writeZeros(stream, readU64(header))
 }
 
-async function serveRequest (stream) {
+async function serveRequest(stream) {
   const request = await readAll(stream)
   if (request.byteLength < 4 || request.readUInt32BE(0) !== request.byteLength - 4) {
     throw new Error('request and its length differ')
@@ -48,12 +52,12 @@ async function serveRequest (stream) {
   await write(stream, request.subarray(4))
 }
 
-async function serveMessages (stream) {
+async function serveMessages(stream) {
   let count = 0
   let length = 0
   let lengthBytes = 0
   let payloadLeft = 0
-  await readToEnd(stream, chunk => {
+  await readToEnd(stream, (chunk) => {
     const bytes = chunk.subarray()
     let at = 0
     while (at < bytes.byteLength) {
@@ -63,7 +67,7 @@ async function serveMessages (stream) {
         at += taken
         continue
       }
-      length = (length * 256) + bytes[at++]
+      length = length * 256 + bytes[at++]
       if (++lengthBytes === 4) {
         count++
         payloadLeft = length
@@ -77,8 +81,8 @@ async function serveMessages (stream) {
   await write(stream, u64(count))
 }
 
-async function serveEcho (stream) {
-  await readToEnd(stream, chunk => {
+async function serveEcho(stream) {
+  await readToEnd(stream, (chunk) => {
     if (!stream.send(chunk)) {
       holdReading(stream)
     }
@@ -86,19 +90,22 @@ async function serveEcho (stream) {
 }
 
 /** Withholds window credit until what was sent back has left, so that a client that does not read stops us. */
-function holdReading (stream) {
+function holdReading(stream) {
   if (stream.readStatus !== 'readable') {
     return
   }
   stream.pause()
-  drained(stream).then(() => {
-    if (stream.readStatus === 'paused') {
-      stream.resume()
-    }
-  }, () => {}) // The stream is gone; readToEnd tells.
+  drained(stream).then(
+    () => {
+      if (stream.readStatus === 'paused') {
+        stream.resume()
+      }
+    },
+    () => {}
+  ) // The stream is gone; readToEnd tells.
 }
 
-async function serveReset (stream) {
+async function serveReset(stream) {
   await readToEnd(stream, () => {
     throw new Error('reset as the contract says')
   })

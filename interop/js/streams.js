@@ -5,7 +5,7 @@ import { BLOCK_BYTES } from './protocols.js'
  *
  * js-libp2p's own iterator hangs when the remote half closed before it began, so this listens to the events.
  */
-export function readToEnd (stream, onBytes) {
+export function readToEnd(stream, onBytes) {
   return new Promise((resolve, reject) => {
     const settle = () => {
       if (stream.status === 'reset' || stream.status === 'aborted') {
@@ -18,7 +18,7 @@ export function readToEnd (stream, onBytes) {
     }
     stream.addEventListener('end', settle)
     stream.addEventListener('close', settle)
-    stream.addEventListener('message', event => {
+    stream.addEventListener('message', (event) => {
       try {
         onBytes(event.data)
       } catch (error) {
@@ -33,14 +33,14 @@ export function readToEnd (stream, onBytes) {
 }
 
 /** Everything up to the end of the stream, in one piece. */
-export async function readAll (stream) {
+export async function readAll(stream) {
   const chunks = []
-  await readToEnd(stream, chunk => chunks.push(chunk.subarray()))
+  await readToEnd(stream, (chunk) => chunks.push(chunk.subarray()))
   return Buffer.concat(chunks)
 }
 
 /** Writes, and waits while the stream has no room. */
-export async function write (stream, bytes) {
+export async function write(stream, bytes) {
   if (!stream.send(bytes)) {
     await drained(stream)
   }
@@ -51,13 +51,13 @@ export async function write (stream, bytes) {
  *
  * `stream.onDrain()` would do once: after its first drain it resolves at once for ever.
  */
-export function drained (stream) {
+export function drained(stream) {
   return new Promise((resolve, reject) => {
     const onDrain = () => {
       stop()
       resolve()
     }
-    const onClose = event => {
+    const onClose = (event) => {
       stop()
       reject(event.error ?? new Error('stream closed before it drained'))
     }
@@ -70,7 +70,7 @@ export function drained (stream) {
   })
 }
 
-export async function writeZeros (stream, count) {
+export async function writeZeros(stream, count) {
   const block = new Uint8Array(BLOCK_BYTES)
   for (let left = count; left > 0; left -= BLOCK_BYTES) {
     await write(stream, left < BLOCK_BYTES ? block.subarray(0, left) : block)
@@ -78,19 +78,19 @@ export async function writeZeros (stream, count) {
 }
 
 /** A u32 length followed by its payload. */
-export function frame (payload) {
+export function frame(payload) {
   const bytes = new Uint8Array(4 + payload.byteLength)
   new DataView(bytes.buffer).setUint32(0, payload.byteLength)
   bytes.set(payload, 4)
   return bytes
 }
 
-export function u64 (value) {
+export function u64(value) {
   const bytes = new Uint8Array(8)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
   return bytes
 }
 
-export function readU64 (bytes) {
+export function readU64(bytes) {
   return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0))
 }

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { multiaddr } from '@multiformats/multiaddr'
-import { Stopwatch, printLine, residentKiB } from './measure.js'
-import { UNLIMITED, createNode } from './node.js'
+import { printLine, residentKiB, Stopwatch } from './measure.js'
+import { createNode, UNLIMITED } from './node.js'
 import { BLOCK_BYTES, ECHO, MESSAGES, PERF, PING, REQUEST, RESET } from './protocols.js'
 import { frame, readAll, readToEnd, readU64, u64, write, writeZeros } from './streams.js'
 
@@ -17,15 +17,15 @@ const CONNECT_TIMEOUT_MS = 30_000
 
 /** Each resolves to its line, or to nothing if it printed its lines itself. */
 const WORKLOADS = {
-  upload: options => perf(options, options.bytes, 0),
-  download: options => perf(options, 0, options.bytes),
+  upload: (options) => perf(options, options.bytes, 0),
+  download: (options) => perf(options, 0, options.bytes),
   ping: pingOpenStream,
-  'rr-seq': options => requests(options, 1),
-  'rr-32': options => requests(options, 32),
-  'rr-100': options => requests(options, 100),
+  'rr-seq': (options) => requests(options, 1),
+  'rr-32': (options) => requests(options, 32),
+  'rr-100': (options) => requests(options, 100),
   msgs: messages,
-  'handshake-seq': options => handshakes(options, 1),
-  'handshake-16': options => handshakes(options, 16),
+  'handshake-seq': (options) => handshakes(options, 1),
+  'handshake-16': (options) => handshakes(options, 16),
   idle,
   echo,
   'half-close': halfClose,
@@ -33,8 +33,10 @@ const WORKLOADS = {
   identify
 }
 
-export async function runWorkload (options) {
-  const workload = Object.hasOwn(WORKLOADS, options.workload) ? WORKLOADS[options.workload] : undefined
+export async function runWorkload(options) {
+  const workload = Object.hasOwn(WORKLOADS, options.workload)
+    ? WORKLOADS[options.workload]
+    : undefined
   if (workload === undefined) {
     throw new Error(`unknown workload ${options.workload}`)
   }
@@ -44,18 +46,24 @@ export async function runWorkload (options) {
   }
 }
 
-async function perf (options, uploadBytes, downloadBytes) {
+async function perf(options, uploadBytes, downloadBytes) {
   const connection = await connect(options)
-  await transfer(connection, Math.min(uploadBytes, 1) * WARM_UP_BYTES, Math.min(downloadBytes, 1) * WARM_UP_BYTES)
+  await transfer(
+    connection,
+    Math.min(uploadBytes, 1) * WARM_UP_BYTES,
+    Math.min(downloadBytes, 1) * WARM_UP_BYTES
+  )
   const watch = new Stopwatch()
   await transfer(connection, uploadBytes, downloadBytes)
   return watch.stopBulk(1, uploadBytes + downloadBytes)
 }
 
-async function transfer (connection, uploadBytes, downloadBytes) {
+async function transfer(connection, uploadBytes, downloadBytes) {
   const stream = await open(connection, PERF)
   let receivedBytes = 0
-  const ended = readToEnd(stream, chunk => { receivedBytes += chunk.byteLength })
+  const ended = readToEnd(stream, (chunk) => {
+    receivedBytes += chunk.byteLength
+  })
   ended.catch(() => {}) // Awaited below; a reset meanwhile must not count as unhandled.
   await write(stream, u64(downloadBytes))
   await writeZeros(stream, uploadBytes)
@@ -66,20 +74,23 @@ async function transfer (connection, uploadBytes, downloadBytes) {
   }
 }
 
-async function pingOpenStream (options) {
+async function pingOpenStream(options) {
   const stream = await open(await connect(options), PING)
   const random = new Random(0)
   const received = new Uint8Array(PING_BYTES)
   let receivedBytes = 0
   let answered
-  readToEnd(stream, chunk => {
+  readToEnd(stream, (chunk) => {
     received.set(chunk.subarray(), receivedBytes)
     receivedBytes += chunk.byteLength
     if (receivedBytes === PING_BYTES) {
       receivedBytes = 0
       answered.resolve()
     }
-  }).then(() => answered.reject(new Error('stream ended')), error => answered.reject(error))
+  }).then(
+    () => answered.reject(new Error('stream ended')),
+    (error) => answered.reject(error)
+  )
 
   const once = async () => {
     const sent = random.bytes(PING_BYTES)
@@ -96,7 +107,7 @@ async function pingOpenStream (options) {
   return watch.stop(options.n, options.n * PING_BYTES, latencies)
 }
 
-async function requests (options, concurrency) {
+async function requests(options, concurrency) {
   const connection = await connect(options)
   const request = frame(new Random(0).bytes(options.bytes))
   const watch = new Stopwatch()
@@ -113,7 +124,7 @@ async function requests (options, concurrency) {
   return watch.stop(options.n, options.n * options.bytes, latencies)
 }
 
-async function messages (options) {
+async function messages(options) {
   const stream = await open(await connect(options), MESSAGES)
   const message = frame(new Uint8Array(options.bytes))
   const answer = readAll(stream)
@@ -132,20 +143,20 @@ async function messages (options) {
 }
 
 /** A node for each dial at once: the dial queue joins parallel dials to one peer. */
-async function handshakes (options, concurrency) {
+async function handshakes(options, concurrency) {
   const nodes = await createNodes(options, concurrency)
   const watch = new Stopwatch()
-  const latencies = await eachOf(options.n, concurrency, async worker => {
+  const latencies = await eachOf(options.n, concurrency, async (worker) => {
     const connection = await dial(nodes[worker], options)
     await connection.close()
   })
   return watch.stop(options.n, 0, latencies)
 }
 
-async function idle (options) {
+async function idle(options) {
   const nodes = await createNodes(options, options.n)
   const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-  const phase = async name => {
+  const phase = async (name) => {
     await sleep(IDLE_SETTLE_MS)
     printLine({ phase: name, rss_kb: residentKiB() })
     await lines.next()
@@ -156,25 +167,27 @@ async function idle (options) {
   await phase('full')
 }
 
-async function echo (options) {
+async function echo(options) {
   const connection = await connect(options)
   const watch = new Stopwatch()
-  const streams = Array.from({ length: options.concurrency }, (_, seed) => echoOne(connection, seed, options.bytes))
+  const streams = Array.from({ length: options.concurrency }, (_, seed) =>
+    echoOne(connection, seed, options.bytes)
+  )
   await Promise.all(streams)
   return watch.stopBulk(options.concurrency, options.concurrency * options.bytes)
 }
 
-async function echoOne (connection, seed, bytes) {
+async function echoOne(connection, seed, bytes) {
   const stream = await open(connection, ECHO)
   const sentHash = createHash('sha256')
   const receivedHash = createHash('sha256')
   let receivedBytes = 0
-  const ended = readToEnd(stream, chunk => {
+  const ended = readToEnd(stream, (chunk) => {
     receivedBytes += chunk.byteLength
     receivedHash.update(chunk.subarray())
   })
   ended.catch(() => {})
-  await writePattern(stream, seed, bytes, block => sentHash.update(block))
+  await writePattern(stream, seed, bytes, (block) => sentHash.update(block))
   await stream.close()
   await ended
   if (receivedBytes !== bytes || !sentHash.digest().equals(receivedHash.digest())) {
@@ -182,22 +195,26 @@ async function echoOne (connection, seed, bytes) {
   }
 }
 
-async function halfClose (options) {
+async function halfClose(options) {
   if (options.bytes > HALF_CLOSE_BYTES_MAX) {
-    throw new RangeError(`half-close of ${options.bytes} bytes exceeds the limit of ${HALF_CLOSE_BYTES_MAX}`)
+    throw new RangeError(
+      `half-close of ${options.bytes} bytes exceeds the limit of ${HALF_CLOSE_BYTES_MAX}`
+    )
   }
   const stream = await open(await connect(options), ECHO)
   const sent = []
-  await writePattern(stream, 0, options.bytes, block => sent.push(block))
+  await writePattern(stream, 0, options.bytes, (block) => sent.push(block))
   await stream.close()
   const received = await readAll(stream)
   if (!received.equals(Buffer.concat(sent))) {
-    throw new Error(`echo of ${options.bytes} bytes differs: ${received.byteLength} bytes came back`)
+    throw new Error(
+      `echo of ${options.bytes} bytes differs: ${received.byteLength} bytes came back`
+    )
   }
   return { ops: 1, bytes: options.bytes }
 }
 
-async function reset (options) {
+async function reset(options) {
   const stream = await open(await connect(options), RESET)
   const ended = readToEnd(stream, () => {})
   stream.send(Uint8Array.of(1))
@@ -212,10 +229,12 @@ async function reset (options) {
   throw new Error('expected a reset, the stream ended')
 }
 
-async function identify (options) {
+async function identify(options) {
   const [node] = await createNodes(options, 1)
   const identified = Promise.withResolvers()
-  node.addEventListener('peer:identify', event => identified.resolve(event.detail), { once: true })
+  node.addEventListener('peer:identify', (event) => identified.resolve(event.detail), {
+    once: true
+  })
   await dial(node, options)
   const expired = AbortSignal.timeout(CONNECT_TIMEOUT_MS)
   expired.addEventListener('abort', () => identified.reject(new Error('identify did not complete')))
@@ -229,12 +248,12 @@ async function identify (options) {
   }
 }
 
-async function connect (options) {
+async function connect(options) {
   const [node] = await createNodes(options, 1)
   return await dial(node, options)
 }
 
-async function createNodes (options, count) {
+async function createNodes(options, count) {
   const nodes = []
   for (let i = 0; i < count; i++) {
     nodes.push(await createNode(options.stack))
@@ -242,19 +261,22 @@ async function createNodes (options, count) {
   return nodes
 }
 
-async function dial (node, options) {
-  return await node.dial(options.addr, { force: true, signal: AbortSignal.timeout(CONNECT_TIMEOUT_MS) })
+async function dial(node, options) {
+  return await node.dial(options.addr, {
+    force: true,
+    signal: AbortSignal.timeout(CONNECT_TIMEOUT_MS)
+  })
 }
 
-async function open (connection, protocol) {
+async function open(connection, protocol) {
   return await connection.newStream(protocol, { maxOutboundStreams: UNLIMITED })
 }
 
 /** Runs `operation` n times on the given number of workers; resolves to the milliseconds each took. */
-async function eachOf (n, workers, operation) {
+async function eachOf(n, workers, operation) {
   const latenciesMs = new Float64Array(n)
   let next = 0
-  const work = async worker => {
+  const work = async (worker) => {
     while (next < n) {
       const i = next++
       const start = performance.now()
@@ -267,7 +289,7 @@ async function eachOf (n, workers, operation) {
 }
 
 /** Writes pseudo-random bytes, the same for the same seed, in blocks that `onBlock` sees too. */
-async function writePattern (stream, seed, count, onBlock) {
+async function writePattern(stream, seed, count, onBlock) {
   const random = new Random(seed)
   for (let left = count; left > 0; left -= BLOCK_BYTES) {
     const block = random.bytes(Math.min(left, BLOCK_BYTES))
@@ -280,11 +302,11 @@ async function writePattern (stream, seed, count, onBlock) {
 class Random {
   #state
 
-  constructor (seed) {
-    this.#state = (seed + 1) * 0x9e3779b1 >>> 0
+  constructor(seed) {
+    this.#state = ((seed + 1) * 0x9e3779b1) >>> 0
   }
 
-  bytes (count) {
+  bytes(count) {
     const words = new Uint32Array(Math.ceil(count / 4))
     let state = this.#state
     for (let i = 0; i < words.length; i++) {
