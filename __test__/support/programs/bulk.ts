@@ -1,0 +1,65 @@
+/** One end of a bulk transfer in a worker of its own, so that its counters are those of this end alone. */
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Counters } from '../../../ts/native/counters.ts'
+import { createSwarm } from '../../../ts/swarm.ts'
+
+export interface BulkOptions {
+  readonly bytes: number
+  readonly writeBytes: number
+  readonly readBytes: number
+  /** The reader's address; absent in the reader. */
+  readonly to?: string
+}
+
+/** What the worker sends: the reader's address, then each end's counts of the transfer. */
+export type BulkMessage =
+  | { readonly address: string }
+  | { readonly bytes: number; readonly counts: Counters }
+
+const PROTOCOL = '/ferroswarm/test/bulk/1.0.0'
+const options = workerData as BulkOptions
+
+const swarm = await createSwarm({ ioThreads: 1, services: { ping: false, identify: false } })
+if (options.to === undefined) await read()
+else await write(options.to)
+
+async function read(): Promise<void> {
+  const { promise: done, resolve } = Promise.withResolvers<void>()
+  swarm.handle(PROTOCOL, async (stream) => {
+    const before = swarm.counters()
+    const into = new Uint8Array(options.readBytes)
+    let bytes = 0
+    while (bytes < options.bytes) bytes += await stream.readInto(into)
+    tell({ bytes, counts: since(before) })
+    await stream.close()
+    resolve()
+  })
+  await swarm.listen('/ip4/127.0.0.1/tcp/0')
+  tell({ address: `${swarm.getListenAddrs()[0]}` })
+  await done
+  await swarm.close()
+}
+
+async function write(to: string): Promise<void> {
+  const connection = await swarm.dialAddr(to)
+  const stream = await connection.newStream(PROTOCOL)
+  const chunk = new Uint8Array(options.writeBytes).fill(7)
+  const before = swarm.counters()
+  let bytes = 0
+  for (; bytes < options.bytes; bytes += chunk.length) await stream.write(chunk)
+  await stream.closeWrite()
+  // The reader's end comes when it has everything.
+  await stream.read()
+  tell({ bytes, counts: since(before) })
+  await swarm.close()
+}
+
+function since(before: Counters): Counters {
+  const names = Object.keys(before) as (keyof Counters)[]
+  const now = swarm.counters()
+  return Object.fromEntries(names.map((name) => [name, now[name] - before[name]])) as Counters
+}
+
+function tell(message: BulkMessage): void {
+  parentPort?.postMessage(message)
+}

@@ -1,0 +1,79 @@
+/**
+ * Two nodes with every kind of traffic between them until somebody ends the environment: a worker that is
+ * terminated, or a process that exits by itself at a moment given on its command line.
+ *
+ *     node traffic.ts timer <ms>      process.exit(7) that long after the start, whatever it is doing
+ *     node traffic.ts read <count>    process.exit(7) inside the callback of that read
+ */
+import { isMainThread, parentPort } from 'node:worker_threads'
+import type { Connection } from '../../../ts/connection.ts'
+import { createSwarm } from '../../../ts/swarm.ts'
+
+/** How the process ends when it ends as it means to. */
+export const EXIT_CODE = 7
+
+const BULK = '/ferroswarm/test/bulk/1.0.0'
+const ECHO = '/ferroswarm/test/echo/1.0.0'
+const OPTIONS = { ioThreads: 1, services: { identify: true, ping: true } } as const
+
+const [how, figure] = isMainThread ? process.argv.slice(2) : []
+let readsLeft = how === 'read' ? Number(figure) : Number.POSITIVE_INFINITY
+if (how === 'timer') setTimeout(() => process.exit(EXIT_CODE), Number(figure))
+
+function hasRead(): void {
+  readsLeft -= 1
+  if (readsLeft === 0) process.exit(EXIT_CODE)
+}
+
+const [dialer, listener] = await Promise.all([createSwarm(OPTIONS), createSwarm(OPTIONS)])
+listener.handle(ECHO, async (stream) => {
+  for await (const bytes of stream) await stream.write(bytes)
+  await stream.close()
+})
+listener.handle(BULK, async (stream) => {
+  const into = new Uint8Array(100_000)
+  for (;;) {
+    await stream.readInto(into)
+    hasRead()
+    stream.send(into.subarray(0, 5_000))
+  }
+})
+await listener.listen('/ip4/127.0.0.1/tcp/0')
+const addresses = listener.getListenAddrs()
+
+const connection = await dialer.dialPeer(listener.peerId, { addresses })
+void bulk(connection)
+void echo(connection)
+void churn()
+
+/** Both directions as fast as they go. */
+async function bulk(over: Connection): Promise<void> {
+  const stream = await over.newStream(BULK)
+  const chunk = new Uint8Array(65_536)
+  void (async () => {
+    for await (const _ of stream) hasRead()
+  })()
+  for (let count = 0; ; count += 1) {
+    await stream.write(chunk)
+    if (count === 8) parentPort?.postMessage('flowing')
+  }
+}
+
+/** Short streams, one after the other. */
+async function echo(over: Connection): Promise<void> {
+  for (;;) {
+    const stream = await over.newStream(ECHO)
+    await stream.write(new Uint8Array(100))
+    await stream.closeWrite()
+    await stream.read()
+    hasRead()
+  }
+}
+
+/** Connections that come and go. */
+async function churn(): Promise<void> {
+  for (;;) {
+    const another = await dialer.dialPeer(listener.peerId, { addresses, force: true })
+    await another.close()
+  }
+}
