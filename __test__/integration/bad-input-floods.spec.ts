@@ -119,13 +119,13 @@ test.serial('single bytes that nobody reads cost no more than their window (A073
   t.true(grown < FLOOD_GROWTH_MAX, `${grown}`)
 })
 
+// What it costs in memory is measured where the two ends are processes of their own.
 test.serial('more unread streams than a connection may hold cost one of them (A074)', async (t) => {
   const stand = await createStand(t)
   const peer = await RawPeer.connect(t, stand.port)
   const session = await peer.dial()
   const opening = Buffer.concat([line(MULTISTREAM), line(UNREAD_PROTOCOL)])
   const chunk = Buffer.alloc(50_000)
-  const before = processFigures().nativeBytes
   const resets = stand.node.counters().memoryResets
   for (let stream = 0; stream < 250; stream += 1) {
     const id = stream * 2 + 1
@@ -140,9 +140,6 @@ test.serial('more unread streams than a connection may hold cost one of them (A0
   t.true(stand.node.counters().memoryResets > resets)
   t.is((await stand.stranger()).isClosed, false)
   await stand.echo()
-  const grown = processFigures().nativeBytes - before
-  t.log(`grown by ${(grown / MIB).toFixed(1)} MiB`)
-  t.true(grown < 2 * FLOOD_GROWTH_MAX, `${grown}`)
 })
 
 test.serial('connections that are reset at once leave nothing', async (t) => {
