@@ -20,7 +20,7 @@ use crate::error::ConnectionFault;
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
-use crate::threads::{IoThreads, Seat, default_count};
+use crate::threads::{IoThreads, Seat, default_count, join};
 use crate::upgrade::{UpgradeConfig, Upgraded, YAMUX};
 
 /// How a node is made.
@@ -177,7 +177,9 @@ impl Node {
     /// Stops the threads and waits for them: everything still open ends now.
     pub fn stop(&self) {
         self.shared.closing.store(true, Ordering::SeqCst);
-        self.shared.threads.lock().stop();
+        // Not under the lock: an accept loop that is about to seat a connection wants it.
+        let stopping = self.shared.threads.lock().stop();
+        join(stopping);
     }
 
     fn run(&self, request: u32, task: impl Future<Output = Outcome> + Send + 'static) {

@@ -79,13 +79,19 @@ impl IoThreads {
         (thread.handle.clone(), Seat(Arc::clone(&thread.connections)))
     }
 
-    /// Stops every thread and waits for it. No task blocks, so this takes one turn of each.
-    pub(crate) fn stop(&mut self) {
+    /// Tells every thread to stop; the caller waits for them with [`join`], without a lock that
+    /// their tasks may want. No task blocks, so that takes one turn of each.
+    pub(crate) fn stop(&mut self) -> Vec<JoinHandle<()>> {
         self.stop.send_replace(true);
-        for join in self.joins.drain(..) {
-            // A thread that panicked has nothing left to stop.
-            drop(join.join());
-        }
+        std::mem::take(&mut self.joins)
+    }
+}
+
+/// Waits for threads that were told to stop.
+pub(crate) fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        // A thread that panicked has nothing left to stop.
+        drop(thread.join());
     }
 }
 
