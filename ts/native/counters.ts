@@ -21,7 +21,8 @@ export const COUNTER_NAMES = [
   'memoryResets',
   'readPauses',
   'upgradesFailed',
-  'admissionsRefused'
+  'admissionsRefused',
+  'chunkAllocations'
 ] as const
 
 /**

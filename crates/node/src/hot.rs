@@ -385,7 +385,7 @@ hot!(counters, call => {
     let into = call.elements::<f64>(0)?;
     let environment = call.attachment.environment.borrow();
     let mut written = 0;
-    for (place, value) in into.iter_mut().zip(environment.hub().stats.values()) {
+    for (place, value) in into.iter_mut().zip(environment.hub().counted().values()) {
         *place = value as f64;
         written += 1;
     }

@@ -125,6 +125,14 @@ impl Hub {
         &self.names
     }
 
+    /// The environment's counters, those included that are counted elsewhere.
+    pub fn counted(&self) -> &HubStats {
+        self.stats
+            .chunk_allocations
+            .set(self.pool.lock().allocations());
+        &self.stats
+    }
+
     /// Chunks shared by all pipes of the environment.
     pub(crate) fn pool(&self) -> &Mutex<ChunkPool> {
         &self.pool

@@ -12,6 +12,11 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
+    /// Sets the value, of a number that somebody else counts.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
     /// The present value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -79,4 +84,6 @@ counters! {
     upgrades_failed,
     /// Inbound connections refused before a byte was spent.
     admissions_refused,
+    /// Chunks of stream pipes that came from the allocator and not from the pool.
+    chunk_allocations,
 }

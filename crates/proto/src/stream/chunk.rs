@@ -90,6 +90,7 @@ pub struct ChunkPool {
     free: [Vec<Chunk>; SIZE_COUNT],
     held_bytes: usize,
     bytes_max: usize,
+    allocations: u64,
 }
 
 impl ChunkPool {
@@ -99,6 +100,7 @@ impl ChunkPool {
             free: [const { Vec::new() }; SIZE_COUNT],
             held_bytes: 0,
             bytes_max,
+            allocations: 0,
         }
     }
 
@@ -118,6 +120,11 @@ impl ChunkPool {
         self.held_bytes
     }
 
+    /// Chunks that came from the allocator because the pool had none of their size.
+    pub const fn allocations(&self) -> u64 {
+        self.allocations
+    }
+
     /// A chunk with room for `wanted` bytes, or the largest one if they are more.
     pub(super) fn take(&mut self, wanted: usize) -> Chunk {
         let size = chunk_size(wanted);
@@ -125,6 +132,7 @@ impl ChunkPool {
             self.held_bytes -= chunk.capacity_bytes();
             return chunk;
         }
+        self.allocations += 1;
         Chunk {
             bytes: Vec::with_capacity(size),
             taken: 0,
