@@ -442,7 +442,8 @@ impl Environment {
                 connection.close(CloseRequest { code: 0, fault });
             }
         }
-        // The calls of the tick may have told something themselves; a driver that has ended rings no more.
+        // The calls of the tick and their sending may have told something; a driver that has ended rings
+        // no more.
         self.hub.announce();
     }
 }

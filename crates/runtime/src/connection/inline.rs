@@ -12,7 +12,6 @@ impl Connection {
         self.dirty.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let Some(mut core) = self.core.try_lock() else {
-            self.hub.announce();
             return;
         };
         self.dirty.store(false, Ordering::SeqCst);
@@ -23,11 +22,7 @@ impl Connection {
             let sooner = core
                 .next_deadline(self)
                 .is_some_and(|at| core.armed.is_none_or(|armed| at < armed));
-            kick = failed
-                || core.wants_write()
-                || core.write_failed
-                || core.closing.is_some()
-                || sooner;
+            kick = failed || core.wants_write() || core.write_failed || sooner;
         }
         drop(core);
         fence(Ordering::SeqCst);
@@ -35,7 +30,6 @@ impl Connection {
         if kick || self.driver_waits.load(Ordering::SeqCst) {
             self.kick();
         }
-        self.hub.announce();
     }
 
     /// Leaves it to the driver.

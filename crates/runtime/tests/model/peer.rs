@@ -18,6 +18,9 @@ use ferroswarm_proto::stream::State;
 /// Bytes per write: several small ones to an inline flush.
 const WRITE_BYTES: usize = 6_000;
 
+/// Bytes of a question and of its answer.
+const MESSAGE_BYTES: usize = 10;
+
 /// Records per drain: few, so that a full array is met.
 const RECORDS: usize = 16;
 
@@ -31,6 +34,17 @@ pub(crate) struct Plan {
     pub(crate) bytes: usize,
     /// It reads.
     pub(crate) reads: bool,
+    pub(crate) talk: Talk,
+}
+
+/// When one end of a stream may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Talk {
+    Freely,
+    /// A little, then again when as much has come back.
+    Asks,
+    /// As much as has come.
+    Answers,
 }
 
 /// One end of a stream.
@@ -65,6 +79,8 @@ pub(crate) struct Peer {
     bell: Arc<Signal>,
     streams: BTreeMap<u32, App>,
     links: BTreeMap<u32, Link>,
+    /// Something was given to the environment to send.
+    unflushed: bool,
     /// What an inbound stream of this protocol does here.
     plan: fn(u32) -> Plan,
     /// Streams are read at all.
@@ -80,6 +96,7 @@ impl Peer {
             bell,
             streams: BTreeMap::new(),
             links: BTreeMap::new(),
+            unflushed: false,
             plan,
             reads: true,
             chaos: false,
@@ -111,7 +128,10 @@ impl Peer {
                 self.on_record(record);
             }
             let more = self.act();
-            self.environment.flush();
+            // Reading gives nothing to send.
+            if std::mem::take(&mut self.unflushed) {
+                self.environment.flush();
+            }
             // A full array means that more may wait.
             if count + RECORDS_PER_ENTRY <= RECORDS {
                 return more;
@@ -158,6 +178,7 @@ impl Peer {
             Proposals::AnyOf(labels) => labels[labels.len() - 1],
             Proposals::Raw => 0,
         };
+        self.unflushed = true;
         let links: Vec<u32> = self.links.keys().copied().collect();
         for link in links {
             match self.environment.open(link, proposals.clone()) {
@@ -306,16 +327,17 @@ impl Peer {
                 more = true;
                 continue;
             }
-            more |= self.write(stream);
             if self.reads && self.streams[&stream].plan.reads {
                 self.read(stream);
             }
+            more |= self.write(stream);
         }
         more
     }
 
     /// Ends the stream, or a half of it, out of turn.
     fn disturb(&mut self, stream: u32) {
+        self.unflushed = true;
         let kind = thread_rng().gen_range(0..5);
         let change = |slot: &Arc<StreamSlot>| match kind {
             0 => Ok(slot.reset(7)),
@@ -335,9 +357,10 @@ impl Peer {
     /// One write, or the end; tells whether another may follow.
     fn write(&mut self, stream: u32) -> bool {
         let app = app_of(&mut self.streams, stream);
-        if app.blocked || app.closed_write {
+        if app.blocked || app.closed_write || app.is_waiting() {
             return false;
         }
+        self.unflushed = true;
         if app.sent == app.plan.bytes {
             app.closed_write = true;
             // A reset that has not been told yet refuses it.
@@ -345,7 +368,11 @@ impl Peer {
             assert!(matches!(state, Ok(_) | Err(CallError::Reset)), "{state:?}");
             return false;
         }
-        let size = WRITE_BYTES.min(app.plan.bytes - app.sent);
+        let most = match app.plan.talk {
+            Talk::Freely => WRITE_BYTES,
+            Talk::Asks | Talk::Answers => MESSAGE_BYTES,
+        };
+        let size = most.min(app.plan.bytes - app.sent);
         let bytes: Vec<u8> = (0..size).map(|at| byte(app.label, app.sent + at)).collect();
         let written = self.environment.write(stream, &bytes);
         if let Ok(count) = written {
@@ -405,6 +432,15 @@ fn app_of(streams: &mut BTreeMap<u32, App>, stream: u32) -> &mut App {
 }
 
 impl App {
+    /// It is the other end's turn.
+    const fn is_waiting(&self) -> bool {
+        match self.plan.talk {
+            Talk::Freely => false,
+            Talk::Asks => self.sent > self.received,
+            Talk::Answers => self.sent == self.received && !self.ended,
+        }
+    }
+
     const fn new(plan: Plan, label: u32, settled: bool) -> Self {
         Self {
             plan,

@@ -10,7 +10,7 @@ use shuttle::thread;
 use crate::config::{AwaitingBounds, Limits};
 use crate::connection::Connection;
 use crate::explore::explore;
-use crate::peer::{Peer, Plan};
+use crate::peer::{Peer, Plan, Talk};
 use crate::slot::Proposals;
 use crate::sync::{Arc, set_time};
 use crate::world::{Link, Signal, hub, limits, link};
@@ -22,7 +22,11 @@ const FLOOD_BYTES: usize = 600_000;
 const SMALL_BYTES: usize = 20_000;
 
 const fn reads(bytes: usize) -> Plan {
-    Plan { bytes, reads: true }
+    Plan {
+        bytes,
+        reads: true,
+        talk: Talk::Freely,
+    }
 }
 
 /// Two peers and the connection that `near` dials.
@@ -105,8 +109,34 @@ fn both_sides_write_without_reading_and_then_read() {
 }
 
 #[test]
+fn a_question_is_never_left_behind() {
+    explore(1_500, || {
+        // Nothing but the next message would bring either driver to look again.
+        let asks = |_| Plan {
+            talk: Talk::Asks,
+            ..reads(20)
+        };
+        let answers = |_| Plan {
+            talk: Talk::Answers,
+            ..reads(20)
+        };
+        let near = move |mut peer: Peer| {
+            open(&mut peer, 2, asks);
+            peer.run_until(Peer::is_done);
+            close(&mut peer);
+            peer
+        };
+        let far = |mut peer: Peer| {
+            peer.run_until(Peer::is_alone);
+            peer
+        };
+        run(meet(30_000, asks, answers), near, far);
+    });
+}
+
+#[test]
 fn a_paused_stream_holds_back_no_other() {
-    explore(120, || {
+    explore(80, || {
         // The first stream floods a reader that never reads.
         let near_plan = |label| {
             reads(if label == 1 {
@@ -118,6 +148,7 @@ fn a_paused_stream_holds_back_no_other() {
         let far_plan = |label| Plan {
             bytes: if label == 1 { 0 } else { SMALL_BYTES },
             reads: label != 1,
+            talk: Talk::Freely,
         };
         let near = move |mut peer: Peer| {
             open(&mut peer, 3, near_plan);
@@ -280,7 +311,7 @@ fn wait_for(connection: &Connection, bytes: usize) {
 
 #[test]
 fn streams_end_once_however_they_end() {
-    explore(900, || {
+    explore(600, || {
         let plan = |label: u32| reads(label as usize * 4_000);
         // Down to a fraction of a record: every write meets a full socket.
         let capacity = [300, 3_000, 30_000][thread_rng().gen_range(0..3)];
@@ -314,7 +345,7 @@ fn streams_end_once_however_they_end() {
 
 #[test]
 fn both_sides_close_and_open_at_the_same_time() {
-    explore(700, || {
+    explore(500, || {
         let plan = |label: u32| reads(label as usize * 2_000);
         let runs = move |mut peer: Peer| {
             peer.run_until(|peer| peer.connections() > 0);
@@ -334,7 +365,7 @@ fn both_sides_close_and_open_at_the_same_time() {
 
 #[test]
 fn an_environment_that_goes_leaves_no_connection() {
-    explore(400, || {
+    explore(250, || {
         let plan = |_| reads(SMALL_BYTES);
         let (mut near, mut far, between) = meet(5_000, plan, plan);
         let far_runs = thread::spawn(move || {
