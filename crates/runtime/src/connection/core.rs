@@ -76,6 +76,8 @@ pub(super) struct Core {
     /// Until when what was written before may go out.
     pub(super) closing_until: Option<Duration>,
     pub(super) goodbye_queued: bool,
+    /// The end of the channel itself is sealed too.
+    pub(super) channel_closed: bool,
     /// Inbound streams by the number of their protocol; as many entries as protocols are served.
     pub(super) inbound_of: HashMap<u32, u32>,
     /// Streams in negotiation, oldest first.
@@ -112,6 +114,7 @@ impl Core {
             closing: None,
             closing_until: None,
             goodbye_queued: false,
+            channel_closed: false,
             inbound_of: HashMap::new(),
             negotiating: VecDeque::new(),
             lingering: VecDeque::new(),

@@ -57,7 +57,8 @@ impl Core {
         if !self.flush_unsent(connection, scratch, now) {
             return Ok(());
         }
-        loop {
+        // Behind the end of the channel nothing can be said.
+        while !self.channel_closed {
             self.collect(connection, now);
             scratch.write.clear();
             while scratch.write.len() < BURST_BYTES {
@@ -71,11 +72,21 @@ impl Core {
                 }
                 return Ok(());
             }
+            self.close_channel(&mut scratch.write);
             self.sent = 0;
             std::mem::swap(&mut self.unsent, &mut scratch.write);
             if !self.flush_unsent(connection, scratch, now) {
                 return Ok(());
             }
+        }
+        Ok(())
+    }
+
+    /// Ends the channel right behind our GoAway, so that the remote can tell the end from a cut.
+    fn close_channel(&mut self, out: &mut Vec<u8>) {
+        let last = self.goodbye_queued && !self.session.has_control();
+        if last && !std::mem::replace(&mut self.channel_closed, true) {
+            self.channel.close(out);
         }
     }
 
@@ -86,11 +97,7 @@ impl Core {
 
     /// Whether everything that was to be sent is out.
     pub(super) fn is_flushed(&self) -> bool {
-        self.write_failed
-            || (self.goodbye_queued
-                && self.unsent.is_empty()
-                && self.ring.is_empty()
-                && !self.session.has_control())
+        self.write_failed || (self.channel_closed && self.unsent.is_empty())
     }
 
     /// Takes what other threads posted.
