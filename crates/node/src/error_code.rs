@@ -152,7 +152,6 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::NoTransport => Self::ERR_NO_TRANSPORT,
             ConnectError::Io(kind) => (*kind).into(),
             ConnectError::Timeout => Self::ERR_TIMEOUT,
-            ConnectError::Aborted => Self::ERR_ABORTED,
             ConnectError::Ended => Self::ERR_CONNECTION_ENDED,
             ConnectError::Unsupported => Self::ERR_UNSUPPORTED_PROTOCOL,
             ConnectError::Negotiation(_) => Self::ERR_MULTISELECT,

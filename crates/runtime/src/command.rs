@@ -72,9 +72,6 @@ pub enum ConnectError {
     /// The deadline passed.
     #[error("timed out")]
     Timeout,
-    /// The caller gave up.
-    #[error("aborted")]
-    Aborted,
     /// The remote closed the connection in the middle of it.
     #[error("the remote closed the connection")]
     Ended,

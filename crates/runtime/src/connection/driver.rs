@@ -1,6 +1,6 @@
 //! The I/O thread's side of a connection.
 
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Duration;
 
 use crate::error::ConnectionFault;
@@ -54,9 +54,10 @@ impl Connection {
                     });
                 }
                 Received::Paused => false,
-                Received::Dry => self.is_ready(self.pipe.poll_readable(cx)),
+                // A readiness that failed shows in the next read or write.
+                Received::Dry => self.pipe.poll_readable(cx).is_ready(),
             };
-            let writable = turn.wants_write && self.is_ready(self.pipe.poll_writable(cx));
+            let writable = turn.wants_write && self.pipe.poll_writable(cx).is_ready();
             // Behind the unlocking: what was posted while the lock was held shows here.
             fence(Ordering::SeqCst);
             if !readable && !writable && !self.dirty.load(Ordering::SeqCst) {
@@ -118,10 +119,5 @@ impl Connection {
         {
             *waker = Some(cx.waker().clone());
         }
-    }
-
-    /// A readiness that failed shows in the next read or write.
-    fn is_ready(&self, readiness: Poll<std::io::Result<()>>) -> bool {
-        readiness.is_ready()
     }
 }
