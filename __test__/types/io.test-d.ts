@@ -1,0 +1,55 @@
+/** The shapes of `ferroswarm/io`: what implements them, and that a mock of each compiles. */
+import type { Stream } from '../../ts/index.ts'
+import type {
+  Closer,
+  Encrypter,
+  MsgReader,
+  MsgReadWriteCloser,
+  MsgReadWriter,
+  MsgWriter,
+  ReadCloser,
+  Reader,
+  ReadWriteCloser,
+  ReadWriter,
+  WriteCloser,
+  Writer
+} from '../../ts/io/index.ts'
+
+declare const stream: Stream
+
+const readWriteClosers: ReadWriteCloser[] = [stream]
+const messages: MsgReadWriteCloser[] = [stream.messages()]
+
+// Mocks, as short as they can be.
+const reader: Reader = { read: async () => new Uint8Array(0) }
+const writer: Writer = { write: async () => {} }
+const closer: Closer = { close: async () => {} }
+const readWriter: ReadWriter = { ...reader, ...writer }
+const readCloser: ReadCloser = { ...reader, ...closer }
+const writeCloser: WriteCloser = { ...writer, ...closer }
+const readWriteCloser: ReadWriteCloser = { ...readWriter, ...closer, remoteAddress: undefined }
+const msgReader: MsgReader = { readMsg: async () => new Uint8Array(0) }
+const msgWriter: MsgWriter = { writeMsg: async () => {} }
+const msgReadWriter: MsgReadWriter = { ...msgReader, ...msgWriter }
+const msgReadWriteCloser: MsgReadWriteCloser = { ...msgReadWriter, ...closer }
+const encrypter: Encrypter = { encrypt: (bytes) => bytes, decrypt: (bytes) => bytes }
+
+// @ts-expect-error without a remote address it is none
+const addressless: ReadWriteCloser = { ...readWriter, ...closer }
+// @ts-expect-error a reader answers with bytes
+const textual: Reader = { read: async () => 'text' }
+// @ts-expect-error encrypting is synchronous
+const slow: Encrypter = { encrypt: async (bytes) => bytes, decrypt: (bytes) => bytes }
+
+export const used: unknown[] = [
+  readWriteClosers,
+  messages,
+  readCloser,
+  writeCloser,
+  readWriteCloser,
+  msgReadWriteCloser,
+  encrypter,
+  addressless,
+  textual,
+  slow
+]
