@@ -1,11 +1,15 @@
 //! Multiplexing: many streams over one secured connection.
 //!
 //! This module holds what every engine shares: roles, stream keys, the error codes that go over the
-//! wire, the memory budget and the limits. An engine is a module below: bytes in, events and frame
-//! headers out, time as a [`Duration`] since an epoch of the caller.
+//! wire, the memory budget and the limits. An engine is a module below: bytes in, events and frames
+//! out, time as a [`Duration`] since an epoch of the caller. [`Engine`] is the seam above them.
 
 use std::time::Duration;
 
+pub use self::engine::Engine;
+pub use self::yamux::{Event, FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError};
+
+mod engine;
 pub mod yamux;
 
 /// Live inbound streams of one connection; the next one is reset, the connection stays.

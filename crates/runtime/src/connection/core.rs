@@ -3,8 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::yamux::Session;
-use ferroswarm_proto::muxer::{MemoryBudget, StreamKey};
+use ferroswarm_proto::muxer::{Engine, MemoryBudget, StreamKey};
 use ferroswarm_secure::Channel;
 
 use crate::error::{ConnectionFault, StreamFault};
@@ -52,7 +51,7 @@ impl MemoryBudget for Unbudgeted {
 
 /// Sans-io state of a connection and what its socket has not taken yet.
 pub(super) struct Core {
-    pub(super) session: Session,
+    pub(super) engine: Engine,
     pub(super) channel: Channel,
     /// By stream key.
     pub(super) entries: Vec<Option<Entry>>,
@@ -94,13 +93,13 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(
-        session: Session,
+        engine: Engine,
         channel: Channel,
         leftover: Vec<u8>,
         plaintext: Vec<u8>,
     ) -> Self {
         Self {
-            session,
+            engine,
             channel,
             entries: Vec::new(),
             ring: VecDeque::new(),
@@ -155,7 +154,7 @@ impl Core {
     /// Forgets the stream.
     pub(super) fn forget(&mut self, key: StreamKey, connection: &Connection) -> Option<Entry> {
         let entry = self.entries.get_mut(key.0 as usize)?.take()?;
-        self.session.remove(key);
+        self.engine.remove(key);
         entry.slot.lock().key = None;
         release_counts(&entry, connection);
         self.release_protocol(&entry);
@@ -261,7 +260,7 @@ impl Core {
         let negotiation = self.negotiating.front().map(|deadline| deadline.at);
         let linger = self.lingering.front().map(|deadline| deadline.at);
         [
-            self.session.poll_deadline(),
+            self.engine.poll_deadline(),
             stall,
             negotiation,
             linger,
@@ -278,8 +277,8 @@ impl Core {
         connection: &Connection,
         now: Duration,
     ) -> Result<(), ConnectionFault> {
-        if self.session.poll_deadline().is_some_and(|at| at <= now) {
-            self.session
+        if self.engine.poll_deadline().is_some_and(|at| at <= now) {
+            self.engine
                 .handle_deadline(now)
                 .map_err(|_| ConnectionFault::Keepalive)?;
         }
@@ -352,7 +351,7 @@ impl Core {
             entry.serial == deadline.serial && entry.local_done && !entry.remote_done
         });
         if live {
-            self.session.reset(deadline.key, 0);
+            self.engine.reset(deadline.key, 0);
             self.forget(deadline.key, connection);
         }
     }

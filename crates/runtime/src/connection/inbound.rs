@@ -3,8 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::yamux::Event;
-use ferroswarm_proto::muxer::{StreamErrorCode, StreamKey};
+use ferroswarm_proto::muxer::{Event, StreamErrorCode, StreamKey};
 use ferroswarm_proto::stream::State;
 use ferroswarm_secure::Opened;
 
@@ -68,10 +67,10 @@ impl Core {
         for _ in 0..READS_MAX {
             if connection.must_pause() {
                 stats.read_pauses.add(1);
-                self.session.pause_clock();
+                self.engine.pause_clock();
                 return Ok(Received::Paused);
             }
-            self.session.resume_clock(now);
+            self.engine.resume_clock(now);
             stats.socket_reads.add(1);
             match connection.pipe.try_read(&mut buffer[*filled..]) {
                 Ok(0) => return Err(ConnectionFault::Ended),
@@ -128,11 +127,11 @@ impl Core {
         now: Duration,
     ) -> Result<(), ConnectionFault> {
         loop {
-            match self.session.poll_event(&mut bytes, now) {
+            match self.engine.poll_event(&mut bytes, now) {
                 Ok(Some(event)) => self.handle_event(connection, event, now),
                 Ok(None) => return Ok(()),
                 Err(violation) => {
-                    self.session.go_away(violation.goaway_code());
+                    self.engine.go_away(violation.goaway_code());
                     return Err(ConnectionFault::Muxer);
                 }
             }
@@ -155,15 +154,15 @@ impl Core {
     /// An inbound stream: negotiated here, or handed over as it is.
     fn opened(&mut self, connection: &Arc<Connection>, key: StreamKey, now: Duration) {
         if connection.untaken.load(Ordering::Relaxed) >= connection.limits.accept_backlog {
-            self.session
+            self.engine
                 .reset(key, StreamErrorCode::ResourceLimitExceeded as u32);
-            self.session.remove(key);
+            self.engine.remove(key);
             return;
         }
         connection.untaken.fetch_add(1, Ordering::Relaxed);
         connection.stream_opened();
         // The backlog is counted here; to the engine every stream is taken at once.
-        self.session.accept(key);
+        self.engine.accept(key);
         let slot = StreamSlot::new(connection, Direction::Inbound, State::Open);
         slot.lock().key = Some(key);
         let negotiation = Negotiation::listener(connection);

@@ -19,8 +19,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::Role;
-use ferroswarm_proto::muxer::yamux;
+use ferroswarm_proto::muxer::{Engine, Role, UNACKED_MAX, yamux};
 use ferroswarm_secure::Channel;
 
 use crate::config::Limits;
@@ -130,10 +129,10 @@ impl Connection {
             Direction::Outbound => Role::Dialer,
             Direction::Inbound => Role::Listener,
         };
-        let session = yamux::Session::new(role, yamux_config(limits));
+        let engine = Engine::Yamux(yamux::Session::new(role, yamux_config(limits)));
         let connection = Arc::new(Self {
             core: Mutex::new(Core::new(
-                session,
+                engine,
                 parts.channel,
                 parts.leftover,
                 parts.plaintext,
@@ -212,7 +211,7 @@ impl Connection {
             self.outbound.fetch_sub(1, Ordering::Relaxed);
             return Err(CallError::StreamLimit);
         }
-        let first = self.unacked.fetch_add(1, Ordering::Relaxed) < yamux::UNACKED_MAX;
+        let first = self.unacked.fetch_add(1, Ordering::Relaxed) < UNACKED_MAX;
         let usable = first && !matches!(proposals, Proposals::AnyOf(_));
         let slot = negotiation::outbound_slot(self, proposals, usable);
         let mut outbox = self.outbox.lock();

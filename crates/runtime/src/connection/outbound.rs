@@ -3,8 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::StreamKey;
-use ferroswarm_proto::muxer::yamux::{FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError};
+use ferroswarm_proto::muxer::{FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError, StreamKey};
 use ferroswarm_proto::stream::{Input, State};
 use ferroswarm_secure::Channel;
 
@@ -84,7 +83,7 @@ impl Core {
 
     /// Ends the channel right behind our GoAway, so that the remote can tell the end from a cut.
     fn close_channel(&mut self, out: &mut Vec<u8>) {
-        let last = self.goodbye_queued && !self.session.has_control();
+        let last = self.goodbye_queued && !self.engine.has_control();
         if last && !std::mem::replace(&mut self.channel_closed, true) {
             self.channel.close(out);
         }
@@ -123,7 +122,7 @@ impl Core {
             return false;
         }
         self.goodbye_queued = true;
-        self.session.go_away(request.code);
+        self.engine.go_away(request.code);
         true
     }
 
@@ -213,7 +212,7 @@ impl Core {
             }
         }
         let room = Channel::PLAINTEXT_MAX - (out.len() - body);
-        self.session.poll_control(out, room);
+        self.engine.poll_control(out, room);
     }
 
     /// Carries out what one stream has ordered and sends what it may.
@@ -232,7 +231,7 @@ impl Core {
         if let Some(code) = inner.orders.reset.take() {
             inner.outgoing = false;
             drop(inner);
-            self.session.reset(key, code);
+            self.engine.reset(key, code);
             self.forget(key, connection);
             return Served::Idle;
         }
@@ -241,7 +240,7 @@ impl Core {
             .is_some_and(|entry| entry.negotiation.is_some());
         // The answer of the remote's negotiation comes before what nobody wants to read.
         if !negotiates && std::mem::take(&mut inner.orders.discard) {
-            self.session.discard(key);
+            self.engine.discard(key);
             inner.orders.consumed = 0;
         }
         self.return_credit(key, &mut inner, now);
@@ -280,7 +279,7 @@ impl Core {
             }
             return None;
         }
-        let key = match self.session.open() {
+        let key = match self.engine.open() {
             Ok(key) => key,
             Err(OpenError::Unacked) => {
                 self.unopened.push_back(Arc::clone(slot));
@@ -329,8 +328,8 @@ impl Core {
     fn return_credit(&mut self, key: StreamKey, inner: &mut Inner, now: Duration) {
         let consumed = std::mem::take(&mut inner.orders.consumed);
         if consumed > 0 {
-            self.session.consumed(key, consumed, now, &mut Unbudgeted);
-            inner.credit_step = (self.session.receive_window(key) / 4).max(1);
+            self.engine.consumed(key, consumed, now, &mut Unbudgeted);
+            inner.credit_step = (self.engine.receive_window(key) / 4).max(1);
         }
     }
 
@@ -345,33 +344,31 @@ impl Core {
         room: usize,
     ) -> Served {
         let held = inner.send.len();
-        let credit = self.session.send_credit(key) as usize;
+        let credit = self.engine.send_credit(key) as usize;
         let count = held
             .min(credit)
             .min(room - HEADER_BYTES)
             .min(FRAME_PAYLOAD_MAX);
         let start = out.len();
+        let mut taken = 0;
         if count > 0 {
-            // The count is at most a frame, so it fits the header.
-            out.extend_from_slice(&self.session.data_header(key, count as u32));
-            let from = out.len();
-            out.resize(from + count, 0);
-            inner
-                .send
-                .copy_to(&mut out[from..], &mut connection.hub.pool().lock());
-            connection.sub_unsealed(count);
+            taken = self.engine.write(key, count, out, |into| {
+                inner.send.peek(into);
+            });
+            inner.send.advance(taken, &mut connection.hub.pool().lock());
+            connection.sub_unsealed(taken);
             slot.drained(inner);
         }
-        let last = count == held;
+        let last = taken == held;
         if last && inner.fin == FinState::Wanted && !inner.undecided {
             if room - (out.len() - start) < HEADER_BYTES {
                 return Served::More;
             }
-            out.extend_from_slice(&self.session.fin_frame(key));
+            self.engine.finish(key, out);
             inner.fin = FinState::Sent;
             return Served::Idle;
         }
-        if last || count == credit {
+        if last || taken == credit || taken < count {
             Served::Idle
         } else {
             Served::More
