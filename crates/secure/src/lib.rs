@@ -17,6 +17,9 @@ pub use tls::{CertificateError, TlsCredentialsError};
 
 mod der;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod identity;
 mod noise;

@@ -16,6 +16,10 @@ const CRATES: &[(&str, &[&str])] = &[
         &["ferroswarm-proto", "ferroswarm-secure"],
     ),
     ("ferroswarm-node", &["ferroswarm-runtime"]),
+    (
+        "ferroswarm-fuzz-targets",
+        &["ferroswarm-proto", "ferroswarm-secure"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -62,7 +62,7 @@ fn extension(signed_key: &[u8]) -> CustomExtension {
 
 /// A certificate that was read, and not yet believed.
 #[derive(Debug)]
-pub(super) struct Certificate<'a> {
+pub(crate) struct Certificate<'a> {
     /// What the certificate's own signature covers.
     signed: &'a [u8],
     signature_algorithm: &'a [u8],
@@ -73,7 +73,7 @@ pub(super) struct Certificate<'a> {
     key_algorithm: &'a [u8],
     key: &'a [u8],
     /// The identity key, which only [`verify`](Self::verify) shows to be the peer's.
-    pub(super) public_key: PublicKey,
+    pub(crate) public_key: PublicKey,
     identity_signature: &'a [u8],
 }
 
@@ -86,7 +86,7 @@ struct Validity {
 
 impl<'a> Certificate<'a> {
     /// Reads an X.509 v3 certificate with libp2p's extension. Checks no signature and no date.
-    pub(super) fn parse(encoded: &'a [u8]) -> Result<Self, CertificateError> {
+    pub(crate) fn parse(encoded: &'a [u8]) -> Result<Self, CertificateError> {
         if encoded.len() > CERTIFICATE_LENGTH_MAX {
             return Err(CertificateError::TooLong {
                 length: encoded.len(),
@@ -140,7 +140,7 @@ impl<'a> Certificate<'a> {
     }
 
     /// Checks the dates, the certificate's own signature and the identity's signature of its key.
-    pub(super) fn verify(
+    pub(crate) fn verify(
         &self,
         algorithms: &WebPkiSupportedAlgorithms,
         now: UnixTime,

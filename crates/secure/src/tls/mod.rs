@@ -1,5 +1,7 @@
 //! The TLS 1.3 channel: libp2p's self-signed certificates, handshake by rustls, records by us.
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use certificate::Certificate;
 pub use certificate::CertificateError;
 pub(crate) use config::TlsCredentials;
 pub use config::TlsCredentialsError;
