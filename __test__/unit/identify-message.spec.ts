@@ -68,15 +68,64 @@ test('skips fields that are not known and refuses groups', (t) => {
   t.throws(() => merged(Uint8Array.of(0x7b, 0x7c)), { instanceOf: MsgioError })
 })
 
-test('any bytes are a message or an MsgioError', (t) => {
+// What a peer may make of a message: any bytes, and honest messages that are cut, doubled and scribbled on.
+const bytes = fc.uint8Array({ maxLength: 200 })
+const address = fc
+  .tuple(fc.ipV4(), fc.integer({ min: 0, max: 65_535 }))
+  .map(([host, port]) => multiaddr(`/ip4/${host}/tcp/${port}`))
+const message: fc.Arbitrary<IdentifyMessage> = fc.record(
+  {
+    publicKey: bytes,
+    listenAddrs: fc.array(address, { minLength: 1, maxLength: 5 }),
+    protocols: fc.array(fc.string({ unit: 'grapheme' }), { minLength: 1, maxLength: 5 }),
+    observedAddr: address,
+    protocolVersion: fc.string({ unit: 'grapheme' }),
+    agentVersion: fc.string({ unit: 'grapheme' }),
+    signedPeerRecord: bytes
+  },
+  { requiredKeys: [] }
+)
+
+test('any message reads back as what it was written from', (t) => {
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+    fc.property(message, (whole) => {
+      t.deepEqual(plain(merged(encodeIdentify(whole))), plain(whole))
+    })
+  )
+})
+
+test('several messages amount to one', (t) => {
+  fc.assert(
+    fc.property(message, message, (first, second) => {
+      const parts = [encodeIdentify(first), encodeIdentify(second)]
+      t.deepEqual(plain(merged(...parts)), plain(merged(new Uint8Array(Buffer.concat(parts)))))
+    })
+  )
+})
+
+test('any bytes are a message or an MsgioError', (t) => {
+  const scribbled = fc
+    .tuple(message, fc.nat(), fc.nat(255), fc.nat())
+    .map(([whole, at, value, end]) => {
+      const bytes = encodeIdentify(whole)
+      if (bytes.length > 0) bytes[at % bytes.length] = value
+      return bytes.subarray(0, end % 2 === 0 ? bytes.length : end % (bytes.length + 1))
+    })
+  fc.assert(
+    fc.property(fc.oneof(bytes, scribbled), (bytes) => {
+      const message: IdentifyMessage = {}
       try {
-        merged(bytes)
+        mergeIdentify(message, bytes)
       } catch (err) {
         t.true(err instanceof MsgioError)
       }
-    })
+      // Whatever was read before the fault has the types that are promised.
+      for (const text of [...(message.protocols ?? []), message.agentVersion ?? '']) {
+        t.is(typeof text, 'string')
+      }
+      for (const address of message.listenAddrs ?? []) t.is(typeof address.toString(), 'string')
+    }),
+    { numRuns: 2_000 }
   )
 })
 
