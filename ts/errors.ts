@@ -303,15 +303,30 @@ export class IncompleteReadError extends IOError {
   readonly receivedBytes: number
   /** True when not a single byte came: the end lay on a boundary. */
   readonly isCleanClose: boolean
+  /** `tcp`, `quic`, ...; empty when unknown. */
+  readonly transport: string
+  /** Milliseconds the connection had lasted, where known. */
+  readonly ageMs: number | undefined
+  /** What to look at first, in one clause; empty when there is nothing to say. */
+  readonly likelyCause: string
 
   constructor(
     message = 'the stream ended early',
-    options: Libp2pErrorOptions & { expectedBytes?: number; receivedBytes?: number } = {}
+    options: Libp2pErrorOptions & {
+      expectedBytes?: number
+      receivedBytes?: number
+      transport?: string
+      ageMs?: number
+      likelyCause?: string
+    } = {}
   ) {
     super(message, options, 'ERR_INCOMPLETE_READ')
     this.expectedBytes = options.expectedBytes ?? 0
     this.receivedBytes = options.receivedBytes ?? 0
     this.isCleanClose = this.receivedBytes === 0
+    this.transport = options.transport ?? ''
+    this.ageMs = options.ageMs
+    this.likelyCause = options.likelyCause ?? ''
   }
 }
 

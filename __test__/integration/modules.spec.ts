@@ -2,19 +2,22 @@ import test from 'ava'
 import { program } from '../support/cli.ts'
 
 const INDEX = new URL('../../ts/index.ts', import.meta.url)
+const IO = new URL('../../ts/io/index.ts', import.meta.url)
 
 // What a program pays before its first byte is files to find, read and compile. This is one for each thing that
 // the package does and a few to spare; more want a reason.
 const MODULES_MAX = 60
+const IO_MODULES_MAX = 24
 
-/** The files loaded so far at each `look()` of `body`. */
-async function filesLoadedBy(body: string): Promise<string[][]> {
+/** The files loaded so far at each `look()` of `body`, which finds an entry's exports in `entry`. */
+async function filesLoadedBy(body: string, entry = INDEX): Promise<string[][]> {
   const source = `
     import { registerHooks } from 'node:module'
     const loaded = []
     registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
     const look = () => console.log(JSON.stringify(loaded.filter((url) => url.startsWith('file:'))))
-    const { createSwarm } = await import(${JSON.stringify(INDEX.href)})
+    const entry = await import(${JSON.stringify(entry.href)})
+    const { createSwarm } = entry
     ${body}`
   const words = ['--no-warnings', '--input-type=module', '--eval', source]
   const { code, out, err } = await program(process.execPath, words)
@@ -58,4 +61,16 @@ test('addresses as objects are loaded when somebody looks at one', async (t) => 
     await swarm.close()`)
   t.deepEqual(librariesIn(before), [])
   t.true(librariesIn(after).some((file) => file.includes('@multiformats/multiaddr')))
+})
+
+test(`ferroswarm/io loads at most ${IO_MODULES_MAX} modules, no library and nothing native`, async (t) => {
+  const [imported] = await filesLoadedBy('look()', IO)
+  t.log(`${imported?.length} modules`)
+  t.true(imported?.some((file) => file.endsWith('/ts/io/varint-length.ts')))
+  t.true((imported?.length ?? 0) <= IO_MODULES_MAX, `${imported?.length}`)
+  t.deepEqual(librariesIn(imported), [])
+  t.deepEqual(
+    imported?.filter((file) => /addon|binding|\.node$/.test(file)),
+    []
+  )
 })

@@ -17,6 +17,21 @@ import type {
   SwarmEvents,
   SwarmOptions
 } from '../../ts/index.ts'
+import type {
+  Closer,
+  ConnState,
+  Encrypter,
+  MsgReader,
+  MsgReadWriteCloser,
+  MsgReadWriter,
+  MsgWriter,
+  ReadCloser,
+  Reader,
+  ReadWriteCloser,
+  ReadWriter,
+  WriteCloser,
+  Writer
+} from '../../ts/io/index.ts'
 
 export type Named = [
   AddrLike,
@@ -34,5 +49,18 @@ export type Named = [
   ServiceOptions,
   StreamHandler,
   SwarmEvents,
-  SwarmOptions
+  SwarmOptions,
+  Closer,
+  ConnState,
+  Encrypter,
+  MsgReader,
+  MsgReadWriteCloser,
+  MsgReadWriter,
+  MsgWriter,
+  ReadCloser,
+  Reader,
+  ReadWriteCloser,
+  ReadWriter,
+  WriteCloser,
+  Writer
 ]

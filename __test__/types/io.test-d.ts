@@ -1,8 +1,11 @@
 /** The shapes of `ferroswarm/io`: what implements them, and that a mock of each compiles. */
 import type { Stream } from '../../ts/index.ts'
 import type {
+  BaseMsgReadWriter,
   Closer,
+  EncryptedMsgReadWriter,
   Encrypter,
+  FixedLengthMsgReadWriter,
   MsgReader,
   MsgReadWriteCloser,
   MsgReadWriter,
@@ -11,14 +14,22 @@ import type {
   Reader,
   ReadWriteCloser,
   ReadWriter,
+  TcpStream,
+  VarintMsgReadWriter,
   WriteCloser,
   Writer
 } from '../../ts/io/index.ts'
 
 declare const stream: Stream
+declare const socket: TcpStream
+declare const varint: VarintMsgReadWriter
+declare const fixed: FixedLengthMsgReadWriter
+declare const encrypted: EncryptedMsgReadWriter
 
-const readWriteClosers: ReadWriteCloser[] = [stream]
-const messages: MsgReadWriteCloser[] = [stream.messages()]
+const readWriteClosers: ReadWriteCloser[] = [stream, socket]
+const messages: MsgReadWriteCloser[] = [stream.messages(), varint, fixed, encrypted]
+const bases: BaseMsgReadWriter[] = [varint, fixed]
+const encrypters: Encrypter[] = [encrypted]
 
 // Mocks, as short as they can be.
 const reader: Reader = { read: async () => new Uint8Array(0) }
@@ -44,6 +55,8 @@ const slow: Encrypter = { encrypt: async (bytes) => bytes, decrypt: (bytes) => b
 export const used: unknown[] = [
   readWriteClosers,
   messages,
+  bases,
+  encrypters,
   readCloser,
   writeCloser,
   readWriteCloser,

@@ -3,6 +3,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import * as ferroswarm from '../../ts/index.ts'
+import * as io from '../../ts/io/index.ts'
+
+// What both entries export, errors, is the same in both.
+const MAIN: Readonly<Record<string, unknown>> = { ...ferroswarm }
+const EXPORTS: Readonly<Record<string, unknown>> = { ...MAIN, ...io }
 
 const VALUES = ['class', 'constant', 'enum', 'error', 'function']
 const MAP = read('docs/api-map.md').split('## Not yet')[0] ?? ''
@@ -45,18 +50,20 @@ test('every row has a name, a known kind and a test that exists', (t) => {
 })
 
 test('every value it names is exported, and the other way round', (t) => {
-  t.deepEqual(namesOf(VALUES).sort(), Object.keys(ferroswarm).sort())
+  t.deepEqual(namesOf(VALUES).sort(), Object.keys(EXPORTS).sort())
+  for (const name of Object.keys(io)) {
+    if (name in MAIN) t.is(EXPORTS[name], MAIN[name])
+  }
 })
 
 test('values are of the kind it says', (t) => {
-  const exports: Readonly<Record<string, unknown>> = ferroswarm
   for (const name of namesOf(['error'])) {
-    const made = exports[name] as { prototype: unknown }
+    const made = EXPORTS[name] as { prototype: unknown }
     t.true(name === 'Libp2pError' || made.prototype instanceof ferroswarm.Libp2pError, name)
   }
-  for (const name of namesOf(['class', 'function'])) t.is(typeof exports[name], 'function', name)
+  for (const name of namesOf(['class', 'function'])) t.is(typeof EXPORTS[name], 'function', name)
   for (const name of namesOf(['enum'])) {
-    for (const value of Object.values(exports[name] as object)) t.is(typeof value, 'number', name)
+    for (const value of Object.values(EXPORTS[name] as object)) t.is(typeof value, 'number', name)
   }
 })
 

@@ -1,7 +1,11 @@
 /**
  * Length prefixes for bytes that are in JavaScript already; what comes off the wire is cut in Rust.
  */
-import { InvalidParametersError, MsgioError } from '../errors.ts'
+import { InvalidParametersError, MessageTooLargeError, MsgioError } from '../errors.ts'
+import { allocate } from '../native/slab.ts'
+
+/** Bytes of a message at most, unless said otherwise; the limit of go-msgio. */
+export const MESSAGE_BYTES_MAX: number = 8 * 1024 * 1024
 
 /** How a message's length stands in front of it: an unsigned varint, or big-endian in 1, 2, 4 or 8 bytes. */
 export type Framing = 'varint' | 'fixed8' | 'fixed16' | 'fixed32' | 'fixed64'
@@ -24,8 +28,8 @@ export interface Prefix {
   readonly prefixBytes: number
 }
 
-/** go-msgio reads no more than 63 bits. */
-const VARINT_BYTES_MAX = 9
+/** Bytes of the longest prefix: go-msgio reads no more than 63 bits of a varint. */
+export const PREFIX_BYTES_MAX = 9
 
 const FORMATS: Readonly<Record<Framing, PrefixFormat>> = {
   varint: { id: 0, prefixBytes: 0, lengthMax: Number.MAX_SAFE_INTEGER },
@@ -44,6 +48,28 @@ export function prefixFormat(framing: Framing): PrefixFormat {
     )
   }
   return FORMATS[framing]
+}
+
+/** A limit of messages as it was given. Throws `InvalidParametersError` for one that is not 1 to `largest`. */
+export function checkLimit(bytes: number, largest: number = Number.MAX_SAFE_INTEGER): number {
+  if (Number.isSafeInteger(bytes) && bytes > 0 && bytes <= largest) return bytes
+  throw new InvalidParametersError(`expected maxMessageBytes of 1 to ${largest}, received ${bytes}`)
+}
+
+/** Throws `MessageTooLargeError` for a message over its limit. */
+export function checkMessage(message: Uint8Array, limit: number): void {
+  if (message.length <= limit) return
+  throw new MessageTooLargeError(`message of ${message.length} bytes exceeds limit of ${limit}`)
+}
+
+/** A message behind its prefix, in memory of its own. */
+export function framed(format: PrefixFormat, message: Uint8Array): Uint8Array {
+  checkMessage(message, format.lengthMax)
+  const prefixBytes = prefixLength(format, message.length)
+  const bytes = allocate(prefixBytes + message.length)
+  writePrefix(format, message.length, bytes)
+  bytes.set(message, prefixBytes)
+  return bytes
 }
 
 /** Bytes of the prefix of a message of this length. */
@@ -76,7 +102,7 @@ export function writePrefix(format: PrefixFormat, length: number, into: Uint8Arr
 /**
  * Read the prefix at `offset`; undefined if there is only a part of it.
  *
- * Throws `MsgioError` for a varint that is overlong or not minimal, and for a length above 2^53-1.
+ * Throws `MsgioError` for a varint that is overlong or not minimal, `MessageTooLargeError` for a length above 2^53-1.
  */
 export function readPrefix(
   format: PrefixFormat,
@@ -98,7 +124,7 @@ function readFixed(prefixBytes: number, bytes: Uint8Array, offset: number): Pref
 function readVarint(bytes: Uint8Array, offset: number): Prefix | undefined {
   let length = 0
   let scale = 1
-  for (let at = 0; at < VARINT_BYTES_MAX; at += 1) {
+  for (let at = 0; at < PREFIX_BYTES_MAX; at += 1) {
     const byte = bytes[offset + at]
     if (byte === undefined) return undefined
     length += (byte & 0x7f) * scale
@@ -108,10 +134,10 @@ function readVarint(bytes: Uint8Array, offset: number): Prefix | undefined {
       return { length: checkLength(length), prefixBytes: at + 1 }
     }
   }
-  throw new MsgioError(`the varint of a length exceeds ${VARINT_BYTES_MAX} bytes`)
+  throw new MsgioError(`the varint of a length exceeds ${PREFIX_BYTES_MAX} bytes`)
 }
 
 function checkLength(length: number): number {
   if (Number.isSafeInteger(length)) return length
-  throw new MsgioError(`a length exceeds ${Number.MAX_SAFE_INTEGER}`)
+  throw new MessageTooLargeError(`a length exceeds ${Number.MAX_SAFE_INTEGER}`)
 }

@@ -1,4 +1,26 @@
-/** ferroswarm/io: readers, writers and framed messages over anything that carries bytes. */
+/** ferroswarm/io: readers, writers and framed messages over anything that carries bytes. Loads nothing native. */
+
+export {
+  ConnectionClosedError,
+  DecryptionFailedError,
+  IncompleteReadError,
+  IOError,
+  MessageTooLargeError,
+  MissingLengthError,
+  MissingMessageError,
+  MsgioError
+} from '../errors.ts'
+export { BaseMsgReadWriter, type MsgReadWriterOptions } from './base-msg-read-writer.ts'
+export { type CarrierOptions, fromDuplex, fromWebStreams } from './carriers.ts'
+export { EncryptedMsgReadWriter } from './encrypted-msg-read-writer.ts'
+export {
+  encodeMessage,
+  FixedLengthMsgReadWriter,
+  type FixedLengthOptions,
+  type LengthBytes,
+  readLength
+} from './fixed-length.ts'
+export { type Framing, MESSAGE_BYTES_MAX } from './framing.ts'
 export type {
   AbortOptions,
   Closer,
@@ -16,3 +38,6 @@ export type {
   WriteCloser,
   Writer
 } from './interfaces.ts'
+export { type ReadExactlyOptions, readExactly } from './read-exactly.ts'
+export { TcpStream, tcpStream } from './tcp-stream.ts'
+export { VarintMsgReadWriter } from './varint-length.ts'

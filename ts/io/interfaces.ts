@@ -28,6 +28,8 @@ export interface Reader {
   read(n?: number, options?: AbortOptions): Promise<Uint8Array>
   /** True once the end has been reported, on a reader whose end is an empty answer. */
   readonly readableEnded?: boolean
+  /** Puts bytes back in front of everything unread, so that a call that gives up loses none. */
+  unshift?(bytes: Uint8Array): void
   /** About the connection under it, where that is known. */
   connState?(): ConnState | undefined
 }

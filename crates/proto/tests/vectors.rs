@@ -1,20 +1,33 @@
 //! Byte sequences of the specifications and of other implementations.
 
-use ferroswarm_proto::framing::{VARINT_BYTES_MAX, VarintError, decode_varint, encode_varint};
+use ferroswarm_proto::framing::{
+    Decoder, Framing, FramingError, VARINT_BYTES_MAX, VarintError, decode_varint, encode_varint,
+};
 use ferroswarm_proto::multistream::{Dialer, Listener, Mode, ProtocolId, ProtocolTable};
 
 const VARINT: &str = include_str!("vectors/varint.txt");
+const FRAMING: &str = include_str!("vectors/framing.txt");
 const MULTISTREAM: &str = include_str!("vectors/multistream.txt");
 
 /// The name and the bytes of each line that is no comment.
 fn vectors(text: &str) -> impl Iterator<Item = (&str, Vec<u8>)> {
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.map(|line| {
+    lines(text).map(|line| {
         let (name, hex) = line.split_once(' ').expect("two columns");
-        let digits = hex.as_bytes().chunks(2);
-        let byte = |pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
-        (name, digits.map(byte).collect())
+        (name, bytes(hex))
     })
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.starts_with('#'))
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let byte = |pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    hex.trim_matches(['-', '.'])
+        .as_bytes()
+        .chunks(2)
+        .map(byte)
+        .collect()
 }
 
 fn line(wanted: &str) -> Vec<u8> {
@@ -41,6 +54,61 @@ fn varints_agree_with_the_specification() {
                 assert_eq!(encode_varint(value, &mut [0; VARINT_BYTES_MAX]), bytes);
             }
         }
+    }
+}
+
+// V2, V3, V4, A105, A107, A108, A109, A111
+#[test]
+fn framings_agree_with_the_vectors() {
+    for line in lines(FRAMING) {
+        let columns: Vec<_> = line.split(' ').collect();
+        let [framing, limit, wire, messages, end] = columns[..] else {
+            panic!("five columns in {line}");
+        };
+        let framing = match framing {
+            "varint" => Framing::Varint,
+            "fixed8" => Framing::Fixed8,
+            "fixed16" => Framing::Fixed16,
+            "fixed32" => Framing::Fixed32,
+            "fixed64" => Framing::Fixed64,
+            other => panic!("framing {other}"),
+        };
+        let wire = bytes(wire);
+        let messages: Vec<_> = match messages {
+            "-" => Vec::new(),
+            some => some.split(',').map(bytes).collect(),
+        };
+        let found = cut(framing, limit.parse().unwrap(), &wire);
+        assert_eq!(found, (messages.clone(), end), "{line}");
+        let mut framed = Vec::new();
+        for message in messages {
+            let mut buffer = [0; Framing::PREFIX_BYTES_MAX];
+            let prefix = framing.encode_prefix(message.len(), &mut buffer).unwrap();
+            framed.extend_from_slice(prefix);
+            framed.extend_from_slice(&message);
+        }
+        assert!(wire.starts_with(&framed), "{line}");
+    }
+}
+
+/// The messages of `wire`, and how it ends, in the words of the vectors.
+fn cut(framing: Framing, limit: usize, wire: &[u8]) -> (Vec<Vec<u8>>, &'static str) {
+    let decoder = Decoder::new(framing, limit);
+    let (mut messages, mut rest) = (Vec::new(), wire);
+    loop {
+        let prefix = match decoder.peek(rest) {
+            Ok(Some(prefix)) => prefix,
+            Ok(None) if rest.is_empty() => return (messages, "clean"),
+            Ok(None) => return (messages, "missing-length"),
+            Err(FramingError::MessageTooLarge { .. }) => return (messages, "too-large"),
+            Err(_) => return (messages, "invalid"),
+        };
+        let end = prefix.prefix_bytes + prefix.message_bytes;
+        let Some(message) = rest.get(prefix.prefix_bytes..end) else {
+            return (messages, "missing-message");
+        };
+        messages.push(message.to_vec());
+        rest = &rest[end..];
     }
 }
 

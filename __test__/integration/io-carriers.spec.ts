@@ -1,0 +1,317 @@
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import { Duplex, PassThrough } from 'node:stream'
+import test from 'ava'
+import { AbortError, ConnectionClosedError, IOError } from '../../ts/errors.ts'
+import {
+  FixedLengthMsgReadWriter,
+  fromDuplex,
+  fromWebStreams,
+  IncompleteReadError,
+  MissingLengthError,
+  type ReadWriteCloser,
+  readExactly,
+  TcpStream,
+  tcpStream,
+  VarintMsgReadWriter
+} from '../../ts/io/index.ts'
+import { turn } from '../support/fake-connection.ts'
+import { pattern, until } from '../support/pair.ts'
+import { bytesOf, textOf } from '../support/readers.ts'
+import { socketPair } from '../support/sockets.ts'
+
+// I6
+test('reads what has arrived, and the remote’s end is empty and no error', async (t) => {
+  const { near, far } = await socketPair(t)
+  const stream = tcpStream(near)
+  t.true(stream instanceof TcpStream)
+  t.is(stream.socket, near)
+  t.is((await stream.read(0)).length, 0)
+  far.write('hello')
+  t.is(textOf(await stream.read(2)), 'he')
+  t.is(textOf(await stream.read()), 'llo')
+  t.false(stream.readableEnded)
+  far.end()
+  t.is((await stream.read(10)).length, 0)
+  t.true(stream.readableEnded)
+  t.is((await stream.read()).length, 0)
+  // The other half is open still.
+  await stream.write(bytesOf('bye'))
+  t.is(String(await once(far, 'data')), 'bye')
+})
+
+// I6, I9
+test('an end is told at once to who needs more bytes', async (t) => {
+  const { near, far } = await socketPair(t)
+  far.end('abc')
+  const err = await t.throwsAsync(readExactly(tcpStream(near), 10), {
+    instanceOf: IncompleteReadError
+  })
+  t.is(err.receivedBytes, 3)
+  t.is(err.transport, 'tcp')
+  t.regex(err.message, /over tcp after \d+\.\d s/)
+})
+
+// I4
+test('a reset by the peer is an error that names the transport and keeps its cause', async (t) => {
+  const { near, far } = await socketPair(t)
+  const stream = tcpStream(near)
+  const waiting = stream.read(1)
+  far.resetAndDestroy()
+  const read = await t.throwsAsync(waiting, { instanceOf: ConnectionClosedError })
+  t.is(read.transport, 'tcp')
+  t.is((read.cause as NodeJS.ErrnoException).code, 'ECONNRESET')
+  t.true(read instanceof IOError)
+  await t.throwsAsync(stream.read(1), { instanceOf: ConnectionClosedError })
+  const write = await t.throwsAsync(stream.write(bytesOf('a')), {
+    instanceOf: ConnectionClosedError
+  })
+  t.is(write.transport, 'tcp')
+  const messages = new VarintMsgReadWriter(stream)
+  await t.throwsAsync(messages.readMsg(), { instanceOf: ConnectionClosedError })
+  await t.throwsAsync(messages.writeMsg(bytesOf('a')), { instanceOf: ConnectionClosedError })
+})
+
+// I5
+test('after our own close reads are empty, writes reject, and the peer has everything', async (t) => {
+  const { near, far } = await socketPair(t)
+  const stream = tcpStream(near)
+  const waiting = stream.read(1)
+  const sent = pattern(1_000_000)
+  const got: Buffer[] = []
+  far.on('data', (chunk: Buffer) => got.push(chunk))
+  await stream.write(sent)
+  await stream.close()
+  await stream.close()
+  t.is((await waiting).length, 0)
+  t.is((await stream.read(1)).length, 0)
+  t.true(stream.readableEnded)
+  const refused = await t.throwsAsync(stream.write(bytesOf('a')), {
+    instanceOf: ConnectionClosedError
+  })
+  t.is(refused.transport, 'tcp')
+  await once(far, 'end')
+  t.is(Buffer.compare(Buffer.concat(got), sent), 0)
+  far.end()
+  await until(() => near.destroyed)
+})
+
+// I5
+test('a close reaches the peer although its last bytes were not read here', async (t) => {
+  const { near, far } = await socketPair(t)
+  const stream = tcpStream(near)
+  far.write(pattern(100_000))
+  await stream.read(1)
+  await stream.write(bytesOf('last words'))
+  await stream.close()
+  // A socket closed over unread bytes resets, and these would be lost.
+  const [chunk] = await once(far, 'data')
+  t.is(String(chunk), 'last words')
+  far.end()
+})
+
+// I7
+test('writes at once are one after the other, empty ones do no harm', async (t) => {
+  const { near, far } = await socketPair(t)
+  const stream = tcpStream(near)
+  const sent = Array.from({ length: 20 }, (_, index) => pattern(30_000, index))
+  const got: Buffer[] = []
+  far.on('data', (chunk: Buffer) => got.push(chunk))
+  const writes = sent.flatMap((bytes) => [stream.write(bytes), stream.write(new Uint8Array(0))])
+  await Promise.all(writes)
+  await until(() => Buffer.concat(got).length === 600_000)
+  t.is(Buffer.compare(Buffer.concat(got), Buffer.concat(sent)), 0)
+})
+
+// I7, A116
+test('reads at once are answered in their order, and no byte twice', async (t) => {
+  const { near, far } = await socketPair(t)
+  const stream = tcpStream(near)
+  const reads = Array.from({ length: 10 }, () => readExactly(stream, 1))
+  const abort = new AbortController()
+  const given = stream.read(5, { signal: abort.signal })
+  abort.abort()
+  await t.throwsAsync(given, { instanceOf: AbortError })
+  far.write('0123456789')
+  t.is((await Promise.all(reads)).map(textOf).join(''), '0123456789')
+})
+
+// I7
+test('an error that has nothing to do with the network passes through', async (t) => {
+  const { near } = await socketPair(t)
+  const stream = tcpStream(near)
+  const own = new Error('of the application')
+  const waiting = stream.read(1)
+  near.destroy(own)
+  t.is(await t.throwsAsync(waiting), own)
+  t.is(await t.throwsAsync(stream.write(bytesOf('a'))), own)
+})
+
+test('a socket that somebody else destroys is a closed connection', async (t) => {
+  const { near } = await socketPair(t)
+  const stream = tcpStream(near)
+  const waiting = stream.read(1)
+  near.destroy()
+  await t.throwsAsync(waiting, { instanceOf: ConnectionClosedError })
+  await stream.close()
+})
+
+test('the address at the other end is known after the close, IPv6 too', async (t) => {
+  for (const host of ['127.0.0.1', '::1']) {
+    const { near } = await socketPair(t, host)
+    const stream = tcpStream(near)
+    const port = near.remotePort
+    t.deepEqual(stream.remoteAddress, { host, port })
+    const closed = once(near, 'close')
+    near.destroy()
+    await closed
+    t.deepEqual(stream.remoteAddress, { host, port })
+    t.is(stream.connState().transport, 'tcp')
+  }
+})
+
+test('a socket that is connecting can be wrapped already', async (t) => {
+  const server = createServer((socket) => socket.end('welcome'))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as { port: number }
+  const stream = tcpStream(connect(port, '127.0.0.1'))
+  t.is(textOf(await readExactly(stream, 7)), 'welcome')
+  t.deepEqual(stream.remoteAddress, { host: '127.0.0.1', port })
+  await stream.close()
+})
+
+// A115
+test('an aborted write says what the peer gets all the same, and a framer minds it', async (t) => {
+  const { near, far } = await socketPair(t)
+  const stream = tcpStream(near)
+  far.pause()
+  const abort = new AbortController()
+  const sent = pattern(32 * 1024 * 1024)
+  const messages = new FixedLengthMsgReadWriter(stream, { maxMessageBytes: sent.length })
+  const write = messages.writeMsg(sent, { signal: abort.signal })
+  await until(() => near.writableLength > 0)
+  abort.abort()
+  const err = await t.throwsAsync(write, { instanceOf: AbortError })
+  t.true(err.bytesAccepted > 0 && err.bytesAccepted < sent.length)
+  const late = await t.throwsAsync(messages.writeMsg(bytesOf('a')))
+  t.is(late.message, 'an earlier write ended inside of its message')
+  let got = 0
+  far.on('data', (chunk: Buffer) => {
+    got += chunk.length
+  })
+  far.resume()
+  await until(() => got === err.bytesAccepted)
+  t.is(got, err.bytesAccepted)
+})
+
+test('an aborted close of a peer that reads nothing frees the socket', async (t) => {
+  const { near, far } = await socketPair(t)
+  const stream = tcpStream(near)
+  far.pause()
+  void stream.write(pattern(32 * 1024 * 1024)).catch(() => {})
+  await until(() => near.writableLength > 0)
+  const abort = new AbortController()
+  const close = stream.close({ signal: abort.signal })
+  abort.abort()
+  await t.throwsAsync(close, { instanceOf: AbortError })
+  await until(() => near.destroyed)
+  t.pass()
+})
+
+/** Two carriers, each reading what the other writes. */
+function carriers(): Record<string, [ReadWriteCloser, ReadWriteCloser]> {
+  const [a, b] = [new PassThrough(), new PassThrough()]
+  const [c, d] = [new TransformStream(), new TransformStream()]
+  const [e, f] = [new PassThrough(), new PassThrough()]
+  return {
+    'a node duplex': [
+      fromDuplex(Duplex.from({ readable: a, writable: b })),
+      fromDuplex(Duplex.from({ readable: b, writable: a }))
+    ],
+    'web streams': [
+      fromWebStreams({ readable: c.readable, writable: d.writable }),
+      fromWebStreams({ readable: d.readable, writable: c.writable })
+    ],
+    'a duplex of objects': [
+      fromDuplex(
+        Duplex.from({
+          readable: e.compose(async function* (source: AsyncIterable<Buffer>) {
+            yield* source
+          }),
+          writable: f
+        })
+      ),
+      fromDuplex(Duplex.from({ readable: f, writable: e }))
+    ]
+  }
+}
+
+for (const name of Object.keys(carriers())) {
+  test(`messages go both ways over ${name}`, async (t) => {
+    const [near, far] = carriers()[name] as [ReadWriteCloser, ReadWriteCloser]
+    t.is(near.remoteAddress, undefined)
+    const [out, back] = [new VarintMsgReadWriter(near), new VarintMsgReadWriter(far)]
+    const sent = [bytesOf('one'), new Uint8Array(0), pattern(300_000)]
+    const received: Uint8Array[] = []
+    const echo = (async () => {
+      for await (const message of back) await back.writeMsg(message)
+      await back.close()
+    })()
+    const read = (async () => {
+      while (received.length < 3) received.push(await out.readMsg())
+    })()
+    for (const message of sent) await out.writeMsg(message)
+    await read
+    t.deepEqual(
+      received.map((bytes) => Buffer.from(bytes)),
+      sent.map((bytes) => Buffer.from(bytes))
+    )
+    const waiting = near.read(1)
+    await out.close()
+    t.is((await waiting).length, 0)
+    t.is((await near.read(1)).length, 0)
+    await t.throwsAsync(near.write(bytesOf('a')), { instanceOf: ConnectionClosedError })
+    await echo
+  })
+
+  // A115
+  test(`a read aborted over ${name} loses nothing`, async (t) => {
+    const [near, far] = carriers()[name] as [ReadWriteCloser, ReadWriteCloser]
+    const abort = new AbortController()
+    const read = near.read(4, { signal: abort.signal })
+    await turn()
+    abort.abort()
+    await t.throwsAsync(read, { instanceOf: AbortError })
+    const written = far.write(bytesOf('abcd'))
+    t.is(textOf(await readExactly(near, 4)), 'abcd')
+    await written
+  })
+}
+
+test('a web stream that fails tells its own error', async (t) => {
+  const broken = new Error('broken below')
+  const readable = new ReadableStream({ pull: (controller) => controller.error(broken) })
+  const writable = new WritableStream({ write: () => Promise.reject(broken) })
+  const carrier = fromWebStreams({ readable, writable }, { remoteAddress: { host: 'h', port: 1 } })
+  t.deepEqual(carrier.remoteAddress, { host: 'h', port: 1 })
+  t.is(await t.throwsAsync(carrier.read(1)), broken)
+  t.is(await t.throwsAsync(carrier.write(bytesOf('a'))), broken)
+  await carrier.close()
+})
+
+test('messages over tcp end cleanly with the connection', async (t) => {
+  const { near, far } = await socketPair(t)
+  const [out, back] = [
+    new VarintMsgReadWriter(tcpStream(near)),
+    new VarintMsgReadWriter(tcpStream(far))
+  ]
+  for (const text of ['a', 'b']) await out.writeMsg(bytesOf(text))
+  await out.close()
+  const seen: string[] = []
+  for await (const message of back) seen.push(textOf(message))
+  t.deepEqual(seen, ['a', 'b'])
+  const ended = await t.throwsAsync(back.readMsg(), { instanceOf: MissingLengthError })
+  t.true((ended.cause as IncompleteReadError).isCleanClose)
+})

@@ -1,0 +1,27 @@
+/** Waits that a signal ends. */
+import { AbortError } from '../errors.ts'
+
+/** The error of a call whose signal was aborted. */
+export function aborted(signal: AbortSignal, bytesAccepted = 0): AbortError {
+  return new AbortError(undefined, { cause: signal.reason, bytesAccepted })
+}
+
+/** Whether the signal is aborted by now. */
+export function isAborted(signal: AbortSignal | undefined): signal is AbortSignal {
+  return signal?.aborted === true
+}
+
+/** `promise`, or a rejection as soon as `signal` is aborted. The promise goes on: its outcome is not lost to others. */
+export function abortable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  bytesAccepted: () => number = () => 0
+): Promise<T> {
+  if (signal === undefined) return promise
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(aborted(signal, bytesAccepted()))
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}

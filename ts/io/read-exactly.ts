@@ -1,0 +1,118 @@
+/** Reads of a known size, from anything that can be read. */
+import {
+  AbortError,
+  IncompleteReadError,
+  InvalidParametersError,
+  IOError,
+  StreamEOFError,
+  TimeoutError
+} from '../errors.ts'
+import { Gathering } from './gathering.ts'
+import type { AbortOptions, Reader } from './interfaces.ts'
+import { checkSize } from './sizes.ts'
+
+/** Options of {@link readExactly}. */
+export interface ReadExactlyOptions extends AbortOptions {
+  /** Empty answers in a row, from a reader that has not said it ended, before that counts as the end; 100 unless given. */
+  retryCount?: number
+}
+
+const RETRY_COUNT = 100
+
+/** Below this a connection was hardly in use yet. */
+const YOUNG_MS = 1_000
+
+const NOTHING = new Uint8Array(0)
+
+/**
+ * Read exactly `n` bytes, in however many fragments they come. `n` = 0 reads nothing.
+ *
+ * Rejects with `IncompleteReadError` if the end comes first, with what `reader.read` rejects with otherwise. An
+ * aborted or late call gives what it has read back to a reader that has `unshift`; from others those bytes are lost.
+ * Throws `InvalidParametersError` for a size that is none.
+ */
+export function readExactly(
+  reader: Reader,
+  n: number,
+  options: ReadExactlyOptions = {}
+): Promise<Uint8Array> {
+  checkSize(n)
+  const { retryCount = RETRY_COUNT } = options
+  if (!Number.isSafeInteger(retryCount) || retryCount < 0) {
+    throw new InvalidParametersError(`expected retryCount of 0 or more, received ${retryCount}`)
+  }
+  return n === 0 ? Promise.resolve(NOTHING) : gather(reader, n, retryCount, options)
+}
+
+async function gather(
+  reader: Reader,
+  n: number,
+  retryCount: number,
+  options: AbortOptions
+): Promise<Uint8Array> {
+  const gathered = new Gathering(n)
+  let empty = 0
+  while (gathered.missing > 0) {
+    let fragment: Uint8Array
+    try {
+      fragment = await reader.read(gathered.missing, options)
+    } catch (err) {
+      if (err instanceof StreamEOFError) throw incomplete(reader, n, gathered.length, err)
+      if (gathered.length > 0 && isInterruption(err, options)) reader.unshift?.(gathered.bytes)
+      throw err
+    }
+    if (fragment.length > 0) {
+      empty = 0
+      gathered.push(bounded(reader, fragment, gathered.missing))
+      continue
+    }
+    empty += 1
+    if (reader.readableEnded === true || empty > retryCount) {
+      throw incomplete(reader, n, gathered.length)
+    }
+  }
+  return gathered.bytes
+}
+
+/** The call was given up, and what it read is still wanted. */
+function isInterruption(err: unknown, { signal }: AbortOptions): boolean {
+  return err instanceof AbortError || err instanceof TimeoutError || signal?.aborted === true
+}
+
+/** A reader that answers with more than it was asked for, as mocks do, gets the rest back. */
+function bounded(reader: Reader, fragment: Uint8Array, missing: number): Uint8Array {
+  if (fragment.length <= missing) return fragment
+  if (reader.unshift === undefined) {
+    throw new IOError(`the reader answered with ${fragment.length} bytes, asked for ${missing}`)
+  }
+  reader.unshift(fragment.subarray(missing))
+  return fragment.subarray(0, missing)
+}
+
+function incomplete(
+  reader: Reader,
+  expectedBytes: number,
+  receivedBytes: number,
+  cause?: Error
+): IncompleteReadError {
+  const counts = `expected ${expectedBytes} bytes, received ${receivedBytes}`
+  const options = cause === undefined ? {} : { cause }
+  const state = reader.connState?.()
+  if (state === undefined) {
+    return new IncompleteReadError(counts, { ...options, expectedBytes, receivedBytes })
+  }
+  const { transport, openedAt } = state
+  const ageMs = Math.max(Date.now() - openedAt, 0)
+  const likelyCause = explain(receivedBytes, ageMs)
+  return new IncompleteReadError(
+    `${counts} over ${transport} after ${(ageMs / 1_000).toFixed(1)} s: ${likelyCause}`,
+    { ...options, expectedBytes, receivedBytes, transport, ageMs, likelyCause }
+  )
+}
+
+function explain(receivedBytes: number, ageMs: number): string {
+  if (receivedBytes > 0) return 'the peer ended inside of what it was sending'
+  return ageMs < YOUNG_MS
+    ? 'the peer refused, or speaks another protocol'
+    : 'the peer closed between messages'
+}

@@ -1,0 +1,43 @@
+/** Messages behind an unsigned varint. Spec: multiformats unsigned-varint, at most 9 bytes. */
+import { IncompleteReadError, MissingLengthError } from '../errors.ts'
+import { BaseMsgReadWriter } from './base-msg-read-writer.ts'
+import { framed, PREFIX_BYTES_MAX, prefixFormat, readPrefix } from './framing.ts'
+import type { AbortOptions } from './interfaces.ts'
+import { readExactly } from './read-exactly.ts'
+
+const FORMAT = prefixFormat('varint')
+
+/** Messages behind varints, as `VarIntLengthMsgReadWriter` of py and the framing of most libp2p protocols. */
+export class VarintMsgReadWriter extends BaseMsgReadWriter {
+  override encodeMsg(message: Uint8Array): Uint8Array {
+    return framed(FORMAT, message)
+  }
+
+  override async nextMsgLen(options?: AbortOptions): Promise<number> {
+    const bytes = new Uint8Array(PREFIX_BYTES_MAX)
+    for (let length = 0; ; length += 1) {
+      // A byte at a time: the next one may be another's.
+      try {
+        bytes.set(await readExactly(this.reader, 1, options), length)
+      } catch (err) {
+        const read = bytes.subarray(0, length)
+        if (err instanceof IncompleteReadError) throw missingLength(err, length)
+        this.reader.unshift(read)
+        throw err
+      }
+      const prefix = readPrefix(FORMAT, bytes.subarray(0, length + 1), 0)
+      if (prefix !== undefined) return prefix.length
+    }
+  }
+}
+
+function missingLength(err: IncompleteReadError, receivedBytes: number): MissingLengthError {
+  if (receivedBytes === 0) return new MissingLengthError(undefined, { cause: err })
+  return new MissingLengthError('the stream ended inside a length', {
+    cause: new IncompleteReadError(err.message, {
+      cause: err,
+      expectedBytes: receivedBytes + 1,
+      receivedBytes
+    })
+  })
+}

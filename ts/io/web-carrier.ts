@@ -1,0 +1,85 @@
+/** A pair of Web streams as a reader, writer and closer. */
+import { ConnectionClosedError } from '../errors.ts'
+import type { HostPort } from '../identity/address.ts'
+import { abortable } from './abort.ts'
+import type { AbortOptions, ReadWriteCloser } from './interfaces.ts'
+import { Pushback } from './pushback.ts'
+import { checkSize } from './sizes.ts'
+import { Turns } from './turns.ts'
+
+const NOTHING = new Uint8Array(0)
+
+/** Reads and writes two Web streams, which are locked from here on. */
+export class WebCarrier implements ReadWriteCloser {
+  readonly remoteAddress: HostPort | undefined
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>
+  readonly #pushback: Pushback
+  readonly #reads = new Turns()
+  readonly #writes = new Turns()
+  #closing: Promise<void> | undefined
+  #ended = false
+
+  constructor(
+    { readable, writable }: ReadableWritablePair<Uint8Array, Uint8Array>,
+    remoteAddress: HostPort | undefined
+  ) {
+    this.remoteAddress = remoteAddress
+    this.#reader = readable.getReader()
+    this.#writer = writable.getWriter()
+    // A Web stream rejects this promise beside the calls that fail.
+    this.#writer.closed.catch(() => {})
+    this.#reader.closed.catch(() => {})
+    this.#pushback = new Pushback(() => this.#pull())
+  }
+
+  get readableEnded(): boolean {
+    return this.#ended
+  }
+
+  read(n?: number, options: AbortOptions = {}): Promise<Uint8Array> {
+    if (n !== undefined) checkSize(n)
+    if (n === 0) return Promise.resolve(NOTHING)
+    return this.#reads.run(() => this.#pushback.read(n, options), options.signal)
+  }
+
+  unshift(bytes: Uint8Array): void {
+    this.#pushback.unshift(bytes)
+  }
+
+  write(bytes: Uint8Array, options: AbortOptions = {}): Promise<void> {
+    const { signal } = options
+    return this.#writes.run(async () => {
+      if (this.#closing !== undefined) {
+        throw new ConnectionClosedError('the connection was closed here')
+      }
+      if (bytes.length === 0) return
+      await abortable(this.#writer.ready, signal)
+      // A sink may keep what it is given until it resolves, and an abort returns before that.
+      const written = this.#writer.write(signal === undefined ? bytes : bytes.slice())
+      await abortable(written, signal, () => bytes.length)
+    }, signal)
+  }
+
+  close(options: AbortOptions = {}): Promise<void> {
+    this.#closing ??= this.#close()
+    return abortable(this.#closing, options.signal)
+  }
+
+  async #pull(): Promise<Uint8Array> {
+    for (;;) {
+      const { done, value } = await this.#reader.read()
+      if (done) {
+        this.#ended = true
+        return NOTHING
+      }
+      if (value.length > 0) return value
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#pushback.clear()
+    // Either side may have failed or ended before: then there is nothing left to close there.
+    await Promise.allSettled([this.#writer.close(), this.#reader.cancel()])
+  }
+}
