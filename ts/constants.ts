@@ -133,8 +133,10 @@ export interface Limits {
   inboundStreamsMax: number
   /** Outbound streams of one connection. */
   outboundStreamsMax: number
-  /** What a stream's receive window may grow to. */
+  /** What a stream's receive window may grow to; `windowMemoryBytes` usually ends its growth earlier. */
   windowMaxBytes: number
+  /** What receive windows of the process may grow by in all; those of one connection by half of `connectionMemoryBytes`. */
+  windowMemoryBytes: number
   /** Bytes one connection may hold in all. */
   connectionMemoryBytes: number
   /** Quiet time after which a connection is pinged. */
@@ -158,7 +160,8 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   inboundStreamsMax: 1_000,
   // rust serves 512 streams a connection and ignores more.
   outboundStreamsMax: 500,
-  windowMaxBytes: 16 * 1024 * 1024,
+  windowMaxBytes: 1024 * 1024 * 1024,
+  windowMemoryBytes: 256 * 1024 * 1024,
   connectionMemoryBytes: 32 * 1024 * 1024,
   keepaliveIntervalMs: 30_000,
   keepaliveTimeoutMs: 10_000,

@@ -34,6 +34,7 @@ export interface NativeLimits {
   inboundStreamsMax: number
   outboundStreamsMax: number
   windowMaxBytes: number
+  windowMemoryBytes: number
   connectionMemoryBytes: number
   keepaliveIntervalMs: number
   keepaliveTimeoutMs: number

@@ -22,12 +22,14 @@ export const COUNTER_NAMES = [
   'readPauses',
   'upgradesFailed',
   'admissionsRefused',
-  'chunkAllocations'
+  'chunkAllocations',
+  'windowGrowth'
 ] as const
 
 /**
  * Counts since the start of this thread, of all its swarms together. Bytes read and written are those of streams;
- * `calls` are crossings other than `drain`.
+ * `calls` are crossings other than `drain`. `windowGrowth` is what the receive windows of the whole process are above
+ * their first 256 KiB at present.
  */
 export type Counters = Readonly<Record<(typeof COUNTER_NAMES)[number], number>>
 

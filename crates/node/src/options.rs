@@ -30,6 +30,8 @@ pub struct NodeLimits {
     pub outbound_streams_max: Option<u32>,
     /// Ceiling of a stream's receive window.
     pub window_max_bytes: Option<u32>,
+    /// What receive windows of the process may grow by.
+    pub window_memory_bytes: Option<u32>,
     /// Received bytes that a connection may hold.
     pub connection_memory_bytes: Option<u32>,
     /// Silence after which a connection is pinged.
@@ -152,6 +154,7 @@ fn limits(given: &NodeLimits) -> Result<Limits, Failure> {
             .outbound_streams_max
             .unwrap_or(default.outbound_streams_max),
         window_bytes_max: given.window_max_bytes.unwrap_or(default.window_bytes_max),
+        window_memory_bytes: size(given.window_memory_bytes, default.window_memory_bytes),
         connection_bytes_max: size(given.connection_memory_bytes, default.connection_bytes_max),
         keepalive_interval: time(given.keepalive_interval_ms, default.keepalive_interval)?,
         keepalive_timeout: time(given.keepalive_timeout_ms, default.keepalive_timeout)?,

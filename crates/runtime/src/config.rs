@@ -19,8 +19,11 @@ pub struct Limits {
     pub inbound_streams_max: u32,
     /// Open outbound streams per connection; past it `open` is refused.
     pub outbound_streams_max: u32,
-    /// Ceiling of a stream's receive window, in bytes.
+    /// Ceiling of a stream's receive window, in bytes; the budgets usually end its growth earlier.
     pub window_bytes_max: u32,
+    /// What receive windows of the process may grow by in all, in bytes; those of one connection by
+    /// half of `connection_bytes_max`.
+    pub window_memory_bytes: usize,
     /// Received bytes that a connection may hold; past it the stream that holds most is reset.
     pub connection_bytes_max: usize,
     /// Silence after which a connection is pinged.
@@ -43,7 +46,8 @@ impl Default for Limits {
             accept_backlog: 256,
             inbound_streams_max: 1_000,
             outbound_streams_max: 500,
-            window_bytes_max: 16 << 20,
+            window_bytes_max: 1 << 30,
+            window_memory_bytes: 256 << 20,
             connection_bytes_max: 32 << 20,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),

@@ -130,6 +130,9 @@ impl Hub {
         self.stats
             .chunk_allocations
             .set(self.pool.lock().allocations());
+        self.stats
+            .window_growth
+            .set(crate::budget::window_growth() as u64);
         &self.stats
     }
 

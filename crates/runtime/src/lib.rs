@@ -28,6 +28,7 @@ pub use ferroswarm_secure::{
 pub use multiaddr::Multiaddr;
 
 mod admission;
+mod budget;
 mod command;
 mod config;
 mod connection;
@@ -50,6 +51,9 @@ mod transport;
 mod upgrade;
 
 // Declared here and not beside what they test, because the model compiles those files by path.
+#[cfg(test)]
+#[path = "connection/memory_tests.rs"]
+mod connection_memory_tests;
 #[cfg(test)]
 #[path = "connection/tests.rs"]
 mod connection_tests;

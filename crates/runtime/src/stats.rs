@@ -86,4 +86,6 @@ counters! {
     admissions_refused,
     /// Chunks of stream pipes that came from the allocator and not from the pool.
     chunk_allocations,
+    /// Bytes by which receive windows of the whole process have grown at present.
+    window_growth,
 }

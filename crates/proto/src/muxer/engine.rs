@@ -148,10 +148,17 @@ impl Engine {
         }
     }
 
-    /// Size of the stream's receive window; zero for a key nobody knows.
-    pub fn receive_window(&self, key: StreamKey) -> u32 {
+    /// Consumed bytes for which credit goes back at once; zero for a key nobody knows.
+    pub fn update_step(&self, key: StreamKey) -> u32 {
         match self {
-            Self::Yamux(session) => session.receive_window(key),
+            Self::Yamux(session) => session.update_step(key),
+        }
+    }
+
+    /// Gives the window growth of removed streams back.
+    pub fn release_windows(&mut self, budget: &mut dyn MemoryBudget) {
+        match self {
+            Self::Yamux(session) => session.release_windows(budget),
         }
     }
 

@@ -24,8 +24,8 @@ pub const UNACKED_MAX: u32 = 256;
 /// Receive window of a stream when it opens, in bytes. The yamux specification fixes it.
 pub const WINDOW_INITIAL: u32 = 256 << 10;
 
-/// Ceiling of a stream's receive window in bytes: 16 MiB, as in go-libp2p.
-pub const WINDOW_MAX: u32 = 16 << 20;
+/// Ceiling of a stream's receive window in bytes: 1 GiB, far beyond what a budget grants.
+pub const WINDOW_MAX: u32 = 1 << 30;
 
 /// Time from one keepalive ping to the next, as in go-libp2p.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{Engine, MemoryBudget, StreamKey};
+use ferroswarm_proto::muxer::{Engine, StreamKey};
 use ferroswarm_secure::Channel;
 
+use crate::budget::WindowBudget;
 use crate::error::{ConnectionFault, StreamFault};
 use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
@@ -37,21 +38,11 @@ pub(super) struct Deadline {
 /// Deadlines kept before a queue is swept.
 const DEADLINES_MIN: usize = 64;
 
-/// Grants every growth of a window up to the engine's ceiling: the place where a resource manager
-/// says no.
-pub(super) struct Unbudgeted;
-
-impl MemoryBudget for Unbudgeted {
-    fn reserve(&mut self, _bytes: u32) -> bool {
-        true
-    }
-
-    fn release(&mut self, _bytes: u32) {}
-}
-
 /// Sans-io state of a connection and what its socket has not taken yet.
 pub(super) struct Core {
     pub(super) engine: Engine,
+    /// Pays for the growth of receive windows.
+    pub(super) windows: WindowBudget,
     pub(super) channel: Channel,
     /// By stream key.
     pub(super) entries: Vec<Option<Entry>>,
@@ -94,12 +85,14 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(
         engine: Engine,
+        windows: WindowBudget,
         channel: Channel,
         leftover: Vec<u8>,
         plaintext: Vec<u8>,
     ) -> Self {
         Self {
             engine,
+            windows,
             channel,
             entries: Vec::new(),
             ring: VecDeque::new(),
@@ -155,6 +148,7 @@ impl Core {
     pub(super) fn forget(&mut self, key: StreamKey, connection: &Connection) -> Option<Entry> {
         let entry = self.entries.get_mut(key.0 as usize)?.take()?;
         self.engine.remove(key);
+        self.engine.release_windows(&mut self.windows);
         entry.slot.lock().key = None;
         release_counts(&entry, connection);
         self.release_protocol(&entry);
@@ -217,6 +211,7 @@ impl Core {
         for slot in waiting {
             slot.end(lost);
         }
+        self.windows.give_back_all();
         self.partial = Vec::new();
         self.unsent = Vec::new();
         *connection.end.lock() = Some(report);

@@ -22,6 +22,7 @@ use std::time::Duration;
 use ferroswarm_proto::muxer::{Engine, Role, UNACKED_MAX, yamux};
 use ferroswarm_secure::Channel;
 
+use crate::budget::WindowBudget;
 use crate::config::Limits;
 use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handlers;
@@ -133,6 +134,7 @@ impl Connection {
         let connection = Arc::new(Self {
             core: Mutex::new(Core::new(
                 engine,
+                WindowBudget::new(limits),
                 parts.channel,
                 parts.leftover,
                 parts.plaintext,
@@ -181,6 +183,12 @@ impl Connection {
     /// Open streams, both directions.
     pub fn stream_count(&self) -> u32 {
         self.streams.load(Ordering::Relaxed)
+    }
+
+    /// What its receive windows have grown by.
+    #[cfg(test)]
+    pub(crate) fn window_growth(&self) -> usize {
+        self.core.lock().windows.granted()
     }
 
     /// The connection's clock.

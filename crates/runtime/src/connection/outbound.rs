@@ -12,7 +12,7 @@ use crate::error::ConnectionFault;
 use crate::slot::{FinState, Inner, Pending, Proposals, ResetReport, StreamSlot};
 use crate::sync::Arc;
 
-use super::core::{Core, Deadline, Entry, Unbudgeted};
+use super::core::{Core, Deadline, Entry};
 use super::{Connection, Scratch};
 
 /// Bytes sealed before they are handed to the socket: a few records, so that they are still in the
@@ -328,8 +328,8 @@ impl Core {
     fn return_credit(&mut self, key: StreamKey, inner: &mut Inner, now: Duration) {
         let consumed = std::mem::take(&mut inner.orders.consumed);
         if consumed > 0 {
-            self.engine.consumed(key, consumed, now, &mut Unbudgeted);
-            inner.credit_step = (self.engine.receive_window(key) / 4).max(1);
+            self.engine.consumed(key, consumed, now, &mut self.windows);
+            inner.credit_step = self.engine.update_step(key).max(1);
         }
     }
 

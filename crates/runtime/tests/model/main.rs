@@ -9,6 +9,8 @@
     reason = "the sources are a library's, of which the model uses a part"
 )]
 
+#[path = "../../src/budget.rs"]
+mod budget;
 #[path = "../../src/command.rs"]
 mod command;
 #[path = "../../src/config.rs"]

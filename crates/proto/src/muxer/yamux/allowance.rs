@@ -35,13 +35,13 @@ impl Allowance {
     }
 
     /// Window updates. A remote updates for bytes that it consumed, so that every byte sent earns
-    /// one, up to the number that a reader of single bytes makes of a full window; the start is for
+    /// one, up to the number that a reader of single bytes makes of a window of 16 MiB; the start is for
     /// growth and for updates on new streams.
     pub(super) const fn window_updates() -> Self {
         Self::new(Rules {
             start: 10_000,
             per_second: 100,
-            max: super::WINDOW_MAX,
+            max: 16 << 20,
         })
     }
 

@@ -10,6 +10,12 @@ use crate::muxer::{MemoryBudget, WINDOW_INITIAL};
 /// four small frames.
 const UPDATES_PER_WINDOW: u32 = 4;
 
+/// Most bytes that are consumed before credit for them goes out.
+///
+/// What is not announced yet is not on the path: of 16 MiB in quarters only 12 MiB are in use at a
+/// time, which made 1.6 Gbit/s of a path of 2 Gbit/s and 63 ms. A frame for 512 KiB costs nothing.
+const UPDATE_STEP_MAX: u32 = 512 << 10;
+
 /// Round trips within which a window has to be consumed for it to double.
 ///
 /// A sender that the window holds up uses a window per round trip, whatever its size, so growth goes
@@ -119,9 +125,19 @@ impl ReceiveWindow {
         self.owed = self.size - self.remaining;
     }
 
+    /// Bytes owed that are worth an update of their own.
+    pub(super) const fn update_step(&self) -> u32 {
+        let share = self.size / UPDATES_PER_WINDOW;
+        if share < UPDATE_STEP_MAX {
+            share
+        } else {
+            UPDATE_STEP_MAX
+        }
+    }
+
     /// Whether enough is owed for an update of its own.
     pub(super) const fn is_update_due(&self) -> bool {
-        self.owed >= self.size / UPDATES_PER_WINDOW
+        self.owed >= self.update_step()
     }
 
     /// The credit to announce, from here on the remote's.

@@ -160,8 +160,8 @@ impl Session {
         }
     }
 
-    /// The application consumed `bytes` of a stream's data. A window update is queued once a quarter
-    /// of the window is due; a window that was used up within four round trips doubles, if `budget`
+    /// The application consumed `bytes` of a stream's data. A window update is queued once
+    /// [`update_step`](Self::update_step) is due; a window that was used up within four round trips doubles, if `budget`
     /// allows.
     pub fn consumed(
         &mut self,
@@ -309,6 +309,14 @@ impl Session {
         self.streams
             .get(key)
             .map_or(0, |stream| stream.window.size())
+    }
+
+    /// Consumed bytes for which credit goes back at once: a quarter of the stream's receive window, at
+    /// most 512 KiB; zero for a key nobody knows.
+    pub fn update_step(&self, key: StreamKey) -> u32 {
+        self.streams
+            .get(key)
+            .map_or(0, |stream| stream.window.update_step())
     }
 
     pub(super) fn advance_clock(&mut self, now: Duration) {

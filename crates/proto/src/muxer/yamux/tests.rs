@@ -9,5 +9,6 @@ mod flow;
 mod hostile;
 mod keepalive;
 mod limits;
+mod path;
 mod properties;
 mod streams;
