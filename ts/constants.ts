@@ -111,6 +111,9 @@ export const DIAL_PARALLEL = 8
 /** Addresses of one peer dialled in one call; the first ones win. */
 export const DIAL_ADDRESSES_MAX = 25
 
+/** Milliseconds a negotiation in TypeScript may take: what a stream of the live table has, and go and py give one. */
+export const NEGOTIATION_TIMEOUT_MS = 10_000
+
 /** Milliseconds `close` waits for open streams before it resets them. */
 export const DRAIN_TIMEOUT_MS = 10_000
 

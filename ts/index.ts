@@ -28,6 +28,15 @@ export {
   NotifyBundle
 } from './notifiee.ts'
 export type { Logger, MuxerName, ResolvedOptions, SecurityName, SwarmOptions } from './options.ts'
+export { Multiselect, type MultiselectMuxerLike } from './protocol/multiselect.ts'
+export { MultiselectClient, type MultiselectClientLike } from './protocol/multiselect-client.ts'
+export {
+  MultiselectCommunicator,
+  type MultiselectCommunicatorLike
+} from './protocol/multiselect-communicator.ts'
+export { isValidHandshake } from './protocol/multiselect-line.ts'
+export type { NegotiationOptions } from './protocol/negotiation.ts'
+export type { ProtocolPredicate } from './protocol/protocol-name.ts'
 export type { HandlerOptions, StreamHandler } from './protocol/registrar.ts'
 export { type IdentifyOptions, type IdentifyResult, identify } from './protocols/identify.ts'
 export { type PerfOptions, type PerfProgress, type PerfResult, perf } from './protocols/perf.ts'

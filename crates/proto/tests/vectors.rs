@@ -3,8 +3,11 @@
 use ferroswarm_proto::framing::{
     Decoder, Framing, FramingError, VARINT_BYTES_MAX, VarintError, decode_varint, encode_varint,
 };
-use ferroswarm_proto::multistream::{Dialer, Listener, Mode, ProtocolId, ProtocolTable};
+use ferroswarm_proto::multistream::{
+    Dialer, Listener, Mode, NegotiationError, ProtocolId, ProtocolTable,
+};
 
+const HEADER: &str = "/multistream/1.0.0";
 const VARINT: &str = include_str!("vectors/varint.txt");
 const FRAMING: &str = include_str!("vectors/framing.txt");
 const MULTISTREAM: &str = include_str!("vectors/multistream.txt");
@@ -30,10 +33,21 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
+/// The rows of multistream-select that are of `kind`: text or error, and bytes.
+fn multistream(kind: &str) -> impl Iterator<Item = (&str, Vec<u8>)> {
+    lines(MULTISTREAM).filter_map(move |line| {
+        let columns: Vec<_> = line.split(' ').collect();
+        let [of, text, hex] = columns[..] else {
+            panic!("three columns in {line}");
+        };
+        (of == kind).then(|| (text.trim_matches('"'), bytes(hex)))
+    })
+}
+
 fn line(wanted: &str) -> Vec<u8> {
-    vectors(MULTISTREAM)
-        .find(|(name, _)| *name == wanted)
-        .expect("a vector of that name")
+    multistream("line")
+        .find(|(text, _)| *text == wanted)
+        .expect("a line of that text")
         .1
 }
 
@@ -118,29 +132,72 @@ fn a_dialer_writes_and_reads_the_known_lines() {
     let mut dialer = Dialer::new(Box::from(proposals), Mode::V1);
     let mut output = Vec::new();
     dialer.poll_output(&mut output);
-    assert_eq!(output, [line("header"), line("noise")].concat());
-    let refused = [line("header"), line("na")].concat();
+    assert_eq!(output, [line(HEADER), line("/noise")].concat());
+    let refused = [line(HEADER), line("na")].concat();
     assert_eq!(dialer.handle_input(&refused), Ok(refused.len()));
     output.clear();
     dialer.poll_output(&mut output);
-    assert_eq!(output, line("yamux"));
-    assert_eq!(dialer.handle_input(&line("yamux")), Ok(line("yamux").len()));
+    assert_eq!(output, line("/yamux/1.0.0"));
+    assert_eq!(
+        dialer.handle_input(&line("/yamux/1.0.0")),
+        Ok(line("/yamux/1.0.0").len())
+    );
     assert_eq!(dialer.outcome(), Some(1));
 }
 
-// M4
+// M4, A022
 #[test]
-fn a_listener_writes_and_reads_the_known_lines() {
-    let mut table = ProtocolTable::default();
-    table.insert(protocol("/a"), 1);
-    table.insert(protocol("/ping"), 2);
+fn a_listener_reads_every_known_line_and_lists_as_known() {
+    for (names, listing) in multistream("listing") {
+        let mut table = ProtocolTable::default();
+        for name in names.split_terminator(',') {
+            table.insert(protocol(name), ());
+        }
+        let output = answer_to(&[line("ls"), line("/noise")].concat(), &table).unwrap();
+        assert_eq!(output, [line(HEADER), listing, line("na")].concat());
+    }
+    for (name, bytes) in multistream("line") {
+        let Ok(name) = ProtocolId::new(name) else {
+            continue;
+        };
+        let mut table = ProtocolTable::default();
+        table.insert(name, ());
+        let output = answer_to(&bytes, &table).unwrap();
+        assert_eq!(output, [line(HEADER), bytes].concat());
+    }
+}
+
+// A001, A002, A003, A004, A005, A022
+#[test]
+fn both_sides_refuse_what_is_no_line() {
+    for (kind, bytes) in multistream("error") {
+        let answer = answer_to(&bytes, &ProtocolTable::default());
+        let mut dialer = Dialer::new(Box::from([protocol("/noise")]), Mode::V1);
+        let dialed = dialer.handle_input(&[line(HEADER), bytes].concat());
+        let as_expected = |error| match kind {
+            "no-newline" => error == NegotiationError::NoNewline,
+            "too-long" => matches!(error, NegotiationError::LineTooLong { .. }),
+            "length" => matches!(error, NegotiationError::Length(_)),
+            "not-utf8" => error == NegotiationError::UnexpectedAnswer,
+            other => panic!("no such kind of error: {other}"),
+        };
+        assert!(as_expected(dialed.unwrap_err()), "{kind}");
+        match answer {
+            // Names are matched byte by byte.
+            Ok(output) if kind == "not-utf8" => {
+                assert_eq!(output, [line(HEADER), line("na")].concat());
+            }
+            answer => assert!(as_expected(answer.unwrap_err()), "{kind}"),
+        }
+    }
+}
+
+/// What a listener says to `input` behind the header.
+fn answer_to(input: &[u8], table: &ProtocolTable<()>) -> Result<Vec<u8>, NegotiationError> {
     let mut listener = Listener::default();
-    let asked = [line("header"), line("ls"), line("noise")].concat();
-    assert_eq!(listener.handle_input(&asked, &table), Ok(asked.len()));
+    let asked = [line(HEADER), input.to_vec()].concat();
+    assert_eq!(listener.handle_input(&asked, table)?, asked.len());
     let mut output = Vec::new();
     listener.poll_output(&mut output);
-    assert_eq!(
-        output,
-        [line("header"), line("listing"), line("na")].concat()
-    );
+    Ok(output)
 }

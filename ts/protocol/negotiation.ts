@@ -1,0 +1,80 @@
+/** What both sides of a negotiation in TypeScript share: the deadline, the first line, the errors. */
+import { NEGOTIATION_TIMEOUT_MS } from '../constants.ts'
+import {
+  InvalidParametersError,
+  type Libp2pErrorOptions,
+  MultiselectCommunicatorError,
+  MultiselectError,
+  TimeoutError
+} from '../errors.ts'
+import { abortable, aborted, isAborted } from '../io/abort.ts'
+import type { AbortOptions } from '../io/interfaces.ts'
+import type { MultiselectCommunicatorLike } from './multiselect-communicator.ts'
+import { isValidHandshake } from './multiselect-line.ts'
+
+/** Options of every call that negotiates. */
+export interface NegotiationOptions extends AbortOptions {
+  /** Milliseconds the call may take in all; 10,000 unless given; 2^31 and more is some 25 days. */
+  timeout?: number
+}
+
+/** Node fires at once for more. */
+const TIMER_MS_MAX = 0x7fffffff
+
+type Failure = new (message?: string, options?: Libp2pErrorOptions) => MultiselectError
+
+/**
+ * Runs `negotiate` under the caller's signal and a deadline. Whatever goes wrong is a `Failed` with its cause, past the
+ * deadline one with the code ERR_TIMEOUT; only the caller's own abort is an `AbortError`.
+ *
+ * A carrier that knows no signal may take bytes after the call has given up: it is to be closed then.
+ */
+export async function negotiation<T>(
+  Failed: Failure,
+  options: NegotiationOptions,
+  negotiate: (options: AbortOptions) => Promise<T>
+): Promise<T> {
+  const { signal, timeout = NEGOTIATION_TIMEOUT_MS } = options
+  if (isAborted(signal)) throw aborted(signal)
+  const late = new AbortController()
+  const either = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])
+  // It holds the process: a carrier in memory does not, and the caller waits.
+  const timer = setTimeout(() => late.abort(), Math.min(timeout, TIMER_MS_MAX))
+  try {
+    return await abortable(negotiate({ signal: either }), either)
+  } catch (err) {
+    if (isAborted(signal)) throw aborted(signal)
+    if (late.signal.aborted) throw timedOut(Failed, timeout)
+    // A line that could not be read is the cause, whoever was negotiating.
+    if (err instanceof Failed && !(err instanceof MultiselectCommunicatorError)) throw err
+    const reason = err instanceof Error ? err.message : String(err)
+    throw new Failed(`protocol negotiation failed: ${reason}`, { cause: err })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function timedOut(Failed: Failure, timeout: number): MultiselectError {
+  const cause = new TimeoutError(`timed out after ${timeout} ms`)
+  return new Failed(`protocol negotiation timed out after ${timeout} ms`, {
+    cause,
+    code: 'ERR_TIMEOUT'
+  })
+}
+
+/** Options whose timeout is one. Throws `InvalidParametersError`. */
+export function checkOptions(options: NegotiationOptions = {}): NegotiationOptions {
+  const { timeout } = options
+  if (timeout === undefined || timeout > 0) return options
+  throw new InvalidParametersError(`expected timeout of more than 0 ms, received ${timeout}`)
+}
+
+/** Reads the remote's first line. Rejects with `MultiselectError` for another version of multistream-select. */
+export async function readHeader(
+  communicator: MultiselectCommunicatorLike,
+  options: AbortOptions
+): Promise<void> {
+  const text = await communicator.read(options)
+  if (isValidHandshake(text)) return
+  throw new MultiselectError(`expected /multistream/1.0.0, received ${JSON.stringify(text)}`)
+}
