@@ -11,6 +11,12 @@ import {
   type ErrorKind,
   type IOError,
   type Libp2pError,
+  Multiselect,
+  MultiselectClient,
+  type MultiselectClientLike,
+  MultiselectCommunicator,
+  type MultiselectCommunicatorLike,
+  type MultiselectMuxerLike,
   NoopNotifiee,
   type Notifiee,
   NotifyBundle,
@@ -105,6 +111,38 @@ const notifiees: Notifiee[] = [
   new NoopNotifiee()
 ]
 
+// Negotiation: the classes are what the shapes say, and so is a mock of each.
+const communicators: MultiselectCommunicatorLike[] = [
+  new MultiselectCommunicator(stream),
+  {
+    read: async () => 'na',
+    write: async () => {},
+    readListing: async () => [],
+    writeListing: async () => {}
+  }
+]
+const clients: MultiselectClientLike[] = [
+  new MultiselectClient(),
+  {
+    handshake: async () => {},
+    selectOneOf: async ([first = '']) => first,
+    trySelect: async (_, protocol) => protocol
+  }
+]
+const muxers: MultiselectMuxerLike[] = [
+  new Multiselect(),
+  {
+    handlers: new Map(),
+    addHandler() {},
+    removeHandler: () => true,
+    getProtocols: () => [],
+    negotiate: async () => ['/a', (taken: Stream) => void taken]
+  }
+]
+const numbered: Multiselect<number> = new Multiselect([['/a', 1]])
+// @ts-expect-error a handler of another kind
+numbered.addHandler('/a', 'handler')
+
 export const used: unknown[] = [
   readWriteCloser,
   iterable,
@@ -119,5 +157,8 @@ export const used: unknown[] = [
   eof,
   attempts,
   notifiees,
+  communicators,
+  clients,
+  muxers,
   StreamState.OPEN
 ]

@@ -1,4 +1,5 @@
 /** The proposing side against remotes that answer well, badly, late and not at all. */
+import { mock } from 'node:test'
 import test, { type ExecutionContext } from 'ava'
 import {
   AbortError,
@@ -42,6 +43,22 @@ function isClientError(t: ExecutionContext, error: unknown): void {
   t.true(error instanceof MultiselectError)
   t.true(error instanceof Libp2pError)
 }
+
+// M3, M9. Serial: the timers of the process are its own while it runs.
+test.serial('a negotiation has 10 s unless it is given another time', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+  let ended: unknown
+  const selection = client.selectOneOf(['/a'], remoteSays(HEADER).communicator)
+  selection.catch((err: unknown) => {
+    ended = err
+  })
+  mock.timers.tick(9_999)
+  await new Promise(setImmediate)
+  t.is(ended, undefined)
+  mock.timers.tick(1)
+  await t.throwsAsync(selection, { code: 'ERR_TIMEOUT' })
+})
 
 // M1
 for (const fragment of [1, 1_000]) {
