@@ -223,7 +223,9 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
         // biome-ignore lint/correctness/noConstructorReturn: a fake for `new`.
         return node
       }
-    } as unknown as Native['NativeNode']
+    } as unknown as Native['NativeNode'],
+    // Nothing over this fake seals.
+    NativeSecureSession: undefined as never
   }
 
   return {

@@ -34,6 +34,8 @@ import type {
   Reader,
   ReadWriteCloser,
   ReadWriter,
+  SecureMessages,
+  SecureMessagesOptions,
   WriteCloser,
   Writer
 } from '../../ts/io/index.ts'
@@ -71,6 +73,8 @@ export type Named = [
   Reader,
   ReadWriteCloser,
   ReadWriter,
+  SecureMessages,
+  SecureMessagesOptions,
   WriteCloser,
   Writer
 ]

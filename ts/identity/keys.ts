@@ -76,7 +76,8 @@ function describe(bytes: Uint8Array): { peerId: string; publicKey: Uint8Array } 
   }
 }
 
-function privateKeyBytes(key: PrivateKey | Uint8Array): Uint8Array {
+/** libp2p's protobuf of a private key, in memory of its own. Throws `InvalidParametersError` for what is no key. */
+export function privateKeyBytes(key: PrivateKey | Uint8Array): Uint8Array {
   // A copy: the caller may wipe its own.
   if (key instanceof Uint8Array) return key.slice()
   const type = KEY_TYPES[key?.type]

@@ -11,7 +11,7 @@ export {
   MsgioError
 } from '../errors.ts'
 export { BaseMsgReadWriter, type MsgReadWriterOptions } from './base-msg-read-writer.ts'
-export { type CarrierOptions, fromDuplex, fromWebStreams } from './carriers.ts'
+export { type AnyDuplex, type CarrierOptions, fromDuplex, fromWebStreams } from './carriers.ts'
 export { EncryptedMsgReadWriter } from './encrypted-msg-read-writer.ts'
 export {
   encodeMessage,
@@ -39,5 +39,10 @@ export type {
   Writer
 } from './interfaces.ts'
 export { type ReadExactlyOptions, readExactly } from './read-exactly.ts'
+export {
+  type SecureMessages,
+  type SecureMessagesOptions,
+  secureMessages
+} from './secure-messages.ts'
 export { TcpStream, tcpStream } from './tcp-stream.ts'
 export { VarintMsgReadWriter } from './varint-length.ts'

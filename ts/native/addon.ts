@@ -107,6 +107,37 @@ export interface NativeNode {
   close(request: number, drainTimeoutMs: number): void
 }
 
+/** How a native session is made. */
+export interface NativeSessionInit {
+  privateKey: Uint8Array
+  security: string[]
+  negotiate: boolean
+  initiator: boolean
+  remotePeer?: string
+}
+
+/** Who is at the other end of a session. */
+export interface SessionFacts {
+  peerId: string
+  publicKey: Uint8Array
+  security: string
+}
+
+/** One end of a secured stream of bytes; every error is final. What it takes and gives is copied. */
+export interface NativeSecureSession {
+  /** The other side said that nothing follows. */
+  readonly hasEnded: boolean
+  /** Bytes of a record that is not whole. */
+  readonly partialBytes: number
+  /** Nothing until the handshake is complete. */
+  peer(): SessionFacts | null
+  receive(bytes: Uint8Array): void
+  write(bytes: Uint8Array): void
+  close(): void
+  takeOutput(): Uint8Array
+  takePlaintext(): Uint8Array
+}
+
 /** What a private key says about itself. */
 export interface KeyDescription {
   type: string
@@ -123,6 +154,7 @@ export interface Native {
   describeKey(privateKey: Uint8Array): KeyDescription
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array
   NativeNode: new (options: NativeNodeOptions) => NativeNode
+  NativeSecureSession: new (init: NativeSessionInit) => NativeSecureSession
 }
 
 /** The addon of this platform. */

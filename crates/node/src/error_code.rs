@@ -6,7 +6,9 @@
 use std::io::ErrorKind;
 
 use ferroswarm_runtime::HandshakeError;
-use ferroswarm_runtime::{CallError, CommandError, ConnectError, ConnectionFault, StreamFault};
+use ferroswarm_runtime::{
+    CallError, CommandError, ConnectError, ConnectionFault, SessionError, StreamFault,
+};
 
 macro_rules! codes {
     ($($name:ident = $number:literal),* $(,)?) => {
@@ -168,6 +170,17 @@ impl From<&HandshakeError> for ErrorCode {
             HandshakeError::PeerIdMismatch { .. } => Self::ERR_UNEXPECTED_PEER,
             HandshakeError::SelfDial => Self::ERR_SELF_DIAL,
             _ => Self::ERR_ENCRYPTION_FAILED,
+        }
+    }
+}
+
+impl From<&SessionError> for ErrorCode {
+    fn from(error: &SessionError) -> Self {
+        match error {
+            SessionError::Establish(error) => error.into(),
+            SessionError::Record(_) => Self::ERR_DECRYPTION_FAILED,
+            SessionError::NotEstablished | SessionError::Failed => Self::ERR_STATE,
+            _ => Self::ERR_INTERNAL,
         }
     }
 }

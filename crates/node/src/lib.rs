@@ -11,6 +11,7 @@ pub mod keys;
 pub mod native_node;
 pub mod options;
 mod record;
+pub mod secure_session;
 mod wake;
 
 use napi::Env;

@@ -16,6 +16,7 @@ pub use handlers::{Handler, Handlers, ProtocolNames};
 pub use hub::{Doorbell, Hub};
 pub use node::{Node, NodeOptions};
 pub use registry::{HANDLE_PENDING, HANDLES_MAX};
+pub use secure_session::{SecureSession, SecureSessionOptions, SessionError, SessionPeer};
 pub use slot::{Proposals, ResetReport, StreamSlot};
 pub use stats::{Counter, HubStats};
 
@@ -23,7 +24,7 @@ pub use ferroswarm_proto::framing::Framing;
 pub use ferroswarm_proto::multistream::{ProtocolId, ProtocolTable};
 pub use ferroswarm_proto::stream::State;
 pub use ferroswarm_secure::{
-    HandshakeError, Identity, KeyType, Keypair, PeerId, PublicKey, Security,
+    HandshakeError, Identity, KeyType, Keypair, PeerId, PublicKey, Role, Security,
 };
 pub use multiaddr::Multiaddr;
 
@@ -43,6 +44,7 @@ mod messages;
 mod node;
 mod pipe;
 mod registry;
+mod secure_session;
 mod slot;
 mod stats;
 mod sync;

@@ -250,12 +250,12 @@ async fn open_one(
     }
 }
 
-fn protocol(name: &str) -> ProtocolId {
+pub(crate) fn protocol(name: &str) -> ProtocolId {
     ProtocolId::new(name).expect("our own protocol names are valid")
 }
 
 /// Either role's side of agreeing on one of a few names.
-enum Negotiator {
+pub(crate) enum Negotiator {
     Dialer(Dialer),
     Listener {
         machine: Listener<usize>,
@@ -264,7 +264,7 @@ enum Negotiator {
 }
 
 impl Negotiator {
-    fn new(role: Role, names: Box<[ProtocolId]>) -> Self {
+    pub(crate) fn new(role: Role, names: Box<[ProtocolId]>) -> Self {
         match role {
             Role::Dialer => Self::Dialer(Dialer::new(names, Mode::V1)),
             Role::Listener => {
@@ -280,14 +280,14 @@ impl Negotiator {
         }
     }
 
-    fn poll_output(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn poll_output(&mut self, out: &mut Vec<u8>) {
         match self {
             Self::Dialer(machine) => machine.poll_output(out),
             Self::Listener { machine, .. } => machine.poll_output(out),
         }
     }
 
-    fn handle_input(&mut self, input: &[u8]) -> Result<usize, ConnectError> {
+    pub(crate) fn handle_input(&mut self, input: &[u8]) -> Result<usize, ConnectError> {
         match self {
             Self::Dialer(machine) => machine.handle_input(input),
             Self::Listener { machine, table } => machine.handle_input(input, table),
@@ -299,7 +299,7 @@ impl Negotiator {
     }
 
     /// The index of the name that was agreed on.
-    fn outcome(&self) -> Option<usize> {
+    pub(crate) fn outcome(&self) -> Option<usize> {
         match self {
             Self::Dialer(machine) => machine.outcome(),
             Self::Listener { machine, .. } => machine.outcome(),

@@ -1,0 +1,434 @@
+//! A secured stream of bytes without a socket: received bytes in, bytes to send and plaintext out.
+
+use ferroswarm_secure::{
+    Channel, Handshake, HandshakeConfig, Identity, Opened, PeerId, PublicKey, RecordError, Role,
+    Secured, Security,
+};
+use thiserror::Error;
+
+use crate::command::ConnectError;
+use crate::sync::Arc;
+use crate::upgrade::{Negotiator, protocol};
+
+/// How a session is made.
+#[derive(Debug)]
+pub struct SecureSessionOptions {
+    /// Who we are.
+    pub identity: Arc<Identity>,
+    /// Which end of the connection this is.
+    pub role: Role,
+    /// The protocols in order of preference; without `negotiate` the first alone counts.
+    pub securities: Vec<Security>,
+    /// Whether multistream-select agrees on one of them first, as on a raw libp2p connection.
+    pub negotiate: bool,
+    /// The only peer to accept; `None` accepts any but ourselves.
+    pub expected_peer: Option<PeerId>,
+}
+
+/// Who is at the other end.
+#[derive(Debug)]
+pub struct SessionPeer {
+    /// Proven to hold the key.
+    pub id: PeerId,
+    /// Its identity key.
+    pub key: PublicKey,
+    /// What secures the session.
+    pub security: Security,
+}
+
+/// Why a session cannot go on. Every reason is final.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// Agreeing on a protocol or the handshake failed.
+    #[error(transparent)]
+    Establish(#[from] ConnectError),
+    /// A record could not be sealed or opened.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Plaintext before the handshake is complete.
+    #[error("handshake is not complete")]
+    NotEstablished,
+    /// Anything after a failure.
+    #[error("session has failed before")]
+    Failed,
+}
+
+/// One end of a secured stream of bytes.
+///
+/// Whoever owns it moves bytes: what came is [`receive`](Self::receive)d, what is to be sent is
+/// taken by [`take_output`](Self::take_output), also after an error, when it may be an alert. It
+/// holds no more than what one call brought and one record that is not whole.
+pub struct SecureSession {
+    stage: Stage,
+    options: SecureSessionOptions,
+    peer: Option<SessionPeer>,
+    /// Received and not understood yet.
+    input: Vec<u8>,
+    output: Outlet,
+    plaintext: Outlet,
+    /// The remote said that it sends nothing more.
+    has_ended: bool,
+}
+
+enum Stage {
+    Negotiating(Negotiator),
+    Handshaking(Security, Handshake),
+    Established(Channel),
+    Failed,
+}
+
+impl SecureSession {
+    /// Starts a session. A dialer has output at once.
+    ///
+    /// # Errors
+    /// If the handshake cannot begin; [`SessionError::NotEstablished`] without any protocol.
+    pub fn new(options: SecureSessionOptions) -> Result<Self, SessionError> {
+        let Some(&first) = options.securities.first() else {
+            return Err(SessionError::NotEstablished);
+        };
+        let stage = if options.negotiate {
+            let names = options.securities.iter();
+            let names = names.map(|security| protocol(security.protocol_id()));
+            Stage::Negotiating(Negotiator::new(options.role, names.collect()))
+        } else {
+            Stage::Handshaking(first, handshake(first, &options)?)
+        };
+        let mut session = Self {
+            stage,
+            options,
+            peer: None,
+            input: Vec::new(),
+            output: Outlet::default(),
+            plaintext: Outlet::default(),
+            has_ended: false,
+        };
+        session.advance()?;
+        Ok(session)
+    }
+
+    /// Who is at the other end; `None` until the handshake is complete.
+    pub const fn peer(&self) -> Option<&SessionPeer> {
+        self.peer.as_ref()
+    }
+
+    /// The remote said that nothing follows, which only TLS can.
+    pub const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Takes received bytes.
+    ///
+    /// # Errors
+    /// What breaks the session. Plaintext that came before stays to be taken.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
+        if self.has_ended {
+            return Ok(());
+        }
+        self.input.extend_from_slice(bytes);
+        self.advance()
+    }
+
+    /// Seals `plaintext` into the output, in as many records as it takes.
+    ///
+    /// # Errors
+    /// [`SessionError::NotEstablished`] before the handshake is complete, and what sealing raises.
+    pub fn write(&mut self, plaintext: &[u8]) -> Result<(), SessionError> {
+        let channel = match &mut self.stage {
+            Stage::Established(channel) => channel,
+            Stage::Failed => return Err(SessionError::Failed),
+            _ => return Err(SessionError::NotEstablished),
+        };
+        let records = plaintext.len().div_ceil(Channel::PLAINTEXT_MAX);
+        let output = self.output.fill();
+        output.reserve(plaintext.len() + records * channel.overhead());
+        for part in plaintext.chunks(Channel::PLAINTEXT_MAX) {
+            let start = channel.begin(output);
+            output.extend_from_slice(part);
+            channel.seal(output, start)?;
+        }
+        Ok(())
+    }
+
+    /// Says that nothing more will be sent, where the protocol has words for it.
+    pub fn close(&mut self) {
+        if let Stage::Established(channel) = &mut self.stage {
+            channel.close(self.output.fill());
+        }
+    }
+
+    /// Takes everything that is to be sent.
+    ///
+    /// The memory is used again by the next call that has output.
+    pub fn take_output(&mut self) -> &[u8] {
+        self.output.take()
+    }
+
+    /// Takes all plaintext that came; the memory as that of [`take_output`](Self::take_output).
+    pub fn take_plaintext(&mut self) -> &[u8] {
+        self.plaintext.take()
+    }
+
+    /// Bytes of a record that is not whole: an end here cuts it short.
+    pub const fn partial_bytes(&self) -> usize {
+        self.input.len()
+    }
+
+    fn advance(&mut self) -> Result<(), SessionError> {
+        let result = self.try_advance();
+        if result.is_err() {
+            self.stage = Stage::Failed;
+            self.input = Vec::new();
+        }
+        result
+    }
+
+    fn try_advance(&mut self) -> Result<(), SessionError> {
+        loop {
+            match &mut self.stage {
+                Stage::Negotiating(negotiator) => {
+                    let consumed = negotiator.handle_input(&self.input)?;
+                    self.input.drain(..consumed);
+                    negotiator.poll_output(self.output.fill());
+                    let Some(chosen) = negotiator.outcome() else {
+                        return Ok(());
+                    };
+                    let security = self.options.securities[chosen];
+                    let handshake = handshake(security, &self.options)?;
+                    self.stage = Stage::Handshaking(security, handshake);
+                }
+                Stage::Handshaking(security, handshake) => {
+                    let security = *security;
+                    let step = handshake.handle_input(&mut self.input);
+                    handshake.poll_output(self.output.fill());
+                    let consumed = step.map_err(handshake_failed)?;
+                    self.input.drain(..consumed);
+                    if handshake.is_complete() {
+                        self.establish(security)?;
+                    } else if consumed == 0 {
+                        return Ok(());
+                    }
+                }
+                Stage::Established(_) => return self.open(),
+                Stage::Failed => return Err(SessionError::Failed),
+            }
+        }
+    }
+
+    fn establish(&mut self, security: Security) -> Result<(), SessionError> {
+        let Stage::Handshaking(_, handshake) = std::mem::replace(&mut self.stage, Stage::Failed)
+        else {
+            return Err(SessionError::NotEstablished);
+        };
+        let Secured {
+            peer_id,
+            public_key,
+            channel,
+            ..
+        } = handshake.finish().map_err(handshake_failed)?;
+        self.peer = Some(SessionPeer {
+            id: peer_id,
+            key: public_key,
+            security,
+        });
+        self.stage = Stage::Established(channel);
+        Ok(())
+    }
+
+    /// Opens the records that are there.
+    fn open(&mut self) -> Result<(), SessionError> {
+        let Stage::Established(channel) = &mut self.stage else {
+            return Err(SessionError::NotEstablished);
+        };
+        let mut opened = 0;
+        let result = loop {
+            match channel.open(&mut self.input[opened..]) {
+                Ok(Opened::Record {
+                    plaintext,
+                    consumed,
+                }) => {
+                    let record = &self.input[opened..];
+                    self.plaintext.fill().extend_from_slice(&record[plaintext]);
+                    opened += consumed;
+                }
+                Ok(Opened::Control { consumed }) => {
+                    opened += consumed;
+                    if let Err(error) = channel.poll_control(self.output.fill()) {
+                        break Err(error);
+                    }
+                }
+                Ok(Opened::Closed { .. }) => {
+                    // Nothing behind it counts.
+                    opened = self.input.len();
+                    self.has_ended = true;
+                    break Ok(());
+                }
+                Ok(Opened::Incomplete { .. }) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.input.drain(..opened);
+        Ok(result?)
+    }
+}
+
+fn handshake(
+    security: Security,
+    options: &SecureSessionOptions,
+) -> Result<Handshake, SessionError> {
+    let config = HandshakeConfig {
+        identity: Arc::clone(&options.identity),
+        // The bytes are the caller's: there is no muxer to agree on.
+        muxers: Arc::from([]),
+        expected_peer: options.expected_peer,
+    };
+    Handshake::new(security, options.role, &config).map_err(handshake_failed)
+}
+
+fn handshake_failed(error: ferroswarm_secure::HandshakeError) -> SessionError {
+    ConnectError::Handshake(Arc::new(error)).into()
+}
+
+/// Bytes that are handed out once, all of them; their memory stays for the next ones.
+#[derive(Default)]
+struct Outlet {
+    bytes: Vec<u8>,
+    is_taken: bool,
+}
+
+impl Outlet {
+    /// Room for more behind what was not taken yet.
+    fn fill(&mut self) -> &mut Vec<u8> {
+        if std::mem::take(&mut self.is_taken) {
+            self.bytes.clear();
+            // What a large write needed is not kept for small ones.
+            self.bytes.shrink_to(KEPT_BYTES_MAX);
+        }
+        &mut self.bytes
+    }
+
+    fn take(&mut self) -> &[u8] {
+        let fresh = !std::mem::replace(&mut self.is_taken, true);
+        if fresh { &self.bytes } else { &[] }
+    }
+}
+
+/// Memory that an idle session keeps in each direction: what one read or write of the usual size needs.
+const KEPT_BYTES_MAX: usize = 128 << 10;
+
+#[cfg(test)]
+mod tests {
+    use ferroswarm_secure::{KeyType, Keypair};
+
+    use super::*;
+
+    fn session(role: Role, securities: &[Security], negotiate: bool) -> SecureSession {
+        let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
+        SecureSession::new(SecureSessionOptions {
+            identity: Arc::new(Identity::new(keypair).unwrap()),
+            role,
+            securities: securities.to_vec(),
+            negotiate,
+            expected_peer: None,
+        })
+        .unwrap()
+    }
+
+    /// Moves output to the other end, `chunk` bytes at a time, until both are silent.
+    fn run(
+        dialer: &mut SecureSession,
+        listener: &mut SecureSession,
+        chunk: usize,
+    ) -> Result<(), SessionError> {
+        while carry(dialer, listener, chunk)? | carry(listener, dialer, chunk)? {}
+        Ok(())
+    }
+
+    fn carry(
+        from: &mut SecureSession,
+        to: &mut SecureSession,
+        chunk: usize,
+    ) -> Result<bool, SessionError> {
+        let output = from.take_output();
+        for part in output.chunks(chunk) {
+            to.receive(part)?;
+        }
+        Ok(!output.is_empty())
+    }
+
+    const ALL: [Security; 2] = [Security::Noise, Security::Tls];
+
+    #[test]
+    fn carries_bytes_both_ways_whatever_the_pieces() {
+        let sent: Vec<u8> = (0..100_000_u32).map(|index| index as u8).collect();
+        for security in ALL {
+            for negotiate in [false, true] {
+                for chunk in [1, 7, 100_000] {
+                    let mut dialer = session(Role::Dialer, &[security], negotiate);
+                    let mut listener = session(Role::Listener, &[security], negotiate);
+                    run(&mut dialer, &mut listener, chunk).unwrap();
+                    assert_eq!(dialer.peer().unwrap().security, security);
+                    let known = listener.peer().unwrap();
+                    assert_eq!(known.id, *dialer.options.identity.peer_id());
+                    dialer.write(&sent).unwrap();
+                    listener.write(&sent[..10]).unwrap();
+                    run(&mut dialer, &mut listener, chunk).unwrap();
+                    assert_eq!(listener.take_plaintext(), sent);
+                    assert_eq!(dialer.take_plaintext(), &sent[..10]);
+                    assert_eq!(listener.partial_bytes(), 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn agrees_on_the_first_protocol_that_both_have() {
+        let mut dialer = session(Role::Dialer, &[Security::Tls, Security::Noise], true);
+        let mut listener = session(Role::Listener, &[Security::Noise], true);
+        run(&mut dialer, &mut listener, 64).unwrap();
+        assert_eq!(listener.peer().unwrap().security, Security::Noise);
+        let mut dialer = session(Role::Dialer, &[Security::Tls], true);
+        let mut listener = session(Role::Listener, &[Security::Noise], true);
+        let refused = run(&mut dialer, &mut listener, 64);
+        let unsupported = SessionError::Establish(ConnectError::Unsupported);
+        assert_eq!(refused.unwrap_err().to_string(), unsupported.to_string());
+    }
+
+    #[test]
+    fn a_broken_record_is_final_and_what_came_before_it_is_delivered() {
+        for security in ALL {
+            let mut dialer = session(Role::Dialer, &[security], false);
+            let mut listener = session(Role::Listener, &[security], false);
+            run(&mut dialer, &mut listener, 64).unwrap();
+            dialer.write(b"before").unwrap();
+            dialer.write(b"broken").unwrap();
+            let mut wire = dialer.take_output().to_vec();
+            *wire.last_mut().unwrap() ^= 1;
+            assert!(matches!(
+                listener.receive(&wire),
+                Err(SessionError::Record(RecordError::Decrypt))
+            ));
+            assert_eq!(listener.take_plaintext(), b"before");
+            assert!(matches!(listener.receive(b""), Err(SessionError::Failed)));
+            assert!(matches!(listener.write(b"x"), Err(SessionError::Failed)));
+        }
+    }
+
+    #[test]
+    fn tls_says_that_it_ends_and_noise_has_no_words_for_it() {
+        for security in ALL {
+            let mut dialer = session(Role::Dialer, &[security], false);
+            let mut listener = session(Role::Listener, &[security], false);
+            assert!(matches!(
+                dialer.write(b"x"),
+                Err(SessionError::NotEstablished)
+            ));
+            run(&mut dialer, &mut listener, 64).unwrap();
+            dialer.write(b"last").unwrap();
+            dialer.close();
+            run(&mut dialer, &mut listener, 64).unwrap();
+            assert_eq!(listener.take_plaintext(), b"last");
+            assert_eq!(listener.has_ended(), security == Security::Tls);
+        }
+    }
+}
