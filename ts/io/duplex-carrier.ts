@@ -5,7 +5,7 @@ import type { HostPort } from '../identity/address.ts'
 import { Stash } from '../stream/stash.ts'
 import { aborted } from './abort.ts'
 import type { AbortOptions, ReadWriteCloser } from './interfaces.ts'
-import { checkSize } from './sizes.ts'
+import { checkSize } from './read-exactly.ts'
 import { Turns } from './turns.ts'
 
 const NOTHING = new Uint8Array(0)

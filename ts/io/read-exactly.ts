@@ -9,7 +9,6 @@ import {
 } from '../errors.ts'
 import { Gathering } from './gathering.ts'
 import type { AbortOptions, Reader } from './interfaces.ts'
-import { checkSize } from './sizes.ts'
 
 /** Options of {@link readExactly}. */
 export interface ReadExactlyOptions extends AbortOptions {
@@ -42,6 +41,12 @@ export function readExactly(
     throw new InvalidParametersError(`expected retryCount of 0 or more, received ${retryCount}`)
   }
   return n === 0 ? Promise.resolve(NOTHING) : gather(reader, n, retryCount, options)
+}
+
+/** Throws `InvalidParametersError` for what is no size of a read. */
+export function checkSize(n: number): void {
+  if (Number.isSafeInteger(n) && n >= 0) return
+  throw new InvalidParametersError(`expected a size of 0 or more bytes, received ${n}`)
 }
 
 async function gather(

@@ -4,7 +4,7 @@ import type { HostPort } from '../identity/address.ts'
 import { abortable } from './abort.ts'
 import type { AbortOptions, ReadWriteCloser } from './interfaces.ts'
 import { Pushback } from './pushback.ts'
-import { checkSize } from './sizes.ts'
+import { checkSize } from './read-exactly.ts'
 import { Turns } from './turns.ts'
 
 const NOTHING = new Uint8Array(0)
