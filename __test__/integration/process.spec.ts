@@ -10,18 +10,30 @@ interface Outcome {
   readonly output: string
 }
 
-/** Run a program against our index, `before` that is loaded; killed if it has not ended after `ms`. */
-function run(program: string, ms: number, before = ''): Promise<Outcome> {
+const CEILING_MS = 60_000
+
+interface RunOptions {
+  /** What runs before our index is loaded. */
+  readonly before?: string
+  /** How long it may live after its first output, in milliseconds. */
+  readonly lifeMs?: number
+}
+
+/** Run a program against our index; killed if it has not ended by itself. */
+function run(program: string, { before = '', lifeMs }: RunOptions = {}): Promise<Outcome> {
   const source = `${before}\nconst { createSwarm } = await import(${JSON.stringify(INDEX.href)})\n${program}`
   const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', source])
   let output = ''
+  let timer = setTimeout(() => child.kill('SIGKILL'), CEILING_MS)
   child.stdout.on('data', (text) => {
     output += text
+    if (lifeMs === undefined) return
+    clearTimeout(timer)
+    timer = setTimeout(() => child.kill('SIGKILL'), lifeMs)
   })
   child.stderr.on('data', (text) => {
     output += text
   })
-  const timer = setTimeout(() => child.kill('SIGKILL'), ms)
   return new Promise((resolve) => {
     child.on('close', (code, signal) => {
       clearTimeout(timer)
@@ -30,10 +42,8 @@ function run(program: string, ms: number, before = ''): Promise<Outcome> {
   })
 }
 
-const CEILING_MS = 30_000
-
 test('a node without listeners and connections lets the process end', async (t) => {
-  const { code, output } = await run(`await createSwarm(${QUIET}); console.log('up')`, CEILING_MS)
+  const { code, output } = await run(`await createSwarm(${QUIET}); console.log('up')`)
   t.is(output, 'up\n')
   t.is(code, 0)
 })
@@ -41,7 +51,7 @@ test('a node without listeners and connections lets the process end', async (t) 
 test('a listening node keeps the process alive', async (t) => {
   const program = `const swarm = await createSwarm(${QUIET})
     await swarm.listen('/ip4/127.0.0.1/tcp/0'); console.log('up')`
-  const { signal, output } = await run(program, 3_000)
+  const { signal, output } = await run(program, { lifeMs: 1_000 })
   t.is(output, 'up\n')
   t.is(signal, 'SIGKILL')
 })
@@ -49,7 +59,7 @@ test('a listening node keeps the process alive', async (t) => {
 test('an unreferenced node does not, and a command under way still does', async (t) => {
   const program = `const swarm = await createSwarm(${QUIET})
     swarm.unref(); await swarm.listen('/ip4/127.0.0.1/tcp/0'); console.log('up')`
-  const { code, output } = await run(program, CEILING_MS)
+  const { code, output } = await run(program)
   t.is(output, 'up\n')
   t.is(code, 0)
 })
@@ -57,7 +67,7 @@ test('an unreferenced node does not, and a command under way still does', async 
 test('closing lets the process end', async (t) => {
   const program = `const swarm = await createSwarm(${QUIET})
     await swarm.listen('/ip4/127.0.0.1/tcp/0'); await swarm.close(); console.log('closed')`
-  const { code, output } = await run(program, CEILING_MS)
+  const { code, output } = await run(program)
   t.is(output, 'closed\n')
   t.is(code, 0)
 })
@@ -70,7 +80,7 @@ test('an exit in the middle of traffic is no crash', async (t) => {
     const stream = await a.newStream(b.peerId, '/sink', { addresses: b.getListenAddrs() })
     setTimeout(() => process.exit(7), 200)
     for (;;) await stream.write(new Uint8Array(100_000))`
-  const { code, output } = await run(program, CEILING_MS)
+  const { code, output } = await run(program)
   t.is(output, '')
   t.is(code, 7)
 })
@@ -88,6 +98,6 @@ test('a plain node loads neither peer ids nor addresses nor keys of js-libp2p', 
     swarm.getListenAddrs()
     console.log(loaded.some((url) => lazy.test(url)))
     await swarm.close()`
-  const { output } = await run(program, CEILING_MS, before)
+  const { output } = await run(program, { before })
   t.is(output, 'true 0\ntrue\n')
 })
