@@ -42,6 +42,13 @@ export { type IdentifyOptions, type IdentifyResult, identify } from './protocols
 export { type PerfOptions, type PerfProgress, type PerfResult, perf } from './protocols/perf.ts'
 export { type PingOptions, ping } from './protocols/ping.ts'
 export type { Service, ServiceOptions } from './services.ts'
+export type {
+  Multiplexer,
+  MuxedConn,
+  MuxedStream,
+  MuxedTransport
+} from './stream/muxed.ts'
+export { wrapMuxedStream } from './stream/wrap.ts'
 export {
   type AbortOptions,
   type ReadOptions,

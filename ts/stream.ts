@@ -6,13 +6,14 @@
  */
 import type { Connection } from './connection.ts'
 import { StreamState } from './constants.ts'
-import { InvalidParametersError, type Libp2pError } from './errors.ts'
+import { InvalidParametersError, type Libp2pError, StateError } from './errors.ts'
 import { TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
 import type { Messages, MessagesOptions } from './io/messages.ts'
 import { messages } from './io/messages.ts'
 import type { StreamCore } from './stream/core.ts'
 import { toDuplex } from './stream/duplex.ts'
+import type { MuxedStream } from './stream/muxed.ts'
 import type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
 import { readableStream, writableStream } from './stream/web-streams.ts'
 
@@ -53,7 +54,7 @@ type NodeDuplex = import('node:stream').Duplex
  * Reads answer in call order and no byte twice; writes keep their order and never interleave. Every wait takes a
  * `signal`. Nothing here throws or rejects outside the call concerned.
  */
-export class Stream extends TypedEventTarget<StreamEvents> implements AsyncDisposable {
+export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStream, AsyncDisposable {
   readonly #core: StreamCore
   #stat: StreamStat | undefined
   #readable: ReadableStream<Uint8Array> | undefined
@@ -86,9 +87,12 @@ export class Stream extends TypedEventTarget<StreamEvents> implements AsyncDispo
     return this.#core.id
   }
 
-  /** The connection that carries this stream. */
+  /** The connection that carries this stream. Throws `StateError` on one that was wrapped without a connection. */
   get connection(): Connection {
-    return this.#core.connection
+    const { connection } = this.#core.home
+    if (connection === undefined)
+      throw new StateError('this stream was wrapped without a connection')
+    return connection
   }
 
   /** The negotiated protocol; undefined on a raw stream until {@link Stream.setProtocol}. */
@@ -125,12 +129,12 @@ export class Stream extends TypedEventTarget<StreamEvents> implements AsyncDispo
 
   /** The host and port at the other end; kept after the close. Undefined where the transport has none. */
   get remoteAddress(): HostPort | undefined {
-    return this.#core.connection.remoteAddress
+    return this.#core.home.remoteAddress
   }
 
-  /** The muxer's view of this stream: the stream itself, as our muxers are native. */
-  get muxedStream(): this {
-    return this
+  /** What `wrapMuxedStream` was given; the stream itself on our own muxers, which are native. */
+  get muxedStream(): MuxedStream {
+    return this.#core.pump?.muxed ?? this
   }
 
   /** True after `send` answered false, until `drain`. */
@@ -223,7 +227,11 @@ export class Stream extends TypedEventTarget<StreamEvents> implements AsyncDispo
     return this.#core.closeWrite(options)
   }
 
-  /** End the stream at once in both directions, telling the remote `code`. Acts before it returns. */
+  /**
+   * End the stream at once in both directions, telling the remote `code`. Acts before it returns.
+   *
+   * Where both halves were closed it does nothing: what was accepted before is still delivered.
+   */
   reset(code = 0): Promise<void> {
     return this.#core.reset(code, undefined)
   }
@@ -258,12 +266,16 @@ export class Stream extends TypedEventTarget<StreamEvents> implements AsyncDispo
     this.#core.setProtocol(protocol)
   }
 
-  /** Take another state, as far as the table allows; else throws `StreamStateError`. */
+  /** Take another state, as far as the table allows; else throws `StreamStateError`. Writes that wait then reject. */
   setState(next: StreamState): void {
     this.#core.setState(next)
   }
 
-  /** Forget the stream: out of `connection.streams`, one `close`, no frame to the remote. Idempotent. */
+  /**
+   * Forget the stream: out of `connection.streams`, one `close`, no frame to the remote. Idempotent.
+   *
+   * What was written before is delivered. A remote that does not end the stream within a minute sees it reset.
+   */
   remove(): void {
     this.#core.remove()
   }
@@ -289,7 +301,7 @@ export class Stream extends TypedEventTarget<StreamEvents> implements AsyncDispo
     return this.#writable
   }
 
-  /** A `node:stream` Duplex over this stream. `end` closes the writing half, `destroy` resets. */
+  /** A `node:stream` Duplex over this stream. `end` closes the writing half, `destroy` before that resets. */
   toDuplex(): NodeDuplex {
     return toDuplex(this)
   }

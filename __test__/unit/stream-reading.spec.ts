@@ -213,8 +213,9 @@ test('reads what is left of a stream that the native side has let go, then its e
   fake.ring()
   t.deepEqual(await stream.read(2), bytes(1, 2))
   t.deepEqual(await stream.read(2), bytes(3))
+  await t.throwsAsync(stream.write(bytes(1)), { instanceOf: StreamClosedError })
   await t.throwsAsync(stream.read(2), { instanceOf: StreamEOFError })
-  t.is(stream.state, StreamState.CLOSE_READ)
+  t.is(stream.state, StreamState.CLOSE_BOTH)
 })
 
 test('times a waiting read out, after what had arrived', async (t) => {

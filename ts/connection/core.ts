@@ -16,8 +16,9 @@ import { nativeError, transportOf } from '../native/native-error.ts'
 import { FLAG_REMOTE, OPEN_UNSETTLED } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
+import type { StreamHome } from '../stream/home.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
-import type { Stream } from '../stream.ts'
+import { Stream } from '../stream.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 
 /** What secures, multiplexes and carries a connection. */
@@ -60,7 +61,7 @@ const RAW = new Uint32Array(0)
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 
 /** The machinery of one connection. */
-export class ConnectionCore implements ConnectionSink {
+export class ConnectionCore implements ConnectionSink, StreamHome {
   readonly id: string
   readonly handle: number
   readonly host: ConnectionHost
@@ -94,6 +95,22 @@ export class ConnectionCore implements ConnectionSink {
     this.#resolveClosed = resolve
     this.connection = new Connection(this)
     host.engine.adoptConnection(handle, this)
+  }
+
+  get engine(): Engine {
+    return this.host.engine
+  }
+
+  get clock(): Clock {
+    return this.host.clock
+  }
+
+  get deadlines(): Deadlines {
+    return this.host.deadlines
+  }
+
+  get transport(): string {
+    return transportOf(this.#facts.remoteAddress)
   }
 
   /** The peer's id as text. */
@@ -136,7 +153,7 @@ export class ConnectionCore implements ConnectionSink {
 
   get security(): ConnectionSecurity {
     return {
-      transport: transportOf(this.#facts.remoteAddress),
+      transport: this.transport,
       security: this.#facts.security,
       muxer: this.#facts.muxer,
       usedEarlyMuxerNegotiation: this.#facts.earlyMuxer
@@ -156,7 +173,7 @@ export class ConnectionCore implements ConnectionSink {
     if (options.signal?.aborted === true) {
       return Promise.reject(new AbortError(undefined, { cause: options.signal.reason }))
     }
-    if (this.closing) return Promise.reject(new ConnectionClosedError())
+    if (this.closing) return Promise.reject(this.#closedError())
     const answer = engine.hot.open(this.handle, proposals)
     if (answer < 0) return Promise.reject(nativeError(-answer))
     engine.outbox.flushSoon()
@@ -169,7 +186,7 @@ export class ConnectionCore implements ConnectionSink {
       proposed
     })
     if (unsettled) return this.#settle(core, options)
-    this.#announce(core.stream)
+    this.announce(core.stream)
     return Promise.resolve(core.stream)
   }
 
@@ -191,7 +208,7 @@ export class ConnectionCore implements ConnectionSink {
       protocol: this.host.engine.protocols.name(protocol),
       proposed: NO_PROTOCOLS
     })
-    this.#announce(core.stream)
+    this.announce(core.stream)
     this.host.dispatch(core.stream, this.connection, protocol)
   }
 
@@ -202,9 +219,29 @@ export class ConnectionCore implements ConnectionSink {
       remote: (flags & FLAG_REMOTE) !== 0,
       error: code === 0 ? undefined : nativeError(code)
     }
+    // Those of our own muxers have ended before; these are of the application's.
+    for (const stream of [...this.streams]) {
+      Stream.core(stream).pump?.connectionLost(wireCode, this.closeReason.remote)
+    }
     this.host.connectionEnded(this)
     Connection.emitClose(this.connection, this.closeReason)
     this.#resolveClosed()
+  }
+
+  /** Put a stream on the list, and say so. */
+  announce(stream: Stream): void {
+    this.streams.add(stream)
+    this.host.notify('openedStream', stream)
+  }
+
+  /** `<connection>-<n>`. */
+  nextStreamId(): string {
+    this.#streamsMade += 1
+    return `${this.id}-${this.#streamsMade}`
+  }
+
+  onListenerError(err: unknown): void {
+    this.host.onListenerError(err)
   }
 
   /** A stream has ended. */
@@ -217,22 +254,20 @@ export class ConnectionCore implements ConnectionSink {
     if (this.streams.delete(stream)) this.host.notify('closedStream', stream)
   }
 
+  #closedError(): ConnectionClosedError {
+    const { transport } = this
+    const closeCode = this.closeReason?.closeCode
+    return new ConnectionClosedError(undefined, {
+      transport,
+      ...(closeCode === undefined ? {} : { closeCode })
+    })
+  }
+
   #adopt(
     handle: number,
     init: Pick<StreamCore, 'direction' | 'state' | 'protocol'> & { proposed: readonly string[] }
   ): StreamCore {
-    this.#streamsMade += 1
-    return new StreamCore({
-      handle,
-      id: `${this.id}-${this.#streamsMade}`,
-      connection: this,
-      ...init
-    })
-  }
-
-  #announce(stream: Stream): void {
-    this.streams.add(stream)
-    this.host.notify('openedStream', stream)
+    return new StreamCore({ handle, id: this.nextStreamId(), home: this, ...init })
   }
 
   async #settle(core: StreamCore, options: NewStreamOptions): Promise<Stream> {
@@ -261,7 +296,7 @@ export class ConnectionCore implements ConnectionSink {
       if (timer !== undefined) clock.clearTimer(timer)
       signal?.removeEventListener('abort', abort)
     }
-    this.#announce(core.stream)
+    this.announce(core.stream)
     return core.stream
   }
 }

@@ -19,6 +19,11 @@ export interface HotCalls {
   remove(stream: number): number
   reset(stream: number, code: number): number
   setState(stream: number, state: number): number
+  openForeign(direction: number): number
+  feed(stream: number, bytes: Uint8Array): number
+  feedEnd(stream: number): number
+  feedReset(stream: number, code: number, flags: number): number
+  take(stream: number, into: Uint8Array, orders: Uint32Array): number
   closeConnection(connection: number, code: number): number
   counters(into: Float64Array): number
   hold(on: boolean): number

@@ -32,6 +32,8 @@ export interface StreamSink extends Sender {
   onWritable(credit: number): void
   onReset(wireCode: number, code: number, flags: number): void
   onClosed(left: number): void
+  /** A foreign stream has something for its muxer. */
+  onOutgoing(): void
   /** The event loop has turned since a read was put off. */
   onTurn(): void
 }
@@ -152,6 +154,9 @@ export class Engine {
         stream?.onClosed(a)
         return
       }
+      case RecordKind.streamOutgoing:
+        this.#streams[index]?.onOutgoing()
+        return
       case RecordKind.streamSettled:
         this.#streams[index]?.onSettled(a, b)
         return

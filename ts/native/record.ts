@@ -19,6 +19,7 @@ export const RecordKind = {
   streamWritable: 4,
   streamReset: 5,
   streamClosed: 6,
+  streamOutgoing: 7,
   connectionOpened: 8,
   connectionClosed: 9,
   completion: 16,
@@ -29,6 +30,11 @@ export const RecordKind = {
 export const FLAG_REMOTE = 1
 /** Flag of streamReset: its connection was lost. */
 export const FLAG_CONNECTION_LOST = 2
+/** Flag of `feedReset`: the stream failed otherwise than by a reset. */
+export const FLAG_FAULT = 4
+
+/** What `take` orders of the muxer of a foreign stream: bytes are left, end-of-stream, stop reading, reset. */
+export const Taken = { more: 1, end: 2, discard: 4, reset: 8 } as const
 
 /** A handle's low bits are the index of its slot, the ten above a generation. */
 export const HANDLE_INDEX_MASK = 0xfffff

@@ -5,23 +5,22 @@
  * side has let the stream go with bytes left to read, by the read that reports their end.
  */
 
-import type { ConnectionCore } from '../connection/core.ts'
-import type { Connection } from '../connection.ts'
 import { StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
   InvalidParametersError,
   type Libp2pError,
   StreamClosedError,
-  type StreamError,
-  StreamResetError,
+  StreamError,
   StreamStateError
 } from '../errors.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
 import { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
-import { failureError, faultOf, ownReset, resetFailure } from './failure.ts'
+import { failureError, faultOf, ownReset, resetFailure, writeRefusal } from './failure.ts'
+import type { StreamHome } from './home.ts'
+import type { MuxedPump } from './muxed-pump.ts'
 import { type AbortOptions, ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -29,7 +28,7 @@ import { WriteQueue } from './write-queue.ts'
 export interface StreamInit {
   readonly handle: number
   readonly id: string
-  readonly connection: ConnectionCore
+  readonly home: StreamHome
   readonly direction: 'inbound' | 'outbound'
   readonly state: StreamState
   readonly protocol: string | undefined
@@ -53,8 +52,10 @@ export class StreamCore implements StreamSink {
   protocol: string | undefined
   /** Why the state is RESET or ERROR. */
   failure: Libp2pError | undefined
+  /** Of a stream whose muxer is the application's. */
+  pump: MuxedPump | undefined
 
-  readonly #connection: ConnectionCore
+  readonly home: StreamHome
   readonly #proposed: readonly string[]
   #settled: ((err: Error | undefined) => void) | undefined
   // The native side still knows the handle.
@@ -68,22 +69,18 @@ export class StreamCore implements StreamSink {
     this.direction = init.direction
     this.state = init.state
     this.protocol = init.protocol
-    this.#connection = init.connection
+    this.home = init.home
     this.#proposed = init.proposed
-    this.engine = init.connection.host.engine
-    this.opened = init.connection.host.clock.now()
+    this.engine = init.home.engine
+    this.opened = init.home.clock.now()
     this.reads = new ReadQueue(this)
     this.writes = new WriteQueue(this)
     this.stream = new Stream(this)
     this.engine.adoptStream(this)
   }
 
-  get connection(): Connection {
-    return this.#connection.connection
-  }
-
   get deadlines(): Deadlines {
-    return this.#connection.host.deadlines
+    return this.home.deadlines
   }
 
   /** Whether the native side still knows this stream. */
@@ -102,16 +99,7 @@ export class StreamCore implements StreamSink {
 
   /** The error of a write in this state, if it has one. */
   writeRefusal(): Error | undefined {
-    switch (this.state) {
-      case StreamState.RESET:
-      case StreamState.ERROR:
-        return this.failureError()
-      case StreamState.CLOSE_WRITE:
-      case StreamState.CLOSE_BOTH:
-        return new StreamClosedError('the stream was closed for writing')
-      default:
-        return undefined
-    }
+    return writeRefusal(this.state, this.failure)
   }
 
   /** The remote's end has been reported. */
@@ -127,7 +115,7 @@ export class StreamCore implements StreamSink {
   refused(code: number): void {
     setImmediate(() => {
       this.engine.drain()
-      if (this.#live && !this.isFailed()) this.#fail(StreamState.ERROR, nativeError(code))
+      if (this.#live && !this.isFailed()) this.fail(StreamState.ERROR, nativeError(code))
     })
   }
 
@@ -181,24 +169,28 @@ export class StreamCore implements StreamSink {
     if (!Number.isInteger(code) || code < 0 || code > 0xffffffff) {
       throw new InvalidParametersError(`expected a code that fits 32 bits, received ${code}`)
     }
-    if (this.state >= StreamState.CLOSE_BOTH && (this.isFailed() || !this.#live)) return DONE
+    if (this.state >= StreamState.CLOSE_BOTH) return DONE
     if (this.#live) {
       this.engine.hot.reset(this.handle, code)
       this.engine.outbox.flushSoon()
     }
-    this.#fail(StreamState.RESET, ownReset(code, cause))
+    this.fail(StreamState.RESET, ownReset(code, cause))
     return DONE
   }
 
   remove(): void {
-    if (this.#live && !this.isFailed()) {
+    if (this.state < StreamState.CLOSE_BOTH) {
       this.writes.submit()
-      this.engine.hot.remove(this.handle)
-      this.reads.closeLocally()
-      this.writes.fail((accepted) => new StreamClosedError(undefined, { bytesAccepted: accepted }))
+      this.pump?.leave()
+      if (this.#live) {
+        this.engine.hot.remove(this.handle)
+        this.engine.outbox.flushSoon()
+      }
       this.state = StreamState.CLOSE_BOTH
+      this.reads.closeLocally()
+      this.failWrites()
     }
-    this.#connection.forget(this.stream)
+    this.home.forget(this.stream)
   }
 
   setProtocol(protocol: string): void {
@@ -220,7 +212,17 @@ export class StreamCore implements StreamSink {
         : nativeError(-answer)
     }
     this.engine.outbox.flushSoon()
-    this.#follow(answer as StreamState)
+    switch (next) {
+      case StreamState.RESET:
+        this.fail(next, ownReset(0, undefined))
+        return
+      case StreamState.ERROR:
+        this.fail(next, new StreamError('the application put the stream in ERROR'))
+        return
+      default:
+        this.#follow(answer as StreamState)
+        if (next !== StreamState.CLOSE_READ) this.failWrites()
+    }
   }
 
   /** Resolves when the protocol is chosen; rejects if none is. */
@@ -233,11 +235,12 @@ export class StreamCore implements StreamSink {
 
   onSettled(protocol: number, code: number): void {
     if (protocol === 0 && code !== 0) {
-      this.#fail(StreamState.ERROR, faultOf(code, this.#proposed))
+      this.fail(StreamState.ERROR, faultOf(code, this.#proposed))
       return
     }
     this.protocol = this.engine.protocols.name(protocol)
     if (this.state === StreamState.INIT) this.state = StreamState.OPEN
+    this.writes.serve()
     this.#settle(undefined)
   }
 
@@ -261,10 +264,10 @@ export class StreamCore implements StreamSink {
   onReset(wireCode: number, code: number, flags: number): void {
     if (this.isFailed()) return
     if (code !== 0) {
-      this.#fail(StreamState.ERROR, faultOf(code, this.#proposed))
+      this.fail(StreamState.ERROR, faultOf(code, this.#proposed))
       return
     }
-    this.#fail(StreamState.RESET, resetFailure(wireCode, flags))
+    this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.home.transport))
   }
 
   onClosed(left: number): void {
@@ -272,12 +275,20 @@ export class StreamCore implements StreamSink {
     this.#live = false
     // What waits beyond the tail gets the end now.
     this.reads.serve()
-    this.writes.fail((accepted) => new StreamClosedError(undefined, { bytesAccepted: accepted }))
+    this.failWrites()
+    // A reset behind the remote's end leaves what was read before it; what would be written goes nowhere.
+    if (this.state === StreamState.OPEN) this.state = StreamState.CLOSE_WRITE
+    else if (this.state === StreamState.CLOSE_READ) this.state = StreamState.CLOSE_BOTH
     if (this.#settled !== undefined) this.#settle(new StreamClosedError())
     if (this.#ended) return
     this.#ended = true
-    this.#connection.streamEnded(this.stream)
+    this.pump?.onClosed(this.isFailed())
+    this.home.streamEnded(this.stream)
     Stream.emitClose(this.stream)
+  }
+
+  onOutgoing(): void {
+    this.pump?.onOutgoing()
   }
 
   emitDrain(): void {
@@ -285,7 +296,7 @@ export class StreamCore implements StreamSink {
   }
 
   onListenerError(err: unknown): void {
-    this.#connection.host.onListenerError(err)
+    this.home.onListenerError(err)
   }
 
   /** Change state by a call; without a native side, straight to `otherwise`. */
@@ -302,8 +313,9 @@ export class StreamCore implements StreamSink {
 
   /** The native side's answer to a call of ours. */
   #follow(state: StreamState): void {
-    if (state >= StreamState.RESET && !this.isFailed()) {
-      this.#fail(state, new StreamResetError())
+    if (state >= StreamState.RESET) {
+      // The record on its way says by whom, and with which code.
+      this.refused(ERROR_CODES.ERR_STREAM_RESET)
       return
     }
     this.state = state
@@ -312,7 +324,8 @@ export class StreamCore implements StreamSink {
     }
   }
 
-  #fail(state: StreamState, failure: Libp2pError): void {
+  /** Into RESET or ERROR: whatever waits rejects. */
+  fail(state: StreamState, failure: Libp2pError): void {
     this.state = state
     this.failure = failure
     this.reads.fail()
@@ -321,6 +334,11 @@ export class StreamCore implements StreamSink {
       return accepted === 0 ? err : Object.assign(err, { bytesAccepted: accepted })
     })
     this.#settle(failure)
+  }
+
+  /** The writing half is over: whatever waits to be written is refused. */
+  failWrites(): void {
+    this.writes.fail((accepted) => new StreamClosedError(undefined, { bytesAccepted: accepted }))
   }
 
   #settle(err: Error | undefined): void {

@@ -30,10 +30,15 @@ export function toDuplex(stream: Stream): NodeDuplex {
       stream.closeWrite().then(() => callback(), callback)
     },
     destroy(err, callback) {
-      const ended = err === null ? stream.close() : Promise.resolve(stream.abort(err))
-      ended.then(() => callback(err), callback)
+      ending(err).then(() => callback(err), callback)
     }
   })
+  // Whoever stops half-way must not look as if that were all.
+  const ending = async (err: Error | null): Promise<void> => {
+    if (err !== null) stream.abort(err)
+    else if (duplex.writableFinished) await stream.close()
+    else await stream.reset()
+  }
   // A remote reset shows although nobody reads or writes at the time.
   stream.addEventListener(
     'close',

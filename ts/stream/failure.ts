@@ -1,8 +1,10 @@
 /** Why streams fail, in the words of the public errors. */
 import { StreamState } from '../constants.ts'
 import {
+  ConnectionClosedError,
   ERROR_CODES,
   type Libp2pError,
+  StreamClosedError,
   StreamError,
   StreamResetError,
   UnsupportedProtocolError
@@ -25,15 +27,36 @@ export function failureError(state: StreamState, failure: Libp2pError | undefine
   return new StreamResetError(undefined, optional(failure))
 }
 
-/** The reset that a record tells of. */
-export function resetFailure(wireCode: number, flags: number): StreamResetError {
+/** The error of a write in this state, if it has one. */
+export function writeRefusal(
+  state: StreamState,
+  failure: Libp2pError | undefined
+): StreamError | undefined {
+  if (state >= StreamState.RESET) return failureError(state, failure)
+  return state === StreamState.CLOSE_WRITE || state === StreamState.CLOSE_BOTH
+    ? new StreamClosedError('the stream was closed for writing')
+    : undefined
+}
+
+/** The reset that a record tells of. The end of the connection, if it was that, is its cause. */
+export function resetFailure(wireCode: number, flags: number, transport: string): StreamResetError {
   const lost = (flags & FLAG_CONNECTION_LOST) !== 0
   const remote = (flags & FLAG_REMOTE) !== 0
   const text = lost ? 'its connection ended' : remote ? 'by the remote' : 'here'
+  const cause = lost
+    ? new ConnectionClosedError(undefined, { closeCode: wireCode, transport })
+    : undefined
   return new StreamResetError(`stream reset: ${text}, code ${wireCode}`, {
     errorCode: wireCode,
-    remote
+    remote,
+    ...optional(cause)
   })
+}
+
+/** What a muxer of the application's threw, where that is no end, reset or close. */
+export function muxerFailure(operation: 'read' | 'write', cause: unknown): StreamError {
+  const said = cause instanceof Error ? cause.message : String(cause)
+  return new StreamError(`${operation} operation failed: ${said}`, { cause })
 }
 
 /** Our own reset, and why. */

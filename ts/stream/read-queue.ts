@@ -5,7 +5,6 @@
  * stash holds what was taken and not handed out: the gatherings of a `read()` that gave up, and the rest of a
  * stream whose native side is gone.
  */
-
 import { READ_ALL_BYTES_MAX } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -182,16 +181,16 @@ export class ReadQueue {
     if (this.#deadline !== undefined) deadlines.cancel(this.#deadline)
     this.#deadline = undefined
     this.#expired = at !== undefined && deadlines.isPast(at)
-    if (at === undefined) return
-    if (this.#expired) {
-      this.#core.engine.drain()
+    // A half that has ended waits for nothing.
+    if (at === undefined || this.#end !== 'open' || this.#core.isFailed()) return
+    const expire = (): void => {
+      this.#expired = true
+      // What has arrived is delivered first.
+      this.serve()
       this.#waiting.fail(timedOut)
-    } else {
-      this.#deadline = deadlines.add(at, () => {
-        this.#expired = true
-        this.#waiting.fail(timedOut)
-      })
     }
+    if (this.#expired) expire()
+    else this.#deadline = deadlines.add(at, expire)
   }
 
   /** The native side holds at least `bytes`, or has an end to report. */
@@ -321,6 +320,7 @@ export class ReadQueue {
   /** The remote's end is being reported. */
   remoteEnded(): void {
     this.#end = 'remote'
+    this.#stopDeadline()
     this.#core.remoteEnded()
   }
 

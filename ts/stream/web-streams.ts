@@ -7,6 +7,7 @@ export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
   const chunks = stream[Symbol.asyncIterator]()
   return new ReadableStream<Uint8Array>(
     {
+      start: (controller) => onFailure(stream, (err) => controller.error(err)),
       async pull(controller) {
         const { done, value } = await chunks.next()
         if (done === true) controller.close()
@@ -23,6 +24,7 @@ export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
 /** A Web stream whose writes are accepted when the stream accepts them. */
 export function writableStream(stream: Stream): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
+    start: (controller) => onFailure(stream, (err) => controller.error(err)),
     write: (bytes) => stream.write(bytes),
     close: () => stream.closeWrite(),
     abort: (reason) => {
@@ -33,6 +35,21 @@ export function writableStream(stream: Stream): WritableStream<Uint8Array> {
       )
     }
   })
+}
+
+/** A reset shows although nobody reads or writes at the time. */
+function onFailure(stream: Stream, fail: (err: unknown) => void): void {
+  if (stream.error !== undefined) {
+    fail(stream.error)
+    return
+  }
+  stream.addEventListener(
+    'close',
+    ({ detail }) => {
+      if (detail.error !== undefined) fail(detail.error)
+    },
+    { once: true }
+  )
 }
 
 /** Cancelling a stream that has ended anyway is no error. */

@@ -4,6 +4,7 @@
  * Room is learned from answers: `submit` tells the credit left, `write` accepts less than it was given, and
  * `streamWritable` says when to go on. Staging never exceeds the credit by more than the staging buffer.
  */
+import { StreamState } from '../constants.ts'
 import { AbortError, InvalidParametersError, StreamClosedError, TimeoutError } from '../errors.ts'
 import { STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import type { StreamCore } from './core.ts'
@@ -15,8 +16,8 @@ interface PendingWrite {
   readonly bytes: Uint8Array | undefined
   accepted: number
   /** Undefined for `send`: accepted in any case, nobody waits. */
-  readonly resolve: (() => void) | undefined
-  readonly reject: ((err: unknown) => void) | undefined
+  resolve: (() => void) | undefined
+  reject: ((err: unknown) => void) | undefined
   signal: AbortSignal | undefined
   onAbort: (() => void) | undefined
 }
@@ -108,6 +109,7 @@ export class WriteQueue {
       (accepted) => new StreamClosedError('the stream was closed', { bytesAccepted: accepted })
     )
     if (this.#isBusy()) return this.#wait(undefined, 0, signal)
+    this.#stopDeadline()
     return undefined
   }
 
@@ -115,7 +117,8 @@ export class WriteQueue {
     const { deadlines } = this.#core
     this.#stopDeadline()
     this.#expired = at !== undefined && deadlines.isPast(at)
-    if (at === undefined) return
+    // A half that has ended waits for nothing.
+    if (at === undefined || this.#core.writeRefusal() !== undefined) return
     if (this.#expired) {
       this.#core.engine.drain()
       this.#timeOut()
@@ -131,7 +134,7 @@ export class WriteQueue {
   onWritable(credit: number): void {
     this.#blocked = false
     this.#credit = credit
-    this.#serve()
+    this.serve()
   }
 
   /** The answer to what was staged. */
@@ -176,7 +179,7 @@ export class WriteQueue {
     const { engine, handle } = this.#core
     const length = bytes.length - offset
     if (length === 0) return 0
-    if (this.#blocked) return 0
+    if (this.#blocked || this.#core.state === StreamState.INIT) return 0
     if (length < STAGED_WRITE_BYTES_MAX) {
       this.#staged = true
       engine.outbox.stage(this.#core, offset === 0 ? bytes : bytes.subarray(offset))
@@ -198,7 +201,8 @@ export class WriteQueue {
     return accepted
   }
 
-  #serve(): void {
+  /** Hand down what waits, in its order, as far as there is room. */
+  serve(): void {
     const waiting = this.#waiting
     if (waiting !== undefined) {
       for (let head = waiting[0]; head !== undefined; head = waiting[0]) {
@@ -221,6 +225,7 @@ export class WriteQueue {
 
   #finish(): void {
     this.submit()
+    this.#stopDeadline()
     this.#core.finishWriting()
   }
 
@@ -240,6 +245,10 @@ export class WriteQueue {
       }
       this.#push(pending)
       if (signal === undefined) return
+      if (signal.aborted) {
+        this.#abort(pending)
+        return
+      }
       pending.onAbort = () => this.#abort(pending)
       signal.addEventListener('abort', pending.onAbort, { once: true })
     })
@@ -264,29 +273,35 @@ export class WriteQueue {
       this.#waiting?.splice(at, 1)
     }
     pending.reject?.(err)
-    if (at === 0 && !this.#blocked) this.#serve()
+    if (at === 0) this.serve()
   }
 
+  /** Writes that somebody waits for reject; what `send` accepted stays, and so does the end behind it. */
   #rejectWaiting(make: (accepted: number) => Error): void {
     const waiting = this.#waiting
     if (waiting === undefined) return
-    this.#waiting = waiting.filter((pending) => pending.reject === undefined)
-    for (const pending of waiting) {
-      if (pending.reject === undefined) continue
+    const isRejected = ({ bytes, reject }: PendingWrite): boolean =>
+      bytes !== undefined && reject !== undefined
+    this.#waiting = waiting.filter((pending) => !isRejected(pending))
+    for (const pending of waiting.filter(isRejected)) {
       unlisten(pending)
-      pending.reject(make(pending.accepted))
+      pending.reject?.(make(pending.accepted))
     }
+    this.serve()
   }
 
   #timeOut(): void {
-    const closing = this.#waiting?.filter((pending) => pending.bytes === undefined)
-    this.#rejectWaiting(
-      (accepted) => new TimeoutError('the write deadline has passed', { bytesAccepted: accepted })
-    )
-    // End-of-stream still follows what was accepted, although nobody waits for it any more.
-    for (const pending of closing ?? []) {
-      this.#push({ ...pending, resolve: undefined, reject: undefined })
+    const late = (accepted: number): TimeoutError =>
+      new TimeoutError('the write deadline has passed', { bytesAccepted: accepted })
+    // The end still follows what was accepted, although nobody waits for it any more.
+    for (const pending of this.#waiting ?? []) {
+      if (pending.bytes !== undefined) continue
+      unlisten(pending)
+      pending.reject?.(late(0))
+      pending.resolve = undefined
+      pending.reject = undefined
     }
+    this.#rejectWaiting(late)
   }
 
   #stopDeadline(): void {

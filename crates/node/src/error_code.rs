@@ -125,6 +125,7 @@ impl From<StreamFault> for ErrorCode {
             StreamFault::NegotiationTimeout => Self::ERR_TIMEOUT,
             StreamFault::Framing => Self::ERR_INVALID_FRAMING,
             StreamFault::MessageTooLarge => Self::ERR_MESSAGE_TOO_LARGE,
+            StreamFault::Application => Self::ERR_IO,
             _ => Self::ERR_INTERNAL,
         }
     }

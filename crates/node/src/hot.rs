@@ -9,7 +9,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 
-use ferroswarm_runtime::{CallError, Environment, Framing, Proposals, State};
+use ferroswarm_runtime::{
+    CallError, Direction, Environment, Framing, Proposals, ResetReport, State, StreamFault,
+    StreamSlot,
+};
 use napi::sys;
 
 use crate::attachment::Attachment;
@@ -36,6 +39,11 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"remove", remove),
     (c"reset", reset),
     (c"setState", set_state),
+    (c"openForeign", open_foreign),
+    (c"feed", feed),
+    (c"feedEnd", feed_end),
+    (c"feedReset", feed_reset),
+    (c"take", take),
     (c"closeConnection", close_connection),
     (c"counters", counters),
     (c"hold", hold),
@@ -374,6 +382,51 @@ hot!(set_state, call => {
     let next = u8::try_from(call.number(1)?).ok().and_then(State::from_number);
     let Some(next) = next else { return misuse() };
     Ok(state(call.environment().change(stream, |slot| slot.set_state(next))?))
+});
+
+hot!(open_foreign, call => {
+    let direction = match call.number(0)? {
+        1 => Direction::Inbound,
+        2 => Direction::Outbound,
+        _ => return misuse(),
+    };
+    // Handles have 31 bits.
+    Ok(call.environment().open_foreign(direction)? as i32)
+});
+
+hot!(feed, call => {
+    let bytes = call.elements::<u8>(1)?;
+    Ok(count(call.environment().foreign(call.number(0)?, |slot| slot.feed(bytes))?))
+});
+
+hot!(feed_end, call => {
+    call.environment().foreign(call.number(0)?, StreamSlot::feed_end)?;
+    Ok(0)
+});
+
+hot!(feed_reset, call => {
+    let (stream, code, flags) = (call.number(0)?, call.number(1)?, call.number(2)?);
+    let report = ResetReport {
+        code,
+        remote: flags & record::FLAG_REMOTE != 0,
+        connection_lost: flags & record::FLAG_CONNECTION_LOST != 0,
+        fault: (flags & record::FLAG_FAULT != 0).then_some(StreamFault::Application),
+    };
+    call.environment().foreign(stream, |slot| slot.feed_reset(report))?;
+    Ok(0)
+});
+
+hot!(
+    /// Answers the number of bytes; the orders go into the second array: flags, the code of a reset,
+    /// bytes that nobody has read.
+    take, call => {
+    let (into, orders) = call.distinct::<u8, u32>(1, 2)?;
+    let [flags, code, held] = orders else { return misuse() };
+    let taken = call.environment().foreign(call.number(0)?, |slot| slot.take(into))?;
+    *flags = record::taken_flags(&taken);
+    *code = taken.reset.unwrap_or(0);
+    *held = u32::try_from(taken.held).unwrap_or(u32::MAX);
+    Ok(count(taken.bytes))
 });
 
 hot!(close_connection, call => {

@@ -1,6 +1,6 @@
 //! Facts as four words each; `ts/native/record.ts` mirrors the layout.
 
-use ferroswarm_runtime::Record;
+use ferroswarm_runtime::{Record, Taken};
 
 use crate::error_code::ErrorCode;
 
@@ -13,6 +13,7 @@ pub(crate) const STREAM_READABLE: u32 = 3;
 pub(crate) const STREAM_WRITABLE: u32 = 4;
 pub(crate) const STREAM_RESET: u32 = 5;
 pub(crate) const STREAM_CLOSED: u32 = 6;
+pub(crate) const STREAM_OUTGOING: u32 = 7;
 pub(crate) const CONNECTION_OPENED: u32 = 8;
 pub(crate) const CONNECTION_CLOSED: u32 = 9;
 pub(crate) const COMPLETION: u32 = 16;
@@ -22,6 +23,15 @@ pub(crate) const LISTENER_CLOSED: u32 = 17;
 pub(crate) const FLAG_REMOTE: u32 = 1;
 /// The whole connection was lost.
 pub(crate) const FLAG_CONNECTION_LOST: u32 = 2;
+
+/// Only from JavaScript: the stream failed otherwise than by a reset.
+pub(crate) const FLAG_FAULT: u32 = 4;
+
+/// What [`Taken`] orders, as flags: bytes are left, end-of-stream, stop reading, reset.
+pub(crate) fn taken_flags(taken: &Taken) -> u32 {
+    let flags = [taken.more, taken.fin, taken.discard, taken.reset.is_some()];
+    (0..).zip(flags).map(|(bit, on)| u32::from(on) << bit).sum()
+}
 
 /// The words of one fact.
 pub(crate) fn words(record: Record) -> [u32; WORDS] {
@@ -56,6 +66,7 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             [STREAM_RESET | flags << 8, stream, report.code, fault]
         }
         Record::StreamClosed { stream, left } => [STREAM_CLOSED, stream, left, 0],
+        Record::StreamOutgoing { stream } => [STREAM_OUTGOING, stream, 0, 0],
         Record::ConnectionOpened {
             connection,
             node,

@@ -10,89 +10,13 @@ use ferroswarm_proto::framing::Framing;
 use ferroswarm_proto::stream::State;
 
 use crate::command::{Completion, Outcome};
-use crate::connection::{CloseRequest, Connection, Scratch};
+use crate::connection::{CloseRequest, Connection, Direction, Scratch};
 use crate::error::{CallError, ConnectionFault};
 use crate::hub::{Hub, Ready};
+use crate::record::Record;
 use crate::registry::{HANDLE_PENDING, Handle, Registry};
 use crate::slot::{Inner, Pending, Proposals, StreamSlot};
 use crate::sync::Arc;
-
-/// A fact for JavaScript, in the order in which it happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Record {
-    /// An inbound stream, with its protocol (0: raw).
-    StreamOpened {
-        /// The stream.
-        stream: u32,
-        /// Its connection.
-        connection: u32,
-        /// Its protocol.
-        protocol: u32,
-    },
-    /// An outbound stream that was not usable at once is now, or never will be.
-    StreamSettled {
-        /// The stream.
-        stream: u32,
-        /// Its protocol; 0 if it failed.
-        protocol: u32,
-        /// Why it failed.
-        fault: Option<crate::error::StreamFault>,
-    },
-    /// An armed read has something to find.
-    StreamReadable {
-        /// The stream.
-        stream: u32,
-        /// Bytes there; 0 is the end.
-        bytes: u32,
-    },
-    /// A refused writer may go on.
-    StreamWritable {
-        /// The stream.
-        stream: u32,
-        /// Bytes it may write.
-        credit: u32,
-    },
-    /// Both halves ended at once.
-    StreamReset {
-        /// The stream.
-        stream: u32,
-        /// By whom, and with which code.
-        report: crate::slot::ResetReport,
-    },
-    /// Nothing more happens to this stream; its handle lives until the next drain.
-    StreamClosed {
-        /// The stream.
-        stream: u32,
-        /// Bytes that may still be read until then.
-        left: u32,
-    },
-    /// A connection.
-    ConnectionOpened {
-        /// The connection.
-        connection: u32,
-        /// Its node.
-        node: u32,
-        /// The dial that made it; 0 for an accepted one.
-        request: u32,
-    },
-    /// Its end.
-    ConnectionClosed {
-        /// The connection.
-        connection: u32,
-        /// How.
-        report: crate::connection::EndReport,
-    },
-    /// A command has ended; its outcome waits in [`Environment::take_outcome`].
-    Completion {
-        /// The request.
-        request: u32,
-    },
-    /// A listener has ended.
-    ListenerClosed {
-        /// The listener.
-        listener: u32,
-    },
-}
 
 /// Records that one ready entry can need.
 const RECORDS_PER_ENTRY: usize = 6;
@@ -161,6 +85,14 @@ impl Environment {
     fn expand(&mut self, ready: Ready, emit: &mut dyn FnMut(Record)) {
         match ready {
             Ready::Stream(slot) => self.expand_stream(&slot, emit),
+            Ready::Outgoing(slot) => {
+                let handle = slot.lock().handle;
+                if let Some(handle) = handle {
+                    emit(Record::StreamOutgoing {
+                        stream: handle.raw(),
+                    });
+                }
+            }
             Ready::Opened(connection) => {
                 let (node, request) = (connection.facts().node, connection.facts().request);
                 let Some(handle) = self
@@ -197,10 +129,11 @@ impl Environment {
     fn expand_stream(&mut self, slot: &Arc<StreamSlot>, emit: &mut dyn FnMut(Record)) {
         let mut inner = slot.lock();
         inner.queued = false;
-        let connection = slot.connection.handle();
+        let carrier = slot.carrier.connection();
+        let connection = carrier.map_or(0, |connection| connection.handle());
         let opened = inner.pending.remove(Pending::OPENED);
-        if opened {
-            slot.connection.taken();
+        if opened && let Some(carrier) = carrier {
+            carrier.taken();
             // A connection without a handle was refused one.
             if connection != 0 {
                 inner.handle = self.objects.insert(Object::Stream(Arc::clone(slot)));
@@ -209,7 +142,7 @@ impl Environment {
         let Some(handle) = inner.handle else {
             drop(inner);
             slot.reset(0);
-            slot.connection.kick();
+            slot.carrier.kick();
             return;
         };
         let stream = handle.raw();
@@ -306,12 +239,40 @@ impl Environment {
             return Err(CallError::HandleLimit);
         };
         slot.lock().handle = Some(handle);
-        self.touch(&connection, 0);
+        self.touch(&slot, 0);
         Ok(if usable {
             handle.raw()
         } else {
             handle.raw() | HANDLE_PENDING
         })
+    }
+
+    /// A stream that a muxer in JavaScript carries, open.
+    ///
+    /// # Errors
+    /// [`CallError::HandleLimit`].
+    pub fn open_foreign(&mut self, direction: Direction) -> Result<u32, CallError> {
+        let slot = StreamSlot::foreign(&self.hub, direction);
+        let handle = self
+            .objects
+            .insert(Object::Stream(Arc::clone(&slot)))
+            .ok_or(CallError::HandleLimit)?;
+        slot.lock().handle = Some(handle);
+        Ok(handle.raw())
+    }
+
+    /// A call of a foreign stream's muxer; what it tells is announced.
+    ///
+    /// # Errors
+    /// Those of `call`.
+    pub fn foreign<T>(
+        &self,
+        stream: u32,
+        call: impl FnOnce(&Arc<StreamSlot>) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let answer = call(self.stream(stream)?)?;
+        self.hub.announce();
+        Ok(answer)
     }
 
     /// See [`StreamSlot::read`].
@@ -370,7 +331,7 @@ impl Environment {
         let slot = Arc::clone(self.stream(stream)?);
         let count = slot.write(bytes)?;
         self.hub.stats.bytes_written.add(count as u64);
-        self.touch(&slot.connection, count);
+        self.touch(&slot, count);
         Ok(count)
     }
 
@@ -382,7 +343,7 @@ impl Environment {
         let slot = Arc::clone(self.stream(stream)?);
         let credit = slot.submit(bytes)?;
         self.hub.stats.bytes_written.add(bytes.len() as u64);
-        self.touch(&slot.connection, bytes.len());
+        self.touch(&slot, bytes.len());
         Ok(credit)
     }
 
@@ -397,7 +358,7 @@ impl Environment {
     ) -> Result<State, CallError> {
         let slot = Arc::clone(self.stream(stream)?);
         let state = change(&slot)?;
-        self.touch(&slot.connection, 0);
+        self.touch(&slot, 0);
         Ok(state)
     }
 
@@ -412,7 +373,11 @@ impl Environment {
         Ok(())
     }
 
-    fn touch(&mut self, connection: &Arc<Connection>, bytes: usize) {
+    /// Takes note of a connection to flush. A foreign stream's muxer hears of it by a record.
+    fn touch(&mut self, slot: &StreamSlot, bytes: usize) {
+        let Some(connection) = slot.carrier.connection() else {
+            return;
+        };
         self.touched_bytes += bytes;
         if !self
             .touched

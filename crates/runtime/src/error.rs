@@ -22,6 +22,9 @@ pub enum StreamFault {
     /// A message is longer than the limit.
     #[error("a message is longer than the limit")]
     MessageTooLarge = 5,
+    /// The application failed it: by hand, or its own muxer did.
+    #[error("the application or its muxer failed the stream")]
+    Application = 6,
 }
 
 /// Why a connection ended.

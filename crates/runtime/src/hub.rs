@@ -26,6 +26,8 @@ pub trait Doorbell: Send + Sync {
 pub(crate) enum Ready {
     /// A stream with pending bits.
     Stream(Arc<StreamSlot>),
+    /// A foreign stream with something for its muxer.
+    Outgoing(Arc<StreamSlot>),
     /// A connection that was just established.
     Opened(Arc<Connection>),
     /// A connection that has ended; follows every stream of it.

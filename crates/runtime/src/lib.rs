@@ -10,14 +10,15 @@ pub use command::{Attempt, CommandError, Completion, ConnectError, Outcome, Stag
 pub use config::Limits;
 pub use connection::{CloseRequest, Connection, Direction, EndReport, Facts, StageTimes};
 pub use dial::DialRequest;
-pub use environment::{Environment, Record};
+pub use environment::Environment;
 pub use error::{CallError, ConnectionFault, StreamFault};
 pub use handlers::{Handler, Handlers, ProtocolNames};
 pub use hub::{Doorbell, Hub};
 pub use node::{Node, NodeOptions};
+pub use record::Record;
 pub use registry::{HANDLE_PENDING, HANDLES_MAX};
 pub use secure_session::{SecureSession, SecureSessionOptions, SessionError, SessionPeer};
-pub use slot::{Proposals, ResetReport, StreamSlot};
+pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
 
 pub use ferroswarm_proto::framing::Framing;
@@ -43,6 +44,7 @@ mod listen;
 mod messages;
 mod node;
 mod pipe;
+mod record;
 mod registry;
 mod secure_session;
 mod slot;
@@ -59,6 +61,9 @@ mod connection_memory_tests;
 #[cfg(test)]
 #[path = "connection/tests.rs"]
 mod connection_tests;
+#[cfg(test)]
+#[path = "slot/foreign_tests.rs"]
+mod foreign_tests;
 #[cfg(test)]
 #[path = "testing/live.rs"]
 mod live;

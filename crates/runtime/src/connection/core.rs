@@ -343,7 +343,7 @@ impl Core {
 
     fn linger_expired(&mut self, deadline: &Deadline, connection: &Connection) {
         let live = self.entry(deadline.key).is_some_and(|entry| {
-            entry.serial == deadline.serial && entry.local_done && !entry.remote_done
+            entry.serial == deadline.serial && !(entry.local_done && entry.remote_done)
         });
         if live {
             self.engine.reset(deadline.key, 0);

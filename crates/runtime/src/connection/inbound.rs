@@ -9,7 +9,7 @@ use ferroswarm_secure::Opened;
 
 use crate::error::{ConnectionFault, StreamFault};
 use crate::handlers::Handler;
-use crate::slot::{Pending, ResetReport, StreamSlot};
+use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
 use super::core::{Core, Deadline, Entry};
@@ -307,17 +307,6 @@ impl Core {
             .map(|(_, slot)| Arc::clone(slot));
         let Some(slot) = worst else { return };
         connection.hub.stats.memory_resets.add(1);
-        let code = StreamErrorCode::ResourceLimitExceeded as u32;
-        {
-            let mut inner = slot.lock();
-            inner.reset = Some(ResetReport {
-                code,
-                remote: false,
-                connection_lost: false,
-                fault: None,
-            });
-            slot.tell(&mut inner, Pending::RESET);
-        }
-        slot.reset(code);
+        slot.shed(StreamErrorCode::ResourceLimitExceeded as u32);
     }
 }

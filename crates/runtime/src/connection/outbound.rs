@@ -248,10 +248,17 @@ impl Core {
         if matches!(served, Served::Idle) {
             inner.outgoing = false;
         }
-        if inner.fin == FinState::Sent {
-            slot.finish_if_done(&mut inner);
-            drop(inner);
-            self.local_end(key, connection, now);
+        match inner.fin {
+            FinState::Sent => {
+                slot.finish_if_done(&mut inner);
+                drop(inner);
+                self.local_end(key, connection, now);
+            }
+            FinState::Withheld => {
+                drop(inner);
+                self.linger(key, connection, now);
+            }
+            FinState::Open | FinState::Wanted => {}
         }
         served
     }
@@ -385,7 +392,15 @@ impl Core {
         }
         // The read half may be closed long after the write half.
         let closed_here = !entry.slot.lock().state.is_read_open();
-        if closed_here && !std::mem::replace(&mut entry.lingers, true) {
+        if closed_here {
+            self.linger(key, connection, now);
+        }
+    }
+
+    /// The stream has ended here: the remote has a while to end it too.
+    fn linger(&mut self, key: StreamKey, connection: &Connection, now: Duration) {
+        let Some(entry) = self.entry(key) else { return };
+        if !std::mem::replace(&mut entry.lingers, true) {
             let serial = entry.serial;
             let at = now + connection.limits.linger_timeout;
             self.expect_end(Deadline { at, key, serial });

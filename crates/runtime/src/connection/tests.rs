@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::Limits;
 use crate::StreamSlot;
 use crate::connection::{CloseRequest, EndReport};
-use crate::environment::Record;
 use crate::error::{CallError, ConnectionFault, StreamFault};
 use crate::live::{Live, Side, closed};
+use crate::record::Record;
 use crate::slot::Proposals;
 use crate::{HANDLE_PENDING, State};
 

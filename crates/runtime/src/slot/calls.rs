@@ -25,7 +25,7 @@ impl StreamSlot {
             return Ok(0);
         }
         let count = {
-            let mut pool = self.connection.hub.pool().lock();
+            let mut pool = self.carrier.hub().pool().lock();
             inner.recv.copy_to(into, &mut pool)
         };
         if count == 0 {
@@ -54,13 +54,13 @@ impl StreamSlot {
 
     /// Accounts for bytes that JavaScript took, and returns their credit when it is worth a frame.
     fn consume(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, count: usize) {
-        self.connection.sub_held(count);
+        self.carrier.sub_held(count);
         if inner.remote_ended {
             return;
         }
         inner.orders.consumed = inner.orders.consumed.saturating_add(count as u32);
         if inner.orders.consumed >= inner.credit_step && self.send_later(inner) {
-            self.connection.kick();
+            self.carrier.kick();
         }
     }
 
@@ -81,7 +81,7 @@ impl StreamSlot {
         };
         let before = inner.recv.len();
         let taken = {
-            let mut pool = self.connection.hub.pool().lock();
+            let mut pool = self.carrier.hub().pool().lock();
             crate::messages::take(&mut inner.recv, framing, max, into, lengths, &mut pool)
         };
         let used = before - inner.recv.len();
@@ -106,7 +106,7 @@ impl StreamSlot {
                 drop(inner);
                 self.fail(fault);
                 // A read is followed by no flush that would carry the reset.
-                self.connection.kick();
+                self.carrier.kick();
                 Err(CallError::Failed(fault))
             }
         }
@@ -191,7 +191,7 @@ impl StreamSlot {
     /// Ends both halves: flush, FIN, and no more reads.
     pub fn close(self: &Arc<Self>) -> State {
         let mut inner = self.lock();
-        if inner.state.check(Operation::Close) == Verdict::NoOp || inner.state.is_terminal() {
+        if inner.state.check(Operation::Close) == Verdict::NoOp {
             return inner.state.state();
         }
         if inner.fin == FinState::Open {
@@ -203,9 +203,11 @@ impl StreamSlot {
     }
 
     /// Ends both halves at once: unread and unsent bytes are dropped, the remote sees `code`.
+    ///
+    /// After both halves were closed it does nothing: what was accepted before is still delivered.
     pub fn reset(self: &Arc<Self>, code: u32) -> State {
         let mut inner = self.lock();
-        if inner.state.is_terminal() || inner.finished {
+        if inner.state.check(Operation::Reset) == Verdict::NoOp || inner.finished {
             return inner.state.state();
         }
         inner.state.apply(Input::Reset {
@@ -234,17 +236,30 @@ impl StreamSlot {
             State::CloseBoth => Ok(self.close()),
             State::Reset => Ok(self.reset(0)),
             State::Error => {
-                self.fail(StreamFault::Negotiation);
+                self.fail(StreamFault::Application);
                 Ok(self.state())
             }
             State::Init | State::Open => Ok(self.state()),
         }
     }
 
-    /// Out of its connection's list, with no frame: a stream that has not ended is reset.
+    /// Forgets the stream without a word: what was written is delivered, what comes is dropped.
+    ///
+    /// A remote that does not reset it meanwhile is told by a reset when the stream has lingered.
     pub fn remove(self: &Arc<Self>) -> State {
-        let done = self.lock().state.is_done();
-        if done { self.state() } else { self.reset(0) }
+        let mut inner = self.lock();
+        if inner.state.is_done() || inner.finished {
+            return inner.state.state();
+        }
+        if inner.fin == FinState::Open {
+            inner.fin = FinState::Withheld;
+        }
+        self.stop_reading(&mut inner);
+        inner.state.apply(Input::Close);
+        let state = inner.state.state();
+        self.finish(&mut inner);
+        self.send_later(inner);
+        state
     }
 
     fn after_close(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> State {

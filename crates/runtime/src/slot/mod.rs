@@ -6,6 +6,8 @@
 //! no two of the last three are held together by this file.
 
 mod calls;
+mod carrier;
+mod foreign;
 mod wire;
 
 use ferroswarm_proto::framing::Framing;
@@ -17,7 +19,10 @@ use crate::connection::{Connection, Direction, Negotiation};
 use crate::error::StreamFault;
 use crate::hub::Ready;
 use crate::registry::Handle;
-use crate::sync::{Arc, Mutex, MutexGuard, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard};
+
+pub(crate) use self::carrier::Carrier;
+pub use self::foreign::Taken;
 
 /// Facts that JavaScript has not been told yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +58,8 @@ pub(crate) enum FinState {
     Open,
     Wanted,
     Sent,
+    /// Never: the stream was forgotten here without a word.
+    Withheld,
 }
 
 /// Protocols to negotiate when the connection opens the stream.
@@ -127,7 +134,7 @@ pub(crate) struct Inner {
 
 /// A stream's place in the hub.
 pub struct StreamSlot {
-    pub(crate) connection: Arc<Connection>,
+    pub(crate) carrier: Carrier,
     /// Who opened it.
     pub(crate) direction: Direction,
     inner: Mutex<Inner>,
@@ -142,8 +149,16 @@ impl StreamSlot {
         direction: Direction,
         state: State,
     ) -> Arc<Self> {
+        Self::with(
+            Carrier::Connection(Arc::clone(connection)),
+            direction,
+            state,
+        )
+    }
+
+    fn with(carrier: Carrier, direction: Direction, state: State) -> Arc<Self> {
         Arc::new(Self {
-            connection: Arc::clone(connection),
+            carrier,
             direction,
             inner: Mutex::new(Inner {
                 state: StreamState::new(state),
@@ -179,13 +194,14 @@ impl StreamSlot {
 
     /// Sets a pending bit and queues the slot for JavaScript.
     pub(crate) fn tell(self: &Arc<Self>, inner: &mut Inner, fact: Pending) {
-        if !inner.announced {
+        let over = inner.finished && fact != Pending::CLOSED;
+        if !inner.announced || over {
             return;
         }
         inner.pending.insert(fact);
         if !inner.queued {
             inner.queued = true;
-            self.connection.hub.queue(Ready::Stream(Arc::clone(self)));
+            self.carrier.hub().queue(Ready::Stream(Arc::clone(self)));
         }
     }
 
@@ -194,13 +210,13 @@ impl StreamSlot {
         inner.finished = true;
         inner.read_armed = false;
         inner.write_armed = false;
-        self.connection.stream_finished(self.direction);
+        self.carrier.stream_finished(self.direction);
         self.tell(inner, Pending::CLOSED);
     }
 
     pub(crate) fn send_room(&self, inner: &Inner) -> usize {
         let held = inner.send.len();
-        let unsealed = self.connection.unsealed.load(Ordering::Relaxed);
+        let unsealed = self.carrier.unsealed();
         let share = UNSEALED_SHARE.saturating_sub(held);
         SEND_PIPE_MAX
             .saturating_sub(held)
@@ -210,25 +226,23 @@ impl StreamSlot {
 
     /// Appends to the send pipe, whatever its room.
     pub(crate) fn push_send(&self, inner: &mut Inner, bytes: &[u8]) {
-        let mut pool = self.connection.hub.pool().lock();
+        let mut pool = self.carrier.hub().pool().lock();
         inner.send.push(bytes, &mut pool);
-        self.connection
-            .unsealed
-            .fetch_add(bytes.len(), Ordering::Relaxed);
+        self.carrier.add_unsealed(bytes.len());
     }
 
     fn stop_reading(&self, inner: &mut Inner) {
         inner.orders.discard = true;
-        self.connection.sub_held(inner.recv.len());
+        self.carrier.sub_held(inner.recv.len());
         self.settle_awaiting(inner);
-        inner.recv.clear(&mut self.connection.hub.pool().lock());
+        inner.recv.clear(&mut self.carrier.hub().pool().lock());
     }
 
     fn drop_pipes(&self, inner: &mut Inner) {
-        self.connection.sub_held(inner.recv.len());
+        self.carrier.sub_held(inner.recv.len());
         self.settle_awaiting(inner);
-        self.connection.sub_unsealed(inner.send.len());
-        let mut pool = self.connection.hub.pool().lock();
+        self.carrier.sub_unsealed(inner.send.len());
+        let mut pool = self.carrier.hub().pool().lock();
         inner.recv.clear(&mut pool);
         inner.send.clear(&mut pool);
     }
@@ -237,7 +251,7 @@ impl StreamSlot {
     pub(crate) fn settle_awaiting(&self, inner: &mut Inner) {
         let awaiting = std::mem::take(&mut inner.awaiting);
         if awaiting > 0 {
-            self.connection.sub_awaiting(awaiting);
+            self.carrier.sub_awaiting(awaiting);
         }
     }
 
@@ -247,7 +261,7 @@ impl StreamSlot {
         inner.outgoing = true;
         drop(inner);
         if fresh {
-            self.connection.post(Arc::clone(self));
+            self.carrier.post(Arc::clone(self));
         }
         fresh
     }
@@ -257,11 +271,11 @@ impl Drop for StreamSlot {
     /// What nobody has read or sent leaves the counts of its connection.
     fn drop(&mut self) {
         let inner = self.inner.get_mut();
-        self.connection.sub_held(inner.recv.len());
-        self.connection.sub_unsealed(inner.send.len());
+        self.carrier.sub_held(inner.recv.len());
+        self.carrier.sub_unsealed(inner.send.len());
         let awaiting = std::mem::take(&mut inner.awaiting);
         if awaiting > 0 {
-            self.connection.sub_awaiting(awaiting);
+            self.carrier.sub_awaiting(awaiting);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What JavaScript may do with a stream, over a live connection.
 
+use std::time::Duration;
+
 use crate::config::{SEND_PIPE_MAX, UNSEALED_SHARE};
-use crate::environment::Record;
 use crate::error::{CallError, StreamFault};
 use crate::live::{Live, closed};
+use crate::record::Record;
 use crate::slot::Proposals;
-use crate::{Framing, State, StreamSlot};
+use crate::{Framing, Limits, State, StreamSlot};
 
 const CODE: u32 = 77;
 
@@ -417,6 +419,58 @@ fn a_message_beyond_its_limit_fails_the_stream() {
         .read_messages(dialed, &mut [0; 16], &mut [0; 4]);
     assert_eq!(taken, Err(CallError::Failed(fault)));
     assert_eq!(state(&mut live, dialed), State::Error);
+    live.settle();
+    assert!(matches!(
+        live.listener.told()[..],
+        [Record::StreamReset { .. }, Record::StreamClosed { .. }]
+    ));
+}
+
+// N25
+#[test]
+fn a_reset_after_both_closes_takes_nothing_back() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.dialer.write(dialed, b"last words");
+    live.dialer.change(dialed, |slot| Ok(slot.close())).unwrap();
+    let after = live.dialer.change(dialed, |slot| Ok(slot.reset(CODE)));
+    assert_eq!(after, Ok(State::CloseBoth));
+    live.settle();
+    let expected = (b"last words".to_vec(), Err(CallError::EndOfStream));
+    assert_eq!(live.listener.read(accepted), expected);
+}
+
+#[test]
+fn a_removed_stream_ends_here_and_the_remote_hears_nothing() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.dialer.write(dialed, b"accepted");
+    let removed = live.dialer.change(dialed, |slot| Ok(slot.remove()));
+    assert_eq!(removed, Ok(State::CloseBoth));
+    live.settle();
+    assert_eq!(live.dialer.told(), closed(dialed));
+    assert_eq!(live.listener.told(), []);
+    // What was written before arrives, and what the remote writes blocks nobody.
+    assert_eq!(live.listener.read(accepted), (b"accepted".to_vec(), Ok(())));
+    live.listener.write(accepted, &[7; 1 << 18]);
+    live.settle();
+    assert_eq!(live.dialer.connection.held(), 0);
+    assert_eq!(live.listener.told(), []);
+}
+
+#[test]
+fn a_removed_stream_is_reset_when_it_has_lingered() {
+    let hasty = Limits {
+        linger_timeout: Duration::ZERO,
+        ..Limits::default()
+    };
+    let mut live = Live::with(hasty, Limits::default());
+    let (dialed, accepted) = live.stream();
+    live.listener.close_write(accepted);
+    live.settle();
+    live.dialer
+        .change(dialed, |slot| Ok(slot.remove()))
+        .unwrap();
     live.settle();
     assert!(matches!(
         live.listener.told()[..],

@@ -45,8 +45,8 @@ impl StreamSlot {
         }
         if inner.remote_ended && inner.state.is_read_open() {
             inner.state.apply(Input::CloseWrite);
-            let mut pool = self.connection.hub.pool().lock();
-            self.connection.sub_unsealed(inner.send.len());
+            let mut pool = self.carrier.hub().pool().lock();
+            self.carrier.sub_unsealed(inner.send.len());
             inner.send.clear(&mut pool);
         } else {
             inner.state.apply(Input::Reset {
@@ -60,20 +60,38 @@ impl StreamSlot {
         self.finish(&mut inner);
     }
 
-    /// Bytes arrived. Returns what the connection now holds more.
+    /// The connection holds too much: the stream is reset here, and JavaScript is told.
+    pub(crate) fn shed(self: &Arc<Self>, code: u32) {
+        {
+            let mut inner = self.lock();
+            if inner.finished {
+                return;
+            }
+            inner.reset = Some(ResetReport {
+                code,
+                remote: false,
+                connection_lost: false,
+                fault: None,
+            });
+            self.tell(&mut inner, Pending::RESET);
+        }
+        self.reset(code);
+    }
+
+    /// Bytes arrived.
     pub(crate) fn deliver(self: &Arc<Self>, bytes: &[u8]) {
         let mut inner = self.lock();
         if !inner.state.is_read_open() || inner.finished {
             return;
         }
         {
-            let mut pool = self.connection.hub.pool().lock();
+            let mut pool = self.carrier.hub().pool().lock();
             inner.recv.push(bytes, &mut pool);
         }
-        self.connection.add_held(bytes.len());
+        self.carrier.add_held(bytes.len());
         if inner.pending.contains(Pending::READABLE) {
             inner.awaiting += bytes.len();
-            self.connection.add_awaiting(bytes.len());
+            self.carrier.add_awaiting(bytes.len());
         } else if inner.read_armed {
             self.announce_readable(&mut inner);
         }
@@ -94,7 +112,7 @@ impl StreamSlot {
     fn announce_readable(self: &Arc<Self>, inner: &mut Inner) {
         inner.read_armed = false;
         inner.awaiting = inner.recv.len();
-        self.connection.add_awaiting(inner.awaiting);
+        self.carrier.add_awaiting(inner.awaiting);
         self.tell(inner, Pending::READABLE);
     }
 

@@ -4,9 +4,10 @@
 use std::task::{Context, Waker};
 
 use crate::connection::{Connection, Scratch};
-use crate::environment::{Environment, Record};
+use crate::environment::Environment;
 use crate::error::{CallError, ConnectionFault};
 use crate::hub::{Doorbell, Hub};
+use crate::record::Record;
 use crate::slot::Proposals;
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::{Limits, State, StreamSlot};

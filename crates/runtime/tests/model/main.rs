@@ -29,6 +29,8 @@ mod hub;
 mod messages;
 #[path = "../../src/pipe.rs"]
 mod pipe;
+#[path = "../../src/record.rs"]
+mod record;
 #[path = "../../src/registry.rs"]
 mod registry;
 #[path = "../../src/slot/mod.rs"]

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use shuttle::rand::{Rng, thread_rng};
 
 use crate::connection::EndReport;
-use crate::environment::{Environment, Record};
+use crate::environment::Environment;
 use crate::error::{CallError, ConnectionFault};
 use crate::hub::Hub;
+use crate::record::Record;
 use crate::registry::HANDLE_PENDING;
 use crate::slot::{Proposals, ResetReport, StreamSlot};
 use crate::sync::Arc;

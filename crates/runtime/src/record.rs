@@ -1,0 +1,87 @@
+//! What JavaScript is told by a drain.
+
+use crate::connection::EndReport;
+use crate::error::StreamFault;
+use crate::slot::ResetReport;
+
+/// A fact for JavaScript, in the order in which it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// An inbound stream, with its protocol (0: raw).
+    StreamOpened {
+        /// The stream.
+        stream: u32,
+        /// Its connection.
+        connection: u32,
+        /// Its protocol.
+        protocol: u32,
+    },
+    /// An outbound stream that was not usable at once is now, or never will be.
+    StreamSettled {
+        /// The stream.
+        stream: u32,
+        /// Its protocol; 0 if it failed.
+        protocol: u32,
+        /// Why it failed.
+        fault: Option<StreamFault>,
+    },
+    /// An armed read has something to find.
+    StreamReadable {
+        /// The stream.
+        stream: u32,
+        /// Bytes there; 0 is the end.
+        bytes: u32,
+    },
+    /// A refused writer may go on.
+    StreamWritable {
+        /// The stream.
+        stream: u32,
+        /// Bytes it may write.
+        credit: u32,
+    },
+    /// Both halves ended at once.
+    StreamReset {
+        /// The stream.
+        stream: u32,
+        /// By whom, and with which code.
+        report: ResetReport,
+    },
+    /// Nothing more happens to this stream; its handle lives until the next drain.
+    StreamClosed {
+        /// The stream.
+        stream: u32,
+        /// Bytes that may still be read until then.
+        left: u32,
+    },
+    /// A foreign stream has something for its muxer: [`StreamSlot::take`](crate::StreamSlot::take).
+    StreamOutgoing {
+        /// The stream.
+        stream: u32,
+    },
+    /// A connection.
+    ConnectionOpened {
+        /// The connection.
+        connection: u32,
+        /// Its node.
+        node: u32,
+        /// The dial that made it; 0 for an accepted one.
+        request: u32,
+    },
+    /// Its end.
+    ConnectionClosed {
+        /// The connection.
+        connection: u32,
+        /// How.
+        report: EndReport,
+    },
+    /// A command has ended; its outcome waits in [`Environment::take_outcome`](crate::Environment::take_outcome).
+    Completion {
+        /// The request.
+        request: u32,
+    },
+    /// A listener has ended.
+    ListenerClosed {
+        /// The listener.
+        listener: u32,
+    },
+}

@@ -1,0 +1,121 @@
+//! A stream that a muxer in JavaScript carries: its slot, filled and emptied by calls.
+
+use ferroswarm_proto::stream::State;
+
+use crate::connection::Direction;
+use crate::error::CallError;
+use crate::hub::Hub;
+use crate::sync::{Arc, AtomicUsize};
+
+use super::{Carrier, FinState, ResetReport, StreamSlot};
+
+/// What a foreign stream has for its muxer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// Bytes to send.
+    pub bytes: usize,
+    /// There are more of them.
+    pub more: bool,
+    /// End-of-stream follows the bytes.
+    pub fin: bool,
+    /// Nobody reads any more.
+    pub discard: bool,
+    /// Reset it, with this code.
+    pub reset: Option<u32>,
+    /// Received bytes that nobody has read.
+    pub held: usize,
+}
+
+impl StreamSlot {
+    /// A slot without a connection, open.
+    pub(crate) fn foreign(hub: &Arc<Hub>, direction: Direction) -> Arc<Self> {
+        hub.stats.streams_opened.add(1);
+        let carrier = Carrier::Foreign {
+            hub: Arc::clone(hub),
+            unsealed: AtomicUsize::new(0),
+        };
+        let slot = Self::with(carrier, direction, State::Open);
+        slot.lock().announced = true;
+        slot
+    }
+
+    /// Refuses what only a foreign stream may be asked.
+    fn require_foreign(&self) -> Result<(), CallError> {
+        match self.carrier {
+            Carrier::Foreign { .. } => Ok(()),
+            Carrier::Connection(_) => Err(CallError::State),
+        }
+    }
+
+    /// Bytes arrived from the muxer; answers how many nobody has read.
+    ///
+    /// # Errors
+    /// [`CallError::State`] for a stream of our own connections.
+    pub fn feed(self: &Arc<Self>, bytes: &[u8]) -> Result<usize, CallError> {
+        self.require_foreign()?;
+        self.deliver(bytes);
+        Ok(self.lock().recv.len())
+    }
+
+    /// The muxer has read the remote's end.
+    ///
+    /// # Errors
+    /// As [`StreamSlot::feed`].
+    pub fn feed_end(self: &Arc<Self>) -> Result<(), CallError> {
+        self.require_foreign()?;
+        self.deliver_end();
+        Ok(())
+    }
+
+    /// The muxer has told of a reset, or has failed.
+    ///
+    /// # Errors
+    /// As [`StreamSlot::feed`].
+    pub fn feed_reset(self: &Arc<Self>, report: ResetReport) -> Result<(), CallError> {
+        self.require_foreign()?;
+        match report.fault {
+            Some(fault) => self.fail(fault),
+            None => self.end(report),
+        }
+        Ok(())
+    }
+
+    /// Moves what is to be sent into `into`; an order that is answered once is not repeated.
+    ///
+    /// # Errors
+    /// As [`StreamSlot::feed`].
+    pub fn take(self: &Arc<Self>, into: &mut [u8]) -> Result<Taken, CallError> {
+        self.require_foreign()?;
+        let mut inner = self.lock();
+        // Whatever is ordered from here on is announced, though whoever is told of more comes back anyway:
+        // a reset does not wait for that.
+        inner.outgoing = false;
+        if let Some(code) = inner.orders.reset.take() {
+            return Ok(Taken {
+                reset: Some(code),
+                ..Taken::default()
+            });
+        }
+        let bytes = {
+            let mut pool = self.carrier.hub().pool().lock();
+            inner.send.copy_to(into, &mut pool)
+        };
+        self.carrier.sub_unsealed(bytes);
+        self.drained(&mut inner);
+        let more = !inner.send.is_empty();
+        let fin = !more && inner.fin == FinState::Wanted;
+        if fin {
+            inner.fin = FinState::Sent;
+            self.finish_if_done(&mut inner);
+        }
+        inner.orders.consumed = 0;
+        Ok(Taken {
+            bytes,
+            more,
+            fin,
+            discard: std::mem::take(&mut inner.orders.discard),
+            reset: None,
+            held: inner.recv.len(),
+        })
+    }
+}

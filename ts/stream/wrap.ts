@@ -1,0 +1,79 @@
+/** Streams over the application's own multiplexers. */
+import { systemClock } from '../clock.ts'
+import { Connection } from '../connection.ts'
+import { Direction, StreamState } from '../constants.ts'
+import { InvalidParametersError } from '../errors.ts'
+import { environment } from '../native/environment.ts'
+import { nativeError } from '../native/native-error.ts'
+import type { Stream } from '../stream.ts'
+import { StreamCore } from './core.ts'
+import { Deadlines } from './deadlines.ts'
+import type { StreamHome } from './home.ts'
+import type { MuxedStream } from './muxed.ts'
+import { MuxedPump } from './muxed-pump.ts'
+
+// What carries the streams that came without a connection.
+let alone: StreamHome | undefined
+let wrapped = 0
+
+function homeless(): StreamHome {
+  const engine = environment()
+  alone ??= {
+    engine,
+    clock: systemClock,
+    deadlines: new Deadlines(systemClock, () => engine.drain()),
+    connection: undefined,
+    remoteAddress: undefined,
+    transport: '',
+    streamEnded: () => {},
+    forget: () => {},
+    onListenerError: (err) => process.emitWarning(err instanceof Error ? err : String(err))
+  }
+  return alone
+}
+
+/**
+ * A `Stream` over any muxed stream, one of the application's own too: the same states, deadlines, errors and
+ * events as on our own muxers, at the cost of two crossings and a copy a chunk.
+ *
+ * With a connection it stands in `connection.streams`, its swarm tells of its opening and its end, and it ends
+ * with the connection. Without one, `stream.connection` throws. It is OPEN at once and owns `muxed` from here on:
+ * nobody else should call it. A failure of the muxer that is no end, reset or close puts it in ERROR.
+ *
+ * Throws `InvalidParametersError` for something that is no muxed stream.
+ */
+export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): Stream {
+  checkMuxed(muxed)
+  const core = connection === undefined ? undefined : Connection.core(connection)
+  wrapped += 1
+  const home = core ?? homeless()
+  const direction = muxed.direction ?? 'outbound'
+  const handle = home.engine.hot.openForeign(
+    direction === 'inbound' ? Direction.Inbound : Direction.Outbound
+  )
+  if (handle < 0) throw nativeError(-handle)
+  const stream = new StreamCore({
+    handle,
+    id: core?.nextStreamId() ?? `muxed-${wrapped}`,
+    home,
+    direction,
+    state: StreamState.OPEN,
+    protocol: undefined,
+    proposed: []
+  })
+  const pump = new MuxedPump(stream, muxed)
+  stream.pump = pump
+  core?.announce(stream.stream)
+  pump.start()
+  return stream.stream
+}
+
+const METHODS = ['read', 'write', 'close', 'closeRead', 'closeWrite', 'reset'] as const
+
+function checkMuxed(muxed: MuxedStream): void {
+  for (const name of METHODS) {
+    if (typeof (muxed as MuxedStream | undefined)?.[name] !== 'function') {
+      throw new InvalidParametersError(`expected a muxed stream, received one without ${name}()`)
+    }
+  }
+}
