@@ -42,12 +42,7 @@ export { type IdentifyOptions, type IdentifyResult, identify } from './protocols
 export { type PerfOptions, type PerfProgress, type PerfResult, perf } from './protocols/perf.ts'
 export { type PingOptions, ping } from './protocols/ping.ts'
 export type { Service, ServiceOptions } from './services.ts'
-export type {
-  Multiplexer,
-  MuxedConn,
-  MuxedStream,
-  MuxedTransport
-} from './stream/muxed.ts'
+export type { Multiplexer, MuxedConn, MuxedStream } from './stream/muxed.ts'
 export { wrapMuxedStream } from './stream/wrap.ts'
 export {
   type AbortOptions,

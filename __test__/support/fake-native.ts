@@ -168,6 +168,11 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       stream.state = state
       return finish(handle, stream)
     },
+    openForeign: () => fail('ERR_INTERNAL'),
+    feed: () => fail('ERR_INTERNAL'),
+    feedEnd: () => fail('ERR_INTERNAL'),
+    feedReset: () => fail('ERR_INTERNAL'),
+    take: () => fail('ERR_INTERNAL'),
     closeConnection(connection, code) {
       calls.push(`closeConnection ${connection} ${code}`)
       return 0

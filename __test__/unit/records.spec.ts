@@ -38,6 +38,7 @@ function sink(index: number, heard: unknown[]): StreamSink {
     onWritable: note('writable'),
     onReset: note('reset'),
     onClosed: note('closed'),
+    onOutgoing: note('outgoing'),
     onTurn: note('turn')
   } as unknown as StreamSink
 }
@@ -67,6 +68,9 @@ function expected(records: readonly Fields[]): unknown[] {
       case RecordKind.streamClosed:
         toStream('closed', a)
         gone.add(index)
+        break
+      case RecordKind.streamOutgoing:
+        toStream('outgoing')
         break
       case RecordKind.streamOpened:
         if ((a & HANDLE_INDEX_MASK) === CONNECTION && !gone.has('connection')) {

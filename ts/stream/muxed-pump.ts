@@ -51,8 +51,10 @@ export class MuxedPump {
     this.#take(NOTHING)
   }
 
-  /** The stream has ended in good order: the muxed one is freed. */
+  /** The stream has ended; if in good order, the muxed one is freed. */
   onClosed(isFailed: boolean): void {
+    // Its last order may stand behind this in the queue, where the handle is no more.
+    if (!this.#over) this.onOutgoing()
     this.#over = true
     this.#resume?.()
     if (!isFailed && !this.#isSending) this.#free()

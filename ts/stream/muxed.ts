@@ -1,4 +1,5 @@
 /** What this package asks of a multiplexer, its own or the application's: three shapes. */
+import type { ReadWriteCloser } from '../io/interfaces.ts'
 import type { AbortOptions } from './read-queue.ts'
 
 /**
@@ -40,18 +41,11 @@ export interface MuxedConn {
   acceptStream(options?: AbortOptions): Promise<MuxedStream>
 }
 
-/** What a multiplexer runs over: bytes in order, both ways. */
-export interface MuxedTransport {
-  read(max?: number): Promise<Uint8Array>
-  write(bytes: Uint8Array): Promise<void>
-  close(): Promise<void>
-}
-
 /** Makes a {@link MuxedConn} of any pipe of bytes. */
 export interface Multiplexer {
   /** `isServer`: the other side dialled. */
   newConnection(
-    duplex: MuxedTransport,
+    duplex: ReadWriteCloser,
     options: { readonly isServer: boolean }
   ): MuxedConn | Promise<MuxedConn>
 }

@@ -25,7 +25,7 @@ function homeless(): StreamHome {
     connection: undefined,
     remoteAddress: undefined,
     transport: '',
-    streamEnded: () => {},
+    streamEnded: () => engine.release(),
     forget: () => {},
     onListenerError: (err) => process.emitWarning(err instanceof Error ? err : String(err))
   }
@@ -37,7 +37,8 @@ function homeless(): StreamHome {
  * events as on our own muxers, at the cost of two crossings and a copy a chunk.
  *
  * With a connection it stands in `connection.streams`, its swarm tells of its opening and its end, and it ends
- * with the connection. Without one, `stream.connection` throws. It is OPEN at once and owns `muxed` from here on:
+ * with the connection. Without one, `stream.connection` throws, and the open stream itself keeps the process
+ * alive, as a connection does. It is OPEN at once and owns `muxed` from here on:
  * nobody else should call it. A failure of the muxer that is no end, reset or close puts it in ERROR.
  *
  * Throws `InvalidParametersError` for something that is no muxed stream.
@@ -52,6 +53,7 @@ export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): St
     direction === 'inbound' ? Direction.Inbound : Direction.Outbound
   )
   if (handle < 0) throw nativeError(-handle)
+  if (core === undefined) home.engine.retain()
   const stream = new StreamCore({
     handle,
     id: core?.nextStreamId() ?? `muxed-${wrapped}`,

@@ -7,24 +7,7 @@ use crate::error::CallError;
 use crate::hub::Hub;
 use crate::sync::{Arc, AtomicUsize};
 
-use super::{Carrier, FinState, ResetReport, StreamSlot};
-
-/// What a foreign stream has for its muxer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Taken {
-    /// Bytes to send.
-    pub bytes: usize,
-    /// There are more of them.
-    pub more: bool,
-    /// End-of-stream follows the bytes.
-    pub fin: bool,
-    /// Nobody reads any more.
-    pub discard: bool,
-    /// Reset it, with this code.
-    pub reset: Option<u32>,
-    /// Received bytes that nobody has read.
-    pub held: usize,
-}
+use super::{Carrier, FinState, ResetReport, StreamSlot, Taken};
 
 impl StreamSlot {
     /// A slot without a connection, open.

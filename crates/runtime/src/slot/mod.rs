@@ -22,7 +22,6 @@ use crate::registry::Handle;
 use crate::sync::{Arc, Mutex, MutexGuard};
 
 pub(crate) use self::carrier::Carrier;
-pub use self::foreign::Taken;
 
 /// Facts that JavaScript has not been told yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +83,23 @@ pub struct ResetReport {
     pub connection_lost: bool,
     /// Set where the state is ERROR.
     pub fault: Option<StreamFault>,
+}
+
+/// What a foreign stream has for its muxer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// Bytes to send.
+    pub bytes: usize,
+    /// There are more of them.
+    pub more: bool,
+    /// End-of-stream follows the bytes.
+    pub fin: bool,
+    /// Nobody reads any more.
+    pub discard: bool,
+    /// Reset it, with this code.
+    pub reset: Option<u32>,
+    /// Received bytes that nobody has read.
+    pub held: usize,
 }
 
 /// What of a stream has to go on the wire besides bytes.

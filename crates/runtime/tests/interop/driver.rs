@@ -328,6 +328,7 @@ impl Driver {
             | Record::StreamWritable { .. }
             | Record::ConnectionOpened { .. }
             | Record::ConnectionClosed { .. }
+            | Record::StreamOutgoing { .. }
             | Record::ListenerClosed { .. } => {}
         });
     }

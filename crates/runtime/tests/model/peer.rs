@@ -288,7 +288,9 @@ impl Peer {
                 app.reset = Some(report);
             }
             Record::StreamClosed { stream, left } => self.on_closed(stream, left as usize),
-            Record::Completion { .. } | Record::ListenerClosed { .. } => unreachable!(),
+            Record::StreamOutgoing { .. }
+            | Record::Completion { .. }
+            | Record::ListenerClosed { .. } => unreachable!(),
         }
     }
 
@@ -345,7 +347,11 @@ impl Peer {
             1 => Ok(slot.close()),
             2 => slot.close_read(),
             3 => slot.close_write(),
-            _ => Ok(slot.remove()),
+            // Forgotten without a word, a stream would leave the other side waiting for its deadline.
+            _ => {
+                slot.reset(7);
+                Ok(slot.remove())
+            }
         };
         let state = self.environment.change(stream, change);
         let app = self.live(stream);
