@@ -199,7 +199,7 @@ test('a message over the limit is refused before its body, in both directions', 
   const { fake, stream, handle } = await framedStream()
   const messages = stream.messages({ framing: 'fixed32', maxMessageBytes: 10 })
   t.throws(() => messages.sendMessage(new Uint8Array(11)), { instanceOf: MessageTooLargeError })
-  t.throws(() => void messages.writeMsg(new Uint8Array(11)), { instanceOf: MessageTooLargeError })
+  await t.throwsAsync(messages.writeMsg(new Uint8Array(11)), { instanceOf: MessageTooLargeError })
   fake.deliver(handle, framed('fine', new Uint8Array(11)))
   t.is(text(await messages.readMsg()), 'fine')
   await t.throwsAsync(messages.readMsg(), { instanceOf: MessageTooLargeError })

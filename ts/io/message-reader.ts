@@ -24,7 +24,13 @@ const BATCH_BYTES = 64 * 1024
 /** Messages of one batch at most. */
 const BATCH_MESSAGES = 4_096
 
-/** Room for any prefix; a held message gets memory of its size once that is known. */
+/** What a message costs its reader, however short, in the bytes by which a turn of the event loop is measured. */
+const MESSAGE_COST_BYTES = 256
+
+/** What is asked for at least of a message that is put together here. */
+const PART_BYTES_MIN = 64 * 1024
+
+/** Room for any prefix; a held message gets more as it comes. */
 const HELD_BYTES_INITIAL = 16
 
 /** Memory of a batch. Taken for the time of one callback, so that nested readers do not share it. */
@@ -66,8 +72,7 @@ export class MessageReader {
     this.#core = core
     this.#format = format
     this.#maxMessageBytes = maxMessageBytes
-    // Rust takes 32 bits; what is beyond is refused here, when it is assembled.
-    core.engine.hot.frame(core.handle, format.id, Math.min(maxMessageBytes, 0x7fffffff))
+    core.engine.hot.frame(core.handle, format.id, maxMessageBytes)
   }
 
   /**
@@ -97,6 +102,9 @@ export class MessageReader {
       const { bytes, lengths } = memory
       const count = engine.hot.readMessages(handle, bytes, lengths)
       if (count > 0) {
+        let size = count * MESSAGE_COST_BYTES
+        for (let index = 0; index < count; index += 1) size += lengths[index] ?? 0
+        engine.hasRead(size)
         take(bytes, lengths, count)
         return true
       }
@@ -137,8 +145,10 @@ export class MessageReader {
     this.#core.reads.check()
     const { engine, handle } = this.#core
     if (!engine.mayRead(this.#core)) return 0
-    this.#reserve(missing)
-    const into = this.#held.subarray(this.#heldBytes, this.#heldBytes + missing)
+    // Twofold: memory follows what came, not the length that was announced.
+    const part = Math.min(missing, Math.max(this.#heldBytes, PART_BYTES_MIN))
+    this.#reserve(part)
+    const into = this.#held.subarray(this.#heldBytes, this.#heldBytes + part)
     const answer = engine.hot.read(handle, into)
     if (answer > 0) engine.hasRead(answer)
     else if (answer < 0) this.#refused(-answer)

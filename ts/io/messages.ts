@@ -7,34 +7,41 @@
 import {
   IncompleteReadError,
   InvalidParametersError,
-  MessageTooLargeError,
   MissingLengthError,
+  MsgioError,
   StreamClosedError,
-  StreamEOFError
+  StreamEOFError,
+  TimeoutError
 } from '../errors.ts'
-import { allocate, copyOut } from '../native/slab.ts'
+import { copyOut } from '../native/slab.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import { Stream } from '../stream.ts'
+import { abortable, aborted } from './abort.ts'
 import {
+  checkLimit,
+  checkMessage,
   type Framing,
+  framed,
+  MESSAGE_BYTES_MAX,
+  PREFIX_BYTES_MAX,
   type PrefixFormat,
   prefixFormat,
-  prefixLength,
   writePrefix
 } from './framing.ts'
+import type { MsgReadWriteCloser } from './interfaces.ts'
 import { MessageReader } from './message-reader.ts'
 
 export type { Framing } from './framing.ts'
 
-/** Bytes of a message at most, unless said otherwise; the limit of go-msgio. */
-export const MESSAGE_BYTES_MAX = 8 * 1024 * 1024
+/** The largest limit: the native side tells lengths in 31 bits. */
+const LIMIT_BYTES_MAX = 0x7fffffff
 
 /** Options of `stream.messages`. */
 export interface MessagesOptions {
   /** How lengths are written; `varint` unless given. */
   framing?: Framing
-  /** Bytes of a message at most, in both directions; 8 MiB unless given. */
+  /** Bytes of a message at most, in both directions; 8 MiB unless given, 2^31-1 at most. */
   maxMessageBytes?: number
 }
 
@@ -51,10 +58,8 @@ export interface MessageBatch extends Iterable<Uint8Array> {
 /** From here on a copy into a buffer of its own costs more than a second call. */
 const JOINED_BYTES_MAX = 16 * 1024
 
-const PREFIX_BYTES_MAX = 9
-
 /** Messages of one stream, both ways. Made by `stream.messages()`, once a stream. */
-export class Messages implements AsyncIterable<Uint8Array> {
+export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   /** The stream that carries them. */
   readonly stream: Stream
   /** How lengths are written. */
@@ -65,6 +70,8 @@ export class Messages implements AsyncIterable<Uint8Array> {
   readonly #format: PrefixFormat
   readonly #lengthMax: number
   readonly #reader: MessageReader
+  // Why no message can follow: a write ended inside of one.
+  #cut: MsgioError | undefined
   // Messages that came with one that was handed out.
   #ready: Uint8Array[] = []
   #readyAt = 0
@@ -72,14 +79,9 @@ export class Messages implements AsyncIterable<Uint8Array> {
   /** @internal `stream.messages()`. */
   constructor(stream: Stream, options: MessagesOptions) {
     const { framing = 'varint', maxMessageBytes = MESSAGE_BYTES_MAX } = options
-    if (!Number.isSafeInteger(maxMessageBytes) || maxMessageBytes <= 0) {
-      throw new InvalidParametersError(
-        `expected maxMessageBytes of 1 or more, received ${maxMessageBytes}`
-      )
-    }
     this.stream = stream
     this.framing = framing
-    this.maxMessageBytes = maxMessageBytes
+    this.maxMessageBytes = checkLimit(maxMessageBytes, LIMIT_BYTES_MAX)
     this.#core = Stream.core(stream)
     this.#format = prefixFormat(framing)
     this.#lengthMax = Math.min(maxMessageBytes, this.#format.lengthMax)
@@ -106,24 +108,21 @@ export class Messages implements AsyncIterable<Uint8Array> {
   /**
    * Write a message; resolves when it is accepted, as `stream.write` does.
    *
-   * Throws `MessageTooLargeError` for a message over the limit or over what its prefix can tell. A write of a
-   * large message that is aborted half-way leaves the stream inside of it: reset it then.
+   * Rejects with `MessageTooLargeError` for a message over the limit or over what its prefix can tell, before anything
+   * is written. The signal ends the wait only: what was called is sent whole, so that the next message stands behind
+   * it. A write deadline that passes inside of a message makes it the last: later calls reject with `MsgioError`.
    */
-  writeMsg(message: Uint8Array, options?: AbortOptions): Promise<void> {
-    this.#checkLength(message)
-    if (message.length <= JOINED_BYTES_MAX) {
-      return this.stream.write(this.#joined(message), options)
-    }
-    const prefix = this.#prefix(message.length)
-    // Both are queued within this call, so that nothing comes between them.
-    const written = [this.stream.write(prefix), this.stream.write(message, options)]
-    return Promise.all(written).then(() => undefined)
+  async writeMsg(message: Uint8Array, options: AbortOptions = {}): Promise<void> {
+    this.#check(message)
+    const { signal } = options
+    if (signal?.aborted === true) throw aborted(signal)
+    return abortable(this.#write(message, signal !== undefined), signal, () => message.length)
   }
 
   /** Write a message without waiting, as `stream.send` does: false asks to wait for `drain`. */
   sendMessage(message: Uint8Array): boolean {
-    this.#checkLength(message)
-    if (message.length <= JOINED_BYTES_MAX) return this.stream.send(this.#joined(message))
+    this.#check(message)
+    if (message.length <= JOINED_BYTES_MAX) return this.stream.send(framed(this.#format, message))
     this.stream.send(this.#prefix(message.length))
     return this.stream.send(message)
   }
@@ -215,24 +214,37 @@ export class Messages implements AsyncIterable<Uint8Array> {
     })
   }
 
-  #checkLength(message: Uint8Array): void {
-    if (message.length <= this.#lengthMax) return
-    throw new MessageTooLargeError(
-      `message of ${message.length} bytes exceeds limit of ${this.#lengthMax}`
-    )
+  #check(message: Uint8Array): void {
+    if (this.#cut !== undefined) throw this.#cut
+    checkMessage(message, this.#lengthMax)
+  }
+
+  /** `lasting`: the caller may have its memory back before the stream is done with it. */
+  #write(message: Uint8Array, lasting: boolean): Promise<void> {
+    if (message.length <= JOINED_BYTES_MAX) {
+      const bytes = framed(this.#format, message)
+      return this.stream.write(bytes).catch((err) => this.#failed(err, 0, bytes.length))
+    }
+    const prefix = this.#prefix(message.length)
+    // Both are queued within this call, so that nothing comes between them.
+    const head = this.stream.write(prefix).then(() => prefix.length, acceptedOf)
+    return this.stream
+      .write(lasting ? message.slice() : message)
+      .catch(async (err) => this.#failed(err, await head, prefix.length + message.length))
+  }
+
+  /** Pass on why a write failed; a message that was begun and not ended is the last. */
+  #failed(err: unknown, before: number, length: number): never {
+    const accepted = before + acceptedOf(err)
+    if (err instanceof TimeoutError && accepted > 0 && accepted < length) {
+      this.#cut = new MsgioError('an earlier write ended inside of its message', { cause: err })
+    }
+    throw err
   }
 
   #prefix(length: number): Uint8Array {
     const prefix = new Uint8Array(PREFIX_BYTES_MAX)
     return prefix.subarray(0, writePrefix(this.#format, length, prefix))
-  }
-
-  #joined(message: Uint8Array): Uint8Array {
-    const prefixBytes = prefixLength(this.#format, message.length)
-    const joined = allocate(prefixBytes + message.length)
-    writePrefix(this.#format, message.length, joined)
-    joined.set(message, prefixBytes)
-    return joined
   }
 }
 
@@ -272,6 +284,11 @@ class Batch implements MessageBatch {
       offset = end
     }
   }
+}
+
+/** Bytes of a late write that the remote gets all the same. */
+function acceptedOf(err: unknown): number {
+  return err instanceof TimeoutError ? err.bytesAccepted : 0
 }
 
 function isEnd(err: unknown): boolean {

@@ -21,7 +21,8 @@ import { SCRATCH_BYTES } from './slab.ts'
 const DRAINS_MAX = 64
 
 // What one turn of the event loop may read without a wait, so that a loop over a fast stream cannot starve
-// timers and other streams: 256 reads, or 4 MiB at 16 KiB a point.
+// timers and other streams: 256 reads, or 4 MiB at 16 KiB a point. A ring of the doorbell is no turn: Node answers
+// up to a thousand of them in a row.
 const TURN_POINTS = 256
 const POINT_SHIFT = 14
 
@@ -95,14 +96,9 @@ export class Engine {
 
   constructor(native: Native) {
     this.native = native
-    this.hot = native.attach(() => this.#onRing())
+    this.hot = native.attach(() => this.drain())
     this.outbox = new Outbox(this.hot)
     this.protocols = new ProtocolNames(native)
-  }
-
-  #onRing(): void {
-    this.#points = TURN_POINTS
-    this.drain()
   }
 
   /** Take every fact that waits. Does nothing from within itself. */
@@ -115,7 +111,7 @@ export class Engine {
         for (let index = 0; index < count; index += 1) this.#take(index * RECORD_WORDS)
         if (count + RECORDS_PER_ENTRY <= RECORDS_MAX) return
       }
-      setImmediate(() => this.#onRing())
+      setImmediate(() => this.drain())
     } finally {
       this.#draining = false
     }
