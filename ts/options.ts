@@ -23,7 +23,10 @@ export interface SwarmOptions {
   peerId?: PeerId | string
   /** What secures connections, preferred first: `tls`, `noise`. */
   security?: readonly SecurityName[]
-  /** What multiplexes them, preferred first: `yamux`. */
+  /**
+   * What multiplexes them: `yamux`, our own engine and the default, or `yamux-crate`, the one of rust-libp2p.
+   * Peers see `/yamux/1.0.0` either way, so it is one or the other. See docs/muxers.md.
+   */
   muxers?: readonly MuxerName[]
   /** Bounds; those left out keep their defaults. */
   limits?: Partial<Limits>
@@ -42,7 +45,7 @@ export interface SwarmOptions {
 /** A security protocol of this package. */
 export type SecurityName = 'tls' | 'noise'
 /** A stream muxer of this package. */
-export type MuxerName = 'yamux'
+export type MuxerName = 'yamux' | 'yamux-crate'
 
 /** Options with nothing left open. */
 export interface ResolvedOptions {
@@ -64,7 +67,12 @@ function nothing(): void {}
 /** Fill in the defaults. Throws `InvalidParametersError` that names the option. */
 export function resolveOptions(options: SwarmOptions): ResolvedOptions {
   checkNames('security', options.security, ['tls', 'noise'])
-  checkNames('muxers', options.muxers, ['yamux'])
+  checkNames('muxers', options.muxers, ['yamux', 'yamux-crate'])
+  if (options.muxers !== undefined && options.muxers.length > 1) {
+    throw new InvalidParametersError(
+      `expected muxers to name one engine of /yamux/1.0.0, received ${options.muxers.join(', ')}`
+    )
+  }
   const { ioThreads } = options
   if (
     ioThreads !== undefined &&

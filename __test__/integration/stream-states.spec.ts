@@ -9,7 +9,7 @@ import {
   UnsupportedProtocolError
 } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
-import { createPair, type Pair, until } from '../support/pair.ts'
+import { createPair, heard, type Pair, until } from '../support/pair.ts'
 
 const wait = 'wait' as const
 const ok = undefined
@@ -163,7 +163,7 @@ test('a reset carries its code and tells who did it', async (t) => {
   const waiting = near.read(1)
   await far.reset(StreamErrorCode.RateLimited)
   const err = await t.throwsAsync(waiting, { instanceOf: StreamResetError })
-  t.is(err.errorCode, StreamErrorCode.RateLimited)
+  t.is(err.errorCode, heard(pair.outbound, StreamErrorCode.RateLimited))
   t.true(err.remote)
   const own = await t.throwsAsync(far.read(1), { instanceOf: StreamResetError })
   t.false(own.remote)

@@ -284,11 +284,23 @@ test('an identity is what its key says', (t) => {
   })
 })
 
+test('the engine of the muxer is an option of either end', async (t) => {
+  const { outbound, inbound } = await createPair(t, { dialer: { muxers: ['yamux-crate'] } })
+  t.is(outbound.state.muxerEngine, 'yamux-crate')
+  t.is(inbound.state.muxerEngine, 'yamux')
+  for (const { state } of [outbound, inbound]) t.is(state.muxer, '/yamux/1.0.0')
+  t.throws(() => new Swarm({ muxers: ['yamux', 'yamux-crate'] }), {
+    message: /one engine of \/yamux\/1\.0\.0/
+  })
+})
+
 test('refuses options that cannot be', (t) => {
   const wrong = [
     { security: [] },
     { security: ['plaintext'] },
     { muxers: ['mplex'] },
+    { muxers: [] },
+    { muxers: ['yamux', 'yamux-crate'] },
     { security: ['tls', 'tls'] },
     { ioThreads: 0 },
     { ioThreads: 65 },

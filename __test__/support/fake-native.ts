@@ -35,6 +35,7 @@ export const FACTS: ConnectionFacts = {
   direction: 2,
   security: '/noise',
   muxer: '/yamux/1.0.0',
+  muxerEngine: 'yamux',
   earlyMuxer: true,
   stagesMs: { dial: 1, security: 2, muxer: 0 }
 }

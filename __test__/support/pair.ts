@@ -1,7 +1,7 @@
 /** Two real nodes in this process, closed when the test ends. */
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
-import type { SwarmOptions } from '../../ts/options.ts'
+import type { MuxerName, SwarmOptions } from '../../ts/options.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { createSwarm, type Swarm } from '../../ts/swarm.ts'
 
@@ -21,6 +21,19 @@ export interface Pair {
 
 const QUIET: SwarmOptions = { services: { ping: false, identify: false }, ioThreads: 1 }
 
+/** The engines of pairs whose test does not choose: see {@link useEngines}. */
+let engines: { dialer: MuxerName; listener: MuxerName } = { dialer: 'yamux', listener: 'yamux' }
+
+/** Let the suites of this file run over other engines: call it, then import them. */
+export function useEngines(dialer: MuxerName, listener: MuxerName): void {
+  engines = { dialer, listener }
+}
+
+/** The code that `connection` is told when its remote sends `code`: the `yamux` crate tells none. */
+export function heard(connection: Connection, code: number): number {
+  return connection.state.muxerEngine === 'yamux-crate' ? 0 : code
+}
+
 /** A swarm that ends with the test. */
 export async function createNode(t: ExecutionContext, options: SwarmOptions = {}): Promise<Swarm> {
   const swarm = await createSwarm({ ...QUIET, ...options })
@@ -34,8 +47,8 @@ export async function createPair(
   options: { dialer?: SwarmOptions; listener?: SwarmOptions } = {}
 ): Promise<Pair> {
   const [dialer, listener] = await Promise.all([
-    createNode(t, options.dialer),
-    createNode(t, options.listener)
+    createNode(t, { muxers: [engines.dialer], ...options.dialer }),
+    createNode(t, { muxers: [engines.listener], ...options.listener })
   ])
   await listener.listen('/ip4/127.0.0.1/tcp/0')
   const connected = new Promise<Connection>((resolve) => {

@@ -109,6 +109,7 @@ test('tells its facts without crossing', (t) => {
     transport: 'tcp',
     security: '/noise',
     muxer: '/yamux/1.0.0',
+    muxerEngine: 'yamux',
     usedEarlyMuxerNegotiation: true
   })
   t.is(connection.direction, 'outbound')

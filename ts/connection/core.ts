@@ -29,6 +29,8 @@ export interface ConnectionSecurity {
   readonly security: string
   /** The protocol id: `/yamux/1.0.0`. */
   readonly muxer: string
+  /** What runs it on our side, of the option `muxers`. */
+  readonly muxerEngine: string
   /** Whether the muxer was agreed on inside the security handshake. */
   readonly usedEarlyMuxerNegotiation: boolean
 }
@@ -156,6 +158,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       transport: this.transport,
       security: this.#facts.security,
       muxer: this.#facts.muxer,
+      muxerEngine: this.#facts.muxerEngine,
       usedEarlyMuxerNegotiation: this.#facts.earlyMuxer
     }
   }

@@ -92,6 +92,7 @@ export interface ConnectionFacts {
   direction: number
   security: string
   muxer: string
+  muxerEngine: string
   earlyMuxer: boolean
   stagesMs: { dial: number; security: number; muxer: number }
 }

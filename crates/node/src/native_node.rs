@@ -87,6 +87,8 @@ pub struct ConnectionFacts {
     pub security: String,
     /// The muxer.
     pub muxer: String,
+    /// What runs it here: `yamux` or `yamux-crate`.
+    pub muxer_engine: String,
     /// The muxer came with the security handshake.
     pub early_muxer: bool,
     /// How long each stage took.
@@ -240,7 +242,8 @@ impl NativeNode {
                 Direction::Outbound => 2,
             },
             security: facts.security.protocol_id().to_owned(),
-            muxer: "/yamux/1.0.0".to_owned(),
+            muxer: facts.muxer.protocol_id().to_owned(),
+            muxer_engine: facts.muxer.name().to_owned(),
             early_muxer: facts.early_muxer,
             stages_ms: StageTimes {
                 dial: in_milliseconds(facts.stages.dial),

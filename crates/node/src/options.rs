@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferroswarm_runtime::{Identity, Keypair, Limits, Security};
+use ferroswarm_runtime::{Identity, Keypair, Limits, Muxer, Security};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
@@ -49,7 +49,7 @@ pub struct NodeOptions {
     pub private_key: Uint8Array,
     /// `tls`, `noise`, in order of preference; both if not given.
     pub security: Option<Vec<String>>,
-    /// `yamux`.
+    /// `yamux` or `yamux-crate`; the former if not given.
     pub muxers: Option<Vec<String>>,
     /// I/O threads.
     pub io_threads: Option<u32>,
@@ -102,11 +102,10 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
                 .map(|name| security(name))
                 .collect::<Result<_, _>>()?,
         };
-        if let Some(muxers) = options.muxers
-            && (muxers.is_empty() || muxers.iter().any(|name| name != "yamux"))
-        {
-            return Err(invalid("muxers is not [yamux]"));
-        }
+        let muxer = options
+            .muxers
+            .as_deref()
+            .map_or(Ok(Muxer::default()), muxer)?;
         if options
             .io_threads
             .is_some_and(|count| count == 0 || count > IO_THREADS_MAX)
@@ -116,10 +115,22 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
         Ok(Self {
             identity: Arc::new(identity),
             securities,
+            muxer,
             io_threads: options.io_threads.map(|count| count as usize),
             limits: limits(&options.limits.unwrap_or_default())?,
         })
     }
+}
+
+/// The one muxer that is offered: all there are have the same name on the wire.
+fn muxer(names: &[String]) -> Result<Muxer, Failure> {
+    let [name] = names else {
+        return Err(invalid("muxers does not name one of yamux, yamux-crate"));
+    };
+    [Muxer::Yamux, Muxer::YamuxCrate]
+        .into_iter()
+        .find(|muxer| muxer.name() == name)
+        .ok_or_else(|| invalid("muxers is none of yamux, yamux-crate"))
 }
 
 fn limits(given: &NodeLimits) -> Result<Limits, Failure> {

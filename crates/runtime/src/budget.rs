@@ -55,11 +55,16 @@ impl WindowBudget {
         Self::of(&PROCESS, limits)
     }
 
+    /// What the windows of a connection with these limits may grow by.
+    pub(crate) const fn growth_max(limits: &Limits) -> usize {
+        limits.connection_bytes_max / CONNECTION_SHARE
+    }
+
     const fn of(total: &'static WindowTotal, limits: &Limits) -> Self {
         Self {
             total,
             granted: 0,
-            own_max: limits.connection_bytes_max / CONNECTION_SHARE,
+            own_max: Self::growth_max(limits),
             total_max: limits.window_memory_bytes,
         }
     }

@@ -2,6 +2,33 @@
 
 use std::time::Duration;
 
+/// What multiplexes connections. Remotes see no difference: both are `/yamux/1.0.0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Muxer {
+    /// Our own engine.
+    #[default]
+    Yamux,
+    /// The `yamux` crate.
+    YamuxCrate,
+}
+
+impl Muxer {
+    /// The protocol that is negotiated.
+    pub const fn protocol_id(self) -> &'static str {
+        match self {
+            Self::Yamux | Self::YamuxCrate => "/yamux/1.0.0",
+        }
+    }
+
+    /// The option that chooses it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Yamux => "yamux",
+            Self::YamuxCrate => "yamux-crate",
+        }
+    }
+}
+
 /// Bounds on what peers may make a node do; every one is an option of the facade.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub use command::{Attempt, CommandError, Completion, ConnectError, Outcome, Stage};
-pub use config::Limits;
+pub use config::{Limits, Muxer};
 pub use connection::{CloseRequest, Connection, Direction, EndReport, Facts, StageTimes};
 pub use dial::DialRequest;
 pub use environment::Environment;

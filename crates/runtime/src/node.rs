@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::command::{CommandError, Completion, Outcome};
-use crate::config::Limits;
+use crate::config::{Limits, Muxer};
 use crate::connection::{CloseRequest, Connection, Direction, Facts, Parts, StageTimes};
 use crate::dial::DialRequest;
 use crate::drive::drive;
@@ -21,7 +21,7 @@ use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
-use crate::upgrade::{UpgradeConfig, Upgraded, YAMUX};
+use crate::upgrade::{UpgradeConfig, Upgraded};
 
 /// How a node is made.
 pub struct NodeOptions {
@@ -29,6 +29,8 @@ pub struct NodeOptions {
     pub identity: Arc<Identity>,
     /// Security protocols, in order of preference.
     pub securities: Vec<Security>,
+    /// What multiplexes connections.
+    pub muxer: Muxer,
     /// I/O threads; one less than the machine has cores, at least 1 and at most 4, if not given.
     pub io_threads: Option<usize>,
     /// Bounds.
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) id: u32,
     pub(crate) hub: Arc<Hub>,
     pub(crate) upgrade: UpgradeConfig,
+    pub(crate) muxer: Muxer,
     pub(crate) handlers: Arc<Handlers>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) admission: Arc<Admission>,
@@ -83,8 +86,9 @@ impl Node {
             upgrade: UpgradeConfig {
                 identity: options.identity,
                 securities: options.securities,
-                muxers: Arc::from([Box::from(YAMUX)]),
+                muxers: Arc::from([Box::from(options.muxer.protocol_id())]),
             },
+            muxer: options.muxer,
             handlers: Arc::new(Handlers::default()),
             limits: Arc::new(options.limits),
             admission: Arc::new(Admission::default()),
@@ -276,6 +280,7 @@ impl Shared {
             remote_address: origin.remote_address,
             local_address: origin.local_address,
             security: upgraded.security,
+            muxer: self.muxer,
             early_muxer: upgraded.early_muxer,
             stages: StageTimes {
                 dial: origin.dial_time,

@@ -14,14 +14,12 @@ use tokio::net::TcpStream;
 use crate::command::{ConnectError, Stage};
 use crate::sync::Arc;
 
-/// The one muxer of this release, as it is negotiated.
-pub(crate) const YAMUX: &str = "/yamux/1.0.0";
-
 /// How connections are upgraded: the same for all of a node.
 pub(crate) struct UpgradeConfig {
     pub(crate) identity: Arc<Identity>,
     /// Offered in this order.
     pub(crate) securities: Vec<Security>,
+    /// As they are negotiated.
     pub(crate) muxers: Arc<[Box<str>]>,
 }
 
@@ -122,7 +120,7 @@ pub(crate) async fn upgrade(
     let mut plaintext = Vec::new();
     let early_muxer = secured.muxer.is_some();
     if !early_muxer {
-        plaintext = negotiate_muxer(&mut wire, &mut channel, purpose.role)
+        plaintext = negotiate_muxer(&mut wire, &mut channel, &config.muxers, purpose.role)
             .await
             .map_err(at(Stage::Muxer))?;
     }
@@ -199,9 +197,11 @@ async fn secure(
 async fn negotiate_muxer(
     wire: &mut Wire<'_>,
     channel: &mut Channel,
+    names: &[Box<str>],
     role: Role,
 ) -> Result<Vec<u8>, ConnectError> {
-    let mut negotiator = Negotiator::new(role, Box::from([protocol(YAMUX)]));
+    let names = names.iter().map(|name| protocol(name));
+    let mut negotiator = Negotiator::new(role, names.collect());
     let mut plaintext = Vec::new();
     let mut output = Vec::new();
     loop {

@@ -122,7 +122,10 @@ pub(super) fn core_modules(tree: &Tree) -> Vec<Finding> {
             continue;
         };
         for (line, content) in numbered(&rust_code(shipped(source))) {
-            for (at, found) in content.match_indices("crate::") {
+            let paths = content
+                .match_indices("crate::")
+                .filter(|(at, _)| !content[..*at].ends_with('_'));
+            for (at, found) in paths {
                 let used = content[at + found.len()..]
                     .split(|letter: char| !letter.is_ascii_lowercase() && letter != '_')
                     .next()
@@ -255,7 +258,7 @@ mod tests {
             ),
             (
                 "crates/proto/src/muxer/yamux/flow.rs",
-                "use crate::framing::Y;",
+                "use crate::framing::Y;\nuse super::other_crate::Z;",
             ),
             (
                 "crates/proto/src/muxer/yamux/tests.rs",

@@ -2,16 +2,47 @@
 
 use std::time::Duration;
 
-use super::yamux::{ProtocolError, Session};
-use super::{Event, MemoryBudget, OpenError, StreamKey};
+use super::{Event, Loan, MemoryBudget, OpenError, StreamKey, yamux, yamux_crate};
 
 /// The engine of one connection.
 ///
-/// Every method is the engine's own of the same name; [`Session`] tells what each does.
+/// Every method is the engine's own of the same name; [`yamux::Session`] tells what each does.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one of a connection, and as good as always the large one"
+)]
 pub enum Engine {
     /// Ours.
-    Yamux(Session),
+    Yamux(yamux::Session),
+    /// The `yamux` crate.
+    YamuxCrate(Box<yamux_crate::Session>),
+}
+
+/// What ends a connection.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EndError {
+    /// Of our engine.
+    #[error(transparent)]
+    Yamux(#[from] yamux::ProtocolError),
+    /// Of the `yamux` crate.
+    #[error(transparent)]
+    YamuxCrate(#[from] yamux_crate::EndError),
+}
+
+impl EndError {
+    /// Code for the GoAway frame that tells the remote.
+    pub const fn goaway_code(self) -> u32 {
+        match self {
+            Self::Yamux(error) => error.goaway_code(),
+            Self::YamuxCrate(error) => error.goaway_code(),
+        }
+    }
+
+    /// The remote broke no rule: it said goodbye, and the engine cannot go on after that.
+    pub const fn is_goodbye(self) -> bool {
+        matches!(self, Self::YamuxCrate(yamux_crate::EndError::GoAway))
+    }
 }
 
 impl Engine {
@@ -22,6 +53,7 @@ impl Engine {
     pub fn open(&mut self) -> Result<StreamKey, OpenError> {
         match self {
             Self::Yamux(session) => session.open(),
+            Self::YamuxCrate(session) => session.open(),
         }
     }
 
@@ -29,6 +61,7 @@ impl Engine {
     pub fn accept(&mut self, key: StreamKey) {
         match self {
             Self::Yamux(session) => session.accept(key),
+            Self::YamuxCrate(session) => session.accept(key),
         }
     }
 
@@ -42,6 +75,7 @@ impl Engine {
     ) {
         match self {
             Self::Yamux(session) => session.consumed(key, bytes, now, budget),
+            Self::YamuxCrate(session) => session.consumed(key, bytes, now),
         }
     }
 
@@ -49,6 +83,7 @@ impl Engine {
     pub fn discard(&mut self, key: StreamKey) {
         match self {
             Self::Yamux(session) => session.discard(key),
+            Self::YamuxCrate(session) => session.discard(key),
         }
     }
 
@@ -56,6 +91,7 @@ impl Engine {
     pub fn reset(&mut self, key: StreamKey, code: u32) {
         match self {
             Self::Yamux(session) => session.reset(key, code),
+            Self::YamuxCrate(session) => session.reset(key, code),
         }
     }
 
@@ -63,6 +99,7 @@ impl Engine {
     pub fn remove(&mut self, key: StreamKey) {
         match self {
             Self::Yamux(session) => session.remove(key),
+            Self::YamuxCrate(session) => session.remove(key),
         }
     }
 
@@ -70,20 +107,49 @@ impl Engine {
     pub fn go_away(&mut self, code: u32) {
         match self {
             Self::Yamux(session) => session.go_away(code),
+            Self::YamuxCrate(session) => session.go_away(code),
         }
     }
 
     /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.
+    /// Bytes of an event are in `input` or in `loan`.
     ///
     /// # Errors
-    /// What the remote did that ends the connection.
-    pub fn poll_event<'a>(
+    /// What ends the connection, once everything that came before it is told.
+    pub fn poll_event<'e, 'a: 'e>(
         &mut self,
         input: &mut &'a [u8],
         now: Duration,
-    ) -> Result<Option<Event<'a>>, ProtocolError> {
+        loan: &'e mut Loan,
+    ) -> Result<Option<Event<'e>>, EndError> {
         match self {
-            Self::Yamux(session) => session.poll_event(input, now),
+            Self::Yamux(session) => Ok(session.poll_event(input, now)?),
+            Self::YamuxCrate(session) => Ok(session.poll_event(input, now, loan)?),
+        }
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) may have something to tell without input: what it held
+    /// back until the application had consumed more, or until more was sent.
+    pub fn has_events(&self) -> bool {
+        match self {
+            Self::Yamux(_) => false,
+            Self::YamuxCrate(session) => session.has_events(),
+        }
+    }
+
+    /// Whether there is input that waits until more has been sent. The caller holds further input back.
+    pub fn is_congested(&self) -> bool {
+        match self {
+            Self::Yamux(_) => false,
+            Self::YamuxCrate(session) => session.is_congested(),
+        }
+    }
+
+    /// Nothing more comes: what was received is told, however much the application has not consumed.
+    pub fn end_input(&mut self) {
+        match self {
+            Self::Yamux(_) => {}
+            Self::YamuxCrate(session) => session.end_input(),
         }
     }
 
@@ -91,6 +157,7 @@ impl Engine {
     pub fn has_control(&self) -> bool {
         match self {
             Self::Yamux(session) => session.has_control(),
+            Self::YamuxCrate(session) => session.has_control(),
         }
     }
 
@@ -100,6 +167,7 @@ impl Engine {
             Self::Yamux(session) => {
                 session.poll_control(out, room);
             }
+            Self::YamuxCrate(session) => session.poll_control(out, room),
         }
     }
 
@@ -107,6 +175,7 @@ impl Engine {
     pub fn send_credit(&self, key: StreamKey) -> u32 {
         match self {
             Self::Yamux(session) => session.send_credit(key),
+            Self::YamuxCrate(session) => session.send_credit(key),
         }
     }
 
@@ -135,6 +204,7 @@ impl Engine {
                 fill(&mut out[from..]);
                 count
             }
+            Self::YamuxCrate(session) => session.write(key, count, out, fill),
         }
     }
 
@@ -145,6 +215,7 @@ impl Engine {
     pub fn finish(&mut self, key: StreamKey, out: &mut Vec<u8>) {
         match self {
             Self::Yamux(session) => out.extend_from_slice(&session.fin_frame(key)),
+            Self::YamuxCrate(session) => session.finish(key, out),
         }
     }
 
@@ -152,6 +223,7 @@ impl Engine {
     pub fn update_step(&self, key: StreamKey) -> u32 {
         match self {
             Self::Yamux(session) => session.update_step(key),
+            Self::YamuxCrate(session) => session.update_step(key),
         }
     }
 
@@ -159,6 +231,8 @@ impl Engine {
     pub fn release_windows(&mut self, budget: &mut dyn MemoryBudget) {
         match self {
             Self::Yamux(session) => session.release_windows(budget),
+            // The crate asks nobody.
+            Self::YamuxCrate(_) => {}
         }
     }
 
@@ -166,6 +240,7 @@ impl Engine {
     pub fn poll_deadline(&self) -> Option<Duration> {
         match self {
             Self::Yamux(session) => session.poll_deadline(),
+            Self::YamuxCrate(session) => session.poll_deadline(),
         }
     }
 
@@ -173,16 +248,19 @@ impl Engine {
     ///
     /// # Errors
     /// What the remote failed to do in time.
-    pub fn handle_deadline(&mut self, now: Duration) -> Result<(), ProtocolError> {
+    pub fn handle_deadline(&mut self, now: Duration) -> Result<(), EndError> {
         match self {
-            Self::Yamux(session) => session.handle_deadline(now),
+            Self::Yamux(session) => session.handle_deadline(now)?,
+            Self::YamuxCrate(session) => session.handle_deadline(now),
         }
+        Ok(())
     }
 
     /// Stops the clock of the keepalive: we stop reading, and silence is our own doing.
     pub const fn pause_clock(&mut self) {
         match self {
             Self::Yamux(session) => session.pause_clock(),
+            Self::YamuxCrate(_) => {}
         }
     }
 
@@ -190,6 +268,7 @@ impl Engine {
     pub fn resume_clock(&mut self, now: Duration) {
         match self {
             Self::Yamux(session) => session.resume_clock(now),
+            Self::YamuxCrate(_) => {}
         }
     }
 }

@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
-pub use self::engine::Engine;
+pub use self::engine::{EndError, Engine};
 pub use self::yamux::{Event, FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError};
+pub use self::yamux_crate::Loan;
 
 mod engine;
 pub mod yamux;
+pub mod yamux_crate;
 
 /// Live inbound streams of one connection; the next one is reset, the connection stays.
 pub const INBOUND_STREAMS_MAX: u32 = 1_000;

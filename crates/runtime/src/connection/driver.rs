@@ -53,7 +53,7 @@ impl Connection {
                         deadline: turn.deadline,
                     });
                 }
-                Received::Paused => false,
+                Received::Paused | Received::Congested => false,
                 // A readiness that failed shows in the next read or write.
                 Received::Dry => self.pipe.poll_readable(cx).is_ready(),
             };
@@ -102,6 +102,15 @@ impl Connection {
             && core.is_flushed()
         {
             return Err(request.fault);
+        }
+        let held_back = match received {
+            // JavaScript's drain wakes the driver.
+            Received::Paused => false,
+            Received::Congested => !core.engine.is_congested() || core.engine.has_events(),
+            Received::Dry | Received::More => core.engine.has_events(),
+        };
+        if held_back {
+            self.dirty.store(true, Ordering::SeqCst);
         }
         core.armed = core.next_deadline(self);
         Ok(Some(Turn {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use ferroswarm_secure::{PeerId, PublicKey, Security};
 use multiaddr::Multiaddr;
 
+use crate::config::Muxer;
+
 /// Who dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -45,6 +47,8 @@ pub struct Facts {
     pub local_address: Multiaddr,
     /// What secures it.
     pub security: Security,
+    /// What multiplexes it.
+    pub muxer: Muxer,
     /// The muxer came with the security handshake.
     pub early_muxer: bool,
     /// How long its upgrade took.

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{Event, StreamErrorCode, StreamKey};
+use ferroswarm_proto::muxer::{Event, Loan, StreamErrorCode, StreamKey};
 use ferroswarm_proto::stream::State;
 use ferroswarm_secure::Opened;
 
@@ -27,6 +27,8 @@ pub(super) enum Received {
     More,
     /// JavaScript has to drain first.
     Paused,
+    /// The engine takes nothing more until the socket has taken what it has to say.
+    Congested,
 }
 
 impl Core {
@@ -41,6 +43,11 @@ impl Core {
         let mut filled = self.partial.len();
         buffer[..filled].copy_from_slice(&self.partial);
         let received = self.fill(connection, buffer, &mut filled, now);
+        if received.is_err() {
+            // Nothing more comes, and nobody else will ask for what the engine held back.
+            self.engine.end_input();
+            let _ = self.handle_plaintext(connection, &[], now);
+        }
         self.partial.clear();
         if filled == 0 {
             self.partial = Vec::new();
@@ -69,6 +76,12 @@ impl Core {
                 stats.read_pauses.add(1);
                 self.engine.pause_clock();
                 return Ok(Received::Paused);
+            }
+            if self.engine.has_events() {
+                self.handle_plaintext(connection, &[], now)?;
+            }
+            if self.engine.is_congested() {
+                return Ok(Received::Congested);
             }
             self.engine.resume_clock(now);
             stats.socket_reads.add(1);
@@ -126,13 +139,18 @@ impl Core {
         mut bytes: &[u8],
         now: Duration,
     ) -> Result<(), ConnectionFault> {
+        let mut loan = Loan::default();
         loop {
-            match self.engine.poll_event(&mut bytes, now) {
+            match self.engine.poll_event(&mut bytes, now, &mut loan) {
                 Ok(Some(event)) => self.handle_event(connection, event, now),
                 Ok(None) => return Ok(()),
-                Err(violation) => {
-                    self.engine.go_away(violation.goaway_code());
-                    return Err(ConnectionFault::Muxer);
+                Err(error) => {
+                    self.engine.go_away(error.goaway_code());
+                    return Err(if error.is_goodbye() {
+                        ConnectionFault::Ended
+                    } else {
+                        ConnectionFault::Muxer
+                    });
                 }
             }
         }

@@ -22,7 +22,9 @@ impl Connection {
             let sooner = core
                 .next_deadline(self)
                 .is_some_and(|at| core.armed.is_none_or(|armed| at < armed));
-            kick = failed || core.wants_write() || core.write_failed || sooner;
+            // So it is with what the engine has held back.
+            let held_back = core.engine.has_events();
+            kick = failed || core.wants_write() || core.write_failed || sooner || held_back;
         }
         drop(core);
         fence(Ordering::SeqCst);

@@ -19,11 +19,11 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{Engine, Role, UNACKED_MAX, yamux};
+use ferroswarm_proto::muxer::{Engine, Role, UNACKED_MAX, yamux, yamux_crate};
 use ferroswarm_secure::Channel;
 
 use crate::budget::WindowBudget;
-use crate::config::Limits;
+use crate::config::{Limits, Muxer};
 use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
@@ -130,7 +130,7 @@ impl Connection {
             Direction::Outbound => Role::Dialer,
             Direction::Inbound => Role::Listener,
         };
-        let engine = Engine::Yamux(yamux::Session::new(role, yamux_config(limits)));
+        let engine = engine(parts.facts.muxer, role, limits);
         let connection = Arc::new(Self {
             core: Mutex::new(Core::new(
                 engine,
@@ -330,6 +330,16 @@ impl Connection {
     }
 }
 
+fn engine(muxer: Muxer, role: Role, limits: &Limits) -> Engine {
+    match muxer {
+        Muxer::Yamux => Engine::Yamux(yamux::Session::new(role, yamux_config(limits))),
+        Muxer::YamuxCrate => {
+            let session = yamux_crate::Session::new(role, crate_config(limits));
+            Engine::YamuxCrate(Box::new(session))
+        }
+    }
+}
+
 fn yamux_config(limits: &Limits) -> yamux::Config {
     yamux::Config {
         inbound_streams_max: limits.inbound_streams_max,
@@ -338,5 +348,15 @@ fn yamux_config(limits: &Limits) -> yamux::Config {
         keepalive_interval: limits.keepalive_interval,
         keepalive_timeout: limits.keepalive_timeout,
         ..yamux::Config::default()
+    }
+}
+
+fn crate_config(limits: &Limits) -> yamux_crate::Config {
+    yamux_crate::Config {
+        inbound_streams_max: limits.inbound_streams_max,
+        // Streams that JavaScript is done with stay until the remote has ended them too.
+        outbound_streams_max: limits.outbound_streams_max.saturating_mul(2),
+        accept_backlog: limits.accept_backlog,
+        growth_max: WindowBudget::growth_max(limits).min(limits.window_bytes_max as usize),
     }
 }

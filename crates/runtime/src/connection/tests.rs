@@ -11,6 +11,9 @@ use crate::record::Record;
 use crate::slot::Proposals;
 use crate::{HANDLE_PENDING, State};
 
+#[path = "engine_tests.rs"]
+mod engines;
+
 /// Outbound streams without acknowledgement at which the next one waits.
 const UNACKED_MAX: u32 = 256;
 
@@ -335,10 +338,11 @@ fn a_goodbye_carries_its_code_and_comes_last() {
     live.dialer.connection.close(request);
     live.settle();
     let report = live.listener.connection.end_report();
+    let code = live.listener.heard(5);
     let expected = EndReport {
-        code: 5,
+        code,
         remote: true,
-        fault: ConnectionFault::GoAway(5),
+        fault: ConnectionFault::GoAway(code),
     };
     assert_eq!(report, Some(expected));
     assert_eq!(
@@ -416,7 +420,11 @@ fn a_stream_that_settled_and_was_reset_since_is_told_as_both() {
     else {
         panic!("was told {told:?}")
     };
-    assert_eq!((report.code, report.remote, report.fault), (7, true, None));
+    let code = live.dialer.heard(7);
+    assert_eq!(
+        (report.code, report.remote, report.fault),
+        (code, true, None)
+    );
     assert_eq!(
         live.dialer.change(stream, |slot| Ok(slot.state())),
         Ok(State::Reset)

@@ -1,6 +1,7 @@
 //! Two environments with a live connection between them, on one thread: nothing happens until
 //! [`Live::settle`], which goes on until nothing more happens.
 
+use std::cell::Cell;
 use std::task::{Context, Waker};
 
 use crate::connection::{Connection, Scratch};
@@ -10,7 +11,7 @@ use crate::hub::{Doorbell, Hub};
 use crate::record::Record;
 use crate::slot::Proposals;
 use crate::sync::{Arc, AtomicBool, Ordering};
-use crate::{Limits, State, StreamSlot};
+use crate::{Limits, Muxer, State, StreamSlot};
 
 use crate::testing::{End, connect, pipe};
 
@@ -82,6 +83,14 @@ impl Side {
         }
     }
 
+    /// The code that this side is told when its remote sends `code`: the crate tells none.
+    pub(crate) fn heard(&self, code: u32) -> u32 {
+        match self.connection.facts().muxer {
+            Muxer::Yamux => code,
+            Muxer::YamuxCrate => 0,
+        }
+    }
+
     pub(crate) fn write(&mut self, stream: u32, bytes: &[u8]) -> usize {
         self.environment.write(stream, bytes).unwrap()
     }
@@ -133,6 +142,16 @@ impl Side {
     }
 }
 
+thread_local! {
+    static MUXERS: Cell<[Muxer; 2]> = const { Cell::new([Muxer::Yamux; 2]) };
+}
+
+/// Runs a test with connections whose dialer and listener have these engines.
+pub(crate) fn over(muxers: [Muxer; 2], test: fn()) {
+    MUXERS.set(muxers);
+    test();
+}
+
 /// Both sides.
 pub(crate) struct Live {
     pub(crate) dialer: Side,
@@ -156,13 +175,17 @@ impl Live {
 
     fn build(limits: [Limits; 2], raw: bool) -> Self {
         let bells = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-        let end = |limits, bell: &Arc<AtomicBool>| End {
+        let end = |limits, muxer, bell: &Arc<AtomicBool>| End {
             hub: Hub::new(Box::new(Bell(Arc::clone(bell)))),
             limits,
+            muxer,
             raw,
         };
-        let [near, far] = limits;
-        let ends = [end(near, &bells[0]), end(far, &bells[1])];
+        let ([near, far], [dialing, listening]) = (limits, MUXERS.get());
+        let ends = [
+            end(near, dialing, &bells[0]),
+            end(far, listening, &bells[1]),
+        ];
         let [dialer, listener] = connect(ends, pipe(PIPE_BYTES));
         let [near, far] = bells;
         let (dialer, listener) = (Side::new(dialer, near), Side::new(listener, far));

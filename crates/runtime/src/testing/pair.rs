@@ -7,7 +7,7 @@ use ferroswarm_secure::{
     Handshake, HandshakeConfig, Identity, KeyType, Keypair, Role, Secured, Security,
 };
 
-use crate::config::Limits;
+use crate::config::{Limits, Muxer};
 use crate::connection::{Connection, Direction, Facts, Parts, StageTimes};
 use crate::handlers::{Handler, Handlers};
 use crate::hub::Hub;
@@ -25,6 +25,7 @@ pub(crate) struct End {
     /// Its environment's.
     pub(crate) hub: Arc<Hub>,
     pub(crate) limits: Limits,
+    pub(crate) muxer: Muxer,
     /// Streams are handed over without negotiation.
     pub(crate) raw: bool,
 }
@@ -78,6 +79,7 @@ fn establish(
             remote_address: address.clone(),
             local_address: address,
             security: Security::Noise,
+            muxer: end.muxer,
             early_muxer: true,
             stages: StageTimes::default(),
         },
@@ -103,7 +105,7 @@ fn handshake() -> [Secured; 2] {
     let start = |index: usize, role| {
         let config = HandshakeConfig {
             identity: Arc::clone(&identities[index]),
-            muxers: Arc::from([Box::from("/yamux/1.0.0")]),
+            muxers: Arc::from([Box::from(Muxer::default().protocol_id())]),
             expected_peer: None,
         };
         Handshake::new(Security::Noise, role, &config).expect("a handshake")

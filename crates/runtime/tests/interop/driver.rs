@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use ferroswarm_runtime::{
     CallError, DialRequest, Doorbell, Environment, Facts, Handler, Hub, Identity, KeyType, Keypair,
-    Limits, Multiaddr, Node, NodeOptions, Outcome, Proposals, ProtocolId, ProtocolTable, Record,
-    Security,
+    Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, Proposals, ProtocolId, ProtocolTable,
+    Record, Security,
 };
 
 /// Nothing here takes long, but the machine may be small and busy.
@@ -171,6 +171,7 @@ impl Driver {
         let options = NodeOptions {
             identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
             securities: vec![security],
+            muxer: Muxer::Yamux,
             io_threads: Some(1),
             limits: Limits::default(),
         };

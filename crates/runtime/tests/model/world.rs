@@ -7,7 +7,7 @@ use std::time::Duration;
 use shuttle::sync::Condvar;
 use shuttle::thread::{self, JoinHandle};
 
-use crate::config::{AwaitingBounds, Limits};
+use crate::config::{AwaitingBounds, Limits, Muxer};
 use crate::connection::{Connection, Scratch};
 use crate::error::ConnectionFault;
 use crate::hub::{Doorbell, Hub};
@@ -83,6 +83,7 @@ pub(crate) fn link(near: &Arc<Hub>, far: &Arc<Hub>, capacity: usize, limits: [Li
     let end = |hub, limits| End {
         hub: Arc::clone(hub),
         limits,
+        muxer: Muxer::Yamux,
         raw: false,
     };
     let ends = [end(near, near_limits), end(far, far_limits)];

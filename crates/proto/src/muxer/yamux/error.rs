@@ -138,6 +138,9 @@ pub enum OpenError {
     /// All 2^31 stream ids are used.
     #[error("stream ids are exhausted")]
     IdsExhausted,
+    /// As many streams are open as the engine takes.
+    #[error("too many streams are open")]
+    TooMany,
     /// One of the two sides said goodbye.
     #[error("connection is going away")]
     GoingAway,

@@ -10,7 +10,7 @@ const VERSION: u8 = 0;
 
 /// What a frame is about.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(in crate::muxer) enum Kind {
     /// `length` bytes of payload follow.
     Data,
     /// `length` is credit for the receiver of the frame or, with RST, an error code.
@@ -23,41 +23,41 @@ pub(super) enum Kind {
 
 /// The flags of a frame; they combine freely.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) struct Flags(u16);
+pub(in crate::muxer) struct Flags(u16);
 
 impl Flags {
-    pub(super) const NONE: Self = Self(0);
-    pub(super) const SYN: Self = Self(1);
-    pub(super) const ACK: Self = Self(2);
-    pub(super) const FIN: Self = Self(4);
-    pub(super) const RST: Self = Self(8);
+    pub(in crate::muxer) const NONE: Self = Self(0);
+    pub(in crate::muxer) const SYN: Self = Self(1);
+    pub(in crate::muxer) const ACK: Self = Self(2);
+    pub(in crate::muxer) const FIN: Self = Self(4);
+    pub(in crate::muxer) const RST: Self = Self(8);
     const KNOWN: u16 = 0xF;
 
-    pub(super) const fn has(self, flag: Self) -> bool {
+    pub(in crate::muxer) const fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
     }
 
-    pub(super) const fn with(self, flag: Self) -> Self {
+    pub(in crate::muxer) const fn with(self, flag: Self) -> Self {
         Self(self.0 | flag.0)
     }
 
-    pub(super) const fn is_empty(self) -> bool {
+    pub(in crate::muxer) const fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
 /// A frame without its payload.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) struct Header {
-    pub(super) kind: Kind,
-    pub(super) flags: Flags,
+pub(in crate::muxer) struct Header {
+    pub(in crate::muxer) kind: Kind,
+    pub(in crate::muxer) flags: Flags,
     /// Zero on frames about the session.
-    pub(super) id: u32,
-    pub(super) length: u32,
+    pub(in crate::muxer) id: u32,
+    pub(in crate::muxer) length: u32,
 }
 
 impl Header {
-    pub(super) const fn data(flags: Flags, id: u32, length: u32) -> Self {
+    pub(in crate::muxer) const fn data(flags: Flags, id: u32, length: u32) -> Self {
         Self {
             kind: Kind::Data,
             flags,
@@ -66,7 +66,7 @@ impl Header {
         }
     }
 
-    pub(super) const fn window_update(flags: Flags, id: u32, length: u32) -> Self {
+    pub(in crate::muxer) const fn window_update(flags: Flags, id: u32, length: u32) -> Self {
         Self {
             kind: Kind::WindowUpdate,
             flags,
@@ -75,7 +75,7 @@ impl Header {
         }
     }
 
-    pub(super) const fn ping(flags: Flags, length: u32) -> Self {
+    pub(in crate::muxer) const fn ping(flags: Flags, length: u32) -> Self {
         Self {
             kind: Kind::Ping,
             flags,
@@ -84,7 +84,7 @@ impl Header {
         }
     }
 
-    pub(super) const fn go_away(code: u32) -> Self {
+    pub(in crate::muxer) const fn go_away(code: u32) -> Self {
         Self {
             kind: Kind::GoAway,
             flags: Flags::NONE,
@@ -94,7 +94,7 @@ impl Header {
     }
 
     /// Reads a header; what is read makes sense by itself, not yet in its session.
-    pub(super) fn decode(bytes: [u8; HEADER_BYTES]) -> Result<Self, ProtocolError> {
+    pub(in crate::muxer) fn decode(bytes: [u8; HEADER_BYTES]) -> Result<Self, ProtocolError> {
         let [version, kind, f0, f1, i0, i1, i2, i3, l0, l1, l2, l3] = bytes;
         if version != VERSION {
             return Err(ProtocolError::InvalidVersion { version });
@@ -118,7 +118,7 @@ impl Header {
         })
     }
 
-    pub(super) const fn encode(self) -> [u8; HEADER_BYTES] {
+    pub(in crate::muxer) const fn encode(self) -> [u8; HEADER_BYTES] {
         let kind = match self.kind {
             Kind::Data => 0,
             Kind::WindowUpdate => 1,

@@ -18,6 +18,7 @@ use super::{
 pub use self::error::{OpenError, ProtocolError};
 pub use self::event::Event;
 pub use self::frame::HEADER_BYTES;
+pub(super) use self::frame::{Flags, Header, Kind};
 pub use self::session::Session;
 pub use self::stats::Stats;
 pub use super::UNACKED_MAX;

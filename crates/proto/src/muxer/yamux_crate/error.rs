@@ -1,0 +1,35 @@
+//! Why a session of the crate ends.
+
+use super::super::ConnectionErrorCode;
+
+/// What ends a session; it takes no more input.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndError {
+    /// The crate met a frame that its session does not allow, and wanted to say so with this code.
+    #[error("frame against the rules of the session (GoAway {code})")]
+    Violation {
+        /// 1 for a protocol error, 2 for an internal one.
+        code: u32,
+    },
+    /// The crate could not decode a frame, or found its payload longer than 1 MiB.
+    #[error("frame that cannot be decoded")]
+    Decode,
+    /// The remote said goodbye, which ends every stream of the crate.
+    #[error("the remote said goodbye")]
+    GoAway,
+}
+
+/// GoAway code for a violation of yamux itself, from its specification.
+const GOAWAY_PROTOCOL_ERROR: u32 = 1;
+
+impl EndError {
+    /// Code for the GoAway frame that tells the remote.
+    pub const fn goaway_code(self) -> u32 {
+        match self {
+            Self::Violation { code } => code,
+            Self::Decode => GOAWAY_PROTOCOL_ERROR,
+            Self::GoAway => ConnectionErrorCode::NoError as u32,
+        }
+    }
+}

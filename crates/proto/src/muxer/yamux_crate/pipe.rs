@@ -1,0 +1,174 @@
+//! The socket that the crate believes in: two buffers in memory.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use parking_lot::Mutex;
+
+use super::HEADER_BYTES;
+use crate::muxer::yamux::{Flags, Header, Kind};
+
+/// Unsent bytes beyond which the crate gets no more input, so that what it answers stays bounded.
+const UNSENT_MAX: usize = 64 << 10;
+
+/// Memory that an empty buffer keeps.
+const KEPT_MAX: usize = 4 << 10;
+
+/// Both directions; a clone is another handle to the same.
+///
+/// No waker is kept: who changes something polls the connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pipe(Arc<Mutex<Buffers>>);
+
+#[derive(Debug, Default)]
+struct Buffers {
+    input: Buffer,
+    output: Buffer,
+    /// The crate is about to write the payload of a frame.
+    in_body: bool,
+    /// Code of the GoAway that the crate wanted to send.
+    refusal: Option<u32>,
+}
+
+/// Bytes in the order in which they came; a front that was taken goes when all is taken.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Buffer {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.taken += count;
+        if self.taken == self.bytes.len() {
+            self.taken = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT_MAX);
+        }
+    }
+}
+
+impl Buffers {
+    fn is_readable(&self) -> bool {
+        !self.input.rest().is_empty()
+            && self.output.rest().len() < UNSENT_MAX
+            && self.refusal.is_none()
+    }
+
+    /// Whether a frame of the crate goes out. Its endings do not: they are the session's to write.
+    fn admits(&mut self, header: Header) -> bool {
+        match header.kind {
+            Kind::GoAway => {
+                self.refusal.get_or_insert(header.length);
+                false
+            }
+            Kind::Data | Kind::WindowUpdate | Kind::Ping => {
+                !header.flags.has(Flags::FIN) && !header.flags.has(Flags::RST)
+            }
+        }
+    }
+}
+
+impl Pipe {
+    /// Gives the crate bytes to read.
+    pub(super) fn feed(&self, bytes: &[u8]) {
+        self.0.lock().input.push(bytes);
+    }
+
+    /// Whether the crate would get bytes if it read.
+    pub(super) fn is_readable(&self) -> bool {
+        self.0.lock().is_readable()
+    }
+
+    /// Whether there are bytes that the crate has not read.
+    pub(super) fn has_input(&self) -> bool {
+        !self.0.lock().input.rest().is_empty()
+    }
+
+    /// Whether there are bytes to send.
+    pub(super) fn has_output(&self) -> bool {
+        !self.0.lock().output.rest().is_empty()
+    }
+
+    /// Appends a frame of the session's own behind what the crate wrote, which is whole frames.
+    pub(super) fn send(&self, header: Header) {
+        let mut buffers = self.0.lock();
+        debug_assert!(!buffers.in_body, "a frame of the crate is cut in two");
+        buffers.output.push(&header.encode());
+    }
+
+    /// Moves at most `room` bytes to the end of `out`.
+    pub(super) fn take(&self, out: &mut Vec<u8>, room: usize) {
+        let mut buffers = self.0.lock();
+        let rest = buffers.output.rest();
+        let count = rest.len().min(room);
+        out.extend_from_slice(&rest[..count]);
+        buffers.output.advance(count);
+    }
+
+    /// Code of the GoAway that the crate wanted to send.
+    pub(super) fn refusal(&self) -> Option<u32> {
+        self.0.lock().refusal
+    }
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffers = self.0.lock();
+        if !buffers.is_readable() {
+            return Poll::Pending;
+        }
+        let rest = buffers.input.rest();
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        buffers.input.advance(count);
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl AsyncWrite for Pipe {
+    /// Takes everything: the crate writes a header in one call and its payload, if any, in the next.
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffers = self.0.lock();
+        let mut admitted = true;
+        if !std::mem::take(&mut buffers.in_body) {
+            let header = <[u8; HEADER_BYTES]>::try_from(bytes)
+                .ok()
+                .and_then(|header| Header::decode(header).ok())
+                .ok_or(io::ErrorKind::InvalidData)?;
+            buffers.in_body = header.kind == Kind::Data && header.length > 0;
+            admitted = buffers.admits(header);
+        }
+        if admitted {
+            buffers.output.push(bytes);
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

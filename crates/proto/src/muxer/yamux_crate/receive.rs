@@ -1,0 +1,242 @@
+//! Input: from bytes by way of the crate to events.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream as _;
+
+use crate::muxer::yamux::{Flags, Header};
+use crate::muxer::{Event, StreamErrorCode, StreamKey};
+
+use super::streams::{Half, Opening, Read};
+use super::{EndError, Loan, Session, UNCONSUMED_MAX};
+
+impl Session {
+    /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.
+    /// The bytes of an event are lent from `loan`.
+    ///
+    /// # Errors
+    /// [`EndError`] once everything that came before it is told; the session takes no more input.
+    pub fn poll_event<'a>(
+        &mut self,
+        input: &mut &[u8],
+        now: Duration,
+        loan: &'a mut Loan,
+    ) -> Result<Option<Event<'a>>, EndError> {
+        self.clock = self.clock.max(now);
+        if !input.is_empty() {
+            self.pipe.feed(std::mem::take(input));
+        }
+        self.pump();
+        if let Some(key) = self.opened.pop_front() {
+            return Ok(Some(Event::Opened { key }));
+        }
+        if let Some(key) = self.acked.pop_front() {
+            return Ok(Some(Event::Acked { key }));
+        }
+        while let Some((key, half)) = self.streams.pop_called() {
+            let told = match half {
+                Half::Write => self.writable(key),
+                Half::Read => match self.read(key) {
+                    Some(Told::Data(packet)) => {
+                        let bytes = loan.keep(packet);
+                        return Ok(Some(Event::Data { key, bytes }));
+                    }
+                    Some(Told::Finished) => Some(Event::Finished { key }),
+                    Some(Told::Reset) => Some(Event::Reset {
+                        key,
+                        code: StreamErrorCode::NoError as u32,
+                    }),
+                    None => None,
+                },
+            };
+            if told.is_some() {
+                return Ok(told);
+            }
+        }
+        match self.end {
+            Some(EndError::GoAway) if !std::mem::replace(&mut self.goodbye_told, true) => {
+                // The crate does not say which code came.
+                Ok(Some(Event::GoAway { code: 0 }))
+            }
+            Some(end) => Err(end),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) may have something to tell without input.
+    pub fn has_events(&self) -> bool {
+        !self.opened.is_empty()
+            || !self.acked.is_empty()
+            || self.streams.has_called()
+            || self.pipe.is_readable()
+            || (self.end == Some(EndError::GoAway) && !self.goodbye_told)
+    }
+
+    /// Whether there is input that waits until more has been sent. The caller holds further input back.
+    pub fn is_congested(&self) -> bool {
+        self.end.is_none() && self.pipe.has_input()
+    }
+
+    /// Nothing more comes: what was received is told, however much the caller has unconsumed.
+    pub fn end_input(&mut self) {
+        self.input_ended = true;
+        for entry in self.streams.iter_mut() {
+            if entry.read == Read::Full {
+                entry.read = Read::Open;
+                entry.look_again();
+            }
+        }
+    }
+
+    /// Polls the crate until it has nothing more to do.
+    pub(super) fn pump(&mut self) {
+        if self.end.is_some() {
+            return;
+        }
+        let mut has_read = false;
+        loop {
+            let readable = self.pipe.is_readable();
+            if !self.alarm.take() && !readable {
+                break;
+            }
+            has_read |= readable;
+            let mut cx = Context::from_waker(&self.waker);
+            match self.connection.poll_next_inbound(&mut cx) {
+                Poll::Ready(Some(Ok(stream))) => {
+                    self.alarm.set();
+                    self.admit(stream);
+                }
+                Poll::Ready(Some(Err(_))) => self.end = Some(EndError::Decode),
+                Poll::Ready(None) => self.end = Some(EndError::GoAway),
+                Poll::Pending => {}
+            }
+            if let Some(code) = self.pipe.refusal() {
+                self.end = Some(EndError::Violation { code });
+            }
+            if self.end.is_some() {
+                self.end_input();
+                break;
+            }
+        }
+        if has_read {
+            self.look_after_watched();
+        }
+    }
+
+    /// Takes or refuses a stream of the remote's.
+    fn admit(&mut self, stream: ::yamux::Stream) {
+        let id = stream.id();
+        if id.is_session() {
+            // The crate would take it.
+            self.end = Some(EndError::Violation { code: 1 });
+            return;
+        }
+        let code = if self.going_away {
+            StreamErrorCode::Shutdown
+        } else if self.inbound_live >= self.config.inbound_streams_max
+            || self.unaccepted >= self.config.accept_backlog
+        {
+            StreamErrorCode::ResourceLimitExceeded
+        } else {
+            self.inbound_live += 1;
+            self.unaccepted += 1;
+            let key = self.streams.insert(stream, Opening::Unaccepted);
+            self.opened.push_back(key);
+            return;
+        };
+        let reset = Header::window_update(Flags::RST, id.val(), code as u32);
+        self.pipe.send(reset);
+    }
+
+    /// Notices acknowledgements, and resets behind the remote's end.
+    fn look_after_watched(&mut self) {
+        let Self {
+            watched,
+            streams,
+            acked,
+            unacked,
+            ..
+        } = self;
+        watched.retain(|key| {
+            let Some(entry) = streams.get_mut(*key) else {
+                return false;
+            };
+            let Some(stream) = &entry.stream else {
+                return false;
+            };
+            if stream.is_closed() {
+                entry.look_again();
+                return false;
+            }
+            if entry.opening == Opening::AwaitingAck && !stream.is_pending_ack() {
+                entry.opening = Opening::Settled;
+                *unacked -= 1;
+                acked.push_back(*key);
+            }
+            entry.is_outbound_unacked() || entry.read == Read::Finished
+        });
+    }
+
+    fn writable(&mut self, key: StreamKey) -> Option<Event<'static>> {
+        let entry = self.streams.get_mut(key)?;
+        let was_blocked = std::mem::take(&mut entry.blocked);
+        (was_blocked && entry.stream.is_some() && !entry.fin).then_some(Event::Writable { key })
+    }
+
+    /// What there is to tell of the half that the remote writes.
+    fn read(&mut self, key: StreamKey) -> Option<Told> {
+        let is_over = self.end.is_some();
+        let unbounded = is_over || self.input_ended;
+        let entry = self.streams.get_mut(key)?;
+        let stream = entry.stream.as_mut()?;
+        // The crate knows of no end of ours: only a reset closes a stream, or the connection's end.
+        let was_reset = stream.is_closed() && !is_over;
+        let told = loop {
+            match entry.read {
+                Read::Open if entry.unconsumed >= UNCONSUMED_MAX && !unbounded => {
+                    entry.read = Read::Full;
+                    break None;
+                }
+                Read::Open | Read::Discarding => {}
+                Read::Full | Read::Finished => break None,
+            }
+            let mut cx = Context::from_waker(entry.reader.waker());
+            match Pin::new(&mut *stream).poll_next(&mut cx) {
+                Poll::Ready(Some(Ok(packet))) => {
+                    if entry.read == Read::Open {
+                        // A packet is a mebibyte at most.
+                        let length = packet.as_ref().len() as u32;
+                        entry.unconsumed = entry.unconsumed.saturating_add(length);
+                        entry.look_again();
+                        return Some(Told::Data(packet));
+                    }
+                }
+                Poll::Ready(None) if !stream.is_closed() => break Some(Told::Finished),
+                Poll::Ready(Some(Err(_)) | None) | Poll::Pending => break None,
+            }
+        };
+        if was_reset {
+            entry.stream = None;
+            self.settle(key);
+            return Some(Told::Reset);
+        }
+        if told.is_some() {
+            entry.read = Read::Finished;
+            if entry.is_done() {
+                self.settle(key);
+            } else {
+                self.watched.push(key);
+            }
+        }
+        told
+    }
+}
+
+/// What a stream has to tell of the remote's half.
+enum Told {
+    Data(::yamux::Packet),
+    Finished,
+    Reset,
+}

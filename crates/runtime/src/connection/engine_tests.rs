@@ -1,0 +1,43 @@
+//! The same over the `yamux` crate, at one end or both.
+
+use crate::Muxer::{self, Yamux, YamuxCrate};
+use crate::live::over;
+
+macro_rules! also_over_the_crate {
+    ($($test:ident),* $(,)?) => {
+        also_over_the_crate!(crate_dials, [YamuxCrate, Yamux], $($test)*);
+        also_over_the_crate!(crate_listens, [Yamux, YamuxCrate], $($test)*);
+        also_over_the_crate!(crate_at_both_ends, [YamuxCrate, YamuxCrate], $($test)*);
+    };
+    ($place:ident, $muxers:expr, $($test:ident)*) => {
+        mod $place {
+            use super::*;
+            const MUXERS: [Muxer; 2] = $muxers;
+            $(#[test]
+            fn $test() {
+                over(MUXERS, super::super::$test);
+            })*
+        }
+    };
+}
+
+also_over_the_crate!(
+    a_lazy_protocol_that_is_refused_fails_the_stream,
+    the_first_of_several_protocols_that_is_served_settles_the_stream,
+    an_end_that_is_ordered_during_negotiation_waits_for_it,
+    a_negotiation_that_never_ends_is_a_timeout,
+    reading_may_be_closed_before_the_negotiation_is_answered,
+    streams_beyond_the_backlog_are_reset,
+    outbound_streams_are_limited_until_one_is_closed,
+    streams_beyond_the_unacknowledged_ones_wait_and_settle,
+    waiting_streams_that_are_reset_block_no_other,
+    a_connection_that_holds_too_much_resets_the_stream_that_holds_most,
+    unread_streams_count_after_their_end_too,
+    a_stream_that_is_unread_ends_before_its_connection,
+    a_stream_opened_while_the_connection_ends_is_told_of_its_end,
+    a_goodbye_carries_its_code_and_comes_last,
+    a_stream_closed_in_two_steps_does_not_wait_for_ever,
+    raw_streams_are_handed_over_as_they_are,
+    a_stream_that_settled_and_was_reset_since_is_told_as_both,
+    a_goodbye_follows_streams_that_have_nothing_to_send_at_once,
+);
