@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Tokens that a nuisance costs; they come back with time and with honest work.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Allowance {
     left: u32,
     rules: Rules,

@@ -37,7 +37,7 @@ pub(super) const fn add_credit(credit: u32, delta: u32) -> Option<u32> {
 ///
 /// `size` is always the sum of what the remote may still send (`remaining`), what was received and
 /// not consumed, and what was consumed and not announced (`owed`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ReceiveWindow {
     size: u32,
     remaining: u32,

@@ -10,7 +10,7 @@ use super::{Config, ProtocolError};
 const FRAME_STALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The clock of a session: when to ping, and when to give up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Keepalive {
     interval: Duration,
     timeout: Duration,

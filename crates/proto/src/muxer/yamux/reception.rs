@@ -6,7 +6,7 @@ use super::Event;
 use super::frame::HEADER_BYTES;
 
 /// The frame that is coming in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Reception {
     /// The front of a header that came in pieces.
     header: [u8; HEADER_BYTES],

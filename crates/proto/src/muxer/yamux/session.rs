@@ -28,6 +28,7 @@ const STRAY_BYTES: u64 = 1 << 20;
 /// module, whatever the remote sends and however little it reads. A key that the session does not
 /// know is ignored by every command.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Session {
     pub(super) role: Role,
     pub(super) config: Config,
@@ -56,7 +57,7 @@ pub struct Session {
     released: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Allowances {
     pub(super) idle_frames: Allowance,
     pub(super) window_updates: Allowance,

@@ -20,7 +20,7 @@ use super::frame::Flags;
 ///   Open ──reset──> ResetDue ──RST sent──> Over
 ///   Open ──RST received, or FIN both ways──> Over
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) id: u32,
     pub(super) opening: Opening,
@@ -121,7 +121,7 @@ impl Stream {
 }
 
 /// All entries of a session: a slab by key, a map by id, and who has something to say.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
     slots: Vec<Slot>,
     free: Vec<StreamKey>,
@@ -136,7 +136,7 @@ pub(super) struct Streams {
 }
 
 /// The marks belong to the place in the lists, so that they outlive the stream.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Slot {
     stream: Option<Stream>,
     is_due: bool,

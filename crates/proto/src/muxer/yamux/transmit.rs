@@ -10,7 +10,7 @@ use super::streams::{Ending, Read, Stream, Write};
 const PONGS_MAX: usize = 8;
 
 /// Answers to the remote's pings, oldest first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pongs {
     ids: [u32; PONGS_MAX],
     count: usize,

@@ -1,0 +1,166 @@
+//! Every interleaving of what we and they can do to one stream.
+//!
+//! States are explored breadth first, from each state every step; a state is all that session and model
+//! know, but for totals that only grow. In each transition the session has to do what the model does: tell
+//! the same events and no end twice, write no frame behind a reset or a FIN, and keep both windows to the
+//! byte.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::lockstep::{Came, Lockstep, Step};
+use super::model::{Ending, Stream, WINDOW};
+use super::support::*;
+use crate::muxer::Role;
+use crate::muxer::yamux::frame::{Header, Kind};
+
+/// Windows are moved in halves: each is then empty, half full or full.
+const HALF: u64 = WINDOW / 2;
+
+/// The only key.
+const KEY: u32 = 0;
+
+/// What there is to see of a state, and what the session remembers besides.
+fn shape(both: &Lockstep) -> String {
+    let streams: Vec<_> = both
+        .model
+        .streams
+        .values()
+        .map(|stream| {
+            let halves = (stream.their_fin, stream.our_fin, stream.discards);
+            let theirs = (stream.allowed(), stream.held(), stream.owed());
+            let ends = (stream.opening, stream.ending, stream.removed);
+            (halves, theirs, stream.credit(), ends)
+        })
+        .collect();
+    format!("{streams:?} {:?}", both.session.streams)
+}
+
+/// Every step there is with a stream of this id.
+fn steps(id: u32) -> Vec<Step> {
+    let half = HALF as u32;
+    let frames = [
+        Header::data(NONE, id, half),
+        Header::data(NONE, id, 0),
+        Header::data(FIN, id, 0),
+        Header::data(FIN, id, half),
+        Header::data(RST, id, half),
+        Header::data(ACK, id, half),
+        Header::data(SYN, id, half),
+        Header::data(SYN.with(FIN), id, half),
+        Header::window_update(NONE, id, half),
+        Header::window_update(ACK, id, 0),
+        Header::window_update(FIN, id, 0),
+        Header::window_update(ACK.with(FIN), id, half),
+        Header::window_update(RST, id, 9),
+        Header::window_update(SYN, id, 0),
+        Header::window_update(SYN.with(FIN), id, 0),
+        Header::window_update(SYN.with(RST), id, 0),
+    ];
+    let calls = [
+        Step::Accept(KEY),
+        Step::Acknowledge(KEY),
+        Step::Send(KEY, HALF),
+        Step::Finish(KEY),
+        Step::Consume(KEY, HALF),
+        Step::Discard(KEY),
+        Step::Reset(KEY, 7),
+        Step::Remove(KEY),
+        Step::Poll(usize::MAX),
+    ];
+    calls.into_iter().chain(frames.map(Step::Frame)).collect()
+}
+
+/// More than one and a half windows of credit make no new state, and a second stream none of the first.
+fn is_bounded(both: &Lockstep, step: Step) -> bool {
+    match step {
+        Step::Frame(frame) if frame.length > 0 && frame.flags.has(ACK) | (frame.flags == NONE) => {
+            let credit = both
+                .model
+                .streams
+                .get(&KEY)
+                .map_or(0, |stream| stream.credit());
+            frame.kind == Kind::Data || credit <= WINDOW
+        }
+        // An id used again while the first user's entry stands would be a second stream.
+        Step::Frame(frame) if frame.flags.has(SYN) => both
+            .model
+            .streams
+            .get(&KEY)
+            .is_none_or(|stream| stream.ending != Ending::Over),
+        _ => true,
+    }
+}
+
+#[derive(Debug, Default)]
+struct Explored {
+    states: usize,
+    transitions: usize,
+    violations: usize,
+    /// States in which the stream's life was over.
+    over: usize,
+}
+
+fn explore(role: Role, id: u32, first: Step) -> Explored {
+    let steps = steps(id);
+    let mut explored = Explored::default();
+    let mut start = Lockstep::new(role, usize::MAX);
+    start.perform(first);
+    let mut seen = HashSet::from([shape(&start)]);
+    let mut queue = VecDeque::from([start]);
+    while let Some(state) = queue.pop_front() {
+        explored.states += 1;
+        let is_over = |stream: &Stream| stream.ending == Ending::Over;
+        explored.over += usize::from(state.model.streams.values().all(is_over));
+        for step in steps.iter().filter(|step| is_bounded(&state, **step)) {
+            let mut next = state.clone();
+            match next.perform(*step) {
+                Came::Nothing => continue,
+                Came::Violation(_) => explored.violations += 1,
+                Came::Done => {
+                    if seen.insert(shape(&next)) {
+                        queue.push_back(next);
+                    }
+                }
+            }
+            explored.transitions += 1;
+        }
+    }
+    explored
+}
+
+fn assert_explored(origin: &str, role: Role, explored: &Explored) {
+    println!("{origin} stream of a {role:?}: {explored:?}");
+    assert!(explored.states > 5_000, "{explored:?}");
+    assert!(explored.over > 1_000, "{explored:?}");
+    assert!(explored.violations > 10_000, "{explored:?}");
+}
+
+fn explore_inbound(role: Role, id: u32) {
+    let syn = Step::Frame(Header::window_update(SYN, id, 0));
+    assert_explored("inbound", role, &explore(role, id, syn));
+}
+
+fn explore_outbound(role: Role, id: u32) {
+    assert_explored("outbound", role, &explore(role, id, Step::Open));
+}
+
+// Y3, Y4, Y6, Y8, Y9, Y10, A085, A087, A088, A089, A091, go 146, go 147, go 152, go 161
+#[test]
+fn every_interleaving_of_a_listeners_inbound_stream_is_the_models() {
+    explore_inbound(Role::Listener, 1);
+}
+
+#[test]
+fn every_interleaving_of_a_dialers_inbound_stream_is_the_models() {
+    explore_inbound(Role::Dialer, 2);
+}
+
+#[test]
+fn every_interleaving_of_a_dialers_outbound_stream_is_the_models() {
+    explore_outbound(Role::Dialer, 1);
+}
+
+#[test]
+fn every_interleaving_of_a_listeners_outbound_stream_is_the_models() {
+    explore_outbound(Role::Listener, 2);
+}
