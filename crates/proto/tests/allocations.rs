@@ -82,19 +82,6 @@ fn bulk_through_a_pipe_that_fills_and_drains_allocates_nothing() {
 }
 
 #[test]
-fn handing_chunks_over_allocates_nothing() {
-    let (mut pipe, mut pool) = (Pipe::default(), ChunkPool::default());
-    let frame = vec![7; 16_372];
-    let allocations = allocations_of(|| {
-        (0..10).for_each(|_| pipe.push(&frame, &mut pool));
-        while let Some(chunk) = pipe.take_front(usize::MAX) {
-            pool.recycle(chunk);
-        }
-    });
-    assert_eq!(allocations, 0);
-}
-
-#[test]
 fn messages_cut_from_a_pipe_allocate_nothing() {
     let (mut pipe, mut pool) = (Pipe::default(), ChunkPool::default());
     let decoder = Decoder::new(Framing::Varint, 1_000);

@@ -12,8 +12,8 @@ use crate::config::Limits;
 
 /// Share of a connection's memory that windows may grow by.
 ///
-/// The rest holds the first 256 KiB of 64 streams, so that a remote which keeps to its windows and is
-/// not read loses no stream to the memory limit by what it was granted.
+/// The rest holds the first 256 KiB of 50 streams and their chunks, so that a remote which keeps to its
+/// windows and is not read loses no stream to the memory limit by what it was granted.
 const CONNECTION_SHARE: usize = 2;
 
 /// Growth granted in this process, over all its nodes.

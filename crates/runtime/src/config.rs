@@ -51,7 +51,7 @@ pub struct Limits {
     /// What receive windows of the process may grow by in all, in bytes; those of one connection by
     /// half of `connection_bytes_max`.
     pub window_memory_bytes: usize,
-    /// Received bytes that a connection may hold; past it the stream that holds most is reset.
+    /// Memory of received bytes that a connection may hold; past it the stream that holds most is reset.
     pub connection_bytes_max: usize,
     /// Silence after which a connection is pinged.
     pub keepalive_interval: Duration,
@@ -59,7 +59,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// How long the socket may refuse our bytes before the connection is closed.
     pub write_stall_timeout: Duration,
-    /// How long a stream that is closed here waits for the remote to end its half.
+    /// How long a stream that is closed here waits for the remote to end its half, and to take any of
+    /// what was written before.
     pub linger_timeout: Duration,
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use ferroswarm_proto::stream::ChunkPool;
+use ferroswarm_proto::stream::{Chunk, ChunkPool, ChunkSource};
 
 use crate::command::Completion;
 use crate::config::AwaitingBounds;
@@ -36,6 +36,19 @@ pub(crate) enum Ready {
     Completion(Completion),
     /// A listener has ended.
     ListenerClosed { listener: u32 },
+}
+
+/// The environment's pool of chunks, locked for a chunk at a time and never while bytes are copied.
+pub(crate) struct SharedPool<'a>(&'a Mutex<ChunkPool>);
+
+impl ChunkSource for SharedPool<'_> {
+    fn take(&mut self, wanted: usize) -> Chunk {
+        self.0.lock().take(wanted)
+    }
+
+    fn recycle(&mut self, chunk: Chunk) {
+        self.0.lock().recycle(chunk);
+    }
 }
 
 #[derive(Default)]
@@ -139,8 +152,8 @@ impl Hub {
     }
 
     /// Chunks shared by all pipes of the environment.
-    pub(crate) fn pool(&self) -> &Mutex<ChunkPool> {
-        &self.pool
+    pub(crate) const fn pool(&self) -> SharedPool<'_> {
+        SharedPool(&self.pool)
     }
 
     pub(crate) fn add_awaiting(&self, bytes: usize) {

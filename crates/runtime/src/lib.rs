@@ -62,6 +62,9 @@ mod connection_memory_tests;
 #[path = "connection/tests.rs"]
 mod connection_tests;
 #[cfg(test)]
+#[path = "connection/wire_tests.rs"]
+mod connection_wire_tests;
+#[cfg(test)]
 #[path = "slot/foreign_tests.rs"]
 mod foreign_tests;
 #[cfg(test)]

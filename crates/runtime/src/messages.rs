@@ -1,7 +1,7 @@
 //! Whole messages out of a receive pipe, side by side into the reader's memory.
 
 use ferroswarm_proto::framing::{Framing, FramingError};
-use ferroswarm_proto::stream::{ChunkPool, Pipe};
+use ferroswarm_proto::stream::{ChunkSource, Pipe};
 
 use crate::error::StreamFault;
 
@@ -21,7 +21,7 @@ pub(crate) fn take(
     message_bytes_max: usize,
     into: &mut [u8],
     lengths: &mut [u32],
-    pool: &mut ChunkPool,
+    pool: &mut impl ChunkSource,
 ) -> Result<usize, TakeError> {
     let mut filled = 0;
     let mut count = 0;
@@ -65,6 +65,8 @@ fn fault_of(error: FramingError) -> StreamFault {
 
 #[cfg(test)]
 mod tests {
+    use ferroswarm_proto::stream::ChunkPool;
+
     use super::*;
 
     fn taken(bytes: &[u8], into: &mut [u8]) -> (Result<usize, TakeError>, [u32; 4], usize) {

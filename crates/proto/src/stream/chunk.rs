@@ -69,7 +69,7 @@ impl Chunk {
     }
 
     /// Moves the bytes to the smallest chunk that holds them.
-    pub(super) fn shrink(&mut self, pool: &mut ChunkPool) {
+    pub(super) fn shrink(&mut self, pool: &mut impl ChunkSource) {
         if chunk_size(self.len()) < self.capacity_bytes() {
             let mut smaller = pool.take(self.len());
             smaller.fill(self.as_slice());
@@ -80,6 +80,17 @@ impl Chunk {
     const fn room(&self) -> usize {
         self.bytes.capacity() - self.bytes.len()
     }
+}
+
+/// Where queues have their chunks from.
+///
+/// A pool that threads share locks itself for each chunk, so that nobody waits for another's copying.
+pub trait ChunkSource {
+    /// A chunk with room for `wanted` bytes, or the largest one if they are more.
+    fn take(&mut self, wanted: usize) -> Chunk;
+
+    /// Takes a chunk back, with whatever is in it.
+    fn recycle(&mut self, chunk: Chunk);
 }
 
 /// Free chunks of every size, shared by many queues.
@@ -104,17 +115,6 @@ impl ChunkPool {
         }
     }
 
-    /// Takes back a chunk that [`Pipe::take_front`](super::Pipe::take_front) gave out.
-    pub fn recycle(&mut self, mut chunk: Chunk) {
-        let capacity = chunk.capacity_bytes();
-        if self.held_bytes + capacity > self.bytes_max {
-            return;
-        }
-        chunk.clear();
-        self.held_bytes += capacity;
-        self.free[size_index(capacity)].push(chunk);
-    }
-
     /// Memory of the free chunks.
     pub const fn held_bytes(&self) -> usize {
         self.held_bytes
@@ -124,9 +124,10 @@ impl ChunkPool {
     pub const fn allocations(&self) -> u64 {
         self.allocations
     }
+}
 
-    /// A chunk with room for `wanted` bytes, or the largest one if they are more.
-    pub(super) fn take(&mut self, wanted: usize) -> Chunk {
+impl ChunkSource for ChunkPool {
+    fn take(&mut self, wanted: usize) -> Chunk {
         let size = chunk_size(wanted);
         if let Some(chunk) = self.free[size_index(size)].pop() {
             self.held_bytes -= chunk.capacity_bytes();
@@ -137,6 +138,16 @@ impl ChunkPool {
             bytes: Vec::with_capacity(size),
             taken: 0,
         }
+    }
+
+    fn recycle(&mut self, mut chunk: Chunk) {
+        let capacity = chunk.capacity_bytes();
+        if self.held_bytes + capacity > self.bytes_max {
+            return;
+        }
+        chunk.clear();
+        self.held_bytes += capacity;
+        self.free[size_index(capacity)].push(chunk);
     }
 }
 

@@ -4,6 +4,6 @@ mod chunk;
 mod pipe;
 mod state;
 
-pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkPool};
+pub use chunk::{CHUNK_BYTES_MAX, Chunk, ChunkPool, ChunkSource};
 pub use pipe::{Pipe, SLACK_BYTES_MAX};
 pub use state::{Input, Operation, Refusal, State, StreamState, Verdict};

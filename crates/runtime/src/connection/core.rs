@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{Engine, StreamKey};
+use ferroswarm_proto::muxer::{Engine, StreamErrorCode, StreamKey};
 use ferroswarm_secure::Channel;
 
 use crate::budget::WindowBudget;
@@ -22,13 +22,16 @@ pub(super) struct Entry {
     pub(super) acked: bool,
     pub(super) local_done: bool,
     pub(super) remote_done: bool,
-    /// Has a deadline for the remote's half.
+    /// Closed here, and has a deadline for what is left: the remote's half, or bytes it has to take.
     pub(super) lingers: bool,
+    /// Bytes that were unsent when that deadline was set.
+    pub(super) unsent: usize,
     /// Distinguishes the users of one key in the deadline queues.
     pub(super) serial: u64,
 }
 
 /// A stream that has to get somewhere by a time.
+#[derive(Clone, Copy)]
 pub(super) struct Deadline {
     pub(super) at: Duration,
     pub(super) key: StreamKey,
@@ -72,7 +75,7 @@ pub(super) struct Core {
     pub(super) inbound_of: HashMap<u32, u32>,
     /// Streams in negotiation, oldest first.
     pub(super) negotiating: VecDeque<Deadline>,
-    /// Streams closed here whose remote half is still open, oldest first.
+    /// Streams closed here that the remote has to take the rest of or to end, oldest first.
     pub(super) lingering: VecDeque<Deadline>,
     pub(super) next_serial: u64,
     pub(super) ended: bool,
@@ -304,7 +307,7 @@ impl Core {
             let Some(deadline) = self.lingering.pop_front() else {
                 break;
             };
-            self.linger_expired(&deadline, connection);
+            self.linger_expired(&deadline, connection, now);
         }
         Ok(())
     }
@@ -325,7 +328,7 @@ impl Core {
         Self::note(&mut self.negotiating, &self.entries, deadline);
     }
 
-    /// Notes when the remote must have ended its half.
+    /// Notes when the remote must have done its part of a stream that is closed here.
     pub(super) fn expect_end(&mut self, deadline: Deadline) {
         Self::note(&mut self.lingering, &self.entries, deadline);
     }
@@ -341,13 +344,27 @@ impl Core {
         queue.push_back(deadline);
     }
 
-    fn linger_expired(&mut self, deadline: &Deadline, connection: &Connection) {
-        let live = self.entry(deadline.key).is_some_and(|entry| {
-            entry.serial == deadline.serial && !(entry.local_done && entry.remote_done)
-        });
-        if live {
+    /// The remote had its time to end its half, or to take some of what we still have for it.
+    fn linger_expired(&mut self, deadline: &Deadline, connection: &Connection, now: Duration) {
+        let Some(entry) = self.entry(deadline.key) else {
+            return;
+        };
+        if entry.serial != deadline.serial {
+            return;
+        }
+        let (unsent, finished) = {
+            let inner = entry.slot.lock();
+            (inner.send.len(), inner.finished)
+        };
+        if unsent < std::mem::replace(&mut entry.unsent, unsent) {
+            let at = now + connection.limits.linger_timeout;
+            self.expect_end(Deadline { at, ..*deadline });
+        } else if finished {
             self.engine.reset(deadline.key, 0);
             self.forget(deadline.key, connection);
+        } else {
+            let slot = Arc::clone(&entry.slot);
+            slot.abandon(StreamErrorCode::GarbageCollected as u32);
         }
     }
 }

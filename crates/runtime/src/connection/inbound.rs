@@ -19,6 +19,10 @@ use super::{Connection, Direction, Scratch};
 /// Socket reads per turn of the driver: 1 MiB at most, then other connections have their turn.
 const READS_MAX: usize = 4;
 
+/// Share of a connection's memory that has to become free for a stream not to be reset: less would be
+/// looked for again with the next frame.
+const SHED_SHARE: usize = 8;
+
 /// What a turn of reading came to.
 pub(super) enum Received {
     /// The socket has no more for now.
@@ -202,6 +206,7 @@ impl Core {
                 local_done: false,
                 remote_done: false,
                 lingers: false,
+                unsent: 0,
                 serial,
             },
         );
@@ -313,18 +318,23 @@ impl Core {
         }
     }
 
-    /// The connection holds too much: the stream that holds most is reset.
+    /// The connection holds too much: what readers left behind in part is freed, and the stream that
+    /// holds most is reset unless that was plenty.
     fn shed(&mut self, connection: &Connection) {
         let worst = self
             .entries
             .iter()
             .flatten()
-            .map(|entry| (entry.slot.lock().recv.len(), &entry.slot))
+            .map(|entry| (entry.slot.compact(), &entry.slot))
             .filter(|(held, _)| *held > 0)
             .max_by_key(|(held, _)| *held)
             .map(|(_, slot)| Arc::clone(slot));
+        let limit = connection.limits.connection_bytes_max;
+        if connection.held() <= limit - limit / SHED_SHARE {
+            return;
+        }
         let Some(slot) = worst else { return };
         connection.hub.stats.memory_resets.add(1);
-        slot.shed(StreamErrorCode::ResourceLimitExceeded as u32);
+        slot.abandon(StreamErrorCode::ResourceLimitExceeded as u32);
     }
 }

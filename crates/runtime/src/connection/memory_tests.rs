@@ -1,8 +1,19 @@
 //! What a connection holds, what it promises, and what becomes of both.
 
+use std::time::Duration;
+
 use crate::Limits;
-use crate::error::ConnectionFault;
-use crate::live::Live;
+use crate::error::{CallError, ConnectionFault};
+use crate::live::{Live, Side};
+use crate::record::Record;
+use crate::slot::{Proposals, ResetReport};
+use crate::sync::Ordering;
+
+/// `StreamErrorCode::GarbageCollected`.
+const GARBAGE_COLLECTED: u32 = 0x1006;
+
+/// `StreamErrorCode::ResourceLimitExceeded`.
+const RESOURCE_LIMIT_EXCEEDED: u32 = 0x1002;
 
 /// Moves `bytes` over a stream whose reader keeps up.
 fn bulk(live: &mut Live, (from, to): (u32, u32), bytes: usize) {
@@ -47,4 +58,172 @@ fn windows_do_not_grow_when_the_process_has_no_memory_for_it() {
     let stream = live.stream();
     bulk(&mut live, stream, 8 << 20);
     assert_eq!(live.listener.connection.window_growth(), 0);
+}
+
+/// The stream that was reset, how, and that nothing else was told.
+fn only_reset(side: &mut Side) -> (u32, ResetReport) {
+    match side.told()[..] {
+        [
+            Record::StreamReset { stream, report },
+            Record::StreamClosed { .. },
+        ] => (stream, report),
+        ref told => panic!("was told {told:?}"),
+    }
+}
+
+/// A bit more than a closed stream has for the remote to do its part.
+const LINGER: Duration = Duration::from_secs(61);
+
+/// A window's worth for a reader that does not read, and as much as the send pipe takes behind it.
+fn stuff(live: &mut Live) -> (u32, u32) {
+    let (dialed, accepted) = live.stream();
+    let bytes = vec![1; 256 << 10];
+    while live.dialer.write(dialed, &bytes) > 0 {
+        live.settle();
+    }
+    live.dialer.told();
+    (dialed, accepted)
+}
+
+fn wait(live: &mut Live, time: Duration) {
+    live.dialer.connection.advance(time);
+    live.listener.connection.advance(time);
+    live.settle();
+}
+
+#[test]
+fn a_closed_stream_whose_bytes_nobody_takes_is_reset() {
+    let mut live = Live::new();
+    let (dialed, accepted) = stuff(&mut live);
+    live.dialer.change(dialed, |slot| Ok(slot.close())).unwrap();
+    live.settle();
+    wait(&mut live, LINGER - Duration::from_secs(2));
+    assert_eq!(live.dialer.told(), []);
+    wait(&mut live, Duration::from_secs(2));
+    let (stream, report) = only_reset(&mut live.dialer);
+    assert_eq!(
+        (stream, report.code, report.remote),
+        (dialed, GARBAGE_COLLECTED, false)
+    );
+    let (stream, report) = only_reset(&mut live.listener);
+    assert_eq!(
+        (stream, report.code, report.remote),
+        (accepted, GARBAGE_COLLECTED, true)
+    );
+    assert_eq!(live.dialer.connection.stream_count(), 0);
+    assert_eq!(live.dialer.connection.unsealed.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_stream_closed_for_writing_may_wait_until_its_reader_is_done() {
+    let mut live = Live::new();
+    let (dialed, accepted) = stuff(&mut live);
+    live.dialer.close_write(dialed);
+    wait(&mut live, 2 * LINGER);
+    assert_eq!(live.dialer.told(), []);
+    // The remote's end is read: nobody here waits any more.
+    live.listener.close_write(accepted);
+    live.settle();
+    live.dialer.read(dialed).1.unwrap_err();
+    live.settle();
+    wait(&mut live, LINGER);
+    let (stream, report) = only_reset(&mut live.dialer);
+    assert_eq!((stream, report.code), (dialed, GARBAGE_COLLECTED));
+}
+
+#[test]
+fn a_closed_stream_whose_bytes_are_taken_slowly_is_not_reset() {
+    let mut live = Live::new();
+    let (dialed, accepted) = stuff(&mut live);
+    live.dialer.change(dialed, |slot| Ok(slot.close())).unwrap();
+    let mut some = vec![0; 100 << 10];
+    let mut received = 0;
+    loop {
+        match live.listener.environment.read(accepted, &mut some) {
+            Ok(count) => received += count,
+            Err(error) => {
+                assert_eq!(error, CallError::EndOfStream);
+                break;
+            }
+        }
+        wait(&mut live, LINGER);
+    }
+    assert!(received >= 500 << 10, "{received} bytes came");
+}
+
+// A073, A074: single bytes, of which the window lets a stream send 262,144.
+#[test]
+fn single_bytes_take_no_more_than_twice_their_memory() {
+    let mut live = Live::raw();
+    let stream = live.dialer.open(Proposals::Raw);
+    for _ in 0..256 << 10 {
+        live.dialer.write(stream, &[7]);
+        live.dialer.environment.flush();
+    }
+    live.settle();
+    let (bytes, held) = (256 << 10, live.listener.connection.held());
+    assert!(
+        (bytes..=2 * bytes).contains(&held),
+        "{held} for {bytes} bytes"
+    );
+}
+
+#[test]
+fn memory_that_readers_leave_behind_is_freed_before_a_stream_is_reset() {
+    let small = Limits {
+        connection_bytes_max: 1 << 20,
+        ..Limits::default()
+    };
+    let mut live = Live::with(Limits::default(), small);
+    // Each holds a byte or two in a chunk of 64 KiB.
+    let streams: Vec<(u32, u32)> = (0..40).map(|_| live.stream()).collect();
+    for (dialed, accepted) in &streams {
+        live.dialer.write(*dialed, &[7; 200 << 10]);
+        live.settle();
+        let mut most = vec![0; (200 << 10) - 1];
+        let mut taken = 0;
+        while taken < most.len() {
+            taken += live
+                .listener
+                .environment
+                .read(*accepted, &mut most[taken..])
+                .unwrap();
+            live.settle();
+        }
+        assert!(live.listener.connection.held() <= 1 << 20);
+    }
+    assert_eq!(live.listener.connection.hub.stats.memory_resets.get(), 0);
+    for (_, accepted) in &streams {
+        assert_eq!(live.listener.read(*accepted).0, [7]);
+    }
+    assert_eq!(live.listener.connection.held(), 0);
+}
+
+#[test]
+fn a_connection_past_its_memory_reads_on_and_the_others_keep_their_bytes() {
+    let small = Limits {
+        connection_bytes_max: 1 << 20,
+        ..Limits::default()
+    };
+    let mut live = Live::with(Limits::default(), small);
+    let (light, light_there) = live.stream();
+    live.dialer.write(light, b"kept");
+    let mut reset = 0;
+    for _ in 0..20 {
+        let (heavy, _) = live.stream();
+        live.dialer.write(heavy, &[1; 200 << 10]);
+        live.settle();
+        assert!(live.listener.connection.held() <= 1 << 20);
+        for record in live.listener.told() {
+            if let Record::StreamReset { report, .. } = record {
+                assert_eq!(report.code, RESOURCE_LIMIT_EXCEEDED);
+                reset += 1;
+            }
+        }
+    }
+    // Three of 200 KiB fit, each in chunks of 256 KiB.
+    assert_eq!(reset, 17);
+    assert_eq!(live.listener.connection.hub.stats.memory_resets.get(), 17);
+    assert_eq!(live.listener.connection.hub.stats.read_pauses.get(), 0);
+    assert_eq!(live.listener.read(light_there).0, b"kept");
 }

@@ -105,11 +105,14 @@ pub struct Connection {
     handlers: Arc<Handlers>,
     limits: Arc<Limits>,
     epoch: Instant,
+    /// Milliseconds by which a test's clock is ahead.
+    #[cfg(test)]
+    ahead: AtomicU32,
     /// Bytes written and not sealed, over all streams.
     pub(crate) unsealed: AtomicUsize,
-    /// Bytes received and not read, over all streams.
+    /// Memory of what is received and not read, over all streams.
     held: AtomicUsize,
-    /// The part of `held` that a drain would make JavaScript aware of.
+    /// Bytes of it that a drain would make JavaScript aware of.
     awaiting: AtomicUsize,
     /// Live streams.
     streams: AtomicU32,
@@ -150,6 +153,8 @@ impl Connection {
             handlers: parts.handlers,
             limits: parts.limits,
             epoch: parts.epoch,
+            #[cfg(test)]
+            ahead: AtomicU32::new(0),
             unsealed: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             awaiting: AtomicUsize::new(0),
@@ -193,7 +198,17 @@ impl Connection {
 
     /// The connection's clock.
     pub fn now(&self) -> Duration {
-        self.epoch.elapsed()
+        let now = self.epoch.elapsed();
+        #[cfg(test)]
+        let now = now + Duration::from_millis(self.ahead.load(Ordering::Relaxed).into());
+        now
+    }
+
+    /// Puts the clock forward.
+    #[cfg(test)]
+    pub(crate) fn advance(&self, time: Duration) {
+        let ms = u32::try_from(time.as_millis()).expect("a short time");
+        self.ahead.fetch_add(ms, Ordering::Relaxed);
     }
 
     /// The handle JavaScript knows it by; 0 before it was told.
@@ -267,7 +282,7 @@ impl Connection {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Received bytes that the streams of this connection hold.
+    /// Memory of received bytes that the streams of this connection hold.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
@@ -290,10 +305,15 @@ impl Connection {
         }
     }
 
+    /// Bytes that a drain would make JavaScript aware of.
+    pub(crate) fn awaiting(&self) -> usize {
+        self.awaiting.load(Ordering::Relaxed)
+    }
+
     /// JavaScript does not drain and this connection holds more than its share for it.
     fn must_pause(&self) -> bool {
         let bounds = self.hub.bounds();
-        self.hub.awaiting() > bounds.total && self.awaiting.load(Ordering::Relaxed) > bounds.share
+        self.hub.awaiting() > bounds.total && self.awaiting() > bounds.share
     }
 
     /// JavaScript was told of an inbound stream.

@@ -196,6 +196,10 @@ impl Core {
         body: usize,
         now: Duration,
     ) {
+        // What found no room behind the data of the last record: bulk fills every one of them.
+        if !self.ring.is_empty() {
+            self.engine.poll_control(out, Channel::PLAINTEXT_MAX);
+        }
         // Each stream is visited once a record, so that a bulk stream delays a small one by one
         // record at most.
         for _ in 0..self.ring.len() {
@@ -254,11 +258,12 @@ impl Core {
                 drop(inner);
                 self.local_end(key, connection, now);
             }
-            FinState::Withheld => {
+            FinState::Wanted | FinState::Withheld if !inner.state.is_read_open() => {
+                let unsent = inner.send.len();
                 drop(inner);
-                self.linger(key, connection, now);
+                self.linger(key, unsent, connection, now);
             }
-            FinState::Open | FinState::Wanted => {}
+            FinState::Open | FinState::Wanted | FinState::Withheld => {}
         }
         served
     }
@@ -325,6 +330,7 @@ impl Core {
                 local_done: false,
                 remote_done: false,
                 lingers: false,
+                unsent: 0,
                 serial,
             },
         );
@@ -362,7 +368,7 @@ impl Core {
             taken = self.engine.write(key, count, out, |into| {
                 inner.send.peek(into);
             });
-            inner.send.advance(taken, &mut connection.hub.pool().lock());
+            inner.send.advance(taken, &mut connection.hub.pool());
             connection.sub_unsealed(taken);
             slot.drained(inner);
         }
@@ -391,16 +397,16 @@ impl Core {
             return;
         }
         // The read half may be closed long after the write half.
-        let closed_here = !entry.slot.lock().state.is_read_open();
-        if closed_here {
-            self.linger(key, connection, now);
+        if !entry.slot.lock().state.is_read_open() {
+            self.linger(key, 0, connection, now);
         }
     }
 
-    /// The stream has ended here: the remote has a while to end it too.
-    fn linger(&mut self, key: StreamKey, connection: &Connection, now: Duration) {
+    /// Nobody here waits for the stream any more: what the remote still has to do has a deadline.
+    fn linger(&mut self, key: StreamKey, unsent: usize, connection: &Connection, now: Duration) {
         let Some(entry) = self.entry(key) else { return };
         if !std::mem::replace(&mut entry.lingers, true) {
+            entry.unsent = unsent;
             let serial = entry.serial;
             let at = now + connection.limits.linger_timeout;
             self.expect_end(Deadline { at, key, serial });

@@ -24,10 +24,7 @@ impl StreamSlot {
         if into.is_empty() {
             return Ok(0);
         }
-        let count = {
-            let mut pool = self.carrier.hub().pool().lock();
-            inner.recv.copy_to(into, &mut pool)
-        };
+        let count = inner.recv.copy_to(into, &mut self.carrier.hub().pool());
         if count == 0 {
             return self.read_nothing(inner);
         }
@@ -45,7 +42,7 @@ impl StreamSlot {
             return Ok(0);
         }
         inner.state.apply(Input::EndReported);
-        if self.finish_if_done(&mut inner) {
+        if self.finish_if_done(&mut inner) || inner.fin == FinState::Wanted {
             // The connection still has an entry for it; nobody waits for that to go.
             self.send_later(inner);
         }
@@ -54,7 +51,7 @@ impl StreamSlot {
 
     /// Accounts for bytes that JavaScript took, and returns their credit when it is worth a frame.
     fn consume(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, count: usize) {
-        self.carrier.sub_held(count);
+        self.charge(&mut inner);
         if inner.remote_ended {
             return;
         }
@@ -81,7 +78,7 @@ impl StreamSlot {
         };
         let before = inner.recv.len();
         let taken = {
-            let mut pool = self.carrier.hub().pool().lock();
+            let mut pool = self.carrier.hub().pool();
             crate::messages::take(&mut inner.recv, framing, max, into, lengths, &mut pool)
         };
         let used = before - inner.recv.len();

@@ -80,7 +80,7 @@ impl StreamSlot {
             });
         }
         let bytes = {
-            let mut pool = self.carrier.hub().pool().lock();
+            let mut pool = self.carrier.hub().pool();
             inner.send.copy_to(into, &mut pool)
         };
         self.carrier.sub_unsealed(bytes);

@@ -125,6 +125,8 @@ pub(crate) struct Inner {
     pub(crate) protocol: u32,
     pub(crate) settle_fault: Option<StreamFault>,
     pub(crate) recv: Pipe,
+    /// Memory of `recv` that its connection is charged for.
+    pub(crate) charged: usize,
     pub(crate) send: Pipe,
     pub(crate) read_armed: bool,
     pub(crate) write_armed: bool,
@@ -186,6 +188,7 @@ impl StreamSlot {
                 protocol: 0,
                 settle_fault: None,
                 recv: Pipe::default(),
+                charged: 0,
                 send: Pipe::default(),
                 read_armed: false,
                 write_armed: false,
@@ -242,25 +245,50 @@ impl StreamSlot {
 
     /// Appends to the send pipe, whatever its room.
     pub(crate) fn push_send(&self, inner: &mut Inner, bytes: &[u8]) {
-        let mut pool = self.carrier.hub().pool().lock();
+        let mut pool = self.carrier.hub().pool();
         inner.send.push(bytes, &mut pool);
         self.carrier.add_unsealed(bytes.len());
     }
 
+    /// Charges the connection for the memory of what is unread, after every change of it.
+    ///
+    /// Memory and not bytes: a byte in a chunk of its own costs as much as hundreds.
+    pub(crate) fn charge(&self, inner: &mut Inner) {
+        let memory = if inner.recv.is_empty() {
+            0
+        } else {
+            inner.recv.capacity_bytes()
+        };
+        let before = std::mem::replace(&mut inner.charged, memory);
+        if memory > before {
+            self.carrier.add_held(memory - before);
+        } else if memory < before {
+            self.carrier.sub_held(before - memory);
+        }
+    }
+
+    /// Frees the memory that a reader has left behind in part; tells what the rest takes.
+    pub(crate) fn compact(&self) -> usize {
+        let mut inner = self.lock();
+        inner.recv.compact(&mut self.carrier.hub().pool());
+        self.charge(&mut inner);
+        inner.charged
+    }
+
     fn stop_reading(&self, inner: &mut Inner) {
         inner.orders.discard = true;
-        self.carrier.sub_held(inner.recv.len());
         self.settle_awaiting(inner);
-        inner.recv.clear(&mut self.carrier.hub().pool().lock());
+        inner.recv.clear(&mut self.carrier.hub().pool());
+        self.charge(inner);
     }
 
     fn drop_pipes(&self, inner: &mut Inner) {
-        self.carrier.sub_held(inner.recv.len());
         self.settle_awaiting(inner);
         self.carrier.sub_unsealed(inner.send.len());
-        let mut pool = self.carrier.hub().pool().lock();
+        let mut pool = self.carrier.hub().pool();
         inner.recv.clear(&mut pool);
         inner.send.clear(&mut pool);
+        self.charge(inner);
     }
 
     /// Nothing of this slot awaits JavaScript any more.
@@ -287,7 +315,7 @@ impl Drop for StreamSlot {
     /// What nobody has read or sent leaves the counts of its connection.
     fn drop(&mut self) {
         let inner = self.inner.get_mut();
-        self.carrier.sub_held(inner.recv.len());
+        self.carrier.sub_held(inner.charged);
         self.carrier.sub_unsealed(inner.send.len());
         let awaiting = std::mem::take(&mut inner.awaiting);
         if awaiting > 0 {

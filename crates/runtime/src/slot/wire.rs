@@ -33,6 +33,29 @@ impl StreamSlot {
         self.send_later(inner);
     }
 
+    /// Resets the stream for a reason of the connection's own: JavaScript is told of it.
+    pub(crate) fn abandon(self: &Arc<Self>, code: u32) {
+        let mut inner = self.lock();
+        if inner.finished {
+            return;
+        }
+        inner.state.apply(Input::Reset {
+            code,
+            remote: false,
+        });
+        self.drop_pipes(&mut inner);
+        inner.orders.reset = Some(code);
+        inner.reset = Some(ResetReport {
+            code,
+            remote: false,
+            connection_lost: false,
+            fault: None,
+        });
+        self.tell(&mut inner, Pending::RESET);
+        self.finish(&mut inner);
+        self.send_later(inner);
+    }
+
     /// The remote's RST or the end of the connection.
     ///
     /// Where the FIN came first, the unread bytes stay readable and the end follows them: only
@@ -45,7 +68,7 @@ impl StreamSlot {
         }
         if inner.remote_ended && inner.state.is_read_open() {
             inner.state.apply(Input::CloseWrite);
-            let mut pool = self.carrier.hub().pool().lock();
+            let mut pool = self.carrier.hub().pool();
             self.carrier.sub_unsealed(inner.send.len());
             inner.send.clear(&mut pool);
         } else {
@@ -60,35 +83,14 @@ impl StreamSlot {
         self.finish(&mut inner);
     }
 
-    /// The connection holds too much: the stream is reset here, and JavaScript is told.
-    pub(crate) fn shed(self: &Arc<Self>, code: u32) {
-        {
-            let mut inner = self.lock();
-            if inner.finished {
-                return;
-            }
-            inner.reset = Some(ResetReport {
-                code,
-                remote: false,
-                connection_lost: false,
-                fault: None,
-            });
-            self.tell(&mut inner, Pending::RESET);
-        }
-        self.reset(code);
-    }
-
     /// Bytes arrived.
     pub(crate) fn deliver(self: &Arc<Self>, bytes: &[u8]) {
         let mut inner = self.lock();
         if !inner.state.is_read_open() || inner.finished {
             return;
         }
-        {
-            let mut pool = self.carrier.hub().pool().lock();
-            inner.recv.push(bytes, &mut pool);
-        }
-        self.carrier.add_held(bytes.len());
+        inner.recv.push(bytes, &mut self.carrier.hub().pool());
+        self.charge(&mut inner);
         if inner.pending.contains(Pending::READABLE) {
             inner.awaiting += bytes.len();
             self.carrier.add_awaiting(bytes.len());

@@ -22,7 +22,7 @@ const PIPE_BYTES: usize = 64 << 10;
 const ROUNDS_MAX: usize = 10_000;
 
 /// Remembers that it was rung: only then does JavaScript drain.
-struct Bell(Arc<AtomicBool>);
+pub(crate) struct Bell(pub(crate) Arc<AtomicBool>);
 
 impl Doorbell for Bell {
     fn ring(&self) {
@@ -47,7 +47,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    fn new(connection: Arc<Connection>, rung: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(connection: Arc<Connection>, rung: Arc<AtomicBool>) -> Self {
         let environment = Environment::new(Arc::clone(&connection.hub));
         Self {
             environment,
@@ -112,7 +112,7 @@ impl Side {
     }
 
     /// One round: what JavaScript's tick and the driver do. Tells whether there was anything.
-    fn round(&mut self) -> bool {
+    pub(crate) fn round(&mut self) -> bool {
         let before = self.activity();
         self.environment.flush();
         if self.ended.is_none() {

@@ -5,5 +5,5 @@
 mod pair;
 mod pipe;
 
-pub(crate) use pair::{End, connect};
-pub(crate) use pipe::pipe;
+pub(crate) use pair::{End, connect, connect_alone};
+pub(crate) use pipe::{FakePipe, pipe};

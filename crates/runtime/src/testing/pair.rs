@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use ferroswarm_proto::multistream::{ProtocolId, ProtocolTable};
 use ferroswarm_secure::{
-    Handshake, HandshakeConfig, Identity, KeyType, Keypair, Role, Secured, Security,
+    Channel, Handshake, HandshakeConfig, Identity, KeyType, Keypair, Role, Secured, Security,
 };
 
 use crate::config::{Limits, Muxer};
@@ -41,6 +41,13 @@ pub(crate) fn connect(
         establish(dialing, Box::new(pipes.0), dialer, Direction::Outbound),
         establish(listening, Box::new(pipes.1), listener, Direction::Inbound),
     ]
+}
+
+/// A connection that dialled, and the channel of its remote, whose part is the caller's.
+pub(crate) fn connect_alone(end: End, pipe: impl BytePipe + 'static) -> (Arc<Connection>, Channel) {
+    let [dialer, listener] = handshake();
+    let connection = establish(end, Box::new(pipe), dialer, Direction::Outbound);
+    (connection, listener.channel)
 }
 
 fn establish(

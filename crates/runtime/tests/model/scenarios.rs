@@ -302,9 +302,9 @@ fn client(mut peer: Peer, count: u32, bytes: usize, go: &Signal, blocked: &Signa
     peer.expect_nothing();
 }
 
-/// Waits, outside JavaScript's thread, until the connection holds `bytes`.
+/// Waits, outside JavaScript's thread, until `bytes` of the connection wait for it.
 fn wait_for(connection: &Connection, bytes: usize) {
-    while connection.held() < bytes {
+    while connection.awaiting() < bytes {
         thread::yield_now();
     }
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::CHUNK_BYTES_MAX;
 use super::super::chunk::CHUNK_BYTES_MIN;
+use super::super::{CHUNK_BYTES_MAX, ChunkPool};
 use super::*;
 
 fn filled(length: usize, pool: &mut ChunkPool) -> Pipe {
@@ -100,29 +100,6 @@ fn compacts_what_a_reader_left_behind() {
 }
 
 #[test]
-fn hands_over_whole_chunks_that_fit() {
-    let mut pool = ChunkPool::default();
-    let mut pipe = filled(3_000, &mut pool);
-    pipe.advance(10, &mut pool);
-    assert!(pipe.take_front(2_989).is_none());
-    let chunk = pipe.take_front(2_990).unwrap();
-    assert_eq!(chunk.as_slice(), numbered(10, 2_990));
-    assert!(pipe.is_empty() && pipe.take_front(usize::MAX).is_none());
-    pool.recycle(chunk);
-    assert_eq!(pool.held_bytes(), 4_096);
-}
-
-#[test]
-fn an_empty_chunk_that_was_kept_is_not_handed_over() {
-    let mut pool = ChunkPool::default();
-    let mut pipe = filled(100, &mut pool);
-    pipe.advance(100, &mut pool);
-    assert!(pipe.take_front(usize::MAX).is_none());
-    pipe.push(b"next", &mut pool);
-    assert_eq!(pipe.front(), b"next");
-}
-
-#[test]
 fn peeks_across_chunks() {
     let mut pool = ChunkPool::default();
     let mut pipe = filled(CHUNK_BYTES_MAX, &mut pool);
@@ -139,7 +116,6 @@ enum Step {
     Push(usize),
     Copy(usize),
     Advance(usize),
-    TakeFront(usize),
     Compact,
     Clear,
 }
@@ -150,7 +126,6 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => (0..20_usize).prop_map(Step::Push),
         3 => (0..60_000_usize).prop_map(Step::Copy),
         3 => (0..3_000_usize).prop_map(Step::Advance),
-        2 => (0..70_000_usize).prop_map(Step::TakeFront),
         2 => Just(Step::Compact),
         1 => Just(Step::Clear),
     ]
@@ -183,14 +158,6 @@ proptest! {
                     model.drain(..count);
                     pipe.advance(count, &mut pool);
                 }
-                Step::TakeFront(bytes_max) => {
-                    if let Some(chunk) = pipe.take_front(bytes_max) {
-                        prop_assert!(chunk.len() <= bytes_max);
-                        let expected: Vec<u8> = model.drain(..chunk.len()).collect();
-                        prop_assert_eq!(chunk.as_slice(), &expected[..]);
-                        pool.recycle(chunk);
-                    }
-                }
                 Step::Compact => {
                     pipe.compact(&mut pool);
                     prop_assert!(pipe.capacity_bytes() <= 2 * pipe.len() + SLACK_BYTES_MAX);
@@ -203,6 +170,9 @@ proptest! {
             }
             prop_assert_eq!(pipe.len(), model.len());
             prop_assert!(pipe.pieces().flatten().eq(model.iter()));
+            let chunks: usize = pipe.chunks.iter().map(Chunk::capacity_bytes).sum();
+            let table = pipe.chunks.capacity() * size_of::<Chunk>();
+            prop_assert_eq!(pipe.capacity_bytes(), chunks + table);
             // What was taken from the first chunk, and what the last has room for.
             let bound = 2 * pipe.len() + 2 * CHUNK_BYTES_MAX + SLACK_BYTES_MAX;
             prop_assert!(pipe.capacity_bytes() <= bound);

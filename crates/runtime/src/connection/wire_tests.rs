@@ -1,0 +1,241 @@
+//! What a connection puts into its records, as its remote sees it.
+
+use std::io;
+
+use ferroswarm_secure::{Channel, Opened};
+
+use crate::Limits;
+use crate::hub::Hub;
+use crate::live::{Bell, Side};
+use crate::pipe::BytePipe;
+use crate::record::Record;
+use crate::slot::Proposals;
+use crate::sync::{Arc, AtomicBool};
+use crate::testing::{End, FakePipe, connect_alone, pipe};
+
+const HEADER_BYTES: usize = 12;
+const DATA: u8 = 0;
+const WINDOW_UPDATE: u8 = 1;
+const PING: u8 = 2;
+const ACK: u16 = 2;
+
+/// What a stream's send pipe takes.
+const PIPE_BYTES: usize = 256 << 10;
+
+/// A frame without its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Frame {
+    kind: u8,
+    flags: u16,
+    id: u32,
+    length: u32,
+}
+
+/// A connection that dialled, and the other end of its socket.
+struct Wire {
+    side: Side,
+    pipe: FakePipe,
+    channel: Channel,
+    sealed: Vec<u8>,
+    plaintext: Vec<u8>,
+}
+
+impl Wire {
+    /// `capacity` is what the socket takes.
+    fn new(capacity: usize) -> Self {
+        let rung = Arc::new(AtomicBool::new(false));
+        let end = End {
+            hub: Hub::new(Box::new(Bell(Arc::clone(&rung)))),
+            limits: Limits::default(),
+            raw: true,
+        };
+        let (near, far) = pipe(capacity);
+        let (connection, channel) = connect_alone(end, near);
+        let mut side = Side::new(connection, rung);
+        while side.round() {}
+        let told = side.told();
+        let [Record::ConnectionOpened { connection, .. }] = told[..] else {
+            panic!("expected a connection, was told {told:?}");
+        };
+        side.handle = connection;
+        let mut wire = Self {
+            side,
+            pipe: far,
+            channel,
+            sealed: Vec::new(),
+            plaintext: Vec::new(),
+        };
+        // The ping that measures the round trip.
+        wire.records();
+        wire
+    }
+
+    /// A stream whose remote takes as much as it likes.
+    fn stream(&mut self, id: u32) -> u32 {
+        let stream = self.side.open(Proposals::Raw);
+        self.side.environment.flush();
+        self.side.round();
+        self.records();
+        self.send(WINDOW_UPDATE, ACK, id, 64 << 20, &[]);
+        stream
+    }
+
+    fn send(&mut self, kind: u8, flags: u16, id: u32, length: u32, payload: &[u8]) {
+        let mut out = Vec::new();
+        let start = self.channel.begin(&mut out);
+        out.extend_from_slice(&[0, kind]);
+        out.extend_from_slice(&flags.to_be_bytes());
+        out.extend_from_slice(&id.to_be_bytes());
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(payload);
+        self.channel.seal(&mut out, start).unwrap();
+        assert_eq!(self.pipe.try_write(&out).unwrap(), out.len());
+        self.side.round();
+    }
+
+    /// Frames by the record in which their headers are, of what the socket holds.
+    fn records(&mut self) -> Vec<Vec<Frame>> {
+        let mut chunk = vec![0; 1 << 20];
+        match self.pipe.try_read(&mut chunk) {
+            Ok(count) => self.sealed.extend_from_slice(&chunk[..count]),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+        }
+        let mut records = Vec::new();
+        let mut at = 0;
+        while at < self.sealed.len() {
+            match self.channel.open(&mut self.sealed[at..]).unwrap() {
+                Opened::Record {
+                    plaintext,
+                    consumed,
+                } => {
+                    let bytes = &self.sealed[at + plaintext.start..at + plaintext.end];
+                    self.plaintext.extend_from_slice(bytes);
+                    at += consumed;
+                    records.push(frames(&mut self.plaintext));
+                }
+                Opened::Incomplete { .. } => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        self.sealed.drain(..at);
+        records
+    }
+
+    /// All records until nothing more comes.
+    fn all_records(&mut self) -> Vec<Vec<Frame>> {
+        let mut all = Vec::new();
+        loop {
+            let moved = self.side.round();
+            let mut records = self.records();
+            if !moved && records.is_empty() && self.sealed.is_empty() {
+                return all;
+            }
+            all.append(&mut records);
+        }
+    }
+}
+
+/// Takes whole frames off the front.
+fn frames(plaintext: &mut Vec<u8>) -> Vec<Frame> {
+    let mut found = Vec::new();
+    while let Some(&[_, kind, f0, f1, i0, i1, i2, i3, l0, l1, l2, l3]) = plaintext.first_chunk() {
+        let frame = Frame {
+            kind,
+            flags: u16::from_be_bytes([f0, f1]),
+            id: u32::from_be_bytes([i0, i1, i2, i3]),
+            length: u32::from_be_bytes([l0, l1, l2, l3]),
+        };
+        let payload = if kind == DATA {
+            frame.length as usize
+        } else {
+            0
+        };
+        assert!(
+            plaintext.len() >= HEADER_BYTES + payload,
+            "frames do not cross records"
+        );
+        plaintext.drain(..HEADER_BYTES + payload);
+        found.push(frame);
+    }
+    found
+}
+
+/// The first record with a frame that is asked for.
+fn place(records: &[Vec<Frame>], wanted: impl Fn(&Frame) -> bool) -> usize {
+    let place = records.iter().position(|frames| frames.iter().any(&wanted));
+    place.unwrap_or_else(|| panic!("not among {} records", records.len()))
+}
+
+// A096
+#[test]
+fn a_bulk_stream_delays_a_small_one_by_one_record() {
+    let mut wire = Wire::new(64 << 20);
+    let (bulk, small) = (wire.stream(1), wire.stream(3));
+    wire.side.write(bulk, &vec![1; PIPE_BYTES]);
+    wire.side.write(small, &[2; 100]);
+    let records = wire.all_records();
+    assert!(records.len() > PIPE_BYTES / (16 << 10));
+    assert_eq!(place(&records, |frame| frame.id == 3), 1);
+}
+
+// A096: what is sealed when the small one is written stays in front, and one record more.
+#[test]
+fn a_bulk_stream_that_fills_the_socket_delays_a_small_one_by_one_record_more() {
+    let mut wire = Wire::new(4_000);
+    let (bulk, small) = (wire.stream(1), wire.stream(3));
+    wire.side.write(bulk, &vec![1; PIPE_BYTES]);
+    while wire.side.round() {}
+    let sealed = wire.side.connection.hub.stats.socket_bytes_out.get();
+    wire.side.write(small, &[2; 100]);
+    let records = wire.all_records();
+    assert!(sealed < 8_000);
+    // 128 KiB are sealed at a time.
+    let place = place(&records, |frame| frame.id == 3);
+    assert!(place <= (128 << 10) / (16 << 10) + 1, "record {place}");
+}
+
+#[test]
+fn streams_with_bytes_have_a_frame_each_in_turn() {
+    let mut wire = Wire::new(64 << 20);
+    let streams: Vec<u32> = [1, 3, 5, 7].map(|id| wire.stream(id)).to_vec();
+    for stream in &streams {
+        wire.side.write(*stream, &vec![1; PIPE_BYTES]);
+    }
+    let records = wire.all_records();
+    let ids: Vec<u32> = records
+        .iter()
+        .flatten()
+        .filter(|frame| frame.kind == DATA)
+        .map(|frame| frame.id)
+        .collect();
+    // Whatever small rests of records they use, no stream is served twice while another waits.
+    let rounds = PIPE_BYTES / (16 << 10);
+    for round in ids[..4 * rounds].chunks(4) {
+        let mut round = round.to_vec();
+        round.sort_unstable();
+        assert_eq!(round, [1, 3, 5, 7]);
+    }
+}
+
+// go 158, Y12: bulk fills every record, and credit and pongs go out all the same.
+#[test]
+fn control_frames_wait_for_two_records_of_bulk_at_most() {
+    let mut wire = Wire::new(64 << 20);
+    let (bulk, other) = (wire.stream(1), wire.stream(3));
+    for _ in 0..8 {
+        wire.send(DATA, 0, 3, 16_000, &[7; 16_000]);
+    }
+    wire.send(PING, 1, 0, 99, &[]);
+    wire.records();
+    wire.side.write(bulk, &vec![1; PIPE_BYTES]);
+    assert_eq!(wire.side.read(other).0.len(), 128_000);
+    wire.send(PING, 1, 0, 100, &[]);
+    let mut records = wire.records();
+    records.append(&mut wire.all_records());
+    assert!(records.len() >= PIPE_BYTES / (16 << 10));
+    let update = |frame: &Frame| frame.kind == WINDOW_UPDATE && frame.id == 3;
+    // The stream is visited in the second record, whose rest is bulk.
+    assert!(place(&records, update) <= 2);
+    let pong = |frame: &Frame| frame.kind == PING && frame.flags == ACK && frame.length == 100;
+    assert!(place(&records, pong) <= 1);
+}
