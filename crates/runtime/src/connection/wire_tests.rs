@@ -11,7 +11,9 @@ use crate::pipe::BytePipe;
 use crate::record::Record;
 use crate::slot::Proposals;
 use crate::sync::{Arc, AtomicBool};
-use crate::testing::{End, FakePipe, connect_alone, pipe};
+use crate::testing::pair::connect_alone;
+use crate::testing::pipe::FakePipe;
+use crate::testing::{End, pipe};
 
 const HEADER_BYTES: usize = 12;
 const DATA: u8 = 0;

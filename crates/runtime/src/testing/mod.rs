@@ -2,8 +2,8 @@
 //!
 //! Compiled for this crate's tests and, by path, for the model (`tests/model`).
 
-mod pair;
-mod pipe;
+pub(crate) mod pair;
+pub(crate) mod pipe;
 
-pub(crate) use pair::{End, connect, connect_alone};
-pub(crate) use pipe::{FakePipe, pipe};
+pub(crate) use pair::{End, connect};
+pub(crate) use pipe::pipe;
