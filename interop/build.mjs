@@ -1,6 +1,6 @@
 // Builds the foreign peers; see contract.md. No dependencies, any Node from 20 on.
 //
-//     node interop/build.mjs [go rust js]
+//     node interop/build.mjs [go rust js py]
 //
 // A peer lives in .build/<peer>-<hash of its sources and lock files>/ and is complete once that folder exists:
 // it is put together beside it and renamed.
@@ -31,6 +31,19 @@ const EXE = process.platform === 'win32' ? '.exe' : ''
 
 /** js-libp2p calls `Promise.withResolvers`. */
 const JS_NODE_MAJOR_MIN = 22
+/** What py-libp2p and the versions in py/requirements.txt run on. */
+const PYTHON_MIN = [3, 10]
+/** What a package of py-libp2p that has to be compiled may lack, by what its compiler says. */
+const PYTHON_HINTS = [
+  [
+    /gmp\.h/,
+    'py-libp2p needs the headers of GMP: install libgmp-dev (Debian, Ubuntu), gmp-devel (Fedora), gmp (Homebrew)'
+  ],
+  [
+    /Python\.h/,
+    'py-libp2p needs the headers of Python: install python3-dev (Debian, Ubuntu), python3-devel (Fedora)'
+  ]
+]
 /** A holder renews its lock this often; one that is four times as old belongs to a process that died. */
 const LOCK_RENEWAL_MS = 5_000
 const LOCK_POLL_MS = 200
@@ -69,6 +82,27 @@ const PEERS = {
       )
     },
     command: async (folder) => [await jsNode(), join(folder, 'peer.js')]
+  },
+  py: {
+    sources: (name) => name.endsWith('.py') || name === 'requirements.txt',
+    // An environment belongs to the Python that made it.
+    tool: async () => (await python()).describe,
+    build: async (into) => {
+      for (const name of await sourceFiles('py')) {
+        await cp(join(INTEROP, 'py', name), join(into, name))
+      }
+      await run((await python()).path, ['-m', 'venv', '--clear', 'venv'], into)
+      const pip = ['-m', 'pip', '--disable-pip-version-check', '--no-input']
+      // Nothing but what the lock file names; then it has to be everything.
+      await run(
+        venvPython(into),
+        [...pip, 'install', '--use-pep517', '--no-deps', '--requirement', 'requirements.txt'],
+        into,
+        PYTHON_HINTS
+      )
+      await run(venvPython(into), [...pip, 'check'], into)
+    },
+    command: async (folder) => [venvPython(folder), join(folder, 'peer.py')]
   }
 }
 
@@ -78,7 +112,7 @@ class MissingPeerError extends Error {}
 /**
  * The command that runs a peer, built first if need be.
  *
- * @param {'go' | 'rust' | 'js'} name
+ * @param {'go' | 'rust' | 'js' | 'py'} name
  * @returns {Promise<{ command: string[] } | { missing: string }>}
  */
 export async function peerCommand(name) {
@@ -86,8 +120,8 @@ export async function peerCommand(name) {
   if (peer === undefined) {
     return { missing: `there is no peer named ${name}` }
   }
-  const folder = join(BUILD, `${name}-${await sourceHash(name)}`)
   try {
+    const folder = join(BUILD, `${name}-${await sourceHash(name)}`)
     if (!(await exists(folder))) {
       await withLock(name, async () => {
         if (!(await exists(folder))) {
@@ -122,6 +156,9 @@ async function buildInto(folder, peer) {
 
 async function sourceHash(name) {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`)
+  if (PEERS[name].tool !== undefined) {
+    hash.update(`${await PEERS[name].tool()}\n`)
+  }
   for (const file of await sourceFiles(name)) {
     const text = await readFile(join(INTEROP, name, file))
     hash.update(`${file} ${text.byteLength}\n`).update(text)
@@ -145,8 +182,8 @@ async function sourceFiles(name, below = '') {
   return found.sort()
 }
 
-/** Runs one build step; its output is shown only if it fails. */
-async function run(program, args, cwd) {
+/** Runs one build step; its output is shown only if it fails, and a hint whose pattern it matches says why. */
+async function run(program, args, cwd, hints = []) {
   const child = spawn(program, args, {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -167,7 +204,8 @@ async function run(program, args, cwd) {
   })
   if (code !== 0) {
     process.stderr.write(`${output.trimEnd().split('\n').slice(-FAILURE_LINES).join('\n')}\n`)
-    throw new MissingPeerError(`${program} ${args[0]} failed with exit code ${code}`)
+    const hint = hints.find(([pattern]) => pattern.test(output))?.[1]
+    throw new MissingPeerError(hint ?? `${program} ${args[0]} failed with exit code ${code}`)
   }
 }
 
@@ -210,6 +248,39 @@ async function askNode(program) {
   } catch {
     return { version: '0', path: program } // Not there, or does not run here.
   }
+}
+
+/** The first Python on the path that is new enough; it has to be able to make environments. */
+async function python() {
+  const print =
+    'import importlib.util, json, sys; print(json.dumps({"path": sys.executable, "describe": sys.version, ' +
+    '"version": sys.version_info[:2], "venv": importlib.util.find_spec("ensurepip") is not None}))'
+  for (const candidate of ['python3', 'python']) {
+    try {
+      const { stdout } = await promisify(execFile)(candidate, ['-c', print])
+      const found = JSON.parse(stdout)
+      const [major, minor] = found.version
+      if (major === PYTHON_MIN[0] && minor >= PYTHON_MIN[1]) {
+        if (!found.venv) {
+          throw new MissingPeerError(
+            'py-libp2p needs the module venv of Python: install python3-venv (Debian, Ubuntu)'
+          )
+        }
+        return found
+      }
+    } catch (error) {
+      if (error instanceof MissingPeerError) {
+        throw error
+      } // Not there, or does not run here.
+    }
+  }
+  throw new MissingPeerError(`py-libp2p needs Python ${PYTHON_MIN.join('.')} or newer`)
+}
+
+function venvPython(folder) {
+  return process.platform === 'win32'
+    ? join(folder, 'venv', 'Scripts', 'python.exe')
+    : join(folder, 'venv', 'bin', 'python')
 }
 
 /** Holds a lock file while `action` runs, so that two processes never build one peer at once. */

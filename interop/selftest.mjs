@@ -1,6 +1,6 @@
 // Runs every client against every server over both stacks, to prove the contract; see contract.md.
 //
-//     node interop/selftest.mjs [go rust js]
+//     node interop/selftest.mjs [go rust js py]
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,14 +26,14 @@ const RUNS = [
   ['idle', { n: 20, concurrency: 8 }, { phases: ['base', 'full'] }],
   ['echo', { bytes: 3_000_000, concurrency: 4 }, { numbers: [...RATE, 'MBps'] }],
   ['half-close', { bytes: 262_144 }, { numbers: ['ops', 'bytes'] }],
-  ['reset', {}, { errorCode: { go: { go: 42, js: 0 } } }],
+  ['reset', {}, { errorCode: { go: { go: 42, js: 0, py: 0 } } }],
   ['identify', {}, { identify: true }]
 ]
 const RESULT_COLUMN = 10
 
 const wanted = process.argv.slice(2)
 const commands = {}
-for (const name of wanted.length > 0 ? wanted : ['go', 'rust', 'js']) {
+for (const name of wanted.length > 0 ? wanted : ['go', 'rust', 'js', 'py']) {
   const { command, missing } = await peerCommand(name)
   if (command === undefined) {
     console.log(`${name}: ${missing}`)

@@ -17,7 +17,7 @@ import { findPeer, type PeerServer, runClient, type Stack, startServer } from '.
 
 /** A foreign peer, and where implementations differ. */
 export interface ForeignPeer {
-  readonly name: 'go' | 'rust' | 'js'
+  readonly name: 'go' | 'rust' | 'js' | 'py'
   /** How its agent version begins. */
   readonly agent: string
   /** The code of its resets: 42 as the contract says, 0 where it has none. */
