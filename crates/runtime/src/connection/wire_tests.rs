@@ -1,10 +1,13 @@
 //! What a connection puts into its records, as its remote sees it.
 
 use std::io;
+use std::time::Duration;
 
 use ferroswarm_secure::{Channel, Opened};
 
 use crate::Limits;
+use crate::Muxer;
+use crate::error::ConnectionFault;
 use crate::hub::Hub;
 use crate::live::{Bell, Side};
 use crate::pipe::BytePipe;
@@ -49,6 +52,7 @@ impl Wire {
         let end = End {
             hub: Hub::new(Box::new(Bell(Arc::clone(&rung)))),
             limits: Limits::default(),
+            muxer: Muxer::Yamux,
             raw: true,
         };
         let (near, far) = pipe(capacity);
@@ -240,4 +244,53 @@ fn control_frames_wait_for_two_records_of_bulk_at_most() {
     assert!(place(&records, update) <= 2);
     let pong = |frame: &Frame| frame.kind == PING && frame.flags == ACK && frame.length == 100;
     assert!(place(&records, pong) <= 1);
+}
+
+// go 153, A080: a remote that does not read, whatever it sends.
+#[test]
+fn a_socket_that_takes_nothing_ends_the_connection() {
+    let mut wire = Wire::new(4_000);
+    let bulk = wire.stream(1);
+    wire.side.write(bulk, &vec![1; PIPE_BYTES]);
+    while wire.side.round() {}
+    wire.side.connection.advance(Duration::from_millis(9_900));
+    while wire.side.round() {}
+    // What it sends is no sign that it reads.
+    wire.send(DATA, 0, 1, 5, b"alive");
+    assert_eq!(wire.side.ended, None);
+    wire.side.connection.advance(Duration::from_millis(200));
+    wire.side.round();
+    assert_eq!(wire.side.ended, Some(ConnectionFault::WriteStall));
+}
+
+// Y5, go 153: nothing comes for an interval, nor after the ping that asks.
+#[test]
+fn a_remote_that_says_nothing_ends_the_connection() {
+    let mut wire = Wire::new(1 << 20);
+    wire.stream(1);
+    wire.send(PING, ACK, 0, 0, &[]);
+    wire.side.connection.advance(Duration::from_secs(31));
+    wire.side.round();
+    let ping = |frame: &Frame| frame.kind == PING && frame.flags == 1;
+    assert_eq!(place(&wire.records(), ping), 0);
+    wire.side.connection.advance(Duration::from_secs(11));
+    wire.side.round();
+    assert_eq!(wire.side.ended, Some(ConnectionFault::Keepalive));
+}
+
+// Y12: no frame is longer than a record, whatever is written.
+#[test]
+fn large_writes_are_cut_into_frames_of_16_kib() {
+    let mut wire = Wire::new(64 << 20);
+    let bulk = wire.stream(1);
+    assert_eq!(wire.side.write(bulk, &vec![1; 1 << 20]), PIPE_BYTES);
+    let lengths: Vec<u32> = wire
+        .all_records()
+        .concat()
+        .iter()
+        .filter(|frame| frame.kind == DATA)
+        .map(|frame| frame.length)
+        .collect();
+    assert_eq!(lengths.iter().sum::<u32>(), PIPE_BYTES as u32);
+    assert!(lengths.iter().all(|length| *length <= 16_372));
 }

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod conformance;
 mod flags;
 mod flow;
 mod hostile;

@@ -18,7 +18,7 @@ fn full() -> Session {
     session
 }
 
-// Y13
+// Y13, go 154
 #[test]
 fn credit_goes_back_a_quarter_at_a_time() {
     let mut session = full();

@@ -80,7 +80,7 @@ fn a_window_is_used_up_to_its_last_byte_and_not_beyond() {
     assert_violates(&mut session, &Header::data(NONE, 1, 1).encode(), error);
 }
 
-// A095
+// A095, go 155
 #[test]
 fn a_byte_beyond_the_announced_credit_ends_the_connection() {
     let mut session = listener();
@@ -270,7 +270,7 @@ fn streams_beyond_the_limits_run_into_a_budget() {
     panic!("every stream was taken");
 }
 
-// A080
+// A080, go 158
 #[test]
 fn pings_are_answered_a_few_at_a_time() {
     let mut session = listener();

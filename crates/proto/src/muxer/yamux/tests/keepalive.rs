@@ -36,6 +36,7 @@ fn receive(session: &mut Session, bytes: &[u8], now: Duration) {
     while session.poll_event(&mut input, now).unwrap().is_some() {}
 }
 
+// go 151
 #[test]
 fn a_session_pings_at_its_start_and_every_interval() {
     let mut session = started();
@@ -50,6 +51,7 @@ fn a_session_pings_at_its_start_and_every_interval() {
     assert_eq!(session.poll_deadline(), Some(at(160)));
 }
 
+// go 151, go 153
 #[test]
 fn silence_after_a_ping_ends_the_connection() {
     let mut session = started();

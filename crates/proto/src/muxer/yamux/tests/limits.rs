@@ -11,7 +11,7 @@ fn resets(session: &mut Session) -> Vec<(u32, u32)> {
     control(session).iter().filter_map(as_reset).collect()
 }
 
-// A076, Y18
+// A076, Y18, go 150
 #[test]
 fn streams_beyond_the_backlog_are_reset_and_the_others_work() {
     let mut session = listener();
@@ -37,6 +37,7 @@ fn streams_beyond_the_backlog_are_reset_and_the_others_work() {
     );
 }
 
+// go 157
 #[test]
 fn streams_beyond_the_limit_are_reset_until_one_has_gone() {
     let config = Config {

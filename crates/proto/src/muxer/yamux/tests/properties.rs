@@ -216,6 +216,7 @@ proptest! {
     // Each moves megabytes, byte by byte.
     #![proptest_config(ProptestConfig::with_cases(48))]
 
+    // go 144, go 161
     #[test]
     fn prop_two_sessions_carry_every_byte_once_and_in_order(
         steps in vec(step(), 1..120),

@@ -23,7 +23,7 @@ fn ids_are_odd_at_the_dialer_and_even_at_the_listener() {
     }
 }
 
-// Y2, Y7: streams do not mix, whatever the fragments.
+// Y2, Y7, go 143: streams do not mix, whatever the fragments.
 #[test]
 fn streams_carry_their_own_bytes_both_ways() {
     for piece in PIECES {
@@ -46,7 +46,7 @@ fn streams_carry_their_own_bytes_both_ways() {
     }
 }
 
-// Y3, A101: the closed half does not hinder the other.
+// Y3, A101, go 152: the closed half does not hinder the other.
 #[test]
 fn a_half_closed_stream_goes_on_in_the_other_direction() {
     let mut pair = Pair::new(&Config::default(), 10_007);
@@ -70,7 +70,7 @@ fn a_half_closed_stream_goes_on_in_the_other_direction() {
     }
 }
 
-// Y4
+// Y4, go 147, go 162
 #[test]
 fn a_reset_carries_its_code_and_ends_both_directions() {
     let mut pair = Pair::new(&Config::default(), 7);
@@ -171,7 +171,7 @@ fn ids_may_come_in_any_order() {
     assert_eq!(feed(&mut session, &frames).unwrap().len(), 4);
 }
 
-// A098, Y5
+// A098, Y5, go 149, go 151
 #[test]
 fn a_goaway_lets_streams_finish_and_new_ones_fail() {
     let mut pair = Pair::new(&Config::default(), 100);
@@ -218,7 +218,7 @@ fn a_goaway_goes_out_behind_everything_else() {
     assert_eq!(frames[2], Header::go_away(3));
 }
 
-// Y17, A078
+// Y17, A078, go 145
 #[test]
 fn ten_thousand_streams_in_sequence_leave_nothing_behind() {
     let mut pair = Pair::new(&Config::default(), 1_000);
