@@ -37,6 +37,11 @@ export const SCENARIOS = [
     args: { bytes: 100 },
     figures: [{ ...RATE, name: 'messages of 100 B, a write each', unit: '/s' }]
   },
+  {
+    ...perOperation('lp', { native: 2_000_000, js: 80_000 }),
+    args: { bytes: 100 },
+    figures: [{ ...RATE, name: 'messages of 100 B, messages() beside lpStream', unit: '/s' }]
+  },
   handshakes('handshake-seq', 'handshakes, one at a time', { native: 1_600, js: 250 }),
   handshakes('handshake-16', '16 at once', { native: 2_400, js: 320 }),
   {

@@ -40,6 +40,7 @@ func serve(h host.Host) {
 	handle(rrProtocol, serveRequest)
 	handle(msgsProtocol, serveMessages)
 	handle(echoProtocol, serveEcho)
+	handle(lengthsProtocol, serveLengths)
 	h.SetStreamHandler(resetProtocol, serveReset)
 }
 

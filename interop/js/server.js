@@ -1,5 +1,7 @@
+import { lpStream } from '@libp2p/utils'
+import { serveLengths } from './lengths.js'
 import { UNLIMITED } from './node.js'
-import { ECHO, MESSAGES, PERF, REQUEST, RESET } from './protocols.js'
+import { ECHO, LENGTHS, LP, MESSAGES, PERF, REQUEST, RESET } from './protocols.js'
 import { drained, readAll, readToEnd, readU64, u64, write, writeZeros } from './streams.js'
 
 const HANDLERS = {
@@ -7,7 +9,9 @@ const HANDLERS = {
   [REQUEST]: serveRequest,
   [MESSAGES]: serveMessages,
   [ECHO]: serveEcho,
-  [RESET]: serveReset
+  [RESET]: serveReset,
+  [LP]: serveLengthPrefixed,
+  [LENGTHS]: serveLengths
 }
 
 /** Registers every handler of the contract; ping and identify are services of the node. */
@@ -79,6 +83,16 @@ async function serveMessages(stream) {
     throw new Error('stream ended inside a message')
   }
   await write(stream, u64(count))
+}
+
+async function serveLengthPrefixed(stream) {
+  const messages = lpStream(stream)
+  const wanted = readU64((await messages.read()).subarray())
+  let count = 0
+  for (; count < wanted; count++) {
+    await messages.read()
+  }
+  await messages.write(u64(count))
 }
 
 async function serveEcho(stream) {

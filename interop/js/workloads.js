@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import { printLine, residentKiB, Stopwatch } from './measure.js'
 import { createNode, UNLIMITED } from './node.js'
-import { BLOCK_BYTES, ECHO, MESSAGES, PERF, PING, REQUEST, RESET } from './protocols.js'
+import { BLOCK_BYTES, ECHO, LP, MESSAGES, PERF, PING, REQUEST, RESET } from './protocols.js'
 import { frame, readAll, readToEnd, readU64, u64, write, writeZeros } from './streams.js'
 
 const WARM_UP_BYTES = 32 * 1024 * 1024
@@ -24,6 +25,7 @@ const WORKLOADS = {
   'rr-32': (options) => requests(options, 32),
   'rr-100': (options) => requests(options, 100),
   msgs: messages,
+  lp: lengthPrefixed,
   'handshake-seq': (options) => handshakes(options, 1),
   'handshake-16': (options) => handshakes(options, 16),
   idle,
@@ -135,6 +137,23 @@ async function messages(options) {
   }
   await stream.close()
   const counted = readU64(await answer)
+  const line = watch.stop(options.n, options.n * options.bytes)
+  if (counted !== options.n) {
+    throw new Error(`server counted ${counted} messages, expected ${options.n}`)
+  }
+  return line
+}
+
+/** The same through js-libp2p's own reader and writer of messages, at both ends. */
+async function lengthPrefixed(options) {
+  const messages = lpStream(await open(await connect(options), LP))
+  const message = new Uint8Array(options.bytes)
+  await messages.write(u64(options.n))
+  const watch = new Stopwatch()
+  for (let i = 0; i < options.n; i++) {
+    await messages.write(message)
+  }
+  const counted = readU64((await messages.read()).subarray())
   const line = watch.stop(options.n, options.n * options.bytes)
   if (counted !== options.n) {
     throw new Error(`server counted ${counted} messages, expected ${options.n}`)

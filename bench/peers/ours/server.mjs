@@ -6,7 +6,8 @@ export const PROTOCOLS = {
   rr: '/bench/rr/1.0.0',
   msgs: '/bench/msgs/1.0.0',
   echo: '/bench/echo/1.0.0',
-  reset: '/bench/reset/1.0.0'
+  reset: '/bench/reset/1.0.0',
+  lp: '/bench/lp/1.0.0'
 }
 
 const PREFIX_BYTES = 4
@@ -20,6 +21,7 @@ export function serve(swarm) {
   swarm.handle(PROTOCOLS.msgs, countMessages)
   swarm.handle(PROTOCOLS.echo, echo)
   swarm.handle(PROTOCOLS.reset, reset)
+  swarm.handle(PROTOCOLS.lp, countLengthPrefixed)
 }
 
 async function answerRequest(stream) {
@@ -40,6 +42,21 @@ async function countMessages(stream) {
   new DataView(answer.buffer).setBigUint64(0, BigInt(count))
   await stream.write(answer)
   await stream.close()
+}
+
+async function countLengthPrefixed(stream) {
+  const messages = stream.messages()
+  const head = await messages.readMsg()
+  const wanted = Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0))
+  const answer = new Uint8Array(8)
+  let count = 0
+  await messages.onBatch(async (batch) => {
+    for (const message of batch) count += message.length > 0 ? 1 : 0
+    if (count < wanted) return
+    new DataView(answer.buffer).setBigUint64(0, BigInt(count))
+    await messages.writeMsg(answer)
+    await messages.close()
+  })
 }
 
 async function echo(stream) {

@@ -30,6 +30,7 @@ export const WORKLOADS = {
   'rr-32': (run) => requests(run, 32),
   'rr-100': (run) => requests(run, 100),
   msgs,
+  lp,
   'handshake-seq': (run) => handshakes(run, 1),
   'handshake-16': (run) => handshakes(run, 16),
   idle,
@@ -100,6 +101,31 @@ async function msgs({ connect, n, bytes }) {
   await readFully(stream, answer)
   const line = watch.stop(n, n * bytes)
   const count = Number(new DataView(answer.buffer).getBigUint64(0))
+  if (count !== n) throw new Error(`the server counted ${count} messages, expected ${n}`)
+  await stream.close()
+  return line
+}
+
+async function lp({ connect, n, bytes }) {
+  const connection = await connect()
+  const message = new Uint8Array(bytes)
+  const stream = await connection.newStream(PROTOCOLS.lp)
+  const messages = stream.messages()
+  const head = new Uint8Array(8)
+  new DataView(head.buffer).setBigUint64(0, BigInt(n))
+  await messages.writeMsg(head)
+  let resume
+  stream.addEventListener('drain', () => resume?.())
+  const watch = startWatch()
+  for (let sent = 0; sent < n; sent += 1) {
+    if (messages.sendMessage(message)) continue
+    await new Promise((resolve) => {
+      resume = resolve
+    })
+  }
+  const answer = await messages.readMsg()
+  const line = watch.stop(n, n * bytes)
+  const count = Number(new DataView(answer.buffer, answer.byteOffset).getBigUint64(0))
   if (count !== n) throw new Error(`the server counted ${count} messages, expected ${n}`)
   await stream.close()
   return line
