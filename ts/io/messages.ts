@@ -58,6 +58,9 @@ export interface MessageBatch extends Iterable<Uint8Array> {
 /** From here on a copy into a buffer of its own costs more than a second call. */
 const JOINED_BYTES_MAX = 16 * 1024
 
+/** Where `sendMessage` joins: one for all streams, as `send` has copied what it is given when it returns. */
+const JOINED = new Uint8Array(PREFIX_BYTES_MAX + JOINED_BYTES_MAX)
+
 /** Messages of one stream, both ways. Made by `stream.messages()`, once a stream. */
 export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   /** The stream that carries them. */
@@ -122,9 +125,13 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   /** Write a message without waiting, as `stream.send` does: false asks to wait for `drain`. */
   sendMessage(message: Uint8Array): boolean {
     this.#check(message)
-    if (message.length <= JOINED_BYTES_MAX) return this.stream.send(framed(this.#format, message))
-    this.stream.send(this.#prefix(message.length))
-    return this.stream.send(message)
+    if (message.length > JOINED_BYTES_MAX) {
+      this.stream.send(this.#prefix(message.length))
+      return this.stream.send(message)
+    }
+    const prefixBytes = writePrefix(this.#format, message.length, JOINED)
+    JOINED.set(message, prefixBytes)
+    return this.stream.send(JOINED.subarray(0, prefixBytes + message.length))
   }
 
   /**
