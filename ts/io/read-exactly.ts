@@ -7,7 +7,7 @@ import {
   StreamEOFError,
   TimeoutError
 } from '../errors.ts'
-import { Gathering } from './gathering.ts'
+import { allocate } from '../native/slab.ts'
 import type { AbortOptions, Reader } from './interfaces.ts'
 
 /** Options of {@link readExactly}. */
@@ -120,4 +120,55 @@ function explain(receivedBytes: number, ageMs: number): string {
   return ageMs < YOUNG_MS
     ? 'the peer refused, or speaks another protocol'
     : 'the peer closed between messages'
+}
+
+/** Memory of the second fragment at least: most things that do not come at once are no larger. */
+const GATHERED_BYTES_MIN = 4_096
+
+/**
+ * Fragments of something whose size is known, in memory that follows what came and not what was announced.
+ * A single one is given back as it is, without a copy.
+ */
+class Gathering {
+  readonly #wanted: number
+  #bytes: Uint8Array = NOTHING
+  #length = 0
+
+  constructor(wanted: number) {
+    this.#wanted = wanted
+  }
+
+  /** Bytes that came. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** Bytes that are missing. */
+  get missing(): number {
+    return this.#wanted - this.#length
+  }
+
+  /** What came. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** Take the next fragment, of at most {@link Gathering.missing} bytes. */
+  push(fragment: Uint8Array): void {
+    if (this.#length === 0) {
+      this.#bytes = fragment
+    } else {
+      if (this.#bytes.length < this.#length + fragment.length) this.#grow(fragment.length)
+      this.#bytes.set(fragment, this.#length)
+    }
+    this.#length += fragment.length
+  }
+
+  // Twofold, so that each byte is moved about once however small the fragments are.
+  #grow(more: number): void {
+    const size = Math.max(this.#length + more, 2 * this.#length, GATHERED_BYTES_MIN)
+    const grown = allocate(Math.min(size, this.#wanted))
+    grown.set(this.bytes)
+    this.#bytes = grown
+  }
 }
