@@ -10,7 +10,7 @@ import { parseAddress } from './identity/address.ts'
 import type { NativeNode } from './native/addon.ts'
 import { CommandError } from './native/command-error.ts'
 import type { Counters } from './native/counters.ts'
-import type { CommandHandle, Engine, NodeSink } from './native/engine.ts'
+import type { CommandHandle, Engine, NodeSink, Served } from './native/engine.ts'
 import { environment } from './native/environment.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Registrar } from './protocol/registrar.ts'
@@ -131,6 +131,10 @@ export class NodeHost implements ConnectionHost, NodeSink {
 
   dispatch(stream: Stream, connection: Connection, protocol: number): void {
     this.#registrar.dispatch(stream, connection, protocol)
+  }
+
+  choose(protocol: string): Served | undefined {
+    return this.#registrar.choose(protocol)
   }
 
   notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void {

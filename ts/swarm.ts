@@ -19,7 +19,12 @@ import type { Counters } from './native/counters.ts'
 import { NodeHost } from './node-host.ts'
 import { type Notifiee, Notifiees } from './notifiee.ts'
 import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './options.ts'
-import { type HandlerOptions, Registrar, type StreamHandler } from './protocol/registrar.ts'
+import {
+  type HandledProtocols,
+  type HandlerOptions,
+  Registrar,
+  type StreamHandler
+} from './protocol/registrar.ts'
 import { loadServices, type Service } from './services.ts'
 import type { AbortOptions } from './stream/read-queue.ts'
 import type { Stream } from './stream.ts'
@@ -208,19 +213,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
 
   /**
    * Hand inbound streams of these protocols to `handler`. Replaces an earlier handler.
-   *
+   * A predicate is asked about protocols that no name has, in the order of registration, on this thread. One that
+   * throws counts as no and is logged.
    * A handler that throws or rejects resets its own stream and nothing else. May be called before the start.
    */
-  handle(
-    protocols: string | readonly string[],
-    handler: StreamHandler,
-    options?: HandlerOptions
-  ): void {
+  handle(protocols: HandledProtocols, handler: StreamHandler, options?: HandlerOptions): void {
     this.#registrar.handle(protocols, handler, options)
   }
 
   /** Refuse these protocols from here on; streams that are open stay. */
-  unhandle(protocols: string | readonly string[]): void {
+  unhandle(protocols: HandledProtocols): void {
     this.#registrar.unhandle(protocols)
   }
 

@@ -42,6 +42,7 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
       told.push(`${event} ${(detail as { id: string }).id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
     },
     dispatch: (stream) => inbound.push(stream),
+    choose: () => undefined,
     connectionEnded: () => told.push('disconnected'),
     onListenerError: (err) => errors.push(err)
   }

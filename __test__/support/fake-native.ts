@@ -174,6 +174,10 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     feedEnd: () => fail('ERR_INTERNAL'),
     feedReset: () => fail('ERR_INTERNAL'),
     take: () => fail('ERR_INTERNAL'),
+    answer(stream, handler, inboundMax) {
+      calls.push(`answer ${stream} ${handler} ${inboundMax}`)
+      return 0
+    },
     closeConnection(connection, code) {
       calls.push(`closeConnection ${connection} ${code}`)
       return 0
@@ -215,6 +219,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       names.push(name)
       return names.length - 1
     },
+    askedProtocol: (stream) => `/asked/${stream}`,
     protocolName: (protocol) => names[protocol] ?? '',
     generateKey: () => new Uint8Array(68),
     describeKey: () => ({

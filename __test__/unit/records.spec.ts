@@ -77,6 +77,11 @@ function expected(records: readonly Fields[]): unknown[] {
           heard.push(['connection', 'opened', handle, b])
         }
         break
+      case RecordKind.streamAsked:
+        if ((a & HANDLE_INDEX_MASK) === CONNECTION && !gone.has('connection')) {
+          heard.push(['connection', 'asked', `/asked/${handle}`])
+        }
+        break
       case RecordKind.connectionClosed:
         if (index !== CONNECTION || gone.has('connection')) break
         heard.push(['connection', 'closed', a, b, flags])
@@ -103,6 +108,10 @@ test('a record reaches the one it is about, with its own words, in order and nev
       for (let index = 0; index < STREAMS; index += 1) engine.adoptStream(sink(index, heard))
       engine.adoptConnection(CONNECTION, {
         onStreamOpened: (...words) => heard.push(['connection', 'opened', ...words]),
+        onStreamAsked: (protocol) => {
+          heard.push(['connection', 'asked', protocol])
+          return undefined
+        },
         onClosed: (...words) => heard.push(['connection', 'closed', ...words])
       })
       engine.adoptNode(NODE, {

@@ -1,6 +1,7 @@
 import test from 'ava'
 import { InvalidParametersError } from '../../ts/errors.ts'
 import { Engine } from '../../ts/native/engine.ts'
+import { PREDICATES_FROM } from '../../ts/native/record.ts'
 import type { NodeHost } from '../../ts/node-host.ts'
 import { Registrar } from '../../ts/protocol/registrar.ts'
 import type { Stream } from '../../ts/stream.ts'
@@ -10,10 +11,14 @@ function setUp() {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
   const tables: { protocol: number; inboundMax: number }[][] = []
+  const asks: boolean[] = []
   const raw: boolean[] = []
   const logged: unknown[] = []
   const node = {
-    setHandlers: (entries: { protocol: number; inboundMax: number }[]) => tables.push(entries),
+    setHandlers: (entries: { protocol: number; inboundMax: number }[], ask: boolean) => {
+      tables.push(entries)
+      asks.push(ask)
+    },
     setRaw: (on: boolean) => raw.push(on)
   }
   const log = (...line: unknown[]): unknown => logged.push(line)
@@ -24,7 +29,7 @@ function setUp() {
     offersChanged: () => {},
     options: { limits: { inboundStreamsMax: 1_000 } }
   }
-  return { registrar, host: host as unknown as NodeHost, engine, tables, raw, logged }
+  return { registrar, host: host as unknown as NodeHost, engine, tables, asks, raw, logged }
 }
 
 function fakeStream(): { stream: Stream; resets: unknown[] } {
@@ -100,11 +105,94 @@ test('resets a stream whose handler is gone', (t) => {
 
 test('refuses names and limits that cannot be', (t) => {
   const { registrar } = setUp()
-  for (const name of ['', 'a\nb']) {
+  for (const name of ['', 'a\nb', 'na', 'ls', '/multistream/1.0.0', 'x'.repeat(1_024)]) {
     t.throws(() => registrar.handle(name, () => {}), { instanceOf: InvalidParametersError })
   }
   t.throws(() => registrar.handle('/a', undefined as never), { instanceOf: InvalidParametersError })
   t.throws(() => registrar.handle('/a', () => {}, { maxInbound: 0 }), {
     instanceOf: InvalidParametersError
   })
+})
+
+// M7
+test('handling a protocol again replaces its handler and moves it to the end', (t) => {
+  const { registrar, host } = setUp()
+  registrar.attach(host)
+  registrar.handle(['/a', '/b'], () => {})
+  registrar.handle('/a', () => {})
+  t.deepEqual(registrar.protocols(), ['/b', '/a'])
+})
+
+// go 164
+test('asks the native side to ask only while there are predicates, and tells nobody of them', (t) => {
+  const { registrar, host, asks, tables } = setUp()
+  const predicate = (): boolean => true
+  registrar.handle(predicate, () => {})
+  registrar.attach(host)
+  registrar.handle('/a', () => {})
+  registrar.unhandle(predicate)
+  t.deepEqual(asks, [true, true, false])
+  t.deepEqual(
+    tables.map(({ length }) => length),
+    [0, 1, 1]
+  )
+  t.deepEqual(registrar.protocols(), ['/a'])
+})
+
+// go 164
+test('chooses the first predicate that holds, in the order of registration, with its own bound', (t) => {
+  const { registrar, host } = setUp()
+  registrar.attach(host)
+  const got: string[] = []
+  const first = (protocol: string): boolean => protocol.startsWith('/a')
+  const second = (protocol: string): boolean => protocol.startsWith('/')
+  registrar.handle(first, () => void got.push('first'), { maxInbound: 2 })
+  registrar.handle(second, () => void got.push('second'))
+  const serve = (protocol: string): number | undefined => {
+    const served = registrar.choose(protocol)
+    registrar.dispatch(fakeStream().stream, undefined as never, served?.protocol ?? 0)
+    return served?.inboundMax
+  }
+  t.is(serve('/a/1'), 2)
+  t.is(serve('/b/1'), 1_000)
+  t.is(registrar.choose('c'), undefined)
+  registrar.handle(first, () => void got.push('first again'))
+  t.is(serve('/a/1'), 1_000)
+  registrar.unhandle(second)
+  t.is(serve('/a/1'), 1_000)
+  t.deepEqual(got, ['first', 'second', 'second', 'first again'])
+})
+
+test('a predicate that throws or answers with a promise does not hold, and is reported', (t) => {
+  const { registrar, host, logged } = setUp()
+  registrar.attach(host)
+  const broken = new Error('broken')
+  registrar.handle(
+    () => {
+      throw broken
+    },
+    () => {}
+  )
+  registrar.handle((async () => true) as unknown as () => boolean, () => {})
+  registrar.handle(
+    () => true,
+    () => {}
+  )
+  const { protocol } = registrar.choose('/a\u0000') ?? {}
+  t.is(protocol, PREDICATES_FROM + 2)
+  const [thrown, promised] = logged as [string, unknown][]
+  t.deepEqual(thrown, ['a predicate failed at "/a\\u0000"', broken])
+  t.true(promised?.[1] instanceof InvalidParametersError)
+})
+
+test('resets a stream whose predicate is gone', (t) => {
+  const { registrar, host } = setUp()
+  registrar.attach(host)
+  const predicate = (): boolean => true
+  registrar.handle(predicate, () => {})
+  const served = registrar.choose('/a')
+  registrar.unhandle(predicate)
+  const { stream, resets } = fakeStream()
+  registrar.dispatch(stream, undefined as never, served?.protocol ?? 0)
+  t.deepEqual(resets, [0x1001])
 })

@@ -11,7 +11,7 @@ import { type HostPort, hostPort, parseAddress } from '../identity/address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { publicKeyOf } from '../identity/public-key.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
-import type { ConnectionSink, Engine } from '../native/engine.ts'
+import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import { nativeError, transportOf } from '../native/native-error.ts'
 import { FLAG_REMOTE, OPEN_UNSETTLED } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
@@ -51,6 +51,8 @@ export interface ConnectionHost {
   notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void
   /** Hand an inbound stream to its handler. */
   dispatch(stream: Stream, connection: Connection, protocol: number): void
+  /** Who serves a protocol that the native table does not have; undefined for nobody. */
+  choose(protocol: string): Served | undefined
   /** A connection is gone, and so are its streams. */
   connectionEnded(core: ConnectionCore): void
   onListenerError(err: unknown): void
@@ -208,11 +210,15 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     const core = this.#adopt(handle, {
       direction: 'inbound',
       state: StreamState.OPEN,
-      protocol: this.host.engine.protocols.name(protocol),
+      protocol: this.host.engine.protocols.of(handle, protocol),
       proposed: NO_PROTOCOLS
     })
     this.announce(core.stream)
     this.host.dispatch(core.stream, this.connection, protocol)
+  }
+
+  onStreamAsked(protocol: string): Served | undefined {
+    return this.host.choose(protocol)
   }
 
   onClosed(wireCode: number, code: number, flags: number): void {

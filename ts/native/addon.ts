@@ -24,6 +24,7 @@ export interface HotCalls {
   feedEnd(stream: number): number
   feedReset(stream: number, code: number, flags: number): number
   take(stream: number, into: Uint8Array, orders: Uint32Array): number
+  answer(stream: number, handler: number, inboundMax: number): number
   closeConnection(connection: number, code: number): number
   counters(into: Float64Array): number
   hold(on: boolean): number
@@ -102,7 +103,7 @@ export interface NativeNode {
   readonly id: number
   readonly peerId: string
   readonly publicKey: Uint8Array
-  setHandlers(entries: { protocol: number; inboundMax: number }[]): void
+  setHandlers(entries: { protocol: number; inboundMax: number }[], ask: boolean): void
   setRaw(on: boolean): void
   listen(request: number, address: string): void
   unlisten(request: number, listener: number): void
@@ -156,6 +157,7 @@ export interface Native {
   attach(ring: () => void): HotCalls
   internProtocol(name: string): number
   protocolName(protocol: number): string
+  askedProtocol(stream: number): string
   generateKey(type: 'ed25519' | 'secp256k1' | 'rsa' | 'ecdsa'): Uint8Array
   describeKey(privateKey: Uint8Array): KeyDescription
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array

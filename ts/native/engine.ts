@@ -39,9 +39,17 @@ export interface StreamSink extends Sender {
   onTurn(): void
 }
 
+/** Who serves a stream: a number above {@link PREDICATES_FROM}, and how many of its streams a connection may have. */
+export interface Served {
+  readonly protocol: number
+  readonly inboundMax: number
+}
+
 /** What the engine tells a connection. */
 export interface ConnectionSink {
   onStreamOpened(handle: number, protocol: number): void
+  /** Who serves a protocol that is proposed on an inbound stream and is not in the table; undefined for nobody. */
+  onStreamAsked(protocol: string): Served | undefined
   onClosed(wireCode: number, code: number, flags: number): void
 }
 
@@ -159,6 +167,9 @@ export class Engine {
       case RecordKind.streamReset:
         this.#streams[index]?.onReset(a, b, flags)
         return
+      case RecordKind.streamAsked:
+        this.#answer(handle, a)
+        return
       case RecordKind.connectionOpened:
         this.#nodes.get(a)?.onConnectionOpened(handle, b)
         return
@@ -177,6 +188,17 @@ export class Engine {
         closed?.(a)
         return
       }
+    }
+  }
+
+  #answer(stream: number, connection: number): void {
+    const sink = this.#connections[connection & HANDLE_INDEX_MASK]
+    let served: Served | undefined
+    try {
+      served = sink?.onStreamAsked(this.native.askedProtocol(stream))
+    } finally {
+      this.hot.answer(stream, served?.protocol ?? 0, served?.inboundMax ?? 0)
+      this.outbox.flushSoon()
     }
   }
 

@@ -1,6 +1,7 @@
 /** Protocols by the numbers that cross the boundary. */
 import type { Native } from './addon.ts'
 import { thrownByNative } from './command-error.ts'
+import { PREDICATES_FROM } from './record.ts'
 
 /** Names and numbers of protocols; a number is good for as long as the environment. */
 export class ProtocolNames {
@@ -28,7 +29,13 @@ export class ProtocolNames {
     return id
   }
 
-  /** The name of a number; undefined for 0, a raw stream. */
+  /** The protocol of an inbound stream by the number it was announced with; undefined for 0, a raw stream. */
+  of(stream: number, id: number): string | undefined {
+    // Names that peers make up are not kept.
+    return id >= PREDICATES_FROM ? this.#native.askedProtocol(stream) : this.name(id)
+  }
+
+  /** The name of a number; undefined for 0. */
   name(id: number): string | undefined {
     if (id === 0) return undefined
     let name = this.#names.get(id)

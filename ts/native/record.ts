@@ -22,6 +22,7 @@ export const RecordKind = {
   streamOutgoing: 7,
   connectionOpened: 8,
   connectionClosed: 9,
+  streamAsked: 10,
   completion: 16,
   listenerClosed: 17
 } as const
@@ -41,6 +42,9 @@ export const HANDLE_INDEX_MASK = 0xfffff
 
 /** Added to the answer of `open` while the stream is in INIT: `streamSettled` follows. */
 export const OPEN_UNSETTLED = 1 << 30
+
+/** Numbers from here on stand for predicates; protocols by name have smaller ones. */
+export const PREDICATES_FROM = 1 << 20
 
 /** Framings of `frame`. */
 export const Framing = { varint: 0, fixed8: 1, fixed16: 2, fixed32: 3, fixed64: 4 } as const

@@ -3,16 +3,25 @@ import type { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { isThenable } from '../events.ts'
+import type { Served } from '../native/engine.ts'
+import { PREDICATES_FROM } from '../native/record.ts'
 import type { NodeHost } from '../node-host.ts'
 import type { Logger } from '../options.ts'
 import type { Stream } from '../stream.ts'
+import { holds, type ProtocolPredicate, protocolName } from './protocol-name.ts'
 
 /** Takes an inbound stream. Throwing or rejecting resets that stream and nothing else. */
 export type StreamHandler = (stream: Stream, connection: Connection) => void | Promise<void>
 
+/** One protocol, several, or those that a predicate chooses among the ones that no name has. */
+export type HandledProtocols = string | readonly string[] | ProtocolPredicate
+
 /** Options of `handle`. */
 export interface HandlerOptions {
-  /** Inbound streams of this protocol on one connection; `limits.inboundStreamsMax` unless given. */
+  /**
+   * Inbound streams of this protocol on one connection; `limits.inboundStreamsMax` unless given. A predicate's protocols
+   * count together.
+   */
   maxInbound?: number
 }
 
@@ -21,11 +30,18 @@ interface Entry {
   readonly maxInbound: number | undefined
 }
 
-/** Handlers by protocol. The native side has the same table and refuses what is not in it. */
+interface PredicateEntry extends Entry {
+  /** What stands for it where a protocol by name has its number. */
+  readonly id: number
+}
+
+/** Handlers by protocol. The native side has the same table and asks for, or refuses, what is not in it. */
 export class Registrar {
   readonly #logger: Logger
   readonly #entries = new Map<string, Entry>()
+  readonly #predicates = new Map<ProtocolPredicate, PredicateEntry>()
   readonly #handlers = new Map<number, StreamHandler>()
+  #predicatesMade = 0
   #raw: StreamHandler | undefined
   #host: NodeHost | undefined
 
@@ -45,28 +61,47 @@ export class Registrar {
   }
 
   handle(
-    protocols: string | readonly string[],
+    protocols: HandledProtocols,
     handler: StreamHandler,
-    options: HandlerOptions = {}
+    { maxInbound }: HandlerOptions = {}
   ): void {
     if (typeof handler !== 'function') throw new InvalidParametersError('expected a handler')
-    const { maxInbound } = options
     if (maxInbound !== undefined && !(Number.isInteger(maxInbound) && maxInbound >= 1)) {
       throw new InvalidParametersError(`expected maxInbound of 1 or more, received ${maxInbound}`)
     }
-    const names = namesOf(protocols)
-    for (const name of names) this.#entries.set(name, { handler, maxInbound })
+    if (typeof protocols === 'function') {
+      const id = PREDICATES_FROM + this.#predicatesMade
+      this.#predicatesMade += 1
+      replace(this.#predicates, protocols, { handler, maxInbound, id })
+    } else {
+      for (const name of namesOf(protocols)) replace(this.#entries, name, { handler, maxInbound })
+    }
     this.#push()
   }
 
-  unhandle(protocols: string | readonly string[]): void {
-    for (const name of namesOf(protocols)) this.#entries.delete(name)
+  unhandle(protocols: HandledProtocols): void {
+    if (typeof protocols === 'function') this.#predicates.delete(protocols)
+    else for (const name of namesOf(protocols)) this.#entries.delete(name)
     this.#push()
   }
 
   setRaw(handler: StreamHandler | null): void {
     this.#raw = handler ?? undefined
     this.#host?.node.setRaw(handler !== null)
+  }
+
+  /** The first predicate that holds for a protocol which no name has; one that throws is reported, and does not. */
+  choose(protocol: string): Served | undefined {
+    for (const [predicate, { id, maxInbound }] of this.#predicates) {
+      try {
+        if (holds(predicate, protocol)) {
+          return { protocol: id, inboundMax: maxInbound ?? this.#inboundMax }
+        }
+      } catch (err) {
+        this.#logger.error(`a predicate failed at ${JSON.stringify(protocol)}`, err)
+      }
+    }
+    return undefined
   }
 
   /** Give an inbound stream to its handler; `protocol` is 0 for a raw one. */
@@ -85,6 +120,10 @@ export class Registrar {
     }
   }
 
+  get #inboundMax(): number {
+    return this.#host?.options.limits.inboundStreamsMax ?? 0
+  }
+
   #failed(stream: Stream, err: unknown): void {
     this.#logger.debug(`the handler of ${stream.protocol ?? 'raw streams'} failed`, err)
     stream.abort(err instanceof Error ? err : new Error(String(err)))
@@ -94,23 +133,23 @@ export class Registrar {
     const host = this.#host
     if (host === undefined) return
     this.#handlers.clear()
-    const inboundMax = host.options.limits.inboundStreamsMax
     const table = Array.from(this.#entries, ([name, entry]) => {
       const protocol = host.engine.protocols.id(name)
       this.#handlers.set(protocol, entry.handler)
-      return { protocol, inboundMax: entry.maxInbound ?? inboundMax }
+      return { protocol, inboundMax: entry.maxInbound ?? this.#inboundMax }
     })
-    host.node.setHandlers(table)
+    for (const { id, handler } of this.#predicates.values()) this.#handlers.set(id, handler)
+    host.node.setHandlers(table, this.#predicates.size > 0)
     host.offersChanged()
   }
 }
 
+/** Adding again replaces, and moves to the end. */
+function replace<K, V>(entries: Map<K, V>, key: K, value: V): void {
+  entries.delete(key)
+  entries.set(key, value)
+}
+
 function namesOf(protocols: string | readonly string[]): readonly string[] {
-  const names = typeof protocols === 'string' ? [protocols] : protocols
-  for (const name of names) {
-    if (typeof name !== 'string' || name.length === 0 || name.includes('\n')) {
-      throw new InvalidParametersError(`expected a protocol name, received ${JSON.stringify(name)}`)
-    }
-  }
-  return names
+  return (typeof protocols === 'string' ? [protocols] : protocols).map(protocolName)
 }

@@ -10,8 +10,8 @@ use std::ptr;
 use std::rc::Rc;
 
 use ferroswarm_runtime::{
-    CallError, Direction, Environment, Framing, Proposals, ResetReport, State, StreamFault,
-    StreamSlot,
+    CallError, Direction, Environment, Framing, Handler, Proposals, ResetReport, State,
+    StreamFault, StreamSlot,
 };
 use napi::sys;
 
@@ -44,6 +44,7 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"feedEnd", feed_end),
     (c"feedReset", feed_reset),
     (c"take", take),
+    (c"answer", answer),
     (c"closeConnection", close_connection),
     (c"counters", counters),
     (c"hold", hold),
@@ -427,6 +428,13 @@ hot!(
     *code = taken.reset.unwrap_or(0);
     *held = u32::try_from(taken.held).unwrap_or(u32::MAX);
     Ok(count(taken.bytes))
+});
+
+hot!(answer, call => {
+    let (stream, protocol, inbound_max) = (call.number(0)?, call.number(1)?, call.number(2)?);
+    let handler = (protocol != 0).then_some(Handler { protocol, inbound_max });
+    call.environment().answer(stream, handler)?;
+    Ok(0)
 });
 
 hot!(close_connection, call => {

@@ -88,6 +88,15 @@ pub fn intern_protocol(name: String) -> Result<u32, Failure> {
     })
 }
 
+/// The protocol that was proposed on an inbound stream and is not in the table.
+#[napi(catch_unwind)]
+pub fn asked_protocol(stream: u32) -> Result<String, Failure> {
+    let attachment = Attachment::current().ok_or_else(|| invalid("not attached"))?;
+    let asked = attachment.environment.borrow().asked_protocol(stream);
+    let name = asked.map_err(|error| failure(error.into(), error))?;
+    Ok(name.as_str().to_owned())
+}
+
 /// The name of a protocol's number.
 #[napi(catch_unwind)]
 pub fn protocol_name(protocol: u32) -> Result<String, Failure> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferroswarm_runtime::{
-    Attempt, CommandError, DialRequest, Direction, Handler, Multiaddr, Node, Outcome, PeerId,
-    ProtocolTable, Stage,
+    Attempt, CommandError, DialRequest, Direction, Handler, Multiaddr, Node, Others, Outcome,
+    PeerId, ProtocolTable, Stage,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -141,9 +141,9 @@ impl NativeNode {
         self.node.identity().keypair().public().to_protobuf().into()
     }
 
-    /// Replaces the table of protocols served here.
+    /// Replaces the table of protocols served here; `ask` about those that are not in it.
     #[napi(catch_unwind)]
-    pub fn set_handlers(&self, entries: Vec<HandlerEntry>) -> Result<(), Failure> {
+    pub fn set_handlers(&self, entries: Vec<HandlerEntry>, ask: bool) -> Result<(), Failure> {
         let mut table = ProtocolTable::default();
         for entry in entries {
             let name = self.attachment.names.name(entry.protocol);
@@ -156,6 +156,7 @@ impl NativeNode {
                 },
             );
         }
+        table.set_others(if ask { Others::Ask } else { Others::Refuse });
         self.node.handlers().set(table);
         Ok(())
     }

@@ -16,6 +16,7 @@ pub(crate) const STREAM_CLOSED: u32 = 6;
 pub(crate) const STREAM_OUTGOING: u32 = 7;
 pub(crate) const CONNECTION_OPENED: u32 = 8;
 pub(crate) const CONNECTION_CLOSED: u32 = 9;
+pub(crate) const STREAM_ASKED: u32 = 10;
 pub(crate) const COMPLETION: u32 = 16;
 pub(crate) const LISTENER_CLOSED: u32 = 17;
 
@@ -42,6 +43,7 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             connection,
             protocol,
         } => [STREAM_OPENED, stream, connection, protocol],
+        Record::StreamAsked { stream, connection } => [STREAM_ASKED, stream, connection, 0],
         Record::StreamSettled {
             stream,
             protocol,

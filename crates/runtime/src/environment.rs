@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ferroswarm_proto::framing::Framing;
+use ferroswarm_proto::multistream::{Answer, ProtocolId};
 use ferroswarm_proto::stream::State;
 
 use crate::command::{Completion, Outcome};
 use crate::connection::{CloseRequest, Connection, Direction, Scratch};
 use crate::error::{CallError, ConnectionFault};
+use crate::handlers::Handler;
 use crate::hub::{Hub, Ready};
 use crate::record::Record;
 use crate::registry::{HANDLE_PENDING, Handle, Registry};
@@ -132,12 +134,17 @@ impl Environment {
         let carrier = slot.carrier.connection();
         let connection = carrier.map_or(0, |connection| connection.handle());
         let opened = inner.pending.remove(Pending::OPENED);
-        if opened && let Some(carrier) = carrier {
-            carrier.taken();
-            // A connection without a handle was refused one.
-            if connection != 0 {
-                inner.handle = self.objects.insert(Object::Stream(Arc::clone(slot)));
-            }
+        let asked = inner.pending.remove(Pending::ASKED);
+        if opened || (asked && inner.finished) {
+            slot.taken(&mut inner);
+        }
+        if asked && inner.finished && inner.handle.is_none() {
+            // It ended before JavaScript could be asked about it.
+            return;
+        }
+        // A connection without a handle was refused one.
+        if (opened || asked) && inner.handle.is_none() && connection != 0 {
+            inner.handle = self.objects.insert(Object::Stream(Arc::clone(slot)));
         }
         let Some(handle) = inner.handle else {
             drop(inner);
@@ -152,6 +159,9 @@ impl Environment {
                 connection,
                 protocol: inner.protocol,
             });
+        }
+        if asked && !inner.finished {
+            emit(Record::StreamAsked { stream, connection });
         }
         if inner.pending.remove(Pending::SETTLED) {
             let fault = inner.settle_fault;
@@ -360,6 +370,29 @@ impl Environment {
         let state = change(&slot)?;
         self.touch(&slot, 0);
         Ok(state)
+    }
+
+    /// The protocol that was asked about, or agreed on after the question.
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`]; [`CallError::State`] if there was no question.
+    pub fn asked_protocol(&self, stream: u32) -> Result<ProtocolId, CallError> {
+        self.stream(stream)?
+            .lock()
+            .asked
+            .clone()
+            .ok_or(CallError::State)
+    }
+
+    /// Answers [`Record::StreamAsked`] with the handler of the protocol; too late is no error.
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn answer(&mut self, stream: u32, handler: Option<Handler>) -> Result<(), CallError> {
+        let slot = Arc::clone(self.stream(stream)?);
+        slot.answer(handler.map_or(Answer::Refuse, Answer::Serve));
+        self.touch(&slot, 0);
+        Ok(())
     }
 
     /// See [`Connection::close`].

@@ -22,7 +22,7 @@ pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
 
 pub use ferroswarm_proto::framing::Framing;
-pub use ferroswarm_proto::multistream::{ProtocolId, ProtocolTable};
+pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
 pub use ferroswarm_proto::stream::State;
 pub use ferroswarm_secure::{
     HandshakeError, Identity, KeyType, Keypair, PeerId, PublicKey, Role, Security,
@@ -55,6 +55,9 @@ mod transport;
 mod upgrade;
 
 // Declared here and not beside what they test, because the model compiles those files by path.
+#[cfg(test)]
+#[path = "connection/asked_tests.rs"]
+mod connection_asked_tests;
 #[cfg(test)]
 #[path = "connection/memory_tests.rs"]
 mod connection_memory_tests;

@@ -16,6 +16,14 @@ pub enum Record {
         /// Its protocol.
         protocol: u32,
     },
+    /// A protocol that is not in the table was proposed: see
+    /// [`Environment::answer`](crate::Environment::answer).
+    StreamAsked {
+        /// The stream; `StreamOpened` follows if it is served, `StreamClosed` alone if it ends before.
+        stream: u32,
+        /// Its connection.
+        connection: u32,
+    },
     /// An outbound stream that was not usable at once is now, or never will be.
     StreamSettled {
         /// The stream.

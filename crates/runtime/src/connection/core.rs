@@ -8,7 +8,7 @@ use ferroswarm_secure::Channel;
 
 use crate::budget::WindowBudget;
 use crate::error::{ConnectionFault, StreamFault};
-use crate::slot::{ResetReport, StreamSlot};
+use crate::slot::{Pending, ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
 use super::negotiation::Negotiation;
@@ -374,7 +374,9 @@ fn release_counts(entry: &Entry, connection: &Connection) {
     if entry.outbound && !entry.acked {
         connection.unacked.fetch_sub(1, Ordering::Relaxed);
     }
-    if !entry.outbound && !entry.slot.lock().announced {
-        connection.taken();
+    let mut inner = entry.slot.lock();
+    // One that JavaScript is about to be told of counts until it is: the ready list holds it as long.
+    if !inner.announced && !inner.pending.contains(Pending::ASKED) {
+        entry.slot.taken(&mut inner);
     }
 }

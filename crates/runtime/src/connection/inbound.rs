@@ -7,7 +7,7 @@ use ferroswarm_proto::muxer::{Event, Loan, StreamErrorCode, StreamKey};
 use ferroswarm_proto::stream::State;
 use ferroswarm_secure::Opened;
 
-use crate::error::{ConnectionFault, StreamFault};
+use crate::error::ConnectionFault;
 use crate::handlers::Handler;
 use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
@@ -186,7 +186,11 @@ impl Core {
         // The backlog is counted here; to the engine every stream is taken at once.
         self.engine.accept(key);
         let slot = StreamSlot::new(connection, Direction::Inbound, State::Open);
-        slot.lock().key = Some(key);
+        {
+            let mut inner = slot.lock();
+            inner.key = Some(key);
+            inner.untaken = true;
+        }
         let negotiation = Negotiation::listener(connection);
         let serial = self.serial();
         match &negotiation {
@@ -220,7 +224,7 @@ impl Core {
         }
     }
 
-    fn received(&mut self, connection: &Arc<Connection>, key: StreamKey, bytes: &[u8]) {
+    pub(super) fn received(&mut self, connection: &Arc<Connection>, key: StreamKey, bytes: &[u8]) {
         let Some(entry) = self.entry(key) else { return };
         let rest = match &mut entry.negotiation {
             None => bytes,
@@ -231,7 +235,8 @@ impl Core {
                         self.requeue(&slot);
                         // Negotiation lines count as read: their credit goes back.
                         slot.lock().orders.consumed += consumed as u32;
-                        return;
+                        // What is left waits with the stream for the answer of JavaScript.
+                        &bytes[consumed..]
                     }
                     Progress::Settled { consumed } => {
                         let handler = negotiation.handler();
@@ -277,11 +282,7 @@ impl Core {
         let Some(entry) = self.entry(key) else { return };
         entry.remote_done = true;
         let slot = Arc::clone(&entry.slot);
-        if let Some(negotiation) = entry.negotiation.take() {
-            // Ended in the middle of its negotiation.
-            negotiation.give_up(&slot, StreamFault::Negotiation);
-            self.requeue(&slot);
-        }
+        self.end_negotiation(key);
         slot.deliver_end();
         self.forget_if_done(key, connection);
     }

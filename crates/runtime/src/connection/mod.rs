@@ -6,6 +6,7 @@
 //! and the outbox and kicks. Lock order: core, outbox, slot, hub; a lock is never held across a
 //! wait, and neither party waits for the core's lock: both only try it.
 
+mod asked;
 mod core;
 mod driver;
 mod facts;
@@ -316,7 +317,7 @@ impl Connection {
         self.hub.awaiting() > bounds.total && self.awaiting() > bounds.share
     }
 
-    /// JavaScript was told of an inbound stream.
+    /// An inbound stream no longer waits for JavaScript.
     pub(crate) fn taken(&self) {
         self.untaken.fetch_sub(1, Ordering::Relaxed);
     }

@@ -3,7 +3,9 @@
 //! The lines go through the stream's own pipes: what is to be sent joins the send pipe, what is
 //! received is taken before it reaches the other one.
 
-use ferroswarm_proto::multistream::{Dialer, Listener, Mode, NegotiationError, ProtocolTable};
+use ferroswarm_proto::multistream::{
+    Answer, Dialer, Listener, Mode, NegotiationError, ProtocolTable,
+};
 use ferroswarm_proto::stream::{Input, State};
 
 use crate::error::StreamFault;
@@ -118,7 +120,10 @@ impl Negotiation {
                     let consumed = consumed + count;
                     return Progress::Settled { consumed };
                 }
-                (Ok(0), None) => return Progress::Open { consumed },
+                (Ok(0), None) => {
+                    self.ask(slot);
+                    return Progress::Open { consumed };
+                }
                 (Ok(count), None) => consumed += count,
             }
         }
@@ -134,6 +139,34 @@ impl Negotiation {
                 slot.close();
             }
             Self::Dialer { .. } => slot.fail(fault),
+        }
+    }
+
+    /// The remote ended its half.
+    ///
+    /// # Errors
+    /// If nothing was agreed on and nothing is asked.
+    pub(super) fn handle_end(&mut self) -> Result<(), StreamFault> {
+        match self {
+            Self::Dialer { machine, .. } => machine.handle_end(),
+            Self::Listener { machine, .. } => machine.handle_end(),
+        }
+        .map_err(fault_of)
+    }
+
+    /// Decides on the proposal that JavaScript was asked about.
+    pub(super) fn answer(&mut self, answer: Answer<Handler>) {
+        if let Self::Listener { machine, .. } = self {
+            machine.answer(answer);
+        }
+    }
+
+    /// Asks JavaScript about a proposal that only a predicate may know; once.
+    fn ask(&self, slot: &Arc<StreamSlot>) {
+        if let Self::Listener { machine, .. } = self
+            && let Some(name) = machine.asked()
+        {
+            slot.ask(name);
         }
     }
 

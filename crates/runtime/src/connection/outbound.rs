@@ -232,6 +232,12 @@ impl Core {
             return Served::Idle;
         };
         let mut inner = slot.lock();
+        while let Some(answer) = inner.orders.answer.take() {
+            drop(inner);
+            self.answered(connection, key, answer);
+            // From here to the end of the turn the lock is kept: an order given in between would be lost.
+            inner = slot.lock();
+        }
         if let Some(code) = inner.orders.reset.take() {
             inner.outgoing = false;
             drop(inner);

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use ferroswarm_secure::{Channel, Opened};
 
-use crate::Limits;
-use crate::Muxer;
 use crate::error::ConnectionFault;
 use crate::hub::Hub;
 use crate::live::{Bell, Side};
@@ -16,7 +14,8 @@ use crate::slot::Proposals;
 use crate::sync::{Arc, AtomicBool};
 use crate::testing::pair::connect_alone;
 use crate::testing::pipe::FakePipe;
-use crate::testing::{End, pipe};
+use crate::testing::{End, Streams, pipe};
+use crate::{Limits, Muxer};
 
 const HEADER_BYTES: usize = 12;
 const DATA: u8 = 0;
@@ -53,7 +52,7 @@ impl Wire {
             hub: Hub::new(Box::new(Bell(Arc::clone(&rung)))),
             limits: Limits::default(),
             muxer: Muxer::Yamux,
-            raw: true,
+            streams: Streams::Raw,
         };
         let (near, far) = pipe(capacity);
         let (connection, channel) = connect_alone(end, near);

@@ -93,6 +93,13 @@ impl Carrier {
         }
     }
 
+    /// An inbound stream no longer waits for JavaScript.
+    pub(crate) fn taken(&self) {
+        if let Self::Connection(connection) = self {
+            connection.taken();
+        }
+    }
+
     /// A stream has ended for JavaScript.
     pub(crate) fn stream_finished(&self, direction: Direction) {
         match self {

@@ -11,12 +11,14 @@ mod foreign;
 mod wire;
 
 use ferroswarm_proto::framing::Framing;
+use ferroswarm_proto::multistream::{Answer, ProtocolId};
 use ferroswarm_proto::muxer::StreamKey;
 use ferroswarm_proto::stream::{Pipe, State, StreamState};
 
 use crate::config::{SEND_PIPE_MAX, UNSEALED_MAX, UNSEALED_SHARE};
 use crate::connection::{Connection, Direction, Negotiation};
 use crate::error::StreamFault;
+use crate::handlers::Handler;
 use crate::hub::Ready;
 use crate::registry::Handle;
 use crate::sync::{Arc, Mutex, MutexGuard};
@@ -34,6 +36,7 @@ impl Pending {
     pub(crate) const WRITABLE: Self = Self(8);
     pub(crate) const RESET: Self = Self(16);
     pub(crate) const CLOSED: Self = Self(32);
+    pub(crate) const ASKED: Self = Self(64);
 
     pub(crate) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -108,6 +111,8 @@ pub(crate) struct Orders {
     pub(crate) open: Option<Proposals>,
     pub(crate) reset: Option<u32>,
     pub(crate) discard: bool,
+    /// JavaScript's answer to what it was asked.
+    pub(crate) answer: Option<Answer<Handler>>,
     /// Bytes that JavaScript has read since the connection last gave credit for them.
     pub(crate) consumed: u32,
 }
@@ -145,6 +150,10 @@ pub(crate) struct Inner {
     pub(crate) negotiation: Option<Box<Negotiation>>,
     /// JavaScript was given this stream and will be told of its end.
     pub(crate) announced: bool,
+    /// Counts among the inbound streams that JavaScript has not taken.
+    pub(crate) untaken: bool,
+    /// The protocol that JavaScript is asked about, or that it has agreed to.
+    pub(crate) asked: Option<ProtocolId>,
     /// Which of several protocols it speaks is open: no byte and no end of the caller's may pass
     /// the proposals.
     pub(crate) undecided: bool,
@@ -202,6 +211,8 @@ impl StreamSlot {
                 framing: None,
                 negotiation: None,
                 announced: false,
+                untaken: false,
+                asked: None,
                 undecided: false,
             }),
         })
@@ -213,14 +224,25 @@ impl StreamSlot {
 
     /// Sets a pending bit and queues the slot for JavaScript.
     pub(crate) fn tell(self: &Arc<Self>, inner: &mut Inner, fact: Pending) {
+        // Before its announcement JavaScript knows a stream by a question only, and then of its end.
+        let asked = inner.asked.is_some() || inner.handle.is_some();
+        let known =
+            inner.announced || (asked && (fact == Pending::ASKED || fact == Pending::CLOSED));
         let over = inner.finished && fact != Pending::CLOSED;
-        if !inner.announced || over {
+        if !known || over {
             return;
         }
         inner.pending.insert(fact);
         if !inner.queued {
             inner.queued = true;
             self.carrier.hub().queue(Ready::Stream(Arc::clone(self)));
+        }
+    }
+
+    /// JavaScript was told of an inbound stream, or never will be.
+    pub(crate) fn taken(&self, inner: &mut Inner) {
+        if std::mem::take(&mut inner.untaken) {
+            self.carrier.taken();
         }
     }
 

@@ -13,7 +13,7 @@ use crate::slot::Proposals;
 use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::{Limits, Muxer, State, StreamSlot};
 
-use crate::testing::{End, connect, pipe};
+use crate::testing::{End, Streams, connect, pipe};
 
 /// Bytes that the pipe holds in each direction.
 const PIPE_BYTES: usize = 64 << 10;
@@ -166,20 +166,25 @@ impl Live {
 
     /// A live connection without negotiation of streams.
     pub(crate) fn raw() -> Self {
-        Self::build([Limits::default(), Limits::default()], true)
+        Self::build([Limits::default(), Limits::default()], Streams::Raw)
     }
 
     pub(crate) fn with(dialer: Limits, listener: Limits) -> Self {
-        Self::build([dialer, listener], false)
+        Self::build([dialer, listener], Streams::Negotiated)
     }
 
-    fn build(limits: [Limits; 2], raw: bool) -> Self {
+    /// A live connection whose listener asks JavaScript about protocols that it does not know.
+    pub(crate) fn asking(listener: Limits) -> Self {
+        Self::build([Limits::default(), listener], Streams::Asked)
+    }
+
+    fn build(limits: [Limits; 2], streams: Streams) -> Self {
         let bells = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let end = |limits, muxer, bell: &Arc<AtomicBool>| End {
             hub: Hub::new(Box::new(Bell(Arc::clone(bell)))),
             limits,
             muxer,
-            raw,
+            streams,
         };
         let ([near, far], [dialing, listening]) = (limits, MUXERS.get());
         let ends = [

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use ferroswarm_proto::multistream::{ProtocolId, ProtocolTable};
+use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
 use ferroswarm_secure::{
     Channel, Handshake, HandshakeConfig, Identity, KeyType, Keypair, Role, Secured, Security,
 };
@@ -15,9 +15,9 @@ use crate::pipe::BytePipe;
 use crate::sync::{Arc, Instant};
 
 /// Protocols that every end names: `/label/1` is number 1 in every environment, and so on.
-const NAMED: u32 = 10;
+const NAMED: u32 = 11;
 
-/// Those that every end serves: 9 and 10 have a name only.
+/// Those that every end serves: the others have a name only.
 const SERVED: u32 = 8;
 
 /// What one end of a connection is made of.
@@ -26,8 +26,18 @@ pub(crate) struct End {
     pub(crate) hub: Arc<Hub>,
     pub(crate) limits: Limits,
     pub(crate) muxer: Muxer,
-    /// Streams are handed over without negotiation.
-    pub(crate) raw: bool,
+    pub(crate) streams: Streams,
+}
+
+/// What becomes of inbound streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Streams {
+    /// They are negotiated by the table.
+    Negotiated,
+    /// The same, and JavaScript is asked about protocols that are not in it.
+    Asked,
+    /// They are handed over without negotiation.
+    Raw,
 }
 
 /// A connection between two ends, the first of which dialled.
@@ -72,8 +82,11 @@ fn establish(
             );
         }
     }
+    if end.streams == Streams::Asked {
+        table.set_others(Others::Ask);
+    }
     handlers.set(table);
-    handlers.set_raw(end.raw);
+    handlers.set_raw(end.streams == Streams::Raw);
     let address: multiaddr::Multiaddr = "/memory/1".parse().expect("an address");
     Connection::new(Parts {
         hub: end.hub,

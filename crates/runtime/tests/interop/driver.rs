@@ -330,6 +330,7 @@ impl Driver {
             | Record::ConnectionOpened { .. }
             | Record::ConnectionClosed { .. }
             | Record::StreamOutgoing { .. }
+            | Record::StreamAsked { .. }
             | Record::ListenerClosed { .. } => {}
         });
     }

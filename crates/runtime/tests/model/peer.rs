@@ -1,13 +1,14 @@
 //! JavaScript's thread: an environment, streams that send and expect known bytes, and checks on
 //! everything that it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shuttle::rand::{Rng, thread_rng};
 
 use crate::connection::EndReport;
 use crate::environment::Environment;
 use crate::error::{CallError, ConnectionFault};
+use crate::handlers::Handler;
 use crate::hub::Hub;
 use crate::record::Record;
 use crate::registry::HANDLE_PENDING;
@@ -24,6 +25,9 @@ const MESSAGE_BYTES: usize = 10;
 
 /// Records per drain: few, so that a full array is met.
 const RECORDS: usize = 16;
+
+/// The protocol that no table has and a predicate serves.
+pub(crate) const PREDICATE: u32 = 11;
 
 /// Room for records below which a drain stops.
 const RECORDS_PER_ENTRY: usize = 6;
@@ -80,6 +84,8 @@ pub(crate) struct Peer {
     bell: Arc<Signal>,
     streams: BTreeMap<u32, App>,
     links: BTreeMap<u32, Link>,
+    /// Streams that it was asked about and that have not closed.
+    asked: BTreeSet<u32>,
     /// Something was given to the environment to send.
     unflushed: bool,
     /// What an inbound stream of this protocol does here.
@@ -97,6 +103,7 @@ impl Peer {
             bell,
             streams: BTreeMap::new(),
             links: BTreeMap::new(),
+            asked: BTreeSet::new(),
             unflushed: false,
             plan,
             reads: true,
@@ -271,6 +278,7 @@ impl Peer {
                 let app = App::new((self.plan)(protocol), protocol, true);
                 assert!(self.streams.insert(stream, app).is_none(), "opened twice");
             }
+            Record::StreamAsked { stream, .. } => self.answer(stream),
             Record::StreamSettled {
                 stream,
                 protocol,
@@ -294,7 +302,24 @@ impl Peer {
         }
     }
 
+    /// Of the protocols without a handler of their own the last one is served.
+    fn answer(&mut self, stream: u32) {
+        let name = self.environment.asked_protocol(stream).expect("a question");
+        let served = name.as_str() == format!("/label/{PREDICATE}");
+        let handler = Handler {
+            protocol: PREDICATE,
+            inbound_max: u32::MAX,
+        };
+        let answer = served.then_some(handler);
+        assert_eq!(self.environment.answer(stream, answer), Ok(()));
+        self.unflushed = true;
+        self.asked.insert(stream);
+    }
+
     fn on_closed(&mut self, stream: u32, left: usize) {
+        if self.asked.remove(&stream) && !self.streams.contains_key(&stream) {
+            return assert_eq!(left, 0, "bytes of a stream that nobody serves");
+        }
         let app = self.live(stream);
         let before = app.received;
         if left > 0 || app.plan.reads {

@@ -10,7 +10,7 @@ use shuttle::thread;
 use crate::config::{AwaitingBounds, Limits};
 use crate::connection::Connection;
 use crate::explore::explore;
-use crate::peer::{Peer, Plan, Talk};
+use crate::peer::{PREDICATE, Peer, Plan, Talk};
 use crate::slot::Proposals;
 use crate::sync::{Arc, set_time};
 use crate::world::{Link, Signal, hub, limits, link};
@@ -336,6 +336,32 @@ fn streams_end_once_however_they_end() {
         };
         let far = |mut peer: Peer| {
             peer.chaos = true;
+            peer.run_until(Peer::is_alone);
+            peer
+        };
+        run(meet(capacity, plan, plan), near, far);
+    });
+}
+
+#[test]
+fn streams_that_are_asked_about_arrive_whole_or_end_once() {
+    explore(400, || {
+        let plan = |_| reads(SMALL_BYTES);
+        let capacity = [1_000, 20_000][thread_rng().gen_range(0..2)];
+        let near = move |mut peer: Peer| {
+            open(&mut peer, 1, plan);
+            // What follows the proposal comes before the answer, or after it.
+            peer.open(Proposals::Lazy(PREDICATE), plan(PREDICATE));
+            // Asked about, refused, asked about again.
+            peer.open(
+                Proposals::AnyOf(Box::from([9, 10, PREDICATE])),
+                plan(PREDICATE),
+            );
+            peer.run_until(Peer::is_done);
+            close(&mut peer);
+            peer
+        };
+        let far = |mut peer: Peer| {
             peer.run_until(Peer::is_alone);
             peer
         };

@@ -12,7 +12,7 @@ use crate::connection::{Connection, Scratch};
 use crate::error::ConnectionFault;
 use crate::hub::{Doorbell, Hub};
 use crate::sync::{Arc, Instant, MutexGuard};
-use crate::testing::{End, connect, pipe};
+use crate::testing::{End, Streams, connect, pipe};
 
 /// Something to wait for, which stays until it is taken.
 #[derive(Default)]
@@ -84,7 +84,7 @@ pub(crate) fn link(near: &Arc<Hub>, far: &Arc<Hub>, capacity: usize, limits: [Li
         hub: Arc::clone(hub),
         limits,
         muxer: Muxer::Yamux,
-        raw: false,
+        streams: Streams::Asked,
     };
     let ends = [end(near, near_limits), end(far, far_limits)];
     let connections = connect(ends, pipe(capacity));

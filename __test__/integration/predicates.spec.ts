@@ -1,0 +1,214 @@
+/** Handlers of predicates on live connections, and what else a negotiation can come to there. */
+import test from 'ava'
+import { StreamErrorCode } from '../../ts/constants.ts'
+import {
+  MultiselectError,
+  StreamEOFError,
+  StreamError,
+  StreamResetError,
+  UnsupportedProtocolError
+} from '../../ts/errors.ts'
+import type { Stream } from '../../ts/stream.ts'
+import { createPair, until } from '../support/pair.ts'
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
+
+/** Answers with the protocol and what it has read, and closes. */
+async function tell(stream: Stream): Promise<void> {
+  const bytes = await stream.read()
+  await stream.write(Buffer.from(`${stream.protocol} ${text(bytes)}`))
+  await stream.close()
+}
+
+/** Sends, ends, and reads everything. */
+async function ask(stream: Stream, bytes: string): Promise<string> {
+  await stream.write(Buffer.from(bytes))
+  await stream.closeWrite()
+  return text(await stream.read())
+}
+
+// go 164
+test('a predicate serves protocols that nobody named, lazily and by choice, early bytes included', async (t) => {
+  const { listener, outbound } = await createPair(t)
+  listener.handle((protocol) => protocol.startsWith('/versioned/'), tell)
+  const lazy = await outbound.newStream('/versioned/7')
+  t.is(await ask(lazy, 'early'), '/versioned/7 early')
+  const chosen = await outbound.newStream(['/unknown/1', '/versioned/8', '/versioned/9'])
+  t.is(chosen.protocol, '/versioned/8')
+  t.is(await ask(chosen, 'after'), '/versioned/8 after')
+})
+
+// go 164
+test('names win over predicates, predicates are asked in their order, and each can be taken out', async (t) => {
+  const { listener, outbound } = await createPair(t)
+  const asked: string[] = []
+  const answer = (word: string) => async (stream: Stream) => {
+    await stream.write(Buffer.from(word))
+    await stream.close()
+  }
+  const first = (protocol: string): boolean => {
+    asked.push(protocol)
+    return protocol.startsWith('/a')
+  }
+  listener.handle(first, answer('first'))
+  listener.handle(() => true, answer('second'))
+  listener.handle('/a/named', answer('name'))
+  const reply = async (protocol: string): Promise<string> =>
+    text(await (await outbound.newStream(protocol)).read())
+  t.deepEqual(
+    [await reply('/a/named'), await reply('/a/1'), await reply('/b')],
+    ['name', 'first', 'second']
+  )
+  t.deepEqual(asked, ['/a/1', '/b'])
+  listener.unhandle(first)
+  t.is(await reply('/a/1'), 'second')
+  t.deepEqual(
+    listener.getProtocols().filter((name) => name.startsWith('/a')),
+    ['/a/named']
+  )
+})
+
+// M2, A019
+test('what no predicate wants is refused, with every stream and count gone', async (t) => {
+  const { dialer, listener, outbound, inbound } = await createPair(t)
+  listener.handle(
+    () => false,
+    () => t.fail('nobody is served')
+  )
+  const lazy = await outbound.newStream('/nobody/1')
+  await lazy.write(new Uint8Array(1024))
+  await t.throwsAsync(lazy.read(), { instanceOf: StreamError, code: 'ERR_UNSUPPORTED_PROTOCOL' })
+  t.true(lazy.error instanceof UnsupportedProtocolError)
+  const choice = ['/nobody/2', '/nobody/3']
+  const error = await t.throwsAsync(outbound.newStream(choice), {
+    instanceOf: UnsupportedProtocolError
+  })
+  t.deepEqual(error?.protocols, choice)
+  await until(() => {
+    const { streamsOpened, streamsClosed } = dialer.counters()
+    return streamsOpened === streamsClosed
+  })
+  t.is(inbound.streams.length, 0)
+  t.is(outbound.streams.length, 0)
+})
+
+test('a predicate that throws counts as no, is reported, and keeps nobody from being served', async (t) => {
+  const reported: unknown[][] = []
+  const quiet = (): void => {}
+  const logger = {
+    debug: quiet,
+    info: quiet,
+    warn: quiet,
+    error: (...words: unknown[]) => void reported.push(words)
+  }
+  const { listener, outbound } = await createPair(t, { listener: { logger } })
+  const broken = new Error('broken')
+  listener.handle(
+    () => {
+      throw broken
+    },
+    () => t.fail('nobody is served')
+  )
+  listener.handle((protocol) => protocol === '/good', tell)
+  t.is(await ask(await outbound.newStream('/good'), 'x'), '/good x')
+  const bad = await outbound.newStream('/bad')
+  await t.throwsAsync(bad.read(), { code: 'ERR_UNSUPPORTED_PROTOCOL' })
+  t.deepEqual(
+    reported.map(([message, err]) => [message, err]),
+    [
+      ['a predicate failed at "/good"', broken],
+      ['a predicate failed at "/bad"', broken]
+    ]
+  )
+})
+
+test('a predicate has as many streams at a time as it may, over all its protocols', async (t) => {
+  const { listener, outbound } = await createPair(t)
+  const taken: Stream[] = []
+  listener.handle(
+    () => true,
+    (stream) => void taken.push(stream),
+    { maxInbound: 1 }
+  )
+  const first = await outbound.newStream('/one')
+  await until(() => taken.length === 1)
+  const second = await outbound.newStream('/two')
+  const error = await t.throwsAsync(second.read(), { instanceOf: StreamResetError })
+  t.is(error?.errorCode, StreamErrorCode.ResourceLimitExceeded)
+  await first.reset()
+  await until(() => taken[0]?.state === 6)
+  await outbound.newStream('/three')
+  await until(() => taken.length === 2)
+  t.is(taken[1]?.protocol, '/three')
+})
+
+test('a handler that rejects resets the stream of its predicate and no other', async (t) => {
+  const { listener, outbound, openStreams } = await createPair(t)
+  listener.handle(
+    () => true,
+    async () => {
+      throw new Error('not today')
+    }
+  )
+  const { near, far } = await openStreams()
+  const failed = await outbound.newStream('/anything')
+  await t.throwsAsync(failed.read(), { instanceOf: StreamResetError })
+  await near.write(Buffer.from('still here'))
+  t.is(text(await far.read(10)), 'still here')
+})
+
+// A018, go 166
+test('a remote that ends in the middle of a negotiation is a typed error', async (t) => {
+  const { dialer, listener, outbound } = await createPair(t)
+  // The listener speaks for itself: it ends behind its header.
+  listener.setStreamHandler(async (stream) => {
+    await stream.write(Buffer.from('\x13/multistream/1.0.0\n'))
+    await stream.closeWrite()
+  })
+  await t.throwsAsync(outbound.newStream(['/a', '/b']), {
+    instanceOf: MultiselectError,
+    code: 'ERR_MULTISELECT'
+  })
+  const lazy = await outbound.newStream('/a')
+  await t.throwsAsync(lazy.read(), { instanceOf: StreamError, code: 'ERR_MULTISELECT' })
+  t.true(lazy.error instanceof MultiselectError)
+  t.is(lazy.state, 7)
+  listener.setStreamHandler(null)
+  t.is(dialer.getTotalConnections(), 1)
+})
+
+// go 164, go 166
+test('a lazy stream that is closed at once is negotiated all the same', async (t) => {
+  const { listener, outbound } = await createPair(t)
+  const served: [string | undefined, string][] = []
+  listener.handle('/lazy', async (stream) => {
+    const bytes = await stream.read().catch((err: unknown) => {
+      t.true(err instanceof StreamEOFError)
+      return new Uint8Array()
+    })
+    served.push([stream.protocol, text(bytes)])
+  })
+  const silent = await outbound.newStream('/lazy')
+  await silent.close()
+  const brief = await outbound.newStream('/lazy')
+  await brief.write(Buffer.from('message'))
+  await brief.close()
+  await until(() => served.length === 2)
+  t.deepEqual(served.toSorted(), [
+    ['/lazy', ''],
+    ['/lazy', 'message']
+  ])
+})
+
+// M9
+test('the time of a negotiation is an option, of the listener and of the dialer', async (t) => {
+  const { listener, outbound, dialer } = await createPair(t, {
+    dialer: { limits: { streamNegotiationTimeoutMs: 50 } }
+  })
+  listener.setStreamHandler(() => {})
+  await t.throwsAsync(outbound.newStream(['/a', '/b']), { code: 'ERR_TIMEOUT' })
+  t.is(dialer.options.limits.streamNegotiationTimeoutMs, 50)
+  await t.throwsAsync(outbound.newStream(['/a', '/b'], { negotiationTimeout: 5 }), {
+    code: 'ERR_TIMEOUT'
+  })
+})

@@ -1,0 +1,344 @@
+//! Proposals that JavaScript decides on.
+
+use std::time::Duration;
+
+use crate::error::{CallError, StreamFault};
+use crate::handlers::Handler;
+use crate::live::{Live, Side, closed, over};
+use crate::record::Record;
+use crate::slot::Proposals;
+use crate::{Limits, Muxer};
+
+/// Protocols that have a name and no handler.
+const UNSERVED: [u32; 2] = [9, 10];
+
+/// What JavaScript calls its predicate.
+const PREDICATE: u32 = 1 << 20;
+
+/// A yes, for `inbound_max` streams at a time.
+fn yes(inbound_max: u32) -> Option<Handler> {
+    Some(Handler {
+        protocol: PREDICATE,
+        inbound_max,
+    })
+}
+
+/// The stream that the last drain asked about, and the protocol.
+fn asked(side: &mut Side) -> (u32, String) {
+    let told = side.told();
+    let [Record::StreamAsked { stream, .. }] = told[..] else {
+        panic!("expected a question, was told {told:?}");
+    };
+    let name = side.environment.asked_protocol(stream).unwrap();
+    (stream, name.as_str().to_owned())
+}
+
+fn opened(side: &mut Side) -> (u32, u32) {
+    let told = side.told();
+    let [
+        Record::StreamOpened {
+            stream, protocol, ..
+        },
+    ] = told[..]
+    else {
+        panic!("expected a stream, was told {told:?}");
+    };
+    (stream, protocol)
+}
+
+fn answer(live: &mut Live, stream: u32, handler: Option<Handler>) {
+    live.listener.environment.answer(stream, handler).unwrap();
+    live.settle();
+}
+
+// go 164
+#[test]
+fn a_stream_waits_for_the_answer_and_what_it_carries_waits_too() {
+    let mut live = Live::asking(Limits::default());
+    let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+    live.dialer.write(dialed, b"early ");
+    live.settle();
+    live.dialer.write(dialed, b"and late");
+    live.settle();
+    let (stream, name) = asked(&mut live.listener);
+    assert_eq!(name, "/label/9");
+    // Another stream is not held up.
+    let (other, taken) = live.stream();
+    live.dialer.write(other, b"meanwhile");
+    live.settle();
+    assert_eq!(live.listener.read(taken).0, b"meanwhile");
+
+    answer(&mut live, stream, yes(1));
+    assert_eq!(opened(&mut live.listener), (stream, PREDICATE));
+    let name = live.listener.environment.asked_protocol(stream).unwrap();
+    assert_eq!(name.as_str(), "/label/9");
+    assert_eq!(live.listener.read(stream).0, b"early and late");
+    live.listener.write(stream, b"answer");
+    live.settle();
+    assert_eq!(live.dialer.read(dialed).0, b"answer");
+}
+
+#[test]
+fn a_refusal_ends_a_lazy_stream_and_frees_its_handle() {
+    let mut live = Live::asking(Limits::default());
+    let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+    live.dialer.write(dialed, b"for nobody");
+    live.settle();
+    let (stream, _) = asked(&mut live.listener);
+    answer(&mut live, stream, None);
+    assert_eq!(live.listener.told(), closed(stream));
+    let fault = live.dialer.environment.read(dialed, &mut [0]).unwrap_err();
+    assert_eq!(fault, CallError::Failed(StreamFault::UnsupportedProtocol));
+    for side in [&mut live.dialer, &mut live.listener] {
+        assert_eq!(side.connection.stream_count(), 0);
+        assert_eq!(side.connection.held(), 0);
+    }
+    live.stream();
+    let stale = live.listener.environment.answer(stream, None);
+    assert_eq!(stale, Err(CallError::StaleHandle));
+}
+
+// M2
+#[test]
+fn one_negotiation_may_ask_again_and_end_with_a_name_of_the_table() {
+    let mut live = Live::asking(Limits::default());
+    let proposals = Proposals::AnyOf(Box::from([UNSERVED[0], UNSERVED[1], 3]));
+    let dialed = live.dialer.open(proposals);
+    live.settle();
+    let (stream, first) = asked(&mut live.listener);
+    answer(&mut live, stream, None);
+    let (again, second) = asked(&mut live.listener);
+    assert_eq!(
+        (again, &*first, &*second),
+        (stream, "/label/9", "/label/10")
+    );
+    answer(&mut live, stream, None);
+    assert_eq!(opened(&mut live.listener), (stream, 3));
+    live.dialer.write(dialed, b"to a handler by name");
+    live.settle();
+    assert_eq!(live.listener.read(stream).0, b"to a handler by name");
+    let asked = live.listener.environment.asked_protocol(stream);
+    assert_eq!(asked, Err(CallError::State));
+}
+
+#[test]
+fn an_end_behind_the_question_is_read_after_the_answer() {
+    let mut live = Live::asking(Limits::default());
+    let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+    live.dialer.write(dialed, b"all of it");
+    live.dialer.close_write(dialed);
+    live.settle();
+    let (stream, _) = asked(&mut live.listener);
+    answer(&mut live, stream, yes(1));
+    opened(&mut live.listener);
+    let end = (b"all of it".to_vec(), Err(CallError::EndOfStream));
+    assert_eq!(live.listener.read(stream), end);
+}
+
+// go 166
+#[test]
+fn an_end_behind_a_refused_question_ends_the_negotiation() {
+    let mut live = Live::asking(Limits::default());
+    let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+    live.dialer.close_write(dialed);
+    live.settle();
+    let (stream, _) = asked(&mut live.listener);
+    assert_eq!(live.listener.connection.stream_count(), 1);
+    answer(&mut live, stream, None);
+    assert_eq!(live.listener.told(), closed(stream));
+    assert_eq!(live.listener.connection.stream_count(), 0);
+}
+
+#[test]
+fn a_predicate_has_no_more_streams_at_a_time_than_it_may() {
+    let mut live = Live::asking(Limits::default());
+    let open = |live: &mut Live, label| {
+        let dialed = live.dialer.open(Proposals::Lazy(label));
+        live.settle();
+        let (stream, _) = asked(&mut live.listener);
+        answer(live, stream, yes(1));
+        (dialed, stream)
+    };
+    let (dialed, first) = open(&mut live, UNSERVED[0]);
+    assert_eq!(opened(&mut live.listener), (first, PREDICATE));
+    let (_, second) = open(&mut live, UNSERVED[1]);
+    assert_eq!(live.listener.told(), closed(second));
+    assert_eq!(live.listener.connection.stream_count(), 1);
+
+    live.dialer.reset(dialed, 0);
+    live.settle();
+    live.listener.told();
+    let (_, third) = open(&mut live, UNSERVED[1]);
+    assert_eq!(opened(&mut live.listener), (third, PREDICATE));
+}
+
+#[test]
+fn an_answer_that_comes_after_the_end_of_its_stream_is_no_error() {
+    let mut live = Live::asking(Limits::default());
+    let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+    live.settle();
+    let (stream, _) = asked(&mut live.listener);
+    live.dialer.reset(dialed, 7);
+    live.dialer.environment.flush();
+    live.listener.drains = false;
+    live.settle();
+    answer(&mut live, stream, yes(1));
+    live.listener.drains = true;
+    live.settle();
+    assert_eq!(live.listener.told(), closed(stream));
+    assert_eq!(live.listener.connection.stream_count(), 0);
+}
+
+#[test]
+fn a_stream_whose_time_is_up_is_not_asked_about() {
+    let hasty = Limits {
+        stream_negotiation_timeout: Duration::ZERO,
+        ..Limits::default()
+    };
+    let mut live = Live::asking(hasty);
+    let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+    live.listener.drains = false;
+    live.settle();
+    live.listener.drains = true;
+    live.settle();
+    assert_eq!(live.listener.told(), []);
+    assert_eq!(live.listener.connection.stream_count(), 0);
+    let fault = live.dialer.environment.read(dialed, &mut [0]).unwrap_err();
+    assert_eq!(fault, CallError::Reset);
+}
+
+// A stalled JavaScript thread is asked about no more streams than the backlog has room for, however
+// many come and go, and the connection serves on when it is back.
+#[test]
+fn streams_that_come_and_go_unasked_do_not_pile_up() {
+    const BACKLOG: u32 = 8;
+    let narrow = Limits {
+        accept_backlog: BACKLOG,
+        ..Limits::default()
+    };
+    let mut live = Live::asking(narrow);
+    let mut refused = 0;
+    live.listener.drains = false;
+    for _ in 0..10 * BACKLOG {
+        let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+        live.dialer.write(dialed, b"in vain");
+        live.settle();
+        let state = live.dialer.change(dialed, |slot| Ok(slot.state()));
+        refused += u32::from(state != Ok(crate::State::Open));
+        if state == Ok(crate::State::Open) {
+            live.dialer.reset(dialed, 0);
+        }
+        live.settle();
+    }
+    assert_eq!(refused, 9 * BACKLOG);
+    assert_eq!(live.listener.connection.held(), 0);
+    live.listener.drains = true;
+    live.settle();
+    assert_eq!(live.listener.told(), []);
+    live.stream();
+}
+
+#[test]
+fn what_waits_for_an_answer_is_bounded_by_the_window_and_counts_as_held() {
+    const WINDOW: usize = 256 << 10;
+    let mut live = Live::asking(Limits::default());
+    let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+    let sent: Vec<u8> = (0..WINDOW * 2).map(|at| (at % 251) as u8).collect();
+    let mut written = 0;
+    let mut write = |live: &mut Live| {
+        written += live.dialer.write(dialed, &sent[written..]);
+        live.settle();
+    };
+    for _ in 0..8 {
+        write(&mut live);
+    }
+    let (stream, _) = asked(&mut live.listener);
+    let held = live.listener.connection.held();
+    // Memory is at most twice the bytes in it.
+    assert!(held > WINDOW - 100 && held <= 2 * WINDOW, "{held}");
+
+    answer(&mut live, stream, yes(1));
+    opened(&mut live.listener);
+    let mut received = Vec::new();
+    while received.len() < sent.len() {
+        received.extend(live.listener.read(stream).0);
+        write(&mut live);
+    }
+    assert!(received == sent);
+}
+
+#[test]
+fn the_end_of_the_connection_ends_streams_that_are_asked_about() {
+    let mut live = Live::asking(Limits::default());
+    live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+    live.settle();
+    let (stream, _) = asked(&mut live.listener);
+    live.dialer.open(Proposals::Lazy(UNSERVED[1]));
+    live.listener.drains = false;
+    live.settle();
+    live.dialer
+        .environment
+        .close_connection(live.dialer.handle, 0)
+        .unwrap();
+    live.settle();
+    live.listener.drains = true;
+    live.settle();
+    let told = live.listener.told();
+    let [
+        Record::StreamClosed { stream: ended, .. },
+        Record::ConnectionClosed { .. },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}");
+    };
+    assert_eq!(ended, stream);
+}
+
+#[test]
+fn a_stalled_thread_holds_up_no_stream_but_those_it_is_asked_about() {
+    let mut live = Live::asking(Limits::default());
+    live.listener.drains = false;
+    let waiting = live
+        .dialer
+        .open(Proposals::AnyOf(Box::from([UNSERVED[0], 1])));
+    let settled = live.dialer.open(Proposals::AnyOf(Box::from([1, 2])));
+    live.settle();
+    let told = live.dialer.told();
+    let [
+        Record::StreamSettled {
+            stream,
+            protocol: 1,
+            ..
+        },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}");
+    };
+    assert_eq!(stream, settled);
+    live.dialer.write(settled, b"delivered");
+    live.settle();
+    assert!(live.listener.connection.held() >= b"delivered".len());
+    assert_eq!(live.dialer.write(waiting, b"not yet"), 0);
+}
+
+#[test]
+fn the_engine_makes_no_difference() {
+    let tests = [
+        a_stream_waits_for_the_answer_and_what_it_carries_waits_too,
+        a_refusal_ends_a_lazy_stream_and_frees_its_handle,
+        one_negotiation_may_ask_again_and_end_with_a_name_of_the_table,
+        an_end_behind_the_question_is_read_after_the_answer,
+        an_end_behind_a_refused_question_ends_the_negotiation,
+        a_predicate_has_no_more_streams_at_a_time_than_it_may,
+        an_answer_that_comes_after_the_end_of_its_stream_is_no_error,
+        a_stream_whose_time_is_up_is_not_asked_about,
+        streams_that_come_and_go_unasked_do_not_pile_up,
+        what_waits_for_an_answer_is_bounded_by_the_window_and_counts_as_held,
+        the_end_of_the_connection_ends_streams_that_are_asked_about,
+        a_stalled_thread_holds_up_no_stream_but_those_it_is_asked_about,
+    ];
+    for test in tests {
+        over([Muxer::Yamux, Muxer::YamuxCrate], test);
+        over([Muxer::YamuxCrate, Muxer::Yamux], test);
+    }
+}
