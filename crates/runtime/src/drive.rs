@@ -75,12 +75,14 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
     .await;
     connection.finish(fault);
     drop(guard);
-    if fault == ConnectionFault::Local || fault == ConnectionFault::NodeClosed {
+    if matches!(
+        fault,
+        ConnectionFault::Local | ConnectionFault::NodeClosed | ConnectionFault::Muxer
+    ) {
         goodbye(&connection).await;
-    } else {
-        // The socket goes with the last reference, which may be a JavaScript thread's that is busy.
-        drop(connection.pipe().shutdown());
     }
+    // Not with the last reference, which may be a JavaScript thread's that has no reason to look.
+    connection.pipe().close();
     drop(seat);
 }
 

@@ -21,6 +21,7 @@ use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
+use crate::transport::tcp::TcpPipe;
 use crate::upgrade::{UpgradeConfig, Upgraded};
 
 /// How a node is made.
@@ -291,7 +292,7 @@ impl Shared {
         let connection = Connection::new(Parts {
             hub: Arc::clone(&self.hub),
             facts,
-            pipe: Box::new(socket),
+            pipe: Box::new(TcpPipe::new(socket)),
             channel: upgraded.channel,
             leftover: upgraded.leftover,
             plaintext: upgraded.plaintext,

@@ -29,4 +29,7 @@ pub(crate) trait BytePipe: Send + Sync {
     /// # Errors
     /// Those of the socket.
     fn shutdown(&self) -> io::Result<()>;
+
+    /// Lets go of the socket, whoever still holds the pipe; everything else fails from here on.
+    fn close(&self);
 }

@@ -120,7 +120,7 @@ impl Side {
             if let Err(fault) = self.connection.poll_drive(&mut cx, &mut self.scratch) {
                 self.connection.finish(fault);
                 // What a driver does last.
-                self.connection.pipe().shutdown().unwrap();
+                self.connection.pipe().close();
                 self.ended = Some(fault);
                 return true;
             }

@@ -135,12 +135,16 @@ impl BytePipe for FakePipe {
         self.outbound.end();
         Ok(())
     }
+
+    fn close(&self) {
+        self.outbound.end();
+        self.inbound.abandon();
+    }
 }
 
 impl Drop for FakePipe {
     fn drop(&mut self) {
-        self.outbound.end();
-        self.inbound.abandon();
+        self.close();
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 use multiaddr::{Multiaddr, Protocol};
-use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
+use parking_lot::RwLock;
+use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -73,32 +74,65 @@ pub(crate) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-impl BytePipe for TcpStream {
-    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        let count = Self::try_read(self, into)?;
-        // A read that leaves room has emptied the socket: the next one need not ask the kernel. An
-        // end or a reset that came with the bytes stays in the readiness.
-        if cfg!(unix) && count > 0 && count < into.len() {
-            let emptied = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            drop(self.try_io(Interest::READABLE, emptied));
+/// The socket of a connection, until it is closed.
+#[derive(Debug)]
+pub(crate) struct TcpPipe(RwLock<Option<TcpStream>>);
+
+impl TcpPipe {
+    pub(crate) const fn new(socket: TcpStream) -> Self {
+        Self(RwLock::new(Some(socket)))
+    }
+
+    /// Nobody waits for the lock but behind a call that does not wait itself.
+    fn with<T>(&self, call: impl FnOnce(&TcpStream) -> io::Result<T>) -> io::Result<T> {
+        match &*self.0.read() {
+            Some(socket) => call(socket),
+            None => Err(io::ErrorKind::NotConnected.into()),
         }
-        Ok(count)
+    }
+
+    fn poll(&self, poll: impl FnOnce(&TcpStream) -> Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        match &*self.0.read() {
+            Some(socket) => poll(socket),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+}
+
+fn try_read(socket: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+    let count = socket.try_read(into)?;
+    // A read that leaves room has emptied the socket: the next one need not ask the kernel. An
+    // end or a reset that came with the bytes stays in the readiness.
+    if cfg!(unix) && count > 0 && count < into.len() {
+        let emptied = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        drop(socket.try_io(Interest::READABLE, emptied));
+    }
+    Ok(count)
+}
+
+impl BytePipe for TcpPipe {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.with(|socket| try_read(socket, into))
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Self::try_write(self, bytes)
+        self.with(|socket| socket.try_write(bytes))
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_read_ready(cx)
+        self.poll(|socket| socket.poll_read_ready(cx))
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_write_ready(cx)
+        self.poll(|socket| socket.poll_write_ready(cx))
     }
 
     fn shutdown(&self) -> io::Result<()> {
-        socket2::SockRef::from(self).shutdown(std::net::Shutdown::Write)
+        self.with(|socket| SockRef::from(socket).shutdown(std::net::Shutdown::Write))
+    }
+
+    fn close(&self) {
+        *self.0.write() = None;
     }
 }
 
