@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Event, Loan, MemoryBudget, OpenError, StreamKey, yamux, yamux_crate};
+use super::{Event, Loan, MemoryBudget, OpenError, StreamErrorCode, StreamKey, yamux, yamux_crate};
 
 /// The engine of one connection.
 ///
@@ -92,6 +92,17 @@ impl Engine {
         match self {
             Self::Yamux(session) => session.reset(key, code),
             Self::YamuxCrate(session) => session.reset(key, code),
+        }
+    }
+
+    /// Resets and removes an inbound stream for which the caller has no place.
+    pub fn turn_away(&mut self, key: StreamKey) {
+        match self {
+            Self::Yamux(session) => session.turn_away(key),
+            Self::YamuxCrate(session) => {
+                session.reset(key, StreamErrorCode::ResourceLimitExceeded as u32);
+                session.remove(key);
+            }
         }
     }
 

@@ -55,8 +55,10 @@ pub(super) struct Core {
     pub(super) unopened: VecDeque<Arc<StreamSlot>>,
     /// The front of a record whose rest has not arrived.
     pub(super) partial: Vec<u8>,
-    /// Plaintext that came with the negotiation of the muxer.
+    /// Plaintext that came with the negotiation of the muxer, or that a turn left for the next.
     pub(super) plaintext: Vec<u8>,
+    /// Streams that the remote has opened since the turn began.
+    pub(super) opened_in_turn: u32,
     /// Sealed bytes that the socket has not taken, and how many of them it has.
     pub(super) unsent: Vec<u8>,
     pub(super) sent: usize,
@@ -102,6 +104,7 @@ impl Core {
             unopened: VecDeque::new(),
             partial: leftover,
             plaintext,
+            opened_in_turn: 0,
             unsent: Vec::new(),
             sent: 0,
             stalled_since: None,
@@ -216,6 +219,7 @@ impl Core {
         }
         self.windows.give_back_all();
         self.partial = Vec::new();
+        self.plaintext = Vec::new();
         self.unsent = Vec::new();
         *connection.end.lock() = Some(report);
         connection.hub.stats.connections_closed.add(1);

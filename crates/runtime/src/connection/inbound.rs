@@ -23,6 +23,10 @@ const READS_MAX: usize = 4;
 /// looked for again with the next frame.
 const SHED_SHARE: usize = 8;
 
+/// Streams that the remote opens in a turn, then the answers to them go out: the places of streams
+/// that end as they begin are free again, however many more stand in the socket.
+const OPENED_MAX: u32 = 256;
+
 /// What a turn of reading came to.
 pub(super) enum Received {
     /// The socket has no more for now.
@@ -44,6 +48,7 @@ impl Core {
         now: Duration,
     ) -> Result<Received, ConnectionFault> {
         let buffer = scratch.read();
+        self.opened_in_turn = 0;
         let mut filled = self.partial.len();
         buffer[..filled].copy_from_slice(&self.partial);
         let received = self.fill(connection, buffer, &mut filled, now);
@@ -68,12 +73,16 @@ impl Core {
         filled: &mut usize,
         now: Duration,
     ) -> Result<Received, ConnectionFault> {
-        // Bytes may have come with the handshake.
+        // Bytes may have come with the handshake, or are left of the last turn.
         if !self.plaintext.is_empty() {
             let plaintext = std::mem::take(&mut self.plaintext);
-            self.handle_plaintext(connection, &plaintext, now)?;
+            if !self.handle_plaintext(connection, &plaintext, now)? {
+                return Ok(Received::More);
+            }
         }
-        self.open_records(connection, buffer, filled, now)?;
+        if !self.open_records(connection, buffer, filled, now)? {
+            return Ok(Received::More);
+        }
         let stats = &connection.hub.stats;
         for _ in 0..READS_MAX {
             if connection.must_pause() {
@@ -94,7 +103,9 @@ impl Core {
                 Ok(count) => {
                     stats.socket_bytes_in.add(count as u64);
                     *filled += count;
-                    self.open_records(connection, buffer, filled, now)?;
+                    if !self.open_records(connection, buffer, filled, now)? {
+                        return Ok(Received::More);
+                    }
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(Received::Dry),
@@ -108,22 +119,24 @@ impl Core {
     }
 
     /// Opens every whole record of `buffer[..filled]`; the front of the next one moves to the start.
+    /// False when the turn ends before that.
     fn open_records(
         &mut self,
         connection: &Arc<Connection>,
         buffer: &mut [u8],
         filled: &mut usize,
         now: Duration,
-    ) -> Result<(), ConnectionFault> {
+    ) -> Result<bool, ConnectionFault> {
         let mut at = 0;
-        while at < *filled {
+        let mut goes_on = true;
+        while goes_on && at < *filled {
             match self.channel.open(&mut buffer[at..*filled]) {
                 Ok(Opened::Record {
                     plaintext,
                     consumed,
                 }) => {
                     let bytes = &buffer[at + plaintext.start..at + plaintext.end];
-                    self.handle_plaintext(connection, bytes, now)?;
+                    goes_on = self.handle_plaintext(connection, bytes, now)?;
                     at += consumed;
                 }
                 Ok(Opened::Control { consumed }) => at += consumed,
@@ -134,20 +147,25 @@ impl Core {
         }
         buffer.copy_within(at..*filled, 0);
         *filled -= at;
-        Ok(())
+        Ok(goes_on)
     }
 
+    /// False when the turn ends before `bytes` do; what is left of them waits for the next one.
     fn handle_plaintext(
         &mut self,
         connection: &Arc<Connection>,
         mut bytes: &[u8],
         now: Duration,
-    ) -> Result<(), ConnectionFault> {
+    ) -> Result<bool, ConnectionFault> {
         let mut loan = Loan::default();
         loop {
+            if self.opened_in_turn >= OPENED_MAX && !bytes.is_empty() {
+                self.plaintext.extend_from_slice(bytes);
+                return Ok(false);
+            }
             match self.engine.poll_event(&mut bytes, now, &mut loan) {
                 Ok(Some(event)) => self.handle_event(connection, event, now),
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(true),
                 Err(error) => {
                     self.engine.go_away(error.goaway_code());
                     return Err(if error.is_goodbye() {
@@ -175,10 +193,9 @@ impl Core {
 
     /// An inbound stream: negotiated here, or handed over as it is.
     fn opened(&mut self, connection: &Arc<Connection>, key: StreamKey, now: Duration) {
+        self.opened_in_turn += 1;
         if connection.untaken.load(Ordering::Relaxed) >= connection.limits.accept_backlog {
-            self.engine
-                .reset(key, StreamErrorCode::ResourceLimitExceeded as u32);
-            self.engine.remove(key);
+            self.engine.turn_away(key);
             return;
         }
         connection.untaken.fetch_add(1, Ordering::Relaxed);

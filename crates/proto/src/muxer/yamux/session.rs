@@ -223,6 +223,17 @@ impl Session {
         }
     }
 
+    /// Resets and removes an inbound stream for which the caller has no place. As with those beyond the
+    /// limits of the session, the remote may cause only so many; then the session fails.
+    pub fn turn_away(&mut self, key: StreamKey) {
+        self.reset(key, StreamErrorCode::ResourceLimitExceeded as u32);
+        self.remove(key);
+        self.stats.refused += 1;
+        if self.failure.is_none() && !self.allowances.refusals.spend(self.clock) {
+            self.fail(ProtocolError::RefusalFlood);
+        }
+    }
+
     /// Queues a GoAway, behind every other control frame. From here on streams are neither opened nor
     /// taken. Call it when the streams have nothing left to send: data frames of later follow it.
     pub const fn go_away(&mut self, code: u32) {

@@ -270,6 +270,23 @@ fn streams_beyond_the_limits_run_into_a_budget() {
     panic!("every stream was taken");
 }
 
+// A079: the same where it is the caller who has no place.
+#[test]
+fn streams_turned_away_run_into_a_budget() {
+    let mut session = listener();
+    for turn in 0..200_000 {
+        match feed(&mut session, &update(SYN, 2 * turn + 1, 0)) {
+            Ok(_) => session.turn_away(StreamKey(0)),
+            Err(error) => {
+                assert_eq!((turn, error), (16_384 + 1, ProtocolError::RefusalFlood));
+                return;
+            }
+        }
+        assert_eq!(control(&mut session).len(), 1);
+    }
+    panic!("every stream was taken");
+}
+
 // A080, go 158
 #[test]
 fn pings_are_answered_a_few_at_a_time() {
