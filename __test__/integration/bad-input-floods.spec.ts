@@ -1,8 +1,8 @@
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import {
-  codeOf,
   DATA,
   drained,
+  FIN,
   FLOOD_GROWTH_MAX,
   MIB,
   OPEN,
@@ -19,8 +19,12 @@ import { until } from '../support/pair.ts'
 import { processFigures } from '../support/process-figures.ts'
 import { line, MULTISTREAM, type RawFrame, RawPeer } from '../support/raw-peer.ts'
 import { createStand, UNREAD_PROTOCOL } from '../support/stand.ts'
+import { startVictim, type Victim } from '../support/victim.ts'
 
-// The floods measure memory, so they come one at a time and, as serial tests do, before the others.
+// The floods measure memory, so their node is a process of its own, and they come one at a time.
+
+// What a node may grow by for a flood: the noise of a process that works. bench/hostile.mjs measures it more closely.
+const GROWTH_MAX = 4 * MIB
 
 interface Flood {
   /** Frames of one record. */
@@ -28,7 +32,11 @@ interface Flood {
   readonly rounds: number
   /** Whether the flooder is put out, or may go on. */
   readonly ends: boolean
+  /** Whether it takes what the node answers. */
+  readonly reads?: boolean
 }
+
+const SERVED = Buffer.concat([line(MULTISTREAM), line(UNREAD_PROTOCOL)])
 
 const FLOODS: Readonly<Record<string, Flood>> = {
   'pings (A080)': {
@@ -41,22 +49,50 @@ const FLOODS: Readonly<Record<string, Flood>> = {
     rounds: 250,
     ends: true
   },
-  'streams (A076)': {
-    frames: (round) => times(4_000, (index) => ({ ...OPEN, id: (round * 4_000 + index) * 2 + 1 })),
-    rounds: 25,
+  'streams that end as they begin (A078)': {
+    frames: (round) =>
+      times(2_000, (index) => ({
+        ...OPEN,
+        id: (round * 2_000 + index) * 2 + 3,
+        flags: SYN | FIN
+      })),
+    rounds: 50,
+    ends: false,
+    reads: true
+  },
+  'streams (A079)': {
+    frames: (round) => times(4_000, (index) => ({ ...OPEN, id: (round * 4_000 + index) * 2 + 3 })),
+    rounds: 50,
     ends: true
+  },
+  'streams, and of reading the refusals (A079)': {
+    frames: (round) => times(4_000, (index) => ({ ...OPEN, id: (round * 4_000 + index) * 2 + 3 })),
+    rounds: 50,
+    ends: true,
+    reads: true
   },
   'streams that are reset at once (A077)': {
     frames: (round) =>
-      times(2_000, (index) => (round * 2_000 + index) * 2 + 1).flatMap((id) => [
+      times(2_000, (index) => (round * 2_000 + index) * 2 + 3).flatMap((id) => [
         { ...OPEN, id },
         { ...OPEN, id, flags: RST }
       ]),
     rounds: 50,
     ends: true
   },
+  'streams that are reset when they are served (A077)': {
+    frames: (round) =>
+      times(500, (index) => (round * 500 + index) * 2 + 3).flatMap((id) => [
+        { ...OPEN, id },
+        { type: DATA, id, body: SERVED },
+        { ...OPEN, id, flags: RST }
+      ]),
+    rounds: 200,
+    ends: true,
+    reads: true
+  },
   'data for streams that never were (A092)': {
-    frames: (round) => [{ type: DATA, id: round * 2 + 1, body: Buffer.alloc(60_000) }],
+    frames: (round) => [{ type: DATA, id: round * 2 + 3, body: Buffer.alloc(60_000) }],
     rounds: 2_000,
     ends: true
   },
@@ -67,56 +103,103 @@ const FLOODS: Readonly<Record<string, Flood>> = {
   }
 }
 
-for (const [what, { frames, rounds, ends }] of Object.entries(FLOODS)) {
+async function attacked(t: ExecutionContext): Promise<Victim> {
+  // Who does not answer a ping is put out for that otherwise.
+  const victim = await startVictim({ keepaliveTimeoutMs: 60_000 })
+  t.teardown(() => victim.close())
+  return victim
+}
+
+for (const [what, { frames, rounds, ends, reads = false }] of Object.entries(FLOODS)) {
   const fate = ends ? 'puts the flooder out' : 'costs no memory'
-  test.serial(`a flood of ${what} that reads nothing ${fate} and disturbs nobody`, async (t) => {
-    // Who does not answer a ping is put out for that otherwise.
-    const stand = await createStand(t, { keepaliveTimeoutMs: 60_000 })
-    const peer = await RawPeer.connect(t, stand.port)
+  test.serial(`a flood of ${what} ${fate} and disturbs nobody`, async (t) => {
+    const victim = await attacked(t)
+    const peer = await RawPeer.connect(t, victim.port)
     const session = await peer.dial()
-    const connection = await stand.stranger()
     session.send(OPEN)
-    await stand.echo()
-    const before = processFigures().nativeBytes
+    await victim.echo()
+    const before = await victim.figures()
+    if (reads) peer.socket.resume()
     for (let round = 0; round < rounds && !peer.socket.destroyed; round += 1) {
       if (!session.send(...frames(round))) await drained(peer)
-      if (round % 20 === 0) await stand.echo()
+      if (round % 20 === 0) await victim.echo()
     }
-    if (ends) {
-      await t.notThrowsAsync(peer.closedWithin())
-      await until(() => connection.isClosed)
-      t.is(codeOf(connection), 'ERR_MUXER_PROTOCOL')
-    }
-    await stand.echo()
-    const grown = processFigures().nativeBytes - before
+    if (ends) await t.notThrowsAsync(peer.closedWithin())
+    else t.false(peer.socket.destroyed)
+    await victim.echo()
+    // What is left is the stream that the flooder opened first, unless it was put out.
+    const after = await victim.figuresWhen(({ streams }) => streams === 0)
+    t.deepEqual(after.ends, ends ? ['ERR_MUXER_PROTOCOL'] : [])
+    t.is(after.connections, ends ? 1 : 2)
+    const grown = after.residentBytes - before.residentBytes
     t.log(`grown by ${(grown / MIB).toFixed(1)} MiB`)
-    t.true(grown < FLOOD_GROWTH_MAX, `${grown}`)
-    t.true(stand.taken.count <= 1_000)
+    t.true(grown < GROWTH_MAX, `${grown}`)
+    // Time gives a flooder a few more than its allowance of 1,000.
+    t.true(after.taken <= 4_000, `${after.taken}`)
   })
 }
 
-test.serial('single bytes that nobody reads cost no more than their window (A073)', async (t) => {
-  const stand = await createStand(t)
-  const peer = await RawPeer.connect(t, stand.port)
+test.serial('who is put out has gone, though nothing else happens', async (t) => {
+  const victim = await attacked(t)
+  const { descriptors } = await victim.figures()
+  const peer = await RawPeer.connect(t, victim.port)
   const session = await peer.dial()
-  const opening = Buffer.concat([line(MULTISTREAM), line(UNREAD_PROTOCOL)])
-  session.send(OPEN, { type: DATA, id: 1, body: opening })
-  await until(() => stand.taken.count === 1)
-  const before = processFigures().nativeBytes
-  // The credit of the negotiation may have come back or not.
-  let left = WINDOW - opening.length
-  while (left > 0) {
-    const count = Math.min(left, 4_000)
-    left -= count
-    const frames = times(count, () => ({ type: DATA, id: 1, body: Buffer.of(7) }))
-    if (!session.send(...frames)) await drained(peer)
+  for (let round = 0; round < 250 && !peer.socket.destroyed; round += 1) {
+    if (!session.send(...times(4_000, () => ({ type: DATA, id: 1 })))) await drained(peer)
+  }
+  await t.notThrowsAsync(peer.closedWithin())
+  t.is((await victim.figures()).descriptors, descriptors)
+})
+
+test.serial('single bytes that nobody reads cost twice their number at most (A073)', async (t) => {
+  const victim = await attacked(t)
+  const peer = await RawPeer.connect(t, victim.port)
+  const session = await peer.dial()
+  // Enough of them that what a process keeps in reserve does not matter.
+  const streams = 48
+  const ids = times(streams, (index) => index * 2 + 1)
+  session.send(
+    ...ids.flatMap((id) => [
+      { ...OPEN, id },
+      { type: DATA, id, body: SERVED }
+    ])
+  )
+  const before = await victim.figuresWhen(({ taken }) => taken === streams)
+  for (const id of ids) {
+    for (let left = WINDOW - SERVED.length; left > 0; ) {
+      const count = Math.min(left, 4_000)
+      left -= count
+      const frames = times(count, () => ({ type: DATA, id, body: Buffer.of(7) }))
+      if (!session.send(...frames)) await drained(peer)
+    }
   }
   session.send({ type: PING, flags: SYN, length: 11 })
   await pong(session, 11)
-  await stand.echo()
-  const grown = processFigures().nativeBytes - before
+  await victim.echo()
+  const after = await victim.figures()
+  const grown = after.residentBytes - before.residentBytes
   t.log(`grown by ${(grown / MIB).toFixed(1)} MiB`)
-  t.true(grown < FLOOD_GROWTH_MAX, `${grown}`)
+  t.true(grown < 2 * streams * WINDOW, `${grown}`)
+  t.is(after.streams, streams)
+})
+
+test.serial('frames whose bodies never come cost next to nothing (A072)', async (t) => {
+  const victim = await attacked(t)
+  const count = 250
+  const send = async (): Promise<void> => {
+    const peer = await RawPeer.connect(t, victim.port)
+    const session = await peer.dial()
+    session.send(...times(4, (index) => ({ ...OPEN, id: index * 2 + 1 })))
+    session.send({ type: DATA, id: 1, length: WINDOW })
+  }
+  for (let warm = 0; warm < 20; warm += 1) await send()
+  const before = await victim.figures()
+  for (let sent = 0; sent < count; sent += 1) await send()
+  await victim.echo()
+  const after = await victim.figuresWhen(({ connections }) => connections === count + 21)
+  const each = (after.residentBytes - before.residentBytes) / count
+  t.log(`${(each / 1_024).toFixed(1)} KiB a connection`)
+  t.true(each < 64 * 1_024, `${each}`)
 })
 
 // What it costs in memory is measured where the two ends are processes of their own.

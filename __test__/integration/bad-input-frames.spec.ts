@@ -54,6 +54,10 @@ const VIOLATIONS: Readonly<Record<string, readonly RawFrame[]>> = {
     { type: DATA, id: 1, length: WINDOW - line(MULTISTREAM).length + 1 }
   ],
   'that announces four gigabytes (A071)': [OPEN, { type: DATA, id: 1, length: 0xffffffff }],
+  'that announces a mebibyte (A072)': [OPEN, { type: DATA, id: 1, length: 1 << 20 }],
+  'that announces four gigabytes for a stream that never was (A071)': [
+    { type: DATA, id: 9, length: 0xffffffff }
+  ],
   'that opens with too much credit (A069)': [{ ...OPEN, length: 0xfffc0001 }],
   'with credit that overflows (A068)': [OPEN, { type: WINDOW_UPDATE, id: 1, length: 0xffff0000 }]
 }

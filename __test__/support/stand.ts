@@ -5,7 +5,8 @@ import type { Limits } from '../../ts/constants.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createPair, pattern } from './pair.ts'
 
-const ECHO_PROTOCOL = '/ferroswarm/test/echo/1.0.0'
+/** A protocol whose streams the node echoes. */
+export const ECHO_PROTOCOL = '/ferroswarm/test/echo/1.0.0'
 
 /** A protocol whose streams the node takes and leaves alone. */
 export const UNREAD_PROTOCOL = '/ferroswarm/test/unread/1.0.0'

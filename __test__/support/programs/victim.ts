@@ -1,0 +1,60 @@
+/**
+ * A node under attack, in a process of its own so that its memory can be measured. Its one argument is its limits as
+ * JSON. Tells its port over IPC, answers every message with its figures, and ends with its parent.
+ *
+ *     node --expose-gc victim.ts '{}'
+ */
+import { Libp2pError } from '../../../ts/errors.ts'
+import { createSwarm } from '../../../ts/swarm.ts'
+import { type ProcessFigures, processFigures, processorMs } from '../process-figures.ts'
+import { ECHO_PROTOCOL, UNREAD_PROTOCOL } from '../stand.ts'
+
+/** What the victim knows of itself, after a garbage collection. */
+export interface VictimFigures extends ProcessFigures {
+  readonly processorMs: number
+  readonly connections: number
+  readonly streams: number
+  /** Streams of {@link UNREAD_PROTOCOL} handed out so far. */
+  readonly taken: number
+  /** Codes of the connections that have ended so far; empty for an end without an error. */
+  readonly ends: readonly string[]
+}
+
+const swarm = await createSwarm({
+  limits: JSON.parse(process.argv[2] ?? '{}'),
+  services: { ping: false, identify: false },
+  ioThreads: 1
+})
+const ends: string[] = []
+let taken = 0
+
+swarm.handle(UNREAD_PROTOCOL, () => {
+  taken += 1
+})
+swarm.handle(ECHO_PROTOCOL, async (stream) => {
+  for await (const bytes of stream) await stream.write(bytes)
+  await stream.close()
+})
+swarm.addEventListener('connected', ({ detail }) => {
+  void detail.closed.then(() => {
+    const error = detail.closeReason?.error
+    ends.push(error instanceof Libp2pError ? error.code : '')
+  })
+})
+await swarm.listen('/ip4/127.0.0.1/tcp/0')
+process.on('message', () => process.send?.(figures()))
+process.once('disconnect', () => process.exit())
+process.send?.({ port: Number(`${swarm.getListenAddrs()[0]}`.split('/').at(-1)) })
+
+function figures(): VictimFigures {
+  for (let times = 0; times < 3; times += 1) globalThis.gc?.()
+  const connections = swarm.getConnections()
+  return {
+    ...processFigures(),
+    processorMs: processorMs(),
+    connections: connections.length,
+    streams: connections.reduce((sum, { streams }) => sum + streams.length, 0),
+    taken,
+    ends
+  }
+}

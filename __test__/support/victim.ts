@@ -1,0 +1,67 @@
+/** A node under attack in a process of its own, and a bystander of this process. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import type { Limits } from '../../ts/constants.ts'
+import { createSwarm } from '../../ts/swarm.ts'
+import type { VictimFigures } from './programs/victim.ts'
+import { ECHO_PROTOCOL } from './stand.ts'
+
+export interface Victim {
+  readonly port: number
+  figures(): Promise<VictimFigures>
+  /** Asks for figures until they are as wanted. */
+  figuresWhen(are: (figures: VictimFigures) => boolean, ms?: number): Promise<VictimFigures>
+  /** A round trip of the bystander's on a fresh stream; rejects if it does not come back. */
+  echo(): Promise<void>
+  close(): Promise<void>
+}
+
+export async function startVictim(limits: Partial<Limits> = {}): Promise<Victim> {
+  const path = new URL('./programs/victim.ts', import.meta.url)
+  const child = fork(path, [JSON.stringify(limits)], {
+    execArgv: ['--expose-gc'],
+    // As many arenas as threads would have memory that is free look like memory that leaks.
+    env: { ...process.env, MALLOC_ARENA_MAX: '2' }
+  })
+  const { port } = await answer<{ port: number }>(child)
+  const swarm = await createSwarm({ services: { ping: false, identify: false } })
+  const connection = await swarm.dialAddr(`/ip4/127.0.0.1/tcp/${port}`)
+  const victim: Victim = {
+    port,
+    figures() {
+      child.send('figures')
+      return answer<VictimFigures>(child)
+    },
+    async figuresWhen(are, ms = 15_000) {
+      const end = Date.now() + ms
+      for (;;) {
+        const figures = await victim.figures()
+        if (are(figures)) return figures
+        if (Date.now() > end) throw new Error(`the victim's figures are ${JSON.stringify(figures)}`)
+      }
+    },
+    async echo() {
+      const signal = AbortSignal.timeout(15_000)
+      const stream = await connection.newStream(ECHO_PROTOCOL)
+      await stream.write(new Uint8Array(1_024).fill(7), { signal })
+      await stream.closeWrite({ signal })
+      const back = await stream.read(undefined, { signal })
+      if (back.length !== 1_024) throw new Error(`${back.length} of 1,024 bytes came back`)
+    },
+    async close() {
+      await swarm.close({ drainTimeout: 0 })
+      const ended = once(child, 'exit')
+      child.disconnect()
+      await ended
+    }
+  }
+  await victim.echo()
+  return victim
+}
+
+async function answer<T>(child: ChildProcess): Promise<T> {
+  const ended = once(child, 'exit').then(() => Promise.reject(new Error('the victim has ended')))
+  ended.catch(() => {})
+  const [message] = (await Promise.race([once(child, 'message'), ended])) as [T]
+  return message
+}

@@ -1,0 +1,18 @@
+// A node under attack by raw clients, measured: `node bench/hostile.mjs [part of a name]`.
+//
+// Prints a table of what happened beside the bar, and ends with exit code 1 when a bar is missed. In every case a
+// bystander's connection is served before and after. The node is a process of its own and runs from ts/ with the
+// addon that was built last.
+
+import { environment } from './environment.mjs'
+import { CASES } from './hostile/cases.mjs'
+
+const wanted = process.argv[2] ?? ''
+const { node, cpu, kernel } = environment()
+console.log(`${cpu}; ${kernel}; node ${node}\n\n| case | measured | bar | |\n|---|---|---|---|`)
+for (const { name, bar, run } of CASES.filter(({ name }) => name.includes(wanted))) {
+  const { isKept, text } = await run()
+  if (!isKept) process.exitCode = 1
+  console.log(`| ${name} | ${text} | ${bar} | ${isKept ? '' : 'missed'} |`)
+}
+process.exit()
