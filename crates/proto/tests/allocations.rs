@@ -1,48 +1,18 @@
 //! Steady traffic allocates nothing: not a frame, not a message, not a chunk.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use ferroswarm_proto::framing::{Decoder, Framing};
 use ferroswarm_proto::stream::{ChunkPool, Pipe};
 
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-thread_local! {
-    /// Calls that gave memory to this thread. Tests run on threads of their own.
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to the system's allocator as it came, and counting neither allocates
-// nor unwinds: the counter is a plain cell that needs no initialisation and no drop.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `dealloc`, and `pointer` is the system's.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller keeps the contract of `realloc`, and `pointer` is the system's.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use counting::counts;
 
 /// Allocations of a hundred rounds once as many have warmed up what is reused.
 fn allocations_of(mut round: impl FnMut()) -> usize {
     (0..100).for_each(|_| round());
-    let before = COUNT.get();
+    let before = counts().0;
     (0..100).for_each(|_| round());
-    COUNT.get() - before
+    counts().0 - before
 }
 
 #[test]

@@ -1,37 +1,15 @@
 //! A record costs no allocation once the channel stands and the buffers have grown.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../../proto/tests/counting/mod.rs"]
+mod counting;
+
 use std::sync::Arc;
 
 use ferroswarm_secure::{
     Channel, Handshake, HandshakeConfig, Identity, KeyType, Keypair, Opened, Role, Security,
 };
 
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged. The counter is a thread-local without
-// destructor that is initialised at compile time, so that reading it allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller upholds the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `System` through `alloc` with the same layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counting::counts;
 
 fn channels(security: Security) -> (Channel, Channel) {
     let config = || HandshakeConfig {
@@ -70,7 +48,7 @@ fn records_cost_no_allocation() {
         let (mut dialer, mut listener) = channels(security);
         let mut buffer = Vec::with_capacity(Channel::PLAINTEXT_MAX + dialer.overhead());
         exchange(&mut dialer, &mut listener, &mut buffer, 1);
-        let before = COUNT.with(Cell::get);
+        let before = counts().0;
         for _ in 0..1_000 {
             exchange(&mut dialer, &mut listener, &mut buffer, 1);
             exchange(
@@ -80,6 +58,6 @@ fn records_cost_no_allocation() {
                 Channel::PLAINTEXT_MAX,
             );
         }
-        assert_eq!(COUNT.with(Cell::get) - before, 0, "{security:?}");
+        assert_eq!(counts().0 - before, 0, "{security:?}");
     }
 }

@@ -1,0 +1,292 @@
+//! What streams cost that nobody uses: two nodes over a socket, ten thousand streams.
+
+#[path = "../../../proto/tests/counting/mod.rs"]
+mod counting;
+
+use std::collections::HashSet;
+use std::fs;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use ferroswarm_runtime::{
+    DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType, Keypair,
+    Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, Proposals, ProtocolId, ProtocolTable,
+    Record, Security,
+};
+
+use counting::counts;
+
+const STREAMS: usize = 10_000;
+
+/// What an idle stream may cost at both ends together, in bytes of the allocator.
+const IDLE_STREAM_BYTES_MAX: usize = 2_600;
+
+/// What remains of a stream that has carried a message and is idle, in the same way.
+const USED_STREAM_BYTES_MAX: usize = IDLE_STREAM_BYTES_MAX + 800;
+
+const MESSAGE: [u8; 100] = [7; 100];
+
+const HANG: Duration = Duration::from_secs(120);
+
+/// A doorbell for both environments, at which one thread waits.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    heard: Condvar,
+}
+
+struct Rope(Arc<Bell>);
+
+impl Doorbell for Rope {
+    fn ring(&self) {
+        *self.0.rung.lock().unwrap() = true;
+        self.0.heard.notify_one();
+    }
+}
+
+impl Bell {
+    fn wait(&self) {
+        let rung = self.rung.lock().unwrap();
+        let (mut rung, timeout) = self
+            .heard
+            .wait_timeout_while(rung, HANG, |rung| !*rung)
+            .unwrap();
+        assert!(!timeout.timed_out(), "nothing happens any more");
+        *rung = false;
+    }
+}
+
+/// A node and its environment.
+struct Side {
+    environment: Environment,
+    node: Node,
+    connection: u32,
+    completed: Vec<u32>,
+    /// Streams that the other side opened.
+    inbound: Vec<u32>,
+    /// Streams that were opened here and wait for their turn.
+    unsettled: HashSet<u32>,
+    readable: usize,
+}
+
+impl Side {
+    fn new(bell: &Arc<Bell>) -> Self {
+        let hub = Hub::new(Box::new(Rope(Arc::clone(bell))));
+        let name = ProtocolId::new("/idle").unwrap();
+        let protocol = hub.names().intern(name.clone()).unwrap();
+        let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
+        let many = u32::try_from(2 * STREAMS).unwrap();
+        let options = NodeOptions {
+            identity: Arc::new(Identity::new(keypair).unwrap()),
+            securities: vec![Security::Noise],
+            muxer: Muxer::Yamux,
+            io_threads: Some(1),
+            limits: Limits {
+                accept_backlog: many,
+                inbound_streams_max: many,
+                outbound_streams_max: many,
+                ..Limits::default()
+            },
+        };
+        let node = Node::start(1, Arc::clone(&hub), options).unwrap();
+        let mut table = ProtocolTable::default();
+        table.insert(
+            name,
+            Handler {
+                protocol,
+                inbound_max: many,
+            },
+        );
+        node.handlers().set(table);
+        Self {
+            environment: Environment::new(hub),
+            node,
+            connection: 0,
+            completed: Vec::new(),
+            inbound: Vec::new(),
+            unsettled: HashSet::new(),
+            readable: 0,
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let mut records = Vec::new();
+            self.environment.drain(1_000, |record| records.push(record));
+            let is_last = records.is_empty();
+            for record in records {
+                self.take(record);
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, record: Record) {
+        match record {
+            Record::Completion { request } => self.completed.push(request),
+            Record::ConnectionOpened { connection, .. } => self.connection = connection,
+            Record::StreamOpened { stream, .. } => self.inbound.push(stream),
+            Record::StreamSettled { stream, fault, .. } => {
+                assert_eq!(fault, None);
+                self.unsettled.remove(&stream);
+            }
+            Record::StreamReadable { bytes, .. } => {
+                assert_eq!(bytes as usize, MESSAGE.len());
+                self.readable += 1;
+            }
+            other => panic!("was told {other:?}"),
+        }
+    }
+
+    /// Everything of the one message that has come.
+    fn read(&mut self, stream: u32) -> usize {
+        self.environment.read(stream, &mut [0; 1_000]).unwrap()
+    }
+}
+
+/// Two nodes with a connection between them.
+struct Pair {
+    bell: Arc<Bell>,
+    dialer: Side,
+    listener: Side,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let bell = Arc::new(Bell::default());
+        let (dialer, listener) = (Side::new(&bell), Side::new(&bell));
+        let mut pair = Self {
+            bell,
+            dialer,
+            listener,
+        };
+        pair.listener
+            .node
+            .listen(1, "/ip4/127.0.0.1/tcp/0".parse().unwrap());
+        pair.until(|pair| pair.listener.completed == [1]);
+        let listening = pair.listener.environment.take_outcome(1).unwrap();
+        let Outcome::Listening { addresses, .. } = listening else {
+            panic!("no listener");
+        };
+        let address: Multiaddr = addresses[0].clone();
+        pair.dialer.node.dial(
+            1,
+            DialRequest {
+                addresses: vec![address],
+                peer: None,
+                securities: None,
+                address_timeout: HANG,
+                timeout: HANG,
+                parallel: 1,
+            },
+        );
+        pair.until(|pair| pair.dialer.completed == [1] && pair.listener.connection != 0);
+        let dialled = pair.dialer.environment.take_outcome(1).unwrap();
+        assert!(matches!(dialled, Outcome::Dialled(_)));
+        pair
+    }
+
+    /// Drains both sides until `done`.
+    fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        loop {
+            self.dialer.drain();
+            self.listener.drain();
+            if done(self) {
+                return;
+            }
+            self.bell.wait();
+        }
+    }
+
+    /// Opens streams until the listener has `count` of them; returns the new ones.
+    fn open(&mut self, count: usize) -> Vec<u32> {
+        let before = self.listener.inbound.len();
+        let mut opened = Vec::new();
+        for _ in before..count {
+            let (connection, side) = (self.dialer.connection, &mut self.dialer);
+            let answer = side
+                .environment
+                .open(connection, Proposals::Lazy(1))
+                .unwrap();
+            let stream = answer & !HANDLE_PENDING;
+            if answer != stream {
+                side.unsettled.insert(stream);
+            }
+            opened.push(stream);
+        }
+        self.dialer.environment.flush();
+        self.until(|pair| pair.listener.inbound.len() == count && pair.dialer.unsettled.is_empty());
+        opened
+    }
+
+    /// Sends a message each way on every stream and reads it.
+    fn use_all(&mut self, dialed: &[u32]) {
+        let accepted = self.listener.inbound.clone();
+        let ways = [(dialed, &accepted[..]), (&accepted[..], dialed)];
+        for (turn, (from, to)) in ways.into_iter().enumerate() {
+            let (sender, receiver) = if turn == 0 {
+                (&mut self.dialer, &mut self.listener)
+            } else {
+                (&mut self.listener, &mut self.dialer)
+            };
+            for stream in to {
+                assert_eq!(receiver.read(*stream), 0);
+            }
+            receiver.readable = 0;
+            for stream in from {
+                sender.environment.write(*stream, &MESSAGE).unwrap();
+            }
+            sender.environment.flush();
+            let all = to.len();
+            self.until(|pair| {
+                let receiver = if turn == 0 {
+                    &pair.listener
+                } else {
+                    &pair.dialer
+                };
+                receiver.readable == all
+            });
+            let receiver = if turn == 0 {
+                &mut self.listener
+            } else {
+                &mut self.dialer
+            };
+            for stream in to {
+                assert_eq!(receiver.read(*stream), MESSAGE.len());
+            }
+        }
+    }
+}
+
+/// Resident memory of this process in bytes, where the system tells.
+fn resident() -> Option<usize> {
+    let pages = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: usize = pages.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * 4_096)
+}
+
+#[test]
+fn ten_thousand_idle_streams_cost_little_memory() {
+    let start = (counts().1, resident());
+    let mut pair = Pair::new();
+    let mut dialed = pair.open(1);
+    let connected = (counts().1, resident());
+    dialed.extend(pair.open(STREAMS));
+    let opened = (counts().1, resident());
+    pair.use_all(&dialed);
+    let used = (counts().1, resident());
+    let each = |bytes: usize| (bytes - connected.0) / (STREAMS - 1);
+    let figures = format!(
+        "a stream at both ends: {} bytes opened, {} used; a connection and its nodes: {}; resident {:?}",
+        each(opened.0),
+        each(used.0),
+        connected.0 - start.0,
+        [start.1, connected.1, opened.1, used.1],
+    );
+    // Told with `MEMORY_FIGURES=1`, for the documents.
+    assert!(std::env::var_os("MEMORY_FIGURES").is_none(), "{figures}");
+    assert!(each(opened.0) <= IDLE_STREAM_BYTES_MAX, "{figures}");
+    assert!(each(used.0) <= USED_STREAM_BYTES_MAX, "{figures}");
+}
