@@ -8,6 +8,10 @@ import {
   StreamResetError,
   UnsupportedProtocolError
 } from '../../ts/errors.ts'
+import { Multiselect } from '../../ts/protocol/multiselect.ts'
+import { MultiselectClient } from '../../ts/protocol/multiselect-client.ts'
+import { MultiselectCommunicator } from '../../ts/protocol/multiselect-communicator.ts'
+import type { StreamHandler } from '../../ts/protocol/registrar.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { createPair, until } from '../support/pair.ts'
 
@@ -211,4 +215,39 @@ test('the time of a negotiation is an option, of the listener and of the dialer'
   await t.throwsAsync(outbound.newStream(['/a', '/b'], { negotiationTimeout: 5 }), {
     code: 'ERR_TIMEOUT'
   })
+})
+
+// M1, M4, M8
+test('the live table answers MultiselectClient on a raw stream: ls, refusals, an agreement, another version', async (t) => {
+  const { listener, outbound } = await createPair(t)
+  listener.handle(['/b', `/long/${'x'.repeat(500)}`, '/a'], tell)
+  listener.handle((protocol) => protocol.startsWith('/any/'), tell)
+  const client = new MultiselectClient()
+  const raw = await outbound.newStream()
+  const communicator = new MultiselectCommunicator(raw)
+  t.deepEqual(await client.queryMultistreamCommand(communicator), listener.getProtocols())
+  await t.throwsAsync(client.trySelect(communicator, '/nobody'), {
+    instanceOf: UnsupportedProtocolError
+  })
+  t.is(await client.trySelect(communicator, '/any/1'), '/any/1')
+  t.is(await ask(raw, 'by hand'), '/any/1 by hand')
+
+  const wrong = await outbound.newStream()
+  await wrong.write(Buffer.from('\x13/multistream/2.0.0\n'))
+  // Nobody speaks that: the listener ends without a word.
+  t.is((await wrong.read().catch(() => new Uint8Array())).length, 0)
+})
+
+test('Multiselect serves a swarm that negotiates for itself, with a stream and a connection a handler', async (t) => {
+  const { listener, outbound, inbound } = await createPair(t)
+  const table = new Multiselect<StreamHandler>([['/mine', tell]])
+  listener.setStreamHandler(async (stream, connection) => {
+    t.is(connection, inbound)
+    const [protocol, handler] = await table.negotiate(new MultiselectCommunicator(stream))
+    stream.setProtocol(protocol)
+    await handler(stream, connection)
+  })
+  const chosen = await outbound.newStream(['/theirs', '/mine'])
+  t.is(chosen.protocol, '/mine')
+  t.is(await ask(chosen, 'x'), '/mine x')
 })

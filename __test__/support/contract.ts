@@ -16,7 +16,7 @@ export const RESET_CODE = 42
 const PREFIX_BYTES = 4
 
 /** Serve all of them. */
-export function serveContract(swarm: Swarm): void {
+export function serveContract(swarm: Pick<Swarm, 'handle'>): void {
   swarm.handle(CONTRACT.requests, answer)
   swarm.handle(CONTRACT.echo, echo)
   swarm.handle(CONTRACT.reset, async (stream) => {
