@@ -66,6 +66,19 @@ test('the packed packages install without scripts and run the demo', async (t) =
     t.is(manifest.scripts?.[script], undefined)
   }
 
+  const entries = await program(
+    process.execPath,
+    [
+      '--input-type=module',
+      '--eval',
+      `import { IOError } from 'ferroswarm'
+       import { IOError as same, secureMessages } from 'ferroswarm/io'
+       console.log(IOError === same, typeof secureMessages)`
+    ],
+    { cwd: app }
+  )
+  t.is(entries.out.trim(), 'true function', entries.err)
+
   const demo = await program(
     NPM.replace('npm', 'npx'),
     ['--no-install', 'ferroswarm', 'demo', '--json'],

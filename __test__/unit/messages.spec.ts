@@ -234,3 +234,27 @@ test('our own closeRead ends an iteration and rejects a read', async (t) => {
   await t.throwsAsync(read, { instanceOf: StreamClosedError })
   t.true((await next).done)
 })
+
+// A113
+test('a stream that always has messages leaves the event loop to others', async (t) => {
+  const { engine, open } = fakeConnection()
+  const { stream } = await open()
+  const hot = engine.hot as { -readonly [name in keyof HotCalls]: HotCalls[name] }
+  hot.frame = () => 0
+  let batches = 0
+  hot.readMessages = (_stream, _into, lengths) => {
+    batches += 1
+    if (batches > 200) return -ERROR_CODES.ERR_STREAM_EOF
+    lengths.fill(0)
+    return lengths.length
+  }
+  let turns = 0
+  const count = (): void => {
+    turns += 1
+    if (batches <= 200) setImmediate(count)
+  }
+  setImmediate(count)
+  await stream.messages().onBatch(() => {})
+  // 4,096 messages a batch, about 16,000 a turn.
+  t.true(turns > 40, `${turns} turns`)
+})
