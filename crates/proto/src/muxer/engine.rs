@@ -230,6 +230,14 @@ impl Engine {
         }
     }
 
+    /// The stream's number on the wire.
+    pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
+        match self {
+            Self::Yamux(session) => session.stream_id(key),
+            Self::YamuxCrate(session) => session.stream_id(key),
+        }
+    }
+
     /// Consumed bytes for which credit goes back at once; zero for a key nobody knows.
     pub fn update_step(&self, key: StreamKey) -> u32 {
         match self {

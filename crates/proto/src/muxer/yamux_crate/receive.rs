@@ -175,7 +175,7 @@ impl Session {
                 *unacked -= 1;
                 acked.push_back(*key);
             }
-            entry.is_outbound_unacked() || entry.read == Read::Finished
+            entry.is_outbound_unacked() || matches!(entry.read, Read::Finished | Read::Full)
         });
     }
 
@@ -197,6 +197,9 @@ impl Session {
             match entry.read {
                 Read::Open if entry.unconsumed >= UNCONSUMED_MAX && !unbounded => {
                     entry.read = Read::Full;
+                    if !self.watched.contains(&key) {
+                        self.watched.push(key);
+                    }
                     break None;
                 }
                 Read::Open | Read::Discarding => {}

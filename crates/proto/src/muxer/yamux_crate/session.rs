@@ -45,8 +45,9 @@ pub struct Session {
     pub(super) acked: VecDeque<StreamKey>,
     /// Outbound streams whose SYN has not gone out, and some whose has.
     pub(super) unannounced: Vec<StreamKey>,
-    /// Streams with news that the crate does not call for: outbound ones that are not acknowledged, and
-    /// those whose remote half has ended while ours goes on. Maybe some that were removed.
+    /// Streams with news that the crate does not call for: outbound ones that are not acknowledged, those
+    /// whose remote half has ended while ours goes on, and those that are not read at present. Maybe some
+    /// twice, and some that were removed.
     pub(super) watched: Vec<StreamKey>,
     /// Outbound streams that wait for their acknowledgement.
     pub(super) unacked: u32,

@@ -1,0 +1,110 @@
+//! Two engines as each other's remote.
+
+use ferroswarm_proto::muxer::Role;
+
+use crate::random::Random;
+use crate::subject::{Kind, Subject};
+
+/// Rounds in which everything that was written has to arrive.
+const ROUNDS_MAX: usize = 2_000;
+
+pub(crate) struct Pair {
+    random: Random,
+    ends: [Subject; 2],
+}
+
+impl Pair {
+    pub(crate) fn new([dialer, listener]: [Kind; 2], seed: u64) -> Self {
+        Self {
+            random: Random::new(seed),
+            ends: [
+                Subject::new(dialer, Role::Dialer),
+                Subject::new(listener, Role::Listener),
+            ],
+        }
+    }
+
+    pub(crate) fn run(&mut self) {
+        for _ in 0..10 + self.random.below(100) {
+            let side = self.random.below(2);
+            if self.random.chance(3) {
+                self.pump(side);
+            } else {
+                self.command(side);
+            }
+        }
+        self.settle();
+        self.check();
+    }
+
+    fn command(&mut self, side: usize) {
+        let end = &mut self.ends[side];
+        let live = end.live();
+        let choice = self.random.below(22);
+        let Some(id) = self.random.pick(&live).filter(|_| choice > 2) else {
+            end.open();
+            return;
+        };
+        let bytes = self.random.length(600_000) as u64;
+        match choice {
+            3..=8 => end.write(id, bytes),
+            9..=10 => end.finish(id),
+            11..=15 => end.consume(id, bytes),
+            16..=18 => end.accept(id),
+            19 => end.discard(id),
+            20 => end.reset(id, bytes as u32),
+            _ => end.sweep(),
+        }
+    }
+
+    /// Moves what `side` has to send; tells whether there was anything.
+    fn pump(&mut self, side: usize) -> bool {
+        let record = [100, 16_384, 65_519][self.random.below(3)];
+        self.ends[side].transmit(record);
+        let output = std::mem::take(&mut self.ends[side].output);
+        let piece = [1 << 20, 5_000, 60_000][self.random.below(3)];
+        for bytes in output.chunks(piece) {
+            self.ends[1 - side].receive(bytes);
+        }
+        !output.is_empty()
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            for end in &mut self.ends {
+                for id in end.live() {
+                    end.accept(id);
+                    end.consume(id, u64::MAX);
+                }
+            }
+            if [0, 1].map(|side| self.pump(side)) == [false, false] {
+                return;
+            }
+        }
+        panic!("no rest after {ROUNDS_MAX} rounds");
+    }
+
+    fn check(&self) {
+        for side in 0..2 {
+            let (near, far) = (&self.ends[side], &self.ends[1 - side]);
+            assert!(near.end.is_none(), "{:?}", near.end);
+            for (id, local) in &near.streams {
+                let Some(there) = far.streams.get(id) else {
+                    assert!(local.is_reset() || local.removed, "{id} is nobody's");
+                    continue;
+                };
+                if local.gave_up || there.gave_up || local.is_reset() || there.is_reset() {
+                    // Whoever did not give up was told.
+                    let told = |given_up: bool, other: bool| !given_up || other;
+                    assert!(told(local.gave_up, there.is_over() || there.removed));
+                    continue;
+                }
+                assert!(!local.wants_to_send(), "{id} is stuck");
+                if !there.discards {
+                    assert_eq!(local.sent, there.received, "stream {id}");
+                }
+                assert_eq!(local.fin, there.is_finished(), "the end of {id}");
+            }
+        }
+    }
+}
