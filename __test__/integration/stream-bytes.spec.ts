@@ -1,15 +1,14 @@
 import { pipeline } from 'node:stream/promises'
-import test from 'ava'
 import {
   AbortError,
   MessageTooLargeError,
   StreamClosedError,
   StreamEOFError,
-  StreamResetError,
-  TimeoutError
+  StreamResetError
 } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
-import { createPair, pattern, until } from '../support/pair.ts'
+import { outcomeOf, pattern, until } from '../support/pair.ts'
+import { overPairs } from '../support/stacks.ts'
 
 const MIB = 1024 * 1024
 
@@ -20,8 +19,7 @@ async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(all)
 }
 
-test('bytes arrive whole and in order, whatever the sizes of the writes', async (t) => {
-  const pair = await createPair(t)
+overPairs('bytes arrive whole and in order, whatever the sizes of the writes', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const received = collect(far)
   const sent: Uint8Array[] = []
@@ -35,8 +33,8 @@ test('bytes arrive whole and in order, whatever the sizes of the writes', async 
   t.deepEqual(await received, Buffer.concat(sent))
 })
 
-test('concurrent writes never interleave', async (t) => {
-  const pair = await createPair(t)
+// go 163
+overPairs('concurrent writes never interleave', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const received = collect(far)
   const writes = Array.from({ length: 40 }, (_, index) => {
@@ -53,8 +51,8 @@ test('concurrent writes never interleave', async (t) => {
   t.is(bytes.length, 20 * 50_100)
 })
 
-test('a slow reader holds the writer back, and gets everything', async (t) => {
-  const pair = await createPair(t)
+// N30, go 62
+overPairs('a slow reader holds the writer back, and gets everything', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   let accepted = 0
   const writing = (async () => {
@@ -64,15 +62,14 @@ test('a slow reader holds the writer back, and gets everything', async (t) => {
     }
     await near.closeWrite()
   })()
-  await new Promise((resolve) => setTimeout(resolve, 100))
+  t.is(await outcomeOf(writing), 'waits')
   t.true(accepted < 32, `${accepted} accepted unread`)
   const received = await collect(far)
   await writing
   t.is(received.length, 8 * MIB)
 })
 
-test('an unread stream does not hold up its neighbour', async (t) => {
-  const pair = await createPair(t)
+overPairs('an unread stream does not hold up its neighbour', async (t, pair) => {
   const unread = await pair.openStreams()
   const stuck = unread.near.write(new Uint8Array(4 * MIB))
   stuck.catch(() => {})
@@ -85,8 +82,8 @@ test('an unread stream does not hold up its neighbour', async (t) => {
   await t.throwsAsync(stuck, { instanceOf: StreamResetError })
 })
 
-test('both sides may write without reading at first', async (t) => {
-  const pair = await createPair(t)
+// Y2
+overPairs('both sides may write without reading at first', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const run = async (stream: Stream): Promise<Buffer> => {
     const writing = stream.write(pattern(2 * MIB)).then(() => stream.closeWrite())
@@ -99,8 +96,8 @@ test('both sides may write without reading at first', async (t) => {
   t.is(two.length, 2 * MIB)
 })
 
-test('read() gathers to the end within its bound', async (t) => {
-  const pair = await createPair(t)
+// N2
+overPairs('read() gathers to the end within its bound', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await near.write(pattern(100_000))
   await near.closeWrite()
@@ -111,18 +108,20 @@ test('read() gathers to the end within its bound', async (t) => {
   await t.throwsAsync(far.read(), { instanceOf: StreamEOFError })
 })
 
-test('bytes that came before the end are read after the sender has closed', async (t) => {
-  const pair = await createPair(t)
-  const { near, far } = await pair.openStreams()
-  await near.write(pattern(50_000))
-  await near.close()
-  await far.closeWrite()
-  t.deepEqual(await far.read(), pattern(50_000))
-  await until(() => pair.inbound.streams.length === 0)
-})
+// N3
+overPairs(
+  'bytes that came before the end are read after the sender has closed',
+  async (t, pair) => {
+    const { near, far } = await pair.openStreams()
+    await near.write(pattern(50_000))
+    await near.close()
+    await far.closeWrite()
+    t.deepEqual(await far.read(), pattern(50_000))
+    await until(() => pair.inbound.streams.length === 0)
+  }
+)
 
-test('send, drain and readInto move the same bytes', async (t) => {
-  const pair = await createPair(t)
+overPairs('send, drain and readInto move the same bytes', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const total = 8 * MIB
   const chunk = pattern(60_000)
@@ -154,8 +153,7 @@ test('send, drain and readInto move the same bytes', async (t) => {
   t.is(received, total)
 })
 
-test('web streams carry bytes and the end both ways', async (t) => {
-  const pair = await createPair(t)
+overPairs('web streams carry bytes and the end both ways', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   void far.readable.pipeTo(far.writable)
   const writer = near.writable.getWriter()
@@ -165,8 +163,7 @@ test('web streams carry bytes and the end both ways', async (t) => {
   t.deepEqual(await back, Buffer.from(pattern(300_000)))
 })
 
-test('a Duplex carries bytes and the end both ways', async (t) => {
-  const pair = await createPair(t)
+overPairs('a Duplex carries bytes and the end both ways', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const echo = far.toDuplex()
   const echoing = pipeline(echo, echo)
@@ -176,42 +173,22 @@ test('a Duplex carries bytes and the end both ways', async (t) => {
   await echoing
 })
 
-test('a read deadline passes and the stream stays usable', async (t) => {
-  const pair = await createPair(t)
-  const { near, far } = await pair.openStreams()
-  near.setReadDeadline(Date.now() + 20)
-  await t.throwsAsync(near.read(1), { instanceOf: TimeoutError })
-  near.setReadDeadline(null)
-  await far.write(Uint8Array.of(5))
-  t.deepEqual(await near.read(1), Uint8Array.of(5))
-})
-
-test('a write deadline tells what was accepted', async (t) => {
-  const pair = await createPair(t)
-  const { near } = await pair.openStreams()
-  near.setWriteDeadline(Date.now() + 50)
-  const err = await t.throwsAsync(near.write(new Uint8Array(8 * MIB)), { instanceOf: TimeoutError })
-  t.true(err.bytesAccepted > 0 && err.bytesAccepted < 8 * MIB)
-})
-
-test('an aborted read loses nothing', async (t) => {
-  const pair = await createPair(t)
+overPairs('an aborted read loses nothing', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await t.throwsAsync(near.read(1, { signal: AbortSignal.timeout(20) }), { instanceOf: AbortError })
   await far.write(pattern(3))
   t.deepEqual(await near.read(3), pattern(3))
 })
 
-test('closing our reading half leaves the peer free to write', async (t) => {
-  const pair = await createPair(t)
+// go 64
+overPairs('closing our reading half leaves the peer free to write', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await near.closeRead()
   await t.notThrowsAsync(far.write(new Uint8Array(4 * MIB)))
   await t.throwsAsync(near.read(1), { instanceOf: StreamClosedError })
 })
 
-test('a raw stream carries bytes without a negotiation', async (t) => {
-  const { outbound, listener } = await createPair(t)
+overPairs('a raw stream carries bytes without a negotiation', async (t, { outbound, listener }) => {
   listener.setStreamHandler(async (stream) => {
     await stream.write(await stream.read(3))
     await stream.close()

@@ -1,28 +1,24 @@
-import test from 'ava'
+/** Streams end in many ways, each once, and leave nothing behind. */
+import { StreamEOFError } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
-import { createPair, pattern, until } from '../support/pair.ts'
+import type { Swarm } from '../../ts/swarm.ts'
+import { type Pair, pattern, until } from '../support/pair.ts'
+import { seeded } from '../support/random.ts'
+import { overPairs } from '../support/stacks.ts'
 
-const STREAMS = 2_000
+const STREAMS = 10_000
 const AT_ONCE = 64
 
-// A generator of our own, so that a failure can be repeated.
-function random(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
-}
-
-const ENDINGS: ((stream: Stream) => unknown)[] = [
+const ENDINGS: readonly ((stream: Stream) => unknown)[] = [
   (stream) => stream.close(),
   (stream) => stream.reset(7),
   (stream) => stream.abort(new Error('mine')),
   (stream) => stream.closeWrite().then(() => stream.read()),
   (stream) => stream.closeRead().then(() => stream.closeWrite()),
-  (stream) => stream.remove(),
+  (stream) => Promise.all([stream.reset(), stream.remove()]),
   (stream) => Promise.all([stream.write(pattern(5_000)), stream.read(1), stream.close()]),
   (stream) => Promise.all([stream.read(1), stream.reset()]),
+  (stream) => stream.setState(6),
   async (stream) => {
     stream.send(pattern(300))
     for await (const _ of stream) break
@@ -30,51 +26,124 @@ const ENDINGS: ((stream: Stream) => unknown)[] = [
   }
 ]
 
-test('two thousand random endings leave nothing, and each tells of its end once', async (t) => {
-  const pair = await createPair(t)
-  const next = random(20_261)
-  let closes = 0
-  let made = 0
-  const watch = (stream: Stream): void => {
-    made += 1
-    stream.addEventListener('close', () => {
-      closes += 1
-    })
+/** Closed events so far, by stream; each must come once. */
+function journal(swarm: Swarm): { opened: Set<string>; closed: Set<string>; faults: string[] } {
+  const told = { opened: new Set<string>(), closed: new Set<string>(), faults: [] as string[] }
+  const note = (set: Set<string>, { id }: Stream): void => {
+    if (set.has(id)) told.faults.push(id)
+    set.add(id)
   }
-  pair.listener.handle('/endings', async (stream) => {
-    watch(stream)
-    await end(stream)
-    // Whatever is left of it.
-    await stream.reset()
+  swarm.notify({
+    openedStream: (_, stream) => note(told.opened, stream),
+    closedStream: (_, stream) => note(told.closed, stream)
   })
-  const end = async (stream: Stream): Promise<void> => {
-    const ending = ENDINGS[next(ENDINGS.length)]
-    try {
-      await ending?.(stream)
-    } catch {
-      // The other end was quicker.
+  return told
+}
+
+function isQuiet({ dialer, outbound, inbound }: Pair): boolean {
+  const { streamsOpened, streamsClosed } = dialer.counters()
+  return streamsOpened === streamsClosed && outbound.streams.length + inbound.streams.length === 0
+}
+
+overPairs(
+  'ten thousand random endings each tell of their end once, and every count goes back to 0',
+  async (t, pair) => {
+    const random = seeded(20_261)
+    const journals = [journal(pair.dialer), journal(pair.listener)]
+    const closes: number[] = []
+    const watch = (stream: Stream): void => {
+      const index = closes.push(0) - 1
+      stream.addEventListener('close', () => {
+        closes[index] = (closes[index] ?? 0) + 1
+      })
     }
-  }
-  let left = STREAMS
-  const worker = async (): Promise<void> => {
-    while (left > 0) {
-      left -= 1
-      const stream = await pair.outbound.newStream('/endings')
-      watch(stream)
-      // A byte, so that the other side hears of it; it may have ended it already.
-      await stream.write(Uint8Array.of(1)).catch(() => {})
-      await end(stream)
+    const end = async (stream: Stream): Promise<void> => {
+      try {
+        await ENDINGS[random(ENDINGS.length)]?.(stream)
+      } catch {
+        // The other end was quicker.
+      }
+      // Whatever is left of it.
       await stream.reset()
     }
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, worker))
-  await until(() => pair.outbound.streams.length + pair.inbound.streams.length === 0)
-  await until(() => closes === made)
-  t.true(made >= STREAMS)
-  t.false(pair.outbound.isClosed)
-  t.false(pair.inbound.isClosed)
-  // The connection still carries streams.
-  const { near, far } = await pair.openStreams()
-  await near.write(pattern(10))
-  t.deepEqual(await far.read(10), pattern(10))
-})
+    pair.listener.handle('/endings', (stream) => {
+      watch(stream)
+      return end(stream)
+    })
+    let left = STREAMS
+    const worker = async (): Promise<void> => {
+      while (left > 0) {
+        left -= 1
+        const stream = await pair.outbound.newStream('/endings')
+        watch(stream)
+        // A byte, so that the other side hears of it; it may have ended it already.
+        await stream.write(Uint8Array.of(1)).catch(() => {})
+        await end(stream)
+      }
+    }
+    await Promise.all(Array.from({ length: AT_ONCE }, worker))
+    await until(() => isQuiet(pair))
+    await until(() => closes.every((count) => count > 0))
+    t.true(closes.length >= STREAMS)
+    t.true(closes.every((count) => count === 1))
+    for (const { opened, closed, faults } of journals) {
+      t.deepEqual(faults, [])
+      t.is(closed.size, opened.size)
+    }
+    t.is(journals[0]?.opened.size, STREAMS)
+    t.false(pair.outbound.isClosed)
+    t.false(pair.inbound.isClosed)
+    // The connection still carries streams.
+    const { near, far } = await pair.openStreams()
+    await near.write(pattern(10))
+    t.deepEqual(await far.read(10), pattern(10))
+  },
+  { serial: true }
+)
+
+// Y17
+overPairs(
+  'ten thousand streams one after the other leave no stream and no count behind',
+  async (t, pair) => {
+    pair.listener.handle('/one-by-one', async (stream) => {
+      await stream.write(await stream.read(1))
+      await stream.close()
+    })
+    for (let index = 0; index < 10_000; index += 1) {
+      const stream = await pair.outbound.newStream('/one-by-one')
+      stream.send(Uint8Array.of(index & 0xff))
+      await stream.closeWrite()
+      const [byte] = await stream.read()
+      if (byte !== (index & 0xff)) t.fail(`stream ${index} answered ${byte}`)
+    }
+    await until(() => isQuiet(pair))
+    t.is(pair.outbound.stat.numStreams + pair.inbound.stat.numStreams, 0)
+  },
+  { serial: true }
+)
+
+// go 145
+overPairs(
+  'five lanes open, end and see the end ten thousand times each',
+  async (t, pair) => {
+    let served = 0
+    pair.listener.handle('/ends', async (stream) => {
+      await t.throwsAsync(stream.read(1), { instanceOf: StreamEOFError })
+      await stream.closeWrite()
+      served += 1
+    })
+    const lane = async (): Promise<void> => {
+      for (let round = 0; round < 10_000; round += 1) {
+        const stream = await pair.outbound.newStream('/ends')
+        await stream.closeWrite()
+        const rest = await stream.read()
+        if (rest.length > 0) t.fail(`${rest.length} bytes from nobody`)
+      }
+    }
+    await Promise.all(Array.from({ length: 5 }, lane))
+    await until(() => served === 50_000)
+    await until(() => isQuiet(pair))
+    t.false(pair.outbound.isClosed)
+  },
+  { serial: true }
+)

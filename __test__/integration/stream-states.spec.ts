@@ -1,5 +1,4 @@
-import test from 'ava'
-import { StreamErrorCode, StreamState } from '../../ts/constants.ts'
+import { StreamState } from '../../ts/constants.ts'
 import {
   type Libp2pError,
   StreamClosedError,
@@ -9,7 +8,8 @@ import {
   UnsupportedProtocolError
 } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
-import { createPair, heard, type Pair, until } from '../support/pair.ts'
+import { createPair, outcomeOf, type Pair, pattern, until } from '../support/pair.ts'
+import { overPairs, overStacks } from '../support/stacks.ts'
 
 const wait = 'wait' as const
 const ok = undefined
@@ -106,24 +106,19 @@ const TABLE: Record<string, Record<string, Outcome>> = {
 }
 
 for (const [state, row] of Object.entries(TABLE)) {
-  test(`every operation in ${state} does what the table says`, async (t) => {
-    const pair = await createPair(t)
+  // N3, N4, N5, N7, N8, N9, N10, N25, N26, N27, Y3, Y4, go 146
+  overPairs(`every operation in ${state} does what the table says`, async (t, pair, stack) => {
     for (const [operation, outcome] of Object.entries(row)) {
       // A connection of its own where the state ends it.
-      const over = state.includes('connection') ? await createPair(t) : pair
+      const over = state.includes('connection')
+        ? await createPair(t, { both: stack.options })
+        : pair
       const stream = await INTO[state]?.(over)
       if (stream === undefined) throw new Error(`no way into ${state}`)
       const before = stream.state
       const call = OPERATIONS[operation]?.(stream) ?? Promise.reject(new Error(operation))
       if (outcome === wait) {
-        const settled = await Promise.race([
-          call.then(
-            () => 'resolved',
-            (err: Error) => err.name
-          ),
-          new Promise((resolve) => setTimeout(() => resolve(wait), 20))
-        ])
-        t.is(settled, wait, operation)
+        t.is(await outcomeOf(call), 'waits', operation)
         await stream.reset()
       } else if (outcome === ok) {
         await t.notThrowsAsync(call, operation)
@@ -131,24 +126,26 @@ for (const [state, row] of Object.entries(TABLE)) {
         const err = await t.throwsAsync(call, { instanceOf: outcome }, operation)
         t.true(err.constructor === outcome, operation)
       }
-      if (before >= StreamState.RESET) t.is(stream.state, before, operation)
+      if (before >= StreamState.CLOSE_BOTH) t.is(stream.state, before, operation)
     }
   })
 }
 
-test('a lazily negotiated stream that the remote refuses ends in ERROR', async (t) => {
-  const { outbound } = await createPair(t)
-  const stream = await outbound.newStream('/nobody/speaks/this')
-  t.is(stream.state, StreamState.OPEN)
-  const err = await t.throwsAsync(stream.read(1), { instanceOf: StreamError })
-  t.is(stream.state, StreamState.ERROR)
-  t.true(stream.error instanceof UnsupportedProtocolError)
-  t.is(err.cause, stream.error)
-  await until(() => outbound.streams.length === 0)
-})
+// N12, N15
+overPairs(
+  'a lazily negotiated stream that the remote refuses ends in ERROR',
+  async (t, { outbound }) => {
+    const stream = await outbound.newStream('/nobody/speaks/this')
+    t.is(stream.state, StreamState.OPEN)
+    const err = await t.throwsAsync(stream.read(1), { instanceOf: StreamError })
+    t.is(stream.state, StreamState.ERROR)
+    t.true(stream.error instanceof UnsupportedProtocolError)
+    t.is(err.cause, stream.error)
+    await until(() => outbound.streams.length === 0)
+  }
+)
 
-test('a choice among several settles, or rejects', async (t) => {
-  const { outbound, listener } = await createPair(t)
+overPairs('a choice among several settles, or rejects', async (t, { outbound, listener }) => {
   listener.handle('/second', () => {})
   const stream = await outbound.newStream(['/first', '/second'])
   t.is(stream.protocol, '/second')
@@ -157,20 +154,8 @@ test('a choice among several settles, or rejects', async (t) => {
   })
 })
 
-test('a reset carries its code and tells who did it', async (t) => {
-  const pair = await createPair(t)
-  const { near, far } = await pair.openStreams()
-  const waiting = near.read(1)
-  await far.reset(StreamErrorCode.RateLimited)
-  const err = await t.throwsAsync(waiting, { instanceOf: StreamResetError })
-  t.is(err.errorCode, heard(pair.outbound, StreamErrorCode.RateLimited))
-  t.true(err.remote)
-  const own = await t.throwsAsync(far.read(1), { instanceOf: StreamResetError })
-  t.false(own.remote)
-})
-
-test('two half-closes free the stream on both sides', async (t) => {
-  const pair = await createPair(t)
+// N24, go 152
+overPairs('two half-closes free the stream on both sides', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   let closes = 0
   near.addEventListener('close', () => (closes += 1))
@@ -182,4 +167,89 @@ test('two half-closes free the stream on both sides', async (t) => {
   t.is(near.state, StreamState.CLOSE_BOTH)
   await until(() => pair.outbound.streams.length + pair.inbound.streams.length === 0)
   t.is(closes, 2)
+})
+
+// N13
+overPairs('a stream is operational while a half of it is open', async (t, pair) => {
+  for (const [state, into] of Object.entries(INTO)) {
+    if (state.includes('connection')) continue
+    const stream = await into(pair)
+    t.is(stream.isOperational(), stream.state < StreamState.CLOSE_BOTH, state)
+    await stream.reset()
+  }
+})
+
+// N14
+overStacks('a new stream is open once its protocol is settled, on both sides', async (t, stack) => {
+  const pair = await createPair(t, { both: stack.options })
+  const seen: StreamState[] = []
+  pair.listener.handle('/settled', (stream) => {
+    seen.push(stream.state)
+  })
+  const raw = await pair.outbound.newStream()
+  const lazy = await pair.outbound.newStream('/settled')
+  const chosen = await pair.outbound.newStream(['/unknown', '/settled'])
+  await until(() => seen.length === 2)
+  t.deepEqual([raw.state, lazy.state, chosen.state, ...seen], Array(5).fill(StreamState.OPEN))
+})
+
+// N25
+overPairs('closing and resetting what is closed or reset says nothing more', async (t, pair) => {
+  let closes = 0
+  const closed = await pair.openStreams()
+  const reset = await pair.openStreams()
+  for (const { near, far } of [closed, reset]) {
+    for (const stream of [near, far]) stream.addEventListener('close', () => (closes += 1))
+  }
+  await closed.near.write(pattern(100_000))
+  for (const _ of [1, 2, 3]) await closed.near.close()
+  // Nothing that was accepted is taken back.
+  await closed.near.reset(9)
+  t.is(closed.near.state, StreamState.CLOSE_BOTH)
+  t.is(closed.near.error, undefined)
+  t.is((await closed.far.read()).length, 100_000)
+  await closed.far.close()
+  for (const code of [1, 2, 3]) await reset.near.reset(code)
+  await until(() => reset.far.state === StreamState.RESET)
+  await reset.far.close()
+  await reset.far.reset()
+  await until(() => closes === 4)
+  const err = await t.throwsAsync(reset.far.read(1), { instanceOf: StreamResetError })
+  t.is(err.errorCode, 1)
+  await until(() => pair.outbound.streams.length + pair.inbound.streams.length === 0)
+  t.is(closes, 4)
+})
+
+// go 147
+overPairs(
+  'a reset behind an end that was read is told, and so are two that cross',
+  async (t, pair) => {
+    const { near, far } = await pair.openStreams()
+    await near.closeWrite()
+    await t.throwsAsync(far.read(1), { instanceOf: StreamEOFError })
+    const reading = near.read(1)
+    await far.reset()
+    await t.throwsAsync(reading, { instanceOf: StreamResetError })
+    const crossing = await pair.openStreams()
+    await Promise.all([crossing.near.reset(1), crossing.far.reset(2)])
+    for (const [stream, code] of [
+      [crossing.near, 1],
+      [crossing.far, 2]
+    ] as const) {
+      const err = await t.throwsAsync(stream.read(1), { instanceOf: StreamResetError })
+      t.deepEqual([err.errorCode, err.remote], [code, false])
+    }
+  }
+)
+
+// go 61
+overPairs('what ended in good order carries no error', async (t, pair) => {
+  const { near, far } = await pair.openStreams()
+  await near.close()
+  await far.close()
+  await until(() => pair.outbound.streams.length + pair.inbound.streams.length === 0)
+  await pair.outbound.close()
+  await pair.inbound.closed
+  for (const { error } of [near, far]) t.is(error, undefined)
+  for (const { closeReason } of [pair.outbound, pair.inbound]) t.is(closeReason?.error, undefined)
 })

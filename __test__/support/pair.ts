@@ -22,7 +22,16 @@ export interface Pair {
 const QUIET: SwarmOptions = { services: { ping: false, identify: false }, ioThreads: 1 }
 
 /** The engines of pairs whose test does not choose: see {@link useEngines}. */
-let engines: { dialer: MuxerName; listener: MuxerName } = { dialer: 'yamux', listener: 'yamux' }
+const DEFAULT_ENGINES: { dialer: MuxerName; listener: MuxerName } = {
+  dialer: 'yamux',
+  listener: 'yamux'
+}
+let engines = DEFAULT_ENGINES
+
+/** The engines that this file asked for, if it did. */
+export function chosenEngines(): { dialer: MuxerName; listener: MuxerName } | undefined {
+  return engines === DEFAULT_ENGINES ? undefined : engines
+}
 
 /** Let the suites of this file run over other engines: call it, then import them. */
 export function useEngines(dialer: MuxerName, listener: MuxerName): void {
@@ -44,11 +53,11 @@ export async function createNode(t: ExecutionContext, options: SwarmOptions = {}
 /** A listening swarm and one that is connected to it. */
 export async function createPair(
   t: ExecutionContext,
-  options: { dialer?: SwarmOptions; listener?: SwarmOptions } = {}
+  options: { dialer?: SwarmOptions; listener?: SwarmOptions; both?: SwarmOptions } = {}
 ): Promise<Pair> {
   const [dialer, listener] = await Promise.all([
-    createNode(t, { muxers: [engines.dialer], ...options.dialer }),
-    createNode(t, { muxers: [engines.listener], ...options.listener })
+    createNode(t, { muxers: [engines.dialer], ...options.both, ...options.dialer }),
+    createNode(t, { muxers: [engines.listener], ...options.both, ...options.listener })
   ])
   await listener.listen('/ip4/127.0.0.1/tcp/0')
   const connected = new Promise<Connection>((resolve) => {
@@ -85,4 +94,20 @@ export function pattern(length: number, seed = 0): Uint8Array {
   const bytes = new Uint8Array(length)
   for (let index = 0; index < length; index += 1) bytes[index] = (index * 31 + seed) & 0xff
   return bytes
+}
+
+/** Resolves when the event loop has turned, a few times over. */
+export async function turns(count = 3): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** `waits` if a call is still open after the event loop has turned, else the error's name, or `done`. */
+export async function outcomeOf(call: Promise<unknown>): Promise<string> {
+  const settled = call.then(
+    () => 'done',
+    (err: Error) => err.name
+  )
+  return Promise.race([settled, turns(5).then(() => 'waits')])
 }

@@ -1,0 +1,167 @@
+/** Deadlines, over live connections and a clock that the test moves. */
+import type { ExecutionContext } from 'ava'
+import { StreamState } from '../../ts/constants.ts'
+import { InvalidParametersError, StreamEOFError, TimeoutError } from '../../ts/errors.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { createPair, outcomeOf, type Pair, pattern, turns, until } from '../support/pair.ts'
+import { overStacks, type Stack } from '../support/stacks.ts'
+
+const MIB = 1024 * 1024
+
+interface Timed extends Pair {
+  /** Of both nodes. */
+  readonly clock: FakeClock
+}
+
+function overTime(title: string, body: (t: ExecutionContext, pair: Timed) => Promise<void>): void {
+  overStacks(title, async (t, stack: Stack) => {
+    const clock = new FakeClock()
+    const pair = await createPair(t, { both: { ...stack.options, clock } })
+    await body(t, { ...pair, clock })
+  })
+}
+
+// N28, go 63, Y16
+overTime('a read past its deadline times out, and the stream reads on after', async (t, pair) => {
+  const { near, far } = await pair.openStreams()
+  near.setReadDeadline(pair.clock.now() + 100)
+  const reading = near.read(10)
+  t.is(await outcomeOf(reading), 'waits')
+  pair.clock.advance(100)
+  await t.throwsAsync(reading, { instanceOf: TimeoutError })
+  t.is(near.state, StreamState.OPEN)
+  t.true(near.isOperational())
+  // Past the deadline what is there is still read, and what is not is not waited for.
+  await t.throwsAsync(near.read(1), { instanceOf: TimeoutError })
+  await far.write(pattern(3))
+  await until(() => near.tryRead(1) !== undefined)
+  near.setReadDeadline(new Date(pair.clock.now() + 100))
+  t.deepEqual(await near.read(2), pattern(3).subarray(1))
+  near.setReadDeadline(null)
+  pair.clock.advance(1_000_000)
+  await far.closeWrite()
+  await t.throwsAsync(near.read(1), { instanceOf: StreamEOFError })
+})
+
+// go 63, go 160
+overTime(
+  'a write past its deadline says how much was accepted, and goes on after',
+  async (t, pair) => {
+    const { near, far } = await pair.openStreams()
+    near.setWriteDeadline(pair.clock.now() + 100)
+    const sent = pattern(4 * MIB)
+    const writing = near.write(sent)
+    const behind = near.write(pattern(1))
+    t.is(await outcomeOf(writing), 'waits')
+    pair.clock.advance(100)
+    const err = await t.throwsAsync(writing, { instanceOf: TimeoutError })
+    const none = await t.throwsAsync(behind, { instanceOf: TimeoutError })
+    t.true(err.bytesAccepted > 0 && err.bytesAccepted < sent.length)
+    t.is(none.bytesAccepted, 0)
+    t.is(near.state, StreamState.OPEN)
+    near.setWriteDeadline(null)
+    const reading = far.read(undefined, { maxBytes: 8 * MIB })
+    await near.write(sent.subarray(err.bytesAccepted))
+    await near.closeWrite()
+    t.is(Buffer.compare(await reading, sent), 0)
+  }
+)
+
+// go 160
+overTime(
+  'a deadline that passed while a call waited ends it; one that moved does not',
+  async (t, pair) => {
+    const { near, far } = await pair.openStreams()
+    near.setDeadline(pair.clock.now() + 100)
+    const reading = near.read(1)
+    pair.clock.advance(60)
+    near.setDeadline(pair.clock.now() + 100)
+    pair.clock.advance(60)
+    t.is(await outcomeOf(reading), 'waits')
+    near.setDeadline(null)
+    pair.clock.advance(1_000_000)
+    t.is(await outcomeOf(reading), 'waits')
+    near.setDeadline(pair.clock.now() - 1)
+    await t.throwsAsync(reading, { instanceOf: TimeoutError })
+    near.setDeadline(null)
+    const again = near.read(1)
+    await far.write(Uint8Array.of(1))
+    t.is((await again).length, 1)
+  }
+)
+
+overTime(
+  'what arrived before the deadline is delivered before the rest times out',
+  async (t, pair) => {
+    const { near, far } = await pair.openStreams()
+    const reads = [near.read(2), near.read(2), near.read(2)]
+    await far.write(pattern(4))
+    // It has arrived when the other direction has heard of it.
+    await far.closeWrite()
+    t.deepEqual(await reads[0], pattern(4).subarray(0, 2))
+    near.setReadDeadline(pair.clock.now() - 1)
+    t.deepEqual(await reads[1], pattern(4).subarray(2))
+    await t.throwsAsync(reads[2] as Promise<Uint8Array>, { instanceOf: StreamEOFError })
+  }
+)
+
+overTime(
+  'a deadline has no effect on the wire, and none is left when the stream has ended',
+  async (t, pair) => {
+    const { near, far } = await pair.openStreams()
+    near.setDeadline(pair.clock.now() + 100)
+    far.setDeadline(pair.clock.now() + 100)
+    t.is(pair.clock.timers, 2)
+    await near.closeWrite()
+    await t.throwsAsync(far.read(1), { instanceOf: StreamEOFError })
+    await far.close()
+    await t.throwsAsync(near.read(1), { instanceOf: StreamEOFError })
+    await until(() => pair.outbound.streams.length + pair.inbound.streams.length === 0)
+    t.is(pair.clock.timers, 0)
+    near.setDeadline(pair.clock.now() + 100)
+    t.is(pair.clock.timers, 0)
+    t.is(near.error, undefined)
+  }
+)
+
+overTime('a deadline that ends the wait for an end does not take the end back', async (t, pair) => {
+  const { near, far } = await pair.openStreams()
+  const writing = near.write(pattern(2 * MIB))
+  const closing = near.closeWrite()
+  near.setWriteDeadline(pair.clock.now() + 100)
+  t.is(await outcomeOf(closing), 'waits')
+  pair.clock.advance(100)
+  const { bytesAccepted } = await t.throwsAsync(writing, { instanceOf: TimeoutError })
+  await t.throwsAsync(closing, { instanceOf: TimeoutError })
+  t.is((await far.read()).length, bytesAccepted)
+  t.is(near.state, StreamState.CLOSE_WRITE)
+})
+
+overTime('a deadline is a date, a number or null', async (t, pair) => {
+  const { near } = await pair.openStreams()
+  t.throws(() => near.setDeadline(Number.NaN), { instanceOf: InvalidParametersError })
+  near.setDeadline(Number.POSITIVE_INFINITY)
+  const reading = near.read(1)
+  pair.clock.advance(1_000_000)
+  t.is(await outcomeOf(reading), 'waits')
+  near.setDeadline(null)
+  await turns()
+  await near.reset()
+  await t.throwsAsync(reading)
+})
+
+// N30
+overTime('a writer whose peer does not read waits, for as long as it takes', async (t, pair) => {
+  const { near, far } = await pair.openStreams()
+  const sent = pattern(2 * MIB)
+  const writing = near.write(sent)
+  for (let minutes = 0; minutes < 10; minutes += 1) {
+    pair.clock.advance(60_000)
+    t.is(await outcomeOf(writing), 'waits')
+  }
+  t.is(near.state, StreamState.OPEN)
+  const reading = far.read()
+  await writing
+  await near.closeWrite()
+  t.is(Buffer.compare(await reading, sent), 0)
+})
