@@ -202,7 +202,9 @@ impl Core {
         }
         // Each stream is visited once a record, so that a bulk stream delays a small one by one
         // record at most.
-        for _ in 0..self.ring.len() {
+        let mut visits = self.ring.len();
+        while visits > 0 {
+            visits -= 1;
             let room = Channel::PLAINTEXT_MAX - (out.len() - body);
             if room < HEADER_BYTES + FRAME_ROOM_MIN {
                 break;
@@ -210,7 +212,12 @@ impl Core {
             let Some(slot) = self.ring.pop_front() else {
                 break;
             };
-            match self.serve(connection, &slot, out, room, now) {
+            let waiting = self.ring.len();
+            let served = self.serve(connection, &slot, out, room, now);
+            // A stream that was gone has left its turn to the next one that waits to be opened: nothing
+            // else would come back for that one.
+            visits += self.ring.len().saturating_sub(waiting);
+            match served {
                 Served::More => self.ring.push_back(slot),
                 Served::Idle => {}
             }

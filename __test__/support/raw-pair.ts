@@ -1,0 +1,103 @@
+/** A node and a raw peer on one connection, whose streams are handed over un-negotiated. */
+import type { ExecutionContext } from 'ava'
+import type { Connection } from '../../ts/connection.ts'
+import type { Limits } from '../../ts/constants.ts'
+import type { Stream } from '../../ts/stream.ts'
+import type { Swarm } from '../../ts/swarm.ts'
+import { createNode } from './pair.ts'
+import { FrameFlags, FrameType, type RawFrame, RawPeer, type RawSession } from './raw-peer.ts'
+
+type Frame = Required<RawFrame>
+
+export interface RawPair {
+  readonly node: Swarm
+  readonly connection: Connection
+  readonly peer: RawPeer
+  readonly session: RawSession
+  /** The next inbound stream of the node's. */
+  stream(): Promise<Stream>
+  /** The next frame that is no ping; pings are answered. */
+  frame(): Promise<Frame>
+  /** Bytes of the next data frames for `id`, at least `count` of them. */
+  data(id: number, count: number): Promise<Buffer>
+  /** What the node has to say by now: every frame up to the answer to a ping of ours. */
+  said(): Promise<Frame[]>
+}
+
+/** `dials`: the node dials, so that the raw peer's streams are even. */
+export async function createRawPair(
+  t: ExecutionContext,
+  { limits = {}, dials = false }: { limits?: Partial<Limits>; dials?: boolean } = {}
+): Promise<RawPair> {
+  const node = await createNode(t, { limits, security: ['noise'] })
+  const taken: Stream[] = []
+  const waiting: ((stream: Stream) => void)[] = []
+  node.setStreamHandler((stream) => {
+    const next = waiting.shift()
+    if (next === undefined) taken.push(stream)
+    else next(stream)
+  })
+  const connected = new Promise<Connection>((resolve) => {
+    node.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
+  })
+  const session = await (dials ? accepted(t, node) : dialled(t, node))
+  const connection = await connected
+  let pings = 0
+  const next = async (): Promise<Frame> => {
+    for (;;) {
+      const frame = await session.frame()
+      if (frame.type !== FrameType.ping || frame.flags !== FrameFlags.syn) return frame
+      session.send({ ...frame, flags: FrameFlags.ack })
+    }
+  }
+  return {
+    node,
+    connection,
+    peer: session.peer,
+    session,
+    stream() {
+      const stream = taken.shift()
+      if (stream !== undefined) return Promise.resolve(stream)
+      return new Promise((resolve) => waiting.push(resolve))
+    },
+    frame: next,
+    async data(id, count) {
+      const parts: Buffer[] = []
+      for (let bytes = 0; bytes < count; ) {
+        const frame = await next()
+        if (frame.type !== FrameType.data || frame.id !== id) continue
+        parts.push(Buffer.from(frame.body))
+        bytes += frame.body.length
+      }
+      return Buffer.concat(parts)
+    },
+    async said() {
+      const frames: Frame[] = []
+      // The answer to a ping overtakes what waits beside it, so the second one tells.
+      for (const last of [pings + 1, pings + 2]) {
+        pings = last
+        session.send({ type: FrameType.ping, flags: FrameFlags.syn, length: 7_000 + last })
+        for (;;) {
+          const frame = await next()
+          if (frame.type === FrameType.ping && frame.length === 7_000 + last) break
+          frames.push(frame)
+        }
+      }
+      return frames
+    }
+  }
+}
+
+async function dialled(t: ExecutionContext, node: Swarm): Promise<RawSession> {
+  const [address] = await node.listen('/ip4/127.0.0.1/tcp/0').then(() => node.getListenAddrs())
+  const peer = await RawPeer.connect(t, Number(`${address}`.split('/').at(-1)))
+  return peer.dial()
+}
+
+async function accepted(t: ExecutionContext, node: Swarm): Promise<RawSession> {
+  return new Promise((resolve, reject) => {
+    RawPeer.serve(t, async (peer) => resolve(await peer.accept()))
+      .then((address) => node.dialAddr(address))
+      .catch(reject)
+  })
+}
