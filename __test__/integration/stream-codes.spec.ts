@@ -92,7 +92,8 @@ overPairs(
       })
       t.is(err.closeCode, 42)
     }
-  }
+  },
+  CODES
 )
 
 // Y5

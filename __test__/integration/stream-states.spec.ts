@@ -8,7 +8,7 @@ import {
   UnsupportedProtocolError
 } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
-import { createPair, outcomeOf, type Pair, pattern, until } from '../support/pair.ts'
+import { createPair, heard, outcomeOf, type Pair, pattern, until } from '../support/pair.ts'
 import { overPairs, overStacks } from '../support/stacks.ts'
 
 const wait = 'wait' as const
@@ -215,7 +215,7 @@ overPairs('closing and resetting what is closed or reset says nothing more', asy
   await reset.far.reset()
   await until(() => closes === 4)
   const err = await t.throwsAsync(reset.far.read(1), { instanceOf: StreamResetError })
-  t.is(err.errorCode, 1)
+  t.is(err.errorCode, heard(pair.inbound, 1))
   await until(() => pair.outbound.streams.length + pair.inbound.streams.length === 0)
   t.is(closes, 4)
 })

@@ -1,7 +1,7 @@
 /** What a stream can run over: every live stream test runs once a stack, except where a stack cannot do a thing. */
 import test, { type ExecutionContext } from 'ava'
 import type { SwarmOptions } from '../../ts/options.ts'
-import { createPair, type Pair } from './pair.ts'
+import { chosenEngines, createPair, type Pair } from './pair.ts'
 
 /** What not every stack can do. */
 export type Ability = 'reset codes'
@@ -13,10 +13,27 @@ export interface Stack {
   readonly lacks: Partial<Record<Ability, string>>
 }
 
-export const STACKS: readonly Stack[] = [
+const CRATE_LACKS: Stack['lacks'] = {
+  'reset codes': 'the yamux crate does not tell the code of a reset or a goodbye'
+}
+
+const STACKS: readonly Stack[] = [
   { name: 'noise', options: { security: ['noise'] }, lacks: {} },
-  { name: 'tls', options: { security: ['tls'] }, lacks: {} }
+  { name: 'tls', options: { security: ['tls'] }, lacks: {} },
+  {
+    name: 'yamux-crate',
+    options: { security: ['noise'], muxers: ['yamux-crate'] },
+    lacks: CRATE_LACKS
+  }
 ]
+
+/** Those of this file: one where it chose its engines. */
+function stacks(): readonly Stack[] {
+  const engines = chosenEngines()
+  if (engines === undefined) return STACKS
+  const name = `${engines.dialer} to ${engines.listener}`
+  return [{ name, options: { security: ['noise'] }, lacks: CRATE_LACKS }]
+}
 
 /** How a test over all stacks is declared. */
 export interface OverStacks {
@@ -33,7 +50,7 @@ export function overStacks(
   { needs = [], serial = false }: OverStacks = {}
 ): void {
   const declare = serial ? test.serial : test
-  for (const stack of STACKS) {
+  for (const stack of stacks()) {
     if (needs.some((ability) => stack.lacks[ability] !== undefined)) continue
     declare(`${stack.name}: ${title}`, (t) => body(t, stack))
   }

@@ -42,6 +42,7 @@ func serve(h host.Host) {
 	handle(echoProtocol, serveEcho)
 	handle(lengthsProtocol, serveLengths)
 	h.SetStreamHandler(resetProtocol, serveReset)
+	h.SetStreamHandler(closeProtocol, serveClose)
 }
 
 func servePerf(s network.Stream) error {

@@ -46,6 +46,7 @@ var workloads = map[string]func(*client) (any, error){
 	"identify":      (*client).identify,
 	"half-close":    (*client).halfClose,
 	"reset":         (*client).reset,
+	"close":         (*client).close,
 }
 
 func (c *client) perf(upload, download uint64) (any, error) {
