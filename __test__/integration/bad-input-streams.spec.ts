@@ -1,5 +1,7 @@
 // Streams of peers that keep to the letter of yamux and to nothing else. What they do ends their stream, or their
 // connection; a neighbour stream and the bystander of the stand go on.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
 import type { Stream } from '../../ts/stream.ts'
 import {
@@ -216,6 +218,62 @@ test('who gives no credit is sent a window and no more, and its other streams go
   for (let id = 3; id < 103; id += 2) await echoes(t, session, id)
   await writing
   await echoes(t, session, 103)
+  await stand.echo()
+})
+
+test('a stream that nobody reads holds none of a hundred others back (A096)', async (t) => {
+  const { stand, session, kept } = await raw(t)
+  const { length } = lines(KEPT)
+  const bytes = pattern(WINDOW - length)
+  session.send(...opening(1, KEPT))
+  for (let at = 0; at < bytes.length; at += 50_000) {
+    session.send({ type: DATA, id: 1, body: bytes.subarray(at, at + 50_000) })
+  }
+  const ids = times(100, (index) => index * 2 + 3)
+  session.send(
+    ...ids.flatMap((id) => [
+      ...opening(id, ECHO_PROTOCOL, pattern(100, id)),
+      { ...OPEN, id, flags: FIN }
+    ])
+  )
+  // Every one of them is answered in full while the first waits.
+  const answers = new Map(ids.map((id) => [id, Buffer.alloc(0)]))
+  const whole = lines(ECHO_PROTOCOL).length + 100
+  while ([...answers.values()].some((answer) => answer.length < whole)) {
+    const { type, id, body } = await session.frame()
+    if (type === DATA && id !== 1) {
+      answers.set(id, Buffer.concat([answers.get(id) ?? Buffer.of(), body]))
+    }
+  }
+  for (const [id, answer] of answers) {
+    t.deepEqual(new Uint8Array(answer.subarray(-100)), pattern(100, id))
+  }
+  await until(() => kept.length === 1)
+  const [stream] = kept as [Stream]
+  const read = Buffer.alloc(bytes.length)
+  for (let at = 0; at < read.length; ) at += await stream.readInto(read.subarray(at))
+  t.deepEqual(new Uint8Array(read), bytes)
+  await stand.echo()
+})
+
+test('a stream that the application forgets stays, and ends with its connection (A102)', async (t) => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const { stand, session } = await raw(t)
+  const connection = await stand.stranger()
+  session.send(...opening(1, UNREAD_PROTOCOL))
+  await until(() => stand.taken.count === 1)
+  for (let turn = 0; turn < 5; turn += 1) {
+    collect()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.is(connection.streams.length, 1)
+  session.send({ type: DATA, id: 1, body: Buffer.alloc(10) })
+  await echoes(t, session, 3)
+  const closing = connection.close()
+  t.is(await session.goAway(), 0)
+  await closing
+  t.is(connection.streams.length, 0)
   await stand.echo()
 })
 
