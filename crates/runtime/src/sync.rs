@@ -9,3 +9,9 @@ pub(crate) use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
 };
 pub(crate) use std::time::Instant;
+
+/// An epoch that lies ahead: until then a clock that starts there stands, unless a test puts it forward.
+#[cfg(test)]
+pub(crate) fn test_epoch() -> Instant {
+    Instant::now() + std::time::Duration::from_secs(24 * 60 * 60)
+}

@@ -42,8 +42,19 @@ fn windows_grow_within_the_memory_of_their_connection_and_give_it_back() {
     assert_eq!(live.listener.connection.window_growth(), 2 << 20);
     live.dialer.reset(first.0, 0);
     live.settle();
-    assert_eq!(live.listener.connection.window_growth(), 256 << 10);
-    live.dialer.connection.finish(ConnectionFault::Ended);
+    // What it gave back lets the other grow once more, by what that had consumed.
+    assert_eq!(live.listener.connection.window_growth(), 768 << 10);
+    live.dialer.reset(second.0, 0);
+    live.settle();
+    assert_eq!(live.listener.connection.window_growth(), 0);
+}
+
+#[test]
+fn a_connection_that_has_ended_gives_its_growth_back() {
+    let mut live = Live::new();
+    let stream = live.stream();
+    bulk(&mut live, stream, 4 << 20);
+    assert!(live.listener.connection.window_growth() > 0);
     live.listener.connection.finish(ConnectionFault::Ended);
     assert_eq!(live.listener.connection.window_growth(), 0);
 }

@@ -12,7 +12,7 @@ use crate::connection::{Connection, Direction, Facts, Parts, StageTimes};
 use crate::handlers::{Handler, Handlers};
 use crate::hub::Hub;
 use crate::pipe::BytePipe;
-use crate::sync::{Arc, Instant};
+use crate::sync::{Arc, test_epoch};
 
 /// Protocols that every end names: `/label/1` is number 1 in every environment, and so on.
 const NAMED: u32 = 11;
@@ -109,7 +109,7 @@ fn establish(
         plaintext: Vec::new(),
         handlers: Arc::new(handlers),
         limits: Arc::new(end.limits),
-        epoch: Instant::now(),
+        epoch: test_epoch(),
     })
 }
 
