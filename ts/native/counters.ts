@@ -10,6 +10,8 @@ export const COUNTER_NAMES = [
   'bytesWritten',
   'socketBytesIn',
   'socketBytesOut',
+  'framesIn',
+  'framesOut',
   'socketReads',
   'socketWrites',
   'inlineWrites',

@@ -60,6 +60,10 @@ counters! {
     socket_bytes_in,
     /// Bytes given to sockets.
     socket_bytes_out,
+    /// Muxer frames received; those of the `yamux` crate are not counted.
+    frames_in,
+    /// Muxer frames sent; those of the `yamux` crate are not counted.
+    frames_out,
     /// Read calls on sockets.
     socket_reads,
     /// Write calls on sockets.

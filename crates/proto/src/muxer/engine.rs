@@ -255,6 +255,17 @@ impl Engine {
         }
     }
 
+    /// Frames received and sent so far; the `yamux` crate does not tell.
+    pub const fn frames(&self) -> [u64; 2] {
+        match self {
+            Self::Yamux(session) => {
+                let stats = session.stats();
+                [stats.frames_received, stats.frames_sent]
+            }
+            Self::YamuxCrate(_) => [0; 2],
+        }
+    }
+
     /// When to call [`handle_deadline`](Self::handle_deadline).
     pub fn poll_deadline(&self) -> Option<Duration> {
         match self {

@@ -81,6 +81,8 @@ pub(super) struct Core {
     pub(super) lingering: VecDeque<Deadline>,
     pub(super) next_serial: u64,
     pub(super) ended: bool,
+    /// Frames received and sent that the environment's counters have.
+    pub(super) frames_counted: [u64; 2],
     /// The time at which the driver looks by itself.
     pub(super) armed: Option<Duration>,
     /// Code of the remote's GoAway.
@@ -118,6 +120,7 @@ impl Core {
             lingering: VecDeque::new(),
             next_serial: 0,
             ended: false,
+            frames_counted: [0; 2],
             armed: None,
             remote_goaway: None,
         }
@@ -186,6 +189,14 @@ impl Core {
         if let Some(slot) = self.unopened.pop_front() {
             self.ring.push_back(slot);
         }
+    }
+
+    /// Adds the frames of this turn to the environment's counters.
+    pub(super) fn count_frames(&mut self, connection: &Connection) {
+        let [received, sent] = self.engine.frames();
+        let before = std::mem::replace(&mut self.frames_counted, [received, sent]);
+        connection.hub.stats.frames_in.add(received - before[0]);
+        connection.hub.stats.frames_out.add(sent - before[1]);
     }
 
     /// Ends everything: every stream, then the connection itself, as JavaScript will see it.

@@ -97,6 +97,7 @@ impl Connection {
             core.handle_deadlines(self, now)?;
         }
         core.transmit(self, scratch, now)?;
+        core.count_frames(self);
         let received = received?;
         if let Some(request) = core.closing
             && core.is_flushed()

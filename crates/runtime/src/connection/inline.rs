@@ -18,6 +18,7 @@ impl Connection {
         let mut kick = false;
         if !core.ended {
             let failed = core.transmit(self, scratch, self.now()).is_err();
+            core.count_frames(self);
             // The driver waits for the socket and for the clock, and it alone ends a connection.
             let sooner = core
                 .next_deadline(self)

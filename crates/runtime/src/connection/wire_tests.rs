@@ -293,3 +293,20 @@ fn large_writes_are_cut_into_frames_of_16_kib() {
     assert_eq!(lengths.iter().sum::<u32>(), PIPE_BYTES as u32);
     assert!(lengths.iter().all(|length| *length <= 16_372));
 }
+
+#[test]
+fn every_frame_is_counted() {
+    let mut wire = Wire::new(64 << 20);
+    let bulk = wire.stream(1);
+    let stats = |wire: &Wire| {
+        let stats = &wire.side.connection.hub.stats;
+        [stats.frames_in.get(), stats.frames_out.get()]
+    };
+    // A ping and a SYN have gone out, and credit has come.
+    assert_eq!(stats(&wire), [1, 2]);
+    wire.side.write(bulk, &vec![1; PIPE_BYTES]);
+    wire.send(PING, 1, 0, 9, &[]);
+    wire.send(DATA, 0, 1, 5, b"bytes");
+    let frames = wire.all_records().concat().len() as u64;
+    assert_eq!(stats(&wire), [3, 2 + frames]);
+}
