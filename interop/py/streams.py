@@ -10,7 +10,7 @@ from protocols import BLOCK_BYTES
 
 
 async def chunks(stream: INetStream) -> AsyncIterator[bytes]:
-    """What arrives, up to the FIN of the remote. Raises StreamReset at its reset."""
+    """What arrives, up to the end. A reset raises StreamReset or looks like an end."""
     while True:
         try:
             chunk = await stream.read(BLOCK_BYTES)
