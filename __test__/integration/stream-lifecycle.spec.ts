@@ -274,3 +274,20 @@ overPairs('both sides may reset, close and time out on streams side by side', as
     ['StreamResetError', 'StreamResetError', 'TimeoutError', 'data']
   )
 })
+
+// go 48
+overPairs('both ends name each other, their addresses, who dialled and when', async (t, pair) => {
+  const { outbound, inbound, dialer, listener } = pair
+  t.is(String(outbound.localPeer), String(dialer.peerId))
+  t.is(String(outbound.remotePeer), String(listener.peerId))
+  t.is(String(inbound.localPeer), String(listener.peerId))
+  t.is(String(inbound.remotePeer), String(dialer.peerId))
+  t.is(String(outbound.remoteAddr), String(inbound.localAddr))
+  t.is(String(outbound.localAddr), String(inbound.remoteAddr))
+  t.deepEqual([outbound.direction, inbound.direction], ['outbound', 'inbound'])
+  const { near, far } = await pair.openStreams()
+  const now = Date.now()
+  for (const { stat } of [outbound, inbound, near, far]) {
+    t.true(stat.opened <= now && stat.opened > now - 60_000)
+  }
+})

@@ -106,7 +106,7 @@ const TABLE: Record<string, Record<string, Outcome>> = {
 }
 
 for (const [state, row] of Object.entries(TABLE)) {
-  // N3, N4, N5, N7, N8, N9, N10, N25, N26, N27, Y3, Y4, go 146
+  // N3, N4, N5, N7, N8, N9, N10, N11, N25, N26, N27, Y3, Y4, go 146
   overPairs(`every operation in ${state} does what the table says`, async (t, pair, stack) => {
     for (const [operation, outcome] of Object.entries(row)) {
       // A connection of its own where the state ends it.
