@@ -133,6 +133,10 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#registrar.dispatch(stream, connection, protocol)
   }
 
+  maxOutbound(protocol: string): number | undefined {
+    return this.#registrar.maxOutbound(protocol)
+  }
+
   choose(protocol: string): Served | undefined {
     return this.#registrar.choose(protocol)
   }

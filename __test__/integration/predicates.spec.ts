@@ -3,6 +3,7 @@ import test from 'ava'
 import { StreamErrorCode } from '../../ts/constants.ts'
 import {
   MultiselectError,
+  ResourceLimitExceededError,
   StreamEOFError,
   StreamError,
   StreamResetError,
@@ -250,4 +251,22 @@ test('Multiselect serves a swarm that negotiates for itself, with a stream and a
   const chosen = await outbound.newStream(['/theirs', '/mine'])
   t.is(chosen.protocol, '/mine')
   t.is(await ask(chosen, 'x'), '/mine x')
+})
+
+test('maxOutbound bounds our own streams of a protocol, lazy ones and chosen ones, until one has gone', async (t) => {
+  const { dialer, listener, outbound } = await createPair(t)
+  listener.handle(['/few', '/many'], () => {})
+  dialer.handle('/few', () => {}, { maxOutbound: 2 })
+  const first = await outbound.newStream('/few')
+  await outbound.newStream(['/nobody', '/few'])
+  for (const protocols of ['/few', ['/nobody', '/few']]) {
+    const error = await t.throwsAsync(outbound.newStream(protocols), {
+      instanceOf: ResourceLimitExceededError
+    })
+    t.deepEqual([error?.scope, error?.limit, error?.current], ['connection', 2, 2])
+  }
+  t.is((await outbound.newStream(['/many', '/few'])).protocol, '/many')
+  await first.reset()
+  await until(() => first.state === 6 && !outbound.streams.includes(first))
+  t.is((await outbound.newStream('/few')).protocol, '/few')
 })

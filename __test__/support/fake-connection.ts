@@ -43,6 +43,7 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     },
     dispatch: (stream) => inbound.push(stream),
     choose: () => undefined,
+    maxOutbound: () => undefined,
     connectionEnded: () => told.push('disconnected'),
     onListenerError: (err) => errors.push(err)
   }

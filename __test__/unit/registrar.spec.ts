@@ -109,9 +109,21 @@ test('refuses names and limits that cannot be', (t) => {
     t.throws(() => registrar.handle(name, () => {}), { instanceOf: InvalidParametersError })
   }
   t.throws(() => registrar.handle('/a', undefined as never), { instanceOf: InvalidParametersError })
-  t.throws(() => registrar.handle('/a', () => {}, { maxInbound: 0 }), {
-    instanceOf: InvalidParametersError
-  })
+  for (const options of [{ maxInbound: 0 }, { maxOutbound: 0 }, { maxOutbound: 1.5 }]) {
+    t.throws(() => registrar.handle('/a', () => {}, options), {
+      instanceOf: InvalidParametersError
+    })
+  }
+  t.throws(
+    () =>
+      registrar.handle(
+        () => true,
+        () => {},
+        { maxOutbound: 1 }
+      ),
+    { instanceOf: InvalidParametersError }
+  )
+  t.deepEqual(registrar.protocols(), [])
 })
 
 // M7

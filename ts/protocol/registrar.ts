@@ -23,11 +23,17 @@ export interface HandlerOptions {
    * count together.
    */
   maxInbound?: number
+  /**
+   * Outbound streams of this protocol on one connection, past which `newStream` rejects with
+   * `ResourceLimitExceededError`; no bound of its own unless given. Not for predicates.
+   */
+  maxOutbound?: number
 }
 
 interface Entry {
   readonly handler: StreamHandler
   readonly maxInbound: number | undefined
+  readonly maxOutbound?: number | undefined
 }
 
 interface PredicateEntry extends Entry {
@@ -63,18 +69,21 @@ export class Registrar {
   handle(
     protocols: HandledProtocols,
     handler: StreamHandler,
-    { maxInbound }: HandlerOptions = {}
+    { maxInbound, maxOutbound }: HandlerOptions = {}
   ): void {
     if (typeof handler !== 'function') throw new InvalidParametersError('expected a handler')
-    if (maxInbound !== undefined && !(Number.isInteger(maxInbound) && maxInbound >= 1)) {
-      throw new InvalidParametersError(`expected maxInbound of 1 or more, received ${maxInbound}`)
-    }
+    checkLimit('maxInbound', maxInbound)
+    checkLimit('maxOutbound', maxOutbound)
     if (typeof protocols === 'function') {
+      if (maxOutbound !== undefined) {
+        throw new InvalidParametersError('expected protocols by name for maxOutbound')
+      }
       const id = PREDICATES_FROM + this.#predicatesMade
       this.#predicatesMade += 1
       replace(this.#predicates, protocols, { handler, maxInbound, id })
     } else {
-      for (const name of namesOf(protocols)) replace(this.#entries, name, { handler, maxInbound })
+      const entry = { handler, maxInbound, maxOutbound }
+      for (const name of namesOf(protocols)) replace(this.#entries, name, entry)
     }
     this.#push()
   }
@@ -88,6 +97,11 @@ export class Registrar {
   setRaw(handler: StreamHandler | null): void {
     this.#raw = handler ?? undefined
     this.#host?.node.setRaw(handler !== null)
+  }
+
+  /** Outbound streams of a protocol that a connection may have; undefined for no limit of its own. */
+  maxOutbound(protocol: string): number | undefined {
+    return this.#entries.get(protocol)?.maxOutbound
   }
 
   /** The first predicate that holds for a protocol which no name has; one that throws is reported, and does not. */
@@ -142,6 +156,11 @@ export class Registrar {
     host.node.setHandlers(table, this.#predicates.size > 0)
     host.offersChanged()
   }
+}
+
+function checkLimit(name: string, limit: number | undefined): void {
+  if (limit === undefined || (Number.isInteger(limit) && limit >= 1)) return
+  throw new InvalidParametersError(`expected ${name} of 1 or more, received ${limit}`)
 }
 
 /** Adding again replaces, and moves to the end. */
