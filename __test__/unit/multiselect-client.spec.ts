@@ -169,6 +169,8 @@ test('a remote that begins from the start instead of answering is followed once'
 
   const twice = remoteSays(HEADER, HEADER, HEADER, HEADER, '/a')
   isClientError(t, await t.throwsAsync(client.selectOneOf(['/a'], twice.communicator)))
+  const again = remoteSays(HEADER, HEADER, HEADER, 'na', HEADER, HEADER, '/b')
+  isClientError(t, await t.throwsAsync(client.selectOneOf(['/a', '/b'], again.communicator)))
 })
 
 // M1, M2
