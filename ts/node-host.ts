@@ -133,8 +133,8 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#registrar.dispatch(stream, connection, protocol)
   }
 
-  maxOutbound(protocol: string): number | undefined {
-    return this.#registrar.maxOutbound(protocol)
+  refusal(protocol: string | undefined, streams: Iterable<Stream>): Error | undefined {
+    return this.#registrar.refusal(protocol, streams)
   }
 
   choose(protocol: string): Served | undefined {

@@ -43,7 +43,7 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     },
     dispatch: (stream) => inbound.push(stream),
     choose: () => undefined,
-    maxOutbound: () => undefined,
+    refusal: () => undefined,
     connectionEnded: () => told.push('disconnected'),
     onListenerError: (err) => errors.push(err)
   }

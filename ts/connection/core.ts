@@ -6,12 +6,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '../clock.ts'
 import { Connection, type ConnectionCloseReason, type DialReport } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
-import {
-  AbortError,
-  ConnectionClosedError,
-  ResourceLimitExceededError,
-  TimeoutError
-} from '../errors.ts'
+import { AbortError, ConnectionClosedError, TimeoutError } from '../errors.ts'
 import { type HostPort, hostPort, parseAddress } from '../identity/address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { publicKeyOf } from '../identity/public-key.ts'
@@ -58,8 +53,8 @@ export interface ConnectionHost {
   dispatch(stream: Stream, connection: Connection, protocol: number): void
   /** Who serves a protocol that the native table does not have; undefined for nobody. */
   choose(protocol: string): Served | undefined
-  /** Outbound streams of a protocol that a connection may have; undefined for no limit of its own. */
-  maxOutbound(protocol: string): number | undefined
+  /** Why there can be no further outbound stream of a protocol beside these; undefined if there can. */
+  refusal(protocol: string | undefined, streams: Iterable<Stream>): Error | undefined
   /** A connection is gone, and so are its streams. */
   connectionEnded(core: ConnectionCore): void
   onListenerError(err: unknown): void
@@ -186,7 +181,8 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       return Promise.reject(new AbortError(undefined, { cause: options.signal.reason }))
     }
     if (this.closing) return Promise.reject(this.#closedError())
-    const full = typeof protocols === 'string' ? this.#fullness(protocols) : undefined
+    const full =
+      typeof protocols === 'string' ? this.host.refusal(protocols, this.streams) : undefined
     if (full !== undefined) return Promise.reject(full)
     const answer = engine.hot.open(this.handle, proposals)
     if (answer < 0) return Promise.reject(nativeError(-answer))
@@ -314,28 +310,13 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       if (timer !== undefined) clock.clearTimer(timer)
       signal?.removeEventListener('abort', abort)
     }
-    const full = this.#fullness(core.protocol)
+    const full = this.host.refusal(core.protocol, this.streams)
     if (full !== undefined) {
       give(full)
       throw full
     }
     this.announce(core.stream)
     return core.stream
-  }
-
-  /** Why there can be no further outbound stream of this protocol; undefined if there can. */
-  #fullness(protocol: string | undefined): ResourceLimitExceededError | undefined {
-    const limit = protocol === undefined ? undefined : this.host.maxOutbound(protocol)
-    if (limit === undefined) return undefined
-    let current = 0
-    for (const stream of this.streams) {
-      if (stream.direction === 'outbound' && stream.protocol === protocol) current += 1
-    }
-    if (current < limit) return undefined
-    return new ResourceLimitExceededError(
-      `${current} outbound streams of ${JSON.stringify(protocol)} reach the limit of ${limit}`,
-      { scope: 'connection', resource: 'streams', limit, current }
-    )
   }
 }
 

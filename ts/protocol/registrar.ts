@@ -1,7 +1,7 @@
 /** The handler table: which protocols a swarm answers to, and who gets their streams. */
 import type { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
-import { InvalidParametersError } from '../errors.ts'
+import { InvalidParametersError, ResourceLimitExceededError } from '../errors.ts'
 import { isThenable } from '../events.ts'
 import type { Served } from '../native/engine.ts'
 import { PREDICATES_FROM } from '../native/record.ts'
@@ -99,9 +99,19 @@ export class Registrar {
     this.#host?.node.setRaw(handler !== null)
   }
 
-  /** Outbound streams of a protocol that a connection may have; undefined for no limit of its own. */
-  maxOutbound(protocol: string): number | undefined {
-    return this.#entries.get(protocol)?.maxOutbound
+  /** Why a connection with these streams can have no further outbound one of a protocol; undefined if it can. */
+  refusal(protocol: string | undefined, streams: Iterable<Stream>): Error | undefined {
+    const limit = protocol === undefined ? undefined : this.#entries.get(protocol)?.maxOutbound
+    if (limit === undefined) return undefined
+    let current = 0
+    for (const stream of streams) {
+      if (stream.direction === 'outbound' && stream.protocol === protocol) current += 1
+    }
+    if (current < limit) return undefined
+    return new ResourceLimitExceededError(
+      `${current} outbound streams of ${JSON.stringify(protocol)} reach the limit of ${limit}`,
+      { scope: 'connection', resource: 'streams', limit, current }
+    )
   }
 
   /** The first predicate that holds for a protocol which no name has; one that throws is reported, and does not. */

@@ -150,6 +150,31 @@ fn an_end_behind_a_refused_question_ends_the_negotiation() {
 }
 
 #[test]
+fn proposals_and_an_end_that_came_with_the_question_are_heard_after_it() {
+    let mut live = Live::asking(Limits::default());
+    // A dialer that waits for no answer.
+    let dialed = live.dialer.open(Proposals::Raw);
+    let lines = b"\x13/multistream/1.0.0\n\x09/label/9\n\x0a/label/10\n";
+    live.dialer.write(dialed, lines);
+    live.dialer.close_write(dialed);
+    live.settle();
+    let (stream, first) = asked(&mut live.listener);
+    assert!(live.listener.connection.held() > 0);
+    answer(&mut live, stream, None);
+    let (_, second) = asked(&mut live.listener);
+    assert_eq!((&*first, &*second), ("/label/9", "/label/10"));
+    assert_eq!(live.listener.connection.held(), 0);
+    answer(&mut live, stream, None);
+    assert_eq!(live.listener.told(), closed(stream));
+    assert_eq!(live.listener.connection.stream_count(), 0);
+    let said = b"\x13/multistream/1.0.0\n\x03na\n\x03na\n".to_vec();
+    assert_eq!(
+        live.dialer.read(dialed),
+        (said, Err(CallError::EndOfStream))
+    );
+}
+
+#[test]
 fn a_predicate_has_no_more_streams_at_a_time_than_it_may() {
     let mut live = Live::asking(Limits::default());
     let open = |live: &mut Live, label| {
