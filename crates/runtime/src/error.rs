@@ -1,5 +1,6 @@
 //! Why things ended: one enum per thing that can end, small enough to travel in a record.
 
+use ferroswarm_proto::muxer::StreamErrorCode;
 use thiserror::Error;
 
 /// Why a stream failed; its state is then ERROR, or its opening failed.
@@ -25,6 +26,19 @@ pub enum StreamFault {
     /// The application failed it: by hand, or its own muxer did.
     #[error("the application or its muxer failed the stream")]
     Application = 6,
+}
+
+impl StreamFault {
+    /// What the remote is told by the reset that the fault causes.
+    pub(crate) const fn reset_code(self) -> StreamErrorCode {
+        match self {
+            Self::UnsupportedProtocol | Self::Negotiation | Self::NegotiationTimeout => {
+                StreamErrorCode::ProtocolNegotiationFailed
+            }
+            Self::Framing | Self::MessageTooLarge => StreamErrorCode::ProtocolViolation,
+            Self::Application => StreamErrorCode::NoError,
+        }
+    }
 }
 
 /// Why a connection ended.

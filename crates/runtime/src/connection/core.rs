@@ -375,7 +375,8 @@ impl Core {
             let at = now + connection.limits.linger_timeout;
             self.expect_end(Deadline { at, ..*deadline });
         } else if finished {
-            self.engine.reset(deadline.key, 0);
+            self.engine
+                .reset(deadline.key, StreamErrorCode::GarbageCollected as u32);
             self.forget(deadline.key, connection);
         } else {
             let slot = Arc::clone(&entry.slot);

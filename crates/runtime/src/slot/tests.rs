@@ -8,6 +8,7 @@ use crate::live::{Live, closed};
 use crate::record::Record;
 use crate::slot::Proposals;
 use crate::{Framing, Limits, State, StreamSlot};
+use ferroswarm_proto::muxer::StreamErrorCode;
 
 const CODE: u32 = 77;
 
@@ -421,10 +422,16 @@ fn a_message_beyond_its_limit_fails_the_stream() {
     assert_eq!(taken, Err(CallError::Failed(fault)));
     assert_eq!(state(&mut live, dialed), State::Error);
     live.settle();
-    assert!(matches!(
-        live.listener.told()[..],
-        [Record::StreamReset { .. }, Record::StreamClosed { .. }]
-    ));
+    // The remote is told why.
+    let told = live.listener.told();
+    let [
+        Record::StreamReset { report, .. },
+        Record::StreamClosed { .. },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}");
+    };
+    assert_eq!(report.code, StreamErrorCode::ProtocolViolation as u32);
 }
 
 // N25

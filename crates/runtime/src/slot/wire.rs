@@ -20,9 +20,10 @@ impl StreamSlot {
         }
         inner.state.apply(Input::Fail { code: fault as u16 });
         self.drop_pipes(&mut inner);
-        inner.orders.reset = Some(0);
+        let code = fault.reset_code() as u32;
+        inner.orders.reset = Some(code);
         inner.reset = Some(ResetReport {
-            code: 0,
+            code,
             remote: false,
             connection_lost: false,
             fault: Some(fault),
