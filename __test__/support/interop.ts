@@ -8,6 +8,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import test, { type ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import { StreamEOFError, StreamResetError } from '../../ts/errors.ts'
+import type { MuxerName } from '../../ts/options.ts'
 import { agentVersion, identify } from '../../ts/protocols/identify.ts'
 import { ping } from '../../ts/protocols/ping.ts'
 import type { Swarm } from '../../ts/swarm.ts'
@@ -41,8 +42,10 @@ const REQUESTS_AT_ONCE = 100
 /** So that each of the 100 slots is used again and again. */
 const REQUESTS = 400
 
-/** Declares every case, or the one that says that the peer is missing: a failure where CI is set. */
-export async function interop(peer: ForeignPeer): Promise<void> {
+/**
+ * Declares every case, or the one that says that the peer is missing: a failure where CI is set. `muxer` is our engine.
+ */
+export async function interop(peer: ForeignPeer, muxer: MuxerName = 'yamux'): Promise<void> {
   const found = await findPeer(peer.name)
   if ('missing' in found) {
     const declare = process.env.CI === undefined ? test.skip : test
@@ -50,13 +53,20 @@ export async function interop(peer: ForeignPeer): Promise<void> {
     return
   }
   for (const security of ['noise', 'tls'] as const) {
-    declareOutbound(peer, security, found.command)
-    declareInbound(peer, security, found.command)
+    declareOutbound({ peer, security, muxer, command: found.command })
+    declareInbound({ peer, security, muxer, command: found.command })
   }
 }
 
+interface Setting {
+  readonly peer: ForeignPeer
+  readonly security: Security
+  readonly muxer: MuxerName
+  readonly command: readonly string[]
+}
+
 /** Our swarm dials their server. */
-function declareOutbound(peer: ForeignPeer, security: Security, command: readonly string[]): void {
+function declareOutbound({ peer, security, muxer, command }: Setting): void {
   let server: PeerServer | undefined
   test.before(`start the ${peer.name} server over ${security}`, async () => {
     server = await startServer(command, STACKS[security])
@@ -65,7 +75,7 @@ function declareOutbound(peer: ForeignPeer, security: Security, command: readonl
   for (const [title, body] of Object.entries(OUTBOUND)) {
     declare(`${peer.name} server over ${security}: ${title}`, async (t) => {
       const addr = server?.addr ?? ''
-      const swarm = await createNode(t, { security: [security], services: {} })
+      const swarm = await createNode(t, { security: [security], muxers: [muxer], services: {} })
       const connection = await swarm.dialAddr(addr)
       t.is(`${connection.remoteAddr}/p2p/${connection.remotePeer}`, addr)
       t.is(connection.state.security, SECURITY_PROTOCOLS[security])
@@ -77,10 +87,10 @@ function declareOutbound(peer: ForeignPeer, security: Security, command: readonl
 }
 
 /** Their client dials our swarm. */
-function declareInbound(peer: ForeignPeer, security: Security, command: readonly string[]): void {
+function declareInbound({ peer, security, muxer, command }: Setting): void {
   for (const [title, { check, ...words }] of Object.entries(INBOUND)) {
     declare(`${peer.name} client over ${security}: ${title}`, async (t) => {
-      const swarm = await createNode(t, { security: [security], services: {} })
+      const swarm = await createNode(t, { security: [security], muxers: [muxer], services: {} })
       serveContract(swarm)
       await swarm.listen('/ip4/127.0.0.1/tcp/0')
       const connected = new Promise<Connection>((resolve) => {

@@ -16,7 +16,7 @@
 //! own engine can, stands in `docs/muxers.md`.
 
 use super::yamux::HEADER_BYTES;
-use super::{ACCEPT_BACKLOG, INBOUND_STREAMS_MAX};
+use super::{ACCEPT_BACKLOG, INBOUND_STREAMS_MAX, WINDOW_INITIAL};
 
 pub use self::error::EndError;
 pub use self::session::Session;
@@ -35,8 +35,11 @@ pub const UNCONSUMED_MAX: u32 = 256 << 10;
 /// Outbound streams of one connection, those included that are only waiting for the remote's end.
 const OUTBOUND_STREAMS_MAX: u32 = 1_000;
 
-/// Growth of a connection's windows in bytes: what our own engine is granted by default.
-const GROWTH_MAX: usize = 16 << 20;
+/// Growth of a connection's windows in bytes.
+///
+/// The crate takes no data frame of more than 1 MiB, and js-libp2p sends as long a frame as the window
+/// lets it: with all the growth on one stream its window is 1 MiB.
+const GROWTH_MAX: usize = (1 << 20) - WINDOW_INITIAL as usize;
 
 /// Limits of a session.
 #[derive(Clone, Debug)]
@@ -47,7 +50,8 @@ pub struct Config {
     pub outbound_streams_max: u32,
     /// Inbound streams that wait for [`Session::accept`]; the next one is reset.
     pub accept_backlog: u32,
-    /// What the receive windows of all streams together may grow by, in bytes.
+    /// What the receive windows of all streams together may grow by, in bytes; 768 KiB at most, and the
+    /// default.
     pub growth_max: usize,
 }
 

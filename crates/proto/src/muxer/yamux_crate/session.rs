@@ -12,7 +12,7 @@ use crate::muxer::{
 
 use super::pipe::Pipe;
 use super::streams::{Alarm, Opening, Read, Streams};
-use super::{Config, EndError, UNCONSUMED_MAX};
+use super::{Config, EndError, GROWTH_MAX, UNCONSUMED_MAX};
 
 /// Time that an acknowledgement waits for a frame to ride on, as in our own engine.
 const ACK_DELAY: Duration = Duration::from_millis(20);
@@ -287,7 +287,9 @@ fn limits(config: &Config) -> ::yamux::Config {
     limits
         .set_max_connection_receive_window(None)
         .set_max_num_streams(streams)
-        .set_max_connection_receive_window(Some(windows.saturating_add(config.growth_max)))
+        .set_max_connection_receive_window(Some(
+            windows.saturating_add(config.growth_max.min(GROWTH_MAX)),
+        ))
         .set_split_send_size(FRAME_PAYLOAD_MAX);
     limits
 }

@@ -1,0 +1,7 @@
+/** The `yamux` crate as our engine; it tells no codes. */
+import { interop } from '../support/interop.ts'
+
+await interop(
+  { name: 'rust', agent: 'rust-libp2p/0.57.1', codeSent: 0, codeSeen: null },
+  'yamux-crate'
+)
