@@ -7,7 +7,7 @@ use ferroswarm_proto::muxer::Role;
 use crate::random::Random;
 use crate::subject::{Kind, Subject};
 use crate::tolerances::{Ends, Tolerances};
-use crate::wire::{ACK, FIN, Frame, RST, SYN, WINDOW};
+use crate::wire::{ACK, FIN, FarStream, Frame, RST, SYN, WINDOW};
 
 /// A stream as the remote has treated it.
 #[derive(Default, Debug)]
@@ -85,6 +85,15 @@ impl Script {
             assert_eq!(opened[0], opened[1], "whether a stream opens");
             return false;
         };
+        // An end that the crate holds back keeps its stream.
+        let over: Vec<u32> = live
+            .into_iter()
+            .filter(|id| {
+                self.subjects
+                    .iter()
+                    .all(|subject| subject.streams[id].is_over())
+            })
+            .collect();
         for subject in &mut self.subjects {
             match choice {
                 3..=6 => subject.write(id, bytes),
@@ -93,7 +102,7 @@ impl Script {
                 14..=15 => subject.accept(id),
                 16 => subject.discard(id),
                 RESET => subject.reset(id, code),
-                _ => subject.sweep(),
+                _ => subject.sweep(&over),
             }
             // What was held back until more was read.
             subject.receive(&[]);
@@ -428,7 +437,10 @@ impl Script {
             }
             let [here, there] = [ours, theirs]
                 .map(|subject| subject.far.streams.get(id).cloned().unwrap_or_default());
-            let what = |far: &crate::wire::FarStream| (far.syn, far.fin, far.reset, far.received);
+            // Where the crate held the remote's end back, the stream was not over: a reset is sent.
+            let was_full = theirs.streams.get(id).is_some_and(|local| local.was_full);
+            let reset = |far: &FarStream| far.reset.filter(|_| !(was_full && here.fin));
+            let what = |far: &FarStream| (far.syn, far.fin, reset(far), far.received);
             assert_eq!(what(&here), what(&there), "what was sent on {id}");
             // An accepted stream is acknowledged; the crate does so with any first frame.
             assert!(

@@ -53,7 +53,7 @@ impl Pair {
             16..=18 => end.accept(id),
             19 => end.discard(id),
             20 => end.reset(id, bytes as u32),
-            _ => end.sweep(),
+            _ => end.sweep(&live),
         }
     }
 

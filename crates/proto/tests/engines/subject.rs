@@ -182,9 +182,10 @@ impl Subject {
         self.engine.remove(local.key);
     }
 
-    /// Forgets streams that are over.
-    pub(crate) fn sweep(&mut self) {
-        for local in self.streams.values_mut() {
+    /// Forgets those of `ids` that are over.
+    pub(crate) fn sweep(&mut self, ids: &[u32]) {
+        for id in ids {
+            let local = self.streams.get_mut(id).expect("a known stream");
             if local.is_over() && !local.removed {
                 local.removed = true;
                 self.engine.remove(local.key);
