@@ -1,7 +1,10 @@
 //! The same over the `yamux` crate, at one end or both.
 
+use std::task::{Context, Waker};
+
 use crate::Muxer::{self, Yamux, YamuxCrate};
-use crate::live::over;
+use crate::connection::Scratch;
+use crate::live::{Live, over};
 
 macro_rules! also_over_the_crate {
     ($($test:ident),* $(,)?) => {
@@ -41,3 +44,25 @@ also_over_the_crate!(
     a_stream_that_settled_and_was_reset_since_is_told_as_both,
     a_goodbye_follows_streams_that_have_nothing_to_send_at_once,
 );
+
+#[test]
+fn what_the_crate_holds_back_follows_what_is_read_without_another_wake() {
+    over([Yamux, YamuxCrate], || {
+        let mut live = Live::new();
+        let (dialed, accepted) = live.stream();
+        let mut written = 0;
+        for _ in 0..2 {
+            written += live.dialer.write(dialed, &[7; 190 << 10]);
+            live.settle();
+        }
+        let first = live.listener.read(accepted).0.len();
+        assert!(first < written, "nothing is held back of {first} bytes");
+        // One turn of the driver, which nothing but the reading has called for.
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut scratch = Scratch::default();
+        let listener = &live.listener.connection;
+        listener.poll_drive(&mut cx, &mut scratch).unwrap();
+        let rest = live.listener.read(accepted).0.len();
+        assert_eq!(first + rest, written);
+    });
+}
