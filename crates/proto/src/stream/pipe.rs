@@ -2,16 +2,16 @@
 //!
 //! Pushes coalesce in the last chunk, so that a thousand one-byte pushes cost what one push of a
 //! thousand bytes costs. Chunks double from 512 bytes to [`CHUNK_BYTES_MAX`](super::CHUNK_BYTES_MAX);
-//! they come from and return to a [`ChunkPool`](super::ChunkPool), so that steady traffic allocates nothing. The owner
-//! bounds the length.
+//! they come from and return to a [`ChunkPool`](super::ChunkPool), so that steady traffic allocates
+//! nothing. The owner bounds the length.
 
 use std::collections::VecDeque;
 
-use super::chunk::{Chunk, ChunkSource};
+use super::chunk::{CHUNK_BYTES_MIN, Chunk, ChunkSource};
 
-/// Memory beyond twice the length that a queue keeps after [`Pipe::compact`]: a small chunk and a short
-/// table.
-pub const SLACK_BYTES_MAX: usize = 1 << 10;
+/// Memory beyond twice the length that a queue keeps after [`Pipe::compact`]: the first and the last
+/// chunk at their smallest, and a short table.
+pub const SLACK_BYTES_MAX: usize = 2 * CHUNK_BYTES_MIN + 256;
 
 /// Most entries in the table of an empty queue, which is all that it keeps: idle streams are many.
 const KEPT_TABLE_MAX: usize = 4;
