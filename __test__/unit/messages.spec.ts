@@ -2,6 +2,7 @@ import test from 'ava'
 import {
   ERROR_CODES,
   type IncompleteReadError,
+  InvalidParametersError,
   MessageTooLargeError,
   MissingLengthError,
   MissingMessageError,
@@ -162,6 +163,46 @@ test('an error of the callback ends the batches', async (t) => {
   })
   fake.deliver(handle, framed('a'))
   await t.throwsAsync(done, { message: 'of the callback' })
+})
+
+test('an end of another stream, thrown by the callback, is no end of this one', async (t) => {
+  const elsewhere = new StreamClosedError('another stream was closed')
+  const callbacks = {
+    thrown: () => {
+      throw elsewhere
+    },
+    rejected: () => Promise.reject(elsewhere)
+  }
+  for (const [how, callback] of Object.entries(callbacks)) {
+    const { fake, stream, handle } = await framedStream()
+    const done = stream.messages({ framing: 'fixed32' }).onBatch(callback)
+    fake.deliver(handle, framed('a'))
+    t.is(await t.throwsAsync(done), elsewhere, how)
+    const whole = stream.messages().onBatch(callback)
+    fake.end(handle)
+    await t.notThrowsAsync(whole, how)
+  }
+})
+
+test('messages that came with one that was read are not lost to a callback that throws', async (t) => {
+  const { fake, stream, handle } = await framedStream()
+  const messages = stream.messages({ framing: 'fixed32' })
+  fake.deliver(handle, framed('a', 'b', 'c', 'd'))
+  t.is(text(await messages.readMsg()), 'a')
+  const done = messages.onBatch((batch) => {
+    throw new Error(Array.from(batch, text).join())
+  })
+  await t.throwsAsync(done, { message: 'b' })
+  t.is(text(await messages.readMsg()), 'c')
+  t.is(text(await messages.readMsg()), 'd')
+})
+
+test('what is no bytes is no message', async (t) => {
+  const { stream } = await framedStream()
+  const messages = stream.messages({ framing: 'fixed32' })
+  const message = 'text' as unknown as Uint8Array
+  await t.throwsAsync(messages.writeMsg(message), { instanceOf: InvalidParametersError })
+  t.throws(() => messages.sendMessage(message), { instanceOf: InvalidParametersError })
 })
 
 test('iteration ends at an end between messages, a read tells that it was clean', async (t) => {

@@ -56,8 +56,11 @@ export function checkLimit(bytes: number, largest: number = Number.MAX_SAFE_INTE
   throw new InvalidParametersError(`expected maxMessageBytes of 1 to ${largest}, received ${bytes}`)
 }
 
-/** Throws `MessageTooLargeError` for a message over its limit. */
+/** Throws `MessageTooLargeError` for a message over its limit, `InvalidParametersError` for what is no bytes. */
 export function checkMessage(message: Uint8Array, limit: number): void {
+  if (!(message instanceof Uint8Array)) {
+    throw new InvalidParametersError(`expected a Uint8Array, received ${typeof message}`)
+  }
   if (message.length <= limit) return
   throw new MessageTooLargeError(`message of ${message.length} bytes exceeds limit of ${limit}`)
 }

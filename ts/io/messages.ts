@@ -141,26 +141,31 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
    * what the callback throws. A promise the callback gives back is waited for before the next batch.
    */
   async onBatch(callback: (batch: MessageBatch) => unknown, options?: AbortOptions): Promise<void> {
-    let answer: unknown
-    const hand = (bytes: Uint8Array, lengths: Uint32Array, count: number): void => {
-      answer = callback(new Batch(bytes, lengths, count))
-    }
-    for (const message of this.#ready.splice(this.#readyAt)) {
-      hand(message, Uint32Array.of(message.length), 1)
+    while (this.#readyAt < this.#ready.length) {
+      const message = this.#ready[this.#readyAt] as Uint8Array
+      this.#readyAt += 1
+      const answer = callback(new Batch(message, Uint32Array.of(message.length), 1))
       if (answer !== undefined) await answer
     }
-    this.#readyAt = 0
-    try {
-      for (;;) {
-        answer = undefined
-        await this.#core.reads.take(
-          () => (this.#reader.pull(hand) ? true : undefined),
-          options?.signal
-        )
-        if (answer !== undefined) await answer
+    // What the callback throws may look like an end of this stream, and is none.
+    let outcome: { answer?: unknown; thrown?: unknown } = {}
+    const hand = (bytes: Uint8Array, lengths: Uint32Array, count: number): void => {
+      try {
+        outcome = { answer: callback(new Batch(bytes, lengths, count)) }
+      } catch (thrown) {
+        outcome = { thrown }
       }
-    } catch (err) {
-      if (!isEnd(err)) throw err
+    }
+    const take = (): true | undefined => (this.#reader.pull(hand) ? true : undefined)
+    for (;;) {
+      try {
+        await this.#core.reads.take(take, options?.signal)
+      } catch (err) {
+        if (isEnd(err)) return
+        throw err
+      }
+      if ('thrown' in outcome) throw outcome.thrown
+      if (outcome.answer !== undefined) await outcome.answer
     }
   }
 
