@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { Duplex, PassThrough } from 'node:stream'
+import { mock } from 'node:test'
 import test from 'ava'
 import { AbortError, ConnectionClosedError, IOError } from '../../ts/errors.ts'
 import {
@@ -210,15 +211,45 @@ test('an aborted close of a peer that reads nothing frees the socket', async (t)
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   far.pause()
-  void stream.write(pattern(32 * 1024 * 1024)).catch(() => {})
+  const write = stream.write(pattern(32 * 1024 * 1024))
   await until(() => near.writableLength > 0)
   const abort = new AbortController()
   const close = stream.close({ signal: abort.signal })
   abort.abort()
   await t.throwsAsync(close, { instanceOf: AbortError })
-  await until(() => near.destroyed)
-  t.pass()
+  const cut = await t.throwsAsync(write, { instanceOf: ConnectionClosedError })
+  t.is(cut.transport, 'tcp')
+  t.true(cut.cause instanceof Error)
+  t.true(near.destroyed)
 })
+
+// The timers are everybody's in this file: whoever else closes meanwhile would wait for them.
+test.serial(
+  'a close waits for its flush however long, and a while for the peer after it',
+  async (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const taken: (() => void)[] = []
+    const duplex = new Duplex({
+      read: () => {},
+      write: (_bytes, _encoding, done) => taken.push(done)
+    })
+    const carrier = fromDuplex(duplex)
+    const write = carrier.write(bytesOf('slow'))
+    await turn()
+    const close = carrier.close()
+    mock.timers.tick(3_600_000)
+    await turn()
+    t.false(duplex.destroyed)
+    taken[0]?.()
+    await write
+    await close
+    mock.timers.tick(1_999)
+    t.false(duplex.destroyed)
+    mock.timers.tick(1)
+    t.true(duplex.destroyed)
+  }
+)
 
 /** Two carriers, each reading what the other writes. */
 function carriers(): Record<string, [ReadWriteCloser, ReadWriteCloser]> {
@@ -299,6 +330,20 @@ test('a web stream that fails tells its own error', async (t) => {
   t.is(await t.throwsAsync(carrier.read(1)), broken)
   t.is(await t.throwsAsync(carrier.write(bytesOf('a'))), broken)
   await carrier.close()
+})
+
+test('a close ends the wait of a write for a web stream that takes nothing', async (t) => {
+  const writable = new WritableStream({ write: () => new Promise(() => {}) })
+  const carrier = fromWebStreams({ readable: new ReadableStream(), writable })
+  const abort = new AbortController()
+  const stuck = carrier.write(bytesOf('b'), { signal: abort.signal })
+  await turn()
+  abort.abort()
+  await t.throwsAsync(stuck, { instanceOf: AbortError })
+  const waiting = carrier.write(bytesOf('c'))
+  await turn()
+  void carrier.close()
+  await t.throwsAsync(waiting, { instanceOf: ConnectionClosedError })
 })
 
 test('messages over tcp end cleanly with the connection', async (t) => {

@@ -19,8 +19,16 @@ const PIECE_BYTES = 64 * 1024
  */
 const LINGER_MS = 2_000
 
-// What the system says when the other side is gone.
-const GONE = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'ENOTCONN'])
+// What the system says when the other side is gone, and what a write under way is told when the duplex is destroyed.
+const GONE = new Set([
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTCONN',
+  'ECANCELED',
+  'ERR_STREAM_DESTROYED'
+])
 
 /** Reads and writes a Duplex, which is this object's alone from here on. */
 export class DuplexCarrier implements ReadWriteCloser {
@@ -185,18 +193,23 @@ export class DuplexCarrier implements ReadWriteCloser {
       duplex.end(() => {
         resolve()
         if (duplex.readableEnded) duplex.destroy()
+        else if (!duplex.destroyed) this.#linger()
       })
       if (duplex.readableEnded) return
       // What still comes is thrown away, up to the remote's end.
-      const timer = setTimeout(() => duplex.destroy(), LINGER_MS)
-      timer.unref()
       duplex.once('end', () => {
         if (duplex.writableFinished) duplex.destroy()
       })
-      duplex.once('close', () => clearTimeout(timer))
       duplex.off('readable', this.#onEvent)
       duplex.resume()
     })
+  }
+
+  /** Everything is flushed: the other side has some time for its end. */
+  #linger(): void {
+    const timer = setTimeout(() => this.#duplex.destroy(), LINGER_MS)
+    timer.unref()
+    this.#duplex.once('close', () => clearTimeout(timer))
   }
 
   #end(): Uint8Array {

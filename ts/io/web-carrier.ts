@@ -50,11 +50,11 @@ export class WebCarrier implements ReadWriteCloser {
   write(bytes: Uint8Array, options: AbortOptions = {}): Promise<void> {
     const { signal } = options
     return this.#writes.run(async () => {
-      if (this.#closing !== undefined) {
-        throw new ConnectionClosedError('the connection was closed here')
-      }
+      this.#checkOpen()
       if (bytes.length === 0) return
       await abortable(this.#writer.ready, signal)
+      // A close ends that wait too.
+      this.#checkOpen()
       // A sink may keep what it is given until it resolves, and an abort returns before that.
       const written = this.#writer.write(signal === undefined ? bytes : bytes.slice())
       await abortable(written, signal, () => bytes.length)
@@ -64,6 +64,11 @@ export class WebCarrier implements ReadWriteCloser {
   close(options: AbortOptions = {}): Promise<void> {
     this.#closing ??= this.#close()
     return abortable(this.#closing, options.signal)
+  }
+
+  #checkOpen(): void {
+    if (this.#closing === undefined) return
+    throw new ConnectionClosedError('the connection was closed here')
   }
 
   async #pull(): Promise<Uint8Array> {
