@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream'
 import test from 'ava'
 import fc from 'fast-check'
 import {
@@ -12,6 +13,7 @@ import {
   BaseMsgReadWriter,
   encodeMessage,
   FixedLengthMsgReadWriter,
+  fromDuplex,
   type LengthBytes,
   MESSAGE_BYTES_MAX,
   readExactly,
@@ -241,6 +243,31 @@ test('a framer of the user’s own is a framer in full', async (t) => {
   t.is(textOf(await messages.readMsg()), '')
   const cut = await t.throwsAsync(messages.readMsg(), { instanceOf: MissingLengthError })
   t.is((cut.cause as IncompleteReadError).receivedBytes, 2)
+})
+
+test('what is no bytes is no message', async (t) => {
+  const text = 'text' as unknown as Uint8Array
+  const messages = new VarintMsgReadWriter(new ScriptedCarrier([]))
+  await t.throwsAsync(messages.writeMsg(text), { instanceOf: InvalidParametersError })
+  t.throws(() => encodeMessage(text, 4), { instanceOf: InvalidParametersError })
+})
+
+test('a framing of one’s own may read what has come and give back the rest', async (t) => {
+  class Lines extends BaseMsgReadWriter {
+    override encodeMsg(message: Uint8Array): Uint8Array {
+      return Buffer.concat([message, bytesOf('\n')])
+    }
+    override async nextMsgLen(): Promise<number> {
+      const came = await this.reader.read()
+      this.reader.unshift(came)
+      return came.indexOf(10) + 1
+    }
+  }
+  const source = new PassThrough()
+  source.write('one\ntwo\n')
+  const lines = new Lines(fromDuplex(source))
+  t.is(textOf(await lines.readMsg()), 'one\n')
+  t.is(textOf(await lines.readMsg()), 'two\n')
 })
 
 // A118

@@ -155,7 +155,8 @@ class CarrierReader extends Pushback {
   readonly #carrier: ReadWriteCloser
 
   constructor(carrier: ReadWriteCloser) {
-    super((n, options) => carrier.read(n, options))
+    // Without a size the carrier decides how much that is.
+    super((n, options) => carrier.read(Number.isFinite(n) ? n : undefined, options))
     this.#carrier = carrier
   }
 
