@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import test, { type ExecutionContext } from 'ava'
 import { StreamState } from '../../ts/constants.ts'
 import {
@@ -172,6 +173,19 @@ test('a deadline leaves a foreign stream usable', async (t) => {
   stream.setReadDeadline(null)
   await far.write(Uint8Array.of(9))
   t.deepEqual(new Uint8Array(await stream.read(1)), Uint8Array.of(9))
+})
+
+test('a muxer that throws at ending a stream harms nobody, and is heard of', async (t) => {
+  const { stream, muxed } = wrapped(t)
+  const own = new Error('of the muxer')
+  muxed.reset = () => {
+    throw own
+  }
+  const [other, warning] = [wrapped(t), once(process, 'warning')]
+  await stream.reset()
+  t.deepEqual(await warning, [own])
+  await other.stream.write(Uint8Array.of(1))
+  t.deepEqual(new Uint8Array(await other.far.read()), Uint8Array.of(1))
 })
 
 test('closing the reading half of a foreign stream tells its muxer', async (t) => {

@@ -135,12 +135,12 @@ export class MuxedPump {
     if ((flags & Taken.reset) !== 0) {
       this.#over = true
       this.#takesNothing = true
-      this.#tell(this.muxed.reset(code))
+      void this.#tell(() => this.muxed.reset(code))
       return { count: 0, more: false }
     }
     this.#held = held
     if (held < RECEIVED_BYTES_MAX) this.#resume?.()
-    if ((flags & Taken.discard) !== 0) this.#tell(this.muxed.closeRead())
+    if ((flags & Taken.discard) !== 0) void this.#tell(() => this.muxed.closeRead())
     if ((flags & Taken.end) !== 0) this.#ends = true
     return { count, more: (flags & Taken.more) !== 0 }
   }
@@ -189,12 +189,16 @@ export class MuxedPump {
   }
 
   #free(): void {
-    if (!this.#isLeft) this.#tell(this.muxed.close())
+    if (!this.#isLeft) void this.#tell(() => this.muxed.close())
   }
 
   /** A muxer that fails at ending a stream cannot be helped, but somebody should hear of it. */
-  #tell(ending: Promise<void>): void {
-    ending.catch((err: unknown) => this.#core.onListenerError(err))
+  async #tell(end: () => Promise<void>): Promise<void> {
+    try {
+      await end()
+    } catch (err) {
+      this.#core.onListenerError(err)
+    }
   }
 }
 
