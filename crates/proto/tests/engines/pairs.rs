@@ -70,6 +70,7 @@ impl Pair {
     }
 
     fn settle(&mut self) {
+        let mut quiet = 0;
         for _ in 0..ROUNDS_MAX {
             for end in &mut self.ends {
                 for id in end.live() {
@@ -77,7 +78,10 @@ impl Pair {
                     end.consume(id, u64::MAX);
                 }
             }
-            if [0, 1].map(|side| self.pump(side)) == [false, false] {
+            let busy = [0, 1].map(|side| self.pump(side)) != [false, false];
+            quiet = if busy { 0 } else { quiet + 1 };
+            // What was held back is told behind the last output, and read in the next round.
+            if quiet == 2 {
                 return;
             }
         }
