@@ -431,4 +431,18 @@ mod tests {
             assert_eq!(listener.has_ended(), security == Security::Tls);
         }
     }
+
+    #[test]
+    fn what_is_written_behind_the_end_never_leaves_in_the_clear() {
+        let mut dialer = session(Role::Dialer, &[Security::Tls], false);
+        let mut listener = session(Role::Listener, &[Security::Tls], false);
+        run(&mut dialer, &mut listener, 64).unwrap();
+        dialer.close();
+        dialer.take_output();
+        assert!(matches!(
+            dialer.write(b"too late"),
+            Err(SessionError::Record(RecordError::Closed))
+        ));
+        assert_eq!(dialer.take_output(), b"");
+    }
 }

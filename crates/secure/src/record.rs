@@ -91,13 +91,18 @@ impl Channel {
     /// Seals the record that [`begin`](Self::begin) started at `start`: everything behind its
     /// header, 1 to [`PLAINTEXT_MAX`](Self::PLAINTEXT_MAX) bytes, is the plaintext.
     ///
-    /// Once in 2^23 records a TLS channel appends a key update behind the record.
+    /// Once in 2^23 records a TLS channel appends a key update behind the record. After an error nothing
+    /// of the record is left in `out`.
     pub fn seal(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), RecordError> {
         let result = self.guard().and_then(|()| match &mut self.records {
             Records::Noise(records) => records.seal(out, start),
             Records::Tls(records) => records.seal(out, start),
         });
-        self.has_failed |= result.is_err();
+        if result.is_err() {
+            self.has_failed = true;
+            // Whoever sends what is in `out` must not send it in the clear.
+            out.truncate(start);
+        }
         result
     }
 

@@ -282,9 +282,10 @@ fn our_close_notify_reaches_rustls_and_ends_sending() {
     raw.reader().read_to_end(&mut plaintext).unwrap();
     assert_eq!(plaintext, b"last");
     let start = channel.begin(&mut out);
-    out.push(0);
+    out.extend_from_slice(b"in the clear");
     assert!(matches!(
         channel.seal(&mut out, start),
         Err(RecordError::Closed)
     ));
+    assert_eq!(out.len(), length);
 }
