@@ -232,6 +232,27 @@ fn a_stream_whose_time_is_up_is_not_asked_about() {
     assert_eq!(fault, CallError::Reset);
 }
 
+#[test]
+fn streams_that_are_served_and_reset_at_once_leave_the_backlog() {
+    const BACKLOG: u32 = 4;
+    let narrow = Limits {
+        accept_backlog: BACKLOG,
+        ..Limits::default()
+    };
+    let mut live = Live::asking(narrow);
+    for _ in 0..2 * BACKLOG {
+        live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+        live.settle();
+        let (stream, _) = asked(&mut live.listener);
+        live.listener.environment.answer(stream, yes(1)).unwrap();
+        live.listener.reset(stream, 0);
+        live.settle();
+        assert_eq!(live.listener.told(), closed(stream));
+    }
+    assert_eq!(live.listener.connection.stream_count(), 0);
+    live.stream();
+}
+
 // A stalled JavaScript thread is asked about no more streams than the backlog has room for, however
 // many come and go, and the connection serves on when it is back.
 #[test]
@@ -357,6 +378,7 @@ fn the_engine_makes_no_difference() {
         a_predicate_has_no_more_streams_at_a_time_than_it_may,
         an_answer_that_comes_after_the_end_of_its_stream_is_no_error,
         a_stream_whose_time_is_up_is_not_asked_about,
+        streams_that_are_served_and_reset_at_once_leave_the_backlog,
         streams_that_come_and_go_unasked_do_not_pile_up,
         what_waits_for_an_answer_is_bounded_by_the_window_and_counts_as_held,
         the_end_of_the_connection_ends_streams_that_are_asked_about,

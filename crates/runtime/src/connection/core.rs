@@ -154,8 +154,11 @@ impl Core {
     }
 
     /// Forgets the stream.
-    pub(super) fn forget(&mut self, key: StreamKey, connection: &Connection) -> Option<Entry> {
-        let entry = self.entries.get_mut(key.0 as usize)?.take()?;
+    pub(super) fn forget(&mut self, key: StreamKey, connection: &Connection) {
+        let entry = self.entries.get_mut(key.0 as usize);
+        let Some(entry) = entry.and_then(Option::take) else {
+            return;
+        };
         self.engine.remove(key);
         self.engine.release_windows(&mut self.windows);
         entry.slot.lock().key = None;
@@ -164,7 +167,6 @@ impl Core {
         if !entry.acked && entry.outbound {
             self.reopen();
         }
-        Some(entry)
     }
 
     /// The stream's protocol has room for another one.

@@ -215,7 +215,9 @@ impl Core {
                 let at = now + connection.limits.stream_negotiation_timeout;
                 self.expect_negotiation(Deadline { at, key, serial });
             }
-            None => Connection::announce_stream(&slot, 0),
+            None => {
+                Connection::announce_stream(&slot, 0);
+            }
         }
         self.insert(
             key,
@@ -289,10 +291,9 @@ impl Core {
         let count = self.inbound_of.entry(handler.protocol).or_default();
         if *count >= handler.inbound_max {
             slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
-            return;
+        } else if Connection::announce_stream(slot, handler.protocol) {
+            *count += 1;
         }
-        *count += 1;
-        Connection::announce_stream(slot, handler.protocol);
     }
 
     fn finished(&mut self, connection: &Connection, key: StreamKey) {
@@ -305,14 +306,16 @@ impl Core {
     }
 
     fn was_reset(&mut self, connection: &Connection, key: StreamKey, code: u32) {
-        if let Some(entry) = self.forget(key, connection) {
-            entry.slot.end(ResetReport {
-                code,
-                remote: true,
-                connection_lost: false,
-                fault: None,
-            });
-        }
+        let Some(entry) = self.entry(key) else { return };
+        // Ended before it is forgotten: a drain that comes in between finds it over, and gives its place
+        // in the backlog back.
+        entry.slot.end(ResetReport {
+            code,
+            remote: true,
+            connection_lost: false,
+            fault: None,
+        });
+        self.forget(key, connection);
     }
 
     /// The remote takes no more streams: those that wait for their turn never get one.

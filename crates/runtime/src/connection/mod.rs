@@ -342,12 +342,18 @@ impl Connection {
         self.unacked.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The stream is announced and told of its protocol.
-    pub(crate) fn announce_stream(slot: &Arc<StreamSlot>, protocol: u32) {
+    /// The stream is announced and told of its protocol; tells whether it was.
+    ///
+    /// One that has ended meanwhile never is: it leaves the backlog as it came.
+    pub(crate) fn announce_stream(slot: &Arc<StreamSlot>, protocol: u32) -> bool {
         let mut inner = slot.lock();
+        if inner.finished {
+            return false;
+        }
         inner.announced = true;
         inner.protocol = protocol;
         slot.tell(&mut inner, Pending::OPENED);
+        true
     }
 }
 
