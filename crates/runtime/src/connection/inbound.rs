@@ -262,7 +262,7 @@ impl Core {
                         entry.negotiation = None;
                         slot.lock().orders.consumed += consumed as u32;
                         if let Some(handler) = handler {
-                            self.hand_over(&slot, handler);
+                            self.hand_over(connection, &slot, handler);
                         }
                         self.requeue(&slot);
                         &bytes[consumed..]
@@ -287,12 +287,35 @@ impl Core {
     }
 
     /// Gives an inbound stream to its handler, unless the protocol has as many as it may.
-    fn hand_over(&mut self, slot: &Arc<StreamSlot>, handler: Handler) {
-        let count = self.inbound_of.entry(handler.protocol).or_default();
-        if *count >= handler.inbound_max {
+    fn hand_over(&mut self, connection: &Connection, slot: &Arc<StreamSlot>, handler: Handler) {
+        let is_full = |core: &Self| {
+            let count = core.inbound_of.get(&handler.protocol);
+            count.copied().unwrap_or(0) >= handler.inbound_max
+        };
+        if is_full(self) {
+            self.forget_read_out(connection);
+        }
+        if is_full(self) {
             slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
         } else if Connection::announce_stream(slot, handler.protocol) {
-            *count += 1;
+            *self.inbound_of.entry(handler.protocol).or_default() += 1;
+        }
+    }
+
+    /// Forgets the streams of which JavaScript has read the end after all else was done: they wait for
+    /// their turn, for which nobody is woken.
+    fn forget_read_out(&mut self, connection: &Connection) {
+        let done: Vec<_> = {
+            let outbox = connection.outbox.lock();
+            let waiting = outbox.streams.iter().chain(&self.ring);
+            let key_of = |slot: &Arc<StreamSlot>| {
+                let inner = slot.lock();
+                inner.key.filter(|_| inner.finished)
+            };
+            waiting.filter_map(key_of).collect()
+        };
+        for key in done {
+            self.forget_if_done(key, connection);
         }
     }
 

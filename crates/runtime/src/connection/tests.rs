@@ -9,6 +9,7 @@ use crate::error::{CallError, ConnectionFault, StreamFault};
 use crate::live::{Live, Side, closed};
 use crate::record::Record;
 use crate::slot::Proposals;
+use crate::testing::pair::SINGLE;
 use crate::{HANDLE_PENDING, State};
 
 #[path = "engine_tests.rs"]
@@ -27,6 +28,23 @@ fn fault_of(side: &mut Side, expected: u32) -> Option<StreamFault> {
             report.fault
         }
         ref told => panic!("was told {told:?}"),
+    }
+}
+
+#[test]
+fn a_stream_whose_end_is_read_last_leaves_its_place_before_the_next_one_comes() {
+    let mut live = Live::new();
+    for _ in 0..3 {
+        let (dialed, taken) = live.stream_of(Proposals::Lazy(SINGLE));
+        live.listener.close_write(taken);
+        live.dialer.close_write(dialed);
+        live.settle();
+        let end = (Vec::new(), Err(CallError::EndOfStream));
+        assert_eq!(live.listener.read(taken), end);
+        let mut told = Vec::new();
+        let environment = &mut live.listener.environment;
+        environment.drain(64, |record| told.push(record));
+        assert_eq!(told, closed(taken));
     }
 }
 

@@ -20,6 +20,9 @@ const NAMED: u32 = 11;
 /// Those that every end serves: the others have a name only.
 const SERVED: u32 = 8;
 
+/// The one of them that has one inbound stream at a time.
+pub(crate) const SINGLE: u32 = SERVED;
+
 /// What one end of a connection is made of.
 pub(crate) struct End {
     /// Its environment's.
@@ -72,7 +75,7 @@ fn establish(
         let name = ProtocolId::new(&format!("/label/{label}")).expect("a valid name");
         assert_eq!(end.hub.names().intern(name.clone()), Some(label));
         if label <= SERVED {
-            let inbound_max = u32::MAX;
+            let inbound_max = if label == SINGLE { 1 } else { u32::MAX };
             table.insert(
                 name,
                 Handler {
