@@ -53,6 +53,13 @@ const INTO: Record<string, (pair: Pair) => Promise<Stream>> = {
     await stream.close()
     return stream
   },
+  'CLOSE_BOTH behind the remote': async (pair) => {
+    const { near, far } = await pair.openStreams()
+    await far.closeWrite()
+    await near.read(1).catch(() => {})
+    await near.closeWrite()
+    return near
+  },
   'RESET by us': async (pair) => {
     const stream = await fresh(pair)
     await stream.reset()
@@ -92,6 +99,11 @@ const TABLE: Record<string, Record<string, Outcome>> = {
   'CLOSE_READ by the remote': { ...OPEN_ROW, read: StreamEOFError },
   CLOSE_WRITE: { ...OPEN_ROW, write: StreamClosedError },
   CLOSE_BOTH: { ...OPEN_ROW, read: StreamClosedError, write: StreamClosedError },
+  'CLOSE_BOTH behind the remote': {
+    ...OPEN_ROW,
+    read: StreamEOFError,
+    write: StreamClosedError
+  },
   'RESET by us': RESET_ROW,
   'RESET by the remote': RESET_ROW,
   'RESET by the loss of its connection': RESET_ROW,
@@ -105,6 +117,16 @@ const TABLE: Record<string, Record<string, Outcome>> = {
   }
 }
 
+const { OPEN, CLOSE_READ, CLOSE_WRITE, CLOSE_BOTH, RESET } = StreamState
+
+// Where an operation leads to from a live state; what is not named stays. CLOSE_BOTH, RESET and ERROR always do.
+const LEADS_TO: Record<string, Partial<Record<StreamState, StreamState>>> = {
+  closeRead: { [OPEN]: CLOSE_READ, [CLOSE_WRITE]: CLOSE_BOTH },
+  closeWrite: { [OPEN]: CLOSE_WRITE, [CLOSE_READ]: CLOSE_BOTH },
+  close: { [OPEN]: CLOSE_BOTH, [CLOSE_READ]: CLOSE_BOTH, [CLOSE_WRITE]: CLOSE_BOTH },
+  reset: { [OPEN]: RESET, [CLOSE_READ]: RESET, [CLOSE_WRITE]: RESET }
+}
+
 for (const [state, row] of Object.entries(TABLE)) {
   // N3, N4, N5, N7, N8, N9, N10, N11, N25, N26, N27, Y3, Y4, go 146
   overPairs(`every operation in ${state} does what the table says`, async (t, pair, stack) => {
@@ -116,7 +138,10 @@ for (const [state, row] of Object.entries(TABLE)) {
       const stream = await INTO[state]?.(over)
       if (stream === undefined) throw new Error(`no way into ${state}`)
       const before = stream.state
+      t.is(before, StreamState[state.split(' ')[0] as keyof typeof StreamState], operation)
       const call = OPERATIONS[operation]?.(stream) ?? Promise.reject(new Error(operation))
+      // Local transitions are synchronous.
+      t.is(stream.state, LEADS_TO[operation]?.[before] ?? before, operation)
       if (outcome === wait) {
         t.is(await outcomeOf(call), 'waits', operation)
         await stream.reset()
