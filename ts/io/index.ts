@@ -1,14 +1,24 @@
 /** ferroswarm/io: readers, writers and framed messages over anything that carries bytes. Loads nothing native. */
 
 export {
+  AbortError,
   ConnectionClosedError,
   DecryptionFailedError,
+  EncryptionFailedError,
   IncompleteReadError,
+  InvalidParametersError,
   IOError,
+  Libp2pError,
   MessageTooLargeError,
   MissingLengthError,
   MissingMessageError,
-  MsgioError
+  MsgioError,
+  SelfDialError,
+  StreamClosedError,
+  StreamEOFError,
+  TimeoutError,
+  UnexpectedPeerError,
+  UnsupportedProtocolError
 } from '../errors.ts'
 export { BaseMsgReadWriter, type MsgReadWriterOptions } from './base-msg-read-writer.ts'
 export { type AnyDuplex, type CarrierOptions, fromDuplex, fromWebStreams } from './carriers.ts'
