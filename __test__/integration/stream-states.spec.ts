@@ -1,5 +1,6 @@
 import { StreamState } from '../../ts/constants.ts'
 import {
+  IOError,
   type Libp2pError,
   StreamClosedError,
   StreamEOFError,
@@ -150,6 +151,7 @@ for (const [state, row] of Object.entries(TABLE)) {
       } else {
         const err = await t.throwsAsync(call, { instanceOf: outcome }, operation)
         t.true(err.constructor === outcome, operation)
+        t.true(err instanceof StreamError && err instanceof IOError, operation)
       }
       if (before >= StreamState.CLOSE_BOTH) t.is(stream.state, before, operation)
     }
