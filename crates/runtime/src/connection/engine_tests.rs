@@ -33,6 +33,7 @@ also_over_the_crate!(
     streams_beyond_the_backlog_are_reset,
     outbound_streams_are_limited_until_one_is_closed,
     streams_beyond_the_unacknowledged_ones_wait_and_settle,
+    an_unacknowledged_stream_that_is_reset_leaves_its_place_to_one_that_waits,
     waiting_streams_that_are_reset_block_no_other,
     a_connection_that_holds_too_much_resets_the_stream_that_holds_most,
     unread_streams_count_after_their_end_too,

@@ -229,6 +229,26 @@ fn streams_beyond_the_unacknowledged_ones_wait_and_settle() {
 }
 
 #[test]
+fn an_unacknowledged_stream_that_is_reset_leaves_its_place_to_one_that_waits() {
+    let mut live = Live::new();
+    let first = live.dialer.open(Proposals::Lazy(1));
+    for _ in 1..UNACKED_MAX {
+        live.dialer.open(Proposals::Lazy(1));
+    }
+    let late = live.dialer.open(Proposals::Lazy(2));
+    live.dialer.environment.flush();
+    live.dialer.reset(first, 0);
+    live.dialer.environment.flush();
+    live.settle();
+    let opened = |record: &Record| matches!(record, Record::StreamOpened { protocol: 2, .. });
+    assert!(live.listener.told().iter().any(opened));
+    assert_eq!(
+        live.dialer.change(late, |slot| Ok(slot.state())),
+        Ok(State::Open)
+    );
+}
+
+#[test]
 fn waiting_streams_that_are_reset_block_no_other() {
     let mut live = Live::new();
     for _ in 0..UNACKED_MAX {

@@ -109,6 +109,8 @@ impl Session {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(&mut self) -> Result<StreamKey, OpenError> {
+        // Streams that were reset count in the crate until it has looked at them.
+        self.pump();
         if self.going_away || self.end.is_some() {
             return Err(OpenError::GoingAway);
         }
