@@ -2,9 +2,12 @@
 
 use std::task::{Context, Waker};
 
+use crate::Limits;
 use crate::Muxer::{self, Yamux, YamuxCrate};
 use crate::connection::Scratch;
 use crate::live::{Live, over};
+use crate::record::Record;
+use crate::slot::Proposals;
 
 macro_rules! also_over_the_crate {
     ($($test:ident),* $(,)?) => {
@@ -65,5 +68,34 @@ fn what_the_crate_holds_back_follows_what_is_read_without_another_wake() {
         listener.poll_drive(&mut cx, &mut scratch).unwrap();
         let rest = live.listener.read(accepted).0.len();
         assert_eq!(first + rest, written);
+    });
+}
+
+#[test]
+fn a_stream_that_the_crate_has_no_place_for_ends_alone() {
+    over([YamuxCrate, Yamux], || {
+        let narrow = Limits {
+            outbound_streams_max: 1,
+            ..Limits::default()
+        };
+        let mut live = Live::with(narrow, Limits::default());
+        // Those that are closed here keep their places until the remote has ended them too.
+        for _ in 0..2 {
+            let (dialed, _) = live.stream();
+            live.dialer.change(dialed, |slot| Ok(slot.close())).unwrap();
+            live.settle();
+        }
+        live.dialer.told();
+        live.dialer.open(Proposals::Lazy(1));
+        live.settle();
+        let [
+            Record::StreamReset { report, .. },
+            Record::StreamClosed { .. },
+        ] = live.dialer.told()[..]
+        else {
+            panic!("expected the end of the stream");
+        };
+        assert!(!report.connection_lost && !report.remote);
+        assert_eq!(live.dialer.ended, None);
     });
 }

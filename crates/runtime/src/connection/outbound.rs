@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError, StreamKey};
+use ferroswarm_proto::muxer::{
+    FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError, StreamErrorCode, StreamKey,
+};
 use ferroswarm_proto::stream::{Input, State};
 use ferroswarm_secure::Channel;
 
@@ -30,6 +32,14 @@ const GONE: ResetReport = ResetReport {
     code: 0,
     remote: true,
     connection_lost: true,
+    fault: None,
+};
+
+/// How a stream ends that the engine has no place for, while the connection lives on.
+const CROWDED_OUT: ResetReport = ResetReport {
+    code: StreamErrorCode::ResourceLimitExceeded as u32,
+    remote: false,
+    connection_lost: false,
     fault: None,
 };
 
@@ -310,13 +320,16 @@ impl Core {
                 self.unopened.push_back(Arc::clone(slot));
                 return None;
             }
-            Err(_) => {
-                // The remote said goodbye: this stream will never be on the wire.
+            Err(error) => {
+                // This stream will never be on the wire.
                 inner.outgoing = false;
                 inner.orders.open = None;
                 connection.unopened_gone();
                 drop(inner);
-                slot.end(GONE);
+                slot.end(match error {
+                    OpenError::TooMany | OpenError::IdsExhausted => CROWDED_OUT,
+                    _ => GONE,
+                });
                 return None;
             }
         };
