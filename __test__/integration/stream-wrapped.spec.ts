@@ -175,6 +175,23 @@ test('a deadline leaves a foreign stream usable', async (t) => {
   t.deepEqual(new Uint8Array(await stream.read(1)), Uint8Array.of(9))
 })
 
+test('a muxer that answers or fails with what is neither bytes nor an error puts its stream in ERROR', async (t) => {
+  const answers = [
+    () => Promise.reject(),
+    () => Promise.reject('text'),
+    async () => 'text',
+    async () => undefined
+  ]
+  for (const read of answers) {
+    const { near } = memoryStreams()
+    near.read = read as unknown as MemoryStream['read']
+    const stream = wrapMuxedStream(near)
+    await until(() => stream.state === StreamState.ERROR)
+    await t.throwsAsync(stream.read(1), { instanceOf: StreamError })
+    await until(() => !stream.isOperational())
+  }
+})
+
 test('a muxer that throws at ending a stream harms nobody, and is heard of', async (t) => {
   const { stream, muxed } = wrapped(t)
   const own = new Error('of the muxer')

@@ -88,6 +88,7 @@ export class MuxedPump {
       let bytes: Uint8Array
       try {
         bytes = await this.muxed.read(CHUNK_BYTES)
+        if (!(bytes instanceof Uint8Array)) throw new TypeError(`expected bytes, read ${bytes}`)
       } catch (err) {
         this.#readFailed(err)
         return
@@ -173,7 +174,7 @@ export class MuxedPump {
 
   #failed(err: unknown, operation: 'read' | 'write'): void {
     const { engine, handle } = this.#core
-    const { errorCode, closeCode, remote } = err as Partial<Record<string, unknown>>
+    const { errorCode, closeCode, remote } = Object(err) as Partial<Record<string, unknown>>
     switch (nameOf(err)) {
       case 'StreamResetError':
         engine.hot.feedReset(handle, numberOf(errorCode), remote === false ? 0 : FLAG_REMOTE)
