@@ -13,6 +13,7 @@ import {
 } from '../../ts/errors.ts'
 import { makeIdentity } from '../../ts/identity/keys.ts'
 import { type ReadWriteCloser, secureMessages } from '../../ts/io/index.ts'
+import { program } from '../support/cli.ts'
 import { createNode } from '../support/pair.ts'
 import { bytesOf, ScriptedCarrier, textOf } from '../support/readers.ts'
 import { type Given, KEYS, PEERS, secured } from '../support/secured.ts'
@@ -94,6 +95,20 @@ test('a peer that stays silent holds nothing for longer than the timeout or the 
   await t.throwsAsync(secureMessages(deaf, { ...options, timeout: 20 }), {
     instanceOf: TimeoutError
   })
+})
+
+test('who waits for a silent peer over memory hears of the timeout, and the process lives until then', async (t) => {
+  const source = `
+    import { duplexPair } from 'node:stream'
+    import { secureMessages } from ${JSON.stringify(new URL('../../ts/io/index.ts', import.meta.url).href)}
+    const [duplex] = duplexPair()
+    const privateKey = Buffer.from('${Buffer.from(KEYS[0]).toString('hex')}', 'hex')
+    const options = { privateKey, security: 'noise', initiator: true, timeout: 100 }
+    await secureMessages(duplex, options).catch((err) => console.log(err.name))`
+  const words = ['--no-warnings', '--input-type=module', '--eval', source]
+  const { code, out, err } = await program(process.execPath, words)
+  t.is(out.trim(), 'TimeoutError', err)
+  t.is(code, 0)
 })
 
 test('a raw socket is secured with a listener of ours as a dialler of libp2p does it', async (t) => {

@@ -116,8 +116,11 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
 /** Shake hands over a carrier. A carrier whose handshake failed is closed: nothing else can be said on it. */
 export async function establish(prepared: Prepared): Promise<SecureMessages> {
   const { conn, options, timeoutMs } = prepared
-  const late = AbortSignal.timeout(timeoutMs)
-  const signal = options.signal === undefined ? late : AbortSignal.any([options.signal, late])
+  const late = new AbortController()
+  const signal =
+    options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal])
+  // It holds the process: a carrier in memory does not, and the caller waits.
+  const timer = setTimeout(() => late.abort(), timeoutMs)
   try {
     const carrier = new SecureCarrier(conn, sessionOf(options))
     const facts = await abortable(carrier.handshake({ signal }), signal)
@@ -126,8 +129,10 @@ export async function establish(prepared: Prepared): Promise<SecureMessages> {
     conn.close({ signal: AbortSignal.timeout(CLOSE_MS) }).catch(() => {
       // What broke it is told already.
     })
-    if (!late.aborted || isAborted(options.signal)) throw err
+    if (!late.signal.aborted || isAborted(options.signal)) throw err
     throw new TimeoutError(`the handshake took longer than ${timeoutMs} ms`, { cause: err })
+  } finally {
+    clearTimeout(timer)
   }
 }
 
