@@ -22,6 +22,9 @@ thread_local! {
 /// How long the socket is kept after our GoAway, so that the remote can read it.
 const GOODBYE_MAX: Duration = Duration::from_millis(500);
 
+/// Socket reads of a goodbye before other connections have their turn.
+const GOODBYE_READS_MAX: usize = 4;
+
 /// Ends the connection whatever becomes of the task: done, panicked, or dropped with its thread.
 struct EndGuard(Arc<Connection>);
 
@@ -94,7 +97,7 @@ async fn goodbye(connection: &Connection) {
     }
     let drained = poll_fn(|cx| {
         SCRATCH.with_borrow_mut(|scratch| {
-            loop {
+            for _ in 0..GOODBYE_READS_MAX {
                 match pipe.try_read(scratch.read()) {
                     Ok(0) => return Poll::Ready(()),
                     Ok(_) => {}
@@ -108,8 +111,72 @@ async fn goodbye(connection: &Connection) {
                     Err(_) => return Poll::Ready(()),
                 }
             }
+            // A remote that sends on and on has the thread no longer than the others.
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
     });
     // Whether it read all or not, the socket goes now.
     drop(tokio::time::timeout(GOODBYE_MAX, drained).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::task::Context;
+
+    use super::*;
+    use crate::hub::Hub;
+    use crate::live::Bell;
+    use crate::pipe::BytePipe;
+    use crate::testing::pair::connect_alone;
+    use crate::testing::{End, Streams};
+    use crate::{Limits, Muxer};
+
+    /// A remote that never stops sending.
+    struct Endless;
+
+    impl BytePipe for Endless {
+        fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+            Ok(into.len())
+        }
+
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn poll_readable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_writable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn shutdown(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn close(&self) {}
+    }
+
+    #[test]
+    fn a_goodbye_to_a_remote_that_never_stops_leaves_the_thread_to_others() {
+        let end = End {
+            hub: Hub::new(Box::new(Bell(Arc::default()))),
+            limits: Limits::default(),
+            muxer: Muxer::default(),
+            streams: Streams::Raw,
+        };
+        let (connection, _) = connect_alone(end, Endless);
+        let mut goodbye = pin!(goodbye(&connection));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(poll_fn(|cx| {
+            assert!(goodbye.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        }));
+    }
 }
