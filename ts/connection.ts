@@ -185,7 +185,7 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
    * `TimeoutError`, `AbortError`. Throws `InvalidParametersError` for a bad name.
    */
   newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream> {
-    return this.#core.newStream(protocols, options)
+    return this.#core.newStream(onlyOne(protocols), options)
   }
 
   /** Close in good order: streams are reset, the peer is told, `closed` settles. Idempotent. */
@@ -214,4 +214,11 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
   protected override onListenerError(err: unknown): void {
     this.#core.host.onListenerError(err)
   }
+}
+
+/** A list of one name is that name: there is nothing to choose. */
+function onlyOne(
+  protocols: string | readonly string[] | undefined
+): string | readonly string[] | undefined {
+  return typeof protocols === 'object' && protocols.length === 1 ? protocols[0] : protocols
 }

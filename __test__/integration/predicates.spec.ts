@@ -259,7 +259,7 @@ test('maxOutbound bounds our own streams of a protocol, lazy ones and chosen one
   dialer.handle('/few', () => {}, { maxOutbound: 2 })
   const first = await outbound.newStream('/few')
   await outbound.newStream(['/nobody', '/few'])
-  for (const protocols of ['/few', ['/nobody', '/few']]) {
+  for (const protocols of ['/few', ['/few'], ['/nobody', '/few']]) {
     const error = await t.throwsAsync(outbound.newStream(protocols), {
       instanceOf: ResourceLimitExceededError
     })
