@@ -97,6 +97,17 @@ test('after our own close reads are empty, writes reject, and the peer has every
   await until(() => near.destroyed)
 })
 
+test('a write that nobody waits for goes out before the close behind it', async (t) => {
+  const { near, far } = await socketPair(t)
+  const stream = tcpStream(near)
+  const write = stream.write(bytesOf('hello'))
+  const close = stream.close()
+  t.is(String(await once(far, 'data')), 'hello')
+  far.end()
+  await write
+  await close
+})
+
 // I5
 test('a close reaches the peer although its last bytes were not read here', async (t) => {
   const { near, far } = await socketPair(t)

@@ -3,19 +3,27 @@ import { aborted } from './abort.ts'
 
 /** Runs one task at a time. What waits is what callers wait for; nothing else is held. */
 export class Turns {
-  #last: Promise<void> = Promise.resolve()
+  // Undefined while none runs.
+  #last: Promise<void> | undefined
 
   /**
-   * Run `task` when every earlier one has ended, however it did.
+   * Run `task` when every earlier one has ended, however it did; at once if there is none, so that a close behind the
+   * call finds it under way.
    *
    * The signal ends the wait for the turn, and then `task` is never called; once it runs, it minds the signal itself.
    */
   run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (signal?.aborted === true) return Promise.reject(aborted(signal))
+    if (this.#last === undefined) {
+      const answer = task()
+      this.#follow(answer.then(ignore, ignore))
+      return answer
+    }
+    const before = this.#last
     return new Promise<T>((resolve, reject) => {
       const onAbort = (): void => reject(aborted(signal as AbortSignal))
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#last = this.#last.then(async () => {
+      const turn = before.then(async () => {
         signal?.removeEventListener('abort', onAbort)
         if (signal?.aborted === true) return
         try {
@@ -24,6 +32,16 @@ export class Turns {
           reject(err)
         }
       })
+      this.#follow(turn)
+    })
+  }
+
+  #follow(turn: Promise<void>): void {
+    this.#last = turn
+    void turn.then(() => {
+      if (this.#last === turn) this.#last = undefined
     })
   }
 }
+
+function ignore(): void {}
