@@ -21,6 +21,7 @@ const HEADER_BYTES: usize = 12;
 const DATA: u8 = 0;
 const WINDOW_UPDATE: u8 = 1;
 const PING: u8 = 2;
+const GO_AWAY: u8 = 3;
 const ACK: u16 = 2;
 
 /// What a stream's send pipe takes.
@@ -47,11 +48,15 @@ struct Wire {
 impl Wire {
     /// `capacity` is what the socket takes.
     fn new(capacity: usize) -> Self {
+        Self::over(Muxer::Yamux, capacity)
+    }
+
+    fn over(muxer: Muxer, capacity: usize) -> Self {
         let rung = Arc::new(AtomicBool::new(false));
         let end = End {
             hub: Hub::new(Box::new(Bell(Arc::clone(&rung)))),
             limits: Limits::default(),
-            muxer: Muxer::Yamux,
+            muxer,
             streams: Streams::Raw,
         };
         let (near, far) = pipe(capacity);
@@ -309,4 +314,17 @@ fn every_frame_is_counted() {
     wire.send(DATA, 0, 1, 5, b"bytes");
     let frames = wire.all_records().concat().len() as u64;
     assert_eq!(stats(&wire), [3, 2 + frames]);
+}
+
+#[test]
+fn a_violation_is_answered_by_one_goodbye() {
+    for muxer in [Muxer::Yamux, Muxer::YamuxCrate] {
+        let mut wire = Wire::over(muxer, 1 << 20);
+        // An opening with an id of ours.
+        wire.send(DATA, 1, 1, 0, &[]);
+        assert_eq!(wire.side.ended, Some(ConnectionFault::Muxer));
+        let said = wire.records().concat();
+        let goodbyes = said.iter().filter(|frame| frame.kind == GO_AWAY);
+        assert_eq!(goodbyes.count(), 1, "{muxer:?}: {said:?}");
+    }
 }

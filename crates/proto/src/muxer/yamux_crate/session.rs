@@ -204,12 +204,13 @@ impl Session {
     }
 
     /// Queues a GoAway, behind every other control frame. From here on streams are neither opened nor
-    /// taken. Call it when the streams have nothing left to send.
+    /// taken. Call it when the streams have nothing left to send. Only the first one is said.
     pub fn go_away(&mut self, code: u32) {
         self.announce();
         self.pump();
-        self.going_away = true;
-        self.pipe.send(Header::go_away(code));
+        if !std::mem::replace(&mut self.going_away, true) {
+            self.pipe.send(Header::go_away(code));
+        }
     }
 
     /// The caller is done with the entry; its key may come back for another stream. A stream that is
