@@ -149,7 +149,7 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
 
   /** The open streams, oldest first: a copy. */
   get streams(): Stream[] {
-    return [...this.#core.streams]
+    return Array.from(this.#core.streams, ({ stream }) => stream)
   }
 
   /** {@link Connection.streams}. */

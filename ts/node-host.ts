@@ -14,7 +14,9 @@ import type { CommandHandle, Engine, NodeSink, Served } from './native/engine.ts
 import { environment } from './native/environment.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Registrar } from './protocol/registrar.ts'
+import type { StreamCore } from './stream/core.ts'
 import { Deadlines } from './stream/deadlines.ts'
+import { Forgotten } from './stream/forgotten.ts'
 import type { Stream } from './stream.ts'
 import type { Swarm, SwarmEvents } from './swarm.ts'
 
@@ -31,6 +33,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   readonly swarm: Swarm
   readonly clock: Clock
   readonly deadlines: Deadlines
+  readonly forgotten: Forgotten
   readonly options: ResolvedOptions
   /** Called when the handlers or the listen addresses have changed. */
   readonly offerWatchers: Set<() => void> = new Set()
@@ -59,6 +62,10 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#registrar = registrar
     this.#callbacks = callbacks
     this.deadlines = new Deadlines(options.clock, () => this.engine.drain())
+    this.forgotten = new Forgotten(options.clock, ({ id, protocol }) => {
+      const what = protocol ?? 'no protocol'
+      options.logger.debug(`stream ${id} of ${what} is reset: nobody held it and it was not closed`)
+    })
   }
 
   get engine(): Engine {
@@ -133,7 +140,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#registrar.dispatch(stream, connection, protocol)
   }
 
-  refusal(protocol: string | undefined, streams: Iterable<Stream>): Error | undefined {
+  refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined {
     return this.#registrar.refusal(protocol, streams)
   }
 
@@ -203,6 +210,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
     }
     this.engine.dropNode(this.node.id)
     this.deadlines.clear()
+    this.forgotten.clear()
   }
 
   /** A second close: whatever the first one waits for ends now. */

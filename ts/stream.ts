@@ -7,44 +7,19 @@
 import type { Connection } from './connection.ts'
 import { StreamState } from './constants.ts'
 import { InvalidParametersError, type Libp2pError, StateError } from './errors.ts'
-import { TypedEventTarget } from './events.ts'
+import { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
 import type { Messages, MessagesOptions } from './io/messages.ts'
 import { messages } from './io/messages.ts'
 import type { StreamCore } from './stream/core.ts'
 import { toDuplex } from './stream/duplex.ts'
+import type { StreamEvents, StreamStat } from './stream/facts.ts'
 import type { MuxedStream } from './stream/muxed.ts'
 import type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
 import { readableStream, writableStream } from './stream/web-streams.ts'
 
+export type { StreamCloseDetail, StreamEvents, StreamStat } from './stream/facts.ts'
 export type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
-
-/** Facts about a stream that do not change with its state. */
-export interface StreamStat {
-  /** Who opened it. */
-  readonly direction: 'inbound' | 'outbound'
-  /** When, in milliseconds of the swarm's clock. */
-  readonly opened: number
-  /** Whether its connection is limited in time or bytes. */
-  readonly limited: boolean
-  /** Go's older name for `limited`. */
-  readonly transient: boolean
-  /** Whatever the application wants to keep beside the stream. */
-  readonly extra: Map<unknown, unknown>
-}
-
-/** What `close` tells: the error that ended the stream, undefined after an orderly end. */
-export interface StreamCloseDetail {
-  readonly error: Libp2pError | undefined
-}
-
-/** Events of a {@link Stream}. */
-export interface StreamEvents {
-  /** `send` answered false, and there is room again. */
-  drain: CustomEvent<undefined>
-  /** The stream has ended, however it did. Exactly once. Bytes already received can still be read. */
-  close: CustomEvent<StreamCloseDetail>
-}
 
 type NodeDuplex = import('node:stream').Duplex
 
@@ -56,6 +31,7 @@ type NodeDuplex = import('node:stream').Duplex
  */
 export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStream, AsyncDisposable {
   readonly #core: StreamCore
+  #onFailure: ((err: Libp2pError) => void)[] | undefined
   #stat: StreamStat | undefined
   #readable: ReadableStream<Uint8Array> | undefined
   #writable: WritableStream<Uint8Array> | undefined
@@ -76,8 +52,24 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
     if (stream.hasListeners('drain')) stream.emit('drain', new CustomEvent('drain'))
   }
 
+  /** @internal Call `fail` when the stream fails. Unlike a listener it does not keep the stream from being forgotten. */
+  static onFailure(stream: Stream, fail: (err: Libp2pError) => void): void {
+    if (stream.error !== undefined) {
+      fail(stream.error)
+      return
+    }
+    stream.#onFailure ??= []
+    stream.#onFailure.push(fail)
+  }
+
+  /** @internal Whether anybody listens. */
+  static isHeard(stream: Stream): boolean {
+    return stream.hasListeners('close') || stream.hasListeners('drain')
+  }
+
   /** @internal */
   static emitClose(stream: Stream): void {
+    if (stream.error !== undefined) for (const fail of stream.#onFailure ?? []) fail(stream.error)
     if (!stream.hasListeners('close')) return
     stream.emit('close', new CustomEvent('close', { detail: { error: stream.error } }))
   }
@@ -117,12 +109,13 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
 
   /** Facts that do not change. */
   get stat(): StreamStat {
+    this.#core.extra ??= new Map()
     this.#stat ??= {
       direction: this.#core.direction,
       opened: this.#core.opened,
       limited: false,
       transient: false,
-      extra: new Map()
+      extra: this.#core.extra
     }
     return this.#stat
   }
@@ -308,12 +301,30 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
 
   /** Chunks as they come, until an end of the reading half; throws on a reset. Leaving the loop leaves the stream as it is. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    return this.#core.reads.iterator()
+    return this.#core.reads.iterator(this)
   }
 
   /** {@link Stream.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** Whoever listens is told, even if nobody holds the stream. */
+  override addEventListener<K extends keyof StreamEvents>(
+    type: K,
+    handler: EventHandler<StreamEvents[K]>,
+    options?: EventListenerOptions
+  ): void {
+    super.addEventListener(type, handler, options)
+    if (this.hasListeners(type)) this.#core.home.forgotten.hold(this.#core, this)
+  }
+
+  override removeEventListener<K extends keyof StreamEvents>(
+    type: K,
+    handler: EventHandler<StreamEvents[K]>
+  ): void {
+    super.removeEventListener(type, handler)
+    this.#core.home.forgotten.loosen(this.#core)
   }
 
   /** Listener errors go to the swarm's logger. */

@@ -1,7 +1,5 @@
 // Streams of peers that keep to the letter of yamux and to nothing else. What they do ends their stream, or their
 // connection; a neighbour stream and the bystander of the stand go on.
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
 import type { Stream } from '../../ts/stream.ts'
 import {
@@ -253,27 +251,6 @@ test('a stream that nobody reads holds none of a hundred others back (A096)', as
   const read = Buffer.alloc(bytes.length)
   for (let at = 0; at < read.length; ) at += await stream.readInto(read.subarray(at))
   t.deepEqual(new Uint8Array(read), bytes)
-  await stand.echo()
-})
-
-test('a stream that the application forgets stays, and ends with its connection (A102)', async (t) => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  const { stand, session } = await raw(t)
-  const connection = await stand.stranger()
-  session.send(...opening(1, UNREAD_PROTOCOL))
-  await until(() => stand.taken.count === 1)
-  for (let turn = 0; turn < 5; turn += 1) {
-    collect()
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  t.is(connection.streams.length, 1)
-  session.send({ type: DATA, id: 1, body: Buffer.alloc(10) })
-  await echoes(t, session, 3)
-  const closing = connection.close()
-  t.is(await session.goAway(), 0)
-  await closing
-  t.is(connection.streams.length, 0)
   await stand.echo()
 })
 

@@ -4,6 +4,7 @@ import { ConnectionCore, type ConnectionHost } from '../../ts/connection/core.ts
 import type { Connection } from '../../ts/connection.ts'
 import { Engine } from '../../ts/native/engine.ts'
 import { Deadlines } from '../../ts/stream/deadlines.ts'
+import { Forgotten } from '../../ts/stream/forgotten.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { FakeClock } from './fake-clock.ts'
 import { FACTS, type Fake, fakeNative } from './fake-native.ts'
@@ -38,6 +39,7 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     engine,
     clock,
     deadlines: new Deadlines(clock, () => engine.drain()),
+    forgotten: new Forgotten(clock, () => {}),
     notify: (event, detail) => {
       told.push(`${event} ${(detail as { id: string }).id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
     },

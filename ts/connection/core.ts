@@ -16,9 +16,10 @@ import { nativeError, transportOf } from '../native/native-error.ts'
 import { FLAG_REMOTE, OPEN_UNSETTLED } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
+import type { Forgotten } from '../stream/forgotten.ts'
 import type { StreamHome } from '../stream/home.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
-import { Stream } from '../stream.ts'
+import type { Stream } from '../stream.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 
 /** What secures, multiplexes and carries a connection. */
@@ -47,6 +48,7 @@ export interface ConnectionHost {
   readonly engine: Engine
   readonly clock: Clock
   readonly deadlines: Deadlines
+  readonly forgotten: Forgotten
   /** Tell notifiees and listeners. */
   notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void
   /** Hand an inbound stream to its handler. */
@@ -54,7 +56,7 @@ export interface ConnectionHost {
   /** Who serves a protocol that the native table does not have; undefined for nobody. */
   choose(protocol: string): Served | undefined
   /** Why there can be no further outbound stream of a protocol beside these; undefined if there can. */
-  refusal(protocol: string | undefined, streams: Iterable<Stream>): Error | undefined
+  refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined
   /** A connection is gone, and so are its streams. */
   connectionEnded(core: ConnectionCore): void
   onListenerError(err: unknown): void
@@ -75,7 +77,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   readonly remotePeer: PeerId
   readonly direction: 'inbound' | 'outbound'
   readonly opened: number
-  readonly streams: Set<Stream> = new Set()
+  readonly streams: Set<StreamCore> = new Set()
   readonly closed: Promise<void>
   closing = false
   closeReason: ConnectionCloseReason | undefined
@@ -113,6 +115,10 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
 
   get deadlines(): Deadlines {
     return this.host.deadlines
+  }
+
+  get forgotten(): Forgotten {
+    return this.host.forgotten
   }
 
   get transport(): string {
@@ -196,7 +202,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       proposed
     })
     if (unsettled) return this.#settle(core, options)
-    this.announce(core.stream)
+    this.announce(core)
     return Promise.resolve(core.stream)
   }
 
@@ -218,7 +224,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       protocol: this.host.engine.protocols.of(handle, protocol),
       proposed: NO_PROTOCOLS
     })
-    this.announce(core.stream)
+    this.announce(core)
     this.host.dispatch(core.stream, this.connection, protocol)
   }
 
@@ -235,7 +241,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     }
     // Those of our own muxers have ended before; these are of the application's.
     for (const stream of [...this.streams]) {
-      Stream.core(stream).pump?.connectionLost(wireCode, this.closeReason.remote)
+      stream.pump?.connectionLost(wireCode, this.closeReason.remote)
     }
     this.host.connectionEnded(this)
     Connection.emitClose(this.connection, this.closeReason)
@@ -243,9 +249,10 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   /** Put a stream on the list, and say so. */
-  announce(stream: Stream): void {
+  announce(stream: StreamCore): void {
     this.streams.add(stream)
-    this.host.notify('openedStream', stream)
+    this.forgotten.watch(this.streams)
+    this.host.notify('openedStream', stream.stream)
   }
 
   /** `<connection>-<n>`. */
@@ -259,13 +266,13 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   /** A stream has ended. */
-  streamEnded(stream: Stream): void {
+  streamEnded(stream: StreamCore): void {
     this.forget(stream)
   }
 
   /** Take a stream off the list, and say so once. */
-  forget(stream: Stream): void {
-    if (this.streams.delete(stream)) this.host.notify('closedStream', stream)
+  forget(stream: StreamCore): void {
+    if (this.streams.delete(stream)) this.host.notify('closedStream', stream.stream)
   }
 
   #closedError(): ConnectionClosedError {
@@ -315,7 +322,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       give(full)
       throw full
     }
-    this.announce(core.stream)
+    this.announce(core)
     return core.stream
   }
 }

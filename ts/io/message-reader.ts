@@ -226,7 +226,7 @@ export class MessageReader {
   /** The remote broke the framing: nothing behind this point can be made out. */
   #fail(fault: MsgioError): never {
     this.#fault = fault
-    this.#core.stream.abort(fault)
+    void this.#core.reset(0, fault)
     throw fault
   }
 

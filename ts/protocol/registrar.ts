@@ -7,6 +7,7 @@ import type { Served } from '../native/engine.ts'
 import { PREDICATES_FROM } from '../native/record.ts'
 import type { NodeHost } from '../node-host.ts'
 import type { Logger } from '../options.ts'
+import type { StreamCore } from '../stream/core.ts'
 import type { Stream } from '../stream.ts'
 import { holds, type ProtocolPredicate, protocolName } from './protocol-name.ts'
 
@@ -100,7 +101,7 @@ export class Registrar {
   }
 
   /** Why a connection with these streams can have no further outbound one of a protocol; undefined if it can. */
-  refusal(protocol: string | undefined, streams: Iterable<Stream>): Error | undefined {
+  refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined {
     const limit = protocol === undefined ? undefined : this.#entries.get(protocol)?.maxOutbound
     if (limit === undefined) return undefined
     let current = 0

@@ -19,22 +19,10 @@ import { nativeError } from '../native/native-error.ts'
 import { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
 import { failureError, faultOf, ownReset, resetFailure, writeRefusal } from './failure.ts'
-import type { StreamHome } from './home.ts'
+import type { StreamHome, StreamInit } from './home.ts'
 import type { MuxedPump } from './muxed-pump.ts'
 import { type AbortOptions, ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
-
-/** How a stream begins. */
-export interface StreamInit {
-  readonly handle: number
-  readonly id: string
-  readonly home: StreamHome
-  readonly direction: 'inbound' | 'outbound'
-  readonly state: StreamState
-  readonly protocol: string | undefined
-  /** What was proposed, for the error if the remote speaks none of it. */
-  readonly proposed: readonly string[]
-}
 
 const DONE: Promise<void> = Promise.resolve()
 
@@ -46,12 +34,15 @@ export class StreamCore implements StreamSink {
   readonly opened: number
   readonly reads: ReadQueue
   readonly writes: WriteQueue
-  readonly stream: Stream
   readonly engine: Engine
   state: StreamState
   protocol: string | undefined
   /** Why the state is RESET or ERROR. */
   failure: Libp2pError | undefined
+  /** The public face; held weakly where the application may let go of it: see {@link Forgotten}. */
+  face: Stream | WeakRef<Stream>
+  /** What the application keeps beside the stream, made when it asks for it. */
+  extra: Map<unknown, unknown> | undefined
   /** Of a stream whose muxer is the application's. */
   pump: MuxedPump | undefined
 
@@ -75,8 +66,15 @@ export class StreamCore implements StreamSink {
     this.opened = init.home.clock.now()
     this.reads = new ReadQueue(this)
     this.writes = new WriteQueue(this)
-    this.stream = new Stream(this)
+    this.face = new Stream(this)
     this.engine.adoptStream(this)
+  }
+
+  /** The public face; another one if nobody held the last one. */
+  get stream(): Stream {
+    const { face } = this
+    if (!(face instanceof WeakRef)) return face
+    return face.deref() ?? this.home.forgotten.revive(this)
   }
 
   get deadlines(): Deadlines {
@@ -190,7 +188,7 @@ export class StreamCore implements StreamSink {
       this.reads.closeLocally()
       this.failWrites()
     }
-    this.home.forget(this.stream)
+    this.home.forget(this)
   }
 
   setProtocol(protocol: string): void {
@@ -283,7 +281,7 @@ export class StreamCore implements StreamSink {
     if (this.#ended) return
     this.#ended = true
     this.pump?.onClosed(this.isFailed())
-    this.home.streamEnded(this.stream)
+    this.home.streamEnded(this)
     Stream.emitClose(this.stream)
   }
 

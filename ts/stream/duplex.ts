@@ -1,6 +1,6 @@
 /** A node:stream Duplex over a stream. node:stream is loaded at the first call. */
 import { StreamClosedError, StreamEOFError } from '../errors.ts'
-import type { Stream } from '../stream.ts'
+import { Stream } from '../stream.ts'
 
 type NodeDuplex = import('node:stream').Duplex
 
@@ -40,12 +40,8 @@ export function toDuplex(stream: Stream): NodeDuplex {
     else await stream.reset()
   }
   // A remote reset shows although nobody reads or writes at the time.
-  stream.addEventListener(
-    'close',
-    ({ detail }) => {
-      if (detail.error !== undefined && !duplex.destroyed) duplex.destroy(detail.error)
-    },
-    { once: true }
-  )
+  Stream.onFailure(stream, (err) => {
+    if (!duplex.destroyed) duplex.destroy(err)
+  })
   return duplex
 }

@@ -5,6 +5,7 @@ import {
   ERROR_CODES,
   type Libp2pError,
   StreamClosedError,
+  StreamEOFError,
   StreamError,
   StreamResetError,
   UnsupportedProtocolError
@@ -73,4 +74,9 @@ export function faultOf(code: number, protocols: readonly string[]): Libp2pError
 
 function optional(cause: unknown): { cause?: unknown } {
   return cause === undefined ? {} : { cause }
+}
+
+/** Whether an error only says that a half has ended. */
+export function isEnd(err: unknown): err is Libp2pError {
+  return err instanceof StreamEOFError || err instanceof StreamClosedError
 }

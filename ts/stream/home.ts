@@ -1,24 +1,39 @@
 /** What carries a stream, as the stream sees it: a connection, or a muxer of the application. */
 import type { Clock } from '../clock.ts'
 import type { Connection } from '../connection.ts'
+import type { StreamState } from '../constants.ts'
 import type { HostPort } from '../identity/address.ts'
 import type { Engine } from '../native/engine.ts'
-import type { Stream } from '../stream.ts'
+import type { StreamCore } from './core.ts'
 import type { Deadlines } from './deadlines.ts'
+import type { Forgotten } from './forgotten.ts'
 
 /** What a stream needs of what carries it. */
 export interface StreamHome {
   readonly engine: Engine
   readonly clock: Clock
   readonly deadlines: Deadlines
+  readonly forgotten: Forgotten
   /** None for a stream of a muxer that came without one. */
   readonly connection: Connection | undefined
   readonly remoteAddress: HostPort | undefined
   /** `tcp`, `quic`, ...; empty where there is no connection. */
   readonly transport: string
   /** The stream has ended. */
-  streamEnded(stream: Stream): void
+  streamEnded(stream: StreamCore): void
   /** Take a stream off the list, and say so once. */
-  forget(stream: Stream): void
+  forget(stream: StreamCore): void
   onListenerError(err: unknown): void
+}
+
+/** How a stream begins. */
+export interface StreamInit {
+  readonly handle: number
+  readonly id: string
+  readonly home: StreamHome
+  readonly direction: 'inbound' | 'outbound'
+  readonly state: StreamState
+  readonly protocol: string | undefined
+  /** What was proposed, for the error if the remote speaks none of it. */
+  readonly proposed: readonly string[]
 }

@@ -9,15 +9,16 @@ import { READ_ALL_BYTES_MAX } from '../constants.ts'
 import {
   ERROR_CODES,
   InvalidParametersError,
-  type Libp2pError,
   MessageTooLargeError,
   StreamClosedError,
   StreamEOFError,
   TimeoutError
 } from '../errors.ts'
 import { allocate, CHUNK_BYTES_MAX, concat, copyOut, SCRATCH_BYTES, trim } from '../native/slab.ts'
+import { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
+import { isEnd } from './failure.ts'
 import { Stash } from './stash.ts'
 import { WaitingReads } from './waiting-reads.ts'
 
@@ -38,8 +39,7 @@ export type ReadEnd = 'open' | 'remote' | 'local'
 
 const NOTHING = new Uint8Array(0)
 
-// The remote's end, as an answer: making an error for every stream that ends in good order is what would cost
-// most about it.
+// The remote's end, as an answer: an error for every stream that ends in good order would cost the most.
 const END = Symbol('end')
 
 /** The reading half of one stream. */
@@ -55,6 +55,10 @@ export class ReadQueue {
 
   constructor(core: StreamCore) {
     this.#core = core
+  }
+
+  get isBusy(): boolean {
+    return this.#waiting.isBusy
   }
 
   /** How the reading half ended, if it did. */
@@ -120,8 +124,8 @@ export class ReadQueue {
     return this.take(gather, options.signal, giveBack)
   }
 
-  /** Chunks for `for await`. Ends at an end of either side's making, throws at a reset. */
-  iterator(): AsyncIterableIterator<Uint8Array> {
+  /** Chunks for `for await`, which holds `stream`. Ends at an end of either side's making, throws at a reset. */
+  iterator(stream: Stream): AsyncIterableIterator<Uint8Array> {
     const done = (err: unknown): IteratorResult<Uint8Array, undefined> => {
       if (isEnd(err)) return { done: true, value: undefined }
       throw err
@@ -136,7 +140,7 @@ export class ReadQueue {
       }
     }
     return {
-      next: () => this.take(take, undefined, done),
+      next: () => Stream.core(stream).reads.take(take, undefined, done),
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]() {
         return this
@@ -343,8 +347,4 @@ export class ReadQueue {
 
 function timedOut(): TimeoutError {
   return new TimeoutError('the read deadline has passed')
-}
-
-function isEnd(err: unknown): err is Libp2pError {
-  return err instanceof StreamEOFError || err instanceof StreamClosedError
 }

@@ -1,13 +1,14 @@
 /** Web streams over a stream. Default streams, not byte streams: those detach the memory they are given. */
 import { AbortError } from '../errors.ts'
-import type { Stream } from '../stream.ts'
+import { Stream } from '../stream.ts'
 
 /** A Web stream that pulls one chunk at a time, so that the stream's own window is the only buffer. */
 export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
   const chunks = stream[Symbol.asyncIterator]()
   return new ReadableStream<Uint8Array>(
     {
-      start: (controller) => onFailure(stream, (err) => controller.error(err)),
+      // A reset shows although nobody reads or writes at the time.
+      start: (controller) => Stream.onFailure(stream, (err) => controller.error(err)),
       async pull(controller) {
         const { done, value } = await chunks.next()
         if (done === true) controller.close()
@@ -24,7 +25,7 @@ export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
 /** A Web stream whose writes are accepted when the stream accepts them. */
 export function writableStream(stream: Stream): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
-    start: (controller) => onFailure(stream, (err) => controller.error(err)),
+    start: (controller) => Stream.onFailure(stream, (err) => controller.error(err)),
     write: (bytes) => stream.write(bytes),
     close: () => stream.closeWrite(),
     abort: (reason) => {
@@ -35,21 +36,6 @@ export function writableStream(stream: Stream): WritableStream<Uint8Array> {
       )
     }
   })
-}
-
-/** A reset shows although nobody reads or writes at the time. */
-function onFailure(stream: Stream, fail: (err: unknown) => void): void {
-  if (stream.error !== undefined) {
-    fail(stream.error)
-    return
-  }
-  stream.addEventListener(
-    'close',
-    ({ detail }) => {
-      if (detail.error !== undefined) fail(detail.error)
-    },
-    { once: true }
-  )
 }
 
 /** Cancelling a stream that has ended anyway is no error. */

@@ -8,6 +8,7 @@ import { nativeError } from '../native/native-error.ts'
 import type { Stream } from '../stream.ts'
 import { StreamCore } from './core.ts'
 import { Deadlines } from './deadlines.ts'
+import { Forgotten } from './forgotten.ts'
 import type { StreamHome } from './home.ts'
 import type { MuxedStream } from './muxed.ts'
 import { MuxedPump } from './muxed-pump.ts'
@@ -22,6 +23,7 @@ function homeless(): StreamHome {
     engine,
     clock: systemClock,
     deadlines: new Deadlines(systemClock, () => engine.drain()),
+    forgotten: new Forgotten(systemClock, () => {}),
     connection: undefined,
     remoteAddress: undefined,
     transport: '',
@@ -65,7 +67,7 @@ export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): St
   })
   const pump = new MuxedPump(stream, muxed)
   stream.pump = pump
-  core?.announce(stream.stream)
+  core?.announce(stream)
   pump.start()
   return stream.stream
 }

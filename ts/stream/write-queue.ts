@@ -55,8 +55,8 @@ export class WriteQueue {
     if (signal?.aborted === true) {
       return Promise.reject(new AbortError(undefined, { cause: signal.reason }))
     }
-    const accepted = this.#isBusy() ? 0 : this.#accept(bytes, 0)
-    if (accepted === bytes.length && !this.#isBusy()) return DONE
+    const accepted = this.isBusy ? 0 : this.#accept(bytes, 0)
+    if (accepted === bytes.length && !this.isBusy) return DONE
     if (this.#core.isFailed()) return Promise.reject(this.#core.failureError())
     if (this.#expired) {
       return Promise.reject(
@@ -70,7 +70,7 @@ export class WriteQueue {
     checkBytes(bytes)
     const refusal = this.#refusal()
     if (refusal !== undefined) throw refusal
-    const accepted = this.#isBusy() ? 0 : this.#accept(bytes, 0)
+    const accepted = this.isBusy ? 0 : this.#accept(bytes, 0)
     if (accepted < bytes.length) {
       // The memory is the caller's again when this returns.
       this.#push({
@@ -82,14 +82,14 @@ export class WriteQueue {
         onAbort: undefined
       })
     }
-    this.#needsDrain = this.#blocked || this.#isBusy()
+    this.#needsDrain = this.#blocked || this.isBusy
     return !this.#needsDrain
   }
 
   /** End-of-stream behind everything accepted; answers undefined if it went out at once. */
   closeWrite(signal: AbortSignal | undefined): Promise<void> | undefined {
     this.#closing = true
-    if (this.#isBusy()) return this.#wait(undefined, 0, signal)
+    if (this.isBusy) return this.#wait(undefined, 0, signal)
     this.#finish()
     return undefined
   }
@@ -108,7 +108,7 @@ export class WriteQueue {
     this.#rejectWaiting(
       (accepted) => new StreamClosedError('the stream was closed', { bytesAccepted: accepted })
     )
-    if (this.#isBusy()) return this.#wait(undefined, 0, signal)
+    if (this.isBusy) return this.#wait(undefined, 0, signal)
     this.#stopDeadline()
     return undefined
   }
@@ -170,7 +170,8 @@ export class WriteQueue {
     return this.#core.writeRefusal()
   }
 
-  #isBusy(): boolean {
+  /** Whether bytes or the end wait for room. */
+  get isBusy(): boolean {
     return this.#waiting !== undefined && this.#waiting.length > 0
   }
 

@@ -1,0 +1,116 @@
+// Streams that the application lets go of, with a garbage collection at hand and time that is told to go.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import test, { type ExecutionContext } from 'ava'
+import type { Connection } from '../../ts/connection.ts'
+import { StreamErrorCode } from '../../ts/constants.ts'
+import { FORGOTTEN_AFTER_MS } from '../../ts/stream/forgotten.ts'
+import type { Stream } from '../../ts/stream.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { createPair, pattern, turns, until } from '../support/pair.ts'
+
+setFlagsFromString('--expose-gc')
+const gc = runInNewContext('gc') as () => void
+
+async function collect(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) {
+    gc()
+    await turns()
+  }
+}
+
+/** What a stream's remote sees, and what `use` kept of the stream itself; the rest is let go of. */
+async function dropped<T>(t: ExecutionContext, use: (near: Stream, far: Stream) => T) {
+  const clock = new FakeClock()
+  const said: string[] = []
+  const pair = await createPair(t, {
+    dialer: { clock, logger: { debug: (message) => said.push(message) } }
+  })
+  const { far, kept } = await pair.openStreams().then((both) => ({
+    far: both.far,
+    kept: use(both.near, both.far)
+  }))
+  clock.advance(2 * FORGOTTEN_AFTER_MS)
+  await collect()
+  return { clock, said, far, kept, connection: pair.outbound as Connection }
+}
+
+test('a stream that the application dropped is reset, and its remote is told why (A102)', async (t) => {
+  const { clock, said, far, connection } = await dropped(t, () => undefined)
+  await until(() => far.error !== undefined)
+  t.like(far.error, { name: 'StreamResetError', errorCode: StreamErrorCode.GarbageCollected })
+  t.is(said.filter((message) => message.includes('nobody held it')).length, 1)
+  await until(() => connection.streams.length === 0)
+  t.is(clock.timers, 0)
+})
+
+test('so is one whose writing half was closed before (A102)', async (t) => {
+  const { far } = await dropped(t, (near) => void near.closeWrite())
+  // The end that came before the reset is delivered; what would be written goes nowhere.
+  await until(() => far.connection.streams.length === 0)
+  await t.throwsAsync(far.write(pattern(1)), { name: 'StreamClosedError' })
+})
+
+test('one with a pending read stays until that has its answer (A102)', async (t) => {
+  const { clock, far, kept } = await dropped(t, (near) => ({ reading: near.read(3) }))
+  t.is(far.error, undefined)
+  await far.write(pattern(3))
+  t.deepEqual(new Uint8Array(await kept.reading), pattern(3))
+  clock.advance(2 * FORGOTTEN_AFTER_MS)
+  await until(() => far.error !== undefined)
+  t.like(far.error, { errorCode: StreamErrorCode.GarbageCollected })
+})
+
+test('one that somebody listens to stays and tells its end (A102)', async (t) => {
+  let ended = 0
+  const { far } = await dropped(t, (near) => {
+    near.addEventListener('close', () => {
+      ended += 1
+    })
+  })
+  t.is(far.error, undefined)
+  await far.reset()
+  await until(() => ended === 1)
+  t.is(ended, 1)
+})
+
+const HELD: Readonly<Record<string, (near: Stream) => () => Promise<unknown>>> = {
+  'its web stream': (near) => {
+    const reader = near.readable.getReader()
+    return async () => (await reader.read()).value
+  },
+  'its iterator': (near) => {
+    const iterator = near[Symbol.asyncIterator]()
+    return async () => (await iterator.next()).value
+  },
+  'its Duplex': (near) => {
+    const duplex = near.toDuplex().on('error', () => {})
+    return () => new Promise((resolve) => duplex.once('data', resolve))
+  },
+  'its messages': (near) => {
+    const messages = near.messages({ framing: 'varint' })
+    return () => messages.readMsg()
+  }
+}
+
+for (const [what, hold] of Object.entries(HELD)) {
+  test(`one that is held by ${what} stays and works (A102)`, async (t) => {
+    const { far, kept } = await dropped(t, hold)
+    t.is(far.error, undefined)
+    const bytes = what === 'its messages' ? Uint8Array.of(2, 7, 9) : Uint8Array.of(7, 9)
+    await far.write(bytes)
+    t.deepEqual(new Uint8Array((await kept()) as Uint8Array), Uint8Array.of(7, 9))
+  })
+}
+
+test('connection.streams lists one that is forgotten and open, and it works (A102)', async (t) => {
+  // Its read is pending, so it is not reset.
+  const { far, kept, connection } = await dropped(t, (near) => ({ reading: near.read(1) }))
+  const [again] = connection.streams
+  t.truthy(again)
+  await again?.write(pattern(10))
+  t.deepEqual(new Uint8Array(await far.read(10)), pattern(10))
+  t.is(connection.streams[0], again)
+  await far.write(pattern(1))
+  t.is((await kept.reading).length, 1)
+})

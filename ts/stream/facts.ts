@@ -1,0 +1,29 @@
+/** What a stream tells of itself: facts and events. */
+import type { Libp2pError } from '../errors.ts'
+
+/** Facts about a stream that do not change with its state. */
+export interface StreamStat {
+  /** Who opened it. */
+  readonly direction: 'inbound' | 'outbound'
+  /** When, in milliseconds of the swarm's clock. */
+  readonly opened: number
+  /** Whether its connection is limited in time or bytes. */
+  readonly limited: boolean
+  /** Go's older name for `limited`. */
+  readonly transient: boolean
+  /** Whatever the application wants to keep beside the stream. */
+  readonly extra: Map<unknown, unknown>
+}
+
+/** What `close` tells: the error that ended the stream, undefined after an orderly end. */
+export interface StreamCloseDetail {
+  readonly error: Libp2pError | undefined
+}
+
+/** Events of a `Stream`. */
+export interface StreamEvents {
+  /** `send` answered false, and there is room again. */
+  drain: CustomEvent<undefined>
+  /** The stream has ended, however it did. Exactly once. Bytes already received can still be read. */
+  close: CustomEvent<StreamCloseDetail>
+}
