@@ -143,7 +143,7 @@ test('another answer ends the selection: nothing else is proposed', async (t) =>
   }
 })
 
-// M8, A006
+// M8, A006, go 165
 test('another version of multistream-select is an error', async (t) => {
   for (const call of [
     (c: MultiselectCommunicator) => client.handshake(c),
