@@ -44,11 +44,15 @@ test('a stream that the application dropped is reset, and its remote is told why
   t.is(clock.timers, 0)
 })
 
-test('so is one whose writing half was closed before (A102)', async (t) => {
-  const { far } = await dropped(t, (near) => void near.closeWrite())
-  // The end that came before the reset is delivered; what would be written goes nowhere.
-  await until(() => far.connection.streams.length === 0)
-  await t.throwsAsync(far.write(pattern(1)), { name: 'StreamClosedError' })
+test('one whose writing half was closed is closed, and what it wrote arrives whole (A102)', async (t) => {
+  // More than the window: the rest waits here for its reader.
+  const sent = pattern(400_000)
+  const { far, said, connection } = await dropped(t, (near) => {
+    void near.write(sent).then(() => near.closeWrite())
+  })
+  await until(() => said.some((message) => message.includes('nobody held it')))
+  t.deepEqual(await far.read(), sent)
+  await until(() => connection.streams.length === 0)
 })
 
 test('one with a pending read stays until that has its answer (A102)', async (t) => {

@@ -1,5 +1,6 @@
 /**
- * Streams that the application let go of without closing them: they are reset when their public face is collected.
+ * Streams that the application let go of without closing them: they are reset when their public face is collected,
+ * or closed, if their writing half was.
  *
  * The first seconds of a stream cost nothing: its core holds its face as usual. After that it holds it weakly, unless
  * somebody listens to it or its muxer is the application's.
@@ -23,7 +24,7 @@ export class Forgotten {
   readonly #collected = new FinalizationRegistry<StreamCore>((core) => this.#end(core))
   #timer: unknown
 
-  /** `tell` hears of every stream that is reset. */
+  /** `tell` hears of every stream that is ended. */
   constructor(clock: Clock, tell: (core: StreamCore) => void) {
     this.#clock = clock
     this.#tell = tell
@@ -104,6 +105,8 @@ export class Forgotten {
       return
     }
     this.#tell(core)
-    void core.reset(StreamErrorCode.GarbageCollected, undefined)
+    // A half that was finished still arrives whole; the end of one that was not would look like it.
+    if (core.state === StreamState.CLOSE_WRITE) void core.close()
+    else void core.reset(StreamErrorCode.GarbageCollected, undefined)
   }
 }
