@@ -42,7 +42,7 @@ export interface SecureMessagesOptions extends AbortOptions {
  *
  * Rejects with `UnexpectedPeerError` for another peer than `remotePeer`, `SelfDialError`, `EncryptionFailedError`,
  * `UnsupportedProtocolError` if no protocol is common, `ConnectionClosedError`, `TimeoutError`, `AbortError`; the
- * duplex is closed then. Throws `InvalidParametersError` for options that are none.
+ * duplex is closed then, also for a `privateKey` that is none. Throws `InvalidParametersError` for other options.
  */
 export function secureMessages(
   duplex: AnyDuplex,

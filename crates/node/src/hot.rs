@@ -163,15 +163,9 @@ impl Call<'_> {
         }
     }
 
-    /// The elements of a typed array of the kind that `T` stands for; empty if it is detached.
-    ///
-    /// The slices of one call must be of different arrays: JavaScript's contract, checked by
-    /// [`Call::distinct`].
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "the memory is JavaScript's, not the call's"
-    )]
-    fn elements<T: Element>(&self, index: usize) -> Result<&mut [T], ErrorCode> {
+    /// Where the elements of a typed array of the kind that `T` stands for lie, and how many there are;
+    /// none if it is detached.
+    fn place<T: Element>(&self, index: usize) -> Result<Place<T>, ErrorCode> {
         let mut kind = 0;
         let mut length = 0;
         let mut data = ptr::null_mut();
@@ -190,13 +184,26 @@ impl Call<'_> {
         if status != sys::Status::napi_ok || kind != T::KIND {
             return misuse();
         }
-        if data.is_null() || length == 0 {
-            return Ok(&mut []);
+        if data.is_null() {
+            length = 0;
         }
-        // SAFETY: Node-API vouches for `length` elements at `data`, aligned for their kind, for as
-        // long as no JavaScript runs, which is until this call returns. Every bit pattern is a
-        // valid element.
-        Ok(unsafe { std::slice::from_raw_parts_mut(data.cast::<T>(), length) })
+        Ok(Place {
+            start: data.cast(),
+            length,
+        })
+    }
+}
+
+#[expect(
+    clippy::mut_from_ref,
+    reason = "the memory is JavaScript's, not the call's"
+)]
+impl Call<'_> {
+    /// The elements of a typed array, which is the only one that the call takes.
+    fn elements<T: Element>(&self, index: usize) -> Result<&mut [T], ErrorCode> {
+        let place = self.place::<T>(index)?;
+        // SAFETY: no other slice of the call is made.
+        Ok(unsafe { place.slice() })
     }
 
     /// Two typed arrays that do not overlap.
@@ -205,16 +212,38 @@ impl Call<'_> {
         first: usize,
         second: usize,
     ) -> Result<(&mut [T], &mut [U]), ErrorCode> {
-        let one = self.elements::<T>(first)?;
-        let other = self.elements::<U>(second)?;
-        let (one_range, other_range) = (one.as_ptr_range(), other.as_ptr_range());
-        let apart = one_range.end.cast::<u8>() <= other_range.start.cast::<u8>()
-            || other_range.end.cast::<u8>() <= one_range.start.cast::<u8>();
-        if apart || one.is_empty() || other.is_empty() {
-            Ok((one, other))
+        let (one, other) = (self.place::<T>(first)?, self.place::<U>(second)?);
+        let (a, b) = (one.addresses(), other.addresses());
+        if a.is_empty() || b.is_empty() || a.end <= b.start || b.end <= a.start {
+            // SAFETY: they lie apart, and the call makes no other slice.
+            Ok(unsafe { (one.slice(), other.slice()) })
         } else {
             misuse()
         }
+    }
+}
+
+/// Memory of a typed array.
+struct Place<T> {
+    start: *mut T,
+    length: usize,
+}
+
+impl<T> Place<T> {
+    fn addresses(&self) -> std::ops::Range<usize> {
+        let start = self.start.addr();
+        start..start + self.length * size_of::<T>()
+    }
+
+    /// # Safety
+    /// It is used within the call whose argument it is, and the call makes no other slice of this memory.
+    unsafe fn slice<'a>(self) -> &'a mut [T] {
+        if self.length == 0 {
+            return &mut [];
+        }
+        // SAFETY: Node-API vouches for the memory and its alignment while the call runs, in which no
+        // JavaScript does; every bit pattern is a valid element. The caller vouches for the rest.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.length) }
     }
 }
 
