@@ -6,6 +6,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { ConnectionCore, ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
 import { TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
+import { type ConnectionCounters, connectionCounters } from './native/counters.ts'
 import type { AbortOptions } from './stream/read-queue.ts'
 import type { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'
@@ -145,6 +146,12 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
       numStreams: this.#core.streams.size,
       extra: this.#extra
     }
+  }
+
+  /** What it has carried so far, and its round trip. Undefined once it has ended. One crossing. */
+  counters(): ConnectionCounters | undefined {
+    const { host, handle, closeReason } = this.#core
+    return closeReason === undefined ? connectionCounters(host.engine.hot, handle) : undefined
   }
 
   /** The open streams, oldest first: a copy. */

@@ -19,7 +19,7 @@ export type { AddrLike, HostPort } from './identity/address.ts'
 export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'
 export type { PeerLike } from './identity/peer-id.ts'
 export type { Framing, MessageBatch, Messages, MessagesOptions } from './io/messages.ts'
-export type { Counters } from './native/counters.ts'
+export type { ConnectionCounters, Counters, StreamCounters } from './native/counters.ts'
 export {
   globalNoopNotifiee,
   NoopNotifiee,

@@ -11,9 +11,10 @@ import { type EventHandler, type EventListenerOptions, TypedEventTarget } from '
 import type { HostPort } from './identity/address.ts'
 import type { Messages, MessagesOptions } from './io/messages.ts'
 import { messages } from './io/messages.ts'
+import { type StreamCounters, streamCounters } from './native/counters.ts'
 import type { StreamCore } from './stream/core.ts'
 import { toDuplex } from './stream/duplex.ts'
-import type { StreamEvents, StreamStat } from './stream/facts.ts'
+import { type StreamEvents, type StreamStat, statOf } from './stream/facts.ts'
 import type { MuxedStream } from './stream/muxed.ts'
 import type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
 import { readableStream, writableStream } from './stream/web-streams.ts'
@@ -109,15 +110,13 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
 
   /** Facts that do not change. */
   get stat(): StreamStat {
-    this.#core.extra ??= new Map()
-    this.#stat ??= {
-      direction: this.#core.direction,
-      opened: this.#core.opened,
-      limited: false,
-      transient: false,
-      extra: this.#core.extra
-    }
+    this.#stat ??= statOf(this.#core)
     return this.#stat
+  }
+
+  /** What it has carried so far, and what waits. Undefined once it has ended. One crossing. */
+  counters(): StreamCounters | undefined {
+    return this.#core.isLive ? streamCounters(this.#core.engine.hot, this.#core.handle) : undefined
   }
 
   /** The host and port at the other end; kept after the close. Undefined where the transport has none. */

@@ -186,6 +186,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       into.set([7, 8])
       return 2
     },
+    measure: () => fail('ERR_INTERNAL'),
     hold(on) {
       calls.push(`hold ${on}`)
       return 0

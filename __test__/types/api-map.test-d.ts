@@ -1,6 +1,7 @@
 /** Every type that docs/api-map.md names can be imported; `__test__/unit/api-map.spec.ts` compares the two lists. */
 import type {
   AddrLike,
+  ConnectionCounters,
   DialOptions,
   Framing,
   HandledProtocols,
@@ -22,6 +23,7 @@ import type {
   ProtocolPredicate,
   Service,
   ServiceOptions,
+  StreamCounters,
   StreamHandler,
   SwarmEvents,
   SwarmOptions
@@ -46,6 +48,7 @@ import type {
 
 export type Named = [
   AddrLike,
+  ConnectionCounters,
   DialOptions,
   Framing,
   HandledProtocols,
@@ -67,6 +70,7 @@ export type Named = [
   ProtocolPredicate,
   Service,
   ServiceOptions,
+  StreamCounters,
   StreamHandler,
   SwarmEvents,
   SwarmOptions,

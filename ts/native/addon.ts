@@ -27,6 +27,7 @@ export interface HotCalls {
   answer(stream: number, handler: number, inboundMax: number): number
   closeConnection(connection: number, code: number): number
   counters(into: Float64Array): number
+  measure(handle: number, into: Float64Array): number
   hold(on: boolean): number
 }
 

@@ -1,5 +1,7 @@
 /** Names of the numbers that the native side counts; mirrors `crates/runtime/src/stats.rs`. */
 
+import type { HotCalls } from './addon.ts'
+
 /** The order in which `counters` writes them. */
 export const COUNTER_NAMES = [
   'rings',
@@ -42,4 +44,47 @@ export function namedCounters(numbers: Float64Array, written: number): Counters 
     counters[name] = index < written ? (numbers[index] ?? 0) : 0
   }
   return counters as Counters
+}
+
+/** What a stream has carried so far, in bytes; those of its negotiation are among them. */
+export interface StreamCounters {
+  readonly bytesReceived: number
+  /** Those that have left for the remote. */
+  readonly bytesSent: number
+  /** Received, and not read yet. */
+  readonly bytesUnread: number
+  /** Written, and not sent yet: the remote gives no credit, or the socket takes nothing. */
+  readonly bytesUnsent: number
+}
+
+/** What a connection has carried so far. */
+export interface ConnectionCounters {
+  /** Bytes of its streams, those of their negotiations included. */
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  /** Frames of the muxer; 0 with `yamux-crate`. */
+  readonly framesReceived: number
+  readonly framesSent: number
+  /** Smoothed round trip of its pings in milliseconds; undefined before the first answer and with `yamux-crate`. */
+  readonly roundTripMs: number | undefined
+}
+
+/** Numbers that `measure` writes. */
+const FIGURES = 5
+
+/** What has gone over a stream; undefined once the native side has forgotten it. */
+export function streamCounters(hot: HotCalls, handle: number): StreamCounters | undefined {
+  const figures = new Float64Array(FIGURES)
+  if (hot.measure(handle, figures) < 0) return undefined
+  const [bytesReceived = 0, bytesSent = 0, bytesUnread = 0, bytesUnsent = 0] = figures
+  return { bytesReceived, bytesSent, bytesUnread, bytesUnsent }
+}
+
+/** What has gone over a connection; undefined once the native side has forgotten it. */
+export function connectionCounters(hot: HotCalls, handle: number): ConnectionCounters | undefined {
+  const figures = new Float64Array(FIGURES)
+  if (hot.measure(handle, figures) < 0) return undefined
+  const [bytesReceived = 0, bytesSent = 0, framesReceived = 0, framesSent = 0, micros = 0] = figures
+  const roundTripMs = micros === 0 ? undefined : micros / 1_000
+  return { bytesReceived, bytesSent, framesReceived, framesSent, roundTripMs }
 }

@@ -1,5 +1,6 @@
 /** What a stream tells of itself: facts and events. */
 import type { Libp2pError } from '../errors.ts'
+import type { StreamCore } from './core.ts'
 
 /** Facts about a stream that do not change with its state. */
 export interface StreamStat {
@@ -13,6 +14,13 @@ export interface StreamStat {
   readonly transient: boolean
   /** Whatever the application wants to keep beside the stream. */
   readonly extra: Map<unknown, unknown>
+}
+
+/** The facts of a stream. What the application keeps in `extra` outlives the object that it was put there by. */
+export function statOf(core: StreamCore): StreamStat {
+  core.extra ??= new Map()
+  const { direction, opened, extra } = core
+  return { direction, opened, limited: false, transient: false, extra }
 }
 
 /** What `close` tells: the error that ended the stream, undefined after an orderly end. */

@@ -47,6 +47,7 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"answer", answer),
     (c"closeConnection", close_connection),
     (c"counters", counters),
+    (c"measure", measure),
     (c"hold", hold),
 ];
 
@@ -480,6 +481,15 @@ hot!(counters, call => {
         written += 1;
     }
     Ok(written)
+});
+
+hot!(measure, call => {
+    let into = call.elements::<f64>(1)?;
+    let figures = call.environment().measure(call.number(0)?)?;
+    for (place, figure) in into.iter_mut().zip(figures) {
+        *place = figure as f64;
+    }
+    Ok(count(into.len().min(figures.len())))
 });
 
 hot!(hold, call => {

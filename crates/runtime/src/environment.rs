@@ -395,6 +395,32 @@ impl Environment {
         Ok(())
     }
 
+    /// Figures of a live stream: bytes received, sent, received and not read, written and not sent. Of a
+    /// connection: bytes received, sent, frames received, sent, round trip in microseconds, 0 if unknown.
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn measure(&self, handle: u32) -> Result<[u64; 5], CallError> {
+        match self.objects.get(Handle::from_raw(handle)) {
+            Some(Object::Stream(slot)) => {
+                let inner = slot.lock();
+                let (unread, unsent) = (inner.recv.len() as u64, inner.send.len() as u64);
+                Ok([inner.received, inner.sent, unread, unsent, 0])
+            }
+            Some(Object::Connection(connection)) => {
+                let traffic = &connection.traffic;
+                Ok([
+                    traffic.bytes_in.get(),
+                    traffic.bytes_out.get(),
+                    traffic.frames_in.get(),
+                    traffic.frames_out.get(),
+                    traffic.round_trip_us.get(),
+                ])
+            }
+            None => Err(CallError::StaleHandle),
+        }
+    }
+
     /// See [`Connection::close`].
     ///
     /// # Errors

@@ -23,6 +23,21 @@ impl Counter {
     }
 }
 
+/// What one connection has carried.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    /// Bytes of its streams received, those of negotiations included.
+    pub(crate) bytes_in: Counter,
+    /// Bytes of its streams sent.
+    pub(crate) bytes_out: Counter,
+    /// Muxer frames received; those of the `yamux` crate are not counted.
+    pub(crate) frames_in: Counter,
+    /// Muxer frames sent; those of the `yamux` crate are not counted.
+    pub(crate) frames_out: Counter,
+    /// Smoothed round trip in microseconds; 0 while it is not known.
+    pub(crate) round_trip_us: Counter,
+}
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// What one JavaScript environment has seen of its native side.

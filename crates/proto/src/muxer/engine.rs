@@ -255,6 +255,14 @@ impl Engine {
         }
     }
 
+    /// Round trip as its pings tell, smoothed; `None` before the first answer, and with the `yamux` crate.
+    pub const fn rtt(&self) -> Option<Duration> {
+        match self {
+            Self::Yamux(session) => session.rtt(),
+            Self::YamuxCrate(_) => None,
+        }
+    }
+
     /// Frames received and sent so far; the `yamux` crate does not tell.
     pub const fn frames(&self) -> [u64; 2] {
         match self {

@@ -193,12 +193,19 @@ impl Core {
         }
     }
 
-    /// Adds the frames of this turn to the environment's counters.
+    /// Adds the frames of this turn to the counters of the environment and of the connection.
     pub(super) fn count_frames(&mut self, connection: &Connection) {
         let [received, sent] = self.engine.frames();
         let before = std::mem::replace(&mut self.frames_counted, [received, sent]);
         connection.hub.stats.frames_in.add(received - before[0]);
         connection.hub.stats.frames_out.add(sent - before[1]);
+        connection.traffic.frames_in.set(received);
+        connection.traffic.frames_out.set(sent);
+        if let Some(rtt) = self.engine.rtt() {
+            let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+            // A pong that came within a microsecond was measured too.
+            connection.traffic.round_trip_us.set(micros.max(1));
+        }
     }
 
     /// Ends everything: every stream, then the connection itself, as JavaScript will see it.

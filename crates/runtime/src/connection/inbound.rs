@@ -182,7 +182,10 @@ impl Core {
         match event {
             Event::Opened { key } => self.opened(connection, key, now),
             Event::Acked { key } => self.acked(connection, key),
-            Event::Data { key, bytes } => self.received(connection, key, bytes),
+            Event::Data { key, bytes } => {
+                connection.traffic.bytes_in.add(bytes.len() as u64);
+                self.received(connection, key, bytes);
+            }
             Event::Finished { key } => self.finished(connection, key),
             Event::Reset { key, code } => self.was_reset(connection, key, code),
             Event::Writable { key } => self.writable(key),
@@ -252,15 +255,14 @@ impl Core {
                 match negotiation.handle_input(&slot, bytes) {
                     Progress::Open { consumed } => {
                         self.requeue(&slot);
-                        // Negotiation lines count as read: their credit goes back.
-                        slot.lock().orders.consumed += consumed as u32;
+                        slot.consume_lines(consumed);
                         // What is left waits with the stream for the answer of JavaScript.
                         &bytes[consumed..]
                     }
                     Progress::Settled { consumed } => {
                         let handler = negotiation.handler();
                         entry.negotiation = None;
-                        slot.lock().orders.consumed += consumed as u32;
+                        slot.consume_lines(consumed);
                         if let Some(handler) = handler {
                             self.hand_over(connection, &slot, handler);
                         }

@@ -30,6 +30,7 @@ use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::pipe::BytePipe;
 use crate::slot::{Pending, Proposals, StreamSlot};
+use crate::stats::Traffic;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Ordering};
 
 use self::core::Core;
@@ -124,6 +125,8 @@ pub struct Connection {
     /// Inbound streams that JavaScript has not been told of.
     untaken: AtomicU32,
     end: Mutex<Option<EndReport>>,
+    /// What it has carried.
+    pub(crate) traffic: Traffic,
 }
 
 impl Connection {
@@ -164,6 +167,7 @@ impl Connection {
             unacked: AtomicU32::new(0),
             untaken: AtomicU32::new(0),
             end: Mutex::new(None),
+            traffic: Traffic::default(),
         });
         connection.hub.stats.connections_opened.add(1);
         connection.hub.queue(Ready::Opened(Arc::clone(&connection)));

@@ -395,6 +395,8 @@ impl Core {
                 inner.send.peek(into);
             });
             inner.send.advance(taken, &mut connection.hub.pool());
+            inner.sent += taken as u64;
+            connection.traffic.bytes_out.add(taken as u64);
             connection.sub_unsealed(taken);
             slot.drained(inner);
         }

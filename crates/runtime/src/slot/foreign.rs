@@ -83,6 +83,7 @@ impl StreamSlot {
             let mut pool = self.carrier.hub().pool();
             inner.send.copy_to(into, &mut pool)
         };
+        inner.sent += bytes as u64;
         self.carrier.sub_unsealed(bytes);
         self.drained(&mut inner);
         let more = !inner.send.is_empty();

@@ -133,6 +133,9 @@ pub(crate) struct Inner {
     /// Memory of `recv` that its connection is charged for.
     pub(crate) charged: usize,
     pub(crate) send: Pipe,
+    /// Bytes received and sent so far, those of the negotiation included.
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
     pub(crate) read_armed: bool,
     pub(crate) write_armed: bool,
     pub(crate) remote_ended: bool,
@@ -199,6 +202,8 @@ impl StreamSlot {
                 recv: Pipe::default(),
                 charged: 0,
                 send: Pipe::default(),
+                received: 0,
+                sent: 0,
                 read_armed: false,
                 write_armed: false,
                 remote_ended: false,

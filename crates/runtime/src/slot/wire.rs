@@ -91,6 +91,7 @@ impl StreamSlot {
             return;
         }
         inner.recv.push(bytes, &mut self.carrier.hub().pool());
+        inner.received += bytes.len() as u64;
         self.charge(&mut inner);
         if inner.pending.contains(Pending::READABLE) {
             inner.awaiting += bytes.len();
@@ -98,6 +99,14 @@ impl StreamSlot {
         } else if inner.read_armed {
             self.announce_readable(&mut inner);
         }
+    }
+
+    /// Lines of the negotiation arrived. They count as read: their credit goes back.
+    pub(crate) fn consume_lines(&self, count: usize) {
+        let mut inner = self.lock();
+        inner.received += count as u64;
+        // At most what a record carries.
+        inner.orders.consumed += count as u32;
     }
 
     /// The remote ended its half.
