@@ -263,11 +263,14 @@ impl Core {
                         let handler = negotiation.handler();
                         entry.negotiation = None;
                         slot.consume_lines(consumed);
+                        // Before JavaScript hears of the stream: its end may be known already, and would
+                        // be read first.
+                        slot.deliver(&bytes[consumed..]);
                         if let Some(handler) = handler {
                             self.hand_over(connection, &slot, handler);
                         }
                         self.requeue(&slot);
-                        &bytes[consumed..]
+                        &[]
                     }
                     Progress::Failed => {
                         entry.negotiation = None;
@@ -277,10 +280,9 @@ impl Core {
                 }
             }
         };
-        if rest.is_empty() {
-            return;
-        }
-        if let Some(entry) = self.entry(key) {
+        if !rest.is_empty()
+            && let Some(entry) = self.entry(key)
+        {
             entry.slot.deliver(rest);
         }
         if connection.held() > connection.limits.connection_bytes_max {
