@@ -3,7 +3,13 @@ import test from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import { type ConnectionClosedError, StreamResetError } from '../../ts/errors.ts'
 import { createNode } from '../support/pair.ts'
-import { findPeer, runClient, type Stack, startServer } from '../support/peer-program.ts'
+import {
+  declareMissing,
+  findPeer,
+  runClient,
+  type Stack,
+  startServer
+} from '../support/peer-program.ts'
 
 const CLOSE_PROTOCOL = '/bench/close/1.0.0'
 const CLOSE_CODE = 43
@@ -14,8 +20,7 @@ const STACKS = { noise: 'tcp-noise-yamux', tls: 'tcp-tls-yamux' } as const satis
 
 const found = await findPeer('go')
 if ('missing' in found) {
-  const declare = process.env.CI === undefined ? test.skip : test
-  declare(`the go peer cannot be had: ${found.missing}`, (t) => t.fail(found.missing))
+  declareMissing('go', found.missing)
 } else {
   for (const security of ['noise', 'tls'] as const) {
     // go 71, go 72, go 73

@@ -7,7 +7,13 @@ import { MultiselectCommunicator } from '../../ts/protocol/multiselect-communica
 import type { StreamHandler } from '../../ts/protocol/registrar.ts'
 import { CONTRACT, serveContract } from '../support/contract.ts'
 import { createNode, pattern } from '../support/pair.ts'
-import { type FoundPeer, findPeer, runClient, startServer } from '../support/peer-program.ts'
+import {
+  declareMissing,
+  type FoundPeer,
+  findPeer,
+  runClient,
+  startServer
+} from '../support/peer-program.ts'
 
 const PEERS = ['go', 'rust', 'js', 'py'] as const
 
@@ -23,8 +29,7 @@ const found = await Promise.all(PEERS.map(findPeer))
 for (const [index, name] of PEERS.entries()) {
   const peer = found[index] as FoundPeer
   if ('missing' in peer) {
-    const declare = process.env.CI === undefined ? test.skip : test
-    declare(`the ${name} peer cannot be had: ${peer.missing}`, (t) => t.fail(peer.missing))
+    declareMissing(name, peer.missing)
   } else {
     declareClient(name, peer.command)
     declareListener(name, peer.command)

@@ -4,7 +4,7 @@ import test from 'ava'
 import { UnexpectedPeerError } from '../../ts/errors.ts'
 import { generatePrivateKey, makeIdentity } from '../../ts/identity/keys.ts'
 import { secureMessages } from '../../ts/io/index.ts'
-import { findPeer, type Stack, startServer } from '../support/peer-program.ts'
+import { declareMissing, findPeer, type Stack, startServer } from '../support/peer-program.ts'
 import { bytesOf, textOf } from '../support/readers.ts'
 
 const STACKS: Record<'noise' | 'tls', Stack> = { noise: 'tcp-noise-yamux', tls: 'tcp-tls-yamux' }
@@ -12,8 +12,7 @@ const PEERS = { go: await findPeer('go'), js: await findPeer('js') }
 
 for (const [name, found] of Object.entries(PEERS)) {
   if ('missing' in found) {
-    const declare = process.env.CI === undefined ? test.skip : test
-    declare(`the ${name} peer cannot be had: ${found.missing}`, (t) => t.fail(found.missing))
+    declareMissing(name, found.missing)
     continue
   }
   for (const security of ['noise', 'tls'] as const) {

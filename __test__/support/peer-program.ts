@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import type { ExecutionContext } from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { program, ROOT } from './cli.ts'
 
 /** What the contract calls a stack. */
@@ -27,6 +27,12 @@ export async function findPeer(name: string): Promise<FoundPeer> {
   const { code, out, err } = await program(process.execPath, ['interop/build.mjs', name])
   if (code !== 0) throw new Error(`interop/build.mjs ${name} ended with code ${code}: ${err}`)
   return JSON.parse(out) as FoundPeer
+}
+
+/** Declares in place of a peer's tests why there is none of it: a failure where CI is set. */
+export function declareMissing(name: string, missing: string): void {
+  const declare = process.env.CI === undefined ? test.skip : test
+  declare(`the ${name} peer cannot be had: ${missing}`, (t) => t.fail(missing))
 }
 
 /** Starts a server on a free port of loopback; resolves once it listens. */

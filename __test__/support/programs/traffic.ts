@@ -70,10 +70,13 @@ async function echo(over: Connection): Promise<void> {
   }
 }
 
-/** Connections that come and go. */
+/** Connections that come and go, every other one with its node and the thread of that. */
 async function churn(): Promise<void> {
   for (;;) {
     const another = await dialer.dialPeer(listener.peerId, { addresses, force: true })
     await another.close()
+    const passing = await createSwarm(OPTIONS)
+    await passing.dialPeer(listener.peerId, { addresses })
+    await passing.close({ drainTimeout: 0 })
   }
 }

@@ -2,11 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use ferroswarm_runtime::{Environment, Hub, Node, ProtocolNames};
 
-use crate::wake::{Bell, SharedBell};
+use crate::wake::{Bell, SharedBell, at_exit};
 
 /// The native side of one environment. Lives on its thread.
 pub(crate) struct Attachment {
@@ -21,6 +21,9 @@ pub(crate) struct Attachment {
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Attachment>>> = const { RefCell::new(None) };
 }
+
+/// Every node of the process: `process.exit` runs no hook of its environment.
+static NODES: Mutex<Vec<Weak<Node>>> = Mutex::new(Vec::new());
 
 impl Attachment {
     /// Makes the thread's attachment. A thread runs one environment at a time.
@@ -47,11 +50,25 @@ impl Attachment {
         self.next_node.replace(self.next_node.get() + 1)
     }
 
-    /// Has `node` stopped when the environment ends.
+    /// Has `node` stopped when the environment ends, or the process.
     pub(crate) fn keep(&self, node: &Arc<Node>) {
-        let mut nodes = self.nodes.borrow_mut();
-        nodes.retain(|known| known.strong_count() > 0);
-        nodes.push(Arc::downgrade(node));
+        let remember = |nodes: &mut Vec<Weak<Node>>| {
+            nodes.retain(|known| known.strong_count() > 0);
+            nodes.push(Arc::downgrade(node));
+        };
+        remember(&mut self.nodes.borrow_mut());
+        remember(&mut NODES.lock().unwrap_or_else(PoisonError::into_inner));
+        static AT_EXIT: Once = Once::new();
+        AT_EXIT.call_once(|| at_exit(stop_all));
+    }
+}
+
+/// Stops and joins every thread of the process's nodes. Libraries take down what they own while a
+/// process exits: the generator of random numbers aborts it when a thread still asks for some.
+extern "C" fn stop_all() {
+    let nodes = std::mem::take(&mut *NODES.lock().unwrap_or_else(PoisonError::into_inner));
+    for node in nodes.iter().filter_map(Weak::upgrade) {
+        node.stop();
     }
 }
 

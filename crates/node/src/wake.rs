@@ -143,3 +143,15 @@ pub(crate) fn at_teardown(env: sys::napi_env, teardown: fn()) -> bool {
             == sys::Status::napi_ok
     }
 }
+
+/// Runs `teardown` when the process exits, before the libraries that were loaded by now take down
+/// what they own. On Windows no other thread is alive by then.
+pub(crate) fn at_exit(teardown: extern "C" fn()) {
+    #[cfg(unix)]
+    // SAFETY: the function is this library's, which stays loaded while the process lives.
+    unsafe {
+        libc::atexit(teardown);
+    }
+    #[cfg(not(unix))]
+    let _ = teardown;
+}
