@@ -1,59 +1,89 @@
 // The command line of the benches.
 
+import { readdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { PEERS } from './peers.mjs'
-import { SCENARIOS } from './scenarios.mjs'
+import { NOISE, TLS } from './runner/workloads.mjs'
 
-export const STACKS = { noise: 'tcp-noise-yamux', tls: 'tcp-tls-yamux' }
+const STACKS = { noise: [NOISE], tls: [TLS], both: [NOISE, TLS] }
 
-/** The peer that the others are compared with. */
-export const BASELINE = 'js'
+/** What is done where nothing else is asked for. */
+const MODES = {
+  default: { rounds: 5, secondsPerRound: 1, stack: 'noise', peers: 'ours,js' },
+  quick: { rounds: 1, secondsPerRound: 0.2, stack: 'noise', peers: 'ours,js' },
+  full: { rounds: 5, secondsPerRound: 2, stack: 'both', peers: Object.keys(PEERS).join() },
+  soak: { rounds: 1, secondsPerRound: 600, stack: 'noise', peers: 'ours' }
+}
 
-export const USAGE = `usage: npm run bench -- [options]
-  --peers a,b       of ${Object.keys(PEERS).join(', ')} (default: ours,${BASELINE})
-  --stack S         noise, tls or both (default: noise)
-  --scenarios a,b   of ${SCENARIOS.map(({ name }) => name).join(', ')} (default: all)
-  --rounds N        runs of each peer a scenario (default: 5, with --quick 2)
-  --quick           an eighth of the work
+/** The one that is a mode of its own. */
+const SOAK = 'S10'
+
+/** The files of the scenarios by their ids. */
+const SCENARIOS = Object.fromEntries(
+  readdirSync(new URL('scenarios/', import.meta.url))
+    .map((name) => [/^s\d+/.exec(name)[0].toUpperCase(), `bench/scenarios/${name}`])
+    .sort(([a], [b]) => Number(a.slice(1)) - Number(b.slice(1)))
+)
+
+export const USAGE = `usage: npm run bench -- [options] [scenarios]
+  scenarios         of ${Object.keys(SCENARIOS).join(' ')} (default: all but ${SOAK})
+  --peers a,b       of ${Object.keys(PEERS).join(', ')} (default: ${MODES.default.peers}; with --full all)
+  --stack S         noise, tls or both (default: noise; with --full both)
+  --rounds N        rounds, each peer once in each (default: ${MODES.default.rounds}; with --quick ${MODES.quick.rounds})
+  --seconds N       what a run of a peer takes (default: ${MODES.default.secondsPerRound}; with --full ${MODES.full.secondsPerRound}, --quick ${MODES.quick.secondsPerRound})
+  --quick           under a minute: shows that everything runs, and not much more
+  --full            every peer, every figure; ends with exit code 1 where a floor is not held
+  --soak            ${SOAK} alone: connections and streams come and go for --seconds (default: ${MODES.soak.secondsPerRound})
   --json FILE       every figure of every round`
-
-/** Parts of the full work in a quick run. */
-const QUICK_SCALE = 1 / 8
 
 /** What was asked for; throws an error with a sentence for the user. */
 export function readOptions(args) {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args,
+    allowPositionals: true,
     options: {
-      peers: { type: 'string', default: `ours,${BASELINE}` },
-      stack: { type: 'string', default: 'noise' },
-      scenarios: { type: 'string' },
+      peers: { type: 'string' },
+      stack: { type: 'string' },
       rounds: { type: 'string' },
-      quick: { type: 'boolean', default: false },
+      seconds: { type: 'string' },
+      quick: { type: 'boolean' },
+      full: { type: 'boolean' },
+      soak: { type: 'boolean' },
       json: { type: 'string' },
-      help: { type: 'boolean', default: false }
+      help: { type: 'boolean' }
     }
   })
-  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5))
-  if (!Number.isInteger(rounds) || rounds < 1) {
-    throw new Error(`expected one round or more, received ${values.rounds}`)
-  }
-  const names = values.scenarios?.split(',') ?? SCENARIOS.map(({ name }) => name)
+  const mode = oneMode(values)
+  const { rounds, secondsPerRound, stack, peers } = MODES[mode]
+  const names = (values.peers ?? peers).split(',')
   return {
     help: values.help,
-    peers: values.peers.split(',').map((name) => known(name, Object.keys(PEERS), 'peer')),
-    stacks:
-      values.stack === 'both'
-        ? Object.values(STACKS)
-        : [STACKS[known(values.stack, Object.keys(STACKS), 'stack')]],
-    scenarios: names.map((name) => {
-      const all = SCENARIOS.map((scenario) => scenario.name)
-      return SCENARIOS[all.indexOf(known(name, all, 'scenario'))]
-    }),
-    rounds,
-    scale: values.quick ? QUICK_SCALE : 1,
+    mode,
+    peers: names.map((name) => known(name, Object.keys(PEERS), 'peer')),
+    stacks: STACKS[known(values.stack ?? stack, Object.keys(STACKS), 'stack')],
+    rounds: positive('rounds', values.rounds ?? rounds, Number.isInteger),
+    secondsPerRound: positive('seconds', values.seconds ?? secondsPerRound, Number.isFinite),
+    files: filesOf(mode, positionals),
     json: values.json
   }
+}
+
+function oneMode(values) {
+  const asked = Object.keys(MODES).filter((mode) => values[mode])
+  if (asked.length > 1) throw new Error(`expected one of --${asked.join(' and --')}`)
+  return asked[0] ?? 'default'
+}
+
+function filesOf(mode, asked) {
+  const all = Object.keys(SCENARIOS).filter((id) => (id === SOAK) === (mode === 'soak'))
+  const ids = asked.length === 0 ? all : asked.map((id) => known(id.toUpperCase(), all, 'scenario'))
+  return ids.map((id) => SCENARIOS[id])
+}
+
+function positive(option, text, isOne) {
+  const number = Number(text)
+  if (isOne(number) && number > 0) return number
+  throw new Error(`--${option}: expected a number above 0, received ${text}`)
 }
 
 function known(name, names, kind) {

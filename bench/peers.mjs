@@ -1,4 +1,4 @@
-// The implementations that are measured: how each is run, and what it encrypts with.
+// The implementations that are measured: how each is run, which version it is, and what it encrypts with.
 
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -7,26 +7,64 @@ import { peerCommand } from '../interop/build.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 
-/** What tells the crypto of a peer, by its name. */
+/**
+ * By name. `stack` is there for a peer that knows no other, `lacks` has the workloads of the contract that it has not:
+ * both are said in the report.
+ */
 export const PEERS = {
-  ours: () => `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}`,
-  js: (node) => `OpenSSL ${node.openssl} through node:crypto, @noble`,
-  go: () => `golang.org/x/crypto ${goModule('golang.org/x/crypto')} and Go's own`,
-  rust: () => `ring ${locked('interop/rust/Cargo.lock', 'ring')}`
+  ours: {
+    title: 'ferroswarm',
+    version: () => json('package.json').version,
+    crypto: () => `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}`
+  },
+  js: {
+    title: 'js-libp2p',
+    version: () => json('interop/js/package.json').dependencies.libp2p,
+    crypto: () => `OpenSSL ${process.versions.openssl} through node:crypto, @noble`
+  },
+  go: {
+    title: 'go-libp2p',
+    version: () => goModule('github.com/libp2p/go-libp2p'),
+    crypto: () => `golang.org/x/crypto ${goModule('golang.org/x/crypto')} and Go's own`,
+    lacks: ['lp']
+  },
+  rust: {
+    title: 'rust-libp2p',
+    version: () => locked('interop/rust/Cargo.lock', 'libp2p'),
+    crypto: () => `ring ${locked('interop/rust/Cargo.lock', 'ring')}`,
+    lacks: ['lp']
+  }
 }
 
-/** The command line of a peer; throws when it cannot be had. */
-export async function commandOf(name) {
-  if (name === 'ours') return [process.execPath, join(ROOT, 'bench', 'peers', 'ours', 'peer.mjs')]
+/** What each peer is for the plan and the report; one that cannot be had says why in `missing`. */
+export async function preparePeers(names) {
+  const prepared = {}
+  for (const name of names) {
+    const { title, version, crypto, stack, lacks } = PEERS[name]
+    const { command, missing } = await commandOf(name)
+    prepared[name] = {
+      title,
+      version: version(),
+      crypto: crypto(),
+      ...(missing === undefined ? { command, stack, lacks } : { missing })
+    }
+  }
+  return prepared
+}
+
+async function commandOf(name) {
+  if (name === 'ours') {
+    return { command: [process.execPath, join(ROOT, 'bench', 'peers', 'ours', 'peer.mjs')] }
+  }
   const { command, missing } = await peerCommand(name)
-  if (command === undefined) throw new Error(`${name}: ${missing}`)
   // Both stacks of JavaScript run on one Node: that of this process.
-  return name === 'js' ? [process.execPath, ...command.slice(1)] : command
+  return name === 'js' && command
+    ? { command: [process.execPath, ...command.slice(1)] }
+    : { command, missing }
 }
 
-/** The crypto backend of each peer. */
-export function cryptoOf(names) {
-  return Object.fromEntries(names.map((name) => [name, PEERS[name](process.versions)]))
+function json(path) {
+  return JSON.parse(readFileSync(join(ROOT, path), 'utf8'))
 }
 
 function locked(lockFile, crate) {
@@ -36,5 +74,5 @@ function locked(lockFile, crate) {
 
 function goModule(name) {
   const text = readFileSync(join(ROOT, 'interop', 'go', 'go.mod'), 'utf8')
-  return new RegExp(`${name} (v\\S+)`).exec(text)?.[1] ?? '?'
+  return new RegExp(`${name} v(\\S+)`).exec(text)?.[1] ?? '?'
 }

@@ -1,20 +1,28 @@
 // The peers side by side, in one run, on this machine: `npm run bench -- --help`.
 //
-// Every peer is a pair of processes that keep interop/contract.md. The table goes to standard output, what is under
-// way to standard error. Nothing is asserted here.
+// Every peer is a pair of processes that keep interop/contract.md. ava runs the scenarios, one after another, in
+// processes that read what is asked of them from the folder of the run and leave there what they measured. The table
+// goes to standard output, what is under way to standard error.
 
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { enterNamespace, environment } from './environment.mjs'
-import { measure } from './measure.mjs'
-import { BASELINE, readOptions, USAGE } from './options.mjs'
-import { commandOf, cryptoOf } from './peers.mjs'
-import { heading, summarize, table } from './report.mjs'
+import { fileURLToPath } from 'node:url'
+import { environment, namespacePrefix } from './environment.mjs'
+import { readOptions, USAGE } from './options.mjs'
+import { preparePeers } from './peers.mjs'
+import { SCHEMA } from './report/result.mjs'
+import { report } from './report.mjs'
+import { writePlan } from './runner/plan.mjs'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const AVA = ['node_modules/ava/entrypoints/cli.js', '--config', 'ava.bench.config.js']
 
 const options = parse()
 if (options.help) {
   console.log(USAGE)
 } else {
-  await bench()
+  process.exitCode = await bench()
 }
 
 function parse() {
@@ -26,38 +34,60 @@ function parse() {
   }
 }
 
+/** Resolves to the exit code: that of ava, which knows of failures and of floors that are not held. */
 async function bench() {
+  const started = new Date()
   // Before the namespace: a peer that is not built yet may need the network.
-  const commands = {}
-  for (const peer of options.peers) commands[peer] = await commandOf(peer)
-  enterNamespace()
-
-  const where = environment()
-  const crypto = cryptoOf(options.peers)
-  console.log(heading(where, crypto, options))
-  const stacks = {}
-  for (const stack of options.stacks) {
-    const rows = []
-    const lines = {}
-    for (const scenario of options.scenarios) {
-      const onRun = (peer, round, line) => tell(stack, scenario, peer, round, line)
-      lines[scenario.name] = await measure(scenario, stack, commands, options, onRun)
-      rows.push(...summarize(scenario, lines[scenario.name], BASELINE))
+  const peers = await preparePeers(options.peers)
+  const { mode, stacks, rounds, secondsPerRound } = options
+  const run = writePlan({ mode, stacks, rounds, secondsPerRound, peers })
+  try {
+    const prefix = namespacePrefix()
+    const where = environment(prefix)
+    const code = await runAva(prefix, run.environment)
+    const result = {
+      schema: SCHEMA,
+      command: ['npm run bench --', ...process.argv.slice(2)].join(' '),
+      mode,
+      ...sources(),
+      started: started.toISOString(),
+      seconds: Math.round((Date.now() - started) / 1_000),
+      rounds,
+      secondsPerRound,
+      environment: where,
+      peers: Object.fromEntries(Object.entries(peers).map(([name, peer]) => [name, told(peer)])),
+      scenarios: run.sections()
     }
-    console.log(`\n${table(stack, rows, options.peers, BASELINE)}`)
-    stacks[stack] = { rows, lines }
-  }
-  if (options.json !== undefined) {
-    const { rounds, scale } = options
-    const result = { environment: where, crypto, rounds, scale, baseline: BASELINE, stacks }
-    writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
+    if (options.json !== undefined) {
+      writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
+    }
+    console.log(report(result))
+    return code
+  } finally {
+    run.remove()
   }
 }
 
-function tell(stack, scenario, peer, round, line) {
-  const figures = scenario.figures.map(({ name, unit, value }) => {
-    const figure = value(line)
-    return `${name} ${Number.isFinite(figure) ? figure.toPrecision(4) : '-'} ${unit}`
+async function runAva(prefix, environment) {
+  const [program, ...args] = [...prefix, process.execPath, ...AVA, ...options.files]
+  const child = spawn(program, args, {
+    cwd: ROOT,
+    stdio: ['ignore', process.stderr, 'inherit'],
+    env: { ...process.env, ...environment }
   })
-  console.error(`${stack} round ${round + 1} ${peer}: ${line.error ?? figures.join('; ')}`)
+  const [code] = await once(child, 'exit')
+  return code ?? 1
+}
+
+/** The commit, and whether the sources differ from it. */
+function sources() {
+  const git = (...args) => spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' }).stdout?.trim()
+  return {
+    commit: git('rev-parse', 'HEAD') || 'unknown',
+    dirty: git('status', '--porcelain') !== ''
+  }
+}
+
+function told({ title, version, crypto, missing }) {
+  return { title, version, crypto, missing }
 }

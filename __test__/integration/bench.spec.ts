@@ -1,0 +1,52 @@
+/** The benches: that every scenario runs and its result is a whole one. How fast anything is is not asked here. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { checkResult } from '../../bench/report/result.mjs'
+
+const BENCH = join(import.meta.dirname, '..', '..', 'bench', 'run.mjs')
+
+interface Outcome {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+function bench(...args: string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [BENCH, ...args], (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code), out, err })
+    })
+  })
+}
+
+test('a quick run measures every scenario, and its result file is whole', async (t) => {
+  t.timeout(300_000, 'a machine that is busy with other tests')
+  const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'result.json')
+  const { code, out, err } = await bench('--quick', '--json', file)
+  t.is(code, 0, err)
+  const result = checkResult(JSON.parse(await readFile(file, 'utf8')))
+  t.is(result.mode, 'quick')
+  for (const { id, title } of result.scenarios) t.true(out.includes(`${id} ${title}`))
+  t.true(result.scenarios.length >= 4)
+})
+
+test('a wrong word ends with code 2 and a sentence', async (t) => {
+  const calls: [string[], RegExp][] = [
+    [['--peers', 'ours,kad'], /^there is no peer named kad: expected one of ours, /],
+    [['S99'], /^there is no scenario named S99: expected one of S1, /],
+    [['--quick', '--full'], /^expected one of --quick and --full/],
+    [['--rounds', '0'], /^--rounds: expected a number above 0, received 0/],
+    [['--colour'], /^Unknown option '--colour'/]
+  ]
+  for (const [words, sentence] of calls) {
+    const { code, out, err } = await bench(...words)
+    t.is(code, 2, words.join(' '))
+    t.is(out, '')
+    t.regex(err, sentence)
+  }
+})

@@ -1,0 +1,11 @@
+// What has to be reached, and what should be: ratios of ours to another peer within one run, or figures of our own.
+
+/** Ours divided by the peer's. */
+export const atLeast = (against, floor, aim) => ({ against, of: 'value', op: '>=', floor, aim })
+export const atMost = (against, floor, aim) => ({ against, of: 'value', op: '<=', floor, aim })
+
+/** CPU time of both ends, ours divided by the peer's. */
+export const cpuAtMost = (against, floor, aim) => ({ against, of: 'cpu', op: '<=', floor, aim })
+
+/** The figure itself. */
+export const ownAtMost = (floor, aim) => ({ against: null, of: 'value', op: '<=', floor, aim })

@@ -1,0 +1,29 @@
+// S6: a new stream for every request of 1 KiB, which comes back.
+
+import { atLeast } from '../runner/floors.mjs'
+import { scenario } from '../runner/scenario.mjs'
+import { NOISE, operations, P50, RATE } from '../runner/workloads.mjs'
+
+const ONE = [atLeast('js', 10, 20), atLeast('rust', 1.4, 2.5)]
+const MANY = [atLeast('js', 20, 50), atLeast('rust', 2, 5)]
+
+scenario({
+  id: 'S6',
+  name: 'streams',
+  title: 'New stream and 1 KiB each way',
+  series: [
+    requests('rr-seq', 200, 'one at a time', ONE),
+    requests('rr-32', 500, '32 at once', MANY),
+    requests('rr-100', 500, '100 at once', MANY)
+  ]
+})
+
+function requests(workload, first, when, goals) {
+  return {
+    ...operations(workload, first, { bytes: 1_024 }),
+    figures: [
+      { ...RATE, id: workload, title: `streams, ${when}`, floors: { [NOISE]: goals } },
+      { ...P50, id: `${workload}-p50`, title: `p50, ${when}` }
+    ]
+  }
+}
