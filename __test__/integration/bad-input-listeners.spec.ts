@@ -51,6 +51,21 @@ for (const [what, serve] of Object.entries(SERVERS)) {
   })
 }
 
+test('with one security protocol to offer, the handshake begins before the answer', async (t) => {
+  const lazy = await createNode(t, { security: ['noise'] })
+  const proposal = Buffer.concat([line(MULTISTREAM), line('/noise')])
+  const first = Promise.withResolvers<Buffer>()
+  const address = await RawPeer.serve(t, async (peer) => {
+    // Nothing was answered: an ephemeral key with its length stands behind the proposal all the same.
+    first.resolve(await peer.take(proposal.length + 34))
+    peer.send(line(MULTISTREAM), line('na'))
+  })
+  const err = await t.throwsAsync(lazy.dialAddr(address), { instanceOf: DialAllFailedError })
+  t.deepEqual((await first.promise).subarray(0, proposal.length), proposal)
+  t.is(err.attempts[0]?.stage, 'security')
+  t.is(err.attempts[0]?.cause.code, 'ERR_UNSUPPORTED_PROTOCOL')
+})
+
 test('a dial of a listener that says nothing fails at the deadline of the upgrade', async (t) => {
   const dialer = await createDialer(t, SHORT)
   const started = performance.now()

@@ -49,17 +49,20 @@ pub(crate) struct Upgraded {
 /// Bytes asked of the socket at a time while nothing is known of the remote.
 const READ_STEP: usize = 2 << 10;
 
-/// A socket and what was read of it and not understood yet.
+/// A socket, what was read of it and not understood yet, and what is to go out before the next wait.
 struct Wire<'a> {
     socket: &'a TcpStream,
     input: Vec<u8>,
+    output: Vec<u8>,
+    /// A lazy proposal whose answer comes before anything else.
+    unanswered: Option<Negotiator>,
 }
 
 impl Wire<'_> {
-    async fn send(&self, bytes: &[u8]) -> Result<(), ConnectError> {
+    async fn flush(&mut self) -> Result<(), ConnectError> {
         let mut sent = 0;
-        while sent < bytes.len() {
-            match self.socket.try_write(&bytes[sent..]) {
+        while sent < self.output.len() {
+            match self.socket.try_write(&self.output[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.socket.writable().await.map_err(io_error)?;
@@ -67,10 +70,26 @@ impl Wire<'_> {
                 Err(error) => return Err(io_error(error)),
             }
         }
+        self.output.clear();
         Ok(())
     }
 
+    /// Sends what waits to be sent, then reads. There may be no more input than before, if that was the answer
+    /// to a lazy proposal.
     async fn receive(&mut self) -> Result<(), ConnectError> {
+        self.flush().await?;
+        self.read().await?;
+        if let Some(negotiator) = &mut self.unanswered {
+            let consumed = negotiator.handle_input(&self.input)?;
+            self.input.drain(..consumed);
+            if negotiator.outcome().is_some() {
+                self.unanswered = None;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<(), ConnectError> {
         let filled = self.input.len();
         self.input.resize(filled + READ_STEP, 0);
         let read = loop {
@@ -108,6 +127,8 @@ pub(crate) async fn upgrade(
     let mut wire = Wire {
         socket,
         input: Vec::new(),
+        output: Vec::new(),
+        unanswered: None,
     };
     let at = |stage| move |error| (stage, error);
     let security = negotiate_security(&mut wire, config, purpose)
@@ -124,6 +145,7 @@ pub(crate) async fn upgrade(
             .await
             .map_err(at(Stage::Muxer))?;
     }
+    wire.flush().await.map_err(at(Stage::Muxer))?;
     Ok(Upgraded {
         channel,
         peer: secured.peer_id,
@@ -143,15 +165,20 @@ async fn negotiate_security(
     purpose: &Purpose<'_>,
 ) -> Result<Security, ConnectError> {
     let offered = purpose.securities.unwrap_or(&config.securities);
-    let names = offered
+    let names: Box<[_]> = offered
         .iter()
-        .map(|security| protocol(security.protocol_id()));
-    let mut negotiator = Negotiator::new(purpose.role, names.collect());
-    let mut output = Vec::new();
+        .map(|security| protocol(security.protocol_id()))
+        .collect();
+    // With nothing to choose from, the handshake begins behind the proposal: a round trip less.
+    if let ([only], Role::Dialer) = (offered, purpose.role) {
+        let mut dialer = Dialer::new(names, Mode::Lazy);
+        dialer.poll_output(&mut wire.output);
+        wire.unanswered = Some(Negotiator::Dialer(dialer));
+        return Ok(*only);
+    }
+    let mut negotiator = Negotiator::new(purpose.role, names);
     loop {
-        negotiator.poll_output(&mut output);
-        wire.send(&output).await?;
-        output.clear();
+        negotiator.poll_output(&mut wire.output);
         if let Some(chosen) = negotiator.outcome() {
             return Ok(offered[chosen]);
         }
@@ -174,14 +201,13 @@ async fn secure(
         expected_peer: purpose.expected_peer,
     };
     let mut handshake = Handshake::new(security, purpose.role, &settings).map_err(failed)?;
-    let mut output = Vec::new();
     loop {
         let step = handshake.handle_input(&mut wire.input);
-        // What the handshake has to say to the remote, an alert included, goes out even when it
-        // failed.
-        handshake.poll_output(&mut output);
-        wire.send(&output).await?;
-        output.clear();
+        handshake.poll_output(&mut wire.output);
+        if step.is_err() {
+            // What the handshake has to say to the remote, an alert included, goes out even so.
+            wire.flush().await?;
+        }
         let consumed = step.map_err(failed)?;
         wire.input.drain(..consumed);
         if handshake.is_complete() {
@@ -203,20 +229,17 @@ async fn negotiate_muxer(
     let names = names.iter().map(|name| protocol(name));
     let mut negotiator = Negotiator::new(role, names.collect());
     let mut plaintext = Vec::new();
-    let mut output = Vec::new();
     loop {
-        let start = channel.begin(&mut output);
-        let body = output.len();
-        negotiator.poll_output(&mut output);
-        if output.len() == body {
-            output.truncate(start);
+        let start = channel.begin(&mut wire.output);
+        let body = wire.output.len();
+        negotiator.poll_output(&mut wire.output);
+        if wire.output.len() == body {
+            wire.output.truncate(start);
         } else {
             channel
-                .seal(&mut output, start)
+                .seal(&mut wire.output, start)
                 .map_err(|_| ConnectError::Record)?;
         }
-        wire.send(&output).await?;
-        output.clear();
         if negotiator.outcome().is_some() {
             return Ok(plaintext);
         }
