@@ -109,6 +109,23 @@ test('every connection is identified by itself, from both ends', async (t) => {
   t.not(await identify(connection, { force: true }), listening)
 })
 
+test('a connection that is closed as soon as it is up is asked nothing', async (t) => {
+  const [listener, dialer] = await Promise.all([createSwarm(), createSwarm()])
+  t.teardown(() => listener.close({ drainTimeout: 0 }))
+  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  let opened = 0
+  dialer.notify({
+    connected: (_, connection) => queueMicrotask(() => void connection.close()),
+    openedStream: (_, stream) => {
+      if (stream.direction === 'outbound') opened += 1
+    }
+  })
+  const connection = await dialer.dialAddr(listener.getListenAddrs()[0] ?? '', listener.peerId)
+  await connection.closed
+  await dialer.close()
+  t.is(opened, 0)
+})
+
 test('a change of handlers and of addresses is pushed', async (t) => {
   const { listener, connection } = await two(t)
   await identify(connection)

@@ -196,6 +196,20 @@ test('rejects a waiting read on closeRead, close and reset', async (t) => {
   }
 })
 
+test("a reset by the remote has no frames of ours, a call behind it has the caller's", async (t) => {
+  const { fake, open } = fakeConnection()
+  const { stream, handle } = await open()
+  const limit = Error.stackTraceLimit
+  const waiting = t.throwsAsync(stream.read(1), { instanceOf: StreamResetError })
+  fake.remoteReset(handle, 3)
+  const text = 'StreamResetError: stream reset: by the remote, code 3'
+  t.is((await waiting).stack, text)
+  t.is(stream.error?.stack, text)
+  t.is(Error.stackTraceLimit, limit)
+  const later = await t.throwsAsync(stream.read(1), { instanceOf: StreamResetError })
+  t.regex(later.stack ?? '', /stream-reading\.spec/)
+})
+
 test('drops unread bytes on a reset', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()

@@ -14,6 +14,7 @@ import type { ConnectionFacts } from '../native/addon.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import { nativeError, transportOf } from '../native/native-error.ts'
 import { FLAG_REMOTE, OPEN_UNSETTLED } from '../native/record.ts'
+import { stackless } from '../native/stackless.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Forgotten } from '../stream/forgotten.ts'
@@ -237,7 +238,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     this.closeReason = {
       closeCode: wireCode,
       remote: (flags & FLAG_REMOTE) !== 0,
-      error: code === 0 ? undefined : nativeError(code)
+      error: code === 0 ? undefined : stackless(() => nativeError(code))
     }
     // Those of our own muxers have ended before; these are of the application's.
     for (const stream of [...this.streams]) {

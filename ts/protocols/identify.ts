@@ -99,11 +99,13 @@ export class IdentifyService implements Service {
   #swarm: Swarm | undefined
   #stopWatching: (() => void) | undefined
   #pushes = false
+  #fresh: Connection[] = []
 
+  // When the loop has turned: streams of the application's go first, and a connection that is over by then is not
+  // asked at all.
   readonly #connected = (event: CustomEvent<Connection>): void => {
-    identify(event.detail).catch((err: unknown) => {
-      this.#swarm?.options.logger.debug(`identify of ${event.detail.remotePeer} failed`, err)
-    })
+    this.#fresh.push(event.detail)
+    if (this.#fresh.length === 1) setImmediate(() => this.#askFresh())
   }
 
   start(swarm: Swarm): void {
@@ -124,6 +126,17 @@ export class IdentifyService implements Service {
     this.#stopWatching?.()
     swarm?.removeEventListener('connected', this.#connected)
     swarm?.unhandle([IDENTIFY_PROTOCOL, IDENTIFY_PUSH_PROTOCOL])
+  }
+
+  #askFresh(): void {
+    const fresh = this.#fresh
+    this.#fresh = []
+    for (const connection of fresh) {
+      if (connection.isClosed) continue
+      identify(connection).catch((err: unknown) => {
+        this.#swarm?.options.logger.debug(`identify of ${connection.remotePeer} failed`, err)
+      })
+    }
   }
 
   /** Tell everybody at the end of this turn: handlers come in groups. */

@@ -16,6 +16,7 @@ import {
 } from '../errors.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
+import { stackless } from '../native/stackless.ts'
 import { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
 import { failureError, faultOf, ownReset, resetFailure, writeRefusal } from './failure.ts'
@@ -233,7 +234,7 @@ export class StreamCore implements StreamSink {
 
   onSettled(protocol: number, code: number): void {
     if (protocol === 0 && code !== 0) {
-      this.fail(StreamState.ERROR, faultOf(code, this.#proposed))
+      stackless(() => this.fail(StreamState.ERROR, faultOf(code, this.#proposed)))
       return
     }
     this.protocol = this.engine.protocols.name(protocol)
@@ -261,11 +262,13 @@ export class StreamCore implements StreamSink {
 
   onReset(wireCode: number, code: number, flags: number): void {
     if (this.isFailed()) return
-    if (code !== 0) {
-      this.fail(StreamState.ERROR, faultOf(code, this.#proposed))
-      return
-    }
-    this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.home.transport))
+    stackless(() => {
+      if (code === 0) {
+        this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.home.transport))
+      } else {
+        this.fail(StreamState.ERROR, faultOf(code, this.#proposed))
+      }
+    })
   }
 
   onClosed(left: number): void {
