@@ -5,8 +5,8 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
-/** A run that takes longer is stuck. */
-const RUN_TIMEOUT_MS = 180_000
+/** A client that takes longer is stuck: the longest is a thousand idle nodes of the slowest peer. */
+const CLIENT_TIMEOUT_MS = 180_000
 /** What a server has to end in once its input has. */
 const STOP_TIMEOUT_MS = 10_000
 /** Clock ticks of /proc a second: USER_HZ, the same on every Linux. */
@@ -14,52 +14,103 @@ const TICKS_PER_S = 100
 
 /** Start a server; resolves once it listens. */
 export async function startServer(command, stack) {
-  const child = spawn(
-    command[0],
-    [...command.slice(1), 'server', '--stack', stack, '--listen', '127.0.0.1:0'],
-    { stdio: ['pipe', 'pipe', 'inherit'] }
-  )
-  child.stdin.on('error', () => {}) // It ended before its input did; `exit` tells.
-  const exited = once(child, 'exit')
-  const [line] = await Promise.race([
-    once(createInterface({ input: child.stdout }), 'line'),
-    exited.then(([code]) => {
-      throw new Error(`the server ended with exit code ${code} before it listened`)
-    })
-  ])
+  const flags = ['--stack', stack, '--listen', '127.0.0.1:0']
+  const server = new PeerProcess([...command, 'server', ...flags])
+  const { addr } = await server.line()
   return {
-    addr: JSON.parse(line).addr,
-    pid: child.pid,
+    addr,
+    pid: server.pid,
+    /** Its answer to a word of the contract. */
+    ask: (word) => {
+      server.tell(word)
+      return server.line()
+    },
     stop: async () => {
-      child.stdin.end()
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
-      await exited
-      clearTimeout(timer)
+      server.endInput()
+      await server.ended(STOP_TIMEOUT_MS)
     }
   }
 }
 
-/** Run a client; calls `onLine` for each line it prints, then lets it go on. */
-export async function runClient(command, stack, addr, args, onLine) {
-  const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)])
-  const child = spawn(
-    command[0],
-    [...command.slice(1), 'client', '--stack', stack, '--addr', addr, ...flags],
-    { stdio: ['pipe', 'pipe', 'inherit'] }
-  )
-  const timer = setTimeout(() => child.kill('SIGKILL'), RUN_TIMEOUT_MS)
-  child.stdin.on('error', () => {}) // Only `idle` reads.
-  let failure
-  createInterface({ input: child.stdout }).on('line', (text) => {
-    const line = JSON.parse(text)
-    failure ??= line.error
+/** Start a client: its lines are read one by one, and `tell('')` lets it go on after those that ask for it. */
+export function startClient(command, stack, addr, args) {
+  const flags = Object.entries({ stack, addr, ...args }).flatMap(([name, value]) => [
+    `--${name}`,
+    String(value)
+  ])
+  return new PeerProcess([...command, 'client', ...flags])
+}
+
+/** Run a client to its end and give its last line; calls `onLine` for each one, then lets the client go on. */
+export async function runClient(command, stack, addr, args, onLine = () => {}) {
+  const client = startClient(command, stack, addr, args)
+  const ended = client.ended(CLIENT_TIMEOUT_MS)
+  // It is told again by the line that does not come.
+  ended.catch(() => {})
+  let last
+  for (;;) {
+    const line = await client.line()
+    if (line === undefined) break
+    last = line
     onLine(line)
-    child.stdin.write('\n')
-  })
-  const [code, signal] = await once(child, 'close')
-  clearTimeout(timer)
-  if (failure !== undefined) throw new Error(failure)
-  if (code !== 0) throw new Error(`the client ended with ${signal ?? `exit code ${code}`}`)
+    client.tell('')
+  }
+  await ended
+  return last
+}
+
+/** A process that prints lines of JSON. */
+class PeerProcess {
+  #child
+  #lines
+  #closed
+
+  constructor([program, ...args]) {
+    this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+    // It may end before its input does, and most never read it; how it ended tells the rest.
+    this.#child.stdin.on('error', () => {})
+    this.#closed = once(this.#child, 'close')
+    this.#closed.catch(() => {})
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
+  }
+
+  get pid() {
+    return this.#child.pid
+  }
+
+  /** The next line, undefined behind the last one of a process that ended well. */
+  async line() {
+    const { value: text, done } = await this.#lines.next()
+    if (done) return this.ended(STOP_TIMEOUT_MS)
+    const line = JSON.parse(text)
+    if (line.error !== undefined) throw new Error(line.error)
+    return line
+  }
+
+  tell(word) {
+    this.#child.stdin.write(`${word}\n`)
+  }
+
+  endInput() {
+    this.#child.stdin.end()
+  }
+
+  /** Resolves when the process has ended well, after so long at most. */
+  async ended(timeoutMs) {
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs)
+    try {
+      const [code, signal] = await this.#closed
+      if (code !== 0) throw new Error(`the peer ended with ${signal ?? `exit code ${code}`}`)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Ends it at once. */
+  async kill() {
+    this.#child.kill('SIGKILL')
+    await this.#closed
+  }
 }
 
 /** CPU seconds of a process so far, user and system; NaN where there is no /proc. */

@@ -7,6 +7,8 @@ import { peerCommand } from '../interop/build.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 
+const NOT_YET = ['upload-32', 'download-32', 'paced', 'ping-open', 'first-byte']
+
 /**
  * By name. `stack` is there for a peer that knows no other, `lacks` has the workloads of the contract that it has not:
  * both are said in the report.
@@ -15,24 +17,26 @@ export const PEERS = {
   ours: {
     title: 'ferroswarm',
     version: () => json('package.json').version,
-    crypto: () => `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}`
+    crypto: () => `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}`,
+    lacks: NOT_YET
   },
   js: {
     title: 'js-libp2p',
     version: () => json('interop/js/package.json').dependencies.libp2p,
-    crypto: () => `OpenSSL ${process.versions.openssl} through node:crypto, @noble`
+    crypto: () => `OpenSSL ${process.versions.openssl} through node:crypto, @noble`,
+    lacks: NOT_YET
   },
   go: {
     title: 'go-libp2p',
     version: () => goModule('github.com/libp2p/go-libp2p'),
     crypto: () => `golang.org/x/crypto ${goModule('golang.org/x/crypto')} and Go's own`,
-    lacks: ['lp']
+    lacks: ['lp', ...NOT_YET]
   },
   rust: {
     title: 'rust-libp2p',
     version: () => locked('interop/rust/Cargo.lock', 'libp2p'),
     crypto: () => `ring ${locked('interop/rust/Cargo.lock', 'ring')}`,
-    lacks: ['lp']
+    lacks: ['lp', ...NOT_YET]
   }
 }
 

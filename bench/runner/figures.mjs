@@ -5,6 +5,9 @@ import { ratio, spread } from '../report/statistics.mjs'
 /** Our end of every ratio. */
 export const SUBJECT = 'ours'
 
+/** Why a peer is left out of a figure that makes no sense for it. */
+export const NOT_COMPARED = 'not compared in this figure'
+
 /** The figures of a series, as they stand in the result file. `notOffered` has the peers that took no part, with why. */
 export function figuresOf(series, rounds, notOffered, stack) {
   return series.figures.map((figure, index) => {
@@ -12,10 +15,13 @@ export function figuresOf(series, rounds, notOffered, stack) {
     const cpu = index === 0 ? series.cpu : undefined
     const peers = {}
     for (const [peer, outcomes] of Object.entries(rounds)) {
-      peers[peer] = summary(
-        outcomes.map((outcome) => roundOf(figure, cpu, outcome)),
-        cpu
-      )
+      const takesPart = figure.peers?.includes(peer) ?? true
+      peers[peer] = takesPart
+        ? summary(
+            outcomes.map((outcome) => roundOf(figure, cpu, outcome)),
+            cpu
+          )
+        : { rounds: [], missing: NOT_COMPARED }
     }
     const ratios = ratiosOf(peers)
     for (const [peer, missing] of Object.entries(notOffered)) peers[peer] = { rounds: [], missing }

@@ -1,6 +1,6 @@
 // One series over one stack: who takes part, what every round comes to, the figures.
 
-import { figuresOf } from './figures.mjs'
+import { figuresOf, NOT_COMPARED } from './figures.mjs'
 import { measureRounds } from './rounds.mjs'
 import { runWorkload } from './servers.mjs'
 
@@ -9,13 +9,12 @@ export async function measureSeries(series, stack, plan, servers) {
   const notOffered = {}
   for (const [peer, entry] of Object.entries(plan.peers)) {
     if (entry.missing !== undefined) continue // Said once, with the peer.
-    const reason = whyNot(series, peer, entry)
-    // A peer with a stack of its own has no other: what it has no security or muxer for is its point.
-    if (reason === undefined) targets[peer] = { ...entry, peer, stack: entry.stack ?? stack }
+    const reason = whyNot(series, entry, plan, peer)
+    if (reason === undefined) targets[peer] = targetOf(peer, stack, plan, series.server)
     else notOffered[peer] = reason
   }
   const runOne = series.run ?? ((...args) => runWorkload(series, ...args))
-  const run = (peer, size) => runOne(targets[peer], servers, size, plan)
+  const run = (peer, size) => runOne(targets[peer], size, { servers, plan })
   const tell = (peer, round, outcome) => {
     console.error(`${stack ?? 'any stack'}, round ${round + 1}, ${peer}: ${text(series, outcome)}`)
   }
@@ -23,10 +22,22 @@ export async function measureSeries(series, stack, plan, servers) {
   return figuresOf(series, rounds, notOffered, stack)
 }
 
-function whyNot({ workload, peers }, peer, { lacks }) {
-  if (peers !== undefined && !peers.includes(peer)) return 'not compared in this figure'
+function whyNot({ workload, peers, server, needs }, { lacks }, plan, peer) {
+  if (peers !== undefined && !peers.includes(peer)) return NOT_COMPARED
   if (lacks?.includes(workload)) return `no ${workload}`
+  for (const other of [server, needs]) {
+    if (other === undefined) continue
+    const { command, lacks } = plan.peers[other] ?? {}
+    if (command === undefined || lacks?.includes(workload)) return `no peer ${other} beside it`
+  }
   return undefined
+}
+
+/** How a peer is run. One with a stack of its own has no other: what it has no security or muxer for is its point. */
+function targetOf(peer, stack, plan, server) {
+  const { command, stack: only } = plan.peers[peer]
+  const target = { peer, command, stack: only ?? stack }
+  return server === undefined ? target : { ...target, server: targetOf(server, stack, plan) }
 }
 
 function text({ figures }, { line, error, unfit }) {

@@ -25,19 +25,21 @@ export class Servers {
 }
 
 /** One run of a workload: the client's line, and the CPU time that the server spent on it. */
-export async function runWorkload({ workload, args, flag, untimed }, target, servers, size) {
-  const server = await servers.of(target)
+export async function runWorkload({ workload, args, flag, untimed }, target, size, { servers }) {
+  const server = await servers.of(target.server ?? target)
   const asked = { workload, ...args, [flag]: size }
   const before = cpuSeconds(server.pid)
   let line
   let after
   try {
-    await runClient(target.command, target.stack, server.addr, asked, (printed) => {
+    line = await runClient(target.command, target.stack, server.addr, asked, () => {
       after = cpuSeconds(server.pid)
-      line = printed
     })
   } catch (err) {
-    await servers.drop(target) // It may be the server that is broken.
+    // It may be the server that is broken, and if it ended badly, that is told as well.
+    await servers.drop(target.server ?? target).catch(({ message }) => {
+      err.message += `; the server: ${message}`
+    })
     throw err
   }
   // The server's time holds the warm-up as well, which moves the same bytes in the same way.

@@ -8,6 +8,9 @@ const floors = {
   [NOISE]: [atMost('go', 1, 0.8), atMost('js', 0.25), atMost('net', undefined, 1.2)]
 }
 
+/** Echoes a second of the open loop: half of what the slowest peer can do one after another. */
+const RATE_OPEN = 2_000
+
 scenario({
   id: 'S5',
   name: 'echo',
@@ -19,6 +22,14 @@ scenario({
         { ...P50, id: 'echo-p50', title: 'echo p50', floors },
         { ...P99, id: 'echo-p99', title: 'echo p99' },
         { ...RATE, id: 'echo-rate', title: 'echoes one after another' }
+      ]
+    },
+    {
+      // Each is due at its time, whatever has become of those before: what waits behind a slow one counts as late.
+      ...operations('ping-open', RATE_OPEN / 10, { rate: RATE_OPEN }),
+      figures: [
+        { ...P50, id: 'open-p50', title: `echo p50, ${RATE_OPEN} a second are due` },
+        { ...P99, id: 'open-p99', title: `echo p99, ${RATE_OPEN} a second are due` }
       ]
     }
   ]

@@ -10,7 +10,11 @@ scenario({
   title: 'Handshakes',
   series: [
     handshakes('handshake-seq', 'one at a time', [atLeast('js', 5), atLeast('rust', 1.15, 2)]),
-    handshakes('handshake-16', '16 at once', [atLeast('js', 8), atLeast('rust', 0.95, 1.4)])
+    handshakes('handshake-16', '16 at once', [atLeast('js', 8), atLeast('rust', 0.95, 1.4)]),
+    {
+      ...operations('first-byte', 32),
+      figures: [{ ...P50, id: 'first-byte', title: 'p50 from dialling to the first echo' }]
+    }
   ]
 })
 
