@@ -23,7 +23,6 @@ export function namespacePrefix() {
 /** What a reader needs to judge the figures of a run behind `prefix`. */
 export function environment(prefix = []) {
   return {
-    date: new Date().toISOString(),
     node: process.version,
     kernel: `${process.platform} ${release()}`,
     cpu: `${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown'}`,

@@ -34,7 +34,8 @@ export const USAGE = `usage: npm run bench -- [options] [scenarios]
   --quick           under a minute: shows that everything runs, and not much more
   --full            every peer, every figure; ends with exit code 1 where a floor is not held
   --soak            ${SOAK} alone: connections and streams come and go for --seconds (default: ${MODES.soak.secondsPerRound})
-  --json FILE       every figure of every round`
+  --json FILE       every figure of every round, for the reports of bench/report/main.mjs
+  --page FILE       the report as a page of HTML`
 
 /** What was asked for; throws an error with a sentence for the user. */
 export function readOptions(args) {
@@ -50,6 +51,7 @@ export function readOptions(args) {
       full: { type: 'boolean' },
       soak: { type: 'boolean' },
       json: { type: 'string' },
+      page: { type: 'string' },
       help: { type: 'boolean' }
     }
   })
@@ -64,7 +66,8 @@ export function readOptions(args) {
     rounds: positive('rounds', values.rounds ?? rounds, Number.isInteger),
     secondsPerRound: positive('seconds', values.seconds ?? secondsPerRound, Number.isFinite),
     files: filesOf(mode, positionals),
-    json: values.json
+    json: values.json,
+    page: values.page
   }
 }
 

@@ -11,8 +11,10 @@ import { fileURLToPath } from 'node:url'
 import { environment, namespacePrefix } from './environment.mjs'
 import { readOptions, USAGE } from './options.mjs'
 import { preparePeers } from './peers.mjs'
+import { RESULTS, readHistory } from './report/history.mjs'
+import { markdown } from './report/markdown.mjs'
+import { page } from './report/page.mjs'
 import { SCHEMA } from './report/result.mjs'
-import { report } from './report.mjs'
 import { writePlan } from './runner/plan.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -61,7 +63,8 @@ async function bench() {
     if (options.json !== undefined) {
       writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`)
     }
-    console.log(report(result))
+    if (options.page !== undefined) writeFileSync(options.page, page(result, readHistory(RESULTS)))
+    process.stdout.write(markdown(result))
     return code
   } finally {
     run.remove()

@@ -39,7 +39,9 @@ const FIGURE = fields({
       median: optional(number),
       min: optional(number),
       max: optional(number),
-      cpu: optional(fields({ unit: text, client: number, server: number }))
+      cpu: optional(fields({ unit: text, client: number, server: number })),
+      /** Why this figure was not measured of a peer that took part in others; it has no rounds then. */
+      missing: optional(text)
     })
   ),
   /** Ours divided by that peer's in each round: the median, its 95 % interval, and the median for the CPU of both ends. */

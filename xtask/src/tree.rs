@@ -12,7 +12,7 @@ const FOLDERS: &[&str] = &[
 ];
 
 /// Folders that tools fill, wherever they are.
-const GENERATED: &[&str] = &["node_modules", "target", ".build", "results", "dist"];
+const GENERATED: &[&str] = &["node_modules", "target", ".build", "dist"];
 
 /// Files larger than this are data.
 const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -1,0 +1,98 @@
+// A result as Markdown: a table a stack.
+
+import { SUBJECT } from '../runner/figures.mjs'
+import {
+  byStack,
+  commitText,
+  digits,
+  environmentFacts,
+  extent,
+  floorText,
+  interval,
+  methodText,
+  missingPeers,
+  notesOf,
+  tally,
+  times,
+  verdict
+} from './words.mjs'
+
+/** The whole report. */
+export function markdown(result) {
+  const tables = byStack(result).map(
+    ({ title, scenarios }) => `## ${title}\n\n${table(scenarios, result.peers)}`
+  )
+  return `${[heading(result), ...tables].join('\n\n')}\n`
+}
+
+/** What a reader needs to judge the figures. */
+function heading(result) {
+  const { command, started, peers } = result
+  const facts = environmentFacts(result).map(([name, value]) => `${name} ${value}`)
+  const present = Object.values(peers).filter(({ missing }) => !missing)
+  const lines = [
+    `\`${command}\`, ${started}, commit ${commitText(result)}.`,
+    `${facts.join('; ')}.`,
+    methodText(result),
+    '',
+    ...present.map((peer) => `- ${peerText(peer)}`),
+    ...missingPeers(result).map(({ title, missing }) => `- **${title} is missing**: ${missing}`)
+  ]
+  const { held, missed, notJudged, aims, aimsReached } = tally(result)
+  if (held + missed + notJudged > 0) {
+    const judged = notJudged === 0 ? '' : `, ${notJudged} not judged`
+    lines.push(
+      '',
+      `Floors: ${held} held, ${missed} missed${judged}; ${aimsReached} of ${aims} aims reached.`
+    )
+  }
+  return lines.join('\n')
+}
+
+function peerText({ title, version, crypto }) {
+  return `${title}${version ? ` ${version}` : ''}${crypto ? `: ${crypto}` : ''}`
+}
+
+function table(scenarios, peers) {
+  const names = Object.keys(peers).filter((name) =>
+    scenarios.some(({ figures }) => figures.some((figure) => name in figure.peers))
+  )
+  const head = ['figure', ...names.map((name) => peers[name].title), 'floors and aims']
+  const body = scenarios.flatMap(({ id, figures }) =>
+    figures.map((figure) => [
+      `${id} ${figure.title}, ${figure.unit}`,
+      ...names.map((name) => cell(figure, name)),
+      floorsCell(figure, peers)
+    ])
+  )
+  return [head, head.map(() => '---'), ...body].map(row).join('\n')
+}
+
+/** A row of a table; what would end a cell is escaped. */
+export function row(cells) {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`
+}
+
+function cell({ peers, ratios }, name) {
+  const peer = peers[name]
+  if (peer === undefined) return ''
+  const { median, min, max, cpu } = peer
+  const parts = []
+  if (Number.isFinite(median)) parts.push(`**${digits(median)}** ${extent({ min, max })}`.trimEnd())
+  if (cpu) parts.push(`${digits(cpu.client)} + ${digits(cpu.server)} ${cpu.unit}`)
+  const ratio = ratios[name]
+  if (name !== SUBJECT && ratio !== undefined) {
+    const ofCpu = Number.isFinite(ratio.cpu) ? `, CPU ${times(ratio.cpu)}` : ''
+    parts.push(`ours **${times(ratio.median)}** ${interval(ratio)}`.trimEnd() + ofCpu)
+  }
+  return [...parts, ...notesOf(peer)].join('; ')
+}
+
+function floorsCell({ floors, unit }, peers) {
+  return floors
+    .map((floor) => {
+      const became = verdict(floor) ?? 'aim'
+      return `${became === 'missed' ? '**missed**' : became} ${floorText(floor, unit, peers)}`
+    })
+    .join('; ')
+}

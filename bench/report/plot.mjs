@@ -1,0 +1,166 @@
+// The rounds of a figure as marks on an axis that starts at zero. Places are percent of the width, so that marks and
+// letters keep their size on every screen.
+
+import { html } from './html.mjs'
+import { digits, isUnfit } from './words.mjs'
+
+/** Marks around the origin, one shape an implementation; what has none of its own is a circle. */
+const SHAPES = {
+  ours: 'M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z',
+  native: 'M0-5.5L5.5 0L0 5.5L-5.5 0z',
+  js: 'M-4-4H4V4H-4z',
+  go: 'M0-5L5 4H-5z',
+  rust: 'M0 5L-5-4H5z',
+  net: 'M-1.5-5H1.5V-1.5H5V1.5H1.5V5H-1.5V1.5H-5V-1.5H-1.5z',
+  raw: 'M-1.5-6H1.5V6H-1.5z'
+}
+
+const ROW_HEIGHT = 44
+/** Where the marks are: beside the first line of the cells around. */
+const MIDDLE = 17
+/** What a line of floors or aims takes below our row. */
+const LANE_HEIGHT = 15
+/** Letters are dropped where they would touch: a letter is about this part of the width. */
+const LETTER_PERCENT = 1.1
+
+/** Definitions that every plot of a page refers to. */
+export function marks() {
+  return html`<svg width="0" height="0" aria-hidden="true"><defs>${Object.entries(SHAPES).map(
+    ([name, path]) => html`<path id="mark-${name}" d="${path}"/>`
+  )}<path id="floor" d="M0 0L4.5 8H-4.5z"/></defs></svg>`
+}
+
+/** The mark of an implementation by itself. */
+export function mark(name) {
+  return html`<svg class="key peer-${shapeOf(name)}" width="14" height="14" aria-hidden="true"
+    ><use href="#mark-${shapeOf(name)}" x="7" y="7"/></svg>`
+}
+
+/** The axis that all implementations of a figure share: from zero to `end`, with its ticks. */
+export function axisOf({ peers, floors }) {
+  const values = Object.values(peers).flatMap(({ rounds }) => rounds.map(({ value }) => value ?? 0))
+  const most = Math.max(
+    0,
+    ...values,
+    ...floors.flatMap((floor) => bounds(floor, peers).map(({ at }) => at))
+  )
+  const step = niceStep(most / 5)
+  const count = Math.max(1, Math.ceil(most / step))
+  return { end: count * step, ticks: Array.from({ length: count + 1 }, (_, index) => index * step) }
+}
+
+/** 1, 2 or 5 times a power of ten. */
+function niceStep(about) {
+  if (!(about > 0)) return 1
+  const power = 10 ** Math.floor(Math.log10(about))
+  return power * [1, 2, 5, 10].find((factor) => factor * power >= about * 0.999)
+}
+
+/** The scale below the plots. */
+export function scale(axis) {
+  return html`<svg class="plot scale" height="18" aria-hidden="true">${axis.ticks.map(
+    (tick, index) =>
+      html`<text x="${place(tick, axis)}" y="13" text-anchor="${anchor(index, axis)}">${tick === 0 ? 0 : digits(tick)}</text>`
+  )}</svg>`
+}
+
+function anchor(index, { ticks }) {
+  if (index === 0) return 'start'
+  return index === ticks.length - 1 ? 'end' : 'middle'
+}
+
+/** One implementation's rounds, with the ceiling; `name` is its key, `id` a name for the page. */
+export function plot({ figure, name, title, axis, ceiling, id, hasFloors }) {
+  const { rounds, median, min, max } = figure.peers[name]
+  const lanes = hasFloors ? floorLanes(figure, axis) : []
+  const height = ROW_HEIGHT + Math.max(0, lanes.length * LANE_HEIGHT - 8)
+  const has = Number.isFinite(median)
+  return html`<svg class="plot peer-${shapeOf(name)}" height="${height}" role="img" aria-labelledby="${id}-t ${id}-d">
+<title id="${id}-t">${title}: ${has ? `${digits(median)} ${figure.unit}` : 'no figure'}</title>
+<desc id="${id}-d">${described(rounds, figure.unit)}</desc>
+${axis.ticks.map((tick) => vertical('grid', tick, axis, 0, height))}
+${Number.isFinite(ceiling) && vertical('ceiling', ceiling, axis, 0, height)}
+${has && html`<line class="spread" x1="${place(min, axis)}" x2="${place(max, axis)}" y1="${MIDDLE}" y2="${MIDDLE}"/>`}
+${has && vertical('median', median, axis, MIDDLE - 13, MIDDLE + 13)}
+${rounds.map((round, index) => dot(round, index, figure.unit, name, axis))}
+${lanes.map((lane, index) => lane.map((bound) => tick(bound, axis, ROW_HEIGHT - 12 + index * LANE_HEIGHT)))}
+</svg>`
+}
+
+function described(rounds, unit) {
+  const words = rounds.map((round) =>
+    round.error === undefined ? digits(round.value) + (isUnfit(round) ? ' (unfit)' : '') : 'failed'
+  )
+  return `Rounds in order, ${unit}: ${words.join(', ')}.`
+}
+
+function dot(round, index, unit, name, axis) {
+  if (round.error !== undefined) return undefined
+  const unfit = isUnfit(round)
+  const note = `round ${index + 1}: ${digits(round.value)} ${unit}${unfit ? `, unfit: ${round.unfit}` : ''}`
+  return html`<use class="${unfit ? 'dot unfit' : 'dot'}" href="#mark-${shapeOf(name)}" x="${place(round.value, axis)}" y="${MIDDLE}"><title>${note}</title></use>`
+}
+
+function vertical(kind, value, axis, y1, y2) {
+  const x = place(value, axis)
+  return html`<line class="${kind}" x1="${x}" x2="${x}" y1="${y1}" y2="${y2}"/>`
+}
+
+/** Floors and aims of the figure's value, each in a lane of its own. */
+function floorLanes({ floors, peers }, axis) {
+  const all = floors.flatMap((floor) => bounds(floor, peers)).toSorted((a, b) => a.at - b.at)
+  return ['floor', 'aim']
+    .map((kind) =>
+      labelled(
+        all.filter((bound) => bound.kind === kind),
+        axis
+      )
+    )
+    .filter((lane) => lane.length > 0)
+}
+
+/** Where a floor and its aim are: a ratio times the median of the peer that it is to. */
+function bounds({ against, of, op, floor, aim }, peers) {
+  const unit = against === null ? 1 : peers[against]?.median
+  if (of !== 'value' || !Number.isFinite(unit)) return []
+  const sign = op === '>=' ? '≥' : '≤'
+  return [
+    ['floor', floor],
+    ['aim', aim]
+  ]
+    .filter(([, bound]) => Number.isFinite(bound))
+    .map(([kind, bound]) => ({
+      kind,
+      at: bound * unit,
+      label: against === null ? `${sign} ${bound}` : `${sign} ${bound}x ${against}`
+    }))
+}
+
+/** Drops the labels that would touch the one before, or leave the plot. */
+function labelled(lane, axis) {
+  let free = 0
+  return lane.map((bound) => {
+    const from = (100 * bound.at) / axis.end + LETTER_PERCENT
+    const to = from + bound.label.length * LETTER_PERCENT
+    const next = lane.find(({ at }) => at > bound.at)
+    const limit = next === undefined ? 100 : (100 * next.at) / axis.end - LETTER_PERCENT
+    if (from < free || to > limit) return { ...bound, label: '' }
+    free = to
+    return bound
+  })
+}
+
+function tick({ kind, at, label }, axis, y) {
+  return html`<use class="${kind}" href="#floor" x="${place(at, axis)}" y="${y + 2}"/><text class="bound" x="${place(
+    at,
+    axis
+  )}" y="${y + 10}" dx="7">${label}</text>`
+}
+
+function place(value, { end }) {
+  return `${Number(((100 * value) / end).toFixed(2))}%`
+}
+
+function shapeOf(name) {
+  return name in SHAPES ? name : 'ours'
+}
