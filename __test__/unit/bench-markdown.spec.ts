@@ -14,7 +14,7 @@ function cellsOf(section: string, title: string) {
       .slice(1, -1)
       .map((cell) => cell.trim())
   const heads = cells(lines.find((line) => line.startsWith('| figure')))
-  const row = cells(lines.find((line) => line.includes(title)))
+  const row = cells(lines.find((line) => line.startsWith(`| ${title}`)))
   return Object.fromEntries(heads.map((head, index) => [head, row[index]]))
 }
 
@@ -24,6 +24,10 @@ test('a table a stack, and one for what needs none', (t) => {
     '## TCP, TLS 1.3, yamux',
     '## Whatever the stack'
   ])
+})
+
+test('a scenario has a line of its own above its figures', (t) => {
+  t.regex(text, /^\| \*\*S1 Bulk, one stream\*\* (\| {2})+\|\n\| upload, one stream, MB\/s \|/m)
 })
 
 test('a figure has its median and spread, the CPU of both ends, and the ratio with its interval', (t) => {

@@ -78,7 +78,7 @@ test('what is missing, failed or unfit can be seen', (t) => {
     'zig-libp2p is missing:',
     '1 of 3 unfit, counted; load 3.1',
     '3 of 3 failed: refused',
-    'has no such workload',
+    'Not measured: js-libp2p (has no such workload).',
     'missed</b> CPU ≤ 0.1x js-libp2p: 0.195x'
   ]) {
     t.true(text.includes(note), note)

@@ -12,6 +12,7 @@ import {
   methodText,
   missingPeers,
   notesOf,
+  roundCounts,
   tally,
   times,
   verdict
@@ -39,10 +40,11 @@ function heading(result) {
     ...missingPeers(result).map(({ title, missing }) => `- **${title} is missing**: ${missing}`)
   ]
   const { held, missed, notJudged, aims, aimsReached } = tally(result)
+  const { all, failed, unfit } = roundCounts(result)
+  lines.push('', `${unfit} of ${all} rounds unfit, ${failed} failed.`)
   if (held + missed + notJudged > 0) {
     const judged = notJudged === 0 ? '' : `, ${notJudged} not judged`
     lines.push(
-      '',
       `Floors: ${held} held, ${missed} missed${judged}; ${aimsReached} of ${aims} aims reached.`
     )
   }
@@ -58,13 +60,14 @@ function table(scenarios, peers) {
     scenarios.some(({ figures }) => figures.some((figure) => name in figure.peers))
   )
   const head = ['figure', ...names.map((name) => peers[name].title), 'floors and aims']
-  const body = scenarios.flatMap(({ id, figures }) =>
-    figures.map((figure) => [
-      `${id} ${figure.title}, ${figure.unit}`,
+  const body = scenarios.flatMap(({ id, title, figures }) => [
+    [`**${id} ${title}**`, ...head.slice(1).map(() => '')],
+    ...figures.map((figure) => [
+      `${figure.title}, ${figure.unit}`,
       ...names.map((name) => cell(figure, name)),
       floorsCell(figure, peers)
     ])
-  )
+  ])
   return [head, head.map(() => '---'), ...body].map(row).join('\n')
 }
 

@@ -19,6 +19,7 @@ import {
   missingPeers,
   notesOf,
   OTHERS,
+  roundCounts,
   standing,
   tally,
   times,
@@ -67,9 +68,7 @@ ${historySection(result, history)}
 
 function tiles(result) {
   const { held, missed, notJudged, aims, aimsReached } = tally(result)
-  const rounds = roundsOf(result)
-  const unfit = rounds.filter(({ unfit }) => unfit).length
-  const failed = rounds.filter(({ error }) => error !== undefined).length
+  const { all, failed, unfit } = roundCounts(result)
   const floors = held + missed + notJudged
   return html`<ul class="tiles">
 ${
@@ -78,15 +77,9 @@ ${
 <li><b>${aimsReached} of ${aims}</b> aims reached</li>`
 }
 <li><b>${result.rounds} x ${result.secondsPerRound} s</b> rounds a peer and figure</li>
-<li class="${failed > 0 && 'bad'}"><b>${failed} of ${rounds.length}</b> rounds failed</li>
-<li class="${unfit > 0 && 'bad'}"><b>${unfit} of ${rounds.length}</b> rounds unfit</li>
+<li class="${failed > 0 && 'bad'}"><b>${failed} of ${all}</b> rounds failed</li>
+<li class="${unfit > 0 && 'bad'}"><b>${unfit} of ${all}</b> rounds unfit</li>
 </ul>`
-}
-
-function roundsOf({ scenarios }) {
-  return scenarios.flatMap(({ figures }) =>
-    figures.flatMap(({ peers }) => Object.values(peers).flatMap(({ rounds }) => rounds))
-  )
 }
 
 /** The headline figures in a table a stack. */
@@ -170,7 +163,9 @@ function figureSection(scenario, figure, peers) {
   const anchor = anchorOf(scenario, figure)
   const axis = axisOf(figure)
   const ceiling = figure.peers[CEILING]?.median
-  const names = Object.keys(peers).filter((name) => name in figure.peers)
+  const there = Object.keys(peers).filter((name) => name in figure.peers)
+  const names = there.filter((name) => figure.peers[name].rounds.length > 0)
+  const others = there.filter((name) => !names.includes(name))
   const rows = names.map((name, index) => {
     const drawn = {
       figure,
@@ -190,6 +185,10 @@ ${numberCells(figure, name)}</tr>`
 <table><thead><tr><th class="name">implementation</th><th class="plotted">rounds</th><th class="number middle">median</th><th class="number cpu">CPU, both ends</th><th class="number ratio">ferroswarm divided by it</th></tr></thead>
 <tbody>${rows}</tbody>
 <tfoot aria-hidden="true"><tr><td class="name"></td><td class="plotted">${scale(axis)}</td><td class="middle"></td><td class="cpu"></td><td class="ratio"></td></tr></tfoot></table>
+${
+  others.length > 0 &&
+  html`<p class="quiet">Not measured: ${others.map((name) => `${peers[name].title} (${figure.peers[name].missing})`).join(', ')}.</p>`
+}
 ${figure.floors.length > 0 && html`<ul class="floors">${figure.floors.map((floor) => floorItem(floor, figure.unit, peers))}</ul>`}
 </section>`
 }

@@ -10,6 +10,7 @@ import {
   headlines,
   missingPeers,
   OTHERS,
+  roundCounts,
   tally,
   times
 } from './words.mjs'
@@ -47,6 +48,7 @@ export function checkFigures(readme, read) {
 function figures(result, file) {
   const others = OTHERS.filter((name) => name in result.peers)
   const { held, missed, notJudged } = tally(result)
+  const { all, failed, unfit } = roundCounts(result)
   const facts = environmentFacts(result)
     .map(([name, value]) => `${name} ${value}`)
     .join('; ')
@@ -56,7 +58,7 @@ function figures(result, file) {
     'medians of the ratios within a round. More is better for what is counted a second, less for times and memory.'
   const below =
     `\`${result.command}\` on ${result.started.slice(0, 10)}, commit ${commitText(result)}: ${facts}. ` +
-    `${held} of ${held + missed + notJudged} floors held. ` +
+    `${held} of ${held + missed + notJudged} floors held; ${unfit} of ${all} rounds unfit, ${failed} failed. ` +
     missingPeers(result)
       .map(({ title, missing }) => `${title} is missing: ${missing}. `)
       .join('') +

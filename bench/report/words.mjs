@@ -126,6 +126,18 @@ export function tally(result) {
   }
 }
 
+/** How many rounds of all figures there were, and how many of them failed or were not fit. */
+export function roundCounts({ scenarios }) {
+  const rounds = scenarios.flatMap(({ figures }) =>
+    figures.flatMap(({ peers }) => Object.values(peers).flatMap(({ rounds }) => rounds))
+  )
+  return {
+    all: rounds.length,
+    failed: rounds.filter(({ error }) => error !== undefined).length,
+    unfit: rounds.filter(isUnfit).length
+  }
+}
+
 /** The scenarios by the stack they ran on, those that need none last. */
 export function byStack(result) {
   const groups = Map.groupBy(result.scenarios, ({ stack }) => stack)
