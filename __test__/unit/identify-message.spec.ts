@@ -2,18 +2,19 @@ import { multiaddr } from '@multiformats/multiaddr'
 import test from 'ava'
 import fc from 'fast-check'
 import { MsgioError } from '../../ts/errors.ts'
+import { addressBytes, addressOf } from '../../ts/identity/address.ts'
 import {
   encodeIdentify,
   type IdentifyMessage,
   mergeIdentify
 } from '../../ts/protocols/identify-message.ts'
-import { addressesFor, expandWildcards } from '../../ts/protocols/own-addresses.ts'
+import { addressesFor, expandWildcards, reachOf } from '../../ts/protocols/own-addresses.ts'
 
 const WHOLE: IdentifyMessage = {
   publicKey: Uint8Array.of(8, 1, 18, 1, 9),
-  listenAddrs: [multiaddr('/ip4/127.0.0.1/tcp/4001'), multiaddr('/ip6/::1/tcp/4001')],
+  listenAddrs: ['/ip4/127.0.0.1/tcp/4001', '/ip6/::1/tcp/4001'],
   protocols: ['/a/1.0.0', '/b/1.0.0'],
-  observedAddr: multiaddr('/ip4/10.0.0.1/tcp/5'),
+  observedAddr: '/ip4/10.0.0.1/tcp/5',
   protocolVersion: 'ipfs/0.1.0',
   agentVersion: 'ferroswarm/0.1.0',
   signedPeerRecord: Uint8Array.of(1, 2, 3)
@@ -50,7 +51,7 @@ test('takes 1,024 protocols and 500 addresses, and not one more', (t) => {
   const protocols = (count: number): Uint8Array =>
     encodeIdentify({ protocols: Array.from({ length: count }, () => '/a') })
   const addresses = (count: number): Uint8Array =>
-    encodeIdentify({ listenAddrs: Array.from({ length: count }, () => multiaddr('/ip4/1.2.3.4')) })
+    encodeIdentify({ listenAddrs: Array.from({ length: count }, () => '/ip4/1.2.3.4') })
   t.is(merged(protocols(1_024)).protocols?.length, 1_024)
   t.throws(() => merged(protocols(1_025)), { instanceOf: MsgioError })
   t.is(merged(addresses(500)).listenAddrs?.length, 500)
@@ -72,7 +73,7 @@ test('skips fields that are not known and refuses groups', (t) => {
 const bytes = fc.uint8Array({ maxLength: 200 })
 const address = fc
   .tuple(fc.ipV4(), fc.integer({ min: 0, max: 65_535 }))
-  .map(([host, port]) => multiaddr(`/ip4/${host}/tcp/${port}`))
+  .map(([host, port]) => `/ip4/${host}/tcp/${port}`)
 const message: fc.Arbitrary<IdentifyMessage> = fc.record(
   {
     publicKey: bytes,
@@ -123,20 +124,33 @@ test('any bytes are a message or an MsgioError', (t) => {
       for (const text of [...(message.protocols ?? []), message.agentVersion ?? '']) {
         t.is(typeof text, 'string')
       }
-      for (const address of message.listenAddrs ?? []) t.is(typeof address.toString(), 'string')
+      for (const address of message.listenAddrs ?? []) t.is(multiaddr(address).toString(), address)
     }),
     { numRuns: 2_000 }
   )
 })
 
+test('addresses in bytes are those of the multiaddr package', (t) => {
+  const texts = [
+    '/ip4/1.2.3.4/tcp/65535',
+    '/ip6/::1/tcp/1',
+    '/ip4/1.2.3.4/udp/9/quic-v1',
+    '/dns4/a.b/tcp/1'
+  ]
+  for (const text of texts) {
+    t.deepEqual([...addressBytes(text)], [...multiaddr(text).bytes])
+    t.is(addressOf(multiaddr(text).bytes), text)
+  }
+  t.throws(() => addressBytes('/ip4/1.2.3.256/tcp/1'), { name: 'InvalidParametersError' })
+  t.is(addressOf(Uint8Array.of(4, 1, 2, 3, 4, 7, 0, 1)), undefined)
+})
+
 test('tells a peer only addresses it can use', (t) => {
-  const listening = ['/ip4/127.0.0.1/tcp/1', '/ip4/192.168.1.5/tcp/1', '/ip4/1.2.3.4/tcp/1'].map(
-    (text) => multiaddr(text)
-  )
-  const told = (remote: string): string[] => addressesFor(remote, listening).map(String)
-  t.deepEqual(told('/ip4/127.0.0.1/tcp/9'), listening.map(String))
-  t.deepEqual(told('/ip4/192.168.1.9/tcp/9'), listening.slice(1).map(String))
-  t.deepEqual(told('/ip4/8.8.8.8/tcp/9'), listening.slice(2).map(String))
+  const listening = ['/ip4/127.0.0.1/tcp/1', '/ip4/192.168.1.5/tcp/1', '/ip4/1.2.3.4/tcp/1']
+  const told = (remote: string): string[] => addressesFor(reachOf(remote), listening)
+  t.deepEqual(told('/ip4/127.0.0.1/tcp/9'), listening)
+  t.deepEqual(told('/ip4/192.168.1.9/tcp/9'), listening.slice(1))
+  t.deepEqual(told('/ip4/8.8.8.8/tcp/9'), listening.slice(2))
 })
 
 test('replaces a wildcard by the addresses of the interfaces', (t) => {

@@ -18,6 +18,11 @@ export interface HostPort {
 
 const IP_PORT = /^\/ip([46])\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
 const NAME_PORT = /^\/(dns|dns4|dns6)\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
+const IPV4_TCP = /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/tcp\/(\d{1,5})$/
+// Its bytes: the code of ip4, four numbers, the code of tcp, the port.
+const IPV4_TCP_BYTES = 8
+const CODE_IPV4 = 4
+const CODE_TCP = 6
 const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
 const PRIVATE_IPV6 = /^(?:::1$|f[cd]|fe[89ab])/i
 const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
@@ -46,6 +51,33 @@ export function parseAddress(text: string): Multiaddr {
     throw new InvalidParametersError(`expected a multiaddr, received ${JSON.stringify(text)}`, {
       cause: err
     })
+  }
+}
+
+/**
+ * An address as bytes. The one form that nearly all have is written here, as one is told on every connection.
+ *
+ * Throws `InvalidParametersError` for bad text.
+ */
+export function addressBytes(text: string): Uint8Array {
+  const match = IPV4_TCP.exec(text)
+  if (match === null) return parseAddress(text).bytes
+  const [, a, b, c, d, port] = match.map(Number) as [number, number, number, number, number, number]
+  if (Math.max(a, b, c, d) > 255 || port > 65_535) return parseAddress(text).bytes
+  return Uint8Array.of(CODE_IPV4, a, b, c, d, CODE_TCP, port >> 8, port)
+}
+
+/** The text of an address in bytes; undefined for one of a kind that is not known. */
+export function addressOf(bytes: Uint8Array): string | undefined {
+  if (bytes.length === IPV4_TCP_BYTES && bytes[0] === CODE_IPV4 && bytes[5] === CODE_TCP) {
+    const port = ((bytes[6] as number) << 8) | (bytes[7] as number)
+    return `/ip4/${bytes[1]}.${bytes[2]}.${bytes[3]}.${bytes[4]}/tcp/${port}`
+  }
+  try {
+    return loadMultiaddrs().multiaddr(bytes).toString()
+  } catch {
+    // A newer peer may listen on transports we have not heard of.
+    return undefined
   }
 }
 

@@ -1,15 +1,20 @@
 /**
  * The message of identify, on the wire a protobuf of optional fields.
  *
- * Loaded with the first identification, and with it the protobuf package.
+ * Every connection sends and reads one, so both are written for it: a reader for protobufs at large made more garbage
+ * than all the rest of a connection.
  */
-import type { Multiaddr } from '@multiformats/multiaddr'
-import { type Reader, reader, writer } from 'protons-runtime'
-import { MsgioError } from '../errors.ts'
-import { loadMultiaddrs } from '../identity/load.ts'
+import { MessageTooLargeError, MsgioError } from '../errors.ts'
+import { addressBytes, addressOf } from '../identity/address.ts'
 
 /** Bytes of one message at most, as go has it. */
 export const IDENTIFY_MESSAGE_BYTES_MAX = 8 * 1024
+
+/** Messages merged at most, as go has it. */
+const MESSAGES_MAX = 10
+
+/** Bytes of all messages with their lengths, which take two bytes at most where a message is not too long. */
+export const IDENTIFY_BYTES_MAX: number = MESSAGES_MAX * (IDENTIFY_MESSAGE_BYTES_MAX + 2)
 
 /** Protocols that a peer may tell of, as go has it. */
 const PROTOCOLS_MAX = 1_024
@@ -17,12 +22,12 @@ const PROTOCOLS_MAX = 1_024
 /** Addresses that a peer may tell of, as go has it. */
 const ADDRESSES_MAX = 500
 
-/** What is told in one or several messages; a field that was not told is undefined. */
+/** What is told in one or several messages; addresses are text, a field that was not told is undefined. */
 export interface IdentifyMessage {
   publicKey?: Uint8Array
-  listenAddrs?: Multiaddr[]
+  listenAddrs?: string[]
   protocols?: string[]
-  observedAddr?: Multiaddr
+  observedAddr?: string
   protocolVersion?: string
   agentVersion?: string
   signedPeerRecord?: Uint8Array
@@ -39,28 +44,66 @@ const FIELD = {
 } as const
 
 const WIRE_TYPE_BITS = 3
+const VARINT = 0
+const FIXED64 = 1
 const LENGTH_DELIMITED = 2
-// Obsolete, and read recursively: nobody sends them in good faith.
-const GROUP_START = 3
-const GROUP_END = 4
+const FIXED32 = 5
 
-/** The bytes of a message. */
+/** Bytes of a varint of 64 bits, the longest that a protobuf may hold. */
+const VARINT_BYTES_MAX = 10
+
+/** The bytes of a message. Those of several, one behind the other, are the bytes of one that tells all of them. */
 export function encodeIdentify(message: IdentifyMessage): Uint8Array {
-  const out = writer()
-  const bytes = (field: number, value: Uint8Array | undefined): void => {
-    if (value !== undefined) out.uint32((field << WIRE_TYPE_BITS) | LENGTH_DELIMITED).bytes(value)
+  const parts: Uint8Array[] = []
+  const field = (number: number, value: Uint8Array | undefined): void => {
+    if (value === undefined) return
+    const tag = (number << WIRE_TYPE_BITS) | LENGTH_DELIMITED
+    parts.push(Uint8Array.of(tag, ...varint(value.length)), value)
   }
-  const text = (field: number, value: string | undefined): void => {
-    if (value !== undefined) out.uint32((field << WIRE_TYPE_BITS) | LENGTH_DELIMITED).string(value)
-  }
-  bytes(FIELD.publicKey, message.publicKey)
-  for (const addr of message.listenAddrs ?? []) bytes(FIELD.listenAddrs, addr.bytes)
+  const text = (number: number, value: string | undefined): void =>
+    field(number, value === undefined ? undefined : Buffer.from(value))
+  field(FIELD.publicKey, message.publicKey)
+  for (const addr of message.listenAddrs ?? []) field(FIELD.listenAddrs, addressBytes(addr))
   for (const protocol of message.protocols ?? []) text(FIELD.protocols, protocol)
-  bytes(FIELD.observedAddr, message.observedAddr?.bytes)
+  if (message.observedAddr !== undefined) {
+    field(FIELD.observedAddr, addressBytes(message.observedAddr))
+  }
   text(FIELD.protocolVersion, message.protocolVersion)
   text(FIELD.agentVersion, message.agentVersion)
-  bytes(FIELD.signedPeerRecord, message.signedPeerRecord)
-  return out.finish()
+  field(FIELD.signedPeerRecord, message.signedPeerRecord)
+  return Buffer.concat(parts)
+}
+
+/** `parts` as one message behind its length, as it goes on the wire. */
+export function frameIdentify(...parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  return Buffer.concat([Uint8Array.from(varint(length)), ...parts])
+}
+
+/**
+ * Read everything that a peer said, message by message.
+ *
+ * Throws `MsgioError` for no message, for one too many and for one that is broken, `MessageTooLargeError` for one
+ * that is too long.
+ */
+export function readIdentify(bytes: Uint8Array): IdentifyMessage {
+  const message: IdentifyMessage = {}
+  const input = new Fields(bytes)
+  let count = 0
+  for (; !input.isEmpty; count += 1) {
+    if (count === MESSAGES_MAX) {
+      throw new MsgioError(`identify took more than ${MESSAGES_MAX} messages`)
+    }
+    const length = input.varint()
+    if (length > IDENTIFY_MESSAGE_BYTES_MAX) {
+      throw new MessageTooLargeError(
+        `message of ${length} bytes exceeds limit of ${IDENTIFY_MESSAGE_BYTES_MAX}`
+      )
+    }
+    mergeIdentify(message, input.bytes(length))
+  }
+  if (count === 0) throw new MsgioError('the peer said nothing to identify')
+  return message
 }
 
 /**
@@ -70,67 +113,112 @@ export function encodeIdentify(message: IdentifyMessage): Uint8Array {
  * package's multiaddr does not know is left out.
  */
 export function mergeIdentify(into: IdentifyMessage, bytes: Uint8Array): void {
-  try {
-    const fields = reader(bytes)
-    while (fields.pos < fields.len) readField(into, fields)
-  } catch (err) {
-    if (err instanceof MsgioError) throw err
-    throw new MsgioError('the identify message is not a protobuf', { cause: err })
-  }
+  const fields = new Fields(bytes)
+  while (!fields.isEmpty) readField(into, fields)
 }
 
-function readField(into: IdentifyMessage, fields: Reader): void {
-  const tag = fields.uint32()
-  const wireType = tag & ((1 << WIRE_TYPE_BITS) - 1)
-  if (wireType === GROUP_START || wireType === GROUP_END) {
-    throw new MsgioError('the identify message holds a group')
-  }
+function readField(into: IdentifyMessage, fields: Fields): void {
+  const tag = fields.varint()
+  const wireType = tag % (1 << WIRE_TYPE_BITS)
   if (wireType !== LENGTH_DELIMITED) {
-    fields.skipType(wireType)
+    fields.skip(wireType)
     return
   }
-  switch (tag >>> WIRE_TYPE_BITS) {
+  const length = fields.varint()
+  switch (Math.floor(tag / (1 << WIRE_TYPE_BITS))) {
     case FIELD.publicKey:
-      into.publicKey = fields.bytes()
+      into.publicKey = Uint8Array.from(fields.bytes(length))
       return
-    case FIELD.listenAddrs:
-      into.listenAddrs = withAddress(into.listenAddrs ?? [], fields.bytes())
+    case FIELD.listenAddrs: {
+      into.listenAddrs ??= []
+      checkRoom('listenAddrs', into.listenAddrs.length, ADDRESSES_MAX)
+      const address = addressOf(fields.bytes(length))
+      if (address !== undefined) into.listenAddrs.push(address)
       return
+    }
     case FIELD.protocols:
       into.protocols ??= []
       checkRoom('protocols', into.protocols.length, PROTOCOLS_MAX)
-      into.protocols.push(fields.string())
+      into.protocols.push(fields.text(length))
       return
     case FIELD.observedAddr: {
-      const [observed] = withAddress([], fields.bytes())
+      const observed = addressOf(fields.bytes(length))
       if (observed !== undefined) into.observedAddr = observed
       return
     }
     case FIELD.protocolVersion:
-      into.protocolVersion = fields.string()
+      into.protocolVersion = fields.text(length)
       return
     case FIELD.agentVersion:
-      into.agentVersion = fields.string()
+      into.agentVersion = fields.text(length)
       return
     case FIELD.signedPeerRecord:
-      into.signedPeerRecord = fields.bytes()
+      into.signedPeerRecord = Uint8Array.from(fields.bytes(length))
       return
     default:
-      fields.skipType(wireType)
+      fields.advance(length)
   }
 }
 
-function withAddress(known: Multiaddr[], bytes: Uint8Array): Multiaddr[] {
-  checkRoom('listenAddrs', known.length, ADDRESSES_MAX)
-  try {
-    // Its text is what everybody asks for; an address that has none is of a kind we cannot dial.
-    const address = loadMultiaddrs().multiaddr(bytes)
-    address.toString()
-    known.push(address)
-  } catch {
-    // A newer peer may listen on transports we have not heard of.
+/** A protobuf that is read from its front. */
+class Fields {
+  readonly #bytes: Buffer
+  #at = 0
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   }
-  return known
+
+  get isEmpty(): boolean {
+    return this.#at === this.#bytes.length
+  }
+
+  varint(): number {
+    let value = 0
+    for (let shift = 0; shift < VARINT_BYTES_MAX; shift += 1) {
+      const byte = this.#bytes[this.advance(1)] as number
+      value += (byte & 0x7f) * 0x80 ** shift
+      if (byte < 0x80) return value
+    }
+    throw new MsgioError('the identify message holds a number of more than 64 bits')
+  }
+
+  /** The next bytes where they are. */
+  bytes(length: number): Buffer {
+    const start = this.advance(length)
+    return this.#bytes.subarray(start, this.#at)
+  }
+
+  text(length: number): string {
+    const start = this.advance(length)
+    return this.#bytes.toString('utf8', start, this.#at)
+  }
+
+  /** Leave out a value that is not behind a length. */
+  skip(wireType: number): void {
+    if (wireType === VARINT) this.varint()
+    else if (wireType === FIXED64) this.advance(8)
+    else if (wireType === FIXED32) this.advance(4)
+    // Groups are obsolete, and nested: nobody sends them in good faith.
+    else throw new MsgioError(`the identify message holds a field of type ${wireType}`)
+  }
+
+  /** Go on behind the next `length` bytes; answers where they start. */
+  advance(length: number): number {
+    const start = this.#at
+    if (length > this.#bytes.length - start) {
+      throw new MsgioError('the identify message ends inside of a field')
+    }
+    this.#at += length
+    return start
+  }
+}
+
+function varint(value: number): number[] {
+  const bytes: number[] = []
+  let rest = value
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80)
+  return [...bytes, rest]
 }
 
 function checkRoom(field: string, count: number, max: number): void {

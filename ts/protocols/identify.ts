@@ -14,8 +14,14 @@ import type { Service } from '../services.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
 import { Swarm } from '../swarm.ts'
-import type { IdentifyMessage } from './identify-message.ts'
-import { addressesFor } from './own-addresses.ts'
+import {
+  encodeIdentify,
+  frameIdentify,
+  IDENTIFY_BYTES_MAX,
+  type IdentifyMessage,
+  readIdentify
+} from './identify-message.ts'
+import { addressesFor, type Reach, reachOf } from './own-addresses.ts'
 
 /** The protocol that asks. */
 export const IDENTIFY_PROTOCOL = '/ipfs/id/1.0.0'
@@ -28,9 +34,6 @@ export const PROTOCOL_VERSION = 'ipfs/0.1.0'
 
 /** Milliseconds for one identification or push; go's figure. */
 const TIMEOUT_MS = 5_000
-
-/** Messages merged at most, as go has it. */
-const MESSAGES_MAX = 10
 
 /** Inbound streams of one connection; a peer needs one at a time. */
 const STREAMS_MAX = 4
@@ -59,18 +62,63 @@ export interface IdentifyOptions extends AbortOptions {
   force?: boolean
 }
 
-type MessageModule = typeof import('./identify-message.ts')
+/** Milliseconds for which our own message is kept: interfaces come and go without a word. */
+const OFFER_KEPT_MS = 10_000
 
-let messageModule: Promise<MessageModule> | undefined
+/** What a peer told, in little memory: its addresses are parsed when somebody asks for them. */
+class Told {
+  readonly agentVersion: string | undefined
+  readonly protocolVersion: string | undefined
+  readonly protocols: readonly string[]
+  readonly listenAddrs: readonly string[]
+  readonly observedAddr: string | undefined
+  readonly signedPeerRecord: Uint8Array | undefined
+  #result: IdentifyResult | undefined
 
-// Loaded with the first message: a node that never connects does without. Kept, as a second `import()` costs a
-// connection more than the message does.
-function loadMessages(): Promise<MessageModule> {
-  messageModule ??= import('./identify-message.ts')
-  return messageModule
+  /** `message`; what it leaves out is as it was `before`. */
+  constructor(message: IdentifyMessage, before?: Told) {
+    const told = { ...before, ...message }
+    this.agentVersion = kept(told.agentVersion, last?.agentVersion)
+    this.protocolVersion = kept(told.protocolVersion, last?.protocolVersion)
+    this.protocols = keptList(told.protocols, last?.protocols)
+    this.listenAddrs = keptList(told.listenAddrs, last?.listenAddrs)
+    this.observedAddr = kept(told.observedAddr, last?.observedAddr)
+    this.signedPeerRecord = told.signedPeerRecord
+    last = this
+  }
+
+  get result(): IdentifyResult {
+    this.#result ??= Object.freeze({
+      agentVersion: this.agentVersion,
+      protocolVersion: this.protocolVersion,
+      protocols: this.protocols,
+      listenAddrs: Object.freeze(this.listenAddrs.map(parseAddress)),
+      observedAddr: this.observedAddr === undefined ? undefined : parseAddress(this.observedAddr),
+      signedPeerRecord: this.signedPeerRecord
+    })
+    return this.#result
+  }
 }
 
-const ASKED = new WeakMap<Connection, Promise<IdentifyResult>>()
+// Most peers run the same software: what the next one says alike is kept once.
+let last: Told | undefined
+
+const NOTHING: readonly string[] = Object.freeze([])
+
+/** `text`, in the memory of the one that is known already if they are the same. */
+function kept(text: string | undefined, known: string | undefined): string | undefined {
+  return text === known ? known : text
+}
+
+function keptList(
+  texts: readonly string[] = NOTHING,
+  known: readonly string[] = NOTHING
+): readonly string[] {
+  const isKnown = texts.length === known.length && texts.every((text, at) => text === known[at])
+  return isKnown ? known : Object.freeze(texts)
+}
+
+const ASKED = new WeakMap<Connection, Promise<Told>>()
 
 /**
  * What the peer told, pushes included; asks it if nobody has.
@@ -78,11 +126,16 @@ const ASKED = new WeakMap<Connection, Promise<IdentifyResult>>()
  * Rejects with `TimeoutError` after 5 s, `MsgioError` for a message that breaks the protocol's bounds or names another
  * key than the connection's, `AbortError`, and what the stream's calls reject with.
  */
-export function identify(
+export async function identify(
   connection: Connection,
   options: IdentifyOptions = {}
 ): Promise<IdentifyResult> {
-  let asked = options.force === true ? undefined : ASKED.get(connection)
+  const told = await abortable(toldBy(connection, options.force === true), options.signal)
+  return told.result
+}
+
+function toldBy(connection: Connection, force: boolean): Promise<Told> {
+  let asked = force ? undefined : ASKED.get(connection)
   if (asked === undefined) {
     asked = ask(connection)
     ASKED.set(connection, asked)
@@ -91,7 +144,7 @@ export function identify(
       if (ASKED.get(connection) === asked) ASKED.delete(connection)
     })
   }
-  return abortable(asked, options.signal)
+  return asked
 }
 
 /** Runs identify on every connection of a swarm, answers it, and pushes changes. */
@@ -100,6 +153,9 @@ export class IdentifyService implements Service {
   #stopWatching: (() => void) | undefined
   #pushes = false
   #fresh: Connection[] = []
+
+  // Our message but for what differs by peer, for each reach, and when it was made.
+  readonly #offers = new Map<Reach, { readonly message: Uint8Array; readonly madeAt: number }>()
 
   // When the loop has turned: streams of the application's go first, and a connection that is over by then is not
   // asked at all.
@@ -110,14 +166,17 @@ export class IdentifyService implements Service {
 
   start(swarm: Swarm): void {
     this.#swarm = swarm
-    swarm.handle(IDENTIFY_PROTOCOL, (stream, connection) => tell(stream, connection), {
+    swarm.handle(IDENTIFY_PROTOCOL, (stream, connection) => this.#tell(stream, connection), {
       maxInbound: STREAMS_MAX
     })
     swarm.handle(IDENTIFY_PUSH_PROTOCOL, (stream, connection) => hear(stream, connection), {
       maxInbound: STREAMS_MAX
     })
     swarm.addEventListener('connected', this.#connected)
-    this.#stopWatching = Swarm.watchOffers(swarm, () => this.#pushSoon())
+    this.#stopWatching = Swarm.watchOffers(swarm, () => {
+      this.#offers.clear()
+      this.#pushSoon()
+    })
   }
 
   stop(): void {
@@ -133,10 +192,47 @@ export class IdentifyService implements Service {
     this.#fresh = []
     for (const connection of fresh) {
       if (connection.isClosed) continue
-      identify(connection).catch((err: unknown) => {
+      toldBy(connection, false).catch((err: unknown) => {
         this.#swarm?.options.logger.debug(`identify of ${connection.remotePeer} failed`, err)
       })
     }
+  }
+
+  /** The answering side. */
+  async #tell(stream: Stream, connection: Connection): Promise<void> {
+    setDeadline(stream, connection)
+    const remote = Connection.core(connection).remoteAddressText
+    const observed = encodeIdentify({ observedAddr: remote })
+    await stream.write(frameIdentify(this.#offer(connection.swarm, reachOf(remote)), observed))
+    await stream.close()
+  }
+
+  /** A peer that can take it is told how things are. */
+  async #push(connection: Connection): Promise<void> {
+    const told = await ASKED.get(connection)
+    if (told?.protocols.includes(IDENTIFY_PUSH_PROTOCOL) !== true) return
+    const stream = await connection.newStream(IDENTIFY_PUSH_PROTOCOL)
+    try {
+      await this.#tell(stream, connection)
+    } catch (err) {
+      await resetFor(err, stream)
+      throw err
+    }
+  }
+
+  #offer(swarm: Swarm, reach: Reach): Uint8Array {
+    const now = swarm.options.clock.now()
+    const known = this.#offers.get(reach)
+    if (known !== undefined && now < known.madeAt + OFFER_KEPT_MS) return known.message
+    const message = encodeIdentify({
+      publicKey: swarm.identity.publicKeyBytes,
+      listenAddrs: addressesFor(reach, swarm.getListenAddrs().map(String)),
+      protocols: swarm.getProtocols(),
+      protocolVersion: PROTOCOL_VERSION,
+      agentVersion: agentVersion()
+    })
+    this.#offers.set(reach, { message, madeAt: now })
+    return message
   }
 
   /** Tell everybody at the end of this turn: handlers come in groups. */
@@ -156,7 +252,7 @@ export class IdentifyService implements Service {
     const worker = async (): Promise<void> => {
       for (let next = connections.pop(); next !== undefined; next = connections.pop()) {
         try {
-          await push(next)
+          await this.#push(next)
         } catch (err) {
           swarm.options.logger.debug(`the push to ${next.remotePeer} failed`, err)
         }
@@ -166,90 +262,42 @@ export class IdentifyService implements Service {
   }
 }
 
-async function ask(connection: Connection): Promise<IdentifyResult> {
+async function ask(connection: Connection): Promise<Told> {
   const stream = await connection.newStream(IDENTIFY_PROTOCOL)
-  stream.setDeadline(connection.swarm.options.clock.now() + TIMEOUT_MS)
-  const message = await orReset(stream, async () => {
-    const message = await read(stream, connection, {})
-    await stream.close()
-    return message
-  })
-  return learned(connection, message)
-}
-
-/** The answering side. */
-async function tell(stream: Stream, connection: Connection): Promise<void> {
-  stream.setDeadline(connection.swarm.options.clock.now() + TIMEOUT_MS)
-  const { encodeIdentify, IDENTIFY_MESSAGE_BYTES_MAX } = await loadMessages()
-  const messages = stream.messages({ maxMessageBytes: IDENTIFY_MESSAGE_BYTES_MAX })
-  await messages.writeMsg(encodeIdentify(ownMessage(connection)))
-  await stream.close()
-}
-
-/** A peer that can take it is told how things are. */
-async function push(connection: Connection): Promise<void> {
-  const known = await ASKED.get(connection)
-  if (known === undefined || !known.protocols.includes(IDENTIFY_PUSH_PROTOCOL)) return
-  const stream = await connection.newStream(IDENTIFY_PUSH_PROTOCOL)
-  await orReset(stream, () => tell(stream, connection))
+  return new Told(await listen(stream, connection))
 }
 
 /** A peer tells how things are; what it leaves out is as it was. */
 async function hear(stream: Stream, connection: Connection): Promise<void> {
-  stream.setDeadline(connection.swarm.options.clock.now() + TIMEOUT_MS)
-  const message = await read(stream, connection, {})
-  await stream.close()
+  const message = await listen(stream, connection)
   const before = await ASKED.get(connection)?.catch(() => undefined)
-  const heard = learned(connection, { ...before, ...message } as IdentifyMessage)
-  ASKED.set(connection, Promise.resolve(heard))
+  ASKED.set(connection, Promise.resolve(new Told(message, before)))
 }
 
-async function read(
-  stream: Stream,
-  connection: Connection,
-  into: IdentifyMessage
-): Promise<IdentifyMessage> {
-  const { IDENTIFY_MESSAGE_BYTES_MAX, mergeIdentify } = await loadMessages()
-  let count = 0
-  for await (const bytes of stream.messages({ maxMessageBytes: IDENTIFY_MESSAGE_BYTES_MAX })) {
-    count += 1
-    if (count > MESSAGES_MAX)
-      throw new MsgioError(`identify took more than ${MESSAGES_MAX} messages`)
-    mergeIdentify(into, bytes)
+/** What the peer says on `stream`. */
+async function listen(stream: Stream, connection: Connection): Promise<IdentifyMessage> {
+  setDeadline(stream, connection)
+  try {
+    const message = readIdentify(await stream.read(undefined, { maxBytes: IDENTIFY_BYTES_MAX }))
+    const key = Connection.core(connection).remotePublicKeyBytes
+    if (message.publicKey !== undefined && Buffer.compare(message.publicKey, key) !== 0) {
+      throw new MsgioError("identify names another public key than the connection's")
+    }
+    await stream.close()
+    connection.swarm.addressBook.add(connection.remotePeer, message.listenAddrs ?? [])
+    return message
+  } catch (err) {
+    await resetFor(err, stream)
+    throw err
   }
-  if (count === 0) throw new MsgioError('the peer said nothing to identify')
-  const key = Connection.core(connection).remotePublicKeyBytes
-  if (into.publicKey !== undefined && Buffer.compare(into.publicKey, key) !== 0) {
-    throw new MsgioError("identify names another public key than the connection's")
-  }
-  return into
 }
 
-function learned(connection: Connection, message: IdentifyMessage): IdentifyResult {
-  const { listenAddrs = [], protocols = [] } = message
-  connection.swarm.addressBook.add(connection.remotePeer, listenAddrs)
-  return Object.freeze({
-    agentVersion: message.agentVersion,
-    protocolVersion: message.protocolVersion,
-    protocols: Object.freeze(protocols),
-    listenAddrs: Object.freeze(listenAddrs),
-    observedAddr: message.observedAddr,
-    signedPeerRecord: message.signedPeerRecord
-  })
+function setDeadline(stream: Stream, connection: Connection): void {
+  stream.setDeadline(connection.swarm.options.clock.now() + TIMEOUT_MS)
 }
 
-function ownMessage(connection: Connection): IdentifyMessage {
-  const { swarm } = connection
-  const { remoteAddressText } = Connection.core(connection)
-  return {
-    publicKey: swarm.identity.publicKeyBytes,
-    listenAddrs: addressesFor(remoteAddressText, swarm.getListenAddrs()),
-    protocols: swarm.getProtocols(),
-    // Not `connection.remoteAddr`, which would stay with every idle connection.
-    observedAddr: parseAddress(remoteAddressText),
-    protocolVersion: PROTOCOL_VERSION,
-    agentVersion: agentVersion()
-  }
+function resetFor(err: unknown, stream: Stream): Promise<void> {
+  return stream.reset(err instanceof MsgioError ? StreamErrorCode.ProtocolViolation : 0)
 }
 
 let agent: string | undefined
@@ -261,15 +309,6 @@ export function agentVersion(): string {
     agent = `ferroswarm/${(JSON.parse(manifest) as { version: string }).version}`
   }
   return agent
-}
-
-async function orReset<T>(stream: Stream, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (err) {
-    await stream.reset(err instanceof MsgioError ? StreamErrorCode.ProtocolViolation : 0)
-    throw err
-  }
 }
 
 function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

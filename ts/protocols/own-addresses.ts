@@ -1,7 +1,6 @@
 /** Which of our own addresses a peer is told: those it can make use of, from where it is. */
 import { networkInterfaces } from 'node:os'
-import type { Multiaddr } from '@multiformats/multiaddr'
-import { hostPort, isPrivate, parseAddress } from '../identity/address.ts'
+import { addressBytes, hostPort, isPrivate } from '../identity/address.ts'
 
 /** Bytes of addresses told at most: what the oldest peers read in one message. */
 const ADDRESSES_BYTES_MAX = 4 * 1024
@@ -15,20 +14,25 @@ export function expandWildcards(addresses: readonly string[]): string[] {
   return [...new Set(addresses.flatMap(expand))]
 }
 
-/**
- * Listen addresses for a peer at `remote`: all of them for one on this host, all but loopback for one on the local
- * network, else the public ones.
- */
-export function addressesFor(remote: string, listening: readonly Multiaddr[]): Multiaddr[] {
-  const ours = expandWildcards(listening.map((addr) => addr.toString()))
-  const told: Multiaddr[] = []
+/** From where a peer is it can make use of: everything, all but loopback, or public addresses only. */
+export type Reach = 'host' | 'network' | 'world'
+
+/** Where a peer is whose address is `remote`. */
+export function reachOf(remote: string): Reach {
+  const host = hostPort(remote)?.host
+  if (host === undefined || LOOPBACK.test(host)) return 'host'
+  return isPrivate(remote) ? 'network' : 'world'
+}
+
+/** Listen addresses for a peer, as many as the oldest peers read. */
+export function addressesFor(reach: Reach, listening: readonly string[]): string[] {
+  const told: string[] = []
   let bytes = 0
-  for (const address of ours) {
-    if (!isUseful(address, remote)) continue
-    const addr = parseAddress(address)
-    bytes += addr.bytes.length
+  for (const address of expandWildcards(listening)) {
+    if (!isUseful(address, reach)) continue
+    bytes += addressBytes(address).length
     if (bytes > ADDRESSES_BYTES_MAX) break
-    told.push(addr)
+    told.push(address)
   }
   return told
 }
@@ -44,9 +48,8 @@ function expand(address: string): string[] {
     .map((entry) => `/${protocol}/${entry.address}${rest}`)
 }
 
-function isUseful(address: string, remote: string): boolean {
+function isUseful(address: string, reach: Reach): boolean {
   const host = hostPort(address)?.host
-  const remoteHost = hostPort(remote)?.host
-  if (host === undefined || remoteHost === undefined || LOOPBACK.test(remoteHost)) return true
-  return isPrivate(remote) ? !LOOPBACK.test(host) : !isPrivate(address)
+  if (host === undefined || reach === 'host') return true
+  return reach === 'network' ? !LOOPBACK.test(host) : !isPrivate(address)
 }
