@@ -57,7 +57,7 @@ export interface ConnectionEvents {
  */
 export class Connection extends TypedEventTarget<ConnectionEvents> implements AsyncDisposable {
   readonly #core: ConnectionCore
-  readonly #extra: Map<unknown, unknown> = new Map()
+  #extra: Map<unknown, unknown> | undefined
 
   /** @internal Made by the swarm. */
   constructor(core: ConnectionCore) {
@@ -138,6 +138,7 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
 
   /** Facts as of now. */
   get stat(): ConnectionStat {
+    this.#extra ??= new Map()
     return {
       direction: this.#core.direction,
       opened: this.#core.opened,

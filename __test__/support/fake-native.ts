@@ -29,7 +29,7 @@ const RESET = 6
 
 export const FACTS: ConnectionFacts = {
   remotePeer: '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8',
-  remotePublicKey: new Uint8Array(36),
+  remotePublicKey: '\0'.repeat(36),
   remoteAddress: '/ip4/127.0.0.1/tcp/4001',
   localAddress: '/ip4/127.0.0.1/tcp/50000',
   direction: 2,
@@ -37,7 +37,9 @@ export const FACTS: ConnectionFacts = {
   muxer: '/yamux/1.0.0',
   muxerEngine: 'yamux',
   earlyMuxer: true,
-  stagesMs: { dial: 1, security: 2, muxer: 0 }
+  dialUs: 1_000,
+  securityUs: 2_500,
+  muxerUs: 0
 }
 
 /** A fake addon. `room` is the send room that streams start with. */

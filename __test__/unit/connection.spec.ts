@@ -112,6 +112,7 @@ test('tells its facts without crossing', (t) => {
     muxerEngine: 'yamux',
     usedEarlyMuxerNegotiation: true
   })
+  t.deepEqual(connection.dialReport, { dial: 1, security: 2.5, muxer: 0 })
   t.is(connection.direction, 'outbound')
   t.is(connection.connectionType, 'direct')
 })

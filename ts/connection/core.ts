@@ -75,19 +75,18 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   readonly handle: number
   readonly host: ConnectionHost
   readonly connection: Connection
-  readonly remotePeer: PeerId
   readonly direction: 'inbound' | 'outbound'
   readonly opened: number
   readonly streams: Set<StreamCore> = new Set()
-  readonly closed: Promise<void>
   closing = false
   closeReason: ConnectionCloseReason | undefined
 
   readonly #facts: ConnectionFacts
-  readonly #resolveClosed: () => void
+  #remotePeer: PeerId | undefined
   #remoteAddr: Multiaddr | undefined
   #localAddr: Multiaddr | undefined
   #remotePublicKey: PublicKey | undefined
+  #closed: PromiseWithResolvers<void> | undefined
   #streamsMade = 0
 
   constructor(handle: number, facts: ConnectionFacts, host: ConnectionHost) {
@@ -96,12 +95,8 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     this.handle = handle
     this.host = host
     this.#facts = facts
-    this.remotePeer = peerIdOf(facts.remotePeer)
     this.direction = facts.direction === Direction.Inbound ? 'inbound' : 'outbound'
     this.opened = host.clock.now()
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.closed = promise
-    this.#resolveClosed = resolve
     this.connection = new Connection(this)
     host.engine.adoptConnection(handle, this)
   }
@@ -126,19 +121,31 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     return transportOf(this.#facts.remoteAddress)
   }
 
+  /** Resolves when the connection has ended. */
+  get closed(): Promise<void> {
+    this.#closed ??= Promise.withResolvers()
+    if (this.closeReason !== undefined) this.#closed.resolve()
+    return this.#closed.promise
+  }
+
+  get remotePeer(): PeerId {
+    this.#remotePeer ??= peerIdOf(this.#facts.remotePeer)
+    return this.#remotePeer
+  }
+
   /** The peer's id as text. */
   get peer(): string {
     return this.#facts.remotePeer
   }
 
   get remotePublicKey(): PublicKey {
-    this.#remotePublicKey ??= publicKeyOf(this.#facts.remotePublicKey)
+    this.#remotePublicKey ??= publicKeyOf(this.remotePublicKeyBytes)
     return this.#remotePublicKey
   }
 
   /** The peer's public key in its protobuf form. */
   get remotePublicKeyBytes(): Uint8Array {
-    return this.#facts.remotePublicKey
+    return Uint8Array.from(Buffer.from(this.#facts.remotePublicKey, 'latin1'))
   }
 
   /** Where the other end is, as text. */
@@ -175,7 +182,8 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   get dialReport(): DialReport {
-    return { ...this.#facts.stagesMs }
+    const { dialUs, securityUs, muxerUs } = this.#facts
+    return { dial: dialUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
   }
 
   newStream(
@@ -246,7 +254,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     }
     this.host.connectionEnded(this)
     Connection.emitClose(this.connection, this.closeReason)
-    this.#resolveClosed()
+    this.#closed?.resolve()
   }
 
   /** Put a stream on the list, and say so. */
@@ -277,10 +285,9 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   #closedError(): ConnectionClosedError {
-    const { transport } = this
     const closeCode = this.closeReason?.closeCode
     return new ConnectionClosedError(undefined, {
-      transport,
+      transport: this.transport,
       ...(closeCode === undefined ? {} : { closeCode })
     })
   }

@@ -12,7 +12,7 @@ const ENDS_MAX = 1_024
 export class ConnectionTable {
   readonly #clock: Clock
   readonly #all = new Set<Connection>()
-  readonly #byPeer = new Map<string, Set<Connection>>()
+  readonly #byPeer = new Map<string, Connection[]>()
   readonly #ends = new Map<string, number>()
 
   constructor(clock: Clock) {
@@ -26,16 +26,17 @@ export class ConnectionTable {
   add(peer: string, connection: Connection): void {
     this.#all.add(connection)
     const connections = this.#byPeer.get(peer)
-    if (connections === undefined) this.#byPeer.set(peer, new Set([connection]))
-    else connections.add(connection)
+    if (connections === undefined) this.#byPeer.set(peer, [connection])
+    else connections.push(connection)
   }
 
   /** `clean` tells whether the connection ended in good order. */
   remove(peer: string, connection: Connection, clean: boolean): void {
     this.#all.delete(connection)
-    const connections = this.#byPeer.get(peer)
-    connections?.delete(connection)
-    if (connections?.size === 0) this.#byPeer.delete(peer)
+    const connections = this.#byPeer.get(peer) ?? []
+    const at = connections.indexOf(connection)
+    if (at >= 0) connections.splice(at, 1)
+    if (connections.length === 0) this.#byPeer.delete(peer)
     if (!clean) return
     this.#ends.delete(peer)
     this.#ends.set(peer, this.#clock.now())

@@ -88,7 +88,8 @@ export interface CommandResult {
 /** What does not change about a connection. */
 export interface ConnectionFacts {
   remotePeer: string
-  remotePublicKey: Uint8Array
+  /** Its protobuf form, a character for each byte. */
+  remotePublicKey: string
   remoteAddress: string
   localAddress: string
   direction: number
@@ -96,7 +97,9 @@ export interface ConnectionFacts {
   muxer: string
   muxerEngine: string
   earlyMuxer: boolean
-  stagesMs: { dial: number; security: number; muxer: number }
+  dialUs: number
+  securityUs: number
+  muxerUs: number
 }
 
 /** One native node. */

@@ -6,6 +6,7 @@
  */
 import { MessageTooLargeError, MsgioError } from '../errors.ts'
 import { addressBytes, addressOf } from '../identity/address.ts'
+import { prefixFormat, prefixLength, writePrefix } from '../io/framing.ts'
 
 /** Bytes of one message at most, as go has it. */
 export const IDENTIFY_MESSAGE_BYTES_MAX = 8 * 1024
@@ -49,6 +50,8 @@ const FIXED64 = 1
 const LENGTH_DELIMITED = 2
 const FIXED32 = 5
 
+const PREFIX = prefixFormat('varint')
+
 /** Bytes of a varint of 64 bits, the longest that a protobuf may hold. */
 const VARINT_BYTES_MAX = 10
 
@@ -56,9 +59,7 @@ const VARINT_BYTES_MAX = 10
 export function encodeIdentify(message: IdentifyMessage): Uint8Array {
   const parts: Uint8Array[] = []
   const field = (number: number, value: Uint8Array | undefined): void => {
-    if (value === undefined) return
-    const tag = (number << WIRE_TYPE_BITS) | LENGTH_DELIMITED
-    parts.push(Uint8Array.of(tag, ...varint(value.length)), value)
+    if (value !== undefined) parts.push(fieldHead(number, value.length), value)
   }
   const text = (number: number, value: string | undefined): void =>
     field(number, value === undefined ? undefined : Buffer.from(value))
@@ -74,10 +75,17 @@ export function encodeIdentify(message: IdentifyMessage): Uint8Array {
   return Buffer.concat(parts)
 }
 
-/** `parts` as one message behind its length, as it goes on the wire. */
-export function frameIdentify(...parts: readonly Uint8Array[]): Uint8Array {
-  const length = parts.reduce((sum, part) => sum + part.length, 0)
-  return Buffer.concat([Uint8Array.from(varint(length)), ...parts])
+/** An encoded message, which also tells `observedAddr`, behind its length: as it goes on the wire. */
+export function frameIdentify(message: Uint8Array, observedAddr: string): Uint8Array {
+  const address = addressBytes(observedAddr)
+  const head = fieldHead(FIELD.observedAddr, address.length)
+  const length = message.length + head.length + address.length
+  const framed = Buffer.allocUnsafe(prefixLength(PREFIX, length) + length)
+  const start = writePrefix(PREFIX, length, framed)
+  framed.set(message, start)
+  framed.set(head, start + message.length)
+  framed.set(address, start + message.length + head.length)
+  return framed
 }
 
 /**
@@ -214,11 +222,12 @@ class Fields {
   }
 }
 
-function varint(value: number): number[] {
-  const bytes: number[] = []
-  let rest = value
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80)
-  return [...bytes, rest]
+/** What stands in front of the bytes of a field. */
+function fieldHead(number: number, length: number): Uint8Array {
+  const head = Buffer.allocUnsafe(1 + prefixLength(PREFIX, length))
+  head[0] = (number << WIRE_TYPE_BITS) | LENGTH_DELIMITED
+  writePrefix(PREFIX, length, head.subarray(1))
+  return head
 }
 
 function checkRoom(field: string, count: number, max: number): void {

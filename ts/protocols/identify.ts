@@ -200,10 +200,9 @@ export class IdentifyService implements Service {
 
   /** The answering side. */
   async #tell(stream: Stream, connection: Connection): Promise<void> {
-    setDeadline(stream, connection)
+    stream.setWriteDeadline(deadline(connection))
     const remote = Connection.core(connection).remoteAddressText
-    const observed = encodeIdentify({ observedAddr: remote })
-    await stream.write(frameIdentify(this.#offer(connection.swarm, reachOf(remote)), observed))
+    await stream.write(frameIdentify(this.#offer(connection.swarm, reachOf(remote)), remote))
     await stream.close()
   }
 
@@ -276,7 +275,7 @@ async function hear(stream: Stream, connection: Connection): Promise<void> {
 
 /** What the peer says on `stream`. */
 async function listen(stream: Stream, connection: Connection): Promise<IdentifyMessage> {
-  setDeadline(stream, connection)
+  stream.setReadDeadline(deadline(connection))
   try {
     const message = readIdentify(await stream.read(undefined, { maxBytes: IDENTIFY_BYTES_MAX }))
     const key = Connection.core(connection).remotePublicKeyBytes
@@ -284,7 +283,10 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
       throw new MsgioError("identify names another public key than the connection's")
     }
     await stream.close()
-    connection.swarm.addressBook.add(connection.remotePeer, message.listenAddrs ?? [])
+    const { listenAddrs } = message
+    if (listenAddrs !== undefined) {
+      connection.swarm.addressBook.add(Connection.core(connection).peer, listenAddrs)
+    }
     return message
   } catch (err) {
     await resetFor(err, stream)
@@ -292,8 +294,8 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
   }
 }
 
-function setDeadline(stream: Stream, connection: Connection): void {
-  stream.setDeadline(connection.swarm.options.clock.now() + TIMEOUT_MS)
+function deadline(connection: Connection): number {
+  return connection.swarm.options.clock.now() + TIMEOUT_MS
 }
 
 function resetFor(err: unknown, stream: Stream): Promise<void> {

@@ -59,24 +59,14 @@ pub struct CommandResult {
     pub attempts: Option<Vec<AttemptResult>>,
 }
 
-/// How long each stage of a connection's upgrade took.
-#[napi(object)]
-pub struct StageTimes {
-    /// Connecting the transport.
-    pub dial: f64,
-    /// Negotiating and establishing security.
-    pub security: f64,
-    /// Negotiating the muxer.
-    pub muxer: f64,
-}
-
-/// What does not change about a connection.
+/// What does not change about a connection. It stays with the connection, so it is made of what
+/// takes little memory there: texts and small integers.
 #[napi(object)]
 pub struct ConnectionFacts {
     /// The authenticated remote.
     pub remote_peer: String,
-    /// Its public key, as libp2p protobuf.
-    pub remote_public_key: Uint8Array,
+    /// Its public key as libp2p protobuf, a character for each byte: a typed array takes eight times that.
+    pub remote_public_key: String,
     /// Where it is.
     pub remote_address: String,
     /// Where we are.
@@ -91,8 +81,12 @@ pub struct ConnectionFacts {
     pub muxer_engine: String,
     /// The muxer came with the security handshake.
     pub early_muxer: bool,
-    /// How long each stage took.
-    pub stages_ms: StageTimes,
+    /// Microseconds that connecting the transport took.
+    pub dial_us: u32,
+    /// Microseconds that negotiating and establishing security took.
+    pub security_us: u32,
+    /// Microseconds that negotiating the muxer took.
+    pub muxer_us: u32,
 }
 
 /// One node. Methods that take a request id complete by a record and a result.
@@ -235,7 +229,7 @@ impl NativeNode {
         let facts = connection.facts();
         Ok(ConnectionFacts {
             remote_peer: facts.remote_peer.to_string(),
-            remote_public_key: facts.remote_key.to_protobuf().into(),
+            remote_public_key: characters(&facts.remote_key.to_protobuf()),
             remote_address: facts.remote_address.to_string(),
             local_address: facts.local_address.to_string(),
             direction: match facts.direction {
@@ -246,11 +240,9 @@ impl NativeNode {
             muxer: facts.muxer.protocol_id().to_owned(),
             muxer_engine: facts.muxer.name().to_owned(),
             early_muxer: facts.early_muxer,
-            stages_ms: StageTimes {
-                dial: in_milliseconds(facts.stages.dial),
-                security: in_milliseconds(facts.stages.security),
-                muxer: in_milliseconds(facts.stages.muxer),
-            },
+            dial_us: in_microseconds(facts.stages.dial),
+            security_us: in_microseconds(facts.stages.security),
+            muxer_us: in_microseconds(facts.stages.muxer),
         })
     }
 
@@ -285,6 +277,15 @@ fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
 fn milliseconds(value: f64) -> Duration {
     const DAY_MS: f64 = 86_400_000.0;
     Duration::from_secs_f64(value.clamp(0.0, DAY_MS) / 1_000.0)
+}
+
+/// `bytes` as the characters of these numbers.
+fn characters(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+fn in_microseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 fn in_milliseconds(duration: Duration) -> f64 {
