@@ -82,7 +82,8 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
         fault,
         ConnectionFault::Local | ConnectionFault::NodeClosed | ConnectionFault::Muxer
     ) {
-        goodbye(&connection).await;
+        // Boxed: nearly all of a connection's life its task does without.
+        Box::pin(goodbye(&connection)).await;
     }
     // Not with the last reference, which may be a JavaScript thread's that has no reason to look.
     connection.pipe().close();

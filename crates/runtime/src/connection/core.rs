@@ -17,7 +17,8 @@ use super::{Connection, EndReport};
 /// One stream as the engine's caller sees it.
 pub(super) struct Entry {
     pub(super) slot: Arc<StreamSlot>,
-    pub(super) negotiation: Option<Negotiation>,
+    /// Boxed: streams are short in it and the entries of a connection stay, used or not.
+    pub(super) negotiation: Option<Box<Negotiation>>,
     pub(super) outbound: bool,
     pub(super) acked: bool,
     pub(super) local_done: bool,

@@ -211,7 +211,7 @@ impl Core {
             inner.key = Some(key);
             inner.untaken = true;
         }
-        let negotiation = Negotiation::listener(connection);
+        let negotiation = Negotiation::listener(connection).map(Box::new);
         let serial = self.serial();
         match &negotiation {
             Some(_) => {

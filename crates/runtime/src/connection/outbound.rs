@@ -335,7 +335,7 @@ impl Core {
         };
         inner.key = Some(key);
         let waits = matches!(inner.orders.open.take(), Some(Proposals::AnyOf(_)));
-        let negotiation = inner.negotiation.take().map(|negotiation| *negotiation);
+        let negotiation = inner.negotiation.take();
         if !waits && inner.state.state() == State::Init {
             inner.state.apply(Input::Settled);
             slot.tell(&mut inner, Pending::SETTLED);

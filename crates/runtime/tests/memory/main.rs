@@ -1,17 +1,17 @@
-//! What streams cost that nobody uses: two nodes over a socket, ten thousand streams.
+//! What streams and connections cost that nobody uses: two nodes over sockets.
 
 #[path = "../../../proto/tests/counting/mod.rs"]
 mod counting;
 
 use std::collections::HashSet;
 use std::fs;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use ferroswarm_runtime::{
     DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType, Keypair,
     Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, Proposals, ProtocolId, ProtocolTable,
-    Record, Security,
+    Record, Security, StreamSlot,
 };
 
 use counting::counts;
@@ -23,6 +23,18 @@ const IDLE_STREAM_BYTES_MAX: usize = 2_600;
 
 /// What remains of a stream that has carried a message and is idle, in the same way.
 const USED_STREAM_BYTES_MAX: usize = IDLE_STREAM_BYTES_MAX + 800;
+
+const CONNECTIONS: usize = 500;
+
+/// What an idle connection may cost at both ends together, in the same way: the keys of its ciphers,
+/// some 1.2 KiB an end, are not the allocator's.
+const IDLE_CONNECTION_BYTES_MAX: usize = 6_000;
+
+/// What remains of one that has had a stream, as those have that were identified.
+const USED_CONNECTION_BYTES_MAX: usize = IDLE_CONNECTION_BYTES_MAX + 2_000;
+
+/// The counts are of the process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 const MESSAGE: [u8; 100] = [7; 100];
 
@@ -60,13 +72,16 @@ impl Bell {
 struct Side {
     environment: Environment,
     node: Node,
+    /// The latest one.
     connection: u32,
+    connections: Vec<u32>,
     completed: Vec<u32>,
     /// Streams that the other side opened.
     inbound: Vec<u32>,
     /// Streams that were opened here and wait for their turn.
     unsettled: HashSet<u32>,
     readable: usize,
+    closed: usize,
 }
 
 impl Side {
@@ -102,10 +117,12 @@ impl Side {
             environment: Environment::new(hub),
             node,
             connection: 0,
+            connections: Vec::new(),
             completed: Vec::new(),
             inbound: Vec::new(),
             unsettled: HashSet::new(),
             readable: 0,
+            closed: 0,
         }
     }
 
@@ -126,7 +143,10 @@ impl Side {
     fn take(&mut self, record: Record) {
         match record {
             Record::Completion { request } => self.completed.push(request),
-            Record::ConnectionOpened { connection, .. } => self.connection = connection,
+            Record::ConnectionOpened { connection, .. } => {
+                self.connection = connection;
+                self.connections.push(connection);
+            }
             Record::StreamOpened { stream, .. } => self.inbound.push(stream),
             Record::StreamSettled { stream, fault, .. } => {
                 assert_eq!(fault, None);
@@ -136,6 +156,7 @@ impl Side {
                 assert_eq!(bytes as usize, MESSAGE.len());
                 self.readable += 1;
             }
+            Record::StreamClosed { .. } => self.closed += 1,
             other => panic!("was told {other:?}"),
         }
     }
@@ -144,11 +165,19 @@ impl Side {
     fn read(&mut self, stream: u32) -> usize {
         self.environment.read(stream, &mut [0; 1_000]).unwrap()
     }
+
+    fn close(&mut self, stream: u32) {
+        let change = |slot: &Arc<_>| Ok(StreamSlot::close(slot));
+        self.environment.change(stream, change).unwrap();
+        self.environment.flush();
+    }
 }
 
 /// Two nodes with a connection between them.
 struct Pair {
     bell: Arc<Bell>,
+    /// Where the listener listens.
+    address: Multiaddr,
     dialer: Side,
     listener: Side,
 }
@@ -159,6 +188,7 @@ impl Pair {
         let (dialer, listener) = (Side::new(&bell), Side::new(&bell));
         let mut pair = Self {
             bell,
+            address: Multiaddr::empty(),
             dialer,
             listener,
         };
@@ -170,11 +200,19 @@ impl Pair {
         let Outcome::Listening { addresses, .. } = listening else {
             panic!("no listener");
         };
-        let address: Multiaddr = addresses[0].clone();
-        pair.dialer.node.dial(
-            1,
+        pair.address = addresses[0].clone();
+        pair.connect();
+        pair
+    }
+
+    /// One more connection.
+    fn connect(&mut self) {
+        let count = self.listener.connections.len() + 1;
+        let request = u32::try_from(count).unwrap();
+        self.dialer.node.dial(
+            request,
             DialRequest {
-                addresses: vec![address],
+                addresses: vec![self.address.clone()],
                 peer: None,
                 securities: None,
                 address_timeout: HANG,
@@ -182,10 +220,23 @@ impl Pair {
                 parallel: 1,
             },
         );
-        pair.until(|pair| pair.dialer.completed == [1] && pair.listener.connection != 0);
-        let dialled = pair.dialer.environment.take_outcome(1).unwrap();
+        self.until(|pair| {
+            pair.dialer.completed.contains(&request) && pair.listener.connections.len() == count
+        });
+        let dialled = self.dialer.environment.take_outcome(request).unwrap();
         assert!(matches!(dialled, Outcome::Dialled(_)));
-        pair
+    }
+
+    /// A stream on the connection that is the dialer's `index`th: a message each way, then it is closed.
+    fn pass_stream(&mut self, index: usize) {
+        self.dialer.connection = self.dialer.connections[index];
+        self.listener.inbound.clear();
+        let dialed = self.open(1)[0];
+        self.use_all(&[dialed]);
+        let closed = self.dialer.closed + 1;
+        self.dialer.close(dialed);
+        self.listener.close(self.listener.inbound[0]);
+        self.until(|pair| pair.dialer.closed == closed && pair.listener.closed == closed);
     }
 
     /// Drains both sides until `done`.
@@ -268,7 +319,30 @@ fn resident() -> Option<usize> {
 }
 
 #[test]
+fn idle_connections_cost_little_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut pair = Pair::new();
+    // What the nodes make at their first stream is not the connections'.
+    pair.pass_stream(0);
+    let start = counts().1;
+    (0..CONNECTIONS).for_each(|_| pair.connect());
+    let connected = counts().1;
+    (1..=CONNECTIONS).for_each(|index| pair.pass_stream(index));
+    let used = counts().1;
+    let each = |bytes: usize| (bytes - start) / CONNECTIONS;
+    let figures = format!(
+        "a connection at both ends: {} bytes, {} after a stream",
+        each(connected),
+        each(used)
+    );
+    assert!(std::env::var_os("MEMORY_FIGURES").is_none(), "{figures}");
+    assert!(each(connected) <= IDLE_CONNECTION_BYTES_MAX, "{figures}");
+    assert!(each(used) <= USED_CONNECTION_BYTES_MAX, "{figures}");
+}
+
+#[test]
 fn ten_thousand_idle_streams_cost_little_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let start = (counts().1, resident());
     let mut pair = Pair::new();
     let mut dialed = pair.open(1);
