@@ -19,8 +19,8 @@ const TURN = [
 /** Fewer turns tell nothing of what grows. */
 const TURNS_MIN = 4
 
-// A turn has 21,000 streams and connections, a soak of ten minutes a hundred turns: 16 bytes that each of them left
-// behind would show.
+// Two quarters are half a soak apart, which in ten minutes is a hundred turns of 21,000 streams and connections: eight
+// bytes that each of them left behind would show.
 const flat = [ownAtMost(16)]
 const closed = [ownAtMost(0)]
 
