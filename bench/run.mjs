@@ -6,7 +6,8 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { environment, namespacePrefix } from './environment.mjs'
 import { readOptions, USAGE } from './options.mjs'
@@ -39,6 +40,10 @@ function parse() {
 /** Resolves to the exit code: that of ava, which knows of failures and of floors that are not held. */
 async function bench() {
   const started = new Date()
+  const source = sources()
+  for (const file of [options.json, options.page]) {
+    if (file !== undefined) mkdirSync(dirname(file), { recursive: true })
+  }
   // Before the namespace: a peer that is not built yet may need the network.
   const peers = await preparePeers(options.peers)
   const { mode, stacks, rounds, secondsPerRound } = options
@@ -51,7 +56,7 @@ async function bench() {
       schema: SCHEMA,
       command: ['npm run bench --', ...process.argv.slice(2)].join(' '),
       mode,
-      ...sources(),
+      ...source,
       started: started.toISOString(),
       seconds: Math.round((Date.now() - started) / 1_000),
       rounds,
@@ -82,12 +87,12 @@ async function runAva(prefix, environment) {
   return code ?? 1
 }
 
-/** The commit, and whether the sources differ from it. */
+/** The commit, and whether the sources differ from it; results of earlier runs are none. */
 function sources() {
   const git = (...args) => spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' }).stdout?.trim()
   return {
     commit: git('rev-parse', 'HEAD') || 'unknown',
-    dirty: git('status', '--porcelain') !== ''
+    dirty: git('status', '--porcelain', '--', ':!bench/results') !== ''
   }
 }
 

@@ -81,6 +81,7 @@ test('an aim alone is no floor', (t) => {
 
 test('numbers have three digits', (t) => {
   const cases: [number, string][] = [
+    [0, '0'],
     [0.01234, '0.0123'],
     [1, '1.00'],
     [12.345, '12.3'],

@@ -60,7 +60,7 @@ function niceStep(about) {
 export function scale(axis) {
   return html`<svg class="plot scale" height="18" aria-hidden="true">${axis.ticks.map(
     (tick, index) =>
-      html`<text x="${place(tick, axis)}" y="13" text-anchor="${anchor(index, axis)}">${tick === 0 ? 0 : digits(tick)}</text>`
+      html`<text x="${place(tick, axis)}" y="13" text-anchor="${anchor(index, axis)}">${digits(tick)}</text>`
   )}</svg>`
 }
 

@@ -18,6 +18,7 @@ const FACTS = {
 /** Three significant digits, in thousands or millions where that is shorter. */
 export function digits(value) {
   if (!Number.isFinite(value)) return '-'
+  if (value === 0) return '0'
   const size = Math.abs(value)
   if (size >= 999_500) return `${plain(value / 1e6)} M`
   if (size >= 9_995) return `${plain(value / 1e3)} k`
