@@ -1,5 +1,6 @@
 /**
- * Runs the Rust tests and the TypeScript tests, passes their output through, and ends with one line over both:
+ * Runs the Rust tests, the budgets and the TypeScript tests, passes their output through, and ends with one line
+ * over all:
  *
  *     N passed, N failed, N skipped
  */
@@ -12,6 +13,7 @@ const total = { passed: 0, failed: 0, skipped: 0 }
 const failures = []
 
 await suite('cargo', ['test', '--workspace', '--no-fail-fast'], readCargoLine)
+await suite('node', ['tools/budgets.mjs'], readCargoLine)
 await suite('ava', process.argv.slice(2), readAvaLine)
 
 if (failures.length > 0) {
@@ -63,7 +65,7 @@ function readCargoLine(line) {
     total.skipped += Number(result[3])
   }
   const failed = /^test (.+) \.\.\. FAILED$/.exec(line)
-  if (failed !== null) failures.push(`cargo: ${failed[1]}`)
+  if (failed !== null) failures.push(`rust: ${failed[1]}`)
 }
 
 /** The last lines of ava say how many; everything that is neither a pass nor a skip is a failure. */

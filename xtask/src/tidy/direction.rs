@@ -20,6 +20,14 @@ const CRATES: &[(&str, &[&str])] = &[
         "ferroswarm-fuzz-targets",
         &["ferroswarm-proto", "ferroswarm-secure"],
     ),
+    (
+        "ferroswarm-budgets",
+        &[
+            "ferroswarm-proto",
+            "ferroswarm-secure",
+            "ferroswarm-runtime",
+        ],
+    ),
     ("xtask", &[]),
 ];
 
