@@ -1,6 +1,6 @@
 import test from 'ava'
 import { markdown } from '../../bench/report/markdown.mjs'
-import { digits, standing } from '../../bench/report/words.mjs'
+import { digits, notesOf, standing } from '../../bench/report/words.mjs'
 import { benchResult } from '../support/bench-result.ts'
 
 const text: string = markdown(benchResult())
@@ -38,6 +38,13 @@ test('a figure has its median and spread, the CPU of both ends, and the ratio wi
     '**225** [200-250]; ours **4.25x** [4.00-4.50], CPU 0.195x; 1 of 3 failed: the client ended with exit code 1'
   )
   t.is(cells['raw TCP'], '**4100** [4000-4200]; ours **0.243x** [0.225-0.262]')
+})
+
+test('unfit rounds are counted where too few others remain, and left out where not', (t) => {
+  const fit = [{ value: 1 }, { value: 2 }, { value: 3 }]
+  const unfit = { value: 9, unfit: 'steal 9 %' }
+  t.deepEqual(notesOf({ rounds: [...fit, unfit] }), ['1 of 4 unfit, left out'])
+  t.deepEqual(notesOf({ rounds: [...fit.slice(1), unfit] }), ['1 of 3 unfit, counted'])
 })
 
 test('a peer without a figure says why', (t) => {

@@ -5,7 +5,7 @@ import test from 'ava'
 import { readHistory } from '../../bench/report/history.mjs'
 import { html } from '../../bench/report/html.mjs'
 import { page } from '../../bench/report/page.mjs'
-import { axisOf } from '../../bench/report/plot.mjs'
+import { axisOf, scale } from '../../bench/report/plot.mjs'
 import { benchResult, upload } from '../support/bench-result.ts'
 import { program } from '../support/cli.ts'
 
@@ -98,6 +98,16 @@ test('an axis begins at zero and holds every round, floor and aim', (t) => {
     150
   )
   t.deepEqual(axisOf({ peers: { ours: { rounds: [{ error: 'x' }] } }, floors: [] }).ticks, [0, 1])
+})
+
+test('the scale says no more digits than it needs', (t) => {
+  const ticks = [0, 0.25, 2, 2.5, 10, 100, 12_500, 20_000, 100_000, 1_000_000]
+  const labels = String(scale({ end: 1_000_000, ticks })).matchAll(/>([^<>]+)<\/text>/g)
+  const expected = ['0', '0.25', '2', '2.5', '10', '100', '12.5 k', '20 k', '100 k', '1 M']
+  t.deepEqual(
+    [...labels].map(([, label]) => label),
+    expected
+  )
 })
 
 test('history is of the runs of the same mode before, and names files that cannot be read', async (t) => {

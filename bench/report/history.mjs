@@ -67,7 +67,8 @@ export function sparkline(points, worded, level) {
   if (known.length === 0) return undefined
   const most = Math.max(level ?? 0, ...known)
   const y = (value) => (HEIGHT - EDGE - ((HEIGHT - 2 * EDGE) * value) / most).toFixed(1)
-  const x = (index) => (EDGE + ((WIDTH - 2 * EDGE) * (index + 1)) / points.length).toFixed(1)
+  const step = (WIDTH - 2 * EDGE) / Math.max(1, points.length - 1)
+  const x = (index) => (WIDTH - EDGE - step * (points.length - 1 - index)).toFixed(1)
   const drawn = points
     .map(({ value, when }, index) => ({ value, when, x: x(index), y: y(value) }))
     .filter(({ value }) => Number.isFinite(value))

@@ -56,11 +56,16 @@ function niceStep(about) {
   return power * [1, 2, 5, 10].find((factor) => factor * power >= about * 0.999)
 }
 
+/** A number of the scale, without zeros that say nothing. */
+function tickText(tick) {
+  return digits(tick).replace(/\.(\d*?)0+(?=\D*$)/, (_, rest) => (rest === '' ? '' : `.${rest}`))
+}
+
 /** The scale below the plots. */
 export function scale(axis) {
   return html`<svg class="plot scale" height="18" aria-hidden="true">${axis.ticks.map(
     (tick, index) =>
-      html`<text x="${place(tick, axis)}" y="13" text-anchor="${anchor(index, axis)}">${digits(tick)}</text>`
+      html`<text x="${place(tick, axis)}" y="13" text-anchor="${anchor(index, axis)}">${tickText(tick)}</text>`
   )}</svg>`
 }
 
@@ -136,25 +141,26 @@ function bounds({ against, of, op, floor, aim }, peers) {
     }))
 }
 
-/** Drops the labels that would touch the one before, or leave the plot. */
+/** Puts each label on the side of its mark where it touches no other mark or label, and drops it where there is none. */
 function labelled(lane, axis) {
+  const percent = (bound) => (100 * bound.at) / axis.end
   let free = 0
-  return lane.map((bound) => {
-    const from = (100 * bound.at) / axis.end + LETTER_PERCENT
-    const to = from + bound.label.length * LETTER_PERCENT
-    const next = lane.find(({ at }) => at > bound.at)
-    const limit = next === undefined ? 100 : (100 * next.at) / axis.end - LETTER_PERCENT
-    if (from < free || to > limit) return { ...bound, label: '' }
-    free = to
-    return bound
+  return lane.map((bound, index) => {
+    const at = percent(bound)
+    const width = (bound.label.length + 1) * LETTER_PERCENT
+    const next = index + 1 < lane.length ? percent(lane[index + 1]) - LETTER_PERCENT : 100
+    const side = at + width <= next ? 'start' : at - width >= free ? 'end' : undefined
+    free = at + (side === 'start' ? width : LETTER_PERCENT)
+    return { ...bound, side }
   })
 }
 
-function tick({ kind, at, label }, axis, y) {
-  return html`<use class="${kind}" href="#floor" x="${place(at, axis)}" y="${y + 2}"/><text class="bound" x="${place(
-    at,
-    axis
-  )}" y="${y + 10}" dx="7">${label}</text>`
+function tick({ kind, at, label, side }, axis, y) {
+  const x = place(at, axis)
+  return html`<use class="${kind}" href="#floor" x="${x}" y="${y + 2}"/>${
+    side &&
+    html`<text class="bound" x="${x}" y="${y + 10}" dx="${side === 'start' ? 7 : -7}" text-anchor="${side}">${label}</text>`
+  }`
 }
 
 function place(value, { end }) {
