@@ -43,7 +43,11 @@ export function extent({ min, max }) {
   return min === max ? '' : `[${digits(min)}-${digits(max)}]`
 }
 
-/** What is to be known of a peer's rounds, in clauses: those that failed or were not fit, or why there are none. */
+/**
+ * What is to be known of a peer's rounds, in clauses: those that failed or were not fit, or why there are none.
+ *
+ * @param {{ rounds: import('./statistics.mjs').Round[], missing?: string }} peer
+ */
 export function notesOf({ rounds, missing }) {
   const notes = missing ? [missing] : []
   const failed = rounds.filter(({ error }) => error !== undefined)
