@@ -7,6 +7,7 @@ import test, { type ExecutionContext } from 'ava'
 import { ROOT } from '../support/cli.ts'
 import { createNode, createPair, PAIR_PROTOCOL, pattern, until } from '../support/pair.ts'
 import { ENVIRONMENT, lastLine, programUrl, run } from '../support/program.ts'
+import type { ConnectionsReport } from '../support/programs/connections.ts'
 import type { IdleReport } from '../support/programs/idle.ts'
 import type { PairsReport } from '../support/programs/pairs.ts'
 import type { TerminationsReport } from '../support/programs/terminations.ts'
@@ -16,6 +17,8 @@ const MIB = 1024 * 1024
 const TERMINATIONS = 200
 const EXITS = 200
 const AT_ONCE = 3
+/** Bytes at both ends together: a connection, what was told of its peer, and the lists that have it. */
+const HEAP_OF_CONNECTION_MAX = 4_000
 
 test.serial(
   '200 workers terminated under traffic leave neither threads nor descriptors nor memory',
@@ -69,6 +72,14 @@ test.serial('an idle node with ten connections is not woken and uses no processo
   t.is(report.crossings, 0)
   t.is(report.socketReads, 0)
   t.true(report.processorMs < report.windowMs / 40, `${report.processorMs}`)
+})
+
+test.serial('a connection that does nothing takes little of the heap', async (t) => {
+  const ended = await run('connections')
+  t.is(ended.code, 0, ended.err)
+  const { bytesEach } = lastLine<ConnectionsReport>(ended)
+  t.log(`${(bytesEach / 1024).toFixed(2)} KiB at both ends together`)
+  t.true(bytesEach < HEAP_OF_CONNECTION_MAX, `${bytesEach}`)
 })
 
 test.serial(
