@@ -263,6 +263,14 @@ impl Engine {
         }
     }
 
+    /// Measures the round trip, unless a ping is on its way; the `yamux` crate does so by itself.
+    pub fn ping(&mut self, now: Duration) {
+        match self {
+            Self::Yamux(session) => session.ping(now),
+            Self::YamuxCrate(_) => {}
+        }
+    }
+
     /// Frames received and sent so far; the `yamux` crate does not tell.
     pub const fn frames(&self) -> [u64; 2] {
         match self {

@@ -206,8 +206,13 @@ impl Core {
         body: usize,
         now: Duration,
     ) {
-        // What found no room behind the data of the last record: bulk fills every one of them.
         if !self.ring.is_empty() {
+            // The round trip is measured beside the first stream: a ping of its own would cost more than the
+            // rest of a connection that nobody uses.
+            if self.engine.rtt().is_none() && self.closing.is_none() {
+                self.engine.ping(now);
+            }
+            // What found no room behind the data of the last record: bulk fills every one of them.
             self.engine.poll_control(out, Channel::PLAINTEXT_MAX);
         }
         // Each stream is visited once a record, so that a bulk stream delays a small one by one

@@ -118,7 +118,7 @@ impl Keepalive {
         }
         if !std::mem::replace(&mut self.is_started, true) {
             self.received_at = now;
-            self.start_ping(now);
+            self.next_ping_at = now.saturating_add(self.interval);
             return Ok(());
         }
         if mid_frame && self.received_at.saturating_add(FRAME_STALL_TIMEOUT) <= now {
@@ -128,7 +128,8 @@ impl Keepalive {
             if self.outstanding.is_some() {
                 return Err(ProtocolError::KeepaliveTimeout);
             }
-            self.start_ping(now);
+            self.next_ping_at = now.saturating_add(self.interval);
+            self.ping(now);
         }
         Ok(())
     }
@@ -144,11 +145,6 @@ impl Keepalive {
         if std::mem::replace(&mut self.is_paused, false) {
             self.received_at = now;
         }
-    }
-
-    fn start_ping(&mut self, now: Duration) {
-        self.next_ping_at = now.saturating_add(self.interval);
-        self.ping(now);
     }
 
     /// When to send the next ping or, with one on its way, when to give up.

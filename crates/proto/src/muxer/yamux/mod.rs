@@ -57,8 +57,7 @@ pub struct Config {
     pub window_max: u32,
     /// Payload bytes of a data frame that is sent.
     pub frame_payload_max: u32,
-    /// Time from one keepalive ping to the next; zero for a single ping at the start, which only
-    /// measures.
+    /// Time from one keepalive ping to the next; zero for none.
     pub keepalive_interval: Duration,
     /// Silence after a keepalive ping that ends the connection.
     pub keepalive_timeout: Duration,

@@ -69,8 +69,7 @@ pub(super) struct Allowances {
 }
 
 impl Session {
-    /// A session at the start of a connection. Its first deadline is due at once: it starts the clock
-    /// and sends a ping that measures the round trip.
+    /// A session at the start of a connection. Its first deadline is due at once: it starts the clock.
     pub fn new(role: Role, config: Config) -> Self {
         Self {
             role,

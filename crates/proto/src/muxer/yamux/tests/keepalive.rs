@@ -17,6 +17,8 @@ fn started() -> Session {
     let mut session = dialer();
     assert_eq!(session.poll_deadline(), Some(Duration::ZERO));
     session.handle_deadline(at(100)).unwrap();
+    assert_eq!(control(&mut session), []);
+    session.ping(at(100));
     assert_eq!(control(&mut session), [Header::ping(SYN, 0)]);
     assert_eq!(pong(&mut session, 0, at(101)), Some(at(1)));
     session
@@ -38,7 +40,7 @@ fn receive(session: &mut Session, bytes: &[u8], now: Duration) {
 
 // go 151
 #[test]
-fn a_session_pings_at_its_start_and_every_interval() {
+fn a_session_pings_when_asked_and_every_interval() {
     let mut session = started();
     assert_eq!(session.rtt(), Some(at(1)));
     assert_eq!(session.poll_deadline(), Some(at(130)));
@@ -116,14 +118,13 @@ fn a_frame_that_is_not_completed_ends_the_connection() {
 }
 
 #[test]
-fn without_an_interval_only_the_first_ping_is_sent() {
+fn without_an_interval_no_ping_is_sent_unasked() {
     let config = Config {
         keepalive_interval: Duration::ZERO,
         ..Config::default()
     };
     let mut session = Session::new(Role::Dialer, config);
     session.handle_deadline(at(1)).unwrap();
-    assert_eq!(control(&mut session), [Header::ping(SYN, 0)]);
     assert_eq!(session.poll_deadline(), None);
     session.handle_deadline(at(1_000)).unwrap();
     assert_eq!(control(&mut session), []);
