@@ -222,3 +222,78 @@ async fn connect(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, Receiver, Sender};
+    use std::sync::{OnceLock, Weak};
+
+    use ferroswarm_secure::{Identity, KeyType, Keypair};
+
+    use super::*;
+    use crate::hub::{Doorbell, Hub, Ready};
+    use crate::{Limits, Muxer, Node, NodeOptions};
+
+    /// Takes what is ready as soon as it rings.
+    struct Taker {
+        hub: Arc<OnceLock<Weak<Hub>>>,
+        taken: Sender<Vec<Ready>>,
+    }
+
+    impl Doorbell for Taker {
+        fn ring(&self) {
+            let hub = self.hub.get().and_then(Weak::upgrade).expect("a hub");
+            hub.answer();
+            let ready = std::iter::from_fn(|| hub.take()).collect();
+            drop(self.taken.send(ready));
+        }
+    }
+
+    fn node() -> (Node, Receiver<Vec<Ready>>) {
+        let place = Arc::new(OnceLock::new());
+        let (taken, rings) = mpsc::channel();
+        let hub = Hub::new(Box::new(Taker {
+            hub: Arc::clone(&place),
+            taken,
+        }));
+        place.set(std::sync::Arc::downgrade(&hub)).expect("one hub");
+        let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
+        let options = NodeOptions {
+            identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
+            securities: vec![Security::Noise],
+            muxer: Muxer::default(),
+            io_threads: Some(1),
+            limits: Limits::default(),
+        };
+        (Node::start(1, hub, options).expect("threads"), rings)
+    }
+
+    #[test]
+    fn a_dial_and_its_connection_are_announced_together() {
+        let (listener, bound) = node();
+        listener.listen(1, "/ip4/127.0.0.1/tcp/0".parse().expect("an address"));
+        let [Ready::Completion(completion)] = &bound.recv().expect("a ring")[..] else {
+            panic!("expected the completion alone");
+        };
+        let Outcome::Listening { addresses, .. } = &completion.outcome else {
+            panic!("expected a listener");
+        };
+        let (dialer, rings) = node();
+        dialer.dial(
+            7,
+            DialRequest {
+                addresses: addresses.clone(),
+                peer: None,
+                securities: None,
+                address_timeout: Duration::from_secs(10),
+                timeout: Duration::from_secs(10),
+                parallel: 1,
+            },
+        );
+        let told = rings.recv().expect("a ring");
+        let [Ready::Opened(connection), Ready::Completion(completion)] = &told[..] else {
+            panic!("expected a connection and a completion in one ring");
+        };
+        assert_eq!((connection.facts().request, completion.request), (7, 7));
+    }
+}

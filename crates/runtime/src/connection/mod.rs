@@ -171,7 +171,10 @@ impl Connection {
         });
         connection.hub.stats.connections_opened.add(1);
         connection.hub.queue(Ready::Opened(Arc::clone(&connection)));
-        connection.hub.announce();
+        // A dial's completion follows at once and announces both: JavaScript hears of them in one turn.
+        if connection.facts.request == 0 {
+            connection.hub.announce();
+        }
         connection
     }
 
