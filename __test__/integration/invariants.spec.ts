@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import type { Stream } from '../../ts/stream.ts'
@@ -7,49 +6,11 @@ import type { Swarm } from '../../ts/swarm.ts'
 import { running } from '../support/cli.ts'
 import { createPair, pattern, until } from '../support/pair.ts'
 import { lastLine, programUrl, run } from '../support/program.ts'
-import type { BulkMessage, BulkOptions } from '../support/programs/bulk.ts'
 import type { UnreadReport } from '../support/programs/unread.ts'
 import { type Random, seeded } from '../support/random.ts'
 
 const MIB = 1024 * 1024
-const BULK_BYTES = 256 * MIB
-const WAKES_PER_MIB_MAX = 10
 const STREAMS = 2_000
-
-for (const readBytes of [65_536, MIB]) {
-  const title = `256 MiB through readInto of ${readBytes} bytes and 64 KiB writes`
-  test.serial(`${title} wake each side at most 10 times a MiB and cross once a byte`, async (t) => {
-    const options: BulkOptions = { bytes: BULK_BYTES, writeBytes: 65_536, readBytes }
-    const bulk = (to?: string): Worker => {
-      const worker = new Worker(programUrl('bulk'), { workerData: { ...options, to } })
-      t.teardown(() => worker.terminate())
-      return worker
-    }
-    const reader = bulk()
-    const [{ address }] = (await once(reader, 'message')) as [{ address: string }]
-    const writer = bulk(address)
-    const ends = await Promise.all(
-      [reader, writer].map((end) => once(end, 'message') as Promise<[BulkMessage]>)
-    )
-    for (const [index, [message]] of ends.entries()) {
-      if (!('counts' in message)) return t.fail('a worker sent no counts')
-      const { bytes, counts } = message
-      t.is(bytes, BULK_BYTES)
-      // One copy: what crosses is the payload, no more and no less.
-      t.is(index === 0 ? counts.bytesRead : counts.bytesWritten, BULK_BYTES)
-      const perMib = (count: number): number => count / (BULK_BYTES / MIB)
-      const side = index === 0 ? 'receiver' : 'sender'
-      t.log(
-        `${side}: ${perMib(counts.rings).toFixed(2)} wakes, ${perMib(counts.drains + counts.calls).toFixed(2)} crossings a MiB`
-      )
-      // What waits in the pipes is at most a window; the memory for it is taken once and then recycled.
-      t.true(counts.chunkAllocations < 1_000, `${counts.chunkAllocations} chunks`)
-      t.true(perMib(counts.rings) <= WAKES_PER_MIB_MAX, side)
-      // A call a read or write, its flush, and its wake.
-      t.true(perMib(counts.drains + counts.calls) <= 5 * WAKES_PER_MIB_MAX, side)
-    }
-  })
-}
 
 test.serial(
   '200 streams that nobody reads bound the memory of both ends and leave the others to go on',

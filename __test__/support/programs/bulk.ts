@@ -1,7 +1,7 @@
 /** One end of a bulk transfer in a worker of its own, so that its counters are those of this end alone. */
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Counters } from '../../../ts/native/counters.ts'
 import { createSwarm } from '../../../ts/swarm.ts'
+import { countsSince, type EndMessage } from '../counts.ts'
 
 export interface BulkOptions {
   readonly bytes: number
@@ -10,11 +10,6 @@ export interface BulkOptions {
   /** The reader's address; absent in the reader. */
   readonly to?: string
 }
-
-/** What the worker sends: the reader's address, then each end's counts of the transfer. */
-export type BulkMessage =
-  | { readonly address: string }
-  | { readonly bytes: number; readonly counts: Counters }
 
 const PROTOCOL = '/ferroswarm/test/bulk/1.0.0'
 const options = workerData as BulkOptions
@@ -30,7 +25,7 @@ async function read(): Promise<void> {
     const into = new Uint8Array(options.readBytes)
     let bytes = 0
     while (bytes < options.bytes) bytes += await stream.readInto(into)
-    tell({ bytes, counts: since(before) })
+    tell({ bytes, counts: countsSince(swarm, before) })
     await stream.close()
     resolve()
   })
@@ -50,16 +45,10 @@ async function write(to: string): Promise<void> {
   await stream.closeWrite()
   // The reader's end comes when it has everything.
   await stream.read()
-  tell({ bytes, counts: since(before) })
+  tell({ bytes, counts: countsSince(swarm, before) })
   await swarm.close()
 }
 
-function since(before: Counters): Counters {
-  const names = Object.keys(before) as (keyof Counters)[]
-  const now = swarm.counters()
-  return Object.fromEntries(names.map((name) => [name, now[name] - before[name]])) as Counters
-}
-
-function tell(message: BulkMessage): void {
+function tell(message: EndMessage): void {
   parentPort?.postMessage(message)
 }

@@ -1,0 +1,85 @@
+/** What crosses and what the system is asked for, counted at both ends. The table is docs/budgets.md. */
+import test, { type ExecutionContext } from 'ava'
+import type { Counters } from '../../ts/native/counters.ts'
+import { countEnds } from '../support/ends.ts'
+import type { BulkOptions } from '../support/programs/bulk.ts'
+import type { StreamsOptions } from '../support/programs/streams.ts'
+
+const MIB = 1024 * 1024
+
+/** Most of each count for a MiB or for a stream. */
+interface Budget {
+  readonly wakes: number
+  readonly crossings: number
+  readonly socketCalls: number
+}
+
+for (const readBytes of [65_536, MIB]) {
+  const title = `256 MiB through readInto of ${readBytes} bytes and 64 KiB writes`
+  test.serial(`${title} cross once a byte, and keep to their budgets a MiB`, async (t) => {
+    const bytes = 256 * MIB
+    const options: BulkOptions = { bytes, writeBytes: 65_536, readBytes }
+    const { listener, dialer } = await countEnds(t, 'bulk', options)
+    t.is(listener.bytes, bytes)
+    t.is(dialer.bytes, bytes)
+    // One copy: what crosses is the payload, no more and no less.
+    t.is(listener.counts.bytesRead, bytes)
+    t.is(dialer.counts.bytesWritten, bytes)
+    // A reader that is quicker than the socket wakes for what there is; a writer once for a pipe of 256 KiB.
+    holds(t, 'reader', listener.counts, bytes / MIB, { wakes: 10, crossings: 40, socketCalls: 40 })
+    holds(t, 'writer', dialer.counts, bytes / MIB, { wakes: 6, crossings: 40, socketCalls: 40 })
+    for (const { chunkAllocations } of [listener.counts, dialer.counts]) {
+      // What waits in the pipes is at most a window; the memory for it is taken once and then recycled.
+      t.true(chunkAllocations < 1_000, `${chunkAllocations} chunks`)
+    }
+  })
+}
+
+const STREAMS = 5_000
+const STREAM_BUDGETS: readonly { atOnce: number; dialer: Budget; listener: Budget }[] = [
+  {
+    atOnce: 1,
+    dialer: { wakes: 4, crossings: 12, socketCalls: 8 },
+    listener: { wakes: 4, crossings: 12, socketCalls: 8 }
+  },
+  {
+    atOnce: 100,
+    dialer: { wakes: 0.2, crossings: 6.5, socketCalls: 0.5 },
+    listener: { wakes: 0.2, crossings: 4.5, socketCalls: 0.5 }
+  }
+]
+
+for (const { atOnce, ...budgets } of STREAM_BUDGETS) {
+  const title = `5,000 streams, ${atOnce} at once, with 1 KiB each way`
+  test.serial(`${title} keep to their budgets a stream`, async (t) => {
+    const options: StreamsOptions = { streams: STREAMS, atOnce, bytes: 1_024 }
+    const { listener, dialer } = await countEnds(t, 'streams', options)
+    t.is(listener.bytes, STREAMS * 1_024)
+    t.is(dialer.bytes, STREAMS * 1_024)
+    holds(t, 'dialer', dialer.counts, STREAMS, budgets.dialer)
+    holds(t, 'listener', listener.counts, STREAMS, budgets.listener)
+  })
+}
+
+function holds(
+  t: ExecutionContext,
+  end: string,
+  counts: Counters,
+  units: number,
+  budget: Budget
+): void {
+  const counted: Budget = {
+    wakes: counts.rings / units,
+    crossings: (counts.drains + counts.calls) / units,
+    socketCalls: (counts.socketReads + counts.socketWrites) / units
+  }
+  for (const name of ['wakes', 'crossings', 'socketCalls'] as const) {
+    t.log(`${end}: ${counted[name].toFixed(2)} ${name} of at most ${budget[name]}`)
+    t.true(counted[name] <= budget[name], `${end}: ${counted[name]} ${name}`)
+  }
+  // A doorbell that was rung is not rung again before it is answered.
+  t.true(
+    counts.rings <= counts.drains + 1,
+    `${end}: ${counts.rings} rings, ${counts.drains} drains`
+  )
+}
