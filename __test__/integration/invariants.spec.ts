@@ -37,6 +37,34 @@ test.serial(
   }
 )
 
+test.serial('a question on a busy connection wakes JavaScript, and no other thread', async (t) => {
+  const { dialer, openStreams } = await createPair(t)
+  const { near, far } = await openStreams()
+  const answers = (async () => {
+    for await (const question of far) await far.write(question)
+  })()
+  const question = pattern(32)
+  const ask = async (count: number): Promise<void> => {
+    for (let asked = 0; asked < count; asked += 1) {
+      await near.write(question)
+      t.deepEqual(await near.read(32), question)
+    }
+  }
+  // Both ends become guests of this thread's event loop.
+  await ask(100)
+  const before = dialer.counters()
+  await ask(1_000)
+  const after = dialer.counters()
+  await near.closeWrite()
+  await answers
+  const counted = (name: keyof typeof after): number => after[name] - before[name]
+  if (process.platform !== 'linux') return
+  // One a message, unless an answer is there before the question was put.
+  t.true(counted('inlineReads') >= 1_500, `${counted('inlineReads')} reads`)
+  t.true(counted('kicks') <= 100, `${counted('kicks')} kicks`)
+  t.true(counted('rings') <= 100, `${counted('rings')} rings`)
+})
+
 interface Journal {
   /** Ids of streams that are opened and not closed. */
   readonly open: Set<string>

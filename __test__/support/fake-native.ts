@@ -215,6 +215,9 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       ring = doorbell
       return hot
     },
+    hostGuests() {
+      calls.push('hostGuests')
+    },
     internProtocol(name) {
       if (name.length > 140) {
         throw Object.assign(new Error('too long'), { code: 'ERR_INVALID_PARAMETERS' })

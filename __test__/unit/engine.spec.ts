@@ -22,6 +22,17 @@ test('holds the process while a command is under way', async (t) => {
   t.deepEqual(holds(), ['hold true', 'hold false'])
 })
 
+test('has the event loop take guests where that is the one of Node.js', (t) => {
+  const hosts = (versions: NodeJS.ProcessVersions): boolean => {
+    const fake = fakeNative()
+    new Engine(fake.native, versions)
+    return fake.calls.includes('hostGuests')
+  }
+  t.true(hosts(process.versions))
+  t.false(hosts({ ...process.versions, bun: '1.3.0' }))
+  t.false(hosts({ ...process.versions, deno: '2.5.0' }))
+})
+
 test('gives a failed command the stack of its caller', async (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)

@@ -159,6 +159,7 @@ export interface KeyDescription {
 /** The addon. */
 export interface Native {
   attach(ring: () => void): HotCalls
+  hostGuests(): void
   internProtocol(name: string): number
   protocolName(protocol: number): string
   askedProtocol(stream: number): string

@@ -102,9 +102,11 @@ export class Engine {
     for (const stream of streams) stream.onTurn()
   }
 
-  constructor(native: Native) {
+  constructor(native: Native, versions: NodeJS.ProcessVersions = process.versions) {
     this.native = native
     this.hot = native.attach(() => this.drain())
+    // Both have functions by the names of libuv's, and an event loop that is not libuv's.
+    if (versions.bun === undefined && versions.deno === undefined) native.hostGuests()
     this.outbox = new Outbox(this.hot)
     this.protocols = new ProtocolNames(native)
   }

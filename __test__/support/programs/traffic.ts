@@ -44,6 +44,8 @@ const addresses = listener.getListenAddrs()
 const connection = await dialer.dialPeer(listener.peerId, { addresses })
 void bulk(connection)
 void echo(connection)
+// A connection of its own: calls that dial at the same time share one.
+void questions(await dialer.dialPeer(listener.peerId, { addresses, force: true }))
 void churn()
 
 /** Both directions as fast as they go. */
@@ -66,6 +68,16 @@ async function echo(over: Connection): Promise<void> {
     await stream.write(new Uint8Array(100))
     await stream.closeWrite()
     await stream.read()
+    hasRead()
+  }
+}
+
+/** Questions on a connection without other traffic: both its ends become guests of this thread's event loop. */
+async function questions(over: Connection): Promise<void> {
+  const stream = await over.newStream(ECHO)
+  for (;;) {
+    await stream.write(new Uint8Array(32))
+    await stream.read(32)
     hasRead()
   }
 }

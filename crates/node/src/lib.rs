@@ -6,6 +6,8 @@
 
 mod attachment;
 pub mod error_code;
+#[cfg(target_os = "linux")]
+mod event_loop;
 mod hot;
 pub mod keys;
 pub mod native_node;
@@ -40,4 +42,17 @@ pub fn attach<'env>(env: &'env Env, ring: Function<'env, (), ()>) -> Result<Obje
         return Err(refused("no hot calls"));
     }
     Ok(calls)
+}
+
+/// Has the environment's event loop, which must be libuv's own, wait for the sockets of connections with
+/// little traffic. Where it cannot, every socket stays with the I/O threads.
+#[napi(catch_unwind)]
+pub fn host_guests(env: &Env) -> Result<(), Failure> {
+    let attachment = Attachment::current();
+    let attachment = attachment.ok_or_else(|| failure(ErrorCode::ERR_STATE, "not attached"))?;
+    #[cfg(target_os = "linux")]
+    event_loop::host_guests(env.raw(), &attachment);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (env, attachment);
+    Ok(())
 }

@@ -8,10 +8,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ferroswarm_runtime::Doorbell;
 use napi::sys;
 
-/// A thread-safe function that may be called from any thread until it is taken away.
+/// Calls JavaScript: from any thread until it is taken away, or at once on the environment's own.
 pub(crate) struct Bell {
     function: Mutex<Option<Function>>,
+    direct: Direct,
 }
+
+/// What a call on the environment's thread needs. Only that thread uses it, and only while
+/// `function` is there.
+struct Direct {
+    env: sys::napi_env,
+    ring: sys::napi_ref,
+    context: sys::napi_async_context,
+}
+
+// SAFETY: other threads carry it about and do not use it.
+unsafe impl Send for Direct {}
+// SAFETY: as above.
+unsafe impl Sync for Direct {}
 
 struct Function(sys::napi_threadsafe_function);
 
@@ -27,6 +41,11 @@ impl Bell {
     pub(crate) fn new(env: sys::napi_env, ring: sys::napi_value) -> Option<Arc<Self>> {
         let mut name = ptr::null_mut();
         let mut function = ptr::null_mut();
+        let mut direct = Direct {
+            env,
+            ring: ptr::null_mut(),
+            context: ptr::null_mut(),
+        };
         // SAFETY: `env` and `ring` are live for the duration of the native call that passed them,
         // and both results are read only after their call reported success.
         let created = unsafe {
@@ -52,10 +71,15 @@ impl Bell {
                     &mut function,
                 ) == sys::Status::napi_ok
                 && sys::napi_unref_threadsafe_function(env, function) == sys::Status::napi_ok
+                && sys::napi_create_reference(env, ring, 1, &mut direct.ring)
+                    == sys::Status::napi_ok
+                && sys::napi_async_init(env, ptr::null_mut(), name, &mut direct.context)
+                    == sys::Status::napi_ok
         };
         created.then(|| {
             Arc::new(Self {
                 function: Mutex::new(Some(Function(function))),
+                direct,
             })
         })
     }
@@ -74,15 +98,53 @@ impl Bell {
         }
     }
 
+    /// Calls JavaScript now, from the environment's own event loop; returns when its microtasks and ticks
+    /// have run too.
+    pub(crate) fn ring_here(&self) {
+        if self.lock().is_none() {
+            return;
+        }
+        let Direct { env, ring, context } = self.direct;
+        let mut scope = ptr::null_mut();
+        let (mut global, mut function) = (ptr::null_mut(), ptr::null_mut());
+        let (mut result, mut thrown) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: on the environment's thread, outside of any other call of it; the bell is not silent,
+        // so that `ring` and `context` live; results are read only after their call reported success.
+        unsafe {
+            if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
+                return;
+            }
+            if sys::napi_get_global(env, &mut global) == sys::Status::napi_ok
+                && sys::napi_get_reference_value(env, ring, &mut function) == sys::Status::napi_ok
+                && sys::napi_make_callback(
+                    env,
+                    context,
+                    global,
+                    function,
+                    0,
+                    ptr::null(),
+                    &mut result,
+                ) == sys::Status::napi_pending_exception
+                && sys::napi_get_and_clear_last_exception(env, &mut thrown) == sys::Status::napi_ok
+            {
+                sys::napi_fatal_exception(env, thrown);
+            }
+            sys::napi_close_handle_scope(env, scope);
+        }
+    }
+
     /// No call reaches JavaScript any more.
     pub(crate) fn silence(&self) {
         if let Some(Function(function)) = self.lock().take() {
-            // SAFETY: taken under the lock, so no other thread calls it now or later.
+            // SAFETY: taken under the lock, so no other thread calls it now or later; this is the
+            // environment's own, which ends.
             unsafe {
                 sys::napi_release_threadsafe_function(
                     function,
                     sys::ThreadsafeFunctionReleaseMode::abort,
                 );
+                sys::napi_async_destroy(self.direct.env, self.direct.context);
+                sys::napi_delete_reference(self.direct.env, self.direct.ring);
             }
         }
     }

@@ -78,6 +78,7 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
     .await;
     connection.finish(fault);
     drop(guard);
+    connection.come_home();
     if matches!(
         fault,
         ConnectionFault::Local | ConnectionFault::NodeClosed | ConnectionFault::Muxer

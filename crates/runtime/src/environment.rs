@@ -4,29 +4,26 @@
 //! in the [`Hub`], the slots and the connections.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ferroswarm_proto::framing::Framing;
 use ferroswarm_proto::multistream::{Answer, ProtocolId};
 use ferroswarm_proto::stream::State;
 
 use crate::command::{Completion, Outcome};
-use crate::connection::{CloseRequest, Connection, Direction, Scratch};
+use crate::connection::{CloseRequest, Connection, Direction};
 use crate::error::{CallError, ConnectionFault};
+use crate::event_queue::EventQueue;
+use crate::guests::{Guests, Terms};
 use crate::handlers::Handler;
 use crate::hub::{Hub, Ready};
 use crate::record::Record;
 use crate::registry::{HANDLE_PENDING, Handle, Registry};
 use crate::slot::{Inner, Pending, Proposals, StreamSlot};
 use crate::sync::Arc;
+use crate::tick::Tick;
 
 /// Records that one ready entry can need.
 const RECORDS_PER_ENTRY: usize = 6;
-
-/// What a flush on the JavaScript thread may touch: more is left to the I/O threads, whose cores
-/// would idle while JavaScript encrypts.
-const INLINE_CONNECTIONS_MAX: usize = 2;
-const INLINE_BYTES_MAX: usize = 16 << 10;
 
 enum Object {
     Stream(Arc<StreamSlot>),
@@ -40,10 +37,7 @@ pub struct Environment {
     /// Handles whose `closed` was told by the last drain.
     told_closed: Vec<Handle>,
     outcomes: HashMap<u32, Outcome>,
-    /// Connections that the present tick has given something to send.
-    touched: Vec<Arc<Connection>>,
-    touched_bytes: usize,
-    scratch: Scratch,
+    tick: Tick,
 }
 
 impl Environment {
@@ -54,10 +48,30 @@ impl Environment {
             objects: Registry::default(),
             told_closed: Vec::new(),
             outcomes: HashMap::new(),
-            touched: Vec::new(),
-            touched_bytes: 0,
-            scratch: Scratch::default(),
+            tick: Tick::default(),
         }
+    }
+
+    /// Takes guests, if JavaScript's event loop can `wait` for a descriptor: while that is readable,
+    /// [`read_guests`](Self::read_guests) has something to do. It lives as long as the hub. Once is enough.
+    pub fn host_guests(&self, wait: impl FnOnce(i32) -> bool) {
+        if self.hub.guests().is_some() {
+            return;
+        }
+        // Where the system has no such queue, every socket stays with the I/O threads.
+        let Ok(queue) = EventQueue::new() else { return };
+        if wait(queue.descriptor()) {
+            self.hub.host(Guests::new(queue, Terms::USUAL));
+        }
+    }
+
+    /// Reads the sockets that the event loop was told of; tells whether there is something to drain. What
+    /// the connections have to say themselves goes out with the next [`flush`](Self::flush).
+    pub fn read_guests(&mut self) -> bool {
+        if let Some(guests) = self.hub.guests() {
+            self.tick.read(guests);
+        }
+        !self.hub.is_quiet()
     }
 
     /// The hub.
@@ -434,38 +448,14 @@ impl Environment {
 
     /// Takes note of a connection to flush. A foreign stream's muxer hears of it by a record.
     fn touch(&mut self, slot: &StreamSlot, bytes: usize) {
-        let Some(connection) = slot.carrier.connection() else {
-            return;
-        };
-        self.touched_bytes += bytes;
-        if !self
-            .touched
-            .iter()
-            .rev()
-            .take(4)
-            .any(|known| Arc::ptr_eq(known, connection))
-        {
-            self.touched.push(Arc::clone(connection));
+        if let Some(connection) = slot.carrier.connection() {
+            self.tick.touch(connection, bytes);
         }
     }
 
     /// Sends what this tick has posted: here where that is little, else on the I/O threads.
     pub fn flush(&mut self) {
-        let bytes = std::mem::take(&mut self.touched_bytes);
-        let inline = self.touched.len() <= INLINE_CONNECTIONS_MAX && bytes <= INLINE_BYTES_MAX;
-        for connection in std::mem::take(&mut self.touched) {
-            if !inline {
-                connection.flush_later();
-                continue;
-            }
-            let sent = catch_unwind(AssertUnwindSafe(|| {
-                connection.flush_inline(&mut self.scratch)
-            }));
-            if sent.is_err() {
-                let fault = ConnectionFault::Internal;
-                connection.close(CloseRequest { code: 0, fault });
-            }
-        }
+        self.tick.flush();
         // The calls of the tick and their sending may have told something; a driver that has ended rings
         // no more.
         self.hub.announce();

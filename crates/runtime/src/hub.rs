@@ -5,12 +5,14 @@
 //! most once, so the list is bounded by the number of slots and nothing is ever dropped from it.
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 use ferroswarm_proto::stream::{Chunk, ChunkPool, ChunkSource};
 
 use crate::command::Completion;
 use crate::config::AwaitingBounds;
 use crate::connection::Connection;
+use crate::guests::Guests;
 use crate::handlers::ProtocolNames;
 use crate::slot::StreamSlot;
 use crate::stats::HubStats;
@@ -69,6 +71,7 @@ pub struct Hub {
     bounds: AwaitingBounds,
     pool: Mutex<ChunkPool>,
     names: Arc<ProtocolNames>,
+    guests: OnceLock<Guests>,
     /// Counters of the environment.
     pub stats: HubStats,
 }
@@ -89,6 +92,7 @@ impl Hub {
             bounds,
             pool: Mutex::new(ChunkPool::default()),
             names: Arc::default(),
+            guests: OnceLock::new(),
             stats: HubStats::default(),
         })
     }
@@ -110,6 +114,11 @@ impl Hub {
             self.stats.rings.add(1);
             self.doorbell.ring();
         }
+    }
+
+    /// Whether nothing waits for JavaScript.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.ready.lock().entries.is_empty()
     }
 
     /// Starts a drain: from here on, a producer rings again.
@@ -154,6 +163,16 @@ impl Hub {
     /// Chunks shared by all pipes of the environment.
     pub(crate) const fn pool(&self) -> SharedPool<'_> {
         SharedPool(&self.pool)
+    }
+
+    /// From here on JavaScript's event loop takes guests.
+    pub(crate) fn host(&self, guests: Guests) {
+        drop(self.guests.set(guests));
+    }
+
+    /// The guests of JavaScript's event loop, where it takes any.
+    pub(crate) fn guests(&self) -> Option<&Guests> {
+        self.guests.get()
     }
 
     pub(crate) fn add_awaiting(&self, bytes: usize) {

@@ -38,6 +38,8 @@ mod dial;
 mod drive;
 mod environment;
 mod error;
+mod event_queue;
+mod guests;
 mod handlers;
 mod hub;
 mod listen;
@@ -51,6 +53,7 @@ mod slot;
 mod stats;
 mod sync;
 mod threads;
+mod tick;
 mod transport;
 mod upgrade;
 

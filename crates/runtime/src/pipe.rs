@@ -3,6 +3,8 @@
 use std::io;
 use std::task::{Context, Poll};
 
+use crate::event_queue::EventQueue;
+
 /// A non-blocking byte pipe. Every method takes `&self`: the driver and an inline writer share it
 /// under the connection's lock.
 pub(crate) trait BytePipe: Send + Sync {
@@ -32,4 +34,20 @@ pub(crate) trait BytePipe: Send + Sync {
 
     /// Lets go of the socket, whoever still holds the pipe; everything else fails from here on.
     fn close(&self);
+
+    /// Leaves the I/O thread's event queue for another, which tells of incoming bytes under `token`;
+    /// false where that cannot be: it has stayed, or everything else fails from here on. While it is
+    /// lent, the polls of this trait are pending and wake nobody.
+    fn lend(&self, _to: &EventQueue, _token: usize) -> bool {
+        false
+    }
+
+    /// Comes back from `from` to the event queue of the present I/O thread, with whatever has come in
+    /// the meantime.
+    ///
+    /// # Errors
+    /// Those of the event queues.
+    fn reclaim(&self, _from: &EventQueue) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -11,6 +11,7 @@ use crate::error::{ConnectionFault, StreamFault};
 use crate::slot::{Pending, ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
+use super::home::Home;
 use super::negotiation::Negotiation;
 use super::{Connection, EndReport};
 
@@ -86,6 +87,12 @@ pub(super) struct Core {
     pub(super) frames_counted: [u64; 2],
     /// The time at which the driver looks by itself.
     pub(super) armed: Option<Duration>,
+    /// Where the socket is waited for.
+    pub(super) home: Home,
+    /// What a turn on JavaScript's thread ended with: the driver ends the connection.
+    pub(super) fault: Option<ConnectionFault>,
+    /// Bytes read and written since the home was last chosen.
+    pub(super) recent_bytes: usize,
     /// Code of the remote's GoAway.
     pub(super) remote_goaway: Option<u32>,
 }
@@ -123,6 +130,9 @@ impl Core {
             ended: false,
             frames_counted: [0; 2],
             armed: None,
+            home: Home::default(),
+            fault: None,
+            recent_bytes: 0,
             remote_goaway: None,
         }
     }
@@ -238,6 +248,7 @@ impl Core {
         for slot in waiting {
             slot.end(lost);
         }
+        self.leave(connection);
         self.windows.give_back_all();
         self.partial = Vec::new();
         self.plaintext = Vec::new();
@@ -288,6 +299,7 @@ impl Core {
             negotiation,
             linger,
             self.closing_until,
+            self.home.deadline(),
         ]
         .into_iter()
         .flatten()

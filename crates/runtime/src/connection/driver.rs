@@ -60,7 +60,7 @@ impl Connection {
             let writable = turn.wants_write && self.pipe.poll_writable(cx).is_ready();
             // Behind the unlocking: what was posted while the lock was held shows here.
             fence(Ordering::SeqCst);
-            if !readable && !writable && !self.dirty.load(Ordering::SeqCst) {
+            if !(readable || writable || self.has_news()) {
                 return Ok(Drive {
                     again: false,
                     deadline: turn.deadline,
@@ -81,6 +81,18 @@ impl Connection {
         *self.waker.lock() = None;
     }
 
+    /// Something was posted, or told of, that the last holder of the lock may not have seen.
+    fn has_news(&self) -> bool {
+        self.dirty.load(Ordering::SeqCst) || self.unread.load(Ordering::SeqCst)
+    }
+
+    /// The connection is over and its socket back on this thread, so that what is left can be waited for.
+    pub(crate) fn come_home(&self) {
+        let mut core = self.core.lock();
+        // A socket that does not come back has nothing left to wait for.
+        core.come_home(self, self.now()).ok();
+    }
+
     /// Takes the lock, does what there is to do, lets go. None when it was not free.
     fn turn(self: &Arc<Self>, scratch: &mut Scratch) -> Result<Option<Turn>, ConnectionFault> {
         // Set before the attempt: whoever holds the lock looks at it after letting go.
@@ -91,8 +103,12 @@ impl Connection {
         };
         self.driver_waits.store(false, Ordering::SeqCst);
         self.dirty.store(false, Ordering::SeqCst);
+        self.unread.store(false, Ordering::SeqCst);
         let now = self.now();
-        let received = core.receive(self, scratch, now);
+        let received = match core.fault {
+            Some(fault) => Err(fault),
+            None => core.receive(self, scratch.read(), now),
+        };
         if received.is_ok() {
             core.handle_deadlines(self, now)?;
         }
@@ -104,6 +120,7 @@ impl Connection {
         {
             return Err(request.fault);
         }
+        core.choose_home(self, &received, now)?;
         let held_back = match received {
             // JavaScript's drain wakes the driver.
             Received::Paused => false,

@@ -14,7 +14,7 @@ use crate::sync::{Arc, Ordering};
 
 use super::core::{Core, Deadline, Entry};
 use super::negotiation::{Negotiation, Progress};
-use super::{Connection, Direction, Scratch};
+use super::{Connection, Direction};
 
 /// Socket reads per turn of the driver: 1 MiB at most, then other connections have their turn.
 const READS_MAX: usize = 4;
@@ -40,14 +40,14 @@ pub(super) enum Received {
 }
 
 impl Core {
-    /// Reads, opens and delivers until the socket is dry or the turn is over.
+    /// Reads, opens and delivers until the socket is dry or the turn is over. A record for which `buffer`
+    /// has no room waits for a turn with more.
     pub(super) fn receive(
         &mut self,
         connection: &Arc<Connection>,
-        scratch: &mut Scratch,
+        buffer: &mut [u8],
         now: Duration,
     ) -> Result<Received, ConnectionFault> {
-        let buffer = scratch.read();
         self.opened_in_turn = 0;
         let mut filled = self.partial.len();
         buffer[..filled].copy_from_slice(&self.partial);
@@ -96,12 +96,16 @@ impl Core {
             if self.engine.is_congested() {
                 return Ok(Received::Congested);
             }
+            if *filled == buffer.len() {
+                return Ok(Received::More);
+            }
             self.engine.resume_clock(now);
             stats.socket_reads.add(1);
             match connection.pipe.try_read(&mut buffer[*filled..]) {
                 Ok(0) => return Err(ConnectionFault::Ended),
                 Ok(count) => {
                     stats.socket_bytes_in.add(count as u64);
+                    self.recent_bytes += count;
                     *filled += count;
                     if !self.open_records(connection, buffer, filled, now)? {
                         return Ok(Received::More);

@@ -1,7 +1,9 @@
-//! JavaScript's side of a connection's lock: at its flush it may seal and send itself.
+//! JavaScript's side of a connection's lock: at its flush it may seal and send itself, and what is a
+//! guest of its event loop it reads itself.
 
 use crate::sync::{Arc, Ordering, fence};
 
+use super::home::LITTLE_BYTES;
 use super::{Connection, Scratch};
 
 impl Connection {
@@ -30,6 +32,32 @@ impl Connection {
         drop(core);
         fence(Ordering::SeqCst);
         self.hub.stats.inline_writes.add(1);
+        if kick || self.driver_waits.load(Ordering::SeqCst) {
+            self.kick();
+        }
+    }
+
+    /// Reads a guest's socket if the lock is free; else its driver does. Never waits.
+    pub(crate) fn read_inline(self: &Arc<Self>, scratch: &mut Scratch, may_stay: bool) {
+        // Before the attempt, as in `flush_inline`; the event does not come again. A flag of its own:
+        // a flush that gets the lock first clears `dirty`, and reads nothing.
+        self.unread.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let Some(mut core) = self.core.try_lock() else {
+            return;
+        };
+        self.unread.store(false, Ordering::SeqCst);
+        let mut kick = false;
+        if core.is_guest() && !core.ended {
+            let buffer = scratch.read();
+            // One that has suddenly more is not for this thread to open.
+            let most = buffer.len().min(core.partial.len() + LITTLE_BYTES);
+            let received = core.receive(self, &mut buffer[..most], self.now());
+            kick = core.end_visit_turn(self, received, may_stay);
+        }
+        drop(core);
+        fence(Ordering::SeqCst);
+        self.hub.stats.inline_reads.add(1);
         if kick || self.driver_waits.load(Ordering::SeqCst) {
             self.kick();
         }

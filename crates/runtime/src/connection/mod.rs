@@ -10,6 +10,7 @@ mod asked;
 mod core;
 mod driver;
 mod facts;
+mod home;
 mod inbound;
 mod inline;
 mod negotiation;
@@ -100,6 +101,8 @@ pub struct Connection {
     core: Mutex<Core>,
     /// Something was posted that the holder of the core's lock may not have seen.
     dirty: AtomicBool,
+    /// JavaScript's event loop has told of bytes, and the holder of the core's lock may not know.
+    unread: AtomicBool,
     /// The driver found the lock taken: who lets go of it wakes the driver.
     driver_waits: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -151,6 +154,7 @@ impl Connection {
             handle: AtomicU32::new(0),
             outbox: Mutex::new(Outbox::default()),
             dirty: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
             driver_waits: AtomicBool::new(false),
             waker: Mutex::new(None),
             pipe: parts.pipe,

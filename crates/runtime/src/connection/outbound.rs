@@ -149,6 +149,7 @@ impl Core {
             match connection.pipe.try_write(&self.unsent[self.sent..]) {
                 Ok(count) => {
                     self.sent += count;
+                    self.recent_bytes += count;
                     self.stalled_since = None;
                     stats.socket_bytes_out.add(count as u64);
                 }

@@ -1,16 +1,17 @@
 //! TCP: sockets with TCP_NODELAY, read and written without waiting.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::task::{Context, Poll};
 
 use multiaddr::{Multiaddr, Protocol};
-use parking_lot::RwLock;
 use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::event_queue::EventQueue;
 use crate::pipe::BytePipe;
+use crate::sync::Mutex;
 
 /// Connections that the kernel completes before we accept them; the kernel's own ceiling applies.
 const BACKLOG: i32 = 1_024;
@@ -74,65 +75,116 @@ pub(crate) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The socket of a connection, until it is closed.
-#[derive(Debug)]
-pub(crate) struct TcpPipe(RwLock<Option<TcpStream>>);
+/// A connected socket, in the event queue of an I/O thread or lent to another.
+pub(crate) struct TcpPipe(Mutex<Place>);
+
+enum Place {
+    Thread(TcpStream),
+    Lent {
+        socket: std::net::TcpStream,
+        /// The last read left room, so that the next one finds nothing.
+        emptied: bool,
+    },
+    /// It is closed, or failed to change places.
+    Gone,
+}
 
 impl TcpPipe {
-    pub(crate) const fn new(socket: TcpStream) -> Self {
-        Self(RwLock::new(Some(socket)))
-    }
-
-    /// Nobody waits for the lock but behind a call that does not wait itself.
-    fn with<T>(&self, call: impl FnOnce(&TcpStream) -> io::Result<T>) -> io::Result<T> {
-        match &*self.0.read() {
-            Some(socket) => call(socket),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    fn poll(&self, poll: impl FnOnce(&TcpStream) -> Poll<io::Result<()>>) -> Poll<io::Result<()>> {
-        match &*self.0.read() {
-            Some(socket) => poll(socket),
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
+    pub(crate) fn new(socket: TcpStream) -> Self {
+        Self(Mutex::new(Place::Thread(socket)))
     }
 }
 
-fn try_read(socket: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
-    let count = socket.try_read(into)?;
-    // A read that leaves room has emptied the socket: the next one need not ask the kernel. An
-    // end or a reset that came with the bytes stays in the readiness.
-    if cfg!(unix) && count > 0 && count < into.len() {
-        let emptied = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-        drop(socket.try_io(Interest::READABLE, emptied));
-    }
-    Ok(count)
+fn gone() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }
 
 impl BytePipe for TcpPipe {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.with(|socket| try_read(socket, into))
+        match &mut *self.0.lock() {
+            Place::Thread(socket) => {
+                let count = socket.try_read(into)?;
+                // A read that leaves room has emptied the socket: the next one need not ask the
+                // kernel. An end or a reset that came with the bytes stays in the readiness.
+                if cfg!(unix) && count > 0 && count < into.len() {
+                    let emptied = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                    drop(socket.try_io(Interest::READABLE, emptied));
+                }
+                Ok(count)
+            }
+            Place::Lent { socket, emptied } => {
+                if std::mem::take(emptied) {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                let count = socket.read(into)?;
+                *emptied = count > 0 && count < into.len();
+                Ok(count)
+            }
+            Place::Gone => Err(gone()),
+        }
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.with(|socket| socket.try_write(bytes))
+        match &mut *self.0.lock() {
+            Place::Thread(socket) => socket.try_write(bytes),
+            Place::Lent { socket, .. } => socket.write(bytes),
+            Place::Gone => Err(gone()),
+        }
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(|socket| socket.poll_read_ready(cx))
+        match &*self.0.lock() {
+            Place::Thread(socket) => socket.poll_read_ready(cx),
+            Place::Lent { .. } => Poll::Pending,
+            Place::Gone => Poll::Ready(Err(gone())),
+        }
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(|socket| socket.poll_write_ready(cx))
+        match &*self.0.lock() {
+            Place::Thread(socket) => socket.poll_write_ready(cx),
+            Place::Lent { .. } => Poll::Pending,
+            Place::Gone => Poll::Ready(Err(gone())),
+        }
     }
 
     fn shutdown(&self) -> io::Result<()> {
-        self.with(|socket| SockRef::from(socket).shutdown(std::net::Shutdown::Write))
+        match &*self.0.lock() {
+            Place::Thread(socket) => SockRef::from(socket).shutdown(Shutdown::Write),
+            Place::Lent { socket, .. } => socket.shutdown(Shutdown::Write),
+            Place::Gone => Err(gone()),
+        }
     }
 
     fn close(&self) {
-        *self.0.write() = None;
+        *self.0.lock() = Place::Gone;
+    }
+
+    fn lend(&self, to: &EventQueue, token: usize) -> bool {
+        let mut place = self.0.lock();
+        let Place::Thread(socket) = std::mem::replace(&mut *place, Place::Gone) else {
+            return false;
+        };
+        let Ok(socket) = socket.into_std() else {
+            return false;
+        };
+        let lent = to.add(&socket, token).is_ok();
+        *place = if lent {
+            let emptied = false;
+            Place::Lent { socket, emptied }
+        } else {
+            TcpStream::from_std(socket).map_or(Place::Gone, Place::Thread)
+        };
+        lent
+    }
+
+    fn reclaim(&self, from: &EventQueue) -> io::Result<()> {
+        let mut place = self.0.lock();
+        if let Place::Lent { socket, .. } = std::mem::replace(&mut *place, Place::Gone) {
+            from.remove(&socket)?;
+            *place = Place::Thread(TcpStream::from_std(socket)?);
+        }
+        Ok(())
     }
 }
 

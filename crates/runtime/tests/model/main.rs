@@ -21,6 +21,8 @@ mod connection;
 mod environment;
 #[path = "../../src/error.rs"]
 mod error;
+#[path = "../../src/guests.rs"]
+mod guests;
 #[path = "../../src/handlers.rs"]
 mod handlers;
 #[path = "../../src/hub.rs"]
@@ -39,7 +41,10 @@ mod slot;
 mod stats;
 #[path = "../../src/testing/mod.rs"]
 mod testing;
+#[path = "../../src/tick.rs"]
+mod tick;
 
+mod event_queue;
 mod explore;
 mod peer;
 mod scenarios;

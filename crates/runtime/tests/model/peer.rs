@@ -127,6 +127,9 @@ impl Peer {
     /// One turn of the event loop: what was told, what can be done, and a flush. Tells whether there is
     /// more to do without being told.
     pub(crate) fn turn(&mut self) -> bool {
+        // As in the addon: its guests, what they and others have told, and what there is to send.
+        self.environment.read_guests();
+        self.unflushed = true;
         loop {
             let mut records = Vec::new();
             let count = self

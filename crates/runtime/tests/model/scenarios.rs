@@ -13,7 +13,7 @@ use crate::explore::explore;
 use crate::peer::{PREDICATE, Peer, Plan, Talk};
 use crate::slot::Proposals;
 use crate::sync::{Arc, set_time};
-use crate::world::{Link, Signal, hub, limits, link};
+use crate::world::{Link, Signal, host, hub, limits, link};
 
 /// More than a window and a send pipe hold.
 const FLOOD_BYTES: usize = 600_000;
@@ -131,6 +131,62 @@ fn a_question_is_never_left_behind() {
             peer
         };
         run(meet(30_000, asks, answers), near, far);
+    });
+}
+
+#[test]
+fn a_question_reaches_a_thread_that_has_guests() {
+    explore(1_500, || {
+        let asks = |_| Plan {
+            talk: Talk::Asks,
+            ..reads(60)
+        };
+        let answers = |_| Plan {
+            talk: Talk::Answers,
+            ..reads(60)
+        };
+        let near = move |mut peer: Peer| {
+            open(&mut peer, 2, asks);
+            peer.run_until(Peer::is_done);
+            close(&mut peer);
+            peer
+        };
+        let far = |mut peer: Peer| {
+            peer.run_until(Peer::is_alone);
+            peer
+        };
+        let (near_hub, far_hub) = (host(), host());
+        let between = link(&near_hub.0, &far_hub.0, 30_000, [limits(), limits()]);
+        let peers = (
+            Peer::new(near_hub, asks),
+            Peer::new(far_hub, answers),
+            between,
+        );
+        run(peers, near, far);
+    });
+}
+
+#[test]
+fn guests_come_and_go_with_what_their_connections_carry() {
+    explore(300, || {
+        // More than what counts as little, so that the socket changes places again and again.
+        let plan = |label: u32| reads(label as usize * 15_000);
+        let near = move |mut peer: Peer| {
+            open(&mut peer, 3, plan);
+            peer.chaos = thread_rng().gen_ratio(1, 2);
+            peer.run_until(Peer::is_done);
+            close(&mut peer);
+            peer
+        };
+        let far = |mut peer: Peer| {
+            peer.run_until(Peer::is_alone);
+            peer
+        };
+        let capacity = [3_000, 30_000][thread_rng().gen_range(0..2)];
+        let (near_hub, far_hub) = (host(), host());
+        let between = link(&near_hub.0, &far_hub.0, capacity, [limits(), limits()]);
+        let peers = (Peer::new(near_hub, plan), Peer::new(far_hub, plan), between);
+        run(peers, near, far);
     });
 }
 

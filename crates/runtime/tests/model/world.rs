@@ -10,6 +10,8 @@ use shuttle::thread::{self, JoinHandle};
 use crate::config::{AwaitingBounds, Limits, Muxer};
 use crate::connection::{Connection, Scratch};
 use crate::error::ConnectionFault;
+use crate::event_queue::{EventQueue, LendablePipe};
+use crate::guests::{Guests, Terms};
 use crate::hub::{Doorbell, Hub};
 use crate::sync::{Arc, Instant, MutexGuard};
 use crate::testing::{End, Streams, connect, pipe};
@@ -68,6 +70,17 @@ pub(crate) fn hub(bounds: AwaitingBounds) -> (Arc<Hub>, Arc<Signal>) {
     )
 }
 
+/// A hub whose thread's event loop takes guests, after a turn with little already.
+pub(crate) fn host() -> (Arc<Hub>, Arc<Signal>) {
+    let (hub, bell) = hub(AwaitingBounds::default());
+    let terms = Terms {
+        turns: 1,
+        rest: Duration::ZERO,
+    };
+    hub.host(Guests::new(EventQueue::of(&bell), terms));
+    (hub, bell)
+}
+
 /// Limits under which time changes nothing and windows do not grow.
 pub(crate) fn limits() -> Limits {
     Limits {
@@ -87,7 +100,9 @@ pub(crate) fn link(near: &Arc<Hub>, far: &Arc<Hub>, capacity: usize, limits: [Li
         streams: Streams::Asked,
     };
     let ends = [end(near, near_limits), end(far, far_limits)];
-    let connections = connect(ends, pipe(capacity));
+    let (one, other) = pipe(capacity);
+    let pipes = (LendablePipe::new(one), LendablePipe::new(other));
+    let connections = connect(ends, pipes);
     let drivers = connections
         .each_ref()
         .map(|connection| drive(Arc::clone(connection)));

@@ -1,0 +1,115 @@
+//! An event queue with a descriptor of its own, for an event loop that is not tokio's to wait for.
+
+use std::io;
+use std::net::TcpStream;
+
+#[cfg(unix)]
+mod unix {
+    use std::os::fd::{AsRawFd, RawFd};
+    use std::time::Duration;
+
+    use mio::unix::SourceFd;
+    use mio::{Events, Interest, Poll, Registry, Token};
+
+    use super::{Found, TcpStream, io};
+    use crate::guests::GUESTS_MAX;
+    use crate::sync::Mutex;
+
+    /// Sockets whose incoming bytes somebody waits for through one descriptor.
+    pub(crate) struct EventQueue {
+        registry: Registry,
+        poll: Mutex<(Poll, Events)>,
+    }
+
+    impl EventQueue {
+        /// An empty queue.
+        ///
+        /// # Errors
+        /// Those of the system call.
+        pub(crate) fn new() -> io::Result<Self> {
+            let poll = Poll::new()?;
+            let registry = poll.registry().try_clone()?;
+            let events = Events::with_capacity(GUESTS_MAX);
+            Ok(Self {
+                registry,
+                poll: Mutex::new((poll, events)),
+            })
+        }
+
+        /// Readable while a socket has news. It lives as long as the queue.
+        pub(crate) fn descriptor(&self) -> RawFd {
+            self.poll.lock().0.as_raw_fd()
+        }
+
+        /// Tells of `socket` from here on, first of all of what is there already.
+        pub(crate) fn add(&self, socket: &TcpStream, token: usize) -> io::Result<()> {
+            let descriptor = socket.as_raw_fd();
+            let mut source = SourceFd(&descriptor);
+            self.registry
+                .register(&mut source, Token(token), Interest::READABLE)
+        }
+
+        /// Tells of `socket` no more.
+        pub(crate) fn remove(&self, socket: &TcpStream) -> io::Result<()> {
+            let descriptor = socket.as_raw_fd();
+            self.registry.deregister(&mut SourceFd(&descriptor))
+        }
+
+        /// What has happened since the last call. Never waits.
+        pub(crate) fn take(&self) -> Vec<Found> {
+            let mut poll = self.poll.lock();
+            let (poll, events) = &mut *poll;
+            // An error leaves the events where they are, and the descriptor readable.
+            if poll.poll(events, Some(Duration::ZERO)).is_err() {
+                return Vec::new();
+            }
+            let found = events.iter().map(|event| Found {
+                token: event.token().0,
+                ended: event.is_read_closed() || event.is_error(),
+            });
+            found.collect()
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod none {
+    use super::{Found, TcpStream, io};
+
+    /// No other event loop can wait for a queue of this system.
+    pub(crate) enum EventQueue {}
+
+    impl EventQueue {
+        pub(crate) fn new() -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn descriptor(&self) -> i32 {
+            match *self {}
+        }
+
+        pub(crate) fn add(&self, _socket: &TcpStream, _token: usize) -> io::Result<()> {
+            match *self {}
+        }
+
+        pub(crate) fn remove(&self, _socket: &TcpStream) -> io::Result<()> {
+            match *self {}
+        }
+
+        pub(crate) fn take(&self) -> Vec<Found> {
+            match *self {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) use self::none::EventQueue;
+#[cfg(unix)]
+pub(crate) use self::unix::EventQueue;
+
+/// News of one socket.
+pub(crate) struct Found {
+    pub(crate) token: usize,
+    /// The remote sends no more, or the socket has failed.
+    pub(crate) ended: bool,
+}
