@@ -204,6 +204,7 @@ impl NativeNode {
             DialRequest {
                 addresses,
                 peer,
+                identity: None,
                 securities,
                 address_timeout: milliseconds(options.address_timeout_ms),
                 timeout: milliseconds(options.timeout_ms),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ferroswarm_secure::{PeerId, Role, Security};
+use ferroswarm_secure::{Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -21,6 +21,8 @@ pub struct DialRequest {
     pub addresses: Vec<Multiaddr>,
     /// Who must answer; anybody if none.
     pub peer: Option<PeerId>,
+    /// As whom; the node if none. So one process can be many peers without a thread for each.
+    pub identity: Option<Arc<Identity>>,
     /// Security to offer; the node's if none.
     pub securities: Option<Vec<Security>>,
     /// For one address, its upgrade included.
@@ -199,6 +201,7 @@ async fn connect(
     *stage.lock() = Stage::Security;
     let purpose = Purpose {
         role: Role::Dialer,
+        identity: dial.identity.as_ref().unwrap_or(&shared.upgrade.identity),
         expected_peer: dial.peer,
         securities: dial.securities.as_deref(),
     };
@@ -284,6 +287,7 @@ mod tests {
             DialRequest {
                 addresses: addresses.clone(),
                 peer: None,
+                identity: None,
                 securities: None,
                 address_timeout: Duration::from_secs(10),
                 timeout: Duration::from_secs(10),

@@ -131,6 +131,7 @@ async fn accept(
     let local = socket.local_addr().ok()?;
     let purpose = Purpose {
         role: Role::Listener,
+        identity: &shared.upgrade.identity,
         expected_peer: None,
         securities: None,
     };

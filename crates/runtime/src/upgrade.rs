@@ -26,6 +26,8 @@ pub(crate) struct UpgradeConfig {
 /// What one upgrade is for.
 pub(crate) struct Purpose<'a> {
     pub(crate) role: Role,
+    /// As whom.
+    pub(crate) identity: &'a Arc<Identity>,
     pub(crate) expected_peer: Option<PeerId>,
     /// Restricts what the node offers.
     pub(crate) securities: Option<&'a [Security]>,
@@ -134,7 +136,7 @@ pub(crate) async fn upgrade(
     let security = negotiate_security(&mut wire, config, purpose)
         .await
         .map_err(at(Stage::Security))?;
-    let handshake = secure(&mut wire, config, purpose, security);
+    let handshake = secure(&mut wire, &config.muxers, purpose, security);
     let secured = handshake.await.map_err(at(Stage::Security))?;
     let security_time = started.elapsed();
     let mut channel = secured.channel;
@@ -190,14 +192,14 @@ async fn negotiate_security(
 
 async fn secure(
     wire: &mut Wire<'_>,
-    config: &UpgradeConfig,
+    muxers: &Arc<[Box<str>]>,
     purpose: &Purpose<'_>,
     security: Security,
 ) -> Result<ferroswarm_secure::Secured, ConnectError> {
     let failed = |error| ConnectError::Handshake(Arc::new(error));
     let settings = HandshakeConfig {
-        identity: Arc::clone(&config.identity),
-        muxers: Arc::clone(&config.muxers),
+        identity: Arc::clone(purpose.identity),
+        muxers: Arc::clone(muxers),
         expected_peer: purpose.expected_peer,
     };
     let mut handshake = Handshake::new(security, purpose.role, &settings).map_err(failed)?;

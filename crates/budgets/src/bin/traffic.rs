@@ -189,6 +189,7 @@ impl Pair {
         let request = DialRequest {
             addresses: vec![address],
             peer: None,
+            identity: None,
             securities: None,
             address_timeout: HANG,
             timeout: HANG,

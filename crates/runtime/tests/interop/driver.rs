@@ -200,6 +200,7 @@ impl Driver {
         let dial = DialRequest {
             addresses: vec![address.parse().expect("an address")],
             peer: Some(peer.parse().expect("a peer id")),
+            identity: None,
             securities: None,
             address_timeout: HANG,
             timeout: HANG,

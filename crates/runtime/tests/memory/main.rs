@@ -214,6 +214,7 @@ impl Pair {
             DialRequest {
                 addresses: vec![self.address.clone()],
                 peer: None,
+                identity: None,
                 securities: None,
                 address_timeout: HANG,
                 timeout: HANG,
