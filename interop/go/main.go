@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -21,6 +22,8 @@ type options struct {
 	n           int
 	bytes       int64
 	concurrency int
+	rate        int64
+	seconds     float64
 }
 
 func main() {
@@ -59,6 +62,8 @@ func parseOptions(mode string, args []string) (options, error) {
 	flags.IntVar(&opts.n, "n", 1, "operations")
 	flags.Int64Var(&opts.bytes, "bytes", 1024, "bytes of the timed transfer, or of one payload")
 	flags.IntVar(&opts.concurrency, "concurrency", 1, "streams at once (echo), dials at once (idle)")
+	flags.Int64Var(&opts.rate, "rate", 1000, "pings or bytes a second")
+	flags.Float64Var(&opts.seconds, "seconds", 1, "seconds at that rate")
 	return opts, flags.Parse(args)
 }
 
@@ -79,8 +84,19 @@ func runServer(opts options) error {
 		return err
 	}
 	printLine(map[string]any{"addr": addrs[0].String()})
-	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	return tellStats(os.Stdin)
+}
+
+// tellStats answers the server's commands until its input ends. There is no event loop to watch.
+func tellStats(input io.Reader) error {
+	lines := bufio.NewScanner(input)
+	for lines.Scan() {
+		if line := lines.Text(); line != "stats" && line != "watch" {
+			return fmt.Errorf("there is no command %q", line)
+		}
+		printLine(readStats())
+	}
+	return lines.Err()
 }
 
 func runClient(opts options) error {
@@ -92,7 +108,7 @@ func runClient(opts options) error {
 	if !ok {
 		return fmt.Errorf("unknown workload %q", opts.workload)
 	}
-	result, err := w(&client{opts: opts, server: *server})
+	result, err := w(&client{opts: opts, server: *server, input: bufio.NewReader(os.Stdin)})
 	if err != nil {
 		return err
 	}
@@ -107,6 +123,13 @@ type client struct {
 	opts   options
 	server peer.AddrInfo
 	hosts  []host.Host
+	input  *bufio.Reader
+}
+
+// phase prints a line in the middle of a run and waits for one of input.
+func (c *client) phase(line map[string]any) {
+	printLine(line)
+	c.input.ReadString('\n')
 }
 
 func printLine(value any) {

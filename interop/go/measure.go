@@ -19,6 +19,7 @@ type result struct {
 	MBps     *float64 `json:"MBps,omitempty"`
 	P50us    *float64 `json:"p50_us,omitempty"`
 	P99us    *float64 `json:"p99_us,omitempty"`
+	P999us   *float64 `json:"p999_us,omitempty"`
 	CPUUserS float64  `json:"cpu_user_s"`
 	CPUSysS  float64  `json:"cpu_sys_s"`
 	RSSKiB   int64    `json:"rss_kb"`
@@ -44,9 +45,16 @@ func (w stopwatch) stop(ops, bytes int64, latencies []time.Duration) *result {
 	r.PerSec = &rate
 	if len(latencies) > 0 {
 		slices.Sort(latencies)
-		p50, p99 := percentile(latencies, 50), percentile(latencies, 99)
+		p50, p99 := percentile(latencies, 500), percentile(latencies, 990)
 		r.P50us, r.P99us = &p50, &p99
 	}
+	return r
+}
+
+// withTail tells the slowest of a thousand as well; the latencies are sorted.
+func (r *result) withTail(latencies []time.Duration) *result {
+	p999 := percentile(latencies, 999)
+	r.P999us = &p999
 	return r
 }
 
@@ -72,9 +80,18 @@ func (w stopwatch) read(ops, bytes int64) *result {
 	}
 }
 
-func percentile(sorted []time.Duration, percent int) float64 {
-	index := (len(sorted) - 1) * percent / 100
+func percentile(sorted []time.Duration, permille int) float64 {
+	index := (len(sorted) - 1) * permille / 1000
 	return float64(sorted[index].Nanoseconds()) / 1e3
+}
+
+// readStats is what the process has spent since its start, and its memory.
+func readStats() map[string]any {
+	var usage syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return map[string]any{
+		"rss_kb": residentKiB(), "cpu_user_s": timevalSeconds(usage.Utime), "cpu_sys_s": timevalSeconds(usage.Stime),
+	}
 }
 
 func timevalSeconds(t syscall.Timeval) float64 {

@@ -11,18 +11,15 @@ import (
 )
 
 const (
-	perfProtocol  protocol.ID = "/perf/1.0.0"
-	rrProtocol    protocol.ID = "/bench/rr/1.0.0"
-	msgsProtocol  protocol.ID = "/bench/msgs/1.0.0"
-	echoProtocol  protocol.ID = "/bench/echo/1.0.0"
-	resetProtocol protocol.ID = "/bench/reset/1.0.0"
-	pingProtocol  protocol.ID = "/ipfs/ping/1.0.0"
+	bulkProtocol protocol.ID = "/bench/bulk/1.0.0"
+	rrProtocol   protocol.ID = "/bench/rr/1.0.0"
+	msgsProtocol protocol.ID = "/bench/msgs/1.0.0"
+	echoProtocol protocol.ID = "/bench/echo/1.0.0"
+	pingProtocol protocol.ID = "/ipfs/ping/1.0.0"
 
 	blockSize = 64 << 10
 	// frameSizeMax bounds what a length prefix may make the server allocate.
 	frameSizeMax = 64 << 20
-	// resetCode is what the reset handler sends where the implementation has error codes.
-	resetCode network.StreamErrorCode = 42
 )
 
 // serve registers every handler of the contract; ping and identify are the host's own.
@@ -36,24 +33,13 @@ func serve(h host.Host) {
 			}
 		})
 	}
-	handle(perfProtocol, servePerf)
+	handle(bulkProtocol, serveBulk)
 	handle(rrProtocol, serveRequest)
 	handle(msgsProtocol, serveMessages)
 	handle(echoProtocol, serveEcho)
 	handle(lengthsProtocol, serveLengths)
-	h.SetStreamHandler(resetProtocol, serveReset)
-	h.SetStreamHandler(closeProtocol, serveClose)
-}
-
-func servePerf(s network.Stream) error {
-	var wanted uint64
-	if err := binary.Read(s, binary.BigEndian, &wanted); err != nil {
-		return err
-	}
-	if _, err := drain(s); err != nil {
-		return err
-	}
-	return writeZeros(s, wanted)
+	h.SetStreamHandler(resetProtocol, behindOneByte(func(s network.Stream) { s.ResetWithError(resetCode) }))
+	h.SetStreamHandler(closeProtocol, behindOneByte(func(s network.Stream) { s.Conn().CloseWithError(closeCode) }))
 }
 
 func serveRequest(s network.Stream) error {
@@ -98,14 +84,6 @@ func serveEcho(s network.Stream) error {
 	}
 }
 
-func serveReset(s network.Stream) {
-	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
-		s.Reset()
-		return
-	}
-	s.ResetWithError(resetCode)
-}
-
 // readFrame reads one u32 length and its payload into buffer, which it grows as needed.
 // io.EOF means the stream ended between frames.
 func readFrame(r io.Reader, buffer []byte) ([]byte, error) {
@@ -124,21 +102,4 @@ func readFrame(r io.Reader, buffer []byte) ([]byte, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	return buffer[:size], nil
-}
-
-// drain reads to the end of the stream and returns the number of bytes.
-func drain(r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, blockSize))
-}
-
-func writeZeros(w io.Writer, count uint64) error {
-	block := make([]byte, blockSize)
-	for count > 0 {
-		size := min(count, blockSize)
-		if _, err := w.Write(block[:size]); err != nil {
-			return err
-		}
-		count -= size
-	}
-	return nil
 }

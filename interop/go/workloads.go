@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -10,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +20,6 @@ import (
 )
 
 const (
-	warmUpBytes = 32 << 20
-	pingSize    = 32
 	// idleSettle gives identify time to end at both sides before memory is read.
 	idleSettle = time.Second
 	// halfCloseMax is the initial yamux window: the echo never waits for a client that does not read yet.
@@ -32,98 +28,26 @@ const (
 
 // workloads gives each workload's line, or nil if it printed its lines itself.
 var workloads = map[string]func(*client) (any, error){
-	"upload":        func(c *client) (any, error) { return c.perf(uint64(c.opts.bytes), 0) },
-	"download":      func(c *client) (any, error) { return c.perf(0, uint64(c.opts.bytes)) },
+	"upload":        func(c *client) (any, error) { return c.bulk(1, (*client).upload) },
+	"download":      func(c *client) (any, error) { return c.bulk(1, (*client).download) },
+	"upload-32":     func(c *client) (any, error) { return c.bulk(32, (*client).upload) },
+	"download-32":   func(c *client) (any, error) { return c.bulk(32, (*client).download) },
+	"paced":         (*client).paced,
 	"ping":          (*client).ping,
+	"ping-open":     (*client).pingOpen,
 	"rr-seq":        func(c *client) (any, error) { return c.requests(1) },
 	"rr-32":         func(c *client) (any, error) { return c.requests(32) },
 	"rr-100":        func(c *client) (any, error) { return c.requests(100) },
 	"msgs":          (*client).messages,
 	"handshake-seq": func(c *client) (any, error) { return c.handshakes(1) },
 	"handshake-16":  func(c *client) (any, error) { return c.handshakes(16) },
+	"first-byte":    (*client).firstByte,
 	"idle":          (*client).idle,
 	"echo":          (*client).echo,
 	"identify":      (*client).identify,
 	"half-close":    (*client).halfClose,
 	"reset":         (*client).reset,
 	"close":         (*client).close,
-}
-
-func (c *client) perf(upload, download uint64) (any, error) {
-	h, err := c.connect()
-	if err != nil {
-		return nil, err
-	}
-	if err := c.transfer(h, min(upload, 1)*warmUpBytes, min(download, 1)*warmUpBytes); err != nil {
-		return nil, fmt.Errorf("warm-up: %w", err)
-	}
-	watch := startWatch()
-	if err := c.transfer(h, upload, download); err != nil {
-		return nil, err
-	}
-	return watch.stopBulk(1, int64(upload+download)), nil
-}
-
-func (c *client) transfer(h host.Host, upload, download uint64) error {
-	s, err := c.open(h, perfProtocol)
-	if err != nil {
-		return err
-	}
-	defer s.Reset()
-	if err := binary.Write(s, binary.BigEndian, download); err != nil {
-		return err
-	}
-	if err := writeZeros(s, upload); err != nil {
-		return err
-	}
-	if err := s.CloseWrite(); err != nil {
-		return err
-	}
-	received, err := drain(s)
-	if err != nil {
-		return err
-	}
-	if uint64(received) != download {
-		return fmt.Errorf("%d bytes came back, expected %d", received, download)
-	}
-	return s.Close()
-}
-
-func (c *client) ping() (any, error) {
-	h, err := c.connect()
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.open(h, pingProtocol)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Reset()
-	random := newRandom(0)
-	sent, received := make([]byte, pingSize), make([]byte, pingSize)
-	once := func(int) error {
-		random.Read(sent)
-		if _, err := s.Write(sent); err != nil {
-			return err
-		}
-		if _, err := io.ReadFull(s, received); err != nil {
-			return err
-		}
-		if !bytes.Equal(sent, received) {
-			return errors.New("ping answer differs from what was sent")
-		}
-		return nil
-	}
-	// The protocol is negotiated with the first write.
-	if err := once(0); err != nil {
-		return nil, err
-	}
-	watch := startWatch()
-	latencies, err := eachOf(c.opts.n, 1, once)
-	if err != nil {
-		return nil, err
-	}
-	return watch.stop(int64(c.opts.n), int64(c.opts.n)*pingSize, latencies), nil
 }
 
 func (c *client) requests(concurrency int) (any, error) {
@@ -230,11 +154,9 @@ func (c *client) idle() (any, error) {
 	if err := c.newNodes(c.opts.n); err != nil {
 		return nil, err
 	}
-	lines := bufio.NewReader(os.Stdin)
 	phase := func(name string) {
 		time.Sleep(idleSettle)
-		printLine(map[string]any{"phase": name, "rss_kb": residentKiB()})
-		lines.ReadString('\n')
+		c.phase(map[string]any{"phase": name, "rss_kb": residentKiB()})
 	}
 	phase("base")
 	var next atomic.Int64
@@ -247,6 +169,12 @@ func (c *client) idle() (any, error) {
 		return nil, err
 	}
 	phase("full")
+	for _, h := range c.hosts {
+		if err := h.Network().ClosePeer(c.server.ID); err != nil {
+			return nil, err
+		}
+	}
+	phase("gone")
 	return nil, nil
 }
 
@@ -324,34 +252,6 @@ func (c *client) halfClose() (any, error) {
 		return nil, fmt.Errorf("echo of %d bytes differs: %d bytes came back", pattern.Len(), len(received))
 	}
 	return map[string]any{"ops": 1, "bytes": c.opts.bytes}, s.Close()
-}
-
-func (c *client) reset() (any, error) {
-	h, err := c.connect()
-	if err != nil {
-		return nil, err
-	}
-	s, err := c.open(h, resetProtocol)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Reset()
-	if _, err := s.Write([]byte{1}); err != nil {
-		return nil, err
-	}
-	_, err = io.ReadFull(s, make([]byte, 1))
-	if err == nil {
-		return nil, errors.New("expected a reset, the stream gave a byte")
-	}
-	if !errors.Is(err, network.ErrReset) {
-		return nil, fmt.Errorf("expected a reset, the stream gave: %w", err)
-	}
-	line := map[string]any{"ops": 1, "errorCode": nil}
-	var reset *network.StreamError
-	if errors.As(err, &reset) {
-		line["errorCode"] = reset.ErrorCode
-	}
-	return line, nil
 }
 
 func (c *client) identify() (any, error) {

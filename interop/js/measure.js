@@ -1,5 +1,9 @@
 import { writeSync } from 'node:fs'
-import { performance } from 'node:perf_hooks'
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { createInterface } from 'node:readline'
+
+/** Milliseconds between two looks at the event loop; what it comes late beyond them is its delay. */
+const LOOK_MS = 1
 
 export function printLine(value) {
   writeSync(1, `${JSON.stringify(value)}\n`)
@@ -9,19 +13,54 @@ export function residentKiB() {
   return Math.round(process.memoryUsage.rss() / 1024)
 }
 
+let input
+
+/** Prints `{"phase"}` with what else there is to tell, and waits for a line of input. */
+export async function phase(name, figures = {}) {
+  printLine({ phase: name, ...figures })
+  input ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+  await input.next()
+}
+
+/** The server's commands, until its input ends: `stats`, and `watch`, which watches the event loop until the next. */
+export async function tellStats() {
+  let watch
+  for await (const line of createInterface({ input: process.stdin })) {
+    if (line !== 'stats' && line !== 'watch') throw new Error(`there is no command ${line}`)
+    const { user, system } = process.cpuUsage()
+    const figures = { rss_kb: residentKiB(), cpu_user_s: user / 1e6, cpu_sys_s: system / 1e6 }
+    printLine({ ...figures, loop: watch?.() })
+    watch = line === 'watch' ? watchLoop() : undefined
+  }
+}
+
+/** Watches the event loop until the answer is called. */
+function watchLoop() {
+  const delay = monitorEventLoopDelay({ resolution: LOOK_MS })
+  const before = performance.eventLoopUtilization()
+  delay.enable()
+  return () => {
+    delay.disable()
+    const { utilization } = performance.eventLoopUtilization(before)
+    const late = (nanoseconds) => Math.max(0, nanoseconds / 1e3 - LOOK_MS * 1e3)
+    return { p99_us: late(delay.percentile(99)), max_us: late(delay.max), utilization }
+  }
+}
+
 /** A stopwatch that is running from its making. */
 export class Stopwatch {
   #cpu = process.cpuUsage()
   #start = performance.now()
 
   /** The result line with a rate over operations. */
-  stop(ops, bytes, latenciesMs = []) {
+  stop(ops, bytes, latenciesMs = [], percents = [50, 99]) {
     const measured = this.#read()
     const line = { ops, bytes, seconds: measured.seconds, perSec: ops / measured.seconds }
     if (latenciesMs.length > 0) {
       const sorted = Float64Array.from(latenciesMs).sort()
-      line.p50_us = percentile(sorted, 50) * 1e3
-      line.p99_us = percentile(sorted, 99) * 1e3
+      for (const percent of percents) {
+        line[`p${String(percent).replace('.', '')}_us`] = percentile(sorted, percent) * 1e3
+      }
     }
     return Object.assign(line, measured)
   }

@@ -1,7 +1,7 @@
 // js-libp2p as a foreign peer of ferroswarm; see ../contract.md.
 
 import { parseArgs } from 'node:util'
-import { printLine } from './measure.js'
+import { printLine, tellStats } from './measure.js'
 import { createNode, tcpMultiaddr } from './node.js'
 import { serve } from './server.js'
 import { runWorkload } from './workloads.js'
@@ -11,13 +11,15 @@ const DEFAULTS = {
   listen: '127.0.0.1:0',
   n: '1',
   bytes: '1024',
-  concurrency: '1'
+  concurrency: '1',
+  rate: '1000',
+  seconds: '1'
 }
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: Object.fromEntries(
-    ['stack', 'listen', 'addr', 'workload', 'n', 'bytes', 'concurrency'].map((name) => [
+    ['stack', 'listen', 'addr', 'workload', ...Object.keys(DEFAULTS)].map((name) => [
       name,
       { type: 'string', default: DEFAULTS[name] }
     ])
@@ -28,7 +30,9 @@ const options = {
   ...values,
   n: count('n'),
   bytes: count('bytes'),
-  concurrency: count('concurrency')
+  concurrency: count('concurrency'),
+  rate: count('rate'),
+  seconds: Number(values.seconds)
 }
 
 try {
@@ -52,8 +56,7 @@ async function runServer() {
   const node = await createNode(options.stack, [tcpMultiaddr(options.listen)])
   await serve(node)
   printLine({ addr: node.getMultiaddrs()[0].toString() })
-  process.stdin.resume()
-  await new Promise((resolve) => process.stdin.once('end', resolve))
+  await tellStats()
 }
 
 function count(name) {

@@ -1,4 +1,4 @@
-export const PERF = '/perf/1.0.0'
+export const BULK = '/bench/bulk/1.0.0'
 export const PING = '/ipfs/ping/1.0.0'
 export const REQUEST = '/bench/rr/1.0.0'
 export const MESSAGES = '/bench/msgs/1.0.0'

@@ -1,11 +1,20 @@
 import { lpStream } from '@libp2p/utils'
 import { serveLengths } from './lengths.js'
 import { UNLIMITED } from './node.js'
-import { ECHO, LENGTHS, LP, MESSAGES, PERF, REQUEST, RESET } from './protocols.js'
-import { drained, readAll, readToEnd, readU64, u64, write, writeZeros } from './streams.js'
+import { BULK, ECHO, LENGTHS, LP, MESSAGES, REQUEST, RESET } from './protocols.js'
+import {
+  drained,
+  Received,
+  readAll,
+  readToEnd,
+  readU64,
+  u64,
+  write,
+  writeBlocks
+} from './streams.js'
 
 const HANDLERS = {
-  [PERF]: servePerf,
+  [BULK]: serveBulk,
   [REQUEST]: serveRequest,
   [MESSAGES]: serveMessages,
   [ECHO]: serveEcho,
@@ -32,20 +41,11 @@ export async function serve(node) {
   }
 }
 
-async function servePerf(stream) {
-  const header = new Uint8Array(8)
-  let headerBytes = 0
-  await readToEnd(stream, (chunk) => {
-    if (headerBytes < 8) {
-      const part = chunk.subarray(0, 8 - headerBytes)
-      header.set(part, headerBytes)
-      headerBytes += part.byteLength
-    }
-  })
-  if (headerBytes < 8) {
-    throw new Error('stream ended inside the header')
-  }
-  await writeZeros(stream, readU64(header))
+async function serveBulk(stream) {
+  const received = new Received()
+  await readToEnd(stream, (chunk) => received.take(chunk))
+  await write(stream, u64(received.bytes))
+  await writeBlocks(stream, received.number)
 }
 
 async function serveRequest(stream) {

@@ -1,5 +1,8 @@
 import { BLOCK_BYTES } from './protocols.js'
 
+/** What every write of a transfer begins with; a byte tells most places in it from their neighbours. */
+const BLOCK = Uint8Array.from({ length: BLOCK_BYTES }, (_, at) => (at * 31) ^ (at >> 8))
+
 /**
  * Calls `onBytes` with every chunk until the end of the stream. Rejects if the stream is reset instead.
  *
@@ -70,11 +73,53 @@ export function drained(stream) {
   })
 }
 
-export async function writeZeros(stream, count) {
-  const block = new Uint8Array(BLOCK_BYTES)
+/** The writes of a transfer of so many bytes. */
+export function* blocks(count) {
   for (let left = count; left > 0; left -= BLOCK_BYTES) {
-    await write(stream, left < BLOCK_BYTES ? block.subarray(0, left) : block)
+    yield left < BLOCK_BYTES ? BLOCK.subarray(0, left) : BLOCK
   }
+}
+
+export async function writeBlocks(stream, count) {
+  for (const block of blocks(count)) await write(stream, block)
+}
+
+/** What comes on the stream of a transfer: 8 bytes, and then what is compared with what belongs there. */
+export class Received {
+  bytes = 0
+  head = new Uint8Array(8)
+  #headBytes = 0
+
+  take(chunk) {
+    let rest = chunk
+    if (this.#headBytes < 8) {
+      const part = chunk.subarray(0, 8 - this.#headBytes)
+      this.head.set(part, this.#headBytes)
+      this.#headBytes += part.byteLength
+      rest = chunk.subarray(part.byteLength)
+    }
+    const { byteLength } = rest
+    if (byteLength === 0) return
+    const end = this.bytes + byteLength
+    if (
+      byteAt(rest, 0) !== BLOCK[this.bytes % BLOCK_BYTES] ||
+      byteAt(rest, byteLength - 1) !== BLOCK[(end - 1) % BLOCK_BYTES]
+    ) {
+      throw new Error(`other bytes than were sent before byte ${end}`)
+    }
+    this.bytes = end
+  }
+
+  /** The number before the rest. */
+  get number() {
+    if (this.#headBytes < 8) throw new Error('the stream ended inside the header')
+    return readU64(this.head)
+  }
+}
+
+/** Of a Uint8Array or a Uint8ArrayList. */
+function byteAt(bytes, at) {
+  return bytes instanceof Uint8Array ? bytes[at] : bytes.get(at)
 }
 
 /** A u32 length followed by its payload. */

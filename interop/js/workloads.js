@@ -1,12 +1,21 @@
 import { createHash } from 'node:crypto'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
-import { printLine, residentKiB, Stopwatch } from './measure.js'
+import { phase, printLine, residentKiB, Stopwatch } from './measure.js'
 import { createNode, UNLIMITED } from './node.js'
-import { BLOCK_BYTES, ECHO, LP, MESSAGES, PERF, PING, REQUEST, RESET } from './protocols.js'
-import { frame, readAll, readToEnd, readU64, u64, write, writeZeros } from './streams.js'
+import { BLOCK_BYTES, BULK, ECHO, LP, MESSAGES, PING, REQUEST, RESET } from './protocols.js'
+import {
+  blocks,
+  frame,
+  Received,
+  readAll,
+  readToEnd,
+  readU64,
+  u64,
+  write,
+  writeBlocks
+} from './streams.js'
 
 const WARM_UP_BYTES = 32 * 1024 * 1024
 const PING_BYTES = 32
@@ -18,9 +27,13 @@ const CONNECT_TIMEOUT_MS = 30_000
 
 /** Each resolves to its line, or to nothing if it printed its lines itself. */
 const WORKLOADS = {
-  upload: (options) => perf(options, options.bytes, 0),
-  download: (options) => perf(options, 0, options.bytes),
+  upload: (options) => bulk(options, 1, upload),
+  download: (options) => bulk(options, 1, download),
+  'upload-32': (options) => bulk(options, 32, upload),
+  'download-32': (options) => bulk(options, 32, download),
+  paced,
   ping: pingOpenStream,
+  'ping-open': pingOpenLoop,
   'rr-seq': (options) => requests(options, 1),
   'rr-32': (options) => requests(options, 32),
   'rr-100': (options) => requests(options, 100),
@@ -28,6 +41,7 @@ const WORKLOADS = {
   lp: lengthPrefixed,
   'handshake-seq': (options) => handshakes(options, 1),
   'handshake-16': (options) => handshakes(options, 16),
+  'first-byte': firstByte,
   idle,
   echo,
   'half-close': halfClose,
@@ -48,65 +62,149 @@ export async function runWorkload(options) {
   }
 }
 
-async function perf(options, uploadBytes, downloadBytes) {
+/** The streams share the bytes. */
+async function bulk(options, streams, transfer) {
   const connection = await connect(options)
-  await transfer(
-    connection,
-    Math.min(uploadBytes, 1) * WARM_UP_BYTES,
-    Math.min(downloadBytes, 1) * WARM_UP_BYTES
-  )
+  const transfers = (bytes) =>
+    Promise.all(
+      Array.from({ length: streams }, () => transfer(connection, Math.floor(bytes / streams)))
+    )
+  await transfers(WARM_UP_BYTES)
   const watch = new Stopwatch()
-  await transfer(connection, uploadBytes, downloadBytes)
-  return watch.stopBulk(1, uploadBytes + downloadBytes)
+  await transfers(options.bytes)
+  return watch.stopBulk(streams, Math.floor(options.bytes / streams) * streams)
 }
 
-async function transfer(connection, uploadBytes, downloadBytes) {
-  const stream = await open(connection, PERF)
-  let receivedBytes = 0
-  const ended = readToEnd(stream, (chunk) => {
-    receivedBytes += chunk.byteLength
-  })
-  ended.catch(() => {}) // Awaited below; a reset meanwhile must not count as unhandled.
-  await write(stream, u64(downloadBytes))
-  await writeZeros(stream, uploadBytes)
+async function upload(connection, bytes) {
+  const stream = await open(connection, BULK)
+  const ended = takeTransfer(stream, bytes, 0)
+  await write(stream, u64(0))
+  await writeBlocks(stream, bytes)
   await stream.close()
   await ended
-  if (receivedBytes !== downloadBytes) {
-    throw new Error(`${receivedBytes} bytes came back, expected ${downloadBytes}`)
+}
+
+async function download(connection, bytes) {
+  const stream = await open(connection, BULK)
+  const ended = takeTransfer(stream, 0, bytes)
+  await write(stream, u64(bytes))
+  await stream.close()
+  await ended
+}
+
+/** The answer to a transfer: how much came, and what was wanted. */
+function takeTransfer(stream, uploadBytes, downloadBytes) {
+  const received = new Received()
+  const ended = readToEnd(stream, (chunk) => received.take(chunk)).then(() => {
+    if (received.number !== uploadBytes || received.bytes !== downloadBytes) {
+      throw new Error(
+        `${received.number} bytes went up and ${received.bytes} came back, expected ${uploadBytes} and ${downloadBytes}`
+      )
+    }
+  })
+  ended.catch(() => {}) // Awaited later; a reset meanwhile must not count as unhandled.
+  return ended
+}
+
+async function paced(options) {
+  const { rate, seconds } = options
+  const connection = await connect(options)
+  await upload(connection, WARM_UP_BYTES)
+  await phase('ready')
+  const bytes = Math.floor(rate * seconds)
+  const watch = new Stopwatch()
+  const start = performance.now()
+  const stream = await open(connection, BULK)
+  const ended = takeTransfer(stream, bytes, 0)
+  await write(stream, u64(0))
+  let written = 0
+  for (const block of blocks(bytes)) {
+    const early = start + (written / rate) * 1_000 - performance.now()
+    if (early > 0) await sleep(early)
+    await write(stream, block)
+    written += block.byteLength
+  }
+  await stream.close()
+  await ended
+  return watch.stopBulk(1, bytes)
+}
+
+/** Calls `onAnswer` with the bytes of each echo. */
+function takeEchoes(stream, onAnswer) {
+  const answer = new Uint8Array(PING_BYTES)
+  let filled = 0
+  return readToEnd(stream, (chunk) => {
+    const bytes = chunk.subarray()
+    for (let at = 0; at < bytes.byteLength; ) {
+      const part = bytes.subarray(at, at + PING_BYTES - filled)
+      answer.set(part, filled)
+      filled += part.byteLength
+      at += part.byteLength
+      if (filled < PING_BYTES) return
+      filled = 0
+      onAnswer(answer)
+    }
+  })
+}
+
+/** Sends a ping on an open stream and waits for its answer, again and again. */
+function echoing(stream) {
+  const random = new Random(0)
+  let answered
+  takeEchoes(stream, (answer) => answered.resolve(answer)).then(
+    () => answered?.reject(new Error('stream ended')),
+    (error) => answered?.reject(error)
+  )
+  return async () => {
+    const sent = random.bytes(PING_BYTES)
+    answered = Promise.withResolvers()
+    stream.send(sent)
+    if (Buffer.compare(sent, await answered.promise) !== 0) {
+      throw new Error('ping answer differs from what was sent')
+    }
   }
 }
 
 async function pingOpenStream(options) {
-  const stream = await open(await connect(options), PING)
-  const random = new Random(0)
-  const received = new Uint8Array(PING_BYTES)
-  let receivedBytes = 0
-  let answered
-  readToEnd(stream, (chunk) => {
-    received.set(chunk.subarray(), receivedBytes)
-    receivedBytes += chunk.byteLength
-    if (receivedBytes === PING_BYTES) {
-      receivedBytes = 0
-      answered.resolve()
-    }
-  }).then(
-    () => answered.reject(new Error('stream ended')),
-    (error) => answered.reject(error)
-  )
-
-  const once = async () => {
-    const sent = random.bytes(PING_BYTES)
-    answered = Promise.withResolvers()
-    stream.send(sent)
-    await answered.promise
-    if (Buffer.compare(sent, received) !== 0) {
-      throw new Error('ping answer differs from what was sent')
-    }
-  }
+  const once = echoing(await open(await connect(options), PING))
   await once()
   const watch = new Stopwatch()
   const latencies = await eachOf(options.n, 1, once)
   return watch.stop(options.n, options.n * PING_BYTES, latencies)
+}
+
+/** Each is sent when it is due, whatever has become of those before. */
+async function pingOpenLoop(options) {
+  const { n, rate } = options
+  const stream = await open(await connect(options), PING)
+  const [sent, expected] = [new Random(0), new Random(0)]
+  const latencies = new Float64Array(n)
+  const warm = Promise.withResolvers()
+  const done = Promise.withResolvers()
+  let start = 0
+  let received = -1
+  const due = (turn) => start + (turn / rate) * 1_000
+  takeEchoes(stream, (answer) => {
+    if (received >= 0) latencies[received] = performance.now() - due(received)
+    if (Buffer.compare(answer, expected.bytes(PING_BYTES)) !== 0) {
+      throw new Error('ping answer differs from what was sent')
+    }
+    received += 1
+    if (received === 0) warm.resolve()
+    if (received === n) done.resolve()
+  }).then(() => done.reject(new Error('stream ended')), done.reject)
+  done.promise.catch(() => {}) // Awaited below.
+  stream.send(sent.bytes(PING_BYTES))
+  await Promise.race([warm.promise, done.promise])
+  const watch = new Stopwatch()
+  start = performance.now()
+  for (let turn = 0; turn < n; turn++) {
+    // A timer is as coarse as what is measured.
+    while (performance.now() < due(turn)) await new Promise(setImmediate)
+    stream.send(sent.bytes(PING_BYTES))
+  }
+  await done.promise
+  return watch.stop(n, n * PING_BYTES, latencies, [50, 99, 99.9])
 }
 
 async function requests(options, concurrency) {
@@ -172,18 +270,32 @@ async function handshakes(options, concurrency) {
   return watch.stop(options.n, 0, latencies)
 }
 
+async function firstByte(options) {
+  const [node] = await createNodes(options, 1)
+  const watch = new Stopwatch()
+  const latencies = await eachOf(options.n, 1, async () => {
+    const connection = await dial(node, options)
+    await echoing(await open(connection, PING))()
+    await connection.close()
+  })
+  return watch.stop(options.n, options.n * PING_BYTES, latencies)
+}
+
 async function idle(options) {
   const nodes = await createNodes(options, options.n)
-  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-  const phase = async (name) => {
+  const connections = []
+  const settledPhase = async (name) => {
     await sleep(IDLE_SETTLE_MS)
-    printLine({ phase: name, rss_kb: residentKiB() })
-    await lines.next()
+    await phase(name, { rss_kb: residentKiB() })
   }
-  await phase('base')
+  await settledPhase('base')
   let next = 0
-  await eachOf(options.n, options.concurrency, () => dial(nodes[next++], options))
-  await phase('full')
+  await eachOf(options.n, options.concurrency, async () => {
+    connections.push(await dial(nodes[next++], options))
+  })
+  await settledPhase('full')
+  await eachOf(options.n, options.concurrency, () => connections.pop().close())
+  await settledPhase('gone')
 }
 
 async function echo(options) {

@@ -18,6 +18,16 @@ def resident_kib() -> int:
     return int(PROCESS.memory_info().rss) // 1024
 
 
+def stats() -> dict[str, Any]:
+    """What the process has spent since its start, and its memory."""
+    cpu = PROCESS.cpu_times()
+    return {
+        "rss_kb": resident_kib(),
+        "cpu_user_s": cpu.user,
+        "cpu_sys_s": cpu.system,
+    }
+
+
 class Stopwatch:
     """A stopwatch that is running from its making."""
 

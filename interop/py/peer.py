@@ -6,7 +6,7 @@ import sys
 
 import trio
 
-from measure import print_line
+from measure import print_line, stats
 from node import create_node, tcp_multiaddr
 from server import serve
 from workloads import WORKLOADS
@@ -30,7 +30,11 @@ async def run_server(options: argparse.Namespace) -> None:
     serve(host)
     async with host.run(listen_addrs):
         print_line({"addr": str(host.get_addrs()[0])})
-        await trio.to_thread.run_sync(sys.stdin.read)
+        while line := await trio.to_thread.run_sync(sys.stdin.readline):
+            # There is no event loop of Node's to watch.
+            if line.strip() not in ("stats", "watch"):
+                raise ValueError(f"there is no command {line.strip()}")
+            print_line(stats())
 
 
 async def run_client(options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 from libp2p.custom_types import TProtocol
 
-PERF = TProtocol("/perf/1.0.0")
+BULK = TProtocol("/bench/bulk/1.0.0")
 PING = TProtocol("/ipfs/ping/1.0.0")
 IDENTIFY = TProtocol("/ipfs/id/1.0.0")
 REQUEST = TProtocol("/bench/rr/1.0.0")

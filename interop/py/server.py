@@ -5,14 +5,14 @@ import struct
 from libp2p.abc import IHost, INetStream
 from libp2p.custom_types import StreamHandlerFn, TProtocol
 
-from protocols import ECHO, MESSAGES, PERF, REQUEST, RESET
-from streams import chunks, read_all, write_zeros
+from protocols import BULK, ECHO, MESSAGES, REQUEST, RESET
+from streams import chunks, read_all, receive, send
 
 
 def serve(host: IHost) -> None:
     """Registers every handler of the contract."""
     handlers: dict[TProtocol, StreamHandlerFn] = {
-        PERF: serve_perf,
+        BULK: serve_bulk,
         REQUEST: serve_request,
         MESSAGES: serve_messages,
         ECHO: serve_echo,
@@ -35,13 +35,10 @@ def contained(handler: StreamHandlerFn) -> StreamHandlerFn:
     return handle
 
 
-async def serve_perf(stream: INetStream) -> None:
-    header = bytearray()
-    async for chunk in chunks(stream):
-        if len(header) < 8:
-            header += chunk[: 8 - len(header)]
-    (wanted,) = struct.unpack("!Q", header)
-    await write_zeros(stream, wanted)
+async def serve_bulk(stream: INetStream) -> None:
+    wanted, received = await receive(stream)
+    await stream.write(struct.pack("!Q", received))
+    await send(stream, wanted)
 
 
 async def serve_request(stream: INetStream) -> None:

@@ -8,6 +8,9 @@ from libp2p.network.stream.exceptions import StreamEOF
 
 from protocols import BLOCK_BYTES
 
+BLOCK = bytes((at * 31 ^ at >> 8) & 0xFF for at in range(BLOCK_BYTES))
+"""What every write of a transfer begins with; a byte tells most places from their neighbours."""
+
 
 async def chunks(stream: INetStream) -> AsyncIterator[bytes]:
     """What arrives, up to the end. A reset raises StreamReset or looks like an end."""
@@ -35,10 +38,29 @@ async def read_exactly(stream: INetStream, count: int) -> bytes:
     return bytes(received)
 
 
-async def write_zeros(stream: INetStream, count: int) -> None:
-    block = bytes(BLOCK_BYTES)
+async def send(stream: INetStream, count: int) -> None:
     for left in range(count, 0, -BLOCK_BYTES):
-        await stream.write(block if left >= BLOCK_BYTES else block[:left])
+        await stream.write(BLOCK if left >= BLOCK_BYTES else BLOCK[:left])
+
+
+async def receive(stream: INetStream) -> tuple[int, int]:
+    """The number that comes first, and how many bytes follow it.
+
+    The ends of each chunk are compared with what belongs there.
+    """
+    (head,) = struct.unpack("!Q", await read_exactly(stream, 8))
+    received = 0
+    async for chunk in chunks(stream):
+        if not chunk:
+            continue
+        end = received + len(chunk)
+        if (
+            chunk[0] != BLOCK[received % BLOCK_BYTES]
+            or chunk[-1] != BLOCK[(end - 1) % BLOCK_BYTES]
+        ):
+            raise ValueError(f"other bytes than were sent before byte {end}")
+        received = end
+    return head, received
 
 
 def frame(payload: bytes) -> bytes:

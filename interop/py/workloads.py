@@ -23,8 +23,8 @@ from multiaddr import Multiaddr
 
 from measure import Stopwatch, print_line, resident_kib
 from node import create_node
-from protocols import BLOCK_BYTES, ECHO, IDENTIFY, MESSAGES, PERF, PING, REQUEST, RESET
-from streams import chunks, frame, read_all, read_exactly, write_zeros
+from protocols import BLOCK_BYTES, BULK, ECHO, IDENTIFY, MESSAGES, PING, REQUEST, RESET
+from streams import chunks, frame, read_all, read_exactly, receive, send
 
 WARM_UP_BYTES = 32 * 1024 * 1024
 PING_BYTES = 32
@@ -70,7 +70,7 @@ async def connected(options: Namespace) -> AsyncIterator[Connection]:
         yield connection
 
 
-async def perf(upload: bool, options: Namespace) -> Line:
+async def bulk(upload: bool, options: Namespace) -> Line:
     def sides(count: int) -> tuple[int, int]:
         return (count, 0) if upload else (0, count)
 
@@ -82,16 +82,17 @@ async def perf(upload: bool, options: Namespace) -> Line:
 
 
 async def transfer(connection: Connection, upload: int, download: int) -> None:
-    stream = await connection.open(PERF)
+    stream = await connection.open(BULK)
     await stream.write(struct.pack("!Q", download))
-    await write_zeros(stream, upload)
+    await send(stream, upload)
     await stream.close_write()
-    received = 0
-    async for chunk in chunks(stream):
-        received += len(chunk)
+    came, received = await receive(stream)
     await stream.close()
-    if received != download:
-        raise ValueError(f"{received} bytes came back, expected {download}")
+    if (came, received) != (upload, download):
+        raise ValueError(
+            f"{came} bytes went up and {received} came back, "
+            f"expected {upload} and {download}"
+        )
 
 
 async def ping(options: Namespace) -> Line:
@@ -172,6 +173,9 @@ async def idle(options: Namespace) -> None:
         waiting = iter(nodes)
         await each_of(options.n, options.concurrency, lambda _: next(waiting).dial())
         await idle_phase("full")
+        for connection in nodes:
+            await connection.close()
+        await idle_phase("gone")
 
 
 async def idle_phase(name: str) -> None:
@@ -291,8 +295,8 @@ def pattern(seed: int, count: int) -> list[bytes]:
 
 
 WORKLOADS: dict[str, Callable[[Namespace], Awaitable[Line | None]]] = {
-    "upload": partial(perf, True),
-    "download": partial(perf, False),
+    "upload": partial(bulk, True),
+    "download": partial(bulk, False),
     "ping": ping,
     "rr-seq": partial(requests, 1),
     "rr-32": partial(requests, 32),

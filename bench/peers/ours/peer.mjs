@@ -1,7 +1,7 @@
 // ferroswarm as a peer program: the contract is in interop/contract.md. Uses what `npm run build` left in dist.
 
-import { parseArgs } from 'node:util'
-import { printLine } from './measure.mjs'
+import { hostPort, runPeer } from '../command.mjs'
+import { printLine, tellStats } from '../measure.mjs'
 import { connect, makeSwarm } from './node.mjs'
 import { serve } from './server.mjs'
 import { WORKLOADS } from './workloads.mjs'
@@ -9,63 +9,38 @@ import { WORKLOADS } from './workloads.mjs'
 /** Milliseconds to wait at the end for streams that the other side does not finish. */
 const CLOSE_MS = 200
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    stack: { type: 'string' },
-    listen: { type: 'string', default: '127.0.0.1:0' },
-    addr: { type: 'string' },
-    workload: { type: 'string' },
-    n: { type: 'string', default: '1' },
-    bytes: { type: 'string', default: '1024' },
-    concurrency: { type: 'string', default: '1' }
-  }
-})
+await runPeer({ server, client })
 
-try {
-  const [mode] = positionals
-  if (mode === 'server') await server()
-  else if (mode === 'client') await client()
-  else throw new Error('usage: peer.mjs server|client --stack S ...')
-} catch (err) {
-  console.error(err)
-  printLine({ error: err instanceof Error ? err.message : String(err) })
-  process.exitCode = 1
-}
-
-async function server() {
-  const swarm = await makeSwarm(values.stack, { perf: true })
+async function server({ stack, listen }) {
+  const swarm = await makeSwarm(stack, {})
   serve(swarm)
-  const [host, port] = values.listen.split(/:(?=\d+$)/)
+  const { host, port } = hostPort(listen)
   await swarm.listen(`/ip4/${host}/tcp/${port}`)
   const [addr] = swarm.getListenAddrs()
   printLine({ addr: `${addr}/p2p/${swarm.peerId}` })
-  for await (const _ of process.stdin) {
-    // Whatever comes: only the end counts.
-  }
+  await tellStats(() => swarm.counters())
   await swarm.close({ drainTimeout: CLOSE_MS })
 }
 
-async function client() {
-  const workload = WORKLOADS[values.workload]
-  if (workload === undefined) throw new Error(`there is no workload named ${values.workload}`)
+async function client(options) {
+  const workload = WORKLOADS[options.workload]
+  if (workload === undefined) throw new Error(`there is no workload named ${options.workload}`)
   const made = []
   const run = {
-    n: Number(values.n),
-    bytes: Number(values.bytes),
-    concurrency: Number(values.concurrency),
+    ...options,
     /** A node of the stack under test; gone at the end of the run. */
     swarm: async () => {
-      const swarm = await makeSwarm(values.stack, {})
+      const swarm = await makeSwarm(options.stack, {})
       made.push(swarm)
       return swarm
     },
+    /** What this thread's swarms have counted, all of them together. */
+    counters: () => made[0].counters(),
     /** A connection from `swarm`, a fresh node unless given, to the server. */
-    connect: async (swarm) => connect(swarm ?? (await run.swarm()), values.addr)
+    connect: async (swarm) => connect(swarm ?? (await run.swarm()), options.addr)
   }
   try {
-    const line = await workload(run)
-    if (line !== undefined) printLine(line)
+    return await workload(run)
   } finally {
     await Promise.all(made.map((swarm) => swarm.close({ drainTimeout: CLOSE_MS })))
   }

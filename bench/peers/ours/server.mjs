@@ -1,8 +1,11 @@
-// The handlers of the contract beside ping, identify and perf, which are the swarm's own.
+// The handlers of the contract beside ping and identify, which are the swarm's own.
 
 import { StreamEOFError } from '../../../dist/index.js'
+import { BLOCK_BYTES, readU64, u64 } from '../bulk.mjs'
+import { readFully, receive, send } from './transfer.mjs'
 
 export const PROTOCOLS = {
+  bulk: '/bench/bulk/1.0.0',
   rr: '/bench/rr/1.0.0',
   msgs: '/bench/msgs/1.0.0',
   echo: '/bench/echo/1.0.0',
@@ -11,17 +14,24 @@ export const PROTOCOLS = {
 }
 
 const PREFIX_BYTES = 4
-const BLOCK_BYTES = 64 * 1024
 /** What a length prefix may make the server allocate. */
 const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 const RESET_CODE = 42
 
 export function serve(swarm) {
+  swarm.handle(PROTOCOLS.bulk, answerBulk)
   swarm.handle(PROTOCOLS.rr, answerRequest)
   swarm.handle(PROTOCOLS.msgs, countMessages)
   swarm.handle(PROTOCOLS.echo, echo)
   swarm.handle(PROTOCOLS.reset, reset)
   swarm.handle(PROTOCOLS.lp, countLengthPrefixed)
+}
+
+async function answerBulk(stream) {
+  const wanted = await readFully(stream, new Uint8Array(8))
+  await stream.write(u64(await receive(stream)))
+  await send(stream, readU64(wanted))
+  await stream.close()
 }
 
 async function answerRequest(stream) {
@@ -38,23 +48,19 @@ async function countMessages(stream) {
   await messages.onBatch((batch) => {
     count += batch.count
   })
-  const answer = new Uint8Array(8)
-  new DataView(answer.buffer).setBigUint64(0, BigInt(count))
-  await stream.write(answer)
+  await stream.write(u64(count))
   await stream.close()
 }
 
 async function countLengthPrefixed(stream) {
   const messages = stream.messages()
   const head = await messages.readMsg()
-  const wanted = Number(new DataView(head.buffer, head.byteOffset).getBigUint64(0))
-  const answer = new Uint8Array(8)
+  const wanted = readU64(head)
   let count = 0
   await messages.onBatch(async (batch) => {
     for (const message of batch) count += message.length > 0 ? 1 : 0
     if (count < wanted) return
-    new DataView(answer.buffer).setBigUint64(0, BigInt(count))
-    await messages.writeMsg(answer)
+    await messages.writeMsg(u64(count))
     await messages.close()
   })
 }

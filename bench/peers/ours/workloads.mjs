@@ -1,31 +1,36 @@
 // The client's side of each workload; see interop/contract.md for what happens and what is timed.
 
-import { createCipheriv, createHash } from 'node:crypto'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  identify as identifyPeer,
-  perf,
-  StreamEOFError,
-  StreamResetError
-} from '../../../dist/index.js'
-import { eachOf, printLine, residentKiB, startWatch } from './measure.mjs'
+  blocks,
+  echoed,
+  expectCount,
+  expectEcho,
+  framed,
+  PING_BYTES,
+  readU64,
+  u64,
+  WARM_UP_BYTES
+} from '../bulk.mjs'
+import { eachOf, endPhases, phase, residentKiB, startWatch } from '../measure.mjs'
+import { CORRECTNESS } from './correctness.mjs'
 import { PROTOCOLS } from './server.mjs'
+import { readFully, receive, send } from './transfer.mjs'
 
 const PING_PROTOCOL = '/ipfs/ping/1.0.0'
-const PING_BYTES = 32
-const BLOCK_BYTES = 64 * 1024
-const WARM_UP_BYTES = 32 * 1024 * 1024
-/** The first window: the echo never waits for a client that does not read yet. */
-const HALF_CLOSE_BYTES_MAX = 256 * 1024
 /** Time for identify to end at both sides before memory is read. */
 const IDLE_SETTLE_MS = 1_000
 
 /** By name; what one gives back is its line, undefined if it printed its lines itself. */
 export const WORKLOADS = {
-  upload: (run) => transfer(run, 'uploadBytes'),
-  download: (run) => transfer(run, 'downloadBytes'),
+  ...CORRECTNESS,
+  upload: (run) => bulk(run, 1, upload),
+  download: (run) => bulk(run, 1, download),
+  'upload-32': (run) => bulk(run, 32, upload),
+  'download-32': (run) => bulk(run, 32, download),
+  paced,
   ping,
+  'ping-open': pingOpen,
   'rr-seq': (run) => requests(run, 1),
   'rr-32': (run) => requests(run, 32),
   'rr-100': (run) => requests(run, 100),
@@ -33,46 +38,118 @@ export const WORKLOADS = {
   lp,
   'handshake-seq': (run) => handshakes(run, 1),
   'handshake-16': (run) => handshakes(run, 16),
-  idle,
-  echo,
-  identify,
-  'half-close': halfClose,
-  reset
+  'first-byte': firstByte,
+  idle
 }
 
-async function transfer({ connect, bytes }, direction) {
+/** The streams share the bytes. */
+async function bulk({ connect, counters, bytes }, streams, transfer) {
   const connection = await connect()
-  await perf(connection, { [direction]: WARM_UP_BYTES })
-  const watch = startWatch()
-  await perf(connection, { [direction]: bytes })
+  const transfers = (all) =>
+    Promise.all(
+      Array.from({ length: streams }, () => transfer(connection, Math.floor(all / streams)))
+    )
+  await transfers(WARM_UP_BYTES)
+  const watch = startWatch(counters)
+  await transfers(bytes)
+  return watch.stopBulk(streams, Math.floor(bytes / streams) * streams)
+}
+
+async function upload(connection, bytes) {
+  const stream = await connection.newStream(PROTOCOLS.bulk)
+  await stream.write(u64(0))
+  await send(stream, bytes)
+  await endTransfer(stream, bytes, 0)
+}
+
+async function download(connection, bytes) {
+  const stream = await connection.newStream(PROTOCOLS.bulk)
+  await stream.write(u64(bytes))
+  await endTransfer(stream, 0, bytes)
+}
+
+/** Ends our half and takes the answer: how much came, and what was wanted. */
+async function endTransfer(stream, up, down) {
+  await stream.closeWrite()
+  expectCount(up, readU64(await readFully(stream, new Uint8Array(8))))
+  expectCount(down, await receive(stream))
+  await stream.close()
+}
+
+async function paced({ connect, counters, rate, seconds }) {
+  const connection = await connect()
+  await upload(connection, WARM_UP_BYTES)
+  await phase('ready')
+  const bytes = Math.floor(rate * seconds)
+  const watch = startWatch(counters)
+  const start = performance.now()
+  const stream = await connection.newStream(PROTOCOLS.bulk)
+  await stream.write(u64(0))
+  let written = 0
+  for (const block of blocks(bytes)) {
+    const early = start + (written / rate) * 1_000 - performance.now()
+    if (early > 0) await sleep(early)
+    await stream.write(block)
+    written += block.length
+  }
+  await endTransfer(stream, bytes, 0)
+  endPhases()
   return watch.stopBulk(1, bytes)
 }
 
-async function ping({ connect, n }) {
+async function ping({ connect, counters, n }) {
   const connection = await connect()
   const stream = await connection.newStream(PING_PROTOCOL)
-  const random = pattern(0)
-  const received = new Uint8Array(PING_BYTES)
-  const once = async () => {
-    const sent = random(PING_BYTES)
-    await stream.write(sent)
-    await readFully(stream, received)
-    if (Buffer.compare(sent, received) !== 0) throw new Error('a ping answer differs')
-  }
+  const answer = new Uint8Array(PING_BYTES)
   // The protocol is negotiated with the first write.
-  await once()
-  const watch = startWatch()
-  const latencies = await eachOf(n, 1, once)
+  await echoOnce(stream, 0, answer)
+  const watch = startWatch(counters)
+  const latencies = await eachOf(n, 1, (_, turn) => echoOnce(stream, turn, answer))
   const line = watch.stop(n, n * PING_BYTES, latencies)
   await stream.close()
   return line
 }
 
-async function requests({ connect, n, bytes }, workers) {
+async function echoOnce(stream, turn, answer) {
+  await stream.write(echoed(turn))
+  expectEcho(turn, await readFully(stream, answer))
+}
+
+/** Each is sent when it is due, whatever has become of those before. */
+async function pingOpen({ connect, counters, n, rate }) {
   const connection = await connect()
-  const request = framed(pattern(0)(bytes))
+  const stream = await connection.newStream(PING_PROTOCOL)
+  const answer = new Uint8Array(PING_BYTES)
+  await echoOnce(stream, 0, answer)
+  const watch = startWatch(counters)
+  const start = performance.now()
+  const due = (turn) => start + (turn / rate) * 1_000
+  const sendAll = async () => {
+    for (let turn = 0; turn < n; turn += 1) {
+      // A timer is as coarse as what is measured.
+      while (performance.now() < due(turn)) await new Promise(setImmediate)
+      await stream.write(echoed(turn))
+    }
+  }
+  const latencies = new Float64Array(n)
+  const receiveAll = async () => {
+    for (let turn = 0; turn < n; turn += 1) {
+      await readFully(stream, answer)
+      latencies[turn] = performance.now() - due(turn)
+      expectEcho(turn, answer)
+    }
+  }
+  await Promise.all([sendAll(), receiveAll()])
+  const line = watch.stop(n, n * PING_BYTES, latencies, [50, 99, 99.9])
+  await stream.close()
+  return line
+}
+
+async function requests({ connect, counters, n, bytes }, workers) {
+  const connection = await connect()
+  const request = framed(Buffer.concat([...blocks(bytes)]))
   const payload = request.subarray(4)
-  const watch = startWatch()
+  const watch = startWatch(counters)
   const latencies = await eachOf(n, workers, async () => {
     const stream = await connection.newStream(PROTOCOLS.rr)
     await stream.write(request)
@@ -83,13 +160,13 @@ async function requests({ connect, n, bytes }, workers) {
   return watch.stop(n, n * bytes, latencies)
 }
 
-async function msgs({ connect, n, bytes }) {
+async function msgs({ connect, counters, n, bytes }) {
   const connection = await connect()
   const message = framed(new Uint8Array(bytes))
   const stream = await connection.newStream(PROTOCOLS.msgs)
   let resume
   stream.addEventListener('drain', () => resume?.())
-  const watch = startWatch()
+  const watch = startWatch(counters)
   for (let sent = 0; sent < n; sent += 1) {
     if (stream.send(message)) continue
     await new Promise((resolve) => {
@@ -97,26 +174,22 @@ async function msgs({ connect, n, bytes }) {
     })
   }
   await stream.closeWrite()
-  const answer = new Uint8Array(8)
-  await readFully(stream, answer)
+  const count = readU64(await readFully(stream, new Uint8Array(8)))
   const line = watch.stop(n, n * bytes)
-  const count = Number(new DataView(answer.buffer).getBigUint64(0))
   if (count !== n) throw new Error(`the server counted ${count} messages, expected ${n}`)
   await stream.close()
   return line
 }
 
-async function lp({ connect, n, bytes }) {
+async function lp({ connect, counters, n, bytes }) {
   const connection = await connect()
   const message = new Uint8Array(bytes)
   const stream = await connection.newStream(PROTOCOLS.lp)
   const messages = stream.messages()
-  const head = new Uint8Array(8)
-  new DataView(head.buffer).setBigUint64(0, BigInt(n))
-  await messages.writeMsg(head)
+  await messages.writeMsg(u64(n))
   let resume
   stream.addEventListener('drain', () => resume?.())
-  const watch = startWatch()
+  const watch = startWatch(counters)
   for (let sent = 0; sent < n; sent += 1) {
     if (messages.sendMessage(message)) continue
     await new Promise((resolve) => {
@@ -125,15 +198,15 @@ async function lp({ connect, n, bytes }) {
   }
   const answer = await messages.readMsg()
   const line = watch.stop(n, n * bytes)
-  const count = Number(new DataView(answer.buffer, answer.byteOffset).getBigUint64(0))
+  const count = readU64(answer)
   if (count !== n) throw new Error(`the server counted ${count} messages, expected ${n}`)
   await stream.close()
   return line
 }
 
-async function handshakes({ swarm, connect, n }, workers) {
+async function handshakes({ swarm, connect, counters, n }, workers) {
   const swarms = await Promise.all(Array.from({ length: workers }, swarm))
-  const watch = startWatch()
+  const watch = startWatch(counters)
   const latencies = await eachOf(n, workers, async (worker) => {
     const connection = await connect(swarms[worker])
     await connection.close()
@@ -141,120 +214,32 @@ async function handshakes({ swarm, connect, n }, workers) {
   return watch.stop(n, 0, latencies)
 }
 
+async function firstByte({ swarm, connect, counters, n }) {
+  const node = await swarm()
+  const answer = new Uint8Array(PING_BYTES)
+  const watch = startWatch(counters)
+  const latencies = await eachOf(n, 1, async (_, turn) => {
+    const connection = await connect(node)
+    await echoOnce(await connection.newStream(PING_PROTOCOL), turn, answer)
+    await connection.close()
+  })
+  return watch.stop(n, n * PING_BYTES, latencies)
+}
+
 async function idle({ swarm, connect, n, concurrency }) {
   const swarms = await Promise.all(Array.from({ length: n }, swarm))
-  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-  const phase = async (name) => {
-    await sleep(IDLE_SETTLE_MS)
-    printLine({ phase: name, rss_kb: residentKiB() })
-    await lines.next()
-  }
-  await phase('base')
-  await eachOf(n, concurrency, (_, index) => connect(swarms[index]))
-  await phase('full')
-  process.stdin.destroy()
+  const connections = []
+  await settledPhase('base')
+  await eachOf(n, concurrency, async (_, index) => {
+    connections.push(await connect(swarms[index]))
+  })
+  await settledPhase('full')
+  await eachOf(n, concurrency, (_, index) => connections[index].close())
+  await settledPhase('gone')
+  endPhases()
 }
 
-async function echo({ connect, bytes, concurrency }) {
-  const connection = await connect()
-  const watch = startWatch()
-  await Promise.all(
-    Array.from({ length: concurrency }, (_, seed) => echoOne(connection, seed, bytes))
-  )
-  return watch.stopBulk(concurrency, concurrency * bytes)
-}
-
-async function echoOne(connection, seed, bytes) {
-  const stream = await connection.newStream(PROTOCOLS.echo)
-  const sentHash = createHash('sha256')
-  const receivedHash = createHash('sha256')
-  const send = async () => {
-    const random = pattern(seed)
-    for (let left = bytes; left > 0; ) {
-      const block = random(Math.min(left, BLOCK_BYTES))
-      sentHash.update(block)
-      await stream.write(block)
-      left -= block.length
-    }
-    await stream.closeWrite()
-  }
-  const receive = async () => {
-    let received = 0
-    for await (const chunk of stream) {
-      receivedHash.update(chunk)
-      received += chunk.length
-    }
-    return received
-  }
-  const [received] = await Promise.all([receive(), send()])
-  if (received !== bytes || sentHash.digest('hex') !== receivedHash.digest('hex')) {
-    throw new Error(`the echo of ${bytes} bytes differs: ${received} bytes came back`)
-  }
-}
-
-async function halfClose({ connect, bytes }) {
-  if (bytes > HALF_CLOSE_BYTES_MAX) {
-    throw new Error(`half-close of ${bytes} bytes exceeds the limit of ${HALF_CLOSE_BYTES_MAX}`)
-  }
-  const connection = await connect()
-  const stream = await connection.newStream(PROTOCOLS.echo)
-  const sent = pattern(0)(bytes)
-  await stream.write(sent)
-  await stream.closeWrite()
-  const received = await stream.read(undefined, { maxBytes: HALF_CLOSE_BYTES_MAX })
-  if (Buffer.compare(sent, received) !== 0) {
-    throw new Error(`the echo of ${bytes} bytes differs: ${received.length} bytes came back`)
-  }
-  return { ops: 1, bytes }
-}
-
-async function reset({ connect }) {
-  const connection = await connect()
-  const stream = await connection.newStream(PROTOCOLS.reset)
-  await stream.write(Uint8Array.of(1))
-  try {
-    await stream.read(1)
-  } catch (err) {
-    if (err instanceof StreamResetError) return { ops: 1, errorCode: err.errorCode }
-    throw new Error('expected a reset, the stream gave another error', { cause: err })
-  }
-  throw new Error('expected a reset, the stream gave a byte')
-}
-
-async function identify({ connect }) {
-  const peer = await identifyPeer(await connect())
-  return {
-    agentVersion: peer.agentVersion,
-    protocolVersion: peer.protocolVersion,
-    protocols: peer.protocols,
-    listenAddrs: peer.listenAddrs.map(String),
-    observedAddr: String(peer.observedAddr)
-  }
-}
-
-async function readFully(stream, into) {
-  for (let filled = 0; filled < into.length; ) {
-    try {
-      filled += await stream.readInto(filled === 0 ? into : into.subarray(filled))
-    } catch (err) {
-      if (!(err instanceof StreamEOFError)) throw err
-      throw new Error(`the stream ended after ${filled} of ${into.length} bytes`, { cause: err })
-    }
-  }
-}
-
-/** A u32 length and the payload, in one piece. */
-function framed(payload) {
-  const message = new Uint8Array(4 + payload.length)
-  new DataView(message.buffer).setUint32(0, payload.length)
-  message.set(payload, 4)
-  return message
-}
-
-/** A source of pseudo-random bytes, the same for the same seed. */
-function pattern(seed) {
-  const key = Buffer.alloc(32)
-  key.writeUInt32BE(seed)
-  const cipher = createCipheriv('aes-256-ctr', key, Buffer.alloc(16))
-  return (size) => cipher.update(Buffer.alloc(size))
+async function settledPhase(name) {
+  await sleep(IDLE_SETTLE_MS)
+  await phase(name, { rss_kb: residentKiB() })
 }

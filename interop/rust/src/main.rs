@@ -3,9 +3,11 @@
 mod measure;
 mod node;
 mod options;
+mod pings;
 mod pong;
 mod server;
 mod streams;
+mod transfers;
 mod wire;
 mod workloads;
 
@@ -14,10 +16,10 @@ use std::process::ExitCode;
 use futures::StreamExt as _;
 use libp2p::swarm::SwarmEvent;
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::{
-    measure::print_line,
+    measure::{print_line, raise_descriptor_limit, stats},
     options::{Mode, Options},
 };
 
@@ -27,6 +29,7 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    raise_descriptor_limit();
     let outcome = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => match options.mode {
             Mode::Server => run_server(&options).await,
@@ -54,7 +57,14 @@ async fn run_server(options: &Options) -> Result<()> {
             }
         }
     });
-    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await? {
+        match line.as_str() {
+            // There is no event loop to watch.
+            "stats" | "watch" => print_line(&stats()),
+            other => return Err(format!("there is no command {other:?}").into()),
+        }
+    }
     node.abort();
     Ok(())
 }

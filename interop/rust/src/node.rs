@@ -20,6 +20,8 @@ use libp2p::{
     tcp, tls, yamux,
 };
 
+use tokio::{sync::oneshot, task::JoinHandle};
+
 use crate::{Result, options::Stack, pong, streams};
 
 /// What SwarmBuilder sets.
@@ -114,6 +116,35 @@ pub async fn hang_up(swarm: &mut Swarm<Behaviour>, connection: ConnectionId) {
             return;
         }
     }
+}
+
+/// A swarm that runs by itself.
+pub struct Driven {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Swarm<Behaviour>>,
+}
+
+impl Driven {
+    /// Gives the swarm back.
+    pub async fn stop(self) -> Result<Swarm<Behaviour>> {
+        // It waits for this and nothing else.
+        let _ = self.stop.send(());
+        Ok(self.task.await?)
+    }
+}
+
+/// Runs the swarm until it is wanted back.
+pub fn drive_until_told(mut swarm: Swarm<Behaviour>) -> Driven {
+    let (stop, mut stopped) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return swarm,
+                _ = swarm.select_next_some() => {}
+            }
+        }
+    });
+    Driven { stop, task }
 }
 
 /// Runs the swarm for the rest of the process.

@@ -25,6 +25,8 @@ pub struct Options {
     pub n: usize,
     pub bytes: usize,
     pub concurrency: usize,
+    pub rate: u64,
+    pub seconds: f64,
 }
 
 impl Options {
@@ -43,6 +45,8 @@ impl Options {
             n: 1,
             bytes: 1024,
             concurrency: 1,
+            rate: 1000,
+            seconds: 1.0,
         };
         while let Some(name) = args.next() {
             let value = args.next().ok_or_else(|| format!("{name} has no value"))?;
@@ -54,6 +58,8 @@ impl Options {
                 "--n" => options.n = value.parse()?,
                 "--bytes" => options.bytes = value.parse()?,
                 "--concurrency" => options.concurrency = value.parse()?,
+                "--rate" => options.rate = value.parse()?,
+                "--seconds" => options.seconds = value.parse()?,
                 _ => return Err(format!("unknown option {name}").into()),
             }
         }

@@ -5,16 +5,14 @@ use std::io;
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, io::BufReader};
 use libp2p::{Stream, StreamProtocol};
 
-use crate::wire::{
-    BLOCK_BYTES, ECHO, MESSAGES, PERF, REQUEST, RESET, drain, read_frame, write_zeros,
-};
+use crate::wire::{BLOCK_BYTES, BULK, ECHO, MESSAGES, REQUEST, RESET, read_frame, receive, send};
 
-pub const PROTOCOLS: [StreamProtocol; 5] = [PERF, REQUEST, MESSAGES, ECHO, RESET];
+pub const PROTOCOLS: [StreamProtocol; 5] = [BULK, REQUEST, MESSAGES, ECHO, RESET];
 
 /// Serves one stream. After a failure it is dropped without being closed, which resets it.
 pub async fn serve(mut stream: Stream, protocol: StreamProtocol) {
-    let served = if protocol == PERF {
-        serve_perf(&mut stream).await
+    let served = if protocol == BULK {
+        serve_bulk(&mut stream).await
     } else if protocol == REQUEST {
         serve_request(&mut stream).await
     } else if protocol == MESSAGES {
@@ -30,12 +28,12 @@ pub async fn serve(mut stream: Stream, protocol: StreamProtocol) {
     }
 }
 
-async fn serve_perf(stream: &mut Stream) -> io::Result<()> {
+async fn serve_bulk(stream: &mut Stream) -> io::Result<()> {
     let mut wanted = [0; 8];
     stream.read_exact(&mut wanted).await?;
-    drain(stream).await?;
-    let wanted = usize::try_from(u64::from_be_bytes(wanted)).map_err(io::Error::other)?;
-    write_zeros(stream, wanted).await
+    let received = receive(stream).await?;
+    stream.write_all(&received.to_be_bytes()).await?;
+    send(stream, u64::from_be_bytes(wanted)).await
 }
 
 async fn serve_request(stream: &mut Stream) -> io::Result<()> {

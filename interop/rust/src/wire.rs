@@ -1,11 +1,11 @@
 //! Protocol names, and what both roles read and write alike.
 
-use std::io;
+use std::{io, iter};
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use libp2p::StreamProtocol;
 
-pub const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
+pub const BULK: StreamProtocol = StreamProtocol::new("/bench/bulk/1.0.0");
 pub const REQUEST: StreamProtocol = StreamProtocol::new("/bench/rr/1.0.0");
 pub const MESSAGES: StreamProtocol = StreamProtocol::new("/bench/msgs/1.0.0");
 pub const ECHO: StreamProtocol = StreamProtocol::new("/bench/echo/1.0.0");
@@ -44,25 +44,51 @@ pub fn frame(payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Reads to the end of the stream and returns the number of bytes.
-pub async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+/// What every write of a transfer begins with; a byte tells most places in it from their neighbours.
+pub static BLOCK: [u8; BLOCK_BYTES] = {
+    let mut bytes = [0; BLOCK_BYTES];
+    let mut at = 0;
+    while at < BLOCK_BYTES {
+        bytes[at] = ((at * 31) ^ (at >> 8)) as u8;
+        at += 1;
+    }
+    bytes
+};
+
+/// Reads to the end of the stream, compares the ends of each chunk with what belongs there, and returns the number
+/// of bytes.
+pub async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<u64> {
     let mut block = vec![0; BLOCK_BYTES];
-    let mut total = 0;
+    let mut received = 0;
+    let place = |at: u64| BLOCK[at as usize % BLOCK_BYTES];
     loop {
-        match stream.read(&mut block).await? {
-            0 => return Ok(total),
-            n => total += n,
+        let n = stream.read(&mut block).await?;
+        if n == 0 {
+            return Ok(received);
         }
+        let end = received + n as u64;
+        if block[0] != place(received) || block[n - 1] != place(end - 1) {
+            return Err(io::Error::other(format!(
+                "other bytes than were sent before byte {end}"
+            )));
+        }
+        received = end;
     }
 }
 
-pub async fn write_zeros(stream: &mut (impl AsyncWrite + Unpin), count: usize) -> io::Result<()> {
-    let block = vec![0; BLOCK_BYTES];
+/// The writes of a transfer of so many bytes.
+pub fn blocks(count: u64) -> impl Iterator<Item = &'static [u8]> {
     let mut left = count;
-    while left > 0 {
-        let size = left.min(BLOCK_BYTES);
-        stream.write_all(&block[..size]).await?;
+    iter::from_fn(move || {
+        let size = left.min(BLOCK_BYTES as u64);
         left -= size;
+        (size > 0).then_some(&BLOCK[..size as usize])
+    })
+}
+
+pub async fn send(stream: &mut (impl AsyncWrite + Unpin), count: u64) -> io::Result<()> {
+    for block in blocks(count) {
+        stream.write_all(block).await?;
     }
     stream.flush().await
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::try_join_all};
-use libp2p::{Multiaddr, Stream, identify, ping, swarm::SwarmEvent};
+use libp2p::{Multiaddr, identify, swarm::SwarmEvent};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -21,12 +21,12 @@ use crate::{
     measure::{Stopwatch, print_line, resident_kib},
     node::{self, BehaviourEvent},
     options::Options,
+    pings,
     streams::Opener,
-    wire::{BLOCK_BYTES, ECHO, MESSAGES, PERF, REQUEST, RESET, drain, frame, write_zeros},
+    transfers::{self, Way},
+    wire::{BLOCK_BYTES, ECHO, MESSAGES, REQUEST, RESET, frame},
 };
 
-const WARM_UP_BYTES: usize = 32 * 1024 * 1024;
-const PING_BYTES: usize = 32;
 /// The initial yamux window: the echo never waits for a client that does not read yet.
 const HALF_CLOSE_BYTES_MAX: usize = 256 * 1024;
 /// Gives identify time to end at both sides before memory is read.
@@ -37,9 +37,14 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub async fn run(options: &Options) -> Result<()> {
     let line = match options.workload.as_str() {
-        "upload" => perf(options, options.bytes, 0).await?,
-        "download" => perf(options, 0, options.bytes).await?,
-        "ping" => ping_open_stream(options).await?,
+        "upload" => transfers::bulk(options, 1, Way::Up).await?,
+        "download" => transfers::bulk(options, 1, Way::Down).await?,
+        "upload-32" => transfers::bulk(options, 32, Way::Up).await?,
+        "download-32" => transfers::bulk(options, 32, Way::Down).await?,
+        "paced" => transfers::paced(options).await?,
+        "ping" => pings::ping(options).await?,
+        "ping-open" => pings::ping_open(options).await?,
+        "first-byte" => pings::first_byte(options).await?,
         "rr-seq" => requests(options, 1).await?,
         "rr-32" => requests(options, 32).await?,
         "rr-100" => requests(options, 100).await?,
@@ -55,55 +60,6 @@ pub async fn run(options: &Options) -> Result<()> {
     };
     print_line(&line);
     Ok(())
-}
-
-async fn perf(options: &Options, upload: usize, download: usize) -> Result<Value> {
-    let opener = connect(options).await?;
-    let (warm_up, warm_down) = (
-        upload.min(1) * WARM_UP_BYTES,
-        download.min(1) * WARM_UP_BYTES,
-    );
-    transfer(&opener, warm_up, warm_down).await?;
-    let watch = Stopwatch::start();
-    transfer(&opener, upload, download).await?;
-    Ok(watch.stop_bulk(1, upload + download))
-}
-
-async fn transfer(opener: &Opener, upload: usize, download: usize) -> Result<()> {
-    let mut stream = opener.open(PERF).await?;
-    stream.write_all(&(download as u64).to_be_bytes()).await?;
-    write_zeros(&mut stream, upload).await?;
-    stream.close().await?;
-    let received = drain(&mut stream).await?;
-    if received != download {
-        return Err(format!("{received} bytes came back, expected {download}").into());
-    }
-    Ok(())
-}
-
-async fn ping_open_stream(options: &Options) -> Result<Value> {
-    let mut stream = connect(options).await?.open(ping::PROTOCOL_NAME).await?;
-    let mut random = Random::new(0);
-    ping_once(&mut stream, &mut random).await?;
-    let mut latencies = Vec::with_capacity(options.n);
-    let watch = Stopwatch::start();
-    for _ in 0..options.n {
-        latencies.push(ping_once(&mut stream, &mut random).await?);
-    }
-    Ok(watch.stop(options.n, options.n * PING_BYTES, latencies))
-}
-
-async fn ping_once(stream: &mut Stream, random: &mut Random) -> Result<Duration> {
-    let (mut sent, mut received) = ([0; PING_BYTES], [0; PING_BYTES]);
-    random.fill(&mut sent);
-    let start = Instant::now();
-    stream.write_all(&sent).await?;
-    stream.flush().await?;
-    stream.read_exact(&mut received).await?;
-    if sent != received {
-        return Err("ping answer differs from what was sent".into());
-    }
-    Ok(start.elapsed())
 }
 
 async fn requests(options: &Options, concurrency: usize) -> Result<Value> {
@@ -175,30 +131,46 @@ async fn handshakes(options: &Options, concurrency: usize) -> Result<Value> {
     Ok(watch.stop(options.n, 0, latencies))
 }
 
+/// Standard input.
+pub type Lines = BufReader<Stdin>;
+
 async fn idle(options: &Options) -> Result<()> {
     let swarms = new_swarms(options, options.n)?;
     let addr = server_addr(options)?;
     let mut lines = BufReader::new(tokio::io::stdin());
-    idle_phase("base", &mut lines).await?;
+    settled_phase("base", &mut lines).await?;
     let mut dials = futures::stream::iter(swarms)
         .map(|mut swarm| {
             let addr = addr.clone();
             async move {
-                node::dial(&mut swarm, &addr).await?;
-                node::drive(swarm);
-                Ok::<_, Error>(())
+                let connection = node::dial(&mut swarm, &addr).await?;
+                Ok::<_, Error>((connection, node::drive_until_told(swarm)))
             }
         })
         .buffer_unordered(options.concurrency);
+    let mut driven = Vec::with_capacity(options.n);
     while let Some(dialed) = dials.next().await {
-        dialed?;
+        driven.push(dialed?);
     }
-    idle_phase("full", &mut lines).await
+    settled_phase("full", &mut lines).await?;
+    // Nodes that hung up stay, as they were there before they connected.
+    let mut left = Vec::with_capacity(options.n);
+    for (connection, driven) in driven {
+        let mut swarm = driven.stop().await?;
+        node::hang_up(&mut swarm, connection).await;
+        left.push(swarm);
+    }
+    settled_phase("gone", &mut lines).await
 }
 
-async fn idle_phase(name: &str, lines: &mut BufReader<Stdin>) -> Result<()> {
+async fn settled_phase(name: &str, lines: &mut Lines) -> Result<()> {
     sleep(IDLE_SETTLE).await;
-    print_line(&json!({ "phase": name, "rss_kb": resident_kib() }));
+    phase(&json!({ "phase": name, "rss_kb": resident_kib() }), lines).await
+}
+
+/// Prints a line in the middle of a run and waits for one of input.
+pub async fn phase(line: &Value, lines: &mut Lines) -> Result<()> {
+    print_line(line);
     lines.read_line(&mut String::new()).await?;
     Ok(())
 }
@@ -318,7 +290,7 @@ async fn identify(options: &Options) -> Result<Value> {
     }))
 }
 
-async fn connect(options: &Options) -> Result<Opener> {
+pub async fn connect(options: &Options) -> Result<Opener> {
     let mut swarm = node::new_swarm(options.stack)?;
     node::dial(&mut swarm, &server_addr(options)?).await?;
     let opener = swarm.behaviour().streams.opener();
@@ -326,11 +298,11 @@ async fn connect(options: &Options) -> Result<Opener> {
     Ok(opener.expect("a connection is established"))
 }
 
-fn new_swarms(options: &Options, count: usize) -> Result<Vec<libp2p::Swarm<node::Behaviour>>> {
+pub fn new_swarms(options: &Options, count: usize) -> Result<Vec<libp2p::Swarm<node::Behaviour>>> {
     (0..count).map(|_| node::new_swarm(options.stack)).collect()
 }
 
-fn server_addr(options: &Options) -> Result<Multiaddr> {
+pub fn server_addr(options: &Options) -> Result<Multiaddr> {
     options
         .addr
         .clone()
@@ -340,7 +312,7 @@ fn server_addr(options: &Options) -> Result<Multiaddr> {
 /// Runs `operation` n times, a task for each worker, and returns how long each took.
 ///
 /// The operation takes its worker's state and gives it back.
-async fn each_of<W, O, F>(n: usize, workers: Vec<W>, operation: O) -> Result<Vec<Duration>>
+pub async fn each_of<W, O, F>(n: usize, workers: Vec<W>, operation: O) -> Result<Vec<Duration>>
 where
     W: Send + 'static,
     O: Fn(W) -> F + Clone + Send + Sync + 'static,

@@ -1,0 +1,46 @@
+// The command line of a peer in Node, and how it ends.
+
+import { parseArgs } from 'node:util'
+import { printLine } from './measure.mjs'
+
+const DEFAULTS = { n: 1, bytes: 1_024, concurrency: 1, rate: 1_000, seconds: 1 }
+
+/**
+ * Runs `server(options)` or `client(options)`; prints the line of the latter. A failure ends as `{"error"}` and exit
+ * code 1.
+ */
+export async function runPeer({ server, client }) {
+  try {
+    const { mode, options } = readOptions()
+    if (mode === 'server') {
+      await server(options)
+    } else {
+      const line = await client(options)
+      if (line !== undefined) printLine(line)
+    }
+  } catch (err) {
+    console.error(err)
+    printLine({ error: err instanceof Error ? err.message : String(err) })
+    process.exitCode = 1
+  }
+}
+
+function readOptions() {
+  const numbers = Object.keys(DEFAULTS)
+  const names = ['stack', 'listen', 'addr', 'workload', ...numbers]
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: Object.fromEntries(names.map((name) => [name, { type: 'string' }]))
+  })
+  const [mode] = positionals
+  if (mode !== 'server' && mode !== 'client') throw new Error('expected a mode: server or client')
+  const options = { listen: '127.0.0.1:0', ...DEFAULTS, ...values }
+  for (const name of numbers) options[name] = Number(options[name])
+  return { mode, options }
+}
+
+/** `host:port` in its parts. */
+export function hostPort(text) {
+  const [host, port] = text.split(/:(?=\d+$)/)
+  return { host, port: Number(port) }
+}

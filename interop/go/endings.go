@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+const (
+	resetProtocol protocol.ID = "/bench/reset/1.0.0"
+	// resetCode is what the reset handler sends where the implementation has error codes.
+	resetCode network.StreamErrorCode = 42
+
+	// closeProtocol is beside the contract, as no other implementation closes connections with a code: the server
+	// reads one byte and closes the connection with closeCode.
+	closeProtocol protocol.ID           = "/bench/close/1.0.0"
+	closeCode     network.ConnErrorCode = 43
+)
+
+// behindOneByte handles streams that end as end has it once a byte has come.
+func behindOneByte(end func(network.Stream)) network.StreamHandler {
+	return func(s network.Stream) {
+		if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+			s.Reset()
+			return
+		}
+		end(s)
+	}
+}
+
+// endOf sends the one byte and gives what the stream answers, which is no byte.
+func (c *client) endOf(id protocol.ID) error {
+	h, err := c.connect()
+	if err != nil {
+		return err
+	}
+	s, err := c.open(h, id)
+	if err != nil {
+		return err
+	}
+	defer s.Reset()
+	if _, err := s.Write([]byte{1}); err != nil {
+		return err
+	}
+	if _, err = io.ReadFull(s, make([]byte, 1)); err == nil {
+		return errors.New("the stream gave a byte")
+	}
+	return err
+}
+
+// reset tells the code of the other side's reset.
+func (c *client) reset() (any, error) {
+	err := c.endOf(resetProtocol)
+	if !errors.Is(err, network.ErrReset) {
+		return nil, fmt.Errorf("expected a reset: %w", err)
+	}
+	line := map[string]any{"ops": 1, "errorCode": nil}
+	var reset *network.StreamError
+	if errors.As(err, &reset) {
+		line["errorCode"] = reset.ErrorCode
+	}
+	return line, nil
+}
+
+// close tells what a stream gives when the other side closes its connection with a code.
+func (c *client) close() (any, error) {
+	err := c.endOf(closeProtocol)
+	var ended *network.ConnError
+	if !errors.As(err, &ended) {
+		return nil, fmt.Errorf("expected the end of the connection: %w", err)
+	}
+	return map[string]any{
+		"ops": 1, "errorCode": ended.ErrorCode, "remote": ended.Remote, "isReset": errors.Is(err, network.ErrReset),
+	}, nil
+}
