@@ -1,13 +1,18 @@
 // The implementations that are measured: how each is run, which version it is, and what it encrypts with.
 
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { peerCommand } from '../interop/build.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 
-const NOT_YET = ['upload-32', 'download-32', 'paced', 'ping-open', 'first-byte']
+const RUST_BINARIES = 'ferroswarm-bench-peers'
+
+/** Of the stack `tcp`: without a muxer there is one stream, without security no handshake. */
+const TCP_LACKS = ['lp', 'upload-32', 'download-32', 'handshake-seq', 'handshake-16']
 
 /**
  * By name. `stack` is there for a peer that knows no other, `lacks` has the workloads of the contract that it has not:
@@ -18,25 +23,45 @@ export const PEERS = {
     title: 'ferroswarm',
     version: () => json('package.json').version,
     crypto: () => `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}`,
-    lacks: NOT_YET
+    lacks: []
+  },
+  native: {
+    title: 'ferroswarm, both ends Rust',
+    version: () => json('package.json').version,
+    crypto: () => `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}`,
+    lacks: ['lp']
   },
   js: {
     title: 'js-libp2p',
     version: () => json('interop/js/package.json').dependencies.libp2p,
     crypto: () => `OpenSSL ${process.versions.openssl} through node:crypto, @noble`,
-    lacks: NOT_YET
+    lacks: []
   },
   go: {
     title: 'go-libp2p',
     version: () => goModule('github.com/libp2p/go-libp2p'),
     crypto: () => `golang.org/x/crypto ${goModule('golang.org/x/crypto')} and Go's own`,
-    lacks: ['lp', ...NOT_YET]
+    lacks: ['lp']
   },
   rust: {
     title: 'rust-libp2p',
     version: () => locked('interop/rust/Cargo.lock', 'libp2p'),
     crypto: () => `ring ${locked('interop/rust/Cargo.lock', 'ring')}`,
-    lacks: ['lp', ...NOT_YET]
+    lacks: ['lp']
+  },
+  net: {
+    title: 'node:net, no libp2p',
+    version: () => process.versions.node,
+    crypto: () => 'none',
+    stack: 'tcp',
+    lacks: TCP_LACKS
+  },
+  raw: {
+    title: 'raw TCP, no libp2p',
+    version: () => json('package.json').version,
+    crypto: () => 'none',
+    stack: 'tcp',
+    lacks: TCP_LACKS
   }
 }
 
@@ -56,15 +81,38 @@ export async function preparePeers(names) {
   return prepared
 }
 
-async function commandOf(name) {
-  if (name === 'ours') {
-    return { command: [process.execPath, join(ROOT, 'bench', 'peers', 'ours', 'peer.mjs')] }
+/** The command that runs a peer, built first if need be; or what is missing. */
+export async function commandOf(name) {
+  switch (name) {
+    case 'ours':
+    case 'net':
+      return { command: [process.execPath, join(ROOT, 'bench', 'peers', name, 'peer.mjs')] }
+    case 'native':
+    case 'raw':
+      return cargoBuilt(name)
+    default: {
+      const { command, missing } = await peerCommand(name)
+      // Both stacks of JavaScript run on one Node: that of this process.
+      return name === 'js' && command
+        ? { command: [process.execPath, ...command.slice(1)] }
+        : { command, missing }
+    }
   }
-  const { command, missing } = await peerCommand(name)
-  // Both stacks of JavaScript run on one Node: that of this process.
-  return name === 'js' && command
-    ? { command: [process.execPath, ...command.slice(1)] }
-    : { command, missing }
+}
+
+/** A binary of our own workspace, in the profile of the addon; cargo knows whether it is fresh. */
+async function cargoBuilt(name) {
+  const flags = ['build', '--release', '--locked', '--package', RUST_BINARIES, '--bin', name]
+  try {
+    await promisify(execFile)('cargo', [...flags, '--message-format', 'short'], { cwd: ROOT })
+  } catch (err) {
+    if (err.code === 'ENOENT') return { missing: 'cargo is not installed' }
+    process.stderr.write(err.stderr)
+    return { missing: `cargo build of ${RUST_BINARIES} failed with exit code ${err.code}` }
+  }
+  const exe = process.platform === 'win32' ? '.exe' : ''
+  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target')
+  return { command: [join(target, 'release', `${name}${exe}`)] }
 }
 
 function json(path) {

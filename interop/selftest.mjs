@@ -1,32 +1,78 @@
-// Runs every client against every server over both stacks, to prove the contract; see contract.md.
+// Runs every client against every server over every stack that both have, to prove the contract; see contract.md.
 //
-//     node interop/selftest.mjs [go rust js py]
+//     node interop/selftest.mjs [ours native go rust js py net raw]
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { peerCommand } from './build.mjs'
+import { commandOf } from '../bench/peers.mjs'
 
 const STACKS = ['tcp-noise-yamux', 'tcp-tls-yamux']
+const TCP = ['tcp']
+const CORRECTNESS = ['echo', 'half-close', 'reset', 'identify']
+const TCP_LACKS = [
+  'upload-32',
+  'download-32',
+  'handshake-seq',
+  'handshake-16',
+  'lp',
+  ...CORRECTNESS
+]
+
+/** What each peer speaks and lacks, and how its agent version begins. */
+const PEERS = {
+  ours: { stacks: STACKS, lacks: [], agent: 'ferroswarm/' },
+  native: { stacks: STACKS, lacks: ['lp', ...CORRECTNESS], agent: 'ferroswarm/' },
+  go: { stacks: STACKS, lacks: ['lp'], agent: 'go-libp2p/' },
+  rust: { stacks: STACKS, lacks: ['lp'], agent: 'rust-libp2p/' },
+  js: { stacks: STACKS, lacks: [], agent: 'js-libp2p/' },
+  py: {
+    stacks: STACKS,
+    lacks: ['lp', 'upload-32', 'download-32', 'paced', 'ping-open', 'first-byte'],
+    agent: 'py-libp2p/'
+  },
+  net: { stacks: TCP, lacks: TCP_LACKS },
+  raw: { stacks: TCP, lacks: TCP_LACKS }
+}
+/** Peers that run in Node: their servers have an event loop to watch. */
+const IN_NODE = ['ours', 'js', 'net']
+/** Peers whose figures hold those of ferroswarm's native side. */
+const COUNTING = ['ours', 'native']
 const RUN_TIMEOUT_MS = 60_000
 const RATE = ['ops', 'bytes', 'seconds', 'cpu_user_s', 'cpu_sys_s', 'rss_kb']
 const LATENCY = ['p50_us', 'p99_us']
+
+/** The code of a reset by client and server, where it is not null. */
+const CODES = {
+  ours: { ours: 42, go: 42, rust: 0, js: 0, py: 0 },
+  go: { ours: 42, go: 42, js: 0, py: 0 }
+}
 
 /** [workload, arguments, what its line must hold]. */
 const RUNS = [
   ['upload', { bytes: 4_000_000 }, { numbers: [...RATE, 'MBps'] }],
   ['download', { bytes: 4_000_000 }, { numbers: [...RATE, 'MBps'] }],
+  ['upload-32', { bytes: 4_000_000 }, { numbers: [...RATE, 'MBps'], ops: 32 }],
+  ['download-32', { bytes: 4_000_000 }, { numbers: [...RATE, 'MBps'], ops: 32 }],
+  [
+    'paced',
+    { rate: 8_000_000, seconds: 0.2 },
+    { first: 'ready', numbers: [...RATE, 'MBps'], bytes: 1_600_000 }
+  ],
   ['ping', { n: 50 }, { numbers: [...RATE, 'perSec', ...LATENCY] }],
+  ['ping-open', { n: 50, rate: 500 }, { numbers: [...RATE, 'perSec', ...LATENCY, 'p999_us'] }],
   ['rr-seq', { n: 30, bytes: 1024 }, { numbers: [...RATE, 'perSec', ...LATENCY] }],
   ['rr-32', { n: 200, bytes: 1024 }, { numbers: [...RATE, 'perSec', ...LATENCY] }],
   ['rr-100', { n: 400, bytes: 0 }, { numbers: [...RATE, 'perSec', ...LATENCY] }],
   ['msgs', { n: 5000, bytes: 100 }, { numbers: [...RATE, 'perSec'] }],
   ['handshake-seq', { n: 10 }, { numbers: [...RATE, 'perSec', ...LATENCY] }],
   ['handshake-16', { n: 48 }, { numbers: [...RATE, 'perSec', ...LATENCY] }],
-  ['idle', { n: 20, concurrency: 8 }, { phases: ['base', 'full'] }],
+  ['first-byte', { n: 10 }, { numbers: [...RATE, 'perSec', ...LATENCY] }],
+  ['lp', { n: 5000, bytes: 100 }, { numbers: [...RATE, 'perSec'] }],
+  ['idle', { n: 20, concurrency: 8 }, { phases: ['base', 'full', 'gone'] }],
   ['echo', { bytes: 3_000_000, concurrency: 4 }, { numbers: [...RATE, 'MBps'] }],
   ['half-close', { bytes: 262_144 }, { numbers: ['ops', 'bytes'] }],
-  ['reset', {}, { errorCode: { go: { go: 42, js: 0, py: 0 } } }],
+  ['reset', {}, { errorCode: CODES }],
   ['identify', {}, { identify: true }]
 ]
 /** Pairs that cannot connect over TLS, by their own doing; see contract.md. */
@@ -35,8 +81,8 @@ const RESULT_COLUMN = 10
 
 const wanted = process.argv.slice(2)
 const commands = {}
-for (const name of wanted.length > 0 ? wanted : ['go', 'rust', 'js', 'py']) {
-  const { command, missing } = await peerCommand(name)
+for (const name of wanted.length > 0 ? wanted : Object.keys(PEERS)) {
+  const { command, missing } = await commandOf(name)
   if (command === undefined) {
     console.log(`${name}: ${missing}`)
     process.exitCode = 1
@@ -52,11 +98,10 @@ console.log(
     ...RUNS.map(([workload]) => workload.slice(0, RESULT_COLUMN - 1).padEnd(RESULT_COLUMN))
   ].join('')
 )
-for (const stack of STACKS) {
-  for (const server of Object.keys(commands)) {
-    for (const client of Object.keys(commands)) {
-      await testPair(stack, client, server)
-    }
+for (const stack of [...STACKS, ...TCP]) {
+  const speakers = Object.keys(commands).filter((name) => PEERS[name].stacks.includes(stack))
+  for (const server of speakers) {
+    for (const client of speakers) await testPair(stack, client, server)
   }
 }
 for (const failure of failures) {
@@ -74,6 +119,7 @@ async function testPair(stack, client, server) {
     await testStrangers(stack, client, server, running.addr)
   } else {
     await testRuns(stack, client, server, running.addr)
+    await testStats(stack, server, running)
   }
   process.stdout.write('\n')
   const problem = await running.stop()
@@ -95,7 +141,12 @@ async function testStrangers(stack, client, server, addr) {
 }
 
 async function testRuns(stack, client, server, addr) {
+  const lacking = [...PEERS[client].lacks, ...PEERS[server].lacks]
   for (const [workload, args, expected] of RUNS) {
+    if (lacking.includes(workload)) {
+      process.stdout.write('-'.padEnd(RESULT_COLUMN))
+      continue
+    }
     const start = performance.now()
     let problem
     try {
@@ -120,6 +171,23 @@ async function testRuns(stack, client, server, addr) {
   }
 }
 
+/** What a server tells of itself, with its event loop and without. */
+async function testStats(stack, server, running) {
+  for (const [word, hasLoop] of [
+    ['watch', false],
+    ['stats', IN_NODE.includes(server)],
+    ['stats', false]
+  ]) {
+    const line = await running.ask(word)
+    const figures = [line.rss_kb, line.cpu_user_s, line.cpu_sys_s]
+    if (hasLoop) figures.push(line.loop?.p99_us, line.loop?.max_us, line.loop?.utilization)
+    if (COUNTING.includes(server)) figures.push(line.counters?.socketReads)
+    if (!figures.every((figure) => figure >= 0) || hasLoop !== (line.loop !== undefined)) {
+      failures.push(`${server} server ${stack} ${word}: printed ${JSON.stringify(line)}`)
+    }
+  }
+}
+
 async function startServer(command, stack) {
   const child = spawn(
     command[0],
@@ -129,14 +197,19 @@ async function startServer(command, stack) {
     }
   )
   const exited = once(child, 'exit')
-  const [line] = await Promise.race([
-    once(createInterface({ input: child.stdout }), 'line'),
-    exited.then(([code]) => {
-      throw new Error(`server ended with exit code ${code} before it listened`)
-    })
-  ])
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const next = async () => {
+    const { value, done } = await lines.next()
+    if (done) throw new Error('the server ended before it said anything')
+    return JSON.parse(value)
+  }
+  const { addr } = await next()
   return {
-    addr: JSON.parse(line).addr,
+    addr,
+    ask(word) {
+      child.stdin.write(`${word}\n`)
+      return next()
+    },
     async stop() {
       child.stdin.end()
       const timer = setTimeout(() => child.kill('SIGKILL'), RUN_TIMEOUT_MS)
@@ -149,7 +222,7 @@ async function startServer(command, stack) {
   }
 }
 
-/** The lines that a client printed. `idle` gets the input it waits for. */
+/** The lines that a client printed. Those with phases get the input they wait for. */
 async function runClient(command, stack, addr, workload, args) {
   const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)])
   const child = spawn(
@@ -170,7 +243,7 @@ async function runClient(command, stack, addr, workload, args) {
     }
   )
   const timer = setTimeout(() => child.kill('SIGKILL'), RUN_TIMEOUT_MS)
-  child.stdin.on('error', () => {}) // Only `idle` reads.
+  child.stdin.on('error', () => {}) // Few read it.
   const lines = []
   createInterface({ input: child.stdout }).on('line', (line) => {
     lines.push(JSON.parse(line))
@@ -178,9 +251,8 @@ async function runClient(command, stack, addr, workload, args) {
   })
   const [code, signal] = await once(child, 'close')
   clearTimeout(timer)
-  if (lines[0]?.error !== undefined) {
-    throw new Error(lines[0].error)
-  }
+  const { error } = lines.at(-1) ?? {}
+  if (error !== undefined) throw new Error(error)
   if (code !== 0) {
     throw new Error(`ended with ${signal ?? `exit code ${code}`}`)
   }
@@ -196,6 +268,9 @@ function check(lines, expected, args, client, server) {
       ? undefined
       : `printed ${JSON.stringify(lines)}`
   }
+  if (expected.first !== undefined && lines.shift()?.phase !== expected.first) {
+    return `did not begin with ${expected.first}`
+  }
   const [line, ...rest] = lines
   if (line === undefined || rest.length > 0) {
     return `printed ${lines.length} lines, expected 1`
@@ -205,8 +280,13 @@ function check(lines, expected, args, client, server) {
       return `${name} is ${line[name]}, expected a number`
     }
   }
-  if (expected.numbers?.includes('seconds') && line.ops !== (args.n ?? args.concurrency ?? 1)) {
-    return `ops is ${line.ops}`
+  const ops = expected.ops ?? args.n ?? args.concurrency ?? 1
+  if (expected.numbers?.includes('seconds') && line.ops !== ops) return `ops is ${line.ops}`
+  if (expected.bytes !== undefined && line.bytes !== expected.bytes) {
+    return `bytes is ${line.bytes}, expected ${expected.bytes}`
+  }
+  if (COUNTING.includes(client) && line.seconds !== undefined && !(line.counters?.drains >= 0)) {
+    return `counters are ${JSON.stringify(line.counters)}`
   }
   if (expected.errorCode !== undefined) {
     const code = expected.errorCode[client]?.[server] ?? null
@@ -216,7 +296,7 @@ function check(lines, expected, args, client, server) {
 }
 
 function checkIdentify(line, server) {
-  if (!line.agentVersion?.startsWith(`${server}-libp2p/`)) {
+  if (!line.agentVersion?.startsWith(PEERS[server].agent)) {
     return `agentVersion is ${line.agentVersion}`
   }
   if (line.protocolVersion !== 'ipfs/0.1.0') {

@@ -28,6 +28,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "ferroswarm-runtime",
         ],
     ),
+    ("ferroswarm-bench-peers", &["ferroswarm-runtime"]),
     ("xtask", &[]),
 ];
 

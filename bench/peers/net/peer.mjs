@@ -1,0 +1,21 @@
+// TCP as node:net has it, without libp2p: the contract, and what the stack `tcp` is, are in interop/contract.md.
+
+import { runPeer } from '../command.mjs'
+import { serve } from './server.mjs'
+import { WORKLOADS } from './workloads.mjs'
+
+await runPeer({
+  server: async (options) => serve(checked(options)),
+  client: async (options) => {
+    const workload = WORKLOADS[checked(options).workload]
+    if (workload === undefined) {
+      throw new Error(`there is no workload named ${options.workload} over tcp`)
+    }
+    return workload(options)
+  }
+})
+
+function checked(options) {
+  if (options.stack !== 'tcp') throw new Error(`there is no stack named ${options.stack}`)
+  return options
+}

@@ -1,0 +1,66 @@
+//! ferroswarm with a Rust thread in the place of JavaScript: the same hub, I/O threads, pipes and
+//! engine as in the addon. See interop/contract.md.
+
+mod bell;
+mod control;
+mod identify;
+mod reactor;
+mod server;
+mod stream;
+mod workloads;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ferroswarm_bench_peers::Result;
+use ferroswarm_bench_peers::options::{Mode, Options};
+use ferroswarm_runtime::{Identity, KeyType, Keypair, Limits, Muxer, NodeOptions, Security};
+
+use crate::reactor::Reactor;
+
+fn main() -> ExitCode {
+    ferroswarm_bench_peers::main(run)
+}
+
+fn run(options: &Options) -> Result<()> {
+    let reactor = Reactor::new();
+    let outcome = match options.mode {
+        Mode::Server => reactor.run(server::run(
+            reactor.clone(),
+            node_options(options)?,
+            options.listen,
+        )),
+        Mode::Client => reactor.run(workloads::run(reactor.clone(), options)),
+    };
+    reactor.close();
+    outcome
+}
+
+/// A node of one stack, with every limit lifted and a key of its own.
+fn node_options(options: &Options) -> Result<NodeOptions> {
+    let security = match options.stack.as_str() {
+        "tcp-noise-yamux" => Security::Noise,
+        "tcp-tls-yamux" => Security::Tls,
+        other => return Err(format!("there is no stack named {other}").into()),
+    };
+    Ok(NodeOptions {
+        identity: new_identity()?,
+        securities: vec![security],
+        muxer: Muxer::Yamux,
+        io_threads: None,
+        limits: Limits {
+            pending_inbound_max: 65_535,
+            pending_inbound_per_host_max: 65_535,
+            accept_backlog: 65_535,
+            inbound_streams_max: 65_535,
+            outbound_streams_max: 65_535,
+            ..Limits::default()
+        },
+    })
+}
+
+fn new_identity() -> Result<Arc<Identity>> {
+    Ok(Arc::new(Identity::new(Keypair::generate(
+        KeyType::Ed25519,
+    )?)?))
+}

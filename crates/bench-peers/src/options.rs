@@ -1,0 +1,93 @@
+//! The command line of a peer.
+
+use std::net::SocketAddr;
+
+use crate::{Error, Result};
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It serves until its input ends.
+    Server,
+    /// It runs one workload.
+    Client,
+}
+
+/// The words of the command line.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `server` or `client`.
+    pub mode: Mode,
+    /// The stack by its name.
+    pub stack: String,
+    /// Where a server listens.
+    pub listen: SocketAddr,
+    /// The server's address as it printed it.
+    pub addr: String,
+    /// The workload by its name.
+    pub workload: String,
+    /// Operations.
+    pub n: usize,
+    /// Bytes of a transfer or a payload.
+    pub bytes: u64,
+    /// How many at once.
+    pub concurrency: usize,
+    /// Operations or bytes a second.
+    pub rate: u64,
+    /// How long.
+    pub seconds: f64,
+}
+
+impl Options {
+    /// Reads the words behind the program's name.
+    ///
+    /// # Errors
+    /// A sentence for whoever typed them.
+    pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
+        let mode = match words.next().as_deref() {
+            Some("server") => Mode::Server,
+            Some("client") => Mode::Client,
+            _ => return Err("expected a mode: server or client".into()),
+        };
+        let mut options = Self {
+            mode,
+            stack: String::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            addr: String::new(),
+            workload: String::new(),
+            n: 1,
+            bytes: 1_024,
+            concurrency: 1,
+            rate: 1_000,
+            seconds: 1.0,
+        };
+        while let Some(name) = words.next() {
+            let value = words.next().ok_or_else(|| format!("{name} has no value"))?;
+            match name.as_str() {
+                "--stack" => options.stack = value,
+                "--listen" => options.listen = value.parse()?,
+                "--addr" => options.addr = value,
+                "--workload" => options.workload = value,
+                "--n" => options.n = value.parse()?,
+                "--bytes" => options.bytes = value.parse()?,
+                "--concurrency" => options.concurrency = positive(&name, value.parse()?)?,
+                "--rate" => options.rate = positive(&name, value.parse()?)?,
+                "--seconds" => options.seconds = value.parse()?,
+                _ => return Err(Error::from(format!("unknown option {name}"))),
+            }
+        }
+        Ok(options)
+    }
+
+    /// Bytes that `paced` moves.
+    pub fn paced_bytes(&self) -> u64 {
+        (self.rate as f64 * self.seconds) as u64
+    }
+}
+
+fn positive<T: Default + PartialEq>(name: &str, value: T) -> Result<T> {
+    if value == T::default() {
+        return Err(format!("{name}: expected more than 0").into());
+    }
+    Ok(value)
+}
