@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util'
 import { printLine } from './measure.mjs'
 
-const DEFAULTS = { n: 1, bytes: 1_024, concurrency: 1, rate: 1_000, seconds: 1 }
+const DEFAULTS = { n: 1, bytes: 1_024, concurrency: 1, rate: 1_000, seconds: 1, 'warm-up': 0 }
 
 /**
  * Runs `server(options)` or `client(options)`; prints the line of the latter. A failure ends as `{"error"}` and exit
@@ -15,6 +15,8 @@ export async function runPeer({ server, client }) {
     if (mode === 'server') {
       await server(options)
     } else {
+      const warmUp = options['warm-up']
+      if (warmUp > 0) await client({ ...options, n: warmUp })
       const line = await client(options)
       if (line !== undefined) printLine(line)
     }

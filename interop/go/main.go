@@ -20,6 +20,7 @@ type options struct {
 	addr        string
 	workload    string
 	n           int
+	warmUp      int
 	bytes       int64
 	concurrency int
 	rate        int64
@@ -60,6 +61,7 @@ func parseOptions(mode string, args []string) (options, error) {
 	flags.StringVar(&opts.addr, "addr", "", "client: the server's multiaddr with /p2p")
 	flags.StringVar(&opts.workload, "workload", "", "client: see contract.md")
 	flags.IntVar(&opts.n, "n", 1, "operations")
+	flags.IntVar(&opts.warmUp, "warm-up", 0, "operations of a run before, whose line is not printed")
 	flags.Int64Var(&opts.bytes, "bytes", 1024, "bytes of the timed transfer, or of one payload")
 	flags.IntVar(&opts.concurrency, "concurrency", 1, "streams at once (echo), dials at once (idle)")
 	flags.Int64Var(&opts.rate, "rate", 1000, "pings or bytes a second")
@@ -108,7 +110,18 @@ func runClient(opts options) error {
 	if !ok {
 		return fmt.Errorf("unknown workload %q", opts.workload)
 	}
-	result, err := w(&client{opts: opts, server: *server, input: bufio.NewReader(os.Stdin)})
+	input := bufio.NewReader(os.Stdin)
+	measure := func(n int) (any, error) {
+		measured := opts
+		measured.n = n
+		return w(&client{opts: measured, server: *server, input: input})
+	}
+	if opts.warmUp > 0 {
+		if _, err := measure(opts.warmUp); err != nil {
+			return err
+		}
+	}
+	result, err := measure(opts.n)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,8 @@ const DEFAULTS = {
   bytes: '1024',
   concurrency: '1',
   rate: '1000',
-  seconds: '1'
+  seconds: '1',
+  'warm-up': '0'
 }
 
 const { positionals, values } = parseArgs({
@@ -32,7 +33,8 @@ const options = {
   bytes: count('bytes'),
   concurrency: count('concurrency'),
   rate: count('rate'),
-  seconds: Number(values.seconds)
+  seconds: Number(values.seconds),
+  warmUp: count('warm-up')
 }
 
 try {

@@ -56,7 +56,11 @@ export async function runWorkload(options) {
   if (workload === undefined) {
     throw new Error(`unknown workload ${options.workload}`)
   }
-  const line = await workload({ ...options, addr: multiaddr(options.addr) })
+  const run = (n) => workload({ ...options, n, addr: multiaddr(options.addr) })
+  if (options.warmUp > 0) {
+    await run(options.warmUp)
+  }
+  const line = await run(options.n)
   if (line !== undefined) {
     printLine(line)
   }

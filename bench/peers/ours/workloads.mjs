@@ -14,6 +14,7 @@ import {
 } from '../bulk.mjs'
 import { eachOf, endPhases, phase, residentKiB, startWatch } from '../measure.mjs'
 import { CORRECTNESS } from './correctness.mjs'
+import { MICRO } from './micro.mjs'
 import { PROTOCOLS } from './server.mjs'
 import { readFully, receive, send } from './transfer.mjs'
 
@@ -24,6 +25,7 @@ const IDLE_SETTLE_MS = 1_000
 /** By name; what one gives back is its line, undefined if it printed its lines itself. */
 export const WORKLOADS = {
   ...CORRECTNESS,
+  ...MICRO,
   upload: (run) => bulk(run, 1, upload),
   download: (run) => bulk(run, 1, download),
   'upload-32': (run) => bulk(run, 32, upload),

@@ -28,6 +28,8 @@ pub struct Options {
     pub workload: String,
     /// Operations.
     pub n: usize,
+    /// Operations of a run before, whose line is not printed.
+    pub warm_up: usize,
     /// Bytes of a transfer or a payload.
     pub bytes: u64,
     /// How many at once.
@@ -56,6 +58,7 @@ impl Options {
             addr: String::new(),
             workload: String::new(),
             n: 1,
+            warm_up: 0,
             bytes: 1_024,
             concurrency: 1,
             rate: 1_000,
@@ -69,6 +72,7 @@ impl Options {
                 "--addr" => options.addr = value,
                 "--workload" => options.workload = value,
                 "--n" => options.n = value.parse()?,
+                "--warm-up" => options.warm_up = value.parse()?,
                 "--bytes" => options.bytes = value.parse()?,
                 "--concurrency" => options.concurrency = positive(&name, value.parse()?)?,
                 "--rate" => options.rate = positive(&name, value.parse()?)?,
@@ -77,6 +81,14 @@ impl Options {
             }
         }
         Ok(options)
+    }
+
+    /// Those of the run before.
+    pub fn of_warm_up(&self) -> Option<Self> {
+        (self.warm_up > 0).then(|| Self {
+            n: self.warm_up,
+            ..self.clone()
+        })
     }
 
     /// Bytes that `paced` moves.

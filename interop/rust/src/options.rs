@@ -16,6 +16,7 @@ pub enum Stack {
     TlsYamux,
 }
 
+#[derive(Clone)]
 pub struct Options {
     pub mode: Mode,
     pub stack: Stack,
@@ -23,6 +24,7 @@ pub struct Options {
     pub addr: Option<Multiaddr>,
     pub workload: String,
     pub n: usize,
+    pub warm_up: usize,
     pub bytes: usize,
     pub concurrency: usize,
     pub rate: u64,
@@ -43,6 +45,7 @@ impl Options {
             addr: None,
             workload: String::new(),
             n: 1,
+            warm_up: 0,
             bytes: 1024,
             concurrency: 1,
             rate: 1000,
@@ -56,6 +59,7 @@ impl Options {
                 "--addr" => options.addr = Some(value.parse()?),
                 "--workload" => options.workload = value,
                 "--n" => options.n = value.parse()?,
+                "--warm-up" => options.warm_up = value.parse()?,
                 "--bytes" => options.bytes = value.parse()?,
                 "--concurrency" => options.concurrency = value.parse()?,
                 "--rate" => options.rate = value.parse()?,

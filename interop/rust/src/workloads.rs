@@ -36,7 +36,23 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const RESET_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub async fn run(options: &Options) -> Result<()> {
-    let line = match options.workload.as_str() {
+    if options.workload == "idle" {
+        return idle(options).await;
+    }
+    if options.warm_up > 0 {
+        let warm_up = Options {
+            n: options.warm_up,
+            ..options.clone()
+        };
+        measure(&warm_up).await?;
+    }
+    print_line(&measure(options).await?);
+    Ok(())
+}
+
+/// The line of a workload that prints one.
+async fn measure(options: &Options) -> Result<Value> {
+    Ok(match options.workload.as_str() {
         "upload" => transfers::bulk(options, 1, Way::Up).await?,
         "download" => transfers::bulk(options, 1, Way::Down).await?,
         "upload-32" => transfers::bulk(options, 32, Way::Up).await?,
@@ -51,15 +67,12 @@ pub async fn run(options: &Options) -> Result<()> {
         "msgs" => messages(options).await?,
         "handshake-seq" => handshakes(options, 1).await?,
         "handshake-16" => handshakes(options, 16).await?,
-        "idle" => return idle(options).await,
         "echo" => echo(options).await?,
         "half-close" => half_close(options).await?,
         "reset" => reset(options).await?,
         "identify" => identify(options).await?,
         other => return Err(format!("unknown workload {other:?}").into()),
-    };
-    print_line(&line);
-    Ok(())
+    })
 }
 
 async fn requests(options: &Options, concurrency: usize) -> Result<Value> {

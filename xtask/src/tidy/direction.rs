@@ -28,7 +28,10 @@ const CRATES: &[(&str, &[&str])] = &[
             "ferroswarm-runtime",
         ],
     ),
-    ("ferroswarm-bench-peers", &["ferroswarm-runtime"]),
+    (
+        "ferroswarm-bench-peers",
+        &["ferroswarm-proto", "ferroswarm-runtime"],
+    ),
     ("xtask", &[]),
 ];
 

@@ -4,6 +4,7 @@
 mod bell;
 mod control;
 mod identify;
+mod micro;
 mod reactor;
 mod server;
 mod stream;

@@ -13,6 +13,7 @@ use ferroswarm_bench_peers::{Error, Result, frame};
 use futures::future::{join, try_join_all};
 use serde_json::{Value, json};
 
+use crate::micro;
 use crate::reactor::Reactor;
 use crate::server::{BULK, MESSAGES, PING, REQUEST, receive, send};
 use crate::stream::Stream;
@@ -41,34 +42,46 @@ pub(crate) fn run(
 ) -> impl Future<Output = Result<()>> + 'static {
     let options = options.clone();
     async move {
-        let client = Client {
-            reactor,
-            options: &options,
+        let warm_up = options.of_warm_up();
+        let client = |options| Client {
+            reactor: reactor.clone(),
+            options,
         };
-        let line = match options.workload.as_str() {
-            "upload" => client.bulk(1, Way::Up).await?,
-            "download" => client.bulk(1, Way::Down).await?,
-            "upload-32" => client.bulk(32, Way::Up).await?,
-            "download-32" => client.bulk(32, Way::Down).await?,
-            "paced" => client.paced().await?,
-            "ping" => client.ping().await?,
-            "ping-open" => client.ping_open().await?,
-            "rr-seq" => client.requests(1).await?,
-            "rr-32" => client.requests(32).await?,
-            "rr-100" => client.requests(100).await?,
-            "msgs" => client.messages().await?,
-            "handshake-seq" => client.handshakes(1).await?,
-            "handshake-16" => client.handshakes(16).await?,
-            "first-byte" => client.first_byte().await?,
-            "idle" => return client.idle().await,
-            other => return Err(format!("there is no workload named {other:?}").into()),
-        };
-        print_line(&line);
+        if options.workload == "idle" {
+            return client(&options).idle().await;
+        }
+        if let Some(warm_up) = &warm_up {
+            client(warm_up).measure().await?;
+        }
+        print_line(&client(&options).measure().await?);
         Ok(())
     }
 }
 
 impl Client<'_> {
+    /// The line of a workload that prints one.
+    async fn measure(&self) -> Result<Value> {
+        match self.options.workload.as_str() {
+            "upload" => self.bulk(1, Way::Up).await,
+            "download" => self.bulk(1, Way::Down).await,
+            "upload-32" => self.bulk(32, Way::Up).await,
+            "download-32" => self.bulk(32, Way::Down).await,
+            "paced" => self.paced().await,
+            "ping" => self.ping().await,
+            "ping-open" => self.ping_open().await,
+            "rr-seq" => self.requests(1).await,
+            "rr-32" => self.requests(32).await,
+            "rr-100" => self.requests(100).await,
+            "msgs" => self.messages().await,
+            "handshake-seq" => self.handshakes(1).await,
+            "handshake-16" => self.handshakes(16).await,
+            "first-byte" => self.first_byte().await,
+            "frames" => micro::frames(self.options),
+            "negotiations" => micro::negotiations(self.options),
+            other => Err(format!("there is no workload named {other:?}").into()),
+        }
+    }
+
     fn add_node(&self) -> Result<usize> {
         self.reactor.add_node(node_options(self.options)?)
     }

@@ -20,25 +20,14 @@ use crate::{BULK, MESSAGES, PING, REQUEST, receive, send};
 const IDLE_SETTLE: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let client = Client {
-        server: server(&options.addr)?,
-        options,
-    };
-    let line = match options.workload.as_str() {
-        "upload" => client.bulk(1, 0)?,
-        "download" => client.bulk(0, 1)?,
-        "paced" => client.paced()?,
-        "ping" => client.ping()?,
-        "ping-open" => client.ping_open()?,
-        "rr-seq" => client.requests(1)?,
-        "rr-32" => client.requests(32)?,
-        "rr-100" => client.requests(100)?,
-        "msgs" => client.messages()?,
-        "first-byte" => client.first_byte()?,
-        "idle" => return client.idle(),
-        other => return Err(format!("there is no workload named {other:?} over tcp").into()),
-    };
-    print_line(&line);
+    let server = server(&options.addr)?;
+    if options.workload == "idle" {
+        return Client { server, options }.idle();
+    }
+    if let Some(options) = &options.of_warm_up() {
+        Client { server, options }.measure()?;
+    }
+    print_line(&Client { server, options }.measure()?);
     Ok(())
 }
 
@@ -57,6 +46,23 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
+    /// The line of a workload that prints one.
+    fn measure(&self) -> Result<Value> {
+        match self.options.workload.as_str() {
+            "upload" => self.bulk(1, 0),
+            "download" => self.bulk(0, 1),
+            "paced" => self.paced(),
+            "ping" => self.ping(),
+            "ping-open" => self.ping_open(),
+            "rr-seq" => self.requests(1),
+            "rr-32" => self.requests(32),
+            "rr-100" => self.requests(100),
+            "msgs" => self.messages(),
+            "first-byte" => self.first_byte(),
+            other => Err(format!("there is no workload named {other:?} over tcp").into()),
+        }
+    }
+
     fn open(&self, purpose: u8, head: &[u8]) -> Result<TcpStream> {
         let mut stream = TcpStream::connect(self.server)?;
         stream.set_nodelay(true)?;
