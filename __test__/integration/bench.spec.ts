@@ -31,12 +31,13 @@ test('a quick run measures every scenario, and its result file is whole', async 
   t.is(code, 0, err)
   const result = checkResult(JSON.parse(await readFile(file, 'utf8')))
   t.is(result.mode, 'quick')
-  for (const { id, figures } of result.scenarios) {
-    for (const { title } of figures) t.true(out.includes(`| ${id} ${title}, `), title)
+  for (const { id, title, figures } of result.scenarios) {
+    t.true(out.includes(`**${id} ${title}**`), id)
+    for (const { title } of figures) t.true(out.includes(`| ${title}, `), title)
   }
   t.deepEqual(
     result.scenarios.map(({ id }: { id: string }) => id),
-    ['S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7', 'S8', 'S9', 'S12']
+    ['S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7', 'S8', 'S9', 'S12', 'S13']
   )
 })
 

@@ -23,12 +23,15 @@ import { Servers } from './servers.mjs'
 /** The modes whose rounds are long enough to be held against a floor. */
 const FLOORS_HOLD_IN = ['full', 'soak']
 
-/** Declares the tests of a scenario; `stacks` is `[null]` where no stack matters, and else those it is only for. */
-export function scenario({ id, name, title, series, stacks }) {
+/**
+ * Declares the tests of a scenario. `stackless` is for one that has nothing to do with a stack; `inFull` are the stacks
+ * of it that a full run takes, which has an hour: all when left out.
+ */
+export function scenario({ id, name, title, series, stackless, inFull }) {
   const plan = readPlan()
   const wanted = series.filter(({ modes }) => modes?.includes(plan.mode) ?? true)
-  for (const stack of stacks ?? plan.stacks) {
-    if (stack !== null && !plan.stacks.includes(stack)) continue
+  for (const stack of stackless ? [null] : plan.stacks) {
+    if (plan.mode === 'full' && inFull?.includes(stack) === false) continue
     test.serial(stack === null ? title : `${title}, ${stack}`, async (t) => {
       const servers = new Servers()
       const figures = []

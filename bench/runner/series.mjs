@@ -16,7 +16,9 @@ export async function measureSeries(series, stack, plan, servers) {
   const runOne = series.run ?? ((...args) => runWorkload(series, ...args))
   const run = (peer, size) => runOne(targets[peer], size, { servers, plan })
   const tell = (peer, round, outcome) => {
-    console.error(`${stack ?? 'any stack'}, round ${round + 1}, ${peer}: ${text(series, outcome)}`)
+    console.error(
+      `${stack ?? 'any stack'}, round ${round + 1}, ${peer}: ${text(series, peer, outcome)}`
+    )
   }
   const rounds = await measureRounds(series, Object.keys(targets), plan, run, tell)
   return figuresOf(series, rounds, notOffered, stack)
@@ -40,8 +42,9 @@ function targetOf(peer, stack, plan, server) {
   return server === undefined ? target : { ...target, server: targetOf(server, stack, plan) }
 }
 
-function text({ figures }, { line, error, unfit }) {
+function text(series, peer, { line, error, unfit }) {
   if (error !== undefined) return error
+  const figures = series.figures.filter(({ peers }) => peers?.includes(peer) ?? true)
   const values = figures.map(({ title, unit, value }) => {
     const figure = value(line)
     return `${title} ${Number.isFinite(figure) ? Number(figure.toPrecision(4)) : '-'} ${unit}`

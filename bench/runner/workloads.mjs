@@ -35,3 +35,16 @@ export function operations(workload, first, args = {}) {
     cpu: { unit: 'us/op', scale: 1e6, per: (line) => line.ops }
   }
 }
+
+/** What the addon counted at the end that counted more of it, for each unit of work; other peers have no counters. */
+export function counted(names, { per, ...figure }) {
+  const sum = (counters) => names.reduce((all, name) => all + counters[name], 0)
+  return {
+    better: 'less',
+    value: (line) => Math.max(sum(line.counters), sum(line.server_counters)) / per(line),
+    peers: ['ours'],
+    ...figure
+  }
+}
+
+export const mebibytes = ({ bytes }) => bytes / MIB

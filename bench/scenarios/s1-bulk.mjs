@@ -1,8 +1,8 @@
 // S1: as many bytes as one stream carries, up and down.
 
-import { atLeast, cpuAtMost } from '../runner/floors.mjs'
+import { atLeast, cpuAtMost, ownAtMost } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
-import { bulk, NOISE, TLS } from '../runner/workloads.mjs'
+import { bulk, counted, mebibytes, NOISE, TLS } from '../runner/workloads.mjs'
 
 const RATE = {
   [NOISE]: [atLeast('js', 4, 5.5), atLeast('rust', 1.25, 2), atLeast('go', 1.2, 2)],
@@ -10,12 +10,25 @@ const RATE = {
 }
 const floors = { ...RATE, [NOISE]: [...RATE[NOISE], cpuAtMost('rust', 0.75, 0.6)] }
 
+const WAKES = [ownAtMost(10, 6)]
+
 scenario({
   id: 'S1',
   name: 'bulk',
   title: 'Bulk, one stream',
   series: [
-    bulk('upload', { id: 'upload', title: 'upload, one stream', floors }),
-    bulk('download', { id: 'download', title: 'download, one stream', floors })
+    withWakes(bulk('upload', { id: 'upload', title: 'upload, one stream', floors })),
+    withWakes(bulk('download', { id: 'download', title: 'download, one stream', floors }))
   ]
 })
+
+function withWakes(series) {
+  const wakes = counted(['rings'], {
+    id: `${series.workload}-wakes`,
+    title: `wakes of JavaScript, ${series.workload}`,
+    unit: '/MiB',
+    per: mebibytes,
+    floors: { [NOISE]: WAKES, [TLS]: WAKES }
+  })
+  return { ...series, figures: [...series.figures, wakes] }
+}

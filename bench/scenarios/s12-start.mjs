@@ -10,7 +10,7 @@ scenario({
   id: 'S12',
   name: 'start',
   title: 'Install and start',
-  stacks: [null],
+  stackless: true,
   series: [
     {
       run: start,

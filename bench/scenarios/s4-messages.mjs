@@ -10,6 +10,7 @@ scenario({
   id: 'S4',
   name: 'messages',
   title: 'Small messages on one stream',
+  inFull: [NOISE],
   series: [
     messages('msgs', 100, { id: 'msgs', title: 'messages of 100 B, a call each', floors }),
     messages('msgs', 1_024, { id: 'msgs-1k', title: 'messages of 1 KiB, a call each' }),

@@ -1,8 +1,8 @@
 // S6: a new stream for every request of 1 KiB, which comes back.
 
-import { atLeast } from '../runner/floors.mjs'
+import { atLeast, ownAtMost } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
-import { NOISE, operations, P50, RATE } from '../runner/workloads.mjs'
+import { counted, NOISE, operations, P50, RATE, TLS } from '../runner/workloads.mjs'
 
 const ONE = [atLeast('js', 10, 20), atLeast('rust', 1.4, 2.5)]
 const MANY = [atLeast('js', 20, 50), atLeast('rust', 2, 5)]
@@ -14,16 +14,23 @@ scenario({
   series: [
     requests('rr-seq', 200, 'one at a time', ONE),
     requests('rr-32', 500, '32 at once', MANY),
-    requests('rr-100', 500, '100 at once', MANY)
+    requests('rr-100', 500, '100 at once', MANY, [ownAtMost(4, 2)])
   ]
 })
 
-function requests(workload, first, when, goals) {
+function requests(workload, first, when, goals, crossings = []) {
   return {
     ...operations(workload, first, { bytes: 1_024 }),
     figures: [
       { ...RATE, id: workload, title: `streams, ${when}`, floors: { [NOISE]: goals } },
-      { ...P50, id: `${workload}-p50`, title: `p50, ${when}` }
+      { ...P50, id: `${workload}-p50`, title: `p50, ${when}` },
+      counted(['drains', 'calls'], {
+        id: `${workload}-crossings`,
+        title: `crossings, ${when}`,
+        unit: '/stream',
+        per: ({ ops }) => ops,
+        floors: { [NOISE]: crossings, [TLS]: crossings }
+      })
     ]
   }
 }

@@ -21,6 +21,7 @@ scenario({
   id: 'S8',
   name: 'idle',
   title: 'Memory of idle connections',
+  inFull: [NOISE],
   series: [
     idle(100, { modes: ['quick'] }),
     idle(1_000, { modes: ['default', 'full'], roundsMax: 3, floors }),
@@ -56,7 +57,7 @@ async function fill(target, client, n) {
   const server = await startServer(target.command, target.stack)
   const line = {}
   try {
-    const warmUp = { workload: 'handshake-16', n: Math.min(WARM_UP, n) }
+    const warmUp = { workload: 'first-byte', n: Math.min(WARM_UP, n) }
     await runClient(client.command, target.stack, server.addr, warmUp)
     const args = { workload: 'idle', n, concurrency: CONCURRENCY }
     await runClient(client.command, target.stack, server.addr, args, ({ phase, rss_kb }) => {

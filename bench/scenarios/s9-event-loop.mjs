@@ -20,6 +20,7 @@ scenario({
   id: 'S9',
   name: 'event-loop',
   title: 'Event loop under load',
+  inFull: [NOISE],
   series: [
     {
       workload: 'paced',

@@ -1,0 +1,28 @@
+// S13: framing and negotiation by themselves, in memory, in JavaScript and in Rust.
+
+import { runClient } from '../peer-process.mjs'
+import { scenario } from '../runner/scenario.mjs'
+import { NOISE, operations, RATE } from '../runner/workloads.mjs'
+
+scenario({
+  id: 'S13',
+  name: 'micro',
+  title: 'Framing and negotiation in memory',
+  stackless: true,
+  series: [
+    micro('frames', { bytes: 100 }, 'messages of 100 B framed and cut again'),
+    micro('negotiations', {}, 'negotiations of one protocol')
+  ]
+})
+
+function micro(workload, args, title) {
+  return {
+    ...operations(workload, 5_000),
+    // There is no server, and nothing that would take CPU time but the client.
+    cpu: undefined,
+    run: ({ command, stack }, n) =>
+      runClient(command, stack ?? NOISE, undefined, { workload, n, ...args }),
+    peers: ['ours', 'native'],
+    figures: [{ ...RATE, id: workload, title }]
+  }
+}
