@@ -13,7 +13,10 @@ scenario({
   inFull: [NOISE],
   series: [
     messages('msgs', 100, { id: 'msgs', title: 'messages of 100 B, a call each', floors }),
-    messages('msgs', 1_024, { id: 'msgs-1k', title: 'messages of 1 KiB, a call each' }),
+    {
+      ...messages('msgs', 1_024, { id: 'msgs-1k', title: 'messages of 1 KiB, a call each' }),
+      modes: ['default', 'full']
+    },
     messages('lp', 100, { id: 'lp', title: "messages of 100 B, each library's own framing" })
   ]
 })

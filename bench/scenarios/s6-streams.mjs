@@ -12,7 +12,7 @@ scenario({
   name: 'streams',
   title: 'New stream and 1 KiB each way',
   series: [
-    requests('rr-seq', 200, 'one at a time', ONE),
+    requests('rr-seq', 100, 'one at a time', ONE),
     requests('rr-32', 500, '32 at once', MANY),
     requests('rr-100', 500, '100 at once', MANY, [ownAtMost(4, 2)])
   ]

@@ -12,7 +12,7 @@ scenario({
     handshakes('handshake-seq', 'one at a time', [atLeast('js', 5), atLeast('rust', 1.15, 2)]),
     handshakes('handshake-16', '16 at once', [atLeast('js', 8), atLeast('rust', 0.95, 1.4)]),
     {
-      ...operations('first-byte', 32),
+      ...operations('first-byte', 16),
       figures: [{ ...P50, id: 'first-byte', title: 'p50 from dialling to the first echo' }]
     }
   ]
@@ -20,7 +20,7 @@ scenario({
 
 function handshakes(workload, when, goals) {
   return {
-    ...operations(workload, 32),
+    ...operations(workload, 16),
     figures: [
       { ...RATE, id: workload, title: `handshakes, ${when}`, floors: { [NOISE]: goals } },
       { ...P50, id: `${workload}-p50`, title: `p50, ${when}` }

@@ -1,6 +1,5 @@
 // S8: what a connection takes while nothing goes over it, and what stays when it is gone.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { residentKiB, runClient, startServer } from '../peer-process.mjs'
 import { atMost, ownAtMost } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
@@ -8,8 +7,6 @@ import { NOISE } from '../runner/workloads.mjs'
 
 /** Connections before memory is read first: code, pools and young generation have their working size then. */
 const WARM_UP = 500
-/** What a server is given to let go of connections that have closed. */
-const SETTLE_MS = 1_000
 /** Clients that connect at once. */
 const CONCURRENCY = 16
 /** The peer whose one process is thousands of clients. */
@@ -41,7 +38,7 @@ function idle(n, { floors, needs, ...rest }) {
     floors: goals
   })
   const full = figure('', 'server end', ({ base, full }) => full.server - base.server, floors)
-  const left = figure('-left', 'left at the server', ({ base, gone }) => gone - base.server)
+  const left = figure('-left', 'left at the server', ({ base, gone }) => gone.server - base.server)
   const client = figure('-client', 'client end', ({ base, full }) => full.client - base.client)
   return {
     workload: 'idle',
@@ -63,8 +60,6 @@ async function fill(target, client, n) {
     await runClient(client.command, target.stack, server.addr, args, ({ phase, rss_kb }) => {
       line[phase] = { server: residentKiB(server.pid), client: rss_kb }
     })
-    await sleep(SETTLE_MS)
-    line.gone = residentKiB(server.pid)
   } finally {
     await server.stop()
   }
