@@ -27,8 +27,9 @@ use crate::{identify, server};
 /// Facts of one drain.
 const RECORDS_MAX: usize = 4_096;
 
-/// Written bytes that are not flushed before the turn ends: more would let the I/O threads idle.
-const UNFLUSHED_MAX: usize = 64 << 10;
+/// Written bytes that are not flushed before the turn ends: what a stream's pipe holds. More would let the I/O
+/// threads idle, at 64 KiB they are woken for every block.
+const UNFLUSHED_MAX: usize = 256 << 10;
 
 /// A stream or connection by its place in the table of handles.
 fn place(handle: u32) -> usize {
