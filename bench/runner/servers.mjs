@@ -3,7 +3,7 @@
 import { runClient, startServer } from '../peer-process.mjs'
 
 /** Of the work of a run, what is done before its timed part: compilers have seen it then. */
-const WARM_UP_PART = 1 / 4
+const WARM_UP_PART = 1 / 8
 
 /** One server a peer for all of a scenario: a server is a process that runs for long. */
 export class Servers {

@@ -11,6 +11,7 @@ scenario({
   id: 'S6',
   name: 'streams',
   title: 'New stream and 1 KiB each way',
+  inFull: [NOISE],
   series: [
     requests('rr-seq', 100, 'one at a time', ONE),
     requests('rr-32', 500, '32 at once', MANY),
