@@ -7,6 +7,7 @@ import type {
   Native,
   NativeNode
 } from '../../ts/native/addon.ts'
+import { Order } from '../../ts/native/outbox.ts'
 import { FLAG_REMOTE, OPEN_UNSETTLED, RECORD_WORDS, RecordKind } from '../../ts/native/record.ts'
 
 /** One scripted stream. */
@@ -20,6 +21,8 @@ export interface FakeStream {
 }
 
 export type Fake = ReturnType<typeof fakeNative>
+
+const ORDER_NAMES = ['', ' closeWrite', ' close'] as const
 
 const OPEN = 2
 const CLOSE_READ = 3
@@ -65,6 +68,13 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     if (stream.state === CLOSE_BOTH) closed(handle, stream.inbox.length)
     return stream.state
   }
+  const end = (handle: number, stream: FakeStream, order: Order): void => {
+    if (order === Order.none) return
+    if (order === Order.close) stream.inbox = []
+    const both = order === Order.close || stream.state === CLOSE_READ
+    stream.state = both ? CLOSE_BOTH : CLOSE_WRITE
+    finish(handle, stream)
+  }
 
   const hot: HotCalls = {
     drain(records) {
@@ -77,7 +87,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       const handle = nextStream
       nextStream += 1
       const state = protocols.length > 1 ? 1 : OPEN
-      streams.set(handle, { inbox: [], remoteEnded: false, state, room, sent: [], armed: false })
+      streams.set(handle, { inbox: [], remoteEnded: false, state, room, sent: [], armed: true })
       return state === 1 ? handle + OPEN_UNSETTLED : handle
     },
     read(handle, into) {
@@ -112,16 +122,17 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       let offset = 0
       const told: string[] = []
       for (let index = 0; index < count; index += 1) {
-        const handle = table[index * 2] as number
-        const length = table[index * 2 + 1] as number
+        const row = index * 3
+        const [handle, length, order] = [...table.subarray(row, row + 3)] as [number, number, Order]
         const stream = at(handle)
-        told.push(`${handle}:${length}`)
+        told.push(`${handle}:${length}${ORDER_NAMES[order]}`)
         if (stream.state === RESET) {
-          table[index * 2 + 1] = fail('ERR_STREAM_RESET')
+          table[row + 1] = fail('ERR_STREAM_RESET')
         } else {
           stream.sent.push(...staging.subarray(offset, offset + length))
           stream.room = Math.max(stream.room - length, 0)
-          table[index * 2 + 1] = stream.room
+          table[row + 1] = stream.room
+          end(handle, stream, order)
         }
         offset += length
       }
@@ -137,20 +148,6 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       calls.push(`closeRead ${handle}`)
       if (stream.state === OPEN) stream.state = CLOSE_READ
       else if (stream.state === CLOSE_WRITE) stream.state = CLOSE_BOTH
-      return finish(handle, stream)
-    },
-    closeWrite(handle) {
-      const stream = at(handle)
-      calls.push(`closeWrite ${handle}`)
-      if (stream.state === OPEN) stream.state = CLOSE_WRITE
-      else if (stream.state === CLOSE_READ) stream.state = CLOSE_BOTH
-      return finish(handle, stream)
-    },
-    close(handle) {
-      const stream = at(handle)
-      calls.push(`close ${handle}`)
-      stream.state = CLOSE_BOTH
-      stream.inbox = []
       return finish(handle, stream)
     },
     remove(handle) {

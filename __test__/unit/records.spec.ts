@@ -143,7 +143,7 @@ test('records of any words throw at nobody, and the next stream is heard of all 
         fake.put(kind, handle % (STREAMS + 3), a, b, flags)
       }
       t.notThrows(() => engine.drain())
-      fake.stream(handle).inbox.push(5)
+      fake.deliver(handle, [5])
       t.deepEqual(await stream.read(1), Uint8Array.of(5))
     }),
     { numRuns: 50 }

@@ -14,8 +14,6 @@ export interface HotCalls {
   submit(table: Int32Array, count: number, staging: Uint8Array): number
   flush(): number
   closeRead(stream: number): number
-  closeWrite(stream: number): number
-  close(stream: number): number
   remove(stream: number): number
   reset(stream: number, code: number): number
   setState(stream: number, state: number): number

@@ -1,5 +1,6 @@
 /**
- * Small writes of all streams, on their way down: they gather in one buffer and go in one call a tick.
+ * Small writes of all streams and what ends them, on their way down: they gather in one buffer and go in one call a
+ * tick.
  */
 import type { HotCalls } from './addon.ts'
 
@@ -18,12 +19,18 @@ export interface Sender {
   onSubmitted(answer: number): void
 }
 
+/** What an entry asks for behind its bytes: the third word of its row. */
+export const Order = { none: 0, closeWrite: 1, close: 2 } as const
+export type Order = (typeof Order)[keyof typeof Order]
+
+const ROW_WORDS = 3
+
 /** The writes of one tick. */
 export class Outbox {
   readonly #hot: HotCalls
   readonly #staging = new Uint8Array(STAGING_BYTES)
-  // Pairs of handle and length, in the order of the bytes.
-  readonly #table = new Int32Array(ENTRIES_MAX * 2)
+  // Rows of handle, length and order, in the order of the bytes.
+  readonly #table = new Int32Array(ENTRIES_MAX * ROW_WORDS)
   readonly #senders: Sender[] = []
   #bytes = 0
   #tickEnds = false
@@ -47,12 +54,23 @@ export class Outbox {
     }
     this.#staging.set(bytes, this.#bytes)
     this.#bytes += length
-    const last = this.#senders.length - 1
-    if (last >= 0 && this.#senders[last] === sender) {
-      this.#table[last * 2 + 1] = (this.#table[last * 2 + 1] as number) + length
+    this.#enter(sender, length, Order.none)
+  }
+
+  /** End a half or both behind what the stream has staged; nothing of it is staged after that. */
+  stageEnd(sender: Sender, order: Order): void {
+    this.#enter(sender, 0, order)
+  }
+
+  #enter(sender: Sender, length: number, order: Order): void {
+    const last = (this.#senders.length - 1) * ROW_WORDS
+    if (this.#senders.at(-1) === sender) {
+      this.#table[last + 1] = (this.#table[last + 1] as number) + length
+      this.#table[last + 2] = order
     } else {
-      this.#table[last * 2 + 2] = sender.handle
-      this.#table[last * 2 + 3] = length
+      this.#table[last + ROW_WORDS] = sender.handle
+      this.#table[last + ROW_WORDS + 1] = length
+      this.#table[last + ROW_WORDS + 2] = order
       this.#senders.push(sender)
       if (this.#senders.length === ENTRIES_MAX) this.submit()
     }
@@ -67,7 +85,7 @@ export class Outbox {
     const senders = this.#senders.splice(0)
     this.#hot.submit(this.#table, count, this.#staging)
     for (const [index, sender] of senders.entries()) {
-      sender.onSubmitted(this.#table[index * 2 + 1] as number)
+      sender.onSubmitted(this.#table[index * ROW_WORDS + 1] as number)
     }
   }
 

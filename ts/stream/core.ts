@@ -16,6 +16,7 @@ import {
 } from '../errors.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
+import { Order } from '../native/outbox.ts'
 import { stackless } from '../native/stackless.ts'
 import { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -151,17 +152,11 @@ export class StreamCore implements StreamSink {
     return this.writes.closeWrite(options?.signal) ?? DONE
   }
 
-  /** Everything accepted is handed down: say so on the wire. */
+  /** Everything accepted is handed down: the end goes with it, at the end of the tick. */
   finishWriting(): void {
-    const { hot } = this.engine
-    if (this.#closesBoth) {
-      this.writes.submit()
-      this.#transition((handle) => hot.close(handle), StreamState.CLOSE_BOTH)
-      return
-    }
-    const next =
-      this.state === StreamState.CLOSE_READ ? StreamState.CLOSE_BOTH : StreamState.CLOSE_WRITE
-    this.#transition((handle) => hot.closeWrite(handle), next)
+    if (this.#live) this.writes.stageEnd(this.#closesBoth ? Order.close : Order.closeWrite)
+    const readEnds = this.#closesBoth || this.state === StreamState.CLOSE_READ
+    this.state = readEnds ? StreamState.CLOSE_BOTH : StreamState.CLOSE_WRITE
   }
 
   reset(code: number, cause: Error | undefined): Promise<void> {
@@ -306,6 +301,7 @@ export class StreamCore implements StreamSink {
       this.state = otherwise
       return
     }
+    this.writes.submit()
     const answer = call(this.handle)
     this.engine.outbox.flushSoon()
     if (answer < 0) this.refused(-answer)

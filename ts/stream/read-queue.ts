@@ -49,12 +49,15 @@ export class ReadQueue {
   readonly #stash = new Stash()
   // Bytes the native side is known to hold at least.
   #hint = 0
+  // The native side has nothing and tells when it has; it begins so where the stream was opened here.
+  #armed: boolean
   #end: ReadEnd = 'open'
   #deadline: Deadline | undefined
   #expired = false
 
   constructor(core: StreamCore) {
     this.#core = core
+    this.#armed = core.direction === 'outbound'
   }
 
   get isBusy(): boolean {
@@ -86,6 +89,8 @@ export class ReadQueue {
 
   tryRead(max: number): Uint8Array | undefined {
     if (max === 0) return NOTHING
+    // What is on its way up is found as well.
+    this.#armed = false
     return this.#waiting.isBusy ? undefined : this.#pullOrThrow(max)
   }
 
@@ -190,6 +195,7 @@ export class ReadQueue {
     const expire = (): void => {
       this.#expired = true
       // What has arrived is delivered first.
+      this.#armed = false
       this.serve()
       this.#waiting.fail(timedOut)
     }
@@ -200,6 +206,7 @@ export class ReadQueue {
   /** The native side holds at least `bytes`, or has an end to report. */
   onReadable(bytes: number): void {
     this.#hint = bytes
+    this.#armed = false
     this.serve()
   }
 
@@ -253,6 +260,7 @@ export class ReadQueue {
   #pull(max: number): Uint8Array | typeof END | undefined {
     if (this.#stash.bytes > 0) return this.#stash.take(max)
     if (this.#hasEnded()) return END
+    if (this.#armed) return undefined
     const { engine, handle } = this.#core
     const known = this.#hint > 0
     const size = Math.min(max, known ? Math.min(this.#hint, CHUNK_BYTES_MAX) : SCRATCH_BYTES)
@@ -279,12 +287,10 @@ export class ReadQueue {
       into.set(bytes)
       return bytes.length
     }
+    if (this.#hasEnded()) throw new StreamEOFError()
     const { engine, handle } = this.#core
-    const length = this.#hasEnded()
-      ? END
-      : engine.mayRead(this.#core)
-        ? this.#settle(engine.hot.read(handle, into))
-        : 0
+    if (this.#armed || !engine.mayRead(this.#core)) return undefined
+    const length = this.#settle(engine.hot.read(handle, into))
     if (length === END) throw new StreamEOFError()
     return length === 0 ? undefined : length
   }
@@ -318,6 +324,7 @@ export class ReadQueue {
       return END
     }
     if (answer < 0) this.#core.refused(-answer)
+    else this.#armed = true
     return 0
   }
 

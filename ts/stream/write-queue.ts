@@ -6,7 +6,7 @@
  */
 import { StreamState } from '../constants.ts'
 import { AbortError, InvalidParametersError, StreamClosedError, TimeoutError } from '../errors.ts'
-import { STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
+import { type Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { AbortOptions } from './read-queue.ts'
@@ -224,8 +224,13 @@ export class WriteQueue {
     }
   }
 
+  /** The end of the half or of the stream goes down behind what is staged. */
+  stageEnd(order: Order): void {
+    this.#staged = true
+    this.#core.engine.outbox.stageEnd(this.#core, order)
+  }
+
   #finish(): void {
-    this.submit()
     this.#stopDeadline()
     this.#core.finishWriting()
   }

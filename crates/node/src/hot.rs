@@ -10,7 +10,7 @@ use std::ptr;
 use std::rc::Rc;
 
 use ferroswarm_runtime::{
-    CallError, Direction, Environment, Framing, Handler, Proposals, ResetReport, State,
+    CallError, Direction, End, Environment, Framing, Handler, Proposals, ResetReport, State,
     StreamFault, StreamSlot,
 };
 use napi::sys;
@@ -34,8 +34,6 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"submit", submit),
     (c"flush", flush),
     (c"closeRead", close_read),
-    (c"closeWrite", close_write),
-    (c"close", close),
     (c"remove", remove),
     (c"reset", reset),
     (c"setState", set_state),
@@ -361,11 +359,17 @@ hot!(submit, call => {
     let entries = call.number(1)? as usize;
     let mut environment = call.environment();
     let mut rest = &*staging;
-    for entry in table.chunks_exact_mut(2).take(entries) {
-        let length = usize::try_from(entry[1]).or_else(|_| misuse())?;
+    for row in table.chunks_exact_mut(3).take(entries) {
+        let length = usize::try_from(row[1]).or_else(|_| misuse())?;
         let Some((bytes, after)) = rest.split_at_checked(length) else { return misuse() };
         rest = after;
-        entry[1] = match environment.submit(entry[0] as u32, bytes) {
+        let end = match row[2] {
+            0 => None,
+            1 => Some(End::Write),
+            2 => Some(End::Both),
+            _ => return misuse(),
+        };
+        row[1] = match environment.submit(row[0] as u32, bytes, end) {
             Ok(credit) => credit,
             Err(error) => ErrorCode::from(error).answer(),
         };
@@ -386,16 +390,6 @@ fn state(state: State) -> i32 {
 hot!(close_read, call => {
     let stream = call.number(0)?;
     Ok(state(call.environment().change(stream, |slot| slot.close_read())?))
-});
-
-hot!(close_write, call => {
-    let stream = call.number(0)?;
-    Ok(state(call.environment().change(stream, |slot| slot.close_write())?))
-});
-
-hot!(close, call => {
-    let stream = call.number(0)?;
-    Ok(state(call.environment().change(stream, |slot| Ok(slot.close()))?))
 });
 
 hot!(remove, call => {

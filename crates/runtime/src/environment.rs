@@ -25,6 +25,15 @@ use crate::tick::Tick;
 /// Records that one ready entry can need.
 const RECORDS_PER_ENTRY: usize = 6;
 
+/// What ends behind the bytes that were submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The writing half.
+    Write,
+    /// Both halves.
+    Both,
+}
+
 enum Object {
     Stream(Arc<StreamSlot>),
     Connection(Arc<Connection>),
@@ -359,15 +368,30 @@ impl Environment {
         Ok(count)
     }
 
-    /// See [`StreamSlot::submit`].
+    /// See [`StreamSlot::submit`]; then ends what `end` says.
     ///
     /// # Errors
-    /// Those of [`StreamSlot::submit`].
-    pub fn submit(&mut self, stream: u32, bytes: &[u8]) -> Result<i32, CallError> {
+    /// Those of [`StreamSlot::submit`] and [`StreamSlot::close_write`].
+    pub fn submit(
+        &mut self,
+        stream: u32,
+        bytes: &[u8],
+        end: Option<End>,
+    ) -> Result<i32, CallError> {
         let slot = Arc::clone(self.stream(stream)?);
-        let credit = slot.submit(bytes)?;
+        // An end alone is no write.
+        let credit = if end.is_some() && bytes.is_empty() {
+            0
+        } else {
+            slot.submit(bytes)?
+        };
         self.hub.stats.bytes_written.add(bytes.len() as u64);
         self.touch(&slot, bytes.len());
+        match end {
+            Some(End::Write) => drop(slot.close_write()?),
+            Some(End::Both) => drop(slot.close()),
+            None => {}
+        }
         Ok(credit)
     }
 

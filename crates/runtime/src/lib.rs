@@ -10,7 +10,7 @@ pub use command::{Attempt, CommandError, Completion, ConnectError, Outcome, Stag
 pub use config::{Limits, Muxer};
 pub use connection::{CloseRequest, Connection, Direction, EndReport, Facts, StageTimes};
 pub use dial::DialRequest;
-pub use environment::Environment;
+pub use environment::{End, Environment};
 pub use error::{CallError, ConnectionFault, StreamFault};
 pub use handlers::{Handler, Handlers, ProtocolNames};
 pub use hub::{Doorbell, Hub};

@@ -204,7 +204,8 @@ impl StreamSlot {
                 send: Pipe::default(),
                 received: 0,
                 sent: 0,
-                read_armed: false,
+                // Who opens a stream waits for an answer.
+                read_armed: direction == Direction::Outbound,
                 write_armed: false,
                 remote_ended: false,
                 fin: FinState::Open,

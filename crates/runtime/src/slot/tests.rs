@@ -350,11 +350,11 @@ fn submit_takes_everything_and_answers_the_credit_left() {
     let mut live = Live::new();
     let (dialed, _) = live.stream();
     let half = vec![7; SEND_PIPE_MAX / 2];
-    let mut submit = || live.dialer.environment.submit(dialed, &half).unwrap();
+    let mut submit = || live.dialer.environment.submit(dialed, &half, None).unwrap();
     assert_eq!(submit(), (SEND_PIPE_MAX / 2) as i32);
     assert_eq!(submit(), 0);
     // Staged before the answer was known.
-    assert_eq!(live.dialer.environment.submit(dialed, b"more"), Ok(0));
+    assert_eq!(live.dialer.environment.submit(dialed, b"more", None), Ok(0));
     live.settle();
     assert!(matches!(
         live.dialer.told()[..],
