@@ -6,7 +6,7 @@ const IO = new URL('../../ts/io/index.ts', import.meta.url)
 
 // What a program pays before its first byte is files to find, read and compile. This is one for each thing that
 // the package does and a few to spare; more want a reason.
-const MODULES_MAX = 64
+const MODULES_MAX = 66
 const IO_MODULES_MAX = 24
 
 /** The files loaded so far at each `look()` of `body`, which finds an entry's exports in `entry`. */

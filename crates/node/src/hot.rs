@@ -10,8 +10,8 @@ use std::ptr;
 use std::rc::Rc;
 
 use ferroswarm_runtime::{
-    CallError, Direction, End, Environment, Framing, Handler, Proposals, ResetReport, State,
-    StreamFault, StreamSlot,
+    CallError, Direction, End, Environment, Framing, HANDLE_PENDING, Handler, Proposals,
+    ResetReport, State, StreamFault, StreamSlot,
 };
 use napi::sys;
 
@@ -312,7 +312,9 @@ hot!(open, call => {
         [protocol] => Proposals::Lazy(protocol),
         _ => Proposals::AnyOf(Box::from(&*protocols)),
     };
-    let handle = call.environment().open(call.number(0)?, proposals)?;
+    let mut environment = call.environment();
+    let handle = environment.open(call.number(0)?, proposals)?;
+    environment.arm(handle & !HANDLE_PENDING)?;
     // Handles have 31 bits.
     Ok(handle as i32)
 });
@@ -415,8 +417,11 @@ hot!(open_foreign, call => {
         2 => Direction::Outbound,
         _ => return misuse(),
     };
+    let mut environment = call.environment();
+    let handle = environment.open_foreign(direction)?;
+    environment.arm(handle)?;
     // Handles have 31 bits.
-    Ok(call.environment().open_foreign(direction)? as i32)
+    Ok(handle as i32)
 });
 
 hot!(feed, call => {

@@ -308,6 +308,15 @@ impl Environment {
         Ok(answer)
     }
 
+    /// See [`StreamSlot::arm`]. Who opens a stream waits for an answer.
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn arm(&self, stream: u32) -> Result<(), CallError> {
+        self.stream(stream)?.arm();
+        Ok(())
+    }
+
     /// See [`StreamSlot::read`].
     ///
     /// # Errors

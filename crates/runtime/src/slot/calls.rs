@@ -32,6 +32,15 @@ impl StreamSlot {
         Ok(count)
     }
 
+    /// Arms the slot as a read does that finds nothing.
+    pub fn arm(self: &Arc<Self>) {
+        let mut inner = self.lock();
+        inner.read_armed = true;
+        if !inner.recv.is_empty() || inner.remote_ended {
+            self.announce_readable(&mut inner);
+        }
+    }
+
     /// The pipe is empty: the end is reported, or the slot armed.
     fn read_nothing(
         self: &Arc<Self>,

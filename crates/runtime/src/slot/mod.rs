@@ -204,8 +204,7 @@ impl StreamSlot {
                 send: Pipe::default(),
                 received: 0,
                 sent: 0,
-                // Who opens a stream waits for an answer.
-                read_armed: direction == Direction::Outbound,
+                read_armed: false,
                 write_armed: false,
                 remote_ended: false,
                 fin: FinState::Open,

@@ -313,6 +313,23 @@ fn an_armed_read_is_told_once() {
 }
 
 #[test]
+fn a_stream_is_armed_without_a_read_and_tells_what_is_there() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    let readable = |bytes| Record::StreamReadable {
+        stream: dialed,
+        bytes,
+    };
+    live.dialer.environment.arm(dialed).unwrap();
+    live.listener.write(accepted, b"abc");
+    live.settle();
+    assert_eq!(live.dialer.told(), [readable(3)]);
+    live.dialer.environment.arm(dialed).unwrap();
+    live.settle();
+    assert_eq!(live.dialer.told(), [readable(3)]);
+}
+
+#[test]
 fn a_write_is_accepted_up_to_the_send_pipe_and_resumes() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();

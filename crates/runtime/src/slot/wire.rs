@@ -121,7 +121,7 @@ impl StreamSlot {
         }
     }
 
-    fn announce_readable(self: &Arc<Self>, inner: &mut Inner) {
+    pub(super) fn announce_readable(self: &Arc<Self>, inner: &mut Inner) {
         inner.read_armed = false;
         inner.awaiting = inner.recv.len();
         self.carrier.add_awaiting(inner.awaiting);
