@@ -71,15 +71,7 @@ export class ReadQueue {
 
   read(max: number, options?: ReadOptions): Promise<Uint8Array> {
     if (max === 0) return Promise.resolve(NOTHING)
-    if (!this.#waiting.isBusy && options?.signal?.aborted !== true) {
-      try {
-        const found = this.#pullOrThrow(max)
-        if (found !== undefined) return Promise.resolve(found)
-      } catch (err) {
-        return Promise.reject(err)
-      }
-    }
-    return this.#wait(() => this.#pullOrThrow(max), options?.signal)
+    return this.take(() => this.#pullOrThrow(max), options?.signal)
   }
 
   readInto(into: Uint8Array, options?: AbortOptions): Promise<number> {

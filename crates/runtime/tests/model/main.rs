@@ -17,7 +17,7 @@ mod command;
 mod config;
 #[path = "../../src/connection/mod.rs"]
 mod connection;
-#[path = "../../src/environment.rs"]
+#[path = "../../src/environment/mod.rs"]
 mod environment;
 #[path = "../../src/error.rs"]
 mod error;

@@ -1,0 +1,177 @@
+//! Calls on streams: what JavaScript reads, writes and ends.
+
+use ferroswarm_proto::framing::Framing;
+use ferroswarm_proto::multistream::{Answer, ProtocolId};
+use ferroswarm_proto::stream::State;
+
+use crate::connection::Direction;
+use crate::error::CallError;
+use crate::handlers::Handler;
+use crate::slot::StreamSlot;
+use crate::sync::Arc;
+
+use super::{End, Environment, Object};
+
+impl Environment {
+    /// A stream that a muxer in JavaScript carries, open.
+    ///
+    /// # Errors
+    /// [`CallError::HandleLimit`].
+    pub fn open_foreign(&mut self, direction: Direction) -> Result<u32, CallError> {
+        let slot = StreamSlot::foreign(&self.hub, direction);
+        let handle = self
+            .objects
+            .insert(Object::Stream(Arc::clone(&slot)))
+            .ok_or(CallError::HandleLimit)?;
+        slot.lock().handle = Some(handle);
+        Ok(handle.raw())
+    }
+
+    /// A call of a foreign stream's muxer; what it tells is announced.
+    ///
+    /// # Errors
+    /// Those of `call`.
+    pub fn foreign<T>(
+        &self,
+        stream: u32,
+        call: impl FnOnce(&Arc<StreamSlot>) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let answer = call(self.stream(stream)?)?;
+        self.hub.announce();
+        Ok(answer)
+    }
+
+    /// See [`StreamSlot::arm`]. Who opens a stream waits for an answer.
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn arm(&self, stream: u32) -> Result<(), CallError> {
+        self.stream(stream)?.arm();
+        Ok(())
+    }
+
+    /// See [`StreamSlot::read`].
+    ///
+    /// # Errors
+    /// Those of [`StreamSlot::read`].
+    pub fn read(&self, stream: u32, into: &mut [u8]) -> Result<usize, CallError> {
+        let read = self.stream(stream)?.read(into);
+        let count = self.told(read)?;
+        self.hub.stats.bytes_read.add(count as u64);
+        Ok(count)
+    }
+
+    /// Rings for what a read has told besides its answer: the end of the stream closes it.
+    fn told(&self, read: Result<usize, CallError>) -> Result<usize, CallError> {
+        if read.is_err() {
+            self.hub.announce();
+        }
+        read
+    }
+
+    /// See [`StreamSlot::read_messages`].
+    ///
+    /// # Errors
+    /// Those of [`StreamSlot::read_messages`].
+    pub fn read_messages(
+        &self,
+        stream: u32,
+        into: &mut [u8],
+        lengths: &mut [u32],
+    ) -> Result<usize, CallError> {
+        let read = self.stream(stream)?.read_messages(into, lengths);
+        let count = self.told(read)?;
+        let bytes: u64 = lengths[..count]
+            .iter()
+            .map(|&length| u64::from(length))
+            .sum();
+        self.hub.stats.bytes_read.add(bytes);
+        Ok(count)
+    }
+
+    /// See [`StreamSlot::set_framing`].
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn set_framing(&self, stream: u32, framing: Framing, max: usize) -> Result<(), CallError> {
+        self.stream(stream)?.set_framing(framing, max);
+        Ok(())
+    }
+
+    /// See [`StreamSlot::write`].
+    ///
+    /// # Errors
+    /// Those of [`StreamSlot::write`].
+    pub fn write(&mut self, stream: u32, bytes: &[u8]) -> Result<usize, CallError> {
+        let slot = Arc::clone(self.stream(stream)?);
+        let count = slot.write(bytes)?;
+        self.hub.stats.bytes_written.add(count as u64);
+        self.touch(&slot, count);
+        Ok(count)
+    }
+
+    /// See [`StreamSlot::submit`]; then ends what `end` says.
+    ///
+    /// # Errors
+    /// Those of [`StreamSlot::submit`] and [`StreamSlot::close_write`].
+    pub fn submit(
+        &mut self,
+        stream: u32,
+        bytes: &[u8],
+        end: Option<End>,
+    ) -> Result<i32, CallError> {
+        let slot = Arc::clone(self.stream(stream)?);
+        // An end alone is no write.
+        let credit = if end.is_some() && bytes.is_empty() {
+            0
+        } else {
+            slot.submit(bytes)?
+        };
+        self.hub.stats.bytes_written.add(bytes.len() as u64);
+        self.touch(&slot, bytes.len());
+        match end {
+            Some(End::Write) => drop(slot.close_write()?),
+            Some(End::Both) => drop(slot.close()),
+            None => {}
+        }
+        Ok(credit)
+    }
+
+    /// A change of state that may have to go on the wire.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn change(
+        &mut self,
+        stream: u32,
+        change: impl FnOnce(&Arc<StreamSlot>) -> Result<State, CallError>,
+    ) -> Result<State, CallError> {
+        let slot = Arc::clone(self.stream(stream)?);
+        let state = change(&slot)?;
+        self.touch(&slot, 0);
+        Ok(state)
+    }
+
+    /// The protocol that was asked about, or agreed on after the question.
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`]; [`CallError::State`] if there was no question.
+    pub fn asked_protocol(&self, stream: u32) -> Result<ProtocolId, CallError> {
+        self.stream(stream)?
+            .lock()
+            .asked
+            .clone()
+            .ok_or(CallError::State)
+    }
+
+    /// Answers [`Record::StreamAsked`] with the handler of the protocol; too late is no error.
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn answer(&mut self, stream: u32, handler: Option<Handler>) -> Result<(), CallError> {
+        let slot = Arc::clone(self.stream(stream)?);
+        slot.answer(handler.map_or(Answer::Refuse, Answer::Serve));
+        self.touch(&slot, 0);
+        Ok(())
+    }
+}
