@@ -183,6 +183,7 @@ export class IdentifyService implements Service {
     const swarm = this.#swarm
     this.#swarm = undefined
     this.#stopWatching?.()
+    this.#fresh = []
     swarm?.removeEventListener('connected', this.#connected)
     swarm?.unhandle([IDENTIFY_PROTOCOL, IDENTIFY_PUSH_PROTOCOL])
   }
