@@ -33,6 +33,14 @@ test('listens, tells the bound address, and counts a duplicate as success', asyn
   t.deepEqual(swarm.getListenAddrs(), [])
 })
 
+test("the end of one swarm's listener is not that of another's", async (t) => {
+  const [gone, stays] = await Promise.all([createNode(t), createNode(t)])
+  for (const swarm of [gone, stays]) await swarm.listen('/ip4/127.0.0.1/tcp/0')
+  const addresses = stays.getListenAddrs().map(String)
+  await gone.close()
+  t.deepEqual(stays.getListenAddrs().map(String), addresses)
+})
+
 test('listening fails with every reason, and only if none succeeded', async (t) => {
   const [one, two] = await Promise.all([createNode(t), createNode(t)])
   await one.listen(LOCAL)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ferroswarm_secure::Role;
@@ -15,12 +16,15 @@ use crate::command::{CommandError, Outcome};
 use crate::connection::Direction;
 use crate::hub::Ready;
 use crate::node::{Origin, Shared};
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 use crate::transport::tcp;
 use crate::upgrade::{Purpose, upgrade};
 
 /// Pause after an accept that failed for want of descriptors or memory: the loop does not spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Listeners of all nodes count together: a JavaScript environment tells those of its nodes apart by number alone.
+static LISTENERS_MADE: AtomicU32 = AtomicU32::new(1);
 
 /// Binds `address` and accepts on it until it is told to stop.
 pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
@@ -36,7 +40,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
         Ok(bound) => bound,
         Err(error) => return Outcome::Failed(CommandError::Io(error.kind())),
     };
-    let id = shared.next_listener.fetch_add(1, Ordering::Relaxed);
+    let id = LISTENERS_MADE.fetch_add(1, Ordering::Relaxed);
     let (stop, stopped) = watch::channel(false);
     shared.listeners.lock().insert(id, stop);
     tokio::spawn(accept_loop(Arc::clone(shared), listener, stopped, id));

@@ -19,7 +19,7 @@ use crate::drive::drive;
 use crate::error::ConnectionFault;
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
-use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
 use crate::transport::tcp::TcpPipe;
 use crate::upgrade::{UpgradeConfig, Upgraded};
@@ -49,7 +49,6 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     pub(crate) threads: Mutex<IoThreads>,
     pub(crate) listeners: Mutex<HashMap<u32, watch::Sender<bool>>>,
-    pub(crate) next_listener: AtomicU32,
     commands: Mutex<HashMap<u32, watch::Sender<bool>>>,
     connections: Mutex<HashMap<u64, Weak<Connection>>>,
     next_connection: AtomicU64,
@@ -95,7 +94,6 @@ impl Node {
             admission: Arc::new(Admission::default()),
             threads: Mutex::new(IoThreads::start(count)?),
             listeners: Mutex::default(),
-            next_listener: AtomicU32::new(1),
             commands: Mutex::default(),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
