@@ -44,7 +44,7 @@ const STREAM_BUDGETS: readonly { atOnce: number; dialer: Budget; listener: Budge
   },
   {
     atOnce: 100,
-    dialer: { wakes: 0.2, crossings: 4.5, socketCalls: 0.5 },
+    dialer: { wakes: 0.2, crossings: 4, socketCalls: 0.5 },
     listener: { wakes: 0.2, crossings: 3, socketCalls: 0.5 }
   }
 ]

@@ -330,6 +330,18 @@ fn a_stream_is_armed_without_a_read_and_tells_what_is_there() {
 }
 
 #[test]
+fn the_end_of_a_negotiation_is_nothing_to_read() {
+    let mut live = Live::new();
+    let dialed = live.dialer.open(Proposals::Lazy(1));
+    live.dialer.environment.arm(dialed).unwrap();
+    live.settle();
+    assert_eq!(live.listener.told().len(), 1);
+    let told = live.dialer.told();
+    let is_readable = |record: &Record| matches!(record, Record::StreamReadable { .. });
+    assert!(!told.iter().any(is_readable), "{told:?}");
+}
+
+#[test]
 fn a_write_is_accepted_up_to_the_send_pipe_and_resumes() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();

@@ -87,7 +87,8 @@ impl StreamSlot {
     /// Bytes arrived.
     pub(crate) fn deliver(self: &Arc<Self>, bytes: &[u8]) {
         let mut inner = self.lock();
-        if !inner.state.is_read_open() || inner.finished {
+        // Behind the last line of a negotiation there may be none.
+        if bytes.is_empty() || !inner.state.is_read_open() || inner.finished {
             return;
         }
         inner.recv.push(bytes, &mut self.carrier.hub().pool());
