@@ -130,6 +130,11 @@ test('any bytes are a message or an MsgioError', (t) => {
   )
 })
 
+test('an address that ends inside of a name is none', (t) => {
+  const cut = Uint8Array.of(4, 0, 0, 0, 0, 53, 198, 1)
+  t.is(addressOf(cut), undefined)
+})
+
 test('addresses in bytes are those of the multiaddr package', (t) => {
   const texts = [
     '/ip4/1.2.3.4/tcp/65535',

@@ -67,14 +67,18 @@ export function addressBytes(text: string): Uint8Array {
   return Uint8Array.of(CODE_IPV4, a, b, c, d, CODE_TCP, port >> 8, port)
 }
 
-/** The text of an address in bytes; undefined for one of a kind that is not known. */
+/** The text of an address in bytes; undefined for one of a kind that is not known, and for what is none. */
 export function addressOf(bytes: Uint8Array): string | undefined {
   if (bytes.length === IPV4_TCP_BYTES && bytes[0] === CODE_IPV4 && bytes[5] === CODE_TCP) {
     const port = ((bytes[6] as number) << 8) | (bytes[7] as number)
     return `/ip4/${bytes[1]}.${bytes[2]}.${bytes[3]}.${bytes[4]}/tcp/${port}`
   }
+  const { multiaddr } = loadMultiaddrs()
   try {
-    return loadMultiaddrs().multiaddr(bytes).toString()
+    const text = multiaddr(bytes).toString()
+    // Bytes that end inside of a name are read as a name without a letter, which no text may hold.
+    multiaddr(text)
+    return text
   } catch {
     // A newer peer may listen on transports we have not heard of.
     return undefined
