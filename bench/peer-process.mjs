@@ -7,6 +7,8 @@ import { createInterface } from 'node:readline'
 
 /** A client that takes longer is stuck: ten thousand connections to the slowest peer take half of it. */
 const CLIENT_TIMEOUT_MS = 300_000
+/** A server that takes longer to listen or to answer is stuck, however busy the machine. */
+const ANSWER_TIMEOUT_MS = 60_000
 /** What a server has to end in once its input has. */
 const STOP_TIMEOUT_MS = 10_000
 
@@ -14,14 +16,14 @@ const STOP_TIMEOUT_MS = 10_000
 export async function startServer(command, stack) {
   const flags = ['--stack', stack, '--listen', '127.0.0.1:0']
   const server = new PeerProcess([...command, 'server', ...flags])
-  const { addr } = await server.line()
+  const { addr } = await server.answer('--listen')
   return {
     addr,
     pid: server.pid,
     /** Its answer to a word of the contract. */
     ask: (word) => {
       server.tell(word)
-      return server.line()
+      return server.answer(word)
     },
     stop: async () => {
       server.endInput()
@@ -81,6 +83,22 @@ class PeerProcess {
     const line = JSON.parse(text)
     if (line.error !== undefined) throw new Error(line.error)
     return line
+  }
+
+  /** The line that answers a word; a process that gives none is ended. */
+  async answer(word) {
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      this.#child.kill('SIGKILL')
+    }, ANSWER_TIMEOUT_MS)
+    try {
+      return await this.line()
+    } catch (err) {
+      throw late ? new Error(`no answer to ${word} in ${ANSWER_TIMEOUT_MS / 1_000} s`) : err
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   tell(word) {

@@ -62,8 +62,10 @@ const PEERS = {
     // One target folder for every version: the dependencies stay built when only the program changes.
     build: async (into) => {
       const target = join(BUILD, 'rust-target')
-      const flags = ['build', '--release', '--locked', '--target-dir', target]
-      await run('cargo', flags, join(INTEROP, 'rust'))
+      const flags = ['--release', '--target-dir', target]
+      // Cargo goes by file times, which say nothing where the folder was copied or restored.
+      await run('cargo', ['clean', '--package', 'interop-peer', ...flags], join(INTEROP, 'rust'))
+      await run('cargo', ['build', '--locked', ...flags], join(INTEROP, 'rust'))
       await cp(join(target, 'release', `peer${EXE}`), join(into, `peer${EXE}`))
     },
     command: async (folder) => [join(folder, `peer${EXE}`)]
