@@ -5,24 +5,32 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
+use std::time::{Duration, Instant};
 
 use napi::sys;
 
 use crate::attachment::Attachment;
+use crate::lookout::Lookout;
 
-/// `uv_handle_type` of a `uv_poll_t`, and `UV_READABLE`: fixed for libuv 1.
+/// `uv_handle_type` of a `uv_poll_t` and a `uv_prepare_t`, and `UV_READABLE`: fixed for libuv 1.
 const UV_POLL: c_int = 8;
+const UV_PREPARE: c_int = 9;
 const UV_READABLE: c_int = 1;
 
+type Loop = *mut sys::uv_loop_s;
 type Ready = unsafe extern "C" fn(handle: *mut c_void, status: c_int, events: c_int);
-type Closed = unsafe extern "C" fn(handle: *mut c_void);
+type Callback = unsafe extern "C" fn(handle: *mut c_void);
 
 /// The functions of libuv that are used here.
 struct Libuv {
     handle_size: unsafe extern "C" fn(c_int) -> usize,
-    poll_init: unsafe extern "C" fn(*mut sys::uv_loop_s, *mut c_void, c_int) -> c_int,
+    poll_init: unsafe extern "C" fn(Loop, *mut c_void, c_int) -> c_int,
     poll_start: unsafe extern "C" fn(*mut c_void, c_int, Ready) -> c_int,
-    close: unsafe extern "C" fn(*mut c_void, Closed),
+    prepare_init: unsafe extern "C" fn(Loop, *mut c_void) -> c_int,
+    prepare_start: unsafe extern "C" fn(*mut c_void, Callback) -> c_int,
+    backend_fd: unsafe extern "C" fn(Loop) -> c_int,
+    backend_timeout: unsafe extern "C" fn(Loop) -> c_int,
+    close: unsafe extern "C" fn(*mut c_void, Callback),
     unref: unsafe extern "C" fn(*mut c_void),
 }
 
@@ -34,6 +42,10 @@ impl Libuv {
                 handle_size: function(c"uv_handle_size")?,
                 poll_init: function(c"uv_poll_init")?,
                 poll_start: function(c"uv_poll_start")?,
+                prepare_init: function(c"uv_prepare_init")?,
+                prepare_start: function(c"uv_prepare_start")?,
+                backend_fd: function(c"uv_backend_fd")?,
+                backend_timeout: function(c"uv_backend_timeout")?,
                 close: function(c"uv_close")?,
                 unref: function(c"uv_unref")?,
             })
@@ -53,18 +65,106 @@ unsafe fn function<F: Copy>(name: &CStr) -> Option<F> {
     (!symbol.is_null()).then(|| unsafe { std::mem::transmute_copy(&symbol) })
 }
 
-/// An initialised handle, until the event loop has closed it.
+/// What waits for an environment's guests, until the event loop has closed both handles.
 struct Watch {
     libuv: Libuv,
-    /// Memory of a `uv_poll_t`.
-    handle: Box<[u64]>,
+    event_loop: Loop,
+    /// Memory of a `uv_poll_t`: there is something for a guest.
+    poll: Box<[u64]>,
+    /// Memory of a `uv_prepare_t`: the loop is about to sleep.
+    prepare: Box<[u64]>,
+    /// Handles that the loop knows.
+    live: u32,
+    lookout: Lookout,
     /// Null while there is none.
     cleanup: sys::napi_async_cleanup_hook_handle,
 }
 
 impl Watch {
-    fn handle(&mut self) -> *mut c_void {
-        self.handle.as_mut_ptr().cast()
+    fn new(libuv: Libuv, event_loop: Loop) -> *mut Self {
+        // SAFETY: the function takes any number.
+        let memory = |kind| unsafe {
+            let bytes = (libuv.handle_size)(kind);
+            vec![0; bytes.div_ceil(size_of::<u64>())].into_boxed_slice()
+        };
+        let (poll, prepare) = (memory(UV_POLL), memory(UV_PREPARE));
+        Box::into_raw(Box::new(Self {
+            libuv,
+            event_loop,
+            poll,
+            prepare,
+            live: 0,
+            lookout: Lookout::default(),
+            cleanup: ptr::null_mut(),
+        }))
+    }
+
+    /// The watch that a handle belongs to.
+    ///
+    /// # Safety
+    /// The handle is one of `start`'s that is not closed, and this is the loop's thread.
+    unsafe fn of<'a>(handle: *mut c_void) -> &'a mut Self {
+        // SAFETY: a handle begins with a pointer that is its owner's, and `adopt` has set it.
+        unsafe { &mut **handle.cast::<*mut Self>() }
+    }
+
+    /// Has the loop call for `descriptor`, and before it sleeps; tells whether it does both.
+    ///
+    /// # Safety
+    /// On the loop's thread, once; a watch with live handles must stay where it is.
+    unsafe fn start(&mut self, descriptor: c_int) -> bool {
+        let owner: *mut Self = self;
+        let (poll, prepare) = (self.poll(), self.prepare());
+        // SAFETY: the handles' memory is of their size, and each is used only once it is initialised.
+        unsafe {
+            if (self.libuv.poll_init)(self.event_loop, poll, descriptor) != 0 {
+                return false;
+            }
+            self.adopt(poll, owner);
+            if (self.libuv.prepare_init)(self.event_loop, prepare) != 0 {
+                return false;
+            }
+            self.adopt(prepare, owner);
+            (self.libuv.poll_start)(poll, UV_READABLE, ready) == 0
+                && (self.libuv.prepare_start)(prepare, before_sleep) == 0
+        }
+    }
+
+    /// An initialised handle does not keep the loop alive, and knows its watch.
+    unsafe fn adopt(&mut self, handle: *mut c_void, owner: *mut Self) {
+        self.live += 1;
+        // SAFETY: a handle begins with a pointer that is its owner's.
+        unsafe {
+            *handle.cast::<*mut Self>() = owner;
+            (self.libuv.unref)(handle);
+        }
+    }
+
+    fn poll(&mut self) -> *mut c_void {
+        self.poll.as_mut_ptr().cast()
+    }
+
+    fn prepare(&mut self) -> *mut c_void {
+        self.prepare.as_mut_ptr().cast()
+    }
+
+    /// Closes the handles; the loop's last call frees the watch.
+    ///
+    /// # Safety
+    /// On the loop's thread, once; what `new` made, and nothing refers to it.
+    unsafe fn end(watch: *mut Self) {
+        // SAFETY: `closed` runs from the loop, never from here; handles are adopted in this order.
+        unsafe {
+            let this = &mut *watch;
+            let (close, live) = (this.libuv.close, this.live);
+            let handles = [this.poll(), this.prepare()];
+            if live == 0 {
+                drop(Box::from_raw(watch));
+            }
+            for handle in &handles[..live as usize] {
+                close(*handle, closed);
+            }
+        }
     }
 }
 
@@ -76,53 +176,37 @@ pub(crate) fn host_guests(env: sys::napi_env, attachment: &Attachment) {
     let status = unsafe { sys::napi_get_uv_event_loop(env, &mut event_loop) };
     if status == sys::Status::napi_ok && !event_loop.is_null() {
         let environment = attachment.environment.borrow();
-        environment.host_guests(|descriptor| wait(env, libuv, event_loop, descriptor));
+        environment.host_guests(|descriptor| wait(env, Watch::new(libuv, event_loop), descriptor));
     }
 }
 
 /// Has the loop wait for `descriptor` until the environment ends; tells whether it does.
-fn wait(
-    env: sys::napi_env,
-    libuv: Libuv,
-    event_loop: *mut sys::uv_loop_s,
-    descriptor: c_int,
-) -> bool {
-    // SAFETY: the function takes any number.
-    let bytes = unsafe { (libuv.handle_size)(UV_POLL) };
-    let watch = Box::into_raw(Box::new(Watch {
-        handle: vec![0; bytes.div_ceil(size_of::<u64>())].into_boxed_slice(),
-        libuv,
-        cleanup: ptr::null_mut(),
-    }));
-    // SAFETY: on the loop's thread. The handle's memory is of its size and stays where it is until `closed`
-    // has run; one that was not initialised is not known to the loop.
+fn wait(env: sys::napi_env, watch: *mut Watch, descriptor: c_int) -> bool {
+    // SAFETY: on the loop's thread, with what `Watch::new` made, which stays where it is until `closed`.
     unsafe {
-        let handle = (*watch).handle();
-        if ((*watch).libuv.poll_init)(event_loop, handle, descriptor) != 0 {
-            drop(Box::from_raw(watch));
-            return false;
-        }
-        // A handle begins with a pointer that is its owner's.
-        *handle.cast::<*mut Watch>() = watch;
-        ((*watch).libuv.unref)(handle);
-        // Registered behind the teardown hook, so run before it: nothing is read into an environment
-        // that ends.
-        let hook = &raw mut (*watch).cleanup;
-        let waits = ((*watch).libuv.poll_start)(handle, UV_READABLE, ready) == 0
-            && sys::napi_add_async_cleanup_hook(env, Some(stop), watch.cast(), hook)
-                == sys::Status::napi_ok;
+        // The hook is registered behind the teardown hook, so run before it: nothing is read into an
+        // environment that ends.
+        let waits = (*watch).start(descriptor)
+            && sys::napi_add_async_cleanup_hook(
+                env,
+                Some(stop),
+                watch.cast(),
+                &raw mut (*watch).cleanup,
+            ) == sys::Status::napi_ok;
         if !waits {
-            ((*watch).libuv.close)(handle, closed);
+            Watch::end(watch);
         }
         waits
     }
 }
 
-unsafe extern "C" fn ready(_handle: *mut c_void, _status: c_int, _events: c_int) {
+unsafe extern "C" fn ready(handle: *mut c_void, _status: c_int, _events: c_int) {
     let read = std::panic::catch_unwind(|| {
         if let Some(attachment) = Attachment::current() {
             let news = attachment.environment.borrow_mut().read_guests();
             if news {
+                // SAFETY: libuv passes the handle on its loop's thread; the borrow ends here.
+                unsafe { Watch::of(handle) }.lookout.news(Instant::now());
                 // Nothing is locked or borrowed: JavaScript may call everything, and may exit.
                 attachment.bell.ring_here();
             }
@@ -133,20 +217,60 @@ unsafe extern "C" fn ready(_handle: *mut c_void, _status: c_int, _events: c_int)
     drop(read);
 }
 
-unsafe extern "C" fn stop(_cleanup: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
-    // SAFETY: `data` is what `wait` passed; libuv calls `closed` once, and the handle's memory lives till then.
-    unsafe {
-        let watch: *mut Watch = data.cast();
-        ((*watch).libuv.close)((*watch).handle(), closed);
+unsafe extern "C" fn before_sleep(handle: *mut c_void) {
+    // SAFETY: libuv passes the handle on its loop's thread.
+    let watch = unsafe { Watch::of(handle) };
+    // SAFETY: the loop is alive, it calls.
+    let (timeout, descriptor) = unsafe {
+        let Libuv {
+            backend_timeout,
+            backend_fd,
+            ..
+        } = watch.libuv;
+        (
+            backend_timeout(watch.event_loop),
+            backend_fd(watch.event_loop),
+        )
+    };
+    // Zero: it does not sleep.
+    if timeout != 0
+        && let Some(patience) = watch.lookout.wait(Instant::now())
+    {
+        look_out(descriptor, patience);
     }
 }
 
+/// Returns once there is something to read at `descriptor`, after `patience` at most. Who else wants the
+/// core has it meanwhile.
+fn look_out(descriptor: c_int, patience: Duration) {
+    let begun = Instant::now();
+    let mut looked = libc::pollfd {
+        fd: descriptor,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one valid entry, which is not waited for.
+    while unsafe { libc::poll(&mut looked, 1, 0) } == 0 && begun.elapsed() < patience {
+        // SAFETY: has no preconditions.
+        unsafe { libc::sched_yield() };
+    }
+}
+
+unsafe extern "C" fn stop(_cleanup: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
+    // SAFETY: `data` is what `wait` passed, and nothing else ends it.
+    unsafe { Watch::end(data.cast()) };
+}
+
 unsafe extern "C" fn closed(handle: *mut c_void) {
-    // SAFETY: `wait` has put there what it made with `Box`, and libuv is done with the handle.
+    // SAFETY: libuv is done with this handle; behind the last one nothing refers to the watch.
     unsafe {
-        let watch = Box::from_raw(*handle.cast::<*mut Watch>());
-        if !watch.cleanup.is_null() {
-            sys::napi_remove_async_cleanup_hook(watch.cleanup);
+        let watch: *mut Watch = Watch::of(handle);
+        (*watch).live -= 1;
+        if (*watch).live == 0 {
+            let Watch { cleanup, .. } = *Box::from_raw(watch);
+            if !cleanup.is_null() {
+                sys::napi_remove_async_cleanup_hook(cleanup);
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ pub mod error_code;
 mod event_loop;
 mod hot;
 pub mod keys;
+#[cfg(target_os = "linux")]
+mod lookout;
 pub mod native_node;
 pub mod options;
 mod record;

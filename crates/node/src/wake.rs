@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ferroswarm_runtime::Doorbell;
@@ -12,7 +13,20 @@ use napi::sys;
 pub(crate) struct Bell {
     function: Mutex<Option<Function>>,
     direct: Direct,
+    /// Where the environment's thread is: one of the three below.
+    thread: AtomicU8,
 }
+
+/// Anywhere: a ring goes over the event loop.
+const ELSEWHERE: u8 = 0;
+/// In [`Bell::ring_here`], which looks once more before it returns: a ring costs nothing.
+const HERE: u8 = 1;
+/// As before, and the bell was rung meanwhile.
+const RUNG: u8 = 2;
+
+/// Calls of JavaScript in a row, each for what the one before has brought about. More go over the event
+/// loop, so that others have their turn.
+const CALLS_MAX: u32 = 4;
 
 /// What a call on the environment's thread needs. Only that thread uses it, and only while
 /// `function` is there.
@@ -80,6 +94,7 @@ impl Bell {
             Arc::new(Self {
                 function: Mutex::new(Some(Function(function))),
                 direct,
+                thread: AtomicU8::new(ELSEWHERE),
             })
         })
     }
@@ -98,9 +113,23 @@ impl Bell {
         }
     }
 
-    /// Calls JavaScript now, from the environment's own event loop; returns when its microtasks and ticks
-    /// have run too.
+    /// Calls JavaScript now, from the environment's own event loop, and again for what it is rung for
+    /// meanwhile; returns when its microtasks and ticks have run too.
     pub(crate) fn ring_here(&self) {
+        for _ in 0..CALLS_MAX {
+            // Before the call, which drains: it answers whoever has rung by now.
+            self.thread.store(HERE, Ordering::SeqCst);
+            self.call();
+            if self.moves(HERE, ELSEWHERE) != Err(RUNG) {
+                return;
+            }
+        }
+        self.thread.store(ELSEWHERE, Ordering::SeqCst);
+        self.ring();
+    }
+
+    /// One call of JavaScript, on the environment's thread.
+    fn call(&self) {
         if self.lock().is_none() {
             return;
         }
@@ -149,6 +178,11 @@ impl Bell {
         }
     }
 
+    fn moves(&self, from: u8, to: u8) -> Result<u8, u8> {
+        self.thread
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Function>> {
         // Nothing under this lock can leave it half done.
         self.function.lock().unwrap_or_else(PoisonError::into_inner)
@@ -166,6 +200,9 @@ pub(crate) enum Hold {
 
 impl Doorbell for Bell {
     fn ring(&self) {
+        if self.moves(HERE, RUNG) != Err(ELSEWHERE) {
+            return;
+        }
         if let Some(Function(function)) = &*self.lock() {
             // SAFETY: the function is live while the lock is held. A full queue means that a ring
             // is on its way already.

@@ -42,13 +42,13 @@ impl Terms {
 /// Time after which the loop's guests have their allowance again.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Bytes that all guests together may carry in a period: at a nanosecond a byte, read or sent, 4 % of
+/// Bytes that all guests together may carry in a period: at a nanosecond a byte, read or sent, 10 % of
 /// the loop's time.
-const ALLOWANCE: usize = 4 << 20;
+const ALLOWANCE: usize = 10 << 20;
 
 /// What a turn counts beside its bytes that had nothing for JavaScript. Over an I/O thread it would not
 /// have cost the loop anything; so at most 256 of them do in a period, at ten microseconds 2.5 % of the time.
-const IDLE_TURN_BYTES: usize = 16 << 10;
+const IDLE_TURN_BYTES: usize = ALLOWANCE / 256;
 
 /// What a guest's turn had for JavaScript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
