@@ -22,13 +22,13 @@ export const PEERS = {
   ours: {
     title: 'ferroswarm',
     version: () => json('package.json').version,
-    crypto: () => `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}`,
+    crypto: ownCrypto,
     lacks: []
   },
   native: {
     title: 'ferroswarm, both ends Rust',
     version: () => json('package.json').version,
-    crypto: () => `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}`,
+    crypto: ownCrypto,
     lacks: ['lp']
   },
   js: {
@@ -117,6 +117,11 @@ async function cargoBuilt(name) {
 
 function json(path) {
   return JSON.parse(readFileSync(join(ROOT, path), 'utf8'))
+}
+
+function ownCrypto() {
+  const [, openssl] = locked('Cargo.lock', 'openssl-src').split('+')
+  return `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}; ChaCha20-Poly1305 of OpenSSL ${openssl} on AVX-512`
 }
 
 function locked(lockFile, crate) {

@@ -15,6 +15,7 @@ pub use noise::PayloadError;
 pub use record::{Channel, Opened, RecordError};
 pub use tls::{CertificateError, TlsCredentialsError};
 
+mod cipher;
 mod der;
 mod error;
 #[cfg(feature = "fuzzing")]

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use aws_lc_rs::aead::{Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::aead::Algorithm;
 
+use crate::cipher::{Cipher, NONCE_LENGTH};
 use crate::noise::NoiseRecords;
 use crate::tls::TlsRecords;
 
@@ -257,16 +258,15 @@ const EMPTY_RUN_MAX: u32 = 1_024;
 
 /// One direction's key and the number of its next record.
 pub(crate) struct Sealer {
-    key: LessSafeKey,
+    cipher: Cipher,
     sequence: u64,
 }
 
 impl Sealer {
     /// The key's length must be the algorithm's; both protocols derive it so.
     pub(crate) fn new(algorithm: &'static Algorithm, key: &[u8], sequence: u64) -> Self {
-        let key = UnboundKey::new(algorithm, key).expect("derived keys have the cipher's length");
         Self {
-            key: LessSafeKey::new(key),
+            cipher: Cipher::new(algorithm, key),
             sequence,
         }
     }
@@ -289,16 +289,8 @@ impl Sealer {
         start: usize,
     ) -> Result<(), RecordError> {
         let nonce = nonce(self.next()?);
-        let tag = self
-            .key
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(aad),
-                &mut out[start..],
-            )
-            // The cipher only refuses plaintexts of many gigabytes.
-            .map_err(|_| RecordError::NonceExhausted)?;
-        out.extend_from_slice(tag.as_ref());
+        let tag = self.cipher.seal(nonce, aad, &mut out[start..]);
+        out.extend_from_slice(&tag.ok_or(RecordError::NonceExhausted)?);
         Ok(())
     }
 
@@ -309,11 +301,9 @@ impl Sealer {
         aad: &[u8],
         sealed: &mut [u8],
     ) -> Result<usize, RecordError> {
-        let nonce = Nonce::assume_unique_for_key(nonce(self.next()?));
-        match self.key.open_in_place(nonce, Aad::from(aad), sealed) {
-            Ok(plaintext) => Ok(plaintext.len()),
-            Err(_) => Err(RecordError::Decrypt),
-        }
+        let nonce = nonce(self.next()?);
+        let length = self.cipher.open(nonce, aad, sealed);
+        length.ok_or(RecordError::Decrypt)
     }
 
     /// Takes the next record number; the last one, 2^64 - 1, is reserved by Noise and never used.
@@ -323,10 +313,6 @@ impl Sealer {
         Ok(sequence)
     }
 }
-
-pub(crate) const NONCE_LENGTH: usize = 12;
-/// All ciphers of both protocols have tags of 16 bytes.
-pub(crate) const TAG_LENGTH: usize = 16;
 
 /// Length of the plaintext behind a record's header, checked against what one record may hold.
 pub(crate) fn plaintext_length(

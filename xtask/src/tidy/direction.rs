@@ -10,7 +10,8 @@ use super::Finding;
 /// Each crate and the crates of ours that it may use.
 const CRATES: &[(&str, &[&str])] = &[
     ("ferroswarm-proto", &[]),
-    ("ferroswarm-secure", &[]),
+    ("ferroswarm-chacha", &[]),
+    ("ferroswarm-secure", &["ferroswarm-chacha"]),
     (
         "ferroswarm-runtime",
         &["ferroswarm-proto", "ferroswarm-secure"],

@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 use super::payload::{self, Payload, PayloadError};
 use super::records::NoiseRecords;
 use super::resolver::{KEY_LENGTH, Resolver, StaticKey};
+use crate::cipher::TAG_LENGTH;
 use crate::error::HandshakeError;
 use crate::handshake::{HandshakeConfig, Role, Secured, fill};
 use crate::identity::{KeyError, Keypair, PeerId, PublicKey};
-use crate::record::{Channel, TAG_LENGTH};
+use crate::record::Channel;
 
 /// The node's Noise key, and the part of the payload that vouches for it.
 pub(crate) struct NoiseCredentials {

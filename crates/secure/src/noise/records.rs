@@ -2,7 +2,8 @@
 
 use aws_lc_rs::aead::CHACHA20_POLY1305;
 
-use crate::record::{NONCE_LENGTH, Opened, RecordError, Sealer, TAG_LENGTH, plaintext_length};
+use crate::cipher::{NONCE_LENGTH, TAG_LENGTH};
+use crate::record::{Opened, RecordError, Sealer, plaintext_length};
 
 /// Both directions of an established Noise channel.
 pub(crate) struct NoiseRecords {

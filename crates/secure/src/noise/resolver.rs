@@ -11,7 +11,7 @@ use snow::types::{Cipher, Dh, Hash, Random};
 use zeroize::Zeroizing;
 
 use super::records::nonce;
-use crate::record::TAG_LENGTH;
+use crate::cipher::TAG_LENGTH;
 
 /// Resolves exactly `25519_ChaChaPoly_SHA256`.
 pub(super) struct Resolver {

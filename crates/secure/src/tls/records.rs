@@ -6,7 +6,8 @@ use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
 use rustls::{ConnectionTrafficSecrets, ExtractedSecrets};
 
-use crate::record::{NONCE_LENGTH, Opened, RecordError, Sealer, TAG_LENGTH, plaintext_length};
+use crate::cipher::{NONCE_LENGTH, TAG_LENGTH};
+use crate::record::{Opened, RecordError, Sealer, plaintext_length};
 
 /// Both directions of an established TLS channel.
 pub(crate) struct TlsRecords {
