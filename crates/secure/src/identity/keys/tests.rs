@@ -72,6 +72,12 @@ fn every_generated_key_survives_its_protobuf_form() {
     }
 }
 
+/// Whoever builds without `.cargo/config.toml` gets another source of randomness, and a slow first key.
+#[test]
+fn randomness_is_the_systems_and_not_collected_from_the_clock() {
+    assert!(aws_lc_rs::try_fips_cpu_jitter_entropy().is_err());
+}
+
 #[test]
 fn legacy_ed25519_keys_need_equal_copies_of_the_public_key() {
     let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
