@@ -1,7 +1,7 @@
 /** The listeners of a swarm. */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { InvalidParametersError, ListenError } from './errors.ts'
-import { type AddrLike, addressText, parseAddress } from './identity/address.ts'
+import { type AddrLike, addressText, multiaddrOf } from './identity/address.ts'
 import { CommandError } from './native/command-error.ts'
 import { attemptOf, nativeError } from './native/native-error.ts'
 import type { NodeHost } from './node-host.ts'
@@ -29,7 +29,7 @@ export class Listeners {
   }
 
   addresses(): Multiaddr[] {
-    return [...this.#bound.values()].flatMap(({ addresses }) => addresses.map(parseAddress))
+    return [...this.#bound.values()].flatMap(({ addresses }) => addresses.map(multiaddrOf))
   }
 
   listen(addrs: readonly AddrLike[]): Promise<true> {

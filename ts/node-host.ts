@@ -6,7 +6,7 @@ import { ConnectionCore, type ConnectionHost } from './connection/core.ts'
 import type { ConnectionTable } from './connection/table.ts'
 import type { Connection } from './connection.ts'
 import { ERROR_CODES, StateError } from './errors.ts'
-import { parseAddress } from './identity/address.ts'
+import { multiaddrOf } from './identity/address.ts'
 import type { NativeNode } from './native/addon.ts'
 import { CommandError } from './native/command-error.ts'
 import type { Counters } from './native/counters.ts'
@@ -23,8 +23,6 @@ import type { Swarm, SwarmEvents } from './swarm.ts'
 /** What the host asks of its swarm. */
 export interface HostCallbacks {
   notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void
-  /** Whether `notify` would reach anybody. */
-  isWatched(event: keyof SwarmEvents): boolean
   onListenerError(err: unknown): void
 }
 
@@ -152,10 +150,10 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#callbacks.notify(event, detail)
   }
 
-  /** {@link NodeHost.notify} for addresses: they are parsed only if anybody is there to see them. */
+  /** {@link NodeHost.notify} for listen addresses. */
   notifyAddress(event: 'listen' | 'listenClose', address: string): void {
     this.offersChanged()
-    if (this.#callbacks.isWatched(event)) this.notify(event, parseAddress(address))
+    this.notify(event, multiaddrOf(address))
   }
 
   /** What we offer to peers is another than before. */

@@ -77,7 +77,6 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     this.#registrar = new Registrar(this.#options.logger)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
-      isWatched: (event) => this.#notifiees.size > 0 || this.hasListeners(event),
       onListenerError: (err) => this.onListenerError(err)
     })
     this.#listeners = new Listeners(this.#host)

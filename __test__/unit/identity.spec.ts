@@ -1,9 +1,16 @@
+import { inspect } from 'node:util'
 import { isPeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { multiaddr } from '@multiformats/multiaddr'
+import { isMultiaddr, multiaddr } from '@multiformats/multiaddr'
 import test from 'ava'
 import { InvalidParametersError } from '../../ts/errors.ts'
-import { addressText, hostPort, isPrivate, splitPeer } from '../../ts/identity/address.ts'
+import {
+  addressText,
+  hostPort,
+  isPrivate,
+  multiaddrOf,
+  splitPeer
+} from '../../ts/identity/address.ts'
 import { peerIdOf, peerText } from '../../ts/identity/peer-id.ts'
 
 const ED25519 = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
@@ -50,6 +57,29 @@ test('takes addresses as text and as objects', (t) => {
   t.is(addressText(multiaddr(text)), text)
   t.is(addressText('/ip6/::1/tcp/0'), '/ip6/::1/tcp/0')
   t.is(addressText(`${text}/p2p/${ED25519}`), `${text}/p2p/${ED25519}`)
+})
+
+test('our addresses and those of @multiformats/multiaddr take each other', (t) => {
+  const peer = `/p2p/${ED25519}`
+  for (const text of ['/ip4/127.0.0.1/tcp/4001', '/ip6/fe80::1/udp/9/quic-v1']) {
+    const ours = multiaddrOf(text)
+    const theirs = multiaddr(text)
+    t.true(isMultiaddr(ours))
+    t.true(ours.equals(theirs))
+    t.true(theirs.equals(ours))
+    t.false(ours.equals(theirs.encapsulate(peer)))
+    t.is(multiaddr(ours).toString(), text)
+    t.is(addressText(ours), text)
+    t.deepEqual(ours.bytes, theirs.bytes)
+    t.deepEqual(ours.getComponents(), theirs.getComponents())
+    t.is(ours.encapsulate(peer).toString(), `${text}${peer}`)
+    t.is(theirs.encapsulate(ours).toString(), `${text}${text}`)
+    t.is(ours.encapsulate(peer).decapsulate(ours).toString(), '/')
+    t.is(ours.decapsulateCode(4).toString(), theirs.decapsulateCode(4).toString())
+    t.is(`${ours}`, `${theirs}`)
+    t.is(JSON.stringify(ours), JSON.stringify(theirs))
+    t.is(inspect(ours), inspect(theirs))
+  }
 })
 
 test('refuses what is no address', (t) => {

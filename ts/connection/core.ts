@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts'
 import { Connection, type ConnectionCloseReason, type DialReport } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
 import { AbortError, ConnectionClosedError, TimeoutError } from '../errors.ts'
-import { type HostPort, hostPort, parseAddress } from '../identity/address.ts'
+import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { publicKeyOf } from '../identity/public-key.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
@@ -154,12 +154,12 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   get remoteAddr(): Multiaddr {
-    this.#remoteAddr ??= parseAddress(this.#facts.remoteAddress)
+    this.#remoteAddr ??= multiaddrOf(this.#facts.remoteAddress)
     return this.#remoteAddr
   }
 
   get localAddr(): Multiaddr {
-    this.#localAddr ??= parseAddress(this.#facts.localAddress)
+    this.#localAddr ??= multiaddrOf(this.#facts.localAddress)
     return this.#localAddr
   }
 

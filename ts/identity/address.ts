@@ -1,8 +1,8 @@
 /**
- * Addresses as text. @multiformats/multiaddr is loaded where the caller gets a `Multiaddr`; the native side
- * takes and gives text.
+ * Addresses as text, which is what the native side takes and gives. Those that the caller gets are text until somebody
+ * asks for more: @multiformats/multiaddr is loaded at the first such use, and for text that only it can judge.
  */
-import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Component, Multiaddr, MultiaddrInput } from '@multiformats/multiaddr'
 import { InvalidParametersError } from '../errors.ts'
 import { loadMultiaddrs } from './load.ts'
 import { peerText } from './peer-id.ts'
@@ -27,6 +27,66 @@ const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
 const PRIVATE_IPV6 = /^(?:::1$|f[cd]|fe[89ab])/i
 const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
 
+const MULTIADDR = Symbol.for('@multiformats/multiaddr')
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
+
+/** It has the shape and the symbol of the package's own, so `isMultiaddr` knows it and either side takes the other. */
+class TextMultiaddr implements Multiaddr {
+  readonly #text: string
+  #whole: Multiaddr | undefined
+  readonly [MULTIADDR] = true
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  get bytes(): Multiaddr['bytes'] {
+    return this.#load().bytes
+  }
+
+  toString(): string {
+    return this.#text
+  }
+
+  toJSON(): string {
+    return this.#text
+  }
+
+  getComponents(): Component[] {
+    return this.#load().getComponents()
+  }
+
+  encapsulate(addr: MultiaddrInput): Multiaddr {
+    return this.#load().encapsulate(addr)
+  }
+
+  decapsulate(addr: Multiaddr | string): Multiaddr {
+    return this.#load().decapsulate(addr)
+  }
+
+  decapsulateCode(code: number): Multiaddr {
+    return this.#load().decapsulateCode(code)
+  }
+
+  equals(addr: Multiaddr): boolean {
+    return this.#load().equals(addr)
+  }
+
+  [INSPECT](): string {
+    return `Multiaddr(${this.#text})`
+  }
+
+  #load(): Multiaddr {
+    this.#whole ??= loadMultiaddrs().multiaddr(this.#text)
+    return this.#whole
+  }
+}
+
+/** The address of a text that is known to be one. */
+export function multiaddrOf(text: string): Multiaddr {
+  return new TextMultiaddr(text)
+}
+
 /** An address as text. Throws `InvalidParametersError` for what is none. */
 export function addressText(addr: AddrLike): string {
   if (typeof addr === 'object' && addr !== null && typeof addr.getComponents === 'function') {
@@ -43,8 +103,7 @@ export function addressText(addr: AddrLike): string {
   return parsed.toString()
 }
 
-/** An address as an object. Throws `InvalidParametersError` for bad text. */
-export function parseAddress(text: string): Multiaddr {
+function parseAddress(text: string): Multiaddr {
   try {
     return loadMultiaddrs().multiaddr(text)
   } catch (err) {

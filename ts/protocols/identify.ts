@@ -9,7 +9,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { AbortError, MsgioError } from '../errors.ts'
-import { parseAddress } from '../identity/address.ts'
+import { multiaddrOf } from '../identity/address.ts'
 import type { Service } from '../services.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
@@ -92,8 +92,8 @@ class Told {
       agentVersion: this.agentVersion,
       protocolVersion: this.protocolVersion,
       protocols: this.protocols,
-      listenAddrs: Object.freeze(this.listenAddrs.map(parseAddress)),
-      observedAddr: this.observedAddr === undefined ? undefined : parseAddress(this.observedAddr),
+      listenAddrs: Object.freeze(this.listenAddrs.map(multiaddrOf)),
+      observedAddr: this.observedAddr === undefined ? undefined : multiaddrOf(this.observedAddr),
       signedPeerRecord: this.signedPeerRecord
     })
     return this.#result
