@@ -4,7 +4,7 @@
  * Every new connection is identified by itself; {@link identify} gives the answer. When our own protocols or
  * addresses change, connected peers that take pushes are told.
  */
-import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
@@ -303,14 +303,13 @@ function resetFor(err: unknown, stream: Stream): Promise<void> {
   return stream.reset(err instanceof MsgioError ? StreamErrorCode.ProtocolViolation : 0)
 }
 
+const require = createRequire(import.meta.url)
+
 let agent: string | undefined
 
 /** `ferroswarm/<version>`, of the package that this file belongs to. */
 export function agentVersion(): string {
-  if (agent === undefined) {
-    const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-    agent = `ferroswarm/${(JSON.parse(manifest) as { version: string }).version}`
-  }
+  agent ??= `ferroswarm/${(require('../../package.json') as { version: string }).version}`
   return agent
 }
 
