@@ -4,7 +4,6 @@ import { hostPort, runPeer } from '../command.mjs'
 import { printLine, tellStats } from '../measure.mjs'
 import { connect, makeSwarm } from './node.mjs'
 import { serve } from './server.mjs'
-import { WORKLOADS } from './workloads.mjs'
 
 /** Milliseconds to wait at the end for streams that the other side does not finish. */
 const CLOSE_MS = 200
@@ -23,6 +22,8 @@ async function server({ stack, listen }) {
 }
 
 async function client(options) {
+  // With what only a client needs; a server is measured from its start.
+  const { WORKLOADS } = await import('./workloads.mjs')
   const workload = WORKLOADS[options.workload]
   if (workload === undefined) throw new Error(`there is no workload named ${options.workload}`)
   const made = []
