@@ -121,7 +121,7 @@ function json(path) {
 
 function ownCrypto() {
   const [, openssl] = locked('Cargo.lock', 'openssl-src').split('+')
-  return `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}; ChaCha20-Poly1305 of OpenSSL ${openssl} on AVX-512`
+  return `aws-lc-rs ${locked('Cargo.lock', 'aws-lc-rs')}; OpenSSL ${openssl} for ChaCha20-Poly1305 on AVX-512`
 }
 
 function locked(lockFile, crate) {

@@ -64,7 +64,11 @@ const PEERS = {
       const target = join(BUILD, 'rust-target')
       const flags = ['--release', '--target-dir', target]
       // Cargo goes by file times, which say nothing where the folder was copied or restored.
-      await run('cargo', ['clean', '--package', 'interop-peer', ...flags], join(INTEROP, 'rust'))
+      await run(
+        'cargo',
+        ['clean', '--locked', '--package', 'interop-peer', ...flags],
+        join(INTEROP, 'rust')
+      )
       await run('cargo', ['build', '--locked', ...flags], join(INTEROP, 'rust'))
       await cp(join(target, 'release', `peer${EXE}`), join(into, `peer${EXE}`))
     },

@@ -22,8 +22,8 @@ unsafe extern "C" {
     fn Poly1305_Final(state: *mut State, tag: *mut u8);
 }
 
-/// A key of ChaCha20-Poly1305. Its memory is wiped when it is dropped.
-pub struct Key(Zeroizing<[u32; KEY_LENGTH / 4]>);
+/// A key of ChaCha20-Poly1305, in memory that is wiped when it is dropped.
+pub struct Key(Box<Zeroizing<[u32; KEY_LENGTH / 4]>>);
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +42,7 @@ impl Key {
     /// OpenSSL chooses what runs by the processor, too.
     fn on_any_processor(key: &[u8; KEY_LENGTH]) -> Self {
         let (words, _) = key.as_chunks();
-        let mut own = Zeroizing::new([0; KEY_LENGTH / 4]);
+        let mut own = Box::new(Zeroizing::new([0; KEY_LENGTH / 4]));
         for (own, word) in own.iter_mut().zip(words) {
             *own = u32::from_le_bytes(*word);
         }

@@ -22,6 +22,7 @@ type Ready = unsafe extern "C" fn(handle: *mut c_void, status: c_int, events: c_
 type Callback = unsafe extern "C" fn(handle: *mut c_void);
 
 /// The functions of libuv that are used here.
+#[derive(Clone, Copy)]
 struct Libuv {
     handle_size: unsafe extern "C" fn(c_int) -> usize,
     poll_init: unsafe extern "C" fn(Loop, *mut c_void, c_int) -> c_int,
@@ -111,41 +112,43 @@ impl Watch {
     /// Has the loop call for `descriptor`, and before it sleeps; tells whether it does both.
     ///
     /// # Safety
-    /// On the loop's thread, once; a watch with live handles must stay where it is.
-    unsafe fn start(&mut self, descriptor: c_int) -> bool {
-        let owner: *mut Self = self;
-        let (poll, prepare) = (self.poll(), self.prepare());
+    /// On the loop's thread, once, with what `new` made; it stays where it is while it has live handles.
+    unsafe fn start(watch: *mut Self, descriptor: c_int) -> bool {
         // SAFETY: the handles' memory is of their size, and each is used only once it is initialised.
         unsafe {
-            if (self.libuv.poll_init)(self.event_loop, poll, descriptor) != 0 {
+            let Self {
+                libuv, event_loop, ..
+            } = &*watch;
+            let (libuv, event_loop) = (*libuv, *event_loop);
+            let [poll, prepare] = Self::handles(watch);
+            if (libuv.poll_init)(event_loop, poll, descriptor) != 0 {
                 return false;
             }
-            self.adopt(poll, owner);
-            if (self.libuv.prepare_init)(self.event_loop, prepare) != 0 {
+            Self::adopt(watch, poll);
+            if (libuv.prepare_init)(event_loop, prepare) != 0 {
                 return false;
             }
-            self.adopt(prepare, owner);
-            (self.libuv.poll_start)(poll, UV_READABLE, ready) == 0
-                && (self.libuv.prepare_start)(prepare, before_sleep) == 0
+            Self::adopt(watch, prepare);
+            (libuv.poll_start)(poll, UV_READABLE, ready) == 0
+                && (libuv.prepare_start)(prepare, before_sleep) == 0
         }
     }
 
     /// An initialised handle does not keep the loop alive, and knows its watch.
-    unsafe fn adopt(&mut self, handle: *mut c_void, owner: *mut Self) {
-        self.live += 1;
+    unsafe fn adopt(watch: *mut Self, handle: *mut c_void) {
         // SAFETY: a handle begins with a pointer that is its owner's.
         unsafe {
-            *handle.cast::<*mut Self>() = owner;
-            (self.libuv.unref)(handle);
+            (*watch).live += 1;
+            *handle.cast::<*mut Self>() = watch;
+            ((*watch).libuv.unref)(handle);
         }
     }
 
-    fn poll(&mut self) -> *mut c_void {
-        self.poll.as_mut_ptr().cast()
-    }
-
-    fn prepare(&mut self) -> *mut c_void {
-        self.prepare.as_mut_ptr().cast()
+    /// In the order of `start`.
+    unsafe fn handles(watch: *mut Self) -> [*mut c_void; 2] {
+        // SAFETY: what `new` made.
+        let (poll, prepare) = unsafe { (&mut (*watch).poll, &mut (*watch).prepare) };
+        [poll.as_mut_ptr().cast(), prepare.as_mut_ptr().cast()]
     }
 
     /// Closes the handles; the loop's last call frees the watch.
@@ -153,11 +156,10 @@ impl Watch {
     /// # Safety
     /// On the loop's thread, once; what `new` made, and nothing refers to it.
     unsafe fn end(watch: *mut Self) {
-        // SAFETY: `closed` runs from the loop, never from here; handles are adopted in this order.
+        // SAFETY: `closed` runs from the loop, never from here.
         unsafe {
-            let this = &mut *watch;
-            let (close, live) = (this.libuv.close, this.live);
-            let handles = [this.poll(), this.prepare()];
+            let (close, live) = ((*watch).libuv.close, (*watch).live);
+            let handles = Self::handles(watch);
             if live == 0 {
                 drop(Box::from_raw(watch));
             }
@@ -186,7 +188,7 @@ fn wait(env: sys::napi_env, watch: *mut Watch, descriptor: c_int) -> bool {
     unsafe {
         // The hook is registered behind the teardown hook, so run before it: nothing is read into an
         // environment that ends.
-        let waits = (*watch).start(descriptor)
+        let waits = Watch::start(watch, descriptor)
             && sys::napi_add_async_cleanup_hook(
                 env,
                 Some(stop),
@@ -232,25 +234,32 @@ unsafe extern "C" fn before_sleep(handle: *mut c_void) {
             backend_fd(watch.event_loop),
         )
     };
-    // Zero: it does not sleep.
+    // Zero: it has something to do.
     if timeout != 0
         && let Some(patience) = watch.lookout.wait(Instant::now())
+        && !look_out(descriptor, patience)
     {
-        look_out(descriptor, patience);
+        watch.lookout.in_vain();
     }
 }
 
-/// Returns once there is something to read at `descriptor`, after `patience` at most. Who else wants the
-/// core has it meanwhile.
-fn look_out(descriptor: c_int, patience: Duration) {
+/// Returns once there is something to read at `descriptor`, after `patience` at most; tells whether there
+/// is. Who else wants the core has it meanwhile.
+fn look_out(descriptor: c_int, patience: Duration) -> bool {
     let begun = Instant::now();
     let mut looked = libc::pollfd {
         fd: descriptor,
         events: libc::POLLIN,
         revents: 0,
     };
-    // SAFETY: one valid entry, which is not waited for.
-    while unsafe { libc::poll(&mut looked, 1, 0) } == 0 && begun.elapsed() < patience {
+    loop {
+        // SAFETY: one valid entry, which is not waited for.
+        if unsafe { libc::poll(&mut looked, 1, 0) } != 0 {
+            return true;
+        }
+        if begun.elapsed() >= patience {
+            return false;
+        }
         // SAFETY: has no preconditions.
         unsafe { libc::sched_yield() };
     }

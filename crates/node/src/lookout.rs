@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// What a look takes at most: longer than an answer from the same machine needs, and a twentieth of the
-/// shortest timer of an event loop.
-const PATIENCE: Duration = Duration::from_micros(50);
+/// What a look takes at most: longer than an answer from the same machine needs whose event loop sleeps,
+/// and a tenth of the shortest timer.
+const PATIENCE: Duration = Duration::from_micros(100);
 
 /// What a sleeping core takes to wake, a virtual one's included. News that come to a loop that sleeps are
 /// later by that.
 const WAKE: Duration = Duration::from_micros(50);
 
-/// Quick news in a row that make a look worth its time, so that one in vain costs 50 µs of eight messages.
+/// Quick news in a row that make a look worth its time, so that one in vain costs 100 µs of eight messages.
 const QUICK_MIN: u32 = 8;
 
 /// How soon the guests of one event loop have had news, of late.
@@ -47,6 +47,11 @@ impl Lookout {
         (self.quick == QUICK_MIN).then_some(left)
     }
 
+    /// It looked out, and there was nothing.
+    pub(crate) fn in_vain(&mut self) {
+        *self = Self::default();
+    }
+
     /// A guest has news.
     pub(crate) fn news(&mut self, now: Instant) {
         if let Awaits::Since(since) = self.awaits {
@@ -67,10 +72,13 @@ mod tests {
     /// Times out of `rounds` that a loop looks out whose news come `gap` after it began to wait.
     fn looks(lookout: &mut Lookout, now: &mut Instant, gap: Duration, rounds: usize) -> usize {
         let round = |_: &usize| {
-            let looks = lookout.wait(*now).is_some();
+            let look = lookout.wait(*now);
+            if look.is_some_and(|patience| patience < gap) {
+                lookout.in_vain();
+            }
             *now += gap;
             lookout.news(*now);
-            looks
+            look.is_some()
         };
         (0..rounds).filter(round).count()
     }
@@ -79,8 +87,15 @@ mod tests {
     fn a_loop_looks_out_once_its_news_have_been_quick_for_a_while() {
         let (mut lookout, mut now) = (Lookout::default(), Instant::now());
         lookout.news(now);
-        let quick = Duration::from_micros(100);
-        assert_eq!(looks(&mut lookout, &mut now, quick, 100), 92);
+        assert_eq!(looks(&mut lookout, &mut now, PATIENCE, 100), 92);
+    }
+
+    #[test]
+    fn news_that_come_too_late_for_a_look_have_one_of_nine_in_vain() {
+        let (mut lookout, mut now) = (Lookout::default(), Instant::now());
+        lookout.news(now);
+        let late = PATIENCE + Duration::from_micros(1);
+        assert_eq!(looks(&mut lookout, &mut now, late, 90), 10);
     }
 
     #[test]
@@ -88,10 +103,8 @@ mod tests {
         let (mut lookout, mut now) = (Lookout::default(), Instant::now());
         lookout.news(now);
         looks(&mut lookout, &mut now, Duration::from_micros(10), 20);
-        assert_eq!(
-            looks(&mut lookout, &mut now, Duration::from_micros(101), 20),
-            1
-        );
+        let slow = PATIENCE + WAKE + Duration::from_micros(1);
+        assert_eq!(looks(&mut lookout, &mut now, slow, 20), 1);
     }
 
     #[test]
@@ -101,7 +114,10 @@ mod tests {
         looks(&mut lookout, &mut now, Duration::from_micros(10), 20);
         assert_eq!(lookout.wait(now), Some(PATIENCE));
         let later = now + Duration::from_micros(20);
-        assert_eq!(lookout.wait(later), Some(Duration::from_micros(30)));
+        assert_eq!(
+            lookout.wait(later),
+            Some(PATIENCE - Duration::from_micros(20))
+        );
         assert_eq!(lookout.wait(now + 2 * PATIENCE), None);
     }
 
