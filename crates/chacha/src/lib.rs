@@ -1,7 +1,7 @@
 //! ChaCha20-Poly1305 (RFC 8439) for processors with AVX-512.
 //!
 //! The code of aws-lc, as that of ring, ends with AVX2: 0.39 ns a byte on a Zen 5, seal or open. OpenSSL's takes
-//! 0.21 there. Its two functions, the cipher and the authenticator, are linked and put together here as section
+//! 0.22 there. Its two functions, the cipher and the authenticator, are linked and put together here as section
 //! 2.8 of the RFC says. Where they are not to be had, [`Key::new`] says so.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
