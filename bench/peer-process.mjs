@@ -111,9 +111,14 @@ class PeerProcess {
 
   /** Resolves when the process has ended well, after so long at most. */
   async ended(timeoutMs) {
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs)
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      this.#child.kill('SIGKILL')
+    }, timeoutMs)
     try {
       const [code, signal] = await this.#closed
+      if (late) throw new Error(`the peer has not ended in ${timeoutMs / 1_000} s`)
       if (code !== 0) throw new Error(`the peer ended with ${signal ?? `exit code ${code}`}`)
     } finally {
       clearTimeout(timer)

@@ -136,7 +136,7 @@ function method(result) {
 ceiling is raw TCP without security or streams.</p>
 <ul class="legend">
 <li><svg height="16" class="peer-ours" aria-hidden="true"><use class="dot" href="#mark-ours" x="50%" y="8"/></svg>a round</li>
-<li><svg height="16" class="peer-ours" aria-hidden="true"><use class="dot unfit" href="#mark-ours" x="50%" y="8"/></svg>an unfit round: load, steal or a control that drifted</li>
+<li><svg height="16" class="peer-ours" aria-hidden="true"><use class="dot unfit" href="#mark-ours" x="50%" y="8"/></svg>an unfit round: others at work, steal or a control that drifted</li>
 <li><svg height="16" class="peer-ours" aria-hidden="true"><line class="spread" x1="0" x2="100%" y1="8" y2="8"/><line class="median" x1="50%" x2="50%" y1="0" y2="16"/></svg>median and spread</li>
 <li><svg height="16" aria-hidden="true"><line class="ceiling" x1="50%" x2="50%" y1="0" y2="16"/></svg>raw TCP</li>
 <li><svg height="16" aria-hidden="true"><use class="floor" href="#floor" x="50%" y="4"/></svg>a floor</li>

@@ -1,44 +1,74 @@
 // Whether the machine was fit to be measured on while a round ran.
 
-import { readFileSync } from 'node:fs'
-import { loadavg } from 'node:os'
+import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism, loadavg } from 'node:os'
 import { median } from '../report/statistics.mjs'
 
-/** Load average beside the bench's own from which others take its processors. */
-const FOREIGN_LOAD_MAX = 2.5
+/** Part of the machine's processors from which others take what the bench is measured on. */
+const FOREIGN_PART_MAX = 0.1
 /** Percent of the time that the machine's host may give to others. */
 const STEAL_MAX = 2
 /** What the control, raw TCP, may differ by from its median in a round. */
 const CONTROL_DRIFT_MAX = 0.1
-/** Seconds over which the first load average decays. */
-const LOAD_PERIOD_S = 60
+/** The kernel tells times in hundredths of a second, on every architecture. */
+const TICKS_PER_SECOND = 100
+/** Under this process the kernel keeps its threads. */
+const KERNEL_THREADS = 2
 
-/** The load that this bench's own runs make, averaged as the kernel does it. */
-let own = 0
-let lastMs = performance.now()
-
-/** Load and steal around one run. `run` gives its line; `cpuOf` what CPU seconds it took. */
-export async function underWatch(run, cpuOf) {
-  settle(0)
+/**
+ * What a run came to, under which conditions. The load average is recorded and flags nothing: it counts the peers' own
+ * threads that wait for a processor, up to 18 here with nobody else there.
+ */
+export async function underWatch(run) {
   const load = loadavg()[0]
-  const foreign = load - own
   const before = processorTicks()
+  const foreignBefore = foreignTicks()
+  const started = performance.now()
   const line = await run()
-  settle(cpuOf(line))
+  const seconds = (performance.now() - started) / 1_000
+  const foreign = (foreignTicks() - foreignBefore) / TICKS_PER_SECOND / seconds
   const after = processorTicks()
   const steal = (100 * (after.steal - before.steal)) / Math.max(1, after.all - before.all)
   const unfit = []
-  if (foreign > FOREIGN_LOAD_MAX) unfit.push(`load ${load.toFixed(1)}`)
+  if (foreign > FOREIGN_PART_MAX * availableParallelism()) {
+    unfit.push(`others took ${foreign.toFixed(1)} processors`)
+  }
   if (steal > STEAL_MAX) unfit.push(`steal ${steal.toFixed(1)} %`)
   return { line, conditions: { load, steal, ...(unfit.length > 0 && { unfit: unfit.join(', ') }) } }
 }
 
-function settle(cpuSeconds) {
-  const now = performance.now()
-  const seconds = (now - lastMs) / 1_000
-  lastMs = now
-  const kept = Math.exp(-seconds / LOAD_PERIOD_S)
-  own = own * kept + (1 - kept) * (seconds > 0 ? cpuSeconds / seconds : 0)
+/**
+ * Ticks of all processes outside this one's group so far, those of their children that have ended included. The peers
+ * are in the group; the kernel's own threads work for them.
+ */
+function foreignTicks() {
+  const processes = everyProcess()
+  const own = processes.find(({ pid }) => pid === process.pid)?.group
+  return processes
+    .filter(({ parent, group }) => group !== own && parent !== KERNEL_THREADS)
+    .reduce((sum, { ticks }) => sum + ticks, 0)
+}
+
+/** What `/proc/<pid>/stat` tells of each process; nothing where there is no /proc. */
+function everyProcess() {
+  try {
+    return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? processOf(name) : []))
+  } catch {
+    return []
+  }
+}
+
+function processOf(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // Behind the name, which may hold anything: state, parent, group, ..., and from the twelfth field four times.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const [parent, group] = fields.slice(1, 3).map(Number)
+    const ticks = fields.slice(11, 15).reduce((sum, count) => sum + Number(count), 0)
+    return [{ pid: Number(pid), parent, group, ticks }]
+  } catch {
+    return [] // It ended since the folder was read.
+  }
 }
 
 /** Rounds in which the control went astray, with what it did, by number. */

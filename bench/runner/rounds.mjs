@@ -28,7 +28,7 @@ export async function measureRounds(series, peers, plan, run, onRound) {
   for (let round = 0; round < Math.min(plan.rounds, series.roundsMax ?? plan.rounds); round += 1) {
     for (let turn = 0; turn < peers.length; turn += 1) {
       const peer = peers[(round + turn) % peers.length]
-      const outcome = await underWatch(() => run(peer, sizes[peer]), cpuSeconds).then(
+      const outcome = await underWatch(() => run(peer, sizes[peer])).then(
         ({ line, conditions }) => ({ line, ...conditions }),
         (err) => ({ error: err.message })
       )
@@ -56,11 +56,6 @@ async function sizeFor({ first }, { secondsPerRound }, run) {
     if (seconds >= secondsPerRound * TELLING_PART) break
   }
   return size
-}
-
-function cpuSeconds(line) {
-  const sum = line.cpu_user_s + line.cpu_sys_s + line.server_cpu_s
-  return Number.isFinite(sum) ? sum : 0
 }
 
 /** Flags the rounds in which raw TCP itself was faster or slower than usual. */
