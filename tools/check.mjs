@@ -7,7 +7,8 @@ const CHECKS = [
   ['tsc', '--project', 'tsconfig.json', '--noEmit'],
   ['tsc', '--project', '__test__/tsconfig.json'],
   ['biome', process.env.CI === 'true' ? 'ci' : 'check', '.'],
-  ['cargo', 'xtask', 'tidy']
+  ['cargo', 'xtask', 'tidy'],
+  ['node', 'bench/report/main.mjs', '--check']
 ]
 
 const failed = []
