@@ -1,6 +1,6 @@
 /** How the benches run their rounds, and what they make of them. */
 import test from 'ava'
-import { controlDrift } from '../../bench/runner/conditions.mjs'
+import { controlDrift, foreignTicks } from '../../bench/runner/conditions.mjs'
 import { figuresOf } from '../../bench/runner/figures.mjs'
 import { atLeast, cpuAtMost, ownAtMost } from '../../bench/runner/floors.mjs'
 import { measureRounds } from '../../bench/runner/rounds.mjs'
@@ -30,6 +30,17 @@ function round(perSec: number, more: object = {}, cpuSeconds = 1e-4) {
   const line = { perSec, cpu_user_s: cpuSeconds, cpu_sys_s: 0, server_cpu_s: cpuSeconds }
   return { line, load: 0, steal: 0, ...more }
 }
+
+test('only processes outside the group of the bench, and not those of the kernel, disturb a round', (t) => {
+  const processes = [
+    { pid: 1, parent: 0, group: 1, ticks: 3 },
+    { pid: 9, parent: 2, group: 0, ticks: 100 },
+    { pid: 20, parent: 1, group: 20, ticks: 1_000 },
+    { pid: 21, parent: 20, group: 20, ticks: 1_000 },
+    { pid: 30, parent: 1, group: 30, ticks: 40 }
+  ]
+  t.is(foreignTicks(processes, 21), 43)
+})
 
 test('each round begins with another peer', async (t) => {
   const order: string[] = []

@@ -22,11 +22,11 @@ const KERNEL_THREADS = 2
 export async function underWatch(run) {
   const load = loadavg()[0]
   const before = processorTicks()
-  const foreignBefore = foreignTicks()
+  const foreignBefore = foreignTicks(everyProcess())
   const started = performance.now()
   const line = await run()
   const seconds = (performance.now() - started) / 1_000
-  const foreign = (foreignTicks() - foreignBefore) / TICKS_PER_SECOND / seconds
+  const foreign = (foreignTicks(everyProcess()) - foreignBefore) / TICKS_PER_SECOND / seconds
   const after = processorTicks()
   const steal = (100 * (after.steal - before.steal)) / Math.max(1, after.all - before.all)
   const unfit = []
@@ -38,12 +38,11 @@ export async function underWatch(run) {
 }
 
 /**
- * Ticks of all processes outside this one's group so far, those of their children that have ended included. The peers
+ * Ticks of the processes outside this one's group so far, those of their children that have ended included. The peers
  * are in the group; the kernel's own threads work for them.
  */
-function foreignTicks() {
-  const processes = everyProcess()
-  const own = processes.find(({ pid }) => pid === process.pid)?.group
+export function foreignTicks(processes, self = process.pid) {
+  const own = processes.find(({ pid }) => pid === self)?.group
   return processes
     .filter(({ parent, group }) => group !== own && parent !== KERNEL_THREADS)
     .reduce((sum, { ticks }) => sum + ticks, 0)
