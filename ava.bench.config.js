@@ -5,6 +5,6 @@ export default {
   concurrency: 1,
   serial: true,
   workerThreads: false,
-  // Each line of progress starts it anew; a run of a peer ends, or is ended, long before.
-  timeout: '10m'
+  // For one scenario over one stack. The soak takes ten minutes; a run of a peer that is stuck is ended long before.
+  timeout: '20m'
 }
