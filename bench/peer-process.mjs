@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
-/** A client that takes longer is stuck: ten thousand connections to the slowest peer take half of it. */
+/** A client that takes longer is stuck, or its server: that of js-libp2p takes on its 7,500th connection in half of it. */
 const CLIENT_TIMEOUT_MS = 300_000
 /** A server that takes longer to listen or to answer is stuck, however busy the machine. */
 const ANSWER_TIMEOUT_MS = 60_000
