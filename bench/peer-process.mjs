@@ -85,20 +85,9 @@ class PeerProcess {
     return line
   }
 
-  /** The line that answers a word; a process that gives none is ended. */
-  async answer(word) {
-    let late = false
-    const timer = setTimeout(() => {
-      late = true
-      this.#child.kill('SIGKILL')
-    }, ANSWER_TIMEOUT_MS)
-    try {
-      return await this.line()
-    } catch (err) {
-      throw late ? new Error(`no answer to ${word} in ${ANSWER_TIMEOUT_MS / 1_000} s`) : err
-    } finally {
-      clearTimeout(timer)
-    }
+  /** The line that answers a word. */
+  answer(word) {
+    return this.#within(ANSWER_TIMEOUT_MS, `no answer to ${word}`, () => this.line())
   }
 
   tell(word) {
@@ -110,16 +99,24 @@ class PeerProcess {
   }
 
   /** Resolves when the process has ended well, after so long at most. */
-  async ended(timeoutMs) {
-    let late = false
+  ended(timeoutMs) {
+    return this.#within(timeoutMs, 'the peer has not ended', async () => {
+      const [code, signal] = await this.#closed
+      if (code !== 0) throw new Error(`the peer ended with ${signal ?? `exit code ${code}`}`)
+    })
+  }
+
+  /** What `wait` comes to. A process that is waited for longer is ended, and `late` says what it has not done. */
+  async #within(timeoutMs, late, wait) {
+    let isLate = false
     const timer = setTimeout(() => {
-      late = true
+      isLate = true
       this.#child.kill('SIGKILL')
     }, timeoutMs)
     try {
-      const [code, signal] = await this.#closed
-      if (late) throw new Error(`the peer has not ended in ${timeoutMs / 1_000} s`)
-      if (code !== 0) throw new Error(`the peer ended with ${signal ?? `exit code ${code}`}`)
+      return await wait()
+    } catch (err) {
+      throw isLate ? new Error(`${late} in ${timeoutMs / 1_000} s`) : err
     } finally {
       clearTimeout(timer)
     }

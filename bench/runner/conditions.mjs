@@ -17,7 +17,7 @@ const KERNEL_THREADS = 2
 
 /**
  * What a run came to, under which conditions. The load average is recorded and flags nothing: it counts the peers' own
- * threads that wait for a processor, up to 18 here with nobody else there.
+ * threads that wait for a processor, and raw TCP's server has one a connection.
  */
 export async function underWatch(run) {
   const load = loadavg()[0]

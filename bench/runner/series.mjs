@@ -24,10 +24,8 @@ export async function measureSeries(series, stack, plan, servers) {
   return figuresOf(series, rounds, notOffered, stack)
 }
 
-function whyNot({ workload, peers, server, needs }, { lacks, stack }, plan, peer) {
+function whyNot({ workload, peers, server, needs }, { lacks }, plan, peer) {
   if (peers !== undefined && !peers.includes(peer)) return NOT_COMPARED
-  // Another peer's clients know the stacks of libp2p only.
-  if (needs !== undefined && stack !== undefined) return NOT_COMPARED
   if (lacks?.includes(workload)) return `no ${workload}`
   for (const other of [server, needs]) {
     if (other === undefined) continue

@@ -11,6 +11,8 @@ const WARM_UP = 500
 const CONCURRENCY = 16
 /** The peer whose one process is thousands of clients. */
 const CROWD = 'native'
+/** Those whose connections that peer can open. */
+const SERVERS = ['ours', 'native', 'js', 'go', 'rust']
 
 const floors = { [NOISE]: [ownAtMost(16, 8), atMost('rust', 0.5)] }
 
@@ -23,7 +25,7 @@ scenario({
     idle(100, { modes: ['quick'] }),
     idle(1_000, { modes: ['default', 'full'], roundsMax: 3, floors }),
     // The servers alone are compared: one client that can be ten thousand peers in one process is that of all.
-    idle(10_000, { modes: ['full'], roundsMax: 1, floors, needs: CROWD })
+    idle(10_000, { modes: ['full'], roundsMax: 1, floors, needs: CROWD, peers: SERVERS })
   ]
 })
 
