@@ -1,11 +1,22 @@
 /** The options of a swarm: what may be given, what holds otherwise, and what is refused. */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
+import {
+  aFunction,
+  anObject,
+  anything,
+  type Check,
+  checkOptions,
+  integer,
+  misuse,
+  type OptionChecks,
+  someOf
+} from './arguments.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { DEFAULT_LIMITS, type Limits } from './constants.ts'
 import { InvalidParametersError } from './errors.ts'
 import { type Identity, makeIdentity } from './identity/keys.ts'
 import { peerText } from './identity/peer-id.ts'
-import type { ServiceOptions } from './services.ts'
+import { checkServices, type ServiceOptions } from './services.ts'
 
 /** Where this package writes what it has to say. Silent unless given; `console` fits. */
 export interface Logger {
@@ -62,24 +73,66 @@ export interface ResolvedOptions {
 
 const IO_THREADS_MAX = 64
 
+/** A limit crosses as 32 bits. */
+const LIMIT_MAX = 0xffffffff
+
+const CLOCK_CHECKS: OptionChecks<Clock> = {
+  now: aFunction,
+  setTimer: aFunction,
+  clearTimer: aFunction
+}
+
+const LIMIT_CHECKS = Object.fromEntries(
+  Object.keys(DEFAULT_LIMITS).map((name) => [name, integer(1, LIMIT_MAX)])
+) as OptionChecks<Limits>
+
+/** A logger is an object of any class, so it may have more than the methods that are called. */
+const aLogger: Check = (value, name) => {
+  anObject(value, name)
+  const logger = value as Readonly<Record<string, unknown>>
+  for (const level of ['debug', 'info', 'warn', 'error']) {
+    if (logger[level] !== undefined) aFunction(logger[level], `${name}.${level}`)
+  }
+}
+
+const aClock: Check = (value, name) => {
+  anObject(value, name)
+  for (const [method, check] of Object.entries(CLOCK_CHECKS)) {
+    check((value as Readonly<Record<string, unknown>>)[method], `${name}.${method}`)
+  }
+}
+
+const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
+  // The identity is made at once, which checks the key and the peer id.
+  privateKey: anything,
+  peerId: anything,
+  security: someOf('tls', 'noise'),
+  muxers: (value, name) => {
+    someOf('yamux', 'yamux-crate')(value, name)
+    const names = value as readonly string[]
+    if (names.length > 1) throw misuse(name, 'one engine of /yamux/1.0.0', names.join(', '))
+  },
+  limits: (value, name) => checkOptions(value as Partial<Limits>, LIMIT_CHECKS, name),
+  ioThreads: integer(1, IO_THREADS_MAX),
+  clock: aClock,
+  random: aFunction,
+  logger: aLogger,
+  services: checkServices
+}
+
 function nothing(): void {}
 
-/** Fill in the defaults. Throws `InvalidParametersError` that names the option. */
+/**
+ * Fill in the defaults.
+ *
+ * Throws `InvalidParametersError` that names the option: one that does not exist, or a value that cannot be. Throws it
+ * as well where the environment variable `LIBP2P_FORCE_PNET` is 1, as there are no private networks yet.
+ */
 export function resolveOptions(options: SwarmOptions): ResolvedOptions {
-  checkNames('security', options.security, ['tls', 'noise'])
-  checkNames('muxers', options.muxers, ['yamux', 'yamux-crate'])
-  if (options.muxers !== undefined && options.muxers.length > 1) {
+  checkOptions(options, SWARM_CHECKS)
+  if (process.env.LIBP2P_FORCE_PNET === '1') {
     throw new InvalidParametersError(
-      `expected muxers to name one engine of /yamux/1.0.0, received ${options.muxers.join(', ')}`
-    )
-  }
-  const { ioThreads } = options
-  if (
-    ioThreads !== undefined &&
-    !(Number.isInteger(ioThreads) && ioThreads >= 1 && ioThreads <= IO_THREADS_MAX)
-  ) {
-    throw new InvalidParametersError(
-      `expected ioThreads between 1 and ${IO_THREADS_MAX}, received ${ioThreads}`
+      'LIBP2P_FORCE_PNET=1 asks for a private network, which this version does not offer'
     )
   }
   const limits = resolveLimits(options.limits ?? {})
@@ -94,7 +147,7 @@ export function resolveOptions(options: SwarmOptions): ResolvedOptions {
     security: options.security,
     muxers: options.muxers,
     limits,
-    ioThreads,
+    ioThreads: options.ioThreads,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
     logger: resolveLogger(options.logger ?? {}),
@@ -112,33 +165,9 @@ function resolveLogger(logger: Partial<Logger>): Logger {
 }
 
 function resolveLimits(given: Partial<Limits>): Readonly<Limits> {
-  const limits = { ...DEFAULT_LIMITS }
-  for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
-      throw new InvalidParametersError(`unknown limit ${JSON.stringify(name)}`)
-    }
-    if (value === undefined) continue
-    // Numbers cross as u32.
-    if (!Number.isInteger(value) || value < 1 || value > 0xffffffff) {
-      throw new InvalidParametersError(
-        `expected limits.${name} between 1 and 4294967295, received ${value}`
-      )
-    }
-    limits[name as keyof Limits] = value
-  }
-  return Object.freeze(limits)
-}
-
-function checkNames(option: string, given: readonly string[] | undefined, known: string[]): void {
-  if (given === undefined) return
-  if (!Array.isArray(given) || given.length === 0) {
-    throw new InvalidParametersError(`expected ${option} to list at least one of ${known}`)
-  }
-  for (const [index, name] of given.entries()) {
-    if (!known.includes(name) || given.indexOf(name) !== index) {
-      throw new InvalidParametersError(
-        `expected ${option} to list each of ${known} at most once, received ${JSON.stringify(name)}`
-      )
-    }
-  }
+  const isGiven = ([, value]: [string, number | undefined]): boolean => value !== undefined
+  return Object.freeze({
+    ...DEFAULT_LIMITS,
+    ...Object.fromEntries(Object.entries(given).filter(isGiven))
+  })
 }

@@ -1,6 +1,14 @@
 /**
  * The seam of the built-in protocols: each is a module of `protocols/`, loaded when a swarm that wants it starts.
  */
+import {
+  aBoolean,
+  aFunction,
+  anArray,
+  type Check,
+  checkOptions,
+  type OptionChecks
+} from './arguments.ts'
 import type { Swarm } from './swarm.ts'
 
 /** Something that lives as long as a started swarm: it registers handlers and listens to events. */
@@ -21,6 +29,24 @@ export interface ServiceOptions {
   perf?: boolean
   /** Started after the built-in ones. */
   custom?: readonly Service[]
+}
+
+const CHECKS: OptionChecks<ServiceOptions> = {
+  ping: aBoolean,
+  identify: aBoolean,
+  perf: aBoolean,
+  custom: (value, name) => {
+    anArray(value, name)
+    for (const [index, service] of (value as Partial<Service>[]).entries()) {
+      aFunction(service?.start, `${name}[${index}].start`)
+      aFunction(service?.stop, `${name}[${index}].stop`)
+    }
+  }
+}
+
+/** The check of the option `services`. */
+export const checkServices: Check = (value, name) => {
+  checkOptions(value as ServiceOptions, CHECKS, name)
 }
 
 /** The services that `options` ask for, not started yet. */

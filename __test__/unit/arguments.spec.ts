@@ -1,0 +1,106 @@
+import test from 'ava'
+import fc from 'fast-check'
+import { checkOptions, integer, type OptionChecks } from '../../ts/arguments.ts'
+import { InvalidParametersError } from '../../ts/errors.ts'
+import { resolveOptions, type SwarmOptions } from '../../ts/options.ts'
+
+function refusal(t: import('ava').ExecutionContext, options: unknown): string {
+  const err = t.throws(() => resolveOptions(options as SwarmOptions), {
+    instanceOf: InvalidParametersError
+  })
+  return err?.message ?? ''
+}
+
+test('an option that does not exist is refused by name, with the nearest one that does', (t) => {
+  t.is(refusal(t, { securty: ['noise'] }), 'unknown option "securty"; did you mean security?')
+  t.is(refusal(t, { SECURITY: ['noise'] }), 'unknown option "SECURITY"; did you mean security?')
+  t.regex(refusal(t, { psk: 'a'.repeat(64) }), /^unknown option "psk"; known are privateKey, /)
+  t.regex(refusal(t, { gater: { denyDial: () => true } }), /^unknown option "gater"/)
+  t.regex(refusal(t, { transports: ['quic'] }), /^unknown option "transports"/)
+  t.regex(refusal(t, { connections: { max: 0 } }), /^unknown option "connections"/)
+})
+
+test('a nested option that does not exist is refused with its path', (t) => {
+  t.is(
+    refusal(t, { limits: { acceptBackog: 3 } }),
+    'unknown option "limits.acceptBackog"; did you mean limits.acceptBacklog?'
+  )
+  t.is(
+    refusal(t, { services: { pign: true } }),
+    'unknown option "services.pign"; did you mean services.ping?'
+  )
+})
+
+test('an unknown option is refused although its value is undefined', (t) => {
+  t.is(refusal(t, { muxer: undefined }), 'unknown option "muxer"; did you mean muxers?')
+})
+
+test('a value that cannot be is refused with what was expected and received', (t) => {
+  t.is(refusal(t, 5), 'expected options to be an object, received 5')
+  t.is(refusal(t, null), 'expected options to be an object, received null')
+  t.is(refusal(t, []), 'expected options to be an object, received an object of Array')
+  t.is(refusal(t, { limits: 'unlimited' }), 'expected limits to be an object, received "unlimited"')
+  t.is(
+    refusal(t, { limits: { acceptBacklog: 0 } }),
+    'expected limits.acceptBacklog to be a whole number between 1 and 4294967295, received 0'
+  )
+  t.is(
+    refusal(t, { ioThreads: Number.NaN }),
+    'expected ioThreads to be a whole number between 1 and 64, received NaN'
+  )
+  t.is(
+    refusal(t, { security: ['noise', 'noise'] }),
+    'expected security to be a list of at least one of tls, noise, each at most once, received "noise"'
+  )
+  t.is(
+    refusal(t, { logger: { warn: 'loud' } }),
+    'expected logger.warn to be a function, received "loud"'
+  )
+  t.is(
+    refusal(t, { clock: { now: Date.now } }),
+    'expected clock.setTimer to be a function, received undefined'
+  )
+  t.is(refusal(t, { random: 4 }), 'expected random to be a function, received 4')
+  t.is(
+    refusal(t, { services: { custom: [{ start: () => {} }] } }),
+    'expected services.custom[0].stop to be a function, received undefined'
+  )
+})
+
+test('a refused value that holds a secret is not shown', (t) => {
+  const secret = Uint8Array.of(1, 2, 3)
+  t.is(refusal(t, { ioThreads: secret }).includes('1,2,3'), false)
+  t.is(refusal(t, { random: { key: 'hunter2' } }).includes('hunter2'), false)
+})
+
+test.serial('a private network that the environment asks for is refused, as there is none', (t) => {
+  process.env.LIBP2P_FORCE_PNET = '1'
+  t.teardown(() => {
+    delete process.env.LIBP2P_FORCE_PNET
+  })
+  t.regex(refusal(t, {}), /^LIBP2P_FORCE_PNET=1 asks for a private network/)
+})
+
+test('names of the prototype are options that do not exist', (t) => {
+  for (const name of ['toString', 'constructor', 'hasOwnProperty', '__proto__']) {
+    const options = Object.defineProperty({}, name, { value: 1, enumerable: true })
+    t.regex(refusal(t, options), /^unknown option/)
+  }
+})
+
+test('any unknown name is refused and any known one is looked at', (t) => {
+  const checks: OptionChecks<{ depth?: number }> = { depth: integer(1, 9) }
+  fc.assert(
+    fc.property(fc.string(), fc.anything(), (name, value) => {
+      const options = Object.defineProperty({}, name, { value, enumerable: true })
+      const isValid = name === 'depth' && (value === undefined || integerOf(value, 1, 9))
+      if (isValid) checkOptions(options, checks)
+      else t.throws(() => checkOptions(options, checks), { instanceOf: InvalidParametersError })
+    })
+  )
+  t.pass()
+})
+
+function integerOf(value: unknown, min: number, max: number): boolean {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+}
