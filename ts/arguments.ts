@@ -69,6 +69,13 @@ export const anObject: Check = (value, name) => {
   if (typeof value !== 'object' || value === null) throw misuse(name, 'an object', value)
 }
 
+/** An error of any realm. */
+export const anError: Check = (value, name) => {
+  if (Object.prototype.toString.call(value) !== '[object Error]' && !(value instanceof Error)) {
+    throw misuse(name, 'an Error', value)
+  }
+}
+
 export const anArray: Check = (value, name) => {
   if (!Array.isArray(value)) throw misuse(name, 'an array', value)
 }
@@ -90,6 +97,17 @@ export const aSignal: Check = (value, name) => {
 
 export const bytes: Check = (value, name) => {
   if (!(value instanceof Uint8Array)) throw misuse(name, 'a Uint8Array', value)
+}
+
+/** An object, of any class, that has these methods. */
+export function objectWith(...methods: readonly string[]): Check {
+  const expected = `an object with ${methods.map((method) => `${method}()`).join(', ')}`
+  return (value, name) => {
+    const object = (value ?? {}) as Readonly<Record<string, unknown>>
+    if (methods.some((method) => typeof object[method] !== 'function')) {
+      throw misuse(name, expected, value)
+    }
+  }
 }
 
 /** A whole number between `min` and `max`. */
@@ -129,6 +147,27 @@ export const aDuration: Check = (value, name) => {
   )
     return
   throw misuse(name, `a duration of 0 to ${TIMER_MS_MAX} ms or Infinity`, value)
+}
+
+/** Years in which nobody means a date. */
+const YEAR_MS = 366 * 24 * 60 * 60 * 1_000
+
+/**
+ * A point in time in milliseconds since the epoch, or null for none; undefined is none as well.
+ *
+ * Throws `InvalidParametersError` for what is neither, and for a number that is over a year before `now`: a duration
+ * that was taken for a date. 0 stands for the past either way.
+ */
+export function deadlineAt(at: unknown, name: string, now: number): number | undefined {
+  if (at === null) return undefined
+  if (at instanceof Date && !Number.isNaN(at.getTime())) return at.getTime()
+  if (typeof at !== 'number' || Number.isNaN(at)) {
+    throw misuse(name, 'a Date, milliseconds since the epoch or null', at)
+  }
+  if (at > 0 && at < now - YEAR_MS) {
+    throw misuse(name, 'a point in time, such as Date.now() + 5_000, and no duration', at)
+  }
+  return at
 }
 
 /** One of several values. */

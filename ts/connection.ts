@@ -3,15 +3,31 @@
  */
 import type { PeerId, PrivateKey, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import {
+  ABORT_OPTIONS,
+  aCode,
+  aDuration,
+  aSignal,
+  checkOptions,
+  misuse,
+  type OptionChecks
+} from './arguments.ts'
 import type { ConnectionCore, ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
 import { TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
 import { type ConnectionCounters, connectionCounters } from './native/counters.ts'
+import { protocolNames } from './protocol/protocol-name.ts'
 import type { AbortOptions } from './stream/read-queue.ts'
-import type { Stream } from './stream.ts'
+import { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'
 
 export type { ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
+
+/** The options of `newStream`. */
+export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
+  signal: aSignal,
+  negotiationTimeout: aDuration
+}
 
 /** Facts about a connection, taken at the call. */
 export interface ConnectionStat {
@@ -193,21 +209,27 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
    * `TimeoutError`, `AbortError`. Throws `InvalidParametersError` for a bad name.
    */
   newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream> {
-    return this.#core.newStream(onlyOne(protocols), options)
+    checkOptions(options, NEW_STREAM_CHECKS)
+    return this.#core.newStream(proposalOf(protocols), options)
   }
 
   /** Close in good order: streams are reset, the peer is told, `closed` settles. Idempotent. */
   close(options?: AbortOptions): Promise<void> {
+    checkOptions(options, ABORT_OPTIONS)
     return this.#core.close(0, options)
   }
 
   /** {@link Connection.close} with a `ConnectionErrorCode` for the peer. */
   closeWithError(code: number): Promise<void> {
+    aCode(code, 'code')
     return this.#core.close(code)
   }
 
-  /** Forget a stream: `stream.remove()`. */
+  /** Forget a stream of this connection: `stream.remove()`. Throws `InvalidParametersError` for another one's. */
   removeStream(stream: Stream): void {
+    if (!(stream instanceof Stream) || Stream.core(stream).home !== this.#core) {
+      throw misuse('stream', 'a stream of this connection', stream)
+    }
     stream.remove()
   }
 
@@ -224,9 +246,17 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
   }
 }
 
-/** A list of one name is that name: there is nothing to choose. */
-function onlyOne(
+/** Throws `InvalidParametersError` for what is no connection of this package. */
+export function checkConnection(connection: unknown): void {
+  if (!(connection instanceof Connection)) throw misuse('connection', 'a Connection', connection)
+}
+
+/** What to propose. A list of one name is that name: there is nothing to choose. */
+function proposalOf(
   protocols: string | readonly string[] | undefined
 ): string | readonly string[] | undefined {
-  return typeof protocols === 'object' && protocols.length === 1 ? protocols[0] : protocols
+  // A name gets its number at its first use, and is checked there.
+  if (protocols === undefined || typeof protocols === 'string') return protocols
+  const names = protocolNames(protocols)
+  return names.length === 1 ? names[0] : names
 }

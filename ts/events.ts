@@ -5,6 +5,8 @@
  * reported to `onListenerError` and harms neither the other listeners nor the process.
  */
 
+import { aBoolean, aSignal, aString, checkOptions, misuse, type OptionChecks } from './arguments.ts'
+
 /** A function, or an object with `handleEvent`, that takes events of one kind. */
 export type EventHandler<E> = ((event: E) => unknown) | { handleEvent: (event: E) => unknown }
 
@@ -16,6 +18,8 @@ export interface EventListenerOptions {
   signal?: AbortSignal
 }
 
+const LISTENER_CHECKS: OptionChecks<EventListenerOptions> = { once: aBoolean, signal: aSignal }
+
 interface Entry {
   readonly handler: unknown
   readonly once: boolean
@@ -25,12 +29,20 @@ interface Entry {
 export class TypedEventTarget<Events extends object> {
   #entries: Map<keyof Events, readonly Entry[]> | undefined
 
-  /** Call `handler` for each event of this kind, in the order of registration. Adding it twice adds it once. */
+  /**
+   * Call `handler` for each event of this kind, in the order of registration. Adding it twice adds it once.
+   *
+   * Throws `InvalidParametersError` for a handler that cannot be called, and for options that do not exist.
+   */
   addEventListener<K extends keyof Events>(
     type: K,
     handler: EventHandler<Events[K]>,
     options: EventListenerOptions = {}
   ): void {
+    aString(type, 'type')
+    if (!isHandler(handler))
+      throw misuse('handler', 'a function or an object with handleEvent', handler)
+    checkOptions(options, LISTENER_CHECKS)
     if (options.signal?.aborted === true) return
     this.#entries ??= new Map()
     const entries = this.#entries.get(type) ?? []
@@ -74,6 +86,11 @@ export class TypedEventTarget<Events extends object> {
 
   /** Where a listener's error goes; nowhere by default. */
   protected onListenerError(_err: unknown): void {}
+}
+
+function isHandler(handler: unknown): boolean {
+  if (typeof handler === 'function') return true
+  return typeof (handler as { handleEvent?: unknown } | null)?.handleEvent === 'function'
 }
 
 /** Whether a callback gave back something to wait for. */

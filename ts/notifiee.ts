@@ -6,6 +6,7 @@
  * Only the synchronous part is waited for; what throws or rejects is logged and delays nobody.
  */
 import type { Multiaddr } from '@multiformats/multiaddr'
+import { aFunction, anObject, checkOptions, type OptionChecks } from './arguments.ts'
 import type { Connection } from './connection.ts'
 import { isThenable } from './events.ts'
 import type { Stream } from './stream.ts'
@@ -30,6 +31,15 @@ export interface Notifiee {
 /** The names of a notifiee's callbacks. */
 export type NotifieeEvent = keyof Notifiee
 
+const CALLBACKS: OptionChecks<Notifiee> = {
+  listen: aFunction,
+  listenClose: aFunction,
+  connected: aFunction,
+  disconnected: aFunction,
+  openedStream: aFunction,
+  closedStream: aFunction
+}
+
 /** A notifiee put together from functions. */
 export class NotifyBundle implements Notifiee {
   declare readonly listen?: NonNullable<Notifiee['listen']>
@@ -39,8 +49,9 @@ export class NotifyBundle implements Notifiee {
   declare readonly openedStream?: NonNullable<Notifiee['openedStream']>
   declare readonly closedStream?: NonNullable<Notifiee['closedStream']>
 
-  /** Callbacks left out do nothing. */
+  /** Callbacks left out do nothing. Throws `InvalidParametersError` for a name that is none of them. */
   constructor(callbacks: Notifiee = {}) {
+    checkOptions(callbacks, CALLBACKS)
     Object.assign(this, callbacks)
   }
 }
@@ -88,8 +99,16 @@ export class Notifiees {
     return this.#all.size
   }
 
-  /** False if it was there already. */
+  /**
+   * False if it was there already. Throws `InvalidParametersError` for what is no object, and where a callback is no
+   * function. It may have other members: it can be of any class.
+   */
   add(notifiee: Notifiee): boolean {
+    anObject(notifiee, 'notifiee')
+    for (const [name, check] of Object.entries(CALLBACKS)) {
+      const callback = notifiee[name as NotifieeEvent]
+      if (callback !== undefined) check(callback, `notifiee.${name}`)
+    }
     if (this.#all.has(notifiee)) return false
     this.#all.add(notifiee)
     return true

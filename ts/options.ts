@@ -9,6 +9,7 @@ import {
   integer,
   misuse,
   type OptionChecks,
+  objectWith,
   someOf
 } from './arguments.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -76,12 +77,6 @@ const IO_THREADS_MAX = 64
 /** A limit crosses as 32 bits. */
 const LIMIT_MAX = 0xffffffff
 
-const CLOCK_CHECKS: OptionChecks<Clock> = {
-  now: aFunction,
-  setTimer: aFunction,
-  clearTimer: aFunction
-}
-
 const LIMIT_CHECKS = Object.fromEntries(
   Object.keys(DEFAULT_LIMITS).map((name) => [name, integer(1, LIMIT_MAX)])
 ) as OptionChecks<Limits>
@@ -92,13 +87,6 @@ const aLogger: Check = (value, name) => {
   const logger = value as Readonly<Record<string, unknown>>
   for (const level of ['debug', 'info', 'warn', 'error']) {
     if (logger[level] !== undefined) aFunction(logger[level], `${name}.${level}`)
-  }
-}
-
-const aClock: Check = (value, name) => {
-  anObject(value, name)
-  for (const [method, check] of Object.entries(CLOCK_CHECKS)) {
-    check((value as Readonly<Record<string, unknown>>)[method], `${name}.${method}`)
   }
 }
 
@@ -114,7 +102,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   },
   limits: (value, name) => checkOptions(value as Partial<Limits>, LIMIT_CHECKS, name),
   ioThreads: integer(1, IO_THREADS_MAX),
-  clock: aClock,
+  clock: objectWith('now', 'setTimer', 'clearTimer'),
   random: aFunction,
   logger: aLogger,
   services: checkServices

@@ -3,11 +3,11 @@
  */
 import {
   aBoolean,
-  aFunction,
   anArray,
   type Check,
   checkOptions,
-  type OptionChecks
+  type OptionChecks,
+  objectWith
 } from './arguments.ts'
 import type { Swarm } from './swarm.ts'
 
@@ -31,15 +31,16 @@ export interface ServiceOptions {
   custom?: readonly Service[]
 }
 
+const aService = objectWith('start', 'stop')
+
 const CHECKS: OptionChecks<ServiceOptions> = {
   ping: aBoolean,
   identify: aBoolean,
   perf: aBoolean,
   custom: (value, name) => {
     anArray(value, name)
-    for (const [index, service] of (value as Partial<Service>[]).entries()) {
-      aFunction(service?.start, `${name}[${index}].start`)
-      aFunction(service?.stop, `${name}[${index}].stop`)
+    for (const [index, service] of (value as unknown[]).entries()) {
+      aService(service, `${name}[${index}]`)
     }
   }
 }

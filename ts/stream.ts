@@ -4,9 +4,22 @@
  * The state machine, its bytes and its flow control live in Rust; what stands here is a copy of the state and
  * the queues of calls that wait. See docs/streams.md for the table of states and operations.
  */
+import {
+  ABORT_OPTIONS,
+  aCode,
+  aLimit,
+  anError,
+  aSignal,
+  aSize,
+  checkOptions,
+  deadlineAt,
+  integer,
+  type OptionChecks,
+  bytes as someBytes
+} from './arguments.ts'
 import type { Connection } from './connection.ts'
 import { StreamState } from './constants.ts'
-import { InvalidParametersError, type Libp2pError, StateError } from './errors.ts'
+import { type Libp2pError, StateError } from './errors.ts'
 import { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
 import type { Messages, MessagesOptions } from './io/messages.ts'
@@ -21,6 +34,10 @@ import { readableStream, writableStream } from './stream/web-streams.ts'
 
 export type { StreamCloseDetail, StreamEvents, StreamStat } from './stream/facts.ts'
 export type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
+
+const READ_CHECKS: OptionChecks<ReadOptions> = { signal: aSignal, maxBytes: aLimit }
+
+const aState = integer(StreamState.INIT, StreamState.ERROR)
 
 type NodeDuplex = import('node:stream').Duplex
 
@@ -150,8 +167,9 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
    * Throws `InvalidParametersError` for a negative or non-integer `max`.
    */
   read(max?: number, options?: ReadOptions): Promise<Uint8Array> {
+    checkOptions(options, READ_CHECKS)
     if (max === undefined) return this.#core.reads.readAll(options)
-    checkSize(max)
+    aSize(max, 'max')
     return this.#core.reads.read(max, options)
   }
 
@@ -161,12 +179,14 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
    * Throws what {@link Stream.read} rejects with.
    */
   tryRead(max: number = Number.POSITIVE_INFINITY): Uint8Array | undefined {
-    if (max !== Number.POSITIVE_INFINITY) checkSize(max)
+    if (max !== Number.POSITIVE_INFINITY) aSize(max, 'max')
     return this.#core.reads.tryRead(max)
   }
 
   /** Read into the caller's memory; answers with the number of bytes, at least 1 unless `into` is empty. */
   readInto(into: Uint8Array, options?: AbortOptions): Promise<number> {
+    someBytes(into, 'into')
+    checkOptions(options, ABORT_OPTIONS)
     return this.#core.reads.readInto(into, options)
   }
 
@@ -179,6 +199,8 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
    * Rejects with `StreamClosedError`, `StreamResetError`, `StreamError`, `AbortError`, `TimeoutError`.
    */
   write(bytes: Uint8Array, options?: AbortOptions): Promise<void> {
+    someBytes(bytes, 'bytes')
+    checkOptions(options, ABORT_OPTIONS)
     return this.#core.writes.write(bytes, options)
   }
 
@@ -188,6 +210,7 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
    * Throws what {@link Stream.write} rejects with. The memory is the caller's again at once.
    */
   send(bytes: Uint8Array): boolean {
+    someBytes(bytes, 'bytes')
     return this.#core.writes.send(bytes)
   }
 
@@ -198,6 +221,7 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
    * on a reset stream it does nothing.
    */
   close(options?: AbortOptions): Promise<void> {
+    checkOptions(options, ABORT_OPTIONS)
     return this.#core.close(options)
   }
 
@@ -207,6 +231,7 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
    * Calling it again does nothing; on a reset stream it rejects with `StreamResetError`.
    */
   closeRead(options?: AbortOptions): Promise<void> {
+    checkOptions(options, ABORT_OPTIONS)
     return this.#core.closeRead(options)
   }
 
@@ -216,6 +241,7 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
    * Reading goes on. Calling it again does nothing; on a reset stream it rejects with `StreamResetError`.
    */
   closeWrite(options?: AbortOptions): Promise<void> {
+    checkOptions(options, ABORT_OPTIONS)
     return this.#core.closeWrite(options)
   }
 
@@ -225,32 +251,39 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
    * Where both halves were closed it does nothing: what was accepted before is still delivered.
    */
   reset(code = 0): Promise<void> {
+    aCode(code, 'code')
     return this.#core.reset(code, undefined)
   }
 
   /** {@link Stream.reset} with a cause, which waiting and later calls find in `cause`. */
   abort(err: Error): void {
+    anError(err, 'err')
     void this.#core.reset(0, err)
   }
 
-  /** Set both deadlines: see {@link Stream.setReadDeadline} and {@link Stream.setWriteDeadline}. */
+  /**
+   * Set both deadlines to a point in time, no duration: see {@link Stream.setReadDeadline} and
+   * {@link Stream.setWriteDeadline}.
+   */
   setDeadline(at: Date | number | null): void {
-    this.setReadDeadline(at)
-    this.setWriteDeadline(at)
+    const ms = this.#deadline(at)
+    this.#core.reads.setDeadline(ms)
+    this.#core.writes.setDeadline(ms)
   }
 
   /**
    * From `at` (a date, or milliseconds since the epoch) on, reads that find nothing reject with `TimeoutError`.
    *
-   * What has arrived by then is delivered first, and the stream stays usable. `null` lifts it.
+   * What has arrived by then is delivered first, and the stream stays usable. `null` lifts it. Throws
+   * `InvalidParametersError` for a number that can only be a duration: one over a year before now.
    */
   setReadDeadline(at: Date | number | null): void {
-    this.#core.reads.setDeadline(deadlineOf(at))
+    this.#core.reads.setDeadline(this.#deadline(at))
   }
 
   /** From `at` on, writes that have to wait reject with `TimeoutError`. `null` lifts it. */
   setWriteDeadline(at: Date | number | null): void {
-    this.#core.writes.setDeadline(deadlineOf(at))
+    this.#core.writes.setDeadline(this.#deadline(at))
   }
 
   /** Name the protocol of a raw stream. Throws `InvalidParametersError` if it has one already. */
@@ -260,6 +293,7 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
 
   /** Take another state, as far as the table allows; else throws `StreamStateError`. Writes that wait then reject. */
   setState(next: StreamState): void {
+    aState(next, 'next')
     this.#core.setState(next)
   }
 
@@ -330,17 +364,8 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
   protected override onListenerError(err: unknown): void {
     this.#core.onListenerError(err)
   }
-}
 
-function checkSize(max: number): void {
-  if (!Number.isSafeInteger(max) || max < 0) {
-    throw new InvalidParametersError(`expected a size of 0 or more bytes, received ${max}`)
+  #deadline(at: Date | number | null): number | undefined {
+    return deadlineAt(at, 'at', this.#core.home.clock.now())
   }
-}
-
-function deadlineOf(at: Date | number | null): number | undefined {
-  if (at === null) return undefined
-  const ms = typeof at === 'number' ? at : at.getTime()
-  if (Number.isNaN(ms)) throw new InvalidParametersError('expected a deadline, received NaN')
-  return ms
 }

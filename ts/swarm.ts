@@ -3,11 +3,18 @@
  */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import {
+  ABORT_OPTIONS,
+  aDuration,
+  aFunction,
+  checkOptions,
+  type OptionChecks
+} from './arguments.ts'
 import { ConnectionTable } from './connection/table.ts'
-import type { Connection, NewStreamOptions } from './connection.ts'
+import { type Connection, NEW_STREAM_CHECKS, type NewStreamOptions } from './connection.ts'
 import { type Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { AddressBook } from './dial/address-book.ts'
-import { Dialer, type DialOptions } from './dial/dialer.ts'
+import { DIAL_CHECKS, Dialer, type DialOptions } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
 import { StateError } from './errors.ts'
 import { TypedEventTarget } from './events.ts'
@@ -19,6 +26,7 @@ import type { Counters } from './native/counters.ts'
 import { NodeHost } from './node-host.ts'
 import { type Notifiee, Notifiees } from './notifiee.ts'
 import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './options.ts'
+import { protocolNames } from './protocol/protocol-name.ts'
 import {
   type HandledProtocols,
   type HandlerOptions,
@@ -39,6 +47,13 @@ export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {}
 export interface CloseOptions {
   /** Milliseconds to wait for open streams; 10,000 unless given. */
   drainTimeout?: number
+}
+
+const CLOSE_CHECKS: OptionChecks<CloseOptions> = { drainTimeout: aDuration }
+
+const SWARM_STREAM_CHECKS: OptionChecks<SwarmStreamOptions> = {
+  ...DIAL_CHECKS,
+  ...NEW_STREAM_CHECKS
 }
 
 /** Make a swarm and start it. */
@@ -181,6 +196,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
    * `SelfDialError`, `AbortError`, `TimeoutError`. Throws `InvalidParametersError`, `StateError`.
    */
   dialPeer(peer: PeerLike, options?: DialOptions): Promise<Connection> {
+    checkOptions(options, DIAL_CHECKS)
     this.#assertStarted()
     return this.#dialer.dialPeer(peer, options)
   }
@@ -191,6 +207,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
    * Errors as {@link Swarm.dialPeer}.
    */
   dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection> {
+    checkOptions(options, DIAL_CHECKS)
     this.#assertStarted()
     return this.#dialer.dialAddr(addr, peer, options)
   }
@@ -204,8 +221,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   newStream(
     peer: PeerLike,
     protocols?: string | readonly string[],
-    options: SwarmStreamOptions = {}
+    options?: SwarmStreamOptions
   ): Promise<Stream> {
+    checkOptions(options, SWARM_STREAM_CHECKS)
+    if (protocols !== undefined) protocolNames(protocols)
     this.#assertStarted()
     return openStream(this.#dialer, this.#connections, peer, protocols, options)
   }
@@ -227,6 +246,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
 
   /** Hand **every** inbound stream, un-negotiated, to `handler`; the table is bypassed. `null` ends that. */
   setStreamHandler(handler: StreamHandler | null): void {
+    if (handler !== null) aFunction(handler, 'handler')
     this.#registrar.setRaw(handler)
   }
 
@@ -261,9 +281,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   }
 
   /** Close every connection to a peer. */
-  async closePeer(peer: PeerLike, options?: AbortOptions): Promise<void> {
+  closePeer(peer: PeerLike, options?: AbortOptions): Promise<void> {
+    checkOptions(options, ABORT_OPTIONS)
     const connections = this.#connections.of(peerText(peer))
-    await Promise.all(connections.map((connection) => connection.close(options)))
+    const closed = connections.map((connection) => connection.close(options))
+    return Promise.all(closed).then(() => {})
   }
 
   /** Tell `notifiee` what happens from here on; false if it was told already. */
@@ -299,8 +321,9 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
    * Resolves when every `disconnected` and `listenClose` is delivered. Idempotent; a second call while the
    * first one waits forces the end.
    */
-  close(options: CloseOptions = {}): Promise<void> {
-    const drainTimeout = options.drainTimeout ?? DRAIN_TIMEOUT_MS
+  close(options?: CloseOptions): Promise<void> {
+    checkOptions(options, CLOSE_CHECKS)
+    const drainTimeout = options?.drainTimeout ?? DRAIN_TIMEOUT_MS
     if (this.#closing !== undefined) {
       this.#host.forceClose()
       return this.#closing

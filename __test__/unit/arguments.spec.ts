@@ -58,12 +58,12 @@ test('a value that cannot be is refused with what was expected and received', (t
   )
   t.is(
     refusal(t, { clock: { now: Date.now } }),
-    'expected clock.setTimer to be a function, received undefined'
+    'expected clock to be an object with now(), setTimer(), clearTimer(), received an object'
   )
   t.is(refusal(t, { random: 4 }), 'expected random to be a function, received 4')
   t.is(
     refusal(t, { services: { custom: [{ start: () => {} }] } }),
-    'expected services.custom[0].stop to be a function, received undefined'
+    'expected services.custom[0] to be an object with start(), stop(), received an object'
   )
 })
 

@@ -201,7 +201,7 @@ test('what is no bytes is no message', async (t) => {
   const { stream } = await framedStream()
   const messages = stream.messages({ framing: 'fixed32' })
   const message = 'text' as unknown as Uint8Array
-  await t.throwsAsync(messages.writeMsg(message), { instanceOf: InvalidParametersError })
+  t.throws(() => messages.writeMsg(message), { instanceOf: InvalidParametersError })
   t.throws(() => messages.sendMessage(message), { instanceOf: InvalidParametersError })
 })
 

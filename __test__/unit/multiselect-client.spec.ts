@@ -310,7 +310,7 @@ test('what is no protocol name and no timeout is refused before anything is sent
       instanceOf: InvalidParametersError
     })
   }
-  for (const timeout of [0, -1, Number.NaN]) {
+  for (const timeout of [-1, Number.NaN, Date.now() + 5_000]) {
     t.throws(() => client.handshake(communicator, { timeout }), {
       instanceOf: InvalidParametersError
     })

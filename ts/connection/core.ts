@@ -40,7 +40,7 @@ export interface ConnectionSecurity {
 /** Options of `newStream`. */
 export interface NewStreamOptions extends AbortOptions {
   /** Milliseconds the peer may take to choose among several protocols; the native limit unless given. */
-  negotiationTimeout?: number
+  negotiationTimeout?: number | undefined
 }
 
 /** What a connection needs of the swarm it belongs to. */

@@ -1,4 +1,5 @@
 /** Addresses of peers, in memory: those that worked, and those that peers tell of themselves. */
+import { anArray } from '../arguments.ts'
 import { type AddrLike, addressText, splitPeer } from '../identity/address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 
@@ -15,6 +16,7 @@ export class AddressBook {
   /** Remember addresses of a peer, or confirm them. A `/p2p` part is cut off; one of another peer is ignored. */
   add(peer: PeerLike, addrs: readonly AddrLike[]): void {
     const id = peerText(peer)
+    anArray(addrs, 'addrs')
     const known = this.#peers.get(id) ?? new Set<string>()
     for (const addr of addrs) {
       const { address, peer: named } = splitPeer(addressText(addr))

@@ -1,5 +1,14 @@
 /** Dialling: whom, where, and who waits for it. The native side tries the addresses. */
 
+import {
+  aDuration,
+  aFlag,
+  anArray,
+  aSignal,
+  type OptionChecks,
+  someOf,
+  TIMER_MS_MAX
+} from '../arguments.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
 import {
@@ -40,6 +49,19 @@ export interface DialOptions extends AbortOptions {
   security?: readonly ('tls' | 'noise')[]
 }
 
+/** The options of a dial. */
+export const DIAL_CHECKS: OptionChecks<DialOptions> = {
+  signal: aSignal,
+  timeout: aDuration,
+  addresses: (value, name) => {
+    anArray(value, name)
+    for (const addr of value as AddrLike[]) addressText(addr)
+  },
+  noDial: aFlag,
+  force: aFlag,
+  security: someOf('tls', 'noise')
+}
+
 /** One dial of the native side and those who wait for it. */
 interface SharedDial {
   readonly result: Promise<Connection>
@@ -64,7 +86,6 @@ export class Dialer {
   dialPeer(peer: PeerLike, options: DialOptions = {}): Promise<Connection> {
     const id = peerText(peer)
     const given = (options.addresses ?? []).map((addr) => addressOf(addr, id).address)
-    checkTimeout(options.timeout)
     if (id === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
     const [existing] = this.#connections.ranked(id)
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
@@ -75,7 +96,6 @@ export class Dialer {
 
   dialAddr(addr: AddrLike, peer?: PeerLike, options: DialOptions = {}): Promise<Connection> {
     const target = addressOf(addr, peer === undefined ? undefined : peerText(peer))
-    checkTimeout(options.timeout)
     if (target.peer === this.#host.options.identity.peer) {
       return Promise.reject(new SelfDialError())
     }
@@ -191,9 +211,6 @@ export class Dialer {
   }
 }
 
-/** The longest a timer of Node's can run. */
-const TIMER_MS_MAX = 0x7fffffff
-
 function addressOf(
   addr: AddrLike,
   peer: string | undefined
@@ -203,12 +220,6 @@ function addressOf(
     throw new InvalidParametersError(`expected an address of ${peer}, received one of ${named}`)
   }
   return { address, peer: peer ?? named }
-}
-
-function checkTimeout(timeout: number | undefined): void {
-  if (timeout !== undefined && !(timeout >= 0)) {
-    throw new InvalidParametersError(`expected a timeout of 0 or more ms, received ${timeout}`)
-  }
 }
 
 function isSet(flag: boolean | string | undefined): boolean {

@@ -1,7 +1,7 @@
 /** Streams to peers: over the connections there are, best first, or over a new one. */
 
 import type { ConnectionTable } from '../connection/table.ts'
-import type { NewStreamOptions } from '../connection.ts'
+import type { Connection, NewStreamOptions } from '../connection.ts'
 import { ConnectionClosedError, MuxerClosedError } from '../errors.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { Stream } from '../stream.ts'
@@ -13,13 +13,13 @@ export function openStream(
   connections: ConnectionTable,
   peer: PeerLike,
   protocols: string | readonly string[] | undefined,
-  options: DialOptions & NewStreamOptions
+  options: DialOptions & NewStreamOptions = {}
 ): Promise<Stream> {
   const ranked = connections.ranked(peerText(peer))
   const [only] = ranked
   // The common case: no promise but the connection's own.
   if (only !== undefined && ranked.length === 1) {
-    return only.newStream(protocols, options).catch((err: unknown) => {
+    return openOn(only, protocols, options).catch((err: unknown) => {
       if (!isGone(err)) throw err
       return dialAndOpen(dialer, peer, protocols, options)
     })
@@ -36,7 +36,7 @@ async function openOnAny(
 ): Promise<Stream> {
   for (const connection of connections.ranked(peerText(peer))) {
     try {
-      return await connection.newStream(protocols, options)
+      return await openOn(connection, protocols, options)
     } catch (err) {
       if (!isGone(err)) throw err
     }
@@ -50,8 +50,16 @@ async function dialAndOpen(
   protocols: string | readonly string[] | undefined,
   options: DialOptions & NewStreamOptions
 ): Promise<Stream> {
-  const connection = await dialer.dialPeer(peer, options)
-  return connection.newStream(protocols, options)
+  return openOn(await dialer.dialPeer(peer, options), protocols, options)
+}
+
+/** Open over one connection: the options of the dial are not its own. */
+function openOn(
+  connection: Connection,
+  protocols: string | readonly string[] | undefined,
+  { signal, negotiationTimeout }: NewStreamOptions
+): Promise<Stream> {
+  return connection.newStream(protocols, { signal, negotiationTimeout })
 }
 
 /** The connection ended under us; another one may serve. */

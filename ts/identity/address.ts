@@ -3,6 +3,7 @@
  * asks for more: @multiformats/multiaddr is loaded at the first such use, and for text that only it can judge.
  */
 import type { Component, Multiaddr, MultiaddrInput } from '@multiformats/multiaddr'
+import { misuse } from '../arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { loadMultiaddrs } from './load.ts'
 import { peerText } from './peer-id.ts'
@@ -93,7 +94,7 @@ export function addressText(addr: AddrLike): string {
     return addr.toString()
   }
   if (typeof addr !== 'string') {
-    throw new InvalidParametersError(`expected a multiaddr, received ${typeof addr}`)
+    throw misuse('the address', 'a multiaddr', addr)
   }
   if (isPlain(addr)) return addr
   const parsed = parseAddress(addr)

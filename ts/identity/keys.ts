@@ -1,5 +1,6 @@
 /** The identity of a node: its private key in bytes, and what follows from it. */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
+import { oneOf } from '../arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { native } from '../native/environment.ts'
 import { loadCrypto } from './load.ts'
@@ -26,8 +27,11 @@ export interface Identity {
   sign(message: Uint8Array): Uint8Array
 }
 
+const aKeyType = oneOf('ed25519', 'secp256k1', 'rsa', 'ecdsa')
+
 /** A fresh private key as libp2p's protobuf, for `options.privateKey` and for files. */
 export function generatePrivateKey(type: KeyTypeName = 'ed25519'): Uint8Array {
+  aKeyType(type, 'type')
   return native.generateKey(type)
 }
 

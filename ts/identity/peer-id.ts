@@ -5,6 +5,7 @@
  * takes the other's; the multihash, the CID and the public key come from that package at the first use.
  */
 import type { PeerId, PublicKey } from '@libp2p/interface'
+import { misuse } from '../arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { loadPeerIds } from './load.ts'
 
@@ -85,7 +86,7 @@ export function peerIdOf(text: string): PeerId {
 export function peerText(peer: PeerLike): string {
   if (isPeer(peer)) return peer.toString()
   if (typeof peer !== 'string') {
-    throw new InvalidParametersError(`expected a peer id, received ${typeof peer}`)
+    throw misuse('the peer', 'a peer id', peer)
   }
   if (ED25519.test(peer) || SECP256K1.test(peer) || HASHED.test(peer)) return peer
   try {

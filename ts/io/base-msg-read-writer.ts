@@ -5,6 +5,14 @@
  * here reads a prefix, then a message, and takes no byte beyond it from what is below.
  */
 import {
+  ABORT_OPTIONS,
+  checkOptions,
+  integer,
+  type OptionChecks,
+  objectWith,
+  bytes as someBytes
+} from '../arguments.ts'
+import {
   AbortError,
   IncompleteReadError,
   MessageTooLargeError,
@@ -14,7 +22,7 @@ import {
   StreamClosedError,
   TimeoutError
 } from '../errors.ts'
-import { checkLimit, checkMessage, MESSAGE_BYTES_MAX } from './framing.ts'
+import { checkMessage, MESSAGE_BYTES_MAX } from './framing.ts'
 import type { AbortOptions, MsgReadWriteCloser, Reader, ReadWriteCloser } from './interfaces.ts'
 import { Pushback } from './pushback.ts'
 import { readExactly } from './read-exactly.ts'
@@ -25,6 +33,13 @@ export interface MsgReadWriterOptions {
   /** Bytes of a message at most, in both directions; 8 MiB unless given. */
   maxMessageBytes?: number
 }
+
+/** The options that every one of them takes. */
+export const MSG_READ_WRITER_CHECKS: OptionChecks<MsgReadWriterOptions> = {
+  maxMessageBytes: integer(1)
+}
+
+const aCarrier = objectWith('read', 'write', 'close')
 
 /**
  * Reads and writes messages; a subclass says how their lengths are told.
@@ -49,9 +64,15 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
   #readFault: Error | undefined
   #writeFault: unknown
 
-  constructor(readWriteCloser: ReadWriteCloser, options: MsgReadWriterOptions = {}) {
+  constructor(
+    readWriteCloser: ReadWriteCloser,
+    options: MsgReadWriterOptions = {},
+    checks: OptionChecks<MsgReadWriterOptions> = MSG_READ_WRITER_CHECKS
+  ) {
+    aCarrier(readWriteCloser, 'readWriteCloser')
+    checkOptions(options, checks)
     this.readWriteCloser = readWriteCloser
-    this.maxMessageBytes = checkLimit(options.maxMessageBytes ?? MESSAGE_BYTES_MAX)
+    this.maxMessageBytes = options.maxMessageBytes ?? MESSAGE_BYTES_MAX
     this.reader = new CarrierReader(readWriteCloser)
   }
 
@@ -74,6 +95,7 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
    * limit is read, `MsgioError` for a broken prefix, `AbortError`, and what the carrier rejects with.
    */
   readMsg(options: AbortOptions = {}): Promise<Uint8Array> {
+    checkOptions(options, ABORT_OPTIONS)
     return this.#reads.run(() => this.#read(options), options.signal)
   }
 
@@ -84,6 +106,8 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
    * was accepted leaves the writing half unusable: later calls reject with `MsgioError`.
    */
   writeMsg(message: Uint8Array, options: AbortOptions = {}): Promise<void> {
+    someBytes(message, 'message')
+    checkOptions(options, ABORT_OPTIONS)
     return this.#writes.run(() => this.#write(message, options), options.signal)
   }
 

@@ -1,6 +1,6 @@
 /** Whatever carries bytes, as a {@link ReadWriteCloser}. */
 import type { Duplex } from 'node:stream'
-import { InvalidParametersError } from '../errors.ts'
+import { aString, checkOptions, integer, misuse, type OptionChecks } from '../arguments.ts'
 import type { HostPort } from '../identity/address.ts'
 import { DuplexCarrier } from './duplex-carrier.ts'
 import type { ReadWriteCloser } from './interfaces.ts'
@@ -16,6 +16,12 @@ export interface CarrierOptions {
   remoteAddress?: HostPort
 }
 
+const ADDRESS_CHECKS: OptionChecks<HostPort> = { host: aString, port: integer(0, 0xffff) }
+
+const CARRIER_CHECKS: OptionChecks<CarrierOptions> = {
+  remoteAddress: (value, name) => checkOptions(value as HostPort, ADDRESS_CHECKS, name)
+}
+
 /**
  * A `node:stream` Duplex as a {@link ReadWriteCloser}. It is the adapter's alone from here on.
  *
@@ -23,6 +29,8 @@ export interface CarrierOptions {
  * become a Duplex by Node's `Duplex.from`.
  */
 export function fromDuplex(duplex: Duplex, options: CarrierOptions = {}): ReadWriteCloser {
+  if (!isDuplex(duplex)) throw misuse('duplex', 'a Duplex of node:stream', duplex)
+  checkOptions(options, CARRIER_CHECKS)
   return new DuplexCarrier(duplex, '', options.remoteAddress)
 }
 
@@ -31,22 +39,36 @@ export function fromWebStreams(
   pair: ReadableWritablePair<Uint8Array, Uint8Array>,
   options: CarrierOptions = {}
 ): ReadWriteCloser {
+  if (!isWebPair(pair)) throw misuse('pair', 'a pair of Web streams', pair)
+  checkOptions(options, CARRIER_CHECKS)
   return new WebCarrier(pair, options.remoteAddress)
 }
 
 /** The carrier that a duplex is or can be made into. Throws `InvalidParametersError` for what is none. */
 export function carrierOf(duplex: AnyDuplex): ReadWriteCloser {
-  const given = (duplex ?? {}) as unknown as Readonly<Record<string, unknown>>
-  if (typeof given.pipe === 'function') {
+  if (isDuplex(duplex)) {
     const { Socket } = process.getBuiltinModule('node:net')
-    return duplex instanceof Socket ? new TcpStream(duplex) : fromDuplex(duplex as Duplex)
+    return duplex instanceof Socket ? new TcpStream(duplex) : fromDuplex(duplex)
   }
-  const isCarrier = [given.read, given.write, given.close].every(
-    (call) => typeof call === 'function'
-  )
-  if (isCarrier) return duplex as ReadWriteCloser
-  if (given.readable instanceof ReadableStream && given.writable instanceof WritableStream) {
-    return fromWebStreams(duplex as ReadableWritablePair<Uint8Array, Uint8Array>)
-  }
-  throw new InvalidParametersError('expected a ReadWriteCloser, a Duplex, or a pair of Web streams')
+  if (isCarrier(duplex)) return duplex
+  if (isWebPair(duplex)) return fromWebStreams(duplex)
+  throw misuse('duplex', 'a ReadWriteCloser, a Duplex or a pair of Web streams', duplex)
+}
+
+function isDuplex(value: unknown): value is Duplex {
+  return has(value, 'pipe', 'write', 'end')
+}
+
+function isCarrier(value: unknown): value is ReadWriteCloser {
+  return has(value, 'read', 'write', 'close')
+}
+
+function has(value: unknown, ...methods: readonly string[]): boolean {
+  const object = (value ?? {}) as Readonly<Record<string, unknown>>
+  return methods.every((method) => typeof object[method] === 'function')
+}
+
+function isWebPair(value: unknown): value is ReadableWritablePair<Uint8Array, Uint8Array> {
+  const pair = (value ?? {}) as Partial<ReadableWritablePair>
+  return pair.readable instanceof ReadableStream && pair.writable instanceof WritableStream
 }

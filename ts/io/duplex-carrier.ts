@@ -1,11 +1,11 @@
 /** A `node:stream` Duplex as a reader, writer and closer. */
 import type { Duplex } from 'node:stream'
+import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../arguments.ts'
 import { AbortError, ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
 import { Stash } from '../stream/stash.ts'
 import { aborted } from './abort.ts'
 import type { AbortOptions, ReadWriteCloser } from './interfaces.ts'
-import { checkSize } from './read-exactly.ts'
 import { Turns } from './turns.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -73,13 +73,15 @@ export class DuplexCarrier implements ReadWriteCloser {
    * duplex fails with. One read at a time, in call order.
    */
   read(n?: number, options: AbortOptions = {}): Promise<Uint8Array> {
-    if (n !== undefined) checkSize(n)
+    if (n !== undefined) aSize(n, 'n')
+    checkOptions(options, ABORT_OPTIONS)
     if (n === 0) return Promise.resolve(NOTHING)
     return this.#reads.run(() => this.#read(n, options.signal), options.signal)
   }
 
   /** Put bytes back in front of everything unread. */
   unshift(bytes: Uint8Array): void {
+    someBytes(bytes, 'bytes')
     if (bytes.length > 0 && this.#closing === undefined) this.#held.unshift([bytes], bytes.length)
   }
 
@@ -90,6 +92,8 @@ export class DuplexCarrier implements ReadWriteCloser {
    * `bytesAccepted` the remote gets all the same, and with whatever else the duplex fails with.
    */
   write(bytes: Uint8Array, options: AbortOptions = {}): Promise<void> {
+    someBytes(bytes, 'bytes')
+    checkOptions(options, ABORT_OPTIONS)
     return this.#writes.run(() => this.#write(bytes, options.signal), options.signal)
   }
 
@@ -99,6 +103,7 @@ export class DuplexCarrier implements ReadWriteCloser {
    * The signal ends the wait for the flush, and then the duplex is destroyed with what was not flushed.
    */
   close(options: AbortOptions = {}): Promise<void> {
+    checkOptions(options, ABORT_OPTIONS)
     this.#closing ??= this.#close()
     this.#wake?.()
     const { signal } = options

@@ -1,6 +1,11 @@
 /** Messages behind a length of 1, 2, 4 or 8 bytes in network order. */
-import { IncompleteReadError, InvalidParametersError, MissingLengthError } from '../errors.ts'
-import { BaseMsgReadWriter, type MsgReadWriterOptions } from './base-msg-read-writer.ts'
+import { misuse, type OptionChecks, oneOf } from '../arguments.ts'
+import { IncompleteReadError, MissingLengthError } from '../errors.ts'
+import {
+  BaseMsgReadWriter,
+  MSG_READ_WRITER_CHECKS,
+  type MsgReadWriterOptions
+} from './base-msg-read-writer.ts'
 import { framed, type PrefixFormat, prefixFormat, readPrefix } from './framing.ts'
 import type { AbortOptions, Reader, ReadWriteCloser } from './interfaces.ts'
 import { readExactly } from './read-exactly.ts'
@@ -12,6 +17,11 @@ export type LengthBytes = 1 | 2 | 4 | 8
 export interface FixedLengthOptions extends MsgReadWriterOptions {
   /** Bytes that tell a length; 4 unless given. */
   lengthBytes?: LengthBytes
+}
+
+const FIXED_LENGTH_CHECKS: OptionChecks<FixedLengthOptions> = {
+  ...MSG_READ_WRITER_CHECKS,
+  lengthBytes: oneOf(1, 2, 4, 8)
 }
 
 const FRAMINGS = { 1: 'fixed8', 2: 'fixed16', 4: 'fixed32', 8: 'fixed64' } as const
@@ -50,7 +60,7 @@ async function readFixed(
 
 function fixedFormat(lengthBytes: LengthBytes): PrefixFormat {
   if (Object.hasOwn(FRAMINGS, lengthBytes)) return prefixFormat(FRAMINGS[lengthBytes])
-  throw new InvalidParametersError(`expected lengthBytes of 1, 2, 4 or 8, received ${lengthBytes}`)
+  throw misuse('lengthBytes', '1, 2, 4 or 8', lengthBytes)
 }
 
 /** Messages behind lengths of a fixed size, as `FixedSizeLenMsgReadWriter` of py and msgio's first form. */
@@ -59,7 +69,7 @@ export class FixedLengthMsgReadWriter extends BaseMsgReadWriter {
   readonly #format: PrefixFormat
 
   constructor(readWriteCloser: ReadWriteCloser, options: FixedLengthOptions = {}) {
-    super(readWriteCloser, options)
+    super(readWriteCloser, options, FIXED_LENGTH_CHECKS)
     this.sizeLenBytes = options.lengthBytes ?? 4
     this.#format = fixedFormat(this.sizeLenBytes)
   }

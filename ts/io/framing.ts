@@ -1,7 +1,8 @@
 /**
  * Length prefixes for bytes that are in JavaScript already; what comes off the wire is cut in Rust.
  */
-import { InvalidParametersError, MessageTooLargeError, MsgioError } from '../errors.ts'
+import { integer, misuse, bytes as someBytes } from '../arguments.ts'
+import { MessageTooLargeError, MsgioError } from '../errors.ts'
 import { allocate } from '../native/slab.ts'
 
 /** Bytes of a message at most, unless said otherwise; the limit of go-msgio. */
@@ -42,25 +43,20 @@ const FORMATS: Readonly<Record<Framing, PrefixFormat>> = {
 /** The format of a framing. Throws `InvalidParametersError` for a name that is none. */
 export function prefixFormat(framing: Framing): PrefixFormat {
   if (!Object.hasOwn(FORMATS, framing)) {
-    const known = Object.keys(FORMATS).join(', ')
-    throw new InvalidParametersError(
-      `expected framing to be one of ${known}, received ${JSON.stringify(framing)}`
-    )
+    throw misuse('framing', `one of ${Object.keys(FORMATS).join(', ')}`, framing)
   }
   return FORMATS[framing]
 }
 
 /** A limit of messages as it was given. Throws `InvalidParametersError` for one that is not 1 to `largest`. */
 export function checkLimit(bytes: number, largest: number = Number.MAX_SAFE_INTEGER): number {
-  if (Number.isSafeInteger(bytes) && bytes > 0 && bytes <= largest) return bytes
-  throw new InvalidParametersError(`expected maxMessageBytes of 1 to ${largest}, received ${bytes}`)
+  integer(1, largest)(bytes, 'maxMessageBytes')
+  return bytes
 }
 
 /** Throws `MessageTooLargeError` for a message over its limit, `InvalidParametersError` for what is no bytes. */
 export function checkMessage(message: Uint8Array, limit: number): void {
-  if (!(message instanceof Uint8Array)) {
-    throw new InvalidParametersError(`expected a Uint8Array, received ${typeof message}`)
-  }
+  someBytes(message, 'message')
   if (message.length <= limit) return
   throw new MessageTooLargeError(`message of ${message.length} bytes exceeds limit of ${limit}`)
 }

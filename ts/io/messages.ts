@@ -5,6 +5,14 @@
  * recycled memory for the time of a call.
  */
 import {
+  ABORT_OPTIONS,
+  aFunction,
+  checkOptions,
+  integer,
+  type OptionChecks,
+  bytes as someBytes
+} from '../arguments.ts'
+import {
   IncompleteReadError,
   InvalidParametersError,
   MissingLengthError,
@@ -19,7 +27,6 @@ import type { AbortOptions } from '../stream/read-queue.ts'
 import { Stream } from '../stream.ts'
 import { abortable, aborted } from './abort.ts'
 import {
-  checkLimit,
   checkMessage,
   type Framing,
   framed,
@@ -43,6 +50,11 @@ export interface MessagesOptions {
   framing?: Framing
   /** Bytes of a message at most, in both directions; 8 MiB unless given, 2^31-1 at most. */
   maxMessageBytes?: number
+}
+
+const MESSAGES_CHECKS: OptionChecks<MessagesOptions> = {
+  framing: (value) => prefixFormat(value as Framing),
+  maxMessageBytes: integer(1, LIMIT_BYTES_MAX)
 }
 
 /** Messages that came together. Their memory is recycled when the callback they are given to returns. */
@@ -84,7 +96,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     const { framing = 'varint', maxMessageBytes = MESSAGE_BYTES_MAX } = options
     this.stream = stream
     this.framing = framing
-    this.maxMessageBytes = checkLimit(maxMessageBytes, LIMIT_BYTES_MAX)
+    this.maxMessageBytes = maxMessageBytes
     this.#core = Stream.core(stream)
     this.#format = prefixFormat(framing)
     this.#lengthMax = Math.min(maxMessageBytes, this.#format.lengthMax)
@@ -99,6 +111,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
    * and what `stream.read` rejects with.
    */
   readMsg(options?: AbortOptions): Promise<Uint8Array> {
+    checkOptions(options, ABORT_OPTIONS)
     return this.#core.reads.take(() => {
       try {
         return this.#next()
@@ -115,9 +128,14 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
    * is written. The signal ends the wait only: what was called is sent whole, so that the next message stands behind
    * it. A write deadline that passes inside of a message makes it the last: later calls reject with `MsgioError`.
    */
-  async writeMsg(message: Uint8Array, options: AbortOptions = {}): Promise<void> {
+  writeMsg(message: Uint8Array, options: AbortOptions = {}): Promise<void> {
+    someBytes(message, 'message')
+    checkOptions(options, ABORT_OPTIONS)
+    return this.#writeMsg(message, options.signal)
+  }
+
+  async #writeMsg(message: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     this.#check(message)
-    const { signal } = options
     if (signal?.aborted === true) throw aborted(signal)
     return abortable(this.#write(message, signal !== undefined), signal, () => message.length)
   }
@@ -140,7 +158,16 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
    * Resolves at an end between messages, also one of our own making. Rejects as {@link Messages.readMsg}, and with
    * what the callback throws. A promise the callback gives back is waited for before the next batch.
    */
-  async onBatch(callback: (batch: MessageBatch) => unknown, options?: AbortOptions): Promise<void> {
+  onBatch(callback: (batch: MessageBatch) => unknown, options?: AbortOptions): Promise<void> {
+    aFunction(callback, 'callback')
+    checkOptions(options, ABORT_OPTIONS)
+    return this.#eachBatch(callback, options?.signal)
+  }
+
+  async #eachBatch(
+    callback: (batch: MessageBatch) => unknown,
+    signal: AbortSignal | undefined
+  ): Promise<void> {
     while (this.#readyAt < this.#ready.length) {
       const message = this.#ready[this.#readyAt] as Uint8Array
       this.#readyAt += 1
@@ -159,7 +186,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     const take = (): true | undefined => (this.#reader.pull(hand) ? true : undefined)
     for (;;) {
       try {
-        await this.#core.reads.take(take, options?.signal)
+        await this.#core.reads.take(take, signal)
       } catch (err) {
         if (isEnd(err)) return
         throw err
@@ -264,6 +291,7 @@ const MADE = new WeakMap<Stream, Messages>()
 
 /** The messages of a stream; a second call gives the first one's answer, if its options are the same. */
 export function messages(stream: Stream, options: MessagesOptions = {}): Messages {
+  checkOptions(options, MESSAGES_CHECKS)
   const made = MADE.get(stream)
   if (made === undefined) {
     const fresh = new Messages(stream, options)

@@ -1,8 +1,8 @@
 /** Reads of a known size, from anything that can be read. */
+import { aSignal, aSize, checkOptions, type OptionChecks, objectWith } from '../arguments.ts'
 import {
   AbortError,
   IncompleteReadError,
-  InvalidParametersError,
   IOError,
   StreamEOFError,
   TimeoutError
@@ -15,6 +15,10 @@ export interface ReadExactlyOptions extends AbortOptions {
   /** Empty answers in a row, from a reader that has not said it ended, before that counts as the end; 100 unless given. */
   retryCount?: number
 }
+
+const READ_EXACTLY_CHECKS: OptionChecks<ReadExactlyOptions> = { signal: aSignal, retryCount: aSize }
+
+const aReader = objectWith('read')
 
 const RETRY_COUNT = 100
 
@@ -35,18 +39,11 @@ export function readExactly(
   n: number,
   options: ReadExactlyOptions = {}
 ): Promise<Uint8Array> {
-  checkSize(n)
-  const { retryCount = RETRY_COUNT } = options
-  if (!Number.isSafeInteger(retryCount) || retryCount < 0) {
-    throw new InvalidParametersError(`expected retryCount of 0 or more, received ${retryCount}`)
-  }
-  return n === 0 ? Promise.resolve(NOTHING) : gather(reader, n, retryCount, options)
-}
-
-/** Throws `InvalidParametersError` for what is no size of a read. */
-export function checkSize(n: number): void {
-  if (Number.isSafeInteger(n) && n >= 0) return
-  throw new InvalidParametersError(`expected a size of 0 or more bytes, received ${n}`)
+  aReader(reader, 'reader')
+  aSize(n, 'n')
+  checkOptions(options, READ_EXACTLY_CHECKS)
+  const { signal, retryCount = RETRY_COUNT } = options
+  return n === 0 ? Promise.resolve(NOTHING) : gather(reader, n, retryCount, { signal })
 }
 
 async function gather(

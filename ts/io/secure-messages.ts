@@ -1,10 +1,21 @@
 /** The way to a secured connection over anything that carries bytes. */
 import type { PrivateKey } from '@libp2p/interface'
-import { InvalidParametersError } from '../errors.ts'
+import {
+  aBoolean,
+  anObject,
+  anything,
+  aSignal,
+  type Check,
+  checkOptions,
+  integer,
+  type OptionChecks,
+  someOf,
+  TIMER_MS_MAX
+} from '../arguments.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { SecurityName } from '../options.ts'
 import { type AnyDuplex, carrierOf } from './carriers.ts'
-import { checkLimit, type Framing, MESSAGE_BYTES_MAX, prefixFormat } from './framing.ts'
+import { type Framing, MESSAGE_BYTES_MAX, prefixFormat } from './framing.ts'
 import type { AbortOptions } from './interfaces.ts'
 import type { SecureMessages } from './secured.ts'
 
@@ -34,6 +45,22 @@ export interface SecureMessagesOptions extends AbortOptions {
   timeout?: number
 }
 
+const aSecurity: Check = (value, name) => {
+  someOf('noise', 'tls')(typeof value === 'string' ? [value] : value, name)
+}
+
+const SECURE_CHECKS: OptionChecks<SecureMessagesOptions> = {
+  signal: aSignal,
+  // A key is judged by the native side, with the handshake.
+  privateKey: anything,
+  security: aSecurity,
+  initiator: aBoolean,
+  remotePeer: (value) => peerText(value as PeerLike),
+  framing: (value) => prefixFormat(value as Framing),
+  maxMessageBytes: integer(1),
+  timeout: integer(1, TIMER_MS_MAX)
+}
+
 /**
  * Secure any duplex with Noise or TLS and exchange messages over it.
  *
@@ -48,23 +75,14 @@ export function secureMessages(
   duplex: AnyDuplex,
   options: SecureMessagesOptions
 ): Promise<SecureMessages> {
+  anObject(options, 'options')
+  checkOptions(options, SECURE_CHECKS)
   const { framing = 'varint', maxMessageBytes = MESSAGE_BYTES_MAX } = options
-  const { security, initiator, remotePeer, timeout = HANDSHAKE_TIMEOUT_MS } = options
-  prefixFormat(framing)
-  checkLimit(maxMessageBytes)
-  if (remotePeer !== undefined) peerText(remotePeer)
-  const names: readonly unknown[] = typeof security === 'string' ? [security] : (security ?? [])
-  if (names.length === 0 || names.some((name) => name !== 'noise' && name !== 'tls')) {
-    throw new InvalidParametersError(`expected security of noise and tls, received ${security}`)
-  }
-  if (typeof initiator !== 'boolean') {
-    throw new InvalidParametersError(`expected initiator of true or false, received ${initiator}`)
-  }
-  if (!Number.isFinite(timeout) || timeout <= 0 || timeout > 0x7fffffff) {
-    throw new InvalidParametersError(`expected timeout of 1 to 2147483647 ms, received ${timeout}`)
-  }
+  const { security, initiator, timeout = HANDSHAKE_TIMEOUT_MS } = options
+  if (security === undefined) aSecurity(security, 'security')
+  aBoolean(initiator, 'initiator')
   const conn = carrierOf(duplex)
-  const prepared = { conn, options, framing, maxMessageBytes, timeoutMs: Math.ceil(timeout) }
+  const prepared = { conn, options, framing, maxMessageBytes, timeoutMs: timeout }
   // The native side, and what stands on it.
   return import('./secured.ts').then(({ establish }) => establish(prepared))
 }

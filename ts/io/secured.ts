@@ -1,5 +1,6 @@
 /** Messages over a secured connection. Loaded by the first `secureMessages`. */
 import type { PeerId, PublicKey } from '@libp2p/interface'
+import { ABORT_OPTIONS, checkOptions, bytes as someBytes } from '../arguments.ts'
 import { TimeoutError } from '../errors.ts'
 import { privateKeyBytes } from '../identity/keys.ts'
 import { peerIdOf, peerText } from '../identity/peer-id.ts'
@@ -79,6 +80,7 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
 
   /** Say goodbye where the protocol has a word for it, and close the carrier. Idempotent. */
   override close(options?: AbortOptions): Promise<void> {
+    checkOptions(options, ABORT_OPTIONS)
     return this.#carrier.close(options)
   }
 
@@ -89,6 +91,7 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
    * `writeMsg`. Throws `ConnectionClosedError` after the close.
    */
   override encrypt(bytes: Uint8Array): Uint8Array {
+    someBytes(bytes, 'bytes')
     return this.#carrier.encrypt(bytes)
   }
 
@@ -99,6 +102,7 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
    * be read or written after that.
    */
   override decrypt(bytes: Uint8Array): Uint8Array {
+    someBytes(bytes, 'bytes')
     return this.#carrier.decrypt(bytes)
   }
 

@@ -1,5 +1,7 @@
 /** A TCP socket as a reader, writer and closer. */
+
 import type { Socket } from 'node:net'
+import { misuse } from '../arguments.ts'
 import { DuplexCarrier } from './duplex-carrier.ts'
 import type { ConnState } from './interfaces.ts'
 
@@ -16,6 +18,8 @@ export class TcpStream extends DuplexCarrier {
   readonly #openedAt: number
 
   constructor(socket: Socket) {
+    const { Socket } = process.getBuiltinModule('node:net')
+    if (!(socket instanceof Socket)) throw misuse('socket', 'a Socket of node:net', socket)
     super(socket, 'tcp', undefined)
     this.socket = socket
     this.#openedAt = Date.now()

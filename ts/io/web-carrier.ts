@@ -1,10 +1,10 @@
 /** A pair of Web streams as a reader, writer and closer. */
+import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../arguments.ts'
 import { ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
 import { abortable } from './abort.ts'
 import type { AbortOptions, ReadWriteCloser } from './interfaces.ts'
 import { Pushback } from './pushback.ts'
-import { checkSize } from './read-exactly.ts'
 import { Turns } from './turns.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -38,16 +38,20 @@ export class WebCarrier implements ReadWriteCloser {
   }
 
   read(n?: number, options: AbortOptions = {}): Promise<Uint8Array> {
-    if (n !== undefined) checkSize(n)
+    if (n !== undefined) aSize(n, 'n')
+    checkOptions(options, ABORT_OPTIONS)
     if (n === 0) return Promise.resolve(NOTHING)
     return this.#reads.run(() => this.#pushback.read(n, options), options.signal)
   }
 
   unshift(bytes: Uint8Array): void {
+    someBytes(bytes, 'bytes')
     this.#pushback.unshift(bytes)
   }
 
   write(bytes: Uint8Array, options: AbortOptions = {}): Promise<void> {
+    someBytes(bytes, 'bytes')
+    checkOptions(options, ABORT_OPTIONS)
     const { signal } = options
     return this.#writes.run(async () => {
       this.#checkOpen()
@@ -62,6 +66,7 @@ export class WebCarrier implements ReadWriteCloser {
   }
 
   close(options: AbortOptions = {}): Promise<void> {
+    checkOptions(options, ABORT_OPTIONS)
     this.#closing ??= this.#close()
     return abortable(this.#closing, options.signal)
   }

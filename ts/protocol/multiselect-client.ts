@@ -1,9 +1,15 @@
 /** The side that proposes protocols, over anything that carries bytes. */
+import { anArray } from '../arguments.ts'
 import { MultiselectClientError, UnsupportedProtocolError } from '../errors.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
 import type { MultiselectCommunicatorLike } from './multiselect-communicator.ts'
 import { HEADER, LIST, NOT_AVAILABLE } from './multiselect-line.ts'
-import { checkOptions, type NegotiationOptions, negotiation, readHeader } from './negotiation.ts'
+import {
+  type NegotiationOptions,
+  negotiation,
+  negotiationOptions,
+  readHeader
+} from './negotiation.ts'
 import { protocolName } from './protocol-name.ts'
 
 /** What {@link MultiselectClient} offers. */
@@ -40,9 +46,13 @@ export class MultiselectClient implements MultiselectClientLike {
     communicator: MultiselectCommunicatorLike,
     options?: NegotiationOptions
   ): Promise<void> {
-    return negotiation(MultiselectClientError, checkOptions(options), async (abort) => {
-      await Promise.all([communicator.write(HEADER, abort), readHeader(communicator, abort)])
-    })
+    return negotiation(
+      MultiselectClientError,
+      negotiationOptions(communicator, options),
+      async (abort) => {
+        await Promise.all([communicator.write(HEADER, abort), readHeader(communicator, abort)])
+      }
+    )
   }
 
   /** Exchange the first lines and agree on the first of `protocols` that the remote serves. */
@@ -51,16 +61,21 @@ export class MultiselectClient implements MultiselectClientLike {
     communicator: MultiselectCommunicatorLike,
     options?: NegotiationOptions
   ): Promise<string> {
+    anArray(protocols, 'protocols')
     const names = protocols.map(protocolName)
-    return negotiation(MultiselectClientError, checkOptions(options), async (abort) => {
-      const selection = new Selection(communicator, abort)
-      await selection.begin(names[0])
-      for (const [index, name] of names.entries()) {
-        if (index > 0) await communicator.write(name, abort)
-        if (await selection.isAccepted(name)) return name
+    return negotiation(
+      MultiselectClientError,
+      negotiationOptions(communicator, options),
+      async (abort) => {
+        const selection = new Selection(communicator, abort)
+        await selection.begin(names[0])
+        for (const [index, name] of names.entries()) {
+          if (index > 0) await communicator.write(name, abort)
+          if (await selection.isAccepted(name)) return name
+        }
+        throw unsupported(names)
       }
-      throw unsupported(names)
-    })
+    )
   }
 
   /** Propose one protocol, where the first lines have been exchanged. */
@@ -70,12 +85,16 @@ export class MultiselectClient implements MultiselectClientLike {
     options?: NegotiationOptions
   ): Promise<string> {
     const name = protocolName(protocol)
-    return negotiation(MultiselectClientError, checkOptions(options), async (abort) => {
-      const selection = new Selection(communicator, abort)
-      await communicator.write(name, abort)
-      if (await selection.isAccepted(name)) return name
-      throw unsupported([name])
-    })
+    return negotiation(
+      MultiselectClientError,
+      negotiationOptions(communicator, options),
+      async (abort) => {
+        const selection = new Selection(communicator, abort)
+        await communicator.write(name, abort)
+        if (await selection.isAccepted(name)) return name
+        throw unsupported([name])
+      }
+    )
   }
 
   /**
@@ -94,13 +113,17 @@ export class MultiselectClient implements MultiselectClientLike {
         new MultiselectClientError(`expected the command ls, received ${received}`)
       )
     }
-    return negotiation(MultiselectClientError, checkOptions(options), async (abort) => {
-      const selection = new Selection(communicator, abort)
-      await selection.begin(LIST)
-      const names = await communicator.readListing(abort)
-      if (names.length === 1 && names[0] === NOT_AVAILABLE) throw unsupported([LIST])
-      return names
-    })
+    return negotiation(
+      MultiselectClientError,
+      negotiationOptions(communicator, options),
+      async (abort) => {
+        const selection = new Selection(communicator, abort)
+        await selection.begin(LIST)
+        const names = await communicator.readListing(abort)
+        if (names.length === 1 && names[0] === NOT_AVAILABLE) throw unsupported([LIST])
+        return names
+      }
+    )
   }
 }
 

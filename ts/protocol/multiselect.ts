@@ -3,7 +3,12 @@ import { MultiselectCommunicatorError, MultiselectError } from '../errors.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
 import type { MultiselectCommunicatorLike } from './multiselect-communicator.ts'
 import { HEADER, LIST, NOT_AVAILABLE } from './multiselect-line.ts'
-import { checkOptions, type NegotiationOptions, negotiation, readHeader } from './negotiation.ts'
+import {
+  type NegotiationOptions,
+  negotiation,
+  negotiationOptions,
+  readHeader
+} from './negotiation.ts'
 import { holds, isProtocolName, type ProtocolPredicate, protocolName } from './protocol-name.ts'
 import type { StreamHandler } from './registrar.ts'
 
@@ -74,7 +79,7 @@ export class Multiselect<Handler = StreamHandler> implements MultiselectMuxerLik
     communicator: MultiselectCommunicatorLike,
     options?: NegotiationOptions
   ): Promise<void> {
-    return negotiation(MultiselectError, checkOptions(options), (abort) =>
+    return negotiation(MultiselectError, negotiationOptions(communicator, options), (abort) =>
       exchangeHeaders(communicator, abort)
     )
   }
@@ -90,31 +95,35 @@ export class Multiselect<Handler = StreamHandler> implements MultiselectMuxerLik
     communicator: MultiselectCommunicatorLike,
     options?: NegotiationOptions
   ): Promise<[protocol: string, handler: Handler]> {
-    return negotiation(MultiselectError, checkOptions(options), async (abort) => {
-      await exchangeHeaders(communicator, abort)
-      let proposals = 0
-      let listings = 0
-      for (;;) {
-        const text = await communicator.read(abort)
-        if (text === LIST) {
-          listings += 1
-          atMost(LISTINGS_MAX, listings, 'lists of protocols')
-          await communicator.writeListing(this.getProtocols(), abort)
-          continue
+    return negotiation(
+      MultiselectError,
+      negotiationOptions(communicator, options),
+      async (abort) => {
+        await exchangeHeaders(communicator, abort)
+        let proposals = 0
+        let listings = 0
+        for (;;) {
+          const text = await communicator.read(abort)
+          if (text === LIST) {
+            listings += 1
+            atMost(LISTINGS_MAX, listings, 'lists of protocols')
+            await communicator.writeListing(this.getProtocols(), abort)
+            continue
+          }
+          proposals += 1
+          atMost(PROPOSALS_MAX, proposals, 'proposals')
+          const key = this.#keyOf(text)
+          if (key === undefined) {
+            await communicator.write(NOT_AVAILABLE, abort)
+            continue
+          }
+          // Taken before the wait: the table may change meanwhile.
+          const handler = this.#handlers.get(key) as Handler
+          await agree(communicator, text, abort)
+          return [text, handler]
         }
-        proposals += 1
-        atMost(PROPOSALS_MAX, proposals, 'proposals')
-        const key = this.#keyOf(text)
-        if (key === undefined) {
-          await communicator.write(NOT_AVAILABLE, abort)
-          continue
-        }
-        // Taken before the wait: the table may change meanwhile.
-        const handler = this.#handlers.get(key) as Handler
-        await agree(communicator, text, abort)
-        return [text, handler]
       }
-    })
+    )
   }
 
   #keyOf(text: string): string | ProtocolPredicate | undefined {

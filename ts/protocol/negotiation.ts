@@ -1,7 +1,15 @@
 /** What both sides of a negotiation in TypeScript share: the deadline, the first line, the errors. */
+
+import {
+  aDuration,
+  aSignal,
+  checkOptions,
+  type OptionChecks,
+  objectWith,
+  TIMER_MS_MAX
+} from '../arguments.ts'
 import { NEGOTIATION_TIMEOUT_MS } from '../constants.ts'
 import {
-  InvalidParametersError,
   type Libp2pErrorOptions,
   MultiselectCommunicatorError,
   MultiselectError,
@@ -14,12 +22,11 @@ import { isValidHandshake } from './multiselect-line.ts'
 
 /** Options of every call that negotiates. */
 export interface NegotiationOptions extends AbortOptions {
-  /** Milliseconds the call may take in all; 10,000 unless given; 2^31 and more is some 25 days. */
+  /** Milliseconds the call may take in all; 10,000 unless given. */
   timeout?: number
 }
 
-/** Node fires at once for more. */
-const TIMER_MS_MAX = 0x7fffffff
+const NEGOTIATION_CHECKS: OptionChecks<NegotiationOptions> = { signal: aSignal, timeout: aDuration }
 
 type Failure = new (message?: string, options?: Libp2pErrorOptions) => MultiselectError
 
@@ -62,11 +69,16 @@ function timedOut(Failed: Failure, timeout: number): MultiselectError {
   })
 }
 
-/** Options whose timeout is one. Throws `InvalidParametersError`. */
-export function checkOptions(options: NegotiationOptions = {}): NegotiationOptions {
-  const { timeout } = options
-  if (timeout === undefined || timeout > 0) return options
-  throw new InvalidParametersError(`expected timeout of more than 0 ms, received ${timeout}`)
+const aCommunicator = objectWith('read', 'write')
+
+/** The options of a negotiation. Throws `InvalidParametersError` for what are none, and for no communicator. */
+export function negotiationOptions(
+  communicator: MultiselectCommunicatorLike,
+  options: NegotiationOptions = {}
+): NegotiationOptions {
+  aCommunicator(communicator, 'communicator')
+  checkOptions(options, NEGOTIATION_CHECKS)
+  return options
 }
 
 /** Reads the remote's first line. Rejects with `MultiselectError` for another version of multistream-select. */

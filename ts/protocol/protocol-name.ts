@@ -1,4 +1,5 @@
 /** What can name a protocol, and what can choose among names. */
+import { misuse } from '../arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { HEADER, LINE_BYTES_MAX, LIST, NOT_AVAILABLE } from './multiselect-line.ts'
 
@@ -23,7 +24,16 @@ export function isProtocolName(name: unknown): name is string {
 /** `name`, if it is one. Throws `InvalidParametersError` otherwise. */
 export function protocolName(name: unknown): string {
   if (isProtocolName(name)) return name
-  throw new InvalidParametersError(`expected a protocol name, received ${JSON.stringify(name)}`)
+  throw misuse('the protocol', 'a protocol name', name)
+}
+
+/** `protocols`, if they are a name or a list of names. Throws `InvalidParametersError` otherwise, for an empty list too. */
+export function protocolNames(protocols: unknown): string | readonly string[] {
+  if (typeof protocols === 'string') return protocolName(protocols)
+  if (!Array.isArray(protocols) || protocols.length === 0) {
+    throw misuse('the protocols', 'a protocol name or a list of at least one', protocols)
+  }
+  return protocols.map(protocolName)
 }
 
 /**

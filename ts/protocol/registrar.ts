@@ -1,7 +1,8 @@
 /** The handler table: which protocols a swarm answers to, and who gets their streams. */
+import { aFunction, checkOptions, integer, misuse, type OptionChecks } from '../arguments.ts'
 import type { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
-import { InvalidParametersError, ResourceLimitExceededError } from '../errors.ts'
+import { ResourceLimitExceededError } from '../errors.ts'
 import { isThenable } from '../events.ts'
 import type { Served } from '../native/engine.ts'
 import { PREDICATES_FROM } from '../native/record.ts'
@@ -9,7 +10,7 @@ import type { NodeHost } from '../node-host.ts'
 import type { Logger } from '../options.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Stream } from '../stream.ts'
-import { holds, type ProtocolPredicate, protocolName } from './protocol-name.ts'
+import { holds, type ProtocolPredicate, protocolNames } from './protocol-name.ts'
 
 /** Takes an inbound stream. Throwing or rejecting resets that stream and nothing else. */
 export type StreamHandler = (stream: Stream, connection: Connection) => void | Promise<void>
@@ -29,6 +30,11 @@ export interface HandlerOptions {
    * `ResourceLimitExceededError`; no bound of its own unless given. Not for predicates.
    */
   maxOutbound?: number
+}
+
+const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
+  maxInbound: integer(1),
+  maxOutbound: integer(1)
 }
 
 interface Entry {
@@ -67,17 +73,13 @@ export class Registrar {
     return [...this.#entries.keys()]
   }
 
-  handle(
-    protocols: HandledProtocols,
-    handler: StreamHandler,
-    { maxInbound, maxOutbound }: HandlerOptions = {}
-  ): void {
-    if (typeof handler !== 'function') throw new InvalidParametersError('expected a handler')
-    checkLimit('maxInbound', maxInbound)
-    checkLimit('maxOutbound', maxOutbound)
+  handle(protocols: HandledProtocols, handler: StreamHandler, options: HandlerOptions = {}): void {
+    aFunction(handler, 'handler')
+    checkOptions(options, HANDLER_CHECKS)
+    const { maxInbound, maxOutbound } = options
     if (typeof protocols === 'function') {
       if (maxOutbound !== undefined) {
-        throw new InvalidParametersError('expected protocols by name for maxOutbound')
+        throw misuse('maxOutbound', 'left out for a predicate', maxOutbound)
       }
       const id = PREDICATES_FROM + this.#predicatesMade
       this.#predicatesMade += 1
@@ -169,11 +171,6 @@ export class Registrar {
   }
 }
 
-function checkLimit(name: string, limit: number | undefined): void {
-  if (limit === undefined || (Number.isInteger(limit) && limit >= 1)) return
-  throw new InvalidParametersError(`expected ${name} of 1 or more, received ${limit}`)
-}
-
 /** Adding again replaces, and moves to the end. */
 function replace<K, V>(entries: Map<K, V>, key: K, value: V): void {
   entries.delete(key)
@@ -181,5 +178,6 @@ function replace<K, V>(entries: Map<K, V>, key: K, value: V): void {
 }
 
 function namesOf(protocols: string | readonly string[]): readonly string[] {
-  return (typeof protocols === 'string' ? [protocols] : protocols).map(protocolName)
+  const names = protocolNames(protocols)
+  return typeof names === 'string' ? [names] : names
 }

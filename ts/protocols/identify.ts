@@ -6,7 +6,8 @@
  */
 import { createRequire } from 'node:module'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { Connection } from '../connection.ts'
+import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../arguments.ts'
+import { Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { AbortError, MsgioError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
@@ -118,20 +119,24 @@ function keptList(
   return isKnown ? known : Object.freeze(texts)
 }
 
+const IDENTIFY_CHECKS: OptionChecks<IdentifyOptions> = { signal: aSignal, force: aBoolean }
+
 const ASKED = new WeakMap<Connection, Promise<Told>>()
 
 /**
  * What the peer told, pushes included; asks it if nobody has.
  *
  * Rejects with `TimeoutError` after 5 s, `MsgioError` for a message that breaks the protocol's bounds or names another
- * key than the connection's, `AbortError`, and what the stream's calls reject with.
+ * key than the connection's, `AbortError`, and what the stream's calls reject with. Throws `InvalidParametersError`.
  */
-export async function identify(
+export function identify(
   connection: Connection,
   options: IdentifyOptions = {}
 ): Promise<IdentifyResult> {
-  const told = await abortable(toldBy(connection, options.force === true), options.signal)
-  return told.result
+  checkConnection(connection)
+  checkOptions(options, IDENTIFY_CHECKS)
+  const told = abortable(toldBy(connection, options.force === true), options.signal)
+  return told.then(({ result }) => result)
 }
 
 function toldBy(connection: Connection, force: boolean): Promise<Told> {

@@ -3,7 +3,8 @@
  *
  * The answering side makes anybody's bytes: it runs only where it was asked for (`services: { perf: true }`).
  */
-import type { Connection } from '../connection.ts'
+import { aFunction, aSignal, aSize, checkOptions, type OptionChecks } from '../arguments.ts'
+import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { InvalidParametersError, StreamEOFError, StreamResetError } from '../errors.ts'
 import { allocate } from '../native/slab.ts'
@@ -56,16 +57,27 @@ export interface PerfResult {
   readonly downloadSeconds: number
 }
 
+const PERF_CHECKS: OptionChecks<PerfOptions> = {
+  signal: aSignal,
+  uploadBytes: aSize,
+  downloadBytes: aSize,
+  onProgress: aFunction
+}
+
 /**
  * Measure a connection: send `uploadBytes`, then receive `downloadBytes`, on a stream of its own.
  *
  * Rejects with what the stream's calls reject with, and with `StreamResetError` of code `ProtocolViolation` if
- * another number of bytes comes back.
+ * another number of bytes comes back. Throws `InvalidParametersError`.
  */
-export async function perf(connection: Connection, options: PerfOptions = {}): Promise<PerfResult> {
+export function perf(connection: Connection, options: PerfOptions = {}): Promise<PerfResult> {
+  checkConnection(connection)
+  checkOptions(options, PERF_CHECKS)
+  return measure(connection, options)
+}
+
+async function measure(connection: Connection, options: PerfOptions): Promise<PerfResult> {
   const { uploadBytes = 0, downloadBytes = 0, signal, onProgress } = options
-  checkCount('uploadBytes', uploadBytes)
-  checkCount('downloadBytes', downloadBytes)
   const stream = await connection.newStream(PERF_PROTOCOL, { signal })
   try {
     const start = performance.now()
@@ -165,11 +177,6 @@ async function drain(
   } finally {
     if (spare.length < SPARE_MAX) spare.push(memory)
   }
-}
-
-function checkCount(name: string, count: number): void {
-  if (Number.isSafeInteger(count) && count >= 0) return
-  throw new InvalidParametersError(`expected ${name} of 0 or more, received ${count}`)
 }
 
 async function violation(

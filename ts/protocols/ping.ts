@@ -1,13 +1,8 @@
 /** `/ipfs/ping/1.0.0`: 32 random bytes and their echo, any number of times on one stream. */
-import type { Connection } from '../connection.ts'
+import { aDuration, aLimit, aSignal, checkOptions, type OptionChecks } from '../arguments.ts'
+import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
-import {
-  IncompleteReadError,
-  InvalidParametersError,
-  StreamEOFError,
-  StreamResetError,
-  TimeoutError
-} from '../errors.ts'
+import { IncompleteReadError, StreamEOFError, StreamResetError, TimeoutError } from '../errors.ts'
 import type { Service } from '../services.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
@@ -39,19 +34,33 @@ export interface PingOptions extends AbortOptions {
   timeout?: number
 }
 
+const PING_CHECKS: OptionChecks<PingOptions> = {
+  signal: aSignal,
+  count: aLimit,
+  timeout: aDuration
+}
+
 /**
  * Ping over one stream: each turn of the loop sends the next ping and gives its round trip in milliseconds.
  *
  * Throws `TimeoutError`, `AbortError`, `UnsupportedProtocolError` as the cause of a `StreamError`, and
  * `StreamResetError` with code `ProtocolViolation` if the answer differs from what was sent. The stream ends with
- * the loop.
+ * the loop. Throws `InvalidParametersError` at the call.
  */
-export async function* ping(
+export function ping(
   connection: Connection,
   options: PingOptions = {}
 ): AsyncGenerator<number, void, undefined> {
+  checkConnection(connection)
+  checkOptions(options, PING_CHECKS)
+  return pings(connection, options)
+}
+
+async function* pings(
+  connection: Connection,
+  options: PingOptions
+): AsyncGenerator<number, void, undefined> {
   const { count = Number.POSITIVE_INFINITY, timeout = ANSWER_TIMEOUT_MS, signal } = options
-  if (!(count >= 0)) throw new InvalidParametersError(`expected a count, received ${count}`)
   const { clock, random } = connection.swarm.options
   const stream = await connection.newStream(PING_PROTOCOL, { signal })
   const sent = new Uint8Array(PING_BYTES)

@@ -160,9 +160,6 @@ export class StreamCore implements StreamSink {
   }
 
   reset(code: number, cause: Error | undefined): Promise<void> {
-    if (!Number.isInteger(code) || code < 0 || code > 0xffffffff) {
-      throw new InvalidParametersError(`expected a code that fits 32 bits, received ${code}`)
-    }
     if (this.state >= StreamState.CLOSE_BOTH) return DONE
     if (this.#live) {
       this.engine.hot.reset(this.handle, code)

@@ -8,7 +8,6 @@
 import { READ_ALL_BYTES_MAX } from '../constants.ts'
 import {
   ERROR_CODES,
-  InvalidParametersError,
   MessageTooLargeError,
   StreamClosedError,
   StreamEOFError,
@@ -88,9 +87,6 @@ export class ReadQueue {
 
   readAll(options: ReadOptions = {}): Promise<Uint8Array> {
     const maxBytes = options.maxBytes ?? READ_ALL_BYTES_MAX
-    if (Number.isNaN(maxBytes) || maxBytes < 0) {
-      throw new InvalidParametersError(`expected maxBytes of 0 or more, received ${maxBytes}`)
-    }
     const gathered: Uint8Array[] = []
     let bytes = 0
     const alreadyEnded = this.#end !== 'open'

@@ -1,8 +1,8 @@
 /** Streams over the application's own multiplexers. */
+import { objectWith } from '../arguments.ts'
 import { systemClock } from '../clock.ts'
-import { Connection } from '../connection.ts'
+import { Connection, checkConnection } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
-import { InvalidParametersError } from '../errors.ts'
 import { environment } from '../native/environment.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { Stream } from '../stream.ts'
@@ -12,6 +12,8 @@ import { Forgotten } from './forgotten.ts'
 import type { StreamHome } from './home.ts'
 import type { MuxedStream } from './muxed.ts'
 import { MuxedPump } from './muxed-pump.ts'
+
+const aMuxedStream = objectWith('read', 'write', 'close', 'closeRead', 'closeWrite', 'reset')
 
 // What carries the streams that came without a connection.
 let alone: StreamHome | undefined
@@ -46,7 +48,8 @@ function homeless(): StreamHome {
  * Throws `InvalidParametersError` for something that is no muxed stream.
  */
 export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): Stream {
-  checkMuxed(muxed)
+  aMuxedStream(muxed, 'muxed')
+  if (connection !== undefined) checkConnection(connection)
   const core = connection === undefined ? undefined : Connection.core(connection)
   wrapped += 1
   const home = core ?? homeless()
@@ -70,14 +73,4 @@ export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): St
   core?.announce(stream)
   pump.start()
   return stream.stream
-}
-
-const METHODS = ['read', 'write', 'close', 'closeRead', 'closeWrite', 'reset'] as const
-
-function checkMuxed(muxed: MuxedStream): void {
-  for (const name of METHODS) {
-    if (typeof (muxed as MuxedStream | undefined)?.[name] !== 'function') {
-      throw new InvalidParametersError(`expected a muxed stream, received one without ${name}()`)
-    }
-  }
 }

@@ -5,7 +5,7 @@
  * `streamWritable` says when to go on. Staging never exceeds the credit by more than the staging buffer.
  */
 import { StreamState } from '../constants.ts'
-import { AbortError, InvalidParametersError, StreamClosedError, TimeoutError } from '../errors.ts'
+import { AbortError, StreamClosedError, TimeoutError } from '../errors.ts'
 import { type Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
@@ -48,7 +48,6 @@ export class WriteQueue {
   }
 
   write(bytes: Uint8Array, options?: AbortOptions): Promise<void> {
-    checkBytes(bytes)
     const refusal = this.#refusal()
     if (refusal !== undefined) return Promise.reject(refusal)
     const signal = options?.signal
@@ -67,7 +66,6 @@ export class WriteQueue {
   }
 
   send(bytes: Uint8Array): boolean {
-    checkBytes(bytes)
     const refusal = this.#refusal()
     if (refusal !== undefined) throw refusal
     const accepted = this.isBusy ? 0 : this.#accept(bytes, 0)
@@ -318,10 +316,4 @@ export class WriteQueue {
 
 function unlisten(pending: PendingWrite): void {
   if (pending.onAbort !== undefined) pending.signal?.removeEventListener('abort', pending.onAbort)
-}
-
-function checkBytes(bytes: Uint8Array): void {
-  if (!(bytes instanceof Uint8Array)) {
-    throw new InvalidParametersError(`expected a Uint8Array, received ${typeof bytes}`)
-  }
 }
