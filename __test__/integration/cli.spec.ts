@@ -1,11 +1,16 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer, text } from 'node:stream/consumers'
 import test from 'ava'
-import { ferroswarm, jsonLines, listener } from '../support/cli.ts'
+import { progressLine } from '../../ts/cli/output.ts'
+import { ferroswarm, jsonLines, listener, MAIN, ROOT } from '../support/cli.ts'
 
-const VERBS = ['demo', 'listen', 'dial', 'ping', 'perf', 'id']
+const VERBS = ['demo', 'listen', 'dial', 'ping', 'perf', 'open', 'id']
 const SECURITY = [
   ['noise', '/noise'],
   ['tls', '/tls/1.0.0']
@@ -33,6 +38,9 @@ test('wrong calls end with code 2 and one sentence', async (t) => {
     ['perf', '/ip4/127.0.0.1/tcp/1', '--upload', 'lots'],
     ['dial', '/ip4/127.0.0.1/tcp/1', '--security', 'none'],
     ['dial', '/ip4/127.0.0.1/tcp/1', '--colour'],
+    ['dial', 'somewhere'],
+    ['listen', '/ip4/1.2.3/tcp/4'],
+    ['open', '/ip4/127.0.0.1/tcp/1'],
     ['id', '--key', '/nowhere/at/all']
   ]
   for (const words of calls) {
@@ -164,4 +172,80 @@ test('what is not a terminal gets neither colours nor a bar', async (t) => {
   const { out } = await ferroswarm('perf', addr, '--upload', '1MiB', '--download', '1MiB')
   t.false(out.includes('\x1b'))
   t.false(out.includes('\r'))
+})
+
+test('tells its version', async (t) => {
+  const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  t.like(await ferroswarm('--version'), { code: 0, out: `ferroswarm ${version}\n`, err: '' })
+})
+
+test('a file that is no key is a wrong call that speaks of the key', async (t) => {
+  const { code, err } = await ferroswarm('id', '--key', join(ROOT, 'package.json'))
+  t.is(code, 2)
+  t.regex(err, /--key: .*package\.json is not a private key/)
+})
+
+test('a host that accepts and says nothing is called silent', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const addr = `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`
+  const [text, json] = await Promise.all([
+    ferroswarm('dial', addr),
+    ferroswarm('dial', addr, '--json')
+  ])
+  t.is(text.code, 1)
+  t.regex(text.err, /failed at security after \d+ ms: timed out/)
+  t.regex(text.err, /stays silent/)
+  const [attempt] = (jsonLines(json)[0]?.attempts ?? []) as { elapsedMs: number; hint: string }[]
+  t.regex(attempt?.hint ?? '', /stays silent/)
+  t.regex(String(attempt?.elapsedMs), /^\d+(?:\.\d{1,6})?$/)
+})
+
+test('--timeout bounds the time to connect', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const addr = `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`
+  const ended = await ferroswarm('dial', addr, '--timeout', '50', '--json')
+  t.is(ended.code, 1)
+  t.like(jsonLines(ended)[0], { event: 'error', code: 'ERR_TIMEOUT' })
+})
+
+test('open pipes standard input and output through a stream', async (t) => {
+  const { addr } = await listener(t)
+  const bytes = randomBytes(3_000_000)
+  const child = spawn(process.execPath, [MAIN, 'open', addr, '/echo/1.0.0', '--json'])
+  child.stdin.end(bytes)
+  const [out, err] = await Promise.all([buffer(child.stdout), text(child.stderr)])
+  t.true(out.equals(bytes))
+  t.like(JSON.parse(err), { event: 'summary', sentBytes: 3_000_000, receivedBytes: 3_000_000 })
+})
+
+test('open ends where the peer does not answer the protocol, whatever the input', async (t) => {
+  const { addr } = await listener(t)
+  const child = spawn(process.execPath, [MAIN, 'open', addr, '/nobody/1.0.0', '--json'])
+  t.teardown(() => child.kill('SIGKILL'))
+  const [[code], err] = await Promise.all([once(child, 'exit'), text(child.stderr)])
+  t.is(code, 1)
+  t.like(JSON.parse(err), { event: 'error', code: 'ERR_UNSUPPORTED_PROTOCOL' })
+})
+
+test('output that nobody reads any more ends it quietly', async (t) => {
+  const { addr } = await listener(t)
+  const words = [MAIN, 'ping', addr, '-c', '1000', '--interval', '1']
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+  await once(child.stdout, 'data')
+  child.stdout.destroy()
+  const [[code], err] = await Promise.all([once(child, 'exit'), text(child.stderr)])
+  t.is(code, 0)
+  t.is(err, '')
+})
+
+test('a bar fits the width of its terminal', (t) => {
+  for (const columns of [0, 1, 10, 20, 30, 40, 80, 200]) {
+    const line = progressLine('download', 0.5, ' 50 %  1234 MB/s', columns)
+    t.true(line.length < Math.max(columns, 1), `${columns}: ${line.length}`)
+  }
+  t.is(progressLine('up', 0.5, '50 %', 80), `up ${'█'.repeat(12)}${'░'.repeat(12)} 50 %`)
 })

@@ -8,7 +8,8 @@ import type { ExecutionContext } from 'ava'
 /** The folder of package.json. */
 export const ROOT: string = fileURLToPath(new URL('../../', import.meta.url))
 
-const MAIN = fileURLToPath(new URL('../../ts/cli/main.ts', import.meta.url))
+/** The command line's entry. */
+export const MAIN: string = fileURLToPath(new URL('../../ts/cli/main.ts', import.meta.url))
 
 /** How a program ended, and what it wrote. */
 export interface Ended {

@@ -1,5 +1,7 @@
 /** What a verb of the command line is, and what it is given. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import { InvalidParametersError } from '../errors.ts'
+import { addressText } from '../identity/address.ts'
 import type { Output } from './output.ts'
 
 /** One verb: `ferroswarm <name>`. */
@@ -14,6 +16,8 @@ export interface Command {
   readonly options: ParseArgsOptionsConfig
   /** How many words may stand beside the options, least and most. */
   readonly positionals: readonly [least: number, most: number]
+  /** Where its reports go; standard output unless given. */
+  readonly reportsTo?: 'stderr'
   /** Does it; answers with the exit code. Throws what the report of errors is made from. */
   run(call: Call): Promise<ExitCode>
 }
@@ -85,6 +89,18 @@ export class Values {
 /** The command line is wrong. */
 export class MisuseError extends Error {}
 
+/** `text`, if it is a multiaddr. Throws {@link MisuseError} otherwise. */
+export function multiaddr(text: string): string {
+  try {
+    return addressText(text)
+  } catch (err) {
+    if (!(err instanceof InvalidParametersError)) throw err
+    throw new MisuseError(
+      `${JSON.stringify(text)} is not a multiaddr such as /ip4/127.0.0.1/tcp/4001/p2p/<peer id>`
+    )
+  }
+}
+
 /** Options that every verb takes. */
 export const COMMON_OPTIONS = {
   help: { type: 'boolean', short: 'h' },
@@ -99,7 +115,7 @@ export function parseCall(
   const { positionals, values } = parse(command, words)
   const [least, most] = command.positionals
   if (values.help !== true && positionals.length < least) {
-    throw new MisuseError(`${command.usage.split(' ')[0]} is missing`)
+    throw new MisuseError(`${command.usage.split(' ')[positionals.length]} is missing`)
   }
   if (positionals.length > most) {
     throw new MisuseError(`${JSON.stringify(positionals[most])} is one word too many`)

@@ -2,17 +2,22 @@
 import type { Connection } from '../connection.ts'
 import type { SecurityName } from '../options.ts'
 import { createSwarm } from '../swarm.ts'
-import { type Call, MisuseError } from './command.ts'
+import { type Call, MisuseError, multiaddr } from './command.ts'
 import { readKey } from './key-file.ts'
+
+/** Milliseconds for address, security and muxer together. */
+const TIMEOUT_MS = 10_000
 
 /** Options of every dialling verb. */
 export const DIAL_OPTIONS = {
   security: { type: 'string' },
+  timeout: { type: 'string' },
   key: { type: 'string' }
 } as const
 
 /** Their part of `--help`. */
 export const DIAL_HELP = `  --security noise|tls  Offer this and nothing else.
+  --timeout MS          Milliseconds to connect in; ${TIMEOUT_MS} unless given.
   --key FILE            The private key to dial with, as written by "ferroswarm id --out".`
 
 const SECURITY: readonly SecurityName[] = ['noise', 'tls']
@@ -27,6 +32,8 @@ export async function withConnection<T>(
 ): Promise<T> {
   const [address] = positionals
   if (address === undefined) throw new MisuseError('<multiaddr> is missing')
+  const addr = multiaddr(address)
+  const timeout = values.count('timeout', TIMEOUT_MS)
   const security = values.oneOf('security', SECURITY)
   const privateKey = readKey(values.text('key'))
   const swarm = await createSwarm({
@@ -34,7 +41,7 @@ export async function withConnection<T>(
     ...(privateKey === undefined ? {} : { privateKey })
   })
   try {
-    return await work(await swarm.dialAddr(address, undefined, { signal }))
+    return await work(await swarm.dialAddr(addr, undefined, { signal, timeout }))
   } finally {
     await swarm.close({ drainTimeout: CLOSE_MS })
   }

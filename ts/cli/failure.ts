@@ -6,9 +6,14 @@ import {
   type ErrorCode,
   type ErrorKind,
   Libp2pError,
-  ListenError
+  ListenError,
+  TimeoutError
 } from '../errors.ts'
-import type { Output } from './output.ts'
+import { type Output, rounded } from './output.ts'
+
+/** What to do where a connection was accepted and nothing followed. */
+const SILENT =
+  'Check the port: something accepted the connection and then said nothing, as no libp2p node does.'
 
 /** What to do about an error, by its code; where there is nothing, by its kind. */
 const ADVICE: Partial<Record<ErrorCode, string>> = {
@@ -28,7 +33,6 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   ERR_ADDRESS_IN_USE: 'Stop what listens on that port, or choose another (0 takes any free one).',
   ERR_ADDRESS_NOT_AVAILABLE: 'Listen on an address of this machine, or on /ip4/0.0.0.0.',
   ERR_PERMISSION: 'Ports below 1024 need permission: choose another one.',
-  ERR_INVALID_PARAMETERS: 'Addresses look like /ip4/127.0.0.1/tcp/4001/p2p/<peer id>.',
   ERR_SELF_DIAL: 'This is the address of the node itself.'
 }
 
@@ -55,7 +59,7 @@ export function printFailure(out: Output, verb: string, doing: string, err: unkn
       stage: attempt.stage,
       code: attempt.cause.code,
       message: attempt.cause.message,
-      elapsedMs: attempt.elapsed,
+      elapsedMs: rounded(attempt.elapsed),
       hint: attempt.hint
     }))
   }
@@ -66,7 +70,7 @@ export function printFailure(out: Output, verb: string, doing: string, err: unkn
     ...(attempts.length === 0 && reason.message !== message
       ? [`  because: ${reason.message}`]
       : []),
-    `  ${out.style('bold', 'What to do:')} ${adviceFor(reason)}`
+    `  ${out.style('bold', 'What to do:')} ${adviceFor(reason, attempts[0]?.stage)}`
   ]
   if (out.json) out.event(event, '')
   else process.stderr.write(`${lines.join('\n')}\n`)
@@ -98,7 +102,8 @@ function codeOf(err: unknown): string {
   return typeof code === 'string' ? code : 'ERR_FAILED'
 }
 
-function adviceFor(reason: Error): string {
+function adviceFor(reason: Error, stage: string | undefined): string {
+  if (reason instanceof TimeoutError && stage !== undefined && stage !== 'dial') return SILENT
   if (reason instanceof AbortError) return 'Nothing: it was interrupted.'
   if (!(reason instanceof Libp2pError)) return 'See the text above.'
   return ADVICE[reason.code] ?? ADVICE_BY_KIND[reason.kind]

@@ -1,15 +1,27 @@
 /** Private keys in files: the libp2p protobuf, as go and js read and write it. */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { InvalidParametersError } from '../errors.ts'
+import { makeIdentity } from '../identity/keys.ts'
 import { MisuseError } from './command.ts'
 
-/** The key in a file; undefined if none is named. */
+/** The key in a file; undefined if none is named. Throws `MisuseError` for a file that cannot be read or has no key. */
 export function readKey(path: string | undefined): Uint8Array | undefined {
   if (path === undefined) return undefined
+  let key: Uint8Array
   try {
-    return new Uint8Array(readFileSync(path))
+    key = new Uint8Array(readFileSync(path))
   } catch (err) {
     throw new MisuseError(`--key: ${err instanceof Error ? err.message : String(err)}`)
   }
+  try {
+    makeIdentity(key)
+  } catch (err) {
+    if (!(err instanceof InvalidParametersError)) throw err
+    throw new MisuseError(
+      `--key: ${path} is not a private key in libp2p's protobuf, as "ferroswarm id --out" writes it`
+    )
+  }
+  return key
 }
 
 /** Write a key for its owner alone. Refuses to overwrite: a lost key is a lost identity. */

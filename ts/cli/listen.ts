@@ -3,7 +3,7 @@ import { StreamEOFError } from '../errors.ts'
 import { expandWildcards } from '../protocols/own-addresses.ts'
 import type { Stream } from '../stream.ts'
 import { createSwarm, type Swarm } from '../swarm.ts'
-import type { Call, Command, ExitCode } from './command.ts'
+import { type Call, type Command, type ExitCode, multiaddr } from './command.ts'
 import { readKey } from './key-file.ts'
 
 /** Bytes come back as they arrive, and an end for an end. */
@@ -31,6 +31,7 @@ With --json: {"event":"listening","peerId","addrs"} once, then {"event":"connect
 }
 
 async function listen({ positionals, values, out, signal }: Call): Promise<ExitCode> {
+  const addresses = positionals.length === 0 ? [ADDRESS] : positionals.map(multiaddr)
   const privateKey = readKey(values.text('key'))
   const swarm = await createSwarm({
     services: { perf: values.flag('perf') },
@@ -39,7 +40,7 @@ async function listen({ positionals, values, out, signal }: Call): Promise<ExitC
   try {
     swarm.handle(ECHO_PROTOCOL, echo)
     report(swarm, out)
-    await swarm.listen(...(positionals.length === 0 ? [ADDRESS] : positionals))
+    await swarm.listen(...addresses)
     const peerId = swarm.peerId.toString()
     const addrs = expandWildcards(swarm.getListenAddrs().map((addr) => addr.toString())).map(
       (addr) => `${addr}/p2p/${peerId}`

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command line: `ferroswarm <verb>`. One module a verb, loaded when it is called. */
+import { createRequire } from 'node:module'
 import { type Command, MisuseError, parseCall } from './command.ts'
 import { Output } from './output.ts'
 
@@ -9,26 +10,43 @@ const VERBS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   dial: () => import('./dial.ts'),
   ping: () => import('./ping.ts'),
   perf: () => import('./perf.ts'),
+  open: () => import('./open.ts'),
   id: () => import('./id.ts')
 }
 
 const FOOTER = `Every verb takes --help and --json (one object a line; {"event":"error","code","message","attempts"}
-if it fails). Exit code 0: done, 1: failed, 2: called wrongly.
+if it fails). Exit code 0: done, 1: failed, 2: called wrongly. --version tells the version.
 `
 
+process.stdout.on('error', whenNobodyReads)
+process.stderr.on('error', whenNobodyReads)
 process.exitCode = await main(process.argv.slice(2))
 
 async function main([verb, ...words]: readonly string[]): Promise<number> {
-  const out = new Output([verb, ...words].includes('--json'))
+  const json = [verb, ...words].includes('--json')
   if (verb === undefined || verb === '--help' || verb === '-h' || verb === 'help') {
     process.stdout.write(await overview())
     return verb === undefined ? 2 : 0
   }
+  if (verb === '--version' || verb === '-V') {
+    const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
+    process.stdout.write(`ferroswarm ${version}\n`)
+    return 0
+  }
   const load = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined
   if (load === undefined) {
-    return misuse(out, `"${verb}" is not a verb: ${Object.keys(VERBS).join(', ')}`, 'ferroswarm')
+    const known = Object.keys(VERBS).join(', ')
+    return misuse(new Output(json), `"${verb}" is not a verb: ${known}`, 'ferroswarm')
   }
-  return run((await load()).command, words, out)
+  const { command } = await load()
+  const reports = command.reportsTo === 'stderr' ? process.stderr : process.stdout
+  return run(command, words, new Output(json, reports))
+}
+
+/** Whoever read our output has seen enough, as `head` has: there is nothing left to do and nothing to complain of. */
+function whenNobodyReads(err: NodeJS.ErrnoException): void {
+  if (err.code !== 'EPIPE') throw err
+  process.exit(0)
 }
 
 async function run(command: Command, words: readonly string[], out: Output): Promise<number> {

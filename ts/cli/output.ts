@@ -15,7 +15,8 @@ const STYLES: Readonly<Record<Style, readonly [on: number, off: number]>> = {
   red: [31, 39]
 }
 
-const BAR_CELLS = 24
+/** A bar in a terminal that is wide enough. */
+const BAR_CELLS_MAX = 24
 
 /** Progress is drawn at most this often, in milliseconds. */
 const PROGRESS_INTERVAL_MS = 80
@@ -24,14 +25,17 @@ const PROGRESS_INTERVAL_MS = 80
 export class Output {
   /** Whether programs read it. */
   readonly json: boolean
+  readonly #stream: NodeJS.WriteStream
   readonly #isTerminal: boolean
   readonly #colours: boolean
   #progressShown = false
   #progressAt = 0
 
-  constructor(json: boolean) {
+  /** `stream` is where the reports go: standard output, or standard error where that carries something else. */
+  constructor(json: boolean, stream: NodeJS.WriteStream = process.stdout) {
     this.json = json
-    this.#isTerminal = process.stdout.isTTY === true && !json
+    this.#stream = stream
+    this.#isTerminal = stream.isTTY === true && !json
     // no-color.org: any value but an empty one counts.
     this.#colours = this.#isTerminal && !process.env.NO_COLOR
   }
@@ -54,11 +58,10 @@ export class Output {
     this.#progressAt = now
     this.#progressShown = true
     const share = total === 0 ? 1 : done / total
-    const cells = Math.round(share * BAR_CELLS)
-    const bar = `${'█'.repeat(cells)}${'░'.repeat(BAR_CELLS - cells)}`
     const speed = megabytesPerSecond(done, (now - startedAt) / 1_000)
     const percent = `${Math.floor(share * 100)}`.padStart(3)
-    process.stdout.write(`\r\x1b[2K${label} ${bar} ${percent} %  ${speed} MB/s`)
+    const line = progressLine(label, share, `${percent} %  ${speed} MB/s`, this.#stream.columns)
+    this.#stream.write(`\r\x1b[2K${line}`)
   }
 
   /** `text` in a style, where the terminal shows styles. */
@@ -69,10 +72,23 @@ export class Output {
   }
 
   #line(text: string): void {
-    if (this.#progressShown) process.stdout.write('\r\x1b[2K')
+    if (this.#progressShown) this.#stream.write('\r\x1b[2K')
     this.#progressShown = false
-    process.stdout.write(`${text}\n`)
+    this.#stream.write(`${text}\n`)
   }
+}
+
+/**
+ * A label, a bar and its figures in less than `columns` cells, so that the terminal does not wrap the line: the bar
+ * shrinks first, then the line is cut.
+ */
+export function progressLine(label: string, share: number, figures: string, columns = 80): string {
+  const room = columns - 1 - label.length - figures.length - 2
+  const width = Math.min(Math.max(room, 0), BAR_CELLS_MAX)
+  const filled = Math.round(share * width)
+  const bar = `${'█'.repeat(filled)}${'░'.repeat(width - filled)}`
+  const parts = width === 0 ? [label, figures] : [label, bar, figures]
+  return parts.join(' ').slice(0, Math.max(columns - 1, 0))
 }
 
 /** Megabytes (10^6 bytes) a second, rounded as people read it. */

@@ -140,6 +140,9 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   ERR_TIMEOUT: 'the host is down, or a firewall drops packets'
 }
 
+/** Something accepted the connection and then did not go on with the handshake. */
+const SILENT = 'something answers there and stays silent: it may not speak libp2p'
+
 /** One address of a failed dial or listen, as the public errors list it. */
 export function attemptOf(attempt: NativeAttempt): AddressAttempt {
   const cause = nativeError(attempt.code, attempt.detail)
@@ -150,8 +153,12 @@ export function attemptOf(attempt: NativeAttempt): AddressAttempt {
     stage: attempt.stage,
     elapsed: attempt.elapsedMs,
     cause,
-    hint: HINTS[cause.code] ?? ''
+    hint: isSilence(attempt.stage, cause.code) ? SILENT : (HINTS[cause.code] ?? '')
   }
+}
+
+function isSilence(stage: string, code: ErrorCode): boolean {
+  return code === 'ERR_TIMEOUT' && stage !== 'dial' && stage !== 'listen'
 }
 
 /** `tcp`, `ws`, `quic`, ... of an address; empty if it names none. */
