@@ -3,6 +3,6 @@ import { RESET_CODE } from '../support/contract.ts'
 import { interop } from '../support/interop.ts'
 
 await interop(
-  { name: 'go', agent: 'go-libp2p/0.48.0', codeSent: 0, codeSeen: RESET_CODE },
+  { name: 'go', agent: 'go-libp2p/0.51.0', codeSent: 0, codeSeen: RESET_CODE },
   'yamux-crate'
 )

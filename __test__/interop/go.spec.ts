@@ -3,7 +3,7 @@ import { interop } from '../support/interop.ts'
 
 await interop({
   name: 'go',
-  agent: 'go-libp2p/0.48.0',
+  agent: 'go-libp2p/0.51.0',
   codeSent: RESET_CODE,
   codeSeen: RESET_CODE
 })

@@ -26,7 +26,7 @@ func newHost(stack string, listenAddrs ...string) (host.Host, error) {
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.ConnectionManager(connmgr.NullConnMgr{}),
-		libp2p.UserAgent("go-libp2p/0.48.0"),
+		libp2p.UserAgent("go-libp2p/0.51.0"),
 		libp2p.ProtocolVersion("ipfs/0.1.0"),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
