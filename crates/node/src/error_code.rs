@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 
 use ferroswarm_runtime::HandshakeError;
 use ferroswarm_runtime::{
-    CallError, CommandError, ConnectError, ConnectionFault, SessionError, StreamFault,
+    AddressError, CallError, CommandError, ConnectError, ConnectionFault, SessionError, StreamFault,
 };
 
 macro_rules! codes {
@@ -152,7 +152,8 @@ impl ErrorCode {
 impl From<&ConnectError> for ErrorCode {
     fn from(error: &ConnectError) -> Self {
         match error {
-            ConnectError::NoTransport => Self::ERR_NO_TRANSPORT,
+            ConnectError::Address(AddressError::NoInterface(_)) => Self::ERR_UNREACHABLE,
+            ConnectError::Address(_) => Self::ERR_NO_TRANSPORT,
             ConnectError::Io(kind) => (*kind).into(),
             ConnectError::Timeout => Self::ERR_TIMEOUT,
             ConnectError::Ended => Self::ERR_CONNECTION_ENDED,
@@ -189,7 +190,8 @@ impl From<&SessionError> for ErrorCode {
 impl From<&CommandError> for ErrorCode {
     fn from(error: &CommandError) -> Self {
         match error {
-            CommandError::NoTransport => Self::ERR_NO_TRANSPORT,
+            CommandError::Address(AddressError::NoInterface(_)) => Self::ERR_ADDRESS_NOT_AVAILABLE,
+            CommandError::Address(_) => Self::ERR_NO_TRANSPORT,
             CommandError::Io(kind) => (*kind).into(),
             CommandError::Aborted => Self::ERR_ABORTED,
             CommandError::NodeClosed => Self::ERR_NODE_CLOSED,

@@ -59,13 +59,25 @@ pub struct Attempt {
     pub elapsed: Duration,
 }
 
+/// Why an address leads nowhere from here.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// No transport takes this part of it.
+    #[error("no transport takes {0}")]
+    NoTransport(Multiaddr),
+    /// Its zone is no network interface of this host.
+    #[error("this host has no interface {0:?}")]
+    NoInterface(Box<str>),
+}
+
 /// Why an attempt to connect failed.
 #[derive(Debug, Error, Clone)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// No transport here takes this address.
-    #[error("no transport takes this address")]
-    NoTransport,
+    /// The address is not one to dial here.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The socket failed.
     #[error("{0}")]
     Io(std::io::ErrorKind),
@@ -93,9 +105,9 @@ pub enum ConnectError {
 #[derive(Debug, Error, Clone)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// The text is no address, or no transport here takes it.
-    #[error("no transport takes this address")]
-    NoTransport,
+    /// The address is not one to listen on here.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The socket could not be bound.
     #[error("{0}")]
     Io(std::io::ErrorKind),

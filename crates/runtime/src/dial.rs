@@ -193,7 +193,7 @@ async fn connect(
     stage: &Mutex<Stage>,
 ) -> Result<Won, ConnectError> {
     let started = Instant::now();
-    let socket_address = tcp::socket_address(address).ok_or(ConnectError::NoTransport)?;
+    let socket_address = tcp::socket_address(address)?;
     let socket = tcp::dial(socket_address)
         .await
         .map_err(|error| ConnectError::Io(error.kind()))?;

@@ -6,7 +6,7 @@
 //! here knows JavaScript; the addon puts this crate behind Node-API.
 #![forbid(unsafe_code)]
 
-pub use command::{Attempt, CommandError, Completion, ConnectError, Outcome, Stage};
+pub use command::{AddressError, Attempt, CommandError, Completion, ConnectError, Outcome, Stage};
 pub use config::{Limits, Muxer};
 pub use connection::{CloseRequest, Connection, Direction, EndReport, Facts, StageTimes};
 pub use dial::DialRequest;

@@ -10,6 +10,7 @@ use multiaddr::Multiaddr;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::admission::Ticket;
 use crate::command::{CommandError, Outcome};
@@ -31,8 +32,9 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
     if shared.is_closing() {
         return Outcome::Failed(CommandError::NodeClosed);
     }
-    let Some(socket_address) = tcp::socket_address(address) else {
-        return Outcome::Failed(CommandError::NoTransport);
+    let socket_address = match tcp::socket_address(address) {
+        Ok(socket_address) => socket_address,
+        Err(error) => return Outcome::Failed(error.into()),
     };
     let bound = tcp::listen(socket_address)
         .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
@@ -42,11 +44,29 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
     };
     let id = LISTENERS_MADE.fetch_add(1, Ordering::Relaxed);
     let (stop, stopped) = watch::channel(false);
-    shared.listeners.lock().insert(id, stop);
-    tokio::spawn(accept_loop(Arc::clone(shared), listener, stopped, id));
+    let accepting = tokio::spawn(accept_loop(Arc::clone(shared), listener, stopped, id));
+    shared
+        .listeners
+        .lock()
+        .insert(id, Accepting { stop, accepting });
     Outcome::Listening {
         listener: id,
         addresses: vec![tcp::multiaddr(address)],
+    }
+}
+
+/// A listener that accepts.
+pub(crate) struct Accepting {
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+impl Accepting {
+    /// Ends it. When the returned future has, its address is free for others.
+    pub(crate) fn stop(self) -> impl Future<Output = ()> + Send {
+        self.stop.send_replace(true);
+        // One that panicked accepts no more either.
+        async move { drop(self.accepting.await) }
     }
 }
 
@@ -72,6 +92,7 @@ async fn accept_loop(
             }
         }
     }
+    drop(listener);
     shared.hub.queue(Ready::ListenerClosed { listener: id });
     shared.hub.announce();
 }

@@ -19,6 +19,7 @@ use crate::drive::drive;
 use crate::error::ConnectionFault;
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
+use crate::listen::Accepting;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
 use crate::transport::tcp::TcpPipe;
@@ -48,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Arc<Limits>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) threads: Mutex<IoThreads>,
-    pub(crate) listeners: Mutex<HashMap<u32, watch::Sender<bool>>>,
+    pub(crate) listeners: Mutex<HashMap<u32, Accepting>>,
     commands: Mutex<HashMap<u32, watch::Sender<bool>>>,
     connections: Mutex<HashMap<u64, Weak<Connection>>>,
     next_connection: AtomicU64,
@@ -130,16 +131,16 @@ impl Node {
         );
     }
 
-    /// Ends a listener; its connections stay.
+    /// Ends a listener; its connections stay. Completes when its address is free.
     pub fn unlisten(&self, request: u32, listener: u32) {
-        let outcome = match self.shared.listeners.lock().remove(&listener) {
-            Some(stop) => {
-                stop.send_replace(true);
-                Outcome::Done
+        let accepting = self.shared.listeners.lock().remove(&listener);
+        self.run(request, async move {
+            match accepting {
+                Some(accepting) => accepting.stop().await,
+                None => return Outcome::Failed(CommandError::NoListener),
             }
-            None => Outcome::Failed(CommandError::NoListener),
-        };
-        self.shared.complete(request, outcome);
+            Outcome::Done
+        });
     }
 
     /// Dials one set of concrete addresses; completes with [`Outcome::Dialled`] or
@@ -320,8 +321,8 @@ impl Shared {
     }
 
     async fn close(&self, drain: Duration) {
-        for (_, stop) in self.listeners.lock().drain() {
-            stop.send_replace(true);
+        for (_, accepting) in self.listeners.lock().drain() {
+            drop(accepting.stop());
         }
         let deadline = Instant::now() + drain;
         while Instant::now() < deadline

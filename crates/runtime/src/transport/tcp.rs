@@ -1,7 +1,7 @@
 //! TCP: sockets with TCP_NODELAY, read and written without waiting.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::task::{Context, Poll};
 
 use multiaddr::{Multiaddr, Protocol};
@@ -9,6 +9,8 @@ use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use super::interface;
+use crate::command::AddressError;
 use crate::event_queue::EventQueue;
 use crate::pipe::BytePipe;
 use crate::sync::Mutex;
@@ -16,33 +18,57 @@ use crate::sync::Mutex;
 /// Connections that the kernel completes before we accept them; the kernel's own ceiling applies.
 const BACKLOG: i32 = 1_024;
 
-/// The socket address of `/ip4|ip6/…/tcp/…`, with or without `/p2p/…` behind it.
-pub(crate) fn socket_address(address: &Multiaddr) -> Option<SocketAddr> {
-    let mut parts = address.iter();
-    let ip: IpAddr = match parts.next()? {
-        Protocol::Ip4(ip) => ip.into(),
-        Protocol::Ip6(ip) => ip.into(),
-        _ => return None,
+/// The socket address of `/ip4/…/tcp/…`, `/ip6/…/tcp/…` or `/ip6zone/…/ip6/…/tcp/…`, and of nothing
+/// else: a part that is not understood must not be left out. Who answers there is not for a socket to
+/// know, so `/p2p` is no part of it either.
+pub(crate) fn socket_address(address: &Multiaddr) -> Result<SocketAddr, AddressError> {
+    let mut parts = address.iter().peekable();
+    let zone = match parts.peek() {
+        Some(Protocol::Ip6zone(zone)) => Some(zone.clone()),
+        _ => None,
     };
-    let Protocol::Tcp(port) = parts.next()? else {
-        return None;
-    };
-    match parts.next() {
-        None | Some(Protocol::P2p(_)) => Some(SocketAddr::new(ip, port)),
-        Some(_) => None,
+    if zone.is_some() {
+        parts.next();
     }
+    let refused = |at| Err(AddressError::NoTransport(address.iter().skip(at).collect()));
+    let at = usize::from(zone.is_some());
+    let ip = match (parts.next(), &zone) {
+        (Some(Protocol::Ip4(ip)), None) => IpAddr::V4(ip),
+        (Some(Protocol::Ip6(ip)), _) => IpAddr::V6(ip),
+        _ => return refused(0),
+    };
+    let Some(Protocol::Tcp(port)) = parts.next() else {
+        return refused(at + 1);
+    };
+    if parts.next().is_some() {
+        return refused(at + 2);
+    }
+    Ok(match (ip, zone) {
+        (IpAddr::V4(ip), _) => SocketAddrV4::new(ip, port).into(),
+        (IpAddr::V6(ip), None) => SocketAddrV6::new(ip, port, 0, 0).into(),
+        (IpAddr::V6(ip), Some(zone)) => {
+            let index = interface::index_of(&zone)
+                .ok_or_else(|| AddressError::NoInterface(zone.as_ref().into()))?;
+            SocketAddrV6::new(ip, port, 0, index).into()
+        }
+    })
 }
 
-/// `/ip4|ip6/…/tcp/…`.
+/// `/ip4/…/tcp/…` or `/ip6/…/tcp/…`, with its zone where it has one.
 pub(crate) fn multiaddr(address: SocketAddr) -> Multiaddr {
+    let mut parts = Multiaddr::empty();
     // A mapped address names the IPv4 host that it is.
-    let ip = match address.ip().to_canonical() {
-        IpAddr::V4(ip) => Protocol::Ip4(ip),
-        IpAddr::V6(ip) => Protocol::Ip6(ip),
-    };
-    Multiaddr::empty()
-        .with(ip)
-        .with(Protocol::Tcp(address.port()))
+    match (address.ip().to_canonical(), address) {
+        (IpAddr::V4(ip), _) => parts.push(Protocol::Ip4(ip)),
+        (IpAddr::V6(ip), SocketAddr::V6(address)) if address.scope_id() != 0 => {
+            parts.push(Protocol::Ip6zone(
+                interface::name_of(address.scope_id()).into(),
+            ));
+            parts.push(Protocol::Ip6(ip));
+        }
+        (IpAddr::V6(ip), _) => parts.push(Protocol::Ip6(ip)),
+    }
+    parts.with(Protocol::Tcp(address.port()))
 }
 
 /// Binds and listens. IPv6 sockets take IPv6 only, so that both families can have one port.
@@ -192,24 +218,52 @@ impl BytePipe for TcpPipe {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<String, String> {
+        let address: Multiaddr = text.parse().unwrap();
+        socket_address(&address)
+            .map(|address| address.to_string())
+            .map_err(|error| error.to_string())
+    }
+
     #[test]
-    fn reads_addresses_with_and_without_a_peer() {
+    fn reads_addresses_of_sockets_whole_and_names_the_part_that_is_in_the_way() {
+        const PEER: &str = "/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        let refused = |part: &str| Err(format!("no transport takes {part}"));
         let cases = [
-            ("/ip4/127.0.0.1/tcp/4001", Some("127.0.0.1:4001")),
-            ("/ip6/::1/tcp/0", Some("[::1]:0")),
+            ("/ip4/127.0.0.1/tcp/4001", Ok("127.0.0.1:4001".into())),
+            ("/ip6/::1/tcp/0", Ok("[::1]:0".into())),
+            ("/ip6zone/7/ip6/fe80::1/tcp/9", Ok("[fe80::1%7]:9".into())),
+            ("/ip4/1.2.3.4/udp/1", refused("/udp/1")),
+            ("/ip4/1.2.3.4/tcp/1/ws", refused("/ws")),
+            ("/ip4/1.2.3.4", refused("")),
+            ("/dns4/localhost/tcp/1", refused("/dns4/localhost/tcp/1")),
             (
-                "/ip4/1.2.3.4/tcp/1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN",
-                Some("1.2.3.4:1"),
+                "/ip6zone/7/ip4/1.2.3.4/tcp/1",
+                refused("/ip6zone/7/ip4/1.2.3.4/tcp/1"),
             ),
-            ("/ip4/1.2.3.4/udp/1", None),
-            ("/ip4/1.2.3.4/tcp/1/ws", None),
-            ("/dns4/localhost/tcp/1", None),
         ];
         for (text, expected) in cases {
-            let address: Multiaddr = text.parse().unwrap();
-            let found = socket_address(&address).map(|address| address.to_string());
-            assert_eq!(found.as_deref(), expected, "{text}");
+            assert_eq!(read(text), expected, "{text}");
         }
+        let with_peer = format!("/ip4/1.2.3.4/tcp/1{PEER}");
+        assert_eq!(read(&with_peer), refused(PEER));
+        let relayed = format!("{with_peer}/p2p-circuit");
+        assert_eq!(read(&relayed), refused(&format!("{PEER}/p2p-circuit")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_zone_is_an_interface_of_this_host_by_name_or_number() {
+        let index = interface::index_of("lo").or_else(|| interface::index_of("lo0"));
+        let index = index.expect("a loopback interface");
+        let named = format!("/ip6zone/{}/ip6/fe80::1/tcp/9", interface::name_of(index));
+        let address = socket_address(&named.parse().unwrap()).unwrap();
+        assert_eq!(address.to_string(), format!("[fe80::1%{index}]:9"));
+        assert_eq!(multiaddr(address).to_string(), named);
+        assert_eq!(
+            read("/ip6zone/no-such-0/ip6/fe80::1/tcp/9"),
+            Err("this host has no interface \"no-such-0\"".into())
+        );
     }
 
     #[test]
