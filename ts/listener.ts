@@ -1,14 +1,22 @@
 /** The listeners of a swarm. */
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { InvalidParametersError, ListenError } from './errors.ts'
-import { type AddrLike, addressText, multiaddrOf } from './identity/address.ts'
+import { attemptOf, attemptsText, refusedAttempt } from './dial/attempt.ts'
+import {
+  type AddressAttempt,
+  ERROR_CODES,
+  InvalidParametersError,
+  ListenError,
+  StateError
+} from './errors.ts'
+import { type AddrLike, multiaddrOf } from './identity/address.ts'
+import { listenRefusal, type ParsedAddress, parseAddress } from './identity/parsed-address.ts'
 import { CommandError } from './native/command-error.ts'
-import { attemptOf, nativeError } from './native/native-error.ts'
+import { nativeError } from './native/native-error.ts'
 import type { NodeHost } from './node-host.ts'
 
 /** One bound listener. */
 export interface Listener {
-  /** What was asked for. */
+  /** What was asked for, without `/p2p`. */
   readonly requested: string
   /** What was bound, without `/p2p`. */
   readonly addresses: readonly string[]
@@ -18,11 +26,23 @@ interface Bound extends Listener {
   readonly handle: number
 }
 
-/** Listeners by the address asked for. */
+/** An address that was not bound: what was tried there, and the native side's failure if it came so far. */
+interface Failure {
+  readonly attempt: AddressAttempt
+  readonly error: CommandError | undefined
+}
+
+/**
+ * Listeners by the address asked for.
+ *
+ * Calls take effect in the order they were made in: each waits for those before it. A listener has two names, what was
+ * asked for and what was bound, so that calls with different addresses may mean the same one.
+ */
 export class Listeners {
   readonly #host: NodeHost
   readonly #bound = new Map<string, Bound>()
-  readonly #pending = new Map<string, Promise<void>>()
+  #last: Promise<unknown> = Promise.resolve()
+  #isClosed = false
 
   constructor(host: NodeHost) {
     this.#host = host
@@ -33,55 +53,94 @@ export class Listeners {
   }
 
   listen(addrs: readonly AddrLike[]): Promise<true> {
-    const texts = addrs.map(addressText)
-    if (texts.length === 0) throw new InvalidParametersError('expected at least one address')
-    return this.#listenAll([...new Set(texts)])
+    const byText = new Map(addrs.map((addr) => this.#own(addr)).map((addr) => [addr.text, addr]))
+    if (byText.size === 0) throw new InvalidParametersError('expected at least one address')
+    return this.#inTurn(() => this.#listenAll([...byText.values()]))
   }
 
   unlisten(addr: AddrLike): Promise<boolean> {
-    return this.#unlisten(addressText(addr))
+    const { text, peer } = parseAddress(addr)
+    const isOwn = peer === undefined || peer === this.#host.options.identity.peer
+    return this.#inTurn(async () => isOwn && this.#unlisten(text))
   }
 
   /** The node is closed; whatever was not told by itself is told now. */
   closed(): void {
+    this.#isClosed = true
     for (const bound of [...this.#bound.values()]) this.#ended(bound)
   }
 
-  async #listenAll(texts: readonly string[]): Promise<true> {
-    const outcomes = await Promise.allSettled(texts.map((text) => this.#listenOnce(text)))
-    if (outcomes.some(({ status }) => status === 'fulfilled')) return true
-    const failures = outcomes.flatMap((outcome) =>
-      outcome.status === 'rejected' ? [outcome.reason as unknown] : []
-    )
-    throw listenError(texts, failures)
+  #inTurn<T>(operation: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(operation)
+    this.#last = result.catch(() => {})
+    return result
   }
 
-  #listenOnce(text: string): Promise<void> {
-    if (this.#find(text) !== undefined) return Promise.resolve()
-    let pending = this.#pending.get(text)
-    if (pending === undefined) {
-      pending = this.#bind(text).finally(() => this.#pending.delete(text))
-      this.#pending.set(text, pending)
+  /** An address that we could have: no peer is named in it but this one. */
+  #own(addr: AddrLike): ParsedAddress {
+    const address = parseAddress(addr)
+    const self = this.#host.options.identity.peer
+    if (address.peer !== undefined && address.peer !== self) {
+      throw new InvalidParametersError(
+        `expected an address of our own, /p2p/${self}, received one of /p2p/${address.peer}`
+      )
     }
-    return pending
+    if (address.text === '') {
+      throw new InvalidParametersError('expected an address with a place, received /p2p alone')
+    }
+    return address
+  }
+
+  async #listenAll(addresses: readonly ParsedAddress[]): Promise<true> {
+    const outcomes = await Promise.all(addresses.map((address) => this.#listenOn(address)))
+    const failures = outcomes.filter((outcome) => outcome !== undefined)
+    if (failures.length < outcomes.length) return true
+    throw listenError(failures)
+  }
+
+  /** Why it failed; undefined if it listens there. */
+  async #listenOn(address: ParsedAddress): Promise<Failure | undefined> {
+    if (this.#find(address.text) !== undefined) return undefined
+    const refusal = listenRefusal(address)
+    if (refusal !== undefined) {
+      return { attempt: refusedAttempt(address, refusal, 'listen'), error: undefined }
+    }
+    try {
+      await this.#bind(address.text)
+      return undefined
+    } catch (err) {
+      if (!(err instanceof CommandError) || isOver(err)) throw publicError(err)
+      const { code, detail = '', attempts } = err.result
+      const native = { address: address.text, stage: 'listen', code, detail, elapsedMs: 0 }
+      return { attempt: attemptOf({ ...native, ...attempts?.[0] }), error: err }
+    }
   }
 
   async #bind(text: string): Promise<void> {
+    if (this.#isClosed) throw new StateError(SWARM_CLOSED)
     const command = this.#host.command((node, request) => node.listen(request, text), this.listen)
     const { listener, addresses } = await command.result
     if (listener === undefined) throw nativeError(900, 'a listen without a listener')
     const bound: Bound = { requested: text, addresses: addresses ?? [text], handle: listener }
     this.#bound.set(text, bound)
     this.#host.retain()
-    this.#host.engine.adoptListener(listener, () => this.#ended(bound))
     for (const address of bound.addresses) this.#host.notifyAddress('listen', address)
+    this.#host.engine.adoptListener(listener, () => this.#ended(bound))
+    // It may have ended with the swarm before we heard of it.
+    if (this.#bound.get(text) !== bound) throw new StateError(SWARM_CLOSED)
   }
 
   async #unlisten(text: string): Promise<boolean> {
     const bound = this.#find(text)
     if (bound === undefined) return false
-    await this.#host.command((node, request) => node.unlisten(request, bound.handle), this.unlisten)
-      .result
+    try {
+      await this.#host.command(
+        (node, request) => node.unlisten(request, bound.handle),
+        this.unlisten
+      ).result
+    } catch (err) {
+      throw publicError(err)
+    }
     this.#ended(bound)
     return true
   }
@@ -100,22 +159,23 @@ export class Listeners {
   }
 }
 
-function listenError(texts: readonly string[], failures: readonly unknown[]): Error {
-  const [first] = failures
-  if (!(first instanceof CommandError)) return first as Error
-  const attempts = failures.map((failure, index) => {
-    const result = failure instanceof CommandError ? failure.result : { code: 900 }
-    return attemptOf({
-      address: texts[index] ?? '',
-      stage: 'listen',
-      code: result.code,
-      detail: result.detail ?? '',
-      elapsedMs: 0,
-      ...result.attempts?.[0]
-    })
+const SWARM_CLOSED = 'the swarm is closed'
+
+/** The swarm was closed under a command. */
+function isOver({ result }: CommandError): boolean {
+  return result.code === ERROR_CODES.ERR_NODE_CLOSED
+}
+
+function publicError(err: unknown): unknown {
+  return err instanceof CommandError ? err.plain() : err
+}
+
+function listenError(failures: readonly Failure[]): Error {
+  const attempts = failures.map(({ attempt }) => attempt)
+  const err = new ListenError(`listening failed: ${attemptsText(attempts)}`, {
+    attempts,
+    cause: attempts[0]?.cause
   })
-  const reasons = attempts.map(({ address, cause }) => `${address}: ${cause.message}`).join('; ')
-  return first.as(
-    new ListenError(`listening failed: ${reasons}`, { attempts, cause: attempts[0]?.cause })
-  )
+  const site = failures.find(({ error }) => error !== undefined)?.error
+  return site === undefined ? err : site.as(err)
 }

@@ -38,8 +38,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
-  // Connections that a dial asked for, until the dial's completion fetches them.
-  readonly #dialled = new Map<number, Connection>()
+  // Who takes the connections that dials make, by request.
   readonly #dials = new Map<number, (connection: Connection) => void>()
   #node: NativeNode | undefined
   #holds = 0
@@ -98,32 +97,29 @@ export class NodeHost implements ConnectionHost, NodeSink {
     return this.engine.command(node, (request) => begin(node, request), from)
   }
 
-  /** The connection that a dial's success names, once both have been told. */
-  dialled(request: number): Promise<Connection> {
-    const connection = this.#dialled.get(request)
-    if (connection !== undefined) {
-      this.#dialled.delete(request)
-      return Promise.resolve(connection)
-    }
-    return new Promise((resolve) => this.#dials.set(request, resolve))
+  /** `take` gets the connection of a dial, unless the dial is forgotten before. */
+  expectDialled(request: number, take: (connection: Connection) => void): void {
+    this.#dials.set(request, take)
   }
 
-  /** A dial failed: nobody fetches what it may have made. */
-  forgetDial(request: number): void {
+  /** Nobody wants the connection of a dial any more. */
+  forgetDialled(request: number): void {
     this.#dials.delete(request)
-    this.#dialled.delete(request)
   }
 
   onConnectionOpened(handle: number, request: number): void {
+    const take = this.#dials.get(request)
+    if (request !== 0 && take === undefined) {
+      // It came up although its dial was given up: there is nobody to hold it, so nobody hears of it either.
+      this.engine.hot.closeConnection(handle, 0)
+      this.engine.outbox.flushSoon()
+      return
+    }
     const core = new ConnectionCore(handle, this.node.connection(handle), this)
     this.#connections.add(core.peer, core.connection)
     this.retain()
+    take?.(core.connection)
     this.notify('connected', core.connection)
-    if (request === 0) return
-    const resolve = this.#dials.get(request)
-    this.#dials.delete(request)
-    if (resolve === undefined) this.#dialled.set(request, core.connection)
-    else resolve(core.connection)
   }
 
   connectionEnded(core: ConnectionCore): void {

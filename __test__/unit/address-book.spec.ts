@@ -33,3 +33,35 @@ test('forgets a peer', (t) => {
   book.delete(PEER)
   t.deepEqual(book.get(PEER), [])
 })
+
+test('addresses that no transport takes push out none that can be dialled', (t) => {
+  const book = new AddressBook()
+  for (let port = 1; port <= 60; port += 1) book.add(PEER, [at(port)])
+  for (let port = 1; port <= 100; port += 1) book.add(PEER, [`${at(port)}/ws`])
+  const known = book.get(PEER)
+  t.is(known.length, 64)
+  t.deepEqual(known.slice(0, 2), [at(60), at(59)])
+  t.is(known.indexOf(at(1)), 59)
+  t.is(known[60], `${at(100)}/ws`)
+})
+
+test('the address that worked is the last to be forgotten and the first to be tried', (t) => {
+  const book = new AddressBook()
+  book.worked(PEER, at(1))
+  for (let port = 2; port <= 500; port += 1) book.add(PEER, [at(port)])
+  const known = book.get(PEER)
+  t.is(known.length, 64)
+  t.deepEqual(known.slice(0, 2), [at(1), at(500)])
+  book.add(PEER, [at(1)])
+  for (let port = 1_000; port <= 1_100; port += 1) book.worked(PEER, at(port))
+  t.is(book.get(PEER).length, 64)
+  t.is(book.get(PEER)[0], at(1_100))
+  t.false(book.get(PEER).includes(at(500)))
+})
+
+test('an address that names nothing but a peer is not remembered', (t) => {
+  const book = new AddressBook()
+  book.add(PEER, [`/p2p/${PEER}`])
+  t.deepEqual(book.get(PEER), [])
+  t.deepEqual(book.peers(), [])
+})

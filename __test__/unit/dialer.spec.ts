@@ -35,6 +35,7 @@ function setUp() {
   const book = new AddressBook()
   const dials: { request: number; addresses: string[] }[] = []
   const cancelled: number[] = []
+  const takers = new Map<number, (connection: Connection) => void>()
   const node = {
     ...fake.node,
     dial: (request: number, addresses: string[]) => void dials.push({ request, addresses }),
@@ -47,14 +48,16 @@ function setUp() {
     options: { identity: { peer: SELF } },
     command: (begin: (target: typeof node, request: number) => void, from: () => void) =>
       engine.command(node, (request) => begin(node, request), from),
-    dialled: async (): Promise<Connection> => connection,
-    forgetDial: () => {}
+    expectDialled: (request: number, take: (connection: Connection) => void) =>
+      void takers.set(request, take),
+    forgetDialled: (request: number) => void takers.delete(request)
   }
   const dialer = new Dialer(host as unknown as NodeHost, table, book)
   const complete = (attempts?: NativeAttempt[]): void => {
     const request = dials.at(-1)?.request ?? 0
     const code = attempts === undefined ? 0 : 401
     fake.results.set(request, attempts === undefined ? { code } : { code, attempts })
+    if (code === 0) takers.get(request)?.(connection)
     fake.put(RecordKind.completion, request, code)
     fake.ring()
   }
@@ -108,6 +111,74 @@ test('tries addresses that only the second caller knows after the first one fail
   t.deepEqual(dials[1]?.addresses, [at(2)])
   complete()
   t.is(await two, connection)
+})
+
+test('addresses that nothing here can dial take no place among the 25, and are told', async (t) => {
+  const { dialer, dials, complete, peer, book } = setUp()
+  const names = Array.from({ length: 40 }, (_, index) => `/dns4/host-${index}/tcp/1`)
+  book.add(peer, [at(7)])
+  const dial = dialer.dialPeer(peer, { addresses: [...names, `${at(1)}/ws`, at(2)] })
+  t.deepEqual(dials[0]?.addresses, [at(2), at(7)])
+  complete([refused(at(2)), refused(at(7))])
+  const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.is(err.numAddrsTried, 43)
+  const websocket = err.attempts.find(({ address }) => address === `${at(1)}/ws`)
+  t.is(websocket?.cause.message, 'no transport takes /ws')
+  t.is(websocket?.cause.code, 'ERR_NO_TRANSPORT')
+})
+
+test('a peer that no known address leads to is told of with each of them', async (t) => {
+  const { dialer, dials, peer, book } = setUp()
+  book.add(peer, ['/dns4/a.b/tcp/1', '/ip4/0.0.0.0/tcp/1'])
+  const err = await t.throwsAsync(dialer.dialPeer(peer), { instanceOf: DialAllFailedError })
+  t.deepEqual(dials, [])
+  t.regex(err.message, /names are not resolved: \/dns4\/a\.b/)
+  t.regex(err.message, /\/ip4\/0\.0\.0\.0 is no host to dial/)
+})
+
+test('an address that names nothing but a peer is no place to dial', (t) => {
+  const { dialer, peer } = setUp()
+  const misuse = { instanceOf: InvalidParametersError, message: /dialPeer/ }
+  t.throws(() => dialer.dialAddr(`/p2p/${peer}`), misuse)
+  t.throws(() => dialer.dialPeer(peer, { addresses: [`/p2p/${peer}`] }), misuse)
+})
+
+test("a dial behind another caller's aborted one does not share its end", async (t) => {
+  const { dialer, dials, cancelled, complete, peer, connection } = setUp()
+  const controller = new AbortController()
+  const one = dialer.dialPeer(peer, { addresses: [at(1)], signal: controller.signal })
+  controller.abort()
+  const two = dialer.dialPeer(peer, { addresses: [at(1)] })
+  t.is(dials.length, 2)
+  t.deepEqual(cancelled, [dials[0]?.request])
+  await t.throwsAsync(one, { instanceOf: AbortError })
+  complete()
+  t.is(await two, connection)
+})
+
+test('a dial whose signal was aborted before does not begin', async (t) => {
+  const { dialer, dials, peer } = setUp()
+  const signal = AbortSignal.abort(new Error('gone'))
+  const err = await t.throwsAsync(dialer.dialPeer(peer, { addresses: [at(1)], signal }), {
+    instanceOf: AbortError
+  })
+  t.is((err.cause as Error).message, 'gone')
+  t.deepEqual(dials, [])
+})
+
+test('a dial that asks for another security does not join', async (t) => {
+  const { dialer, dials, table, peer, connection } = setUp()
+  void dialer.dialPeer(peer, { addresses: [at(1)] })
+  void dialer.dialPeer(peer, { addresses: [at(1)], security: ['tls'] })
+  void dialer.dialPeer(peer, { addresses: [at(1)], security: ['tls'] })
+  t.is(dials.length, 2)
+  table.add(peer, connection)
+  t.is(connection.state.security, '/noise')
+  t.is(await dialer.dialPeer(peer, { security: ['tls', 'noise'] }), connection)
+  void dialer.dialPeer(peer, { addresses: [at(2)], security: ['tls'], timeout: 1 })
+  void dialer.dialAddr(at(3), peer, { security: ['tls'] })
+  void dialer.dialAddr(at(3), peer)
+  t.is(dials.length, 4)
 })
 
 test('takes the connection that is there, unless forced', async (t) => {

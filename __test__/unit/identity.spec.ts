@@ -4,13 +4,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { isMultiaddr, multiaddr } from '@multiformats/multiaddr'
 import test from 'ava'
 import { InvalidParametersError } from '../../ts/errors.ts'
-import {
-  addressText,
-  hostPort,
-  isPrivate,
-  multiaddrOf,
-  splitPeer
-} from '../../ts/identity/address.ts'
+import { hostPort, isPrivate, multiaddrOf } from '../../ts/identity/address.ts'
 import { peerIdOf, peerText } from '../../ts/identity/peer-id.ts'
 
 const ED25519 = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
@@ -51,14 +45,6 @@ test('refuses what is no peer', (t) => {
   }
 })
 
-test('takes addresses as text and as objects', (t) => {
-  const text = '/ip4/127.0.0.1/tcp/4001'
-  t.is(addressText(text), text)
-  t.is(addressText(multiaddr(text)), text)
-  t.is(addressText('/ip6/::1/tcp/0'), '/ip6/::1/tcp/0')
-  t.is(addressText(`${text}/p2p/${ED25519}`), `${text}/p2p/${ED25519}`)
-})
-
 test('our addresses and those of @multiformats/multiaddr take each other', (t) => {
   const peer = `/p2p/${ED25519}`
   for (const text of ['/ip4/127.0.0.1/tcp/4001', '/ip6/fe80::1/udp/9/quic-v1']) {
@@ -69,7 +55,6 @@ test('our addresses and those of @multiformats/multiaddr take each other', (t) =
     t.true(theirs.equals(ours))
     t.false(ours.equals(theirs.encapsulate(peer)))
     t.is(multiaddr(ours).toString(), text)
-    t.is(addressText(ours), text)
     t.deepEqual(ours.bytes, theirs.bytes)
     t.deepEqual(ours.getComponents(), theirs.getComponents())
     t.is(ours.encapsulate(peer).toString(), `${text}${peer}`)
@@ -82,22 +67,10 @@ test('our addresses and those of @multiformats/multiaddr take each other', (t) =
   }
 })
 
-test('refuses what is no address', (t) => {
-  const bad = ['', 'x', '/ip4/127.0.0.1.1/tcp/1', '/ip4/256.0.0.1/tcp/1', '/ip4/1.2.3.4/tcp/70000']
-  for (const text of [...bad, '/ip4/1.2.3.4/tcp/1/p2p/x', 7, null]) {
-    t.throws(() => addressText(text as never), { instanceOf: InvalidParametersError }, `${text}`)
-  }
-})
-
-test('splits the peer off an address', (t) => {
-  const address = '/dns4/example.org/tcp/443/wss'
-  t.deepEqual(splitPeer(`${address}/p2p/${ED25519}`), { address, peer: ED25519 })
-  t.deepEqual(splitPeer(address), { address, peer: undefined })
-})
-
 test('finds host and port', (t) => {
   t.deepEqual(hostPort('/ip6/fe80::1/udp/9/quic-v1'), { host: 'fe80::1', port: 9 })
   t.deepEqual(hostPort('/dns4/example.org/tcp/443/wss'), { host: 'example.org', port: 443 })
+  t.deepEqual(hostPort('/ip6zone/eth0/ip6/fe80::1/tcp/9'), { host: 'fe80::1%eth0', port: 9 })
   t.is(hostPort('/unix/tmp.sock'), undefined)
 })
 
@@ -105,6 +78,7 @@ test('tells the local network from the rest', (t) => {
   const local = ['10.1.2.3', '127.0.0.1', '192.168.1.1', '172.16.0.1', '172.31.0.1', '169.254.1.1']
   for (const host of local) t.true(isPrivate(`/ip4/${host}/tcp/1`), host)
   for (const host of ['::1', 'fd00::1', 'fe80::1']) t.true(isPrivate(`/ip6/${host}/tcp/1`), host)
+  t.true(isPrivate('/ip6zone/eth0/ip6/fe80::1/tcp/1'))
   for (const host of ['8.8.8.8', '172.32.0.1', '192.169.0.1']) {
     t.false(isPrivate(`/ip4/${host}/tcp/1`), host)
   }

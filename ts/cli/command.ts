@@ -1,7 +1,7 @@
 /** What a verb of the command line is, and what it is given. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { InvalidParametersError } from '../errors.ts'
-import { addressText } from '../identity/address.ts'
+import { parseAddress } from '../identity/parsed-address.ts'
 import type { Output } from './output.ts'
 
 /** One verb: `ferroswarm <name>`. */
@@ -92,7 +92,8 @@ export class MisuseError extends Error {}
 /** `text`, if it is a multiaddr. Throws {@link MisuseError} otherwise. */
 export function multiaddr(text: string): string {
   try {
-    return addressText(text)
+    parseAddress(text)
+    return text
   } catch (err) {
     if (!(err instanceof InvalidParametersError)) throw err
     throw new MisuseError(

@@ -4,6 +4,13 @@ import type { Clock } from '../clock.ts'
 import type { Connection } from '../connection.ts'
 import { CAN_CONNECT_MS, Connectedness } from '../constants.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
+import type { SecurityName } from '../options.ts'
+
+/** The names of options by the protocols that they stand for. */
+const SECURITY_NAMES: ReadonlyMap<string, SecurityName> = new Map([
+  ['/tls/1.0.0', 'tls'],
+  ['/noise', 'noise']
+])
 
 /** Peers whose clean end is remembered; the oldest are forgotten first. */
 const ENDS_MAX = 1_024
@@ -52,9 +59,11 @@ export class ConnectionTable {
     return [...(this.#byPeer.get(peer) ?? [])]
   }
 
-  /** Connections that take new streams, best first: most streams, then newest. */
-  ranked(peer: string): Connection[] {
-    const usable = this.of(peer).filter((connection) => !connection.isClosed)
+  /** Connections that take new streams, best first: most streams, then newest. Over one of `security`, if given. */
+  ranked(peer: string, security?: readonly SecurityName[]): Connection[] {
+    const usable = this.of(peer).filter(
+      (connection) => !connection.isClosed && isOver(connection, security)
+    )
     if (usable.length < 2) return usable
     return usable.reverse().sort((a, b) => b.stat.numStreams - a.stat.numStreams)
   }
@@ -70,4 +79,10 @@ export class ConnectionTable {
       ? Connectedness.CanConnect
       : Connectedness.NotConnected
   }
+}
+
+function isOver(connection: Connection, security: readonly SecurityName[] | undefined): boolean {
+  if (security === undefined) return true
+  const name = SECURITY_NAMES.get(connection.state.security)
+  return name !== undefined && security.includes(name)
 }

@@ -1,41 +1,47 @@
 /** Addresses of peers, in memory: those that worked, and those that peers tell of themselves. */
 import { anArray } from '../arguments.ts'
-import { type AddrLike, addressText, splitPeer } from '../identity/address.ts'
+import type { AddrLike } from '../identity/address.ts'
+import { dialRefusal, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 
-/** Addresses kept of one peer; the oldest go first. A peer can tell us any number. */
+/** Addresses kept of one peer. A peer can tell us any number. */
 const ADDRESSES_MAX = 64
 
 /** Peers kept; the least recently heard of go first. */
 const PEERS_MAX = 10_000
 
-/** Addresses by peer, most recently confirmed first. */
-export class AddressBook {
-  readonly #peers = new Map<string, Set<string>>()
+/** What is known of an address, the least first: that is also the order in which they go when there are too many. */
+const UNDIALABLE = 0
+const HEARD_OF = 1
+const WORKED = 2
+type Standing = typeof UNDIALABLE | typeof HEARD_OF | typeof WORKED
 
-  /** Remember addresses of a peer, or confirm them. A `/p2p` part is cut off; one of another peer is ignored. */
+/**
+ * Addresses by peer: those that worked first, then those that may, then those that no transport here takes; among
+ * equals the most recently confirmed first. At most 64 a peer: of the worst kind, the oldest goes.
+ */
+export class AddressBook {
+  readonly #peers = new Map<string, Map<string, Standing>>()
+
+  /**
+   * Remember addresses of a peer, or confirm them. A `/p2p` part is cut off; an address of another peer is ignored,
+   * and so is one that is nothing but a `/p2p` part.
+   */
   add(peer: PeerLike, addrs: readonly AddrLike[]): void {
     const id = peerText(peer)
     anArray(addrs, 'addrs')
-    const known = this.#peers.get(id) ?? new Set<string>()
-    for (const addr of addrs) {
-      const { address, peer: named } = splitPeer(addressText(addr))
-      if (named !== undefined && named !== id) continue
-      known.delete(address)
-      known.add(address)
-      const [oldest] = known
-      if (known.size > ADDRESSES_MAX && oldest !== undefined) known.delete(oldest)
-    }
-    if (known.size === 0) return
-    this.#peers.delete(id)
-    this.#peers.set(id, known)
-    const [stalest] = this.#peers.keys()
-    if (this.#peers.size > PEERS_MAX && stalest !== undefined) this.#peers.delete(stalest)
+    this.#add(id, addrs, HEARD_OF)
+  }
+
+  /** @internal A dial of this address has led to the peer. */
+  worked(peer: string, addr: string): void {
+    this.#add(peer, [addr], WORKED)
   }
 
   /** The addresses of a peer as text, without `/p2p`. */
   get(peer: PeerLike): string[] {
-    return [...(this.#peers.get(peerText(peer)) ?? [])].reverse()
+    const known = [...(this.#peers.get(peerText(peer)) ?? [])].reverse()
+    return known.sort(([, a], [, b]) => b - a).map(([address]) => address)
   }
 
   /** Forget a peer. */
@@ -47,4 +53,34 @@ export class AddressBook {
   peers(): string[] {
     return [...this.#peers.keys()]
   }
+
+  #add(id: string, addrs: readonly AddrLike[], standing: Standing): void {
+    const known = this.#peers.get(id) ?? new Map<string, Standing>()
+    for (const parsed of addrs.map(parseAddress)) {
+      const { text, peer } = parsed
+      if (text === '' || (peer !== undefined && peer !== id)) continue
+      const fresh = dialRefusal(parsed) === undefined ? standing : UNDIALABLE
+      const before = known.get(text) ?? fresh
+      known.delete(text)
+      known.set(text, Math.max(before, fresh) as Standing)
+      if (known.size > ADDRESSES_MAX) known.delete(worst(known))
+    }
+    if (known.size === 0) return
+    this.#peers.delete(id)
+    this.#peers.set(id, known)
+    const [stalest] = this.#peers.keys()
+    if (this.#peers.size > PEERS_MAX && stalest !== undefined) this.#peers.delete(stalest)
+  }
+}
+
+/** Of the addresses that are known to be good for least, the oldest. */
+function worst(known: ReadonlyMap<string, Standing>): string {
+  let found = ''
+  let least = Number.POSITIVE_INFINITY
+  for (const [address, standing] of known) {
+    if (standing >= least) continue
+    found = address
+    least = standing
+  }
+  return found
 }

@@ -20,20 +20,24 @@ import {
 } from '../constants.ts'
 import {
   AbortError,
+  type AddressAttempt,
   DialAllFailedError,
   InvalidParametersError,
   NoConnectionError,
   NoRemoteAddrsError,
   SelfDialError,
+  StateError,
   TimeoutError
 } from '../errors.ts'
-import { type AddrLike, addressText, isPrivate, splitPeer } from '../identity/address.ts'
+import { type AddrLike, isPrivate } from '../identity/address.ts'
+import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
-import { attemptOf } from '../native/native-error.ts'
 import type { NodeHost } from '../node-host.ts'
+import type { SecurityName } from '../options.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { AddressBook } from './address-book.ts'
+import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
 
 /** Options of a dial. `signal` and `timeout` are the caller's own, also where a dial is shared. */
 export interface DialOptions extends AbortOptions {
@@ -45,8 +49,25 @@ export interface DialOptions extends AbortOptions {
   noDial?: boolean | string
   /** Dial although there is a connection. Text is the reason. */
   force?: boolean | string
-  /** Security protocols of this dial, preferred first; the swarm's unless given. */
-  security?: readonly ('tls' | 'noise')[]
+  /** Security protocols to accept, preferred first; the swarm's unless given. A connection over another does not do. */
+  security?: readonly SecurityName[]
+}
+
+/** Whom a call dials, and where. */
+interface Plan {
+  /** Calls of the same key share a dial. */
+  readonly key: string
+  /** Who must answer; anybody if undefined. */
+  readonly peer: string | undefined
+  readonly addresses: readonly string[]
+  /** Addresses that nothing here can dial. */
+  readonly refused: readonly AddressAttempt[]
+}
+
+/** A caller that waits for a dial. */
+interface Waiter {
+  resolve(connection: Connection): void
+  reject(err: Error): void
 }
 
 /** The options of a dial. */
@@ -55,7 +76,7 @@ export const DIAL_CHECKS: OptionChecks<DialOptions> = {
   timeout: aDuration,
   addresses: (value, name) => {
     anArray(value, name)
-    for (const addr of value as AddrLike[]) addressText(addr)
+    for (const addr of value as AddrLike[]) parseAddress(addr)
   },
   noDial: aFlag,
   force: aFlag,
@@ -64,10 +85,10 @@ export const DIAL_CHECKS: OptionChecks<DialOptions> = {
 
 /** One dial of the native side and those who wait for it. */
 interface SharedDial {
-  readonly result: Promise<Connection>
+  readonly key: string
   readonly request: number
   readonly addresses: ReadonlySet<string>
-  waiters: number
+  readonly waiters: Set<Waiter>
 }
 
 /** Dials, joined by peer. */
@@ -76,6 +97,7 @@ export class Dialer {
   readonly #connections: ConnectionTable
   readonly #addressBook: AddressBook
   readonly #dials = new Map<string, SharedDial>()
+  #isClosed = false
 
   constructor(host: NodeHost, connections: ConnectionTable, addressBook: AddressBook) {
     this.#host = host
@@ -85,60 +107,53 @@ export class Dialer {
 
   dialPeer(peer: PeerLike, options: DialOptions = {}): Promise<Connection> {
     const id = peerText(peer)
-    const given = (options.addresses ?? []).map((addr) => addressOf(addr, id).address)
+    const given = (options.addresses ?? []).map((addr) => addressOf(addr, id))
     if (id === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
-    const [existing] = this.#connections.ranked(id)
+    const [existing] = this.#connections.ranked(id, options.security)
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
-    const addresses = [...new Set([...given, ...this.#addressBook.get(id)])]
-    return this.#dial(id, id, addresses.slice(0, DIAL_ADDRESSES_MAX), options)
+    const known = this.#addressBook.get(id).map(parseAddress)
+    return this.#dial(planOf(id, id, [...given, ...known], options), options)
   }
 
   dialAddr(addr: AddrLike, peer?: PeerLike, options: DialOptions = {}): Promise<Connection> {
-    const target = addressOf(addr, peer === undefined ? undefined : peerText(peer))
-    if (target.peer === this.#host.options.identity.peer) {
-      return Promise.reject(new SelfDialError())
-    }
+    const address = addressOf(addr, peer === undefined ? undefined : peerText(peer))
+    const target = peer === undefined ? address.peer : peerText(peer)
+    if (target === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
-    const key = `${target.address} ${target.peer ?? ''}`
-    return this.#dial(key, target.peer, [target.address], options)
+    return this.#dial(
+      planOf(`${address.text} ${target ?? ''}`, target, [address], options),
+      options
+    )
   }
 
   /** Give up every dial under way. */
   close(): void {
+    this.#isClosed = true
     for (const { request } of this.#dials.values()) this.#host.node.cancel(request)
   }
 
-  async #dial(
-    key: string,
-    peer: string | undefined,
-    addresses: readonly string[],
-    options: DialOptions
-  ): Promise<Connection> {
-    const { clock } = this.#host
-    const deadline = clock.now() + (options.timeout ?? DIAL_TIMEOUT_MS)
-    let untried = addresses
+  async #dial(plan: Plan, options: DialOptions): Promise<Connection> {
+    const deadline = this.#host.clock.now() + (options.timeout ?? DIAL_TIMEOUT_MS)
+    let untried = plan.addresses
     for (;;) {
-      const underWay = this.#dials.get(key)
-      const shared = underWay ?? this.#start(key, peer, untried, options)
+      if (options.signal?.aborted === true) throw aborted(options.signal)
+      const underWay = this.#dials.get(plan.key)
+      const shared = underWay ?? this.#start(plan, untried, options)
       try {
         return await this.#join(shared, deadline, options.signal)
       } catch (err) {
+        if (!(err instanceof DialAllFailedError)) throw err
         // Another caller's dial failed; the addresses that only we know are still to be tried.
         untried = untried.filter((address) => !shared.addresses.has(address))
-        if (underWay === undefined || untried.length === 0) throw err
-        if (!(err instanceof DialAllFailedError)) throw err
+        if (underWay === undefined || untried.length === 0) throw withRefused(err, plan)
       }
     }
   }
 
-  #start(
-    key: string,
-    peer: string | undefined,
-    addresses: readonly string[],
-    options: DialOptions
-  ): SharedDial {
-    if (addresses.length === 0) throw new NoRemoteAddrsError(`no address of ${peer} is known`)
+  #start(plan: Plan, addresses: readonly string[], options: DialOptions): SharedDial {
+    const { key, peer } = plan
+    if (addresses.length === 0) throw nowhere(plan)
     const isLocal = addresses.every(isPrivate)
     const command = this.#host.command(
       (node, request) =>
@@ -146,38 +161,42 @@ export class Dialer {
           ...(peer === undefined ? {} : { peer }),
           ...(options.security === undefined ? {} : { security: [...options.security] }),
           addressTimeoutMs: isLocal ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS,
-          // A caller's own timeout is kept here; the dial may be wanted by a more patient one.
-          timeoutMs: Math.min(Math.max(options.timeout ?? 0, DIAL_TIMEOUT_MS), TIMER_MS_MAX),
+          // Each address has its own time, and each caller keeps his own here: a more patient one may join.
+          timeoutMs: TIMER_MS_MAX,
           parallel: DIAL_PARALLEL
         }),
       this.#dial
     )
-    const { request } = command
     const shared: SharedDial = {
-      request,
+      key,
+      request: command.request,
       addresses: new Set(addresses),
-      waiters: 0,
-      result: this.#finish(command.result, request, peer).finally(() => this.#dials.delete(key))
+      waiters: new Set()
     }
     this.#dials.set(key, shared)
+    this.#host.expectDialled(shared.request, (connection) => this.#succeed(shared, connection))
+    command.result.catch((err: unknown) => this.#fail(shared, peer, err))
     return shared
   }
 
-  async #finish(
-    result: Promise<unknown>,
-    request: number,
-    peer: string | undefined
-  ): Promise<Connection> {
-    try {
-      await result
-    } catch (err) {
-      this.#host.forgetDial(request)
-      throw err instanceof CommandError ? dialError(err, peer) : err
-    }
-    const connection = await this.#host.dialled(request)
+  /** The connection is up: whoever waits has it, before anybody else hears of it. */
+  #succeed(shared: SharedDial, connection: Connection): void {
+    this.#forget(shared)
     const core = Connection.core(connection)
-    this.#addressBook.add(core.peer, [core.remoteAddressText])
-    return connection
+    this.#addressBook.worked(core.peer, core.remoteAddressText)
+    for (const waiter of shared.waiters) waiter.resolve(connection)
+  }
+
+  #fail(shared: SharedDial, peer: string | undefined, err: unknown): void {
+    this.#forget(shared)
+    const failure = err instanceof CommandError ? this.#dialError(err, peer) : (err as Error)
+    for (const waiter of shared.waiters) waiter.reject(failure)
+  }
+
+  /** From here on nobody joins it, and a connection that it still makes is nobody's. */
+  #forget(shared: SharedDial): void {
+    if (this.#dials.get(shared.key) === shared) this.#dials.delete(shared.key)
+    this.#host.forgetDialled(shared.request)
   }
 
   /** Wait for a shared dial; the last one to leave cancels it. */
@@ -186,40 +205,87 @@ export class Dialer {
     deadline: number,
     signal: AbortSignal | undefined
   ): Promise<Connection> {
-    const { clock } = this.#host
-    shared.waiters += 1
+    const { clock, engine, node } = this.#host
     return new Promise((resolve, reject) => {
       const leave = (): void => {
+        shared.waiters.delete(waiter)
         clock.clearTimer(timer)
         signal?.removeEventListener('abort', onAbort)
       }
-      const giveUp = (err: Error): void => {
-        leave()
-        reject(err)
-        shared.waiters -= 1
-        if (shared.waiters === 0) this.#host.node.cancel(shared.request)
+      const waiter: Waiter = {
+        resolve: (connection) => {
+          leave()
+          resolve(connection)
+        },
+        reject: (err) => {
+          leave()
+          reject(err)
+        }
       }
-      const onAbort = (): void => giveUp(new AbortError(undefined, { cause: signal?.reason }))
+      const giveUp = (err: Error): void => {
+        waiter.reject(err)
+        if (shared.waiters.size > 0) return
+        this.#forget(shared)
+        node.cancel(shared.request)
+      }
+      const onAbort = (): void => giveUp(aborted(signal))
       const remaining = Math.min(Math.max(deadline - clock.now(), 0), TIMER_MS_MAX)
       const timer = clock.setTimer(() => {
+        // What has come up in time is in time, however late we look.
+        engine.drain()
+        if (!shared.waiters.has(waiter)) return
         giveUp(new TimeoutError(`the dial did not succeed within its ${Math.round(remaining)} ms`))
       }, remaining)
-      shared.result.then(resolve, reject).finally(leave)
-      if (signal?.aborted === true) onAbort()
-      else signal?.addEventListener('abort', onAbort, { once: true })
+      shared.waiters.add(waiter)
+      signal?.addEventListener('abort', onAbort, { once: true })
     })
+  }
+
+  /** The public error of a dial that the native side gave up. */
+  #dialError(err: CommandError, peer: string | undefined): Error {
+    const attempts = (err.result.attempts ?? []).map(attemptOf)
+    if (attempts.length > 0) return err.as(allFailed(peer, attempts))
+    return this.#isClosed ? err.as(new StateError('the swarm is closed')) : err.plain()
   }
 }
 
-function addressOf(
-  addr: AddrLike,
-  peer: string | undefined
-): { address: string; peer: string | undefined } {
-  const { address, peer: named } = splitPeer(addressText(addr))
-  if (named !== undefined && peer !== undefined && named !== peer) {
-    throw new InvalidParametersError(`expected an address of ${peer}, received one of ${named}`)
+/** Where a call dials: what nothing here can dial takes nobody's place. */
+function planOf(
+  target: string,
+  peer: string | undefined,
+  addresses: readonly ParsedAddress[],
+  { security }: DialOptions
+): Plan {
+  const dialable = new Set<string>()
+  const refused = new Map<string, AddressAttempt>()
+  for (const address of addresses) {
+    const refusal = dialRefusal(address)
+    if (refusal === undefined) dialable.add(address.text)
+    else refused.set(address.text, refusedAttempt(address, refusal, 'dial'))
   }
-  return { address, peer: peer ?? named }
+  return {
+    // What another security would be is another dial.
+    key: security === undefined ? target : `${target} ${security.join()}`,
+    peer,
+    addresses: [...dialable].slice(0, DIAL_ADDRESSES_MAX),
+    refused: [...refused.values()]
+  }
+}
+
+/** A caller's address: of `peer`, if given. */
+function addressOf(addr: AddrLike, peer: string | undefined): ParsedAddress {
+  const address = parseAddress(addr)
+  if (address.text === '') {
+    throw new InvalidParametersError(
+      `expected an address with a place, received /p2p/${address.peer} alone; dialPeer takes a peer`
+    )
+  }
+  if (address.peer !== undefined && peer !== undefined && address.peer !== peer) {
+    throw new InvalidParametersError(
+      `expected an address of ${peer}, received one of ${address.peer}`
+    )
+  }
+  return address
 }
 
 function isSet(flag: boolean | string | undefined): boolean {
@@ -231,17 +297,34 @@ function notAllowed(reason: boolean | string | undefined): NoConnectionError {
   return new NoConnectionError(`no connection to the peer, and dialling is ruled out${because}`)
 }
 
-/** The public error of a dial that the native side gave up. */
-function dialError(err: CommandError, peer: string | undefined): Error {
-  const attempts = (err.result.attempts ?? []).map(attemptOf)
-  if (attempts.length === 0) {
-    return err.plain()
-  }
-  const reasons = attempts.map(({ address, cause }) => `${address}: ${cause.message}`).join('; ')
-  return err.as(
-    new DialAllFailedError(
-      `every address${peer === undefined ? '' : ` of ${peer}`} failed: ${reasons}`,
-      { peerId: peer, attempts, cause: attempts[0]?.cause }
-    )
-  )
+function aborted(signal: AbortSignal | undefined): AbortError {
+  return new AbortError(undefined, { cause: signal?.reason })
+}
+
+function allFailed(
+  peer: string | undefined,
+  attempts: readonly AddressAttempt[]
+): DialAllFailedError {
+  const whose = peer === undefined ? '' : ` of ${peer}`
+  return new DialAllFailedError(`every address${whose} failed: ${attemptsText(attempts)}`, {
+    peerId: peer,
+    attempts,
+    cause: attempts[0]?.cause
+  })
+}
+
+/** Why a dial does not begin. */
+function nowhere({ peer, refused }: Plan): Error {
+  return refused.length > 0
+    ? allFailed(peer, refused)
+    : new NoRemoteAddrsError(`no address of ${peer} is known`)
+}
+
+/** The error of a shared dial, with what only this caller asked for. */
+function withRefused(err: DialAllFailedError, { peer, refused }: Plan): DialAllFailedError {
+  if (refused.length === 0) return err
+  const whole = allFailed(peer, [...err.attempts, ...refused])
+  const frames = err.stack?.slice(`${err.name}: ${err.message}`.length) ?? ''
+  whole.stack = `${whole.name}: ${whole.message}${frames}`
+  return whole
 }

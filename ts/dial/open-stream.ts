@@ -15,7 +15,7 @@ export function openStream(
   protocols: string | readonly string[] | undefined,
   options: DialOptions & NewStreamOptions = {}
 ): Promise<Stream> {
-  const ranked = connections.ranked(peerText(peer))
+  const ranked = connections.ranked(peerText(peer), options.security)
   const [only] = ranked
   // The common case: no promise but the connection's own.
   if (only !== undefined && ranked.length === 1) {
@@ -34,7 +34,7 @@ async function openOnAny(
   protocols: string | readonly string[] | undefined,
   options: DialOptions & NewStreamOptions
 ): Promise<Stream> {
-  for (const connection of connections.ranked(peerText(peer))) {
+  for (const connection of connections.ranked(peerText(peer), options.security)) {
     try {
       return await openOn(connection, protocols, options)
     } catch (err) {

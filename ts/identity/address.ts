@@ -3,10 +3,8 @@
  * asks for more: @multiformats/multiaddr is loaded at the first such use, and for text that only it can judge.
  */
 import type { Component, Multiaddr, MultiaddrInput } from '@multiformats/multiaddr'
-import { misuse } from '../arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { loadMultiaddrs } from './load.ts'
-import { peerText } from './peer-id.ts'
 
 /** An address: a `Multiaddr`, or its text. */
 export type AddrLike = Multiaddr | string
@@ -17,7 +15,7 @@ export interface HostPort {
   readonly port: number
 }
 
-const IP_PORT = /^\/ip([46])\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
+const IP_PORT = /^(?:\/ip6zone\/([^/]+))?\/ip([46])\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
 const NAME_PORT = /^\/(dns|dns4|dns6)\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
 const IPV4_TCP = /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/tcp\/(\d{1,5})$/
 // Its bytes: the code of ip4, four numbers, the code of tcp, the port.
@@ -26,7 +24,6 @@ const CODE_IPV4 = 4
 const CODE_TCP = 6
 const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
 const PRIVATE_IPV6 = /^(?:::1$|f[cd]|fe[89ab])/i
-const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
 
 const MULTIADDR = Symbol.for('@multiformats/multiaddr')
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
@@ -88,23 +85,7 @@ export function multiaddrOf(text: string): Multiaddr {
   return new TextMultiaddr(text)
 }
 
-/** An address as text. Throws `InvalidParametersError` for what is none. */
-export function addressText(addr: AddrLike): string {
-  if (typeof addr === 'object' && addr !== null && typeof addr.getComponents === 'function') {
-    return addr.toString()
-  }
-  if (typeof addr !== 'string') {
-    throw misuse('the address', 'a multiaddr', addr)
-  }
-  if (isPlain(addr)) return addr
-  const parsed = parseAddress(addr)
-  if (parsed.getComponents().length === 0) {
-    throw new InvalidParametersError(`expected a multiaddr, received ${JSON.stringify(addr)}`)
-  }
-  return parsed.toString()
-}
-
-function parseAddress(text: string): Multiaddr {
+function parsed(text: string): Multiaddr {
   try {
     return loadMultiaddrs().multiaddr(text)
   } catch (err) {
@@ -121,9 +102,9 @@ function parseAddress(text: string): Multiaddr {
  */
 export function addressBytes(text: string): Uint8Array {
   const match = IPV4_TCP.exec(text)
-  if (match === null) return parseAddress(text).bytes
+  if (match === null) return parsed(text).bytes
   const [, a, b, c, d, port] = match.map(Number) as [number, number, number, number, number, number]
-  if (Math.max(a, b, c, d) > 255 || port > 65_535) return parseAddress(text).bytes
+  if (Math.max(a, b, c, d) > 255 || port > 65_535) return parsed(text).bytes
   return Uint8Array.of(CODE_IPV4, a, b, c, d, CODE_TCP, port >> 8, port)
 }
 
@@ -145,35 +126,21 @@ export function addressOf(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** An address without its last `/p2p` part, and that part. */
-export function splitPeer(address: string): { address: string; peer: string | undefined } {
-  const match = PEER_PART.exec(address)
-  if (match === null) return { address, peer: undefined }
-  return { address: address.slice(0, match.index), peer: peerText(match[1] as string) }
-}
-
-/** Host and port at the head of an address; undefined if it has none. */
+/** Host and port at the head of an address; undefined if it has none. A zone stands behind the host, after a `%`. */
 export function hostPort(address: string): HostPort | undefined {
-  const match = IP_PORT.exec(address) ?? NAME_PORT.exec(address)
-  if (match === null) return undefined
-  return { host: match[2] as string, port: Number(match[3]) }
+  const match = IP_PORT.exec(address)
+  if (match !== null) {
+    const [, zone, , host, port] = match
+    return { host: zone === undefined ? (host as string) : `${host}%${zone}`, port: Number(port) }
+  }
+  const name = NAME_PORT.exec(address)
+  return name === null ? undefined : { host: name[2] as string, port: Number(name[3]) }
 }
 
 /** Whether an address lies on this host or its local network. */
 export function isPrivate(address: string): boolean {
   const match = IP_PORT.exec(address)
   if (match === null) return false
-  const host = match[2] as string
-  return match[1] === '4' ? PRIVATE_IPV4.test(host) : PRIVATE_IPV6.test(host)
-}
-
-// The common forms, recognised without loading a parser; everything else goes to the real one.
-const PLAIN_IPV4 =
-  /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(?:tcp|udp)\/(\d{1,5})(?:\/(?:ws|quic-v1))?$/
-
-function isPlain(text: string): boolean {
-  const match = PLAIN_IPV4.exec(splitPeer(text).address)
-  if (match === null) return false
-  const [, a, b, c, d, port] = match.map(Number)
-  return [a, b, c, d].every((part) => (part as number) <= 255) && (port as number) <= 65_535
+  const host = match[3] as string
+  return match[2] === '4' ? PRIVATE_IPV4.test(host) : PRIVATE_IPV6.test(host)
 }

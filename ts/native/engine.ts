@@ -87,6 +87,8 @@ export class Engine {
   readonly #connections: (ConnectionSink | undefined)[] = []
   readonly #nodes = new Map<number, NodeSink>()
   readonly #listeners = new Map<number, (code: number) => void>()
+  // Listeners that ended before they were adopted, which each of them is.
+  readonly #listenersEnded = new Map<number, number>()
   readonly #commands = new Map<number, Command>()
 
   #draining = false
@@ -186,6 +188,8 @@ export class Engine {
         return
       case RecordKind.listenerClosed: {
         const closed = this.#listeners.get(handle)
+        // The promise of its listen may not have got round to adopting it yet.
+        if (closed === undefined) this.#listenersEnded.set(handle, a)
         this.#listeners.delete(handle)
         closed?.(a)
         return
@@ -233,9 +237,14 @@ export class Engine {
     this.#nodes.delete(node)
   }
 
-  /** From here on `closed` hears of the listener's end. */
+  /** From here on `closed` hears of the listener's end, at once if it has ended already. */
   adoptListener(listener: number, closed: (code: number) => void): void {
-    this.#listeners.set(listener, closed)
+    const code = this.#listenersEnded.get(listener)
+    if (code === undefined) this.#listeners.set(listener, closed)
+    else {
+      this.#listenersEnded.delete(listener)
+      closed(code)
+    }
   }
 
   /** Whether this turn of the event loop has room for another read; if not, `stream.onTurn` follows. */

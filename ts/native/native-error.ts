@@ -3,7 +3,6 @@
  */
 import {
   AbortError,
-  type AddressAttempt,
   ConnectionClosedError,
   DecryptionFailedError,
   DialAllFailedError,
@@ -40,7 +39,6 @@ import {
   UnsupportedProtocolError,
   UpgradeError
 } from '../errors.ts'
-import type { NativeAttempt } from './addon.ts'
 
 type Make = (message: string | undefined, options: Libp2pErrorOptions) => Libp2pError
 
@@ -127,43 +125,4 @@ export function nativeError(
 export function checked(answer: number): number {
   if (answer < 0) throw nativeError(-answer)
   return answer
-}
-
-const HINTS: Partial<Record<ErrorCode, string>> = {
-  ERR_CONNECTION_REFUSED: 'nothing listens there',
-  ERR_UNREACHABLE: 'no route to that host or network',
-  ERR_NO_TRANSPORT: 'this node has no transport for the address',
-  ERR_UNEXPECTED_PEER: 'another peer listens there',
-  ERR_ADDRESS_IN_USE: 'another process listens there',
-  ERR_ADDRESS_NOT_AVAILABLE: 'this host has no such address',
-  ERR_PERMISSION: 'ports below 1024 need privileges',
-  ERR_TIMEOUT: 'the host is down, or a firewall drops packets'
-}
-
-/** Something accepted the connection and then did not go on with the handshake. */
-const SILENT = 'something answers there and stays silent: it may not speak libp2p'
-
-/** One address of a failed dial or listen, as the public errors list it. */
-export function attemptOf(attempt: NativeAttempt): AddressAttempt {
-  const cause = nativeError(attempt.code, attempt.detail)
-  return {
-    address: attempt.address,
-    resolvedFrom: undefined,
-    transport: transportOf(attempt.address),
-    stage: attempt.stage,
-    elapsed: attempt.elapsedMs,
-    cause,
-    hint: isSilence(attempt.stage, cause.code) ? SILENT : (HINTS[cause.code] ?? '')
-  }
-}
-
-function isSilence(stage: string, code: ErrorCode): boolean {
-  return code === 'ERR_TIMEOUT' && stage !== 'dial' && stage !== 'listen'
-}
-
-/** `tcp`, `ws`, `quic`, ... of an address; empty if it names none. */
-export function transportOf(address: string): string {
-  if (/\/quic(-v1)?(\/|$)/.test(address)) return 'quic'
-  if (/\/wss?(\/|$)/.test(address)) return 'ws'
-  return /\/(tcp|unix|memory)(\/|$)/.exec(address)?.[1] ?? ''
 }

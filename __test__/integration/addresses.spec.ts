@@ -1,0 +1,132 @@
+import { networkInterfaces } from 'node:os'
+import test from 'ava'
+import { DialAllFailedError, InvalidParametersError, ListenError } from '../../ts/errors.ts'
+import { createNode } from '../support/pair.ts'
+
+const LOCAL = '/ip4/127.0.0.1/tcp/0'
+
+async function listening(t: Parameters<typeof createNode>[0], addr = LOCAL) {
+  const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
+  await listener.listen(addr)
+  return { dialer, listener, address: `${listener.getListenAddrs()[0]}` }
+}
+
+test('what stands behind /p2p is never ignored: no dial ends at the relay in place of its target', async (t) => {
+  const { dialer, listener, address } = await listening(t)
+  const target = (await createNode(t)).peerId
+  const base = `${address}/p2p/${listener.peerId}`
+  const cases = [
+    [`${base}/p2p-circuit`, '/p2p-circuit'],
+    [`${base}/p2p-circuit/p2p/${target}`, '/p2p-circuit'],
+    [`${base}/http`, '/http'],
+    [`${base}/ws`, '/ws'],
+    [`${address}/ws`, '/ws']
+  ] as const
+  for (const [addr, part] of cases) {
+    const err = await t.throwsAsync(dialer.dialAddr(addr), { instanceOf: DialAllFailedError }, addr)
+    t.is(err.attempts[0]?.cause.code, 'ERR_NO_TRANSPORT')
+    t.is(err.attempts[0]?.cause.message, `no transport takes ${part}`)
+    t.not(err.attempts[0]?.hint, '')
+  }
+  t.is(dialer.getTotalConnections(), 0)
+  t.is(listener.getTotalConnections(), 0)
+})
+
+test('listens nowhere else than it was asked to', async (t) => {
+  const swarm = await createNode(t)
+  const own = swarm.peerId.toString()
+  const cases = [
+    [`${LOCAL}/p2p/${own}/p2p-circuit`, 'no transport takes /p2p-circuit'],
+    [`${LOCAL}/p2p/${own}/ws`, 'no transport takes /ws'],
+    [`${LOCAL}/ws`, 'no transport takes /ws'],
+    ['/dns4/localhost/tcp/0', 'names are not resolved: /dns4/localhost'],
+    ['/ip6/fe80::1/tcp/0', '/ip6/fe80::1 is link-local and names no interface'],
+    ['/ip6zone/no-such-0/ip6/fe80::1/tcp/0', 'this host has no interface "no-such-0"']
+  ] as const
+  for (const [addr, reason] of cases) {
+    const err = await t.throwsAsync(swarm.listen(addr), { instanceOf: ListenError }, addr)
+    t.is(err.attempts[0]?.cause.message, reason)
+  }
+  t.deepEqual(swarm.getListenAddrs(), [])
+  t.true(await swarm.listen(`${LOCAL}/ws`, LOCAL))
+  t.is(swarm.getListenAddrs().length, 1)
+})
+
+test("listens on no address of another's, and on its own", async (t) => {
+  const [swarm, other] = await Promise.all([createNode(t), createNode(t)])
+  const misuse = { instanceOf: InvalidParametersError }
+  t.throws(() => swarm.listen(`${LOCAL}/p2p/${other.peerId}`), misuse)
+  t.throws(() => swarm.listen(`/p2p/${swarm.peerId}`), misuse)
+  t.true(await swarm.listen(`${LOCAL}/p2p/${swarm.peerId}`))
+  t.true(await swarm.listen(LOCAL))
+  t.is(swarm.getListenAddrs().length, 1)
+  t.false(await swarm.unlisten(`${LOCAL}/p2p/${other.peerId}`))
+  t.true(await swarm.unlisten(`${LOCAL}/p2p/${swarm.peerId}`))
+})
+
+test('says what is wrong with an address that leads nowhere', async (t) => {
+  const { dialer, listener } = await listening(t)
+  const cases = [
+    ['/dns4/localhost/tcp/4001', 'names are not resolved: /dns4/localhost'],
+    ['/dnsaddr/bootstrap.example', 'names are not resolved: /dnsaddr/bootstrap.example'],
+    ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0 is no host to dial'],
+    ['/ip6/::/tcp/4001', '/ip6/:: is no host to dial'],
+    [LOCAL, '/tcp/0 is no port to dial'],
+    ['/ip6/fe80::1/tcp/4001', '/ip6/fe80::1 is link-local and names no interface'],
+    ['/ip6zone/no-such-0/ip6/fe80::1/tcp/4001', 'this host has no interface "no-such-0"']
+  ] as const
+  for (const [addr, reason] of cases) {
+    const err = await t.throwsAsync(dialer.dialAddr(addr), { instanceOf: DialAllFailedError }, addr)
+    t.is(err.attempts[0]?.cause.message, reason)
+  }
+  t.throws(() => dialer.dialAddr(`/p2p/${listener.peerId}`), {
+    instanceOf: InvalidParametersError,
+    message: /dialPeer/
+  })
+})
+
+test('one address of an unknown kind keeps no dial from the others', async (t) => {
+  const { dialer, listener, address } = await listening(t)
+  const webrtc = `/ip4/127.0.0.1/udp/1/webrtc-direct/p2p/${listener.peerId}`
+  const path = '/ip4/127.0.0.1/tcp/1/http-path/a%2Fb'
+  dialer.addressBook.add(listener.peerId, [webrtc, path, address])
+  t.truthy(await dialer.dialPeer(listener.peerId))
+})
+
+test('an IPv4 host that is written as a mapped IPv6 address is dialled and listened on as what it is', async (t) => {
+  const { dialer, listener, address } = await listening(t, '/ip6/::ffff:127.0.0.1/tcp/0')
+  t.regex(address, /^\/ip4\/127\.0\.0\.1\/tcp\/\d+$/)
+  const mapped = address.replace('/ip4/127.0.0.1', '/ip6/::ffff:7f00:1')
+  const [one, two] = await Promise.all([dialer.dialAddr(mapped), dialer.dialAddr(address)])
+  t.is(one, two)
+  t.is(`${one.remoteAddr}`, address)
+  t.deepEqual(dialer.addressBook.get(listener.peerId), [address])
+  t.true(await listener.unlisten('/ip6/::ffff:127.0.0.1/tcp/0'))
+})
+
+function linkLocal(): { zone: string; host: string } | undefined {
+  for (const [zone, entries] of Object.entries(networkInterfaces())) {
+    const entry = entries?.find(({ address }) => /^fe[89ab]/.test(address))
+    if (entry !== undefined) return { zone, host: entry.address }
+  }
+  return undefined
+}
+
+test('a link-local address with its interface is listened on and dialled, where this host has one', async (t) => {
+  const own = linkLocal()
+  if (own === undefined) {
+    t.pass('no interface of this host has a link-local address')
+    return
+  }
+  const { dialer, listener, address } = await listening(
+    t,
+    `/ip6zone/${own.zone}/ip6/${own.host}/tcp/0`
+  )
+  t.true(address.startsWith(`/ip6zone/${own.zone}/ip6/${own.host}/tcp/`))
+  const connection = await dialer.dialAddr(address, listener.peerId)
+  t.is(`${connection.remoteAddr}`, address)
+  t.is(connection.remoteAddress?.host, `${own.host}%${own.zone}`)
+  t.true(`${connection.localAddr}`.startsWith(`/ip6zone/${own.zone}/ip6/`))
+  await dialer.closePeer(listener.peerId)
+  t.truthy(await dialer.dialPeer(listener.peerId))
+})

@@ -1,0 +1,213 @@
+import { connect } from 'node:net'
+import test from 'ava'
+import { AbortError, ListenError, StateError, TimeoutError } from '../../ts/errors.ts'
+import type { Swarm } from '../../ts/swarm.ts'
+import { createNode, until } from '../support/pair.ts'
+
+const LOCAL = '/ip4/127.0.0.1/tcp/0'
+
+async function nodes(t: Parameters<typeof createNode>[0]) {
+  const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
+  await listener.listen(LOCAL)
+  const addresses = listener.getListenAddrs()
+  return { dialer, listener, addresses, peer: listener.peerId }
+}
+
+/** Resolves when both ends have no connection left. */
+const nothingLeft = (...swarms: Swarm[]): Promise<void> =>
+  until(() => swarms.every((swarm) => swarm.getTotalConnections() === 0))
+
+test("a dial behind another caller's aborted dial of the same peer is no part of it", async (t) => {
+  const { dialer, addresses, peer } = await nodes(t)
+  for (let round = 0; round < 50; round += 1) {
+    const controller = new AbortController()
+    const { signal } = controller
+    const given = dialer.dialPeer(peer, { addresses, signal })
+    if (round % 2 === 0) controller.abort()
+    else setImmediate(() => controller.abort())
+    const one = await given.catch((err: Error) => err)
+    t.truthy(await dialer.dialPeer(peer, { addresses }))
+    if (round % 2 === 0) t.true(one instanceof AbortError)
+    await dialer.closePeer(peer)
+  }
+})
+
+test('a dial in the tick of an abort is no part of what was aborted', async (t) => {
+  const { dialer, addresses } = await nodes(t)
+  const controller = new AbortController()
+  const address = addresses[0] as (typeof addresses)[0]
+  const one = dialer.dialAddr(address, undefined, { signal: controller.signal })
+  controller.abort()
+  const two = dialer.dialAddr(address)
+  await t.throwsAsync(one, { instanceOf: AbortError })
+  t.truthy(await two)
+})
+
+test('newStream behind a dial that timed out dials anew', async (t) => {
+  const { dialer, listener, addresses, peer } = await nodes(t)
+  listener.handle('/a', () => {})
+  for (let round = 0; round < 20; round += 1) {
+    // Where this thread is late, the connection is there before the time is looked at.
+    const late = await dialer.dialPeer(peer, { addresses, timeout: 0 }).catch((err: Error) => err)
+    if (late instanceof Error) t.true(late instanceof TimeoutError)
+    t.truthy(await dialer.newStream(peer, '/a', { addresses }))
+    await dialer.closePeer(peer)
+  }
+})
+
+test('a dial that was given up leaves no connection that nobody holds', async (t) => {
+  const { dialer, listener, addresses, peer } = await nodes(t)
+  const held = new Set<unknown>()
+  for (let round = 0; round < 100; round += 1) {
+    const timeout = (round % 20) / 10
+    const controller = new AbortController()
+    if (round % 3 === 0) setTimeout(() => controller.abort(), timeout)
+    const dial = dialer.dialPeer(peer, {
+      addresses,
+      force: true,
+      timeout,
+      signal: controller.signal
+    })
+    const connection = await dial.catch(() => undefined)
+    if (connection !== undefined) held.add(connection)
+  }
+  await until(() => listener.getTotalConnections() === held.size)
+  t.deepEqual(new Set(dialer.getConnections()), held)
+  await dialer.closePeer(peer)
+  await nothingLeft(dialer, listener)
+})
+
+test('a given-up dial is not told of as a connection', async (t) => {
+  const { dialer, listener, addresses, peer } = await nodes(t)
+  const told: string[] = []
+  dialer.addEventListener('connected', ({ detail }) => told.push(`connected ${detail.id}`))
+  dialer.addEventListener('disconnected', ({ detail }) => told.push(`disconnected ${detail.id}`))
+  for (let round = 0; round < 30; round += 1) {
+    const accepted = new Promise((resolve) => {
+      listener.addEventListener('connected', resolve, { once: true })
+    })
+    const controller = new AbortController()
+    const dial = dialer.dialPeer(peer, { addresses, signal: controller.signal })
+    // The other end has its connection, so ours is up, or all but up: it cannot be told of in this turn.
+    await accepted
+    controller.abort()
+    await dial.then(
+      (connection) => connection.close(),
+      () => {}
+    )
+  }
+  await nothingLeft(dialer, listener)
+  t.is(told.length % 2, 0)
+})
+
+test('an abort by who is told of the connection comes too late', async (t) => {
+  const { dialer, addresses, peer } = await nodes(t)
+  const controller = new AbortController()
+  dialer.addEventListener('connected', () => controller.abort(), { once: true })
+  const connection = await dialer.dialPeer(peer, { addresses, signal: controller.signal })
+  t.deepEqual(dialer.getConnections(), [connection])
+})
+
+test('a dial that asks for another security does not join one under way', async (t) => {
+  const { dialer, addresses, peer } = await nodes(t)
+  const [any, tls, noise] = await Promise.all([
+    dialer.dialPeer(peer, { addresses }),
+    dialer.dialPeer(peer, { addresses, security: ['tls'] }),
+    dialer.dialPeer(peer, { addresses, security: ['noise'] })
+  ])
+  t.is(tls.state.security, '/tls/1.0.0')
+  t.is(noise.state.security, '/noise')
+  t.truthy(any)
+  t.is(await dialer.dialPeer(peer, { security: ['noise'] }), noise)
+  const stream = await dialer.newStream(peer, undefined, { security: ['tls'] })
+  t.is(stream.connection?.state.security, '/tls/1.0.0')
+})
+
+test('a dial that the close of the swarm ends says so', async (t) => {
+  const { dialer, addresses, peer } = await nodes(t)
+  const dial = dialer.dialPeer(peer, { addresses })
+  const closed = dialer.close({ drainTimeout: 0 })
+  await t.throwsAsync(dial, { instanceOf: StateError, message: 'the swarm is closed' })
+  await closed
+})
+
+test('of two unlistens at once one ends the listener and one finds none', async (t) => {
+  const swarm = await createNode(t)
+  await swarm.listen(LOCAL)
+  const [addr] = swarm.getListenAddrs()
+  t.deepEqual(
+    await Promise.all([swarm.unlisten(LOCAL), swarm.unlisten(`${addr}`), swarm.unlisten(LOCAL)]),
+    [true, false, false]
+  )
+})
+
+test('a listen during an unlisten listens', async (t) => {
+  const swarm = await createNode(t)
+  await swarm.listen(LOCAL)
+  const addr = `${swarm.getListenAddrs()[0]}`
+  const [ended, listens] = await Promise.all([swarm.unlisten(LOCAL), swarm.listen(addr)])
+  t.true(ended)
+  t.true(listens)
+  t.deepEqual(swarm.getListenAddrs().map(String), [addr])
+  t.true(await accepts(addr))
+})
+
+test('an unlisten during a listen ends what it binds', async (t) => {
+  const swarm = await createNode(t)
+  const told: string[] = []
+  swarm.addEventListener('listen', () => told.push('listen'))
+  swarm.addEventListener('listenClose', () => told.push('listenClose'))
+  const [listens, ended] = await Promise.all([swarm.listen(LOCAL), swarm.unlisten(LOCAL)])
+  t.true(listens)
+  t.true(ended)
+  t.deepEqual(swarm.getListenAddrs(), [])
+  t.deepEqual(told, ['listen', 'listenClose'])
+})
+
+test('when an unlisten is done its port is free', async (t) => {
+  const [one, two] = await Promise.all([createNode(t), createNode(t)])
+  await one.listen(LOCAL)
+  const addr = `${one.getListenAddrs()[0]}`
+  for (let round = 0; round < 50; round += 1) {
+    const [from, to] = round % 2 === 0 ? [one, two] : [two, one]
+    t.true(await from.unlisten(addr))
+    t.true(await to.listen(addr))
+  }
+})
+
+test('a listen that fails leaves the next one alone', async (t) => {
+  const [one, two] = await Promise.all([createNode(t), createNode(t)])
+  await one.listen(LOCAL)
+  const taken = `${one.getListenAddrs()[0]}`
+  const [refused, bound] = await Promise.allSettled([two.listen(taken), two.listen(LOCAL)])
+  t.true(refused.status === 'rejected' && refused.reason instanceof ListenError)
+  t.is(bound.status, 'fulfilled')
+})
+
+test('listens and unlistens that the close of the swarm overtakes say so', async (t) => {
+  const swarm = await createNode(t)
+  await swarm.listen(LOCAL)
+  const calls = [
+    swarm.listen('/ip4/127.0.0.2/tcp/0'),
+    swarm.unlisten(LOCAL),
+    swarm.listen('/ip4/127.0.0.3/tcp/0')
+  ]
+  await swarm.close({ drainTimeout: 0 })
+  for (const outcome of await Promise.allSettled<unknown>(calls)) {
+    if (outcome.status === 'rejected') t.true(outcome.reason instanceof StateError)
+  }
+  t.deepEqual(swarm.getListenAddrs(), [])
+})
+
+/** Whether something listens there. */
+function accepts(addr: string): Promise<boolean> {
+  const [, , host, , port] = addr.split('/') as [string, string, string, string, string]
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), host)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}

@@ -1,0 +1,220 @@
+/**
+ * What an address says, part by part: the one reading of addresses that are to be dialled, listened on or kept.
+ *
+ * Every part counts. What no transport takes is refused with the name of the part, and never left out.
+ */
+import { isIPv4, isIPv6 } from 'node:net'
+import type { Component } from '@multiformats/multiaddr'
+import { misuse } from '../arguments.ts'
+import { InvalidParametersError } from '../errors.ts'
+import type { AddrLike } from './address.ts'
+import { loadMultiaddrs } from './load.ts'
+import { peerText } from './peer-id.ts'
+
+/** Where a socket is to go. */
+export interface SocketPlace {
+  readonly family: 4 | 6
+  /** The IP address as its family writes it. */
+  readonly host: string
+  readonly port: number
+  /** The interface of a link-local address, by name or number. */
+  readonly zone: string | undefined
+}
+
+/** Why an address is not taken. */
+export interface Refusal {
+  /** One clause that names the part. */
+  readonly reason: string
+  /** What to do about it. */
+  readonly hint: string
+}
+
+/** An address, read whole. */
+export interface ParsedAddress {
+  /** Canonical text without the last `/p2p` part; empty where there is nothing else. */
+  readonly text: string
+  /** The last part, if that is `/p2p`: who is there, as text. */
+  readonly peer: string | undefined
+  /** Undefined where `refusal` says why no transport takes the address. */
+  readonly place: SocketPlace | undefined
+  readonly refusal: Refusal | undefined
+}
+
+// What is dialled and told nearly always, read without loading a parser.
+const SOCKET =
+  /^(?:\/ip6zone\/([^/]+))?\/ip([46])\/([^/%]+)\/tcp\/(0|[1-9]\d{0,4})(?:\/(?:p2p|ipfs)\/([^/]+))?$/
+const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
+const NAMES: ReadonlySet<string> = new Set(['dns', 'dns4', 'dns6', 'dnsaddr'])
+const LINK_LOCAL = /^fe[89ab]/
+const MAPPED = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/
+
+const TAKEN = 'addresses are /ip4/… or /ip6/…, then /tcp/<port>'
+const NO_NAMES = 'look the name up and use an address of its host'
+const NO_ZONE = 'put the interface in front: /ip6zone/<interface>/ip6/…'
+const NO_HOST = 'it stands for every address of a host that listens: use one of them'
+
+/** Read an address. Throws `InvalidParametersError` for what is none. */
+export function parseAddress(addr: AddrLike): ParsedAddress {
+  const text = textOf(addr)
+  const match = SOCKET.exec(text)
+  if (match !== null) {
+    const [, zone, family, host, port, peer] = match
+    const place = placeOf(family === '4' ? 4 : 6, host as string, Number(port), zone)
+    if (place !== undefined) {
+      const named = peer === undefined ? undefined : peerText(peer)
+      return { text: placeText(place), peer: named, place, refusal: undefined }
+    }
+  }
+  return parseOther(text)
+}
+
+/** Why an address cannot be dialled; undefined if it can. */
+export function dialRefusal({ place, refusal }: ParsedAddress): Refusal | undefined {
+  if (place === undefined) return refusal
+  const { host, family, port } = place
+  if (host === '0.0.0.0' || host === '::') {
+    return { reason: `/ip${family}/${host} is no host to dial`, hint: NO_HOST }
+  }
+  if (port === 0) {
+    return { reason: '/tcp/0 is no port to dial', hint: 'use the port that the listener has' }
+  }
+  return zoneRefusal(place)
+}
+
+/** Why an address cannot be listened on; undefined if it can. */
+export function listenRefusal({ place, refusal }: ParsedAddress): Refusal | undefined {
+  return place === undefined ? refusal : zoneRefusal(place)
+}
+
+/** The socket of canonical text; undefined for an address of another kind. */
+export function placeOfText(text: string): SocketPlace | undefined {
+  const match = SOCKET.exec(text)
+  if (match === null) return undefined
+  return placeOf(match[2] === '4' ? 4 : 6, match[3] as string, Number(match[4]), match[1])
+}
+
+/** The transport that an address names first of all: `tcp`, `ws`, `quic`, `circuit`, ...; empty if it names none. */
+export function transportOf(address: string): string {
+  if (SOCKET.test(address)) return 'tcp'
+  const names = new Set(componentsOf(address).map(({ name }) => name))
+  for (const [name, transport] of TRANSPORTS) if (names.has(name)) return transport
+  return ''
+}
+
+// The one that makes use of the others comes first.
+const TRANSPORTS: readonly (readonly [string, string])[] = [
+  ['p2p-circuit', 'circuit'],
+  ['webtransport', 'webtransport'],
+  ['webrtc', 'webrtc'],
+  ['webrtc-direct', 'webrtc-direct'],
+  ['quic-v1', 'quic'],
+  ['quic', 'quic'],
+  ['wss', 'ws'],
+  ['ws', 'ws'],
+  ['tcp', 'tcp'],
+  ['unix', 'unix'],
+  ['memory', 'memory']
+]
+
+function textOf(addr: AddrLike): string {
+  if (typeof addr === 'object' && addr !== null && typeof addr.getComponents === 'function') {
+    return addr.toString()
+  }
+  if (typeof addr !== 'string') {
+    throw misuse('the address', 'a multiaddr', addr)
+  }
+  return addr
+}
+
+function zoneRefusal({ host, zone }: SocketPlace): Refusal | undefined {
+  if (zone !== undefined || !LINK_LOCAL.test(host)) return undefined
+  return { reason: `/ip6/${host} is link-local and names no interface`, hint: NO_ZONE }
+}
+
+/** A host in the one spelling it has. A mapped address names the IPv4 host that it is. */
+function placeOf(
+  family: 4 | 6,
+  host: string,
+  port: number,
+  zone: string | undefined
+): SocketPlace | undefined {
+  if (port > 65_535) return undefined
+  if (family === 4)
+    return isIPv4(host) && zone === undefined ? { family, host, port, zone } : undefined
+  if (!isIPv6(host)) return undefined
+  const canonical = new URL(`http://[${host}]`).hostname.slice(1, -1)
+  const mapped = MAPPED.exec(canonical)
+  if (mapped === null) return { family, host: canonical, port, zone }
+  if (zone !== undefined) return undefined
+  const [high, low] = [mapped[1], mapped[2]].map((word) => Number.parseInt(word as string, 16)) as [
+    number,
+    number
+  ]
+  return { family: 4, host: [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.'), port, zone }
+}
+
+function placeText({ family, host, port, zone }: SocketPlace): string {
+  const interfaced = zone === undefined ? '' : `/ip6zone/${zone}`
+  return `${interfaced}/ip${family}/${host}/tcp/${port}`
+}
+
+function parseOther(given: string): ParsedAddress {
+  const canonical = canonicalText(given)
+  const match = PEER_PART.exec(canonical)
+  const peer = match === null ? undefined : peerText(match[1] as string)
+  const text = match === null ? canonical : canonical.slice(0, match.index)
+  // Two peers at one place are not the last of them.
+  const place = PEER_PART.test(text) ? undefined : placeOfText(text)
+  const refusal = place === undefined ? refusalOf(text, componentsOf(text)) : undefined
+  return { text: place === undefined ? text : placeText(place), peer, place, refusal }
+}
+
+function canonicalText(given: string): string {
+  const text = loadMultiaddrs().multiaddr
+  try {
+    const parsed = text(given)
+    if (parsed.getComponents().length > 0) return parsed.toString()
+  } catch (err) {
+    throw new InvalidParametersError(`expected a multiaddr, received ${JSON.stringify(given)}`, {
+      cause: err
+    })
+  }
+  throw new InvalidParametersError(`expected a multiaddr, received ${JSON.stringify(given)}`)
+}
+
+function componentsOf(text: string): readonly Component[] {
+  return text === '' ? [] : loadMultiaddrs().multiaddr(text).getComponents()
+}
+
+/** Which part of an address that is no socket's is in the way. */
+function refusalOf(text: string, components: readonly Component[]): Refusal {
+  if (components.length === 0) {
+    return { reason: 'it names a peer and no place', hint: 'dial the peer, or name its place' }
+  }
+  const names = components.map(({ name }) => name)
+  const [first] = components
+  if (first !== undefined && NAMES.has(first.name)) {
+    return { reason: `names are not resolved: ${partsText([first])}`, hint: NO_NAMES }
+  }
+  const host = names[0] === 'ip6zone' && names[1] === 'ip6' ? 1 : 0
+  let taken = names[host] === 'ip4' || names[host] === 'ip6' ? host + 1 : 0
+  if (taken === components.length)
+    return { reason: `${printable(text)} names no port`, hint: TAKEN }
+  if (taken > 0 && names[taken] === 'tcp') taken += 1
+  // Who is on the way is no obstacle; what goes on from there is.
+  if (taken > 1 && names[taken] === 'p2p' && taken + 1 < names.length) taken += 1
+  const rest = taken < components.length ? components.slice(taken) : components
+  return { reason: `no transport takes ${partsText(rest)}`, hint: TAKEN }
+}
+
+function partsText(components: readonly Component[]): string {
+  const parts = components.map(({ name, value }) =>
+    value === undefined ? name : `${name}/${value}`
+  )
+  return printable(`/${parts.join('/')}`)
+}
+
+/** Text of a peer's choosing as one may show it. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
+}
