@@ -2,16 +2,17 @@
 //!
 //! The code of aws-lc, as that of ring, ends with AVX2: 0.39 ns a byte on a Zen 5, seal or open. OpenSSL's takes
 //! 0.22 there. Its two functions, the cipher and the authenticator, are linked and put together here as section
-//! 2.8 of the RFC says. Where they are not to be had, [`Key::new`] says so.
+//! 2.8 of the RFC says. `build.rs` builds them, for x86-64 Linux with glibc. Where they are not to be had,
+//! [`Key::new`] says so.
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+#[cfg(has_openssl)]
 mod openssl;
-#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+#[cfg(has_openssl)]
 pub use openssl::Key;
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")))]
+#[cfg(not(has_openssl))]
 mod absent;
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")))]
+#[cfg(not(has_openssl))]
 pub use absent::Key;
 
 /// Length of a key in bytes.

@@ -1,7 +1,9 @@
 //! The construction over OpenSSL's ChaCha20 and Poly1305.
 
+use std::arch::global_asm;
 use std::fmt;
 use std::is_x86_feature_detected as has;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -20,6 +22,27 @@ unsafe extern "C" {
     fn Poly1305_Init(state: *mut State, key: *const u8);
     fn Poly1305_Update(state: *mut State, text: *const u8, length: usize);
     fn Poly1305_Final(state: *mut State, tag: *mut u8);
+    /// By which both choose what runs: words of CPUID as OPENSSL_ia32cap(3) has them. Zeros are any processor.
+    safe static OPENSSL_ia32cap_P: [AtomicU32; 4];
+}
+
+// Hidden, for Node exports a symbol of this name, and the assembly expects it within 2 GiB.
+global_asm!(
+    ".hidden OPENSSL_ia32cap_P",
+    ".comm OPENSSL_ia32cap_P, 16, 4"
+);
+
+/// Tells OpenSSL's code what this processor has, of what it asks for. Its own detection is not linked.
+fn tell_instructions() {
+    let second = (u32::from(has!("ssse3")) << 9) | (u32::from(has!("avx")) << 28);
+    let third = (u32::from(has!("avx2")) << 5)
+        | (u32::from(has!("avx512f")) << 16)
+        | (u32::from(has!("avx512ifma")) << 21)
+        | (u32::from(has!("avx512bw")) << 30)
+        | (u32::from(has!("avx512vl")) << 31);
+    // Every caller stores the same, and calls the functions after it.
+    OPENSSL_ia32cap_P[1].store(second, Ordering::Relaxed);
+    OPENSSL_ia32cap_P[2].store(third, Ordering::Relaxed);
 }
 
 /// A key of ChaCha20-Poly1305, in memory that is wiped when it is dropped.
@@ -41,6 +64,7 @@ impl Key {
 
     /// OpenSSL chooses what runs by the processor, too.
     fn on_any_processor(key: &[u8; KEY_LENGTH]) -> Self {
+        tell_instructions();
         let (words, _) = key.as_chunks();
         let mut own = Box::new(Zeroizing::new([0; KEY_LENGTH / 4]));
         for (own, word) in own.iter_mut().zip(words) {
