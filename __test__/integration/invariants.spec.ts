@@ -103,12 +103,23 @@ function journalOf(swarm: Swarm): Journal {
   return { open, ended, faults, connections }
 }
 
+type Ending = (stream: Stream) => unknown
+
+/** Says nothing on the wire: the other end learns of it after a minute, or when it ends by itself. */
+const remove: Ending = (stream) => stream.remove()
+
+/** Final when the other end is. */
+const readToTheEnd: Ending = async (stream) => {
+  await stream.closeWrite()
+  for await (const _ of stream);
+}
+
 /** Ways for a stream to end, each sooner or later final whatever the other side does, if that ends too. */
-const ENDINGS: readonly ((stream: Stream) => unknown)[] = [
+const ENDINGS: readonly Ending[] = [
   (stream) => stream.close(),
   (stream) => stream.reset(7),
   (stream) => stream.abort(new Error('of the test')),
-  (stream) => stream.remove(),
+  remove,
   (stream) => {
     void stream.closeWrite()
     return stream.close()
@@ -121,10 +132,7 @@ const ENDINGS: readonly ((stream: Stream) => unknown)[] = [
     stream.send(pattern(10_000))
     await stream.reset()
   },
-  async (stream) => {
-    await stream.closeWrite()
-    for await (const _ of stream);
-  },
+  readToTheEnd,
   async (stream) => {
     await stream.closeRead()
     await stream.closeWrite()
@@ -134,9 +142,13 @@ const ENDINGS: readonly ((stream: Stream) => unknown)[] = [
   }
 ]
 
-async function endSomehow(stream: Stream, random: Random): Promise<void> {
+function pick(random: Random, endings = ENDINGS): Ending {
+  return endings[random(endings.length)] as Ending
+}
+
+async function endBy(ending: Ending, stream: Stream, random: Random): Promise<void> {
   try {
-    await ENDINGS[random(ENDINGS.length)]?.(stream)
+    await ending(stream)
   } catch {
     // The other side was quicker, or it is the ending that throws: a reset is the end of it.
   }
@@ -155,7 +167,14 @@ test.serial(
       journals[index]?.connections.add(connection)
     }
     const before = pair.dialer.counters()
-    pair.listener.handle('/endings', (stream) => endSomehow(stream, random))
+    let removals = 0
+    const handle = (protocol: string, endings: readonly Ending[]): void =>
+      pair.listener.handle(protocol, (stream) => endBy(pick(random, endings), stream, random))
+    handle('/endings', ENDINGS)
+    handle(
+      '/heard',
+      ENDINGS.filter((ending) => ending !== remove)
+    )
     let left = STREAMS
     const lane = async (): Promise<void> => {
       while (left > 0) {
@@ -165,16 +184,22 @@ test.serial(
           random(20) === 0
             ? await pair.dialer.dialPeer(pair.listener.peerId, { force: true })
             : pair.outbound
-        const stream = await connection.newStream('/endings')
+        const ending = pick(random)
+        if (ending === remove) removals += 1
+        const stream = await connection.newStream(ending === readToTheEnd ? '/heard' : '/endings')
         if (random(2) === 0) stream.send(pattern(random(3_000)))
         if (connection !== pair.outbound) void connection.close()
-        await endSomehow(stream, random)
+        await endBy(ending, stream, random)
       }
     }
     await Promise.all(Array.from({ length: 40 }, lane))
     await until(() => pair.listener.getTotalConnections() === 1)
     await until(() => pair.dialer.getTotalConnections() === 1)
-    await until(() => pair.outbound.streams.length + pair.inbound.streams.length === 0)
+    const open = (): Stream[] => [...pair.outbound.streams, ...pair.inbound.streams]
+    // All end by themselves, but what the other end removed while it was read: that is not waited for.
+    await until(() => open().length <= removals)
+    await Promise.all(open().map((stream) => stream.reset()))
+    await until(() => open().length === 0)
     await until(() => {
       const { streamsOpened, streamsClosed } = pair.dialer.counters()
       return streamsOpened === streamsClosed
