@@ -7,8 +7,6 @@ import type { Output } from './output.ts'
 /** One verb: `ferroswarm <name>`. */
 export interface Command {
   readonly name: string
-  /** One clause for the list of verbs. */
-  readonly summary: string
   /** What follows the name on the usage line. */
   readonly usage: string
   /** A line an option, then what `--json` prints. */

@@ -24,7 +24,6 @@ const CLOSE_MS = 500
 /** The verb. */
 export const command: Command = {
   name: 'demo',
-  summary: 'Show two nodes talking, on this machine alone',
   usage: '[options]',
   help: `Starts a second process that listens on loopback, connects to it, pings, echoes a line, and moves
 256 MiB each way. Uses no network.

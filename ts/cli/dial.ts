@@ -8,7 +8,6 @@ import { milliseconds, rounded } from './output.ts'
 /** The verb. */
 export const command: Command = {
   name: 'dial',
-  summary: 'Connect to a peer and tell what it is',
   usage: '<multiaddr> [options]',
   help: `${DIAL_HELP}
 

@@ -8,7 +8,6 @@ const TYPES: readonly KeyTypeName[] = ['ed25519', 'secp256k1', 'rsa', 'ecdsa']
 /** The verb. */
 export const command: Command = {
   name: 'id',
-  summary: 'Make a key and tell its peer id',
   usage: '[options]',
   help: `  --type TYPE           ${TYPES.join(', ')}; ed25519 unless given.
   --out FILE            Write the private key there, readable by you alone. Never overwrites.

@@ -16,7 +16,6 @@ const CLOSE_MS = 1_000
 /** The verb. */
 export const command: Command = {
   name: 'listen',
-  summary: 'Run a node that answers ping, identify and echo',
   usage: '[multiaddr...] [options]',
   help: `  --perf                Answer /perf/1.0.0 too: anybody may then ask for any number of bytes.
   --key FILE            The node's private key, as written by "ferroswarm id --out".

@@ -1,17 +1,45 @@
 #!/usr/bin/env node
 /** The command line: `ferroswarm <verb>`. One module a verb, loaded when it is called. */
 import { createRequire } from 'node:module'
+import { AddonError } from '../native/load-error.ts'
 import { type Command, MisuseError, parseCall } from './command.ts'
 import { Output } from './output.ts'
 
-const VERBS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
-  demo: () => import('./demo.ts'),
-  listen: () => import('./listen.ts'),
-  dial: () => import('./dial.ts'),
-  ping: () => import('./ping.ts'),
-  perf: () => import('./perf.ts'),
-  open: () => import('./open.ts'),
-  id: () => import('./id.ts')
+interface Verb {
+  /** One clause for the list of verbs, which is told without the addon. */
+  readonly summary: string
+  load(): Promise<{ command: Command }>
+}
+
+const VERBS: Readonly<Record<string, Verb>> = {
+  demo: {
+    summary: 'Show two nodes talking, on this machine alone',
+    load: () => import('./demo.ts')
+  },
+  listen: {
+    summary: 'Run a node that answers ping, identify and echo',
+    load: () => import('./listen.ts')
+  },
+  dial: {
+    summary: 'Connect to a peer and tell what it is',
+    load: () => import('./dial.ts')
+  },
+  ping: {
+    summary: 'Measure round trips to a peer',
+    load: () => import('./ping.ts')
+  },
+  perf: {
+    summary: 'Measure throughput to a peer that answers /perf/1.0.0',
+    load: () => import('./perf.ts')
+  },
+  open: {
+    summary: 'Open a stream and pipe standard input and output through it',
+    load: () => import('./open.ts')
+  },
+  id: {
+    summary: 'Make a key and tell its peer id',
+    load: () => import('./id.ts')
+  }
 }
 
 const FOOTER = `Every verb takes --help and --json (one object a line; {"event":"error","code","message","attempts"}
@@ -25,7 +53,7 @@ process.exitCode = await main(process.argv.slice(2))
 async function main([verb, ...words]: readonly string[]): Promise<number> {
   const json = [verb, ...words].includes('--json')
   if (verb === undefined || verb === '--help' || verb === '-h' || verb === 'help') {
-    process.stdout.write(await overview())
+    process.stdout.write(overview())
     return verb === undefined ? 2 : 0
   }
   if (verb === '--version' || verb === '-V') {
@@ -33,12 +61,13 @@ async function main([verb, ...words]: readonly string[]): Promise<number> {
     process.stdout.write(`ferroswarm ${version}\n`)
     return 0
   }
-  const load = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined
-  if (load === undefined) {
-    const known = Object.keys(VERBS).join(', ')
-    return misuse(new Output(json), `"${verb}" is not a verb: ${known}`, 'ferroswarm')
+  const known = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined
+  if (known === undefined) {
+    const names = Object.keys(VERBS).join(', ')
+    return misuse(new Output(json), `"${verb}" is not a verb: ${names}`, 'ferroswarm')
   }
-  const { command } = await load()
+  const command = await loaded(known, new Output(json))
+  if (command === undefined) return 1
   const reports = command.reportsTo === 'stderr' ? process.stderr : process.stdout
   return run(command, words, new Output(json, reports))
 }
@@ -47,6 +76,19 @@ async function main([verb, ...words]: readonly string[]): Promise<number> {
 function whenNobodyReads(err: NodeJS.ErrnoException): void {
   if (err.code !== 'EPIPE') throw err
   process.exit(0)
+}
+
+/** Nothing where there is no addon, which was told then. */
+async function loaded(verb: Verb, out: Output): Promise<Command | undefined> {
+  try {
+    return (await verb.load()).command
+  } catch (err) {
+    if (!(err instanceof AddonError)) throw err
+    const { code, message } = err
+    if (out.json) out.event({ event: 'error', code, message, attempts: [] }, '')
+    else process.stderr.write(`${message}\n`)
+    return undefined
+  }
 }
 
 async function run(command: Command, words: readonly string[], out: Output): Promise<number> {
@@ -86,17 +128,12 @@ function misuse(out: Output, message: string, name: string): number {
   return 2
 }
 
-async function overview(): Promise<string> {
-  const lines = await Promise.all(
-    Object.values(VERBS).map(async (load) => {
-      const { command } = await load()
-      return `  ${command.name.padEnd(8)} ${command.summary}`
-    })
-  )
+function overview(): string {
+  const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
   return `usage: ferroswarm <verb> [options]\n\n${lines.join('\n')}\n\n${FOOTER}`
 }
 
 function helpOf(command: Command): string {
   const usage = `usage: ferroswarm ${command.name} ${command.usage}`
-  return `${usage}\n\n${command.summary}.\n\n${command.help}\n\n${FOOTER}`
+  return `${usage}\n\n${VERBS[command.name]?.summary}.\n\n${command.help}\n\n${FOOTER}`
 }

@@ -9,7 +9,6 @@ import { DIAL_HELP, DIAL_OPTIONS, withConnection } from './connect.ts'
 /** The verb. */
 export const command: Command = {
   name: 'open',
-  summary: 'Open a stream and pipe standard input and output through it',
   usage: '<multiaddr> <protocol> [options]',
   help: `The end of the input ends our half of the stream; the end of the stream ends the program.
 ${DIAL_HELP}

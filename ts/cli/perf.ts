@@ -12,7 +12,6 @@ const BYTES = 256 * 1024 * 1024
 /** The verb. */
 export const command: Command = {
   name: 'perf',
-  summary: 'Measure throughput to a peer that answers /perf/1.0.0',
   usage: '<multiaddr> [options]',
   help: `  --upload BYTES        Bytes to send, such as 64KiB or 1GiB; 256MiB unless given.
   --download BYTES      Bytes to receive; 256MiB unless given.

@@ -13,7 +13,6 @@ const INTERVAL_MS = 200
 /** The verb. */
 export const command: Command = {
   name: 'ping',
-  summary: 'Measure round trips to a peer',
   usage: '<multiaddr> [options]',
   help: `  -c, --count N         How many pings; ${COUNT} unless given.
   --interval MS         Milliseconds between them; ${INTERVAL_MS} unless given.

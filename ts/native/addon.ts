@@ -1,7 +1,9 @@
 /**
  * What the native addon offers, as the rest of this folder sees it; the only module that imports the binding.
  */
-import * as binding from './binding.js'
+import { createRequire } from 'node:module'
+import type * as Binding from './binding.js'
+import { addonError } from './load-error.ts'
 
 /** The raw callbacks. Each takes handles and typed arrays and answers a number, negative: minus an error code. */
 export interface HotCalls {
@@ -169,4 +171,13 @@ export interface Native {
 }
 
 /** The addon of this platform. */
-export const native: Native = binding
+export const native: Native = load()
+
+// By `require`, so that what the generated binding throws can be told as one sentence.
+function load(): typeof Binding {
+  try {
+    return createRequire(import.meta.url)('./binding.js')
+  } catch (err) {
+    throw addonError(err)
+  }
+}
