@@ -42,7 +42,6 @@ export class Listeners {
   readonly #host: NodeHost
   readonly #bound = new Map<string, Bound>()
   #last: Promise<unknown> = Promise.resolve()
-  #isClosed = false
 
   constructor(host: NodeHost) {
     this.#host = host
@@ -66,14 +65,21 @@ export class Listeners {
 
   /** The node is closed; whatever was not told by itself is told now. */
   closed(): void {
-    this.#isClosed = true
     for (const bound of [...this.#bound.values()]) this.#ended(bound)
   }
 
   #inTurn<T>(operation: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(operation)
+    const result = this.#last.then(() => {
+      this.#assertOpen()
+      return operation()
+    })
     this.#last = result.catch(() => {})
     return result
+  }
+
+  /** The swarm may be closed while a call waits for those before it. */
+  #assertOpen(): void {
+    if (!this.#host.swarm.isStarted()) throw new StateError('the swarm is closed')
   }
 
   /** An address that we could have: no peer is named in it but this one. */
@@ -117,7 +123,6 @@ export class Listeners {
   }
 
   async #bind(text: string): Promise<void> {
-    if (this.#isClosed) throw new StateError(SWARM_CLOSED)
     const command = this.#host.command((node, request) => node.listen(request, text), this.listen)
     const { listener, addresses } = await command.result
     if (listener === undefined) throw nativeError(900, 'a listen without a listener')
@@ -127,7 +132,7 @@ export class Listeners {
     for (const address of bound.addresses) this.#host.notifyAddress('listen', address)
     this.#host.engine.adoptListener(listener, () => this.#ended(bound))
     // It may have ended with the swarm before we heard of it.
-    if (this.#bound.get(text) !== bound) throw new StateError(SWARM_CLOSED)
+    if (this.#bound.get(text) !== bound) this.#assertOpen()
   }
 
   async #unlisten(text: string): Promise<boolean> {
@@ -139,6 +144,7 @@ export class Listeners {
         this.unlisten
       ).result
     } catch (err) {
+      this.#assertOpen()
       throw publicError(err)
     }
     this.#ended(bound)
@@ -158,8 +164,6 @@ export class Listeners {
     for (const address of bound.addresses) this.#host.notifyAddress('listenClose', address)
   }
 }
-
-const SWARM_CLOSED = 'the swarm is closed'
 
 /** The swarm was closed under a command. */
 function isOver({ result }: CommandError): boolean {

@@ -5,6 +5,7 @@ import type { Clock } from './clock.ts'
 import { ConnectionCore, type ConnectionHost } from './connection/core.ts'
 import type { ConnectionTable } from './connection/table.ts'
 import type { Connection } from './connection.ts'
+import type { Limits } from './constants.ts'
 import { ERROR_CODES, StateError } from './errors.ts'
 import { multiaddrOf } from './identity/address.ts'
 import type { NativeNode } from './native/addon.ts'
@@ -122,12 +123,20 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.notify('connected', core.connection)
   }
 
+  get limits(): Readonly<Limits> {
+    return this.options.limits
+  }
+
+  connectionClosing(core: ConnectionCore): void {
+    this.#connections.leave(core.peer, core.connection)
+  }
+
   connectionEnded(core: ConnectionCore): void {
     const clean = core.closeReason?.error === undefined
     this.#connections.remove(core.peer, core.connection, clean)
     this.release()
     this.notify('disconnected', core.connection)
-    if (this.#connections.size === 0) this.#drained?.()
+    if (this.#connections.isDrained) this.#drained?.()
   }
 
   dispatch(stream: Stream, connection: Connection, protocol: number): void {
@@ -197,7 +206,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
       // A forced close that ends first takes the node from under this one.
       if (!isNodeClosed(err)) throw err instanceof CommandError ? err.plain() : err
     }
-    if (this.#connections.size > 0) {
+    if (!this.#connections.isDrained) {
       await new Promise<void>((resolve) => {
         this.#drained = resolve
       })
@@ -210,7 +219,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   /** A second close: whatever the first one waits for ends now. */
   forceClose(): void {
     const node = this.#node
-    if (node === undefined || this.#connections.size === 0) return
+    if (node === undefined || this.#connections.isDrained) return
     // Its completion says nothing that the first one's does not.
     this.command((_, request) => node.close(request, 0), this.forceClose).result.catch(() => {})
   }

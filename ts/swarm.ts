@@ -255,7 +255,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     return this.#registrar.protocols()
   }
 
-  /** Open connections, oldest first; of one peer if given. */
+  /** Open connections, oldest first; of one peer if given. One that is being closed here is open no more. */
   getConnections(peer?: PeerLike): Connection[] {
     return peer === undefined ? this.#connections.all() : this.#connections.of(peerText(peer))
   }
@@ -283,7 +283,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   /** Close every connection to a peer. */
   closePeer(peer: PeerLike, options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
-    const connections = this.#connections.of(peerText(peer))
+    const connections = this.#connections.unended(peerText(peer))
     const closed = connections.map((connection) => connection.close(options))
     return Promise.all(closed).then(() => {})
   }

@@ -2,6 +2,7 @@
 
 import { ConnectionCore, type ConnectionHost } from '../../ts/connection/core.ts'
 import type { Connection } from '../../ts/connection.ts'
+import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Engine } from '../../ts/native/engine.ts'
 import { Deadlines } from '../../ts/stream/deadlines.ts'
 import { Forgotten } from '../../ts/stream/forgotten.ts'
@@ -47,6 +48,8 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     dispatch: (stream) => inbound.push(stream),
     choose: () => undefined,
     refusal: () => undefined,
+    limits: DEFAULT_LIMITS,
+    connectionClosing: () => {},
     connectionEnded: () => told.push('disconnected'),
     onListenerError: (err) => errors.push(err)
   }

@@ -5,8 +5,15 @@ import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '../clock.ts'
 import { Connection, type ConnectionCloseReason, type DialReport } from '../connection.ts'
-import { Direction, StreamState } from '../constants.ts'
-import { AbortError, ConnectionClosedError, TimeoutError } from '../errors.ts'
+import { Direction, type Limits, StreamState } from '../constants.ts'
+import {
+  AbortError,
+  ConnectionClosedError,
+  ERROR_CODES,
+  type Libp2pError,
+  ResourceLimitExceededError,
+  TimeoutError
+} from '../errors.ts'
 import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
@@ -59,6 +66,10 @@ export interface ConnectionHost {
   choose(protocol: string): Served | undefined
   /** Why there can be no further outbound stream of a protocol beside these; undefined if there can. */
   refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined
+  /** The bounds in force. */
+  readonly limits: Readonly<Limits>
+  /** A connection is being closed here: nobody finds it any more. */
+  connectionClosing(core: ConnectionCore): void
   /** A connection is gone, and so are its streams. */
   connectionEnded(core: ConnectionCore): void
   onListenerError(err: unknown): void
@@ -201,7 +212,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       typeof protocols === 'string' ? this.host.refusal(protocols, this.streams) : undefined
     if (full !== undefined) return Promise.reject(full)
     const answer = engine.hot.open(this.handle, proposals)
-    if (answer < 0) return Promise.reject(nativeError(-answer))
+    if (answer < 0) return Promise.reject(this.#openError(-answer))
     engine.outbox.flushSoon()
     const unsettled = (answer & OPEN_UNSETTLED) !== 0
     const proposed = typeof protocols === 'string' ? [protocols] : (protocols ?? NO_PROTOCOLS)
@@ -220,6 +231,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     if (!this.closing) {
       this.closing = true
       const { engine } = this.host
+      this.host.connectionClosing(this)
       engine.outbox.submit()
       engine.hot.closeConnection(this.handle, code)
       engine.outbox.flushSoon()
@@ -247,7 +259,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     this.closeReason = {
       closeCode: wireCode,
       remote: (flags & FLAG_REMOTE) !== 0,
-      error: code === 0 ? undefined : stackless(() => nativeError(code))
+      error: code === 0 ? undefined : stackless(() => this.#endError(code, wireCode))
     }
     // Those of our own muxers have ended before; these are of the application's.
     for (const stream of [...this.streams]) {
@@ -285,12 +297,30 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     if (this.streams.delete(stream)) this.host.notify('closedStream', stream.stream)
   }
 
+  /** What broke the connection. */
+  #endError(code: number, closeCode: number): Libp2pError {
+    return nativeError(code, undefined, { transport: this.transport, closeCode })
+  }
+
   #closedError(): ConnectionClosedError {
-    const closeCode = this.closeReason?.closeCode
+    const { closeCode, error } = this.closeReason ?? {}
     return new ConnectionClosedError(undefined, {
       transport: this.transport,
-      ...(closeCode === undefined ? {} : { closeCode })
+      ...(closeCode === undefined ? {} : { closeCode }),
+      ...(error === undefined ? {} : { cause: error })
     })
+  }
+
+  /** Why no stream could be opened. */
+  #openError(code: number): Libp2pError {
+    if (code === ERROR_CODES.ERR_CONNECTION_CLOSED) return this.#closedError()
+    if (code !== ERROR_CODES.ERR_STREAM_LIMIT) return nativeError(code)
+    // It is refused exactly when there are as many as there may be.
+    const limit = this.host.limits.outboundStreamsMax
+    return new ResourceLimitExceededError(
+      `${limit} outbound streams reach the limit of ${limit} a connection`,
+      { code: 'ERR_STREAM_LIMIT', scope: 'connection', resource: 'streams', limit, current: limit }
+    )
   }
 
   #adopt(

@@ -1,4 +1,4 @@
-/** The open connections of a swarm, by peer; only the events of the native side change it. */
+/** The open connections of a swarm, by peer. One leaves when its close begins, or with the event of its end. */
 import type { PeerId } from '@libp2p/interface'
 import type { Clock } from '../clock.ts'
 import type { Connection } from '../connection.ts'
@@ -20,6 +20,8 @@ export class ConnectionTable {
   readonly #clock: Clock
   readonly #all = new Set<Connection>()
   readonly #byPeer = new Map<string, Connection[]>()
+  // Connections whose close has begun: in no view any more, and not over yet.
+  readonly #closing = new Map<Connection, string>()
   readonly #ends = new Map<string, number>()
 
   constructor(clock: Clock) {
@@ -30,6 +32,11 @@ export class ConnectionTable {
     return this.#all.size
   }
 
+  /** Whether every connection has ended, those that are closing included. */
+  get isDrained(): boolean {
+    return this.#all.size + this.#closing.size === 0
+  }
+
   add(peer: string, connection: Connection): void {
     this.#all.add(connection)
     const connections = this.#byPeer.get(peer)
@@ -37,18 +44,18 @@ export class ConnectionTable {
     else connections.push(connection)
   }
 
-  /** `clean` tells whether the connection ended in good order. */
+  /** We close it: it is in no view from here on. */
+  leave(peer: string, connection: Connection): void {
+    this.#unlist(peer, connection)
+    this.#closing.set(connection, peer)
+    this.#hasEnded(peer)
+  }
+
+  /** It has ended. `clean` tells whether it did so in good order. */
   remove(peer: string, connection: Connection, clean: boolean): void {
-    this.#all.delete(connection)
-    const connections = this.#byPeer.get(peer) ?? []
-    const at = connections.indexOf(connection)
-    if (at >= 0) connections.splice(at, 1)
-    if (connections.length === 0) this.#byPeer.delete(peer)
-    if (!clean) return
-    this.#ends.delete(peer)
-    this.#ends.set(peer, this.#clock.now())
-    const [oldest] = this.#ends.keys()
-    if (this.#ends.size > ENDS_MAX && oldest !== undefined) this.#ends.delete(oldest)
+    this.#unlist(peer, connection)
+    this.#closing.delete(connection)
+    if (clean) this.#hasEnded(peer)
   }
 
   all(): Connection[] {
@@ -59,11 +66,15 @@ export class ConnectionTable {
     return [...(this.#byPeer.get(peer) ?? [])]
   }
 
+  /** Connections to a peer that have not ended, those that are closing included. */
+  unended(peer: string): Connection[] {
+    const closing = [...this.#closing].filter(([, whose]) => whose === peer)
+    return [...this.of(peer), ...closing.map(([connection]) => connection)]
+  }
+
   /** Connections that take new streams, best first: most streams, then newest. Over one of `security`, if given. */
   ranked(peer: string, security?: readonly SecurityName[]): Connection[] {
-    const usable = this.of(peer).filter(
-      (connection) => !connection.isClosed && isOver(connection, security)
-    )
+    const usable = this.of(peer).filter((connection) => isOver(connection, security))
     if (usable.length < 2) return usable
     return usable.reverse().sort((a, b) => b.stat.numStreams - a.stat.numStreams)
   }
@@ -73,11 +84,25 @@ export class ConnectionTable {
   }
 
   connectedness(peer: string): Connectedness {
-    if (this.ranked(peer).length > 0) return Connectedness.Connected
+    if (this.#byPeer.has(peer)) return Connectedness.Connected
     const ended = this.#ends.get(peer)
     return ended !== undefined && this.#clock.now() - ended <= CAN_CONNECT_MS
       ? Connectedness.CanConnect
       : Connectedness.NotConnected
+  }
+
+  #unlist(peer: string, connection: Connection): void {
+    if (!this.#all.delete(connection)) return
+    const connections = this.#byPeer.get(peer) ?? []
+    connections.splice(connections.indexOf(connection), 1)
+    if (connections.length === 0) this.#byPeer.delete(peer)
+  }
+
+  #hasEnded(peer: string): void {
+    this.#ends.delete(peer)
+    this.#ends.set(peer, this.#clock.now())
+    const [oldest] = this.#ends.keys()
+    if (this.#ends.size > ENDS_MAX && oldest !== undefined) this.#ends.delete(oldest)
   }
 }
 

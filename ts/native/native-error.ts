@@ -39,8 +39,20 @@ import {
   UnsupportedProtocolError,
   UpgradeError
 } from '../errors.ts'
+import { HANDLE_INDEX_MASK } from './record.ts'
 
-type Make = (message: string | undefined, options: Libp2pErrorOptions) => Libp2pError
+/** Streams and connections that one environment can hold at a time; at that many the next one is refused. */
+const HANDLES_MAX = HANDLE_INDEX_MASK + 1
+
+/** Beside what every error takes, how a connection ended. */
+export interface NativeErrorOptions extends Libp2pErrorOptions {
+  /** `tcp`, ... */
+  transport?: string
+  /** The code on the wire. */
+  closeCode?: number
+}
+
+type Make = (message: string | undefined, options: NativeErrorOptions) => Libp2pError
 
 const limit =
   (scope: string, resource: string, standard: string): Make =>
@@ -98,7 +110,16 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
     new ConnectionClosedError(message ?? 'the peer closed the connection', options),
   ERR_PERMISSION: (message, options) => new IOError(message ?? 'permission denied', options),
   ERR_RESOURCE_LIMIT_EXCEEDED: (message, options) =>
-    new ResourceLimitExceededError(message, options),
+    new ResourceLimitExceededError(
+      message ?? `${HANDLES_MAX} streams and connections reach the limit of one environment`,
+      {
+        ...options,
+        scope: 'environment',
+        resource: 'handles',
+        limit: HANDLES_MAX,
+        current: HANDLES_MAX
+      }
+    ),
   ERR_RESOURCE_SCOPE_CLOSED: (message, options) => new ResourceScopeClosedError(message, options),
   ERR_RATE_LIMIT: (message, options) => new RateLimitError(message, options),
   ERR_LIMITED_CONNECTION: (message, options) => new LimitedConnectionError(message, options),
@@ -111,7 +132,7 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
 export function nativeError(
   number: number,
   detail?: string | undefined,
-  options: Libp2pErrorOptions = {}
+  options: NativeErrorOptions = {}
 ): Libp2pError {
   const code = errorCode(number)
   const message =

@@ -1,0 +1,78 @@
+import test from 'ava'
+import { Connectedness } from '../../ts/constants.ts'
+import { ConnectionClosedError, ResourceLimitExceededError } from '../../ts/errors.ts'
+import { createPair, until } from '../support/pair.ts'
+import { createRawPair } from '../support/raw-pair.ts'
+
+test('a connection that is being closed is out of every view at once', async (t) => {
+  const { dialer, listener, outbound } = await createPair(t)
+  const peer = listener.peerId
+  let told = false
+  dialer.addEventListener('disconnected', () => (told = true))
+  const closed = outbound.close()
+  t.true(outbound.isClosed)
+  t.deepEqual(dialer.getConnections(), [])
+  t.deepEqual(dialer.getConnections(peer), [])
+  t.is(dialer.getConnection(peer), undefined)
+  t.deepEqual(dialer.getPeers(), [])
+  t.is(dialer.getTotalConnections(), 0)
+  t.is(dialer.connectedness(peer), Connectedness.CanConnect)
+  t.false(told)
+  await closed
+  t.true(told)
+  t.is(dialer.connectedness(peer), Connectedness.CanConnect)
+})
+
+test('one of two connections that is being closed leaves the other one in every view', async (t) => {
+  const { dialer, listener, outbound } = await createPair(t)
+  const peer = listener.peerId
+  const addresses = listener.getListenAddrs()
+  const other = await dialer.dialPeer(peer, { addresses, force: true })
+  const closed = outbound.close()
+  t.deepEqual(dialer.getConnections(), [other])
+  t.is(dialer.getConnection(peer), other)
+  t.is(dialer.connectedness(peer), Connectedness.Connected)
+  await closed
+  t.deepEqual(dialer.getConnections(peer), [other])
+})
+
+test('closePeer waits for the connections that are being closed already', async (t) => {
+  const { dialer, listener, outbound } = await createPair(t)
+  void outbound.close()
+  await dialer.closePeer(listener.peerId)
+  t.not(outbound.closeReason, undefined)
+})
+
+test('the close of a swarm waits for the connections that are being closed already', async (t) => {
+  const { dialer, outbound } = await createPair(t)
+  let told = 0
+  dialer.addEventListener('disconnected', () => (told += 1))
+  void outbound.close()
+  await dialer.close()
+  t.is(told, 1)
+})
+
+test('what broke a connection is told with its transport, and to who comes later', async (t) => {
+  const raw = await createRawPair(t)
+  raw.peer.socket.resetAndDestroy()
+  await until(() => raw.connection.closeReason !== undefined)
+  const error = raw.connection.closeReason?.error
+  t.true(error instanceof ConnectionClosedError)
+  t.like(error, { code: 'ERR_CONNECTION_RESET', transport: 'tcp' })
+  const later = await t.throwsAsync(raw.connection.newStream('/a'), {
+    instanceOf: ConnectionClosedError
+  })
+  t.is(later.transport, 'tcp')
+  t.is(later.cause, error)
+})
+
+test('a limit on streams is told with its number and what was in use', async (t) => {
+  const limits = { outboundStreamsMax: 3 }
+  const { outbound } = await createPair(t, { dialer: { limits } })
+  const streams = await Promise.all([1, 2, 3].map(() => outbound.newStream()))
+  const err = await t.throwsAsync(outbound.newStream(), { instanceOf: ResourceLimitExceededError })
+  t.like(err, { scope: 'connection', resource: 'streams', limit: 3, current: 3 })
+  t.is(err.code, 'ERR_STREAM_LIMIT')
+  t.regex(err.message, /limit of 3/)
+  await streams[0]?.reset()
+})
