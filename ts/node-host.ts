@@ -59,7 +59,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#connections = connections
     this.#registrar = registrar
     this.#callbacks = callbacks
-    this.deadlines = new Deadlines(options.clock, () => this.engine.drain())
+    this.deadlines = new Deadlines(options.clock, (then) => this.engine.lastLook(then))
     this.forgotten = new Forgotten(options.clock, ({ id, protocol }) => {
       const what = protocol ?? 'no protocol'
       options.logger.debug(`stream ${id} of ${what} is reset: nobody held it and it was not closed`)

@@ -23,6 +23,8 @@ export interface FakeConnection {
   readonly errors: unknown[]
   /** Inbound streams as they were handed out. */
   readonly inbound: Stream[]
+  /** What becomes of the next inbound streams, in their order. */
+  readonly served: ((stream: Stream) => void)[]
   /** An open stream and its handle. */
   open(): Promise<{ stream: Stream; handle: number }>
 }
@@ -34,18 +36,25 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
   const told: string[] = []
   const errors: unknown[] = []
   const inbound: Stream[] = []
+  const served: ((stream: Stream) => void)[] = []
   const host: ConnectionHost = {
     // Nothing under test here asks for the swarm.
     swarm: undefined as never,
     engine,
     clock,
-    deadlines: new Deadlines(clock, () => engine.drain()),
+    deadlines: new Deadlines(clock, (then) => {
+      engine.drain()
+      then()
+    }),
     // Its timer is none of those that tests count.
     forgotten: new Forgotten(new FakeClock(), () => {}),
     notify: (event, detail) => {
       told.push(`${event} ${(detail as { id: string }).id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
     },
-    dispatch: (stream) => inbound.push(stream),
+    dispatch: (stream) => {
+      inbound.push(stream)
+      served.shift()?.(stream)
+    },
     choose: () => undefined,
     refusal: () => undefined,
     limits: DEFAULT_LIMITS,
@@ -63,6 +72,7 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     told,
     errors,
     inbound,
+    served,
     async open() {
       const stream = await connection.newStream('/test/1.0.0')
       handle += 1

@@ -253,6 +253,13 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       queue.push([kind | (flags << 8), handle, a, b])
     },
     ring: (): void => ring(),
+    /** What is queued, off the queue. */
+    takeQueued: (): [number, number, number, number][] => queue.splice(0),
+    requeue: (records: [number, number, number, number][]): void => {
+      queue.push(...records)
+    },
+    /** The handle that the next stream gets. */
+    nextHandle: (): number => nextStream,
     /** Bytes arrive. */
     deliver(handle: number, bytes: ArrayLike<number>): void {
       const stream = at(handle)

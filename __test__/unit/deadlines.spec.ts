@@ -5,7 +5,10 @@ import { FakeClock } from '../support/fake-clock.ts'
 function setUp() {
   const clock = new FakeClock()
   const fired: number[] = []
-  const deadlines = new Deadlines(clock, () => fired.push(-1))
+  const deadlines = new Deadlines(clock, (then) => {
+    fired.push(-1)
+    then()
+  })
   const add = (inMs: number, id = inMs) => deadlines.add(clock.now() + inMs, () => fired.push(id))
   return { clock, fired, deadlines, add }
 }

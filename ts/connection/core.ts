@@ -18,6 +18,7 @@ import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { publicKeyOf } from '../identity/public-key.ts'
+import { abortable } from '../io/abort.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
@@ -100,6 +101,8 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   #remotePublicKey: PublicKey | undefined
   #closed: PromiseWithResolvers<void> | undefined
   #streamsMade = 0
+  // The batch that told of it.
+  readonly #openedIn: number
 
   constructor(handle: number, facts: ConnectionFacts, host: ConnectionHost) {
     connectionsMade += 1
@@ -109,6 +112,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     this.#facts = facts
     this.direction = facts.direction === Direction.Inbound ? 'inbound' : 'outbound'
     this.opened = host.clock.now()
+    this.#openedIn = host.engine.batch
     this.connection = new Connection(this)
     host.engine.adoptConnection(handle, this)
   }
@@ -236,7 +240,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       engine.hot.closeConnection(this.handle, code)
       engine.outbox.flushSoon()
     }
-    return orAborted(this.closed, options?.signal)
+    return abortable(this.closed, options?.signal)
   }
 
   onStreamOpened(handle: number, protocol: number): void {
@@ -266,7 +270,13 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       stream.pump?.connectionLost(wireCode, this.closeReason.remote)
     }
     this.host.connectionEnded(this)
-    Connection.emitClose(this.connection, this.closeReason)
+    const { connection, closeReason } = this
+    // Who dialled it gets it behind this batch, and hears of its end after that.
+    if (this.#openedIn === this.host.engine.batch) {
+      setImmediate(() => Connection.emitClose(connection, closeReason))
+    } else {
+      Connection.emitClose(connection, closeReason)
+    }
     this.#closed?.resolve()
   }
 
@@ -330,52 +340,40 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     return new StreamCore({ handle, id: this.nextStreamId(), home: this, ...init })
   }
 
-  async #settle(core: StreamCore, options: NewStreamOptions): Promise<Stream> {
-    const { clock } = this.host
+  /** The stream, once a protocol is chosen: on the list by then, so that whatever follows finds it there. */
+  #settle(core: StreamCore, options: NewStreamOptions): Promise<Stream> {
+    const { clock, engine } = this.host
     const { signal, negotiationTimeout } = options
-    const settled = core.whenSettled()
-    const give = (err: Error): void => core.stream.abort(err)
-    let reason: Error | undefined
-    const abort = (): void => {
-      reason = new AbortError(undefined, { cause: signal?.reason })
-      give(reason)
-    }
-    const timer =
-      negotiationTimeout === undefined
-        ? undefined
-        : clock.setTimer(() => {
-            reason = new TimeoutError(`no protocol was chosen within ${negotiationTimeout} ms`)
-            give(reason)
-          }, negotiationTimeout)
-    signal?.addEventListener('abort', abort, { once: true })
-    try {
-      await settled
-    } catch (err) {
-      throw reason ?? err
-    } finally {
-      if (timer !== undefined) clock.clearTimer(timer)
-      signal?.removeEventListener('abort', abort)
-    }
-    const full = this.host.refusal(core.protocol, this.streams)
-    if (full !== undefined) {
-      give(full)
-      throw full
-    }
-    this.announce(core)
-    return core.stream
+    return new Promise((resolve, reject) => {
+      let reason: Error | undefined
+      const giveUpWith = (error: () => Error) => (): void => {
+        if (core.state !== StreamState.INIT) return
+        reason = error()
+        core.stream.abort(reason)
+      }
+      const late = giveUpWith(
+        () => new TimeoutError(`no protocol was chosen within ${negotiationTimeout} ms`)
+      )
+      const abort = giveUpWith(() => new AbortError(undefined, { cause: signal?.reason }))
+      const onAbort = (): void => engine.aborted(signal, abort)
+      const timer =
+        negotiationTimeout === undefined
+          ? undefined
+          : clock.setTimer(() => engine.lastLook(late), negotiationTimeout)
+      signal?.addEventListener('abort', onAbort, { once: true })
+      core.onceSettled((err) => {
+        if (timer !== undefined) clock.clearTimer(timer)
+        signal?.removeEventListener('abort', onAbort)
+        const full = err === undefined ? this.host.refusal(core.protocol, this.streams) : undefined
+        if (full !== undefined) core.stream.abort(full)
+        const failure = reason ?? err ?? full
+        if (failure !== undefined) {
+          reject(failure)
+          return
+        }
+        this.announce(core)
+        resolve(core.stream)
+      })
+    })
   }
-}
-
-/** `promise`, or `AbortError` if the signal is quicker. What `promise` waits for goes on. */
-export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(new AbortError(undefined, { cause: signal.reason }))
-    if (signal.aborted) {
-      abort()
-      return
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

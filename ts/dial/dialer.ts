@@ -228,14 +228,19 @@ export class Dialer {
         this.#forget(shared)
         node.cancel(shared.request)
       }
-      const onAbort = (): void => giveUp(aborted(signal))
+      const lateFor = (error: () => Error) => (): void => {
+        if (shared.waiters.has(waiter)) giveUp(error())
+      }
+      const onAbort = (): void =>
+        engine.aborted(
+          signal,
+          lateFor(() => aborted(signal))
+        )
       const remaining = Math.min(Math.max(deadline - clock.now(), 0), TIMER_MS_MAX)
-      const timer = clock.setTimer(() => {
-        // What has come up in time is in time, however late we look.
-        engine.drain()
-        if (!shared.waiters.has(waiter)) return
-        giveUp(new TimeoutError(`the dial did not succeed within its ${Math.round(remaining)} ms`))
-      }, remaining)
+      const late = lateFor(
+        () => new TimeoutError(`the dial did not succeed within its ${Math.round(remaining)} ms`)
+      )
+      const timer = clock.setTimer(() => engine.lastLook(late), remaining)
       shared.waiters.add(waiter)
       signal?.addEventListener('abort', onAbort, { once: true })
     })

@@ -1,4 +1,5 @@
 /** Waits that a signal ends. */
+import { isTimeUp } from '../clock.ts'
 import { AbortError } from '../errors.ts'
 
 /** The error of a call whose signal was aborted. */
@@ -11,7 +12,10 @@ export function isAborted(signal: AbortSignal | undefined): signal is AbortSigna
   return signal?.aborted === true
 }
 
-/** `promise`, or a rejection as soon as `signal` is aborted. The promise goes on: its outcome is not lost to others. */
+/**
+ * `promise`, or a rejection as soon as `signal` is aborted; where that is a time that is up, what was done before it
+ * comes first. The promise goes on: its outcome is not lost to others.
+ */
 export function abortable<T>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,
@@ -19,8 +23,12 @@ export function abortable<T>(
 ): Promise<T> {
   if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(aborted(signal, bytesAccepted()))
-    if (signal.aborted) onAbort()
+    const abort = (): void => reject(aborted(signal, bytesAccepted()))
+    const onAbort = (): void => {
+      if (isTimeUp(signal)) setImmediate(abort)
+      else abort()
+    }
+    if (signal.aborted) abort()
     else signal.addEventListener('abort', onAbort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })

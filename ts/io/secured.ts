@@ -124,7 +124,7 @@ export async function establish(prepared: Prepared): Promise<SecureMessages> {
   const signal =
     options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal])
   // It holds the process: a carrier in memory does not, and the caller waits.
-  const timer = setTimeout(() => late.abort(), timeoutMs)
+  const timer = setTimeout(() => late.abort(new TimeoutError()), timeoutMs)
   try {
     const carrier = new SecureCarrier(conn, sessionOf(options))
     const facts = await abortable(carrier.handshake({ signal }), signal)

@@ -3,6 +3,7 @@
  *
  * A ring leads to at most 64 drains, then the event loop turns.
  */
+import { isTimeUp } from '../clock.ts'
 import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } from './addon.ts'
 import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'
@@ -92,6 +93,7 @@ export class Engine {
   readonly #commands = new Map<number, Command>()
 
   #draining = false
+  #batch = 0
   #points = TURN_POINTS
   readonly #putOff = new Set<StreamSink>()
   #nextRequest = 1
@@ -113,10 +115,32 @@ export class Engine {
     this.protocols = new ProtocolNames(native)
   }
 
+  /** Number of the drain under way, or of the last one: what it tells, promises have not passed on before it is over. */
+  get batch(): number {
+    return this.#batch
+  }
+
+  /**
+   * Call `then` once what has happened by now is told: a time that is up must not end what was done before, however
+   * late an application that was busy gets to look.
+   */
+  lastLook(then: () => void): void {
+    this.drain()
+    // The loop has not looked yet at what it waits for itself, and promises have not passed on what was drained.
+    setImmediate(then)
+  }
+
+  /** Call `then` for an abort of `signal`: at once, or after a last look where that was a time that is up. */
+  aborted(signal: AbortSignal | undefined, then: () => void): void {
+    if (isTimeUp(signal)) this.lastLook(then)
+    else then()
+  }
+
   /** Take every fact that waits. Does nothing from within itself. */
   drain(): void {
     if (this.#draining) return
     this.#draining = true
+    this.#batch += 1
     try {
       for (let drains = 0; drains < DRAINS_MAX; drains += 1) {
         const count = this.hot.drain(this.#records)

@@ -46,7 +46,7 @@ export async function negotiation<T>(
   const late = new AbortController()
   const either = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])
   // It holds the process: a carrier in memory does not, and the caller waits.
-  const timer = setTimeout(() => late.abort(), Math.min(timeout, TIMER_MS_MAX))
+  const timer = setTimeout(() => late.abort(new TimeoutError()), Math.min(timeout, TIMER_MS_MAX))
   try {
     return await abortable(negotiate({ signal: either }), either)
   } catch (err) {

@@ -9,8 +9,9 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../arguments.ts'
 import { Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
-import { AbortError, MsgioError } from '../errors.ts'
+import { MsgioError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
+import { abortable } from '../io/abort.ts'
 import type { Service } from '../services.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
@@ -316,14 +317,4 @@ let agent: string | undefined
 export function agentVersion(): string {
   agent ??= `ferroswarm/${(require('../../package.json') as { version: string }).version}`
   return agent
-}
-
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(new AbortError(undefined, { cause: signal.reason }))
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

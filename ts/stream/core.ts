@@ -55,6 +55,8 @@ export class StreamCore implements StreamSink {
   #live = true
   #closesBoth = false
   #ended = false
+  // The batch that told what was chosen: whoever waits for the stream has it after that.
+  #settledIn = 0
 
   constructor(init: StreamInit) {
     this.handle = init.handle
@@ -216,12 +218,9 @@ export class StreamCore implements StreamSink {
     }
   }
 
-  /** Resolves when the protocol is chosen; rejects if none is. */
-  whenSettled(): Promise<void> {
-    if (this.state !== StreamState.INIT) return DONE
-    return new Promise((resolve, reject) => {
-      this.#settled = (err) => (err === undefined ? resolve() : reject(err))
-    })
+  /** Call `settled` when the protocol is chosen, or with the reason why none is. */
+  onceSettled(settled: (err: Error | undefined) => void): void {
+    this.#settled = settled
   }
 
   onSettled(protocol: number, code: number): void {
@@ -231,6 +230,7 @@ export class StreamCore implements StreamSink {
     }
     this.protocol = this.engine.protocols.name(protocol)
     if (this.state === StreamState.INIT) this.state = StreamState.OPEN
+    this.#settledIn = this.engine.batch
     this.writes.serve()
     this.#settle(undefined)
   }
@@ -277,7 +277,10 @@ export class StreamCore implements StreamSink {
     this.#ended = true
     this.pump?.onClosed(this.isFailed())
     this.home.streamEnded(this)
-    Stream.emitClose(this.stream)
+    const { stream } = this
+    // Who opened it gets it behind this batch, and hears of its end after that.
+    if (this.#settledIn === this.engine.batch) setImmediate(() => Stream.emitClose(stream))
+    else Stream.emitClose(stream)
   }
 
   onOutgoing(): void {

@@ -20,14 +20,14 @@ const SWEEP_MIN = 64
 /** A binary heap of deadlines, earliest first. */
 export class Deadlines {
   readonly #clock: Clock
-  readonly #beforeExpiry: () => void
+  readonly #beforeExpiry: (then: () => void) => void
   #heap: Deadline[] = []
   #dead = 0
   #timer: unknown
   #timerAt = Number.POSITIVE_INFINITY
 
-  /** `beforeExpiry` runs before a batch of deadlines fires: what has arrived by then is to be delivered first. */
-  constructor(clock: Clock, beforeExpiry: () => void) {
+  /** `beforeExpiry` calls `then`, which fires a batch of deadlines, when what has arrived by then is delivered. */
+  constructor(clock: Clock, beforeExpiry: (then: () => void) => void) {
     this.#clock = clock
     this.#beforeExpiry = beforeExpiry
   }
@@ -70,8 +70,13 @@ export class Deadlines {
 
   #fire(): void {
     this.#timer = undefined
+    // No other timer is set before these have fired.
+    this.#timerAt = Number.NEGATIVE_INFINITY
+    this.#beforeExpiry(() => this.#expire())
+  }
+
+  #expire(): void {
     this.#timerAt = Number.POSITIVE_INFINITY
-    this.#beforeExpiry()
     const now = this.#clock.now()
     for (let head = this.#heap[0]; head !== undefined && head.at <= now; head = this.#heap[0]) {
       this.#pop()

@@ -44,7 +44,7 @@ const END = Symbol('end')
 /** The reading half of one stream. */
 export class ReadQueue {
   readonly #core: StreamCore
-  readonly #waiting = new WaitingReads()
+  readonly #waiting: WaitingReads
   readonly #stash = new Stash()
   // Bytes the native side is known to hold at least.
   #hint = 0
@@ -56,6 +56,7 @@ export class ReadQueue {
 
   constructor(core: StreamCore) {
     this.#core = core
+    this.#waiting = new WaitingReads(core.engine)
     this.#armed = core.direction === 'outbound'
   }
 

@@ -1,5 +1,6 @@
 /** Reads that found nothing, in call order. */
 import { AbortError } from '../errors.ts'
+import type { Engine } from '../native/engine.ts'
 
 /** A call that waits, whatever it waits for. */
 interface Waiting {
@@ -56,7 +57,12 @@ class PendingRead<T> implements Waiting {
 
 /** The queue of one stream; nothing is made for it before the first wait. */
 export class WaitingReads {
+  readonly #engine: Engine
   #queue: Waiting[] | undefined
+
+  constructor(engine: Engine) {
+    this.#engine = engine
+  }
 
   get isBusy(): boolean {
     return this.#queue !== undefined && this.#queue.length > 0
@@ -83,7 +89,7 @@ export class WaitingReads {
       this.#queue.push(pending)
       if (signal === undefined) return
       pending.signal = signal
-      pending.onAbort = () => this.#abort(pending)
+      pending.onAbort = () => this.#engine.aborted(signal, () => this.#abort(pending))
       signal.addEventListener('abort', pending.onAbort, { once: true })
     })
   }

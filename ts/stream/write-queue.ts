@@ -253,7 +253,7 @@ export class WriteQueue {
         this.#abort(pending)
         return
       }
-      pending.onAbort = () => this.#abort(pending)
+      pending.onAbort = () => this.#core.engine.aborted(signal, () => this.#abort(pending))
       signal.addEventListener('abort', pending.onAbort, { once: true })
     })
   }

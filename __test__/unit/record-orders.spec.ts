@@ -1,0 +1,191 @@
+/** Every order in which the records of streams' lives can arrive, cut into drains anywhere. */
+import test from 'ava'
+import fc from 'fast-check'
+import { ERROR_CODES } from '../../ts/errors.ts'
+import { FLAG_REMOTE, RecordKind } from '../../ts/native/record.ts'
+import type { Stream } from '../../ts/stream.ts'
+import {
+  CONNECTION_HANDLE,
+  type FakeConnection,
+  fakeConnection,
+  turn
+} from '../support/fake-connection.ts'
+
+interface Life {
+  readonly origin: 'inbound' | 'lazy' | 'chosen' | 'refused' | 'unsettled'
+  /** What is told between its beginning and its end. */
+  readonly middle: readonly ('readable' | 'writable')[]
+  readonly ending: 'close' | 'reset'
+  /** Promises between `newStream` and whoever asked for the stream. */
+  readonly hops: number
+}
+
+const life: fc.Arbitrary<Life> = fc.record({
+  origin: fc.constantFrom('inbound', 'lazy', 'chosen', 'refused', 'unsettled'),
+  middle: fc.array(fc.constantFrom('readable' as const, 'writable' as const), { maxLength: 3 }),
+  ending: fc.constantFrom('close', 'reset'),
+  hops: fc.integer({ min: 0, max: 8 })
+})
+
+/** What the application saw of one stream. */
+interface Seen {
+  stream: Stream | undefined
+  failed: boolean
+  closes: number
+}
+
+/** Begins a life: its records in their order, and what the application sees of it. */
+function begin(host: FakeConnection, of: Life): { records: (() => void)[]; seen: Seen } {
+  const { fake, connection } = host
+  const seen: Seen = { stream: undefined, failed: false, closes: 0 }
+  const watch = (stream: Stream): void => {
+    seen.stream = stream
+    stream.addEventListener('close', () => {
+      seen.closes += 1
+    })
+  }
+  const records: (() => void)[] = []
+  let handle: number
+  if (of.origin === 'inbound') {
+    handle = fake.inbound(CONNECTION_HANDLE, 1)
+    const opened = fake.takeQueued()
+    records.push(() => {
+      fake.requeue(opened)
+      host.served.push(watch)
+    })
+  } else {
+    const protocols = of.origin === 'lazy' ? '/a' : ['/a', '/b']
+    handle = fake.nextHandle()
+    const opening = async (): Promise<void> => {
+      let stream = connection.newStream(protocols)
+      for (let hop = 0; hop < of.hops; hop += 1) stream = stream.then((same) => same)
+      watch(await stream)
+    }
+    opening().catch(() => {
+      seen.failed = true
+    })
+  }
+  if (of.origin === 'chosen') {
+    records.push(() => fake.put(RecordKind.streamSettled, handle, 1))
+  }
+  if (of.origin === 'refused') {
+    const code = ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL
+    records.push(() => fake.put(RecordKind.streamSettled, handle, 0, code))
+    records.push(() => fake.put(RecordKind.streamReset, handle, 0, code))
+  } else {
+    if (of.origin !== 'unsettled') {
+      for (const what of of.middle) {
+        const kind = what === 'readable' ? RecordKind.streamReadable : RecordKind.streamWritable
+        records.push(() => fake.put(kind, handle, 0))
+      }
+    }
+    if (of.ending === 'reset') {
+      records.push(() => fake.put(RecordKind.streamReset, handle, 7, 0, FLAG_REMOTE))
+    }
+  }
+  records.push(() => fake.put(RecordKind.streamClosed, handle))
+  return { records, seen }
+}
+
+test('whatever order and batches records come in, each stream is told of once and its end once', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(life, { minLength: 1, maxLength: 5 }),
+      fc.infiniteStream(fc.nat(1_000)),
+      fc.boolean(),
+      async (lives, random, connectionEnds) => {
+        const host = fakeConnection()
+        host.fake.native.internProtocol('/a')
+        const begun = lives.map((one) => begin(host, one))
+        // A drain is a turn of its own: whoever has a stream at once has it by then.
+        await turn()
+        const queues = begun.map(({ records }) => [...records])
+        const next = (): number => random.next().value as number
+        for (;;) {
+          const left = queues.filter((queue) => queue.length > 0)
+          if (left.length === 0) break
+          left[next() % left.length]?.shift()?.()
+          if (next() % 3 !== 0) continue
+          host.fake.ring()
+          await turn()
+        }
+        if (connectionEnds) host.fake.put(RecordKind.connectionClosed, CONNECTION_HANDLE)
+        host.fake.ring()
+        await turn()
+        await turn()
+        t.deepEqual(host.connection.streams, [])
+        for (const [at, { seen }] of begun.entries()) {
+          const of = lives[at] as Life
+          const isTold = of.origin !== 'refused' && of.origin !== 'unsettled'
+          t.is(seen.failed, !isTold, `${JSON.stringify(of)} failed`)
+          t.is(seen.closes, isTold ? 1 : 0, `${JSON.stringify(of)} told of its end`)
+          if (seen.stream === undefined) continue
+          const id = seen.stream.id.replace(/^.*-(\d+-\d+)$/, '$1')
+          const told = host.told.filter((line) => line.endsWith(` ${id}`))
+          t.deepEqual(told, [`openedStream ${id}`, `closedStream ${id}`])
+        }
+        if (connectionEnds) t.is(host.told.at(-1), 'disconnected')
+        t.deepEqual(host.errors, [])
+      }
+    ),
+    { numRuns: 300 }
+  )
+})
+
+test('a stream that is chosen and ended in one batch is closed for whoever opened it', async (t) => {
+  const { fake, connection, told } = fakeConnection()
+  fake.native.internProtocol('/a')
+  const opening = connection.newStream(['/a', '/b'])
+  fake.put(RecordKind.streamSettled, 1, 1)
+  fake.put(RecordKind.streamReset, 1, 7, 0, FLAG_REMOTE)
+  fake.put(RecordKind.streamClosed, 1)
+  fake.ring()
+  const stream = await opening
+  let closes = 0
+  stream.addEventListener('close', () => {
+    closes += 1
+  })
+  await turn()
+  t.is(closes, 1)
+  t.deepEqual(connection.streams, [])
+  t.deepEqual(
+    told.map((line) => line.split(' ')[0]),
+    ['openedStream', 'closedStream']
+  )
+})
+
+test('a newStream that was settled before its time was up is not timed out', async (t) => {
+  const { fake, connection, clock } = fakeConnection()
+  fake.native.internProtocol('/a')
+  const opening = connection.newStream(['/a', '/b'], { negotiationTimeout: 100 })
+  fake.put(RecordKind.streamSettled, 1, 1)
+  clock.advance(200)
+  t.is((await opening).protocol, '/a')
+
+  const controller = new AbortController()
+  const other = connection.newStream(['/a', '/b'], { signal: controller.signal })
+  fake.put(RecordKind.streamSettled, 2, 1)
+  controller.abort(new DOMException('late', 'TimeoutError'))
+  t.is((await other).protocol, '/a')
+})
+
+test('an abort that is no timeout ends a newStream at once, whatever waits to be told', async (t) => {
+  const { fake, connection } = fakeConnection()
+  const controller = new AbortController()
+  const opening = connection.newStream(['/a', '/b'], { signal: controller.signal })
+  fake.put(RecordKind.streamSettled, 1, 1)
+  controller.abort()
+  await t.throwsAsync(opening, { name: 'AbortError' })
+})
+
+test('a read that a timeout aborts gets what has arrived before', async (t) => {
+  const { fake, open } = fakeConnection()
+  const { stream, handle } = await open()
+  const controller = new AbortController()
+  const reading = stream.read(1, { signal: controller.signal })
+  const { inbox } = fake.stream(handle)
+  inbox.push(9)
+  fake.put(RecordKind.streamReadable, handle, 1)
+  controller.abort(new DOMException('late', 'TimeoutError'))
+  t.deepEqual(await reading, Uint8Array.of(9))
+})
