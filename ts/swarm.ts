@@ -169,15 +169,23 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   /**
    * Listen on every address; true if any succeeded. A duplicate counts and binds nothing.
    *
-   * Resolves when the bound addresses are known. Rejects with `ListenError{attempts}` when none succeeded,
-   * `AbortError`. Throws `InvalidParametersError` for bad text, `StateError` before the start.
+   * Addresses are `/ip4/<host>/tcp/<port>` and `/ip6/<host>/tcp/<port>`, link-local ones with their interface in front:
+   * `/ip6zone/<interface>/ip6/<host>/tcp/<port>`. A `/p2p` part may only name this swarm.
+   *
+   * Listens and unlistens take effect in the order of their calls. Resolves when the bound addresses are known. Rejects
+   * with `ListenError{attempts}` when none succeeded, and with `StateError` if the swarm is closed before. Throws
+   * `InvalidParametersError` for bad text and another peer's address, `StateError` before the start.
    */
   listen(...addrs: AddrLike[]): Promise<true> {
     this.#assertStarted()
     return this.#listeners.listen(addrs)
   }
 
-  /** Stop listening on an address, given as asked for or as bound; false if there was none. */
+  /**
+   * Stop listening on an address, given as asked for or as bound; false if nothing listens there when its turn comes.
+   *
+   * Resolves when the address is free again. Rejects with `StateError` if the swarm is closed before.
+   */
   unlisten(addr: AddrLike): Promise<boolean> {
     this.#assertStarted()
     return this.#listeners.unlisten(addr)
@@ -191,7 +199,9 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   /**
    * A connection to a peer: one that is there, a dial under way, or a dial of every known address at once.
    *
-   * `signal` and `timeout` are this caller's own; a shared dial goes on while one caller waits.
+   * `signal` and `timeout` are this caller's own; a shared dial goes on while one caller waits, and what comes of it
+   * when none does is closed unseen. Dials that ask for different `security` are not shared.
+   * Addresses that no transport here takes (names, too, are not resolved) are not tried; the error lists them as well.
    * Rejects with `DialAllFailedError{attempts}`, `NoRemoteAddrsError`, `NoConnectionError` (`noDial`),
    * `SelfDialError`, `AbortError`, `TimeoutError`. Throws `InvalidParametersError`, `StateError`.
    */
@@ -202,9 +212,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   }
 
   /**
-   * A new connection to one address. With `peer`, or `/p2p` in the address, only that peer is accepted.
+   * A new connection to one address, or the dial of it that is under way. With `peer`, or `/p2p` at its end, only that
+   * peer is accepted.
    *
-   * Errors as {@link Swarm.dialPeer}.
+   * Errors as {@link Swarm.dialPeer}. Throws `InvalidParametersError` for `/p2p/<peer id>` alone, which is no place.
    */
   dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection> {
     checkOptions(options, DIAL_CHECKS)

@@ -51,5 +51,7 @@ function expand(address: string): string[] {
 function isUseful(address: string, reach: Reach): boolean {
   const host = hostPort(address)?.host
   if (host === undefined || reach === 'host') return true
+  // The names of our interfaces mean nothing on another host.
+  if (host.includes('%')) return false
   return reach === 'network' ? !LOOPBACK.test(host) : !isPrivate(address)
 }
