@@ -1,8 +1,15 @@
 import test from 'ava'
 import { Connectedness } from '../../ts/constants.ts'
-import { ConnectionClosedError, ResourceLimitExceededError } from '../../ts/errors.ts'
+import {
+  ConnectionClosedError,
+  ResourceLimitExceededError,
+  StreamResetError
+} from '../../ts/errors.ts'
 import { createPair, until } from '../support/pair.ts'
 import { createRawPair } from '../support/raw-pair.ts'
+
+/** A frame that ends the connection. */
+const UNKNOWN = { type: 0x77 }
 
 test('a connection that is being closed is out of every view at once', async (t) => {
   const { dialer, listener, outbound } = await createPair(t)
@@ -54,16 +61,30 @@ test('the close of a swarm waits for the connections that are being closed alrea
 
 test('what broke a connection is told with its transport, and to who comes later', async (t) => {
   const raw = await createRawPair(t)
-  raw.peer.socket.resetAndDestroy()
+  raw.session.send(UNKNOWN)
   await until(() => raw.connection.closeReason !== undefined)
   const error = raw.connection.closeReason?.error
   t.true(error instanceof ConnectionClosedError)
-  t.like(error, { code: 'ERR_CONNECTION_RESET', transport: 'tcp' })
+  t.like(error, { code: 'ERR_MUXER_PROTOCOL', transport: 'tcp' })
   const later = await t.throwsAsync(raw.connection.newStream('/a'), {
     instanceOf: ConnectionClosedError
   })
   t.is(later.transport, 'tcp')
   t.is(later.cause, error)
+})
+
+test('a stream that went with its connection tells what broke that', async (t) => {
+  const raw = await createRawPair(t)
+  const stream = await raw.connection.newStream()
+  const read = stream.read()
+  raw.session.send(UNKNOWN)
+  const err = await t.throwsAsync(read, { instanceOf: StreamResetError })
+  const loss = err.cause
+  t.true(loss instanceof ConnectionClosedError)
+  t.like(loss, { transport: 'tcp', closeCode: raw.connection.closeReason?.closeCode ?? -1 })
+  t.is((loss as Error).cause, raw.connection.closeReason?.error)
+  t.like((loss as Error).cause, { code: 'ERR_MUXER_PROTOCOL' })
+  t.deepEqual(Object.keys(loss as Error).includes('cause'), false)
 })
 
 test('a limit on streams is told with its number and what was in use', async (t) => {

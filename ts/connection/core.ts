@@ -103,6 +103,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   #streamsMade = 0
   // The batch that told of it.
   readonly #openedIn: number
+  #lost: ConnectionClosedError | undefined
 
   constructor(handle: number, facts: ConnectionFacts, host: ConnectionHost) {
     connectionsMade += 1
@@ -269,6 +270,15 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     for (const stream of [...this.streams]) {
       stream.pump?.connectionLost(wireCode, this.closeReason.remote)
     }
+    const { error } = this.closeReason
+    if (this.#lost !== undefined && error !== undefined) {
+      // As the constructor has it: on the error, and not among what is listed of it.
+      Object.defineProperty(this.#lost, 'cause', {
+        value: error,
+        configurable: true,
+        writable: true
+      })
+    }
     this.host.connectionEnded(this)
     const { connection, closeReason } = this
     // Who dialled it gets it behind this batch, and hears of its end after that.
@@ -278,6 +288,12 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       Connection.emitClose(connection, closeReason)
     }
     this.#closed?.resolve()
+  }
+
+  /** One error for all of them: what broke the connection is told behind its streams, and is added then. */
+  lost(closeCode: number): ConnectionClosedError {
+    this.#lost ??= new ConnectionClosedError(undefined, { transport: this.transport, closeCode })
+    return this.#lost
   }
 
   /** Put a stream on the list, and say so. */

@@ -256,7 +256,7 @@ export class StreamCore implements StreamSink {
     if (this.isFailed()) return
     stackless(() => {
       if (code === 0) {
-        this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.home.transport))
+        this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.home))
       } else {
         this.fail(StreamState.ERROR, faultOf(code, this.#proposed))
       }

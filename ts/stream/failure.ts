@@ -1,7 +1,6 @@
 /** Why streams fail, in the words of the public errors. */
 import { StreamState } from '../constants.ts'
 import {
-  ConnectionClosedError,
   ERROR_CODES,
   type Libp2pError,
   StreamClosedError,
@@ -12,6 +11,7 @@ import {
 } from '../errors.ts'
 import { nativeError } from '../native/native-error.ts'
 import { FLAG_CONNECTION_LOST, FLAG_REMOTE } from '../native/record.ts'
+import type { StreamHome } from './home.ts'
 
 /** What a call on a stream in RESET or ERROR gets: made afresh, so that its stack is the call's. */
 export function failureError(state: StreamState, failure: Libp2pError | undefined): StreamError {
@@ -40,13 +40,15 @@ export function writeRefusal(
 }
 
 /** The reset that a record tells of. The end of the connection, if it was that, is its cause. */
-export function resetFailure(wireCode: number, flags: number, transport: string): StreamResetError {
+export function resetFailure(
+  wireCode: number,
+  flags: number,
+  home: Pick<StreamHome, 'lost'>
+): StreamResetError {
   const lost = (flags & FLAG_CONNECTION_LOST) !== 0
   const remote = (flags & FLAG_REMOTE) !== 0
   const text = lost ? 'its connection ended' : remote ? 'by the remote' : 'here'
-  const cause = lost
-    ? new ConnectionClosedError(undefined, { closeCode: wireCode, transport })
-    : undefined
+  const cause = lost ? home.lost(wireCode) : undefined
   return new StreamResetError(`stream reset: ${text}, code ${wireCode}`, {
     errorCode: wireCode,
     remote,

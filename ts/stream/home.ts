@@ -2,6 +2,7 @@
 import type { Clock } from '../clock.ts'
 import type { Connection } from '../connection.ts'
 import type { StreamState } from '../constants.ts'
+import type { ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
 import type { Engine } from '../native/engine.ts'
 import type { StreamCore } from './core.ts'
@@ -19,6 +20,8 @@ export interface StreamHome {
   readonly remoteAddress: HostPort | undefined
   /** `tcp`, `quic`, ...; empty where there is no connection. */
   readonly transport: string
+  /** What takes its streams with it: the end of the connection, with this code on the wire. */
+  lost(closeCode: number): ConnectionClosedError
   /** The stream has ended. */
   streamEnded(stream: StreamCore): void
   /** Take a stream off the list, and say so once. */

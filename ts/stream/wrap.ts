@@ -3,6 +3,7 @@ import { objectWith } from '../arguments.ts'
 import { systemClock } from '../clock.ts'
 import { Connection, checkConnection } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
+import { ConnectionClosedError } from '../errors.ts'
 import { environment } from '../native/environment.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { Stream } from '../stream.ts'
@@ -29,6 +30,7 @@ function homeless(): StreamHome {
     connection: undefined,
     remoteAddress: undefined,
     transport: '',
+    lost: (closeCode) => new ConnectionClosedError(undefined, { closeCode }),
     streamEnded: () => engine.release(),
     forget: () => {},
     onListenerError: (err) => process.emitWarning(err instanceof Error ? err : String(err))
