@@ -7,6 +7,7 @@ import { connect } from 'node:net'
 import test from 'ava'
 import fc from 'fast-check'
 import type { Connection } from '../../ts/connection.ts'
+import { Connectedness } from '../../ts/constants.ts'
 import { AbortError, StateError, TimeoutError } from '../../ts/errors.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createNode, until } from '../support/pair.ts'
@@ -157,6 +158,19 @@ class Run {
     )
   }
 
+  /** Whatever is under way, every view tells the same. */
+  agree(): void {
+    const { peerId } = this.#target
+    const connections = this.#swarm.getConnections()
+    const isConnected = this.#swarm.connectedness(peerId) === Connectedness.Connected
+    assert.deepEqual(this.#swarm.getConnections(peerId), connections)
+    assert.equal(this.#swarm.getTotalConnections(), connections.length)
+    assert.equal(this.#swarm.getPeers().length, connections.length > 0 ? 1 : 0)
+    assert.equal(this.#swarm.getConnection(peerId) !== undefined, connections.length > 0)
+    assert.equal(isConnected, connections.length > 0)
+    assert(connections.every((connection) => !connection.isClosed))
+  }
+
   /** Let every call end, and compare what is left with the model. */
   async finish(): Promise<void> {
     const outcomes = await Promise.allSettled(this.#calls)
@@ -210,7 +224,10 @@ test('random interleavings of listen, unlisten, dial, abort and close answer as 
   await fc.assert(
     fc.asyncProperty(runs, async ([taken, closes]) => {
       const run = new Run(await createNode(t), target)
-      for (const step of taken) await run.take(step)
+      for (const step of taken) {
+        await run.take(step)
+        run.agree()
+      }
       if (closes) await run.take({ call: 'close' })
       await run.finish()
     }),

@@ -158,6 +158,13 @@ test('tells a peer only addresses it can use', (t) => {
   t.deepEqual(told('/ip4/8.8.8.8/tcp/9'), listening.slice(2))
 })
 
+test('an address with an interface of this host is told on this host only', (t) => {
+  const listening = ['/ip6zone/eth0/ip6/fe80::1/tcp/1', '/ip6/fd00::1/tcp/1']
+  const told = (remote: string): string[] => addressesFor(reachOf(remote), listening)
+  t.deepEqual(told('/ip6/::1/tcp/9'), listening)
+  t.deepEqual(told('/ip6zone/eth0/ip6/fe80::2/tcp/9'), listening.slice(1))
+})
+
 test('replaces a wildcard by the addresses of the interfaces', (t) => {
   const [first, ...rest] = expandWildcards(['/ip4/0.0.0.0/tcp/4001', '/ip4/127.0.0.1/tcp/4001'])
   t.regex(first ?? '', /^\/ip4\/(?!0\.0\.0\.0)[\d.]+\/tcp\/4001$/)
