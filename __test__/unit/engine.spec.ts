@@ -105,6 +105,21 @@ test('ignores records of handles it does not know', (t) => {
   t.notThrows(() => engine.drain())
 })
 
+test('the end of a listener that is told in the drain of its listen is not lost', (t) => {
+  const fake = fakeNative()
+  const engine = new Engine(fake.native)
+  const told: number[] = []
+  fake.put(RecordKind.listenerClosed, 7, 3)
+  fake.ring()
+  engine.adoptListener(7, (code) => told.push(code))
+  t.deepEqual(told, [3])
+  engine.adoptListener(8, (code) => told.push(code))
+  t.deepEqual(told, [3])
+  fake.put(RecordKind.listenerClosed, 8, 4)
+  fake.ring()
+  t.deepEqual(told, [3, 4])
+})
+
 test('interns a protocol once', (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)

@@ -87,17 +87,16 @@ export class Values {
 /** The command line is wrong. */
 export class MisuseError extends Error {}
 
-/** `text`, if it is a multiaddr. Throws {@link MisuseError} otherwise. */
+/** `text`, if it is a multiaddr that names a place. Throws {@link MisuseError} otherwise. */
 export function multiaddr(text: string): string {
   try {
-    parseAddress(text)
-    return text
+    if (parseAddress(text).text !== '') return text
   } catch (err) {
     if (!(err instanceof InvalidParametersError)) throw err
-    throw new MisuseError(
-      `${JSON.stringify(text)} is not a multiaddr such as /ip4/127.0.0.1/tcp/4001/p2p/<peer id>`
-    )
   }
+  throw new MisuseError(
+    `${JSON.stringify(text)} is not a multiaddr such as /ip4/127.0.0.1/tcp/4001/p2p/<peer id>`
+  )
 }
 
 /** Options that every verb takes. */
