@@ -200,7 +200,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
    * A connection to a peer: one that is there, a dial under way, or a dial of every known address at once.
    *
    * `signal` and `timeout` are this caller's own; a shared dial goes on while one caller waits, and what comes of it
-   * when none does is closed unseen. Dials that ask for different `security` are not shared.
+   * when none does is closed unseen. A caller that joins it brings its own addresses along. Dials that ask for different
+   * `security` are not shared.
    * Addresses that no transport here takes (names, too, are not resolved) are not tried; the error lists them as well.
    * Rejects with `DialAllFailedError{attempts}`, `NoRemoteAddrsError`, `NoConnectionError` (`noDial`),
    * `SelfDialError`, `AbortError`, `TimeoutError`. Throws `InvalidParametersError`, `StateError`.

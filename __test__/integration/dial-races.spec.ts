@@ -134,6 +134,16 @@ test('a dial that asks for another security does not join one under way', async 
   t.is(stream.connection?.state.security, '/tls/1.0.0')
 })
 
+test("a caller's good address does not wait for another's that answers nobody", async (t) => {
+  const { dialer, addresses, peer } = await nodes(t)
+  const silent = await RawPeer.serve(t, () => {})
+  const [one, two] = await Promise.all([
+    dialer.dialPeer(peer, { addresses: [silent] }),
+    dialer.dialPeer(peer, { addresses, timeout: 4_000 })
+  ])
+  t.is(one, two)
+})
+
 test('a dial that the close of the swarm ends says so', async (t) => {
   const dialer = await createNode(t)
   const silent = await RawPeer.serve(t, () => {})

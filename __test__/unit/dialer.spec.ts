@@ -53,8 +53,8 @@ function setUp() {
     forgetDialled: (request: number) => void takers.delete(request)
   }
   const dialer = new Dialer(host as unknown as NodeHost, table, book)
-  const complete = (attempts?: NativeAttempt[]): void => {
-    const request = dials.at(-1)?.request ?? 0
+  const complete = (attempts?: NativeAttempt[], which = -1): void => {
+    const request = dials.at(which)?.request ?? 0
     const code = attempts === undefined ? 0 : 401
     fake.results.set(request, attempts === undefined ? { code } : { code, attempts })
     if (code === 0) takers.get(request)?.(connection)
@@ -101,16 +101,33 @@ test('tells every address that failed, and why', async (t) => {
   t.is(clock.timers, 0)
 })
 
-test('tries addresses that only the second caller knows after the first one failed', async (t) => {
-  const { dialer, dials, complete, peer, connection } = setUp()
+test('tries addresses that only the second caller knows beside those of the first', async (t) => {
+  const { dialer, dials, cancelled, complete, peer, connection } = setUp()
   const one = dialer.dialPeer(peer, { addresses: [at(1)] })
   const two = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
-  complete([refused(at(1))])
-  await t.throwsAsync(one, { instanceOf: DialAllFailedError })
-  await new Promise(setImmediate)
-  t.deepEqual(dials[1]?.addresses, [at(2)])
+  t.deepEqual(
+    dials.map(({ addresses }) => addresses),
+    [[at(1)], [at(2)]]
+  )
   complete()
+  t.is(await one, connection)
   t.is(await two, connection)
+  t.true(cancelled.includes(dials[0]?.request ?? 0))
+})
+
+test('a shared dial fails when all of it has, with every address', async (t) => {
+  const { dialer, complete, peer } = setUp()
+  const one = dialer.dialPeer(peer, { addresses: [at(1)] })
+  const two = dialer.dialPeer(peer, { addresses: [at(2), `${at(3)}/ws`] })
+  complete([refused(at(2))])
+  complete([refused(at(1))], 0)
+  const [first, second] = await Promise.all([
+    t.throwsAsync(one, { instanceOf: DialAllFailedError }),
+    t.throwsAsync(two, { instanceOf: DialAllFailedError })
+  ])
+  const tried = (err: DialAllFailedError): string[] => err.attempts.map(({ address }) => address)
+  t.deepEqual(tried(first), [at(2), at(1)])
+  t.deepEqual(tried(second), [at(2), at(1), `${at(3)}/ws`])
 })
 
 test('addresses that nothing here can dial take no place among the 25, and are told', async (t) => {
@@ -175,7 +192,6 @@ test('a dial that asks for another security does not join', async (t) => {
   table.add(peer, connection)
   t.is(connection.state.security, '/noise')
   t.is(await dialer.dialPeer(peer, { security: ['tls', 'noise'] }), connection)
-  void dialer.dialPeer(peer, { addresses: [at(2)], security: ['tls'], timeout: 1 })
   void dialer.dialAddr(at(3), peer, { security: ['tls'] })
   void dialer.dialAddr(at(3), peer)
   t.is(dials.length, 4)

@@ -83,11 +83,16 @@ export const DIAL_CHECKS: OptionChecks<DialOptions> = {
   security: someOf('tls', 'noise')
 }
 
-/** One dial of the native side and those who wait for it. */
+/** What is being dialled for the callers that wait for it. The first connection ends all of it. */
 interface SharedDial {
   readonly key: string
-  readonly request: number
-  readonly addresses: ReadonlySet<string>
+  readonly peer: string | undefined
+  /** Every address that it has tried or is trying. */
+  readonly addresses: Set<string>
+  /** Dials of the native side that are under way. */
+  readonly requests: Set<number>
+  /** What failed so far. */
+  readonly attempts: AddressAttempt[]
   readonly waiters: Set<Waiter>
 }
 
@@ -130,53 +135,50 @@ export class Dialer {
   /** Give up every dial under way. */
   close(): void {
     this.#isClosed = true
-    for (const { request } of this.#dials.values()) this.#host.node.cancel(request)
+    for (const { requests } of this.#dials.values()) {
+      for (const request of requests) this.#host.node.cancel(request)
+    }
   }
 
   async #dial(plan: Plan, options: DialOptions): Promise<Connection> {
     const deadline = this.#host.clock.now() + (options.timeout ?? DIAL_TIMEOUT_MS)
-    let untried = plan.addresses
-    for (;;) {
-      if (options.signal?.aborted === true) throw aborted(options.signal)
-      const underWay = this.#dials.get(plan.key)
-      const shared = underWay ?? this.#start(plan, untried, options)
-      try {
-        return await this.#join(shared, deadline, options.signal)
-      } catch (err) {
-        if (!(err instanceof DialAllFailedError)) throw err
-        // Another caller's dial failed; the addresses that only we know are still to be tried.
-        untried = untried.filter((address) => !shared.addresses.has(address))
-        if (underWay === undefined || untried.length === 0) throw withRefused(err, plan)
-      }
+    if (options.signal?.aborted === true) throw aborted(options.signal)
+    const shared = this.#dials.get(plan.key) ?? shareOf(plan)
+    this.#try(shared, plan, options)
+    try {
+      return await this.#join(shared, deadline, options.signal)
+    } catch (err) {
+      throw err instanceof DialAllFailedError ? withRefused(err, plan) : err
     }
   }
 
-  #start(plan: Plan, addresses: readonly string[], options: DialOptions): SharedDial {
-    const { key, peer } = plan
-    if (addresses.length === 0) throw nowhere(plan)
-    const isLocal = addresses.every(isPrivate)
-    const command = this.#host.command(
-      (node, request) =>
-        node.dial(request, [...addresses], {
+  /** Dial the addresses of a plan that nobody who waits has brought along yet. */
+  #try(shared: SharedDial, { addresses, ...plan }: Plan, options: DialOptions): void {
+    const fresh = addresses.filter((address) => !shared.addresses.has(address))
+    if (fresh.length === 0) {
+      if (shared.requests.size === 0) throw nowhere(plan)
+      return
+    }
+    const { peer } = plan
+    const isLocal = fresh.every(isPrivate)
+    const { request, result } = this.#host.command(
+      (node, number) =>
+        node.dial(number, fresh, {
           ...(peer === undefined ? {} : { peer }),
           ...(options.security === undefined ? {} : { security: [...options.security] }),
           addressTimeoutMs: isLocal ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS,
           // Each address has its own time, and each caller keeps his own here: a more patient one may join.
           timeoutMs: TIMER_MS_MAX,
-          parallel: DIAL_PARALLEL
+          // The bound is that of the peer.
+          parallel: Math.max(DIAL_PARALLEL - shared.addresses.size, 1)
         }),
       this.#dial
     )
-    const shared: SharedDial = {
-      key,
-      request: command.request,
-      addresses: new Set(addresses),
-      waiters: new Set()
-    }
-    this.#dials.set(key, shared)
-    this.#host.expectDialled(shared.request, (connection) => this.#succeed(shared, connection))
-    command.result.catch((err: unknown) => this.#fail(shared, peer, err))
-    return shared
+    for (const address of fresh) shared.addresses.add(address)
+    shared.requests.add(request)
+    this.#dials.set(shared.key, shared)
+    this.#host.expectDialled(request, (connection) => this.#succeed(shared, connection))
+    result.catch((err: unknown) => this.#fail(shared, request, err))
   }
 
   /** The connection is up: whoever waits has it, before anybody else hears of it. */
@@ -187,16 +189,25 @@ export class Dialer {
     for (const waiter of shared.waiters) waiter.resolve(connection)
   }
 
-  #fail(shared: SharedDial, peer: string | undefined, err: unknown): void {
+  #fail(shared: SharedDial, request: number, err: unknown): void {
+    // One that was forgotten has no end that anybody waits for.
+    if (!shared.requests.has(request)) return
+    const failure = err instanceof CommandError ? this.#dialError(err, shared) : (err as Error)
+    shared.requests.delete(request)
+    this.#host.forgetDialled(request)
+    if (shared.requests.size > 0) return
     this.#forget(shared)
-    const failure = err instanceof CommandError ? this.#dialError(err, peer) : (err as Error)
     for (const waiter of shared.waiters) waiter.reject(failure)
   }
 
   /** From here on nobody joins it, and a connection that it still makes is nobody's. */
   #forget(shared: SharedDial): void {
     if (this.#dials.get(shared.key) === shared) this.#dials.delete(shared.key)
-    this.#host.forgetDialled(shared.request)
+    for (const request of shared.requests) {
+      this.#host.forgetDialled(request)
+      this.#host.node.cancel(request)
+    }
+    shared.requests.clear()
   }
 
   /** Wait for a shared dial; the last one to leave cancels it. */
@@ -205,7 +216,7 @@ export class Dialer {
     deadline: number,
     signal: AbortSignal | undefined
   ): Promise<Connection> {
-    const { clock, engine, node } = this.#host
+    const { clock, engine } = this.#host
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         shared.waiters.delete(waiter)
@@ -224,9 +235,7 @@ export class Dialer {
       }
       const giveUp = (err: Error): void => {
         waiter.reject(err)
-        if (shared.waiters.size > 0) return
-        this.#forget(shared)
-        node.cancel(shared.request)
+        if (shared.waiters.size === 0) this.#forget(shared)
       }
       const lateFor = (error: () => Error) => (): void => {
         if (shared.waiters.has(waiter)) giveUp(error())
@@ -247,11 +256,16 @@ export class Dialer {
   }
 
   /** The public error of a dial that the native side gave up. */
-  #dialError(err: CommandError, peer: string | undefined): Error {
-    const attempts = (err.result.attempts ?? []).map(attemptOf)
-    if (attempts.length > 0) return err.as(allFailed(peer, attempts))
+  #dialError(err: CommandError, { peer, attempts }: SharedDial): Error {
+    attempts.push(...(err.result.attempts ?? []).map(attemptOf))
+    if (attempts.length > 0) return err.as(allFailed(peer, [...attempts]))
     return this.#isClosed ? err.as(new StateError('the swarm is closed')) : err.plain()
   }
+}
+
+function shareOf({ key, peer }: Plan): SharedDial {
+  const none = { addresses: new Set<string>(), requests: new Set<number>(), attempts: [] }
+  return { key, peer, ...none, waiters: new Set() }
 }
 
 /** Where a call dials: what nothing here can dial takes nobody's place. */
@@ -319,7 +333,7 @@ function allFailed(
 }
 
 /** Why a dial does not begin. */
-function nowhere({ peer, refused }: Plan): Error {
+function nowhere({ peer, refused }: Omit<Plan, 'addresses'>): Error {
   return refused.length > 0
     ? allFailed(peer, refused)
     : new NoRemoteAddrsError(`no address of ${peer} is known`)
