@@ -65,3 +65,16 @@ test('an address that names nothing but a peer is not remembered', (t) => {
   t.deepEqual(book.get(PEER), [])
   t.deepEqual(book.peers(), [])
 })
+
+test('a peer that was reached is not forgotten for peers that only tell of themselves', (t) => {
+  const book = new AddressBook()
+  book.worked(PEER, at(1))
+  const digits = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
+  const letter = (index: number): string => digits[Math.floor(index) % digits.length] as string
+  for (let index = 0; index < 10_100; index += 1) {
+    const name = letter(index) + letter(index / digits.length) + letter(index / digits.length ** 2)
+    book.add(OTHER.slice(0, -3) + name, [at(2)])
+  }
+  t.is(book.peers().length, 10_000)
+  t.deepEqual(book.get(PEER), [at(1)])
+})

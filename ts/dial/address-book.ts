@@ -7,7 +7,7 @@ import { type PeerLike, peerText } from '../identity/peer-id.ts'
 /** Addresses kept of one peer. A peer can tell us any number. */
 const ADDRESSES_MAX = 64
 
-/** Peers kept; the least recently heard of go first. */
+/** Peers kept; of those that were never reached, the least recently heard of go first. Anybody can tell us of any. */
 const PEERS_MAX = 10_000
 
 /** What is known of an address, the least first: that is also the order in which they go when there are too many. */
@@ -21,7 +21,9 @@ type Standing = typeof UNDIALABLE | typeof HEARD_OF | typeof WORKED
  * equals the most recently confirmed first. At most 64 a peer: of the worst kind, the oldest goes.
  */
 export class AddressBook {
-  readonly #peers = new Map<string, Map<string, Standing>>()
+  readonly #heardOf = new Map<string, Map<string, Standing>>()
+  /** Peers with an address that worked. */
+  readonly #reached = new Map<string, Map<string, Standing>>()
 
   /**
    * Remember addresses of a peer, or confirm them. A `/p2p` part is cut off; an address of another peer is ignored,
@@ -40,22 +42,24 @@ export class AddressBook {
 
   /** The addresses of a peer as text, without `/p2p`. */
   get(peer: PeerLike): string[] {
-    const known = [...(this.#peers.get(peerText(peer)) ?? [])].reverse()
+    const known = [...(this.#addressesOf(peerText(peer)) ?? [])].reverse()
     return known.sort(([, a], [, b]) => b - a).map(([address]) => address)
   }
 
   /** Forget a peer. */
   delete(peer: PeerLike): void {
-    this.#peers.delete(peerText(peer))
+    const id = peerText(peer)
+    this.#heardOf.delete(id)
+    this.#reached.delete(id)
   }
 
   /** Peers with at least one address, as text. */
   peers(): string[] {
-    return [...this.#peers.keys()]
+    return [...this.#heardOf.keys(), ...this.#reached.keys()]
   }
 
   #add(id: string, addrs: readonly AddrLike[], standing: Standing): void {
-    const known = this.#peers.get(id) ?? new Map<string, Standing>()
+    const known = this.#addressesOf(id) ?? new Map<string, Standing>()
     for (const parsed of addrs.map(parseAddress)) {
       const { text, peer } = parsed
       if (text === '' || (peer !== undefined && peer !== id)) continue
@@ -66,10 +70,18 @@ export class AddressBook {
       if (known.size > ADDRESSES_MAX) known.delete(worst(known))
     }
     if (known.size === 0) return
-    this.#peers.delete(id)
-    this.#peers.set(id, known)
-    const [stalest] = this.#peers.keys()
-    if (this.#peers.size > PEERS_MAX && stalest !== undefined) this.#peers.delete(stalest)
+    const place = standing === WORKED || this.#reached.has(id) ? this.#reached : this.#heardOf
+    this.#heardOf.delete(id)
+    this.#reached.delete(id)
+    place.set(id, known)
+    if (this.#heardOf.size + this.#reached.size <= PEERS_MAX) return
+    const from = this.#heardOf.size > 0 ? this.#heardOf : this.#reached
+    const [stalest] = from.keys()
+    if (stalest !== undefined) from.delete(stalest)
+  }
+
+  #addressesOf(id: string): Map<string, Standing> | undefined {
+    return this.#reached.get(id) ?? this.#heardOf.get(id)
   }
 }
 
