@@ -21,8 +21,3 @@ export const systemClock: Clock = Object.freeze({
   },
   clearTimer: (timer: unknown) => clearTimeout(timer as NodeJS.Timeout)
 })
-
-/** Whether `signal` is one of `AbortSignal.timeout`, or of a deadline of ours. */
-export function isTimeUp(signal: AbortSignal | undefined): boolean {
-  return signal?.aborted === true && signal.reason?.name === 'TimeoutError'
-}

@@ -1,6 +1,7 @@
 /** Waits that a signal ends. */
-import { isTimeUp } from '../clock.ts'
+
 import { AbortError } from '../errors.ts'
+import { isTimeUp } from '../native/time-up.ts'
 
 /** The error of a call whose signal was aborted. */
 export function aborted(signal: AbortSignal, bytesAccepted = 0): AbortError {

@@ -3,7 +3,6 @@
  *
  * A ring leads to at most 64 drains, then the event loop turns.
  */
-import { isTimeUp } from '../clock.ts'
 import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } from './addon.ts'
 import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'
@@ -17,6 +16,7 @@ import {
   RecordKind
 } from './record.ts'
 import { SCRATCH_BYTES } from './slab.ts'
+import { isTimeUp } from './time-up.ts'
 
 /** Drains in a row before the event loop turns. */
 const DRAINS_MAX = 64
