@@ -88,8 +88,10 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
 
   /** @internal */
   static emitClose(connection: Connection, reason: ConnectionCloseReason): void {
-    if (!connection.hasListeners('close')) return
-    connection.emit('close', new CustomEvent('close', { detail: reason }))
+    if (connection.hasListeners('close')) {
+      connection.emit('close', new CustomEvent('close', { detail: reason }))
+    }
+    connection.endEvents()
   }
 
   /** Unique in the process, for logs and maps. */

@@ -23,16 +23,20 @@ const LISTENER_CHECKS: OptionChecks<EventListenerOptions> = { once: aBoolean, si
 interface Entry {
   readonly handler: unknown
   readonly once: boolean
+  /** Takes our listener off the signal that would remove this entry. */
+  readonly letGo: (() => void) | undefined
 }
 
 /** Typed events of a `Swarm`, a `Connection` or a `Stream`; `Events` maps their names to their event types. */
 export class TypedEventTarget<Events extends object> {
   #entries: Map<keyof Events, readonly Entry[]> | undefined
+  #isOver = false
 
   /**
    * Call `handler` for each event of this kind, in the order of registration. Adding it twice adds it once.
    *
-   * Throws `InvalidParametersError` for a handler that cannot be called, and for options that do not exist.
+   * Throws `InvalidParametersError` for a handler that cannot be called, and for options that do not exist. Nothing
+   * stays on `signal` once the listener is removed, or the last event of this object was told.
    */
   addEventListener<K extends keyof Events>(
     type: K,
@@ -43,21 +47,26 @@ export class TypedEventTarget<Events extends object> {
     if (!isHandler(handler))
       throw misuse('handler', 'a function or an object with handleEvent', handler)
     checkOptions(options, LISTENER_CHECKS)
-    if (options.signal?.aborted === true) return
+    const { once = false, signal } = options
+    if (this.#isOver || signal?.aborted === true) return
     this.#entries ??= new Map()
     const entries = this.#entries.get(type) ?? []
     if (entries.some((entry) => entry.handler === handler)) return
-    this.#entries.set(type, [...entries, { handler, once: options.once === true }])
-    options.signal?.addEventListener('abort', () => this.removeEventListener(type, handler), {
-      once: true
-    })
+    const onAbort = (): void => this.removeEventListener(type, handler)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    const letGo =
+      signal === undefined ? undefined : () => signal.removeEventListener('abort', onAbort)
+    this.#entries.set(type, [...entries, { handler, once, letGo }])
   }
 
   /** Stop calling `handler`. */
   removeEventListener<K extends keyof Events>(type: K, handler: EventHandler<Events[K]>): void {
     const entries = this.#entries?.get(type)
     if (entries === undefined) return
-    const left = entries.filter((entry) => entry.handler !== handler)
+    const removed = entries.find((entry) => entry.handler === handler)
+    if (removed === undefined) return
+    removed.letGo?.()
+    const left = entries.filter((entry) => entry !== removed)
     if (left.length === 0) this.#entries?.delete(type)
     else this.#entries?.set(type, left)
   }
@@ -82,6 +91,15 @@ export class TypedEventTarget<Events extends object> {
         this.onListenerError(err)
       }
     }
+  }
+
+  /** The last event was told: every listener is removed, and later ones are not kept. */
+  protected endEvents(): void {
+    this.#isOver = true
+    for (const entries of this.#entries?.values() ?? []) {
+      for (const { letGo } of entries) letGo?.()
+    }
+    this.#entries = undefined
   }
 
   /** Where a listener's error goes; nowhere by default. */

@@ -48,6 +48,7 @@ export {
   type AbortOptions,
   type ReadOptions,
   Stream,
+  type DuplexOptions,
   type StreamCloseDetail,
   type StreamEvents,
   type StreamStat

@@ -22,16 +22,18 @@ import { StreamState } from './constants.ts'
 import { type Libp2pError, StateError } from './errors.ts'
 import { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
+import type { ConnState } from './io/interfaces.ts'
 import type { Messages, MessagesOptions } from './io/messages.ts'
 import { messages } from './io/messages.ts'
 import { type StreamCounters, streamCounters } from './native/counters.ts'
 import type { StreamCore } from './stream/core.ts'
-import { toDuplex } from './stream/duplex.ts'
+import { type DuplexOptions, toDuplex } from './stream/duplex.ts'
 import { type StreamEvents, type StreamStat, statOf } from './stream/facts.ts'
 import type { MuxedStream } from './stream/muxed.ts'
 import type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
 import { readableStream, writableStream } from './stream/web-streams.ts'
 
+export type { DuplexOptions } from './stream/duplex.ts'
 export type { StreamCloseDetail, StreamEvents, StreamStat } from './stream/facts.ts'
 export type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
 
@@ -49,7 +51,8 @@ type NodeDuplex = import('node:stream').Duplex
  */
 export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStream, AsyncDisposable {
   readonly #core: StreamCore
-  #onFailure: ((err: Libp2pError) => void)[] | undefined
+  #onEnd: (() => void)[] | undefined
+  #onReadable: (() => void) | undefined
   #stat: StreamStat | undefined
   #readable: ReadableStream<Uint8Array> | undefined
   #writable: WritableStream<Uint8Array> | undefined
@@ -70,14 +73,24 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
     if (stream.hasListeners('drain')) stream.emit('drain', new CustomEvent('drain'))
   }
 
-  /** @internal Call `fail` when the stream fails. Unlike a listener it does not keep the stream from being forgotten. */
-  static onFailure(stream: Stream, fail: (err: Libp2pError) => void): void {
-    if (stream.error !== undefined) {
-      fail(stream.error)
-      return
-    }
-    stream.#onFailure ??= []
-    stream.#onFailure.push(fail)
+  /**
+   * @internal Call `ended` when the stream has ended, however it did. Unlike a listener it does not keep the stream
+   * from being forgotten.
+   */
+  static onEnd(stream: Stream, ended: () => void): void {
+    stream.#onEnd ??= []
+    stream.#onEnd.push(ended)
+  }
+
+  /** @internal Call `readable` when there may be something to read. Does not keep the stream either. */
+  static onReadable(stream: Stream, readable: () => void): void {
+    stream.#onReadable = readable
+  }
+
+  /** @internal */
+  static emitReadable(face: Stream | WeakRef<Stream>): void {
+    const stream = face instanceof WeakRef ? face.deref() : face
+    if (stream !== undefined) stream.#onReadable?.()
   }
 
   /** @internal Whether anybody listens. */
@@ -87,9 +100,11 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
 
   /** @internal */
   static emitClose(stream: Stream): void {
-    if (stream.error !== undefined) for (const fail of stream.#onFailure ?? []) fail(stream.error)
-    if (!stream.hasListeners('close')) return
-    stream.emit('close', new CustomEvent('close', { detail: { error: stream.error } }))
+    if (stream.hasListeners('close')) {
+      stream.emit('close', new CustomEvent('close', { detail: { error: stream.error } }))
+    }
+    stream.endEvents()
+    for (const ended of stream.#onEnd ?? []) ended()
   }
 
   /** `<connection id>-<n>`; never reused in a process. */
@@ -174,7 +189,7 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
   }
 
   /**
-   * Take what is there, up to `max` bytes, without waiting. Undefined: nothing yet, or other reads wait.
+   * Take what is there, up to `max` bytes, without waiting. Undefined: nothing yet, or reads that wait take it all.
    *
    * Throws what {@link Stream.read} rejects with.
    */
@@ -188,6 +203,21 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
     someBytes(into, 'into')
     checkOptions(options, ABORT_OPTIONS)
     return this.#core.reads.readInto(into, options)
+  }
+
+  /**
+   * Put bytes back in front of everything unread, so that a call that gives up loses none. They are the stream's from
+   * here on. Where the reading half was closed here or failed they are dropped, as everything unread was.
+   */
+  unshift(bytes: Uint8Array): void {
+    someBytes(bytes, 'bytes')
+    this.#core.reads.unshift(bytes)
+  }
+
+  /** The transport of the connection under it, and since when it is there; undefined without a connection. */
+  connState(): ConnState | undefined {
+    const { connection } = this.#core.home
+    return connection && { transport: this.#core.home.transport, openedAt: connection.stat.opened }
   }
 
   /**
@@ -327,9 +357,17 @@ export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStrea
     return this.#writable
   }
 
-  /** A `node:stream` Duplex over this stream. `end` closes the writing half, `destroy` before that resets. */
-  toDuplex(): NodeDuplex {
-    return toDuplex(this)
+  /**
+   * A `node:stream` Duplex over this stream. `end` closes the writing half, `destroy` before that resets.
+   *
+   * It emits an 'error' exactly when bytes were lost: not when its connection is closed after everything was written
+   * and nobody reads, nor when we close it ourselves. Who waits for more then gets Node's own premature close.
+   *
+   * @example
+   * await pipeline(createReadStream('file'), stream.toDuplex())
+   */
+  toDuplex(options?: DuplexOptions): NodeDuplex {
+    return toDuplex(this, options)
   }
 
   /** Chunks as they come, until an end of the reading half; throws on a reset. Leaving the loop leaves the stream as it is. */

@@ -55,6 +55,16 @@ test('one whose writing half was closed is closed, and what it wrote arrives who
   await until(() => connection.streams.length === 0)
 })
 
+test('one that read to the end and wrote nothing is closed, as nothing is cut off (A102)', async (t) => {
+  const { far, said, connection } = await dropped(t, (near, remote) => {
+    void remote.closeWrite().then(() => near.read())
+  })
+  await until(() => said.some((message) => message.includes('nobody held it')))
+  await until(() => connection.streams.length === 0)
+  t.is((await far.read()).length, 0)
+  t.is(far.error, undefined)
+})
+
 test('one with a pending read stays until that has its answer (A102)', async (t) => {
   const { clock, far, kept } = await dropped(t, (near) => ({ reading: near.read(3) }))
   t.is(far.error, undefined)

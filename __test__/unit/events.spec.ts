@@ -8,6 +8,10 @@ class Bell extends TypedEventTarget<{ rung: CustomEvent<number> }> {
     this.emit('rung', new CustomEvent('rung', { detail: times }))
   }
 
+  fallSilent(): void {
+    this.endEvents()
+  }
+
   protected override onListenerError(err: unknown): void {
     this.errors.push(err)
   }
@@ -36,6 +40,37 @@ test('forgets a listener after one call, or when its signal aborts', (t) => {
   controller.abort()
   bell.ring(2)
   t.is(calls, 11)
+  t.false(bell.hasListeners('rung'))
+})
+
+test('leaves nothing on the signal of a listener that is removed, was called once or can hear no more', (t) => {
+  class Signal extends EventTarget {
+    readonly aborted = false
+    held = 0
+    override addEventListener(...args: Parameters<EventTarget['addEventListener']>): void {
+      this.held += 1
+      super.addEventListener(...args)
+    }
+    override removeEventListener(...args: Parameters<EventTarget['removeEventListener']>): void {
+      this.held -= 1
+      super.removeEventListener(...args)
+    }
+  }
+  const target = new Signal()
+  const signal = target as unknown as AbortSignal
+  const bell = new Bell()
+  const listener = (): void => {}
+  bell.addEventListener('rung', listener, { signal })
+  bell.addEventListener('rung', listener, { signal })
+  bell.addEventListener('rung', () => {}, { signal, once: true })
+  t.is(target.held, 2)
+  bell.removeEventListener('rung', listener)
+  bell.ring(1)
+  t.is(target.held, 0)
+  bell.addEventListener('rung', listener, { signal })
+  bell.fallSilent()
+  bell.addEventListener('rung', listener, { signal })
+  t.is(target.held, 0)
   t.false(bell.hasListeners('rung'))
 })
 

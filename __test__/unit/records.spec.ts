@@ -66,7 +66,7 @@ function expected(records: readonly Fields[]): unknown[] {
         toStream('reset', a, b, flags)
         break
       case RecordKind.streamClosed:
-        toStream('closed', a)
+        toStream('closed', a, flags)
         gone.add(index)
         break
       case RecordKind.streamOutgoing:

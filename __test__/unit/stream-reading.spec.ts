@@ -2,6 +2,7 @@ import test from 'ava'
 import { StreamState } from '../../ts/constants.ts'
 import {
   AbortError,
+  IncompleteReadError,
   InvalidParametersError,
   MessageTooLargeError,
   StreamClosedError,
@@ -9,6 +10,7 @@ import {
   StreamResetError,
   TimeoutError
 } from '../../ts/errors.ts'
+import { readExactly } from '../../ts/io/read-exactly.ts'
 import { RecordKind } from '../../ts/native/record.ts'
 import { fakeConnection, turn } from '../support/fake-connection.ts'
 
@@ -260,6 +262,102 @@ test('times out at once for a deadline in the past, but delivers what is there',
   t.deepEqual(await stream.read(1), bytes(1))
   await t.throwsAsync(stream.read(1), { instanceOf: TimeoutError })
   t.is(clock.timers, 0)
+})
+
+test('of two reads at the end both reject, whichever reports it', async (t) => {
+  for (const sizes of [
+    [1, 1],
+    [1, undefined],
+    [1, 9]
+  ] as const) {
+    for (const before of [true, false]) {
+      const { fake, open } = fakeConnection()
+      const { stream, handle } = await open()
+      if (before) fake.end(handle)
+      const reads = sizes.map((size) => stream.read(size))
+      if (!before) fake.end(handle)
+      for (const read of reads) await t.throwsAsync(read, { instanceOf: StreamEOFError })
+    }
+  }
+  const { fake, open } = fakeConnection()
+  const { stream, handle } = await open()
+  const [first, second] = [stream.read(), stream.read()]
+  fake.deliver(handle, [1])
+  fake.end(handle)
+  t.deepEqual(await first, bytes(1))
+  await t.throwsAsync(second, { instanceOf: StreamEOFError })
+})
+
+test('bytes that a late read had gathered go to the read that waits behind it', async (t) => {
+  const { fake, clock, open } = fakeConnection()
+  const { stream, handle } = await open()
+  stream.setReadDeadline(new Date(clock.now() + 10))
+  const all = stream.read()
+  const next = stream.read(2)
+  const last = stream.read(9)
+  const none = stream.read(1)
+  fake.deliver(handle, [1, 2, 3])
+  clock.advance(10)
+  await t.throwsAsync(all, { instanceOf: TimeoutError })
+  t.deepEqual(await next, bytes(1, 2))
+  t.deepEqual(await last, bytes(3))
+  await t.throwsAsync(none, { instanceOf: TimeoutError })
+})
+
+test('an aborted read of an exact size gives back what it had read', async (t) => {
+  const { fake, open } = fakeConnection()
+  const { stream, handle } = await open()
+  const controller = new AbortController()
+  const read = readExactly(stream, 5, { signal: controller.signal })
+  fake.deliver(handle, [1, 2])
+  await turn()
+  controller.abort()
+  await t.throwsAsync(read, { instanceOf: AbortError })
+  fake.deliver(handle, [3, 4, 5])
+  t.deepEqual(await readExactly(stream, 5), bytes(1, 2, 3, 4, 5))
+})
+
+test('bytes that were put back come first, also to a read that waits and behind the end', async (t) => {
+  const { fake, open } = fakeConnection()
+  const { stream, handle } = await open()
+  const read = stream.read(2)
+  stream.unshift(bytes(1, 2, 3))
+  t.deepEqual(await read, bytes(1, 2))
+  t.deepEqual(stream.tryRead(), bytes(3))
+  fake.end(handle)
+  await t.throwsAsync(stream.read(1), { instanceOf: StreamEOFError })
+  stream.unshift(bytes(4))
+  t.deepEqual(await stream.read(9), bytes(4))
+  await t.throwsAsync(stream.read(1), { instanceOf: StreamEOFError })
+  t.throws(() => stream.unshift('4' as never), { instanceOf: InvalidParametersError })
+  await stream.close()
+  stream.unshift(bytes(5))
+  t.is(stream.state, StreamState.CLOSE_BOTH)
+})
+
+test('a read that ends too early tells the transport and how old the connection is', async (t) => {
+  const { fake, clock, connection, open } = fakeConnection()
+  const { stream, handle } = await open()
+  t.deepEqual(stream.connState(), { transport: 'tcp', openedAt: clock.now() })
+  t.is(stream.connection, connection)
+  fake.deliver(handle, [1])
+  fake.end(handle)
+  const err = await t.throwsAsync(readExactly(stream, 5), { instanceOf: IncompleteReadError })
+  t.like(err, { expectedBytes: 5, receivedBytes: 1, transport: 'tcp' })
+  t.regex(err.message, /over tcp after [\d.]+ s/)
+})
+
+test('takes without waiting whatever is there, however much this turn has read', async (t) => {
+  const { fake, open } = fakeConnection()
+  const { stream, handle } = await open()
+  const size = 700
+  fake.deliver(handle, new Uint8Array(size).fill(7))
+  for (let taken = 0; taken < size; taken += 1) t.deepEqual(stream.tryRead(1), bytes(7))
+  t.is(stream.tryRead(1), undefined)
+  fake.deliver(handle, [1, 2, 3])
+  const waiting = stream.read(1)
+  t.deepEqual(stream.tryRead(), bytes(2, 3))
+  t.deepEqual(await waiting, bytes(1))
 })
 
 test('lets the event loop turn while a stream never runs dry', async (t) => {

@@ -7,6 +7,7 @@ import {
   StreamResetError,
   TimeoutError
 } from '../../ts/errors.ts'
+import type { Stream } from '../../ts/stream.ts'
 import { fakeConnection, turn } from '../support/fake-connection.ts'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
@@ -143,13 +144,62 @@ test('closes the writing half behind everything accepted and everything that wai
   const write = stream.write(large(8_000))
   const closed = stream.closeWrite()
   await t.throwsAsync(stream.write(bytes(1)), { instanceOf: StreamClosedError })
-  t.is(stream.state, StreamState.OPEN)
+  t.is(stream.state, StreamState.CLOSE_WRITE)
   fake.writable(handle, 100_000)
   await Promise.all([write, closed])
   await turn()
   t.is(stream.state, StreamState.CLOSE_WRITE)
   t.is(fake.stream(handle).sent.length, 8_000)
   t.deepEqual(fake.calls.slice(-2), [`submit ${handle}:3000 closeWrite`, 'flush'])
+})
+
+test('a call that ends a half moves the state at once, also behind writes that wait', async (t) => {
+  const closings: readonly [(stream: Stream) => unknown, StreamState][] = [
+    [(stream) => stream.closeWrite(), StreamState.CLOSE_WRITE],
+    [(stream) => [stream.closeRead(), stream.closeWrite()], StreamState.CLOSE_BOTH],
+    [(stream) => [stream.closeWrite(), stream.closeRead()], StreamState.CLOSE_BOTH],
+    [(stream) => stream.close(), StreamState.CLOSE_BOTH]
+  ]
+  for (const [close, state] of closings) {
+    const { fake, open } = fakeConnection({ room: 5_000 })
+    const { stream, handle } = await open()
+    t.false(stream.send(large(8_000)))
+    close(stream)
+    t.is(stream.state, state)
+    fake.writable(handle, 100_000)
+    await turn()
+    t.is(stream.state, state)
+    t.is(fake.stream(handle).sent.length, 8_000)
+    t.is(fake.stream(handle).state, state)
+  }
+})
+
+test('what waits behind a half that was ended can still be aborted, closed and timed out', async (t) => {
+  const { fake, clock, open } = fakeConnection({ room: 5_000 })
+  const aborted = await open()
+  void aborted.stream.closeRead()
+  const writing = t.throwsAsync(aborted.stream.write(large(8_000)), {
+    instanceOf: StreamResetError
+  })
+  const ending = t.throwsAsync(aborted.stream.closeWrite(), { instanceOf: StreamResetError })
+  aborted.stream.abort(new Error('mine'))
+  await Promise.all([writing, ending])
+  t.true(fake.calls.includes(`reset ${aborted.handle} 0`))
+
+  const closed = await open()
+  const given = t.throwsAsync(closed.stream.write(large(8_000)), { instanceOf: StreamClosedError })
+  void closed.stream.closeWrite()
+  await closed.stream.close()
+  await given
+  t.is(fake.stream(closed.handle).sent.length, 5_000)
+
+  const late = await open()
+  const timed = t.throwsAsync(late.stream.write(large(8_000)), { instanceOf: TimeoutError })
+  const end = late.stream.closeWrite()
+  late.stream.setWriteDeadline(new Date(clock.now() + 10))
+  clock.advance(10)
+  await timed
+  await t.notThrowsAsync(end.catch(() => {}))
 })
 
 test('the end of the stream goes down in one call with what is staged', async (t) => {

@@ -268,7 +268,8 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     }
     // Those of our own muxers have ended before; these are of the application's.
     for (const stream of [...this.streams]) {
-      stream.pump?.connectionLost(wireCode, this.closeReason.remote)
+      const isOrderly = code === 0 && wireCode === 0
+      stream.pump?.connectionLost(wireCode, { remote: this.closeReason.remote, isOrderly })
     }
     const { error } = this.closeReason
     if (this.#lost !== undefined && error !== undefined) {

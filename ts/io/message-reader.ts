@@ -75,6 +75,11 @@ export class MessageReader {
     core.engine.hot.frame(core.handle, format.id, maxMessageBytes)
   }
 
+  /** Whether part of a message was taken from the stream. */
+  get holdsPart(): boolean {
+    return this.#heldBytes > 0
+  }
+
   /**
    * Hand the messages that are there to `take`; answers false if there are none yet.
    *

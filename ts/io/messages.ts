@@ -17,8 +17,8 @@ import {
   InvalidParametersError,
   MissingLengthError,
   MsgioError,
-  StreamClosedError,
   StreamEOFError,
+  StreamResetError,
   TimeoutError
 } from '../errors.ts'
 import { copyOut } from '../native/slab.ts'
@@ -188,7 +188,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
       try {
         await this.#core.reads.take(take, signal)
       } catch (err) {
-        if (isEnd(err)) return
+        if (this.#isEnd(err)) return
         throw err
       }
       if ('thrown' in outcome) throw outcome.thrown
@@ -204,7 +204,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   /** Messages until an end between two of them; throws as {@link Messages.readMsg} otherwise. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     const done = (err: unknown): IteratorResult<Uint8Array, undefined> => {
-      if (isEnd(err)) return { done: true, value: undefined }
+      if (this.#isEnd(err)) return { done: true, value: undefined }
       throw err
     }
     const take = (): IteratorResult<Uint8Array, undefined> | undefined => {
@@ -222,6 +222,11 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
         return this
       }
     }
+  }
+
+  /** Whether `err` tells of an end between messages. */
+  #isEnd(err: unknown): boolean {
+    return this.#core.isEnd(err) && !(err instanceof StreamResetError && this.#reader.holdsPart)
   }
 
   /** The next message, undefined if there is none yet. Throws `StreamEOFError` at an end between messages. */
@@ -329,8 +334,4 @@ class Batch implements MessageBatch {
 /** Bytes of a late write that the remote gets all the same. */
 function acceptedOf(err: unknown): number {
   return err instanceof TimeoutError ? err.bytesAccepted : 0
-}
-
-function isEnd(err: unknown): boolean {
-  return err instanceof StreamEOFError || err instanceof StreamClosedError
 }

@@ -33,7 +33,7 @@ export interface StreamSink extends Sender {
   onReadable(bytes: number): void
   onWritable(credit: number): void
   onReset(wireCode: number, code: number, flags: number): void
-  onClosed(left: number): void
+  onClosed(left: number, flags: number): void
   /** A foreign stream has something for its muxer. */
   onOutgoing(): void
   /** The event loop has turned since a read was put off. */
@@ -183,7 +183,7 @@ export class Engine {
       case RecordKind.streamClosed: {
         const stream = this.#streams[index]
         this.#streams[index] = undefined
-        stream?.onClosed(a)
+        stream?.onClosed(a, flags)
         return
       }
       case RecordKind.streamOutgoing:
@@ -277,6 +277,22 @@ export class Engine {
     if (this.#putOff.size === 0) setImmediate(this.#turn)
     this.#putOff.add(stream)
     return false
+  }
+
+  /** Whether this turn of the event loop has room for another read. */
+  get hasRoom(): boolean {
+    return this.#points > 0
+  }
+
+  /** Run `read`, for which every turn has room: it is charged all the same. */
+  mayReadNow<T>(read: () => T): T {
+    const points = this.#points
+    this.#points = Math.max(points, TURN_POINTS)
+    try {
+      return read()
+    } finally {
+      this.#points += Math.min(points - TURN_POINTS, 0)
+    }
   }
 
   /** Charge a read to this turn. */

@@ -33,6 +33,12 @@ export const FLAG_REMOTE = 1
 export const FLAG_CONNECTION_LOST = 2
 /** Flag of `feedReset`: the stream failed otherwise than by a reset. */
 export const FLAG_FAULT = 4
+/** Flag of streamReset: the lost connection had been closed by one of its ends, without an error. */
+export const FLAG_ORDERLY = 8
+/** Flag of streamReset and streamClosed: bytes or an end that were accepted here were not sent. */
+export const FLAG_UNSENT = 16
+/** Flag of streamReset: bytes that had arrived were not read. */
+export const FLAG_UNREAD = 32
 
 /** What `take` orders of the muxer of a foreign stream: bytes are left, end-of-stream, stop reading, reset. */
 export const Taken = { more: 1, end: 2, discard: 4, reset: 8 } as const

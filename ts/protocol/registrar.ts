@@ -108,7 +108,9 @@ export class Registrar {
     if (limit === undefined) return undefined
     let current = 0
     for (const stream of streams) {
-      if (stream.direction === 'outbound' && stream.protocol === protocol) current += 1
+      // One that has failed is over; that it leaves the list is told later.
+      if (stream.direction !== 'outbound' || stream.isFailed()) continue
+      if (stream.protocol === protocol) current += 1
     }
     if (current < limit) return undefined
     return new ResourceLimitExceededError(

@@ -12,15 +12,17 @@ import {
   type Libp2pError,
   StreamClosedError,
   StreamError,
+  StreamResetError,
   StreamStateError
 } from '../errors.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
+import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD } from '../native/record.ts'
 import { stackless } from '../native/stackless.ts'
 import { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
-import { failureError, faultOf, ownReset, resetFailure, writeRefusal } from './failure.ts'
+import { failureError, faultOf, isEnd, ownReset, resetFailure, writeRefusal } from './failure.ts'
 import type { StreamHome, StreamInit } from './home.ts'
 import type { MuxedPump } from './muxed-pump.ts'
 import { type AbortOptions, ReadQueue } from './read-queue.ts'
@@ -41,6 +43,10 @@ export class StreamCore implements StreamSink {
   protocol: string | undefined
   /** Why the state is RESET or ERROR. */
   failure: Libp2pError | undefined
+  /** The flags of the records that told of the end. */
+  flags = 0
+  /** A call of ours put it in RESET. */
+  isResetHere = false
   /** The public face; held weakly where the application may let go of it: see {@link Forgotten}. */
   face: Stream | WeakRef<Stream>
   /** What the application keeps beside the stream, made when it asks for it. */
@@ -94,6 +100,22 @@ export class StreamCore implements StreamSink {
     return this.state >= StreamState.RESET
   }
 
+  /** Nothing can be taken back any more: failed, or both halves closed and nothing waits to be handed down. */
+  get #isDone(): boolean {
+    return this.state >= StreamState.CLOSE_BOTH && !(this.writes.isBusy && !this.isFailed())
+  }
+
+  /** Whether the stream failed because its connection was closed here, in good order. */
+  get isClosedHere(): boolean {
+    return (this.flags & (FLAG_ORDERLY | FLAG_REMOTE)) === FLAG_ORDERLY
+  }
+
+  /** Whether `err` tells whoever reads to the end of an end and of no loss. */
+  isEnd(err: unknown): boolean {
+    if (isEnd(err)) return true
+    return err instanceof StreamResetError && this.isClosedHere && (this.flags & FLAG_UNREAD) === 0
+  }
+
   /** What a call on this stream in RESET or ERROR gets. */
   failureError(): StreamError {
     return failureError(this.state, this.failure)
@@ -122,18 +144,19 @@ export class StreamCore implements StreamSink {
   }
 
   close(options?: AbortOptions): Promise<void> {
-    if (this.state >= StreamState.CLOSE_BOTH) return DONE
+    if (this.#isDone) return DONE
     this.#closesBoth = true
-    const writeClosed = this.state === StreamState.CLOSE_WRITE
+    const writeClosed = this.state === StreamState.CLOSE_WRITE && !this.writes.isBusy
     const waits = writeClosed ? undefined : this.writes.closeBoth(options?.signal)
     if (waits === undefined) {
       this.reads.closeLocally()
       this.finishWriting()
       return DONE
     }
-    // What `send` accepted goes out first; the reading half ends now.
+    // What `send` accepted goes out first; the reading half ends now, and no call can tell the writing half from ended.
     this.#transition((handle) => this.engine.hot.closeRead(handle), StreamState.CLOSE_READ)
     this.reads.closeLocally()
+    this.#writesEnded()
     return waits
   }
 
@@ -151,28 +174,41 @@ export class StreamCore implements StreamSink {
     if (this.isFailed()) return Promise.reject(this.failureError())
     if (this.state === StreamState.CLOSE_WRITE || this.state === StreamState.CLOSE_BOTH) return DONE
     if (this.writes.isClosing) return DONE
-    return this.writes.closeWrite(options?.signal) ?? DONE
+    const waits = this.writes.closeWrite(options?.signal)
+    // The native side learns it behind the writes that wait.
+    if (waits !== undefined) this.#writesEnded()
+    return waits ?? DONE
+  }
+
+  /** The writing half is over for callers. One that waits for its protocol stays in INIT until it is told. */
+  #writesEnded(): void {
+    if (this.state === StreamState.OPEN) this.state = StreamState.CLOSE_WRITE
+    else if (this.state === StreamState.CLOSE_READ) this.state = StreamState.CLOSE_BOTH
   }
 
   /** Everything accepted is handed down: the end goes with it, at the end of the tick. */
   finishWriting(): void {
     if (this.#live) this.writes.stageEnd(this.#closesBoth ? Order.close : Order.closeWrite)
-    const readEnds = this.#closesBoth || this.state === StreamState.CLOSE_READ
+    const readEnds =
+      this.#closesBoth ||
+      this.state === StreamState.CLOSE_READ ||
+      this.state === StreamState.CLOSE_BOTH
     this.state = readEnds ? StreamState.CLOSE_BOTH : StreamState.CLOSE_WRITE
   }
 
   reset(code: number, cause: Error | undefined): Promise<void> {
-    if (this.state >= StreamState.CLOSE_BOTH) return DONE
+    if (this.#isDone) return DONE
     if (this.#live) {
       this.engine.hot.reset(this.handle, code)
       this.engine.outbox.flushSoon()
     }
+    this.isResetHere = true
     this.fail(StreamState.RESET, ownReset(code, cause))
     return DONE
   }
 
   remove(): void {
-    if (this.state < StreamState.CLOSE_BOTH) {
+    if (!this.#isDone) {
       this.writes.submit()
       this.pump?.leave()
       if (this.#live) {
@@ -207,6 +243,7 @@ export class StreamCore implements StreamSink {
     this.engine.outbox.flushSoon()
     switch (next) {
       case StreamState.RESET:
+        this.isResetHere = true
         this.fail(next, ownReset(0, undefined))
         return
       case StreamState.ERROR:
@@ -231,6 +268,7 @@ export class StreamCore implements StreamSink {
     this.protocol = this.engine.protocols.name(protocol)
     if (this.state === StreamState.INIT) this.state = StreamState.OPEN
     this.#settledIn = this.engine.batch
+    if (this.writes.isClosing) this.#writesEnded()
     this.writes.serve()
     this.#settle(undefined)
   }
@@ -254,6 +292,7 @@ export class StreamCore implements StreamSink {
 
   onReset(wireCode: number, code: number, flags: number): void {
     if (this.isFailed()) return
+    this.flags |= flags
     stackless(() => {
       if (code === 0) {
         this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.home))
@@ -263,7 +302,8 @@ export class StreamCore implements StreamSink {
     })
   }
 
-  onClosed(left: number): void {
+  onClosed(left: number, flags: number): void {
+    this.flags |= flags
     if (!this.isFailed()) this.reads.takeTail(left)
     this.#live = false
     // What waits beyond the tail gets the end now.
@@ -285,6 +325,10 @@ export class StreamCore implements StreamSink {
 
   onOutgoing(): void {
     this.pump?.onOutgoing()
+  }
+
+  emitReadable(): void {
+    Stream.emitReadable(this.face)
   }
 
   emitDrain(): void {
@@ -316,6 +360,8 @@ export class StreamCore implements StreamSink {
       return
     }
     this.state = state
+    // Its end may still wait behind writes, where the native side does not see it.
+    if (this.writes.isClosing) this.#writesEnded()
     if (state === StreamState.CLOSE_READ || state === StreamState.CLOSE_BOTH) {
       this.reads.closeLocally()
     }
@@ -325,6 +371,7 @@ export class StreamCore implements StreamSink {
   fail(state: StreamState, failure: Libp2pError): void {
     this.state = state
     this.failure = failure
+    if (this.reads.holdsBytes) this.flags |= FLAG_UNREAD
     this.reads.fail()
     this.writes.fail((accepted) => {
       const err = this.failureError()

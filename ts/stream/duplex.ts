@@ -1,47 +1,218 @@
 /** A node:stream Duplex over a stream. node:stream is loaded at the first call. */
-import { StreamClosedError, StreamEOFError } from '../errors.ts'
+import { aBoolean, checkOptions, type OptionChecks } from '../arguments.ts'
+import { StreamState } from '../constants.ts'
+import { StreamClosedError } from '../errors.ts'
+import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT } from '../native/record.ts'
 import { Stream } from '../stream.ts'
+import type { StreamCore } from './core.ts'
 
 type NodeDuplex = import('node:stream').Duplex
 
+type Callback = (err?: Error | null) => void
+
+/** Options of `stream.toDuplex`. */
+export interface DuplexOptions {
+  /**
+   * Whether the writing half stays open when the remote's end was read; true unless given. False ends it then, as a
+   * `net.Socket` does: what a receiver of files wants.
+   */
+  allowHalfOpen?: boolean
+}
+
+const DUPLEX_CHECKS: OptionChecks<DuplexOptions> = { allowHalfOpen: aBoolean }
+
 /** See `stream.toDuplex()`. */
-export function toDuplex(stream: Stream): NodeDuplex {
+export function toDuplex(stream: Stream, options: DuplexOptions = {}): NodeDuplex {
+  checkOptions(options, DUPLEX_CHECKS)
   const { Duplex } = process.getBuiltinModule('node:stream')
   const duplex: NodeDuplex = new Duplex({
-    allowHalfOpen: true,
-    read(size) {
-      stream.read(size).then(
-        (bytes) => duplex.push(bytes),
-        (err) => {
-          if (err instanceof StreamEOFError || err instanceof StreamClosedError) duplex.push(null)
-          else duplex.destroy(err)
-        }
-      )
-    },
-    write(chunk: Uint8Array, _encoding, callback) {
-      stream.write(chunk).then(() => callback(), callback)
-    },
-    writev(chunks, callback) {
-      // Writes keep their order, so only the last one needs waiting for.
-      const writes = chunks.map(({ chunk }) => stream.write(chunk as Uint8Array))
-      Promise.all(writes).then(() => callback(), callback)
-    },
-    final(callback) {
-      stream.closeWrite().then(() => callback(), callback)
-    },
-    destroy(err, callback) {
-      ending(err).then(() => callback(err), callback)
-    }
+    allowHalfOpen: options.allowHalfOpen ?? true,
+    read: (size) => bridge.read(size),
+    write: (chunk: Uint8Array, _encoding, callback) => bridge.write([chunk], callback),
+    writev: (chunks, callback) =>
+      bridge.write(
+        chunks.map(({ chunk }) => chunk as Uint8Array),
+        callback
+      ),
+    final: (callback) => bridge.end(callback),
+    destroy: (err, callback) => bridge.destroy(err, callback)
   })
-  // Whoever stops half-way must not look as if that were all.
-  const ending = async (err: Error | null): Promise<void> => {
-    if (err !== null) stream.abort(err)
-    else if (duplex.writableFinished) await stream.close()
-    else await stream.reset()
-  }
-  // A remote reset shows although nobody reads or writes at the time.
-  Stream.onFailure(stream, (err) => {
-    if (!duplex.destroyed) duplex.destroy(err)
-  })
+  const bridge = new Bridge(stream, duplex)
+  bridge.start()
   return duplex
+}
+
+/** What a Duplex asks of its stream, and what the stream's end means to it. */
+class Bridge {
+  readonly #stream: Stream
+  readonly #core: StreamCore
+  readonly #duplex: NodeDuplex
+  #isReading = false
+  // The end of what is read was pushed.
+  #hasEnded = false
+  // Everything was written: the remote's end is looked for though nobody reads.
+  #looksForEnd = false
+
+  constructor(stream: Stream, duplex: NodeDuplex) {
+    this.#stream = stream
+    this.#core = Stream.core(stream)
+    this.#duplex = duplex
+  }
+
+  start(): void {
+    Stream.onReadable(this.#stream, () => this.#lookForEnd())
+    // An end shows although nobody reads or writes at the time.
+    Stream.onEnd(this.#stream, () => this.#streamEnded())
+    if (this.#core.isFailed()) this.#failed()
+  }
+
+  read(size: number): void {
+    this.#isReading = true
+    this.#stream.read(size).then(
+      (bytes) => {
+        this.#isReading = false
+        this.#duplex.push(bytes)
+      },
+      (err) => {
+        this.#isReading = false
+        if (this.#core.isEnd(err)) this.#pushEnd()
+        else if (this.#core.isFailed()) this.#failed()
+        else this.#duplex.destroy(err)
+      }
+    )
+  }
+
+  write(chunks: readonly Uint8Array[], callback: Callback): void {
+    // Writes keep their order; one that waits is followed by the next only when it was accepted.
+    Promise.all(chunks.map((chunk) => this.#stream.write(chunk))).then(
+      () => callback(),
+      (err) => this.#refused(err, callback)
+    )
+  }
+
+  end(callback: Callback): void {
+    this.#stream.closeWrite().then(
+      () => {
+        callback()
+        // Nobody may ever read: the remote's end must free the stream all the same.
+        this.#looksForEnd = true
+        this.#lookForEnd()
+      },
+      (err) => this.#refused(err, callback)
+    )
+  }
+
+  destroy(err: Error | null, callback: Callback): void {
+    const { writableFinished } = this.#duplex
+    // Whoever stops half-way must not look as if that were all. Who has written nothing has nothing to cut off.
+    const isWhole = writableFinished || (this.#hasEnded && !this.#core.writes.hasWritten)
+    // Node's iterators end a Duplex whose writing half is open with an error, also behind the remote's end.
+    const isLeft = err !== null && isAbort(err) && isWhole && this.#hasEnded
+    if (err !== null && !isLeft) {
+      this.#stream.abort(err)
+      callback(err)
+      return
+    }
+    const ending = isWhole ? this.#stream.close() : this.#stream.reset()
+    ending.then(() => callback(null), callback)
+  }
+
+  #refused(err: Error, callback: Callback): void {
+    if (this.#core.isFailed()) this.#failed()
+    callback(err)
+  }
+
+  #pushEnd(): void {
+    const duplex = this.#duplex
+    if (duplex.destroyed || this.#hasEnded) return
+    this.#hasEnded = true
+    duplex.push(null)
+    // Makes an end show that nobody reads up to.
+    duplex.read(0)
+  }
+
+  /** Take what is there if nobody else does: the end, or bytes that wait in the Duplex for a reader. */
+  #lookForEnd(): void {
+    const duplex = this.#duplex
+    const isDone = this.#hasEnded || duplex.destroyed || duplex.readableLength > 0
+    if (!this.#looksForEnd || this.#isReading || isDone) return
+    try {
+      const bytes = this.#stream.tryRead(duplex.readableHighWaterMark)
+      if (bytes !== undefined) duplex.push(bytes)
+    } catch (err) {
+      if (this.#core.isEnd(err)) this.#pushEnd()
+    }
+  }
+
+  #streamEnded(): void {
+    const duplex = this.#duplex
+    if (duplex.destroyed) return
+    if (this.#core.isFailed()) {
+      this.#failed()
+    } else if ((this.#core.flags & FLAG_UNSENT) !== 0) {
+      this.#finish(new StreamClosedError('the remote ended the stream before all was sent'))
+    } else {
+      // Both halves are over, whoever ended them.
+      if (!duplex.writableEnded) duplex.end()
+      this.#looksForEnd = true
+      this.#lookForEnd()
+    }
+  }
+
+  #failed(): void {
+    const duplex = this.#duplex
+    if (duplex.destroyed) return
+    const loss = this.#loss()
+    if (loss !== undefined && (duplex.listenerCount('error') > 0 || !this.#isOurDoing)) {
+      duplex.destroy(loss)
+      return
+    }
+    if (this.#isOurDoing && loss === undefined && this.#isRead) this.#pushEnd()
+    this.#finish(undefined)
+  }
+
+  /** Destroy the Duplex, once what it holds was read. */
+  #finish(err: Error | undefined): void {
+    const duplex = this.#duplex
+    const destroy = (): void => {
+      duplex.destroy(err)
+    }
+    if (this.#isRead && !duplex.readableEnded && !(this.#core.isFailed() && !this.#hasEnded)) {
+      duplex.once('end', destroy)
+    } else {
+      destroy()
+    }
+  }
+
+  /** Why the stream failed, if bytes were lost by that. */
+  #loss(): Error | undefined {
+    const core = this.#core
+    const { failure, flags } = core
+    if (core.state === StreamState.ERROR || core.isResetHere) return failure
+    const duplex = this.#duplex
+    const isUnsent = duplex.writableLength > 0 || (flags & FLAG_UNSENT) !== 0
+    const isCut = !this.#hasEnded && this.#isRead
+    if ((flags & FLAG_ORDERLY) !== 0) {
+      // What we did not read before we closed the connection ourselves was ours to give up.
+      const isMissed = isCut && ((flags & FLAG_REMOTE) !== 0 || (flags & FLAG_UNREAD) !== 0)
+      return isUnsent || isMissed ? failure : undefined
+    }
+    const isDone = duplex.writableFinished || !core.writes.hasWritten
+    return this.#hasEnded && isDone && !isUnsent ? undefined : failure
+  }
+
+  /** We reset the stream or closed its connection; who did that need not be told by a crash. */
+  get #isOurDoing(): boolean {
+    return this.#core.isResetHere || this.#core.isClosedHere
+  }
+
+  /** Somebody reads. */
+  get #isRead(): boolean {
+    const duplex = this.#duplex
+    return duplex.readableFlowing !== null || duplex.listenerCount('readable') > 0
+  }
+}
+
+function isAbort(err: Error): boolean {
+  return err.name === 'AbortError' && (err as NodeJS.ErrnoException).code === 'ABORT_ERR'
 }

@@ -105,8 +105,10 @@ export class Forgotten {
       return
     }
     this.#tell(core)
-    // A half that was finished still arrives whole; the end of one that was not would look like it.
-    if (core.state === StreamState.CLOSE_WRITE) void core.close()
+    // A half that was finished still arrives whole; the end of one that was not would look like it. Whoever read to the
+    // end and wrote nothing has nothing to cut off.
+    const nothingIsCut = core.state === StreamState.CLOSE_READ && !core.writes.hasWritten
+    if (core.state === StreamState.CLOSE_WRITE || nothingIsCut) void core.close()
     else void core.reset(StreamErrorCode.GarbageCollected, undefined)
   }
 }

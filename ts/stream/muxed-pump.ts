@@ -6,7 +6,13 @@
  * stream's own `write` is pending.
  */
 import { StreamState } from '../constants.ts'
-import { FLAG_CONNECTION_LOST, FLAG_FAULT, FLAG_REMOTE, Taken } from '../native/record.ts'
+import {
+  FLAG_CONNECTION_LOST,
+  FLAG_FAULT,
+  FLAG_ORDERLY,
+  FLAG_REMOTE,
+  Taken
+} from '../native/record.ts'
 import type { StreamCore } from './core.ts'
 import { muxerFailure } from './failure.ts'
 import type { MuxedStream } from './muxed.ts'
@@ -68,12 +74,15 @@ export class MuxedPump {
   }
 
   /** The connection under the muxer has ended. */
-  connectionLost(code: number, remote: boolean): void {
-    const flags = FLAG_CONNECTION_LOST | (remote ? FLAG_REMOTE : 0)
+  connectionLost(
+    code: number,
+    { remote, isOrderly }: { remote: boolean; isOrderly: boolean }
+  ): void {
+    const flags = FLAG_CONNECTION_LOST | (remote ? FLAG_REMOTE : 0) | (isOrderly ? FLAG_ORDERLY : 0)
     this.#core.engine.hot.feedReset(this.#core.handle, code, flags)
     // Its streams end before the connection does.
     this.#core.onReset(code, 0, flags)
-    this.#core.onClosed(0)
+    this.#core.onClosed(0, 0)
   }
 
   async #receive(): Promise<void> {

@@ -17,7 +17,6 @@ import { allocate, CHUNK_BYTES_MAX, concat, copyOut, SCRATCH_BYTES, trim } from 
 import { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
-import { isEnd } from './failure.ts'
 import { Stash } from './stash.ts'
 import { WaitingReads } from './waiting-reads.ts'
 
@@ -64,6 +63,11 @@ export class ReadQueue {
     return this.#waiting.isBusy
   }
 
+  /** Whether JavaScript holds bytes that nobody has read. */
+  get holdsBytes(): boolean {
+    return this.#stash.bytes > 0
+  }
+
   /** How the reading half ended, if it did. */
   get end(): ReadEnd {
     return this.#end
@@ -81,8 +85,15 @@ export class ReadQueue {
 
   tryRead(max: number): Uint8Array | undefined {
     if (max === 0) return NOTHING
-    // What is on its way up is found as well.
+    // What is on its way up is found as well, and so is what this turn has no room for: the caller's loop is its own.
     this.#armed = false
+    const { engine } = this.#core
+    return engine.hasRoom ? this.#look(max) : engine.mayReadNow(() => this.#look(max))
+  }
+
+  /** What is there behind the reads that wait. */
+  #look(max: number): Uint8Array | undefined {
+    if (this.#waiting.isBusy) this.serve()
     return this.#waiting.isBusy ? undefined : this.#pullOrThrow(max)
   }
 
@@ -90,13 +101,13 @@ export class ReadQueue {
     const maxBytes = options.maxBytes ?? READ_ALL_BYTES_MAX
     const gathered: Uint8Array[] = []
     let bytes = 0
-    const alreadyEnded = this.#end !== 'open'
     const giveBack = (err: unknown): never => {
       this.#unshift(gathered, bytes)
       throw err
     }
     const gather = (): Uint8Array | undefined => {
       for (;;) {
+        const alreadyEnded = this.#end !== 'open'
         const chunk = this.#pull(Number.POSITIVE_INFINITY)
         if (chunk === undefined) return undefined
         if (chunk === END) {
@@ -121,7 +132,7 @@ export class ReadQueue {
   /** Chunks for `for await`, which holds `stream`. Ends at an end of either side's making, throws at a reset. */
   iterator(stream: Stream): AsyncIterableIterator<Uint8Array> {
     const done = (err: unknown): IteratorResult<Uint8Array, undefined> => {
-      if (isEnd(err)) return { done: true, value: undefined }
+      if (this.#core.isEnd(err)) return { done: true, value: undefined }
       throw err
     }
     const take = (): IteratorResult<Uint8Array, undefined> | undefined => {
@@ -169,9 +180,11 @@ export class ReadQueue {
     return this.#stash.takeAll()
   }
 
-  /** Put bytes back in front of everything unread. */
+  /** Put bytes back in front of everything unread. Nothing becomes of them where the half was closed here or failed. */
   unshift(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#unshift([bytes], bytes.length)
+    if (bytes.length === 0) return
+    this.#unshift([bytes], bytes.length)
+    this.serve()
   }
 
   setDeadline(at: number | undefined): void {
@@ -185,8 +198,7 @@ export class ReadQueue {
       this.#expired = true
       // What has arrived is delivered first.
       this.#armed = false
-      this.serve()
-      this.#waiting.fail(timedOut)
+      this.#core.engine.mayReadNow(() => this.#waiting.expire(timedOut))
     }
     if (this.#expired) expire()
     else this.#deadline = deadlines.add(at, expire)
@@ -197,6 +209,7 @@ export class ReadQueue {
     this.#hint = bytes
     this.#armed = false
     this.serve()
+    this.#core.emitReadable()
   }
 
   /** Answer the calls that wait, in their order, as far as the bytes go. */

@@ -106,6 +106,20 @@ export class WaitingReads {
     }
   }
 
+  /** Reject in their order those that find nothing, also of what an earlier one gives back. */
+  expire(make: () => Error): void {
+    const queue = this.#queue
+    if (queue === undefined) return
+    const late = [...queue]
+    for (const pending of late) {
+      if (queue[0] !== pending) continue
+      const isAnswered = pending.attempt()
+      if (queue[0] === pending) queue.shift()
+      unlisten(pending)
+      if (!isAnswered) pending.fail(make())
+    }
+  }
+
   /** Reject them all. */
   fail(make: () => Error): void {
     const queue = this.#queue?.splice(0)

@@ -5,16 +5,35 @@ import { Stream } from '../stream.ts'
 /** A Web stream that pulls one chunk at a time, so that the stream's own window is the only buffer. */
 export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
   const chunks = stream[Symbol.asyncIterator]()
+  const core = Stream.core(stream)
+  let isOver = false
   return new ReadableStream<Uint8Array>(
     {
-      // A reset shows although nobody reads or writes at the time.
-      start: (controller) => Stream.onFailure(stream, (err) => controller.error(err)),
+      // An end of our own and a reset show although nobody reads at the time.
+      start(controller) {
+        const end = (): void => {
+          if (isOver) return
+          const err = core.isFailed() ? core.failure : undefined
+          if (err === undefined && core.reads.end !== 'local') return
+          isOver = true
+          if (err === undefined || core.isEnd(err)) controller.close()
+          else controller.error(err)
+        }
+        Stream.onEnd(stream, end)
+        if (core.isFailed()) end()
+      },
       async pull(controller) {
         const { done, value } = await chunks.next()
-        if (done === true) controller.close()
-        else controller.enqueue(value)
+        if (isOver) return
+        if (done === true) {
+          isOver = true
+          controller.close()
+        } else {
+          controller.enqueue(value)
+        }
       },
       async cancel() {
+        isOver = true
         await endQuietly(() => stream.closeRead())
       }
     },
@@ -24,17 +43,25 @@ export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
 
 /** A Web stream whose writes are accepted when the stream accepts them. */
 export function writableStream(stream: Stream): WritableStream<Uint8Array> {
+  const core = Stream.core(stream)
+  const abort = (reason: unknown): void => {
+    const cause = reason instanceof Error ? reason : undefined
+    stream.abort(cause ?? new AbortError('the web stream was aborted', { cause: reason }))
+  }
   return new WritableStream<Uint8Array>({
-    start: (controller) => Stream.onFailure(stream, (err) => controller.error(err)),
+    start(controller) {
+      // The platform calls `abort` only when the write under way has settled, which may wait for the peer.
+      const { signal } = controller
+      signal.addEventListener('abort', () => abort(signal.reason), { once: true })
+      const fail = (): void => {
+        if (core.failure !== undefined) controller.error(core.failure)
+      }
+      Stream.onEnd(stream, fail)
+      if (core.isFailed()) fail()
+    },
     write: (bytes) => stream.write(bytes),
     close: () => stream.closeWrite(),
-    abort: (reason) => {
-      stream.abort(
-        reason instanceof Error
-          ? reason
-          : new AbortError('the web stream was aborted', { cause: reason })
-      )
-    }
+    abort
   })
 }
 

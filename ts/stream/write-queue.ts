@@ -37,6 +37,7 @@ export class WriteQueue {
   #deadline: Deadline | undefined
   #expired = false
   #needsDrain = false
+  #hasWritten = false
 
   constructor(core: StreamCore) {
     this.#core = core
@@ -45,6 +46,11 @@ export class WriteQueue {
   /** Whether `send` answered false and `drain` has not come yet. */
   get needsDrain(): boolean {
     return this.#needsDrain
+  }
+
+  /** Whether any byte was handed down, or waits for that. */
+  get hasWritten(): boolean {
+    return this.#hasWritten
   }
 
   write(bytes: Uint8Array, options?: AbortOptions): Promise<void> {
@@ -116,7 +122,7 @@ export class WriteQueue {
     this.#stopDeadline()
     this.#expired = at !== undefined && deadlines.isPast(at)
     // A half that has ended waits for nothing.
-    if (at === undefined || this.#core.writeRefusal() !== undefined) return
+    if (at === undefined || (!this.isBusy && this.#core.writeRefusal() !== undefined)) return
     if (this.#expired) {
       this.#core.engine.drain()
       this.#timeOut()
@@ -178,6 +184,7 @@ export class WriteQueue {
     const { engine, handle } = this.#core
     const length = bytes.length - offset
     if (length === 0) return 0
+    this.#hasWritten = true
     if (this.#blocked || this.#core.state === StreamState.INIT) return 0
     if (length < STAGED_WRITE_BYTES_MAX) {
       this.#staged = true

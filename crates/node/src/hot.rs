@@ -440,7 +440,9 @@ hot!(feed_reset, call => {
         code,
         remote: flags & record::FLAG_REMOTE != 0,
         connection_lost: flags & record::FLAG_CONNECTION_LOST != 0,
+        orderly: flags & record::FLAG_ORDERLY != 0,
         fault: (flags & record::FLAG_FAULT != 0).then_some(StreamFault::Application),
+        ..ResetReport::default()
     };
     call.environment().foreign(stream, |slot| slot.feed_reset(report))?;
     Ok(0)

@@ -28,6 +28,13 @@ pub(crate) const FLAG_CONNECTION_LOST: u32 = 2;
 /// Only from JavaScript: the stream failed otherwise than by a reset.
 pub(crate) const FLAG_FAULT: u32 = 4;
 
+/// The connection that was lost had been closed by one of its ends, without an error.
+pub(crate) const FLAG_ORDERLY: u32 = 8;
+/// Bytes or an end that were accepted here were not sent.
+pub(crate) const FLAG_UNSENT: u32 = 16;
+/// Bytes that had arrived were not read.
+pub(crate) const FLAG_UNREAD: u32 = 32;
+
 /// What [`Taken`] orders, as flags: bytes are left, end-of-stream, stop reading, reset.
 pub(crate) fn taken_flags(taken: &Taken) -> u32 {
     let flags = [taken.more, taken.fin, taken.discard, taken.reset.is_some()];
@@ -57,17 +64,26 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
         Record::StreamReadable { stream, bytes } => [STREAM_READABLE, stream, bytes, 0],
         Record::StreamWritable { stream, credit } => [STREAM_WRITABLE, stream, credit, 0],
         Record::StreamReset { stream, report } => {
-            let mut flags = 0;
-            if report.remote {
-                flags |= FLAG_REMOTE;
-            }
-            if report.connection_lost {
-                flags |= FLAG_CONNECTION_LOST;
-            }
+            let flags = [
+                (report.remote, FLAG_REMOTE),
+                (report.connection_lost, FLAG_CONNECTION_LOST),
+                (report.orderly, FLAG_ORDERLY),
+                (report.unsent, FLAG_UNSENT),
+                (report.unread, FLAG_UNREAD),
+            ]
+            .into_iter()
+            .fold(0, |flags, (is_set, flag)| if is_set { flags | flag } else { flags });
             let fault = fault_word(report.fault.map(ErrorCode::from));
             [STREAM_RESET | flags << 8, stream, report.code, fault]
         }
-        Record::StreamClosed { stream, left } => [STREAM_CLOSED, stream, left, 0],
+        Record::StreamClosed {
+            stream,
+            left,
+            unsent,
+        } => {
+            let flags = if unsent { FLAG_UNSENT } else { 0 };
+            [STREAM_CLOSED | flags << 8, stream, left, 0]
+        }
         Record::StreamOutgoing { stream } => [STREAM_OUTGOING, stream, 0, 0],
         Record::ConnectionOpened {
             connection,

@@ -60,6 +60,8 @@ pub enum Record {
         stream: u32,
         /// Bytes that may still be read until then.
         left: u32,
+        /// Bytes or an end that were accepted here were not sent.
+        unsent: bool,
     },
     /// A foreign stream has something for its muxer: [`StreamSlot::take`](crate::StreamSlot::take).
     StreamOutgoing {

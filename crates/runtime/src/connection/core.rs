@@ -234,7 +234,8 @@ impl Core {
             code: report.code,
             remote: report.remote,
             connection_lost: true,
-            fault: None,
+            orderly: report.is_orderly(),
+            ..ResetReport::default()
         };
         let entries = std::mem::take(&mut self.entries);
         for entry in entries.into_iter().flatten() {

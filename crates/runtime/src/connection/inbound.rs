@@ -343,8 +343,7 @@ impl Core {
         entry.slot.end(ResetReport {
             code,
             remote: true,
-            connection_lost: false,
-            fault: None,
+            ..ResetReport::default()
         });
         self.forget(key, connection);
     }

@@ -69,6 +69,17 @@ pub struct EndReport {
     pub fault: ConnectionFault,
 }
 
+impl EndReport {
+    /// Whether one of the two ends closed it, without an error.
+    fn is_orderly(&self) -> bool {
+        self.code == 0
+            && matches!(
+                self.fault,
+                ConnectionFault::Local | ConnectionFault::NodeClosed | ConnectionFault::GoAway(_)
+            )
+    }
+}
+
 /// Everything a connection is made of.
 pub(crate) struct Parts {
     /// The hub of the JavaScript environment it belongs to.

@@ -32,6 +32,9 @@ const GONE: ResetReport = ResetReport {
     code: 0,
     remote: true,
     connection_lost: true,
+    orderly: false,
+    unsent: false,
+    unread: false,
     fault: None,
 };
 
@@ -40,6 +43,9 @@ const CROWDED_OUT: ResetReport = ResetReport {
     code: StreamErrorCode::ResourceLimitExceeded as u32,
     remote: false,
     connection_lost: false,
+    orderly: false,
+    unsent: false,
+    unread: false,
     fault: None,
 };
 

@@ -326,7 +326,9 @@ fn a_stream_that_is_unread_ends_before_its_connection() {
     live.settle();
     let told = live.listener.told();
     let [
-        Record::StreamClosed { stream, left: 6 },
+        Record::StreamClosed {
+            stream, left: 6, ..
+        },
         Record::ConnectionClosed { .. },
     ] = told[..]
     else {

@@ -226,6 +226,7 @@ impl Environment {
             emit(Record::StreamClosed {
                 stream,
                 left: inner.recv.len() as u32,
+                unsent: inner.unsent,
             });
         }
     }

@@ -20,6 +20,9 @@ const BY_REMOTE: ResetReport = ResetReport {
     code: 9,
     remote: true,
     connection_lost: false,
+    orderly: false,
+    unsent: false,
+    unread: false,
     fault: None,
 };
 
@@ -137,10 +140,17 @@ fn a_reset_goes_both_ways_and_ends_it_once() {
     there.call(|slot| slot.feed_reset(BY_REMOTE));
     there.call(|slot| slot.feed_reset(BY_REMOTE));
     assert_eq!(there.read(), Err(CallError::Reset));
-    let report = BY_REMOTE;
+    let report = ResetReport {
+        unread: true,
+        ..BY_REMOTE
+    };
     let told = [
         Record::StreamReset { stream, report },
-        Record::StreamClosed { stream, left: 0 },
+        Record::StreamClosed {
+            stream,
+            left: 0,
+            unsent: false,
+        },
     ];
     assert_eq!(there.told(), told);
     assert_eq!(here.environment.hub().stats.streams_closed.get(), 1);

@@ -75,8 +75,8 @@ pub enum Proposals {
     AnyOf(Box<[u32]>),
 }
 
-/// Who gave the stream its reset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who gave the stream its reset, and what went with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ResetReport {
     /// Error code as on the wire.
     pub code: u32,
@@ -84,6 +84,12 @@ pub struct ResetReport {
     pub remote: bool,
     /// It came with the end of the connection.
     pub connection_lost: bool,
+    /// That connection was closed by one of its ends, without an error.
+    pub orderly: bool,
+    /// Bytes or an end that were accepted here were not sent.
+    pub unsent: bool,
+    /// Bytes that had arrived were not read.
+    pub unread: bool,
     /// Set where the state is ERROR.
     pub fault: Option<StreamFault>,
 }
@@ -146,6 +152,8 @@ pub(crate) struct Inner {
     /// Received bytes counted as awaiting JavaScript.
     pub(crate) awaiting: usize,
     pub(crate) reset: Option<ResetReport>,
+    /// What was accepted here was dropped with the end of the stream.
+    pub(crate) unsent: bool,
     /// `closed` was queued; nothing is told after it.
     pub(crate) finished: bool,
     pub(crate) framing: Option<(Framing, usize)>,
@@ -212,6 +220,7 @@ impl StreamSlot {
                 credit_step: CREDIT_STEP_INITIAL,
                 awaiting: 0,
                 reset: None,
+                unsent: false,
                 finished: false,
                 framing: None,
                 negotiation: None,
@@ -307,6 +316,11 @@ impl StreamSlot {
         self.settle_awaiting(inner);
         inner.recv.clear(&mut self.carrier.hub().pool());
         self.charge(inner);
+    }
+
+    /// Whether something was accepted here that is not sent yet.
+    fn has_unsent(inner: &Inner) -> bool {
+        !inner.send.is_empty() || inner.fin == FinState::Wanted
     }
 
     fn drop_pipes(&self, inner: &mut Inner) {

@@ -254,7 +254,8 @@ fn a_reset_behind_the_end_leaves_the_bytes_and_the_end() {
         live.dialer.told(),
         [Record::StreamClosed {
             stream: dialed,
-            left: 6
+            left: 6,
+            unsent: false
         }]
     );
     assert_eq!(

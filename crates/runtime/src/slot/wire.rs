@@ -24,9 +24,8 @@ impl StreamSlot {
         inner.orders.reset = Some(code);
         inner.reset = Some(ResetReport {
             code,
-            remote: false,
-            connection_lost: false,
             fault: Some(fault),
+            ..ResetReport::default()
         });
         inner.settle_fault = Some(fault);
         self.tell(&mut inner, Pending::RESET);
@@ -48,9 +47,7 @@ impl StreamSlot {
         inner.orders.reset = Some(code);
         inner.reset = Some(ResetReport {
             code,
-            remote: false,
-            connection_lost: false,
-            fault: None,
+            ..ResetReport::default()
         });
         self.tell(&mut inner, Pending::RESET);
         self.finish(&mut inner);
@@ -67,6 +64,7 @@ impl StreamSlot {
         if inner.finished {
             return;
         }
+        inner.unsent = Self::has_unsent(&inner);
         if inner.remote_ended && inner.state.is_read_open() {
             inner.state.apply(Input::CloseWrite);
             let mut pool = self.carrier.hub().pool();
@@ -77,8 +75,12 @@ impl StreamSlot {
                 code: report.code,
                 remote: report.remote,
             });
+            inner.reset = Some(ResetReport {
+                unsent: inner.unsent,
+                unread: !inner.recv.is_empty(),
+                ..report
+            });
             self.drop_pipes(&mut inner);
-            inner.reset = Some(report);
             self.tell(&mut inner, Pending::RESET);
         }
         self.finish(&mut inner);
