@@ -46,9 +46,9 @@ export type { Multiplexer, MuxedConn, MuxedStream } from './stream/muxed.ts'
 export { wrapMuxedStream } from './stream/wrap.ts'
 export {
   type AbortOptions,
+  type DuplexOptions,
   type ReadOptions,
   Stream,
-  type DuplexOptions,
   type StreamCloseDetail,
   type StreamEvents,
   type StreamStat

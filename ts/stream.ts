@@ -22,7 +22,7 @@ import { StreamState } from './constants.ts'
 import { type Libp2pError, StateError } from './errors.ts'
 import { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
-import type { ConnState } from './io/interfaces.ts'
+import type { ConnState, StreamReader } from './io/interfaces.ts'
 import type { Messages, MessagesOptions } from './io/messages.ts'
 import { messages } from './io/messages.ts'
 import { type StreamCounters, streamCounters } from './native/counters.ts'
@@ -49,7 +49,10 @@ type NodeDuplex = import('node:stream').Duplex
  * Reads answer in call order and no byte twice; writes keep their order and never interleave. Every wait takes a
  * `signal`. Nothing here throws or rejects outside the call concerned.
  */
-export class Stream extends TypedEventTarget<StreamEvents> implements MuxedStream, AsyncDisposable {
+export class Stream
+  extends TypedEventTarget<StreamEvents>
+  implements MuxedStream, StreamReader, AsyncDisposable
+{
   readonly #core: StreamCore
   #onEnd: (() => void)[] | undefined
   #onReadable: (() => void) | undefined

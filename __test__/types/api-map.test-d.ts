@@ -30,6 +30,7 @@ import type {
   SwarmOptions
 } from '../../ts/index.ts'
 import type {
+  ChunkReader,
   Closer,
   ConnState,
   Encrypter,
@@ -37,17 +38,24 @@ import type {
   MsgReadWriteCloser,
   MsgReadWriter,
   MsgWriter,
+  ReadAllOptions,
   ReadCloser,
   Reader,
+  ReadSomeOptions,
   ReadWriteCloser,
   ReadWriter,
   SecureMessages,
   SecureMessagesOptions,
+  StreamReader,
   WriteCloser,
   Writer
 } from '../../ts/io/index.ts'
 
 export type Named = [
+  ChunkReader,
+  ReadAllOptions,
+  ReadSomeOptions,
+  StreamReader,
   AddrLike,
   ConnectionCounters,
   DialOptions,

@@ -2,6 +2,7 @@
 import type { Stream } from '../../ts/index.ts'
 import type {
   BaseMsgReadWriter,
+  ChunkReader,
   Closer,
   EncryptedMsgReadWriter,
   Encrypter,
@@ -14,6 +15,7 @@ import type {
   Reader,
   ReadWriteCloser,
   ReadWriter,
+  StreamReader,
   TcpStream,
   VarintMsgReadWriter,
   WriteCloser,
@@ -27,6 +29,8 @@ declare const fixed: FixedLengthMsgReadWriter
 declare const encrypted: EncryptedMsgReadWriter
 
 const readWriteClosers: ReadWriteCloser[] = [stream, socket]
+const streamReaders: StreamReader[] = [stream]
+const chunkReaders: ChunkReader[] = [socket]
 const messages: MsgReadWriteCloser[] = [stream.messages(), varint, fixed, encrypted]
 const bases: BaseMsgReadWriter[] = [varint, fixed]
 const encrypters: Encrypter[] = [encrypted]
@@ -54,6 +58,8 @@ const slow: Encrypter = { encrypt: async (bytes) => bytes, decrypt: (bytes) => b
 
 export const used: unknown[] = [
   readWriteClosers,
+  streamReaders,
+  chunkReaders,
   messages,
   bases,
   encrypters,

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { aString, checkOptions, integer, misuse, type OptionChecks } from '../arguments.ts'
 import type { HostPort } from '../identity/address.ts'
 import { DuplexCarrier } from './duplex-carrier.ts'
-import type { ReadWriteCloser } from './interfaces.ts'
+import type { ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { TcpStream } from './tcp-stream.ts'
 import { WebCarrier } from './web-carrier.ts'
 
@@ -28,7 +28,10 @@ const CARRIER_CHECKS: OptionChecks<CarrierOptions> = {
  * Reads are empty at its end. For a `net.Socket` there is `tcpStream`; async iterables, Web streams and functions
  * become a Duplex by Node's `Duplex.from`.
  */
-export function fromDuplex(duplex: Duplex, options: CarrierOptions = {}): ReadWriteCloser {
+export function fromDuplex(
+  duplex: Duplex,
+  options: CarrierOptions = {}
+): ReadWriteCloser & ChunkReader {
   if (!isDuplex(duplex)) throw misuse('duplex', 'a Duplex of node:stream', duplex)
   checkOptions(options, CARRIER_CHECKS)
   return new DuplexCarrier(duplex, '', options.remoteAddress)
@@ -38,7 +41,7 @@ export function fromDuplex(duplex: Duplex, options: CarrierOptions = {}): ReadWr
 export function fromWebStreams(
   pair: ReadableWritablePair<Uint8Array, Uint8Array>,
   options: CarrierOptions = {}
-): ReadWriteCloser {
+): ReadWriteCloser & ChunkReader {
   if (!isWebPair(pair)) throw misuse('pair', 'a pair of Web streams', pair)
   checkOptions(options, CARRIER_CHECKS)
   return new WebCarrier(pair, options.remoteAddress)

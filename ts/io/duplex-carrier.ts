@@ -4,8 +4,9 @@ import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../argum
 import { AbortError, ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
 import { Stash } from '../stream/stash.ts'
-import { aborted } from './abort.ts'
-import type { AbortOptions, ReadWriteCloser } from './interfaces.ts'
+import { abortable, aborted } from './abort.ts'
+import { closing } from './closing.ts'
+import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { Turns } from './turns.ts'
 
 const NOTHING = new Uint8Array(0)
@@ -31,7 +32,7 @@ const GONE = new Set([
 ])
 
 /** Reads and writes a Duplex, which is this object's alone from here on. */
-export class DuplexCarrier implements ReadWriteCloser {
+export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
   readonly #duplex: Duplex
   readonly #transport: string
   readonly #reads = new Turns()
@@ -100,23 +101,19 @@ export class DuplexCarrier implements ReadWriteCloser {
   /**
    * Flush, end both directions, read no more. Idempotent; after a failure it only frees.
    *
-   * The signal ends the wait for the flush, and then the duplex is destroyed with what was not flushed.
+   * The signal, or without one a minute, ends the wait for the flush. The duplex is destroyed then with what was not
+   * flushed, and the call rejects with `AbortError` or `TimeoutError`.
    */
   close(options: AbortOptions = {}): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
     this.#closing ??= this.#close()
     this.#wake?.()
-    const { signal } = options
-    if (signal === undefined) return this.#closing
-    const closing = this.#closing
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+    const flushed = this.#closing
+    return closing(options.signal, (signal) => {
+      return abortable(flushed, signal).catch((err) => {
         this.#duplex.destroy()
-        reject(aborted(signal))
-      }
-      if (signal.aborted) onAbort()
-      else signal.addEventListener('abort', onAbort, { once: true })
-      closing.then(resolve).finally(() => signal.removeEventListener('abort', onAbort))
+        throw err
+      })
     })
   }
 

@@ -33,6 +33,7 @@ export {
 export { type Framing, MESSAGE_BYTES_MAX } from './framing.ts'
 export type {
   AbortOptions,
+  ChunkReader,
   Closer,
   ConnState,
   Encrypter,
@@ -45,9 +46,11 @@ export type {
   Reader,
   ReadWriteCloser,
   ReadWriter,
+  StreamReader,
   WriteCloser,
   Writer
 } from './interfaces.ts'
+export { type ReadAllOptions, type ReadSomeOptions, readAll, readSome } from './read-any.ts'
 export { type ReadExactlyOptions, readExactly } from './read-exactly.ts'
 export {
   type SecureMessages,

@@ -17,14 +17,14 @@ export interface ConnState {
   readonly openedAt: number
 }
 
-/** Bytes come from it, in order. */
+/**
+ * Bytes come from it, in order. What takes any reader takes this.
+ *
+ * There are two kinds, which differ in what `read` without `n` does and how they tell their end: {@link StreamReader}
+ * and {@link ChunkReader}. `readSome`, `readAll` and `readExactly` do the same on both.
+ */
 export interface Reader {
-  /**
-   * Up to `n` bytes, as soon as any are there; `read(0)` answers empty without looking.
-   *
-   * The end is a rejection with `StreamEOFError`, or an empty answer after which `readableEnded` is true. Without
-   * `n` a `Stream` reads everything to its end, the adapters of this module what has arrived.
-   */
+  /** Up to `n` bytes, as soon as any are there; `read(0)` answers empty without looking. */
   read(n?: number, options?: AbortOptions): Promise<Uint8Array>
   /** True once the end has been reported, on a reader whose end is an empty answer. */
   readonly readableEnded?: boolean
@@ -32,6 +32,23 @@ export interface Reader {
   unshift?(bytes: Uint8Array): void
   /** About the connection under it, where that is known. */
   connState?(): ConnState | undefined
+}
+
+/**
+ * A reader as `Stream` is one: `read` without `n` reads everything to the end, and at the end `read` rejects with
+ * `StreamEOFError`.
+ */
+export interface StreamReader extends Reader {
+  unshift(bytes: Uint8Array): void
+}
+
+/**
+ * A reader as the adapters of this module are: `read` without `n` answers with what has arrived, and at the end with
+ * nothing, after which `readableEnded` is true.
+ */
+export interface ChunkReader extends Reader {
+  readonly readableEnded: boolean
+  unshift(bytes: Uint8Array): void
 }
 
 /** Bytes go into it, in order. */

@@ -13,6 +13,7 @@ import type { NativeSecureSession, SessionFacts } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
 import { Stash } from '../stream/stash.ts'
 import { abortable, aborted } from './abort.ts'
+import { closing } from './closing.ts'
 import type { AbortOptions, ConnState, ReadWriteCloser } from './interfaces.ts'
 import { Pushback } from './pushback.ts'
 import { Turns } from './turns.ts'
@@ -127,11 +128,19 @@ export class SecureCarrier implements ReadWriteCloser {
     return plaintext
   }
 
-  /** Say goodbye where the protocol has a word for it, and close what is below. Idempotent. */
+  /**
+   * Say goodbye where the protocol has a word for it, and close what is below. Idempotent.
+   *
+   * The signal, or without one a minute, ends the wait for a peer that reads nothing; what is below is closed all the
+   * same, and the call rejects with `AbortError` or `TimeoutError`.
+   */
   close(options?: AbortOptions): Promise<void> {
     this.#closing ??= this.#goodbye()
-    const below = (): Promise<void> => this.conn.close(options)
-    return abortable(this.#closing, options?.signal).then(below, below)
+    const said = this.#closing
+    return closing(options?.signal, (signal) => {
+      const below = (): Promise<void> => abortable(this.conn.close({ signal }), signal)
+      return abortable(said, signal).then(below, below)
+    })
   }
 
   async #goodbye(): Promise<void> {

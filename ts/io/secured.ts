@@ -78,7 +78,11 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
     return this.#messages.writeMsg(message, options)
   }
 
-  /** Say goodbye where the protocol has a word for it, and close the carrier. Idempotent. */
+  /**
+   * Say goodbye where the protocol has a word for it, and close the carrier. Idempotent.
+   *
+   * Takes a minute at most without a signal: rejects then with `TimeoutError` if the peer has not taken everything.
+   */
   override close(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
     return this.#carrier.close(options)

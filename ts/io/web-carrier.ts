@@ -3,14 +3,15 @@ import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../argum
 import { ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
 import { abortable } from './abort.ts'
-import type { AbortOptions, ReadWriteCloser } from './interfaces.ts'
+import { closing } from './closing.ts'
+import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { Pushback } from './pushback.ts'
 import { Turns } from './turns.ts'
 
 const NOTHING = new Uint8Array(0)
 
 /** Reads and writes two Web streams, which are locked from here on. */
-export class WebCarrier implements ReadWriteCloser {
+export class WebCarrier implements ReadWriteCloser, ChunkReader {
   readonly remoteAddress: HostPort | undefined
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>
@@ -68,7 +69,14 @@ export class WebCarrier implements ReadWriteCloser {
   close(options: AbortOptions = {}): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
     this.#closing ??= this.#close()
-    return abortable(this.#closing, options.signal)
+    const flushed = this.#closing
+    return closing(options.signal, (signal) => {
+      return abortable(flushed, signal).catch((err) => {
+        // A sink that takes nothing is let go of with what it has not taken.
+        this.#writer.abort(err).catch(() => {})
+        throw err
+      })
+    })
   }
 
   #checkOpen(): void {

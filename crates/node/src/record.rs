@@ -72,7 +72,10 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
                 (report.unread, FLAG_UNREAD),
             ]
             .into_iter()
-            .fold(0, |flags, (is_set, flag)| if is_set { flags | flag } else { flags });
+            .fold(
+                0,
+                |flags, (is_set, flag)| if is_set { flags | flag } else { flags },
+            );
             let fault = fault_word(report.fault.map(ErrorCode::from));
             [STREAM_RESET | flags << 8, stream, report.code, fault]
         }

@@ -237,5 +237,9 @@ impl Live {
 
 /// The records that close `stream` in good order.
 pub(crate) fn closed(stream: u32) -> Vec<Record> {
-    vec![Record::StreamClosed { stream, left: 0 }]
+    vec![Record::StreamClosed {
+        stream,
+        left: 0,
+        unsent: false,
+    }]
 }

@@ -298,7 +298,7 @@ impl Peer {
                 app.disturbed = true;
                 app.reset = Some(report);
             }
-            Record::StreamClosed { stream, left } => self.on_closed(stream, left as usize),
+            Record::StreamClosed { stream, left, .. } => self.on_closed(stream, left as usize),
             Record::StreamOutgoing { .. }
             | Record::Completion { .. }
             | Record::ListenerClosed { .. } => unreachable!(),
