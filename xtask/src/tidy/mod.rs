@@ -60,6 +60,7 @@ const CHECKS: &[Check] = &[
     mirrors::stream_states,
     mirrors::limits,
     packages::native_packages,
+    packages::lock_file,
     habits::files_are_short,
     habits::nothing_is_put_off,
     habits::no_test_is_left_out,

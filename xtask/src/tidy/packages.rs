@@ -1,4 +1,4 @@
-//! The packages that carry the addon of one platform each.
+//! The packages that carry the addon of one platform each, and those of others that the lock file names.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,15 @@ use crate::tree::Tree;
 use super::Finding;
 
 const MANIFEST: &str = "package.json";
+const LOCK: &str = "package-lock.json";
+
+/// What a package asks for; the root alone asks for the last.
+const DEPENDENCIES: [&str; 4] = [
+    "dependencies",
+    "optionalDependencies",
+    "peerDependencies",
+    "devDependencies",
+];
 
 /// `npm/*` against `napi.targets` of package.json, names and versions included.
 pub(super) fn native_packages(tree: &Tree) -> Vec<Finding> {
@@ -67,6 +76,63 @@ fn differences(tree: &Tree, manifest: &Value, platform: &str) -> Vec<Finding> {
     .filter(|(key, expected)| text(&own[key]) != *expected)
     .map(|(key, expected)| Finding::new(&path, 1, format!("{key} is not {expected}")))
     .collect()
+}
+
+/// package-lock.json against package.json: what it asks for, and that something depends on each package. npm never
+/// installs one that nothing depends on, so that every script would find packages missing and install all again.
+pub(super) fn lock_file(tree: &Tree) -> Vec<Finding> {
+    let (Some(manifest), Some(lock)) = (json(tree, MANIFEST), json(tree, LOCK)) else {
+        return vec![Finding::new(LOCK, 1, "or package.json is no JSON")];
+    };
+    let mut findings = Vec::new();
+    for key in DEPENDENCIES.into_iter().chain(["name", "version"]) {
+        if lock["packages"][""][key] != manifest[key] {
+            let sentence = format!("{key} is not that of package.json: run `npm install`");
+            findings.push(Finding::new(LOCK, 1, sentence));
+        }
+    }
+    let empty = serde_json::Map::new();
+    let packages = lock["packages"].as_object().unwrap_or(&empty);
+    let mut reached = BTreeSet::from([""]);
+    let mut waiting = vec![""];
+    while let Some(path) = waiting.pop() {
+        for name in asked_for(&packages[path], path.is_empty()) {
+            let found = places_of(path, name).find_map(|place| packages.get_key_value(&place));
+            if let Some((place, _)) = found
+                && reached.insert(place)
+            {
+                waiting.push(place);
+            }
+        }
+    }
+    for path in packages
+        .keys()
+        .filter(|path| !reached.contains(path.as_str()))
+    {
+        let sentence = format!("nothing depends on {path}: run `npm prune`");
+        findings.push(Finding::new(LOCK, 1, sentence));
+    }
+    findings
+}
+
+fn asked_for(package: &Value, is_root: bool) -> impl Iterator<Item = &str> {
+    DEPENDENCIES
+        .into_iter()
+        .filter(move |key| is_root || *key != "devDependencies")
+        .filter_map(|key| package[key].as_object())
+        .flat_map(|names| names.keys().map(String::as_str))
+}
+
+/// Where Node looks for a package of this name, the nearest first.
+fn places_of<'a>(path: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    std::iter::successors(Some(path), |path| {
+        let (above, _) = path.rsplit_once("node_modules/")?;
+        Some(above.trim_end_matches('/'))
+    })
+    .map(move |folder| match folder {
+        "" => format!("node_modules/{name}"),
+        _ => format!("{folder}/node_modules/{name}"),
+    })
 }
 
 fn json(tree: &Tree, path: &str) -> Option<Value> {
@@ -128,6 +194,42 @@ mod tests {
             places(&native_packages(&tree)),
             [("npm/linux-x64-gnu/package.json", 1)]
         );
+    }
+
+    /// A lock file of these packages for a manifest that asks for `a`.
+    fn locked(packages: &str) -> Vec<Finding> {
+        let manifest = r#"{ "name": "f", "version": "1.0.0", "dependencies": { "a": "^1" } }"#;
+        let lock = format!(r#"{{ "packages": {{ "": {manifest}, {packages} }} }}"#);
+        lock_file(&Tree::of(&[(MANIFEST, manifest), (LOCK, &lock)]))
+    }
+
+    #[test]
+    fn takes_a_lock_file_whose_packages_are_all_asked_for() {
+        let findings = locked(
+            r#""node_modules/a": { "dependencies": { "@s/b": "1" } },
+               "node_modules/a/node_modules/@s/b": { "peerDependencies": { "c": "1" } },
+               "node_modules/c": { "optionalDependencies": { "@s/b": "2", "gone": "1" } },
+               "node_modules/@s/b": {}"#,
+        );
+        assert_eq!(findings, []);
+    }
+
+    #[test]
+    fn names_a_locked_package_that_nothing_depends_on() {
+        let findings = locked(
+            r#""node_modules/a": { "devDependencies": { "b": "1" } }, "node_modules/b": {}"#,
+        );
+        assert_eq!(places(&findings), [(LOCK, 1)]);
+        assert!(findings[0].sentence.contains("node_modules/b"));
+    }
+
+    #[test]
+    fn names_a_lock_file_of_other_dependencies() {
+        let manifest = r#"{ "version": "1.0.0", "dependencies": { "a": "^2" } }"#;
+        let lock = r#"{ "packages": { "": { "version": "1.0.0", "dependencies": { "a": "^1" } },
+            "node_modules/a": {} } }"#;
+        let tree = Tree::of(&[(MANIFEST, manifest), (LOCK, lock)]);
+        assert_eq!(places(&lock_file(&tree)), [(LOCK, 1)]);
     }
 
     #[test]
