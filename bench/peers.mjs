@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { peerCommand } from '../interop/build.mjs'
+import { addonBuild } from '../tools/shared.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -102,7 +103,8 @@ export async function commandOf(name) {
 
 /** A binary of our own workspace, in the profile of the addon; cargo knows whether it is fresh. */
 async function cargoBuilt(name) {
-  const flags = ['build', '--release', '--locked', '--package', RUST_BINARIES, '--bin', name]
+  const { args, folder } = addonBuild()
+  const flags = [...args, '--package', RUST_BINARIES, '--bin', name]
   try {
     await promisify(execFile)('cargo', [...flags, '--message-format', 'short'], { cwd: ROOT })
   } catch (err) {
@@ -111,8 +113,7 @@ async function cargoBuilt(name) {
     return { missing: `cargo build of ${RUST_BINARIES} failed with exit code ${err.code}` }
   }
   const exe = process.platform === 'win32' ? '.exe' : ''
-  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target')
-  return { command: [join(target, 'release', `${name}${exe}`)] }
+  return { command: [join(folder, `${name}${exe}`)] }
 }
 
 function json(path) {

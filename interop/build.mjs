@@ -144,6 +144,24 @@ export async function peerCommand(name) {
   }
 }
 
+/**
+ * The peers that are built, as their sources are now.
+ *
+ * @returns {Promise<string[]>}
+ */
+export async function builtPeers() {
+  const built = []
+  for (const name of Object.keys(PEERS)) {
+    try {
+      if (await exists(join(BUILD, `${name}-${await sourceHash(name)}`))) built.push(name)
+    } catch (error) {
+      // Without the tool that it is built with there is none.
+      if (!(error instanceof MissingPeerError)) throw error
+    }
+  }
+  return built
+}
+
 async function buildInto(folder, peer) {
   // Two builders at once, after one took the other for dead, each finish a folder; the first one stays.
   const unfinished = `${folder}.${process.pid}`

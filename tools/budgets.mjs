@@ -11,10 +11,10 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { environment, firstLine, ROOT, run, stop } from './shared.mjs'
+import { addonBuild, environment, firstLine, ROOT, run, stop } from './shared.mjs'
 
 const BASELINE = join(ROOT, 'crates', 'budgets', 'baseline.json')
-const PROGRAMS = join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), 'release')
+const BUILD = addonBuild()
 
 /** Room for what another compiler of the same version and another linker make of the same code. */
 const INSTRUCTIONS_TOLERANCE = 0.02
@@ -69,7 +69,7 @@ function whyNot() {
 }
 
 async function build() {
-  const code = await run('cargo', ['build', '--release', '--package', 'ferroswarm-budgets'])
+  const code = await run('cargo', [...BUILD.args, '--package', 'ferroswarm-budgets'])
   if (code !== 0)
     stop('The programs that are counted could not be built: see what cargo says above.')
 }
@@ -224,7 +224,7 @@ async function countTraffic({ traffic, less, more, mode, of }) {
 /** Everything that a program and valgrind print. */
 function valgrind(options, program, ...words) {
   return new Promise((resolve) => {
-    const child = spawn('valgrind', [...options, join(PROGRAMS, program), ...words], {
+    const child = spawn('valgrind', [...options, join(BUILD.folder, program), ...words], {
       cwd: ROOT,
       // Names are looked up before anything is counted.
       env: environment({ LD_BIND_NOW: '1' }),

@@ -58,6 +58,25 @@ export function firstLine(program, args) {
   return result.status === 0 ? result.stdout.split('\n')[0].trim() : undefined
 }
 
+/** The target that cargo and napi build for where none is named. */
+export function hostTarget() {
+  const result = spawnSync('rustc', ['-vV'], { cwd: ROOT, env: environment(), encoding: 'utf8' })
+  return /^host: (\S+)$/m.exec(result.stdout ?? '')?.[1]
+}
+
+/**
+ * Where cargo leaves what it builds as it builds the addon, and the arguments that make it do so: napi names the
+ * target, and without its name cargo would compile every dependency a second time.
+ */
+export function addonBuild() {
+  const target = hostTarget()
+  const folder = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target')
+  return {
+    args: ['build', '--release', '--locked', ...(target === undefined ? [] : ['--target', target])],
+    folder: join(folder, target ?? '', 'release')
+  }
+}
+
 /** The time of a file's last change in milliseconds; 0 if there is none. */
 export function changed(path) {
   return existsSync(path) ? statSync(path).mtimeMs : 0

@@ -3,40 +3,58 @@
  * over all:
  *
  *     N passed, N failed, N skipped
+ *
+ * The tests with other implementations are part of it for those that are built, as `npm run test:interop` leaves
+ * them; where CI is set, all are built and tested.
  */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { stripVTControlCharacters } from 'node:util'
+import { builtPeers } from '../interop/build.mjs'
 import { environment, ROOT } from './shared.mjs'
+
+/** Every suite that needs no other implementation. */
+const OWN_SUITES = ['__test__/unit/**/*.spec.ts', '__test__/integration/**/*.spec.ts']
 
 const total = { passed: 0, failed: 0, skipped: 0 }
 const failures = []
 
 await suite('cargo', ['test', '--workspace', '--no-fail-fast'], readCargoLine)
 await suite('node', ['tools/budgets.mjs'], readCargoLine)
-await suite('ava', process.argv.slice(2), readAvaLine)
+const peers = process.env.CI === undefined ? await builtPeers() : undefined
+const asked = process.argv.slice(2)
+const isWithoutPeers = asked.length === 0 && peers?.length === 0
+await suite(
+  'ava',
+  isWithoutPeers ? OWN_SUITES : asked,
+  readAvaLine,
+  peers === undefined ? {} : { FERROSWARM_TEST_PEERS: peers.join(' ') }
+)
 
 if (failures.length > 0) {
   console.log('\nFailures:')
   for (const failure of failures) console.log(`  ${failure}`)
 }
+if (isWithoutPeers) {
+  console.log('\nWithout other implementations: "npm run test:interop" builds and tests them.')
+}
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
 process.exitCode = total.failed > 0 ? 1 : 0
 
-async function suite(program, args, readLine) {
+async function suite(program, args, readLine, extra = {}) {
   const failedBefore = total.failed
-  const code = await eachLine(program, args, readLine)
+  const code = await eachLine(program, args, readLine, extra)
   if (code === 0 || total.failed > failedBefore) return
   // It did not build, or fell over without a failed test.
   total.failed += 1
   failures.push(`${program} ${args.join(' ')}: ended with code ${code}`)
 }
 
-function eachLine(program, args, readLine) {
+function eachLine(program, args, readLine, extra) {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: ROOT,
-      env: environment(),
+      env: environment(extra),
       stdio: ['ignore', 'pipe', 'pipe'],
       shell: process.platform === 'win32'
     })

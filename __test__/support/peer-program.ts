@@ -22,8 +22,14 @@ export interface PeerServer {
 /** What a server may take to end; generous, for it only keeps a stuck one from staying. */
 const STOP_TIMEOUT_MS = 30_000
 
+/** Where it is set, by `npm test`: the peers that are there, none of which is to be built. */
+const PEERS = process.env.FERROSWARM_TEST_PEERS?.split(' ')
+
 /** Finds a peer, built first if need be: from scratch that takes minutes. */
 export async function findPeer(name: string): Promise<FoundPeer> {
+  if (PEERS?.includes(name) === false) {
+    return { missing: 'it is not built, which "npm run test:interop" does' }
+  }
   const { code, out, err } = await program(process.execPath, ['interop/build.mjs', name])
   if (code !== 0) throw new Error(`interop/build.mjs ${name} ended with code ${code}: ${err}`)
   return JSON.parse(out) as FoundPeer
