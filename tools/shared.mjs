@@ -3,7 +3,7 @@
  * installed and on a Node older than the one the project itself needs.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -45,6 +45,37 @@ export function run(program, args, extra = {}) {
     })
     child.on('close', (code) => resolve(code ?? 1))
   })
+}
+
+/** Runs npm, the one that runs us where there is one, and collects what it prints. */
+export function npm(args, cwd) {
+  const path = process.env.npm_execpath ?? ''
+  if (/npm-cli\.c?js$/.test(path)) return node([path, ...args], cwd)
+  return collect('npm', args, { cwd, shell: process.platform === 'win32' })
+}
+
+/** Runs this Node, and collects what it prints. */
+export function node(args, cwd) {
+  return collect(process.execPath, args, { cwd })
+}
+
+function collect(program, args, options) {
+  // Options of an npm that runs us, such as a dry run, are not for this one.
+  const inherited = Object.entries(process.env).filter(([name]) => !/^npm_config_/i.test(name))
+  const env = { ...Object.fromEntries(inherited), ...registryOf(process.env) }
+  return spawnSync(program, args, { ...options, env, encoding: 'utf8' })
+}
+
+function registryOf({ npm_config_registry: registry, npm_config_cache: cache }) {
+  return {
+    ...(registry === undefined ? {} : { npm_config_registry: registry }),
+    ...(cache === undefined ? {} : { npm_config_cache: cache })
+  }
+}
+
+/** A file of JSON. */
+export function readJson(path) {
+  return JSON.parse(readFileSync(path, 'utf8'))
 }
 
 /** The first line that a program prints; undefined if it cannot be run. */

@@ -1,70 +1,63 @@
-import { copyFile, cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+/** The packages as the release makes them, and as `npm publish` would from a clone. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import { jsonLines, program, ROOT } from '../support/cli.ts'
 
 const INSTALL = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts']
 const NPM = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+const NATIVE = join(ROOT, 'ts', 'native')
 
-interface Packed {
-  readonly filename: string
-  readonly files: readonly { readonly path: string }[]
+async function temporary(t: ExecutionContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-package-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  return folder
 }
 
-async function run(
-  t: { is(a: unknown, b: unknown, message?: string): unknown },
-  cwd: string,
-  ...words: string[]
-) {
+async function run(t: ExecutionContext, cwd: string, ...words: string[]): Promise<void> {
   const ended = await program(NPM, words, { cwd })
   t.is(ended.code, 0, ended.out + ended.err)
-  return ended
+}
+
+/** Packs what is built here; the tarball of the package and that of this platform. */
+async function pack(t: ExecutionContext, folder: string): Promise<[root: string, native: string]> {
+  const words = ['tools/pack.mjs', '--addons', NATIVE, '--out', folder, '--present']
+  const packed = await program(process.execPath, words)
+  t.is(packed.code, 0, packed.err)
+  const names = await readdir(folder)
+  const named = (pattern: RegExp): string =>
+    join(folder, names.find((name) => pattern.test(name)) ?? '')
+  return [named(/^ferroswarm-\d/), named(/^ferroswarm-native-/)]
 }
 
 test('the packed packages install without scripts and run the demo', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-package-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  t.timeout(300_000, 'npm on a machine that is busy with other tests')
+  const folder = await temporary(t)
+  const [root, native] = await pack(t, folder)
+  const app = await temporary(t)
+  await writeFile(join(app, 'package.json'), '{"private":true,"type":"module"}\n')
+  await run(t, app, ...INSTALL, root, native)
 
-  // The platform's package as the release makes it: its folder and the addon.
-  const addon = (await readdir(join(ROOT, 'ts', 'native'))).find((name) => name.endsWith('.node'))
-  const platform = /^ferroswarm\.(.+)\.node$/.exec(addon ?? '')?.[1] ?? ''
-  t.not(platform, '', 'the addon is built')
-  const native = join(folder, platform)
-  await cp(join(ROOT, 'npm', platform), native, { recursive: true })
-  await copyFile(join(ROOT, 'ts', 'native', addon ?? ''), join(native, addon ?? ''))
-
-  const pack = async (from: string): Promise<Packed> => {
-    const { out } = await run(
-      t,
-      from,
-      'pack',
-      '--json',
-      '--ignore-scripts',
-      '--pack-destination',
-      folder
-    )
-    return (JSON.parse(out) as Packed[])[0] as Packed
-  }
-  const root = await pack(ROOT)
-  const nativePackage = await pack(native)
+  const installed = join(app, 'node_modules', 'ferroswarm')
+  const files = await readdir(installed, { recursive: true })
   t.deepEqual(
-    root.files
-      .map(({ path }) => path)
-      .filter((path) => /\.node$|^ts\/|^__test__\/|\.built$/.test(path)),
+    files.filter((path) => /\.node$|^ts\b|^__test__\b|\.built$/.test(path)),
     []
   )
-  t.true(nativePackage.files.some(({ path }) => path === addon))
-
-  const app = await mkdtemp(join(folder, 'app-'))
-  await writeFile(join(app, 'package.json'), '{"private":true,"type":"module"}\n')
-  await run(t, app, ...INSTALL, join(folder, root.filename), join(folder, nativePackage.filename))
-  const manifest = JSON.parse(
-    await readFile(join(app, 'node_modules', 'ferroswarm', 'package.json'), 'utf8')
-  ) as { scripts?: Record<string, string> }
-  for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) {
-    t.is(manifest.scripts?.[script], undefined)
+  const manifest = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as {
+    version: string
+    scripts?: unknown
+    optionalDependencies: Record<string, string>
   }
+  t.is(manifest.scripts, undefined)
+  const platforms = await readdir(join(ROOT, 'npm'))
+  t.deepEqual(
+    manifest.optionalDependencies,
+    Object.fromEntries(
+      platforms.map((platform) => [`@ferroswarm/native-${platform}`, manifest.version])
+    )
+  )
 
   const entries = await program(
     process.execPath,
@@ -86,6 +79,53 @@ test('the packed packages install without scripts and run the demo', async (t) =
   )
   t.is(demo.code, 0, demo.out + demo.err)
   t.is(jsonLines(demo).at(-1)?.event, 'summary')
+})
+
+test("a platform's package carries its licences and the notices of what is linked into it", async (t) => {
+  t.timeout(300_000, 'npm on a machine that is busy with other tests')
+  const folder = await temporary(t)
+  const [, native] = await pack(t, folder)
+  const app = await temporary(t)
+  await writeFile(join(app, 'package.json'), '{"private":true}\n')
+  await run(t, app, ...INSTALL, native)
+  const [name = ''] = await readdir(join(app, 'node_modules', '@ferroswarm'))
+  const installed = join(app, 'node_modules', '@ferroswarm', name)
+  const files = await readdir(installed)
+  for (const file of ['LICENSE-MIT', 'LICENSE-APACHE']) {
+    t.true(files.includes(file), file)
+  }
+  const notices = await readFile(join(installed, 'THIRD-PARTY-NOTICES.txt'), 'utf8')
+  const linked = ['aws-lc-sys', 'libc', 'multiaddr', 'napi', 'rustls', 'snow', 'tokio', 'yamux']
+  if (name === 'native-linux-x64-gnu') linked.push('openssl-src')
+  for (const crate of linked) t.regex(notices, new RegExp(`^- ${crate} \\d.*: \\S`, 'm'))
+  t.regex(notices, /AWS Libcrypto \(AWS-LC\)/)
+  // Neither of the tests nor of the build.
+  for (const crate of ['proptest', 'cc', 'syn']) {
+    t.notRegex(notices, new RegExp(`^- ${crate} `, 'm'))
+  }
+})
+
+test('a clone is not published: its package would not load', async (t) => {
+  t.timeout(300_000, 'npm on a machine that is busy with other tests')
+  const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>
+  }
+  t.is(scripts.prepublishOnly, 'node tools/try.mjs')
+  const { code, err } = await program(process.execPath, ['tools/try.mjs'])
+  t.is(code, 1)
+  t.regex(
+    err,
+    /^The package cannot be loaded: it is not to be published\.\nferroswarm's native addon /
+  )
+})
+
+test('a release without an addon of every platform is not packed', async (t) => {
+  const folder = await temporary(t)
+  const words = ['tools/pack.mjs', '--addons', NATIVE, '--out', folder]
+  const { code, err } = await program(process.execPath, words)
+  t.is(code, 1)
+  t.regex(err, /has no addon for .*(?:darwin|linux|win32)-/)
+  t.deepEqual(await readdir(folder), [])
 })
 
 test('types come first in every entry of the exports map', async (t) => {

@@ -30,6 +30,12 @@ export class AddonError extends Error {
 
   readonly code = 'ERR_ADDON'
   readonly kind = 'environment'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    // The frames are those of loading a module, at whoever imports it first.
+    this.stack = `${this.name}: ${message}`
+  }
 }
 
 /**
@@ -37,9 +43,13 @@ export class AddonError extends Error {
  * of them threw.
  */
 export function addonError(err: unknown, platform = currentPlatform()): AddonError {
-  const tried = [...causes(err)].map(({ message }) => message.split('\n', 1)[0] ?? '')
-  const broken = tried.find((message) => isFault(message))
-  return new AddonError(sentence(platform, tried, broken), { cause: err })
+  const chain = causes(err)
+  const tried = chain.map(firstLine)
+  const broken = chain.find((each) => isFault(firstLine(each)))
+  return new AddonError(
+    sentence(platform, tried, broken && firstLine(broken)),
+    broken === undefined ? {} : { cause: broken }
+  )
 }
 
 function sentence(platform: string, tried: readonly string[], broken: string | undefined): string {
@@ -76,11 +86,20 @@ function isFault(message: string): boolean {
   return !ABSENT.test(message) && !/^(?:Cannot find native binding|Unsupported )/.test(message)
 }
 
-function* causes(err: unknown): Generator<Error> {
+/** What each candidate threw, the first one first, each without those before it. */
+function causes(err: unknown): Error[] {
   const chain: Error[] = []
-  for (let each = err; each instanceof Error; each = each.cause) chain.push(each)
-  // The last that was tried stands first.
-  yield* chain.reverse()
+  for (let each = err; each instanceof Error; ) {
+    const { cause } = each
+    delete each.cause
+    chain.unshift(each)
+    each = cause
+  }
+  return chain
+}
+
+function firstLine({ message }: Error): string {
+  return message.split('\n', 1)[0] ?? ''
 }
 
 /** As napi names it. */

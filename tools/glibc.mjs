@@ -1,0 +1,41 @@
+/**
+ * Checks which glibc an addon needs, C parts included: the newest version of a symbol that it imports.
+ *
+ *     node tools/glibc.mjs <addon.node>...
+ */
+import { spawnSync } from 'node:child_process'
+import { pathToFileURL } from 'node:url'
+import { stop } from './shared.mjs'
+
+/** That of RHEL 8 and of Node's own builds; ts/native/load-error.ts tells it. */
+export const GLIBC_MIN = '2.28'
+
+/** The imported symbols that an older glibc lacks, from `objdump -T`; undefined where nothing is imported of glibc. */
+export function tooNew(table, least = GLIBC_MIN) {
+  const imported = [...table.matchAll(/\*UND\*.*\(?GLIBC_(\d+(?:\.\d+)+)\)?\s+(\S+)$/gm)]
+  if (imported.length === 0) return undefined
+  return imported
+    .filter(([, version]) => compare(version, least) > 0)
+    .map(([, version, symbol]) => `${symbol} (${version})`)
+}
+
+function compare(left, right) {
+  const [a, b] = [left, right].map((version) => version.split('.').map(Number))
+  const at = a.findIndex((part, index) => part !== (b[index] ?? 0))
+  return at === -1 ? 0 : a[at] - (b[at] ?? 0)
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const files = process.argv.slice(2)
+  if (files.length === 0) stop('usage: node tools/glibc.mjs <addon.node>...')
+  for (const file of files) {
+    const { status, stdout, stderr, error } = spawnSync('objdump', ['-T', file], {
+      encoding: 'utf8'
+    })
+    if (status !== 0) stop(`objdump -T ${file}: ${error?.message ?? stderr.trim()}`)
+    const found = tooNew(stdout)
+    if (found === undefined) stop(`${file} imports nothing of glibc: is it an addon for it?`)
+    if (found.length > 0) stop(`${file} needs more than glibc ${GLIBC_MIN}: ${found.join(', ')}`)
+    console.log(`${file}: glibc ${GLIBC_MIN} is enough`)
+  }
+}
