@@ -10,7 +10,7 @@ import {
 } from './errors.ts'
 import { type AddrLike, multiaddrOf } from './identity/address.ts'
 import { listenRefusal, type ParsedAddress, parseAddress } from './identity/parsed-address.ts'
-import { CommandError } from './native/command-error.ts'
+import { CommandError, withFrames } from './native/command-error.ts'
 import { nativeError } from './native/native-error.ts'
 import type { NodeHost } from './node-host.ts'
 
@@ -24,12 +24,6 @@ export interface Listener {
 
 interface Bound extends Listener {
   readonly handle: number
-}
-
-/** An address that was not bound: what was tried there, and the native side's failure if it came so far. */
-interface Failure {
-  readonly attempt: AddressAttempt
-  readonly error: CommandError | undefined
 }
 
 /**
@@ -54,13 +48,13 @@ export class Listeners {
   listen(addrs: readonly AddrLike[]): Promise<true> {
     const byText = new Map(addrs.map((addr) => this.#own(addr)).map((addr) => [addr.text, addr]))
     if (byText.size === 0) throw new InvalidParametersError('expected at least one address')
-    return this.#inTurn(() => this.#listenAll([...byText.values()]))
+    return this.#inTurn(() => this.#listenAll([...byText.values()]), this.listen)
   }
 
   unlisten(addr: AddrLike): Promise<boolean> {
     const { text, peer } = parseAddress(addr)
     const isOwn = peer === undefined || peer === this.#host.options.identity.peer
-    return this.#inTurn(async () => isOwn && this.#unlisten(text))
+    return this.#inTurn(async () => isOwn && this.#unlisten(text), this.unlisten)
   }
 
   /** The node is closed; whatever was not told by itself is told now. */
@@ -68,10 +62,17 @@ export class Listeners {
     for (const bound of [...this.#bound.values()]) this.#ended(bound)
   }
 
-  #inTurn<T>(operation: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(() => {
-      this.#assertOpen()
-      return operation()
+  /** Errors have the stack of `from`'s caller. */
+  #inTurn<T>(operation: () => Promise<T>, from: (...args: never[]) => unknown): Promise<T> {
+    const site: { stack?: string } = {}
+    Error.captureStackTrace(site, from)
+    const result = this.#last.then(async () => {
+      try {
+        this.#assertOpen()
+        return await operation()
+      } catch (err) {
+        throw err instanceof Error ? withFrames(err, site) : err
+      }
     })
     this.#last = result.catch(() => {})
     return result
@@ -99,18 +100,19 @@ export class Listeners {
 
   async #listenAll(addresses: readonly ParsedAddress[]): Promise<true> {
     const outcomes = await Promise.all(addresses.map((address) => this.#listenOn(address)))
-    const failures = outcomes.filter((outcome) => outcome !== undefined)
-    if (failures.length < outcomes.length) return true
-    throw listenError(failures)
+    const attempts = outcomes.filter((outcome) => outcome !== undefined)
+    if (attempts.length < outcomes.length) return true
+    throw new ListenError(`listening failed: ${attemptsText(attempts)}`, {
+      attempts,
+      cause: attempts[0]?.cause
+    })
   }
 
   /** Why it failed; undefined if it listens there. */
-  async #listenOn(address: ParsedAddress): Promise<Failure | undefined> {
+  async #listenOn(address: ParsedAddress): Promise<AddressAttempt | undefined> {
     if (this.#find(address.text) !== undefined) return undefined
     const refusal = listenRefusal(address)
-    if (refusal !== undefined) {
-      return { attempt: refusedAttempt(address, refusal, 'listen'), error: undefined }
-    }
+    if (refusal !== undefined) return refusedAttempt(address, refusal, 'listen')
     try {
       await this.#bind(address.text)
       return undefined
@@ -118,7 +120,7 @@ export class Listeners {
       if (!(err instanceof CommandError) || isOver(err)) throw publicError(err)
       const { code, detail = '', attempts } = err.result
       const native = { address: address.text, stage: 'listen', code, detail, elapsedMs: 0 }
-      return { attempt: attemptOf({ ...native, ...attempts?.[0] }), error: err }
+      return attemptOf({ ...native, ...attempts?.[0] })
     }
   }
 
@@ -172,14 +174,4 @@ function isOver({ result }: CommandError): boolean {
 
 function publicError(err: unknown): unknown {
   return err instanceof CommandError ? err.plain() : err
-}
-
-function listenError(failures: readonly Failure[]): Error {
-  const attempts = failures.map(({ attempt }) => attempt)
-  const err = new ListenError(`listening failed: ${attemptsText(attempts)}`, {
-    attempts,
-    cause: attempts[0]?.cause
-  })
-  const site = failures.find(({ error }) => error !== undefined)?.error
-  return site === undefined ? err : site.as(err)
 }

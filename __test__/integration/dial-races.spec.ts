@@ -197,6 +197,17 @@ test('when an unlisten is done its port is free', async (t) => {
   }
 })
 
+test('a listen that waited for another one fails where it was called', async (t) => {
+  const swarm = await createNode(t)
+  function theCallerOfListen(): Promise<unknown> {
+    return swarm.listen(`${LOCAL}/ws`)
+  }
+  const waited = swarm.listen(LOCAL)
+  const err = await t.throwsAsync(theCallerOfListen(), { instanceOf: ListenError })
+  t.regex(err.stack ?? '', /^ListenError: .*\n.*Swarm\.listen.*\n.*theCallerOfListen/)
+  t.true(await waited)
+})
+
 test('a listen that fails leaves the next one alone', async (t) => {
   const [one, two] = await Promise.all([createNode(t), createNode(t)])
   await one.listen(LOCAL)

@@ -16,15 +16,20 @@ export class CommandError extends Error {
 
   /** `err`, with the stack of where the command was given. */
   as<E extends Error>(err: E): E {
-    const frames = this.#site.stack?.split('\n').slice(1).join('\n') ?? ''
-    err.stack = `${err.name}: ${err.message}\n${frames}`
-    return err
+    return withFrames(err, this.#site)
   }
 
   /** The error of the result's code, with the stack of where the command was given. */
   plain(): Error {
     return this.as(nativeError(this.result.code, this.result.detail))
   }
+}
+
+/** `err`, with the stack of where `site` was captured. */
+export function withFrames<E extends Error>(err: E, site: { stack?: string }): E {
+  const frames = site.stack?.split('\n').slice(1).join('\n') ?? ''
+  err.stack = `${err.name}: ${err.message}\n${frames}`
+  return err
 }
 
 /** What the addon threw, as one of our errors: `code` holds the stable text, or the number as text. */
