@@ -243,8 +243,8 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
     return this.close()
   }
 
-  protected override onListenerError(err: unknown): void {
-    this.#core.host.onListenerError(err)
+  protected override onListenerError(err: unknown, listener: object, message: string): void {
+    this.#core.host.onFailure(err, listener, message)
   }
 }
 

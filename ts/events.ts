@@ -86,9 +86,9 @@ export class TypedEventTarget<Events extends object> {
       try {
         const answer =
           typeof typed === 'function' ? typed.call(this, event) : typed.handleEvent(event)
-        if (isThenable(answer)) answer.then(undefined, (err) => this.onListenerError(err))
+        if (isThenable(answer)) answer.then(undefined, (err) => this.#failed(err, typed, type))
       } catch (err) {
-        this.onListenerError(err)
+        this.#failed(err, typed, type)
       }
     }
   }
@@ -102,8 +102,12 @@ export class TypedEventTarget<Events extends object> {
     this.#entries = undefined
   }
 
-  /** Where a listener's error goes; nowhere by default. */
-  protected onListenerError(_err: unknown): void {}
+  #failed(err: unknown, handler: EventHandler<never>, type: keyof Events): void {
+    this.onListenerError(err, handler, `a listener of ${JSON.stringify(String(type))} failed`)
+  }
+
+  /** Where an error of `listener` goes, with the clause that tells of it; nowhere by default. */
+  protected onListenerError(_err: unknown, _listener: object, _message: string): void {}
 }
 
 function isHandler(handler: unknown): boolean {

@@ -37,7 +37,12 @@ export {
 export { isValidHandshake } from './protocol/multiselect-line.ts'
 export type { NegotiationOptions } from './protocol/negotiation.ts'
 export type { ProtocolPredicate } from './protocol/protocol-name.ts'
-export type { HandledProtocols, HandlerOptions, StreamHandler } from './protocol/registrar.ts'
+export type {
+  HandledProtocols,
+  HandlerContext,
+  HandlerOptions,
+  StreamHandler
+} from './protocol/registrar.ts'
 export { type IdentifyOptions, type IdentifyResult, identify } from './protocols/identify.ts'
 export { type PerfOptions, type PerfProgress, type PerfResult, perf } from './protocols/perf.ts'
 export { type PingOptions, ping } from './protocols/ping.ts'

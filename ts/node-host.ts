@@ -4,27 +4,28 @@
 import type { Clock } from './clock.ts'
 import { ConnectionCore, type ConnectionHost } from './connection/core.ts'
 import type { ConnectionTable } from './connection/table.ts'
-import type { Connection } from './connection.ts'
+import { Connection } from './connection.ts'
 import type { Limits } from './constants.ts'
-import { ERROR_CODES, StateError } from './errors.ts'
+import { AbortError, StateError } from './errors.ts'
+import type { OnFailure } from './failures.ts'
 import { multiaddrOf } from './identity/address.ts'
 import type { NativeNode } from './native/addon.ts'
 import { CommandError } from './native/command-error.ts'
 import type { Counters } from './native/counters.ts'
 import type { CommandHandle, Engine, NodeSink, Served } from './native/engine.ts'
 import { environment } from './native/environment.ts'
+import type { NotifieeEvent } from './notifiee.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Registrar } from './protocol/registrar.ts'
 import type { StreamCore } from './stream/core.ts'
 import { Deadlines } from './stream/deadlines.ts'
 import { Forgotten } from './stream/forgotten.ts'
-import type { Stream } from './stream.ts'
 import type { Swarm, SwarmEvents } from './swarm.ts'
 
 /** What the host asks of its swarm. */
 export interface HostCallbacks {
-  notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void
-  onListenerError(err: unknown): void
+  notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
+  readonly onFailure: OnFailure
 }
 
 /** The shared middle of one swarm. */
@@ -45,6 +46,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   #holds = 0
   #isRef = true
   #drained: (() => void) | undefined
+  readonly #closing = new AbortController()
 
   constructor(
     swarm: Swarm,
@@ -139,7 +141,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
     if (this.#connections.isDrained) this.#drained?.()
   }
 
-  dispatch(stream: Stream, connection: Connection, protocol: number): void {
+  dispatch(stream: StreamCore, connection: Connection, protocol: number): void {
     this.#registrar.dispatch(stream, connection, protocol)
   }
 
@@ -151,7 +153,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
     return this.#registrar.choose(protocol)
   }
 
-  notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void {
+  notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void {
     this.#callbacks.notify(event, detail)
   }
 
@@ -166,8 +168,18 @@ export class NodeHost implements ConnectionHost, NodeSink {
     for (const watcher of this.offerWatchers) watcher()
   }
 
-  onListenerError(err: unknown): void {
-    this.#callbacks.onListenerError(err)
+  get onFailure(): OnFailure {
+    return this.#callbacks.onFailure
+  }
+
+  /** Aborted when the swarm begins to close. */
+  get signal(): AbortSignal {
+    return this.#closing.signal
+  }
+
+  /** Whether there is a native node. */
+  get isRunning(): boolean {
+    return this.#node !== undefined
   }
 
   /** One more listener or connection keeps the process alive, unless the swarm is unreferenced. */
@@ -198,14 +210,35 @@ export class NodeHost implements ConnectionHost, NodeSink {
     return this.engine.counters()
   }
 
+  /** The swarm begins to close: nothing new is taken in, and whoever has the signal hears of it. */
+  stopAccepting(): void {
+    this.node.stopAccepting()
+    this.#closing.abort(new AbortError('the swarm is closing'))
+  }
+
+  /** Wait until what was written is sent. */
+  drain(timeoutMs: number): CommandHandle {
+    // What this tick has written comes before the question.
+    this.engine.outbox.submit()
+    this.engine.hot.flush()
+    return this.command((node, request) => node.drain(request, timeoutMs), this.drain)
+  }
+
+  /** Open streams of every connection. */
+  *streams(): Generator<StreamCore> {
+    for (const connection of this.#connections.all())
+      yield* [...Connection.core(connection).streams]
+  }
+
   /** Close the node and wait until every connection's end has been told. */
-  async close(drainTimeoutMs: number): Promise<void> {
+  async close(): Promise<void> {
     try {
-      await this.command((node, request) => node.close(request, drainTimeoutMs), this.close).result
+      await this.command((node, request) => node.close(request), this.close).result
     } catch (err) {
-      // A forced close that ends first takes the node from under this one.
-      if (!isNodeClosed(err)) throw err instanceof CommandError ? err.plain() : err
+      throw err instanceof CommandError ? err.plain() : err
     }
+    // A dial that won meanwhile is told of, and so is its end.
+    this.engine.drain()
     if (!this.#connections.isDrained) {
       await new Promise<void>((resolve) => {
         this.#drained = resolve
@@ -215,16 +248,4 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.deadlines.clear()
     this.forgotten.clear()
   }
-
-  /** A second close: whatever the first one waits for ends now. */
-  forceClose(): void {
-    const node = this.#node
-    if (node === undefined || this.#connections.isDrained) return
-    // Its completion says nothing that the first one's does not.
-    this.command((_, request) => node.close(request, 0), this.forceClose).result.catch(() => {})
-  }
-}
-
-function isNodeClosed(err: unknown): boolean {
-  return err instanceof CommandError && err.result.code === ERROR_CODES.ERR_NODE_CLOSED
 }

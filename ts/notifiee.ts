@@ -3,12 +3,14 @@
  *
  * Of one connection they come in this order: `connected`, then its streams' `openedStream` and `closedStream`,
  * then `disconnected`; every `connected` has returned before the connection's first stream is handed out.
- * Only the synchronous part is waited for; what throws or rejects is logged and delays nobody.
+ * Only the synchronous part is waited for; what throws or rejects is told to the logger, or else once as a warning of
+ * the process, and delays nobody.
  */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { aFunction, anObject, checkOptions, type OptionChecks } from './arguments.ts'
 import type { Connection } from './connection.ts'
 import { isThenable } from './events.ts'
+import type { OnFailure } from './failures.ts'
 import type { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'
 
@@ -89,10 +91,10 @@ export const globalNoopNotifiee: NoopNotifiee = Object.freeze(new NoopNotifiee()
 /** The notifiees of one swarm. */
 export class Notifiees {
   readonly #all = new Set<Notifiee>()
-  readonly #onError: (err: unknown) => void
+  readonly #onFailure: OnFailure
 
-  constructor(onError: (err: unknown) => void) {
-    this.#onError = onError
+  constructor(onFailure: OnFailure) {
+    this.#onFailure = onFailure
   }
 
   get size(): number {
@@ -118,7 +120,7 @@ export class Notifiees {
     this.#all.delete(notifiee)
   }
 
-  /** Call each one's callback; what throws or rejects goes to `onError`. */
+  /** Call each one's callback; what throws or rejects goes to `onFailure`. */
   tell<K extends NotifieeEvent>(
     swarm: Swarm,
     event: K,
@@ -129,10 +131,14 @@ export class Notifiees {
       const callback = notifiee[event] as ((swarm: Swarm, on: typeof detail) => unknown) | undefined
       try {
         const answer = callback?.call(notifiee, swarm, detail)
-        if (isThenable(answer)) answer.then(undefined, this.#onError)
+        if (isThenable(answer)) answer.then(undefined, (err) => this.#failed(err, callback, event))
       } catch (err) {
-        this.#onError(err)
+        this.#failed(err, callback, event)
       }
     }
+  }
+
+  #failed(err: unknown, callback: object | undefined, event: NotifieeEvent): void {
+    this.#onFailure(err, callback ?? this, `the ${event} of a notifiee failed`)
   }
 }

@@ -15,7 +15,7 @@ import type { Swarm } from './swarm.ts'
 export interface Service {
   /** Called once, with the swarm started. */
   start(swarm: Swarm): void | Promise<void>
-  /** Called once, before the swarm closes its connections. */
+  /** Called once, before the swarm closes its connections, which waits for it within its `drainTimeout`. */
   stop(): void | Promise<void>
 }
 

@@ -143,6 +143,14 @@ export class Stream
     return this.#core.failure
   }
 
+  /**
+   * Aborted from the call of `swarm.close` on: time to finish. What is open when the swarm has waited long enough is
+   * reset with the code `Shutdown`. The same for every stream of a swarm, and never aborted without one.
+   */
+  get signal(): AbortSignal {
+    return this.#core.home.signal
+  }
+
   /** Facts that do not change. */
   get stat(): StreamStat {
     this.#stat ??= statOf(this.#core)
@@ -401,9 +409,9 @@ export class Stream
     this.#core.home.forgotten.loosen(this.#core)
   }
 
-  /** Listener errors go to the swarm's logger. */
-  protected override onListenerError(err: unknown): void {
-    this.#core.onListenerError(err)
+  /** As with listeners of the swarm. */
+  protected override onListenerError(err: unknown, listener: object, message: string): void {
+    this.#core.home.onFailure(err, listener, message)
   }
 
   #deadline(at: Date | number | null): number | undefined {

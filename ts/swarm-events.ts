@@ -11,4 +11,6 @@ export interface SwarmEvents {
   closedStream: CustomEvent<Stream>
   listen: CustomEvent<Multiaddr>
   listenClose: CustomEvent<Multiaddr>
+  /** `close` was called: nothing new is taken in, handlers have `drainTimeout` to return. */
+  closing: CustomEvent<{ readonly drainTimeout: number }>
 }

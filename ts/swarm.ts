@@ -18,13 +18,14 @@ import { DIAL_CHECKS, Dialer, type DialOptions } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
 import { StateError } from './errors.ts'
 import { TypedEventTarget } from './events.ts'
+import { Failures } from './failures.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
 import { type PeerLike, peerText } from './identity/peer-id.ts'
 import { Listeners } from './listener.ts'
 import type { Counters } from './native/counters.ts'
 import { NodeHost } from './node-host.ts'
-import { type Notifiee, Notifiees } from './notifiee.ts'
+import { type Notifiee, type NotifieeEvent, Notifiees } from './notifiee.ts'
 import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './options.ts'
 import { protocolNames } from './protocol/protocol-name.ts'
 import {
@@ -34,6 +35,7 @@ import {
   type StreamHandler
 } from './protocol/registrar.ts'
 import { loadServices, type Service } from './services.ts'
+import { Shutdown } from './shutdown.ts'
 import type { AbortOptions } from './stream/read-queue.ts'
 import type { Stream } from './stream.ts'
 import type { SwarmEvents } from './swarm-events.ts'
@@ -45,7 +47,10 @@ export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {}
 
 /** Options of {@link Swarm.close}. */
 export interface CloseOptions {
-  /** Milliseconds to wait for open streams; 10,000 unless given. */
+  /**
+   * Milliseconds to wait for handlers that have not returned, and for what was written and is not sent; 10,000 unless
+   * given.
+   */
   drainTimeout?: number
 }
 
@@ -70,7 +75,8 @@ export async function createSwarm(options: SwarmOptions = {}): Promise<Swarm> {
  */
 export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposable {
   readonly #options: ResolvedOptions
-  readonly #notifiees = new Notifiees((err) => this.onListenerError(err))
+  readonly #failures: Failures
+  readonly #notifiees: Notifiees
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #addressBook: AddressBook
@@ -81,6 +87,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   #phase: 'idle' | 'starting' | 'started' | 'closed' = 'idle'
   #starting: Promise<void> | undefined
   #closing: Promise<void> | undefined
+  #shutdown: Shutdown | undefined
 
   /** Validates everything and makes the identity; nothing runs before {@link Swarm.start}. */
   constructor(options: SwarmOptions = {}) {
@@ -89,10 +96,12 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     const { clock } = this.#options
     this.#connections = new ConnectionTable(clock)
     this.#addressBook = new AddressBook()
-    this.#registrar = new Registrar(this.#options.logger)
+    this.#failures = new Failures(options.logger)
+    this.#notifiees = new Notifiees(this.#failures.report)
+    this.#registrar = new Registrar(this.#failures)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
-      onListenerError: (err) => this.onListenerError(err)
+      onFailure: this.#failures.report
     })
     this.#listeners = new Listeners(this.#host)
     this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
@@ -131,7 +140,15 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     return this.#options
   }
 
-  /** Start the native node and the services. Idempotent; a closed swarm throws `StateError`. */
+  /** Aborted from the call of {@link Swarm.close} on; the same as `stream.signal`. */
+  get signal(): AbortSignal {
+    return this.#host.signal
+  }
+
+  /**
+   * Start the native node and the services. Idempotent; a closed swarm throws `StateError`. Where a service does not
+   * start, it rejects with that service's error and the swarm is closed.
+   */
   async start(): Promise<void> {
     if (this.#phase === 'closed') throw new StateError('the swarm is closed')
     this.#starting ??= this.#start()
@@ -139,15 +156,21 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   }
 
   async #start(): Promise<void> {
-    this.#phase = 'starting'
-    this.#host.start()
-    this.#registrar.attach(this.#host)
-    this.#phase = 'started'
-    for (const service of await loadServices(this.#options.services)) {
-      if (this.isStarted()) {
-        this.#services.push(service)
-        await service.start(this)
+    try {
+      this.#phase = 'starting'
+      this.#host.start()
+      this.#phase = 'started'
+      this.#registrar.attach(this.#host)
+      for (const service of await loadServices(this.#options.services)) {
+        if (this.isStarted()) {
+          this.#services.push(service)
+          await service.start(this)
+        }
       }
+    } catch (err) {
+      // Nobody has this swarm to close it.
+      await this.close({ drainTimeout: 0 })
+      throw err
     }
   }
 
@@ -245,7 +268,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
    * Hand inbound streams of these protocols to `handler`. Replaces an earlier handler.
    * A predicate is asked about protocols that no name has, in the order of registration, on this thread. One that
    * throws counts as no and is logged.
-   * A handler that throws or rejects resets its own stream and nothing else. May be called before the start.
+   * A handler that throws or rejects ends its own stream and nothing else, see {@link StreamHandler}. May be called
+   * before the start.
    */
   handle(protocols: HandledProtocols, handler: StreamHandler, options?: HandlerOptions): void {
     this.#registrar.handle(protocols, handler, options)
@@ -328,35 +352,57 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   }
 
   /**
-   * Stop accepting, wait `drainTimeout` for open streams, tell every peer, close.
+   * Close in good order, within `drainTimeout`.
+   *
+   * From the call on no connection is accepted and new inbound streams are reset with the code `Shutdown`;
+   * {@link Swarm.signal}, which handlers are given, is aborted, `closing` is told and services are stopped. Then it
+   * waits for handlers that have not returned and for what was written and is not sent, and for nothing else: streams
+   * that are open when that is done, or when the time is up, are reset with the code `Shutdown`, and every peer is told.
    *
    * Resolves when every `disconnected` and `listenClose` is delivered. Idempotent; a second call while the
-   * first one waits forces the end.
+   * first one waits forces the end. Throws `InvalidParametersError`.
    */
   close(options?: CloseOptions): Promise<void> {
     checkOptions(options, CLOSE_CHECKS)
     const drainTimeout = options?.drainTimeout ?? DRAIN_TIMEOUT_MS
     if (this.#closing !== undefined) {
-      this.#host.forceClose()
+      this.#shutdown?.hurry()
       return this.#closing
     }
-    const wasStarted = this.#phase === 'started'
     this.#phase = 'closed'
-    this.#closing = wasStarted ? this.#close(drainTimeout) : Promise.resolve()
-    return this.#closing
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    // Before anybody is told: whoever closes the swarm in answer to that joins this close.
+    this.#closing = promise
+    if (this.#host.isRunning) this.#close(drainTimeout).then(resolve, reject)
+    else resolve()
+    return promise
   }
 
   async #close(drainTimeout: number): Promise<void> {
-    for (const service of this.#services.splice(0)) {
+    this.#host.stopAccepting()
+    if (this.hasListeners('closing')) {
+      this.emit('closing', new CustomEvent('closing', { detail: { drainTimeout } }))
+    }
+    const shutdown = new Shutdown(this.#host, drainTimeout)
+    this.#shutdown = shutdown
+    await shutdown.wait(Promise.all([this.#stopServices(), this.#registrar.idle()]))
+    this.#dialer.close()
+    shutdown.resetStreams()
+    await this.#host.close()
+    this.#registrar.detach()
+    this.#listeners.closed()
+  }
+
+  /** All at once: one that hangs does not keep the others from it. */
+  async #stopServices(): Promise<void> {
+    const stop = async (service: Service): Promise<void> => {
       try {
         await service.stop()
       } catch (err) {
-        this.onListenerError(err)
+        this.#failures.report(err, service, 'the stop of a service failed')
       }
     }
-    this.#dialer.close()
-    await this.#host.close(drainTimeout)
-    this.#listeners.closed()
+    await Promise.all(this.#services.splice(0).reverse().map(stop))
   }
 
   /** {@link Swarm.close}. */
@@ -364,8 +410,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     return this.close()
   }
 
-  protected override onListenerError(err: unknown): void {
-    this.#options.logger.error('a listener, notifiee or service failed', err)
+  protected override onListenerError(err: unknown, listener: object, message: string): void {
+    this.#failures.report(err, listener, message)
   }
 
   #assertStarted(): void {
@@ -375,7 +421,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     )
   }
 
-  #notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void {
+  #notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void {
     this.#notifiees.tell(this, event, detail)
     if (this.hasListeners(event)) {
       this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])

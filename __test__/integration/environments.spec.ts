@@ -4,6 +4,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import test, { type ExecutionContext } from 'ava'
+import { StreamErrorCode } from '../../ts/constants.ts'
+import { StreamResetError } from '../../ts/errors.ts'
 import { ROOT } from '../support/cli.ts'
 import { createNode, createPair, PAIR_PROTOCOL, pattern, until } from '../support/pair.ts'
 import { ENVIRONMENT, lastLine, programUrl, run } from '../support/program.ts'
@@ -154,10 +156,10 @@ test.serial(
 )
 
 /** Fails the test for what the process would have died of. */
-function watchProcess(t: ExecutionContext): string[] {
-  const seen: string[] = []
+function watchProcess(t: ExecutionContext): unknown[] {
+  const seen: unknown[] = []
   const note = (err: unknown): void => {
-    seen.push(String(err))
+    seen.push(err)
   }
   for (const event of ['unhandledRejection', 'uncaughtException', 'warning'] as const) {
     process.on(event, note)
@@ -176,7 +178,7 @@ async function rejects(): Promise<never> {
 }
 
 test.serial(
-  'a handler that throws or rejects resets its own stream and nothing else',
+  'a handler that throws or rejects ends its own stream and nothing else, and is told of once as a warning',
   async (t) => {
     const seen = watchProcess(t)
     const pair = await createPair(t)
@@ -187,16 +189,26 @@ test.serial(
       await stream.close()
       throw undefined
     })
-    for (const protocol of ['/throws', '/rejects']) {
+    for (const protocol of ['/throws', '/rejects', '/throws', '/rejects']) {
       const stream = await pair.outbound.newStream(protocol)
       const signal = AbortSignal.timeout(15_000)
-      await t.throwsAsync(stream.read(1, { signal }), { name: 'StreamResetError' })
+      const err = await t.throwsAsync(stream.read(1, { signal }), { instanceOf: StreamResetError })
+      t.is(err.errorCode, StreamErrorCode.ProtocolViolation)
     }
     const late = await pair.outbound.newStream('/rejects-late')
     await late.read().catch(() => {})
     await near.write(pattern(10))
     t.deepEqual(new Uint8Array(await far.read(10)), pattern(10))
-    t.deepEqual(seen, [])
+    await until(() => seen.length === 3)
+    const warnings = seen as (Error & { detail?: string })[]
+    for (const [index, protocol] of ['/throws', '/rejects'].entries()) {
+      const { name, message, detail } = warnings[index] ?? ({} as (typeof warnings)[number])
+      t.is(name, 'FerroswarmWarning')
+      t.regex(message, new RegExp(`handler of "${protocol}" failed: Error: of the application`))
+      // Where it was thrown.
+      t.regex(`${detail}`, /environments\.spec\.ts/)
+    }
+    t.regex(warnings[2]?.message ?? '', /undefined/)
   }
 )
 

@@ -242,11 +242,11 @@ test('the live table answers MultiselectClient on a raw stream: ls, refusals, an
 test('Multiselect serves a swarm that negotiates for itself, with a stream and a connection a handler', async (t) => {
   const { listener, outbound, inbound } = await createPair(t)
   const table = new Multiselect<StreamHandler>([['/mine', tell]])
-  listener.setStreamHandler(async (stream, connection) => {
+  listener.setStreamHandler(async (stream, connection, context) => {
     t.is(connection, inbound)
     const [protocol, handler] = await table.negotiate(new MultiselectCommunicator(stream))
     stream.setProtocol(protocol)
-    await handler(stream, connection)
+    await handler(stream, connection, context)
   })
   const chosen = await outbound.newStream(['/theirs', '/mine'])
   t.is(chosen.protocol, '/mine')

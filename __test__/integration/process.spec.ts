@@ -85,6 +85,41 @@ test('an exit in the middle of traffic is no crash', async (t) => {
   t.is(code, 7)
 })
 
+test('a second instance of the package in one environment works beside the first', async (t) => {
+  // As a test runner's module registry loads it, or hot module replacement: every module again, the addon from its cache.
+  const before = `
+    const { registerHooks } = await import('node:module')
+    registerHooks({ resolve(specifier, context, next) {
+      const found = next(specifier, context)
+      const isAgain = context.parentURL?.endsWith('?again') && /\\/ts\\/.*\\.[jt]s$/.test(found.url)
+      return isAgain ? { ...found, url: found.url + '?again' } : found
+    } })`
+  const program = `
+    const again = await import(${JSON.stringify(`${INDEX.href}?again`)})
+    const swarms = await Promise.all([createSwarm(${QUIET}), again.createSwarm(${QUIET})])
+    console.log(createSwarm === again.createSwarm)
+    for (const swarm of swarms) {
+      swarm.handle('/echo', async (stream) => {
+        for await (const chunk of stream) await stream.write(chunk)
+        await stream.close()
+      })
+      await swarm.listen('/ip4/127.0.0.1/tcp/0')
+    }
+    for (const [near, far] of [swarms, swarms.toReversed()]) {
+      const addresses = far.getListenAddrs().map(String)
+      const stream = await near.newStream(far.peerId.toString(), '/echo', { addresses })
+      await stream.write(Buffer.from('hello'))
+      await stream.closeWrite()
+      console.log(Buffer.from(await stream.read()).toString())
+    }
+    await swarms[0].close()
+    console.log(swarms[1].isStarted())
+    await swarms[1].close()`
+  const { code, output } = await run(program, { before })
+  t.is(output, 'false\nhello\nhello\ntrue\n')
+  t.is(code, 0)
+})
+
 test('a plain node loads neither peer ids nor addresses nor keys of js-libp2p', async (t) => {
   const before = `
     const { registerHooks } = await import('node:module')

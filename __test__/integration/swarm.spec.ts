@@ -258,17 +258,6 @@ test('a closed swarm has told everything and refuses everything', async (t) => {
   await t.throwsAsync(listener.start(), { instanceOf: StateError })
 })
 
-test('close waits for open streams and delivers what they hold', async (t) => {
-  const pair = await createPair(t)
-  const { near, far } = await pair.openStreams()
-  await near.write(pattern(200_000))
-  await near.close()
-  const closing = pair.dialer.close({ drainTimeout: 5_000 })
-  t.deepEqual(await far.read(), pattern(200_000))
-  await far.close()
-  await closing
-})
-
 test('nothing but handlers and notifiees before the start', async (t) => {
   const swarm = new Swarm()
   swarm.handle('/a', () => {})

@@ -100,10 +100,10 @@ function declareListener(name: string, command: readonly string[]): void {
     const table = new Multiselect(handlers)
     const swarm = await createNode(t)
     const served: string[] = []
-    swarm.setStreamHandler(async (stream, connection) => {
+    swarm.setStreamHandler(async (stream, connection, context) => {
       const [protocol, handler] = await table.negotiate(new MultiselectCommunicator(stream))
       served.push(protocol)
-      await handler(stream, connection)
+      await handler(stream, connection, context)
     })
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
     await dial(t, `${swarm.getListenAddrs()[0]}/p2p/${swarm.peerId}`, 'echo')
@@ -123,7 +123,8 @@ function declareListener(name: string, command: readonly string[]): void {
         asked.add(protocol)
         return handlers.has(protocol)
       },
-      (stream, connection) => handlers.get(stream.protocol ?? '')?.(stream, connection)
+      (stream, connection, context) =>
+        handlers.get(stream.protocol ?? '')?.(stream, connection, context)
     )
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
     const addr = `${swarm.getListenAddrs()[0]}/p2p/${swarm.peerId}`

@@ -51,7 +51,7 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     notify: (event, detail) => {
       told.push(`${event} ${(detail as { id: string }).id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
     },
-    dispatch: (stream) => {
+    dispatch: ({ stream }) => {
       inbound.push(stream)
       served.shift()?.(stream)
     },
@@ -60,7 +60,8 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     limits: DEFAULT_LIMITS,
     connectionClosing: () => {},
     connectionEnded: () => told.push('disconnected'),
-    onListenerError: (err) => errors.push(err)
+    onFailure: (err) => errors.push(err),
+    signal: new AbortController().signal
   }
   const { connection } = new ConnectionCore(CONNECTION_HANDLE, FACTS, host)
   let handle = 0

@@ -77,6 +77,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
   }
 
   const hot: HotCalls = {
+    attachment: 1,
     drain(records) {
       const taken = queue.splice(0, records.length / RECORD_WORDS)
       for (const [index, record] of taken.entries()) records.set(record, index * RECORD_WORDS)
@@ -204,6 +205,8 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     cancel: () => {},
     connection: () => FACTS,
     takeResult: (request: number) => results.get(request) ?? { code: 0 },
+    stopAccepting: () => {},
+    drain: () => {},
     close: () => {}
   } satisfies NativeNode
 
@@ -215,15 +218,18 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     hostGuests() {
       calls.push('hostGuests')
     },
-    internProtocol(name) {
+    internProtocol(_attachment, name) {
       if (name.length > 140) {
         throw Object.assign(new Error('too long'), { code: 'ERR_INVALID_PARAMETERS' })
       }
       names.push(name)
       return names.length - 1
     },
-    askedProtocol: (stream) => `/asked/${stream}`,
-    protocolName: (protocol) => names[protocol] ?? '',
+    forgetProtocol(_attachment, protocol) {
+      calls.push(`forget ${names[protocol]}`)
+    },
+    askedProtocol: (_attachment, stream) => `/asked/${stream}`,
+    protocolName: (_attachment, protocol) => names[protocol] ?? '',
     generateKey: () => new Uint8Array(68),
     describeKey: () => ({
       type: 'ed25519',

@@ -95,7 +95,7 @@ test('whatever order and batches records come in, each stream is told of once an
       fc.boolean(),
       async (lives, random, connectionEnds) => {
         const host = fakeConnection()
-        host.fake.native.internProtocol('/a')
+        host.fake.native.internProtocol(1, '/a')
         const begun = lives.map((one) => begin(host, one))
         // A drain is a turn of its own: whoever has a stream at once has it by then.
         await turn()
@@ -134,7 +134,7 @@ test('whatever order and batches records come in, each stream is told of once an
 
 test('a stream that is chosen and ended in one batch is closed for whoever opened it', async (t) => {
   const { fake, connection, told } = fakeConnection()
-  fake.native.internProtocol('/a')
+  fake.native.internProtocol(1, '/a')
   const opening = connection.newStream(['/a', '/b'])
   fake.put(RecordKind.streamSettled, 1, 1)
   fake.put(RecordKind.streamReset, 1, 7, 0, FLAG_REMOTE)
@@ -156,7 +156,7 @@ test('a stream that is chosen and ended in one batch is closed for whoever opene
 
 test('a newStream that was settled before its time was up is not timed out', async (t) => {
   const { fake, connection, clock } = fakeConnection()
-  fake.native.internProtocol('/a')
+  fake.native.internProtocol(1, '/a')
   const opening = connection.newStream(['/a', '/b'], { negotiationTimeout: 100 })
   fake.put(RecordKind.streamSettled, 1, 1)
   clock.advance(200)

@@ -1,10 +1,21 @@
 import test from 'ava'
-import { InvalidParametersError } from '../../ts/errors.ts'
+import { StreamErrorCode } from '../../ts/constants.ts'
+import {
+  AbortError,
+  InvalidParametersError,
+  MessageTooLargeError,
+  RateLimitError,
+  ResourceLimitExceededError,
+  StreamEOFError,
+  StreamResetError
+} from '../../ts/errors.ts'
+import { Failures } from '../../ts/failures.ts'
 import { Engine } from '../../ts/native/engine.ts'
+import { DIALLED_NAMES_KEPT } from '../../ts/native/protocol-names.ts'
 import { PREDICATES_FROM } from '../../ts/native/record.ts'
 import type { NodeHost } from '../../ts/node-host.ts'
 import { Registrar } from '../../ts/protocol/registrar.ts'
-import type { Stream } from '../../ts/stream.ts'
+import type { StreamCore } from '../../ts/stream/core.ts'
 import { fakeNative } from '../support/fake-native.ts'
 
 function setUp() {
@@ -22,24 +33,41 @@ function setUp() {
     setRaw: (on: boolean) => raw.push(on)
   }
   const log = (...line: unknown[]): unknown => logged.push(line)
-  const registrar = new Registrar({ debug: log, info: log, warn: log, error: log })
+  const registrar = new Registrar(new Failures({ error: log }))
+  const closing = new AbortController()
   const host = {
     engine,
     node,
+    signal: closing.signal,
     offersChanged: () => {},
     options: { limits: { inboundStreamsMax: 1_000 } }
   }
-  return { registrar, host: host as unknown as NodeHost, engine, tables, asks, raw, logged }
+  return {
+    registrar,
+    host: host as unknown as NodeHost,
+    engine,
+    tables,
+    asks,
+    raw,
+    logged,
+    closing,
+    fake
+  }
 }
 
-function fakeStream(): { stream: Stream; resets: unknown[] } {
-  const resets: unknown[] = []
-  const stream = {
+interface Reset {
+  readonly code: number
+  readonly cause: Error | undefined
+}
+
+function fakeStream(): { core: StreamCore; resets: Reset[] } {
+  const resets: Reset[] = []
+  const core = {
     protocol: '/a',
-    abort: (err: unknown) => resets.push(err),
-    reset: async (code: number) => resets.push(code)
+    stream: {},
+    reset: async (code: number, cause: Error | undefined) => resets.push({ code, cause })
   }
-  return { stream: stream as unknown as Stream, resets }
+  return { core: core as unknown as StreamCore, resets }
 }
 
 test('pushes the whole table in order, at the start and at every change', (t) => {
@@ -69,8 +97,8 @@ test('gives a stream to the handler of its protocol, and raw ones to the raw han
   const got: string[] = []
   registrar.handle('/a', () => void got.push('a'))
   registrar.setRaw(() => void got.push('raw'))
-  registrar.dispatch(fakeStream().stream, undefined as never, engine.protocols.id('/a'))
-  registrar.dispatch(fakeStream().stream, undefined as never, 0)
+  registrar.dispatch(fakeStream().core, undefined as never, engine.protocols.id('/a'))
+  registrar.dispatch(fakeStream().core, undefined as never, 0)
   registrar.setRaw(null)
   t.deepEqual(got, ['a', 'raw'])
   t.deepEqual(raw, [true, false])
@@ -85,11 +113,12 @@ test('a handler that throws or rejects resets its own stream and nothing else', 
   registrar.handle('/rejects', () => Promise.reject('rejected'))
   const thrown = fakeStream()
   const rejected = fakeStream()
-  registrar.dispatch(thrown.stream, undefined as never, engine.protocols.id('/throws'))
-  registrar.dispatch(rejected.stream, undefined as never, engine.protocols.id('/rejects'))
+  registrar.dispatch(thrown.core, undefined as never, engine.protocols.id('/throws'))
+  registrar.dispatch(rejected.core, undefined as never, engine.protocols.id('/rejects'))
   await new Promise(setImmediate)
-  t.is((thrown.resets[0] as Error).message, 'thrown')
-  t.is((rejected.resets[0] as Error).message, 'rejected')
+  t.is(thrown.resets[0]?.cause?.message, 'thrown')
+  t.is(rejected.resets[0]?.cause?.message, 'rejected')
+  t.is(thrown.resets[0]?.code, StreamErrorCode.ProtocolViolation)
   t.is(logged.length, 2)
 })
 
@@ -98,9 +127,9 @@ test('resets a stream whose handler is gone', (t) => {
   registrar.attach(host)
   registrar.handle('/a', () => {})
   registrar.unhandle('/a')
-  const { stream, resets } = fakeStream()
-  registrar.dispatch(stream, undefined as never, engine.protocols.id('/a'))
-  t.deepEqual(resets, [0x1001])
+  const { core, resets } = fakeStream()
+  registrar.dispatch(core, undefined as never, engine.protocols.id('/a'))
+  t.deepEqual(resets, [{ code: 0x1001, cause: undefined }])
 })
 
 test('refuses names and limits that cannot be', (t) => {
@@ -162,7 +191,7 @@ test('chooses the first predicate that holds, in the order of registration, with
   registrar.handle(second, () => void got.push('second'))
   const serve = (protocol: string): number | undefined => {
     const served = registrar.choose(protocol)
-    registrar.dispatch(fakeStream().stream, undefined as never, served?.protocol ?? 0)
+    registrar.dispatch(fakeStream().core, undefined as never, served?.protocol ?? 0)
     return served?.inboundMax
   }
   t.is(serve('/a/1'), 2)
@@ -204,7 +233,84 @@ test('resets a stream whose predicate is gone', (t) => {
   registrar.handle(predicate, () => {})
   const served = registrar.choose('/a')
   registrar.unhandle(predicate)
-  const { stream, resets } = fakeStream()
-  registrar.dispatch(stream, undefined as never, served?.protocol ?? 0)
-  t.deepEqual(resets, [0x1001])
+  const { core, resets } = fakeStream()
+  registrar.dispatch(core, undefined as never, served?.protocol ?? 0)
+  t.deepEqual(resets, [{ code: 0x1001, cause: undefined }])
+})
+
+test('a failed handler tells its remote what the error says, and closing that it is the end', async (t) => {
+  const { registrar, host, engine, logged, closing } = setUp()
+  registrar.attach(host)
+  let thrown: Error = new Error()
+  registrar.handle('/a', async () => {
+    await Promise.resolve()
+    throw thrown
+  })
+  const codeOf = async (err: Error): Promise<number | undefined> => {
+    thrown = err
+    const { core, resets } = fakeStream()
+    registrar.dispatch(core, undefined as never, engine.protocols.id('/a'))
+    await new Promise(setImmediate)
+    return resets[0]?.code
+  }
+  t.is(await codeOf(new TypeError('of the application')), StreamErrorCode.ProtocolViolation)
+  t.is(await codeOf(new MessageTooLargeError()), StreamErrorCode.ProtocolViolation)
+  t.is(await codeOf(new ResourceLimitExceededError()), StreamErrorCode.ResourceLimitExceeded)
+  t.is(await codeOf(new RateLimitError()), StreamErrorCode.RateLimited)
+  t.is(logged.length, 4)
+  // Ends that any stream can have are no failure of the handler.
+  t.is(await codeOf(new StreamEOFError()), StreamErrorCode.NoError)
+  await codeOf(new StreamResetError())
+  t.is(logged.length, 4)
+  const late = codeOf(new AbortError())
+  closing.abort()
+  t.is(await late, StreamErrorCode.Shutdown)
+  t.is(logged.length, 4)
+})
+
+test('serves no stream that comes while the swarm closes, and waits for handlers that have not returned', async (t) => {
+  const { registrar, host, engine, closing } = setUp()
+  registrar.attach(host)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const contexts: unknown[] = []
+  registrar.handle('/a', (_stream, _connection, context) => {
+    contexts.push(context)
+    return promise
+  })
+  const id = engine.protocols.id('/a')
+  await registrar.idle()
+  registrar.dispatch(fakeStream().core, undefined as never, id)
+  t.deepEqual(contexts, [{ signal: closing.signal }])
+  closing.abort()
+  const { core, resets } = fakeStream()
+  registrar.dispatch(core, undefined as never, id)
+  t.deepEqual(resets, [{ code: StreamErrorCode.Shutdown, cause: undefined }])
+  let isIdle = false
+  const idle = registrar.idle().then(() => {
+    isIdle = true
+  })
+  await new Promise(setImmediate)
+  t.false(isIdle)
+  resolve()
+  await idle
+})
+
+test('names that are dialled are forgotten when many others were since, and those that are served are not', (t) => {
+  const { registrar, host, engine, fake } = setUp()
+  registrar.attach(host)
+  registrar.handle('/served', () => {})
+  const served = engine.protocols.id('/served')
+  for (let index = 0; index < 4 * DIALLED_NAMES_KEPT; index += 1) {
+    engine.protocols.proposals(`/dialled/${index}`)
+  }
+  const forgotten = fake.calls.filter((call) => call.startsWith('forget '))
+  t.is(forgotten[0], 'forget /dialled/0')
+  t.true(forgotten.length > DIALLED_NAMES_KEPT)
+  t.false(forgotten.includes('forget /served'))
+  t.is(engine.protocols.id('/served'), served)
+  registrar.unhandle('/served')
+  for (let index = 0; index < 2 * DIALLED_NAMES_KEPT + 2; index += 1) {
+    engine.protocols.proposals(`/later/${index}`)
+  }
+  t.true(fake.calls.includes('forget /served'))
 })

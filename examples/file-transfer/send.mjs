@@ -35,7 +35,6 @@ for (let sent = 0; sent < size; ) {
 await stream.closeWrite()
 
 const answer = JSON.parse(Buffer.from(await messages.readMsg()))
-// A swarm that closes waits for its open streams.
 await stream.close()
 const seconds = (performance.now() - start) / 1_000
 if (answer.sha256 !== hash.digest('hex')) throw new Error('the receiver got something else')

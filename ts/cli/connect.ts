@@ -22,9 +22,6 @@ export const DIAL_HELP = `  --security noise|tls  Offer this and nothing else.
 
 const SECURITY: readonly SecurityName[] = ['noise', 'tls']
 
-/** Milliseconds to wait at the end for streams that the peer does not finish. */
-const CLOSE_MS = 500
-
 /** Connect to the first positional and do `work`. */
 export async function withConnection<T>(
   { positionals, values, signal }: Call,
@@ -43,7 +40,7 @@ export async function withConnection<T>(
   try {
     return await work(await swarm.dialAddr(addr, undefined, { signal, timeout }))
   } finally {
-    await swarm.close({ drainTimeout: CLOSE_MS })
+    await swarm.close()
   }
 }
 

@@ -19,7 +19,6 @@ const PINGS = 20
 const BYTES = 256 * 1024 * 1024
 const LINE = 'hello from one process to another'
 const START_TIMEOUT_MS = 10_000
-const CLOSE_MS = 500
 
 /** The verb. */
 export const command: Command = {
@@ -54,7 +53,7 @@ async function demo(call: Call): Promise<ExitCode> {
       `connected over ${stackText(connection)} in ${milliseconds(dial + security + muxer)}`
     )
     await show(call, connection)
-    await swarm.close({ drainTimeout: CLOSE_MS })
+    await swarm.close()
   } finally {
     await stopListener(listener)
   }

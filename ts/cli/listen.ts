@@ -1,5 +1,5 @@
 /** `ferroswarm listen`: a node that answers ping, identify, echo, and perf if asked to. */
-import { StreamEOFError } from '../errors.ts'
+import { StreamClosedError, StreamEOFError } from '../errors.ts'
 import { expandWildcards } from '../protocols/own-addresses.ts'
 import type { Stream } from '../stream.ts'
 import { createSwarm, type Swarm } from '../swarm.ts'
@@ -11,7 +11,6 @@ export const ECHO_PROTOCOL = '/echo/1.0.0'
 
 const ADDRESS = '/ip4/0.0.0.0/tcp/0'
 const ECHO_BYTES = 64 * 1024
-const CLOSE_MS = 1_000
 
 /** The verb. */
 export const command: Command = {
@@ -51,7 +50,7 @@ async function listen({ positionals, values, out, signal }: Call): Promise<ExitC
     await ended(signal)
     out.text('closing')
   } finally {
-    await swarm.close({ drainTimeout: CLOSE_MS })
+    await swarm.close()
   }
   return 0
 }
@@ -74,15 +73,19 @@ function report(swarm: Swarm, out: Call['out']): void {
 
 async function echo(stream: Stream): Promise<void> {
   const bytes = new Uint8Array(ECHO_BYTES)
-  for (;;) {
-    try {
+  // A peer may keep its stream for ever: the end of the node is its end too.
+  const end = (): void => void stream.closeRead()
+  stream.signal.addEventListener('abort', end, { once: true })
+  try {
+    for (;;) {
       const length = await stream.readInto(bytes)
       await stream.write(bytes.subarray(0, length))
-    } catch (err) {
-      if (!(err instanceof StreamEOFError)) throw err
-      await stream.close()
-      return
     }
+  } catch (err) {
+    if (!(err instanceof StreamEOFError || err instanceof StreamClosedError)) throw err
+    await stream.close()
+  } finally {
+    stream.signal.removeEventListener('abort', end)
   }
 }
 

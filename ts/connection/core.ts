@@ -14,6 +14,7 @@ import {
   ResourceLimitExceededError,
   TimeoutError
 } from '../errors.ts'
+import type { OnFailure } from '../failures.ts'
 import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
@@ -24,6 +25,7 @@ import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
 import { FLAG_REMOTE, OPEN_UNSETTLED } from '../native/record.ts'
 import { stackless } from '../native/stackless.ts'
+import type { NotifieeEvent } from '../notifiee.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Forgotten } from '../stream/forgotten.ts'
@@ -60,9 +62,9 @@ export interface ConnectionHost {
   readonly deadlines: Deadlines
   readonly forgotten: Forgotten
   /** Tell notifiees and listeners. */
-  notify<K extends keyof SwarmEvents>(event: K, detail: SwarmEvents[K]['detail']): void
+  notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
   /** Hand an inbound stream to its handler. */
-  dispatch(stream: Stream, connection: Connection, protocol: number): void
+  dispatch(stream: StreamCore, connection: Connection, protocol: number): void
   /** Who serves a protocol that the native table does not have; undefined for nobody. */
   choose(protocol: string): Served | undefined
   /** Why there can be no further outbound stream of a protocol beside these; undefined if there can. */
@@ -73,7 +75,10 @@ export interface ConnectionHost {
   connectionClosing(core: ConnectionCore): void
   /** A connection is gone, and so are its streams. */
   connectionEnded(core: ConnectionCore): void
-  onListenerError(err: unknown): void
+  /** A callback of the application has failed. */
+  readonly onFailure: OnFailure
+  /** Aborted when the swarm begins to close. */
+  readonly signal: AbortSignal
 }
 
 // Connections of all swarms count together: their ids are unique in the process.
@@ -227,7 +232,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       protocol: unsettled ? undefined : proposed[0],
       proposed
     })
-    if (unsettled) return this.#settle(core, options)
+    if (unsettled) return this.#settle(core, proposed, options)
     this.announce(core)
     return Promise.resolve(core.stream)
   }
@@ -252,7 +257,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       proposed: NO_PROTOCOLS
     })
     this.announce(core)
-    this.host.dispatch(core.stream, this.connection, protocol)
+    this.host.dispatch(core, this.connection, protocol)
   }
 
   onStreamAsked(protocol: string): Served | undefined {
@@ -310,8 +315,12 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     return `${this.id}-${this.#streamsMade}`
   }
 
-  onListenerError(err: unknown): void {
-    this.host.onListenerError(err)
+  get onFailure(): OnFailure {
+    return this.host.onFailure
+  }
+
+  get signal(): AbortSignal {
+    return this.host.signal
   }
 
   /** A stream has ended. */
@@ -358,9 +367,15 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   /** The stream, once a protocol is chosen: on the list by then, so that whatever follows finds it there. */
-  #settle(core: StreamCore, options: NewStreamOptions): Promise<Stream> {
+  #settle(
+    core: StreamCore,
+    proposed: readonly string[],
+    options: NewStreamOptions
+  ): Promise<Stream> {
     const { clock, engine } = this.host
     const { signal, negotiationTimeout } = options
+    // By its number the remote names what it has chosen.
+    for (const name of proposed) engine.protocols.keep(name)
     return new Promise((resolve, reject) => {
       let reason: Error | undefined
       const giveUpWith = (error: () => Error) => (): void => {
@@ -379,6 +394,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
           : clock.setTimer(() => engine.lastLook(late), negotiationTimeout)
       signal?.addEventListener('abort', onAbort, { once: true })
       core.onceSettled((err) => {
+        for (const name of proposed) engine.protocols.release(name)
         if (timer !== undefined) clock.clearTimer(timer)
         signal?.removeEventListener('abort', onAbort)
         const full = err === undefined ? this.host.refusal(core.protocol, this.streams) : undefined

@@ -7,6 +7,8 @@ import { addonError } from './load-error.ts'
 
 /** The raw callbacks. Each takes handles and typed arrays and answers a number, negative: minus an error code. */
 export interface HotCalls {
+  /** What the other calls of the addon know this attachment by. */
+  readonly attachment: number
   drain(records: Uint32Array): number
   open(connection: number, protocols: Uint32Array): number
   read(stream: number, into: Uint8Array): number
@@ -50,6 +52,7 @@ export interface NativeLimits {
 
 /** Options of a native node. */
 export interface NativeNodeOptions {
+  attachment: number
   privateKey: Uint8Array
   security?: string[]
   muxers?: string[]
@@ -115,7 +118,9 @@ export interface NativeNode {
   cancel(request: number): void
   connection(handle: number): ConnectionFacts
   takeResult(request: number): CommandResult
-  close(request: number, drainTimeoutMs: number): void
+  stopAccepting(): void
+  drain(request: number, timeoutMs: number): void
+  close(request: number): void
 }
 
 /** How a native session is made. */
@@ -159,10 +164,11 @@ export interface KeyDescription {
 /** The addon. */
 export interface Native {
   attach(ring: () => void): HotCalls
-  hostGuests(): void
-  internProtocol(name: string): number
-  protocolName(protocol: number): string
-  askedProtocol(stream: number): string
+  hostGuests(attachment: number, ring: () => void): void
+  internProtocol(attachment: number, name: string): number
+  forgetProtocol(attachment: number, protocol: number): void
+  protocolName(attachment: number, protocol: number): string
+  askedProtocol(attachment: number, stream: number): string
   generateKey(type: 'ed25519' | 'secp256k1' | 'rsa' | 'ecdsa'): Uint8Array
   describeKey(privateKey: Uint8Array): KeyDescription
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array

@@ -108,11 +108,14 @@ export class Engine {
 
   constructor(native: Native, versions: NodeJS.ProcessVersions = process.versions) {
     this.native = native
-    this.hot = native.attach(() => this.drain())
+    const ring = (): void => this.drain()
+    this.hot = native.attach(ring)
     // Both have functions by the names of libuv's, and an event loop that is not libuv's.
-    if (versions.bun === undefined && versions.deno === undefined) native.hostGuests()
+    if (versions.bun === undefined && versions.deno === undefined) {
+      native.hostGuests(this.hot.attachment, ring)
+    }
     this.outbox = new Outbox(this.hot)
-    this.protocols = new ProtocolNames(native)
+    this.protocols = new ProtocolNames(native, this.hot.attachment)
   }
 
   /** Number of the drain under way, or of the last one: what it tells, promises have not passed on before it is over. */
@@ -225,7 +228,7 @@ export class Engine {
     const sink = this.#connections[connection & HANDLE_INDEX_MASK]
     let served: Served | undefined
     try {
-      served = sink?.onStreamAsked(this.native.askedProtocol(stream))
+      served = sink?.onStreamAsked(this.native.askedProtocol(this.hot.attachment, stream))
     } finally {
       this.hot.answer(stream, served?.protocol ?? 0, served?.inboundMax ?? 0)
       this.outbox.flushSoon()
@@ -243,9 +246,9 @@ export class Engine {
   }
 
   /** A native node; throws `InvalidParametersError` for options it does not take. */
-  makeNode(options: NativeNodeOptions): NativeNode {
+  makeNode(options: Omit<NativeNodeOptions, 'attachment'>): NativeNode {
     try {
-      return new this.native.NativeNode(options)
+      return new this.native.NativeNode({ ...options, attachment: this.hot.attachment })
     } catch (err) {
       throw thrownByNative(err)
     }

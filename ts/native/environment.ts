@@ -1,4 +1,7 @@
-/** The engine of this environment (the main thread, or one worker), made when the first swarm needs it. */
+/**
+ * The engine of this environment (the main thread, or one worker), made when the first swarm needs it. A package that
+ * a module registry has loaded again has another one, and knows nothing of the first.
+ */
 import { native } from './addon.ts'
 import { Engine } from './engine.ts'
 

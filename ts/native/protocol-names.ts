@@ -3,59 +3,106 @@ import type { Native } from './addon.ts'
 import { thrownByNative } from './command-error.ts'
 import { PREDICATES_FROM } from './record.ts'
 
-/** Names and numbers of protocols; a number is good for as long as the environment. */
+/**
+ * Names that are kept although nobody serves them: those that were used last, this many to twice as many. An
+ * application may make names up, one for each call.
+ */
+export const DIALLED_NAMES_KEPT = 512
+
+interface Known {
+  readonly name: string
+  readonly id: number
+  /** What `open` takes for this protocol alone. */
+  readonly proposals: Uint32Array
+  /** Tables of handlers that have it: it stays. */
+  tables: number
+}
+
+/** Names and numbers of protocols. A number is good while its name is served, and for a while otherwise. */
 export class ProtocolNames {
   readonly #native: Native
-  readonly #ids = new Map<string, number>()
+  readonly #attachment: number
+  // Whoever is not found among the recent ones is moved there; when those are many, they become the older ones, and
+  // what was older and has not been used meanwhile is forgotten.
+  #recent = new Map<string, Known>()
+  #older = new Map<string, Known>()
   readonly #names = new Map<number, string>()
-  readonly #proposals = new Map<string, Uint32Array>()
 
-  constructor(native: Native) {
+  constructor(native: Native, attachment: number) {
     this.#native = native
+    this.#attachment = attachment
   }
 
   /** The number of a protocol; throws `InvalidParametersError` for a name that cannot be one. */
   id(name: string): number {
-    let id = this.#ids.get(name)
-    if (id === undefined) {
-      try {
-        id = this.#native.internProtocol(name)
-      } catch (err) {
-        throw thrownByNative(err)
-      }
-      this.#ids.set(name, id)
-      this.#names.set(id, name)
-    }
-    return id
+    return this.#known(name).id
+  }
+
+  /** The number of a protocol that is served from here on, until {@link ProtocolNames.release}. Counts. */
+  keep(name: string): number {
+    const known = this.#known(name)
+    known.tables += 1
+    return known.id
+  }
+
+  /** The counterpart of {@link ProtocolNames.keep}. */
+  release(name: string): void {
+    this.#known(name).tables -= 1
   }
 
   /** The protocol of an inbound stream by the number it was announced with; undefined for 0, a raw stream. */
   of(stream: number, id: number): string | undefined {
     // Names that peers make up are not kept.
-    return id >= PREDICATES_FROM ? this.#native.askedProtocol(stream) : this.name(id)
+    return id >= PREDICATES_FROM
+      ? this.#native.askedProtocol(this.#attachment, stream)
+      : this.name(id)
   }
 
   /** The name of a number; undefined for 0. */
   name(id: number): string | undefined {
-    if (id === 0) return undefined
-    let name = this.#names.get(id)
-    if (name === undefined) {
-      name = this.#native.protocolName(id)
-      this.#names.set(id, name)
-    }
-    return name
+    return id === 0
+      ? undefined
+      : (this.#names.get(id) ?? this.#native.protocolName(this.#attachment, id))
   }
 
-  /** What `open` takes for these protocols; that of a single one is kept. */
+  /** What `open` takes for these protocols. */
   proposals(protocols: string | readonly string[]): Uint32Array {
-    if (typeof protocols !== 'string') {
-      return Uint32Array.from(protocols, (name) => this.id(name))
+    if (typeof protocols === 'string') return this.#known(protocols).proposals
+    return Uint32Array.from(protocols, (name) => this.id(name))
+  }
+
+  #known(name: string): Known {
+    const known = this.#recent.get(name)
+    if (known !== undefined) return known
+    const again = this.#older.get(name) ?? this.#intern(name)
+    this.#older.delete(name)
+    this.#recent.set(name, again)
+    if (this.#recent.size > DIALLED_NAMES_KEPT) this.#age()
+    return again
+  }
+
+  #intern(name: string): Known {
+    let id: number
+    try {
+      id = this.#native.internProtocol(this.#attachment, name)
+    } catch (err) {
+      throw thrownByNative(err)
     }
-    let proposals = this.#proposals.get(protocols)
-    if (proposals === undefined) {
-      proposals = Uint32Array.of(this.id(protocols))
-      this.#proposals.set(protocols, proposals)
+    this.#names.set(id, name)
+    return { name, id, proposals: Uint32Array.of(id), tables: 0 }
+  }
+
+  #age(): void {
+    const unused = this.#older
+    this.#older = this.#recent
+    this.#recent = new Map()
+    for (const known of unused.values()) {
+      if (known.tables > 0) {
+        this.#older.set(known.name, known)
+      } else {
+        this.#names.delete(known.id)
+        this.#native.forgetProtocol(this.#attachment, known.id)
+      }
     }
-    return proposals
   }
 }

@@ -4,16 +4,30 @@ import type { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { ResourceLimitExceededError } from '../errors.ts'
 import { isThenable } from '../events.ts'
+import { type Failures, isExpectedEnd, resetCodeOf } from '../failures.ts'
 import type { Served } from '../native/engine.ts'
 import { PREDICATES_FROM } from '../native/record.ts'
 import type { NodeHost } from '../node-host.ts'
-import type { Logger } from '../options.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Stream } from '../stream.ts'
 import { holds, type ProtocolPredicate, protocolNames } from './protocol-name.ts'
 
-/** Takes an inbound stream. Throwing or rejecting resets that stream and nothing else. */
-export type StreamHandler = (stream: Stream, connection: Connection) => void | Promise<void>
+/** What a handler is given beside the stream. */
+export interface HandlerContext {
+  /** {@link Stream.signal}: aborted when the swarm begins to close, which waits for handlers that have not returned. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Takes an inbound stream. One that throws or rejects ends that stream and nothing else: the remote reads
+ * `ProtocolViolation` unless the error says more, see docs/streams.md, and the error goes to the logger, or else once
+ * to a warning of the process.
+ */
+export type StreamHandler = (
+  stream: Stream,
+  connection: Connection,
+  context: HandlerContext
+) => void | Promise<void>
 
 /** One protocol, several, or those that a predicate chooses among the ones that no name has. */
 export type HandledProtocols = string | readonly string[] | ProtocolPredicate
@@ -50,23 +64,45 @@ interface PredicateEntry extends Entry {
 
 /** Handlers by protocol. The native side has the same table and asks for, or refuses, what is not in it. */
 export class Registrar {
-  readonly #logger: Logger
+  readonly #failures: Failures
   readonly #entries = new Map<string, Entry>()
   readonly #predicates = new Map<ProtocolPredicate, PredicateEntry>()
   readonly #handlers = new Map<number, StreamHandler>()
   #predicatesMade = 0
   #raw: StreamHandler | undefined
   #host: NodeHost | undefined
+  #context: HandlerContext | undefined
+  // Names that are kept for the native table.
+  #kept: string[] = []
+  // Calls of handlers that have not returned; a number, so that one that never does keeps nothing.
+  #running = 0
+  #idle: (() => void) | undefined
 
-  constructor(logger: Logger) {
-    this.#logger = logger
+  constructor(failures: Failures) {
+    this.#failures = failures
   }
 
   /** From here on the table is kept in step with the host's node. */
   attach(host: NodeHost): void {
     this.#host = host
+    this.#context = Object.freeze({ signal: host.signal })
     this.#push()
     if (this.#raw !== undefined) host.node.setRaw(true)
+  }
+
+  /** The node is closed: there is no table to keep in step any more. */
+  detach(): void {
+    const host = this.#host
+    this.#host = undefined
+    for (const name of this.#kept.splice(0)) host?.engine.protocols.release(name)
+  }
+
+  /** Resolves when every handler that was called has returned. */
+  idle(): Promise<void> {
+    if (this.#running === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#idle = resolve
+    })
   }
 
   protocols(): string[] {
@@ -127,48 +163,80 @@ export class Registrar {
           return { protocol: id, inboundMax: maxInbound ?? this.#inboundMax }
         }
       } catch (err) {
-        this.#logger.error(`a predicate failed at ${JSON.stringify(protocol)}`, err)
+        this.#failures.report(err, predicate, `a predicate failed at ${JSON.stringify(protocol)}`)
       }
     }
     return undefined
   }
 
   /** Give an inbound stream to its handler; `protocol` is 0 for a raw one. */
-  dispatch(stream: Stream, connection: Connection, protocol: number): void {
+  dispatch(core: StreamCore, connection: Connection, protocol: number): void {
+    const context = this.#context
+    if (context === undefined || context.signal.aborted) {
+      // It was on its way when the swarm began to close.
+      void core.reset(StreamErrorCode.Shutdown, undefined)
+      return
+    }
     const handler = protocol === 0 ? this.#raw : this.#handlers.get(protocol)
     if (handler === undefined) {
       // It was taken out of the table while the stream was on its way.
-      void stream.reset(StreamErrorCode.ProtocolNegotiationFailed)
+      void core.reset(StreamErrorCode.ProtocolNegotiationFailed, undefined)
       return
     }
     try {
-      const answer: unknown = handler(stream, connection)
-      if (isThenable(answer)) answer.then(undefined, (err) => this.#failed(stream, err))
+      const answer: unknown = handler(core.stream, connection, context)
+      if (!isThenable(answer)) return
+      this.#running += 1
+      answer.then(
+        () => this.#returned(),
+        (err) => {
+          this.#failed(core, handler, err)
+          this.#returned()
+        }
+      )
     } catch (err) {
-      this.#failed(stream, err)
+      this.#failed(core, handler, err)
     }
+  }
+
+  #returned(): void {
+    this.#running -= 1
+    if (this.#running === 0) this.#idle?.()
   }
 
   get #inboundMax(): number {
     return this.#host?.options.limits.inboundStreamsMax ?? 0
   }
 
-  #failed(stream: Stream, err: unknown): void {
-    this.#logger.debug(`the handler of ${stream.protocol ?? 'raw streams'} failed`, err)
-    stream.abort(err instanceof Error ? err : new Error(String(err)))
+  #failed(core: StreamCore, handler: StreamHandler, err: unknown): void {
+    const isClosing = this.#context?.signal.aborted === true
+    const served = core.protocol === undefined ? 'raw streams' : JSON.stringify(core.protocol)
+    const code = resetCodeOf(err, isClosing)
+    const isExpected = code === StreamErrorCode.Shutdown || isExpectedEnd(err)
+    this.#failures[isExpected ? 'expected' : 'report'](
+      err,
+      handler,
+      `the handler of ${served} failed`
+    )
+    void core.reset(code, err instanceof Error ? err : new Error(String(err)))
   }
 
   #push(): void {
     const host = this.#host
     if (host === undefined) return
+    const { protocols } = host.engine
+    const released = this.#kept
+    this.#kept = [...this.#entries.keys()]
     this.#handlers.clear()
     const table = Array.from(this.#entries, ([name, entry]) => {
-      const protocol = host.engine.protocols.id(name)
+      const protocol = protocols.keep(name)
       this.#handlers.set(protocol, entry.handler)
       return { protocol, inboundMax: entry.maxInbound ?? this.#inboundMax }
     })
     for (const { id, handler } of this.#predicates.values()) this.#handlers.set(id, handler)
     host.node.setHandlers(table, this.#predicates.size > 0)
+    // Behind the new ones: what stays in the table is not forgotten in between.
+    for (const name of released) protocols.release(name)
     host.offersChanged()
   }
 }

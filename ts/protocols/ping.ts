@@ -2,7 +2,14 @@
 import { aDuration, aLimit, aSignal, checkOptions, type OptionChecks } from '../arguments.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
-import { IncompleteReadError, StreamEOFError, StreamResetError, TimeoutError } from '../errors.ts'
+import {
+  IncompleteReadError,
+  StreamClosedError,
+  StreamEOFError,
+  StreamResetError,
+  TimeoutError
+} from '../errors.ts'
+import type { HandlerContext } from '../protocol/registrar.ts'
 import type { Service } from '../services.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
@@ -99,7 +106,22 @@ export class PingService implements Service {
 }
 
 /** The echo of the bytes, however they are cut, is the echo of the pings in them. */
-async function answer(stream: Stream, connection: Connection): Promise<void> {
+async function answer(
+  stream: Stream,
+  connection: Connection,
+  { signal }: HandlerContext
+): Promise<void> {
+  // A peer may keep its stream for ever: the swarm's end is the end of it.
+  const end = (): void => void stream.closeRead()
+  signal.addEventListener('abort', end, { once: true })
+  try {
+    await echo(stream, connection)
+  } finally {
+    signal.removeEventListener('abort', end)
+  }
+}
+
+async function echo(stream: Stream, connection: Connection): Promise<void> {
   const { clock } = connection.swarm.options
   const bytes = new Uint8Array(ECHO_BYTES)
   let deadline = clock.now() + IDLE_MS
@@ -111,7 +133,7 @@ async function answer(stream: Stream, connection: Connection): Promise<void> {
       last = clock.now()
       await stream.write(bytes.subarray(0, length))
     } catch (err) {
-      if (err instanceof StreamEOFError) break
+      if (err instanceof StreamEOFError || err instanceof StreamClosedError) break
       // The deadline is moved when it passes, not with each ping.
       if (!(err instanceof TimeoutError) || last + IDLE_MS <= clock.now()) throw err
       deadline = last + IDLE_MS

@@ -335,10 +335,6 @@ export class StreamCore implements StreamSink {
     Stream.emitDrain(this.stream)
   }
 
-  onListenerError(err: unknown): void {
-    this.home.onListenerError(err)
-  }
-
   /** Change state by a call; without a native side, straight to `otherwise`. */
   #transition(call: (handle: number) => number, otherwise: StreamState): void {
     if (!this.#live) {

@@ -2,7 +2,11 @@
 import type { Clock } from '../clock.ts'
 import type { Connection } from '../connection.ts'
 import type { StreamState } from '../constants.ts'
+
 import type { ConnectionClosedError } from '../errors.ts'
+
+import type { OnFailure } from '../failures.ts'
+
 import type { HostPort } from '../identity/address.ts'
 import type { Engine } from '../native/engine.ts'
 import type { StreamCore } from './core.ts'
@@ -26,7 +30,10 @@ export interface StreamHome {
   streamEnded(stream: StreamCore): void
   /** Take a stream off the list, and say so once. */
   forget(stream: StreamCore): void
-  onListenerError(err: unknown): void
+  /** A callback of the application has failed. */
+  readonly onFailure: OnFailure
+  /** Aborted when the swarm begins to close. */
+  readonly signal: AbortSignal
 }
 
 /** How a stream begins. */

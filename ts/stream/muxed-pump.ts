@@ -207,7 +207,7 @@ export class MuxedPump {
     try {
       await end()
     } catch (err) {
-      this.#core.onListenerError(err)
+      this.#core.home.onFailure(err, this.muxed, 'the end of a muxed stream failed')
     }
   }
 }

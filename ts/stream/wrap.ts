@@ -3,7 +3,11 @@ import { objectWith } from '../arguments.ts'
 import { systemClock } from '../clock.ts'
 import { Connection, checkConnection } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
+
 import { ConnectionClosedError } from '../errors.ts'
+
+import { Failures } from '../failures.ts'
+
 import { environment } from '../native/environment.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { Stream } from '../stream.ts'
@@ -33,7 +37,8 @@ function homeless(): StreamHome {
     lost: (closeCode) => new ConnectionClosedError(undefined, { closeCode }),
     streamEnded: () => engine.release(),
     forget: () => {},
-    onListenerError: (err) => process.emitWarning(err instanceof Error ? err : String(err))
+    onFailure: new Failures(undefined).report,
+    signal: new AbortController().signal
   }
   return alone
 }

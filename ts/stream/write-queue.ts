@@ -174,6 +174,13 @@ export class WriteQueue {
     return this.#core.writeRefusal()
   }
 
+  /** Whether bytes that `send` has accepted, or an end, wait for room. */
+  get isOwed(): boolean {
+    const isOwed = ({ bytes, resolve }: PendingWrite): boolean =>
+      bytes === undefined || resolve === undefined
+    return this.#waiting?.some(isOwed) === true
+  }
+
   /** Whether bytes or the end wait for room. */
   get isBusy(): boolean {
     return this.#waiting !== undefined && this.#waiting.length > 0

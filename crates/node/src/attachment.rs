@@ -1,4 +1,8 @@
-//! What one JavaScript environment has attached: its hub's consumer, doorbell and nodes.
+//! What an instance of the package has attached to its JavaScript environment: its hub's consumer,
+//! doorbell and nodes.
+//!
+//! Most environments have one. There are more where a module registry loads the package again, a test
+//! runner's or that of hot module replacement: they know nothing of each other.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,8 +12,10 @@ use ferroswarm_runtime::{Environment, Hub, Node, ProtocolNames};
 
 use crate::wake::{Bell, SharedBell, at_exit};
 
-/// The native side of one environment. Lives on its thread.
+/// The native side of one instance. Lives on its environment's thread.
 pub(crate) struct Attachment {
+    /// Its number on this thread, 1 or more; not used again.
+    pub(crate) id: u32,
     pub(crate) environment: RefCell<Environment>,
     pub(crate) bell: Arc<Bell>,
     pub(crate) names: Arc<ProtocolNames>,
@@ -18,31 +24,52 @@ pub(crate) struct Attachment {
     next_node: Cell<u32>,
 }
 
+/// What is attached to the environments of one thread.
+#[derive(Default)]
+struct Attached {
+    last: u32,
+    all: Vec<Rc<Attachment>>,
+}
+
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Attachment>>> = const { RefCell::new(None) };
+    static ATTACHED: RefCell<Attached> = RefCell::default();
 }
 
 /// Every node of the process: `process.exit` runs no hook of its environment.
 static NODES: Mutex<Vec<Weak<Node>>> = Mutex::new(Vec::new());
 
 impl Attachment {
-    /// Makes the thread's attachment. A thread runs one environment at a time.
+    /// Makes another attachment of the thread.
     pub(crate) fn install(bell: Arc<Bell>) -> Rc<Self> {
         let hub = Hub::new(Box::new(SharedBell(Arc::clone(&bell))));
-        let attachment = Rc::new(Self {
-            names: Arc::clone(hub.names()),
-            environment: RefCell::new(Environment::new(hub)),
-            bell,
-            nodes: RefCell::default(),
-            next_node: Cell::new(1),
-        });
-        CURRENT.set(Some(Rc::clone(&attachment)));
-        attachment
+        ATTACHED.with_borrow_mut(|attached| {
+            attached.last += 1;
+            let attachment = Rc::new(Self {
+                id: attached.last,
+                names: Arc::clone(hub.names()),
+                environment: RefCell::new(Environment::new(hub)),
+                bell,
+                nodes: RefCell::default(),
+                next_node: Cell::new(1),
+            });
+            attached.all.push(Rc::clone(&attachment));
+            attachment
+        })
     }
 
-    /// The thread's attachment, once `attach` was called.
-    pub(crate) fn current() -> Option<Rc<Self>> {
-        CURRENT.with_borrow(Option::clone)
+    /// The attachment of that number, until its environment ends.
+    pub(crate) fn of(id: u32) -> Option<Rc<Self>> {
+        ATTACHED.with_borrow(|attached| {
+            let known = attached.all.iter().find(|attachment| attachment.id == id);
+            known.map(Rc::clone)
+        })
+    }
+
+    fn remove(id: u32) -> Option<Rc<Self>> {
+        ATTACHED.with_borrow_mut(|attached| {
+            let index = attached.all.iter().position(|known| known.id == id)?;
+            Some(attached.all.swap_remove(index))
+        })
     }
 
     /// The next node's number.
@@ -72,9 +99,9 @@ extern "C" fn stop_all() {
     }
 }
 
-/// Stops and joins every thread of the environment's nodes, then silences the doorbell.
-pub(crate) fn tear_down() {
-    let Some(attachment) = CURRENT.take() else {
+/// Stops and joins every thread of an attachment's nodes, then silences its doorbell.
+pub(crate) fn tear_down(id: u32) {
+    let Some(attachment) = Attachment::remove(id) else {
         return;
     };
     for node in attachment.nodes.borrow().iter().filter_map(Weak::upgrade) {

@@ -68,6 +68,8 @@ unsafe fn function<F: Copy>(name: &CStr) -> Option<F> {
 
 /// What waits for an environment's guests, until the event loop has closed both handles.
 struct Watch {
+    /// Whose guests.
+    attachment: u32,
     libuv: Libuv,
     event_loop: Loop,
     /// Memory of a `uv_poll_t`: there is something for a guest.
@@ -82,7 +84,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(libuv: Libuv, event_loop: Loop) -> *mut Self {
+    fn new(attachment: u32, libuv: Libuv, event_loop: Loop) -> *mut Self {
         // SAFETY: the function takes any number.
         let memory = |kind| unsafe {
             let bytes = (libuv.handle_size)(kind);
@@ -90,6 +92,7 @@ impl Watch {
         };
         let (poll, prepare) = (memory(UV_POLL), memory(UV_PREPARE));
         Box::into_raw(Box::new(Self {
+            attachment,
             libuv,
             event_loop,
             poll,
@@ -178,7 +181,10 @@ pub(crate) fn host_guests(env: sys::napi_env, attachment: &Attachment) {
     let status = unsafe { sys::napi_get_uv_event_loop(env, &mut event_loop) };
     if status == sys::Status::napi_ok && !event_loop.is_null() {
         let environment = attachment.environment.borrow();
-        environment.host_guests(|descriptor| wait(env, Watch::new(libuv, event_loop), descriptor));
+        environment.host_guests(|descriptor| {
+            let watch = Watch::new(attachment.id, libuv, event_loop);
+            wait(env, watch, descriptor)
+        });
     }
 }
 
@@ -204,7 +210,9 @@ fn wait(env: sys::napi_env, watch: *mut Watch, descriptor: c_int) -> bool {
 
 unsafe extern "C" fn ready(handle: *mut c_void, _status: c_int, _events: c_int) {
     let read = std::panic::catch_unwind(|| {
-        if let Some(attachment) = Attachment::current() {
+        // SAFETY: libuv passes the handle on its loop's thread.
+        let id = unsafe { Watch::of(handle) }.attachment;
+        if let Some(attachment) = Attachment::of(id) {
             let news = attachment.environment.borrow_mut().read_guests();
             if news {
                 // SAFETY: libuv passes the handle on its loop's thread; the borrow ends here.

@@ -4,7 +4,7 @@ use ferroswarm_runtime::{KeyType, Keypair, PeerId, ProtocolId};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
-use crate::attachment::Attachment;
+use crate::attached;
 use crate::error_code::ErrorCode;
 
 /// An error with one of the stable codes.
@@ -77,10 +77,9 @@ pub fn sign(private_key: Uint8Array, message: Uint8Array) -> Result<Uint8Array, 
 
 /// The number of a protocol name, 1 or more and the same for the environment's whole life.
 #[napi(catch_unwind)]
-pub fn intern_protocol(name: String) -> Result<u32, Failure> {
+pub fn intern_protocol(attachment: u32, name: String) -> Result<u32, Failure> {
     let protocol = ProtocolId::new(&name).map_err(invalid)?;
-    let attachment = Attachment::current().ok_or_else(|| invalid("not attached"))?;
-    attachment.names.intern(protocol).ok_or_else(|| {
+    attached(attachment)?.names.intern(protocol).ok_or_else(|| {
         failure(
             ErrorCode::ERR_RESOURCE_LIMIT_EXCEEDED,
             "more than 65536 protocol names",
@@ -88,10 +87,17 @@ pub fn intern_protocol(name: String) -> Result<u32, Failure> {
     })
 }
 
+/// JavaScript has no use for the number of a protocol any more. It names another one later.
+#[napi(catch_unwind)]
+pub fn forget_protocol(attachment: u32, protocol: u32) -> Result<(), Failure> {
+    attached(attachment)?.names.forget(protocol);
+    Ok(())
+}
+
 /// The protocol that was proposed on an inbound stream and is not in the table.
 #[napi(catch_unwind)]
-pub fn asked_protocol(stream: u32) -> Result<String, Failure> {
-    let attachment = Attachment::current().ok_or_else(|| invalid("not attached"))?;
+pub fn asked_protocol(attachment: u32, stream: u32) -> Result<String, Failure> {
+    let attachment = attached(attachment)?;
     let asked = attachment.environment.borrow().asked_protocol(stream);
     let name = asked.map_err(|error| failure(error.into(), error))?;
     Ok(name.as_str().to_owned())
@@ -99,9 +105,8 @@ pub fn asked_protocol(stream: u32) -> Result<String, Failure> {
 
 /// The name of a protocol's number.
 #[napi(catch_unwind)]
-pub fn protocol_name(protocol: u32) -> Result<String, Failure> {
-    let attachment = Attachment::current().ok_or_else(|| invalid("not attached"))?;
-    let name = attachment
+pub fn protocol_name(attachment: u32, protocol: u32) -> Result<String, Failure> {
+    let name = attached(attachment)?
         .names
         .name(protocol)
         .ok_or_else(|| invalid("no such protocol"))?;

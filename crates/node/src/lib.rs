@@ -18,6 +18,8 @@ mod record;
 pub mod secure_session;
 mod wake;
 
+use std::rc::Rc;
+
 use napi::Env;
 use napi::bindgen_prelude::{Function, JsValue, Object};
 use napi_derive::napi;
@@ -27,34 +29,41 @@ use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure};
 use crate::wake::{Bell, at_teardown};
 
-/// Makes the environment's hub and returns its hot calls; `ring` asks for a drain.
+/// Makes a hub in the environment and returns its hot calls; `ring` asks for a drain. Other calls of the
+/// addon take the number that the hot calls have as `attachment`.
 #[napi(ts_return_type = "HotCalls", catch_unwind)]
 pub fn attach<'env>(env: &'env Env, ring: Function<'env, (), ()>) -> Result<Object<'env>, Failure> {
     let refused = |reason: &str| failure(ErrorCode::ERR_INTERNAL, reason);
-    if Attachment::current().is_some() {
-        return Err(failure(ErrorCode::ERR_STATE, "attached already"));
-    }
     let bell = Bell::new(env.raw(), ring.raw()).ok_or_else(|| refused("no doorbell"))?;
     let attachment = Attachment::install(bell);
-    if !at_teardown(env.raw(), tear_down) {
+    if !at_teardown(env.raw(), tear_down, attachment.id) {
         return Err(refused("no teardown hook"));
     }
-    let calls = Object::new(env).map_err(|_| refused("no object"))?;
+    let mut calls = Object::new(env).map_err(|_| refused("no object"))?;
+    calls
+        .set("attachment", attachment.id)
+        .map_err(|_| refused("no number"))?;
     if !hot::register(env.raw(), calls.raw(), &attachment) {
         return Err(refused("no hot calls"));
     }
     Ok(calls)
 }
 
+/// The attachment of that number.
+pub(crate) fn attached(id: u32) -> Result<Rc<Attachment>, Failure> {
+    Attachment::of(id).ok_or_else(|| failure(ErrorCode::ERR_STATE, "not attached"))
+}
+
 /// Has the environment's event loop, which must be libuv's own, wait for the sockets of connections with
-/// little traffic. Where it cannot, every socket stays with the I/O threads.
+/// little traffic, and call `ring` for them. Where it cannot, every socket stays with the I/O threads.
 #[napi(catch_unwind)]
-pub fn host_guests(env: &Env) -> Result<(), Failure> {
-    let attachment = Attachment::current();
-    let attachment = attachment.ok_or_else(|| failure(ErrorCode::ERR_STATE, "not attached"))?;
+pub fn host_guests(env: &Env, attachment: u32, ring: Function<'_, (), ()>) -> Result<(), Failure> {
+    let attachment = attached(attachment)?;
     #[cfg(target_os = "linux")]
-    event_loop::host_guests(env.raw(), &attachment);
+    if attachment.bell.call_directly(env.raw(), ring.raw()) {
+        event_loop::host_guests(env.raw(), &attachment);
+    }
     #[cfg(not(target_os = "linux"))]
-    let _ = (env, attachment);
+    let _ = (env, attachment, ring);
     Ok(())
 }

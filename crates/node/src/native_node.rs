@@ -12,6 +12,7 @@ use ferroswarm_runtime::{
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
+use crate::attached;
 use crate::attachment::Attachment;
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
@@ -103,7 +104,7 @@ impl NativeNode {
     /// Starts a node in the present environment.
     #[napi(constructor, catch_unwind)]
     pub fn new(options: NodeOptions) -> Result<Self, Failure> {
-        let attachment = Attachment::current().ok_or_else(|| invalid("not attached"))?;
+        let attachment = attached(options.attachment)?;
         let options = options.try_into()?;
         let hub = Arc::clone(attachment.environment.borrow().hub());
         let node = Node::start(attachment.next_node(), hub, options)
@@ -262,11 +263,23 @@ impl NativeNode {
         Ok(result(outcome))
     }
 
-    /// Stops accepting, waits for open streams, says goodbye; a second call does not wait.
-    #[napi]
-    pub fn close(&self, request: u32, drain_timeout_ms: f64) {
+    /// From here on nothing new is taken in: neither connections nor inbound streams.
+    #[napi(catch_unwind)]
+    pub fn stop_accepting(&self) {
+        self.node.stop_accepting();
+    }
+
+    /// Waits until what was written is sent.
+    #[napi(catch_unwind)]
+    pub fn drain(&self, request: u32, timeout_ms: f64) {
+        self.node.drain(request, milliseconds(timeout_ms));
+    }
+
+    /// Ends every connection in good order; its completion stops the threads.
+    #[napi(catch_unwind)]
+    pub fn close(&self, request: u32) {
         self.closing.set(Some(request));
-        self.node.close(request, milliseconds(drain_timeout_ms));
+        self.node.close(request);
     }
 }
 

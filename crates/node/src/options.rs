@@ -45,6 +45,8 @@ pub struct NodeLimits {
 /// How a node is made.
 #[napi(object)]
 pub struct NodeOptions {
+    /// Whose it is: the number that `attach` gave.
+    pub attachment: u32,
     /// libp2p protobuf of its private key.
     pub private_key: Uint8Array,
     /// `tls`, `noise`, in order of preference; both if not given.

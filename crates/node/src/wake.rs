@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ferroswarm_runtime::Doorbell;
 use napi::sys;
@@ -12,7 +12,8 @@ use napi::sys;
 /// Calls JavaScript: from any thread until it is taken away, or at once on the environment's own.
 pub(crate) struct Bell {
     function: Mutex<Option<Function>>,
-    direct: Direct,
+    /// For calls on the environment's own thread: where the event loop takes guests.
+    direct: OnceLock<Direct>,
     /// Where the environment's thread is: one of the three below.
     thread: AtomicU8,
 }
@@ -55,11 +56,6 @@ impl Bell {
     pub(crate) fn new(env: sys::napi_env, ring: sys::napi_value) -> Option<Arc<Self>> {
         let mut name = ptr::null_mut();
         let mut function = ptr::null_mut();
-        let mut direct = Direct {
-            env,
-            ring: ptr::null_mut(),
-            context: ptr::null_mut(),
-        };
         // SAFETY: `env` and `ring` are live for the duration of the native call that passed them,
         // and both results are read only after their call reported success.
         let created = unsafe {
@@ -85,18 +81,37 @@ impl Bell {
                     &mut function,
                 ) == sys::Status::napi_ok
                 && sys::napi_unref_threadsafe_function(env, function) == sys::Status::napi_ok
+        };
+        created.then(|| {
+            Arc::new(Self {
+                function: Mutex::new(Some(Function(function))),
+                direct: OnceLock::new(),
+                thread: AtomicU8::new(ELSEWHERE),
+            })
+        })
+    }
+
+    /// From here on it can call `ring` on the environment's own thread; tells whether it can.
+    ///
+    /// Not for every environment: Deno cannot give such a context back when one ends.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn call_directly(&self, env: sys::napi_env, ring: sys::napi_value) -> bool {
+        let mut name = ptr::null_mut();
+        let mut direct = Direct {
+            env,
+            ring: ptr::null_mut(),
+            context: ptr::null_mut(),
+        };
+        // SAFETY: as in `new`.
+        let made = unsafe {
+            sys::napi_create_string_utf8(env, NAME.as_ptr(), NAME.count_bytes() as isize, &mut name)
+                == sys::Status::napi_ok
                 && sys::napi_create_reference(env, ring, 1, &mut direct.ring)
                     == sys::Status::napi_ok
                 && sys::napi_async_init(env, ptr::null_mut(), name, &mut direct.context)
                     == sys::Status::napi_ok
         };
-        created.then(|| {
-            Arc::new(Self {
-                function: Mutex::new(Some(Function(function))),
-                direct,
-                thread: AtomicU8::new(ELSEWHERE),
-            })
-        })
+        made && self.direct.set(direct).is_ok()
     }
 
     /// Whether the environment's event loop stays alive for the doorbell's sake.
@@ -133,7 +148,9 @@ impl Bell {
         if self.lock().is_none() {
             return;
         }
-        let Direct { env, ring, context } = self.direct;
+        let Some(&Direct { env, ring, context }) = self.direct.get() else {
+            return;
+        };
         let mut scope = ptr::null_mut();
         let (mut global, mut function) = (ptr::null_mut(), ptr::null_mut());
         let (mut result, mut thrown) = (ptr::null_mut(), ptr::null_mut());
@@ -172,8 +189,10 @@ impl Bell {
                     function,
                     sys::ThreadsafeFunctionReleaseMode::abort,
                 );
-                sys::napi_async_destroy(self.direct.env, self.direct.context);
-                sys::napi_delete_reference(self.direct.env, self.direct.ring);
+                if let Some(&Direct { env, ring, context }) = self.direct.get() {
+                    sys::napi_async_destroy(env, context);
+                    sys::napi_delete_reference(env, ring);
+                }
             }
         }
     }
@@ -226,20 +245,30 @@ impl Doorbell for SharedBell {
     }
 }
 
-/// Runs `teardown` when the environment ends, before its thread-safe functions are finalised:
+/// What ends with an environment.
+struct Teardown {
+    run: fn(u32),
+    id: u32,
+}
+
+/// Runs `teardown` with `id` when the environment ends, before its thread-safe functions are finalised:
 /// hooks run in the reverse order of their registration, and the doorbell registered its own
 /// before this one.
-pub(crate) fn at_teardown(env: sys::napi_env, teardown: fn()) -> bool {
+pub(crate) fn at_teardown(env: sys::napi_env, teardown: fn(u32), id: u32) -> bool {
     unsafe extern "C" fn run(data: *mut c_void) {
-        // SAFETY: `data` is the function pointer that `at_teardown` passed.
-        let teardown: fn() = unsafe { std::mem::transmute(data) };
+        // SAFETY: `data` is the box that `at_teardown` passed, and a hook runs once.
+        let teardown = unsafe { Box::from_raw(data.cast::<Teardown>()) };
         // An unwinding hook would cross into C++.
-        drop(std::panic::catch_unwind(teardown));
+        drop(std::panic::catch_unwind(|| (teardown.run)(teardown.id)));
     }
-    // SAFETY: `env` is live; a function pointer is valid for ever.
+    let data = Box::into_raw(Box::new(Teardown { run: teardown, id }));
+    // SAFETY: `env` is live; the box stays until the hook takes it.
     unsafe {
-        sys::napi_add_env_cleanup_hook(env, Some(run), teardown as *mut c_void)
-            == sys::Status::napi_ok
+        let added = sys::napi_add_env_cleanup_hook(env, Some(run), data.cast());
+        if added != sys::Status::napi_ok {
+            drop(Box::from_raw(data));
+        }
+        added == sys::Status::napi_ok
     }
 }
 

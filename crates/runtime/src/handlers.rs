@@ -1,13 +1,18 @@
 //! Protocols by name, number and handler: the table that JavaScript pushes down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use ferroswarm_proto::multistream::{ProtocolId, ProtocolTable};
 
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering};
 
-/// Names one environment may intern: protocols are code, not data, so a leak shows early.
+/// Names one environment may have at a time: those that it serves, and the ones that JavaScript keeps of
+/// those it has dialled.
 const NAMES_MAX: usize = 1 << 16;
+
+/// Forgotten numbers that are kept back: one that a record on its way still carries does not soon name
+/// something else.
+const KEPT_BACK: usize = 1 << 12;
 
 /// Names that JavaScript uses, by small numbers that cross the boundary instead of text.
 #[derive(Default)]
@@ -18,7 +23,16 @@ pub struct ProtocolNames {
 #[derive(Default)]
 struct Names {
     by_name: HashMap<ProtocolId, u32>,
-    by_number: Vec<ProtocolId>,
+    /// A number is its index and one more.
+    by_number: Vec<Option<ProtocolId>>,
+    /// Numbers without a name, the longest forgotten first.
+    free: VecDeque<u32>,
+}
+
+impl Names {
+    fn place(&mut self, number: u32) -> Option<&mut Option<ProtocolId>> {
+        self.by_number.get_mut((number as usize).checked_sub(1)?)
+    }
 }
 
 impl ProtocolNames {
@@ -28,19 +42,29 @@ impl ProtocolNames {
         if let Some(number) = names.by_name.get(&name) {
             return Some(*number);
         }
-        if names.by_number.len() >= NAMES_MAX {
-            return None;
-        }
-        names.by_number.push(name.clone());
-        let number = names.by_number.len() as u32;
+        let number = if names.free.len() > KEPT_BACK || names.by_number.len() >= NAMES_MAX {
+            names.free.pop_front()?
+        } else {
+            names.by_number.push(None);
+            names.by_number.len() as u32
+        };
+        *names.place(number)? = Some(name.clone());
         names.by_name.insert(name, number);
         Some(number)
     }
 
     /// The name of `number`.
     pub fn name(&self, number: u32) -> Option<ProtocolId> {
-        let index = (number as usize).checked_sub(1)?;
-        self.names.lock().by_number.get(index).cloned()
+        self.names.lock().place(number)?.clone()
+    }
+
+    /// JavaScript has no use for `number` any more.
+    pub fn forget(&self, number: u32) {
+        let mut names = self.names.lock();
+        if let Some(name) = names.place(number).and_then(Option::take) {
+            names.by_name.remove(&name);
+            names.free.push_back(number);
+        }
     }
 }
 
@@ -58,6 +82,7 @@ pub struct Handler {
 pub struct Handlers {
     table: Mutex<Arc<ProtocolTable<Handler>>>,
     raw: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl Handlers {
@@ -75,7 +100,65 @@ impl Handlers {
         self.raw.load(Ordering::SeqCst)
     }
 
+    /// The node is closing: from here on no inbound stream is served.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn table(&self) -> Arc<ProtocolTable<Handler>> {
         Arc::clone(&self.table.lock())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forgotten_name_leaves_its_place_and_its_number_names_nothing() {
+        let names = ProtocolNames::default();
+        let name = |index: usize| ProtocolId::new(&format!("/p/{index}")).expect("a name");
+        let kept = names.intern(name(0)).expect("room");
+        for index in 1..=2 * NAMES_MAX {
+            let number = names.intern(name(index)).expect("room");
+            assert_eq!(names.name(number), Some(name(index)));
+            names.forget(number);
+            assert_eq!(names.name(number), None);
+        }
+        assert_eq!(names.name(kept), Some(name(0)));
+        assert_eq!(names.intern(name(0)), Some(kept));
+    }
+
+    #[test]
+    fn a_forgotten_number_is_not_given_out_soon() {
+        let names = ProtocolNames::default();
+        let intern = |index: usize| {
+            let name = ProtocolId::new(&format!("/p/{index}")).expect("a name");
+            names.intern(name).expect("room")
+        };
+        let first = intern(0);
+        names.forget(first);
+        let mut others = (1..=KEPT_BACK).map(|index| {
+            let number = intern(index);
+            names.forget(number);
+            number
+        });
+        assert!(others.all(|number| number != first));
+        assert_eq!(intern(KEPT_BACK + 1), first);
+    }
+
+    #[test]
+    fn there_is_no_number_for_more_names_than_the_bound() {
+        let names = ProtocolNames::default();
+        for index in 0..NAMES_MAX {
+            let name = ProtocolId::new(&format!("/p/{index}")).expect("a name");
+            assert!(names.intern(name).is_some());
+        }
+        let one_more = ProtocolId::new("/one-more").expect("a name");
+        assert_eq!(names.intern(one_more), None);
     }
 }

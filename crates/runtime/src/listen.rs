@@ -49,6 +49,11 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
         .listeners
         .lock()
         .insert(id, Accepting { stop, accepting });
+    // Behind the list, which a closing node empties behind this flag: one of the two sees the other.
+    if shared.is_closing() {
+        shared.stop_listeners();
+        return Outcome::Failed(CommandError::NodeClosed);
+    }
     Outcome::Listening {
         listener: id,
         addresses: vec![tcp::multiaddr(address)],
@@ -125,11 +130,16 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// Refuses, or hands the socket to the thread that will drive it.
 fn admit(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
+    if shared.is_closing() {
+        return;
+    }
     let Some(ticket) = shared.admission.admit(address.ip(), &shared.limits) else {
         shared.hub.stats.admissions_refused.add(1);
         return;
     };
-    let (handle, seat) = shared.threads.lock().seat();
+    let Some((handle, seat)) = shared.threads.lock().seat() else {
+        return;
+    };
     // The socket leaves this thread's event queue and joins that thread's.
     let Ok(socket) = socket.into_std() else {
         return;

@@ -53,9 +53,10 @@ pub(crate) struct Shared {
     commands: Mutex<HashMap<u32, watch::Sender<bool>>>,
     connections: Mutex<HashMap<u64, Weak<Connection>>>,
     next_connection: AtomicU64,
+    /// Nothing new is taken in any more.
     closing: AtomicBool,
-    /// A second close was asked for: the first no longer waits for streams.
-    hurry: watch::Sender<bool>,
+    /// Connections are ended, also those that are still to come of a dial.
+    ending: AtomicBool,
     epoch: Instant,
 }
 
@@ -64,8 +65,8 @@ pub struct Node {
     shared: Arc<Shared>,
 }
 
-/// How often a closing node looks whether its streams have ended.
-const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// How often a closing node looks whether it has sent what was written.
+const DRAIN_STEP: Duration = Duration::from_millis(5);
 
 /// How long a closing node waits for its GoAways to go out.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
@@ -99,7 +100,7 @@ impl Node {
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
             closing: AtomicBool::new(false),
-            hurry: watch::Sender::new(false),
+            ending: AtomicBool::new(false),
             epoch: Instant::now(),
         };
         Ok(Self {
@@ -125,16 +126,15 @@ impl Node {
     /// Binds a listener; completes with [`Outcome::Listening`].
     pub fn listen(&self, request: u32, address: Multiaddr) {
         let shared = Arc::clone(&self.shared);
-        self.run(
-            request,
-            async move { crate::listen::listen(&shared, &address) },
-        );
+        self.run(request, STOPPED, async move {
+            crate::listen::listen(&shared, &address)
+        });
     }
 
     /// Ends a listener; its connections stay. Completes when its address is free.
     pub fn unlisten(&self, request: u32, listener: u32) {
         let accepting = self.shared.listeners.lock().remove(&listener);
-        self.run(request, async move {
+        self.run(request, STOPPED, async move {
             match accepting {
                 Some(accepting) => accepting.stop().await,
                 None => return Outcome::Failed(CommandError::NoListener),
@@ -147,7 +147,9 @@ impl Node {
     /// [`Outcome::DialFailed`].
     pub fn dial(&self, request: u32, dial: DialRequest) {
         let shared = Arc::clone(&self.shared);
-        let (handle, seat) = self.shared.threads.lock().seat();
+        let Some((handle, seat)) = self.shared.threads.lock().seat() else {
+            return self.shared.complete(request, STOPPED);
+        };
         let task = async move { crate::dial::dial(&shared, request, dial, seat).await };
         self.run_on(&handle, request, STOPPED, task);
     }
@@ -159,23 +161,32 @@ impl Node {
         }
     }
 
-    /// Stops accepting, waits up to `drain` for open streams, says goodbye on every connection.
-    ///
-    /// A second call does not wait for streams.
-    pub fn close(&self, request: u32, drain: Duration) {
-        let again = self.shared.closing.swap(true, Ordering::SeqCst);
-        let drain = if again { Duration::ZERO } else { drain };
-        self.shared
-            .hurry
-            .send_if_modified(|hurry| std::mem::replace(hurry, again) != again);
+    /// From here on nothing new is taken in: no listener is bound and none accepts, no connection that
+    /// is being upgraded comes in, dials fail, and inbound streams are reset with the code of a shutdown.
+    /// What is there goes on. Idempotent.
+    pub fn stop_accepting(&self) {
+        self.shared.stop_accepting();
+    }
+
+    /// Waits until every byte and every end of a stream that was written is sent, up to `timeout`.
+    pub fn drain(&self, request: u32, timeout: Duration) {
         let shared = Arc::clone(&self.shared);
-        let handle = self.shared.threads.lock().first();
+        self.run(request, Outcome::Done, async move {
+            shared.drain(timeout).await;
+            Outcome::Done
+        });
+    }
+
+    /// Stops accepting and ends every connection in good order.
+    pub fn close(&self, request: u32) {
+        self.shared.stop_accepting();
+        let shared = Arc::clone(&self.shared);
         let closing = async move {
-            shared.close(drain).await;
+            shared.close().await;
             Outcome::Done
         };
         // The completion of another close may stop the threads first: the node is closed then.
-        self.run_on(&handle, request, Outcome::Done, closing);
+        self.run(request, Outcome::Done, closing);
     }
 
     /// Stops the threads and waits for them: everything still open ends now.
@@ -186,9 +197,18 @@ impl Node {
         join(stopping);
     }
 
-    fn run(&self, request: u32, task: impl Future<Output = Outcome> + Send + 'static) {
-        let handle = self.shared.threads.lock().first();
-        self.run_on(&handle, request, STOPPED, task);
+    /// [`run_on`](Self::run_on) on the first thread.
+    fn run(
+        &self,
+        request: u32,
+        stopped: Outcome,
+        task: impl Future<Output = Outcome> + Send + 'static,
+    ) {
+        let first = self.shared.threads.lock().first();
+        match first {
+            Some(handle) => self.run_on(&handle, request, stopped, task),
+            None => self.shared.complete(request, stopped),
+        }
     }
 
     /// Runs a command's task so that it can be cancelled and always completes, as `stopped` where
@@ -216,6 +236,12 @@ impl Node {
         });
     }
 }
+
+/// How the connections of a closing node end.
+const GOODBYE: CloseRequest = CloseRequest {
+    code: 0,
+    fault: ConnectionFault::NodeClosed,
+};
 
 /// How a command ends whose thread was stopped under it.
 const STOPPED: Outcome = Outcome::Failed(CommandError::NodeClosed);
@@ -303,6 +329,10 @@ impl Shared {
         self.connections
             .lock()
             .insert(id, Arc::downgrade(&connection));
+        // Behind the list, which a closing node looks at behind this flag: one of the two sees the other.
+        if self.ending.load(Ordering::SeqCst) {
+            connection.close(GOODBYE);
+        }
         let shared = Arc::clone(self);
         let driven = drive(Arc::clone(&connection), self.epoch, seat);
         tokio::spawn(async move {
@@ -320,24 +350,34 @@ impl Shared {
             .collect()
     }
 
-    async fn close(&self, drain: Duration) {
+    fn stop_accepting(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.handlers.close();
+        self.stop_listeners();
+    }
+
+    /// Every listener ends; nobody waits for it.
+    pub(crate) fn stop_listeners(&self) {
         for (_, accepting) in self.listeners.lock().drain() {
             drop(accepting.stop());
         }
-        let deadline = Instant::now() + drain;
-        while Instant::now() < deadline
-            && self
-                .live()
-                .iter()
-                .any(|connection| connection.stream_count() > 0)
-        {
+    }
+
+    async fn drain(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        let has_unsent = || {
+            let live = self.live();
+            live.iter().any(|connection| connection.has_unsent())
+        };
+        while Instant::now() < deadline && has_unsent() {
             tokio::time::sleep(DRAIN_STEP).await;
         }
+    }
+
+    async fn close(&self) {
+        self.ending.store(true, Ordering::SeqCst);
         for connection in self.live() {
-            connection.close(CloseRequest {
-                code: 0,
-                fault: ConnectionFault::NodeClosed,
-            });
+            connection.close(GOODBYE);
         }
         let deadline = Instant::now() + FLUSH_MAX;
         while Instant::now() < deadline
@@ -346,7 +386,7 @@ impl Shared {
                 .iter()
                 .any(|connection| connection.end_report().is_none())
         {
-            tokio::time::sleep(DRAIN_STEP / 4).await;
+            tokio::time::sleep(DRAIN_STEP).await;
         }
     }
 }

@@ -63,26 +63,29 @@ impl IoThreads {
         Ok(io_threads)
     }
 
-    /// The first thread: acceptors and the node's own chores.
-    pub(crate) fn first(&self) -> Handle {
-        self.threads[0].handle.clone()
+    /// The first thread: acceptors and the node's own chores. None once the threads are stopped.
+    pub(crate) fn first(&self) -> Option<Handle> {
+        self.threads.first().map(|thread| thread.handle.clone())
     }
 
-    /// Runs a connection on the thread that has the fewest, and keeps its seat there.
-    pub(crate) fn seat(&self) -> (Handle, Seat) {
+    /// Runs a connection on the thread that has the fewest, and keeps its seat there. None once the
+    /// threads are stopped.
+    pub(crate) fn seat(&self) -> Option<(Handle, Seat)> {
         let thread = self
             .threads
             .iter()
-            .min_by_key(|thread| thread.connections.load(Ordering::Relaxed))
-            .expect("a node has at least one I/O thread");
+            .min_by_key(|thread| thread.connections.load(Ordering::Relaxed))?;
         thread.connections.fetch_add(1, Ordering::Relaxed);
-        (thread.handle.clone(), Seat(Arc::clone(&thread.connections)))
+        Some((thread.handle.clone(), Seat(Arc::clone(&thread.connections))))
     }
 
     /// Tells every thread to stop; the caller waits for them with [`join`], without a lock that
     /// their tasks may want. No task blocks, so that takes one turn of each.
+    ///
+    /// The handles go too: one that is kept keeps the descriptors of its runtime's event queue open.
     pub(crate) fn stop(&mut self) -> Vec<JoinHandle<()>> {
         self.stop.send_replace(true);
+        self.threads.clear();
         std::mem::take(&mut self.joins)
     }
 }

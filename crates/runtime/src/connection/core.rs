@@ -8,7 +8,7 @@ use ferroswarm_secure::Channel;
 
 use crate::budget::WindowBudget;
 use crate::error::{ConnectionFault, StreamFault};
-use crate::slot::{Pending, ResetReport, StreamSlot};
+use crate::slot::{FinState, Pending, ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
 use super::home::Home;
@@ -178,6 +178,15 @@ impl Core {
         if !entry.acked && entry.outbound {
             self.reopen();
         }
+    }
+
+    /// Whether something that was written waits to be sent.
+    pub(super) fn has_unsent(&self) -> bool {
+        let ends = || {
+            let mut entries = self.entries.iter().flatten();
+            entries.any(|entry| entry.slot.lock().fin == FinState::Wanted)
+        };
+        !self.ended && (self.wants_write() || !self.ring.is_empty() || ends())
     }
 
     /// The stream's protocol has room for another one.

@@ -201,6 +201,12 @@ impl Core {
     /// An inbound stream: negotiated here, or handed over as it is.
     fn opened(&mut self, connection: &Arc<Connection>, key: StreamKey, now: Duration) {
         self.opened_in_turn += 1;
+        if connection.handlers.is_closed() {
+            // No refusal that the remote is to blame for: streams that are being drained may share its connection.
+            self.engine.reset(key, StreamErrorCode::Shutdown as u32);
+            self.engine.remove(key);
+            return;
+        }
         if connection.untaken.load(Ordering::Relaxed) >= connection.limits.accept_backlog {
             self.engine.turn_away(key);
             return;
@@ -303,7 +309,9 @@ impl Core {
         if is_full(self) {
             self.forget_read_out(connection);
         }
-        if is_full(self) {
+        if connection.handlers.is_closed() {
+            slot.reset(StreamErrorCode::Shutdown as u32);
+        } else if is_full(self) {
             slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
         } else if Connection::announce_stream(slot, handler.protocol) {
             *self.inbound_of.entry(handler.protocol).or_default() += 1;

@@ -213,6 +213,19 @@ impl Connection {
         self.streams.load(Ordering::Relaxed)
     }
 
+    /// Whether bytes or ends of streams that were written wait to be sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        if self.end_report().is_some() {
+            return false;
+        }
+        if self.unsealed.load(Ordering::Relaxed) > 0 || !self.outbox.lock().streams.is_empty() {
+            return true;
+        }
+        // Whoever holds the lock may be about to send.
+        let core = self.core.try_lock();
+        core.is_none_or(|core| core.has_unsent())
+    }
+
     /// What its receive windows have grown by.
     #[cfg(test)]
     pub(crate) fn window_growth(&self) -> usize {

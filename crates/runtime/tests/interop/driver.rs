@@ -295,7 +295,7 @@ impl Driver {
 
     /// Closes the node in good order.
     pub(crate) fn close(mut self) {
-        let closed = self.command(|node, request| node.close(request, Duration::ZERO));
+        let closed = self.command(|node, request| node.close(request));
         assert!(matches!(closed, Outcome::Done), "the node closes");
     }
 
