@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { type Duplex, Readable, Transform } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import type { ExecutionContext } from 'ava'
-import { StreamState } from '../../ts/constants.ts'
+import { StreamErrorCode, StreamState } from '../../ts/constants.ts'
 import { InvalidParametersError, StreamResetError } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { type Pair, pattern, until } from '../support/pair.ts'
@@ -113,6 +113,45 @@ overPairs('a Duplex that is read when we close the connection ends', async (t, p
   await pair.outbound.close()
   await closed(duplex)
   t.deepEqual(heard, ['end', 'close'])
+})
+
+overPairs('a finished Duplex ends without an error when its swarm is closed', async (t, pair) => {
+  const { duplex } = await sent(pair)
+  const heard = events(duplex, { hearErrors: true })
+  duplex.resume()
+  await pair.dialer.close({ drainTimeout: 0 })
+  await closed(duplex)
+  t.deepEqual(heard, ['end', 'close'])
+})
+
+overPairs(
+  'a finished Duplex that nobody reads ends without an error when the remote shuts down',
+  async (t, pair) => {
+    const { duplex, far } = await sent(pair)
+    const heard = events(duplex, { hearErrors: true })
+    await far.reset(StreamErrorCode.Shutdown)
+    await closed(duplex)
+    t.deepEqual(heard, ['close'])
+  },
+  { needs: ['reset codes'] }
+)
+
+overPairs('what a stream that shuts down takes with it is told', async (t, pair) => {
+  const { near, far } = await pair.openStreams()
+  const duplex = near.toDuplex()
+  const heard = events(duplex, { hearErrors: true })
+  duplex.write(new Uint8Array(4_000_000))
+  await until(() => near.counters()?.bytesUnsent !== 0)
+  await near.reset(StreamErrorCode.Shutdown)
+  await closed(duplex)
+  t.deepEqual(heard, ['StreamResetError', 'close'])
+  const other = await pair.openStreams()
+  await other.far.write(pattern(9))
+  await until(() => other.near.counters()?.bytesUnread !== 0)
+  const chunks = other.near[Symbol.asyncIterator]()
+  await other.near.reset(StreamErrorCode.Shutdown)
+  await t.throwsAsync(chunks.next(), { instanceOf: StreamResetError })
+  void far.reset()
 })
 
 overPairs('a Duplex whose bytes are not sent when the connection ends fails', async (t, pair) => {

@@ -5,7 +5,7 @@
  * side has let the stream go with bytes left to read, by the read that reports their end.
  */
 
-import { StreamState } from '../constants.ts'
+import { StreamErrorCode, StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
   InvalidParametersError,
@@ -15,10 +15,11 @@ import {
   StreamResetError,
   StreamStateError
 } from '../errors.ts'
+import { streamCounters } from '../native/counters.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
-import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD } from '../native/record.ts'
+import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT } from '../native/record.ts'
 import { stackless } from '../native/stackless.ts'
 import { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -29,6 +30,7 @@ import { type AbortOptions, ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
 
 const DONE: Promise<void> = Promise.resolve()
+const NOTHING = { bytesUnsent: 0, bytesUnread: 0 }
 
 /** The machinery of one stream. */
 export class StreamCore implements StreamSink {
@@ -198,13 +200,21 @@ export class StreamCore implements StreamSink {
 
   reset(code: number, cause: Error | undefined): Promise<void> {
     if (this.#isDone) return DONE
+    if (code === StreamErrorCode.Shutdown) this.#shutDown()
+    else this.isResetHere = true
     if (this.#live) {
       this.engine.hot.reset(this.handle, code)
       this.engine.outbox.flushSoon()
     }
-    this.isResetHere = true
     this.fail(StreamState.RESET, ownReset(code, cause))
     return DONE
+  }
+
+  /** The reset of a stream that ends with its swarm or connection, in good order: what it takes with it is told. */
+  #shutDown(): void {
+    const { bytesUnsent, bytesUnread } = streamCounters(this.engine.hot, this.handle) ?? NOTHING
+    const isUnsent = bytesUnsent > 0 || this.writes.isBusy
+    this.flags |= FLAG_ORDERLY | (isUnsent ? FLAG_UNSENT : 0) | (bytesUnread > 0 ? FLAG_UNREAD : 0)
   }
 
   remove(): void {
@@ -292,7 +302,7 @@ export class StreamCore implements StreamSink {
 
   onReset(wireCode: number, code: number, flags: number): void {
     if (this.isFailed()) return
-    this.flags |= flags
+    this.flags |= flags | (wireCode === StreamErrorCode.Shutdown ? FLAG_ORDERLY : 0)
     stackless(() => {
       if (code === 0) {
         this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.home))
