@@ -80,7 +80,7 @@ export class Listeners {
 
   /** The swarm may be closed while a call waits for those before it. */
   #assertOpen(): void {
-    if (!this.#host.swarm.isStarted()) throw new StateError('the swarm is closed')
+    if (!this.#host.swarm.isStarted()) throw new StateError(SWARM_CLOSED)
   }
 
   /** An address that we could have: no peer is named in it but this one. */
@@ -117,7 +117,8 @@ export class Listeners {
       await this.#bind(address.text)
       return undefined
     } catch (err) {
-      if (!(err instanceof CommandError) || isOver(err)) throw publicError(err)
+      if (!(err instanceof CommandError)) throw err
+      if (isOver(err)) throw new StateError(SWARM_CLOSED)
       const { code, detail = '', attempts } = err.result
       const native = { address: address.text, stage: 'listen', code, detail, elapsedMs: 0 }
       return attemptOf({ ...native, ...attempts?.[0] })
@@ -166,6 +167,8 @@ export class Listeners {
     for (const address of bound.addresses) this.#host.notifyAddress('listenClose', address)
   }
 }
+
+const SWARM_CLOSED = 'the swarm is closed'
 
 /** The swarm was closed under a command. */
 function isOver({ result }: CommandError): boolean {

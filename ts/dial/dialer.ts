@@ -22,6 +22,7 @@ import {
   AbortError,
   type AddressAttempt,
   DialAllFailedError,
+  ERROR_CODES,
   InvalidParametersError,
   NoConnectionError,
   NoRemoteAddrsError,
@@ -259,7 +260,8 @@ export class Dialer {
   #dialError(err: CommandError, { peer, attempts }: SharedDial): Error {
     attempts.push(...(err.result.attempts ?? []).map(attemptOf))
     if (attempts.length > 0) return err.as(allFailed(peer, [...attempts]))
-    return this.#isClosed ? err.as(new StateError('the swarm is closed')) : err.plain()
+    const isOver = this.#isClosed || err.result.code === ERROR_CODES.ERR_NODE_CLOSED
+    return isOver ? err.as(new StateError('the swarm is closed')) : err.plain()
   }
 }
 
