@@ -3,13 +3,15 @@
  *
  * Every part counts. What no transport takes is refused with the name of the part, and never left out.
  */
-import { isIPv4, isIPv6 } from 'node:net'
 import type { Component } from '@multiformats/multiaddr'
 import { misuse } from '../arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import type { AddrLike } from './address.ts'
 import { loadMultiaddrs } from './load.ts'
 import { peerText } from './peer-id.ts'
+
+// Not imported: loading the package loads no module of Node that it can do without.
+const { isIPv4, isIPv6 } = process.getBuiltinModule('node:net')
 
 /** Where a socket is to go. */
 export interface SocketPlace {
