@@ -11,10 +11,15 @@ use super::Finding;
 const CRATES: &[(&str, &[&str])] = &[
     ("ferroswarm-proto", &[]),
     ("ferroswarm-chacha", &[]),
+    ("ferroswarm-send-queue", &[]),
     ("ferroswarm-secure", &["ferroswarm-chacha"]),
     (
         "ferroswarm-runtime",
-        &["ferroswarm-proto", "ferroswarm-secure"],
+        &[
+            "ferroswarm-proto",
+            "ferroswarm-secure",
+            "ferroswarm-send-queue",
+        ],
     ),
     ("ferroswarm-node", &["ferroswarm-runtime"]),
     (
