@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Event, Loan, MemoryBudget, OpenError, StreamErrorCode, StreamKey, yamux, yamux_crate};
+use super::{
+    Event, Loan, MemoryBudget, OpenError, Outgoing, StreamErrorCode, StreamKey, yamux, yamux_crate,
+};
 
 /// The engine of one connection.
 ///
@@ -37,6 +39,11 @@ impl EndError {
             Self::Yamux(error) => error.goaway_code(),
             Self::YamuxCrate(error) => error.goaway_code(),
         }
+    }
+
+    /// A frame began and its rest did not come in time.
+    pub const fn is_frame_stall(self) -> bool {
+        matches!(self, Self::Yamux(yamux::ProtocolError::FrameStalled))
     }
 
     /// The remote broke no rule: it said goodbye, and the engine cannot go on after that.
@@ -300,6 +307,30 @@ impl Engine {
             Self::YamuxCrate(session) => session.handle_deadline(now),
         }
         Ok(())
+    }
+
+    /// Bytes came, whole frames or not.
+    pub fn heard(&mut self, now: Duration) {
+        match self {
+            Self::Yamux(session) => session.heard(now),
+            Self::YamuxCrate(_) => {}
+        }
+    }
+
+    /// What is to be seen of the data that was sent, while a ping is on its way.
+    pub fn outgoing(&mut self, outgoing: Outgoing, now: Duration) {
+        match self {
+            Self::Yamux(session) => session.outgoing(outgoing, now),
+            Self::YamuxCrate(_) => {}
+        }
+    }
+
+    /// When the ping was begun that waits for its answer; the `yamux` crate does not give up.
+    pub fn pinged_at(&self) -> Option<Duration> {
+        match self {
+            Self::Yamux(session) => session.pinged_at(),
+            Self::YamuxCrate(_) => None,
+        }
     }
 
     /// Stops the clock of the keepalive: we stop reading, and silence is our own doing.

@@ -35,6 +35,21 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// Silence after a keepalive ping that ends the connection, as in go-libp2p.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// As [`KEEPALIVE_TIMEOUT`], where the answer may wait behind data of ours. A host that takes 4 KiB/s opens
+/// its window again in pieces of half its buffer, which come 27 s apart where that has 64 KiB.
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is to be seen of the data that was sent.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Outgoing {
+    /// The remote has taken some since the last look.
+    Moves,
+    /// The remote has not taken all of it, and nothing since the last look.
+    Waits,
+    /// The remote has taken all of it.
+    Gone,
+}
+
 /// Which side of the connection this is.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Role {

@@ -45,8 +45,8 @@ impl Allowance {
         })
     }
 
-    /// Inbound streams that the remote resets. One that ends in order earns one, so that only a
-    /// remote that mostly resets runs out.
+    /// Inbound streams that the remote resets before we have finished our half. One that ends in order
+    /// earns one, so that only a remote that mostly resets runs out.
     pub(super) const fn rapid_resets() -> Self {
         Self::new(Rules {
             start: 1_000,

@@ -44,7 +44,8 @@ pub enum Event<'a> {
         /// The stream.
         key: StreamKey,
     },
-    /// The remote opens no more streams; those there are go on.
+    /// The remote takes no more streams and is to open none: what it opens behind this is refused. Those
+    /// there are go on.
     GoAway {
         /// The remote's code.
         code: u32,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Config, ProtocolError};
+use crate::muxer::Outgoing;
 
 /// Time without a byte in the middle of a frame that ends the connection.
 ///
@@ -14,6 +15,8 @@ const FRAME_STALL_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Keepalive {
     interval: Duration,
     timeout: Duration,
+    /// As `timeout`, where the answer may wait behind data of ours.
+    delivery_timeout: Duration,
     /// Somebody has told the time.
     is_started: bool,
     /// We do not read, so that silence says nothing.
@@ -21,6 +24,10 @@ pub(super) struct Keepalive {
     next_ping_at: Duration,
     /// When input last came.
     received_at: Duration,
+    /// When the remote was last seen to take data; zero before.
+    delivered_at: Duration,
+    /// Data of ours waits for the remote.
+    data_waits: bool,
     /// At most one ping is on its way.
     outstanding: Option<Ping>,
     /// The outstanding ping has not been written.
@@ -42,10 +49,13 @@ impl Keepalive {
         Self {
             interval: config.keepalive_interval,
             timeout: config.keepalive_timeout,
+            delivery_timeout: config.delivery_timeout,
             is_started: false,
             is_paused: false,
             next_ping_at: Duration::ZERO,
             received_at: Duration::ZERO,
+            delivered_at: Duration::ZERO,
+            data_waits: false,
             outstanding: None,
             unsent: false,
             next_id: 0,
@@ -62,6 +72,19 @@ impl Keepalive {
         self.received_at = now;
     }
 
+    /// What was seen of our data.
+    pub(super) fn outgoing(&mut self, outgoing: Outgoing, now: Duration) {
+        self.data_waits = outgoing != Outgoing::Gone;
+        if outgoing == Outgoing::Moves {
+            self.delivered_at = now;
+        }
+    }
+
+    /// When the ping that is on its way was begun.
+    pub(super) fn pinged_at(&self) -> Option<Duration> {
+        self.outstanding.map(|ping| ping.at)
+    }
+
     /// Starts a ping unless one is on its way.
     pub(super) fn ping(&mut self, now: Duration) {
         if self.outstanding.is_none() {
@@ -71,6 +94,7 @@ impl Keepalive {
                 measures: true,
             });
             self.unsent = true;
+            self.data_waits = false;
             self.next_id = self.next_id.wrapping_add(1);
         }
     }
@@ -149,13 +173,26 @@ impl Keepalive {
 
     /// When to send the next ping or, with one on its way, when to give up.
     ///
-    /// Anything received counts as a sign of life, since a pong may stand behind megabytes.
+    /// Anything received counts as a sign of life, since a pong may stand behind megabytes; and since the
+    /// ping may, so does data that the remote takes.
     fn ping_deadline(&self) -> Option<Duration> {
         if self.interval.is_zero() {
             return None;
         }
         Some(match self.outstanding {
-            Some(ping) => self.received_at.max(ping.at).saturating_add(self.timeout),
+            Some(ping) => {
+                let patience = self.delivery_timeout.max(self.timeout);
+                let timeout = if self.data_waits {
+                    patience
+                } else {
+                    self.timeout
+                };
+                let heard_at = self.received_at.max(ping.at);
+                let delivered = (self.delivered_at > ping.at)
+                    .then(|| self.delivered_at.saturating_add(patience));
+                let silence = heard_at.saturating_add(timeout);
+                delivered.map_or(silence, |at| at.max(silence))
+            }
             None => self.next_ping_at,
         })
     }

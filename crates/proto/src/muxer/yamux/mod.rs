@@ -12,7 +12,8 @@
 use std::time::Duration;
 
 use super::{
-    ACCEPT_BACKLOG, INBOUND_STREAMS_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, WINDOW_MAX,
+    ACCEPT_BACKLOG, DELIVERY_TIMEOUT, INBOUND_STREAMS_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
+    WINDOW_MAX,
 };
 
 pub use self::error::{OpenError, ProtocolError};
@@ -61,6 +62,8 @@ pub struct Config {
     pub keepalive_interval: Duration,
     /// Silence after a keepalive ping that ends the connection.
     pub keepalive_timeout: Duration,
+    /// The same where data of ours waits for the remote, or was last seen to be taken.
+    pub delivery_timeout: Duration,
 }
 
 impl Default for Config {
@@ -73,6 +76,7 @@ impl Default for Config {
             frame_payload_max: FRAME_PAYLOAD_MAX as u32,
             keepalive_interval: KEEPALIVE_INTERVAL,
             keepalive_timeout: KEEPALIVE_TIMEOUT,
+            delivery_timeout: DELIVERY_TIMEOUT,
         }
     }
 }

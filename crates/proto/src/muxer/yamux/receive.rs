@@ -245,7 +245,9 @@ impl Session {
             self.end(key, Ending::Over);
             return Ok(());
         }
-        if stream.origin == Origin::Inbound && !self.allowances.rapid_resets.spend(now) {
+        // Behind our end the answer is complete: whoever has read it may leave as it likes.
+        let cuts_short = stream.origin == Origin::Inbound && stream.write == Write::Open;
+        if cuts_short && !self.allowances.rapid_resets.spend(now) {
             return Err(ProtocolError::RapidReset);
         }
         self.reception.tell_reset(reset_code(header));
@@ -323,7 +325,7 @@ impl Session {
 
     /// Why no inbound stream is taken at present.
     const fn refusal(&self) -> Option<StreamErrorCode> {
-        if self.going_away {
+        if self.going_away || self.remote_going_away {
             return Some(StreamErrorCode::Shutdown);
         }
         let is_full = self.stats.inbound_live >= self.config.inbound_streams_max

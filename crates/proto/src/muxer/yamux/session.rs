@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::muxer::{MemoryBudget, Role, StreamErrorCode, StreamKey};
+use crate::muxer::{MemoryBudget, Outgoing, Role, StreamErrorCode, StreamKey};
 
 use super::allowance::{Allowance, STRAYS_PER_STREAM};
 use super::flow::GrowthLimits;
@@ -287,6 +287,23 @@ impl Session {
         }
         let outcome = self.keepalive.handle(now, self.reception.is_mid_frame());
         outcome.map_err(|error| self.fail(error))
+    }
+
+    /// Bytes came, though they may not be a frame yet: nothing of a record can be read before its end.
+    pub fn heard(&mut self, now: Duration) {
+        self.advance_clock(now);
+        self.keepalive.received(now);
+    }
+
+    /// What is to be seen of the data that was sent, while a ping is on its way.
+    pub fn outgoing(&mut self, outgoing: Outgoing, now: Duration) {
+        self.advance_clock(now);
+        self.keepalive.outgoing(outgoing, now);
+    }
+
+    /// When the ping was begun that waits for its answer.
+    pub fn pinged_at(&self) -> Option<Duration> {
+        self.keepalive.pinged_at()
     }
 
     /// Stops the clock of the keepalive: we stop reading, and silence is our own doing.

@@ -204,6 +204,21 @@ fn rapid_resets_run_into_a_budget() {
     panic!("every stream was taken");
 }
 
+// A077: a client that has read its answer to the end leaves as it likes.
+#[test]
+fn streams_that_are_reset_behind_our_end_are_no_offence() {
+    let mut session = listener();
+    for turn in 0..10_000 {
+        let id = 2 * turn + 1;
+        feed(&mut session, &update(SYN, id, 0)).unwrap();
+        session.accept(StreamKey(0));
+        session.fin_frame(StreamKey(0));
+        let told = feed(&mut session, &update(RST, id, 0)).unwrap();
+        assert_eq!(told, [Told::Reset(0, 0)]);
+        session.remove(StreamKey(0));
+    }
+}
+
 // A077: the pair in one frame is not even told.
 #[test]
 fn rapid_resets_in_single_frames_run_into_a_budget() {

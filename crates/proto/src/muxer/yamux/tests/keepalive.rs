@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::support::*;
+use crate::muxer::Outgoing;
 use crate::muxer::Role;
 use crate::muxer::StreamKey;
 use crate::muxer::yamux::frame::Header;
@@ -81,6 +82,31 @@ fn anything_received_is_a_sign_of_life() {
         session.handle_deadline(at(148)),
         Err(ProtocolError::KeepaliveTimeout)
     );
+}
+
+#[test]
+fn the_answer_to_a_ping_waits_behind_data_that_the_remote_takes() {
+    let mut session = started();
+    session.handle_deadline(at(130)).unwrap();
+    session.outgoing(Outgoing::Waits, at(133));
+    assert_eq!(session.poll_deadline(), Some(at(160)));
+    session.outgoing(Outgoing::Moves, at(155));
+    assert_eq!(session.poll_deadline(), Some(at(185)));
+    // What is gone lies with the remote, as the ping does.
+    session.outgoing(Outgoing::Gone, at(158));
+    session.handle_deadline(at(184)).unwrap();
+    assert_eq!(
+        session.handle_deadline(at(185)),
+        Err(ProtocolError::KeepaliveTimeout)
+    );
+}
+
+#[test]
+fn bytes_of_a_record_that_is_not_whole_are_a_sign_of_life() {
+    let mut session = started();
+    session.handle_deadline(at(130)).unwrap();
+    session.heard(at(139));
+    assert_eq!(session.poll_deadline(), Some(at(149)));
 }
 
 #[test]

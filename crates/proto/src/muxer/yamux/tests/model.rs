@@ -424,8 +424,9 @@ impl Model {
         }
         let is_full = self.count(|stream| stream.inbound) >= self.config.inbound_streams_max
             || self.unaccepted() >= self.config.accept_backlog;
-        if self.going_away || is_full {
-            let code = if self.going_away {
+        let is_over = self.going_away || self.remote_going_away;
+        if is_over || is_full {
+            let code = if is_over {
                 StreamErrorCode::Shutdown
             } else {
                 StreamErrorCode::ResourceLimitExceeded

@@ -207,6 +207,19 @@ fn a_goaway_of_any_code_is_told() {
 }
 
 #[test]
+fn streams_opened_behind_a_goaway_of_the_remote_are_refused() {
+    let mut session = listener();
+    feed(&mut session, &update(SYN, 1, 0)).unwrap();
+    feed(&mut session, &Header::go_away(0).encode()).unwrap();
+    assert_eq!(feed(&mut session, &update(SYN, 3, 0)).unwrap(), []);
+    let frames = control(&mut session);
+    assert_eq!(as_reset(&frames[0]), Some((3, 0x1007)));
+    // The one that was there goes on.
+    let told = feed(&mut session, &update(FIN, 1, 0)).unwrap();
+    assert_eq!(told, [Told::Finished(0)]);
+}
+
+#[test]
 fn a_goaway_goes_out_behind_everything_else() {
     let mut session = listener();
     session.go_away(3);
