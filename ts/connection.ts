@@ -207,8 +207,8 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
    * Open a stream. No protocol: raw. One: usable at once, its refusal shows on the first read or write.
    * Several: resolves when the peer has chosen, in our order.
    *
-   * Rejects with `UnsupportedProtocolError`, `ConnectionClosedError`, `ResourceLimitExceededError`,
-   * `TimeoutError`, `AbortError`. Throws `InvalidParametersError` for a bad name.
+   * Rejects with `UnsupportedProtocolError`, `ConnectionClosedError`, `MuxerClosedError` (the peer takes no more
+   * streams), `ResourceLimitExceededError`, `TimeoutError`, `AbortError`. Throws `InvalidParametersError` for a bad name.
    */
   newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream> {
     checkOptions(options, NEW_STREAM_CHECKS)

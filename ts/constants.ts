@@ -144,9 +144,9 @@ export interface Limits {
   connectionMemoryBytes: number
   /** Quiet time after which a connection is pinged. */
   keepaliveIntervalMs: number
-  /** Time a ping may go unanswered. */
+  /** Silence behind a ping, where its answer does not wait behind data of ours. */
   keepaliveTimeoutMs: number
-  /** Time the peer may leave our bytes unread. */
+  /** Time the peer may take none of the bytes that wait for it. */
   writeStallTimeoutMs: number
 }
 
@@ -168,5 +168,5 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   connectionMemoryBytes: 32 * 1024 * 1024,
   keepaliveIntervalMs: 30_000,
   keepaliveTimeoutMs: 10_000,
-  writeStallTimeoutMs: 10_000
+  writeStallTimeoutMs: 30_000
 })

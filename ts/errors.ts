@@ -166,6 +166,12 @@ export class AbortError extends Libp2pError {
   }
 }
 
+/**
+ * A clock that ends a connection: no answer to a keepalive ping, no bytes taken of those that wait, or no more of a
+ * frame that has begun. See `limits.keepaliveTimeoutMs` and `limits.writeStallTimeoutMs`.
+ */
+export type ConnectionClock = 'keepalive' | 'writeStall' | 'frame'
+
 /** A deadline or a timeout passed. `bytesAccepted` as in {@link AbortError}. */
 export class TimeoutError extends Libp2pError {
   static {
@@ -174,13 +180,16 @@ export class TimeoutError extends Libp2pError {
 
   /** Bytes of the timed-out write that the peer will receive; 0 for anything but a write. */
   readonly bytesAccepted: number
+  /** Which clock ended a connection; undefined for anything but the `closeReason` of one. */
+  readonly clock: ConnectionClock | undefined
 
   constructor(
     message = 'the operation timed out',
-    options: Libp2pErrorOptions & { bytesAccepted?: number } = {}
+    options: Libp2pErrorOptions & { bytesAccepted?: number; clock?: ConnectionClock } = {}
   ) {
     super(message, 'ERR_TIMEOUT', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
+    this.clock = options.clock
   }
 }
 

@@ -250,7 +250,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   /**
    * Open a stream to a peer, dialling it if need be; without protocols, a raw one.
    *
-   * Takes the connection with most streams, then the newest; a failed open tries the next one.
+   * Takes the connection with most streams, then the newest. Where that has ended, ends meanwhile or takes no more
+   * streams, tries the others, then dials. `force` dials at once.
    * Errors of {@link Swarm.dialPeer} and {@link Connection.newStream}.
    */
   newStream(

@@ -82,6 +82,10 @@ function expected(records: readonly Fields[]): unknown[] {
           heard.push(['connection', 'asked', `/asked/${handle}`])
         }
         break
+      case RecordKind.connectionGoingAway:
+        if (index === CONNECTION && !gone.has('connection'))
+          heard.push(['connection', 'going away'])
+        break
       case RecordKind.connectionClosed:
         if (index !== CONNECTION || gone.has('connection')) break
         heard.push(['connection', 'closed', a, b, flags])
@@ -112,6 +116,7 @@ test('a record reaches the one it is about, with its own words, in order and nev
           heard.push(['connection', 'asked', protocol])
           return undefined
         },
+        onGoingAway: () => heard.push(['connection', 'going away']),
         onClosed: (...words) => heard.push(['connection', 'closed', ...words])
       })
       engine.adoptNode(NODE, {

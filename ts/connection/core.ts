@@ -22,7 +22,7 @@ import { publicKeyOf } from '../identity/public-key.ts'
 import { abortable } from '../io/abort.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
-import { nativeError } from '../native/native-error.ts'
+import { endError, nativeError } from '../native/native-error.ts'
 import { FLAG_REMOTE, OPEN_UNSETTLED } from '../native/record.ts'
 import { stackless } from '../native/stackless.ts'
 import type { NotifieeEvent } from '../notifiee.ts'
@@ -97,6 +97,8 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   readonly opened: number
   readonly streams: Set<StreamCore> = new Set()
   closing = false
+  /** The remote takes no more streams. */
+  goingAway = false
   closeReason: ConnectionCloseReason | undefined
 
   readonly #facts: ConnectionFacts
@@ -141,6 +143,10 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
 
   get transport(): string {
     return transportOf(this.#facts.remoteAddress)
+  }
+
+  get takesStreams(): boolean {
+    return !this.closing && !this.goingAway
   }
 
   /** Resolves when the connection has ended. */
@@ -218,6 +224,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       return Promise.reject(new AbortError(undefined, { cause: options.signal.reason }))
     }
     if (this.closing) return Promise.reject(this.#closedError())
+    if (this.goingAway) return Promise.reject(nativeError(ERROR_CODES.ERR_MUXER_CLOSED))
     const full =
       typeof protocols === 'string' ? this.host.refusal(protocols, this.streams) : undefined
     if (full !== undefined) return Promise.reject(full)
@@ -264,12 +271,16 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     return this.host.choose(protocol)
   }
 
+  onGoingAway(): void {
+    this.goingAway = true
+  }
+
   onClosed(wireCode: number, code: number, flags: number): void {
     this.closing = true
     this.closeReason = {
       closeCode: wireCode,
       remote: (flags & FLAG_REMOTE) !== 0,
-      error: code === 0 ? undefined : stackless(() => this.#endError(code, wireCode))
+      error: code === 0 ? undefined : stackless(() => this.#endError(code, wireCode, flags))
     }
     // Those of our own muxers have ended before; these are of the application's.
     for (const stream of [...this.streams]) {
@@ -334,8 +345,8 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   /** What broke the connection. */
-  #endError(code: number, closeCode: number): Libp2pError {
-    return nativeError(code, undefined, { transport: this.transport, closeCode })
+  #endError(code: number, closeCode: number, flags: number): Libp2pError {
+    return endError(code, flags, { transport: this.transport, closeCode })
   }
 
   #closedError(): ConnectionClosedError {

@@ -309,7 +309,8 @@ function addressOf(addr: AddrLike, peer: string | undefined): ParsedAddress {
   return address
 }
 
-function isSet(flag: boolean | string | undefined): boolean {
+/** Whether `force` or `noDial` is on: true, or text with the reason. */
+export function isSet(flag: boolean | string | undefined): boolean {
   return flag !== undefined && flag !== false
 }
 

@@ -2,10 +2,11 @@
 
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection, NewStreamOptions } from '../connection.ts'
-import { ConnectionClosedError, MuxerClosedError } from '../errors.ts'
+import { StreamErrorCode } from '../constants.ts'
+import { ConnectionClosedError, MuxerClosedError, StreamResetError } from '../errors.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { Stream } from '../stream.ts'
-import type { Dialer, DialOptions } from './dialer.ts'
+import { type Dialer, type DialOptions, isSet } from './dialer.ts'
 
 /** See `swarm.newStream`. */
 export function openStream(
@@ -15,33 +16,38 @@ export function openStream(
   protocols: string | readonly string[] | undefined,
   options: DialOptions & NewStreamOptions = {}
 ): Promise<Stream> {
-  const ranked = connections.ranked(peerText(peer), options.security)
-  const [only] = ranked
+  const [best] = isSet(options.force) ? [] : connections.ranked(peerText(peer), options.security)
+  if (best === undefined) return dialAndOpen(dialer, peer, protocols, options)
   // The common case: no promise but the connection's own.
-  if (only !== undefined && ranked.length === 1) {
-    return openOn(only, protocols, options).catch((err: unknown) => {
-      if (!isGone(err)) throw err
-      return dialAndOpen(dialer, peer, protocols, options)
-    })
-  }
-  return openOnAny(dialer, connections, peer, protocols, options)
+  return openOn(best, protocols, options).catch((err: unknown) => {
+    if (!isGone(err)) throw err
+    return openElsewhere(dialer, connections, peer, protocols, options, best)
+  })
 }
 
-async function openOnAny(
+/** Try every other connection to the peer, then a new one: what is listed may have ended, untold yet. */
+async function openElsewhere(
   dialer: Dialer,
   connections: ConnectionTable,
   peer: PeerLike,
   protocols: string | readonly string[] | undefined,
-  options: DialOptions & NewStreamOptions
+  options: DialOptions & NewStreamOptions,
+  gone: Connection
 ): Promise<Stream> {
-  for (const connection of connections.ranked(peerText(peer), options.security)) {
+  const tried = new Set([gone])
+  for (;;) {
+    const ranked = connections.ranked(peerText(peer), options.security)
+    const next = ranked.find((connection) => !tried.has(connection))
+    if (next === undefined) {
+      return dialAndOpen(dialer, peer, protocols, { ...options, force: true })
+    }
+    tried.add(next)
     try {
-      return await openOn(connection, protocols, options)
+      return await openOn(next, protocols, options)
     } catch (err) {
       if (!isGone(err)) throw err
     }
   }
-  return dialAndOpen(dialer, peer, protocols, options)
 }
 
 async function dialAndOpen(
@@ -62,7 +68,11 @@ function openOn(
   return connection.newStream(protocols, { signal, negotiationTimeout })
 }
 
-/** The connection ended under us; another one may serve. */
+/** The connection ended or takes no more streams; another one may serve. */
 function isGone(err: unknown): boolean {
+  if (err instanceof StreamResetError) {
+    const refused = err.remote && err.errorCode === StreamErrorCode.Shutdown
+    return refused || err.cause instanceof ConnectionClosedError
+  }
   return err instanceof ConnectionClosedError || err instanceof MuxerClosedError
 }

@@ -17,6 +17,7 @@ export const COUNTER_NAMES = [
   'socketReads',
   'socketWrites',
   'inlineWrites',
+  'inlineBytes',
   'inlineReads',
   'kicks',
   'connectionsOpened',

@@ -51,6 +51,8 @@ export interface ConnectionSink {
   onStreamOpened(handle: number, protocol: number): void
   /** Who serves a protocol that is proposed on an inbound stream and is not in the table; undefined for nobody. */
   onStreamAsked(protocol: string): Served | undefined
+  /** The remote takes no more streams; the end follows that of those there are. */
+  onGoingAway(): void
   onClosed(wireCode: number, code: number, flags: number): void
 }
 
@@ -203,6 +205,9 @@ export class Engine {
         return
       case RecordKind.connectionOpened:
         this.#nodes.get(a)?.onConnectionOpened(handle, b)
+        return
+      case RecordKind.connectionGoingAway:
+        this.#connections[index]?.onGoingAway()
         return
       case RecordKind.connectionClosed: {
         const connection = this.#connections[index]

@@ -3,6 +3,7 @@
  */
 import {
   AbortError,
+  type ConnectionClock,
   ConnectionClosedError,
   DecryptionFailedError,
   DialAllFailedError,
@@ -39,7 +40,7 @@ import {
   UnsupportedProtocolError,
   UpgradeError
 } from '../errors.ts'
-import { HANDLE_INDEX_MASK } from './record.ts'
+import { FLAG_FRAME_STALL, FLAG_KEEPALIVE, FLAG_WRITE_STALL, HANDLE_INDEX_MASK } from './record.ts'
 
 /** Streams and connections that one environment can hold at a time; at that many the next one is refused. */
 const HANDLES_MAX = HANDLE_INDEX_MASK + 1
@@ -75,7 +76,8 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_STREAM_CLOSED: (message, options) => new StreamClosedError(message, options),
   ERR_STREAM_EOF: (message, options) => new StreamEOFError(message, options),
   ERR_CONNECTION_CLOSED: (message, options) => new ConnectionClosedError(message, options),
-  ERR_MUXER_CLOSED: (message, options) => new MuxerClosedError(message, options),
+  ERR_MUXER_CLOSED: (message, options) =>
+    new MuxerClosedError(message ?? 'the peer takes no more streams on this connection', options),
   ERR_ABORTED: (message, options) => new AbortError(message, options),
   ERR_NODE_CLOSED: (message, options) => new StateError(message ?? 'the swarm is closed', options),
   ERR_STREAM_RESET: (message, options) => new StreamResetError(message, options),
@@ -140,6 +142,25 @@ export function nativeError(
       ? `the native side answered with unknown code ${number}`
       : detail || undefined
   return MAKERS[code](message, { ...options, code })
+}
+
+const CLOCK_MESSAGES: Readonly<Record<ConnectionClock, string>> = {
+  keepalive: 'the peer was silent after a keepalive ping for limits.keepaliveTimeoutMs',
+  writeStall: 'the peer took none of the bytes that wait for it for limits.writeStallTimeoutMs',
+  frame: 'the peer began a frame and sent nothing more of it for 20 s'
+}
+
+/** Why a connection ended: the code and the flags of its record. */
+export function endError(number: number, flags: number, options: NativeErrorOptions): Libp2pError {
+  const clock = clockOf(flags)
+  if (clock === undefined) return nativeError(number, undefined, options)
+  return new TimeoutError(CLOCK_MESSAGES[clock], { clock })
+}
+
+function clockOf(flags: number): ConnectionClock | undefined {
+  if ((flags & FLAG_KEEPALIVE) !== 0) return 'keepalive'
+  if ((flags & FLAG_WRITE_STALL) !== 0) return 'writeStall'
+  return (flags & FLAG_FRAME_STALL) === 0 ? undefined : 'frame'
 }
 
 /** Throw the error of a negative answer; pass any other answer on. */

@@ -23,12 +23,19 @@ export const RecordKind = {
   connectionOpened: 8,
   connectionClosed: 9,
   streamAsked: 10,
+  connectionGoingAway: 11,
   completion: 16,
   listenerClosed: 17
 } as const
 
 /** Flags of streamReset and connectionClosed, above the low byte of word 0. */
 export const FLAG_REMOTE = 1
+/** Flag of connectionClosed: the clock of the keepalive ended it. */
+export const FLAG_KEEPALIVE = 4
+/** Flag of connectionClosed: the clock of bytes that the remote does not take. */
+export const FLAG_WRITE_STALL = 8
+/** Flag of connectionClosed: the clock of a frame that the remote does not complete. */
+export const FLAG_FRAME_STALL = 16
 /** Flag of streamReset: its connection was lost. */
 export const FLAG_CONNECTION_LOST = 2
 /** Flag of `feedReset`: the stream failed otherwise than by a reset. */

@@ -109,6 +109,7 @@ impl From<CallError> for ErrorCode {
             CallError::Failed(fault) => fault.into(),
             CallError::State => Self::ERR_STREAM_STATE,
             CallError::ConnectionClosed => Self::ERR_CONNECTION_CLOSED,
+            CallError::GoingAway => Self::ERR_MUXER_CLOSED,
             CallError::StreamLimit => Self::ERR_STREAM_LIMIT,
             CallError::HandleLimit => Self::ERR_RESOURCE_LIMIT_EXCEEDED,
             CallError::BufferTooSmall(_) => Self::ERR_BUFFER_TOO_SMALL,
@@ -143,7 +144,9 @@ impl ErrorCode {
             ConnectionFault::Io(_) => Self::ERR_IO,
             ConnectionFault::Record => Self::ERR_DECRYPTION_FAILED,
             ConnectionFault::Muxer => Self::ERR_MUXER_PROTOCOL,
-            ConnectionFault::Keepalive | ConnectionFault::WriteStall => Self::ERR_TIMEOUT,
+            ConnectionFault::Keepalive
+            | ConnectionFault::WriteStall
+            | ConnectionFault::FrameStall => Self::ERR_TIMEOUT,
             _ => Self::ERR_INTERNAL,
         })
     }

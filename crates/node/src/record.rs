@@ -1,6 +1,6 @@
 //! Facts as four words each; `ts/native/record.ts` mirrors the layout.
 
-use ferroswarm_runtime::{Record, Taken};
+use ferroswarm_runtime::{ConnectionFault, EndReport, Record, Taken};
 
 use crate::error_code::ErrorCode;
 
@@ -17,6 +17,7 @@ pub(crate) const STREAM_OUTGOING: u32 = 7;
 pub(crate) const CONNECTION_OPENED: u32 = 8;
 pub(crate) const CONNECTION_CLOSED: u32 = 9;
 pub(crate) const STREAM_ASKED: u32 = 10;
+pub(crate) const CONNECTION_GOING_AWAY: u32 = 11;
 pub(crate) const COMPLETION: u32 = 16;
 pub(crate) const LISTENER_CLOSED: u32 = 17;
 
@@ -24,6 +25,13 @@ pub(crate) const LISTENER_CLOSED: u32 = 17;
 pub(crate) const FLAG_REMOTE: u32 = 1;
 /// The whole connection was lost.
 pub(crate) const FLAG_CONNECTION_LOST: u32 = 2;
+
+/// The clock of the keepalive ended the connection.
+pub(crate) const FLAG_KEEPALIVE: u32 = 4;
+/// That of bytes which the remote does not take.
+pub(crate) const FLAG_WRITE_STALL: u32 = 8;
+/// That of a frame which the remote does not complete.
+pub(crate) const FLAG_FRAME_STALL: u32 = 16;
 
 /// Only from JavaScript: the stream failed otherwise than by a reset.
 pub(crate) const FLAG_FAULT: u32 = 4;
@@ -39,6 +47,17 @@ pub(crate) const FLAG_UNREAD: u32 = 32;
 pub(crate) fn taken_flags(taken: &Taken) -> u32 {
     let flags = [taken.more, taken.fin, taken.discard, taken.reset.is_some()];
     (0..).zip(flags).map(|(bit, on)| u32::from(on) << bit).sum()
+}
+
+const fn end_flags(report: EndReport) -> u32 {
+    let clock = match report.fault {
+        ConnectionFault::Keepalive => FLAG_KEEPALIVE,
+        ConnectionFault::WriteStall => FLAG_WRITE_STALL,
+        ConnectionFault::FrameStall => FLAG_FRAME_STALL,
+        _ => 0,
+    };
+    let remote = if report.remote { FLAG_REMOTE } else { 0 };
+    clock | remote
 }
 
 /// The words of one fact.
@@ -93,8 +112,11 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             node,
             request,
         } => [CONNECTION_OPENED, connection, node, request],
+        Record::ConnectionGoingAway { connection, code } => {
+            [CONNECTION_GOING_AWAY, connection, code, 0]
+        }
         Record::ConnectionClosed { connection, report } => {
-            let flags = if report.remote { FLAG_REMOTE } else { 0 };
+            let flags = end_flags(report);
             let fault = fault_word(ErrorCode::of_end(report.fault));
             [
                 CONNECTION_CLOSED | flags << 8,

@@ -55,9 +55,9 @@ pub struct Limits {
     pub connection_bytes_max: usize,
     /// Silence after which a connection is pinged.
     pub keepalive_interval: Duration,
-    /// How long the answer to that ping may take.
+    /// Silence after such a ping that closes the connection, where its answer does not wait behind data.
     pub keepalive_timeout: Duration,
-    /// How long the socket may refuse our bytes before the connection is closed.
+    /// How long the remote may take none of the bytes that wait for it before the connection is closed.
     pub write_stall_timeout: Duration,
     /// How long a stream that is closed here waits for the remote to end its half, and to take any of
     /// what was written before.
@@ -79,7 +79,7 @@ impl Default for Limits {
             connection_bytes_max: 32 << 20,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
-            write_stall_timeout: Duration::from_secs(10),
+            write_stall_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(60),
         }
     }

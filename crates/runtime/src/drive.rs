@@ -81,7 +81,10 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
     connection.come_home();
     if matches!(
         fault,
-        ConnectionFault::Local | ConnectionFault::NodeClosed | ConnectionFault::Muxer
+        ConnectionFault::Local
+            | ConnectionFault::NodeClosed
+            | ConnectionFault::GoAway(_)
+            | ConnectionFault::Muxer
     ) {
         // Boxed: nearly all of a connection's life its task does without.
         Box::pin(goodbye(&connection)).await;

@@ -72,9 +72,12 @@ pub enum ConnectionFault {
     /// No answer to a keepalive ping.
     #[error("no answer to a keepalive ping")]
     Keepalive,
-    /// The socket took no bytes for too long.
-    #[error("the socket took no bytes for too long")]
+    /// The remote took no bytes for too long.
+    #[error("the remote took no bytes for too long")]
     WriteStall,
+    /// A frame of the remote began and its rest did not come in time.
+    #[error("a frame of the remote was not completed in time")]
+    FrameStall,
     /// A bug here; this connection only.
     #[error("internal error")]
     Internal,
@@ -105,6 +108,9 @@ pub enum CallError {
     /// The connection is gone.
     #[error("connection closed")]
     ConnectionClosed,
+    /// The remote has said that it takes no more streams.
+    #[error("the remote takes no more streams")]
+    GoingAway,
     /// The connection has as many outbound streams as it may.
     #[error("too many outbound streams")]
     StreamLimit,

@@ -32,6 +32,8 @@ pub(crate) enum Ready {
     Outgoing(Arc<StreamSlot>),
     /// A connection that was just established.
     Opened(Arc<Connection>),
+    /// A connection whose remote takes no more streams, with the code of its GoAway; once at most.
+    GoingAway(Arc<Connection>, u32),
     /// A connection that has ended; follows every stream of it.
     Closed(Arc<Connection>),
     /// A command has ended.

@@ -20,6 +20,11 @@ pub(crate) trait BytePipe: Send + Sync {
     /// Those of the socket.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
+    /// Bytes written that the remote has not taken; none where that cannot be told.
+    fn untaken(&self) -> Option<usize> {
+        None
+    }
+
     /// Ready when a read may find something; else wakes `cx` later.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 

@@ -77,6 +77,13 @@ pub enum Record {
         /// The dial that made it; 0 for an accepted one.
         request: u32,
     },
+    /// The remote takes no more streams on it; its end follows that of those it has.
+    ConnectionGoingAway {
+        /// The connection.
+        connection: u32,
+        /// Code of the remote's GoAway.
+        code: u32,
+    },
     /// Its end.
     ConnectionClosed {
         /// The connection.

@@ -85,6 +85,8 @@ counters! {
     socket_writes,
     /// Flushes that the JavaScript thread sealed and sent itself.
     inline_writes,
+    /// Bytes that the JavaScript thread sealed at those.
+    inline_bytes,
     /// Reads of sockets that JavaScript's own event loop waits for.
     inline_reads,
     /// Flushes that woke an I/O thread.

@@ -11,6 +11,7 @@ use crate::error::{ConnectionFault, StreamFault};
 use crate::slot::{FinState, Pending, ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
+use super::delivery::Delivery;
 use super::home::Home;
 use super::negotiation::Negotiation;
 use super::{Connection, EndReport};
@@ -64,8 +65,12 @@ pub(super) struct Core {
     /// Sealed bytes that the socket has not taken, and how many of them it has.
     pub(super) unsent: Vec<u8>,
     pub(super) sent: usize,
-    /// When the socket last refused bytes.
+    /// Data frames were sealed since `unsent` was last filled.
+    pub(super) has_data: bool,
+    /// Since when the socket refuses bytes.
     pub(super) stalled_since: Option<Duration>,
+    /// What the remote has taken of what the socket has.
+    pub(super) delivery: Delivery,
     /// A write failed: nothing more is sent, what has arrived is still read.
     pub(super) write_failed: bool,
     /// Our GoAway is queued; the connection ends when it is out.
@@ -117,7 +122,9 @@ impl Core {
             opened_in_turn: 0,
             unsent: Vec::new(),
             sent: 0,
+            has_data: false,
             stalled_since: None,
+            delivery: Delivery::default(),
             write_failed: false,
             closing: None,
             closing_until: None,
@@ -276,7 +283,11 @@ impl Core {
             fault,
             ConnectionFault::Ended | ConnectionFault::Reset | ConnectionFault::GoAway(_)
         );
-        match (self.closing, self.remote_goaway) {
+        // Ours, unless it only answers theirs.
+        let ours = self
+            .closing
+            .filter(|request| !matches!(request.fault, ConnectionFault::GoAway(_)));
+        match (ours, self.remote_goaway) {
             (Some(request), _) => EndReport {
                 code: request.code,
                 remote: false,
@@ -297,15 +308,12 @@ impl Core {
 
     /// The earliest time at which something has to happen by itself.
     pub(super) fn next_deadline(&self, connection: &Connection) -> Option<Duration> {
-        let limits = &connection.limits;
-        let stall = self
-            .stalled_since
-            .map(|since| since + limits.write_stall_timeout);
         let negotiation = self.negotiating.front().map(|deadline| deadline.at);
         let linger = self.lingering.front().map(|deadline| deadline.at);
         [
             self.engine.poll_deadline(),
-            stall,
+            self.stall_deadline(connection),
+            self.look_deadline(connection),
             negotiation,
             linger,
             self.closing_until,
@@ -322,13 +330,17 @@ impl Core {
         connection: &Connection,
         now: Duration,
     ) -> Result<(), ConnectionFault> {
+        self.watch_delivery(connection, now);
         if self.engine.poll_deadline().is_some_and(|at| at <= now) {
-            self.engine
-                .handle_deadline(now)
-                .map_err(|_| ConnectionFault::Keepalive)?;
+            self.engine.handle_deadline(now).map_err(|error| {
+                if error.is_frame_stall() {
+                    ConnectionFault::FrameStall
+                } else {
+                    ConnectionFault::Keepalive
+                }
+            })?;
         }
-        let stall = connection.limits.write_stall_timeout;
-        if self.stalled_since.is_some_and(|since| since + stall <= now) {
+        if self.stall_deadline(connection).is_some_and(|at| at <= now) {
             return Err(ConnectionFault::WriteStall);
         }
         if let (Some(request), Some(until)) = (self.closing, self.closing_until)
@@ -357,6 +369,39 @@ impl Core {
             self.linger_expired(&deadline, connection, now);
         }
         Ok(())
+    }
+
+    /// When a remote that takes nothing has had its time.
+    fn stall_deadline(&self, connection: &Connection) -> Option<Duration> {
+        let since = self.stalled_since?.max(self.delivery.moved_at());
+        Some(since + connection.limits.write_stall_timeout)
+    }
+
+    /// When to see what the remote has taken: while the socket refuses bytes or a ping waits.
+    fn look_deadline(&self, connection: &Connection) -> Option<Duration> {
+        let limits = &connection.limits;
+        let stall = self
+            .stalled_since
+            .filter(|_| !self.write_failed)
+            .map(|since| self.delivery.next_look(since, limits.write_stall_timeout));
+        let ping = self
+            .engine
+            .pinged_at()
+            .map(|since| self.delivery.next_look(since, limits.keepalive_timeout));
+        stall.into_iter().chain(ping).min()
+    }
+
+    /// Tells the clocks of the connection what the remote has taken.
+    fn watch_delivery(&mut self, connection: &Connection, now: Duration) {
+        match self.look_deadline(connection) {
+            None => self.delivery.rest(),
+            Some(at) if at <= now => {
+                if let Some(seen) = self.delivery.look(connection.pipe(), now) {
+                    self.engine.outgoing(seen, now);
+                }
+            }
+            Some(_) => {}
+        }
     }
 
     fn negotiation_expired(&mut self, deadline: &Deadline) {

@@ -112,7 +112,7 @@ impl Connection {
         if received.is_ok() {
             core.handle_deadlines(self, now)?;
         }
-        core.transmit(self, scratch, now)?;
+        core.transmit(self, scratch, usize::MAX, now)?;
         core.count_frames(self);
         let received = received?;
         if let Some(request) = core.closing

@@ -9,6 +9,7 @@ use ferroswarm_secure::Opened;
 
 use crate::error::ConnectionFault;
 use crate::handlers::Handler;
+use crate::hub::Ready;
 use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
@@ -106,6 +107,7 @@ impl Core {
                 Ok(count) => {
                     stats.socket_bytes_in.add(count as u64);
                     self.recent_bytes += count;
+                    self.engine.heard(now);
                     *filled += count;
                     if !self.open_records(connection, buffer, filled, now)? {
                         return Ok(Received::More);
@@ -193,7 +195,7 @@ impl Core {
             Event::Finished { key } => self.finished(connection, key),
             Event::Reset { key, code } => self.was_reset(connection, key, code),
             Event::Writable { key } => self.writable(key),
-            Event::GoAway { code } => self.said_goodbye(code),
+            Event::GoAway { code } => self.said_goodbye(connection, code),
             Event::Pong { .. } => {}
         }
     }
@@ -356,10 +358,17 @@ impl Core {
         self.forget(key, connection);
     }
 
-    /// The remote takes no more streams: those that wait for their turn never get one.
-    fn said_goodbye(&mut self, code: u32) {
-        self.remote_goaway = Some(code);
+    /// The remote takes no more streams: those that wait for their turn never get one, and JavaScript
+    /// is told to look elsewhere.
+    fn said_goodbye(&mut self, connection: &Arc<Connection>, code: u32) {
+        if self.remote_goaway.replace(code).is_some() {
+            return;
+        }
+        connection.outbox.lock().going_away = true;
         self.ring.append(&mut self.unopened);
+        connection
+            .hub
+            .queue(Ready::GoingAway(Arc::clone(connection), code));
     }
 
     fn writable(&mut self, key: StreamKey) {

@@ -6,6 +6,10 @@ use crate::sync::{Arc, Ordering, fence};
 use super::home::LITTLE_BYTES;
 use super::{Connection, Scratch};
 
+/// Bytes that a flush seals on JavaScript's thread, whatever the connection holds: what a tick may have for it, in
+/// one record. The driver's core seals the rest meanwhile.
+const SEALED_MAX: usize = 16 << 10;
+
 impl Connection {
     /// Seals and sends what is posted if the lock is free; else, or where bytes are left, the
     /// driver does it. Never waits.
@@ -18,17 +22,23 @@ impl Connection {
         };
         self.dirty.store(false, Ordering::SeqCst);
         let mut kick = false;
-        if !core.ended {
-            let failed = core.transmit(self, scratch, self.now()).is_err();
+        // Where the socket has refused bytes, the driver waits for it.
+        if !core.ended && !core.wants_write() {
+            let (sealed, left) = match core.transmit(self, scratch, SEALED_MAX, self.now()) {
+                Ok(sent) => (sent.sealed, sent.is_cut),
+                Err(_) => (0, true),
+            };
             core.count_frames(self);
+            self.hub.stats.inline_bytes.add(sealed as u64);
             // The driver waits for the socket and for the clock, and it alone ends a connection.
             let sooner = core
                 .next_deadline(self)
                 .is_some_and(|at| core.armed.is_none_or(|armed| at < armed));
             // So it is with what the engine has held back.
             let held_back = core.engine.has_events();
-            kick = failed || core.wants_write() || core.write_failed || sooner || held_back;
+            kick = left || core.write_failed || sooner || held_back;
         }
+        kick |= core.wants_write();
         drop(core);
         fence(Ordering::SeqCst);
         self.hub.stats.inline_writes.add(1);

@@ -8,6 +8,7 @@
 
 mod asked;
 mod core;
+mod delivery;
 mod driver;
 mod facts;
 mod home;
@@ -45,6 +46,8 @@ struct Outbox {
     /// Streams with something to send, each at most once (its `outgoing` flag).
     streams: VecDeque<Arc<StreamSlot>>,
     close: Option<CloseRequest>,
+    /// The remote's GoAway has come: it takes no more streams.
+    going_away: bool,
     /// The connection has ended: nothing more is taken.
     dead: bool,
 }
@@ -261,7 +264,7 @@ impl Connection {
     /// The second value tells whether it is usable at once; if not, `settled` follows.
     ///
     /// # Errors
-    /// [`CallError::StreamLimit`] and [`CallError::ConnectionClosed`].
+    /// [`CallError::StreamLimit`], [`CallError::ConnectionClosed`] and [`CallError::GoingAway`].
     pub fn open(
         self: &Arc<Self>,
         proposals: Proposals,
@@ -274,11 +277,18 @@ impl Connection {
         let usable = first && !matches!(proposals, Proposals::AnyOf(_));
         let slot = negotiation::outbound_slot(self, proposals, usable);
         let mut outbox = self.outbox.lock();
-        if outbox.dead || outbox.close.is_some() {
+        let refusal = if outbox.dead || outbox.close.is_some() {
+            Some(CallError::ConnectionClosed)
+        } else if outbox.going_away {
+            Some(CallError::GoingAway)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
             drop(outbox);
             self.outbound.fetch_sub(1, Ordering::Relaxed);
             self.unacked.fetch_sub(1, Ordering::Relaxed);
-            return Err(CallError::ConnectionClosed);
+            return Err(refusal);
         }
         self.stream_opened();
         outbox.streams.push_back(Arc::clone(&slot));
@@ -297,6 +307,12 @@ impl Connection {
         let mut outbox = self.outbox.lock();
         if !outbox.dead {
             outbox.streams.push_back(slot);
+        }
+        // It may be the last stream of a connection that ends with it.
+        let going_away = outbox.going_away;
+        drop(outbox);
+        if going_away {
+            self.kick();
         }
     }
 
@@ -409,6 +425,7 @@ fn yamux_config(limits: &Limits) -> yamux::Config {
         window_max: limits.window_bytes_max,
         keepalive_interval: limits.keepalive_interval,
         keepalive_timeout: limits.keepalive_timeout,
+        delivery_timeout: limits.write_stall_timeout,
         ..yamux::Config::default()
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::{
-    FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError, StreamErrorCode, StreamKey,
+    FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError, Outgoing, StreamErrorCode, StreamKey,
 };
 use ferroswarm_proto::stream::{Input, State};
 use ferroswarm_secure::Channel;
@@ -15,7 +15,7 @@ use crate::slot::{FinState, Inner, Pending, Proposals, ResetReport, StreamSlot};
 use crate::sync::Arc;
 
 use super::core::{Core, Deadline, Entry};
-use super::{Connection, Scratch};
+use super::{CloseRequest, Connection, Scratch};
 
 /// Bytes sealed before they are handed to the socket: a few records, so that they are still in the
 /// cache when the kernel copies them.
@@ -57,44 +57,67 @@ enum Served {
     Idle,
 }
 
+/// What a turn of sending came to.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// Bytes sealed.
+    pub(super) sealed: usize,
+    /// It ended at what it may seal, and there is more to send.
+    pub(super) is_cut: bool,
+}
+
 impl Core {
-    /// Seals and sends what there is, until the socket refuses or nothing is left.
+    /// Seals and sends what there is, until the socket refuses, nothing is left or `sealed_max` bytes are
+    /// sealed; the record that reaches them is the last.
     pub(super) fn transmit(
         &mut self,
         connection: &Arc<Connection>,
         scratch: &mut Scratch,
+        sealed_max: usize,
         now: Duration,
-    ) -> Result<(), ConnectionFault> {
+    ) -> Result<Sent, ConnectionFault> {
+        let mut sent = Sent::default();
         self.collect(connection, now);
         if self.write_failed {
-            return Ok(());
+            return Ok(sent);
         }
         if !self.flush_unsent(connection, scratch, now) {
-            return Ok(());
+            return Ok(sent);
         }
         // Behind the end of the channel nothing can be said.
         while !self.channel_closed {
+            if sent.sealed >= sealed_max {
+                sent.is_cut =
+                    !self.ring.is_empty() || self.engine.has_control() || self.closing.is_some();
+                break;
+            }
             self.collect(connection, now);
             scratch.write.clear();
-            while scratch.write.len() < BURST_BYTES {
+            let burst = BURST_BYTES.min(sealed_max - sent.sealed);
+            while scratch.write.len() < burst {
                 if !self.seal_record(connection, &mut scratch.write, now)? {
                     break;
                 }
             }
             if scratch.write.is_empty() {
+                self.follow_goodbye(now);
                 if self.say_goodbye() {
                     continue;
                 }
-                return Ok(());
+                break;
             }
+            sent.sealed += scratch.write.len();
             self.close_channel(&mut scratch.write);
             self.sent = 0;
             std::mem::swap(&mut self.unsent, &mut scratch.write);
+            if std::mem::take(&mut self.has_data) {
+                self.delivery.carries_data(self.unsent.len());
+            }
             if !self.flush_unsent(connection, scratch, now) {
-                return Ok(());
+                break;
             }
         }
-        Ok(())
+        Ok(sent)
     }
 
     /// Ends the channel right behind our GoAway, so that the remote can tell the end from a cut.
@@ -127,6 +150,22 @@ impl Core {
         }
     }
 
+    /// Closes the connection once nothing is left of it behind the remote's GoAway.
+    fn follow_goodbye(&mut self, now: Duration) {
+        let Some(code) = self.remote_goaway else {
+            return;
+        };
+        // Nothing waits in the outbox: what was posted before the GoAway has been collected since.
+        let is_deserted = self.ring.is_empty()
+            && self.unopened.is_empty()
+            && self.entries.iter().all(Option::is_none);
+        if is_deserted && self.closing.is_none() {
+            let fault = ConnectionFault::GoAway(code);
+            self.closing = Some(CloseRequest { code: 0, fault });
+            self.closing_until = Some(now + CLOSE_FLUSH_MAX);
+        }
+    }
+
     /// Queues our GoAway if it is time; tells whether it did.
     ///
     /// Last, when the streams have nothing left: rust-libp2p ends all of them when it reads it.
@@ -155,8 +194,12 @@ impl Core {
             match connection.pipe.try_write(&self.unsent[self.sent..]) {
                 Ok(count) => {
                     self.sent += count;
+                    self.delivery.wrote(count);
                     self.recent_bytes += count;
-                    self.stalled_since = None;
+                    if self.stalled_since.take().is_some() {
+                        // There is room again because the remote has taken something.
+                        self.engine.outgoing(Outgoing::Moves, now);
+                    }
                     stats.socket_bytes_out.add(count as u64);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -408,6 +451,7 @@ impl Core {
             });
             inner.send.advance(taken, &mut connection.hub.pool());
             inner.sent += taken as u64;
+            self.has_data |= taken > 0;
             connection.traffic.bytes_out.add(taken as u64);
             connection.sub_unsealed(taken);
             slot.drained(inner);

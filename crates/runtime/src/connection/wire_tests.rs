@@ -1,11 +1,13 @@
 //! What a connection puts into its records, as its remote sees it.
 
 use std::io;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use ferroswarm_secure::{Channel, Opened};
 
-use crate::error::ConnectionFault;
+use crate::connection::Scratch;
+use crate::error::{CallError, ConnectionFault};
 use crate::hub::Hub;
 use crate::live::{Bell, Side};
 use crate::pipe::BytePipe;
@@ -23,6 +25,7 @@ const WINDOW_UPDATE: u8 = 1;
 const PING: u8 = 2;
 const GO_AWAY: u8 = 3;
 const ACK: u16 = 2;
+const FIN: u16 = 4;
 
 /// What a stream's send pipe takes.
 const PIPE_BYTES: usize = 256 << 10;
@@ -91,6 +94,12 @@ impl Wire {
     }
 
     fn send(&mut self, kind: u8, flags: u16, id: u32, length: u32, payload: &[u8]) {
+        self.put(kind, flags, id, length, payload);
+        self.side.round();
+    }
+
+    /// Sends what the connection does not read yet.
+    fn put(&mut self, kind: u8, flags: u16, id: u32, length: u32, payload: &[u8]) {
         let mut out = Vec::new();
         let start = self.channel.begin(&mut out);
         out.extend_from_slice(&[0, kind]);
@@ -100,7 +109,6 @@ impl Wire {
         out.extend_from_slice(payload);
         self.channel.seal(&mut out, start).unwrap();
         assert_eq!(self.pipe.try_write(&out).unwrap(), out.len());
-        self.side.round();
     }
 
     /// Frames by the record in which their headers are, of what the socket holds.
@@ -257,7 +265,7 @@ fn a_socket_that_takes_nothing_ends_the_connection() {
     let bulk = wire.stream(1);
     wire.side.write(bulk, &vec![1; PIPE_BYTES]);
     while wire.side.round() {}
-    wire.side.connection.advance(Duration::from_millis(9_900));
+    wire.side.connection.advance(Duration::from_millis(29_900));
     while wire.side.round() {}
     // What it sends is no sign that it reads.
     wire.send(DATA, 0, 1, 5, b"alive");
@@ -265,6 +273,54 @@ fn a_socket_that_takes_nothing_ends_the_connection() {
     wire.side.connection.advance(Duration::from_millis(200));
     wire.side.round();
     assert_eq!(wire.side.ended, Some(ConnectionFault::WriteStall));
+}
+
+// go-yamux 15: a slow link is no dead link.
+#[test]
+fn the_answer_to_a_ping_waits_behind_data_that_moves() {
+    let mut wire = Wire::new(1 << 20);
+    let bulk = wire.stream(1);
+    wire.send(PING, ACK, 0, 0, &[]);
+    wire.side.write(bulk, &vec![1; PIPE_BYTES]);
+    while wire.side.round() {}
+    for second in 0..120 {
+        wire.pipe.try_read(&mut [0; 1_000]).unwrap();
+        wire.side.connection.advance(Duration::from_secs(1));
+        while wire.side.round() {}
+        assert_eq!(wire.side.ended, None, "after {second} s");
+    }
+    // One that takes no more of it has as long as one whose socket is full.
+    for _ in 0..29 {
+        wire.side.connection.advance(Duration::from_secs(1));
+        while wire.side.round() {}
+    }
+    assert_eq!(wire.side.ended, None);
+    for _ in 0..4 {
+        wire.side.connection.advance(Duration::from_secs(1));
+        while wire.side.round() {}
+    }
+    assert_eq!(wire.side.ended, Some(ConnectionFault::Keepalive));
+}
+
+#[test]
+fn a_flush_for_one_byte_does_not_seal_what_the_connection_holds() {
+    let mut wire = Wire::new(64 << 20);
+    let (bulk, small) = (wire.stream(1), wire.stream(3));
+    let inline = |wire: &Wire| wire.side.connection.hub.stats.inline_bytes.get();
+    let before = inline(&wire);
+    wire.side.write(bulk, &vec![1; PIPE_BYTES]);
+    wire.side.environment.flush();
+    wire.side.write(small, &[2]);
+    wire.side.environment.flush();
+    let sealed = inline(&wire) - before;
+    assert!((1..17 << 10).contains(&sealed), "{sealed} bytes");
+    let data = |frame: &Frame| frame.kind == DATA;
+    let frames = wire.all_records().concat();
+    let lengths = frames
+        .iter()
+        .filter(|frame| data(frame))
+        .map(|frame| frame.length);
+    assert_eq!(lengths.sum::<u32>(), PIPE_BYTES as u32 + 1);
 }
 
 // Y5, go 153: nothing comes for an interval, nor after the ping that asks.
@@ -280,6 +336,63 @@ fn a_remote_that_says_nothing_ends_the_connection() {
     wire.side.connection.advance(Duration::from_secs(11));
     wire.side.round();
     assert_eq!(wire.side.ended, Some(ConnectionFault::Keepalive));
+}
+
+// go 151: it is not a wall, and not a door that stays open either.
+#[test]
+fn a_connection_ends_with_its_last_stream_behind_the_goodbye_of_its_remote() {
+    let mut wire = Wire::new(1 << 20);
+    let stream = wire.stream(1);
+    wire.send(GO_AWAY, 0, 0, 7, &[]);
+    let handle = wire.side.handle;
+    let told = Record::ConnectionGoingAway {
+        connection: handle,
+        code: 7,
+    };
+    assert_eq!(wire.side.told(), [told]);
+    let answer = wire.side.environment.open(handle, Proposals::Raw);
+    assert_eq!(answer, Err(CallError::GoingAway));
+    wire.side.write(stream, b"still");
+    while wire.side.round() {}
+    let data = |frame: &Frame| frame.kind == DATA && frame.id == 1;
+    assert_eq!(place(&wire.records(), data), 0);
+    assert_eq!(wire.side.ended, None);
+    wire.side.close_write(stream);
+    wire.send(WINDOW_UPDATE, FIN, 1, 0, &[]);
+    assert_eq!(wire.side.read(stream).1, Err(CallError::EndOfStream));
+    while wire.side.round() {}
+    assert_eq!(wire.side.ended, Some(ConnectionFault::GoAway(7)));
+    let report = wire.side.connection.end_report().unwrap();
+    assert_eq!((report.code, report.remote), (7, true));
+    let goodbye = |frame: &Frame| frame.kind == GO_AWAY;
+    assert!(wire.records().concat().iter().any(goodbye));
+}
+
+#[test]
+fn a_connection_without_streams_ends_with_the_goodbye_of_its_remote() {
+    let mut wire = Wire::new(1 << 20);
+    wire.send(GO_AWAY, 0, 0, 0, &[]);
+    while wire.side.round() {}
+    assert_eq!(wire.side.ended, Some(ConnectionFault::GoAway(0)));
+}
+
+#[test]
+fn a_stream_posted_before_the_goodbye_of_its_remote_and_never_opened_ends() {
+    let mut wire = Wire::new(1 << 20);
+    let stream = wire.side.open(Proposals::Raw);
+    wire.put(GO_AWAY, 0, 0, 0, &[]);
+    // The driver comes before the flush of the tick.
+    let mut cx = Context::from_waker(Waker::noop());
+    let connection = Arc::clone(&wire.side.connection);
+    let ended = connection.poll_drive(&mut cx, &mut Scratch::default());
+    assert_eq!(ended, Err(ConnectionFault::GoAway(0)));
+    connection.finish(ConnectionFault::GoAway(0));
+    while wire.side.round() {}
+    let told = wire.side.told();
+    let is_reset = told.iter().any(
+        |record| matches!(record, Record::StreamReset { stream: reset, .. } if *reset == stream),
+    );
+    assert!(is_reset, "was told {told:?}");
 }
 
 // Y12: no frame is longer than a record, whatever is written.

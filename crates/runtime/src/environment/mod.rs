@@ -130,6 +130,16 @@ impl Environment {
                     request,
                 });
             }
+            Ready::GoingAway(connection, code) => {
+                let handle = connection.handle();
+                // One that has ended since is told of by its end.
+                if handle != 0 && connection.end_report().is_none() {
+                    emit(Record::ConnectionGoingAway {
+                        connection: handle,
+                        code,
+                    });
+                }
+            }
             Ready::Closed(connection) => {
                 let handle = connection.handle();
                 if let (true, Some(report)) = (handle != 0, connection.end_report()) {

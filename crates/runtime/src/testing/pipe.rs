@@ -113,6 +113,10 @@ impl BytePipe for FakePipe {
         Ok(count)
     }
 
+    fn untaken(&self) -> Option<usize> {
+        Some(self.outbound.state.lock().bytes.len())
+    }
+
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.inbound.state.lock();
         if state.bytes.is_empty() && !state.ended {

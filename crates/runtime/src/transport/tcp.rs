@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::task::{Context, Poll};
 
+use ferroswarm_send_queue::unacknowledged;
 use multiaddr::{Multiaddr, Protocol};
 use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, Type};
 use tokio::io::Interest;
@@ -115,8 +116,18 @@ enum Place {
     Gone,
 }
 
+/// Bytes that the kernel takes before it has sent those it has.
+///
+/// Its own measure is what the remote's window and the path may hold, and megabytes more: on a slow link, all that
+/// a ping or another stream's message has to wait for.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+const NOT_SENT_MAX: u32 = 128 << 10;
+
 impl TcpPipe {
     pub(crate) fn new(socket: TcpStream) -> Self {
+        // Without it the socket works all the same.
+        #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+        drop(SockRef::from(&socket).set_tcp_notsent_lowat(NOT_SENT_MAX));
         Self(Mutex::new(Place::Thread(socket)))
     }
 }
@@ -155,6 +166,14 @@ impl BytePipe for TcpPipe {
             Place::Thread(socket) => socket.try_write(bytes),
             Place::Lent { socket, .. } => socket.write(bytes),
             Place::Gone => Err(gone()),
+        }
+    }
+
+    fn untaken(&self) -> Option<usize> {
+        match &*self.0.lock() {
+            Place::Thread(socket) => unacknowledged(socket).ok(),
+            Place::Lent { socket, .. } => unacknowledged(socket).ok(),
+            Place::Gone => None,
         }
     }
 

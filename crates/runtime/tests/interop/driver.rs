@@ -329,6 +329,7 @@ impl Driver {
             | Record::StreamReadable { .. }
             | Record::StreamWritable { .. }
             | Record::ConnectionOpened { .. }
+            | Record::ConnectionGoingAway { .. }
             | Record::ConnectionClosed { .. }
             | Record::StreamOutgoing { .. }
             | Record::StreamAsked { .. }

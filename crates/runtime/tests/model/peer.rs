@@ -198,7 +198,9 @@ impl Peer {
                     let app = App::new(plan, label, settled);
                     self.streams.insert(answer & !HANDLE_PENDING, app);
                 }
-                Err(CallError::ConnectionClosed | CallError::StaleHandle) => {}
+                Err(
+                    CallError::ConnectionClosed | CallError::GoingAway | CallError::StaleHandle,
+                ) => {}
                 Err(error) => panic!("a stream that cannot be opened: {error}"),
             }
         }
@@ -262,6 +264,9 @@ impl Peer {
             Record::ConnectionOpened { connection, .. } => {
                 let known = self.links.insert(connection, Link::default());
                 assert!(known.is_none());
+            }
+            Record::ConnectionGoingAway { connection, .. } => {
+                assert!(self.links[&connection].closed.is_none());
             }
             Record::ConnectionClosed { connection, report } => {
                 assert_ne!(report.fault, ConnectionFault::Internal);

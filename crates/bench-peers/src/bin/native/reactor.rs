@@ -264,8 +264,10 @@ impl Reactor {
                     waker.wake();
                 }
             }
-            // Nobody is asked, no stream is foreign, listeners end with the process.
+            // Nobody is asked, no stream is foreign, listeners end with the process, and connections that
+            // take no more streams with the next record.
             Record::StreamAsked { .. }
+            | Record::ConnectionGoingAway { .. }
             | Record::StreamOutgoing { .. }
             | Record::ListenerClosed { .. } => {}
         }

@@ -1,0 +1,75 @@
+/** Connections over links that are slow and never stand still. */
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import test, { type ExecutionContext } from 'ava'
+import type { Swarm } from '../../ts/swarm.ts'
+import { times } from '../support/bad-input.ts'
+import { createPair, pattern, until } from '../support/pair.ts'
+
+const CEILING_MS = 60_000
+const PIECE_BYTES = 20 * 1_024
+const PIECE_MS = 50
+
+/** The address of a way to `swarm` that takes 400 KiB a second of what a dialler sends, and has no room for more. */
+async function throttled(t: ExecutionContext, swarm: Swarm): Promise<string> {
+  const target = Number(`${swarm.getListenAddrs()[0]}`.split('/')[4])
+  const sockets = new Set<Socket>()
+  const server = createServer({ highWaterMark: PIECE_BYTES }, (near) => {
+    const far = connect(target, '127.0.0.1')
+    const timer = setInterval(() => {
+      const piece: Buffer | null = near.read(PIECE_BYTES) ?? near.read()
+      if (piece !== null) far.write(piece)
+    }, PIECE_MS)
+    for (const socket of [near, far]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        clearInterval(timer)
+        near.destroy()
+        far.destroy()
+      })
+    }
+    // Its own reads are the timer's; without a listener nothing would be read ahead of them.
+    near.on('readable', () => {})
+    far.pipe(near)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const address = server.address()
+  return `/ip4/127.0.0.1/tcp/${typeof address === 'object' ? address?.port : 0}`
+}
+
+// go-yamux 15, hashicorp yamux 38
+const PATIENCE = {
+  yamux: { keepaliveIntervalMs: 200, keepaliveTimeoutMs: 800 },
+  // It pings nobody.
+  'yamux-crate': { writeStallTimeoutMs: 3_000 }
+} as const
+for (const muxer of ['yamux', 'yamux-crate'] as const) {
+  test(`a peer that takes 400 KiB a second of what 16 streams have for it is kept, over ${muxer}`, async (t) => {
+    const pair = await createPair(t, {
+      both: { muxers: [muxer] },
+      dialer: { limits: PATIENCE[muxer] }
+    })
+    let received = 0
+    pair.listener.handle('/sink', async (stream) => {
+      for await (const chunk of stream) received += chunk.byteLength
+    })
+    const connection = await pair.dialer.dialAddr(
+      await throttled(t, pair.listener),
+      pair.listener.peerId
+    )
+    for (const _ of times(16, (at) => at)) {
+      const stream = await connection.newStream('/sink')
+      // Ended with the connection, by the test.
+      void stream.write(pattern(512 * 1_024)).catch(() => {})
+    }
+    // More than the kernel's buffers and every window hold, and many times what a silent peer has.
+    await until(() => received > 3_000 * 1_024 || connection.isClosed, CEILING_MS)
+    t.is(connection.closeReason, undefined)
+  })
+}

@@ -1,0 +1,101 @@
+import test from 'ava'
+import { ConnectionTable } from '../../ts/connection/table.ts'
+import { StreamErrorCode } from '../../ts/constants.ts'
+import type { Dialer, DialOptions } from '../../ts/dial/dialer.ts'
+import { openStream } from '../../ts/dial/open-stream.ts'
+import { ERROR_CODES, UnsupportedProtocolError } from '../../ts/errors.ts'
+import { FLAG_CONNECTION_LOST, FLAG_REMOTE, RecordKind } from '../../ts/native/record.ts'
+import { CONNECTION_HANDLE, fakeConnection, turn } from '../support/fake-connection.ts'
+
+/** Three connections to one peer; the table has the first two, a dial brings the third. */
+function setUp() {
+  const [first, second, third] = [fakeConnection(), fakeConnection(), fakeConnection()]
+  const peer = first.connection.remotePeer.toString()
+  const table = new ConnectionTable(first.clock)
+  // The newest comes first.
+  table.add(peer, second.connection)
+  table.add(peer, first.connection)
+  const dials: DialOptions[] = []
+  const dialer = {
+    dialPeer: async (_: unknown, options: DialOptions) => {
+      dials.push(options)
+      return third.connection
+    }
+  }
+  const open = (options: DialOptions = {}) =>
+    openStream(dialer as unknown as Dialer, table, peer, ['/a', '/b'], options)
+  return { first, second, third, table, peer, dials, open }
+}
+
+type Fake = ReturnType<typeof fakeConnection>
+
+function settle({ fake }: Fake): void {
+  fake.put(RecordKind.streamSettled, 1, 2)
+  fake.ring()
+}
+
+function lose({ fake }: Fake, code = 0, flags = FLAG_REMOTE | FLAG_CONNECTION_LOST): void {
+  fake.put(RecordKind.streamReset, 1, code, 0, flags)
+  fake.put(RecordKind.streamClosed, 1)
+  fake.ring()
+}
+
+test('goes on with the next connection when the one chosen ends during the negotiation', async (t) => {
+  const { first, second, open, dials } = setUp()
+  const opening = open()
+  lose(first)
+  await turn()
+  settle(second)
+  t.is((await opening).connection, second.connection)
+  t.deepEqual(dials, [])
+})
+
+test('dials when every connection ends during the negotiation, though they are listed yet', async (t) => {
+  const { first, second, third, open, dials } = setUp()
+  const opening = open()
+  lose(first)
+  await turn()
+  lose(second)
+  await turn()
+  settle(third)
+  t.is((await opening).connection, third.connection)
+  t.deepEqual(dials, [{ force: true }])
+})
+
+test('goes on when the peer refuses the stream because it is going away', async (t) => {
+  const { first, second, open } = setUp()
+  const opening = open()
+  lose(first, StreamErrorCode.Shutdown, FLAG_REMOTE)
+  await turn()
+  settle(second)
+  t.is((await opening).connection, second.connection)
+})
+
+test('leaves out a connection whose peer takes no more streams', async (t) => {
+  const { first, second, table, peer, open } = setUp()
+  first.fake.put(RecordKind.connectionGoingAway, CONNECTION_HANDLE, 0)
+  first.fake.ring()
+  t.deepEqual(table.ranked(peer), [second.connection])
+  const opening = open()
+  settle(second)
+  t.is((await opening).connection, second.connection)
+})
+
+test('passes on what no other connection would mend', async (t) => {
+  const { first, open, dials } = setUp()
+  const opening = open()
+  first.fake.put(RecordKind.streamSettled, 1, 0, ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL)
+  first.fake.put(RecordKind.streamClosed, 1)
+  first.fake.ring()
+  await t.throwsAsync(opening, { instanceOf: UnsupportedProtocolError })
+  t.deepEqual(dials, [])
+})
+
+test('dials at once with force', async (t) => {
+  const { third, open, dials } = setUp()
+  const opening = open({ force: true })
+  await turn()
+  settle(third)
+  t.is((await opening).connection, third.connection)
+  t.deepEqual(dials, [{ force: true }])
+})
