@@ -1,6 +1,6 @@
-// S9: the event loop of a process that receives, and what one peer's load does to another peer.
+// S9: the event loop of a process that receives or sends, and what one peer's load does to another peer.
 
-import { startClient } from '../peer-process.mjs'
+import { runClient, startClient } from '../peer-process.mjs'
 import { ownAtMost } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
 import { runWorkload } from '../runner/servers.mjs'
@@ -8,6 +8,8 @@ import { NOISE, operations, P50, P99 } from '../runner/workloads.mjs'
 
 /** Bytes a second that come in: 1 Gbit/s. */
 const PACE = 125_000_000
+/** Bytes that a server sends in the first round, before its rate is known. */
+const FIRST_BYTES = 32 * 1024 * 1024
 /** More than any peer sends. */
 const FLOOD = 100 * PACE
 /** The flood is ended by who measures beside it. */
@@ -15,6 +17,7 @@ const FLOOD_SECONDS = 3_600
 
 const percent = ownAtMost(12, 4)
 const delay = ownAtMost(5, 1)
+const sendingDelay = ownAtMost(6, 3)
 
 scenario({
   id: 'S9',
@@ -54,6 +57,30 @@ scenario({
       ]
     },
     {
+      workload: 'download',
+      flag: 'bytes',
+      first: FIRST_BYTES,
+      run: sending,
+      peers: ['ours', 'js', 'net'],
+      figures: [
+        {
+          id: 'sending-loop-delay',
+          title: 'event loop delay p99, sending all it can',
+          unit: 'ms',
+          better: 'less',
+          value: ({ loop }) => loop.p99_us / 1_000,
+          floors: { [NOISE]: [sendingDelay] }
+        },
+        {
+          id: 'sending-rate',
+          title: 'sent meanwhile',
+          unit: 'MB/s',
+          better: 'more',
+          value: (line) => line.MBps
+        }
+      ]
+    },
+    {
       ...operations('ping', 200),
       workload: 'paced',
       run: besideFlood,
@@ -78,6 +105,16 @@ async function paced(target, _size, { servers, plan }) {
   } finally {
     await client.kill()
   }
+}
+
+/** The same of a server that sends, from the client's warm-up on: that is the same work. */
+async function sending(target, bytes, { servers }) {
+  const { command, stack } = target
+  const server = await servers.of(target)
+  await server.ask('watch')
+  const line = await runClient(command, stack, server.addr, { workload: 'download', bytes })
+  const { loop } = await server.ask('stats')
+  return { ...line, loop }
 }
 
 async function besideFlood(target, size, { servers }) {
