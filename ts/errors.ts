@@ -310,7 +310,7 @@ export class IncompleteReadError extends IOError {
   readonly expectedBytes: number
   /** Bytes that came. */
   readonly receivedBytes: number
-  /** True when not a single byte came: the end lay on a boundary. */
+  /** True when not a single byte came: the end lay on a boundary. False for an end that may be a cut. */
   readonly isCleanClose: boolean
   /** `tcp`, `quic`, ...; empty when unknown. */
   readonly transport: string
@@ -324,6 +324,7 @@ export class IncompleteReadError extends IOError {
     options: Libp2pErrorOptions & {
       expectedBytes?: number
       receivedBytes?: number
+      isCleanClose?: boolean
       transport?: string
       ageMs?: number
       likelyCause?: string
@@ -332,7 +333,7 @@ export class IncompleteReadError extends IOError {
     super(message, options, 'ERR_INCOMPLETE_READ')
     this.expectedBytes = options.expectedBytes ?? 0
     this.receivedBytes = options.receivedBytes ?? 0
-    this.isCleanClose = this.receivedBytes === 0
+    this.isCleanClose = options.isCleanClose ?? this.receivedBytes === 0
     this.transport = options.transport ?? ''
     this.ageMs = options.ageMs
     this.likelyCause = options.likelyCause ?? ''

@@ -152,6 +152,24 @@ for (const security of ['noise', 'tls'] as const) {
 }
 
 // A115
+test('a carrier of TLS that ends without close_notify is no clean end', async (t) => {
+  const sockets = await socketPair(t)
+  const [cut, left] = await Promise.all([
+    secureMessages(sockets.near, { privateKey: KEYS[0], security: 'tls', initiator: true }),
+    secureMessages(sockets.far, { privateKey: KEYS[1], security: 'tls', initiator: false })
+  ])
+  await cut.writeMsg(bytesOf('one'))
+  sockets.near.end()
+  const seen: string[] = []
+  const iterate = async (): Promise<void> => {
+    for await (const message of left) seen.push(textOf(message))
+  }
+  const ended = await t.throwsAsync(iterate(), { instanceOf: MissingLengthError })
+  t.deepEqual(seen, ['one'])
+  t.false((ended.cause as IncompleteReadError).isCleanClose)
+  await t.throwsAsync(left.readMsg(), { instanceOf: MissingLengthError })
+})
+
 test('an aborted read or write leaves the channel in order', async (t) => {
   const [near, far] = await secured(t)
   const abort = new AbortController()

@@ -2,6 +2,7 @@
 import { aSignal, aSize, checkOptions, type OptionChecks, objectWith } from '../arguments.ts'
 import {
   AbortError,
+  ConnectionClosedError,
   IncompleteReadError,
   IOError,
   StreamEOFError,
@@ -98,7 +99,12 @@ function incomplete(
   cause?: Error
 ): IncompleteReadError {
   const counts = `expected ${expectedBytes} bytes, received ${receivedBytes}`
-  const options = cause === undefined ? {} : { cause }
+  // An end that somebody made out of a cut.
+  const isCut = cause?.cause instanceof ConnectionClosedError
+  const options = {
+    ...(cause === undefined ? {} : { cause }),
+    ...(isCut ? { isCleanClose: false } : {})
+  }
   const state = reader.connState?.()
   if (state === undefined) {
     return new IncompleteReadError(counts, { ...options, expectedBytes, receivedBytes })

@@ -24,6 +24,8 @@ const CHUNK_BYTES = 64 * 1024
 /** Empty answers in a row from a carrier that does not say whether it ended. */
 const EMPTY_MAX = 100
 
+const TLS = '/tls/1.0.0'
+
 const NOTHING = new Uint8Array(0)
 
 /** One end of a secured connection. Reads must not overlap, which framers see to. */
@@ -39,6 +41,8 @@ export class SecureCarrier implements ReadWriteCloser {
   #writeFault: unknown
   // Why nothing sealed reaches the other side any more.
   #carrierFault: unknown
+  // Whether the protocol has a word for the end: Noise has none.
+  #announcesEnds = false
   #ended = false
   #closing: Promise<void> | undefined
 
@@ -66,7 +70,10 @@ export class SecureCarrier implements ReadWriteCloser {
       for (;;) {
         await abortable(this.#flush(), options.signal)
         const facts = this.#session.peer()
-        if (facts !== null) return facts
+        if (facts !== null) {
+          this.#announcesEnds = facts.security === TLS
+          return facts
+        }
         if (!(await this.#receive(options))) throw this.#endedEarly()
       }
     } catch (err) {
@@ -215,10 +222,17 @@ export class SecureCarrier implements ReadWriteCloser {
     return undefined
   }
 
-  /** An end inside a record is no end. */
+  /** An end inside a record is no end, and neither is one that TLS has not announced: anybody can cut a carrier. */
   #checkEnd(): void {
     const receivedBytes = this.#session.partialBytes
-    if (receivedBytes === 0) return
+    if (receivedBytes === 0) {
+      if (!this.#announcesEnds || this.#closing !== undefined) return
+      const message = 'the connection ended without close_notify: more may have been cut off'
+      const transport = this.connState()?.transport ?? ''
+      const cause = new ConnectionClosedError(message, { transport })
+      this.#readFault = new StreamEOFError(message, { cause })
+      throw this.#readFault
+    }
     this.#readFault = new IncompleteReadError('the connection ended inside a record', {
       expectedBytes: receivedBytes + 1,
       receivedBytes

@@ -14,8 +14,14 @@ export const IDENTIFY_MESSAGE_BYTES_MAX = 8 * 1024
 /** Messages merged at most, as go has it. */
 const MESSAGES_MAX = 10
 
-/** Bytes of all messages with their lengths, which take two bytes at most where a message is not too long. */
-export const IDENTIFY_BYTES_MAX: number = MESSAGES_MAX * (IDENTIFY_MESSAGE_BYTES_MAX + 2)
+/** Bytes of the first part of ours: rust reads no more. */
+const FIRST_PART_BYTES_MAX = 4 * 1024
+
+/** What is left of them for the address at which a peer is seen. */
+const OBSERVED_BYTES_MAX = 128
+
+/** Addresses told before protocols: a peer that reads the first part only gets the most of both. */
+const FIRST_ADDRESSES = 16
 
 /** Protocols that a peer may tell of, as go has it. */
 const PROTOCOLS_MAX = 1_024
@@ -75,43 +81,99 @@ export function encodeIdentify(message: IdentifyMessage): Uint8Array {
   return Buffer.concat(parts)
 }
 
-/** An encoded message, which also tells `observedAddr`, behind its length: as it goes on the wire. */
-export function frameIdentify(message: Uint8Array, observedAddr: string): Uint8Array {
-  const address = addressBytes(observedAddr)
-  const head = fieldHead(FIELD.observedAddr, address.length)
-  const length = message.length + head.length + address.length
-  const framed = Buffer.allocUnsafe(prefixLength(PREFIX, length) + length)
-  const start = writePrefix(PREFIX, length, framed)
-  framed.set(message, start)
-  framed.set(head, start + message.length)
-  framed.set(address, start + message.length + head.length)
-  return framed
+/**
+ * A message in parts that every peer reads: one reads no more than the first, some no more than 4 KiB of it. So it
+ * tells what matters most, and is as long as that; go and we read ten parts of 8 KiB, and what goes beyond is left out.
+ */
+export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
+  const { listenAddrs = [], protocols = [], ...single } = message
+  const first = listenAddrs.slice(0, FIRST_ADDRESSES)
+  const repeated = [
+    ...first.map((addr) => encodeIdentify({ listenAddrs: [addr] })),
+    ...protocols.slice(0, PROTOCOLS_MAX).map((name) => encodeIdentify({ protocols: [name] })),
+    ...listenAddrs.slice(first.length).map((addr) => encodeIdentify({ listenAddrs: [addr] }))
+  ]
+  const head = encodeIdentify(single)
+  const parts: Uint8Array[][] = [[head]]
+  let room = FIRST_PART_BYTES_MAX - OBSERVED_BYTES_MAX - head.length
+  for (const field of repeated) {
+    if (field.length > room) {
+      if (parts.length === MESSAGES_MAX) break
+      parts.push([])
+      room = IDENTIFY_MESSAGE_BYTES_MAX
+    }
+    parts.at(-1)?.push(field)
+    room -= field.length
+  }
+  return parts.map((fields) => Buffer.concat(fields))
 }
 
-/**
- * Read everything that a peer said, message by message.
- *
- * Throws `MsgioError` for no message, for one too many and for one that is broken, `MessageTooLargeError` for one
- * that is too long.
- */
-export function readIdentify(bytes: Uint8Array): IdentifyMessage {
-  const message: IdentifyMessage = {}
-  const input = new Fields(bytes)
-  let count = 0
-  for (; !input.isEmpty; count += 1) {
-    if (count === MESSAGES_MAX) {
+/** The parts of a message, the first of which also tells `observedAddr`, behind their lengths: as they go on the wire. */
+export function frameIdentify(parts: readonly Uint8Array[], observedAddr: string): Uint8Array {
+  const address = addressBytes(observedAddr)
+  const observed = [fieldHead(FIELD.observedAddr, address.length), address]
+  return Buffer.concat(
+    parts.flatMap((part, index) => {
+      const fields = index === 0 ? [part, ...observed] : [part]
+      const length = fields.reduce((sum, field) => sum + field.length, 0)
+      const prefix = Buffer.allocUnsafe(prefixLength(PREFIX, length))
+      writePrefix(PREFIX, length, prefix)
+      return [prefix, ...fields]
+    })
+  )
+}
+
+/** Everything that a peer says, as it comes: what can never become a message is noticed at once. */
+export class IdentifyReader {
+  readonly #message: IdentifyMessage = {}
+  #count = 0
+  // The front of a message, its length included.
+  #pending: Buffer = Buffer.alloc(0)
+
+  /**
+   * Take bytes. Throws `MsgioError` for one message too many, for a length that is none, and for a message that is
+   * broken, `MessageTooLargeError` for one that is too long.
+   */
+  take(bytes: Uint8Array): void {
+    this.#pending = Buffer.concat([this.#pending, bytes])
+    for (;;) {
+      const prefix = this.#prefix()
+      if (prefix === undefined) return
+      const end = prefix.bytes + prefix.length
+      if (this.#pending.length < end) return
+      mergeIdentify(this.#message, this.#pending.subarray(prefix.bytes, end))
+      this.#pending = this.#pending.subarray(end)
+      this.#count += 1
+    }
+  }
+
+  /** What was told, at the end of it. Throws `MsgioError` where that is in the middle of a message, or before one. */
+  end(): IdentifyMessage {
+    if (this.#pending.length > 0) throw new MsgioError('identify ended inside of a message')
+    if (this.#count === 0) throw new MsgioError('the peer said nothing to identify')
+    return this.#message
+  }
+
+  /** The length of the next message; undefined as long as it is not whole. */
+  #prefix(): { readonly bytes: number; readonly length: number } | undefined {
+    if (this.#pending.length === 0) return undefined
+    if (this.#count === MESSAGES_MAX) {
       throw new MsgioError(`identify took more than ${MESSAGES_MAX} messages`)
     }
-    const length = input.varint()
-    if (length > IDENTIFY_MESSAGE_BYTES_MAX) {
+    const [low = 0, high] = this.#pending
+    if (low < 0x80) return { bytes: 1, length: low }
+    if (high === undefined) return undefined
+    // The limit takes two bytes: a third one makes the length too large, or longer than it need be.
+    const length = (low & 0x7f) | ((high & 0x7f) << 7)
+    if (high === 0)
+      throw new MsgioError('the length of an identify message is longer than it need be')
+    if (high >= 0x80 || length > IDENTIFY_MESSAGE_BYTES_MAX) {
       throw new MessageTooLargeError(
-        `message of ${length} bytes exceeds limit of ${IDENTIFY_MESSAGE_BYTES_MAX}`
+        `identify message exceeds limit of ${IDENTIFY_MESSAGE_BYTES_MAX} bytes`
       )
     }
-    mergeIdentify(message, input.bytes(length))
+    return { bytes: 2, length }
   }
-  if (count === 0) throw new MsgioError('the peer said nothing to identify')
-  return message
 }
 
 /**
@@ -141,7 +203,7 @@ function readField(into: IdentifyMessage, fields: Fields): void {
       into.listenAddrs ??= []
       checkRoom('listenAddrs', into.listenAddrs.length, ADDRESSES_MAX)
       const address = addressOf(fields.bytes(length))
-      if (address !== undefined) into.listenAddrs.push(address)
+      if (address !== undefined && address !== '') into.listenAddrs.push(address)
       return
     }
     case FIELD.protocols:
@@ -151,7 +213,7 @@ function readField(into: IdentifyMessage, fields: Fields): void {
       return
     case FIELD.observedAddr: {
       const observed = addressOf(fields.bytes(length))
-      if (observed !== undefined) into.observedAddr = observed
+      if (observed !== undefined && observed !== '') into.observedAddr = observed
       return
     }
     case FIELD.protocolVersion:

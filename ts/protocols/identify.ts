@@ -9,7 +9,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../arguments.ts'
 import { Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
-import { MsgioError } from '../errors.ts'
+import { MsgioError, StreamEOFError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import { abortable } from '../io/abort.ts'
 import type { Service } from '../services.ts'
@@ -17,11 +17,11 @@ import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
 import { Swarm } from '../swarm.ts'
 import {
-  encodeIdentify,
   frameIdentify,
-  IDENTIFY_BYTES_MAX,
+  IDENTIFY_MESSAGE_BYTES_MAX,
   type IdentifyMessage,
-  readIdentify
+  IdentifyReader,
+  splitIdentify
 } from './identify-message.ts'
 import { addressesFor, type Reach, reachOf } from './own-addresses.ts'
 
@@ -153,6 +153,12 @@ function toldBy(connection: Connection, force: boolean): Promise<Told> {
   return asked
 }
 
+/** Our own message but for what differs by peer, in parts, and when it was made. */
+interface Offer {
+  readonly parts: readonly Uint8Array[]
+  readonly madeAt: number
+}
+
 /** Runs identify on every connection of a swarm, answers it, and pushes changes. */
 export class IdentifyService implements Service {
   #swarm: Swarm | undefined
@@ -161,7 +167,7 @@ export class IdentifyService implements Service {
   #fresh: Connection[] = []
 
   // Our message but for what differs by peer, for each reach, and when it was made.
-  readonly #offers = new Map<Reach, { readonly message: Uint8Array; readonly madeAt: number }>()
+  readonly #offers = new Map<Reach, Offer>()
 
   // When the loop has turned: streams of the application's go first, and a connection that is over by then is not
   // asked at all.
@@ -226,19 +232,19 @@ export class IdentifyService implements Service {
     }
   }
 
-  #offer(swarm: Swarm, reach: Reach): Uint8Array {
+  #offer(swarm: Swarm, reach: Reach): readonly Uint8Array[] {
     const now = swarm.options.clock.now()
     const known = this.#offers.get(reach)
-    if (known !== undefined && now < known.madeAt + OFFER_KEPT_MS) return known.message
-    const message = encodeIdentify({
+    if (known !== undefined && now < known.madeAt + OFFER_KEPT_MS) return known.parts
+    const parts = splitIdentify({
       publicKey: swarm.identity.publicKeyBytes,
       listenAddrs: addressesFor(reach, swarm.getListenAddrs().map(String)),
       protocols: swarm.getProtocols(),
       protocolVersion: PROTOCOL_VERSION,
       agentVersion: agentVersion()
     })
-    this.#offers.set(reach, { message, madeAt: now })
-    return message
+    this.#offers.set(reach, { parts, madeAt: now })
+    return parts
   }
 
   /** Tell everybody at the end of this turn: handlers come in groups. */
@@ -284,7 +290,13 @@ async function hear(stream: Stream, connection: Connection): Promise<void> {
 async function listen(stream: Stream, connection: Connection): Promise<IdentifyMessage> {
   stream.setReadDeadline(deadline(connection))
   try {
-    const message = readIdentify(await stream.read(undefined, { maxBytes: IDENTIFY_BYTES_MAX }))
+    const reader = new IdentifyReader()
+    for (;;) {
+      const bytes = await chunk(stream)
+      if (bytes === undefined) break
+      reader.take(bytes)
+    }
+    const message = reader.end()
     const key = Connection.core(connection).remotePublicKeyBytes
     if (message.publicKey !== undefined && Buffer.compare(message.publicKey, key) !== 0) {
       throw new MsgioError("identify names another public key than the connection's")
@@ -297,6 +309,16 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
     return message
   } catch (err) {
     await resetFor(err, stream)
+    throw err
+  }
+}
+
+/** Some of what there is; undefined at the end. */
+async function chunk(stream: Stream): Promise<Uint8Array | undefined> {
+  try {
+    return await stream.read(IDENTIFY_MESSAGE_BYTES_MAX)
+  } catch (err) {
+    if (err instanceof StreamEOFError) return undefined
     throw err
   }
 }

@@ -3,6 +3,7 @@ import { aDuration, aLimit, aSignal, checkOptions, type OptionChecks } from '../
 import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import {
+  ConnectionClosedError,
   IncompleteReadError,
   StreamClosedError,
   StreamEOFError,
@@ -48,8 +49,9 @@ const PING_CHECKS: OptionChecks<PingOptions> = {
 }
 
 /**
- * Ping over one stream: each turn of the loop sends the next ping and gives its round trip in milliseconds.
+ * Ping: each turn of the loop sends the next ping and gives its round trip in milliseconds.
  *
+ * All go over one stream. Peers end one that is idle for some time, most after 10 s: the next ping then opens another.
  * Throws `TimeoutError`, `AbortError`, `UnsupportedProtocolError` as the cause of a `StreamError`, and
  * `StreamResetError` with code `ProtocolViolation` if the answer differs from what was sent. The stream ends with
  * the loop. Throws `InvalidParametersError` at the call.
@@ -67,28 +69,74 @@ async function* pings(
   connection: Connection,
   options: PingOptions
 ): AsyncGenerator<number, void, undefined> {
-  const { count = Number.POSITIVE_INFINITY, timeout = ANSWER_TIMEOUT_MS, signal } = options
-  const { clock, random } = connection.swarm.options
-  const stream = await connection.newStream(PING_PROTOCOL, { signal })
-  const sent = new Uint8Array(PING_BYTES)
-  const received = new Uint8Array(PING_BYTES)
+  const { count = Number.POSITIVE_INFINITY } = options
+  let pinger = await open(connection, options)
   try {
     for (let done = 0; done < count; done += 1) {
-      for (let at = 0; at < PING_BYTES; at += 1) sent[at] = Math.floor(random() * 256)
-      stream.setDeadline(clock.now() + timeout)
-      const start = performance.now()
-      await stream.write(sent, { signal })
-      await readFully(stream, received, signal)
-      const elapsed = performance.now() - start
-      if (Buffer.compare(sent, received) !== 0) throw await violation(stream)
-      stream.setDeadline(null)
+      let elapsed: number
+      try {
+        elapsed = await pinger.ping()
+      } catch (err) {
+        if (!pinger.hasAnswered || !wasIdle(err)) throw err
+        pinger = await open(connection, options)
+        elapsed = await pinger.ping()
+      }
       yield elapsed
     }
-    await stream.close()
+    await pinger.stream.close()
   } finally {
     // After an orderly close this does nothing.
-    await stream.reset()
+    await pinger.stream.reset()
   }
+}
+
+async function open(connection: Connection, options: PingOptions): Promise<Pinger> {
+  const { signal } = options
+  return new Pinger(await connection.newStream(PING_PROTOCOL, { signal }), options)
+}
+
+/** One stream of pings. */
+class Pinger {
+  readonly stream: Stream
+  readonly #timeout: number
+  readonly #signal: AbortSignal | undefined
+  readonly #sent = new Uint8Array(PING_BYTES)
+  readonly #received = new Uint8Array(PING_BYTES)
+  /** Whether the peer has answered a ping on it. */
+  hasAnswered = false
+
+  constructor(stream: Stream, { timeout = ANSWER_TIMEOUT_MS, signal }: PingOptions) {
+    this.stream = stream
+    this.#timeout = timeout
+    this.#signal = signal
+  }
+
+  /** The round trip of one ping. */
+  async ping(): Promise<number> {
+    const { stream } = this
+    const { clock, random } = stream.connection.swarm.options
+    const signal = this.#signal
+    for (let at = 0; at < PING_BYTES; at += 1) this.#sent[at] = Math.floor(random() * 256)
+    stream.setDeadline(clock.now() + this.#timeout)
+    const start = performance.now()
+    await stream.write(this.#sent, { signal })
+    await readFully(stream, this.#received, signal)
+    const elapsed = performance.now() - start
+    if (Buffer.compare(this.#sent, this.#received) !== 0) throw await violation(stream)
+    stream.setDeadline(null)
+    this.hasAnswered = true
+    return elapsed
+  }
+}
+
+/** Whether the peer had ended the stream before the ping came: it has not said a byte about it. */
+function wasIdle(err: unknown): boolean {
+  if (err instanceof StreamResetError) {
+    return err.remote && !(err.cause instanceof ConnectionClosedError)
+  }
+  return (
+    err instanceof StreamClosedError || (err instanceof IncompleteReadError && err.isCleanClose)
+  )
 }
 
 /** Answers pings. */
@@ -135,7 +183,9 @@ async function echo(stream: Stream, connection: Connection): Promise<void> {
     } catch (err) {
       if (err instanceof StreamEOFError || err instanceof StreamClosedError) break
       // The deadline is moved when it passes, not with each ping.
-      if (!(err instanceof TimeoutError) || last + IDLE_MS <= clock.now()) throw err
+      if (!(err instanceof TimeoutError)) throw err
+      // Nothing is wrong with a stream that is idle: it ends in good order.
+      if (last + IDLE_MS <= clock.now()) break
       deadline = last + IDLE_MS
       stream.setReadDeadline(deadline)
     }
