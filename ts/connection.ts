@@ -13,6 +13,7 @@ import {
   type OptionChecks
 } from './arguments.ts'
 import type { ConnectionCore, ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
+import { traced, tracedStreamOpen } from './diagnostics/channels.ts'
 import { TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
 import { type ConnectionCounters, connectionCounters } from './native/counters.ts'
@@ -212,7 +213,12 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
    */
   newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream> {
     checkOptions(options, NEW_STREAM_CHECKS)
-    return this.#core.newStream(proposalOf(protocols), options)
+    const proposal = proposalOf(protocols)
+    return traced(
+      tracedStreamOpen,
+      () => ({ swarm: this.swarm, connection: this, protocols: [proposal ?? []].flat() }),
+      () => this.#core.newStream(proposal, options)
+    )
   }
 
   /** Close in good order: streams are reset, the peer is told, `closed` settles. Idempotent. */

@@ -6,13 +6,17 @@ import { ConnectionCore, type ConnectionHost } from './connection/core.ts'
 import type { ConnectionTable } from './connection/table.ts'
 import { Connection } from './connection.ts'
 import type { Limits } from './constants.ts'
+import { subscribedLevels } from './diagnostics/channels.ts'
+import { connectionClosed, connectionOpened } from './diagnostics/connections.ts'
+import { report, reportDropped } from './diagnostics/report.ts'
 import { AbortError, StateError } from './errors.ts'
 import type { OnFailure } from './failures.ts'
 import { multiaddrOf } from './identity/address.ts'
 import type { NativeNode } from './native/addon.ts'
 import { CommandError } from './native/command-error.ts'
 import type { Counters } from './native/counters.ts'
-import type { CommandHandle, Engine, NodeSink, Served } from './native/engine.ts'
+import type { NativeDiagnostic } from './native/diagnostic.ts'
+import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from './native/engine.ts'
 import { environment } from './native/environment.ts'
 import type { NotifieeEvent } from './notifiee.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -110,6 +114,19 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#dials.delete(request)
   }
 
+  diagnosticLevels(): number {
+    return this.options.log.levels | subscribedLevels()
+  }
+
+  onDiagnostic(diagnostic: NativeDiagnostic, sink: ConnectionSink | undefined): void {
+    const connection = sink instanceof ConnectionCore ? sink.connection : undefined
+    report(this.swarm, this.options.log, diagnostic, connection)
+  }
+
+  onDropped(count: number): void {
+    reportDropped(this.options.log, count)
+  }
+
   onConnectionOpened(handle: number, request: number): void {
     const take = this.#dials.get(request)
     if (request !== 0 && take === undefined) {
@@ -120,6 +137,8 @@ export class NodeHost implements ConnectionHost, NodeSink {
     }
     const core = new ConnectionCore(handle, this.node.connection(handle), this)
     this.#connections.add(core.peer, core.connection)
+    this.engine.listen()
+    connectionOpened(core, this.options.log)
     this.retain()
     take?.(core.connection)
     this.notify('connected', core.connection)
@@ -134,6 +153,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   }
 
   connectionEnded(core: ConnectionCore): void {
+    connectionClosed(core, this.options.log)
     const clean = core.closeReason?.error === undefined
     this.#connections.remove(core.peer, core.connection, clean)
     this.release()

@@ -14,6 +14,8 @@ import {
 } from './arguments.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { DEFAULT_LIMITS, type Limits } from './constants.ts'
+import type { LogLevel } from './diagnostics/codes.ts'
+import { Log } from './diagnostics/log.ts'
 import { InvalidParametersError } from './errors.ts'
 import { type Identity, makeIdentity } from './identity/keys.ts'
 import { peerText } from './identity/peer-id.ts'
@@ -48,7 +50,7 @@ export interface SwarmOptions {
   clock?: Clock
   /** Numbers in [0, 1), for tests and simulations. Never used for keys. */
   random?: () => number
-  /** Where to log. */
+  /** Where to log: the methods it has are the levels that are told. See docs/diagnostics.md. */
   logger?: Partial<Logger>
   /** Built-in protocols and further services. */
   services?: ServiceOptions
@@ -69,6 +71,8 @@ export interface ResolvedOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
+  /** The logger and the namespaces of `DEBUG`, and what they hear. */
+  readonly log: Log
   readonly services: Readonly<ServiceOptions>
 }
 
@@ -108,8 +112,6 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   services: checkServices
 }
 
-function nothing(): void {}
-
 /**
  * Fill in the defaults.
  *
@@ -130,6 +132,7 @@ export function resolveOptions(options: SwarmOptions): ResolvedOptions {
       `expected peerId ${identity.peer} of the private key, received ${peerText(options.peerId)}`
     )
   }
+  const log = new Log(options.logger)
   return Object.freeze({
     identity,
     security: options.security,
@@ -138,18 +141,19 @@ export function resolveOptions(options: SwarmOptions): ResolvedOptions {
     ioThreads: options.ioThreads,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
-    logger: resolveLogger(options.logger ?? {}),
+    logger: loggerOf(log),
+    log,
     services: Object.freeze({ ...options.services })
   })
 }
 
-function resolveLogger(logger: Partial<Logger>): Logger {
-  return {
-    debug: logger.debug?.bind(logger) ?? nothing,
-    info: logger.info?.bind(logger) ?? nothing,
-    warn: logger.warn?.bind(logger) ?? nothing,
-    error: logger.error?.bind(logger) ?? nothing
-  }
+function loggerOf(log: Log): Logger {
+  const at =
+    (level: LogLevel) =>
+    (message: string, ...details: unknown[]): void => {
+      if (log.hears(level)) log.write(level, 'swarm', message, ...details)
+    }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
 function resolveLimits(given: Partial<Limits>): Readonly<Limits> {

@@ -13,6 +13,7 @@ import {
 import { ConnectionTable } from './connection/table.ts'
 import { type Connection, NEW_STREAM_CHECKS, type NewStreamOptions } from './connection.ts'
 import { type Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
+import { traced, tracedDial } from './diagnostics/channels.ts'
 import { AddressBook } from './dial/address-book.ts'
 import { DIAL_CHECKS, Dialer, type DialOptions } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
@@ -232,7 +233,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   dialPeer(peer: PeerLike, options?: DialOptions): Promise<Connection> {
     checkOptions(options, DIAL_CHECKS)
     this.#assertStarted()
-    return this.#dialer.dialPeer(peer, options)
+    return traced(
+      tracedDial,
+      () => ({ swarm: this, peer: peerText(peer), address: undefined }),
+      () => this.#dialer.dialPeer(peer, options)
+    )
   }
 
   /**
@@ -244,7 +249,15 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection> {
     checkOptions(options, DIAL_CHECKS)
     this.#assertStarted()
-    return this.#dialer.dialAddr(addr, peer, options)
+    return traced(
+      tracedDial,
+      () => ({
+        swarm: this,
+        peer: peer === undefined ? undefined : peerText(peer),
+        address: addr.toString()
+      }),
+      () => this.#dialer.dialAddr(addr, peer, options)
+    )
   }
 
   /**

@@ -187,6 +187,8 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       return 2
     },
     measure: () => fail('ERR_INTERNAL'),
+    listenTo: () => 0,
+    takeDiagnostics: () => 0,
     hold(on) {
       calls.push(`hold ${on}`)
       return 0

@@ -120,7 +120,10 @@ test('a record reaches the one it is about, with its own words, in order and nev
         onClosed: (...words) => heard.push(['connection', 'closed', ...words])
       })
       engine.adoptNode(NODE, {
-        onConnectionOpened: (...words) => heard.push(['node', ...words])
+        onConnectionOpened: (...words) => heard.push(['node', ...words]),
+        diagnosticLevels: () => 0,
+        onDiagnostic: () => {},
+        onDropped: () => {}
       })
       engine.adoptListener(LISTENER, (code) => heard.push(['listener', code]))
       for (const { kind, handle, a, b, flags } of records) fake.put(kind, handle, a, b, flags)

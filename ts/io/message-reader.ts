@@ -30,6 +30,9 @@ const MESSAGE_COST_BYTES = 256
 /** What is asked for at least of a message that is put together here. */
 const PART_BYTES_MIN = 64 * 1024
 
+/** What crosses to the native side, whose buffers are far smaller. */
+const UINT32_MAX = 0xffffffff
+
 /** Room for any prefix; a held message gets more as it comes. */
 const HELD_BYTES_INITIAL = 16
 
@@ -72,7 +75,7 @@ export class MessageReader {
     this.#core = core
     this.#format = format
     this.#maxMessageBytes = maxMessageBytes
-    core.engine.hot.frame(core.handle, format.id, maxMessageBytes)
+    core.engine.hot.frame(core.handle, format.id, Math.min(maxMessageBytes, UINT32_MAX))
   }
 
   /** Whether part of a message was taken from the stream. */

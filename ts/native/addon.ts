@@ -30,6 +30,8 @@ export interface HotCalls {
   closeConnection(connection: number, code: number): number
   counters(into: Float64Array): number
   measure(handle: number, into: Float64Array): number
+  listenTo(levels: number): number
+  takeDiagnostics(words: Uint32Array, texts: Uint8Array): number
   hold(on: boolean): number
 }
 

@@ -28,6 +28,7 @@ export const COUNTER_NAMES = [
   'readPauses',
   'upgradesFailed',
   'admissionsRefused',
+  'diagnosticsDropped',
   'chunkAllocations',
   'windowGrowth'
 ] as const

@@ -6,6 +6,7 @@
 import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } from './addon.ts'
 import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'
+import { DiagnosticReader, type NativeDiagnostic } from './diagnostic.ts'
 import { Outbox, type Sender } from './outbox.ts'
 import { ProtocolNames } from './protocol-names.ts'
 import {
@@ -59,6 +60,12 @@ export interface ConnectionSink {
 /** What the engine tells a swarm. */
 export interface NodeSink {
   onConnectionOpened(handle: number, request: number): void
+  /** Bits of the levels of diagnostic facts that somebody hears. */
+  diagnosticLevels(): number
+  /** A fact of the node; of a connection if that has been told. */
+  onDiagnostic(diagnostic: NativeDiagnostic, connection: ConnectionSink | undefined): void
+  /** Facts, of whichever node, that nobody will hear of. */
+  onDropped(count: number): void
 }
 
 interface Command {
@@ -93,6 +100,9 @@ export class Engine {
   // Listeners that ended before they were adopted, which each of them is.
   readonly #listenersEnded = new Map<number, number>()
   readonly #commands = new Map<number, Command>()
+  readonly #diagnostics: DiagnosticReader
+  // What the native side was last asked for.
+  #levels = 0
 
   #draining = false
   #batch = 0
@@ -117,6 +127,7 @@ export class Engine {
       native.hostGuests(this.hot.attachment, ring)
     }
     this.outbox = new Outbox(this.hot)
+    this.#diagnostics = new DiagnosticReader(this.hot)
     this.protocols = new ProtocolNames(native, this.hot.attachment)
   }
 
@@ -215,6 +226,9 @@ export class Engine {
         connection?.onClosed(a, b, flags)
         return
       }
+      case RecordKind.diagnostics:
+        this.#diagnose(b)
+        return
       case RecordKind.completion:
         this.#complete(handle)
         return
@@ -227,6 +241,24 @@ export class Engine {
         return
       }
     }
+  }
+
+  #diagnose(dropped: number): void {
+    this.#diagnostics.take((diagnostic) => {
+      const { node, connection } = diagnostic
+      const sink = connection === 0 ? undefined : this.#connections[connection & HANDLE_INDEX_MASK]
+      this.#nodes.get(node)?.onDiagnostic(diagnostic, sink)
+    })
+    if (dropped > 0) for (const node of this.#nodes.values()) node.onDropped(dropped)
+  }
+
+  /** Ask for the facts that somebody hears, if those have changed. */
+  listen(): void {
+    let levels = 0
+    for (const node of this.#nodes.values()) levels |= node.diagnosticLevels()
+    if (levels === this.#levels) return
+    this.#levels = levels
+    this.hot.listenTo(levels)
   }
 
   #answer(stream: number, connection: number): void {
@@ -262,11 +294,13 @@ export class Engine {
   /** From here on `sink` hears of the node's connections. */
   adoptNode(node: number, sink: NodeSink): void {
     this.#nodes.set(node, sink)
+    this.listen()
   }
 
   /** Forget a node that is closed. */
   dropNode(node: number): void {
     this.#nodes.delete(node)
+    this.listen()
   }
 
   /** From here on `closed` hears of the listener's end, at once if it has ended already. */

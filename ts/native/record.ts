@@ -24,6 +24,7 @@ export const RecordKind = {
   connectionClosed: 9,
   streamAsked: 10,
   connectionGoingAway: 11,
+  diagnostics: 12,
   completion: 16,
   listenerClosed: 17
 } as const

@@ -2,6 +2,7 @@
 import { aFunction, checkOptions, integer, misuse, type OptionChecks } from '../arguments.ts'
 import type { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
+import { tracedHandler } from '../diagnostics/channels.ts'
 import { ResourceLimitExceededError } from '../errors.ts'
 import { isThenable } from '../events.ts'
 import { type Failures, isExpectedEnd, resetCodeOf } from '../failures.ts'
@@ -184,7 +185,9 @@ export class Registrar {
       return
     }
     try {
-      const answer: unknown = handler(core.stream, connection, context)
+      const answer: unknown = tracedHandler.hasSubscribers
+        ? tracedCall(handler, core.stream, connection, context)
+        : handler(core.stream, connection, context)
       if (!isThenable(answer)) return
       this.#running += 1
       answer.then(
@@ -239,6 +242,20 @@ export class Registrar {
     for (const name of released) protocols.release(name)
     host.offersChanged()
   }
+}
+
+/** A call of a handler of which somebody hears, until its promise settles. */
+function tracedCall(
+  handler: StreamHandler,
+  stream: Stream,
+  connection: Connection,
+  context: HandlerContext
+): Promise<void> {
+  const { swarm } = connection
+  const operation = { swarm, connection, stream, protocol: stream.protocol }
+  // Of no type: what a handler returns is awaited, whatever it is.
+  const run = async (): Promise<void> => await handler(stream, connection, context)
+  return tracedHandler.tracePromise(run, operation)
 }
 
 /** Adding again replaces, and moves to the end. */

@@ -93,6 +93,11 @@ impl Attachment {
 /// Stops and joins every thread of the process's nodes. Libraries take down what they own while a
 /// process exits: the generator of random numbers aborts it when a thread still asks for some.
 extern "C" fn stop_all() {
+    // An unwinding handler would cross into C.
+    drop(std::panic::catch_unwind(stop_every_node));
+}
+
+fn stop_every_node() {
     let nodes = std::mem::take(&mut *NODES.lock().unwrap_or_else(PoisonError::into_inner));
     for node in nodes.iter().filter_map(Weak::upgrade) {
         node.stop();

@@ -157,7 +157,7 @@ impl From<&ConnectError> for ErrorCode {
         match error {
             ConnectError::Address(AddressError::NoInterface(_)) => Self::ERR_UNREACHABLE,
             ConnectError::Address(_) => Self::ERR_NO_TRANSPORT,
-            ConnectError::Io(kind) => (*kind).into(),
+            ConnectError::Io(error) => error.kind().into(),
             ConnectError::Timeout => Self::ERR_TIMEOUT,
             ConnectError::Ended => Self::ERR_CONNECTION_ENDED,
             ConnectError::Unsupported => Self::ERR_UNSUPPORTED_PROTOCOL,
@@ -195,7 +195,7 @@ impl From<&CommandError> for ErrorCode {
         match error {
             CommandError::Address(AddressError::NoInterface(_)) => Self::ERR_ADDRESS_NOT_AVAILABLE,
             CommandError::Address(_) => Self::ERR_NO_TRANSPORT,
-            CommandError::Io(kind) => (*kind).into(),
+            CommandError::Io(error) => error.kind().into(),
             CommandError::Aborted => Self::ERR_ABORTED,
             CommandError::NodeClosed => Self::ERR_NODE_CLOSED,
             CommandError::NoListener => Self::ERR_INVALID_PARAMETERS,

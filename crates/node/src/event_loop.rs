@@ -4,6 +4,7 @@
 //! time, and where one is missing every socket stays with the I/O threads.
 
 use std::ffi::{CStr, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -209,7 +210,7 @@ fn wait(env: sys::napi_env, watch: *mut Watch, descriptor: c_int) -> bool {
 }
 
 unsafe extern "C" fn ready(handle: *mut c_void, _status: c_int, _events: c_int) {
-    let read = std::panic::catch_unwind(|| {
+    let read = catch_unwind(|| {
         // SAFETY: libuv passes the handle on its loop's thread.
         let id = unsafe { Watch::of(handle) }.attachment;
         if let Some(attachment) = Attachment::of(id) {
@@ -230,6 +231,11 @@ unsafe extern "C" fn ready(handle: *mut c_void, _status: c_int, _events: c_int) 
 unsafe extern "C" fn before_sleep(handle: *mut c_void) {
     // SAFETY: libuv passes the handle on its loop's thread.
     let watch = unsafe { Watch::of(handle) };
+    // A panic must not unwind into C; at worst the loop sleeps.
+    drop(catch_unwind(AssertUnwindSafe(|| wait_a_little(watch))));
+}
+
+fn wait_a_little(watch: &mut Watch) {
     // SAFETY: the loop is alive, it calls.
     let (timeout, descriptor) = unsafe {
         let Libuv {
@@ -274,20 +280,26 @@ fn look_out(descriptor: c_int, patience: Duration) -> bool {
 }
 
 unsafe extern "C" fn stop(_cleanup: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
-    // SAFETY: `data` is what `wait` passed, and nothing else ends it.
-    unsafe { Watch::end(data.cast()) };
+    let ended = catch_unwind(|| {
+        // SAFETY: `data` is what `wait` passed, and nothing else ends it.
+        unsafe { Watch::end(data.cast()) };
+    });
+    drop(ended);
 }
 
 unsafe extern "C" fn closed(handle: *mut c_void) {
-    // SAFETY: libuv is done with this handle; behind the last one nothing refers to the watch.
-    unsafe {
-        let watch: *mut Watch = Watch::of(handle);
-        (*watch).live -= 1;
-        if (*watch).live == 0 {
-            let Watch { cleanup, .. } = *Box::from_raw(watch);
-            if !cleanup.is_null() {
-                sys::napi_remove_async_cleanup_hook(cleanup);
+    let freed = catch_unwind(|| {
+        // SAFETY: libuv is done with this handle; behind the last one nothing refers to the watch.
+        unsafe {
+            let watch: *mut Watch = Watch::of(handle);
+            (*watch).live -= 1;
+            if (*watch).live == 0 {
+                let Watch { cleanup, .. } = *Box::from_raw(watch);
+                if !cleanup.is_null() {
+                    sys::napi_remove_async_cleanup_hook(cleanup);
+                }
             }
         }
-    }
+    });
+    drop(freed);
 }

@@ -16,7 +16,9 @@ use ferroswarm_runtime::{
 use napi::sys;
 
 use crate::attachment::Attachment;
+use crate::diagnostic::{self, DIAGNOSTIC_TEXT_MAX, DIAGNOSTIC_WORDS};
 use crate::error_code::ErrorCode;
+use crate::number;
 use crate::record::{self, WORDS};
 use crate::wake::Hold;
 
@@ -46,6 +48,8 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"closeConnection", close_connection),
     (c"counters", counters),
     (c"measure", measure),
+    (c"listenTo", listen_to),
+    (c"takeDiagnostics", take_diagnostics),
     (c"hold", hold),
 ];
 
@@ -138,13 +142,14 @@ impl Call<'_> {
         environment
     }
 
+    /// A whole number of 32 bits: Node-API's own conversion would wrap any other round.
     fn number(&self, index: usize) -> Result<u32, ErrorCode> {
-        let mut number = 0;
+        let mut number = 0.0;
         // SAFETY: `env` is live; a missing argument is `undefined` and fails the conversion.
         let status =
-            unsafe { sys::napi_get_value_uint32(self.env, self.arguments[index], &mut number) };
+            unsafe { sys::napi_get_value_double(self.env, self.arguments[index], &mut number) };
         if status == sys::Status::napi_ok {
-            Ok(number)
+            number::exact(number).map_or_else(misuse, Ok)
         } else {
             misuse()
         }
@@ -491,6 +496,29 @@ hot!(measure, call => {
         *place = figure as f64;
     }
     Ok(count(into.len().min(figures.len())))
+});
+
+hot!(
+    /// A bit a level: 1 error, 2 warn, 4 info, 8 debug.
+    listen_to, call => {
+    call.environment().hub().listen_to(call.number(0)?);
+    Ok(0)
+});
+
+hot!(take_diagnostics, call => {
+    let (words, mut texts) = call.distinct::<u32, u8>(0, 1)?;
+    let environment = call.environment();
+    let mut taken = 0;
+    for words in words.chunks_exact_mut(DIAGNOSTIC_WORDS) {
+        if texts.len() < DIAGNOSTIC_TEXT_MAX {
+            break;
+        }
+        let Some(diagnostic) = environment.hub().take_diagnostic() else { break };
+        let bytes = diagnostic::write(&diagnostic, words, texts);
+        texts = &mut texts[bytes..];
+        taken += 1;
+    }
+    Ok(count(taken))
 });
 
 hot!(hold, call => {

@@ -6,6 +6,7 @@ use napi_derive::napi;
 
 use crate::attached;
 use crate::error_code::ErrorCode;
+use crate::number::whole;
 
 /// An error with one of the stable codes.
 pub(crate) type Failure = napi::Error<ErrorCode>;
@@ -77,7 +78,7 @@ pub fn sign(private_key: Uint8Array, message: Uint8Array) -> Result<Uint8Array, 
 
 /// The number of a protocol name, 1 or more and the same for the environment's whole life.
 #[napi(catch_unwind)]
-pub fn intern_protocol(attachment: u32, name: String) -> Result<u32, Failure> {
+pub fn intern_protocol(attachment: f64, name: String) -> Result<u32, Failure> {
     let protocol = ProtocolId::new(&name).map_err(invalid)?;
     attached(attachment)?.names.intern(protocol).ok_or_else(|| {
         failure(
@@ -89,15 +90,15 @@ pub fn intern_protocol(attachment: u32, name: String) -> Result<u32, Failure> {
 
 /// JavaScript has no use for the number of a protocol any more. It names another one later.
 #[napi(catch_unwind)]
-pub fn forget_protocol(attachment: u32, protocol: u32) -> Result<(), Failure> {
-    attached(attachment)?.names.forget(protocol);
+pub fn forget_protocol(attachment: f64, protocol: f64) -> Result<(), Failure> {
+    attached(attachment)?.names.forget(whole(protocol)?);
     Ok(())
 }
 
 /// The protocol that was proposed on an inbound stream and is not in the table.
 #[napi(catch_unwind)]
-pub fn asked_protocol(attachment: u32, stream: u32) -> Result<String, Failure> {
-    let attachment = attached(attachment)?;
+pub fn asked_protocol(attachment: f64, stream: f64) -> Result<String, Failure> {
+    let (attachment, stream) = (attached(attachment)?, whole(stream)?);
     let asked = attachment.environment.borrow().asked_protocol(stream);
     let name = asked.map_err(|error| failure(error.into(), error))?;
     Ok(name.as_str().to_owned())
@@ -105,7 +106,8 @@ pub fn asked_protocol(attachment: u32, stream: u32) -> Result<String, Failure> {
 
 /// The name of a protocol's number.
 #[napi(catch_unwind)]
-pub fn protocol_name(attachment: u32, protocol: u32) -> Result<String, Failure> {
+pub fn protocol_name(attachment: f64, protocol: f64) -> Result<String, Failure> {
+    let protocol = whole(protocol)?;
     let name = attached(attachment)?
         .names
         .name(protocol)

@@ -5,6 +5,7 @@
 //! contract is in `docs/boundary.md`.
 
 mod attachment;
+mod diagnostic;
 pub mod error_code;
 #[cfg(target_os = "linux")]
 mod event_loop;
@@ -13,6 +14,7 @@ pub mod keys;
 #[cfg(target_os = "linux")]
 mod lookout;
 pub mod native_node;
+mod number;
 pub mod options;
 mod record;
 pub mod secure_session;
@@ -27,6 +29,7 @@ use napi_derive::napi;
 use crate::attachment::{Attachment, tear_down};
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure};
+use crate::number::whole;
 use crate::wake::{Bell, at_teardown};
 
 /// Makes a hub in the environment and returns its hot calls; `ring` asks for a drain. Other calls of the
@@ -50,14 +53,14 @@ pub fn attach<'env>(env: &'env Env, ring: Function<'env, (), ()>) -> Result<Obje
 }
 
 /// The attachment of that number.
-pub(crate) fn attached(id: u32) -> Result<Rc<Attachment>, Failure> {
-    Attachment::of(id).ok_or_else(|| failure(ErrorCode::ERR_STATE, "not attached"))
+pub(crate) fn attached(id: f64) -> Result<Rc<Attachment>, Failure> {
+    Attachment::of(whole(id)?).ok_or_else(|| failure(ErrorCode::ERR_STATE, "not attached"))
 }
 
 /// Has the environment's event loop, which must be libuv's own, wait for the sockets of connections with
 /// little traffic, and call `ring` for them. Where it cannot, every socket stays with the I/O threads.
 #[napi(catch_unwind)]
-pub fn host_guests(env: &Env, attachment: u32, ring: Function<'_, (), ()>) -> Result<(), Failure> {
+pub fn host_guests(env: &Env, attachment: f64, ring: Function<'_, (), ()>) -> Result<(), Failure> {
     let attachment = attached(attachment)?;
     #[cfg(target_os = "linux")]
     if attachment.bell.call_directly(env.raw(), ring.raw()) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ferroswarm_runtime::{
     Attempt, CommandError, DialRequest, Direction, Handler, Multiaddr, Node, Others, Outcome,
-    PeerId, ProtocolTable, Stage,
+    PeerId, ProtocolTable, Stage, causes,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -16,15 +16,16 @@ use crate::attached;
 use crate::attachment::Attachment;
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
+use crate::number::{milliseconds, whole};
 use crate::options::{DialOptions, NodeOptions, security};
 
 /// One protocol that a node serves.
-#[napi(object)]
+#[napi(object, object_to_js = false)]
 pub struct HandlerEntry {
     /// Its number.
-    pub protocol: u32,
+    pub protocol: f64,
     /// Inbound streams of it at a time, per connection.
-    pub inbound_max: u32,
+    pub inbound_max: f64,
 }
 
 /// What happened at one address.
@@ -119,19 +120,19 @@ impl NativeNode {
     }
 
     /// Its number in `connectionOpened` records.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn id(&self) -> u32 {
         self.node.id()
     }
 
     /// Base58btc text of its peer id.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn peer_id(&self) -> String {
         self.node.identity().peer_id().to_string()
     }
 
     /// libp2p protobuf of its public key.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn public_key(&self) -> Uint8Array {
         self.node.identity().keypair().public().to_protobuf().into()
     }
@@ -141,15 +142,15 @@ impl NativeNode {
     pub fn set_handlers(&self, entries: Vec<HandlerEntry>, ask: bool) -> Result<(), Failure> {
         let mut table = ProtocolTable::default();
         for entry in entries {
-            let name = self.attachment.names.name(entry.protocol);
+            let protocol = whole(entry.protocol)?;
+            let name = self.attachment.names.name(protocol);
             let name = name.ok_or_else(|| invalid("no such protocol"))?;
-            table.insert(
-                name,
-                Handler {
-                    protocol: entry.protocol,
-                    inbound_max: entry.inbound_max,
-                },
-            );
+            let inbound_max = whole(entry.inbound_max)?;
+            let handler = Handler {
+                protocol,
+                inbound_max,
+            };
+            table.insert(name, handler);
         }
         table.set_others(if ask { Others::Ask } else { Others::Refuse });
         self.node.handlers().set(table);
@@ -157,29 +158,30 @@ impl NativeNode {
     }
 
     /// Hands every inbound stream over without negotiation, or no longer.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_raw(&self, on: bool) {
         self.node.handlers().set_raw(on);
     }
 
     /// Binds a listener.
     #[napi(catch_unwind)]
-    pub fn listen(&self, request: u32, address: String) -> Result<(), Failure> {
-        self.node.listen(request, parse_address(&address)?);
+    pub fn listen(&self, request: f64, address: String) -> Result<(), Failure> {
+        self.node.listen(whole(request)?, parse_address(&address)?);
         Ok(())
     }
 
     /// Ends a listener.
     #[napi(catch_unwind)]
-    pub fn unlisten(&self, request: u32, listener: u32) {
-        self.node.unlisten(request, listener);
+    pub fn unlisten(&self, request: f64, listener: f64) -> Result<(), Failure> {
+        self.node.unlisten(whole(request)?, whole(listener)?);
+        Ok(())
     }
 
     /// Dials one set of concrete addresses.
     #[napi(catch_unwind)]
     pub fn dial(
         &self,
-        request: u32,
+        request: f64,
         addresses: Vec<String>,
         options: DialOptions,
     ) -> Result<(), Failure> {
@@ -201,29 +203,31 @@ impl NativeNode {
             None => None,
         };
         self.node.dial(
-            request,
+            whole(request)?,
             DialRequest {
                 addresses,
                 peer,
                 identity: None,
                 securities,
-                address_timeout: milliseconds(options.address_timeout_ms),
-                timeout: milliseconds(options.timeout_ms),
-                parallel: options.parallel as usize,
+                address_timeout: milliseconds(options.address_timeout_ms)?,
+                timeout: milliseconds(options.timeout_ms)?,
+                parallel: whole(options.parallel)? as usize,
             },
         );
         Ok(())
     }
 
     /// Gives up on a command.
-    #[napi]
-    pub fn cancel(&self, request: u32) {
-        self.node.cancel(request);
+    #[napi(catch_unwind)]
+    pub fn cancel(&self, request: f64) -> Result<(), Failure> {
+        self.node.cancel(whole(request)?);
+        Ok(())
     }
 
     /// What does not change about a connection.
     #[napi(catch_unwind)]
-    pub fn connection(&self, handle: u32) -> Result<ConnectionFacts, Failure> {
+    pub fn connection(&self, handle: f64) -> Result<ConnectionFacts, Failure> {
+        let handle = whole(handle)?;
         let environment = self.attachment.environment.borrow();
         let connection = environment
             .connection(handle)
@@ -250,7 +254,8 @@ impl NativeNode {
 
     /// How a completed command ended; once.
     #[napi(catch_unwind)]
-    pub fn take_result(&self, request: u32) -> Result<CommandResult, Failure> {
+    pub fn take_result(&self, request: f64) -> Result<CommandResult, Failure> {
+        let request = whole(request)?;
         let outcome = self
             .attachment
             .environment
@@ -271,26 +276,23 @@ impl NativeNode {
 
     /// Waits until what was written is sent.
     #[napi(catch_unwind)]
-    pub fn drain(&self, request: u32, timeout_ms: f64) {
-        self.node.drain(request, milliseconds(timeout_ms));
+    pub fn drain(&self, request: f64, timeout_ms: f64) -> Result<(), Failure> {
+        self.node.drain(whole(request)?, milliseconds(timeout_ms)?);
+        Ok(())
     }
 
     /// Ends every connection in good order; its completion stops the threads.
     #[napi(catch_unwind)]
-    pub fn close(&self, request: u32) {
+    pub fn close(&self, request: f64) -> Result<(), Failure> {
+        let request = whole(request)?;
         self.closing.set(Some(request));
         self.node.close(request);
+        Ok(())
     }
 }
 
 fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
     text.parse().map_err(|_| invalid("not a multiaddr"))
-}
-
-/// A JavaScript time as a duration; nonsense becomes zero, more than a day a day.
-fn milliseconds(value: f64) -> Duration {
-    const DAY_MS: f64 = 86_400_000.0;
-    Duration::from_secs_f64(value.clamp(0.0, DAY_MS) / 1_000.0)
 }
 
 /// `bytes` as the characters of these numbers.
@@ -348,7 +350,7 @@ fn attempt(attempt: &Attempt) -> AttemptResult {
         address: attempt.address.to_string(),
         stage: stage.to_owned(),
         code: ErrorCode::from(&attempt.error).word(),
-        detail: attempt.error.to_string(),
+        detail: causes(&attempt.error),
         elapsed_ms: in_milliseconds(attempt.elapsed),
     }
 }

@@ -9,9 +9,10 @@ use napi_derive::napi;
 
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
+use crate::number::{milliseconds, whole};
 
 /// Bounds; those not given have the runtime's defaults.
-#[napi(object)]
+#[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct NodeLimits {
     /// From the socket to a muxed connection.
@@ -19,21 +20,21 @@ pub struct NodeLimits {
     /// From a stream's first byte to its settled protocol.
     pub stream_negotiation_timeout_ms: Option<f64>,
     /// Inbound connections that are still being upgraded.
-    pub pending_inbound_max: Option<u32>,
+    pub pending_inbound_max: Option<f64>,
     /// The same per remote host.
-    pub pending_inbound_per_host_max: Option<u32>,
+    pub pending_inbound_per_host_max: Option<f64>,
     /// Inbound streams not taken yet, per connection.
-    pub accept_backlog: Option<u32>,
+    pub accept_backlog: Option<f64>,
     /// Open inbound streams per connection.
-    pub inbound_streams_max: Option<u32>,
+    pub inbound_streams_max: Option<f64>,
     /// Open outbound streams per connection.
-    pub outbound_streams_max: Option<u32>,
+    pub outbound_streams_max: Option<f64>,
     /// Ceiling of a stream's receive window.
-    pub window_max_bytes: Option<u32>,
+    pub window_max_bytes: Option<f64>,
     /// What receive windows of the process may grow by.
-    pub window_memory_bytes: Option<u32>,
+    pub window_memory_bytes: Option<f64>,
     /// Received bytes that a connection may hold.
-    pub connection_memory_bytes: Option<u32>,
+    pub connection_memory_bytes: Option<f64>,
     /// Silence after which a connection is pinged.
     pub keepalive_interval_ms: Option<f64>,
     /// How long the answer may take.
@@ -43,10 +44,10 @@ pub struct NodeLimits {
 }
 
 /// How a node is made.
-#[napi(object)]
+#[napi(object, object_to_js = false)]
 pub struct NodeOptions {
     /// Whose it is: the number that `attach` gave.
-    pub attachment: u32,
+    pub attachment: f64,
     /// libp2p protobuf of its private key.
     pub private_key: Uint8Array,
     /// `tls`, `noise`, in order of preference; both if not given.
@@ -54,13 +55,13 @@ pub struct NodeOptions {
     /// `yamux` or `yamux-crate`; the former if not given.
     pub muxers: Option<Vec<String>>,
     /// I/O threads.
-    pub io_threads: Option<u32>,
+    pub io_threads: Option<f64>,
     /// Bounds.
     pub limits: Option<NodeLimits>,
 }
 
 /// How to dial.
-#[napi(object)]
+#[napi(object, object_to_js = false)]
 pub struct DialOptions {
     /// Who must answer.
     pub peer: Option<String>,
@@ -69,7 +70,7 @@ pub struct DialOptions {
     /// For all of it.
     pub timeout_ms: f64,
     /// Attempts at a time.
-    pub parallel: u32,
+    pub parallel: f64,
     /// Restricts the security offered.
     pub security: Option<Vec<String>>,
 }
@@ -108,17 +109,15 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
             .muxers
             .as_deref()
             .map_or(Ok(Muxer::default()), muxer)?;
-        if options
-            .io_threads
-            .is_some_and(|count| count == 0 || count > IO_THREADS_MAX)
-        {
+        let io_threads = options.io_threads.map(whole).transpose()?;
+        if io_threads.is_some_and(|count| count == 0 || count > IO_THREADS_MAX) {
             return Err(invalid("ioThreads is not within 1 to 64"));
         }
         Ok(Self {
             identity: Arc::new(identity),
             securities,
             muxer,
-            io_threads: options.io_threads.map(|count| count as usize),
+            io_threads: io_threads.map(|count| count as usize),
             limits: limits(&options.limits.unwrap_or_default())?,
         })
     }
@@ -140,35 +139,35 @@ fn limits(given: &NodeLimits) -> Result<Limits, Failure> {
     let time = |value: Option<f64>, default: Duration| match value {
         None => Ok(default),
         // Up to 24 days, which is what JavaScript's own timers take.
-        Some(value) if value > 0.0 && value <= f64::from(i32::MAX) => {
-            Ok(Duration::from_secs_f64(value / 1_000.0))
-        }
+        Some(value) if value > 0.0 && value <= f64::from(i32::MAX) => milliseconds(value),
         Some(_) => Err(invalid(
             "a time limit is not within 1 to 2147483647 milliseconds",
         )),
     };
-    let size = |value: Option<u32>, default: usize| value.map_or(default, |value| value as usize);
+    let count = |value: Option<f64>, default: u32| match value.map(whole).transpose()? {
+        Some(0) => Err(invalid("a limit is not within 1 to 4294967295")),
+        given => Ok(given.unwrap_or(default)),
+    };
+    let size = |value: Option<f64>, default: usize| {
+        value.map_or(Ok(default), |_| count(value, 0).map(|value| value as usize))
+    };
     Ok(Limits {
         upgrade_timeout: time(given.upgrade_timeout_ms, default.upgrade_timeout)?,
         stream_negotiation_timeout: time(
             given.stream_negotiation_timeout_ms,
             default.stream_negotiation_timeout,
         )?,
-        pending_inbound_max: size(given.pending_inbound_max, default.pending_inbound_max),
+        pending_inbound_max: size(given.pending_inbound_max, default.pending_inbound_max)?,
         pending_inbound_per_host_max: size(
             given.pending_inbound_per_host_max,
             default.pending_inbound_per_host_max,
-        ),
-        accept_backlog: given.accept_backlog.unwrap_or(default.accept_backlog),
-        inbound_streams_max: given
-            .inbound_streams_max
-            .unwrap_or(default.inbound_streams_max),
-        outbound_streams_max: given
-            .outbound_streams_max
-            .unwrap_or(default.outbound_streams_max),
-        window_bytes_max: given.window_max_bytes.unwrap_or(default.window_bytes_max),
-        window_memory_bytes: size(given.window_memory_bytes, default.window_memory_bytes),
-        connection_bytes_max: size(given.connection_memory_bytes, default.connection_bytes_max),
+        )?,
+        accept_backlog: count(given.accept_backlog, default.accept_backlog)?,
+        inbound_streams_max: count(given.inbound_streams_max, default.inbound_streams_max)?,
+        outbound_streams_max: count(given.outbound_streams_max, default.outbound_streams_max)?,
+        window_bytes_max: count(given.window_max_bytes, default.window_bytes_max)?,
+        window_memory_bytes: size(given.window_memory_bytes, default.window_memory_bytes)?,
+        connection_bytes_max: size(given.connection_memory_bytes, default.connection_bytes_max)?,
         keepalive_interval: time(given.keepalive_interval_ms, default.keepalive_interval)?,
         keepalive_timeout: time(given.keepalive_timeout_ms, default.keepalive_timeout)?,
         write_stall_timeout: time(given.write_stall_timeout_ms, default.write_stall_timeout)?,

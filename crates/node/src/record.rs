@@ -18,6 +18,7 @@ pub(crate) const CONNECTION_OPENED: u32 = 8;
 pub(crate) const CONNECTION_CLOSED: u32 = 9;
 pub(crate) const STREAM_ASKED: u32 = 10;
 pub(crate) const CONNECTION_GOING_AWAY: u32 = 11;
+pub(crate) const DIAGNOSTICS: u32 = 12;
 pub(crate) const COMPLETION: u32 = 16;
 pub(crate) const LISTENER_CLOSED: u32 = 17;
 
@@ -127,5 +128,6 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
         }
         Record::Completion { request } => [COMPLETION, request, 0, 0],
         Record::ListenerClosed { listener } => [LISTENER_CLOSED, listener, 0, 0],
+        Record::Diagnostics { waiting, dropped } => [DIAGNOSTICS, 0, waiting, dropped],
     }
 }

@@ -84,13 +84,13 @@ impl NativeSecureSession {
     }
 
     /// The remote said that nothing follows.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn has_ended(&self) -> bool {
         self.session.has_ended()
     }
 
     /// Bytes of a record that is not whole.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn partial_bytes(&self) -> u32 {
         u32::try_from(self.session.partial_bytes()).unwrap_or(u32::MAX)
     }

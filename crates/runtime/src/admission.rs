@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::config::Limits;
+use crate::diagnostics::Refusal;
 use crate::sync::{Arc, Mutex};
 
 /// Counts inbound connections that are still being upgraded.
@@ -25,26 +26,46 @@ pub(crate) struct Ticket {
 }
 
 impl Admission {
-    /// A place for a connection from `address`, unless the limits say no.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Option<Ticket> {
+    /// A place for a connection from `address`.
+    ///
+    /// # Errors
+    /// The limit that says no.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        limits: &Limits,
+    ) -> Result<Ticket, Refusal> {
         let host = host_of(address);
         let mut pending = self.pending.lock();
-        if pending.total >= limits.pending_inbound_max {
-            return None;
-        }
+        within(
+            "pendingInboundMax",
+            limits.pending_inbound_max,
+            pending.total,
+        )?;
         if let Some(host) = host {
             let count = pending.hosts.entry(host).or_default();
-            if *count >= limits.pending_inbound_per_host_max {
-                return None;
-            }
+            let limit = limits.pending_inbound_per_host_max;
+            within("pendingInboundPerHostMax", limit, *count)?;
             *count += 1;
         }
         pending.total += 1;
-        Some(Ticket {
+        Ok(Ticket {
             admission: Arc::clone(self),
             host,
         })
     }
+}
+
+/// Whether there is room for one more under the limit of this option.
+fn within(option: &'static str, limit: usize, current: usize) -> Result<(), Refusal> {
+    if current < limit {
+        return Ok(());
+    }
+    Err(Refusal {
+        option,
+        limit: limit as u64,
+        current: current as u64,
+    })
 }
 
 impl Drop for Ticket {
@@ -90,11 +111,17 @@ mod tests {
         let other: IpAddr = "192.0.2.2".parse().unwrap();
         let first = admission.admit(host, &limits);
         let _second = admission.admit(host, &limits).unwrap();
-        assert!(admission.admit(host, &limits).is_none());
+        let refused = |host| admission.admit(host, &limits).err().unwrap();
+        assert_eq!(refused(host).option, "pendingInboundPerHostMax");
         let _third = admission.admit(other, &limits).unwrap();
-        assert!(admission.admit(other, &limits).is_none());
+        let refusal = Refusal {
+            option: "pendingInboundMax",
+            limit: 3,
+            current: 3,
+        };
+        assert_eq!(refused(other), refusal);
         drop(first);
-        assert!(admission.admit(host, &limits).is_some());
+        assert!(admission.admit(host, &limits).is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use multiaddr::Multiaddr;
 use thiserror::Error;
 
 use crate::connection::Connection;
+use crate::error::OsError;
 use crate::sync::Arc;
 
 /// The end of a command.
@@ -80,7 +81,7 @@ pub enum ConnectError {
     Address(#[from] AddressError),
     /// The socket failed.
     #[error("{0}")]
-    Io(std::io::ErrorKind),
+    Io(OsError),
     /// The deadline passed.
     #[error("timed out")]
     Timeout,
@@ -91,14 +92,28 @@ pub enum ConnectError {
     #[error("the remote supports none of the proposed protocols")]
     Unsupported,
     /// The remote broke multistream-select.
-    #[error("the remote broke multistream-select: {0}")]
-    Negotiation(ferroswarm_proto::multistream::NegotiationError),
+    #[error("the remote broke multistream-select")]
+    Negotiation(#[source] ferroswarm_proto::multistream::NegotiationError),
     /// The security handshake failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Handshake(Arc<ferroswarm_secure::HandshakeError>),
     /// A record could not be opened.
     #[error("a record could not be opened")]
     Record,
+}
+
+impl ConnectError {
+    /// The remote left, whatever made it.
+    pub(crate) fn is_departure(&self) -> bool {
+        match self {
+            Self::Ended => true,
+            Self::Io(error) => matches!(
+                error.kind(),
+                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe
+            ),
+            _ => false,
+        }
+    }
 }
 
 /// Why a command failed.
@@ -110,7 +125,7 @@ pub enum CommandError {
     Address(#[from] AddressError),
     /// The socket could not be bound.
     #[error("{0}")]
-    Io(std::io::ErrorKind),
+    Io(OsError),
     /// The caller gave up.
     #[error("aborted")]
     Aborted,

@@ -196,34 +196,26 @@ async fn connect(
     let socket_address = tcp::socket_address(address)?;
     let socket = tcp::dial(socket_address)
         .await
-        .map_err(|error| ConnectError::Io(error.kind()))?;
+        .map_err(|error| ConnectError::Io(error.into()))?;
     let dial_time = started.elapsed();
-    *stage.lock() = Stage::Security;
     let purpose = Purpose {
         role: Role::Dialer,
         identity: dial.identity.as_ref().unwrap_or(&shared.upgrade.identity),
         expected_peer: dial.peer,
         securities: dial.securities.as_deref(),
+        stage,
     };
     let upgrading = upgrade(&socket, &shared.upgrade, &purpose);
     let Ok(upgraded) = tokio::time::timeout(shared.limits.upgrade_timeout, upgrading).await else {
         return Err(ConnectError::Timeout);
     };
-    match upgraded {
-        Ok(upgraded) => {
-            let address = tcp::multiaddr(socket_address);
-            Ok(Won {
-                socket,
-                upgraded,
-                address,
-                dial_time,
-            })
-        }
-        Err((failed_at, error)) => {
-            *stage.lock() = failed_at;
-            Err(error)
-        }
-    }
+    let upgraded = upgraded?;
+    Ok(Won {
+        socket,
+        upgraded,
+        address: tcp::multiaddr(socket_address),
+        dial_time,
+    })
 }
 
 #[cfg(test)]

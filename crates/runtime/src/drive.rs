@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep_until;
 
 use crate::connection::{Connection, Scratch};
+use crate::diagnostics::Fact;
 use crate::error::ConnectionFault;
 use crate::sync::Arc;
 use crate::threads::Seat;
@@ -56,7 +57,10 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
             let drive = match turn {
                 Ok(Ok(drive)) => drive,
                 Ok(Err(fault)) => return Poll::Ready(fault),
-                Err(_) => return Poll::Ready(ConnectionFault::Internal),
+                Err(_) => {
+                    connection.report(Fact::Internal);
+                    return Poll::Ready(ConnectionFault::Internal);
+                }
             };
             if drive.again {
                 cx.waker().wake_by_ref();

@@ -1,7 +1,71 @@
 //! Why things ended: one enum per thing that can end, small enough to travel in a record.
 
+use std::fmt;
+use std::io;
+
 use ferroswarm_proto::muxer::StreamErrorCode;
 use thiserror::Error;
+
+/// What the operating system said, with its number and name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OsError {
+    kind: io::ErrorKind,
+    number: Option<i32>,
+}
+
+impl OsError {
+    /// Its kind, as the standard library sorts them.
+    pub const fn kind(self) -> io::ErrorKind {
+        self.kind
+    }
+
+    /// The system's number; none for an error that is not the system's.
+    pub const fn number(self) -> Option<i32> {
+        self.number
+    }
+}
+
+impl From<io::Error> for OsError {
+    fn from(error: io::Error) -> Self {
+        Self {
+            kind: error.kind(),
+            number: error.raw_os_error(),
+        }
+    }
+}
+
+impl From<io::ErrorKind> for OsError {
+    fn from(kind: io::ErrorKind) -> Self {
+        Self { kind, number: None }
+    }
+}
+
+impl fmt::Display for OsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(number) = self.number else {
+            return self.kind.fmt(f);
+        };
+        if let Some(name) = errno_name(number) {
+            write!(f, "{name}: ")?;
+        }
+        io::Error::from_raw_os_error(number).fmt(f)
+    }
+}
+
+/// The name of an error number, as the system's headers spell it.
+#[cfg(unix)]
+fn errno_name(number: i32) -> Option<String> {
+    match nix::errno::Errno::from_raw(number) {
+        nix::errno::Errno::UnknownErrno => None,
+        name => Some(format!("{name:?}")),
+    }
+}
+
+/// Windows has numbers of its own, and says what they mean.
+#[cfg(not(unix))]
+const fn errno_name(_number: i32) -> Option<String> {
+    None
+}
 
 /// Why a stream failed; its state is then ERROR, or its opening failed.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +123,7 @@ pub enum ConnectionFault {
     Reset,
     /// The socket failed.
     #[error("the socket failed: {0}")]
-    Io(std::io::ErrorKind),
+    Io(OsError),
     /// A record could not be opened.
     #[error("a record could not be opened")]
     Record,
@@ -120,4 +184,23 @@ pub enum CallError {
     /// The next message does not fit the buffer.
     #[error("a message of {0} bytes does not fit the buffer")]
     BufferTooSmall(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn an_error_of_the_system_has_its_name_and_number() {
+        let error = OsError::from(io::Error::from_raw_os_error(nix::libc::EMFILE));
+        let text = error.to_string();
+        assert!(text.starts_with("EMFILE: "), "{text}");
+        assert!(
+            text.contains(&format!("os error {}", nix::libc::EMFILE)),
+            "{text}"
+        );
+        assert_eq!(error.number(), Some(nix::libc::EMFILE));
+        assert_eq!(OsError::from(io::ErrorKind::NotConnected).number(), None);
+    }
 }

@@ -12,6 +12,7 @@ use ferroswarm_proto::stream::{Chunk, ChunkPool, ChunkSource};
 use crate::command::Completion;
 use crate::config::AwaitingBounds;
 use crate::connection::Connection;
+use crate::diagnostics::{Diagnostic, Diagnostics, Fact, Kept, Subject};
 use crate::guests::Guests;
 use crate::handlers::ProtocolNames;
 use crate::slot::StreamSlot;
@@ -40,6 +41,8 @@ pub(crate) enum Ready {
     Completion(Completion),
     /// A listener has ended.
     ListenerClosed { listener: u32 },
+    /// There are diagnostic facts.
+    Diagnostics,
 }
 
 /// The environment's pool of chunks, locked for a chunk at a time and never while bytes are copied.
@@ -74,6 +77,7 @@ pub struct Hub {
     pool: Mutex<ChunkPool>,
     names: Arc<ProtocolNames>,
     guests: OnceLock<Guests>,
+    diagnostics: Diagnostics,
     /// Counters of the environment.
     pub stats: HubStats,
 }
@@ -95,6 +99,7 @@ impl Hub {
             pool: Mutex::new(ChunkPool::default()),
             names: Arc::default(),
             guests: OnceLock::new(),
+            diagnostics: Diagnostics::default(),
             stats: HubStats::default(),
         })
     }
@@ -144,6 +149,33 @@ impl Hub {
         // Dropped with the lock released: what is dropped may look at the hub.
         drop(list);
         drop(waiting);
+    }
+
+    /// From here on, facts of these levels are kept for JavaScript.
+    pub fn listen_to(&self, levels: u32) {
+        self.diagnostics.listen(levels);
+    }
+
+    /// Keeps a fact for JavaScript if somebody listens. Does not ring: see [`Hub::announce`].
+    pub(crate) fn report(&self, fact: Fact, subject: impl FnOnce() -> Subject) {
+        if !self.diagnostics.hears(fact.level()) {
+            return;
+        }
+        match self.diagnostics.keep(subject(), fact) {
+            Kept::First => self.queue(Ready::Diagnostics),
+            Kept::BehindOthers => {}
+            Kept::Not => self.stats.diagnostics_dropped.add(1),
+        }
+    }
+
+    /// Facts that wait, and those dropped since this was last asked.
+    pub(crate) fn diagnostics_waiting(&self) -> (u32, u32) {
+        self.diagnostics.waiting()
+    }
+
+    /// The oldest fact that JavaScript has not taken.
+    pub fn take_diagnostic(&self) -> Option<Diagnostic> {
+        self.diagnostics.take()
     }
 
     /// Protocol names of the environment.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferroswarm_secure::Role;
 use multiaddr::Multiaddr;
@@ -13,11 +13,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admission::Ticket;
-use crate::command::{CommandError, Outcome};
+use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
+use crate::diagnostics::Fact;
+use crate::error::OsError;
 use crate::hub::Ready;
 use crate::node::{Origin, Shared};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 use crate::transport::tcp;
 use crate::upgrade::{Purpose, upgrade};
 
@@ -40,7 +42,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
         .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
     let (listener, address) = match bound {
         Ok(bound) => bound,
-        Err(error) => return Outcome::Failed(CommandError::Io(error.kind())),
+        Err(error) => return Outcome::Failed(CommandError::Io(error.into())),
     };
     let id = LISTENERS_MADE.fetch_add(1, Ordering::Relaxed);
     let (stop, stopped) = watch::channel(false);
@@ -82,6 +84,7 @@ async fn accept_loop(
     id: u32,
 ) {
     let mut reserve = reserve_descriptor();
+    let mut outage = Outage::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -91,7 +94,8 @@ async fn accept_loop(
         match accepted {
             Ok((socket, address)) => admit(&shared, socket, address),
             Err(error) if is_of_one_connection(&error) => {}
-            Err(_) => {
+            Err(error) => {
+                outage.report(&shared, &listener, error.into());
                 refuse_one(&listener, &mut reserve).await;
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
@@ -100,6 +104,29 @@ async fn accept_loop(
     drop(listener);
     shared.hub.queue(Ready::ListenerClosed { listener: id });
     shared.hub.announce();
+}
+
+/// Accepts that fail one after the other; told of once a second, not at every try.
+#[derive(Default)]
+struct Outage {
+    told_at: Option<Instant>,
+    untold: u32,
+}
+
+impl Outage {
+    const STEP: Duration = Duration::from_secs(1);
+
+    fn report(&mut self, shared: &Shared, listener: &TcpListener, error: OsError) {
+        self.untold = self.untold.saturating_add(1);
+        if self.told_at.is_some_and(|at| at.elapsed() < Self::STEP) {
+            return;
+        }
+        self.told_at = Some(Instant::now());
+        let failures = std::mem::take(&mut self.untold);
+        shared.report(Fact::AcceptFailed { error, failures }, || {
+            listener.local_addr().map(tcp::multiaddr).ok()
+        });
+    }
 }
 
 /// A descriptor that is given up when there are no others: a remote that waits in the backlog is
@@ -133,9 +160,13 @@ fn admit(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
     if shared.is_closing() {
         return;
     }
-    let Some(ticket) = shared.admission.admit(address.ip(), &shared.limits) else {
-        shared.hub.stats.admissions_refused.add(1);
-        return;
+    let ticket = match shared.admission.admit(address.ip(), &shared.limits) {
+        Ok(ticket) => ticket,
+        Err(refusal) => {
+            shared.hub.stats.admissions_refused.add(1);
+            let fact = Fact::ConnectionRefused(refusal);
+            return shared.report(fact, || Some(tcp::multiaddr(address)));
+        }
     };
     let Some((handle, seat)) = shared.threads.lock().seat() else {
         return;
@@ -147,37 +178,42 @@ fn admit(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
     let shared = Arc::clone(shared);
     handle.spawn(async move {
         let upgraded = accept(&shared, socket, address, ticket, seat).await;
-        if upgraded.is_none() {
+        if let Err((stage, error)) = upgraded {
             shared.hub.stats.upgrades_failed.add(1);
+            let fact = Fact::upgrade(stage, error);
+            shared.report(fact, || Some(tcp::multiaddr(address)));
         }
     });
 }
 
-/// Upgrades an accepted socket. What failed and why concerns the remote, not the application.
+/// Upgrades an accepted socket. What fails, and why, nobody waits for: it is reported.
 async fn accept(
     shared: &Arc<Shared>,
     socket: std::net::TcpStream,
     address: SocketAddr,
     ticket: Ticket,
     seat: crate::threads::Seat,
-) -> Option<()> {
-    let socket = TcpStream::from_std(socket).ok()?;
-    socket.set_nodelay(true).ok()?;
-    let local = socket.local_addr().ok()?;
+) -> Result<(), (Stage, ConnectError)> {
+    let at_socket = |error: io::Error| (Stage::Dial, ConnectError::Io(error.into()));
+    let socket = TcpStream::from_std(socket).map_err(at_socket)?;
+    socket.set_nodelay(true).map_err(at_socket)?;
+    let local = socket.local_addr().map_err(at_socket)?;
+    let stage = Mutex::new(Stage::Security);
     let purpose = Purpose {
         role: Role::Listener,
         identity: &shared.upgrade.identity,
         expected_peer: None,
         securities: None,
+        stage: &stage,
     };
     let upgrading = upgrade(&socket, &shared.upgrade, &purpose);
     let upgraded = tokio::time::timeout(shared.limits.upgrade_timeout, upgrading)
         .await
-        .ok()?
-        .ok()?;
+        .unwrap_or(Err(ConnectError::Timeout))
+        .map_err(|error| (*stage.lock(), error))?;
     drop(ticket);
     if shared.is_closing() {
-        return None;
+        return Ok(());
     }
     let origin = Origin {
         request: 0,
@@ -187,5 +223,5 @@ async fn accept(
         dial_time: Duration::ZERO,
     };
     shared.establish(socket, upgraded, seat, origin);
-    Some(())
+    Ok(())
 }

@@ -14,6 +14,7 @@ use crate::admission::Admission;
 use crate::command::{CommandError, Completion, Outcome};
 use crate::config::{Limits, Muxer};
 use crate::connection::{CloseRequest, Connection, Direction, Facts, Parts, StageTimes};
+use crate::diagnostics::{Fact, Subject};
 use crate::dial::DialRequest;
 use crate::drive::drive;
 use crate::error::ConnectionFault;
@@ -281,6 +282,16 @@ impl Shared {
         self.commands.lock().remove(&request);
         self.hub
             .queue(Ready::Completion(Completion { request, outcome }));
+        self.hub.announce();
+    }
+
+    /// Reports a fact about a remote that is no connection yet, or about no remote.
+    pub(crate) fn report(&self, fact: Fact, address: impl FnOnce() -> Option<Multiaddr>) {
+        self.hub.report(fact, || Subject {
+            node: self.id,
+            connection: 0,
+            address: address(),
+        });
         self.hub.announce();
     }
 

@@ -101,4 +101,11 @@ pub enum Record {
         /// The listener.
         listener: u32,
     },
+    /// There are diagnostic facts: [`Hub::take_diagnostic`](crate::Hub::take_diagnostic).
+    Diagnostics {
+        /// How many.
+        waiting: u32,
+        /// Facts that were dropped since the last record of this kind, for want of room.
+        dropped: u32,
+    },
 }

@@ -107,6 +107,8 @@ counters! {
     upgrades_failed,
     /// Inbound connections refused before a byte was spent.
     admissions_refused,
+    /// Diagnostic facts dropped for want of room, or because there were too many in a second.
+    diagnostics_dropped,
     /// Chunks of stream pipes that came from the allocator and not from the pool.
     chunk_allocations,
     /// Bytes by which receive windows of the whole process have grown at present.

@@ -12,7 +12,7 @@ use ferroswarm_secure::{
 use tokio::net::TcpStream;
 
 use crate::command::{ConnectError, Stage};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 
 /// How connections are upgraded: the same for all of a node.
 pub(crate) struct UpgradeConfig {
@@ -31,6 +31,8 @@ pub(crate) struct Purpose<'a> {
     pub(crate) expected_peer: Option<PeerId>,
     /// Restricts what the node offers.
     pub(crate) securities: Option<&'a [Security]>,
+    /// Where it is, for whoever may cut it off at any time.
+    pub(crate) stage: &'a Mutex<Stage>,
 }
 
 /// What an upgrade leaves.
@@ -113,18 +115,19 @@ impl Wire<'_> {
 }
 
 fn io_error(error: io::Error) -> ConnectError {
-    ConnectError::Io(error.kind())
+    ConnectError::Io(error.into())
 }
 
-/// Upgrades `socket`.
+/// Upgrades `socket`; the purpose's stage tells where that is, and where it failed.
 ///
 /// # Errors
-/// The stage it failed at, and why.
+/// Why it failed.
 pub(crate) async fn upgrade(
     socket: &TcpStream,
     config: &UpgradeConfig,
     purpose: &Purpose<'_>,
-) -> Result<Upgraded, (Stage, ConnectError)> {
+) -> Result<Upgraded, ConnectError> {
+    *purpose.stage.lock() = Stage::Security;
     let started = Instant::now();
     let mut wire = Wire {
         socket,
@@ -132,22 +135,17 @@ pub(crate) async fn upgrade(
         output: Vec::new(),
         unanswered: None,
     };
-    let at = |stage| move |error| (stage, error);
-    let security = negotiate_security(&mut wire, config, purpose)
-        .await
-        .map_err(at(Stage::Security))?;
-    let handshake = secure(&mut wire, &config.muxers, purpose, security);
-    let secured = handshake.await.map_err(at(Stage::Security))?;
+    let security = negotiate_security(&mut wire, config, purpose).await?;
+    let secured = secure(&mut wire, &config.muxers, purpose, security).await?;
+    *purpose.stage.lock() = Stage::Muxer;
     let security_time = started.elapsed();
     let mut channel = secured.channel;
     let mut plaintext = Vec::new();
     let early_muxer = secured.muxer.is_some();
     if !early_muxer {
-        plaintext = negotiate_muxer(&mut wire, &mut channel, &config.muxers, purpose.role)
-            .await
-            .map_err(at(Stage::Muxer))?;
+        plaintext = negotiate_muxer(&mut wire, &mut channel, &config.muxers, purpose.role).await?;
     }
-    wire.flush().await.map_err(at(Stage::Muxer))?;
+    wire.flush().await?;
     Ok(Upgraded {
         channel,
         peer: secured.peer_id,

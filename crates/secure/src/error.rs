@@ -55,3 +55,13 @@ pub enum HandshakeError {
     #[error("handshake has failed before")]
     Failed,
 }
+
+impl HandshakeError {
+    /// The TLS alert with which the peer refused (RFC 8446, section 6), if it did.
+    pub fn alert(&self) -> Option<u8> {
+        match self {
+            Self::Tls(rustls::Error::AlertReceived(alert)) => Some((*alert).into()),
+            _ => None,
+        }
+    }
+}

@@ -252,6 +252,16 @@ pub enum RecordError {
     Failed,
 }
 
+impl RecordError {
+    /// The TLS alert with which the peer ended the channel (RFC 8446, section 6), if it did.
+    pub const fn alert(&self) -> Option<u8> {
+        match self {
+            Self::Alert { description } => Some(*description),
+            _ => None,
+        }
+    }
+}
+
 /// Empty records, tickets and key updates accepted in a row: each costs the peer 18 bytes and us a
 /// cipher call, and an honest peer has no use for more than a handful.
 const EMPTY_RUN_MAX: u32 = 1_024;

@@ -35,6 +35,11 @@ const CONFIG: &str = "crates/runtime/src/config.rs";
 const OPTIONS: &str = "crates/node/src/options.rs";
 const LIMITS: &str = "docs/limits.md";
 const BOUNDARY: &str = "docs/boundary.md";
+const DIAGNOSTICS: &str = "docs/diagnostics.md";
+const DIAGNOSTICS_RS: &str = "crates/runtime/src/diagnostics.rs";
+const DIAGNOSTICS_TS: &str = "ts/diagnostics/codes.ts";
+const DIAGNOSTIC_RS: &str = "crates/node/src/diagnostic.rs";
+const DIAGNOSTIC_TS: &str = "ts/native/diagnostic.ts";
 
 pub(super) fn error_codes(tree: &Tree) -> Vec<Finding> {
     let rust = list(tree, ERROR_CODE, "codes! {", "}", |line| pair(line, '='));
@@ -143,6 +148,53 @@ pub(super) fn counters(tree: &Tree) -> Vec<Finding> {
         },
     );
     compare(&placed(rust), &placed(typescript))
+}
+
+/// The codes of diagnostic facts, and the layout in which they cross.
+pub(super) fn diagnostics(tree: &Tree) -> Vec<Finding> {
+    let rust = list(
+        tree,
+        DIAGNOSTICS_RS,
+        "    pub const fn code(",
+        "    }",
+        |line| {
+            let (variant, value) = line.strip_prefix("Self::")?.split_once(" => ")?;
+            let name = variant.split([' ', '(']).next()?;
+            Some((lower_first(name), number(value.trim_end_matches(','))))
+        },
+    );
+    let typescript = list(
+        tree,
+        DIAGNOSTICS_TS,
+        "export const DiagnosticCode = {",
+        "}",
+        |line| pair(line, ':'),
+    );
+    let documented = list(tree, DIAGNOSTICS, "| code | name |", "", |line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let value = number(cells.next()?)?;
+        Some((cells.next()?.trim_matches('`').to_owned(), Some(value)))
+    });
+    let layout = list(tree, DIAGNOSTIC_RS, "", "", |line| {
+        let (name, value) = pair(line.strip_prefix("pub(crate) const ")?, '=')?;
+        Some((name.split(':').next()?.to_owned(), value))
+    });
+    let mut findings = compare(&rust, &typescript);
+    findings.extend(compare(&rust, &documented));
+    findings.extend(compare(
+        &layout,
+        &list(tree, DIAGNOSTIC_TS, "", "", |line| {
+            constants(line, &["DIAGNOSTIC_"])
+        }),
+    ));
+    findings
+}
+
+fn lower_first(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_ascii_lowercase().to_string() + letters.as_str()
+    })
 }
 
 pub(super) fn hot_calls(tree: &Tree) -> Vec<Finding> {

@@ -2,6 +2,7 @@
 
 mod direction;
 mod documents;
+mod exports;
 mod habits;
 mod mirrors;
 mod packages;
@@ -51,10 +52,13 @@ const CHECKS: &[Check] = &[
     walls::binding_is_imported_once,
     direction::core_modules,
     direction::modules,
+    exports::catch_panics,
+    exports::check_their_numbers,
     mirrors::error_codes,
     mirrors::records,
     mirrors::handles,
     mirrors::counters,
+    mirrors::diagnostics,
     mirrors::hot_calls,
     mirrors::framings,
     mirrors::stream_states,

@@ -41,6 +41,20 @@ impl EndError {
         }
     }
 
+    /// The remote did something that is allowed, and more of it than is good for us.
+    pub const fn is_budget(self) -> bool {
+        matches!(
+            self,
+            Self::Yamux(
+                yamux::ProtocolError::IdleFlood
+                    | yamux::ProtocolError::WindowUpdateFlood
+                    | yamux::ProtocolError::RapidReset
+                    | yamux::ProtocolError::RefusalFlood
+                    | yamux::ProtocolError::ResetBacklog { .. }
+            )
+        )
+    }
+
     /// A frame began and its rest did not come in time.
     pub const fn is_frame_stall(self) -> bool {
         matches!(self, Self::Yamux(yamux::ProtocolError::FrameStalled))

@@ -7,6 +7,7 @@ use ferroswarm_proto::muxer::{Engine, StreamErrorCode, StreamKey};
 use ferroswarm_secure::Channel;
 
 use crate::budget::WindowBudget;
+use crate::diagnostics::{Fact, Stall};
 use crate::error::{ConnectionFault, StreamFault};
 use crate::slot::{FinState, Pending, ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
@@ -100,6 +101,8 @@ pub(super) struct Core {
     pub(super) recent_bytes: usize,
     /// Code of the remote's GoAway.
     pub(super) remote_goaway: Option<u32>,
+    /// It is not read until JavaScript drains.
+    pub(super) paused: bool,
 }
 
 impl Core {
@@ -141,6 +144,7 @@ impl Core {
             fault: None,
             recent_bytes: 0,
             remote_goaway: None,
+            paused: false,
         }
     }
 
@@ -334,13 +338,16 @@ impl Core {
         if self.engine.poll_deadline().is_some_and(|at| at <= now) {
             self.engine.handle_deadline(now).map_err(|error| {
                 if error.is_frame_stall() {
+                    connection.report(Fact::ConnectionStalled(Stall::Frame));
                     ConnectionFault::FrameStall
                 } else {
+                    connection.report(Fact::ConnectionStalled(Stall::Keepalive));
                     ConnectionFault::Keepalive
                 }
             })?;
         }
         if self.stall_deadline(connection).is_some_and(|at| at <= now) {
+            connection.report(Fact::ConnectionStalled(Stall::Write));
             return Err(ConnectionFault::WriteStall);
         }
         if let (Some(request), Some(until)) = (self.closing, self.closing_until)

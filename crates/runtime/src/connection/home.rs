@@ -173,6 +173,6 @@ impl Core {
         connection
             .pipe
             .reclaim(guests.queue())
-            .map_err(|error| ConnectionFault::Io(error.kind()))
+            .map_err(|error| ConnectionFault::Io(error.into()))
     }
 }

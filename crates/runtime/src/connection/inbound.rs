@@ -7,6 +7,7 @@ use ferroswarm_proto::muxer::{Event, Loan, StreamErrorCode, StreamKey};
 use ferroswarm_proto::stream::State;
 use ferroswarm_secure::Opened;
 
+use crate::diagnostics::{Fact, Refusal};
 use crate::error::ConnectionFault;
 use crate::handlers::Handler;
 use crate::hub::Ready;
@@ -89,8 +90,12 @@ impl Core {
             if connection.must_pause() {
                 stats.read_pauses.add(1);
                 self.engine.pause_clock();
+                if !std::mem::replace(&mut self.paused, true) {
+                    connection.report(Fact::ReadPaused(connection.pause()));
+                }
                 return Ok(Received::Paused);
             }
+            self.paused = false;
             if self.engine.has_events() {
                 self.handle_plaintext(connection, &[], now)?;
             }
@@ -117,7 +122,11 @@ impl Core {
                     io::ErrorKind::WouldBlock => return Ok(Received::Dry),
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::ConnectionReset => return Err(ConnectionFault::Reset),
-                    kind => return Err(ConnectionFault::Io(kind)),
+                    _ => {
+                        let error = error.into();
+                        connection.report(Fact::SocketFailed { error });
+                        return Err(ConnectionFault::Io(error));
+                    }
                 },
             }
         }
@@ -148,7 +157,10 @@ impl Core {
                 Ok(Opened::Control { consumed }) => at += consumed,
                 Ok(Opened::Closed { .. }) => return Err(ConnectionFault::Ended),
                 Ok(Opened::Incomplete { .. }) => break,
-                Err(_) => return Err(ConnectionFault::Record),
+                Err(error) => {
+                    connection.report(Fact::RecordFailed(error));
+                    return Err(ConnectionFault::Record);
+                }
             }
         }
         buffer.copy_within(at..*filled, 0);
@@ -174,11 +186,11 @@ impl Core {
                 Ok(None) => return Ok(true),
                 Err(error) => {
                     self.engine.go_away(error.goaway_code());
-                    return Err(if error.is_goodbye() {
-                        ConnectionFault::Ended
-                    } else {
-                        ConnectionFault::Muxer
-                    });
+                    if error.is_goodbye() {
+                        return Err(ConnectionFault::Ended);
+                    }
+                    connection.report(Fact::muxer(error));
+                    return Err(ConnectionFault::Muxer);
                 }
             }
         }
@@ -211,6 +223,8 @@ impl Core {
         }
         if connection.untaken.load(Ordering::Relaxed) >= connection.limits.accept_backlog {
             self.engine.turn_away(key);
+            let limit = connection.limits.accept_backlog;
+            connection.refused("acceptBacklog", limit, limit);
             return;
         }
         connection.untaken.fetch_add(1, Ordering::Relaxed);
@@ -315,6 +329,7 @@ impl Core {
             slot.reset(StreamErrorCode::Shutdown as u32);
         } else if is_full(self) {
             slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
+            connection.refused("maxInbound", handler.inbound_max, handler.inbound_max);
         } else if Connection::announce_stream(slot, handler.protocol) {
             *self.inbound_of.entry(handler.protocol).or_default() += 1;
         }
@@ -403,6 +418,11 @@ impl Core {
         }
         let Some(slot) = worst else { return };
         connection.hub.stats.memory_resets.add(1);
+        connection.report(Fact::MemoryShed(Refusal {
+            option: "connectionMemoryBytes",
+            limit: limit as u64,
+            current: connection.held() as u64,
+        }));
         slot.abandon(StreamErrorCode::ResourceLimitExceeded as u32);
     }
 }

@@ -27,6 +27,7 @@ use ferroswarm_secure::Channel;
 
 use crate::budget::WindowBudget;
 use crate::config::{Limits, Muxer};
+use crate::diagnostics::{Fact, Refusal, Subject};
 use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
@@ -371,6 +372,33 @@ impl Connection {
     /// An inbound stream no longer waits for JavaScript.
     pub(crate) fn taken(&self) {
         self.untaken.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Reports a fact about it. Who drives it rings.
+    pub(crate) fn report(&self, fact: Fact) {
+        self.hub.report(fact, || Subject {
+            node: self.facts.node,
+            connection: self.handle(),
+            address: Some(self.facts.remote_address.clone()),
+        });
+    }
+
+    /// Reports that an inbound stream was refused.
+    fn refused(&self, option: &'static str, limit: u32, current: u32) {
+        self.report(Fact::StreamRefused(Refusal {
+            option,
+            limit: limit.into(),
+            current: current.into(),
+        }));
+    }
+
+    /// The bound that [`Connection::must_pause`] is about.
+    fn pause(&self) -> Refusal {
+        Refusal {
+            option: "awaiting",
+            limit: self.hub.bounds().total as u64,
+            current: self.hub.awaiting() as u64,
+        }
     }
 
     /// A stream begins.

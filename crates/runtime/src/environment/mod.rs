@@ -155,6 +155,10 @@ impl Environment {
                 emit(Record::Completion { request });
             }
             Ready::ListenerClosed { listener } => emit(Record::ListenerClosed { listener }),
+            Ready::Diagnostics => {
+                let (waiting, dropped) = self.hub.diagnostics_waiting();
+                emit(Record::Diagnostics { waiting, dropped });
+            }
         }
     }
 

@@ -333,7 +333,8 @@ impl Driver {
             | Record::ConnectionClosed { .. }
             | Record::StreamOutgoing { .. }
             | Record::StreamAsked { .. }
-            | Record::ListenerClosed { .. } => {}
+            | Record::ListenerClosed { .. }
+            | Record::Diagnostics { .. } => {}
         });
     }
 

@@ -17,6 +17,8 @@ mod command;
 mod config;
 #[path = "../../src/connection/mod.rs"]
 mod connection;
+#[path = "../../src/diagnostics.rs"]
+mod diagnostics;
 #[path = "../../src/environment/mod.rs"]
 mod environment;
 #[path = "../../src/error.rs"]

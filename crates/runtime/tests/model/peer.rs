@@ -306,7 +306,8 @@ impl Peer {
             Record::StreamClosed { stream, left, .. } => self.on_closed(stream, left as usize),
             Record::StreamOutgoing { .. }
             | Record::Completion { .. }
-            | Record::ListenerClosed { .. } => unreachable!(),
+            | Record::ListenerClosed { .. }
+            | Record::Diagnostics { .. } => unreachable!(),
         }
     }
 

@@ -162,3 +162,36 @@ fn reads_numbers_as_both_languages_write_them() {
     assert_eq!(number("x"), None);
     assert_eq!(duration("Duration::from_secs(10)"), Some(10_000));
 }
+
+#[test]
+fn compares_the_codes_of_diagnostic_facts_and_their_layout() {
+    let rust = "impl Fact {\n    pub const fn code(&self) -> u32 {\n        match self {\n            Self::AcceptFailed { .. } => 101,\n            \
+                Self::Internal => 102,\n        }\n    }\n}\n";
+    let layout = "pub(crate) const DIAGNOSTIC_WORDS: usize = 10;\n";
+    let codes =
+        "export const DiagnosticCode = {\n  acceptFailed: 101,\n  internal: 102\n} as const\n";
+    let document = "| code | name | what |\n|---|---|---|\n| 101 | `acceptFailed` | a |\n| 102 | `internal` | b |\n";
+    let found = |codes: &str, words: &str, document: &str| {
+        diagnostics(&Tree::of(&[
+            (DIAGNOSTICS_RS, rust),
+            (DIAGNOSTICS_TS, codes),
+            (DIAGNOSTICS, document),
+            (DIAGNOSTIC_RS, layout),
+            (DIAGNOSTIC_TS, words),
+        ]))
+    };
+    let words = "export const DIAGNOSTIC_WORDS = 10\n";
+    assert!(found(codes, words, document).is_empty());
+    let stale = codes.replace("102", "103");
+    assert_eq!(
+        places(&found(&stale, words, document)),
+        [(DIAGNOSTICS_TS, 3)]
+    );
+    let nine = words.replace("10", "9");
+    assert_eq!(places(&found(codes, &nine, document)), [(DIAGNOSTIC_TS, 1)]);
+    let undocumented = document.replace("internal", "other");
+    assert_eq!(
+        places(&found(codes, words, &undocumented)),
+        [(DIAGNOSTICS_RS, 5), (DIAGNOSTICS, 4)]
+    );
+}

@@ -269,7 +269,8 @@ impl Reactor {
             Record::StreamAsked { .. }
             | Record::ConnectionGoingAway { .. }
             | Record::StreamOutgoing { .. }
-            | Record::ListenerClosed { .. } => {}
+            | Record::ListenerClosed { .. }
+            | Record::Diagnostics { .. } => {}
         }
     }
 

@@ -1,0 +1,160 @@
+/** What nobody waits for is told to whoever listens, and costs nothing where nobody does. */
+
+import { channel, tracingChannel } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import test, { type ExecutionContext } from 'ava'
+import type {
+  ConnectionMessage,
+  HandlerOperation,
+  RefusedMessage,
+  UpgradeOperation
+} from '../../ts/diagnostics/channels.ts'
+import type { Diagnostic } from '../../ts/diagnostics/report.ts'
+import type { Swarm } from '../../ts/swarm.ts'
+import { createNode, createPair } from '../support/pair.ts'
+
+/** A TCP client of what `swarm` listens on. */
+async function client(t: ExecutionContext, swarm: Swarm): Promise<Socket> {
+  const [address] = swarm.getListenAddrs()
+  const port = Number(/\/tcp\/(\d+)/.exec(String(address))?.[1])
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  socket.on('error', () => {})
+  socket.resume()
+  await once(socket, 'connect')
+  return socket
+}
+
+/** The facts of one kind that a listener hears of. */
+async function hearing(
+  t: ExecutionContext,
+  name: string,
+  limits = {}
+): Promise<{ swarm: Swarm; fact: Promise<Diagnostic> }> {
+  const { promise: fact, resolve } = Promise.withResolvers<Diagnostic>()
+  const hear = (_: string, diagnostic?: unknown): void => {
+    if ((diagnostic as Diagnostic | undefined)?.name === name) resolve(diagnostic as Diagnostic)
+  }
+  const logger = { debug: hear, info: hear, warn: hear, error: hear }
+  const swarm = await createNode(t, { logger, limits })
+  await swarm.listen('/ip4/127.0.0.1/tcp/0')
+  return { swarm, fact }
+}
+
+test.serial('an inbound upgrade that fails is told with its stage and cause', async (t) => {
+  const { swarm, fact } = await hearing(t, 'upgradeFailed')
+  const socket = await client(t, swarm)
+  socket.write('GET / HTTP/1.1\r\n\r\n')
+  const { level, details, cause, address, connection } = await fact
+  t.is(level, 'info')
+  t.is(details.stage, 'security')
+  t.regex(cause, /multistream-select/)
+  t.is(address, `/ip4/127.0.0.1/tcp/${socket.localPort}`)
+  t.is(connection, undefined)
+})
+
+test.serial('a remote that leaves during the upgrade is told at debug', async (t) => {
+  const { swarm, fact } = await hearing(t, 'upgradeAbandoned')
+  const socket = await client(t, swarm)
+  socket.end()
+  t.is((await fact).level, 'debug')
+})
+
+test.serial(
+  'an upgrade that takes too long is told with the stage that it had reached',
+  async (t) => {
+    const { swarm, fact } = await hearing(t, 'upgradeFailed', { upgradeTimeoutMs: 50 })
+    await client(t, swarm)
+    const { cause, details } = await fact
+    t.is(cause, 'timed out')
+    t.is(details.stage, 'security')
+  }
+)
+
+test.serial('a refused connection is told with the limit that refused it', async (t) => {
+  const refused = channel('ferroswarm:connection:refused')
+  const messages: RefusedMessage[] = []
+  const hear = (message: unknown): void => void messages.push(message as RefusedMessage)
+  refused.subscribe(hear)
+  t.teardown(() => refused.unsubscribe(hear))
+  const { swarm, fact } = await hearing(t, 'connectionRefused', { pendingInboundMax: 1 })
+  await client(t, swarm)
+  const second = await client(t, swarm)
+  const { details, cause } = await fact
+  t.is(cause, 'pendingInboundMax')
+  t.deepEqual(details, { limit: 1, current: 1 })
+  const address = `/ip4/127.0.0.1/tcp/${second.localPort}`
+  t.deepEqual(messages, [{ swarm, address, option: 'pendingInboundMax', limit: 1, current: 1 }])
+})
+
+test.serial(
+  'a flood of refusals that nobody listens to brings no record and no wake',
+  async (t) => {
+    const swarm = await createNode(t, { limits: { pendingInboundMax: 1 } })
+    await swarm.listen('/ip4/127.0.0.1/tcp/0')
+    await client(t, swarm)
+    const before = swarm.counters()
+    for (let count = 0; count < 50; count += 1) {
+      const socket = await client(t, swarm)
+      if (!socket.closed) await once(socket, 'close')
+    }
+    const after = swarm.counters()
+    t.is(after.admissionsRefused - before.admissionsRefused, 50)
+    t.is(after.records, before.records)
+    t.is(after.rings, before.rings)
+    t.is(after.diagnosticsDropped, 0)
+  }
+)
+
+test.serial('a connection has one message for its opening and its end', async (t) => {
+  const messages: ConnectionMessage[] = []
+  const hear = (message: unknown): void => void messages.push(message as ConnectionMessage)
+  for (const name of ['ferroswarm:connection:open', 'ferroswarm:connection:close']) {
+    channel(name).subscribe(hear)
+    t.teardown(() => channel(name).unsubscribe(hear))
+  }
+  const { outbound } = await createPair(t)
+  await outbound.close()
+  const own = messages.filter(({ connection }) => connection === outbound)
+  t.is(own.length, 2)
+  t.is(own[0], own[1])
+  t.is(own[1]?.reason, outbound.closeReason)
+})
+
+test.serial('an operation is traced from its start to its end with one object', async (t) => {
+  const events: [string, object][] = []
+  for (const name of ['dial', 'upgrade', 'stream:open', 'handler']) {
+    const hear = (event: string) => (operation: unknown) =>
+      void events.push([`${name} ${event}`, operation as object])
+    const hearers = {
+      start: hear('start'),
+      end: hear('end'),
+      asyncStart: hear('asyncStart'),
+      asyncEnd: hear('asyncEnd'),
+      error: hear('error')
+    }
+    tracingChannel(`ferroswarm:${name}`).subscribe(hearers)
+    t.teardown(() => void tracingChannel(`ferroswarm:${name}`).unsubscribe(hearers))
+  }
+  const { dialer, listener, outbound } = await createPair(t)
+  const failure = new Error('the handler fails')
+  listener.handle('/failing', () => Promise.reject(failure))
+  const stream = await outbound.newStream('/failing')
+  await t.throwsAsync(stream.read())
+  const heard = (name: string) => events.filter(([event]) => event === name).map(([, of]) => of)
+  const [dial] = heard('dial start')
+  t.like(dial, { swarm: dialer, result: outbound })
+  t.true(heard('dial asyncEnd').includes(dial as object))
+  t.is(
+    (heard('upgrade asyncEnd') as UpgradeOperation[]).filter(({ result }) => result !== undefined)
+      .length,
+    2
+  )
+  const [open] = heard('stream:open asyncEnd')
+  t.deepEqual((open as { protocols: string[] }).protocols, ['/failing'])
+  const [handled] = heard('handler error') as HandlerOperation[]
+  t.is(handled?.error, failure)
+  t.is(handled?.protocol, '/failing')
+  t.true(heard('handler start').includes(handled as object))
+})

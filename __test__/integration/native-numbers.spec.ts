@@ -1,0 +1,156 @@
+/** Numbers that no number of Rust is: what crosses the boundary refuses them, and none of them ends the process. */
+import test from 'ava'
+import { ERROR_CODES } from '../../ts/errors.ts'
+import type { HotCalls, NativeNode, NativeNodeOptions } from '../../ts/native/addon.ts'
+import { thrownByNative } from '../../ts/native/command-error.ts'
+import { environment } from '../../ts/native/environment.ts'
+import { createNode } from '../support/pair.ts'
+
+const NONSENSE = [NaN, Infinity, -Infinity, -1, 0.5, 2 ** 32, 2 ** 53, 1e300, -1e300]
+const MISUSE = -ERROR_CODES.ERR_INVALID_PARAMETERS
+const BYTES = new Uint8Array(16)
+const WORDS = new Uint32Array(16)
+
+/** Every hot call that takes numbers, with `number` for one of them and 1 for the others. */
+const HOT: Readonly<Record<string, ((hot: HotCalls, number: number) => number)[]>> = {
+  open: [(hot, number) => hot.open(number, WORDS.subarray(0, 1))],
+  read: [(hot, number) => hot.read(number, BYTES)],
+  readMessages: [(hot, number) => hot.readMessages(number, BYTES, WORDS)],
+  frame: [
+    (hot, number) => hot.frame(number, 0, 1),
+    (hot, number) => hot.frame(1, number, 1),
+    (hot, number) => hot.frame(1, 0, number)
+  ],
+  write: [(hot, number) => hot.write(number, BYTES)],
+  submit: [(hot, number) => hot.submit(new Int32Array(3), number, BYTES)],
+  closeRead: [(hot, number) => hot.closeRead(number)],
+  remove: [(hot, number) => hot.remove(number)],
+  reset: [(hot, number) => hot.reset(number, 0), (hot, number) => hot.reset(1, number)],
+  setState: [(hot, number) => hot.setState(number, 2), (hot, number) => hot.setState(1, number)],
+  openForeign: [(hot, number) => hot.openForeign(number)],
+  feed: [(hot, number) => hot.feed(number, BYTES)],
+  feedEnd: [(hot, number) => hot.feedEnd(number)],
+  feedReset: [
+    (hot, number) => hot.feedReset(number, 0, 0),
+    (hot, number) => hot.feedReset(1, number, 0),
+    (hot, number) => hot.feedReset(1, 0, number)
+  ],
+  take: [(hot, number) => hot.take(number, BYTES, WORDS.subarray(0, 3))],
+  answer: [
+    (hot, number) => hot.answer(number, 1, 1),
+    (hot, number) => hot.answer(1, number, 1),
+    (hot, number) => hot.answer(1, 1, number)
+  ],
+  closeConnection: [
+    (hot, number) => hot.closeConnection(number, 0),
+    (hot, number) => hot.closeConnection(1, number)
+  ],
+  measure: [(hot, number) => hot.measure(number, new Float64Array(5))],
+  listenTo: [(hot, number) => hot.listenTo(number)]
+}
+
+for (const [name, calls] of Object.entries(HOT)) {
+  test(`${name} answers numbers that are not whole ones of 32 bits with misuse`, async (t) => {
+    await createNode(t)
+    const { hot } = environment()
+    for (const call of calls) {
+      for (const number of NONSENSE) t.is(call(hot, number), MISUSE, `${call} of ${number}`)
+    }
+  })
+}
+
+/** What this thread has attached. */
+function attachment(): number {
+  return environment().hot.attachment
+}
+
+const DIAL = { addressTimeoutMs: 1, timeoutMs: 1, parallel: 1 }
+const ADDRESSES = ['/ip4/127.0.0.1/tcp/1']
+
+/** Every command that takes numbers. */
+const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
+  'the request of listen': (node, number) => node.listen(number, ADDRESSES[0] as string),
+  'the request of unlisten': (node, number) => node.unlisten(number, 1),
+  'the listener of unlisten': (node, number) => node.unlisten(1, number),
+  'the request of dial': (node, number) => node.dial(number, ADDRESSES, DIAL),
+  'parallel of dial': (node, number) => node.dial(1, ADDRESSES, { ...DIAL, parallel: number }),
+  'the request of cancel': (node, number) => node.cancel(number),
+  'the handle of connection': (node, number) => node.connection(number),
+  'the request of takeResult': (node, number) => node.takeResult(number),
+  'the request of close': (node, number) => node.close(number),
+  'the request of drain': (node, number) => node.drain(number, 0),
+  'the protocol of setHandlers': (node, number) =>
+    node.setHandlers([{ protocol: number, inboundMax: 1 }], false),
+  'inboundMax of setHandlers': (node, number) =>
+    node.setHandlers([{ protocol: environment().protocols.id('/a'), inboundMax: number }], false),
+  'the attachment of protocolName': (_, number) => environment().native.protocolName(number, 1),
+  'the number of protocolName': (_, number) =>
+    environment().native.protocolName(attachment(), number),
+  'the stream of askedProtocol': (_, number) =>
+    environment().native.askedProtocol(attachment(), number)
+}
+
+const TIMES: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
+  'timeoutMs of drain': (node, number) => node.drain(1, number),
+  'addressTimeoutMs of dial': (node, number) =>
+    node.dial(1, ADDRESSES, { ...DIAL, addressTimeoutMs: number }),
+  'timeoutMs of dial': (node, number) => node.dial(1, ADDRESSES, { ...DIAL, timeoutMs: number })
+}
+
+function nativeNode(): NativeNode {
+  const { native } = environment()
+  const privateKey = native.generateKey('ed25519')
+  return new native.NativeNode({ attachment: attachment(), privateKey, ioThreads: 1 })
+}
+
+for (const [what, call] of Object.entries(COMMANDS)) {
+  test(`${what} is refused where it is not a whole number of 32 bits`, (t) => {
+    const node = nativeNode()
+    for (const number of NONSENSE) {
+      const thrown = t.throws(() => call(node, number), { any: true }, `${number}`)
+      t.is((thrownByNative(thrown) as { code?: string }).code, 'ERR_INVALID_PARAMETERS')
+    }
+  })
+}
+
+for (const [what, call] of Object.entries(TIMES)) {
+  test(`${what} is refused where it is no time`, (t) => {
+    const node = nativeNode()
+    for (const number of [NaN, -1, -Infinity, -1e300]) {
+      const thrown = t.throws(() => call(node, number), { any: true }, `${number}`)
+      t.is((thrownByNative(thrown) as { code?: string }).code, 'ERR_INVALID_PARAMETERS')
+    }
+  })
+}
+
+test('limits and ioThreads of a node are refused where they are no whole numbers above 0', (t) => {
+  const { native } = environment()
+  const privateKey = native.generateKey('ed25519')
+  const limits = (name: string, number: number) =>
+    ({ [name]: number }) as unknown as NativeNodeOptions['limits']
+  const make = (options: Partial<NativeNodeOptions>): unknown =>
+    new native.NativeNode({ attachment: attachment(), privateKey, ...options } as NativeNodeOptions)
+  for (const number of [...NONSENSE, 0]) {
+    t.throws(() => make({ ioThreads: number }), { any: true }, `ioThreads ${number}`)
+    for (const name of [
+      'pendingInboundMax',
+      'acceptBacklog',
+      'windowMaxBytes',
+      'connectionMemoryBytes'
+    ]) {
+      const given = limits(name, number)
+      t.throws(
+        () => make(given === undefined ? {} : { limits: given }),
+        { any: true },
+        `${name} ${number}`
+      )
+    }
+    if (number === 0.5) continue
+    const time = limits('upgradeTimeoutMs', number)
+    t.throws(
+      () => make(time === undefined ? {} : { limits: time }),
+      { any: true },
+      `upgradeTimeoutMs ${number}`
+    )
+  }
+})

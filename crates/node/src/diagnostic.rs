@@ -1,0 +1,91 @@
+//! Diagnostic facts as words and text; `ts/native/diagnostic.ts` mirrors the layout.
+
+use std::time::UNIX_EPOCH;
+
+use ferroswarm_runtime::{ConnectError, Diagnostic, Fact, OsError, Refusal, Stage};
+
+use crate::error_code::ErrorCode;
+
+/// Words of one fact: code, node, connection, milliseconds since the epoch (high, low), three details, and the
+/// bytes of its address and of its text, which follow each other in the texts.
+pub(crate) const DIAGNOSTIC_WORDS: usize = 10;
+
+/// Bytes that the texts of one fact may take: an address, and the runtime's bound on a text.
+pub(crate) const DIAGNOSTIC_TEXT_MAX: usize = 1 << 10;
+
+/// Writes `diagnostic` into `words` and its texts to the front of `texts`; answers how many bytes those took.
+pub(crate) fn write(diagnostic: &Diagnostic, words: &mut [u32], texts: &mut [u8]) -> usize {
+    let address = diagnostic.address.as_ref().map(ToString::to_string);
+    let address = address.unwrap_or_default();
+    let text = diagnostic.fact.text();
+    let since_epoch = diagnostic.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let milliseconds = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+    let [first, second, third] = details(&diagnostic.fact);
+    let mut taken = 0;
+    let mut put = |text: &str| {
+        let place = texts.get_mut(taken..taken + text.len());
+        // An address that has no room is left out, not cut.
+        let Some(place) = place else { return 0 };
+        place.copy_from_slice(text.as_bytes());
+        taken += text.len();
+        text.len() as u32
+    };
+    let (address_bytes, text_bytes) = (put(&address), put(&text));
+    words.copy_from_slice(&[
+        diagnostic.fact.code(),
+        diagnostic.node,
+        diagnostic.connection,
+        (milliseconds >> 32) as u32,
+        milliseconds as u32,
+        first,
+        second,
+        third,
+        address_bytes,
+        text_bytes,
+    ]);
+    taken
+}
+
+/// What the numbers of a fact are: see docs/diagnostics.md.
+fn details(fact: &Fact) -> [u32; 3] {
+    match fact {
+        Fact::AcceptFailed { error, failures } => [system_number(*error), *failures, 0],
+        Fact::SocketFailed { error } => [system_number(*error), 0, 0],
+        Fact::Internal | Fact::ConnectionStalled(_) => [0; 3],
+        Fact::ConnectionRefused(Refusal { limit, current, .. })
+        | Fact::MemoryShed(Refusal { limit, current, .. })
+        | Fact::ReadPaused(Refusal { limit, current, .. })
+        | Fact::StreamRefused(Refusal { limit, current, .. }) => [word(*limit), word(*current), 0],
+        Fact::BudgetSpent(error) | Fact::MuxerFailed(error) => [error.goaway_code(), 0, 0],
+        Fact::UpgradeFailed { stage, error } | Fact::UpgradeAbandoned { stage, error } => {
+            let stage = match stage {
+                Stage::Dial => 1,
+                Stage::Security => 2,
+                Stage::Muxer => 3,
+            };
+            [stage, ErrorCode::from(error).word(), cause_number(error)]
+        }
+        Fact::RecordFailed(error) => [error.alert().map_or(0, u32::from), 0, 0],
+    }
+}
+
+/// The alert of TLS with which the remote refused, or the number of the system's error.
+fn cause_number(error: &ConnectError) -> u32 {
+    match error {
+        ConnectError::Handshake(error) => error.alert().map_or(0, u32::from),
+        ConnectError::Io(error) => system_number(*error),
+        _ => 0,
+    }
+}
+
+/// Numbers of the system's errors are positive.
+fn system_number(error: OsError) -> u32 {
+    error
+        .number()
+        .and_then(|number| number.try_into().ok())
+        .unwrap_or(0)
+}
+
+fn word(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

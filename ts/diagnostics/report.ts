@@ -1,0 +1,152 @@
+/** Diagnostic facts of the native side into lines of the log and messages of the channels. */
+import type { Connection } from '../connection.ts'
+import type { NativeDiagnostic } from '../native/diagnostic.ts'
+import { nativeError } from '../native/native-error.ts'
+import type { Swarm } from '../swarm.ts'
+import { connectionRefused, publishEnded, tracedUpgrade } from './channels.ts'
+import {
+  type DiagnosticName,
+  diagnosticLevel,
+  diagnosticName,
+  type LogLevel,
+  NAMESPACES
+} from './codes.ts'
+import type { Log, LogNamespace } from './log.ts'
+
+/** What a logger gets beside the line: the fact for programs. */
+export interface Diagnostic {
+  readonly name: DiagnosticName
+  readonly code: number
+  readonly level: LogLevel
+  /** Milliseconds since the epoch. */
+  readonly time: number
+  /** The connection that it is about, if there is one. */
+  readonly connection: string | undefined
+  /** Where the remote is, or the listener. */
+  readonly address: string | undefined
+  /** The cause in one clause; may be empty. */
+  readonly cause: string
+  /** Numbers by name; docs/diagnostics.md says which. */
+  readonly details: Readonly<Record<string, number | string>>
+}
+
+const STAGES = ['', 'dial', 'security', 'muxer'] as const
+
+/** Tell a fact to whoever listens. */
+export function report(
+  swarm: Swarm,
+  log: Log,
+  native: NativeDiagnostic,
+  connection: Connection | undefined
+): void {
+  const name = diagnosticName(native.code)
+  if (name === undefined) return
+  publish(swarm, name, native)
+  const level = diagnosticLevel(native.code)
+  if (!log.hears(level)) return
+  const details = detailsOf(name, native.details)
+  const where = connection === undefined ? native.address : `${connection.id} (${native.address})`
+  const diagnostic: Diagnostic = {
+    name,
+    code: native.code,
+    level,
+    time: native.time,
+    connection: connection?.id,
+    address: native.address === '' ? undefined : native.address,
+    cause: native.text,
+    details
+  }
+  const message = MESSAGES[name](where, native.text, details)
+  log.write(level, NAMESPACES[name] as LogNamespace, message, diagnostic)
+}
+
+/** Say how many facts nobody will see. */
+export function reportDropped(log: Log, dropped: number): void {
+  if (dropped === 0 || !log.hears('warn')) return
+  log.write(
+    'warn',
+    'swarm',
+    `${dropped} diagnostic facts were dropped: there were too many at a time`
+  )
+}
+
+function publish(swarm: Swarm, name: DiagnosticName, native: NativeDiagnostic): void {
+  const { address, text } = native
+  const [first, second] = native.details
+  if (name === 'connectionRefused' && connectionRefused.hasSubscribers) {
+    connectionRefused.publish({ swarm, address, option: text, limit: first, current: second })
+  }
+  if ((name === 'upgradeFailed' || name === 'upgradeAbandoned') && tracedUpgrade.hasSubscribers) {
+    const error = nativeError(second, text)
+    const stage = STAGES[first]
+    publishEnded(tracedUpgrade, { swarm, direction: 'inbound', address, stage, error })
+  }
+}
+
+type Details = Readonly<Record<string, number | string>>
+
+function detailsOf(
+  name: DiagnosticName,
+  [first, second, third]: NativeDiagnostic['details']
+): Details {
+  switch (name) {
+    case 'acceptFailed':
+      return { errno: first, failures: second }
+    case 'socketFailed':
+      return { errno: first }
+    case 'connectionRefused':
+    case 'memoryShed':
+    case 'readPaused':
+    case 'streamRefused':
+      return { limit: first, current: second }
+    case 'budgetSpent':
+    case 'muxerFailed':
+      return { closeCode: first }
+    case 'recordFailed':
+      return first === 0 ? {} : { alert: first }
+    case 'upgradeFailed':
+    case 'upgradeAbandoned': {
+      const stage = STAGES[first] ?? ''
+      return { stage, errorCode: second, ...(third === 0 ? {} : numbered(second, third)) }
+    }
+    default:
+      return {}
+  }
+}
+
+/** The third number of a failed upgrade: a TLS alert where the handshake failed, else the system's. */
+function numbered(errorCode: number, number: number): Details {
+  return errorCode < 400 ? { alert: number } : { errno: number }
+}
+
+type Message = (where: string, cause: string, details: Details) => string
+
+const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
+  acceptFailed: (where, cause, { failures }) =>
+    `connections to ${where} cannot be accepted: ${cause} (${failures} times)`,
+  internal: (where) => `a task of connection ${where} panicked: please report this`,
+  connectionRefused: (where, option, { limit }) =>
+    `a connection from ${where} was refused: limits.${option} is ${limit}`,
+  budgetSpent: (where, cause) => `connection ${where} is closed: ${cause}`,
+  memoryShed: (where, option, { limit, current }) =>
+    `a stream of connection ${where} was reset: ${current} bytes are not read, limits.${option} is ${limit}`,
+  readPaused: (where, _, { current, limit }) =>
+    `connection ${where} is not read: ${current} bytes wait for this thread, ${limit} may`,
+  streamRefused: (where, option, { limit }) =>
+    `a stream of connection ${where} was refused: ${option} is ${limit}`,
+  upgradeFailed: (where, cause, { stage }) =>
+    `a connection from ${where} failed at ${stage}: ${cause}`,
+  muxerFailed: (where, cause) =>
+    `the remote of connection ${where} broke the muxer's protocol: ${cause}`,
+  recordFailed: (where, cause) => `connection ${where} ended: ${cause}`,
+  connectionStalled: (where, stall) => `connection ${where} ended: ${STALLS[stall] ?? stall}`,
+  socketFailed: (where, cause) => `the socket of connection ${where} failed: ${cause}`,
+  upgradeAbandoned: (where, cause, { stage }) =>
+    `a connection from ${where} left at ${stage}: ${cause}`
+}
+
+const STALLS: Readonly<Record<string, string>> = {
+  keepalive: 'no answer to a keepalive ping',
+  write: 'the remote takes no bytes',
+  frame: 'a frame is not completed in time'
+}
