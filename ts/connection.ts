@@ -221,16 +221,25 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
     )
   }
 
-  /** Close in good order: streams are reset, the peer is told, `closed` settles. Idempotent. */
+  /**
+   * Close in good order. Streams that were closed for writing deliver what they accepted, and their end; all others are
+   * reset at once. Then the peer is told, and `closed` settles. Idempotent.
+   *
+   * A peer that takes nothing of it for `limits.writeStallTimeoutMs` loses the rest: `closeReason.error` and the
+   * `error` of the streams concerned tell so. An aborted `signal` ends the wait, not the delivery.
+   */
   close(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
-    return this.#core.close(0, options)
+    return this.#core.close(options)
   }
 
-  /** {@link Connection.close} with a `ConnectionErrorCode` for the peer. */
+  /**
+   * Close at once, with a `ConnectionErrorCode` for the peer: every stream is reset, and what it has not sent is lost.
+   * While {@link Connection.close} still delivers it ends that.
+   */
   closeWithError(code: number): Promise<void> {
     aCode(code, 'code')
-    return this.#core.close(code)
+    return this.#core.closeAtOnce(code)
   }
 
   /** Forget a stream of this connection: `stream.remove()`. Throws `InvalidParametersError` for another one's. */

@@ -131,7 +131,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
     const take = this.#dials.get(request)
     if (request !== 0 && take === undefined) {
       // It came up although its dial was given up: there is nobody to hold it, so nobody hears of it either.
-      this.engine.hot.closeConnection(handle, 0)
+      this.engine.hot.closeConnection(handle, 0, true)
       this.engine.outbox.flushSoon()
       return
     }

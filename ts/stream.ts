@@ -258,8 +258,8 @@ export class Stream
   /**
    * Close both halves: deliver what was accepted, then end-of-stream; read no more.
    *
-   * Rejects waiting reads, and waiting writes that are not accepted yet, with `StreamClosedError`. Idempotent;
-   * on a reset stream it does nothing.
+   * Rejects waiting reads, and waiting writes that have not begun, with `StreamClosedError`; one that has begun is
+   * accepted whole. Never waits. Idempotent; on a reset stream it does nothing.
    */
   close(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)

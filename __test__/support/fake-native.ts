@@ -178,10 +178,11 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       calls.push(`answer ${stream} ${handler} ${inboundMax}`)
       return 0
     },
-    closeConnection(connection, code) {
-      calls.push(`closeConnection ${connection} ${code}`)
+    closeConnection(connection, code, atOnce) {
+      calls.push(`closeConnection ${connection} ${code} ${atOnce}`)
       return 0
     },
+    allowEarlyFin: () => 0,
     counters(into) {
       into.set([7, 8])
       return 2

@@ -80,12 +80,12 @@ test('closes once, refuses streams from then on, and settles with its end', asyn
   let reason: unknown
   connection.addEventListener('close', ({ detail }) => (reason = detail))
   const closed = connection.close()
-  void connection.closeWithError(3)
+  void connection.close()
   t.true(connection.isClosed)
   await t.throwsAsync(connection.newStream('/a'), { instanceOf: ConnectionClosedError })
   t.deepEqual(
     fake.calls.filter((call) => call.startsWith('closeConnection')),
-    [`closeConnection ${CONNECTION_HANDLE} 0`]
+    [`closeConnection ${CONNECTION_HANDLE} 0 false`]
   )
   fake.put(RecordKind.connectionClosed, CONNECTION_HANDLE, 0x1006, 0, 1)
   fake.ring()
@@ -93,6 +93,16 @@ test('closes once, refuses streams from then on, and settles with its end', asyn
   t.deepEqual(connection.closeReason, { closeCode: 0x1006, remote: true, error: undefined })
   t.is(reason, connection.closeReason)
   t.deepEqual(told, ['disconnected'])
+})
+
+test('is closed at once although it is being closed in good order', (t) => {
+  const { connection, fake } = fakeConnection()
+  void connection.close()
+  void connection.closeWithError(3)
+  t.deepEqual(
+    fake.calls.filter((call) => call.startsWith('closeConnection')),
+    [`closeConnection ${CONNECTION_HANDLE} 0 false`, `closeConnection ${CONNECTION_HANDLE} 3 true`]
+  )
 })
 
 test('a wait for the end can be aborted', async (t) => {

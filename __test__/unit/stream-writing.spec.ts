@@ -174,7 +174,7 @@ test('a call that ends a half moves the state at once, also behind writes that w
   }
 })
 
-test('what waits behind a half that was ended can still be aborted, closed and timed out', async (t) => {
+test('what waits behind a half that was ended can still be aborted, closed and timed out, and what has begun is not cut', async (t) => {
   const { fake, clock, open } = fakeConnection({ room: 5_000 })
   const aborted = await open()
   void aborted.stream.closeRead()
@@ -187,11 +187,12 @@ test('what waits behind a half that was ended can still be aborted, closed and t
   t.true(fake.calls.includes(`reset ${aborted.handle} 0`))
 
   const closed = await open()
-  const given = t.throwsAsync(closed.stream.write(large(8_000)), { instanceOf: StreamClosedError })
+  const begun = closed.stream.write(large(8_000))
+  const given = t.throwsAsync(closed.stream.write(large(9_000)), { instanceOf: StreamClosedError })
   void closed.stream.closeWrite()
   await closed.stream.close()
-  await given
-  t.is(fake.stream(closed.handle).sent.length, 5_000)
+  await Promise.all([begun, given])
+  t.is(fake.stream(closed.handle).sent.length, 8_000)
 
   const late = await open()
   const timed = t.throwsAsync(late.stream.write(large(8_000)), { instanceOf: TimeoutError })

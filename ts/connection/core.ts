@@ -244,16 +244,35 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     return Promise.resolve(core.stream)
   }
 
-  close(code: number, options?: AbortOptions): Promise<void> {
+  /** Close in good order: what streams accepted before they were closed is delivered first. */
+  close(options?: AbortOptions): Promise<void> {
     if (!this.closing) {
-      this.closing = true
-      const { engine } = this.host
-      this.host.connectionClosing(this)
-      engine.outbox.submit()
-      engine.hot.closeConnection(this.handle, code)
-      engine.outbox.flushSoon()
+      for (const stream of this.streams) stream.handDown()
+      this.#end(0, false)
     }
     return abortable(this.closed, options?.signal)
+  }
+
+  /** Close at once, also while {@link close} still delivers. */
+  closeAtOnce(code: number): Promise<void> {
+    if (this.closeReason === undefined) this.#end(code, true)
+    return this.closed
+  }
+
+  #end(code: number, atOnce: boolean): void {
+    const { engine } = this.host
+    if (!this.closing) {
+      this.closing = true
+      this.host.connectionClosing(this)
+    }
+    engine.outbox.submit()
+    engine.hot.closeConnection(this.handle, code, atOnce)
+    engine.outbox.flushSoon()
+  }
+
+  /** The peer bears the end of a stream before it has answered our proposal: see `docs/streams.md`. */
+  allowEarlyFin(): void {
+    if (this.closeReason === undefined) this.host.engine.hot.allowEarlyFin(this.handle)
   }
 
   onStreamOpened(handle: number, protocol: number): void {

@@ -27,7 +27,8 @@ export interface HotCalls {
   feedReset(stream: number, code: number, flags: number): number
   take(stream: number, into: Uint8Array, orders: Uint32Array): number
   answer(stream: number, handler: number, inboundMax: number): number
-  closeConnection(connection: number, code: number): number
+  closeConnection(connection: number, code: number, atOnce: boolean): number
+  allowEarlyFin(connection: number): number
   counters(into: Float64Array): number
   measure(handle: number, into: Float64Array): number
   listenTo(levels: number): number

@@ -24,6 +24,7 @@ import {
   splitIdentify
 } from './identify-message.ts'
 import { addressesFor, type Reach, reachOf } from './own-addresses.ts'
+import { bearsEarlyFin } from './quirks.ts'
 
 /** The protocol that asks. */
 export const IDENTIFY_PROTOCOL = '/ipfs/id/1.0.0'
@@ -306,6 +307,7 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
     if (listenAddrs !== undefined) {
       connection.swarm.addressBook.add(Connection.core(connection).peer, listenAddrs)
     }
+    if (bearsEarlyFin(message.agentVersion)) Connection.core(connection).allowEarlyFin()
     return message
   } catch (err) {
     await resetFor(err, stream)

@@ -145,21 +145,18 @@ export class StreamCore implements StreamSink {
     })
   }
 
-  close(options?: AbortOptions): Promise<void> {
+  close(_options?: AbortOptions): Promise<void> {
     if (this.#isDone) return DONE
     this.#closesBoth = true
-    const writeClosed = this.state === StreamState.CLOSE_WRITE && !this.writes.isBusy
-    const waits = writeClosed ? undefined : this.writes.closeBoth(options?.signal)
-    if (waits === undefined) {
-      this.reads.closeLocally()
-      this.finishWriting()
-      return DONE
-    }
-    // What `send` accepted goes out first; the reading half ends now, and no call can tell the writing half from ended.
-    this.#transition((handle) => this.engine.hot.closeRead(handle), StreamState.CLOSE_READ)
+    if (this.state !== StreamState.CLOSE_WRITE || this.writes.isBusy) this.writes.closeBoth()
     this.reads.closeLocally()
-    this.#writesEnded()
-    return waits
+    if (this.state < StreamState.CLOSE_BOTH) this.finishWriting()
+    return DONE
+  }
+
+  /** The connection is being closed: what waits behind an end of the writing half goes down with that now. */
+  handDown(): void {
+    if (this.writes.isClosing && this.writes.isBusy) this.writes.handDown()
   }
 
   closeRead(_options?: AbortOptions): Promise<void> {
@@ -219,6 +216,7 @@ export class StreamCore implements StreamSink {
 
   remove(): void {
     if (!this.#isDone) {
+      this.writes.closeByHand()
       this.writes.submit()
       this.pump?.leave()
       if (this.#live) {
@@ -243,6 +241,11 @@ export class StreamCore implements StreamSink {
   setState(next: StreamState): void {
     if (next === this.state) return
     if (!this.#live) throw new StreamStateError(`a stream that has ended cannot move to ${next}`)
+    if (next === StreamState.CLOSE_WRITE || next === StreamState.CLOSE_BOTH) {
+      this.writes.closeByHand()
+      // An end that waited has gone down with them.
+      if (next === this.state) return
+    }
     this.writes.submit()
     const answer = this.engine.hot.setState(this.handle, next)
     if (answer < 0) {

@@ -6,7 +6,7 @@
  */
 import { StreamState } from '../constants.ts'
 import { AbortError, StreamClosedError, TimeoutError } from '../errors.ts'
-import { type Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
+import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { AbortOptions } from './read-queue.ts'
@@ -21,6 +21,9 @@ interface PendingWrite {
   signal: AbortSignal | undefined
   onAbort: (() => void) | undefined
 }
+
+/** Bytes handed down in one call whatever the room: their number has to fit a row of the outbox. */
+const FORCED_BYTES_MAX = 1 << 30
 
 // One settled promise for every write that was accepted at once.
 const DONE: Promise<void> = Promise.resolve()
@@ -104,17 +107,59 @@ export class WriteQueue {
   }
 
   /**
-   * Close: writes that wait reject, what `send` accepted is delivered. Answers undefined if nothing waits any
-   * more, else a promise for when the last of it is accepted.
+   * Close: writes that have not begun reject. One that has begun goes down whole, like what `send` accepted: its
+   * front alone, with an orderly end behind it, would look like all of it.
    */
-  closeBoth(signal: AbortSignal | undefined): Promise<void> | undefined {
+  closeBoth(): void {
     this.#closing = true
-    this.#rejectWaiting(
-      (accepted) => new StreamClosedError('the stream was closed', { bytesAccepted: accepted })
+    this.#rejectWhere(
+      ({ accepted }) => accepted === 0,
+      () => new StreamClosedError('the stream was closed', { bytesAccepted: 0 })
     )
-    if (this.isBusy) return this.#wait(undefined, 0, signal)
+    this.handDown()
     this.#stopDeadline()
-    return undefined
+  }
+
+  /** The writing half is ended by hand, whatever waits: as {@link closeBoth}, but every write that waits rejects. */
+  closeByHand(): void {
+    const closed = (accepted: number): Error =>
+      new StreamClosedError(undefined, { bytesAccepted: accepted })
+    for (const pending of this.#waiting ?? []) {
+      if (pending.bytes === undefined || pending.accepted === 0) continue
+      unlisten(pending)
+      pending.reject?.(closed(pending.bytes.length))
+      pending.resolve = undefined
+      pending.reject = undefined
+    }
+    this.#rejectWaiting(closed)
+    this.handDown()
+  }
+
+  /** Hand down everything that waits, whatever the room: nobody can wait for that any more. */
+  handDown(): void {
+    const { engine } = this.#core
+    const waiting = this.#waiting?.splice(0) ?? []
+    if (waiting.length > 0) engine.outbox.submit()
+    for (const pending of waiting) {
+      unlisten(pending)
+      if (pending.bytes === undefined) this.#finish()
+      else this.#force(pending.bytes.subarray(pending.accepted))
+      pending.resolve?.()
+    }
+  }
+
+  #force(bytes: Uint8Array): void {
+    const { engine, handle, isLive } = this.#core
+    for (let at = 0; at < bytes.length && isLive; at += FORCED_BYTES_MAX) {
+      const part = bytes.subarray(at, at + FORCED_BYTES_MAX)
+      const row = Int32Array.of(handle, part.length, Order.none)
+      engine.hot.submit(row, 1, part)
+      const answer = row[1] as number
+      if (answer >= 0) continue
+      this.#core.refused(-answer)
+      return
+    }
+    engine.outbox.flushSoon()
   }
 
   setDeadline(at: number | undefined): void {
@@ -296,16 +341,20 @@ export class WriteQueue {
 
   /** Writes that somebody waits for reject; what `send` accepted stays, and so does the end behind it. */
   #rejectWaiting(make: (accepted: number) => Error): void {
+    this.#rejectWhere(() => true, make)
+    this.serve()
+  }
+
+  #rejectWhere(is: (pending: PendingWrite) => boolean, make: (accepted: number) => Error): void {
     const waiting = this.#waiting
     if (waiting === undefined) return
-    const isRejected = ({ bytes, reject }: PendingWrite): boolean =>
-      bytes !== undefined && reject !== undefined
+    const isRejected = (pending: PendingWrite): boolean =>
+      pending.bytes !== undefined && pending.reject !== undefined && is(pending)
     this.#waiting = waiting.filter((pending) => !isRejected(pending))
     for (const pending of waiting.filter(isRejected)) {
       unlisten(pending)
       pending.reject?.(make(pending.accepted))
     }
-    this.serve()
   }
 
   #timeOut(): void {

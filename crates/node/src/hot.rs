@@ -10,8 +10,8 @@ use std::ptr;
 use std::rc::Rc;
 
 use ferroswarm_runtime::{
-    CallError, Direction, End, Environment, Framing, HANDLE_PENDING, Handler, Proposals,
-    ResetReport, State, StreamFault, StreamSlot,
+    CallError, CloseManner, Direction, End, Environment, Framing, HANDLE_PENDING, Handler,
+    Proposals, ResetReport, State, StreamFault, StreamSlot,
 };
 use napi::sys;
 
@@ -46,6 +46,7 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"take", take),
     (c"answer", answer),
     (c"closeConnection", close_connection),
+    (c"allowEarlyFin", allow_early_fin),
     (c"counters", counters),
     (c"measure", measure),
     (c"listenTo", listen_to),
@@ -474,7 +475,13 @@ hot!(answer, call => {
 });
 
 hot!(close_connection, call => {
-    call.environment().close_connection(call.number(0)?, call.number(1)?)?;
+    let manner = if call.flag(2)? { CloseManner::AtOnce } else { CloseManner::Orderly };
+    call.environment().close_connection(call.number(0)?, call.number(1)?, manner)?;
+    Ok(0)
+});
+
+hot!(allow_early_fin, call => {
+    call.environment().allow_early_fin(call.number(0)?)?;
     Ok(0)
 });
 

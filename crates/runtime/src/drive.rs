@@ -80,31 +80,42 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
         }
     })
     .await;
-    connection.finish(fault);
-    drop(guard);
     connection.come_home();
-    if matches!(
+    let ours = matches!(
         fault,
         ConnectionFault::Local
             | ConnectionFault::NodeClosed
             | ConnectionFault::GoAway(_)
             | ConnectionFault::Muxer
-    ) {
-        // Boxed: nearly all of a connection's life its task does without.
-        Box::pin(goodbye(&connection)).await;
+    );
+    // Boxed: nearly all of a connection's life its task does without.
+    if ours && connection.delivers() {
+        Box::pin(goodbye(&connection, connection.delivery_max())).await;
+        connection.finish(fault);
+    } else {
+        connection.finish(fault);
+        if ours {
+            Box::pin(goodbye(&connection, GOODBYE_MAX)).await;
+        }
     }
+    drop(guard);
     // Not with the last reference, which may be a JavaScript thread's that has no reason to look.
     connection.pipe().close();
     drop(seat);
 }
 
-/// Lets the remote read our GoAway before the socket goes: a close with unread bytes resets it.
-async fn goodbye(connection: &Connection) {
+/// Lets the remote read our GoAway, and what comes before it, before the socket goes: a close with unread
+/// bytes resets it.
+async fn goodbye(connection: &Connection, max: Duration) {
     let pipe = connection.pipe();
     if pipe.shutdown().is_err() {
         return;
     }
+    let waited_for = connection.delivers();
     let drained = poll_fn(|cx| {
+        if waited_for && connection.closes_at_once() {
+            return Poll::Ready(());
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             for _ in 0..GOODBYE_READS_MAX {
                 match pipe.try_read(scratch.read()) {
@@ -126,7 +137,7 @@ async fn goodbye(connection: &Connection) {
         })
     });
     // Whether it read all or not, the socket goes now.
-    drop(tokio::time::timeout(GOODBYE_MAX, drained).await);
+    drop(tokio::time::timeout(max, drained).await);
 }
 
 #[cfg(test)]
@@ -178,7 +189,7 @@ mod tests {
             streams: Streams::Raw,
         };
         let (connection, _) = connect_alone(end, Endless);
-        let mut goodbye = pin!(goodbye(&connection));
+        let mut goodbye = pin!(goodbye(&connection, GOODBYE_MAX));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

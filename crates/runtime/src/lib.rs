@@ -8,7 +8,9 @@
 
 pub use command::{AddressError, Attempt, CommandError, Completion, ConnectError, Outcome, Stage};
 pub use config::{Limits, Muxer};
-pub use connection::{CloseRequest, Connection, Direction, EndReport, Facts, StageTimes};
+pub use connection::{
+    CloseManner, CloseRequest, Connection, Direction, EndReport, Facts, StageTimes,
+};
 pub use diagnostics::{Diagnostic, Fact, Level, Refusal, Stall, causes};
 pub use dial::DialRequest;
 pub use environment::{End, Environment};
@@ -63,6 +65,9 @@ mod upgrade;
 #[cfg(test)]
 #[path = "connection/asked_tests.rs"]
 mod connection_asked_tests;
+#[cfg(test)]
+#[path = "connection/closing_tests.rs"]
+mod connection_closing_tests;
 #[cfg(test)]
 #[path = "connection/memory_tests.rs"]
 mod connection_memory_tests;

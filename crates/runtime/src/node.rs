@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use crate::admission::Admission;
 use crate::command::{CommandError, Completion, Outcome};
 use crate::config::{Limits, Muxer};
-use crate::connection::{CloseRequest, Connection, Direction, Facts, Parts, StageTimes};
+use crate::connection::{
+    CloseManner, CloseRequest, Connection, Direction, Facts, Parts, StageTimes,
+};
 use crate::diagnostics::{Fact, Subject};
 use crate::dial::DialRequest;
 use crate::drive::drive;
@@ -242,6 +244,7 @@ impl Node {
 const GOODBYE: CloseRequest = CloseRequest {
     code: 0,
     fault: ConnectionFault::NodeClosed,
+    manner: CloseManner::Orderly,
 };
 
 /// How a command ends whose thread was stopped under it.
@@ -392,10 +395,8 @@ impl Shared {
         }
         let deadline = Instant::now() + FLUSH_MAX;
         while Instant::now() < deadline
-            && self
-                .live()
-                .iter()
-                .any(|connection| connection.end_report().is_none())
+            // A socket that goes before the remote has read our goodbye takes with it what is still on the way.
+            && !self.connections.lock().is_empty()
         {
             tokio::time::sleep(DRAIN_STEP).await;
         }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::connection::{CloseRequest, Connection, Scratch};
+use crate::connection::{CloseManner, CloseRequest, Connection, Scratch};
 use crate::error::ConnectionFault;
 use crate::guests::{GUESTS_A_LOOK, Guests};
 use crate::sync::Arc;
@@ -63,6 +63,10 @@ impl Tick {
 fn contained(connection: &Connection, work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         let fault = ConnectionFault::Internal;
-        connection.close(CloseRequest { code: 0, fault });
+        connection.close(CloseRequest {
+            code: 0,
+            fault,
+            manner: CloseManner::AtOnce,
+        });
     }
 }

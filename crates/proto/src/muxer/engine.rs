@@ -59,11 +59,6 @@ impl EndError {
     pub const fn is_frame_stall(self) -> bool {
         matches!(self, Self::Yamux(yamux::ProtocolError::FrameStalled))
     }
-
-    /// The remote broke no rule: it said goodbye, and the engine cannot go on after that.
-    pub const fn is_goodbye(self) -> bool {
-        matches!(self, Self::YamuxCrate(yamux_crate::EndError::GoAway))
-    }
 }
 
 impl Engine {
@@ -117,11 +112,11 @@ impl Engine {
     }
 
     /// Resets and removes an inbound stream for which the caller has no place.
-    pub fn turn_away(&mut self, key: StreamKey) {
+    pub fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode) {
         match self {
-            Self::Yamux(session) => session.turn_away(key),
+            Self::Yamux(session) => session.turn_away(key, code),
             Self::YamuxCrate(session) => {
-                session.reset(key, StreamErrorCode::ResourceLimitExceeded as u32);
+                session.reset(key, code as u32);
                 session.remove(key);
             }
         }

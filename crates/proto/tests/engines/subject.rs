@@ -229,9 +229,7 @@ impl Subject {
                 Ok(None) => break,
                 Err(end) => {
                     self.end = Some(end);
-                    if !end.is_goodbye() {
-                        self.engine.go_away(end.goaway_code());
-                    }
+                    self.engine.go_away(end.goaway_code());
                 }
             }
         }

@@ -26,7 +26,7 @@ pub(crate) enum Ends {
     Both,
     /// Flags nobody knows, stream 0, a ping of a stream: the crate lets them pass.
     OnlyOurs,
-    /// Pongs that nobody asked for, and a GoAway, after which ours goes on.
+    /// Pongs that nobody asked for.
     OnlyTheCrate,
     Neither,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::connection::CloseManner;
 use crate::error::{CallError, StreamFault};
 use crate::handlers::Handler;
 use crate::live::{Live, Side, closed, over};
@@ -324,7 +325,7 @@ fn the_end_of_the_connection_ends_streams_that_are_asked_about() {
     live.settle();
     live.dialer
         .environment
-        .close_connection(live.dialer.handle, 0)
+        .close_connection(live.dialer.handle, 0, CloseManner::Orderly)
         .unwrap();
     live.settle();
     live.listener.drains = true;

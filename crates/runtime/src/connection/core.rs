@@ -12,6 +12,7 @@ use crate::error::{ConnectionFault, StreamFault};
 use crate::slot::{FinState, Pending, ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
+use super::closing::Closing;
 use super::delivery::Delivery;
 use super::home::Home;
 use super::negotiation::Negotiation;
@@ -74,10 +75,9 @@ pub(super) struct Core {
     pub(super) delivery: Delivery,
     /// A write failed: nothing more is sent, what has arrived is still read.
     pub(super) write_failed: bool,
+    /// It is being closed here. Boxed: nearly all of its life a connection is not.
+    pub(super) closing: Option<Box<Closing>>,
     /// Our GoAway is queued; the connection ends when it is out.
-    pub(super) closing: Option<super::CloseRequest>,
-    /// Until when what was written before may go out.
-    pub(super) closing_until: Option<Duration>,
     pub(super) goodbye_queued: bool,
     /// The end of the channel itself is sealed too.
     pub(super) channel_closed: bool,
@@ -130,7 +130,6 @@ impl Core {
             delivery: Delivery::default(),
             write_failed: false,
             closing: None,
-            closing_until: None,
             goodbye_queued: false,
             channel_closed: false,
             inbound_of: HashMap::new(),
@@ -290,12 +289,18 @@ impl Core {
         // Ours, unless it only answers theirs.
         let ours = self
             .closing
+            .as_ref()
+            .map(|closing| closing.request)
             .filter(|request| !matches!(request.fault, ConnectionFault::GoAway(_)));
         match (ours, self.remote_goaway) {
             (Some(request), _) => EndReport {
                 code: request.code,
                 remote: false,
-                fault: request.fault,
+                // What was to be delivered is not.
+                fault: match fault {
+                    ConnectionFault::WriteStall => fault,
+                    _ => request.fault,
+                },
             },
             (None, Some(code)) if remote => EndReport {
                 code,
@@ -320,7 +325,7 @@ impl Core {
             self.look_deadline(connection),
             negotiation,
             linger,
-            self.closing_until,
+            self.closing.as_ref().map(|closing| closing.until),
             self.home.deadline(),
         ]
         .into_iter()
@@ -350,11 +355,7 @@ impl Core {
             connection.report(Fact::ConnectionStalled(Stall::Write));
             return Err(ConnectionFault::WriteStall);
         }
-        if let (Some(request), Some(until)) = (self.closing, self.closing_until)
-            && until <= now
-        {
-            return Err(request.fault);
-        }
+        self.closing_expired(connection, now)?;
         while self
             .negotiating
             .front()

@@ -7,7 +7,7 @@ use crate::error::ConnectionFault;
 use crate::sync::{Arc, Ordering, fence};
 
 use super::inbound::Received;
-use super::{Connection, Scratch};
+use super::{CloseManner, Connection, Scratch};
 
 /// What the driver waits for after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,9 +86,29 @@ impl Connection {
         self.dirty.load(Ordering::SeqCst) || self.unread.load(Ordering::SeqCst)
     }
 
-    /// The connection is over and its socket back on this thread, so that what is left can be waited for.
+    /// All of a closing connection is said, and its streams have delivered something with it: it is over
+    /// when the remote has it.
+    pub(crate) fn delivers(&self) -> bool {
+        self.core.lock().delivers()
+    }
+
+    /// How long the remote may take to have it.
+    pub(crate) fn delivery_max(&self) -> Duration {
+        self.limits.write_stall_timeout
+    }
+
+    /// Whether the connection was closed in a way that waits for nobody.
+    pub(crate) fn closes_at_once(&self) -> bool {
+        let outbox = self.outbox.lock();
+        outbox
+            .close
+            .is_some_and(|request| request.manner == CloseManner::AtOnce)
+    }
+
+    /// The socket comes back on this thread, so that what is left can be waited for.
     pub(crate) fn come_home(&self) {
         let mut core = self.core.lock();
+        core.leave(self);
         // A socket that does not come back has nothing left to wait for.
         core.come_home(self, self.now()).ok();
     }
@@ -115,10 +135,10 @@ impl Connection {
         core.transmit(self, scratch, usize::MAX, now)?;
         core.count_frames(self);
         let received = received?;
-        if let Some(request) = core.closing
+        if let Some(closing) = &core.closing
             && core.is_flushed()
         {
-            return Err(request.fault);
+            return Err(closing.request.fault);
         }
         core.choose_home(self, &received, now)?;
         let held_back = match received {

@@ -186,9 +186,6 @@ impl Core {
                 Ok(None) => return Ok(true),
                 Err(error) => {
                     self.engine.go_away(error.goaway_code());
-                    if error.is_goodbye() {
-                        return Err(ConnectionFault::Ended);
-                    }
                     connection.report(Fact::muxer(error));
                     return Err(ConnectionFault::Muxer);
                 }
@@ -215,14 +212,15 @@ impl Core {
     /// An inbound stream: negotiated here, or handed over as it is.
     fn opened(&mut self, connection: &Arc<Connection>, key: StreamKey, now: Duration) {
         self.opened_in_turn += 1;
-        if connection.handlers.is_closed() {
+        if self.closing.is_some() || connection.handlers.is_closed() {
             // No refusal that the remote is to blame for: streams that are being drained may share its connection.
             self.engine.reset(key, StreamErrorCode::Shutdown as u32);
             self.engine.remove(key);
             return;
         }
         if connection.untaken.load(Ordering::Relaxed) >= connection.limits.accept_backlog {
-            self.engine.turn_away(key);
+            self.engine
+                .turn_away(key, StreamErrorCode::ResourceLimitExceeded);
             let limit = connection.limits.accept_backlog;
             connection.refused("acceptBacklog", limit, limit);
             return;

@@ -7,6 +7,7 @@
 //! wait, and neither party waits for the core's lock: both only try it.
 
 mod asked;
+mod closing;
 mod core;
 mod delivery;
 mod driver;
@@ -60,6 +61,18 @@ pub struct CloseRequest {
     pub code: u32,
     /// What JavaScript is told.
     pub fault: ConnectionFault,
+    /// What becomes of bytes that streams have accepted.
+    pub manner: CloseManner,
+}
+
+/// What becomes of bytes that streams have accepted when their connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CloseManner {
+    /// Streams that were closed for writing deliver theirs first, as long as the remote takes any within
+    /// [`Limits::write_stall_timeout`]; the others are reset at once.
+    Orderly,
+    /// They are lost.
+    AtOnce,
 }
 
 /// How a connection ended.
@@ -134,6 +147,8 @@ pub struct Connection {
     held: AtomicUsize,
     /// Bytes of it that a drain would make JavaScript aware of.
     awaiting: AtomicUsize,
+    /// See [`Connection::allow_early_fin`].
+    early_fin: AtomicBool,
     /// Live streams.
     streams: AtomicU32,
     /// Live outbound streams.
@@ -181,6 +196,7 @@ impl Connection {
             unsealed: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             awaiting: AtomicUsize::new(0),
+            early_fin: AtomicBool::new(false),
             streams: AtomicU32::new(0),
             outbound: AtomicU32::new(0),
             unacked: AtomicU32::new(0),
@@ -297,10 +313,31 @@ impl Connection {
         Ok((slot, usable))
     }
 
-    /// Asks for the end: streams are reset, our GoAway goes out last.
+    /// Asks for the end: our GoAway goes out last. A request that waits for less overrides one that
+    /// waits for more.
     pub fn close(&self, request: CloseRequest) {
-        self.outbox.lock().close.get_or_insert(request);
+        {
+            let mut outbox = self.outbox.lock();
+            if outbox
+                .close
+                .is_none_or(|known| known.manner < request.manner)
+            {
+                outbox.close = Some(request);
+            }
+        }
         self.kick();
+    }
+
+    /// The remote bears the end of a lazily opened stream before it has answered the proposal.
+    ///
+    /// Until this is called such an end waits for the answer: js-libp2p loses one that comes before its handler
+    /// listens, and its application then waits for ever.
+    pub fn allow_early_fin(&self) {
+        self.early_fin.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn allows_early_fin(&self) -> bool {
+        self.early_fin.load(Ordering::Relaxed)
     }
 
     /// Puts a stream with something to send into the outbox.

@@ -57,6 +57,7 @@ pub(super) fn outbound_slot(
         inner.undecided = matches!(proposals, Proposals::AnyOf(_));
         if let Proposals::Lazy(protocol) = proposals {
             inner.protocol = protocol;
+            inner.unanswered = true;
         }
         if let Some(Negotiation::Dialer {
             mut machine,
@@ -207,6 +208,7 @@ impl Negotiation {
             Self::Dialer { .. } => {
                 let mut inner = slot.lock();
                 inner.undecided = false;
+                inner.unanswered = false;
                 if inner.state.state() == State::Init {
                     inner.protocol = protocol;
                     inner.state.apply(Input::Settled);

@@ -15,14 +15,11 @@ use crate::slot::{FinState, Inner, Pending, Proposals, ResetReport, StreamSlot};
 use crate::sync::Arc;
 
 use super::core::{Core, Deadline, Entry};
-use super::{CloseRequest, Connection, Scratch};
+use super::{CloseManner, CloseRequest, Connection, Scratch};
 
 /// Bytes sealed before they are handed to the socket: a few records, so that they are still in the
 /// cache when the kernel copies them.
 const BURST_BYTES: usize = 128 << 10;
-
-/// How long a closing connection may take to send what was written before.
-const CLOSE_FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// Room that makes a data frame worth its header.
 const FRAME_ROOM_MIN: usize = 256;
@@ -100,7 +97,7 @@ impl Core {
                 }
             }
             if scratch.write.is_empty() {
-                self.follow_goodbye(now);
+                self.follow_goodbye(connection, now);
                 if self.say_goodbye() {
                     continue;
                 }
@@ -120,38 +117,30 @@ impl Core {
         Ok(sent)
     }
 
-    /// Ends the channel right behind our GoAway, so that the remote can tell the end from a cut.
-    fn close_channel(&mut self, out: &mut Vec<u8>) {
-        let last = self.goodbye_queued && !self.engine.has_control();
-        if last && !std::mem::replace(&mut self.channel_closed, true) {
-            self.channel.close(out);
-        }
-    }
-
     /// Whether the socket refused bytes that still wait.
     pub(super) fn wants_write(&self) -> bool {
         self.sent < self.unsent.len() && !self.write_failed
     }
 
-    /// Whether everything that was to be sent is out.
-    pub(super) fn is_flushed(&self) -> bool {
-        self.write_failed || (self.channel_closed && self.unsent.is_empty())
-    }
-
     /// Takes what other threads posted.
-    fn collect(&mut self, connection: &Connection, now: Duration) {
-        let mut outbox = connection.outbox.lock();
-        self.ring.append(&mut outbox.streams);
-        if self.closing.is_none()
-            && let Some(request) = outbox.close
+    fn collect(&mut self, connection: &Arc<Connection>, now: Duration) {
+        let asked = {
+            let mut outbox = connection.outbox.lock();
+            self.ring.append(&mut outbox.streams);
+            outbox.close
+        };
+        if let Some(request) = asked
+            && self
+                .closing
+                .as_ref()
+                .is_none_or(|closing| closing.request != request)
         {
-            self.closing = Some(request);
-            self.closing_until = Some(now + CLOSE_FLUSH_MAX);
+            self.begin_close(connection, request, now);
         }
     }
 
     /// Closes the connection once nothing is left of it behind the remote's GoAway.
-    fn follow_goodbye(&mut self, now: Duration) {
+    fn follow_goodbye(&mut self, connection: &Arc<Connection>, now: Duration) {
         let Some(code) = self.remote_goaway else {
             return;
         };
@@ -161,24 +150,17 @@ impl Core {
             && self.entries.iter().all(Option::is_none);
         if is_deserted && self.closing.is_none() {
             let fault = ConnectionFault::GoAway(code);
-            self.closing = Some(CloseRequest { code: 0, fault });
-            self.closing_until = Some(now + CLOSE_FLUSH_MAX);
+            let manner = CloseManner::Orderly;
+            self.begin_close(
+                connection,
+                CloseRequest {
+                    code: 0,
+                    fault,
+                    manner,
+                },
+                now,
+            );
         }
-    }
-
-    /// Queues our GoAway if it is time; tells whether it did.
-    ///
-    /// Last, when the streams have nothing left: rust-libp2p ends all of them when it reads it.
-    fn say_goodbye(&mut self) -> bool {
-        let Some(request) = self.closing else {
-            return false;
-        };
-        if self.goodbye_queued || !self.ring.is_empty() {
-            return false;
-        }
-        self.goodbye_queued = true;
-        self.engine.go_away(request.code);
-        true
     }
 
     /// Gives sealed bytes to the socket; false when some are left.
@@ -267,7 +249,11 @@ impl Core {
         }
         // Each stream is visited once a record, so that a bulk stream delays a small one by one
         // record at most.
-        let mut visits = self.ring.len();
+        let mut visits = if self.closes_at_once() {
+            0
+        } else {
+            self.ring.len()
+        };
         while visits > 0 {
             visits -= 1;
             let room = Channel::PLAINTEXT_MAX - (out.len() - body);
@@ -357,8 +343,9 @@ impl Core {
         if inner.key.is_some() {
             return inner.key;
         }
-        if inner.orders.open.is_none() || inner.finished {
-            // It has left the wire, or was reset before it was ever on it.
+        if inner.orders.open.is_none() || (inner.finished && inner.fin != FinState::Withheld) {
+            // It has left the wire, or was reset before it was ever on it. One that was forgotten here
+            // delivers what was written before.
             inner.outgoing = false;
             let was_waiting = inner.orders.open.take().is_some();
             drop(inner);
@@ -457,7 +444,9 @@ impl Core {
             slot.drained(inner);
         }
         let last = taken == held;
-        if last && inner.fin == FinState::Wanted && !inner.undecided {
+        // js-libp2p loses an end that comes before its handler listens.
+        let waits = inner.undecided || (inner.unanswered && !connection.allows_early_fin());
+        if last && inner.fin == FinState::Wanted && !waits {
             if room - (out.len() - start) < HEADER_BYTES {
                 return Served::More;
             }

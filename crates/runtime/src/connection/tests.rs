@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Limits;
 use crate::StreamSlot;
-use crate::connection::{CloseRequest, EndReport};
+use crate::connection::{CloseManner, CloseRequest, EndReport};
 use crate::error::{CallError, ConnectionFault, StreamFault};
 use crate::live::{Live, Side, closed};
 use crate::record::Record;
@@ -321,7 +321,7 @@ fn a_stream_that_is_unread_ends_before_its_connection() {
     live.listener.told();
     live.dialer
         .environment
-        .close_connection(live.dialer.handle, 5)
+        .close_connection(live.dialer.handle, 5, CloseManner::Orderly)
         .unwrap();
     live.settle();
     let told = live.listener.told();
@@ -374,15 +374,15 @@ fn a_goodbye_carries_its_code_and_comes_last() {
     let request = CloseRequest {
         code: 5,
         fault: ConnectionFault::Local,
+        manner: CloseManner::Orderly,
     };
     live.dialer.connection.close(request);
     live.settle();
     let report = live.listener.connection.end_report();
-    let code = live.listener.heard(5);
     let expected = EndReport {
-        code,
+        code: 5,
         remote: true,
-        fault: ConnectionFault::GoAway(code),
+        fault: ConnectionFault::GoAway(5),
     };
     assert_eq!(report, Some(expected));
     assert_eq!(
@@ -482,7 +482,7 @@ fn a_goodbye_follows_streams_that_have_nothing_to_send_at_once() {
     live.dialer.change(dialed, StreamSlot::close_read).unwrap();
     live.dialer
         .environment
-        .close_connection(live.dialer.handle, 5)
+        .close_connection(live.dialer.handle, 5, CloseManner::Orderly)
         .unwrap();
     live.settle();
     assert_eq!(live.dialer.ended, Some(ConnectionFault::Local));

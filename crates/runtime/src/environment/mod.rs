@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::command::{Completion, Outcome};
-use crate::connection::{CloseRequest, Connection};
+use crate::connection::{CloseManner, CloseRequest, Connection};
 use crate::error::{CallError, ConnectionFault};
 use crate::event_queue::EventQueue;
 use crate::guests::{Guests, Terms};
@@ -322,10 +322,26 @@ impl Environment {
     ///
     /// # Errors
     /// [`CallError::StaleHandle`].
-    pub fn close_connection(&self, connection: u32, code: u32) -> Result<(), CallError> {
-        let fault = ConnectionFault::Local;
-        self.connection(connection)?
-            .close(CloseRequest { code, fault });
+    pub fn close_connection(
+        &self,
+        connection: u32,
+        code: u32,
+        manner: CloseManner,
+    ) -> Result<(), CallError> {
+        self.connection(connection)?.close(CloseRequest {
+            code,
+            fault: ConnectionFault::Local,
+            manner,
+        });
+        Ok(())
+    }
+
+    /// See [`Connection::allow_early_fin`].
+    ///
+    /// # Errors
+    /// [`CallError::StaleHandle`].
+    pub fn allow_early_fin(&self, connection: u32) -> Result<(), CallError> {
+        self.connection(connection)?.allow_early_fin();
         Ok(())
     }
 
@@ -357,5 +373,6 @@ fn refuse(connection: &Connection) {
     connection.close(CloseRequest {
         code,
         fault: ConnectionFault::Local,
+        manner: CloseManner::AtOnce,
     });
 }

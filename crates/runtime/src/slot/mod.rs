@@ -168,6 +168,9 @@ pub(crate) struct Inner {
     /// Which of several protocols it speaks is open: no byte and no end of the caller's may pass
     /// the proposals.
     pub(crate) undecided: bool,
+    /// The remote has not answered a single proposal: its end may have to wait for that
+    /// ([`Connection::allow_early_fin`]).
+    pub(crate) unanswered: bool,
 }
 
 /// A stream's place in the hub.
@@ -228,6 +231,7 @@ impl StreamSlot {
                 untaken: false,
                 asked: None,
                 undecided: false,
+                unanswered: false,
             }),
         })
     }

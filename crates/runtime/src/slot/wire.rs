@@ -61,10 +61,39 @@ impl StreamSlot {
     pub(crate) fn end(self: &Arc<Self>, report: ResetReport) {
         let mut inner = self.lock();
         inner.key = None;
-        if inner.finished {
+        if !inner.finished {
+            self.lose(&mut inner, report);
+        }
+    }
+
+    /// The connection is being closed: a stream that is open for writing ends with it here, and on the
+    /// wire by a reset with `code`.
+    pub(crate) fn shut_down(self: &Arc<Self>, report: ResetReport, code: u32) {
+        let mut inner = self.lock();
+        if inner.finished || inner.fin != FinState::Open {
             return;
         }
-        inner.unsent = Self::has_unsent(&inner);
+        self.lose(&mut inner, report);
+        inner.orders.reset = Some(code);
+        self.send_later(inner);
+    }
+
+    /// Whether it was closed for writing and has bytes or its end to send.
+    pub(crate) fn is_draining(&self) -> bool {
+        let inner = self.lock();
+        match inner.fin {
+            FinState::Open | FinState::Sent => false,
+            FinState::Wanted => !inner.finished,
+            FinState::Withheld => {
+                let on_wire = inner.key.is_some() || inner.orders.open.is_some();
+                on_wire && !inner.send.is_empty()
+            }
+        }
+    }
+
+    /// Ends the stream as [`StreamSlot::end`] describes.
+    fn lose(self: &Arc<Self>, inner: &mut Inner, report: ResetReport) {
+        inner.unsent = Self::has_unsent(inner);
         if inner.remote_ended && inner.state.is_read_open() {
             inner.state.apply(Input::CloseWrite);
             let mut pool = self.carrier.hub().pool();
@@ -80,10 +109,10 @@ impl StreamSlot {
                 unread: !inner.recv.is_empty(),
                 ..report
             });
-            self.drop_pipes(&mut inner);
-            self.tell(&mut inner, Pending::RESET);
+            self.drop_pipes(inner);
+            self.tell(inner, Pending::RESET);
         }
-        self.finish(&mut inner);
+        self.finish(inner);
     }
 
     /// Bytes arrived.

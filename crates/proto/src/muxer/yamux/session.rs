@@ -224,8 +224,8 @@ impl Session {
 
     /// Resets and removes an inbound stream for which the caller has no place. As with those beyond the
     /// limits of the session, the remote may cause only so many; then the session fails.
-    pub fn turn_away(&mut self, key: StreamKey) {
-        self.reset(key, StreamErrorCode::ResourceLimitExceeded as u32);
+    pub fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode) {
+        self.reset(key, code as u32);
         self.remove(key);
         self.stats.refused += 1;
         if self.failure.is_none() && !self.allowances.refusals.spend(self.clock) {

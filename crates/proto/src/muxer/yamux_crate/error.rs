@@ -1,7 +1,5 @@
 //! Why a session of the crate ends.
 
-use super::super::ConnectionErrorCode;
-
 /// What ends a session; it takes no more input.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,9 +13,6 @@ pub enum EndError {
     /// The crate could not decode a frame, or found its payload longer than 1 MiB.
     #[error("frame that cannot be decoded")]
     Decode,
-    /// The remote said goodbye, which ends every stream of the crate.
-    #[error("the remote said goodbye")]
-    GoAway,
 }
 
 /// GoAway code for a violation of yamux itself, from its specification.
@@ -29,7 +24,6 @@ impl EndError {
         match self {
             Self::Violation { code } => code,
             Self::Decode => GOAWAY_PROTOCOL_ERROR,
-            Self::GoAway => ConnectionErrorCode::NoError as u32,
         }
     }
 }

@@ -17,6 +17,10 @@ const UNSENT_MAX: usize = 64 << 10;
 /// Memory that an empty buffer keeps.
 const KEPT_MAX: usize = 4 << 10;
 
+/// Kinds of frames as on the wire.
+const DATA: u8 = 0;
+const GO_AWAY: u8 = 3;
+
 /// Both directions; a clone is another handle to the same.
 ///
 /// No waker is kept: who changes something polls the connection.
@@ -31,6 +35,54 @@ struct Buffers {
     in_body: bool,
     /// Code of the GoAway that the crate wanted to send.
     refusal: Option<u32>,
+    incoming: Incoming,
+}
+
+/// Follows the frames of the input, for the sake of GoAways: the crate would end every stream at once, those
+/// included whose end it has received and not handed out.
+#[derive(Debug, Default)]
+struct Incoming {
+    header: [u8; HEADER_BYTES],
+    filled: usize,
+    /// Bytes of a payload that are to come.
+    body: usize,
+    /// Code of the first GoAway.
+    goodbye: Option<u32>,
+}
+
+impl Incoming {
+    /// Appends what is for the crate to `input`: whole headers and payloads as they come.
+    fn pass(&mut self, mut bytes: &[u8], input: &mut Buffer) {
+        while !bytes.is_empty() {
+            if self.body > 0 {
+                let (part, rest) = bytes.split_at(bytes.len().min(self.body));
+                input.push(part);
+                self.body -= part.len();
+                bytes = rest;
+                continue;
+            }
+            let (part, rest) = bytes.split_at(bytes.len().min(HEADER_BYTES - self.filled));
+            self.header[self.filled..][..part.len()].copy_from_slice(part);
+            self.filled += part.len();
+            bytes = rest;
+            if self.filled < HEADER_BYTES {
+                return;
+            }
+            self.filled = 0;
+            // By these two fields alone, as the crate does: what makes no sense otherwise is its to refuse.
+            let [_, kind, .., l0, l1, l2, l3] = self.header;
+            let length = u32::from_be_bytes([l0, l1, l2, l3]);
+            match kind {
+                DATA => self.body = length as usize,
+                GO_AWAY => {
+                    self.goodbye.get_or_insert(length);
+                    continue;
+                }
+                _ => {}
+            }
+            input.push(&self.header);
+        }
+    }
 }
 
 /// Bytes in the order in which they came; a front that was taken goes when all is taken.
@@ -83,7 +135,16 @@ impl Buffers {
 impl Pipe {
     /// Gives the crate bytes to read.
     pub(super) fn feed(&self, bytes: &[u8]) {
-        self.0.lock().input.push(bytes);
+        let mut buffers = self.0.lock();
+        let Buffers {
+            incoming, input, ..
+        } = &mut *buffers;
+        incoming.pass(bytes, input);
+    }
+
+    /// Code of the GoAway that the remote has sent.
+    pub(super) fn goodbye(&self) -> Option<u32> {
+        self.0.lock().incoming.goodbye
     }
 
     /// Whether the crate would get bytes if it read.

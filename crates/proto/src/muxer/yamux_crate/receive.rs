@@ -55,14 +55,12 @@ impl Session {
                 return Ok(told);
             }
         }
-        match self.end {
-            Some(EndError::GoAway) if !std::mem::replace(&mut self.goodbye_told, true) => {
-                // The crate does not say which code came.
-                Ok(Some(Event::GoAway { code: 0 }))
-            }
-            Some(end) => Err(end),
-            None => Ok(None),
+        if let Some(code) = self.pipe.goodbye()
+            && !std::mem::replace(&mut self.goodbye_told, true)
+        {
+            return Ok(Some(Event::GoAway { code }));
         }
+        self.end.map_or(Ok(None), Err)
     }
 
     /// Whether [`poll_event`](Self::poll_event) may have something to tell without input.
@@ -71,7 +69,7 @@ impl Session {
             || !self.acked.is_empty()
             || self.streams.has_called()
             || self.pipe.is_readable()
-            || (self.end == Some(EndError::GoAway) && !self.goodbye_told)
+            || (self.pipe.goodbye().is_some() && !self.goodbye_told)
     }
 
     /// Whether there is input that waits until more has been sent. The caller holds further input back.
@@ -108,8 +106,8 @@ impl Session {
                     self.alarm.set();
                     self.admit(stream);
                 }
-                Poll::Ready(Some(Err(_))) => self.end = Some(EndError::Decode),
-                Poll::Ready(None) => self.end = Some(EndError::GoAway),
+                // The crate has no other reason to end: nothing ends its input, and it sees no GoAway.
+                Poll::Ready(Some(Err(_)) | None) => self.end = Some(EndError::Decode),
                 Poll::Pending => {}
             }
             if let Some(code) = self.pipe.refusal() {

@@ -291,7 +291,7 @@ fn streams_turned_away_run_into_a_budget() {
     let mut session = listener();
     for turn in 0..200_000 {
         match feed(&mut session, &update(SYN, 2 * turn + 1, 0)) {
-            Ok(_) => session.turn_away(StreamKey(0)),
+            Ok(_) => session.turn_away(StreamKey(0), StreamErrorCode::ResourceLimitExceeded),
             Err(error) => {
                 assert_eq!((turn, error), (16_384 + 1, ProtocolError::RefusalFlood));
                 return;

@@ -1,0 +1,244 @@
+//! What a connection that is closed still delivers.
+
+use std::time::Duration;
+
+use crate::Muxer::{self, Yamux, YamuxCrate};
+use crate::connection::CloseManner;
+use crate::error::{CallError, ConnectionFault};
+use crate::live::{Live, Side, over};
+use crate::record::Record;
+use crate::slot::{FinState, Proposals};
+use crate::sync::Arc;
+use crate::{Limits, StreamSlot};
+
+const ENGINES: [[Muxer; 2]; 4] = [
+    [Yamux, Yamux],
+    [YamuxCrate, Yamux],
+    [Yamux, YamuxCrate],
+    [YamuxCrate, YamuxCrate],
+];
+
+fn close(side: &mut Side, manner: CloseManner) {
+    side.environment
+        .close_connection(side.handle, 5, manner)
+        .unwrap();
+}
+
+/// Reads until the end, while both sides go on.
+fn read_all(live: &mut Live, stream: u32) -> (usize, CallError) {
+    let mut received = 0;
+    loop {
+        let (bytes, end) = live.listener.read(stream);
+        received += bytes.len();
+        match end {
+            Ok(()) => live.settle(),
+            Err(error) => return (received, error),
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_is_closed_delivers_what_its_closed_streams_accepted() {
+    for engines in ENGINES {
+        over(engines, || {
+            for both in [false, true] {
+                let mut live = Live::new();
+                let (dialed, accepted) = live.stream();
+                let mut written = 0;
+                for _ in 0..3 {
+                    written += live.dialer.write(dialed, &[7; 200 << 10]);
+                    live.settle();
+                }
+                assert!(written > 400 << 10, "the window is not full");
+                let end = |slot: &Arc<StreamSlot>| match both {
+                    true => Ok(slot.close()),
+                    false => slot.close_write(),
+                };
+                live.dialer.change(dialed, end).unwrap();
+                close(&mut live.dialer, CloseManner::Orderly);
+                live.settle();
+                assert_eq!(live.dialer.ended, None);
+                let end = CallError::EndOfStream;
+                assert_eq!(read_all(&mut live, accepted), (written, end));
+                live.settle();
+                assert_eq!(live.dialer.ended, Some(ConnectionFault::Local));
+            }
+        });
+    }
+}
+
+#[test]
+fn streams_that_were_not_closed_are_reset_at_once_while_others_deliver() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    let (open, open_there) = live.stream();
+    let written = live.dialer.write(dialed, &[7; 200 << 10]);
+    live.settle();
+    let written = written + live.dialer.write(dialed, &[7; 200 << 10]);
+    live.dialer.close_write(dialed);
+    close(&mut live.dialer, CloseManner::Orderly);
+    live.settle();
+    let told = live.dialer.told();
+    assert!(
+        matches!(told[..], [
+            Record::StreamReset { stream, report },
+            Record::StreamClosed { .. },
+        ] if stream == open && report.connection_lost && report.code == 5),
+        "was told {told:?}"
+    );
+    let told = live.listener.told();
+    assert!(
+        matches!(told[..], [
+            Record::StreamReset { stream, report },
+            Record::StreamClosed { .. },
+        ] if stream == open_there && report.code == 0x1007),
+        "was told {told:?}"
+    );
+    // Nobody opens another one meanwhile.
+    assert!(
+        live.dialer
+            .environment
+            .open(live.dialer.handle, Proposals::Raw)
+            .is_err()
+    );
+    let late = live.listener.open(Proposals::Lazy(1));
+    live.settle();
+    let told = live.listener.told();
+    assert!(
+        matches!(told[..], [
+            Record::StreamReset { stream, report },
+            Record::StreamClosed { .. },
+        ] if stream == late && report.remote && report.code == 0x1007),
+        "was told {told:?}"
+    );
+    let end = CallError::EndOfStream;
+    assert_eq!(read_all(&mut live, accepted), (written, end));
+}
+
+/// A stream that is closed while its remote takes nothing, on a connection that is closed too.
+fn stuck() -> (Live, u32, u32) {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    for _ in 0..3 {
+        live.dialer.write(dialed, &[7; 200 << 10]);
+        live.settle();
+    }
+    live.dialer.close_write(dialed);
+    close(&mut live.dialer, CloseManner::Orderly);
+    live.settle();
+    (live, dialed, accepted)
+}
+
+fn wait(live: &mut Live, time: Duration) {
+    live.dialer.connection.advance(time);
+    live.settle();
+}
+
+#[test]
+fn a_remote_that_takes_nothing_of_what_is_delivered_loses_the_connection() {
+    let (mut live, dialed, accepted) = stuck();
+    let stall = Limits::default().write_stall_timeout;
+    wait(&mut live, stall - Duration::from_secs(1));
+    assert_eq!(live.dialer.ended, None);
+    // Every time that it takes some it has as long again.
+    for _ in 0..2 {
+        live.listener
+            .environment
+            .read(accepted, &mut [0; 70 << 10])
+            .unwrap();
+        live.settle();
+        wait(&mut live, stall);
+        assert_eq!(live.dialer.ended, None);
+    }
+    wait(&mut live, stall);
+    assert_eq!(live.dialer.ended, Some(ConnectionFault::WriteStall));
+    let report = live.dialer.connection.end_report().unwrap();
+    assert_eq!(report.fault, ConnectionFault::WriteStall);
+    let told = live.dialer.told();
+    assert!(
+        matches!(told[..], [
+            ..,
+            Record::StreamReset { stream, report },
+            Record::StreamClosed { .. },
+            Record::ConnectionClosed { .. },
+        ] if stream == dialed && report.connection_lost),
+        "was told {told:?}"
+    );
+    // What was cut does not look whole.
+    let (_, end) = read_all(&mut live, accepted);
+    assert_eq!(end, CallError::Reset);
+}
+
+#[test]
+fn a_connection_that_delivers_is_closed_at_once_by_a_second_request() {
+    let (mut live, _, accepted) = stuck();
+    close(&mut live.dialer, CloseManner::AtOnce);
+    live.settle();
+    assert_eq!(live.dialer.ended, Some(ConnectionFault::Local));
+    let (_, end) = read_all(&mut live, accepted);
+    assert_eq!(end, CallError::Reset);
+}
+
+#[test]
+fn a_stream_that_is_forgotten_in_the_tick_of_its_opening_delivers_what_was_written() {
+    for engines in ENGINES {
+        over(engines, || {
+            let mut live = Live::raw();
+            let stream = live.dialer.open(Proposals::Raw);
+            live.dialer.write(stream, b"before");
+            live.dialer
+                .change(stream, |slot| Ok(slot.remove()))
+                .unwrap();
+            close(&mut live.dialer, CloseManner::Orderly);
+            live.settle();
+            let told = live.listener.told();
+            assert!(
+                matches!(told[..], [Record::StreamOpened { .. }, ..]),
+                "was told {told:?}"
+            );
+            assert_eq!(live.listener.connection.traffic.bytes_in.get(), 6);
+        });
+    }
+}
+
+fn fin_of(side: &mut Side, stream: u32) -> FinState {
+    let mut fin = FinState::Open;
+    side.change(stream, |slot| {
+        fin = slot.lock().fin;
+        Ok(slot.state())
+    })
+    .unwrap();
+    fin
+}
+
+#[test]
+fn the_end_of_a_lazily_opened_stream_waits_for_the_answer_of_a_remote_that_may_lose_it() {
+    for engines in ENGINES {
+        over(engines, || {
+            for early in [false, true] {
+                let mut live = Live::new();
+                if early {
+                    live.dialer.connection.allow_early_fin();
+                }
+                let stream = live.dialer.open(Proposals::Lazy(1));
+                live.dialer.write(stream, b"question");
+                live.dialer.close_write(stream);
+                live.dialer.round();
+                let expected = if early {
+                    FinState::Sent
+                } else {
+                    FinState::Wanted
+                };
+                assert_eq!(fin_of(&mut live.dialer, stream), expected);
+                live.settle();
+                assert_eq!(fin_of(&mut live.dialer, stream), FinState::Sent);
+                let told = live.listener.told();
+                let [Record::StreamOpened { stream, .. }] = told[..] else {
+                    panic!("was told {told:?}");
+                };
+                let end = Err(CallError::EndOfStream);
+                assert_eq!(live.listener.read(stream), (b"question".to_vec(), end));
+            }
+        });
+    }
+}
