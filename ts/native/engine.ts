@@ -194,6 +194,8 @@ export class Engine {
         this.#streams[index]?.onWritable(a | 0)
         return
       case RecordKind.streamOpened:
+        // Telling of it has taken it, and the remote waits for the acknowledgement.
+        this.outbox.flushSoon()
         this.#connections[a & HANDLE_INDEX_MASK]?.onStreamOpened(handle, b)
         return
       case RecordKind.streamClosed: {

@@ -47,6 +47,7 @@ impl Core {
         if let Err(fault) = negotiation.handle_end() {
             negotiation.give_up(&slot, fault);
             entry.negotiation = None;
+            slot.never_told();
             self.requeue(&slot);
         }
     }
@@ -59,6 +60,15 @@ impl StreamSlot {
         if inner.asked.is_none() && !inner.finished {
             inner.asked = Some(name.clone());
             self.tell(&mut inner, Pending::ASKED);
+        }
+    }
+
+    /// The negotiation has failed: JavaScript never hears of the stream, unless it was asked about it and
+    /// has not looked yet.
+    pub(super) fn never_told(&self) {
+        let mut inner = self.lock();
+        if !inner.pending.contains(Pending::ASKED) {
+            self.taken(&mut inner);
         }
     }
 

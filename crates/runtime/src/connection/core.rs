@@ -56,8 +56,10 @@ pub(super) struct Core {
     pub(super) entries: Vec<Option<Entry>>,
     /// Streams with something to send, served in turn.
     pub(super) ring: VecDeque<Arc<StreamSlot>>,
-    /// Streams that wait for an acknowledgement of an earlier one.
+    /// Streams that wait for the acknowledgement of an earlier one, or for its end.
     pub(super) unopened: VecDeque<Arc<StreamSlot>>,
+    /// The engine has had no place for one of them: the end of any stream may make one.
+    pub(super) crowded: bool,
     /// The front of a record whose rest has not arrived.
     pub(super) partial: Vec<u8>,
     /// Plaintext that came with the negotiation of the muxer, or that a turn left for the next.
@@ -120,6 +122,7 @@ impl Core {
             entries: Vec::new(),
             ring: VecDeque::new(),
             unopened: VecDeque::new(),
+            crowded: false,
             partial: leftover,
             plaintext,
             opened_in_turn: 0,
@@ -185,7 +188,7 @@ impl Core {
         entry.slot.lock().key = None;
         release_counts(&entry, connection);
         self.release_protocol(&entry);
-        if !entry.acked && entry.outbound {
+        if entry.outbound && (!entry.acked || self.crowded) {
             self.reopen();
         }
     }
@@ -218,8 +221,9 @@ impl Core {
 
     /// An outbound stream was acknowledged or has gone: the next one may be opened.
     pub(super) fn reopen(&mut self) {
-        if let Some(slot) = self.unopened.pop_front() {
-            self.ring.push_back(slot);
+        match self.unopened.pop_front() {
+            Some(slot) => self.ring.push_back(slot),
+            None => self.crowded = false,
         }
     }
 

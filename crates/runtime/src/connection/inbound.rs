@@ -227,8 +227,6 @@ impl Core {
         }
         connection.untaken.fetch_add(1, Ordering::Relaxed);
         connection.stream_opened();
-        // The backlog is counted here; to the engine every stream is taken at once.
-        self.engine.accept(key);
         let slot = StreamSlot::new(connection, Direction::Inbound, State::Open);
         {
             let mut inner = slot.lock();
@@ -298,6 +296,7 @@ impl Core {
                     }
                     Progress::Failed => {
                         entry.negotiation = None;
+                        slot.never_told();
                         self.requeue(&slot);
                         return;
                     }

@@ -252,6 +252,12 @@ impl Connection {
         self.core.lock().windows.granted()
     }
 
+    /// Streams that wait to be opened, those given up and not forgotten yet included.
+    #[cfg(test)]
+    pub(crate) fn unopened_count(&self) -> usize {
+        self.core.lock().unopened.len()
+    }
+
     /// The connection's clock.
     pub fn now(&self) -> Duration {
         let now = self.epoch.elapsed();

@@ -12,7 +12,7 @@ use ferroswarm_secure::Channel;
 use crate::config::UNSENT_MAX;
 use crate::error::ConnectionFault;
 use crate::slot::{FinState, Inner, Pending, Proposals, ResetReport, StreamSlot};
-use crate::sync::Arc;
+use crate::sync::{Arc, Ordering};
 
 use super::core::{Core, Deadline, Entry};
 use super::{CloseManner, CloseRequest, Connection, Scratch};
@@ -35,7 +35,10 @@ const GONE: ResetReport = ResetReport {
     fault: None,
 };
 
-/// How a stream ends that the engine has no place for, while the connection lives on.
+/// Streams that may wait to be opened before those given up are looked for.
+const UNOPENED_MIN: usize = 64;
+
+/// How a stream ends that can get no number on the wire, while the connection lives on.
 const CROWDED_OUT: ResetReport = ResetReport {
     code: StreamErrorCode::ResourceLimitExceeded as u32,
     remote: false,
@@ -300,8 +303,13 @@ impl Core {
             inner.outgoing = false;
             drop(inner);
             self.engine.reset(key, code);
+            // Before a stream that takes its place: the remote counts them too.
+            self.engine.poll_control(out, room);
             self.forget(key, connection);
             return Served::Idle;
+        }
+        if std::mem::take(&mut inner.orders.accept) {
+            self.engine.accept(key);
         }
         let negotiates = self
             .entry(key)
@@ -347,10 +355,8 @@ impl Core {
             // It has left the wire, or was reset before it was ever on it. One that was forgotten here
             // delivers what was written before.
             inner.outgoing = false;
-            let was_waiting = inner.orders.open.take().is_some();
             drop(inner);
-            if was_waiting {
-                connection.unopened_gone();
+            if give_up(connection, slot) {
                 // The place that it was called up for is another's.
                 self.reopen();
             }
@@ -358,8 +364,10 @@ impl Core {
         }
         let key = match self.engine.open() {
             Ok(key) => key,
-            Err(OpenError::Unacked) => {
-                self.unopened.push_back(Arc::clone(slot));
+            Err(reason @ (OpenError::Unacked | OpenError::TooMany)) => {
+                drop(inner);
+                self.crowded |= reason == OpenError::TooMany;
+                self.wait_for_place(connection, slot);
                 return None;
             }
             Err(error) => {
@@ -369,7 +377,7 @@ impl Core {
                 connection.unopened_gone();
                 drop(inner);
                 slot.end(match error {
-                    OpenError::TooMany | OpenError::IdsExhausted => CROWDED_OUT,
+                    OpenError::IdsExhausted => CROWDED_OUT,
                     _ => GONE,
                 });
                 return None;
@@ -403,6 +411,23 @@ impl Core {
             },
         );
         Some(key)
+    }
+
+    /// Puts an outbound stream behind the others that wait to be opened.
+    ///
+    /// Those that were given up meanwhile leave before they outnumber the ones that are wanted.
+    fn wait_for_place(&mut self, connection: &Connection, slot: &Arc<StreamSlot>) {
+        let wanted = connection.outbound.load(Ordering::Relaxed) as usize;
+        if self.unopened.len() > 2 * wanted + UNOPENED_MIN {
+            self.unopened.retain(|waiting| {
+                let given_up = waiting.lock().finished;
+                if given_up {
+                    give_up(connection, waiting);
+                }
+                !given_up
+            });
+        }
+        self.unopened.push_back(Arc::clone(slot));
     }
 
     /// Gives the remote credit for what was read.
@@ -485,4 +510,15 @@ impl Core {
             self.expect_end(Deadline { at, key, serial });
         }
     }
+}
+
+/// The stream will never be opened; tells whether it was to be.
+fn give_up(connection: &Connection, slot: &StreamSlot) -> bool {
+    let mut inner = slot.lock();
+    inner.outgoing = false;
+    let was_waiting = inner.orders.open.take().is_some();
+    if was_waiting {
+        connection.unopened_gone();
+    }
+    was_waiting
 }

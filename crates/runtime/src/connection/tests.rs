@@ -15,6 +15,13 @@ use crate::{HANDLE_PENDING, State};
 #[path = "engine_tests.rs"]
 mod engines;
 
+#[path = "opening_tests.rs"]
+mod opening;
+use self::opening::{
+    streams_given_up_while_they_wait_leave_memory,
+    streams_opened_at_once_wait_for_a_remote_that_is_busy,
+};
+
 /// Outbound streams without acknowledgement at which the next one waits.
 const UNACKED_MAX: u32 = 256;
 

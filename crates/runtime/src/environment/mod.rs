@@ -169,9 +169,7 @@ impl Environment {
         let connection = carrier.map_or(0, |connection| connection.handle());
         let opened = inner.pending.remove(Pending::OPENED);
         let asked = inner.pending.remove(Pending::ASKED);
-        if opened || (asked && inner.finished) {
-            slot.taken(&mut inner);
-        }
+        let taken = (opened || (asked && inner.finished)) && slot.taken(&mut inner);
         if asked && inner.finished && inner.handle.is_none() {
             // It ended before JavaScript could be asked about it.
             return;
@@ -207,6 +205,11 @@ impl Environment {
             });
         }
         self.expand_rest(slot, &mut inner, stream, emit);
+        // One that has left the wire owes the remote nothing.
+        if taken && inner.key.is_some() {
+            slot.send_later(inner);
+            self.touch(slot, 0);
+        }
     }
 
     fn expand_rest(

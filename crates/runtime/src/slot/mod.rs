@@ -115,6 +115,8 @@ pub struct Taken {
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) open: Option<Proposals>,
+    /// The inbound stream was taken: the remote may have its acknowledgement.
+    pub(crate) accept: bool,
     pub(crate) reset: Option<u32>,
     pub(crate) discard: bool,
     /// JavaScript's answer to what it was asked.
@@ -257,11 +259,15 @@ impl StreamSlot {
         }
     }
 
-    /// JavaScript was told of an inbound stream, or never will be.
-    pub(crate) fn taken(&self, inner: &mut Inner) {
-        if std::mem::take(&mut inner.untaken) {
+    /// JavaScript was told of an inbound stream, or never will be: its place in the backlog is free, and
+    /// the acknowledgement goes with its next turn. Tells whether it was untaken before.
+    pub(crate) fn taken(&self, inner: &mut Inner) -> bool {
+        let untaken = std::mem::take(&mut inner.untaken);
+        if untaken {
+            inner.orders.accept = true;
             self.carrier.taken();
         }
+        untaken
     }
 
     /// Nothing happens to the stream any more: its place in the counts is free, and `closed` is told.

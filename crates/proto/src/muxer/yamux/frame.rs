@@ -41,6 +41,10 @@ impl Flags {
         Self(self.0 | flag.0)
     }
 
+    pub(in crate::muxer) const fn without(self, flag: Self) -> Self {
+        Self(self.0 & !flag.0)
+    }
+
     pub(in crate::muxer) const fn is_empty(self) -> bool {
         self.0 == 0
     }

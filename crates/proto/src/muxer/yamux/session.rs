@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::muxer::{MemoryBudget, Outgoing, Role, StreamErrorCode, StreamKey};
+use crate::muxer::{MemoryBudget, Outgoing, Role, StreamErrorCode, StreamKey, UNACKED_MAX};
 
 use super::allowance::{Allowance, STRAYS_PER_STREAM};
 use super::flow::GrowthLimits;
@@ -18,6 +18,10 @@ use super::{Config, OpenError, ProtocolError, Stats};
 ///
 /// An answer usually comes sooner. The remote notices the delay only once 256 of its streams wait.
 const ACK_DELAY: Duration = Duration::from_millis(20);
+
+/// Acknowledgements that wait for frames to ride on: a quarter of what the remote may have open without
+/// one, so that it is not kept from opening more.
+const ACKS_HELD_MAX: usize = UNACKED_MAX as usize / 4;
 
 /// Data in bytes that may come for streams nobody knows, beyond what was on the way legitimately.
 const STRAY_BYTES: u64 = 1 << 20;
@@ -130,7 +134,8 @@ impl Session {
 
     /// The application took an inbound stream: its place in the backlog is free.
     ///
-    /// The acknowledgement rides on the stream's next frame, and gets one of its own after 20 ms.
+    /// The acknowledgement rides on the stream's next frame. It gets one of its own after 20 ms, or as
+    /// soon as 64 of them wait.
     pub fn accept(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -141,7 +146,9 @@ impl Session {
         self.unaccepted -= 1;
         if stream.is_open() {
             stream.opening = Opening::AckDue;
-            self.streams.mark_unacknowledged(key);
+            if self.streams.mark_unacknowledged(key) >= ACKS_HELD_MAX {
+                self.streams.flush_unacknowledged();
+            }
             self.acks_due_at
                 .get_or_insert_with(|| self.clock.saturating_add(ACK_DELAY));
         } else {

@@ -207,12 +207,14 @@ impl Streams {
         !self.due.is_empty()
     }
 
-    pub(super) fn mark_unacknowledged(&mut self, key: StreamKey) {
+    /// Tells how many are marked.
+    pub(super) fn mark_unacknowledged(&mut self, key: StreamKey) -> usize {
         if let Some(slot) = self.slots.get_mut(key.index())
             && !std::mem::replace(&mut slot.is_unacknowledged, true)
         {
             self.unacknowledged.push(key);
         }
+        self.unacknowledged.len()
     }
 
     /// Acknowledgements that no other frame has carried get frames of their own.

@@ -1,5 +1,6 @@
 //! The socket that the crate believes in: two buffers in memory.
 
+use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ struct Buffers {
     /// Code of the GoAway that the crate wanted to send.
     refusal: Option<u32>,
     incoming: Incoming,
+    /// Inbound streams whose acknowledgement the crate may not say, or has not been able to say.
+    acks: HashMap<u32, Ack>,
 }
 
 /// Follows the frames of the input, for the sake of GoAways: the crate would end every stream at once, those
@@ -85,6 +88,17 @@ impl Incoming {
     }
 }
 
+/// The acknowledgement of an inbound stream. The crate puts it on the first frame it sends, taken or not.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Ack {
+    /// Nobody has taken the stream; no frame of the crate has carried it.
+    Withheld,
+    /// The same, and a frame had to go without it.
+    Stripped,
+    /// The stream was taken: its next frame gets what the crate says only once.
+    Due,
+}
+
 /// Bytes in the order in which they came; a front that was taken goes when all is taken.
 #[derive(Debug, Default)]
 struct Buffer {
@@ -116,6 +130,32 @@ impl Buffers {
         !self.input.rest().is_empty()
             && self.output.rest().len() < UNSENT_MAX
             && self.refusal.is_none()
+    }
+
+    /// The header as it goes out: the acknowledgement of a stream waits until that is taken.
+    fn acknowledge(&mut self, header: Header) -> Header {
+        let Some(ack) = self.acks.get_mut(&header.id) else {
+            return header;
+        };
+        match *ack {
+            Ack::Withheld | Ack::Stripped => {
+                if !header.flags.has(Flags::ACK) {
+                    return header;
+                }
+                *ack = Ack::Stripped;
+                Header {
+                    flags: header.flags.without(Flags::ACK),
+                    ..header
+                }
+            }
+            Ack::Due => {
+                self.acks.remove(&header.id);
+                Header {
+                    flags: header.flags.with(Flags::ACK),
+                    ..header
+                }
+            }
+        }
     }
 
     /// Whether a frame of the crate goes out. Its endings do not: they are the session's to write.
@@ -169,6 +209,26 @@ impl Pipe {
         buffers.output.push(&header.encode());
     }
 
+    /// From here on no frame acknowledges the stream, until [`release_ack`](Self::release_ack).
+    pub(super) fn withhold_ack(&self, id: u32) {
+        self.0.lock().acks.insert(id, Ack::Withheld);
+    }
+
+    /// The stream's next frame may acknowledge it.
+    pub(super) fn release_ack(&self, id: u32) {
+        let mut buffers = self.0.lock();
+        match buffers.acks.get_mut(&id) {
+            Some(ack @ Ack::Stripped) => *ack = Ack::Due,
+            // The crate says it by itself.
+            _ => drop(buffers.acks.remove(&id)),
+        }
+    }
+
+    /// The stream was acknowledged otherwise, or is over.
+    pub(super) fn forget_ack(&self, id: u32) {
+        self.0.lock().acks.remove(&id);
+    }
+
     /// Moves at most `room` bytes to the end of `out`.
     pub(super) fn take(&self, out: &mut Vec<u8>, room: usize) {
         let mut buffers = self.0.lock();
@@ -210,16 +270,17 @@ impl AsyncWrite for Pipe {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut buffers = self.0.lock();
-        let mut admitted = true;
         if !std::mem::take(&mut buffers.in_body) {
             let header = <[u8; HEADER_BYTES]>::try_from(bytes)
                 .ok()
                 .and_then(|header| Header::decode(header).ok())
                 .ok_or(io::ErrorKind::InvalidData)?;
             buffers.in_body = header.kind == Kind::Data && header.length > 0;
-            admitted = buffers.admits(header);
-        }
-        if admitted {
+            if buffers.admits(header) {
+                let header = buffers.acknowledge(header);
+                buffers.output.push(&header.encode());
+            }
+        } else {
             buffers.output.push(bytes);
         }
         Poll::Ready(Ok(bytes.len()))

@@ -140,6 +140,7 @@ impl Session {
         } else {
             self.inbound_live += 1;
             self.unaccepted += 1;
+            self.pipe.withhold_ack(id.val());
             let key = self.streams.insert(stream, Opening::Unaccepted);
             self.opened.push_back(key);
             return;

@@ -17,13 +17,16 @@ use super::{Config, EndError, GROWTH_MAX, UNCONSUMED_MAX};
 /// Time that an acknowledgement waits for a frame to ride on, as in our own engine.
 const ACK_DELAY: Duration = Duration::from_millis(20);
 
+/// Acknowledgements that wait for frames to ride on, as in our own engine.
+const ACKS_HELD_MAX: u32 = UNACKED_MAX / 4;
+
 /// Streams that the crate has room for beyond those that the limits allow: the one that is refused,
 /// and those that were reset and that it has not dropped yet.
 const SPARE_STREAMS: usize = 64;
 
-/// Streams of one direction that the crate is ever told to take: its windows for twice as many have to
-/// fit 32 bits.
-const STREAMS_MAX: u32 = 4_096;
+/// Streams of one direction that the crate is ever told to take: its windows for twice as many, and for
+/// the spare ones, have to fit 32 bits.
+const STREAMS_MAX: u32 = 8_000;
 
 /// Streams that one side of a connection may ever open.
 const IDS_MAX: u32 = 1 << 31;
@@ -64,6 +67,8 @@ pub struct Session {
     /// The latest time that a caller has told.
     pub(super) clock: Duration,
     acks_due_at: Option<Duration>,
+    /// Streams taken since the last acknowledgements that had frames of their own.
+    acks_held: u32,
 }
 
 impl Session {
@@ -100,6 +105,7 @@ impl Session {
             end: None,
             clock: Duration::ZERO,
             acks_due_at: None,
+            acks_held: 0,
         }
     }
 
@@ -141,19 +147,26 @@ impl Session {
 
     /// The application took an inbound stream: its place in the backlog is free.
     ///
-    /// The acknowledgement rides on the stream's next frame, and gets one of its own after 20 ms.
+    /// The acknowledgement rides on the stream's next frame. It gets one of its own after 20 ms, or as
+    /// soon as 64 streams were taken.
     pub fn accept(&mut self, key: StreamKey) {
         let Some(entry) = self.streams.get_mut(key) else {
             return;
         };
-        if entry.opening == Opening::Unaccepted {
-            let is_live = entry.stream.is_some();
-            entry.opening = if is_live {
-                Opening::AckDue
-            } else {
-                Opening::Settled
-            };
-            self.unaccepted -= 1;
+        if entry.opening != Opening::Unaccepted {
+            return;
+        }
+        self.unaccepted -= 1;
+        if entry.stream.is_none() {
+            entry.opening = Opening::Settled;
+            return;
+        }
+        entry.opening = Opening::AckDue;
+        self.pipe.release_ack(entry.id);
+        self.acks_held += 1;
+        if self.acks_held >= ACKS_HELD_MAX {
+            self.acknowledge();
+        } else {
             self.acks_due_at
                 .get_or_insert_with(|| self.clock.saturating_add(ACK_DELAY));
         }
@@ -253,11 +266,17 @@ impl Session {
         if self.acks_due_at.is_none_or(|at| at > now) {
             return;
         }
+        self.acknowledge();
+    }
+
+    fn acknowledge(&mut self) {
         self.acks_due_at = None;
+        self.acks_held = 0;
         self.pump();
         for entry in self.streams.iter_mut() {
             if entry.opening == Opening::AckDue {
                 entry.opening = Opening::Settled;
+                self.pipe.forget_ack(entry.id);
                 self.pipe
                     .send(Header::window_update(Flags::ACK, entry.id, 0));
             }
@@ -270,6 +289,7 @@ impl Session {
             return;
         };
         entry.stream = None;
+        self.pipe.forget_ack(entry.id);
         if entry.is_outbound_unacked() {
             self.unacked -= 1;
         }

@@ -68,6 +68,7 @@ impl Session {
         let mut flags = Flags::FIN;
         if entry.opening == Opening::AckDue {
             entry.opening = Opening::Settled;
+            self.pipe.forget_ack(entry.id);
             flags = flags.with(Flags::ACK);
         }
         let id = entry.id;

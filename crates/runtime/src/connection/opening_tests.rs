@@ -1,0 +1,124 @@
+//! Streams that are opened faster than the remote takes them.
+
+use crate::connection::Connection;
+use crate::error::ConnectionFault;
+use crate::hub::{Doorbell, Hub};
+use crate::live::Live;
+use crate::record::Record;
+use crate::slot::Proposals;
+use crate::sync::Arc;
+use crate::testing::pair::connect_alone;
+use crate::testing::{End, Streams, pipe};
+use crate::{HANDLE_PENDING, Limits, Muxer, State};
+
+use super::UNACKED_MAX;
+
+/// Opens this many streams at once, while the remote does not drain.
+const MANY: u32 = 3 * UNACKED_MAX;
+
+fn wide() -> Limits {
+    Limits {
+        inbound_streams_max: 2 * MANY,
+        outbound_streams_max: 2 * MANY,
+        ..Limits::default()
+    }
+}
+
+fn is_reset(record: &Record) -> bool {
+    matches!(record, Record::StreamReset { .. })
+}
+
+#[test]
+pub(super) fn streams_opened_at_once_wait_for_a_remote_that_is_busy() {
+    let mut live = Live::with(wide(), wide());
+    live.listener.drains = false;
+    for _ in 0..MANY {
+        live.dialer.open(Proposals::Lazy(1));
+    }
+    live.settle();
+    let told = live.dialer.told();
+    assert!(!told.iter().any(is_reset), "some are reset");
+    let opened = live.listener.connection.stream_count();
+    assert_eq!(opened, UNACKED_MAX, "those beyond wait at their end");
+    live.listener.drains = true;
+    live.listener.connection.hub.announce();
+    for _ in 0..=MANY / UNACKED_MAX {
+        live.settle();
+        // Acknowledgements that nothing carries are due by now.
+        let late = std::time::Duration::from_millis(30);
+        live.listener.connection.advance(late);
+    }
+    live.settle();
+    assert!(!live.dialer.told().iter().any(is_reset), "some are reset");
+    let opened = |record: &&Record| matches!(record, Record::StreamOpened { .. });
+    let count = live.listener.told().iter().filter(opened).count();
+    assert_eq!(count, MANY as usize);
+}
+
+#[test]
+fn streams_that_are_refused_leave_the_backlog_at_once() {
+    let mut live = Live::with(wide(), wide());
+    live.listener.drains = false;
+    let streams: Vec<u32> = (0..MANY)
+        .map(|_| live.dialer.open(Proposals::Lazy(9)))
+        .collect();
+    live.settle();
+    let told = live.dialer.told();
+    let refused = |record: &&Record| matches!(record, Record::StreamReset { report, .. } if report.fault.is_some());
+    assert_eq!(told.iter().filter(refused).count(), streams.len());
+    assert_eq!(live.listener.connection.stream_count(), 0);
+}
+
+#[test]
+pub(super) fn streams_given_up_while_they_wait_leave_memory() {
+    let mut live = Live::new();
+    live.listener.drains = false;
+    for _ in 0..UNACKED_MAX {
+        live.dialer.open(Proposals::Lazy(1));
+    }
+    for _ in 0..5_000 {
+        let given_up = live.dialer.open(Proposals::Lazy(1));
+        live.dialer.environment.flush();
+        live.dialer.reset(given_up, 0);
+    }
+    live.settle();
+    let waiting = live.dialer.connection.unopened_count();
+    assert!(waiting < 1_000, "{waiting} wait");
+    let late = live
+        .dialer
+        .environment
+        .open(live.dialer.handle, Proposals::Lazy(2));
+    let late = late.unwrap() & !HANDLE_PENDING;
+    live.listener.drains = true;
+    live.listener.connection.hub.announce();
+    live.settle();
+    assert_eq!(
+        live.dialer.change(late, |slot| Ok(slot.state())),
+        Ok(State::Open)
+    );
+}
+
+#[test]
+fn the_doorbell_is_not_rung_under_the_lock_of_a_connection_that_ends() {
+    /// Looks at the connection when it is rung, as JavaScript may.
+    struct Looker(std::sync::OnceLock<std::sync::Weak<Connection>>);
+    impl Doorbell for Arc<Looker> {
+        fn ring(&self) {
+            let connection = self.0.get().and_then(std::sync::Weak::upgrade);
+            let is_free = connection.is_none_or(|connection| connection.is_unlocked());
+            assert!(is_free, "rung under the lock");
+        }
+    }
+    let looker = Arc::new(Looker(std::sync::OnceLock::new()));
+    let end = End {
+        hub: Hub::new(Box::new(Arc::clone(&looker))),
+        limits: Limits::default(),
+        muxer: Muxer::default(),
+        streams: Streams::Raw,
+    };
+    let (connection, _) = connect_alone(end, pipe(64).0);
+    connection.hub.answer();
+    looker.0.set(Arc::downgrade(&connection)).ok();
+    connection.finish(ConnectionFault::Ended);
+    assert!(connection.end_report().is_some());
+}
