@@ -126,9 +126,11 @@ export interface Limits {
   upgradeTimeoutMs: number
   /** Negotiation of one stream. */
   streamNegotiationTimeoutMs: number
-  /** Inbound connections under upgrade, in all. */
+  /** Connections of the swarm, dialled and accepted, those under way included. */
+  connectionsMax: number
+  /** Inbound connections under upgrade, or not told of yet because the event loop is busy, in all. */
   pendingInboundMax: number
-  /** Inbound connections under upgrade from one host; loopback is exempt. */
+  /** The same from one host: an IPv4 address or an IPv6 /56; eight times as many from an IPv6 /48. Loopback is exempt. */
   pendingInboundPerHostMax: number
   /** Inbound streams of one connection that JavaScript has not taken yet. */
   acceptBacklog: number
@@ -155,6 +157,8 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   // js gives up after 10 s and go after 15 s: nobody waits longer for us.
   upgradeTimeoutMs: 10_000,
   streamNegotiationTimeoutMs: 10_000,
+  // Some 50 MiB of idle connections.
+  connectionsMax: 16_384,
   pendingInboundMax: 256,
   // go allows 8 connections an IPv4 address.
   pendingInboundPerHostMax: 8,

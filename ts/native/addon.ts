@@ -40,6 +40,7 @@ export interface HotCalls {
 export interface NativeLimits {
   upgradeTimeoutMs: number
   streamNegotiationTimeoutMs: number
+  connectionsMax: number
   pendingInboundMax: number
   pendingInboundPerHostMax: number
   acceptBacklog: number

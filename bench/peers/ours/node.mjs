@@ -6,6 +6,7 @@ const SECURITY = { 'tcp-noise-yamux': 'noise', 'tcp-tls-yamux': 'tls' }
 
 const LIMITS = {
   pendingInboundMax: 65_535,
+  connectionsMax: 65_535,
   pendingInboundPerHostMax: 65_535,
   acceptBacklog: 65_535,
   inboundStreamsMax: 65_535,

@@ -198,6 +198,7 @@ impl From<&CommandError> for ErrorCode {
             CommandError::Io(error) => error.kind().into(),
             CommandError::Aborted => Self::ERR_ABORTED,
             CommandError::NodeClosed => Self::ERR_NODE_CLOSED,
+            CommandError::TooManyConnections(_) => Self::ERR_RESOURCE_LIMIT_EXCEEDED,
             CommandError::NoListener => Self::ERR_INVALID_PARAMETERS,
             _ => Self::ERR_INTERNAL,
         }

@@ -19,7 +19,9 @@ pub struct NodeLimits {
     pub upgrade_timeout_ms: Option<f64>,
     /// From a stream's first byte to its settled protocol.
     pub stream_negotiation_timeout_ms: Option<f64>,
-    /// Inbound connections that are still being upgraded.
+    /// Connections, those under way included.
+    pub connections_max: Option<f64>,
+    /// Inbound connections that are still being upgraded, or not told of.
     pub pending_inbound_max: Option<f64>,
     /// The same per remote host.
     pub pending_inbound_per_host_max: Option<f64>,
@@ -157,6 +159,7 @@ fn limits(given: &NodeLimits) -> Result<Limits, Failure> {
             given.stream_negotiation_timeout_ms,
             default.stream_negotiation_timeout,
         )?,
+        connections_max: size(given.connections_max, default.connections_max)?,
         pending_inbound_max: size(given.pending_inbound_max, default.pending_inbound_max)?,
         pending_inbound_per_host_max: size(
             given.pending_inbound_per_host_max,

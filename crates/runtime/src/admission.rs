@@ -1,32 +1,53 @@
-//! Who may come in: the one point that every accepted connection and every inbound stream passes.
+//! Who may come in: the one point that every connection passes, accepted or dialled.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::config::Limits;
 use crate::diagnostics::Refusal;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 
-/// Counts inbound connections that are still being upgraded.
+/// Hosts, as [`host_of`] counts them, that an IPv6 /48 may have pending connections for: a customer has
+/// one /56 of a provider, a site a /48 with 256 of them. go allows 64 connections a /48 and 8 a /56.
+const HOSTS_OF_SITE_MAX: usize = 8;
+
+/// Counts connections, and the inbound ones that JavaScript does not know of yet.
 #[derive(Default)]
 pub(crate) struct Admission {
     pending: Mutex<Pending>,
+    places: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Pending {
     total: usize,
     hosts: HashMap<IpAddr, usize>,
+    sites: HashMap<IpAddr, usize>,
 }
 
-/// A place among the pending connections; given back when dropped.
+/// A place among the pending connections, from the accepted socket until JavaScript is told of the
+/// connection; given back when dropped.
 pub(crate) struct Ticket {
     admission: Arc<Admission>,
     host: Option<IpAddr>,
+    site: Option<IpAddr>,
 }
 
+/// A place among the connections of the node, those under way included; given back when dropped.
+pub(crate) struct Place(Arc<Admission>);
+
 impl Admission {
-    /// A place for a connection from `address`.
+    /// A place for one more connection.
+    ///
+    /// # Errors
+    /// The limit, where there are as many as there may be.
+    pub(crate) fn place(self: &Arc<Self>, limits: &Limits) -> Result<Place, Refusal> {
+        let place = Place(Arc::clone(self));
+        let before = self.places.fetch_add(1, Ordering::Relaxed);
+        within("connectionsMax", limits.connections_max, before).map(|()| place)
+    }
+
+    /// A place for an inbound connection from `address`.
     ///
     /// # Errors
     /// The limit that says no.
@@ -36,22 +57,28 @@ impl Admission {
         limits: &Limits,
     ) -> Result<Ticket, Refusal> {
         let host = host_of(address);
+        let site = site_of(address);
+        let per_host = limits.pending_inbound_per_host_max;
         let mut pending = self.pending.lock();
         within(
             "pendingInboundMax",
             limits.pending_inbound_max,
             pending.total,
         )?;
-        if let Some(host) = host {
-            let count = pending.hosts.entry(host).or_default();
-            let limit = limits.pending_inbound_per_host_max;
-            within("pendingInboundPerHostMax", limit, *count)?;
-            *count += 1;
+        let per_site = per_host.saturating_mul(HOSTS_OF_SITE_MAX);
+        for (limit, count) in [
+            (per_host, count_of(&pending.hosts, host)),
+            (per_site, count_of(&pending.sites, site)),
+        ] {
+            within("pendingInboundPerHostMax", limit, count)?;
         }
         pending.total += 1;
+        enter(&mut pending.hosts, host);
+        enter(&mut pending.sites, site);
         Ok(Ticket {
             admission: Arc::clone(self),
             host,
+            site,
         })
     }
 }
@@ -72,12 +99,35 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut pending = self.admission.pending.lock();
         pending.total -= 1;
-        let Some(host) = self.host else { return };
-        if let Some(count) = pending.hosts.get_mut(&host) {
-            *count -= 1;
-            if *count == 0 {
-                pending.hosts.remove(&host);
-            }
+        leave(&mut pending.hosts, self.host);
+        leave(&mut pending.sites, self.site);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.places.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+type Counts = HashMap<IpAddr, usize>;
+
+fn count_of(counts: &Counts, of: Option<IpAddr>) -> usize {
+    of.and_then(|of| counts.get(&of).copied()).unwrap_or(0)
+}
+
+fn enter(counts: &mut Counts, of: Option<IpAddr>) {
+    if let Some(of) = of {
+        *counts.entry(of).or_default() += 1;
+    }
+}
+
+fn leave(counts: &mut Counts, of: Option<IpAddr>) {
+    let Some(of) = of else { return };
+    if let Some(count) = counts.get_mut(&of) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&of);
         }
     }
 }
@@ -90,6 +140,18 @@ fn host_of(address: IpAddr) -> Option<IpAddr> {
         IpAddr::V6(address) => {
             let mut octets = address.octets();
             octets[7..].fill(0);
+            Some(IpAddr::from(octets))
+        }
+    }
+}
+
+/// What counts as one site: an IPv6 /48. IPv4 has none.
+fn site_of(address: IpAddr) -> Option<IpAddr> {
+    match host_of(address)? {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => {
+            let mut octets = address.octets();
+            octets[6..].fill(0);
             Some(IpAddr::from(octets))
         }
     }
@@ -133,5 +195,43 @@ mod tests {
         assert_ne!(one, other);
         assert_eq!(host_of("::1".parse().unwrap()), None);
         assert_eq!(host_of("::ffff:127.0.0.1".parse().unwrap()), None);
+    }
+
+    // A151
+    #[test]
+    fn an_ipv6_site_is_refused_at_its_65th_pending_connection_and_each_customer_at_its_9th() {
+        let limits = Limits::default();
+        let admission = Arc::new(Admission::default());
+        let from = |customer: u16, host: u16| {
+            let address = format!("2001:db8:1:{:x}::{host:x}", customer << 8);
+            admission.admit(address.parse().unwrap(), &limits)
+        };
+        let mut tickets: Vec<Ticket> = Vec::new();
+        for customer in 0..8 {
+            for host in 1..=8 {
+                tickets.push(from(customer, host).unwrap());
+            }
+            assert!(from(customer, 9).is_err(), "customer {customer}");
+        }
+        assert!(from(8, 1).is_err(), "the 65th of the /48");
+        let elsewhere: IpAddr = "2001:db8:2::1".parse().unwrap();
+        assert!(admission.admit(elsewhere, &limits).is_ok());
+        tickets.pop();
+        assert!(from(8, 1).is_ok());
+    }
+
+    #[test]
+    fn connections_beyond_the_limit_have_no_place_until_one_has_gone() {
+        let limits = Limits {
+            connections_max: 2,
+            ..Limits::default()
+        };
+        let admission = Arc::new(Admission::default());
+        let first = admission.place(&limits);
+        let second = admission.place(&limits);
+        assert!(first.is_ok() && second.is_ok());
+        assert!(admission.place(&limits).is_err());
+        drop(first);
+        assert!(admission.place(&limits).is_ok());
     }
 }

@@ -100,6 +100,9 @@ pub enum ConnectError {
     /// A record could not be opened.
     #[error("a record could not be opened")]
     Record,
+    /// A bug here; this attempt only.
+    #[error("internal error")]
+    Internal,
 }
 
 impl ConnectError {
@@ -132,6 +135,9 @@ pub enum CommandError {
     /// The node is closed.
     #[error("the node is closed")]
     NodeClosed,
+    /// The node has as many connections as it may.
+    #[error("the node has {0} connections, as many as limits.connectionsMax allows")]
+    TooManyConnections(usize),
     /// There is no such listener.
     #[error("no such listener")]
     NoListener,

@@ -36,9 +36,13 @@ pub struct Limits {
     pub upgrade_timeout: Duration,
     /// From the first byte of a stream to its settled protocol.
     pub stream_negotiation_timeout: Duration,
-    /// Inbound connections that are still being upgraded, over all listeners.
+    /// Connections of the node, dialled and accepted, those under way included.
+    pub connections_max: usize,
+    /// Inbound connections that are still being upgraded, or that JavaScript has not been told of, over
+    /// all listeners.
     pub pending_inbound_max: usize,
-    /// The same for one remote host (an IPv4 address or an IPv6 /56); loopback is free.
+    /// The same for one remote host (an IPv4 address or an IPv6 /56), eight times as many for an IPv6
+    /// /48; loopback is free.
     pub pending_inbound_per_host_max: usize,
     /// Inbound streams that the application has not taken yet, per connection.
     pub accept_backlog: u32,
@@ -69,6 +73,8 @@ impl Default for Limits {
         Self {
             upgrade_timeout: Duration::from_secs(10),
             stream_negotiation_timeout: Duration::from_secs(10),
+            // Some 50 MiB of idle connections; go's default for 16 GiB of memory is of this order.
+            connections_max: 16_384,
             pending_inbound_max: 256,
             pending_inbound_per_host_max: 8,
             accept_backlog: 256,

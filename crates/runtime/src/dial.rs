@@ -1,11 +1,12 @@
 //! Dialling one set of concrete addresses: staggered attempts, the first to be upgraded wins.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use ferroswarm_secure::{Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 use crate::command::{Attempt, CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
@@ -51,6 +52,19 @@ struct Started {
     stage: Arc<Mutex<Stage>>,
 }
 
+impl Started {
+    /// It ends here and now.
+    fn ended(self, error: ConnectError) -> Attempt {
+        let stage = *self.stage.lock();
+        Attempt {
+            address: self.address,
+            stage,
+            error,
+            elapsed: self.at.elapsed(),
+        }
+    }
+}
+
 /// Dials; the seat is kept by the connection.
 pub(crate) async fn dial(
     shared: &Arc<Shared>,
@@ -61,6 +75,11 @@ pub(crate) async fn dial(
     if shared.is_closing() {
         return Outcome::Failed(CommandError::NodeClosed);
     }
+    let Ok(place) = shared.admission.place(&shared.limits) else {
+        return Outcome::Failed(CommandError::TooManyConnections(
+            shared.limits.connections_max,
+        ));
+    };
     let dial = Arc::new(dial);
     let mut race = Race::new(shared, &dial);
     let raced = tokio::time::timeout(dial.timeout, race.run()).await;
@@ -79,6 +98,8 @@ pub(crate) async fn dial(
         remote_address: won.address,
         local_address: local,
         dial_time: won.dial_time,
+        place,
+        ticket: None,
     };
     Outcome::Dialled(shared.establish(won.socket, won.upgraded, seat, origin))
 }
@@ -88,6 +109,7 @@ struct Race<'a> {
     shared: &'a Arc<Shared>,
     dial: &'a Arc<DialRequest>,
     next: usize,
+    tasks: HashMap<task::Id, usize>,
     running: JoinSet<(usize, Result<Won, Attempt>)>,
     started: Vec<Option<Started>>,
     failed: Vec<Attempt>,
@@ -99,6 +121,7 @@ impl<'a> Race<'a> {
             shared,
             dial,
             next: 0,
+            tasks: HashMap::new(),
             running: JoinSet::new(),
             started: Vec::new(),
             failed: Vec::new(),
@@ -129,8 +152,8 @@ impl<'a> Race<'a> {
                     self.started[index] = None;
                     self.failed.push(attempt);
                 }
-                // A panic in one attempt is that attempt's failure; its entry is reported.
-                Err(_) => {}
+                // Nothing aborts single attempts: it panicked, and its entry is still there.
+                Err(error) => self.broke(error.id()),
             }
         }
     }
@@ -147,7 +170,7 @@ impl<'a> Race<'a> {
             stage: Arc::clone(&stage),
         }));
         let (shared, dial) = (Arc::clone(self.shared), Arc::clone(self.dial));
-        self.running.spawn(async move {
+        let attempt = self.running.spawn(async move {
             let connecting = connect(&shared, &dial, &address, &stage);
             let result = tokio::time::timeout(dial.address_timeout, connecting).await;
             let error = match result {
@@ -166,22 +189,22 @@ impl<'a> Race<'a> {
                 }),
             )
         });
+        self.tasks.insert(attempt.id(), index);
+    }
+
+    /// A panic in one attempt is that attempt's failure, and ours.
+    fn broke(&mut self, task: task::Id) {
+        let index = self.tasks.get(&task);
+        let started = index.and_then(|&index| self.started[index].take());
+        self.failed
+            .extend(started.map(|started| started.ended(ConnectError::Internal)));
     }
 
     /// Every address that was tried; those still under way have timed out.
     fn report(&mut self) -> Vec<Attempt> {
         let mut attempts = std::mem::take(&mut self.failed);
-        for started in self.started.drain(..).flatten() {
-            let stage = *started.stage.lock();
-            let elapsed = started.at.elapsed();
-            let error = ConnectError::Timeout;
-            attempts.push(Attempt {
-                address: started.address,
-                stage,
-                error,
-                elapsed,
-            });
-        }
+        let late = self.started.drain(..).flatten();
+        attempts.extend(late.map(|started| started.ended(ConnectError::Timeout)));
         attempts
     }
 }

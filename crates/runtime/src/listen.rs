@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::admission::Ticket;
+use crate::admission::{Place, Ticket};
 use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
@@ -155,13 +155,24 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// What an accepted connection has of the limits.
+struct Admitted {
+    place: Place,
+    ticket: Ticket,
+}
+
 /// Refuses, or hands the socket to the thread that will drive it.
 fn admit(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
     if shared.is_closing() {
         return;
     }
-    let ticket = match shared.admission.admit(address.ip(), &shared.limits) {
-        Ok(ticket) => ticket,
+    let admission = &shared.admission;
+    let admitted = admission.place(&shared.limits).and_then(|place| {
+        let ticket = admission.admit(address.ip(), &shared.limits)?;
+        Ok(Admitted { place, ticket })
+    });
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
         Err(refusal) => {
             shared.hub.stats.admissions_refused.add(1);
             let fact = Fact::ConnectionRefused(refusal);
@@ -177,7 +188,7 @@ fn admit(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
     };
     let shared = Arc::clone(shared);
     handle.spawn(async move {
-        let upgraded = accept(&shared, socket, address, ticket, seat).await;
+        let upgraded = accept(&shared, socket, address, admitted, seat).await;
         if let Err((stage, error)) = upgraded {
             shared.hub.stats.upgrades_failed.add(1);
             let fact = Fact::upgrade(stage, error);
@@ -191,7 +202,7 @@ async fn accept(
     shared: &Arc<Shared>,
     socket: std::net::TcpStream,
     address: SocketAddr,
-    ticket: Ticket,
+    admitted: Admitted,
     seat: crate::threads::Seat,
 ) -> Result<(), (Stage, ConnectError)> {
     let at_socket = |error: io::Error| (Stage::Dial, ConnectError::Io(error.into()));
@@ -211,7 +222,6 @@ async fn accept(
         .await
         .unwrap_or(Err(ConnectError::Timeout))
         .map_err(|error| (*stage.lock(), error))?;
-    drop(ticket);
     if shared.is_closing() {
         return Ok(());
     }
@@ -221,6 +231,8 @@ async fn accept(
         remote_address: tcp::multiaddr(address),
         local_address: tcp::multiaddr(local),
         dial_time: Duration::ZERO,
+        place: admitted.place,
+        ticket: Some(admitted.ticket),
     };
     shared.establish(socket, upgraded, seat, origin);
     Ok(())

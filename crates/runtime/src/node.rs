@@ -10,7 +10,7 @@ use multiaddr::Multiaddr;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Place, Ticket};
 use crate::command::{CommandError, Completion, Outcome};
 use crate::config::{Limits, Muxer};
 use crate::connection::{
@@ -338,6 +338,9 @@ impl Shared {
             handlers: Arc::clone(&self.handlers),
             limits: Arc::clone(&self.limits),
             epoch: self.epoch,
+            untold: origin
+                .ticket
+                .map(|ticket| Box::new(ticket) as Box<dyn Send>),
         });
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
         self.connections
@@ -351,6 +354,7 @@ impl Shared {
         let driven = drive(Arc::clone(&connection), self.epoch, seat);
         tokio::spawn(async move {
             driven.await;
+            drop(origin.place);
             shared.connections.lock().remove(&id);
         });
         connection
@@ -410,4 +414,7 @@ pub(crate) struct Origin {
     pub(crate) remote_address: Multiaddr,
     pub(crate) local_address: Multiaddr,
     pub(crate) dial_time: Duration,
+    pub(crate) place: Place,
+    /// Its place among the pending ones, if it is inbound.
+    pub(crate) ticket: Option<Ticket>,
 }

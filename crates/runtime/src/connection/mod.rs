@@ -117,6 +117,8 @@ pub(crate) struct Parts {
     pub(crate) limits: Arc<Limits>,
     /// Where the connection's clock starts.
     pub(crate) epoch: Instant,
+    /// Dropped when JavaScript has been told of it.
+    pub(crate) untold: Option<Box<dyn Send>>,
 }
 
 /// One secured and multiplexed connection.
@@ -125,6 +127,8 @@ pub struct Connection {
     facts: Facts,
     /// The handle JavaScript knows it by; 0 before it was told.
     handle: AtomicU32,
+    /// Its place among the pending connections until then.
+    untold: Mutex<Option<Box<dyn Send>>>,
     outbox: Mutex<Outbox>,
     core: Mutex<Core>,
     /// Something was posted that the holder of the core's lock may not have seen.
@@ -182,6 +186,7 @@ impl Connection {
             hub: parts.hub,
             facts: parts.facts,
             handle: AtomicU32::new(0),
+            untold: Mutex::new(parts.untold),
             outbox: Mutex::new(Outbox::default()),
             dirty: AtomicBool::new(false),
             unread: AtomicBool::new(false),
@@ -252,6 +257,12 @@ impl Connection {
         self.core.lock().windows.granted()
     }
 
+    /// Whether nobody holds the lock.
+    #[cfg(test)]
+    pub(crate) fn is_unlocked(&self) -> bool {
+        self.core.try_lock().is_some()
+    }
+
     /// Streams that wait to be opened, those given up and not forgotten yet included.
     #[cfg(test)]
     pub(crate) fn unopened_count(&self) -> usize {
@@ -278,8 +289,10 @@ impl Connection {
         self.handle.load(Ordering::Relaxed)
     }
 
+    /// JavaScript is told of it by this handle.
     pub(crate) fn set_handle(&self, handle: u32) {
         self.handle.store(handle, Ordering::Relaxed);
+        drop(self.untold.lock().take());
     }
 
     /// Opens an outbound stream; it goes on the wire with the next flush.

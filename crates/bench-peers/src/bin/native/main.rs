@@ -50,6 +50,7 @@ fn node_options(options: &Options) -> Result<NodeOptions> {
         muxer: Muxer::Yamux,
         io_threads: None,
         limits: Limits {
+            connections_max: 65_535,
             pending_inbound_max: 65_535,
             pending_inbound_per_host_max: 65_535,
             accept_backlog: 65_535,

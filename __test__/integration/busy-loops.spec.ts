@@ -1,0 +1,184 @@
+/** Event loops that are busy, here or there: what waits for them is neither lost nor late. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import test, { type ExecutionContext } from 'ava'
+import type { Connection } from '../../ts/connection.ts'
+import type { MuxerName, SwarmOptions } from '../../ts/options.ts'
+import type { Stream } from '../../ts/stream.ts'
+import { running } from '../support/cli.ts'
+import { createNode } from '../support/pair.ts'
+import { programUrl } from '../support/program.ts'
+
+const AT_ONCE = 5_000
+
+/** Longer than the times that are up meanwhile. */
+const BUSY_MS = 2_500
+const TIMEOUT_MS = 2_000
+
+async function busyListener(
+  t: ExecutionContext,
+  muxer: MuxerName = 'yamux',
+  options: SwarmOptions = {}
+) {
+  const { firstLine: addr } = await running(t, [programUrl('busy-listener').pathname, muxer])
+  const dialer = await createNode(t, { muxers: [muxer], ...options })
+  return { addr, dialer, connection: await dialer.dialAddr(addr) }
+}
+
+/** The listener does nothing for `ms`, from a moment after this on. */
+async function makeBusy(connection: Connection, ms: number): Promise<void> {
+  const stream = await connection.newStream('/test/busy')
+  await stream.write(Buffer.from(String(ms)))
+  await stream.closeWrite()
+  await stream.read()
+}
+
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
+for (const muxer of ['yamux', 'yamux-crate'] as const) {
+  test.serial(
+    `5,000 streams that are opened at once to a listener that is busy are all served, over ${muxer}`,
+    async (t) => {
+      const { connection } = await busyListener(t, muxer, {
+        limits: { outboundStreamsMax: AT_ONCE + 1 }
+      })
+      await makeBusy(connection, 300)
+      const message = Uint8Array.of(1, 2, 3, 4)
+      const echo = async (): Promise<void> => {
+        const stream = await connection.newStream('/test/echo')
+        await stream.write(message)
+        await stream.closeWrite()
+        t.deepEqual(await stream.read(), message)
+      }
+      const outcomes = await Promise.allSettled(Array.from({ length: AT_ONCE }, echo))
+      const failed = outcomes.filter((outcome) => outcome.status === 'rejected')
+      t.deepEqual(failed.slice(0, 3), [])
+      t.is(failed.length, 0)
+    }
+  )
+}
+
+test.serial(
+  'connections that a busy listener has not been told of are bounded as pending ones',
+  async (t) => {
+    const { addr, connection, dialer } = await busyListener(t)
+    await makeBusy(connection, BUSY_MS)
+    await sleep(100)
+    const until = Date.now() + BUSY_MS - 500
+    const worker = async (): Promise<void> => {
+      while (Date.now() < until) {
+        try {
+          const one = await dialer.dialAddr(addr, undefined, { force: true })
+          await one.close()
+        } catch {
+          // Refused: there are enough of them.
+          await sleep(5)
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: 32 }, worker))
+    const asked = await connection.newStream('/test/opened')
+    const opened = Number(Buffer.from(await asked.read()).toString())
+    t.log(`told of ${opened}`)
+    t.true(opened > 200, `${opened}`)
+    // 256 of them, the one that asks, and those that came when it looked again.
+    t.true(opened <= 300, `${opened}`)
+  }
+)
+
+test.serial(
+  'what succeeds before its time is up is no timeout, however busy the loop is',
+  async (t) => {
+    const { addr, connection, dialer } = await busyListener(t)
+    const busyWith = async <T>(call: () => Promise<T>): Promise<T> => {
+      const called = call()
+      called.catch(() => {})
+      setImmediate(() => block(BUSY_MS))
+      return called
+    }
+    const late = (): AbortSignal => AbortSignal.timeout(TIMEOUT_MS)
+    const dial = (options: object): Promise<Connection> =>
+      dialer.dialAddr(addr, undefined, { force: true, ...options })
+    const several = ['/test/none', '/test/echo']
+    const calls: [string, () => Promise<unknown>][] = [
+      ['dial, timeout', () => dial({ timeout: TIMEOUT_MS })],
+      ['dial, signal', () => dial({ signal: late() })],
+      [
+        'newStream, timeout',
+        () => connection.newStream(several, { negotiationTimeout: TIMEOUT_MS })
+      ],
+      ['newStream, signal', () => connection.newStream(several, { signal: late() })],
+      [
+        'read, deadline',
+        () => echoed(connection, (stream) => stream.setReadDeadline(Date.now() + TIMEOUT_MS))
+      ],
+      ['read, signal', () => echoed(connection, () => {}, late())]
+    ]
+    for (const [name, call] of calls) await t.notThrowsAsync(busyWith(call), name)
+  }
+)
+
+async function echoed(
+  connection: Connection,
+  prepare: (stream: Stream) => void,
+  signal?: AbortSignal
+): Promise<Uint8Array> {
+  const stream = await connection.newStream('/test/echo')
+  prepare(stream)
+  stream.send(new Uint8Array(5))
+  return stream.read(5, { signal })
+}
+
+test.serial(
+  'streams that are chosen and ended while the loop is busy leave the connection and tell of it',
+  async (t) => {
+    const { connection, dialer } = await busyListener(t)
+    const told: string[] = []
+    dialer.notify({
+      openedStream: () => told.push('opened'),
+      closedStream: () => told.push('closed')
+    })
+    for (const protocols of ['/test/reset', ['/test/none', '/test/reset']]) {
+      told.length = 0
+      const opening = connection.newStream(protocols)
+      setImmediate(() => block(200))
+      const stream = await opening
+      await new Promise<void>((resolve) => stream.addEventListener('close', () => resolve()))
+      t.deepEqual(connection.streams, [])
+      t.deepEqual(told, ['opened', 'closed'])
+    }
+  }
+)
+
+test('a swarm takes and makes no more connections than limits.connectionsMax', async (t) => {
+  const listener = await createNode(t, { limits: { connectionsMax: 2 } })
+  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  const [addr] = listener.getListenAddrs()
+  if (addr === undefined) throw new Error('no address')
+  const dialer = await createNode(t, { limits: { connectionsMax: 3 } })
+  const first = await dialer.dialAddr(addr)
+  await dialer.dialAddr(addr, undefined, { force: true })
+  await t.throwsAsync(dialer.dialAddr(addr, undefined, { force: true }))
+  await first.close()
+  const again = async (): Promise<Connection> => {
+    for (;;) {
+      try {
+        return await dialer.dialAddr(addr, undefined, { force: true })
+      } catch {
+        // Its place is free when the listener has seen the end.
+        await sleep(10)
+      }
+    }
+  }
+  await again()
+  const other = await createNode(t, { limits: { connectionsMax: 4 } })
+  await other.listen('/ip4/127.0.0.1/tcp/0')
+  const [there] = other.getListenAddrs()
+  if (there === undefined) throw new Error('no address')
+  await dialer.dialAddr(there)
+  await t.throwsAsync(dialer.dialAddr(there, undefined, { force: true }), {
+    name: 'ResourceLimitExceededError',
+    message: /limits\.connectionsMax/
+  })
+})

@@ -1,0 +1,43 @@
+/**
+ * A listener whose event loop is busy when it is asked to be. Prints its address; serves
+ *
+ *     /test/echo    every byte, then the end
+ *     /test/reset   a reset with code 7
+ *     /test/close   an orderly end at once
+ *     /test/busy    after a message of milliseconds as text, nothing for so long
+ *     /test/opened  how many connections it was told of, as text
+ *
+ *     node busy-listener.ts <muxer>
+ */
+import type { MuxerName } from '../../../ts/options.ts'
+import { createSwarm } from '../../../ts/swarm.ts'
+
+const muxer = (process.argv[2] ?? 'yamux') as MuxerName
+const swarm = await createSwarm({
+  ioThreads: 1,
+  muxers: [muxer],
+  services: { ping: false, identify: false },
+  limits: { inboundStreamsMax: 6_000 }
+})
+let opened = 0
+swarm.addEventListener('connected', () => {
+  opened += 1
+})
+swarm.handle('/test/echo', async (stream) => {
+  for await (const bytes of stream) await stream.write(bytes)
+  await stream.close()
+})
+swarm.handle('/test/reset', (stream) => void stream.reset(7))
+swarm.handle('/test/close', (stream) => stream.close())
+swarm.handle('/test/busy', async (stream) => {
+  const ms = Number(Buffer.from(await stream.read()).toString())
+  await stream.close()
+  // What ends the stream is on its way first.
+  setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms))
+})
+swarm.handle('/test/opened', async (stream) => {
+  await stream.write(Buffer.from(String(opened)))
+  await stream.close()
+})
+await swarm.listen('/ip4/127.0.0.1/tcp/0')
+console.log(`${swarm.getListenAddrs()[0]}`)
