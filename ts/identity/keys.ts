@@ -3,6 +3,7 @@ import type { PeerId, PrivateKey } from '@libp2p/interface'
 import { oneOf } from '../arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { native } from '../native/environment.ts'
+import { unshared } from '../native/slab.ts'
 import { loadCrypto } from './load.ts'
 import { peerIdOf } from './peer-id.ts'
 
@@ -66,7 +67,7 @@ class KeyIdentity implements Identity {
   }
 
   sign(message: Uint8Array): Uint8Array {
-    return native.sign(this.#privateKeyBytes, message)
+    return native.sign(this.#privateKeyBytes, unshared(message))
   }
 }
 

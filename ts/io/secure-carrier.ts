@@ -11,6 +11,7 @@ import {
 import type { HostPort } from '../identity/address.ts'
 import type { NativeSecureSession, SessionFacts } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
+import { unshared } from '../native/slab.ts'
 import { Stash } from '../stream/stash.ts'
 import { abortable, aborted } from './abort.ts'
 import { closing } from './closing.ts'
@@ -165,7 +166,7 @@ export class SecureCarrier implements ReadWriteCloser {
   #seal(bytes: Uint8Array): void {
     if (this.#writeFault !== undefined) throw this.#writeFault
     try {
-      this.#session.write(bytes)
+      this.#session.write(unshared(bytes))
     } catch (err) {
       this.#writeFault = thrownByNative(err)
       throw this.#writeFault
@@ -249,7 +250,7 @@ export class SecureCarrier implements ReadWriteCloser {
 
   #open(bytes: Uint8Array): void {
     try {
-      this.#session.receive(bytes)
+      this.#session.receive(unshared(bytes))
     } catch (err) {
       this.#break(thrownByNative(err))
     }

@@ -6,6 +6,8 @@
  * zeroed, as every byte of it is about to be written.
  */
 
+import { types } from 'node:util'
+
 /** Bytes of the scratch buffer, and the most that a read of unknown size takes at once. */
 export const SCRATCH_BYTES = 64 * 1024
 
@@ -32,6 +34,17 @@ export function copyOut(from: Uint8Array, length: number): Uint8Array<ArrayBuffe
 export function trim(chunk: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
   if (length === chunk.length) return chunk
   return length * 2 >= chunk.length ? chunk.subarray(0, length) : copyOut(chunk, length)
+}
+
+/** Whether other threads may write these bytes. The native side must not touch them: memory is its own while it runs. */
+export function isShared(bytes: Uint8Array): boolean {
+  const { buffer } = bytes
+  return !(buffer instanceof ArrayBuffer) && types.isSharedArrayBuffer(buffer)
+}
+
+/** `bytes`, or a copy of them where other threads may write them. */
+export function unshared(bytes: Uint8Array): Uint8Array {
+  return isShared(bytes) ? new Uint8Array(bytes) : bytes
 }
 
 /** Several chunks as one array. A single one is given back as it is. */

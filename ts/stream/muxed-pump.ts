@@ -13,6 +13,7 @@ import {
   FLAG_REMOTE,
   Taken
 } from '../native/record.ts'
+import { unshared } from '../native/slab.ts'
 import type { StreamCore } from './core.ts'
 import { muxerFailure } from './failure.ts'
 import type { MuxedStream } from './muxed.ts'
@@ -106,7 +107,7 @@ export class MuxedPump {
         engine.hot.feedEnd(handle)
         return
       }
-      const held = engine.hot.feed(handle, bytes)
+      const held = engine.hot.feed(handle, unshared(bytes))
       if (held < 0) return
       this.#held = held
     }

@@ -13,7 +13,15 @@ import {
   StreamEOFError,
   TimeoutError
 } from '../errors.ts'
-import { allocate, CHUNK_BYTES_MAX, concat, copyOut, SCRATCH_BYTES, trim } from '../native/slab.ts'
+import {
+  allocate,
+  CHUNK_BYTES_MAX,
+  concat,
+  copyOut,
+  isShared,
+  SCRATCH_BYTES,
+  trim
+} from '../native/slab.ts'
 import { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
@@ -292,8 +300,10 @@ export class ReadQueue {
     if (this.#hasEnded()) throw new StreamEOFError()
     const { engine, handle } = this.#core
     if (this.#armed || !engine.mayRead(this.#core)) return undefined
-    const length = this.#settle(engine.hot.read(handle, into))
+    const own = isShared(into) ? allocate(into.length) : into
+    const length = this.#settle(engine.hot.read(handle, own))
     if (length === END) throw new StreamEOFError()
+    if (own !== into) into.set(own.subarray(0, length))
     return length === 0 ? undefined : length
   }
 

@@ -7,6 +7,7 @@
 import { StreamState } from '../constants.ts'
 import { AbortError, StreamClosedError, TimeoutError } from '../errors.ts'
 import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
+import { unshared } from '../native/slab.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import type { AbortOptions } from './read-queue.ts'
@@ -248,7 +249,8 @@ export class WriteQueue {
     }
     this.submit()
     if (this.#blocked) return 0
-    const accepted = engine.hot.write(handle, offset === 0 ? bytes : bytes.subarray(offset))
+    const rest = offset === 0 ? bytes : bytes.subarray(offset)
+    const accepted = engine.hot.write(handle, unshared(rest))
     if (accepted < 0) {
       this.#core.refused(-accepted)
       this.#blocked = true

@@ -89,6 +89,8 @@ impl StreamSlot {
         inner
             .recv
             .copy_to(&mut bytes, &mut self.carrier.hub().pool());
+        // They are received once more.
+        inner.received -= bytes.len() as u64;
         self.charge(&mut inner);
         bytes
     }

@@ -80,6 +80,20 @@ fn a_stream_waits_for_the_answer_and_what_it_carries_waits_too() {
 }
 
 #[test]
+fn what_came_before_the_answer_is_counted_once() {
+    let mut live = Live::asking(Limits::default());
+    let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
+    live.dialer.write(dialed, &[7; 1_000]);
+    live.settle();
+    let (stream, _) = asked(&mut live.listener);
+    answer(&mut live, stream, yes(1));
+    live.listener.read(stream).1.unwrap();
+    let [_, sent, ..] = live.dialer.environment.measure(dialed).unwrap();
+    let [received, ..] = live.listener.environment.measure(stream).unwrap();
+    assert_eq!(received, sent);
+}
+
+#[test]
 fn a_refusal_ends_a_lazy_stream_and_frees_its_handle() {
     let mut live = Live::asking(Limits::default());
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));

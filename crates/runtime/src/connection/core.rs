@@ -242,10 +242,11 @@ impl Core {
         }
     }
 
-    /// Ends everything: every stream, then the connection itself, as JavaScript will see it.
-    pub(super) fn end(&mut self, connection: &Arc<Connection>, fault: ConnectionFault) {
+    /// Ends everything: every stream, then the connection itself, as JavaScript will see it. Tells whether
+    /// it had not ended before: the caller, who lets go of the lock first, announces it.
+    pub(super) fn end(&mut self, connection: &Arc<Connection>, fault: ConnectionFault) -> bool {
         if std::mem::replace(&mut self.ended, true) {
-            return;
+            return false;
         }
         let report = self.report(fault);
         let posted = {
@@ -282,7 +283,7 @@ impl Core {
         connection
             .hub
             .queue(crate::hub::Ready::Closed(Arc::clone(connection)));
-        connection.hub.announce();
+        true
     }
 
     fn report(&self, fault: ConnectionFault) -> EndReport {

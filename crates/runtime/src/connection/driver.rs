@@ -77,8 +77,11 @@ impl Connection {
     ///
     /// Waits for the lock: an inline writer holds it for one system call at most.
     pub(crate) fn finish(self: &Arc<Self>, fault: ConnectionFault) {
-        self.core.lock().end(self, fault);
+        let ended = self.core.lock().end(self, fault);
         *self.waker.lock() = None;
+        if ended {
+            self.hub.announce();
+        }
     }
 
     /// Something was posted, or told of, that the last holder of the lock may not have seen.

@@ -26,7 +26,10 @@ impl Connection {
         if !core.ended && !core.wants_write() {
             let (sealed, left) = match core.transmit(self, scratch, SEALED_MAX, self.now()) {
                 Ok(sent) => (sent.sealed, sent.is_cut),
-                Err(_) => (0, true),
+                Err(fault) => {
+                    core.fault = core.fault.or(Some(fault));
+                    (0, true)
+                }
             };
             core.count_frames(self);
             self.hub.stats.inline_bytes.add(sealed as u64);
