@@ -21,6 +21,8 @@ pub(super) struct Keepalive {
     is_started: bool,
     /// We do not read, so that silence says nothing.
     is_paused: bool,
+    /// When to see whether the remote is silent. What it sends moves the ping, not this: a timer that is
+    /// set anew with all input would cost more.
     next_ping_at: Duration,
     /// When input last came.
     received_at: Duration,
@@ -152,8 +154,13 @@ impl Keepalive {
             if self.outstanding.is_some() {
                 return Err(ProtocolError::KeepaliveTimeout);
             }
-            self.next_ping_at = now.saturating_add(self.interval);
-            self.ping(now);
+            let quiet_until = self.received_at.saturating_add(self.interval);
+            if quiet_until > now {
+                self.next_ping_at = quiet_until;
+            } else {
+                self.next_ping_at = now.saturating_add(self.interval);
+                self.ping(now);
+            }
         }
         Ok(())
     }
@@ -171,7 +178,7 @@ impl Keepalive {
         }
     }
 
-    /// When to send the next ping or, with one on its way, when to give up.
+    /// When to see to the next ping or, with one on its way, when to give up.
     ///
     /// Anything received counts as a sign of life, since a pong may stand behind megabytes; and since the
     /// ping may, so does data that the remote takes.

@@ -39,30 +39,58 @@ fn receive(session: &mut Session, bytes: &[u8], now: Duration) {
     while session.poll_event(&mut input, now).unwrap().is_some() {}
 }
 
+/// The remote says nothing, and until `end` no ping is due.
+fn silent_until(session: &mut Session, end: Duration) {
+    loop {
+        assert!(!session.has_control());
+        let due = session.poll_deadline().unwrap();
+        assert!(due <= end, "{due:?}");
+        session.handle_deadline(due).unwrap();
+        if due == end {
+            return;
+        }
+    }
+}
+
 // go 151
 #[test]
-fn a_session_pings_when_asked_and_every_interval() {
+fn a_session_pings_when_asked_and_after_an_interval_of_silence() {
     let mut session = started();
     assert_eq!(session.rtt(), Some(at(1)));
-    assert_eq!(session.poll_deadline(), Some(at(130)));
-    session.handle_deadline(at(129)).unwrap();
-    assert!(!session.has_control());
-    session.handle_deadline(at(130)).unwrap();
+    silent_until(&mut session, at(131));
     assert_eq!(control(&mut session), [Header::ping(SYN, 1)]);
-    assert_eq!(pong(&mut session, 1, at(133)), Some(at(3)));
+    assert_eq!(pong(&mut session, 1, at(134)), Some(at(3)));
     assert_eq!(session.rtt(), Some(at(2)));
-    assert_eq!(session.poll_deadline(), Some(at(160)));
+    silent_until(&mut session, at(164));
+    assert_eq!(control(&mut session), [Header::ping(SYN, 2)]);
+}
+
+#[test]
+fn a_remote_that_sends_is_not_pinged() {
+    let mut session = started();
+    receive(&mut session, &update(SYN, 2, 0), at(120));
+    for second in 121..=150 {
+        receive(
+            &mut session,
+            &Header::window_update(NONE, 2, 1).encode(),
+            at(second),
+        );
+        session.handle_deadline(at(second)).unwrap();
+        assert_eq!(control(&mut session), []);
+    }
+    silent_until(&mut session, at(180));
+    assert_eq!(control(&mut session), [Header::ping(SYN, 1)]);
 }
 
 // go 151, go 153
 #[test]
 fn silence_after_a_ping_ends_the_connection() {
     let mut session = started();
-    session.handle_deadline(at(130)).unwrap();
-    assert_eq!(session.poll_deadline(), Some(at(140)));
-    session.handle_deadline(at(139)).unwrap();
+    silent_until(&mut session, at(131));
+    assert_eq!(session.poll_deadline(), Some(at(141)));
+    session.handle_deadline(at(140)).unwrap();
     assert_eq!(
-        session.handle_deadline(at(140)),
+        session.handle_deadline(at(141)),
         Err(ProtocolError::KeepaliveTimeout)
     );
     assert_eq!(
@@ -74,7 +102,7 @@ fn silence_after_a_ping_ends_the_connection() {
 #[test]
 fn anything_received_is_a_sign_of_life() {
     let mut session = started();
-    session.handle_deadline(at(130)).unwrap();
+    silent_until(&mut session, at(131));
     receive(&mut session, &update(SYN, 2, 0), at(138));
     assert_eq!(session.poll_deadline(), Some(at(148)));
     session.handle_deadline(at(147)).unwrap();
@@ -112,7 +140,7 @@ fn bytes_of_a_record_that_is_not_whole_are_a_sign_of_life() {
 #[test]
 fn a_paused_clock_neither_pings_nor_gives_up() {
     let mut session = started();
-    session.handle_deadline(at(130)).unwrap();
+    silent_until(&mut session, at(131));
     control(&mut session);
     session.pause_clock();
     assert_eq!(session.poll_deadline(), None);
@@ -122,8 +150,9 @@ fn a_paused_clock_neither_pings_nor_gives_up() {
     // The pong counts as life, not as a measurement.
     assert_eq!(pong(&mut session, 1, at(1_001)), None);
     assert_eq!(session.rtt(), Some(at(1)));
-    assert_eq!(session.poll_deadline(), Some(at(160)));
+    // The silence was ours: it begins anew.
     session.handle_deadline(at(1_002)).unwrap();
+    silent_until(&mut session, at(1_031));
     assert_eq!(control(&mut session), [Header::ping(SYN, 2)]);
 }
 
