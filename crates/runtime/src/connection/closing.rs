@@ -88,6 +88,25 @@ impl Core {
         self.closing = Some(closing);
     }
 
+    /// Closes the connection once nothing is left of it behind the remote's GoAway.
+    pub(super) fn follow_goodbye(&mut self, connection: &Arc<Connection>, now: Duration) {
+        let Some(code) = self.remote_goaway else {
+            return;
+        };
+        // Nothing waits in the outbox: what was posted before the GoAway has been collected since.
+        let is_deserted = self.ring.is_empty()
+            && self.unopened.is_empty()
+            && self.entries.iter().all(Option::is_none);
+        if is_deserted && self.closing.is_none() {
+            let request = CloseRequest {
+                code: 0,
+                fault: ConnectionFault::GoAway(code),
+                manner: CloseManner::Orderly,
+            };
+            self.begin_close(connection, request, now);
+        }
+    }
+
     /// Nothing of the streams is sent any more.
     pub(super) fn closes_at_once(&self) -> bool {
         self.closing

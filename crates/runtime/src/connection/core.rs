@@ -295,16 +295,15 @@ impl Core {
         let ours = self
             .closing
             .as_ref()
-            .map(|closing| closing.request)
-            .filter(|request| !matches!(request.fault, ConnectionFault::GoAway(_)));
+            .filter(|closing| !matches!(closing.request.fault, ConnectionFault::GoAway(_)));
         match (ours, self.remote_goaway) {
-            (Some(request), _) => EndReport {
-                code: request.code,
+            (Some(closing), _) => EndReport {
+                code: closing.request.code,
                 remote: false,
                 // What was to be delivered is not.
                 fault: match fault {
                     ConnectionFault::WriteStall => fault,
-                    _ => request.fault,
+                    _ => closing.request.fault,
                 },
             },
             (None, Some(code)) if remote => EndReport {

@@ -15,7 +15,7 @@ use crate::slot::{FinState, Inner, Pending, Proposals, ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
 use super::core::{Core, Deadline, Entry};
-use super::{CloseManner, CloseRequest, Connection, Scratch};
+use super::{Connection, Scratch};
 
 /// Bytes sealed before they are handed to the socket: a few records, so that they are still in the
 /// cache when the kernel copies them.
@@ -139,30 +139,6 @@ impl Core {
                 .is_none_or(|closing| closing.request != request)
         {
             self.begin_close(connection, request, now);
-        }
-    }
-
-    /// Closes the connection once nothing is left of it behind the remote's GoAway.
-    fn follow_goodbye(&mut self, connection: &Arc<Connection>, now: Duration) {
-        let Some(code) = self.remote_goaway else {
-            return;
-        };
-        // Nothing waits in the outbox: what was posted before the GoAway has been collected since.
-        let is_deserted = self.ring.is_empty()
-            && self.unopened.is_empty()
-            && self.entries.iter().all(Option::is_none);
-        if is_deserted && self.closing.is_none() {
-            let fault = ConnectionFault::GoAway(code);
-            let manner = CloseManner::Orderly;
-            self.begin_close(
-                connection,
-                CloseRequest {
-                    code: 0,
-                    fault,
-                    manner,
-                },
-                now,
-            );
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shuttle::rand::{Rng, thread_rng};
 
-use crate::connection::EndReport;
+use crate::connection::{CloseManner, EndReport};
 use crate::environment::Environment;
 use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handler;
@@ -238,7 +238,9 @@ impl Peer {
     /// Asks for the end of every connection.
     pub(crate) fn close_all(&mut self) {
         for link in self.links.keys() {
-            let answer = self.environment.close_connection(*link, 0);
+            let answer = self
+                .environment
+                .close_connection(*link, 0, CloseManner::Orderly);
             assert!(matches!(answer, Ok(()) | Err(CallError::StaleHandle)));
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ferroswarm_bench_peers::Result;
 use ferroswarm_runtime::{
-    DialRequest, Handler, Identity, Multiaddr, Node, NodeOptions, Outcome, PeerId, ProtocolId,
-    ProtocolTable,
+    CloseManner, DialRequest, Handler, Identity, Multiaddr, Node, NodeOptions, Outcome, PeerId,
+    ProtocolId, ProtocolTable,
 };
 
 use crate::reactor::{Reactor, World};
@@ -134,7 +134,7 @@ impl Reactor {
         self.world
             .borrow()
             .environment
-            .close_connection(connection, 0)?;
+            .close_connection(connection, 0, CloseManner::Orderly)?;
         poll_fn(
             |cx| match self.world.borrow_mut().connections.get_mut(&connection) {
                 Some(open) => {

@@ -1,9 +1,9 @@
 //! Remotes that break the rules.
 
 use super::support::*;
-use crate::muxer::StreamKey;
 use crate::muxer::yamux::frame::Header;
 use crate::muxer::yamux::{ProtocolError, Session};
+use crate::muxer::{StreamErrorCode, StreamKey};
 
 /// Feeds `frame` up to `times` times; the violation and the repetitions before it.
 #[track_caller]
