@@ -18,7 +18,7 @@ use crate::sync::{AtomicU32, Mutex, Ordering};
 
 /// Facts that wait for JavaScript, and facts of one second: more are counted and dropped. So a flood that a
 /// remote can make costs a counter each, and its log lines some milliseconds of JavaScript's thread a second.
-const RING_MAX: usize = 1_024;
+pub(crate) const RING_MAX: usize = 1_024;
 
 /// Bytes of a text about a fact: longer than any of our own sentences.
 const TEXT_MAX: usize = 256;
@@ -357,38 +357,6 @@ impl Diagnostics {
 mod tests {
     use super::*;
 
-    fn subject() -> Subject {
-        Subject {
-            node: 1,
-            connection: 0,
-            address: None,
-        }
-    }
-
-    fn refusal() -> Fact {
-        Fact::ConnectionRefused(Refusal {
-            option: "pendingInboundMax",
-            limit: 1,
-            current: 1,
-        })
-    }
-
-    #[test]
-    fn a_full_ring_counts_what_it_drops_and_tells_once() {
-        let diagnostics = Diagnostics::default();
-        assert_eq!(diagnostics.keep(subject(), refusal()), Kept::First);
-        for _ in 1..RING_MAX {
-            assert_eq!(diagnostics.keep(subject(), refusal()), Kept::BehindOthers);
-        }
-        for _ in 0..3 {
-            assert_eq!(diagnostics.keep(subject(), refusal()), Kept::Not);
-        }
-        assert_eq!(diagnostics.waiting(), (RING_MAX as u32, 3));
-        assert_eq!(diagnostics.waiting().1, 0);
-        let taken = std::iter::from_fn(|| diagnostics.take()).count();
-        assert_eq!(taken, RING_MAX);
-    }
-
     #[test]
     fn a_second_has_as_many_facts_as_the_ring_has_places() {
         let mut ring = Ring::default();
@@ -397,16 +365,6 @@ mod tests {
         assert!(!ring.admits(start + Duration::from_millis(999)));
         assert!(ring.admits(start + Duration::from_secs(1)));
         assert!(ring.admits(SystemTime::UNIX_EPOCH));
-    }
-
-    #[test]
-    fn only_levels_that_somebody_listens_to_are_heard() {
-        let diagnostics = Diagnostics::default();
-        assert!(!diagnostics.hears(Level::Error));
-        diagnostics.listen(Level::Error as u32 | Level::Info as u32);
-        assert!(diagnostics.hears(Level::Error));
-        assert!(!diagnostics.hears(Level::Warn));
-        assert!(diagnostics.hears(Level::Info));
     }
 
     #[test]

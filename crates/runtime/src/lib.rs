@@ -78,8 +78,12 @@ mod connection_tests;
 #[path = "connection/wire_tests.rs"]
 mod connection_wire_tests;
 #[cfg(test)]
+mod diagnostics_tests;
+#[cfg(test)]
 #[path = "slot/foreign_tests.rs"]
 mod foreign_tests;
+#[cfg(test)]
+mod handlers_tests;
 #[cfg(test)]
 #[path = "testing/live.rs"]
 mod live;

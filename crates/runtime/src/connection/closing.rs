@@ -44,6 +44,11 @@ impl Closing {
         }
         false
     }
+
+    /// They hold the connection, which holds this: what has ended lets go of them.
+    pub(super) fn forget_streams(&mut self) {
+        self.draining = Vec::new();
+    }
 }
 
 impl Core {

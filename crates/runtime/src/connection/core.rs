@@ -273,6 +273,9 @@ impl Core {
         for slot in waiting {
             slot.end(lost);
         }
+        if let Some(closing) = &mut self.closing {
+            closing.forget_streams();
+        }
         self.leave(connection);
         self.windows.give_back_all();
         self.partial = Vec::new();

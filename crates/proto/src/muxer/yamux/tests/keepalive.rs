@@ -115,9 +115,9 @@ fn anything_received_is_a_sign_of_life() {
 #[test]
 fn the_answer_to_a_ping_waits_behind_data_that_the_remote_takes() {
     let mut session = started();
-    session.handle_deadline(at(130)).unwrap();
+    silent_until(&mut session, at(131));
     session.outgoing(Outgoing::Waits, at(133));
-    assert_eq!(session.poll_deadline(), Some(at(160)));
+    assert_eq!(session.poll_deadline(), Some(at(161)));
     session.outgoing(Outgoing::Moves, at(155));
     assert_eq!(session.poll_deadline(), Some(at(185)));
     // What is gone lies with the remote, as the ping does.
@@ -132,7 +132,7 @@ fn the_answer_to_a_ping_waits_behind_data_that_the_remote_takes() {
 #[test]
 fn bytes_of_a_record_that_is_not_whole_are_a_sign_of_life() {
     let mut session = started();
-    session.handle_deadline(at(130)).unwrap();
+    silent_until(&mut session, at(131));
     session.heard(at(139));
     assert_eq!(session.poll_deadline(), Some(at(149)));
 }
