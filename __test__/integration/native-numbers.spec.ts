@@ -42,9 +42,10 @@ const HOT: Readonly<Record<string, ((hot: HotCalls, number: number) => number)[]
     (hot, number) => hot.answer(1, 1, number)
   ],
   closeConnection: [
-    (hot, number) => hot.closeConnection(number, 0),
-    (hot, number) => hot.closeConnection(1, number)
+    (hot, number) => hot.closeConnection(number, 0, false),
+    (hot, number) => hot.closeConnection(1, number, false)
   ],
+  allowEarlyFin: [(hot, number) => hot.allowEarlyFin(number)],
   measure: [(hot, number) => hot.measure(number, new Float64Array(5))],
   listenTo: [(hot, number) => hot.listenTo(number)]
 }

@@ -186,6 +186,7 @@ export function streamCalls(stream: Stream): Argument[] {
       takes: options
     },
     { name: 'send(bytes)', call: (value) => stream.send(value), takes: bytes },
+    { name: 'unshift(bytes)', call: (value) => stream.unshift(value), takes: bytes },
     { name: 'close(options)', call: (value) => stream.close(value), takes: options },
     { name: 'closeRead(options)', call: (value) => stream.closeRead(value), takes: options },
     { name: 'closeWrite(options)', call: (value) => stream.closeWrite(value), takes: options },
@@ -209,6 +210,7 @@ export function streamCalls(stream: Stream): Argument[] {
       takes: (value) => size(value) && (value as number) >= 1 && (value as number) <= 7
     },
     { name: 'messages(options)', call: (value) => stream.messages(value), takes: options },
+    { name: 'toDuplex(options)', call: (value) => stream.toDuplex(value), takes: options },
     ...eventCalls(stream)
   ]
 }

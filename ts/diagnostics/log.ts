@@ -1,5 +1,4 @@
 /** Where a swarm says what happens: the logger that it was given, and stderr for the namespaces in `DEBUG`. */
-import { inspect } from 'node:util'
 import type { Logger } from '../options.ts'
 import { LEVEL_BITS, type LogLevel } from './codes.ts'
 
@@ -48,6 +47,7 @@ export class Log {
       process.emitWarning(err instanceof Error ? err : String(err))
     }
     if (!this.#namespaces.has(namespace)) return
+    const { inspect } = process.getBuiltinModule('node:util')
     const shown = details.map((detail) => ` ${inspect(detail, { breakLength: Infinity })}`).join('')
     process.stderr.write(`${new Date().toISOString()} ${PREFIX}${namespace} ${message}${shown}\n`)
   }

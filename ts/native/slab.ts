@@ -6,8 +6,6 @@
  * zeroed, as every byte of it is about to be written.
  */
 
-import { types } from 'node:util'
-
 /** Bytes of the scratch buffer, and the most that a read of unknown size takes at once. */
 export const SCRATCH_BYTES = 64 * 1024
 
@@ -39,7 +37,10 @@ export function trim(chunk: Uint8Array<ArrayBuffer>, length: number): Uint8Array
 /** Whether other threads may write these bytes. The native side must not touch them: memory is its own while it runs. */
 export function isShared(bytes: Uint8Array): boolean {
   const { buffer } = bytes
-  return !(buffer instanceof ArrayBuffer) && types.isSharedArrayBuffer(buffer)
+  return (
+    !(buffer instanceof ArrayBuffer) &&
+    process.getBuiltinModule('node:util').types.isSharedArrayBuffer(buffer)
+  )
 }
 
 /** `bytes`, or a copy of them where other threads may write them. */

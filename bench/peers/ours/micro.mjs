@@ -70,4 +70,6 @@ class Carrier {
     this.remote.#chunks.push(bytes)
     this.remote.#wake?.()
   }
+
+  async close() {}
 }

@@ -164,10 +164,18 @@ impl Engine {
         }
     }
 
+    /// Inbound streams that wait for [`accept`](Self::accept).
+    pub fn unaccepted(&self) -> u32 {
+        match self {
+            Self::Yamux(session) => session.unaccepted(),
+            Self::YamuxCrate(session) => session.unaccepted(),
+        }
+    }
+
     /// Whether there is input that waits until more has been sent. The caller holds further input back.
     pub fn is_congested(&self) -> bool {
         match self {
-            Self::Yamux(_) => false,
+            Self::Yamux(session) => session.is_congested(),
             Self::YamuxCrate(session) => session.is_congested(),
         }
     }

@@ -77,6 +77,9 @@ impl Core {
     ) -> Result<Received, ConnectionFault> {
         // Bytes may have come with the handshake, or are left of the last turn.
         if !self.plaintext.is_empty() {
+            if self.engine.is_congested() {
+                return Ok(Received::Congested);
+            }
             let plaintext = std::mem::take(&mut self.plaintext);
             if !self.handle_plaintext(connection, &plaintext, now)? {
                 return Ok(Received::More);
@@ -177,7 +180,8 @@ impl Core {
     ) -> Result<bool, ConnectionFault> {
         let mut loan = Loan::default();
         loop {
-            if self.opened_in_turn >= OPENED_MAX && !bytes.is_empty() {
+            let ends = self.opened_in_turn >= OPENED_MAX || self.engine.is_congested();
+            if ends && !bytes.is_empty() {
                 self.plaintext.extend_from_slice(bytes);
                 return Ok(false);
             }
@@ -218,10 +222,13 @@ impl Core {
             self.engine.remove(key);
             return;
         }
-        if connection.untaken.load(Ordering::Relaxed) >= connection.limits.accept_backlog {
+        let limit = connection.limits.accept_backlog;
+        // Those that failed to negotiate are nobody's to take, and stay until the socket has room for
+        // their resets.
+        let crowded = self.engine.unaccepted() > limit.saturating_add(OPENED_MAX);
+        if crowded || connection.untaken.load(Ordering::Relaxed) >= limit {
             self.engine
                 .turn_away(key, StreamErrorCode::ResourceLimitExceeded);
-            let limit = connection.limits.accept_backlog;
             connection.refused("acceptBacklog", limit, limit);
             return;
         }

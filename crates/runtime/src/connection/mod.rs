@@ -505,7 +505,8 @@ fn engine(muxer: Muxer, role: Role, limits: &Limits) -> Engine {
 fn yamux_config(limits: &Limits) -> yamux::Config {
     yamux::Config {
         inbound_streams_max: limits.inbound_streams_max,
-        accept_backlog: limits.accept_backlog,
+        // The connection counts them: see `Core::opened`.
+        accept_backlog: u32::MAX,
         window_max: limits.window_bytes_max,
         keepalive_interval: limits.keepalive_interval,
         keepalive_timeout: limits.keepalive_timeout,
@@ -519,7 +520,8 @@ fn crate_config(limits: &Limits) -> yamux_crate::Config {
         inbound_streams_max: limits.inbound_streams_max,
         // Streams that JavaScript is done with stay until the remote has ended them too.
         outbound_streams_max: limits.outbound_streams_max.saturating_mul(2),
-        accept_backlog: limits.accept_backlog,
+        // The connection counts them: see `Core::opened`.
+        accept_backlog: u32::MAX,
         growth_max: WindowBudget::growth_max(limits).min(limits.window_bytes_max as usize),
     }
 }

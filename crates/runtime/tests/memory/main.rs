@@ -28,7 +28,7 @@ const CONNECTIONS: usize = 500;
 
 /// What an idle connection may cost at both ends together, in the same way: the keys of its ciphers,
 /// some 1.2 KiB an end, are not the allocator's.
-const IDLE_CONNECTION_BYTES_MAX: usize = 6_000;
+const IDLE_CONNECTION_BYTES_MAX: usize = 6_300;
 
 /// What remains of one that has had a stream, as those have that were identified.
 const USED_CONNECTION_BYTES_MAX: usize = IDLE_CONNECTION_BYTES_MAX + 2_000;

@@ -12,7 +12,7 @@ use super::streams::{Ending, Opening, Origin, Read, Stream, Write};
 use super::{Event, ProtocolError, Session};
 
 /// Resets that wait for a remote that opens streams beyond the limits and does not read.
-const REFUSALS_MAX: usize = 1_024;
+pub(super) const REFUSALS_MAX: usize = 1_024;
 
 impl Session {
     /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.

@@ -9,6 +9,7 @@ use super::allowance::{Allowance, STRAYS_PER_STREAM};
 use super::flow::GrowthLimits;
 use super::frame::Header;
 use super::keepalive::Keepalive;
+use super::receive::REFUSALS_MAX;
 use super::reception::Reception;
 use super::streams::{Ending, Opening, Origin, Read, Stream, Streams};
 use super::transmit::Pongs;
@@ -130,6 +131,17 @@ impl Session {
         self.stats.outbound_live += 1;
         self.stats.outbound_opened += 1;
         Ok(key)
+    }
+
+    /// Whether so many refusals wait to be sent that the caller should hold further input back: a remote
+    /// that does not take them is not read, and one that does loses no connection over them.
+    pub fn is_congested(&self) -> bool {
+        self.refusals.len() >= REFUSALS_MAX / 2
+    }
+
+    /// Inbound streams that wait for [`accept`](Self::accept).
+    pub const fn unaccepted(&self) -> u32 {
+        self.unaccepted
     }
 
     /// The application took an inbound stream: its place in the backlog is free.

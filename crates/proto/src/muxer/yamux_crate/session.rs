@@ -145,6 +145,11 @@ impl Session {
         Ok(key)
     }
 
+    /// Inbound streams that wait for [`accept`](Self::accept).
+    pub const fn unaccepted(&self) -> u32 {
+        self.unaccepted
+    }
+
     /// The application took an inbound stream: its place in the backlog is free.
     ///
     /// The acknowledgement rides on the stream's next frame. It gets one of its own after 20 ms, or as
