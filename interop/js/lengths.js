@@ -14,6 +14,7 @@ export async function serveLengths(stream) {
     await write(stream, answer(request.subarray(at + 4, end), { ...framing, maxDataLength }))
     at = end
   }
+  await stream.close()
 }
 
 function answer(input, options) {

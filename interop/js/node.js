@@ -1,3 +1,4 @@
+import { echo } from '@libp2p/echo'
 import { identify } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
@@ -8,9 +9,8 @@ import { createLibp2p } from 'libp2p'
 
 /** High enough that no default of js-libp2p decides a result. */
 export const UNLIMITED = 1_000_000
-/** More than the largest window (16 MiB), which may still arrive at a paused stream; js-libp2p's own 4 MiB resets it. */
-const READ_BUFFER_BYTES = 32 * 1024 * 1024
-const PING_TIMEOUT_MS = 3_600_000
+/** Of what a service serves on one stream. */
+const STREAM_TIMEOUT_MS = 3_600_000
 
 const ENCRYPTERS = { 'tcp-noise-yamux': noise, 'tcp-tls-yamux': tls }
 
@@ -29,8 +29,7 @@ export async function createNode(stack, listenAddrs = []) {
       yamux({
         maxInboundStreams: UNLIMITED,
         maxOutboundStreams: UNLIMITED,
-        maxEarlyStreams: UNLIMITED,
-        streamOptions: { maxReadBufferLength: READ_BUFFER_BYTES }
+        maxEarlyStreams: UNLIMITED
       })
     ],
     connectionMonitor: { enabled: false },
@@ -42,9 +41,16 @@ export async function createNode(stack, listenAddrs = []) {
       inboundConnectionThreshold: UNLIMITED
     },
     services: {
+      // Its protocol is then /bench/echo/1.0.0.
+      echo: echo({
+        protocolPrefix: 'bench',
+        timeout: STREAM_TIMEOUT_MS,
+        maxInboundStreams: UNLIMITED,
+        maxOutboundStreams: UNLIMITED
+      }),
       identify: identify({ maxInboundStreams: UNLIMITED, maxOutboundStreams: UNLIMITED }),
       ping: ping({
-        timeout: PING_TIMEOUT_MS,
+        timeout: STREAM_TIMEOUT_MS,
         maxInboundStreams: UNLIMITED,
         maxOutboundStreams: UNLIMITED
       })

@@ -1,59 +1,50 @@
-import { lpStream } from '@libp2p/utils'
+import { byteStream, lpStream } from '@libp2p/utils'
 import { serveLengths } from './lengths.js'
 import { UNLIMITED } from './node.js'
-import { BULK, ECHO, LENGTHS, LP, MESSAGES, REQUEST, RESET } from './protocols.js'
-import {
-  drained,
-  Received,
-  readAll,
-  readToEnd,
-  readU64,
-  u64,
-  write,
-  writeBlocks
-} from './streams.js'
+import { BULK, LENGTHS, LP, MESSAGES, REQUEST, RESET } from './protocols.js'
+import { Received, readU64, u64, write, writeBlocks } from './streams.js'
 
 const HANDLERS = {
   [BULK]: serveBulk,
   [REQUEST]: serveRequest,
   [MESSAGES]: serveMessages,
-  [ECHO]: serveEcho,
   [RESET]: serveReset,
   [LP]: serveLengthPrefixed,
   [LENGTHS]: serveLengths
 }
 
-/** Registers every handler of the contract; ping and identify are services of the node. */
+/**
+ * Registers the handlers of the contract; echo, ping and identify are services of the node.
+ *
+ * They are written as applications write theirs: a stream is read when its handler runs, with what js-libp2p gives for
+ * that, and one whose handler throws is reset by js-libp2p.
+ */
 export async function serve(node) {
   for (const [protocol, handler] of Object.entries(HANDLERS)) {
-    await node.handle(
-      protocol,
-      async (stream) => {
-        try {
-          await handler(stream)
-          await stream.close()
-        } catch (error) {
-          stream.abort(error)
-        }
-      },
-      { maxInboundStreams: UNLIMITED, maxOutboundStreams: UNLIMITED }
-    )
+    await node.handle(protocol, handler, {
+      maxInboundStreams: UNLIMITED,
+      maxOutboundStreams: UNLIMITED
+    })
   }
 }
 
 async function serveBulk(stream) {
   const received = new Received()
-  await readToEnd(stream, (chunk) => received.take(chunk))
+  for await (const chunk of stream) received.take(chunk)
   await write(stream, u64(received.bytes))
   await writeBlocks(stream, received.number)
+  await stream.close()
 }
 
 async function serveRequest(stream) {
-  const request = await readAll(stream)
-  if (request.byteLength < 4 || request.readUInt32BE(0) !== request.byteLength - 4) {
+  const bytes = byteStream(stream)
+  const length = (await bytes.read({ bytes: 4 })).getUint32(0)
+  const payload = await bytes.read({ bytes: length })
+  if ((await bytes.read()) !== null) {
     throw new Error('request and its length differ')
   }
-  await write(stream, request.subarray(4))
+  await bytes.write(payload)
+  await stream.close()
 }
 
 async function serveMessages(stream) {
@@ -61,7 +52,7 @@ async function serveMessages(stream) {
   let length = 0
   let lengthBytes = 0
   let payloadLeft = 0
-  await readToEnd(stream, (chunk) => {
+  for await (const chunk of stream) {
     const bytes = chunk.subarray()
     let at = 0
     while (at < bytes.byteLength) {
@@ -78,11 +69,12 @@ async function serveMessages(stream) {
         length = lengthBytes = 0
       }
     }
-  })
+  }
   if (payloadLeft > 0 || lengthBytes > 0) {
     throw new Error('stream ended inside a message')
   }
   await write(stream, u64(count))
+  await stream.close()
 }
 
 async function serveLengthPrefixed(stream) {
@@ -93,34 +85,10 @@ async function serveLengthPrefixed(stream) {
     await messages.read()
   }
   await messages.write(u64(count))
-}
-
-async function serveEcho(stream) {
-  await readToEnd(stream, (chunk) => {
-    if (!stream.send(chunk)) {
-      holdReading(stream)
-    }
-  })
-}
-
-/** Withholds window credit until what was sent back has left, so that a client that does not read stops us. */
-function holdReading(stream) {
-  if (stream.readStatus !== 'readable') {
-    return
-  }
-  stream.pause()
-  drained(stream).then(
-    () => {
-      if (stream.readStatus === 'paused') {
-        stream.resume()
-      }
-    },
-    () => {}
-  ) // The stream is gone; readToEnd tells.
+  await stream.close()
 }
 
 async function serveReset(stream) {
-  await readToEnd(stream, () => {
-    throw new Error('reset as the contract says')
-  })
+  for await (const _ of stream) throw new Error('reset as the contract says')
+  await stream.close()
 }

@@ -1,76 +1,21 @@
+import { pEvent } from 'p-event'
 import { BLOCK_BYTES } from './protocols.js'
 
 /** What every write of a transfer begins with; a byte tells most places in it from their neighbours. */
 const BLOCK = Uint8Array.from({ length: BLOCK_BYTES }, (_, at) => (at * 31) ^ (at >> 8))
 
-/**
- * Calls `onBytes` with every chunk until the end of the stream. Rejects if the stream is reset instead.
- *
- * js-libp2p's own iterator hangs when the remote half closed before it began, so this listens to the events.
- */
-export function readToEnd(stream, onBytes) {
-  return new Promise((resolve, reject) => {
-    const settle = () => {
-      if (stream.status === 'reset' || stream.status === 'aborted') {
-        const error = new Error(`stream ${stream.status}`)
-        error.name = 'StreamResetError'
-        reject(error)
-      } else {
-        resolve()
-      }
-    }
-    stream.addEventListener('end', settle)
-    stream.addEventListener('close', settle)
-    stream.addEventListener('message', (event) => {
-      try {
-        onBytes(event.data)
-      } catch (error) {
-        stream.abort(error)
-        reject(error)
-      }
-    })
-    if (stream.readableEnded) {
-      settle()
-    }
-  })
-}
-
-/** Everything up to the end of the stream, in one piece. */
+/** Everything up to the end of the stream, in one piece. Rejects if the stream is reset instead. */
 export async function readAll(stream) {
   const chunks = []
-  await readToEnd(stream, (chunk) => chunks.push(chunk.subarray()))
+  for await (const chunk of stream) chunks.push(chunk.subarray())
   return Buffer.concat(chunks)
 }
 
 /** Writes, and waits while the stream has no room. */
 export async function write(stream, bytes) {
   if (!stream.send(bytes)) {
-    await drained(stream)
+    await pEvent(stream, 'drain', { rejectionEvents: ['close'] })
   }
-}
-
-/**
- * Resolves at the stream's next `drain`.
- *
- * `stream.onDrain()` would do once: after its first drain it resolves at once for ever.
- */
-export function drained(stream) {
-  return new Promise((resolve, reject) => {
-    const onDrain = () => {
-      stop()
-      resolve()
-    }
-    const onClose = (event) => {
-      stop()
-      reject(event.error ?? new Error('stream closed before it drained'))
-    }
-    const stop = () => {
-      stream.removeEventListener('drain', onDrain)
-      stream.removeEventListener('close', onClose)
-    }
-    stream.addEventListener('drain', onDrain)
-    stream.addEventListener('close', onClose)
-  })
 }
 
 /** The writes of a transfer of so many bytes. */

@@ -1,21 +1,11 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { lpStream } from '@libp2p/utils'
+import { byteStream, lpStream } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import { phase, printLine, residentKiB, Stopwatch } from './measure.js'
 import { createNode, UNLIMITED } from './node.js'
 import { BLOCK_BYTES, BULK, ECHO, LP, MESSAGES, PING, REQUEST, RESET } from './protocols.js'
-import {
-  blocks,
-  frame,
-  Received,
-  readAll,
-  readToEnd,
-  readU64,
-  u64,
-  write,
-  writeBlocks
-} from './streams.js'
+import { blocks, frame, Received, readAll, readU64, u64, write, writeBlocks } from './streams.js'
 
 const WARM_UP_BYTES = 32 * 1024 * 1024
 const PING_BYTES = 32
@@ -46,6 +36,7 @@ const WORKLOADS = {
   echo,
   'half-close': halfClose,
   reset,
+  rounds,
   identify
 }
 
@@ -81,33 +72,28 @@ async function bulk(options, streams, transfer) {
 
 async function upload(connection, bytes) {
   const stream = await open(connection, BULK)
-  const ended = takeTransfer(stream, bytes, 0)
   await write(stream, u64(0))
   await writeBlocks(stream, bytes)
   await stream.close()
-  await ended
+  await takeTransfer(stream, bytes, 0)
 }
 
 async function download(connection, bytes) {
   const stream = await open(connection, BULK)
-  const ended = takeTransfer(stream, 0, bytes)
   await write(stream, u64(bytes))
   await stream.close()
-  await ended
+  await takeTransfer(stream, 0, bytes)
 }
 
 /** The answer to a transfer: how much came, and what was wanted. */
-function takeTransfer(stream, uploadBytes, downloadBytes) {
+async function takeTransfer(stream, uploadBytes, downloadBytes) {
   const received = new Received()
-  const ended = readToEnd(stream, (chunk) => received.take(chunk)).then(() => {
-    if (received.number !== uploadBytes || received.bytes !== downloadBytes) {
-      throw new Error(
-        `${received.number} bytes went up and ${received.bytes} came back, expected ${uploadBytes} and ${downloadBytes}`
-      )
-    }
-  })
-  ended.catch(() => {}) // Awaited later; a reset meanwhile must not count as unhandled.
-  return ended
+  for await (const chunk of stream) received.take(chunk)
+  if (received.number !== uploadBytes || received.bytes !== downloadBytes) {
+    throw new Error(
+      `${received.number} bytes went up and ${received.bytes} came back, expected ${uploadBytes} and ${downloadBytes}`
+    )
+  }
 }
 
 async function paced(options) {
@@ -119,7 +105,6 @@ async function paced(options) {
   const watch = new Stopwatch()
   const start = performance.now()
   const stream = await open(connection, BULK)
-  const ended = takeTransfer(stream, bytes, 0)
   await write(stream, u64(0))
   let written = 0
   for (const block of blocks(bytes)) {
@@ -129,26 +114,26 @@ async function paced(options) {
     written += block.byteLength
   }
   await stream.close()
-  await ended
+  await takeTransfer(stream, bytes, 0)
   return watch.stopBulk(1, bytes)
 }
 
 /** Calls `onAnswer` with the bytes of each echo. */
-function takeEchoes(stream, onAnswer) {
+async function takeEchoes(stream, onAnswer) {
   const answer = new Uint8Array(PING_BYTES)
   let filled = 0
-  return readToEnd(stream, (chunk) => {
+  for await (const chunk of stream) {
     const bytes = chunk.subarray()
     for (let at = 0; at < bytes.byteLength; ) {
       const part = bytes.subarray(at, at + PING_BYTES - filled)
       answer.set(part, filled)
       filled += part.byteLength
       at += part.byteLength
-      if (filled < PING_BYTES) return
+      if (filled < PING_BYTES) break
       filled = 0
       onAnswer(answer)
     }
-  })
+  }
 }
 
 /** Sends a ping on an open stream and waits for its answer, again and again. */
@@ -217,11 +202,9 @@ async function requests(options, concurrency) {
   const watch = new Stopwatch()
   const latencies = await eachOf(options.n, concurrency, async () => {
     const stream = await open(connection, REQUEST)
-    const answer = readAll(stream)
-    answer.catch(() => {})
     await write(stream, request)
     await stream.close()
-    if (Buffer.compare(await answer, request.subarray(4)) !== 0) {
+    if (Buffer.compare(await readAll(stream), request.subarray(4)) !== 0) {
       throw new Error('answer differs from the request')
     }
   })
@@ -231,14 +214,12 @@ async function requests(options, concurrency) {
 async function messages(options) {
   const stream = await open(await connect(options), MESSAGES)
   const message = frame(new Uint8Array(options.bytes))
-  const answer = readAll(stream)
-  answer.catch(() => {})
   const watch = new Stopwatch()
   for (let i = 0; i < options.n; i++) {
     await write(stream, message)
   }
   await stream.close()
-  const counted = readU64(await answer)
+  const counted = readU64(await readAll(stream))
   const line = watch.stop(options.n, options.n * options.bytes)
   if (counted !== options.n) {
     throw new Error(`server counted ${counted} messages, expected ${options.n}`)
@@ -317,14 +298,17 @@ async function echoOne(connection, seed, bytes) {
   const sentHash = createHash('sha256')
   const receivedHash = createHash('sha256')
   let receivedBytes = 0
-  const ended = readToEnd(stream, (chunk) => {
-    receivedBytes += chunk.byteLength
-    receivedHash.update(chunk.subarray())
-  })
-  ended.catch(() => {})
-  await writePattern(stream, seed, bytes, (block) => sentHash.update(block))
-  await stream.close()
-  await ended
+  const send = async () => {
+    await writePattern(stream, seed, bytes, (block) => sentHash.update(block))
+    await stream.close()
+  }
+  const receive = async () => {
+    for await (const chunk of stream) {
+      receivedBytes += chunk.byteLength
+      receivedHash.update(chunk.subarray())
+    }
+  }
+  await Promise.all([send(), receive()])
   if (receivedBytes !== bytes || !sentHash.digest().equals(receivedHash.digest())) {
     throw new Error(`echo of ${bytes} bytes differs: ${receivedBytes} bytes came back`)
   }
@@ -351,10 +335,9 @@ async function halfClose(options) {
 
 async function reset(options) {
   const stream = await open(await connect(options), RESET)
-  const ended = readToEnd(stream, () => {})
-  stream.send(Uint8Array.of(1))
+  await write(stream, Uint8Array.of(1))
   try {
-    await ended
+    await readAll(stream)
   } catch (error) {
     if (error.name === 'StreamResetError' && stream.status === 'reset') {
       return { ops: 1, errorCode: null }
@@ -362,6 +345,50 @@ async function reset(options) {
     throw error
   }
   throw new Error('expected a reset, the stream ended')
+}
+
+/** What an application does with a stream of its own: it writes, closes its end and reads the answer. */
+const ROUNDS = {
+  async 'for await'(stream, question) {
+    await write(stream, question)
+    await stream.close()
+    return await readAll(stream)
+  },
+
+  async byteStream(stream, question) {
+    const bytes = byteStream(stream)
+    await bytes.write(question)
+    await stream.close()
+    return await bytes.read({ bytes: question.byteLength })
+  },
+
+  async lpStream(stream, question) {
+    const messages = lpStream(stream)
+    await messages.write(question)
+    await stream.close()
+    return await messages.read()
+  }
+}
+
+async function rounds(options) {
+  const [node] = await createNodes(options, 1)
+  const connection = await dial(node, options)
+  const random = new Random(0)
+  const round = async (name, ask) => {
+    for (let i = 0; i < options.n; i++) {
+      const question = random.bytes(options.bytes)
+      if (Buffer.compare((await ask(question)).subarray(), question) !== 0) {
+        throw new Error(`${name}: answer ${i} differs from the question`)
+      }
+    }
+  }
+  for (const [name, ask] of Object.entries(ROUNDS)) {
+    await round(name, async (question) => await ask(await open(connection, ECHO), question))
+  }
+  await round('@libp2p/echo', (question) =>
+    node.services.echo.echo(connection.remotePeer, question)
+  )
+  return { ops: options.n * (Object.keys(ROUNDS).length + 1), bytes: options.bytes }
 }
 
 async function identify(options) {

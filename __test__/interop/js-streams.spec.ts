@@ -1,0 +1,118 @@
+/** Streams as applications use them, again and again, between us and the handlers and clients of js-libp2p. */
+import test from 'ava'
+import type { Stream } from '../../ts/stream.ts'
+import { CONTRACT, requestOf, serveContract } from '../support/contract.ts'
+import { createNode, pattern } from '../support/pair.ts'
+import {
+  declareMissing,
+  findPeer,
+  type PeerServer,
+  runClient,
+  type Stack,
+  startServer
+} from '../support/peer-program.ts'
+
+const STACKS: Record<'noise' | 'tls', Stack> = { noise: 'tcp-noise-yamux', tls: 'tcp-tls-yamux' }
+const ROUNDS = 300
+const QUESTION_BYTES = 64
+
+/** What a handler of js-libp2p is asked, and what it has to answer. */
+interface Handler {
+  readonly protocol: string
+  question(payload: Uint8Array): Uint8Array
+  answer(payload: Uint8Array): Uint8Array
+}
+
+/** By what they read with: interop/js/server.js. */
+const HANDLERS: Record<string, Handler> = {
+  '@libp2p/echo': {
+    protocol: CONTRACT.echo,
+    question: (payload) => payload,
+    answer: (payload) => payload
+  },
+  'for await': { protocol: '/bench/msgs/1.0.0', question: requestOf, answer: () => u64(1) },
+  byteStream: { protocol: CONTRACT.requests, question: requestOf, answer: (payload) => payload },
+  lpStream: {
+    protocol: '/bench/lp/1.0.0',
+    question: (payload) => Buffer.concat([prefixed(u64(1)), prefixed(payload)]),
+    answer: () => prefixed(u64(1))
+  }
+}
+
+// Found before any test is declared, as ava wants them all at once.
+const found = await findPeer('js')
+if ('missing' in found) {
+  declareMissing('js', found.missing)
+} else {
+  for (const security of ['noise', 'tls'] as const) {
+    declareOutbound(found.command, security)
+    declareInbound(found.command, security)
+  }
+}
+
+function declareOutbound(command: readonly string[], security: 'noise' | 'tls'): void {
+  let server: PeerServer | undefined
+  test.before(`start the js server over ${security}`, async () => {
+    server = await startServer(command, STACKS[security])
+  })
+  test.after.always(`stop the js server over ${security}`, () => server?.stop())
+  for (const [name, handler] of Object.entries(HANDLERS)) {
+    for (const identify of [true, false]) {
+      const title = `a handler of ${name} answers ${ROUNDS} streams that are written, ended and read`
+      // An end that comes before js-libp2p's handler listens is lost to it.
+      test.serial(
+        `${title}, over ${security} ${identify ? 'with' : 'without'} identify`,
+        async (t) => {
+          const swarm = await createNode(t, { security: [security], services: { identify } })
+          const connection = await swarm.dialAddr(server?.addr ?? '')
+          for (let round = 0; round < ROUNDS; round++) {
+            const payload = pattern(QUESTION_BYTES, round)
+            const stream = await connection.newStream(handler.protocol)
+            const answer = await ask(stream, handler.question(payload))
+            t.deepEqual(Buffer.from(answer), Buffer.from(handler.answer(payload)), `round ${round}`)
+          }
+        }
+      )
+    }
+  }
+}
+
+function declareInbound(command: readonly string[], security: 'noise' | 'tls'): void {
+  for (const identify of [true, false]) {
+    const title = `our handlers answer js-libp2p's for await, byteStream, lpStream and @libp2p/echo ${ROUNDS} times each`
+    test.serial(
+      `${title}, over ${security} ${identify ? 'with' : 'without'} identify`,
+      async (t) => {
+        const swarm = await createNode(t, { security: [security], services: { identify } })
+        serveContract(swarm)
+        await swarm.listen('/ip4/127.0.0.1/tcp/0')
+        const line = await runClient(t, command, {
+          stack: STACKS[security],
+          addr: `${swarm.getListenAddrs()[0]}/p2p/${swarm.peerId}`,
+          workload: 'rounds',
+          n: ROUNDS,
+          bytes: QUESTION_BYTES
+        })
+        t.is(line.ops, 4 * ROUNDS)
+      }
+    )
+  }
+}
+
+/** As the README has it. */
+async function ask(stream: Stream, question: Uint8Array): Promise<Uint8Array> {
+  await stream.write(question)
+  await stream.closeWrite()
+  return await stream.read()
+}
+
+function u64(value: number): Uint8Array {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64BE(BigInt(value))
+  return bytes
+}
+
+/** Behind its length, a varint of one byte. */
+function prefixed(message: Uint8Array): Uint8Array {
+  return Buffer.concat([Uint8Array.of(message.length), message])
+}
