@@ -63,6 +63,27 @@ function heardShutdown(engine: string): number {
   return engine === 'yamux-crate' ? 0 : StreamErrorCode.Shutdown
 }
 
+overPairs(
+  'a swarm whose streams have ended closes without waiting out its time',
+  async (t, { dialer, listener, outbound }) => {
+    // Less than the time after which the connection's clock would look by itself.
+    t.timeout(8_000)
+    listener.handle('/echo', async (stream) => {
+      for await (const chunk of stream) await stream.write(chunk)
+      await stream.close()
+    })
+    for (const protocols of ['/echo', ['/other', '/echo']]) {
+      const stream = await outbound.newStream(protocols)
+      await stream.write(pattern(2))
+      await stream.closeWrite()
+      t.deepEqual(new Uint8Array(await stream.read()), pattern(2))
+    }
+    await dialer.close(LONG)
+    await listener.close(LONG)
+    t.pass()
+  }
+)
+
 test('a long-lived stream that nobody handles any more does not hold close', async (t) => {
   const pair = await createPair(t)
   const { near, far } = await pair.openStreams()

@@ -383,13 +383,24 @@ impl Shared {
 
     async fn drain(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
-        let has_unsent = || {
-            let live = self.live();
-            live.iter().any(|connection| connection.has_unsent())
-        };
-        while Instant::now() < deadline && has_unsent() {
+        while Instant::now() < deadline && self.has_unsent() {
             tokio::time::sleep(DRAIN_STEP).await;
         }
+    }
+
+    /// Whether a connection has something to send; its driver is woken for it.
+    ///
+    /// What the reading of an end leaves in the outbox goes with the driver's next turn, which nothing else
+    /// brings about on an idle connection.
+    fn has_unsent(&self) -> bool {
+        let mut any = false;
+        for connection in self.live() {
+            if connection.has_unsent() {
+                connection.kick();
+                any = true;
+            }
+        }
+        any
     }
 
     async fn close(&self) {

@@ -49,7 +49,7 @@ impl Tick {
     pub(crate) fn flush(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         let inline = self.touched.len() <= INLINE_CONNECTIONS_MAX && bytes <= INLINE_BYTES_MAX;
-        for connection in std::mem::take(&mut self.touched) {
+        for connection in self.touched.drain(..) {
             if inline {
                 contained(&connection, || connection.flush_inline(&mut self.scratch));
             } else {
