@@ -16,7 +16,7 @@ const UNACKED_MAX: u32 = 4;
 /// Window growth that may be lent, over all streams.
 const BUDGET_BYTES: u64 = 1 << 20;
 /// Control frames that may wait whatever the remote does: resets, pongs, a ping and a goodbye.
-const CONTROL_FRAMES_MAX: usize = 1_024 + 8 + 2;
+const CONTROL_FRAMES_MAX: usize = 2_048 + 8 + 2;
 
 /// Any bytes from the remote, to a caller that reacts without understanding.
 pub fn yamux_bytes(data: &[u8]) {

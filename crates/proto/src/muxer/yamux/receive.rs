@@ -12,7 +12,10 @@ use super::streams::{Ending, Opening, Origin, Read, Stream, Write};
 use super::{Event, ProtocolError, Session};
 
 /// Resets that wait for a remote that opens streams beyond the limits and does not read.
-pub(super) const REFUSALS_MAX: usize = 1_024;
+///
+/// A caller that reads no further once the session is congested, at a quarter of it, never gets there: a record
+/// has room for 1,365 headers.
+pub(super) const REFUSALS_MAX: usize = 2_048;
 
 impl Session {
     /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.

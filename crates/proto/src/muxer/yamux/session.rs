@@ -136,7 +136,7 @@ impl Session {
     /// Whether so many refusals wait to be sent that the caller should hold further input back: a remote
     /// that does not take them is not read, and one that does loses no connection over them.
     pub fn is_congested(&self) -> bool {
-        self.refusals.len() >= REFUSALS_MAX / 2
+        self.refusals.len() >= REFUSALS_MAX / 4
     }
 
     /// Inbound streams that wait for [`accept`](Self::accept).

@@ -262,12 +262,14 @@ fn empty_streams_that_end_in_order_are_no_offence() {
 #[test]
 fn resets_provoked_by_a_remote_that_does_not_read_are_bounded() {
     let mut session = listener();
-    for turn in 0..256 + 1_024 {
+    for turn in 0..256 + 2_048 {
         feed(&mut session, &update(SYN, 2 * turn + 1, 0)).unwrap();
+        // Long before, the caller is told to read no further.
+        assert_eq!(session.is_congested(), turn >= 256 + 512 - 1);
     }
     assert_eq!(
         feed(&mut session, &update(SYN, 100_001, 0)),
-        Err(ProtocolError::ResetBacklog { limit: 1_024 })
+        Err(ProtocolError::ResetBacklog { limit: 2_048 })
     );
 }
 
