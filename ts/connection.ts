@@ -16,7 +16,8 @@ import type { ConnectionCore, ConnectionSecurity, NewStreamOptions } from './con
 import { traced, tracedStreamOpen } from './diagnostics/channels.ts'
 import { TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
-import { type ConnectionCounters, connectionCounters } from './native/counters.ts'
+import { INSPECT, type InspectArguments, shown } from './inspection.ts'
+import type { ConnectionCounters } from './native/counters.ts'
 import { protocolNames } from './protocol/protocol-name.ts'
 import type { AbortOptions } from './stream/read-queue.ts'
 import { Stream } from './stream.ts'
@@ -44,6 +45,12 @@ export interface ConnectionStat {
   readonly numStreams: number
   /** Whatever the application wants to keep beside the connection. */
   readonly extra: Map<unknown, unknown>
+}
+
+/** {@link ConnectionStat} and {@link ConnectionCounters} in one. */
+export interface ConnectionStats extends ConnectionStat, ConnectionCounters {
+  /** When it ended, in milliseconds since the epoch; undefined while it lives. */
+  readonly ended: number | undefined
 }
 
 /** Why a connection ended. */
@@ -170,8 +177,15 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
 
   /** What it has carried so far, and its round trip. Undefined once it has ended. One crossing. */
   counters(): ConnectionCounters | undefined {
-    const { host, handle, closeReason } = this.#core
-    return closeReason === undefined ? connectionCounters(host.engine.hot, handle) : undefined
+    return this.#core.closeReason === undefined ? this.#core.measure() : undefined
+  }
+
+  /**
+   * {@link Connection.stat} and {@link Connection.counters} in one, taken at the call. Once it has ended, what it had
+   * carried by then; it has no streams any more. One crossing while it lives, none after.
+   */
+  stats(): ConnectionStats {
+    return { ...this.stat, ...this.#core.measure(), ended: this.#core.ended }
   }
 
   /** The open streams, oldest first: a copy. */
@@ -258,9 +272,43 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
     return this.close()
   }
 
+  /** @internal Never a key, and one crossing at most. */
+  [INSPECT](...args: InspectArguments): unknown {
+    // A proxy has none of the private fields.
+    if (!(#core in this)) return this
+    const core = this.#core
+    return shown('Connection', core.id, () => factsOf(core), args)
+  }
+
   protected override onListenerError(err: unknown, listener: object, message: string): void {
     this.#core.host.onFailure(err, listener, message)
   }
+}
+
+/** What `console.log` shows. */
+function factsOf(core: ConnectionCore): Record<string, unknown> {
+  const { id, direction, remotePeer, remoteAddr, streams, closeReason } = core
+  const { transport, security, muxer } = core.security
+  const { bytesReceived, bytesSent, roundTripMs } = core.measure()
+  return {
+    id,
+    state: stateOf(core),
+    direction,
+    remotePeer,
+    remoteAddr,
+    stack: [transport, security, muxer].filter((layer) => layer !== '').join(' '),
+    streams: streams.size,
+    bytesReceived,
+    bytesSent,
+    roundTripMs,
+    closeReason
+  }
+}
+
+function stateOf({ closeReason, closing, goingAway }: ConnectionCore): string {
+  if (closeReason !== undefined) return 'closed'
+  if (closing) return 'closing'
+  return goingAway ? 'going away' : 'open'
 }
 
 /** Throws `InvalidParametersError` for what is no connection of this package. */

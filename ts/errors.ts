@@ -1,3 +1,5 @@
+import type { InspectOptionsStylized, inspect } from 'node:util'
+
 /**
  * Every error this package raises, and the one table of their stable codes.
  *
@@ -89,6 +91,27 @@ function named(type: { readonly prototype: Error }, name: string): void {
   })
 }
 
+const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
+
+/** Errors that `inspect` is at. */
+const beingShown = new WeakSet<Error>()
+
+/** What is on an error beside its message, without what says nothing. */
+function detailsOf(err: Libp2pError): Record<string, unknown> {
+  const details = Object.entries(err).flatMap(([name, value]): [string, unknown][] => {
+    if (value === undefined || value === '' || (name === 'bytesAccepted' && value === 0)) return []
+    return [[name, name === 'attempts' ? (value as AddressAttempt[]).map(attemptText) : value]]
+  })
+  // Not enumerable, as the language has it.
+  if (err.cause !== undefined) details.push(['cause', err.cause])
+  return Object.fromEntries(details)
+}
+
+function attemptText({ address, stage, elapsed, cause, hint }: AddressAttempt): string {
+  const why = hint === '' ? cause.message : `${cause.message} (${hint})`
+  return `${address}: ${stage} after ${Math.round(elapsed)} ms, ${cause.code}: ${why}`
+}
+
 /** What every constructor takes beside its message: the cause, and a code finer than the class's own. */
 export interface Libp2pErrorOptions {
   /** What brought this error about. */
@@ -112,6 +135,21 @@ export class Libp2pError extends Error {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = options.code ?? code
     this.kind = errorKind(this.code)
+  }
+
+  /** @internal The stack, the details that say something, addresses one a line, and the cause. */
+  [INSPECT](depth: number | null, options: InspectOptionsStylized, show: typeof inspect): string {
+    const headline = `${this.name}: ${this.message}`
+    if ((depth !== null && depth < 0) || beingShown.has(this)) return `[${headline}]`
+    // Without it a chain of causes that comes back to this error would not end.
+    beingShown.add(this)
+    try {
+      const details = detailsOf(this)
+      const lines = 'attempts' in details ? { compact: false } : {}
+      return `${this.stack || headline} ${show(details, { ...options, ...lines, depth })}`
+    } finally {
+      beingShown.delete(this)
+    }
   }
 }
 

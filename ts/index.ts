@@ -7,6 +7,7 @@ export {
   type ConnectionEvents,
   type ConnectionSecurity,
   type ConnectionStat,
+  type ConnectionStats,
   type DialReport,
   type NewStreamOptions
 } from './connection.ts'

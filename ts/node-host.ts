@@ -2,7 +2,8 @@
  * What a swarm's parts share: its native node, the engine of this environment, and what keeps the process alive.
  */
 import type { Clock } from './clock.ts'
-import { ConnectionCore, type ConnectionHost } from './connection/core.ts'
+import { ConnectionCore } from './connection/core.ts'
+import type { ConnectionHost } from './connection/host.ts'
 import type { ConnectionTable } from './connection/table.ts'
 import { Connection } from './connection.ts'
 import type { Limits } from './constants.ts'

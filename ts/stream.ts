@@ -22,13 +22,14 @@ import { StreamState } from './constants.ts'
 import { type Libp2pError, StateError } from './errors.ts'
 import { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
+import { INSPECT, type InspectArguments, shown } from './inspection.ts'
 import type { ConnState, StreamReader } from './io/interfaces.ts'
 import type { Messages, MessagesOptions } from './io/messages.ts'
 import { messages } from './io/messages.ts'
 import { type StreamCounters, streamCounters } from './native/counters.ts'
 import type { StreamCore } from './stream/core.ts'
 import { type DuplexOptions, toDuplex } from './stream/duplex.ts'
-import { type StreamEvents, type StreamStat, statOf } from './stream/facts.ts'
+import { type StreamEvents, type StreamStat, shownOf, statOf } from './stream/facts.ts'
 import type { MuxedStream } from './stream/muxed.ts'
 import type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
 import { readableStream, writableStream } from './stream/web-streams.ts'
@@ -407,6 +408,13 @@ export class Stream
   ): void {
     super.removeEventListener(type, handler)
     this.#core.home.forgotten.loosen(this.#core)
+  }
+
+  /** @internal One crossing at most. */
+  [INSPECT](...args: InspectArguments): unknown {
+    // A proxy has none of the private fields.
+    if (!(#core in this)) return this
+    return shown('Stream', this.id, () => shownOf(this.#core, this.counters()), args)
   }
 
   /** As with listeners of the swarm. */

@@ -23,6 +23,7 @@ import { Failures } from './failures.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
 import { type PeerLike, peerText } from './identity/peer-id.ts'
+import { INSPECT, type InspectArguments, shown } from './inspection.ts'
 import { Listeners } from './listener.ts'
 import type { Counters } from './native/counters.ts'
 import { NodeHost } from './node-host.ts'
@@ -89,6 +90,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   #starting: Promise<void> | undefined
   #closing: Promise<void> | undefined
   #shutdown: Shutdown | undefined
+  #isOver = false
 
   /** Validates everything and makes the identity; nothing runs before {@link Swarm.start}. */
   constructor(options: SwarmOptions = {}) {
@@ -388,7 +390,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     // Before anybody is told: whoever closes the swarm in answer to that joins this close.
     this.#closing = promise
     if (this.#host.isRunning) this.#close(drainTimeout).then(resolve, reject)
-    else resolve()
+    else {
+      this.#isOver = true
+      resolve()
+    }
     return promise
   }
 
@@ -405,6 +410,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     await this.#host.close()
     this.#registrar.detach()
     this.#listeners.closed()
+    this.#isOver = true
   }
 
   /** All at once: one that hangs does not keep the others from it. */
@@ -422,6 +428,25 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   /** {@link Swarm.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** @internal Never the key, and no crossing. */
+  [INSPECT](...args: InspectArguments): unknown {
+    // A proxy has none of the private fields.
+    if (!(#options in this)) return this
+    return shown('Swarm', this.#options.identity.peer, () => this.#facts(), args)
+  }
+
+  #facts(): Record<string, unknown> {
+    return {
+      peerId: this.peerId,
+      state: this.#phase === 'closed' && !this.#isOver ? 'closing' : this.#phase,
+      listenAddrs: this.getListenAddrs(),
+      connections: this.getTotalConnections(),
+      peers: this.getPeers().length,
+      streams: [...this.#host.streams()].length,
+      protocols: this.getProtocols()
+    }
   }
 
   protected override onListenerError(err: unknown, listener: object, message: string): void {

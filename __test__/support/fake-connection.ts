@@ -1,6 +1,7 @@
 /** A connection over the scripted addon, without a swarm around it. */
 
-import { ConnectionCore, type ConnectionHost } from '../../ts/connection/core.ts'
+import { ConnectionCore } from '../../ts/connection/core.ts'
+import type { ConnectionHost } from '../../ts/connection/host.ts'
 import type { Connection } from '../../ts/connection.ts'
 import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Engine } from '../../ts/native/engine.ts'

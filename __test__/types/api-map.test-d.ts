@@ -2,6 +2,7 @@
 import type {
   AddrLike,
   ConnectionCounters,
+  ConnectionStats,
   DialOptions,
   DuplexOptions,
   Framing,
@@ -59,6 +60,7 @@ export type Named = [
   StreamReader,
   AddrLike,
   ConnectionCounters,
+  ConnectionStats,
   DialOptions,
   DuplexOptions,
   Framing,

@@ -5,7 +5,7 @@ import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '../clock.ts'
 import { Connection, type ConnectionCloseReason, type DialReport } from '../connection.ts'
-import { Direction, type Limits, StreamState } from '../constants.ts'
+import { Direction, StreamState } from '../constants.ts'
 import {
   AbortError,
   ConnectionClosedError,
@@ -16,23 +16,23 @@ import {
 } from '../errors.ts'
 import type { OnFailure } from '../failures.ts'
 import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
+import { publicKeyOf } from '../identity/load.ts'
 import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
-import { publicKeyOf } from '../identity/public-key.ts'
 import { abortable } from '../io/abort.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
+import { type ConnectionCounters, connectionCounters, NOTHING_CARRIED } from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import { endError, nativeError } from '../native/native-error.ts'
 import { FLAG_REMOTE, OPEN_UNSETTLED } from '../native/record.ts'
 import { stackless } from '../native/stackless.ts'
-import type { NotifieeEvent } from '../notifiee.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Forgotten } from '../stream/forgotten.ts'
 import type { StreamHome } from '../stream/home.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
-import type { Swarm, SwarmEvents } from '../swarm.ts'
+import type { ConnectionHost } from './host.ts'
 
 /** What secures, multiplexes and carries a connection. */
 export interface ConnectionSecurity {
@@ -54,33 +54,6 @@ export interface NewStreamOptions extends AbortOptions {
   negotiationTimeout?: number | undefined
 }
 
-/** What a connection needs of the swarm it belongs to. */
-export interface ConnectionHost {
-  readonly swarm: Swarm
-  readonly engine: Engine
-  readonly clock: Clock
-  readonly deadlines: Deadlines
-  readonly forgotten: Forgotten
-  /** Tell notifiees and listeners. */
-  notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
-  /** Hand an inbound stream to its handler. */
-  dispatch(stream: StreamCore, connection: Connection, protocol: number): void
-  /** Who serves a protocol that the native table does not have; undefined for nobody. */
-  choose(protocol: string): Served | undefined
-  /** Why there can be no further outbound stream of a protocol beside these; undefined if there can. */
-  refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined
-  /** The bounds in force. */
-  readonly limits: Readonly<Limits>
-  /** A connection is being closed here: nobody finds it any more. */
-  connectionClosing(core: ConnectionCore): void
-  /** A connection is gone, and so are its streams. */
-  connectionEnded(core: ConnectionCore): void
-  /** A callback of the application has failed. */
-  readonly onFailure: OnFailure
-  /** Aborted when the swarm begins to close. */
-  readonly signal: AbortSignal
-}
-
 // Connections of all swarms count together: their ids are unique in the process.
 let connectionsMade = 0
 
@@ -100,6 +73,8 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   /** The remote takes no more streams. */
   goingAway = false
   closeReason: ConnectionCloseReason | undefined
+  /** When it ended. */
+  ended: number | undefined
 
   readonly #facts: ConnectionFacts
   #remotePeer: PeerId | undefined
@@ -111,6 +86,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   // The batch that told of it.
   readonly #openedIn: number
   #lost: ConnectionClosedError | undefined
+  #carried = NOTHING_CARRIED
 
   constructor(handle: number, facts: ConnectionFacts, host: ConnectionHost) {
     connectionsMade += 1
@@ -214,6 +190,15 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     return { dial: dialUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
   }
 
+  /** What it has carried: as of now, and once it has ended as of its end. One crossing while it lives. */
+  measure(): ConnectionCounters {
+    if (this.closeReason === undefined) {
+      const { host, handle } = this
+      this.#carried = connectionCounters(host.engine.hot, handle) ?? this.#carried
+    }
+    return this.#carried
+  }
+
   newStream(
     protocols: string | readonly string[] | undefined,
     options: NewStreamOptions = {}
@@ -296,6 +281,9 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
 
   onClosed(wireCode: number, code: number, flags: number): void {
     this.closing = true
+    this.ended = this.host.clock.now()
+    // The native side forgets the handle behind this batch.
+    this.measure()
     this.closeReason = {
       closeCode: wireCode,
       remote: (flags & FLAG_REMOTE) !== 0,

@@ -2,6 +2,7 @@
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import { oneOf } from '../arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
+import { INSPECT, type InspectArguments, shown } from '../inspection.ts'
 import { native } from '../native/environment.ts'
 import { unshared } from '../native/slab.ts'
 import { loadCrypto } from './load.ts'
@@ -56,7 +57,7 @@ class KeyIdentity implements Identity {
     this.publicKeyBytes = publicKey
   }
 
-  // A getter over a private field: `console.log` of an identity does not show it.
+  // A getter over a private field: not even `console.log` without the method below shows it.
   get privateKeyBytes(): Uint8Array {
     return this.#privateKeyBytes
   }
@@ -68,6 +69,11 @@ class KeyIdentity implements Identity {
 
   sign(message: Uint8Array): Uint8Array {
     return native.sign(this.#privateKeyBytes, unshared(message))
+  }
+
+  /** No key, with no option of `inspect`: `getters` would call those above. */
+  [INSPECT](...args: InspectArguments): string {
+    return shown('Identity', this.peer, () => ({ peerId: this.peerId }), args)
   }
 }
 

@@ -5,6 +5,7 @@
  * `import()` one of them, nor a module that imports one: `require` throws while Node still links it.
  */
 import { createRequire } from 'node:module'
+import type { PublicKey } from '@libp2p/interface'
 
 type Crypto = typeof import('@libp2p/crypto/keys')
 type PeerIds = typeof import('@libp2p/peer-id')
@@ -19,6 +20,11 @@ let multiaddrs: Multiaddrs | undefined
 export function loadCrypto(): Crypto {
   crypto ??= require('@libp2p/crypto/keys') as Crypto
   return crypto
+}
+
+/** The key of a peer from its libp2p protobuf. */
+export function publicKeyOf(bytes: Uint8Array): PublicKey {
+  return loadCrypto().publicKeyFromProtobuf(bytes)
 }
 
 export function loadPeerIds(): PeerIds {

@@ -72,6 +72,15 @@ export interface ConnectionCounters {
   readonly roundTripMs: number | undefined
 }
 
+/** Of a connection that nothing has gone over. */
+export const NOTHING_CARRIED: ConnectionCounters = Object.freeze({
+  bytesReceived: 0,
+  bytesSent: 0,
+  framesReceived: 0,
+  framesSent: 0,
+  roundTripMs: undefined
+})
+
 /** Numbers that `measure` writes. */
 const FIGURES = 5
 

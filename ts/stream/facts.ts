@@ -1,5 +1,7 @@
 /** What a stream tells of itself: facts and events. */
+import { toString as nameOf } from '../constants.ts'
 import type { Libp2pError } from '../errors.ts'
+import type { StreamCounters } from '../native/counters.ts'
 import type { StreamCore } from './core.ts'
 
 /** Facts about a stream that do not change with its state. */
@@ -21,6 +23,17 @@ export function statOf(core: StreamCore): StreamStat {
   core.extra ??= new Map()
   const { direction, opened, extra } = core
   return { direction, opened, limited: false, transient: false, extra }
+}
+
+/** What `console.log` shows of a stream; `counters` are there while it lives. */
+export function shownOf(
+  core: StreamCore,
+  counters: StreamCounters | undefined
+): Record<string, unknown> {
+  const { id, direction, protocol, home, failure } = core
+  const { remotePeer, remoteAddr } = home.connection ?? {}
+  const state = nameOf('StreamState', core.state)
+  return { id, state, direction, protocol, remotePeer, remoteAddr, ...counters, error: failure }
 }
 
 /** What `close` tells: the error that ended the stream, undefined after an orderly end. */
