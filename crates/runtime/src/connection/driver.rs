@@ -147,7 +147,7 @@ impl Connection {
         let held_back = match received {
             // JavaScript's drain wakes the driver.
             Received::Paused => false,
-            Received::Congested => !core.engine.is_congested() || core.engine.has_events(),
+            Received::Congested => !core.is_congested(self) || core.engine.has_events(),
             Received::Dry | Received::More => core.engine.has_events(),
         };
         if held_back {

@@ -77,7 +77,7 @@ impl Core {
     ) -> Result<Received, ConnectionFault> {
         // Bytes may have come with the handshake, or are left of the last turn.
         if !self.plaintext.is_empty() {
-            if self.engine.is_congested() {
+            if self.is_congested(connection) {
                 return Ok(Received::Congested);
             }
             let plaintext = std::mem::take(&mut self.plaintext);
@@ -102,7 +102,7 @@ impl Core {
             if self.engine.has_events() {
                 self.handle_plaintext(connection, &[], now)?;
             }
-            if self.engine.is_congested() {
+            if self.is_congested(connection) {
                 return Ok(Received::Congested);
             }
             if *filled == buffer.len() {
@@ -134,6 +134,14 @@ impl Core {
             }
         }
         Ok(Received::More)
+    }
+
+    /// Answers to what the remote has sent wait for the socket: it is not read before it takes them.
+    ///
+    /// Streams that failed to negotiate are nobody's to take, and stay until their resets are out.
+    pub(super) fn is_congested(&self, connection: &Connection) -> bool {
+        let most = connection.limits.accept_backlog.saturating_add(OPENED_MAX);
+        self.engine.is_congested() || (self.wants_write() && self.engine.unaccepted() > most)
     }
 
     /// Opens every whole record of `buffer[..filled]`; the front of the next one moves to the start.
@@ -180,7 +188,7 @@ impl Core {
     ) -> Result<bool, ConnectionFault> {
         let mut loan = Loan::default();
         loop {
-            let ends = self.opened_in_turn >= OPENED_MAX || self.engine.is_congested();
+            let ends = self.opened_in_turn >= OPENED_MAX || self.is_congested(connection);
             if ends && !bytes.is_empty() {
                 self.plaintext.extend_from_slice(bytes);
                 return Ok(false);
@@ -223,10 +231,7 @@ impl Core {
             return;
         }
         let limit = connection.limits.accept_backlog;
-        // Those that failed to negotiate are nobody's to take, and stay until the socket has room for
-        // their resets.
-        let crowded = self.engine.unaccepted() > limit.saturating_add(OPENED_MAX);
-        if crowded || connection.untaken.load(Ordering::Relaxed) >= limit {
+        if connection.untaken.load(Ordering::Relaxed) >= limit {
             self.engine
                 .turn_away(key, StreamErrorCode::ResourceLimitExceeded);
             connection.refused("acceptBacklog", limit, limit);
