@@ -195,7 +195,7 @@ export class Engine {
         return
       case RecordKind.streamOpened:
         // Telling of it has taken it, and the remote waits for the acknowledgement.
-        this.outbox.flushSoon()
+        this.outbox.flushAfterPromises()
         this.#connections[a & HANDLE_INDEX_MASK]?.onStreamOpened(handle, b)
         return
       case RecordKind.streamClosed: {

@@ -34,11 +34,17 @@ export class Outbox {
   readonly #senders: Sender[] = []
   #bytes = 0
   #tickEnds = false
+  #isDeferred = false
 
   readonly #endTick = (): void => {
     this.#tickEnds = false
     this.submit()
     this.#hot.flush()
+  }
+
+  readonly #afterPromises = (): void => {
+    this.#isDeferred = false
+    this.flushSoon()
   }
 
   constructor(hot: HotCalls) {
@@ -87,6 +93,16 @@ export class Outbox {
     for (const [index, sender] of senders.entries()) {
       sender.onSubmitted(this.#table[index * ROW_WORDS + 1] as number)
     }
+  }
+
+  /**
+   * Send once the promises that are settled by now have been followed: what is due anyway goes out in one record with
+   * the answer that a handler writes after its first read.
+   */
+  flushAfterPromises(): void {
+    if (this.#tickEnds || this.#isDeferred) return
+    this.#isDeferred = true
+    queueMicrotask(this.#afterPromises)
   }
 
   /** Send at the end of this tick. */
