@@ -13,7 +13,7 @@ import {
   type OptionChecks
 } from './arguments.ts'
 import type { ConnectionCore, ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
-import { traced, tracedStreamOpen } from './diagnostics/channels.ts'
+import { tracedStreamOpen } from './diagnostics/channels.ts'
 import { TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
 import { INSPECT, type InspectArguments, shown } from './inspection.ts'
@@ -228,11 +228,13 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
   newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream> {
     checkOptions(options, NEW_STREAM_CHECKS)
     const proposal = proposalOf(protocols)
-    return traced(
-      tracedStreamOpen,
-      () => ({ swarm: this.swarm, connection: this, protocols: [proposal ?? []].flat() }),
-      () => this.#core.newStream(proposal, options)
-    )
+    if (!tracedStreamOpen.hasSubscribers) return this.#core.newStream(proposal, options)
+    const proposed = [proposal ?? []].flat()
+    return tracedStreamOpen.tracePromise(() => this.#core.newStream(proposal, options), {
+      swarm: this.swarm,
+      connection: this,
+      protocols: proposed
+    })
   }
 
   /**

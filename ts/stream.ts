@@ -260,7 +260,11 @@ export class Stream
    * Close both halves: deliver what was accepted, then end-of-stream; read no more.
    *
    * Rejects waiting reads, and waiting writes that have not begun, with `StreamClosedError`; one that has begun is
-   * accepted whole. Never waits. Idempotent; on a reset stream it does nothing.
+   * accepted whole. Idempotent; on a reset stream it does nothing.
+   *
+   * Acts before it returns. The promise waits for nothing but the peer's answer to the protocol, where one alone was
+   * proposed, bytes were written and it has not come yet; it rejects with {@link Stream.error} if the peer refuses, and
+   * with `AbortError` if `signal` ends the wait.
    */
   close(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
@@ -280,7 +284,8 @@ export class Stream
   /**
    * Close our writing half. The peer reads end-of-stream after everything already written.
    *
-   * Reading goes on. Calling it again does nothing; on a reset stream it rejects with `StreamResetError`.
+   * Reading goes on. Calling it again does nothing; on a reset stream it rejects with `StreamResetError`. Waits for the
+   * peer's answer as {@link Stream.close} does.
    */
   closeWrite(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)

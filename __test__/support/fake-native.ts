@@ -8,7 +8,7 @@ import type {
   NativeNode
 } from '../../ts/native/addon.ts'
 import { Order } from '../../ts/native/outbox.ts'
-import { FLAG_REMOTE, OPEN_UNSETTLED, RECORD_WORDS, RecordKind } from '../../ts/native/record.ts'
+import { FLAG_REMOTE, RECORD_WORDS, RecordKind, UNSETTLED } from '../../ts/native/record.ts'
 
 /** One scripted stream. */
 export interface FakeStream {
@@ -89,7 +89,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       nextStream += 1
       const state = protocols.length > 1 ? 1 : OPEN
       streams.set(handle, { inbox: [], remoteEnded: false, state, room, sent: [], armed: true })
-      return state === 1 ? handle + OPEN_UNSETTLED : handle
+      return state === 1 ? handle + UNSETTLED : handle
     },
     read(handle, into) {
       const stream = streams.get(handle)

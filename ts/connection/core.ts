@@ -24,7 +24,7 @@ import type { ConnectionFacts } from '../native/addon.ts'
 import { type ConnectionCounters, connectionCounters, NOTHING_CARRIED } from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import { endError, nativeError } from '../native/native-error.ts'
-import { FLAG_REMOTE, OPEN_UNSETTLED } from '../native/record.ts'
+import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'
 import { stackless } from '../native/stackless.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
@@ -216,9 +216,9 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     const answer = engine.hot.open(this.handle, proposals)
     if (answer < 0) return Promise.reject(this.#openError(-answer))
     engine.outbox.flushSoon()
-    const unsettled = (answer & OPEN_UNSETTLED) !== 0
+    const unsettled = (answer & UNSETTLED) !== 0
     const proposed = typeof protocols === 'string' ? [protocols] : (protocols ?? NO_PROTOCOLS)
-    const core = this.#adopt(answer & ~OPEN_UNSETTLED, {
+    const core = this.#adopt(answer & ~UNSETTLED, {
       direction: 'outbound',
       state: unsettled ? StreamState.INIT : StreamState.OPEN,
       protocol: unsettled ? undefined : proposed[0],

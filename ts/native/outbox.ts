@@ -15,8 +15,11 @@ const ENTRIES_MAX = 1_024
 /** Who stages writes. */
 export interface Sender {
   readonly handle: number
-  /** The answer to what it had staged: the credit left, or minus an error code. */
-  onSubmitted(answer: number): void
+  /**
+   * The answer to what it had staged, and to an end behind that: the credit left, with {@link UNSETTLED} for an end, or
+   * minus an error code.
+   */
+  onSubmitted(answer: number, order: Order): void
 }
 
 /** What an entry asks for behind its bytes: the third word of its row. */
@@ -24,6 +27,9 @@ export const Order = { none: 0, closeWrite: 1, close: 2 } as const
 export type Order = (typeof Order)[keyof typeof Order]
 
 const ROW_WORDS = 3
+
+// Not queueMicrotask, which makes an async resource for each call.
+const SETTLED = Promise.resolve()
 
 /** The writes of one tick. */
 export class Outbox {
@@ -91,7 +97,8 @@ export class Outbox {
     const senders = this.#senders.splice(0)
     this.#hot.submit(this.#table, count, this.#staging)
     for (const [index, sender] of senders.entries()) {
-      sender.onSubmitted(this.#table[index * ROW_WORDS + 1] as number)
+      const row = index * ROW_WORDS
+      sender.onSubmitted(this.#table[row + 1] as number, this.#table[row + 2] as Order)
     }
   }
 
@@ -102,7 +109,7 @@ export class Outbox {
   flushAfterPromises(): void {
     if (this.#tickEnds || this.#isDeferred) return
     this.#isDeferred = true
-    queueMicrotask(this.#afterPromises)
+    void SETTLED.then(this.#afterPromises)
   }
 
   /** Send at the end of this tick. */

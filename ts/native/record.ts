@@ -54,8 +54,11 @@ export const Taken = { more: 1, end: 2, discard: 4, reset: 8 } as const
 /** A handle's low bits are the index of its slot, the ten above a generation. */
 export const HANDLE_INDEX_MASK = 0xfffff
 
-/** Added to the answer of `open` while the stream is in INIT: `streamSettled` follows. */
-export const OPEN_UNSETTLED = 1 << 30
+/**
+ * Added to the answer of `open` while the stream is in INIT, and of `submit` to an end while the remote has not answered
+ * the only proposal: `streamSettled` follows.
+ */
+export const UNSETTLED = 1 << 30
 
 /** Numbers from here on stand for predicates; protocols by name have smaller ones. */
 export const PREDICATES_FROM = 1 << 20

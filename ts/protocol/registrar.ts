@@ -190,19 +190,16 @@ export class Registrar {
         : handler(core.stream, connection, context)
       if (!isThenable(answer)) return
       this.#running += 1
-      answer.then(
-        () => this.#returned(),
-        (err) => {
-          this.#failed(core, handler, err)
-          this.#returned()
-        }
-      )
+      answer.then(this.#returned, (err) => {
+        this.#failed(core, handler, err)
+        this.#returned()
+      })
     } catch (err) {
       this.#failed(core, handler, err)
     }
   }
 
-  #returned(): void {
+  readonly #returned = (): void => {
     this.#running -= 1
     if (this.#running === 0) this.#idle?.()
   }

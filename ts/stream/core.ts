@@ -15,11 +15,12 @@ import {
   StreamResetError,
   StreamStateError
 } from '../errors.ts'
+import { abortable } from '../io/abort.ts'
 import { streamCounters } from '../native/counters.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
-import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT } from '../native/record.ts'
+import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT, UNSETTLED } from '../native/record.ts'
 import { stackless } from '../native/stackless.ts'
 import { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -58,6 +59,9 @@ export class StreamCore implements StreamSink {
 
   readonly home: StreamHome
   readonly #proposed: readonly string[]
+  // The peer has not answered the only protocol that was proposed, as far as is known here.
+  #isUnanswered: boolean
+  #answered: PromiseWithResolvers<void> | undefined
   #settled: ((err: Error | undefined) => void) | undefined
   // The native side still knows the handle.
   #live = true
@@ -74,6 +78,7 @@ export class StreamCore implements StreamSink {
     this.protocol = init.protocol
     this.home = init.home
     this.#proposed = init.proposed
+    this.#isUnanswered = init.direction === 'outbound' && init.proposed.length === 1
     this.engine = init.home.engine
     this.opened = init.home.clock.now()
     this.reads = new ReadQueue(this)
@@ -145,13 +150,33 @@ export class StreamCore implements StreamSink {
     })
   }
 
-  close(_options?: AbortOptions): Promise<void> {
-    if (this.#isDone) return DONE
+  close(options?: AbortOptions): Promise<void> {
+    if (this.#isDone) return this.#whenAnswered(options)
     this.#closesBoth = true
     if (this.state !== StreamState.CLOSE_WRITE || this.writes.isBusy) this.writes.closeBoth()
     this.reads.closeLocally()
     if (this.state < StreamState.CLOSE_BOTH) this.finishWriting()
-    return DONE
+    return this.#whenAnswered(options)
+  }
+
+  /**
+   * Resolves when the peer has agreed to what it was proposed, so that a writer which reads nothing learns that it did
+   * not. At once where nothing was written, or that is known.
+   */
+  #whenAnswered(options: AbortOptions | undefined): Promise<void> {
+    if (!this.#isUnanswered || !this.#live || this.isFailed() || !this.writes.hasWritten)
+      return DONE
+    if (this.#answered === undefined) {
+      this.#answered = Promise.withResolvers()
+      // Who does not wait for it has the error of the stream.
+      this.#answered.promise.catch(() => {})
+    }
+    return abortable(this.#answered.promise, options?.signal)
+  }
+
+  #hasAnswer(): void {
+    this.#isUnanswered = false
+    this.#answered?.resolve()
   }
 
   /** The connection is being closed: what waits behind an end of the writing half goes down with that now. */
@@ -171,12 +196,13 @@ export class StreamCore implements StreamSink {
 
   closeWrite(options?: AbortOptions): Promise<void> {
     if (this.isFailed()) return Promise.reject(this.failureError())
-    if (this.state === StreamState.CLOSE_WRITE || this.state === StreamState.CLOSE_BOTH) return DONE
-    if (this.writes.isClosing) return DONE
+    const isClosed = this.state === StreamState.CLOSE_WRITE || this.state === StreamState.CLOSE_BOTH
+    if (isClosed || this.writes.isClosing) return this.#whenAnswered(options)
     const waits = this.writes.closeWrite(options?.signal)
+    if (waits === undefined) return this.#whenAnswered(options)
     // The native side learns it behind the writes that wait.
-    if (waits !== undefined) this.#writesEnded()
-    return waits ?? DONE
+    this.#writesEnded()
+    return waits.then(() => this.#whenAnswered(options))
   }
 
   /** The writing half is over for callers. One that waits for its protocol stays in INIT until it is told. */
@@ -278,6 +304,10 @@ export class StreamCore implements StreamSink {
       stackless(() => this.fail(StreamState.ERROR, faultOf(code, this.#proposed)))
       return
     }
+    if (this.#isUnanswered && this.state !== StreamState.INIT) {
+      this.#hasAnswer()
+      return
+    }
     this.protocol = this.engine.protocols.name(protocol)
     if (this.state === StreamState.INIT) this.state = StreamState.OPEN
     this.#settledIn = this.engine.batch
@@ -287,6 +317,7 @@ export class StreamCore implements StreamSink {
   }
 
   onReadable(bytes: number): void {
+    this.#hasAnswer()
     this.reads.onReadable(bytes)
   }
 
@@ -298,8 +329,9 @@ export class StreamCore implements StreamSink {
     this.reads.serve()
   }
 
-  onSubmitted(answer: number): void {
-    this.writes.onSubmitted(answer)
+  onSubmitted(answer: number, order: Order): void {
+    this.writes.onSubmitted(answer < 0 ? answer : answer & ~UNSETTLED)
+    if (order !== Order.none && answer >= 0 && (answer & UNSETTLED) === 0) this.#hasAnswer()
     if (answer < 0 && this.#live && !this.isFailed()) this.refused(-answer)
   }
 
@@ -319,6 +351,7 @@ export class StreamCore implements StreamSink {
     this.flags |= flags
     if (!this.isFailed()) this.reads.takeTail(left)
     this.#live = false
+    if (!this.isFailed()) this.#hasAnswer()
     // What waits beyond the tail gets the end now.
     this.reads.serve()
     this.failWrites()
@@ -386,6 +419,7 @@ export class StreamCore implements StreamSink {
       const err = this.failureError()
       return accepted === 0 ? err : Object.assign(err, { bytesAccepted: accepted })
     })
+    this.#answered?.reject(this.failureError())
     this.#settle(failure)
   }
 

@@ -11,7 +11,8 @@ const GENERATION_MASK: u32 = (1 << 10) - 1;
 /// Streams and connections one environment can hold at a time.
 pub const HANDLES_MAX: usize = 1 << INDEX_BITS;
 
-/// Marks the answer of `open` while the stream is still in INIT.
+/// Marks the answer of `open` while the stream is still in INIT, and that of `submit` to an end while the only
+/// proposal is unanswered.
 pub const HANDLE_PENDING: u32 = 1 << 30;
 
 /// Name of a live object; never 0.

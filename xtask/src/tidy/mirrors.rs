@@ -120,11 +120,11 @@ pub(super) fn handles(tree: &Tree) -> Vec<Finding> {
         let (name, value) = pair(declared, '=')?;
         match name.split(':').next()? {
             "INDEX_BITS" => Some(("HANDLE_INDEX_MASK".to_owned(), Some((1 << value?) - 1))),
-            "HANDLE_PENDING" => Some(("OPEN_UNSETTLED".to_owned(), value)),
+            "HANDLE_PENDING" => Some(("UNSETTLED".to_owned(), value)),
             _ => None,
         }
     });
-    let names = ["HANDLE_INDEX_MASK", "OPEN_UNSETTLED"];
+    let names = ["HANDLE_INDEX_MASK", "UNSETTLED"];
     compare(
         &rust,
         &list(tree, RECORD_TS, "", "", |line| constants(line, &names)),

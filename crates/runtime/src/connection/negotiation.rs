@@ -213,8 +213,11 @@ impl Negotiation {
                     inner.protocol = protocol;
                     inner.state.apply(Input::Settled);
                     slot.tell(&mut inner, Pending::SETTLED);
+                } else if std::mem::take(&mut inner.answer_awaited) {
+                    slot.tell(&mut inner, Pending::SETTLED);
                 }
                 slot.drained(&mut inner);
+                slot.finish_if_done(&mut inner);
             }
         }
     }

@@ -7,6 +7,7 @@ use ferroswarm_proto::stream::State;
 use crate::connection::Direction;
 use crate::error::CallError;
 use crate::handlers::Handler;
+use crate::registry::HANDLE_PENDING;
 use crate::slot::StreamSlot;
 use crate::sync::Arc;
 
@@ -110,7 +111,8 @@ impl Environment {
         Ok(count)
     }
 
-    /// See [`StreamSlot::submit`]; then ends what `end` says.
+    /// See [`StreamSlot::submit`]; then ends what `end` says. The credit carries [`HANDLE_PENDING`] where the
+    /// remote has not answered the stream's only proposal by then: `settled` follows.
     ///
     /// # Errors
     /// Those of [`StreamSlot::submit`] and [`StreamSlot::close_write`].
@@ -132,9 +134,13 @@ impl Environment {
         match end {
             Some(End::Write) => drop(slot.close_write()?),
             Some(End::Both) => drop(slot.close()),
-            None => {}
+            None => return Ok(credit),
         }
-        Ok(credit)
+        Ok(if slot.awaits_answer() {
+            credit | HANDLE_PENDING as i32
+        } else {
+            credit
+        })
     }
 
     /// A change of state that may have to go on the wire.

@@ -268,6 +268,13 @@ impl StreamSlot {
         state
     }
 
+    /// Whether the remote has still to answer the only proposal. It is told when it does.
+    pub fn awaits_answer(&self) -> bool {
+        let mut inner = self.lock();
+        inner.answer_awaited = inner.unanswered && !inner.finished;
+        inner.answer_awaited
+    }
+
     fn after_close(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> State {
         let state = inner.state.state();
         self.finish_if_done(&mut inner);

@@ -173,6 +173,8 @@ pub(crate) struct Inner {
     /// The remote has not answered a single proposal: its end may have to wait for that
     /// ([`Connection::allow_early_fin`]).
     pub(crate) unanswered: bool,
+    /// JavaScript has ended the writing half meanwhile, and waits for the answer.
+    pub(crate) answer_awaited: bool,
 }
 
 /// A stream's place in the hub.
@@ -234,6 +236,7 @@ impl StreamSlot {
                 asked: None,
                 undecided: false,
                 unanswered: false,
+                answer_awaited: false,
             }),
         })
     }

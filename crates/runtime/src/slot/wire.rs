@@ -93,6 +93,11 @@ impl StreamSlot {
 
     /// Ends the stream as [`StreamSlot::end`] describes.
     fn lose(self: &Arc<Self>, inner: &mut Inner, report: ResetReport) {
+        if report.connection_lost && Self::is_delivered(inner) {
+            // It was only the answer to its proposal that it waited for.
+            self.finish(inner);
+            return;
+        }
         inner.unsent = Self::has_unsent(inner);
         if inner.remote_ended && inner.state.is_read_open() {
             inner.state.apply(Input::CloseWrite);
@@ -169,14 +174,18 @@ impl StreamSlot {
         }
     }
 
-    /// Finishes the stream once both halves are done and our FIN is out; tells whether it did.
+    /// Finishes the stream once both halves are done, our FIN is out and the remote speaks its protocol;
+    /// tells whether it did.
     pub(crate) fn finish_if_done(self: &Arc<Self>, inner: &mut Inner) -> bool {
-        let done = !inner.finished
-            && inner.state.state() == State::CloseBoth
-            && inner.fin == FinState::Sent;
+        let done = !inner.finished && !inner.unanswered && Self::is_delivered(inner);
         if done {
             self.finish(inner);
         }
         done
+    }
+
+    /// Both halves are done, and everything is sent.
+    fn is_delivered(inner: &Inner) -> bool {
+        inner.state.state() == State::CloseBoth && inner.fin == FinState::Sent
     }
 }

@@ -59,7 +59,7 @@ fn compares_the_layout_of_records() {
 fn compares_the_shape_of_handles() {
     let rust = "const INDEX_BITS: u32 = 20;\npub const HANDLE_PENDING: u32 = 1 << 30;\n";
     let found = |typescript: &str| handles(&Tree::of(&[(REGISTRY, rust), (RECORD_TS, typescript)]));
-    let same = "export const HANDLE_INDEX_MASK = 0xfffff\nexport const OPEN_UNSETTLED = 1 << 30\n";
+    let same = "export const HANDLE_INDEX_MASK = 0xfffff\nexport const UNSETTLED = 1 << 30\n";
     assert!(found(same).is_empty());
     assert_eq!(
         places(&found(&same.replace("0xfffff", "0xffff"))),

@@ -1,0 +1,109 @@
+// A writer whose protocol the peer refuses: whoever reads nothing has to learn it too.
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import test, { type ExecutionContext } from 'ava'
+import type { Stream } from '../../ts/stream.ts'
+import { createPair, PAIR_PROTOCOL, turns } from '../support/pair.ts'
+import { createRawPair } from '../support/raw-pair.ts'
+
+const REFUSED = '/ferroswarm/test/nobody-speaks-this/1.0.0'
+const BYTES = new Uint8Array(1_000)
+
+async function refused(t: ExecutionContext): Promise<Stream> {
+  const { outbound } = await createPair(t)
+  return outbound.newStream(REFUSED)
+}
+
+/** What `UnsupportedProtocolError` a call ends with. */
+async function unsupported(t: ExecutionContext, call: () => Promise<unknown>): Promise<void> {
+  const err = await t.throwsAsync(call)
+  t.like(err, { cause: { code: 'ERR_UNSUPPORTED_PROTOCOL' } })
+}
+
+const ENDS: Record<string, (stream: Stream) => Promise<unknown>> = {
+  closeWrite: (stream) => stream.closeWrite(),
+  close: (stream) => stream.close(),
+  'closeWrite, then close': async (stream) => {
+    void stream.closeWrite()
+    await stream.close()
+  },
+  'close, called twice': async (stream) => {
+    void stream.close()
+    await stream.close()
+  },
+  'await using': async (stream) => {
+    await using _closed = stream
+  },
+  'writable.close': (stream) => stream.writable.getWriter().close()
+}
+
+for (const [name, end] of Object.entries(ENDS)) {
+  test(`a writer that reads nothing learns from ${name} that its protocol is refused`, async (t) => {
+    const stream = await refused(t)
+    await stream.write(BYTES)
+    await unsupported(t, () => end(stream))
+    t.like(stream.error, { code: 'ERR_UNSUPPORTED_PROTOCOL' })
+    // It is over, and a later end has nothing to add.
+    await stream.close()
+  })
+}
+
+test('a file that is sent with a protocol which is refused makes the pipeline fail', async (t) => {
+  const stream = await refused(t)
+  const err = await t.throwsAsync(() => pipeline(Readable.from([BYTES]), stream.toDuplex()))
+  t.like(err, { code: 'ERR_UNSUPPORTED_PROTOCOL' })
+})
+
+test('a refusal that nobody awaits is in the error of the stream, and rejects nothing unseen', async (t) => {
+  const unseen: unknown[] = []
+  const see = (err: unknown): void => void unseen.push(err)
+  process.on('unhandledRejection', see)
+  t.teardown(() => process.off('unhandledRejection', see))
+  const stream = await refused(t)
+  const closed = new Promise<Error | undefined>((resolve) => {
+    stream.addEventListener('close', ({ detail }) => resolve(detail.error))
+  })
+  stream.send(BYTES)
+  void stream.close()
+  t.like(await closed, { code: 'ERR_UNSUPPORTED_PROTOCOL' })
+  await turns()
+  t.deepEqual(unseen, [])
+})
+
+test('ends of a stream that the peer serves resolve once it has answered, read or not', async (t) => {
+  const { outbound, listener } = await createPair(t)
+  listener.handle(PAIR_PROTOCOL, () => {})
+  for (const end of ['closeWrite', 'close'] as const) {
+    const stream = await outbound.newStream(PAIR_PROTOCOL)
+    await stream.write(BYTES)
+    await stream[end]()
+    t.is(stream.error, undefined, end)
+  }
+})
+
+test('an end behind which nothing was written waits for nobody', async (t) => {
+  const { connection } = await createRawPair(t)
+  const stream = await connection.newStream(REFUSED)
+  await stream.closeWrite()
+  await stream.close()
+  t.is(stream.error, undefined)
+})
+
+test('a signal ends the wait for an answer, and not the stream', async (t) => {
+  const { connection } = await createRawPair(t)
+  const stream = await connection.newStream(REFUSED)
+  await stream.write(BYTES)
+  const aborting = new AbortController()
+  const waiting = stream.close({ signal: aborting.signal })
+  aborting.abort()
+  await t.throwsAsync(waiting, { name: 'AbortError' })
+  t.is(stream.error, undefined)
+})
+
+test('the wait for an answer has an end', async (t) => {
+  const { connection } = await createRawPair(t, { limits: { streamNegotiationTimeoutMs: 100 } })
+  const stream = await connection.newStream(REFUSED)
+  await stream.write(BYTES)
+  const err = await t.throwsAsync(() => stream.closeWrite())
+  t.like(err, { cause: { name: 'TimeoutError' } })
+})
