@@ -166,17 +166,15 @@ export class StreamCore implements StreamSink {
   #whenAnswered(options: AbortOptions | undefined): Promise<void> {
     if (!this.#isUnanswered || !this.#live || this.isFailed() || !this.writes.hasWritten)
       return DONE
-    if (this.#answered === undefined) {
-      this.#answered = Promise.withResolvers()
-      // Who does not wait for it has the error of the stream.
-      this.#answered.promise.catch(() => {})
-    }
+    this.#answered ??= Promise.withResolvers()
     return abortable(this.#answered.promise, options?.signal)
   }
 
   #hasAnswer(): void {
+    if (!this.#isUnanswered) return
     this.#isUnanswered = false
     this.#answered?.resolve()
+    this.#answered = undefined
   }
 
   /** The connection is being closed: what waits behind an end of the writing half goes down with that now. */
@@ -419,7 +417,11 @@ export class StreamCore implements StreamSink {
       const err = this.failureError()
       return accepted === 0 ? err : Object.assign(err, { bytesAccepted: accepted })
     })
-    this.#answered?.reject(this.failureError())
+    if (this.#answered !== undefined) {
+      // Who does not wait for it has the error of the stream.
+      this.#answered.promise.catch(() => {})
+      this.#answered.reject(this.failureError())
+    }
     this.#settle(failure)
   }
 
