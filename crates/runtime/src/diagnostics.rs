@@ -80,7 +80,7 @@ pub enum Fact {
         /// How often since the last fact of this kind.
         failures: u32,
     },
-    /// A task of ours panicked; its connection has ended.
+    /// A task of ours panicked; its connection, or its attempt of a dial, has ended.
     Internal,
     /// A connection was refused before a byte was spent on it.
     ConnectionRefused(Refusal),
@@ -101,7 +101,7 @@ pub enum Fact {
     },
     /// The remote broke the multiplexer's protocol.
     MuxerFailed(EndError),
-    /// A record could not be opened, or the remote ended the channel with an alert.
+    /// A record could not be opened or sealed, or the remote ended the channel with an alert.
     RecordFailed(RecordError),
     /// The remote did not do something in time.
     ConnectionStalled(Stall),

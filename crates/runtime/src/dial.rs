@@ -10,6 +10,7 @@ use tokio::task::{self, JoinSet};
 
 use crate::command::{Attempt, CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
+use crate::diagnostics::Fact;
 use crate::node::{Origin, Shared};
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
@@ -195,9 +196,12 @@ impl<'a> Race<'a> {
     /// A panic in one attempt is that attempt's failure, and ours.
     fn broke(&mut self, task: task::Id) {
         let index = self.tasks.get(&task);
-        let started = index.and_then(|&index| self.started[index].take());
-        self.failed
-            .extend(started.map(|started| started.ended(ConnectError::Internal)));
+        let Some(started) = index.and_then(|&index| self.started[index].take()) else {
+            return;
+        };
+        self.shared
+            .report(Fact::Internal, || Some(started.address.clone()));
+        self.failed.push(started.ended(ConnectError::Internal));
     }
 
     /// Every address that was tried; those still under way have timed out.
@@ -249,6 +253,7 @@ mod tests {
     use ferroswarm_secure::{Identity, KeyType, Keypair};
 
     use super::*;
+    use crate::diagnostics::Level;
     use crate::hub::{Doorbell, Hub, Ready};
     use crate::{Limits, Muxer, Node, NodeOptions};
 
@@ -286,6 +291,49 @@ mod tests {
         (Node::start(1, hub, options).expect("threads"), rings)
     }
 
+    fn request(addresses: Vec<Multiaddr>) -> DialRequest {
+        DialRequest {
+            addresses,
+            peer: None,
+            identity: None,
+            securities: None,
+            address_timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(10),
+            parallel: 1,
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_panics_is_told_as_a_failure_of_ours() {
+        let (node, _rings) = node();
+        let hub = Arc::clone(&node.shared().hub);
+        hub.listen_to(Level::Error as u32);
+        let dial = Arc::new(request(Vec::new()));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let attempts = runtime.block_on(async {
+            let mut race = Race::new(node.shared(), &dial);
+            race.started.push(Some(Started {
+                address: "/ip4/192.0.2.1/tcp/1".parse().expect("an address"),
+                at: Instant::now(),
+                stage: Arc::new(Mutex::new(Stage::Security)),
+            }));
+            let task = race.running.spawn(async { panic!("as the test wants it") });
+            race.tasks.insert(task.id(), 0);
+            assert!(race.run().await.is_none());
+            race.report()
+        });
+        let [attempt] = &attempts[..] else {
+            panic!("expected one attempt");
+        };
+        assert_eq!(attempt.stage, Stage::Security);
+        assert!(matches!(attempt.error, ConnectError::Internal));
+        let told = hub.take_diagnostic().expect("a fact");
+        assert!(matches!(told.fact, Fact::Internal), "{told:?}");
+    }
+
     #[test]
     fn a_dial_and_its_connection_are_announced_together() {
         let (listener, bound) = node();
@@ -297,18 +345,7 @@ mod tests {
             panic!("expected a listener");
         };
         let (dialer, rings) = node();
-        dialer.dial(
-            7,
-            DialRequest {
-                addresses: addresses.clone(),
-                peer: None,
-                identity: None,
-                securities: None,
-                address_timeout: Duration::from_secs(10),
-                timeout: Duration::from_secs(10),
-                parallel: 1,
-            },
-        );
+        dialer.dial(7, request(addresses.clone()));
         let told = rings.recv().expect("a ring");
         let [Ready::Opened(connection), Ready::Completion(completion)] = &told[..] else {
             panic!("expected a connection and a completion in one ring");

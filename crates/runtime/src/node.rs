@@ -75,6 +75,12 @@ const DRAIN_STEP: Duration = Duration::from_millis(5);
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 impl Node {
+    /// What its tasks share.
+    #[cfg(test)]
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Starts the threads of a node that belongs to `hub`.
     ///
     /// # Errors

@@ -168,10 +168,7 @@ impl Core {
                 Ok(Opened::Control { consumed }) => at += consumed,
                 Ok(Opened::Closed { .. }) => return Err(ConnectionFault::Ended),
                 Ok(Opened::Incomplete { .. }) => break,
-                Err(error) => {
-                    connection.report(Fact::RecordFailed(error));
-                    return Err(ConnectionFault::Record);
-                }
+                Err(error) => return Err(connection.record_failed(error)),
             }
         }
         buffer.copy_within(at..*filled, 0);

@@ -24,7 +24,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::{Engine, Role, UNACKED_MAX, yamux, yamux_crate};
-use ferroswarm_secure::Channel;
+use ferroswarm_secure::{Channel, RecordError};
 
 use crate::budget::WindowBudget;
 use crate::config::{Limits, Muxer};
@@ -437,6 +437,19 @@ impl Connection {
             connection: self.handle(),
             address: Some(self.facts.remote_address.clone()),
         });
+    }
+
+    /// Makes the channel fail: one that has failed once seals nothing any more.
+    #[cfg(test)]
+    pub(crate) fn break_channel(&self) {
+        let broken = self.core.lock().channel.open(&mut [0; 64]);
+        assert!(broken.is_err(), "a record of zeros was opened");
+    }
+
+    /// Reports a record that could not be opened or sealed: the end of the connection.
+    fn record_failed(&self, error: RecordError) -> ConnectionFault {
+        self.report(Fact::RecordFailed(error));
+        ConnectionFault::Record
     }
 
     /// Reports that an inbound stream was refused.

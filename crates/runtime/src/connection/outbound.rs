@@ -10,6 +10,7 @@ use ferroswarm_proto::stream::{Input, State};
 use ferroswarm_secure::Channel;
 
 use crate::config::UNSENT_MAX;
+use crate::diagnostics::Fact;
 use crate::error::ConnectionFault;
 use crate::slot::{FinState, Inner, Pending, Proposals, ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
@@ -169,7 +170,11 @@ impl Core {
                     return false;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
+                Err(error) => {
+                    if !is_departure(&error) {
+                        let error = error.into();
+                        connection.report(Fact::SocketFailed { error });
+                    }
                     // Only the reading side ends a connection: the last answer of the remote may
                     // still be in the socket.
                     self.write_failed = true;
@@ -195,7 +200,7 @@ impl Core {
         // A TLS key update may want its answer first.
         self.channel
             .poll_control(out)
-            .map_err(|_| ConnectionFault::Record)?;
+            .map_err(|error| connection.record_failed(error))?;
         let start = self.channel.begin(out);
         let body = out.len();
         self.fill_record(connection, out, body, now);
@@ -205,7 +210,7 @@ impl Core {
         }
         self.channel
             .seal(out, start)
-            .map_err(|_| ConnectionFault::Record)?;
+            .map_err(|error| connection.record_failed(error))?;
         Ok(true)
     }
 
@@ -486,6 +491,14 @@ impl Core {
             self.expect_end(Deadline { at, key, serial });
         }
     }
+}
+
+/// The remote has closed its socket: what it read last, and why, is the reading side's to tell.
+fn is_departure(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// The stream will never be opened; tells whether it was to be.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ferroswarm_secure::{Channel, Opened};
 
 use crate::connection::Scratch;
+use crate::diagnostics::{Fact, Level};
 use crate::error::{CallError, ConnectionFault};
 use crate::hub::Hub;
 use crate::live::{Bell, Side};
@@ -321,6 +322,40 @@ fn a_flush_for_one_byte_does_not_seal_what_the_connection_holds() {
         .filter(|frame| data(frame))
         .map(|frame| frame.length);
     assert_eq!(lengths.sum::<u32>(), PIPE_BYTES as u32 + 1);
+}
+
+#[test]
+fn a_record_that_cannot_be_sealed_ends_the_connection_and_is_reported() {
+    for inline in [false, true] {
+        let mut wire = Wire::new(64 << 20);
+        let stream = wire.stream(1);
+        let connection = Arc::clone(&wire.side.connection);
+        connection.hub.listen_to(Level::Info as u32);
+        connection.break_channel();
+        wire.side.write(stream, b"never");
+        if inline {
+            wire.side.environment.flush();
+        }
+        while wire.side.round() {}
+        assert_eq!(wire.side.ended, Some(ConnectionFault::Record));
+        let told = connection.hub.take_diagnostic().expect("a fact");
+        assert!(matches!(told.fact, Fact::RecordFailed(_)), "{told:?}");
+    }
+}
+
+#[test]
+fn a_socket_that_fails_for_the_writer_alone_is_reported_with_the_number_of_the_system() {
+    let mut wire = Wire::new(64 << 20);
+    let stream = wire.stream(1);
+    let hub = Arc::clone(&wire.side.connection.hub);
+    hub.listen_to(Level::Info as u32);
+    const EHOSTUNREACH: i32 = 113;
+    wire.pipe.fail_remote_writes(EHOSTUNREACH);
+    wire.side.write(stream, b"never");
+    while wire.side.round() {}
+    let told = hub.take_diagnostic().expect("a fact");
+    assert!(matches!(told.fact, Fact::SocketFailed { .. }), "{told:?}");
+    assert!(hub.take_diagnostic().is_none());
 }
 
 // Y5, go 153: nothing comes for an interval, nor after the ping that asks.

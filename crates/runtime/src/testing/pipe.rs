@@ -19,6 +19,8 @@ struct LaneState {
     ended: bool,
     /// Nobody reads any more.
     abandoned: bool,
+    /// What the system says to the writer: the number of an error.
+    failure: Option<i32>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -31,6 +33,7 @@ impl Lane {
                 capacity,
                 ended: false,
                 abandoned: false,
+                failure: None,
                 reader: None,
                 writer: None,
             }),
@@ -77,6 +80,13 @@ pub(crate) fn pipe(capacity: usize) -> (FakePipe, FakePipe) {
     (left, right)
 }
 
+impl FakePipe {
+    /// From here on the writes of the other end fail with an error of the system.
+    pub(crate) fn fail_remote_writes(&self, number: i32) {
+        self.inbound.state.lock().failure = Some(number);
+    }
+}
+
 impl BytePipe for FakePipe {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.inbound.state.lock();
@@ -99,6 +109,9 @@ impl BytePipe for FakePipe {
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.outbound.state.lock();
+        if let Some(number) = state.failure {
+            return Err(io::Error::from_raw_os_error(number));
+        }
         if state.abandoned || state.ended {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
