@@ -52,6 +52,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   #isRef = true
   #drained: (() => void) | undefined
   readonly #closing = new AbortController()
+  #isClosing = false
 
   constructor(
     swarm: Swarm,
@@ -251,10 +252,14 @@ export class NodeHost implements ConnectionHost, NodeSink {
       yield* [...Connection.core(connection).streams]
   }
 
-  /** Close the node and wait until every connection's end has been told. */
-  async close(): Promise<void> {
+  /**
+   * Close the node and wait until every connection's end has been told: within `timeoutMs` what streams have accepted
+   * is delivered first, and with 0 nothing is.
+   */
+  async close(timeoutMs: number): Promise<void> {
+    this.#isClosing = true
     try {
-      await this.command((node, request) => node.close(request), this.close).result
+      await this.command((node, request) => node.close(request, timeoutMs), this.close).result
     } catch (err) {
       throw err instanceof CommandError ? err.plain() : err
     }
@@ -268,5 +273,12 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.engine.dropNode(this.node.id)
     this.deadlines.clear()
     this.forgotten.clear()
+  }
+  /** A {@link close} under way delivers no more. */
+  closeAtOnce(): void {
+    if (!this.#isClosing) return
+    for (const connection of this.#connections.living()) {
+      void Connection.core(connection).closeAtOnce(0)
+    }
   }
 }

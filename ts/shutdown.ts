@@ -4,7 +4,7 @@
  * It waits for work that was begun, handlers that have not returned and services that stop, and for bytes that were
  * accepted and are not sent; for nothing else. What is left when the time is up is reset.
  */
-import { StreamErrorCode } from './constants.ts'
+import { StreamErrorCode, StreamState } from './constants.ts'
 import { AbortError } from './errors.ts'
 import type { NodeHost } from './node-host.ts'
 
@@ -35,9 +35,14 @@ export class Shutdown {
     this.#end()
   }
 
+  /** Milliseconds that are left; 0 once it is over. */
+  get left(): number {
+    return this.#isOver ? 0 : Math.max(this.#deadline - performance.now(), 0)
+  }
+
   /** Wait for `work` and for what was written. */
   async wait(work: Promise<unknown>): Promise<void> {
-    const left = this.#left()
+    const left = this.left
     const timer = Number.isFinite(left) ? setTimeout(this.#end, left) : undefined
     try {
       await Promise.race([work, this.#over])
@@ -47,16 +52,22 @@ export class Shutdown {
     }
   }
 
-  /** End the streams that are still open, so that their remotes know why. */
+  /**
+   * End the streams that are still open for writing, so that their remotes know why. Those that were closed for it end
+   * with their connection, as a reset could overtake a slow reader; where no time is left, with the others.
+   */
   resetStreams(): void {
     for (const core of this.#host.streams()) {
+      const { state } = core
+      const isWritten = state === StreamState.CLOSE_WRITE || state === StreamState.CLOSE_BOTH
+      if (isWritten && this.left > 0) continue
       void core.reset(StreamErrorCode.Shutdown, new AbortError('the swarm was closed'))
     }
   }
 
   /** Wait until what the native side has is sent; tells whether more waits here for room. */
   async #drain(): Promise<boolean> {
-    const { request, result } = this.#host.drain(this.#left())
+    const { request, result } = this.#host.drain(this.left)
     const cancelled = this.#over.then(() => this.#host.node.cancel(request))
     // It ends in time, or is cancelled: either way there is nothing to tell.
     await Promise.race([result.catch(() => {}), cancelled])
@@ -66,9 +77,5 @@ export class Shutdown {
 
   #look(): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-  }
-
-  #left(): number {
-    return Math.max(this.#deadline - performance.now(), 0)
   }
 }

@@ -383,6 +383,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     const drainTimeout = options?.drainTimeout ?? DRAIN_TIMEOUT_MS
     if (this.#closing !== undefined) {
       this.#shutdown?.hurry()
+      this.#host.closeAtOnce()
       return this.#closing
     }
     this.#phase = 'closed'
@@ -407,7 +408,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     await shutdown.wait(Promise.all([this.#stopServices(), this.#registrar.idle()]))
     this.#dialer.close()
     shutdown.resetStreams()
-    await this.#host.close()
+    await this.#host.close(shutdown.left)
     this.#registrar.detach()
     this.#listeners.closed()
     this.#isOver = true

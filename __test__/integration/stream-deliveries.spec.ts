@@ -266,10 +266,7 @@ overStacks(
         else writes.push(writing)
       }
       const ending = pick(Object.keys(ENDS))
-      // Known limit: over the crate a close of the swarm may cut a reader that is slow.
-      const isCrate = stack.name === 'yamux-crate'
-      const closings = Object.keys(CLOSES).filter((name) => !(isCrate && name === 'swarm.close'))
-      const closing = pick(closings)
+      const closing = pick(Object.keys(CLOSES))
       const ended = ENDS[ending]?.(stream).catch(() => {})
       // These two get to the stream some time after their call.
       if (random(2) === 0 || ending === 'Duplex end' || ending === 'writable.close') await ended

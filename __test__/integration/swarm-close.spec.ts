@@ -173,6 +173,39 @@ test('a second close forces the end, whatever the first one waits for', async (t
   t.is(listener.getTotalConnections(), 0)
 })
 
+overPairs(
+  'a close without time for it delivers nothing, and cuts nothing in good order',
+  async (t, { dialer, listener, outbound }) => {
+    const ended = new Promise<Error | undefined>((resolve) => {
+      listener.handle('/unread', (stream) => {
+        stream.addEventListener('close', ({ detail }) => resolve(detail.error))
+      })
+    })
+    const stream = await outbound.newStream('/unread')
+    // More than the peer's window, which nobody empties.
+    stream.send(pattern(8_000_000))
+    const closingWrite = t.throwsAsync(() => stream.closeWrite(), { instanceOf: StreamResetError })
+    await dialer.close({ drainTimeout: 0 })
+    await closingWrite
+    t.true(stream.error instanceof StreamResetError)
+    t.true((await ended) instanceof StreamResetError)
+  }
+)
+
+overPairs(
+  'a second close ends a connection that still delivers',
+  async (t, { dialer, listener, outbound }) => {
+    listener.handle('/unread', () => {})
+    const stream = await outbound.newStream('/unread')
+    stream.send(pattern(8_000_000))
+    await stream.close()
+    const delivering = outbound.close()
+    const closing = dialer.close(LONG)
+    await Promise.all([dialer.close(), closing, delivering])
+    t.true(stream.error instanceof StreamResetError)
+  }
+)
+
 test('a service whose stop hangs keeps neither close nor the other services', async (t) => {
   const stopped: string[] = []
   const { promise: never } = Promise.withResolvers<void>()

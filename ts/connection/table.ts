@@ -62,6 +62,11 @@ export class ConnectionTable {
     return [...this.#all]
   }
 
+  /** Every connection that has not ended, those that are closing included. */
+  living(): Connection[] {
+    return [...this.#all, ...this.#closing.keys()]
+  }
+
   of(peer: string): Connection[] {
     return [...(this.#byPeer.get(peer) ?? [])]
   }

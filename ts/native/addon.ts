@@ -124,7 +124,7 @@ export interface NativeNode {
   takeResult(request: number): CommandResult
   stopAccepting(): void
   drain(request: number, timeoutMs: number): void
-  close(request: number): void
+  close(request: number, timeoutMs: number): void
 }
 
 /** How a native session is made. */

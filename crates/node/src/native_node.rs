@@ -281,12 +281,12 @@ impl NativeNode {
         Ok(())
     }
 
-    /// Ends every connection in good order; its completion stops the threads.
+    /// Ends every connection, at once where no time is left; its completion stops the threads.
     #[napi(catch_unwind)]
-    pub fn close(&self, request: f64) -> Result<(), Failure> {
-        let request = whole(request)?;
+    pub fn close(&self, request: f64, timeout_ms: f64) -> Result<(), Failure> {
+        let (request, timeout) = (whole(request)?, milliseconds(timeout_ms)?);
         self.closing.set(Some(request));
-        self.node.close(request);
+        self.node.close(request, timeout);
         Ok(())
     }
 }

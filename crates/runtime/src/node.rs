@@ -71,7 +71,7 @@ pub struct Node {
 /// How often a closing node looks whether it has sent what was written.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
 
-/// How long a closing node waits for its GoAways to go out.
+/// How long a closing node waits for its GoAways to go out, at least.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 impl Node {
@@ -186,12 +186,13 @@ impl Node {
         });
     }
 
-    /// Stops accepting and ends every connection in good order.
-    pub fn close(&self, request: u32) {
+    /// Stops accepting and ends every connection: in good order where `timeout` leaves time for that, which
+    /// what streams have accepted may take; else at once.
+    pub fn close(&self, request: u32, timeout: Duration) {
         self.shared.stop_accepting();
         let shared = Arc::clone(&self.shared);
         let closing = async move {
-            shared.close().await;
+            shared.close(timeout).await;
             Outcome::Done
         };
         // The completion of another close may stop the threads first: the node is closed then.
@@ -247,11 +248,13 @@ impl Node {
 }
 
 /// How the connections of a closing node end.
-const GOODBYE: CloseRequest = CloseRequest {
-    code: 0,
-    fault: ConnectionFault::NodeClosed,
-    manner: CloseManner::Orderly,
-};
+const fn goodbye(manner: CloseManner) -> CloseRequest {
+    CloseRequest {
+        code: 0,
+        fault: ConnectionFault::NodeClosed,
+        manner,
+    }
+}
 
 /// How a command ends whose thread was stopped under it.
 const STOPPED: Outcome = Outcome::Failed(CommandError::NodeClosed);
@@ -354,7 +357,7 @@ impl Shared {
             .insert(id, Arc::downgrade(&connection));
         // Behind the list, which a closing node looks at behind this flag: one of the two sees the other.
         if self.ending.load(Ordering::SeqCst) {
-            connection.close(GOODBYE);
+            connection.close(goodbye(CloseManner::AtOnce));
         }
         let shared = Arc::clone(self);
         let driven = drive(Arc::clone(&connection), self.epoch, seat);
@@ -409,12 +412,17 @@ impl Shared {
         any
     }
 
-    async fn close(&self) {
+    async fn close(&self, timeout: Duration) {
+        let manner = if timeout.is_zero() {
+            CloseManner::AtOnce
+        } else {
+            CloseManner::Orderly
+        };
         self.ending.store(true, Ordering::SeqCst);
         for connection in self.live() {
-            connection.close(GOODBYE);
+            connection.close(goodbye(manner));
         }
-        let deadline = Instant::now() + FLUSH_MAX;
+        let deadline = Instant::now() + timeout.max(FLUSH_MAX);
         while Instant::now() < deadline
             // A socket that goes before the remote has read our goodbye takes with it what is still on the way.
             && !self.connections.lock().is_empty()

@@ -295,7 +295,7 @@ impl Driver {
 
     /// Closes the node in good order.
     pub(crate) fn close(mut self) {
-        let closed = self.command(|node, request| node.close(request));
+        let closed = self.command(|node, request| node.close(request, Duration::from_secs(1)));
         assert!(matches!(closed, Outcome::Done), "the node closes");
     }
 
