@@ -112,7 +112,7 @@ impl Core {
         }
     }
 
-    /// Nothing of the streams is sent any more.
+    /// Nothing of the streams is sent any more but their resets.
     pub(super) fn closes_at_once(&self) -> bool {
         self.closing
             .as_ref()

@@ -180,6 +180,33 @@ fn a_connection_that_delivers_is_closed_at_once_by_a_second_request() {
 }
 
 #[test]
+fn a_connection_that_is_closed_at_once_takes_the_resets_along_and_no_bytes() {
+    for engines in ENGINES {
+        over(engines, || {
+            let mut live = Live::raw();
+            let (writes, written) = live.stream();
+            let (reset, told_reset) = live.stream();
+            live.listener.told();
+            live.dialer.write(writes, b"never");
+            live.dialer.reset(reset, 7);
+            close(&mut live.dialer, CloseManner::AtOnce);
+            live.settle();
+            let told = live.listener.told();
+            let reset_of = |of: u32| {
+                told.iter().find_map(|record| match record {
+                    Record::StreamReset { stream, report } if *stream == of => Some(*report),
+                    _ => None,
+                })
+            };
+            let report = reset_of(told_reset).expect("a reset");
+            assert!(!report.connection_lost, "was told {told:?}");
+            assert_eq!(report.code, live.listener.heard(7));
+            assert!(reset_of(written).expect("its end").connection_lost);
+        });
+    }
+}
+
+#[test]
 fn a_stream_that_is_forgotten_in_the_tick_of_its_opening_delivers_what_was_written() {
     for engines in ENGINES {
         over(engines, || {

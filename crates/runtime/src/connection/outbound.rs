@@ -222,6 +222,13 @@ impl Core {
         body: usize,
         now: Duration,
     ) {
+        if self.closes_at_once() {
+            // Resets alone: their remotes learn why.
+            self.ring.retain(|slot| {
+                let inner = slot.lock();
+                inner.key.is_some() && inner.orders.reset.is_some()
+            });
+        }
         if !self.ring.is_empty() {
             // The round trip is measured beside the first stream: a ping of its own would cost more than the
             // rest of a connection that nobody uses.
@@ -233,11 +240,7 @@ impl Core {
         }
         // Each stream is visited once a record, so that a bulk stream delays a small one by one
         // record at most.
-        let mut visits = if self.closes_at_once() {
-            0
-        } else {
-            self.ring.len()
-        };
+        let mut visits = self.ring.len();
         while visits > 0 {
             visits -= 1;
             let room = Channel::PLAINTEXT_MAX - (out.len() - body);
