@@ -1,6 +1,7 @@
 /** One end of many short streams in a worker of its own, so that its counters are those of this end alone. */
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Connection } from '../../../ts/connection.ts'
+import { identify } from '../../../ts/protocols/identify.ts'
 import { createSwarm } from '../../../ts/swarm.ts'
 import { countsSince, type EndMessage } from '../counts.ts'
 
@@ -17,7 +18,7 @@ const PROTOCOL = '/ferroswarm/test/streams/1.0.0'
 const { streams, atOnce, bytes, to } = workerData as StreamsOptions
 const message = new Uint8Array(bytes).fill(7)
 
-const swarm = await createSwarm({ ioThreads: 1, services: { ping: false, identify: false } })
+const swarm = await createSwarm({ ioThreads: 1, services: { ping: false } })
 if (to === undefined) await listen()
 else await dial(to)
 
@@ -47,6 +48,8 @@ async function listen(): Promise<void> {
 
 async function dial(address: string): Promise<void> {
   const connection = await swarm.dialAddr(address)
+  // From here on it is known that the listener bears an end before its answer.
+  await identify(connection)
   const before = swarm.counters()
   let left = streams
   let received = 0
