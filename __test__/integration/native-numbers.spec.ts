@@ -78,7 +78,7 @@ const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => un
   'the request of cancel': (node, number) => node.cancel(number),
   'the handle of connection': (node, number) => node.connection(number),
   'the request of takeResult': (node, number) => node.takeResult(number),
-  'the request of close': (node, number) => node.close(number),
+  'the request of close': (node, number) => node.close(number, 0),
   'the request of drain': (node, number) => node.drain(number, 0),
   'the protocol of setHandlers': (node, number) =>
     node.setHandlers([{ protocol: number, inboundMax: 1 }], false),
@@ -93,6 +93,7 @@ const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => un
 
 const TIMES: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
   'timeoutMs of drain': (node, number) => node.drain(1, number),
+  'timeoutMs of close': (node, number) => node.close(1, number),
   'addressTimeoutMs of dial': (node, number) =>
     node.dial(1, ADDRESSES, { ...DIAL, addressTimeoutMs: number }),
   'timeoutMs of dial': (node, number) => node.dial(1, ADDRESSES, { ...DIAL, timeoutMs: number })
