@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
+import { ResourceLimitExceededError } from '../../ts/errors.ts'
 import type { MuxerName, SwarmOptions } from '../../ts/options.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { running } from '../support/cli.ts'
@@ -177,8 +178,9 @@ test('a swarm takes and makes no more connections than limits.connectionsMax', a
   const [there] = other.getListenAddrs()
   if (there === undefined) throw new Error('no address')
   await dialer.dialAddr(there)
-  await t.throwsAsync(dialer.dialAddr(there, undefined, { force: true }), {
-    name: 'ResourceLimitExceededError',
+  const err = await t.throwsAsync(dialer.dialAddr(there, undefined, { force: true }), {
+    instanceOf: ResourceLimitExceededError,
     message: /limits\.connectionsMax/
   })
+  t.like(err, { scope: 'node', resource: 'connections', limit: 3, current: 3 })
 })

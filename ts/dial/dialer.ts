@@ -26,6 +26,7 @@ import {
   InvalidParametersError,
   NoConnectionError,
   NoRemoteAddrsError,
+  ResourceLimitExceededError,
   SelfDialError,
   StateError,
   TimeoutError
@@ -260,8 +261,14 @@ export class Dialer {
   #dialError(err: CommandError, { peer, attempts }: SharedDial): Error {
     attempts.push(...(err.result.attempts ?? []).map(attemptOf))
     if (attempts.length > 0) return err.as(allFailed(peer, [...attempts]))
-    const isOver = this.#isClosed || err.result.code === ERROR_CODES.ERR_NODE_CLOSED
-    return isOver ? err.as(new StateError('the swarm is closed')) : err.plain()
+    const { code, detail } = err.result
+    const isOver = this.#isClosed || code === ERROR_CODES.ERR_NODE_CLOSED
+    if (isOver) return err.as(new StateError('the swarm is closed'))
+    if (code !== ERROR_CODES.ERR_RESOURCE_LIMIT_EXCEEDED) return err.plain()
+    // It is refused exactly when there are as many as there may be.
+    const limit = this.#host.limits.connectionsMax
+    const figures = { scope: 'node', resource: 'connections', limit, current: limit }
+    return err.as(new ResourceLimitExceededError(detail, figures))
   }
 }
 
