@@ -1,11 +1,11 @@
 /** What becomes of a connection, and of calls for new streams, behind the GoAway of the peer. */
 import test from 'ava'
 import { StreamErrorCode, StreamState } from '../../ts/constants.ts'
-import { MuxerClosedError, NoConnectionError } from '../../ts/errors.ts'
+import { DialAllFailedError, MuxerClosedError, NoConnectionError } from '../../ts/errors.ts'
 import { DATA, FIN, GO_AWAY, OPEN, RST, times, WINDOW_UPDATE } from '../support/bad-input.ts'
 import { createPair, PAIR_PROTOCOL, until } from '../support/pair.ts'
 import { createRawPair } from '../support/raw-pair.ts'
-import { flagOn } from '../support/raw-stream.ts'
+import { flagOn, flagsOn } from '../support/raw-stream.ts'
 
 const GOODBYE = { type: GO_AWAY, length: 0 }
 
@@ -56,6 +56,11 @@ test('newStream dials again when its peer has said goodbye on the only connectio
   await t.throwsAsync(node.newStream(raw.connection.remotePeer, undefined, { noDial: true }), {
     instanceOf: NoConnectionError
   })
+  // Who listens there has another key each time, so the dial itself fails.
+  const err = await t.throwsAsync(node.newStream(raw.connection.remotePeer), {
+    instanceOf: DialAllFailedError
+  })
+  t.is(err.attempts[0]?.cause?.name, 'UnexpectedPeerError')
 })
 
 test('newStream with force dials although there is a connection', async (t) => {
@@ -73,7 +78,7 @@ test('a client that resets each stream once it has read the answer to its end ke
     const ids = times(100, (index) => 1 + 2 * (100 * round + index))
     raw.session.send(...ids.map((id) => ({ ...OPEN, type: DATA, id, body: Buffer.from('?') })))
     for (const _ of ids) await (await raw.stream()).closeWrite()
-    for (const id of ids) await flagOn(raw.session, id, FIN)
+    await flagsOn(raw.session, ids, FIN)
     raw.session.send(...ids.map((id) => ({ type: WINDOW_UPDATE, flags: RST, id })))
   }
   raw.session.send({ ...OPEN, id: 9_001 })

@@ -48,6 +48,19 @@ export async function flagOn(
   }
 }
 
+/** A frame of each of these streams with one of these flags, in whatever order they come. */
+export async function flagsOn(
+  session: RawSession,
+  ids: readonly number[],
+  flags: number
+): Promise<void> {
+  const left = new Set(ids)
+  while (left.size > 0) {
+    const frame = await session.frame()
+    if ((frame.flags & flags) !== 0) left.delete(frame.id)
+  }
+}
+
 /** How stream `id` ends. */
 export async function endOn(session: RawSession, id: number): Promise<'end' | 'reset'> {
   const { flags } = await flagOn(session, id, FIN | RST)
