@@ -382,7 +382,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     checkOptions(options, CLOSE_CHECKS)
     const drainTimeout = options?.drainTimeout ?? DRAIN_TIMEOUT_MS
     if (this.#closing !== undefined) {
-      this.#shutdown?.hurry()
+      this.#shutdown?.stopWaiting()
       return this.#closing
     }
     this.#phase = 'closed'
