@@ -392,6 +392,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     if (this.#host.isRunning) this.#close(drainTimeout).then(resolve, reject)
     else {
       this.#isOver = true
+      this.endEvents()
       resolve()
     }
     return promise
@@ -411,6 +412,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     this.#registrar.detach()
     this.#listeners.closed()
     this.#isOver = true
+    this.endEvents()
   }
 
   /** All at once: one that hangs does not keep the others from it. */
