@@ -31,7 +31,7 @@ export class Shutdown {
   }
 
   /** Wait no longer. */
-  hurry(): void {
+  stopWaiting(): void {
     this.#end()
   }
 

@@ -382,7 +382,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     checkOptions(options, CLOSE_CHECKS)
     const drainTimeout = options?.drainTimeout ?? DRAIN_TIMEOUT_MS
     if (this.#closing !== undefined) {
-      this.#shutdown?.hurry()
+      this.#shutdown?.stopWaiting()
       this.#host.closeAtOnce()
       return this.#closing
     }
@@ -393,6 +393,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     if (this.#host.isRunning) this.#close(drainTimeout).then(resolve, reject)
     else {
       this.#isOver = true
+      this.endEvents()
       resolve()
     }
     return promise
@@ -412,6 +413,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     this.#registrar.detach()
     this.#listeners.closed()
     this.#isOver = true
+    this.endEvents()
   }
 
   /** All at once: one that hangs does not keep the others from it. */

@@ -1,9 +1,9 @@
-import { connect } from 'node:net'
 import test from 'ava'
 import { AbortError, ListenError, StateError, TimeoutError } from '../../ts/errors.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createNode, until } from '../support/pair.ts'
 import { RawPeer } from '../support/raw-peer.ts'
+import { accepts } from '../support/sockets.ts'
 
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
 
@@ -231,16 +231,3 @@ test('listens and unlistens that the close of the swarm overtakes say so', async
   }
   t.deepEqual(swarm.getListenAddrs(), [])
 })
-
-/** Whether something listens there. */
-function accepts(addr: string): Promise<boolean> {
-  const [, , host, , port] = addr.split('/') as [string, string, string, string, string]
-  return new Promise((resolve) => {
-    const socket = connect(Number(port), host)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
-}

@@ -11,10 +11,8 @@ import {
   type Swarm,
   type SwarmOptions
 } from '../../ts/index.ts'
-import { encodeIdentify } from '../../ts/protocols/identify-message.ts'
 
 const PING = '/ipfs/ping/1.0.0'
-const IDENTIFY = '/ipfs/id/1.0.0'
 const PATIENCE_MS = 10_000
 
 interface Two {
@@ -144,28 +142,6 @@ test('a change of handlers and of addresses is pushed', async (t) => {
   })
   t.pass()
 })
-
-const BROKEN: readonly [string, Uint8Array[]][] = [
-  ['nothing', []],
-  ['another key than the connection has', [encodeIdentify({ publicKey: new Uint8Array(36) })]],
-  ['eleven messages', Array.from({ length: 11 }, () => encodeIdentify({ agentVersion: 'x' }))],
-  ['what is no protobuf', [new Uint8Array(20).fill(0xff)]],
-  ['a message of more than 8 KiB', [new Uint8Array(8 * 1024 + 1)]]
-]
-
-for (const [what, messages] of BROKEN) {
-  test(`a peer that identifies itself by ${what} fails alone`, async (t) => {
-    const { connection } = await two(t, {
-      before: instead(IDENTIFY, async (stream) => {
-        for (const message of messages) await stream.messages().writeMsg(message)
-        await stream.close()
-      })
-    })
-    const err = await t.throwsAsync(identify(connection))
-    t.regex((err as { code?: string }).code ?? '', /^ERR_(INVALID_FRAMING|MESSAGE_TOO_LARGE)$/)
-    for await (const time of ping(connection, { count: 1 })) t.true(time > 0)
-  })
-}
 
 test('perf is off unless asked for', async (t) => {
   const { listener } = await two(t)

@@ -1,27 +1,25 @@
 /** Connections over links that are slow and never stand still. */
-import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import type { Swarm } from '../../ts/swarm.ts'
 import { times } from '../support/bad-input.ts'
 import { createPair, pattern, until } from '../support/pair.ts'
+import { serveSockets } from '../support/sockets.ts'
 
 const CEILING_MS = 60_000
 const PIECE_BYTES = 20 * 1_024
 const PIECE_MS = 50
 
 /** The address of a way to `swarm` that takes 400 KiB a second of what a dialler sends, and has no room for more. */
-async function throttled(t: ExecutionContext, swarm: Swarm): Promise<string> {
+function throttled(t: ExecutionContext, swarm: Swarm): Promise<string> {
   const target = Number(`${swarm.getListenAddrs()[0]}`.split('/')[4])
-  const sockets = new Set<Socket>()
-  const server = createServer({ highWaterMark: PIECE_BYTES }, (near) => {
+  const take = (near: Socket): void => {
     const far = connect(target, '127.0.0.1')
     const timer = setInterval(() => {
       const piece: Buffer | null = near.read(PIECE_BYTES) ?? near.read()
       if (piece !== null) far.write(piece)
     }, PIECE_MS)
     for (const socket of [near, far]) {
-      sockets.add(socket)
       socket.on('error', () => {})
       socket.on('close', () => {
         clearInterval(timer)
@@ -32,15 +30,8 @@ async function throttled(t: ExecutionContext, swarm: Swarm): Promise<string> {
     // Its own reads are the timer's; without a listener nothing would be read ahead of them.
     near.on('readable', () => {})
     far.pipe(near)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  const address = server.address()
-  return `/ip4/127.0.0.1/tcp/${typeof address === 'object' ? address?.port : 0}`
+  }
+  return serveSockets(t, take, { highWaterMark: PIECE_BYTES })
 }
 
 // go-yamux 15, hashicorp yamux 38

@@ -3,7 +3,6 @@
  * of their calls, a dial fails by its own signal and its own time only, and nothing is left that nobody holds.
  */
 import assert from 'node:assert/strict'
-import { connect } from 'node:net'
 import test from 'ava'
 import fc from 'fast-check'
 import type { Connection } from '../../ts/connection.ts'
@@ -11,6 +10,7 @@ import { Connectedness } from '../../ts/constants.ts'
 import { AbortError, StateError, TimeoutError } from '../../ts/errors.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createNode, until } from '../support/pair.ts'
+import { accepts } from '../support/sockets.ts'
 
 /** Addresses that a run listens on: by number, so that one address is in use by one listener. */
 const ADDRESSES = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.2/tcp/0', '/ip6/::1/tcp/0']
@@ -203,19 +203,6 @@ function openOf(told: readonly string[]): string[] {
     else open.delete(addr)
   }
   return [...open].sort()
-}
-
-/** Whether something listens there. */
-function accepts(addr: string): Promise<boolean> {
-  const [, , host, , port] = addr.split('/') as [string, string, string, string, string]
-  return new Promise((resolve) => {
-    const socket = connect(Number(port), host)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }
 
 test('random interleavings of listen, unlisten, dial, abort and close answer as the model does', async (t) => {

@@ -7,16 +7,12 @@ import {
   declareMissing,
   findPeer,
   runClient,
-  type Stack,
+  STACKS,
   startServer
 } from '../support/peer-program.ts'
 
 const CLOSE_PROTOCOL = '/bench/close/1.0.0'
 const CLOSE_CODE = 43
-const STACKS = { noise: 'tcp-noise-yamux', tls: 'tcp-tls-yamux' } as const satisfies Record<
-  string,
-  Stack
->
 
 const found = await findPeer('go')
 if ('missing' in found) {

@@ -5,14 +5,13 @@ import { CONTRACT, requestOf, serveContract } from '../support/contract.ts'
 import { createNode, pattern } from '../support/pair.ts'
 import {
   declareMissing,
+  declareServer,
   findPeer,
-  type PeerServer,
   runClient,
-  type Stack,
-  startServer
+  type Security,
+  STACKS
 } from '../support/peer-program.ts'
 
-const STACKS: Record<'noise' | 'tls', Stack> = { noise: 'tcp-noise-yamux', tls: 'tcp-tls-yamux' }
 const ROUNDS = 300
 const QUESTION_BYTES = 64
 
@@ -50,12 +49,8 @@ if ('missing' in found) {
   }
 }
 
-function declareOutbound(command: readonly string[], security: 'noise' | 'tls'): void {
-  let server: PeerServer | undefined
-  test.before(`start the js server over ${security}`, async () => {
-    server = await startServer(command, STACKS[security])
-  })
-  test.after.always(`stop the js server over ${security}`, () => server?.stop())
+function declareOutbound(command: readonly string[], security: Security): void {
+  const serverAddr = declareServer('js', command, security)
   for (const [name, handler] of Object.entries(HANDLERS)) {
     for (const identify of [true, false]) {
       const title = `a handler of ${name} answers ${ROUNDS} streams that are written, ended and read`
@@ -64,7 +59,7 @@ function declareOutbound(command: readonly string[], security: 'noise' | 'tls'):
         `${title}, over ${security} ${identify ? 'with' : 'without'} identify`,
         async (t) => {
           const swarm = await createNode(t, { security: [security], services: { identify } })
-          const connection = await swarm.dialAddr(server?.addr ?? '')
+          const connection = await swarm.dialAddr(serverAddr())
           for (let round = 0; round < ROUNDS; round++) {
             const payload = pattern(QUESTION_BYTES, round)
             const stream = await connection.newStream(handler.protocol)
@@ -77,7 +72,7 @@ function declareOutbound(command: readonly string[], security: 'noise' | 'tls'):
   }
 }
 
-function declareInbound(command: readonly string[], security: 'noise' | 'tls'): void {
+function declareInbound(command: readonly string[], security: Security): void {
   for (const identify of [true, false]) {
     const title = `our handlers answer js-libp2p's for await, byteStream, lpStream and @libp2p/echo ${ROUNDS} times each`
     test.serial(

@@ -4,10 +4,9 @@ import test from 'ava'
 import { UnexpectedPeerError } from '../../ts/errors.ts'
 import { generatePrivateKey, makeIdentity } from '../../ts/identity/keys.ts'
 import { secureMessages } from '../../ts/io/index.ts'
-import { declareMissing, findPeer, type Stack, startServer } from '../support/peer-program.ts'
+import { declareMissing, findPeer, STACKS, startServer } from '../support/peer-program.ts'
 import { bytesOf, textOf } from '../support/readers.ts'
 
-const STACKS: Record<'noise' | 'tls', Stack> = { noise: 'tcp-noise-yamux', tls: 'tcp-tls-yamux' }
 const PEERS = { go: await findPeer('go'), js: await findPeer('js') }
 
 for (const [name, found] of Object.entries(PEERS)) {

@@ -16,11 +16,11 @@ import { CONTRACT, requestOf, serveContract } from './contract.ts'
 import { createNode, pattern } from './pair.ts'
 import {
   declareMissing,
+  declareServer,
   findPeer,
-  type PeerServer,
   runClient,
-  type Stack,
-  startServer
+  type Security,
+  STACKS
 } from './peer-program.ts'
 
 /** A foreign peer, and where implementations differ. */
@@ -34,9 +34,6 @@ export interface ForeignPeer {
   readonly codeSeen: number | null
 }
 
-type Security = 'noise' | 'tls'
-
-const STACKS: Record<Security, Stack> = { noise: 'tcp-noise-yamux', tls: 'tcp-tls-yamux' }
 const SECURITY_PROTOCOLS: Record<Security, string> = { noise: '/noise', tls: '/tls/1.0.0' }
 
 const PINGS = 5
@@ -73,14 +70,10 @@ interface Setting {
 
 /** Our swarm dials their server. */
 function declareOutbound({ peer, security, muxer, command }: Setting): void {
-  let server: PeerServer | undefined
-  test.before(`start the ${peer.name} server over ${security}`, async () => {
-    server = await startServer(command, STACKS[security])
-  })
-  test.after.always(`stop the ${peer.name} server over ${security}`, () => server?.stop())
+  const serverAddr = declareServer(peer.name, command, security)
   for (const [title, body] of Object.entries(OUTBOUND)) {
     declare(`${peer.name} server over ${security}: ${title}`, async (t) => {
-      const addr = server?.addr ?? ''
+      const addr = serverAddr()
       const swarm = await createNode(t, { security: [security], muxers: [muxer], services: {} })
       const connection = await swarm.dialAddr(addr)
       t.is(`${connection.remoteAddr}/p2p/${connection.remotePeer}`, addr)

@@ -8,6 +8,14 @@ import { program, ROOT } from './cli.ts'
 /** What the contract calls a stack. */
 export type Stack = 'tcp-noise-yamux' | 'tcp-tls-yamux'
 
+export type Security = 'noise' | 'tls'
+
+/** The stack of each security protocol. */
+export const STACKS = {
+  noise: 'tcp-noise-yamux',
+  tls: 'tcp-tls-yamux'
+} as const satisfies Record<Security, Stack>
+
 /** The command that runs a peer, or why there is none. */
 export type FoundPeer = { readonly command: readonly string[] } | { readonly missing: string }
 
@@ -60,6 +68,20 @@ export async function startServer(command: readonly string[], stack: Stack): Pro
       if (code !== 0) throw new Error(`the server ended with ${signal ?? `code ${code}`}`)
     }
   }
+}
+
+/** Has a server run for the tests of a file; answers what gives its address to them. */
+export function declareServer(
+  name: string,
+  command: readonly string[],
+  security: Security
+): () => string {
+  let server: PeerServer | undefined
+  test.before(`start the ${name} server over ${security}`, async () => {
+    server = await startServer(command, STACKS[security])
+  })
+  test.after.always(`stop the ${name} server over ${security}`, () => server?.stop())
+  return () => server?.addr ?? ''
 }
 
 /** Runs a client to its end; the line that it printed. Ends with the test at the latest. */

@@ -3,9 +3,10 @@
  * lines, Noise, yamux frames.
  */
 import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
 import { Handshake, type Misconduct, open, type Split, seal, uint16, varint } from './raw-noise.ts'
+import { serveSockets } from './sockets.ts'
 
 /** Long enough for a busy machine; what takes longer hangs. */
 const CEILING_MS = 15_000
@@ -41,21 +42,11 @@ export class RawPeer {
   }
 
   /** Takes connections on loopback until the test ends; answers with the address to dial. */
-  static async serve(t: ExecutionContext, take: (peer: RawPeer) => unknown): Promise<string> {
-    const sockets = new Set<Socket>()
-    const server = createServer((socket) => {
-      sockets.add(socket)
+  static serve(t: ExecutionContext, take: (peer: RawPeer) => unknown): Promise<string> {
+    return serveSockets(t, (socket) => {
       const peer = new RawPeer(socket)
       Promise.resolve(take(peer)).catch(() => socket.destroy())
     })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    t.teardown(() => {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-    })
-    const address = server.address()
-    return `/ip4/127.0.0.1/tcp/${typeof address === 'object' ? address?.port : 0}`
   }
 
   send(...bytes: readonly Uint8Array[]): void {

@@ -1,6 +1,6 @@
 /** Real TCP sockets on loopback. */
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type ServerOpts, type Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
 
 /** Two ends of a TCP connection, destroyed when the test ends. */
@@ -23,4 +23,37 @@ export async function socketPair(
     far.destroy()
   })
   return { near, far }
+}
+
+/** Takes connections on loopback until the test ends; answers with the address to dial. */
+export async function serveSockets(
+  t: ExecutionContext,
+  take: (socket: Socket) => void,
+  options: ServerOpts = {}
+): Promise<string> {
+  const sockets = new Set<Socket>()
+  const server = createServer(options, (socket) => {
+    sockets.add(socket)
+    take(socket)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`
+}
+
+/** Whether something listens there. */
+export function accepts(addr: string): Promise<boolean> {
+  const [, , host, , port] = addr.split('/') as [string, string, string, string, string]
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), host)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
 }

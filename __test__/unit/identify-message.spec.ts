@@ -5,8 +5,10 @@ import { MsgioError } from '../../ts/errors.ts'
 import { addressBytes, addressOf } from '../../ts/identity/address.ts'
 import {
   encodeIdentify,
+  frameIdentify,
   type IdentifyMessage,
-  mergeIdentify
+  mergeIdentify,
+  splitIdentify
 } from '../../ts/protocols/identify-message.ts'
 import { addressesFor, expandWildcards, reachOf } from '../../ts/protocols/own-addresses.ts'
 
@@ -47,15 +49,33 @@ test('later messages replace single fields and add to repeated ones', (t) => {
   t.deepEqual(message, { agentVersion: 'second', protocols: ['/a/1.0.0', '/b/1.0.0'] })
 })
 
-test('takes 1,024 protocols and 500 addresses, and not one more', (t) => {
-  const protocols = (count: number): Uint8Array =>
-    encodeIdentify({ protocols: Array.from({ length: count }, () => '/a') })
-  const addresses = (count: number): Uint8Array =>
-    encodeIdentify({ listenAddrs: Array.from({ length: count }, () => '/ip4/1.2.3.4') })
-  t.is(merged(protocols(1_024)).protocols?.length, 1_024)
-  t.throws(() => merged(protocols(1_025)), { instanceOf: MsgioError })
-  t.is(merged(addresses(500)).listenAddrs?.length, 500)
-  t.throws(() => merged(addresses(501)), { instanceOf: MsgioError })
+test('takes 1,024 protocols and 500 addresses, and leaves out those beyond', (t) => {
+  const protocols = Array.from({ length: 1_030 }, (_, index) => `/${index}`)
+  const listenAddrs = Array.from({ length: 510 }, (_, index) => `/ip4/1.2.3.4/tcp/${index}`)
+  const whole = encodeIdentify({ protocols, listenAddrs, agentVersion: 'last' })
+  for (const message of [merged(whole), merged(whole, encodeIdentify({ protocols: ['/more'] }))]) {
+    t.deepEqual(message.protocols, protocols.slice(0, 1_024))
+    t.deepEqual(message.listenAddrs, listenAddrs.slice(0, 500))
+    t.is(message.agentVersion, 'last')
+  }
+})
+
+test('tells no more than every peer reads, however much there is', (t) => {
+  const listening = Array.from({ length: 2_000 }, (_, index) => `/ip4/10.0.0.1/tcp/${index}`)
+  const listenAddrs = addressesFor('host', listening)
+  t.true(listenAddrs.reduce((sum, addr) => sum + addressBytes(addr).length, 0) <= 4_096)
+  const protocols = Array.from({ length: 2_000 }, (_, index) => `/${index}/`.padEnd(140, 'x'))
+  const parts = splitIdentify({ ...WHOLE, listenAddrs, protocols })
+  t.is(parts.length, 9, 'go finds the end where it would read a tenth')
+  const framed = frameIdentify(parts, `/dns4/${'a'.repeat(63)}/tcp/65535`)
+  const [low = 0, high = 0] = framed
+  t.true((low % 128) + high * 128 <= 4_096, 'the first with the address at which a peer is seen')
+  t.true(parts.every((part) => part.length <= 8_192))
+  const told = merged(...parts)
+  t.deepEqual(told.protocols, protocols.slice(0, told.protocols?.length))
+  const few = splitIdentify({ ...WHOLE, listenAddrs: listening.slice(0, 512), protocols: ['/a'] })
+  t.is(merged(...few).listenAddrs?.length, 500)
+  t.true(few.map((part) => merged(part).listenAddrs?.length ?? 0).reduce((a, b) => a + b) <= 500)
 })
 
 test('leaves out addresses of a kind that is not known', (t) => {

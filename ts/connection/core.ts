@@ -7,7 +7,6 @@ import type { Clock } from '../clock.ts'
 import { Connection, type ConnectionCloseReason, type DialReport } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
 import {
-  AbortError,
   ConnectionClosedError,
   ERROR_CODES,
   type Libp2pError,
@@ -19,7 +18,7 @@ import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { publicKeyOf } from '../identity/load.ts'
 import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
-import { abortable } from '../io/abort.ts'
+import { abortable, aborted } from '../io/abort.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
 import { type ConnectionCounters, connectionCounters, NOTHING_CARRIED } from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
@@ -206,7 +205,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     const { engine } = this.host
     const proposals = protocols === undefined ? RAW : engine.protocols.proposals(protocols)
     if (options.signal?.aborted === true) {
-      return Promise.reject(new AbortError(undefined, { cause: options.signal.reason }))
+      return Promise.reject(aborted(options.signal))
     }
     if (this.closing) return Promise.reject(this.#closedError())
     if (this.goingAway) return Promise.reject(nativeError(ERROR_CODES.ERR_MUXER_CLOSED))
@@ -404,7 +403,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       const late = giveUpWith(
         () => new TimeoutError(`no protocol was chosen within ${negotiationTimeout} ms`)
       )
-      const abort = giveUpWith(() => new AbortError(undefined, { cause: signal?.reason }))
+      const abort = giveUpWith(() => aborted(signal))
       const onAbort = (): void => engine.aborted(signal, abort)
       const timer =
         negotiationTimeout === undefined

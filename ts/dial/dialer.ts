@@ -19,7 +19,6 @@ import {
   DIAL_TIMEOUT_MS
 } from '../constants.ts'
 import {
-  AbortError,
   type AddressAttempt,
   DialAllFailedError,
   ERROR_CODES,
@@ -34,6 +33,7 @@ import {
 import { type AddrLike, isPrivate } from '../identity/address.ts'
 import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
+import { aborted } from '../io/abort.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { NodeHost } from '../node-host.ts'
 import type { SecurityName } from '../options.ts'
@@ -324,10 +324,6 @@ export function isSet(flag: boolean | string | undefined): boolean {
 function notAllowed(reason: boolean | string | undefined): NoConnectionError {
   const because = typeof reason === 'string' ? `: ${reason}` : ''
   return new NoConnectionError(`no connection to the peer, and dialling is ruled out${because}`)
-}
-
-function aborted(signal: AbortSignal | undefined): AbortError {
-  return new AbortError(undefined, { cause: signal?.reason })
 }
 
 function allFailed(

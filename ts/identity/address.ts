@@ -5,6 +5,7 @@
 import type { Component, Multiaddr, MultiaddrInput } from '@multiformats/multiaddr'
 import { InvalidParametersError } from '../errors.ts'
 import { loadMultiaddrs } from './load.ts'
+import { peerText } from './peer-id.ts'
 
 /** An address: a `Multiaddr`, or its text. */
 export type AddrLike = Multiaddr | string
@@ -22,6 +23,9 @@ const IPV4_TCP = /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/tcp\/(\d{1
 const IPV4_TCP_BYTES = 8
 const CODE_IPV4 = 4
 const CODE_TCP = 6
+const PEER_PARTS = /\/p2p\/([^/]+)/g
+// What the multiaddr package calls an address without a part.
+const NO_PARTS = '/'
 const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
 const PRIVATE_IPV6 = /^(?:::1$|f[cd]|fe[89ab])/i
 
@@ -108,7 +112,10 @@ export function addressBytes(text: string): Uint8Array {
   return Uint8Array.of(CODE_IPV4, a, b, c, d, CODE_TCP, port >> 8, port)
 }
 
-/** The text of an address in bytes; undefined for one of a kind that is not known, and for what is none. */
+/**
+ * The text of an address in bytes; undefined for one of a kind that is not known, for what is none, and where a `/p2p`
+ * part names no peer.
+ */
 export function addressOf(bytes: Uint8Array): string | undefined {
   if (bytes.length === IPV4_TCP_BYTES && bytes[0] === CODE_IPV4 && bytes[5] === CODE_TCP) {
     const port = ((bytes[6] as number) << 8) | (bytes[7] as number)
@@ -119,7 +126,8 @@ export function addressOf(bytes: Uint8Array): string | undefined {
     const text = multiaddr(bytes).toString()
     // Bytes that end inside of a name are read as a name without a letter, which no text may hold.
     multiaddr(text)
-    return text
+    for (const [, peer] of text.matchAll(PEER_PARTS)) peerText(peer as string)
+    return text === NO_PARTS ? undefined : text
   } catch {
     // A newer peer may listen on transports we have not heard of.
     return undefined

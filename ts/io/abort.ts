@@ -4,13 +4,34 @@ import { AbortError } from '../errors.ts'
 import { isTimeUp } from '../native/time-up.ts'
 
 /** The error of a call whose signal was aborted. */
-export function aborted(signal: AbortSignal, bytesAccepted = 0): AbortError {
-  return new AbortError(undefined, { cause: signal.reason, bytesAccepted })
+export function aborted(signal: AbortSignal | undefined, bytesAccepted = 0): AbortError {
+  return new AbortError(undefined, { cause: signal?.reason, bytesAccepted })
 }
 
 /** Whether the signal is aborted by now. */
 export function isAborted(signal: AbortSignal | undefined): signal is AbortSignal {
   return signal?.aborted === true
+}
+
+/**
+ * Call `then` when `signal` is aborted: at once, or where that is a time that is up, when the event loop has looked at
+ * what was done before it. A signal that is aborted already counts as aborted now.
+ *
+ * Returns what takes the call back; it leaves nothing on the signal.
+ */
+export function onceAborted(signal: AbortSignal | undefined, then: () => void): () => void {
+  if (signal === undefined) return () => {}
+  let look: NodeJS.Immediate | undefined
+  const onAbort = (): void => {
+    if (isTimeUp(signal)) look = setImmediate(then)
+    else then()
+  }
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
+  return () => {
+    signal.removeEventListener('abort', onAbort)
+    clearImmediate(look)
+  }
 }
 
 /**
@@ -25,12 +46,10 @@ export function abortable<T>(
   if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(aborted(signal, bytesAccepted()))
-    const onAbort = (): void => {
-      if (isTimeUp(signal)) setImmediate(abort)
-      else abort()
-    }
+    let letGo = (): void => {}
+    // Whoever comes with a signal that is aborted already has waited for nothing.
     if (signal.aborted) abort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    else letGo = onceAborted(signal, abort)
+    promise.then(resolve, reject).finally(letGo)
   })
 }

@@ -11,7 +11,7 @@ export async function closing(
 ): Promise<void> {
   if (signal !== undefined) return close(signal)
   const late = new AbortController()
-  const timer = setTimeout(() => late.abort(), CLOSE_MS)
+  const timer = setTimeout(() => late.abort(new TimeoutError()), CLOSE_MS)
   // What holds the process, if anything, is what is closed.
   timer.unref()
   try {

@@ -4,7 +4,7 @@ import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../argum
 import { AbortError, ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
 import { Stash } from '../stream/stash.ts'
-import { abortable, aborted } from './abort.ts'
+import { abortable, aborted, onceAborted } from './abort.ts'
 import { closing } from './closing.ts'
 import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { Turns } from './turns.ts'
@@ -137,18 +137,13 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
 
   #somethingToRead(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+      const letGo = onceAborted(signal, () => {
         this.#wake = undefined
-        reject(aborted(signal as AbortSignal))
-      }
-      if (signal?.aborted === true) {
-        onAbort()
-        return
-      }
-      signal?.addEventListener('abort', onAbort, { once: true })
+        reject(aborted(signal))
+      })
       this.#wake = () => {
         this.#wake = undefined
-        signal?.removeEventListener('abort', onAbort)
+        letGo()
         resolve()
       }
     })
@@ -160,7 +155,7 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
       if (signal.aborted) throw aborted(signal, at)
       // A copy: an abort gives the caller its memory back while the duplex still has the piece.
       const piece = bytes.slice(at, at + PIECE_BYTES)
-      await this.#passUnlessAborted(piece, signal, at + piece.length)
+      await abortable(this.#pass(piece), signal, () => at + piece.length)
     }
   }
 
@@ -173,16 +168,6 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
         if (err === null || err === undefined) resolve()
         else reject(this.#explain(this.#duplex.errored ?? err))
       })
-    })
-  }
-
-  #passUnlessAborted(piece: Uint8Array, signal: AbortSignal, accepted: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => reject(aborted(signal, accepted))
-      signal.addEventListener('abort', onAbort, { once: true })
-      this.#pass(piece)
-        .then(resolve, reject)
-        .finally(() => signal.removeEventListener('abort', onAbort))
     })
   }
 

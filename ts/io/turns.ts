@@ -1,5 +1,5 @@
 /** Calls that must not overlap, in call order. */
-import { aborted } from './abort.ts'
+import { aborted, isAborted, onceAborted } from './abort.ts'
 
 /** Runs one task at a time. What waits is what callers wait for; nothing else is held. */
 export class Turns {
@@ -10,10 +10,11 @@ export class Turns {
    * Run `task` when every earlier one has ended, however it did; at once if there is none, so that a close behind the
    * call finds it under way.
    *
-   * The signal ends the wait for the turn, and then `task` is never called; once it runs, it minds the signal itself.
+   * The signal ends the wait for the turn, and then `task` is never called; once it runs, it minds the signal itself. A
+   * turn that comes as the time is up is still taken: what the task finds done by then is no timeout.
    */
   run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (signal?.aborted === true) return Promise.reject(aborted(signal))
+    if (isAborted(signal)) return Promise.reject(aborted(signal))
     if (this.#last === undefined) {
       const answer = task()
       this.#follow(answer.then(ignore, ignore))
@@ -21,11 +22,14 @@ export class Turns {
     }
     const before = this.#last
     return new Promise<T>((resolve, reject) => {
-      const onAbort = (): void => reject(aborted(signal as AbortSignal))
-      signal?.addEventListener('abort', onAbort, { once: true })
+      let isGivenUp = false
+      const letGo = onceAborted(signal, () => {
+        isGivenUp = true
+        reject(aborted(signal))
+      })
       const turn = before.then(async () => {
-        signal?.removeEventListener('abort', onAbort)
-        if (signal?.aborted === true) return
+        letGo()
+        if (isGivenUp) return
         try {
           resolve(await task())
         } catch (err) {

@@ -1,5 +1,6 @@
 /** Lines of multistream-select over anything that carries bytes. */
-import { AbortError, IncompleteReadError, MultiselectCommunicatorError } from '../errors.ts'
+import { IncompleteReadError, MultiselectCommunicatorError } from '../errors.ts'
+import { aborted } from '../io/abort.ts'
 import { PREFIX_BYTES_MAX, prefixFormat, readPrefix } from '../io/framing.ts'
 import type { AbortOptions, ReadWriter } from '../io/interfaces.ts'
 import { readExactly } from '../io/read-exactly.ts'
@@ -103,7 +104,7 @@ async function guarded<T>(
     if (signal?.aborted === true) throw signal.reason
     return await run()
   } catch (cause) {
-    if (signal?.aborted === true) throw new AbortError(undefined, { cause: signal.reason })
+    if (signal?.aborted === true) throw aborted(signal)
     if (cause instanceof MultiselectCommunicatorError) throw cause
     const ended = cause instanceof IncompleteReadError ? 'ended during negotiation' : undefined
     const reason = ended ?? (cause instanceof Error ? cause.message : String(cause))

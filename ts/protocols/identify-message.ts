@@ -11,8 +11,11 @@ import { prefixFormat, prefixLength, writePrefix } from '../io/framing.ts'
 /** Bytes of one message at most, as go has it. */
 export const IDENTIFY_MESSAGE_BYTES_MAX = 8 * 1024
 
-/** Messages merged at most, as go has it. */
+/** Messages merged at most. */
 const MESSAGES_MAX = 10
+
+/** Messages told at most: go reads ten times, and the last time it must find the end. */
+const MESSAGES_TOLD_MAX = 9
 
 /** Bytes of the first part of ours: rust reads no more. */
 const FIRST_PART_BYTES_MAX = 4 * 1024
@@ -23,10 +26,10 @@ const OBSERVED_BYTES_MAX = 128
 /** Addresses told before protocols: a peer that reads the first part only gets the most of both. */
 const FIRST_ADDRESSES = 16
 
-/** Protocols that a peer may tell of, as go has it. */
+/** Protocols kept of what a peer tells, and told at most: go's figure. */
 const PROTOCOLS_MAX = 1_024
 
-/** Addresses that a peer may tell of, as go has it. */
+/** Addresses kept of what a peer tells, and told at most: go's figure. */
 const ADDRESSES_MAX = 500
 
 /** What is told in one or several messages; addresses are text, a field that was not told is undefined. */
@@ -83,7 +86,7 @@ export function encodeIdentify(message: IdentifyMessage): Uint8Array {
 
 /**
  * A message in parts that every peer reads: one reads no more than the first, some no more than 4 KiB of it. So it
- * tells what matters most, and is as long as that; go and we read ten parts of 8 KiB, and what goes beyond is left out.
+ * tells what matters most, and is as long as that; go reads nine parts of 8 KiB, and what goes beyond is left out.
  */
 export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
   const { listenAddrs = [], protocols = [], ...single } = message
@@ -91,14 +94,16 @@ export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
   const repeated = [
     ...first.map((addr) => encodeIdentify({ listenAddrs: [addr] })),
     ...protocols.slice(0, PROTOCOLS_MAX).map((name) => encodeIdentify({ protocols: [name] })),
-    ...listenAddrs.slice(first.length).map((addr) => encodeIdentify({ listenAddrs: [addr] }))
+    ...listenAddrs
+      .slice(first.length, ADDRESSES_MAX)
+      .map((addr) => encodeIdentify({ listenAddrs: [addr] }))
   ]
   const head = encodeIdentify(single)
   const parts: Uint8Array[][] = [[head]]
   let room = FIRST_PART_BYTES_MAX - OBSERVED_BYTES_MAX - head.length
   for (const field of repeated) {
     if (field.length > room) {
-      if (parts.length === MESSAGES_MAX) break
+      if (parts.length === MESSAGES_TOLD_MAX) break
       parts.push([])
       room = IDENTIFY_MESSAGE_BYTES_MAX
     }
@@ -179,8 +184,8 @@ export class IdentifyReader {
 /**
  * Read a message on top of what earlier ones told: single fields replace, repeated ones add.
  *
- * Throws `MsgioError` for a broken message and for one protocol or address too many. An address that this
- * package's multiaddr does not know is left out.
+ * Throws `MsgioError` for a broken message. What is wrong with one field costs that field: an address that is none or
+ * of a kind that is not known is left out, and so are protocols and addresses beyond their number.
  */
 export function mergeIdentify(into: IdentifyMessage, bytes: Uint8Array): void {
   const fields = new Fields(bytes)
@@ -201,19 +206,19 @@ function readField(into: IdentifyMessage, fields: Fields): void {
       return
     case FIELD.listenAddrs: {
       into.listenAddrs ??= []
-      checkRoom('listenAddrs', into.listenAddrs.length, ADDRESSES_MAX)
+      if (into.listenAddrs.length === ADDRESSES_MAX) break
       const address = addressOf(fields.bytes(length))
-      if (address !== undefined && address !== '') into.listenAddrs.push(address)
+      if (address !== undefined) into.listenAddrs.push(address)
       return
     }
     case FIELD.protocols:
       into.protocols ??= []
-      checkRoom('protocols', into.protocols.length, PROTOCOLS_MAX)
+      if (into.protocols.length === PROTOCOLS_MAX) break
       into.protocols.push(fields.text(length))
       return
     case FIELD.observedAddr: {
       const observed = addressOf(fields.bytes(length))
-      if (observed !== undefined && observed !== '') into.observedAddr = observed
+      if (observed !== undefined) into.observedAddr = observed
       return
     }
     case FIELD.protocolVersion:
@@ -225,9 +230,8 @@ function readField(into: IdentifyMessage, fields: Fields): void {
     case FIELD.signedPeerRecord:
       into.signedPeerRecord = Uint8Array.from(fields.bytes(length))
       return
-    default:
-      fields.advance(length)
   }
+  fields.advance(length)
 }
 
 /** A protobuf that is read from its front. */
@@ -290,8 +294,4 @@ function fieldHead(number: number, length: number): Uint8Array {
   head[0] = (number << WIRE_TYPE_BITS) | LENGTH_DELIMITED
   writePrefix(PREFIX, length, head.subarray(1))
   return head
-}
-
-function checkRoom(field: string, count: number, max: number): void {
-  if (count >= max) throw new MsgioError(`identify tells of more than ${max} ${field}`)
 }

@@ -49,9 +49,9 @@ export interface IdentifyResult {
   /** Name and version of its software; peers may send anything. */
   readonly agentVersion: string | undefined
   readonly protocolVersion: string | undefined
-  /** What it answers to. */
+  /** What it answers to, 1,024 at most. */
   readonly protocols: readonly string[]
-  /** Where it says that it listens. */
+  /** Where it says that it listens, 500 at most; an address that names another peer is told, and not remembered. */
   readonly listenAddrs: readonly Multiaddr[]
   /** Where it sees us. */
   readonly observedAddr: Multiaddr | undefined
@@ -128,8 +128,9 @@ const ASKED = new WeakMap<Connection, Promise<Told>>()
 /**
  * What the peer told, pushes included; asks it if nobody has.
  *
- * Rejects with `TimeoutError` after 5 s, `MsgioError` for a message that breaks the protocol's bounds or names another
- * key than the connection's, `AbortError`, and what the stream's calls reject with. Throws `InvalidParametersError`.
+ * One bad field costs that field: what is left of the message is used. Rejects with `TimeoutError` after 5 s,
+ * `MsgioError` for bytes that are no message, for one beyond 8 KiB and for more than ten, `AbortError`, and what the
+ * stream's calls reject with. Throws `InvalidParametersError`.
  */
 export function identify(
   connection: Connection,
@@ -182,9 +183,15 @@ export class IdentifyService implements Service {
     swarm.handle(IDENTIFY_PROTOCOL, (stream, connection) => this.#tell(stream, connection), {
       maxInbound: STREAMS_MAX
     })
-    swarm.handle(IDENTIFY_PUSH_PROTOCOL, (stream, connection) => hear(stream, connection), {
-      maxInbound: STREAMS_MAX
-    })
+    swarm.handle(
+      IDENTIFY_PUSH_PROTOCOL,
+      (stream, connection) =>
+        hear(stream, connection).catch((err: unknown) => {
+          // Whatever a peer says, this handler has not failed.
+          swarm.options.logger.debug(`a push of ${connection.remotePeer} was refused`, err)
+        }),
+      { maxInbound: STREAMS_MAX }
+    )
     swarm.addEventListener('connected', this.#connected)
     this.#stopWatching = Swarm.watchOffers(swarm, () => {
       this.#offers.clear()
@@ -300,7 +307,9 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
     const message = reader.end()
     const key = Connection.core(connection).remotePublicKeyBytes
     if (message.publicKey !== undefined && Buffer.compare(message.publicKey, key) !== 0) {
-      throw new MsgioError("identify names another public key than the connection's")
+      // The handshake has told who it is. go leaves such a key aside too.
+      const { logger } = connection.swarm.options
+      logger.debug(`identify of ${connection.remotePeer} names another public key than its own`)
     }
     await stream.close()
     const { listenAddrs } = message

@@ -78,6 +78,8 @@ async function* pings(
         elapsed = await pinger.ping()
       } catch (err) {
         if (!pinger.hasAnswered || !wasIdle(err)) throw err
+        // The peer has ended its half: it counts the stream until ours has ended too.
+        await pinger.stream.close()
         pinger = await open(connection, options)
         elapsed = await pinger.ping()
       }

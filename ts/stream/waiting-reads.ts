@@ -1,5 +1,5 @@
 /** Reads that found nothing, in call order. */
-import { AbortError } from '../errors.ts'
+import { aborted } from '../io/abort.ts'
 import type { Engine } from '../native/engine.ts'
 
 /** A call that waits, whatever it waits for. */
@@ -78,7 +78,7 @@ export class WaitingReads {
     return new Promise<T>((resolve, reject) => {
       const pending = new PendingRead(take, resolve, reject, giveUp)
       if (signal?.aborted === true) {
-        pending.fail(new AbortError(undefined, { cause: signal.reason }))
+        pending.fail(aborted(signal))
         return
       }
       if (refusal !== undefined) {
@@ -134,7 +134,7 @@ export class WaitingReads {
     const at = this.#queue?.indexOf(pending) ?? -1
     if (at < 0) return
     this.#queue?.splice(at, 1)
-    pending.fail(new AbortError(undefined, { cause: pending.signal?.reason }))
+    pending.fail(aborted(pending.signal))
     // The next one may be asking for less.
     if (at === 0) this.serve()
   }

@@ -5,7 +5,8 @@
  * `streamWritable` says when to go on. Staging never exceeds the credit by more than the staging buffer.
  */
 import { StreamState } from '../constants.ts'
-import { AbortError, StreamClosedError, TimeoutError } from '../errors.ts'
+import { StreamClosedError, TimeoutError } from '../errors.ts'
+import { aborted } from '../io/abort.ts'
 import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import { unshared } from '../native/slab.ts'
 import type { StreamCore } from './core.ts'
@@ -62,7 +63,7 @@ export class WriteQueue {
     if (refusal !== undefined) return Promise.reject(refusal)
     const signal = options?.signal
     if (signal?.aborted === true) {
-      return Promise.reject(new AbortError(undefined, { cause: signal.reason }))
+      return Promise.reject(aborted(signal))
     }
     const accepted = this.isBusy ? 0 : this.#accept(bytes, 0)
     if (accepted === bytes.length && !this.isBusy) return DONE
@@ -327,10 +328,7 @@ export class WriteQueue {
   #abort(pending: PendingWrite): void {
     const at = this.#waiting?.indexOf(pending) ?? -1
     if (at < 0) return
-    const err = new AbortError(undefined, {
-      cause: pending.signal?.reason,
-      bytesAccepted: pending.accepted
-    })
+    const err = aborted(pending.signal, pending.accepted)
     if (pending.bytes === undefined) {
       // Only the wait ends: end-of-stream still follows what was accepted.
       this.#waiting?.splice(at, 1, { ...pending, resolve: undefined, reject: undefined })

@@ -81,11 +81,7 @@ pub(super) fn records(tree: &Tree) -> Vec<Finding> {
         "}",
         |line| pair(line, ':'),
     );
-    let documented = list(tree, BOUNDARY, "| kind | name |", "", |line| {
-        let mut cells = line.split('|').map(str::trim).skip(1);
-        let value = number(cells.next()?)?;
-        Some((cells.next()?.to_owned(), Some(value)))
-    });
+    let documented = table(tree, BOUNDARY, "| kind | name |");
     let mut findings = compare(&kinds, &typescript);
     findings.extend(compare(&kinds, &documented));
     findings.extend(compare(
@@ -170,11 +166,7 @@ pub(super) fn diagnostics(tree: &Tree) -> Vec<Finding> {
         "}",
         |line| pair(line, ':'),
     );
-    let documented = list(tree, DIAGNOSTICS, "| code | name |", "", |line| {
-        let mut cells = line.split('|').map(str::trim).skip(1);
-        let value = number(cells.next()?)?;
-        Some((cells.next()?.trim_matches('`').to_owned(), Some(value)))
-    });
+    let documented = table(tree, DIAGNOSTICS, "| code | name |");
     let layout = list(tree, DIAGNOSTIC_RS, "", "", |line| {
         let (name, value) = pair(line.strip_prefix("pub(crate) const ")?, '=')?;
         Some((name.split(':').next()?.to_owned(), value))
@@ -341,6 +333,15 @@ fn list<'a>(
         })
         .collect();
     List { path, entries }
+}
+
+/// The rows of a document's table that starts with `head`: a number, then the name it stands for.
+fn table<'a>(tree: &Tree, path: &'a str, head: &str) -> List<'a> {
+    list(tree, path, head, "", |line| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let value = number(cells.next()?)?;
+        Some((cells.next()?.trim_matches('`').to_owned(), Some(value)))
+    })
 }
 
 fn compare(left: &List<'_>, right: &List<'_>) -> Vec<Finding> {
