@@ -119,7 +119,8 @@ enum Place {
 /// Bytes that the kernel takes before it has sent those it has.
 ///
 /// Its own measure is what the remote's window and the path may hold, and megabytes more: on a slow link, all that
-/// a ping or another stream's message has to wait for.
+/// a ping or another stream's message has to wait for. Beside four uploads over 20 Mbit/s a ping took 128 ms with this
+/// bound, 390 ms without and 73 ms with an eighth of it; over loopback it costs no throughput.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const NOT_SENT_MAX: u32 = 128 << 10;
 
