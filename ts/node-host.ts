@@ -274,6 +274,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.deadlines.clear()
     this.forgotten.clear()
   }
+
   /** A {@link close} under way delivers no more. */
   closeAtOnce(): void {
     if (!this.#isClosing) return

@@ -164,8 +164,8 @@ export class StreamCore implements StreamSink {
    * not. At once where nothing was written, or that is known.
    */
   #whenAnswered(options: AbortOptions | undefined): Promise<void> {
-    if (!this.#isUnanswered || !this.#live || this.isFailed() || !this.writes.hasWritten)
-      return DONE
+    const isDue = this.#isUnanswered && this.#live && !this.isFailed()
+    if (!isDue || !this.writes.hasWritten) return DONE
     this.#answered ??= Promise.withResolvers()
     return abortable(this.#answered.promise, options?.signal)
   }
@@ -266,6 +266,8 @@ export class StreamCore implements StreamSink {
     if (next === this.state) return
     if (!this.#live) throw new StreamStateError(`a stream that has ended cannot move to ${next}`)
     if (next === StreamState.CLOSE_WRITE || next === StreamState.CLOSE_BOTH) {
+      // An end of that kind asks the native side for no answer.
+      this.#hasAnswer()
       this.writes.closeByHand()
       // An end that waited has gone down with them.
       if (next === this.state) return

@@ -93,7 +93,7 @@ impl StreamSlot {
 
     /// Ends the stream as [`StreamSlot::end`] describes.
     fn lose(self: &Arc<Self>, inner: &mut Inner, report: ResetReport) {
-        if report.connection_lost && Self::is_delivered(inner) {
+        if report.connection_lost && report.orderly && Self::is_delivered(inner) {
             // It was only the answer to its proposal that it waited for.
             self.finish(inner);
             return;
