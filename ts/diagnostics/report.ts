@@ -123,7 +123,7 @@ type Message = (where: string, cause: string, details: Details) => string
 
 const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   acceptFailed: (where, cause, { failures }) =>
-    `connections to ${where} cannot be accepted: ${cause} (${failures} times)`,
+    `connections to ${where} cannot be accepted: ${cause} (${failures === 1 ? 'once' : `${failures} times`})`,
   internal: (where) => `a task of connection ${where} panicked: please report this`,
   connectionRefused: (where, option, { limit }) =>
     `a connection from ${where} was refused: limits.${option} is ${limit}`,
