@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { constants } from 'node:os'
 import test, { type ExecutionContext } from 'ava'
+import { type Clock, systemClock } from '../../ts/clock.ts'
 import type { Connection } from '../../ts/connection.ts'
 import type { Limits } from '../../ts/constants.ts'
 import type { LogLevel } from '../../ts/diagnostics/codes.ts'
@@ -14,17 +15,19 @@ import {
   MIB,
   OPEN,
   PING,
+  RST,
   SYN,
   times,
   WINDOW
 } from '../support/bad-input.ts'
 import { program } from '../support/cli.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { type HeardFact, Hearing } from '../support/hearing.ts'
 import { createNode, pattern, until } from '../support/pair.ts'
 import { lastLine, programUrl } from '../support/program.ts'
 import { createRawPair } from '../support/raw-pair.ts'
 import { frameBytes, RawPeer, type RawSession } from '../support/raw-peer.ts'
-import { lines, opening } from '../support/raw-stream.ts'
+import { flagOn, lines, opening } from '../support/raw-stream.ts'
 
 const PROTOCOL = '/ferroswarm/test/facts/1.0.0'
 
@@ -36,10 +39,14 @@ interface Met {
 }
 
 /** A node whose log is heard, and a raw peer that has dialled it. */
-async function met(t: ExecutionContext, limits: Partial<Limits> = {}): Promise<Met> {
+async function met(
+  t: ExecutionContext,
+  limits: Partial<Limits> = {},
+  clock: Clock = systemClock
+): Promise<Met> {
   const hearing = new Hearing()
   const { logger } = hearing
-  const node = await createNode(t, { limits, logger, security: ['noise'] })
+  const node = await createNode(t, { limits, logger, clock, security: ['noise'] })
   await node.listen('/ip4/127.0.0.1/tcp/0')
   const connected = new Promise<Connection>((resolve) => {
     node.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
@@ -57,6 +64,7 @@ function isAbout(t: ExecutionContext, heard: HeardFact, level: LogLevel, of: Con
   t.is(fact.connection, of.id)
   t.is(fact.address, `${of.remoteAddr}`)
   t.true(message.includes(`${of.id} (${of.remoteAddr})`), message)
+  t.is(fact.untold, 0)
   t.true(Math.abs(Date.now() - fact.time) < 60_000)
 }
 
@@ -80,6 +88,29 @@ test('a stream beyond the maxInbound of its handler is told with the bound', asy
   t.is(heard.fact.cause, 'maxInbound')
   t.deepEqual(heard.fact.details, { limit: 1, current: 1 })
   t.regex(heard.message, /was refused: maxInbound is 1$/)
+})
+
+test('streams that a remote is refused over and over have a line a second, and all are counted', async (t) => {
+  const clock = new FakeClock()
+  const { connection, session, hearing } = await met(t, { acceptBacklog: 1 }, clock)
+  const opened = (count: number, from: number): Promise<unknown> => {
+    session.send(...times(count, (index) => ({ ...OPEN, id: from + 2 * index })))
+    return flagOn(session, from + 2 * (count - 1), RST)
+  }
+  // The first one stays.
+  await opened(201, 1)
+  await hearing.fact('streamRefused')
+  clock.advance(1_000)
+  await opened(100, 403)
+  await connection.close()
+  const heard = hearing.facts('streamRefused')
+  t.is(heard.length, 3)
+  t.is(heard.length + heard.reduce((sum, { fact }) => sum + fact.untold, 0), 300)
+  for (const { fact, message } of heard.slice(1)) {
+    t.true(message.endsWith(`acceptBacklog is 1 (and ${fact.untold} more)`), message)
+  }
+  // The end of the connection comes behind all of them.
+  t.regex(`${hearing.lines.at(-1)?.message}`, /is closed by us/)
 })
 
 test('a stream that is reset for the memory of its connection is told with the bytes', async (t) => {
