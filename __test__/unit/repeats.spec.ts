@@ -113,10 +113,31 @@ test('kinds, causes and connections are counted apart', (t) => {
   t.is(left.length, 3)
 })
 
-test('facts without a connection are told one by one', (t) => {
+test('facts that a connection has once, or that are about none, are told one by one', (t) => {
   const { told, report } = setUp()
-  const lines = told(() => report(3, { name: 'connectionRefused', of: null }))
-  t.is(lines.length, 3)
+  const names = ['connectionRefused', 'upgradeFailed', 'upgradeAbandoned', 'muxerFailed'] as const
+  for (const name of names) {
+    t.is(told(() => report(3, { name, of: null })).length, 3, name)
+  }
+  t.is(told(() => report(3, { name: 'muxerFailed' })).length, 3)
+})
+
+test('connections that nobody has been told of have one line a second together', (t) => {
+  const { clock, reports, first, told, report } = setUp()
+  const refused = `a stream of connection ${ADDRESS} was refused: acceptBacklog is 2`
+  t.deepEqual(
+    told(() => report(1_024, { of: null })),
+    [`${refused}, 0`]
+  )
+  clock.advance(1_000)
+  t.deepEqual(
+    told(() => report(3, { of: null })),
+    [`${refused} (and 1023 more), 1023`]
+  )
+  t.deepEqual(
+    told(() => reports.ended(first)),
+    [`${refused} (and 1 more), 1`]
+  )
 })
 
 test('a clock that is put back hides no fact', (t) => {

@@ -54,15 +54,17 @@ export class Reports {
     if (name === undefined) return
     publish(this.#swarm, name, native)
     if (!this.#log.hears(diagnosticLevel(native.code))) return
-    const untold = connection === undefined ? 0 : this.#repeats.admit(connection, native)
+    const untold = this.#repeats.admit(name, native, connection)
     if (untold !== undefined) this.#tell(name, native, connection, untold)
   }
 
-  /** A connection has ended: what it had over and over is told now. */
+  /** A connection has ended: what it had over and over is told now, and so is what came before its opening. */
   ended(connection: Connection): void {
-    for (const [native, untold] of this.#repeats.end(connection)) {
-      const name = diagnosticName(native.code)
-      if (name !== undefined) this.#tell(name, native, connection, untold)
+    for (const subject of [undefined, connection]) {
+      for (const [native, untold] of this.#repeats.end(subject)) {
+        const name = diagnosticName(native.code)
+        if (name !== undefined) this.#tell(name, native, subject, untold)
+      }
     }
   }
 
