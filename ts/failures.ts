@@ -1,11 +1,12 @@
 /**
  * What becomes of errors in the application's callbacks: handlers, listeners, notifiees, predicates, services.
  *
- * None of them ends the process or reaches another callback, and none is lost either. They go to the logger; without
- * one the first of each callback is a warning of the process, and the later ones, which a remote may bring about as
+ * None of them ends the process or reaches another callback, and none is lost either. They go to the log; where nobody
+ * hears it, the first of each callback is a warning of the process, and the later ones, which a remote may bring about as
  * often as it likes, are not told.
  */
 import { StreamErrorCode } from './constants.ts'
+import type { Log } from './diagnostics/log.ts'
 import {
   AbortError,
   type ErrorKind,
@@ -13,7 +14,6 @@ import {
   RateLimitError,
   StreamResetError
 } from './errors.ts'
-import type { Logger } from './options.ts'
 
 /** Told of an error in a callback of the application, which one, and the clause that says so. */
 export type OnFailure = (err: unknown, callback: object, message: string) => void
@@ -23,25 +23,23 @@ const WARNING = 'FerroswarmWarning'
 
 /** Tells of the failures of one swarm's callbacks. */
 export class Failures {
-  readonly #logger: Partial<Logger> | undefined
+  readonly #log: Log | undefined
   readonly #warned = new WeakSet<object>()
 
-  constructor(logger: Partial<Logger> | undefined) {
-    this.#logger = logger
+  constructor(log: Log | undefined) {
+    this.#log = log
   }
 
   /** `callback` has thrown or rejected. */
   readonly report: OnFailure = (err, callback, message) => {
-    if (this.#logger?.error !== undefined) this.#logger.error(message, err)
-    else if (!this.#warned.has(callback)) {
-      this.#warned.add(callback)
-      process.emitWarning(warningOf(err, message))
-    }
+    if (this.#log?.write('error', 'swarm', message, err) || this.#warned.has(callback)) return
+    this.#warned.add(callback)
+    process.emitWarning(warningOf(err, message))
   }
 
   /** The same for an end that is nobody's fault: the remote has gone, or the swarm is closing. */
   readonly expected: OnFailure = (err, _callback, message) => {
-    this.#logger?.debug?.(message, err)
+    if (this.#log?.hears('debug')) this.#log.write('debug', 'swarm', message, err)
   }
 }
 

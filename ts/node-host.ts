@@ -9,7 +9,7 @@ import { Connection } from './connection.ts'
 import type { Limits } from './constants.ts'
 import { subscribedLevels } from './diagnostics/channels.ts'
 import { connectionClosed, connectionOpened } from './diagnostics/connections.ts'
-import { report, reportDropped } from './diagnostics/report.ts'
+import { Reports } from './diagnostics/report.ts'
 import { AbortError, StateError } from './errors.ts'
 import type { OnFailure } from './failures.ts'
 import { multiaddrOf } from './identity/address.ts'
@@ -45,6 +45,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
+  readonly #reports: Reports
   // Who takes the connections that dials make, by request.
   readonly #dials = new Map<number, (connection: Connection) => void>()
   #node: NativeNode | undefined
@@ -67,6 +68,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#connections = connections
     this.#registrar = registrar
     this.#callbacks = callbacks
+    this.#reports = new Reports(swarm, options.log, options.clock)
     this.deadlines = new Deadlines(options.clock, (then) => this.engine.lastLook(then))
     this.forgotten = new Forgotten(options.clock, ({ id, protocol }) => {
       const what = protocol ?? 'no protocol'
@@ -122,11 +124,11 @@ export class NodeHost implements ConnectionHost, NodeSink {
 
   onDiagnostic(diagnostic: NativeDiagnostic, sink: ConnectionSink | undefined): void {
     const connection = sink instanceof ConnectionCore ? sink.connection : undefined
-    report(this.swarm, this.options.log, diagnostic, connection)
+    this.#reports.report(diagnostic, connection)
   }
 
   onDropped(count: number): void {
-    reportDropped(this.options.log, count)
+    this.#reports.dropped(count)
   }
 
   onConnectionOpened(handle: number, request: number): void {
@@ -155,6 +157,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   }
 
   connectionEnded(core: ConnectionCore): void {
+    this.#reports.ended(core.connection)
     connectionClosed(core, this.options.log)
     const clean = core.closeReason?.error === undefined
     this.#connections.remove(core.peer, core.connection, clean)

@@ -99,7 +99,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     const { clock } = this.#options
     this.#connections = new ConnectionTable(clock)
     this.#addressBook = new AddressBook()
-    this.#failures = new Failures(options.logger)
+    this.#failures = new Failures(this.#options.log)
     this.#notifiees = new Notifiees(this.#failures.report)
     this.#registrar = new Registrar(this.#failures)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {

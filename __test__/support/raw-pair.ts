@@ -1,7 +1,7 @@
 /** A node and a raw peer on one connection, whose streams are handed over un-negotiated. */
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
-import type { Limits } from '../../ts/constants.ts'
+import type { SwarmOptions } from '../../ts/options.ts'
 import type { Stream } from '../../ts/stream.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createNode } from './pair.ts'
@@ -27,9 +27,9 @@ export interface RawPair {
 /** `dials`: the node dials, so that the raw peer's streams are even. */
 export async function createRawPair(
   t: ExecutionContext,
-  { limits = {}, dials = false }: { limits?: Partial<Limits>; dials?: boolean } = {}
+  { dials = false, ...options }: Pick<SwarmOptions, 'limits' | 'logger'> & { dials?: boolean } = {}
 ): Promise<RawPair> {
-  const node = await createNode(t, { limits, security: ['noise'] })
+  const node = await createNode(t, { ...options, security: ['noise'] })
   const taken: Stream[] = []
   const waiting: ((stream: Stream) => void)[] = []
   node.setStreamHandler((stream) => {

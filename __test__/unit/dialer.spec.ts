@@ -2,6 +2,7 @@ import test from 'ava'
 import { ConnectionTable } from '../../ts/connection/table.ts'
 import type { Connection } from '../../ts/connection.ts'
 import { Connectedness } from '../../ts/constants.ts'
+import { Log } from '../../ts/diagnostics/log.ts'
 import { AddressBook } from '../../ts/dial/address-book.ts'
 import { Dialer } from '../../ts/dial/dialer.ts'
 import {
@@ -16,6 +17,7 @@ import {
 import type { NativeAttempt } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
 import type { NodeHost } from '../../ts/node-host.ts'
+import type { Logger } from '../../ts/options.ts'
 import { fakeConnection } from '../support/fake-connection.ts'
 
 const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
@@ -28,7 +30,7 @@ const refused = (address: string): NativeAttempt => ({
   elapsedMs: 3
 })
 
-function setUp() {
+function setUp(logger: Partial<Logger> = {}) {
   const { fake, engine, clock, connection } = fakeConnection()
   const peer = connection.remotePeer.toString()
   const table = new ConnectionTable(clock)
@@ -45,7 +47,7 @@ function setUp() {
     engine,
     clock,
     node,
-    options: { identity: { peer: SELF } },
+    options: { identity: { peer: SELF }, log: new Log(logger, '') },
     command: (begin: (target: typeof node, request: number) => void, from: () => void) =>
       engine.command(node, (request) => begin(node, request), from),
     expectDialled: (request: number, take: (connection: Connection) => void) =>
@@ -231,4 +233,62 @@ test('remembers for ten minutes that a peer could be reached', (t) => {
   clock.advance(10 * 60_000 + 1)
   t.is(table.connectedness(peer), Connectedness.NotConnected)
   t.is(table.size, 0)
+})
+
+test('a dial is logged when it begins and when it succeeds', async (t) => {
+  const lines: string[] = []
+  const { dialer, complete, connection, peer, clock } = setUp({ debug: (line) => lines.push(line) })
+  const dial = dialer.dialPeer(peer, { addresses: [at(1), '/dns4/a.example/tcp/1'] })
+  t.deepEqual(lines.splice(0), [`dialling ${peer} at ${at(1)}, /dns4/a.example/tcp/1`])
+  clock.advance(12)
+  complete()
+  await dial
+  t.deepEqual(lines.splice(0), [
+    `dialled ${peer} at ${at(4001)} after 12 ms: connection ${connection.id}`
+  ])
+  await t.throwsAsync(dialer.dialPeer(peer, { noDial: true }))
+  t.deepEqual(lines, [])
+})
+
+test('a dial that fails is logged with the stage, the time and the reason of each address', async (t) => {
+  const lines: string[] = []
+  const { dialer, complete, clock } = setUp({ debug: (line) => lines.push(line) })
+  const dial = dialer.dialAddr(at(1))
+  clock.advance(7)
+  complete([{ ...refused(at(1)), stage: 'security', elapsedMs: 6.6 }])
+  await t.throwsAsync(dial)
+  t.deepEqual(lines, [
+    `dialling ${at(1)}`,
+    `the dial of ${at(1)} failed after 7 ms: ${at(1)} at security after 7 ms: connection refused`
+  ])
+})
+
+test('a dial that does not begin, or is given up, is logged with its reason', async (t) => {
+  const lines: string[] = []
+  const { dialer, peer, clock } = setUp({ debug: (line) => lines.push(line) })
+  await t.throwsAsync(dialer.dialPeer(peer), { instanceOf: NoRemoteAddrsError })
+  t.deepEqual(lines.splice(0), [
+    `dialling ${peer}`,
+    `the dial of ${peer} failed after 0 ms: no address of ${peer} is known`
+  ])
+  const late = dialer.dialPeer(peer, { addresses: [at(1)], timeout: 500 })
+  clock.advance(500)
+  await t.throwsAsync(late)
+  const reason = 'the dial did not succeed within its 500 ms'
+  t.is(lines.at(-1), `the dial of ${peer} failed after 500 ms: ${reason}`)
+})
+
+test('a dial of which nobody hears asks for no time and makes no text', async (t) => {
+  const { dialer, complete, peer, clock } = setUp({ info: () => {} })
+  let asked = 0
+  const now = clock.now.bind(clock)
+  clock.now = () => {
+    asked += 1
+    return now()
+  }
+  const dial = dialer.dialPeer(peer, { addresses: [at(1)] })
+  complete()
+  await dial
+  // Its deadline, and what is left of it.
+  t.is(asked, 2)
 })

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { StreamErrorCode } from '../../ts/constants.ts'
+import { Log } from '../../ts/diagnostics/log.ts'
 import {
   AbortError,
   InvalidParametersError,
@@ -33,7 +34,7 @@ function setUp() {
     setRaw: (on: boolean) => raw.push(on)
   }
   const log = (...line: unknown[]): unknown => logged.push(line)
-  const registrar = new Registrar(new Failures({ error: log }))
+  const registrar = new Registrar(new Failures(new Log({ error: log }, '')))
   const closing = new AbortController()
   const host = {
     engine,

@@ -39,17 +39,21 @@ export class Log {
     return (this.levels & LEVEL_BITS[level]) !== 0
   }
 
-  /** One line, with what it is about behind it. A logger that throws is the application's own fault, told once as such. */
-  write(level: LogLevel, namespace: LogNamespace, message: string, ...details: unknown[]): void {
+  /**
+   * One line, with what it is about behind it; returns whether somebody heard it. A logger that throws is the
+   * application's own fault, told as such.
+   */
+  write(level: LogLevel, namespace: LogNamespace, message: string, ...details: unknown[]): boolean {
     try {
       this.#logger[level]?.(message, ...details)
     } catch (err) {
       process.emitWarning(err instanceof Error ? err : String(err))
     }
-    if (!this.#namespaces.has(namespace)) return
+    if (!this.#namespaces.has(namespace)) return this.#logger[level] !== undefined
     const { inspect } = process.getBuiltinModule('node:util')
     const shown = details.map((detail) => ` ${inspect(detail, { breakLength: Infinity })}`).join('')
     process.stderr.write(`${new Date().toISOString()} ${PREFIX}${namespace} ${message}${shown}\n`)
+    return true
   }
 }
 

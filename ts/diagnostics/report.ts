@@ -1,4 +1,5 @@
 /** Diagnostic facts of the native side into lines of the log and messages of the channels. */
+import type { Clock } from '../clock.ts'
 import type { Connection } from '../connection.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import { nativeError } from '../native/native-error.ts'
@@ -12,6 +13,7 @@ import {
   NAMESPACES
 } from './codes.ts'
 import type { Log, LogNamespace } from './log.ts'
+import { Repeats } from './repeats.ts'
 
 /** What a logger gets beside the line: the fact for programs. */
 export interface Diagnostic {
@@ -28,46 +30,76 @@ export interface Diagnostic {
   readonly cause: string
   /** Numbers by name; docs/diagnostics.md says which. */
   readonly details: Readonly<Record<string, number | string>>
+  /** Facts of this kind and cause that the connection had before and that have no line. */
+  readonly untold: number
 }
 
 const STAGES = ['', 'dial', 'security', 'muxer'] as const
 
-/** Tell a fact to whoever listens. */
-export function report(
-  swarm: Swarm,
-  log: Log,
-  native: NativeDiagnostic,
-  connection: Connection | undefined
-): void {
-  const name = diagnosticName(native.code)
-  if (name === undefined) return
-  publish(swarm, name, native)
-  const level = diagnosticLevel(native.code)
-  if (!log.hears(level)) return
-  const details = detailsOf(name, native.details)
-  const where = connection === undefined ? native.address : `${connection.id} (${native.address})`
-  const diagnostic: Diagnostic = {
-    name,
-    code: native.code,
-    level,
-    time: native.time,
-    connection: connection?.id,
-    address: native.address === '' ? undefined : native.address,
-    cause: native.text,
-    details
-  }
-  const message = MESSAGES[name](where, native.text, details)
-  log.write(level, NAMESPACES[name] as LogNamespace, message, diagnostic)
-}
+/** Tells the facts of one swarm to whoever listens. */
+export class Reports {
+  readonly #swarm: Swarm
+  readonly #log: Log
+  readonly #repeats: Repeats
 
-/** Say how many facts nobody will see. */
-export function reportDropped(log: Log, dropped: number): void {
-  if (dropped === 0 || !log.hears('warn')) return
-  log.write(
-    'warn',
-    'swarm',
-    `${dropped} diagnostic facts were dropped: there were too many at a time`
-  )
+  constructor(swarm: Swarm, log: Log, clock: Clock) {
+    this.#swarm = swarm
+    this.#log = log
+    this.#repeats = new Repeats(clock)
+  }
+
+  /** Something has happened, maybe to a connection that is still there. */
+  report(native: NativeDiagnostic, connection: Connection | undefined): void {
+    const name = diagnosticName(native.code)
+    if (name === undefined) return
+    publish(this.#swarm, name, native)
+    if (!this.#log.hears(diagnosticLevel(native.code))) return
+    const untold = this.#repeats.admit(name, native, connection)
+    if (untold !== undefined) this.#tell(name, native, connection, untold)
+  }
+
+  /** A connection has ended: what it had over and over is told now, and so is what came before its opening. */
+  ended(connection: Connection): void {
+    for (const subject of [undefined, connection]) {
+      for (const [native, untold] of this.#repeats.end(subject)) {
+        const name = diagnosticName(native.code)
+        if (name !== undefined) this.#tell(name, native, subject, untold)
+      }
+    }
+  }
+
+  /** So many facts nobody will see. */
+  dropped(count: number): void {
+    if (count === 0 || !this.#log.hears('warn')) return
+    const message = `${count} diagnostic facts were dropped: there were too many at a time`
+    this.#log.write('warn', 'swarm', message)
+  }
+
+  #tell(
+    name: DiagnosticName,
+    native: NativeDiagnostic,
+    connection: Connection | undefined,
+    untold: number
+  ): void {
+    const { code, time, address, text: cause } = native
+    const level = diagnosticLevel(code)
+    const details = detailsOf(name, native.details)
+    const where = connection === undefined ? address : `${connection.id} (${address})`
+    const diagnostic: Diagnostic = {
+      name,
+      code,
+      level,
+      time,
+      connection: connection?.id,
+      address: address === '' ? undefined : address,
+      cause,
+      details,
+      untold
+    }
+    const more = untold === 0 ? '' : ` (and ${untold} more)`
+    const message = `${MESSAGES[name](where, cause, details)}${more}`
+    this.#log.write(level, NAMESPACES[name] as LogNamespace, message, diagnostic)
+  }
 }
 
 function publish(swarm: Swarm, name: DiagnosticName, native: NativeDiagnostic): void {
@@ -123,7 +155,7 @@ type Message = (where: string, cause: string, details: Details) => string
 
 const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   acceptFailed: (where, cause, { failures }) =>
-    `connections to ${where} cannot be accepted: ${cause} (${failures} times)`,
+    `connections to ${where} cannot be accepted: ${cause} (${failures === 1 ? 'once' : `${failures} times`})`,
   internal: (where) => `a task of connection ${where} panicked: please report this`,
   connectionRefused: (where, option, { limit }) =>
     `a connection from ${where} was refused: limits.${option} is ${limit}`,

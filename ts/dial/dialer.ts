@@ -18,6 +18,7 @@ import {
   DIAL_PRIVATE_ADDRESS_TIMEOUT_MS,
   DIAL_TIMEOUT_MS
 } from '../constants.ts'
+import { type DialTarget, tellDial } from '../diagnostics/dials.ts'
 import {
   type AddressAttempt,
   DialAllFailedError,
@@ -56,14 +57,9 @@ export interface DialOptions extends AbortOptions {
 }
 
 /** Whom a call dials, and where. */
-interface Plan {
+interface Plan extends DialTarget {
   /** Calls of the same key share a dial. */
   readonly key: string
-  /** Who must answer; anybody if undefined. */
-  readonly peer: string | undefined
-  readonly addresses: readonly string[]
-  /** Addresses that nothing here can dial. */
-  readonly refused: readonly AddressAttempt[]
 }
 
 /** A caller that waits for a dial. */
@@ -120,7 +116,7 @@ export class Dialer {
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
     const known = this.#addressBook.get(id).map(parseAddress)
-    return this.#dial(planOf(id, id, [...given, ...known], options), options)
+    return this.#begin(planOf(id, id, [...given, ...known], options), options)
   }
 
   dialAddr(addr: AddrLike, peer?: PeerLike, options: DialOptions = {}): Promise<Connection> {
@@ -128,7 +124,7 @@ export class Dialer {
     const target = peer === undefined ? address.peer : peerText(peer)
     if (target === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
-    return this.#dial(
+    return this.#begin(
       planOf(`${address.text} ${target ?? ''}`, target, [address], options),
       options
     )
@@ -140,6 +136,13 @@ export class Dialer {
     for (const { requests } of this.#dials.values()) {
       for (const request of requests) this.#host.node.cancel(request)
     }
+  }
+
+  #begin(plan: Plan, options: DialOptions): Promise<Connection> {
+    const dial = this.#dial(plan, options)
+    const { log } = this.#host.options
+    if (log.hears('debug')) tellDial(log, this.#host.clock, plan, dial)
+    return dial
   }
 
   async #dial(plan: Plan, options: DialOptions): Promise<Connection> {
@@ -174,7 +177,7 @@ export class Dialer {
           // The bound is that of the peer.
           parallel: Math.max(DIAL_PARALLEL - shared.addresses.size, 1)
         }),
-      this.#dial
+      this.#begin
     )
     for (const address of fresh) shared.addresses.add(address)
     shared.requests.add(request)

@@ -1,0 +1,271 @@
+/** A logger hears of each diagnostic fact, at its level and with what an operator needs; docs/diagnostics.md has the list. */
+import { spawnSync } from 'node:child_process'
+import { constants } from 'node:os'
+import test, { type ExecutionContext } from 'ava'
+import { type Clock, systemClock } from '../../ts/clock.ts'
+import type { Connection } from '../../ts/connection.ts'
+import type { Limits } from '../../ts/constants.ts'
+import type { LogLevel } from '../../ts/diagnostics/codes.ts'
+import type { Stream } from '../../ts/stream.ts'
+import type { Swarm } from '../../ts/swarm.ts'
+import {
+  DATA,
+  drained,
+  flipped,
+  MIB,
+  OPEN,
+  PING,
+  RST,
+  SYN,
+  times,
+  WINDOW
+} from '../support/bad-input.ts'
+import { program } from '../support/cli.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { type HeardFact, Hearing } from '../support/hearing.ts'
+import { createNode, pattern, until } from '../support/pair.ts'
+import { lastLine, programUrl } from '../support/program.ts'
+import { createRawPair } from '../support/raw-pair.ts'
+import { frameBytes, RawPeer, type RawSession } from '../support/raw-peer.ts'
+import { flagOn, lines, opening } from '../support/raw-stream.ts'
+
+const PROTOCOL = '/ferroswarm/test/facts/1.0.0'
+
+interface Met {
+  readonly node: Swarm
+  readonly connection: Connection
+  readonly session: RawSession
+  readonly hearing: Hearing
+}
+
+/** A node whose log is heard, and a raw peer that has dialled it. */
+async function met(
+  t: ExecutionContext,
+  limits: Partial<Limits> = {},
+  clock: Clock = systemClock
+): Promise<Met> {
+  const hearing = new Hearing()
+  const { logger } = hearing
+  const node = await createNode(t, { limits, logger, clock, security: ['noise'] })
+  await node.listen('/ip4/127.0.0.1/tcp/0')
+  const connected = new Promise<Connection>((resolve) => {
+    node.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
+  })
+  const port = Number(`${node.getListenAddrs()[0]}`.split('/').at(-1))
+  const session = await (await RawPeer.connect(t, port)).dial()
+  return { node, connection: await connected, session, hearing }
+}
+
+/** What every fact about a connection has. */
+function isAbout(t: ExecutionContext, heard: HeardFact, level: LogLevel, of: Connection): void {
+  const { fact, message } = heard
+  t.is(heard.level, level)
+  t.is(fact.level, level)
+  t.is(fact.connection, of.id)
+  t.is(fact.address, `${of.remoteAddr}`)
+  t.true(message.includes(`${of.id} (${of.remoteAddr})`), message)
+  t.is(fact.untold, 0)
+  t.true(Math.abs(Date.now() - fact.time) < 60_000)
+}
+
+test('a stream beyond acceptBacklog is told with the bound', async (t) => {
+  const { connection, session, hearing } = await met(t, { acceptBacklog: 2 })
+  // Streams that have not settled a protocol are nobody's to take.
+  session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
+  const heard = await hearing.fact('streamRefused')
+  isAbout(t, heard, 'warn', connection)
+  t.is(heard.fact.cause, 'acceptBacklog')
+  t.deepEqual(heard.fact.details, { limit: 2, current: 2 })
+  t.regex(heard.message, /a stream of connection .* was refused: acceptBacklog is 2$/)
+})
+
+test('a stream beyond the maxInbound of its handler is told with the bound', async (t) => {
+  const { node, connection, session, hearing } = await met(t)
+  node.handle(PROTOCOL, () => new Promise(() => {}), { maxInbound: 1 })
+  session.send(...opening(1, PROTOCOL), ...opening(3, PROTOCOL))
+  const heard = await hearing.fact('streamRefused')
+  isAbout(t, heard, 'warn', connection)
+  t.is(heard.fact.cause, 'maxInbound')
+  t.deepEqual(heard.fact.details, { limit: 1, current: 1 })
+  t.regex(heard.message, /was refused: maxInbound is 1$/)
+})
+
+test('streams that a remote is refused over and over have a line a second, and all are counted', async (t) => {
+  const clock = new FakeClock()
+  const { connection, session, hearing } = await met(t, { acceptBacklog: 1 }, clock)
+  const opened = (count: number, from: number): Promise<unknown> => {
+    session.send(...times(count, (index) => ({ ...OPEN, id: from + 2 * index })))
+    return flagOn(session, from + 2 * (count - 1), RST)
+  }
+  // The first one stays.
+  await opened(201, 1)
+  await hearing.fact('streamRefused')
+  clock.advance(1_000)
+  await opened(100, 403)
+  await connection.close()
+  const heard = hearing.facts('streamRefused')
+  t.is(heard.length, 3)
+  t.is(heard.length + heard.reduce((sum, { fact }) => sum + fact.untold, 0), 300)
+  for (const { fact, message } of heard.slice(1)) {
+    t.true(message.endsWith(`acceptBacklog is 1 (and ${fact.untold} more)`), message)
+  }
+  // The end of the connection comes behind all of them.
+  t.regex(`${hearing.lines.at(-1)?.message}`, /is closed by us/)
+})
+
+test('a stream that is reset for the memory of its connection is told with the bytes', async (t) => {
+  const limit = MIB
+  const { node, connection, session, hearing } = await met(t, { connectionMemoryBytes: limit })
+  node.handle(PROTOCOL, () => new Promise(() => {}))
+  const bytes = Buffer.alloc(16 * 1024)
+  const whole = Math.floor((WINDOW - lines(PROTOCOL).length) / bytes.length)
+  for (const id of times(6, (index) => 2 * index + 1)) {
+    session.send(...opening(id, PROTOCOL))
+    for (let count = 0; count < whole; count += 1) session.send({ type: DATA, id, body: bytes })
+  }
+  const heard = await hearing.fact('memoryShed')
+  isAbout(t, heard, 'warn', connection)
+  t.is(heard.fact.cause, 'connectionMemoryBytes')
+  t.is(heard.fact.details.limit, limit)
+  const { current } = heard.fact.details
+  t.true(Number(current) > limit - limit / 8, `${current}`)
+  t.true(heard.message.includes(`${current} bytes are not read`), heard.message)
+  t.true(heard.message.endsWith(`limits.connectionMemoryBytes is ${limit}`), heard.message)
+  t.false(connection.isClosed)
+})
+
+test('a remote that spends its budget is told with the code that it is sent', async (t) => {
+  const { connection, session, hearing } = await met(t)
+  session.send(OPEN)
+  const idle = times(4_000, () => ({ type: DATA, id: 1 }))
+  for (let round = 0; round < 250 && !session.peer.socket.destroyed; round += 1) {
+    if (!session.send(...idle)) await drained(session.peer)
+  }
+  const heard = await hearing.fact('budgetSpent')
+  isAbout(t, heard, 'warn', connection)
+  t.is(heard.fact.cause, 'too many frames without effect')
+  // `RateLimited`.
+  t.deepEqual(heard.fact.details, { closeCode: 0x1002 })
+  t.regex(heard.message, /is closed: too many frames without effect$/)
+})
+
+test("a remote that breaks the muxer's protocol is told with what it did", async (t) => {
+  const { connection, session, hearing } = await met(t)
+  session.send({ version: 1, type: PING, flags: SYN })
+  const heard = await hearing.fact('muxerFailed')
+  isAbout(t, heard, 'info', connection)
+  t.regex(heard.fact.cause, /version/)
+  t.deepEqual(heard.fact.details, { closeCode: 1 })
+  t.true(heard.message.includes(`broke the muxer's protocol: ${heard.fact.cause}`), heard.message)
+})
+
+test('a record that cannot be opened is told', async (t) => {
+  const { connection, session, hearing } = await met(t)
+  session.peer.send(flipped(session.record(frameBytes({ type: PING, flags: SYN })), 7))
+  const heard = await hearing.fact('recordFailed')
+  isAbout(t, heard, 'info', connection)
+  t.deepEqual(heard.fact.details, {})
+  t.not(heard.fact.cause, '')
+  t.true(heard.message.endsWith(`ended: ${heard.fact.cause}`), heard.message)
+})
+
+test('a remote that takes no bytes in time is told', async (t) => {
+  const hearing = new Hearing()
+  const { logger } = hearing
+  const raw = await createRawPair(t, { limits: { writeStallTimeoutMs: 200 }, logger })
+  raw.session.send({ ...OPEN, length: 0x4000_0000 })
+  const stream = await raw.stream()
+  raw.peer.socket.pause()
+  await t.throwsAsync(stream.write(pattern(64 * MIB)))
+  const heard = await hearing.fact('connectionStalled')
+  isAbout(t, heard, 'info', raw.connection)
+  t.is(heard.fact.cause, 'write')
+  t.regex(heard.message, /ended: the remote takes no bytes$/)
+})
+
+test('a remote that answers no keepalive ping is told', async (t) => {
+  const limits = { keepaliveIntervalMs: 100, keepaliveTimeoutMs: 100 }
+  const { connection, hearing } = await met(t, limits)
+  const heard = await hearing.fact('connectionStalled')
+  isAbout(t, heard, 'info', connection)
+  t.is(heard.fact.cause, 'keepalive')
+  t.regex(heard.message, /ended: no answer to a keepalive ping$/)
+})
+
+test('a socket that its remote resets is told of with the end of its connection, at debug', async (t) => {
+  const { connection, session, hearing } = await met(t)
+  session.peer.socket.resetAndDestroy()
+  const { level, message } = await hearing.line(/is closed/)
+  t.is(level, 'debug')
+  t.is(message, `connection ${connection.id} is closed by the remote: connection reset by the peer`)
+  t.deepEqual(hearing.facts('socketFailed'), [])
+})
+
+const lostLink = canLoseLink() ? test : test.skip
+
+lostLink('a socket that the system fails is told with its number', async (t) => {
+  const setUp = 'ip link set lo up && echo 1 >/proc/sys/net/ipv4/tcp_retries2'
+  const ended = await program('unshare', ['-rn', ...shell(setUp, 'lost-link')])
+  t.is(ended.code, 0, ended.err)
+  const { message, fact } = lastLine<HeardFact>(ended)
+  t.like(fact, { level: 'info', code: 305, details: { errno: constants.errno.ETIMEDOUT } })
+  t.true(message.includes(`the socket of connection ${fact.connection} (${fact.address}) failed`))
+  t.regex(message, /ETIMEDOUT/)
+})
+
+test('a system that has no descriptor for a connection is told with its number', async (t) => {
+  const ended = await program('sh', shell('ulimit -n 128', 'descriptors').slice(1))
+  t.is(ended.code, 0, ended.err)
+  const { level, message, fact } = lastLine<HeardFact>(ended)
+  t.is(level, 'error')
+  t.like(fact, { level: 'error', code: 101, connection: undefined })
+  t.deepEqual(fact.details, { errno: constants.errno.EMFILE, failures: 1 })
+  t.regex(`${fact.address}`, /^\/ip4\/127\.0\.0\.1\/tcp\/\d+$/)
+  t.true(message.startsWith(`connections to ${fact.address} cannot be accepted: EMFILE`), message)
+  t.true(message.endsWith('(once)'), message)
+})
+
+test.serial('a connection that waits for a busy thread is told with the bytes', async (t) => {
+  const hearing = new Hearing()
+  const { logger } = hearing
+  const [listener, dialer] = await Promise.all([createNode(t, { logger }), createNode(t)])
+  let readers = 0
+  listener.handle(PROTOCOL, async (stream) => {
+    readers += 1
+    await stream.read(1)
+  })
+  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  const [address] = listener.getListenAddrs()
+  const streams: Stream[] = []
+  for (let count = 0; count < 20; count += 1) {
+    const connection = await dialer.dialAddr(`${address}`, undefined, { force: true })
+    for (let of = 0; of < 16; of += 1) streams.push(await connection.newStream(PROTOCOL))
+  }
+  await until(() => readers === streams.length)
+  const bytes = new Uint8Array(WINDOW - 1_024)
+  const written = streams.map((stream) => stream.write(bytes))
+  // They go out at the end of the tick, and from there on this thread takes nothing.
+  await new Promise<void>((resolve) => process.nextTick(resolve))
+  const cell = new Int32Array(new SharedArrayBuffer(4))
+  const end = Date.now() + 10_000
+  while (listener.counters().readPauses === 0 && Date.now() < end) Atomics.wait(cell, 0, 0, 1)
+  const heard = await hearing.fact('readPaused')
+  const connection = listener.getConnections().find(({ id }) => id === heard.fact.connection)
+  isAbout(t, heard, 'warn', connection as Connection)
+  const { current, limit } = heard.fact.details
+  t.is(limit, 64 * MIB)
+  t.true(Number(current) > 64 * MIB, `${current}`)
+  const bound = `is not read: ${current} bytes wait for this thread, ${limit} may`
+  t.true(heard.message.endsWith(bound), heard.message)
+  await Promise.all(written)
+})
+
+/** Words that run a program of ours behind commands of the shell. */
+function shell(setUp: string, name: string): string[] {
+  return ['sh', '-c', `${setUp} && exec "$0" "$1"`, process.execPath, programUrl(name).pathname]
+}
+
+/** Whether a process may have a network of its own. */
+function canLoseLink(): boolean {
+  return spawnSync('unshare', ['-rn', 'ip', 'link', 'set', 'lo', 'up']).status === 0
+}
