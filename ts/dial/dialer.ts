@@ -18,7 +18,7 @@ import {
   DIAL_PRIVATE_ADDRESS_TIMEOUT_MS,
   DIAL_TIMEOUT_MS
 } from '../constants.ts'
-import { type DialTarget, tellDial } from '../diagnostics/dials.ts'
+import { type DialTarget, tellDial } from '../diagnostics/connections.ts'
 import {
   AbortError,
   type AddressAttempt,
