@@ -54,6 +54,27 @@ function reasonOf(err: unknown): string {
 /** Messages of connections that somebody heard of, so that their end has the same object. */
 const messages = new WeakMap<ConnectionCore, ConnectionMessage>()
 
+/** Tell of a dial that has just begun, at `debug`; a caller who joins another one's has lines of its own. */
+export function tellDial(
+  log: Log,
+  clock: Clock,
+  { peer, addresses, refused }: DialTarget,
+  dial: Promise<Connection>
+): void {
+  const began = clock.now()
+  const tell = (line: string): void => void log.write('debug', 'dial', line)
+  const after = (): string => `after ${clock.now() - began} ms`
+  const places = [...addresses, ...refused.map(({ address }) => address)].join(', ')
+  tell(`dialling ${[peer, places].filter(Boolean).join(' at ')}`)
+  dial.then(
+    (connection) => {
+      const { id, peer: reached, remoteAddressText } = Connection.core(connection)
+      tell(`dialled ${reached} at ${remoteAddressText} ${after()}: connection ${id}`)
+    },
+    (err: unknown) => tell(`the dial of ${peer ?? places} failed ${after()}: ${reasonOf(err)}`)
+  )
+}
+
 /** A connection is up. */
 export function connectionOpened(core: ConnectionCore, log: Log): void {
   if (connectionOpen.hasSubscribers) connectionOpen.publish(messageOf(core))
@@ -90,4 +111,13 @@ function messageOf(core: ConnectionCore): ConnectionMessage {
   const message = { swarm: core.host.swarm, connection: core.connection, reason: undefined }
   messages.set(core, message)
   return message
+}
+
+function reasonOf(err: unknown): string {
+  if (!(err instanceof DialAllFailedError)) return err instanceof Error ? err.message : String(err)
+  const reasons = err.attempts.map(
+    ({ address, stage, elapsed, cause }) =>
+      `${address} at ${stage} after ${Math.round(elapsed)} ms: ${cause.message}`
+  )
+  return reasons.join('; ')
 }
