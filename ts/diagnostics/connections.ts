@@ -1,4 +1,4 @@
-/** Connections that come and go, told to the log and to the channels, and the dials that make them. */
+/** Connections that are dialled, that come and that go, told to the log and to the channels. */
 import type { Clock } from '../clock.ts'
 import type { ConnectionCore } from '../connection/core.ts'
 import { Connection } from '../connection.ts'
@@ -19,36 +19,6 @@ export interface DialTarget {
   readonly addresses: readonly string[]
   /** Addresses that nothing here can dial. */
   readonly refused: readonly AddressAttempt[]
-}
-
-/** Tell of a dial that has just begun, at `debug`; a caller who joins another one's has lines of its own. */
-export function tellDial(
-  log: Log,
-  clock: Clock,
-  { peer, addresses, refused }: DialTarget,
-  dial: Promise<Connection>
-): void {
-  const began = clock.now()
-  const tell = (line: string): void => void log.write('debug', 'dial', line)
-  const after = (): string => `after ${clock.now() - began} ms`
-  const places = [...addresses, ...refused.map(({ address }) => address)].join(', ')
-  tell(`dialling ${[peer, places].filter(Boolean).join(' at ')}`)
-  dial.then(
-    (connection) => {
-      const { id, peer: reached, remoteAddressText } = Connection.core(connection)
-      tell(`dialled ${reached} at ${remoteAddressText} ${after()}: connection ${id}`)
-    },
-    (err: unknown) => tell(`the dial of ${peer ?? places} failed ${after()}: ${reasonOf(err)}`)
-  )
-}
-
-function reasonOf(err: unknown): string {
-  if (!(err instanceof DialAllFailedError)) return err instanceof Error ? err.message : String(err)
-  const reasons = err.attempts.map(
-    ({ address, stage, elapsed, cause }) =>
-      `${address} at ${stage} after ${Math.round(elapsed)} ms: ${cause.message}`
-  )
-  return reasons.join('; ')
 }
 
 /** Messages of connections that somebody heard of, so that their end has the same object. */
