@@ -79,6 +79,15 @@ test('a stream beyond acceptBacklog is told with the bound', async (t) => {
   t.regex(heard.message, /a stream of connection .* was refused: acceptBacklog is 2$/)
 })
 
+test('a stream beyond inboundStreamsMax is told with the bound', async (t) => {
+  const { connection, session, hearing } = await met(t, { inboundStreamsMax: 2 })
+  session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
+  const heard = await hearing.fact('streamRefused')
+  isAbout(t, heard, 'warn', connection)
+  t.is(heard.fact.cause, 'inboundStreamsMax')
+  t.deepEqual(heard.fact.details, { limit: 2, current: 2 })
+})
+
 test('a stream beyond the maxInbound of its handler is told with the bound', async (t) => {
   const { node, connection, session, hearing } = await met(t)
   node.handle(PROTOCOL, () => new Promise(() => {}), { maxInbound: 1 })

@@ -164,6 +164,14 @@ impl Engine {
         }
     }
 
+    /// Inbound streams refused because there were as many as there may be.
+    pub fn beyond_inbound_max(&self) -> u64 {
+        match self {
+            Self::Yamux(session) => session.stats().beyond_inbound_max,
+            Self::YamuxCrate(session) => session.beyond_inbound_max(),
+        }
+    }
+
     /// Inbound streams that wait for [`accept`](Self::accept).
     pub fn unaccepted(&self) -> u32 {
         match self {

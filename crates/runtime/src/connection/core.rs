@@ -60,6 +60,8 @@ pub(super) struct Core {
     pub(super) unopened: VecDeque<Arc<StreamSlot>>,
     /// The engine has had no place for one of them: the end of any stream may make one.
     pub(super) crowded: bool,
+    /// Inbound streams that the engine refused as one too many, as far as they were reported.
+    pub(super) refused_beyond_max: u64,
     /// The front of a record whose rest has not arrived.
     pub(super) partial: Vec<u8>,
     /// Plaintext that came with the negotiation of the muxer, or that a turn left for the next.
@@ -123,6 +125,7 @@ impl Core {
             ring: VecDeque::new(),
             unopened: VecDeque::new(),
             crowded: false,
+            refused_beyond_max: 0,
             partial: leftover,
             plaintext,
             opened_in_turn: 0,

@@ -59,6 +59,11 @@ impl Core {
             self.engine.end_input();
             let _ = self.handle_plaintext(connection, &[], now);
         }
+        let refused = self.engine.beyond_inbound_max();
+        let max = connection.limits.inbound_streams_max;
+        for _ in std::mem::replace(&mut self.refused_beyond_max, refused)..refused {
+            connection.refused("inboundStreamsMax", max, max);
+        }
         self.partial.clear();
         if filled == 0 {
             self.partial = Vec::new();

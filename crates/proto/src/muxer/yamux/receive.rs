@@ -310,6 +310,9 @@ impl Session {
             };
         }
         if let Some(code) = self.refusal() {
+            if code == StreamErrorCode::ResourceLimitExceeded && self.is_full() {
+                self.stats.beyond_inbound_max += 1;
+            }
             return self.refuse(&stream, code, now);
         }
         let is_finished = header.flags.has(Flags::FIN);
@@ -331,13 +334,16 @@ impl Session {
         if self.going_away || self.remote_going_away {
             return Some(StreamErrorCode::Shutdown);
         }
-        let is_full = self.stats.inbound_live >= self.config.inbound_streams_max
-            || self.unaccepted >= self.config.accept_backlog;
-        if is_full {
+        if self.is_full() || self.unaccepted >= self.config.accept_backlog {
             Some(StreamErrorCode::ResourceLimitExceeded)
         } else {
             None
         }
+    }
+
+    /// There are as many inbound streams as there may be.
+    const fn is_full(&self) -> bool {
+        self.stats.inbound_live >= self.config.inbound_streams_max
     }
 
     fn refuse(

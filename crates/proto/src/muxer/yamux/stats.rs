@@ -17,6 +17,8 @@ pub struct Stats {
     pub outbound_opened: u64,
     /// Inbound streams refused by a limit.
     pub refused: u64,
+    /// Of these, those beyond the inbound streams that there may be.
+    pub beyond_inbound_max: u64,
     /// Streams that the remote reset.
     pub resets_received: u64,
     /// Resets sent.

@@ -133,9 +133,10 @@ impl Session {
         }
         let code = if self.going_away {
             StreamErrorCode::Shutdown
-        } else if self.inbound_live >= self.config.inbound_streams_max
-            || self.unaccepted >= self.config.accept_backlog
-        {
+        } else if self.inbound_live >= self.config.inbound_streams_max {
+            self.beyond_inbound_max += 1;
+            StreamErrorCode::ResourceLimitExceeded
+        } else if self.unaccepted >= self.config.accept_backlog {
             StreamErrorCode::ResourceLimitExceeded
         } else {
             self.inbound_live += 1;

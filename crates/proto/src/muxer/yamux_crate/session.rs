@@ -57,6 +57,8 @@ pub struct Session {
     /// Inbound streams that wait for [`accept`](Self::accept).
     pub(super) unaccepted: u32,
     pub(super) inbound_live: u32,
+    /// Inbound streams refused because there were as many as there may be.
+    pub(super) beyond_inbound_max: u64,
     outbound_live: u32,
     ids_left: u32,
     pub(super) going_away: bool,
@@ -97,6 +99,7 @@ impl Session {
             unacked: 0,
             unaccepted: 0,
             inbound_live: 0,
+            beyond_inbound_max: 0,
             outbound_live: 0,
             ids_left: IDS_MAX,
             going_away: false,
@@ -143,6 +146,11 @@ impl Session {
         self.unacked += 1;
         self.outbound_live += 1;
         Ok(key)
+    }
+
+    /// Inbound streams refused because there were as many as there may be.
+    pub const fn beyond_inbound_max(&self) -> u64 {
+        self.beyond_inbound_max
     }
 
     /// Inbound streams that wait for [`accept`](Self::accept).
