@@ -193,7 +193,8 @@ test('a remote that takes no bytes in time is told', async (t) => {
 })
 
 test('a remote that answers no keepalive ping is told', async (t) => {
-  const limits = { keepaliveIntervalMs: 100, keepaliveTimeoutMs: 100 }
+  // Not before this thread has been told of the connection: the fact would have no id of it.
+  const limits = { keepaliveIntervalMs: 1_000, keepaliveTimeoutMs: 1_000 }
   const { connection, hearing } = await met(t, limits)
   const heard = await hearing.fact('connectionStalled')
   isAbout(t, heard, 'info', connection)
