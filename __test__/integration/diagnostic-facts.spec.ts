@@ -181,7 +181,7 @@ test('a record that cannot be opened is told', async (t) => {
 test('a remote that takes no bytes in time is told', async (t) => {
   const hearing = new Hearing()
   const { logger } = hearing
-  const raw = await createRawPair(t, { limits: { writeStallTimeoutMs: 200 }, logger })
+  const raw = await createRawPair(t, { limits: { writeStallTimeoutMs: 1_000 }, logger })
   raw.session.send({ ...OPEN, length: 0x4000_0000 })
   const stream = await raw.stream()
   raw.peer.socket.pause()

@@ -310,9 +310,6 @@ impl Session {
             };
         }
         if let Some(code) = self.refusal() {
-            if code == StreamErrorCode::ResourceLimitExceeded && self.is_full() {
-                self.stats.beyond_inbound_max += 1;
-            }
             return self.refuse(&stream, code, now);
         }
         let is_finished = header.flags.has(Flags::FIN);
@@ -334,16 +331,13 @@ impl Session {
         if self.going_away || self.remote_going_away {
             return Some(StreamErrorCode::Shutdown);
         }
-        if self.is_full() || self.unaccepted >= self.config.accept_backlog {
+        let is_full = self.stats.inbound_live >= self.config.inbound_streams_max
+            || self.unaccepted >= self.config.accept_backlog;
+        if is_full {
             Some(StreamErrorCode::ResourceLimitExceeded)
         } else {
             None
         }
-    }
-
-    /// There are as many inbound streams as there may be.
-    const fn is_full(&self) -> bool {
-        self.stats.inbound_live >= self.config.inbound_streams_max
     }
 
     fn refuse(
@@ -364,6 +358,10 @@ impl Session {
         self.allowances.stray_bytes += u64::from(stream.window.remaining());
         self.refusals.push_back((stream.id, code));
         self.stats.refused += 1;
+        let is_full = self.stats.inbound_live >= self.config.inbound_streams_max;
+        if is_full && code == StreamErrorCode::ResourceLimitExceeded {
+            self.stats.beyond_inbound_max += 1;
+        }
         Ok(())
     }
 
