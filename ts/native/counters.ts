@@ -96,7 +96,14 @@ export function streamCounters(hot: HotCalls, handle: number): StreamCounters | 
 export function connectionCounters(hot: HotCalls, handle: number): ConnectionCounters | undefined {
   const figures = new Float64Array(FIGURES)
   if (hot.measure(handle, figures) < 0) return undefined
-  const [bytesReceived = 0, bytesSent = 0, framesReceived = 0, framesSent = 0, micros = 0] = figures
+  const at = (index: number): number => figures[index] as number
+  const micros = at(4)
   const roundTripMs = micros === 0 ? undefined : micros / 1_000
-  return { bytesReceived, bytesSent, framesReceived, framesSent, roundTripMs }
+  return {
+    bytesReceived: at(0),
+    bytesSent: at(1),
+    framesReceived: at(2),
+    framesSent: at(3),
+    roundTripMs
+  }
 }

@@ -9,7 +9,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../arguments.ts'
 import { Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
-import { MsgioError, StreamEOFError } from '../errors.ts'
+import { MsgioError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import { abortable } from '../io/abort.ts'
 import type { Service } from '../services.ts'
@@ -18,7 +18,6 @@ import type { Stream } from '../stream.ts'
 import { Swarm } from '../swarm.ts'
 import {
   frameIdentify,
-  IDENTIFY_MESSAGE_BYTES_MAX,
   type IdentifyMessage,
   IdentifyReader,
   splitIdentify
@@ -299,11 +298,9 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
   stream.setReadDeadline(deadline(connection))
   try {
     const reader = new IdentifyReader()
-    for (;;) {
-      const bytes = await chunk(stream)
-      if (bytes === undefined) break
-      reader.take(bytes)
-    }
+    for await (const bytes of stream) reader.take(bytes)
+    // Our own close of the connection ends the loop as well.
+    if (stream.error !== undefined) throw stream.error
     const message = reader.end()
     const key = Connection.core(connection).remotePublicKeyBytes
     if (message.publicKey !== undefined && Buffer.compare(message.publicKey, key) !== 0) {
@@ -320,16 +317,6 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
     return message
   } catch (err) {
     await resetFor(err, stream)
-    throw err
-  }
-}
-
-/** Some of what there is; undefined at the end. */
-async function chunk(stream: Stream): Promise<Uint8Array | undefined> {
-  try {
-    return await stream.read(IDENTIFY_MESSAGE_BYTES_MAX)
-  } catch (err) {
-    if (err instanceof StreamEOFError) return undefined
     throw err
   }
 }
