@@ -232,7 +232,8 @@ impl Core {
         if !self.ring.is_empty() {
             // The round trip is measured beside the first stream: a ping of its own would cost more than the
             // rest of a connection that nobody uses.
-            if self.engine.rtt().is_none() && self.closing.is_none() {
+            let goes_on = self.closing.is_none() && self.remote_goaway.is_none();
+            if goes_on && self.engine.rtt().is_none() {
                 self.engine.ping(now);
             }
             // What found no room behind the data of the last record: bulk fills every one of them.
