@@ -182,12 +182,15 @@ export class Dialer {
     for (const address of fresh) shared.addresses.add(address)
     shared.requests.add(request)
     this.#dials.set(shared.key, shared)
-    this.#host.expectDialled(request, (connection) => this.#succeed(shared, connection))
+    this.#host.expectDialled(request, (connection) => this.#succeed(shared, request, connection))
     result.catch((err: unknown) => this.#fail(shared, request, err))
   }
 
   /** The connection is up: whoever waits has it, before anybody else hears of it. */
-  #succeed(shared: SharedDial, connection: Connection): void {
+  #succeed(shared: SharedDial, request: number, connection: Connection): void {
+    // It is over: there is nothing of it to cancel.
+    shared.requests.delete(request)
+    this.#host.forgetDialled(request)
     this.#forget(shared)
     const core = Connection.core(connection)
     this.#addressBook.worked(core.peer, core.remoteAddressText)
