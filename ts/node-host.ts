@@ -53,7 +53,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   #isRef = true
   #drained: (() => void) | undefined
   readonly #closing = new AbortController()
-  #isClosing = false
+  #isEnding = false
 
   constructor(
     swarm: Swarm,
@@ -260,7 +260,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
    * is delivered first, and with 0 nothing is.
    */
   async close(timeoutMs: number): Promise<void> {
-    this.#isClosing = true
+    this.#isEnding = true
     try {
       await this.command((node, request) => node.close(request, timeoutMs), this.close).result
     } catch (err) {
@@ -280,7 +280,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
 
   /** A {@link close} under way delivers no more. */
   closeAtOnce(): void {
-    if (!this.#isClosing) return
+    if (!this.#isEnding) return
     for (const connection of this.#connections.living()) {
       void Connection.core(connection).closeAtOnce(0)
     }

@@ -64,7 +64,7 @@ function isAbout(t: ExecutionContext, heard: HeardFact, level: LogLevel, of: Con
   t.is(fact.connection, of.id)
   t.is(fact.address, `${of.remoteAddr}`)
   t.true(message.includes(`${of.id} (${of.remoteAddr})`), message)
-  t.is(fact.untold, 0)
+  t.is(fact.suppressed, 0)
   t.true(Math.abs(Date.now() - fact.time) < 60_000)
 }
 
@@ -114,9 +114,9 @@ test('streams that a remote is refused over and over have a line a second, and a
   await connection.close()
   const heard = hearing.facts('streamRefused')
   t.is(heard.length, 3)
-  t.is(heard.length + heard.reduce((sum, { fact }) => sum + fact.untold, 0), 300)
+  t.is(heard.length + heard.reduce((sum, { fact }) => sum + fact.suppressed, 0), 300)
   for (const { fact, message } of heard.slice(1)) {
-    t.true(message.endsWith(`acceptBacklog is 1 (and ${fact.untold} more)`), message)
+    t.true(message.endsWith(`acceptBacklog is 1 (and ${fact.suppressed} more)`), message)
   }
   // The end of the connection comes behind all of them.
   t.regex(`${hearing.lines.at(-1)?.message}`, /is closed by us/)

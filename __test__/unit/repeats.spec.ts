@@ -16,7 +16,7 @@ function setUp() {
   /** The lines that `count` facts bring, without what they are about. */
   const told = (run: () => void): string[] => {
     run()
-    return hearing.lines.splice(0).map(({ message, fact }) => `${message}, ${fact?.untold}`)
+    return hearing.lines.splice(0).map(({ message, fact }) => `${message}, ${fact?.suppressed}`)
   }
   const report = (
     count = 1,
@@ -74,7 +74,7 @@ test('the end of a connection tells the last fact that had no line, and counts t
   reports.ended(first)
   const [{ fact, message } = {}] = hearing.lines.splice(0)
   t.is(message, `${refused()} (and 311 more)`)
-  t.like(fact, { time: 312, untold: 311, details: { limit: 2, current: 312 } })
+  t.like(fact, { time: 312, suppressed: 311, details: { limit: 2, current: 312 } })
   t.deepEqual(
     told(() => reports.ended(first)),
     []

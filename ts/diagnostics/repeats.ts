@@ -20,7 +20,7 @@ const STEP_MS = 1_000
 interface Repeated {
   toldAt: number
   /** Facts since then. */
-  untold: number
+  suppressed: number
   /** The last one of them. */
   last: NativeDiagnostic | undefined
 }
@@ -35,7 +35,7 @@ export class Repeats {
     this.#clock = clock
   }
 
-  /** How many facts like this one went untold before it; undefined if it is to go untold as well. */
+  /** How many facts like this one were suppressed before it; undefined if it is suppressed as well. */
   admit(
     name: DiagnosticName,
     native: NativeDiagnostic,
@@ -49,22 +49,22 @@ export class Repeats {
     const known = kinds.get(kind)
     // A clock that was put back begins another second too.
     if (known !== undefined && now >= known.toldAt && now < known.toldAt + STEP_MS) {
-      known.untold += 1
+      known.suppressed += 1
       known.last = native
       return undefined
     }
-    kinds.set(kind, { toldAt: now, untold: 0, last: undefined })
-    return known?.untold ?? 0
+    kinds.set(kind, { toldAt: now, suppressed: 0, last: undefined })
+    return known?.suppressed ?? 0
   }
 
-  /** The last untold fact of each kind, with how many went untold before it. Forgets the connection. */
+  /** The last suppressed fact of each kind, with how many were suppressed before it. Forgets the connection. */
   *end(
     connection: Connection | undefined
   ): Generator<readonly [last: NativeDiagnostic, before: number]> {
     const kinds = this.#kinds.get(connection ?? this)
     this.#kinds.delete(connection ?? this)
-    for (const { last, untold } of kinds?.values() ?? []) {
-      if (last !== undefined) yield [last, untold - 1]
+    for (const { last, suppressed } of kinds?.values() ?? []) {
+      if (last !== undefined) yield [last, suppressed - 1]
     }
   }
 }

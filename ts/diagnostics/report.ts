@@ -30,8 +30,8 @@ export interface Diagnostic {
   readonly cause: string
   /** Numbers by name; docs/diagnostics.md says which. */
   readonly details: Readonly<Record<string, number | string>>
-  /** Facts of this kind and cause that the connection had before and that have no line. */
-  readonly untold: number
+  /** Facts of this kind and cause that the connection had since the last line and that have none of their own. */
+  readonly suppressed: number
 }
 
 const STAGES = ['', 'dial', 'security', 'muxer'] as const
@@ -54,16 +54,16 @@ export class Reports {
     if (name === undefined) return
     publish(this.#swarm, name, native)
     if (!this.#log.hears(diagnosticLevel(native.code))) return
-    const untold = this.#repeats.admit(name, native, connection)
-    if (untold !== undefined) this.#tell(name, native, connection, untold)
+    const suppressed = this.#repeats.admit(name, native, connection)
+    if (suppressed !== undefined) this.#tell(name, native, connection, suppressed)
   }
 
   /** A connection has ended: what it had over and over is told now, and so is what came before its opening. */
   ended(connection: Connection): void {
     for (const subject of [undefined, connection]) {
-      for (const [native, untold] of this.#repeats.end(subject)) {
+      for (const [native, suppressed] of this.#repeats.end(subject)) {
         const name = diagnosticName(native.code)
-        if (name !== undefined) this.#tell(name, native, subject, untold)
+        if (name !== undefined) this.#tell(name, native, subject, suppressed)
       }
     }
   }
@@ -79,7 +79,7 @@ export class Reports {
     name: DiagnosticName,
     native: NativeDiagnostic,
     connection: Connection | undefined,
-    untold: number
+    suppressed: number
   ): void {
     const { code, time, address, text: cause } = native
     const level = diagnosticLevel(code)
@@ -94,9 +94,9 @@ export class Reports {
       address: address === '' ? undefined : address,
       cause,
       details,
-      untold
+      suppressed
     }
-    const more = untold === 0 ? '' : ` (and ${untold} more)`
+    const more = suppressed === 0 ? '' : ` (and ${suppressed} more)`
     const message = `${MESSAGES[name](where, cause, details)}${more}`
     this.#log.write(level, NAMESPACES[name] as LogNamespace, message, diagnostic)
   }
