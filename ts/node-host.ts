@@ -96,6 +96,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
       ...(ioThreads === undefined ? {} : { ioThreads })
     })
     this.engine.adoptNode(node.id, this)
+    this.engine.listen(subscribedLevels())
     this.#node = node
   }
 
@@ -118,8 +119,8 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#dials.delete(request)
   }
 
-  diagnosticLevels(): number {
-    return this.options.log.levels | subscribedLevels()
+  get loggedLevels(): number {
+    return this.options.log.levels
   }
 
   onDiagnostic(diagnostic: NativeDiagnostic, sink: ConnectionSink | undefined): void {
@@ -141,7 +142,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
     }
     const core = new ConnectionCore(handle, this.node.connection(handle), this)
     this.#connections.add(core.peer, core.connection)
-    this.engine.listen()
+    this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)
     this.retain()
     take?.(core.connection)

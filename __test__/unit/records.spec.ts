@@ -86,6 +86,10 @@ function expected(records: readonly Fields[]): unknown[] {
         if (index === CONNECTION && !gone.has('connection'))
           heard.push(['connection', 'going away'])
         break
+      case RecordKind.connectionCarried:
+        if (index === CONNECTION && !gone.has('connection'))
+          heard.push(['connection', 'carried', flags, a + b * 2 ** 32])
+        break
       case RecordKind.connectionClosed:
         if (index !== CONNECTION || gone.has('connection')) break
         heard.push(['connection', 'closed', a, b, flags])
@@ -117,11 +121,12 @@ test('a record reaches the one it is about, with its own words, in order and nev
           return undefined
         },
         onGoingAway: () => heard.push(['connection', 'going away']),
+        onCarried: (...words) => heard.push(['connection', 'carried', ...words]),
         onClosed: (...words) => heard.push(['connection', 'closed', ...words])
       })
       engine.adoptNode(NODE, {
         onConnectionOpened: (...words) => heard.push(['node', ...words]),
-        diagnosticLevels: () => 0,
+        loggedLevels: 0,
         onDiagnostic: () => {},
         onDropped: () => {}
       })

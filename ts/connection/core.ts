@@ -20,7 +20,7 @@ import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { abortable, aborted } from '../io/abort.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
-import { type ConnectionCounters, connectionCounters, NOTHING_CARRIED } from '../native/counters.ts'
+import { type ConnectionCounters, connectionCounters, connectionFigures } from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import { endError, nativeError } from '../native/native-error.ts'
 import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'
@@ -58,6 +58,7 @@ let connectionsMade = 0
 
 const RAW = new Uint32Array(0)
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
+const NO_FIGURES: readonly number[] = Object.freeze([0, 0, 0, 0, 0])
 
 /** The machinery of one connection. */
 export class ConnectionCore implements ConnectionSink, StreamHome {
@@ -85,7 +86,8 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   // The batch that told of it.
   readonly #openedIn: number
   #lost: ConnectionClosedError | undefined
-  #carried = NOTHING_CARRIED
+  // As of its end.
+  #carried: number[] | undefined
 
   constructor(handle: number, facts: ConnectionFacts, host: ConnectionHost) {
     connectionsMade += 1
@@ -191,11 +193,12 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
 
   /** What it has carried: as of now, and once it has ended as of its end. One crossing while it lives. */
   measure(): ConnectionCounters {
-    if (this.closeReason === undefined) {
-      const { host, handle } = this
-      this.#carried = connectionCounters(host.engine.hot, handle) ?? this.#carried
-    }
-    return this.#carried
+    const { closeReason, handle, engine } = this
+    const figures =
+      closeReason === undefined
+        ? connectionFigures(engine.hot, handle)
+        : (this.#carried ?? NO_FIGURES)
+    return connectionCounters(figures)
   }
 
   newStream(
@@ -278,11 +281,14 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     this.goingAway = true
   }
 
+  onCarried(figure: number, value: number): void {
+    this.#carried ??= [...NO_FIGURES]
+    this.#carried[figure] = value
+  }
+
   onClosed(wireCode: number, code: number, flags: number): void {
     this.closing = true
     this.ended = this.host.clock.now()
-    // The native side forgets the handle behind this batch.
-    this.measure()
     this.closeReason = {
       closeCode: wireCode,
       remote: (flags & FLAG_REMOTE) !== 0,

@@ -101,15 +101,16 @@ export class ConnectionTable {
   #unlist(peer: string, connection: Connection): void {
     if (!this.#all.delete(connection)) return
     const connections = this.#byPeer.get(peer) ?? []
-    connections.splice(connections.indexOf(connection), 1)
-    if (connections.length === 0) this.#byPeer.delete(peer)
+    if (connections.length <= 1) this.#byPeer.delete(peer)
+    else connections.splice(connections.indexOf(connection), 1)
   }
 
   #hasEnded(peer: string): void {
     this.#ends.delete(peer)
     this.#ends.set(peer, this.#clock.now())
+    if (this.#ends.size <= ENDS_MAX) return
     const [oldest] = this.#ends.keys()
-    if (this.#ends.size > ENDS_MAX && oldest !== undefined) this.#ends.delete(oldest)
+    if (oldest !== undefined) this.#ends.delete(oldest)
   }
 }
 

@@ -57,14 +57,16 @@ export class Repeats {
     return known?.suppressed ?? 0
   }
 
-  /** The last suppressed fact of each kind, with how many were suppressed before it. Forgets the connection. */
-  *end(
-    connection: Connection | undefined
-  ): Generator<readonly [last: NativeDiagnostic, before: number]> {
+  /** Call `tell` for the last suppressed fact of each kind, with how many were suppressed before it. Forgets the connection. */
+  end(
+    connection: Connection | undefined,
+    tell: (last: NativeDiagnostic, before: number) => void
+  ): void {
     const kinds = this.#kinds.get(connection ?? this)
+    if (kinds === undefined) return
     this.#kinds.delete(connection ?? this)
-    for (const { last, suppressed } of kinds?.values() ?? []) {
-      if (last !== undefined) yield [last, suppressed - 1]
+    for (const { last, suppressed } of kinds.values()) {
+      if (last !== undefined) tell(last, suppressed - 1)
     }
   }
 }

@@ -60,12 +60,15 @@ export class Reports {
 
   /** A connection has ended: what it had over and over is told now, and so is what came before its opening. */
   ended(connection: Connection): void {
-    for (const subject of [undefined, connection]) {
-      for (const [native, suppressed] of this.#repeats.end(subject)) {
-        const name = diagnosticName(native.code)
-        if (name !== undefined) this.#tell(name, native, subject, suppressed)
-      }
-    }
+    this.#end(undefined)
+    this.#end(connection)
+  }
+
+  #end(subject: Connection | undefined): void {
+    this.#repeats.end(subject, (native, suppressed) => {
+      const name = diagnosticName(native.code)
+      if (name !== undefined) this.#tell(name, native, subject, suppressed)
+    })
   }
 
   /** So many facts nobody will see. */

@@ -37,7 +37,16 @@ export class AddressBook {
 
   /** @internal A dial of this address has led to the peer. */
   worked(peer: string, addr: string): void {
-    this.#add(peer, [addr], WORKED)
+    const known = this.#reached.get(peer)
+    if (known?.get(addr) !== WORKED) {
+      this.#add(peer, [addr], WORKED)
+      return
+    }
+    // Nothing new: it is the most recent one again, and so is the peer.
+    known.delete(addr)
+    known.set(addr, WORKED)
+    this.#reached.delete(peer)
+    this.#reached.set(peer, known)
   }
 
   /** The addresses of a peer as text, without `/p2p`. */

@@ -158,19 +158,18 @@ export class Dialer {
   }
 
   /** Dial the addresses of a plan that nobody who waits has brought along yet. */
-  #try(shared: SharedDial, { addresses, ...plan }: Plan, options: DialOptions): void {
-    const fresh = addresses.filter((address) => !shared.addresses.has(address))
+  #try(shared: SharedDial, plan: Plan, { security }: DialOptions): void {
+    const fresh = plan.addresses.filter((address) => !shared.addresses.has(address))
     if (fresh.length === 0) {
       if (shared.requests.size === 0) throw nowhere(plan)
       return
     }
-    const { peer } = plan
     const isLocal = fresh.every(isPrivate)
     const { request, result } = this.#host.command(
       (node, number) =>
         node.dial(number, fresh, {
-          ...(peer === undefined ? {} : { peer }),
-          ...(options.security === undefined ? {} : { security: [...options.security] }),
+          peer: plan.peer,
+          security: security && [...security],
           addressTimeoutMs: isLocal ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS,
           // Each address has its own time, and each caller keeps his own here: a more patient one may join.
           timeoutMs: TIMER_MS_MAX,
@@ -279,9 +278,17 @@ export class Dialer {
 }
 
 function shareOf({ key, peer }: Plan): SharedDial {
-  const none = { addresses: new Set<string>(), requests: new Set<number>(), attempts: [] }
-  return { key, peer, ...none, waiters: new Set() }
+  return {
+    key,
+    peer,
+    addresses: new Set(),
+    requests: new Set(),
+    attempts: [],
+    waiters: new Set()
+  }
 }
+
+const NONE_REFUSED: readonly AddressAttempt[] = Object.freeze([])
 
 /** Where a call dials: what nothing here can dial takes nobody's place. */
 function planOf(
@@ -291,18 +298,22 @@ function planOf(
   { security }: DialOptions
 ): Plan {
   const dialable = new Set<string>()
-  const refused = new Map<string, AddressAttempt>()
+  let refused: Map<string, AddressAttempt> | undefined
   for (const address of addresses) {
     const refusal = dialRefusal(address)
-    if (refusal === undefined) dialable.add(address.text)
-    else refused.set(address.text, refusedAttempt(address, refusal, 'dial'))
+    if (refusal === undefined) {
+      if (dialable.size < DIAL_ADDRESSES_MAX) dialable.add(address.text)
+    } else {
+      refused ??= new Map()
+      refused.set(address.text, refusedAttempt(address, refusal, 'dial'))
+    }
   }
   return {
     // What another security would be is another dial.
     key: security === undefined ? target : `${target} ${security.join()}`,
     peer,
-    addresses: [...dialable].slice(0, DIAL_ADDRESSES_MAX),
-    refused: [...refused.values()]
+    addresses: [...dialable],
+    refused: refused === undefined ? NONE_REFUSED : [...refused.values()]
   }
 }
 
@@ -345,7 +356,7 @@ function allFailed(
 }
 
 /** Why a dial does not begin. */
-function nowhere({ peer, refused }: Omit<Plan, 'addresses'>): Error {
+function nowhere({ peer, refused }: Plan): Error {
   return refused.length > 0
     ? allFailed(peer, refused)
     : new NoRemoteAddrsError(`no address of ${peer} is known`)

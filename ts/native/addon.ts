@@ -66,11 +66,11 @@ export interface NativeNodeOptions {
 
 /** Options of a native dial. */
 export interface NativeDialOptions {
-  peer?: string
+  peer?: string | undefined
   addressTimeoutMs: number
   timeoutMs: number
   parallel: number
-  security?: string[]
+  security?: string[] | undefined
 }
 
 /** What happened at one address. */

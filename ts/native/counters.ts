@@ -72,17 +72,8 @@ export interface ConnectionCounters {
   readonly roundTripMs: number | undefined
 }
 
-/** Of a connection that nothing has gone over. */
-export const NOTHING_CARRIED: ConnectionCounters = Object.freeze({
-  bytesReceived: 0,
-  bytesSent: 0,
-  framesReceived: 0,
-  framesSent: 0,
-  roundTripMs: undefined
-})
-
-/** Numbers that `measure` writes. */
-const FIGURES = 5
+/** Numbers that `measure` writes, and of which `connectionCarried` records tell one each. */
+export const FIGURES = 5
 
 /** What has gone over a stream; undefined once the native side has forgotten it. */
 export function streamCounters(hot: HotCalls, handle: number): StreamCounters | undefined {
@@ -92,18 +83,17 @@ export function streamCounters(hot: HotCalls, handle: number): StreamCounters | 
   return { bytesReceived, bytesSent, bytesUnread, bytesUnsent }
 }
 
-/** What has gone over a connection; undefined once the native side has forgotten it. */
-export function connectionCounters(hot: HotCalls, handle: number): ConnectionCounters | undefined {
+/** The figures of a connection that lives. */
+export function connectionFigures(hot: HotCalls, handle: number): Float64Array {
   const figures = new Float64Array(FIGURES)
-  if (hot.measure(handle, figures) < 0) return undefined
-  const at = (index: number): number => figures[index] as number
-  const micros = at(4)
+  hot.measure(handle, figures)
+  return figures
+}
+
+/** Names the figures of a connection. */
+export function connectionCounters(figures: ArrayLike<number>): ConnectionCounters {
+  const [bytesReceived = 0, bytesSent = 0, framesReceived = 0, framesSent = 0, micros = 0] =
+    Array.from(figures)
   const roundTripMs = micros === 0 ? undefined : micros / 1_000
-  return {
-    bytesReceived: at(0),
-    bytesSent: at(1),
-    framesReceived: at(2),
-    framesSent: at(3),
-    roundTripMs
-  }
+  return { bytesReceived, bytesSent, framesReceived, framesSent, roundTripMs }
 }

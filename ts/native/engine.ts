@@ -54,14 +54,16 @@ export interface ConnectionSink {
   onStreamAsked(protocol: string): Served | undefined
   /** The remote takes no more streams; the end follows that of those there are. */
   onGoingAway(): void
+  /** A figure of what it had carried by its end, which follows: see `connectionCounters`. Those that are 0 are not told. */
+  onCarried(figure: number, value: number): void
   onClosed(wireCode: number, code: number, flags: number): void
 }
 
 /** What the engine tells a swarm. */
 export interface NodeSink {
   onConnectionOpened(handle: number, request: number): void
-  /** Bits of the levels of diagnostic facts that somebody hears. */
-  diagnosticLevels(): number
+  /** Bits of the levels of diagnostic facts that its log hears. */
+  readonly loggedLevels: number
   /** A fact of the node; of a connection if that has been told. */
   onDiagnostic(diagnostic: NativeDiagnostic, connection: ConnectionSink | undefined): void
   /** Facts, of whichever node, that nobody will hear of. */
@@ -101,7 +103,10 @@ export class Engine {
   readonly #listenersEnded = new Map<number, number>()
   readonly #commands = new Map<number, Command>()
   readonly #diagnostics: DiagnosticReader
-  // What the native side was last asked for.
+  // Bits of the levels of diagnostic facts: that the logs of nodes hear, that subscribers of this thread hear, and
+  // that the native side was last asked for.
+  #logged = 0
+  #subscribed = 0
   #levels = 0
 
   #draining = false
@@ -222,6 +227,9 @@ export class Engine {
       case RecordKind.connectionGoingAway:
         this.#connections[index]?.onGoingAway()
         return
+      case RecordKind.connectionCarried:
+        this.#connections[index]?.onCarried(flags, a + b * 2 ** 32)
+        return
       case RecordKind.connectionClosed: {
         const connection = this.#connections[index]
         this.#connections[index] = undefined
@@ -254,10 +262,10 @@ export class Engine {
     if (dropped > 0) for (const node of this.#nodes.values()) node.onDropped(dropped)
   }
 
-  /** Ask for the facts that somebody hears, if those have changed. */
-  listen(): void {
-    let levels = 0
-    for (const node of this.#nodes.values()) levels |= node.diagnosticLevels()
+  /** Ask for the facts that somebody hears, if those have changed: beside the logs of nodes, subscribers of this thread. */
+  listen(subscribed: number): void {
+    this.#subscribed = subscribed
+    const levels = this.#nodes.size === 0 ? 0 : this.#logged | subscribed
     if (levels === this.#levels) return
     this.#levels = levels
     this.hot.listenTo(levels)
@@ -296,13 +304,16 @@ export class Engine {
   /** From here on `sink` hears of the node's connections. */
   adoptNode(node: number, sink: NodeSink): void {
     this.#nodes.set(node, sink)
-    this.listen()
+    this.#logged |= sink.loggedLevels
+    this.listen(this.#subscribed)
   }
 
   /** Forget a node that is closed. */
   dropNode(node: number): void {
     this.#nodes.delete(node)
-    this.listen()
+    this.#logged = 0
+    for (const { loggedLevels } of this.#nodes.values()) this.#logged |= loggedLevels
+    this.listen(this.#subscribed)
   }
 
   /** From here on `closed` hears of the listener's end, at once if it has ended already. */

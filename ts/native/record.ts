@@ -25,6 +25,7 @@ export const RecordKind = {
   streamAsked: 10,
   connectionGoingAway: 11,
   diagnostics: 12,
+  connectionCarried: 13,
   completion: 16,
   listenerClosed: 17
 } as const

@@ -19,6 +19,7 @@ pub(crate) const CONNECTION_CLOSED: u32 = 9;
 pub(crate) const STREAM_ASKED: u32 = 10;
 pub(crate) const CONNECTION_GOING_AWAY: u32 = 11;
 pub(crate) const DIAGNOSTICS: u32 = 12;
+pub(crate) const CONNECTION_CARRIED: u32 = 13;
 pub(crate) const COMPLETION: u32 = 16;
 pub(crate) const LISTENER_CLOSED: u32 = 17;
 
@@ -115,6 +116,14 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
         } => [CONNECTION_OPENED, connection, node, request],
         Record::ConnectionGoingAway { connection, code } => {
             [CONNECTION_GOING_AWAY, connection, code, 0]
+        }
+        Record::ConnectionCarried {
+            connection,
+            figure,
+            value,
+        } => {
+            let (low, high) = (value as u32, (value >> 32) as u32);
+            [CONNECTION_CARRIED | figure << 8, connection, low, high]
         }
         Record::ConnectionClosed { connection, report } => {
             let flags = end_flags(report);

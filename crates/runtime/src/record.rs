@@ -84,6 +84,15 @@ pub enum Record {
         /// Code of the remote's GoAway.
         code: u32,
     },
+    /// One figure of what it had carried by its end, which follows; those that are 0 are not told.
+    ConnectionCarried {
+        /// The connection.
+        connection: u32,
+        /// Which, by its place in the answer of [`Environment::measure`](crate::Environment::measure).
+        figure: u32,
+        /// The figure.
+        value: u64,
+    },
     /// Its end.
     ConnectionClosed {
         /// The connection.

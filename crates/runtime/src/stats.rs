@@ -38,6 +38,19 @@ pub(crate) struct Traffic {
     pub(crate) round_trip_us: Counter,
 }
 
+impl Traffic {
+    /// All of it, in the order of the fields.
+    pub(crate) fn figures(&self) -> [u64; 5] {
+        [
+            self.bytes_in.get(),
+            self.bytes_out.get(),
+            self.frames_in.get(),
+            self.frames_out.get(),
+            self.round_trip_us.get(),
+        ]
+    }
+}
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// What one JavaScript environment has seen of its native side.

@@ -126,21 +126,28 @@ impl Core {
             .is_some_and(|closing| closing.delivers)
     }
 
-    /// Queues our GoAway if it is time; tells whether it did.
+    /// Queues our GoAway if it is time; tells whether that was now.
     ///
-    /// Last, when the streams have nothing left: rust-libp2p ends all of them when it reads it.
+    /// Last, when the streams have nothing left: rust-libp2p ends all of them when it reads it. A remote
+    /// that has said goodbye itself gets none in answer: it would be a write for nothing.
     pub(super) fn say_goodbye(&mut self) -> bool {
         let Some(closing) = &mut self.closing else {
             return false;
         };
-        let CloseRequest { code, manner, .. } = closing.request;
+        let CloseRequest {
+            code,
+            fault,
+            manner,
+        } = closing.request;
         let waits =
             manner == CloseManner::Orderly && (!self.ring.is_empty() || closing.is_draining());
         if self.goodbye_queued || waits {
             return false;
         }
         self.goodbye_queued = true;
-        self.engine.go_away(code);
+        if !matches!(fault, ConnectionFault::GoAway(_)) {
+            self.engine.go_away(code);
+        }
         true
     }
 

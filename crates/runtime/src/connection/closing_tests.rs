@@ -228,6 +228,34 @@ fn a_stream_that_is_forgotten_in_the_tick_of_its_opening_delivers_what_was_writt
     }
 }
 
+#[test]
+fn what_a_connection_has_carried_is_told_with_its_end() {
+    let mut live = Live::raw();
+    let stream = live.dialer.open(Proposals::Raw);
+    live.dialer.write(stream, b"before");
+    live.settle();
+    let figures = live
+        .listener
+        .environment
+        .measure(live.listener.handle)
+        .unwrap();
+    assert_eq!(live.listener.carried, []);
+    close(&mut live.dialer, CloseManner::Orderly);
+    live.settle();
+    let carried = &live.listener.carried;
+    assert_eq!(carried[0], (0, 6));
+    // The GoAway came after that; the bytes that the listener has sent are 0.
+    let frames_in = figures[2] + 1;
+    assert!(
+        carried.contains(&(2, frames_in)),
+        "{carried:?}, {figures:?}"
+    );
+    assert!(
+        carried.iter().all(|(figure, _)| *figure != 1),
+        "{carried:?}"
+    );
+}
+
 fn fin_of(side: &mut Side, stream: u32) -> FinState {
     let mut fin = FinState::Open;
     side.change(stream, |slot| {

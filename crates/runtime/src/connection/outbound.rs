@@ -102,10 +102,12 @@ impl Core {
             }
             if scratch.write.is_empty() {
                 self.follow_goodbye(connection, now);
-                if self.say_goodbye() {
+                if !self.say_goodbye() {
+                    break;
+                }
+                if self.engine.has_control() {
                     continue;
                 }
-                break;
             }
             sent.sealed += scratch.write.len();
             self.close_channel(&mut scratch.write);

@@ -144,6 +144,15 @@ impl Environment {
                 let handle = connection.handle();
                 if let (true, Some(report)) = (handle != 0, connection.end_report()) {
                     self.told_closed.push(Handle::from_raw(handle));
+                    for (figure, value) in (0..).zip(connection.traffic.figures()) {
+                        if value != 0 {
+                            emit(Record::ConnectionCarried {
+                                connection: handle,
+                                figure,
+                                value,
+                            });
+                        }
+                    }
                     emit(Record::ConnectionClosed {
                         connection: handle,
                         report,
@@ -307,16 +316,7 @@ impl Environment {
                 let (unread, unsent) = (inner.recv.len() as u64, inner.send.len() as u64);
                 Ok([inner.received, inner.sent, unread, unsent, 0])
             }
-            Some(Object::Connection(connection)) => {
-                let traffic = &connection.traffic;
-                Ok([
-                    traffic.bytes_in.get(),
-                    traffic.bytes_out.get(),
-                    traffic.frames_in.get(),
-                    traffic.frames_out.get(),
-                    traffic.round_trip_us.get(),
-                ])
-            }
+            Some(Object::Connection(connection)) => Ok(connection.traffic.figures()),
             None => Err(CallError::StaleHandle),
         }
     }

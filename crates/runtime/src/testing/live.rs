@@ -38,6 +38,8 @@ pub(crate) struct Side {
     pub(crate) handle: u32,
     /// What JavaScript was told since the last [`Side::told`].
     records: Vec<Record>,
+    /// Figures of its connection that JavaScript was told.
+    pub(crate) carried: Vec<(u32, u64)>,
     scratch: Scratch,
     rung: Arc<AtomicBool>,
     /// How the connection ended.
@@ -54,6 +56,7 @@ impl Side {
             connection,
             handle: 0,
             records: Vec::new(),
+            carried: Vec::new(),
             scratch: Scratch::default(),
             rung,
             ended: None,
@@ -61,7 +64,7 @@ impl Side {
         }
     }
 
-    /// What JavaScript was told since the last call.
+    /// What JavaScript was told since the last call, without what the connection has carried.
     pub(crate) fn told(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.records)
     }
@@ -127,7 +130,11 @@ impl Side {
         }
         if self.drains && self.rung.swap(false, Ordering::Relaxed) {
             let records = &mut self.records;
-            self.environment.drain(1_024, |record| records.push(record));
+            let carried = &mut self.carried;
+            self.environment.drain(1_024, |record| match record {
+                Record::ConnectionCarried { figure, value, .. } => carried.push((figure, value)),
+                other => records.push(other),
+            });
         }
         before != self.activity()
     }

@@ -330,6 +330,7 @@ impl Driver {
             | Record::StreamWritable { .. }
             | Record::ConnectionOpened { .. }
             | Record::ConnectionGoingAway { .. }
+            | Record::ConnectionCarried { .. }
             | Record::ConnectionClosed { .. }
             | Record::StreamOutgoing { .. }
             | Record::StreamAsked { .. }

@@ -270,6 +270,9 @@ impl Peer {
             Record::ConnectionGoingAway { connection, .. } => {
                 assert!(self.links[&connection].closed.is_none());
             }
+            Record::ConnectionCarried { connection, .. } => {
+                assert!(self.links[&connection].closed.is_none());
+            }
             Record::ConnectionClosed { connection, report } => {
                 assert_ne!(report.fault, ConnectionFault::Internal);
                 let link = self.links.get_mut(&connection).expect("a known connection");

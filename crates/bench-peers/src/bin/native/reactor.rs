@@ -268,6 +268,7 @@ impl Reactor {
             // take no more streams with the next record.
             Record::StreamAsked { .. }
             | Record::ConnectionGoingAway { .. }
+            | Record::ConnectionCarried { .. }
             | Record::StreamOutgoing { .. }
             | Record::ListenerClosed { .. }
             | Record::Diagnostics { .. } => {}
