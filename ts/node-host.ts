@@ -100,10 +100,10 @@ export class NodeHost implements ConnectionHost, NodeSink {
     this.#node = node
   }
 
-  /** Begin a command; errors get the stack of `from`'s caller. */
+  /** Begin a command; errors get the stack of `from`'s caller, if given. */
   command(
     begin: (node: NativeNode, request: number) => void,
-    from: (...args: never[]) => unknown
+    from?: (...args: never[]) => unknown
   ): CommandHandle {
     const { node } = this
     return this.engine.command(node, (request) => begin(node, request), from)

@@ -155,6 +155,24 @@ test("a dial ends with its caller's signal or timeout", async (t) => {
   t.true(late instanceof TimeoutError || late instanceof DialAllFailedError)
 })
 
+test('whoever awaits a dial finds himself in the stack of its error', async (t) => {
+  const [swarm, { peerId: peer }] = await Promise.all([createNode(t), createNode(t)])
+  const nowhere = '/ip4/127.0.0.1/tcp/1'
+  const dials = {
+    refused: () => swarm.dialAddr(nowhere),
+    late: () => swarm.dialAddr(nowhere, undefined, { timeout: 0 }),
+    together: () => Promise.all([swarm.dialAddr(nowhere), swarm.dialAddr(nowhere)]),
+    stream: () => swarm.newStream(peer, '/echo', { addresses: [nowhere] })
+  }
+  for (const [which, dial] of Object.entries(dials)) {
+    async function theCaller(): Promise<void> {
+      await dial()
+    }
+    const err = await t.throwsAsync(theCaller())
+    t.regex(err.stack ?? '', /\n.*async theCaller/, which)
+  }
+})
+
 test('newStream dials, opens and reuses the connection', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   await listener.listen(LOCAL)

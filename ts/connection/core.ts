@@ -20,7 +20,11 @@ import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { abortable, aborted } from '../io/abort.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
-import { type ConnectionCounters, connectionCounters, connectionFigures } from '../native/counters.ts'
+import {
+  type ConnectionCounters,
+  connectionCounters,
+  connectionFigures
+} from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import { endError, nativeError } from '../native/native-error.ts'
 import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'

@@ -24,25 +24,27 @@ export interface DialTarget {
 /** Messages of connections that somebody heard of, so that their end has the same object. */
 const messages = new WeakMap<ConnectionCore, ConnectionMessage>()
 
-/** Tell of a dial that has just begun, at `debug`; a caller who joins another one's has lines of its own. */
-export function tellDial(
+/** A dial, told of at `debug`; a caller who joins another one's has lines of its own. */
+export async function tellDial(
   log: Log,
   clock: Clock,
   { peer, addresses, refused }: DialTarget,
-  dial: Promise<Connection>
-): void {
+  dial: () => Promise<Connection>
+): Promise<Connection> {
   const began = clock.now()
   const tell = (line: string): void => void log.write('debug', 'dial', line)
   const after = (): string => `after ${clock.now() - began} ms`
   const places = [...addresses, ...refused.map(({ address }) => address)].join(', ')
   tell(`dialling ${[peer, places].filter(Boolean).join(' at ')}`)
-  dial.then(
-    (connection) => {
-      const { id, peer: reached, remoteAddressText } = Connection.core(connection)
-      tell(`dialled ${reached} at ${remoteAddressText} ${after()}: connection ${id}`)
-    },
-    (err: unknown) => tell(`the dial of ${peer ?? places} failed ${after()}: ${reasonOf(err)}`)
-  )
+  try {
+    const connection = await dial()
+    const { id, peer: reached, remoteAddressText } = Connection.core(connection)
+    tell(`dialled ${reached} at ${remoteAddressText} ${after()}: connection ${id}`)
+    return connection
+  } catch (err) {
+    tell(`the dial of ${peer ?? places} failed ${after()}: ${reasonOf(err)}`)
+    throw err
+  }
 }
 
 /** A connection is up. */

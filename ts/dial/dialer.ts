@@ -62,11 +62,8 @@ interface Plan extends DialTarget {
   readonly key: string
 }
 
-/** A caller that waits for a dial. */
-interface Waiter {
-  resolve(connection: Connection): void
-  reject(err: Error): void
-}
+/** How a dial ended for one caller: with a connection, or with what makes his error. */
+type Ending = Connection | ((plan: Plan) => Error)
 
 /** The options of a dial. */
 export const DIAL_CHECKS: OptionChecks<DialOptions> = {
@@ -91,7 +88,8 @@ interface SharedDial {
   readonly requests: Set<number>
   /** What failed so far. */
   readonly attempts: AddressAttempt[]
-  readonly waiters: Set<Waiter>
+  /** Callers that wait for its end. */
+  readonly waiters: Set<(ending: Ending) => void>
 }
 
 /** Dials, joined by peer. */
@@ -139,10 +137,9 @@ export class Dialer {
   }
 
   #begin(plan: Plan, options: DialOptions): Promise<Connection> {
-    const dial = this.#dial(plan, options)
     const { log } = this.#host.options
-    if (log.hears('debug')) tellDial(log, this.#host.clock, plan, dial)
-    return dial
+    if (!log.hears('debug')) return this.#dial(plan, options)
+    return tellDial(log, this.#host.clock, plan, () => this.#dial(plan, options))
   }
 
   async #dial(plan: Plan, options: DialOptions): Promise<Connection> {
@@ -150,11 +147,11 @@ export class Dialer {
     if (options.signal?.aborted === true) throw aborted(options.signal)
     const shared = this.#dials.get(plan.key) ?? shareOf(plan)
     this.#try(shared, plan, options)
-    try {
-      return await this.#join(shared, deadline, options.signal)
-    } catch (err) {
-      throw err instanceof DialAllFailedError ? withRefused(err, plan) : err
-    }
+    const ending = await this.#join(shared, deadline, options.signal)
+    if (ending instanceof Connection) return ending
+    // Made here, behind the wait: V8 knows who awaits this, so the stack is that of the caller, at no cost to a dial
+    // that succeeds.
+    throw ending(plan)
   }
 
   /** Dial the addresses of a plan that nobody who waits has brought along yet. */
@@ -165,18 +162,16 @@ export class Dialer {
       return
     }
     const isLocal = fresh.every(isPrivate)
-    const { request, result } = this.#host.command(
-      (node, number) =>
-        node.dial(number, fresh, {
-          peer: plan.peer,
-          security: security && [...security],
-          addressTimeoutMs: isLocal ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS,
-          // Each address has its own time, and each caller keeps his own here: a more patient one may join.
-          timeoutMs: TIMER_MS_MAX,
-          // The bound is that of the peer.
-          parallel: Math.max(DIAL_PARALLEL - shared.addresses.size, 1)
-        }),
-      this.#begin
+    const { request, result } = this.#host.command((node, number) =>
+      node.dial(number, fresh, {
+        peer: plan.peer,
+        security: security && [...security],
+        addressTimeoutMs: isLocal ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS,
+        // Each address has its own time, and each caller keeps his own here: a more patient one may join.
+        timeoutMs: TIMER_MS_MAX,
+        // The bound is that of the peer.
+        parallel: Math.max(DIAL_PARALLEL - shared.addresses.size, 1)
+      })
     )
     for (const address of fresh) shared.addresses.add(address)
     shared.requests.add(request)
@@ -193,18 +188,21 @@ export class Dialer {
     this.#forget(shared)
     const core = Connection.core(connection)
     this.#addressBook.worked(core.peer, core.remoteAddressText)
-    for (const waiter of shared.waiters) waiter.resolve(connection)
+    for (const end of shared.waiters) end(connection)
   }
 
   #fail(shared: SharedDial, request: number, err: unknown): void {
     // One that was forgotten has no end that anybody waits for.
     if (!shared.requests.has(request)) return
-    const failure = err instanceof CommandError ? this.#dialError(err, shared) : (err as Error)
+    const isCommand = err instanceof CommandError
+    if (isCommand) shared.attempts.push(...(err.result.attempts ?? []).map(attemptOf))
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
     if (shared.requests.size > 0) return
     this.#forget(shared)
-    for (const waiter of shared.waiters) waiter.reject(failure)
+    const failure = (plan: Plan): Error =>
+      isCommand ? this.#dialError(err, shared.attempts, plan) : (err as Error)
+    for (const end of shared.waiters) end(failure)
   }
 
   /** From here on nobody joins it, and a connection that it still makes is nobody's. */
@@ -218,62 +216,41 @@ export class Dialer {
   }
 
   /** Wait for a shared dial; the last one to leave cancels it. */
-  #join(
-    shared: SharedDial,
-    deadline: number,
-    signal: AbortSignal | undefined
-  ): Promise<Connection> {
+  #join(shared: SharedDial, deadline: number, signal: AbortSignal | undefined): Promise<Ending> {
     const { clock, engine } = this.#host
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        shared.waiters.delete(waiter)
+    return new Promise((resolve) => {
+      const end = (ending: Ending): void => {
+        shared.waiters.delete(end)
         clock.clearTimer(timer)
         signal?.removeEventListener('abort', onAbort)
+        resolve(ending)
       }
-      const waiter: Waiter = {
-        resolve: (connection) => {
-          leave()
-          resolve(connection)
-        },
-        reject: (err) => {
-          leave()
-          reject(err)
-        }
-      }
-      const giveUp = (err: Error): void => {
-        waiter.reject(err)
+      const giveUp = (error: () => Error): void => {
+        if (!shared.waiters.has(end)) return
+        end(error)
         if (shared.waiters.size === 0) this.#forget(shared)
       }
-      const lateFor = (error: () => Error) => (): void => {
-        if (shared.waiters.has(waiter)) giveUp(error())
-      }
-      const onAbort = (): void =>
-        engine.aborted(
-          signal,
-          lateFor(() => aborted(signal))
-        )
+      const onAbort = (): void => engine.aborted(signal, () => giveUp(() => aborted(signal)))
       const remaining = Math.min(Math.max(deadline - clock.now(), 0), TIMER_MS_MAX)
-      const late = lateFor(
-        () => new TimeoutError(`the dial did not succeed within its ${Math.round(remaining)} ms`)
-      )
-      const timer = clock.setTimer(() => engine.lastLook(late), remaining)
-      shared.waiters.add(waiter)
+      const late = (): Error =>
+        new TimeoutError(`the dial did not succeed within its ${Math.round(remaining)} ms`)
+      const timer = clock.setTimer(() => engine.lastLook(() => giveUp(late)), remaining)
+      shared.waiters.add(end)
       signal?.addEventListener('abort', onAbort, { once: true })
     })
   }
 
-  /** The public error of a dial that the native side gave up. */
-  #dialError(err: CommandError, { peer, attempts }: SharedDial): Error {
-    attempts.push(...(err.result.attempts ?? []).map(attemptOf))
-    if (attempts.length > 0) return err.as(allFailed(peer, [...attempts]))
+  /** The public error of a dial that the native side gave up: all of its attempts, and what `plan` was refused. */
+  #dialError(err: CommandError, attempts: readonly AddressAttempt[], plan: Plan): Error {
+    if (attempts.length > 0) return allFailed(plan.peer, [...attempts, ...plan.refused])
     const { code, detail } = err.result
     const isOver = this.#isClosed || code === ERROR_CODES.ERR_NODE_CLOSED
-    if (isOver) return err.as(new StateError('the swarm is closed'))
+    if (isOver) return new StateError('the swarm is closed')
     if (code !== ERROR_CODES.ERR_RESOURCE_LIMIT_EXCEEDED) return err.plain()
     // It is refused exactly when there are as many as there may be.
     const limit = this.#host.limits.connectionsMax
     const figures = { scope: 'node', resource: 'connections', limit, current: limit }
-    return err.as(new ResourceLimitExceededError(detail, figures))
+    return new ResourceLimitExceededError(detail, figures)
   }
 }
 
@@ -360,13 +337,4 @@ function nowhere({ peer, refused }: Plan): Error {
   return refused.length > 0
     ? allFailed(peer, refused)
     : new NoRemoteAddrsError(`no address of ${peer} is known`)
-}
-
-/** The error of a shared dial, with what only this caller asked for. */
-function withRefused(err: DialAllFailedError, { peer, refused }: Plan): DialAllFailedError {
-  if (refused.length === 0) return err
-  const whole = allFailed(peer, [...err.attempts, ...refused])
-  const frames = err.stack?.slice(`${err.name}: ${err.message}`.length) ?? ''
-  whole.stack = `${whole.name}: ${whole.message}${frames}`
-  return whole
 }

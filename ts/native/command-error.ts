@@ -25,9 +25,10 @@ export class CommandError extends Error {
   }
 }
 
-/** `err`, with the stack of where `site` was captured. */
+/** `err`, with the stack of where `site` was captured; with its own if there is none. */
 export function withFrames<E extends Error>(err: E, site: { stack?: string }): E {
-  const frames = site.stack?.split('\n').slice(1).join('\n') ?? ''
+  if (site.stack === undefined) return err
+  const frames = site.stack.split('\n').slice(1).join('\n')
   err.stack = `${err.name}: ${err.message}\n${frames}`
   return err
 }

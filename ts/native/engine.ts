@@ -358,17 +358,18 @@ export class Engine {
   /**
    * Begin a command. It keeps the process alive until its completion.
    *
-   * A failed one rejects with `CommandError`; errors made from that have the stack of `from`'s caller.
+   * A failed one rejects with `CommandError`; errors made from that have the stack of `from`'s caller, if given: taking
+   * it costs 5 to 20 microseconds.
    */
   command(
     node: NativeNode,
     begin: (request: number) => void,
-    from: (...args: never[]) => unknown
+    from?: (...args: never[]) => unknown
   ): CommandHandle {
     const request = this.#nextRequest
     this.#nextRequest = request === 0x3fffffff ? 1 : request + 1
     const site: { stack?: string } = {}
-    Error.captureStackTrace(site, from)
+    if (from !== undefined) Error.captureStackTrace(site, from)
     const result = new Promise<CommandResult>((resolve, reject) => {
       this.#commands.set(request, { node, site, resolve, reject })
     })
