@@ -224,7 +224,10 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     engine.outbox.flushSoon()
     const unsettled = (answer & UNSETTLED) !== 0
     const proposed = typeof protocols === 'string' ? [protocols] : (protocols ?? NO_PROTOCOLS)
-    const core = this.#adopt(answer & ~UNSETTLED, {
+    const core = new StreamCore({
+      handle: answer & ~UNSETTLED,
+      number: this.nextStream(),
+      home: this,
       direction: 'outbound',
       state: unsettled ? StreamState.INIT : StreamState.OPEN,
       protocol: unsettled ? undefined : proposed[0],
@@ -267,7 +270,10 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   onStreamOpened(handle: number, protocol: number): void {
-    const core = this.#adopt(handle, {
+    const core = new StreamCore({
+      handle,
+      number: this.nextStream(),
+      home: this,
       direction: 'inbound',
       state: StreamState.OPEN,
       protocol: this.host.engine.protocols.of(handle, protocol),
@@ -336,10 +342,10 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     this.host.notify('openedStream', stream.stream)
   }
 
-  /** `<connection>-<n>`. */
-  nextStreamId(): string {
+  /** Number of the next stream, of either direction; from 1. */
+  nextStream(): number {
     this.#streamsMade += 1
-    return `${this.id}-${this.#streamsMade}`
+    return this.#streamsMade
   }
 
   get onFailure(): OnFailure {
@@ -384,13 +390,6 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       `${limit} outbound streams reach the limit of ${limit} a connection`,
       { code: 'ERR_STREAM_LIMIT', scope: 'connection', resource: 'streams', limit, current: limit }
     )
-  }
-
-  #adopt(
-    handle: number,
-    init: Pick<StreamCore, 'direction' | 'state' | 'protocol'> & { proposed: readonly string[] }
-  ): StreamCore {
-    return new StreamCore({ handle, id: this.nextStreamId(), home: this, ...init })
   }
 
   /** The stream, once a protocol is chosen: on the list by then, so that whatever follows finds it there. */

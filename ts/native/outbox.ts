@@ -96,8 +96,9 @@ export class Outbox {
     this.#bytes = 0
     const senders = this.#senders.splice(0)
     this.#hot.submit(this.#table, count, this.#staging)
-    for (const [index, sender] of senders.entries()) {
+    for (let index = 0; index < count; index += 1) {
       const row = index * ROW_WORDS
+      const sender = senders[index] as Sender
       sender.onSubmitted(this.#table[row + 1] as number, this.#table[row + 2] as Order)
     }
   }

@@ -36,7 +36,6 @@ const NOTHING = { bytesUnsent: 0, bytesUnread: 0 }
 /** The machinery of one stream. */
 export class StreamCore implements StreamSink {
   readonly handle: number
-  readonly id: string
   readonly direction: 'inbound' | 'outbound'
   readonly opened: number
   readonly reads: ReadQueue
@@ -58,6 +57,7 @@ export class StreamCore implements StreamSink {
   pump: MuxedPump | undefined
 
   readonly home: StreamHome
+  readonly #number: number
   readonly #proposed: readonly string[]
   // The peer has not answered the only protocol that was proposed, as far as is known here.
   #isUnanswered: boolean
@@ -72,7 +72,7 @@ export class StreamCore implements StreamSink {
 
   constructor(init: StreamInit) {
     this.handle = init.handle
-    this.id = init.id
+    this.#number = init.number
     this.direction = init.direction
     this.state = init.state
     this.protocol = init.protocol
@@ -92,6 +92,11 @@ export class StreamCore implements StreamSink {
     const { face } = this
     if (!(face instanceof WeakRef)) return face
     return face.deref() ?? this.home.forgotten.revive(this)
+  }
+
+  /** `<connection>-<n>`, of either direction. */
+  get id(): string {
+    return `${this.home.id}-${this.#number}`
   }
 
   get deadlines(): Deadlines {

@@ -15,6 +15,8 @@ import type { Forgotten } from './forgotten.ts'
 
 /** What a stream needs of what carries it. */
 export interface StreamHome {
+  /** What its streams are named after. */
+  readonly id: string
   readonly engine: Engine
   readonly clock: Clock
   readonly deadlines: Deadlines
@@ -39,7 +41,8 @@ export interface StreamHome {
 /** How a stream begins. */
 export interface StreamInit {
   readonly handle: number
-  readonly id: string
+  /** Which stream of its home it is. */
+  readonly number: number
   readonly home: StreamHome
   readonly direction: 'inbound' | 'outbound'
   readonly state: StreamState

@@ -27,6 +27,7 @@ let wrapped = 0
 function homeless(): StreamHome {
   const engine = environment()
   alone ??= {
+    id: 'muxed',
     engine,
     clock: systemClock,
     deadlines: new Deadlines(systemClock, () => engine.drain()),
@@ -68,7 +69,7 @@ export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): St
   if (core === undefined) home.engine.retain()
   const stream = new StreamCore({
     handle,
-    id: core?.nextStreamId() ?? `muxed-${wrapped}`,
+    number: core?.nextStream() ?? wrapped,
     home,
     direction,
     state: StreamState.OPEN,

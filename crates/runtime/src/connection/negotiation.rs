@@ -214,7 +214,7 @@ impl Negotiation {
                     inner.state.apply(Input::Settled);
                     slot.tell(&mut inner, Pending::SETTLED);
                 } else if std::mem::take(&mut inner.answer_awaited) {
-                    slot.tell(&mut inner, Pending::SETTLED);
+                    slot.tell(&mut inner, Pending::ANSWERED);
                 }
                 slot.drained(&mut inner);
                 slot.finish_if_done(&mut inner);

@@ -204,7 +204,10 @@ impl Environment {
         if asked && !inner.finished {
             emit(Record::StreamAsked { stream, connection });
         }
-        if inner.pending.remove(Pending::SETTLED) {
+        // Bytes or an end of the remote's tell it as well.
+        let told = inner.pending.contains(Pending::READABLE);
+        let answered = inner.pending.remove(Pending::ANSWERED) && !told;
+        if inner.pending.remove(Pending::SETTLED) || answered {
             let fault = inner.settle_fault;
             let protocol = if fault.is_some() { 0 } else { inner.protocol };
             emit(Record::StreamSettled {

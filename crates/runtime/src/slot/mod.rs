@@ -37,6 +37,8 @@ impl Pending {
     pub(crate) const RESET: Self = Self(16);
     pub(crate) const CLOSED: Self = Self(32);
     pub(crate) const ASKED: Self = Self(64);
+    /// The remote has agreed to the only proposal, and JavaScript waits for that.
+    pub(crate) const ANSWERED: Self = Self(128);
 
     pub(crate) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 != 0
