@@ -53,7 +53,6 @@ export class NodeHost implements ConnectionHost, NodeSink {
   #isRef = true
   #drained: (() => void) | undefined
   readonly #closing = new AbortController()
-  #isStopping = false
   #isEnding = false
 
   constructor(
@@ -199,11 +198,6 @@ export class NodeHost implements ConnectionHost, NodeSink {
     return this.#callbacks.onFailure
   }
 
-  /** Whether the swarm has begun to close. */
-  get isStopping(): boolean {
-    return this.#isStopping
-  }
-
   /** Aborted when the swarm begins to close. */
   get signal(): AbortSignal {
     return this.#closing.signal
@@ -244,7 +238,6 @@ export class NodeHost implements ConnectionHost, NodeSink {
 
   /** The swarm begins to close: nothing new is taken in, and whoever has the signal hears of it. */
   stopAccepting(): void {
-    this.#isStopping = true
     this.node.stopAccepting()
     this.#closing.abort(new AbortError('the swarm is closing'))
   }

@@ -187,9 +187,8 @@ test('console.log of a failed dial has its stack, and a line for each address', 
   const node = await createNode(t)
   const other = await createNode(t)
   const addresses = ['/ip4/127.0.0.1/tcp/1', '/dns4/x/tcp/1']
-  const err = (await t.throwsAsync(node.dialPeer(other.peerId, { addresses }), {
-    instanceOf: errors.DialAllFailedError
-  })) as errors.DialAllFailedError
+  const dial = async (): Promise<unknown> => await node.dialPeer(other.peerId, { addresses })
+  const err = await t.throwsAsync(dial(), { instanceOf: errors.DialAllFailedError })
   for (const breakLength of [80, Number.POSITIVE_INFINITY]) {
     const lines = inspect(err, { breakLength }).split('\n')
     t.regex(lines[0] ?? '', /^DialAllFailedError: /)

@@ -62,7 +62,6 @@ let connectionsMade = 0
 
 const RAW = new Uint32Array(0)
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
-const NO_FIGURES: readonly number[] = Object.freeze([0, 0, 0, 0, 0])
 
 /** The machinery of one connection. */
 export class ConnectionCore implements ConnectionSink, StreamHome {
@@ -91,7 +90,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   readonly #openedIn: number
   #lost: ConnectionClosedError | undefined
   // As of its end.
-  #carried: number[] | undefined
+  readonly #carried: number[] = []
 
   constructor(handle: number, facts: ConnectionFacts, host: ConnectionHost) {
     connectionsMade += 1
@@ -197,12 +196,10 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
 
   /** What it has carried: as of now, and once it has ended as of its end. One crossing while it lives. */
   measure(): ConnectionCounters {
-    const { closeReason, handle, engine } = this
-    const figures =
-      closeReason === undefined
-        ? connectionFigures(engine.hot, handle)
-        : (this.#carried ?? NO_FIGURES)
-    return connectionCounters(figures)
+    const isOver = this.closeReason !== undefined
+    return connectionCounters(
+      isOver ? this.#carried : connectionFigures(this.engine.hot, this.handle)
+    )
   }
 
   newStream(
@@ -292,7 +289,6 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   onCarried(figure: number, value: number): void {
-    this.#carried ??= [...NO_FIGURES]
     this.#carried[figure] = value
   }
 

@@ -90,7 +90,7 @@ export function connectionFigures(hot: HotCalls, handle: number): Float64Array {
   return figures
 }
 
-/** Names the figures of a connection. */
+/** Names the figures of a connection; those that were not told are 0. */
 export function connectionCounters(figures: ArrayLike<number>): ConnectionCounters {
   const [bytesReceived = 0, bytesSent = 0, framesReceived = 0, framesSent = 0, micros = 0] =
     Array.from(figures)

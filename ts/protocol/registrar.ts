@@ -173,7 +173,7 @@ export class Registrar {
   /** Give an inbound stream to its handler; `protocol` is 0 for a raw one. */
   dispatch(core: StreamCore, connection: Connection, protocol: number): void {
     const context = this.#context
-    if (context === undefined || this.#host?.isStopping !== false) {
+    if (context === undefined || context.signal.aborted) {
       // It was on its way when the swarm began to close.
       void core.reset(StreamErrorCode.Shutdown, undefined)
       return

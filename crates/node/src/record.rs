@@ -51,15 +51,21 @@ pub(crate) fn taken_flags(taken: &Taken) -> u32 {
     (0..).zip(flags).map(|(bit, on)| u32::from(on) << bit).sum()
 }
 
-const fn end_flags(report: EndReport) -> u32 {
+fn end_words(connection: u32, report: EndReport) -> [u32; WORDS] {
     let clock = match report.fault {
         ConnectionFault::Keepalive => FLAG_KEEPALIVE,
         ConnectionFault::WriteStall => FLAG_WRITE_STALL,
         ConnectionFault::FrameStall => FLAG_FRAME_STALL,
         _ => 0,
     };
-    let remote = if report.remote { FLAG_REMOTE } else { 0 };
-    clock | remote
+    let flags = clock | if report.remote { FLAG_REMOTE } else { 0 };
+    let fault = ErrorCode::of_end(report.fault).map_or(0, ErrorCode::word);
+    [
+        CONNECTION_CLOSED | flags << 8,
+        connection,
+        report.code,
+        fault,
+    ]
 }
 
 /// The words of one fact.
@@ -125,16 +131,7 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             let (low, high) = (value as u32, (value >> 32) as u32);
             [CONNECTION_CARRIED | figure << 8, connection, low, high]
         }
-        Record::ConnectionClosed { connection, report } => {
-            let flags = end_flags(report);
-            let fault = fault_word(ErrorCode::of_end(report.fault));
-            [
-                CONNECTION_CLOSED | flags << 8,
-                connection,
-                report.code,
-                fault,
-            ]
-        }
+        Record::ConnectionClosed { connection, report } => end_words(connection, report),
         Record::Completion { request } => [COMPLETION, request, 0, 0],
         Record::ListenerClosed { listener } => [LISTENER_CLOSED, listener, 0, 0],
         Record::Diagnostics { waiting, dropped } => [DIAGNOSTICS, 0, waiting, dropped],
