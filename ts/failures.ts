@@ -38,8 +38,8 @@ export class Failures {
   }
 
   /** The same for an end that is nobody's fault: the remote has gone, or the swarm is closing. */
-  readonly expected: OnFailure = (err, _callback, message) => {
-    if (this.#log?.hears('debug')) this.#log.write('debug', 'swarm', message, err)
+  expected(err: unknown, message: () => string): void {
+    if (this.#log?.hears('debug')) this.#log.write('debug', 'swarm', message(), err)
   }
 }
 

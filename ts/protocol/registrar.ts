@@ -210,14 +210,13 @@ export class Registrar {
 
   #failed(core: StreamCore, handler: StreamHandler, err: unknown): void {
     const isClosing = this.#context?.signal.aborted === true
-    const served = core.protocol === undefined ? 'raw streams' : JSON.stringify(core.protocol)
+    const served = (): string =>
+      core.protocol === undefined ? 'raw streams' : JSON.stringify(core.protocol)
+    const message = (): string => `the handler of ${served()} failed`
     const code = resetCodeOf(err, isClosing)
-    const isExpected = code === StreamErrorCode.Shutdown || isExpectedEnd(err)
-    this.#failures[isExpected ? 'expected' : 'report'](
-      err,
-      handler,
-      `the handler of ${served} failed`
-    )
+    if (code === StreamErrorCode.Shutdown || isExpectedEnd(err)) {
+      this.#failures.expected(err, message)
+    } else this.#failures.report(err, handler, message())
     void core.reset(code, err instanceof Error ? err : new Error(String(err)))
   }
 

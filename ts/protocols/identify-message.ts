@@ -117,30 +117,41 @@ export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
 export function frameIdentify(parts: readonly Uint8Array[], observedAddr: string): Uint8Array {
   const address = addressBytes(observedAddr)
   const observed = [fieldHead(FIELD.observedAddr, address.length), address]
-  return Buffer.concat(
-    parts.flatMap((part, index) => {
-      const fields = index === 0 ? [part, ...observed] : [part]
-      const length = fields.reduce((sum, field) => sum + field.length, 0)
-      const prefix = Buffer.allocUnsafe(prefixLength(PREFIX, length))
-      writePrefix(PREFIX, length, prefix)
-      return [prefix, ...fields]
-    })
-  )
+  const framed = parts.map((part, index) => frame(index === 0 ? [part, ...observed] : [part]))
+  const [first] = framed
+  return framed.length === 1 && first !== undefined ? first : Buffer.concat(framed)
 }
+
+function frame(fields: readonly Uint8Array[]): Uint8Array {
+  let length = 0
+  for (const field of fields) length += field.length
+  const framed = Buffer.allocUnsafe(prefixLength(PREFIX, length) + length)
+  let at = writePrefix(PREFIX, length, framed)
+  for (const field of fields) {
+    framed.set(field, at)
+    at += field.length
+  }
+  return framed
+}
+
+const NO_BYTES = Buffer.alloc(0)
 
 /** Everything that a peer says, as it comes: what can never become a message is noticed at once. */
 export class IdentifyReader {
   readonly #message: IdentifyMessage = {}
   #count = 0
   // The front of a message, its length included.
-  #pending: Buffer = Buffer.alloc(0)
+  #pending: Buffer = NO_BYTES
 
   /**
    * Take bytes. Throws `MsgioError` for one message too many, for a length that is none, and for a message that is
    * broken, `MessageTooLargeError` for one that is too long.
    */
   take(bytes: Uint8Array): void {
-    this.#pending = Buffer.concat([this.#pending, bytes])
+    this.#pending =
+      this.#pending.length === 0
+        ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+        : Buffer.concat([this.#pending, bytes])
     for (;;) {
       const prefix = this.#prefix()
       if (prefix === undefined) return

@@ -10,7 +10,6 @@ import {
   StreamResetError,
   TimeoutError
 } from '../errors.ts'
-import type { HandlerContext } from '../protocol/registrar.ts'
 import type { Service } from '../services.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
@@ -144,10 +143,23 @@ function wasIdle(err: unknown): boolean {
 /** Answers pings. */
 export class PingService implements Service {
   #swarm: Swarm | undefined
+  readonly #answering = new Set<Stream>()
 
   start(swarm: Swarm): void {
     this.#swarm = swarm
-    swarm.handle(PING_PROTOCOL, answer, { maxInbound: STREAMS_MAX })
+    swarm.handle(
+      PING_PROTOCOL,
+      (stream, connection) => {
+        this.#answering.add(stream)
+        return echo(stream, connection).finally(() => this.#answering.delete(stream))
+      },
+      { maxInbound: STREAMS_MAX }
+    )
+    // A peer may keep its stream for ever: the swarm's end is the end of it.
+    const end = (): void => {
+      for (const stream of this.#answering) void stream.closeRead()
+    }
+    swarm.signal.addEventListener('abort', end, { once: true })
   }
 
   stop(): void {
@@ -156,21 +168,6 @@ export class PingService implements Service {
 }
 
 /** The echo of the bytes, however they are cut, is the echo of the pings in them. */
-async function answer(
-  stream: Stream,
-  connection: Connection,
-  { signal }: HandlerContext
-): Promise<void> {
-  // A peer may keep its stream for ever: the swarm's end is the end of it.
-  const end = (): void => void stream.closeRead()
-  signal.addEventListener('abort', end, { once: true })
-  try {
-    await echo(stream, connection)
-  } finally {
-    signal.removeEventListener('abort', end)
-  }
-}
-
 async function echo(stream: Stream, connection: Connection): Promise<void> {
   const { clock } = connection.swarm.options
   const bytes = new Uint8Array(ECHO_BYTES)

@@ -158,11 +158,12 @@ impl Session {
         self.unaccepted -= 1;
         if stream.is_open() {
             stream.opening = Opening::AckDue;
+            if !self.streams.has_unacknowledged() {
+                self.acks_due_at = Some(self.clock.saturating_add(ACK_DELAY));
+            }
             if self.streams.mark_unacknowledged(key) >= ACKS_HELD_MAX {
                 self.streams.flush_unacknowledged();
             }
-            self.acks_due_at
-                .get_or_insert_with(|| self.clock.saturating_add(ACK_DELAY));
         } else {
             stream.opening = Opening::Settled;
         }
@@ -291,7 +292,10 @@ impl Session {
     /// When to call [`handle_deadline`](Self::handle_deadline).
     pub fn poll_deadline(&self) -> Option<Duration> {
         let keepalive = self.keepalive.deadline(self.reception.is_mid_frame());
-        keepalive.into_iter().chain(self.acks_due_at).min()
+        let acks = self
+            .acks_due_at
+            .filter(|_| self.streams.has_unacknowledged());
+        keepalive.into_iter().chain(acks).min()
     }
 
     /// Does what is due at `now`: acknowledges, pings, gives up.

@@ -217,14 +217,35 @@ impl Streams {
         self.unacknowledged.len()
     }
 
+    /// Whether an acknowledgement may wait for a frame.
+    pub(super) const fn has_unacknowledged(&self) -> bool {
+        !self.unacknowledged.is_empty()
+    }
+
+    /// A frame has carried the acknowledgement of `key`. Its mark goes if it is the last one, and so do those before it
+    /// that have gone the same way; the others stay until they are flushed.
+    pub(super) fn acknowledged(&mut self, key: StreamKey) {
+        if self.unacknowledged.last() != Some(&key) {
+            return;
+        }
+        while let Some(&last) = self.unacknowledged.last()
+            && !self.owes_acknowledgement(last)
+        {
+            self.unacknowledged.pop();
+            self.slots[last.index()].is_unacknowledged = false;
+        }
+    }
+
+    fn owes_acknowledgement(&self, key: StreamKey) -> bool {
+        self.get(key)
+            .is_some_and(|stream| stream.opening == Opening::AckDue)
+    }
+
     /// Acknowledgements that no other frame has carried get frames of their own.
     pub(super) fn flush_unacknowledged(&mut self) {
         while let Some(key) = self.unacknowledged.pop() {
             self.slots[key.index()].is_unacknowledged = false;
-            if self
-                .get(key)
-                .is_some_and(|stream| stream.opening == Opening::AckDue)
-            {
+            if self.owes_acknowledgement(key) {
                 self.mark_due(key);
             }
         }

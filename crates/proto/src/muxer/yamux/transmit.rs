@@ -86,7 +86,11 @@ impl Session {
             .credit
             .checked_sub(len)
             .expect("data frames stay within the credit");
-        let header = Header::data(stream.take_opening_flag(), stream.id, len);
+        let (flags, id) = (stream.take_opening_flag(), stream.id);
+        if flags.has(Flags::ACK) {
+            self.streams.acknowledged(key);
+        }
+        let header = Header::data(flags, id, len);
         self.allowances.window_updates.earn(len);
         self.stats.frames_sent += 1;
         self.stats.payload_sent += u64::from(len);
@@ -107,6 +111,9 @@ impl Session {
         let is_over = stream.read == Read::Finished;
         let flags = stream.take_opening_flag().with(Flags::FIN);
         let header = Header::window_update(flags, stream.id, 0);
+        if flags.has(Flags::ACK) {
+            self.streams.acknowledged(key);
+        }
         if is_over {
             self.end_in_order(key);
         }

@@ -212,3 +212,27 @@ fn an_acknowledgement_without_a_frame_to_ride_on_goes_out_by_itself() {
     assert_eq!(control(&mut session), [Header::window_update(ACK, 2, 0)]);
     assert_eq!(session.poll_deadline(), Some(at(130)));
 }
+
+#[test]
+fn the_clock_of_acknowledgements_stops_when_frames_have_carried_them_all() {
+    let mut session = started();
+    let opened = [2, 4, 6].map(|id| update(SYN, id, 0)).concat();
+    receive(&mut session, &opened, at(110));
+    let due = at(110) + Duration::from_millis(20);
+    for key in [0, 1, 2].map(StreamKey) {
+        session.accept(key);
+    }
+    session.data_header(StreamKey(0), 3);
+    session.fin_frame(StreamKey(1));
+    assert_eq!(session.poll_deadline(), Some(due));
+    session.data_header(StreamKey(2), 3);
+    assert_eq!(session.poll_deadline(), Some(at(130)));
+    assert!(!session.has_control());
+    // The next one has a delay of its own.
+    receive(&mut session, &update(SYN, 8, 0), at(111));
+    session.accept(StreamKey(3));
+    let next = at(111) + Duration::from_millis(20);
+    assert_eq!(session.poll_deadline(), Some(next));
+    session.handle_deadline(next).unwrap();
+    assert_eq!(control(&mut session), [Header::window_update(ACK, 8, 0)]);
+}
