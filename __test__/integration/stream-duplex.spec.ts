@@ -98,12 +98,14 @@ overPairs(
 )
 
 overPairs('a Duplex that is read when the remote closes the connection fails', async (t, pair) => {
-  const { duplex } = await sent(pair)
+  // A stream that nobody holds is reset when it is collected.
+  const { duplex, far } = await sent(pair)
   const heard = events(duplex, { hearErrors: true })
   duplex.resume()
   await pair.inbound.close()
   await closed(duplex)
   t.deepEqual(heard, ['StreamResetError', 'close'])
+  t.is(far.state, StreamState.RESET)
 })
 
 overPairs('a Duplex that is read when we close the connection ends', async (t, pair) => {

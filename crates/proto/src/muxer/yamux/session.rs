@@ -158,7 +158,7 @@ impl Session {
         self.unaccepted -= 1;
         if stream.is_open() {
             stream.opening = Opening::AckDue;
-            if !self.streams.has_unacknowledged() {
+            if !self.streams.owes_acknowledgements() || self.acks_due_at.is_none() {
                 self.acks_due_at = Some(self.clock.saturating_add(ACK_DELAY));
             }
             if self.streams.mark_unacknowledged(key) >= ACKS_HELD_MAX {
@@ -294,7 +294,7 @@ impl Session {
         let keepalive = self.keepalive.deadline(self.reception.is_mid_frame());
         let acks = self
             .acks_due_at
-            .filter(|_| self.streams.has_unacknowledged());
+            .filter(|_| self.streams.owes_acknowledgements());
         keepalive.into_iter().chain(acks).min()
     }
 

@@ -133,6 +133,8 @@ pub(super) struct Streams {
     due: VecDeque<StreamKey>,
     /// Slots that were accepted and have not sent their acknowledgement; at most once each.
     unacknowledged: Vec<StreamKey>,
+    /// Streams that owe their acknowledgement.
+    owed: u32,
 }
 
 /// The marks belong to the place in the lists, so that they outlive the stream.
@@ -185,6 +187,9 @@ impl Streams {
     /// Frees the slot of a stream whose id is forgotten.
     pub(super) fn take(&mut self, key: StreamKey) -> Option<Stream> {
         let stream = self.slots.get_mut(key.index())?.stream.take()?;
+        if stream.opening == Opening::AckDue {
+            self.owed -= 1;
+        }
         self.free.push(key);
         Some(stream)
     }
@@ -209,6 +214,7 @@ impl Streams {
 
     /// Tells how many are marked.
     pub(super) fn mark_unacknowledged(&mut self, key: StreamKey) -> usize {
+        self.owed += 1;
         if let Some(slot) = self.slots.get_mut(key.index())
             && !std::mem::replace(&mut slot.is_unacknowledged, true)
         {
@@ -217,35 +223,24 @@ impl Streams {
         self.unacknowledged.len()
     }
 
-    /// Whether an acknowledgement may wait for a frame.
-    pub(super) const fn has_unacknowledged(&self) -> bool {
-        !self.unacknowledged.is_empty()
+    /// Whether an acknowledgement waits for a frame.
+    pub(super) const fn owes_acknowledgements(&self) -> bool {
+        self.owed > 0
     }
 
-    /// A frame has carried the acknowledgement of `key`. Its mark goes if it is the last one, and so do those before it
-    /// that have gone the same way; the others stay until they are flushed.
-    pub(super) fn acknowledged(&mut self, key: StreamKey) {
-        if self.unacknowledged.last() != Some(&key) {
-            return;
-        }
-        while let Some(&last) = self.unacknowledged.last()
-            && !self.owes_acknowledgement(last)
-        {
-            self.unacknowledged.pop();
-            self.slots[last.index()].is_unacknowledged = false;
-        }
-    }
-
-    fn owes_acknowledgement(&self, key: StreamKey) -> bool {
-        self.get(key)
-            .is_some_and(|stream| stream.opening == Opening::AckDue)
+    /// A frame has carried one.
+    pub(super) const fn acknowledged(&mut self) {
+        self.owed -= 1;
     }
 
     /// Acknowledgements that no other frame has carried get frames of their own.
     pub(super) fn flush_unacknowledged(&mut self) {
         while let Some(key) = self.unacknowledged.pop() {
             self.slots[key.index()].is_unacknowledged = false;
-            if self.owes_acknowledgement(key) {
+            if self
+                .get(key)
+                .is_some_and(|stream| stream.opening == Opening::AckDue)
+            {
                 self.mark_due(key);
             }
         }

@@ -88,7 +88,7 @@ impl Session {
             .expect("data frames stay within the credit");
         let (flags, id) = (stream.take_opening_flag(), stream.id);
         if flags.has(Flags::ACK) {
-            self.streams.acknowledged(key);
+            self.streams.acknowledged();
         }
         let header = Header::data(flags, id, len);
         self.allowances.window_updates.earn(len);
@@ -112,7 +112,7 @@ impl Session {
         let flags = stream.take_opening_flag().with(Flags::FIN);
         let header = Header::window_update(flags, stream.id, 0);
         if flags.has(Flags::ACK) {
-            self.streams.acknowledged(key);
+            self.streams.acknowledged();
         }
         if is_over {
             self.end_in_order(key);
@@ -167,6 +167,9 @@ impl Session {
                     0
                 };
                 let is_due = !flags.is_empty() || delta > 0;
+                if flags.has(Flags::ACK) {
+                    self.streams.acknowledged();
+                }
                 is_due.then(|| Header::window_update(flags, id, delta))
             }
         }
