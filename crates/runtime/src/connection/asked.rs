@@ -5,11 +5,10 @@
 //! what the remote sends waits in the stream's own pipe, within its window and the connection's
 //! memory; the deadline of the negotiation holds, and every other stream goes on.
 
-use ferroswarm_proto::multistream::{Answer, ProtocolId};
+use ferroswarm_proto::multistream::Answer;
 use ferroswarm_proto::muxer::StreamKey;
 
 use crate::handlers::Handler;
-use crate::slot::{Pending, StreamSlot};
 use crate::sync::Arc;
 
 use super::Connection;
@@ -50,48 +49,5 @@ impl Core {
             slot.never_told();
             self.requeue(&slot);
         }
-    }
-}
-
-impl StreamSlot {
-    /// Asks JavaScript about `name`, unless that has been done.
-    pub(super) fn ask(self: &Arc<Self>, name: &ProtocolId) {
-        let mut inner = self.lock();
-        if inner.asked.is_none() && !inner.finished {
-            inner.asked = Some(name.clone());
-            self.tell(&mut inner, Pending::ASKED);
-        }
-    }
-
-    /// The negotiation has failed: JavaScript never hears of the stream, unless it was asked about it and
-    /// has not looked yet.
-    pub(super) fn never_told(&self) {
-        let mut inner = self.lock();
-        if !inner.pending.contains(Pending::ASKED) {
-            self.taken(&mut inner);
-        }
-    }
-
-    /// JavaScript's answer, for the next turn of the connection.
-    pub(crate) fn answer(self: &Arc<Self>, answer: Answer<Handler>) {
-        let mut inner = self.lock();
-        inner.orders.answer = Some(answer);
-        self.send_later(inner);
-    }
-
-    /// Takes the question back, unless it was answered with yes, and what has come since it was asked.
-    fn take_back(&self, answer: Answer<Handler>) -> Vec<u8> {
-        let mut inner = self.lock();
-        if answer == Answer::Refuse {
-            inner.asked = None;
-        }
-        let mut bytes = vec![0; inner.recv.len()];
-        inner
-            .recv
-            .copy_to(&mut bytes, &mut self.carrier.hub().pool());
-        // They are received once more.
-        inner.received -= bytes.len() as u64;
-        self.charge(&mut inner);
-        bytes
     }
 }

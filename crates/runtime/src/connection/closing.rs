@@ -68,7 +68,7 @@ impl Core {
         });
         if request.manner == CloseManner::Orderly {
             let unopened = self.ring.iter().chain(&self.unopened);
-            let unopened = unopened.filter(|slot| slot.lock().key.is_none());
+            let unopened = unopened.filter(|slot| !slot.is_on_wire());
             let opened = self.entries.iter().flatten().map(|entry| &entry.slot);
             let (draining, others): (Vec<_>, Vec<_>) = unopened
                 .chain(opened)

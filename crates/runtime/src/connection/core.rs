@@ -9,7 +9,7 @@ use ferroswarm_secure::Channel;
 use crate::budget::WindowBudget;
 use crate::diagnostics::{Fact, Stall};
 use crate::error::{ConnectionFault, StreamFault};
-use crate::slot::{FinState, Pending, ResetReport, StreamSlot};
+use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
 use super::closing::Closing;
@@ -173,9 +173,10 @@ impl Core {
     /// Forgets the stream once neither side will say more and JavaScript has its end: until then its
     /// bytes are the connection's, and it ends with the connection.
     pub(super) fn forget_if_done(&mut self, key: StreamKey, connection: &Connection) {
-        if self.entry(key).is_some_and(|entry| {
-            entry.local_done && entry.remote_done && entry.slot.lock().finished
-        }) {
+        if self
+            .entry(key)
+            .is_some_and(|entry| entry.local_done && entry.remote_done && entry.slot.is_finished())
+        {
             self.forget(key, connection);
         }
     }
@@ -188,7 +189,7 @@ impl Core {
         };
         self.engine.remove(key);
         self.engine.release_windows(&mut self.windows);
-        entry.slot.lock().key = None;
+        entry.slot.left_wire();
         release_counts(&entry, connection);
         self.release_protocol(&entry);
         if entry.outbound && (!entry.acked || self.crowded) {
@@ -200,20 +201,19 @@ impl Core {
     pub(super) fn has_unsent(&self) -> bool {
         let ends = || {
             let mut entries = self.entries.iter().flatten();
-            entries.any(|entry| entry.slot.lock().fin == FinState::Wanted)
+            entries.any(|entry| entry.slot.owes_end())
         };
         !self.ended && (self.wants_write() || !self.ring.is_empty() || ends())
     }
 
     /// The stream's protocol has room for another one.
     fn release_protocol(&mut self, entry: &Entry) {
-        let (protocol, announced) = {
-            let inner = entry.slot.lock();
-            (inner.protocol, inner.announced)
-        };
-        if entry.outbound || !announced {
+        if entry.outbound {
             return;
         }
+        let Some(protocol) = entry.slot.announced_protocol() else {
+            return;
+        };
         if let Some(count) = self.inbound_of.get_mut(&protocol) {
             *count -= 1;
             if *count == 0 {
@@ -462,10 +462,7 @@ impl Core {
         if entry.serial != deadline.serial {
             return;
         }
-        let (unsent, finished) = {
-            let inner = entry.slot.lock();
-            (inner.send.len(), inner.finished)
-        };
+        let (unsent, finished) = entry.slot.unsent();
         if unsent < std::mem::replace(&mut entry.unsent, unsent) {
             let at = now + connection.limits.linger_timeout;
             self.expect_end(Deadline { at, ..*deadline });
@@ -485,9 +482,5 @@ fn release_counts(entry: &Entry, connection: &Connection) {
     if entry.outbound && !entry.acked {
         connection.unacked.fetch_sub(1, Ordering::Relaxed);
     }
-    let mut inner = entry.slot.lock();
-    // One that JavaScript is about to be told of counts until it is: the ready list holds it as long.
-    if !inner.announced && !inner.pending.contains(Pending::ASKED) {
-        entry.slot.taken(&mut inner);
-    }
+    entry.slot.never_told();
 }

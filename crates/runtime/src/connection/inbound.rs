@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::{Event, Loan, StreamErrorCode, StreamKey};
-use ferroswarm_proto::stream::State;
 use ferroswarm_secure::Opened;
 
 use crate::diagnostics::{Fact, Refusal};
@@ -14,9 +13,9 @@ use crate::hub::Ready;
 use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
+use super::Connection;
 use super::core::{Core, Deadline, Entry};
 use super::negotiation::{Negotiation, Progress};
-use super::{Connection, Direction};
 
 /// Socket reads per turn of the driver: 1 MiB at most, then other connections have their turn.
 const READS_MAX: usize = 4;
@@ -241,12 +240,7 @@ impl Core {
         }
         connection.untaken.fetch_add(1, Ordering::Relaxed);
         connection.stream_opened();
-        let slot = StreamSlot::new(connection, Direction::Inbound, State::Open);
-        {
-            let mut inner = slot.lock();
-            inner.key = Some(key);
-            inner.untaken = true;
-        }
+        let slot = StreamSlot::inbound(connection, key);
         let negotiation = Negotiation::listener(connection).map(Box::new);
         let serial = self.serial();
         match &negotiation {
@@ -255,7 +249,7 @@ impl Core {
                 self.expect_negotiation(Deadline { at, key, serial });
             }
             None => {
-                Connection::announce_stream(&slot, 0);
+                slot.announce(0);
             }
         }
         self.insert(
@@ -341,7 +335,7 @@ impl Core {
         } else if is_full(self) {
             slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
             connection.refused("maxInbound", handler.inbound_max, handler.inbound_max);
-        } else if Connection::announce_stream(slot, handler.protocol) {
+        } else if slot.announce(handler.protocol) {
             *self.inbound_of.entry(handler.protocol).or_default() += 1;
         }
     }
@@ -352,11 +346,7 @@ impl Core {
         let done: Vec<_> = {
             let outbox = connection.outbox.lock();
             let waiting = outbox.streams.iter().chain(&self.ring);
-            let key_of = |slot: &Arc<StreamSlot>| {
-                let inner = slot.lock();
-                inner.key.filter(|_| inner.finished)
-            };
-            waiting.filter_map(key_of).collect()
+            waiting.filter_map(|slot| slot.finished_key()).collect()
         };
         for key in done {
             self.forget_if_done(key, connection);
@@ -406,8 +396,7 @@ impl Core {
 
     /// Puts a stream into the ring unless it stands there or in the outbox.
     pub(super) fn requeue(&mut self, slot: &Arc<StreamSlot>) {
-        let mut inner = slot.lock();
-        if !std::mem::replace(&mut inner.outgoing, true) {
+        if slot.enter_ring() {
             self.ring.push_back(Arc::clone(slot));
         }
     }

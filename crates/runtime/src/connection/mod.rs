@@ -33,7 +33,7 @@ use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::pipe::BytePipe;
-use crate::slot::{Pending, Proposals, StreamSlot};
+use crate::slot::{Proposals, StreamSlot};
 use crate::stats::Traffic;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Ordering};
 
@@ -396,10 +396,6 @@ impl Connection {
         self.held.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn sub_unsealed(&self, bytes: usize) {
-        self.unsealed.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
     pub(crate) fn add_awaiting(&self, bytes: usize) {
         self.awaiting.fetch_add(bytes, Ordering::Relaxed);
         self.hub.add_awaiting(bytes);
@@ -488,20 +484,6 @@ impl Connection {
     /// An outbound stream ended before it was on the wire.
     fn unopened_gone(&self) {
         self.unacked.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// The stream is announced and told of its protocol; tells whether it was.
-    ///
-    /// One that has ended meanwhile never is: it leaves the backlog as it came.
-    pub(crate) fn announce_stream(slot: &Arc<StreamSlot>, protocol: u32) -> bool {
-        let mut inner = slot.lock();
-        if inner.finished {
-            return false;
-        }
-        inner.announced = true;
-        inner.protocol = protocol;
-        slot.tell(&mut inner, Pending::OPENED);
-        true
     }
 }
 

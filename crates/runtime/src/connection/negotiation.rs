@@ -6,14 +6,13 @@
 use ferroswarm_proto::multistream::{
     Answer, Dialer, Listener, Mode, NegotiationError, ProtocolTable,
 };
-use ferroswarm_proto::stream::{Input, State};
 
 use crate::error::StreamFault;
 use crate::handlers::Handler;
-use crate::slot::{FinState, Pending, Proposals, StreamSlot};
+use crate::slot::{Proposals, StreamSlot};
 use crate::sync::Arc;
 
-use super::{Connection, Direction};
+use super::Connection;
 
 /// A stream's negotiation while it lasts.
 pub(crate) enum Negotiation {
@@ -46,32 +45,11 @@ pub(super) fn outbound_slot(
     proposals: Proposals,
     usable: bool,
 ) -> Arc<StreamSlot> {
-    let state = if usable { State::Open } else { State::Init };
-    let slot = StreamSlot::new(connection, Direction::Outbound, state);
-    let negotiation = Negotiation::dialer(&proposals, connection);
-    {
-        let mut inner = slot.lock();
-        inner.outgoing = true;
-        // From its first turn on the driver has facts to tell; they wait for the handle.
-        inner.announced = true;
-        inner.undecided = matches!(proposals, Proposals::AnyOf(_));
-        if let Proposals::Lazy(protocol) = proposals {
-            inner.protocol = protocol;
-            inner.unanswered = true;
-        }
-        if let Some(Negotiation::Dialer {
-            mut machine,
-            protocols,
-        }) = negotiation
-        {
-            let mut lines = Vec::new();
-            machine.poll_output(&mut lines);
-            slot.push_send(&mut inner, &lines);
-            inner.negotiation = Some(Box::new(Negotiation::Dialer { machine, protocols }));
-        }
-        inner.orders.open = Some(proposals);
-    }
-    slot
+    let negotiation = Negotiation::dialer(&proposals, connection).map(|mut negotiation| {
+        let lines = negotiation.take_lines();
+        (negotiation, lines)
+    });
+    StreamSlot::outbound(connection, proposals, usable, negotiation)
 }
 
 impl Negotiation {
@@ -110,7 +88,7 @@ impl Negotiation {
                 Self::Dialer { machine, .. } => machine.handle_input(rest),
                 Self::Listener { machine, table } => machine.handle_input(rest, table),
             };
-            self.send_lines(slot);
+            slot.send_lines(&self.take_lines());
             match (step, self.outcome()) {
                 (Err(error), _) => {
                     self.give_up(slot, fault_of(error));
@@ -188,37 +166,20 @@ impl Negotiation {
         }
     }
 
-    fn send_lines(&mut self, slot: &Arc<StreamSlot>) {
+    fn take_lines(&mut self) -> Vec<u8> {
         let mut lines = Vec::new();
         match self {
             Self::Dialer { machine, .. } => machine.poll_output(&mut lines),
             Self::Listener { machine, .. } => machine.poll_output(&mut lines),
         }
-        let mut inner = slot.lock();
-        // A stream that was reset meanwhile, or finished, sends nothing more.
-        if !lines.is_empty() && !inner.finished && inner.fin != FinState::Sent {
-            slot.push_send(&mut inner, &lines);
-        }
+        lines
     }
 
     fn settle(&self, slot: &Arc<StreamSlot>, protocol: u32) {
         match self {
             // The connection has the last word on it.
             Self::Listener { .. } => {}
-            Self::Dialer { .. } => {
-                let mut inner = slot.lock();
-                inner.undecided = false;
-                inner.unanswered = false;
-                if inner.state.state() == State::Init {
-                    inner.protocol = protocol;
-                    inner.state.apply(Input::Settled);
-                    slot.tell(&mut inner, Pending::SETTLED);
-                } else if std::mem::take(&mut inner.answer_awaited) {
-                    slot.tell(&mut inner, Pending::ANSWERED);
-                }
-                slot.drained(&mut inner);
-                slot.finish_if_done(&mut inner);
-            }
+            Self::Dialer { .. } => slot.agreed(protocol),
         }
     }
 }

@@ -6,13 +6,12 @@ use std::time::Duration;
 use ferroswarm_proto::muxer::{
     FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError, Outgoing, StreamErrorCode, StreamKey,
 };
-use ferroswarm_proto::stream::{Input, State};
 use ferroswarm_secure::Channel;
 
 use crate::config::UNSENT_MAX;
 use crate::diagnostics::Fact;
 use crate::error::ConnectionFault;
-use crate::slot::{FinState, Inner, Pending, Proposals, ResetReport, StreamSlot};
+use crate::slot::{LocalEnd, Place, ResetReport, StreamSlot, Turn};
 use crate::sync::{Arc, Ordering};
 
 use super::core::{Core, Deadline, Entry};
@@ -226,10 +225,7 @@ impl Core {
     ) {
         if self.closes_at_once() {
             // Resets alone: their remotes learn why.
-            self.ring.retain(|slot| {
-                let inner = slot.lock();
-                inner.key.is_some() && inner.orders.reset.is_some()
-            });
+            self.ring.retain(|slot| slot.owes_reset());
         }
         if !self.ring.is_empty() {
             // The round trip is measured beside the first stream: a ping of its own would cost more than the
@@ -279,50 +275,41 @@ impl Core {
         let Some(key) = self.key_of(connection, slot, now) else {
             return Served::Idle;
         };
-        let mut inner = slot.lock();
-        while let Some(answer) = inner.orders.answer.take() {
-            drop(inner);
+        let mut turn = slot.turn();
+        while let Some(answer) = turn.take_answer() {
+            drop(turn);
             self.answered(connection, key, answer);
             // From here to the end of the turn the lock is kept: an order given in between would be lost.
-            inner = slot.lock();
+            turn = slot.turn();
         }
-        if let Some(code) = inner.orders.reset.take() {
-            inner.outgoing = false;
-            drop(inner);
+        if let Some(code) = turn.take_reset() {
+            turn.leave_ring();
+            drop(turn);
             self.engine.reset(key, code);
             // Before a stream that takes its place: the remote counts them too.
             self.engine.poll_control(out, room);
             self.forget(key, connection);
             return Served::Idle;
         }
-        if std::mem::take(&mut inner.orders.accept) {
+        if turn.take_accept() {
             self.engine.accept(key);
         }
         let negotiates = self
             .entry(key)
             .is_some_and(|entry| entry.negotiation.is_some());
         // The answer of the remote's negotiation comes before what nobody wants to read.
-        if !negotiates && std::mem::take(&mut inner.orders.discard) {
+        if !negotiates && turn.take_discard() {
             self.engine.discard(key);
-            inner.orders.consumed = 0;
         }
-        self.return_credit(key, &mut inner, now);
-        let served = self.send_bytes(connection, slot, key, &mut inner, out, room);
+        self.return_credit(key, &mut turn, now);
+        let served = self.send_bytes(connection, key, &mut turn, out, room);
         if matches!(served, Served::Idle) {
-            inner.outgoing = false;
+            turn.leave_ring();
         }
-        match inner.fin {
-            FinState::Sent => {
-                slot.finish_if_done(&mut inner);
-                drop(inner);
-                self.local_end(key, connection, now);
-            }
-            FinState::Wanted | FinState::Withheld if !inner.state.is_read_open() => {
-                let unsent = inner.send.len();
-                drop(inner);
-                self.linger(key, unsent, connection, now);
-            }
-            FinState::Open | FinState::Wanted | FinState::Withheld => {}
+        match turn.end() {
+            LocalEnd::Sent => self.local_end(key, connection, now),
+            LocalEnd::Lingers { unsent } => self.linger(key, unsent, connection, now),
+            LocalEnd::Open => {}
         }
         served
     }
@@ -334,35 +321,33 @@ impl Core {
         slot: &Arc<StreamSlot>,
         now: Duration,
     ) -> Option<StreamKey> {
-        let mut inner = slot.lock();
-        if inner.key.is_some() {
-            return inner.key;
-        }
-        if inner.orders.open.is_none() || (inner.finished && inner.fin != FinState::Withheld) {
-            // It has left the wire, or was reset before it was ever on it. One that was forgotten here
-            // delivers what was written before.
-            inner.outgoing = false;
-            drop(inner);
-            if give_up(connection, slot) {
-                // The place that it was called up for is another's.
-                self.reopen();
+        let mut turn = slot.turn();
+        match turn.place() {
+            Place::Open(key) => return Some(key),
+            Place::Wanted => {}
+            Place::Gone => {
+                if turn.give_up() {
+                    connection.unopened_gone();
+                    drop(turn);
+                    // The place that it was called up for is another's.
+                    self.reopen();
+                }
+                return None;
             }
-            return None;
         }
         let key = match self.engine.open() {
             Ok(key) => key,
             Err(reason @ (OpenError::Unacked | OpenError::TooMany)) => {
-                drop(inner);
+                drop(turn);
                 self.crowded |= reason == OpenError::TooMany;
                 self.wait_for_place(connection, slot);
                 return None;
             }
             Err(error) => {
                 // This stream will never be on the wire.
-                inner.outgoing = false;
-                inner.orders.open = None;
+                turn.give_up();
                 connection.unopened_gone();
-                drop(inner);
+                drop(turn);
                 slot.end(match error {
                     OpenError::IdsExhausted => CROWDED_OUT,
                     _ => GONE,
@@ -370,14 +355,8 @@ impl Core {
                 return None;
             }
         };
-        inner.key = Some(key);
-        let waits = matches!(inner.orders.open.take(), Some(Proposals::AnyOf(_)));
-        let negotiation = inner.negotiation.take();
-        if !waits && inner.state.state() == State::Init {
-            inner.state.apply(Input::Settled);
-            slot.tell(&mut inner, Pending::SETTLED);
-        }
-        drop(inner);
+        let negotiation = turn.opened(key);
+        drop(turn);
         let serial = self.serial();
         if negotiation.is_some() {
             let at = now + connection.limits.stream_negotiation_timeout;
@@ -407,9 +386,9 @@ impl Core {
         let wanted = connection.outbound.load(Ordering::Relaxed) as usize;
         if self.unopened.len() > 2 * wanted + UNOPENED_MIN {
             self.unopened.retain(|waiting| {
-                let given_up = waiting.lock().finished;
-                if given_up {
-                    give_up(connection, waiting);
+                let given_up = waiting.is_finished();
+                if given_up && waiting.turn().give_up() {
+                    connection.unopened_gone();
                 }
                 !given_up
             });
@@ -418,11 +397,11 @@ impl Core {
     }
 
     /// Gives the remote credit for what was read.
-    fn return_credit(&mut self, key: StreamKey, inner: &mut Inner, now: Duration) {
-        let consumed = std::mem::take(&mut inner.orders.consumed);
+    fn return_credit(&mut self, key: StreamKey, turn: &mut Turn<'_>, now: Duration) {
+        let consumed = turn.take_consumed();
         if consumed > 0 {
             self.engine.consumed(key, consumed, now, &mut self.windows);
-            inner.credit_step = self.engine.update_step(key).max(1);
+            turn.set_credit_step(self.engine.update_step(key).max(1));
         }
     }
 
@@ -430,13 +409,12 @@ impl Core {
     fn send_bytes(
         &mut self,
         connection: &Connection,
-        slot: &Arc<StreamSlot>,
         key: StreamKey,
-        inner: &mut Inner,
+        turn: &mut Turn<'_>,
         out: &mut Vec<u8>,
         room: usize,
     ) -> Served {
-        let held = inner.send.len();
+        let held = turn.held();
         let credit = self.engine.send_credit(key) as usize;
         let count = held
             .min(credit)
@@ -446,24 +424,19 @@ impl Core {
         let mut taken = 0;
         if count > 0 {
             taken = self.engine.write(key, count, out, |into| {
-                inner.send.peek(into);
+                turn.to_send().peek(into);
             });
-            inner.send.advance(taken, &mut connection.hub.pool());
-            inner.sent += taken as u64;
+            turn.sent(taken);
             self.has_data |= taken > 0;
             connection.traffic.bytes_out.add(taken as u64);
-            connection.sub_unsealed(taken);
-            slot.drained(inner);
         }
         let last = taken == held;
-        // js-libp2p loses an end that comes before its handler listens.
-        let waits = inner.undecided || (inner.unanswered && !connection.allows_early_fin());
-        if last && inner.fin == FinState::Wanted && !waits {
+        if last && turn.ends(connection.allows_early_fin()) {
             if room - (out.len() - start) < HEADER_BYTES {
                 return Served::More;
             }
             self.engine.finish(key, out);
-            inner.fin = FinState::Sent;
+            turn.end_sent();
             return Served::Idle;
         }
         if last || taken == credit || taken < count {
@@ -482,7 +455,7 @@ impl Core {
             return;
         }
         // The read half may be closed long after the write half.
-        if !entry.slot.lock().state.is_read_open() {
+        if !entry.slot.is_read_open() {
             self.linger(key, 0, connection, now);
         }
     }
@@ -505,15 +478,4 @@ fn is_departure(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
     )
-}
-
-/// The stream will never be opened; tells whether it was to be.
-fn give_up(connection: &Connection, slot: &StreamSlot) -> bool {
-    let mut inner = slot.lock();
-    inner.outgoing = false;
-    let was_waiting = inner.orders.open.take().is_some();
-    if was_waiting {
-        connection.unopened_gone();
-    }
-    was_waiting
 }

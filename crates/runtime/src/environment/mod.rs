@@ -13,7 +13,7 @@ use crate::guests::{Guests, Terms};
 use crate::hub::{Hub, Ready};
 use crate::record::Record;
 use crate::registry::{HANDLE_PENDING, Handle, Registry};
-use crate::slot::{Inner, Pending, Proposals, StreamSlot};
+use crate::slot::{Proposals, StreamSlot};
 use crate::sync::Arc;
 use crate::tick::Tick;
 
@@ -108,8 +108,7 @@ impl Environment {
         match ready {
             Ready::Stream(slot) => self.expand_stream(&slot, emit),
             Ready::Outgoing(slot) => {
-                let handle = slot.lock().handle;
-                if let Some(handle) = handle {
+                if let Some(handle) = slot.handle() {
                     emit(Record::StreamOutgoing {
                         stream: handle.raw(),
                     });
@@ -172,91 +171,12 @@ impl Environment {
     }
 
     fn expand_stream(&mut self, slot: &Arc<StreamSlot>, emit: &mut dyn FnMut(Record)) {
-        let mut inner = slot.lock();
-        inner.queued = false;
-        let carrier = slot.carrier.connection();
-        let connection = carrier.map_or(0, |connection| connection.handle());
-        let opened = inner.pending.remove(Pending::OPENED);
-        let asked = inner.pending.remove(Pending::ASKED);
-        let taken = (opened || (asked && inner.finished)) && slot.taken(&mut inner);
-        if asked && inner.finished && inner.handle.is_none() {
-            // It ended before JavaScript could be asked about it.
-            return;
-        }
-        // A connection without a handle was refused one.
-        if (opened || asked) && inner.handle.is_none() && connection != 0 {
-            inner.handle = self.objects.insert(Object::Stream(Arc::clone(slot)));
-        }
-        let Some(handle) = inner.handle else {
-            drop(inner);
-            slot.reset(0);
-            slot.carrier.kick();
-            return;
-        };
-        let stream = handle.raw();
-        if opened {
-            emit(Record::StreamOpened {
-                stream,
-                connection,
-                protocol: inner.protocol,
-            });
-        }
-        if asked && !inner.finished {
-            emit(Record::StreamAsked { stream, connection });
-        }
-        // Bytes or an end of the remote's tell it as well.
-        let told = inner.pending.contains(Pending::READABLE);
-        let answered = inner.pending.remove(Pending::ANSWERED) && !told;
-        if inner.pending.remove(Pending::SETTLED) || answered {
-            let fault = inner.settle_fault;
-            let protocol = if fault.is_some() { 0 } else { inner.protocol };
-            emit(Record::StreamSettled {
-                stream,
-                protocol,
-                fault,
-            });
-        }
-        self.expand_rest(slot, &mut inner, stream, emit);
-        // One that has left the wire owes the remote nothing.
-        if taken && inner.key.is_some() {
-            slot.send_later(inner);
+        let objects = &mut self.objects;
+        let register = |slot: &Arc<StreamSlot>| objects.insert(Object::Stream(Arc::clone(slot)));
+        let drained = slot.drain_records(register, emit);
+        self.told_closed.extend(drained.closed);
+        if drained.owes_acknowledgement {
             self.touch(slot, 0);
-        }
-    }
-
-    fn expand_rest(
-        &mut self,
-        slot: &StreamSlot,
-        inner: &mut Inner,
-        stream: u32,
-        emit: &mut dyn FnMut(Record),
-    ) {
-        // Lengths of pipes stay far below 4 GiB.
-        if inner.pending.remove(Pending::READABLE) {
-            slot.settle_awaiting(inner);
-            emit(Record::StreamReadable {
-                stream,
-                bytes: inner.recv.len() as u32,
-            });
-        }
-        if inner.pending.remove(Pending::WRITABLE) {
-            emit(Record::StreamWritable {
-                stream,
-                credit: slot.send_room(inner) as u32,
-            });
-        }
-        if inner.pending.remove(Pending::RESET)
-            && let Some(report) = inner.reset
-        {
-            emit(Record::StreamReset { stream, report });
-        }
-        if inner.pending.remove(Pending::CLOSED) {
-            self.told_closed.push(Handle::from_raw(stream));
-            emit(Record::StreamClosed {
-                stream,
-                left: inner.recv.len() as u32,
-                unsent: inner.unsent,
-            });
         }
     }
 
@@ -298,7 +218,7 @@ impl Environment {
             slot.reset(0);
             return Err(CallError::HandleLimit);
         };
-        slot.lock().handle = Some(handle);
+        slot.set_handle(handle);
         self.touch(&slot, 0);
         Ok(if usable {
             handle.raw()
@@ -315,9 +235,8 @@ impl Environment {
     pub fn measure(&self, handle: u32) -> Result<[u64; 5], CallError> {
         match self.objects.get(Handle::from_raw(handle)) {
             Some(Object::Stream(slot)) => {
-                let inner = slot.lock();
-                let (unread, unsent) = (inner.recv.len() as u64, inner.send.len() as u64);
-                Ok([inner.received, inner.sent, unread, unsent, 0])
+                let [received, sent, unread, unsent] = slot.figures();
+                Ok([received, sent, unread, unsent, 0])
             }
             Some(Object::Connection(connection)) => Ok(connection.traffic.figures()),
             None => Err(CallError::StaleHandle),

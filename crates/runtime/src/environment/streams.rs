@@ -24,7 +24,7 @@ impl Environment {
             .objects
             .insert(Object::Stream(Arc::clone(&slot)))
             .ok_or(CallError::HandleLimit)?;
-        slot.lock().handle = Some(handle);
+        slot.set_handle(handle);
         Ok(handle.raw())
     }
 
@@ -163,11 +163,7 @@ impl Environment {
     /// # Errors
     /// [`CallError::StaleHandle`]; [`CallError::State`] if there was no question.
     pub fn asked_protocol(&self, stream: u32) -> Result<ProtocolId, CallError> {
-        self.stream(stream)?
-            .lock()
-            .asked
-            .clone()
-            .ok_or(CallError::State)
+        self.stream(stream)?.asked().ok_or(CallError::State)
     }
 
     /// Answers [`Record::StreamAsked`] with the handler of the protocol; too late is no error.

@@ -5,9 +5,13 @@
 //! its own lock, takes from there what goes on the wire. Lock order: connection, outbox, slot, hub;
 //! no two of the last three are held together by this file.
 
+mod asked;
 mod calls;
 mod carrier;
 mod foreign;
+mod opening;
+mod records;
+mod turn;
 mod wire;
 
 use ferroswarm_proto::framing::Framing;
@@ -24,6 +28,7 @@ use crate::registry::Handle;
 use crate::sync::{Arc, Mutex, MutexGuard};
 
 pub(crate) use self::carrier::Carrier;
+pub(crate) use self::turn::{LocalEnd, Place, Turn};
 
 /// Facts that JavaScript has not been told yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,68 +120,68 @@ pub struct Taken {
 
 /// What of a stream has to go on the wire besides bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Orders {
-    pub(crate) open: Option<Proposals>,
+struct Orders {
+    open: Option<Proposals>,
     /// The inbound stream was taken: the remote may have its acknowledgement.
-    pub(crate) accept: bool,
-    pub(crate) reset: Option<u32>,
-    pub(crate) discard: bool,
+    accept: bool,
+    reset: Option<u32>,
+    discard: bool,
     /// JavaScript's answer to what it was asked.
-    pub(crate) answer: Option<Answer<Handler>>,
+    answer: Option<Answer<Handler>>,
     /// Bytes that JavaScript has read since the connection last gave credit for them.
-    pub(crate) consumed: u32,
+    consumed: u32,
 }
 
-pub(crate) struct Inner {
-    pub(crate) state: StreamState,
-    pub(crate) handle: Option<Handle>,
-    pub(crate) pending: Pending,
+struct Inner {
+    state: StreamState,
+    handle: Option<Handle>,
+    pending: Pending,
     /// Stands in the hub's ready list.
-    pub(crate) queued: bool,
+    queued: bool,
     /// Stands in the connection's outbox or its ring.
-    pub(crate) outgoing: bool,
+    outgoing: bool,
     /// The engine's name for it; none before it is opened and after it is forgotten.
-    pub(crate) key: Option<StreamKey>,
-    pub(crate) protocol: u32,
-    pub(crate) settle_fault: Option<StreamFault>,
-    pub(crate) recv: Pipe,
+    key: Option<StreamKey>,
+    protocol: u32,
+    settle_fault: Option<StreamFault>,
+    recv: Pipe,
     /// Memory of `recv` that its connection is charged for.
-    pub(crate) charged: usize,
-    pub(crate) send: Pipe,
+    charged: usize,
+    send: Pipe,
     /// Bytes received and sent so far, those of the negotiation included.
-    pub(crate) received: u64,
-    pub(crate) sent: u64,
-    pub(crate) read_armed: bool,
-    pub(crate) write_armed: bool,
-    pub(crate) remote_ended: bool,
-    pub(crate) fin: FinState,
-    pub(crate) orders: Orders,
+    received: u64,
+    sent: u64,
+    read_armed: bool,
+    write_armed: bool,
+    remote_ended: bool,
+    fin: FinState,
+    orders: Orders,
     /// Consumed bytes at which credit is worth a frame: a quarter of the receive window.
-    pub(crate) credit_step: u32,
+    credit_step: u32,
     /// Received bytes counted as awaiting JavaScript.
-    pub(crate) awaiting: usize,
-    pub(crate) reset: Option<ResetReport>,
+    awaiting: usize,
+    reset: Option<ResetReport>,
     /// What was accepted here was dropped with the end of the stream.
-    pub(crate) unsent: bool,
+    unsent: bool,
     /// `closed` was queued; nothing is told after it.
-    pub(crate) finished: bool,
-    pub(crate) framing: Option<(Framing, usize)>,
+    finished: bool,
+    framing: Option<(Framing, usize)>,
     /// The dialler's negotiation until the connection takes it with the stream's opening.
-    pub(crate) negotiation: Option<Box<Negotiation>>,
+    negotiation: Option<Box<Negotiation>>,
     /// JavaScript was given this stream and will be told of its end.
-    pub(crate) announced: bool,
+    announced: bool,
     /// Counts among the inbound streams that JavaScript has not taken.
-    pub(crate) untaken: bool,
+    untaken: bool,
     /// The protocol that JavaScript is asked about, or that it has agreed to.
-    pub(crate) asked: Option<ProtocolId>,
+    asked: Option<ProtocolId>,
     /// Which of several protocols it speaks is open: no byte and no end of the caller's may pass
     /// the proposals.
-    pub(crate) undecided: bool,
+    undecided: bool,
     /// The remote has not answered a single proposal: its end may have to wait for that
     /// ([`Connection::allow_early_fin`]).
-    pub(crate) unanswered: bool,
+    unanswered: bool,
     /// JavaScript has ended the writing half meanwhile, and waits for the answer.
-    pub(crate) answer_awaited: bool,
+    answer_awaited: bool,
 }
 
 /// A stream's place in the hub.
@@ -191,11 +196,7 @@ pub struct StreamSlot {
 const CREDIT_STEP_INITIAL: u32 = 64 << 10;
 
 impl StreamSlot {
-    pub(crate) fn new(
-        connection: &Arc<Connection>,
-        direction: Direction,
-        state: State,
-    ) -> Arc<Self> {
+    fn new(connection: &Arc<Connection>, direction: Direction, state: State) -> Arc<Self> {
         Self::with(
             Carrier::Connection(Arc::clone(connection)),
             direction,
@@ -243,12 +244,12 @@ impl StreamSlot {
         })
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
     }
 
     /// Sets a pending bit and queues the slot for JavaScript.
-    pub(crate) fn tell(self: &Arc<Self>, inner: &mut Inner, fact: Pending) {
+    fn tell(self: &Arc<Self>, inner: &mut Inner, fact: Pending) {
         // Before its announcement JavaScript knows a stream by a question only, and then of its end.
         let asked = inner.asked.is_some() || inner.handle.is_some();
         let known =
@@ -266,7 +267,7 @@ impl StreamSlot {
 
     /// JavaScript was told of an inbound stream, or never will be: its place in the backlog is free, and
     /// the acknowledgement goes with its next turn. Tells whether it was untaken before.
-    pub(crate) fn taken(&self, inner: &mut Inner) -> bool {
+    fn taken(&self, inner: &mut Inner) -> bool {
         let untaken = std::mem::take(&mut inner.untaken);
         if untaken {
             inner.orders.accept = true;
@@ -276,7 +277,7 @@ impl StreamSlot {
     }
 
     /// Nothing happens to the stream any more: its place in the counts is free, and `closed` is told.
-    pub(crate) fn finish(self: &Arc<Self>, inner: &mut Inner) {
+    fn finish(self: &Arc<Self>, inner: &mut Inner) {
         inner.finished = true;
         inner.read_armed = false;
         inner.write_armed = false;
@@ -284,7 +285,7 @@ impl StreamSlot {
         self.tell(inner, Pending::CLOSED);
     }
 
-    pub(crate) fn send_room(&self, inner: &Inner) -> usize {
+    fn send_room(&self, inner: &Inner) -> usize {
         let held = inner.send.len();
         let unsealed = self.carrier.unsealed();
         let share = UNSEALED_SHARE.saturating_sub(held);
@@ -295,7 +296,7 @@ impl StreamSlot {
     }
 
     /// Appends to the send pipe, whatever its room.
-    pub(crate) fn push_send(&self, inner: &mut Inner, bytes: &[u8]) {
+    fn push_send(&self, inner: &mut Inner, bytes: &[u8]) {
         let mut pool = self.carrier.hub().pool();
         inner.send.push(bytes, &mut pool);
         self.carrier.add_unsealed(bytes.len());
@@ -304,7 +305,7 @@ impl StreamSlot {
     /// Charges the connection for the memory of what is unread, after every change of it.
     ///
     /// Memory and not bytes: a byte in a chunk of its own costs as much as hundreds.
-    pub(crate) fn charge(&self, inner: &mut Inner) {
+    fn charge(&self, inner: &mut Inner) {
         let memory = if inner.recv.is_empty() {
             0
         } else {
@@ -348,7 +349,7 @@ impl StreamSlot {
     }
 
     /// Nothing of this slot awaits JavaScript any more.
-    pub(crate) fn settle_awaiting(&self, inner: &mut Inner) {
+    fn settle_awaiting(&self, inner: &mut Inner) {
         let awaiting = std::mem::take(&mut inner.awaiting);
         if awaiting > 0 {
             self.carrier.sub_awaiting(awaiting);
@@ -356,7 +357,7 @@ impl StreamSlot {
     }
 
     /// Puts the slot into the connection's outbox; tells whether it was not there yet.
-    pub(crate) fn send_later(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> bool {
+    fn send_later(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> bool {
         let fresh = !inner.outgoing;
         inner.outgoing = true;
         drop(inner);

@@ -166,7 +166,7 @@ impl StreamSlot {
     }
 
     /// Bytes left the send pipe: a writer that was refused may go on.
-    pub(crate) fn drained(self: &Arc<Self>, inner: &mut Inner) {
+    pub(super) fn drained(self: &Arc<Self>, inner: &mut Inner) {
         let waits = inner.write_armed && !inner.undecided;
         if waits && inner.send.len() <= SEND_LOW_WATER && self.send_room(inner) > 0 {
             inner.write_armed = false;
@@ -176,7 +176,7 @@ impl StreamSlot {
 
     /// Finishes the stream once both halves are done, our FIN is out and the remote speaks its protocol;
     /// tells whether it did.
-    pub(crate) fn finish_if_done(self: &Arc<Self>, inner: &mut Inner) -> bool {
+    pub(super) fn finish_if_done(self: &Arc<Self>, inner: &mut Inner) -> bool {
         let done = !inner.finished && !inner.unanswered && Self::is_delivered(inner);
         if done {
             self.finish(inner);

@@ -1,0 +1,56 @@
+//! Proposals that JavaScript decides on, as the stream keeps them.
+
+use ferroswarm_proto::multistream::{Answer, ProtocolId};
+
+use crate::handlers::Handler;
+use crate::sync::Arc;
+
+use super::{Pending, StreamSlot};
+
+impl StreamSlot {
+    /// Asks JavaScript about `name`, unless that has been done.
+    pub(crate) fn ask(self: &Arc<Self>, name: &ProtocolId) {
+        let mut inner = self.lock();
+        if inner.asked.is_none() && !inner.finished {
+            inner.asked = Some(name.clone());
+            self.tell(&mut inner, Pending::ASKED);
+        }
+    }
+
+    /// The protocol that JavaScript is asked about.
+    pub(crate) fn asked(&self) -> Option<ProtocolId> {
+        self.lock().asked.clone()
+    }
+
+    /// Frees the place in the backlog of a stream that JavaScript never hears of. One that it is about to be asked
+    /// about, or told of, counts until then: the ready list holds it as long.
+    pub(crate) fn never_told(&self) {
+        let mut inner = self.lock();
+        if !inner.announced && !inner.pending.contains(Pending::ASKED) {
+            self.taken(&mut inner);
+        }
+    }
+
+    /// JavaScript's answer, for the next turn of the connection.
+    pub(crate) fn answer(self: &Arc<Self>, answer: Answer<Handler>) {
+        let mut inner = self.lock();
+        inner.orders.answer = Some(answer);
+        self.send_later(inner);
+    }
+
+    /// Takes the question back, unless it was answered with yes, and what has come since it was asked.
+    pub(crate) fn take_back(&self, answer: Answer<Handler>) -> Vec<u8> {
+        let mut inner = self.lock();
+        if answer == Answer::Refuse {
+            inner.asked = None;
+        }
+        let mut bytes = vec![0; inner.recv.len()];
+        inner
+            .recv
+            .copy_to(&mut bytes, &mut self.carrier.hub().pool());
+        // They are received once more.
+        inner.received -= bytes.len() as u64;
+        self.charge(&mut inner);
+        bytes
+    }
+}
