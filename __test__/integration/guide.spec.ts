@@ -1,4 +1,4 @@
-/** Every snippet of docs/guide.md runs as it stands there and prints what its last comment says. */
+/** Every snippet of docs/guide.md and docs/operations.md runs as it stands there and prints what its last comment says. */
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,8 @@ interface Snippet {
 }
 
 const GUIDE = readFileSync(join(ROOT, 'docs', 'guide.md'), 'utf8')
-const snippets = snippetsOf(GUIDE)
+const OPERATIONS = readFileSync(join(ROOT, 'docs', 'operations.md'), 'utf8')
+const snippets = [GUIDE, OPERATIONS].flatMap(snippetsOf)
 const [first] = snippets
 
 function snippetsOf(markdown: string): Snippet[] {
@@ -50,7 +51,7 @@ async function run(t: ExecutionContext, snippet: Snippet, index: number) {
 }
 
 test('the guide has snippets, and the first one has a place for the others', (t) => {
-  t.true(snippets.length > 15)
+  t.true(snippets.length > 20)
   t.true(first?.text.includes('\nconsole.log('))
   t.regex(GUIDE, /```sh\nnpm install ferroswarm\n```/)
 })
