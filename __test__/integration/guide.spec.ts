@@ -56,6 +56,13 @@ test('the guide has snippets, and the first one has a place for the others', (t)
   t.regex(GUIDE, /```sh\nnpm install ferroswarm\n```/)
 })
 
+test('what Node 22 cannot run, `await using`, is in one snippet, below a sentence that says so', (t) => {
+  const newer = snippets.filter(({ text }) => text.includes('await using'))
+  t.is(newer.length, 1)
+  t.regex(GUIDE, /`await using` \(Node 24\)[^`]*\n\n```js\n[^`]*await using/)
+  t.notRegex(readFileSync(join(ROOT, 'README.md'), 'utf8'), /await using/)
+})
+
 // One after another: each of them is two nodes in a process of its own.
 for (const [index, snippet] of snippets.entries()) {
   test.serial(`it runs and prints what it says: ${snippet.title}`, async (t) => {
