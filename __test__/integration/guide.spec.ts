@@ -1,7 +1,6 @@
 /** Every snippet of docs/guide.md and docs/operations.md runs as it stands there and prints what its last comment says. */
-import { mkdtempSync, readFileSync } from 'node:fs'
-import { rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { program, ROOT } from '../support/cli.ts'
@@ -38,14 +37,13 @@ function programOf({ text }: Snippet): string {
   return first?.text.replace(/^console\.log\(.*\n/m, () => text) ?? ''
 }
 
-/** Write a program to where the package's own name resolves, and run it in a folder of its own. */
-async function run(t: ExecutionContext, snippet: Snippet, index: number) {
-  const path = join(ROOT, 'dist', `.guide-${process.pid}-${index}.m${snippet.language}`)
-  const cwd = mkdtempSync(join(tmpdir(), 'ferroswarm-guide-'))
-  t.teardown(async () => {
-    await rm(path, { force: true })
-    await rm(cwd, { recursive: true, force: true })
-  })
+/** Run a program in a folder of its own, in the repository, where the package's own name resolves. */
+async function run(t: ExecutionContext, snippet: Snippet) {
+  const target = join(ROOT, 'target')
+  await mkdir(target, { recursive: true })
+  const cwd = await mkdtemp(join(target, 'guide-'))
+  t.teardown(() => rm(cwd, { recursive: true, force: true }))
+  const path = join(cwd, `snippet.m${snippet.language}`)
   await writeFile(path, programOf(snippet))
   return { path, ended: await program(process.execPath, [path], { cwd }) }
 }
@@ -64,9 +62,9 @@ test('what Node 22 cannot run, `await using`, is in one snippet, below a sentenc
 })
 
 // One after another: each of them is two nodes in a process of its own.
-for (const [index, snippet] of snippets.entries()) {
+for (const snippet of snippets) {
   test.serial(`it runs and prints what it says: ${snippet.title}`, async (t) => {
-    const { path, ended } = await run(t, snippet, index)
+    const { path, ended } = await run(t, snippet)
     t.is(ended.code, 0, ended.err)
     t.is(ended.out, snippet.output)
     // A handler that throws is a warning, and nothing else writes there.
