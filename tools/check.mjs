@@ -8,7 +8,8 @@ const CHECKS = [
   ['tsc', '--project', '__test__/tsconfig.json'],
   ['biome', process.env.CI === 'true' ? 'ci' : 'check', '.'],
   ['cargo', 'xtask', 'tidy'],
-  ['node', 'bench/report/main.mjs', '--check']
+  ['node', 'bench/report/main.mjs', '--check'],
+  ['node', 'tools/error-docs.mjs', '--check']
 ]
 
 const failed = []
