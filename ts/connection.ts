@@ -11,14 +11,14 @@ import {
   checkOptions,
   misuse,
   type OptionChecks
-} from './arguments.ts'
+} from './base/arguments.ts'
+import { TypedEventTarget } from './base/events.ts'
+import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
 import type { ConnectionCore, ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
 import { tracedStreamOpen } from './diagnostics/channels.ts'
-import { TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
-import { INSPECT, type InspectArguments, shown } from './inspection.ts'
 import type { ConnectionCounters } from './native/counters.ts'
-import { protocolNames } from './protocol/protocol-name.ts'
+import { protocolNames } from './negotiation/protocol-name.ts'
 import type { AbortOptions } from './stream/read-queue.ts'
 import { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'

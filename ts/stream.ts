@@ -16,21 +16,21 @@ import {
   integer,
   type OptionChecks,
   bytes as someBytes
-} from './arguments.ts'
+} from './base/arguments.ts'
+import { type EventHandler, type EventListenerOptions, TypedEventTarget } from './base/events.ts'
+import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
 import type { Connection } from './connection.ts'
 import { StreamState } from './constants.ts'
 import { type Libp2pError, StateError } from './errors.ts'
-import { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
-import { INSPECT, type InspectArguments, shown } from './inspection.ts'
 import type { ConnState, StreamReader } from './io/interfaces.ts'
-import type { Messages, MessagesOptions } from './io/messages.ts'
-import { messages } from './io/messages.ts'
+import type { MuxedStream } from './muxer/muxed.ts'
 import { type StreamCounters, streamCounters } from './native/counters.ts'
 import type { StreamCore } from './stream/core.ts'
 import { type DuplexOptions, toDuplex } from './stream/duplex.ts'
 import { type StreamEvents, type StreamStat, shownOf, statOf } from './stream/facts.ts'
-import type { MuxedStream } from './stream/muxed.ts'
+import type { Messages, MessagesOptions } from './stream/messages.ts'
+import { messages } from './stream/messages.ts'
 import type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
 import { readableStream, writableStream } from './stream/web-streams.ts'
 

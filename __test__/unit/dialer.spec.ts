@@ -16,8 +16,8 @@ import {
 } from '../../ts/errors.ts'
 import type { NativeAttempt } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
-import type { NodeHost } from '../../ts/node-host.ts'
-import type { Logger } from '../../ts/options.ts'
+import type { NodeHost } from '../../ts/swarm/node-host.ts'
+import type { Logger } from '../../ts/swarm/options.ts'
 import { fakeConnection } from '../support/fake-connection.ts'
 
 const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { StreamErrorCode } from '../../ts/constants.ts'
+import { Failures } from '../../ts/diagnostics/failures.ts'
 import { Log } from '../../ts/diagnostics/log.ts'
 import {
   AbortError,
@@ -10,13 +11,12 @@ import {
   StreamEOFError,
   StreamResetError
 } from '../../ts/errors.ts'
-import { Failures } from '../../ts/failures.ts'
 import { Engine } from '../../ts/native/engine.ts'
 import { DIALLED_NAMES_KEPT } from '../../ts/native/protocol-names.ts'
 import { PREDICATES_FROM } from '../../ts/native/record.ts'
-import type { NodeHost } from '../../ts/node-host.ts'
-import { Registrar } from '../../ts/protocol/registrar.ts'
+import { Registrar } from '../../ts/negotiation/registrar.ts'
 import type { StreamCore } from '../../ts/stream/core.ts'
+import type { NodeHost } from '../../ts/swarm/node-host.ts'
 import { fakeNative } from '../support/fake-native.ts'
 
 function setUp() {

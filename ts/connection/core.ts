@@ -3,9 +3,12 @@
  */
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Clock } from '../clock.ts'
+import { abortable, aborted } from '../base/abort.ts'
+import type { Clock } from '../base/clock.ts'
+import { stackless } from '../base/stackless.ts'
 import { Connection, type ConnectionCloseReason, type DialReport } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
+import type { OnFailure } from '../diagnostics/failures.ts'
 import {
   ConnectionClosedError,
   ERROR_CODES,
@@ -13,12 +16,10 @@ import {
   ResourceLimitExceededError,
   TimeoutError
 } from '../errors.ts'
-import type { OnFailure } from '../failures.ts'
 import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { publicKeyOf } from '../identity/load.ts'
 import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
-import { abortable, aborted } from '../io/abort.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
 import {
   type ConnectionCounters,
@@ -28,7 +29,6 @@ import {
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import { endError, nativeError } from '../native/native-error.ts'
 import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'
-import { stackless } from '../native/stackless.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Forgotten } from '../stream/forgotten.ts'

@@ -1,13 +1,13 @@
 /** What a connection needs of what it belongs to. */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import type { Limits } from '../constants.ts'
-import type { OnFailure } from '../failures.ts'
+import type { OnFailure } from '../diagnostics/failures.ts'
 import type { Engine, Served } from '../native/engine.ts'
-import type { NotifieeEvent } from '../notifiee.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Forgotten } from '../stream/forgotten.ts'
+import type { NotifieeEvent } from '../swarm/notifiee.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 import type { ConnectionCore } from './core.ts'
 

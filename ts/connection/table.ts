@@ -1,10 +1,10 @@
 /** The open connections of a swarm, by peer. One leaves when its close begins, or with the event of its end. */
 import type { PeerId } from '@libp2p/interface'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { Connection } from '../connection.ts'
 import { CAN_CONNECT_MS, Connectedness } from '../constants.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
-import type { SecurityName } from '../options.ts'
+import type { SecurityName } from '../swarm/options.ts'
 
 /** The names of options by the protocols that they stand for. */
 const SECURITY_NAMES: ReadonlyMap<string, SecurityName> = new Map([

@@ -1,5 +1,5 @@
 /** Connections that are dialled, that come and that go, told to the log and to the channels. */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { ConnectionCore } from '../connection/core.ts'
 import { Connection } from '../connection.ts'
 import { type AddressAttempt, DialAllFailedError } from '../errors.ts'

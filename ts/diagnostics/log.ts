@@ -1,5 +1,5 @@
 /** Where a swarm says what happens: the logger that it was given, and stderr for the namespaces in `DEBUG`. */
-import type { Logger } from '../options.ts'
+import type { Logger } from '../swarm/options.ts'
 import { LEVEL_BITS, type LogLevel } from './codes.ts'
 
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug']

@@ -1,5 +1,6 @@
 /** Dialling: whom, where, and who waits for it. The native side tries the addresses. */
 
+import { aborted } from '../base/abort.ts'
 import {
   aDuration,
   aFlag,
@@ -8,7 +9,7 @@ import {
   type OptionChecks,
   someOf,
   TIMER_MS_MAX
-} from '../arguments.ts'
+} from '../base/arguments.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
 import {
@@ -34,11 +35,10 @@ import {
 import { type AddrLike, isPrivate } from '../identity/address.ts'
 import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
-import { aborted } from '../io/abort.ts'
 import { CommandError } from '../native/command-error.ts'
-import type { NodeHost } from '../node-host.ts'
-import type { SecurityName } from '../options.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
+import type { NodeHost } from '../swarm/node-host.ts'
+import type { SecurityName } from '../swarm/options.ts'
 import type { AddressBook } from './address-book.ts'
 import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
 

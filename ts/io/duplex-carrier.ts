@@ -1,10 +1,10 @@
 /** A `node:stream` Duplex as a reader, writer and closer. */
 import type { Duplex } from 'node:stream'
-import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../arguments.ts'
+import { abortable, aborted, onceAborted } from '../base/abort.ts'
+import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../base/arguments.ts'
+import { Stash } from '../base/stash.ts'
 import { AbortError, ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
-import { Stash } from '../stream/stash.ts'
-import { abortable, aborted, onceAborted } from './abort.ts'
 import { closing } from './closing.ts'
 import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { Turns } from './turns.ts'

@@ -6,13 +6,12 @@
  */
 import { createRequire } from 'node:module'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../arguments.ts'
+import { abortable } from '../base/abort.ts'
+import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../base/arguments.ts'
 import { Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { MsgioError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
-import { abortable } from '../io/abort.ts'
-import type { Service } from '../services.ts'
 import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
 import { Swarm } from '../swarm.ts'
@@ -24,6 +23,7 @@ import {
 } from './identify-message.ts'
 import { addressesFor, type Reach, reachOf } from './own-addresses.ts'
 import { bearsEarlyFin } from './quirks.ts'
+import type { Service } from './services.ts'
 
 /** The protocol that asks. */
 export const IDENTIFY_PROTOCOL = '/ipfs/id/1.0.0'

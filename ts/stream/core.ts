@@ -5,6 +5,8 @@
  * side has let the stream go with bytes left to read, by the read that reports their end.
  */
 
+import { abortable } from '../base/abort.ts'
+import { stackless } from '../base/stackless.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -15,18 +17,16 @@ import {
   StreamResetError,
   StreamStateError
 } from '../errors.ts'
-import { abortable } from '../io/abort.ts'
+import type { MuxedPump } from '../muxer/muxed-pump.ts'
 import { streamCounters } from '../native/counters.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
 import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT, UNSETTLED } from '../native/record.ts'
-import { stackless } from '../native/stackless.ts'
 import { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
 import { failureError, faultOf, isEnd, ownReset, resetFailure, writeRefusal } from './failure.ts'
 import type { StreamHome, StreamInit } from './home.ts'
-import type { MuxedPump } from './muxed-pump.ts'
 import { type AbortOptions, ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
 

@@ -1,5 +1,5 @@
 /** A node:stream Duplex over a stream. node:stream is loaded at the first call. */
-import { aBoolean, checkOptions, type OptionChecks } from '../arguments.ts'
+import { aBoolean, checkOptions, type OptionChecks } from '../base/arguments.ts'
 import { StreamState } from '../constants.ts'
 import { StreamClosedError } from '../errors.ts'
 import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT } from '../native/record.ts'

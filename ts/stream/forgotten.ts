@@ -5,7 +5,7 @@
  * The first seconds of a stream cost nothing: its core holds its face as usual. After that it holds it weakly, unless
  * somebody listens to it or its muxer is the application's.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'

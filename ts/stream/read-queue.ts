@@ -5,14 +5,7 @@
  * stash holds what was taken and not handed out: the gatherings of a `read()` that gave up, and the rest of a
  * stream whose native side is gone.
  */
-import { READ_ALL_BYTES_MAX } from '../constants.ts'
-import {
-  ERROR_CODES,
-  MessageTooLargeError,
-  StreamClosedError,
-  StreamEOFError,
-  TimeoutError
-} from '../errors.ts'
+
 import {
   allocate,
   CHUNK_BYTES_MAX,
@@ -21,11 +14,19 @@ import {
   isShared,
   SCRATCH_BYTES,
   trim
-} from '../native/slab.ts'
+} from '../base/bytes.ts'
+import { Stash } from '../base/stash.ts'
+import { READ_ALL_BYTES_MAX } from '../constants.ts'
+import {
+  ERROR_CODES,
+  MessageTooLargeError,
+  StreamClosedError,
+  StreamEOFError,
+  TimeoutError
+} from '../errors.ts'
 import { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
-import { Stash } from './stash.ts'
 import { WaitingReads } from './waiting-reads.ts'
 
 /** What every call that can wait takes. */

@@ -197,9 +197,10 @@ fn wrong_target(path: &str, target: &str) -> Option<String> {
     if target.starts_with("ts/cli/") && !path.starts_with("ts/cli/") {
         return Some("nothing but the command line imports ts/cli".to_owned());
     }
-    if is_native && !target.starts_with("ts/native/") && target != "ts/errors.ts" {
+    let is_below = target.starts_with("ts/base/") || target == "ts/errors.ts";
+    if is_native && !target.starts_with("ts/native/") && !is_below {
         return Some(format!(
-            "ts/native imports itself and ts/errors.ts, not {target}"
+            "ts/native imports itself, ts/base and ts/errors.ts, not {target}"
         ));
     }
     None

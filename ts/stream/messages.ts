@@ -4,6 +4,8 @@
  * Rust cuts them, many at a time. `readMsg` and iteration hand out memory of the caller's own, `onBatch` lends
  * recycled memory for the time of a call.
  */
+
+import { abortable, aborted } from '../base/abort.ts'
 import {
   ABORT_OPTIONS,
   aFunction,
@@ -11,7 +13,8 @@ import {
   integer,
   type OptionChecks,
   bytes as someBytes
-} from '../arguments.ts'
+} from '../base/arguments.ts'
+import { copyOut } from '../base/bytes.ts'
 import {
   IncompleteReadError,
   InvalidParametersError,
@@ -21,11 +24,6 @@ import {
   StreamResetError,
   TimeoutError
 } from '../errors.ts'
-import { copyOut } from '../native/slab.ts'
-import type { StreamCore } from '../stream/core.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
-import { Stream } from '../stream.ts'
-import { abortable, aborted } from './abort.ts'
 import {
   checkMessage,
   type Framing,
@@ -35,11 +33,14 @@ import {
   type PrefixFormat,
   prefixFormat,
   writePrefix
-} from './framing.ts'
-import type { MsgReadWriteCloser } from './interfaces.ts'
+} from '../io/framing.ts'
+import type { MsgReadWriteCloser } from '../io/interfaces.ts'
+import { Stream } from '../stream.ts'
+import type { StreamCore } from './core.ts'
 import { MessageReader } from './message-reader.ts'
+import type { AbortOptions } from './read-queue.ts'
 
-export type { Framing } from './framing.ts'
+export type { Framing } from '../io/framing.ts'
 
 /** The largest limit: the native side tells lengths in 31 bits. */
 const LIMIT_BYTES_MAX = 0x7fffffff

@@ -1,7 +1,7 @@
 /** The events of a swarm. */
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Connection } from './connection.ts'
-import type { Stream } from './stream.ts'
+import type { Connection } from '../connection.ts'
+import type { Stream } from '../stream.ts'
 
 /** Events of a `Swarm`; `detail` is what it happened to. Their order is that of `Notifiee`. */
 export interface SwarmEvents {

@@ -5,15 +5,15 @@
  * hears it, the first of each callback is a warning of the process, and the later ones, which a remote may bring about as
  * often as it likes, are not told.
  */
-import { StreamErrorCode } from './constants.ts'
-import type { Log } from './diagnostics/log.ts'
+import { StreamErrorCode } from '../constants.ts'
 import {
   AbortError,
   type ErrorKind,
   Libp2pError,
   RateLimitError,
   StreamResetError
-} from './errors.ts'
+} from '../errors.ts'
+import type { Log } from './log.ts'
 
 /** Told of an error in a callback of the application, which one, and the clause that says so. */
 export type OnFailure = (err: unknown, callback: object, message: string) => void

@@ -7,12 +7,12 @@
  * the process, and delays nobody.
  */
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { aFunction, anObject, checkOptions, type OptionChecks } from './arguments.ts'
-import type { Connection } from './connection.ts'
-import { isThenable } from './events.ts'
-import type { OnFailure } from './failures.ts'
-import type { Stream } from './stream.ts'
-import type { Swarm } from './swarm.ts'
+import { aFunction, anObject, checkOptions, type OptionChecks } from '../base/arguments.ts'
+import { isThenable } from '../base/events.ts'
+import type { Connection } from '../connection.ts'
+import type { OnFailure } from '../diagnostics/failures.ts'
+import type { Stream } from '../stream.ts'
+import type { Swarm } from '../swarm.ts'
 
 /** Somebody to be told what happens in a swarm. */
 export interface Notifiee {

@@ -1,5 +1,6 @@
 /** What both sides of a negotiation in TypeScript share: the deadline, the first line, the errors. */
 
+import { abortable, aborted, isAborted } from '../base/abort.ts'
 import {
   aDuration,
   aSignal,
@@ -7,7 +8,7 @@ import {
   type OptionChecks,
   objectWith,
   TIMER_MS_MAX
-} from '../arguments.ts'
+} from '../base/arguments.ts'
 import { NEGOTIATION_TIMEOUT_MS } from '../constants.ts'
 import {
   type Libp2pErrorOptions,
@@ -15,7 +16,6 @@ import {
   MultiselectError,
   TimeoutError
 } from '../errors.ts'
-import { abortable, aborted, isAborted } from '../io/abort.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
 import type { MultiselectCommunicatorLike } from './multiselect-communicator.ts'
 import { isValidHandshake } from './multiselect-line.ts'

@@ -1,16 +1,16 @@
 /** The handler table: which protocols a swarm answers to, and who gets their streams. */
-import { aFunction, checkOptions, integer, misuse, type OptionChecks } from '../arguments.ts'
+import { aFunction, checkOptions, integer, misuse, type OptionChecks } from '../base/arguments.ts'
+import { isThenable } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { tracedHandler } from '../diagnostics/channels.ts'
+import { type Failures, isExpectedEnd, resetCodeOf } from '../diagnostics/failures.ts'
 import { ResourceLimitExceededError } from '../errors.ts'
-import { isThenable } from '../events.ts'
-import { type Failures, isExpectedEnd, resetCodeOf } from '../failures.ts'
 import type { Served } from '../native/engine.ts'
 import { PREDICATES_FROM } from '../native/record.ts'
-import type { NodeHost } from '../node-host.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Stream } from '../stream.ts'
+import type { NodeHost } from '../swarm/node-host.ts'
 import { holds, type ProtocolPredicate, protocolNames } from './protocol-name.ts'
 
 /** What a handler is given beside the stream. */

@@ -1,17 +1,17 @@
 /** The listeners of a swarm. */
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { attemptOf, attemptsText, refusedAttempt } from './dial/attempt.ts'
+import { attemptOf, attemptsText, refusedAttempt } from '../dial/attempt.ts'
 import {
   type AddressAttempt,
   ERROR_CODES,
   InvalidParametersError,
   ListenError,
   StateError
-} from './errors.ts'
-import { type AddrLike, multiaddrOf } from './identity/address.ts'
-import { listenRefusal, type ParsedAddress, parseAddress } from './identity/parsed-address.ts'
-import { CommandError, withFrames } from './native/command-error.ts'
-import { nativeError } from './native/native-error.ts'
+} from '../errors.ts'
+import { type AddrLike, multiaddrOf } from '../identity/address.ts'
+import { listenRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
+import { CommandError, withFrames } from '../native/command-error.ts'
+import { nativeError } from '../native/native-error.ts'
 import type { NodeHost } from './node-host.ts'
 
 /** One bound listener. */

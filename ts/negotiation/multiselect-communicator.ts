@@ -1,6 +1,7 @@
 /** Lines of multistream-select over anything that carries bytes. */
+
+import { aborted } from '../base/abort.ts'
 import { IncompleteReadError, MultiselectCommunicatorError } from '../errors.ts'
-import { aborted } from '../io/abort.ts'
 import { PREFIX_BYTES_MAX, prefixFormat, readPrefix } from '../io/framing.ts'
 import type { AbortOptions, ReadWriter } from '../io/interfaces.ts'
 import { readExactly } from '../io/read-exactly.ts'

@@ -11,15 +11,15 @@ import {
   type OptionChecks,
   objectWith,
   someOf
-} from './arguments.ts'
-import { type Clock, systemClock } from './clock.ts'
-import { DEFAULT_LIMITS, type Limits } from './constants.ts'
-import type { LogLevel } from './diagnostics/codes.ts'
-import { Log } from './diagnostics/log.ts'
-import { InvalidParametersError } from './errors.ts'
-import { type Identity, makeIdentity } from './identity/keys.ts'
-import { peerText } from './identity/peer-id.ts'
-import { checkServices, type ServiceOptions } from './services.ts'
+} from '../base/arguments.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { DEFAULT_LIMITS, type Limits } from '../constants.ts'
+import type { LogLevel } from '../diagnostics/codes.ts'
+import { Log } from '../diagnostics/log.ts'
+import { InvalidParametersError } from '../errors.ts'
+import { type Identity, makeIdentity } from '../identity/keys.ts'
+import { peerText } from '../identity/peer-id.ts'
+import { checkServices, type ServiceOptions } from '../protocols/services.ts'
 
 /** Where this package writes what it has to say. Silent unless given; `console` fits. */
 export interface Logger {

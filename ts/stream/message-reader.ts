@@ -5,6 +5,8 @@
  * (it may exceed the receive window, so that Rust never holds it whole), the end of a truncated one, and bytes
  * that JavaScript held before the switch are put together here.
  */
+
+import { allocate, copyOut } from '../base/bytes.ts'
 import {
   ERROR_CODES,
   IncompleteReadError,
@@ -14,9 +16,8 @@ import {
   MsgioError,
   StreamEOFError
 } from '../errors.ts'
-import { allocate, copyOut } from '../native/slab.ts'
-import type { StreamCore } from '../stream/core.ts'
-import { type PrefixFormat, readPrefix } from './framing.ts'
+import { type PrefixFormat, readPrefix } from '../io/framing.ts'
+import type { StreamCore } from './core.ts'
 
 /** Bytes of one batch at most: a quarter of the first window, so a message that fits always becomes whole. */
 const BATCH_BYTES = 64 * 1024

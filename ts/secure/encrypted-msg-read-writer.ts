@@ -1,6 +1,11 @@
 /** Messages that are sealed on the way. */
 import type { HostPort } from '../identity/address.ts'
-import type { AbortOptions, Encrypter, MsgReadWriteCloser, ReadWriteCloser } from './interfaces.ts'
+import type {
+  AbortOptions,
+  Encrypter,
+  MsgReadWriteCloser,
+  ReadWriteCloser
+} from '../io/interfaces.ts'
 
 /** What every secured messenger is; `secureMessages` makes one over Noise or TLS. */
 export abstract class EncryptedMsgReadWriter implements MsgReadWriteCloser, Encrypter {

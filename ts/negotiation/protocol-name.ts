@@ -1,5 +1,5 @@
 /** What can name a protocol, and what can choose among names. */
-import { misuse } from '../arguments.ts'
+import { misuse } from '../base/arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { HEADER, LINE_BYTES_MAX, LIST, NOT_AVAILABLE } from './multiselect-line.ts'
 

@@ -5,6 +5,8 @@
  * Reading runs ahead of the application by 256 KiB at most. What is written waits in the slot while the muxed
  * stream's own `write` is pending.
  */
+
+import { unshared } from '../base/bytes.ts'
 import { StreamState } from '../constants.ts'
 import {
   FLAG_CONNECTION_LOST,
@@ -13,9 +15,8 @@ import {
   FLAG_REMOTE,
   Taken
 } from '../native/record.ts'
-import { unshared } from '../native/slab.ts'
-import type { StreamCore } from './core.ts'
-import { muxerFailure } from './failure.ts'
+import type { StreamCore } from '../stream/core.ts'
+import { muxerFailure } from '../stream/failure.ts'
 import type { MuxedStream } from './muxed.ts'
 
 /** Bytes received and not read past which the muxed stream is left alone: a first window of yamux. */

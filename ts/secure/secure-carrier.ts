@@ -2,6 +2,10 @@
  * The secured bytes of a carrier: ciphertext below, plaintext above. Rust shakes hands, seals and opens; what stands
  * here moves bytes, each chunk once in each direction.
  */
+
+import { abortable, aborted } from '../base/abort.ts'
+import { unshared } from '../base/bytes.ts'
+import { Stash } from '../base/stash.ts'
 import {
   ConnectionClosedError,
   DecryptionFailedError,
@@ -9,15 +13,12 @@ import {
   StreamEOFError
 } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
+import { closing } from '../io/closing.ts'
+import type { AbortOptions, ConnState, ReadWriteCloser } from '../io/interfaces.ts'
+import { Pushback } from '../io/pushback.ts'
+import { Turns } from '../io/turns.ts'
 import type { NativeSecureSession, SessionFacts } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
-import { unshared } from '../native/slab.ts'
-import { Stash } from '../stream/stash.ts'
-import { abortable, aborted } from './abort.ts'
-import { closing } from './closing.ts'
-import type { AbortOptions, ConnState, ReadWriteCloser } from './interfaces.ts'
-import { Pushback } from './pushback.ts'
-import { Turns } from './turns.ts'
 
 /** Ciphertext that is asked for at a time, and plaintext that is sealed at a time. */
 const CHUNK_BYTES = 64 * 1024

@@ -4,8 +4,8 @@
  * It waits for work that was begun, handlers that have not returned and services that stop, and for bytes that were
  * accepted and are not sent; for nothing else. What is left when the time is up is reset.
  */
-import { StreamErrorCode, StreamState } from './constants.ts'
-import { AbortError } from './errors.ts'
+import { StreamErrorCode, StreamState } from '../constants.ts'
+import { AbortError } from '../errors.ts'
 import type { NodeHost } from './node-host.ts'
 
 /** Milliseconds between two looks at writes that wait for room. */

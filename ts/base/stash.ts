@@ -1,5 +1,5 @@
 /** Bytes that JavaScript holds and nobody was given yet, in order. */
-import { concat } from '../native/slab.ts'
+import { concat } from './bytes.ts'
 
 const NOTHING = new Uint8Array(0)
 

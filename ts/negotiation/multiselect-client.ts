@@ -1,5 +1,5 @@
 /** The side that proposes protocols, over anything that carries bytes. */
-import { anArray } from '../arguments.ts'
+import { anArray } from '../base/arguments.ts'
 import { MultiselectClientError, UnsupportedProtocolError } from '../errors.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
 import type { MultiselectCommunicatorLike } from './multiselect-communicator.ts'

@@ -1,7 +1,7 @@
 /** Waits that a signal ends. */
 
 import { AbortError } from '../errors.ts'
-import { isTimeUp } from '../native/time-up.ts'
+import { isTimeUp } from './time-up.ts'
 
 /** The error of a call whose signal was aborted. */
 export function aborted(signal: AbortSignal | undefined, bytesAccepted = 0): AbortError {

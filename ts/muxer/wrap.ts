@@ -1,20 +1,18 @@
 /** Streams over the application's own multiplexers. */
-import { objectWith } from '../arguments.ts'
-import { systemClock } from '../clock.ts'
+import { objectWith } from '../base/arguments.ts'
+import { systemClock } from '../base/clock.ts'
 import { Connection, checkConnection } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
-
+import { Failures } from '../diagnostics/failures.ts'
 import { ConnectionClosedError } from '../errors.ts'
-
-import { Failures } from '../failures.ts'
 
 import { environment } from '../native/environment.ts'
 import { nativeError } from '../native/native-error.ts'
+import { StreamCore } from '../stream/core.ts'
+import { Deadlines } from '../stream/deadlines.ts'
+import { Forgotten } from '../stream/forgotten.ts'
+import type { StreamHome } from '../stream/home.ts'
 import type { Stream } from '../stream.ts'
-import { StreamCore } from './core.ts'
-import { Deadlines } from './deadlines.ts'
-import { Forgotten } from './forgotten.ts'
-import type { StreamHome } from './home.ts'
 import type { MuxedStream } from './muxed.ts'
 import { MuxedPump } from './muxed-pump.ts'
 

@@ -4,7 +4,7 @@
  * A check throws `InvalidParametersError` before the call has changed anything. Its message names the argument, what
  * was expected and what was received; objects are described by their class alone, as they may hold keys.
  */
-import { InvalidParametersError } from './errors.ts'
+import { InvalidParametersError } from '../errors.ts'
 
 /** The longest delay of a Node.js timer in milliseconds, some 25 days; for a longer one it fires at once. */
 export const TIMER_MS_MAX = 0x7fffffff

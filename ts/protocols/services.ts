@@ -8,8 +8,8 @@ import {
   checkOptions,
   type OptionChecks,
   objectWith
-} from './arguments.ts'
-import type { Swarm } from './swarm.ts'
+} from '../base/arguments.ts'
+import type { Swarm } from '../swarm.ts'
 
 /** Something that lives as long as a started swarm: it registers handlers and listens to events. */
 export interface Service {
@@ -53,9 +53,9 @@ export const checkServices: Check = (value, name) => {
 /** The services that `options` ask for, not started yet. */
 export async function loadServices(options: ServiceOptions): Promise<Service[]> {
   const [ping, identify, perf] = await Promise.all([
-    options.ping === false ? undefined : import('./protocols/ping.ts'),
-    options.identify === false ? undefined : import('./protocols/identify.ts'),
-    options.perf === true ? import('./protocols/perf.ts') : undefined
+    options.ping === false ? undefined : import('./ping.ts'),
+    options.identify === false ? undefined : import('./identify.ts'),
+    options.perf === true ? import('./perf.ts') : undefined
   ])
   const services: Service[] = []
   if (ping !== undefined) services.push(new ping.PingService())
