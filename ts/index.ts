@@ -13,6 +13,7 @@ export {
   type NewStreamOptions
 } from './connection.ts'
 export * from './constants.ts'
+export type { Logger } from './diagnostics/log.ts'
 export { AddressBook } from './dial/address-book.ts'
 export type { DialOptions } from './dial/dialer.ts'
 export * from './errors.ts'
@@ -58,13 +59,7 @@ export {
   type NotifieeEvent,
   NotifyBundle
 } from './swarm/notifiee.ts'
-export type {
-  Logger,
-  MuxerName,
-  ResolvedOptions,
-  SecurityName,
-  SwarmOptions
-} from './swarm/options.ts'
+export type { ResolvedOptions, SwarmOptions } from './swarm/options.ts'
 export {
   type CloseOptions,
   createSwarm,

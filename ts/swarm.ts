@@ -3,6 +3,7 @@
  */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import type { AbortOptions } from './base/abort.ts'
 import {
   ABORT_OPTIONS,
   aDuration,
@@ -33,7 +34,6 @@ import {
   type StreamHandler
 } from './negotiation/registrar.ts'
 import { loadServices, type Service } from './protocols/services.ts'
-import type { AbortOptions } from './stream/read-queue.ts'
 import type { Stream } from './stream.ts'
 import type { SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
@@ -108,14 +108,6 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     })
     this.#listeners = new Listeners(this.#host)
     this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
-  }
-
-  /**
-   * @internal Call `watcher` when our protocols or listen addresses have changed, until the answer is called.
-   */
-  static watchOffers(swarm: Swarm, watcher: () => void): () => void {
-    swarm.#host.offerWatchers.add(watcher)
-    return () => swarm.#host.offerWatchers.delete(watcher)
   }
 
   /** Our peer id. */

@@ -3,6 +3,7 @@
 import { ConnectionCore } from '../../ts/connection/core.ts'
 import type { ConnectionHost } from '../../ts/connection/host.ts'
 import type { Connection } from '../../ts/connection.ts'
+import '../../ts/connection.ts'
 import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Engine } from '../../ts/native/engine.ts'
 import { Deadlines } from '../../ts/stream/deadlines.ts'

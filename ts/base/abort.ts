@@ -1,7 +1,11 @@
 /** Waits that a signal ends. */
-
 import { AbortError } from '../errors.ts'
-import { isTimeUp } from './time-up.ts'
+
+/** What every call that can wait takes. */
+export interface AbortOptions {
+  /** Ends the wait with `AbortError`. */
+  signal?: AbortSignal | undefined
+}
 
 /** The error of a call whose signal was aborted. */
 export function aborted(signal: AbortSignal | undefined, bytesAccepted = 0): AbortError {
@@ -11,6 +15,11 @@ export function aborted(signal: AbortSignal | undefined, bytesAccepted = 0): Abo
 /** Whether the signal is aborted by now. */
 export function isAborted(signal: AbortSignal | undefined): signal is AbortSignal {
   return signal?.aborted === true
+}
+
+/** Whether `signal` is one of `AbortSignal.timeout`, or of a deadline of ours. */
+export function isTimeUp(signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true && signal.reason?.name === 'TimeoutError'
 }
 
 /**

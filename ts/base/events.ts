@@ -4,7 +4,6 @@
  * Unlike the platform's it makes nothing until somebody listens, and a listener that throws or rejects is
  * reported to `onListenerError` and harms neither the other listeners nor the process.
  */
-
 import { aBoolean, aSignal, aString, checkOptions, misuse, type OptionChecks } from './arguments.ts'
 
 /** A function, or an object with `handleEvent`, that takes events of one kind. */
@@ -17,6 +16,9 @@ export interface EventListenerOptions {
   /** Removes the listener when aborted. */
   signal?: AbortSignal
 }
+
+/** Told of an error in a callback of the application, which one, and the clause that says so. */
+export type OnFailure = (err: unknown, callback: object, message: string) => void
 
 const LISTENER_CHECKS: OptionChecks<EventListenerOptions> = { once: aBoolean, signal: aSignal }
 

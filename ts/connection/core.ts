@@ -3,12 +3,12 @@
  */
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import type { AbortOptions } from '../base/abort.ts'
 import { abortable, aborted } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
-import { stackless } from '../base/stackless.ts'
-import { Connection, type ConnectionCloseReason, type DialReport } from '../connection.ts'
+import type { OnFailure } from '../base/events.ts'
+import type { Connection } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
-import type { OnFailure } from '../diagnostics/failures.ts'
 import {
   ConnectionClosedError,
   ERROR_CODES,
@@ -27,35 +27,21 @@ import {
   connectionFigures
 } from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
-import { endError, nativeError } from '../native/native-error.ts'
+import { endError, nativeError, stackless } from '../native/native-error.ts'
 import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Forgotten } from '../stream/forgotten.ts'
 import type { StreamHome } from '../stream/home.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
+import { connectionFaces } from './face.ts'
+import type {
+  ConnectionCloseReason,
+  ConnectionSecurity,
+  DialReport,
+  NewStreamOptions
+} from './facts.ts'
 import type { ConnectionHost } from './host.ts'
-
-/** What secures, multiplexes and carries a connection. */
-export interface ConnectionSecurity {
-  /** `tcp`, `ws`, `quic`, ... */
-  readonly transport: string
-  /** The protocol id: `/noise`, `/tls/1.0.0`; empty where the transport secures by itself. */
-  readonly security: string
-  /** The protocol id: `/yamux/1.0.0`. */
-  readonly muxer: string
-  /** What runs it on our side, of the option `muxers`. */
-  readonly muxerEngine: string
-  /** Whether the muxer was agreed on inside the security handshake. */
-  readonly usedEarlyMuxerNegotiation: boolean
-}
-
-/** Options of `newStream`. */
-export interface NewStreamOptions extends AbortOptions {
-  /** Milliseconds the peer may take to choose among several protocols; the native limit unless given. */
-  negotiationTimeout?: number | undefined
-}
 
 // Connections of all swarms count together: their ids are unique in the process.
 let connectionsMade = 0
@@ -101,7 +87,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     this.direction = facts.direction === Direction.Inbound ? 'inbound' : 'outbound'
     this.opened = host.clock.now()
     this.#openedIn = host.engine.batch
-    this.connection = new Connection(this)
+    this.connection = connectionFaces.make(this)
     host.engine.adoptConnection(handle, this)
   }
 
@@ -318,9 +304,9 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     const { connection, closeReason } = this
     // Who dialled it gets it behind this batch, and hears of its end after that.
     if (this.#openedIn === this.host.engine.batch) {
-      setImmediate(() => Connection.emitClose(connection, closeReason))
+      setImmediate(() => connectionFaces.emitClose(connection, closeReason))
     } else {
-      Connection.emitClose(connection, closeReason)
+      connectionFaces.emitClose(connection, closeReason)
     }
     this.#closed?.resolve()
   }

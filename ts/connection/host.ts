@@ -1,8 +1,8 @@
 /** What a connection needs of what it belongs to. */
 import type { Clock } from '../base/clock.ts'
+import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
 import type { Limits } from '../constants.ts'
-import type { OnFailure } from '../diagnostics/failures.ts'
 import type { Engine, Served } from '../native/engine.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'

@@ -5,6 +5,8 @@
  * hears it, the first of each callback is a warning of the process, and the later ones, which a remote may bring about as
  * often as it likes, are not told.
  */
+
+import type { OnFailure } from '../base/events.ts'
 import { StreamErrorCode } from '../constants.ts'
 import {
   AbortError,
@@ -14,9 +16,6 @@ import {
   StreamResetError
 } from '../errors.ts'
 import type { Log } from './log.ts'
-
-/** Told of an error in a callback of the application, which one, and the clause that says so. */
-export type OnFailure = (err: unknown, callback: object, message: string) => void
 
 /** The name of the warnings. */
 const WARNING = 'FerroswarmWarning'

@@ -1,5 +1,6 @@
 /** Dialling: whom, where, and who waits for it. The native side tries the addresses. */
 
+import type { AbortOptions } from '../base/abort.ts'
 import { aborted } from '../base/abort.ts'
 import {
   aDuration,
@@ -10,8 +11,10 @@ import {
   someOf,
   TIMER_MS_MAX
 } from '../base/arguments.ts'
+import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
+import type { SecurityName } from '../constants.ts'
 import {
   DIAL_ADDRESS_TIMEOUT_MS,
   DIAL_ADDRESSES_MAX,
@@ -36,9 +39,7 @@ import { type AddrLike, isPrivate } from '../identity/address.ts'
 import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
 import type { NodeHost } from '../swarm/node-host.ts'
-import type { SecurityName } from '../swarm/options.ts'
 import type { AddressBook } from './address-book.ts'
 import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
 
@@ -186,7 +187,7 @@ export class Dialer {
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
     this.#forget(shared)
-    const core = Connection.core(connection)
+    const core = connectionFaces.coreOf(connection)
     this.#addressBook.worked(core.peer, core.remoteAddressText)
     for (const end of shared.waiters) end(connection)
   }

@@ -1,5 +1,4 @@
 /** Streams to peers: over the connections there are, best first, or over a new one. */
-
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection, NewStreamOptions } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'

@@ -1,5 +1,4 @@
 /** Reads that can be taken back. */
-
 import { abortable, aborted, isAborted } from '../base/abort.ts'
 import { Stash } from '../base/stash.ts'
 import type { AbortOptions, Reader } from './interfaces.ts'

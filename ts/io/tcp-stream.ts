@@ -1,5 +1,4 @@
 /** A TCP socket as a reader, writer and closer. */
-
 import type { Socket } from 'node:net'
 import { misuse } from '../base/arguments.ts'
 import { DuplexCarrier } from './duplex-carrier.ts'

@@ -1,5 +1,4 @@
 /** A pair of Web streams as a reader, writer and closer. */
-
 import { abortable } from '../base/abort.ts'
 import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../base/arguments.ts'
 import { ConnectionClosedError } from '../errors.ts'

@@ -5,7 +5,6 @@
  * Reading runs ahead of the application by 256 KiB at most. What is written waits in the slot while the muxed
  * stream's own `write` is pending.
  */
-
 import { unshared } from '../base/bytes.ts'
 import { StreamState } from '../constants.ts'
 import {

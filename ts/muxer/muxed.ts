@@ -1,6 +1,7 @@
 /** What this package asks of a multiplexer, its own or the application's: three shapes. */
+
+import type { AbortOptions } from '../base/abort.ts'
 import type { ReadWriteCloser } from '../io/interfaces.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
 
 /**
  * One stream of a multiplexer. `Stream` is one; `wrapMuxedStream` makes a `Stream` of any other.

@@ -1,11 +1,11 @@
 /** Streams over the application's own multiplexers. */
 import { objectWith } from '../base/arguments.ts'
 import { systemClock } from '../base/clock.ts'
-import { Connection, checkConnection } from '../connection.ts'
+import { connectionFaces } from '../connection/face.ts'
+import { type Connection, checkConnection } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
 import { Failures } from '../diagnostics/failures.ts'
 import { ConnectionClosedError } from '../errors.ts'
-
 import { environment } from '../native/environment.ts'
 import { nativeError } from '../native/native-error.ts'
 import { StreamCore } from '../stream/core.ts'
@@ -56,7 +56,7 @@ function homeless(): StreamHome {
 export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): Stream {
   aMuxedStream(muxed, 'muxed')
   if (connection !== undefined) checkConnection(connection)
-  const core = connection === undefined ? undefined : Connection.core(connection)
+  const core = connection === undefined ? undefined : connectionFaces.coreOf(connection)
   wrapped += 1
   const home = core ?? homeless()
   const direction = muxed.direction ?? 'outbound'

@@ -4,8 +4,8 @@
  * A ring leads to at most 64 drains, then the event loop turns.
  */
 
+import { isTimeUp } from '../base/abort.ts'
 import { SCRATCH_BYTES } from '../base/bytes.ts'
-import { isTimeUp } from '../base/time-up.ts'
 import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } from './addon.ts'
 import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'

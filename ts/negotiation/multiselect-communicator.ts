@@ -1,5 +1,4 @@
 /** Lines of multistream-select over anything that carries bytes. */
-
 import { aborted } from '../base/abort.ts'
 import { IncompleteReadError, MultiselectCommunicatorError } from '../errors.ts'
 import { PREFIX_BYTES_MAX, prefixFormat, readPrefix } from '../io/framing.ts'

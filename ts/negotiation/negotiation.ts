@@ -1,5 +1,4 @@
 /** What both sides of a negotiation in TypeScript share: the deadline, the first line, the errors. */
-
 import { abortable, aborted, isAborted } from '../base/abort.ts'
 import {
   aDuration,

@@ -2,7 +2,6 @@
  * The secured bytes of a carrier: ciphertext below, plaintext above. Rust shakes hands, seals and opens; what stands
  * here moves bytes, each chunk once in each direction.
  */
-
 import { abortable, aborted } from '../base/abort.ts'
 import { unshared } from '../base/bytes.ts'
 import { Stash } from '../base/stash.ts'

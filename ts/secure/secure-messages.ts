@@ -12,11 +12,11 @@ import {
   someOf,
   TIMER_MS_MAX
 } from '../base/arguments.ts'
+import type { SecurityName } from '../constants.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { type AnyDuplex, carrierOf } from '../io/carriers.ts'
 import { type Framing, MESSAGE_BYTES_MAX, prefixFormat } from '../io/framing.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
-import type { SecurityName } from '../swarm/options.ts'
 import type { SecureMessages } from './secured.ts'
 
 export type { SecureMessages } from './secured.ts'

@@ -5,8 +5,8 @@
  * side has let the stream go with bytes left to read, by the read that reports their end.
  */
 
+import type { AbortOptions } from '../base/abort.ts'
 import { abortable } from '../base/abort.ts'
-import { stackless } from '../base/stackless.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -20,14 +20,15 @@ import {
 import type { MuxedPump } from '../muxer/muxed-pump.ts'
 import { streamCounters } from '../native/counters.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
-import { nativeError } from '../native/native-error.ts'
+import { nativeError, stackless } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
 import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT, UNSETTLED } from '../native/record.ts'
-import { Stream } from '../stream.ts'
+import type { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
+import { streamFaces } from './face.ts'
 import { failureError, faultOf, isEnd, ownReset, resetFailure, writeRefusal } from './failure.ts'
 import type { StreamHome, StreamInit } from './home.ts'
-import { type AbortOptions, ReadQueue } from './read-queue.ts'
+import { ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
 
 const DONE: Promise<void> = Promise.resolve()
@@ -83,7 +84,7 @@ export class StreamCore implements StreamSink {
     this.opened = init.home.clock.now()
     this.reads = new ReadQueue(this)
     this.writes = new WriteQueue(this)
-    this.face = new Stream(this)
+    this.face = streamFaces.make(this)
     this.engine.adoptStream(this)
   }
 
@@ -370,8 +371,8 @@ export class StreamCore implements StreamSink {
     this.home.streamEnded(this)
     const { stream } = this
     // Who opened it gets it behind this batch, and hears of its end after that.
-    if (this.#settledIn === this.engine.batch) setImmediate(() => Stream.emitClose(stream))
-    else Stream.emitClose(stream)
+    if (this.#settledIn === this.engine.batch) setImmediate(() => streamFaces.emitClose(stream))
+    else streamFaces.emitClose(stream)
   }
 
   onOutgoing(): void {
@@ -379,11 +380,11 @@ export class StreamCore implements StreamSink {
   }
 
   emitReadable(): void {
-    Stream.emitReadable(this.face)
+    streamFaces.emitReadable(this.face)
   }
 
   emitDrain(): void {
-    Stream.emitDrain(this.stream)
+    streamFaces.emitDrain(this.stream)
   }
 
   /** Change state by a call; without a native side, straight to `otherwise`. */

@@ -1,10 +1,9 @@
 /** What carries a stream, as the stream sees it: a connection, or a muxer of the application. */
 import type { Clock } from '../base/clock.ts'
+import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
 import type { StreamState } from '../constants.ts'
-import type { OnFailure } from '../diagnostics/failures.ts'
 import type { ConnectionClosedError } from '../errors.ts'
-
 import type { HostPort } from '../identity/address.ts'
 import type { Engine } from '../native/engine.ts'
 import type { StreamCore } from './core.ts'

@@ -5,7 +5,6 @@
  * (it may exceed the receive window, so that Rust never holds it whole), the end of a truncated one, and bytes
  * that JavaScript held before the switch are put together here.
  */
-
 import { allocate, copyOut } from '../base/bytes.ts'
 import {
   ERROR_CODES,

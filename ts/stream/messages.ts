@@ -5,6 +5,7 @@
  * recycled memory for the time of a call.
  */
 
+import type { AbortOptions } from '../base/abort.ts'
 import { abortable, aborted } from '../base/abort.ts'
 import {
   ABORT_OPTIONS,
@@ -35,10 +36,10 @@ import {
   writePrefix
 } from '../io/framing.ts'
 import type { MsgReadWriteCloser } from '../io/interfaces.ts'
-import { Stream } from '../stream.ts'
+import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
+import { streamFaces } from './face.ts'
 import { MessageReader } from './message-reader.ts'
-import type { AbortOptions } from './read-queue.ts'
 
 export type { Framing } from '../io/framing.ts'
 
@@ -98,7 +99,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     this.stream = stream
     this.framing = framing
     this.maxMessageBytes = maxMessageBytes
-    this.#core = Stream.core(stream)
+    this.#core = streamFaces.coreOf(stream)
     this.#format = prefixFormat(framing)
     this.#lengthMax = Math.min(maxMessageBytes, this.#format.lengthMax)
     this.#reader = new MessageReader(this.#core, this.#format, maxMessageBytes)

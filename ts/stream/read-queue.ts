@@ -6,6 +6,7 @@
  * stream whose native side is gone.
  */
 
+import type { AbortOptions } from '../base/abort.ts'
 import {
   allocate,
   CHUNK_BYTES_MAX,
@@ -24,16 +25,11 @@ import {
   StreamEOFError,
   TimeoutError
 } from '../errors.ts'
-import { Stream } from '../stream.ts'
+import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
+import { streamFaces } from './face.ts'
 import { WaitingReads } from './waiting-reads.ts'
-
-/** What every call that can wait takes. */
-export interface AbortOptions {
-  /** Ends the wait with `AbortError`. */
-  signal?: AbortSignal | undefined
-}
 
 /** Options of `stream.read`. */
 export interface ReadOptions extends AbortOptions {
@@ -154,7 +150,7 @@ export class ReadQueue {
       }
     }
     return {
-      next: () => Stream.core(stream).reads.take(take, undefined, done),
+      next: () => streamFaces.coreOf(stream).reads.take(take, undefined, done),
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]() {
         return this

@@ -5,6 +5,7 @@
  * `streamWritable` says when to go on. Staging never exceeds the credit by more than the staging buffer.
  */
 
+import type { AbortOptions } from '../base/abort.ts'
 import { aborted } from '../base/abort.ts'
 import { unshared } from '../base/bytes.ts'
 import { StreamState } from '../constants.ts'
@@ -12,7 +13,6 @@ import { StreamClosedError, TimeoutError } from '../errors.ts'
 import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
-import type { AbortOptions } from './read-queue.ts'
 
 /** A write that waits for room, or the end-of-stream behind such writes (then without bytes). */
 interface PendingWrite {

@@ -2,14 +2,15 @@
  * What a swarm's parts share: its native node, the engine of this environment, and what keeps the process alive.
  */
 import type { Clock } from '../base/clock.ts'
+import type { OnFailure } from '../base/events.ts'
 import { ConnectionCore } from '../connection/core.ts'
+import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionHost } from '../connection/host.ts'
 import type { ConnectionTable } from '../connection/table.ts'
-import { Connection } from '../connection.ts'
+import type { Connection } from '../connection.ts'
 import type { Limits } from '../constants.ts'
 import { subscribedLevels } from '../diagnostics/channels.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
-import type { OnFailure } from '../diagnostics/failures.ts'
 import { Reports } from '../diagnostics/report.ts'
 import { AbortError, StateError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
@@ -20,6 +21,7 @@ import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '../native/engine.ts'
 import { environment } from '../native/environment.ts'
 import type { Registrar } from '../negotiation/registrar.ts'
+import { offersChanged } from '../protocols/offers.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import { Forgotten } from '../stream/forgotten.ts'
@@ -40,8 +42,6 @@ export class NodeHost implements ConnectionHost, NodeSink {
   readonly deadlines: Deadlines
   readonly forgotten: Forgotten
   readonly options: ResolvedOptions
-  /** Called when the handlers or the listen addresses have changed. */
-  readonly offerWatchers: Set<() => void> = new Set()
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
@@ -191,7 +191,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
 
   /** What we offer to peers is another than before. */
   offersChanged(): void {
-    for (const watcher of this.offerWatchers) watcher()
+    offersChanged(this.swarm)
   }
 
   get onFailure(): OnFailure {
@@ -253,7 +253,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   /** Open streams of every connection. */
   *streams(): Generator<StreamCore> {
     for (const connection of this.#connections.all())
-      yield* [...Connection.core(connection).streams]
+      yield* [...connectionFaces.coreOf(connection).streams]
   }
 
   /**
@@ -283,7 +283,7 @@ export class NodeHost implements ConnectionHost, NodeSink {
   closeAtOnce(): void {
     if (!this.#isEnding) return
     for (const connection of this.#connections.living()) {
-      void Connection.core(connection).closeAtOnce(0)
+      void connectionFaces.coreOf(connection).closeAtOnce(0)
     }
   }
 }

@@ -8,9 +8,9 @@
  */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { aFunction, anObject, checkOptions, type OptionChecks } from '../base/arguments.ts'
+import type { OnFailure } from '../base/events.ts'
 import { isThenable } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import type { OnFailure } from '../diagnostics/failures.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 

@@ -13,21 +13,13 @@ import {
   someOf
 } from '../base/arguments.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { DEFAULT_LIMITS, type Limits } from '../constants.ts'
+import { DEFAULT_LIMITS, type Limits, type MuxerName, type SecurityName } from '../constants.ts'
 import type { LogLevel } from '../diagnostics/codes.ts'
-import { Log } from '../diagnostics/log.ts'
+import { Log, type Logger } from '../diagnostics/log.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
 import { checkServices, type ServiceOptions } from '../protocols/services.ts'
-
-/** Where this package writes what it has to say. Silent unless given; `console` fits. */
-export interface Logger {
-  debug(message: string, ...details: unknown[]): void
-  info(message: string, ...details: unknown[]): void
-  warn(message: string, ...details: unknown[]): void
-  error(message: string, ...details: unknown[]): void
-}
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
 export interface SwarmOptions {
@@ -55,11 +47,6 @@ export interface SwarmOptions {
   /** Built-in protocols and further services. */
   services?: ServiceOptions
 }
-
-/** A security protocol of this package. */
-export type SecurityName = 'tls' | 'noise'
-/** A stream muxer of this package. */
-export type MuxerName = 'yamux' | 'yamux-crate'
 
 /** Options with nothing left open. */
 export interface ResolvedOptions {
