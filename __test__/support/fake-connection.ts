@@ -50,8 +50,8 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     }),
     // Its timer is none of those that tests count.
     forgotten: new Forgotten(new FakeClock(), () => {}),
-    notify: (event, detail) => {
-      told.push(`${event} ${(detail as { id: string }).id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
+    notify: (event, { id }) => {
+      told.push(`${event} ${id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
     },
     dispatch: ({ stream }) => {
       inbound.push(stream)

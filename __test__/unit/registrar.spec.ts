@@ -14,9 +14,8 @@ import {
 import { Engine } from '../../ts/native/engine.ts'
 import { DIALLED_NAMES_KEPT } from '../../ts/native/protocol-names.ts'
 import { PREDICATES_FROM } from '../../ts/native/record.ts'
-import { Registrar } from '../../ts/negotiation/registrar.ts'
+import { Registrar, type RegistrarHost } from '../../ts/negotiation/registrar.ts'
 import type { StreamCore } from '../../ts/stream/core.ts'
-import type { NodeHost } from '../../ts/swarm/node-host.ts'
 import { fakeNative } from '../support/fake-native.ts'
 
 function setUp() {
@@ -36,7 +35,7 @@ function setUp() {
   const log = (...line: unknown[]): unknown => logged.push(line)
   const registrar = new Registrar(new Failures(new Log({ error: log }, '')))
   const closing = new AbortController()
-  const host = {
+  const host: RegistrarHost = {
     engine,
     node,
     signal: closing.signal,
@@ -45,7 +44,7 @@ function setUp() {
   }
   return {
     registrar,
-    host: host as unknown as NodeHost,
+    host,
     engine,
     tables,
     asks,

@@ -11,6 +11,7 @@ import {
   someOf,
   TIMER_MS_MAX
 } from '../base/arguments.ts'
+import type { Clock } from '../base/clock.ts'
 import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
@@ -20,9 +21,11 @@ import {
   DIAL_ADDRESSES_MAX,
   DIAL_PARALLEL,
   DIAL_PRIVATE_ADDRESS_TIMEOUT_MS,
-  DIAL_TIMEOUT_MS
+  DIAL_TIMEOUT_MS,
+  type Limits
 } from '../constants.ts'
 import { type DialTarget, tellDial } from '../diagnostics/connections.ts'
+import type { Log } from '../diagnostics/log.ts'
 import {
   type AddressAttempt,
   DialAllFailedError,
@@ -36,10 +39,12 @@ import {
   TimeoutError
 } from '../errors.ts'
 import { type AddrLike, isPrivate } from '../identity/address.ts'
+import type { Identity } from '../identity/keys.ts'
 import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
-import type { NodeHost } from '../swarm/node-host.ts'
+import type { Commands } from '../native/commands.ts'
+import type { Engine } from '../native/engine.ts'
 import type { AddressBook } from './address-book.ts'
 import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
 
@@ -55,6 +60,18 @@ export interface DialOptions extends AbortOptions {
   force?: boolean | string
   /** Security protocols to accept, preferred first; the swarm's unless given. A connection over another does not do. */
   security?: readonly SecurityName[]
+}
+
+/** What dialling needs of the swarm that it dials for. */
+export interface DialHost extends Commands<'dial' | 'cancel'> {
+  readonly engine: Pick<Engine, 'aborted' | 'lastLook'>
+  readonly clock: Clock
+  readonly limits: Pick<Limits, 'connectionsMax'>
+  readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
+  /** `take` gets the connection of a dial, unless the dial is forgotten before. */
+  expectDialled(request: number, take: (connection: Connection) => void): void
+  /** Nobody wants the connection of a dial any more. */
+  forgetDialled(request: number): void
 }
 
 /** Whom a call dials, and where. */
@@ -95,13 +112,13 @@ interface SharedDial {
 
 /** Dials, joined by peer. */
 export class Dialer {
-  readonly #host: NodeHost
+  readonly #host: DialHost
   readonly #connections: ConnectionTable
   readonly #addressBook: AddressBook
   readonly #dials = new Map<string, SharedDial>()
   #isClosed = false
 
-  constructor(host: NodeHost, connections: ConnectionTable, addressBook: AddressBook) {
+  constructor(host: DialHost, connections: ConnectionTable, addressBook: AddressBook) {
     this.#host = host
     this.#connections = connections
     this.#addressBook = addressBook

@@ -9,7 +9,7 @@ import { type Dialer, type DialOptions, isSet } from './dialer.ts'
 
 /** See `swarm.newStream`. */
 export function openStream(
-  dialer: Dialer,
+  dialer: Pick<Dialer, 'dialPeer'>,
   connections: ConnectionTable,
   peer: PeerLike,
   protocols: string | readonly string[] | undefined,
@@ -26,7 +26,7 @@ export function openStream(
 
 /** Try every other connection to the peer, then a new one: what is listed may have ended, untold yet. */
 async function openElsewhere(
-  dialer: Dialer,
+  dialer: Pick<Dialer, 'dialPeer'>,
   connections: ConnectionTable,
   peer: PeerLike,
   protocols: string | readonly string[] | undefined,
@@ -50,7 +50,7 @@ async function openElsewhere(
 }
 
 async function dialAndOpen(
-  dialer: Dialer,
+  dialer: Pick<Dialer, 'dialPeer'>,
   peer: PeerLike,
   protocols: string | readonly string[] | undefined,
   options: DialOptions & NewStreamOptions

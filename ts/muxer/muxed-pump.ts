@@ -16,6 +16,7 @@ import {
 } from '../native/record.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { muxerFailure } from '../stream/failure.ts'
+import type { StreamPump } from '../stream/home.ts'
 import type { MuxedStream } from './muxed.ts'
 
 /** Bytes received and not read past which the muxed stream is left alone: a first window of yamux. */
@@ -25,7 +26,7 @@ const CHUNK_BYTES = 64 * 1024
 const NOTHING = new Uint8Array(0)
 
 /** The pump of one stream. */
-export class MuxedPump {
+export class MuxedPump implements StreamPump {
   readonly muxed: MuxedStream
   readonly #core: StreamCore
   readonly #orders = new Uint32Array(3)

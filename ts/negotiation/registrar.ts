@@ -2,15 +2,15 @@
 import { aFunction, checkOptions, integer, misuse, type OptionChecks } from '../base/arguments.ts'
 import { isThenable } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import { StreamErrorCode } from '../constants.ts'
+import { type Limits, StreamErrorCode } from '../constants.ts'
 import { tracedHandler } from '../diagnostics/channels.ts'
 import { type Failures, isExpectedEnd, resetCodeOf } from '../diagnostics/failures.ts'
 import { ResourceLimitExceededError } from '../errors.ts'
-import type { Served } from '../native/engine.ts'
+import type { NativeNode } from '../native/addon.ts'
+import type { Engine, Served } from '../native/engine.ts'
 import { PREDICATES_FROM } from '../native/record.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Stream } from '../stream.ts'
-import type { NodeHost } from '../swarm/node-host.ts'
 import { holds, type ProtocolPredicate, protocolNames } from './protocol-name.ts'
 
 /** What a handler is given beside the stream. */
@@ -63,6 +63,17 @@ interface PredicateEntry extends Entry {
   readonly id: number
 }
 
+/** What the table needs of the swarm that it belongs to. */
+export interface RegistrarHost {
+  readonly node: Pick<NativeNode, 'setHandlers' | 'setRaw'>
+  readonly engine: Pick<Engine, 'protocols'>
+  readonly options: { readonly limits: Pick<Limits, 'inboundStreamsMax'> }
+  /** Aborted when the swarm begins to close. */
+  readonly signal: AbortSignal
+  /** What we offer to peers is another than before. */
+  offersChanged(): void
+}
+
 /** Handlers by protocol. The native side has the same table and asks for, or refuses, what is not in it. */
 export class Registrar {
   readonly #failures: Failures
@@ -71,7 +82,7 @@ export class Registrar {
   readonly #handlers = new Map<number, StreamHandler>()
   #predicatesMade = 0
   #raw: StreamHandler | undefined
-  #host: NodeHost | undefined
+  #host: RegistrarHost | undefined
   #context: HandlerContext | undefined
   // Names that are kept for the native table.
   #kept: string[] = []
@@ -84,7 +95,7 @@ export class Registrar {
   }
 
   /** From here on the table is kept in step with the host's node. */
-  attach(host: NodeHost): void {
+  attach(host: RegistrarHost): void {
     this.#host = host
     this.#context = Object.freeze({ signal: host.signal })
     this.#push()

@@ -17,7 +17,6 @@ import {
   StreamResetError,
   StreamStateError
 } from '../errors.ts'
-import type { MuxedPump } from '../muxer/muxed-pump.ts'
 import { streamCounters } from '../native/counters.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import { nativeError, stackless } from '../native/native-error.ts'
@@ -27,7 +26,7 @@ import type { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
 import { streamFaces } from './face.ts'
 import { failureError, faultOf, isEnd, ownReset, resetFailure, writeRefusal } from './failure.ts'
-import type { StreamHome, StreamInit } from './home.ts'
+import type { StreamHome, StreamInit, StreamPump } from './home.ts'
 import { ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -55,7 +54,7 @@ export class StreamCore implements StreamSink {
   /** What the application keeps beside the stream, made when it asks for it. */
   extra: Map<unknown, unknown> | undefined
   /** Of a stream whose muxer is the application's. */
-  pump: MuxedPump | undefined
+  pump: StreamPump | undefined
 
   readonly home: StreamHome
   readonly #number: number

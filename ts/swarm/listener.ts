@@ -9,10 +9,26 @@ import {
   StateError
 } from '../errors.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
+import type { Identity } from '../identity/keys.ts'
 import { listenRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { CommandError, withFrames } from '../native/command-error.ts'
+import type { Commands } from '../native/commands.ts'
+import type { Engine } from '../native/engine.ts'
 import { nativeError } from '../native/native-error.ts'
-import type { NodeHost } from './node-host.ts'
+import type { Swarm } from '../swarm.ts'
+
+/** What listening needs of the swarm that listens. */
+export interface ListenerHost extends Commands<'listen' | 'unlisten'> {
+  readonly swarm: Pick<Swarm, 'isStarted'>
+  readonly engine: Pick<Engine, 'adoptListener'>
+  readonly options: { readonly identity: Pick<Identity, 'peer'> }
+  /** Tell notifiees and listeners of an address that we have, or had. */
+  notifyAddress(event: 'listen' | 'listenClose', address: string): void
+  /** One more listener keeps the process alive. */
+  retain(): void
+  /** The counterpart of {@link ListenerHost.retain}. */
+  release(): void
+}
 
 /** One bound listener. */
 export interface Listener {
@@ -33,11 +49,11 @@ interface Bound extends Listener {
  * asked for and what was bound, so that calls with different addresses may mean the same one.
  */
 export class Listeners {
-  readonly #host: NodeHost
+  readonly #host: ListenerHost
   readonly #bound = new Map<string, Bound>()
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(host: NodeHost) {
+  constructor(host: ListenerHost) {
     this.#host = host
   }
 

@@ -12,6 +12,7 @@ import type { Limits } from '../constants.ts'
 import { subscribedLevels } from '../diagnostics/channels.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
 import { Reports } from '../diagnostics/report.ts'
+import type { DialHost } from '../dial/dialer.ts'
 import { AbortError, StateError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import type { NativeNode } from '../native/addon.ts'
@@ -20,14 +21,16 @@ import type { Counters } from '../native/counters.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '../native/engine.ts'
 import { environment } from '../native/environment.ts'
-import type { Registrar } from '../negotiation/registrar.ts'
+import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import { Forgotten } from '../stream/forgotten.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
+import type { ListenerHost } from './listener.ts'
 import type { NotifieeEvent } from './notifiee.ts'
 import type { ResolvedOptions } from './options.ts'
+import type { ShutdownHost } from './shutdown.ts'
 
 /** What the host asks of its swarm. */
 export interface HostCallbacks {
@@ -36,7 +39,9 @@ export interface HostCallbacks {
 }
 
 /** The shared middle of one swarm. */
-export class NodeHost implements ConnectionHost, NodeSink {
+export class NodeHost
+  implements ConnectionHost, NodeSink, DialHost, ListenerHost, RegistrarHost, ShutdownHost
+{
   readonly swarm: Swarm
   readonly clock: Clock
   readonly deadlines: Deadlines

@@ -6,20 +6,31 @@
  */
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import { AbortError } from '../errors.ts'
-import type { NodeHost } from './node-host.ts'
+import type { NativeNode } from '../native/addon.ts'
+import type { CommandHandle } from '../native/engine.ts'
+import type { StreamCore } from '../stream/core.ts'
 
 /** Milliseconds between two looks at writes that wait for room. */
 const LOOK_MS = 5
 
+/** What an orderly end needs of the swarm that ends. */
+export interface ShutdownHost {
+  readonly node: Pick<NativeNode, 'cancel'>
+  /** Wait until what was written is sent. */
+  drain(timeoutMs: number): CommandHandle
+  /** Open streams of every connection. */
+  streams(): Iterable<StreamCore>
+}
+
 /** The wait of one `close`. */
 export class Shutdown {
-  readonly #host: NodeHost
+  readonly #host: ShutdownHost
   readonly #deadline: number
   readonly #over: Promise<void>
   #isOver = false
   #end: () => void = () => {}
 
-  constructor(host: NodeHost, drainTimeout: number) {
+  constructor(host: ShutdownHost, drainTimeout: number) {
     this.#host = host
     this.#deadline = performance.now() + drainTimeout
     this.#over = new Promise((resolve) => {
