@@ -5,9 +5,7 @@
  * was expected and what was received; objects are described by their class alone, as they may hold keys.
  */
 import { InvalidParametersError } from '../errors.ts'
-
-/** The longest delay of a Node.js timer in milliseconds, some 25 days; for a longer one it fires at once. */
-export const TIMER_MS_MAX = 0x7fffffff
+import { TIMER_MS_MAX } from './clock.ts'
 
 /** The largest number that crosses to the native side. */
 const UINT32_MAX = 0xffffffff

@@ -1,5 +1,8 @@
 /** Time as this package uses it, so that tests and simulations bring their own. */
 
+/** The longest delay of a Node.js timer in milliseconds, some 25 days; for a longer one it fires at once. */
+export const TIMER_MS_MAX = 0x7fffffff
+
 /** A source of time. Milliseconds since the epoch, and one-shot timers. */
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -14,8 +17,7 @@ export interface Clock {
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   setTimer: (callback: () => void, ms: number) => {
-    // Node fires at once for more than 2^31-1 ms.
-    const timer = setTimeout(callback, Math.min(ms, 0x7fffffff))
+    const timer = setTimeout(callback, Math.min(ms, TIMER_MS_MAX))
     timer.unref()
     return timer
   },

@@ -4,7 +4,7 @@
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'
-import { abortable, aborted } from '../base/abort.ts'
+import { abortable, aborted, onceGivenUp } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
@@ -386,25 +386,17 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     for (const name of proposed) engine.protocols.keep(name)
     return new Promise((resolve, reject) => {
       let reason: Error | undefined
-      const giveUpWith = (error: () => Error) => (): void => {
+      const release = onceGivenUp(engine, clock, signal, negotiationTimeout, (why) => {
         if (core.state !== StreamState.INIT) return
-        reason = error()
+        reason =
+          why === 'aborted'
+            ? aborted(signal)
+            : new TimeoutError(`no protocol was chosen within ${negotiationTimeout} ms`)
         core.stream.abort(reason)
-      }
-      const late = giveUpWith(
-        () => new TimeoutError(`no protocol was chosen within ${negotiationTimeout} ms`)
-      )
-      const abort = giveUpWith(() => aborted(signal))
-      const onAbort = (): void => engine.aborted(signal, abort)
-      const timer =
-        negotiationTimeout === undefined
-          ? undefined
-          : clock.setTimer(() => engine.lastLook(late), negotiationTimeout)
-      signal?.addEventListener('abort', onAbort, { once: true })
+      })
       core.onceSettled((err) => {
         for (const name of proposed) engine.protocols.release(name)
-        if (timer !== undefined) clock.clearTimer(timer)
-        signal?.removeEventListener('abort', onAbort)
+        release()
         const full = err === undefined ? this.host.refusal(core.protocol, this.streams) : undefined
         if (full !== undefined) core.stream.abort(full)
         const failure = reason ?? err ?? full

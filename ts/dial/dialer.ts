@@ -1,17 +1,9 @@
 /** Dialling: whom, where, and who waits for it. The native side tries the addresses. */
 
-import type { AbortOptions } from '../base/abort.ts'
-import { aborted } from '../base/abort.ts'
-import {
-  aDuration,
-  aFlag,
-  anArray,
-  aSignal,
-  type OptionChecks,
-  someOf,
-  TIMER_MS_MAX
-} from '../base/arguments.ts'
+import { type AbortOptions, aborted, type LastLook, onceGivenUp } from '../base/abort.ts'
+import { aDuration, aFlag, anArray, aSignal, type OptionChecks, someOf } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
 import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
@@ -44,7 +36,6 @@ import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parse
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
-import type { Engine } from '../native/engine.ts'
 import type { AddressBook } from './address-book.ts'
 import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
 
@@ -64,7 +55,7 @@ export interface DialOptions extends AbortOptions {
 
 /** What dialling needs of the swarm that it dials for. */
 export interface DialHost extends Commands<'dial' | 'cancel'> {
-  readonly engine: Pick<Engine, 'aborted' | 'lastLook'>
+  readonly engine: LastLook
   readonly clock: Clock
   readonly limits: Pick<Limits, 'connectionsMax'>
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
@@ -239,22 +230,16 @@ export class Dialer {
     return new Promise((resolve) => {
       const end = (ending: Ending): void => {
         shared.waiters.delete(end)
-        clock.clearTimer(timer)
-        signal?.removeEventListener('abort', onAbort)
+        release()
         resolve(ending)
       }
-      const giveUp = (error: () => Error): void => {
+      const ms = Math.min(Math.max(deadline - clock.now(), 0), TIMER_MS_MAX)
+      const release = onceGivenUp(engine, clock, signal, ms, (why) => {
         if (!shared.waiters.has(end)) return
-        end(error)
+        end(() => (why === 'aborted' ? aborted(signal) : late(ms)))
         if (shared.waiters.size === 0) this.#forget(shared)
-      }
-      const onAbort = (): void => engine.aborted(signal, () => giveUp(() => aborted(signal)))
-      const remaining = Math.min(Math.max(deadline - clock.now(), 0), TIMER_MS_MAX)
-      const late = (): Error =>
-        new TimeoutError(`the dial did not succeed within its ${Math.round(remaining)} ms`)
-      const timer = clock.setTimer(() => engine.lastLook(() => giveUp(late)), remaining)
+      })
       shared.waiters.add(end)
-      signal?.addEventListener('abort', onAbort, { once: true })
     })
   }
 
@@ -270,6 +255,10 @@ export class Dialer {
     const figures = { scope: 'node', resource: 'connections', limit, current: limit }
     return new ResourceLimitExceededError(detail, figures)
   }
+}
+
+function late(ms: number): TimeoutError {
+  return new TimeoutError(`the dial did not succeed within its ${Math.round(ms)} ms`)
 }
 
 function shareOf({ key, peer }: Plan): SharedDial {

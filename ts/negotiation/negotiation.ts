@@ -1,12 +1,11 @@
 /** What both sides of a negotiation in TypeScript share: the deadline, the first line, the errors. */
-import { abortable, aborted, isAborted } from '../base/abort.ts'
+import { abortable, aborted, isAborted, TimeLimit } from '../base/abort.ts'
 import {
   aDuration,
   aSignal,
   checkOptions,
   type OptionChecks,
-  objectWith,
-  TIMER_MS_MAX
+  objectWith
 } from '../base/arguments.ts'
 import { NEGOTIATION_TIMEOUT_MS } from '../constants.ts'
 import {
@@ -42,21 +41,19 @@ export async function negotiation<T>(
 ): Promise<T> {
   const { signal, timeout = NEGOTIATION_TIMEOUT_MS } = options
   if (isAborted(signal)) throw aborted(signal)
-  const late = new AbortController()
-  const either = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])
   // It holds the process: a carrier in memory does not, and the caller waits.
-  const timer = setTimeout(() => late.abort(new TimeoutError()), Math.min(timeout, TIMER_MS_MAX))
+  const limit = new TimeLimit(timeout, signal)
   try {
-    return await abortable(negotiate({ signal: either }), either)
+    return await abortable(negotiate({ signal: limit.signal }), limit.signal)
   } catch (err) {
     if (isAborted(signal)) throw aborted(signal)
-    if (late.signal.aborted) throw timedOut(Failed, timeout)
+    if (limit.isUp) throw timedOut(Failed, timeout)
     // A line that could not be read is the cause, whoever was negotiating.
     if (err instanceof Failed && !(err instanceof MultiselectCommunicatorError)) throw err
     const reason = err instanceof Error ? err.message : String(err)
     throw new Failed(`protocol negotiation failed: ${reason}`, { cause: err })
   } finally {
-    clearTimeout(timer)
+    limit.clear()
   }
 }
 

@@ -9,9 +9,9 @@ import {
   checkOptions,
   integer,
   type OptionChecks,
-  someOf,
-  TIMER_MS_MAX
+  someOf
 } from '../base/arguments.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
 import type { SecurityName } from '../constants.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { type AnyDuplex, carrierOf } from '../io/carriers.ts'

@@ -1,6 +1,6 @@
 /** Messages over a secured connection. Loaded by the first `secureMessages`. */
 import type { PeerId, PublicKey } from '@libp2p/interface'
-import { abortable, isAborted } from '../base/abort.ts'
+import { abortable, isAborted, TimeLimit } from '../base/abort.ts'
 import { ABORT_OPTIONS, checkOptions, bytes as someBytes } from '../base/arguments.ts'
 import { TimeoutError } from '../errors.ts'
 import { privateKeyBytes } from '../identity/keys.ts'
@@ -124,11 +124,9 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
 /** Shake hands over a carrier. A carrier whose handshake failed is closed: nothing else can be said on it. */
 export async function establish(prepared: Prepared): Promise<SecureMessages> {
   const { conn, options, timeoutMs } = prepared
-  const late = new AbortController()
-  const signal =
-    options.signal === undefined ? late.signal : AbortSignal.any([options.signal, late.signal])
   // It holds the process: a carrier in memory does not, and the caller waits.
-  const timer = setTimeout(() => late.abort(new TimeoutError()), timeoutMs)
+  const limit = new TimeLimit(timeoutMs, options.signal)
+  const { signal } = limit
   try {
     const carrier = new SecureCarrier(conn, sessionOf(options))
     const facts = await abortable(carrier.handshake({ signal }), signal)
@@ -137,10 +135,10 @@ export async function establish(prepared: Prepared): Promise<SecureMessages> {
     conn.close({ signal: AbortSignal.timeout(CLOSE_MS) }).catch(() => {
       // What broke it is told already.
     })
-    if (!late.signal.aborted || isAborted(options.signal)) throw err
+    if (!limit.isUp || isAborted(options.signal)) throw err
     throw new TimeoutError(`the handshake took longer than ${timeoutMs} ms`, { cause: err })
   } finally {
-    clearTimeout(timer)
+    limit.clear()
   }
 }
 
