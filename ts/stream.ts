@@ -4,7 +4,6 @@
  * The state machine, its bytes and its flow control live in Rust; what stands here is a copy of the state and
  * the queues of calls that wait. See docs/streams.md for the table of states and operations.
  */
-
 import type { AbortOptions } from './base/abort.ts'
 import {
   ABORT_OPTIONS,

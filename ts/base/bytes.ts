@@ -12,6 +12,9 @@ export const SCRATCH_BYTES = 64 * 1024
 /** Bytes of one chunk at most: the native side holds no more than this for a stream. */
 export const CHUNK_BYTES_MAX = 256 * 1024
 
+/** No bytes. */
+export const NOTHING: Uint8Array<ArrayBuffer> = new Uint8Array(0)
+
 // Below this a zeroed array is as cheap as the detour through Buffer.
 const UNZEROED_BYTES_MIN = 4_096
 

@@ -1,7 +1,5 @@
 /** Bytes that JavaScript holds and nobody was given yet, in order. */
-import { concat } from './bytes.ts'
-
-const NOTHING = new Uint8Array(0)
+import { concat, NOTHING } from './bytes.ts'
 
 /** Chunks in order; empty for nearly every stream at nearly every time. */
 export class Stash {

@@ -1,5 +1,4 @@
 /** What a connection tells of itself, and what its calls take: the types of its public face. */
-
 import type { AbortOptions } from '../base/abort.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 

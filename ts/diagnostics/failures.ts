@@ -5,7 +5,6 @@
  * hears it, the first of each callback is a warning of the process, and the later ones, which a remote may bring about as
  * often as it likes, are not told.
  */
-
 import type { OnFailure } from '../base/events.ts'
 import { StreamErrorCode } from '../constants.ts'
 import {

@@ -1,5 +1,4 @@
 /** Dialling: whom, where, and who waits for it. The native side tries the addresses. */
-
 import { type AbortOptions, aborted, type LastLook, onceGivenUp } from '../base/abort.ts'
 import { aDuration, aFlag, anArray, aSignal, type OptionChecks, someOf } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'

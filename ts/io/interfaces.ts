@@ -3,7 +3,6 @@
  *
  * `Stream` and `TcpStream` are {@link ReadWriteCloser}s; `fromDuplex` and `fromWebStreams` make one of anything else.
  */
-
 import type { AbortOptions } from '../base/abort.ts'
 import type { HostPort } from '../identity/address.ts'
 

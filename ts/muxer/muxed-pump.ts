@@ -5,7 +5,7 @@
  * Reading runs ahead of the application by 256 KiB at most. What is written waits in the slot while the muxed
  * stream's own `write` is pending.
  */
-import { unshared } from '../base/bytes.ts'
+import { NOTHING, unshared } from '../base/bytes.ts'
 import { StreamState } from '../constants.ts'
 import {
   FLAG_CONNECTION_LOST,
@@ -23,7 +23,6 @@ import type { MuxedStream } from './muxed.ts'
 const RECEIVED_BYTES_MAX = 256 * 1024
 
 const CHUNK_BYTES = 64 * 1024
-const NOTHING = new Uint8Array(0)
 
 /** The pump of one stream. */
 export class MuxedPump implements StreamPump {

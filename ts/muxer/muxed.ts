@@ -1,5 +1,4 @@
 /** What this package asks of a multiplexer, its own or the application's: three shapes. */
-
 import type { AbortOptions } from '../base/abort.ts'
 import type { ReadWriteCloser } from '../io/interfaces.ts'
 

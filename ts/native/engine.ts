@@ -3,7 +3,6 @@
  *
  * A ring leads to at most 64 drains, then the event loop turns.
  */
-
 import { isTimeUp } from '../base/abort.ts'
 import { SCRATCH_BYTES } from '../base/bytes.ts'
 import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } from './addon.ts'

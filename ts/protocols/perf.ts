@@ -3,7 +3,6 @@
  *
  * The answering side makes anybody's bytes: it runs only where it was asked for (`services: { perf: true }`).
  */
-
 import type { AbortOptions } from '../base/abort.ts'
 import { aFunction, aSignal, aSize, checkOptions, type OptionChecks } from '../base/arguments.ts'
 import { allocate } from '../base/bytes.ts'

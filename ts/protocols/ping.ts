@@ -1,5 +1,4 @@
 /** `/ipfs/ping/1.0.0`: 32 random bytes and their echo, any number of times on one stream. */
-
 import type { AbortOptions } from '../base/abort.ts'
 import { aDuration, aLimit, aSignal, checkOptions, type OptionChecks } from '../base/arguments.ts'
 import { type Connection, checkConnection } from '../connection.ts'

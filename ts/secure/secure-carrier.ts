@@ -3,7 +3,7 @@
  * here moves bytes, each chunk once in each direction.
  */
 import { abortable, aborted } from '../base/abort.ts'
-import { unshared } from '../base/bytes.ts'
+import { NOTHING, unshared } from '../base/bytes.ts'
 import { Stash } from '../base/stash.ts'
 import {
   ConnectionClosedError,
@@ -26,8 +26,6 @@ const CHUNK_BYTES = 64 * 1024
 const EMPTY_MAX = 100
 
 const TLS = '/tls/1.0.0'
-
-const NOTHING = new Uint8Array(0)
 
 /** One end of a secured connection. Reads must not overlap, which framers see to. */
 export class SecureCarrier implements ReadWriteCloser {

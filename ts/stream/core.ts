@@ -4,7 +4,6 @@
  * The state machine is Rust's. This copy changes only by the answer of a call, by a record, or, when the native
  * side has let the stream go with bytes left to read, by the read that reports their end.
  */
-
 import type { AbortOptions } from '../base/abort.ts'
 import { abortable } from '../base/abort.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'

@@ -4,7 +4,6 @@
  * Rust cuts them, many at a time. `readMsg` and iteration hand out memory of the caller's own, `onBatch` lends
  * recycled memory for the time of a call.
  */
-
 import type { AbortOptions } from '../base/abort.ts'
 import { abortable, aborted } from '../base/abort.ts'
 import {

@@ -5,7 +5,6 @@
  * stash holds what was taken and not handed out: the gatherings of a `read()` that gave up, and the rest of a
  * stream whose native side is gone.
  */
-
 import type { AbortOptions } from '../base/abort.ts'
 import {
   allocate,
@@ -13,6 +12,7 @@ import {
   concat,
   copyOut,
   isShared,
+  NOTHING,
   SCRATCH_BYTES,
   trim
 } from '../base/bytes.ts'
@@ -39,8 +39,6 @@ export interface ReadOptions extends AbortOptions {
 
 /** Why a half that can no longer be read ended. */
 export type ReadEnd = 'open' | 'remote' | 'local'
-
-const NOTHING = new Uint8Array(0)
 
 // The remote's end, as an answer: an error for every stream that ends in good order would cost the most.
 const END = Symbol('end')

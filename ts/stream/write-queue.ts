@@ -4,7 +4,6 @@
  * Room is learned from answers: `submit` tells the credit left, `write` accepts less than it was given, and
  * `streamWritable` says when to go on. Staging never exceeds the credit by more than the staging buffer.
  */
-
 import type { AbortOptions } from '../base/abort.ts'
 import { aborted } from '../base/abort.ts'
 import { unshared } from '../base/bytes.ts'
