@@ -1,4 +1,4 @@
-//! Which part of ts/ may import which, and that no module waits for itself to be loaded.
+//! Which part of ts/ may import which, and that imports have no cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ const fn part(
     Part { name, uses, types }
 }
 
-/// The parts, lowest first. Everybody who may import `errors.ts` and `constants.ts` may: they import nothing.
+/// The parts, lowest first. `errors.ts` and `constants.ts` import nothing and are everybody's.
 const PARTS: &[Part] = &[
     part("errors.ts", &[], &[]),
     part("constants.ts", &[], &[]),
@@ -214,9 +214,9 @@ fn place_of(name: &str) -> Option<usize> {
     PARTS.iter().position(|part| part.name == name)
 }
 
-/// No module imports itself through others: what is in a circle is loaded in an order that nobody chose. Types load
-/// nothing.
-pub(super) fn have_no_circles(tree: &Tree) -> Vec<Finding> {
+/// No module imports itself, directly or through others: modules of a cycle are loaded in an order that depends on who
+/// is imported first. Imports of types load nothing and do not count.
+pub(super) fn have_no_cycles(tree: &Tree) -> Vec<Finding> {
     let mut graph: Graph<'_> = BTreeMap::new();
     for (path, source) in tree.under("ts/", ".ts") {
         let loaded = imports(source)
@@ -236,7 +236,7 @@ pub(super) fn have_no_circles(tree: &Tree) -> Vec<Finding> {
 /// What each module loads, and in which line.
 type Graph<'a> = BTreeMap<&'a str, Vec<(String, usize)>>;
 
-/// Depth first: an import of a module that is on the way to itself closes a circle.
+/// Depth first: an import of a module that is on the way to itself closes a cycle.
 fn walk<'a>(
     graph: &'a Graph<'_>,
     path: &'a str,
@@ -251,8 +251,8 @@ fn walk<'a>(
     for (target, line) in graph.get(path).into_iter().flatten() {
         match way.iter().position(|on_the_way| on_the_way == target) {
             Some(at) => {
-                let circle = way[at..].join(" imports ");
-                let sentence = format!("{circle} imports {target}: a circle");
+                let cycle = way[at..].join(" imports ");
+                let sentence = format!("{cycle} imports {target}: a cycle");
                 findings.push(Finding::new(path, *line, sentence));
             }
             None => walk(graph, target, way, seen, findings),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn names_a_circle_once() {
+    fn names_a_cycle_once() {
         let tree = Tree::of(&[
             ("ts/a.ts", "import './b.ts'\nimport './c.ts'\n"),
             ("ts/b.ts", "import './c.ts'\n"),
@@ -334,7 +334,7 @@ mod tests {
             ),
             ("ts/d.ts", "import './d.ts'\n"),
         ]);
-        let found = have_no_circles(&tree);
+        let found = have_no_cycles(&tree);
         assert_eq!(places(&found), [("ts/c.ts", 2), ("ts/d.ts", 1)]);
     }
 }

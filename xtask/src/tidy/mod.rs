@@ -54,7 +54,7 @@ const CHECKS: &[Check] = &[
     direction::core_modules,
     direction::modules,
     folders::point_down,
-    folders::have_no_circles,
+    folders::have_no_cycles,
     exports::catch_panics,
     exports::check_their_numbers,
     mirrors::error_codes,
