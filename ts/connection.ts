@@ -3,6 +3,7 @@
  */
 import type { PeerId, PrivateKey, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import type { AbortOptions } from './base/abort.ts'
 import {
   ABORT_OPTIONS,
   aCode,
@@ -11,69 +12,42 @@ import {
   checkOptions,
   misuse,
   type OptionChecks
-} from './arguments.ts'
-import type { ConnectionCore, ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
+} from './base/arguments.ts'
+import { TypedEventTarget } from './base/events.ts'
+import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
+import type { ConnectionCore } from './connection/core.ts'
+import { provideConnectionFaces } from './connection/face.ts'
+import type {
+  ConnectionCloseReason,
+  ConnectionEvents,
+  ConnectionSecurity,
+  ConnectionStat,
+  ConnectionStats,
+  DialReport,
+  NewStreamOptions
+} from './connection/facts.ts'
 import { tracedStreamOpen } from './diagnostics/channels.ts'
-import { TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
-import { INSPECT, type InspectArguments, shown } from './inspection.ts'
 import type { ConnectionCounters } from './native/counters.ts'
-import { protocolNames } from './protocol/protocol-name.ts'
-import type { AbortOptions } from './stream/read-queue.ts'
+import { protocolNames } from './negotiation/protocol-name.ts'
+import { streamFaces } from './stream/face.ts'
 import { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'
 
-export type { ConnectionSecurity, NewStreamOptions } from './connection/core.ts'
+export type {
+  ConnectionCloseReason,
+  ConnectionEvents,
+  ConnectionSecurity,
+  ConnectionStat,
+  ConnectionStats,
+  DialReport,
+  NewStreamOptions
+} from './connection/facts.ts'
 
 /** The options of `newStream`. */
 export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
   signal: aSignal,
   negotiationTimeout: aDuration
-}
-
-/** Facts about a connection, taken at the call. */
-export interface ConnectionStat {
-  /** Who dialled. */
-  readonly direction: 'inbound' | 'outbound'
-  /** When it was up, in milliseconds since the epoch. */
-  readonly opened: number
-  /** Whether it is limited in time or bytes. */
-  readonly limited: boolean
-  /** Go's older name for `limited`. */
-  readonly transient: boolean
-  /** Open streams, both directions. */
-  readonly numStreams: number
-  /** Whatever the application wants to keep beside the connection. */
-  readonly extra: Map<unknown, unknown>
-}
-
-/** {@link ConnectionStat} and {@link ConnectionCounters} in one. */
-export interface ConnectionStats extends ConnectionStat, ConnectionCounters {
-  /** When it ended, in milliseconds since the epoch; undefined while it lives. */
-  readonly ended: number | undefined
-}
-
-/** Why a connection ended. */
-export interface ConnectionCloseReason {
-  /** The code on the wire, 0 for an orderly end; see `ConnectionErrorCode`. */
-  readonly closeCode: number
-  /** Whether the remote ended it. */
-  readonly remote: boolean
-  /** What broke it; undefined after an orderly end. */
-  readonly error: Error | undefined
-}
-
-/** Milliseconds that each part of setting the connection up took. */
-export interface DialReport {
-  readonly dial: number
-  readonly security: number
-  readonly muxer: number
-}
-
-/** Events of a {@link Connection}. */
-export interface ConnectionEvents {
-  /** The connection has ended and so have its streams. Exactly once. */
-  close: CustomEvent<ConnectionCloseReason>
 }
 
 /**
@@ -89,17 +63,17 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
     this.#core = core
   }
 
-  /** @internal The machinery behind a connection, for this package's own layers. */
-  static core(connection: Connection): ConnectionCore {
-    return connection.#core
-  }
-
-  /** @internal */
-  static emitClose(connection: Connection, reason: ConnectionCloseReason): void {
-    if (connection.hasListeners('close')) {
-      connection.emit('close', new CustomEvent('close', { detail: reason }))
-    }
-    connection.endEvents()
+  static {
+    provideConnectionFaces({
+      make: (core) => new Connection(core),
+      coreOf: (connection) => connection.#core,
+      emitClose(connection, reason) {
+        if (connection.hasListeners('close')) {
+          connection.emit('close', new CustomEvent('close', { detail: reason }))
+        }
+        connection.endEvents()
+      }
+    })
   }
 
   /** Unique in the process, for logs and maps. */
@@ -260,7 +234,7 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
 
   /** Forget a stream of this connection: `stream.remove()`. Throws `InvalidParametersError` for another one's. */
   removeStream(stream: Stream): void {
-    if (!(stream instanceof Stream) || Stream.core(stream).home !== this.#core) {
+    if (!(stream instanceof Stream) || streamFaces.coreOf(stream).home !== this.#core) {
       throw misuse('stream', 'a stream of this connection', stream)
     }
     stream.remove()

@@ -174,3 +174,9 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   keepaliveTimeoutMs: 10_000,
   writeStallTimeoutMs: 30_000
 })
+
+/** A security protocol of this package. */
+export type SecurityName = 'tls' | 'noise'
+
+/** A stream muxer of this package. */
+export type MuxerName = 'yamux' | 'yamux-crate'

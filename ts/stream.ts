@@ -4,6 +4,7 @@
  * The state machine, its bytes and its flow control live in Rust; what stands here is a copy of the state and
  * the queues of calls that wait. See docs/streams.md for the table of states and operations.
  */
+import type { AbortOptions } from './base/abort.ts'
 import {
   ABORT_OPTIONS,
   aCode,
@@ -16,27 +17,29 @@ import {
   integer,
   type OptionChecks,
   bytes as someBytes
-} from './arguments.ts'
+} from './base/arguments.ts'
+import { type EventHandler, type EventListenerOptions, TypedEventTarget } from './base/events.ts'
+import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
 import type { Connection } from './connection.ts'
 import { StreamState } from './constants.ts'
 import { type Libp2pError, StateError } from './errors.ts'
-import { type EventHandler, type EventListenerOptions, TypedEventTarget } from './events.ts'
 import type { HostPort } from './identity/address.ts'
-import { INSPECT, type InspectArguments, shown } from './inspection.ts'
 import type { ConnState, StreamReader } from './io/interfaces.ts'
-import type { Messages, MessagesOptions } from './io/messages.ts'
-import { messages } from './io/messages.ts'
+import type { MuxedStream } from './muxer/muxed.ts'
 import { type StreamCounters, streamCounters } from './native/counters.ts'
 import type { StreamCore } from './stream/core.ts'
 import { type DuplexOptions, toDuplex } from './stream/duplex.ts'
+import { provideStreamFaces } from './stream/face.ts'
 import { type StreamEvents, type StreamStat, shownOf, statOf } from './stream/facts.ts'
-import type { MuxedStream } from './stream/muxed.ts'
-import type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
+import type { Messages, MessagesOptions } from './stream/messages.ts'
+import { messages } from './stream/messages.ts'
+import type { ReadOptions } from './stream/read-queue.ts'
 import { readableStream, writableStream } from './stream/web-streams.ts'
 
+export type { AbortOptions } from './base/abort.ts'
 export type { DuplexOptions } from './stream/duplex.ts'
 export type { StreamCloseDetail, StreamEvents, StreamStat } from './stream/facts.ts'
-export type { AbortOptions, ReadOptions } from './stream/read-queue.ts'
+export type { ReadOptions } from './stream/read-queue.ts'
 
 const READ_CHECKS: OptionChecks<ReadOptions> = { signal: aSignal, maxBytes: aLimit }
 
@@ -67,48 +70,33 @@ export class Stream
     this.#core = core
   }
 
-  /** @internal The machinery behind a stream, for this package's own layers. */
-  static core(stream: Stream): StreamCore {
-    return stream.#core
-  }
-
-  /** @internal */
-  static emitDrain(stream: Stream): void {
-    if (stream.hasListeners('drain')) stream.emit('drain', new CustomEvent('drain'))
-  }
-
-  /**
-   * @internal Call `ended` when the stream has ended, however it did. Unlike a listener it does not keep the stream
-   * from being forgotten.
-   */
-  static onEnd(stream: Stream, ended: () => void): void {
-    stream.#onEnd ??= []
-    stream.#onEnd.push(ended)
-  }
-
-  /** @internal Call `readable` when there may be something to read. Does not keep the stream either. */
-  static onReadable(stream: Stream, readable: () => void): void {
-    stream.#onReadable = readable
-  }
-
-  /** @internal */
-  static emitReadable(face: Stream | WeakRef<Stream>): void {
-    const stream = face instanceof WeakRef ? face.deref() : face
-    if (stream !== undefined) stream.#onReadable?.()
-  }
-
-  /** @internal Whether anybody listens. */
-  static isHeard(stream: Stream): boolean {
-    return stream.hasListeners('close') || stream.hasListeners('drain')
-  }
-
-  /** @internal */
-  static emitClose(stream: Stream): void {
-    if (stream.hasListeners('close')) {
-      stream.emit('close', new CustomEvent('close', { detail: { error: stream.error } }))
-    }
-    stream.endEvents()
-    for (const ended of stream.#onEnd ?? []) ended()
+  static {
+    provideStreamFaces({
+      make: (core) => new Stream(core),
+      coreOf: (stream) => stream.#core,
+      onEnd(stream, ended) {
+        stream.#onEnd ??= []
+        stream.#onEnd.push(ended)
+      },
+      onReadable(stream, readable) {
+        stream.#onReadable = readable
+      },
+      isHeard: (stream) => stream.hasListeners('close') || stream.hasListeners('drain'),
+      emitReadable(face) {
+        const stream = face instanceof WeakRef ? face.deref() : face
+        if (stream !== undefined) stream.#onReadable?.()
+      },
+      emitDrain(stream) {
+        if (stream.hasListeners('drain')) stream.emit('drain', new CustomEvent('drain'))
+      },
+      emitClose(stream) {
+        if (stream.hasListeners('close')) {
+          stream.emit('close', new CustomEvent('close', { detail: { error: stream.error } }))
+        }
+        stream.endEvents()
+        for (const ended of stream.#onEnd ?? []) ended()
+      }
+    })
   }
 
   /** `<connection id>-<n>`; never reused in a process. */

@@ -3,46 +3,46 @@
  */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import type { AbortOptions } from './base/abort.ts'
 import {
   ABORT_OPTIONS,
   aDuration,
   aFunction,
   checkOptions,
   type OptionChecks
-} from './arguments.ts'
+} from './base/arguments.ts'
+import { TypedEventTarget } from './base/events.ts'
+import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
 import { ConnectionTable } from './connection/table.ts'
 import { type Connection, NEW_STREAM_CHECKS, type NewStreamOptions } from './connection.ts'
 import { type Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { traced, tracedDial } from './diagnostics/channels.ts'
+import { Failures } from './diagnostics/failures.ts'
 import { AddressBook } from './dial/address-book.ts'
 import { DIAL_CHECKS, Dialer, type DialOptions } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
 import { StateError } from './errors.ts'
-import { TypedEventTarget } from './events.ts'
-import { Failures } from './failures.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
 import { type PeerLike, peerText } from './identity/peer-id.ts'
-import { INSPECT, type InspectArguments, shown } from './inspection.ts'
-import { Listeners } from './listener.ts'
 import type { Counters } from './native/counters.ts'
-import { NodeHost } from './node-host.ts'
-import { type Notifiee, type NotifieeEvent, Notifiees } from './notifiee.ts'
-import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './options.ts'
-import { protocolNames } from './protocol/protocol-name.ts'
+import { protocolNames } from './negotiation/protocol-name.ts'
 import {
   type HandledProtocols,
   type HandlerOptions,
   Registrar,
   type StreamHandler
-} from './protocol/registrar.ts'
-import { loadServices, type Service } from './services.ts'
-import { Shutdown } from './shutdown.ts'
-import type { AbortOptions } from './stream/read-queue.ts'
+} from './negotiation/registrar.ts'
+import { loadServices, type Service } from './protocols/services.ts'
 import type { Stream } from './stream.ts'
-import type { SwarmEvents } from './swarm-events.ts'
+import type { SwarmEvents } from './swarm/events.ts'
+import { Listeners } from './swarm/listener.ts'
+import { NodeHost } from './swarm/node-host.ts'
+import { type Notifiee, type NotifieeEvent, Notifiees } from './swarm/notifiee.ts'
+import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './swarm/options.ts'
+import { Shutdown } from './swarm/shutdown.ts'
 
-export type { SwarmEvents } from './swarm-events.ts'
+export type { SwarmEvents } from './swarm/events.ts'
 
 /** Options of {@link Swarm.newStream} on the swarm: how to get a connection, and how to open. */
 export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {}
@@ -108,14 +108,6 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     })
     this.#listeners = new Listeners(this.#host)
     this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
-  }
-
-  /**
-   * @internal Call `watcher` when our protocols or listen addresses have changed, until the answer is called.
-   */
-  static watchOffers(swarm: Swarm, watcher: () => void): () => void {
-    swarm.#host.offerWatchers.add(watcher)
-    return () => swarm.#host.offerWatchers.delete(watcher)
   }
 
   /** Our peer id. */

@@ -1,7 +1,7 @@
 // Length-prefixed messages from peers that lie about lengths, or cut them. The stream fails, its connection goes on.
 import test, { type ExecutionContext } from 'ava'
 import { MessageTooLargeError, MissingMessageError, MsgioError } from '../../ts/errors.ts'
-import type { Framing, Messages, MessagesOptions } from '../../ts/io/messages.ts'
+import type { Framing, Messages, MessagesOptions } from '../../ts/stream/messages.ts'
 import { DATA, FIN, OPEN } from '../support/bad-input.ts'
 import { pattern } from '../support/pair.ts'
 import { varint } from '../support/raw-noise.ts'

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { constants } from 'node:os'
 import test, { type ExecutionContext } from 'ava'
-import { type Clock, systemClock } from '../../ts/clock.ts'
+import { type Clock, systemClock } from '../../ts/base/clock.ts'
 import type { Connection } from '../../ts/connection.ts'
 import type { Limits } from '../../ts/constants.ts'
 import type { LogLevel } from '../../ts/diagnostics/codes.ts'

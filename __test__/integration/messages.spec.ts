@@ -11,7 +11,7 @@ import {
   StreamResetError,
   TimeoutError
 } from '../../ts/errors.ts'
-import type { Messages, MessagesOptions } from '../../ts/io/messages.ts'
+import type { Messages, MessagesOptions } from '../../ts/stream/messages.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { turn } from '../support/fake-connection.ts'
 import { FRAMINGS, wireOf } from '../support/framers.ts'

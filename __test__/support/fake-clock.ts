@@ -1,5 +1,5 @@
 /** Time that stands still until it is told to go. */
-import type { Clock } from '../../ts/clock.ts'
+import type { Clock } from '../../ts/base/clock.ts'
 
 interface Timer {
   readonly at: number

@@ -3,6 +3,7 @@
 import { ConnectionCore } from '../../ts/connection/core.ts'
 import type { ConnectionHost } from '../../ts/connection/host.ts'
 import type { Connection } from '../../ts/connection.ts'
+import '../../ts/connection.ts'
 import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Engine } from '../../ts/native/engine.ts'
 import { Deadlines } from '../../ts/stream/deadlines.ts'
@@ -49,8 +50,8 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     }),
     // Its timer is none of those that tests count.
     forgotten: new Forgotten(new FakeClock(), () => {}),
-    notify: (event, detail) => {
-      told.push(`${event} ${(detail as { id: string }).id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
+    notify: (event, { id }) => {
+      told.push(`${event} ${id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
     },
     dispatch: ({ stream }) => {
       inbound.push(stream)

@@ -1,7 +1,7 @@
 /** A logger that keeps what it is told. */
 import type { DiagnosticName, LogLevel } from '../../ts/diagnostics/codes.ts'
+import type { Logger } from '../../ts/diagnostics/log.ts'
 import type { Diagnostic } from '../../ts/diagnostics/report.ts'
-import type { Logger } from '../../ts/options.ts'
 
 /** A line of a log. */
 export interface HeardLine {

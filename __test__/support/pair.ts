@@ -1,8 +1,9 @@
 /** Two real nodes in this process, closed when the test ends. */
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
-import type { MuxerName, SwarmOptions } from '../../ts/options.ts'
+import type { MuxerName } from '../../ts/constants.ts'
 import type { Stream } from '../../ts/stream.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import { createSwarm, type Swarm } from '../../ts/swarm.ts'
 
 /** The protocol whose inbound streams {@link Pair.openStreams} hands out. */

@@ -1,8 +1,8 @@
 /** A node and a raw peer on one connection, whose streams are handed over un-negotiated. */
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
-import type { SwarmOptions } from '../../ts/options.ts'
 import type { Stream } from '../../ts/stream.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createNode } from './pair.ts'
 import { FrameFlags, FrameType, type RawFrame, RawPeer, type RawSession } from './raw-peer.ts'

@@ -1,6 +1,6 @@
 /** What a stream can run over: every live stream test runs once a stack, except where a stack cannot do a thing. */
 import test, { type ExecutionContext } from 'ava'
-import type { SwarmOptions } from '../../ts/options.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import { chosenEngines, createPair, type Pair } from './pair.ts'
 
 /** What not every stack can do. */

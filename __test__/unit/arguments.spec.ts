@@ -1,8 +1,8 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { checkOptions, integer, type OptionChecks } from '../../ts/arguments.ts'
+import { checkOptions, integer, type OptionChecks } from '../../ts/base/arguments.ts'
 import { InvalidParametersError } from '../../ts/errors.ts'
-import { resolveOptions, type SwarmOptions } from '../../ts/options.ts'
+import { resolveOptions, type SwarmOptions } from '../../ts/swarm/options.ts'
 
 function refusal(t: import('ava').ExecutionContext, options: unknown): string {
   const err = t.throws(() => resolveOptions(options as SwarmOptions), {

@@ -1,10 +1,11 @@
 import test from 'ava'
 import { ConnectionTable } from '../../ts/connection/table.ts'
 import type { Connection } from '../../ts/connection.ts'
-import { Connectedness } from '../../ts/constants.ts'
+import { Connectedness, DEFAULT_LIMITS } from '../../ts/constants.ts'
+import type { Logger } from '../../ts/diagnostics/log.ts'
 import { Log } from '../../ts/diagnostics/log.ts'
 import { AddressBook } from '../../ts/dial/address-book.ts'
-import { Dialer } from '../../ts/dial/dialer.ts'
+import { Dialer, type DialHost } from '../../ts/dial/dialer.ts'
 import {
   AbortError,
   DialAllFailedError,
@@ -16,8 +17,6 @@ import {
 } from '../../ts/errors.ts'
 import type { NativeAttempt } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
-import type { NodeHost } from '../../ts/node-host.ts'
-import type { Logger } from '../../ts/options.ts'
 import { fakeConnection } from '../support/fake-connection.ts'
 
 const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
@@ -43,18 +42,17 @@ function setUp(logger: Partial<Logger> = {}) {
     dial: (request: number, addresses: string[]) => void dials.push({ request, addresses }),
     cancel: (request: number) => void cancelled.push(request)
   }
-  const host = {
+  const host: DialHost = {
     engine,
     clock,
     node,
     options: { identity: { peer: SELF }, log: new Log(logger, '') },
-    command: (begin: (target: typeof node, request: number) => void, from: () => void) =>
-      engine.command(node, (request) => begin(node, request), from),
-    expectDialled: (request: number, take: (connection: Connection) => void) =>
-      void takers.set(request, take),
-    forgetDialled: (request: number) => void takers.delete(request)
+    limits: DEFAULT_LIMITS,
+    command: (begin, from) => engine.command(node, (request) => begin(node, request), from),
+    expectDialled: (request, take) => void takers.set(request, take),
+    forgetDialled: (request) => void takers.delete(request)
   }
-  const dialer = new Dialer(host as unknown as NodeHost, table, book)
+  const dialer = new Dialer(host, table, book)
   const complete = (attempts?: NativeAttempt[], which = -1): void => {
     const request = dials.at(which)?.request ?? 0
     const code = attempts === undefined ? 0 : 401

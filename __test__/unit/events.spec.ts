@@ -1,5 +1,5 @@
 import test from 'ava'
-import { TypedEventTarget } from '../../ts/events.ts'
+import { TypedEventTarget } from '../../ts/base/events.ts'
 
 class Bell extends TypedEventTarget<{ rung: CustomEvent<number> }> {
   readonly errors: unknown[] = []

@@ -12,10 +12,10 @@ import {
   TimeoutError,
   UnsupportedProtocolError
 } from '../../ts/errors.ts'
-import { Multiselect } from '../../ts/protocol/multiselect.ts'
-import { MultiselectClient } from '../../ts/protocol/multiselect-client.ts'
-import { MultiselectCommunicator } from '../../ts/protocol/multiselect-communicator.ts'
-import { encodeLine } from '../../ts/protocol/multiselect-line.ts'
+import { Multiselect } from '../../ts/negotiation/multiselect.ts'
+import { MultiselectClient } from '../../ts/negotiation/multiselect-client.ts'
+import { MultiselectCommunicator } from '../../ts/negotiation/multiselect-communicator.ts'
+import { encodeLine } from '../../ts/negotiation/multiselect-line.ts'
 import { bytePipe, type PipeEnd } from '../support/byte-pipe.ts'
 
 const HEADER = '/multistream/1.0.0'

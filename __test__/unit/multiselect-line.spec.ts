@@ -3,8 +3,12 @@ import { readFileSync } from 'node:fs'
 import test from 'ava'
 import fc from 'fast-check'
 import { MultiselectCommunicatorError } from '../../ts/errors.ts'
-import { MultiselectCommunicator } from '../../ts/protocol/multiselect-communicator.ts'
-import { encodeLine, encodeListing, isValidHandshake } from '../../ts/protocol/multiselect-line.ts'
+import { MultiselectCommunicator } from '../../ts/negotiation/multiselect-communicator.ts'
+import {
+  encodeLine,
+  encodeListing,
+  isValidHandshake
+} from '../../ts/negotiation/multiselect-line.ts'
 import { PipeEnd } from '../support/byte-pipe.ts'
 
 const VECTORS = new URL('../../crates/proto/tests/vectors/multistream.txt', import.meta.url)

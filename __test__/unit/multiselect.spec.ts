@@ -9,9 +9,9 @@ import {
   MultiselectError,
   TimeoutError
 } from '../../ts/errors.ts'
-import { Multiselect } from '../../ts/protocol/multiselect.ts'
-import { MultiselectCommunicator } from '../../ts/protocol/multiselect-communicator.ts'
-import { encodeLine, encodeListing } from '../../ts/protocol/multiselect-line.ts'
+import { Multiselect } from '../../ts/negotiation/multiselect.ts'
+import { MultiselectCommunicator } from '../../ts/negotiation/multiselect-communicator.ts'
+import { encodeLine, encodeListing } from '../../ts/negotiation/multiselect-line.ts'
 import { bytePipe, type PipeEnd } from '../support/byte-pipe.ts'
 
 const HEADER = '/multistream/1.0.0'

@@ -1,5 +1,10 @@
 import test from 'ava'
-import { globalNoopNotifiee, NoopNotifiee, Notifiees, NotifyBundle } from '../../ts/notifiee.ts'
+import {
+  globalNoopNotifiee,
+  NoopNotifiee,
+  Notifiees,
+  NotifyBundle
+} from '../../ts/swarm/notifiee.ts'
 
 test('a bundle has the callbacks it was given and no others', (t) => {
   const bundle = new NotifyBundle({ connected: () => 'told' })

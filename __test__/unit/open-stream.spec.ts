@@ -1,7 +1,7 @@
 import test from 'ava'
 import { ConnectionTable } from '../../ts/connection/table.ts'
 import { StreamErrorCode } from '../../ts/constants.ts'
-import type { Dialer, DialOptions } from '../../ts/dial/dialer.ts'
+import type { DialOptions } from '../../ts/dial/dialer.ts'
 import { openStream } from '../../ts/dial/open-stream.ts'
 import { ERROR_CODES, UnsupportedProtocolError } from '../../ts/errors.ts'
 import { FLAG_CONNECTION_LOST, FLAG_REMOTE, RecordKind } from '../../ts/native/record.ts'
@@ -22,8 +22,7 @@ function setUp() {
       return third.connection
     }
   }
-  const open = (options: DialOptions = {}) =>
-    openStream(dialer as unknown as Dialer, table, peer, ['/a', '/b'], options)
+  const open = (options: DialOptions = {}) => openStream(dialer, table, peer, ['/a', '/b'], options)
   return { first, second, third, table, peer, dials, open }
 }
 

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { StreamErrorCode } from '../../ts/constants.ts'
+import { Failures } from '../../ts/diagnostics/failures.ts'
 import { Log } from '../../ts/diagnostics/log.ts'
 import {
   AbortError,
@@ -10,12 +11,10 @@ import {
   StreamEOFError,
   StreamResetError
 } from '../../ts/errors.ts'
-import { Failures } from '../../ts/failures.ts'
 import { Engine } from '../../ts/native/engine.ts'
 import { DIALLED_NAMES_KEPT } from '../../ts/native/protocol-names.ts'
 import { PREDICATES_FROM } from '../../ts/native/record.ts'
-import type { NodeHost } from '../../ts/node-host.ts'
-import { Registrar } from '../../ts/protocol/registrar.ts'
+import { Registrar, type RegistrarHost } from '../../ts/negotiation/registrar.ts'
 import type { StreamCore } from '../../ts/stream/core.ts'
 import { fakeNative } from '../support/fake-native.ts'
 
@@ -36,7 +35,7 @@ function setUp() {
   const log = (...line: unknown[]): unknown => logged.push(line)
   const registrar = new Registrar(new Failures(new Log({ error: log }, '')))
   const closing = new AbortController()
-  const host = {
+  const host: RegistrarHost = {
     engine,
     node,
     signal: closing.signal,
@@ -45,7 +44,7 @@ function setUp() {
   }
   return {
     registrar,
-    host: host as unknown as NodeHost,
+    host,
     engine,
     tables,
     asks,

@@ -1,6 +1,6 @@
 /** What the dialling verbs share: a node of their own, one connection, and both gone at the end. */
 import type { Connection } from '../connection.ts'
-import type { SecurityName } from '../options.ts'
+import type { SecurityName } from '../constants.ts'
 import { createSwarm } from '../swarm.ts'
 import { type Call, MisuseError, multiaddr } from './command.ts'
 import { readKey } from './key-file.ts'

@@ -3,8 +3,11 @@
  */
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { Clock } from '../clock.ts'
-import { Connection, type ConnectionCloseReason, type DialReport } from '../connection.ts'
+import type { AbortOptions } from '../base/abort.ts'
+import { abortable, aborted, onceGivenUp } from '../base/abort.ts'
+import type { Clock } from '../base/clock.ts'
+import type { OnFailure } from '../base/events.ts'
+import type { Connection } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
 import {
   ConnectionClosedError,
@@ -13,12 +16,10 @@ import {
   ResourceLimitExceededError,
   TimeoutError
 } from '../errors.ts'
-import type { OnFailure } from '../failures.ts'
 import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { publicKeyOf } from '../identity/load.ts'
 import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
-import { abortable, aborted } from '../io/abort.ts'
 import type { ConnectionFacts } from '../native/addon.ts'
 import {
   type ConnectionCounters,
@@ -26,36 +27,21 @@ import {
   connectionFigures
 } from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
-import { endError, nativeError } from '../native/native-error.ts'
+import { endError, nativeError, stackless } from '../native/native-error.ts'
 import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'
-import { stackless } from '../native/stackless.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Forgotten } from '../stream/forgotten.ts'
 import type { StreamHome } from '../stream/home.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
+import { connectionFaces } from './face.ts'
+import type {
+  ConnectionCloseReason,
+  ConnectionSecurity,
+  DialReport,
+  NewStreamOptions
+} from './facts.ts'
 import type { ConnectionHost } from './host.ts'
-
-/** What secures, multiplexes and carries a connection. */
-export interface ConnectionSecurity {
-  /** `tcp`, `ws`, `quic`, ... */
-  readonly transport: string
-  /** The protocol id: `/noise`, `/tls/1.0.0`; empty where the transport secures by itself. */
-  readonly security: string
-  /** The protocol id: `/yamux/1.0.0`. */
-  readonly muxer: string
-  /** What runs it on our side, of the option `muxers`. */
-  readonly muxerEngine: string
-  /** Whether the muxer was agreed on inside the security handshake. */
-  readonly usedEarlyMuxerNegotiation: boolean
-}
-
-/** Options of `newStream`. */
-export interface NewStreamOptions extends AbortOptions {
-  /** Milliseconds the peer may take to choose among several protocols; the native limit unless given. */
-  negotiationTimeout?: number | undefined
-}
 
 // Connections of all swarms count together: their ids are unique in the process.
 let connectionsMade = 0
@@ -101,7 +87,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     this.direction = facts.direction === Direction.Inbound ? 'inbound' : 'outbound'
     this.opened = host.clock.now()
     this.#openedIn = host.engine.batch
-    this.connection = new Connection(this)
+    this.connection = connectionFaces.make(this)
     host.engine.adoptConnection(handle, this)
   }
 
@@ -318,9 +304,9 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     const { connection, closeReason } = this
     // Who dialled it gets it behind this batch, and hears of its end after that.
     if (this.#openedIn === this.host.engine.batch) {
-      setImmediate(() => Connection.emitClose(connection, closeReason))
+      setImmediate(() => connectionFaces.emitClose(connection, closeReason))
     } else {
-      Connection.emitClose(connection, closeReason)
+      connectionFaces.emitClose(connection, closeReason)
     }
     this.#closed?.resolve()
   }
@@ -400,25 +386,17 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     for (const name of proposed) engine.protocols.keep(name)
     return new Promise((resolve, reject) => {
       let reason: Error | undefined
-      const giveUpWith = (error: () => Error) => (): void => {
+      const release = onceGivenUp(engine, clock, signal, negotiationTimeout, (why) => {
         if (core.state !== StreamState.INIT) return
-        reason = error()
+        reason =
+          why === 'aborted'
+            ? aborted(signal)
+            : new TimeoutError(`no protocol was chosen within ${negotiationTimeout} ms`)
         core.stream.abort(reason)
-      }
-      const late = giveUpWith(
-        () => new TimeoutError(`no protocol was chosen within ${negotiationTimeout} ms`)
-      )
-      const abort = giveUpWith(() => aborted(signal))
-      const onAbort = (): void => engine.aborted(signal, abort)
-      const timer =
-        negotiationTimeout === undefined
-          ? undefined
-          : clock.setTimer(() => engine.lastLook(late), negotiationTimeout)
-      signal?.addEventListener('abort', onAbort, { once: true })
+      })
       core.onceSettled((err) => {
         for (const name of proposed) engine.protocols.release(name)
-        if (timer !== undefined) clock.clearTimer(timer)
-        signal?.removeEventListener('abort', onAbort)
+        release()
         const full = err === undefined ? this.host.refusal(core.protocol, this.streams) : undefined
         if (full !== undefined) core.stream.abort(full)
         const failure = reason ?? err ?? full

@@ -1,14 +1,14 @@
 /** What a connection needs of what it belongs to. */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
+import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
 import type { Limits } from '../constants.ts'
-import type { OnFailure } from '../failures.ts'
 import type { Engine, Served } from '../native/engine.ts'
-import type { NotifieeEvent } from '../notifiee.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Forgotten } from '../stream/forgotten.ts'
-import type { Swarm, SwarmEvents } from '../swarm.ts'
+import type { Stream } from '../stream.ts'
+import type { Swarm } from '../swarm.ts'
 import type { ConnectionCore } from './core.ts'
 
 /** The swarm of a connection, as the connection sees it. */
@@ -19,7 +19,7 @@ export interface ConnectionHost {
   readonly deadlines: Deadlines
   readonly forgotten: Forgotten
   /** Tell notifiees and listeners. */
-  notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
+  notify(event: 'openedStream' | 'closedStream', stream: Stream): void
   /** Hand an inbound stream to its handler. */
   dispatch(stream: StreamCore, connection: Connection, protocol: number): void
   /** Who serves a protocol that the native table does not have; undefined for nobody. */

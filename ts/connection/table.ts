@@ -1,10 +1,11 @@
 /** The open connections of a swarm, by peer. One leaves when its close begins, or with the event of its end. */
 import type { PeerId } from '@libp2p/interface'
-import type { Clock } from '../clock.ts'
-import { Connection } from '../connection.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Connection } from '../connection.ts'
+import type { SecurityName } from '../constants.ts'
 import { CAN_CONNECT_MS, Connectedness } from '../constants.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
-import type { SecurityName } from '../options.ts'
+import { connectionFaces } from './face.ts'
 
 /** The names of options by the protocols that they stand for. */
 const SECURITY_NAMES: ReadonlyMap<string, SecurityName> = new Map([
@@ -80,7 +81,8 @@ export class ConnectionTable {
   /** Connections that take new streams, best first: most streams, then newest. Over one of `security`, if given. */
   ranked(peer: string, security?: readonly SecurityName[]): Connection[] {
     const usable = this.of(peer).filter(
-      (connection) => Connection.core(connection).takesStreams && isOver(connection, security)
+      (connection) =>
+        connectionFaces.coreOf(connection).takesStreams && isOver(connection, security)
     )
     if (usable.length < 2) return usable
     return usable.reverse().sort((a, b) => b.stat.numStreams - a.stat.numStreams)

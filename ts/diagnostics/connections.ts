@@ -1,7 +1,8 @@
 /** Connections that are dialled, that come and that go, told to the log and to the channels. */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { ConnectionCore } from '../connection/core.ts'
-import { Connection } from '../connection.ts'
+import { connectionFaces } from '../connection/face.ts'
+import type { Connection } from '../connection.ts'
 import { type AddressAttempt, DialAllFailedError } from '../errors.ts'
 import {
   type ConnectionMessage,
@@ -38,7 +39,7 @@ export async function tellDial(
   tell(`dialling ${[peer, places].filter(Boolean).join(' at ')}`)
   try {
     const connection = await dial()
-    const { id, peer: reached, remoteAddressText } = Connection.core(connection)
+    const { id, peer: reached, remoteAddressText } = connectionFaces.coreOf(connection)
     tell(`dialled ${reached} at ${remoteAddressText} ${after()}: connection ${id}`)
     return connection
   } catch (err) {

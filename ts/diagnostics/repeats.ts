@@ -2,7 +2,7 @@
  * What a remote can bring about over and over: of one kind a connection has a line a second, and the others are counted
  * in the next line, which may come with its end. Connections that this thread has not been told of count as one.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import type { DiagnosticName } from './codes.ts'

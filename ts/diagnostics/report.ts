@@ -1,5 +1,5 @@
 /** Diagnostic facts of the native side into lines of the log and messages of the channels. */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import { nativeError } from '../native/native-error.ts'

@@ -1,5 +1,5 @@
 /** Addresses of peers, in memory: those that worked, and those that peers tell of themselves. */
-import { anArray } from '../arguments.ts'
+import { anArray } from '../base/arguments.ts'
 import type { AddrLike } from '../identity/address.ts'
 import { dialRefusal, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'

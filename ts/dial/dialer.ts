@@ -1,24 +1,22 @@
 /** Dialling: whom, where, and who waits for it. The native side tries the addresses. */
-
-import {
-  aDuration,
-  aFlag,
-  anArray,
-  aSignal,
-  type OptionChecks,
-  someOf,
-  TIMER_MS_MAX
-} from '../arguments.ts'
+import { type AbortOptions, aborted, type LastLook, onceGivenUp } from '../base/abort.ts'
+import { aDuration, aFlag, anArray, aSignal, type OptionChecks, someOf } from '../base/arguments.ts'
+import type { Clock } from '../base/clock.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
+import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
+import type { SecurityName } from '../constants.ts'
 import {
   DIAL_ADDRESS_TIMEOUT_MS,
   DIAL_ADDRESSES_MAX,
   DIAL_PARALLEL,
   DIAL_PRIVATE_ADDRESS_TIMEOUT_MS,
-  DIAL_TIMEOUT_MS
+  DIAL_TIMEOUT_MS,
+  type Limits
 } from '../constants.ts'
 import { type DialTarget, tellDial } from '../diagnostics/connections.ts'
+import type { Log } from '../diagnostics/log.ts'
 import {
   type AddressAttempt,
   DialAllFailedError,
@@ -32,13 +30,11 @@ import {
   TimeoutError
 } from '../errors.ts'
 import { type AddrLike, isPrivate } from '../identity/address.ts'
+import type { Identity } from '../identity/keys.ts'
 import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
-import { aborted } from '../io/abort.ts'
 import { CommandError } from '../native/command-error.ts'
-import type { NodeHost } from '../node-host.ts'
-import type { SecurityName } from '../options.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
+import type { Commands } from '../native/commands.ts'
 import type { AddressBook } from './address-book.ts'
 import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
 
@@ -54,6 +50,18 @@ export interface DialOptions extends AbortOptions {
   force?: boolean | string
   /** Security protocols to accept, preferred first; the swarm's unless given. A connection over another does not do. */
   security?: readonly SecurityName[]
+}
+
+/** What dialling needs of the swarm that it dials for. */
+export interface DialHost extends Commands<'dial' | 'cancel'> {
+  readonly engine: LastLook
+  readonly clock: Clock
+  readonly limits: Pick<Limits, 'connectionsMax'>
+  readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
+  /** `take` gets the connection of a dial, unless the dial is forgotten before. */
+  expectDialled(request: number, take: (connection: Connection) => void): void
+  /** Nobody wants the connection of a dial any more. */
+  forgetDialled(request: number): void
 }
 
 /** Whom a call dials, and where. */
@@ -94,13 +102,13 @@ interface SharedDial {
 
 /** Dials, joined by peer. */
 export class Dialer {
-  readonly #host: NodeHost
+  readonly #host: DialHost
   readonly #connections: ConnectionTable
   readonly #addressBook: AddressBook
   readonly #dials = new Map<string, SharedDial>()
   #isClosed = false
 
-  constructor(host: NodeHost, connections: ConnectionTable, addressBook: AddressBook) {
+  constructor(host: DialHost, connections: ConnectionTable, addressBook: AddressBook) {
     this.#host = host
     this.#connections = connections
     this.#addressBook = addressBook
@@ -186,7 +194,7 @@ export class Dialer {
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
     this.#forget(shared)
-    const core = Connection.core(connection)
+    const core = connectionFaces.coreOf(connection)
     this.#addressBook.worked(core.peer, core.remoteAddressText)
     for (const end of shared.waiters) end(connection)
   }
@@ -221,22 +229,16 @@ export class Dialer {
     return new Promise((resolve) => {
       const end = (ending: Ending): void => {
         shared.waiters.delete(end)
-        clock.clearTimer(timer)
-        signal?.removeEventListener('abort', onAbort)
+        release()
         resolve(ending)
       }
-      const giveUp = (error: () => Error): void => {
+      const ms = Math.min(Math.max(deadline - clock.now(), 0), TIMER_MS_MAX)
+      const release = onceGivenUp(engine, clock, signal, ms, (why) => {
         if (!shared.waiters.has(end)) return
-        end(error)
+        end(() => (why === 'aborted' ? aborted(signal) : late(ms)))
         if (shared.waiters.size === 0) this.#forget(shared)
-      }
-      const onAbort = (): void => engine.aborted(signal, () => giveUp(() => aborted(signal)))
-      const remaining = Math.min(Math.max(deadline - clock.now(), 0), TIMER_MS_MAX)
-      const late = (): Error =>
-        new TimeoutError(`the dial did not succeed within its ${Math.round(remaining)} ms`)
-      const timer = clock.setTimer(() => engine.lastLook(() => giveUp(late)), remaining)
+      })
       shared.waiters.add(end)
-      signal?.addEventListener('abort', onAbort, { once: true })
     })
   }
 
@@ -252,6 +254,10 @@ export class Dialer {
     const figures = { scope: 'node', resource: 'connections', limit, current: limit }
     return new ResourceLimitExceededError(detail, figures)
   }
+}
+
+function late(ms: number): TimeoutError {
+  return new TimeoutError(`the dial did not succeed within its ${Math.round(ms)} ms`)
 }
 
 function shareOf({ key, peer }: Plan): SharedDial {

@@ -1,5 +1,4 @@
 /** Streams to peers: over the connections there are, best first, or over a new one. */
-
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection, NewStreamOptions } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
@@ -10,7 +9,7 @@ import { type Dialer, type DialOptions, isSet } from './dialer.ts'
 
 /** See `swarm.newStream`. */
 export function openStream(
-  dialer: Dialer,
+  dialer: Pick<Dialer, 'dialPeer'>,
   connections: ConnectionTable,
   peer: PeerLike,
   protocols: string | readonly string[] | undefined,
@@ -27,7 +26,7 @@ export function openStream(
 
 /** Try every other connection to the peer, then a new one: what is listed may have ended, untold yet. */
 async function openElsewhere(
-  dialer: Dialer,
+  dialer: Pick<Dialer, 'dialPeer'>,
   connections: ConnectionTable,
   peer: PeerLike,
   protocols: string | readonly string[] | undefined,
@@ -51,7 +50,7 @@ async function openElsewhere(
 }
 
 async function dialAndOpen(
-  dialer: Dialer,
+  dialer: Pick<Dialer, 'dialPeer'>,
   peer: PeerLike,
   protocols: string | readonly string[] | undefined,
   options: DialOptions & NewStreamOptions

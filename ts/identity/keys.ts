@@ -1,10 +1,10 @@
 /** The identity of a node: its private key in bytes, and what follows from it. */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
-import { oneOf } from '../arguments.ts'
+import { oneOf } from '../base/arguments.ts'
+import { unshared } from '../base/bytes.ts'
+import { INSPECT, type InspectArguments, shown } from '../base/inspection.ts'
 import { InvalidParametersError } from '../errors.ts'
-import { INSPECT, type InspectArguments, shown } from '../inspection.ts'
 import { native } from '../native/environment.ts'
-import { unshared } from '../native/slab.ts'
 import { loadCrypto } from './load.ts'
 import { peerIdOf } from './peer-id.ts'
 

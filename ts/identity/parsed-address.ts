@@ -4,7 +4,7 @@
  * Every part counts. What no transport takes is refused with the name of the part, and never left out.
  */
 import type { Component } from '@multiformats/multiaddr'
-import { misuse } from '../arguments.ts'
+import { misuse } from '../base/arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import type { AddrLike } from './address.ts'
 import { loadMultiaddrs } from './load.ts'

@@ -5,7 +5,7 @@
  * takes the other's; the multihash, the CID and the public key come from that package at the first use.
  */
 import type { PeerId, PublicKey } from '@libp2p/interface'
-import { misuse } from '../arguments.ts'
+import { misuse } from '../base/arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { loadPeerIds } from './load.ts'
 

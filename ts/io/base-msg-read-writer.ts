@@ -11,7 +11,7 @@ import {
   type OptionChecks,
   objectWith,
   bytes as someBytes
-} from '../arguments.ts'
+} from '../base/arguments.ts'
 import {
   AbortError,
   IncompleteReadError,

@@ -1,6 +1,6 @@
 /** Whatever carries bytes, as a {@link ReadWriteCloser}. */
 import type { Duplex } from 'node:stream'
-import { aString, checkOptions, integer, misuse, type OptionChecks } from '../arguments.ts'
+import { aString, checkOptions, integer, misuse, type OptionChecks } from '../base/arguments.ts'
 import type { HostPort } from '../identity/address.ts'
 import { DuplexCarrier } from './duplex-carrier.ts'
 import type { ChunkReader, ReadWriteCloser } from './interfaces.ts'

@@ -1,4 +1,5 @@
 /** Closes that wait for the other side. */
+import { TimeLimit } from '../base/abort.ts'
 import { TimeoutError } from '../errors.ts'
 
 /** Milliseconds that a close takes at most whose caller gives no signal: a peer that reads nothing does not hold it. */
@@ -10,18 +11,17 @@ export async function closing(
   close: (signal: AbortSignal) => Promise<void>
 ): Promise<void> {
   if (signal !== undefined) return close(signal)
-  const late = new AbortController()
-  const timer = setTimeout(() => late.abort(new TimeoutError()), CLOSE_MS)
+  const limit = new TimeLimit(CLOSE_MS, undefined)
   // What holds the process, if anything, is what is closed.
-  timer.unref()
+  limit.unref()
   try {
-    await close(late.signal)
+    await close(limit.signal)
   } catch (err) {
-    if (!late.signal.aborted) throw err
+    if (!limit.isUp) throw err
     throw new TimeoutError(`the other side took not everything within ${CLOSE_MS} ms`, {
       cause: err
     })
   } finally {
-    clearTimeout(timer)
+    limit.clear()
   }
 }

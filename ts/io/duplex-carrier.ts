@@ -1,15 +1,14 @@
 /** A `node:stream` Duplex as a reader, writer and closer. */
 import type { Duplex } from 'node:stream'
-import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../arguments.ts'
+import { abortable, aborted, onceAborted } from '../base/abort.ts'
+import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../base/arguments.ts'
+import { NOTHING } from '../base/bytes.ts'
+import { Stash } from '../base/stash.ts'
 import { AbortError, ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
-import { Stash } from '../stream/stash.ts'
-import { abortable, aborted, onceAborted } from './abort.ts'
 import { closing } from './closing.ts'
 import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { Turns } from './turns.ts'
-
-const NOTHING = new Uint8Array(0)
 
 /** What one abortable write hands down at a time, so that an abort can tell how much went through. */
 const PIECE_BYTES = 64 * 1024

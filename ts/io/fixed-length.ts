@@ -1,5 +1,5 @@
 /** Messages behind a length of 1, 2, 4 or 8 bytes in network order. */
-import { misuse, type OptionChecks, oneOf } from '../arguments.ts'
+import { misuse, type OptionChecks, oneOf } from '../base/arguments.ts'
 import { IncompleteReadError, MissingLengthError } from '../errors.ts'
 import {
   BaseMsgReadWriter,

@@ -1,9 +1,9 @@
 /**
  * Length prefixes for bytes that are in JavaScript already; what comes off the wire is cut in Rust.
  */
-import { integer, misuse, bytes as someBytes } from '../arguments.ts'
+import { integer, misuse, bytes as someBytes } from '../base/arguments.ts'
+import { allocate } from '../base/bytes.ts'
 import { MessageTooLargeError, MsgioError } from '../errors.ts'
-import { allocate } from '../native/slab.ts'
 
 /** Bytes of a message at most, unless said otherwise; the limit of go-msgio. */
 export const MESSAGE_BYTES_MAX: number = 8 * 1024 * 1024

@@ -20,9 +20,14 @@ export {
   UnexpectedPeerError,
   UnsupportedProtocolError
 } from '../errors.ts'
+export { EncryptedMsgReadWriter } from '../secure/encrypted-msg-read-writer.ts'
+export {
+  type SecureMessages,
+  type SecureMessagesOptions,
+  secureMessages
+} from '../secure/secure-messages.ts'
 export { BaseMsgReadWriter, type MsgReadWriterOptions } from './base-msg-read-writer.ts'
 export { type AnyDuplex, type CarrierOptions, fromDuplex, fromWebStreams } from './carriers.ts'
-export { EncryptedMsgReadWriter } from './encrypted-msg-read-writer.ts'
 export {
   encodeMessage,
   FixedLengthMsgReadWriter,
@@ -52,10 +57,5 @@ export type {
 } from './interfaces.ts'
 export { type ReadAllOptions, type ReadSomeOptions, readAll, readSome } from './read-any.ts'
 export { type ReadExactlyOptions, readExactly } from './read-exactly.ts'
-export {
-  type SecureMessages,
-  type SecureMessagesOptions,
-  secureMessages
-} from './secure-messages.ts'
 export { TcpStream, tcpStream } from './tcp-stream.ts'
 export { VarintMsgReadWriter } from './varint-length.ts'

@@ -3,11 +3,11 @@
  *
  * `Stream` and `TcpStream` are {@link ReadWriteCloser}s; `fromDuplex` and `fromWebStreams` make one of anything else.
  */
+import type { AbortOptions } from '../base/abort.ts'
 import type { HostPort } from '../identity/address.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
 
+export type { AbortOptions } from '../base/abort.ts'
 export type { HostPort } from '../identity/address.ts'
-export type { AbortOptions } from '../stream/read-queue.ts'
 
 /** What a reader can tell about the connection under it, for errors that say why bytes are missing. */
 export interface ConnState {

@@ -1,6 +1,6 @@
 /** Reads that can be taken back. */
-import { Stash } from '../stream/stash.ts'
-import { abortable, aborted, isAborted } from './abort.ts'
+import { abortable, aborted, isAborted } from '../base/abort.ts'
+import { Stash } from '../base/stash.ts'
 import type { AbortOptions, Reader } from './interfaces.ts'
 
 /** Asks what is below for up to `n` bytes; empty is its end. It may ignore the signal. */

@@ -6,10 +6,10 @@ import {
   integer,
   type OptionChecks,
   objectWith
-} from '../arguments.ts'
+} from '../base/arguments.ts'
+import { concat } from '../base/bytes.ts'
 import { READ_ALL_BYTES_MAX } from '../constants.ts'
 import { MessageTooLargeError, StreamEOFError } from '../errors.ts'
-import { concat } from '../native/slab.ts'
 import type { AbortOptions, Reader } from './interfaces.ts'
 
 /** Options of {@link readSome}. */

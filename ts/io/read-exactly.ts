@@ -1,5 +1,6 @@
 /** Reads of a known size, from anything that can be read. */
-import { aSignal, aSize, checkOptions, type OptionChecks, objectWith } from '../arguments.ts'
+import { aSignal, aSize, checkOptions, type OptionChecks, objectWith } from '../base/arguments.ts'
+import { allocate, NOTHING } from '../base/bytes.ts'
 import {
   AbortError,
   ConnectionClosedError,
@@ -8,7 +9,6 @@ import {
   StreamEOFError,
   TimeoutError
 } from '../errors.ts'
-import { allocate } from '../native/slab.ts'
 import type { AbortOptions, Reader } from './interfaces.ts'
 
 /** Options of {@link readExactly}. */
@@ -25,8 +25,6 @@ const RETRY_COUNT = 100
 
 /** Below this a connection was hardly in use yet. */
 const YOUNG_MS = 1_000
-
-const NOTHING = new Uint8Array(0)
 
 /**
  * Read exactly `n` bytes, in however many fragments they come. `n` = 0 reads nothing.

@@ -1,7 +1,6 @@
 /** A TCP socket as a reader, writer and closer. */
-
 import type { Socket } from 'node:net'
-import { misuse } from '../arguments.ts'
+import { misuse } from '../base/arguments.ts'
 import { DuplexCarrier } from './duplex-carrier.ts'
 import type { ConnState } from './interfaces.ts'
 

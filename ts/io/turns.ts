@@ -1,5 +1,5 @@
 /** Calls that must not overlap, in call order. */
-import { aborted, isAborted, onceAborted } from './abort.ts'
+import { aborted, isAborted, onceAborted } from '../base/abort.ts'
 
 /** Runs one task at a time. What waits is what callers wait for; nothing else is held. */
 export class Turns {

@@ -1,14 +1,13 @@
 /** A pair of Web streams as a reader, writer and closer. */
-import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../arguments.ts'
+import { abortable } from '../base/abort.ts'
+import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../base/arguments.ts'
+import { NOTHING } from '../base/bytes.ts'
 import { ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
-import { abortable } from './abort.ts'
 import { closing } from './closing.ts'
 import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { Pushback } from './pushback.ts'
 import { Turns } from './turns.ts'
-
-const NOTHING = new Uint8Array(0)
 
 /** Reads and writes two Web streams, which are locked from here on. */
 export class WebCarrier implements ReadWriteCloser, ChunkReader {

@@ -1,5 +1,4 @@
 /** Names of the numbers that the native side counts; mirrors `crates/runtime/src/stats.rs`. */
-
 import type { HotCalls } from './addon.ts'
 
 /** The order in which `counters` writes them. */

@@ -6,24 +6,26 @@
  */
 import { createRequire } from 'node:module'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../arguments.ts'
-import { Connection, checkConnection } from '../connection.ts'
+import type { AbortOptions } from '../base/abort.ts'
+import { abortable } from '../base/abort.ts'
+import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../base/arguments.ts'
+import { connectionFaces } from '../connection/face.ts'
+import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { MsgioError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
-import { abortable } from '../io/abort.ts'
-import type { Service } from '../services.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
-import { Swarm } from '../swarm.ts'
+import type { Swarm } from '../swarm.ts'
 import {
   frameIdentify,
   type IdentifyMessage,
   IdentifyReader,
   splitIdentify
 } from './identify-message.ts'
+import { watchOffers } from './offers.ts'
 import { addressesFor, type Reach, reachOf } from './own-addresses.ts'
 import { bearsEarlyFin } from './quirks.ts'
+import type { Service } from './services.ts'
 
 /** The protocol that asks. */
 export const IDENTIFY_PROTOCOL = '/ipfs/id/1.0.0'
@@ -192,7 +194,7 @@ export class IdentifyService implements Service {
       { maxInbound: STREAMS_MAX }
     )
     swarm.addEventListener('connected', this.#connected)
-    this.#stopWatching = Swarm.watchOffers(swarm, () => {
+    this.#stopWatching = watchOffers(swarm, () => {
       this.#offers.clear()
       this.#pushSoon()
     })
@@ -221,7 +223,7 @@ export class IdentifyService implements Service {
   /** The answering side. */
   async #tell(stream: Stream, connection: Connection): Promise<void> {
     stream.setWriteDeadline(deadline(connection))
-    const remote = Connection.core(connection).remoteAddressText
+    const remote = connectionFaces.coreOf(connection).remoteAddressText
     await stream.write(frameIdentify(this.#offer(connection.swarm, reachOf(remote)), remote))
     await stream.close()
   }
@@ -302,7 +304,7 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
     // Our own close of the connection ends the loop as well.
     if (stream.error !== undefined) throw stream.error
     const message = reader.end()
-    const key = Connection.core(connection).remotePublicKeyBytes
+    const key = connectionFaces.coreOf(connection).remotePublicKeyBytes
     if (message.publicKey !== undefined && Buffer.compare(message.publicKey, key) !== 0) {
       // The handshake has told who it is. go leaves such a key aside too.
       const { logger } = connection.swarm.options
@@ -311,9 +313,9 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
     await stream.close()
     const { listenAddrs } = message
     if (listenAddrs !== undefined) {
-      connection.swarm.addressBook.add(Connection.core(connection).peer, listenAddrs)
+      connection.swarm.addressBook.add(connectionFaces.coreOf(connection).peer, listenAddrs)
     }
-    if (bearsEarlyFin(message.agentVersion)) Connection.core(connection).allowEarlyFin()
+    if (bearsEarlyFin(message.agentVersion)) connectionFaces.coreOf(connection).allowEarlyFin()
     return message
   } catch (err) {
     await resetFor(err, stream)

@@ -3,15 +3,15 @@
  *
  * The answering side makes anybody's bytes: it runs only where it was asked for (`services: { perf: true }`).
  */
-import { aFunction, aSignal, aSize, checkOptions, type OptionChecks } from '../arguments.ts'
+import type { AbortOptions } from '../base/abort.ts'
+import { aFunction, aSignal, aSize, checkOptions, type OptionChecks } from '../base/arguments.ts'
+import { allocate } from '../base/bytes.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { InvalidParametersError, StreamEOFError, StreamResetError } from '../errors.ts'
-import { allocate } from '../native/slab.ts'
-import type { Service } from '../services.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
+import type { Service } from './services.ts'
 
 /** The protocol's name. */
 export const PERF_PROTOCOL = '/perf/1.0.0'

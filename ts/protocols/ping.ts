@@ -1,5 +1,6 @@
 /** `/ipfs/ping/1.0.0`: 32 random bytes and their echo, any number of times on one stream. */
-import { aDuration, aLimit, aSignal, checkOptions, type OptionChecks } from '../arguments.ts'
+import type { AbortOptions } from '../base/abort.ts'
+import { aDuration, aLimit, aSignal, checkOptions, type OptionChecks } from '../base/arguments.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import {
@@ -10,10 +11,9 @@ import {
   StreamResetError,
   TimeoutError
 } from '../errors.ts'
-import type { Service } from '../services.ts'
-import type { AbortOptions } from '../stream/read-queue.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
+import type { Service } from './services.ts'
 
 /** The protocol's name. */
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'

@@ -4,7 +4,8 @@
  * The state machine is Rust's. This copy changes only by the answer of a call, by a record, or, when the native
  * side has let the stream go with bytes left to read, by the read that reports their end.
  */
-
+import type { AbortOptions } from '../base/abort.ts'
+import { abortable } from '../base/abort.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -15,19 +16,17 @@ import {
   StreamResetError,
   StreamStateError
 } from '../errors.ts'
-import { abortable } from '../io/abort.ts'
 import { streamCounters } from '../native/counters.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
-import { nativeError } from '../native/native-error.ts'
+import { nativeError, stackless } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
 import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT, UNSETTLED } from '../native/record.ts'
-import { stackless } from '../native/stackless.ts'
-import { Stream } from '../stream.ts'
+import type { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
+import { streamFaces } from './face.ts'
 import { failureError, faultOf, isEnd, ownReset, resetFailure, writeRefusal } from './failure.ts'
-import type { StreamHome, StreamInit } from './home.ts'
-import type { MuxedPump } from './muxed-pump.ts'
-import { type AbortOptions, ReadQueue } from './read-queue.ts'
+import type { StreamHome, StreamInit, StreamPump } from './home.ts'
+import { ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
 
 const DONE: Promise<void> = Promise.resolve()
@@ -54,7 +53,7 @@ export class StreamCore implements StreamSink {
   /** What the application keeps beside the stream, made when it asks for it. */
   extra: Map<unknown, unknown> | undefined
   /** Of a stream whose muxer is the application's. */
-  pump: MuxedPump | undefined
+  pump: StreamPump | undefined
 
   readonly home: StreamHome
   readonly #number: number
@@ -83,7 +82,7 @@ export class StreamCore implements StreamSink {
     this.opened = init.home.clock.now()
     this.reads = new ReadQueue(this)
     this.writes = new WriteQueue(this)
-    this.face = new Stream(this)
+    this.face = streamFaces.make(this)
     this.engine.adoptStream(this)
   }
 
@@ -370,8 +369,8 @@ export class StreamCore implements StreamSink {
     this.home.streamEnded(this)
     const { stream } = this
     // Who opened it gets it behind this batch, and hears of its end after that.
-    if (this.#settledIn === this.engine.batch) setImmediate(() => Stream.emitClose(stream))
-    else Stream.emitClose(stream)
+    if (this.#settledIn === this.engine.batch) setImmediate(() => streamFaces.emitClose(stream))
+    else streamFaces.emitClose(stream)
   }
 
   onOutgoing(): void {
@@ -379,11 +378,11 @@ export class StreamCore implements StreamSink {
   }
 
   emitReadable(): void {
-    Stream.emitReadable(this.face)
+    streamFaces.emitReadable(this.face)
   }
 
   emitDrain(): void {
-    Stream.emitDrain(this.stream)
+    streamFaces.emitDrain(this.stream)
   }
 
   /** Change state by a call; without a native side, straight to `otherwise`. */

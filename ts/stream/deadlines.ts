@@ -4,7 +4,7 @@
  * Cancelling marks the entry and leaves it in place; it falls out when its time comes, or when the dead ones
  * outnumber the living.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 
 /** One deadline in the heap. */
 export interface Deadline {

@@ -1,10 +1,11 @@
 /** A node:stream Duplex over a stream. node:stream is loaded at the first call. */
-import { aBoolean, checkOptions, type OptionChecks } from '../arguments.ts'
+import { aBoolean, checkOptions, type OptionChecks } from '../base/arguments.ts'
 import { StreamState } from '../constants.ts'
 import { StreamClosedError } from '../errors.ts'
 import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT } from '../native/record.ts'
-import { Stream } from '../stream.ts'
+import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
+import { streamFaces } from './face.ts'
 
 type NodeDuplex = import('node:stream').Duplex
 
@@ -55,14 +56,14 @@ class Bridge {
 
   constructor(stream: Stream, duplex: NodeDuplex) {
     this.#stream = stream
-    this.#core = Stream.core(stream)
+    this.#core = streamFaces.coreOf(stream)
     this.#duplex = duplex
   }
 
   start(): void {
-    Stream.onReadable(this.#stream, () => this.#lookForEnd())
+    streamFaces.onReadable(this.#stream, () => this.#lookForEnd())
     // An end shows although nobody reads or writes at the time.
-    Stream.onEnd(this.#stream, () => this.#streamEnded())
+    streamFaces.onEnd(this.#stream, () => this.#streamEnded())
     if (this.#core.isFailed()) this.#failed()
   }
 

@@ -5,10 +5,11 @@
  * The first seconds of a stream cost nothing: its core holds its face as usual. After that it holds it weakly, unless
  * somebody listens to it or its muxer is the application's.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
-import { Stream } from '../stream.ts'
+import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
+import { streamFaces } from './face.ts'
 
 /** Milliseconds after which a stream may be forgotten: most are over by then and never pay for a weak reference. */
 export const FORGOTTEN_AFTER_MS = 5_000
@@ -39,7 +40,7 @@ export class Forgotten {
   /** Hold the face of a stream weakly, if it is time and nobody listens to it. */
   loosen(core: StreamCore): void {
     const { face } = core
-    if (face instanceof WeakRef || core.pump !== undefined || Stream.isHeard(face)) return
+    if (face instanceof WeakRef || core.pump !== undefined || streamFaces.isHeard(face)) return
     if (core.state >= StreamState.CLOSE_BOTH || !this.#isOld(core)) return
     this.#weaken(core, face)
   }
@@ -53,7 +54,7 @@ export class Forgotten {
 
   /** Another face for a stream whose first one was collected; identity matters only while somebody holds it. */
   revive(core: StreamCore): Stream {
-    const face = new Stream(core)
+    const face = streamFaces.make(core)
     this.#weaken(core, face)
     return face
   }

@@ -1,13 +1,11 @@
 /** What carries a stream, as the stream sees it: a connection, or a muxer of the application. */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../base/clock.ts'
+import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
 import type { StreamState } from '../constants.ts'
-
 import type { ConnectionClosedError } from '../errors.ts'
-
-import type { OnFailure } from '../failures.ts'
-
 import type { HostPort } from '../identity/address.ts'
+import type { MuxedStream } from '../muxer/muxed.ts'
 import type { Engine } from '../native/engine.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -36,6 +34,19 @@ export interface StreamHome {
   readonly onFailure: OnFailure
   /** Aborted when the swarm begins to close. */
   readonly signal: AbortSignal
+}
+
+/** What moves the bytes of a stream whose muxer is the application's. */
+export interface StreamPump {
+  readonly muxed: MuxedStream
+  /** The slot has something for the muxed stream. */
+  onOutgoing(): void
+  /** The stream has ended; if in good order, the muxed one is freed. */
+  onClosed(isFailed: boolean): void
+  /** The stream was forgotten: the muxed one is left as it is. */
+  leave(): void
+  /** The connection under the muxer has ended. */
+  connectionLost(code: number, how: { remote: boolean; isOrderly: boolean }): void
 }
 
 /** How a stream begins. */

@@ -5,6 +5,18 @@
  * stash holds what was taken and not handed out: the gatherings of a `read()` that gave up, and the rest of a
  * stream whose native side is gone.
  */
+import type { AbortOptions } from '../base/abort.ts'
+import {
+  allocate,
+  CHUNK_BYTES_MAX,
+  concat,
+  copyOut,
+  isShared,
+  NOTHING,
+  SCRATCH_BYTES,
+  trim
+} from '../base/bytes.ts'
+import { Stash } from '../base/stash.ts'
 import { READ_ALL_BYTES_MAX } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -13,26 +25,11 @@ import {
   StreamEOFError,
   TimeoutError
 } from '../errors.ts'
-import {
-  allocate,
-  CHUNK_BYTES_MAX,
-  concat,
-  copyOut,
-  isShared,
-  SCRATCH_BYTES,
-  trim
-} from '../native/slab.ts'
-import { Stream } from '../stream.ts'
+import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
-import { Stash } from './stash.ts'
+import { streamFaces } from './face.ts'
 import { WaitingReads } from './waiting-reads.ts'
-
-/** What every call that can wait takes. */
-export interface AbortOptions {
-  /** Ends the wait with `AbortError`. */
-  signal?: AbortSignal | undefined
-}
 
 /** Options of `stream.read`. */
 export interface ReadOptions extends AbortOptions {
@@ -42,8 +39,6 @@ export interface ReadOptions extends AbortOptions {
 
 /** Why a half that can no longer be read ended. */
 export type ReadEnd = 'open' | 'remote' | 'local'
-
-const NOTHING = new Uint8Array(0)
 
 // The remote's end, as an answer: an error for every stream that ends in good order would cost the most.
 const END = Symbol('end')
@@ -153,7 +148,7 @@ export class ReadQueue {
       }
     }
     return {
-      next: () => Stream.core(stream).reads.take(take, undefined, done),
+      next: () => streamFaces.coreOf(stream).reads.take(take, undefined, done),
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]() {
         return this

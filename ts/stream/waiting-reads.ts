@@ -1,5 +1,5 @@
 /** Reads that found nothing, in call order. */
-import { aborted } from '../io/abort.ts'
+import { aborted } from '../base/abort.ts'
 import type { Engine } from '../native/engine.ts'
 
 /** A call that waits, whatever it waits for. */

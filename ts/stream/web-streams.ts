@@ -1,11 +1,12 @@
 /** Web streams over a stream. Default streams, not byte streams: those detach the memory they are given. */
 import { AbortError } from '../errors.ts'
-import { Stream } from '../stream.ts'
+import type { Stream } from '../stream.ts'
+import { streamFaces } from './face.ts'
 
 /** A Web stream that pulls one chunk at a time, so that the stream's own window is the only buffer. */
 export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
   const chunks = stream[Symbol.asyncIterator]()
-  const core = Stream.core(stream)
+  const core = streamFaces.coreOf(stream)
   let isOver = false
   return new ReadableStream<Uint8Array>(
     {
@@ -19,7 +20,7 @@ export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
           if (err === undefined || core.isEnd(err)) controller.close()
           else controller.error(err)
         }
-        Stream.onEnd(stream, end)
+        streamFaces.onEnd(stream, end)
         if (core.isFailed()) end()
       },
       async pull(controller) {
@@ -43,7 +44,7 @@ export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
 
 /** A Web stream whose writes are accepted when the stream accepts them. */
 export function writableStream(stream: Stream): WritableStream<Uint8Array> {
-  const core = Stream.core(stream)
+  const core = streamFaces.coreOf(stream)
   const abort = (reason: unknown): void => {
     const cause = reason instanceof Error ? reason : undefined
     stream.abort(cause ?? new AbortError('the web stream was aborted', { cause: reason }))
@@ -56,7 +57,7 @@ export function writableStream(stream: Stream): WritableStream<Uint8Array> {
       const fail = (): void => {
         if (core.failure !== undefined) controller.error(core.failure)
       }
-      Stream.onEnd(stream, fail)
+      streamFaces.onEnd(stream, fail)
       if (core.isFailed()) fail()
     },
     write: (bytes) => stream.write(bytes),

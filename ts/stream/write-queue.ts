@@ -4,14 +4,14 @@
  * Room is learned from answers: `submit` tells the credit left, `write` accepts less than it was given, and
  * `streamWritable` says when to go on. Staging never exceeds the credit by more than the staging buffer.
  */
+import type { AbortOptions } from '../base/abort.ts'
+import { aborted } from '../base/abort.ts'
+import { unshared } from '../base/bytes.ts'
 import { StreamState } from '../constants.ts'
 import { StreamClosedError, TimeoutError } from '../errors.ts'
-import { aborted } from '../io/abort.ts'
 import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.ts'
-import { unshared } from '../native/slab.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
-import type { AbortOptions } from './read-queue.ts'
 
 /** A write that waits for room, or the end-of-stream behind such writes (then without bytes). */
 interface PendingWrite {

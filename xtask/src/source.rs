@@ -160,13 +160,37 @@ pub(crate) fn shipped(text: &str) -> &str {
         .map_or(text, |(at, _)| &text[..=at])
 }
 
-/// What a module of JavaScript or TypeScript imports, with the line of each.
-pub(crate) fn imports(text: &str) -> Vec<(usize, &str)> {
+/// What an import leaves behind when it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImportKind {
+    /// The module is loaded with the importer.
+    Static,
+    /// The module is loaded by a call.
+    Dynamic,
+    /// Types alone: nothing is loaded.
+    Type,
+}
+
+/// An import of a module of JavaScript or TypeScript.
+#[derive(Debug)]
+pub(crate) struct Import<'a> {
+    pub(crate) line: usize,
+    pub(crate) specifier: &'a str,
+    pub(crate) kind: ImportKind,
+}
+
+/// What a module of JavaScript or TypeScript imports.
+pub(crate) fn imports(text: &str) -> Vec<Import<'_>> {
     let mut found = Vec::new();
+    // Of the statement that a `from` ends.
+    let mut is_type = false;
     for (number, line) in numbered(text) {
         let start = line.trim_start();
         if start.starts_with("//") || start.starts_with('*') || start.starts_with("/*") {
             continue;
+        }
+        if line.starts_with("import ") || line.starts_with("export ") {
+            is_type = line.starts_with("import type ") || line.starts_with("export type ");
         }
         for opening in [
             "from '",
@@ -180,7 +204,16 @@ pub(crate) fn imports(text: &str) -> Vec<(usize, &str)> {
                 let (_, rest) = line.split_at(at + opening.len());
                 let quote = opening.chars().next_back().unwrap_or('\'');
                 if let Some((specifier, _)) = rest.split_once(quote) {
-                    found.push((number, specifier));
+                    let kind = match (opening.contains('('), is_type) {
+                        (true, _) => ImportKind::Dynamic,
+                        (false, true) => ImportKind::Type,
+                        (false, false) => ImportKind::Static,
+                    };
+                    found.push(Import {
+                        line: number,
+                        specifier,
+                        kind,
+                    });
                 }
             }
         }
@@ -258,10 +291,30 @@ mod tests {
 
     #[test]
     fn reads_every_form_of_import() {
+        use ImportKind::{Dynamic, Static, Type};
         let text = "import { a } from './a.ts'\nimport {\n  b\n} from \"../b.ts\"\nimport 'c'\n\
-                    const d = await import('./d.ts')\nexport * from './e.ts'\n// from 'x'\n";
-        let found: Vec<&str> = imports(text).into_iter().map(|(_, name)| name).collect();
-        assert_eq!(found, ["./a.ts", "../b.ts", "c", "./d.ts", "./e.ts"]);
+                    const d = await import('./d.ts')\nexport * from './e.ts'\n// from 'x'\n\
+                    import type {\n  f\n} from './f.ts'\nimport { type g } from './g.ts'\n";
+        let found: Vec<_> = imports(text)
+            .into_iter()
+            .map(
+                |Import {
+                     specifier, kind, ..
+                 }| (specifier, kind),
+            )
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("./a.ts", Static),
+                ("../b.ts", Static),
+                ("c", Static),
+                ("./d.ts", Dynamic),
+                ("./e.ts", Static),
+                ("./f.ts", Type),
+                ("./g.ts", Static)
+            ]
+        );
     }
 
     #[test]

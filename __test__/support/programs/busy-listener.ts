@@ -9,7 +9,7 @@
  *
  *     node busy-listener.ts <muxer>
  */
-import type { MuxerName } from '../../../ts/options.ts'
+import type { MuxerName } from '../../../ts/constants.ts'
 import { createSwarm } from '../../../ts/swarm.ts'
 
 const muxer = (process.argv[2] ?? 'yamux') as MuxerName

@@ -1,8 +1,9 @@
-//! Which way dependencies point: proto, secure -> runtime -> node -> ts/native -> ts -> ts/index.ts.
+//! Which way dependencies point: proto, secure -> runtime -> node -> ts/native -> ts -> ts/index.ts. Those inside of
+//! ts/ are in `folders.rs`.
 
 use serde_json::Value;
 
-use crate::source::{imports, is_rust_test, numbered, resolve, rust_code, shipped};
+use crate::source::{Import, imports, is_rust_test, numbered, resolve, rust_code, shipped};
 use crate::tree::Tree;
 
 use super::Finding;
@@ -165,14 +166,18 @@ pub(super) fn core_modules(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// The modules of TypeScript.
+/// The modules of TypeScript: what they import of others.
 pub(super) fn modules(tree: &Tree) -> Vec<Finding> {
     let dependencies = dependencies(tree);
     let mut findings = Vec::new();
     for (path, source) in tree.under("ts/", ".ts") {
-        for (line, specifier) in imports(source) {
+        for Import {
+            line, specifier, ..
+        } in imports(source)
+        {
             let wrong = match resolve(path, specifier) {
-                Some(target) => wrong_target(path, &target),
+                Some(target) => (!target.starts_with("ts/"))
+                    .then(|| format!("ts/ ships by itself and cannot import {target}")),
                 None if specifier.starts_with("node:") => None,
                 None => {
                     let package = package_of(specifier);
@@ -184,25 +189,6 @@ pub(super) fn modules(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
-}
-
-fn wrong_target(path: &str, target: &str) -> Option<String> {
-    let is_native = path.starts_with("ts/native/");
-    if !target.starts_with("ts/") {
-        return Some(format!("ts/ ships by itself and cannot import {target}"));
-    }
-    if target == "ts/index.ts" {
-        return Some("ts/index.ts is for users; import the module itself".to_owned());
-    }
-    if target.starts_with("ts/cli/") && !path.starts_with("ts/cli/") {
-        return Some("nothing but the command line imports ts/cli".to_owned());
-    }
-    if is_native && !target.starts_with("ts/native/") && target != "ts/errors.ts" {
-        return Some(format!(
-            "ts/native imports itself and ts/errors.ts, not {target}"
-        ));
-    }
-    None
 }
 
 fn dependencies(tree: &Tree) -> Vec<String> {
@@ -294,20 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn names_an_import_that_points_the_other_way() {
+    fn names_an_import_that_is_not_shipped() {
         let tree = Tree::of(&[
             (
                 "package.json",
                 r#"{ "dependencies": { "@scope/good": "1" } }"#,
-            ),
-            ("ts/index.ts", "export { a } from './swarm.ts'\n"),
-            (
-                "ts/swarm.ts",
-                "import './native/engine.ts'\nimport './index.ts'\nimport './cli/main.ts'\n",
-            ),
-            (
-                "ts/native/engine.ts",
-                "import '../errors.ts'\nimport '../stream.ts'\n",
             ),
             (
                 "ts/stream.ts",
@@ -316,13 +293,7 @@ mod tests {
         ]);
         assert_eq!(
             places(&modules(&tree)),
-            [
-                ("ts/native/engine.ts", 2),
-                ("ts/stream.ts", 1),
-                ("ts/stream.ts", 4),
-                ("ts/swarm.ts", 2),
-                ("ts/swarm.ts", 3)
-            ]
+            [("ts/stream.ts", 1), ("ts/stream.ts", 4)]
         );
     }
 }

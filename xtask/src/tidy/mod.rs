@@ -3,6 +3,7 @@
 mod direction;
 mod documents;
 mod exports;
+mod folders;
 mod habits;
 mod mirrors;
 mod packages;
@@ -52,6 +53,8 @@ const CHECKS: &[Check] = &[
     walls::binding_is_imported_once,
     direction::core_modules,
     direction::modules,
+    folders::point_down,
+    folders::have_no_cycles,
     exports::catch_panics,
     exports::check_their_numbers,
     mirrors::error_codes,

@@ -1,6 +1,8 @@
 //! Names that may stand in one place only.
 
-use crate::source::{imports, is_rust_test, lines_with, numbered, resolve, rust_code, shipped};
+use crate::source::{
+    Import, imports, is_rust_test, lines_with, numbered, resolve, rust_code, shipped,
+};
 use crate::tree::Tree;
 
 use super::Finding;
@@ -159,11 +161,11 @@ pub(super) fn binding_is_imported_once(tree: &Tree) -> Vec<Finding> {
         .flat_map(|(path, text)| {
             imports(text)
                 .into_iter()
-                .filter(move |(_, specifier)| {
+                .filter(move |Import { specifier, .. }| {
                     let target = resolve(path, specifier);
                     target.is_some_and(|target| target.ends_with("native/binding.js"))
                 })
-                .map(move |(line, _)| {
+                .map(move |Import { line, .. }| {
                     Finding::new(
                         path,
                         line,
@@ -175,7 +177,7 @@ pub(super) fn binding_is_imported_once(tree: &Tree) -> Vec<Finding> {
     let imports_it = |text: &str| {
         imports(text)
             .iter()
-            .any(|(_, specifier)| resolve(home, specifier).as_deref() == Some(binding))
+            .any(|Import { specifier, .. }| resolve(home, specifier).as_deref() == Some(binding))
     };
     if !tree.text(home).is_some_and(imports_it) {
         findings.push(Finding::new(home, 1, format!("{home} imports {binding}")));

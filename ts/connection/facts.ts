@@ -1,0 +1,68 @@
+/** What a connection tells of itself, and what its calls take: the types of its public face. */
+import type { AbortOptions } from '../base/abort.ts'
+import type { ConnectionCounters } from '../native/counters.ts'
+
+/** What secures, multiplexes and carries a connection. */
+export interface ConnectionSecurity {
+  /** `tcp`, `ws`, `quic`, ... */
+  readonly transport: string
+  /** The protocol id: `/noise`, `/tls/1.0.0`; empty where the transport secures by itself. */
+  readonly security: string
+  /** The protocol id: `/yamux/1.0.0`. */
+  readonly muxer: string
+  /** What runs it on our side, of the option `muxers`. */
+  readonly muxerEngine: string
+  /** Whether the muxer was agreed on inside the security handshake. */
+  readonly usedEarlyMuxerNegotiation: boolean
+}
+
+/** Options of `newStream`. */
+export interface NewStreamOptions extends AbortOptions {
+  /** Milliseconds the peer may take to choose among several protocols; the native limit unless given. */
+  negotiationTimeout?: number | undefined
+}
+
+/** Facts about a connection, taken at the call. */
+export interface ConnectionStat {
+  /** Who dialled. */
+  readonly direction: 'inbound' | 'outbound'
+  /** When it was up, in milliseconds since the epoch. */
+  readonly opened: number
+  /** Whether it is limited in time or bytes. */
+  readonly limited: boolean
+  /** Go's older name for `limited`. */
+  readonly transient: boolean
+  /** Open streams, both directions. */
+  readonly numStreams: number
+  /** Whatever the application wants to keep beside the connection. */
+  readonly extra: Map<unknown, unknown>
+}
+
+/** {@link ConnectionStat} and {@link ConnectionCounters} in one. */
+export interface ConnectionStats extends ConnectionStat, ConnectionCounters {
+  /** When it ended, in milliseconds since the epoch; undefined while it lives. */
+  readonly ended: number | undefined
+}
+
+/** Why a connection ended. */
+export interface ConnectionCloseReason {
+  /** The code on the wire, 0 for an orderly end; see `ConnectionErrorCode`. */
+  readonly closeCode: number
+  /** Whether the remote ended it. */
+  readonly remote: boolean
+  /** What broke it; undefined after an orderly end. */
+  readonly error: Error | undefined
+}
+
+/** Milliseconds that each part of setting the connection up took. */
+export interface DialReport {
+  readonly dial: number
+  readonly security: number
+  readonly muxer: number
+}
+
+/** Events of a {@link Connection}. */
+export interface ConnectionEvents {
+  /** The connection has ended and so have its streams. Exactly once. */
+  close: CustomEvent<ConnectionCloseReason>
+}

@@ -1,0 +1,222 @@
+/**
+ * Moves bytes between a foreign muxed stream and its slot: the state machine stays Rust's, the muxer is the
+ * application's.
+ *
+ * Reading runs ahead of the application by 256 KiB at most. What is written waits in the slot while the muxed
+ * stream's own `write` is pending.
+ */
+import { NOTHING, unshared } from '../base/bytes.ts'
+import { StreamState } from '../constants.ts'
+import {
+  FLAG_CONNECTION_LOST,
+  FLAG_FAULT,
+  FLAG_ORDERLY,
+  FLAG_REMOTE,
+  Taken
+} from '../native/record.ts'
+import type { StreamCore } from '../stream/core.ts'
+import { muxerFailure } from '../stream/failure.ts'
+import type { StreamPump } from '../stream/home.ts'
+import type { MuxedStream } from './muxed.ts'
+
+/** Bytes received and not read past which the muxed stream is left alone: a first window of yamux. */
+const RECEIVED_BYTES_MAX = 256 * 1024
+
+const CHUNK_BYTES = 64 * 1024
+
+/** The pump of one stream. */
+export class MuxedPump implements StreamPump {
+  readonly muxed: MuxedStream
+  readonly #core: StreamCore
+  readonly #orders = new Uint32Array(3)
+  #held = 0
+  #resume: (() => void) | undefined
+  #isSending = false
+  #isOrdered = false
+  #ends = false
+  #takesNothing = false
+  #over = false
+  #isLeft = false
+
+  constructor(core: StreamCore, muxed: MuxedStream) {
+    this.#core = core
+    this.muxed = muxed
+  }
+
+  start(): void {
+    void this.#receive()
+  }
+
+  /** The slot has something for the muxed stream. */
+  onOutgoing(): void {
+    if (!this.#isSending) {
+      void this.#send()
+      return
+    }
+    // A write is pending: a reset or the end of reading does not wait for it.
+    this.#isOrdered = true
+    this.#take(NOTHING)
+  }
+
+  /** The stream has ended; if in good order, the muxed one is freed. */
+  onClosed(isFailed: boolean): void {
+    // Its last order may stand behind this in the queue, where the handle is no more.
+    if (!this.#over) this.onOutgoing()
+    this.#over = true
+    this.#resume?.()
+    if (!isFailed && !this.#isSending) this.#free()
+  }
+
+  /** The stream was forgotten: the muxed one is left as it is. */
+  leave(): void {
+    this.#over = true
+    this.#takesNothing = true
+    this.#isLeft = true
+  }
+
+  /** The connection under the muxer has ended. */
+  connectionLost(
+    code: number,
+    { remote, isOrderly }: { remote: boolean; isOrderly: boolean }
+  ): void {
+    const flags = FLAG_CONNECTION_LOST | (remote ? FLAG_REMOTE : 0) | (isOrderly ? FLAG_ORDERLY : 0)
+    this.#core.engine.hot.feedReset(this.#core.handle, code, flags)
+    // Its streams end before the connection does.
+    this.#core.onReset(code, 0, flags)
+    this.#core.onClosed(0, 0)
+  }
+
+  async #receive(): Promise<void> {
+    const { engine, handle } = this.#core
+    while (!this.#over) {
+      if (this.#held >= RECEIVED_BYTES_MAX) {
+        await new Promise<void>((resume) => {
+          this.#resume = resume
+        })
+        continue
+      }
+      let bytes: Uint8Array
+      try {
+        bytes = await this.muxed.read(CHUNK_BYTES)
+        if (!(bytes instanceof Uint8Array)) throw new TypeError(`expected bytes, read ${bytes}`)
+      } catch (err) {
+        this.#readFailed(err)
+        return
+      }
+      if (bytes.length === 0) {
+        engine.hot.feedEnd(handle)
+        return
+      }
+      const held = engine.hot.feed(handle, unshared(bytes))
+      if (held < 0) return
+      this.#held = held
+    }
+  }
+
+  async #send(): Promise<void> {
+    this.#isSending = true
+    try {
+      let isLeft = true
+      while (isLeft) {
+        this.#isOrdered = false
+        const buffer = new Uint8Array(CHUNK_BYTES)
+        const { count, more } = this.#take(buffer)
+        if (count > 0 && !this.#takesNothing) await this.muxed.write(buffer.subarray(0, count))
+        isLeft = more || this.#isOrdered
+      }
+      if (this.#ends && !this.#takesNothing) {
+        this.#ends = false
+        await this.muxed.closeWrite()
+      }
+    } catch (err) {
+      this.#writeFailed(err)
+    } finally {
+      this.#isSending = false
+      if (this.#over && !this.#core.isFailed()) this.#free()
+    }
+  }
+
+  /** Takes bytes into `buffer`, and carries out the orders that need not wait for them. */
+  #take(buffer: Uint8Array): { count: number; more: boolean } {
+    const orders = this.#orders
+    const { engine, handle } = this.#core
+    const count = engine.hot.take(handle, buffer, orders)
+    if (count < 0) return { count: 0, more: false }
+    const [flags, code, held] = orders as unknown as [number, number, number]
+    if ((flags & Taken.reset) !== 0) {
+      this.#over = true
+      this.#takesNothing = true
+      void this.#tell(() => this.muxed.reset(code))
+      return { count: 0, more: false }
+    }
+    this.#held = held
+    if (held < RECEIVED_BYTES_MAX) this.#resume?.()
+    if ((flags & Taken.discard) !== 0) void this.#tell(() => this.muxed.closeRead())
+    if ((flags & Taken.end) !== 0) this.#ends = true
+    return { count, more: (flags & Taken.more) !== 0 }
+  }
+
+  #readFailed(err: unknown): void {
+    const { engine, handle } = this.#core
+    if (this.#over || this.#core.isFailed()) return
+    switch (nameOf(err)) {
+      case 'StreamEOFError':
+        engine.hot.feedEnd(handle)
+        return
+      case 'StreamClosedError':
+        if (this.#core.reads.end === 'open') void this.#core.closeRead()
+        return
+      default:
+        this.#failed(err, 'read')
+    }
+  }
+
+  #writeFailed(err: unknown): void {
+    this.#takesNothing = true
+    if (this.#over || this.#core.isFailed()) return
+    if (nameOf(err) !== 'StreamClosedError') {
+      this.#failed(err, 'write')
+    } else if (this.#core.writeRefusal() === undefined) {
+      this.#core.failWrites()
+      this.#core.finishWriting()
+    }
+  }
+
+  #failed(err: unknown, operation: 'read' | 'write'): void {
+    const { engine, handle } = this.#core
+    const { errorCode, closeCode, remote } = Object(err) as Partial<Record<string, unknown>>
+    switch (nameOf(err)) {
+      case 'StreamResetError':
+        engine.hot.feedReset(handle, numberOf(errorCode), remote === false ? 0 : FLAG_REMOTE)
+        return
+      case 'ConnectionClosedError':
+      case 'MuxerClosedError':
+        engine.hot.feedReset(handle, numberOf(closeCode), FLAG_REMOTE | FLAG_CONNECTION_LOST)
+        return
+      default:
+        this.#core.fail(StreamState.ERROR, muxerFailure(operation, err))
+        engine.hot.feedReset(handle, 0, FLAG_FAULT)
+    }
+  }
+
+  #free(): void {
+    if (!this.#isLeft) void this.#tell(() => this.muxed.close())
+  }
+
+  /** A muxer that fails at ending a stream cannot be helped, but somebody should hear of it. */
+  async #tell(end: () => Promise<void>): Promise<void> {
+    try {
+      await end()
+    } catch (err) {
+      this.#core.home.onFailure(err, this.muxed, 'the end of a muxed stream failed')
+    }
+  }
+}
+
+function nameOf(err: unknown): unknown {
+  return err instanceof Error ? err.name : undefined
+}
+
+function numberOf(code: unknown): number {
+  return typeof code === 'number' ? code >>> 0 : 0
+}

@@ -1,0 +1,33 @@
+/**
+ * How the machinery of streams reaches their public face. The face depends on the machinery and not the other way
+ * round: `stream.ts` hands these over when its class is made.
+ */
+import type { Stream } from '../stream.ts'
+import type { StreamCore } from './core.ts'
+
+/** What only the class `Stream` itself can do. */
+export interface StreamFaces {
+  make(core: StreamCore): Stream
+  /** The machinery behind a stream. */
+  coreOf(stream: Stream): StreamCore
+  /**
+   * Call `ended` when the stream has ended, however it did. Unlike a listener it does not keep the stream from being
+   * forgotten.
+   */
+  onEnd(stream: Stream, ended: () => void): void
+  /** Call `readable` when there may be something to read. Does not keep the stream either. */
+  onReadable(stream: Stream, readable: () => void): void
+  /** Whether anybody listens. */
+  isHeard(stream: Stream): boolean
+  emitReadable(face: Stream | WeakRef<Stream>): void
+  emitDrain(stream: Stream): void
+  emitClose(stream: Stream): void
+}
+
+/** Those of the class `Stream`. Whoever has a stream has loaded it. */
+export let streamFaces: StreamFaces
+
+/** Called once, by `stream.ts`. */
+export function provideStreamFaces(provided: StreamFaces): void {
+  streamFaces = provided
+}

@@ -1,0 +1,196 @@
+/** The listeners of a swarm. */
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { attemptOf, attemptsText, refusedAttempt } from '../dial/attempt.ts'
+import {
+  type AddressAttempt,
+  ERROR_CODES,
+  InvalidParametersError,
+  ListenError,
+  StateError
+} from '../errors.ts'
+import { type AddrLike, multiaddrOf } from '../identity/address.ts'
+import type { Identity } from '../identity/keys.ts'
+import { listenRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
+import { CommandError, withFrames } from '../native/command-error.ts'
+import type { Commands } from '../native/commands.ts'
+import type { Engine } from '../native/engine.ts'
+import { nativeError } from '../native/native-error.ts'
+import type { Swarm } from '../swarm.ts'
+
+/** What listening needs of the swarm that listens. */
+export interface ListenerHost extends Commands<'listen' | 'unlisten'> {
+  readonly swarm: Pick<Swarm, 'isStarted'>
+  readonly engine: Pick<Engine, 'adoptListener'>
+  readonly options: { readonly identity: Pick<Identity, 'peer'> }
+  /** Tell notifiees and listeners of an address that we have, or had. */
+  notifyAddress(event: 'listen' | 'listenClose', address: string): void
+  /** One more listener keeps the process alive. */
+  retain(): void
+  /** The counterpart of {@link ListenerHost.retain}. */
+  release(): void
+}
+
+/** One bound listener. */
+export interface Listener {
+  /** What was asked for, without `/p2p`. */
+  readonly requested: string
+  /** What was bound, without `/p2p`. */
+  readonly addresses: readonly string[]
+}
+
+interface Bound extends Listener {
+  readonly handle: number
+}
+
+/**
+ * Listeners by the address asked for.
+ *
+ * Calls take effect in the order they were made in: each waits for those before it. A listener has two names, what was
+ * asked for and what was bound, so that calls with different addresses may mean the same one.
+ */
+export class Listeners {
+  readonly #host: ListenerHost
+  readonly #bound = new Map<string, Bound>()
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(host: ListenerHost) {
+    this.#host = host
+  }
+
+  addresses(): Multiaddr[] {
+    return [...this.#bound.values()].flatMap(({ addresses }) => addresses.map(multiaddrOf))
+  }
+
+  listen(addrs: readonly AddrLike[]): Promise<true> {
+    const byText = new Map(addrs.map((addr) => this.#own(addr)).map((addr) => [addr.text, addr]))
+    if (byText.size === 0) throw new InvalidParametersError('expected at least one address')
+    return this.#inTurn(() => this.#listenAll([...byText.values()]), this.listen)
+  }
+
+  unlisten(addr: AddrLike): Promise<boolean> {
+    const { text, peer } = parseAddress(addr)
+    const isOwn = peer === undefined || peer === this.#host.options.identity.peer
+    return this.#inTurn(async () => isOwn && this.#unlisten(text), this.unlisten)
+  }
+
+  /** The node is closed; whatever was not told by itself is told now. */
+  closed(): void {
+    for (const bound of [...this.#bound.values()]) this.#ended(bound)
+  }
+
+  /** Errors have the stack of `from`'s caller. */
+  #inTurn<T>(operation: () => Promise<T>, from: (...args: never[]) => unknown): Promise<T> {
+    const site: { stack?: string } = {}
+    Error.captureStackTrace(site, from)
+    const result = this.#last.then(async () => {
+      try {
+        this.#assertOpen()
+        return await operation()
+      } catch (err) {
+        throw err instanceof Error ? withFrames(err, site) : err
+      }
+    })
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  /** The swarm may be closed while a call waits for those before it. */
+  #assertOpen(): void {
+    if (!this.#host.swarm.isStarted()) throw new StateError(SWARM_CLOSED)
+  }
+
+  /** An address that we could have: no peer is named in it but this one. */
+  #own(addr: AddrLike): ParsedAddress {
+    const address = parseAddress(addr)
+    const self = this.#host.options.identity.peer
+    if (address.peer !== undefined && address.peer !== self) {
+      throw new InvalidParametersError(
+        `expected an address of our own, /p2p/${self}, received one of /p2p/${address.peer}`
+      )
+    }
+    if (address.text === '') {
+      throw new InvalidParametersError('expected an address with a place, received /p2p alone')
+    }
+    return address
+  }
+
+  async #listenAll(addresses: readonly ParsedAddress[]): Promise<true> {
+    const outcomes = await Promise.all(addresses.map((address) => this.#listenOn(address)))
+    const attempts = outcomes.filter((outcome) => outcome !== undefined)
+    if (attempts.length < outcomes.length) return true
+    throw new ListenError(`listening failed: ${attemptsText(attempts)}`, {
+      attempts,
+      cause: attempts[0]?.cause
+    })
+  }
+
+  /** Why it failed; undefined if it listens there. */
+  async #listenOn(address: ParsedAddress): Promise<AddressAttempt | undefined> {
+    if (this.#find(address.text) !== undefined) return undefined
+    const refusal = listenRefusal(address)
+    if (refusal !== undefined) return refusedAttempt(address, refusal, 'listen')
+    try {
+      await this.#bind(address.text)
+      return undefined
+    } catch (err) {
+      if (!(err instanceof CommandError)) throw err
+      if (isOver(err)) throw new StateError(SWARM_CLOSED)
+      const { code, detail = '', attempts } = err.result
+      const native = { address: address.text, stage: 'listen', code, detail, elapsedMs: 0 }
+      return attemptOf({ ...native, ...attempts?.[0] })
+    }
+  }
+
+  async #bind(text: string): Promise<void> {
+    const command = this.#host.command((node, request) => node.listen(request, text), this.listen)
+    const { listener, addresses } = await command.result
+    if (listener === undefined) throw nativeError(900, 'a listen without a listener')
+    const bound: Bound = { requested: text, addresses: addresses ?? [text], handle: listener }
+    this.#bound.set(text, bound)
+    this.#host.retain()
+    for (const address of bound.addresses) this.#host.notifyAddress('listen', address)
+    this.#host.engine.adoptListener(listener, () => this.#ended(bound))
+    // It may have ended with the swarm before we heard of it.
+    if (this.#bound.get(text) !== bound) this.#assertOpen()
+  }
+
+  async #unlisten(text: string): Promise<boolean> {
+    const bound = this.#find(text)
+    if (bound === undefined) return false
+    try {
+      await this.#host.command(
+        (node, request) => node.unlisten(request, bound.handle),
+        this.unlisten
+      ).result
+    } catch (err) {
+      this.#assertOpen()
+      throw publicError(err)
+    }
+    this.#ended(bound)
+    return true
+  }
+
+  #find(text: string): Bound | undefined {
+    const asked = this.#bound.get(text)
+    if (asked !== undefined) return asked
+    return [...this.#bound.values()].find(({ addresses }) => addresses.includes(text))
+  }
+
+  #ended(bound: Bound): void {
+    if (this.#bound.get(bound.requested) !== bound) return
+    this.#bound.delete(bound.requested)
+    this.#host.release()
+    for (const address of bound.addresses) this.#host.notifyAddress('listenClose', address)
+  }
+}
+
+const SWARM_CLOSED = 'the swarm is closed'
+
+/** The swarm was closed under a command. */
+function isOver({ result }: CommandError): boolean {
+  return result.code === ERROR_CODES.ERR_NODE_CLOSED
+}
+
+function publicError(err: unknown): unknown {
+  return err instanceof CommandError ? err.plain() : err
+}
