@@ -1,4 +1,4 @@
-//! Which way dependencies point: proto, secure -> runtime -> node -> ts/native -> ts -> ts/index.ts.
+//! Which way dependencies point: proto -> secure -> runtime -> node -> ts/native -> ts -> ts/index.ts.
 
 use serde_json::Value;
 
@@ -12,7 +12,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ferroswarm-proto", &[]),
     ("ferroswarm-chacha", &[]),
     ("ferroswarm-send-queue", &[]),
-    ("ferroswarm-secure", &["ferroswarm-chacha"]),
+    (
+        "ferroswarm-secure",
+        &["ferroswarm-chacha", "ferroswarm-proto"],
+    ),
     (
         "ferroswarm-runtime",
         &[
