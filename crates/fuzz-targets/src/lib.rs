@@ -9,11 +9,14 @@
 pub use framing::{msgio, varint};
 pub use multistream::{multistream_dialer, multistream_listener};
 pub use secure::{identity, noise_handshake, noise_transport, tls_certificate};
+pub use upgrade::upgrade;
 pub use yamux::{yamux_bytes, yamux_frames};
 
 mod framing;
 mod multistream;
 mod secure;
+mod tampering;
+mod upgrade;
 mod yamux;
 
 /// A function that takes any bytes.
@@ -28,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("noise_handshake", noise_handshake),
     ("noise_transport", noise_transport),
     ("tls_certificate", tls_certificate),
+    ("upgrade", upgrade),
     ("varint", varint),
     ("yamux_bytes", yamux_bytes),
     ("yamux_frames", yamux_frames),

@@ -11,6 +11,7 @@ use ferroswarm_secure::{
 };
 
 use crate::settings;
+use crate::tampering::Tampering;
 
 /// What says who a peer is, in all its forms: public keys in protobuf and DER, Noise payloads, peer ids
 /// as bytes and text. What is read is written the same way, and nobody signs by chance.
@@ -65,55 +66,6 @@ pub fn tls_certificate(data: &[u8]) {
     let now = Duration::from_secs((1970 + u64::from(year)) * 31_556_952);
     if let Ok(id) = peer_of_certificate(der, now) {
         check_id(id);
-    }
-}
-
-/// What happens to a piece of bytes on its way.
-#[derive(Arbitrary, Debug)]
-enum Tampering {
-    None,
-    Flip { at: u16, bit: u8 },
-    Cut { at: u16 },
-    Drop,
-    Twice,
-    Swap,
-    Insert { at: u16, bytes: Vec<u8> },
-    Replace { bytes: Vec<u8> },
-}
-
-impl Tampering {
-    /// Changes the last of `pieces`, which has arrived just now.
-    fn apply(self, pieces: &mut Vec<Vec<u8>>) {
-        let Some(last) = pieces.last_mut() else {
-            return;
-        };
-        let place = |at: u16, end: usize| usize::from(at) % end.max(1);
-        match self {
-            Self::None => {}
-            Self::Flip { at, bit } => {
-                let at = place(at, last.len());
-                if let Some(byte) = last.get_mut(at) {
-                    *byte ^= 1 << (bit & 7);
-                }
-            }
-            Self::Cut { at } => last.truncate(place(at, last.len())),
-            Self::Drop => drop(pieces.pop()),
-            Self::Twice => {
-                let copy = last.clone();
-                pieces.push(copy);
-            }
-            Self::Swap => {
-                let end = pieces.len();
-                if end > 1 {
-                    pieces.swap(end - 2, end - 1);
-                }
-            }
-            Self::Insert { at, bytes } => {
-                let at = place(at, last.len() + 1);
-                last.splice(at..at, bytes);
-            }
-            Self::Replace { bytes } => *last = bytes,
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ferroswarm_secure::UpgradeError;
 use multiaddr::Multiaddr;
 use thiserror::Error;
 
@@ -103,6 +104,19 @@ pub enum ConnectError {
     /// A bug here; this attempt only.
     #[error("internal error")]
     Internal,
+}
+
+impl From<UpgradeError> for ConnectError {
+    fn from(error: UpgradeError) -> Self {
+        match error {
+            UpgradeError::Unsupported => Self::Unsupported,
+            UpgradeError::Negotiation(error) => Self::Negotiation(error),
+            UpgradeError::Handshake(error) => Self::Handshake(Arc::new(error)),
+            UpgradeError::Record(_) => Self::Record,
+            UpgradeError::Ended => Self::Ended,
+            UpgradeError::Over => Self::Internal,
+        }
+    }
 }
 
 impl ConnectError {

@@ -1,14 +1,13 @@
 //! A secured stream of bytes without a socket: received bytes in, bytes to send and plaintext out.
 
 use ferroswarm_secure::{
-    Channel, Handshake, HandshakeConfig, Identity, Opened, PeerId, PublicKey, RecordError, Role,
-    Secured, Security,
+    Agreement, Channel, HandshakeConfig, Identity, Opened, PeerId, Progress, PublicKey,
+    RecordError, Role, Security, Upgrade, UpgradeConfig, Upgraded,
 };
 use thiserror::Error;
 
 use crate::command::ConnectError;
 use crate::sync::Arc;
-use crate::upgrade::{Negotiator, protocol};
 
 /// How a session is made.
 #[derive(Debug)]
@@ -61,7 +60,6 @@ pub enum SessionError {
 /// holds no more than what one call brought and one record that is not whole.
 pub struct SecureSession {
     stage: Stage,
-    options: SecureSessionOptions,
     peer: Option<SessionPeer>,
     /// Received and not understood yet.
     input: Vec<u8>,
@@ -72,8 +70,7 @@ pub struct SecureSession {
 }
 
 enum Stage {
-    Negotiating(Negotiator),
-    Handshaking(Security, Handshake),
+    Upgrading(Box<Upgrade>),
     Established(Channel),
     Failed,
 }
@@ -84,19 +81,26 @@ impl SecureSession {
     /// # Errors
     /// If the handshake cannot begin; [`SessionError::NotEstablished`] without any protocol.
     pub fn new(options: SecureSessionOptions) -> Result<Self, SessionError> {
-        let Some(&first) = options.securities.first() else {
+        if options.securities.is_empty() {
             return Err(SessionError::NotEstablished);
-        };
-        let stage = if options.negotiate {
-            let names = options.securities.iter();
-            let names = names.map(|security| protocol(security.protocol_id()));
-            Stage::Negotiating(Negotiator::new(options.role, names.collect()))
-        } else {
-            Stage::Handshaking(first, handshake(first, &options)?)
-        };
+        }
+        let upgrade = Upgrade::new(UpgradeConfig {
+            role: options.role,
+            securities: &options.securities,
+            agreement: if options.negotiate {
+                Agreement::Awaited
+            } else {
+                Agreement::Assumed
+            },
+            handshake: HandshakeConfig {
+                identity: options.identity,
+                // The bytes are the caller's: there is no muxer to agree on.
+                muxers: Arc::from([]),
+                expected_peer: options.expected_peer,
+            },
+        });
         let mut session = Self {
-            stage,
-            options,
+            stage: Stage::Upgrading(Box::new(upgrade.map_err(ConnectError::from)?)),
             peer: None,
             input: Vec::new(),
             output: Outlet::default(),
@@ -137,7 +141,7 @@ impl SecureSession {
         let channel = match &mut self.stage {
             Stage::Established(channel) => channel,
             Stage::Failed => return Err(SessionError::Failed),
-            _ => return Err(SessionError::NotEstablished),
+            Stage::Upgrading(_) => return Err(SessionError::NotEstablished),
         };
         let records = plaintext.len().div_ceil(Channel::PLAINTEXT_MAX);
         let output = self.output.fill();
@@ -186,53 +190,25 @@ impl SecureSession {
     fn try_advance(&mut self) -> Result<(), SessionError> {
         loop {
             match &mut self.stage {
-                Stage::Negotiating(negotiator) => {
-                    let consumed = negotiator.handle_input(&self.input)?;
-                    self.input.drain(..consumed);
-                    negotiator.poll_output(self.output.fill());
-                    let Some(chosen) = negotiator.outcome() else {
-                        return Ok(());
-                    };
-                    let security = self.options.securities[chosen];
-                    let handshake = handshake(security, &self.options)?;
-                    self.stage = Stage::Handshaking(security, handshake);
-                }
-                Stage::Handshaking(security, handshake) => {
-                    let security = *security;
-                    let step = handshake.handle_input(&mut self.input);
-                    handshake.poll_output(self.output.fill());
-                    let consumed = step.map_err(handshake_failed)?;
-                    self.input.drain(..consumed);
-                    if handshake.is_complete() {
-                        self.establish(security)?;
-                    } else if consumed == 0 {
-                        return Ok(());
+                Stage::Upgrading(upgrade) => {
+                    let step = upgrade.advance(&mut self.input, self.output.fill());
+                    match step.map_err(ConnectError::from)? {
+                        Progress::Waiting => return Ok(()),
+                        Progress::Secured => {}
+                        Progress::Complete(Upgraded { peer, channel, .. }) => {
+                            self.peer = Some(SessionPeer {
+                                id: peer.id,
+                                key: peer.key,
+                                security: peer.security,
+                            });
+                            self.stage = Stage::Established(channel);
+                        }
                     }
                 }
                 Stage::Established(_) => return self.open(),
                 Stage::Failed => return Err(SessionError::Failed),
             }
         }
-    }
-
-    fn establish(&mut self, security: Security) -> Result<(), SessionError> {
-        let Stage::Handshaking(_, handshake) = std::mem::replace(&mut self.stage, Stage::Failed)
-        else {
-            return Err(SessionError::NotEstablished);
-        };
-        let Secured {
-            peer_id,
-            public_key,
-            channel,
-            ..
-        } = handshake.finish().map_err(handshake_failed)?;
-        self.peer = Some(SessionPeer {
-            id: peer_id,
-            key: public_key,
-            security,
-        });
-        self.stage = Stage::Established(channel);
-        Ok(())
     }
 
     /// Opens the records that are there.
@@ -272,23 +248,6 @@ impl SecureSession {
     }
 }
 
-fn handshake(
-    security: Security,
-    options: &SecureSessionOptions,
-) -> Result<Handshake, SessionError> {
-    let config = HandshakeConfig {
-        identity: Arc::clone(&options.identity),
-        // The bytes are the caller's: there is no muxer to agree on.
-        muxers: Arc::from([]),
-        expected_peer: options.expected_peer,
-    };
-    Handshake::new(security, options.role, &config).map_err(handshake_failed)
-}
-
-fn handshake_failed(error: ferroswarm_secure::HandshakeError) -> SessionError {
-    ConnectError::Handshake(Arc::new(error)).into()
-}
-
 /// Bytes that are handed out once, all of them; their memory stays for the next ones.
 #[derive(Default)]
 struct Outlet {
@@ -322,16 +281,19 @@ mod tests {
 
     use super::*;
 
-    fn session(role: Role, securities: &[Security], negotiate: bool) -> SecureSession {
+    fn options(role: Role, securities: &[Security], negotiate: bool) -> SecureSessionOptions {
         let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
-        SecureSession::new(SecureSessionOptions {
+        SecureSessionOptions {
             identity: Arc::new(Identity::new(keypair).unwrap()),
             role,
             securities: securities.to_vec(),
             negotiate,
             expected_peer: None,
-        })
-        .unwrap()
+        }
+    }
+
+    fn session(role: Role, securities: &[Security], negotiate: bool) -> SecureSession {
+        SecureSession::new(options(role, securities, negotiate)).unwrap()
     }
 
     /// Moves output to the other end, `chunk` bytes at a time, until both are silent.
@@ -364,12 +326,13 @@ mod tests {
         for security in ALL {
             for negotiate in [false, true] {
                 for chunk in [1, 7, 100_000] {
-                    let mut dialer = session(Role::Dialer, &[security], negotiate);
+                    let options = options(Role::Dialer, &[security], negotiate);
+                    let dialer_id = *options.identity.peer_id();
+                    let mut dialer = SecureSession::new(options).unwrap();
                     let mut listener = session(Role::Listener, &[security], negotiate);
                     run(&mut dialer, &mut listener, chunk).unwrap();
                     assert_eq!(dialer.peer().unwrap().security, security);
-                    let known = listener.peer().unwrap();
-                    assert_eq!(known.id, *dialer.options.identity.peer_id());
+                    assert_eq!(listener.peer().unwrap().id, dialer_id);
                     dialer.write(&sent).unwrap();
                     listener.write(&sent[..10]).unwrap();
                     run(&mut dialer, &mut listener, chunk).unwrap();

@@ -1,7 +1,10 @@
-//! Why a handshake fails.
+//! Why a handshake or an upgrade fails.
+
+use ferroswarm_proto::multistream::NegotiationError;
 
 use crate::identity::PeerId;
 use crate::noise::PayloadError;
+use crate::record::RecordError;
 use crate::tls::CertificateError;
 
 /// Why a handshake fails. Every reason is final for the connection.
@@ -62,6 +65,38 @@ impl HandshakeError {
         match self {
             Self::Tls(rustls::Error::AlertReceived(alert)) => Some((*alert).into()),
             _ => None,
+        }
+    }
+}
+
+/// Why an upgrade fails. Every reason is final for the connection.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    /// The ends have no protocol of this stage in common.
+    #[error("the remote supports none of the proposed protocols")]
+    Unsupported,
+    /// The remote broke multistream-select.
+    #[error("the remote broke multistream-select")]
+    Negotiation(#[source] NegotiationError),
+    /// The security handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// A record of the muxer's negotiation could not be sealed or opened.
+    #[error("a record could not be sealed or opened")]
+    Record(#[from] RecordError),
+    /// The remote ended the channel during the muxer's negotiation.
+    #[error("the remote ended the channel")]
+    Ended,
+    /// The upgrade is complete or has failed before.
+    #[error("the upgrade is over")]
+    Over,
+}
+
+impl From<NegotiationError> for UpgradeError {
+    fn from(error: NegotiationError) -> Self {
+        match error {
+            NegotiationError::Refused => Self::Unsupported,
+            error => Self::Negotiation(error),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which way dependencies point: proto, secure -> runtime -> node -> ts/native -> ts -> ts/index.ts. Those inside of
+//! Which way dependencies point: proto -> secure -> runtime -> node -> ts/native -> ts -> ts/index.ts. Those inside of
 //! ts/ are in `folders.rs`.
 
 use serde_json::Value;
@@ -13,7 +13,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ferroswarm-proto", &[]),
     ("ferroswarm-chacha", &[]),
     ("ferroswarm-send-queue", &[]),
-    ("ferroswarm-secure", &["ferroswarm-chacha"]),
+    (
+        "ferroswarm-secure",
+        &["ferroswarm-chacha", "ferroswarm-proto"],
+    ),
     (
         "ferroswarm-runtime",
         &[
