@@ -151,11 +151,10 @@ export class Dialer {
   }
 
   async #dial(plan: Plan, options: DialOptions): Promise<Connection> {
-    const deadline = this.#host.clock.now() + (options.timeout ?? DIAL_TIMEOUT_MS)
     if (options.signal?.aborted === true) throw aborted(options.signal)
     const shared = this.#dials.get(plan.key) ?? shareOf(plan)
     this.#try(shared, plan, options)
-    const ending = await this.#join(shared, deadline, options.signal)
+    const ending = await this.#join(shared, options)
     if (ending instanceof Connection) return ending
     // Made here, behind the wait: V8 knows who awaits this, so the stack is that of the caller, at no cost to a dial
     // that succeeds.
@@ -224,7 +223,7 @@ export class Dialer {
   }
 
   /** Wait for a shared dial; the last one to leave cancels it. */
-  #join(shared: SharedDial, deadline: number, signal: AbortSignal | undefined): Promise<Ending> {
+  #join(shared: SharedDial, { signal, timeout = DIAL_TIMEOUT_MS }: DialOptions): Promise<Ending> {
     const { clock, engine } = this.#host
     return new Promise((resolve) => {
       const end = (ending: Ending): void => {
@@ -232,7 +231,7 @@ export class Dialer {
         release()
         resolve(ending)
       }
-      const ms = Math.min(Math.max(deadline - clock.now(), 0), TIMER_MS_MAX)
+      const ms = Math.min(timeout, TIMER_MS_MAX)
       const release = onceGivenUp(engine, clock, signal, ms, (why) => {
         if (!shared.waiters.has(end)) return
         end(() => (why === 'aborted' ? aborted(signal) : late(ms)))
