@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use ferroswarm_secure::{Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
-use tokio::net::TcpStream;
 use tokio::task::{self, JoinSet};
 
 use crate::command::{Attempt, CommandError, ConnectError, Outcome, Stage};
@@ -14,7 +13,7 @@ use crate::diagnostics::Fact;
 use crate::node::{Origin, Shared};
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
-use crate::transport::tcp;
+use crate::transport::{Endpoint, RawConnection};
 use crate::upgrade::{Purpose, Upgraded, upgrade};
 
 /// What to dial, and how.
@@ -40,9 +39,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 
 /// An attempt that came through.
 struct Won {
-    socket: TcpStream,
+    raw: RawConnection,
     upgraded: Upgraded,
-    address: Multiaddr,
     dial_time: Duration,
 }
 
@@ -88,21 +86,14 @@ pub(crate) async fn dial(
         return Outcome::DialFailed(race.report());
     };
     drop(race);
-    let local = won
-        .socket
-        .local_addr()
-        .map(tcp::multiaddr)
-        .unwrap_or_else(|_| Multiaddr::empty());
     let origin = Origin {
         request,
         direction: Direction::Outbound,
-        remote_address: won.address,
-        local_address: local,
         dial_time: won.dial_time,
         place,
         ticket: None,
     };
-    Outcome::Dialled(shared.establish(won.socket, won.upgraded, seat, origin))
+    Outcome::Dialled(shared.establish(won.raw, won.upgraded, seat, origin))
 }
 
 /// Attempts under way and those that failed.
@@ -220,8 +211,8 @@ async fn connect(
     stage: &Mutex<Stage>,
 ) -> Result<Won, ConnectError> {
     let started = Instant::now();
-    let socket_address = tcp::socket_address(address)?;
-    let socket = tcp::dial(socket_address)
+    let raw = Endpoint::parse(address)?
+        .dial()
         .await
         .map_err(|error| ConnectError::Io(error.into()))?;
     let dial_time = started.elapsed();
@@ -232,15 +223,14 @@ async fn connect(
         securities: dial.securities.as_deref(),
         stage,
     };
-    let upgrading = upgrade(&socket, &shared.upgrade, &purpose);
+    let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
     let Ok(upgraded) = tokio::time::timeout(shared.limits.upgrade_timeout, upgrading).await else {
         return Err(ConnectError::Timeout);
     };
     let upgraded = upgraded?;
     Ok(Won {
-        socket,
+        raw,
         upgraded,
-        address: tcp::multiaddr(socket_address),
         dial_time,
     })
 }

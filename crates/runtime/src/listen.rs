@@ -1,14 +1,12 @@
 //! Listening: one accept loop per listener, each connection upgraded on the thread it will live on.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ferroswarm_secure::Role;
 use multiaddr::Multiaddr;
 use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -20,7 +18,8 @@ use crate::error::OsError;
 use crate::hub::Ready;
 use crate::node::{Origin, Shared};
 use crate::sync::{Arc, Mutex};
-use crate::transport::tcp;
+use crate::threads::Seat;
+use crate::transport::{Arrival, Endpoint, Listener};
 use crate::upgrade::{Purpose, upgrade};
 
 /// Pause after an accept that failed for want of descriptors or memory: the loop does not spin.
@@ -34,12 +33,13 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
     if shared.is_closing() {
         return Outcome::Failed(CommandError::NodeClosed);
     }
-    let socket_address = match tcp::socket_address(address) {
-        Ok(socket_address) => socket_address,
+    let endpoint = match Endpoint::parse(address) {
+        Ok(endpoint) => endpoint,
         Err(error) => return Outcome::Failed(error.into()),
     };
-    let bound = tcp::listen(socket_address)
-        .and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+    let bound = endpoint
+        .listen()
+        .and_then(|listener| listener.local_address().map(|address| (listener, address)));
     let (listener, address) = match bound {
         Ok(bound) => bound,
         Err(error) => return Outcome::Failed(CommandError::Io(error.into())),
@@ -58,7 +58,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
     }
     Outcome::Listening {
         listener: id,
-        addresses: vec![tcp::multiaddr(address)],
+        addresses: vec![address],
     }
 }
 
@@ -79,7 +79,7 @@ impl Accepting {
 
 async fn accept_loop(
     shared: Arc<Shared>,
-    listener: TcpListener,
+    listener: Listener,
     mut stopped: watch::Receiver<bool>,
     id: u32,
 ) {
@@ -92,7 +92,7 @@ async fn accept_loop(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, address)) => admit(&shared, socket, address),
+            Ok(arrival) => admit(&shared, arrival),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 outage.report(&shared, &listener, error.into());
@@ -116,7 +116,7 @@ struct Outage {
 impl Outage {
     const STEP: Duration = Duration::from_secs(1);
 
-    fn report(&mut self, shared: &Shared, listener: &TcpListener, error: OsError) {
+    fn report(&mut self, shared: &Shared, listener: &Listener, error: OsError) {
         self.untold = self.untold.saturating_add(1);
         if self.told_at.is_some_and(|at| at.elapsed() < Self::STEP) {
             return;
@@ -124,7 +124,7 @@ impl Outage {
         self.told_at = Some(Instant::now());
         let failures = std::mem::take(&mut self.untold);
         shared.report(Fact::AcceptFailed { error, failures }, || {
-            listener.local_addr().map(tcp::multiaddr).ok()
+            listener.local_address().ok()
         });
     }
 }
@@ -136,7 +136,7 @@ fn reserve_descriptor() -> Option<Socket> {
 }
 
 /// Accepts one connection with the reserve and closes it.
-async fn refuse_one(listener: &TcpListener, reserve: &mut Option<Socket>) {
+async fn refuse_one(listener: &Listener, reserve: &mut Option<Socket>) {
     if reserve.take().is_some() {
         let refused = tokio::time::timeout(ACCEPT_BACKOFF, listener.accept()).await;
         drop(refused);
@@ -161,14 +161,14 @@ struct Admitted {
     ticket: Ticket,
 }
 
-/// Refuses, or hands the socket to the thread that will drive it.
-fn admit(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
+/// Refuses, or hands the connection to the thread that will drive it.
+fn admit(shared: &Arc<Shared>, arrival: Arrival) {
     if shared.is_closing() {
         return;
     }
     let admission = &shared.admission;
     let admitted = admission.place(&shared.limits).and_then(|place| {
-        let ticket = admission.admit(address.ip(), &shared.limits)?;
+        let ticket = admission.admit(arrival.host(), &shared.limits)?;
         Ok(Admitted { place, ticket })
     });
     let admitted = match admitted {
@@ -176,39 +176,34 @@ fn admit(shared: &Arc<Shared>, socket: TcpStream, address: SocketAddr) {
         Err(refusal) => {
             shared.hub.stats.admissions_refused.add(1);
             let fact = Fact::ConnectionRefused(refusal);
-            return shared.report(fact, || Some(tcp::multiaddr(address)));
+            return shared.report(fact, || Some(arrival.remote_address()));
         }
     };
     let Some((handle, seat)) = shared.threads.lock().seat() else {
         return;
     };
-    // The socket leaves this thread's event queue and joins that thread's.
-    let Ok(socket) = socket.into_std() else {
-        return;
-    };
     let shared = Arc::clone(shared);
     handle.spawn(async move {
-        let upgraded = accept(&shared, socket, address, admitted, seat).await;
+        let address = arrival.remote_address();
+        let upgraded = accept(&shared, arrival, admitted, seat).await;
         if let Err((stage, error)) = upgraded {
             shared.hub.stats.upgrades_failed.add(1);
             let fact = Fact::upgrade(stage, error);
-            shared.report(fact, || Some(tcp::multiaddr(address)));
+            shared.report(fact, || Some(address));
         }
     });
 }
 
-/// Upgrades an accepted socket. What fails, and why, nobody waits for: it is reported.
+/// Upgrades an accepted connection. What fails, and why, nobody waits for: it is reported.
 async fn accept(
     shared: &Arc<Shared>,
-    socket: std::net::TcpStream,
-    address: SocketAddr,
+    arrival: Arrival,
     admitted: Admitted,
-    seat: crate::threads::Seat,
+    seat: Seat,
 ) -> Result<(), (Stage, ConnectError)> {
-    let at_socket = |error: io::Error| (Stage::Dial, ConnectError::Io(error.into()));
-    let socket = TcpStream::from_std(socket).map_err(at_socket)?;
-    socket.set_nodelay(true).map_err(at_socket)?;
-    let local = socket.local_addr().map_err(at_socket)?;
+    let raw = arrival
+        .settle()
+        .map_err(|error| (Stage::Dial, ConnectError::Io(error.into())))?;
     let stage = Mutex::new(Stage::Security);
     let purpose = Purpose {
         role: Role::Listener,
@@ -217,7 +212,7 @@ async fn accept(
         securities: None,
         stage: &stage,
     };
-    let upgrading = upgrade(&socket, &shared.upgrade, &purpose);
+    let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
     let upgraded = tokio::time::timeout(shared.limits.upgrade_timeout, upgrading)
         .await
         .unwrap_or(Err(ConnectError::Timeout))
@@ -228,12 +223,10 @@ async fn accept(
     let origin = Origin {
         request: 0,
         direction: Direction::Inbound,
-        remote_address: tcp::multiaddr(address),
-        local_address: tcp::multiaddr(local),
         dial_time: Duration::ZERO,
         place: admitted.place,
         ticket: Some(admitted.ticket),
     };
-    shared.establish(socket, upgraded, seat, origin);
+    shared.establish(raw, upgraded, seat, origin);
     Ok(())
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use ferroswarm_secure::{Identity, Security};
 use multiaddr::Multiaddr;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::admission::{Admission, Place, Ticket};
@@ -25,7 +24,7 @@ use crate::hub::{Hub, Ready};
 use crate::listen::Accepting;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
-use crate::transport::tcp::TcpPipe;
+use crate::transport::RawConnection;
 use crate::upgrade::{UpgradeConfig, Upgraded};
 
 /// How a node is made.
@@ -312,10 +311,10 @@ impl Shared {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Makes a connection of an upgraded socket and drives it on the present thread.
+    /// Makes a connection of an upgraded one and drives it on the present thread.
     pub(crate) fn establish(
         self: &Arc<Self>,
-        socket: TcpStream,
+        raw: RawConnection,
         upgraded: Upgraded,
         seat: Seat,
         origin: Origin,
@@ -326,8 +325,8 @@ impl Shared {
             direction: origin.direction,
             remote_peer: upgraded.peer,
             remote_key: upgraded.key,
-            remote_address: origin.remote_address,
-            local_address: origin.local_address,
+            remote_address: raw.remote,
+            local_address: raw.local,
             security: upgraded.security,
             muxer: self.muxer,
             early_muxer: upgraded.early_muxer,
@@ -340,7 +339,7 @@ impl Shared {
         let connection = Connection::new(Parts {
             hub: Arc::clone(&self.hub),
             facts,
-            pipe: Box::new(TcpPipe::new(socket)),
+            pipe: raw.pipe,
             channel: upgraded.channel,
             leftover: upgraded.leftover,
             plaintext: upgraded.plaintext,
@@ -436,8 +435,6 @@ impl Shared {
 pub(crate) struct Origin {
     pub(crate) request: u32,
     pub(crate) direction: Direction,
-    pub(crate) remote_address: Multiaddr,
-    pub(crate) local_address: Multiaddr,
     pub(crate) dial_time: Duration,
     pub(crate) place: Place,
     /// Its place among the pending ones, if it is inbound.

@@ -1,5 +1,6 @@
-//! From a raw socket to a secured and multiplexed connection: what moves the bytes of an upgrade.
+//! From a raw pipe of bytes to a secured and multiplexed connection: what moves the bytes of an upgrade.
 
+use std::future::poll_fn;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -7,9 +8,9 @@ use ferroswarm_secure::{
     Agreement, Channel, HandshakeConfig, Identity, PeerId, Progress, PublicKey, Role, Security,
     Upgrade,
 };
-use tokio::net::TcpStream;
 
 use crate::command::{ConnectError, Stage};
+use crate::pipe::BytePipe;
 use crate::sync::{Arc, Mutex};
 
 /// How connections are upgraded: the same for all of a node.
@@ -40,7 +41,7 @@ pub(crate) struct Upgraded {
     pub(crate) key: PublicKey,
     pub(crate) security: Security,
     pub(crate) early_muxer: bool,
-    /// Bytes behind the handshake, as they came from the socket.
+    /// Bytes behind the handshake, as they came out of the pipe.
     pub(crate) leftover: Vec<u8>,
     /// Bytes behind the muxer's negotiation, already opened.
     pub(crate) plaintext: Vec<u8>,
@@ -48,15 +49,15 @@ pub(crate) struct Upgraded {
     pub(crate) muxer_time: Duration,
 }
 
-/// Bytes asked of the socket at a time while nothing is known of the remote.
+/// Bytes asked of the pipe at a time while nothing is known of the remote.
 const READ_STEP: usize = 2 << 10;
 
-/// Upgrades `socket`; the purpose's stage tells where that is, and where it failed.
+/// Upgrades what is at the other end of `pipe`; the purpose's stage tells where that is, and where it failed.
 ///
 /// # Errors
 /// Why it failed.
 pub(crate) async fn upgrade(
-    socket: &TcpStream,
+    pipe: &dyn BytePipe,
     config: &UpgradeConfig,
     purpose: &Purpose<'_>,
 ) -> Result<Upgraded, ConnectError> {
@@ -74,7 +75,7 @@ pub(crate) async fn upgrade(
         },
     })?;
     let mut wire = Wire {
-        socket,
+        pipe,
         input: Vec::new(),
         output: Vec::new(),
     };
@@ -103,9 +104,9 @@ pub(crate) async fn upgrade(
     }
 }
 
-/// A socket, what was read of it and not understood yet, and what is to go out before the next wait.
+/// A pipe, what was read of it and not understood yet, and what is to go out before the next wait.
 struct Wire<'a> {
-    socket: &'a TcpStream,
+    pipe: &'a dyn BytePipe,
     input: Vec<u8>,
     output: Vec<u8>,
 }
@@ -129,10 +130,11 @@ impl Wire<'_> {
     async fn flush(&mut self) -> Result<(), ConnectError> {
         let mut sent = 0;
         while sent < self.output.len() {
-            match self.socket.try_write(&self.output[sent..]) {
+            match self.pipe.try_write(&self.output[sent..]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.socket.writable().await.map_err(io_error)?;
+                    let writable = poll_fn(|cx| self.pipe.poll_writable(cx));
+                    writable.await.map_err(io_error)?;
                 }
                 Err(error) => return Err(io_error(error)),
             }
@@ -145,11 +147,12 @@ impl Wire<'_> {
         let filled = self.input.len();
         self.input.resize(filled + READ_STEP, 0);
         let read = loop {
-            match self.socket.try_read(&mut self.input[filled..]) {
+            match self.pipe.try_read(&mut self.input[filled..]) {
                 Ok(0) => break Err(ConnectError::Ended),
                 Ok(count) => break Ok(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if let Err(error) = self.socket.readable().await {
+                    let readable = poll_fn(|cx| self.pipe.poll_readable(cx));
+                    if let Err(error) = readable.await {
                         break Err(io_error(error));
                     }
                 }
@@ -164,4 +167,101 @@ impl Wire<'_> {
 
 fn io_error(error: io::Error) -> ConnectError {
     ConnectError::Io(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use ferroswarm_secure::{KeyType, Keypair};
+
+    use super::*;
+    use crate::transport::{RawConnection, memory};
+
+    const SECURITIES: [Security; 2] = [Security::Tls, Security::Noise];
+
+    fn config(securities: &[Security]) -> UpgradeConfig {
+        let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
+        UpgradeConfig {
+            identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
+            securities: securities.to_vec(),
+            muxers: Arc::from([Box::from("/yamux/1.0.0")]),
+        }
+    }
+
+    type Outcome = (Stage, Result<Upgraded, ConnectError>);
+
+    /// More than either end says before it reads: an upgrade sends all of that first.
+    const CAPACITY: usize = 16 << 10;
+
+    /// What comes of both ends of a pipe.
+    fn upgrade_both(configs: [&UpgradeConfig; 2], expected_peer: Option<PeerId>) -> [Outcome; 2] {
+        let (dialled, accepted) = memory::connected(CAPACITY);
+        let end = async |role, raw: RawConnection, config: &UpgradeConfig| {
+            let stage = Mutex::new(Stage::Dial);
+            let purpose = Purpose {
+                role,
+                identity: &config.identity,
+                expected_peer: expected_peer.filter(|_| role == Role::Dialer),
+                securities: None,
+                stage: &stage,
+            };
+            let result = upgrade(&*raw.pipe, config, &purpose).await;
+            let stage = *stage.lock();
+            (stage, result)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let (dialer, listener) = runtime.block_on(async {
+            tokio::join!(
+                end(Role::Dialer, dialled, configs[0]),
+                end(Role::Listener, accepted, configs[1])
+            )
+        });
+        [dialer, listener]
+    }
+
+    #[test]
+    fn upgrades_over_a_pipe_in_memory() {
+        for security in SECURITIES {
+            let [dialer, listener] = [config(&[security]), config(&SECURITIES)];
+            let ends = upgrade_both([&dialer, &listener], None);
+            let peers = ends.map(|(stage, result)| {
+                assert_eq!(stage, Stage::Muxer);
+                let upgraded = result.expect("both agree");
+                assert_eq!(upgraded.security, security);
+                assert!(upgraded.early_muxer);
+                upgraded.peer
+            });
+            let ids = [listener, dialer].map(|config| *config.identity.peer_id());
+            assert_eq!(peers, ids);
+        }
+    }
+
+    #[test]
+    fn a_refusal_reaches_the_remote_as_an_alert() {
+        let [dialer, listener] = [config(&[Security::Tls]), config(&[Security::Tls])];
+        let another = *config(&[]).identity.peer_id();
+        let ends = upgrade_both([&dialer, &listener], Some(another));
+        let [refusal, alert] = ends.map(|(stage, result)| match result {
+            Err(ConnectError::Handshake(error)) => (stage, error.alert()),
+            Err(error) => panic!("expected a handshake that fails, found {error}"),
+            Ok(_) => panic!("expected a handshake that fails"),
+        });
+        assert_eq!(refusal, (Stage::Security, None));
+        assert!(alert.1.is_some());
+    }
+
+    #[test]
+    fn without_a_protocol_in_common_the_negotiation_of_security_fails() {
+        let [dialer, listener] = [config(&SECURITIES), config(&[])];
+        let [dialer, listener] = upgrade_both([&dialer, &listener], None);
+        assert!(matches!(
+            dialer,
+            (Stage::Security, Err(ConnectError::Unsupported))
+        ));
+        assert!(matches!(
+            listener,
+            (Stage::Security, Err(ConnectError::Ended))
+        ));
+    }
 }

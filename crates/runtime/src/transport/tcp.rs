@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::interface;
+use super::{RawConnection, interface};
 use crate::command::AddressError;
 use crate::event_queue::EventQueue;
 use crate::pipe::BytePipe;
@@ -20,9 +20,8 @@ use crate::sync::Mutex;
 const BACKLOG: i32 = 1_024;
 
 /// The socket address of `/ip4/…/tcp/…`, `/ip6/…/tcp/…` or `/ip6zone/…/ip6/…/tcp/…`, and of nothing
-/// else: a part that is not understood must not be left out. Who answers there is not for a socket to
-/// know, so `/p2p` is no part of it either.
-pub(crate) fn socket_address(address: &Multiaddr) -> Result<SocketAddr, AddressError> {
+/// else.
+pub(super) fn socket_address(address: &Multiaddr) -> Result<SocketAddr, AddressError> {
     let mut parts = address.iter().peekable();
     let zone = match parts.peek() {
         Some(Protocol::Ip6zone(zone)) => Some(zone.clone()),
@@ -56,7 +55,7 @@ pub(crate) fn socket_address(address: &Multiaddr) -> Result<SocketAddr, AddressE
 }
 
 /// `/ip4/…/tcp/…` or `/ip6/…/tcp/…`, with its zone where it has one.
-pub(crate) fn multiaddr(address: SocketAddr) -> Multiaddr {
+fn multiaddr(address: SocketAddr) -> Multiaddr {
     let mut parts = Multiaddr::empty();
     // A mapped address names the IPv4 host that it is.
     match (address.ip().to_canonical(), address) {
@@ -72,26 +71,73 @@ pub(crate) fn multiaddr(address: SocketAddr) -> Multiaddr {
     parts.with(Protocol::Tcp(address.port()))
 }
 
-/// Binds and listens. IPv6 sockets take IPv6 only, so that both families can have one port.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(SocketProtocol::TCP),
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+/// A bound socket that others connect to.
+pub(crate) struct Listener(TcpListener);
+
+impl Listener {
+    /// Binds and listens. IPv6 sockets take IPv6 only, so that both families can have one port.
+    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(SocketProtocol::TCP),
+        )?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into()).map(Self)
     }
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+
+    /// The next connection. Cancelling the wait loses none.
+    pub(crate) async fn accept(&self) -> io::Result<Arrival> {
+        let (socket, remote) = self.0.accept().await?;
+        Ok(Arrival {
+            socket: socket.into_std()?,
+            remote,
+        })
+    }
+
+    /// Where it listens, its port included.
+    pub(crate) fn local_address(&self) -> io::Result<Multiaddr> {
+        self.0.local_addr().map(multiaddr)
+    }
+}
+
+/// An accepted connection, in the event queue of no thread yet.
+pub(crate) struct Arrival {
+    socket: std::net::TcpStream,
+    remote: SocketAddr,
+}
+
+impl Arrival {
+    /// The remote host.
+    pub(crate) const fn host(&self) -> IpAddr {
+        self.remote.ip()
+    }
+
+    pub(crate) fn remote_address(&self) -> Multiaddr {
+        multiaddr(self.remote)
+    }
+
+    /// Joins the event queue of the present I/O thread.
+    pub(crate) fn settle(self) -> io::Result<RawConnection> {
+        let socket = TcpStream::from_std(self.socket)?;
+        socket.set_nodelay(true)?;
+        Ok(RawConnection {
+            local: multiaddr(socket.local_addr()?),
+            remote: multiaddr(self.remote),
+            pipe: Box::new(TcpPipe::new(socket)),
+        })
+    }
 }
 
 /// Connects.
-pub(crate) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+pub(super) async fn dial(address: SocketAddr) -> io::Result<RawConnection> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -99,11 +145,17 @@ pub(crate) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     };
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(RawConnection {
+        local: stream
+            .local_addr()
+            .map_or_else(|_| Multiaddr::empty(), multiaddr),
+        remote: multiaddr(address),
+        pipe: Box::new(TcpPipe::new(stream)),
+    })
 }
 
 /// A connected socket, in the event queue of an I/O thread or lent to another.
-pub(crate) struct TcpPipe(Mutex<Place>);
+struct TcpPipe(Mutex<Place>);
 
 enum Place {
     Thread(TcpStream),
@@ -125,7 +177,7 @@ enum Place {
 const NOT_SENT_MAX: u32 = 128 << 10;
 
 impl TcpPipe {
-    pub(crate) fn new(socket: TcpStream) -> Self {
+    fn new(socket: TcpStream) -> Self {
         // Without it the socket works all the same.
         #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
         drop(SockRef::from(&socket).set_tcp_notsent_lowat(NOT_SENT_MAX));
