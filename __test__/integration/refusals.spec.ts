@@ -48,6 +48,25 @@ for (const [name, end] of Object.entries(ENDS)) {
   })
 }
 
+for (const name of ['close', 'close, called twice', 'await using']) {
+  test(`a refusal that comes before ${name} is learned from it all the same`, async (t) => {
+    const stream = await refused(t)
+    const closed = new Promise((resolve) => stream.addEventListener('close', resolve))
+    await stream.write(BYTES)
+    await closed
+    await unsupported(t, () => (ENDS[name] as (typeof ENDS)[string])(stream))
+    await stream.close()
+  })
+}
+
+test('a refusal that a read has told of is not told once more by close', async (t) => {
+  const stream = await refused(t)
+  await stream.write(BYTES)
+  await unsupported(t, () => stream.read())
+  await stream.close()
+  t.like(stream.error, { code: 'ERR_UNSUPPORTED_PROTOCOL' })
+})
+
 test('a file that is sent with a protocol which is refused makes the pipeline fail', async (t) => {
   const stream = await refused(t)
   const err = await t.throwsAsync(() => pipeline(Readable.from([BYTES]), stream.toDuplex()))

@@ -61,6 +61,8 @@ export class StreamCore implements StreamSink {
   // The peer has not answered the only protocol that was proposed, as far as is known here.
   #isUnanswered: boolean
   #answered: PromiseWithResolvers<void> | undefined
+  // The peer refused it, or was lost before it answered, and no call has rejected for that yet: `close` does.
+  #isRefusalUnheard = false
   #settled: ((err: Error | undefined) => void) | undefined
   // The native side still knows the handle.
   #live = true
@@ -129,6 +131,7 @@ export class StreamCore implements StreamSink {
 
   /** What a call on this stream in RESET or ERROR gets. */
   failureError(): StreamError {
+    this.#isRefusalUnheard = false
     return failureError(this.state, this.failure)
   }
 
@@ -165,13 +168,23 @@ export class StreamCore implements StreamSink {
 
   /**
    * Resolves when the peer has agreed to what it was proposed, so that a writer which reads nothing learns that it did
-   * not. At once where nothing was written, or that is known.
+   * not. At once where nothing was written, or the peer is known to have agreed.
    */
   #whenAnswered(options: AbortOptions | undefined): Promise<void> {
+    if (this.#isRefusalUnheard) {
+      // Ends that are called together share the refusal, as they do where it is still to come.
+      queueMicrotask(() => void (this.#isRefusalUnheard = false))
+      return handled(Promise.reject(failureError(this.state, this.failure)))
+    }
     const isDue = this.#isUnanswered && this.#live && !this.isFailed()
     if (!isDue || !this.writes.hasWritten) return DONE
     this.#answered ??= Promise.withResolvers()
     return abortable(this.#answered.promise, options?.signal)
+  }
+
+  /** It fails before the peer has agreed to its only proposal, by no doing of ours. */
+  #refusedUnheard(): void {
+    this.#isRefusalUnheard = this.#isUnanswered && this.writes.hasWritten
   }
 
   #hasAnswer(): void {
@@ -305,6 +318,7 @@ export class StreamCore implements StreamSink {
 
   onSettled(protocol: number, code: number): void {
     if (protocol === 0 && code !== 0) {
+      this.#refusedUnheard()
       stackless(() => this.fail(StreamState.ERROR, faultOf(code, this.#proposed)))
       return
     }
@@ -342,6 +356,7 @@ export class StreamCore implements StreamSink {
   onReset(wireCode: number, code: number, flags: number): void {
     if (this.isFailed()) return
     this.flags |= flags | (wireCode === StreamErrorCode.Shutdown ? FLAG_ORDERLY : 0)
+    if (!this.isClosedHere) this.#refusedUnheard()
     stackless(() => {
       if (code === 0) {
         this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.home))
@@ -424,8 +439,7 @@ export class StreamCore implements StreamSink {
       return accepted === 0 ? err : Object.assign(err, { bytesAccepted: accepted })
     })
     if (this.#answered !== undefined) {
-      // Who does not wait for it has the error of the stream.
-      this.#answered.promise.catch(() => {})
+      handled(this.#answered.promise)
       this.#answered.reject(this.failureError())
     }
     this.#settle(failure)
@@ -441,4 +455,10 @@ export class StreamCore implements StreamSink {
     this.#settled = undefined
     settled?.(err)
   }
+}
+
+/** A rejection that the caller need not look at: the stream has its error, too. */
+function handled(promise: Promise<void>): Promise<void> {
+  promise.catch(() => {})
+  return promise
 }

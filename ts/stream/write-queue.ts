@@ -218,7 +218,7 @@ export class WriteQueue {
 
   #refusal(): Error | undefined {
     if (this.#closing) return new StreamClosedError('the stream was closed for writing')
-    return this.#core.writeRefusal()
+    return this.#core.isFailed() ? this.#core.failureError() : this.#core.writeRefusal()
   }
 
   /** Whether bytes that `send` has accepted, or an end, wait for room. */

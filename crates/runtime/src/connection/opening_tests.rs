@@ -1,6 +1,7 @@
 //! Streams that are opened faster than the remote takes them.
 
 use crate::connection::Connection;
+use crate::environment::End;
 use crate::error::ConnectionFault;
 use crate::hub::{Doorbell, Hub};
 use crate::live::Live;
@@ -8,7 +9,7 @@ use crate::record::Record;
 use crate::slot::Proposals;
 use crate::sync::Arc;
 use crate::testing::pair::connect_alone;
-use crate::testing::{End, Streams, pipe};
+use crate::testing::{self, Streams, pipe};
 use crate::{HANDLE_PENDING, Limits, Muxer, State};
 
 use super::UNACKED_MAX;
@@ -70,6 +71,17 @@ fn streams_that_are_refused_leave_the_backlog_at_once() {
 }
 
 #[test]
+fn an_end_of_a_stream_that_was_refused_meanwhile_does_not_pass_for_agreement() {
+    let mut live = Live::new();
+    let stream = live.dialer.open(Proposals::Lazy(9));
+    live.dialer.drains = false;
+    live.settle();
+    let answer = live.dialer.environment.submit(stream, &[], Some(End::Both));
+    let pending = HANDLE_PENDING as i32;
+    assert_eq!(answer.map(|credit| credit & pending), Ok(pending));
+}
+
+#[test]
 pub(super) fn streams_given_up_while_they_wait_leave_memory() {
     let mut live = Live::new();
     live.listener.drains = false;
@@ -110,7 +122,7 @@ fn the_doorbell_is_not_rung_under_the_lock_of_a_connection_that_ends() {
         }
     }
     let looker = Arc::new(Looker(std::sync::OnceLock::new()));
-    let end = End {
+    let end = testing::End {
         hub: Hub::new(Box::new(Arc::clone(&looker))),
         limits: Limits::default(),
         muxer: Muxer::default(),

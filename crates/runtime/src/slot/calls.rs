@@ -268,11 +268,12 @@ impl StreamSlot {
         state
     }
 
-    /// Whether the remote has still to answer the only proposal. It is told when it does.
+    /// Whether the remote has not agreed to the only proposal: its answer is reported when it comes. Where the
+    /// stream has ended without one, the record of that end is the report.
     pub fn awaits_answer(&self) -> bool {
         let mut inner = self.lock();
         inner.answer_awaited = inner.unanswered && !inner.finished;
-        inner.answer_awaited
+        inner.unanswered
     }
 
     fn after_close(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> State {
