@@ -319,6 +319,10 @@ test('refuses options that cannot be', (t) => {
     { security: ['tls', 'tls'] },
     { ioThreads: 0 },
     { ioThreads: 65 },
+    { busyPoll: -1 },
+    { busyPoll: 1_001 },
+    { busyPoll: 0.5 },
+    { busyPoll: '100' },
     { limits: { acceptBacklog: 0 } },
     { limits: { unknown: 1 } }
   ]

@@ -61,6 +61,7 @@ export interface NativeNodeOptions {
   security?: string[]
   muxers?: string[]
   ioThreads?: number
+  busyPollUs?: number
   limits?: NativeLimits
 }
 

@@ -18,6 +18,7 @@ export const COUNTER_NAMES = [
   'inlineWrites',
   'inlineBytes',
   'inlineReads',
+  'busyPolls',
   'kicks',
   'connectionsOpened',
   'connectionsClosed',

@@ -173,7 +173,9 @@ export class StreamCore implements StreamSink {
   #whenAnswered(options: AbortOptions | undefined): Promise<void> {
     if (this.#isRefusalUnheard) {
       // Ends that are called together share the refusal, as they do where it is still to come.
-      queueMicrotask(() => void (this.#isRefusalUnheard = false))
+      queueMicrotask(() => {
+        this.#isRefusalUnheard = false
+      })
       return handled(Promise.reject(failureError(this.state, this.failure)))
     }
     const isDue = this.#isUnanswered && this.#live && !this.isFailed()

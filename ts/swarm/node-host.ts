@@ -92,13 +92,14 @@ export class NodeHost
 
   /** Make the native node; its threads run from here on. */
   start(): void {
-    const { identity, security, muxers, ioThreads, limits } = this.options
+    const { identity, security, muxers, ioThreads, busyPoll, limits } = this.options
     const node = this.engine.makeNode({
       privateKey: identity.privateKeyBytes,
       limits,
       ...(security === undefined ? {} : { security: [...security] }),
       ...(muxers === undefined ? {} : { muxers: [...muxers] }),
-      ...(ioThreads === undefined ? {} : { ioThreads })
+      ...(ioThreads === undefined ? {} : { ioThreads }),
+      ...(busyPoll === undefined ? {} : { busyPollUs: busyPoll })
     })
     this.engine.adoptNode(node.id, this)
     this.engine.listen(subscribedLevels())

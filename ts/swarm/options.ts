@@ -38,6 +38,12 @@ export interface SwarmOptions {
   limits?: Partial<Limits>
   /** I/O threads, 1 to 64. One less than the cores, at least 1 and at most 4, unless given. */
   ioThreads?: number
+  /**
+   * Microseconds, 0 to 1,000, for which the event loop polls its sockets for the next message before it sleeps, where
+   * peers answer that promptly. 0 is off; 100 unless given. Of several swarms the one whose connection had the last
+   * event counts. Only Node.js on Linux polls. See docs/operations.md.
+   */
+  busyPoll?: number
   /** Time, for tests and simulations. The wire's deadlines stay on the system's clock. */
   clock?: Clock
   /** Numbers in [0, 1), for tests and simulations. Never used for keys. */
@@ -55,6 +61,7 @@ export interface ResolvedOptions {
   readonly muxers: readonly MuxerName[] | undefined
   readonly limits: Readonly<Limits>
   readonly ioThreads: number | undefined
+  readonly busyPoll: number | undefined
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
@@ -64,6 +71,9 @@ export interface ResolvedOptions {
 }
 
 const IO_THREADS_MAX = 64
+
+/** No timer is shorter: none is late for it. */
+const BUSY_POLL_US_MAX = 1_000
 
 /** A limit crosses as 32 bits. */
 const LIMIT_MAX = 0xffffffff
@@ -93,6 +103,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   },
   limits: (value, name) => checkOptions(value as Partial<Limits>, LIMIT_CHECKS, name),
   ioThreads: integer(1, IO_THREADS_MAX),
+  busyPoll: integer(0, BUSY_POLL_US_MAX),
   clock: objectWith('now', 'setTimer', 'clearTimer'),
   random: aFunction,
   logger: aLogger,
@@ -126,6 +137,7 @@ export function resolveOptions(options: SwarmOptions): ResolvedOptions {
     muxers: options.muxers,
     limits,
     ioThreads: options.ioThreads,
+    busyPoll: options.busyPoll,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
     logger: loggerOf(log),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use napi::sys;
 
 use crate::attachment::Attachment;
-use crate::lookout::Lookout;
+use crate::busy_poll::BusyPoll;
 
 /// `uv_handle_type` of a `uv_poll_t` and a `uv_prepare_t`, and `UV_READABLE`: fixed for libuv 1.
 const UV_POLL: c_int = 8;
@@ -79,7 +79,7 @@ struct Watch {
     prepare: Box<[u64]>,
     /// Handles that the loop knows.
     live: u32,
-    lookout: Lookout,
+    busy: BusyPoll,
     /// Null while there is none.
     cleanup: sys::napi_async_cleanup_hook_handle,
 }
@@ -99,7 +99,7 @@ impl Watch {
             poll,
             prepare,
             live: 0,
-            lookout: Lookout::default(),
+            busy: BusyPoll::default(),
             cleanup: ptr::null_mut(),
         }))
     }
@@ -214,10 +214,12 @@ unsafe extern "C" fn ready(handle: *mut c_void, _status: c_int, _events: c_int) 
         // SAFETY: libuv passes the handle on its loop's thread.
         let id = unsafe { Watch::of(handle) }.attachment;
         if let Some(attachment) = Attachment::of(id) {
-            let news = attachment.environment.borrow_mut().read_guests();
-            if news {
+            let event = attachment.environment.borrow_mut().read_guests();
+            if let Some(limit) = event {
                 // SAFETY: libuv passes the handle on its loop's thread; the borrow ends here.
-                unsafe { Watch::of(handle) }.lookout.news(Instant::now());
+                unsafe { Watch::of(handle) }
+                    .busy
+                    .event(Instant::now(), limit);
                 // Nothing is locked or borrowed: JavaScript may call everything, and may exit.
                 attachment.bell.ring_here();
             }
@@ -232,10 +234,10 @@ unsafe extern "C" fn before_sleep(handle: *mut c_void) {
     // SAFETY: libuv passes the handle on its loop's thread.
     let watch = unsafe { Watch::of(handle) };
     // A panic must not unwind into C; at worst the loop sleeps.
-    drop(catch_unwind(AssertUnwindSafe(|| wait_a_little(watch))));
+    drop(catch_unwind(AssertUnwindSafe(|| poll_before_sleep(watch))));
 }
 
-fn wait_a_little(watch: &mut Watch) {
+fn poll_before_sleep(watch: &mut Watch) {
     // SAFETY: the loop is alive, it calls.
     let (timeout, descriptor) = unsafe {
         let Libuv {
@@ -250,28 +252,38 @@ fn wait_a_little(watch: &mut Watch) {
     };
     // Zero: it has something to do.
     if timeout != 0
-        && let Some(patience) = watch.lookout.wait(Instant::now())
-        && !look_out(descriptor, patience)
+        && let Some(limit) = watch.busy.before_sleep(Instant::now())
     {
-        watch.lookout.in_vain();
+        if let Some(attachment) = Attachment::of(watch.attachment) {
+            attachment
+                .environment
+                .borrow()
+                .hub()
+                .stats
+                .busy_polls
+                .add(1);
+        }
+        if !poll(descriptor, limit) {
+            watch.busy.missed();
+        }
     }
 }
 
-/// Returns once there is something to read at `descriptor`, after `patience` at most; tells whether there
-/// is. Who else wants the core has it meanwhile.
-fn look_out(descriptor: c_int, patience: Duration) -> bool {
+/// Returns once `descriptor` is readable, or after `limit`; returns whether it is. The core is yielded to
+/// whoever else wants it.
+fn poll(descriptor: c_int, limit: Duration) -> bool {
     let begun = Instant::now();
-    let mut looked = libc::pollfd {
+    let mut entry = libc::pollfd {
         fd: descriptor,
         events: libc::POLLIN,
         revents: 0,
     };
     loop {
         // SAFETY: one valid entry, which is not waited for.
-        if unsafe { libc::poll(&mut looked, 1, 0) } != 0 {
+        if unsafe { libc::poll(&mut entry, 1, 0) } != 0 {
             return true;
         }
-        if begun.elapsed() >= patience {
+        if begun.elapsed() >= limit {
             return false;
         }
         // SAFETY: has no preconditions.

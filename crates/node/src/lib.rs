@@ -5,14 +5,14 @@
 //! contract is in `docs/boundary.md`.
 
 mod attachment;
+#[cfg(target_os = "linux")]
+mod busy_poll;
 mod diagnostic;
 pub mod error_code;
 #[cfg(target_os = "linux")]
 mod event_loop;
 mod hot;
 pub mod keys;
-#[cfg(target_os = "linux")]
-mod lookout;
 pub mod native_node;
 mod number;
 pub mod options;

@@ -58,6 +58,8 @@ pub struct NodeOptions {
     pub muxers: Option<Vec<String>>,
     /// I/O threads.
     pub io_threads: Option<f64>,
+    /// Microseconds for which the event loop may poll behind an event of a connection, up to 1,000.
+    pub busy_poll_us: Option<f64>,
     /// Bounds.
     pub limits: Option<NodeLimits>,
 }
@@ -82,6 +84,9 @@ const SECURITIES_DEFAULT: [Security; 2] = [Security::Tls, Security::Noise];
 
 /// I/O threads beyond which a node gains nothing.
 const IO_THREADS_MAX: u32 = 64;
+
+/// No timer is shorter: none is late for it.
+const BUSY_POLL_US_MAX: u32 = 1_000;
 
 /// A security protocol by its option's name.
 pub(crate) fn security(name: &str) -> Result<Security, Failure> {
@@ -120,7 +125,10 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
             securities,
             muxer,
             io_threads: io_threads.map(|count| count as usize),
-            limits: limits(&options.limits.unwrap_or_default())?,
+            limits: Limits {
+                busy_poll: busy_poll(options.busy_poll_us)?,
+                ..limits(&options.limits.unwrap_or_default())?
+            },
         })
     }
 }
@@ -134,6 +142,14 @@ fn muxer(names: &[String]) -> Result<Muxer, Failure> {
         .into_iter()
         .find(|muxer| muxer.name() == name)
         .ok_or_else(|| invalid("muxers is none of yamux, yamux-crate"))
+}
+
+fn busy_poll(micros: Option<f64>) -> Result<Duration, Failure> {
+    match micros.map(whole).transpose()? {
+        None => Ok(Limits::default().busy_poll),
+        Some(micros) if micros <= BUSY_POLL_US_MAX => Ok(Duration::from_micros(micros.into())),
+        Some(_) => Err(invalid("busyPollUs is not within 0 to 1000")),
+    }
 }
 
 fn limits(given: &NodeLimits) -> Result<Limits, Failure> {
@@ -175,5 +191,6 @@ fn limits(given: &NodeLimits) -> Result<Limits, Failure> {
         keepalive_timeout: time(given.keepalive_timeout_ms, default.keepalive_timeout)?,
         write_stall_timeout: time(given.write_stall_timeout_ms, default.write_stall_timeout)?,
         linger_timeout: default.linger_timeout,
+        busy_poll: default.busy_poll,
     })
 }

@@ -66,6 +66,8 @@ pub struct Limits {
     /// How long a stream that is closed here waits for the remote to end its half, and to take any of
     /// what was written before.
     pub linger_timeout: Duration,
+    /// How long an event loop may poll behind an event of a connection before it sleeps. Zero is off.
+    pub busy_poll: Duration,
 }
 
 impl Default for Limits {
@@ -87,6 +89,9 @@ impl Default for Limits {
             keepalive_timeout: Duration::from_secs(10),
             write_stall_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(60),
+            // More than an answer from the same machine takes whose event loop sleeps, and a tenth of
+            // the shortest timer.
+            busy_poll: Duration::from_micros(100),
         }
     }
 }

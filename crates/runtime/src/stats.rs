@@ -102,6 +102,8 @@ counters! {
     inline_bytes,
     /// Reads of sockets that JavaScript's own event loop waits for.
     inline_reads,
+    /// Times that JavaScript's event loop polled its sockets before it slept.
+    busy_polls,
     /// Flushes that woke an I/O thread.
     kicks,
     /// Connections opened.

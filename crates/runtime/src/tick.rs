@@ -1,6 +1,7 @@
 //! What JavaScript's thread sends and reads itself in a tick of its event loop.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use crate::connection::{CloseManner, CloseRequest, Connection, Scratch};
 use crate::error::ConnectionFault;
@@ -35,14 +36,17 @@ impl Tick {
     }
 
     /// Reads the sockets of guests that have news. What their connections have to say themselves goes out
-    /// with the flush.
-    pub(crate) fn read(&mut self, guests: &Guests) {
+    /// with the flush. Returns how long the event loop may poll behind them.
+    pub(crate) fn read(&mut self, guests: &Guests) -> Duration {
+        let mut busy_poll = Duration::ZERO;
         for (connection, may_stay) in guests.take_ready() {
             contained(&connection, || {
                 connection.read_inline(&mut self.scratch, may_stay);
             });
+            busy_poll = busy_poll.max(connection.busy_poll());
             self.touch(&connection, 0);
         }
+        busy_poll
     }
 
     /// Sends what the tick has posted: here where that is little, else on the I/O threads.

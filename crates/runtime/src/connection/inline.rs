@@ -1,6 +1,8 @@
 //! JavaScript's side of a connection's lock: at its flush it may seal and send itself, and what is a
 //! guest of its event loop it reads itself.
 
+use std::time::Duration;
+
 use crate::sync::{Arc, Ordering, fence};
 
 use super::home::LITTLE_BYTES;
@@ -50,6 +52,11 @@ impl Connection {
         if kick || self.driver_waits.load(Ordering::SeqCst) {
             self.kick();
         }
+    }
+
+    /// How long the event loop may poll behind an event of this connection.
+    pub(crate) fn busy_poll(&self) -> Duration {
+        self.limits.busy_poll
     }
 
     /// Reads a guest's socket if the lock is free; else its driver does. Never waits.

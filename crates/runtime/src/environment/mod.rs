@@ -4,6 +4,7 @@
 //! in the [`Hub`], the slots and the connections.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::command::{Completion, Outcome};
 use crate::connection::{CloseManner, CloseRequest, Connection};
@@ -71,13 +72,15 @@ impl Environment {
         }
     }
 
-    /// Reads the sockets that the event loop was told of; tells whether there is something to drain. What
-    /// the connections have to say themselves goes out with the next [`flush`](Self::flush).
-    pub fn read_guests(&mut self) -> bool {
-        if let Some(guests) = self.hub.guests() {
-            self.tick.read(guests);
-        }
-        !self.hub.is_quiet()
+    /// Reads the sockets that are ready according to the event loop. Where that leaves something to drain, returns
+    /// how long the loop may poll behind it: the longest [`Limits::busy_poll`](crate::Limits::busy_poll) of the
+    /// connections read. The connections' own frames go out with the next [`flush`](Self::flush).
+    pub fn read_guests(&mut self) -> Option<Duration> {
+        let limit = match self.hub.guests() {
+            Some(guests) => self.tick.read(guests),
+            None => Duration::ZERO,
+        };
+        (!self.hub.is_quiet()).then_some(limit)
     }
 
     /// The hub.
