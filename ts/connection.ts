@@ -159,7 +159,7 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
    * carried by then; it has no streams any more. One crossing while it lives, none after.
    */
   stats(): ConnectionStats {
-    return { ...this.stat, ...this.#core.measure(), ended: this.#core.ended }
+    return { ...this.stat, ...this.#core.measure(), ended: this.#core.endedAt }
   }
 
   /** The open streams, oldest first: a copy. */

@@ -16,6 +16,20 @@ export interface ConnectionSecurity {
   readonly usedEarlyMuxerNegotiation: boolean
 }
 
+/** The facts that never change, as the opener of a connection gives them. */
+export interface ConnectionFacts {
+  /** The authenticated peer, as text. */
+  readonly remotePeer: string
+  /** Its public key, in the protobuf form. */
+  readonly remotePublicKey: Uint8Array
+  /** Addresses as text, without `/p2p`. */
+  readonly remoteAddress: string
+  readonly localAddress: string
+  readonly direction: 'inbound' | 'outbound'
+  readonly security: ConnectionSecurity
+  readonly dialReport: DialReport
+}
+
 /** Options of `newStream`. */
 export interface NewStreamOptions extends AbortOptions {
   /** Milliseconds the peer may take to choose among several protocols; the native limit unless given. */

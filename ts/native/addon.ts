@@ -93,7 +93,7 @@ export interface CommandResult {
 }
 
 /** What does not change about a connection. */
-export interface ConnectionFacts {
+export interface NativeConnectionFacts {
   remotePeer: string
   /** Its protobuf form, a character for each byte. */
   remotePublicKey: string
@@ -120,7 +120,7 @@ export interface NativeNode {
   unlisten(request: number, listener: number): void
   dial(request: number, addresses: string[], options: NativeDialOptions): void
   cancel(request: number): void
-  connection(handle: number): ConnectionFacts
+  connection(handle: number): NativeConnectionFacts
   takeResult(request: number): CommandResult
   stopAccepting(): void
   drain(request: number, timeoutMs: number): void

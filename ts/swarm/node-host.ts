@@ -6,6 +6,7 @@ import type { OnFailure } from '../base/events.ts'
 import { ConnectionCore } from '../connection/core.ts'
 import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionHost } from '../connection/host.ts'
+import { connectionFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection } from '../connection.ts'
 import type { Limits } from '../constants.ts'
@@ -129,7 +130,7 @@ export class NodeHost
   }
 
   onDiagnostic(diagnostic: NativeDiagnostic, sink: ConnectionSink | undefined): void {
-    const connection = sink instanceof ConnectionCore ? sink.connection : undefined
+    const connection = sink instanceof NativeOpener ? sink.connection : undefined
     this.#reports.report(diagnostic, connection)
   }
 
@@ -138,14 +139,14 @@ export class NodeHost
   }
 
   onConnectionOpened(handle: number, request: number): void {
+    const opener = new NativeOpener(this.engine, handle, this.limits)
     const take = this.#dials.get(request)
     if (request !== 0 && take === undefined) {
       // It came up although its dial was given up: there is nobody to hold it, so nobody hears of it either.
-      this.engine.hot.closeConnection(handle, 0, true)
-      this.engine.outbox.flushSoon()
+      opener.closeAtOnce(0)
       return
     }
-    const core = new ConnectionCore(handle, this.node.connection(handle), this)
+    const core = new ConnectionCore(opener, connectionFacts(this.node.connection(handle)), this)
     this.#connections.add(core.peer, core.connection)
     this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)
