@@ -1,4 +1,5 @@
 import type { InspectOptionsStylized, inspect } from 'node:util'
+import type { DialStage, TransportName } from './constants.ts'
 
 /**
  * Every error this package raises, and the one table of their stable codes.
@@ -545,10 +546,10 @@ export interface AddressAttempt {
   readonly address: string
   /** The name it was resolved from, if any. */
   readonly resolvedFrom: string | undefined
-  /** `tcp`, `ws`, `quic`, ...; empty when the address names none that is known. */
-  readonly transport: string
-  /** Where it failed: `dial`, `security`, `muxer`, `listen`. */
-  readonly stage: string
+  /** Empty when the address names none that is known. */
+  readonly transport: TransportName | ''
+  /** The stage that failed. */
+  readonly stage: DialStage | 'listen'
   /** Milliseconds from the start of this attempt to its end. */
   readonly elapsed: number
   /** Why it failed. */
@@ -626,18 +627,21 @@ export class ListenError extends SwarmError {
   }
 }
 
+/** A stage of an upgrade: the private network, the security handshake, the agreement on a muxer. */
+export type UpgradeStage = 'psk' | 'security' | 'muxer'
+
 /** A raw connection could not be made into a secured and multiplexed one. */
 export class UpgradeError extends SwarmError {
   static {
     named(UpgradeError, 'UpgradeError')
   }
 
-  /** `psk`, `security` or `muxer`; empty when unknown. */
-  readonly stage: string
+  /** The stage that failed; empty when unknown. */
+  readonly stage: UpgradeStage | ''
 
   constructor(
     message = 'the connection could not be upgraded',
-    options: Libp2pErrorOptions & { stage?: string } = {}
+    options: Libp2pErrorOptions & { stage?: UpgradeStage } = {}
   ) {
     super(message, 'ERR_UPGRADE', options)
     this.stage = options.stage ?? ''

@@ -12,8 +12,9 @@ import { Forgotten } from '../../ts/stream/forgotten.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { FakeClock } from './fake-clock.ts'
 import { FACTS, type Fake, fakeNative } from './fake-native.ts'
+import { aConnection } from './handles.ts'
 
-export const CONNECTION_HANDLE = 500
+export const CONNECTION_HANDLE = aConnection(500)
 
 /** The swarm of a connection, played by lists of what it was notified of. */
 export interface FakeHost {

@@ -14,6 +14,7 @@ import {
 import type { Engine } from '../../ts/native/engine.ts'
 import { StreamCore } from '../../ts/stream/core.ts'
 import { fakeHost, turn } from '../support/fake-connection.ts'
+import { aStream } from '../support/handles.ts'
 
 const FACTS: ConnectionFacts = {
   remotePeer: '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8',
@@ -70,7 +71,7 @@ class FakeOpener implements Opener {
 
   stream(direction: 'inbound' | 'outbound', protocols: readonly string[]): StreamCore {
     const stream = new StreamCore({
-      handle: this.#engine.hot.openForeign(Direction.Outbound),
+      handle: aStream(this.#engine.hot.openForeign(Direction.Outbound)),
       number: this.owner.nextStream(),
       home: this.owner,
       direction,

@@ -102,7 +102,7 @@ function codeOf(err: unknown): string {
   return typeof code === 'string' ? code : 'ERR_FAILED'
 }
 
-function adviceFor(reason: Error, stage: string | undefined): string {
+function adviceFor(reason: Error, stage: AddressAttempt['stage'] | undefined): string {
   if (reason instanceof TimeoutError && stage !== undefined && stage !== 'dial') return SILENT
   if (reason instanceof AbortError) return 'Nothing: it was interrupted.'
   if (!(reason instanceof Libp2pError)) return 'See the text above.'

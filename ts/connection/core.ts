@@ -96,7 +96,7 @@ export class ConnectionCore implements ConnectionOwner {
     return this.#facts.direction
   }
 
-  get transport(): string {
+  get transport(): ConnectionSecurity['transport'] {
     return this.#facts.security.transport
   }
 

@@ -1,17 +1,18 @@
 /** What a connection tells of itself, and what its calls take: the types of its public face. */
 import type { AbortOptions } from '../base/abort.ts'
+import type { MuxerName, MuxerProtocol, SecurityProtocol, TransportName } from '../constants.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 
 /** What secures, multiplexes and carries a connection. */
 export interface ConnectionSecurity {
-  /** `tcp`, `ws`, `quic`, ... */
-  readonly transport: string
-  /** The protocol id: `/noise`, `/tls/1.0.0`; empty where the transport secures by itself. */
-  readonly security: string
-  /** The protocol id: `/yamux/1.0.0`. */
-  readonly muxer: string
-  /** What runs it on our side, of the option `muxers`. */
-  readonly muxerEngine: string
+  /** Empty where the address names none that is known. */
+  readonly transport: TransportName | ''
+  /** The protocol id; empty where the transport secures by itself. */
+  readonly security: SecurityProtocol | ''
+  /** The protocol id. */
+  readonly muxer: MuxerProtocol
+  /** Our engine of that muxer, of the option `muxers`. */
+  readonly muxerEngine: MuxerName
   /** Whether the muxer was agreed on inside the security handshake. */
   readonly usedEarlyMuxerNegotiation: boolean
 }

@@ -1,6 +1,13 @@
 /** Connections of the native node: handles, hot calls and records. */
 import type { Connection } from '../connection.ts'
-import { Direction, type Limits, StreamState } from '../constants.ts'
+import {
+  Direction,
+  type Limits,
+  type MuxerName,
+  type MuxerProtocol,
+  type SecurityProtocol,
+  StreamState
+} from '../constants.ts'
 import { ERROR_CODES, type Libp2pError, ResourceLimitExceededError } from '../errors.ts'
 import { transportOf } from '../identity/parsed-address.ts'
 import type { NativeConnectionFacts } from '../native/addon.ts'
@@ -10,6 +17,7 @@ import {
   connectionFigures
 } from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
+import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
 import { endError, nativeError, stackless } from '../native/native-error.ts'
 import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
@@ -21,14 +29,18 @@ const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 /** The opener of one native connection. */
 export class NativeOpener implements Opener, ConnectionSink {
   readonly #engine: Engine
-  readonly #handle: number
+  readonly #handle: ConnectionHandle
   readonly #limits: Pick<Limits, 'outboundStreamsMax'>
   #attached: ConnectionOwner | undefined
   #hasEnded = false
   // As of its end.
   readonly #carried: number[] = []
 
-  constructor(engine: Engine, handle: number, limits: Pick<Limits, 'outboundStreamsMax'>) {
+  constructor(
+    engine: Engine,
+    handle: ConnectionHandle,
+    limits: Pick<Limits, 'outboundStreamsMax'>
+  ) {
     this.#engine = engine
     this.#handle = handle
     this.#limits = limits
@@ -57,7 +69,8 @@ export class NativeOpener implements Opener, ConnectionSink {
     const isPending = (answer & UNSETTLED) !== 0
     const owner = this.#owner
     return new StreamCore({
-      handle: answer & ~UNSETTLED,
+      // An answer that is no error is the handle of the stream, and that flag.
+      handle: (answer & ~UNSETTLED) as StreamHandle,
       number: owner.nextStream(),
       home: owner,
       direction: 'outbound',
@@ -103,7 +116,7 @@ export class NativeOpener implements Opener, ConnectionSink {
     this.#engine.hot.allowEarlyFin(this.#handle)
   }
 
-  onStreamOpened(handle: number, protocol: number): void {
+  onStreamOpened(handle: StreamHandle, protocol: number): void {
     const owner = this.#owner
     const stream = new StreamCore({
       handle,
@@ -142,7 +155,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 }
 
-/** The facts of a native connection. */
+/** The facts of a native connection. Its texts for the security and the muxer are those of the options, and their ids. */
 export function connectionFacts(native: NativeConnectionFacts): ConnectionFacts {
   const { remotePeer, remotePublicKey, remoteAddress, localAddress } = native
   const { dialUs, securityUs, muxerUs } = native
@@ -154,9 +167,9 @@ export function connectionFacts(native: NativeConnectionFacts): ConnectionFacts 
     direction: native.direction === Direction.Inbound ? 'inbound' : 'outbound',
     security: {
       transport: transportOf(remoteAddress),
-      security: native.security,
-      muxer: native.muxer,
-      muxerEngine: native.muxerEngine,
+      security: native.security as SecurityProtocol,
+      muxer: native.muxer as MuxerProtocol,
+      muxerEngine: native.muxerEngine as MuxerName,
       usedEarlyMuxerNegotiation: native.earlyMuxer
     },
     dialReport: { dial: dialUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }

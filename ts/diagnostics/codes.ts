@@ -1,4 +1,5 @@
 /** What the native side reports, and how much it matters; mirrors `Fact::code` in `crates/runtime/src/diagnostics.rs`. */
+import type { LogNamespace } from './log.ts'
 
 /** Numbers of diagnostic facts; the hundreds are their level. */
 export const DiagnosticCode = {
@@ -38,7 +39,7 @@ const NAMES: ReadonlyMap<number, DiagnosticName> = new Map(
 )
 
 /** What `DEBUG` knows these facts by, behind `ferroswarm:`. */
-export const NAMESPACES: Readonly<Record<DiagnosticName, string>> = {
+export const NAMESPACES: Readonly<Record<DiagnosticName, LogNamespace>> = {
   acceptFailed: 'listener',
   internal: 'connection',
   connectionRefused: 'listener',

@@ -35,6 +35,7 @@ import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parse
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
+import type { RequestId } from '../native/handles.ts'
 import type { AddressBook } from './address-book.ts'
 import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
 
@@ -59,9 +60,9 @@ export interface DialHost extends Commands<'dial' | 'cancel'> {
   readonly limits: Pick<Limits, 'connectionsMax'>
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
   /** `take` gets the connection of a dial, unless the dial is forgotten before. */
-  expectDialled(request: number, take: (connection: Connection) => void): void
+  expectDialled(request: RequestId, take: (connection: Connection) => void): void
   /** Nobody wants the connection of a dial any more. */
-  forgetDialled(request: number): void
+  forgetDialled(request: RequestId): void
 }
 
 /** Whom a call dials, and where. */
@@ -93,7 +94,7 @@ interface SharedDial {
   /** Every address that it has tried or is trying. */
   readonly addresses: Set<string>
   /** Dials of the native side that are under way. */
-  readonly requests: Set<number>
+  readonly requests: Set<RequestId>
   /** What failed so far. */
   readonly attempts: AddressAttempt[]
   /** Callers that wait for its end. */
@@ -188,7 +189,7 @@ export class Dialer {
   }
 
   /** The connection is up: whoever waits has it, before anybody else hears of it. */
-  #succeed(shared: SharedDial, request: number, connection: Connection): void {
+  #succeed(shared: SharedDial, request: RequestId, connection: Connection): void {
     // It is over: there is nothing of it to cancel.
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
@@ -198,7 +199,7 @@ export class Dialer {
     for (const end of shared.waiters) end(connection)
   }
 
-  #fail(shared: SharedDial, request: number, err: unknown): void {
+  #fail(shared: SharedDial, request: RequestId, err: unknown): void {
     // One that was forgotten has no end that anybody waits for.
     if (!shared.requests.has(request)) return
     const isCommand = err instanceof CommandError

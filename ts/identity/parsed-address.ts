@@ -5,6 +5,7 @@
  */
 import type { Component } from '@multiformats/multiaddr'
 import { misuse } from '../base/arguments.ts'
+import type { TransportName } from '../constants.ts'
 import { InvalidParametersError } from '../errors.ts'
 import type { AddrLike } from './address.ts'
 import { loadMultiaddrs } from './load.ts'
@@ -95,8 +96,8 @@ export function placeOfText(text: string): SocketPlace | undefined {
   return placeOf(match[2] === '4' ? 4 : 6, match[3] as string, Number(match[4]), match[1])
 }
 
-/** The transport that an address names first of all: `tcp`, `ws`, `quic`, `circuit`, ...; empty if it names none. */
-export function transportOf(address: string): string {
+/** The transport that an address names first of all; empty if it names none. */
+export function transportOf(address: string): TransportName | '' {
   if (SOCKET.test(address)) return 'tcp'
   const names = new Set(componentsOf(address).map(({ name }) => name))
   for (const [name, transport] of TRANSPORTS) if (names.has(name)) return transport
@@ -104,7 +105,7 @@ export function transportOf(address: string): string {
 }
 
 // The one that makes use of the others comes first.
-const TRANSPORTS: readonly (readonly [string, string])[] = [
+const TRANSPORTS: readonly (readonly [string, TransportName])[] = [
   ['p2p-circuit', 'circuit'],
   ['webtransport', 'webtransport'],
   ['webrtc', 'webrtc'],

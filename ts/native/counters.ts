@@ -1,5 +1,6 @@
 /** Names of the numbers that the native side counts; mirrors `crates/runtime/src/stats.rs`. */
 import type { HotCalls } from './addon.ts'
+import type { ConnectionHandle, StreamHandle } from './handles.ts'
 
 /** The order in which `counters` writes them. */
 export const COUNTER_NAMES = [
@@ -75,7 +76,7 @@ export interface ConnectionCounters {
 export const FIGURES = 5
 
 /** What has gone over a stream; undefined once the native side has forgotten it. */
-export function streamCounters(hot: HotCalls, handle: number): StreamCounters | undefined {
+export function streamCounters(hot: HotCalls, handle: StreamHandle): StreamCounters | undefined {
   const figures = new Float64Array(FIGURES)
   if (hot.measure(handle, figures) < 0) return undefined
   const [bytesReceived = 0, bytesSent = 0, bytesUnread = 0, bytesUnsent = 0] = figures
@@ -83,7 +84,7 @@ export function streamCounters(hot: HotCalls, handle: number): StreamCounters | 
 }
 
 /** The figures of a connection that lives. */
-export function connectionFigures(hot: HotCalls, handle: number): Float64Array {
+export function connectionFigures(hot: HotCalls, handle: ConnectionHandle): Float64Array {
   const figures = new Float64Array(FIGURES)
   hot.measure(handle, figures)
   return figures

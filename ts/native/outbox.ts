@@ -3,6 +3,7 @@
  * tick.
  */
 import type { HotCalls } from './addon.ts'
+import type { StreamHandle } from './handles.ts'
 
 /** Bytes of small writes that wait for the end of the tick at most. */
 export const STAGING_BYTES = 64 * 1024
@@ -14,7 +15,7 @@ const ENTRIES_MAX = 1_024
 
 /** Who stages writes. */
 export interface Sender {
-  readonly handle: number
+  readonly handle: StreamHandle
   /**
    * The answer to what it had staged, and to an end behind that: the credit left, with {@link UNSETTLED} for an end, or
    * minus an error code.

@@ -2,6 +2,7 @@
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import { abortable, isAborted, TimeLimit } from '../base/abort.ts'
 import { ABORT_OPTIONS, checkOptions, bytes as someBytes } from '../base/arguments.ts'
+import type { SecurityProtocol } from '../constants.ts'
 import { TimeoutError } from '../errors.ts'
 import { privateKeyBytes } from '../identity/keys.ts'
 import { publicKeyOf } from '../identity/load.ts'
@@ -36,8 +37,8 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
   declare readonly conn: ReadWriteCloser
   /** Who is at the other end, proven to hold the key. */
   readonly remotePeer: PeerId
-  /** What secures the connection: `/noise` or `/tls/1.0.0`. */
-  readonly security: string
+  /** The security protocol of the connection. */
+  readonly security: SecurityProtocol
   /** How lengths are written. */
   readonly framing: Framing
   readonly #carrier: SecureCarrier
@@ -48,7 +49,8 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
   constructor(carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) {
     super(carrier.conn)
     this.remotePeer = peerIdOf(facts.peerId)
-    this.security = facts.security
+    // The native session agrees on no other than these.
+    this.security = facts.security as SecurityProtocol
     this.framing = prepared.framing
     this.#remotePublicKey = facts.publicKey
     this.#carrier = carrier

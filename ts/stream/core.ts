@@ -18,6 +18,7 @@ import {
 } from '../errors.ts'
 import { streamCounters } from '../native/counters.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
+import type { StreamHandle } from '../native/handles.ts'
 import { nativeError, stackless } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
 import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT, UNSETTLED } from '../native/record.ts'
@@ -34,7 +35,7 @@ const NOTHING = { bytesUnsent: 0, bytesUnread: 0 }
 
 /** The machinery of one stream. */
 export class StreamCore implements StreamSink {
-  readonly handle: number
+  readonly handle: StreamHandle
   readonly direction: 'inbound' | 'outbound'
   readonly opened: number
   readonly reads: ReadQueue
@@ -386,7 +387,7 @@ export class StreamCore implements StreamSink {
   }
 
   /** Change state by a call; without a native side, straight to `otherwise`. */
-  #transition(call: (handle: number) => number, otherwise: StreamState): void {
+  #transition(call: (handle: StreamHandle) => number, otherwise: StreamState): void {
     if (!this.#live) {
       this.state = otherwise
       return

@@ -22,6 +22,7 @@ import type { Counters } from '../native/counters.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '../native/engine.ts'
 import { environment } from '../native/environment.ts'
+import type { ConnectionHandle, RequestId } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
 import type { StreamCore } from '../stream/core.ts'
@@ -53,7 +54,7 @@ export class NodeHost
   readonly #callbacks: HostCallbacks
   readonly #reports: Reports
   // Who takes the connections that dials make, by request.
-  readonly #dials = new Map<number, (connection: Connection) => void>()
+  readonly #dials = new Map<RequestId, (connection: Connection) => void>()
   #node: NativeNode | undefined
   #holds = 0
   #isRef = true
@@ -108,7 +109,7 @@ export class NodeHost
 
   /** Begin a command; errors get the stack of `from`'s caller, if given. */
   command(
-    begin: (node: NativeNode, request: number) => void,
+    begin: (node: NativeNode, request: RequestId) => void,
     from?: (...args: never[]) => unknown
   ): CommandHandle {
     const { node } = this
@@ -116,12 +117,12 @@ export class NodeHost
   }
 
   /** `take` gets the connection of a dial, unless the dial is forgotten before. */
-  expectDialled(request: number, take: (connection: Connection) => void): void {
+  expectDialled(request: RequestId, take: (connection: Connection) => void): void {
     this.#dials.set(request, take)
   }
 
   /** Nobody wants the connection of a dial any more. */
-  forgetDialled(request: number): void {
+  forgetDialled(request: RequestId): void {
     this.#dials.delete(request)
   }
 
@@ -138,9 +139,9 @@ export class NodeHost
     this.#reports.dropped(count)
   }
 
-  onConnectionOpened(handle: number, request: number): void {
+  onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
     const opener = new NativeOpener(this.engine, handle, this.limits)
-    const take = this.#dials.get(request)
+    const take = request === 0 ? undefined : this.#dials.get(request)
     if (request !== 0 && take === undefined) {
       // It came up although its dial was given up: there is nobody to hold it, so nobody hears of it either.
       opener.closeAtOnce(0)
