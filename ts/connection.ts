@@ -8,6 +8,7 @@ import {
   ABORT_OPTIONS,
   aCode,
   aDuration,
+  areOptions,
   aSignal,
   checkOptions,
   misuse,
@@ -199,9 +200,16 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
    * Rejects with `UnsupportedProtocolError`, `ConnectionClosedError`, `MuxerClosedError` (the peer takes no more
    * streams), `ResourceLimitExceededError`, `TimeoutError`, `AbortError`. Throws `InvalidParametersError` for a bad name.
    */
-  newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream> {
+  newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream>
+  /** Open a raw stream, with options. */
+  newStream(options: NewStreamOptions): Promise<Stream>
+  newStream(
+    first?: string | readonly string[] | NewStreamOptions,
+    second?: NewStreamOptions
+  ): Promise<Stream> {
+    const options = areOptions(first) ? first : second
     checkOptions(options, NEW_STREAM_CHECKS)
-    const proposal = proposalOf(protocols)
+    const proposal = areOptions(first) ? undefined : proposalOf(first)
     if (!tracedStreamOpen.hasSubscribers) return this.#core.newStream(proposal, options)
     const proposed = [proposal ?? []].flat()
     return tracedStreamOpen.tracePromise(() => this.#core.newStream(proposal, options), {

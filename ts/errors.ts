@@ -121,6 +121,20 @@ export interface Libp2pErrorOptions {
   code?: ErrorCode
 }
 
+/** The arguments of an error: its message and its options, either of which may be left out. */
+export type ErrorArguments<Options extends Libp2pErrorOptions = Libp2pErrorOptions> =
+  | [message?: string | undefined, options?: Options | undefined]
+  | [options: Options]
+
+/** The message and the options of an error, with a standard message in the place of one that was left out. */
+function given<Options extends Libp2pErrorOptions>(
+  args: ErrorArguments<Options>,
+  standard: string
+): readonly [message: string, options: Partial<Options>] {
+  const [first, second] = args
+  return typeof first === 'object' ? [standard, first] : [first ?? standard, second ?? {}]
+}
+
 /** The root of every error of this package. */
 export class Libp2pError extends Error {
   static {
@@ -196,10 +210,8 @@ export class AbortError extends Libp2pError {
   /** Bytes of the aborted write that the peer will receive; 0 for anything but a write. */
   readonly bytesAccepted: number
 
-  constructor(
-    message = 'the operation was aborted',
-    options: Libp2pErrorOptions & { bytesAccepted?: number } = {}
-  ) {
+  constructor(...args: ErrorArguments<Libp2pErrorOptions & { bytesAccepted?: number }>) {
+    const [message, options] = given(args, 'the operation was aborted')
     super(message, 'ERR_ABORTED', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
   }
@@ -223,9 +235,11 @@ export class TimeoutError extends Libp2pError {
   readonly clock: ConnectionClock | undefined
 
   constructor(
-    message = 'the operation timed out',
-    options: Libp2pErrorOptions & { bytesAccepted?: number; clock?: ConnectionClock } = {}
+    ...args: ErrorArguments<
+      Libp2pErrorOptions & { bytesAccepted?: number; clock?: ConnectionClock }
+    >
   ) {
+    const [message, options] = given(args, 'the operation timed out')
     super(message, 'ERR_TIMEOUT', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
     this.clock = options.clock
@@ -273,9 +287,9 @@ export class StreamResetError extends StreamError {
   readonly remote: boolean
 
   constructor(
-    message = 'stream reset',
-    options: Libp2pErrorOptions & { errorCode?: number; remote?: boolean } = {}
+    ...args: ErrorArguments<Libp2pErrorOptions & { errorCode?: number; remote?: boolean }>
   ) {
+    const [message, options] = given(args, 'stream reset')
     super(message, options, 'ERR_STREAM_RESET')
     this.errorCode = options.errorCode ?? 0
     this.remote = options.remote ?? false
@@ -291,10 +305,8 @@ export class StreamClosedError extends StreamError {
   /** Bytes of the interrupted write that the peer will receive; 0 for anything but a write. */
   readonly bytesAccepted: number
 
-  constructor(
-    message = 'the stream is closed',
-    options: Libp2pErrorOptions & { bytesAccepted?: number } = {}
-  ) {
+  constructor(...args: ErrorArguments<Libp2pErrorOptions & { bytesAccepted?: number }>) {
+    const [message, options] = given(args, 'the stream is closed')
     super(message, options, 'ERR_STREAM_CLOSED')
     this.bytesAccepted = options.bytesAccepted ?? 0
   }
@@ -314,13 +326,15 @@ export class ConnectionClosedError extends IOError {
   readonly transport: string
 
   constructor(
-    message = 'the connection is closed',
-    options: Libp2pErrorOptions & {
-      closeCode?: number
-      closeReason?: string
-      transport?: string
-    } = {}
+    ...args: ErrorArguments<
+      Libp2pErrorOptions & {
+        closeCode?: number
+        closeReason?: string
+        transport?: string
+      }
+    >
   ) {
+    const [message, options] = given(args, 'the connection is closed')
     super(message, options, 'ERR_CONNECTION_CLOSED')
     this.closeCode = options.closeCode
     this.closeReason = options.closeReason ?? ''
@@ -359,16 +373,18 @@ export class IncompleteReadError extends IOError {
   readonly likelyCause: string
 
   constructor(
-    message = 'the stream ended early',
-    options: Libp2pErrorOptions & {
-      expectedBytes?: number
-      receivedBytes?: number
-      isCleanClose?: boolean
-      transport?: string
-      ageMs?: number
-      likelyCause?: string
-    } = {}
+    ...args: ErrorArguments<
+      Libp2pErrorOptions & {
+        expectedBytes?: number
+        receivedBytes?: number
+        isCleanClose?: boolean
+        transport?: string
+        ageMs?: number
+        likelyCause?: string
+      }
+    >
   ) {
+    const [message, options] = given(args, 'the stream ended early')
     super(message, options, 'ERR_INCOMPLETE_READ')
     this.expectedBytes = options.expectedBytes ?? 0
     this.receivedBytes = options.receivedBytes ?? 0
@@ -400,7 +416,8 @@ export class MissingLengthError extends MsgioError {
     named(MissingLengthError, 'MissingLengthError')
   }
 
-  constructor(message = 'the stream ended before a length', options?: Libp2pErrorOptions) {
+  constructor(...args: ErrorArguments) {
+    const [message, options] = given(args, 'the stream ended before a length')
     super(message, options, 'ERR_INCOMPLETE_READ')
   }
 }

@@ -10,6 +10,7 @@ import {
   aCode,
   aLimit,
   anError,
+  areOptions,
   aSignal,
   aSize,
   checkOptions,
@@ -181,7 +182,12 @@ export class Stream
    * `StreamClosedError` after our own `closeRead`, `StreamResetError`, `StreamError`, `AbortError`, `TimeoutError`.
    * Throws `InvalidParametersError` for a negative or non-integer `max`.
    */
-  read(max?: number, options?: ReadOptions): Promise<Uint8Array> {
+  read(max?: number, options?: ReadOptions): Promise<Uint8Array>
+  /** Read everything to the end, with options. */
+  read(options: ReadOptions): Promise<Uint8Array>
+  read(first?: number | ReadOptions, second?: ReadOptions): Promise<Uint8Array> {
+    const max = areOptions(first) ? undefined : first
+    const options = areOptions(first) ? first : second
     checkOptions(options, READ_CHECKS)
     if (max === undefined) return this.#core.reads.readAll(options)
     aSize(max, 'max')

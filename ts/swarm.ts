@@ -8,6 +8,7 @@ import {
   ABORT_OPTIONS,
   aDuration,
   aFunction,
+  areOptions,
   checkOptions,
   type OptionChecks
 } from './base/arguments.ts'
@@ -24,7 +25,7 @@ import { openStream } from './dial/open-stream.ts'
 import { StateError } from './errors.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
-import { type PeerLike, peerText } from './identity/peer-id.ts'
+import { isPeer, type PeerLike, peerText } from './identity/peer-id.ts'
 import type { Counters } from './native/counters.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
 import {
@@ -240,7 +241,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
    *
    * Errors as {@link Swarm.dialPeer}. Throws `InvalidParametersError` for `/p2p/<peer id>` alone, which is no place.
    */
-  dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection> {
+  dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection>
+  /** Connect to one address, whoever is there or as `/p2p` at its end says, with options. */
+  dialAddr(addr: AddrLike, options: DialOptions): Promise<Connection>
+  dialAddr(
+    addr: AddrLike,
+    first?: PeerLike | DialOptions,
+    second?: DialOptions
+  ): Promise<Connection> {
+    const peer = areDialOptions(first) ? undefined : first
+    const options = areDialOptions(first) ? first : second
     checkOptions(options, DIAL_CHECKS)
     this.#assertStarted()
     return traced(
@@ -265,7 +275,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     peer: PeerLike,
     protocols?: string | readonly string[],
     options?: SwarmStreamOptions
+  ): Promise<Stream>
+  /** Open a raw stream to a peer, with options. */
+  newStream(peer: PeerLike, options: SwarmStreamOptions): Promise<Stream>
+  newStream(
+    peer: PeerLike,
+    first?: string | readonly string[] | SwarmStreamOptions,
+    second?: SwarmStreamOptions
   ): Promise<Stream> {
+    const protocols = areOptions(first) ? undefined : first
+    const options = areOptions(first) ? first : second
     checkOptions(options, SWARM_STREAM_CHECKS)
     if (protocols !== undefined) protocolNames(protocols)
     this.#assertStarted()
@@ -461,4 +480,9 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
       this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])
     }
   }
+}
+
+/** A peer id may be an object of no class too. */
+function areDialOptions(value: PeerLike | DialOptions | undefined): value is DialOptions {
+  return areOptions(value) && !isPeer(value)
 }

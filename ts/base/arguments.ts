@@ -41,6 +41,16 @@ export function checkOptions<Options extends object>(
   }
 }
 
+/**
+ * Whether a value is options in the place of an argument that was left out in front of them: a plain object, as the
+ * arguments themselves are text, numbers, lists and objects of classes.
+ */
+export function areOptions<T>(value: T): value is Exclude<Extract<T, object>, readonly unknown[]> {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
 /** The error for a value that is not what was expected. */
 export function misuse(name: string, expected: string, received: unknown): InvalidParametersError {
   return new InvalidParametersError(

@@ -46,7 +46,7 @@ async function demo(call: Call): Promise<ExitCode> {
       { event: 'peers', listener: peerId, dialer, addr },
       `listener ${out.style('bold', peerId)} (process ${listener.pid})\ndialer   ${out.style('bold', dialer)} (process ${process.pid})`
     )
-    const connection = await swarm.dialAddr(addr, undefined, { signal })
+    const connection = await swarm.dialAddr(addr, { signal })
     const { dial, security, muxer } = connection.dialReport
     out.event(
       { event: 'connected', ...stackOf(connection) },
@@ -92,7 +92,7 @@ async function echo(connection: Connection, text: string, signal: AbortSignal): 
   const stream = await connection.newStream(ECHO_PROTOCOL, { signal })
   await stream.write(Buffer.from(text), { signal })
   await stream.closeWrite()
-  const line = Buffer.from(await stream.read(undefined, { signal })).toString()
+  const line = Buffer.from(await stream.read({ signal })).toString()
   await stream.close()
   if (line !== text) throw new StreamResetError('the echo differs from what was sent')
   return line
@@ -130,7 +130,7 @@ async function listening(
     if (event.event !== 'listening' || addr === undefined) throw new Error(line)
     return { peerId: event.peerId, addr }
   } catch (err) {
-    if (signal.aborted) throw new AbortError(undefined, { cause: err })
+    if (signal.aborted) throw new AbortError({ cause: err })
     throw new Error('the listening process did not start', { cause: err })
   } finally {
     // Its later lines are read and dropped, so that its pipe never fills.

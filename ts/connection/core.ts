@@ -264,7 +264,7 @@ export class ConnectionCore implements ConnectionOwner {
 
   /** One error for all of them: what broke the connection is told behind its streams, and is added then. */
   lost(closeCode: number): ConnectionClosedError {
-    this.#lost ??= new ConnectionClosedError(undefined, { transport: this.transport, closeCode })
+    this.#lost ??= new ConnectionClosedError({ transport: this.transport, closeCode })
     return this.#lost
   }
 
@@ -301,7 +301,7 @@ export class ConnectionCore implements ConnectionOwner {
 
   closedError(): ConnectionClosedError {
     const { closeCode, error } = this.closeReason ?? {}
-    return new ConnectionClosedError(undefined, {
+    return new ConnectionClosedError({
       transport: this.transport,
       ...(closeCode === undefined ? {} : { closeCode }),
       ...(error === undefined ? {} : { cause: error })

@@ -154,8 +154,7 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
         `message of ${length} bytes exceeds limit of ${this.maxMessageBytes}`
       )
     } catch (err) {
-      if (err instanceof IncompleteReadError)
-        throw new MissingLengthError(undefined, { cause: err })
+      if (err instanceof IncompleteReadError) throw new MissingLengthError({ cause: err })
       if (err instanceof MsgioError && !(err instanceof MissingLengthError)) this.#readFault = err
       throw err
     }

@@ -54,7 +54,7 @@ async function readFixed(
     return readPrefix(format, bytes, 0)?.length ?? 0
   } catch (err) {
     if (!(err instanceof IncompleteReadError)) throw err
-    throw new MissingLengthError(undefined, { cause: err })
+    throw new MissingLengthError({ cause: err })
   }
 }
 

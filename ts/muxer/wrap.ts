@@ -34,7 +34,7 @@ function homeless(): StreamHome {
     connection: undefined,
     remoteAddress: undefined,
     transport: '',
-    lost: (closeCode) => new ConnectionClosedError(undefined, { closeCode }),
+    lost: (closeCode) => new ConnectionClosedError({ closeCode }),
     streamEnded: () => engine.release(),
     forget: () => {},
     onFailure: new Failures(undefined).report,

@@ -434,7 +434,7 @@ export class StreamCore implements StreamSink {
 
   /** The writing half is over: whatever waits to be written is refused. */
   failWrites(): void {
-    this.writes.fail((accepted) => new StreamClosedError(undefined, { bytesAccepted: accepted }))
+    this.writes.fail((accepted) => new StreamClosedError({ bytesAccepted: accepted }))
   }
 
   #settle(err: Error | undefined): void {

@@ -254,8 +254,8 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
 
   #missingLength(): MissingLengthError {
     const expectedBytes = Math.max(this.#format.prefixBytes, 1)
-    return new MissingLengthError(undefined, {
-      cause: new IncompleteReadError(undefined, { expectedBytes })
+    return new MissingLengthError({
+      cause: new IncompleteReadError({ expectedBytes })
     })
   }
 

@@ -124,8 +124,7 @@ export class WriteQueue {
 
   /** The writing half is ended by hand, whatever waits: as {@link closeBoth}, but every write that waits rejects. */
   closeByHand(): void {
-    const closed = (accepted: number): Error =>
-      new StreamClosedError(undefined, { bytesAccepted: accepted })
+    const closed = (accepted: number): Error => new StreamClosedError({ bytesAccepted: accepted })
     for (const pending of this.#waiting ?? []) {
       if (pending.bytes === undefined || pending.accepted === 0) continue
       unlisten(pending)
