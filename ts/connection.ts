@@ -1,5 +1,5 @@
 /**
- * One secured and multiplexed connection to a peer: the public face of {@link ConnectionCore}.
+ * One secured and multiplexed connection to a peer: its public face.
  */
 import type { PeerId, PrivateKey, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -45,7 +45,7 @@ export type {
   NewStreamOptions
 } from './connection/facts.ts'
 
-/** The options of `newStream`. */
+/** @internal The options of `newStream`. */
 export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
   signal: aSignal,
   negotiationTimeout: aDuration
@@ -58,8 +58,8 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
   readonly #core: ConnectionCore
   #extra: Map<unknown, unknown> | undefined
 
-  /** @internal Made by the swarm. */
-  constructor(core: ConnectionCore) {
+  // Made by the swarm.
+  private constructor(core: ConnectionCore) {
     super()
     this.#core = core
   }
@@ -295,7 +295,7 @@ function stateOf({ closeReason, closing, goingAway }: ConnectionCore): string {
   return goingAway ? 'going away' : 'open'
 }
 
-/** Throws `InvalidParametersError` for what is no connection of this package. */
+/** @internal Throws `InvalidParametersError` for what is no connection of this package. */
 export function checkConnection(connection: unknown): void {
   if (!(connection instanceof Connection)) throw misuse('connection', 'a Connection', connection)
 }

@@ -1,5 +1,5 @@
 /**
- * One stream of a connection: the public face of {@link StreamCore}.
+ * One stream of a connection: its public face.
  *
  * The state machine, its bytes and its flow control live in Rust; what stands here is a copy of the state and
  * the queues of calls that wait. See docs/streams.md for the table of states and operations.
@@ -31,16 +31,20 @@ import { type StreamCounters, streamCounters } from './native/counters.ts'
 import type { StreamCore } from './stream/core.ts'
 import { type DuplexOptions, toDuplex } from './stream/duplex.ts'
 import { provideStreamFaces } from './stream/face.ts'
-import { type StreamEvents, type StreamStat, shownOf, statOf } from './stream/facts.ts'
+import {
+  type ReadOptions,
+  type StreamEvents,
+  type StreamStat,
+  shownOf,
+  statOf
+} from './stream/facts.ts'
 import type { Messages, MessagesOptions } from './stream/messages.ts'
 import { messages } from './stream/messages.ts'
-import type { ReadOptions } from './stream/read-queue.ts'
 import { readableStream, writableStream } from './stream/web-streams.ts'
 
 export type { AbortOptions } from './base/abort.ts'
 export type { DuplexOptions } from './stream/duplex.ts'
-export type { StreamCloseDetail, StreamEvents, StreamStat } from './stream/facts.ts'
-export type { ReadOptions } from './stream/read-queue.ts'
+export type { ReadOptions, StreamCloseDetail, StreamEvents, StreamStat } from './stream/facts.ts'
 
 const READ_CHECKS: OptionChecks<ReadOptions> = { signal: aSignal, maxBytes: aLimit }
 
@@ -65,8 +69,8 @@ export class Stream
   #readable: ReadableStream<Uint8Array> | undefined
   #writable: WritableStream<Uint8Array> | undefined
 
-  /** @internal Made by the swarm; applications get theirs from `newStream` and handlers. */
-  constructor(core: StreamCore) {
+  // Applications get theirs from `newStream` and handlers.
+  private constructor(core: StreamCore) {
     super()
     this.#core = core
   }

@@ -20,27 +20,29 @@ import { type Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { traced, tracedDial } from './diagnostics/channels.ts'
 import { Failures } from './diagnostics/failures.ts'
 import { AddressBook } from './dial/address-book.ts'
-import { DIAL_CHECKS, Dialer, type DialOptions } from './dial/dialer.ts'
+import { DIAL_CHECKS, Dialer } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
+import type { DialOptions } from './dial/options.ts'
 import { StateError } from './errors.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
 import { isPeer, type PeerLike, peerText } from './identity/peer-id.ts'
 import type { Counters } from './native/counters.ts'
+import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiation/handler.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
-import {
-  type HandledProtocols,
-  type HandlerOptions,
-  Registrar,
-  type StreamHandler
-} from './negotiation/registrar.ts'
+import { Registrar } from './negotiation/registrar.ts'
 import { loadServices, type Service } from './protocols/services.ts'
 import type { Stream } from './stream.ts'
 import type { SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
 import { NodeHost } from './swarm/node-host.ts'
 import { type Notifiee, type NotifieeEvent, Notifiees } from './swarm/notifiee.ts'
-import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './swarm/options.ts'
+import {
+  type ResolvedOptions,
+  resolveOptions,
+  type SwarmOptions,
+  type SwarmSettings
+} from './swarm/options.ts'
 import { Shutdown } from './swarm/shutdown.ts'
 
 export type { SwarmEvents } from './swarm/events.ts'
@@ -77,7 +79,7 @@ export async function createSwarm(options: SwarmOptions = {}): Promise<Swarm> {
  * A listening or connected swarm keeps the process alive, as `net.Server` does; see {@link Swarm.unref}.
  */
 export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposable {
-  readonly #options: ResolvedOptions
+  readonly #options: SwarmSettings
   readonly #failures: Failures
   readonly #notifiees: Notifiees
   readonly #connections: ConnectionTable

@@ -1,12 +1,11 @@
 /** Dialling: whom, where, and who waits for it. The native side tries the addresses. */
-import { type AbortOptions, aborted, type LastLook, onceGivenUp } from '../base/abort.ts'
+import { aborted, type LastLook, onceGivenUp } from '../base/abort.ts'
 import { aDuration, aFlag, anArray, aSignal, type OptionChecks, someOf } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
-import type { SecurityName } from '../constants.ts'
 import {
   DIAL_ADDRESS_TIMEOUT_MS,
   DIAL_ADDRESSES_MAX,
@@ -38,20 +37,7 @@ import type { Commands } from '../native/commands.ts'
 import type { RequestId } from '../native/handles.ts'
 import type { AddressBook } from './address-book.ts'
 import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
-
-/** Options of a dial. `signal` and `timeout` are the caller's own, also where a dial is shared. */
-export interface DialOptions extends AbortOptions {
-  /** Milliseconds for the whole call; 60,000 unless given. */
-  timeout?: number
-  /** Addresses to try before those of the address book. */
-  addresses?: readonly AddrLike[]
-  /** Do not dial: take a connection that is there or reject with `NoConnectionError`. Text is the reason. */
-  noDial?: boolean | string
-  /** Dial although there is a connection. Text is the reason. */
-  force?: boolean | string
-  /** Security protocols to accept, preferred first; the swarm's unless given. A connection over another does not do. */
-  security?: readonly SecurityName[]
-}
+import type { DialOptions } from './options.ts'
 
 /** What dialling needs of the swarm that it dials for. */
 export interface DialHost extends Commands<'dial' | 'cancel'> {

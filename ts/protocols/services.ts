@@ -45,12 +45,12 @@ const CHECKS: OptionChecks<ServiceOptions> = {
   }
 }
 
-/** The check of the option `services`. */
+/** @internal The check of the option `services`. */
 export const checkServices: Check = (value, name) => {
   checkOptions(value as ServiceOptions, CHECKS, name)
 }
 
-/** The services that `options` ask for, not started yet. */
+/** @internal The services that `options` ask for, not started yet. */
 export async function loadServices(options: ServiceOptions): Promise<Service[]> {
   const [ping, identify, perf] = await Promise.all([
     options.ping === false ? undefined : import('./ping.ts'),

@@ -22,7 +22,7 @@ import type { SecureMessagesOptions } from './secure-messages.ts'
 /** How long the end of a failed connection may take; nobody waits for it. */
 const CLOSE_MS = 1_000
 
-/** What {@link secureMessages} checked already. */
+/** @internal What {@link secureMessages} checked already. */
 export interface Prepared {
   readonly conn: ReadWriteCloser
   readonly options: SecureMessagesOptions
@@ -30,6 +30,9 @@ export interface Prepared {
   readonly maxMessageBytes: number
   readonly timeoutMs: number
 }
+
+/** The constructor of {@link SecureMessages}, which is nobody else's. */
+let make: (carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) => SecureMessages
 
 /** Messages that are sealed on the way, and who is at the other end. Made by `secureMessages`. */
 export class SecureMessages extends EncryptedMsgReadWriter implements AsyncIterable<Uint8Array> {
@@ -45,8 +48,12 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
   readonly #messages: BaseMsgReadWriter
   readonly #remotePublicKey: Uint8Array
 
-  /** @internal `secureMessages()`. */
-  constructor(carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) {
+  static {
+    make = (carrier, facts, prepared) => new SecureMessages(carrier, facts, prepared)
+  }
+
+  // `secureMessages()`.
+  private constructor(carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) {
     super(carrier.conn)
     this.remotePeer = peerIdOf(facts.peerId)
     // The native session agrees on no other than these.
@@ -123,7 +130,7 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
   }
 }
 
-/** Shake hands over a carrier. A carrier whose handshake failed is closed: nothing else can be said on it. */
+/** @internal Shake hands over a carrier. A carrier whose handshake failed is closed: nothing else can be said on it. */
 export async function establish(prepared: Prepared): Promise<SecureMessages> {
   const { conn, options, timeoutMs } = prepared
   // It holds the process: a carrier in memory does not, and the caller waits.
@@ -132,7 +139,7 @@ export async function establish(prepared: Prepared): Promise<SecureMessages> {
   try {
     const carrier = new SecureCarrier(conn, sessionOf(options))
     const facts = await abortable(carrier.handshake({ signal }), signal)
-    return new SecureMessages(carrier, facts, prepared)
+    return make(carrier, facts, prepared)
   } catch (err) {
     conn.close({ signal: AbortSignal.timeout(CLOSE_MS) }).catch(() => {
       // What broke it is told already.

@@ -1,8 +1,15 @@
-/** What a stream tells of itself: facts and events. */
+/** What a stream tells of itself and what its calls take: the types of its public face. */
+import type { AbortOptions } from '../base/abort.ts'
 import { toString as nameOf } from '../constants.ts'
 import type { Libp2pError } from '../errors.ts'
 import type { StreamCounters } from '../native/counters.ts'
 import type { StreamCore } from './core.ts'
+
+/** Options of `stream.read`. */
+export interface ReadOptions extends AbortOptions {
+  /** Bytes that a read of everything may gather; 4 MiB unless given, Infinity lifts it. */
+  maxBytes?: number
+}
 
 /** Facts about a stream that do not change with its state. */
 export interface StreamStat {
@@ -18,14 +25,14 @@ export interface StreamStat {
   readonly extra: Map<unknown, unknown>
 }
 
-/** The facts of a stream. What the application keeps in `extra` outlives the object that it was put there by. */
+/** @internal The facts of a stream. What the application keeps in `extra` outlives the object that it was put there by. */
 export function statOf(core: StreamCore): StreamStat {
   core.extra ??= new Map()
   const { direction, opened, extra } = core
   return { direction, opened, limited: false, transient: false, extra }
 }
 
-/** What `console.log` shows of a stream; `counters` are there while it lives. */
+/** @internal What `console.log` shows of a stream; `counters` are there while it lives. */
 export function shownOf(
   core: StreamCore,
   counters: StreamCounters | undefined

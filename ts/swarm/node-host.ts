@@ -31,7 +31,7 @@ import { Forgotten } from '../stream/forgotten.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 import type { ListenerHost } from './listener.ts'
 import type { NotifieeEvent } from './notifiee.ts'
-import type { ResolvedOptions } from './options.ts'
+import type { SwarmSettings } from './options.ts'
 import type { ShutdownHost } from './shutdown.ts'
 
 /** What the host asks of its swarm. */
@@ -48,7 +48,7 @@ export class NodeHost
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly forgotten: Forgotten
-  readonly options: ResolvedOptions
+  readonly options: SwarmSettings
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
@@ -64,7 +64,7 @@ export class NodeHost
 
   constructor(
     swarm: Swarm,
-    options: ResolvedOptions,
+    options: SwarmSettings,
     connections: ConnectionTable,
     registrar: Registrar,
     callbacks: HostCallbacks

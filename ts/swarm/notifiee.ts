@@ -88,7 +88,7 @@ export class NoopNotifiee implements Notifiee {
 /** One {@link NoopNotifiee} for everybody. */
 export const globalNoopNotifiee: NoopNotifiee = Object.freeze(new NoopNotifiee())
 
-/** The notifiees of one swarm. */
+/** @internal The notifiees of one swarm. */
 export class Notifiees {
   readonly #all = new Set<Notifiee>()
   readonly #onFailure: OnFailure

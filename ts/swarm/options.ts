@@ -15,7 +15,8 @@ import {
 import { type Clock, systemClock } from '../base/clock.ts'
 import { DEFAULT_LIMITS, type Limits, type MuxerName, type SecurityName } from '../constants.ts'
 import type { LogLevel } from '../diagnostics/codes.ts'
-import { Log, type Logger } from '../diagnostics/log.ts'
+import { Log } from '../diagnostics/log.ts'
+import type { Logger } from '../diagnostics/logger.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
@@ -58,9 +59,13 @@ export interface ResolvedOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
+  readonly services: Readonly<ServiceOptions>
+}
+
+/** @internal The options, as the parts of a swarm see them. */
+export interface SwarmSettings extends ResolvedOptions {
   /** The logger and the namespaces of `DEBUG`, and what they hear. */
   readonly log: Log
-  readonly services: Readonly<ServiceOptions>
 }
 
 const IO_THREADS_MAX = 64
@@ -100,12 +105,12 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
 }
 
 /**
- * Fill in the defaults.
+ * @internal Fill in the defaults.
  *
  * Throws `InvalidParametersError` that names the option: one that does not exist, or a value that cannot be. Throws it
  * as well where the environment variable `LIBP2P_FORCE_PNET` is 1, as there are no private networks yet.
  */
-export function resolveOptions(options: SwarmOptions): ResolvedOptions {
+export function resolveOptions(options: SwarmOptions): SwarmSettings {
   checkOptions(options, SWARM_CHECKS)
   if (process.env.LIBP2P_FORCE_PNET === '1') {
     throw new InvalidParametersError(
