@@ -24,6 +24,9 @@ import type {
   ConnectionSecurity,
   ConnectionStat,
   ConnectionStats,
+  ConnMultiaddrs,
+  ConnSecurity,
+  ConnStat,
   DialReport,
   NewStreamOptions
 } from './connection/facts.ts'
@@ -41,6 +44,10 @@ export type {
   ConnectionSecurity,
   ConnectionStat,
   ConnectionStats,
+  ConnMultiaddrs,
+  ConnSecurity,
+  ConnStat,
+  ConnStats,
   DialReport,
   NewStreamOptions
 } from './connection/facts.ts'
@@ -54,7 +61,10 @@ export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
 /**
  * A connection. It appears in the swarm with `connected` and leaves with `disconnected`.
  */
-export class Connection extends TypedEventTarget<ConnectionEvents> implements AsyncDisposable {
+export class Connection
+  extends TypedEventTarget<ConnectionEvents>
+  implements ConnSecurity, ConnMultiaddrs, ConnStat, AsyncDisposable
+{
   readonly #core: ConnectionCore
   #extra: Map<unknown, unknown> | undefined
 

@@ -9,6 +9,10 @@ export {
   type ConnectionSecurity,
   type ConnectionStat,
   type ConnectionStats,
+  type ConnMultiaddrs,
+  type ConnSecurity,
+  type ConnStat,
+  type ConnStats,
   type DialReport,
   type NewStreamOptions
 } from './connection.ts'
@@ -47,11 +51,13 @@ export {
   type AbortOptions,
   type DuplexOptions,
   type ReadOptions,
+  type Stats,
   Stream,
   type StreamCloseDetail,
   type StreamEvents,
   type StreamStat
 } from './stream.ts'
+export type { Dialer, Network } from './swarm/network.ts'
 export {
   globalNoopNotifiee,
   NoopNotifiee,

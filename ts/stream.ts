@@ -44,7 +44,13 @@ import { readableStream, writableStream } from './stream/web-streams.ts'
 
 export type { AbortOptions } from './base/abort.ts'
 export type { DuplexOptions } from './stream/duplex.ts'
-export type { ReadOptions, StreamCloseDetail, StreamEvents, StreamStat } from './stream/facts.ts'
+export type {
+  ReadOptions,
+  Stats,
+  StreamCloseDetail,
+  StreamEvents,
+  StreamStat
+} from './stream/facts.ts'
 
 const READ_CHECKS: OptionChecks<ReadOptions> = { signal: aSignal, maxBytes: aLimit }
 

@@ -35,6 +35,7 @@ import { loadServices, type Service } from './protocols/services.ts'
 import type { Stream } from './stream.ts'
 import type { SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
+import type { Network } from './swarm/network.ts'
 import { NodeHost } from './swarm/node-host.ts'
 import { type Notifiee, type NotifieeEvent, Notifiees } from './swarm/notifiee.ts'
 import {
@@ -78,7 +79,7 @@ export async function createSwarm(options: SwarmOptions = {}): Promise<Swarm> {
  *
  * A listening or connected swarm keeps the process alive, as `net.Server` does; see {@link Swarm.unref}.
  */
-export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposable {
+export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, AsyncDisposable {
   readonly #options: SwarmSettings
   readonly #failures: Failures
   readonly #notifiees: Notifiees

@@ -47,7 +47,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   protocols: ['identify', 'perf', 'ping', 'services'],
   secure: ['encrypted-msg-read-writer', 'secure-messages', 'secured'],
   stream: ['duplex', 'facts', 'messages'],
-  swarm: ['events', 'notifiee', 'options']
+  swarm: ['events', 'network', 'notifiee', 'options']
 }
 
 /** Packages whose types stand in ours; those of Node.js beside them. */

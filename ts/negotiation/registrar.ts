@@ -11,12 +11,7 @@ import type { Engine, Served } from '../native/engine.ts'
 import { PREDICATES_FROM } from '../native/record.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Stream } from '../stream.ts'
-import type {
-  HandledProtocols,
-  HandlerContext,
-  HandlerOptions,
-  StreamHandler
-} from './handler.ts'
+import type { HandledProtocols, HandlerContext, HandlerOptions, StreamHandler } from './handler.ts'
 import { holds, type ProtocolPredicate, protocolNames } from './protocol-name.ts'
 
 const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {

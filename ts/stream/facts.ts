@@ -11,19 +11,22 @@ export interface ReadOptions extends AbortOptions {
   maxBytes?: number
 }
 
-/** Facts about a stream that do not change with its state. */
-export interface StreamStat {
+/** Facts about a stream or a connection. */
+export interface Stats {
   /** Who opened it. */
   readonly direction: 'inbound' | 'outbound'
-  /** When, in milliseconds of the swarm's clock. */
+  /** When it was up, in milliseconds of the swarm's clock. */
   readonly opened: number
-  /** Whether its connection is limited in time or bytes. */
+  /** Whether it, or its connection, is limited in time or bytes. */
   readonly limited: boolean
   /** Go's older name for `limited`. */
   readonly transient: boolean
-  /** Whatever the application wants to keep beside the stream. */
+  /** Whatever the application wants to keep beside it. */
   readonly extra: Map<unknown, unknown>
 }
+
+/** Facts about a stream that do not change with its state. */
+export interface StreamStat extends Stats {}
 
 /** @internal The facts of a stream. What the application keeps in `extra` outlives the object that it was put there by. */
 export function statOf(core: StreamCore): StreamStat {
