@@ -70,6 +70,7 @@ const KINDS: Readonly<Record<number, ErrorKind>> = {
 }
 
 const NAMES: ReadonlyMap<number, ErrorCode> = new Map(
+  // `Object.entries` forgets the type of keys.
   Object.entries(ERROR_CODES).map(([code, number]) => [number, code as ErrorCode])
 )
 
@@ -92,6 +93,7 @@ function named(type: { readonly prototype: Error }, name: string): void {
   })
 }
 
+// A symbol has a type of its own only where it is made: `as never`.
 const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
 
 /** Errors that `inspect` is at. */
@@ -101,6 +103,7 @@ const beingShown = new WeakSet<Error>()
 function detailsOf(err: Libp2pError): Record<string, unknown> {
   const details = Object.entries(err).flatMap(([name, value]): [string, unknown][] => {
     if (value === undefined || value === '' || (name === 'bytesAccepted' && value === 0)) return []
+    // The field of that name is the same on every error that has it.
     return [[name, name === 'attempts' ? (value as AddressAttempt[]).map(attemptText) : value]]
   })
   // Not enumerable, as the language has it.

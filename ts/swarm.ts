@@ -480,6 +480,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   #notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void {
     this.#notifiees.tell(this, event, detail)
     if (this.hasListeners(event)) {
+      // The events of a swarm are of that type, each with its own detail.
       this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])
     }
   }

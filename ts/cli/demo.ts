@@ -116,8 +116,10 @@ async function listening(
   signal: AbortSignal
 ): Promise<{ peerId: string; addr: string }> {
   const timeout = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)])
+  // It was started with a pipe.
   const lines = createInterface({ input: listener.stdout as NodeJS.ReadableStream })
   try {
+    // Of the three only a line resolves.
     const [line] = (await Promise.race([
       once(lines, 'line', { signal: timeout }),
       once(listener, 'error', { signal: timeout }).then(([err]) => Promise.reject(err)),
@@ -125,6 +127,7 @@ async function listening(
         Promise.reject(new Error(`the listening process ended with code ${code}`))
       )
     ])) as [string]
+    // The `listening` event of `listen --json`, unless something else was started.
     const event = JSON.parse(line) as { event: string; peerId: string; addrs: string[] }
     const [addr] = event.addrs ?? []
     if (event.event !== 'listening' || addr === undefined) throw new Error(line)

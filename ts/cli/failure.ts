@@ -98,6 +98,7 @@ function rootOf(err: unknown): Error {
 function codeOf(err: unknown): string {
   if (err instanceof AbortError) return 'ERR_INTERRUPTED'
   if (err instanceof Libp2pError) return err.code
+  // Anything but null and undefined can be asked for a member.
   const { code } = (err ?? {}) as { code?: unknown }
   return typeof code === 'string' ? code : 'ERR_FAILED'
 }

@@ -155,7 +155,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 }
 
-/** The facts of a native connection. Its texts for the security and the muxer are those of the options, and their ids. */
+/** The facts of a native connection. */
 export function connectionFacts(native: NativeConnectionFacts): ConnectionFacts {
   const { remotePeer, remotePublicKey, remoteAddress, localAddress } = native
   const { dialUs, securityUs, muxerUs } = native
@@ -167,6 +167,7 @@ export function connectionFacts(native: NativeConnectionFacts): ConnectionFacts 
     direction: native.direction === Direction.Inbound ? 'inbound' : 'outbound',
     security: {
       transport: transportOf(remoteAddress),
+      // The native side agrees on nothing but these.
       security: native.security as SecurityProtocol,
       muxer: native.muxer as MuxerProtocol,
       muxerEngine: native.muxerEngine as MuxerName,

@@ -35,6 +35,7 @@ export const LEVEL_BITS: Readonly<Record<LogLevel, number>> = {
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug']
 
 const NAMES: ReadonlyMap<number, DiagnosticName> = new Map(
+  // `Object.entries` forgets the type of keys.
   Object.entries(DiagnosticCode).map(([name, code]) => [code, name as DiagnosticName])
 )
 

@@ -66,6 +66,7 @@ export const DIAL_CHECKS: OptionChecks<DialOptions> = {
   timeout: aDuration,
   addresses: (value, name) => {
     anArray(value, name)
+    // Each is checked as it is parsed.
     for (const addr of value as AddrLike[]) parseAddress(addr)
   },
   noDial: aFlag,
@@ -194,6 +195,7 @@ export class Dialer {
     this.#host.forgetDialled(request)
     if (shared.requests.size > 0) return
     this.#forget(shared)
+    // A command rejects with nothing but errors.
     const failure = (plan: Plan): Error =>
       isCommand ? this.#dialError(err, shared.attempts, plan) : (err as Error)
     for (const end of shared.waiters) end(failure)

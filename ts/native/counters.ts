@@ -46,6 +46,7 @@ export function namedCounters(numbers: Float64Array, written: number): Counters 
   for (const [index, name] of COUNTER_NAMES.entries()) {
     counters[name] = index < written ? (numbers[index] ?? 0) : 0
   }
+  // Every name has its number.
   return counters as Counters
 }
 

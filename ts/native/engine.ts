@@ -178,6 +178,7 @@ export class Engine {
 
   #take(at: number): void {
     const records = this.#records
+    // `drain` has written all the words of each record that it counted.
     const word = records[at] as number
     const handle = records[at + 1] as number
     const a = records[at + 2] as number
@@ -370,6 +371,7 @@ export class Engine {
     begin: (request: RequestId) => void,
     from?: (...args: never[]) => unknown
   ): CommandHandle {
+    // Here is where one is made.
     const request = this.#nextRequest as RequestId
     this.#nextRequest = request === 0x3fffffff ? 1 : request + 1
     const site: { stack?: string } = {}

@@ -78,6 +78,7 @@ export class Outbox {
   #enter(sender: Sender, length: number, order: Order): void {
     const last = (this.#senders.length - 1) * ROW_WORDS
     if (this.#senders.at(-1) === sender) {
+      // The last sender has a row.
       this.#table[last + 1] = (this.#table[last + 1] as number) + length
       this.#table[last + 2] = order
     } else {
@@ -99,6 +100,7 @@ export class Outbox {
     this.#hot.submit(this.#table, count, this.#staging)
     for (let index = 0; index < count; index += 1) {
       const row = index * ROW_WORDS
+      // Each of the senders has a row.
       const sender = senders[index] as Sender
       sender.onSubmitted(this.#table[row + 1] as number, this.#table[row + 2] as Order)
     }

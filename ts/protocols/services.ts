@@ -39,6 +39,7 @@ const CHECKS: OptionChecks<ServiceOptions> = {
   perf: aBoolean,
   custom: (value, name) => {
     anArray(value, name)
+    // It is one by now.
     for (const [index, service] of (value as unknown[]).entries()) {
       aService(service, `${name}[${index}]`)
     }
@@ -47,6 +48,7 @@ const CHECKS: OptionChecks<ServiceOptions> = {
 
 /** @internal The check of the option `services`. */
 export const checkServices: Check = (value, name) => {
+  // Any value is checked.
   checkOptions(value as ServiceOptions, CHECKS, name)
 }
 

@@ -174,6 +174,7 @@ function framerOf(
   { framing, maxMessageBytes }: Prepared
 ): BaseMsgReadWriter {
   if (framing === 'varint') return new VarintMsgReadWriter(carrier, { maxMessageBytes })
+  // The framings but the varint have prefixes of these sizes.
   const lengthBytes = prefixFormat(framing).prefixBytes as LengthBytes
   return new FixedLengthMsgReadWriter(carrier, { lengthBytes, maxMessageBytes })
 }

@@ -294,6 +294,7 @@ export class StreamCore implements StreamSink {
         this.fail(next, new StreamError('the application put the stream in ERROR'))
         return
       default:
+        // An answer that is no error is the state, as in `#transition`.
         this.#follow(answer as StreamState)
         if (next !== StreamState.CLOSE_READ) this.failWrites()
     }

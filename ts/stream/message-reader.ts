@@ -227,6 +227,7 @@ export class MessageReader {
     try {
       return read()
     } catch (err) {
+      // Reading a prefix throws nothing else.
       return this.#fail(err as MsgioError)
     }
   }

@@ -54,6 +54,7 @@ export interface MessagesOptions {
 }
 
 const MESSAGES_CHECKS: OptionChecks<MessagesOptions> = {
+  // It takes any value, and throws.
   framing: (value) => prefixFormat(value as Framing),
   maxMessageBytes: integer(1, LIMIT_BYTES_MAX)
 }
@@ -177,6 +178,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     signal: AbortSignal | undefined
   ): Promise<void> {
     while (this.#readyAt < this.#ready.length) {
+      // The condition of the loop.
       const message = this.#ready[this.#readyAt] as Uint8Array
       this.#readyAt += 1
       const answer = callback(new Batch(message, Uint32Array.of(message.length), 1))

@@ -155,6 +155,7 @@ export class WriteQueue {
       const part = bytes.subarray(at, at + FORCED_BYTES_MAX)
       const row = Int32Array.of(handle, part.length, Order.none)
       engine.hot.submit(row, 1, part)
+      // `submit` has written the answer over the length.
       const answer = row[1] as number
       if (answer >= 0) continue
       this.#core.refused(-answer)

@@ -108,6 +108,7 @@ export class Notifiees {
   add(notifiee: Notifiee): boolean {
     anObject(notifiee, 'notifiee')
     for (const [name, check] of Object.entries(CALLBACKS)) {
+      // The names are those of the checks.
       const callback = notifiee[name as NotifieeEvent]
       if (callback !== undefined) check(callback, `notifiee.${name}`)
     }

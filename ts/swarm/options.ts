@@ -73,6 +73,7 @@ const IO_THREADS_MAX = 64
 /** A limit crosses as 32 bits. */
 const LIMIT_MAX = 0xffffffff
 
+// `Object.fromEntries` forgets the type of keys.
 const LIMIT_CHECKS = Object.fromEntries(
   Object.keys(DEFAULT_LIMITS).map((name) => [name, integer(1, LIMIT_MAX)])
 ) as OptionChecks<Limits>
@@ -80,6 +81,7 @@ const LIMIT_CHECKS = Object.fromEntries(
 /** A logger is an object of any class, so it may have more than the methods that are called. */
 const aLogger: Check = (value, name) => {
   anObject(value, name)
+  // Any object can be asked for a member.
   const logger = value as Readonly<Record<string, unknown>>
   for (const level of ['debug', 'info', 'warn', 'error']) {
     if (logger[level] !== undefined) aFunction(logger[level], `${name}.${level}`)
@@ -93,9 +95,11 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   security: someOf('tls', 'noise'),
   muxers: (value, name) => {
     someOf('yamux', 'yamux-crate')(value, name)
+    // Names, by the check before.
     const names = value as readonly string[]
     if (names.length > 1) throw misuse(name, 'one engine of /yamux/1.0.0', names.join(', '))
   },
+  // Any value is checked.
   limits: (value, name) => checkOptions(value as Partial<Limits>, LIMIT_CHECKS, name),
   ioThreads: integer(1, IO_THREADS_MAX),
   clock: objectWith('now', 'setTimer', 'clearTimer'),
