@@ -1,5 +1,5 @@
 /**
- * One secured and multiplexed connection to a peer: the public face of {@link ConnectionCore}.
+ * One secured and multiplexed connection to a peer: its public face.
  */
 import type { PeerId, PrivateKey, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -8,6 +8,7 @@ import {
   ABORT_OPTIONS,
   aCode,
   aDuration,
+  areOptions,
   aSignal,
   checkOptions,
   misuse,
@@ -23,6 +24,9 @@ import type {
   ConnectionSecurity,
   ConnectionStat,
   ConnectionStats,
+  ConnMultiaddrs,
+  ConnSecurity,
+  ConnStat,
   DialReport,
   NewStreamOptions
 } from './connection/facts.ts'
@@ -40,11 +44,15 @@ export type {
   ConnectionSecurity,
   ConnectionStat,
   ConnectionStats,
+  ConnMultiaddrs,
+  ConnSecurity,
+  ConnStat,
+  ConnStats,
   DialReport,
   NewStreamOptions
 } from './connection/facts.ts'
 
-/** The options of `newStream`. */
+/** @internal The options of `newStream`. */
 export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
   signal: aSignal,
   negotiationTimeout: aDuration
@@ -53,12 +61,15 @@ export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
 /**
  * A connection. It appears in the swarm with `connected` and leaves with `disconnected`.
  */
-export class Connection extends TypedEventTarget<ConnectionEvents> implements AsyncDisposable {
+export class Connection
+  extends TypedEventTarget<ConnectionEvents>
+  implements ConnSecurity, ConnMultiaddrs, ConnStat, AsyncDisposable
+{
   readonly #core: ConnectionCore
   #extra: Map<unknown, unknown> | undefined
 
-  /** @internal Made by the swarm. */
-  constructor(core: ConnectionCore) {
+  // Made by the swarm.
+  private constructor(core: ConnectionCore) {
     super()
     this.#core = core
   }
@@ -159,7 +170,7 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
    * carried by then; it has no streams any more. One crossing while it lives, none after.
    */
   stats(): ConnectionStats {
-    return { ...this.stat, ...this.#core.measure(), ended: this.#core.ended }
+    return { ...this.stat, ...this.#core.measure(), ended: this.#core.endedAt }
   }
 
   /** The open streams, oldest first: a copy. */
@@ -199,9 +210,16 @@ export class Connection extends TypedEventTarget<ConnectionEvents> implements As
    * Rejects with `UnsupportedProtocolError`, `ConnectionClosedError`, `MuxerClosedError` (the peer takes no more
    * streams), `ResourceLimitExceededError`, `TimeoutError`, `AbortError`. Throws `InvalidParametersError` for a bad name.
    */
-  newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream> {
+  newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream>
+  /** Open a raw stream, with options. */
+  newStream(options: NewStreamOptions): Promise<Stream>
+  newStream(
+    first?: string | readonly string[] | NewStreamOptions,
+    second?: NewStreamOptions
+  ): Promise<Stream> {
+    const options = areOptions(first) ? first : second
     checkOptions(options, NEW_STREAM_CHECKS)
-    const proposal = proposalOf(protocols)
+    const proposal = areOptions(first) ? undefined : proposalOf(first)
     if (!tracedStreamOpen.hasSubscribers) return this.#core.newStream(proposal, options)
     const proposed = [proposal ?? []].flat()
     return tracedStreamOpen.tracePromise(() => this.#core.newStream(proposal, options), {
@@ -287,7 +305,7 @@ function stateOf({ closeReason, closing, goingAway }: ConnectionCore): string {
   return goingAway ? 'going away' : 'open'
 }
 
-/** Throws `InvalidParametersError` for what is no connection of this package. */
+/** @internal Throws `InvalidParametersError` for what is no connection of this package. */
 export function checkConnection(connection: unknown): void {
   if (!(connection instanceof Connection)) throw misuse('connection', 'a Connection', connection)
 }

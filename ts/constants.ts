@@ -175,6 +175,27 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   writeStallTimeoutMs: 30_000
 })
 
+/** A transport, by its part of an address. */
+export type TransportName =
+  | 'tcp'
+  | 'ws'
+  | 'quic'
+  | 'webtransport'
+  | 'webrtc'
+  | 'webrtc-direct'
+  | 'circuit'
+  | 'unix'
+  | 'memory'
+
+/** A stage of a connection that comes up: the socket, the security handshake, the agreement on a muxer. */
+export type DialStage = 'dial' | 'security' | 'muxer'
+
+/** The id of a security protocol on the wire. */
+export type SecurityProtocol = '/noise' | '/tls/1.0.0'
+
+/** The id of a stream muxer on the wire. */
+export type MuxerProtocol = '/yamux/1.0.0'
+
 /** A security protocol of this package. */
 export type SecurityName = 'tls' | 'noise'
 

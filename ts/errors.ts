@@ -1,4 +1,5 @@
 import type { InspectOptionsStylized, inspect } from 'node:util'
+import type { DialStage, TransportName } from './constants.ts'
 
 /**
  * Every error this package raises, and the one table of their stable codes.
@@ -69,6 +70,7 @@ const KINDS: Readonly<Record<number, ErrorKind>> = {
 }
 
 const NAMES: ReadonlyMap<number, ErrorCode> = new Map(
+  // `Object.entries` forgets the type of keys.
   Object.entries(ERROR_CODES).map(([code, number]) => [number, code as ErrorCode])
 )
 
@@ -91,6 +93,7 @@ function named(type: { readonly prototype: Error }, name: string): void {
   })
 }
 
+// A symbol has a type of its own only where it is made: `as never`.
 const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
 
 /** Errors that `inspect` is at. */
@@ -100,6 +103,7 @@ const beingShown = new WeakSet<Error>()
 function detailsOf(err: Libp2pError): Record<string, unknown> {
   const details = Object.entries(err).flatMap(([name, value]): [string, unknown][] => {
     if (value === undefined || value === '' || (name === 'bytesAccepted' && value === 0)) return []
+    // The field of that name is the same on every error that has it.
     return [[name, name === 'attempts' ? (value as AddressAttempt[]).map(attemptText) : value]]
   })
   // Not enumerable, as the language has it.
@@ -118,6 +122,20 @@ export interface Libp2pErrorOptions {
   cause?: unknown
   /** A code other than the class's own. */
   code?: ErrorCode
+}
+
+/** The arguments of an error: its message and its options, either of which may be left out. */
+export type ErrorArguments<Options extends Libp2pErrorOptions = Libp2pErrorOptions> =
+  | [message?: string | undefined, options?: Options | undefined]
+  | [options: Options]
+
+/** The message and the options of an error, with a standard message in the place of one that was left out. */
+function given<Options extends Libp2pErrorOptions>(
+  args: ErrorArguments<Options>,
+  standard: string
+): readonly [message: string, options: Partial<Options>] {
+  const [first, second] = args
+  return typeof first === 'object' ? [standard, first] : [first ?? standard, second ?? {}]
 }
 
 /** The root of every error of this package. */
@@ -195,10 +213,8 @@ export class AbortError extends Libp2pError {
   /** Bytes of the aborted write that the peer will receive; 0 for anything but a write. */
   readonly bytesAccepted: number
 
-  constructor(
-    message = 'the operation was aborted',
-    options: Libp2pErrorOptions & { bytesAccepted?: number } = {}
-  ) {
+  constructor(...args: ErrorArguments<Libp2pErrorOptions & { bytesAccepted?: number }>) {
+    const [message, options] = given(args, 'the operation was aborted')
     super(message, 'ERR_ABORTED', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
   }
@@ -222,9 +238,11 @@ export class TimeoutError extends Libp2pError {
   readonly clock: ConnectionClock | undefined
 
   constructor(
-    message = 'the operation timed out',
-    options: Libp2pErrorOptions & { bytesAccepted?: number; clock?: ConnectionClock } = {}
+    ...args: ErrorArguments<
+      Libp2pErrorOptions & { bytesAccepted?: number; clock?: ConnectionClock }
+    >
   ) {
+    const [message, options] = given(args, 'the operation timed out')
     super(message, 'ERR_TIMEOUT', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
     this.clock = options.clock
@@ -272,9 +290,9 @@ export class StreamResetError extends StreamError {
   readonly remote: boolean
 
   constructor(
-    message = 'stream reset',
-    options: Libp2pErrorOptions & { errorCode?: number; remote?: boolean } = {}
+    ...args: ErrorArguments<Libp2pErrorOptions & { errorCode?: number; remote?: boolean }>
   ) {
+    const [message, options] = given(args, 'stream reset')
     super(message, options, 'ERR_STREAM_RESET')
     this.errorCode = options.errorCode ?? 0
     this.remote = options.remote ?? false
@@ -290,10 +308,8 @@ export class StreamClosedError extends StreamError {
   /** Bytes of the interrupted write that the peer will receive; 0 for anything but a write. */
   readonly bytesAccepted: number
 
-  constructor(
-    message = 'the stream is closed',
-    options: Libp2pErrorOptions & { bytesAccepted?: number } = {}
-  ) {
+  constructor(...args: ErrorArguments<Libp2pErrorOptions & { bytesAccepted?: number }>) {
+    const [message, options] = given(args, 'the stream is closed')
     super(message, options, 'ERR_STREAM_CLOSED')
     this.bytesAccepted = options.bytesAccepted ?? 0
   }
@@ -313,13 +329,15 @@ export class ConnectionClosedError extends IOError {
   readonly transport: string
 
   constructor(
-    message = 'the connection is closed',
-    options: Libp2pErrorOptions & {
-      closeCode?: number
-      closeReason?: string
-      transport?: string
-    } = {}
+    ...args: ErrorArguments<
+      Libp2pErrorOptions & {
+        closeCode?: number
+        closeReason?: string
+        transport?: string
+      }
+    >
   ) {
+    const [message, options] = given(args, 'the connection is closed')
     super(message, options, 'ERR_CONNECTION_CLOSED')
     this.closeCode = options.closeCode
     this.closeReason = options.closeReason ?? ''
@@ -358,16 +376,18 @@ export class IncompleteReadError extends IOError {
   readonly likelyCause: string
 
   constructor(
-    message = 'the stream ended early',
-    options: Libp2pErrorOptions & {
-      expectedBytes?: number
-      receivedBytes?: number
-      isCleanClose?: boolean
-      transport?: string
-      ageMs?: number
-      likelyCause?: string
-    } = {}
+    ...args: ErrorArguments<
+      Libp2pErrorOptions & {
+        expectedBytes?: number
+        receivedBytes?: number
+        isCleanClose?: boolean
+        transport?: string
+        ageMs?: number
+        likelyCause?: string
+      }
+    >
   ) {
+    const [message, options] = given(args, 'the stream ended early')
     super(message, options, 'ERR_INCOMPLETE_READ')
     this.expectedBytes = options.expectedBytes ?? 0
     this.receivedBytes = options.receivedBytes ?? 0
@@ -399,7 +419,8 @@ export class MissingLengthError extends MsgioError {
     named(MissingLengthError, 'MissingLengthError')
   }
 
-  constructor(message = 'the stream ended before a length', options?: Libp2pErrorOptions) {
+  constructor(...args: ErrorArguments) {
+    const [message, options] = given(args, 'the stream ended before a length')
     super(message, options, 'ERR_INCOMPLETE_READ')
   }
 }
@@ -545,10 +566,10 @@ export interface AddressAttempt {
   readonly address: string
   /** The name it was resolved from, if any. */
   readonly resolvedFrom: string | undefined
-  /** `tcp`, `ws`, `quic`, ...; empty when the address names none that is known. */
-  readonly transport: string
-  /** Where it failed: `dial`, `security`, `muxer`, `listen`. */
-  readonly stage: string
+  /** Empty when the address names none that is known. */
+  readonly transport: TransportName | ''
+  /** The stage that failed. */
+  readonly stage: DialStage | 'listen'
   /** Milliseconds from the start of this attempt to its end. */
   readonly elapsed: number
   /** Why it failed. */
@@ -626,18 +647,21 @@ export class ListenError extends SwarmError {
   }
 }
 
+/** A stage of an upgrade: the private network, the security handshake, the agreement on a muxer. */
+export type UpgradeStage = 'psk' | 'security' | 'muxer'
+
 /** A raw connection could not be made into a secured and multiplexed one. */
 export class UpgradeError extends SwarmError {
   static {
     named(UpgradeError, 'UpgradeError')
   }
 
-  /** `psk`, `security` or `muxer`; empty when unknown. */
-  readonly stage: string
+  /** The stage that failed; empty when unknown. */
+  readonly stage: UpgradeStage | ''
 
   constructor(
     message = 'the connection could not be upgraded',
-    options: Libp2pErrorOptions & { stage?: string } = {}
+    options: Libp2pErrorOptions & { stage?: UpgradeStage } = {}
   ) {
     super(message, 'ERR_UPGRADE', options)
     this.stage = options.stage ?? ''

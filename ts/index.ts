@@ -9,13 +9,17 @@ export {
   type ConnectionSecurity,
   type ConnectionStat,
   type ConnectionStats,
+  type ConnMultiaddrs,
+  type ConnSecurity,
+  type ConnStat,
+  type ConnStats,
   type DialReport,
   type NewStreamOptions
 } from './connection.ts'
 export * from './constants.ts'
-export type { Logger } from './diagnostics/log.ts'
+export type { Logger } from './diagnostics/logger.ts'
 export { AddressBook } from './dial/address-book.ts'
-export type { DialOptions } from './dial/dialer.ts'
+export type { DialOptions } from './dial/options.ts'
 export * from './errors.ts'
 export type { AddrLike, HostPort } from './identity/address.ts'
 export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'
@@ -23,6 +27,12 @@ export type { PeerLike } from './identity/peer-id.ts'
 export type { Multiplexer, MuxedConn, MuxedStream } from './muxer/muxed.ts'
 export { wrapMuxedStream } from './muxer/wrap.ts'
 export type { ConnectionCounters, Counters, StreamCounters } from './native/counters.ts'
+export type {
+  HandledProtocols,
+  HandlerContext,
+  HandlerOptions,
+  StreamHandler
+} from './negotiation/handler.ts'
 export { Multiselect, type MultiselectMuxerLike } from './negotiation/multiselect.ts'
 export { MultiselectClient, type MultiselectClientLike } from './negotiation/multiselect-client.ts'
 export {
@@ -32,12 +42,6 @@ export {
 export { isValidHandshake } from './negotiation/multiselect-line.ts'
 export type { NegotiationOptions } from './negotiation/negotiation.ts'
 export type { ProtocolPredicate } from './negotiation/protocol-name.ts'
-export type {
-  HandledProtocols,
-  HandlerContext,
-  HandlerOptions,
-  StreamHandler
-} from './negotiation/registrar.ts'
 export { type IdentifyOptions, type IdentifyResult, identify } from './protocols/identify.ts'
 export { type PerfOptions, type PerfProgress, type PerfResult, perf } from './protocols/perf.ts'
 export { type PingOptions, ping } from './protocols/ping.ts'
@@ -47,11 +51,13 @@ export {
   type AbortOptions,
   type DuplexOptions,
   type ReadOptions,
+  type Stats,
   Stream,
   type StreamCloseDetail,
   type StreamEvents,
   type StreamStat
 } from './stream.ts'
+export type { Dialer, Network } from './swarm/network.ts'
 export {
   globalNoopNotifiee,
   NoopNotifiee,

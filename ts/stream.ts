@@ -1,5 +1,5 @@
 /**
- * One stream of a connection: the public face of {@link StreamCore}.
+ * One stream of a connection: its public face.
  *
  * The state machine, its bytes and its flow control live in Rust; what stands here is a copy of the state and
  * the queues of calls that wait. See docs/streams.md for the table of states and operations.
@@ -10,6 +10,7 @@ import {
   aCode,
   aLimit,
   anError,
+  areOptions,
   aSignal,
   aSize,
   checkOptions,
@@ -30,16 +31,26 @@ import { type StreamCounters, streamCounters } from './native/counters.ts'
 import type { StreamCore } from './stream/core.ts'
 import { type DuplexOptions, toDuplex } from './stream/duplex.ts'
 import { provideStreamFaces } from './stream/face.ts'
-import { type StreamEvents, type StreamStat, shownOf, statOf } from './stream/facts.ts'
+import {
+  type ReadOptions,
+  type StreamEvents,
+  type StreamStat,
+  shownOf,
+  statOf
+} from './stream/facts.ts'
 import type { Messages, MessagesOptions } from './stream/messages.ts'
 import { messages } from './stream/messages.ts'
-import type { ReadOptions } from './stream/read-queue.ts'
 import { readableStream, writableStream } from './stream/web-streams.ts'
 
 export type { AbortOptions } from './base/abort.ts'
 export type { DuplexOptions } from './stream/duplex.ts'
-export type { StreamCloseDetail, StreamEvents, StreamStat } from './stream/facts.ts'
-export type { ReadOptions } from './stream/read-queue.ts'
+export type {
+  ReadOptions,
+  Stats,
+  StreamCloseDetail,
+  StreamEvents,
+  StreamStat
+} from './stream/facts.ts'
 
 const READ_CHECKS: OptionChecks<ReadOptions> = { signal: aSignal, maxBytes: aLimit }
 
@@ -64,8 +75,8 @@ export class Stream
   #readable: ReadableStream<Uint8Array> | undefined
   #writable: WritableStream<Uint8Array> | undefined
 
-  /** @internal Made by the swarm; applications get theirs from `newStream` and handlers. */
-  constructor(core: StreamCore) {
+  // Applications get theirs from `newStream` and handlers.
+  private constructor(core: StreamCore) {
     super()
     this.#core = core
   }
@@ -181,7 +192,12 @@ export class Stream
    * `StreamClosedError` after our own `closeRead`, `StreamResetError`, `StreamError`, `AbortError`, `TimeoutError`.
    * Throws `InvalidParametersError` for a negative or non-integer `max`.
    */
-  read(max?: number, options?: ReadOptions): Promise<Uint8Array> {
+  read(max?: number, options?: ReadOptions): Promise<Uint8Array>
+  /** Read everything to the end, with options. */
+  read(options: ReadOptions): Promise<Uint8Array>
+  read(first?: number | ReadOptions, second?: ReadOptions): Promise<Uint8Array> {
+    const max = areOptions(first) ? undefined : first
+    const options = areOptions(first) ? first : second
     checkOptions(options, READ_CHECKS)
     if (max === undefined) return this.#core.reads.readAll(options)
     aSize(max, 'max')

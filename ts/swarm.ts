@@ -8,6 +8,7 @@ import {
   ABORT_OPTIONS,
   aDuration,
   aFunction,
+  areOptions,
   checkOptions,
   type OptionChecks
 } from './base/arguments.ts'
@@ -19,27 +20,30 @@ import { type Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { traced, tracedDial } from './diagnostics/channels.ts'
 import { Failures } from './diagnostics/failures.ts'
 import { AddressBook } from './dial/address-book.ts'
-import { DIAL_CHECKS, Dialer, type DialOptions } from './dial/dialer.ts'
+import { DIAL_CHECKS, Dialer } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
+import type { DialOptions } from './dial/options.ts'
 import { StateError } from './errors.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
-import { type PeerLike, peerText } from './identity/peer-id.ts'
+import { isPeer, type PeerLike, peerText } from './identity/peer-id.ts'
 import type { Counters } from './native/counters.ts'
+import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiation/handler.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
-import {
-  type HandledProtocols,
-  type HandlerOptions,
-  Registrar,
-  type StreamHandler
-} from './negotiation/registrar.ts'
+import { Registrar } from './negotiation/registrar.ts'
 import { loadServices, type Service } from './protocols/services.ts'
 import type { Stream } from './stream.ts'
 import type { SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
+import type { Network } from './swarm/network.ts'
 import { NodeHost } from './swarm/node-host.ts'
 import { type Notifiee, type NotifieeEvent, Notifiees } from './swarm/notifiee.ts'
-import { type ResolvedOptions, resolveOptions, type SwarmOptions } from './swarm/options.ts'
+import {
+  type ResolvedOptions,
+  resolveOptions,
+  type SwarmOptions,
+  type SwarmSettings
+} from './swarm/options.ts'
 import { Shutdown } from './swarm/shutdown.ts'
 
 export type { SwarmEvents } from './swarm/events.ts'
@@ -75,8 +79,8 @@ export async function createSwarm(options: SwarmOptions = {}): Promise<Swarm> {
  *
  * A listening or connected swarm keeps the process alive, as `net.Server` does; see {@link Swarm.unref}.
  */
-export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposable {
-  readonly #options: ResolvedOptions
+export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, AsyncDisposable {
+  readonly #options: SwarmSettings
   readonly #failures: Failures
   readonly #notifiees: Notifiees
   readonly #connections: ConnectionTable
@@ -240,7 +244,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
    *
    * Errors as {@link Swarm.dialPeer}. Throws `InvalidParametersError` for `/p2p/<peer id>` alone, which is no place.
    */
-  dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection> {
+  dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection>
+  /** Connect to one address, whoever is there or as `/p2p` at its end says, with options. */
+  dialAddr(addr: AddrLike, options: DialOptions): Promise<Connection>
+  dialAddr(
+    addr: AddrLike,
+    first?: PeerLike | DialOptions,
+    second?: DialOptions
+  ): Promise<Connection> {
+    const peer = areDialOptions(first) ? undefined : first
+    const options = areDialOptions(first) ? first : second
     checkOptions(options, DIAL_CHECKS)
     this.#assertStarted()
     return traced(
@@ -265,7 +278,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
     peer: PeerLike,
     protocols?: string | readonly string[],
     options?: SwarmStreamOptions
+  ): Promise<Stream>
+  /** Open a raw stream to a peer, with options. */
+  newStream(peer: PeerLike, options: SwarmStreamOptions): Promise<Stream>
+  newStream(
+    peer: PeerLike,
+    first?: string | readonly string[] | SwarmStreamOptions,
+    second?: SwarmStreamOptions
   ): Promise<Stream> {
+    const protocols = areOptions(first) ? undefined : first
+    const options = areOptions(first) ? first : second
     checkOptions(options, SWARM_STREAM_CHECKS)
     if (protocols !== undefined) protocolNames(protocols)
     this.#assertStarted()
@@ -458,7 +480,13 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements AsyncDisposa
   #notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void {
     this.#notifiees.tell(this, event, detail)
     if (this.hasListeners(event)) {
+      // The events of a swarm are of that type, each with its own detail.
       this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])
     }
   }
+}
+
+/** A peer id may be an object of no class too. */
+function areDialOptions(value: PeerLike | DialOptions | undefined): value is DialOptions {
+  return areOptions(value) && !isPeer(value)
 }

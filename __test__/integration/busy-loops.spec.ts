@@ -101,7 +101,7 @@ test.serial(
     }
     const late = (): AbortSignal => AbortSignal.timeout(TIMEOUT_MS)
     const dial = (options: object): Promise<Connection> =>
-      dialer.dialAddr(addr, undefined, { force: true, ...options })
+      dialer.dialAddr(addr, { force: true, ...options })
     const several = ['/test/none', '/test/echo']
     const calls: [string, () => Promise<unknown>][] = [
       ['dial, timeout', () => dial({ timeout: TIMEOUT_MS })],

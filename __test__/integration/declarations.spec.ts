@@ -1,7 +1,7 @@
 /** What the package says about itself to a compiler and to a debugger. */
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, posix } from 'node:path'
 import test from 'ava'
 import { program, ROOT } from '../support/cli.ts'
 
@@ -12,13 +12,98 @@ async function filesOf(ending: string): Promise<string[]> {
   return names.filter((name) => name.endsWith(ending))
 }
 
-test('the declarations have nothing that is internal, and compile without the sources', async (t) => {
-  t.timeout(120_000, 'a compiler on a busy machine')
-  const declarations = await filesOf('.d.ts')
-  t.true(declarations.length > 0)
-  for (const name of declarations) {
-    t.notRegex(await readFile(join(DIST, name), 'utf8'), /@internal/, name)
+/** The modules of each folder whose declarations users see; those of a folder that is not here are all private. */
+const PUBLIC: Readonly<Record<string, readonly string[]>> = {
+  '.': ['connection', 'constants', 'errors', 'index', 'stream', 'swarm'],
+  base: ['abort', 'clock', 'events'],
+  connection: ['facts'],
+  diagnostics: ['logger'],
+  dial: ['address-book', 'options'],
+  identity: ['address', 'keys', 'peer-id'],
+  io: [
+    'base-msg-read-writer',
+    'carriers',
+    'duplex-carrier',
+    'fixed-length',
+    'framing',
+    'index',
+    'interfaces',
+    'read-any',
+    'read-exactly',
+    'tcp-stream',
+    'varint-length'
+  ],
+  muxer: ['muxed', 'wrap'],
+  native: ['counters'],
+  negotiation: [
+    'handler',
+    'multiselect',
+    'multiselect-client',
+    'multiselect-communicator',
+    'multiselect-line',
+    'negotiation',
+    'protocol-name'
+  ],
+  protocols: ['identify', 'perf', 'ping', 'services'],
+  secure: ['encrypted-msg-read-writer', 'secure-messages', 'secured'],
+  stream: ['duplex', 'facts', 'messages'],
+  swarm: ['events', 'network', 'notifiee', 'options']
+}
+
+/** Packages whose types stand in ours; those of Node.js beside them. */
+const PACKAGES = ['@libp2p/interface', '@multiformats/multiaddr']
+
+const SPECIFIER = /(?:\bfrom\s*|\bimport\s*\(?\s*)'([^']+)'/g
+
+/** Every declaration that one of `entries` leads to, and which one imports it. */
+async function reachable(entries: readonly string[]): Promise<Map<string, string>> {
+  const reached = new Map(entries.map((entry) => [entry, 'package.json']))
+  for (const path of reached.keys()) {
+    const text = await readFile(join(DIST, path), 'utf8')
+    for (const [, specifier = ''] of text.matchAll(SPECIFIER)) {
+      const target = specifier.startsWith('.')
+        ? posix.join(posix.dirname(path), specifier).replace(/\.(?:ts|js)$/, '.d.ts')
+        : specifier
+      if (reached.has(target) || PACKAGES.includes(target) || target.startsWith('node:')) continue
+      if (target === specifier) throw new Error(`${path} imports the types of ${target}`)
+      reached.set(target, path)
+    }
   }
+  return reached
+}
+
+test('the declarations that users see have nothing internal, and import no private module', async (t) => {
+  const { exports } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
+    exports: Record<string, string | { types: string }>
+  }
+  const entries = Object.values(exports).flatMap((entry) =>
+    typeof entry === 'string' ? [] : [posix.relative('dist', posix.normalize(entry.types))]
+  )
+  t.true(entries.includes('index.d.ts'))
+  const reached = await reachable(entries)
+  const known = Object.entries(PUBLIC).flatMap(([folder, names]) =>
+    names.map((name) => posix.join(folder, `${name}.d.ts`))
+  )
+  t.deepEqual(
+    [...reached].filter(([path]) => !known.includes(path)).map(([path, by]) => `${path} by ${by}`),
+    []
+  )
+  t.deepEqual(
+    known.filter((path) => !reached.has(path)),
+    [],
+    'the table has rows that nothing leads to'
+  )
+  for (const path of await filesOf('.d.ts')) {
+    t.notRegex(await readFile(join(DIST, path), 'utf8'), /@internal/, path)
+  }
+  for (const path of reached.keys()) {
+    const text = await readFile(join(DIST, path), 'utf8')
+    t.notRegex(text, /: any\b|<any>|OptionChecks|Core\b/, path)
+  }
+})
+
+test('the declarations compile without the sources', async (t) => {
+  t.timeout(120_000, 'a compiler on a busy machine')
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-types-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction')

@@ -37,7 +37,7 @@ test('a dial in the tick of an abort is no part of what was aborted', async (t) 
   const { dialer, addresses } = await nodes(t)
   const controller = new AbortController()
   const address = addresses[0] as (typeof addresses)[0]
-  const one = dialer.dialAddr(address, undefined, { signal: controller.signal })
+  const one = dialer.dialAddr(address, { signal: controller.signal })
   controller.abort()
   const two = dialer.dialAddr(address)
   await t.throwsAsync(one, { instanceOf: AbortError })
@@ -130,7 +130,7 @@ test('a dial that asks for another security does not join one under way', async 
   t.is(noise.state.security, '/noise')
   t.truthy(any)
   t.is(await dialer.dialPeer(peer, { security: ['noise'] }), noise)
-  const stream = await dialer.newStream(peer, undefined, { security: ['tls'] })
+  const stream = await dialer.newStream(peer, { security: ['tls'] })
   t.is(stream.connection?.state.security, '/tls/1.0.0')
 })
 

@@ -4,6 +4,7 @@ import { ERROR_CODES } from '../../ts/errors.ts'
 import type { HotCalls, NativeNode, NativeNodeOptions } from '../../ts/native/addon.ts'
 import { thrownByNative } from '../../ts/native/command-error.ts'
 import { environment } from '../../ts/native/environment.ts'
+import { aConnection, aListener, aRequest, aStream } from '../support/handles.ts'
 import { createNode } from '../support/pair.ts'
 
 const NONSENSE = [NaN, Infinity, -Infinity, -1, 0.5, 2 ** 32, 2 ** 53, 1e300, -1e300]
@@ -13,40 +14,46 @@ const WORDS = new Uint32Array(16)
 
 /** Every hot call that takes numbers, with `number` for one of them and 1 for the others. */
 const HOT: Readonly<Record<string, ((hot: HotCalls, number: number) => number)[]>> = {
-  open: [(hot, number) => hot.open(number, WORDS.subarray(0, 1))],
-  read: [(hot, number) => hot.read(number, BYTES)],
-  readMessages: [(hot, number) => hot.readMessages(number, BYTES, WORDS)],
+  open: [(hot, number) => hot.open(aConnection(number), WORDS.subarray(0, 1))],
+  read: [(hot, number) => hot.read(aStream(number), BYTES)],
+  readMessages: [(hot, number) => hot.readMessages(aStream(number), BYTES, WORDS)],
   frame: [
-    (hot, number) => hot.frame(number, 0, 1),
-    (hot, number) => hot.frame(1, number, 1),
-    (hot, number) => hot.frame(1, 0, number)
+    (hot, number) => hot.frame(aStream(number), 0, 1),
+    (hot, number) => hot.frame(aStream(1), number, 1),
+    (hot, number) => hot.frame(aStream(1), 0, number)
   ],
-  write: [(hot, number) => hot.write(number, BYTES)],
+  write: [(hot, number) => hot.write(aStream(number), BYTES)],
   submit: [(hot, number) => hot.submit(new Int32Array(3), number, BYTES)],
-  closeRead: [(hot, number) => hot.closeRead(number)],
-  remove: [(hot, number) => hot.remove(number)],
-  reset: [(hot, number) => hot.reset(number, 0), (hot, number) => hot.reset(1, number)],
-  setState: [(hot, number) => hot.setState(number, 2), (hot, number) => hot.setState(1, number)],
-  openForeign: [(hot, number) => hot.openForeign(number)],
-  feed: [(hot, number) => hot.feed(number, BYTES)],
-  feedEnd: [(hot, number) => hot.feedEnd(number)],
-  feedReset: [
-    (hot, number) => hot.feedReset(number, 0, 0),
-    (hot, number) => hot.feedReset(1, number, 0),
-    (hot, number) => hot.feedReset(1, 0, number)
+  closeRead: [(hot, number) => hot.closeRead(aStream(number))],
+  remove: [(hot, number) => hot.remove(aStream(number))],
+  reset: [
+    (hot, number) => hot.reset(aStream(number), 0),
+    (hot, number) => hot.reset(aStream(1), number)
   ],
-  take: [(hot, number) => hot.take(number, BYTES, WORDS.subarray(0, 3))],
+  setState: [
+    (hot, number) => hot.setState(aStream(number), 2),
+    (hot, number) => hot.setState(aStream(1), number)
+  ],
+  openForeign: [(hot, number) => hot.openForeign(number)],
+  feed: [(hot, number) => hot.feed(aStream(number), BYTES)],
+  feedEnd: [(hot, number) => hot.feedEnd(aStream(number))],
+  feedReset: [
+    (hot, number) => hot.feedReset(aStream(number), 0, 0),
+    (hot, number) => hot.feedReset(aStream(1), number, 0),
+    (hot, number) => hot.feedReset(aStream(1), 0, number)
+  ],
+  take: [(hot, number) => hot.take(aStream(number), BYTES, WORDS.subarray(0, 3))],
   answer: [
-    (hot, number) => hot.answer(number, 1, 1),
-    (hot, number) => hot.answer(1, number, 1),
-    (hot, number) => hot.answer(1, 1, number)
+    (hot, number) => hot.answer(aStream(number), 1, 1),
+    (hot, number) => hot.answer(aStream(1), number, 1),
+    (hot, number) => hot.answer(aStream(1), 1, number)
   ],
   closeConnection: [
-    (hot, number) => hot.closeConnection(number, 0, false),
-    (hot, number) => hot.closeConnection(1, number, false)
+    (hot, number) => hot.closeConnection(aConnection(number), 0, false),
+    (hot, number) => hot.closeConnection(aConnection(1), number, false)
   ],
-  allowEarlyFin: [(hot, number) => hot.allowEarlyFin(number)],
-  measure: [(hot, number) => hot.measure(number, new Float64Array(5))],
+  allowEarlyFin: [(hot, number) => hot.allowEarlyFin(aConnection(number))],
+  measure: [(hot, number) => hot.measure(aConnection(number), new Float64Array(5))],
   listenTo: [(hot, number) => hot.listenTo(number)]
 }
 
@@ -70,16 +77,17 @@ const ADDRESSES = ['/ip4/127.0.0.1/tcp/1']
 
 /** Every command that takes numbers. */
 const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
-  'the request of listen': (node, number) => node.listen(number, ADDRESSES[0] as string),
-  'the request of unlisten': (node, number) => node.unlisten(number, 1),
-  'the listener of unlisten': (node, number) => node.unlisten(1, number),
-  'the request of dial': (node, number) => node.dial(number, ADDRESSES, DIAL),
-  'parallel of dial': (node, number) => node.dial(1, ADDRESSES, { ...DIAL, parallel: number }),
-  'the request of cancel': (node, number) => node.cancel(number),
-  'the handle of connection': (node, number) => node.connection(number),
-  'the request of takeResult': (node, number) => node.takeResult(number),
-  'the request of close': (node, number) => node.close(number, 0),
-  'the request of drain': (node, number) => node.drain(number, 0),
+  'the request of listen': (node, number) => node.listen(aRequest(number), ADDRESSES[0] as string),
+  'the request of unlisten': (node, number) => node.unlisten(aRequest(number), aListener(1)),
+  'the listener of unlisten': (node, number) => node.unlisten(aRequest(1), aListener(number)),
+  'the request of dial': (node, number) => node.dial(aRequest(number), ADDRESSES, DIAL),
+  'parallel of dial': (node, number) =>
+    node.dial(aRequest(1), ADDRESSES, { ...DIAL, parallel: number }),
+  'the request of cancel': (node, number) => node.cancel(aRequest(number)),
+  'the handle of connection': (node, number) => node.connection(aConnection(number)),
+  'the request of takeResult': (node, number) => node.takeResult(aRequest(number)),
+  'the request of close': (node, number) => node.close(aRequest(number), 0),
+  'the request of drain': (node, number) => node.drain(aRequest(number), 0),
   'the protocol of setHandlers': (node, number) =>
     node.setHandlers([{ protocol: number, inboundMax: 1 }], false),
   'inboundMax of setHandlers': (node, number) =>
@@ -88,15 +96,16 @@ const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => un
   'the number of protocolName': (_, number) =>
     environment().native.protocolName(attachment(), number),
   'the stream of askedProtocol': (_, number) =>
-    environment().native.askedProtocol(attachment(), number)
+    environment().native.askedProtocol(attachment(), aStream(number))
 }
 
 const TIMES: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
-  'timeoutMs of drain': (node, number) => node.drain(1, number),
-  'timeoutMs of close': (node, number) => node.close(1, number),
+  'timeoutMs of drain': (node, number) => node.drain(aRequest(1), number),
+  'timeoutMs of close': (node, number) => node.close(aRequest(1), number),
   'addressTimeoutMs of dial': (node, number) =>
-    node.dial(1, ADDRESSES, { ...DIAL, addressTimeoutMs: number }),
-  'timeoutMs of dial': (node, number) => node.dial(1, ADDRESSES, { ...DIAL, timeoutMs: number })
+    node.dial(aRequest(1), ADDRESSES, { ...DIAL, addressTimeoutMs: number }),
+  'timeoutMs of dial': (node, number) =>
+    node.dial(aRequest(1), ADDRESSES, { ...DIAL, timeoutMs: number })
 }
 
 function nativeNode(): NativeNode {

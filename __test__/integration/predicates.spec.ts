@@ -9,10 +9,10 @@ import {
   StreamResetError,
   UnsupportedProtocolError
 } from '../../ts/errors.ts'
+import type { StreamHandler } from '../../ts/negotiation/handler.ts'
 import { Multiselect } from '../../ts/negotiation/multiselect.ts'
 import { MultiselectClient } from '../../ts/negotiation/multiselect-client.ts'
 import { MultiselectCommunicator } from '../../ts/negotiation/multiselect-communicator.ts'
-import type { StreamHandler } from '../../ts/negotiation/registrar.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { createPair, until } from '../support/pair.ts'
 

@@ -160,7 +160,7 @@ test('whoever awaits a dial finds himself in the stack of its error', async (t) 
   const nowhere = '/ip4/127.0.0.1/tcp/1'
   const dials = {
     refused: () => swarm.dialAddr(nowhere),
-    late: () => swarm.dialAddr(nowhere, undefined, { timeout: 0 }),
+    late: () => swarm.dialAddr(nowhere, { timeout: 0 }),
     together: () => Promise.all([swarm.dialAddr(nowhere), swarm.dialAddr(nowhere)]),
     stream: () => swarm.newStream(peer, '/echo', { addresses: [nowhere] })
   }

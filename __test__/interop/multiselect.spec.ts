@@ -1,10 +1,10 @@
 /** Negotiation in TypeScript, and handlers of predicates, against the negotiations of go, rust, js and py. */
 import test from 'ava'
 import { UnsupportedProtocolError } from '../../ts/errors.ts'
+import type { StreamHandler } from '../../ts/negotiation/handler.ts'
 import { Multiselect } from '../../ts/negotiation/multiselect.ts'
 import { MultiselectClient } from '../../ts/negotiation/multiselect-client.ts'
 import { MultiselectCommunicator } from '../../ts/negotiation/multiselect-communicator.ts'
-import type { StreamHandler } from '../../ts/negotiation/registrar.ts'
 import { CONTRACT, serveContract } from '../support/contract.ts'
 import { createNode, pattern } from '../support/pair.ts'
 import {

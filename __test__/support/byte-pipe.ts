@@ -30,7 +30,7 @@ export class PipeEnd implements ReadWriteCloser {
     if (this.readsLeft === 0) throw new IOError('the wire is cut')
     this.readsLeft -= 1
     while (this.#inbox.length === 0 && !this.#ended) {
-      if (signal?.aborted === true) throw new AbortError(undefined, { cause: signal.reason })
+      if (signal?.aborted === true) throw new AbortError({ cause: signal.reason })
       await new Promise<void>((resolve) => {
         this.#wake = resolve
         signal?.addEventListener('abort', () => resolve(), { once: true })

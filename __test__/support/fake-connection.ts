@@ -2,6 +2,7 @@
 
 import { ConnectionCore } from '../../ts/connection/core.ts'
 import type { ConnectionHost } from '../../ts/connection/host.ts'
+import { connectionFacts, NativeOpener } from '../../ts/connection/native-opener.ts'
 import type { Connection } from '../../ts/connection.ts'
 import '../../ts/connection.ts'
 import { DEFAULT_LIMITS } from '../../ts/constants.ts'
@@ -11,14 +12,16 @@ import { Forgotten } from '../../ts/stream/forgotten.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { FakeClock } from './fake-clock.ts'
 import { FACTS, type Fake, fakeNative } from './fake-native.ts'
+import { aConnection } from './handles.ts'
 
-export const CONNECTION_HANDLE = 500
+export const CONNECTION_HANDLE = aConnection(500)
 
-export interface FakeConnection {
+/** The swarm of a connection, played by lists of what it was notified of. */
+export interface FakeHost {
+  readonly host: ConnectionHost
   readonly fake: Fake
   readonly engine: Engine
   readonly clock: FakeClock
-  readonly connection: Connection
   /** What notifiees were told, in order. */
   readonly told: string[]
   /** Errors that listeners caused. */
@@ -27,11 +30,15 @@ export interface FakeConnection {
   readonly inbound: Stream[]
   /** What becomes of the next inbound streams, in their order. */
   readonly served: ((stream: Stream) => void)[]
+}
+
+export interface FakeConnection extends Omit<FakeHost, 'host'> {
+  readonly connection: Connection
   /** An open stream and its handle. */
   open(): Promise<{ stream: Stream; handle: number }>
 }
 
-export function fakeConnection(options: { room?: number } = {}): FakeConnection {
+export function fakeHost(options: { room?: number } = {}): FakeHost {
   const fake = fakeNative(options)
   const engine = new Engine(fake.native)
   const clock = new FakeClock()
@@ -40,8 +47,9 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
   const inbound: Stream[] = []
   const served: ((stream: Stream) => void)[] = []
   const host: ConnectionHost = {
-    // Nothing under test here asks for the swarm.
-    swarm: undefined as never,
+    get swarm(): never {
+      throw new Error('there is no swarm around this connection')
+    },
     engine,
     clock,
     deadlines: new Deadlines(clock, (then) => {
@@ -65,17 +73,18 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
     onFailure: (err) => errors.push(err),
     signal: new AbortController().signal
   }
-  const { connection } = new ConnectionCore(CONNECTION_HANDLE, FACTS, host)
+  return { host, fake, engine, clock, told, errors, inbound, served }
+}
+
+export function fakeConnection(options: { room?: number } = {}): FakeConnection {
+  const { host, ...rest } = fakeHost(options)
+  const { engine } = rest
+  const opener = new NativeOpener(engine, CONNECTION_HANDLE, DEFAULT_LIMITS)
+  const { connection } = new ConnectionCore(opener, connectionFacts(FACTS), host)
   let handle = 0
   return {
-    fake,
-    engine,
-    clock,
+    ...rest,
     connection,
-    told,
-    errors,
-    inbound,
-    served,
     async open() {
       const stream = await connection.newStream('/test/1.0.0')
       handle += 1

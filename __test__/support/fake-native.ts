@@ -2,9 +2,9 @@
 import { ERROR_CODES } from '../../ts/errors.ts'
 import type {
   CommandResult,
-  ConnectionFacts,
   HotCalls,
   Native,
+  NativeConnectionFacts,
   NativeNode
 } from '../../ts/native/addon.ts'
 import { Order } from '../../ts/native/outbox.ts'
@@ -30,7 +30,7 @@ const CLOSE_WRITE = 4
 const CLOSE_BOTH = 5
 const RESET = 6
 
-export const FACTS: ConnectionFacts = {
+export const FACTS: NativeConnectionFacts = {
   remotePeer: '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8',
   remotePublicKey: '\0'.repeat(36),
   remoteAddress: '/ip4/127.0.0.1/tcp/4001',
@@ -169,7 +169,19 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       stream.state = state
       return finish(handle, stream)
     },
-    openForeign: () => fail('ERR_INTERNAL'),
+    openForeign() {
+      const handle = nextStream
+      nextStream += 1
+      streams.set(handle, {
+        inbox: [],
+        remoteEnded: false,
+        state: OPEN,
+        room,
+        sent: [],
+        armed: true
+      })
+      return handle
+    },
     feed: () => fail('ERR_INTERNAL'),
     feedEnd: () => fail('ERR_INTERNAL'),
     feedReset: () => fail('ERR_INTERNAL'),

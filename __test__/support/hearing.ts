@@ -1,6 +1,6 @@
 /** A logger that keeps what it is told. */
 import type { DiagnosticName, LogLevel } from '../../ts/diagnostics/codes.ts'
-import type { Logger } from '../../ts/diagnostics/log.ts'
+import type { Logger } from '../../ts/diagnostics/logger.ts'
 import type { Diagnostic } from '../../ts/diagnostics/report.ts'
 
 /** A line of a log. */

@@ -7,7 +7,7 @@ import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import test, { type ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
-import type { MuxerName } from '../../ts/constants.ts'
+import type { MuxerName, SecurityProtocol } from '../../ts/constants.ts'
 import { StreamEOFError, StreamResetError } from '../../ts/errors.ts'
 import { agentVersion, identify } from '../../ts/protocols/identify.ts'
 import { ping } from '../../ts/protocols/ping.ts'
@@ -34,7 +34,10 @@ export interface ForeignPeer {
   readonly codeSeen: number | null
 }
 
-const SECURITY_PROTOCOLS: Record<Security, string> = { noise: '/noise', tls: '/tls/1.0.0' }
+const SECURITY_PROTOCOLS: Record<Security, SecurityProtocol> = {
+  noise: '/noise',
+  tls: '/tls/1.0.0'
+}
 
 const PINGS = 5
 const ECHO_BYTES = 64 * 1024 * 1024

@@ -91,8 +91,8 @@ export class MemoryStream implements MuxedStream {
 
   async reset(code = 0): Promise<void> {
     this.calls.push(`reset ${code}`)
-    this.#reset ??= new StreamResetError(undefined, { errorCode: code, remote: false })
-    this.peer.#reset ??= new StreamResetError(undefined, { errorCode: code, remote: true })
+    this.#reset ??= new StreamResetError({ errorCode: code, remote: false })
+    this.peer.#reset ??= new StreamResetError({ errorCode: code, remote: true })
     this.#tell()
     this.peer.#tell()
   }

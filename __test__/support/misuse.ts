@@ -44,6 +44,9 @@ const either =
     takes.some((take) => take(value))
 const options = either(nothing, emptyObject)
 const never: Takes = () => false
+/** Options in the place of an argument that is left out: of no class. */
+const optionsAlone: Takes = (value) =>
+  emptyObject(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value))
 const bytes: Takes = (value) => value instanceof Uint8Array
 const size: Takes = (value) => Number.isSafeInteger(value) && (value as number) >= 0
 const code: Takes = (value) => size(value) && (value as number) <= 0xffffffff
@@ -72,7 +75,11 @@ export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[
     { name: 'dialPeer(peer)', call: (value) => swarm.dialPeer(value), takes: never },
     { name: 'dialPeer(options)', call: (value) => swarm.dialPeer(peer, value), takes: options },
     { name: 'dialAddr(addr)', call: (value) => swarm.dialAddr(value), takes: never },
-    { name: 'dialAddr(peer)', call: (value) => swarm.dialAddr(at, value), takes: nothing },
+    {
+      name: 'dialAddr(peer)',
+      call: (value) => swarm.dialAddr(at, value),
+      takes: either(nothing, optionsAlone)
+    },
     {
       name: 'dialAddr(options)',
       call: (value) => swarm.dialAddr(at, undefined, value),
@@ -82,7 +89,7 @@ export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[
     {
       name: 'newStream(protocols)',
       call: (value) => swarm.newStream(peer, value),
-      takes: either(nothing, names)
+      takes: either(nothing, names, optionsAlone)
     },
     {
       name: 'newStream(options)',
@@ -146,7 +153,7 @@ export function connectionCalls(connection: Connection): Argument[] {
     {
       name: 'newStream(protocols)',
       call: (value) => connection.newStream(value),
-      takes: either(nothing, names)
+      takes: either(nothing, names, optionsAlone)
     },
     {
       name: 'newStream(options)',
@@ -166,7 +173,11 @@ export function connectionCalls(connection: Connection): Argument[] {
 
 export function streamCalls(stream: Stream): Argument[] {
   return [
-    { name: 'read(max)', call: (value) => stream.read(value), takes: either(nothing, size) },
+    {
+      name: 'read(max)',
+      call: (value) => stream.read(value),
+      takes: either(nothing, size, optionsAlone)
+    },
     { name: 'read(options)', call: (value) => stream.read(1, value), takes: options },
     {
       name: 'tryRead(max)',

@@ -58,7 +58,7 @@ export async function createStand(
       const stream = await pair.outbound.newStream(ECHO_PROTOCOL)
       await stream.write(pattern(1_024), { signal })
       await stream.closeWrite({ signal })
-      t.deepEqual(new Uint8Array(await stream.read(undefined, { signal })), pattern(1_024))
+      t.deepEqual(new Uint8Array(await stream.read({ signal })), pattern(1_024))
     },
     stranger() {
       const known = strangers[met]

@@ -45,7 +45,7 @@ export async function startVictim(limits: Partial<Limits> = {}): Promise<Victim>
       const stream = await connection.newStream(ECHO_PROTOCOL)
       await stream.write(new Uint8Array(1_024).fill(7), { signal })
       await stream.closeWrite({ signal })
-      const back = await stream.read(undefined, { signal })
+      const back = await stream.read({ signal })
       if (back.length !== 1_024) throw new Error(`${back.length} of 1,024 bytes came back`)
     },
     async close() {

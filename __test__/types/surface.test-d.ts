@@ -1,7 +1,9 @@
 /** Types of the public surface, checked by tsc: what must be accepted, and what must not. */
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import type { RefusedMessage, UpgradeOperation } from '../../ts/diagnostics/channels.ts'
 import {
+  type AddressAttempt,
   type AddrLike,
   type Connectedness,
   type Connection,
@@ -11,6 +13,7 @@ import {
   type ErrorKind,
   type IOError,
   type Libp2pError,
+  type Limits,
   Multiselect,
   MultiselectClient,
   type MultiselectClientLike,
@@ -27,7 +30,9 @@ import {
   type StreamHandler,
   StreamState,
   type Swarm,
-  type SwarmOptions
+  type SwarmOptions,
+  type TransportName,
+  type UpgradeError
 } from '../../ts/index.ts'
 
 type Equal<A, B> =
@@ -71,6 +76,17 @@ expect<Equal<Swarm['peerId'], PeerId>>()
 expect<Equal<Connection['remotePeer'], PeerId>>()
 expect<Equal<Connection['direction'], 'inbound' | 'outbound'>>()
 expect<Equal<IsAny<Connection['remotePublicKey']>, false>>()
+
+// Texts of which all values are known.
+expect<Equal<Connection['state']['transport'], TransportName | ''>>()
+expect<Equal<Connection['state']['security'], '/noise' | '/tls/1.0.0' | ''>>()
+expect<Equal<Connection['state']['muxer'], '/yamux/1.0.0'>>()
+expect<Equal<Connection['state']['muxerEngine'], 'yamux' | 'yamux-crate'>>()
+expect<Equal<AddressAttempt['stage'], 'dial' | 'security' | 'muxer' | 'listen'>>()
+expect<Equal<AddressAttempt['transport'], TransportName | ''>>()
+expect<Equal<UpgradeError['stage'], 'psk' | 'security' | 'muxer' | ''>>()
+expect<Equal<UpgradeOperation['stage'], 'dial' | 'security' | 'muxer' | undefined>>()
+expect<Equal<RefusedMessage['option'], keyof Limits>>()
 expect<Equal<IsAny<Stream['stat']>, false>>()
 
 // Arguments.

@@ -5,6 +5,7 @@ import { Engine } from '../../ts/native/engine.ts'
 import { RECORDS_MAX, RECORDS_PER_ENTRY, RecordKind } from '../../ts/native/record.ts'
 import { fakeConnection, turn } from '../support/fake-connection.ts'
 import { fakeNative } from '../support/fake-native.ts'
+import { aListener } from '../support/handles.ts'
 
 test('holds the process while a command is under way', async (t) => {
   const fake = fakeNative()
@@ -111,9 +112,9 @@ test('the end of a listener that is told in the drain of its listen is not lost'
   const told: number[] = []
   fake.put(RecordKind.listenerClosed, 7, 3)
   fake.ring()
-  engine.adoptListener(7, (code) => told.push(code))
+  engine.adoptListener(aListener(7), (code) => told.push(code))
   t.deepEqual(told, [3])
-  engine.adoptListener(8, (code) => told.push(code))
+  engine.adoptListener(aListener(8), (code) => told.push(code))
   t.deepEqual(told, [3])
   fake.put(RecordKind.listenerClosed, 8, 4)
   fake.ring()

@@ -63,7 +63,7 @@ test('an abort takes a call out of the queue and leaves the others', async (t) =
 })
 
 test('a write that ended inside its message ends the writing half, one that never began does not', async (t) => {
-  let fail: Error | undefined = new AbortError(undefined, { bytesAccepted: 0 })
+  let fail: Error | undefined = new AbortError({ bytesAccepted: 0 })
   const carrier: ReadWriteCloser = {
     remoteAddress: undefined,
     read: async () => new Uint8Array(0),
@@ -75,7 +75,7 @@ test('a write that ended inside its message ends the writing half, one that neve
   await t.throwsAsync(write(), { instanceOf: AbortError })
   fail = undefined
   await write()
-  fail = new AbortError(undefined, { bytesAccepted: 3 })
+  fail = new AbortError({ bytesAccepted: 3 })
   await t.throwsAsync(write(), { instanceOf: AbortError })
   fail = undefined
   const ended = await t.throwsAsync(write(), { instanceOf: MsgioError })

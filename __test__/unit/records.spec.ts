@@ -4,11 +4,12 @@ import { Engine, type StreamSink } from '../../ts/native/engine.ts'
 import { HANDLE_INDEX_MASK, RecordKind } from '../../ts/native/record.ts'
 import { fakeConnection } from '../support/fake-connection.ts'
 import { fakeNative } from '../support/fake-native.ts'
+import { aConnection, aListener, aStream } from '../support/handles.ts'
 
 const STREAMS = 5
-const CONNECTION = 7
+const CONNECTION = aConnection(7)
 const NODE = 3
-const LISTENER = 9
+const LISTENER = aListener(9)
 
 const word = fc.integer({ min: 0, max: 0xffffffff })
 // Handles of the sinks below and of nobody; a generation stands above the index.
@@ -32,7 +33,7 @@ function sink(index: number, heard: unknown[]): StreamSink {
       heard.push([index, call, ...words])
     }
   return {
-    handle: index,
+    handle: aStream(index),
     onSettled: note('settled'),
     onReadable: note('readable'),
     onWritable: note('writable'),

@@ -10,7 +10,7 @@ export interface AbortOptions {
 
 /** The error of a call whose signal was aborted. */
 export function aborted(signal: AbortSignal | undefined, bytesAccepted = 0): AbortError {
-  return new AbortError(undefined, { cause: signal?.reason, bytesAccepted })
+  return new AbortError({ cause: signal?.reason, bytesAccepted })
 }
 
 /** Whether the signal is aborted by now. */

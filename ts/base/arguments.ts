@@ -41,6 +41,16 @@ export function checkOptions<Options extends object>(
   }
 }
 
+/**
+ * Whether a value is options in the place of an argument that was left out in front of them: a plain object, as the
+ * arguments themselves are text, numbers, lists and objects of classes.
+ */
+export function areOptions<T>(value: T): value is Exclude<Extract<T, object>, readonly unknown[]> {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
 /** The error for a value that is not what was expected. */
 export function misuse(name: string, expected: string, received: unknown): InvalidParametersError {
   return new InvalidParametersError(
@@ -101,6 +111,7 @@ export const bytes: Check = (value, name) => {
 export function objectWith(...methods: readonly string[]): Check {
   const expected = `an object with ${methods.map((method) => `${method}()`).join(', ')}`
   return (value, name) => {
+    // Anything but null and undefined can be asked for a member.
     const object = (value ?? {}) as Readonly<Record<string, unknown>>
     if (methods.some((method) => typeof object[method] !== 'function')) {
       throw misuse(name, expected, value)
@@ -115,7 +126,7 @@ export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Che
       ? `a whole number of ${min} or more`
       : `a whole number between ${min} and ${max}`
   return (value, name) => {
-    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
       throw misuse(name, range, value)
     }
   }
@@ -138,10 +149,9 @@ export const aLimit: Check = (value, name) => {
  * A finite one beyond what a timer can run is refused: it is a point in time that was taken for a duration.
  */
 export const aDuration: Check = (value, name) => {
-  const ms = value as number
   if (
-    typeof ms === 'number' &&
-    (ms === Number.POSITIVE_INFINITY || (ms >= 0 && ms <= TIMER_MS_MAX))
+    typeof value === 'number' &&
+    (value === Number.POSITIVE_INFINITY || (value >= 0 && value <= TIMER_MS_MAX))
   )
     return
   throw misuse(name, `a duration of 0 to ${TIMER_MS_MAX} ms or Infinity`, value)
@@ -172,7 +182,7 @@ export function deadlineAt(at: unknown, name: string, now: number): number | und
 export function oneOf(...known: readonly (string | number)[]): Check {
   const expected = `one of ${known.join(', ')}`
   return (value, name) => {
-    if (!known.includes(value as string | number)) throw misuse(name, expected, value)
+    if (!known.some((one) => one === value)) throw misuse(name, expected, value)
   }
 }
 
@@ -213,6 +223,7 @@ function describe(value: unknown): string {
       return 'a function'
     case 'object': {
       if (value === null) return 'null'
+      // An object may have anything as its constructor, or nothing.
       const kind = String((value.constructor as { name?: unknown } | undefined)?.name ?? '')
       return kind === '' || kind === 'Object' ? 'an object' : `an object of ${kind}`
     }
@@ -244,6 +255,7 @@ function distance(from: string, to: string): number {
   for (let i = 1; i <= from.length; i += 1) {
     const next = [i]
     for (let j = 1; j <= to.length; j += 1) {
+      // Both rows have a number for each letter of `to` and one more.
       const above = row[j] as number
       const diagonal = row[j - 1] as number
       const left = next[j - 1] as number
@@ -251,5 +263,6 @@ function distance(from: string, to: string): number {
     }
     row = next
   }
+  // It has one number more than `to` has letters.
   return row[to.length] as number
 }

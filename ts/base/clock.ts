@@ -21,5 +21,6 @@ export const systemClock: Clock = Object.freeze({
     timer.unref()
     return timer
   },
+  // Made by `setTimer`.
   clearTimer: (timer: unknown) => clearTimeout(timer as NodeJS.Timeout)
 })

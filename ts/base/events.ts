@@ -114,6 +114,7 @@ export class TypedEventTarget<Events extends object> {
 
 function isHandler(handler: unknown): boolean {
   if (typeof handler === 'function') return true
+  // Anything but null and undefined can be asked for a member.
   return typeof (handler as { handleEvent?: unknown } | null)?.handleEvent === 'function'
 }
 

@@ -1,7 +1,7 @@
 /** What `console.log` and `util.inspect` show of this package's objects, whose fields are private. */
 import type { InspectOptionsStylized, inspect } from 'node:util'
 
-/** The method that Node asks what an object looks like. */
+/** The method that Node asks what an object looks like. A symbol has a type of its own only where it is made: `as never`. */
 export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
 
 /** What Node passes to that method: the levels that are left, null for all of them; the options; its `inspect`. */

@@ -38,7 +38,7 @@ export async function withConnection<T>(
     ...(privateKey === undefined ? {} : { privateKey })
   })
   try {
-    return await work(await swarm.dialAddr(addr, undefined, { signal, timeout }))
+    return await work(await swarm.dialAddr(addr, { signal, timeout }))
   } finally {
     await swarm.close()
   }

@@ -46,7 +46,7 @@ async function demo(call: Call): Promise<ExitCode> {
       { event: 'peers', listener: peerId, dialer, addr },
       `listener ${out.style('bold', peerId)} (process ${listener.pid})\ndialer   ${out.style('bold', dialer)} (process ${process.pid})`
     )
-    const connection = await swarm.dialAddr(addr, undefined, { signal })
+    const connection = await swarm.dialAddr(addr, { signal })
     const { dial, security, muxer } = connection.dialReport
     out.event(
       { event: 'connected', ...stackOf(connection) },
@@ -92,7 +92,7 @@ async function echo(connection: Connection, text: string, signal: AbortSignal): 
   const stream = await connection.newStream(ECHO_PROTOCOL, { signal })
   await stream.write(Buffer.from(text), { signal })
   await stream.closeWrite()
-  const line = Buffer.from(await stream.read(undefined, { signal })).toString()
+  const line = Buffer.from(await stream.read({ signal })).toString()
   await stream.close()
   if (line !== text) throw new StreamResetError('the echo differs from what was sent')
   return line
@@ -116,8 +116,10 @@ async function listening(
   signal: AbortSignal
 ): Promise<{ peerId: string; addr: string }> {
   const timeout = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)])
+  // It was started with a pipe.
   const lines = createInterface({ input: listener.stdout as NodeJS.ReadableStream })
   try {
+    // Of the three only a line resolves.
     const [line] = (await Promise.race([
       once(lines, 'line', { signal: timeout }),
       once(listener, 'error', { signal: timeout }).then(([err]) => Promise.reject(err)),
@@ -125,12 +127,13 @@ async function listening(
         Promise.reject(new Error(`the listening process ended with code ${code}`))
       )
     ])) as [string]
+    // The `listening` event of `listen --json`, unless something else was started.
     const event = JSON.parse(line) as { event: string; peerId: string; addrs: string[] }
     const [addr] = event.addrs ?? []
     if (event.event !== 'listening' || addr === undefined) throw new Error(line)
     return { peerId: event.peerId, addr }
   } catch (err) {
-    if (signal.aborted) throw new AbortError(undefined, { cause: err })
+    if (signal.aborted) throw new AbortError({ cause: err })
     throw new Error('the listening process did not start', { cause: err })
   } finally {
     // Its later lines are read and dropped, so that its pipe never fills.

@@ -98,11 +98,12 @@ function rootOf(err: unknown): Error {
 function codeOf(err: unknown): string {
   if (err instanceof AbortError) return 'ERR_INTERRUPTED'
   if (err instanceof Libp2pError) return err.code
+  // Anything but null and undefined can be asked for a member.
   const { code } = (err ?? {}) as { code?: unknown }
   return typeof code === 'string' ? code : 'ERR_FAILED'
 }
 
-function adviceFor(reason: Error, stage: string | undefined): string {
+function adviceFor(reason: Error, stage: AddressAttempt['stage'] | undefined): string {
   if (reason instanceof TimeoutError && stage !== undefined && stage !== 'dial') return SILENT
   if (reason instanceof AbortError) return 'Nothing: it was interrupted.'
   if (!(reason instanceof Libp2pError)) return 'See the text above.'

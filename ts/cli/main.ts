@@ -57,6 +57,7 @@ async function main([verb, ...words]: readonly string[]): Promise<number> {
     return verb === undefined ? 2 : 0
   }
   if (verb === '--version' || verb === '-V') {
+    // Our own.
     const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
     process.stdout.write(`ferroswarm ${version}\n`)
     return 0

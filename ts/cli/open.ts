@@ -40,9 +40,11 @@ async function pipe(
 }
 
 async function send(stream: Stream, counts: { sentBytes: number }): Promise<void> {
-  for await (const chunk of process.stdin.iterator({ destroyOnReturn: false })) {
-    await stream.write(chunk as Buffer)
-    counts.sentBytes += (chunk as Buffer).length
+  // Without an encoding its chunks are buffers.
+  const chunks: AsyncIterable<Buffer> = process.stdin.iterator({ destroyOnReturn: false })
+  for await (const chunk of chunks) {
+    await stream.write(chunk)
+    counts.sentBytes += chunk.length
   }
   await stream.closeWrite()
 }

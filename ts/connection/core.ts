@@ -1,5 +1,6 @@
 /**
- * What stands behind a {@link Connection}: the handle, its facts and its streams.
+ * The machinery behind a {@link Connection}: its facts, its streams and its end. Its opener, native or not, carries
+ * both out: see `opener.ts`.
  */
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -8,54 +9,40 @@ import { abortable, aborted, onceGivenUp } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import { Direction, StreamState } from '../constants.ts'
-import {
-  ConnectionClosedError,
-  ERROR_CODES,
-  type Libp2pError,
-  ResourceLimitExceededError,
-  TimeoutError
-} from '../errors.ts'
+import { StreamState } from '../constants.ts'
+import { ConnectionClosedError, MuxerClosedError, TimeoutError } from '../errors.ts'
 import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { publicKeyOf } from '../identity/load.ts'
-import { transportOf } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
-import type { ConnectionFacts } from '../native/addon.ts'
-import {
-  type ConnectionCounters,
-  connectionCounters,
-  connectionFigures
-} from '../native/counters.ts'
-import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
-import { endError, nativeError, stackless } from '../native/native-error.ts'
-import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'
-import { StreamCore } from '../stream/core.ts'
+import type { ConnectionCounters } from '../native/counters.ts'
+import type { Engine, Served } from '../native/engine.ts'
+import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Forgotten } from '../stream/forgotten.ts'
-import type { StreamHome } from '../stream/home.ts'
 import type { Stream } from '../stream.ts'
 import { connectionFaces } from './face.ts'
 import type {
   ConnectionCloseReason,
+  ConnectionFacts,
   ConnectionSecurity,
   DialReport,
   NewStreamOptions
 } from './facts.ts'
 import type { ConnectionHost } from './host.ts'
+import type { ConnectionOwner, Opener } from './opener.ts'
 
 // Connections of all swarms count together: their ids are unique in the process.
 let connectionsMade = 0
 
 const RAW = new Uint32Array(0)
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
+const GOING_AWAY = 'the peer takes no more streams on this connection'
 
 /** The machinery of one connection. */
-export class ConnectionCore implements ConnectionSink, StreamHome {
+export class ConnectionCore implements ConnectionOwner {
   readonly id: string
-  readonly handle: number
   readonly host: ConnectionHost
   readonly connection: Connection
-  readonly direction: 'inbound' | 'outbound'
   readonly opened: number
   readonly streams: Set<StreamCore> = new Set()
   closing = false
@@ -63,8 +50,9 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   goingAway = false
   closeReason: ConnectionCloseReason | undefined
   /** When it ended. */
-  ended: number | undefined
+  endedAt: number | undefined
 
+  readonly #opener: Opener
   readonly #facts: ConnectionFacts
   #remotePeer: PeerId | undefined
   #remoteAddr: Multiaddr | undefined
@@ -75,20 +63,17 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   // The batch that told of it.
   readonly #openedIn: number
   #lost: ConnectionClosedError | undefined
-  // As of its end.
-  readonly #carried: number[] = []
 
-  constructor(handle: number, facts: ConnectionFacts, host: ConnectionHost) {
+  constructor(opener: Opener, facts: ConnectionFacts, host: ConnectionHost) {
     connectionsMade += 1
     this.id = `${facts.remotePeer.slice(-8)}-${connectionsMade}`
-    this.handle = handle
     this.host = host
+    this.#opener = opener
     this.#facts = facts
-    this.direction = facts.direction === Direction.Inbound ? 'inbound' : 'outbound'
     this.opened = host.clock.now()
     this.#openedIn = host.engine.batch
     this.connection = connectionFaces.make(this)
-    host.engine.adoptConnection(handle, this)
+    opener.attach(this)
   }
 
   get engine(): Engine {
@@ -107,8 +92,12 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     return this.host.forgotten
   }
 
-  get transport(): string {
-    return transportOf(this.#facts.remoteAddress)
+  get direction(): 'inbound' | 'outbound' {
+    return this.#facts.direction
+  }
+
+  get transport(): ConnectionSecurity['transport'] {
+    return this.#facts.security.transport
   }
 
   get takesStreams(): boolean {
@@ -139,7 +128,7 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
 
   /** The peer's public key in its protobuf form. */
   get remotePublicKeyBytes(): Uint8Array {
-    return Uint8Array.from(Buffer.from(this.#facts.remotePublicKey, 'latin1'))
+    return this.#facts.remotePublicKey
   }
 
   /** Where the other end is, as text. */
@@ -166,26 +155,16 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   }
 
   get security(): ConnectionSecurity {
-    return {
-      transport: this.transport,
-      security: this.#facts.security,
-      muxer: this.#facts.muxer,
-      muxerEngine: this.#facts.muxerEngine,
-      usedEarlyMuxerNegotiation: this.#facts.earlyMuxer
-    }
+    return { ...this.#facts.security }
   }
 
   get dialReport(): DialReport {
-    const { dialUs, securityUs, muxerUs } = this.#facts
-    return { dial: dialUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
+    return { ...this.#facts.dialReport }
   }
 
-  /** What it has carried: as of now, and once it has ended as of its end. One crossing while it lives. */
+  /** Bytes and frames carried: as of now, and once it has ended as of its end. One crossing at most. */
   measure(): ConnectionCounters {
-    const isOver = this.closeReason !== undefined
-    return connectionCounters(
-      isOver ? this.#carried : connectionFigures(this.engine.hot, this.handle)
-    )
+    return this.#opener.counters()
   }
 
   newStream(
@@ -193,30 +172,19 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     options: NewStreamOptions = {}
   ): Promise<Stream> {
     const { engine } = this.host
-    const proposals = protocols === undefined ? RAW : engine.protocols.proposals(protocols)
+    const numbers = protocols === undefined ? RAW : engine.protocols.proposals(protocols)
     if (options.signal?.aborted === true) {
       return Promise.reject(aborted(options.signal))
     }
-    if (this.closing) return Promise.reject(this.#closedError())
-    if (this.goingAway) return Promise.reject(nativeError(ERROR_CODES.ERR_MUXER_CLOSED))
+    if (this.closing) return Promise.reject(this.closedError())
+    if (this.goingAway) return Promise.reject(new MuxerClosedError(GOING_AWAY))
     const full =
       typeof protocols === 'string' ? this.host.refusal(protocols, this.streams) : undefined
     if (full !== undefined) return Promise.reject(full)
-    const answer = engine.hot.open(this.handle, proposals)
-    if (answer < 0) return Promise.reject(this.#openError(-answer))
-    engine.outbox.flushSoon()
-    const unsettled = (answer & UNSETTLED) !== 0
     const proposed = typeof protocols === 'string' ? [protocols] : (protocols ?? NO_PROTOCOLS)
-    const core = new StreamCore({
-      handle: answer & ~UNSETTLED,
-      number: this.nextStream(),
-      home: this,
-      direction: 'outbound',
-      state: unsettled ? StreamState.INIT : StreamState.OPEN,
-      protocol: unsettled ? undefined : proposed[0],
-      proposed
-    })
-    if (unsettled) return this.#settle(core, proposed, options)
+    const core = this.#opener.open(proposed, numbers)
+    if (core instanceof Error) return Promise.reject(core)
+    if (core.state === StreamState.INIT) return this.#settle(core, proposed, options)
     this.announce(core)
     return Promise.resolve(core.stream)
   }
@@ -225,73 +193,56 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
   close(options?: AbortOptions): Promise<void> {
     if (!this.closing) {
       for (const stream of this.streams) stream.handDown()
-      this.#end(0, false)
+      this.#close()
+      this.#opener.close()
     }
     return abortable(this.closed, options?.signal)
   }
 
   /** Close at once, also while {@link close} still delivers. */
   closeAtOnce(code: number): Promise<void> {
-    if (this.closeReason === undefined) this.#end(code, true)
+    if (this.closeReason === undefined) {
+      this.#close()
+      this.#opener.closeAtOnce(code)
+    }
     return this.closed
   }
 
-  #end(code: number, atOnce: boolean): void {
-    const { engine } = this.host
-    if (!this.closing) {
-      this.closing = true
-      this.host.connectionClosing(this)
-    }
-    engine.outbox.submit()
-    engine.hot.closeConnection(this.handle, code, atOnce)
-    engine.outbox.flushSoon()
+  /** It is in no list from here on. */
+  #close(): void {
+    if (this.closing) return
+    this.closing = true
+    this.host.connectionClosing(this)
   }
 
   /** The peer bears the end of a stream before it has answered our proposal: see `docs/streams.md`. */
   allowEarlyFin(): void {
-    if (this.closeReason === undefined) this.host.engine.hot.allowEarlyFin(this.handle)
+    if (this.closeReason === undefined) this.#opener.allowEarlyFin()
   }
 
-  onStreamOpened(handle: number, protocol: number): void {
-    const core = new StreamCore({
-      handle,
-      number: this.nextStream(),
-      home: this,
-      direction: 'inbound',
-      state: StreamState.OPEN,
-      protocol: this.host.engine.protocols.of(handle, protocol),
-      proposed: NO_PROTOCOLS
-    })
-    this.announce(core)
-    this.host.dispatch(core, this.connection, protocol)
+  streamOpened(stream: StreamCore, protocol: number): void {
+    this.announce(stream)
+    this.host.dispatch(stream, this.connection, protocol)
   }
 
-  onStreamAsked(protocol: string): Served | undefined {
+  choose(protocol: string): Served | undefined {
     return this.host.choose(protocol)
   }
 
-  onGoingAway(): void {
+  remoteGoesAway(): void {
     this.goingAway = true
   }
 
-  onCarried(figure: number, value: number): void {
-    this.#carried[figure] = value
-  }
-
-  onClosed(wireCode: number, code: number, flags: number): void {
+  ended(reason: ConnectionCloseReason): void {
     this.closing = true
-    this.ended = this.host.clock.now()
-    this.closeReason = {
-      closeCode: wireCode,
-      remote: (flags & FLAG_REMOTE) !== 0,
-      error: code === 0 ? undefined : stackless(() => this.#endError(code, wireCode, flags))
-    }
+    this.endedAt = this.host.clock.now()
+    this.closeReason = reason
+    const { closeCode, error, remote } = reason
     // Those of our own muxers have ended before; these are of the application's.
     for (const stream of [...this.streams]) {
-      const isOrderly = code === 0 && wireCode === 0
-      stream.pump?.connectionLost(wireCode, { remote: this.closeReason.remote, isOrderly })
+      const isOrderly = error === undefined && closeCode === 0
+      stream.pump?.connectionLost(closeCode, { remote, isOrderly })
     }
-    const { error } = this.closeReason
     if (this.#lost !== undefined && error !== undefined) {
       // As the constructor has it: on the error, and not among what is listed of it.
       Object.defineProperty(this.#lost, 'cause', {
@@ -301,19 +252,19 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
       })
     }
     this.host.connectionEnded(this)
-    const { connection, closeReason } = this
+    const { connection } = this
     // Who dialled it gets it behind this batch, and hears of its end after that.
     if (this.#openedIn === this.host.engine.batch) {
-      setImmediate(() => connectionFaces.emitClose(connection, closeReason))
+      setImmediate(() => connectionFaces.emitClose(connection, reason))
     } else {
-      connectionFaces.emitClose(connection, closeReason)
+      connectionFaces.emitClose(connection, reason)
     }
     this.#closed?.resolve()
   }
 
   /** One error for all of them: what broke the connection is told behind its streams, and is added then. */
   lost(closeCode: number): ConnectionClosedError {
-    this.#lost ??= new ConnectionClosedError(undefined, { transport: this.transport, closeCode })
+    this.#lost ??= new ConnectionClosedError({ transport: this.transport, closeCode })
     return this.#lost
   }
 
@@ -348,30 +299,13 @@ export class ConnectionCore implements ConnectionSink, StreamHome {
     if (this.streams.delete(stream)) this.host.notify('closedStream', stream.stream)
   }
 
-  /** What broke the connection. */
-  #endError(code: number, closeCode: number, flags: number): Libp2pError {
-    return endError(code, flags, { transport: this.transport, closeCode })
-  }
-
-  #closedError(): ConnectionClosedError {
+  closedError(): ConnectionClosedError {
     const { closeCode, error } = this.closeReason ?? {}
-    return new ConnectionClosedError(undefined, {
+    return new ConnectionClosedError({
       transport: this.transport,
       ...(closeCode === undefined ? {} : { closeCode }),
       ...(error === undefined ? {} : { cause: error })
     })
-  }
-
-  /** Why no stream could be opened. */
-  #openError(code: number): Libp2pError {
-    if (code === ERROR_CODES.ERR_CONNECTION_CLOSED) return this.#closedError()
-    if (code !== ERROR_CODES.ERR_STREAM_LIMIT) return nativeError(code)
-    // It is refused exactly when there are as many as there may be.
-    const limit = this.host.limits.outboundStreamsMax
-    return new ResourceLimitExceededError(
-      `${limit} outbound streams reach the limit of ${limit} a connection`,
-      { code: 'ERR_STREAM_LIMIT', scope: 'connection', resource: 'streams', limit, current: limit }
-    )
   }
 
   /** The stream, once a protocol is chosen: on the list by then, so that whatever follows finds it there. */

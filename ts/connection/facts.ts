@@ -1,19 +1,37 @@
 /** What a connection tells of itself, and what its calls take: the types of its public face. */
+import type { PeerId, PublicKey } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'
+import type { MuxerName, MuxerProtocol, SecurityProtocol, TransportName } from '../constants.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
+import type { Stats } from '../stream/facts.ts'
 
 /** What secures, multiplexes and carries a connection. */
 export interface ConnectionSecurity {
-  /** `tcp`, `ws`, `quic`, ... */
-  readonly transport: string
-  /** The protocol id: `/noise`, `/tls/1.0.0`; empty where the transport secures by itself. */
-  readonly security: string
-  /** The protocol id: `/yamux/1.0.0`. */
-  readonly muxer: string
-  /** What runs it on our side, of the option `muxers`. */
-  readonly muxerEngine: string
+  /** Empty where the address names none that is known. */
+  readonly transport: TransportName | ''
+  /** The protocol id; empty where the transport secures by itself. */
+  readonly security: SecurityProtocol | ''
+  /** The protocol id. */
+  readonly muxer: MuxerProtocol
+  /** Our engine of that muxer, of the option `muxers`. */
+  readonly muxerEngine: MuxerName
   /** Whether the muxer was agreed on inside the security handshake. */
   readonly usedEarlyMuxerNegotiation: boolean
+}
+
+/** The facts that never change, as the opener of a connection gives them. */
+export interface ConnectionFacts {
+  /** The authenticated peer, as text. */
+  readonly remotePeer: string
+  /** Its public key, in the protobuf form. */
+  readonly remotePublicKey: Uint8Array
+  /** Addresses as text, without `/p2p`. */
+  readonly remoteAddress: string
+  readonly localAddress: string
+  readonly direction: 'inbound' | 'outbound'
+  readonly security: ConnectionSecurity
+  readonly dialReport: DialReport
 }
 
 /** Options of `newStream`. */
@@ -23,23 +41,16 @@ export interface NewStreamOptions extends AbortOptions {
 }
 
 /** Facts about a connection, taken at the call. */
-export interface ConnectionStat {
-  /** Who dialled. */
-  readonly direction: 'inbound' | 'outbound'
-  /** When it was up, in milliseconds since the epoch. */
-  readonly opened: number
-  /** Whether it is limited in time or bytes. */
-  readonly limited: boolean
-  /** Go's older name for `limited`. */
-  readonly transient: boolean
+export interface ConnStats extends Stats {
   /** Open streams, both directions. */
   readonly numStreams: number
-  /** Whatever the application wants to keep beside the connection. */
-  readonly extra: Map<unknown, unknown>
 }
 
-/** {@link ConnectionStat} and {@link ConnectionCounters} in one. */
-export interface ConnectionStats extends ConnectionStat, ConnectionCounters {
+/** {@link ConnStats}. */
+export type ConnectionStat = ConnStats
+
+/** {@link ConnStats} and {@link ConnectionCounters} in one. */
+export interface ConnectionStats extends ConnStats, ConnectionCounters {
   /** When it ended, in milliseconds since the epoch; undefined while it lives. */
   readonly ended: number | undefined
 }
@@ -65,4 +76,23 @@ export interface DialReport {
 export interface ConnectionEvents {
   /** The connection has ended and so have its streams. Exactly once. */
   close: CustomEvent<ConnectionCloseReason>
+}
+
+/** The peers at both ends of a connection, and its protection: a part of go's `Conn`. */
+export interface ConnSecurity {
+  readonly localPeer: PeerId
+  readonly remotePeer: PeerId
+  readonly remotePublicKey: PublicKey
+  readonly state: ConnectionSecurity
+}
+
+/** The addresses of both ends: a part of go's `Conn`. */
+export interface ConnMultiaddrs {
+  readonly localAddr: Multiaddr
+  readonly remoteAddr: Multiaddr
+}
+
+/** The facts of a connection: a part of go's `Conn`. */
+export interface ConnStat {
+  readonly stat: ConnStats
 }

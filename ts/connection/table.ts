@@ -2,16 +2,16 @@
 import type { PeerId } from '@libp2p/interface'
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
-import type { SecurityName } from '../constants.ts'
+import type { SecurityName, SecurityProtocol } from '../constants.ts'
 import { CAN_CONNECT_MS, Connectedness } from '../constants.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { connectionFaces } from './face.ts'
 
 /** The names of options by the protocols that they stand for. */
-const SECURITY_NAMES: ReadonlyMap<string, SecurityName> = new Map([
-  ['/tls/1.0.0', 'tls'],
-  ['/noise', 'noise']
-])
+const SECURITY_NAMES: Readonly<Record<SecurityProtocol, SecurityName>> = {
+  '/tls/1.0.0': 'tls',
+  '/noise': 'noise'
+}
 
 /** Peers whose clean end is remembered; the oldest are forgotten first. */
 const ENDS_MAX = 1_024
@@ -118,6 +118,6 @@ export class ConnectionTable {
 
 function isOver(connection: Connection, security: readonly SecurityName[] | undefined): boolean {
   if (security === undefined) return true
-  const name = SECURITY_NAMES.get(connection.state.security)
-  return name !== undefined && security.includes(name)
+  const protocol = connection.state.security
+  return protocol !== '' && security.includes(SECURITY_NAMES[protocol])
 }

@@ -10,6 +10,7 @@ import {
   tracingChannel
 } from 'node:diagnostics_channel'
 import type { Connection, ConnectionCloseReason } from '../connection.ts'
+import type { DialStage, Limits } from '../constants.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 import { LEVEL_BITS } from './codes.ts'
@@ -28,7 +29,7 @@ export interface RefusedMessage {
   /** Where it came from. */
   readonly address: string
   /** The option that sets the limit, of `limits`. */
-  readonly option: string
+  readonly option: keyof Limits
   readonly limit: number
   /** The use at the refusal. */
   readonly current: number
@@ -51,8 +52,8 @@ export interface DialOperation extends TracedOperation<Connection> {
 export interface UpgradeOperation extends TracedOperation<Connection> {
   readonly direction: 'inbound' | 'outbound'
   readonly address: string
-  /** Where it failed: `dial`, `security`, `muxer`; undefined where it did not. */
-  readonly stage: string | undefined
+  /** The stage that failed; undefined where none did. */
+  readonly stage: DialStage | undefined
 }
 
 /** Of `tracing:ferroswarm:stream:open:*`. */

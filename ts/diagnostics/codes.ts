@@ -1,4 +1,5 @@
 /** What the native side reports, and how much it matters; mirrors `Fact::code` in `crates/runtime/src/diagnostics.rs`. */
+import type { LogNamespace } from './log.ts'
 
 /** Numbers of diagnostic facts; the hundreds are their level. */
 export const DiagnosticCode = {
@@ -34,11 +35,12 @@ export const LEVEL_BITS: Readonly<Record<LogLevel, number>> = {
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug']
 
 const NAMES: ReadonlyMap<number, DiagnosticName> = new Map(
+  // `Object.entries` forgets the type of keys.
   Object.entries(DiagnosticCode).map(([name, code]) => [code, name as DiagnosticName])
 )
 
 /** What `DEBUG` knows these facts by, behind `ferroswarm:`. */
-export const NAMESPACES: Readonly<Record<DiagnosticName, string>> = {
+export const NAMESPACES: Readonly<Record<DiagnosticName, LogNamespace>> = {
   acceptFailed: 'listener',
   internal: 'connection',
   connectionRefused: 'listener',

@@ -1,13 +1,6 @@
 /** Where a swarm says what happens: the logger that it was given, and stderr for the namespaces in `DEBUG`. */
 import { LEVEL_BITS, type LogLevel } from './codes.ts'
-
-/** Where this package writes what it has to say. Silent unless given; `console` fits. */
-export interface Logger {
-  debug(message: string, ...details: unknown[]): void
-  info(message: string, ...details: unknown[]): void
-  warn(message: string, ...details: unknown[]): void
-  error(message: string, ...details: unknown[]): void
-}
+import type { Logger } from './logger.ts'
 
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug']
 const EVERY_LEVEL = 15

@@ -1,6 +1,7 @@
 /** Diagnostic facts of the native side into lines of the log and messages of the channels. */
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
+import type { DialStage, Limits } from '../constants.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { Swarm } from '../swarm.ts'
@@ -12,7 +13,7 @@ import {
   type LogLevel,
   NAMESPACES
 } from './codes.ts'
-import type { Log, LogNamespace } from './log.ts'
+import type { Log } from './log.ts'
 import { Repeats } from './repeats.ts'
 
 /** What a logger gets beside the line: the fact for programs. */
@@ -34,7 +35,7 @@ export interface Diagnostic {
   readonly suppressed: number
 }
 
-const STAGES = ['', 'dial', 'security', 'muxer'] as const
+const STAGES: Readonly<Record<number, DialStage>> = { 1: 'dial', 2: 'security', 3: 'muxer' }
 
 /** Tells the facts of one swarm to whoever listens. */
 export class Reports {
@@ -101,7 +102,7 @@ export class Reports {
     }
     const more = suppressed === 0 ? '' : ` (and ${suppressed} more)`
     const message = `${MESSAGES[name](where, cause, details)}${more}`
-    this.#log.write(level, NAMESPACES[name] as LogNamespace, message, diagnostic)
+    this.#log.write(level, NAMESPACES[name], message, diagnostic)
   }
 }
 
@@ -109,7 +110,9 @@ function publish(swarm: Swarm, name: DiagnosticName, native: NativeDiagnostic): 
   const { address, text } = native
   const [first, second] = native.details
   if (name === 'connectionRefused' && connectionRefused.hasSubscribers) {
-    connectionRefused.publish({ swarm, address, option: text, limit: first, current: second })
+    // The text of this fact is the name of an option, of `limits` alone.
+    const option = text as keyof Limits
+    connectionRefused.publish({ swarm, address, option, limit: first, current: second })
   }
   if ((name === 'upgradeFailed' || name === 'upgradeAbandoned') && tracedUpgrade.hasSubscribers) {
     const error = nativeError(second, text)

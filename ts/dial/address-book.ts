@@ -75,6 +75,7 @@ export class AddressBook {
       const fresh = dialRefusal(parsed) === undefined ? standing : UNDIALABLE
       const before = known.get(text) ?? fresh
       known.delete(text)
+      // The larger of two standings is one of them.
       known.set(text, Math.max(before, fresh) as Standing)
       if (known.size > ADDRESSES_MAX) known.delete(worst(known))
     }

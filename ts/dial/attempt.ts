@@ -21,18 +21,20 @@ const SILENT = 'something answers there and stays silent: it may not speak libp2
 /** An attempt of the native side. */
 export function attemptOf(attempt: NativeAttempt): AddressAttempt {
   const cause = nativeError(attempt.code, attempt.detail)
+  // Rust names the three of a dial, `listener.ts` the other one.
+  const stage = attempt.stage as AddressAttempt['stage']
   return {
     address: attempt.address,
     resolvedFrom: undefined,
     transport: transportOf(attempt.address),
-    stage: attempt.stage,
+    stage,
     elapsed: attempt.elapsedMs,
     cause,
-    hint: isSilence(attempt.stage, cause.code) ? SILENT : (HINTS[cause.code] ?? '')
+    hint: isSilence(stage, cause.code) ? SILENT : (HINTS[cause.code] ?? '')
   }
 }
 
-function isSilence(stage: string, code: ErrorCode): boolean {
+function isSilence(stage: AddressAttempt['stage'], code: ErrorCode): boolean {
   return code === 'ERR_TIMEOUT' && stage !== 'dial' && stage !== 'listen'
 }
 

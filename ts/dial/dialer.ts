@@ -1,12 +1,11 @@
 /** Dialling: whom, where, and who waits for it. The native side tries the addresses. */
-import { type AbortOptions, aborted, type LastLook, onceGivenUp } from '../base/abort.ts'
+import { aborted, type LastLook, onceGivenUp } from '../base/abort.ts'
 import { aDuration, aFlag, anArray, aSignal, type OptionChecks, someOf } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
-import type { SecurityName } from '../constants.ts'
 import {
   DIAL_ADDRESS_TIMEOUT_MS,
   DIAL_ADDRESSES_MAX,
@@ -35,22 +34,10 @@ import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parse
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
+import type { RequestId } from '../native/handles.ts'
 import type { AddressBook } from './address-book.ts'
 import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
-
-/** Options of a dial. `signal` and `timeout` are the caller's own, also where a dial is shared. */
-export interface DialOptions extends AbortOptions {
-  /** Milliseconds for the whole call; 60,000 unless given. */
-  timeout?: number
-  /** Addresses to try before those of the address book. */
-  addresses?: readonly AddrLike[]
-  /** Do not dial: take a connection that is there or reject with `NoConnectionError`. Text is the reason. */
-  noDial?: boolean | string
-  /** Dial although there is a connection. Text is the reason. */
-  force?: boolean | string
-  /** Security protocols to accept, preferred first; the swarm's unless given. A connection over another does not do. */
-  security?: readonly SecurityName[]
-}
+import type { DialOptions } from './options.ts'
 
 /** What dialling needs of the swarm that it dials for. */
 export interface DialHost extends Commands<'dial' | 'cancel'> {
@@ -59,9 +46,9 @@ export interface DialHost extends Commands<'dial' | 'cancel'> {
   readonly limits: Pick<Limits, 'connectionsMax'>
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
   /** `take` gets the connection of a dial, unless the dial is forgotten before. */
-  expectDialled(request: number, take: (connection: Connection) => void): void
+  expectDialled(request: RequestId, take: (connection: Connection) => void): void
   /** Nobody wants the connection of a dial any more. */
-  forgetDialled(request: number): void
+  forgetDialled(request: RequestId): void
 }
 
 /** Whom a call dials, and where. */
@@ -79,6 +66,7 @@ export const DIAL_CHECKS: OptionChecks<DialOptions> = {
   timeout: aDuration,
   addresses: (value, name) => {
     anArray(value, name)
+    // Each is checked as it is parsed.
     for (const addr of value as AddrLike[]) parseAddress(addr)
   },
   noDial: aFlag,
@@ -93,7 +81,7 @@ interface SharedDial {
   /** Every address that it has tried or is trying. */
   readonly addresses: Set<string>
   /** Dials of the native side that are under way. */
-  readonly requests: Set<number>
+  readonly requests: Set<RequestId>
   /** What failed so far. */
   readonly attempts: AddressAttempt[]
   /** Callers that wait for its end. */
@@ -188,7 +176,7 @@ export class Dialer {
   }
 
   /** The connection is up: whoever waits has it, before anybody else hears of it. */
-  #succeed(shared: SharedDial, request: number, connection: Connection): void {
+  #succeed(shared: SharedDial, request: RequestId, connection: Connection): void {
     // It is over: there is nothing of it to cancel.
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
@@ -198,7 +186,7 @@ export class Dialer {
     for (const end of shared.waiters) end(connection)
   }
 
-  #fail(shared: SharedDial, request: number, err: unknown): void {
+  #fail(shared: SharedDial, request: RequestId, err: unknown): void {
     // One that was forgotten has no end that anybody waits for.
     if (!shared.requests.has(request)) return
     const isCommand = err instanceof CommandError
@@ -207,6 +195,7 @@ export class Dialer {
     this.#host.forgetDialled(request)
     if (shared.requests.size > 0) return
     this.#forget(shared)
+    // A command rejects with nothing but errors.
     const failure = (plan: Plan): Error =>
       isCommand ? this.#dialError(err, shared.attempts, plan) : (err as Error)
     for (const end of shared.waiters) end(failure)

@@ -5,7 +5,8 @@ import { StreamErrorCode } from '../constants.ts'
 import { ConnectionClosedError, MuxerClosedError, StreamResetError } from '../errors.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { Stream } from '../stream.ts'
-import { type Dialer, type DialOptions, isSet } from './dialer.ts'
+import { type Dialer, isSet } from './dialer.ts'
+import type { DialOptions } from './options.ts'
 
 /** See `swarm.newStream`. */
 export function openStream(

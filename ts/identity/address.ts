@@ -107,7 +107,7 @@ function parsed(text: string): Multiaddr {
 export function addressBytes(text: string): Uint8Array {
   const match = IPV4_TCP.exec(text)
   if (match === null) return parsed(text).bytes
-  const [, a, b, c, d, port] = match.map(Number) as [number, number, number, number, number, number]
+  const [, a = 0, b = 0, c = 0, d = 0, port = 0] = match.map(Number)
   if (Math.max(a, b, c, d) > 255 || port > 65_535) return parsed(text).bytes
   return Uint8Array.of(CODE_IPV4, a, b, c, d, CODE_TCP, port >> 8, port)
 }
@@ -118,15 +118,15 @@ export function addressBytes(text: string): Uint8Array {
  */
 export function addressOf(bytes: Uint8Array): string | undefined {
   if (bytes.length === IPV4_TCP_BYTES && bytes[0] === CODE_IPV4 && bytes[5] === CODE_TCP) {
-    const port = ((bytes[6] as number) << 8) | (bytes[7] as number)
-    return `/ip4/${bytes[1]}.${bytes[2]}.${bytes[3]}.${bytes[4]}/tcp/${port}`
+    const [, a, b, c, d, , high = 0, low = 0] = bytes
+    return `/ip4/${a}.${b}.${c}.${d}/tcp/${(high << 8) | low}`
   }
   const { multiaddr } = loadMultiaddrs()
   try {
     const text = multiaddr(bytes).toString()
     // Bytes that end inside of a name are read as a name without a letter, which no text may hold.
     multiaddr(text)
-    for (const [, peer] of text.matchAll(PEER_PARTS)) peerText(peer as string)
+    for (const [, peer = ''] of text.matchAll(PEER_PARTS)) peerText(peer)
     return text === NO_PARTS ? undefined : text
   } catch {
     // A newer peer may listen on transports we have not heard of.
@@ -138,17 +138,19 @@ export function addressOf(bytes: Uint8Array): string | undefined {
 export function hostPort(address: string): HostPort | undefined {
   const match = IP_PORT.exec(address)
   if (match !== null) {
-    const [, zone, , host, port] = match
-    return { host: zone === undefined ? (host as string) : `${host}%${zone}`, port: Number(port) }
+    const [, zone, , host = '', port] = match
+    return { host: zone === undefined ? host : `${host}%${zone}`, port: Number(port) }
   }
   const name = NAME_PORT.exec(address)
-  return name === null ? undefined : { host: name[2] as string, port: Number(name[3]) }
+  if (name === null) return undefined
+  const [, , host = '', port] = name
+  return { host, port: Number(port) }
 }
 
 /** Whether an address lies on this host or its local network. */
 export function isPrivate(address: string): boolean {
   const match = IP_PORT.exec(address)
   if (match === null) return false
-  const host = match[3] as string
-  return match[2] === '4' ? PRIVATE_IPV4.test(host) : PRIVATE_IPV6.test(host)
+  const [, , family, host = ''] = match
+  return family === '4' ? PRIVATE_IPV4.test(host) : PRIVATE_IPV6.test(host)
 }

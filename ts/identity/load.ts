@@ -17,6 +17,7 @@ let crypto: Crypto | undefined
 let peerIds: PeerIds | undefined
 let multiaddrs: Multiaddrs | undefined
 
+// `require` gives what `import` of the same name would, without its type.
 export function loadCrypto(): Crypto {
   crypto ??= require('@libp2p/crypto/keys') as Crypto
   return crypto

@@ -5,6 +5,7 @@
  */
 import type { Component } from '@multiformats/multiaddr'
 import { misuse } from '../base/arguments.ts'
+import type { TransportName } from '../constants.ts'
 import { InvalidParametersError } from '../errors.ts'
 import type { AddrLike } from './address.ts'
 import { loadMultiaddrs } from './load.ts'
@@ -60,8 +61,8 @@ export function parseAddress(addr: AddrLike): ParsedAddress {
   const text = textOf(addr)
   const match = SOCKET.exec(text)
   if (match !== null) {
-    const [, zone, family, host, port, peer] = match
-    const place = placeOf(family === '4' ? 4 : 6, host as string, Number(port), zone)
+    const [, zone, family, host = '', port, peer] = match
+    const place = placeOf(family === '4' ? 4 : 6, host, Number(port), zone)
     if (place !== undefined) {
       const named = peer === undefined ? undefined : peerText(peer)
       return { text: placeText(place), peer: named, place, refusal: undefined }
@@ -92,11 +93,12 @@ export function listenRefusal({ place, refusal }: ParsedAddress): Refusal | unde
 export function placeOfText(text: string): SocketPlace | undefined {
   const match = SOCKET.exec(text)
   if (match === null) return undefined
-  return placeOf(match[2] === '4' ? 4 : 6, match[3] as string, Number(match[4]), match[1])
+  const [, zone, family, host = '', port] = match
+  return placeOf(family === '4' ? 4 : 6, host, Number(port), zone)
 }
 
-/** The transport that an address names first of all: `tcp`, `ws`, `quic`, `circuit`, ...; empty if it names none. */
-export function transportOf(address: string): string {
+/** The transport that an address names first of all; empty if it names none. */
+export function transportOf(address: string): TransportName | '' {
   if (SOCKET.test(address)) return 'tcp'
   const names = new Set(componentsOf(address).map(({ name }) => name))
   for (const [name, transport] of TRANSPORTS) if (names.has(name)) return transport
@@ -104,7 +106,7 @@ export function transportOf(address: string): string {
 }
 
 // The one that makes use of the others comes first.
-const TRANSPORTS: readonly (readonly [string, string])[] = [
+const TRANSPORTS: readonly (readonly [string, TransportName])[] = [
   ['p2p-circuit', 'circuit'],
   ['webtransport', 'webtransport'],
   ['webrtc', 'webrtc'],
@@ -148,10 +150,7 @@ function placeOf(
   const mapped = MAPPED.exec(canonical)
   if (mapped === null) return { family, host: canonical, port, zone }
   if (zone !== undefined) return undefined
-  const [high, low] = [mapped[1], mapped[2]].map((word) => Number.parseInt(word as string, 16)) as [
-    number,
-    number
-  ]
+  const [, high = 0, low = 0] = mapped.map((word) => Number.parseInt(word, 16))
   return { family: 4, host: [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.'), port, zone }
 }
 
@@ -163,7 +162,8 @@ function placeText({ family, host, port, zone }: SocketPlace): string {
 function parseOther(given: string): ParsedAddress {
   const canonical = canonicalText(given)
   const match = PEER_PART.exec(canonical)
-  const peer = match === null ? undefined : peerText(match[1] as string)
+  const [, named] = match ?? []
+  const peer = named === undefined ? undefined : peerText(named)
   const text = match === null ? canonical : canonical.slice(0, match.index)
   // Two peers at one place are not the last of them.
   const place = PEER_PART.test(text) ? undefined : placeOfText(text)

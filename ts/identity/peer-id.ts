@@ -99,6 +99,7 @@ export function peerText(peer: PeerLike): string {
   }
 }
 
-function isPeer(value: unknown): value is PeerId {
+/** Whether a value is a peer id, of this package or of @libp2p/peer-id. */
+export function isPeer(value: unknown): value is PeerId {
   return typeof value === 'object' && value !== null && PEER_ID in value
 }

@@ -34,7 +34,7 @@ export interface MsgReadWriterOptions {
   maxMessageBytes?: number
 }
 
-/** The options that every one of them takes. */
+/** @internal The options that every one of them takes. */
 export const MSG_READ_WRITER_CHECKS: OptionChecks<MsgReadWriterOptions> = {
   maxMessageBytes: integer(1)
 }
@@ -64,13 +64,9 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
   #readFault: Error | undefined
   #writeFault: unknown
 
-  constructor(
-    readWriteCloser: ReadWriteCloser,
-    options: MsgReadWriterOptions = {},
-    checks: OptionChecks<MsgReadWriterOptions> = MSG_READ_WRITER_CHECKS
-  ) {
+  constructor(readWriteCloser: ReadWriteCloser, options: MsgReadWriterOptions = {}) {
     aCarrier(readWriteCloser, 'readWriteCloser')
-    checkOptions(options, checks)
+    checkOptions(options, MSG_READ_WRITER_CHECKS)
     this.readWriteCloser = readWriteCloser
     this.maxMessageBytes = options.maxMessageBytes ?? MESSAGE_BYTES_MAX
     this.reader = new CarrierReader(readWriteCloser)
@@ -154,8 +150,7 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
         `message of ${length} bytes exceeds limit of ${this.maxMessageBytes}`
       )
     } catch (err) {
-      if (err instanceof IncompleteReadError)
-        throw new MissingLengthError(undefined, { cause: err })
+      if (err instanceof IncompleteReadError) throw new MissingLengthError({ cause: err })
       if (err instanceof MsgioError && !(err instanceof MissingLengthError)) this.#readFault = err
       throw err
     }

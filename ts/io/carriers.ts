@@ -19,6 +19,7 @@ export interface CarrierOptions {
 const ADDRESS_CHECKS: OptionChecks<HostPort> = { host: aString, port: integer(0, 0xffff) }
 
 const CARRIER_CHECKS: OptionChecks<CarrierOptions> = {
+  // Any value is checked.
   remoteAddress: (value, name) => checkOptions(value as HostPort, ADDRESS_CHECKS, name)
 }
 
@@ -67,6 +68,7 @@ function isCarrier(value: unknown): value is ReadWriteCloser {
 }
 
 function has(value: unknown, ...methods: readonly string[]): boolean {
+  // Anything but null and undefined can be asked for a member, here and below.
   const object = (value ?? {}) as Readonly<Record<string, unknown>>
   return methods.every((method) => typeof object[method] === 'function')
 }

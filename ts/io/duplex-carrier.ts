@@ -205,6 +205,7 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
 
   #explain(err: Error): Error {
     if (err instanceof AbortError) return err
+    // Errors of the system have one.
     const { code } = err as NodeJS.ErrnoException
     if (code === undefined || !GONE.has(code)) return err
     return new ConnectionClosedError(`the connection was lost: ${code}`, {

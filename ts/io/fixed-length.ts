@@ -1,5 +1,5 @@
 /** Messages behind a length of 1, 2, 4 or 8 bytes in network order. */
-import { misuse, type OptionChecks, oneOf } from '../base/arguments.ts'
+import { checkOptions, misuse, type OptionChecks, oneOf } from '../base/arguments.ts'
 import { IncompleteReadError, MissingLengthError } from '../errors.ts'
 import {
   BaseMsgReadWriter,
@@ -54,7 +54,7 @@ async function readFixed(
     return readPrefix(format, bytes, 0)?.length ?? 0
   } catch (err) {
     if (!(err instanceof IncompleteReadError)) throw err
-    throw new MissingLengthError(undefined, { cause: err })
+    throw new MissingLengthError({ cause: err })
   }
 }
 
@@ -69,7 +69,7 @@ export class FixedLengthMsgReadWriter extends BaseMsgReadWriter {
   readonly #format: PrefixFormat
 
   constructor(readWriteCloser: ReadWriteCloser, options: FixedLengthOptions = {}) {
-    super(readWriteCloser, options, FIXED_LENGTH_CHECKS)
+    super(readWriteCloser, baseOptions(options))
     this.sizeLenBytes = options.lengthBytes ?? 4
     this.#format = fixedFormat(this.sizeLenBytes)
   }
@@ -81,4 +81,11 @@ export class FixedLengthMsgReadWriter extends BaseMsgReadWriter {
   override nextMsgLen(options?: AbortOptions): Promise<number> {
     return readFixed(this.#format, this.reader, options)
   }
+}
+
+/** The options that every framing has. Throws `InvalidParametersError` for one that this framing has not. */
+function baseOptions(options: FixedLengthOptions): MsgReadWriterOptions {
+  checkOptions(options, FIXED_LENGTH_CHECKS)
+  const { maxMessageBytes } = options
+  return maxMessageBytes === undefined ? {} : { maxMessageBytes }
 }

@@ -32,7 +32,7 @@ export class VarintMsgReadWriter extends BaseMsgReadWriter {
 }
 
 function missingLength(err: IncompleteReadError, receivedBytes: number): MissingLengthError {
-  if (receivedBytes === 0) return new MissingLengthError(undefined, { cause: err })
+  if (receivedBytes === 0) return new MissingLengthError({ cause: err })
   return new MissingLengthError('the stream ended inside a length', {
     cause: new IncompleteReadError(err.message, {
       cause: err,

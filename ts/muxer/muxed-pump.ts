@@ -142,7 +142,7 @@ export class MuxedPump implements StreamPump {
     const { engine, handle } = this.#core
     const count = engine.hot.take(handle, buffer, orders)
     if (count < 0) return { count: 0, more: false }
-    const [flags, code, held] = orders as unknown as [number, number, number]
+    const [flags = 0, code = 0, held = 0] = orders
     if ((flags & Taken.reset) !== 0) {
       this.#over = true
       this.#takesNothing = true
@@ -184,6 +184,7 @@ export class MuxedPump implements StreamPump {
 
   #failed(err: unknown, operation: 'read' | 'write'): void {
     const { engine, handle } = this.#core
+    // Anything may be thrown, and have any of these.
     const { errorCode, closeCode, remote } = Object(err) as Partial<Record<string, unknown>>
     switch (nameOf(err)) {
       case 'StreamResetError':

@@ -7,6 +7,7 @@ import { Direction, StreamState } from '../constants.ts'
 import { Failures } from '../diagnostics/failures.ts'
 import { ConnectionClosedError } from '../errors.ts'
 import { environment } from '../native/environment.ts'
+import type { StreamHandle } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
 import { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
@@ -33,7 +34,7 @@ function homeless(): StreamHome {
     connection: undefined,
     remoteAddress: undefined,
     transport: '',
-    lost: (closeCode) => new ConnectionClosedError(undefined, { closeCode }),
+    lost: (closeCode) => new ConnectionClosedError({ closeCode }),
     streamEnded: () => engine.release(),
     forget: () => {},
     onFailure: new Failures(undefined).report,
@@ -60,13 +61,14 @@ export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): St
   wrapped += 1
   const home = core ?? homeless()
   const direction = muxed.direction ?? 'outbound'
-  const handle = home.engine.hot.openForeign(
+  const answer = home.engine.hot.openForeign(
     direction === 'inbound' ? Direction.Inbound : Direction.Outbound
   )
-  if (handle < 0) throw nativeError(-handle)
+  if (answer < 0) throw nativeError(-answer)
   if (core === undefined) home.engine.retain()
   const stream = new StreamCore({
-    handle,
+    // An answer that is no error is the handle of the stream.
+    handle: answer as StreamHandle,
     number: core?.nextStream() ?? wrapped,
     home,
     direction,

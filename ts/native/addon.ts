@@ -3,6 +3,7 @@
  */
 import { createRequire } from 'node:module'
 import type * as Binding from './binding.js'
+import type { ConnectionHandle, ListenerId, RequestId, StreamHandle } from './handles.ts'
 import { addonError } from './load-error.ts'
 
 /** The raw callbacks. Each takes handles and typed arrays and answers a number, negative: minus an error code. */
@@ -10,27 +11,27 @@ export interface HotCalls {
   /** What the other calls of the addon know this attachment by. */
   readonly attachment: number
   drain(records: Uint32Array): number
-  open(connection: number, protocols: Uint32Array): number
-  read(stream: number, into: Uint8Array): number
-  readMessages(stream: number, into: Uint8Array, lengths: Uint32Array): number
-  frame(stream: number, framing: number, maxMessageBytes: number): number
-  write(stream: number, bytes: Uint8Array): number
+  open(connection: ConnectionHandle, protocols: Uint32Array): number
+  read(stream: StreamHandle, into: Uint8Array): number
+  readMessages(stream: StreamHandle, into: Uint8Array, lengths: Uint32Array): number
+  frame(stream: StreamHandle, framing: number, maxMessageBytes: number): number
+  write(stream: StreamHandle, bytes: Uint8Array): number
   submit(table: Int32Array, count: number, staging: Uint8Array): number
   flush(): number
-  closeRead(stream: number): number
-  remove(stream: number): number
-  reset(stream: number, code: number): number
-  setState(stream: number, state: number): number
+  closeRead(stream: StreamHandle): number
+  remove(stream: StreamHandle): number
+  reset(stream: StreamHandle, code: number): number
+  setState(stream: StreamHandle, state: number): number
   openForeign(direction: number): number
-  feed(stream: number, bytes: Uint8Array): number
-  feedEnd(stream: number): number
-  feedReset(stream: number, code: number, flags: number): number
-  take(stream: number, into: Uint8Array, orders: Uint32Array): number
-  answer(stream: number, handler: number, inboundMax: number): number
-  closeConnection(connection: number, code: number, atOnce: boolean): number
-  allowEarlyFin(connection: number): number
+  feed(stream: StreamHandle, bytes: Uint8Array): number
+  feedEnd(stream: StreamHandle): number
+  feedReset(stream: StreamHandle, code: number, flags: number): number
+  take(stream: StreamHandle, into: Uint8Array, orders: Uint32Array): number
+  answer(stream: StreamHandle, handler: number, inboundMax: number): number
+  closeConnection(connection: ConnectionHandle, code: number, atOnce: boolean): number
+  allowEarlyFin(connection: ConnectionHandle): number
   counters(into: Float64Array): number
-  measure(handle: number, into: Float64Array): number
+  measure(handle: ConnectionHandle | StreamHandle, into: Float64Array): number
   listenTo(levels: number): number
   takeDiagnostics(words: Uint32Array, texts: Uint8Array): number
   hold(on: boolean): number
@@ -94,7 +95,7 @@ export interface CommandResult {
 }
 
 /** What does not change about a connection. */
-export interface ConnectionFacts {
+export interface NativeConnectionFacts {
   remotePeer: string
   /** Its protobuf form, a character for each byte. */
   remotePublicKey: string
@@ -117,15 +118,15 @@ export interface NativeNode {
   readonly publicKey: Uint8Array
   setHandlers(entries: { protocol: number; inboundMax: number }[], ask: boolean): void
   setRaw(on: boolean): void
-  listen(request: number, address: string): void
-  unlisten(request: number, listener: number): void
-  dial(request: number, addresses: string[], options: NativeDialOptions): void
-  cancel(request: number): void
-  connection(handle: number): ConnectionFacts
-  takeResult(request: number): CommandResult
+  listen(request: RequestId, address: string): void
+  unlisten(request: RequestId, listener: ListenerId): void
+  dial(request: RequestId, addresses: string[], options: NativeDialOptions): void
+  cancel(request: RequestId): void
+  connection(handle: ConnectionHandle): NativeConnectionFacts
+  takeResult(request: RequestId): CommandResult
   stopAccepting(): void
-  drain(request: number, timeoutMs: number): void
-  close(request: number, timeoutMs: number): void
+  drain(request: RequestId, timeoutMs: number): void
+  close(request: RequestId, timeoutMs: number): void
 }
 
 /** How a native session is made. */
@@ -173,7 +174,7 @@ export interface Native {
   internProtocol(attachment: number, name: string): number
   forgetProtocol(attachment: number, protocol: number): void
   protocolName(attachment: number, protocol: number): string
-  askedProtocol(attachment: number, stream: number): string
+  askedProtocol(attachment: number, stream: StreamHandle): string
   generateKey(type: 'ed25519' | 'secp256k1' | 'rsa' | 'ecdsa'): Uint8Array
   describeKey(privateKey: Uint8Array): KeyDescription
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array

@@ -37,6 +37,7 @@ export function withFrames<E extends Error>(err: E, site: { stack?: string }): E
 export function thrownByNative(err: unknown): Error {
   if (!(err instanceof Error)) return new InternalError(String(err))
   const { code } = err as { code?: unknown }
+  // It may be any text: then there is no number of that name.
   const number = ERROR_CODES[code as ErrorCode] ?? Number(code)
   return Number.isNaN(number)
     ? new InternalError(err.message, { cause: err })

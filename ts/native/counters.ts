@@ -1,5 +1,6 @@
 /** Names of the numbers that the native side counts; mirrors `crates/runtime/src/stats.rs`. */
 import type { HotCalls } from './addon.ts'
+import type { ConnectionHandle, StreamHandle } from './handles.ts'
 
 /** The order in which `counters` writes them. */
 export const COUNTER_NAMES = [
@@ -40,12 +41,13 @@ export const COUNTER_NAMES = [
  */
 export type Counters = Readonly<Record<(typeof COUNTER_NAMES)[number], number>>
 
-/** Names the numbers. Those that the native side did not write are 0. */
+/** @internal Names the numbers. Those that the native side did not write are 0. */
 export function namedCounters(numbers: Float64Array, written: number): Counters {
   const counters: Record<string, number> = {}
   for (const [index, name] of COUNTER_NAMES.entries()) {
     counters[name] = index < written ? (numbers[index] ?? 0) : 0
   }
+  // Every name has its number.
   return counters as Counters
 }
 
@@ -72,25 +74,25 @@ export interface ConnectionCounters {
   readonly roundTripMs: number | undefined
 }
 
-/** Numbers that `measure` writes, and of which `connectionCarried` records tell one each. */
+/** @internal Numbers that `measure` writes, and of which `connectionCarried` records tell one each. */
 export const FIGURES = 5
 
-/** What has gone over a stream; undefined once the native side has forgotten it. */
-export function streamCounters(hot: HotCalls, handle: number): StreamCounters | undefined {
+/** @internal What has gone over a stream; undefined once the native side has forgotten it. */
+export function streamCounters(hot: HotCalls, handle: StreamHandle): StreamCounters | undefined {
   const figures = new Float64Array(FIGURES)
   if (hot.measure(handle, figures) < 0) return undefined
   const [bytesReceived = 0, bytesSent = 0, bytesUnread = 0, bytesUnsent = 0] = figures
   return { bytesReceived, bytesSent, bytesUnread, bytesUnsent }
 }
 
-/** The figures of a connection that lives. */
-export function connectionFigures(hot: HotCalls, handle: number): Float64Array {
+/** @internal The figures of a connection that lives. */
+export function connectionFigures(hot: HotCalls, handle: ConnectionHandle): Float64Array {
   const figures = new Float64Array(FIGURES)
   hot.measure(handle, figures)
   return figures
 }
 
-/** Names the figures of a connection; those that were not told are 0. */
+/** @internal Names the figures of a connection; those that were not told are 0. */
 export function connectionCounters(figures: ArrayLike<number>): ConnectionCounters {
   const [bytesReceived = 0, bytesSent = 0, framesReceived = 0, framesSent = 0, micros = 0] =
     Array.from(figures)

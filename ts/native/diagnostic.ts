@@ -48,6 +48,7 @@ export class DiagnosticReader {
       let from = 0
       for (let index = 0; index < count; index += 1) {
         const words = this.#words.subarray(index * DIAGNOSTIC_WORDS, (index + 1) * DIAGNOSTIC_WORDS)
+        // A fact has that many words.
         const textAt = from + (words[8] as number)
         const end = textAt + (words[9] as number)
         tell(

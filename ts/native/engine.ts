@@ -9,6 +9,7 @@ import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } f
 import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'
 import { DiagnosticReader, type NativeDiagnostic } from './diagnostic.ts'
+import type { ConnectionHandle, ListenerId, RequestId, StreamHandle } from './handles.ts'
 import { Outbox, type Sender } from './outbox.ts'
 import { ProtocolNames } from './protocol-names.ts'
 import {
@@ -49,7 +50,7 @@ export interface Served {
 
 /** What the engine tells a connection. */
 export interface ConnectionSink {
-  onStreamOpened(handle: number, protocol: number): void
+  onStreamOpened(handle: StreamHandle, protocol: number): void
   /** Who serves a protocol that is proposed on an inbound stream and is not in the table; undefined for nobody. */
   onStreamAsked(protocol: string): Served | undefined
   /** The remote takes no more streams; the end follows that of those there are. */
@@ -61,7 +62,8 @@ export interface ConnectionSink {
 
 /** What the engine tells a swarm. */
 export interface NodeSink {
-  onConnectionOpened(handle: number, request: number): void
+  /** A connection is up; `request` is that of its dial, 0 for an inbound one. */
+  onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void
   /** Bits of the levels of diagnostic facts that its log hears. */
   readonly loggedLevels: number
   /** A fact of the node; of a connection if that has been told. */
@@ -79,7 +81,7 @@ interface Command {
 
 /** A command under way. */
 export interface CommandHandle {
-  readonly request: number
+  readonly request: RequestId
   /** Rejects with `CommandError` unless the command succeeded. */
   readonly result: Promise<CommandResult>
 }
@@ -98,10 +100,10 @@ export class Engine {
   readonly #streams: (StreamSink | undefined)[] = []
   readonly #connections: (ConnectionSink | undefined)[] = []
   readonly #nodes = new Map<number, NodeSink>()
-  readonly #listeners = new Map<number, (code: number) => void>()
+  readonly #listeners = new Map<ListenerId, (code: number) => void>()
   // Listeners that ended before they were adopted, which each of them is.
-  readonly #listenersEnded = new Map<number, number>()
-  readonly #commands = new Map<number, Command>()
+  readonly #listenersEnded = new Map<ListenerId, number>()
+  readonly #commands = new Map<RequestId, Command>()
   readonly #diagnostics: DiagnosticReader
   // Bits of the levels of diagnostic facts: that the logs of nodes hear, that subscribers of this thread hear, and
   // that the native side was last asked for.
@@ -176,6 +178,7 @@ export class Engine {
 
   #take(at: number): void {
     const records = this.#records
+    // `drain` has written all the words of each record that it counted.
     const word = records[at] as number
     const handle = records[at + 1] as number
     const a = records[at + 2] as number
@@ -189,6 +192,7 @@ export class Engine {
     }
   }
 
+  // The kind of a record says of which object its handle is.
   #dispatch(kind: number, flags: number, handle: number, a: number, b: number): void {
     const index = handle & HANDLE_INDEX_MASK
     switch (kind) {
@@ -201,7 +205,7 @@ export class Engine {
       case RecordKind.streamOpened:
         // Telling of it has taken it, and the remote waits for the acknowledgement.
         this.outbox.flushAfterPromises()
-        this.#connections[a & HANDLE_INDEX_MASK]?.onStreamOpened(handle, b)
+        this.#connections[a & HANDLE_INDEX_MASK]?.onStreamOpened(handle as StreamHandle, b)
         return
       case RecordKind.streamClosed: {
         const stream = this.#streams[index]
@@ -219,10 +223,10 @@ export class Engine {
         this.#streams[index]?.onReset(a, b, flags)
         return
       case RecordKind.streamAsked:
-        this.#answer(handle, a)
+        this.#answer(handle as StreamHandle, a)
         return
       case RecordKind.connectionOpened:
-        this.#nodes.get(a)?.onConnectionOpened(handle, b)
+        this.#nodes.get(a)?.onConnectionOpened(handle as ConnectionHandle, b as RequestId | 0)
         return
       case RecordKind.connectionGoingAway:
         this.#connections[index]?.onGoingAway()
@@ -240,13 +244,14 @@ export class Engine {
         this.#diagnose(b)
         return
       case RecordKind.completion:
-        this.#complete(handle)
+        this.#complete(handle as RequestId)
         return
       case RecordKind.listenerClosed: {
-        const closed = this.#listeners.get(handle)
+        const listener = handle as ListenerId
+        const closed = this.#listeners.get(listener)
         // The promise of its listen may not have got round to adopting it yet.
-        if (closed === undefined) this.#listenersEnded.set(handle, a)
-        this.#listeners.delete(handle)
+        if (closed === undefined) this.#listenersEnded.set(listener, a)
+        this.#listeners.delete(listener)
         closed?.(a)
         return
       }
@@ -271,7 +276,7 @@ export class Engine {
     this.hot.listenTo(levels)
   }
 
-  #answer(stream: number, connection: number): void {
+  #answer(stream: StreamHandle, connection: number): void {
     const sink = this.#connections[connection & HANDLE_INDEX_MASK]
     let served: Served | undefined
     try {
@@ -288,7 +293,7 @@ export class Engine {
   }
 
   /** From here on `connection` hears what happens to its handle. */
-  adoptConnection(handle: number, connection: ConnectionSink): void {
+  adoptConnection(handle: ConnectionHandle, connection: ConnectionSink): void {
     this.#connections[handle & HANDLE_INDEX_MASK] = connection
   }
 
@@ -317,7 +322,7 @@ export class Engine {
   }
 
   /** From here on `closed` hears of the listener's end, at once if it has ended already. */
-  adoptListener(listener: number, closed: (code: number) => void): void {
+  adoptListener(listener: ListenerId, closed: (code: number) => void): void {
     const code = this.#listenersEnded.get(listener)
     if (code === undefined) this.#listeners.set(listener, closed)
     else {
@@ -363,10 +368,11 @@ export class Engine {
    */
   command(
     node: NativeNode,
-    begin: (request: number) => void,
+    begin: (request: RequestId) => void,
     from?: (...args: never[]) => unknown
   ): CommandHandle {
-    const request = this.#nextRequest
+    // Here is where one is made.
+    const request = this.#nextRequest as RequestId
     this.#nextRequest = request === 0x3fffffff ? 1 : request + 1
     const site: { stack?: string } = {}
     if (from !== undefined) Error.captureStackTrace(site, from)
@@ -384,7 +390,7 @@ export class Engine {
     return { request, result }
   }
 
-  #complete(request: number): void {
+  #complete(request: RequestId): void {
     const command = this.#commands.get(request)
     if (command === undefined) return
     this.#commands.delete(request)

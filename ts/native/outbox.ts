@@ -3,6 +3,7 @@
  * tick.
  */
 import type { HotCalls } from './addon.ts'
+import type { StreamHandle } from './handles.ts'
 
 /** Bytes of small writes that wait for the end of the tick at most. */
 export const STAGING_BYTES = 64 * 1024
@@ -14,7 +15,7 @@ const ENTRIES_MAX = 1_024
 
 /** Who stages writes. */
 export interface Sender {
-  readonly handle: number
+  readonly handle: StreamHandle
   /**
    * The answer to what it had staged, and to an end behind that: the credit left, with {@link UNSETTLED} for an end, or
    * minus an error code.
@@ -77,6 +78,7 @@ export class Outbox {
   #enter(sender: Sender, length: number, order: Order): void {
     const last = (this.#senders.length - 1) * ROW_WORDS
     if (this.#senders.at(-1) === sender) {
+      // The last sender has a row.
       this.#table[last + 1] = (this.#table[last + 1] as number) + length
       this.#table[last + 2] = order
     } else {
@@ -98,6 +100,7 @@ export class Outbox {
     this.#hot.submit(this.#table, count, this.#staging)
     for (let index = 0; index < count; index += 1) {
       const row = index * ROW_WORDS
+      // Each of the senders has a row.
       const sender = senders[index] as Sender
       sender.onSubmitted(this.#table[row + 1] as number, this.#table[row + 2] as Order)
     }

@@ -1,6 +1,7 @@
 /** Protocols by the numbers that cross the boundary. */
 import type { Native } from './addon.ts'
 import { thrownByNative } from './command-error.ts'
+import type { StreamHandle } from './handles.ts'
 import { PREDICATES_FROM } from './record.ts'
 
 /**
@@ -51,7 +52,7 @@ export class ProtocolNames {
   }
 
   /** The protocol of an inbound stream by the number it was announced with; undefined for 0, a raw stream. */
-  of(stream: number, id: number): string | undefined {
+  of(stream: StreamHandle, id: number): string | undefined {
     // Names that peers make up are not kept.
     return id >= PREDICATES_FROM
       ? this.#native.askedProtocol(this.#attachment, stream)

@@ -1,6 +1,7 @@
 /** The side that answers proposals, over anything that carries bytes. */
 import { MultiselectCommunicatorError, MultiselectError } from '../errors.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
+import type { StreamHandler } from './handler.ts'
 import type { MultiselectCommunicatorLike } from './multiselect-communicator.ts'
 import { HEADER, LIST, NOT_AVAILABLE } from './multiselect-line.ts'
 import {
@@ -10,7 +11,6 @@ import {
   readHeader
 } from './negotiation.ts'
 import { holds, isProtocolName, type ProtocolPredicate, protocolName } from './protocol-name.ts'
-import type { StreamHandler } from './registrar.ts'
 
 /** What {@link Multiselect} offers. */
 export interface MultiselectMuxerLike<Handler = StreamHandler> {

@@ -261,6 +261,7 @@ class Fields {
   varint(): number {
     let value = 0
     for (let shift = 0; shift < VARINT_BYTES_MAX; shift += 1) {
+      // `advance` throws where there is none.
       const byte = this.#bytes[this.advance(1)] as number
       value += (byte & 0x7f) * 0x80 ** shift
       if (byte < 0x80) return value

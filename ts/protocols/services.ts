@@ -39,18 +39,20 @@ const CHECKS: OptionChecks<ServiceOptions> = {
   perf: aBoolean,
   custom: (value, name) => {
     anArray(value, name)
+    // It is one by now.
     for (const [index, service] of (value as unknown[]).entries()) {
       aService(service, `${name}[${index}]`)
     }
   }
 }
 
-/** The check of the option `services`. */
+/** @internal The check of the option `services`. */
 export const checkServices: Check = (value, name) => {
+  // Any value is checked.
   checkOptions(value as ServiceOptions, CHECKS, name)
 }
 
-/** The services that `options` ask for, not started yet. */
+/** @internal The services that `options` ask for, not started yet. */
 export async function loadServices(options: ServiceOptions): Promise<Service[]> {
   const [ping, identify, perf] = await Promise.all([
     options.ping === false ? undefined : import('./ping.ts'),

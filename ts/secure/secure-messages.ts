@@ -55,6 +55,7 @@ const SECURE_CHECKS: OptionChecks<SecureMessagesOptions> = {
   privateKey: anything,
   security: aSecurity,
   initiator: aBoolean,
+  // Both take any value, and throw.
   remotePeer: (value) => peerText(value as PeerLike),
   framing: (value) => prefixFormat(value as Framing),
   maxMessageBytes: integer(1),

@@ -2,6 +2,7 @@
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import { abortable, isAborted, TimeLimit } from '../base/abort.ts'
 import { ABORT_OPTIONS, checkOptions, bytes as someBytes } from '../base/arguments.ts'
+import type { SecurityProtocol } from '../constants.ts'
 import { TimeoutError } from '../errors.ts'
 import { privateKeyBytes } from '../identity/keys.ts'
 import { publicKeyOf } from '../identity/load.ts'
@@ -21,7 +22,7 @@ import type { SecureMessagesOptions } from './secure-messages.ts'
 /** How long the end of a failed connection may take; nobody waits for it. */
 const CLOSE_MS = 1_000
 
-/** What {@link secureMessages} checked already. */
+/** @internal What {@link secureMessages} checked already. */
 export interface Prepared {
   readonly conn: ReadWriteCloser
   readonly options: SecureMessagesOptions
@@ -30,25 +31,33 @@ export interface Prepared {
   readonly timeoutMs: number
 }
 
+/** The constructor of {@link SecureMessages}, which is nobody else's. */
+let make: (carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) => SecureMessages
+
 /** Messages that are sealed on the way, and who is at the other end. Made by `secureMessages`. */
 export class SecureMessages extends EncryptedMsgReadWriter implements AsyncIterable<Uint8Array> {
   /** What carries the sealed bytes. */
   declare readonly conn: ReadWriteCloser
   /** Who is at the other end, proven to hold the key. */
   readonly remotePeer: PeerId
-  /** What secures the connection: `/noise` or `/tls/1.0.0`. */
-  readonly security: string
+  /** The security protocol of the connection. */
+  readonly security: SecurityProtocol
   /** How lengths are written. */
   readonly framing: Framing
   readonly #carrier: SecureCarrier
   readonly #messages: BaseMsgReadWriter
   readonly #remotePublicKey: Uint8Array
 
-  /** @internal `secureMessages()`. */
-  constructor(carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) {
+  static {
+    make = (carrier, facts, prepared) => new SecureMessages(carrier, facts, prepared)
+  }
+
+  // `secureMessages()`.
+  private constructor(carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) {
     super(carrier.conn)
     this.remotePeer = peerIdOf(facts.peerId)
-    this.security = facts.security
+    // The native session agrees on no other than these.
+    this.security = facts.security as SecurityProtocol
     this.framing = prepared.framing
     this.#remotePublicKey = facts.publicKey
     this.#carrier = carrier
@@ -121,7 +130,7 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
   }
 }
 
-/** Shake hands over a carrier. A carrier whose handshake failed is closed: nothing else can be said on it. */
+/** @internal Shake hands over a carrier. A carrier whose handshake failed is closed: nothing else can be said on it. */
 export async function establish(prepared: Prepared): Promise<SecureMessages> {
   const { conn, options, timeoutMs } = prepared
   // It holds the process: a carrier in memory does not, and the caller waits.
@@ -130,7 +139,7 @@ export async function establish(prepared: Prepared): Promise<SecureMessages> {
   try {
     const carrier = new SecureCarrier(conn, sessionOf(options))
     const facts = await abortable(carrier.handshake({ signal }), signal)
-    return new SecureMessages(carrier, facts, prepared)
+    return make(carrier, facts, prepared)
   } catch (err) {
     conn.close({ signal: AbortSignal.timeout(CLOSE_MS) }).catch(() => {
       // What broke it is told already.
@@ -165,6 +174,7 @@ function framerOf(
   { framing, maxMessageBytes }: Prepared
 ): BaseMsgReadWriter {
   if (framing === 'varint') return new VarintMsgReadWriter(carrier, { maxMessageBytes })
+  // The framings but the varint have prefixes of these sizes.
   const lengthBytes = prefixFormat(framing).prefixBytes as LengthBytes
   return new FixedLengthMsgReadWriter(carrier, { lengthBytes, maxMessageBytes })
 }

@@ -18,6 +18,7 @@ import {
 } from '../errors.ts'
 import { streamCounters } from '../native/counters.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
+import type { StreamHandle } from '../native/handles.ts'
 import { nativeError, stackless } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
 import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT, UNSETTLED } from '../native/record.ts'
@@ -34,7 +35,7 @@ const NOTHING = { bytesUnsent: 0, bytesUnread: 0 }
 
 /** The machinery of one stream. */
 export class StreamCore implements StreamSink {
-  readonly handle: number
+  readonly handle: StreamHandle
   readonly direction: 'inbound' | 'outbound'
   readonly opened: number
   readonly reads: ReadQueue
@@ -308,6 +309,7 @@ export class StreamCore implements StreamSink {
         this.fail(next, new StreamError('the application put the stream in ERROR'))
         return
       default:
+        // An answer that is no error is the state, as in `#transition`.
         this.#follow(answer as StreamState)
         if (next !== StreamState.CLOSE_READ) this.failWrites()
     }
@@ -403,7 +405,7 @@ export class StreamCore implements StreamSink {
   }
 
   /** Change state by a call; without a native side, straight to `otherwise`. */
-  #transition(call: (handle: number) => number, otherwise: StreamState): void {
+  #transition(call: (handle: StreamHandle) => number, otherwise: StreamState): void {
     if (!this.#live) {
       this.state = otherwise
       return
@@ -449,7 +451,7 @@ export class StreamCore implements StreamSink {
 
   /** The writing half is over: whatever waits to be written is refused. */
   failWrites(): void {
-    this.writes.fail((accepted) => new StreamClosedError(undefined, { bytesAccepted: accepted }))
+    this.writes.fail((accepted) => new StreamClosedError({ bytesAccepted: accepted }))
   }
 
   #settle(err: Error | undefined): void {

@@ -117,6 +117,7 @@ export class Deadlines {
     this.#down(0)
   }
 
+  // `from`, here and below, is a place of the heap, and so is the parent of a place.
   #up(from: number): void {
     const heap = this.#heap
     const moved = heap[from] as Deadline
@@ -136,13 +137,15 @@ export class Deadlines {
     const moved = heap[from] as Deadline
     let index = from
     for (;;) {
-      let child = index * 2 + 1
-      if (child >= heap.length) break
+      const child = index * 2 + 1
+      const left = heap[child]
+      if (left === undefined) break
       const right = heap[child + 1]
-      if (right !== undefined && right.at < (heap[child] as Deadline).at) child += 1
-      if ((heap[child] as Deadline).at >= moved.at) break
-      heap[index] = heap[child] as Deadline
-      index = child
+      const isRight = right !== undefined && right.at < left.at
+      const least = isRight ? right : left
+      if (least.at >= moved.at) break
+      heap[index] = least
+      index = isRight ? child + 1 : child
     }
     heap[index] = moved
   }

@@ -30,6 +30,7 @@ export function toDuplex(stream: Stream, options: DuplexOptions = {}): NodeDuple
     allowHalfOpen: options.allowHalfOpen ?? true,
     read: (size) => bridge.read(size),
     write: (chunk: Uint8Array, _encoding, callback) => bridge.write([chunk], callback),
+    // Without `objectMode` what is written arrives as buffers.
     writev: (chunks, callback) =>
       bridge.write(
         chunks.map(({ chunk }) => chunk as Uint8Array),
@@ -215,5 +216,6 @@ class Bridge {
 }
 
 function isAbort(err: Error): boolean {
+  // Errors of Node.js have one.
   return err.name === 'AbortError' && (err as NodeJS.ErrnoException).code === 'ABORT_ERR'
 }

@@ -1,31 +1,41 @@
-/** What a stream tells of itself: facts and events. */
+/** What a stream tells of itself and what its calls take: the types of its public face. */
+import type { AbortOptions } from '../base/abort.ts'
 import { toString as nameOf } from '../constants.ts'
 import type { Libp2pError } from '../errors.ts'
 import type { StreamCounters } from '../native/counters.ts'
 import type { StreamCore } from './core.ts'
 
-/** Facts about a stream that do not change with its state. */
-export interface StreamStat {
+/** Options of `stream.read`. */
+export interface ReadOptions extends AbortOptions {
+  /** Bytes that a read of everything may gather; 4 MiB unless given, Infinity lifts it. */
+  maxBytes?: number
+}
+
+/** Facts about a stream or a connection. */
+export interface Stats {
   /** Who opened it. */
   readonly direction: 'inbound' | 'outbound'
-  /** When, in milliseconds of the swarm's clock. */
+  /** When it was up, in milliseconds of the swarm's clock. */
   readonly opened: number
-  /** Whether its connection is limited in time or bytes. */
+  /** Whether it, or its connection, is limited in time or bytes. */
   readonly limited: boolean
   /** Go's older name for `limited`. */
   readonly transient: boolean
-  /** Whatever the application wants to keep beside the stream. */
+  /** Whatever the application wants to keep beside it. */
   readonly extra: Map<unknown, unknown>
 }
 
-/** The facts of a stream. What the application keeps in `extra` outlives the object that it was put there by. */
+/** Facts about a stream that do not change with its state. */
+export interface StreamStat extends Stats {}
+
+/** @internal The facts of a stream. What the application keeps in `extra` outlives the object that it was put there by. */
 export function statOf(core: StreamCore): StreamStat {
   core.extra ??= new Map()
   const { direction, opened, extra } = core
   return { direction, opened, limited: false, transient: false, extra }
 }
 
-/** What `console.log` shows of a stream; `counters` are there while it lives. */
+/** @internal What `console.log` shows of a stream; `counters` are there while it lives. */
 export function shownOf(
   core: StreamCore,
   counters: StreamCounters | undefined

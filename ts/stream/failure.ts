@@ -25,7 +25,7 @@ export function failureError(state: StreamState, failure: Libp2pError | undefine
     const { errorCode, remote, cause } = failure
     return new StreamResetError(failure.message, { errorCode, remote, ...optional(cause) })
   }
-  return new StreamResetError(undefined, optional(failure))
+  return new StreamResetError(optional(failure))
 }
 
 /** The error of a write in this state, if it has one. */

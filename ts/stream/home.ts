@@ -7,6 +7,7 @@ import type { ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
 import type { MuxedStream } from '../muxer/muxed.ts'
 import type { Engine } from '../native/engine.ts'
+import type { StreamHandle } from '../native/handles.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Forgotten } from './forgotten.ts'
@@ -51,7 +52,7 @@ export interface StreamPump {
 
 /** How a stream begins. */
 export interface StreamInit {
-  readonly handle: number
+  readonly handle: StreamHandle
   /** Which stream of its home it is. */
   readonly number: number
   readonly home: StreamHome

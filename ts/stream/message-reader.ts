@@ -227,6 +227,7 @@ export class MessageReader {
     try {
       return read()
     } catch (err) {
+      // Reading a prefix throws nothing else.
       return this.#fail(err as MsgioError)
     }
   }
@@ -250,7 +251,7 @@ export class MessageReader {
     const prefix = readPrefix(this.#format, this.#held.subarray(0, held), 0)
     if (prefix === undefined) {
       return new MissingLengthError('the stream ended inside a length', {
-        cause: new IncompleteReadError(undefined, {
+        cause: new IncompleteReadError({
           expectedBytes: Math.max(this.#format.prefixBytes, held + 1),
           receivedBytes: held
         })
@@ -260,7 +261,7 @@ export class MessageReader {
     return new MissingMessageError(
       `the stream ended after ${received} of a message's ${prefix.length} bytes`,
       {
-        cause: new IncompleteReadError(undefined, {
+        cause: new IncompleteReadError({
           expectedBytes: prefix.length,
           receivedBytes: received
         })

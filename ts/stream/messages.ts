@@ -54,6 +54,7 @@ export interface MessagesOptions {
 }
 
 const MESSAGES_CHECKS: OptionChecks<MessagesOptions> = {
+  // It takes any value, and throws.
   framing: (value) => prefixFormat(value as Framing),
   maxMessageBytes: integer(1, LIMIT_BYTES_MAX)
 }
@@ -74,6 +75,9 @@ const JOINED_BYTES_MAX = 16 * 1024
 /** Where `sendMessage` joins: one for all streams, as `send` has copied what it is given when it returns. */
 const JOINED = new Uint8Array(PREFIX_BYTES_MAX + JOINED_BYTES_MAX)
 
+/** The constructor of {@link Messages}, which is nobody else's. */
+let make: (stream: Stream, options: MessagesOptions) => Messages
+
 /** Messages of one stream, both ways. Made by `stream.messages()`, once a stream. */
 export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   /** The stream that carries them. */
@@ -92,8 +96,12 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   #ready: Uint8Array[] = []
   #readyAt = 0
 
-  /** @internal `stream.messages()`. */
-  constructor(stream: Stream, options: MessagesOptions) {
+  static {
+    make = (stream, options) => new Messages(stream, options)
+  }
+
+  // `stream.messages()`.
+  private constructor(stream: Stream, options: MessagesOptions) {
     const { framing = 'varint', maxMessageBytes = MESSAGE_BYTES_MAX } = options
     this.stream = stream
     this.framing = framing
@@ -170,6 +178,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     signal: AbortSignal | undefined
   ): Promise<void> {
     while (this.#readyAt < this.#ready.length) {
+      // The condition of the loop.
       const message = this.#ready[this.#readyAt] as Uint8Array
       this.#readyAt += 1
       const answer = callback(new Batch(message, Uint32Array.of(message.length), 1))
@@ -254,8 +263,8 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
 
   #missingLength(): MissingLengthError {
     const expectedBytes = Math.max(this.#format.prefixBytes, 1)
-    return new MissingLengthError(undefined, {
-      cause: new IncompleteReadError(undefined, { expectedBytes })
+    return new MissingLengthError({
+      cause: new IncompleteReadError({ expectedBytes })
     })
   }
 
@@ -300,7 +309,7 @@ export function messages(stream: Stream, options: MessagesOptions = {}): Message
   checkOptions(options, MESSAGES_CHECKS)
   const made = MADE.get(stream)
   if (made === undefined) {
-    const fresh = new Messages(stream, options)
+    const fresh = make(stream, options)
     MADE.set(stream, fresh)
     return fresh
   }

@@ -29,13 +29,8 @@ import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 import { streamFaces } from './face.ts'
+import type { ReadOptions } from './facts.ts'
 import { WaitingReads } from './waiting-reads.ts'
-
-/** Options of `stream.read`. */
-export interface ReadOptions extends AbortOptions {
-  /** Bytes that a read of everything may gather; 4 MiB unless given, Infinity lifts it. */
-  maxBytes?: number
-}
 
 /** Why a half that can no longer be read ended. */
 export type ReadEnd = 'open' | 'remote' | 'local'

@@ -124,8 +124,7 @@ export class WriteQueue {
 
   /** The writing half is ended by hand, whatever waits: as {@link closeBoth}, but every write that waits rejects. */
   closeByHand(): void {
-    const closed = (accepted: number): Error =>
-      new StreamClosedError(undefined, { bytesAccepted: accepted })
+    const closed = (accepted: number): Error => new StreamClosedError({ bytesAccepted: accepted })
     for (const pending of this.#waiting ?? []) {
       if (pending.bytes === undefined || pending.accepted === 0) continue
       unlisten(pending)
@@ -156,6 +155,7 @@ export class WriteQueue {
       const part = bytes.subarray(at, at + FORCED_BYTES_MAX)
       const row = Int32Array.of(handle, part.length, Order.none)
       engine.hot.submit(row, 1, part)
+      // `submit` has written the answer over the length.
       const answer = row[1] as number
       if (answer >= 0) continue
       this.#core.refused(-answer)

@@ -14,6 +14,7 @@ import { listenRefusal, type ParsedAddress, parseAddress } from '../identity/par
 import { CommandError, withFrames } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
 import type { Engine } from '../native/engine.ts'
+import type { ListenerId } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { Swarm } from '../swarm.ts'
 
@@ -39,7 +40,7 @@ export interface Listener {
 }
 
 interface Bound extends Listener {
-  readonly handle: number
+  readonly handle: ListenerId
 }
 
 /**
@@ -145,11 +146,13 @@ export class Listeners {
     const command = this.#host.command((node, request) => node.listen(request, text), this.listen)
     const { listener, addresses } = await command.result
     if (listener === undefined) throw nativeError(900, 'a listen without a listener')
-    const bound: Bound = { requested: text, addresses: addresses ?? [text], handle: listener }
+    // The result of a `listen` names the listener that it made.
+    const handle = listener as ListenerId
+    const bound: Bound = { requested: text, addresses: addresses ?? [text], handle }
     this.#bound.set(text, bound)
     this.#host.retain()
     for (const address of bound.addresses) this.#host.notifyAddress('listen', address)
-    this.#host.engine.adoptListener(listener, () => this.#ended(bound))
+    this.#host.engine.adoptListener(handle, () => this.#ended(bound))
     // It may have ended with the swarm before we heard of it.
     if (this.#bound.get(text) !== bound) this.#assertOpen()
   }

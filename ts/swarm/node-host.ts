@@ -6,6 +6,7 @@ import type { OnFailure } from '../base/events.ts'
 import { ConnectionCore } from '../connection/core.ts'
 import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionHost } from '../connection/host.ts'
+import { connectionFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection } from '../connection.ts'
 import type { Limits } from '../constants.ts'
@@ -21,6 +22,7 @@ import type { Counters } from '../native/counters.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '../native/engine.ts'
 import { environment } from '../native/environment.ts'
+import type { ConnectionHandle, RequestId } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
 import type { StreamCore } from '../stream/core.ts'
@@ -29,7 +31,7 @@ import { Forgotten } from '../stream/forgotten.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 import type { ListenerHost } from './listener.ts'
 import type { NotifieeEvent } from './notifiee.ts'
-import type { ResolvedOptions } from './options.ts'
+import type { SwarmSettings } from './options.ts'
 import type { ShutdownHost } from './shutdown.ts'
 
 /** What the host asks of its swarm. */
@@ -46,13 +48,13 @@ export class NodeHost
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly forgotten: Forgotten
-  readonly options: ResolvedOptions
+  readonly options: SwarmSettings
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
   readonly #reports: Reports
   // Who takes the connections that dials make, by request.
-  readonly #dials = new Map<number, (connection: Connection) => void>()
+  readonly #dials = new Map<RequestId, (connection: Connection) => void>()
   #node: NativeNode | undefined
   #holds = 0
   #isRef = true
@@ -62,7 +64,7 @@ export class NodeHost
 
   constructor(
     swarm: Swarm,
-    options: ResolvedOptions,
+    options: SwarmSettings,
     connections: ConnectionTable,
     registrar: Registrar,
     callbacks: HostCallbacks
@@ -108,7 +110,7 @@ export class NodeHost
 
   /** Begin a command; errors get the stack of `from`'s caller, if given. */
   command(
-    begin: (node: NativeNode, request: number) => void,
+    begin: (node: NativeNode, request: RequestId) => void,
     from?: (...args: never[]) => unknown
   ): CommandHandle {
     const { node } = this
@@ -116,12 +118,12 @@ export class NodeHost
   }
 
   /** `take` gets the connection of a dial, unless the dial is forgotten before. */
-  expectDialled(request: number, take: (connection: Connection) => void): void {
+  expectDialled(request: RequestId, take: (connection: Connection) => void): void {
     this.#dials.set(request, take)
   }
 
   /** Nobody wants the connection of a dial any more. */
-  forgetDialled(request: number): void {
+  forgetDialled(request: RequestId): void {
     this.#dials.delete(request)
   }
 
@@ -130,7 +132,7 @@ export class NodeHost
   }
 
   onDiagnostic(diagnostic: NativeDiagnostic, sink: ConnectionSink | undefined): void {
-    const connection = sink instanceof ConnectionCore ? sink.connection : undefined
+    const connection = sink instanceof NativeOpener ? sink.connection : undefined
     this.#reports.report(diagnostic, connection)
   }
 
@@ -138,15 +140,15 @@ export class NodeHost
     this.#reports.dropped(count)
   }
 
-  onConnectionOpened(handle: number, request: number): void {
-    const take = this.#dials.get(request)
+  onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
+    const opener = new NativeOpener(this.engine, handle, this.limits)
+    const take = request === 0 ? undefined : this.#dials.get(request)
     if (request !== 0 && take === undefined) {
       // It came up although its dial was given up: there is nobody to hold it, so nobody hears of it either.
-      this.engine.hot.closeConnection(handle, 0, true)
-      this.engine.outbox.flushSoon()
+      opener.closeAtOnce(0)
       return
     }
-    const core = new ConnectionCore(handle, this.node.connection(handle), this)
+    const core = new ConnectionCore(opener, connectionFacts(this.node.connection(handle)), this)
     this.#connections.add(core.peer, core.connection)
     this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)

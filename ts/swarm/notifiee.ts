@@ -88,7 +88,7 @@ export class NoopNotifiee implements Notifiee {
 /** One {@link NoopNotifiee} for everybody. */
 export const globalNoopNotifiee: NoopNotifiee = Object.freeze(new NoopNotifiee())
 
-/** The notifiees of one swarm. */
+/** @internal The notifiees of one swarm. */
 export class Notifiees {
   readonly #all = new Set<Notifiee>()
   readonly #onFailure: OnFailure
@@ -108,6 +108,7 @@ export class Notifiees {
   add(notifiee: Notifiee): boolean {
     anObject(notifiee, 'notifiee')
     for (const [name, check] of Object.entries(CALLBACKS)) {
+      // The names are those of the checks.
       const callback = notifiee[name as NotifieeEvent]
       if (callback !== undefined) check(callback, `notifiee.${name}`)
     }

@@ -15,7 +15,8 @@ import {
 import { type Clock, systemClock } from '../base/clock.ts'
 import { DEFAULT_LIMITS, type Limits, type MuxerName, type SecurityName } from '../constants.ts'
 import type { LogLevel } from '../diagnostics/codes.ts'
-import { Log, type Logger } from '../diagnostics/log.ts'
+import { Log } from '../diagnostics/log.ts'
+import type { Logger } from '../diagnostics/logger.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
@@ -65,9 +66,13 @@ export interface ResolvedOptions {
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
+  readonly services: Readonly<ServiceOptions>
+}
+
+/** @internal The options, as the parts of a swarm see them. */
+export interface SwarmSettings extends ResolvedOptions {
   /** The logger and the namespaces of `DEBUG`, and what they hear. */
   readonly log: Log
-  readonly services: Readonly<ServiceOptions>
 }
 
 const IO_THREADS_MAX = 64
@@ -78,6 +83,7 @@ const BUSY_POLL_US_MAX = 1_000
 /** A limit crosses as 32 bits. */
 const LIMIT_MAX = 0xffffffff
 
+// `Object.fromEntries` forgets the type of keys.
 const LIMIT_CHECKS = Object.fromEntries(
   Object.keys(DEFAULT_LIMITS).map((name) => [name, integer(1, LIMIT_MAX)])
 ) as OptionChecks<Limits>
@@ -85,6 +91,7 @@ const LIMIT_CHECKS = Object.fromEntries(
 /** A logger is an object of any class, so it may have more than the methods that are called. */
 const aLogger: Check = (value, name) => {
   anObject(value, name)
+  // Any object can be asked for a member.
   const logger = value as Readonly<Record<string, unknown>>
   for (const level of ['debug', 'info', 'warn', 'error']) {
     if (logger[level] !== undefined) aFunction(logger[level], `${name}.${level}`)
@@ -98,9 +105,11 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   security: someOf('tls', 'noise'),
   muxers: (value, name) => {
     someOf('yamux', 'yamux-crate')(value, name)
+    // Names, by the check before.
     const names = value as readonly string[]
     if (names.length > 1) throw misuse(name, 'one engine of /yamux/1.0.0', names.join(', '))
   },
+  // Any value is checked.
   limits: (value, name) => checkOptions(value as Partial<Limits>, LIMIT_CHECKS, name),
   ioThreads: integer(1, IO_THREADS_MAX),
   busyPoll: integer(0, BUSY_POLL_US_MAX),
@@ -111,12 +120,12 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
 }
 
 /**
- * Fill in the defaults.
+ * @internal Fill in the defaults.
  *
  * Throws `InvalidParametersError` that names the option: one that does not exist, or a value that cannot be. Throws it
  * as well where the environment variable `LIBP2P_FORCE_PNET` is 1, as there are no private networks yet.
  */
-export function resolveOptions(options: SwarmOptions): ResolvedOptions {
+export function resolveOptions(options: SwarmOptions): SwarmSettings {
   checkOptions(options, SWARM_CHECKS)
   if (process.env.LIBP2P_FORCE_PNET === '1') {
     throw new InvalidParametersError(

@@ -58,7 +58,7 @@ async function halfClose({ connect, bytes }) {
   const sent = pattern(0)(bytes)
   await stream.write(sent)
   await stream.closeWrite()
-  const received = await stream.read(undefined, { maxBytes: HALF_CLOSE_BYTES_MAX })
+  const received = await stream.read({ maxBytes: HALF_CLOSE_BYTES_MAX })
   if (Buffer.compare(sent, received) !== 0) {
     throw new Error(`the echo of ${bytes} bytes differs: ${received.length} bytes came back`)
   }

@@ -35,7 +35,7 @@ async function answerBulk(stream) {
 }
 
 async function answerRequest(stream) {
-  const request = await stream.read(undefined, { maxBytes: PREFIX_BYTES + PAYLOAD_BYTES_MAX })
+  const request = await stream.read({ maxBytes: PREFIX_BYTES + PAYLOAD_BYTES_MAX })
   const length = new DataView(request.buffer, request.byteOffset).getUint32(0)
   if (request.length !== PREFIX_BYTES + length) throw new Error('a request of another length')
   if (length > 0) await stream.write(request.subarray(PREFIX_BYTES))

@@ -156,7 +156,7 @@ async function requests({ connect, counters, n, bytes }, workers) {
     const stream = await connection.newStream(PROTOCOLS.rr)
     await stream.write(request)
     await stream.closeWrite()
-    const answer = await stream.read(undefined, { maxBytes: bytes })
+    const answer = await stream.read({ maxBytes: bytes })
     if (Buffer.compare(answer, payload) !== 0) throw new Error('an answer differs from its request')
   })
   return watch.stop(n, n * bytes, latencies)

@@ -24,10 +24,10 @@ const fn part(
     Part { name, uses, types }
 }
 
-/// The parts, lowest first. `errors.ts` and `constants.ts` import nothing and are everybody's.
+/// The parts, lowest first. `constants.ts` and `errors.ts` load nothing and are everybody's.
 const PARTS: &[Part] = &[
-    part("errors.ts", &[], &[]),
     part("constants.ts", &[], &[]),
+    part("errors.ts", &[], &["constants.ts"]),
     part("base", &[], &[]),
     part("native", &["base"], &[]),
     part("identity", &["base", "native"], &[]),
@@ -199,15 +199,15 @@ fn part_of(path: &str) -> Option<&'static Part> {
 }
 
 fn may_import(importer: &Part, target: &Part, kind: ImportKind) -> bool {
-    if importer.name == target.name || importer.uses.contains(&target.name) {
+    let uses_types = kind == ImportKind::Type && importer.types.contains(&target.name);
+    if importer.name == target.name || importer.uses.contains(&target.name) || uses_types {
         return true;
     }
     if LISTS.contains(&target.name) {
         return !LISTS.contains(&importer.name);
     }
     let knows_faces = place_of(importer.name) >= place_of(KNOWS_FACES);
-    kind == ImportKind::Type
-        && (importer.types.contains(&target.name) || (knows_faces && FACES.contains(&target.name)))
+    kind == ImportKind::Type && knows_faces && FACES.contains(&target.name)
 }
 
 fn place_of(name: &str) -> Option<usize> {

@@ -1,0 +1,12 @@
+/** Handles that a test makes up. */
+import type {
+  ConnectionHandle,
+  ListenerId,
+  RequestId,
+  StreamHandle
+} from '../../ts/native/handles.ts'
+
+export const aConnection = (number: number): ConnectionHandle => number as ConnectionHandle
+export const aStream = (number: number): StreamHandle => number as StreamHandle
+export const aRequest = (number: number): RequestId => number as RequestId
+export const aListener = (number: number): ListenerId => number as ListenerId

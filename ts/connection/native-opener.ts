@@ -1,0 +1,178 @@
+/** Connections of the native node: handles, hot calls and records. */
+import type { Connection } from '../connection.ts'
+import {
+  Direction,
+  type Limits,
+  type MuxerName,
+  type MuxerProtocol,
+  type SecurityProtocol,
+  StreamState
+} from '../constants.ts'
+import { ERROR_CODES, type Libp2pError, ResourceLimitExceededError } from '../errors.ts'
+import { transportOf } from '../identity/parsed-address.ts'
+import type { NativeConnectionFacts } from '../native/addon.ts'
+import {
+  type ConnectionCounters,
+  connectionCounters,
+  connectionFigures
+} from '../native/counters.ts'
+import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
+import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
+import { endError, nativeError, stackless } from '../native/native-error.ts'
+import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'
+import { StreamCore } from '../stream/core.ts'
+import type { ConnectionFacts } from './facts.ts'
+import type { ConnectionOwner, Opener } from './opener.ts'
+
+const NO_PROTOCOLS: readonly string[] = Object.freeze([])
+
+/** The opener of one native connection. */
+export class NativeOpener implements Opener, ConnectionSink {
+  readonly #engine: Engine
+  readonly #handle: ConnectionHandle
+  readonly #limits: Pick<Limits, 'outboundStreamsMax'>
+  #attached: ConnectionOwner | undefined
+  #hasEnded = false
+  // As of its end.
+  readonly #carried: number[] = []
+
+  constructor(
+    engine: Engine,
+    handle: ConnectionHandle,
+    limits: Pick<Limits, 'outboundStreamsMax'>
+  ) {
+    this.#engine = engine
+    this.#handle = handle
+    this.#limits = limits
+  }
+
+  attach(owner: ConnectionOwner): void {
+    this.#attached = owner
+    this.#engine.adoptConnection(this.#handle, this)
+  }
+
+  /** The public face of the connection. */
+  get connection(): Connection | undefined {
+    return this.#attached?.connection
+  }
+
+  // Records reach this object, and streams are asked of it, only once it is attached.
+  get #owner(): ConnectionOwner {
+    if (this.#attached === undefined) throw new TypeError('the opener is not attached')
+    return this.#attached
+  }
+
+  open(protocols: readonly string[], numbers: Uint32Array): StreamCore | Libp2pError {
+    const answer = this.#engine.hot.open(this.#handle, numbers)
+    if (answer < 0) return this.#openError(-answer)
+    this.#engine.outbox.flushSoon()
+    const isPending = (answer & UNSETTLED) !== 0
+    const owner = this.#owner
+    return new StreamCore({
+      // An answer that is no error is the handle of the stream, and that flag.
+      handle: (answer & ~UNSETTLED) as StreamHandle,
+      number: owner.nextStream(),
+      home: owner,
+      direction: 'outbound',
+      state: isPending ? StreamState.INIT : StreamState.OPEN,
+      protocol: isPending ? undefined : protocols[0],
+      proposed: protocols
+    })
+  }
+
+  #openError(code: number): Libp2pError {
+    if (code === ERROR_CODES.ERR_CONNECTION_CLOSED) return this.#owner.closedError()
+    if (code !== ERROR_CODES.ERR_STREAM_LIMIT) return nativeError(code)
+    // It is refused exactly when there are as many as there may be.
+    const limit = this.#limits.outboundStreamsMax
+    return new ResourceLimitExceededError(
+      `${limit} outbound streams reach the limit of ${limit} a connection`,
+      { code: 'ERR_STREAM_LIMIT', scope: 'connection', resource: 'streams', limit, current: limit }
+    )
+  }
+
+  close(): void {
+    this.#close(0, false)
+  }
+
+  closeAtOnce(code: number): void {
+    this.#close(code, true)
+  }
+
+  #close(code: number, atOnce: boolean): void {
+    const { hot, outbox } = this.#engine
+    outbox.submit()
+    hot.closeConnection(this.#handle, code, atOnce)
+    outbox.flushSoon()
+  }
+
+  /** One crossing while the connection lives. */
+  counters(): ConnectionCounters {
+    const { hot } = this.#engine
+    return connectionCounters(this.#hasEnded ? this.#carried : connectionFigures(hot, this.#handle))
+  }
+
+  allowEarlyFin(): void {
+    this.#engine.hot.allowEarlyFin(this.#handle)
+  }
+
+  onStreamOpened(handle: StreamHandle, protocol: number): void {
+    const owner = this.#owner
+    const stream = new StreamCore({
+      handle,
+      number: owner.nextStream(),
+      home: owner,
+      direction: 'inbound',
+      state: StreamState.OPEN,
+      protocol: this.#engine.protocols.of(handle, protocol),
+      proposed: NO_PROTOCOLS
+    })
+    owner.streamOpened(stream, protocol)
+  }
+
+  onStreamAsked(protocol: string): Served | undefined {
+    return this.#owner.choose(protocol)
+  }
+
+  onGoingAway(): void {
+    this.#owner.remoteGoesAway()
+  }
+
+  onCarried(figure: number, value: number): void {
+    this.#carried[figure] = value
+  }
+
+  onClosed(closeCode: number, code: number, flags: number): void {
+    this.#hasEnded = true
+    const owner = this.#owner
+    const { transport } = owner
+    owner.ended({
+      closeCode,
+      remote: (flags & FLAG_REMOTE) !== 0,
+      error:
+        code === 0 ? undefined : stackless(() => endError(code, flags, { transport, closeCode }))
+    })
+  }
+}
+
+/** The facts of a native connection. */
+export function connectionFacts(native: NativeConnectionFacts): ConnectionFacts {
+  const { remotePeer, remotePublicKey, remoteAddress, localAddress } = native
+  const { dialUs, securityUs, muxerUs } = native
+  return {
+    remotePeer,
+    remotePublicKey: Uint8Array.from(Buffer.from(remotePublicKey, 'latin1')),
+    remoteAddress,
+    localAddress,
+    direction: native.direction === Direction.Inbound ? 'inbound' : 'outbound',
+    security: {
+      transport: transportOf(remoteAddress),
+      // The native side agrees on nothing but these.
+      security: native.security as SecurityProtocol,
+      muxer: native.muxer as MuxerProtocol,
+      muxerEngine: native.muxerEngine as MuxerName,
+      usedEarlyMuxerNegotiation: native.earlyMuxer
+    },
+    dialReport: { dial: dialUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
+  }
+}
