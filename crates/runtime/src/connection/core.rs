@@ -13,9 +13,8 @@ use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
 use super::closing::Closing;
-use super::delivery::Delivery;
-use super::home::Home;
-use super::negotiation::Negotiation;
+use super::link::{Delivery, Home};
+use super::streams::Negotiation;
 use super::{Connection, EndReport};
 
 /// One stream as the engine's caller sees it.

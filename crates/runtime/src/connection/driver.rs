@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::ConnectionFault;
 use crate::sync::{Arc, Ordering, fence};
 
-use super::inbound::Received;
+use super::link::Received;
 use super::{CloseManner, Connection, Scratch};
 
 /// What the driver waits for after a turn.

@@ -3,7 +3,7 @@
 
 use crate::sync::{Arc, Ordering, fence};
 
-use super::home::LITTLE_BYTES;
+use super::link::LITTLE_BYTES;
 use super::{Connection, Scratch};
 
 /// Bytes that a flush seals on JavaScript's thread, whatever the connection holds: what a tick may have for it, in

@@ -6,18 +6,14 @@
 //! and the outbox and kicks. Lock order: core, outbox, slot, hub; a lock is never held across a
 //! wait, and neither party waits for the core's lock: both only try it.
 
-mod asked;
 mod closing;
 mod core;
-mod delivery;
 mod driver;
 mod facts;
-mod home;
-mod inbound;
 mod inline;
-mod negotiation;
-mod outbound;
+mod link;
 mod scratch;
+mod streams;
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -39,8 +35,8 @@ use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Order
 
 use self::core::Core;
 pub use self::facts::{Direction, Facts, StageTimes};
-pub(crate) use self::negotiation::Negotiation;
 pub(crate) use self::scratch::Scratch;
+pub(crate) use self::streams::Negotiation;
 
 /// What other threads have asked of a connection.
 #[derive(Default)]
@@ -311,7 +307,7 @@ impl Connection {
         }
         let first = self.unacked.fetch_add(1, Ordering::Relaxed) < UNACKED_MAX;
         let usable = first && !matches!(proposals, Proposals::AnyOf(_));
-        let slot = negotiation::outbound_slot(self, proposals, usable);
+        let slot = streams::outbound_slot(self, proposals, usable);
         let mut outbox = self.outbox.lock();
         let refusal = if outbox.dead || outbox.close.is_some() {
             Some(CallError::ConnectionClosed)

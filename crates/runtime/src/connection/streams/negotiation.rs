@@ -12,7 +12,7 @@ use crate::handlers::Handler;
 use crate::slot::{Proposals, StreamSlot};
 use crate::sync::Arc;
 
-use super::Connection;
+use crate::connection::Connection;
 
 /// A stream's negotiation while it lasts.
 pub(crate) enum Negotiation {
@@ -27,7 +27,7 @@ pub(crate) enum Negotiation {
 }
 
 /// What input came to.
-pub(super) enum Progress {
+pub(in crate::connection) enum Progress {
     /// More lines are to come.
     Open {
         consumed: usize,
@@ -40,7 +40,7 @@ pub(super) enum Progress {
 }
 
 /// Makes the slot of an outbound stream, with its first lines in the send pipe.
-pub(super) fn outbound_slot(
+pub(in crate::connection) fn outbound_slot(
     connection: &Arc<Connection>,
     proposals: Proposals,
     usable: bool,
@@ -72,14 +72,18 @@ impl Negotiation {
     }
 
     /// The negotiation of an inbound stream; none where streams are handed over as they are.
-    pub(super) fn listener(connection: &Connection) -> Option<Self> {
+    pub(in crate::connection) fn listener(connection: &Connection) -> Option<Self> {
         let table = connection.handlers.table();
         let machine = Listener::default();
         (!connection.handlers.is_raw()).then_some(Self::Listener { machine, table })
     }
 
     /// Reads lines and answers them.
-    pub(super) fn handle_input(&mut self, slot: &Arc<StreamSlot>, bytes: &[u8]) -> Progress {
+    pub(in crate::connection) fn handle_input(
+        &mut self,
+        slot: &Arc<StreamSlot>,
+        bytes: &[u8],
+    ) -> Progress {
         let mut consumed = 0;
         // A dialler stops at each refusal, until its next proposal is taken.
         loop {
@@ -112,7 +116,7 @@ impl Negotiation {
     ///
     /// A listener's end goes behind its lines: a lazy dialer's own bytes look like a broken proposal
     /// right after the one that was refused, and a reset would take the refusal with it.
-    pub(super) fn give_up(&self, slot: &Arc<StreamSlot>, fault: StreamFault) {
+    pub(in crate::connection) fn give_up(&self, slot: &Arc<StreamSlot>, fault: StreamFault) {
         match self {
             Self::Listener { .. } => {
                 slot.close();
@@ -125,7 +129,7 @@ impl Negotiation {
     ///
     /// # Errors
     /// If nothing was agreed on and nothing is asked.
-    pub(super) fn handle_end(&mut self) -> Result<(), StreamFault> {
+    pub(in crate::connection) fn handle_end(&mut self) -> Result<(), StreamFault> {
         match self {
             Self::Dialer { machine, .. } => machine.handle_end(),
             Self::Listener { machine, .. } => machine.handle_end(),
@@ -134,7 +138,7 @@ impl Negotiation {
     }
 
     /// Decides on the proposal that JavaScript was asked about.
-    pub(super) fn answer(&mut self, answer: Answer<Handler>) {
+    pub(in crate::connection) fn answer(&mut self, answer: Answer<Handler>) {
         if let Self::Listener { machine, .. } = self {
             machine.answer(answer);
         }
@@ -159,7 +163,7 @@ impl Negotiation {
     }
 
     /// What serves an inbound stream, once that is agreed on.
-    pub(super) fn handler(&self) -> Option<Handler> {
+    pub(in crate::connection) fn handler(&self) -> Option<Handler> {
         match self {
             Self::Dialer { .. } => None,
             Self::Listener { machine, .. } => machine.outcome(),

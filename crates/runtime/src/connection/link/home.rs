@@ -6,12 +6,12 @@ use crate::error::ConnectionFault;
 use crate::guests::News;
 use crate::sync::Arc;
 
-use super::Connection;
-use super::core::Core;
 use super::inbound::Received;
+use crate::connection::Connection;
+use crate::connection::core::Core;
 
 /// Bytes of a turn that count as little: what an inline write sends as well.
-pub(super) const LITTLE_BYTES: usize = 16 << 10;
+pub(in crate::connection) const LITTLE_BYTES: usize = 16 << 10;
 
 /// Time within which the turns with little that make a guest have to come.
 const STREAK_MAX: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ const STAY: Duration = Duration::from_millis(500);
 
 /// Where a connection lives.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Home {
+pub(in crate::connection) enum Home {
     /// With its driver, after so many turns with little since then. What lies ahead is a rest.
     Thread { turns: u32, since: Duration },
     /// With JavaScript's event loop.
@@ -47,7 +47,7 @@ impl Default for Home {
 
 impl Home {
     /// When the driver has to see whether the guest is still looked after.
-    pub(super) const fn deadline(&self) -> Option<Duration> {
+    pub(in crate::connection) const fn deadline(&self) -> Option<Duration> {
         match self {
             Self::Loop { until, .. } => Some(*until),
             Self::Thread { .. } | Self::Returning => None,
@@ -56,12 +56,12 @@ impl Home {
 }
 
 impl Core {
-    pub(super) const fn is_guest(&self) -> bool {
+    pub(in crate::connection) const fn is_guest(&self) -> bool {
         matches!(self.home, Home::Loop { .. })
     }
 
     /// The driver's decision at the end of a turn in which it received `received`.
-    pub(super) fn choose_home(
+    pub(in crate::connection) fn choose_home(
         &mut self,
         connection: &Arc<Connection>,
         received: &Received,
@@ -117,7 +117,7 @@ impl Core {
     }
 
     /// A turn on JavaScript's thread ended like this; tells whether the driver has to take over.
-    pub(super) fn end_visit_turn(
+    pub(in crate::connection) fn end_visit_turn(
         &mut self,
         connection: &Connection,
         received: Result<Received, ConnectionFault>,
@@ -148,7 +148,7 @@ impl Core {
     }
 
     /// Ends the visit; the driver has to come for the socket.
-    pub(super) fn leave(&mut self, connection: &Connection) {
+    pub(in crate::connection) fn leave(&mut self, connection: &Connection) {
         if let Home::Loop { token, .. } = self.home {
             self.home = Home::Returning;
             if let Some(guests) = connection.hub.guests() {
@@ -158,7 +158,7 @@ impl Core {
     }
 
     /// Takes the socket back to the present I/O thread.
-    pub(super) fn come_home(
+    pub(in crate::connection) fn come_home(
         &mut self,
         connection: &Connection,
         now: Duration,

@@ -11,12 +11,12 @@ use ferroswarm_proto::muxer::StreamKey;
 use crate::handlers::Handler;
 use crate::sync::Arc;
 
-use super::Connection;
-use super::core::Core;
+use crate::connection::Connection;
+use crate::connection::core::Core;
 
 impl Core {
     /// JavaScript has decided: the negotiation goes on with what has come meanwhile.
-    pub(super) fn answered(
+    pub(in crate::connection) fn answered(
         &mut self,
         connection: &Arc<Connection>,
         key: StreamKey,
@@ -37,7 +37,7 @@ impl Core {
     }
 
     /// The remote has ended its half: a negotiation that waits for more of it has failed.
-    pub(super) fn end_negotiation(&mut self, key: StreamKey) {
+    pub(in crate::connection) fn end_negotiation(&mut self, key: StreamKey) {
         let Some(entry) = self.entry(key) else { return };
         let slot = Arc::clone(&entry.slot);
         let Some(negotiation) = &mut entry.negotiation else {
