@@ -6,11 +6,11 @@
 //! and the outbox and kicks. Lock order: core, outbox, slot, hub; a lock is never held across a
 //! wait, and neither party waits for the core's lock: both only try it.
 
-mod closing;
 mod core;
 mod driver;
 mod facts;
 mod inline;
+mod life;
 mod link;
 mod scratch;
 mod streams;
@@ -19,11 +19,10 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{Engine, Role, UNACKED_MAX, yamux, yamux_crate};
+use ferroswarm_proto::muxer::UNACKED_MAX;
 use ferroswarm_secure::{Channel, RecordError};
 
-use crate::budget::WindowBudget;
-use crate::config::{Limits, Muxer};
+use crate::config::Limits;
 use crate::diagnostics::{Fact, Refusal, Subject};
 use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handlers;
@@ -35,6 +34,8 @@ use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Order
 
 use self::core::Core;
 pub use self::facts::{Direction, Facts, StageTimes};
+pub use self::life::{CloseManner, CloseRequest, EndReport};
+use self::link::Link;
 pub(crate) use self::scratch::Scratch;
 pub(crate) use self::streams::Negotiation;
 
@@ -48,49 +49,6 @@ struct Outbox {
     going_away: bool,
     /// The connection has ended: nothing more is taken.
     dead: bool,
-}
-
-/// How to end a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CloseRequest {
-    /// Code of our GoAway.
-    pub code: u32,
-    /// What JavaScript is told.
-    pub fault: ConnectionFault,
-    /// What becomes of bytes that streams have accepted.
-    pub manner: CloseManner,
-}
-
-/// What becomes of bytes that streams have accepted when their connection is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CloseManner {
-    /// Streams that were closed for writing deliver theirs first, as long as the remote takes any within
-    /// [`Limits::write_stall_timeout`]; the others are reset at once.
-    Orderly,
-    /// They are lost.
-    AtOnce,
-}
-
-/// How a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EndReport {
-    /// Code as on the wire: theirs or ours.
-    pub code: u32,
-    /// The remote ended it.
-    pub remote: bool,
-    /// Why.
-    pub fault: ConnectionFault,
-}
-
-impl EndReport {
-    /// Whether one of the two ends closed it, without an error.
-    fn is_orderly(&self) -> bool {
-        self.code == 0
-            && matches!(
-                self.fault,
-                ConnectionFault::Local | ConnectionFault::NodeClosed | ConnectionFault::GoAway(_)
-            )
-    }
 }
 
 /// Everything a connection is made of.
@@ -165,20 +123,15 @@ pub struct Connection {
 impl Connection {
     /// A connection over `parts`; JavaScript is told of it by the next drain.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let limits = &parts.limits;
-        let role = match parts.facts.direction {
-            Direction::Outbound => Role::Dialer,
-            Direction::Inbound => Role::Listener,
-        };
-        let engine = engine(parts.facts.muxer, role, limits);
+        let link = Link::new(
+            &parts.facts,
+            &parts.limits,
+            parts.channel,
+            parts.leftover,
+            parts.plaintext,
+        );
         let connection = Arc::new(Self {
-            core: Mutex::new(Core::new(
-                engine,
-                WindowBudget::new(limits),
-                parts.channel,
-                parts.leftover,
-                parts.plaintext,
-            )),
+            core: Mutex::new(Core::new(link)),
             hub: parts.hub,
             facts: parts.facts,
             handle: AtomicU32::new(0),
@@ -250,7 +203,7 @@ impl Connection {
     /// What its receive windows have grown by.
     #[cfg(test)]
     pub(crate) fn window_growth(&self) -> usize {
-        self.core.lock().windows.granted()
+        self.core.lock().window_growth()
     }
 
     /// Whether nobody holds the lock.
@@ -262,7 +215,7 @@ impl Connection {
     /// Streams that wait to be opened, those given up and not forgotten yet included.
     #[cfg(test)]
     pub(crate) fn unopened_count(&self) -> usize {
-        self.core.lock().unopened.len()
+        self.core.lock().unopened_count()
     }
 
     /// The connection's clock.
@@ -434,8 +387,7 @@ impl Connection {
     /// Makes the channel fail: one that has failed once seals nothing any more.
     #[cfg(test)]
     pub(crate) fn break_channel(&self) {
-        let broken = self.core.lock().channel.open(&mut [0; 64]);
-        assert!(broken.is_err(), "a record of zeros was opened");
+        self.core.lock().break_channel();
     }
 
     /// Reports a record that could not be opened or sealed: the end of the connection.
@@ -480,39 +432,5 @@ impl Connection {
     /// An outbound stream ended before it was on the wire.
     fn unopened_gone(&self) {
         self.unacked.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-fn engine(muxer: Muxer, role: Role, limits: &Limits) -> Engine {
-    match muxer {
-        Muxer::Yamux => Engine::Yamux(yamux::Session::new(role, yamux_config(limits))),
-        Muxer::YamuxCrate => {
-            let session = yamux_crate::Session::new(role, crate_config(limits));
-            Engine::YamuxCrate(Box::new(session))
-        }
-    }
-}
-
-fn yamux_config(limits: &Limits) -> yamux::Config {
-    yamux::Config {
-        inbound_streams_max: limits.inbound_streams_max,
-        // The connection counts them: see `Core::opened`.
-        accept_backlog: u32::MAX,
-        window_max: limits.window_bytes_max,
-        keepalive_interval: limits.keepalive_interval,
-        keepalive_timeout: limits.keepalive_timeout,
-        delivery_timeout: limits.write_stall_timeout,
-        ..yamux::Config::default()
-    }
-}
-
-fn crate_config(limits: &Limits) -> yamux_crate::Config {
-    yamux_crate::Config {
-        inbound_streams_max: limits.inbound_streams_max,
-        // Streams that JavaScript is done with stay until the remote has ended them too.
-        outbound_streams_max: limits.outbound_streams_max.saturating_mul(2),
-        // The connection counts them: see `Core::opened`.
-        accept_backlog: u32::MAX,
-        growth_max: WindowBudget::growth_max(limits).min(limits.window_bytes_max as usize),
     }
 }

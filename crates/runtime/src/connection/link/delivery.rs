@@ -14,7 +14,7 @@ const LOOKS: u32 = 4;
 
 /// Counts in bytes since the start of the connection.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::connection) struct Delivery {
+pub(super) struct Delivery {
     written: u64,
     /// End of the last data frame that was sealed; what is behind it are control frames.
     data_until: u64,
@@ -27,36 +27,32 @@ pub(in crate::connection) struct Delivery {
 
 impl Delivery {
     /// The socket has taken `count` bytes.
-    pub(in crate::connection) fn wrote(&mut self, count: usize) {
+    pub(super) fn wrote(&mut self, count: usize) {
         self.written += count as u64;
     }
 
     /// Data frames are among the `unsent` bytes that come next.
-    pub(in crate::connection) fn carries_data(&mut self, unsent: usize) {
+    pub(super) fn carries_data(&mut self, unsent: usize) {
         self.data_until = self.written + unsent as u64;
     }
 
     /// Since when it has not been seen that the remote takes anything, if it was before.
-    pub(in crate::connection) const fn moved_at(&self) -> Duration {
+    pub(super) const fn moved_at(&self) -> Duration {
         self.moved_at
     }
 
     /// The next look of a clock that gives the remote `patience` and runs since `since`.
-    pub(in crate::connection) fn next_look(&self, since: Duration, patience: Duration) -> Duration {
+    pub(super) fn next_look(&self, since: Duration, patience: Duration) -> Duration {
         self.looked_at.unwrap_or(since).max(since) + patience / LOOKS
     }
 
     /// Nobody waits for the remote.
-    pub(in crate::connection) const fn rest(&mut self) {
+    pub(super) const fn rest(&mut self) {
         self.looked_at = None;
     }
 
     /// Asks the kernel; none where it does not tell.
-    pub(in crate::connection) fn look(
-        &mut self,
-        pipe: &dyn BytePipe,
-        now: Duration,
-    ) -> Option<Outgoing> {
+    pub(super) fn look(&mut self, pipe: &dyn BytePipe, now: Duration) -> Option<Outgoing> {
         // The first look after a while cannot tell when it was that something moved.
         let follows = self.looked_at.replace(now).is_some();
         let untaken = pipe.untaken()? as u64;

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
+use crate::connection::Connection;
 use crate::error::ConnectionFault;
 use crate::guests::News;
 use crate::sync::Arc;
 
-use super::inbound::Received;
-use crate::connection::Connection;
-use crate::connection::core::Core;
-
+use super::{Link, Received};
 /// Bytes of a turn that count as little: what an inline write sends as well.
 pub(in crate::connection) const LITTLE_BYTES: usize = 16 << 10;
 
@@ -22,7 +20,7 @@ const STAY: Duration = Duration::from_millis(500);
 
 /// Where a connection lives.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::connection) enum Home {
+pub(super) enum Home {
     /// With its driver, after so many turns with little since then. What lies ahead is a rest.
     Thread { turns: u32, since: Duration },
     /// With JavaScript's event loop.
@@ -47,7 +45,7 @@ impl Default for Home {
 
 impl Home {
     /// When the driver has to see whether the guest is still looked after.
-    pub(in crate::connection) const fn deadline(&self) -> Option<Duration> {
+    pub(super) const fn deadline(&self) -> Option<Duration> {
         match self {
             Self::Loop { until, .. } => Some(*until),
             Self::Thread { .. } | Self::Returning => None,
@@ -55,7 +53,7 @@ impl Home {
     }
 }
 
-impl Core {
+impl Link {
     pub(in crate::connection) const fn is_guest(&self) -> bool {
         matches!(self.home, Home::Loop { .. })
     }
@@ -116,11 +114,12 @@ impl Core {
         };
     }
 
-    /// A turn on JavaScript's thread ended like this; tells whether the driver has to take over.
+    /// A turn on JavaScript's thread has ended, in which the socket was read until it was `dry` or not; returns
+    /// whether the driver has to take over.
     pub(in crate::connection) fn end_visit_turn(
         &mut self,
         connection: &Connection,
-        received: Result<Received, ConnectionFault>,
+        dry: bool,
         may_stay: bool,
     ) -> bool {
         let (Home::Loop { token, turned, .. }, Some(guests)) =
@@ -137,8 +136,6 @@ impl Core {
             News::Some
         };
         let can_stay = guests.charge(token, bytes, news) && may_stay;
-        let dry = matches!(received, Ok(Received::Dry));
-        self.fault = self.fault.or_else(|| received.err());
         let held_back = self.engine.has_events();
         let stays = can_stay && dry && !held_back && bytes <= LITTLE_BYTES;
         if !stays {

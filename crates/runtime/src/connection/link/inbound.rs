@@ -1,17 +1,16 @@
-//! From the socket to the slots: records opened in place, frames' payloads into the pipes.
+//! From the socket: records opened in place, and the events of the muxer in them.
 
 use std::io;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::Loan;
+use ferroswarm_proto::muxer::{Event, Loan};
 use ferroswarm_secure::Opened;
 
+use crate::connection::Connection;
 use crate::diagnostics::Fact;
 use crate::error::ConnectionFault;
-use crate::sync::Arc;
 
-use crate::connection::Connection;
-use crate::connection::core::Core;
+use super::Link;
 
 /// Socket reads per turn of the driver: 1 MiB at most, then other connections have their turn.
 const READS_MAX: usize = 4;
@@ -32,71 +31,113 @@ pub(in crate::connection) enum Received {
     Congested,
 }
 
-impl Core {
-    /// Reads, opens and delivers until the socket is dry or the turn is over. A record for which `buffer`
-    /// has no room waits for a turn with more.
+/// Bytes that have come and wait for a turn.
+pub(super) struct Input {
+    /// The front of a record whose rest has not arrived.
+    partial: Vec<u8>,
+    /// Plaintext that came with the negotiation of the muxer, or that a turn left for the next.
+    plaintext: Vec<u8>,
+    /// Streams that the remote has opened since the turn began.
+    opened_in_turn: u32,
+    /// Inbound streams that the engine refused as one too many, as far as they were reported.
+    refused_beyond_max: u64,
+    /// The socket is not read until JavaScript drains.
+    paused: bool,
+}
+
+impl Input {
+    pub(super) const fn new(partial: Vec<u8>, plaintext: Vec<u8>) -> Self {
+        Self {
+            partial,
+            plaintext,
+            opened_in_turn: 0,
+            refused_beyond_max: 0,
+            paused: false,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.partial = Vec::new();
+        self.plaintext = Vec::new();
+    }
+}
+
+impl Link {
+    /// Reads and opens until the socket is dry or the turn is over, and gives what the muxer makes of it to
+    /// `handle`. A record for which `buffer` has no room waits for a turn with more.
+    ///
+    /// # Errors
+    /// The remote has ended the connection, or can no longer be understood.
     pub(in crate::connection) fn receive(
         &mut self,
-        connection: &Arc<Connection>,
+        connection: &Connection,
         buffer: &mut [u8],
         now: Duration,
+        mut handle: impl FnMut(&mut Self, Event<'_>),
     ) -> Result<Received, ConnectionFault> {
-        self.opened_in_turn = 0;
-        let mut filled = self.partial.len();
-        buffer[..filled].copy_from_slice(&self.partial);
-        let received = self.fill(connection, buffer, &mut filled, now);
+        self.input.opened_in_turn = 0;
+        let mut filled = self.input.partial.len();
+        buffer[..filled].copy_from_slice(&self.input.partial);
+        let received = self.fill(connection, buffer, &mut filled, now, &mut handle);
         if received.is_err() {
             // Nothing more comes, and nobody else will ask for what the engine held back.
             self.engine.end_input();
-            let _ = self.handle_plaintext(connection, &[], now);
+            let _ = self.handle_plaintext(connection, &[], now, &mut handle);
         }
-        let refused = self.engine.beyond_inbound_max();
-        let max = connection.limits.inbound_streams_max;
-        for _ in std::mem::replace(&mut self.refused_beyond_max, refused)..refused {
-            connection.refused("inboundStreamsMax", max, max);
-        }
-        self.partial.clear();
+        self.report_refusals(connection);
+        let partial = &mut self.input.partial;
+        partial.clear();
         if filled == 0 {
-            self.partial = Vec::new();
+            *partial = Vec::new();
         } else {
-            self.partial.extend_from_slice(&buffer[..filled]);
+            partial.extend_from_slice(&buffer[..filled]);
         }
         received
     }
 
+    /// As much of a read buffer of `length` bytes as leaves room for `bytes` of the socket.
+    pub(in crate::connection) fn buffer_for(&self, bytes: usize, length: usize) -> usize {
+        length.min(self.input.partial.len() + bytes)
+    }
+
+    fn report_refusals(&mut self, connection: &Connection) {
+        let refused = self.engine.beyond_inbound_max();
+        let max = connection.limits.inbound_streams_max;
+        for _ in std::mem::replace(&mut self.input.refused_beyond_max, refused)..refused {
+            connection.refused("inboundStreamsMax", max, max);
+        }
+    }
+
     fn fill(
         &mut self,
-        connection: &Arc<Connection>,
+        connection: &Connection,
         buffer: &mut [u8],
         filled: &mut usize,
         now: Duration,
+        handle: &mut impl FnMut(&mut Self, Event<'_>),
     ) -> Result<Received, ConnectionFault> {
         // Bytes may have come with the handshake, or are left of the last turn.
-        if !self.plaintext.is_empty() {
+        if !self.input.plaintext.is_empty() {
             if self.is_congested(connection) {
                 return Ok(Received::Congested);
             }
-            let plaintext = std::mem::take(&mut self.plaintext);
-            if !self.handle_plaintext(connection, &plaintext, now)? {
+            let plaintext = std::mem::take(&mut self.input.plaintext);
+            if !self.handle_plaintext(connection, &plaintext, now, handle)? {
                 return Ok(Received::More);
             }
         }
-        if !self.open_records(connection, buffer, filled, now)? {
+        if !self.open_records(connection, buffer, filled, now, handle)? {
             return Ok(Received::More);
         }
         let stats = &connection.hub.stats;
         for _ in 0..READS_MAX {
             if connection.must_pause() {
-                stats.read_pauses.add(1);
-                self.engine.pause_clock();
-                if !std::mem::replace(&mut self.paused, true) {
-                    connection.report(Fact::ReadPaused(connection.pause()));
-                }
+                self.pause(connection);
                 return Ok(Received::Paused);
             }
-            self.paused = false;
+            self.input.paused = false;
             if self.engine.has_events() {
-                self.handle_plaintext(connection, &[], now)?;
+                self.handle_plaintext(connection, &[], now, handle)?;
             }
             if self.is_congested(connection) {
                 return Ok(Received::Congested);
@@ -113,7 +154,7 @@ impl Core {
                     self.recent_bytes += count;
                     self.engine.heard(now);
                     *filled += count;
-                    if !self.open_records(connection, buffer, filled, now)? {
+                    if !self.open_records(connection, buffer, filled, now, handle)? {
                         return Ok(Received::More);
                     }
                 }
@@ -132,6 +173,15 @@ impl Core {
         Ok(Received::More)
     }
 
+    /// JavaScript does not drain: nothing is read for it, and the remote's silence is our own doing.
+    fn pause(&mut self, connection: &Connection) {
+        connection.hub.stats.read_pauses.add(1);
+        self.engine.pause_clock();
+        if !std::mem::replace(&mut self.input.paused, true) {
+            connection.report(Fact::ReadPaused(connection.pause()));
+        }
+    }
+
     /// Answers to what the remote has sent wait for the socket: it is not read before it takes them.
     ///
     /// Streams that failed to negotiate are nobody's to take, and stay until their resets are out.
@@ -144,10 +194,11 @@ impl Core {
     /// False when the turn ends before that.
     fn open_records(
         &mut self,
-        connection: &Arc<Connection>,
+        connection: &Connection,
         buffer: &mut [u8],
         filled: &mut usize,
         now: Duration,
+        handle: &mut impl FnMut(&mut Self, Event<'_>),
     ) -> Result<bool, ConnectionFault> {
         let mut at = 0;
         let mut goes_on = true;
@@ -158,7 +209,7 @@ impl Core {
                     consumed,
                 }) => {
                     let bytes = &buffer[at + plaintext.start..at + plaintext.end];
-                    goes_on = self.handle_plaintext(connection, bytes, now)?;
+                    goes_on = self.handle_plaintext(connection, bytes, now, handle)?;
                     at += consumed;
                 }
                 Ok(Opened::Control { consumed }) => at += consumed,
@@ -175,19 +226,25 @@ impl Core {
     /// False when the turn ends before `bytes` do; what is left of them waits for the next one.
     fn handle_plaintext(
         &mut self,
-        connection: &Arc<Connection>,
+        connection: &Connection,
         mut bytes: &[u8],
         now: Duration,
+        handle: &mut impl FnMut(&mut Self, Event<'_>),
     ) -> Result<bool, ConnectionFault> {
         let mut loan = Loan::default();
         loop {
-            let ends = self.opened_in_turn >= OPENED_MAX || self.is_congested(connection);
+            let ends = self.input.opened_in_turn >= OPENED_MAX || self.is_congested(connection);
             if ends && !bytes.is_empty() {
-                self.plaintext.extend_from_slice(bytes);
+                self.input.plaintext.extend_from_slice(bytes);
                 return Ok(false);
             }
             match self.engine.poll_event(&mut bytes, now, &mut loan) {
-                Ok(Some(event)) => self.handle_event(connection, event, now),
+                Ok(Some(event)) => {
+                    if matches!(event, Event::Opened { .. }) {
+                        self.input.opened_in_turn += 1;
+                    }
+                    handle(self, event);
+                }
                 Ok(None) => return Ok(true),
                 Err(error) => {
                     self.engine.go_away(error.goaway_code());

@@ -8,16 +8,18 @@
 use ferroswarm_proto::multistream::Answer;
 use ferroswarm_proto::muxer::StreamKey;
 
+use crate::connection::Connection;
+use crate::connection::link::Link;
 use crate::handlers::Handler;
 use crate::sync::Arc;
 
-use crate::connection::Connection;
-use crate::connection::core::Core;
+use super::Streams;
 
-impl Core {
+impl Streams {
     /// JavaScript has decided: the negotiation goes on with what has come meanwhile.
-    pub(in crate::connection) fn answered(
+    pub(super) fn answered(
         &mut self,
+        link: &mut Link,
         connection: &Arc<Connection>,
         key: StreamKey,
         answer: Answer<Handler>,
@@ -30,14 +32,14 @@ impl Core {
         negotiation.answer(answer);
         let remote_done = entry.remote_done;
         let waiting = entry.slot.take_back(answer);
-        self.received(connection, key, &waiting);
+        self.received(link, connection, key, &waiting);
         if remote_done {
             self.end_negotiation(key);
         }
     }
 
     /// The remote has ended its half: a negotiation that waits for more of it has failed.
-    pub(in crate::connection) fn end_negotiation(&mut self, key: StreamKey) {
+    pub(super) fn end_negotiation(&mut self, key: StreamKey) {
         let Some(entry) = self.entry(key) else { return };
         let slot = Arc::clone(&entry.slot);
         let Some(negotiation) = &mut entry.negotiation else {

@@ -1,58 +1,58 @@
-//! What the remote does to streams: it opens, sends, ends and resets them.
+//! From the wire to the slots: the remote opens streams, sends, ends and resets them.
 
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::{Event, StreamErrorCode, StreamKey};
 
 use crate::connection::Connection;
-use crate::connection::core::{Core, Deadline, Entry};
+use crate::connection::link::Link;
 use crate::diagnostics::{Fact, Refusal};
 use crate::handlers::Handler;
-use crate::hub::Ready;
 use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::{Arc, Ordering};
 
 use super::negotiation::{Negotiation, Progress};
+use super::{Entry, Streams};
 
 /// Share of a connection's memory that has to become free for a stream not to be reset: less would be
 /// looked for again with the next frame.
 const SHED_SHARE: usize = 8;
 
-impl Core {
+impl Streams {
+    /// Takes what has come for a stream.
     pub(in crate::connection) fn handle_event(
         &mut self,
+        link: &mut Link,
         connection: &Arc<Connection>,
         event: Event<'_>,
         now: Duration,
     ) {
         match event {
-            Event::Opened { key } => self.opened(connection, key, now),
+            Event::Opened { key } => self.opened(link, connection, key, now),
             Event::Acked { key } => self.acked(connection, key),
             Event::Data { key, bytes } => {
                 connection.traffic.bytes_in.add(bytes.len() as u64);
-                self.received(connection, key, bytes);
+                self.received(link, connection, key, bytes);
             }
-            Event::Finished { key } => self.finished(connection, key),
-            Event::Reset { key, code } => self.was_reset(connection, key, code),
+            Event::Finished { key } => self.finished(link, connection, key),
+            Event::Reset { key, code } => self.was_reset(link, connection, key, code),
             Event::Writable { key } => self.writable(key),
-            Event::GoAway { code } => self.said_goodbye(connection, code),
-            Event::Pong { .. } => {}
+            // Those of the connection.
+            Event::GoAway { .. } | Event::Pong { .. } => {}
         }
     }
 
     /// An inbound stream: negotiated here, or handed over as it is.
-    fn opened(&mut self, connection: &Arc<Connection>, key: StreamKey, now: Duration) {
-        self.opened_in_turn += 1;
-        if self.closing.is_some() || connection.handlers.is_closed() {
-            // No refusal that the remote is to blame for: streams that are being drained may share its connection.
-            self.engine.reset(key, StreamErrorCode::Shutdown as u32);
-            self.engine.remove(key);
-            return;
-        }
+    fn opened(
+        &mut self,
+        link: &mut Link,
+        connection: &Arc<Connection>,
+        key: StreamKey,
+        now: Duration,
+    ) {
         let limit = connection.limits.accept_backlog;
         if connection.untaken.load(Ordering::Relaxed) >= limit {
-            self.engine
-                .turn_away(key, StreamErrorCode::ResourceLimitExceeded);
+            link.turn_away(key, StreamErrorCode::ResourceLimitExceeded);
             connection.refused("acceptBacklog", limit, limit);
             return;
         }
@@ -64,26 +64,13 @@ impl Core {
         match &negotiation {
             Some(_) => {
                 let at = now + connection.limits.stream_negotiation_timeout;
-                self.expect_negotiation(Deadline { at, key, serial });
+                self.expect_negotiation(key, serial, at);
             }
             None => {
                 slot.announce(0);
             }
         }
-        self.insert(
-            key,
-            Entry {
-                slot,
-                negotiation,
-                outbound: false,
-                acked: true,
-                local_done: false,
-                remote_done: false,
-                lingers: false,
-                unsent: 0,
-                serial,
-            },
-        );
+        self.insert(key, Entry::inbound(slot, negotiation, serial));
     }
 
     fn acked(&mut self, connection: &Connection, key: StreamKey) {
@@ -94,8 +81,9 @@ impl Core {
         }
     }
 
-    pub(in crate::connection) fn received(
+    pub(super) fn received(
         &mut self,
+        link: &mut Link,
         connection: &Arc<Connection>,
         key: StreamKey,
         bytes: &[u8],
@@ -120,7 +108,7 @@ impl Core {
                         // be read first.
                         slot.deliver(&bytes[consumed..]);
                         if let Some(handler) = handler {
-                            self.hand_over(connection, &slot, handler);
+                            self.hand_over(link, connection, &slot, handler);
                         }
                         self.requeue(&slot);
                         &[]
@@ -145,13 +133,19 @@ impl Core {
     }
 
     /// Gives an inbound stream to its handler, unless the protocol has as many as it may.
-    fn hand_over(&mut self, connection: &Connection, slot: &Arc<StreamSlot>, handler: Handler) {
-        let is_full = |core: &Self| {
-            let count = core.inbound_of.get(&handler.protocol);
+    fn hand_over(
+        &mut self,
+        link: &mut Link,
+        connection: &Connection,
+        slot: &Arc<StreamSlot>,
+        handler: Handler,
+    ) {
+        let is_full = |streams: &Self| {
+            let count = streams.inbound_of.get(&handler.protocol);
             count.copied().unwrap_or(0) >= handler.inbound_max
         };
         if is_full(self) {
-            self.forget_read_out(connection);
+            self.forget_read_out(link, connection);
         }
         if connection.handlers.is_closed() {
             slot.reset(StreamErrorCode::Shutdown as u32);
@@ -165,27 +159,27 @@ impl Core {
 
     /// Forgets the streams of which JavaScript has read the end after all else was done: they wait for
     /// their turn, for which nobody is woken.
-    fn forget_read_out(&mut self, connection: &Connection) {
+    fn forget_read_out(&mut self, link: &mut Link, connection: &Connection) {
         let done: Vec<_> = {
             let outbox = connection.outbox.lock();
             let waiting = outbox.streams.iter().chain(&self.ring);
             waiting.filter_map(|slot| slot.finished_key()).collect()
         };
         for key in done {
-            self.forget_if_done(key, connection);
+            self.forget_if_done(link, connection, key);
         }
     }
 
-    fn finished(&mut self, connection: &Connection, key: StreamKey) {
+    fn finished(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
         let Some(entry) = self.entry(key) else { return };
         entry.remote_done = true;
         let slot = Arc::clone(&entry.slot);
         self.end_negotiation(key);
         slot.deliver_end();
-        self.forget_if_done(key, connection);
+        self.forget_if_done(link, connection, key);
     }
 
-    fn was_reset(&mut self, connection: &Connection, key: StreamKey, code: u32) {
+    fn was_reset(&mut self, link: &mut Link, connection: &Connection, key: StreamKey, code: u32) {
         let Some(entry) = self.entry(key) else { return };
         // Ended before it is forgotten: a drain that comes in between finds it over, and gives its place
         // in the backlog back.
@@ -194,33 +188,13 @@ impl Core {
             remote: true,
             ..ResetReport::default()
         });
-        self.forget(key, connection);
-    }
-
-    /// The remote takes no more streams: those that wait for their turn never get one, and JavaScript
-    /// is told to look elsewhere.
-    fn said_goodbye(&mut self, connection: &Arc<Connection>, code: u32) {
-        if self.remote_goaway.replace(code).is_some() {
-            return;
-        }
-        connection.outbox.lock().going_away = true;
-        self.ring.append(&mut self.unopened);
-        connection
-            .hub
-            .queue(Ready::GoingAway(Arc::clone(connection), code));
+        self.forget(link, connection, key);
     }
 
     fn writable(&mut self, key: StreamKey) {
         if let Some(entry) = self.entry(key) {
             let slot = Arc::clone(&entry.slot);
             self.requeue(&slot);
-        }
-    }
-
-    /// Puts a stream into the ring unless it stands there or in the outbox.
-    pub(in crate::connection) fn requeue(&mut self, slot: &Arc<StreamSlot>) {
-        if slot.enter_ring() {
-            self.ring.push_back(Arc::clone(slot));
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) enum Negotiation {
 }
 
 /// What input came to.
-pub(in crate::connection) enum Progress {
+pub(super) enum Progress {
     /// More lines are to come.
     Open {
         consumed: usize,
@@ -72,18 +72,14 @@ impl Negotiation {
     }
 
     /// The negotiation of an inbound stream; none where streams are handed over as they are.
-    pub(in crate::connection) fn listener(connection: &Connection) -> Option<Self> {
+    pub(super) fn listener(connection: &Connection) -> Option<Self> {
         let table = connection.handlers.table();
         let machine = Listener::default();
         (!connection.handlers.is_raw()).then_some(Self::Listener { machine, table })
     }
 
     /// Reads lines and answers them.
-    pub(in crate::connection) fn handle_input(
-        &mut self,
-        slot: &Arc<StreamSlot>,
-        bytes: &[u8],
-    ) -> Progress {
+    pub(super) fn handle_input(&mut self, slot: &Arc<StreamSlot>, bytes: &[u8]) -> Progress {
         let mut consumed = 0;
         // A dialler stops at each refusal, until its next proposal is taken.
         loop {
@@ -116,7 +112,7 @@ impl Negotiation {
     ///
     /// A listener's end goes behind its lines: a lazy dialer's own bytes look like a broken proposal
     /// right after the one that was refused, and a reset would take the refusal with it.
-    pub(in crate::connection) fn give_up(&self, slot: &Arc<StreamSlot>, fault: StreamFault) {
+    pub(super) fn give_up(&self, slot: &Arc<StreamSlot>, fault: StreamFault) {
         match self {
             Self::Listener { .. } => {
                 slot.close();
@@ -129,7 +125,7 @@ impl Negotiation {
     ///
     /// # Errors
     /// If nothing was agreed on and nothing is asked.
-    pub(in crate::connection) fn handle_end(&mut self) -> Result<(), StreamFault> {
+    pub(super) fn handle_end(&mut self) -> Result<(), StreamFault> {
         match self {
             Self::Dialer { machine, .. } => machine.handle_end(),
             Self::Listener { machine, .. } => machine.handle_end(),
@@ -138,7 +134,7 @@ impl Negotiation {
     }
 
     /// Decides on the proposal that JavaScript was asked about.
-    pub(in crate::connection) fn answer(&mut self, answer: Answer<Handler>) {
+    pub(super) fn answer(&mut self, answer: Answer<Handler>) {
         if let Self::Listener { machine, .. } = self {
             machine.answer(answer);
         }
@@ -163,7 +159,7 @@ impl Negotiation {
     }
 
     /// What serves an inbound stream, once that is agreed on.
-    pub(in crate::connection) fn handler(&self) -> Option<Handler> {
+    pub(super) fn handler(&self) -> Option<Handler> {
         match self {
             Self::Dialer { .. } => None,
             Self::Listener { machine, .. } => machine.outcome(),

@@ -1,19 +1,16 @@
-//! What streams send: orders and bytes, in turn.
+//! From the slots to the wire: orders and bytes, stream by stream.
 
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{
-    FRAME_PAYLOAD_MAX, HEADER_BYTES, OpenError, StreamErrorCode, StreamKey,
-};
-use ferroswarm_secure::Channel;
+use ferroswarm_proto::muxer::{OpenError, StreamErrorCode, StreamKey};
 
 use crate::connection::Connection;
-use crate::connection::core::{Core, Deadline, Entry};
+use crate::connection::life::Life;
+use crate::connection::link::Link;
 use crate::slot::{LocalEnd, Place, ResetReport, StreamSlot, Turn};
 use crate::sync::{Arc, Ordering};
 
-/// Room that makes a data frame worth its header.
-const FRAME_ROOM_MIN: usize = 256;
+use super::{Entry, Streams};
 
 /// How a stream ends that the remote's goodbye has overtaken.
 const GONE: ResetReport = ResetReport {
@@ -48,43 +45,38 @@ enum Served {
     Idle,
 }
 
-impl Core {
-    /// Fills the record that starts at `body`: streams in turn, control frames before the rest.
-    pub(in crate::connection) fn fill_record(
+impl Streams {
+    /// Fills the record that `link` begins: streams in turn, control frames before the rest.
+    pub(in crate::connection) fn fill(
         &mut self,
+        link: &mut Link,
+        life: &Life,
         connection: &Arc<Connection>,
-        out: &mut Vec<u8>,
-        body: usize,
         now: Duration,
     ) {
-        if self.closes_at_once() {
+        if life.closes_at_once() {
             // Resets alone: their remotes learn why.
             self.ring.retain(|slot| slot.owes_reset());
         }
         if !self.ring.is_empty() {
             // The round trip is measured beside the first stream: a ping of its own would cost more than the
             // rest of a connection that nobody uses.
-            let goes_on = self.closing.is_none() && self.remote_goaway.is_none();
-            if goes_on && self.engine.rtt().is_none() {
-                self.engine.ping(now);
+            if life.goes_on() {
+                link.measure(now);
             }
             // What found no room behind the data of the last record: bulk fills every one of them.
-            self.engine.poll_control(out, Channel::PLAINTEXT_MAX);
+            link.put_control();
         }
         // Each stream is visited once a record, so that a bulk stream delays a small one by one
         // record at most.
         let mut visits = self.ring.len();
-        while visits > 0 {
+        while visits > 0 && link.has_room() {
             visits -= 1;
-            let room = Channel::PLAINTEXT_MAX - (out.len() - body);
-            if room < HEADER_BYTES + FRAME_ROOM_MIN {
-                break;
-            }
             let Some(slot) = self.ring.pop_front() else {
                 break;
             };
             let waiting = self.ring.len();
-            let served = self.serve(connection, &slot, out, room, now);
+            let served = self.serve(link, connection, &slot, now);
             // A stream that was gone has left its turn to the next one that waits to be opened: nothing
             // else would come back for that one.
             visits += self.ring.len().saturating_sub(waiting);
@@ -93,56 +85,54 @@ impl Core {
                 Served::Idle => {}
             }
         }
-        let room = Channel::PLAINTEXT_MAX - (out.len() - body);
-        self.engine.poll_control(out, room);
+        link.put_control();
     }
 
     /// Carries out what one stream has ordered and sends what it may.
     fn serve(
         &mut self,
+        link: &mut Link,
         connection: &Arc<Connection>,
         slot: &Arc<StreamSlot>,
-        out: &mut Vec<u8>,
-        room: usize,
         now: Duration,
     ) -> Served {
-        let Some(key) = self.key_of(connection, slot, now) else {
+        let Some(key) = self.key_of(link, connection, slot, now) else {
             return Served::Idle;
         };
         let mut turn = slot.turn();
         while let Some(answer) = turn.take_answer() {
             drop(turn);
-            self.answered(connection, key, answer);
+            self.answered(link, connection, key, answer);
             // From here to the end of the turn the lock is kept: an order given in between would be lost.
             turn = slot.turn();
         }
         if let Some(code) = turn.take_reset() {
             turn.leave_ring();
             drop(turn);
-            self.engine.reset(key, code);
+            link.reset(key, code);
             // Before a stream that takes its place: the remote counts them too.
-            self.engine.poll_control(out, room);
-            self.forget(key, connection);
+            link.put_control();
+            self.forget(link, connection, key);
             return Served::Idle;
         }
         if turn.take_accept() {
-            self.engine.accept(key);
+            link.accept(key);
         }
         let negotiates = self
             .entry(key)
             .is_some_and(|entry| entry.negotiation.is_some());
         // The answer of the remote's negotiation comes before what nobody wants to read.
         if !negotiates && turn.take_discard() {
-            self.engine.discard(key);
+            link.discard(key);
         }
-        self.return_credit(key, &mut turn, now);
-        let served = self.send_bytes(connection, key, &mut turn, out, room);
+        return_credit(link, key, &mut turn, now);
+        let served = send_bytes(link, connection, key, &mut turn);
         if matches!(served, Served::Idle) {
             turn.leave_ring();
         }
         match turn.end() {
-            LocalEnd::Sent => self.local_end(key, connection, now),
-            LocalEnd::Lingers { unsent } => self.linger(key, unsent, connection, now),
+            LocalEnd::Sent => self.local_end(link, connection, key, now),
+            LocalEnd::Lingers { unsent } => self.linger(connection, key, unsent, now),
             LocalEnd::Open => {}
         }
         served
@@ -151,6 +141,7 @@ impl Core {
     /// The stream's key; an outbound one gets its place on the wire here, or waits for one.
     fn key_of(
         &mut self,
+        link: &mut Link,
         connection: &Connection,
         slot: &Arc<StreamSlot>,
         now: Duration,
@@ -169,7 +160,7 @@ impl Core {
                 return None;
             }
         }
-        let key = match self.engine.open() {
+        let key = match link.open() {
             Ok(key) => key,
             Err(reason @ (OpenError::Unacked | OpenError::TooMany)) => {
                 drop(turn);
@@ -194,22 +185,9 @@ impl Core {
         let serial = self.serial();
         if negotiation.is_some() {
             let at = now + connection.limits.stream_negotiation_timeout;
-            self.expect_negotiation(Deadline { at, key, serial });
+            self.expect_negotiation(key, serial, at);
         }
-        self.insert(
-            key,
-            Entry {
-                slot: Arc::clone(slot),
-                negotiation,
-                outbound: true,
-                acked: false,
-                local_done: false,
-                remote_done: false,
-                lingers: false,
-                unsent: 0,
-                serial,
-            },
-        );
+        self.insert(key, Entry::outbound(Arc::clone(slot), negotiation, serial));
         Some(key)
     }
 
@@ -230,78 +208,61 @@ impl Core {
         self.unopened.push_back(Arc::clone(slot));
     }
 
-    /// Gives the remote credit for what was read.
-    fn return_credit(&mut self, key: StreamKey, turn: &mut Turn<'_>, now: Duration) {
-        let consumed = turn.take_consumed();
-        if consumed > 0 {
-            self.engine.consumed(key, consumed, now, &mut self.windows);
-            turn.set_credit_step(self.engine.update_step(key).max(1));
-        }
-    }
-
-    /// One data frame, and the FIN behind the last.
-    fn send_bytes(
+    /// Our half is out: the stream goes when the remote's half is done too, or after a while.
+    fn local_end(
         &mut self,
+        link: &mut Link,
         connection: &Connection,
         key: StreamKey,
-        turn: &mut Turn<'_>,
-        out: &mut Vec<u8>,
-        room: usize,
-    ) -> Served {
-        let held = turn.held();
-        let credit = self.engine.send_credit(key) as usize;
-        let count = held
-            .min(credit)
-            .min(room - HEADER_BYTES)
-            .min(FRAME_PAYLOAD_MAX);
-        let start = out.len();
-        let mut taken = 0;
-        if count > 0 {
-            taken = self.engine.write(key, count, out, |into| {
-                turn.to_send().peek(into);
-            });
-            turn.sent(taken);
-            self.has_data |= taken > 0;
-            connection.traffic.bytes_out.add(taken as u64);
-        }
-        let last = taken == held;
-        if last && turn.ends(connection.allows_early_fin()) {
-            if room - (out.len() - start) < HEADER_BYTES {
-                return Served::More;
-            }
-            self.engine.finish(key, out);
-            turn.end_sent();
-            return Served::Idle;
-        }
-        if last || taken == credit || taken < count {
-            Served::Idle
-        } else {
-            Served::More
-        }
-    }
-
-    /// Our half is out: the stream goes when the remote's half is done too, or after a while.
-    fn local_end(&mut self, key: StreamKey, connection: &Connection, now: Duration) {
+        now: Duration,
+    ) {
         let Some(entry) = self.entry(key) else { return };
         entry.local_done = true;
         if entry.remote_done {
-            self.forget_if_done(key, connection);
+            self.forget_if_done(link, connection, key);
             return;
         }
         // The read half may be closed long after the write half.
         if !entry.slot.is_read_open() {
-            self.linger(key, 0, connection, now);
+            self.linger(connection, key, 0, now);
         }
     }
+}
 
-    /// Nobody here waits for the stream any more: what the remote still has to do has a deadline.
-    fn linger(&mut self, key: StreamKey, unsent: usize, connection: &Connection, now: Duration) {
-        let Some(entry) = self.entry(key) else { return };
-        if !std::mem::replace(&mut entry.lingers, true) {
-            entry.unsent = unsent;
-            let serial = entry.serial;
-            let at = now + connection.limits.linger_timeout;
-            self.expect_end(Deadline { at, key, serial });
+/// Gives the remote credit for what was read.
+fn return_credit(link: &mut Link, key: StreamKey, turn: &mut Turn<'_>, now: Duration) {
+    let consumed = turn.take_consumed();
+    if consumed > 0 {
+        turn.set_credit_step(link.consumed(key, consumed, now));
+    }
+}
+
+/// One data frame, and the FIN behind the last.
+fn send_bytes(
+    link: &mut Link,
+    connection: &Connection,
+    key: StreamKey,
+    turn: &mut Turn<'_>,
+) -> Served {
+    let held = turn.held();
+    let framed = link.send(key, held, |into| {
+        turn.to_send().peek(into);
+    });
+    if framed.count > 0 {
+        turn.sent(framed.count);
+        connection.traffic.bytes_out.add(framed.count as u64);
+    }
+    let last = framed.count == held;
+    if last && turn.ends(connection.allows_early_fin()) {
+        if !link.finish(key) {
+            return Served::More;
         }
+        turn.end_sent();
+        return Served::Idle;
+    }
+    if last || framed.is_blocked {
+        Served::Idle
+    } else {
+        Served::More
     }
 }
