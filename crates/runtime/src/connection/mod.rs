@@ -5,6 +5,9 @@
 //! the lock when it is free and seal and send itself ([`inline`]). Everybody else only fills slots
 //! and the outbox and kicks. Lock order: core, outbox, slot, hub; a lock is never held across a
 //! wait, and neither party waits for the core's lock: both only try it.
+//!
+//! Under that lock ([`core`]) are the [`streams`], the [`link`] that carries them, and how far the
+//! connection has come in its [`life`].
 
 mod core;
 mod driver;
