@@ -84,8 +84,8 @@ impl Link {
 
     /// JavaScript has read `bytes` of the stream; returns how many more make it worth a frame to say so.
     pub(super) fn consumed(&mut self, key: StreamKey, bytes: u32, now: Duration) -> u32 {
-        self.engine.consumed(key, bytes, now, &mut self.windows);
-        self.engine.update_step(key).max(1)
+        let step = self.engine.consumed(key, bytes, now, &mut self.windows);
+        step.max(1)
     }
 
     /// Nobody reads the stream any more.
@@ -105,8 +105,7 @@ impl Link {
 
     /// Forgets a stream: its key may come back for another one.
     pub(super) fn remove(&mut self, key: StreamKey) {
-        self.engine.remove(key);
-        self.engine.release_windows(&mut self.windows);
+        self.engine.remove(key, &mut self.windows);
     }
 
     /// Measures the round trip unless it is known.
