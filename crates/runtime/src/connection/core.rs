@@ -185,11 +185,7 @@ impl Core {
             return false;
         }
         let report = self.life.report(fault);
-        let posted = {
-            let mut outbox = connection.outbox.lock();
-            outbox.dead = true;
-            std::mem::take(&mut outbox.streams)
-        };
+        let posted = connection.outbox.lock().end();
         let lost = ResetReport {
             code: report.code,
             remote: report.remote,
@@ -227,7 +223,7 @@ impl Core {
             }
             Event::GoAway { code } => {
                 if life.remote_goes_away(code) {
-                    connection.outbox.lock().going_away = true;
+                    connection.outbox.lock().open_no_more();
                     streams.open_no_more();
                     connection
                         .hub
@@ -292,11 +288,7 @@ impl Core {
 
     /// Takes what other threads posted.
     fn collect(&mut self, connection: &Arc<Connection>, now: Duration) {
-        let asked = {
-            let mut outbox = connection.outbox.lock();
-            self.streams.post(&mut outbox.streams);
-            outbox.close
-        };
+        let asked = connection.outbox.lock().collect(&mut self.streams);
         if let Some(request) = asked
             && self.life.request() != Some(request)
         {
@@ -306,19 +298,12 @@ impl Core {
 
     /// Begins to close the connection, or to close it sooner than was asked before.
     fn begin_close(&mut self, connection: &Connection, request: CloseRequest, now: Duration) {
-        let mut closing = Closing {
-            request,
-            draining: Vec::new(),
-            delivers: false,
-            until: now + CLOSE_FLUSH_MAX,
-            mark: self.link.mark(),
-        };
+        let mut closing = Closing::new(request, self.link.mark(), now + CLOSE_FLUSH_MAX);
         if request.manner == CloseManner::Orderly {
             let (draining, others) = self.streams.by_draining();
-            closing.delivers = !draining.is_empty() || self.link.wants_write();
-            closing.draining = draining;
-            if closing.delivers {
-                closing.until = now + connection.limits.write_stall_timeout;
+            if !draining.is_empty() || self.link.wants_write() {
+                let until = now + connection.limits.write_stall_timeout;
+                closing = closing.delivering(draining, until);
                 // The connection stays for a while, and they do not.
                 let lost = ResetReport {
                     code: request.code,

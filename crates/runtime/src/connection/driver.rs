@@ -96,10 +96,8 @@ impl Connection {
 
     /// Whether the connection was closed in a way that waits for nobody.
     pub(crate) fn closes_at_once(&self) -> bool {
-        let outbox = self.outbox.lock();
-        outbox
-            .close
-            .is_some_and(|request| request.manner == CloseManner::AtOnce)
+        let request = self.outbox.lock().close_request();
+        request.is_some_and(|request| request.manner == CloseManner::AtOnce)
     }
 
     /// The socket comes back on this thread, so that what is left can be waited for.

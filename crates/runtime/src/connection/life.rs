@@ -67,17 +67,39 @@ pub(super) struct Life {
 
 /// A connection that is being closed here.
 pub(super) struct Closing {
-    pub(super) request: CloseRequest,
+    request: CloseRequest,
     /// Streams that may have something to deliver; those that have not leave from the back.
-    pub(super) draining: Vec<Arc<StreamSlot>>,
+    draining: Vec<Arc<StreamSlot>>,
     /// There was something to deliver when the closing began.
-    pub(super) delivers: bool,
+    delivers: bool,
     /// When it ends whatever is left, unless the remote has taken something since `mark`.
-    pub(super) until: Duration,
-    pub(super) mark: Mark,
+    until: Duration,
+    mark: Mark,
 }
 
 impl Closing {
+    /// Our GoAway alone is sent, which has time until then.
+    pub(super) const fn new(request: CloseRequest, mark: Mark, until: Duration) -> Self {
+        Self {
+            request,
+            draining: Vec::new(),
+            delivers: false,
+            until,
+            mark,
+        }
+    }
+
+    /// Before it goes out what `draining` have accepted and what the socket has refused: the remote has time until
+    /// then to take something of it.
+    pub(super) fn delivering(self, draining: Vec<Arc<StreamSlot>>, until: Duration) -> Self {
+        Self {
+            draining,
+            delivers: true,
+            until,
+            ..self
+        }
+    }
+
     /// Whether a stream that was closed in good order has bytes or its end to send.
     fn is_draining(&mut self) -> bool {
         while let Some(slot) = self.draining.last() {

@@ -15,10 +15,10 @@ mod facts;
 mod inline;
 mod life;
 mod link;
+mod outbox;
 mod scratch;
 mod streams;
 
-use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -39,20 +39,9 @@ use self::core::Core;
 pub use self::facts::{Direction, Facts, StageTimes};
 pub use self::life::{CloseManner, CloseRequest, EndReport};
 use self::link::Link;
+use self::outbox::Outbox;
 pub(crate) use self::scratch::Scratch;
 pub(crate) use self::streams::Negotiation;
-
-/// What other threads have asked of a connection.
-#[derive(Default)]
-struct Outbox {
-    /// Streams with something to send, each at most once (its `outgoing` flag).
-    streams: VecDeque<Arc<StreamSlot>>,
-    close: Option<CloseRequest>,
-    /// The remote's GoAway has come: it takes no more streams.
-    going_away: bool,
-    /// The connection has ended: nothing more is taken.
-    dead: bool,
-}
 
 /// Everything a connection is made of.
 pub(crate) struct Parts {
@@ -195,7 +184,7 @@ impl Connection {
         if self.end_report().is_some() {
             return false;
         }
-        if self.unsealed.load(Ordering::Relaxed) > 0 || !self.outbox.lock().streams.is_empty() {
+        if self.unsealed.load(Ordering::Relaxed) > 0 || self.outbox.lock().has_streams() {
             return true;
         }
         // Whoever holds the lock may be about to send.
@@ -265,21 +254,15 @@ impl Connection {
         let usable = first && !matches!(proposals, Proposals::AnyOf(_));
         let slot = streams::outbound_slot(self, proposals, usable);
         let mut outbox = self.outbox.lock();
-        let refusal = if outbox.dead || outbox.close.is_some() {
-            Some(CallError::ConnectionClosed)
-        } else if outbox.going_away {
-            Some(CallError::GoingAway)
-        } else {
-            None
-        };
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = outbox.refusal() {
             drop(outbox);
             self.outbound.fetch_sub(1, Ordering::Relaxed);
-            self.unacked.fetch_sub(1, Ordering::Relaxed);
+            self.acknowledged();
             return Err(refusal);
         }
+        // Before anybody can take it from there, and end it.
         self.stream_opened();
-        outbox.streams.push_back(Arc::clone(&slot));
+        outbox.post(Arc::clone(&slot));
         drop(outbox);
         Ok((slot, usable))
     }
@@ -287,15 +270,7 @@ impl Connection {
     /// Asks for the end: our GoAway goes out last. A request that waits for less overrides one that
     /// waits for more.
     pub fn close(&self, request: CloseRequest) {
-        {
-            let mut outbox = self.outbox.lock();
-            if outbox
-                .close
-                .is_none_or(|known| known.manner < request.manner)
-            {
-                outbox.close = Some(request);
-            }
-        }
+        self.outbox.lock().close(request);
         self.kick();
     }
 
@@ -313,14 +288,9 @@ impl Connection {
 
     /// Puts a stream with something to send into the outbox.
     pub(crate) fn post(&self, slot: Arc<StreamSlot>) {
-        let mut outbox = self.outbox.lock();
-        if !outbox.dead {
-            outbox.streams.push_back(slot);
-        }
+        let goes_on = self.outbox.lock().post(slot);
         // It may be the last stream of a connection that ends with it.
-        let going_away = outbox.going_away;
-        drop(outbox);
-        if going_away {
+        if !goes_on {
             self.kick();
         }
     }
@@ -432,8 +402,23 @@ impl Connection {
         self.hub.stats.streams_closed.add(1);
     }
 
-    /// An outbound stream ended before it was on the wire.
-    fn unopened_gone(&self) {
+    /// An outbound stream was acknowledged, or will not be any more.
+    fn acknowledged(&self) {
         self.unacked.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Live outbound streams.
+    fn outbound_count(&self) -> u32 {
+        self.outbound.load(Ordering::Relaxed)
+    }
+
+    /// An inbound stream begins, unless as many as may wait for JavaScript do.
+    fn admit_stream(&self) -> bool {
+        let has_place = self.untaken.load(Ordering::Relaxed) < self.limits.accept_backlog;
+        if has_place {
+            self.untaken.fetch_add(1, Ordering::Relaxed);
+            self.stream_opened();
+        }
+        has_place
     }
 }

@@ -9,7 +9,7 @@ use crate::connection::link::Link;
 use crate::diagnostics::{Fact, Refusal};
 use crate::handlers::Handler;
 use crate::slot::{ResetReport, StreamSlot};
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 
 use super::negotiation::{Negotiation, Progress};
 use super::{Entry, Streams};
@@ -50,14 +50,12 @@ impl Streams {
         key: StreamKey,
         now: Duration,
     ) {
-        let limit = connection.limits.accept_backlog;
-        if connection.untaken.load(Ordering::Relaxed) >= limit {
+        if !connection.admit_stream() {
             link.turn_away(key, StreamErrorCode::ResourceLimitExceeded);
+            let limit = connection.limits.accept_backlog;
             connection.refused("acceptBacklog", limit, limit);
             return;
         }
-        connection.untaken.fetch_add(1, Ordering::Relaxed);
-        connection.stream_opened();
         let slot = StreamSlot::inbound(connection, key);
         let negotiation = Negotiation::listener(connection).map(Box::new);
         let serial = self.serial();
@@ -76,7 +74,7 @@ impl Streams {
     fn acked(&mut self, connection: &Connection, key: StreamKey) {
         let Some(entry) = self.entry(key) else { return };
         if !std::mem::replace(&mut entry.acked, true) {
-            connection.unacked.fetch_sub(1, Ordering::Relaxed);
+            connection.acknowledged();
             self.reopen();
         }
     }
@@ -162,7 +160,7 @@ impl Streams {
     fn forget_read_out(&mut self, link: &mut Link, connection: &Connection) {
         let done: Vec<_> = {
             let outbox = connection.outbox.lock();
-            let waiting = outbox.streams.iter().chain(&self.ring);
+            let waiting = outbox.streams().chain(&self.ring);
             waiting.filter_map(|slot| slot.finished_key()).collect()
         };
         for key in done {

@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use ferroswarm_proto::muxer::StreamKey;
 
 use crate::slot::{ResetReport, StreamSlot};
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 
 use super::Connection;
 use super::link::Link;
@@ -88,7 +88,7 @@ impl Entry {
     /// Gives back the stream's place among those that wait: for an acknowledgement, or to be told of.
     fn release_counts(&self, connection: &Connection) {
         if self.outbound && !self.acked {
-            connection.unacked.fetch_sub(1, Ordering::Relaxed);
+            connection.acknowledged();
         }
         self.slot.never_told();
     }

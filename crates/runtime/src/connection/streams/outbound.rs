@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::connection::life::Life;
 use crate::connection::link::Link;
 use crate::slot::{LocalEnd, Place, ResetReport, StreamSlot, Turn};
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 
 use super::{Entry, Streams};
 
@@ -152,7 +152,7 @@ impl Streams {
             Place::Wanted => {}
             Place::Gone => {
                 if turn.give_up() {
-                    connection.unopened_gone();
+                    connection.acknowledged();
                     drop(turn);
                     // The place that it was called up for is another's.
                     self.reopen();
@@ -171,7 +171,7 @@ impl Streams {
             Err(error) => {
                 // This stream will never be on the wire.
                 turn.give_up();
-                connection.unopened_gone();
+                connection.acknowledged();
                 drop(turn);
                 slot.end(match error {
                     OpenError::IdsExhausted => CROWDED_OUT,
@@ -195,12 +195,12 @@ impl Streams {
     ///
     /// Those that were given up meanwhile leave before they outnumber the ones that are wanted.
     fn wait_for_place(&mut self, connection: &Connection, slot: &Arc<StreamSlot>) {
-        let wanted = connection.outbound.load(Ordering::Relaxed) as usize;
+        let wanted = connection.outbound_count() as usize;
         if self.unopened.len() > 2 * wanted + UNOPENED_MIN {
             self.unopened.retain(|waiting| {
                 let given_up = waiting.is_finished();
                 if given_up && waiting.turn().give_up() {
-                    connection.unopened_gone();
+                    connection.acknowledged();
                 }
                 !given_up
             });
