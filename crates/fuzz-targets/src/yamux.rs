@@ -249,7 +249,7 @@ impl End {
             }
             assert!(input.is_empty());
         }
-        assert!(self.session.stats().inbound_live <= STREAMS_MAX);
+        assert!(self.session.inbound_live() <= STREAMS_MAX);
     }
 
     fn hear(&mut self, event: Event<'_>) {
@@ -430,8 +430,8 @@ impl End {
         // Streams removed earlier may still owe their resets, a frame each.
         assert!(frames <= CONTROL_FRAMES_MAX + self.told.len() + keys.len());
         assert!(!self.session.has_control());
-        let stats = self.session.stats();
-        assert_eq!((stats.inbound_live, stats.outbound_live), (0, 0));
+        let live = (self.session.inbound_live(), self.session.outbound_live());
+        assert_eq!(live, (0, 0));
         (self.told, self.sent)
     }
 }

@@ -135,7 +135,7 @@ fn streams_that_come_and_go_allocate_nothing() {
         pair.deliver(LISTENER);
     };
     assert_eq!(allocations_of(round), 0);
-    let [dialer, listener] = pair.ends.map(|session| *session.stats());
-    assert_eq!((dialer.outbound_live, listener.inbound_live), (0, 0));
-    assert_eq!(listener.inbound_opened, 22_000);
+    let [dialer, listener] = &pair.ends;
+    assert_eq!((dialer.outbound_live(), listener.inbound_live()), (0, 0));
+    assert_eq!(listener.stats().inbound_opened, 22_000);
 }

@@ -201,7 +201,7 @@ fn receive(engine: &mut Engine, wire: &mut Vec<u8>, inward: &mut Pipe, pool: &mu
         match event {
             Event::Opened { key } => engine.accept(key),
             Event::Data { bytes, .. } => inward.push(bytes, pool),
-            Event::Reset { key, .. } => engine.remove(key),
+            Event::Reset { key, .. } => engine.remove(key, &mut NoGrowth),
             Event::Finished { .. }
             | Event::Acked { .. }
             | Event::Writable { .. }
@@ -242,9 +242,9 @@ fn yamux_stream() -> Round {
             .write(key, 1, &mut pair.wire, |into| into.fill(7));
         assert_eq!(written, 1);
         pair.listener.finish(key, &mut pair.wire);
-        pair.listener.remove(key);
+        pair.listener.remove(key, &mut NoGrowth);
         pair.dialer_receives();
-        pair.dialer.remove(key);
+        pair.dialer.remove(key, &mut NoGrowth);
         pair.inward.advance(2, &mut pair.pool);
     })
 }

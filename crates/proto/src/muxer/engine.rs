@@ -6,9 +6,20 @@ use super::{
     Event, Loan, MemoryBudget, OpenError, Outgoing, StreamErrorCode, StreamKey, yamux, yamux_crate,
 };
 
+/// The same call on whichever session an [`Engine`] is.
+macro_rules! either {
+    ($engine:expr, $session:ident => $call:expr) => {
+        match $engine {
+            Engine::Yamux($session) => $call,
+            Engine::YamuxCrate($session) => $call,
+        }
+    };
+}
+
 /// The engine of one connection.
 ///
-/// Every method is the engine's own of the same name; [`yamux::Session`] tells what each does.
+/// A method is the session's own of the same name; [`yamux::Session`] tells what each does. Where only one of the
+/// sessions has it, the other one has nothing to do, or nothing to tell.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -67,48 +78,39 @@ impl Engine {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(&mut self) -> Result<StreamKey, OpenError> {
-        match self {
-            Self::Yamux(session) => session.open(),
-            Self::YamuxCrate(session) => session.open(),
-        }
+        either!(self, session => session.open())
     }
 
     /// The application took an inbound stream.
     pub fn accept(&mut self, key: StreamKey) {
-        match self {
-            Self::Yamux(session) => session.accept(key),
-            Self::YamuxCrate(session) => session.accept(key),
-        }
+        either!(self, session => session.accept(key));
     }
 
-    /// The application consumed `bytes` of a stream's data: the remote may send more.
+    /// The application consumed `bytes` of a stream's data: the remote may send more. Returns the consumed bytes for
+    /// which credit goes back at once; zero for a key nobody knows.
     pub fn consumed(
         &mut self,
         key: StreamKey,
         bytes: u32,
         now: Duration,
         budget: &mut dyn MemoryBudget,
-    ) {
+    ) -> u32 {
         match self {
             Self::Yamux(session) => session.consumed(key, bytes, now, budget),
+            // The crate grows its windows without asking.
             Self::YamuxCrate(session) => session.consumed(key, bytes, now),
         }
+        either!(self, session => session.update_step(key))
     }
 
     /// Closes the reading half here: of this stream only the end is told.
     pub fn discard(&mut self, key: StreamKey) {
-        match self {
-            Self::Yamux(session) => session.discard(key),
-            Self::YamuxCrate(session) => session.discard(key),
-        }
+        either!(self, session => session.discard(key));
     }
 
     /// Resets a stream; nothing more is told of it.
     pub fn reset(&mut self, key: StreamKey, code: u32) {
-        match self {
-            Self::Yamux(session) => session.reset(key, code),
-            Self::YamuxCrate(session) => session.reset(key, code),
-        }
+        either!(self, session => session.reset(key, code));
     }
 
     /// Resets and removes an inbound stream for which the caller has no place.
@@ -122,20 +124,18 @@ impl Engine {
         }
     }
 
-    /// The caller is done with the entry; its key may come back for another stream.
-    pub fn remove(&mut self, key: StreamKey) {
-        match self {
-            Self::Yamux(session) => session.remove(key),
-            Self::YamuxCrate(session) => session.remove(key),
+    /// The caller is done with the entry; its key may come back for another stream. What its window has grown by
+    /// goes back to `budget`.
+    pub fn remove(&mut self, key: StreamKey, budget: &mut dyn MemoryBudget) {
+        either!(self, session => session.remove(key));
+        if let Self::Yamux(session) = self {
+            session.release_windows(budget);
         }
     }
 
     /// Queues a GoAway: from here on streams are neither opened nor taken.
     pub fn go_away(&mut self, code: u32) {
-        match self {
-            Self::Yamux(session) => session.go_away(code),
-            Self::YamuxCrate(session) => session.go_away(code),
-        }
+        either!(self, session => session.go_away(code));
     }
 
     /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.
@@ -156,70 +156,46 @@ impl Engine {
     }
 
     /// Whether [`poll_event`](Self::poll_event) may have something to tell without input: what it held
-    /// back until the application had consumed more, or until more was sent.
+    /// back until the application had consumed more, or until more was sent. Ours holds nothing back.
     pub fn has_events(&self) -> bool {
-        match self {
-            Self::Yamux(_) => false,
-            Self::YamuxCrate(session) => session.has_events(),
-        }
+        matches!(self, Self::YamuxCrate(session) if session.has_events())
     }
 
     /// Inbound streams refused because there were as many as there may be.
     pub fn beyond_inbound_max(&self) -> u64 {
-        match self {
-            Self::Yamux(session) => session.stats().beyond_inbound_max,
-            Self::YamuxCrate(session) => session.beyond_inbound_max(),
-        }
+        either!(self, session => session.beyond_inbound_max())
     }
 
     /// Inbound streams that wait for [`accept`](Self::accept).
     pub fn unaccepted(&self) -> u32 {
-        match self {
-            Self::Yamux(session) => session.unaccepted(),
-            Self::YamuxCrate(session) => session.unaccepted(),
-        }
+        either!(self, session => session.unaccepted())
     }
 
     /// Whether there is input that waits until more has been sent. The caller holds further input back.
     pub fn is_congested(&self) -> bool {
-        match self {
-            Self::Yamux(session) => session.is_congested(),
-            Self::YamuxCrate(session) => session.is_congested(),
-        }
+        either!(self, session => session.is_congested())
     }
 
     /// Nothing more comes: what was received is told, however much the application has not consumed.
     pub fn end_input(&mut self) {
-        match self {
-            Self::Yamux(_) => {}
-            Self::YamuxCrate(session) => session.end_input(),
+        if let Self::YamuxCrate(session) = self {
+            session.end_input();
         }
     }
 
     /// Whether [`poll_control`](Self::poll_control) may have something to write.
     pub fn has_control(&self) -> bool {
-        match self {
-            Self::Yamux(session) => session.has_control(),
-            Self::YamuxCrate(session) => session.has_control(),
-        }
+        either!(self, session => session.has_control())
     }
 
     /// Appends what the engine has to send besides data to `out`, at most `room` bytes.
     pub fn poll_control(&mut self, out: &mut Vec<u8>, room: usize) {
-        match self {
-            Self::Yamux(session) => {
-                session.poll_control(out, room);
-            }
-            Self::YamuxCrate(session) => session.poll_control(out, room),
-        }
+        either!(self, session => { session.poll_control(out, room); });
     }
 
     /// Bytes of the stream that the engine takes at present.
     pub fn send_credit(&self, key: StreamKey) -> u32 {
-        match self {
-            Self::Yamux(session) => session.send_credit(key),
-            Self::YamuxCrate(session) => session.send_credit(key),
-        }
+        either!(self, session => session.send_credit(key))
     }
 
     /// Appends one data frame of `count` bytes, which `fill` puts in, to `out`; returns how many the
@@ -264,43 +240,7 @@ impl Engine {
 
     /// The stream's number on the wire.
     pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
-        match self {
-            Self::Yamux(session) => session.stream_id(key),
-            Self::YamuxCrate(session) => session.stream_id(key),
-        }
-    }
-
-    /// Consumed bytes for which credit goes back at once; zero for a key nobody knows.
-    pub fn update_step(&self, key: StreamKey) -> u32 {
-        match self {
-            Self::Yamux(session) => session.update_step(key),
-            Self::YamuxCrate(session) => session.update_step(key),
-        }
-    }
-
-    /// Gives the window growth of removed streams back.
-    pub fn release_windows(&mut self, budget: &mut dyn MemoryBudget) {
-        match self {
-            Self::Yamux(session) => session.release_windows(budget),
-            // The crate asks nobody.
-            Self::YamuxCrate(_) => {}
-        }
-    }
-
-    /// Round trip as its pings tell, smoothed; `None` before the first answer, and with the `yamux` crate.
-    pub const fn rtt(&self) -> Option<Duration> {
-        match self {
-            Self::Yamux(session) => session.rtt(),
-            Self::YamuxCrate(_) => None,
-        }
-    }
-
-    /// Measures the round trip, unless a ping is on its way; the `yamux` crate does so by itself.
-    pub fn ping(&mut self, now: Duration) {
-        match self {
-            Self::Yamux(session) => session.ping(now),
-            Self::YamuxCrate(_) => {}
-        }
+        either!(self, session => session.stream_id(key))
     }
 
     /// Frames received and sent so far; the `yamux` crate does not tell.
@@ -316,10 +256,7 @@ impl Engine {
 
     /// When to call [`handle_deadline`](Self::handle_deadline).
     pub fn poll_deadline(&self) -> Option<Duration> {
-        match self {
-            Self::Yamux(session) => session.poll_deadline(),
-            Self::YamuxCrate(session) => session.poll_deadline(),
-        }
+        either!(self, session => session.poll_deadline())
     }
 
     /// Does what is due at `now`.
@@ -333,24 +270,26 @@ impl Engine {
         }
         Ok(())
     }
+}
 
-    /// Bytes came, whole frames or not.
-    pub fn heard(&mut self, now: Duration) {
+/// Pings of our own. The `yamux` crate measures the round trip for itself, tells nobody, and gives nobody up.
+impl Engine {
+    /// Round trip as the pings tell, smoothed; `None` before the first answer.
+    pub const fn rtt(&self) -> Option<Duration> {
         match self {
-            Self::Yamux(session) => session.heard(now),
-            Self::YamuxCrate(_) => {}
+            Self::Yamux(session) => session.rtt(),
+            Self::YamuxCrate(_) => None,
         }
     }
 
-    /// What is to be seen of the data that was sent, while a ping is on its way.
-    pub fn outgoing(&mut self, outgoing: Outgoing, now: Duration) {
-        match self {
-            Self::Yamux(session) => session.outgoing(outgoing, now),
-            Self::YamuxCrate(_) => {}
+    /// Measures the round trip, unless a ping is on its way.
+    pub fn ping(&mut self, now: Duration) {
+        if let Self::Yamux(session) = self {
+            session.ping(now);
         }
     }
 
-    /// When the ping was begun that waits for its answer; the `yamux` crate does not give up.
+    /// When the ping was begun that waits for its answer.
     pub fn pinged_at(&self) -> Option<Duration> {
         match self {
             Self::Yamux(session) => session.pinged_at(),
@@ -358,19 +297,31 @@ impl Engine {
         }
     }
 
+    /// Bytes came, whole frames or not.
+    pub fn heard(&mut self, now: Duration) {
+        if let Self::Yamux(session) = self {
+            session.heard(now);
+        }
+    }
+
+    /// What is to be seen of the data that was sent, while a ping is on its way.
+    pub fn outgoing(&mut self, outgoing: Outgoing, now: Duration) {
+        if let Self::Yamux(session) = self {
+            session.outgoing(outgoing, now);
+        }
+    }
+
     /// Stops the clock of the keepalive: we stop reading, and silence is our own doing.
     pub const fn pause_clock(&mut self) {
-        match self {
-            Self::Yamux(session) => session.pause_clock(),
-            Self::YamuxCrate(_) => {}
+        if let Self::Yamux(session) = self {
+            session.pause_clock();
         }
     }
 
     /// Starts the clock of the keepalive again.
     pub fn resume_clock(&mut self, now: Duration) {
-        match self {
-            Self::Yamux(session) => session.resume_clock(now),
-            Self::YamuxCrate(_) => {}
+        if let Self::Yamux(session) = self {
+            session.resume_clock(now);
         }
     }
 }

@@ -179,7 +179,7 @@ impl Subject {
         local.removed = true;
         local.gave_up = true;
         self.engine.reset(local.key, code);
-        self.engine.remove(local.key);
+        self.engine.remove(local.key, &mut NoGrowth);
     }
 
     /// Forgets those of `ids` that are over.
@@ -188,7 +188,7 @@ impl Subject {
             let local = self.streams.get_mut(id).expect("a known stream");
             if local.is_over() && !local.removed {
                 local.removed = true;
-                self.engine.remove(local.key);
+                self.engine.remove(local.key, &mut NoGrowth);
             }
         }
     }

@@ -1,262 +1,191 @@
-//! What the connection's lock guards.
+//! What the connection's lock guards: its streams, the link that carries them, and how far its life has come.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{Engine, StreamErrorCode, StreamKey};
-use ferroswarm_secure::Channel;
+use ferroswarm_proto::muxer::{Event, StreamErrorCode};
 
-use crate::budget::WindowBudget;
-use crate::diagnostics::{Fact, Stall};
-use crate::error::{ConnectionFault, StreamFault};
-use crate::slot::{ResetReport, StreamSlot};
-use crate::sync::{Arc, Ordering};
+use crate::error::ConnectionFault;
+use crate::hub::Ready;
+use crate::slot::ResetReport;
+use crate::sync::Arc;
 
-use super::closing::Closing;
-use super::delivery::Delivery;
-use super::home::Home;
-use super::negotiation::Negotiation;
-use super::{Connection, EndReport};
+use super::life::{Closing, Life};
+use super::link::{LITTLE_BYTES, Link, Received};
+use super::streams::Streams;
+use super::{CloseManner, CloseRequest, Connection, Scratch};
 
-/// One stream as the engine's caller sees it.
-pub(super) struct Entry {
-    pub(super) slot: Arc<StreamSlot>,
-    /// Boxed: streams are short in it and the entries of a connection stay, used or not.
-    pub(super) negotiation: Option<Box<Negotiation>>,
-    pub(super) outbound: bool,
-    pub(super) acked: bool,
-    pub(super) local_done: bool,
-    pub(super) remote_done: bool,
-    /// Closed here, and has a deadline for what is left: the remote's half, or bytes it has to take.
-    pub(super) lingers: bool,
-    /// Bytes that were unsent when that deadline was set.
-    pub(super) unsent: usize,
-    /// Distinguishes the users of one key in the deadline queues.
-    pub(super) serial: u64,
-}
+/// How long the GoAway may take where nothing is delivered before it.
+const CLOSE_FLUSH_MAX: Duration = Duration::from_secs(1);
 
-/// A stream that has to get somewhere by a time.
-#[derive(Clone, Copy)]
-pub(super) struct Deadline {
-    pub(super) at: Duration,
-    pub(super) key: StreamKey,
-    pub(super) serial: u64,
-}
-
-/// Deadlines kept before a queue is swept.
-const DEADLINES_MIN: usize = 64;
-
-/// Sans-io state of a connection and what its socket has not taken yet.
+/// A connection under its lock.
 pub(super) struct Core {
-    pub(super) engine: Engine,
-    /// Pays for the growth of receive windows.
-    pub(super) windows: WindowBudget,
-    pub(super) channel: Channel,
-    /// By stream key.
-    pub(super) entries: Vec<Option<Entry>>,
-    /// Streams with something to send, served in turn.
-    pub(super) ring: VecDeque<Arc<StreamSlot>>,
-    /// Streams that wait for the acknowledgement of an earlier one, or for its end.
-    pub(super) unopened: VecDeque<Arc<StreamSlot>>,
-    /// The engine has had no place for one of them: the end of any stream may make one.
-    pub(super) crowded: bool,
-    /// Inbound streams that the engine refused as one too many, as far as they were reported.
-    pub(super) refused_beyond_max: u64,
-    /// The front of a record whose rest has not arrived.
-    pub(super) partial: Vec<u8>,
-    /// Plaintext that came with the negotiation of the muxer, or that a turn left for the next.
-    pub(super) plaintext: Vec<u8>,
-    /// Streams that the remote has opened since the turn began.
-    pub(super) opened_in_turn: u32,
-    /// Sealed bytes that the socket has not taken, and how many of them it has.
-    pub(super) unsent: Vec<u8>,
-    pub(super) sent: usize,
-    /// Data frames were sealed since `unsent` was last filled.
-    pub(super) has_data: bool,
-    /// Since when the socket refuses bytes.
-    pub(super) stalled_since: Option<Duration>,
-    /// What the remote has taken of what the socket has.
-    pub(super) delivery: Delivery,
-    /// A write failed: nothing more is sent, what has arrived is still read.
-    pub(super) write_failed: bool,
-    /// It is being closed here. Boxed: nearly all of its life a connection is not.
-    pub(super) closing: Option<Box<Closing>>,
-    /// Our GoAway is queued; the connection ends when it is out.
-    pub(super) goodbye_queued: bool,
-    /// The end of the channel itself is sealed too.
-    pub(super) channel_closed: bool,
-    /// Inbound streams by the number of their protocol; as many entries as protocols are served.
-    pub(super) inbound_of: HashMap<u32, u32>,
-    /// Streams in negotiation, oldest first.
-    pub(super) negotiating: VecDeque<Deadline>,
-    /// Streams closed here that the remote has to take the rest of or to end, oldest first.
-    pub(super) lingering: VecDeque<Deadline>,
-    pub(super) next_serial: u64,
-    pub(super) ended: bool,
-    /// Frames received and sent that the environment's counters have.
-    pub(super) frames_counted: [u64; 2],
+    streams: Streams,
+    link: Link,
+    life: Life,
     /// The time at which the driver looks by itself.
-    pub(super) armed: Option<Duration>,
-    /// Where the socket is waited for.
-    pub(super) home: Home,
-    /// What a turn on JavaScript's thread ended with: the driver ends the connection.
-    pub(super) fault: Option<ConnectionFault>,
-    /// Bytes read and written since the home was last chosen.
-    pub(super) recent_bytes: usize,
-    /// Code of the remote's GoAway.
-    pub(super) remote_goaway: Option<u32>,
-    /// It is not read until JavaScript drains.
-    pub(super) paused: bool,
+    armed: Option<Duration>,
+}
+
+/// What a turn of the driver left to wait for.
+pub(super) struct Turn {
+    pub(super) received: Received,
+    /// What the muxer held back can go on: another turn.
+    pub(super) goes_on: bool,
+    pub(super) wants_write: bool,
+    pub(super) deadline: Option<Duration>,
+}
+
+/// What a turn of sending came to.
+#[derive(Default)]
+struct Sent {
+    /// Bytes sealed.
+    sealed: usize,
+    /// It ended at what it may seal, and there is more to send.
+    is_cut: bool,
+}
+
+/// What a flush on JavaScript's thread came to.
+pub(super) struct Flushed {
+    /// Bytes sealed.
+    pub(super) sealed: usize,
+    /// The driver has to take over.
+    pub(super) needs_driver: bool,
 }
 
 impl Core {
-    pub(super) fn new(
-        engine: Engine,
-        windows: WindowBudget,
-        channel: Channel,
-        leftover: Vec<u8>,
-        plaintext: Vec<u8>,
-    ) -> Self {
+    pub(super) fn new(link: Link) -> Self {
         Self {
-            engine,
-            windows,
-            channel,
-            entries: Vec::new(),
-            ring: VecDeque::new(),
-            unopened: VecDeque::new(),
-            crowded: false,
-            refused_beyond_max: 0,
-            partial: leftover,
-            plaintext,
-            opened_in_turn: 0,
-            unsent: Vec::new(),
-            sent: 0,
-            has_data: false,
-            stalled_since: None,
-            delivery: Delivery::default(),
-            write_failed: false,
-            closing: None,
-            goodbye_queued: false,
-            channel_closed: false,
-            inbound_of: HashMap::new(),
-            negotiating: VecDeque::new(),
-            lingering: VecDeque::new(),
-            next_serial: 0,
-            ended: false,
-            frames_counted: [0; 2],
+            streams: Streams::default(),
+            link,
+            life: Life::default(),
             armed: None,
-            home: Home::default(),
-            fault: None,
-            recent_bytes: 0,
-            remote_goaway: None,
-            paused: false,
         }
     }
 
-    pub(super) fn entry(&mut self, key: StreamKey) -> Option<&mut Entry> {
-        self.entries.get_mut(key.0 as usize)?.as_mut()
-    }
-
-    pub(super) fn insert(&mut self, key: StreamKey, entry: Entry) {
-        let index = key.0 as usize;
-        if self.entries.len() <= index {
-            self.entries.resize_with(index + 1, || None);
-        }
-        self.entries[index] = Some(entry);
-    }
-
-    pub(super) fn serial(&mut self) -> u64 {
-        self.next_serial += 1;
-        self.next_serial
-    }
-
-    /// Forgets the stream once neither side will say more and JavaScript has its end: until then its
-    /// bytes are the connection's, and it ends with the connection.
-    pub(super) fn forget_if_done(&mut self, key: StreamKey, connection: &Connection) {
-        if self
-            .entry(key)
-            .is_some_and(|entry| entry.local_done && entry.remote_done && entry.slot.is_finished())
-        {
-            self.forget(key, connection);
-        }
-    }
-
-    /// Forgets the stream.
-    pub(super) fn forget(&mut self, key: StreamKey, connection: &Connection) {
-        let entry = self.entries.get_mut(key.0 as usize);
-        let Some(entry) = entry.and_then(Option::take) else {
-            return;
+    /// The driver's turn: reads, delivers, does what is due, sends.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub(super) fn turn(
+        &mut self,
+        connection: &Arc<Connection>,
+        scratch: &mut Scratch,
+        now: Duration,
+    ) -> Result<Turn, ConnectionFault> {
+        let received = match self.life.fault() {
+            Some(fault) => Err(fault),
+            None => self.receive(connection, scratch.read(), now),
         };
-        self.engine.remove(key);
-        self.engine.release_windows(&mut self.windows);
-        entry.slot.left_wire();
-        release_counts(&entry, connection);
-        self.release_protocol(&entry);
-        if entry.outbound && (!entry.acked || self.crowded) {
-            self.reopen();
+        if received.is_ok() {
+            self.handle_deadlines(connection, now)?;
         }
+        self.transmit(connection, scratch, usize::MAX, now)?;
+        self.link.count_frames(connection);
+        let received = received?;
+        if let Some(request) = self.life.request()
+            && self.link.is_flushed()
+        {
+            return Err(request.fault);
+        }
+        self.link.choose_home(connection, &received, now)?;
+        let goes_on = match received {
+            // JavaScript's drain wakes the driver.
+            Received::Paused => false,
+            Received::Congested => !self.link.is_congested(connection) || self.link.has_events(),
+            Received::Dry | Received::More => self.link.has_events(),
+        };
+        self.armed = self.next_deadline(connection);
+        Ok(Turn {
+            received,
+            goes_on,
+            wants_write: self.link.wants_write(),
+            deadline: self.armed,
+        })
+    }
+
+    /// A flush on JavaScript's thread: seals and sends what is posted, some `sealed_max` bytes of it.
+    pub(super) fn flush(
+        &mut self,
+        connection: &Arc<Connection>,
+        scratch: &mut Scratch,
+        sealed_max: usize,
+        now: Duration,
+    ) -> Flushed {
+        // Where the socket has refused bytes, the driver waits for it.
+        if self.life.has_ended() || self.link.wants_write() {
+            return Flushed {
+                sealed: 0,
+                needs_driver: self.link.wants_write(),
+            };
+        }
+        let sent = self.transmit(connection, scratch, sealed_max, now);
+        let sent = sent.unwrap_or_else(|fault| {
+            self.life.fail(fault);
+            Sent {
+                sealed: 0,
+                is_cut: true,
+            }
+        });
+        self.link.count_frames(connection);
+        // The driver waits for the socket and for the clock, and it alone ends a connection.
+        let sooner = self
+            .next_deadline(connection)
+            .is_some_and(|at| self.armed.is_none_or(|armed| at < armed));
+        let waits = self.link.has_write_failed() || self.link.wants_write();
+        Flushed {
+            sealed: sent.sealed,
+            // So it is with what the muxer has held back.
+            needs_driver: sent.is_cut || waits || sooner || self.link.has_events(),
+        }
+    }
+
+    /// A guest's turn on JavaScript's thread: reads and delivers; returns whether the driver has to take over.
+    pub(super) fn visit(
+        &mut self,
+        connection: &Arc<Connection>,
+        scratch: &mut Scratch,
+        may_stay: bool,
+        now: Duration,
+    ) -> bool {
+        if !self.link.is_guest() || self.life.has_ended() {
+            return false;
+        }
+        let buffer = scratch.read();
+        // One that has suddenly more is not for this thread to open.
+        let most = self.link.buffer_for(LITTLE_BYTES, buffer.len());
+        let received = self.receive(connection, &mut buffer[..most], now);
+        let dry = matches!(received, Ok(Received::Dry));
+        if let Err(fault) = received {
+            self.life.fail(fault);
+        }
+        self.link.end_visit_turn(connection, dry, may_stay)
+    }
+
+    /// The socket comes back on the present I/O thread, so that what is left can be waited for.
+    pub(super) fn come_home(&mut self, connection: &Connection, now: Duration) {
+        self.link.leave(connection);
+        // A socket that does not come back has nothing left to wait for.
+        self.link.come_home(connection, now).ok();
+    }
+
+    /// It is being closed, and what streams have accepted is delivered first.
+    pub(super) fn delivers(&self) -> bool {
+        self.life.delivers()
     }
 
     /// Whether something that was written waits to be sent.
     pub(super) fn has_unsent(&self) -> bool {
-        let ends = || {
-            let mut entries = self.entries.iter().flatten();
-            entries.any(|entry| entry.slot.owes_end())
-        };
-        !self.ended && (self.wants_write() || !self.ring.is_empty() || ends())
-    }
-
-    /// The stream's protocol has room for another one.
-    fn release_protocol(&mut self, entry: &Entry) {
-        if entry.outbound {
-            return;
-        }
-        let Some(protocol) = entry.slot.announced_protocol() else {
-            return;
-        };
-        if let Some(count) = self.inbound_of.get_mut(&protocol) {
-            *count -= 1;
-            if *count == 0 {
-                self.inbound_of.remove(&protocol);
-            }
-        }
-    }
-
-    /// An outbound stream was acknowledged or has gone: the next one may be opened.
-    pub(super) fn reopen(&mut self) {
-        match self.unopened.pop_front() {
-            Some(slot) => self.ring.push_back(slot),
-            None => self.crowded = false,
-        }
-    }
-
-    /// Adds the frames of this turn to the counters of the environment and of the connection.
-    pub(super) fn count_frames(&mut self, connection: &Connection) {
-        let [received, sent] = self.engine.frames();
-        let before = std::mem::replace(&mut self.frames_counted, [received, sent]);
-        connection.hub.stats.frames_in.add(received - before[0]);
-        connection.hub.stats.frames_out.add(sent - before[1]);
-        connection.traffic.frames_in.set(received);
-        connection.traffic.frames_out.set(sent);
-        if let Some(rtt) = self.engine.rtt() {
-            let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
-            // A pong that came within a microsecond was measured too.
-            connection.traffic.round_trip_us.set(micros.max(1));
-        }
+        !self.life.has_ended() && (self.link.wants_write() || self.streams.has_unsent())
     }
 
     /// Ends everything: every stream, then the connection itself, as JavaScript will see it. Tells whether
     /// it had not ended before: the caller, who lets go of the lock first, announces it.
     pub(super) fn end(&mut self, connection: &Arc<Connection>, fault: ConnectionFault) -> bool {
-        if std::mem::replace(&mut self.ended, true) {
+        if !self.life.end() {
             return false;
         }
-        let report = self.report(fault);
-        let posted = {
-            let mut outbox = connection.outbox.lock();
-            outbox.dead = true;
-            std::mem::take(&mut outbox.streams)
-        };
+        let report = self.life.report(fault);
+        let posted = connection.outbox.lock().end();
         let lost = ResetReport {
             code: report.code,
             remote: report.remote,
@@ -264,79 +193,153 @@ impl Core {
             orderly: report.is_orderly(),
             ..ResetReport::default()
         };
-        let entries = std::mem::take(&mut self.entries);
-        for entry in entries.into_iter().flatten() {
-            release_counts(&entry, connection);
-            entry.slot.end(lost);
-        }
-        let waiting = posted
-            .into_iter()
-            .chain(self.ring.drain(..))
-            .chain(self.unopened.drain(..));
-        for slot in waiting {
-            slot.end(lost);
-        }
-        if let Some(closing) = &mut self.closing {
-            closing.forget_streams();
-        }
-        self.leave(connection);
-        self.windows.give_back_all();
-        self.partial = Vec::new();
-        self.plaintext = Vec::new();
-        self.unsent = Vec::new();
+        self.streams.end(posted, connection, lost);
+        self.link.end(connection);
         *connection.end.lock() = Some(report);
         connection.hub.stats.connections_closed.add(1);
-        connection
-            .hub
-            .queue(crate::hub::Ready::Closed(Arc::clone(connection)));
+        connection.hub.queue(Ready::Closed(Arc::clone(connection)));
         true
     }
 
-    fn report(&self, fault: ConnectionFault) -> EndReport {
-        let remote = matches!(
-            fault,
-            ConnectionFault::Ended | ConnectionFault::Reset | ConnectionFault::GoAway(_)
-        );
-        // Ours, unless it only answers theirs.
-        let ours = self
-            .closing
-            .as_ref()
-            .filter(|closing| !matches!(closing.request.fault, ConnectionFault::GoAway(_)));
-        match (ours, self.remote_goaway) {
-            (Some(closing), _) => EndReport {
-                code: closing.request.code,
-                remote: false,
-                // What was to be delivered is not.
-                fault: match fault {
-                    ConnectionFault::WriteStall => fault,
-                    _ => closing.request.fault,
-                },
-            },
-            (None, Some(code)) if remote => EndReport {
-                code,
-                remote,
-                fault: ConnectionFault::GoAway(code),
-            },
-            _ => EndReport {
+    /// Reads and delivers until the socket is dry or the turn is over.
+    fn receive(
+        &mut self,
+        connection: &Arc<Connection>,
+        buffer: &mut [u8],
+        now: Duration,
+    ) -> Result<Received, ConnectionFault> {
+        let Self {
+            streams,
+            link,
+            life,
+            ..
+        } = self;
+        link.receive(connection, buffer, now, |link, event| match event {
+            Event::Opened { key } if life.is_closing() || connection.handlers.is_closed() => {
+                // No refusal that the remote is to blame for: streams that are being drained may share its
+                // connection.
+                link.reset(key, StreamErrorCode::Shutdown as u32);
+                link.remove(key);
+            }
+            Event::GoAway { code } => {
+                if life.remote_goes_away(code) {
+                    connection.outbox.lock().open_no_more();
+                    streams.open_no_more();
+                    connection
+                        .hub
+                        .queue(Ready::GoingAway(Arc::clone(connection), code));
+                }
+            }
+            event => streams.handle_event(link, connection, event, now),
+        })
+    }
+
+    /// Seals and sends what there is, until the socket refuses, nothing is left or `sealed_max` bytes are
+    /// sealed; the record that reaches them is the last.
+    fn transmit(
+        &mut self,
+        connection: &Arc<Connection>,
+        scratch: &mut Scratch,
+        sealed_max: usize,
+        now: Duration,
+    ) -> Result<Sent, ConnectionFault> {
+        let mut sent = Sent::default();
+        self.collect(connection, now);
+        if !self.link.flush(connection, scratch, now) {
+            return Ok(sent);
+        }
+        // Behind the end of the channel nothing can be said.
+        while !self.link.is_closed() {
+            if sent.sealed >= sealed_max {
+                sent.is_cut =
+                    self.streams.has_orders() || self.link.has_control() || self.life.is_closing();
+                break;
+            }
+            self.collect(connection, now);
+            let Self {
+                streams,
+                link,
+                life,
+                ..
+            } = self;
+            let sealed = link.seal(connection, scratch, sealed_max - sent.sealed, |link| {
+                streams.fill(link, life, connection, now);
+            })?;
+            if sealed == 0 {
+                self.follow_goodbye(connection, now);
+                let has_orders = self.streams.has_orders();
+                if !self.life.say_goodbye(&mut self.link, has_orders) {
+                    break;
+                }
+                if self.link.has_control() {
+                    continue;
+                }
+            }
+            sent.sealed += sealed;
+            if self.life.has_said_goodbye() {
+                self.link.close_channel();
+            }
+            if !self.link.flush(connection, scratch, now) {
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Takes what other threads posted.
+    fn collect(&mut self, connection: &Arc<Connection>, now: Duration) {
+        let asked = connection.outbox.lock().collect(&mut self.streams);
+        if let Some(request) = asked
+            && self.life.request() != Some(request)
+        {
+            self.begin_close(connection, request, now);
+        }
+    }
+
+    /// Begins to close the connection, or to close it sooner than was asked before.
+    fn begin_close(&mut self, connection: &Connection, request: CloseRequest, now: Duration) {
+        let mut closing = Closing::new(request, self.link.mark(), now + CLOSE_FLUSH_MAX);
+        if request.manner == CloseManner::Orderly {
+            let (draining, others) = self.streams.by_draining();
+            if !draining.is_empty() || self.link.wants_write() {
+                let until = now + connection.limits.write_stall_timeout;
+                closing = closing.delivering(draining, until);
+                // The connection stays for a while, and they do not.
+                let lost = ResetReport {
+                    code: request.code,
+                    connection_lost: true,
+                    orderly: request.code == 0,
+                    ..ResetReport::default()
+                };
+                for slot in others {
+                    slot.shut_down(lost, StreamErrorCode::Shutdown as u32);
+                }
+            }
+        }
+        self.life.close(closing);
+    }
+
+    /// Closes the connection once nothing is left of it behind the remote's GoAway.
+    fn follow_goodbye(&mut self, connection: &Connection, now: Duration) {
+        // Nothing waits in the outbox: what was posted before the GoAway has been collected since.
+        if let Some(code) = self.life.unanswered_goaway()
+            && self.streams.is_empty()
+        {
+            let request = CloseRequest {
                 code: 0,
-                remote,
-                fault,
-            },
+                fault: ConnectionFault::GoAway(code),
+                manner: CloseManner::Orderly,
+            };
+            self.begin_close(connection, request, now);
         }
     }
 
     /// The earliest time at which something has to happen by itself.
-    pub(super) fn next_deadline(&self, connection: &Connection) -> Option<Duration> {
-        let negotiation = self.negotiating.front().map(|deadline| deadline.at);
-        let linger = self.lingering.front().map(|deadline| deadline.at);
+    fn next_deadline(&self, connection: &Connection) -> Option<Duration> {
         [
-            self.engine.poll_deadline(),
-            self.stall_deadline(connection),
-            self.look_deadline(connection),
-            negotiation,
-            linger,
-            self.closing.as_ref().map(|closing| closing.until),
-            self.home.deadline(),
+            self.link.next_deadline(&connection.limits),
+            self.life.deadline(),
+            self.streams.next_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -344,143 +347,34 @@ impl Core {
     }
 
     /// Does what is due at `now`.
-    pub(super) fn handle_deadlines(
+    fn handle_deadlines(
         &mut self,
         connection: &Connection,
         now: Duration,
     ) -> Result<(), ConnectionFault> {
-        self.watch_delivery(connection, now);
-        if self.engine.poll_deadline().is_some_and(|at| at <= now) {
-            self.engine.handle_deadline(now).map_err(|error| {
-                if error.is_frame_stall() {
-                    connection.report(Fact::ConnectionStalled(Stall::Frame));
-                    ConnectionFault::FrameStall
-                } else {
-                    connection.report(Fact::ConnectionStalled(Stall::Keepalive));
-                    ConnectionFault::Keepalive
-                }
-            })?;
-        }
-        if self.stall_deadline(connection).is_some_and(|at| at <= now) {
-            connection.report(Fact::ConnectionStalled(Stall::Write));
-            return Err(ConnectionFault::WriteStall);
-        }
-        self.closing_expired(connection, now)?;
-        while self
-            .negotiating
-            .front()
-            .is_some_and(|deadline| deadline.at <= now)
-        {
-            let Some(deadline) = self.negotiating.pop_front() else {
-                break;
-            };
-            self.negotiation_expired(&deadline);
-        }
-        while self
-            .lingering
-            .front()
-            .is_some_and(|deadline| deadline.at <= now)
-        {
-            let Some(deadline) = self.lingering.pop_front() else {
-                break;
-            };
-            self.linger_expired(&deadline, connection, now);
-        }
+        self.link.handle_deadlines(connection, now)?;
+        let patience = connection.limits.write_stall_timeout;
+        self.life.handle_deadline(self.link.mark(), patience, now)?;
+        self.streams
+            .handle_deadlines(&mut self.link, connection, now);
         Ok(())
-    }
-
-    /// When a remote that takes nothing has had its time.
-    fn stall_deadline(&self, connection: &Connection) -> Option<Duration> {
-        let since = self.stalled_since?.max(self.delivery.moved_at());
-        Some(since + connection.limits.write_stall_timeout)
-    }
-
-    /// When to see what the remote has taken: while the socket refuses bytes or a ping waits.
-    fn look_deadline(&self, connection: &Connection) -> Option<Duration> {
-        let limits = &connection.limits;
-        let stall = self
-            .stalled_since
-            .filter(|_| !self.write_failed)
-            .map(|since| self.delivery.next_look(since, limits.write_stall_timeout));
-        let ping = self
-            .engine
-            .pinged_at()
-            .map(|since| self.delivery.next_look(since, limits.keepalive_timeout));
-        stall.into_iter().chain(ping).min()
-    }
-
-    /// Tells the clocks of the connection what the remote has taken.
-    fn watch_delivery(&mut self, connection: &Connection, now: Duration) {
-        match self.look_deadline(connection) {
-            None => self.delivery.rest(),
-            Some(at) if at <= now => {
-                if let Some(seen) = self.delivery.look(connection.pipe(), now) {
-                    self.engine.outgoing(seen, now);
-                }
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn negotiation_expired(&mut self, deadline: &Deadline) {
-        let Some(entry) = self.entry(deadline.key) else {
-            return;
-        };
-        if entry.serial != deadline.serial || entry.negotiation.is_none() {
-            return;
-        }
-        entry.negotiation = None;
-        entry.slot.fail(StreamFault::NegotiationTimeout);
-    }
-
-    /// Notes when a negotiation must be over.
-    pub(super) fn expect_negotiation(&mut self, deadline: Deadline) {
-        Self::note(&mut self.negotiating, &self.entries, deadline);
-    }
-
-    /// Notes when the remote must have done its part of a stream that is closed here.
-    pub(super) fn expect_end(&mut self, deadline: Deadline) {
-        Self::note(&mut self.lingering, &self.entries, deadline);
-    }
-
-    /// Deadlines of streams that are gone leave the queue before it outgrows the live ones.
-    fn note(queue: &mut VecDeque<Deadline>, entries: &[Option<Entry>], deadline: Deadline) {
-        if queue.len() > 2 * entries.len() + DEADLINES_MIN {
-            queue.retain(|known| {
-                let entry = entries.get(known.key.0 as usize).and_then(Option::as_ref);
-                entry.is_some_and(|entry| entry.serial == known.serial)
-            });
-        }
-        queue.push_back(deadline);
-    }
-
-    /// The remote had its time to end its half, or to take some of what we still have for it.
-    fn linger_expired(&mut self, deadline: &Deadline, connection: &Connection, now: Duration) {
-        let Some(entry) = self.entry(deadline.key) else {
-            return;
-        };
-        if entry.serial != deadline.serial {
-            return;
-        }
-        let (unsent, finished) = entry.slot.unsent();
-        if unsent < std::mem::replace(&mut entry.unsent, unsent) {
-            let at = now + connection.limits.linger_timeout;
-            self.expect_end(Deadline { at, ..*deadline });
-        } else if finished {
-            self.engine
-                .reset(deadline.key, StreamErrorCode::GarbageCollected as u32);
-            self.forget(deadline.key, connection);
-        } else {
-            let slot = Arc::clone(&entry.slot);
-            slot.abandon(StreamErrorCode::GarbageCollected as u32);
-        }
     }
 }
 
-/// Gives back the stream's place among those that wait: for an acknowledgement, or to be told of.
-fn release_counts(entry: &Entry, connection: &Connection) {
-    if entry.outbound && !entry.acked {
-        connection.unacked.fetch_sub(1, Ordering::Relaxed);
+#[cfg(test)]
+impl Core {
+    /// Streams that wait to be opened, those given up and not forgotten yet included.
+    pub(super) fn unopened_count(&self) -> usize {
+        self.streams.unopened_count()
     }
-    entry.slot.never_told();
+
+    /// What the receive windows have grown by.
+    pub(super) const fn window_growth(&self) -> usize {
+        self.link.window_growth()
+    }
+
+    /// Makes the channel fail: one that has failed once seals nothing any more.
+    pub(super) fn break_channel(&mut self) {
+        self.link.break_channel();
+    }
 }

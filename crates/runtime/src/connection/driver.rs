@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::error::ConnectionFault;
 use crate::sync::{Arc, Ordering, fence};
 
-use super::inbound::Received;
+use super::core::Turn;
+use super::link::Received;
 use super::{CloseManner, Connection, Scratch};
 
 /// What the driver waits for after a turn.
@@ -20,13 +21,6 @@ pub(crate) struct Drive {
 
 /// Turns before other connections have theirs, however much a busy writer posts.
 const TURNS_MAX: usize = 8;
-
-/// What a turn left to wait for.
-struct Turn {
-    received: Received,
-    wants_write: bool,
-    deadline: Option<Duration>,
-}
 
 impl Connection {
     /// One turn: reads, delivers, seals, sends. Pending with what to wait for besides `cx`; ready
@@ -102,18 +96,13 @@ impl Connection {
 
     /// Whether the connection was closed in a way that waits for nobody.
     pub(crate) fn closes_at_once(&self) -> bool {
-        let outbox = self.outbox.lock();
-        outbox
-            .close
-            .is_some_and(|request| request.manner == CloseManner::AtOnce)
+        let request = self.outbox.lock().close_request();
+        request.is_some_and(|request| request.manner == CloseManner::AtOnce)
     }
 
     /// The socket comes back on this thread, so that what is left can be waited for.
     pub(crate) fn come_home(&self) {
-        let mut core = self.core.lock();
-        core.leave(self);
-        // A socket that does not come back has nothing left to wait for.
-        core.come_home(self, self.now()).ok();
+        self.core.lock().come_home(self, self.now());
     }
 
     /// Takes the lock, does what there is to do, lets go. None when it was not free.
@@ -127,38 +116,11 @@ impl Connection {
         self.driver_waits.store(false, Ordering::SeqCst);
         self.dirty.store(false, Ordering::SeqCst);
         self.unread.store(false, Ordering::SeqCst);
-        let now = self.now();
-        let received = match core.fault {
-            Some(fault) => Err(fault),
-            None => core.receive(self, scratch.read(), now),
-        };
-        if received.is_ok() {
-            core.handle_deadlines(self, now)?;
-        }
-        core.transmit(self, scratch, usize::MAX, now)?;
-        core.count_frames(self);
-        let received = received?;
-        if let Some(closing) = &core.closing
-            && core.is_flushed()
-        {
-            return Err(closing.request.fault);
-        }
-        core.choose_home(self, &received, now)?;
-        let held_back = match received {
-            // JavaScript's drain wakes the driver.
-            Received::Paused => false,
-            Received::Congested => !core.is_congested(self) || core.engine.has_events(),
-            Received::Dry | Received::More => core.engine.has_events(),
-        };
-        if held_back {
+        let turn = core.turn(self, scratch, self.now())?;
+        if turn.goes_on {
             self.dirty.store(true, Ordering::SeqCst);
         }
-        core.armed = core.next_deadline(self);
-        Ok(Some(Turn {
-            received,
-            wants_write: core.wants_write(),
-            deadline: core.armed,
-        }))
+        Ok(Some(turn))
     }
 
     fn register(&self, cx: &Context<'_>) {

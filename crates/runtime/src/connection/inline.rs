@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::sync::{Arc, Ordering, fence};
 
-use super::home::LITTLE_BYTES;
 use super::{Connection, Scratch};
 
 /// Bytes that a flush seals on JavaScript's thread, whatever the connection holds: what a tick may have for it, in
@@ -25,31 +24,12 @@ impl Connection {
             return;
         };
         self.dirty.store(false, Ordering::SeqCst);
-        let mut kick = false;
-        // Where the socket has refused bytes, the driver waits for it.
-        if !core.ended && !core.wants_write() {
-            let (sealed, left) = match core.transmit(self, scratch, SEALED_MAX, self.now()) {
-                Ok(sent) => (sent.sealed, sent.is_cut),
-                Err(fault) => {
-                    core.fault = core.fault.or(Some(fault));
-                    (0, true)
-                }
-            };
-            core.count_frames(self);
-            self.hub.stats.inline_bytes.add(sealed as u64);
-            // The driver waits for the socket and for the clock, and it alone ends a connection.
-            let sooner = core
-                .next_deadline(self)
-                .is_some_and(|at| core.armed.is_none_or(|armed| at < armed));
-            // So it is with what the engine has held back.
-            let held_back = core.engine.has_events();
-            kick = left || core.write_failed || sooner || held_back;
-        }
-        kick |= core.wants_write();
+        let flushed = core.flush(self, scratch, SEALED_MAX, self.now());
         drop(core);
         fence(Ordering::SeqCst);
         self.hub.stats.inline_writes.add(1);
-        if kick || self.driver_waits.load(Ordering::SeqCst) {
+        self.hub.stats.inline_bytes.add(flushed.sealed as u64);
+        if flushed.needs_driver || self.driver_waits.load(Ordering::SeqCst) {
             self.kick();
         }
     }
@@ -69,14 +49,7 @@ impl Connection {
             return;
         };
         self.unread.store(false, Ordering::SeqCst);
-        let mut kick = false;
-        if core.is_guest() && !core.ended {
-            let buffer = scratch.read();
-            // One that has suddenly more is not for this thread to open.
-            let most = buffer.len().min(core.partial.len() + LITTLE_BYTES);
-            let received = core.receive(self, &mut buffer[..most], self.now());
-            kick = core.end_visit_turn(self, received, may_stay);
-        }
+        let kick = core.visit(self, scratch, may_stay, self.now());
         drop(core);
         fence(Ordering::SeqCst);
         self.hub.stats.inline_reads.add(1);

@@ -5,29 +5,27 @@
 //! the lock when it is free and seal and send itself ([`inline`]). Everybody else only fills slots
 //! and the outbox and kicks. Lock order: core, outbox, slot, hub; a lock is never held across a
 //! wait, and neither party waits for the core's lock: both only try it.
+//!
+//! Under that lock ([`core`]) are the [`streams`], the [`link`] that carries them, and how far the
+//! connection has come in its [`life`].
 
-mod asked;
-mod closing;
 mod core;
-mod delivery;
 mod driver;
 mod facts;
-mod home;
-mod inbound;
 mod inline;
-mod negotiation;
-mod outbound;
+mod life;
+mod link;
+mod outbox;
 mod scratch;
+mod streams;
 
-use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{Engine, Role, UNACKED_MAX, yamux, yamux_crate};
+use ferroswarm_proto::muxer::UNACKED_MAX;
 use ferroswarm_secure::{Channel, RecordError};
 
-use crate::budget::WindowBudget;
-use crate::config::{Limits, Muxer};
+use crate::config::Limits;
 use crate::diagnostics::{Fact, Refusal, Subject};
 use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handlers;
@@ -39,63 +37,11 @@ use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Order
 
 use self::core::Core;
 pub use self::facts::{Direction, Facts, StageTimes};
-pub(crate) use self::negotiation::Negotiation;
+pub use self::life::{CloseManner, CloseRequest, EndReport};
+use self::link::Link;
+use self::outbox::Outbox;
 pub(crate) use self::scratch::Scratch;
-
-/// What other threads have asked of a connection.
-#[derive(Default)]
-struct Outbox {
-    /// Streams with something to send, each at most once (its `outgoing` flag).
-    streams: VecDeque<Arc<StreamSlot>>,
-    close: Option<CloseRequest>,
-    /// The remote's GoAway has come: it takes no more streams.
-    going_away: bool,
-    /// The connection has ended: nothing more is taken.
-    dead: bool,
-}
-
-/// How to end a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CloseRequest {
-    /// Code of our GoAway.
-    pub code: u32,
-    /// What JavaScript is told.
-    pub fault: ConnectionFault,
-    /// What becomes of bytes that streams have accepted.
-    pub manner: CloseManner,
-}
-
-/// What becomes of bytes that streams have accepted when their connection is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CloseManner {
-    /// Streams that were closed for writing deliver theirs first, as long as the remote takes any within
-    /// [`Limits::write_stall_timeout`]; the others are reset at once.
-    Orderly,
-    /// They are lost.
-    AtOnce,
-}
-
-/// How a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EndReport {
-    /// Code as on the wire: theirs or ours.
-    pub code: u32,
-    /// The remote ended it.
-    pub remote: bool,
-    /// Why.
-    pub fault: ConnectionFault,
-}
-
-impl EndReport {
-    /// Whether one of the two ends closed it, without an error.
-    fn is_orderly(&self) -> bool {
-        self.code == 0
-            && matches!(
-                self.fault,
-                ConnectionFault::Local | ConnectionFault::NodeClosed | ConnectionFault::GoAway(_)
-            )
-    }
-}
+pub(crate) use self::streams::Negotiation;
 
 /// Everything a connection is made of.
 pub(crate) struct Parts {
@@ -169,20 +115,15 @@ pub struct Connection {
 impl Connection {
     /// A connection over `parts`; JavaScript is told of it by the next drain.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let limits = &parts.limits;
-        let role = match parts.facts.direction {
-            Direction::Outbound => Role::Dialer,
-            Direction::Inbound => Role::Listener,
-        };
-        let engine = engine(parts.facts.muxer, role, limits);
+        let link = Link::new(
+            &parts.facts,
+            &parts.limits,
+            parts.channel,
+            parts.leftover,
+            parts.plaintext,
+        );
         let connection = Arc::new(Self {
-            core: Mutex::new(Core::new(
-                engine,
-                WindowBudget::new(limits),
-                parts.channel,
-                parts.leftover,
-                parts.plaintext,
-            )),
+            core: Mutex::new(Core::new(link)),
             hub: parts.hub,
             facts: parts.facts,
             handle: AtomicU32::new(0),
@@ -243,7 +184,7 @@ impl Connection {
         if self.end_report().is_some() {
             return false;
         }
-        if self.unsealed.load(Ordering::Relaxed) > 0 || !self.outbox.lock().streams.is_empty() {
+        if self.unsealed.load(Ordering::Relaxed) > 0 || self.outbox.lock().has_streams() {
             return true;
         }
         // Whoever holds the lock may be about to send.
@@ -254,7 +195,7 @@ impl Connection {
     /// What its receive windows have grown by.
     #[cfg(test)]
     pub(crate) fn window_growth(&self) -> usize {
-        self.core.lock().windows.granted()
+        self.core.lock().window_growth()
     }
 
     /// Whether nobody holds the lock.
@@ -266,7 +207,7 @@ impl Connection {
     /// Streams that wait to be opened, those given up and not forgotten yet included.
     #[cfg(test)]
     pub(crate) fn unopened_count(&self) -> usize {
-        self.core.lock().unopened.len()
+        self.core.lock().unopened_count()
     }
 
     /// The connection's clock.
@@ -311,23 +252,17 @@ impl Connection {
         }
         let first = self.unacked.fetch_add(1, Ordering::Relaxed) < UNACKED_MAX;
         let usable = first && !matches!(proposals, Proposals::AnyOf(_));
-        let slot = negotiation::outbound_slot(self, proposals, usable);
+        let slot = streams::outbound_slot(self, proposals, usable);
         let mut outbox = self.outbox.lock();
-        let refusal = if outbox.dead || outbox.close.is_some() {
-            Some(CallError::ConnectionClosed)
-        } else if outbox.going_away {
-            Some(CallError::GoingAway)
-        } else {
-            None
-        };
-        if let Some(refusal) = refusal {
+        if let Some(refusal) = outbox.refusal() {
             drop(outbox);
             self.outbound.fetch_sub(1, Ordering::Relaxed);
-            self.unacked.fetch_sub(1, Ordering::Relaxed);
+            self.acknowledged();
             return Err(refusal);
         }
+        // Before anybody can take it from there, and end it.
         self.stream_opened();
-        outbox.streams.push_back(Arc::clone(&slot));
+        outbox.post(Arc::clone(&slot));
         drop(outbox);
         Ok((slot, usable))
     }
@@ -335,15 +270,7 @@ impl Connection {
     /// Asks for the end: our GoAway goes out last. A request that waits for less overrides one that
     /// waits for more.
     pub fn close(&self, request: CloseRequest) {
-        {
-            let mut outbox = self.outbox.lock();
-            if outbox
-                .close
-                .is_none_or(|known| known.manner < request.manner)
-            {
-                outbox.close = Some(request);
-            }
-        }
+        self.outbox.lock().close(request);
         self.kick();
     }
 
@@ -361,14 +288,9 @@ impl Connection {
 
     /// Puts a stream with something to send into the outbox.
     pub(crate) fn post(&self, slot: Arc<StreamSlot>) {
-        let mut outbox = self.outbox.lock();
-        if !outbox.dead {
-            outbox.streams.push_back(slot);
-        }
+        let goes_on = self.outbox.lock().post(slot);
         // It may be the last stream of a connection that ends with it.
-        let going_away = outbox.going_away;
-        drop(outbox);
-        if going_away {
+        if !goes_on {
             self.kick();
         }
     }
@@ -438,8 +360,7 @@ impl Connection {
     /// Makes the channel fail: one that has failed once seals nothing any more.
     #[cfg(test)]
     pub(crate) fn break_channel(&self) {
-        let broken = self.core.lock().channel.open(&mut [0; 64]);
-        assert!(broken.is_err(), "a record of zeros was opened");
+        self.core.lock().break_channel();
     }
 
     /// Reports a record that could not be opened or sealed: the end of the connection.
@@ -481,42 +402,23 @@ impl Connection {
         self.hub.stats.streams_closed.add(1);
     }
 
-    /// An outbound stream ended before it was on the wire.
-    fn unopened_gone(&self) {
+    /// An outbound stream was acknowledged, or will not be any more.
+    fn acknowledged(&self) {
         self.unacked.fetch_sub(1, Ordering::Relaxed);
     }
-}
 
-fn engine(muxer: Muxer, role: Role, limits: &Limits) -> Engine {
-    match muxer {
-        Muxer::Yamux => Engine::Yamux(yamux::Session::new(role, yamux_config(limits))),
-        Muxer::YamuxCrate => {
-            let session = yamux_crate::Session::new(role, crate_config(limits));
-            Engine::YamuxCrate(Box::new(session))
+    /// Live outbound streams.
+    fn outbound_count(&self) -> u32 {
+        self.outbound.load(Ordering::Relaxed)
+    }
+
+    /// An inbound stream begins, unless as many as may wait for JavaScript do.
+    fn admit_stream(&self) -> bool {
+        let has_place = self.untaken.load(Ordering::Relaxed) < self.limits.accept_backlog;
+        if has_place {
+            self.untaken.fetch_add(1, Ordering::Relaxed);
+            self.stream_opened();
         }
-    }
-}
-
-fn yamux_config(limits: &Limits) -> yamux::Config {
-    yamux::Config {
-        inbound_streams_max: limits.inbound_streams_max,
-        // The connection counts them: see `Core::opened`.
-        accept_backlog: u32::MAX,
-        window_max: limits.window_bytes_max,
-        keepalive_interval: limits.keepalive_interval,
-        keepalive_timeout: limits.keepalive_timeout,
-        delivery_timeout: limits.write_stall_timeout,
-        ..yamux::Config::default()
-    }
-}
-
-fn crate_config(limits: &Limits) -> yamux_crate::Config {
-    yamux_crate::Config {
-        inbound_streams_max: limits.inbound_streams_max,
-        // Streams that JavaScript is done with stay until the remote has ended them too.
-        outbound_streams_max: limits.outbound_streams_max.saturating_mul(2),
-        // The connection counts them: see `Core::opened`.
-        accept_backlog: u32::MAX,
-        growth_max: WindowBudget::growth_max(limits).min(limits.window_bytes_max as usize),
+        has_place
     }
 }

@@ -8,7 +8,7 @@ const READ_BYTES: usize = 256 << 10;
 pub(crate) struct Scratch {
     read: Vec<u8>,
     /// Sealed records on their way to the socket.
-    pub(crate) write: Vec<u8>,
+    write: Vec<u8>,
 }
 
 impl Scratch {
@@ -20,9 +20,14 @@ impl Scratch {
         &mut self.read
     }
 
+    /// The write buffer, empty; it comes back by [`recycle`](Self::recycle).
+    pub(super) fn take_write(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.write)
+    }
+
     /// Takes back a buffer that a connection no longer needs.
-    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() > self.write.capacity() && self.write.is_empty() {
+    pub(super) fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() > self.write.capacity() {
             buffer.clear();
             self.write = buffer;
         }

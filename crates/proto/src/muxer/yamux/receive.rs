@@ -321,7 +321,6 @@ impl Session {
             self.reception.tell(Steps::FINISHED);
         }
         self.unaccepted += 1;
-        self.stats.inbound_live += 1;
         self.stats.inbound_opened += 1;
         Ok(())
     }
@@ -331,7 +330,7 @@ impl Session {
         if self.going_away || self.remote_going_away {
             return Some(StreamErrorCode::Shutdown);
         }
-        let is_full = self.stats.inbound_live >= self.config.inbound_streams_max
+        let is_full = self.streams.inbound() >= self.config.inbound_streams_max
             || self.unaccepted >= self.config.accept_backlog;
         if is_full {
             Some(StreamErrorCode::ResourceLimitExceeded)
@@ -358,7 +357,7 @@ impl Session {
         self.allowances.stray_bytes += u64::from(stream.window.remaining());
         self.refusals.push_back((stream.id, code));
         self.stats.refused += 1;
-        let is_full = self.stats.inbound_live >= self.config.inbound_streams_max;
+        let is_full = self.streams.inbound() >= self.config.inbound_streams_max;
         if is_full && code == StreamErrorCode::ResourceLimitExceeded {
             self.stats.beyond_inbound_max += 1;
         }

@@ -128,7 +128,6 @@ impl Session {
             .insert(Stream::new(id, Origin::Outbound, self.clock));
         self.streams.mark_due(key);
         self.unacked += 1;
-        self.stats.outbound_live += 1;
         self.stats.outbound_opened += 1;
         Ok(key)
     }
@@ -142,6 +141,21 @@ impl Session {
     /// Inbound streams that wait for [`accept`](Self::accept).
     pub const fn unaccepted(&self) -> u32 {
         self.unaccepted
+    }
+
+    /// Inbound streams with an entry.
+    pub const fn inbound_live(&self) -> u32 {
+        self.streams.inbound()
+    }
+
+    /// Outbound streams with an entry.
+    pub const fn outbound_live(&self) -> u32 {
+        self.streams.outbound()
+    }
+
+    /// Inbound streams refused because there were as many as there may be.
+    pub const fn beyond_inbound_max(&self) -> u64 {
+        self.stats.beyond_inbound_max
     }
 
     /// The application took an inbound stream: its place in the backlog is free.
@@ -426,14 +440,8 @@ impl Session {
         let Some(stream) = self.streams.take(key) else {
             return;
         };
-        match stream.origin {
-            Origin::Inbound => {
-                self.stats.inbound_live -= 1;
-                if stream.opening == Opening::Unaccepted {
-                    self.unaccepted -= 1;
-                }
-            }
-            Origin::Outbound => self.stats.outbound_live -= 1,
+        if stream.origin == Origin::Inbound && stream.opening == Opening::Unaccepted {
+            self.unaccepted -= 1;
         }
     }
 

@@ -1,6 +1,6 @@
 //! Counters of a session.
 
-/// What has gone through a session, and what lives in it.
+/// What has gone through a session. Nothing is decided by it.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
     /// Frames received.
@@ -25,8 +25,4 @@ pub struct Stats {
     pub resets_sent: u64,
     /// Pings that were not answered because there were too many.
     pub pings_dropped: u64,
-    /// Inbound streams with an entry.
-    pub inbound_live: u32,
-    /// Outbound streams with an entry.
-    pub outbound_live: u32,
 }

@@ -135,6 +135,8 @@ pub(super) struct Streams {
     unacknowledged: Vec<StreamKey>,
     /// Streams that owe their acknowledgement.
     owed: u32,
+    inbound: u32,
+    outbound: u32,
 }
 
 /// The marks belong to the place in the lists, so that they outlive the stream.
@@ -153,8 +155,26 @@ impl Streams {
             StreamKey((self.slots.len() - 1) as u32)
         });
         self.ids.insert(stream.id, key);
+        *self.count(stream.origin) += 1;
         self.slots[key.index()].stream = Some(stream);
         key
+    }
+
+    /// Inbound streams with a slot.
+    pub(super) const fn inbound(&self) -> u32 {
+        self.inbound
+    }
+
+    /// Outbound streams with a slot.
+    pub(super) const fn outbound(&self) -> u32 {
+        self.outbound
+    }
+
+    const fn count(&mut self, origin: Origin) -> &mut u32 {
+        match origin {
+            Origin::Inbound => &mut self.inbound,
+            Origin::Outbound => &mut self.outbound,
+        }
     }
 
     pub(super) fn get(&self, key: StreamKey) -> Option<&Stream> {
@@ -190,6 +210,7 @@ impl Streams {
         if stream.opening == Opening::AckDue {
             self.owed -= 1;
         }
+        *self.count(stream.origin) -= 1;
         self.free.push(key);
         Some(stream)
     }

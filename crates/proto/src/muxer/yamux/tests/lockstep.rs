@@ -192,8 +192,7 @@ impl Lockstep {
             };
             assert_eq!(u64::from(session.send_credit(StreamKey(key))), credit);
         }
-        let stats = session.stats();
-        let live = (stats.inbound_live, stats.outbound_live);
+        let live = (session.inbound_live(), session.outbound_live());
         let inbound = model.count(|stream| stream.inbound);
         assert_eq!(live, (inbound, model.streams.len() as u32 - inbound));
         assert_eq!(session.unacked, model.unacked());

@@ -238,8 +238,8 @@ proptest! {
         pair.settle();
         for end in &mut pair.ends {
             prop_assert!(end.streams.is_empty());
-            let stats = end.session.stats();
-            prop_assert_eq!((stats.inbound_live, stats.outbound_live), (0, 0));
+            let live = (end.session.inbound_live(), end.session.outbound_live());
+            prop_assert_eq!(live, (0, 0));
             prop_assert_eq!((end.session.unacked, end.session.unaccepted), (0, 0));
             end.session.release_windows(&mut end.purse);
             prop_assert_eq!(end.purse.lent, 0);

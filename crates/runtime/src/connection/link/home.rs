@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
+use crate::connection::Connection;
 use crate::error::ConnectionFault;
 use crate::guests::News;
 use crate::sync::Arc;
 
-use super::Connection;
-use super::core::Core;
-use super::inbound::Received;
-
+use super::{Link, Received};
 /// Bytes of a turn that count as little: what an inline write sends as well.
-pub(super) const LITTLE_BYTES: usize = 16 << 10;
+pub(in crate::connection) const LITTLE_BYTES: usize = 16 << 10;
 
 /// Time within which the turns with little that make a guest have to come.
 const STREAK_MAX: Duration = Duration::from_millis(100);
@@ -55,13 +53,13 @@ impl Home {
     }
 }
 
-impl Core {
-    pub(super) const fn is_guest(&self) -> bool {
+impl Link {
+    pub(in crate::connection) const fn is_guest(&self) -> bool {
         matches!(self.home, Home::Loop { .. })
     }
 
     /// The driver's decision at the end of a turn in which it received `received`.
-    pub(super) fn choose_home(
+    pub(in crate::connection) fn choose_home(
         &mut self,
         connection: &Arc<Connection>,
         received: &Received,
@@ -116,11 +114,12 @@ impl Core {
         };
     }
 
-    /// A turn on JavaScript's thread ended like this; tells whether the driver has to take over.
-    pub(super) fn end_visit_turn(
+    /// A turn on JavaScript's thread has ended, in which the socket was read until it was `dry` or not; returns
+    /// whether the driver has to take over.
+    pub(in crate::connection) fn end_visit_turn(
         &mut self,
         connection: &Connection,
-        received: Result<Received, ConnectionFault>,
+        dry: bool,
         may_stay: bool,
     ) -> bool {
         let (Home::Loop { token, turned, .. }, Some(guests)) =
@@ -137,8 +136,6 @@ impl Core {
             News::Some
         };
         let can_stay = guests.charge(token, bytes, news) && may_stay;
-        let dry = matches!(received, Ok(Received::Dry));
-        self.fault = self.fault.or_else(|| received.err());
         let held_back = self.engine.has_events();
         let stays = can_stay && dry && !held_back && bytes <= LITTLE_BYTES;
         if !stays {
@@ -148,7 +145,7 @@ impl Core {
     }
 
     /// Ends the visit; the driver has to come for the socket.
-    pub(super) fn leave(&mut self, connection: &Connection) {
+    pub(in crate::connection) fn leave(&mut self, connection: &Connection) {
         if let Home::Loop { token, .. } = self.home {
             self.home = Home::Returning;
             if let Some(guests) = connection.hub.guests() {
@@ -158,7 +155,7 @@ impl Core {
     }
 
     /// Takes the socket back to the present I/O thread.
-    pub(super) fn come_home(
+    pub(in crate::connection) fn come_home(
         &mut self,
         connection: &Connection,
         now: Duration,

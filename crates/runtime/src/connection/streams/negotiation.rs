@@ -12,7 +12,7 @@ use crate::handlers::Handler;
 use crate::slot::{Proposals, StreamSlot};
 use crate::sync::Arc;
 
-use super::Connection;
+use crate::connection::Connection;
 
 /// A stream's negotiation while it lasts.
 pub(crate) enum Negotiation {
@@ -40,7 +40,7 @@ pub(super) enum Progress {
 }
 
 /// Makes the slot of an outbound stream, with its first lines in the send pipe.
-pub(super) fn outbound_slot(
+pub(in crate::connection) fn outbound_slot(
     connection: &Arc<Connection>,
     proposals: Proposals,
     usable: bool,

@@ -8,16 +8,18 @@
 use ferroswarm_proto::multistream::Answer;
 use ferroswarm_proto::muxer::StreamKey;
 
+use crate::connection::Connection;
+use crate::connection::link::Link;
 use crate::handlers::Handler;
 use crate::sync::Arc;
 
-use super::Connection;
-use super::core::Core;
+use super::Streams;
 
-impl Core {
+impl Streams {
     /// JavaScript has decided: the negotiation goes on with what has come meanwhile.
     pub(super) fn answered(
         &mut self,
+        link: &mut Link,
         connection: &Arc<Connection>,
         key: StreamKey,
         answer: Answer<Handler>,
@@ -30,7 +32,7 @@ impl Core {
         negotiation.answer(answer);
         let remote_done = entry.remote_done;
         let waiting = entry.slot.take_back(answer);
-        self.received(connection, key, &waiting);
+        self.received(link, connection, key, &waiting);
         if remote_done {
             self.end_negotiation(key);
         }

@@ -1,0 +1,248 @@
+//! The muxer of a connection, its record layer and its socket: what the bytes of streams travel on.
+//!
+//! It knows streams by their keys alone. What arrives for them leaves as the muxer's events; what they
+//! send is put into the record that is being filled. A transport with streams and cryptography of its
+//! own would take the place of all this.
+
+mod delivery;
+mod home;
+mod inbound;
+mod outbound;
+
+use std::time::Duration;
+
+use ferroswarm_proto::muxer::{
+    Engine, OpenError, Role, StreamErrorCode, StreamKey, yamux, yamux_crate,
+};
+use ferroswarm_secure::Channel;
+
+use crate::budget::WindowBudget;
+use crate::config::{Limits, Muxer};
+use crate::diagnostics::{Fact, Stall};
+use crate::error::ConnectionFault;
+
+use super::{Connection, Direction, Facts};
+
+use self::home::Home;
+use self::inbound::Input;
+use self::outbound::Output;
+
+pub(super) use self::home::LITTLE_BYTES;
+pub(super) use self::inbound::Received;
+pub(super) use self::outbound::Mark;
+
+/// What the streams of one connection share on their way.
+pub(super) struct Link {
+    engine: Engine,
+    /// Pays for the growth of receive windows.
+    windows: WindowBudget,
+    channel: Channel,
+    input: Input,
+    output: Output,
+    /// Where the socket is waited for.
+    home: Home,
+    /// Bytes read and written since the home was last chosen.
+    recent_bytes: usize,
+    /// Frames received and sent that the environment's counters have.
+    frames_counted: [u64; 2],
+}
+
+impl Link {
+    /// A link at the start of a connection, with what arrived behind the handshake: `leftover` as it came,
+    /// `plaintext` opened.
+    pub(super) fn new(
+        facts: &Facts,
+        limits: &Limits,
+        channel: Channel,
+        leftover: Vec<u8>,
+        plaintext: Vec<u8>,
+    ) -> Self {
+        Self {
+            engine: engine(facts, limits),
+            windows: WindowBudget::new(limits),
+            channel,
+            input: Input::new(leftover, plaintext),
+            output: Output::default(),
+            home: Home::default(),
+            recent_bytes: 0,
+            frames_counted: [0; 2],
+        }
+    }
+
+    /// Opens a stream.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub(super) fn open(&mut self) -> Result<StreamKey, OpenError> {
+        self.engine.open()
+    }
+
+    /// JavaScript has been told of an inbound stream.
+    pub(super) fn accept(&mut self, key: StreamKey) {
+        self.engine.accept(key);
+    }
+
+    /// JavaScript has read `bytes` of the stream; returns how many more make it worth a frame to say so.
+    pub(super) fn consumed(&mut self, key: StreamKey, bytes: u32, now: Duration) -> u32 {
+        let step = self.engine.consumed(key, bytes, now, &mut self.windows);
+        step.max(1)
+    }
+
+    /// Nobody reads the stream any more.
+    pub(super) fn discard(&mut self, key: StreamKey) {
+        self.engine.discard(key);
+    }
+
+    /// Resets a stream.
+    pub(super) fn reset(&mut self, key: StreamKey, code: u32) {
+        self.engine.reset(key, code);
+    }
+
+    /// Resets an inbound stream for which there is no place: the remote may cause only so many.
+    pub(super) fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode) {
+        self.engine.turn_away(key, code);
+    }
+
+    /// Forgets a stream: its key may come back for another one.
+    pub(super) fn remove(&mut self, key: StreamKey) {
+        self.engine.remove(key, &mut self.windows);
+    }
+
+    /// Measures the round trip unless it is known.
+    pub(super) fn measure(&mut self, now: Duration) {
+        if self.engine.rtt().is_none() {
+            self.engine.ping(now);
+        }
+    }
+
+    /// Queues our GoAway.
+    pub(super) fn go_away(&mut self, code: u32) {
+        self.engine.go_away(code);
+    }
+
+    /// Whether there may be something to send that is of no stream's turn.
+    pub(super) fn has_control(&self) -> bool {
+        self.engine.has_control()
+    }
+
+    /// Whether there may be events without input.
+    pub(super) fn has_events(&self) -> bool {
+        self.engine.has_events()
+    }
+
+    /// The earliest time at which something has to happen by itself.
+    pub(super) fn next_deadline(&self, limits: &Limits) -> Option<Duration> {
+        [
+            self.engine.poll_deadline(),
+            self.output.stall_deadline(limits),
+            self.look_deadline(limits),
+            self.home.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due at `now`.
+    ///
+    /// # Errors
+    /// What the remote failed to do in time.
+    pub(super) fn handle_deadlines(
+        &mut self,
+        connection: &Connection,
+        now: Duration,
+    ) -> Result<(), ConnectionFault> {
+        self.watch_delivery(connection, now);
+        if self.engine.poll_deadline().is_some_and(|at| at <= now) {
+            self.engine.handle_deadline(now).map_err(|error| {
+                if error.is_frame_stall() {
+                    connection.report(Fact::ConnectionStalled(Stall::Frame));
+                    ConnectionFault::FrameStall
+                } else {
+                    connection.report(Fact::ConnectionStalled(Stall::Keepalive));
+                    ConnectionFault::Keepalive
+                }
+            })?;
+        }
+        let stall = self.output.stall_deadline(&connection.limits);
+        if stall.is_some_and(|at| at <= now) {
+            connection.report(Fact::ConnectionStalled(Stall::Write));
+            return Err(ConnectionFault::WriteStall);
+        }
+        Ok(())
+    }
+
+    /// Adds the frames of this turn to the counters of the environment and of the connection.
+    pub(super) fn count_frames(&mut self, connection: &Connection) {
+        let [received, sent] = self.engine.frames();
+        let before = std::mem::replace(&mut self.frames_counted, [received, sent]);
+        connection.hub.stats.frames_in.add(received - before[0]);
+        connection.hub.stats.frames_out.add(sent - before[1]);
+        connection.traffic.frames_in.set(received);
+        connection.traffic.frames_out.set(sent);
+        if let Some(rtt) = self.engine.rtt() {
+            let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+            // A pong that came within a microsecond was measured too.
+            connection.traffic.round_trip_us.set(micros.max(1));
+        }
+    }
+
+    /// The connection has ended: memory and the place in the event loop are given back.
+    pub(super) fn end(&mut self, connection: &Connection) {
+        self.leave(connection);
+        self.windows.give_back_all();
+        self.input.clear();
+        self.output.clear();
+    }
+
+    /// What the receive windows have grown by.
+    #[cfg(test)]
+    pub(super) const fn window_growth(&self) -> usize {
+        self.windows.granted()
+    }
+
+    /// Makes the channel fail: one that has failed once seals nothing any more.
+    #[cfg(test)]
+    pub(super) fn break_channel(&mut self) {
+        let broken = self.channel.open(&mut [0; 64]);
+        assert!(broken.is_err(), "a record of zeros was opened");
+    }
+}
+
+fn engine(facts: &Facts, limits: &Limits) -> Engine {
+    let role = match facts.direction {
+        Direction::Outbound => Role::Dialer,
+        Direction::Inbound => Role::Listener,
+    };
+    match facts.muxer {
+        Muxer::Yamux => Engine::Yamux(yamux::Session::new(role, yamux_config(limits))),
+        Muxer::YamuxCrate => {
+            let session = yamux_crate::Session::new(role, crate_config(limits));
+            Engine::YamuxCrate(Box::new(session))
+        }
+    }
+}
+
+fn yamux_config(limits: &Limits) -> yamux::Config {
+    yamux::Config {
+        inbound_streams_max: limits.inbound_streams_max,
+        // The streams count them: those beyond it are turned away.
+        accept_backlog: u32::MAX,
+        window_max: limits.window_bytes_max,
+        keepalive_interval: limits.keepalive_interval,
+        keepalive_timeout: limits.keepalive_timeout,
+        delivery_timeout: limits.write_stall_timeout,
+        ..yamux::Config::default()
+    }
+}
+
+fn crate_config(limits: &Limits) -> yamux_crate::Config {
+    yamux_crate::Config {
+        inbound_streams_max: limits.inbound_streams_max,
+        // Streams that JavaScript is done with stay until the remote has ended them too.
+        outbound_streams_max: limits.outbound_streams_max.saturating_mul(2),
+        // The streams count them: those beyond it are turned away.
+        accept_backlog: u32::MAX,
+        growth_max: WindowBudget::growth_max(limits).min(limits.window_bytes_max as usize),
+    }
+}

@@ -1,0 +1,223 @@
+//! From the wire to the slots: the remote opens streams, sends, ends and resets them.
+
+use std::time::Duration;
+
+use ferroswarm_proto::muxer::{Event, StreamErrorCode, StreamKey};
+
+use crate::connection::Connection;
+use crate::connection::link::Link;
+use crate::diagnostics::{Fact, Refusal};
+use crate::handlers::Handler;
+use crate::slot::{ResetReport, StreamSlot};
+use crate::sync::Arc;
+
+use super::negotiation::{Negotiation, Progress};
+use super::{Entry, Streams};
+
+/// Share of a connection's memory that has to become free for a stream not to be reset: less would be
+/// looked for again with the next frame.
+const SHED_SHARE: usize = 8;
+
+impl Streams {
+    /// Takes what has come for a stream.
+    pub(in crate::connection) fn handle_event(
+        &mut self,
+        link: &mut Link,
+        connection: &Arc<Connection>,
+        event: Event<'_>,
+        now: Duration,
+    ) {
+        match event {
+            Event::Opened { key } => self.opened(link, connection, key, now),
+            Event::Acked { key } => self.acked(connection, key),
+            Event::Data { key, bytes } => {
+                connection.traffic.bytes_in.add(bytes.len() as u64);
+                self.received(link, connection, key, bytes);
+            }
+            Event::Finished { key } => self.finished(link, connection, key),
+            Event::Reset { key, code } => self.was_reset(link, connection, key, code),
+            Event::Writable { key } => self.writable(key),
+            // Those of the connection.
+            Event::GoAway { .. } | Event::Pong { .. } => {}
+        }
+    }
+
+    /// An inbound stream: negotiated here, or handed over as it is.
+    fn opened(
+        &mut self,
+        link: &mut Link,
+        connection: &Arc<Connection>,
+        key: StreamKey,
+        now: Duration,
+    ) {
+        if !connection.admit_stream() {
+            link.turn_away(key, StreamErrorCode::ResourceLimitExceeded);
+            let limit = connection.limits.accept_backlog;
+            connection.refused("acceptBacklog", limit, limit);
+            return;
+        }
+        let slot = StreamSlot::inbound(connection, key);
+        let negotiation = Negotiation::listener(connection).map(Box::new);
+        let serial = self.serial();
+        match &negotiation {
+            Some(_) => {
+                let at = now + connection.limits.stream_negotiation_timeout;
+                self.expect_negotiation(key, serial, at);
+            }
+            None => {
+                slot.announce(0);
+            }
+        }
+        self.insert(key, Entry::inbound(slot, negotiation, serial));
+    }
+
+    fn acked(&mut self, connection: &Connection, key: StreamKey) {
+        let Some(entry) = self.entry(key) else { return };
+        if !std::mem::replace(&mut entry.acked, true) {
+            connection.acknowledged();
+            self.reopen();
+        }
+    }
+
+    pub(super) fn received(
+        &mut self,
+        link: &mut Link,
+        connection: &Arc<Connection>,
+        key: StreamKey,
+        bytes: &[u8],
+    ) {
+        let Some(entry) = self.entry(key) else { return };
+        let rest = match &mut entry.negotiation {
+            None => bytes,
+            Some(negotiation) => {
+                let slot = Arc::clone(&entry.slot);
+                match negotiation.handle_input(&slot, bytes) {
+                    Progress::Open { consumed } => {
+                        self.requeue(&slot);
+                        slot.consume_lines(consumed);
+                        // What is left waits with the stream for the answer of JavaScript.
+                        &bytes[consumed..]
+                    }
+                    Progress::Settled { consumed } => {
+                        let handler = negotiation.handler();
+                        entry.negotiation = None;
+                        slot.consume_lines(consumed);
+                        // Before JavaScript hears of the stream: its end may be known already, and would
+                        // be read first.
+                        slot.deliver(&bytes[consumed..]);
+                        if let Some(handler) = handler {
+                            self.hand_over(link, connection, &slot, handler);
+                        }
+                        self.requeue(&slot);
+                        &[]
+                    }
+                    Progress::Failed => {
+                        entry.negotiation = None;
+                        slot.never_told();
+                        self.requeue(&slot);
+                        return;
+                    }
+                }
+            }
+        };
+        if !rest.is_empty()
+            && let Some(entry) = self.entry(key)
+        {
+            entry.slot.deliver(rest);
+        }
+        if connection.held() > connection.limits.connection_bytes_max {
+            self.shed(connection);
+        }
+    }
+
+    /// Gives an inbound stream to its handler, unless the protocol has as many as it may.
+    fn hand_over(
+        &mut self,
+        link: &mut Link,
+        connection: &Connection,
+        slot: &Arc<StreamSlot>,
+        handler: Handler,
+    ) {
+        let is_full = |streams: &Self| {
+            let count = streams.inbound_of.get(&handler.protocol);
+            count.copied().unwrap_or(0) >= handler.inbound_max
+        };
+        if is_full(self) {
+            self.forget_read_out(link, connection);
+        }
+        if connection.handlers.is_closed() {
+            slot.reset(StreamErrorCode::Shutdown as u32);
+        } else if is_full(self) {
+            slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
+            connection.refused("maxInbound", handler.inbound_max, handler.inbound_max);
+        } else if slot.announce(handler.protocol) {
+            *self.inbound_of.entry(handler.protocol).or_default() += 1;
+        }
+    }
+
+    /// Forgets the streams of which JavaScript has read the end after all else was done: they wait for
+    /// their turn, for which nobody is woken.
+    fn forget_read_out(&mut self, link: &mut Link, connection: &Connection) {
+        let done: Vec<_> = {
+            let outbox = connection.outbox.lock();
+            let waiting = outbox.streams().chain(&self.ring);
+            waiting.filter_map(|slot| slot.finished_key()).collect()
+        };
+        for key in done {
+            self.forget_if_done(link, connection, key);
+        }
+    }
+
+    fn finished(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
+        let Some(entry) = self.entry(key) else { return };
+        entry.remote_done = true;
+        let slot = Arc::clone(&entry.slot);
+        self.end_negotiation(key);
+        slot.deliver_end();
+        self.forget_if_done(link, connection, key);
+    }
+
+    fn was_reset(&mut self, link: &mut Link, connection: &Connection, key: StreamKey, code: u32) {
+        let Some(entry) = self.entry(key) else { return };
+        // Ended before it is forgotten: a drain that comes in between finds it over, and gives its place
+        // in the backlog back.
+        entry.slot.end(ResetReport {
+            code,
+            remote: true,
+            ..ResetReport::default()
+        });
+        self.forget(link, connection, key);
+    }
+
+    fn writable(&mut self, key: StreamKey) {
+        if let Some(entry) = self.entry(key) {
+            let slot = Arc::clone(&entry.slot);
+            self.requeue(&slot);
+        }
+    }
+
+    /// The connection holds too much: what readers left behind in part is freed, and the stream that
+    /// holds most is reset unless that was plenty.
+    fn shed(&mut self, connection: &Connection) {
+        let worst = self
+            .entries
+            .iter()
+            .flatten()
+            .map(|entry| (entry.slot.compact(), &entry.slot))
+            .filter(|(held, _)| *held > 0)
+            .max_by_key(|(held, _)| *held)
+            .map(|(_, slot)| Arc::clone(slot));
+        let limit = connection.limits.connection_bytes_max;
+        if connection.held() <= limit - limit / SHED_SHARE {
+            return;
+        }
+        let Some(slot) = worst else { return };
+        connection.hub.stats.memory_resets.add(1);
+        connection.report(Fact::MemoryShed(Refusal {
+            option: "connectionMemoryBytes",
+            limit: limit as u64,
+            current: connection.held() as u64,
+        }));
+        slot.abandon(StreamErrorCode::ResourceLimitExceeded as u32);
+    }
+}
