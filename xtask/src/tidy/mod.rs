@@ -1,5 +1,6 @@
 //! The checks. Each takes the tree and returns its findings, a place and a sentence each.
 
+mod cases;
 mod crates;
 mod documents;
 mod exports;
@@ -47,6 +48,7 @@ const CHECKS: &[fn(&Tree) -> Vec<Finding>] = &[
     packages::native_packages,
     packages::lock_file,
     documents::named_paths_exist,
+    cases::are_described,
 ];
 
 /// Everything that is wrong under `root`, by file and line.
