@@ -1,9 +1,12 @@
 /** Everything that can be said about the sources without running them. Goes on after a failure, then names all. */
 import { run } from './shared.mjs'
 
+const RUSTDOC = 'build.rustdocflags = ["-D", "warnings"]'
+
 const CHECKS = [
   ['cargo', 'fmt', '--all', '--check'],
   ['cargo', 'clippy', '--workspace', '--all-targets', '--', '-D', 'warnings'],
+  ['cargo', '--config', RUSTDOC, 'doc', '--workspace', '--no-deps', '--document-private-items'],
   ['tsc', '--project', 'tsconfig.json', '--noEmit'],
   ['tsc', '--project', '__test__/tsconfig.json'],
   ['biome', process.env.CI === 'true' ? 'ci' : 'check', '.'],

@@ -252,6 +252,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       publicKey: new Uint8Array(36)
     }),
     sign: () => new Uint8Array(64),
+    nativeTables: () => ({}),
     NativeNode: class {
       constructor() {
         // The constructor answers with the one node of this fake.

@@ -178,6 +178,8 @@ export interface Native {
   generateKey(type: 'ed25519' | 'secp256k1' | 'rsa' | 'ecdsa'): Uint8Array
   describeKey(privateKey: Uint8Array): KeyDescription
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array
+  /** For a test: the numbers by name that TypeScript has as well. */
+  nativeTables(): Record<string, Record<string, number>>
   NativeNode: new (options: NativeNodeOptions) => NativeNode
   NativeSecureSession: new (init: NativeSessionInit) => NativeSecureSession
 }

@@ -1,16 +1,17 @@
 //! Chores of the repository.
 //!
-//! `cargo xtask tidy` checks what compilers and linters do not: where names may appear, which way
-//! dependencies point, that lists kept in two places agree, and that documents name what exists.
+//! `cargo xtask tidy` checks the rules of the design that no compiler and no linter knows: which way dependencies
+//! point, where names may stand, that panics stay in the addon, that packages and documents agree with the tree.
 #![forbid(unsafe_code)]
 
 mod source;
 mod tidy;
 mod tree;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -44,4 +45,19 @@ fn tidy(root: &Path) -> ExitCode {
 /// A line to standard output; a closed pipe is no fault of ours.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// What a program writes to standard output.
+fn output(root: &Path, program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
+    let program = program.as_ref();
+    let failed = |reason: String| format!("{} {arguments:?}: {reason}", program.display());
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root)
+        .output();
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    String::from_utf8(output.stdout).map_err(|error| failed(error.to_string()))
 }

@@ -2,20 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::Path;
-
-/// Where the sources are. Everything else at the top is a tool's or generated.
-const FOLDERS: &[&str] = &[
-    ".github", "__test__", "bench", "crates", "docs", "examples", "fuzz", "interop", "npm",
-    "tools", "ts", "xtask",
-];
-
-/// Folders that tools fill, wherever they are.
-const GENERATED: &[&str] = &["node_modules", "target", ".build", "dist"];
-
-/// Files larger than this are data.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Paths from the root, with `/`, and the text of each.
 #[derive(Debug, Default)]
@@ -24,54 +11,25 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Everything under `root` that is text and written by hand.
+    /// The files under `root` that are text and that git does not ignore.
     ///
     /// # Errors
-    /// Those of reading folders and files.
-    pub(crate) fn read(root: &Path) -> io::Result<Self> {
-        let mut tree = Self::default();
-        for entry in fs::read_dir(root)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                tree.read_file(
-                    &entry.path(),
-                    entry.file_name().to_string_lossy().into_owned(),
-                )?;
-            }
-        }
-        for folder in FOLDERS {
-            if root.join(folder).is_dir() {
-                tree.read_folder(&root.join(folder), folder)?;
-            }
-        }
-        Ok(tree)
-    }
-
-    fn read_folder(&mut self, folder: &Path, path: &str) -> io::Result<()> {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let inside = format!("{path}/{name}");
-            if entry.file_type()?.is_dir() {
-                if !GENERATED.contains(&name.as_str()) {
-                    self.read_folder(&entry.path(), &inside)?;
-                }
-            } else if !is_generated(&inside) {
-                self.read_file(&entry.path(), inside)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What is not UTF-8 is not text.
-    fn read_file(&mut self, file: &Path, path: String) -> io::Result<()> {
-        if fs::metadata(file)?.len() > FILE_BYTES_MAX {
-            return Ok(());
-        }
-        if let Ok(text) = String::from_utf8(fs::read(file)?) {
-            self.files.insert(path, text);
-        }
-        Ok(())
+    /// A sentence where git does not answer.
+    pub(crate) fn read(root: &Path) -> Result<Self, String> {
+        let list = [
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "-z",
+        ];
+        let paths = super::output(root, "git", &list)?;
+        let paths = paths.split('\0').filter(|path| !path.is_empty());
+        // Binary files are no text, and a file that was deleted is listed until that is committed.
+        let read = |path: &str| Some((path.to_owned(), fs::read_to_string(root.join(path)).ok()?));
+        Ok(Self {
+            files: paths.filter_map(read).collect(),
+        })
     }
 
     /// Every file, by path.
@@ -89,29 +47,22 @@ impl Tree {
             .filter(move |(path, _)| path.starts_with(folder) && path.ends_with(extension))
     }
 
-    /// The text of one file.
-    pub(crate) fn text(&self, path: &str) -> Option<&str> {
-        self.files.get(path).map(String::as_str)
+    /// The text of one file; empty where there is none.
+    pub(crate) fn text(&self, path: &str) -> &str {
+        self.files.get(path).map_or("", String::as_str)
     }
 
-    /// Whether there is such a file or folder; generated files count.
+    /// Whether there is such a file or folder; files that `napi build` makes count.
     pub(crate) fn has(&self, path: &str) -> bool {
         let path = path.trim_end_matches('/');
-        let folder = format!("{path}/");
-        is_generated(path)
+        path.starts_with("ts/native/binding.")
+            || path.ends_with(".node")
             || self.files.contains_key(path)
-            || self.files.keys().any(|file| file.starts_with(&folder))
+            || self.under(&format!("{path}/"), "").next().is_some()
     }
-}
 
-/// What `napi build` makes beside our own files.
-fn is_generated(path: &str) -> bool {
-    path.starts_with("ts/native/binding.") || path.ends_with(".node")
-}
-
-#[cfg(test)]
-impl Tree {
     /// A tree of these files.
+    #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
         let own = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
         Self {
@@ -125,29 +76,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_is_written_by_hand_and_nothing_else() {
-        let root = std::env::temp_dir().join(format!("xtask-tree-{}", std::process::id()));
-        for folder in ["ts/native", "ts/node_modules/x", "target"] {
-            fs::create_dir_all(root.join(folder)).expect("a folder in the temporary one");
-        }
-        for file in [
-            "README.md",
-            "ts/a.ts",
-            "ts/native/binding.js",
-            "ts/node_modules/x/b.ts",
-            "target/c.rs",
-        ] {
-            fs::write(root.join(file), "text").expect("a file in the temporary folder");
-        }
-        fs::write(root.join("ts/d.bin"), [0xFF, 0xFE]).expect("a file in the temporary folder");
-        let tree = Tree::read(&root).expect("readable");
-        fs::remove_dir_all(&root).expect("removable");
-        let paths: Vec<&str> = tree.files().map(|(path, _)| path).collect();
-        assert_eq!(paths, ["README.md", "ts/a.ts"]);
+    fn reads_what_git_does_not_ignore() {
+        let tree = Tree::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).expect("git");
+        assert!(tree.text("xtask/src/tree.rs").starts_with("//! The files"));
+        assert_eq!(tree.under("target/", "").next(), None);
     }
 
     #[test]
-    fn knows_files_folders_and_what_is_generated() {
+    fn knows_files_folders_and_generated_files() {
         let tree = Tree::of(&[("ts/io/framing.ts", "")]);
         assert!(tree.has("ts/io/framing.ts"));
         assert!(tree.has("ts/io/"));

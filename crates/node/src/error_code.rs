@@ -1,6 +1,6 @@
 //! The one list of error codes: the numbers cross the boundary, the names are what users see.
 //!
-//! `ts/errors.ts` mirrors it; the repository's checks compare the two. Ranges say who must act:
+//! `ts/errors.ts` has the same; a test compares them through [`crate::tables`]. Ranges say who must act:
 //! 1xx misuse, 2xx closed, 3xx remote, 4xx environment, 5xx limit, 9xx bug.
 
 use std::io::ErrorKind;
@@ -24,6 +24,8 @@ macro_rules! codes {
         }
 
         impl ErrorCode {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+
             pub(crate) const fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)*

@@ -54,6 +54,13 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"hold", hold),
 ];
 
+/// The names of the hot calls, in the order of the table.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    CALLS
+        .iter()
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+}
+
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
 /// A call's answer: a number, or an error code.
@@ -345,11 +352,11 @@ hot!(read_messages, call => {
 
 hot!(frame, call => {
     let framing = match call.number(1)? {
-        0 => Framing::Varint,
-        1 => Framing::Fixed8,
-        2 => Framing::Fixed16,
-        3 => Framing::Fixed32,
-        4 => Framing::Fixed64,
+        record::FRAMING_VARINT => Framing::Varint,
+        record::FRAMING_FIXED8 => Framing::Fixed8,
+        record::FRAMING_FIXED16 => Framing::Fixed16,
+        record::FRAMING_FIXED32 => Framing::Fixed32,
+        record::FRAMING_FIXED64 => Framing::Fixed64,
         _ => return misuse(),
     };
     let max = call.number(2)? as usize;
@@ -371,10 +378,10 @@ hot!(submit, call => {
         let length = usize::try_from(row[1]).or_else(|_| misuse())?;
         let Some((bytes, after)) = rest.split_at_checked(length) else { return misuse() };
         rest = after;
-        let end = match row[2] {
-            0 => None,
-            1 => Some(End::Write),
-            2 => Some(End::Both),
+        let end = match row[2] as u32 {
+            record::ORDER_NONE => None,
+            record::ORDER_CLOSE_WRITE => Some(End::Write),
+            record::ORDER_CLOSE => Some(End::Both),
             _ => return misuse(),
         };
         row[1] = match environment.submit(row[0] as u32, bytes, end) {

@@ -1,8 +1,8 @@
 //! The Node-API addon: JavaScript's calls into the runtime, and its facts back.
 //!
-//! No decision about networking is taken here. [`hot`] has the calls that run per read and write,
-//! [`native_node`] the commands, [`record`] the layout of facts, [`wake`] the doorbell; the
-//! contract is in `docs/boundary.md`.
+//! No decision about networking is taken here. `hot` has the calls that run per read and write,
+//! [`native_node`] the commands, `record` the layout of facts, `wake` the doorbell, [`tables`]
+//! the numbers of both sides; the contract is in `docs/boundary.md`.
 
 mod attachment;
 #[cfg(target_os = "linux")]
@@ -18,6 +18,7 @@ mod number;
 pub mod options;
 mod record;
 pub mod secure_session;
+pub mod tables;
 mod wake;
 
 use std::rc::Rc;

@@ -152,45 +152,86 @@ fn busy_poll(micros: Option<f64>) -> Result<Duration, Failure> {
     }
 }
 
-fn limits(given: &NodeLimits) -> Result<Limits, Failure> {
-    let default = Limits::default();
-    let time = |value: Option<f64>, default: Duration| match value {
-        None => Ok(default),
-        // Up to 24 days, which is what JavaScript's own timers take.
-        Some(value) if value > 0.0 && value <= f64::from(i32::MAX) => milliseconds(value),
-        Some(_) => Err(invalid(
-            "a time limit is not within 1 to 2147483647 milliseconds",
-        )),
+/// A bound as its option gives it, a number of JavaScript.
+trait Bound: Sized {
+    fn from_number(number: f64) -> Result<Self, Failure>;
+
+    fn number(self) -> f64;
+}
+
+impl Bound for Duration {
+    fn from_number(number: f64) -> Result<Self, Failure> {
+        // Up to 24 days, the longest time of JavaScript's own timers.
+        if number > 0.0 && number <= f64::from(i32::MAX) {
+            milliseconds(number)
+        } else {
+            Err(invalid(
+                "a time limit is not within 1 to 2147483647 milliseconds",
+            ))
+        }
+    }
+
+    fn number(self) -> f64 {
+        self.as_secs_f64() * 1_000.0
+    }
+}
+
+impl Bound for u32 {
+    fn from_number(number: f64) -> Result<Self, Failure> {
+        match whole(number)? {
+            0 => Err(invalid("a limit is not within 1 to 4294967295")),
+            number => Ok(number),
+        }
+    }
+
+    fn number(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Bound for usize {
+    fn from_number(number: f64) -> Result<Self, Failure> {
+        u32::from_number(number).map(|number| number as Self)
+    }
+
+    fn number(self) -> f64 {
+        self as f64
+    }
+}
+
+/// Both directions between options and the fields of [`Limits`].
+macro_rules! limits {
+    ($($option:ident: $field:ident,)*) => {
+        fn limits(given: &NodeLimits) -> Result<Limits, Failure> {
+            let default = Limits::default();
+            Ok(Limits {
+                $($field: given.$option.map_or(Ok(default.$field), Bound::from_number)?,)*
+                linger_timeout: default.linger_timeout,
+                busy_poll: default.busy_poll,
+            })
+        }
+
+        /// The name and the default of every option.
+        pub(crate) fn default_limits() -> Vec<(&'static str, f64)> {
+            let default = Limits::default();
+            vec![$((stringify!($option), default.$field.number())),*]
+        }
     };
-    let count = |value: Option<f64>, default: u32| match value.map(whole).transpose()? {
-        Some(0) => Err(invalid("a limit is not within 1 to 4294967295")),
-        given => Ok(given.unwrap_or(default)),
-    };
-    let size = |value: Option<f64>, default: usize| {
-        value.map_or(Ok(default), |_| count(value, 0).map(|value| value as usize))
-    };
-    Ok(Limits {
-        upgrade_timeout: time(given.upgrade_timeout_ms, default.upgrade_timeout)?,
-        stream_negotiation_timeout: time(
-            given.stream_negotiation_timeout_ms,
-            default.stream_negotiation_timeout,
-        )?,
-        connections_max: size(given.connections_max, default.connections_max)?,
-        pending_inbound_max: size(given.pending_inbound_max, default.pending_inbound_max)?,
-        pending_inbound_per_host_max: size(
-            given.pending_inbound_per_host_max,
-            default.pending_inbound_per_host_max,
-        )?,
-        accept_backlog: count(given.accept_backlog, default.accept_backlog)?,
-        inbound_streams_max: count(given.inbound_streams_max, default.inbound_streams_max)?,
-        outbound_streams_max: count(given.outbound_streams_max, default.outbound_streams_max)?,
-        window_bytes_max: count(given.window_max_bytes, default.window_bytes_max)?,
-        window_memory_bytes: size(given.window_memory_bytes, default.window_memory_bytes)?,
-        connection_bytes_max: size(given.connection_memory_bytes, default.connection_bytes_max)?,
-        keepalive_interval: time(given.keepalive_interval_ms, default.keepalive_interval)?,
-        keepalive_timeout: time(given.keepalive_timeout_ms, default.keepalive_timeout)?,
-        write_stall_timeout: time(given.write_stall_timeout_ms, default.write_stall_timeout)?,
-        linger_timeout: default.linger_timeout,
-        busy_poll: default.busy_poll,
-    })
+}
+
+limits! {
+    upgrade_timeout_ms: upgrade_timeout,
+    stream_negotiation_timeout_ms: stream_negotiation_timeout,
+    connections_max: connections_max,
+    pending_inbound_max: pending_inbound_max,
+    pending_inbound_per_host_max: pending_inbound_per_host_max,
+    accept_backlog: accept_backlog,
+    inbound_streams_max: inbound_streams_max,
+    outbound_streams_max: outbound_streams_max,
+    window_max_bytes: window_bytes_max,
+    window_memory_bytes: window_memory_bytes,
+    connection_memory_bytes: connection_bytes_max,
+    keepalive_interval_ms: keepalive_interval,
+    keepalive_timeout_ms: keepalive_timeout,
+    write_stall_timeout_ms: write_stall_timeout,
 }

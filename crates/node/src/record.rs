@@ -1,54 +1,99 @@
-//! Facts as four words each; `ts/native/record.ts` mirrors the layout.
+//! Facts as four words each, and the other numbers that hot calls take and return. `ts/native/record.ts` has the same
+//! numbers; a test compares them through [`crate::tables`].
 
 use ferroswarm_runtime::{ConnectionFault, EndReport, Record, Taken};
 
 use crate::error_code::ErrorCode;
+use crate::tables::numbers;
 
 /// Words of one record: kind and flags, handle, two arguments.
 pub(crate) const WORDS: usize = 4;
 
-pub(crate) const STREAM_OPENED: u32 = 1;
-pub(crate) const STREAM_SETTLED: u32 = 2;
-pub(crate) const STREAM_READABLE: u32 = 3;
-pub(crate) const STREAM_WRITABLE: u32 = 4;
-pub(crate) const STREAM_RESET: u32 = 5;
-pub(crate) const STREAM_CLOSED: u32 = 6;
-pub(crate) const STREAM_OUTGOING: u32 = 7;
-pub(crate) const CONNECTION_OPENED: u32 = 8;
-pub(crate) const CONNECTION_CLOSED: u32 = 9;
-pub(crate) const STREAM_ASKED: u32 = 10;
-pub(crate) const CONNECTION_GOING_AWAY: u32 = 11;
-pub(crate) const DIAGNOSTICS: u32 = 12;
-pub(crate) const CONNECTION_CARRIED: u32 = 13;
-pub(crate) const COMPLETION: u32 = 16;
-pub(crate) const LISTENER_CLOSED: u32 = 17;
+numbers! {
+    /// The low byte of word 0.
+    KINDS:
+    STREAM_OPENED = 1,
+    STREAM_SETTLED = 2,
+    STREAM_READABLE = 3,
+    STREAM_WRITABLE = 4,
+    STREAM_RESET = 5,
+    STREAM_CLOSED = 6,
+    STREAM_OUTGOING = 7,
+    CONNECTION_OPENED = 8,
+    CONNECTION_CLOSED = 9,
+    STREAM_ASKED = 10,
+    CONNECTION_GOING_AWAY = 11,
+    DIAGNOSTICS = 12,
+    CONNECTION_CARRIED = 13,
+    COMPLETION = 16,
+    LISTENER_CLOSED = 17,
+}
 
-/// The remote did it.
-pub(crate) const FLAG_REMOTE: u32 = 1;
-/// The whole connection was lost.
-pub(crate) const FLAG_CONNECTION_LOST: u32 = 2;
+numbers! {
+    /// Flags, above the low byte of word 0. A bit means one thing for each kind.
+    FLAGS:
+    /// The remote did it.
+    FLAG_REMOTE = 1,
+    /// The whole connection was lost.
+    FLAG_CONNECTION_LOST = 2,
+    /// The keepalive clock ended the connection.
+    FLAG_KEEPALIVE = 4,
+    /// The clock of bytes that the remote does not take ended the connection.
+    FLAG_WRITE_STALL = 8,
+    /// The clock of a frame that the remote does not complete ended the connection.
+    FLAG_FRAME_STALL = 16,
+    /// Only from JavaScript: the stream failed otherwise than by a reset.
+    FLAG_FAULT = 4,
+    /// The connection that was lost had been closed by one of its ends, without an error.
+    FLAG_ORDERLY = 8,
+    /// Bytes or an end that were accepted here were not sent.
+    FLAG_UNSENT = 16,
+    /// Bytes that had arrived were not read.
+    FLAG_UNREAD = 32,
+}
 
-/// The clock of the keepalive ended the connection.
-pub(crate) const FLAG_KEEPALIVE: u32 = 4;
-/// That of bytes which the remote does not take.
-pub(crate) const FLAG_WRITE_STALL: u32 = 8;
-/// That of a frame which the remote does not complete.
-pub(crate) const FLAG_FRAME_STALL: u32 = 16;
+numbers! {
+    /// Orders of a row of `submit`: nothing, the end of the writing half, the end of both halves.
+    ORDERS:
+    ORDER_NONE = 0,
+    ORDER_CLOSE_WRITE = 1,
+    ORDER_CLOSE = 2,
+}
 
-/// Only from JavaScript: the stream failed otherwise than by a reset.
-pub(crate) const FLAG_FAULT: u32 = 4;
+numbers! {
+    /// Framings of `frame`.
+    FRAMINGS:
+    FRAMING_VARINT = 0,
+    FRAMING_FIXED8 = 1,
+    FRAMING_FIXED16 = 2,
+    FRAMING_FIXED32 = 3,
+    FRAMING_FIXED64 = 4,
+}
 
-/// The connection that was lost had been closed by one of its ends, without an error.
-pub(crate) const FLAG_ORDERLY: u32 = 8;
-/// Bytes or an end that were accepted here were not sent.
-pub(crate) const FLAG_UNSENT: u32 = 16;
-/// Bytes that had arrived were not read.
-pub(crate) const FLAG_UNREAD: u32 = 32;
+numbers! {
+    /// Flags of `take`: bytes are left, end-of-stream, stop reading, reset.
+    TAKEN:
+    TAKEN_MORE = 1,
+    TAKEN_END = 2,
+    TAKEN_DISCARD = 4,
+    TAKEN_RESET = 8,
+}
 
-/// What [`Taken`] orders, as flags: bytes are left, end-of-stream, stop reading, reset.
+/// [`Taken`] as the flags of [`TAKEN`].
 pub(crate) fn taken_flags(taken: &Taken) -> u32 {
-    let flags = [taken.more, taken.fin, taken.discard, taken.reset.is_some()];
-    (0..).zip(flags).map(|(bit, on)| u32::from(on) << bit).sum()
+    flags([
+        (taken.more, TAKEN_MORE),
+        (taken.fin, TAKEN_END),
+        (taken.discard, TAKEN_DISCARD),
+        (taken.reset.is_some(), TAKEN_RESET),
+    ])
+}
+
+fn flags<const COUNT: usize>(set: [(bool, u32); COUNT]) -> u32 {
+    set.into_iter().fold(
+        0,
+        |all, (is_set, flag)| if is_set { all | flag } else { all },
+    )
 }
 
 fn end_words(connection: u32, report: EndReport) -> [u32; WORDS] {
@@ -91,18 +136,13 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
         Record::StreamReadable { stream, bytes } => [STREAM_READABLE, stream, bytes, 0],
         Record::StreamWritable { stream, credit } => [STREAM_WRITABLE, stream, credit, 0],
         Record::StreamReset { stream, report } => {
-            let flags = [
+            let flags = flags([
                 (report.remote, FLAG_REMOTE),
                 (report.connection_lost, FLAG_CONNECTION_LOST),
                 (report.orderly, FLAG_ORDERLY),
                 (report.unsent, FLAG_UNSENT),
                 (report.unread, FLAG_UNREAD),
-            ]
-            .into_iter()
-            .fold(
-                0,
-                |flags, (is_set, flag)| if is_set { flags | flag } else { flags },
-            );
+            ]);
             let fault = fault_word(report.fault.map(ErrorCode::from));
             [STREAM_RESET | flags << 8, stream, report.code, fault]
         }

@@ -119,26 +119,39 @@ pub enum Fact {
     },
 }
 
-impl Fact {
-    /// Its number; the hundreds are its level. `ts/diagnostics/codes.ts` mirrors them.
-    pub const fn code(&self) -> u32 {
-        match self {
-            Self::AcceptFailed { .. } => 101,
-            Self::Internal => 102,
-            Self::ConnectionRefused(_) => 201,
-            Self::BudgetSpent(_) => 202,
-            Self::MemoryShed(_) => 203,
-            Self::ReadPaused(_) => 204,
-            Self::StreamRefused(_) => 205,
-            Self::UpgradeFailed { .. } => 301,
-            Self::MuxerFailed(_) => 302,
-            Self::RecordFailed(_) => 303,
-            Self::ConnectionStalled(_) => 304,
-            Self::SocketFailed { .. } => 305,
-            Self::UpgradeAbandoned { .. } => 401,
-        }
-    }
+macro_rules! codes {
+    ($($fact:ident = $code:literal,)*) => {
+        impl Fact {
+            /// The name and the code of every fact.
+            pub const CODES: &[(&str, u32)] = &[$((stringify!($fact), $code)),*];
 
+            /// The code of the fact; the hundreds are its level.
+            pub const fn code(&self) -> u32 {
+                match self {
+                    $(Self::$fact { .. } => $code,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    AcceptFailed = 101,
+    Internal = 102,
+    ConnectionRefused = 201,
+    BudgetSpent = 202,
+    MemoryShed = 203,
+    ReadPaused = 204,
+    StreamRefused = 205,
+    UpgradeFailed = 301,
+    MuxerFailed = 302,
+    RecordFailed = 303,
+    ConnectionStalled = 304,
+    SocketFailed = 305,
+    UpgradeAbandoned = 401,
+}
+
+impl Fact {
     /// How much it matters.
     pub const fn level(&self) -> Level {
         match self.code() / 100 {

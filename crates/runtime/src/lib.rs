@@ -13,7 +13,7 @@ pub use connection::{
 };
 pub use diagnostics::{Diagnostic, Fact, Level, Refusal, Stall, causes};
 pub use dial::DialRequest;
-pub use environment::{End, Environment};
+pub use environment::{End, Environment, RECORDS_PER_ENTRY};
 pub use error::{CallError, ConnectionFault, OsError, StreamFault};
 pub use handlers::{Handler, Handlers, ProtocolNames};
 pub use hub::{Doorbell, Hub};

@@ -1,21 +1,37 @@
-//! Which part of ts/ may import which, and that imports have no cycles.
+//! Which part of ts/ may import which. That modules have no cycles, biome says.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::source::{Import, ImportKind, imports, resolve};
+use crate::source::{Import, imports, resolve, table};
 use crate::tree::Tree;
 
 use super::Finding;
 
-/// A folder of ts/, or a module that is a part by itself.
-struct Part {
-    name: &'static str,
-    /// What it may import; each stands further up.
-    uses: &'static [&'static str],
-    /// What it may import the types of, beside that.
-    types: &'static [&'static str],
-}
+/// Each folder of ts/, or module that is a part by itself, and the parts that it may import, lowest first; behind the
+/// bar, those of which it may import the types alone.
+const PARTS: &str = "
+    errors.ts
+    constants.ts
+    base
+    native: base
+    identity: base native
+    io: base | identity
+    secure: base native identity io
+    io/index.ts: io secure
+    stream: base native io | identity muxer
+    stream.ts: base native io stream | identity muxer
+    connection: base native identity stream
+    diagnostics: base native connection
+    negotiation: base native io stream diagnostics
+    connection.ts: base native identity stream stream.ts connection diagnostics negotiation
+    muxer: base native io stream connection diagnostics connection.ts
+    dial: base native identity connection diagnostics connection.ts
+    protocols: base identity io connection connection.ts
+    swarm: base native identity stream connection diagnostics negotiation dial protocols
+    swarm.ts: base native identity connection diagnostics negotiation connection.ts dial protocols swarm
+    cli: native identity protocols swarm.ts
+    index.ts: base native identity stream stream.ts diagnostics negotiation connection.ts muxer dial protocols swarm \
+              swarm.ts";
 
+<<<<<<< HEAD
 const fn part(
     name: &'static str,
     uses: &'static [&'static str],
@@ -146,19 +162,21 @@ const PARTS: &[Part] = &[
 ];
 
 /// What every part may import.
+=======
+/// Every part may import these, which import nothing.
+>>>>>>> w-tidy
 const LISTS: &[&str] = &["errors.ts", "constants.ts"];
 
-/// The public classes. They refer to each other, so whatever stands on streams may import their types.
+/// The public classes. They refer to each other, so that from `stream` on every part may import their types.
 const FACES: &[&str] = &["stream.ts", "connection.ts", "swarm.ts"];
-
-/// The lowest part that knows of the public classes.
 const KNOWS_FACES: &str = "stream";
 
 /// Each part imports what the table lets it.
 pub(super) fn point_down(tree: &Tree) -> Vec<Finding> {
+    let parts = Parts(table(PARTS));
     let mut findings = Vec::new();
     for (path, source) in tree.under("ts/", ".ts") {
-        let Some(importer) = part_of(path) else {
+        let Some(importer) = parts.of(path) else {
             let sentence = "this part of ts/ is not in the table of xtask/src/tidy/folders.rs";
             findings.push(Finding::new(path, 1, sentence));
             continue;
@@ -166,23 +184,12 @@ pub(super) fn point_down(tree: &Tree) -> Vec<Finding> {
         for Import {
             line,
             specifier,
-            kind,
+            is_type,
         } in imports(source)
         {
-            // What is not in ts/ is nothing that this table knows.
-            let target = resolve(path, specifier).filter(|target| target.starts_with("ts/"));
-            let Some(target) = target.as_deref().and_then(part_of) else {
-                continue;
-            };
-            if !may_import(importer, target, kind) {
-                let what = match kind {
-                    ImportKind::Type => "the types of ",
-                    ImportKind::Static | ImportKind::Dynamic => "",
-                };
-                let sentence = format!(
-                    "ts/{} does not import {what}ts/{}",
-                    importer.name, target.name
-                );
+            let target = resolve(path, specifier).and_then(|target| parts.of(&target));
+            if let Some(target) = target.filter(|target| !parts.allow(importer, target, is_type)) {
+                let sentence = format!("ts/{importer} does not import ts/{target}");
                 findings.push(Finding::new(path, line, sentence));
             }
         }
@@ -190,14 +197,9 @@ pub(super) fn point_down(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// The part that a module belongs to: itself, or its folder.
-fn part_of(path: &str) -> Option<&'static Part> {
-    let path = path.strip_prefix("ts/")?;
-    let folder = path.split_once('/').map(|(folder, _)| folder);
-    let named = |name: &str| PARTS.iter().find(|part| part.name == name);
-    named(path).or_else(|| named(folder?))
-}
+struct Parts(Vec<(&'static str, Vec<&'static str>)>);
 
+<<<<<<< HEAD
 fn may_import(importer: &Part, target: &Part, kind: ImportKind) -> bool {
     let uses_types = kind == ImportKind::Type && importer.types.contains(&target.name);
     if importer.name == target.name || importer.uses.contains(&target.name) || uses_types {
@@ -220,86 +222,75 @@ pub(super) fn have_no_cycles(tree: &Tree) -> Vec<Finding> {
     let mut graph: Graph<'_> = BTreeMap::new();
     for (path, source) in tree.under("ts/", ".ts") {
         let loaded = imports(source)
+=======
+impl Parts {
+    /// The part that a module belongs to: itself, or its folder.
+    fn of(&self, path: &str) -> Option<&'static str> {
+        let path = path.strip_prefix("ts/")?;
+        let folder = path.split('/').next().unwrap_or_default();
+        [path, folder]
+>>>>>>> w-tidy
             .into_iter()
-            .filter(|import| import.kind != ImportKind::Type)
-            .filter_map(|import| Some((resolve(path, import.specifier)?, import.line)));
-        graph.insert(path, loaded.collect());
+            .find_map(|name| Some(self.0[self.place(name)?].0))
     }
-    let mut findings = Vec::new();
-    let mut seen = BTreeSet::new();
-    for path in graph.keys() {
-        walk(&graph, path, &mut Vec::new(), &mut seen, &mut findings);
-    }
-    findings
-}
 
-/// What each module loads, and in which line.
-type Graph<'a> = BTreeMap<&'a str, Vec<(String, usize)>>;
+    fn place(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|(part, _)| *part == name)
+    }
 
-/// Depth first: an import of a module that is on the way to itself closes a cycle.
-fn walk<'a>(
-    graph: &'a Graph<'_>,
-    path: &'a str,
-    way: &mut Vec<&'a str>,
-    seen: &mut BTreeSet<&'a str>,
-    findings: &mut Vec<Finding>,
-) {
-    if !seen.insert(path) {
-        return;
+    fn allow(&self, importer: &str, target: &str, is_type: bool) -> bool {
+        let place = self.place(importer);
+        let words = place.map_or(&[][..], |place| &self.0[place].1);
+        let bar = words
+            .iter()
+            .position(|word| *word == "|")
+            .unwrap_or(words.len());
+        let uses = if is_type { words } else { &words[..bar] };
+        let knows_faces = place >= self.place(KNOWS_FACES);
+        importer == target
+            || uses.contains(&target)
+            || (LISTS.contains(&target) && !LISTS.contains(&importer))
+            || (is_type && knows_faces && FACES.contains(&target))
     }
-    way.push(path);
-    for (target, line) in graph.get(path).into_iter().flatten() {
-        match way.iter().position(|on_the_way| on_the_way == target) {
-            Some(at) => {
-                let cycle = way[at..].join(" imports ");
-                let sentence = format!("{cycle} imports {target}: a cycle");
-                findings.push(Finding::new(path, *line, sentence));
-            }
-            None => walk(graph, target, way, seen, findings),
-        }
-    }
-    way.pop();
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::places;
+    use super::super::places;
     use super::*;
 
     #[test]
-    fn what_a_part_imports_stands_further_up() {
-        for (place, part) in PARTS.iter().enumerate() {
-            for used in part.uses {
-                let above = place_of(used);
+    fn a_part_imports_parts_further_up_in_the_table() {
+        let parts = Parts(table(PARTS));
+        for (part, uses) in &parts.0 {
+            let loaded = uses.iter().take_while(|used| **used != "|");
+            for used in loaded {
                 assert!(
-                    above.is_some_and(|above| above < place),
-                    "{} {used}",
-                    part.name
+                    parts
+                        .place(used)
+                        .is_some_and(|place| Some(place) < parts.place(part)),
+                    "{part} {used}"
                 );
             }
-            for used in part.types {
-                assert!(place_of(used).is_some(), "{} {used}", part.name);
+            let types = uses.iter().skip_while(|used| **used != "|").skip(1);
+            for used in types {
+                assert!(parts.place(used).is_some(), "{part} {used}");
             }
         }
     }
 
     #[test]
-    fn names_an_import_that_points_up() {
+    fn finds_imports_that_point_up() {
+        let swarm = "import './native/engine.ts'\nimport './index.ts'\nimport './cli/main.ts'\n";
+        let engine =
+            "import '../errors.ts'\nimport './addon.ts'\nimport type { A } from '../stream.ts'\n";
+        let core = "import type { A } from '../stream.ts'\nimport { A } from '../stream.ts'\n\
+                    import type { B } from '../muxer/muxed.ts'\nimport '../muxer/muxed.ts'\n";
         let tree = Tree::of(&[
             ("ts/index.ts", "export { a } from './swarm.ts'\n"),
-            (
-                "ts/swarm.ts",
-                "import './native/engine.ts'\nimport './index.ts'\nimport './cli/main.ts'\n",
-            ),
-            (
-                "ts/native/engine.ts",
-                "import '../errors.ts'\nimport './addon.ts'\nimport type { A } from '../stream.ts'\n",
-            ),
-            (
-                "ts/stream/core.ts",
-                "import type { A } from '../stream.ts'\nimport { A } from '../stream.ts'\n\
-                 import type { B } from '../muxer/muxed.ts'\nimport '../muxer/muxed.ts'\n",
-            ),
+            ("ts/swarm.ts", swarm),
+            ("ts/native/engine.ts", engine),
+            ("ts/stream/core.ts", core),
             (
                 "ts/io/index.ts",
                 "import '../secure/a.ts'\nimport './a.ts'\n",
@@ -308,33 +299,16 @@ mod tests {
             ("ts/errors.ts", "import './constants.ts'\n"),
             ("ts/other/a.ts", ""),
         ]);
-        assert_eq!(
-            places(&point_down(&tree)),
-            [
-                ("ts/errors.ts", 1),
-                ("ts/io/a.ts", 1),
-                ("ts/native/engine.ts", 3),
-                ("ts/other/a.ts", 1),
-                ("ts/stream/core.ts", 2),
-                ("ts/stream/core.ts", 4),
-                ("ts/swarm.ts", 2),
-                ("ts/swarm.ts", 3)
-            ]
-        );
-    }
-
-    #[test]
-    fn names_a_cycle_once() {
-        let tree = Tree::of(&[
-            ("ts/a.ts", "import './b.ts'\nimport './c.ts'\n"),
-            ("ts/b.ts", "import './c.ts'\n"),
-            (
-                "ts/c.ts",
-                "import type { A } from './a.ts'\nconst b = () => import('./b.ts')\n",
-            ),
-            ("ts/d.ts", "import './d.ts'\n"),
-        ]);
-        let found = have_no_cycles(&tree);
-        assert_eq!(places(&found), [("ts/c.ts", 2), ("ts/d.ts", 1)]);
+        let expected = [
+            ("ts/errors.ts", 1),
+            ("ts/io/a.ts", 1),
+            ("ts/native/engine.ts", 3),
+            ("ts/other/a.ts", 1),
+            ("ts/stream/core.ts", 2),
+            ("ts/stream/core.ts", 4),
+            ("ts/swarm.ts", 2),
+            ("ts/swarm.ts", 3),
+        ];
+        assert_eq!(places(&point_down(&tree)), expected);
     }
 }

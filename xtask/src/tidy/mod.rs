@@ -1,17 +1,15 @@
-//! The checks. Each takes the tree and answers with what is wrong, a line and a sentence each.
+//! The checks. Each takes the tree and returns its findings, a place and a sentence each.
 
-mod direction;
+mod cases;
+mod crates;
 mod documents;
 mod exports;
 mod folders;
-mod habits;
-mod mirrors;
 mod packages;
-mod walls;
+mod words;
 
 use std::fmt;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -41,49 +39,26 @@ impl fmt::Display for Finding {
     }
 }
 
-type Check = fn(&Tree) -> Vec<Finding>;
-
-const CHECKS: &[Check] = &[
-    walls::runtime_has_tokio,
-    walls::node_has_napi,
-    walls::unsafe_stands_at_the_boundary,
-    walls::one_doorbell_calls_javascript,
-    walls::libraries_forbid_unsafe,
-    walls::core_is_sans_io,
-    walls::binding_is_imported_once,
-    direction::core_modules,
-    direction::modules,
+const CHECKS: &[fn(&Tree) -> Vec<Finding>] = &[
+    words::stand_in_their_places,
+    crates::modules_point_down,
     folders::point_down,
-    folders::have_no_cycles,
     exports::catch_panics,
     exports::check_their_numbers,
-    mirrors::error_codes,
-    mirrors::records,
-    mirrors::handles,
-    mirrors::counters,
-    mirrors::diagnostics,
-    mirrors::hot_calls,
-    mirrors::framings,
-    mirrors::stream_states,
-    mirrors::limits,
     packages::native_packages,
     packages::lock_file,
-    habits::files_are_short,
-    habits::nothing_is_put_off,
-    habits::no_test_is_left_out,
-    habits::exceptions_have_reasons,
     documents::named_paths_exist,
-    documents::lines_are_short,
+    cases::are_described,
 ];
 
 /// Everything that is wrong under `root`, by file and line.
 ///
 /// # Errors
-/// A sentence where the tree cannot be read or cargo does not answer.
+/// A sentence where git or cargo does not answer.
 pub(crate) fn run(root: &Path) -> Result<Vec<Finding>, String> {
-    let tree = Tree::read(root).map_err(|error| format!("the sources: {error}"))?;
+    let tree = Tree::read(root)?;
     let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|check| check(&tree)).collect();
-    findings.extend(direction::crates(&metadata(root)?));
+    findings.extend(crates::point_down(&metadata(root)?));
     findings.sort();
     Ok(findings)
 }
@@ -91,31 +66,29 @@ pub(crate) fn run(root: &Path) -> Result<Vec<Finding>, String> {
 fn metadata(root: &Path) -> Result<Value, String> {
     // cargo tells the programs it runs where it is.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--offline",
-        ])
-        .current_dir(root)
-        .output()
-        .map_err(|error| format!("cargo metadata: {error}"))?;
-    serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))
+    let arguments = [
+        "metadata",
+        "--no-deps",
+        "--format-version",
+        "1",
+        "--offline",
+    ];
+    let metadata = super::output(root, cargo, &arguments)?;
+    serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata: {error}"))
+}
+
+/// Path and line of each finding.
+#[cfg(test)]
+fn places(findings: &[Finding]) -> Vec<(&str, usize)> {
+    findings
+        .iter()
+        .map(|finding| (&*finding.path, finding.line))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Path and line of each finding.
-    pub(crate) fn places(findings: &[Finding]) -> Vec<(&str, usize)> {
-        findings
-            .iter()
-            .map(|finding| (&*finding.path, finding.line))
-            .collect()
-    }
 
     #[test]
     fn a_finding_is_a_place_and_a_sentence() {

@@ -21,7 +21,7 @@ use crate::tick::Tick;
 mod streams;
 
 /// Records that one ready entry can need.
-const RECORDS_PER_ENTRY: usize = 6;
+pub const RECORDS_PER_ENTRY: usize = 6;
 
 /// What ends behind the bytes that were submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

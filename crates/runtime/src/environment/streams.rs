@@ -166,7 +166,8 @@ impl Environment {
         self.stream(stream)?.asked().ok_or(CallError::State)
     }
 
-    /// Answers [`Record::StreamAsked`] with the handler of the protocol; too late is no error.
+    /// Answers [`Record::StreamAsked`](crate::Record::StreamAsked) with the handler of the protocol; too late is
+    /// no error.
     ///
     /// # Errors
     /// [`CallError::StaleHandle`].

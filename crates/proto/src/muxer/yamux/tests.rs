@@ -1,6 +1,6 @@
 //! A session against raw frames, and two sessions against each other.
 //!
-//! Ids like A066 and Y9 name the cases of the project's adversarial and conformance lists.
+//! Ids such as A066 and Y9 are the cases of docs/cases.md.
 
 mod support;
 

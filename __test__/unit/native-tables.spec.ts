@@ -1,0 +1,138 @@
+/** The tables that Rust and TypeScript both keep, and those of the documents. */
+import { readFileSync } from 'node:fs'
+import test from 'ava'
+import { DEFAULT_LIMITS, Direction, StreamState } from '../../ts/constants.ts'
+import { DiagnosticCode, LEVEL_BITS } from '../../ts/diagnostics/codes.ts'
+import { ERROR_CODES } from '../../ts/errors.ts'
+import { type HotCalls, native } from '../../ts/native/addon.ts'
+import { COUNTER_NAMES } from '../../ts/native/counters.ts'
+import * as diagnostic from '../../ts/native/diagnostic.ts'
+import { Order } from '../../ts/native/outbox.ts'
+import * as record from '../../ts/native/record.ts'
+
+type Numbers = Readonly<Record<string, number>>
+
+/** Complete: the compiler asks for each call. */
+const CALLS: Readonly<Record<Exclude<keyof HotCalls, 'attachment'>, true>> = {
+  drain: true,
+  open: true,
+  read: true,
+  readMessages: true,
+  frame: true,
+  write: true,
+  submit: true,
+  flush: true,
+  closeRead: true,
+  remove: true,
+  reset: true,
+  setState: true,
+  openForeign: true,
+  feed: true,
+  feedEnd: true,
+  feedReset: true,
+  take: true,
+  answer: true,
+  closeConnection: true,
+  allowEarlyFin: true,
+  counters: true,
+  measure: true,
+  listenTo: true,
+  takeDiagnostics: true,
+  hold: true
+}
+
+/** Each table of Rust: the same of TypeScript, and what TypeScript calls a name of Rust. */
+const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => string]>> = {
+  errors: [ERROR_CODES, same],
+  kinds: [record.RecordKind, camel],
+  flags: [constants(record, /^FLAG_/), same],
+  taken: [record.Taken, behind('TAKEN_')],
+  orders: [Order, behind('ORDER_')],
+  framings: [record.Framing, behind('FRAMING_')],
+  facts: [DiagnosticCode, lowerFirst],
+  states: [StreamState, screaming],
+  levels: [LEVEL_BITS, lowerFirst],
+  directions: [{ Inbound: Direction.Inbound, Outbound: Direction.Outbound }, same],
+  counters: [Object.fromEntries(COUNTER_NAMES.map((name, index) => [name, index])), camel],
+  limits: [DEFAULT_LIMITS as unknown as Numbers, camel],
+  measures: [
+    {
+      ...constants(record, /^(RECORD_WORDS|RECORDS_PER_ENTRY|HANDLE_INDEX_MASK|UNSETTLED)$/),
+      ...constants(diagnostic, /^DIAGNOSTIC_/)
+    },
+    same
+  ]
+}
+
+/** Tables of documents: the page, and a row with the number and the name. */
+const DOCUMENTED: Readonly<Record<string, readonly [page: string, row: RegExp]>> = {
+  kinds: ['boundary.md', /^\| (?<number>\d+) \| (?<name>\w+) \|/gm],
+  facts: ['diagnostics.md', /^\| (?<number>\d+) \| `(?<name>\w+)` \|/gm],
+  limits: ['limits.md', /^\| `limits\.(?<name>\w+)` \| (?<number>[\d,]+) \|/gm]
+}
+
+for (const [table, [numbers, named]] of Object.entries(TABLES)) {
+  test(`the ${table} are the same in Rust and in TypeScript`, (t) => {
+    const entries = Object.entries(native.nativeTables()[table] ?? {})
+    t.deepEqual(Object.fromEntries(entries.map(([name, value]) => [named(name), value])), {
+      ...numbers
+    })
+  })
+}
+
+for (const [table, [page, row]] of Object.entries(DOCUMENTED)) {
+  test(`docs/${page} has the ${table} of TypeScript`, (t) => {
+    const rows = [...document(page).matchAll(row)].map(({ groups }) => [
+      groups?.name,
+      Number(groups?.number?.replaceAll(',', ''))
+    ])
+    t.deepEqual(Object.fromEntries(rows), { ...TABLES[table]?.[0] })
+  })
+}
+
+test('the hot calls are those that TypeScript declares and docs/boundary.md describes', (t) => {
+  const calls = Object.keys(native.nativeTables().calls ?? {}).sort()
+  t.deepEqual(calls, Object.keys(CALLS).sort())
+  const page = document('boundary.md')
+  t.deepEqual(
+    calls.filter((call) => !page.includes(`\`${call}(`) && !page.includes(`\`${call}\``)),
+    []
+  )
+})
+
+test('no table of Rust is left out', (t) => {
+  const compared = [...Object.keys(TABLES), 'calls']
+  t.deepEqual(Object.keys(native.nativeTables()).sort(), compared.sort())
+})
+
+function document(page: string): string {
+  return readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8')
+}
+
+/** The numbers that a module exports under such names. */
+function constants(module: object, names: RegExp): Numbers {
+  return Object.fromEntries(Object.entries(module).filter(([name]) => names.test(name)))
+}
+
+function same(name: string): string {
+  return name
+}
+
+/** `STREAM_OPENED` and `bytes_read` as `streamOpened` and `bytesRead`. */
+function camel(name: string): string {
+  return name.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function behind(prefix: string): (name: string) => string {
+  return (name) => camel(name.slice(prefix.length))
+}
+
+/** `AcceptFailed` as `acceptFailed`. */
+function lowerFirst(name: string): string {
+  return name.charAt(0).toLowerCase() + name.slice(1)
+}
+
+/** `CloseRead` as `CLOSE_READ`. */
+function screaming(name: string): string {
+  return name.replace(/\B[A-Z]/g, '_$&').toUpperCase()
+}
