@@ -49,7 +49,7 @@ pub(super) fn outbound_slot(
         let lines = negotiation.take_lines();
         (negotiation, lines)
     });
-    StreamSlot::outbound(connection, proposals, usable, negotiation)
+    StreamSlot::outbound(connection, &proposals, usable, negotiation)
 }
 
 impl Negotiation {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use crate::connection::CloseManner;
+use crate::environment::End;
 use crate::error::CallError;
 use crate::live::{Live, closed};
 use crate::record::Record;
-use crate::{Limits, State};
+use crate::slot::Proposals;
+use crate::{HANDLE_PENDING, Limits, State};
 
 use super::{CODE, state};
 
@@ -154,4 +157,66 @@ fn a_removed_stream_is_reset_when_it_has_lingered() {
         live.listener.told()[..],
         [Record::StreamReset { .. }, Record::StreamClosed { .. }]
     ));
+}
+
+#[test]
+fn a_stream_that_was_closed_and_removed_in_the_tick_of_its_opening_delivers_its_bytes_and_its_end()
+{
+    let mut live = Live::raw();
+    let dialed = live.dialer.open(Proposals::Raw);
+    live.dialer.write(dialed, b"accepted");
+    live.dialer.close_write(dialed);
+    live.dialer
+        .change(dialed, |slot| Ok(slot.remove()))
+        .unwrap();
+    live.settle();
+    let told = live.listener.told();
+    let [Record::StreamOpened { stream, .. }] = told[..] else {
+        panic!("was told {told:?}");
+    };
+    let expected = (b"accepted".to_vec(), Err(CallError::EndOfStream));
+    assert_eq!(live.listener.read(stream), expected);
+}
+
+#[test]
+fn a_connection_that_is_closed_delivers_a_stream_that_was_closed_and_removed() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    let mut written = 0;
+    for _ in 0..3 {
+        written += live.dialer.write(dialed, &[7; 200 << 10]);
+        live.settle();
+    }
+    live.dialer.close_write(dialed);
+    live.dialer
+        .change(dialed, |slot| Ok(slot.remove()))
+        .unwrap();
+    live.dialer
+        .environment
+        .close_connection(live.dialer.handle, 0, CloseManner::Orderly)
+        .unwrap();
+    live.settle();
+    assert_eq!(live.dialer.ended, None);
+    let mut received = 0;
+    let end = loop {
+        let (bytes, end) = live.listener.read(accepted);
+        received += bytes.len();
+        match end {
+            Ok(()) => live.settle(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((received, end), (written, CallError::EndOfStream));
+}
+
+#[test]
+fn an_end_behind_a_refusal_that_was_not_reported_awaits_the_report() {
+    let mut live = Live::new();
+    let dialed = live.dialer.open(Proposals::Lazy(9));
+    live.dialer.write(dialed, b"unwanted");
+    live.dialer.drains = false;
+    live.settle();
+    let end = Some(End::Both);
+    let credit = live.dialer.environment.submit(dialed, &[], end).unwrap();
+    assert_ne!(credit as u32 & HANDLE_PENDING, 0);
 }
