@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::connection::CloseManner;
 use crate::environment::End;
-use crate::error::CallError;
+use crate::error::{CallError, ConnectionFault};
 use crate::live::{Live, closed};
 use crate::record::Record;
 use crate::slot::Proposals;
@@ -207,6 +207,24 @@ fn a_connection_that_is_closed_delivers_a_stream_that_was_closed_and_removed() {
         }
     };
     assert_eq!((received, end), (written, CallError::EndOfStream));
+}
+
+#[test]
+fn a_connection_that_is_closed_waits_for_no_stream_that_was_removed_and_refused() {
+    let mut live = Live::new();
+    let dialed = live.dialer.open(Proposals::Lazy(9));
+    live.dialer.write(dialed, b"unwanted");
+    live.dialer.close_write(dialed);
+    live.dialer
+        .change(dialed, |slot| Ok(slot.remove()))
+        .unwrap();
+    live.settle();
+    live.dialer
+        .environment
+        .close_connection(live.dialer.handle, 0, CloseManner::Orderly)
+        .unwrap();
+    live.settle();
+    assert_eq!(live.dialer.ended, Some(ConnectionFault::Local));
 }
 
 #[test]
