@@ -88,7 +88,7 @@ mod handlers_tests;
 #[path = "testing/live.rs"]
 mod live;
 #[cfg(test)]
-#[path = "slot/tests.rs"]
+#[path = "slot/tests/mod.rs"]
 mod slot_tests;
 #[cfg(test)]
 mod testing;

@@ -11,22 +11,22 @@ impl StreamSlot {
     /// Asks JavaScript about `name`, unless that has been done.
     pub(crate) fn ask(self: &Arc<Self>, name: &ProtocolId) {
         let mut inner = self.lock();
-        if inner.asked.is_none() && !inner.finished {
-            inner.asked = Some(name.clone());
-            self.tell(&mut inner, Pending::ASKED);
+        if inner.notifications.ask(name) {
+            self.notify(&mut inner, Pending::ASKED);
         }
     }
 
     /// The protocol that JavaScript is asked about.
     pub(crate) fn asked(&self) -> Option<ProtocolId> {
-        self.lock().asked.clone()
+        self.lock().notifications.asked().cloned()
     }
 
     /// Frees the place in the backlog of a stream that JavaScript never hears of. One that it is about to be asked
     /// about, or told of, counts until then: the ready list holds it as long.
     pub(crate) fn never_told(&self) {
         let mut inner = self.lock();
-        if !inner.announced && !inner.pending.contains(Pending::ASKED) {
+        let known = &inner.notifications;
+        if !known.is_announced() && !known.is_pending(Pending::ASKED) {
             self.taken(&mut inner);
         }
     }
@@ -42,15 +42,8 @@ impl StreamSlot {
     pub(crate) fn take_back(&self, answer: Answer<Handler>) -> Vec<u8> {
         let mut inner = self.lock();
         if answer == Answer::Refuse {
-            inner.asked = None;
+            inner.notifications.withdraw_question();
         }
-        let mut bytes = vec![0; inner.recv.len()];
-        inner
-            .recv
-            .copy_to(&mut bytes, &mut self.carrier.hub().pool());
-        // They are received once more.
-        inner.received -= bytes.len() as u64;
-        self.charge(&mut inner);
-        bytes
+        inner.read.take_back(&self.carrier)
     }
 }

@@ -1,12 +1,16 @@
 //! JavaScript's calls on a stream: synchronous, and never on the wire by themselves.
 
 use ferroswarm_proto::framing::Framing;
-use ferroswarm_proto::stream::{Input, Operation, Refusal, State, Verdict};
+use ferroswarm_proto::stream::{
+    Agreement, FinState, Input, Operation, Refusal, State, Verdict, WriteInput,
+};
 
 use crate::error::{CallError, StreamFault};
+use crate::messages::TakeError;
 use crate::sync::{Arc, MutexGuard};
 
-use super::{FinState, Inner, StreamSlot};
+use super::reader::Messages;
+use super::{Inner, StreamSlot};
 
 impl StreamSlot {
     /// The present state.
@@ -24,7 +28,7 @@ impl StreamSlot {
         if into.is_empty() {
             return Ok(0);
         }
-        let count = inner.recv.copy_to(into, &mut self.carrier.hub().pool());
+        let count = inner.read.copy_to(into, &self.carrier);
         if count == 0 {
             return self.read_nothing(inner);
         }
@@ -35,8 +39,8 @@ impl StreamSlot {
     /// Arms the slot as a read does that finds nothing.
     pub fn arm(self: &Arc<Self>) {
         let mut inner = self.lock();
-        inner.read_armed = true;
-        if !inner.recv.is_empty() || inner.remote_ended {
+        inner.read.arm();
+        if !inner.read.is_empty() || inner.read.is_ended() {
             self.announce_readable(&mut inner);
         }
     }
@@ -46,12 +50,12 @@ impl StreamSlot {
         self: &Arc<Self>,
         mut inner: MutexGuard<'_, Inner>,
     ) -> Result<usize, CallError> {
-        if !inner.remote_ended {
-            inner.read_armed = true;
+        if !inner.read.is_ended() {
+            inner.read.arm();
             return Ok(0);
         }
         inner.state.apply(Input::EndReported);
-        if self.finish_if_done(&mut inner) || inner.fin == FinState::Wanted {
+        if self.finish_if_done(&mut inner) || inner.write.fin() == FinState::Wanted {
             // The connection still has an entry for it; nobody waits for that to go.
             self.send_later(inner);
         }
@@ -60,12 +64,7 @@ impl StreamSlot {
 
     /// Accounts for bytes that JavaScript took, and returns their credit when it is worth a frame.
     fn consume(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, count: usize) {
-        self.charge(&mut inner);
-        if inner.remote_ended {
-            return;
-        }
-        inner.orders.consumed = inner.orders.consumed.saturating_add(count as u32);
-        if inner.orders.consumed >= inner.credit_step && self.send_later(inner) {
+        if inner.read.consume(count, &self.carrier) && self.send_later(inner) {
             self.carrier.kick();
         }
     }
@@ -82,33 +81,23 @@ impl StreamSlot {
     ) -> Result<usize, CallError> {
         let mut inner = self.lock();
         permit(&inner, Operation::Read)?;
-        let Some((framing, max)) = inner.framing else {
-            return Err(CallError::State);
-        };
-        let before = inner.recv.len();
-        let taken = {
-            let mut pool = self.carrier.hub().pool();
-            crate::messages::take(&mut inner.recv, framing, max, into, lengths, &mut pool)
-        };
-        let used = before - inner.recv.len();
-        match taken {
-            Ok(0) if inner.recv.is_empty() => self.read_nothing(inner),
-            Ok(0) if inner.remote_ended => {
+        let taken = inner.read.take_messages(into, lengths, &self.carrier);
+        match taken.ok_or(CallError::State)? {
+            Ok(Messages { count: 0, .. }) if inner.read.is_empty() => self.read_nothing(inner),
+            Ok(Messages { count: 0, .. }) if inner.read.is_ended() => {
                 // A truncated message: the rest of it is what JavaScript reports.
                 Err(CallError::BufferTooSmall(0))
             }
-            Ok(0) => {
-                inner.read_armed = true;
+            Ok(Messages { count: 0, .. }) => {
+                inner.read.arm();
                 Ok(0)
             }
-            Ok(count) => {
-                self.consume(inner, used);
+            Ok(Messages { count, bytes }) => {
+                self.consume(inner, bytes);
                 Ok(count)
             }
-            Err(crate::messages::TakeError::TooSmall(length)) => {
-                Err(CallError::BufferTooSmall(length))
-            }
-            Err(crate::messages::TakeError::Fault(fault)) => {
+            Err(TakeError::TooSmall(length)) => Err(CallError::BufferTooSmall(length)),
+            Err(TakeError::Fault(fault)) => {
                 drop(inner);
                 self.fail(fault);
                 // A read is followed by no flush that would carry the reset.
@@ -120,7 +109,7 @@ impl StreamSlot {
 
     /// Sets how [`StreamSlot::read_messages`] cuts the stream.
     pub fn set_framing(&self, framing: Framing, message_bytes_max: usize) {
-        self.lock().framing = Some((framing, message_bytes_max));
+        self.lock().read.set_framing(framing, message_bytes_max);
     }
 
     /// Accepts as many of `bytes` as there is room for; fewer than given arms `writable`.
@@ -130,17 +119,17 @@ impl StreamSlot {
     pub fn write(self: &Arc<Self>, bytes: &[u8]) -> Result<usize, CallError> {
         let mut inner = self.lock();
         permit(&inner, Operation::Write)?;
-        let room = if inner.undecided {
-            0
+        let room = if inner.write.half().takes_bytes() {
+            inner.write.room(&self.carrier)
         } else {
-            self.send_room(&inner)
+            0
         };
         let count = room.min(bytes.len());
         if count < bytes.len() {
-            inner.write_armed = true;
+            inner.write.arm();
         }
         if count > 0 {
-            self.push_send(&mut inner, &bytes[..count]);
+            inner.write.push(&bytes[..count], &self.carrier);
             self.send_later(inner);
         }
         Ok(count)
@@ -154,13 +143,13 @@ impl StreamSlot {
     pub fn submit(self: &Arc<Self>, bytes: &[u8]) -> Result<i32, CallError> {
         let mut inner = self.lock();
         permit(&inner, Operation::Write)?;
-        if inner.undecided {
+        if !inner.write.half().takes_bytes() {
             return Err(CallError::State);
         }
-        self.push_send(&mut inner, bytes);
-        let credit = self.send_room(&inner) as i32;
+        inner.write.push(bytes, &self.carrier);
+        let credit = inner.write.room(&self.carrier) as i32;
         if credit == 0 {
-            inner.write_armed = true;
+            inner.write.arm();
         }
         self.send_later(inner);
         Ok(credit)
@@ -190,7 +179,7 @@ impl StreamSlot {
             return Ok(inner.state.state());
         }
         inner.state.apply(Input::CloseWrite);
-        inner.fin = FinState::Wanted;
+        inner.write.apply(WriteInput::Close);
         Ok(self.after_close(inner))
     }
 
@@ -200,9 +189,7 @@ impl StreamSlot {
         if inner.state.check(Operation::Close) == Verdict::NoOp {
             return inner.state.state();
         }
-        if inner.fin == FinState::Open {
-            inner.fin = FinState::Wanted;
-        }
+        inner.write.apply(WriteInput::Close);
         self.stop_reading(&mut inner);
         inner.state.apply(Input::Close);
         self.after_close(inner)
@@ -213,7 +200,8 @@ impl StreamSlot {
     /// After both halves were closed it does nothing: what was accepted before is still delivered.
     pub fn reset(self: &Arc<Self>, code: u32) -> State {
         let mut inner = self.lock();
-        if inner.state.check(Operation::Reset) == Verdict::NoOp || inner.finished {
+        if inner.state.check(Operation::Reset) == Verdict::NoOp || inner.notifications.is_finished()
+        {
             return inner.state.state();
         }
         inner.state.apply(Input::Reset {
@@ -254,12 +242,10 @@ impl StreamSlot {
     /// A remote that does not reset it meanwhile is told by a reset when the stream has lingered.
     pub fn remove(self: &Arc<Self>) -> State {
         let mut inner = self.lock();
-        if inner.state.is_done() || inner.finished {
+        if inner.state.is_done() || inner.notifications.is_finished() {
             return inner.state.state();
         }
-        if inner.fin == FinState::Open {
-            inner.fin = FinState::Withheld;
-        }
+        inner.write.apply(WriteInput::Forget);
         self.stop_reading(&mut inner);
         inner.state.apply(Input::Close);
         let state = inner.state.state();
@@ -272,8 +258,11 @@ impl StreamSlot {
     /// stream has ended without one, the record of that end is the report.
     pub fn awaits_answer(&self) -> bool {
         let mut inner = self.lock();
-        inner.answer_awaited = inner.unanswered && !inner.finished;
-        inner.unanswered
+        inner.write.apply(WriteInput::Await);
+        match inner.write.half().agreement() {
+            Agreement::Unanswered | Agreement::Awaited | Agreement::Unmet => true,
+            Agreement::Agreed | Agreement::Undecided => false,
+        }
     }
 
     fn after_close(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> State {
@@ -291,7 +280,8 @@ fn permit(inner: &Inner, operation: Operation) -> Result<Verdict, CallError> {
             Refusal::Closed => CallError::Closed,
             Refusal::Reset => CallError::Reset,
             Refusal::Failed => {
-                CallError::Failed(inner.settle_fault.unwrap_or(StreamFault::Negotiation))
+                let fault = inner.reset.and_then(|report| report.fault);
+                CallError::Failed(fault.unwrap_or(StreamFault::Negotiation))
             }
         }),
         verdict => Ok(verdict),

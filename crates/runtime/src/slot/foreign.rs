@@ -1,13 +1,14 @@
 //! A stream that a muxer in JavaScript carries: its slot, filled and emptied by calls.
 
-use ferroswarm_proto::stream::State;
+use ferroswarm_proto::stream::{Agreement, FinState, State, WriteInput};
 
 use crate::connection::Direction;
 use crate::error::CallError;
 use crate::hub::Hub;
 use crate::sync::{Arc, AtomicUsize};
 
-use super::{Carrier, FinState, ResetReport, StreamSlot, Taken};
+use super::notifications::Notifications;
+use super::{Carrier, Inner, ResetReport, StreamSlot, Taken, Wire};
 
 impl StreamSlot {
     /// A slot without a connection, open.
@@ -17,9 +18,13 @@ impl StreamSlot {
             hub: Arc::clone(hub),
             unsealed: AtomicUsize::new(0),
         };
-        let slot = Self::with(carrier, direction, State::Open);
-        slot.lock().announced = true;
-        slot
+        let inner = Inner::new(
+            State::Open,
+            Wire::Off,
+            Agreement::Agreed,
+            Notifications::opened_here(),
+        );
+        Self::new(carrier, direction, inner)
     }
 
     /// Refuses what only a foreign stream may be asked.
@@ -37,7 +42,7 @@ impl StreamSlot {
     pub fn feed(self: &Arc<Self>, bytes: &[u8]) -> Result<usize, CallError> {
         self.require_foreign()?;
         self.deliver(bytes);
-        Ok(self.lock().recv.len())
+        Ok(self.lock().read.len())
     }
 
     /// The muxer has read the remote's end.
@@ -79,27 +84,22 @@ impl StreamSlot {
                 ..Taken::default()
             });
         }
-        let bytes = {
-            let mut pool = self.carrier.hub().pool();
-            inner.send.copy_to(into, &mut pool)
-        };
-        inner.sent += bytes as u64;
-        self.carrier.sub_unsealed(bytes);
+        let bytes = inner.write.move_to(into, &self.carrier);
         self.drained(&mut inner);
-        let more = !inner.send.is_empty();
-        let fin = !more && inner.fin == FinState::Wanted;
+        let more = !inner.write.pipe().is_empty();
+        let fin = !more && inner.write.fin() == FinState::Wanted;
         if fin {
-            inner.fin = FinState::Sent;
+            inner.write.apply(WriteInput::FinSent);
             self.finish_if_done(&mut inner);
         }
-        inner.orders.consumed = 0;
+        inner.read.take_consumed();
         Ok(Taken {
             bytes,
             more,
             fin,
             discard: std::mem::take(&mut inner.orders.discard),
             reset: None,
-            held: inner.recv.len(),
+            held: inner.read.len(),
         })
     }
 }

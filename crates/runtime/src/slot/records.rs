@@ -4,7 +4,8 @@ use crate::record::Record;
 use crate::registry::Handle;
 use crate::sync::Arc;
 
-use super::{Inner, Pending, StreamSlot};
+use super::notifications::Pending;
+use super::{Inner, StreamSlot};
 
 /// What a drain has to do for a stream behind its records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,21 +25,26 @@ impl StreamSlot {
         emit: &mut dyn FnMut(Record),
     ) -> Drained {
         let mut inner = self.lock();
-        inner.queued = false;
+        inner.notifications.begin_drain();
         let carrier = self.carrier.connection();
         let connection = carrier.map_or(0, |connection| connection.handle());
-        let opened = inner.pending.remove(Pending::OPENED);
-        let asked = inner.pending.remove(Pending::ASKED);
-        let taken = (opened || (asked && inner.finished)) && self.taken(&mut inner);
-        if asked && inner.finished && inner.handle.is_none() {
+        let opened = inner.notifications.take(Pending::OPENED);
+        let asked = inner.notifications.take(Pending::ASKED);
+        let finished = inner.notifications.is_finished();
+        let taken = (opened || (asked && finished)) && self.taken(&mut inner);
+        if asked && finished && inner.notifications.handle().is_none() {
             // It ended before JavaScript could be asked about it.
             return Drained::default();
         }
         // A connection without a handle was refused one.
-        if (opened || asked) && inner.handle.is_none() && connection != 0 {
-            inner.handle = register(self);
+        if (opened || asked)
+            && inner.notifications.handle().is_none()
+            && connection != 0
+            && let Some(handle) = register(self)
+        {
+            inner.notifications.set_handle(handle);
         }
-        let Some(handle) = inner.handle else {
+        let Some(handle) = inner.notifications.handle() else {
             drop(inner);
             self.reset(0);
             self.carrier.kick();
@@ -52,12 +58,12 @@ impl StreamSlot {
                 protocol: inner.protocol,
             });
         }
-        if asked && !inner.finished {
+        if asked && !finished {
             emit(Record::StreamAsked { stream, connection });
         }
         let closed = self.emit_rest(&mut inner, stream, emit).then_some(handle);
         // One that has left the wire owes the remote nothing.
-        let owes_acknowledgement = taken && inner.key.is_some();
+        let owes_acknowledgement = taken && inner.wire.key().is_some();
         if owes_acknowledgement {
             self.send_later(inner);
         }
@@ -70,10 +76,10 @@ impl StreamSlot {
     /// Everything behind the announcement; returns whether that was the end.
     fn emit_rest(&self, inner: &mut Inner, stream: u32, emit: &mut dyn FnMut(Record)) -> bool {
         // Bytes or an end of the remote's tell it as well.
-        let told = inner.pending.contains(Pending::READABLE);
-        let answered = inner.pending.remove(Pending::ANSWERED) && !told;
-        if inner.pending.remove(Pending::SETTLED) || answered {
-            let fault = inner.settle_fault;
+        let told = inner.notifications.is_pending(Pending::READABLE);
+        let answered = inner.notifications.take(Pending::ANSWERED) && !told;
+        if inner.notifications.take(Pending::SETTLED) || answered {
+            let fault = inner.reset.and_then(|report| report.fault);
             let protocol = if fault.is_some() { 0 } else { inner.protocol };
             emit(Record::StreamSettled {
                 stream,
@@ -82,29 +88,29 @@ impl StreamSlot {
             });
         }
         // Lengths of pipes stay far below 4 GiB.
-        if inner.pending.remove(Pending::READABLE) {
-            self.settle_awaiting(inner);
+        if inner.notifications.take(Pending::READABLE) {
+            inner.read.settle_awaiting(&self.carrier);
             emit(Record::StreamReadable {
                 stream,
-                bytes: inner.recv.len() as u32,
+                bytes: inner.read.len() as u32,
             });
         }
-        if inner.pending.remove(Pending::WRITABLE) {
+        if inner.notifications.take(Pending::WRITABLE) {
             emit(Record::StreamWritable {
                 stream,
-                credit: self.send_room(inner) as u32,
+                credit: inner.write.room(&self.carrier) as u32,
             });
         }
-        if inner.pending.remove(Pending::RESET)
+        if inner.notifications.take(Pending::RESET)
             && let Some(report) = inner.reset
         {
             emit(Record::StreamReset { stream, report });
         }
-        let closed = inner.pending.remove(Pending::CLOSED);
+        let closed = inner.notifications.take(Pending::CLOSED);
         if closed {
             emit(Record::StreamClosed {
                 stream,
-                left: inner.recv.len() as u32,
+                left: inner.read.len() as u32,
                 unsent: inner.unsent,
             });
         }
@@ -114,7 +120,7 @@ impl StreamSlot {
     /// Bytes received, sent, received and not read, written and not sent.
     pub(crate) fn figures(&self) -> [u64; 4] {
         let inner = self.lock();
-        let (unread, unsent) = (inner.recv.len() as u64, inner.send.len() as u64);
-        [inner.received, inner.sent, unread, unsent]
+        let (unread, unsent) = (inner.read.len() as u64, inner.write.pipe().len() as u64);
+        [inner.read.received(), inner.write.sent(), unread, unsent]
     }
 }

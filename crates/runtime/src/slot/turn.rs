@@ -2,13 +2,14 @@
 
 use ferroswarm_proto::multistream::Answer;
 use ferroswarm_proto::muxer::StreamKey;
-use ferroswarm_proto::stream::{Input, Pipe, State};
+use ferroswarm_proto::stream::{FinDue, FinState, Input, Pipe, State, WriteInput};
 
 use crate::connection::Negotiation;
 use crate::handlers::Handler;
 use crate::sync::{Arc, MutexGuard};
 
-use super::{FinState, Inner, Pending, Proposals, StreamSlot};
+use super::notifications::Pending;
+use super::{Inner, StreamSlot, Wire};
 
 /// A stream whose lock the connection holds: an order that is given meanwhile waits for the next turn.
 pub(crate) struct Turn<'a> {
@@ -50,30 +51,35 @@ impl<'a> Turn<'a> {
     /// Where the stream stands. One that was forgotten here delivers what was written before.
     pub(crate) fn place(&self) -> Place {
         let inner = &self.inner;
-        match inner.key {
-            Some(key) => Place::Open(key),
-            None if inner.orders.open.is_none() => Place::Gone,
-            None if inner.finished && inner.fin != FinState::Withheld => Place::Gone,
-            None => Place::Wanted,
+        match inner.wire {
+            Wire::Open(key) => Place::Open(key),
+            Wire::Unopened(_) if inner.write.fin() != FinState::Cut => Place::Wanted,
+            Wire::Unopened(_) | Wire::Off => Place::Gone,
         }
     }
 
     /// It is on the wire by `key` from here on; returns the negotiation that goes on there.
     pub(crate) fn opened(&mut self, key: StreamKey) -> Option<Box<Negotiation>> {
         let Self { slot, inner } = self;
-        inner.key = Some(key);
-        let waits = matches!(inner.orders.open.take(), Some(Proposals::AnyOf(_)));
-        if !waits && inner.state.state() == State::Init {
+        let before = std::mem::replace(&mut inner.wire, Wire::Open(key));
+        if inner.write.half().takes_bytes() && inner.state.state() == State::Init {
             inner.state.apply(Input::Settled);
-            slot.tell(inner, Pending::SETTLED);
+            slot.notify(inner, Pending::SETTLED);
         }
-        inner.negotiation.take()
+        match before {
+            Wire::Unopened(negotiation) => negotiation,
+            Wire::Open(_) | Wire::Off => None,
+        }
     }
 
     /// It will never be on the wire, and leaves the ring; returns whether it was to be.
     pub(crate) fn give_up(&mut self) -> bool {
         self.leave_ring();
-        self.inner.orders.open.take().is_some()
+        let unopened = matches!(self.inner.wire, Wire::Unopened(_));
+        if unopened {
+            self.inner.wire = Wire::Off;
+        }
+        unopened
     }
 
     /// It has nothing more to send for now: the next order posts it again.
@@ -100,67 +106,71 @@ impl<'a> Turn<'a> {
     pub(crate) fn take_discard(&mut self) -> bool {
         let discards = std::mem::take(&mut self.inner.orders.discard);
         if discards {
-            self.inner.orders.consumed = 0;
+            self.inner.read.take_consumed();
         }
         discards
     }
 
     /// Bytes that JavaScript has read since the last turn.
     pub(crate) fn take_consumed(&mut self) -> u32 {
-        std::mem::take(&mut self.inner.orders.consumed)
+        self.inner.read.take_consumed()
     }
 
     /// Consumed bytes at which credit is worth a frame from here on.
     pub(crate) fn set_credit_step(&mut self, bytes: u32) {
-        self.inner.credit_step = bytes;
+        self.inner.read.set_credit_step(bytes);
     }
 
     /// Bytes that wait to be sent.
     pub(crate) fn held(&self) -> usize {
-        self.inner.send.len()
+        self.inner.write.pipe().len()
     }
 
     /// The front of them.
     pub(crate) fn to_send(&self) -> &Pipe {
-        &self.inner.send
+        self.inner.write.pipe()
     }
 
     /// `count` of them are sealed.
     pub(crate) fn sent(&mut self, count: usize) {
         let Self { slot, inner } = self;
-        inner.send.advance(count, &mut slot.carrier.hub().pool());
-        inner.sent += count as u64;
-        slot.carrier.sub_unsealed(count);
+        inner.write.advance(count, &slot.carrier);
         slot.drained(inner);
     }
 
     /// Whether the end goes behind the last byte. Before a choice of protocols it never does; before the answer to a
     /// single proposal it does if the remote `bears_early_fin`: js-libp2p loses one that comes before its handler listens.
     pub(crate) fn ends(&self, bears_early_fin: bool) -> bool {
-        let inner = &self.inner;
-        let waits = inner.undecided || (inner.unanswered && !bears_early_fin);
-        inner.fin == FinState::Wanted && !waits
+        match self.inner.write.half().fin_due() {
+            FinDue::Now => true,
+            FinDue::OnAnswer => bears_early_fin,
+            FinDue::Not => false,
+        }
     }
 
     /// The end is sealed.
     pub(crate) fn end_sent(&mut self) {
-        self.inner.fin = FinState::Sent;
+        self.inner.write.apply(WriteInput::FinSent);
     }
 
     /// Ends the turn: the stream is finished if that was all.
     pub(crate) fn end(mut self) -> LocalEnd {
         let Self { slot, inner } = &mut self;
-        match inner.fin {
+        match inner.write.fin() {
             FinState::Sent => {
                 slot.finish_if_done(inner);
                 LocalEnd::Sent
             }
-            FinState::Wanted | FinState::Withheld if !inner.state.is_read_open() => {
+            FinState::Wanted | FinState::Withheld | FinState::Cut
+                if !inner.state.is_read_open() =>
+            {
                 LocalEnd::Lingers {
-                    unsent: inner.send.len(),
+                    unsent: inner.write.pipe().len(),
                 }
             }
-            FinState::Open | FinState::Wanted | FinState::Withheld => LocalEnd::Open,
+            FinState::Open | FinState::Wanted | FinState::Withheld | FinState::Cut => {
+                LocalEnd::Open
+            }
         }
     }
 }
@@ -172,34 +182,39 @@ impl StreamSlot {
     }
 
     pub(crate) fn is_on_wire(&self) -> bool {
-        self.lock().key.is_some()
+        self.lock().wire.key().is_some()
     }
 
     /// The connection has forgotten it.
     pub(crate) fn left_wire(&self) {
-        self.lock().key = None;
+        let mut inner = self.lock();
+        inner.wire = Wire::Off;
+        inner.write.apply(WriteInput::Cut);
     }
 
     /// Nothing happens to it any more, as far as JavaScript is concerned.
     pub(crate) fn is_finished(&self) -> bool {
-        self.lock().finished
+        self.lock().notifications.is_finished()
     }
 
     /// Its key, if it is finished and still on the wire.
     pub(crate) fn finished_key(&self) -> Option<StreamKey> {
         let inner = self.lock();
-        inner.key.filter(|_| inner.finished)
+        inner
+            .wire
+            .key()
+            .filter(|_| inner.notifications.is_finished())
     }
 
     /// Whether the remote is still to be sent a reset of it.
     pub(crate) fn owes_reset(&self) -> bool {
         let inner = self.lock();
-        inner.key.is_some() && inner.orders.reset.is_some()
+        inner.wire.key().is_some() && inner.orders.reset.is_some()
     }
 
     /// Whether its writing half was closed and the remote has not been sent the end.
     pub(crate) fn owes_end(&self) -> bool {
-        self.lock().fin == FinState::Wanted
+        self.lock().write.fin() == FinState::Wanted
     }
 
     pub(crate) fn is_read_open(&self) -> bool {
@@ -209,6 +224,6 @@ impl StreamSlot {
     /// Bytes that wait to be sent, and whether it is finished.
     pub(crate) fn unsent(&self) -> (usize, bool) {
         let inner = self.lock();
-        (inner.send.len(), inner.finished)
+        (inner.write.pipe().len(), inner.notifications.is_finished())
     }
 }

@@ -1,21 +1,20 @@
 //! The connection's side of a stream: what arrives, and what becomes of it.
 
-use ferroswarm_proto::stream::{Input, State};
+use ferroswarm_proto::stream::{FinState, Input, State, WriteInput};
 
-use crate::config::SEND_PIPE_MAX;
 use crate::error::StreamFault;
 use crate::sync::Arc;
 
-use super::{FinState, Inner, Pending, ResetReport, StreamSlot};
-
-/// Unsealed bytes below which a writer that was refused is told to go on.
-const SEND_LOW_WATER: usize = SEND_PIPE_MAX / 2;
+use super::notifications::Pending;
+use super::{Inner, ResetReport, StreamSlot, Wire};
 
 impl StreamSlot {
     /// Ends the stream with a fault of the remote's: state ERROR, RST on the wire.
     pub(crate) fn fail(self: &Arc<Self>, fault: StreamFault) {
         let mut inner = self.lock();
-        if inner.state.is_terminal() || inner.finished {
+        if inner.state.is_terminal() || inner.notifications.is_finished() {
+            // What a stream that was forgotten here still had for the remote is for nobody.
+            inner.write.cut(&self.carrier);
             return;
         }
         inner.state.apply(Input::Fail { code: fault as u16 });
@@ -27,8 +26,7 @@ impl StreamSlot {
             fault: Some(fault),
             ..ResetReport::default()
         });
-        inner.settle_fault = Some(fault);
-        self.tell(&mut inner, Pending::RESET);
+        self.notify(&mut inner, Pending::RESET);
         self.finish(&mut inner);
         self.send_later(inner);
     }
@@ -36,7 +34,7 @@ impl StreamSlot {
     /// Resets the stream for a reason of the connection's own: JavaScript is told of it.
     pub(crate) fn abandon(self: &Arc<Self>, code: u32) {
         let mut inner = self.lock();
-        if inner.finished {
+        if inner.notifications.is_finished() {
             return;
         }
         inner.state.apply(Input::Reset {
@@ -49,7 +47,7 @@ impl StreamSlot {
             code,
             ..ResetReport::default()
         });
-        self.tell(&mut inner, Pending::RESET);
+        self.notify(&mut inner, Pending::RESET);
         self.finish(&mut inner);
         self.send_later(inner);
     }
@@ -60,8 +58,12 @@ impl StreamSlot {
     /// `closed` is told.
     pub(crate) fn end(self: &Arc<Self>, report: ResetReport) {
         let mut inner = self.lock();
-        inner.key = None;
-        if !inner.finished {
+        if matches!(inner.wire, Wire::Open(_)) {
+            inner.wire = Wire::Off;
+        }
+        if inner.notifications.is_finished() {
+            inner.write.apply(WriteInput::Cut);
+        } else {
             self.lose(&mut inner, report);
         }
     }
@@ -70,7 +72,7 @@ impl StreamSlot {
     /// wire by a reset with `code`.
     pub(crate) fn shut_down(self: &Arc<Self>, report: ResetReport, code: u32) {
         let mut inner = self.lock();
-        if inner.finished || inner.fin != FinState::Open {
+        if inner.notifications.is_finished() || inner.write.fin() != FinState::Open {
             return;
         }
         self.lose(&mut inner, report);
@@ -81,29 +83,26 @@ impl StreamSlot {
     /// Whether it was closed for writing and has bytes or its end to send.
     pub(crate) fn is_draining(&self) -> bool {
         let inner = self.lock();
-        match inner.fin {
-            FinState::Open | FinState::Sent => false,
-            FinState::Wanted => !inner.finished,
-            FinState::Withheld => {
-                let on_wire = inner.key.is_some() || inner.orders.open.is_some();
-                on_wire && !inner.send.is_empty()
-            }
-        }
+        let is_due = match inner.write.fin() {
+            FinState::Open | FinState::Sent | FinState::Cut => false,
+            FinState::Wanted => true,
+            FinState::Withheld => !inner.write.pipe().is_empty(),
+        };
+        is_due && !matches!(inner.wire, Wire::Off)
     }
 
     /// Ends the stream as [`StreamSlot::end`] describes.
     fn lose(self: &Arc<Self>, inner: &mut Inner, report: ResetReport) {
         if report.connection_lost && report.orderly && Self::is_delivered(inner) {
             // It was only the answer to its proposal that it waited for.
+            inner.write.cut(&self.carrier);
             self.finish(inner);
             return;
         }
-        inner.unsent = Self::has_unsent(inner);
-        if inner.remote_ended && inner.state.is_read_open() {
+        inner.unsent = inner.write.has_unsent();
+        if inner.read.is_ended() && inner.state.is_read_open() {
             inner.state.apply(Input::CloseWrite);
-            let mut pool = self.carrier.hub().pool();
-            self.carrier.sub_unsealed(inner.send.len());
-            inner.send.clear(&mut pool);
+            inner.write.cut(&self.carrier);
         } else {
             inner.state.apply(Input::Reset {
                 code: report.code,
@@ -111,11 +110,11 @@ impl StreamSlot {
             });
             inner.reset = Some(ResetReport {
                 unsent: inner.unsent,
-                unread: !inner.recv.is_empty(),
+                unread: !inner.read.is_empty(),
                 ..report
             });
             self.drop_pipes(inner);
-            self.tell(inner, Pending::RESET);
+            self.notify(inner, Pending::RESET);
         }
         self.finish(inner);
     }
@@ -124,60 +123,52 @@ impl StreamSlot {
     pub(crate) fn deliver(self: &Arc<Self>, bytes: &[u8]) {
         let mut inner = self.lock();
         // Behind the last line of a negotiation there may be none.
-        if bytes.is_empty() || !inner.state.is_read_open() || inner.finished {
+        if bytes.is_empty() || !inner.state.is_read_open() || inner.notifications.is_finished() {
             return;
         }
-        inner.recv.push(bytes, &mut self.carrier.hub().pool());
-        inner.received += bytes.len() as u64;
-        self.charge(&mut inner);
-        if inner.pending.contains(Pending::READABLE) {
-            inner.awaiting += bytes.len();
-            self.carrier.add_awaiting(bytes.len());
-        } else if inner.read_armed {
+        inner.read.push(bytes, &self.carrier);
+        if inner.notifications.is_pending(Pending::READABLE) {
+            inner.read.await_more(bytes.len(), &self.carrier);
+        } else if inner.read.is_armed() {
             self.announce_readable(&mut inner);
         }
     }
 
     /// Lines of the negotiation arrived. They count as read: their credit goes back.
     pub(crate) fn consume_lines(&self, count: usize) {
-        let mut inner = self.lock();
-        inner.received += count as u64;
-        // At most what a record carries.
-        inner.orders.consumed += count as u32;
+        self.lock().read.consume_lines(count);
     }
 
     /// The remote ended its half.
     pub(crate) fn deliver_end(self: &Arc<Self>) {
         let mut inner = self.lock();
-        if inner.finished {
+        if inner.notifications.is_finished() {
             return;
         }
-        inner.remote_ended = true;
-        if inner.read_armed && !inner.pending.contains(Pending::READABLE) {
+        inner.read.end();
+        if inner.read.is_armed() && !inner.notifications.is_pending(Pending::READABLE) {
             self.announce_readable(&mut inner);
         }
     }
 
     pub(super) fn announce_readable(self: &Arc<Self>, inner: &mut Inner) {
-        inner.read_armed = false;
-        inner.awaiting = inner.recv.len();
-        self.carrier.add_awaiting(inner.awaiting);
-        self.tell(inner, Pending::READABLE);
+        inner.read.announce(&self.carrier);
+        self.notify(inner, Pending::READABLE);
     }
 
     /// Bytes left the send pipe: a writer that was refused may go on.
     pub(super) fn drained(self: &Arc<Self>, inner: &mut Inner) {
-        let waits = inner.write_armed && !inner.undecided;
-        if waits && inner.send.len() <= SEND_LOW_WATER && self.send_room(inner) > 0 {
-            inner.write_armed = false;
-            self.tell(inner, Pending::WRITABLE);
+        if inner.write.take_resumed(&self.carrier) {
+            self.notify(inner, Pending::WRITABLE);
         }
     }
 
     /// Finishes the stream once both halves are done, our FIN is out and the remote speaks its protocol;
     /// tells whether it did.
     pub(super) fn finish_if_done(self: &Arc<Self>, inner: &mut Inner) -> bool {
-        let done = !inner.finished && !inner.unanswered && Self::is_delivered(inner);
+        let done = !inner.notifications.is_finished()
+            && inner.state.state() == State::CloseBoth
+            && inner.write.half().is_complete();
         if done {
             self.finish(inner);
         }
@@ -186,6 +177,6 @@ impl StreamSlot {
 
     /// Both halves are done, and everything is sent.
     fn is_delivered(inner: &Inner) -> bool {
-        inner.state.state() == State::CloseBoth && inner.fin == FinState::Sent
+        inner.state.state() == State::CloseBoth && inner.write.fin() == FinState::Sent
     }
 }

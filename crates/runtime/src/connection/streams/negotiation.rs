@@ -49,7 +49,7 @@ pub(in crate::connection) fn outbound_slot(
         let lines = negotiation.take_lines();
         (negotiation, lines)
     });
-    StreamSlot::outbound(connection, proposals, usable, negotiation)
+    StreamSlot::outbound(connection, &proposals, usable, negotiation)
 }
 
 impl Negotiation {

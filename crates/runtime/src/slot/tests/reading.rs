@@ -1,0 +1,112 @@
+//! When a reader is notified, and messages cut out of the bytes that have arrived.
+
+use crate::error::{CallError, StreamFault};
+use crate::live::Live;
+use crate::record::Record;
+use crate::slot::Proposals;
+use crate::{Framing, State};
+use ferroswarm_proto::muxer::StreamErrorCode;
+
+use super::state;
+
+#[test]
+fn an_armed_read_is_told_once() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.dialer.read(dialed).1.unwrap();
+    for _ in 0..3 {
+        live.listener.write(accepted, b"abc");
+        live.settle();
+    }
+    assert_eq!(
+        live.dialer.told(),
+        [Record::StreamReadable {
+            stream: dialed,
+            bytes: 3
+        }]
+    );
+    assert_eq!(live.dialer.read(dialed).0, b"abcabcabc");
+}
+
+#[test]
+fn a_stream_is_armed_without_a_read_and_tells_what_is_there() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    let readable = |bytes| Record::StreamReadable {
+        stream: dialed,
+        bytes,
+    };
+    live.dialer.environment.arm(dialed).unwrap();
+    live.listener.write(accepted, b"abc");
+    live.settle();
+    assert_eq!(live.dialer.told(), [readable(3)]);
+    live.dialer.environment.arm(dialed).unwrap();
+    live.settle();
+    assert_eq!(live.dialer.told(), [readable(3)]);
+}
+
+#[test]
+fn the_end_of_a_negotiation_is_nothing_to_read() {
+    let mut live = Live::new();
+    let dialed = live.dialer.open(Proposals::Lazy(1));
+    live.dialer.environment.arm(dialed).unwrap();
+    live.settle();
+    assert_eq!(live.listener.told().len(), 1);
+    let told = live.dialer.told();
+    let is_readable = |record: &Record| matches!(record, Record::StreamReadable { .. });
+    assert!(!told.iter().any(is_readable), "{told:?}");
+}
+
+#[test]
+fn read_messages_tells_a_truncated_one_at_the_end() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.dialer
+        .environment
+        .set_framing(dialed, Framing::Varint, 100)
+        .unwrap();
+    live.listener.write(accepted, b"\x03abc\x02de\x09trunc");
+    live.listener.close_write(accepted);
+    live.settle();
+    let mut into = [0; 64];
+    let mut lengths = [0; 8];
+    let mut take = || {
+        live.dialer
+            .environment
+            .read_messages(dialed, &mut into, &mut lengths)
+    };
+    assert_eq!(take(), Ok(2));
+    assert_eq!(take(), Err(CallError::BufferTooSmall(0)));
+    let rest = live.dialer.read(dialed);
+    assert_eq!(rest, (b"\x09trunc".to_vec(), Err(CallError::EndOfStream)));
+}
+
+#[test]
+fn a_message_beyond_its_limit_fails_the_stream() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.dialer
+        .environment
+        .set_framing(dialed, Framing::Varint, 2)
+        .unwrap();
+    live.listener.write(accepted, b"\x03abc");
+    live.settle();
+    let fault = StreamFault::MessageTooLarge;
+    let taken = live
+        .dialer
+        .environment
+        .read_messages(dialed, &mut [0; 16], &mut [0; 4]);
+    assert_eq!(taken, Err(CallError::Failed(fault)));
+    assert_eq!(state(&mut live, dialed), State::Error);
+    live.settle();
+    // The remote is told why.
+    let told = live.listener.told();
+    let [
+        Record::StreamReset { report, .. },
+        Record::StreamClosed { .. },
+    ] = told[..]
+    else {
+        panic!("was told {told:?}");
+    };
+    assert_eq!(report.code, StreamErrorCode::ProtocolViolation as u32);
+}
