@@ -194,13 +194,19 @@ export class AbortError extends Libp2pError {
 
   /** Bytes of the aborted write that the peer will receive; 0 for anything but a write. */
   readonly bytesAccepted: number
+  /** One entry an address that the aborted dial had tried or was trying; undefined for anything but a dial. */
+  readonly attempts: readonly AddressAttempt[] | undefined
 
   constructor(
     message = 'the operation was aborted',
-    options: Libp2pErrorOptions & { bytesAccepted?: number } = {}
+    options: Libp2pErrorOptions & {
+      bytesAccepted?: number
+      attempts?: readonly AddressAttempt[]
+    } = {}
   ) {
     super(message, 'ERR_ABORTED', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
+    this.attempts = options.attempts
   }
 }
 
@@ -220,14 +226,21 @@ export class TimeoutError extends Libp2pError {
   readonly bytesAccepted: number
   /** Which clock ended a connection; undefined for anything but the `closeReason` of one. */
   readonly clock: ConnectionClock | undefined
+  /** One entry an address that the timed-out dial had tried or was trying; undefined for anything but a dial. */
+  readonly attempts: readonly AddressAttempt[] | undefined
 
   constructor(
     message = 'the operation timed out',
-    options: Libp2pErrorOptions & { bytesAccepted?: number; clock?: ConnectionClock } = {}
+    options: Libp2pErrorOptions & {
+      bytesAccepted?: number
+      clock?: ConnectionClock
+      attempts?: readonly AddressAttempt[]
+    } = {}
   ) {
     super(message, 'ERR_TIMEOUT', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
     this.clock = options.clock
+    this.attempts = options.attempts
   }
 }
 
@@ -547,11 +560,11 @@ export interface AddressAttempt {
   readonly resolvedFrom: string | undefined
   /** `tcp`, `ws`, `quic`, ...; empty when the address names none that is known. */
   readonly transport: string
-  /** Where it failed: `dial`, `security`, `muxer`, `listen`. */
+  /** Where it failed, or was given up: `dial`, `security`, `muxer`, `listen`. */
   readonly stage: string
-  /** Milliseconds from the start of this attempt to its end. */
+  /** Milliseconds from the start of this attempt to its end, or until it was given up. */
   readonly elapsed: number
-  /** Why it failed. */
+  /** Why it failed, or what it was doing. */
   readonly cause: Libp2pError
   /** What to look at, in one clause; empty when there is nothing to say. */
   readonly hint: string

@@ -1,7 +1,7 @@
 /** What became of single addresses, as the errors of dials and listens list it. */
-import { type AddressAttempt, DialError, type ErrorCode } from '../errors.ts'
+import { type AddressAttempt, DialError, ERROR_CODES, type ErrorCode } from '../errors.ts'
 import { type ParsedAddress, type Refusal, transportOf } from '../identity/parsed-address.ts'
-import type { NativeAttempt } from '../native/addon.ts'
+import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
 import { nativeError } from '../native/native-error.ts'
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
@@ -18,18 +18,41 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 /** Something accepted the connection and then did not go on with the handshake. */
 const SILENT = 'something answers there and stays silent: it may not speak libp2p'
 
-/** An attempt of the native side. */
-export function attemptOf(attempt: NativeAttempt): AddressAttempt {
-  const cause = nativeError(attempt.code, attempt.detail)
+/** What is known of an attempt that has ended, whoever made it. */
+type Ended = Omit<NativeAttempt, 'index'>
+
+/** An attempt of the native side at `address`. */
+export function attemptOf(
+  address: string,
+  { stage, code, detail, elapsedMs }: Ended
+): AddressAttempt {
+  const cause = nativeError(code, detail)
   return {
-    address: attempt.address,
+    address,
     resolvedFrom: undefined,
-    transport: transportOf(attempt.address),
-    stage: attempt.stage,
-    elapsed: attempt.elapsedMs,
+    transport: transportOf(address),
+    stage,
+    elapsed: elapsedMs,
     cause,
-    hint: isSilence(attempt.stage, cause.code) ? SILENT : (HINTS[cause.code] ?? '')
+    hint: isSilence(stage, cause.code) ? SILENT : (HINTS[cause.code] ?? '')
   }
+}
+
+/** What an attempt is doing at each stage. */
+const DOING: Readonly<Record<string, string>> = {
+  dial: 'still connecting',
+  security: 'still in the security handshake',
+  muxer: 'still negotiating the muxer'
+}
+
+/** An attempt at `address` that is given up: its cause has the code of the call that does so. */
+export function unfinishedAttempt(
+  address: string,
+  { stage, elapsedMs }: NativeAttemptUnderWay,
+  code: 'ERR_TIMEOUT' | 'ERR_ABORTED'
+): AddressAttempt {
+  const detail = DOING[stage] ?? stage
+  return attemptOf(address, { stage, code: ERROR_CODES[code], detail, elapsedMs })
 }
 
 function isSilence(stage: string, code: ErrorCode): boolean {

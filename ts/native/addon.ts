@@ -64,22 +64,46 @@ export interface NativeNodeOptions {
   limits?: NativeLimits
 }
 
+/** One attempt of a native dial. */
+export interface NativeDialEntry {
+  address: string
+  /** From the start of the dial; the failure of the entry before starts it earlier. */
+  delayMs: number
+  /** For this attempt, its upgrade included. */
+  timeoutMs: number
+}
+
 /** Options of a native dial. */
 export interface NativeDialOptions {
   peer?: string | undefined
-  addressTimeoutMs: number
-  timeoutMs: number
+  /** Attempts at a time. */
   parallel: number
   security?: string[] | undefined
 }
 
-/** What happened at one address. */
+/** An attempt of a dial that failed. */
 export interface NativeAttempt {
-  address: string
+  /** Which entry of the dial. */
+  index: number
   stage: string
   code: number
   detail: string
   elapsedMs: number
+}
+
+/** An attempt of a dial under way. */
+export interface NativeAttemptUnderWay {
+  /** Which entry of the dial. */
+  index: number
+  stage: string
+  elapsedMs: number
+}
+
+/** What has become of a dial's attempts. */
+export interface NativeAttempts {
+  /** Those that were not taken before. */
+  failed: NativeAttempt[]
+  underWay: NativeAttemptUnderWay[]
 }
 
 /** How a command ended; a code of 0 is success. */
@@ -89,6 +113,7 @@ export interface CommandResult {
   listener?: number
   addresses?: string[]
   connection?: number
+  /** Those of a dial that were not taken before. */
   attempts?: NativeAttempt[]
 }
 
@@ -118,7 +143,8 @@ export interface NativeNode {
   setRaw(on: boolean): void
   listen(request: number, address: string): void
   unlisten(request: number, listener: number): void
-  dial(request: number, addresses: string[], options: NativeDialOptions): void
+  dial(request: number, entries: NativeDialEntry[], options: NativeDialOptions): void
+  takeAttempts(request: number): NativeAttempts
   cancel(request: number): void
   connection(handle: number): ConnectionFacts
   takeResult(request: number): CommandResult

@@ -62,6 +62,8 @@ export interface ConnectionSink {
 /** What the engine tells a swarm. */
 export interface NodeSink {
   onConnectionOpened(handle: number, request: number): void
+  /** Attempts of a dial have failed, which goes on. */
+  onAttemptsFailed(request: number): void
   /** Bits of the levels of diagnostic facts that its log hears. */
   readonly loggedLevels: number
   /** A fact of the node; of a connection if that has been told. */
@@ -238,6 +240,9 @@ export class Engine {
       }
       case RecordKind.diagnostics:
         this.#diagnose(b)
+        return
+      case RecordKind.attemptsFailed:
+        this.#nodes.get(a)?.onAttemptsFailed(handle)
         return
       case RecordKind.completion:
         this.#complete(handle)

@@ -20,6 +20,7 @@ pub(crate) const STREAM_ASKED: u32 = 10;
 pub(crate) const CONNECTION_GOING_AWAY: u32 = 11;
 pub(crate) const DIAGNOSTICS: u32 = 12;
 pub(crate) const CONNECTION_CARRIED: u32 = 13;
+pub(crate) const ATTEMPTS_FAILED: u32 = 14;
 pub(crate) const COMPLETION: u32 = 16;
 pub(crate) const LISTENER_CLOSED: u32 = 17;
 
@@ -132,6 +133,7 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             [CONNECTION_CARRIED | figure << 8, connection, low, high]
         }
         Record::ConnectionClosed { connection, report } => end_words(connection, report),
+        Record::AttemptsFailed { request, node } => [ATTEMPTS_FAILED, request, node, 0],
         Record::Completion { request } => [COMPLETION, request, 0, 0],
         Record::ListenerClosed { listener } => [LISTENER_CLOSED, listener, 0, 0],
         Record::Diagnostics { waiting, dropped } => [DIAGNOSTICS, 0, waiting, dropped],
