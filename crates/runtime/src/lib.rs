@@ -24,6 +24,7 @@ pub use registry::{HANDLE_PENDING, HANDLES_MAX};
 pub use secure_session::{SecureSession, SecureSessionOptions, SessionError, SessionPeer};
 pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
+pub use transport::{FedPipe, Feed, FeedError};
 
 pub use ferroswarm_proto::framing::Framing;
 pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
