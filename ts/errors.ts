@@ -212,11 +212,18 @@ export class AbortError extends Libp2pError {
 
   /** Bytes of the aborted write that the peer will receive; 0 for anything but a write. */
   readonly bytesAccepted: number
+  /** One entry an address that the aborted dial had tried or was trying; undefined for anything but a dial. */
+  readonly attempts: readonly AddressAttempt[] | undefined
 
-  constructor(...args: ErrorArguments<Libp2pErrorOptions & { bytesAccepted?: number }>) {
+  constructor(
+    ...args: ErrorArguments<
+      Libp2pErrorOptions & { bytesAccepted?: number; attempts?: readonly AddressAttempt[] }
+    >
+  ) {
     const [message, options] = given(args, 'the operation was aborted')
     super(message, 'ERR_ABORTED', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
+    this.attempts = options.attempts
   }
 }
 
@@ -236,16 +243,23 @@ export class TimeoutError extends Libp2pError {
   readonly bytesAccepted: number
   /** Which clock ended a connection; undefined for anything but the `closeReason` of one. */
   readonly clock: ConnectionClock | undefined
+  /** One entry an address that the timed-out dial had tried or was trying; undefined for anything but a dial. */
+  readonly attempts: readonly AddressAttempt[] | undefined
 
   constructor(
     ...args: ErrorArguments<
-      Libp2pErrorOptions & { bytesAccepted?: number; clock?: ConnectionClock }
+      Libp2pErrorOptions & {
+        bytesAccepted?: number
+        clock?: ConnectionClock
+        attempts?: readonly AddressAttempt[]
+      }
     >
   ) {
     const [message, options] = given(args, 'the operation timed out')
     super(message, 'ERR_TIMEOUT', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
     this.clock = options.clock
+    this.attempts = options.attempts
   }
 }
 
@@ -568,11 +582,11 @@ export interface AddressAttempt {
   readonly resolvedFrom: string | undefined
   /** Empty when the address names none that is known. */
   readonly transport: TransportName | ''
-  /** The stage that failed. */
+  /** The stage at which it failed or was given up. */
   readonly stage: DialStage | 'listen'
-  /** Milliseconds from the start of this attempt to its end. */
+  /** Milliseconds from the start of this attempt to its end, or until it was given up. */
   readonly elapsed: number
-  /** Why it failed. */
+  /** Why it failed, or what it was doing. */
   readonly cause: Libp2pError
   /** What to look at, in one clause; empty when there is nothing to say. */
   readonly hint: string

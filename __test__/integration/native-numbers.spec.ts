@@ -72,17 +72,17 @@ function attachment(): number {
   return environment().hot.attachment
 }
 
-const DIAL = { addressTimeoutMs: 1, timeoutMs: 1, parallel: 1 }
-const ADDRESSES = ['/ip4/127.0.0.1/tcp/1']
+const ADDRESS = '/ip4/127.0.0.1/tcp/1'
+const ENTRY = { address: ADDRESS, delayMs: 0, timeoutMs: 1 }
 
 /** Every command that takes numbers. */
 const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
   'the request of listen': (node, number) => node.listen(aRequest(number), ADDRESSES[0] as string),
   'the request of unlisten': (node, number) => node.unlisten(aRequest(number), aListener(1)),
   'the listener of unlisten': (node, number) => node.unlisten(aRequest(1), aListener(number)),
-  'the request of dial': (node, number) => node.dial(aRequest(number), ADDRESSES, DIAL),
-  'parallel of dial': (node, number) =>
-    node.dial(aRequest(1), ADDRESSES, { ...DIAL, parallel: number }),
+  'the request of dial': (node, number) => node.dial(aRequest(number), [ENTRY], { parallel: 1 }),
+  'parallel of dial': (node, number) => node.dial(aRequest(1), [ENTRY], { parallel: number }),
+  'the request of takeAttempts': (node, number) => node.takeAttempts(aRequest(number)),
   'the request of cancel': (node, number) => node.cancel(aRequest(number)),
   'the handle of connection': (node, number) => node.connection(aConnection(number)),
   'the request of takeResult': (node, number) => node.takeResult(aRequest(number)),
@@ -102,10 +102,10 @@ const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => un
 const TIMES: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
   'timeoutMs of drain': (node, number) => node.drain(aRequest(1), number),
   'timeoutMs of close': (node, number) => node.close(aRequest(1), number),
-  'addressTimeoutMs of dial': (node, number) =>
-    node.dial(aRequest(1), ADDRESSES, { ...DIAL, addressTimeoutMs: number }),
+  'delayMs of dial': (node, number) =>
+    node.dial(aRequest(1), [{ ...ENTRY, delayMs: number }], { parallel: 1 }),
   'timeoutMs of dial': (node, number) =>
-    node.dial(aRequest(1), ADDRESSES, { ...DIAL, timeoutMs: number })
+    node.dial(aRequest(1), [{ ...ENTRY, timeoutMs: number }], { parallel: 1 })
 }
 
 function nativeNode(): NativeNode {

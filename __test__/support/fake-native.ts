@@ -217,6 +217,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     listen: () => {},
     unlisten: () => {},
     dial: () => {},
+    takeAttempts: () => ({ failed: [], underWay: [] }),
     cancel: () => {},
     connection: () => FACTS,
     takeResult: (request: number) => results.get(request) ?? { code: 0 },

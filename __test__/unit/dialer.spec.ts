@@ -1,28 +1,30 @@
 import test from 'ava'
 import { ConnectionTable } from '../../ts/connection/table.ts'
-import type { Connection } from '../../ts/connection.ts'
 import { Connectedness, DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Log } from '../../ts/diagnostics/log.ts'
 import type { Logger } from '../../ts/diagnostics/logger.ts'
 import { AddressBook } from '../../ts/dial/address-book.ts'
-import { Dialer, type DialHost } from '../../ts/dial/dialer.ts'
+import { Dialer, type DialHost, type DialSink } from '../../ts/dial/dialer.ts'
 import {
   AbortError,
   DialAllFailedError,
+  ERROR_CODES,
+  type ErrorCode,
   InvalidParametersError,
   NoConnectionError,
   NoRemoteAddrsError,
   SelfDialError,
+  StateError,
   TimeoutError
 } from '../../ts/errors.ts'
-import type { NativeAttempt } from '../../ts/native/addon.ts'
+import type { NativeAttempt, NativeAttempts, NativeDialEntry } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
 import { fakeConnection } from '../support/fake-connection.ts'
 
 const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
 const at = (port: number): string => `/ip4/127.0.0.1/tcp/${port}`
-const refused = (address: string): NativeAttempt => ({
-  address,
+const refused = (index: number): NativeAttempt => ({
+  index,
   stage: 'dial',
   code: 406,
   detail: '',
@@ -36,10 +38,18 @@ function setUp(logger: Partial<Logger> = {}) {
   const book = new AddressBook()
   const dials: { request: number; addresses: string[] }[] = []
   const cancelled: number[] = []
-  const takers = new Map<number, (connection: Connection) => void>()
+  const sinks = new Map<number, DialSink>()
+  const attempts = new Map<number, NativeAttempts>()
   const node = {
     ...fake.node,
-    dial: (request: number, addresses: string[]) => void dials.push({ request, addresses }),
+    dial: (request: number, entries: NativeDialEntry[]) => {
+      dials.push({ request, addresses: entries.map(({ address }) => address) })
+    },
+    takeAttempts: (request: number): NativeAttempts => {
+      const { failed, underWay } = attempts.get(request) ?? { failed: [], underWay: [] }
+      attempts.set(request, { failed: [], underWay })
+      return { failed, underWay }
+    },
     cancel: (request: number) => void cancelled.push(request)
   }
   const host: DialHost = {
@@ -49,19 +59,29 @@ function setUp(logger: Partial<Logger> = {}) {
     options: { identity: { peer: SELF }, log: new Log(logger, '') },
     limits: DEFAULT_LIMITS,
     command: (begin, from) => engine.command(node, (request) => begin(node, request), from),
-    expectDialled: (request, take) => void takers.set(request, take),
-    forgetDialled: (request) => void takers.delete(request)
+    expectDialled: (request, sink) => void sinks.set(request, sink),
+    forgetDialled: (request) => void sinks.delete(request)
   }
   const dialer = new Dialer(host, table, book)
-  const complete = (attempts?: NativeAttempt[], which = -1): void => {
+  const complete = (
+    attempts?: NativeAttempt[],
+    which = -1,
+    failure: ErrorCode = 'ERR_DIAL_ALL_FAILED'
+  ): void => {
     const request = dials.at(which)?.request ?? 0
-    const code = attempts === undefined ? 0 : 401
+    const code = attempts === undefined ? 0 : ERROR_CODES[failure]
     fake.results.set(request, attempts === undefined ? { code } : { code, attempts })
-    if (code === 0) takers.get(request)?.(connection)
+    if (code === 0) sinks.get(request)?.onConnection(connection)
     fake.put(RecordKind.completion, request, code)
     fake.ring()
   }
-  return { dialer, table, book, dials, cancelled, complete, clock, connection, peer }
+  /** What the native side knows of the attempts of the last dial, which it tells of unless it is `untold`. */
+  const progress = (so: Partial<NativeAttempts>, untold = false): void => {
+    const request = dials.at(-1)?.request ?? 0
+    attempts.set(request, { failed: [], underWay: [], ...so })
+    if (!untold) sinks.get(request)?.onAttemptsFailed()
+  }
+  return { dialer, table, book, dials, cancelled, complete, progress, clock, connection, peer }
 }
 
 test('joins a dial under way and learns the address that worked', async (t) => {
@@ -91,7 +111,7 @@ test('a waiter that leaves takes nobody along; the last one cancels', async (t) 
 test('tells every address that failed, and why', async (t) => {
   const { dialer, complete, peer, clock } = setUp()
   const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
-  complete([refused(at(1)), refused(at(2))])
+  complete([refused(0), refused(1)])
   const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
   t.is(err.peerId, peer)
   t.is(err.numAddrsTried, 2)
@@ -99,6 +119,83 @@ test('tells every address that failed, and why', async (t) => {
   t.is(err.attempts[0]?.cause.code, 'ERR_CONNECTION_REFUSED')
   t.regex(err.message, /tcp\/1: connection refused; .*tcp\/2/)
   t.is(clock.timers, 0)
+})
+
+test('attempts that are told of while a dial goes on are in its end too, in their order', async (t) => {
+  const { dialer, complete, progress, peer } = setUp()
+  const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2), at(3)] })
+  progress({ failed: [refused(1)] })
+  progress({ failed: [refused(0)] })
+  complete([refused(2)])
+  const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.deepEqual(
+    err.attempts.map(({ address }) => address),
+    [at(2), at(1), at(3)]
+  )
+})
+
+test('a dial that is late names what failed and what each other attempt was doing', async (t) => {
+  const { dialer, cancelled, progress, peer, clock } = setUp()
+  const addresses = [at(1), at(2), at(3), `${at(4)}/ws`]
+  const dial = dialer.dialPeer(peer, { addresses, timeout: 500 })
+  const underWay = [
+    { index: 1, stage: 'dial', elapsedMs: 250 },
+    { index: 2, stage: 'security', elapsedMs: 0.4 }
+  ]
+  progress({ failed: [refused(0)], underWay })
+  clock.advance(500)
+  const err = await t.throwsAsync(dial, { instanceOf: TimeoutError })
+  t.is(
+    err.message,
+    `the dial did not succeed within its 500 ms; 4 addresses tried: ${at(1)}: connection refused; ` +
+      `${at(2)}: still connecting; ${at(3)}: still in the security handshake; ` +
+      `${at(4)}/ws: no transport takes /ws`
+  )
+  const [failed, connecting, silent] = err.attempts ?? []
+  t.like(failed, { address: at(1), stage: 'dial', elapsed: 3 })
+  t.like(connecting, { address: at(2), transport: 'tcp', stage: 'dial', elapsed: 250 })
+  t.is(connecting?.cause.code, 'ERR_TIMEOUT')
+  t.regex(connecting?.hint ?? '', /firewall/)
+  t.regex(silent?.hint ?? '', /may not speak libp2p/)
+  t.is(cancelled.length, 1)
+})
+
+test('an aborted dial names its attempts, those that nobody was told of included', async (t) => {
+  const { dialer, progress, peer } = setUp()
+  const controller = new AbortController()
+  const addresses = [at(1), at(2)]
+  const dial = dialer.dialPeer(peer, { addresses, signal: controller.signal })
+  progress({ failed: [refused(0)], underWay: [{ index: 1, stage: 'muxer', elapsedMs: 9 }] }, true)
+  controller.abort(new Error('enough'))
+  const err = await t.throwsAsync(dial, { instanceOf: AbortError })
+  t.is((err.cause as Error).message, 'enough')
+  t.is(
+    err.message,
+    `the dial was aborted; 2 addresses tried: ${at(1)}: connection refused; ` +
+      `${at(2)}: still negotiating the muxer`
+  )
+  t.is(err.attempts?.[1]?.cause.code, 'ERR_ABORTED')
+})
+
+test('what was told to one caller who left is told to the others at the end', async (t) => {
+  const { dialer, complete, progress, peer, clock } = setUp()
+  const addresses = [at(1), at(2)]
+  const one = dialer.dialPeer(peer, { addresses, timeout: 100 })
+  const two = dialer.dialPeer(peer, { addresses })
+  progress({ failed: [refused(0)], underWay: [{ index: 1, stage: 'dial', elapsedMs: 1 }] }, true)
+  clock.advance(100)
+  t.is((await t.throwsAsync(one, { instanceOf: TimeoutError })).attempts?.length, 2)
+  complete([refused(1)])
+  t.is((await t.throwsAsync(two, { instanceOf: DialAllFailedError })).attempts.length, 2)
+})
+
+test('a dial that the close of the swarm ends says so, although an attempt had failed', async (t) => {
+  const { dialer, complete, progress, peer } = setUp()
+  const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
+  progress({ failed: [refused(0)] })
+  dialer.close()
+  complete([], -1, 'ERR_ABORTED')
+  await t.throwsAsync(dial, { instanceOf: StateError, message: 'the swarm is closed' })
 })
 
 test('tries addresses that only the second caller knows beside those of the first', async (t) => {
@@ -119,8 +216,8 @@ test('a shared dial fails when all of it has, with every address', async (t) => 
   const { dialer, complete, peer } = setUp()
   const one = dialer.dialPeer(peer, { addresses: [at(1)] })
   const two = dialer.dialPeer(peer, { addresses: [at(2), `${at(3)}/ws`] })
-  complete([refused(at(2))])
-  complete([refused(at(1))], 0)
+  complete([refused(0)])
+  complete([refused(0)], 0)
   const [first, second] = await Promise.all([
     t.throwsAsync(one, { instanceOf: DialAllFailedError }),
     t.throwsAsync(two, { instanceOf: DialAllFailedError })
@@ -136,7 +233,7 @@ test('addresses that nothing here can dial take no place among the 25, and are t
   book.add(peer, [at(7)])
   const dial = dialer.dialPeer(peer, { addresses: [...names, `${at(1)}/ws`, at(2)] })
   t.deepEqual(dials[0]?.addresses, [at(2), at(7)])
-  complete([refused(at(2)), refused(at(7))])
+  complete([refused(0), refused(1)])
   const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
   t.is(err.numAddrsTried, 43)
   const websocket = err.attempts.find(({ address }) => address === `${at(1)}/ws`)
@@ -253,7 +350,7 @@ test('a dial that fails is logged with the stage, the time and the reason of eac
   const { dialer, complete, clock } = setUp({ debug: (line) => lines.push(line) })
   const dial = dialer.dialAddr(at(1))
   clock.advance(7)
-  complete([{ ...refused(at(1)), stage: 'security', elapsedMs: 6.6 }])
+  complete([{ ...refused(0), stage: 'security', elapsedMs: 6.6 }])
   await t.throwsAsync(dial)
   t.deepEqual(lines, [
     `dialling ${at(1)}`,

@@ -99,6 +99,9 @@ function expected(records: readonly Fields[]): unknown[] {
       case RecordKind.connectionOpened:
         if (a === NODE) heard.push(['node', handle, b])
         break
+      case RecordKind.attemptsFailed:
+        if (a === NODE) heard.push(['node', 'attempts', handle])
+        break
       case RecordKind.listenerClosed:
         if (handle === LISTENER && !gone.has('listener')) heard.push(['listener', a])
         if (handle === LISTENER) gone.add('listener')
@@ -127,6 +130,7 @@ test('a record reaches the one it is about, with its own words, in order and nev
       })
       engine.adoptNode(NODE, {
         onConnectionOpened: (...words) => heard.push(['node', ...words]),
+        onAttemptsFailed: (request) => heard.push(['node', 'attempts', request]),
         loggedLevels: 0,
         onDiagnostic: () => {},
         onDropped: () => {}

@@ -85,7 +85,8 @@ function attemptLines(attempt: AddressAttempt): string[] {
 }
 
 function attemptsOf(err: unknown): readonly AddressAttempt[] {
-  return err instanceof DialAllFailedError || err instanceof ListenError ? err.attempts : []
+  if (err instanceof DialAllFailedError || err instanceof ListenError) return err.attempts
+  return err instanceof TimeoutError ? (err.attempts ?? []) : []
 }
 
 /** The last of our own errors in the chain of causes says most. */

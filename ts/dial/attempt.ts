@@ -1,7 +1,8 @@
 /** What became of single addresses, as the errors of dials and listens list it. */
-import { type AddressAttempt, DialError, type ErrorCode } from '../errors.ts'
+import type { DialStage } from '../constants.ts'
+import { type AddressAttempt, DialError, ERROR_CODES, type ErrorCode } from '../errors.ts'
 import { type ParsedAddress, type Refusal, transportOf } from '../identity/parsed-address.ts'
-import type { NativeAttempt } from '../native/addon.ts'
+import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
 import { nativeError } from '../native/native-error.ts'
 
 const HINTS: Partial<Record<ErrorCode, string>> = {
@@ -18,20 +19,40 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 /** Something accepted the connection and then did not go on with the handshake. */
 const SILENT = 'something answers there and stays silent: it may not speak libp2p'
 
-/** An attempt of the native side. */
-export function attemptOf(attempt: NativeAttempt): AddressAttempt {
-  const cause = nativeError(attempt.code, attempt.detail)
-  // Rust names the three of a dial, `listener.ts` the other one.
-  const stage = attempt.stage as AddressAttempt['stage']
+/** What is known of an attempt that has ended, whoever made it. */
+type Ended = Omit<NativeAttempt, 'index' | 'stage'> & Pick<AddressAttempt, 'stage'>
+
+/** An attempt of the native side at `address`. */
+export function attemptOf(
+  address: string,
+  { stage, code, detail, elapsedMs }: Ended
+): AddressAttempt {
+  const cause = nativeError(code, detail)
   return {
-    address: attempt.address,
+    address,
     resolvedFrom: undefined,
-    transport: transportOf(attempt.address),
+    transport: transportOf(address),
     stage,
-    elapsed: attempt.elapsedMs,
+    elapsed: elapsedMs,
     cause,
     hint: isSilence(stage, cause.code) ? SILENT : (HINTS[cause.code] ?? '')
   }
+}
+
+/** What an attempt is doing at each stage. */
+const DOING: Readonly<Record<DialStage, string>> = {
+  dial: 'still connecting',
+  security: 'still in the security handshake',
+  muxer: 'still negotiating the muxer'
+}
+
+/** An attempt at `address` that is given up: its cause has the code of the call that does so. */
+export function unfinishedAttempt(
+  address: string,
+  { stage, elapsedMs }: NativeAttemptUnderWay,
+  code: 'ERR_TIMEOUT' | 'ERR_ABORTED'
+): AddressAttempt {
+  return attemptOf(address, { stage, code: ERROR_CODES[code], detail: DOING[stage], elapsedMs })
 }
 
 function isSilence(stage: AddressAttempt['stage'], code: ErrorCode): boolean {

@@ -1,4 +1,4 @@
-/** Dialling: whom, where, and who waits for it. The native side tries the addresses. */
+/** Dialling: whom, where, and who waits for it. The native side tries the addresses by a plan. */
 import { aborted, type LastLook, onceGivenUp } from '../base/abort.ts'
 import { aDuration, aFlag, anArray, aSignal, type OptionChecks, someOf } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
@@ -6,59 +6,58 @@ import { TIMER_MS_MAX } from '../base/clock.ts'
 import { connectionFaces } from '../connection/face.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
-import {
-  DIAL_ADDRESS_TIMEOUT_MS,
-  DIAL_ADDRESSES_MAX,
-  DIAL_PARALLEL,
-  DIAL_PRIVATE_ADDRESS_TIMEOUT_MS,
-  DIAL_TIMEOUT_MS,
-  type Limits
-} from '../constants.ts'
+import { DIAL_ADDRESSES_MAX, DIAL_PARALLEL, DIAL_TIMEOUT_MS, type Limits } from '../constants.ts'
 import { type DialTarget, tellDial } from '../diagnostics/connections.ts'
 import type { Log } from '../diagnostics/log.ts'
 import {
   type AddressAttempt,
-  DialAllFailedError,
   ERROR_CODES,
   InvalidParametersError,
-  NoConnectionError,
-  NoRemoteAddrsError,
   ResourceLimitExceededError,
   SelfDialError,
-  StateError,
-  TimeoutError
+  StateError
 } from '../errors.ts'
-import { type AddrLike, isPrivate } from '../identity/address.ts'
+import type { AddrLike } from '../identity/address.ts'
 import type { Identity } from '../identity/keys.ts'
 import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
+import type { NativeAttempt } from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
 import type { RequestId } from '../native/handles.ts'
 import type { AddressBook } from './address-book.ts'
-import { attemptOf, attemptsText, refusedAttempt } from './attempt.ts'
+import { attemptOf, refusedAttempt, unfinishedAttempt } from './attempt.ts'
+import { abandoned, allFailed, late, notAllowed, nowhere } from './failure.ts'
 import type { DialOptions } from './options.ts'
+import { dialPlan } from './plan.ts'
+
+/** Learns of one dial of the native side. */
+export interface DialSink {
+  onConnection(connection: Connection): void
+  /** Attempts have failed, and the dial goes on. */
+  onAttemptsFailed(): void
+}
 
 /** What dialling needs of the swarm that it dials for. */
-export interface DialHost extends Commands<'dial' | 'cancel'> {
+export interface DialHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
   readonly engine: LastLook
   readonly clock: Clock
   readonly limits: Pick<Limits, 'connectionsMax'>
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
-  /** `take` gets the connection of a dial, unless the dial is forgotten before. */
-  expectDialled(request: RequestId, take: (connection: Connection) => void): void
+  /** `sink` learns of a dial, until that is forgotten. */
+  expectDialled(request: RequestId, sink: DialSink): void
   /** Nobody wants the connection of a dial any more. */
   forgetDialled(request: RequestId): void
 }
 
 /** Whom a call dials, and where. */
-interface Plan extends DialTarget {
+interface Target extends DialTarget {
   /** Calls of the same key share a dial. */
   readonly key: string
 }
 
 /** How a dial ended for one caller: with a connection, or with what makes his error. */
-type Ending = Connection | ((plan: Plan) => Error)
+type Ending = Connection | ((target: Target) => Error)
 
 /** The options of a dial. */
 export const DIAL_CHECKS: OptionChecks<DialOptions> = {
@@ -80,8 +79,8 @@ interface SharedDial {
   readonly peer: string | undefined
   /** Every address that it has tried or is trying. */
   readonly addresses: Set<string>
-  /** Dials of the native side that are under way. */
-  readonly requests: Set<RequestId>
+  /** Dials of the native side that are under way, with the addresses of each. */
+  readonly requests: Map<RequestId, readonly string[]>
   /** What failed so far. */
   readonly attempts: AddressAttempt[]
   /** Callers that wait for its end. */
@@ -110,7 +109,7 @@ export class Dialer {
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
     const known = this.#addressBook.get(id).map(parseAddress)
-    return this.#begin(planOf(id, id, [...given, ...known], options), options)
+    return this.#begin(targetOf(id, id, [...given, ...known], options), options)
   }
 
   dialAddr(addr: AddrLike, peer?: PeerLike, options: DialOptions = {}): Promise<Connection> {
@@ -119,7 +118,7 @@ export class Dialer {
     if (target === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
     return this.#begin(
-      planOf(`${address.text} ${target ?? ''}`, target, [address], options),
+      targetOf(`${address.text} ${target ?? ''}`, target, [address], options),
       options
     )
   }
@@ -128,50 +127,52 @@ export class Dialer {
   close(): void {
     this.#isClosed = true
     for (const { requests } of this.#dials.values()) {
-      for (const request of requests) this.#host.node.cancel(request)
+      for (const request of requests.keys()) this.#host.node.cancel(request)
     }
   }
 
-  #begin(plan: Plan, options: DialOptions): Promise<Connection> {
+  #begin(target: Target, options: DialOptions): Promise<Connection> {
     const { log } = this.#host.options
-    if (!log.hears('debug')) return this.#dial(plan, options)
-    return tellDial(log, this.#host.clock, plan, () => this.#dial(plan, options))
+    if (!log.hears('debug')) return this.#dial(target, options)
+    return tellDial(log, this.#host.clock, target, () => this.#dial(target, options))
   }
 
-  async #dial(plan: Plan, options: DialOptions): Promise<Connection> {
+  async #dial(target: Target, options: DialOptions): Promise<Connection> {
     if (options.signal?.aborted === true) throw aborted(options.signal)
-    const shared = this.#dials.get(plan.key) ?? shareOf(plan)
-    this.#try(shared, plan, options)
+    const shared = this.#dials.get(target.key) ?? shareOf(target)
+    this.#try(shared, target, options)
     const ending = await this.#join(shared, options)
     if (ending instanceof Connection) return ending
     // Made here, behind the wait: V8 knows who awaits this, so the stack is that of the caller, at no cost to a dial
     // that succeeds.
-    throw ending(plan)
+    throw ending(target)
   }
 
-  /** Dial the addresses of a plan that nobody who waits has brought along yet. */
-  #try(shared: SharedDial, plan: Plan, { security }: DialOptions): void {
-    const fresh = plan.addresses.filter((address) => !shared.addresses.has(address))
+  /** Dial the addresses of a target that nobody who waits has brought along yet. */
+  #try(shared: SharedDial, target: Target, { security }: DialOptions): void {
+    const fresh = target.addresses.filter((address) => !shared.addresses.has(address))
     if (fresh.length === 0) {
-      if (shared.requests.size === 0) throw nowhere(plan)
+      if (shared.requests.size === 0) throw nowhere(target)
       return
     }
-    const isLocal = fresh.every(isPrivate)
+    // Each address has its own time, and each caller keeps his own here: a more patient one may join.
     const { request, result } = this.#host.command((node, number) =>
-      node.dial(number, fresh, {
-        peer: plan.peer,
+      node.dial(number, dialPlan(fresh), {
+        peer: target.peer,
         security: security && [...security],
-        addressTimeoutMs: isLocal ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS,
-        // Each address has its own time, and each caller keeps his own here: a more patient one may join.
-        timeoutMs: TIMER_MS_MAX,
         // The bound is that of the peer.
         parallel: Math.max(DIAL_PARALLEL - shared.addresses.size, 1)
       })
     )
     for (const address of fresh) shared.addresses.add(address)
-    shared.requests.add(request)
+    shared.requests.set(request, fresh)
     this.#dials.set(shared.key, shared)
-    this.#host.expectDialled(request, (connection) => this.#succeed(shared, request, connection))
+    this.#host.expectDialled(request, {
+      onConnection: (connection) => this.#succeed(shared, request, connection),
+      onAttemptsFailed: () => {
+        note(shared, request, this.#host.node.takeAttempts(request).failed)
+      }
+    })
     result.catch((err: unknown) => this.#fail(shared, request, err))
   }
 
@@ -190,21 +191,21 @@ export class Dialer {
     // One that was forgotten has no end that anybody waits for.
     if (!shared.requests.has(request)) return
     const isCommand = err instanceof CommandError
-    if (isCommand) shared.attempts.push(...(err.result.attempts ?? []).map(attemptOf))
+    if (isCommand) note(shared, request, err.result.attempts ?? [])
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
     if (shared.requests.size > 0) return
     this.#forget(shared)
     // A command rejects with nothing but errors.
-    const failure = (plan: Plan): Error =>
-      isCommand ? this.#dialError(err, shared.attempts, plan) : (err as Error)
+    const failure = (target: Target): Error =>
+      isCommand ? this.#dialError(err, shared.attempts, target) : (err as Error)
     for (const end of shared.waiters) end(failure)
   }
 
   /** From here on nobody joins it, and a connection that it still makes is nobody's. */
   #forget(shared: SharedDial): void {
     if (this.#dials.get(shared.key) === shared) this.#dials.delete(shared.key)
-    for (const request of shared.requests) {
+    for (const request of shared.requests.keys()) {
       this.#host.forgetDialled(request)
       this.#host.node.cancel(request)
     }
@@ -223,19 +224,40 @@ export class Dialer {
       const ms = Math.min(timeout, TIMER_MS_MAX)
       const release = onceGivenUp(engine, clock, signal, ms, (why) => {
         if (!shared.waiters.has(end)) return
-        end(() => (why === 'aborted' ? aborted(signal) : late(ms)))
+        const isLate = why === 'late'
+        const attempts = this.#attemptsSoFar(shared, isLate ? 'ERR_TIMEOUT' : 'ERR_ABORTED')
+        end(({ refused }) => {
+          const all = [...attempts, ...refused]
+          return isLate ? late(ms, all) : abandoned(signal, all)
+        })
         if (shared.waiters.size === 0) this.#forget(shared)
       })
       shared.waiters.add(end)
     })
   }
 
-  /** The public error of a dial that the native side gave up: all of its attempts, and what `plan` was refused. */
-  #dialError(err: CommandError, attempts: readonly AddressAttempt[], plan: Plan): Error {
-    if (attempts.length > 0) return allFailed(plan.peer, [...attempts, ...plan.refused])
+  /** The attempts that failed, then those under way, whose causes get `code`. */
+  #attemptsSoFar(shared: SharedDial, code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): AddressAttempt[] {
+    const unfinished: AddressAttempt[] = []
+    for (const [request, addresses] of shared.requests) {
+      const { failed, underWay } = this.#host.node.takeAttempts(request)
+      note(shared, request, failed)
+      for (const attempt of underWay) {
+        unfinished.push(unfinishedAttempt(addresses[attempt.index] ?? '', attempt, code))
+      }
+    }
+    return [...shared.attempts, ...unfinished]
+  }
+
+  /** The public error of a dial that the native side gave up: all of its attempts, and what `target` was refused. */
+  #dialError(err: CommandError, attempts: readonly AddressAttempt[], target: Target): Error {
     const { code, detail } = err.result
     const isOver = this.#isClosed || code === ERROR_CODES.ERR_NODE_CLOSED
-    if (isOver) return new StateError('the swarm is closed')
+    // One that failed by itself says so, although the swarm is closed by now.
+    if (isOver && code !== ERROR_CODES.ERR_DIAL_ALL_FAILED) {
+      return new StateError('the swarm is closed')
+    }
+    if (attempts.length > 0) return allFailed(target.peer, [...attempts, ...target.refused])
     if (code !== ERROR_CODES.ERR_RESOURCE_LIMIT_EXCEEDED) return err.plain()
     // It is refused exactly when there are as many as there may be.
     const limit = this.#host.limits.connectionsMax
@@ -244,16 +266,20 @@ export class Dialer {
   }
 }
 
-function late(ms: number): TimeoutError {
-  return new TimeoutError(`the dial did not succeed within its ${Math.round(ms)} ms`)
+/** Attempts of one request have failed. */
+function note(shared: SharedDial, request: RequestId, failed: readonly NativeAttempt[]): void {
+  const addresses = shared.requests.get(request) ?? []
+  for (const attempt of failed) {
+    shared.attempts.push(attemptOf(addresses[attempt.index] ?? '', attempt))
+  }
 }
 
-function shareOf({ key, peer }: Plan): SharedDial {
+function shareOf({ key, peer }: Target): SharedDial {
   return {
     key,
     peer,
     addresses: new Set(),
-    requests: new Set(),
+    requests: new Map(),
     attempts: [],
     waiters: new Set()
   }
@@ -262,12 +288,12 @@ function shareOf({ key, peer }: Plan): SharedDial {
 const NONE_REFUSED: readonly AddressAttempt[] = Object.freeze([])
 
 /** Where a call dials: what nothing here can dial takes nobody's place. */
-function planOf(
+function targetOf(
   target: string,
   peer: string | undefined,
   addresses: readonly ParsedAddress[],
   { security }: DialOptions
-): Plan {
+): Target {
   const dialable = new Set<string>()
   let refused: Map<string, AddressAttempt> | undefined
   for (const address of addresses) {
@@ -307,28 +333,4 @@ function addressOf(addr: AddrLike, peer: string | undefined): ParsedAddress {
 /** Whether `force` or `noDial` is on: true, or text with the reason. */
 export function isSet(flag: boolean | string | undefined): boolean {
   return flag !== undefined && flag !== false
-}
-
-function notAllowed(reason: boolean | string | undefined): NoConnectionError {
-  const because = typeof reason === 'string' ? `: ${reason}` : ''
-  return new NoConnectionError(`no connection to the peer, and dialling is ruled out${because}`)
-}
-
-function allFailed(
-  peer: string | undefined,
-  attempts: readonly AddressAttempt[]
-): DialAllFailedError {
-  const whose = peer === undefined ? '' : ` of ${peer}`
-  return new DialAllFailedError(`every address${whose} failed: ${attemptsText(attempts)}`, {
-    peerId: peer,
-    attempts,
-    cause: attempts[0]?.cause
-  })
-}
-
-/** Why a dial does not begin. */
-function nowhere({ peer, refused }: Plan): Error {
-  return refused.length > 0
-    ? allFailed(peer, refused)
-    : new NoRemoteAddrsError(`no address of ${peer} is known`)
 }

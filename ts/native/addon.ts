@@ -2,6 +2,7 @@
  * What the native addon offers, as the rest of this folder sees it; the only module that imports the binding.
  */
 import { createRequire } from 'node:module'
+import type { DialStage } from '../constants.ts'
 import type * as Binding from './binding.js'
 import type { ConnectionHandle, ListenerId, RequestId, StreamHandle } from './handles.ts'
 import { addonError } from './load-error.ts'
@@ -66,22 +67,46 @@ export interface NativeNodeOptions {
   limits?: NativeLimits
 }
 
+/** One attempt of a native dial. */
+export interface NativeDialEntry {
+  address: string
+  /** From the start of the dial; the failure of the entry before starts it earlier. */
+  delayMs: number
+  /** For this attempt, its upgrade included. */
+  timeoutMs: number
+}
+
 /** Options of a native dial. */
 export interface NativeDialOptions {
   peer?: string | undefined
-  addressTimeoutMs: number
-  timeoutMs: number
+  /** Attempts at a time. */
   parallel: number
   security?: string[] | undefined
 }
 
-/** What happened at one address. */
+/** An attempt of a dial that failed. */
 export interface NativeAttempt {
-  address: string
-  stage: string
+  /** Which entry of the dial. */
+  index: number
+  stage: DialStage
   code: number
   detail: string
   elapsedMs: number
+}
+
+/** An attempt of a dial under way. */
+export interface NativeAttemptUnderWay {
+  /** Which entry of the dial. */
+  index: number
+  stage: DialStage
+  elapsedMs: number
+}
+
+/** What has become of a dial's attempts. */
+export interface NativeAttempts {
+  /** Those that were not taken before. */
+  failed: NativeAttempt[]
+  underWay: NativeAttemptUnderWay[]
 }
 
 /** How a command ended; a code of 0 is success. */
@@ -91,6 +116,7 @@ export interface CommandResult {
   listener?: number
   addresses?: string[]
   connection?: number
+  /** Those of a dial that were not taken before. */
   attempts?: NativeAttempt[]
 }
 
@@ -120,7 +146,8 @@ export interface NativeNode {
   setRaw(on: boolean): void
   listen(request: RequestId, address: string): void
   unlisten(request: RequestId, listener: ListenerId): void
-  dial(request: RequestId, addresses: string[], options: NativeDialOptions): void
+  dial(request: RequestId, entries: NativeDialEntry[], options: NativeDialOptions): void
+  takeAttempts(request: RequestId): NativeAttempts
   cancel(request: RequestId): void
   connection(handle: ConnectionHandle): NativeConnectionFacts
   takeResult(request: RequestId): CommandResult

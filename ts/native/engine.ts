@@ -64,6 +64,8 @@ export interface ConnectionSink {
 export interface NodeSink {
   /** A connection is up; `request` is that of its dial, 0 for an inbound one. */
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void
+  /** Attempts of a dial have failed, which goes on. */
+  onAttemptsFailed(request: RequestId): void
   /** Bits of the levels of diagnostic facts that its log hears. */
   readonly loggedLevels: number
   /** A fact of the node; of a connection if that has been told. */
@@ -242,6 +244,9 @@ export class Engine {
       }
       case RecordKind.diagnostics:
         this.#diagnose(b)
+        return
+      case RecordKind.attemptsFailed:
+        this.#nodes.get(a)?.onAttemptsFailed(handle as RequestId)
         return
       case RecordKind.completion:
         this.#complete(handle as RequestId)

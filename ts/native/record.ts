@@ -26,6 +26,7 @@ export const RecordKind = {
   connectionGoingAway: 11,
   diagnostics: 12,
   connectionCarried: 13,
+  attemptsFailed: 14,
   completion: 16,
   listenerClosed: 17
 } as const

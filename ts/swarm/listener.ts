@@ -136,9 +136,8 @@ export class Listeners {
     } catch (err) {
       if (!(err instanceof CommandError)) throw err
       if (isOver(err)) throw new StateError(SWARM_CLOSED)
-      const { code, detail = '', attempts } = err.result
-      const native = { address: address.text, stage: 'listen', code, detail, elapsedMs: 0 }
-      return attemptOf({ ...native, ...attempts?.[0] })
+      const { code, detail = '' } = err.result
+      return attemptOf(address.text, { stage: 'listen', code, detail, elapsedMs: 0 })
     }
   }
 

@@ -13,7 +13,7 @@ import type { Limits } from '../constants.ts'
 import { subscribedLevels } from '../diagnostics/channels.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
 import { Reports } from '../diagnostics/report.ts'
-import type { DialHost } from '../dial/dialer.ts'
+import type { DialHost, DialSink } from '../dial/dialer.ts'
 import { AbortError, StateError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import type { NativeNode } from '../native/addon.ts'
@@ -53,8 +53,8 @@ export class NodeHost
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
   readonly #reports: Reports
-  // Who takes the connections that dials make, by request.
-  readonly #dials = new Map<RequestId, (connection: Connection) => void>()
+  // Who learns of dials, by request.
+  readonly #dials = new Map<RequestId, DialSink>()
   #node: NativeNode | undefined
   #holds = 0
   #isRef = true
@@ -117,9 +117,9 @@ export class NodeHost
     return this.engine.command(node, (request) => begin(node, request), from)
   }
 
-  /** `take` gets the connection of a dial, unless the dial is forgotten before. */
-  expectDialled(request: RequestId, take: (connection: Connection) => void): void {
-    this.#dials.set(request, take)
+  /** `sink` learns of a dial, until that is forgotten. */
+  expectDialled(request: RequestId, sink: DialSink): void {
+    this.#dials.set(request, sink)
   }
 
   /** Nobody wants the connection of a dial any more. */
@@ -142,8 +142,8 @@ export class NodeHost
 
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
     const opener = new NativeOpener(this.engine, handle, this.limits)
-    const take = request === 0 ? undefined : this.#dials.get(request)
-    if (request !== 0 && take === undefined) {
+    const dial = request === 0 ? undefined : this.#dials.get(request)
+    if (request !== 0 && dial === undefined) {
       // It came up although its dial was given up: there is nobody to hold it, so nobody hears of it either.
       opener.closeAtOnce(0)
       return
@@ -153,8 +153,12 @@ export class NodeHost
     this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)
     this.retain()
-    take?.(core.connection)
+    dial?.onConnection(core.connection)
     this.notify('connected', core.connection)
+  }
+
+  onAttemptsFailed(request: RequestId): void {
+    this.#dials.get(request)?.onAttemptsFailed()
   }
 
   get limits(): Readonly<Limits> {

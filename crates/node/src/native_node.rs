@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferroswarm_runtime::{
-    Attempt, CommandError, DialRequest, Direction, Handler, Multiaddr, Node, Others, Outcome,
-    PeerId, ProtocolTable, Stage, causes,
+    Attempt, AttemptUnderWay, AttemptsSoFar, CommandError, DialRequest, Direction, Handler,
+    Multiaddr, Node, Others, Outcome, PeerId, PlannedAttempt, ProtocolTable, Stage, causes,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -17,7 +17,7 @@ use crate::attachment::Attachment;
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
-use crate::options::{DialOptions, NodeOptions, security};
+use crate::options::{DialEntry, DialOptions, NodeOptions, security};
 
 /// One protocol that a node serves.
 #[napi(object, object_to_js = false)]
@@ -28,11 +28,11 @@ pub struct HandlerEntry {
     pub inbound_max: f64,
 }
 
-/// What happened at one address.
+/// An attempt of a dial that failed.
 #[napi(object)]
 pub struct AttemptResult {
-    /// The address.
-    pub address: String,
+    /// Which entry of the dial.
+    pub index: u32,
     /// `dial`, `security` or `muxer`.
     pub stage: String,
     /// An error code.
@@ -41,6 +41,26 @@ pub struct AttemptResult {
     pub detail: String,
     /// How long it took.
     pub elapsed_ms: f64,
+}
+
+/// An attempt of a dial under way.
+#[napi(object)]
+pub struct AttemptProgress {
+    /// Which entry of the dial.
+    pub index: u32,
+    /// `dial`, `security` or `muxer`.
+    pub stage: String,
+    /// How long it has taken so far.
+    pub elapsed_ms: f64,
+}
+
+/// What has become of a dial's attempts.
+#[napi(object)]
+pub struct AttemptsResult {
+    /// Those that failed and were not taken before.
+    pub failed: Vec<AttemptResult>,
+    /// Those under way.
+    pub under_way: Vec<AttemptProgress>,
 }
 
 /// How a command ended; a code of 0 is success.
@@ -57,7 +77,7 @@ pub struct CommandResult {
     pub addresses: Option<Vec<String>>,
     /// The connection that was made.
     pub connection: Option<u32>,
-    /// Every address that was tried.
+    /// The attempts of a dial that failed and were not taken before.
     pub attempts: Option<Vec<AttemptResult>>,
 }
 
@@ -182,12 +202,12 @@ impl NativeNode {
     pub fn dial(
         &self,
         request: f64,
-        addresses: Vec<String>,
+        entries: Vec<DialEntry>,
         options: DialOptions,
     ) -> Result<(), Failure> {
-        let addresses = addresses
+        let plan = entries
             .iter()
-            .map(|text| parse_address(text))
+            .map(planned_attempt)
             .collect::<Result<_, _>>()?;
         let peer = match &options.peer {
             Some(text) => Some(text.parse::<PeerId>().map_err(invalid)?),
@@ -205,16 +225,29 @@ impl NativeNode {
         self.node.dial(
             whole(request)?,
             DialRequest {
-                addresses,
+                plan,
                 peer,
                 identity: None,
                 securities,
-                address_timeout: milliseconds(options.address_timeout_ms)?,
-                timeout: milliseconds(options.timeout_ms)?,
                 parallel: whole(options.parallel)? as usize,
             },
         );
         Ok(())
+    }
+
+    /// What has become of a dial's attempts, until its result is taken.
+    #[napi(catch_unwind)]
+    pub fn take_attempts(&self, request: f64) -> Result<AttemptsResult, Failure> {
+        let request = whole(request)?;
+        let environment = self.attachment.environment.borrow();
+        let told = environment.attempts(request).map(Arc::clone);
+        // JavaScript may ask before it has drained the record that tells of the first failure.
+        let attempts = told.or_else(|| self.node.attempts(request));
+        let so_far = attempts.map_or_else(AttemptsSoFar::default, |attempts| attempts.take());
+        Ok(AttemptsResult {
+            failed: so_far.failed.iter().map(attempt).collect(),
+            under_way: so_far.under_way.iter().map(progress).collect(),
+        })
     }
 
     /// Gives up on a command.
@@ -295,6 +328,14 @@ fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
     text.parse().map_err(|_| invalid("not a multiaddr"))
 }
 
+fn planned_attempt(entry: &DialEntry) -> Result<PlannedAttempt, Failure> {
+    Ok(PlannedAttempt {
+        address: parse_address(&entry.address)?,
+        delay: milliseconds(entry.delay_ms)?,
+        timeout: milliseconds(entry.timeout_ms)?,
+    })
+}
+
 /// `bytes` as the characters of these numbers.
 fn characters(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
@@ -340,15 +381,32 @@ fn failed(error: &CommandError) -> CommandResult {
     }
 }
 
-fn attempt(attempt: &Attempt) -> AttemptResult {
-    let stage = match attempt.stage {
+/// A place in what JavaScript gave, whose arrays have less than 2^32 entries.
+fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+fn stage_name(stage: Stage) -> String {
+    let name = match stage {
         Stage::Dial => "dial",
         Stage::Security => "security",
         Stage::Muxer => "muxer",
     };
+    name.to_owned()
+}
+
+fn progress(attempt: &AttemptUnderWay) -> AttemptProgress {
+    AttemptProgress {
+        index: place(attempt.index),
+        stage: stage_name(attempt.stage),
+        elapsed_ms: in_milliseconds(attempt.elapsed),
+    }
+}
+
+fn attempt(attempt: &Attempt) -> AttemptResult {
     AttemptResult {
-        address: attempt.address.to_string(),
-        stage: stage.to_owned(),
+        index: place(attempt.index),
+        stage: stage_name(attempt.stage),
         code: ErrorCode::from(&attempt.error).word(),
         detail: causes(&attempt.error),
         elapsed_ms: in_milliseconds(attempt.elapsed),

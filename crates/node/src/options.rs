@@ -64,15 +64,22 @@ pub struct NodeOptions {
     pub limits: Option<NodeLimits>,
 }
 
+/// One attempt of a dial.
+#[napi(object, object_to_js = false)]
+pub struct DialEntry {
+    /// Its address.
+    pub address: String,
+    /// From the start of the dial to that of the attempt.
+    pub delay_ms: f64,
+    /// For the attempt, its upgrade included.
+    pub timeout_ms: f64,
+}
+
 /// How to dial.
 #[napi(object, object_to_js = false)]
 pub struct DialOptions {
     /// Who must answer.
     pub peer: Option<String>,
-    /// For one address.
-    pub address_timeout_ms: f64,
-    /// For all of it.
-    pub timeout_ms: f64,
     /// Attempts at a time.
     pub parallel: f64,
     /// Restricts the security offered.

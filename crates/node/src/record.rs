@@ -25,6 +25,7 @@ numbers! {
     CONNECTION_GOING_AWAY = 11,
     DIAGNOSTICS = 12,
     CONNECTION_CARRIED = 13,
+    ATTEMPTS_FAILED = 14,
     COMPLETION = 16,
     LISTENER_CLOSED = 17,
 }
@@ -172,6 +173,7 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             [CONNECTION_CARRIED | figure << 8, connection, low, high]
         }
         Record::ConnectionClosed { connection, report } => end_words(connection, report),
+        Record::AttemptsFailed { request, node } => [ATTEMPTS_FAILED, request, node, 0],
         Record::Completion { request } => [COMPLETION, request, 0, 0],
         Record::ListenerClosed { listener } => [LISTENER_CLOSED, listener, 0, 0],
         Record::Diagnostics { waiting, dropped } => [DIAGNOSTICS, 0, waiting, dropped],

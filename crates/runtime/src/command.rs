@@ -1,11 +1,10 @@
 //! Commands that take time: each has a request id and ends with one completion.
 
-use std::time::Duration;
-
 use ferroswarm_secure::UpgradeError;
 use multiaddr::Multiaddr;
 use thiserror::Error;
 
+use crate::attempts::Attempt;
 use crate::connection::Connection;
 use crate::error::OsError;
 use crate::sync::Arc;
@@ -31,13 +30,13 @@ pub enum Outcome {
     },
     /// A dial ended in a connection, which has been announced before.
     Dialled(Arc<Connection>),
-    /// A dial failed at every address.
+    /// Every attempt of a dial failed: those that nobody has taken yet.
     DialFailed(Vec<Attempt>),
     /// The command failed.
     Failed(CommandError),
 }
 
-/// Where an attempt to connect was when it failed.
+/// Where an attempt to connect is, or was when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Connecting the transport.
@@ -46,19 +45,6 @@ pub enum Stage {
     Security,
     /// Negotiating the muxer.
     Muxer,
-}
-
-/// One address that was tried.
-#[derive(Debug, Clone)]
-pub struct Attempt {
-    /// The address.
-    pub address: Multiaddr,
-    /// Where it failed.
-    pub stage: Stage,
-    /// Why.
-    pub error: ConnectError,
-    /// How long it took.
-    pub elapsed: Duration,
 }
 
 /// Why an address leads nowhere from here.

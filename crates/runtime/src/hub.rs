@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use ferroswarm_proto::stream::{Chunk, ChunkPool, ChunkSource};
 
+use crate::attempts::Attempts;
 use crate::command::Completion;
 use crate::config::AwaitingBounds;
 use crate::connection::Connection;
@@ -37,6 +38,12 @@ pub(crate) enum Ready {
     GoingAway(Arc<Connection>, u32),
     /// A connection that has ended; follows every stream of it.
     Closed(Arc<Connection>),
+    /// Attempts of a dial have failed, which goes on.
+    AttemptsFailed {
+        node: u32,
+        request: u32,
+        attempts: Arc<Attempts>,
+    },
     /// A command has ended.
     Completion(Completion),
     /// A listener has ended.

@@ -6,13 +6,14 @@
 //! here knows JavaScript; the addon puts this crate behind Node-API.
 #![forbid(unsafe_code)]
 
-pub use command::{AddressError, Attempt, CommandError, Completion, ConnectError, Outcome, Stage};
+pub use attempts::{Attempt, AttemptUnderWay, Attempts, AttemptsSoFar};
+pub use command::{AddressError, CommandError, Completion, ConnectError, Outcome, Stage};
 pub use config::{Limits, Muxer};
 pub use connection::{
     CloseManner, CloseRequest, Connection, Direction, EndReport, Facts, StageTimes,
 };
 pub use diagnostics::{Diagnostic, Fact, Level, Refusal, Stall, causes};
-pub use dial::DialRequest;
+pub use dial::{DialRequest, PlannedAttempt};
 pub use environment::{End, Environment, RECORDS_PER_ENTRY};
 pub use error::{CallError, ConnectionFault, OsError, StreamFault};
 pub use handlers::{Handler, Handlers, ProtocolNames};
@@ -23,6 +24,7 @@ pub use registry::{HANDLE_PENDING, HANDLES_MAX};
 pub use secure_session::{SecureSession, SecureSessionOptions, SessionError, SessionPeer};
 pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
+pub use transport::{FedPipe, Feed, FeedError};
 
 pub use ferroswarm_proto::framing::Framing;
 pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
@@ -33,6 +35,7 @@ pub use ferroswarm_secure::{
 pub use multiaddr::Multiaddr;
 
 mod admission;
+mod attempts;
 mod budget;
 mod command;
 mod config;

@@ -10,6 +10,7 @@ use multiaddr::Multiaddr;
 use tokio::sync::watch;
 
 use crate::admission::{Admission, Place, Ticket};
+use crate::attempts::Attempts;
 use crate::command::{CommandError, Completion, Outcome};
 use crate::config::{Limits, Muxer};
 use crate::connection::{
@@ -52,7 +53,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<Admission>,
     pub(crate) threads: Mutex<IoThreads>,
     pub(crate) listeners: Mutex<HashMap<u32, Accepting>>,
-    commands: Mutex<HashMap<u32, watch::Sender<bool>>>,
+    commands: Mutex<HashMap<u32, UnderWay>>,
     connections: Mutex<HashMap<u64, Weak<Connection>>>,
     next_connection: AtomicU64,
     /// Nothing new is taken in any more.
@@ -158,14 +159,26 @@ impl Node {
         let Some((handle, seat)) = self.shared.threads.lock().seat() else {
             return self.shared.complete(request, STOPPED);
         };
-        let task = async move { crate::dial::dial(&shared, request, dial, seat).await };
-        self.run_on(&handle, request, STOPPED, task);
+        let attempts = Arc::new(Attempts::default());
+        let command = Command {
+            request,
+            stopped: STOPPED,
+            attempts: Some(Arc::clone(&attempts)),
+        };
+        let task = async move { crate::dial::dial(&shared, request, dial, attempts, seat).await };
+        self.run_on(&handle, command, task);
+    }
+
+    /// The attempts of a dial under way.
+    pub fn attempts(&self, request: u32) -> Option<Arc<Attempts>> {
+        let commands = self.shared.commands.lock();
+        commands.get(&request)?.attempts.clone()
     }
 
     /// Gives up on a command; it completes with [`CommandError::Aborted`] unless it has ended.
     pub fn cancel(&self, request: u32) {
-        if let Some(cancel) = self.shared.commands.lock().get(&request) {
-            cancel.send_replace(true);
+        if let Some(command) = self.shared.commands.lock().get(&request) {
+            command.cancel.send_replace(true);
         }
     }
 
@@ -213,28 +226,36 @@ impl Node {
         stopped: Outcome,
         task: impl Future<Output = Outcome> + Send + 'static,
     ) {
+        let command = Command {
+            request,
+            stopped,
+            attempts: None,
+        };
         let first = self.shared.threads.lock().first();
         match first {
-            Some(handle) => self.run_on(&handle, request, stopped, task),
-            None => self.shared.complete(request, stopped),
+            Some(handle) => self.run_on(&handle, command, task),
+            None => self.shared.complete(request, command.stopped),
         }
     }
 
-    /// Runs a command's task so that it can be cancelled and always completes, as `stopped` where
-    /// its thread is stopped under it.
+    /// Runs a command's task so that it can be cancelled and always completes.
     fn run_on(
         &self,
         handle: &tokio::runtime::Handle,
-        request: u32,
-        stopped: Outcome,
+        command: Command,
         task: impl Future<Output = Outcome> + Send + 'static,
     ) {
         let (cancel, mut cancelled) = watch::channel(false);
-        self.shared.commands.lock().insert(request, cancel);
+        let attempts = command.attempts;
+        let under_way = UnderWay { cancel, attempts };
+        self.shared
+            .commands
+            .lock()
+            .insert(command.request, under_way);
         let pending = Pending {
             shared: Arc::clone(&self.shared),
-            request,
-            outcome: Some(stopped),
+            request: command.request,
+            outcome: Some(command.stopped),
         };
         handle.spawn(async move {
             let outcome = tokio::select! {
@@ -253,6 +274,21 @@ const fn goodbye(manner: CloseManner) -> CloseRequest {
         fault: ConnectionFault::NodeClosed,
         manner,
     }
+}
+
+/// A command that begins.
+struct Command {
+    request: u32,
+    /// How it ends where its thread is stopped under it.
+    stopped: Outcome,
+    /// Those of a dial.
+    attempts: Option<Arc<Attempts>>,
+}
+
+/// A command under way, as JavaScript's thread finds it.
+struct UnderWay {
+    cancel: watch::Sender<bool>,
+    attempts: Option<Arc<Attempts>>,
 }
 
 /// How a command ends whose thread was stopped under it.

@@ -100,6 +100,13 @@ pub enum Record {
         /// How.
         report: EndReport,
     },
+    /// Attempts of a dial have failed, which goes on: [`Environment::attempts`](crate::Environment::attempts).
+    AttemptsFailed {
+        /// The request of the dial.
+        request: u32,
+        /// Its node.
+        node: u32,
+    },
     /// A command has ended; its outcome waits in [`Environment::take_outcome`](crate::Environment::take_outcome).
     Completion {
         /// The request.

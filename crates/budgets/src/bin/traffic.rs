@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use ferroswarm_runtime::{
     CallError, DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType,
-    Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, Proposals, ProtocolId,
-    ProtocolTable, Record, Security,
+    Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals,
+    ProtocolId, ProtocolTable, Record, Security,
 };
 
 /// One write, and one read.
@@ -187,12 +187,14 @@ impl Pair {
         };
         let address: Multiaddr = addresses[0].clone();
         let request = DialRequest {
-            addresses: vec![address],
+            plan: vec![PlannedAttempt {
+                address: address,
+                delay: Duration::ZERO,
+                timeout: HANG,
+            }],
             peer: None,
             identity: None,
             securities: None,
-            address_timeout: HANG,
-            timeout: HANG,
             parallel: 1,
         };
         pair.dialer.node.dial(1, request);

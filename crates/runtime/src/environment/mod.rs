@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::attempts::Attempts;
 use crate::command::{Completion, Outcome};
 use crate::connection::{CloseManner, CloseRequest, Connection};
 use crate::error::{CallError, ConnectionFault};
@@ -44,6 +45,8 @@ pub struct Environment {
     /// Handles whose `closed` was told by the last drain.
     told_closed: Vec<Handle>,
     outcomes: HashMap<u32, Outcome>,
+    /// Attempts of dials whose outcome was not taken, where JavaScript knows that some have failed.
+    attempts: HashMap<u32, Arc<Attempts>>,
     tick: Tick,
 }
 
@@ -55,6 +58,7 @@ impl Environment {
             objects: Registry::default(),
             told_closed: Vec::new(),
             outcomes: HashMap::new(),
+            attempts: HashMap::new(),
             tick: Tick::default(),
         }
     }
@@ -161,6 +165,17 @@ impl Environment {
                     });
                 }
             }
+            Ready::AttemptsFailed {
+                node,
+                request,
+                attempts,
+            } => {
+                // The outcome, or a look at the dial, may have taken them all.
+                if attempts.has_failed() {
+                    self.attempts.insert(request, attempts);
+                    emit(Record::AttemptsFailed { request, node });
+                }
+            }
             Ready::Completion(Completion { request, outcome }) => {
                 self.outcomes.insert(request, outcome);
                 emit(Record::Completion { request });
@@ -185,7 +200,13 @@ impl Environment {
 
     /// The outcome of a completed command; once.
     pub fn take_outcome(&mut self, request: u32) -> Option<Outcome> {
+        self.attempts.remove(&request);
         self.outcomes.remove(&request)
+    }
+
+    /// The attempts of a dial of which [`Record::AttemptsFailed`] was told, until its outcome is taken.
+    pub fn attempts(&self, request: u32) -> Option<&Arc<Attempts>> {
+        self.attempts.get(&request)
     }
 
     /// A live connection.

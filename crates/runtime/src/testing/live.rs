@@ -8,6 +8,7 @@ use crate::connection::{Connection, Scratch};
 use crate::environment::Environment;
 use crate::error::{CallError, ConnectionFault};
 use crate::hub::{Doorbell, Hub};
+use crate::pipe::BytePipe;
 use crate::record::Record;
 use crate::slot::Proposals;
 use crate::sync::{Arc, AtomicBool, Ordering};
@@ -163,6 +164,8 @@ pub(crate) fn over(muxers: [Muxer; 2], test: fn()) {
 pub(crate) struct Live {
     pub(crate) dialer: Side,
     pub(crate) listener: Side,
+    /// Carries bytes between pipes that do not do so themselves; tells whether there were any.
+    wire: Box<dyn FnMut() -> bool>,
 }
 
 impl Live {
@@ -176,6 +179,14 @@ impl Live {
         Self::build([Limits::default(), Limits::default()], Streams::Raw)
     }
 
+    /// A live connection over other pipes, which hubs of their ends may be part of, and what carries
+    /// bytes between them.
+    pub(crate) fn through<P: BytePipe + 'static>(
+        pipes: impl FnOnce([&Arc<Hub>; 2]) -> ((P, P), Box<dyn FnMut() -> bool>),
+    ) -> Self {
+        Self::assemble(Default::default(), Streams::Negotiated, pipes)
+    }
+
     pub(crate) fn with(dialer: Limits, listener: Limits) -> Self {
         Self::build([dialer, listener], Streams::Negotiated)
     }
@@ -186,6 +197,14 @@ impl Live {
     }
 
     fn build(limits: [Limits; 2], streams: Streams) -> Self {
+        Self::assemble(limits, streams, |_| (pipe(PIPE_BYTES), Box::new(|| false)))
+    }
+
+    fn assemble<P: BytePipe + 'static>(
+        limits: [Limits; 2],
+        streams: Streams,
+        pipes: impl FnOnce([&Arc<Hub>; 2]) -> ((P, P), Box<dyn FnMut() -> bool>),
+    ) -> Self {
         let bells = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let end = |limits, muxer, bell: &Arc<AtomicBool>| End {
             hub: Hub::new(Box::new(Bell(Arc::clone(bell)))),
@@ -198,10 +217,15 @@ impl Live {
             end(near, dialing, &bells[0]),
             end(far, listening, &bells[1]),
         ];
-        let [dialer, listener] = connect(ends, pipe(PIPE_BYTES));
+        let (pipes, wire) = pipes([&ends[0].hub, &ends[1].hub]);
+        let [dialer, listener] = connect(ends, pipes);
         let [near, far] = bells;
         let (dialer, listener) = (Side::new(dialer, near), Side::new(listener, far));
-        let mut live = Self { dialer, listener };
+        let mut live = Self {
+            dialer,
+            listener,
+            wire,
+        };
         live.settle();
         for side in [&mut live.dialer, &mut live.listener] {
             let told = side.told();
@@ -217,7 +241,7 @@ impl Live {
     pub(crate) fn settle(&mut self) {
         let mut quiet = 0;
         for _ in 0..ROUNDS_MAX {
-            let busy = self.dialer.round() | self.listener.round();
+            let busy = self.dialer.round() | (self.wire)() | self.listener.round();
             quiet = if busy { 0 } else { quiet + 1 };
             if quiet == 2 {
                 return;

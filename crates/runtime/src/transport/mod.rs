@@ -10,8 +10,10 @@ use multiaddr::Multiaddr;
 use crate::command::AddressError;
 use crate::pipe::BytePipe;
 
+pub use fed::{FedPipe, Feed, FeedError};
 pub(crate) use tcp::{Arrival, Listener};
 
+mod fed;
 mod interface;
 #[cfg(test)]
 pub(crate) mod memory;

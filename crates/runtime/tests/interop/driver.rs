@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use ferroswarm_runtime::{
     CallError, DialRequest, Doorbell, Environment, Facts, Handler, Hub, Identity, KeyType, Keypair,
-    Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, Proposals, ProtocolId, ProtocolTable,
-    Record, Security,
+    Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals, ProtocolId,
+    ProtocolTable, Record, Security,
 };
 
 /// Nothing here takes long, but the machine may be small and busy.
@@ -198,12 +198,14 @@ impl Driver {
     pub(crate) fn dial(&mut self, address: &str) -> u32 {
         let (address, peer) = address.split_once("/p2p/").expect("the address of a peer");
         let dial = DialRequest {
-            addresses: vec![address.parse().expect("an address")],
+            plan: vec![PlannedAttempt {
+                address: address.parse().expect("an address"),
+                delay: Duration::ZERO,
+                timeout: HANG,
+            }],
             peer: Some(peer.parse().expect("a peer id")),
             identity: None,
             securities: None,
-            address_timeout: HANG,
-            timeout: HANG,
             parallel: 1,
         };
         match self.command(|node, request| node.dial(request, dial)) {
@@ -335,6 +337,7 @@ impl Driver {
             | Record::StreamOutgoing { .. }
             | Record::StreamAsked { .. }
             | Record::ListenerClosed { .. }
+            | Record::AttemptsFailed { .. }
             | Record::Diagnostics { .. } => {}
         });
     }

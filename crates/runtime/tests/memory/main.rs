@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use ferroswarm_runtime::{
     DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType, Keypair,
-    Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, Proposals, ProtocolId, ProtocolTable,
-    Record, Security, StreamSlot,
+    Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals, ProtocolId,
+    ProtocolTable, Record, Security, StreamSlot,
 };
 
 use counting::counts;
@@ -212,12 +212,14 @@ impl Pair {
         self.dialer.node.dial(
             request,
             DialRequest {
-                addresses: vec![self.address.clone()],
+                plan: vec![PlannedAttempt {
+                    address: self.address.clone(),
+                    delay: Duration::ZERO,
+                    timeout: HANG,
+                }],
                 peer: None,
                 identity: None,
                 securities: None,
-                address_timeout: HANG,
-                timeout: HANG,
                 parallel: 1,
             },
         );

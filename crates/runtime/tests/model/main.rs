@@ -9,6 +9,8 @@
     reason = "the sources are a library's, of which the model uses a part"
 )]
 
+#[path = "../../src/attempts.rs"]
+mod attempts;
 #[path = "../../src/budget.rs"]
 mod budget;
 #[path = "../../src/command.rs"]

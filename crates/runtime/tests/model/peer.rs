@@ -312,6 +312,7 @@ impl Peer {
             Record::StreamOutgoing { .. }
             | Record::Completion { .. }
             | Record::ListenerClosed { .. }
+            | Record::AttemptsFailed { .. }
             | Record::Diagnostics { .. } => unreachable!(),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferroswarm_bench_peers::Result;
 use ferroswarm_runtime::{
     CloseManner, DialRequest, Handler, Identity, Multiaddr, Node, NodeOptions, Outcome, PeerId,
-    ProtocolId, ProtocolTable,
+    PlannedAttempt, ProtocolId, ProtocolTable,
 };
 
 use crate::reactor::{Reactor, World};
@@ -83,12 +83,14 @@ impl Reactor {
             .split_once("/p2p/")
             .ok_or_else(|| format!("{address} does not end with /p2p"))?;
         let dial = DialRequest {
-            addresses: vec![address.parse()?],
+            plan: vec![PlannedAttempt {
+                address: address.parse()?,
+                delay: Duration::ZERO,
+                timeout: DIAL_TIMEOUT,
+            }],
             peer: Some(peer.parse::<PeerId>()?),
             identity: identity.clone(),
             securities: None,
-            address_timeout: DIAL_TIMEOUT,
-            timeout: DIAL_TIMEOUT,
             parallel: 1,
         };
         let dialled = self.command(|world, request| {

@@ -271,6 +271,7 @@ impl Reactor {
             | Record::ConnectionCarried { .. }
             | Record::StreamOutgoing { .. }
             | Record::ListenerClosed { .. }
+            | Record::AttemptsFailed { .. }
             | Record::Diagnostics { .. } => {}
         }
     }

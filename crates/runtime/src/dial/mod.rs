@@ -1,67 +1,56 @@
-//! Dialling one set of concrete addresses: staggered attempts, the first to be upgraded wins.
+//! Dialling one set of concrete addresses by a plan; the first to be upgraded wins.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use ferroswarm_secure::{Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
-use tokio::task::{self, JoinSet};
 
-use crate::command::{Attempt, CommandError, ConnectError, Outcome, Stage};
+use crate::attempts::Attempts;
+use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
+use crate::hub::Ready;
 use crate::node::{Origin, Shared};
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
 use crate::transport::{Endpoint, RawConnection};
 use crate::upgrade::{Purpose, Upgraded, upgrade};
 
-/// What to dial, and how.
+use race::Race;
+
+mod race;
+
+/// Where to dial, and how.
 pub struct DialRequest {
-    /// Concrete addresses, best first.
-    pub addresses: Vec<Multiaddr>,
+    /// The attempts, in the order in which they begin.
+    pub plan: Vec<PlannedAttempt>,
     /// Who must answer; anybody if none.
     pub peer: Option<PeerId>,
     /// As whom; the node if none. So one process can be many peers without a thread for each.
     pub identity: Option<Arc<Identity>>,
     /// Security to offer; the node's if none.
     pub securities: Option<Vec<Security>>,
-    /// For one address, its upgrade included.
-    pub address_timeout: Duration,
-    /// For all of it.
-    pub timeout: Duration,
     /// Attempts at a time.
     pub parallel: usize,
 }
 
-/// Head start of an attempt over the next one: RFC 8305's recommendation.
-const STAGGER: Duration = Duration::from_millis(250);
+/// One attempt of a dial.
+#[derive(Debug, Clone)]
+pub struct PlannedAttempt {
+    /// A concrete address.
+    pub address: Multiaddr,
+    /// From the start of the dial to that of the attempt, which begins earlier where the one before it
+    /// fails.
+    pub delay: Duration,
+    /// For the attempt, its upgrade included.
+    pub timeout: Duration,
+}
 
-/// An attempt that came through.
+/// An attempt that succeeded.
 struct Won {
     raw: RawConnection,
     upgraded: Upgraded,
     dial_time: Duration,
-}
-
-/// An attempt that may be cut off at any time leaves its stage behind.
-struct Started {
-    address: Multiaddr,
-    at: Instant,
-    stage: Arc<Mutex<Stage>>,
-}
-
-impl Started {
-    /// It ends here and now.
-    fn ended(self, error: ConnectError) -> Attempt {
-        let stage = *self.stage.lock();
-        Attempt {
-            address: self.address,
-            stage,
-            error,
-            elapsed: self.at.elapsed(),
-        }
-    }
 }
 
 /// Dials; the seat is kept by the connection.
@@ -69,6 +58,7 @@ pub(crate) async fn dial(
     shared: &Arc<Shared>,
     request: u32,
     dial: DialRequest,
+    attempts: Arc<Attempts>,
     seat: Seat,
 ) -> Outcome {
     if shared.is_closing() {
@@ -80,12 +70,18 @@ pub(crate) async fn dial(
         ));
     };
     let dial = Arc::new(dial);
-    let mut race = Race::new(shared, &dial);
-    let raced = tokio::time::timeout(dial.timeout, race.run()).await;
-    let Ok(Some(won)) = raced else {
-        return Outcome::DialFailed(race.report());
+    let race = Race::new(&dial.plan, dial.parallel, &attempts, |index, stage| {
+        let (shared, dial) = (Arc::clone(shared), Arc::clone(&dial));
+        async move { connect(&shared, &dial, &dial.plan[index].address, &stage).await }
+    });
+    let announced = Announced {
+        shared,
+        request,
+        attempts: &attempts,
     };
-    drop(race);
+    let Some(won) = announced.run(&dial.plan, race).await else {
+        return Outcome::DialFailed(attempts.take().failed);
+    };
     let origin = Origin {
         request,
         direction: Direction::Outbound,
@@ -96,111 +92,45 @@ pub(crate) async fn dial(
     Outcome::Dialled(shared.establish(won.raw, won.upgraded, seat, origin))
 }
 
-/// Attempts under way and those that failed.
-struct Race<'a> {
-    shared: &'a Arc<Shared>,
-    dial: &'a Arc<DialRequest>,
-    next: usize,
-    tasks: HashMap<task::Id, usize>,
-    running: JoinSet<(usize, Result<Won, Attempt>)>,
-    started: Vec<Option<Started>>,
-    failed: Vec<Attempt>,
+/// A race whose failures JavaScript learns of as they happen.
+struct Announced<'a> {
+    shared: &'a Shared,
+    request: u32,
+    attempts: &'a Arc<Attempts>,
 }
 
-impl<'a> Race<'a> {
-    fn new(shared: &'a Arc<Shared>, dial: &'a Arc<DialRequest>) -> Self {
-        Self {
-            shared,
-            dial,
-            next: 0,
-            tasks: HashMap::new(),
-            running: JoinSet::new(),
-            started: Vec::new(),
-            failed: Vec::new(),
-        }
-    }
-
-    /// The first attempt that comes through; none when every one failed.
-    async fn run(&mut self) -> Option<Won> {
+impl Announced<'_> {
+    /// What the first attempt that succeeds has won; none when every one failed.
+    async fn run<W, C, F>(&self, plan: &[PlannedAttempt], mut race: Race<'_, W, C>) -> Option<W>
+    where
+        W: Send + 'static,
+        C: FnMut(usize, Arc<Mutex<Stage>>) -> F,
+        F: Future<Output = Result<W, ConnectError>> + Send + 'static,
+    {
         loop {
-            let more = self.next < self.dial.addresses.len();
-            if more && self.running.len() < self.dial.parallel.max(1) {
-                self.start();
-            }
-            if self.running.is_empty() {
-                return None;
-            }
-            let wait = if self.next < self.dial.addresses.len() {
-                STAGGER
-            } else {
-                Duration::MAX
-            };
-            let Ok(joined) = tokio::time::timeout(wait, self.running.join_next()).await else {
-                continue;
-            };
-            match joined? {
-                Ok((_, Ok(won))) => return Some(won),
-                Ok((index, Err(attempt))) => {
-                    self.started[index] = None;
-                    self.failed.push(attempt);
+            match race.next().await? {
+                Ok(won) => return Some(won),
+                Err(attempt) => {
+                    if matches!(attempt.error, ConnectError::Internal) {
+                        let address = || Some(plan[attempt.index].address.clone());
+                        self.shared.report(Fact::Internal, address);
+                    }
+                    // The outcome has the last ones, and follows at once.
+                    if self.attempts.fail(attempt) && !race.is_over() {
+                        self.announce();
+                    }
                 }
-                // Nothing aborts single attempts: it panicked, and its entry is still there.
-                Err(error) => self.broke(error.id()),
             }
         }
     }
 
-    fn start(&mut self) {
-        let address = self.dial.addresses[self.next].clone();
-        let index = self.next;
-        self.next += 1;
-        let stage = Arc::new(Mutex::new(Stage::Dial));
-        let at = Instant::now();
-        self.started.push(Some(Started {
-            address: address.clone(),
-            at,
-            stage: Arc::clone(&stage),
-        }));
-        let (shared, dial) = (Arc::clone(self.shared), Arc::clone(self.dial));
-        let attempt = self.running.spawn(async move {
-            let connecting = connect(&shared, &dial, &address, &stage);
-            let result = tokio::time::timeout(dial.address_timeout, connecting).await;
-            let error = match result {
-                Ok(Ok(won)) => return (index, Ok(won)),
-                Ok(Err(error)) => error,
-                Err(_) => ConnectError::Timeout,
-            };
-            let stage = *stage.lock();
-            (
-                index,
-                Err(Attempt {
-                    address,
-                    stage,
-                    error,
-                    elapsed: at.elapsed(),
-                }),
-            )
+    fn announce(&self) {
+        self.shared.hub.queue(Ready::AttemptsFailed {
+            node: self.shared.id,
+            request: self.request,
+            attempts: Arc::clone(self.attempts),
         });
-        self.tasks.insert(attempt.id(), index);
-    }
-
-    /// A panic in one attempt is that attempt's failure, and ours.
-    fn broke(&mut self, task: task::Id) {
-        let index = self.tasks.get(&task);
-        let Some(started) = index.and_then(|&index| self.started[index].take()) else {
-            return;
-        };
-        self.shared
-            .report(Fact::Internal, || Some(started.address.clone()));
-        self.failed.push(started.ended(ConnectError::Internal));
-    }
-
-    /// Every address that was tried; those still under way have timed out.
-    fn report(&mut self) -> Vec<Attempt> {
-        let mut attempts = std::mem::take(&mut self.failed);
-        let late = self.started.drain(..).flatten();
-        attempts.extend(late.map(|started| started.ended(ConnectError::Timeout)));
-        attempts
+        self.shared.hub.announce();
     }
 }
 
@@ -281,14 +211,20 @@ mod tests {
         (Node::start(1, hub, options).expect("threads"), rings)
     }
 
+    fn planned(address: Multiaddr) -> PlannedAttempt {
+        PlannedAttempt {
+            address,
+            delay: Duration::ZERO,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
     fn request(addresses: Vec<Multiaddr>) -> DialRequest {
         DialRequest {
-            addresses,
+            plan: addresses.into_iter().map(planned).collect(),
             peer: None,
             identity: None,
             securities: None,
-            address_timeout: Duration::from_secs(10),
-            timeout: Duration::from_secs(10),
             parallel: 1,
         }
     }
@@ -298,24 +234,27 @@ mod tests {
         let (node, _rings) = node();
         let hub = Arc::clone(&node.shared().hub);
         hub.listen_to(Level::Error as u32);
-        let dial = Arc::new(request(Vec::new()));
+        let plan = [planned("/ip4/192.0.2.1/tcp/1".parse().expect("an address"))];
+        let attempts = Arc::default();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        let attempts = runtime.block_on(async {
-            let mut race = Race::new(node.shared(), &dial);
-            race.started.push(Some(Started {
-                address: "/ip4/192.0.2.1/tcp/1".parse().expect("an address"),
-                at: Instant::now(),
-                stage: Arc::new(Mutex::new(Stage::Security)),
-            }));
-            let task = race.running.spawn(async { panic!("as the test wants it") });
-            race.tasks.insert(task.id(), 0);
-            assert!(race.run().await.is_none());
-            race.report()
+        runtime.block_on(async {
+            let announced = Announced {
+                shared: node.shared(),
+                request: 1,
+                attempts: &attempts,
+            };
+            let race = Race::new(&plan, 1, &attempts, |_, stage| {
+                *stage.lock() = Stage::Security;
+                async { panic!("as the test wants it") }
+            });
+            let won: Option<()> = announced.run(&plan, race).await;
+            assert!(won.is_none());
         });
-        let [attempt] = &attempts[..] else {
+        let failed = attempts.take().failed;
+        let [attempt] = &failed[..] else {
             panic!("expected one attempt");
         };
         assert_eq!(attempt.stage, Stage::Security);

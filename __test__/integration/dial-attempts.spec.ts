@@ -1,0 +1,170 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import test, { type ExecutionContext } from 'ava'
+import { AbortError, DialAllFailedError, ERROR_CODES, TimeoutError } from '../../ts/errors.ts'
+import type { NativeNode } from '../../ts/native/addon.ts'
+import { CommandError } from '../../ts/native/command-error.ts'
+import { environment } from '../../ts/native/environment.ts'
+import { createNode, until } from '../support/pair.ts'
+import { RawPeer } from '../support/raw-peer.ts'
+
+const ENTRY = { delayMs: 0, timeoutMs: 10_000 }
+
+/** An address where nothing listens. */
+async function nowhere(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return `/ip4/127.0.0.1/tcp/${port}`
+}
+
+/** An address where somebody accepts and stays silent. */
+const silence = (t: ExecutionContext): Promise<string> => RawPeer.serve(t, () => {})
+
+/** A native node without a swarm, and what it tells of its dials, in order. */
+function bareNode(t: ExecutionContext) {
+  const engine = environment()
+  const node = engine.makeNode({ privateKey: engine.native.generateKey('ed25519'), ioThreads: 1 })
+  const told: string[] = []
+  engine.adoptNode(node.id, {
+    onConnectionOpened: (_, request) => told.push(`connection ${request}`),
+    onAttemptsFailed: (request) => told.push(`attempts ${request}`),
+    loggedLevels: 0,
+    onDiagnostic: () => {},
+    onDropped: () => {}
+  })
+  const command = (begin: (node: NativeNode, request: number) => void) =>
+    engine.command(node, (request) => begin(node, request))
+  t.teardown(async () => {
+    await command((node, request) => node.close(request, 0)).result
+    engine.dropNode(node.id)
+  })
+  return { node, told, command }
+}
+
+test('a failed attempt is told of while the dial goes on, with the stage of the others', async (t) => {
+  const { node, told, command } = bareNode(t)
+  const entries = [await nowhere(), await silence(t)].map((address) => ({ ...ENTRY, address }))
+  const { request, result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
+  await until(() => told.length > 0)
+  t.deepEqual(told, [`attempts ${request}`])
+  let { failed, underWay } = node.takeAttempts(request)
+  t.is(failed.length, 1)
+  t.like(failed[0], { index: 0, stage: 'dial', code: ERROR_CODES.ERR_CONNECTION_REFUSED })
+  await until(() => {
+    ;({ failed, underWay } = node.takeAttempts(request))
+    return underWay[0]?.stage === 'security'
+  })
+  t.deepEqual(failed, [], 'what was taken is not told again')
+  t.is(underWay.length, 1)
+  t.is(underWay[0]?.index, 1)
+
+  node.cancel(request)
+  const { result: cancelled } = await t.throwsAsync(result, { instanceOf: CommandError })
+  t.is(cancelled.code, ERROR_CODES.ERR_ABORTED)
+  t.falsy(cancelled.attempts)
+  t.deepEqual(node.takeAttempts(request), { failed: [], underWay: [] }, 'nothing is kept of it')
+})
+
+test('the result of a dial that failed has the attempts that were not taken before', async (t) => {
+  const { node, told, command } = bareNode(t)
+  const addresses = await Promise.all([nowhere(), nowhere(), silence(t)])
+  const entries = addresses.map((address, index) => ({ ...ENTRY, address, delayMs: index }))
+  const silent = entries[2] as (typeof entries)[0]
+  silent.timeoutMs = 300
+  const { request, result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
+  await until(() => told.length > 0)
+  const taken = node.takeAttempts(request).failed
+  const { result: failure } = await t.throwsAsync(result, { instanceOf: CommandError })
+  t.is(failure.code, ERROR_CODES.ERR_DIAL_ALL_FAILED)
+  const all = [...taken, ...(failure.attempts ?? [])].map(({ index }) => index)
+  t.true(taken.length > 0)
+  t.deepEqual(all.sort(), [0, 1, 2])
+})
+
+test('a dial of one address that fails tells of it with its result alone', async (t) => {
+  const { told, command } = bareNode(t)
+  const entries = [{ ...ENTRY, address: await nowhere() }]
+  const { result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
+  const { result: failure } = await t.throwsAsync(result, { instanceOf: CommandError })
+  t.is(failure.attempts?.length, 1)
+  t.deepEqual(told, [])
+})
+
+test('a dial whose first attempt succeeds tells of its connection and its end alone', async (t) => {
+  const { node, told, command } = bareNode(t)
+  const listening = command((node, number) => node.listen(number, '/ip4/127.0.0.1/tcp/0'))
+  const { addresses } = await listening.result
+  let looks = 0
+  const takeAttempts = node.takeAttempts.bind(node)
+  node.takeAttempts = (number) => {
+    looks += 1
+    return takeAttempts(number)
+  }
+  const entries = [`${addresses?.[0]}`, await nowhere()].map((address, index) => ({
+    ...ENTRY,
+    address,
+    delayMs: 5_000 * index
+  }))
+  const { request, result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
+  await result
+  await until(() => told.length === 2)
+  t.deepEqual(told.sort(), ['connection 0', `connection ${request}`])
+  t.is(looks, 0)
+})
+
+test('a dial that is late names each address that it tried, and what that was doing', async (t) => {
+  const dialer = await createNode(t)
+  const [refusing, silent] = await Promise.all([nowhere(), silence(t)])
+  const peer = (await createNode(t)).peerId
+  const addresses = [refusing, silent]
+  const dial = dialer.dialPeer(peer, { addresses, timeout: 700 })
+  const err = await t.throwsAsync(dial, { instanceOf: TimeoutError })
+  t.regex(err.message, /within its 700 ms; 2 addresses tried: .*refused; .*security handshake$/)
+  t.deepEqual(
+    err.attempts?.map(({ address, stage, cause }) => [address, stage, cause.code]),
+    [
+      [refusing, 'dial', 'ERR_CONNECTION_REFUSED'],
+      [silent, 'security', 'ERR_TIMEOUT']
+    ]
+  )
+  const elapsed = err.attempts?.[1]?.elapsed ?? 0
+  t.true(elapsed > 300 && elapsed < 20_000, `${elapsed} ms`)
+})
+
+test('an aborted dial names each address that it tried', async (t) => {
+  const dialer = await createNode(t)
+  const silent = await silence(t)
+  const controller = new AbortController()
+  const dial = dialer.dialAddr(silent, undefined, { signal: controller.signal })
+  setTimeout(() => controller.abort(), 200)
+  const err = await t.throwsAsync(dial, { instanceOf: AbortError })
+  t.regex(err.message, /^the dial was aborted; 1 address tried: /)
+  t.is(err.attempts?.[0]?.address, silent)
+})
+
+test('refused addresses before a good one cost no head start', async (t) => {
+  const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
+  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  const refusing = await Promise.all(Array.from({ length: 20 }, nowhere))
+  const addresses = [...refusing, ...listener.getListenAddrs().map(String)]
+  // Twenty head starts are 5 s.
+  t.truthy(await dialer.dialPeer(listener.peerId, { addresses, timeout: 4_000 }))
+})
+
+test('every address has its own time: one that is silent does not end those behind it', async (t) => {
+  const dialer = await createNode(t)
+  const addresses = [await silence(t), await nowhere()]
+  const peer = (await createNode(t)).peerId
+  const dial = dialer.dialPeer(peer, { addresses })
+  const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.deepEqual(
+    err.attempts.map(({ address, cause }) => [address, cause.code]),
+    [
+      [addresses[1] as string, 'ERR_CONNECTION_REFUSED'],
+      [addresses[0] as string, 'ERR_TIMEOUT']
+    ]
+  )
+})

@@ -1,0 +1,372 @@
+use std::future::{pending, ready};
+
+use super::*;
+
+/// What an attempt does in a test, and when, in milliseconds from its start.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    WinsAfter(u64),
+    FailsAfter(u64),
+    Hangs,
+}
+
+use Fate::{FailsAfter, Hangs, WinsAfter};
+
+/// What happened, and when, in milliseconds from the start of the race.
+#[derive(Debug, PartialEq, Eq)]
+enum Event {
+    Began(usize, u128),
+    GivenUp(usize),
+    Failed(usize, u128),
+    Won(usize, u128),
+    Over(u128),
+}
+
+use Event::{Began, Failed, GivenUp, Over, Won};
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Says that an attempt was dropped before its end.
+struct Guard {
+    index: usize,
+    events: Option<Arc<Mutex<Vec<Event>>>>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(events) = self.events.take() {
+            events.lock().push(GivenUp(self.index));
+        }
+    }
+}
+
+/// An attempt has a delay, a timeout and a fate.
+type Entry = (u64, u64, Fate);
+
+fn plan_of(entries: &[Entry]) -> Vec<PlannedAttempt> {
+    let planned = |&(delay, timeout, _): &Entry| PlannedAttempt {
+        address: "/ip4/192.0.2.1/tcp/1".parse().expect("an address"),
+        delay: ms(delay),
+        timeout: ms(timeout),
+    };
+    entries.iter().map(planned).collect()
+}
+
+/// Races until somebody wins, until all failed, or for `limit`; what happened then.
+fn race_for(parallel: usize, entries: &[Entry], limit: Duration) -> (Vec<Event>, Attempts) {
+    let plan = plan_of(entries);
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let attempts = Attempts::default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let began = Instant::now();
+        let now = || began.elapsed().as_millis();
+        let mut race = Race::new(&plan, parallel, &attempts, |index, _| {
+            events.lock().push(Began(index, now()));
+            attempt(index, entries[index].2, Arc::clone(&events))
+        });
+        let run = async {
+            loop {
+                let event = match race.next().await {
+                    Some(Ok(index)) => Won(index, now()),
+                    Some(Err(attempt)) => {
+                        let index = attempt.index;
+                        attempts.fail(attempt);
+                        Failed(index, now())
+                    }
+                    None => Over(now()),
+                };
+                let goes_on = matches!(event, Failed(..));
+                events.lock().push(event);
+                if !goes_on {
+                    return;
+                }
+            }
+        };
+        drop(timeout(limit, run).await);
+        drop(race);
+        // Tasks that were given up are dropped when the runtime gets round to them.
+        task::yield_now().await;
+    });
+    let events = std::mem::take(&mut *events.lock());
+    (events, attempts)
+}
+
+async fn attempt(
+    index: usize,
+    fate: Fate,
+    events: Arc<Mutex<Vec<Event>>>,
+) -> Result<usize, ConnectError> {
+    let mut guard = Guard {
+        index,
+        events: Some(events),
+    };
+    let (after, result) = match fate {
+        WinsAfter(after) => (after, Ok(index)),
+        FailsAfter(after) => (after, Err(ConnectError::Ended)),
+        Hangs => pending().await,
+    };
+    tokio::time::sleep(ms(after)).await;
+    guard.events = None;
+    result
+}
+
+/// The events of a race that ends by itself.
+fn race(parallel: usize, entries: &[Entry]) -> Vec<Event> {
+    race_for(parallel, entries, Duration::from_secs(3_600)).0
+}
+
+#[test]
+fn attempts_begin_in_order_when_their_delays_are_over_and_the_first_to_succeed_wins() {
+    let events = race(
+        8,
+        &[
+            (0, 10_000, Hangs),
+            (250, 10_000, WinsAfter(300)),
+            (500, 10_000, Hangs),
+            (750, 10_000, Hangs),
+        ],
+    );
+    let [began @ .., one, other] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(
+        began,
+        [Began(0, 0), Began(1, 250), Began(2, 500), Won(1, 550)]
+    );
+    let mut given_up = [one, other];
+    given_up.sort_by_key(|event| format!("{event:?}"));
+    assert_eq!(given_up, [&GivenUp(0), &GivenUp(2)]);
+}
+
+#[test]
+fn a_failed_attempt_starts_the_next_at_once_and_leaves_the_delays_of_the_others() {
+    let events = race(
+        8,
+        &[
+            (0, 10_000, FailsAfter(10)),
+            (250, 10_000, Hangs),
+            (500, 10_000, WinsAfter(5)),
+        ],
+    );
+    let expected = [
+        Began(0, 0),
+        Failed(0, 10),
+        Began(1, 10),
+        Began(2, 500),
+        Won(2, 505),
+        GivenUp(1),
+    ];
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn attempts_that_fail_one_after_the_other_do_not_wait_for_one_that_hangs() {
+    let events = race(
+        8,
+        &[
+            (0, 10_000, Hangs),
+            (250, 10_000, FailsAfter(1)),
+            (500, 10_000, FailsAfter(1)),
+            (750, 10_000, WinsAfter(1)),
+        ],
+    );
+    let expected = [
+        Began(0, 0),
+        Began(1, 250),
+        Failed(1, 251),
+        Began(2, 251),
+        Failed(2, 252),
+        Began(3, 252),
+        Won(3, 253),
+        GivenUp(0),
+    ];
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn the_failure_of_an_attempt_that_others_have_followed_starts_nothing_early() {
+    let events = race(
+        8,
+        &[
+            (0, 10_000, FailsAfter(300)),
+            (250, 10_000, Hangs),
+            (500, 10_000, WinsAfter(0)),
+        ],
+    );
+    let expected = [
+        Began(0, 0),
+        Began(1, 250),
+        Failed(0, 300),
+        Began(2, 500),
+        Won(2, 500),
+        GivenUp(1),
+    ];
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn no_more_attempts_than_may_be_are_under_way_at_a_time() {
+    let events = race(
+        2,
+        &[
+            (0, 10_000, FailsAfter(400)),
+            (0, 10_000, FailsAfter(700)),
+            (0, 10_000, FailsAfter(100)),
+        ],
+    );
+    let expected = [
+        Began(0, 0),
+        Began(1, 0),
+        Failed(0, 400),
+        Began(2, 400),
+        Failed(2, 500),
+        Failed(1, 700),
+        Over(700),
+    ];
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn a_bound_of_none_is_one_attempt_at_a_time() {
+    let events = race(0, &[(0, 1_000, FailsAfter(1)), (0, 1_000, FailsAfter(1))]);
+    let expected = [
+        Began(0, 0),
+        Failed(0, 1),
+        Began(1, 1),
+        Failed(1, 2),
+        Over(2),
+    ];
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn each_attempt_has_its_own_time_from_its_start() {
+    let (events, attempts) = race_for(
+        8,
+        &[(0, 1_000, Hangs), (250, 500, Hangs)],
+        Duration::from_secs(60),
+    );
+    let expected = [
+        Began(0, 0),
+        Began(1, 250),
+        GivenUp(1),
+        Failed(1, 750),
+        GivenUp(0),
+        Failed(0, 1_000),
+        Over(1_000),
+    ];
+    assert_eq!(events, expected);
+    let failed = attempts.take().failed;
+    let facts = failed.iter().map(|attempt| {
+        assert!(matches!(attempt.error, ConnectError::Timeout));
+        (attempt.index, attempt.elapsed.as_millis())
+    });
+    assert_eq!(facts.collect::<Vec<_>>(), [(1, 500), (0, 1_000)]);
+}
+
+#[test]
+fn a_first_attempt_waits_for_its_delay_too() {
+    let events = race(8, &[(40, 10_000, WinsAfter(2))]);
+    assert_eq!(events, [Began(0, 40), Won(0, 42)]);
+    assert_eq!(race(8, &[]), [Over(0)]);
+}
+
+#[test]
+fn a_race_that_is_cancelled_gives_up_what_is_under_way_and_begins_nothing_more() {
+    let (events, attempts) = race_for(
+        8,
+        &[
+            (0, 10_000, FailsAfter(5)),
+            (100, 10_000, Hangs),
+            (2_000, 10_000, Hangs),
+        ],
+        ms(1_000),
+    );
+    let expected = [Began(0, 0), Failed(0, 5), Began(1, 5), GivenUp(1)];
+    assert_eq!(events, expected);
+    let under_way: Vec<_> = attempts
+        .take()
+        .under_way
+        .iter()
+        .map(|it| it.index)
+        .collect();
+    assert_eq!(under_way, [1]);
+}
+
+#[test]
+fn attempts_are_seen_at_their_stage_while_they_are_under_way() {
+    let plan = plan_of(&[(0, 1_000, Hangs), (0, 1_000, Hangs)]);
+    let attempts = Attempts::default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let mut race = Race::new(&plan, 8, &attempts, |index, stage| {
+            if index == 1 {
+                *stage.lock() = Stage::Muxer;
+            }
+            pending::<Result<(), _>>()
+        });
+        drop(timeout(ms(1), race.next()).await);
+    });
+    let seen = attempts.take().under_way;
+    let stages: Vec<_> = seen.iter().map(|it| (it.index, it.stage)).collect();
+    assert_eq!(stages, [(0, Stage::Dial), (1, Stage::Muxer)]);
+}
+
+#[test]
+fn what_failed_is_taken_once_and_the_first_of_it_is_news() {
+    let attempts = Attempts::default();
+    let fail = |index| {
+        attempts.start(index);
+        attempts.fail(Attempt {
+            index,
+            stage: Stage::Dial,
+            error: ConnectError::Ended,
+            elapsed: ms(1),
+        })
+    };
+    assert_eq!([0, 1].map(fail), [true, false]);
+    let taken = attempts.take().failed;
+    assert_eq!(taken.iter().map(|it| it.index).collect::<Vec<_>>(), [0, 1]);
+    assert!(attempts.take().failed.is_empty());
+    assert!(attempts.take().under_way.is_empty());
+    assert!(fail(2));
+}
+
+#[test]
+fn an_attempt_that_panics_is_a_failure_and_starts_the_next() {
+    let plan = plan_of(&[(0, 1_000, Hangs), (500, 1_000, Hangs)]);
+    let attempts = Attempts::default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let began = Instant::now();
+        let mut race = Race::new(&plan, 8, &attempts, |index, _| {
+            assert!(index < 2);
+            async move {
+                assert_eq!(index, 1, "as the test wants it");
+                ready(Ok(index)).await
+            }
+        });
+        let Some(Err(failure)) = race.next().await else {
+            panic!("expected a failure");
+        };
+        assert_eq!(failure.index, 0);
+        assert!(matches!(failure.error, ConnectError::Internal));
+        assert!(matches!(race.next().await, Some(Ok(1))));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    });
+}

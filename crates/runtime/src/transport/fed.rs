@@ -1,0 +1,316 @@
+//! Pipes that calls fill and empty: what takes the place of a socket where another carries the bytes.
+//!
+//! ```text
+//!               feed ──> inbound ──> try_read
+//!       Feed                                   FedPipe, under a connection
+//!               take <── outbound <── try_write
+//! ```
+//!
+//! It is not a slot turned round: the application's side of a slot is JavaScript by construction, whose
+//! readiness waits in the hub as pending bits, and around its bytes stands the state machine of a
+//! stream. A connection's driver wants readiness as a waker, and of bytes no more than their order.
+
+use std::io;
+use std::task::{Context, Poll, Waker};
+
+use ferroswarm_proto::stream::Pipe;
+use thiserror::Error;
+
+use crate::hub::Hub;
+use crate::pipe::BytePipe;
+use crate::sync::{Arc, Mutex};
+
+/// The connection's end of a pipe that a [`Feed`] fills and empties. Dropping it closes it.
+pub struct FedPipe {
+    inbound: Arc<Lane>,
+    outbound: Arc<Lane>,
+}
+
+/// The other end: puts in what was received for a connection, and takes out what is to be sent.
+///
+/// Each way the pipe holds up to its bound; who finds it full, or empty, is woken. Wakers are called on
+/// the other end's thread, a driver's under its connection's lock: they return at once and call neither
+/// end. Dropping it is [`abort`](Self::abort).
+pub struct Feed {
+    inbound: Arc<Lane>,
+    outbound: Arc<Lane>,
+}
+
+/// Why a pipe takes no more bytes.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FeedError {
+    /// [`Feed::end`] or [`Feed::abort`] was called before.
+    #[error("the pipe was ended")]
+    Ended,
+    /// The connection has ended.
+    #[error("the connection has ended")]
+    Closed,
+}
+
+impl FedPipe {
+    /// Both ends of a pipe that holds up to `bytes_max` bytes each way, in chunks of `hub`'s pool; 1 at
+    /// least.
+    pub fn new(hub: &Arc<Hub>, bytes_max: usize) -> (Self, Feed) {
+        let lane = || Arc::new(Lane::new(Arc::clone(hub), bytes_max.max(1)));
+        let (inbound, outbound) = (lane(), lane());
+        let feed = Feed {
+            inbound: Arc::clone(&inbound),
+            outbound: Arc::clone(&outbound),
+        };
+        (Self { inbound, outbound }, feed)
+    }
+}
+
+impl Feed {
+    /// Puts in as many of `bytes` as there is room for. Where there is none, `cx` is woken when the
+    /// connection has read half of what is there.
+    ///
+    /// # Errors
+    /// See [`FeedError`].
+    pub fn poll_feed(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, FeedError>> {
+        match self.inbound.write(bytes, Some(cx)) {
+            Ok(Some(count)) => Poll::Ready(Ok(count)),
+            Ok(None) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Moves bytes that are to be sent into `into`; 0 is the end, behind the last of them. Where there
+    /// are none yet, `cx` is woken when there are.
+    pub fn poll_take(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<usize> {
+        match self.outbound.read(into, Some(cx)) {
+            Ok(Some(count)) => Poll::Ready(count),
+            Ok(None) => Poll::Pending,
+            // Only this end breaks a pipe, after which it takes nothing.
+            Err(Broken) => Poll::Ready(0),
+        }
+    }
+
+    /// Nothing more follows what was fed. The connection goes on sending.
+    pub fn end(&self) {
+        self.inbound.end();
+    }
+
+    /// The bytes are carried no further: the connection finds its pipe reset, unless it was ended
+    /// before, and nothing that it writes is taken.
+    pub fn abort(&self) {
+        self.inbound.reset();
+        self.outbound.abandon();
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+impl BytePipe for FedPipe {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self.inbound.read(into, None) {
+            Ok(count) => count.ok_or_else(|| io::ErrorKind::WouldBlock.into()),
+            Err(Broken) => Err(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.outbound.write(bytes, None) {
+            Ok(count) => count.ok_or_else(|| io::ErrorKind::WouldBlock.into()),
+            Err(FeedError::Ended) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(FeedError::Closed) => Err(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+
+    fn untaken(&self) -> Option<usize> {
+        Some(self.outbound.len())
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inbound.poll_readable(cx).map(Ok)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outbound.poll_writable(cx).map(Ok)
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        self.outbound.end();
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.outbound.end();
+        self.inbound.abandon();
+    }
+}
+
+impl Drop for FedPipe {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The writer was cut off, or the reader has let go.
+struct Broken;
+
+/// One way. Its lock comes before the hub's, behind that of the connection.
+struct Lane {
+    hub: Arc<Hub>,
+    bytes_max: usize,
+    state: Mutex<LaneState>,
+}
+
+#[derive(Default)]
+struct LaneState {
+    bytes: Pipe,
+    writer: Writer,
+    /// Nobody reads any more.
+    is_abandoned: bool,
+    /// Who waits for bytes.
+    reader: Option<Waker>,
+    /// Who waits for room.
+    blocked: Option<Waker>,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Writer {
+    #[default]
+    Open,
+    Ended,
+    Reset,
+}
+
+impl Lane {
+    fn new(hub: Arc<Hub>, bytes_max: usize) -> Self {
+        Self {
+            hub,
+            bytes_max,
+            state: Mutex::default(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.state.lock().bytes.len()
+    }
+
+    /// How many of `bytes` there was room for; none where it is full, of which `cx` hears the end.
+    fn write(
+        &self,
+        bytes: &[u8],
+        cx: Option<&mut Context<'_>>,
+    ) -> Result<Option<usize>, FeedError> {
+        let mut state = self.state.lock();
+        if state.writer != Writer::Open {
+            return Err(FeedError::Ended);
+        }
+        if state.is_abandoned {
+            return Err(FeedError::Closed);
+        }
+        let room = self.bytes_max - state.bytes.len();
+        if room == 0 {
+            state.blocked = cx.map(|cx| cx.waker().clone()).or(state.blocked.take());
+            return Ok(None);
+        }
+        let count = bytes.len().min(room);
+        state.bytes.push(&bytes[..count], &mut self.hub.pool());
+        let reader = state.reader.take();
+        drop(state);
+        wake([reader]);
+        Ok(Some(count))
+    }
+
+    /// How many bytes were there, 0 at the end; none where there are none yet, of which `cx` hears.
+    fn read(&self, into: &mut [u8], cx: Option<&mut Context<'_>>) -> Result<Option<usize>, Broken> {
+        let mut state = self.state.lock();
+        if state.is_abandoned {
+            return Err(Broken);
+        }
+        if state.bytes.is_empty() {
+            return match state.writer {
+                Writer::Ended => Ok(Some(0)),
+                Writer::Reset => Err(Broken),
+                Writer::Open => {
+                    state.reader = cx.map(|cx| cx.waker().clone()).or(state.reader.take());
+                    Ok(None)
+                }
+            };
+        }
+        let count = state.bytes.copy_to(into, &mut self.hub.pool());
+        // A writer that is woken for every little room comes back with little each time.
+        let has_room = state.bytes.len() <= self.bytes_max / 2;
+        let blocked = if has_room { state.blocked.take() } else { None };
+        drop(state);
+        wake([blocked]);
+        Ok(Some(count))
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.bytes.is_empty() && state.writer == Writer::Open && !state.is_abandoned {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        let is_full = state.bytes.len() == self.bytes_max;
+        if is_full && state.writer == Writer::Open && !state.is_abandoned {
+            state.blocked = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Nothing follows what was written.
+    fn end(&self) {
+        self.finish(|state| {
+            if state.writer == Writer::Open {
+                state.writer = Writer::Ended;
+            }
+            false
+        });
+    }
+
+    /// What was written is lost, unless it was ended.
+    fn reset(&self) {
+        self.finish(|state| {
+            let is_open = state.writer == Writer::Open;
+            if is_open {
+                state.writer = Writer::Reset;
+            }
+            is_open
+        });
+    }
+
+    /// Nobody reads what was written.
+    fn abandon(&self) {
+        self.finish(|state| {
+            state.is_abandoned = true;
+            true
+        });
+    }
+
+    /// Whoever waits learns of a change, with which the bytes may go.
+    fn finish(&self, change: impl FnOnce(&mut LaneState) -> bool) {
+        let mut state = self.state.lock();
+        if change(&mut state) {
+            state.bytes.clear(&mut self.hub.pool());
+        }
+        let waiting = [state.reader.take(), state.blocked.take()];
+        drop(state);
+        wake(waiting);
+    }
+}
+
+/// Wakes whoever waits; the lock is released, for a waker may be dropped with what it wakes.
+fn wake(waiting: impl IntoIterator<Item = Option<Waker>>) {
+    for waker in waiting.into_iter().flatten() {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests;

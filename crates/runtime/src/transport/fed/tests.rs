@@ -1,0 +1,394 @@
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::atomic::AtomicUsize;
+use std::task::Wake;
+
+use ferroswarm_secure::{Identity, KeyType, Keypair, Role, Security};
+
+use super::*;
+use crate::command::Stage;
+use crate::connection::CloseManner;
+use crate::error::{CallError, ConnectionFault};
+use crate::live::{Bell, Live};
+use crate::record::Record;
+use crate::sync::Ordering;
+use crate::upgrade::{Purpose, UpgradeConfig, upgrade};
+
+/// Small enough that everything here fills it.
+const PIPE_BYTES: usize = 4 << 10;
+
+fn hub() -> Arc<Hub> {
+    Hub::new(Box::new(Bell(Arc::default())))
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Alarm(AtomicUsize);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Alarm {
+    fn rings(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// An alarm and its waker.
+fn alarm() -> (Arc<Alarm>, Waker) {
+    let alarm = Arc::new(Alarm::default());
+    let waker = Waker::from(Arc::clone(&alarm));
+    (alarm, waker)
+}
+
+fn feed(feed: &Feed, bytes: &[u8]) -> Poll<Result<usize, FeedError>> {
+    feed.poll_feed(&mut Context::from_waker(Waker::noop()), bytes)
+}
+
+/// At most `max` bytes that are to be sent; none at all is the end.
+fn take(feed: &Feed, max: usize) -> Poll<Vec<u8>> {
+    let mut bytes = vec![0; max];
+    let taken = feed.poll_take(&mut Context::from_waker(Waker::noop()), &mut bytes);
+    taken.map(|count| {
+        bytes.truncate(count);
+        bytes
+    })
+}
+
+fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> io::ErrorKind {
+    result.unwrap_err().kind()
+}
+
+/// What carries bytes one way, so many at a time.
+struct Carrier {
+    step: usize,
+    held: Vec<u8>,
+    has_ended: bool,
+}
+
+impl Carrier {
+    const fn new(step: usize) -> Self {
+        Self {
+            step,
+            held: Vec::new(),
+            has_ended: false,
+        }
+    }
+
+    /// Whether there was anything to carry.
+    fn carry(&mut self, from: &Feed, to: &Feed) -> bool {
+        if self.held.is_empty() && !self.has_ended {
+            match take(from, self.step) {
+                Poll::Ready(bytes) if bytes.is_empty() => {
+                    self.has_ended = true;
+                    to.end();
+                    return true;
+                }
+                Poll::Ready(bytes) => self.held = bytes,
+                Poll::Pending => return false,
+            }
+        }
+        match feed(to, &self.held) {
+            Poll::Ready(Ok(count)) => {
+                self.held.drain(..count);
+                count > 0
+            }
+            Poll::Ready(Err(_)) => {
+                self.held.clear();
+                false
+            }
+            Poll::Pending => false,
+        }
+    }
+}
+
+/// Both feeds of a connection, while a test lets them carry.
+type Feeds = Rc<RefCell<Option<[Feed; 2]>>>;
+
+/// A connection over fed pipes with somebody between them who carries `step` bytes a round each way.
+fn live(step: usize) -> (Live, Feeds) {
+    let feeds: Feeds = Rc::default();
+    let wire = Rc::clone(&feeds);
+    let live = Live::through(|[near, far]| {
+        let (dialer, near) = FedPipe::new(near, PIPE_BYTES);
+        let (listener, far) = FedPipe::new(far, PIPE_BYTES);
+        *wire.borrow_mut() = Some([near, far]);
+        let mut carriers = [Carrier::new(step), Carrier::new(step)];
+        let carry = move || {
+            let feeds = wire.borrow();
+            let Some([near, far]) = &*feeds else {
+                return false;
+            };
+            let [out, back] = &mut carriers;
+            out.carry(near, far) | back.carry(far, near)
+        };
+        ((dialer, listener), Box::new(carry))
+    });
+    (live, feeds)
+}
+
+#[test]
+fn both_ends_upgrade_over_fed_pipes_that_hold_less_than_a_message() {
+    for security in [Security::Noise, Security::Tls] {
+        let hub = hub();
+        let (dialer, near) = FedPipe::new(&hub, 64);
+        let (listener, far) = FedPipe::new(&hub, 64);
+        let configs = [(); 2].map(|()| {
+            let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
+            UpgradeConfig {
+                identity: Arc::new(Identity::new(keypair).unwrap()),
+                securities: vec![security],
+                muxers: Arc::from([Box::from("/yamux/1.0.0")]),
+            }
+        });
+        let end = async |role, pipe: &FedPipe, config: &UpgradeConfig| {
+            let stage = Mutex::new(Stage::Dial);
+            let purpose = Purpose {
+                role,
+                identity: &config.identity,
+                expected_peer: None,
+                securities: None,
+                stage: &stage,
+            };
+            upgrade(pipe, config, &purpose).await.unwrap().peer
+        };
+        let carry = async |from: &Feed, to: &Feed| -> () {
+            let mut bytes = [0; 50];
+            loop {
+                let count = poll_fn(|cx| from.poll_take(cx, &mut bytes)).await;
+                let mut sent = 0;
+                while sent < count {
+                    sent += poll_fn(|cx| to.poll_feed(cx, &bytes[sent..count]))
+                        .await
+                        .unwrap();
+                }
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let peers = runtime.block_on(async {
+            let upgraded = async {
+                tokio::join!(
+                    end(Role::Dialer, &dialer, &configs[0]),
+                    end(Role::Listener, &listener, &configs[1])
+                )
+            };
+            tokio::select! {
+                peers = upgraded => peers,
+                () = carry(&near, &far) => unreachable!(),
+                () = carry(&far, &near) => unreachable!(),
+            }
+        });
+        let [dialing, listening] = configs.map(|config| *config.identity.peer_id());
+        assert_eq!(peers, (listening, dialing));
+    }
+}
+
+#[test]
+fn a_stream_over_fed_pipes_is_answered_and_its_halves_end_one_by_one() {
+    let (mut live, _feeds) = live(1_000);
+    let (near, far) = live.stream();
+    live.dialer.write(near, b"ping");
+    live.dialer.close_write(near);
+    live.settle();
+    let (bytes, end) = live.listener.read(far);
+    assert_eq!(bytes, b"ping");
+    assert_eq!(end, Err(CallError::EndOfStream));
+    live.listener.write(far, b"pong");
+    live.listener.close_write(far);
+    live.settle();
+    let (bytes, end) = live.dialer.read(near);
+    assert_eq!(
+        (&bytes[..], end),
+        (&b"pong"[..], Err(CallError::EndOfStream))
+    );
+}
+
+#[test]
+fn a_large_transfer_goes_at_the_pace_of_a_slow_feeder_and_holds_no_more_than_the_bound() {
+    const TOTAL: usize = 1 << 20;
+    let (mut live, feeds) = live(500);
+    let (near, far) = live.stream();
+    let held = feeds.borrow_mut().take();
+    let pattern: Vec<u8> = (0..=250).cycle().take(TOTAL).collect();
+    let mut written = live.dialer.write(near, &pattern);
+    live.settle();
+    assert_eq!(live.dialer.connection.pipe().untaken(), Some(PIPE_BYTES));
+    *feeds.borrow_mut() = held;
+    let mut received = Vec::new();
+    while received.len() < TOTAL {
+        live.settle();
+        let (bytes, end) = live.listener.read(far);
+        assert_eq!(end, Ok(()));
+        received.extend(bytes);
+        if written < TOTAL {
+            written += live.dialer.write(near, &pattern[written..]);
+        }
+    }
+    assert_eq!(received, pattern);
+}
+
+#[test]
+fn a_connection_that_is_closed_ends_its_pipe_and_with_it_the_remote() {
+    let (mut live, feeds) = live(1_000);
+    let handle = live.dialer.handle;
+    live.dialer
+        .environment
+        .close_connection(handle, 7, CloseManner::AtOnce)
+        .unwrap();
+    live.settle();
+    assert_eq!(live.dialer.ended, Some(ConnectionFault::Local));
+    assert_eq!(live.listener.ended, Some(ConnectionFault::GoAway(7)));
+    let feeds = feeds.borrow();
+    let [near, far] = feeds.as_ref().unwrap();
+    for end in [near, far] {
+        assert_eq!(take(end, 1), Poll::Ready(Vec::new()));
+    }
+}
+
+#[test]
+fn a_connection_whose_feed_is_aborted_was_reset_and_its_streams_too() {
+    let (mut live, feeds) = live(1_000);
+    let (near, _) = live.stream();
+    live.dialer.told();
+    drop(feeds.borrow_mut().take());
+    live.settle();
+    for side in [&live.dialer, &live.listener] {
+        assert_eq!(side.ended, Some(ConnectionFault::Reset));
+    }
+    let told = live.dialer.told();
+    let is_reset = |record: &Record| matches!(record, Record::StreamReset { stream, report } if *stream == near && report.connection_lost);
+    assert!(told.iter().any(is_reset), "{told:?}");
+}
+
+#[test]
+fn what_is_fed_and_taken_keeps_its_order_and_its_bound() {
+    let (pipe, end) = FedPipe::new(&hub(), 8);
+    assert_eq!(feed(&end, b"0123456789"), Poll::Ready(Ok(8)));
+    assert_eq!(feed(&end, b"89"), Poll::Pending);
+    let mut into = [0; 5];
+    assert_eq!(pipe.try_read(&mut into).unwrap(), 5);
+    assert_eq!(&into, b"01234");
+    assert_eq!(feed(&end, b"89"), Poll::Ready(Ok(2)));
+    assert_eq!(pipe.try_read(&mut [0; 9]).unwrap(), 5);
+    assert_eq!(kind(pipe.try_read(&mut [0; 9])), io::ErrorKind::WouldBlock);
+    assert_eq!(pipe.try_write(b"abcdefghij").unwrap(), 8);
+    assert_eq!(kind(pipe.try_write(b"ij")), io::ErrorKind::WouldBlock);
+    assert_eq!(pipe.untaken(), Some(8));
+    assert_eq!(take(&end, 3), Poll::Ready(b"abc".to_vec()));
+    assert_eq!(pipe.try_write(b"ij").unwrap(), 2);
+    assert_eq!(take(&end, 9), Poll::Ready(b"defghij".to_vec()));
+    assert_eq!(take(&end, 9), Poll::Pending);
+}
+
+#[test]
+fn a_half_that_is_ended_leaves_the_other_open() {
+    let (pipe, end) = FedPipe::new(&hub(), 8);
+    assert_eq!(feed(&end, b"last"), Poll::Ready(Ok(4)));
+    end.end();
+    assert_eq!(
+        feed(&end, b"more"),
+        Poll::Ready(Err(FeedError::Ended)),
+        "what is fed behind the end is refused"
+    );
+    let mut into = [0; 8];
+    assert_eq!(pipe.try_read(&mut into).unwrap(), 4);
+    assert_eq!(pipe.try_read(&mut into).unwrap(), 0);
+    assert_eq!(pipe.try_write(b"answer").unwrap(), 6);
+    pipe.shutdown().unwrap();
+    assert_eq!(kind(pipe.try_write(b"more")), io::ErrorKind::BrokenPipe);
+    assert_eq!(take(&end, 8), Poll::Ready(b"answer".to_vec()));
+    assert_eq!(take(&end, 8), Poll::Ready(Vec::new()));
+}
+
+#[test]
+fn a_closed_pipe_takes_nothing_in_and_gives_what_it_was_written() {
+    let (pipe, end) = FedPipe::new(&hub(), 8);
+    assert_eq!(feed(&end, b"unread"), Poll::Ready(Ok(6)));
+    assert_eq!(pipe.try_write(b"last").unwrap(), 4);
+    pipe.close();
+    assert_eq!(feed(&end, b"x"), Poll::Ready(Err(FeedError::Closed)));
+    assert!(pipe.try_read(&mut [0; 8]).is_err());
+    assert_eq!(take(&end, 8), Poll::Ready(b"last".to_vec()));
+    assert_eq!(take(&end, 8), Poll::Ready(Vec::new()));
+}
+
+#[test]
+fn an_abort_cuts_off_what_was_not_ended() {
+    let hub = hub();
+    let (pipe, end) = FedPipe::new(&hub, 8);
+    assert_eq!(feed(&end, b"lost"), Poll::Ready(Ok(4)));
+    assert_eq!(pipe.try_write(b"lost").unwrap(), 4);
+    end.abort();
+    assert_eq!(
+        kind(pipe.try_read(&mut [0; 8])),
+        io::ErrorKind::ConnectionReset
+    );
+    assert_eq!(kind(pipe.try_write(b"x")), io::ErrorKind::ConnectionReset);
+    assert_eq!(pipe.untaken(), Some(0));
+    assert_eq!(feed(&end, b"x"), Poll::Ready(Err(FeedError::Ended)));
+    assert_eq!(take(&end, 8), Poll::Ready(Vec::new()));
+
+    let (pipe, end) = FedPipe::new(&hub, 8);
+    assert_eq!(feed(&end, b"kept"), Poll::Ready(Ok(4)));
+    end.end();
+    drop(end);
+    assert_eq!(pipe.try_read(&mut [0; 8]).unwrap(), 4);
+    assert_eq!(pipe.try_read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[test]
+fn whoever_waits_at_either_end_is_woken_once_there_is_something_to_do() {
+    let (pipe, end) = FedPipe::new(&hub(), 8);
+    let (driver, waker) = alarm();
+    let mut driving = Context::from_waker(&waker);
+    let (feeder, waker) = alarm();
+    let mut feeding = Context::from_waker(&waker);
+
+    assert!(pipe.poll_readable(&mut driving).is_pending());
+    assert_eq!(end.poll_feed(&mut feeding, &[1; 8]), Poll::Ready(Ok(8)));
+    assert_eq!((driver.rings(), feeder.rings()), (1, 0));
+    assert!(pipe.poll_readable(&mut driving).is_ready());
+
+    assert!(end.poll_feed(&mut feeding, b"x").is_pending());
+    pipe.try_read(&mut [0; 3]).unwrap();
+    assert_eq!(feeder.rings(), 0, "less than half is free");
+    pipe.try_read(&mut [0; 1]).unwrap();
+    assert_eq!(feeder.rings(), 1);
+
+    assert!(end.poll_take(&mut feeding, &mut [0; 8]).is_pending());
+    assert_eq!(pipe.try_write(&[2; 9]).unwrap(), 8);
+    assert_eq!(feeder.rings(), 1);
+    assert!(pipe.poll_writable(&mut driving).is_pending());
+    assert_eq!(take(&end, 8).map(|bytes| bytes.len()), Poll::Ready(8));
+    assert_eq!(driver.rings(), 1);
+    assert!(pipe.poll_writable(&mut driving).is_ready());
+}
+
+#[test]
+fn ends_wake_whoever_waits() {
+    type Change = fn(&FedPipe, &Feed);
+    let changes: [(Change, [usize; 2]); 4] = [
+        (|_, end| end.end(), [1, 0]),
+        (|_, end| end.abort(), [1, 1]),
+        (|pipe, _| pipe.shutdown().unwrap(), [0, 1]),
+        (|pipe, _| pipe.close(), [1, 1]),
+    ];
+    for (index, (change, rings)) in changes.into_iter().enumerate() {
+        let (pipe, end) = FedPipe::new(&hub(), 8);
+        let (driver, waker) = alarm();
+        let mut driving = Context::from_waker(&waker);
+        let (feeder, waker) = alarm();
+        let mut feeding = Context::from_waker(&waker);
+        assert!(pipe.poll_readable(&mut driving).is_pending());
+        assert!(end.poll_take(&mut feeding, &mut [0; 8]).is_pending());
+        change(&pipe, &end);
+        let woken = [driver.rings(), feeder.rings()];
+        assert_eq!(woken, rings, "change {index}");
+    }
+}
