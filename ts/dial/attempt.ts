@@ -1,5 +1,4 @@
 /** What became of single addresses, as the errors of dials and listens list it. */
-import type { DialStage } from '../constants.ts'
 import { type AddressAttempt, DialError, ERROR_CODES, type ErrorCode } from '../errors.ts'
 import { type ParsedAddress, type Refusal, transportOf } from '../identity/parsed-address.ts'
 import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
@@ -20,13 +19,15 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
 const SILENT = 'something answers there and stays silent: it may not speak libp2p'
 
 /** What is known of an attempt that has ended, whoever made it. */
-type Ended = Omit<NativeAttempt, 'index' | 'stage'> & Pick<AddressAttempt, 'stage'>
+type Ended = Omit<NativeAttempt, 'index'>
 
 /** An attempt of the native side at `address`. */
 export function attemptOf(
   address: string,
-  { stage, code, detail, elapsedMs }: Ended
+  { code, detail, elapsedMs, ...ended }: Ended
 ): AddressAttempt {
+  // Rust names the three of a dial, `listener.ts` the other one.
+  const stage = ended.stage as AddressAttempt['stage']
   const cause = nativeError(code, detail)
   return {
     address,
@@ -40,7 +41,7 @@ export function attemptOf(
 }
 
 /** What an attempt is doing at each stage. */
-const DOING: Readonly<Record<DialStage, string>> = {
+const DOING: Readonly<Record<string, string>> = {
   dial: 'still connecting',
   security: 'still in the security handshake',
   muxer: 'still negotiating the muxer'
@@ -52,7 +53,8 @@ export function unfinishedAttempt(
   { stage, elapsedMs }: NativeAttemptUnderWay,
   code: 'ERR_TIMEOUT' | 'ERR_ABORTED'
 ): AddressAttempt {
-  return attemptOf(address, { stage, code: ERROR_CODES[code], detail: DOING[stage], elapsedMs })
+  const detail = DOING[stage] ?? stage
+  return attemptOf(address, { stage, code: ERROR_CODES[code], detail, elapsedMs })
 }
 
 function isSilence(stage: AddressAttempt['stage'], code: ErrorCode): boolean {

@@ -2,7 +2,6 @@
  * What the native addon offers, as the rest of this folder sees it; the only module that imports the binding.
  */
 import { createRequire } from 'node:module'
-import type { DialStage } from '../constants.ts'
 import type * as Binding from './binding.js'
 import type { ConnectionHandle, ListenerId, RequestId, StreamHandle } from './handles.ts'
 import { addonError } from './load-error.ts'
@@ -88,7 +87,7 @@ export interface NativeDialOptions {
 export interface NativeAttempt {
   /** Which entry of the dial. */
   index: number
-  stage: DialStage
+  stage: string
   code: number
   detail: string
   elapsedMs: number
@@ -98,7 +97,7 @@ export interface NativeAttempt {
 export interface NativeAttemptUnderWay {
   /** Which entry of the dial. */
   index: number
-  stage: DialStage
+  stage: string
   elapsedMs: number
 }
 
