@@ -8,8 +8,8 @@ use super::Finding;
 /// Each folder of ts/, or module that is a part by itself, and the parts that it may import, lowest first; behind the
 /// bar, those of which it may import the types alone.
 const PARTS: &str = "
-    errors.ts
     constants.ts
+    errors.ts: | constants.ts
     base
     native: base
     identity: base native
@@ -31,140 +31,7 @@ const PARTS: &str = "
     index.ts: base native identity stream stream.ts diagnostics negotiation connection.ts muxer dial protocols swarm \
               swarm.ts";
 
-<<<<<<< HEAD
-const fn part(
-    name: &'static str,
-    uses: &'static [&'static str],
-    types: &'static [&'static str],
-) -> Part {
-    Part { name, uses, types }
-}
-
-/// The parts, lowest first. `constants.ts` and `errors.ts` load nothing and are everybody's.
-const PARTS: &[Part] = &[
-    part("constants.ts", &[], &[]),
-    part("errors.ts", &[], &["constants.ts"]),
-    part("base", &[], &[]),
-    part("native", &["base"], &[]),
-    part("identity", &["base", "native"], &[]),
-    // The subpath ferroswarm/io loads nothing native.
-    part("io", &["base"], &["identity"]),
-    part("secure", &["base", "native", "identity", "io"], &[]),
-    part("io/index.ts", &["io", "secure"], &[]),
-    part("stream", &["base", "native", "io"], &["identity", "muxer"]),
-    part(
-        "stream.ts",
-        &["base", "native", "io", "stream"],
-        &["identity", "muxer"],
-    ),
-    part("connection", &["base", "native", "identity", "stream"], &[]),
-    part("diagnostics", &["base", "native", "connection"], &[]),
-    part(
-        "negotiation",
-        &["base", "native", "io", "stream", "diagnostics"],
-        &[],
-    ),
-    part(
-        "connection.ts",
-        &[
-            "base",
-            "native",
-            "identity",
-            "stream",
-            "stream.ts",
-            "connection",
-            "diagnostics",
-            "negotiation",
-        ],
-        &[],
-    ),
-    part(
-        "muxer",
-        &[
-            "base",
-            "native",
-            "io",
-            "stream",
-            "connection",
-            "diagnostics",
-            "connection.ts",
-        ],
-        &[],
-    ),
-    part(
-        "dial",
-        &[
-            "base",
-            "native",
-            "identity",
-            "connection",
-            "diagnostics",
-            "connection.ts",
-        ],
-        &[],
-    ),
-    part(
-        "protocols",
-        &["base", "identity", "io", "connection", "connection.ts"],
-        &[],
-    ),
-    part(
-        "swarm",
-        &[
-            "base",
-            "native",
-            "identity",
-            "stream",
-            "connection",
-            "diagnostics",
-            "negotiation",
-            "dial",
-            "protocols",
-        ],
-        &[],
-    ),
-    part(
-        "swarm.ts",
-        &[
-            "base",
-            "native",
-            "identity",
-            "connection",
-            "diagnostics",
-            "negotiation",
-            "connection.ts",
-            "dial",
-            "protocols",
-            "swarm",
-        ],
-        &[],
-    ),
-    part("cli", &["native", "identity", "protocols", "swarm.ts"], &[]),
-    part(
-        "index.ts",
-        &[
-            "base",
-            "native",
-            "identity",
-            "stream",
-            "stream.ts",
-            "diagnostics",
-            "negotiation",
-            "connection.ts",
-            "muxer",
-            "dial",
-            "protocols",
-            "swarm",
-            "swarm.ts",
-        ],
-        &[],
-    ),
-];
-
-/// What every part may import.
-=======
-/// Every part may import these, which import nothing.
->>>>>>> w-tidy
+/// Every part may import these, which load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts"];
 
 /// The public classes. They refer to each other, so that from `stream` on every part may import their types.
@@ -199,37 +66,12 @@ pub(super) fn point_down(tree: &Tree) -> Vec<Finding> {
 
 struct Parts(Vec<(&'static str, Vec<&'static str>)>);
 
-<<<<<<< HEAD
-fn may_import(importer: &Part, target: &Part, kind: ImportKind) -> bool {
-    let uses_types = kind == ImportKind::Type && importer.types.contains(&target.name);
-    if importer.name == target.name || importer.uses.contains(&target.name) || uses_types {
-        return true;
-    }
-    if LISTS.contains(&target.name) {
-        return !LISTS.contains(&importer.name);
-    }
-    let knows_faces = place_of(importer.name) >= place_of(KNOWS_FACES);
-    kind == ImportKind::Type && knows_faces && FACES.contains(&target.name)
-}
-
-fn place_of(name: &str) -> Option<usize> {
-    PARTS.iter().position(|part| part.name == name)
-}
-
-/// No module imports itself, directly or through others: modules of a cycle are loaded in an order that depends on who
-/// is imported first. Imports of types load nothing and do not count.
-pub(super) fn have_no_cycles(tree: &Tree) -> Vec<Finding> {
-    let mut graph: Graph<'_> = BTreeMap::new();
-    for (path, source) in tree.under("ts/", ".ts") {
-        let loaded = imports(source)
-=======
 impl Parts {
     /// The part that a module belongs to: itself, or its folder.
     fn of(&self, path: &str) -> Option<&'static str> {
         let path = path.strip_prefix("ts/")?;
         let folder = path.split('/').next().unwrap_or_default();
         [path, folder]
->>>>>>> w-tidy
             .into_iter()
             .find_map(|name| Some(self.0[self.place(name)?].0))
     }
