@@ -27,7 +27,10 @@ export interface ConnectionOwner extends StreamHome {
 
 /** Opens the streams of one connection, and ends it. */
 export interface Opener {
-  /** Notify `owner` from here on. Called once, by the owner, before any other method. */
+  /**
+   * Notify `owner` from here on. Called once, by the owner, before any other method; one that nobody owns is closed
+   * without.
+   */
   attach(owner: ConnectionOwner): void
   /**
    * Open a stream; no protocols: a raw one. `numbers` are those of the protocols in the native table.
