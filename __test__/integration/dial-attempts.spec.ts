@@ -5,6 +5,7 @@ import { AbortError, DialAllFailedError, ERROR_CODES, TimeoutError } from '../..
 import type { NativeNode } from '../../ts/native/addon.ts'
 import { CommandError } from '../../ts/native/command-error.ts'
 import { environment } from '../../ts/native/environment.ts'
+import type { RequestId } from '../../ts/native/handles.ts'
 import { createNode, until } from '../support/pair.ts'
 import { RawPeer } from '../support/raw-peer.ts'
 
@@ -26,7 +27,7 @@ const silence = (t: ExecutionContext): Promise<string> => RawPeer.serve(t, () =>
 /** A native node without a swarm, and what it tells of its dials, in order; `look` is called for each failure. */
 function bareNode(
   t: ExecutionContext,
-  look: (node: NativeNode, request: number) => void = () => {}
+  look: (node: NativeNode, request: RequestId) => void = () => {}
 ) {
   const engine = environment()
   const node = engine.makeNode({ privateKey: engine.native.generateKey('ed25519'), ioThreads: 1 })
@@ -41,7 +42,7 @@ function bareNode(
     onDiagnostic: () => {},
     onDropped: () => {}
   })
-  const command = (begin: (node: NativeNode, request: number) => void) =>
+  const command = (begin: (node: NativeNode, request: RequestId) => void) =>
     engine.command(node, (request) => begin(node, request))
   t.teardown(async () => {
     await command((node, request) => node.close(request, 0)).result

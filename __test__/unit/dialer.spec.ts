@@ -1,15 +1,8 @@
 import test from 'ava'
-import { ConnectionTable } from '../../ts/connection/table.ts'
-import { Connectedness, DEFAULT_LIMITS } from '../../ts/constants.ts'
-import { Log } from '../../ts/diagnostics/log.ts'
-import type { Logger } from '../../ts/diagnostics/logger.ts'
-import { AddressBook } from '../../ts/dial/address-book.ts'
-import { Dialer, type DialHost, type DialSink } from '../../ts/dial/dialer.ts'
+import { Connectedness } from '../../ts/constants.ts'
 import {
   AbortError,
   DialAllFailedError,
-  ERROR_CODES,
-  type ErrorCode,
   InvalidParametersError,
   NoConnectionError,
   NoRemoteAddrsError,
@@ -17,72 +10,7 @@ import {
   StateError,
   TimeoutError
 } from '../../ts/errors.ts'
-import type { NativeAttempt, NativeAttempts, NativeDialEntry } from '../../ts/native/addon.ts'
-import { RecordKind } from '../../ts/native/record.ts'
-import { fakeConnection } from '../support/fake-connection.ts'
-
-const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
-const at = (port: number): string => `/ip4/127.0.0.1/tcp/${port}`
-const refused = (index: number): NativeAttempt => ({
-  index,
-  stage: 'dial',
-  code: 406,
-  detail: '',
-  elapsedMs: 3
-})
-
-function setUp(logger: Partial<Logger> = {}) {
-  const { fake, engine, clock, connection } = fakeConnection()
-  const peer = connection.remotePeer.toString()
-  const table = new ConnectionTable(clock)
-  const book = new AddressBook()
-  const dials: { request: number; addresses: string[] }[] = []
-  const cancelled: number[] = []
-  const sinks = new Map<number, DialSink>()
-  const attempts = new Map<number, NativeAttempts>()
-  const node = {
-    ...fake.node,
-    dial: (request: number, entries: NativeDialEntry[]) => {
-      dials.push({ request, addresses: entries.map(({ address }) => address) })
-    },
-    takeAttempts: (request: number): NativeAttempts => {
-      const { failed, underWay } = attempts.get(request) ?? { failed: [], underWay: [] }
-      attempts.set(request, { failed: [], underWay })
-      return { failed, underWay }
-    },
-    cancel: (request: number) => void cancelled.push(request)
-  }
-  const host: DialHost = {
-    engine,
-    clock,
-    node,
-    options: { identity: { peer: SELF }, log: new Log(logger, '') },
-    limits: DEFAULT_LIMITS,
-    command: (begin, from) => engine.command(node, (request) => begin(node, request), from),
-    expectDialled: (request, sink) => void sinks.set(request, sink),
-    forgetDialled: (request) => void sinks.delete(request)
-  }
-  const dialer = new Dialer(host, table, book)
-  const complete = (
-    attempts?: NativeAttempt[],
-    which = -1,
-    failure: ErrorCode = 'ERR_DIAL_ALL_FAILED'
-  ): void => {
-    const request = dials.at(which)?.request ?? 0
-    const code = attempts === undefined ? 0 : ERROR_CODES[failure]
-    fake.results.set(request, attempts === undefined ? { code } : { code, attempts })
-    if (code === 0) sinks.get(request)?.onConnection(connection)
-    fake.put(RecordKind.completion, request, code)
-    fake.ring()
-  }
-  /** What the native side knows of the attempts of the last dial, which it tells of unless it is `untold`. */
-  const progress = (so: Partial<NativeAttempts>, untold = false): void => {
-    const request = dials.at(-1)?.request ?? 0
-    attempts.set(request, { failed: [], underWay: [], ...so })
-    if (!untold) sinks.get(request)?.onAttemptsFailed()
-  }
-  return { dialer, table, book, dials, cancelled, complete, progress, clock, connection, peer }
-}
+import { at, refused, SELF, setUp } from '../support/dial-host.ts'
 
 test('joins a dial under way and learns the address that worked', async (t) => {
   const { dialer, dials, complete, connection, peer, book } = setUp()

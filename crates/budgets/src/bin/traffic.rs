@@ -188,7 +188,7 @@ impl Pair {
         let address: Multiaddr = addresses[0].clone();
         let request = DialRequest {
             plan: vec![PlannedAttempt {
-                address: address,
+                address,
                 delay: Duration::ZERO,
                 timeout: HANG,
             }],

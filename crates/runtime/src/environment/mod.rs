@@ -146,25 +146,7 @@ impl Environment {
                     });
                 }
             }
-            Ready::Closed(connection) => {
-                let handle = connection.handle();
-                if let (true, Some(report)) = (handle != 0, connection.end_report()) {
-                    self.told_closed.push(Handle::from_raw(handle));
-                    for (figure, value) in (0..).zip(connection.traffic.figures()) {
-                        if value != 0 {
-                            emit(Record::ConnectionCarried {
-                                connection: handle,
-                                figure,
-                                value,
-                            });
-                        }
-                    }
-                    emit(Record::ConnectionClosed {
-                        connection: handle,
-                        report,
-                    });
-                }
-            }
+            Ready::Closed(connection) => self.expand_closed(&connection, emit),
             Ready::AttemptsFailed {
                 node,
                 request,
@@ -185,6 +167,26 @@ impl Environment {
                 let (waiting, dropped) = self.hub.diagnostics_waiting();
                 emit(Record::Diagnostics { waiting, dropped });
             }
+        }
+    }
+
+    fn expand_closed(&mut self, connection: &Connection, emit: &mut dyn FnMut(Record)) {
+        let handle = connection.handle();
+        if let (true, Some(report)) = (handle != 0, connection.end_report()) {
+            self.told_closed.push(Handle::from_raw(handle));
+            for (figure, value) in (0..).zip(connection.traffic.figures()) {
+                if value != 0 {
+                    emit(Record::ConnectionCarried {
+                        connection: handle,
+                        figure,
+                        value,
+                    });
+                }
+            }
+            emit(Record::ConnectionClosed {
+                connection: handle,
+                report,
+            });
         }
     }
 

@@ -209,7 +209,9 @@ impl Lane {
         }
         let room = self.bytes_max - state.bytes.len();
         if room == 0 {
-            state.blocked = cx.map(|cx| cx.waker().clone()).or(state.blocked.take());
+            if let Some(cx) = cx {
+                state.blocked = Some(cx.waker().clone());
+            }
             return Ok(None);
         }
         let count = bytes.len().min(room);
@@ -231,7 +233,9 @@ impl Lane {
                 Writer::Ended => Ok(Some(0)),
                 Writer::Reset => Err(Broken),
                 Writer::Open => {
-                    state.reader = cx.map(|cx| cx.waker().clone()).or(state.reader.take());
+                    if let Some(cx) = cx {
+                        state.reader = Some(cx.waker().clone());
+                    }
                     Ok(None)
                 }
             };
