@@ -13,7 +13,8 @@ use crate::sync::{Arc, Mutex};
 /// Attempts under way, and those to come. Dropping it gives them up.
 ///
 /// An attempt begins when its delay is over or the one before it in the plan has failed, whichever is
-/// first, and never before that one has begun: RFC 8305, section 5.
+/// first, and never before that one has begun: RFC 8305, section 5. One that begins early brings
+/// forward those behind it by as much, so that the delays between attempts stay.
 pub(super) struct Race<'a, W, C> {
     plan: &'a [PlannedAttempt],
     /// Attempts at a time.
@@ -21,6 +22,7 @@ pub(super) struct Race<'a, W, C> {
     attempts: &'a Attempts,
     /// Makes one attempt.
     connect: C,
+    /// Start of the plan: of the race, less the time by which failures have shortened it.
     began: Instant,
     /// Those that have begun, by their place in the plan.
     started: Vec<Started>,
@@ -111,14 +113,22 @@ where
         let index = self.started.len();
         let stage = self.attempts.start(index);
         let connecting = (self.connect)(index, Arc::clone(&stage));
-        let limit = self.plan[index].timeout;
+        let PlannedAttempt {
+            delay,
+            timeout: limit,
+            ..
+        } = self.plan[index];
+        let now = Instant::now();
+        if let Some(began) = now.checked_sub(delay) {
+            self.began = self.began.min(began);
+        }
         let attempt = self.running.spawn(async move {
             let connected = timeout(limit, connecting).await;
             connected.unwrap_or(Err(ConnectError::Timeout))
         });
         self.started.push(Started {
             task: attempt.id(),
-            at: Instant::now(),
+            at: now,
             stage,
         });
         self.has_last_failed = false;
