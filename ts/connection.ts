@@ -1,5 +1,5 @@
 /**
- * One secured and multiplexed connection to a peer: its public face.
+ * One secured and multiplexed connection to a peer: its public facade.
  */
 import type { PeerId, PrivateKey, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -17,7 +17,7 @@ import {
 import { TypedEventTarget } from './base/events.ts'
 import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
 import type { ConnectionCore } from './connection/core.ts'
-import { provideConnectionFaces } from './connection/face.ts'
+import { provideConnectionFacade } from './connection/facade.ts'
 import type {
   ConnectionCloseReason,
   ConnectionEvents,
@@ -34,7 +34,7 @@ import { tracedStreamOpen } from './diagnostics/channels.ts'
 import type { HostPort } from './identity/address.ts'
 import type { ConnectionCounters } from './native/counters.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
-import { streamFaces } from './stream/face.ts'
+import { streamFacade } from './stream/facade.ts'
 import { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'
 
@@ -75,7 +75,7 @@ export class Connection
   }
 
   static {
-    provideConnectionFaces({
+    provideConnectionFacade({
       make: (core) => new Connection(core),
       coreOf: (connection) => connection.#core,
       emitClose(connection, reason) {
@@ -252,7 +252,7 @@ export class Connection
 
   /** Forget a stream of this connection: `stream.remove()`. Throws `InvalidParametersError` for another one's. */
   removeStream(stream: Stream): void {
-    if (!(stream instanceof Stream) || streamFaces.coreOf(stream).home !== this.#core) {
+    if (!(stream instanceof Stream) || streamFacade.coreOf(stream).owner !== this.#core) {
       throw misuse('stream', 'a stream of this connection', stream)
     }
     stream.remove()

@@ -1,5 +1,5 @@
 /**
- * One stream of a connection: its public face.
+ * One stream of a connection: its public facade.
  *
  * The state machine, its bytes and its flow control live in Rust; what stands here is a copy of the state and
  * the queues of calls that wait. See docs/streams.md for the table of states and operations.
@@ -30,7 +30,7 @@ import type { MuxedStream } from './muxer/muxed.ts'
 import { type StreamCounters, streamCounters } from './native/counters.ts'
 import type { StreamCore } from './stream/core.ts'
 import { type DuplexOptions, toDuplex } from './stream/duplex.ts'
-import { provideStreamFaces } from './stream/face.ts'
+import { provideStreamFacade } from './stream/facade.ts'
 import {
   type ReadOptions,
   type StreamEvents,
@@ -82,7 +82,7 @@ export class Stream
   }
 
   static {
-    provideStreamFaces({
+    provideStreamFacade({
       make: (core) => new Stream(core),
       coreOf: (stream) => stream.#core,
       onEnd(stream, ended) {
@@ -93,8 +93,8 @@ export class Stream
         stream.#onReadable = readable
       },
       isHeard: (stream) => stream.hasListeners('close') || stream.hasListeners('drain'),
-      emitReadable(face) {
-        const stream = face instanceof WeakRef ? face.deref() : face
+      emitReadable(facade) {
+        const stream = facade instanceof WeakRef ? facade.deref() : facade
         if (stream !== undefined) stream.#onReadable?.()
       },
       emitDrain(stream) {
@@ -117,7 +117,7 @@ export class Stream
 
   /** The connection that carries this stream. Throws `StateError` on one that was wrapped without a connection. */
   get connection(): Connection {
-    const { connection } = this.#core.home
+    const { connection } = this.#core.owner
     if (connection === undefined)
       throw new StateError('this stream was wrapped without a connection')
     return connection
@@ -148,7 +148,7 @@ export class Stream
    * reset with the code `Shutdown`. The same for every stream of a swarm, and never aborted without one.
    */
   get signal(): AbortSignal {
-    return this.#core.home.signal
+    return this.#core.owner.signal
   }
 
   /** Facts that do not change. */
@@ -164,7 +164,7 @@ export class Stream
 
   /** The host and port at the other end; kept after the close. Undefined where the transport has none. */
   get remoteAddress(): HostPort | undefined {
-    return this.#core.home.remoteAddress
+    return this.#core.owner.remoteAddress
   }
 
   /** What `wrapMuxedStream` was given; the stream itself on our own muxers, which are native. */
@@ -232,8 +232,8 @@ export class Stream
 
   /** The transport of the connection under it, and since when it is there; undefined without a connection. */
   connState(): ConnState | undefined {
-    const { connection } = this.#core.home
-    return connection && { transport: this.#core.home.transport, openedAt: connection.stat.opened }
+    const { connection } = this.#core.owner
+    return connection && { transport: this.#core.owner.transport, openedAt: connection.stat.opened }
   }
 
   /**
@@ -408,7 +408,7 @@ export class Stream
     options?: EventListenerOptions
   ): void {
     super.addEventListener(type, handler, options)
-    if (this.hasListeners(type)) this.#core.home.forgotten.hold(this.#core, this)
+    if (this.hasListeners(type)) this.#core.owner.abandoned.hold(this.#core, this)
   }
 
   override removeEventListener<K extends keyof StreamEvents>(
@@ -416,7 +416,7 @@ export class Stream
     handler: EventHandler<StreamEvents[K]>
   ): void {
     super.removeEventListener(type, handler)
-    this.#core.home.forgotten.loosen(this.#core)
+    this.#core.owner.abandoned.holdWeakly(this.#core)
   }
 
   /** @internal One crossing at most. */
@@ -428,10 +428,10 @@ export class Stream
 
   /** As with listeners of the swarm. */
   protected override onListenerError(err: unknown, listener: object, message: string): void {
-    this.#core.home.onFailure(err, listener, message)
+    this.#core.owner.onFailure(err, listener, message)
   }
 
   #deadline(at: Date | number | null): number | undefined {
-    return deadlineAt(at, 'at', this.#core.home.clock.now())
+    return deadlineAt(at, 'at', this.#core.owner.clock.now())
   }
 }

@@ -95,8 +95,8 @@ const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => un
   'the attachment of protocolName': (_, number) => environment().native.protocolName(number, 1),
   'the number of protocolName': (_, number) =>
     environment().native.protocolName(attachment(), number),
-  'the stream of askedProtocol': (_, number) =>
-    environment().native.askedProtocol(attachment(), aStream(number))
+  'the stream of queriedProtocol': (_, number) =>
+    environment().native.queriedProtocol(attachment(), aStream(number))
 }
 
 const TIMES: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {

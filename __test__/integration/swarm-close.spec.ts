@@ -22,7 +22,7 @@ const LONG = { drainTimeout: 600_000 }
 overPairs(
   'from the call of close on new streams are reset with Shutdown and nobody is accepted',
   async (t, { dialer, listener, outbound }) => {
-    const { promise: held, resolve: letGo } = Promise.withResolvers<void>()
+    const { promise: held, resolve: release } = Promise.withResolvers<void>()
     let served = 0
     listener.handle('/work', async (stream) => {
       served += 1
@@ -50,7 +50,7 @@ overPairs(
     const third = await createNode(t)
     await t.throwsAsync(third.dialPeer(listener.peerId, { addresses }))
     // The handler that was there goes on to its end, and the close with it.
-    letGo()
+    release()
     t.deepEqual(new Uint8Array(await before.read()), pattern(3))
     await closing
     t.is(served, 1)
@@ -246,7 +246,7 @@ test('a dial that wins while the swarm closes is told, and closed', async (t) =>
 
 test('a stream to a peer does not dial while the swarm closes', async (t) => {
   const { dialer, listener } = await createPair(t)
-  const { promise: held, resolve: letGo } = Promise.withResolvers<void>()
+  const { promise: held, resolve: release } = Promise.withResolvers<void>()
   const errors: unknown[] = []
   listener.handle('/work', async (_stream, connection, { signal }) => {
     await new Promise((resolve) => signal.addEventListener('abort', resolve))
@@ -263,7 +263,7 @@ test('a stream to a peer does not dial while the swarm closes', async (t) => {
   const closing = listener.close(LONG)
   await until(() => errors.length === 1)
   t.true(errors[0] instanceof StateError || errors[0] instanceof NoConnectionError)
-  letGo()
+  release()
   await closing
 })
 

@@ -64,11 +64,11 @@ export function setUp(logger: Partial<Logger> = {}) {
     fake.put(RecordKind.completion, request, code)
     fake.ring()
   }
-  /** What the native side knows of the attempts of the last dial, which it tells of unless it is `untold`. */
-  const progress = (so: Partial<NativeAttempts>, untold = false): void => {
+  /** What the native side knows of the attempts of the last dial, which it tells of unless it is `unreported`. */
+  const progress = (so: Partial<NativeAttempts>, unreported = false): void => {
     const request = dials.at(-1)?.request ?? 0
     attempts.set(request, { failed: [], underWay: [], ...so })
-    if (!untold) sinks.get(request)?.onAttemptsFailed()
+    if (!unreported) sinks.get(request)?.onAttemptsFailed()
   }
   return { dialer, table, book, dials, cancelled, complete, progress, clock, connection, peer }
 }

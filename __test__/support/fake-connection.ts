@@ -7,8 +7,8 @@ import type { Connection } from '../../ts/connection.ts'
 import '../../ts/connection.ts'
 import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Engine } from '../../ts/native/engine.ts'
+import { AbandonedStreams } from '../../ts/stream/abandoned.ts'
 import { Deadlines } from '../../ts/stream/deadlines.ts'
-import { Forgotten } from '../../ts/stream/forgotten.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { FakeClock } from './fake-clock.ts'
 import { FACTS, type Fake, fakeNative } from './fake-native.ts'
@@ -57,7 +57,7 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
       then()
     }),
     // Its timer is none of those that tests count.
-    forgotten: new Forgotten(new FakeClock(), () => {}),
+    abandoned: new AbandonedStreams(new FakeClock(), () => {}),
     notify: (event, { id }) => {
       told.push(`${event} ${id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
     },

@@ -8,7 +8,7 @@ import type {
   NativeNode
 } from '../../ts/native/addon.ts'
 import { Order } from '../../ts/native/outbox.ts'
-import { FLAG_REMOTE, RECORD_WORDS, RecordKind, UNSETTLED } from '../../ts/native/record.ts'
+import { FLAG_REMOTE, HANDLE_PENDING, RECORD_WORDS, RecordKind } from '../../ts/native/record.ts'
 
 /** One scripted stream. */
 export interface FakeStream {
@@ -89,7 +89,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       nextStream += 1
       const state = protocols.length > 1 ? 1 : OPEN
       streams.set(handle, { inbox: [], remoteEnded: false, state, room, sent: [], armed: true })
-      return state === 1 ? handle + UNSETTLED : handle
+      return state === 1 ? handle + HANDLE_PENDING : handle
     },
     read(handle, into) {
       const stream = streams.get(handle)
@@ -231,8 +231,8 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       ring = doorbell
       return hot
     },
-    hostGuests() {
-      calls.push('hostGuests')
+    enableLoopPolling() {
+      calls.push('enableLoopPolling')
     },
     internProtocol(_attachment, name) {
       if (name.length > 140) {
@@ -244,7 +244,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     forgetProtocol(_attachment, protocol) {
       calls.push(`forget ${names[protocol]}`)
     },
-    askedProtocol: (_attachment, stream) => `/asked/${stream}`,
+    queriedProtocol: (_attachment, stream) => `/asked/${stream}`,
     protocolName: (_attachment, protocol) => names[protocol] ?? '',
     generateKey: () => new Uint8Array(68),
     describeKey: () => ({

@@ -26,7 +26,7 @@ test('resolves with the protocol that the remote chose', async (t) => {
   const { connection, fake } = fakeConnection()
   const opening = connection.newStream(['/a', '/b'])
   t.is(connection.streams.length, 0)
-  fake.put(RecordKind.streamSettled, 1, 2)
+  fake.put(RecordKind.streamNegotiated, 1, 2)
   fake.ring()
   const stream = await opening
   t.is(stream.protocol, '/b')
@@ -36,7 +36,7 @@ test('resolves with the protocol that the remote chose', async (t) => {
 test('rejects when the remote speaks none of them, and nobody hears of the stream', async (t) => {
   const { connection, fake, told } = fakeConnection()
   const opening = connection.newStream(['/a', '/b'])
-  fake.put(RecordKind.streamSettled, 1, 0, ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL)
+  fake.put(RecordKind.streamNegotiated, 1, 0, ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL)
   fake.put(RecordKind.streamClosed, 1)
   fake.ring()
   const err = await t.throwsAsync(opening, { instanceOf: UnsupportedProtocolError })

@@ -27,7 +27,7 @@ test('has the event loop take guests where that is the one of Node.js', (t) => {
   const hosts = (versions: NodeJS.ProcessVersions): boolean => {
     const fake = fakeNative()
     new Engine(fake.native, versions)
-    return fake.calls.includes('hostGuests')
+    return fake.calls.includes('enableLoopPolling')
   }
   t.true(hosts(process.versions))
   t.false(hosts({ ...process.versions, bun: '1.3.0' }))

@@ -57,7 +57,7 @@ const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => strin
   limits: [DEFAULT_LIMITS as unknown as Numbers, camel],
   measures: [
     {
-      ...constants(record, /^(RECORD_WORDS|RECORDS_PER_ENTRY|HANDLE_INDEX_MASK|UNSETTLED)$/),
+      ...constants(record, /^(RECORD_WORDS|RECORDS_PER_ENTRY|HANDLE_INDEX_MASK|HANDLE_PENDING)$/),
       ...constants(diagnostic, /^DIAGNOSTIC_/)
     },
     same

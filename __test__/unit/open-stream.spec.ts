@@ -29,7 +29,7 @@ function setUp() {
 type Fake = ReturnType<typeof fakeConnection>
 
 function settle({ fake }: Fake): void {
-  fake.put(RecordKind.streamSettled, 1, 2)
+  fake.put(RecordKind.streamNegotiated, 1, 2)
   fake.ring()
 }
 
@@ -83,7 +83,7 @@ test('leaves out a connection whose peer takes no more streams', async (t) => {
 test('passes on what no other connection would mend', async (t) => {
   const { first, open, dials } = setUp()
   const opening = open()
-  first.fake.put(RecordKind.streamSettled, 1, 0, ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL)
+  first.fake.put(RecordKind.streamNegotiated, 1, 0, ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL)
   first.fake.put(RecordKind.streamClosed, 1)
   first.fake.ring()
   await t.throwsAsync(opening, { instanceOf: UnsupportedProtocolError })

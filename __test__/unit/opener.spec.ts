@@ -137,7 +137,7 @@ test('waits for a pending negotiation, and rejects where its opener cannot open'
   opener.isPending = true
   const pending = connection.newStream(['/a', '/b'])
   t.deepEqual(connection.streams, [])
-  opener.opened[0]?.onSettled(engine.protocols.id('/b'), 0)
+  opener.opened[0]?.onNegotiated(engine.protocols.id('/b'), 0)
   t.is((await pending).protocol, '/b')
   opener.refusal = new IOError('no more')
   await t.throwsAsync(connection.newStream('/a'), { is: opener.refusal })

@@ -12,7 +12,7 @@ import {
 } from '../support/fake-connection.ts'
 
 interface Life {
-  readonly origin: 'inbound' | 'lazy' | 'chosen' | 'refused' | 'unsettled'
+  readonly origin: 'inbound' | 'lazy' | 'chosen' | 'refused' | 'negotiating'
   /** What is told between its beginning and its end. */
   readonly middle: readonly ('readable' | 'writable')[]
   readonly ending: 'close' | 'reset'
@@ -21,7 +21,7 @@ interface Life {
 }
 
 const life: fc.Arbitrary<Life> = fc.record({
-  origin: fc.constantFrom('inbound', 'lazy', 'chosen', 'refused', 'unsettled'),
+  origin: fc.constantFrom('inbound', 'lazy', 'chosen', 'refused', 'negotiating'),
   middle: fc.array(fc.constantFrom('readable' as const, 'writable' as const), { maxLength: 3 }),
   ending: fc.constantFrom('close', 'reset'),
   hops: fc.integer({ min: 0, max: 8 })
@@ -66,14 +66,14 @@ function begin(host: FakeConnection, of: Life): { records: (() => void)[]; seen:
     })
   }
   if (of.origin === 'chosen') {
-    records.push(() => fake.put(RecordKind.streamSettled, handle, 1))
+    records.push(() => fake.put(RecordKind.streamNegotiated, handle, 1))
   }
   if (of.origin === 'refused') {
     const code = ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL
-    records.push(() => fake.put(RecordKind.streamSettled, handle, 0, code))
+    records.push(() => fake.put(RecordKind.streamNegotiated, handle, 0, code))
     records.push(() => fake.put(RecordKind.streamReset, handle, 0, code))
   } else {
-    if (of.origin !== 'unsettled') {
+    if (of.origin !== 'negotiating') {
       for (const what of of.middle) {
         const kind = what === 'readable' ? RecordKind.streamReadable : RecordKind.streamWritable
         records.push(() => fake.put(kind, handle, 0))
@@ -116,7 +116,7 @@ test('whatever order and batches records come in, each stream is told of once an
         t.deepEqual(host.connection.streams, [])
         for (const [at, { seen }] of begun.entries()) {
           const of = lives[at] as Life
-          const isTold = of.origin !== 'refused' && of.origin !== 'unsettled'
+          const isTold = of.origin !== 'refused' && of.origin !== 'negotiating'
           t.is(seen.failed, !isTold, `${JSON.stringify(of)} failed`)
           t.is(seen.closes, isTold ? 1 : 0, `${JSON.stringify(of)} told of its end`)
           if (seen.stream === undefined) continue
@@ -136,7 +136,7 @@ test('a stream that is chosen and ended in one batch is closed for whoever opene
   const { fake, connection, told } = fakeConnection()
   fake.native.internProtocol(1, '/a')
   const opening = connection.newStream(['/a', '/b'])
-  fake.put(RecordKind.streamSettled, 1, 1)
+  fake.put(RecordKind.streamNegotiated, 1, 1)
   fake.put(RecordKind.streamReset, 1, 7, 0, FLAG_REMOTE)
   fake.put(RecordKind.streamClosed, 1)
   fake.ring()
@@ -158,13 +158,13 @@ test('a newStream that was settled before its time was up is not timed out', asy
   const { fake, connection, clock } = fakeConnection()
   fake.native.internProtocol(1, '/a')
   const opening = connection.newStream(['/a', '/b'], { negotiationTimeout: 100 })
-  fake.put(RecordKind.streamSettled, 1, 1)
+  fake.put(RecordKind.streamNegotiated, 1, 1)
   clock.advance(200)
   t.is((await opening).protocol, '/a')
 
   const controller = new AbortController()
   const other = connection.newStream(['/a', '/b'], { signal: controller.signal })
-  fake.put(RecordKind.streamSettled, 2, 1)
+  fake.put(RecordKind.streamNegotiated, 2, 1)
   controller.abort(new DOMException('late', 'TimeoutError'))
   t.is((await other).protocol, '/a')
 })
@@ -173,7 +173,7 @@ test('an abort that is no timeout ends a newStream at once, whatever waits to be
   const { fake, connection } = fakeConnection()
   const controller = new AbortController()
   const opening = connection.newStream(['/a', '/b'], { signal: controller.signal })
-  fake.put(RecordKind.streamSettled, 1, 1)
+  fake.put(RecordKind.streamNegotiated, 1, 1)
   controller.abort()
   await t.throwsAsync(opening, { name: 'AbortError' })
 })

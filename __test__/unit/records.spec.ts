@@ -34,7 +34,7 @@ function sink(index: number, heard: unknown[]): StreamSink {
     }
   return {
     handle: aStream(index),
-    onSettled: note('settled'),
+    onNegotiated: note('settled'),
     onReadable: note('readable'),
     onWritable: note('writable'),
     onReset: note('reset'),
@@ -54,7 +54,7 @@ function expected(records: readonly Fields[]): unknown[] {
       if (index < STREAMS && !gone.has(index)) heard.push([index, ...words])
     }
     switch (kind) {
-      case RecordKind.streamSettled:
+      case RecordKind.streamNegotiated:
         toStream('settled', a, b)
         break
       case RecordKind.streamReadable:
@@ -78,7 +78,7 @@ function expected(records: readonly Fields[]): unknown[] {
           heard.push(['connection', 'opened', handle, b])
         }
         break
-      case RecordKind.streamAsked:
+      case RecordKind.protocolQuery:
         if ((a & HANDLE_INDEX_MASK) === CONNECTION && !gone.has('connection')) {
           heard.push(['connection', 'asked', `/asked/${handle}`])
         }
@@ -120,7 +120,7 @@ test('a record reaches the one it is about, with its own words, in order and nev
       for (let index = 0; index < STREAMS; index += 1) engine.adoptStream(sink(index, heard))
       engine.adoptConnection(CONNECTION, {
         onStreamOpened: (...words) => heard.push(['connection', 'opened', ...words]),
-        onStreamAsked: (protocol) => {
+        onProtocolQuery: (protocol) => {
           heard.push(['connection', 'asked', protocol])
           return undefined
         },

@@ -24,13 +24,13 @@ import { Servers } from './servers.mjs'
 const FLOORS_HOLD_IN = ['full', 'soak']
 
 /**
- * Declares the tests of a scenario. `stackless` is for one that has nothing to do with a stack; `inFull` are the stacks
+ * Declares the tests of a scenario. `withoutStack` is for one that has nothing to do with a stack; `inFull` are the stacks
  * of it that a full run takes, which has an hour: all when left out.
  */
-export function scenario({ id, name, title, series, stackless, inFull }) {
+export function scenario({ id, name, title, series, withoutStack, inFull }) {
   const plan = readPlan()
   const wanted = series.filter(({ modes }) => modes?.includes(plan.mode) ?? true)
-  for (const stack of stackless ? [null] : plan.stacks) {
+  for (const stack of withoutStack ? [null] : plan.stacks) {
     if (plan.mode === 'full' && inFull?.includes(stack) === false) continue
     test.serial(stack === null ? title : `${title}, ${stack}`, async (t) => {
       const servers = new Servers()

@@ -10,7 +10,7 @@ scenario({
   id: 'S12',
   name: 'start',
   title: 'Install and start',
-  stackless: true,
+  withoutStack: true,
   series: [
     {
       run: start,

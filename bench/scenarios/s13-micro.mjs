@@ -8,7 +8,7 @@ scenario({
   id: 'S13',
   name: 'micro',
   title: 'Framing and negotiation in memory',
-  stackless: true,
+  withoutStack: true,
   series: [
     micro('frames', { bytes: 100 }, 'messages of 100 B framed and cut again'),
     micro('negotiations', {}, 'negotiations of one protocol')

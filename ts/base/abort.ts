@@ -56,11 +56,11 @@ export function abortable<T>(
   if (signal === undefined) return promise
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(aborted(signal, bytesAccepted()))
-    let letGo = (): void => {}
+    let release = (): void => {}
     // Whoever comes with a signal that is aborted already has waited for nothing.
     if (signal.aborted) abort()
-    else letGo = onceAborted(signal, abort)
-    promise.then(resolve, reject).finally(letGo)
+    else release = onceAborted(signal, abort)
+    promise.then(resolve, reject).finally(release)
   })
 }
 
@@ -94,8 +94,8 @@ export class TimeLimit {
 }
 
 /** What has the last word before a wait is given up: the engine, which tells what has happened by then. */
-export interface LastLook {
-  lastLook(then: () => void): void
+export interface DrainHost {
+  afterDrain(then: () => void): void
   aborted(signal: AbortSignal | undefined, then: () => void): void
 }
 
@@ -108,7 +108,7 @@ const nothing = (): void => {}
  * Returns what takes both back.
  */
 export function onceGivenUp(
-  engine: LastLook,
+  engine: DrainHost,
   clock: Clock,
   signal: AbortSignal | undefined,
   ms: number | undefined,
@@ -116,7 +116,7 @@ export function onceGivenUp(
 ): () => void {
   if (signal === undefined && ms === undefined) return nothing
   const timer =
-    ms === undefined ? undefined : clock.setTimer(() => engine.lastLook(() => giveUp('late')), ms)
+    ms === undefined ? undefined : clock.setTimer(() => engine.afterDrain(() => giveUp('late')), ms)
   if (signal === undefined) return () => clock.clearTimer(timer)
   const onAbort = (): void => engine.aborted(signal, () => giveUp('aborted'))
   signal.addEventListener('abort', onAbort, { once: true })

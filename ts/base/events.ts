@@ -26,7 +26,7 @@ interface Entry {
   readonly handler: unknown
   readonly once: boolean
   /** Takes our listener off the signal that would remove this entry. */
-  readonly letGo: (() => void) | undefined
+  readonly release: (() => void) | undefined
 }
 
 /** Typed events of a `Swarm`, a `Connection` or a `Stream`; `Events` maps their names to their event types. */
@@ -56,9 +56,9 @@ export class TypedEventTarget<Events extends object> {
     if (entries.some((entry) => entry.handler === handler)) return
     const onAbort = (): void => this.removeEventListener(type, handler)
     signal?.addEventListener('abort', onAbort, { once: true })
-    const letGo =
+    const release =
       signal === undefined ? undefined : () => signal.removeEventListener('abort', onAbort)
-    this.#entries.set(type, [...entries, { handler, once, letGo }])
+    this.#entries.set(type, [...entries, { handler, once, release }])
   }
 
   /** Stop calling `handler`. */
@@ -67,7 +67,7 @@ export class TypedEventTarget<Events extends object> {
     if (entries === undefined) return
     const removed = entries.find((entry) => entry.handler === handler)
     if (removed === undefined) return
-    removed.letGo?.()
+    removed.release?.()
     const left = entries.filter((entry) => entry !== removed)
     if (left.length === 0) this.#entries?.delete(type)
     else this.#entries?.set(type, left)
@@ -99,7 +99,7 @@ export class TypedEventTarget<Events extends object> {
   protected endEvents(): void {
     this.#isOver = true
     for (const entries of this.#entries?.values() ?? []) {
-      for (const { letGo } of entries) letGo?.()
+      for (const { release } of entries) release?.()
     }
     this.#entries = undefined
   }

@@ -16,11 +16,11 @@ import { publicKeyOf } from '../identity/load.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 import type { Engine, Served } from '../native/engine.ts'
+import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
-import type { Forgotten } from '../stream/forgotten.ts'
 import type { Stream } from '../stream.ts'
-import { connectionFaces } from './face.ts'
+import { connectionFacade } from './facade.ts'
 import type {
   ConnectionCloseReason,
   ConnectionFacts,
@@ -72,7 +72,7 @@ export class ConnectionCore implements ConnectionOwner {
     this.#facts = facts
     this.opened = host.clock.now()
     this.#openedIn = host.engine.batch
-    this.connection = connectionFaces.make(this)
+    this.connection = connectionFacade.make(this)
     opener.attach(this)
   }
 
@@ -88,8 +88,8 @@ export class ConnectionCore implements ConnectionOwner {
     return this.host.deadlines
   }
 
-  get forgotten(): Forgotten {
-    return this.host.forgotten
+  get abandoned(): AbandonedStreams {
+    return this.host.abandoned
   }
 
   get direction(): 'inbound' | 'outbound' {
@@ -255,9 +255,9 @@ export class ConnectionCore implements ConnectionOwner {
     const { connection } = this
     // Who dialled it gets it behind this batch, and hears of its end after that.
     if (this.#openedIn === this.host.engine.batch) {
-      setImmediate(() => connectionFaces.emitClose(connection, reason))
+      setImmediate(() => connectionFacade.emitClose(connection, reason))
     } else {
-      connectionFaces.emitClose(connection, reason)
+      connectionFacade.emitClose(connection, reason)
     }
     this.#closed?.resolve()
   }
@@ -271,7 +271,7 @@ export class ConnectionCore implements ConnectionOwner {
   /** Put a stream on the list, and say so. */
   announce(stream: StreamCore): void {
     this.streams.add(stream)
-    this.forgotten.watch(this.streams)
+    this.abandoned.watch(this.streams)
     this.host.notify('openedStream', stream.stream)
   }
 
@@ -328,7 +328,7 @@ export class ConnectionCore implements ConnectionOwner {
             : new TimeoutError(`no protocol was chosen within ${negotiationTimeout} ms`)
         core.stream.abort(reason)
       })
-      core.onceSettled((err) => {
+      core.onceNegotiated((err) => {
         for (const name of proposed) engine.protocols.release(name)
         release()
         const full = err === undefined ? this.host.refusal(core.protocol, this.streams) : undefined

@@ -1,4 +1,4 @@
-/** What a connection tells of itself, and what its calls take: the types of its public face. */
+/** What a connection tells of itself, and what its calls take: the types of its public facade. */
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'

@@ -4,9 +4,9 @@ import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
 import type { Limits } from '../constants.ts'
 import type { Engine, Served } from '../native/engine.ts'
+import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
-import type { Forgotten } from '../stream/forgotten.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 import type { ConnectionCore } from './core.ts'
@@ -17,7 +17,7 @@ export interface ConnectionHost {
   readonly engine: Engine
   readonly clock: Clock
   readonly deadlines: Deadlines
-  readonly forgotten: Forgotten
+  readonly abandoned: AbandonedStreams
   /** Tell notifiees and listeners. */
   notify(event: 'openedStream' | 'closedStream', stream: Stream): void
   /** Hand an inbound stream to its handler. */

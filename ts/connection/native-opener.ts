@@ -18,8 +18,8 @@ import {
 } from '../native/counters.ts'
 import type { ConnectionSink, Engine, Served } from '../native/engine.ts'
 import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
-import { endError, nativeError, stackless } from '../native/native-error.ts'
-import { FLAG_REMOTE, UNSETTLED } from '../native/record.ts'
+import { endError, nativeError, withoutStack } from '../native/native-error.ts'
+import { FLAG_REMOTE, HANDLE_PENDING } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { ConnectionFacts } from './facts.ts'
 import type { ConnectionOwner, Opener } from './opener.ts'
@@ -51,7 +51,7 @@ export class NativeOpener implements Opener, ConnectionSink {
     this.#engine.adoptConnection(this.#handle, this)
   }
 
-  /** The public face of the connection. */
+  /** The public facade of the connection. */
   get connection(): Connection | undefined {
     return this.#attached?.connection
   }
@@ -66,13 +66,13 @@ export class NativeOpener implements Opener, ConnectionSink {
     const answer = this.#engine.hot.open(this.#handle, numbers)
     if (answer < 0) return this.#openError(-answer)
     this.#engine.outbox.flushSoon()
-    const isPending = (answer & UNSETTLED) !== 0
+    const isPending = (answer & HANDLE_PENDING) !== 0
     const owner = this.#owner
     return new StreamCore({
       // An answer that is no error is the handle of the stream, and that flag.
-      handle: (answer & ~UNSETTLED) as StreamHandle,
+      handle: (answer & ~HANDLE_PENDING) as StreamHandle,
       number: owner.nextStream(),
-      home: owner,
+      owner: owner,
       direction: 'outbound',
       state: isPending ? StreamState.INIT : StreamState.OPEN,
       protocol: isPending ? undefined : protocols[0],
@@ -121,7 +121,7 @@ export class NativeOpener implements Opener, ConnectionSink {
     const stream = new StreamCore({
       handle,
       number: owner.nextStream(),
-      home: owner,
+      owner: owner,
       direction: 'inbound',
       state: StreamState.OPEN,
       protocol: this.#engine.protocols.of(handle, protocol),
@@ -130,7 +130,7 @@ export class NativeOpener implements Opener, ConnectionSink {
     owner.streamOpened(stream, protocol)
   }
 
-  onStreamAsked(protocol: string): Served | undefined {
+  onProtocolQuery(protocol: string): Served | undefined {
     return this.#owner.choose(protocol)
   }
 
@@ -150,7 +150,7 @@ export class NativeOpener implements Opener, ConnectionSink {
       closeCode,
       remote: (flags & FLAG_REMOTE) !== 0,
       error:
-        code === 0 ? undefined : stackless(() => endError(code, flags, { transport, closeCode }))
+        code === 0 ? undefined : withoutStack(() => endError(code, flags, { transport, closeCode }))
     })
   }
 }

@@ -6,11 +6,11 @@ import type { ConnectionClosedError, Libp2pError } from '../errors.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 import type { Served } from '../native/engine.ts'
 import type { StreamCore } from '../stream/core.ts'
-import type { StreamHome } from '../stream/home.ts'
+import type { StreamOwner } from '../stream/owner.ts'
 import type { ConnectionCloseReason } from './facts.ts'
 
 /** The connection, as its opener sees it. */
-export interface ConnectionOwner extends StreamHome {
+export interface ConnectionOwner extends StreamOwner {
   /** Number of the next stream, of either direction. */
   nextStream(): number
   /** The remote has opened a stream; `protocol` is the number of its handler in the table. */
@@ -35,7 +35,7 @@ export interface Opener {
   /**
    * Open a stream; no protocols: a raw one. `numbers` are those of the protocols in the native table.
    *
-   * A stream in INIT is a pending negotiation, which ends in `onSettled` of the stream. The error is returned and not
+   * A stream in INIT is a pending negotiation, which ends in `onNegotiated` of the stream. The error is returned and not
    * thrown: the caller rejects with it.
    */
   open(protocols: readonly string[], numbers: Uint32Array): StreamCore | Libp2pError

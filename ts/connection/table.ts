@@ -5,7 +5,7 @@ import type { Connection } from '../connection.ts'
 import type { SecurityName, SecurityProtocol } from '../constants.ts'
 import { CAN_CONNECT_MS, Connectedness } from '../constants.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
-import { connectionFaces } from './face.ts'
+import { connectionFacade } from './facade.ts'
 
 /** The names of options by the protocols that they stand for. */
 const SECURITY_NAMES: Readonly<Record<SecurityProtocol, SecurityName>> = {
@@ -13,7 +13,7 @@ const SECURITY_NAMES: Readonly<Record<SecurityProtocol, SecurityName>> = {
   '/noise': 'noise'
 }
 
-/** Peers whose clean end is remembered; the oldest are forgotten first. */
+/** Peers whose clean end is remembered; the oldest are abandoned first. */
 const ENDS_MAX = 1_024
 
 /** Connections by peer, each list oldest first. */
@@ -82,7 +82,7 @@ export class ConnectionTable {
   ranked(peer: string, security?: readonly SecurityName[]): Connection[] {
     const usable = this.of(peer).filter(
       (connection) =>
-        connectionFaces.coreOf(connection).takesStreams && isOver(connection, security)
+        connectionFacade.coreOf(connection).takesStreams && isOver(connection, security)
     )
     if (usable.length < 2) return usable
     return usable.reverse().sort((a, b) => b.stat.numStreams - a.stat.numStreams)

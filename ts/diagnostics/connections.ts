@@ -1,7 +1,7 @@
 /** Connections that are dialled, that come and that go, told to the log and to the channels. */
 import type { Clock } from '../base/clock.ts'
 import type { ConnectionCore } from '../connection/core.ts'
-import { connectionFaces } from '../connection/face.ts'
+import { connectionFacade } from '../connection/facade.ts'
 import type { Connection } from '../connection.ts'
 import { type AddressAttempt, DialAllFailedError } from '../errors.ts'
 import {
@@ -26,7 +26,7 @@ export interface DialTarget {
 const messages = new WeakMap<ConnectionCore, ConnectionMessage>()
 
 /** A dial, told of at `debug`; a caller who joins another one's has lines of its own. */
-export async function tellDial(
+export async function logDial(
   log: Log,
   clock: Clock,
   { peer, addresses, refused }: DialTarget,
@@ -39,7 +39,7 @@ export async function tellDial(
   tell(`dialling ${[peer, places].filter(Boolean).join(' at ')}`)
   try {
     const connection = await dial()
-    const { id, peer: reached, remoteAddressText } = connectionFaces.coreOf(connection)
+    const { id, peer: reached, remoteAddressText } = connectionFacade.coreOf(connection)
     tell(`dialled ${reached} at ${remoteAddressText} ${after()}: connection ${id}`)
     return connection
   } catch (err) {

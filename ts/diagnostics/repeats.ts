@@ -18,7 +18,7 @@ const REPEATING: ReadonlySet<DiagnosticName> = new Set([
 const STEP_MS = 1_000
 
 interface Repeated {
-  toldAt: number
+  reportedAt: number
   /** Facts since then. */
   suppressed: number
   /** The last one of them. */
@@ -48,12 +48,12 @@ export class Repeats {
     const now = this.#clock.now()
     const known = kinds.get(kind)
     // A clock that was put back begins another second too.
-    if (known !== undefined && now >= known.toldAt && now < known.toldAt + STEP_MS) {
+    if (known !== undefined && now >= known.reportedAt && now < known.reportedAt + STEP_MS) {
       known.suppressed += 1
       known.last = native
       return undefined
     }
-    kinds.set(kind, { toldAt: now, suppressed: 0, last: undefined })
+    kinds.set(kind, { reportedAt: now, suppressed: 0, last: undefined })
     return known?.suppressed ?? 0
   }
 

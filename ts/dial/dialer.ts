@@ -1,13 +1,13 @@
 /** Dialling: whom, where, and who waits for it. The native side tries the addresses by a plan. */
-import { aborted, type LastLook, onceGivenUp } from '../base/abort.ts'
+import { aborted, type DrainHost, onceGivenUp } from '../base/abort.ts'
 import { aDuration, aFlag, anArray, aSignal, type OptionChecks, someOf } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
-import { connectionFaces } from '../connection/face.ts'
+import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
 import { DIAL_ADDRESSES_MAX, DIAL_PARALLEL, DIAL_TIMEOUT_MS, type Limits } from '../constants.ts'
-import { type DialTarget, tellDial } from '../diagnostics/connections.ts'
+import { type DialTarget, logDial } from '../diagnostics/connections.ts'
 import type { Log } from '../diagnostics/log.ts'
 import {
   type AddressAttempt,
@@ -40,11 +40,11 @@ export interface DialSink {
 
 /** What dialling needs of the swarm that it dials for. */
 export interface DialHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
-  readonly engine: LastLook
+  readonly engine: DrainHost
   readonly clock: Clock
   readonly limits: Pick<Limits, 'connectionsMax'>
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
-  /** `sink` learns of a dial, until that is forgotten. */
+  /** `sink` learns of a dial, until that is abandoned. */
   expectDialled(request: RequestId, sink: DialSink): void
   /** Nobody wants the connection of a dial any more. */
   forgetDialled(request: RequestId): void
@@ -134,7 +134,7 @@ export class Dialer {
   #begin(target: Target, options: DialOptions): Promise<Connection> {
     const { log } = this.#host.options
     if (!log.hears('debug')) return this.#dial(target, options)
-    return tellDial(log, this.#host.clock, target, () => this.#dial(target, options))
+    return logDial(log, this.#host.clock, target, () => this.#dial(target, options))
   }
 
   async #dial(target: Target, options: DialOptions): Promise<Connection> {
@@ -182,13 +182,13 @@ export class Dialer {
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
     this.#forget(shared)
-    const core = connectionFaces.coreOf(connection)
+    const core = connectionFacade.coreOf(connection)
     this.#addressBook.worked(core.peer, core.remoteAddressText)
     for (const end of shared.waiters) end(connection)
   }
 
   #fail(shared: SharedDial, request: RequestId, err: unknown): void {
-    // One that was forgotten has no end that anybody waits for.
+    // One that was abandoned has no end that anybody waits for.
     if (!shared.requests.has(request)) return
     const isCommand = err instanceof CommandError
     if (isCommand) note(shared, request, err.result.attempts ?? [])

@@ -25,7 +25,7 @@ export function openStream(
   })
 }
 
-/** Try every other connection to the peer, then a new one: what is listed may have ended, untold yet. */
+/** Try every other connection to the peer, then a new one: what is listed may have ended, unreported yet. */
 async function openElsewhere(
   dialer: Pick<Dialer, 'dialPeer'>,
   connections: ConnectionTable,

@@ -1,4 +1,4 @@
-/** Options of a dial: a part of the public face of a swarm. */
+/** Options of a dial: a part of the public facade of a swarm. */
 import type { AbortOptions } from '../base/abort.ts'
 import type { SecurityName } from '../constants.ts'
 import type { AddrLike } from '../identity/address.ts'

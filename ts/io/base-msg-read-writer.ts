@@ -26,7 +26,7 @@ import { checkMessage, MESSAGE_BYTES_MAX } from './framing.ts'
 import type { AbortOptions, MsgReadWriteCloser, Reader, ReadWriteCloser } from './interfaces.ts'
 import { Pushback } from './pushback.ts'
 import { readExactly } from './read-exactly.ts'
-import { Turns } from './turns.ts'
+import { SerialQueue } from './serial-queue.ts'
 
 /** Options of every {@link BaseMsgReadWriter}. */
 export interface MsgReadWriterOptions {
@@ -57,8 +57,8 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
   readonly maxMessageBytes: number
   /** What {@link BaseMsgReadWriter.nextMsgLen} reads from: the carrier, and what an aborted call gave back. */
   protected readonly reader: Reader & { unshift(bytes: Uint8Array): void }
-  readonly #reads = new Turns()
-  readonly #writes = new Turns()
+  readonly #reads = new SerialQueue()
+  readonly #writes = new SerialQueue()
   // The length of a message whose prefix was read and whose body was not.
   #length: number | undefined
   #readFault: Error | undefined

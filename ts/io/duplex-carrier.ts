@@ -2,13 +2,13 @@
 import type { Duplex } from 'node:stream'
 import { abortable, aborted, onceAborted } from '../base/abort.ts'
 import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../base/arguments.ts'
+import { ByteQueue } from '../base/byte-queue.ts'
 import { NOTHING } from '../base/bytes.ts'
-import { Stash } from '../base/stash.ts'
 import { AbortError, ConnectionClosedError } from '../errors.ts'
 import type { HostPort } from '../identity/address.ts'
 import { closing } from './closing.ts'
 import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts'
-import { Turns } from './turns.ts'
+import { SerialQueue } from './serial-queue.ts'
 
 /** What one abortable write hands down at a time, so that an abort can tell how much went through. */
 const PIECE_BYTES = 64 * 1024
@@ -34,13 +34,13 @@ const GONE = new Set([
 export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
   readonly #duplex: Duplex
   readonly #transport: string
-  readonly #reads = new Turns()
-  readonly #writes = new Turns()
+  readonly #reads = new SerialQueue()
+  readonly #writes = new SerialQueue()
   #remoteAddress: HostPort | undefined
   #closing: Promise<void> | undefined
   #ended = false
   // What was taken from the duplex and not handed out, and what was put back.
-  readonly #held = new Stash()
+  readonly #held = new ByteQueue()
   // Called when there may be something to read, or nothing any more.
   #wake: (() => void) | undefined
   readonly #onEvent = (): void => this.#wake?.()
@@ -136,13 +136,13 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
 
   #somethingToRead(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const letGo = onceAborted(signal, () => {
+      const release = onceAborted(signal, () => {
         this.#wake = undefined
         reject(aborted(signal))
       })
       this.#wake = () => {
         this.#wake = undefined
-        letGo()
+        release()
         resolve()
       }
     })

@@ -1,6 +1,6 @@
 /** Reads that can be taken back. */
 import { abortable, aborted, isAborted } from '../base/abort.ts'
-import { Stash } from '../base/stash.ts'
+import { ByteQueue } from '../base/byte-queue.ts'
 import type { AbortOptions, Reader } from './interfaces.ts'
 
 /** Asks what is below for up to `n` bytes; empty is its end. It may ignore the signal. */
@@ -20,7 +20,7 @@ interface Pulled {
  */
 export class Pushback implements Reader {
   readonly #pull: Pull
-  readonly #held = new Stash()
+  readonly #held = new ByteQueue()
   #pulled: Pulled | undefined
 
   constructor(pull: Pull) {

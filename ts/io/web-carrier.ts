@@ -7,7 +7,7 @@ import type { HostPort } from '../identity/address.ts'
 import { closing } from './closing.ts'
 import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { Pushback } from './pushback.ts'
-import { Turns } from './turns.ts'
+import { SerialQueue } from './serial-queue.ts'
 
 /** Reads and writes two Web streams, which are locked from here on. */
 export class WebCarrier implements ReadWriteCloser, ChunkReader {
@@ -15,8 +15,8 @@ export class WebCarrier implements ReadWriteCloser, ChunkReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>
   readonly #pushback: Pushback
-  readonly #reads = new Turns()
-  readonly #writes = new Turns()
+  readonly #reads = new SerialQueue()
+  readonly #writes = new SerialQueue()
   #closing: Promise<void> | undefined
   #ended = false
 

@@ -16,7 +16,7 @@ import {
 } from '../native/record.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { muxerFailure } from '../stream/failure.ts'
-import type { StreamPump } from '../stream/home.ts'
+import type { StreamPump } from '../stream/owner.ts'
 import type { MuxedStream } from './muxed.ts'
 
 /** Bytes received and not read past which the muxed stream is left alone: a first window of yamux. */
@@ -67,7 +67,7 @@ export class MuxedPump implements StreamPump {
     if (!isFailed && !this.#isSending) this.#free()
   }
 
-  /** The stream was forgotten: the muxed one is left as it is. */
+  /** The stream was abandoned: the muxed one is left as it is. */
   leave(): void {
     this.#over = true
     this.#takesNothing = true
@@ -209,7 +209,7 @@ export class MuxedPump implements StreamPump {
     try {
       await end()
     } catch (err) {
-      this.#core.home.onFailure(err, this.muxed, 'the end of a muxed stream failed')
+      this.#core.owner.onFailure(err, this.muxed, 'the end of a muxed stream failed')
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Streams over the application's own multiplexers. */
 import { objectWith } from '../base/arguments.ts'
 import { systemClock } from '../base/clock.ts'
-import { connectionFaces } from '../connection/face.ts'
+import { connectionFacade } from '../connection/facade.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
 import { Failures } from '../diagnostics/failures.ts'
@@ -9,10 +9,10 @@ import { ConnectionClosedError } from '../errors.ts'
 import { environment } from '../native/environment.ts'
 import type { StreamHandle } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
+import { AbandonedStreams } from '../stream/abandoned.ts'
 import { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
-import { Forgotten } from '../stream/forgotten.ts'
-import type { StreamHome } from '../stream/home.ts'
+import type { StreamOwner } from '../stream/owner.ts'
 import type { Stream } from '../stream.ts'
 import type { MuxedStream } from './muxed.ts'
 import { MuxedPump } from './muxed-pump.ts'
@@ -20,17 +20,17 @@ import { MuxedPump } from './muxed-pump.ts'
 const aMuxedStream = objectWith('read', 'write', 'close', 'closeRead', 'closeWrite', 'reset')
 
 // What carries the streams that came without a connection.
-let alone: StreamHome | undefined
+let alone: StreamOwner | undefined
 let wrapped = 0
 
-function homeless(): StreamHome {
+function standalone(): StreamOwner {
   const engine = environment()
   alone ??= {
     id: 'muxed',
     engine,
     clock: systemClock,
     deadlines: new Deadlines(systemClock, () => engine.drain()),
-    forgotten: new Forgotten(systemClock, () => {}),
+    abandoned: new AbandonedStreams(systemClock, () => {}),
     connection: undefined,
     remoteAddress: undefined,
     transport: '',
@@ -57,20 +57,20 @@ function homeless(): StreamHome {
 export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): Stream {
   aMuxedStream(muxed, 'muxed')
   if (connection !== undefined) checkConnection(connection)
-  const core = connection === undefined ? undefined : connectionFaces.coreOf(connection)
+  const core = connection === undefined ? undefined : connectionFacade.coreOf(connection)
   wrapped += 1
-  const home = core ?? homeless()
+  const owner = core ?? standalone()
   const direction = muxed.direction ?? 'outbound'
-  const answer = home.engine.hot.openForeign(
+  const answer = owner.engine.hot.openForeign(
     direction === 'inbound' ? Direction.Inbound : Direction.Outbound
   )
   if (answer < 0) throw nativeError(-answer)
-  if (core === undefined) home.engine.retain()
+  if (core === undefined) owner.engine.retain()
   const stream = new StreamCore({
     // An answer that is no error is the handle of the stream.
     handle: answer as StreamHandle,
     number: core?.nextStream() ?? wrapped,
-    home,
+    owner,
     direction,
     state: StreamState.OPEN,
     protocol: undefined,

@@ -196,11 +196,11 @@ export interface KeyDescription {
 /** The addon. */
 export interface Native {
   attach(ring: () => void): HotCalls
-  hostGuests(attachment: number, ring: () => void): void
+  enableLoopPolling(attachment: number, ring: () => void): void
   internProtocol(attachment: number, name: string): number
   forgetProtocol(attachment: number, protocol: number): void
   protocolName(attachment: number, protocol: number): string
-  askedProtocol(attachment: number, stream: StreamHandle): string
+  queriedProtocol(attachment: number, stream: StreamHandle): string
   generateKey(type: 'ed25519' | 'secp256k1' | 'rsa' | 'ecdsa'): Uint8Array
   describeKey(privateKey: Uint8Array): KeyDescription
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array

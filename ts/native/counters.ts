@@ -77,7 +77,7 @@ export interface ConnectionCounters {
 /** @internal Numbers that `measure` writes, and of which `connectionCarried` records tell one each. */
 export const FIGURES = 5
 
-/** @internal What has gone over a stream; undefined once the native side has forgotten it. */
+/** @internal What has gone over a stream; undefined once the native side has abandoned it. */
 export function streamCounters(hot: HotCalls, handle: StreamHandle): StreamCounters | undefined {
   const figures = new Float64Array(FIGURES)
   if (hot.measure(handle, figures) < 0) return undefined

@@ -31,7 +31,7 @@ const POINT_SHIFT = 14
 
 /** What the engine tells a stream. */
 export interface StreamSink extends Sender {
-  onSettled(protocol: number, code: number): void
+  onNegotiated(protocol: number, code: number): void
   onReadable(bytes: number): void
   onWritable(credit: number): void
   onReset(wireCode: number, code: number, flags: number): void
@@ -52,7 +52,7 @@ export interface Served {
 export interface ConnectionSink {
   onStreamOpened(handle: StreamHandle, protocol: number): void
   /** Who serves a protocol that is proposed on an inbound stream and is not in the table; undefined for nobody. */
-  onStreamAsked(protocol: string): Served | undefined
+  onProtocolQuery(protocol: string): Served | undefined
   /** The remote takes no more streams; the end follows that of those there are. */
   onGoingAway(): void
   /** A figure of what it had carried by its end, which follows: see `connectionCounters`. Those that are 0 are not told. */
@@ -133,7 +133,7 @@ export class Engine {
     this.hot = native.attach(ring)
     // Both have functions by the names of libuv's, and an event loop that is not libuv's.
     if (versions.bun === undefined && versions.deno === undefined) {
-      native.hostGuests(this.hot.attachment, ring)
+      native.enableLoopPolling(this.hot.attachment, ring)
     }
     this.outbox = new Outbox(this.hot)
     this.#diagnostics = new DiagnosticReader(this.hot)
@@ -149,7 +149,7 @@ export class Engine {
    * Call `then` once what has happened by now is told: a time that is up must not end what was done before, however
    * late an application that was busy gets to look.
    */
-  lastLook(then: () => void): void {
+  afterDrain(then: () => void): void {
     this.drain()
     // The loop has not looked yet at what it waits for itself, and promises have not passed on what was drained.
     setImmediate(then)
@@ -157,7 +157,7 @@ export class Engine {
 
   /** Call `then` for an abort of `signal`: at once, or after a last look where that was a time that is up. */
   aborted(signal: AbortSignal | undefined, then: () => void): void {
-    if (isTimeUp(signal)) this.lastLook(then)
+    if (isTimeUp(signal)) this.afterDrain(then)
     else then()
   }
 
@@ -218,13 +218,13 @@ export class Engine {
       case RecordKind.streamOutgoing:
         this.#streams[index]?.onOutgoing()
         return
-      case RecordKind.streamSettled:
-        this.#streams[index]?.onSettled(a, b)
+      case RecordKind.streamNegotiated:
+        this.#streams[index]?.onNegotiated(a, b)
         return
       case RecordKind.streamReset:
         this.#streams[index]?.onReset(a, b, flags)
         return
-      case RecordKind.streamAsked:
+      case RecordKind.protocolQuery:
         this.#answer(handle as StreamHandle, a)
         return
       case RecordKind.connectionOpened:
@@ -285,7 +285,7 @@ export class Engine {
     const sink = this.#connections[connection & HANDLE_INDEX_MASK]
     let served: Served | undefined
     try {
-      served = sink?.onStreamAsked(this.native.askedProtocol(this.hot.attachment, stream))
+      served = sink?.onProtocolQuery(this.native.queriedProtocol(this.hot.attachment, stream))
     } finally {
       this.hot.answer(stream, served?.protocol ?? 0, served?.inboundMax ?? 0)
       this.outbox.flushSoon()

@@ -175,7 +175,7 @@ export function checked(answer: number): number {
  * For what a record tells: there are but our own frames on the stack then, the same ones for each of them, and taking
  * them costs more than the rest of a stream's end. Nothing of the application's may run in `work`.
  */
-export function stackless<T>(work: () => T): T {
+export function withoutStack<T>(work: () => T): T {
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 0
   try {

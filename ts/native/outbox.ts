@@ -17,7 +17,7 @@ const ENTRIES_MAX = 1_024
 export interface Sender {
   readonly handle: StreamHandle
   /**
-   * The answer to what it had staged, and to an end behind that: the credit left, with {@link UNSETTLED} for an end, or
+   * The answer to what it had staged, and to an end behind that: the credit left, with {@link HANDLE_PENDING} for an end, or
    * minus an error code.
    */
   onSubmitted(answer: number, order: Order): void
@@ -30,7 +30,7 @@ export type Order = (typeof Order)[keyof typeof Order]
 const ROW_WORDS = 3
 
 // Not queueMicrotask, which makes an async resource for each call.
-const SETTLED = Promise.resolve()
+const NEGOTIATED = Promise.resolve()
 
 /** The writes of one tick. */
 export class Outbox {
@@ -113,7 +113,7 @@ export class Outbox {
   flushAfterPromises(): void {
     if (this.#tickEnds || this.#isDeferred) return
     this.#isDeferred = true
-    void SETTLED.then(this.#afterPromises)
+    void NEGOTIATED.then(this.#afterPromises)
   }
 
   /** Send at the end of this tick. */

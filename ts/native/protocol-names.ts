@@ -24,7 +24,7 @@ export class ProtocolNames {
   readonly #native: Native
   readonly #attachment: number
   // Whoever is not found among the recent ones is moved there; when those are many, they become the older ones, and
-  // what was older and has not been used meanwhile is forgotten.
+  // what was older and has not been used meanwhile is abandoned.
   #recent = new Map<string, Known>()
   #older = new Map<string, Known>()
   readonly #names = new Map<number, string>()
@@ -55,7 +55,7 @@ export class ProtocolNames {
   of(stream: StreamHandle, id: number): string | undefined {
     // Names that peers make up are not kept.
     return id >= PREDICATES_FROM
-      ? this.#native.askedProtocol(this.#attachment, stream)
+      ? this.#native.queriedProtocol(this.#attachment, stream)
       : this.name(id)
   }
 

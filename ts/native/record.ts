@@ -14,7 +14,7 @@ export const RECORDS_PER_ENTRY = 6
 /** The low byte of word 0. */
 export const RecordKind = {
   streamOpened: 1,
-  streamSettled: 2,
+  streamNegotiated: 2,
   streamReadable: 3,
   streamWritable: 4,
   streamReset: 5,
@@ -22,7 +22,7 @@ export const RecordKind = {
   streamOutgoing: 7,
   connectionOpened: 8,
   connectionClosed: 9,
-  streamAsked: 10,
+  protocolQuery: 10,
   connectionGoingAway: 11,
   diagnostics: 12,
   connectionCarried: 13,
@@ -58,9 +58,9 @@ export const HANDLE_INDEX_MASK = 0xfffff
 
 /**
  * Added to the answer of `open` while the stream is in INIT, and of `submit` to an end while the remote has not answered
- * the only proposal: `streamSettled` follows.
+ * the only proposal: `streamNegotiated` follows.
  */
-export const UNSETTLED = 1 << 30
+export const HANDLE_PENDING = 1 << 30
 
 /** Numbers from here on stand for predicates; protocols by name have smaller ones. */
 export const PREDICATES_FROM = 1 << 20

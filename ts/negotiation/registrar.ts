@@ -212,7 +212,7 @@ export class Registrar {
     })
     for (const { id, handler } of this.#predicates.values()) this.#handlers.set(id, handler)
     host.node.setHandlers(table, this.#predicates.size > 0)
-    // Behind the new ones: what stays in the table is not forgotten in between.
+    // Behind the new ones: what stays in the table is not abandoned in between.
     for (const name of released) protocols.release(name)
     host.offersChanged()
   }

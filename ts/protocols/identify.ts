@@ -9,7 +9,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'
 import { abortable } from '../base/abort.ts'
 import { aBoolean, aSignal, checkOptions, type OptionChecks } from '../base/arguments.ts'
-import { connectionFaces } from '../connection/face.ts'
+import { connectionFacade } from '../connection/facade.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { MsgioError } from '../errors.ts'
@@ -24,7 +24,7 @@ import {
 } from './identify-message.ts'
 import { watchOffers } from './offers.ts'
 import { addressesFor, type Reach, reachOf } from './own-addresses.ts'
-import { bearsEarlyFin } from './quirks.ts'
+import { acceptsEarlyFin } from './quirks.ts'
 import type { Service } from './services.ts'
 
 /** The protocol that asks. */
@@ -124,7 +124,7 @@ function keptList(
 
 const IDENTIFY_CHECKS: OptionChecks<IdentifyOptions> = { signal: aSignal, force: aBoolean }
 
-const ASKED = new WeakMap<Connection, Promise<Told>>()
+const QUERIED = new WeakMap<Connection, Promise<Told>>()
 
 /**
  * What the peer told, pushes included; asks it if nobody has.
@@ -139,18 +139,18 @@ export function identify(
 ): Promise<IdentifyResult> {
   checkConnection(connection)
   checkOptions(options, IDENTIFY_CHECKS)
-  const told = abortable(toldBy(connection, options.force === true), options.signal)
+  const told = abortable(reportedBy(connection, options.force === true), options.signal)
   return told.then(({ result }) => result)
 }
 
-function toldBy(connection: Connection, force: boolean): Promise<Told> {
-  let asked = force ? undefined : ASKED.get(connection)
+function reportedBy(connection: Connection, force: boolean): Promise<Told> {
+  let asked = force ? undefined : QUERIED.get(connection)
   if (asked === undefined) {
     asked = ask(connection)
-    ASKED.set(connection, asked)
+    QUERIED.set(connection, asked)
     // One that failed is asked again.
     asked.catch(() => {
-      if (ASKED.get(connection) === asked) ASKED.delete(connection)
+      if (QUERIED.get(connection) === asked) QUERIED.delete(connection)
     })
   }
   return asked
@@ -214,7 +214,7 @@ export class IdentifyService implements Service {
     this.#fresh = []
     for (const connection of fresh) {
       if (connection.isClosed) continue
-      toldBy(connection, false).catch((err: unknown) => {
+      reportedBy(connection, false).catch((err: unknown) => {
         this.#swarm?.options.logger.debug(`identify of ${connection.remotePeer} failed`, err)
       })
     }
@@ -223,14 +223,14 @@ export class IdentifyService implements Service {
   /** The answering side. */
   async #tell(stream: Stream, connection: Connection): Promise<void> {
     stream.setWriteDeadline(deadline(connection))
-    const remote = connectionFaces.coreOf(connection).remoteAddressText
+    const remote = connectionFacade.coreOf(connection).remoteAddressText
     await stream.write(frameIdentify(this.#offer(connection.swarm, reachOf(remote)), remote))
     await stream.close()
   }
 
   /** A peer that can take it is told how things are. */
   async #push(connection: Connection): Promise<void> {
-    const told = await ASKED.get(connection)
+    const told = await QUERIED.get(connection)
     if (told?.protocols.includes(IDENTIFY_PUSH_PROTOCOL) !== true) return
     const stream = await connection.newStream(IDENTIFY_PUSH_PROTOCOL)
     try {
@@ -291,8 +291,8 @@ async function ask(connection: Connection): Promise<Told> {
 /** A peer tells how things are; what it leaves out is as it was. */
 async function hear(stream: Stream, connection: Connection): Promise<void> {
   const message = await listen(stream, connection)
-  const before = await ASKED.get(connection)?.catch(() => undefined)
-  ASKED.set(connection, Promise.resolve(new Told(message, before)))
+  const before = await QUERIED.get(connection)?.catch(() => undefined)
+  QUERIED.set(connection, Promise.resolve(new Told(message, before)))
 }
 
 /** What the peer says on `stream`. */
@@ -304,7 +304,7 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
     // Our own close of the connection ends the loop as well.
     if (stream.error !== undefined) throw stream.error
     const message = reader.end()
-    const key = connectionFaces.coreOf(connection).remotePublicKeyBytes
+    const key = connectionFacade.coreOf(connection).remotePublicKeyBytes
     if (message.publicKey !== undefined && Buffer.compare(message.publicKey, key) !== 0) {
       // The handshake has told who it is. go leaves such a key aside too.
       const { logger } = connection.swarm.options
@@ -313,9 +313,9 @@ async function listen(stream: Stream, connection: Connection): Promise<IdentifyM
     await stream.close()
     const { listenAddrs } = message
     if (listenAddrs !== undefined) {
-      connection.swarm.addressBook.add(connectionFaces.coreOf(connection).peer, listenAddrs)
+      connection.swarm.addressBook.add(connectionFacade.coreOf(connection).peer, listenAddrs)
     }
-    if (bearsEarlyFin(message.agentVersion)) connectionFaces.coreOf(connection).allowEarlyFin()
+    if (acceptsEarlyFin(message.agentVersion)) connectionFacade.coreOf(connection).allowEarlyFin()
     return message
   } catch (err) {
     await resetFor(err, stream)

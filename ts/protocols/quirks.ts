@@ -8,6 +8,6 @@
 const BEARS_EARLY_FIN = /^(?:ferroswarm|go-libp2p|rust-libp2p|kubo|boxo)\//
 
 /** Whether the software that calls itself `agent` takes the end of a stream whenever it comes. */
-export function bearsEarlyFin(agent: string | undefined): boolean {
+export function acceptsEarlyFin(agent: string | undefined): boolean {
   return agent !== undefined && BEARS_EARLY_FIN.test(agent)
 }

@@ -3,8 +3,8 @@
  * here moves bytes, each chunk once in each direction.
  */
 import { abortable, aborted } from '../base/abort.ts'
+import { ByteQueue } from '../base/byte-queue.ts'
 import { NOTHING, unshared } from '../base/bytes.ts'
-import { Stash } from '../base/stash.ts'
 import {
   ConnectionClosedError,
   DecryptionFailedError,
@@ -15,7 +15,7 @@ import type { HostPort } from '../identity/address.ts'
 import { closing } from '../io/closing.ts'
 import type { AbortOptions, ConnState, ReadWriteCloser } from '../io/interfaces.ts'
 import { Pushback } from '../io/pushback.ts'
-import { Turns } from '../io/turns.ts'
+import { SerialQueue } from '../io/serial-queue.ts'
 import type { NativeSecureSession, SessionFacts } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
 
@@ -32,8 +32,8 @@ export class SecureCarrier implements ReadWriteCloser {
   readonly conn: ReadWriteCloser
   readonly #session: NativeSecureSession
   readonly #ciphertext: Pushback
-  readonly #plaintext = new Stash()
-  readonly #writes = new Turns()
+  readonly #plaintext = new ByteQueue()
+  readonly #writes = new SerialQueue()
   // What was sealed, on its way in the order in which it was sealed.
   #wire: Promise<void> = Promise.resolve()
   #readFault: unknown

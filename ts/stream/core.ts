@@ -19,14 +19,20 @@ import {
 import { streamCounters } from '../native/counters.ts'
 import type { Engine, StreamSink } from '../native/engine.ts'
 import type { StreamHandle } from '../native/handles.ts'
-import { nativeError, stackless } from '../native/native-error.ts'
+import { nativeError, withoutStack } from '../native/native-error.ts'
 import { Order } from '../native/outbox.ts'
-import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT, UNSETTLED } from '../native/record.ts'
+import {
+  FLAG_ORDERLY,
+  FLAG_REMOTE,
+  FLAG_UNREAD,
+  FLAG_UNSENT,
+  HANDLE_PENDING
+} from '../native/record.ts'
 import type { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
-import { streamFaces } from './face.ts'
+import { streamFacade } from './facade.ts'
 import { failureError, faultOf, isEnd, ownReset, resetFailure, writeRefusal } from './failure.ts'
-import type { StreamHome, StreamInit, StreamPump } from './home.ts'
+import type { StreamInit, StreamOwner, StreamPump } from './owner.ts'
 import { ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -49,14 +55,14 @@ export class StreamCore implements StreamSink {
   flags = 0
   /** A call of ours put it in RESET. */
   isResetHere = false
-  /** The public face; held weakly where the application may let go of it: see {@link Forgotten}. */
-  face: Stream | WeakRef<Stream>
+  /** The public facade; held weakly where the application may let go of it: see {@link AbandonedStreams}. */
+  facade: Stream | WeakRef<Stream>
   /** What the application keeps beside the stream, made when it asks for it. */
   extra: Map<unknown, unknown> | undefined
   /** Of a stream whose muxer is the application's. */
   pump: StreamPump | undefined
 
-  readonly home: StreamHome
+  readonly owner: StreamOwner
   readonly #number: number
   readonly #proposed: readonly string[]
   // The peer has not answered the only protocol that was proposed, as far as is known here.
@@ -70,7 +76,7 @@ export class StreamCore implements StreamSink {
   #closesBoth = false
   #ended = false
   // The batch that told what was chosen: whoever waits for the stream has it after that.
-  #settledIn = 0
+  #negotiatedIn = 0
 
   constructor(init: StreamInit) {
     this.handle = init.handle
@@ -78,31 +84,31 @@ export class StreamCore implements StreamSink {
     this.direction = init.direction
     this.state = init.state
     this.protocol = init.protocol
-    this.home = init.home
+    this.owner = init.owner
     this.#proposed = init.proposed
     this.#isUnanswered = init.direction === 'outbound' && init.proposed.length === 1
-    this.engine = init.home.engine
-    this.opened = init.home.clock.now()
+    this.engine = init.owner.engine
+    this.opened = init.owner.clock.now()
     this.reads = new ReadQueue(this)
     this.writes = new WriteQueue(this)
-    this.face = streamFaces.make(this)
+    this.facade = streamFacade.make(this)
     this.engine.adoptStream(this)
   }
 
-  /** The public face; another one if nobody held the last one. */
+  /** The public facade; another one if nobody held the last one. */
   get stream(): Stream {
-    const { face } = this
-    if (!(face instanceof WeakRef)) return face
-    return face.deref() ?? this.home.forgotten.revive(this)
+    const { facade } = this
+    if (!(facade instanceof WeakRef)) return facade
+    return facade.deref() ?? this.owner.abandoned.recreate(this)
   }
 
   /** `<connection>-<n>`, of either direction. */
   get id(): string {
-    return `${this.home.id}-${this.#number}`
+    return `${this.owner.id}-${this.#number}`
   }
 
   get deadlines(): Deadlines {
-    return this.home.deadlines
+    return this.owner.deadlines
   }
 
   /** Whether the native side still knows this stream. */
@@ -271,7 +277,7 @@ export class StreamCore implements StreamSink {
       this.reads.closeLocally()
       this.failWrites()
     }
-    this.home.forget(this)
+    this.owner.forget(this)
   }
 
   setProtocol(protocol: string): void {
@@ -316,14 +322,14 @@ export class StreamCore implements StreamSink {
   }
 
   /** Call `settled` when the protocol is chosen, or with the reason why none is. */
-  onceSettled(settled: (err: Error | undefined) => void): void {
+  onceNegotiated(settled: (err: Error | undefined) => void): void {
     this.#settled = settled
   }
 
-  onSettled(protocol: number, code: number): void {
+  onNegotiated(protocol: number, code: number): void {
     if (protocol === 0 && code !== 0) {
       this.#refusedUnheard()
-      stackless(() => this.fail(StreamState.ERROR, faultOf(code, this.#proposed)))
+      withoutStack(() => this.fail(StreamState.ERROR, faultOf(code, this.#proposed)))
       return
     }
     if (this.#isUnanswered && this.state !== StreamState.INIT) {
@@ -332,7 +338,7 @@ export class StreamCore implements StreamSink {
     }
     this.protocol = this.engine.protocols.name(protocol)
     if (this.state === StreamState.INIT) this.state = StreamState.OPEN
-    this.#settledIn = this.engine.batch
+    this.#negotiatedIn = this.engine.batch
     if (this.writes.isClosing) this.#writesEnded()
     this.writes.serve()
     this.#settle(undefined)
@@ -352,8 +358,8 @@ export class StreamCore implements StreamSink {
   }
 
   onSubmitted(answer: number, order: Order): void {
-    this.writes.onSubmitted(answer < 0 ? answer : answer & ~UNSETTLED)
-    if (order !== Order.none && answer >= 0 && (answer & UNSETTLED) === 0) this.#hasAnswer()
+    this.writes.onSubmitted(answer < 0 ? answer : answer & ~HANDLE_PENDING)
+    if (order !== Order.none && answer >= 0 && (answer & HANDLE_PENDING) === 0) this.#hasAnswer()
     if (answer < 0 && this.#live && !this.isFailed()) this.refused(-answer)
   }
 
@@ -361,9 +367,9 @@ export class StreamCore implements StreamSink {
     if (this.isFailed()) return
     this.flags |= flags | (wireCode === StreamErrorCode.Shutdown ? FLAG_ORDERLY : 0)
     if (!this.isClosedHere) this.#refusedUnheard()
-    stackless(() => {
+    withoutStack(() => {
       if (code === 0) {
-        this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.home))
+        this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.owner))
       } else {
         this.fail(StreamState.ERROR, faultOf(code, this.#proposed))
       }
@@ -385,11 +391,11 @@ export class StreamCore implements StreamSink {
     if (this.#ended) return
     this.#ended = true
     this.pump?.onClosed(this.isFailed())
-    this.home.streamEnded(this)
+    this.owner.streamEnded(this)
     const { stream } = this
     // Who opened it gets it behind this batch, and hears of its end after that.
-    if (this.#settledIn === this.engine.batch) setImmediate(() => streamFaces.emitClose(stream))
-    else streamFaces.emitClose(stream)
+    if (this.#negotiatedIn === this.engine.batch) setImmediate(() => streamFacade.emitClose(stream))
+    else streamFacade.emitClose(stream)
   }
 
   onOutgoing(): void {
@@ -397,11 +403,11 @@ export class StreamCore implements StreamSink {
   }
 
   emitReadable(): void {
-    streamFaces.emitReadable(this.face)
+    streamFacade.emitReadable(this.facade)
   }
 
   emitDrain(): void {
-    streamFaces.emitDrain(this.stream)
+    streamFacade.emitDrain(this.stream)
   }
 
   /** Change state by a call; without a native side, straight to `otherwise`. */

@@ -5,7 +5,7 @@ import { StreamClosedError } from '../errors.ts'
 import { FLAG_ORDERLY, FLAG_REMOTE, FLAG_UNREAD, FLAG_UNSENT } from '../native/record.ts'
 import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
-import { streamFaces } from './face.ts'
+import { streamFacade } from './facade.ts'
 
 type NodeDuplex = import('node:stream').Duplex
 
@@ -57,14 +57,14 @@ class Bridge {
 
   constructor(stream: Stream, duplex: NodeDuplex) {
     this.#stream = stream
-    this.#core = streamFaces.coreOf(stream)
+    this.#core = streamFacade.coreOf(stream)
     this.#duplex = duplex
   }
 
   start(): void {
-    streamFaces.onReadable(this.#stream, () => this.#lookForEnd())
+    streamFacade.onReadable(this.#stream, () => this.#lookForEnd())
     // An end shows although nobody reads or writes at the time.
-    streamFaces.onEnd(this.#stream, () => this.#streamEnded())
+    streamFacade.onEnd(this.#stream, () => this.#streamEnded())
     if (this.#core.isFailed()) this.#failed()
   }
 

@@ -1,4 +1,4 @@
-/** What a stream tells of itself and what its calls take: the types of its public face. */
+/** What a stream tells of itself and what its calls take: the types of its public facade. */
 import type { AbortOptions } from '../base/abort.ts'
 import { toString as nameOf } from '../constants.ts'
 import type { Libp2pError } from '../errors.ts'
@@ -40,8 +40,8 @@ export function shownOf(
   core: StreamCore,
   counters: StreamCounters | undefined
 ): Record<string, unknown> {
-  const { id, direction, protocol, home, failure } = core
-  const { remotePeer, remoteAddr } = home.connection ?? {}
+  const { id, direction, protocol, owner, failure } = core
+  const { remotePeer, remoteAddr } = owner.connection ?? {}
   const state = nameOf('StreamState', core.state)
   return { id, state, direction, protocol, remotePeer, remoteAddr, ...counters, error: failure }
 }

@@ -11,7 +11,7 @@ import {
 } from '../errors.ts'
 import { nativeError } from '../native/native-error.ts'
 import { FLAG_CONNECTION_LOST, FLAG_REMOTE } from '../native/record.ts'
-import type { StreamHome } from './home.ts'
+import type { StreamOwner } from './owner.ts'
 
 /** What a call on a stream in RESET or ERROR gets: made afresh, so that its stack is the call's. */
 export function failureError(state: StreamState, failure: Libp2pError | undefined): StreamError {
@@ -43,12 +43,12 @@ export function writeRefusal(
 export function resetFailure(
   wireCode: number,
   flags: number,
-  home: Pick<StreamHome, 'lost'>
+  owner: Pick<StreamOwner, 'lost'>
 ): StreamResetError {
   const lost = (flags & FLAG_CONNECTION_LOST) !== 0
   const remote = (flags & FLAG_REMOTE) !== 0
   const text = lost ? 'its connection ended' : remote ? 'by the remote' : 'here'
-  const cause = lost ? home.lost(wireCode) : undefined
+  const cause = lost ? owner.lost(wireCode) : undefined
   return new StreamResetError(`stream reset: ${text}, code ${wireCode}`, {
     errorCode: wireCode,
     remote,

@@ -84,14 +84,14 @@ export class MessageReader {
   }
 
   /**
-   * Hand the messages that are there to `take`; answers false if there are none yet.
+   * Hand the messages that are there to `take`; returns false if there are none yet.
    *
    * Throws `StreamEOFError` at an end between messages, `MissingLengthError` and `MissingMessageError` at one
    * inside of a message, `MessageTooLargeError` and `MsgioError` for a broken prefix, and what a read throws.
    */
   pull(take: TakeBatch): boolean {
     if (this.#fault !== undefined) throw this.#fault
-    const stash = this.#core.reads.takeStash()
+    const stash = this.#core.reads.takeHeld()
     if (stash.length > 0) this.#hold(stash)
     try {
       if (this.#heldBytes > 0 || this.#assembling) return this.#assemble(take)

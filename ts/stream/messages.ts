@@ -37,7 +37,7 @@ import {
 import type { MsgReadWriteCloser } from '../io/interfaces.ts'
 import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
-import { streamFaces } from './face.ts'
+import { streamFacade } from './facade.ts'
 import { MessageReader } from './message-reader.ts'
 
 export type { Framing } from '../io/framing.ts'
@@ -106,7 +106,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     this.stream = stream
     this.framing = framing
     this.maxMessageBytes = maxMessageBytes
-    this.#core = streamFaces.coreOf(stream)
+    this.#core = streamFacade.coreOf(stream)
     this.#format = prefixFormat(framing)
     this.#lengthMax = Math.min(maxMessageBytes, this.#format.lengthMax)
     this.#reader = new MessageReader(this.#core, this.#format, maxMessageBytes)

@@ -6,6 +6,7 @@
  * stream whose native side is gone.
  */
 import type { AbortOptions } from '../base/abort.ts'
+import { ByteQueue } from '../base/byte-queue.ts'
 import {
   allocate,
   CHUNK_BYTES_MAX,
@@ -16,7 +17,6 @@ import {
   SCRATCH_BYTES,
   trim
 } from '../base/bytes.ts'
-import { Stash } from '../base/stash.ts'
 import { READ_ALL_BYTES_MAX } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -28,7 +28,7 @@ import {
 import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
-import { streamFaces } from './face.ts'
+import { streamFacade } from './facade.ts'
 import type { ReadOptions } from './facts.ts'
 import { WaitingReads } from './waiting-reads.ts'
 
@@ -42,7 +42,7 @@ const END = Symbol('end')
 export class ReadQueue {
   readonly #core: StreamCore
   readonly #waiting: WaitingReads
-  readonly #stash = new Stash()
+  readonly #stash = new ByteQueue()
   // Bytes the native side is known to hold at least.
   #hint = 0
   // The native side has nothing and tells when it has; it begins so where the stream was opened here.
@@ -143,7 +143,7 @@ export class ReadQueue {
       }
     }
     return {
-      next: () => streamFaces.coreOf(stream).reads.take(take, undefined, done),
+      next: () => streamFacade.coreOf(stream).reads.take(take, undefined, done),
       return: () => Promise.resolve({ done: true, value: undefined }),
       [Symbol.asyncIterator]() {
         return this
@@ -174,7 +174,7 @@ export class ReadQueue {
   }
 
   /** Bytes that JavaScript holds already, all of them; they come before anything the native side has. */
-  takeStash(): Uint8Array {
+  takeHeld(): Uint8Array {
     return this.#stash.takeAll()
   }
 

@@ -1,12 +1,12 @@
 /** Web streams over a stream. Default streams, not byte streams: those detach the memory they are given. */
 import { AbortError } from '../errors.ts'
 import type { Stream } from '../stream.ts'
-import { streamFaces } from './face.ts'
+import { streamFacade } from './facade.ts'
 
 /** A Web stream that pulls one chunk at a time, so that the stream's own window is the only buffer. */
 export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
   const chunks = stream[Symbol.asyncIterator]()
-  const core = streamFaces.coreOf(stream)
+  const core = streamFacade.coreOf(stream)
   let isOver = false
   return new ReadableStream<Uint8Array>(
     {
@@ -20,7 +20,7 @@ export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
           if (err === undefined || core.isEnd(err)) controller.close()
           else controller.error(err)
         }
-        streamFaces.onEnd(stream, end)
+        streamFacade.onEnd(stream, end)
         if (core.isFailed()) end()
       },
       async pull(controller) {
@@ -44,7 +44,7 @@ export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
 
 /** A Web stream whose writes are accepted when the stream accepts them. */
 export function writableStream(stream: Stream): WritableStream<Uint8Array> {
-  const core = streamFaces.coreOf(stream)
+  const core = streamFacade.coreOf(stream)
   const abort = (reason: unknown): void => {
     const cause = reason instanceof Error ? reason : undefined
     stream.abort(cause ?? new AbortError('the web stream was aborted', { cause: reason }))
@@ -57,7 +57,7 @@ export function writableStream(stream: Stream): WritableStream<Uint8Array> {
       const fail = (): void => {
         if (core.failure !== undefined) controller.error(core.failure)
       }
-      streamFaces.onEnd(stream, fail)
+      streamFacade.onEnd(stream, fail)
       if (core.isFailed()) fail()
     },
     write: (bytes) => stream.write(bytes),

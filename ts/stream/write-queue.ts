@@ -95,7 +95,7 @@ export class WriteQueue {
     return !this.#needsDrain
   }
 
-  /** End-of-stream behind everything accepted; answers undefined if it went out at once. */
+  /** End-of-stream behind everything accepted; returns undefined if it went out at once. */
   closeWrite(signal: AbortSignal | undefined): Promise<void> | undefined {
     this.#closing = true
     if (this.isBusy) return this.#wait(undefined, 0, signal)
@@ -205,7 +205,7 @@ export class WriteQueue {
     if (this.#staged) this.#core.engine.outbox.submit()
   }
 
-  /** The stream is in RESET or ERROR, or forgotten: whatever waits rejects. */
+  /** The stream is in RESET or ERROR, or abandoned: whatever waits rejects. */
   fail(make: (accepted: number) => Error): void {
     this.#stopDeadline()
     const waiting = this.#waiting?.splice(0)

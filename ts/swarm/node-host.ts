@@ -4,7 +4,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import { ConnectionCore } from '../connection/core.ts'
-import { connectionFaces } from '../connection/face.ts'
+import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionHost } from '../connection/host.ts'
 import { connectionFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
@@ -25,9 +25,9 @@ import { environment } from '../native/environment.ts'
 import type { ConnectionHandle, RequestId } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
+import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
-import { Forgotten } from '../stream/forgotten.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 import type { ListenerHost } from './listener.ts'
 import type { NotifieeEvent } from './notifiee.ts'
@@ -47,7 +47,7 @@ export class NodeHost
   readonly swarm: Swarm
   readonly clock: Clock
   readonly deadlines: Deadlines
-  readonly forgotten: Forgotten
+  readonly abandoned: AbandonedStreams
   readonly options: SwarmSettings
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
@@ -76,8 +76,8 @@ export class NodeHost
     this.#registrar = registrar
     this.#callbacks = callbacks
     this.#reports = new Reports(swarm, options.log, options.clock)
-    this.deadlines = new Deadlines(options.clock, (then) => this.engine.lastLook(then))
-    this.forgotten = new Forgotten(options.clock, ({ id, protocol }) => {
+    this.deadlines = new Deadlines(options.clock, (then) => this.engine.afterDrain(then))
+    this.abandoned = new AbandonedStreams(options.clock, ({ id, protocol }) => {
       const what = protocol ?? 'no protocol'
       options.logger.debug(`stream ${id} of ${what} is reset: nobody held it and it was not closed`)
     })
@@ -117,7 +117,7 @@ export class NodeHost
     return this.engine.command(node, (request) => begin(node, request), from)
   }
 
-  /** `sink` learns of a dial, until that is forgotten. */
+  /** `sink` learns of a dial, until that is abandoned. */
   expectDialled(request: RequestId, sink: DialSink): void {
     this.#dials.set(request, sink)
   }
@@ -265,7 +265,7 @@ export class NodeHost
   /** Open streams of every connection. */
   *streams(): Generator<StreamCore> {
     for (const connection of this.#connections.all())
-      yield* [...connectionFaces.coreOf(connection).streams]
+      yield* [...connectionFacade.coreOf(connection).streams]
   }
 
   /**
@@ -288,14 +288,14 @@ export class NodeHost
     }
     this.engine.dropNode(this.node.id)
     this.deadlines.clear()
-    this.forgotten.clear()
+    this.abandoned.clear()
   }
 
   /** A {@link close} under way delivers no more. */
   closeAtOnce(): void {
     if (!this.#isEnding) return
     for (const connection of this.#connections.living()) {
-      void connectionFaces.coreOf(connection).closeAtOnce(0)
+      void connectionFacade.coreOf(connection).closeAtOnce(0)
     }
   }
 }

@@ -76,7 +76,7 @@ export class Shutdown {
     }
   }
 
-  /** Wait until what the native side has is sent; tells whether more waits here for room. */
+  /** Wait until what the native side has is sent; returns whether more waits here for room. */
   async #drain(): Promise<boolean> {
     const { request, result } = this.#host.drain(this.left)
     const cancelled = this.#over.then(() => this.#host.node.cancel(request))

@@ -113,7 +113,7 @@ impl Watch {
         unsafe { &mut **handle.cast::<*mut Self>() }
     }
 
-    /// Has the loop call for `descriptor`, and before it sleeps; tells whether it does both.
+    /// Has the loop call for `descriptor`, and before it sleeps; returns whether it does both.
     ///
     /// # Safety
     /// On the loop's thread, once, with what `new` made; it stays where it is while it has live handles.
@@ -175,21 +175,21 @@ impl Watch {
 }
 
 /// Has the environment's event loop take guests, where it can.
-pub(crate) fn host_guests(env: sys::napi_env, attachment: &Attachment) {
+pub(crate) fn enable_loop_polling(env: sys::napi_env, attachment: &Attachment) {
     let Some(libuv) = Libuv::find() else { return };
     let mut event_loop = ptr::null_mut();
     // SAFETY: `env` is live.
     let status = unsafe { sys::napi_get_uv_event_loop(env, &mut event_loop) };
     if status == sys::Status::napi_ok && !event_loop.is_null() {
         let environment = attachment.environment.borrow();
-        environment.host_guests(|descriptor| {
+        environment.enable_loop_polling(|descriptor| {
             let watch = Watch::new(attachment.id, libuv, event_loop);
             wait(env, watch, descriptor)
         });
     }
 }
 
-/// Has the loop wait for `descriptor` until the environment ends; tells whether it does.
+/// Has the loop wait for `descriptor` until the environment ends; returns whether it does.
 fn wait(env: sys::napi_env, watch: *mut Watch, descriptor: c_int) -> bool {
     // SAFETY: on the loop's thread, with what `Watch::new` made, which stays where it is until `closed`.
     unsafe {
@@ -214,7 +214,7 @@ unsafe extern "C" fn ready(handle: *mut c_void, _status: c_int, _events: c_int) 
         // SAFETY: libuv passes the handle on its loop's thread.
         let id = unsafe { Watch::of(handle) }.attachment;
         if let Some(attachment) = Attachment::of(id) {
-            let event = attachment.environment.borrow_mut().read_guests();
+            let event = attachment.environment.borrow_mut().read_ready();
             if let Some(limit) = event {
                 // SAFETY: libuv passes the handle on its loop's thread; the borrow ends here.
                 unsafe { Watch::of(handle) }

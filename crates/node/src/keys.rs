@@ -97,9 +97,9 @@ pub fn forget_protocol(attachment: f64, protocol: f64) -> Result<(), Failure> {
 
 /// The protocol that was proposed on an inbound stream and is not in the table.
 #[napi(catch_unwind)]
-pub fn asked_protocol(attachment: f64, stream: f64) -> Result<String, Failure> {
+pub fn queried_protocol(attachment: f64, stream: f64) -> Result<String, Failure> {
     let (attachment, stream) = (attached(attachment)?, whole(stream)?);
-    let asked = attachment.environment.borrow().asked_protocol(stream);
+    let asked = attachment.environment.borrow().queried_protocol(stream);
     let name = asked.map_err(|error| failure(error.into(), error))?;
     Ok(name.as_str().to_owned())
 }

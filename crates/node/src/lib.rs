@@ -61,11 +61,15 @@ pub(crate) fn attached(id: f64) -> Result<Rc<Attachment>, Failure> {
 /// Has the environment's event loop, which must be libuv's own, wait for the sockets of connections with
 /// little traffic, and call `ring` for them. Where it cannot, every socket stays with the I/O threads.
 #[napi(catch_unwind)]
-pub fn host_guests(env: &Env, attachment: f64, ring: Function<'_, (), ()>) -> Result<(), Failure> {
+pub fn enable_loop_polling(
+    env: &Env,
+    attachment: f64,
+    ring: Function<'_, (), ()>,
+) -> Result<(), Failure> {
     let attachment = attached(attachment)?;
     #[cfg(target_os = "linux")]
     if attachment.bell.call_directly(env.raw(), ring.raw()) {
-        event_loop::host_guests(env.raw(), &attachment);
+        event_loop::enable_loop_polling(env.raw(), &attachment);
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (env, attachment, ring);

@@ -17,7 +17,7 @@ use crate::number::{milliseconds, whole};
 pub struct NodeLimits {
     /// From the socket to a muxed connection.
     pub upgrade_timeout_ms: Option<f64>,
-    /// From a stream's first byte to its settled protocol.
+    /// From a stream's first byte to its negotiated protocol.
     pub stream_negotiation_timeout_ms: Option<f64>,
     /// Connections, those under way included.
     pub connections_max: Option<f64>,

@@ -13,7 +13,7 @@ numbers! {
     /// The low byte of word 0.
     KINDS:
     STREAM_OPENED = 1,
-    STREAM_SETTLED = 2,
+    STREAM_NEGOTIATED = 2,
     STREAM_READABLE = 3,
     STREAM_WRITABLE = 4,
     STREAM_RESET = 5,
@@ -21,7 +21,7 @@ numbers! {
     STREAM_OUTGOING = 7,
     CONNECTION_OPENED = 8,
     CONNECTION_CLOSED = 9,
-    STREAM_ASKED = 10,
+    PROTOCOL_QUERY = 10,
     CONNECTION_GOING_AWAY = 11,
     DIAGNOSTICS = 12,
     CONNECTION_CARRIED = 13,
@@ -123,13 +123,13 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
             connection,
             protocol,
         } => [STREAM_OPENED, stream, connection, protocol],
-        Record::StreamAsked { stream, connection } => [STREAM_ASKED, stream, connection, 0],
-        Record::StreamSettled {
+        Record::ProtocolQuery { stream, connection } => [PROTOCOL_QUERY, stream, connection, 0],
+        Record::StreamNegotiated {
             stream,
             protocol,
             fault,
         } => [
-            STREAM_SETTLED,
+            STREAM_NEGOTIATED,
             stream,
             protocol,
             fault_word(fault.map(ErrorCode::from)),

@@ -72,7 +72,7 @@ fn measures() -> Table {
         ("RECORD_WORDS", record::WORDS as f64),
         ("RECORDS_PER_ENTRY", RECORDS_PER_ENTRY as f64),
         ("HANDLE_INDEX_MASK", (HANDLES_MAX - 1) as f64),
-        ("UNSETTLED", f64::from(HANDLE_PENDING)),
+        ("HANDLE_PENDING", f64::from(HANDLE_PENDING)),
         ("DIAGNOSTIC_WORDS", DIAGNOSTIC_WORDS as f64),
         ("DIAGNOSTIC_TEXT_MAX", DIAGNOSTIC_TEXT_MAX as f64),
     ])

@@ -91,7 +91,7 @@ impl Bell {
         })
     }
 
-    /// From here on it can call `ring` on the environment's own thread; tells whether it can.
+    /// From here on it can call `ring` on the environment's own thread; returns whether it can.
     ///
     /// Not for every environment: Deno cannot give such a context back when one ends.
     #[cfg(target_os = "linux")]

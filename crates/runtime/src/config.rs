@@ -34,7 +34,7 @@ impl Muxer {
 pub struct Limits {
     /// From the accepted or dialled socket to a muxed connection, in all.
     pub upgrade_timeout: Duration,
-    /// From the first byte of a stream to its settled protocol.
+    /// From the first byte of a stream to its negotiated protocol.
     pub stream_negotiation_timeout: Duration,
     /// Connections of the node, dialled and accepted, those under way included.
     pub connections_max: usize,

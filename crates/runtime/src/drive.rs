@@ -80,7 +80,7 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
         }
     })
     .await;
-    connection.come_home();
+    connection.return_to_thread();
     let ours = matches!(
         fault,
         ConnectionFault::Local

@@ -12,7 +12,7 @@ mod unix {
     use mio::{Events, Interest, Poll, Registry, Token};
 
     use super::{Found, TcpStream, io};
-    use crate::guests::GUESTS_MAX;
+    use crate::loop_sockets::LOOP_SOCKETS_MAX;
     use crate::sync::Mutex;
 
     /// Sockets whose incoming bytes somebody waits for through one descriptor.
@@ -29,7 +29,7 @@ mod unix {
         pub(crate) fn new() -> io::Result<Self> {
             let poll = Poll::new()?;
             let registry = poll.registry().try_clone()?;
-            let events = Events::with_capacity(GUESTS_MAX);
+            let events = Events::with_capacity(LOOP_SOCKETS_MAX);
             Ok(Self {
                 registry,
                 poll: Mutex::new((poll, events)),
@@ -107,7 +107,7 @@ pub(crate) use self::none::EventQueue;
 #[cfg(unix)]
 pub(crate) use self::unix::EventQueue;
 
-/// News of one socket.
+/// TurnOutput of one socket.
 pub(crate) struct Found {
     pub(crate) token: usize,
     /// The remote sends no more, or the socket has failed.

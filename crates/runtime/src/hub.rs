@@ -14,8 +14,8 @@ use crate::command::Completion;
 use crate::config::AwaitingBounds;
 use crate::connection::Connection;
 use crate::diagnostics::{Diagnostic, Diagnostics, Fact, Kept, Subject};
-use crate::guests::Guests;
 use crate::handlers::ProtocolNames;
+use crate::loop_sockets::LoopSockets;
 use crate::slot::StreamSlot;
 use crate::stats::HubStats;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
@@ -83,7 +83,7 @@ pub struct Hub {
     bounds: AwaitingBounds,
     pool: Mutex<ChunkPool>,
     names: Arc<ProtocolNames>,
-    guests: OnceLock<Guests>,
+    loop_sockets: OnceLock<LoopSockets>,
     diagnostics: Diagnostics,
     /// Counters of the environment.
     pub stats: HubStats,
@@ -105,7 +105,7 @@ impl Hub {
             bounds,
             pool: Mutex::new(ChunkPool::default()),
             names: Arc::default(),
-            guests: OnceLock::new(),
+            loop_sockets: OnceLock::new(),
             diagnostics: Diagnostics::default(),
             stats: HubStats::default(),
         })
@@ -206,14 +206,14 @@ impl Hub {
         SharedPool(&self.pool)
     }
 
-    /// From here on JavaScript's event loop takes guests.
-    pub(crate) fn host(&self, guests: Guests) {
-        drop(self.guests.set(guests));
+    /// From here on JavaScript's event loop takes loop_sockets.
+    pub(crate) fn host(&self, loop_sockets: LoopSockets) {
+        drop(self.loop_sockets.set(loop_sockets));
     }
 
-    /// The guests of JavaScript's event loop, where it takes any.
-    pub(crate) fn guests(&self) -> Option<&Guests> {
-        self.guests.get()
+    /// The loop sockets of JavaScript's event loop, where it takes any.
+    pub(crate) fn loop_sockets(&self) -> Option<&LoopSockets> {
+        self.loop_sockets.get()
     }
 
     pub(crate) fn add_awaiting(&self, bytes: usize) {

@@ -46,10 +46,10 @@ mod drive;
 mod environment;
 mod error;
 mod event_queue;
-mod guests;
 mod handlers;
 mod hub;
 mod listen;
+mod loop_sockets;
 mod messages;
 mod node;
 mod pipe;
@@ -66,14 +66,14 @@ mod upgrade;
 
 // Declared here and not beside what they test, because the model compiles those files by path.
 #[cfg(test)]
-#[path = "connection/asked_tests.rs"]
-mod connection_asked_tests;
-#[cfg(test)]
 #[path = "connection/closing_tests.rs"]
 mod connection_closing_tests;
 #[cfg(test)]
 #[path = "connection/memory_tests.rs"]
 mod connection_memory_tests;
+#[cfg(test)]
+#[path = "connection/query_tests.rs"]
+mod connection_query_tests;
 #[cfg(test)]
 #[path = "connection/tests.rs"]
 mod connection_tests;

@@ -109,20 +109,20 @@ async fn accept_loop(
 /// Accepts that fail one after the other; told of once a second, not at every try.
 #[derive(Default)]
 struct Outage {
-    told_at: Option<Instant>,
-    untold: u32,
+    reported_at: Option<Instant>,
+    unreported: u32,
 }
 
 impl Outage {
     const STEP: Duration = Duration::from_secs(1);
 
     fn report(&mut self, shared: &Shared, listener: &Listener, error: OsError) {
-        self.untold = self.untold.saturating_add(1);
-        if self.told_at.is_some_and(|at| at.elapsed() < Self::STEP) {
+        self.unreported = self.unreported.saturating_add(1);
+        if self.reported_at.is_some_and(|at| at.elapsed() < Self::STEP) {
             return;
         }
-        self.told_at = Some(Instant::now());
-        let failures = std::mem::take(&mut self.untold);
+        self.reported_at = Some(Instant::now());
+        let failures = std::mem::take(&mut self.unreported);
         shared.report(Fact::AcceptFailed { error, failures }, || {
             listener.local_address().ok()
         });

@@ -382,7 +382,7 @@ impl Shared {
             handlers: Arc::clone(&self.handlers),
             limits: Arc::clone(&self.limits),
             epoch: self.epoch,
-            untold: origin
+            unreported: origin
                 .ticket
                 .map(|ticket| Box::new(ticket) as Box<dyn Send>),
         });

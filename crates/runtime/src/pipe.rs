@@ -21,7 +21,7 @@ pub(crate) trait BytePipe: Send + Sync {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Bytes written that the remote has not taken; none where that cannot be told.
-    fn untaken(&self) -> Option<usize> {
+    fn unaccepted(&self) -> Option<usize> {
         None
     }
 

@@ -18,14 +18,14 @@ pub enum Record {
     },
     /// A protocol that is not in the table was proposed: see
     /// [`Environment::answer`](crate::Environment::answer).
-    StreamAsked {
+    ProtocolQuery {
         /// The stream; `StreamOpened` follows if it is served, `StreamClosed` alone if it ends before.
         stream: u32,
         /// Its connection.
         connection: u32,
     },
     /// An outbound stream that was not usable at once is now, or never will be.
-    StreamSettled {
+    StreamNegotiated {
         /// The stream.
         stream: u32,
         /// Its protocol; 0 if it failed.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::connection::{CloseManner, CloseRequest, Connection, Scratch};
 use crate::error::ConnectionFault;
-use crate::guests::{GUESTS_A_LOOK, Guests};
+use crate::loop_sockets::{LoopSockets, READS_PER_POLL};
 use crate::sync::Arc;
 
 /// What a flush on the JavaScript thread may touch: more is left to the I/O threads, whose cores
-/// would idle while JavaScript encrypts. What a look at the guests has read is answered by one flush.
-const INLINE_CONNECTIONS_MAX: usize = GUESTS_A_LOOK;
+/// would idle while JavaScript encrypts. What a look at the loop sockets has read is answered by one flush.
+const INLINE_CONNECTIONS_MAX: usize = READS_PER_POLL;
 const INLINE_BYTES_MAX: usize = 16 << 10;
 
 /// Connections touched last that are looked through for one that is touched again.
@@ -35,11 +35,11 @@ impl Tick {
         }
     }
 
-    /// Reads the sockets of guests that have news. What their connections have to say themselves goes out
+    /// Reads the sockets of loop sockets that have news. What their connections have to say themselves goes out
     /// with the flush. Returns how long the event loop may poll behind them.
-    pub(crate) fn read(&mut self, guests: &Guests) -> Duration {
+    pub(crate) fn read(&mut self, loop_sockets: &LoopSockets) -> Duration {
         let mut busy_poll = Duration::ZERO;
-        for (connection, may_stay) in guests.take_ready() {
+        for (connection, may_stay) in loop_sockets.take_ready() {
             contained(&connection, || {
                 connection.read_inline(&mut self.scratch, may_stay);
             });

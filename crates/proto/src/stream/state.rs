@@ -1,7 +1,7 @@
 //! The state of a stream: which calls it allows, and what each one makes of it.
 //!
 //! ```text
-//! INIT ──settled──> OPEN ──read half ends──> CLOSE_READ ──┐
+//! INIT ──negotiated──> OPEN ──read half ends──> CLOSE_READ ──┐
 //!                     └───write half ends─> CLOSE_WRITE ──┴─> CLOSE_BOTH
 //! any live state ──reset──> RESET      any live state ──failure──> ERROR
 //! ```
@@ -12,7 +12,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum State {
-    /// The muxer stream or its protocol is not settled.
+    /// The muxer stream or its protocol is not negotiated.
     Init = 1,
     /// Both halves are open.
     Open = 2,
@@ -88,8 +88,8 @@ pub enum Refusal {
 /// What happens to a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// The muxer stream exists and its protocol is settled.
-    Settled,
+    /// The muxer stream exists and its protocol is negotiated.
+    Negotiated,
     /// A read reported the remote's end.
     EndReported,
     /// The read half was closed here.
@@ -228,7 +228,7 @@ impl StreamState {
     /// Takes note of what happened; anything that the present state rules out changes nothing.
     pub const fn apply(&mut self, input: Input) {
         match input {
-            Input::Settled => {
+            Input::Negotiated => {
                 if matches!(self.state, State::Init) {
                     self.state = State::Open;
                 }

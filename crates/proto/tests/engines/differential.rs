@@ -66,12 +66,12 @@ impl Script {
         match self.random.below(5) {
             0 => self.settle(),
             1 => self.cut(),
-            2 => self.say_goodbye(),
+            2 => self.send_goaway(),
             _ => self.fault(),
         }
     }
 
-    /// Something that the application does; tells whether the remote has to hear of it at once: to our
+    /// Something that the application does; returns whether the remote has to hear of it at once: to our
     /// engine a stream that is reset counts until its reset is out, to the crate's not.
     fn command(&mut self) -> bool {
         let live = self.subjects[0].live();
@@ -273,7 +273,7 @@ impl Script {
     }
 
     /// The application says goodbye: no stream is opened or taken any more, those there are go on.
-    fn say_goodbye(&mut self) {
+    fn send_goaway(&mut self) {
         self.log.push("goodbye".to_owned());
         let code = self.random.next() as u32;
         for subject in &mut self.subjects {

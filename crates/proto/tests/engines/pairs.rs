@@ -57,7 +57,7 @@ impl Pair {
         }
     }
 
-    /// Moves what `side` has to send; tells whether there was anything.
+    /// Moves what `side` has to send; returns whether there was anything.
     fn pump(&mut self, side: usize) -> bool {
         let record = [100, 16_384, 65_519][self.random.below(3)];
         self.ends[side].transmit(record);

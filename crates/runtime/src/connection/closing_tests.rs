@@ -185,7 +185,7 @@ fn a_connection_that_is_closed_at_once_takes_the_resets_along_and_no_bytes() {
         over(engines, || {
             let mut live = Live::raw();
             let (writes, written) = live.stream();
-            let (reset, told_reset) = live.stream();
+            let (reset, reported_reset) = live.stream();
             live.listener.told();
             live.dialer.write(writes, b"never");
             live.dialer.reset(reset, 7);
@@ -198,7 +198,7 @@ fn a_connection_that_is_closed_at_once_takes_the_resets_along_and_no_bytes() {
                     _ => None,
                 })
             };
-            let report = reset_of(told_reset).expect("a reset");
+            let report = reset_of(reported_reset).expect("a reset");
             assert!(!report.connection_lost, "was told {told:?}");
             assert_eq!(report.code, live.listener.heard(7));
             assert!(reset_of(written).expect("its end").connection_lost);

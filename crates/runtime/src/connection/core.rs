@@ -87,7 +87,7 @@ impl Core {
         {
             return Err(request.fault);
         }
-        self.link.choose_home(connection, &received, now)?;
+        self.link.choose_owner(connection, &received, now)?;
         let goes_on = match received {
             // JavaScript's drain wakes the driver.
             Received::Paused => false,
@@ -140,14 +140,14 @@ impl Core {
     }
 
     /// A guest's turn on JavaScript's thread: reads and delivers; returns whether the driver has to take over.
-    pub(super) fn visit(
+    pub(super) fn move_to_loop(
         &mut self,
         connection: &Arc<Connection>,
         scratch: &mut Scratch,
         may_stay: bool,
         now: Duration,
     ) -> bool {
-        if !self.link.is_guest() || self.life.has_ended() {
+        if !self.link.is_on_loop() || self.life.has_ended() {
             return false;
         }
         let buffer = scratch.read();
@@ -158,14 +158,14 @@ impl Core {
         if let Err(fault) = received {
             self.life.fail(fault);
         }
-        self.link.end_visit_turn(connection, dry, may_stay)
+        self.link.end_loop_turn(connection, dry, may_stay)
     }
 
     /// The socket comes back on the present I/O thread, so that what is left can be waited for.
-    pub(super) fn come_home(&mut self, connection: &Connection, now: Duration) {
+    pub(super) fn return_to_thread(&mut self, connection: &Connection, now: Duration) {
         self.link.leave(connection);
         // A socket that does not come back has nothing left to wait for.
-        self.link.come_home(connection, now).ok();
+        self.link.return_to_thread(connection, now).ok();
     }
 
     /// It is being closed, and what streams have accepted is delivered first.
@@ -178,7 +178,7 @@ impl Core {
         !self.life.has_ended() && (self.link.wants_write() || self.streams.has_unsent())
     }
 
-    /// Ends everything: every stream, then the connection itself, as JavaScript will see it. Tells whether
+    /// Ends everything: every stream, then the connection itself, as JavaScript will see it. Returns whether
     /// it had not ended before: the caller, who lets go of the lock first, announces it.
     pub(super) fn end(&mut self, connection: &Arc<Connection>, fault: ConnectionFault) -> bool {
         if !self.life.end() {
@@ -266,9 +266,9 @@ impl Core {
                 streams.fill(link, life, connection, now);
             })?;
             if sealed == 0 {
-                self.follow_goodbye(connection, now);
+                self.follow_goaway(connection, now);
                 let has_orders = self.streams.has_orders();
-                if !self.life.say_goodbye(&mut self.link, has_orders) {
+                if !self.life.send_goaway(&mut self.link, has_orders) {
                     break;
                 }
                 if self.link.has_control() {
@@ -276,7 +276,7 @@ impl Core {
                 }
             }
             sent.sealed += sealed;
-            if self.life.has_said_goodbye() {
+            if self.life.has_sent_goaway() {
                 self.link.close_channel();
             }
             if !self.link.flush(connection, scratch, now) {
@@ -320,7 +320,7 @@ impl Core {
     }
 
     /// Closes the connection once nothing is left of it behind the remote's GoAway.
-    fn follow_goodbye(&mut self, connection: &Connection, now: Duration) {
+    fn follow_goaway(&mut self, connection: &Connection, now: Duration) {
         // Nothing waits in the outbox: what was posted before the GoAway has been collected since.
         if let Some(code) = self.life.unanswered_goaway()
             && self.streams.is_empty()

@@ -54,7 +54,7 @@ impl Connection {
             let writable = turn.wants_write && self.pipe.poll_writable(cx).is_ready();
             // Behind the unlocking: what was posted while the lock was held shows here.
             fence(Ordering::SeqCst);
-            if !(readable || writable || self.has_news()) {
+            if !(readable || writable || self.has_events()) {
                 return Ok(Drive {
                     again: false,
                     deadline: turn.deadline,
@@ -79,7 +79,7 @@ impl Connection {
     }
 
     /// Something was posted, or told of, that the last holder of the lock may not have seen.
-    fn has_news(&self) -> bool {
+    fn has_events(&self) -> bool {
         self.dirty.load(Ordering::SeqCst) || self.unread.load(Ordering::SeqCst)
     }
 
@@ -101,8 +101,8 @@ impl Connection {
     }
 
     /// The socket comes back on this thread, so that what is left can be waited for.
-    pub(crate) fn come_home(&self) {
-        self.core.lock().come_home(self, self.now());
+    pub(crate) fn return_to_thread(&self) {
+        self.core.lock().return_to_thread(self, self.now());
     }
 
     /// Takes the lock, does what there is to do, lets go. None when it was not free.

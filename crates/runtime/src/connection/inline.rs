@@ -49,7 +49,7 @@ impl Connection {
             return;
         };
         self.unread.store(false, Ordering::SeqCst);
-        let kick = core.visit(self, scratch, may_stay, self.now());
+        let kick = core.move_to_loop(self, scratch, may_stay, self.now());
         drop(core);
         fence(Ordering::SeqCst);
         self.hub.stats.inline_reads.add(1);

@@ -159,7 +159,7 @@ impl Life {
     ///
     /// Last, when the streams have nothing left: rust-libp2p ends all of them when it reads it. A remote
     /// that has said goodbye itself gets none in answer: it would be a write for nothing.
-    pub(super) fn say_goodbye(&mut self, link: &mut Link, has_orders: bool) -> bool {
+    pub(super) fn send_goaway(&mut self, link: &mut Link, has_orders: bool) -> bool {
         let Some(closing) = &mut self.closing else {
             return false;
         };
@@ -176,7 +176,7 @@ impl Life {
     }
 
     /// Our GoAway is queued, or none is owed: nothing follows it.
-    pub(super) const fn has_said_goodbye(&self) -> bool {
+    pub(super) const fn has_sent_goaway(&self) -> bool {
         self.goaway_queued
     }
 

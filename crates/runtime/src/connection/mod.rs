@@ -64,7 +64,7 @@ pub(crate) struct Parts {
     /// Where the connection's clock starts.
     pub(crate) epoch: Instant,
     /// Dropped when JavaScript has been told of it.
-    pub(crate) untold: Option<Box<dyn Send>>,
+    pub(crate) unreported: Option<Box<dyn Send>>,
 }
 
 /// One secured and multiplexed connection.
@@ -74,7 +74,7 @@ pub struct Connection {
     /// The handle JavaScript knows it by; 0 before it was told.
     handle: AtomicU32,
     /// Its place among the pending connections until then.
-    untold: Mutex<Option<Box<dyn Send>>>,
+    unreported: Mutex<Option<Box<dyn Send>>>,
     outbox: Mutex<Outbox>,
     core: Mutex<Core>,
     /// Something was posted that the holder of the core's lock may not have seen.
@@ -106,7 +106,7 @@ pub struct Connection {
     /// Outbound streams that the remote has not acknowledged.
     unacked: AtomicU32,
     /// Inbound streams that JavaScript has not been told of.
-    untaken: AtomicU32,
+    unaccepted: AtomicU32,
     end: Mutex<Option<EndReport>>,
     /// What it has carried.
     pub(crate) traffic: Traffic,
@@ -127,7 +127,7 @@ impl Connection {
             hub: parts.hub,
             facts: parts.facts,
             handle: AtomicU32::new(0),
-            untold: Mutex::new(parts.untold),
+            unreported: Mutex::new(parts.unreported),
             outbox: Mutex::new(Outbox::default()),
             dirty: AtomicBool::new(false),
             unread: AtomicBool::new(false),
@@ -146,7 +146,7 @@ impl Connection {
             streams: AtomicU32::new(0),
             outbound: AtomicU32::new(0),
             unacked: AtomicU32::new(0),
-            untaken: AtomicU32::new(0),
+            unaccepted: AtomicU32::new(0),
             end: Mutex::new(None),
             traffic: Traffic::default(),
         });
@@ -233,12 +233,12 @@ impl Connection {
     /// JavaScript is told of it by this handle.
     pub(crate) fn set_handle(&self, handle: u32) {
         self.handle.store(handle, Ordering::Relaxed);
-        drop(self.untold.lock().take());
+        drop(self.unreported.lock().take());
     }
 
     /// Opens an outbound stream; it goes on the wire with the next flush.
     ///
-    /// The second value tells whether it is usable at once; if not, `settled` follows.
+    /// The second value tells whether it is usable at once; if not, `negotiated` follows.
     ///
     /// # Errors
     /// [`CallError::StreamLimit`], [`CallError::ConnectionClosed`] and [`CallError::GoingAway`].
@@ -345,7 +345,7 @@ impl Connection {
 
     /// An inbound stream no longer waits for JavaScript.
     pub(crate) fn taken(&self) {
-        self.untaken.fetch_sub(1, Ordering::Relaxed);
+        self.unaccepted.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Reports a fact about it. Who drives it rings.
@@ -414,9 +414,9 @@ impl Connection {
 
     /// An inbound stream begins, unless as many as may wait for JavaScript do.
     fn admit_stream(&self) -> bool {
-        let has_place = self.untaken.load(Ordering::Relaxed) < self.limits.accept_backlog;
+        let has_place = self.unaccepted.load(Ordering::Relaxed) < self.limits.accept_backlog;
         if has_place {
-            self.untaken.fetch_add(1, Ordering::Relaxed);
+            self.unaccepted.fetch_add(1, Ordering::Relaxed);
             self.stream_opened();
         }
         has_place

@@ -83,7 +83,7 @@ fn the_first_of_several_protocols_that_is_served_settles_the_stream() {
     live.settle();
     let told = live.dialer.told();
     let [
-        Record::StreamSettled {
+        Record::StreamNegotiated {
             protocol: 3,
             fault: None,
             ..
@@ -230,8 +230,8 @@ fn streams_beyond_the_unacknowledged_ones_wait_and_settle() {
     assert_ne!(answer, late, "it is not usable yet");
     live.dialer.write(late, b"late");
     live.settle();
-    let settled = |record: &Record| matches!(record, Record::StreamSettled { stream, fault: None, .. } if *stream == late);
-    assert!(live.dialer.told().iter().any(settled));
+    let negotiated = |record: &Record| matches!(record, Record::StreamNegotiated { stream, fault: None, .. } if *stream == late);
+    assert!(live.dialer.told().iter().any(negotiated));
     assert_eq!(live.listener.told().len(), streams.len() + 1);
 }
 
@@ -456,7 +456,7 @@ fn a_stream_that_settled_and_was_reset_since_is_told_as_both() {
     live.settle();
     let told = live.dialer.told();
     let [
-        Record::StreamSettled {
+        Record::StreamNegotiated {
             protocol: 3,
             fault: None,
             ..

@@ -476,7 +476,7 @@ fn a_violation_is_answered_by_one_goodbye() {
         wire.send(DATA, 1, 1, 0, &[]);
         assert_eq!(wire.side.ended, Some(ConnectionFault::Muxer));
         let said = wire.records().concat();
-        let goodbyes = said.iter().filter(|frame| frame.kind == GO_AWAY);
-        assert_eq!(goodbyes.count(), 1, "{muxer:?}: {said:?}");
+        let goaways = said.iter().filter(|frame| frame.kind == GO_AWAY);
+        assert_eq!(goaways.count(), 1, "{muxer:?}: {said:?}");
     }
 }

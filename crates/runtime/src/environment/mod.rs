@@ -11,8 +11,8 @@ use crate::command::{Completion, Outcome};
 use crate::connection::{CloseManner, CloseRequest, Connection};
 use crate::error::{CallError, ConnectionFault};
 use crate::event_queue::EventQueue;
-use crate::guests::{Guests, Terms};
 use crate::hub::{Hub, Ready};
+use crate::loop_sockets::{LoopSockets, LoopTerms};
 use crate::record::Record;
 use crate::registry::{HANDLE_PENDING, Handle, Registry};
 use crate::slot::{Proposals, StreamSlot};
@@ -43,7 +43,7 @@ pub struct Environment {
     hub: Arc<Hub>,
     objects: Registry<Object>,
     /// Handles whose `closed` was told by the last drain.
-    told_closed: Vec<Handle>,
+    reported_closed: Vec<Handle>,
     outcomes: HashMap<u32, Outcome>,
     /// Attempts of dials whose outcome was not taken, where JavaScript knows that some have failed.
     attempts: HashMap<u32, Arc<Attempts>>,
@@ -56,32 +56,32 @@ impl Environment {
         Self {
             hub,
             objects: Registry::default(),
-            told_closed: Vec::new(),
+            reported_closed: Vec::new(),
             outcomes: HashMap::new(),
             attempts: HashMap::new(),
             tick: Tick::default(),
         }
     }
 
-    /// Takes guests, if JavaScript's event loop can `wait` for a descriptor: while that is readable,
-    /// [`read_guests`](Self::read_guests) has something to do. It lives as long as the hub. Once is enough.
-    pub fn host_guests(&self, wait: impl FnOnce(i32) -> bool) {
-        if self.hub.guests().is_some() {
+    /// Takes loop sockets, if JavaScript's event loop can `wait` for a descriptor: while that is readable,
+    /// [`read_ready`](Self::read_ready) has something to do. It lives as long as the hub. Once is enough.
+    pub fn enable_loop_polling(&self, wait: impl FnOnce(i32) -> bool) {
+        if self.hub.loop_sockets().is_some() {
             return;
         }
         // Where the system has no such queue, every socket stays with the I/O threads.
         let Ok(queue) = EventQueue::new() else { return };
         if wait(queue.descriptor()) {
-            self.hub.host(Guests::new(queue, Terms::USUAL));
+            self.hub.host(LoopSockets::new(queue, LoopTerms::USUAL));
         }
     }
 
     /// Reads the sockets that are ready according to the event loop. Where that leaves something to drain, returns
     /// how long the loop may poll behind it: the longest [`Limits::busy_poll`](crate::Limits::busy_poll) of the
     /// connections read. The connections' own frames go out with the next [`flush`](Self::flush).
-    pub fn read_guests(&mut self) -> Option<Duration> {
-        let limit = match self.hub.guests() {
-            Some(guests) => self.tick.read(guests),
+    pub fn read_ready(&mut self) -> Option<Duration> {
+        let limit = match self.hub.loop_sockets() {
+            Some(loop_sockets) => self.tick.read(loop_sockets),
             None => Duration::ZERO,
         };
         (!self.hub.is_quiet()).then_some(limit)
@@ -94,7 +94,7 @@ impl Environment {
 
     /// Hands over up to `max` records in order, and frees the handles that the last call closed.
     pub fn drain(&mut self, max: usize, mut emit: impl FnMut(Record)) -> usize {
-        for handle in std::mem::take(&mut self.told_closed) {
+        for handle in std::mem::take(&mut self.reported_closed) {
             self.objects.remove(handle);
         }
         self.hub.stats.drains.add(1);
@@ -173,7 +173,7 @@ impl Environment {
     fn expand_closed(&mut self, connection: &Connection, emit: &mut dyn FnMut(Record)) {
         let handle = connection.handle();
         if let (true, Some(report)) = (handle != 0, connection.end_report()) {
-            self.told_closed.push(Handle::from_raw(handle));
+            self.reported_closed.push(Handle::from_raw(handle));
             for (figure, value) in (0..).zip(connection.traffic.figures()) {
                 if value != 0 {
                     emit(Record::ConnectionCarried {
@@ -194,7 +194,7 @@ impl Environment {
         let objects = &mut self.objects;
         let register = |slot: &Arc<StreamSlot>| objects.insert(Object::Stream(Arc::clone(slot)));
         let drained = slot.drain_records(register, emit);
-        self.told_closed.extend(drained.closed);
+        self.reported_closed.extend(drained.closed);
         if drained.owes_acknowledgement {
             self.touch(slot, 0);
         }

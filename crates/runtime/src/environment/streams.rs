@@ -112,7 +112,7 @@ impl Environment {
     }
 
     /// See [`StreamSlot::submit`]; then ends what `end` says. The credit carries [`HANDLE_PENDING`] where the
-    /// remote has not answered the stream's only proposal by then: `settled` follows.
+    /// remote has not answered the stream's only proposal by then: `negotiated` follows.
     ///
     /// # Errors
     /// Those of [`StreamSlot::submit`] and [`StreamSlot::close_write`].
@@ -162,11 +162,11 @@ impl Environment {
     ///
     /// # Errors
     /// [`CallError::StaleHandle`]; [`CallError::State`] if there was no question.
-    pub fn asked_protocol(&self, stream: u32) -> Result<ProtocolId, CallError> {
+    pub fn queried_protocol(&self, stream: u32) -> Result<ProtocolId, CallError> {
         self.stream(stream)?.asked().ok_or(CallError::State)
     }
 
-    /// Answers [`Record::StreamAsked`](crate::Record::StreamAsked) with the handler of the protocol; too late is
+    /// Answers [`Record::ProtocolQuery`](crate::Record::ProtocolQuery) with the handler of the protocol; too late is
     /// no error.
     ///
     /// # Errors

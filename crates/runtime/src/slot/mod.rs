@@ -5,12 +5,12 @@
 //! its own lock, takes from there what goes on the wire. Lock order: connection, outbox, slot, hub;
 //! no two of the last three are held together by this file.
 
-mod asked;
 mod calls;
 mod carrier;
 mod foreign;
 mod notifications;
 mod opening;
+mod query;
 mod reader;
 mod records;
 mod turn;
@@ -176,14 +176,14 @@ impl StreamSlot {
     }
 
     /// JavaScript was notified of an inbound stream, or never will be: its place in the backlog is free, and
-    /// the acknowledgement goes with its next turn. Returns whether it was untaken before.
+    /// the acknowledgement goes with its next turn. Returns whether it was unaccepted before.
     fn taken(&self, inner: &mut Inner) -> bool {
-        let untaken = inner.notifications.take_place();
-        if untaken {
+        let unaccepted = inner.notifications.take_place();
+        if unaccepted {
             inner.orders.accept = true;
             self.carrier.taken();
         }
-        untaken
+        unaccepted
     }
 
     /// Nothing happens to the stream any more: its place in the counts is free, and `closed` is told.
@@ -212,7 +212,7 @@ impl StreamSlot {
         inner.write.cut(&self.carrier);
     }
 
-    /// Puts the slot into the connection's outbox; tells whether it was not there yet.
+    /// Puts the slot into the connection's outbox; returns whether it was not there yet.
     fn send_later(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> bool {
         let fresh = !inner.outgoing;
         inner.outgoing = true;

@@ -10,12 +10,12 @@ pub(crate) struct Pending(u8);
 
 impl Pending {
     pub(crate) const OPENED: Self = Self(1);
-    pub(crate) const SETTLED: Self = Self(2);
+    pub(crate) const NEGOTIATED: Self = Self(2);
     pub(crate) const READABLE: Self = Self(4);
     pub(crate) const WRITABLE: Self = Self(8);
     pub(crate) const RESET: Self = Self(16);
     pub(crate) const CLOSED: Self = Self(32);
-    pub(crate) const ASKED: Self = Self(64);
+    pub(crate) const QUERIED: Self = Self(64);
     /// The remote has agreed to the only proposal, and JavaScript waits for that.
     pub(crate) const ANSWERED: Self = Self(128);
 
@@ -27,7 +27,7 @@ impl Pending {
         self.0 |= other.0;
     }
 
-    /// Removes `other`; tells whether it was there.
+    /// Removes `other`; returns whether it was there.
     const fn remove(&mut self, other: Self) -> bool {
         let had = self.contains(other);
         self.0 &= !other.0;
@@ -48,7 +48,7 @@ pub(super) struct Notifications {
     /// The protocol that JavaScript is asked about, or that it has agreed to.
     asked: Option<ProtocolId>,
     /// Counts among the inbound streams that JavaScript has not taken.
-    untaken: bool,
+    unaccepted: bool,
     /// JavaScript was given this stream and will be notified of its end.
     announced: bool,
     /// Its end is among the facts; none follows that.
@@ -67,7 +67,7 @@ impl Notifications {
     /// Those of a stream that the remote opens.
     pub(super) fn opened_there() -> Self {
         Self {
-            untaken: true,
+            unaccepted: true,
             ..Self::default()
         }
     }
@@ -113,7 +113,7 @@ impl Notifications {
         // Before its announcement JavaScript knows a stream by a question only, and then of its end.
         let asked = self.asked.is_some() || self.handle.is_some();
         let known =
-            self.announced || (asked && (fact == Pending::ASKED || fact == Pending::CLOSED));
+            self.announced || (asked && (fact == Pending::QUERIED || fact == Pending::CLOSED));
         let over = self.finished && fact != Pending::CLOSED;
         if !known || over {
             return false;
@@ -137,9 +137,9 @@ impl Notifications {
         self.queued = false;
     }
 
-    /// Frees the place among the untaken streams; returns whether there was one.
+    /// Frees the place among the unaccepted streams; returns whether there was one.
     pub(super) const fn take_place(&mut self) -> bool {
-        std::mem::replace(&mut self.untaken, false)
+        std::mem::replace(&mut self.unaccepted, false)
     }
 
     /// Nothing happens to the stream any more.

@@ -98,8 +98,8 @@ impl StreamSlot {
         inner.write.apply(WriteInput::Agreed);
         if inner.state.state() == State::Init {
             inner.protocol = protocol;
-            inner.state.apply(Input::Settled);
-            self.notify(&mut inner, Pending::SETTLED);
+            inner.state.apply(Input::Negotiated);
+            self.notify(&mut inner, Pending::NEGOTIATED);
         } else if awaited {
             self.notify(&mut inner, Pending::ANSWERED);
         }

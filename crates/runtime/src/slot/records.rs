@@ -29,7 +29,7 @@ impl StreamSlot {
         let carrier = self.carrier.connection();
         let connection = carrier.map_or(0, |connection| connection.handle());
         let opened = inner.notifications.take(Pending::OPENED);
-        let asked = inner.notifications.take(Pending::ASKED);
+        let asked = inner.notifications.take(Pending::QUERIED);
         let finished = inner.notifications.is_finished();
         let taken = (opened || (asked && finished)) && self.taken(&mut inner);
         if asked && finished && inner.notifications.handle().is_none() {
@@ -59,7 +59,7 @@ impl StreamSlot {
             });
         }
         if asked && !finished {
-            emit(Record::StreamAsked { stream, connection });
+            emit(Record::ProtocolQuery { stream, connection });
         }
         let closed = self.emit_rest(&mut inner, stream, emit).then_some(handle);
         // One that has left the wire owes the remote nothing.
@@ -78,10 +78,10 @@ impl StreamSlot {
         // Bytes or an end of the remote's tell it as well.
         let told = inner.notifications.is_pending(Pending::READABLE);
         let answered = inner.notifications.take(Pending::ANSWERED) && !told;
-        if inner.notifications.take(Pending::SETTLED) || answered {
+        if inner.notifications.take(Pending::NEGOTIATED) || answered {
             let fault = inner.reset.and_then(|report| report.fault);
             let protocol = if fault.is_some() { 0 } else { inner.protocol };
-            emit(Record::StreamSettled {
+            emit(Record::StreamNegotiated {
                 stream,
                 protocol,
                 fault,

@@ -63,8 +63,8 @@ impl<'a> Turn<'a> {
         let Self { slot, inner } = self;
         let before = std::mem::replace(&mut inner.wire, Wire::Open(key));
         if inner.write.half().takes_bytes() && inner.state.state() == State::Init {
-            inner.state.apply(Input::Settled);
-            slot.notify(inner, Pending::SETTLED);
+            inner.state.apply(Input::Negotiated);
+            slot.notify(inner, Pending::NEGOTIATED);
         }
         match before {
             Wire::Unopened(negotiation) => negotiation,
@@ -139,11 +139,11 @@ impl<'a> Turn<'a> {
     }
 
     /// Whether the end goes behind the last byte. Before a choice of protocols it never does; before the answer to a
-    /// single proposal it does if the remote `bears_early_fin`: js-libp2p loses one that comes before its handler listens.
-    pub(crate) fn ends(&self, bears_early_fin: bool) -> bool {
+    /// single proposal it does if the remote `accepts_early_fin`: js-libp2p loses one that comes before its handler listens.
+    pub(crate) fn ends(&self, accepts_early_fin: bool) -> bool {
         match self.inner.write.half().fin_due() {
             FinDue::Now => true,
-            FinDue::OnAnswer => bears_early_fin,
+            FinDue::OnAnswer => accepts_early_fin,
             FinDue::Not => false,
         }
     }

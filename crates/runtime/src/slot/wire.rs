@@ -164,7 +164,7 @@ impl StreamSlot {
     }
 
     /// Finishes the stream once both halves are done, our FIN is out and the remote speaks its protocol;
-    /// tells whether it did.
+    /// returns whether it did.
     pub(super) fn finish_if_done(self: &Arc<Self>, inner: &mut Inner) -> bool {
         let done = !inner.notifications.is_finished()
             && inner.state.state() == State::CloseBoth

@@ -115,7 +115,7 @@ impl Side {
         self.change(stream, |slot| Ok(slot.reset(code))).unwrap();
     }
 
-    /// One round: what JavaScript's tick and the driver do. Tells whether there was anything.
+    /// One round: what JavaScript's tick and the driver do. Returns whether there was anything.
     pub(crate) fn round(&mut self) -> bool {
         let before = self.activity();
         self.environment.flush();
@@ -164,7 +164,7 @@ pub(crate) fn over(muxers: [Muxer; 2], test: fn()) {
 pub(crate) struct Live {
     pub(crate) dialer: Side,
     pub(crate) listener: Side,
-    /// Carries bytes between pipes that do not do so themselves; tells whether there were any.
+    /// Carries bytes between pipes that do not do so themselves; returns whether there were any.
     wire: Box<dyn FnMut() -> bool>,
 }
 

@@ -113,7 +113,7 @@ fn establish(
         handlers: Arc::new(handlers),
         limits: Arc::new(end.limits),
         epoch: test_epoch(),
-        untold: None,
+        unreported: None,
     })
 }
 

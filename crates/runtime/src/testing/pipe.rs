@@ -126,7 +126,7 @@ impl BytePipe for FakePipe {
         Ok(count)
     }
 
-    fn untaken(&self) -> Option<usize> {
+    fn unaccepted(&self) -> Option<usize> {
         Some(self.outbound.state.lock().bytes.len())
     }
 

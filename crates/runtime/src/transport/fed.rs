@@ -122,7 +122,7 @@ impl BytePipe for FedPipe {
         }
     }
 
-    fn untaken(&self) -> Option<usize> {
+    fn unaccepted(&self) -> Option<usize> {
         Some(self.outbound.len())
     }
 

@@ -222,7 +222,7 @@ impl BytePipe for TcpPipe {
         }
     }
 
-    fn untaken(&self) -> Option<usize> {
+    fn unaccepted(&self) -> Option<usize> {
         match &*self.0.lock() {
             Place::Thread(socket) => unacknowledged(socket).ok(),
             Place::Lent { socket, .. } => unacknowledged(socket).ok(),

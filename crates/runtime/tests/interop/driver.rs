@@ -327,7 +327,7 @@ impl Driver {
             Record::StreamReset { stream, .. } | Record::StreamClosed { stream, .. } => {
                 inbound.remove(&stream);
             }
-            Record::StreamSettled { .. }
+            Record::StreamNegotiated { .. }
             | Record::StreamReadable { .. }
             | Record::StreamWritable { .. }
             | Record::ConnectionOpened { .. }
@@ -335,7 +335,7 @@ impl Driver {
             | Record::ConnectionCarried { .. }
             | Record::ConnectionClosed { .. }
             | Record::StreamOutgoing { .. }
-            | Record::StreamAsked { .. }
+            | Record::ProtocolQuery { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
             | Record::Diagnostics { .. } => {}

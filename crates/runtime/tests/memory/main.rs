@@ -79,7 +79,7 @@ struct Side {
     /// Streams that the other side opened.
     inbound: Vec<u32>,
     /// Streams that were opened here and wait for their turn.
-    unsettled: HashSet<u32>,
+    negotiating: HashSet<u32>,
     readable: usize,
     closed: usize,
 }
@@ -120,7 +120,7 @@ impl Side {
             connections: Vec::new(),
             completed: Vec::new(),
             inbound: Vec::new(),
-            unsettled: HashSet::new(),
+            negotiating: HashSet::new(),
             readable: 0,
             closed: 0,
         }
@@ -148,9 +148,9 @@ impl Side {
                 self.connections.push(connection);
             }
             Record::StreamOpened { stream, .. } => self.inbound.push(stream),
-            Record::StreamSettled { stream, fault, .. } => {
+            Record::StreamNegotiated { stream, fault, .. } => {
                 assert_eq!(fault, None);
-                self.unsettled.remove(&stream);
+                self.negotiating.remove(&stream);
             }
             Record::StreamReadable { bytes, .. } => {
                 assert_eq!(bytes as usize, MESSAGE.len());
@@ -266,12 +266,14 @@ impl Pair {
                 .unwrap();
             let stream = answer & !HANDLE_PENDING;
             if answer != stream {
-                side.unsettled.insert(stream);
+                side.negotiating.insert(stream);
             }
             opened.push(stream);
         }
         self.dialer.environment.flush();
-        self.until(|pair| pair.listener.inbound.len() == count && pair.dialer.unsettled.is_empty());
+        self.until(|pair| {
+            pair.listener.inbound.len() == count && pair.dialer.negotiating.is_empty()
+        });
         opened
     }
 

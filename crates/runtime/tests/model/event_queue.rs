@@ -7,16 +7,16 @@ use crate::pipe::BytePipe;
 use crate::sync::{Arc, Mutex};
 use crate::world::Signal;
 
-/// News of one pipe.
+/// TurnOutput of one pipe.
 pub(crate) struct Found {
     pub(crate) token: usize,
     pub(crate) ended: bool,
 }
 
 /// Pipes whose incoming bytes an environment's thread waits for, by its doorbell's signal.
-pub(crate) struct EventQueue(Arc<News>);
+pub(crate) struct EventQueue(Arc<TurnOutput>);
 
-struct News {
+struct TurnOutput {
     tokens: Mutex<Vec<usize>>,
     signal: Arc<Signal>,
 }
@@ -28,7 +28,7 @@ impl EventQueue {
     }
 
     pub(crate) fn of(signal: &Arc<Signal>) -> Self {
-        Self(Arc::new(News {
+        Self(Arc::new(TurnOutput {
             tokens: Mutex::default(),
             signal: Arc::clone(signal),
         }))
@@ -50,7 +50,7 @@ impl EventQueue {
 
 /// Where a lent pipe tells its news.
 struct Address {
-    news: Arc<News>,
+    news: Arc<TurnOutput>,
     token: usize,
 }
 

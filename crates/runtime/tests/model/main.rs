@@ -25,12 +25,12 @@ mod diagnostics;
 mod environment;
 #[path = "../../src/error.rs"]
 mod error;
-#[path = "../../src/guests.rs"]
-mod guests;
 #[path = "../../src/handlers.rs"]
 mod handlers;
 #[path = "../../src/hub.rs"]
 mod hub;
+#[path = "../../src/loop_sockets.rs"]
+mod loop_sockets;
 #[path = "../../src/messages.rs"]
 mod messages;
 #[path = "../../src/pipe.rs"]

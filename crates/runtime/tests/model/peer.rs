@@ -59,7 +59,7 @@ struct App {
     label: u32,
     sent: usize,
     received: usize,
-    settled: bool,
+    negotiated: bool,
     blocked: bool,
     closed_write: bool,
     /// Nothing to read: a record will follow.
@@ -124,11 +124,11 @@ impl Peer {
         }
     }
 
-    /// One turn of the event loop: what was told, what can be done, and a flush. Tells whether there is
+    /// One turn of the event loop: what was told, what can be done, and a flush. Returns whether there is
     /// more to do without being told.
     pub(crate) fn turn(&mut self) -> bool {
         // As in the addon: its guests, what they and others have told, and what there is to send.
-        self.environment.read_guests();
+        self.environment.read_ready();
         self.unflushed = true;
         loop {
             let mut records = Vec::new();
@@ -194,8 +194,8 @@ impl Peer {
         for link in links {
             match self.environment.open(link, proposals.clone()) {
                 Ok(answer) => {
-                    let settled = answer & HANDLE_PENDING == 0;
-                    let app = App::new(plan, label, settled);
+                    let negotiated = answer & HANDLE_PENDING == 0;
+                    let app = App::new(plan, label, negotiated);
                     self.streams.insert(answer & !HANDLE_PENDING, app);
                 }
                 Err(
@@ -291,15 +291,15 @@ impl Peer {
                 let app = App::new((self.plan)(protocol), protocol, true);
                 assert!(self.streams.insert(stream, app).is_none(), "opened twice");
             }
-            Record::StreamAsked { stream, .. } => self.answer(stream),
-            Record::StreamSettled {
+            Record::ProtocolQuery { stream, .. } => self.answer(stream),
+            Record::StreamNegotiated {
                 stream,
                 protocol,
                 fault,
             } => {
                 let app = self.live(stream);
                 assert_eq!((protocol, fault), (app.label, None));
-                app.settled = true;
+                app.negotiated = true;
             }
             Record::StreamReadable { stream, .. } => self.live(stream).armed = false,
             Record::StreamWritable { stream, .. } => self.live(stream).blocked = false,
@@ -319,7 +319,10 @@ impl Peer {
 
     /// Of the protocols without a handler of their own the last one is served.
     fn answer(&mut self, stream: u32) {
-        let name = self.environment.asked_protocol(stream).expect("a question");
+        let name = self
+            .environment
+            .queried_protocol(stream)
+            .expect("a question");
         let served = name.as_str() == format!("/label/{PREDICATE}");
         let handler = Handler {
             protocol: PREDICATE,
@@ -356,13 +359,13 @@ impl Peer {
         app
     }
 
-    /// What every stream can do now; tells whether there is more.
+    /// What every stream can do now; returns whether there is more.
     fn act(&mut self) -> bool {
         let streams: Vec<u32> = self.streams.keys().copied().collect();
         let mut more = false;
         for stream in streams {
             let app = &self.streams[&stream];
-            if app.closed || !app.settled {
+            if app.closed || !app.negotiated {
                 continue;
             }
             if self.chaos && thread_rng().gen_ratio(1, 12) {
@@ -401,7 +404,7 @@ impl Peer {
         }
     }
 
-    /// One write, or the end; tells whether another may follow.
+    /// One write, or the end; returns whether another may follow.
     fn write(&mut self, stream: u32) -> bool {
         let app = app_of(&mut self.streams, stream);
         if app.blocked || app.closed_write || app.is_waiting() {
@@ -488,13 +491,13 @@ impl App {
         }
     }
 
-    const fn new(plan: Plan, label: u32, settled: bool) -> Self {
+    const fn new(plan: Plan, label: u32, negotiated: bool) -> Self {
         Self {
             plan,
             label,
             sent: 0,
             received: 0,
-            settled,
+            negotiated,
             blocked: false,
             closed_write: false,
             armed: false,

@@ -11,8 +11,8 @@ use crate::config::{AwaitingBounds, Limits, Muxer};
 use crate::connection::{Connection, Scratch};
 use crate::error::ConnectionFault;
 use crate::event_queue::{EventQueue, LendablePipe};
-use crate::guests::{Guests, Terms};
 use crate::hub::{Doorbell, Hub};
+use crate::loop_sockets::{LoopSockets, LoopTerms};
 use crate::sync::{Arc, Instant, MutexGuard};
 use crate::testing::{End, Streams, connect, pipe};
 
@@ -73,11 +73,11 @@ pub(crate) fn hub(bounds: AwaitingBounds) -> (Arc<Hub>, Arc<Signal>) {
 /// A hub whose thread's event loop takes guests, after a turn with little already.
 pub(crate) fn host() -> (Arc<Hub>, Arc<Signal>) {
     let (hub, bell) = hub(AwaitingBounds::default());
-    let terms = Terms {
+    let terms = LoopTerms {
         turns: 1,
         rest: Duration::ZERO,
     };
-    hub.host(Guests::new(EventQueue::of(&bell), terms));
+    hub.host(LoopSockets::new(EventQueue::of(&bell), terms));
     (hub, bell)
 }
 

@@ -41,7 +41,7 @@ fn place(handle: u32) -> usize {
 pub(crate) struct Waits {
     pub(crate) reader: Option<Waker>,
     pub(crate) writer: Option<Waker>,
-    pub(crate) settled: Option<Option<StreamFault>>,
+    pub(crate) negotiated: Option<Option<StreamFault>>,
 }
 
 impl Waits {
@@ -230,8 +230,8 @@ impl Reactor {
                 *world.waits(stream) = Waits::default();
                 self.spawn(server::serve(self.clone(), stream, protocol, connection));
             }
-            Record::StreamSettled { stream, fault, .. } => {
-                world.waits(stream).settled = Some(fault);
+            Record::StreamNegotiated { stream, fault, .. } => {
+                world.waits(stream).negotiated = Some(fault);
                 world.waits(stream).wake();
             }
             Record::StreamReset { stream, .. } | Record::StreamClosed { stream, .. } => {
@@ -266,7 +266,7 @@ impl Reactor {
             }
             // Nobody is asked, no stream is foreign, listeners end with the process, and connections that
             // take no more streams with the next record.
-            Record::StreamAsked { .. }
+            Record::ProtocolQuery { .. }
             | Record::ConnectionGoingAway { .. }
             | Record::ConnectionCarried { .. }
             | Record::StreamOutgoing { .. }

@@ -34,16 +34,16 @@ impl Stream {
         };
         let stream = Self::new(reactor.clone(), handle);
         if is_pending {
-            stream.settled().await?;
+            stream.negotiated().await?;
         }
         Ok(stream)
     }
 
-    async fn settled(&self) -> Result<()> {
+    async fn negotiated(&self) -> Result<()> {
         let fault = poll_fn(|cx| {
             let mut world = self.reactor.world.borrow_mut();
             let waits = world.waits(self.handle);
-            if let Some(fault) = waits.settled.take() {
+            if let Some(fault) = waits.negotiated.take() {
                 return Poll::Ready(fault);
             }
             waits.reader = Some(cx.waker().clone());

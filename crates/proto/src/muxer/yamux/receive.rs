@@ -210,7 +210,7 @@ impl Session {
         };
         let mut has_effect = header.length > 0;
         if flags.has(Flags::ACK) && stream.is_open() && stream.opening == Opening::AwaitingAck {
-            stream.opening = Opening::Settled;
+            stream.opening = Opening::Established;
             self.unacked -= 1;
             self.reception.tell(Steps::ACKED);
             has_effect = true;

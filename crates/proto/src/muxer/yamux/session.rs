@@ -179,7 +179,7 @@ impl Session {
                 self.streams.flush_unacknowledged();
             }
         } else {
-            stream.opening = Opening::Settled;
+            stream.opening = Opening::Established;
         }
     }
 

@@ -13,8 +13,8 @@ use super::frame::Flags;
 ///
 /// ```text
 ///              SYN sent                 ACK received
-///   SynDue ────────────> AwaitingAck ────────────────> Settled      outbound
-///   Unaccepted ────────> AckDue ─────────────────────> Settled      inbound
+///   SynDue ────────────> AwaitingAck ────────────────> Established      outbound
+///   Unaccepted ────────> AckDue ─────────────────────> Established      inbound
 ///               accept            ACK sent
 ///
 ///   Open ──reset──> ResetDue ──RST sent──> Over
@@ -50,7 +50,7 @@ pub(super) enum Opening {
     Unaccepted,
     /// The next frame carries the acknowledgement.
     AckDue,
-    Settled,
+    Established,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -112,10 +112,10 @@ impl Stream {
                 Flags::SYN
             }
             Opening::AckDue => {
-                self.opening = Opening::Settled;
+                self.opening = Opening::Established;
                 Flags::ACK
             }
-            Opening::AwaitingAck | Opening::Unaccepted | Opening::Settled => Flags::NONE,
+            Opening::AwaitingAck | Opening::Unaccepted | Opening::Established => Flags::NONE,
         }
     }
 }
@@ -233,7 +233,7 @@ impl Streams {
         !self.due.is_empty()
     }
 
-    /// Tells how many are marked.
+    /// Returns how many are marked.
     pub(super) fn mark_unacknowledged(&mut self, key: StreamKey) -> usize {
         self.owed += 1;
         if let Some(slot) = self.slots.get_mut(key.index())

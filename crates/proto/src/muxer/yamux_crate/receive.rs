@@ -56,7 +56,7 @@ impl Session {
             }
         }
         if let Some(code) = self.pipe.goodbye()
-            && !std::mem::replace(&mut self.goodbye_told, true)
+            && !std::mem::replace(&mut self.goaway_reported, true)
         {
             return Ok(Some(Event::GoAway { code }));
         }
@@ -69,7 +69,7 @@ impl Session {
             || !self.acked.is_empty()
             || self.streams.has_called()
             || self.pipe.is_readable()
-            || (self.pipe.goodbye().is_some() && !self.goodbye_told)
+            || (self.pipe.goodbye().is_some() && !self.goaway_reported)
     }
 
     /// Whether there is input that waits until more has been sent. The caller holds further input back.
@@ -171,7 +171,7 @@ impl Session {
                 return false;
             }
             if entry.opening == Opening::AwaitingAck && !stream.is_pending_ack() {
-                entry.opening = Opening::Settled;
+                entry.opening = Opening::Established;
                 *unacked -= 1;
                 acked.push_back(*key);
             }

@@ -62,7 +62,7 @@ pub struct Session {
     outbound_live: u32,
     ids_left: u32,
     pub(super) going_away: bool,
-    pub(super) goodbye_told: bool,
+    pub(super) goaway_reported: bool,
     /// Nothing more comes: what is held back is told whatever the caller has unconsumed.
     pub(super) input_ended: bool,
     pub(super) end: Option<EndError>,
@@ -103,7 +103,7 @@ impl Session {
             outbound_live: 0,
             ids_left: IDS_MAX,
             going_away: false,
-            goodbye_told: false,
+            goaway_reported: false,
             input_ended: false,
             end: None,
             clock: Duration::ZERO,
@@ -171,7 +171,7 @@ impl Session {
         }
         self.unaccepted -= 1;
         if entry.stream.is_none() {
-            entry.opening = Opening::Settled;
+            entry.opening = Opening::Established;
             return;
         }
         entry.opening = Opening::AckDue;
@@ -288,7 +288,7 @@ impl Session {
         self.pump();
         for entry in self.streams.iter_mut() {
             if entry.opening == Opening::AckDue {
-                entry.opening = Opening::Settled;
+                entry.opening = Opening::Established;
                 self.pipe.forget_ack(entry.id);
                 self.pipe
                     .send(Header::window_update(Flags::ACK, entry.id, 0));
@@ -308,7 +308,7 @@ impl Session {
         }
         // A place in the backlog is kept until the caller takes the stream or removes it.
         if entry.opening != Opening::Unaccepted {
-            entry.opening = Opening::Settled;
+            entry.opening = Opening::Established;
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) enum Opening {
     AwaitingAck,
     Unaccepted,
     AckDue,
-    Settled,
+    Established,
 }
 
 /// The half that the remote writes.

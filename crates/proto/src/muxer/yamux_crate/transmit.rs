@@ -67,7 +67,7 @@ impl Session {
         entry.fin = true;
         let mut flags = Flags::FIN;
         if entry.opening == Opening::AckDue {
-            entry.opening = Opening::Settled;
+            entry.opening = Opening::Established;
             self.pipe.forget_ack(entry.id);
             flags = flags.with(Flags::ACK);
         }
@@ -113,7 +113,7 @@ impl Session {
                     taken += count;
                     entry.opening = match entry.opening {
                         Opening::SynDue => Opening::AwaitingAck,
-                        Opening::AckDue => Opening::Settled,
+                        Opening::AckDue => Opening::Established,
                         opening => opening,
                     };
                 }

@@ -124,9 +124,9 @@ fn in_error_only_close_and_reset_succeed() {
 
 // N14
 #[test]
-fn init_opens_once_settled_and_closes_at_once() {
+fn init_opens_once_negotiated_and_closes_at_once() {
     let mut machine = StreamState::new(State::Init);
-    machine.apply(Input::Settled);
+    machine.apply(Input::Negotiated);
     assert_eq!(machine.state(), State::Open);
     for (input, state) in [
         (Input::Close, State::CloseBoth),
@@ -135,7 +135,7 @@ fn init_opens_once_settled_and_closes_at_once() {
     ] {
         let mut machine = StreamState::new(State::Init);
         machine.apply(input);
-        machine.apply(Input::Settled);
+        machine.apply(Input::Negotiated);
         assert_eq!(machine.state(), state);
     }
 }
@@ -229,7 +229,7 @@ fn states_have_the_public_numbers() {
 
 fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
-        Just(Input::Settled),
+        Just(Input::Negotiated),
         Just(Input::EndReported),
         Just(Input::CloseRead),
         Just(Input::CloseWrite),

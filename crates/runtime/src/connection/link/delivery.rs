@@ -55,8 +55,8 @@ impl Delivery {
     pub(super) fn look(&mut self, pipe: &dyn BytePipe, now: Duration) -> Option<Outgoing> {
         // The first look after a while cannot tell when it was that something moved.
         let follows = self.looked_at.replace(now).is_some();
-        let untaken = pipe.untaken()? as u64;
-        let before = std::mem::replace(&mut self.taken, self.written.saturating_sub(untaken));
+        let unaccepted = pipe.unaccepted()? as u64;
+        let before = std::mem::replace(&mut self.taken, self.written.saturating_sub(unaccepted));
         let has_moved = follows && self.taken > before;
         if has_moved {
             self.moved_at = now;
@@ -80,15 +80,15 @@ mod tests {
     use super::*;
 
     /// A socket of which the kernel tells so much.
-    struct Untaken(AtomicUsize);
+    struct Unaccepted(AtomicUsize);
 
-    impl Untaken {
+    impl Unaccepted {
         fn set(&self, bytes: usize) {
             self.0.store(bytes, Ordering::Relaxed);
         }
     }
 
-    impl BytePipe for Untaken {
+    impl BytePipe for Unaccepted {
         fn try_read(&self, _into: &mut [u8]) -> io::Result<usize> {
             Ok(0)
         }
@@ -97,7 +97,7 @@ mod tests {
             Ok(bytes.len())
         }
 
-        fn untaken(&self) -> Option<usize> {
+        fn unaccepted(&self) -> Option<usize> {
             Some(self.0.load(Ordering::Relaxed))
         }
 
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn tells_data_that_moves_from_data_that_waits_and_from_a_ping() {
         let mut delivery = sent();
-        let pipe = Untaken(AtomicUsize::new(528));
+        let pipe = Unaccepted(AtomicUsize::new(528));
         assert_eq!(delivery.look(&pipe, at(1)), Some(Outgoing::Waits));
         pipe.set(428);
         assert_eq!(delivery.look(&pipe, at(2)), Some(Outgoing::Moves));
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn what_moved_while_nobody_looked_has_no_time() {
         let mut delivery = sent();
-        let pipe = Untaken(AtomicUsize::new(0));
+        let pipe = Unaccepted(AtomicUsize::new(0));
         assert_eq!(delivery.look(&pipe, at(100)), Some(Outgoing::Gone));
         assert_eq!(delivery.moved_at(), Duration::ZERO);
     }

@@ -5,9 +5,9 @@
 //! own would take the place of all this.
 
 mod delivery;
-mod home;
 mod inbound;
 mod outbound;
+mod owner;
 
 use std::time::Duration;
 
@@ -23,13 +23,13 @@ use crate::error::ConnectionFault;
 
 use super::{Connection, Direction, Facts};
 
-use self::home::Home;
 use self::inbound::Input;
 use self::outbound::Output;
+use self::owner::SocketOwner;
 
-pub(super) use self::home::LITTLE_BYTES;
 pub(super) use self::inbound::Received;
 pub(super) use self::outbound::Mark;
+pub(super) use self::owner::LITTLE_BYTES;
 
 /// What the streams of one connection share on their way.
 pub(super) struct Link {
@@ -40,8 +40,8 @@ pub(super) struct Link {
     input: Input,
     output: Output,
     /// Where the socket is waited for.
-    home: Home,
-    /// Bytes read and written since the home was last chosen.
+    owner: SocketOwner,
+    /// Bytes read and written since the owner was last chosen.
     recent_bytes: usize,
     /// Frames received and sent that the environment's counters have.
     frames_counted: [u64; 2],
@@ -63,7 +63,7 @@ impl Link {
             channel,
             input: Input::new(leftover, plaintext),
             output: Output::default(),
-            home: Home::default(),
+            owner: SocketOwner::default(),
             recent_bytes: 0,
             frames_counted: [0; 2],
         }
@@ -136,7 +136,7 @@ impl Link {
             self.engine.poll_deadline(),
             self.output.stall_deadline(limits),
             self.look_deadline(limits),
-            self.home.deadline(),
+            self.owner.deadline(),
         ]
         .into_iter()
         .flatten()

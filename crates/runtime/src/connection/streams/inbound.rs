@@ -98,7 +98,7 @@ impl Streams {
                         // What is left waits with the stream for the answer of JavaScript.
                         &bytes[consumed..]
                     }
-                    Progress::Settled { consumed } => {
+                    Progress::Negotiated { consumed } => {
                         let handler = negotiation.handler();
                         entry.negotiation = None;
                         slot.consume_lines(consumed);
@@ -113,7 +113,7 @@ impl Streams {
                     }
                     Progress::Failed => {
                         entry.negotiation = None;
-                        slot.never_told();
+                        slot.never_announced();
                         self.requeue(&slot);
                         return;
                     }

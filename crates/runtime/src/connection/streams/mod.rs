@@ -2,11 +2,11 @@
 //!
 //! What carries them is a [`Link`], which every method that needs one is given.
 
-mod asked;
 mod deadlines;
 mod inbound;
 mod negotiation;
 mod outbound;
+mod query;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -90,7 +90,7 @@ impl Entry {
         if self.outbound && !self.acked {
             connection.acknowledged();
         }
-        self.slot.never_told();
+        self.slot.never_announced();
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) enum Progress {
         consumed: usize,
     },
     /// Agreed; bytes behind `consumed` are the stream's.
-    Settled {
+    Negotiated {
         consumed: usize,
     },
     Failed,
@@ -97,7 +97,7 @@ impl Negotiation {
                 (Ok(count), Some(protocol)) => {
                     self.settle(slot, protocol);
                     let consumed = consumed + count;
-                    return Progress::Settled { consumed };
+                    return Progress::Negotiated { consumed };
                 }
                 (Ok(0), None) => {
                     self.ask(slot);

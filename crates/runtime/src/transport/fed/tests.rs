@@ -218,7 +218,7 @@ fn a_large_transfer_goes_at_the_pace_of_a_slow_feeder_and_holds_no_more_than_the
     let pattern: Vec<u8> = (0..=250).cycle().take(TOTAL).collect();
     let mut written = live.dialer.write(near, &pattern);
     live.settle();
-    assert_eq!(live.dialer.connection.pipe().untaken(), Some(PIPE_BYTES));
+    assert_eq!(live.dialer.connection.pipe().unaccepted(), Some(PIPE_BYTES));
     *feeds.borrow_mut() = held;
     let mut received = Vec::new();
     while received.len() < TOTAL {
@@ -279,7 +279,7 @@ fn what_is_fed_and_taken_keeps_its_order_and_its_bound() {
     assert_eq!(kind(pipe.try_read(&mut [0; 9])), io::ErrorKind::WouldBlock);
     assert_eq!(pipe.try_write(b"abcdefghij").unwrap(), 8);
     assert_eq!(kind(pipe.try_write(b"ij")), io::ErrorKind::WouldBlock);
-    assert_eq!(pipe.untaken(), Some(8));
+    assert_eq!(pipe.unaccepted(), Some(8));
     assert_eq!(take(&end, 3), Poll::Ready(b"abc".to_vec()));
     assert_eq!(pipe.try_write(b"ij").unwrap(), 2);
     assert_eq!(take(&end, 9), Poll::Ready(b"defghij".to_vec()));
@@ -330,7 +330,7 @@ fn an_abort_cuts_off_what_was_not_ended() {
         io::ErrorKind::ConnectionReset
     );
     assert_eq!(kind(pipe.try_write(b"x")), io::ErrorKind::ConnectionReset);
-    assert_eq!(pipe.untaken(), Some(0));
+    assert_eq!(pipe.unaccepted(), Some(0));
     assert_eq!(feed(&end, b"x"), Poll::Ready(Err(FeedError::Ended)));
     assert_eq!(take(&end, 8), Poll::Ready(Vec::new()));
 

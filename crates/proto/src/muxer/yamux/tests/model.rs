@@ -28,7 +28,7 @@ pub(super) enum Opening {
     AwaitingAck,
     Unaccepted,
     AckDue,
-    Settled,
+    Established,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -115,7 +115,7 @@ impl Stream {
     fn take_opening_flag(&mut self) -> Flags {
         let (next, flag) = match self.opening {
             Opening::SynDue => (Opening::AwaitingAck, SYN),
-            Opening::AckDue => (Opening::Settled, ACK),
+            Opening::AckDue => (Opening::Established, ACK),
             opening => (opening, Flags::NONE),
         };
         self.opening = next;
@@ -192,7 +192,7 @@ impl Model {
             stream.opening = if stream.is_open() {
                 Opening::AckDue
             } else {
-                Opening::Settled
+                Opening::Established
             };
         }
     }
@@ -372,7 +372,7 @@ impl Model {
         }
         let mut told = Vec::new();
         if flags.has(ACK) && stream.opening == Opening::AwaitingAck {
-            stream.opening = Opening::Settled;
+            stream.opening = Opening::Established;
             told.push(Told::Acked(key));
         }
         if flags.has(RST) {

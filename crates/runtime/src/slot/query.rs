@@ -12,7 +12,7 @@ impl StreamSlot {
     pub(crate) fn ask(self: &Arc<Self>, name: &ProtocolId) {
         let mut inner = self.lock();
         if inner.notifications.ask(name) {
-            self.notify(&mut inner, Pending::ASKED);
+            self.notify(&mut inner, Pending::QUERIED);
         }
     }
 
@@ -23,10 +23,10 @@ impl StreamSlot {
 
     /// Frees the place in the backlog of a stream that JavaScript never hears of. One that it is about to be asked
     /// about, or told of, counts until then: the ready list holds it as long.
-    pub(crate) fn never_told(&self) {
+    pub(crate) fn never_announced(&self) {
         let mut inner = self.lock();
         let known = &inner.notifications;
-        if !known.is_announced() && !known.is_pending(Pending::ASKED) {
+        if !known.is_announced() && !known.is_pending(Pending::QUERIED) {
             self.taken(&mut inner);
         }
     }

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import { StreamErrorCode } from '../../ts/constants.ts'
-import { FORGOTTEN_AFTER_MS } from '../../ts/stream/forgotten.ts'
+import { ABANDONED_AFTER_MS } from '../../ts/stream/abandoned.ts'
 import type { Stream } from '../../ts/stream.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { createPair, pattern, turns, until } from '../support/pair.ts'
@@ -30,7 +30,7 @@ async function dropped<T>(t: ExecutionContext, use: (near: Stream, far: Stream) 
     far: both.far,
     kept: use(both.near, both.far)
   }))
-  clock.advance(2 * FORGOTTEN_AFTER_MS)
+  clock.advance(2 * ABANDONED_AFTER_MS)
   await collect()
   return { clock, said, far, kept, connection: pair.outbound as Connection }
 }
@@ -70,7 +70,7 @@ test('one with a pending read stays until that has its answer (A102)', async (t)
   t.is(far.error, undefined)
   await far.write(pattern(3))
   t.deepEqual(new Uint8Array(await kept.reading), pattern(3))
-  clock.advance(2 * FORGOTTEN_AFTER_MS)
+  clock.advance(2 * ABANDONED_AFTER_MS)
   await until(() => far.error !== undefined)
   t.like(far.error, { errorCode: StreamErrorCode.GarbageCollected })
 })

@@ -2,7 +2,7 @@
 import { concat, NOTHING } from './bytes.ts'
 
 /** Chunks in order; empty for nearly every stream at nearly every time. */
-export class Stash {
+export class ByteQueue {
   #chunks: Uint8Array[] | undefined
   #bytes = 0
 

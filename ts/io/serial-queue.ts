@@ -2,7 +2,7 @@
 import { aborted, isAborted, onceAborted } from '../base/abort.ts'
 
 /** Runs one task at a time. What waits is what callers wait for; nothing else is held. */
-export class Turns {
+export class SerialQueue {
   // Undefined while none runs.
   #last: Promise<void> | undefined
 
@@ -23,12 +23,12 @@ export class Turns {
     const before = this.#last
     return new Promise<T>((resolve, reject) => {
       let isGivenUp = false
-      const letGo = onceAborted(signal, () => {
+      const release = onceAborted(signal, () => {
         isGivenUp = true
         reject(aborted(signal))
       })
       const turn = before.then(async () => {
-        letGo()
+        release()
         if (isGivenUp) return
         try {
           resolve(await task())

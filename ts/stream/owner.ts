@@ -8,18 +8,18 @@ import type { HostPort } from '../identity/address.ts'
 import type { MuxedStream } from '../muxer/muxed.ts'
 import type { Engine } from '../native/engine.ts'
 import type { StreamHandle } from '../native/handles.ts'
+import type { AbandonedStreams } from './abandoned.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadlines } from './deadlines.ts'
-import type { Forgotten } from './forgotten.ts'
 
 /** What a stream needs of what carries it. */
-export interface StreamHome {
+export interface StreamOwner {
   /** What its streams are named after. */
   readonly id: string
   readonly engine: Engine
   readonly clock: Clock
   readonly deadlines: Deadlines
-  readonly forgotten: Forgotten
+  readonly abandoned: AbandonedStreams
   /** None for a stream of a muxer that came without one. */
   readonly connection: Connection | undefined
   readonly remoteAddress: HostPort | undefined
@@ -44,7 +44,7 @@ export interface StreamPump {
   onOutgoing(): void
   /** The stream has ended; if in good order, the muxed one is freed. */
   onClosed(isFailed: boolean): void
-  /** The stream was forgotten: the muxed one is left as it is. */
+  /** The stream was abandoned: the muxed one is left as it is. */
   leave(): void
   /** The connection under the muxer has ended. */
   connectionLost(code: number, how: { remote: boolean; isOrderly: boolean }): void
@@ -53,9 +53,9 @@ export interface StreamPump {
 /** How a stream begins. */
 export interface StreamInit {
   readonly handle: StreamHandle
-  /** Which stream of its home it is. */
+  /** Which stream of its owner it is. */
   readonly number: number
-  readonly home: StreamHome
+  readonly owner: StreamOwner
   readonly direction: 'inbound' | 'outbound'
   readonly state: StreamState
   readonly protocol: string | undefined

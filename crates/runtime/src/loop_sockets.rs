@@ -13,25 +13,25 @@ use crate::connection::Connection;
 use crate::event_queue::EventQueue;
 use crate::sync::{Arc, Instant, Mutex};
 
-/// Guests at a time. With more that are busy, the cores of the I/O threads are worth their wakes.
-pub(crate) const GUESTS_MAX: usize = 16;
+/// LoopSockets at a time. With more that are busy, the cores of the I/O threads are worth their wakes.
+pub(crate) const LOOP_SOCKETS_MAX: usize = 16;
 
-/// Guests that one look at the queue may find with news. More mean that the loop has become slower than
-/// its guests: those beyond go home, where other cores open their records and one ring tells of them
+/// LoopSockets that one look at the queue may find with news. More mean that the loop has become slower than
+/// its loop_sockets: those beyond go home, where other cores open their records and one ring tells of them
 /// all. As many as a flush sends to by itself, so that what is read here is answered here.
-pub(crate) const GUESTS_A_LOOK: usize = 2;
+pub(crate) const READS_PER_POLL: usize = 2;
 
 /// What makes a guest.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
+pub(crate) struct LoopTerms {
     /// Turns with little in a row. Moving costs a few system calls, so that it has to be worth it for
     /// some time.
     pub(crate) turns: u32,
-    /// Time with its I/O thread after a visit, so that nobody moves to and fro.
+    /// Time with its I/O thread after a move_to_loop, so that nobody moves to and fro.
     pub(crate) rest: Duration,
 }
 
-impl Terms {
+impl LoopTerms {
     /// Those of every event loop.
     pub(crate) const USUAL: Self = Self {
         turns: 16,
@@ -39,10 +39,10 @@ impl Terms {
     };
 }
 
-/// Time after which the loop's guests have their allowance again.
+/// Time after which the loop's loop sockets have their allowance again.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Bytes that all guests together may carry in a period: at a nanosecond a byte, read or sent, 10 % of
+/// Bytes that all loop sockets together may carry in a period: at a nanosecond a byte, read or sent, 10 % of
 /// the loop's time.
 const ALLOWANCE: usize = 10 << 20;
 
@@ -52,15 +52,15 @@ const IDLE_TURN_BYTES: usize = ALLOWANCE / 256;
 
 /// What a guest's turn had for JavaScript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum TurnOutput {
     Some,
     None,
 }
 
-/// The guests of one JavaScript environment.
-pub(crate) struct Guests {
+/// The loop sockets of one JavaScript environment.
+pub(crate) struct LoopSockets {
     queue: EventQueue,
-    terms: Terms,
+    terms: LoopTerms,
     epoch: Instant,
     members: Mutex<Members>,
 }
@@ -68,14 +68,14 @@ pub(crate) struct Guests {
 #[derive(Default)]
 struct Members {
     last_token: usize,
-    live: HashMap<usize, Guest>,
+    live: HashMap<usize, LoopSocket>,
     /// When the present period began.
     since: Duration,
     /// What all have used of the allowance in it, those included that have left.
     used: usize,
 }
 
-struct Guest {
+struct LoopSocket {
     connection: Weak<Connection>,
     used: usize,
 }
@@ -94,14 +94,14 @@ impl Members {
 
     fn has_room(&mut self, now: Duration) -> bool {
         self.renew(now);
-        self.live.len() < GUESTS_MAX && self.used <= ALLOWANCE
+        self.live.len() < LOOP_SOCKETS_MAX && self.used <= ALLOWANCE
     }
 
-    fn charge(&mut self, token: usize, bytes: usize, news: News, now: Duration) -> bool {
+    fn charge(&mut self, token: usize, bytes: usize, news: TurnOutput, now: Duration) -> bool {
         self.renew(now);
         let cost = match news {
-            News::Some => bytes,
-            News::None => bytes + IDLE_TURN_BYTES,
+            TurnOutput::Some => bytes,
+            TurnOutput::None => bytes + IDLE_TURN_BYTES,
         };
         self.used += cost;
         let (used, part) = (self.used, ALLOWANCE / self.live.len().max(1));
@@ -113,9 +113,9 @@ impl Members {
     }
 }
 
-impl Guests {
-    /// A loop without guests, which waits for `queue`.
-    pub(crate) fn new(queue: EventQueue, terms: Terms) -> Self {
+impl LoopSockets {
+    /// A loop without loop sockets, which waits for `queue`.
+    pub(crate) fn new(queue: EventQueue, terms: LoopTerms) -> Self {
         Self {
             queue,
             terms,
@@ -124,7 +124,7 @@ impl Guests {
         }
     }
 
-    pub(crate) const fn terms(&self) -> Terms {
+    pub(crate) const fn terms(&self) -> LoopTerms {
         self.terms
     }
 
@@ -144,7 +144,7 @@ impl Guests {
         if !connection.pipe().lend(&self.queue, token) {
             return None;
         }
-        let guest = Guest {
+        let guest = LoopSocket {
             connection: Arc::downgrade(connection),
             used: 0,
         };
@@ -152,9 +152,9 @@ impl Guests {
         Some(token)
     }
 
-    /// Charges a turn of a guest; tells whether it may stay. Once the allowance is used up, a guest goes
+    /// Charges a turn of a guest; returns whether it may stay. Once the allowance is used up, a guest goes
     /// with its next turn that has used more than its part: a busy one drives no other away.
-    pub(crate) fn charge(&self, token: usize, bytes: usize, news: News) -> bool {
+    pub(crate) fn charge(&self, token: usize, bytes: usize, news: TurnOutput) -> bool {
         let now = self.epoch.elapsed();
         self.members.lock().charge(token, bytes, news, now)
     }
@@ -164,7 +164,7 @@ impl Guests {
         self.members.lock().live.remove(&token);
     }
 
-    /// Guests with something to read, and whether they may stay to read more: not if it may be the end
+    /// LoopSockets with something to read, and whether they may stay to read more: not if it may be the end
     /// of what the remote sends.
     pub(crate) fn take_ready(&self) -> Vec<(Arc<Connection>, bool)> {
         let found = self.queue.take();
@@ -175,7 +175,7 @@ impl Guests {
         });
         let ready = live
             .enumerate()
-            .map(|(place, (connection, ended))| (connection, !ended && place < GUESTS_A_LOOK));
+            .map(|(place, (connection, ended))| (connection, !ended && place < READS_PER_POLL));
         ready.collect()
     }
 }
@@ -190,7 +190,7 @@ mod tests {
             let connection = Weak::new();
             members.live.insert(
                 token,
-                Guest {
+                LoopSocket {
                     connection,
                     used: 0,
                 },
@@ -202,7 +202,7 @@ mod tests {
     /// Charges a token with KiB after KiB until it may stay no longer; how many.
     fn stays(members: &mut Members, token: usize, now: Duration) -> usize {
         (0..ALLOWANCE)
-            .take_while(|_| members.charge(token, 1 << 10, News::Some, now))
+            .take_while(|_| members.charge(token, 1 << 10, TurnOutput::Some, now))
             .count()
     }
 
@@ -231,18 +231,18 @@ mod tests {
 
     #[test]
     fn what_has_left_is_still_charged() {
-        let mut members = members(GUESTS_MAX);
+        let mut members = members(LOOP_SOCKETS_MAX);
         stays(&mut members, 1, Duration::ZERO);
         members.live.remove(&1);
         assert!(!members.has_room(Duration::ZERO));
-        assert!(!members.charge(1, 0, News::Some, Duration::ZERO));
+        assert!(!members.charge(1, 0, TurnOutput::Some, Duration::ZERO));
     }
 
     #[test]
     fn a_turn_without_news_costs_more_than_its_bytes() {
         let mut members = members(1);
         let turns = (0..ALLOWANCE)
-            .take_while(|_| members.charge(1, 100, News::None, Duration::ZERO))
+            .take_while(|_| members.charge(1, 100, TurnOutput::None, Duration::ZERO))
             .count();
         assert!((200..=256).contains(&turns), "{turns}");
     }

@@ -1,21 +1,21 @@
 /**
- * Streams that the application let go of without closing them: they are reset when their public face is collected,
+ * Streams that the application let go of without closing them: they are reset when their public facade is collected,
  * or closed, if their writing half was.
  *
- * The first seconds of a stream cost nothing: its core holds its face as usual. After that it holds it weakly, unless
+ * The first seconds of a stream cost nothing: its core holds its facade as usual. After that it holds it weakly, unless
  * somebody listens to it or its muxer is the application's.
  */
 import type { Clock } from '../base/clock.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
-import { streamFaces } from './face.ts'
+import { streamFacade } from './facade.ts'
 
-/** Milliseconds after which a stream may be forgotten: most are over by then and never pay for a weak reference. */
-export const FORGOTTEN_AFTER_MS = 5_000
+/** Milliseconds after which a stream may be abandoned: most are over by then and never pay for a weak reference. */
+export const ABANDONED_AFTER_MS = 5_000
 
 /** The faces of a swarm's streams. */
-export class Forgotten {
+export class AbandonedStreams {
   readonly #clock: Clock
   readonly #tell: (core: StreamCore) => void
   // Lists that hold streams which are not old enough: the streams themselves may end meanwhile and be freed.
@@ -37,26 +37,26 @@ export class Forgotten {
     this.#arm()
   }
 
-  /** Hold the face of a stream weakly, if it is time and nobody listens to it. */
-  loosen(core: StreamCore): void {
-    const { face } = core
-    if (face instanceof WeakRef || core.pump !== undefined || streamFaces.isHeard(face)) return
+  /** Hold the facade of a stream weakly, if it is time and nobody listens to it. */
+  holdWeakly(core: StreamCore): void {
+    const { facade } = core
+    if (facade instanceof WeakRef || core.pump !== undefined || streamFacade.isHeard(facade)) return
     if (core.state >= StreamState.CLOSE_BOTH || !this.#isOld(core)) return
-    this.#weaken(core, face)
+    this.#weaken(core, facade)
   }
 
-  /** Hold the face of a stream again. */
-  hold(core: StreamCore, face: Stream): void {
-    if (!(core.face instanceof WeakRef)) return
-    this.#collected.unregister(face)
-    core.face = face
+  /** Hold the facade of a stream again. */
+  hold(core: StreamCore, facade: Stream): void {
+    if (!(core.facade instanceof WeakRef)) return
+    this.#collected.unregister(facade)
+    core.facade = facade
   }
 
-  /** Another face for a stream whose first one was collected; identity matters only while somebody holds it. */
-  revive(core: StreamCore): Stream {
-    const face = streamFaces.make(core)
-    this.#weaken(core, face)
-    return face
+  /** Another facade for a stream whose first one was collected; identity matters only while somebody holds it. */
+  recreate(core: StreamCore): Stream {
+    const facade = streamFacade.make(core)
+    this.#weaken(core, facade)
+    return facade
   }
 
   /** Forget everything. */
@@ -68,16 +68,16 @@ export class Forgotten {
   }
 
   #isOld(core: StreamCore): boolean {
-    return core.opened + FORGOTTEN_AFTER_MS <= this.#clock.now()
+    return core.opened + ABANDONED_AFTER_MS <= this.#clock.now()
   }
 
-  #weaken(core: StreamCore, face: Stream): void {
-    core.face = new WeakRef(face)
-    this.#collected.register(face, core, face)
+  #weaken(core: StreamCore, facade: Stream): void {
+    core.facade = new WeakRef(facade)
+    this.#collected.register(facade, core, facade)
   }
 
   #arm(): void {
-    this.#timer ??= this.#clock.setTimer(() => this.#look(), FORGOTTEN_AFTER_MS)
+    this.#timer ??= this.#clock.setTimer(() => this.#look(), ABANDONED_AFTER_MS)
   }
 
   #look(): void {
@@ -85,7 +85,7 @@ export class Forgotten {
     for (const streams of this.#young) {
       let hasYoung = false
       for (const core of streams) {
-        if (this.#isOld(core)) this.loosen(core)
+        if (this.#isOld(core)) this.holdWeakly(core)
         else hasYoung = true
       }
       if (!hasYoung) this.#young.delete(streams)
@@ -96,10 +96,10 @@ export class Forgotten {
     if (this.#young.size > 0) this.#arm()
   }
 
-  /** Nobody can reach the stream any more, unless it has got another face since. */
+  /** Nobody can reach the stream any more, unless it has got another facade since. */
   #end(core: StreamCore): void {
     if (core.state >= StreamState.CLOSE_BOTH || !core.isLive) return
-    if (!(core.face instanceof WeakRef) || core.face.deref() !== undefined) return
+    if (!(core.facade instanceof WeakRef) || core.facade.deref() !== undefined) return
     if (core.state === StreamState.INIT || core.reads.isBusy || core.writes.isBusy) {
       this.#postponed.add(core)
       this.#arm()

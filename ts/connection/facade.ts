@@ -1,10 +1,10 @@
-/** How the machinery of connections reaches their public face, as that of streams does: see `stream/face.ts`. */
+/** How the machinery of connections reaches their public facade, as that of streams does: see `stream/facade.ts`. */
 import type { Connection } from '../connection.ts'
 import type { ConnectionCore } from './core.ts'
 import type { ConnectionCloseReason } from './facts.ts'
 
 /** What only the class `Connection` itself can do. */
-export interface ConnectionFaces {
+export interface ConnectionFacade {
   make(core: ConnectionCore): Connection
   /** The machinery behind a connection. */
   coreOf(connection: Connection): ConnectionCore
@@ -12,9 +12,9 @@ export interface ConnectionFaces {
 }
 
 /** Those of the class `Connection`. Whoever has a connection has loaded it. */
-export let connectionFaces: ConnectionFaces
+export let connectionFacade: ConnectionFacade
 
 /** Called once, by `connection.ts`. */
-export function provideConnectionFaces(provided: ConnectionFaces): void {
-  connectionFaces = provided
+export function provideConnectionFacade(provided: ConnectionFacade): void {
+  connectionFacade = provided
 }

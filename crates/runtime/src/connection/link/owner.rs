@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::connection::Connection;
 use crate::error::ConnectionFault;
-use crate::guests::News;
+use crate::loop_sockets::TurnOutput;
 use crate::sync::Arc;
 
 use super::{Link, Received};
@@ -16,11 +16,11 @@ const STREAK_MAX: Duration = Duration::from_millis(100);
 
 /// How long a guest stays without a turn: JavaScript is busy with something else, or there is nothing
 /// to wait for. Either way the I/O thread takes over, and nothing is looked at while nothing happens.
-const STAY: Duration = Duration::from_millis(500);
+const LOOP_IDLE_MAX: Duration = Duration::from_millis(500);
 
 /// Where a connection lives.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Home {
+pub(super) enum SocketOwner {
     /// With its driver, after so many turns with little since then. What lies ahead is a rest.
     Thread { turns: u32, since: Duration },
     /// With JavaScript's event loop.
@@ -34,7 +34,7 @@ pub(super) enum Home {
     Returning,
 }
 
-impl Default for Home {
+impl Default for SocketOwner {
     fn default() -> Self {
         Self::Thread {
             turns: 0,
@@ -43,7 +43,7 @@ impl Default for Home {
     }
 }
 
-impl Home {
+impl SocketOwner {
     /// When the driver has to see whether the guest is still looked after.
     pub(super) const fn deadline(&self) -> Option<Duration> {
         match self {
@@ -54,12 +54,12 @@ impl Home {
 }
 
 impl Link {
-    pub(in crate::connection) const fn is_guest(&self) -> bool {
-        matches!(self.home, Home::Loop { .. })
+    pub(in crate::connection) const fn is_on_loop(&self) -> bool {
+        matches!(self.owner, SocketOwner::Loop { .. })
     }
 
     /// The driver's decision at the end of a turn in which it received `received`.
-    pub(in crate::connection) fn choose_home(
+    pub(in crate::connection) fn choose_owner(
         &mut self,
         connection: &Arc<Connection>,
         received: &Received,
@@ -67,8 +67,8 @@ impl Link {
     ) -> Result<(), ConnectionFault> {
         let bytes = std::mem::take(&mut self.recent_bytes);
         let quiet = matches!(received, Received::Dry) && !self.wants_write();
-        match &mut self.home {
-            Home::Thread { turns, since } => {
+        match &mut self.owner {
+            SocketOwner::Thread { turns, since } => {
                 if bytes == 0 || now < *since {
                     return Ok(());
                 }
@@ -79,35 +79,35 @@ impl Link {
                 *turns += 1;
                 if connection
                     .hub
-                    .guests()
-                    .is_some_and(|guests| *turns >= guests.terms().turns)
+                    .loop_sockets()
+                    .is_some_and(|loop_sockets| *turns >= loop_sockets.terms().turns)
                 {
-                    self.visit(connection, now);
+                    self.move_to_loop(connection, now);
                 }
             }
-            Home::Loop { turned, until, .. } => {
+            SocketOwner::Loop { turned, until, .. } => {
                 let neglected = *until <= now && !*turned;
                 if !quiet || bytes > LITTLE_BYTES || neglected {
                     self.leave(connection);
                 } else if *until <= now {
-                    (*turned, *until) = (false, now + STAY);
+                    (*turned, *until) = (false, now + LOOP_IDLE_MAX);
                 }
             }
-            Home::Returning => {}
+            SocketOwner::Returning => {}
         }
-        self.come_home(connection, now)
+        self.return_to_thread(connection, now)
     }
 
     /// Makes the connection a guest of the loop, if that has room.
-    fn visit(&mut self, connection: &Arc<Connection>, now: Duration) {
-        let guests = connection.hub.guests();
-        self.home = match guests.and_then(|guests| guests.admit(connection)) {
-            Some(token) => Home::Loop {
+    fn move_to_loop(&mut self, connection: &Arc<Connection>, now: Duration) {
+        let loop_sockets = connection.hub.loop_sockets();
+        self.owner = match loop_sockets.and_then(|loop_sockets| loop_sockets.admit(connection)) {
+            Some(token) => SocketOwner::Loop {
                 token,
                 turned: false,
-                until: now + STAY,
+                until: now + LOOP_IDLE_MAX,
             },
-            None => Home::Thread {
+            None => SocketOwner::Thread {
                 turns: 0,
                 since: now,
             },
@@ -116,14 +116,14 @@ impl Link {
 
     /// A turn on JavaScript's thread has ended, in which the socket was read until it was `dry` or not; returns
     /// whether the driver has to take over.
-    pub(in crate::connection) fn end_visit_turn(
+    pub(in crate::connection) fn end_loop_turn(
         &mut self,
         connection: &Connection,
         dry: bool,
         may_stay: bool,
     ) -> bool {
-        let (Home::Loop { token, turned, .. }, Some(guests)) =
-            (&mut self.home, connection.hub.guests())
+        let (SocketOwner::Loop { token, turned, .. }, Some(loop_sockets)) =
+            (&mut self.owner, connection.hub.loop_sockets())
         else {
             return false;
         };
@@ -131,11 +131,11 @@ impl Link {
         let token = *token;
         let bytes = std::mem::take(&mut self.recent_bytes);
         let news = if connection.hub.is_quiet() {
-            News::None
+            TurnOutput::None
         } else {
-            News::Some
+            TurnOutput::Some
         };
-        let can_stay = guests.charge(token, bytes, news) && may_stay;
+        let can_stay = loop_sockets.charge(token, bytes, news) && may_stay;
         let held_back = self.engine.has_events();
         let stays = can_stay && dry && !held_back && bytes <= LITTLE_BYTES;
         if !stays {
@@ -144,32 +144,34 @@ impl Link {
         !stays
     }
 
-    /// Ends the visit; the driver has to come for the socket.
+    /// Ends the move_to_loop; the driver has to come for the socket.
     pub(in crate::connection) fn leave(&mut self, connection: &Connection) {
-        if let Home::Loop { token, .. } = self.home {
-            self.home = Home::Returning;
-            if let Some(guests) = connection.hub.guests() {
-                guests.dismiss(token);
+        if let SocketOwner::Loop { token, .. } = self.owner {
+            self.owner = SocketOwner::Returning;
+            if let Some(loop_sockets) = connection.hub.loop_sockets() {
+                loop_sockets.dismiss(token);
             }
         }
     }
 
     /// Takes the socket back to the present I/O thread.
-    pub(in crate::connection) fn come_home(
+    pub(in crate::connection) fn return_to_thread(
         &mut self,
         connection: &Connection,
         now: Duration,
     ) -> Result<(), ConnectionFault> {
-        let (Home::Returning, Some(guests)) = (self.home, connection.hub.guests()) else {
+        let (SocketOwner::Returning, Some(loop_sockets)) =
+            (self.owner, connection.hub.loop_sockets())
+        else {
             return Ok(());
         };
-        self.home = Home::Thread {
+        self.owner = SocketOwner::Thread {
             turns: 0,
-            since: now + guests.terms().rest,
+            since: now + loop_sockets.terms().rest,
         };
         connection
             .pipe
-            .reclaim(guests.queue())
+            .reclaim(loop_sockets.queue())
             .map_err(|error| ConnectionFault::Io(error.into()))
     }
 }

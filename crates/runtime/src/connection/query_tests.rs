@@ -27,10 +27,10 @@ fn yes(inbound_max: u32) -> Option<Handler> {
 /// The stream that the last drain asked about, and the protocol.
 fn asked(side: &mut Side) -> (u32, String) {
     let told = side.told();
-    let [Record::StreamAsked { stream, .. }] = told[..] else {
+    let [Record::ProtocolQuery { stream, .. }] = told[..] else {
         panic!("expected a question, was told {told:?}");
     };
-    let name = side.environment.asked_protocol(stream).unwrap();
+    let name = side.environment.queried_protocol(stream).unwrap();
     (stream, name.as_str().to_owned())
 }
 
@@ -71,7 +71,7 @@ fn a_stream_waits_for_the_answer_and_what_it_carries_waits_too() {
 
     answer(&mut live, stream, yes(1));
     assert_eq!(opened(&mut live.listener), (stream, PREDICATE));
-    let name = live.listener.environment.asked_protocol(stream).unwrap();
+    let name = live.listener.environment.queried_protocol(stream).unwrap();
     assert_eq!(name.as_str(), "/label/9");
     assert_eq!(live.listener.read(stream).0, b"early and late");
     live.listener.write(stream, b"answer");
@@ -132,7 +132,7 @@ fn one_negotiation_may_ask_again_and_end_with_a_name_of_the_table() {
     live.dialer.write(dialed, b"to a handler by name");
     live.settle();
     assert_eq!(live.listener.read(stream).0, b"to a handler by name");
-    let asked = live.listener.environment.asked_protocol(stream);
+    let asked = live.listener.environment.queried_protocol(stream);
     assert_eq!(asked, Err(CallError::State));
 }
 
@@ -362,11 +362,11 @@ fn a_stalled_thread_holds_up_no_stream_but_those_it_is_asked_about() {
     let waiting = live
         .dialer
         .open(Proposals::AnyOf(Box::from([UNSERVED[0], 1])));
-    let settled = live.dialer.open(Proposals::AnyOf(Box::from([1, 2])));
+    let negotiated = live.dialer.open(Proposals::AnyOf(Box::from([1, 2])));
     live.settle();
     let told = live.dialer.told();
     let [
-        Record::StreamSettled {
+        Record::StreamNegotiated {
             stream,
             protocol: 1,
             ..
@@ -375,8 +375,8 @@ fn a_stalled_thread_holds_up_no_stream_but_those_it_is_asked_about() {
     else {
         panic!("was told {told:?}");
     };
-    assert_eq!(stream, settled);
-    live.dialer.write(settled, b"delivered");
+    assert_eq!(stream, negotiated);
+    live.dialer.write(negotiated, b"delivered");
     live.settle();
     assert!(live.listener.connection.held() >= b"delivered".len());
     assert_eq!(live.dialer.write(waiting, b"not yet"), 0);

@@ -48,7 +48,7 @@ impl Streams {
         if let Err(fault) = negotiation.handle_end() {
             negotiation.give_up(&slot, fault);
             entry.negotiation = None;
-            slot.never_told();
+            slot.never_announced();
             self.requeue(&slot);
         }
     }
