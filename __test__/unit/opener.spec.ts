@@ -73,7 +73,7 @@ class FakeOpener implements Opener {
     const stream = new StreamCore({
       handle: aStream(this.#engine.hot.openForeign(Direction.Outbound)),
       number: this.owner.nextStream(),
-      home: this.owner,
+      owner: this.owner,
       direction,
       state: this.isPending ? StreamState.INIT : StreamState.OPEN,
       protocol: this.isPending ? undefined : protocols[0],

@@ -82,7 +82,7 @@ pub fn multistream_listener(data: &[u8]) {
         let mut held_max = 0;
         let fed = feed(input, piece, |input| {
             let consumed = listener.handle_input(input, &table)?;
-            if let Some(name) = listener.asked() {
+            if let Some(name) = listener.queried() {
                 assert!(name.as_str().len() < LINE_BYTES_MAX);
                 let answer = if name.as_str().len().is_multiple_of(3) {
                     Answer::Serve(NAMES.len())

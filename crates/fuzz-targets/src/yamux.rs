@@ -192,7 +192,7 @@ struct End {
     now: Duration,
     streams: BTreeMap<u32, Known>,
     budget: Budget,
-    told: Vec<Told>,
+    reported: Vec<Told>,
     sent: Vec<u8>,
     has_failed: bool,
 }
@@ -232,7 +232,7 @@ impl End {
             now: Duration::from_secs(1),
             streams: BTreeMap::new(),
             budget: Budget { lent: 0 },
-            told: Vec::new(),
+            reported: Vec::new(),
             sent: Vec::new(),
             has_failed: false,
         }
@@ -254,7 +254,7 @@ impl End {
 
     fn hear(&mut self, event: Event<'_>) {
         assert!(!self.has_failed);
-        let told = match event {
+        let reported = match event {
             Event::Opened { key } => {
                 let before = self.streams.insert(key.0, Known::default());
                 assert!(before.is_none());
@@ -271,7 +271,7 @@ impl End {
                 assert!(!stream.is_finished && !stream.is_discarding && !bytes.is_empty());
                 stream.unread += bytes.len() as u64;
                 assert!(stream.unread <= window.into());
-                if let Some(Told::Data(last, count)) = self.told.last_mut()
+                if let Some(Told::Data(last, count)) = self.reported.last_mut()
                     && *last == key.0
                 {
                     *count += bytes.len();
@@ -295,7 +295,7 @@ impl End {
             Event::GoAway { code } => Told::GoAway(code),
             Event::Pong { .. } => Told::Pong,
         };
-        self.told.push(told);
+        self.reported.push(reported);
     }
 
     /// The stream that something is told of.
@@ -409,7 +409,7 @@ impl End {
     /// The session takes nothing more, and says so again.
     fn fail(&mut self, error: ProtocolError) {
         if !std::mem::replace(&mut self.has_failed, true) {
-            self.told.push(Told::Failed(error));
+            self.reported.push(Told::Failed(error));
         }
         let again = self.session.poll_event(&mut &b"\0"[..], self.now);
         assert_eq!(again, Err(error));
@@ -428,10 +428,10 @@ impl End {
         self.control(usize::MAX);
         let frames = (self.sent.len() - before) / HEADER_BYTES;
         // Streams removed earlier may still owe their resets, a frame each.
-        assert!(frames <= CONTROL_FRAMES_MAX + self.told.len() + keys.len());
+        assert!(frames <= CONTROL_FRAMES_MAX + self.reported.len() + keys.len());
         assert!(!self.session.has_control());
         let live = (self.session.inbound_live(), self.session.outbound_live());
         assert_eq!(live, (0, 0));
-        (self.told, self.sent)
+        (self.reported, self.sent)
     }
 }

@@ -240,9 +240,9 @@ impl NativeNode {
     pub fn take_attempts(&self, request: f64) -> Result<AttemptsResult, Failure> {
         let request = whole(request)?;
         let environment = self.attachment.environment.borrow();
-        let told = environment.attempts(request).map(Arc::clone);
+        let reported = environment.attempts(request).map(Arc::clone);
         // JavaScript may ask before it has drained the record that tells of the first failure.
-        let attempts = told.or_else(|| self.node.attempts(request));
+        let attempts = reported.or_else(|| self.node.attempts(request));
         let so_far = attempts.map_or_else(AttemptsSoFar::default, |attempts| attempts.take());
         Ok(AttemptsResult {
             failed: so_far.failed.iter().map(attempt).collect(),

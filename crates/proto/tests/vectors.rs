@@ -195,8 +195,8 @@ fn both_sides_refuse_what_is_no_line() {
 /// What a listener says to `input` behind the header.
 fn answer_to(input: &[u8], table: &ProtocolTable<()>) -> Result<Vec<u8>, NegotiationError> {
     let mut listener = Listener::default();
-    let asked = [line(HEADER), input.to_vec()].concat();
-    assert_eq!(listener.handle_input(&asked, table)?, asked.len());
+    let queried = [line(HEADER), input.to_vec()].concat();
+    assert_eq!(listener.handle_input(&queried, table)?, queried.len());
     let mut output = Vec::new();
     listener.poll_output(&mut output);
     Ok(output)

@@ -267,7 +267,7 @@ struct Ring {
     since: SystemTime,
     in_second: usize,
     /// JavaScript is told, or about to be, that there are some.
-    told: bool,
+    reported: bool,
 }
 
 impl Default for Ring {
@@ -277,7 +277,7 @@ impl Default for Ring {
             dropped: 0,
             since: SystemTime::UNIX_EPOCH,
             in_second: 0,
-            told: false,
+            reported: false,
         }
     }
 }
@@ -339,7 +339,7 @@ impl Diagnostics {
             address: subject.address,
             fact,
         });
-        if std::mem::replace(&mut ring.told, true) {
+        if std::mem::replace(&mut ring.reported, true) {
             Kept::BehindOthers
         } else {
             Kept::First
@@ -359,7 +359,7 @@ impl Diagnostics {
         let mut ring = self.ring.lock();
         let next = ring.facts.pop_front();
         if next.is_none() {
-            ring.told = false;
+            ring.reported = false;
             ring.facts = VecDeque::new();
         }
         next

@@ -90,12 +90,12 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
     );
     // Boxed: nearly all of a connection's life its task does without.
     if ours && connection.delivers() {
-        Box::pin(goodbye(&connection, connection.delivery_max())).await;
+        Box::pin(send_goaway(&connection, connection.delivery_max())).await;
         connection.finish(fault);
     } else {
         connection.finish(fault);
         if ours {
-            Box::pin(goodbye(&connection, GOODBYE_MAX)).await;
+            Box::pin(send_goaway(&connection, GOODBYE_MAX)).await;
         }
     }
     drop(guard);
@@ -106,7 +106,7 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
 
 /// Lets the remote read our GoAway, and what comes before it, before the socket goes: a close with unread
 /// bytes resets it.
-async fn goodbye(connection: &Connection, max: Duration) {
+async fn send_goaway(connection: &Connection, max: Duration) {
     let pipe = connection.pipe();
     if pipe.shutdown().is_err() {
         return;
@@ -189,7 +189,7 @@ mod tests {
             streams: Streams::Raw,
         };
         let (connection, _) = connect_alone(end, Endless);
-        let mut goodbye = pin!(goodbye(&connection, GOODBYE_MAX));
+        let mut goodbye = pin!(send_goaway(&connection, GOODBYE_MAX));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

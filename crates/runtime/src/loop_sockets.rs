@@ -97,9 +97,9 @@ impl Members {
         self.live.len() < LOOP_SOCKETS_MAX && self.used <= ALLOWANCE
     }
 
-    fn charge(&mut self, token: usize, bytes: usize, news: TurnOutput, now: Duration) -> bool {
+    fn charge(&mut self, token: usize, bytes: usize, output: TurnOutput, now: Duration) -> bool {
         self.renew(now);
-        let cost = match news {
+        let cost = match output {
             TurnOutput::Some => bytes,
             TurnOutput::None => bytes + IDLE_TURN_BYTES,
         };
@@ -154,9 +154,9 @@ impl LoopSockets {
 
     /// Charges a turn of a guest; returns whether it may stay. Once the allowance is used up, a guest goes
     /// with its next turn that has used more than its part: a busy one drives no other away.
-    pub(crate) fn charge(&self, token: usize, bytes: usize, news: TurnOutput) -> bool {
+    pub(crate) fn charge(&self, token: usize, bytes: usize, output: TurnOutput) -> bool {
         let now = self.epoch.elapsed();
-        self.members.lock().charge(token, bytes, news, now)
+        self.members.lock().charge(token, bytes, output, now)
     }
 
     /// The guest's place is free; its socket is taken back by its driver.

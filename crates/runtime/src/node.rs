@@ -268,7 +268,7 @@ impl Node {
 }
 
 /// How the connections of a closing node end.
-const fn goodbye(manner: CloseManner) -> CloseRequest {
+const fn close_request(manner: CloseManner) -> CloseRequest {
     CloseRequest {
         code: 0,
         fault: ConnectionFault::NodeClosed,
@@ -392,7 +392,7 @@ impl Shared {
             .insert(id, Arc::downgrade(&connection));
         // Behind the list, which a closing node looks at behind this flag: one of the two sees the other.
         if self.ending.load(Ordering::SeqCst) {
-            connection.close(goodbye(CloseManner::AtOnce));
+            connection.close(close_request(CloseManner::AtOnce));
         }
         let shared = Arc::clone(self);
         let driven = drive(Arc::clone(&connection), self.epoch, seat);
@@ -455,7 +455,7 @@ impl Shared {
         };
         self.ending.store(true, Ordering::SeqCst);
         for connection in self.live() {
-            connection.close(goodbye(manner));
+            connection.close(close_request(manner));
         }
         let deadline = Instant::now() + timeout.max(FLUSH_MAX);
         while Instant::now() < deadline

@@ -123,7 +123,7 @@ impl Side {
             Record::StreamOpened { stream, .. } => *inbound = Some(stream),
             Record::StreamClosed { .. } => *closed += 1,
             Record::StreamReadable { .. } | Record::StreamWritable { .. } => {}
-            other => panic!("was told {other:?}"),
+            other => panic!("was reported {other:?}"),
         });
     }
 

@@ -109,7 +109,7 @@ impl<T: Copy> Listener<T> {
     }
 
     /// The proposal that the caller has to decide on; only with [`Others::Ask`] in the table.
-    pub fn asked(&self) -> Option<&ProtocolId> {
+    pub fn queried(&self) -> Option<&ProtocolId> {
         match &self.stage {
             Stage::Asking(name) => Some(name),
             Stage::AwaitHeader | Stage::AwaitProposal | Stage::Agreed(_) | Stage::Failed(_) => None,

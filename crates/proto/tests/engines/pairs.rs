@@ -99,8 +99,8 @@ impl Pair {
                 };
                 if local.gave_up || there.gave_up || local.is_reset() || there.is_reset() {
                     // Whoever did not give up was told.
-                    let told = |given_up: bool, other: bool| !given_up || other;
-                    assert!(told(local.gave_up, there.is_over() || there.removed));
+                    let reported = |given_up: bool, other: bool| !given_up || other;
+                    assert!(reported(local.gave_up, there.is_over() || there.removed));
                     continue;
                 }
                 assert!(!local.wants_to_send(), "{id} is stuck");

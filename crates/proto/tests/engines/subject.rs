@@ -30,7 +30,7 @@ pub(crate) enum Told {
 #[derive(Debug)]
 pub(crate) struct Local {
     pub(crate) key: StreamKey,
-    pub(crate) told: Vec<Told>,
+    pub(crate) reported: Vec<Told>,
     /// Bytes told of; each was compared.
     pub(crate) received: u64,
     pub(crate) unread: u64,
@@ -49,11 +49,11 @@ pub(crate) struct Local {
 
 impl Local {
     pub(crate) fn is_finished(&self) -> bool {
-        self.told.contains(&Told::Finished)
+        self.reported.contains(&Told::Finished)
     }
 
     pub(crate) fn is_reset(&self) -> bool {
-        matches!(self.told.last(), Some(Told::Reset(_)))
+        matches!(self.reported.last(), Some(Told::Reset(_)))
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -212,11 +212,11 @@ impl Subject {
                     self.tell(id, Told::Opened);
                 }
                 Ok(Some(event)) => {
-                    let told = observe(event);
-                    match told {
-                        Observed::Stream(key, told) => {
+                    let reported = observe(event);
+                    match reported {
+                        Observed::Stream(key, reported) => {
                             let id = self.id_of(key);
-                            self.tell(id, told);
+                            self.tell(id, reported);
                         }
                         Observed::Bytes(key, bytes) => {
                             let id = self.id_of(key);
@@ -292,7 +292,7 @@ impl Subject {
         let id = self.engine.stream_id(key).expect("the stream is live");
         let local = Local {
             key,
-            told: Vec::new(),
+            reported: Vec::new(),
             received: 0,
             unread: 0,
             was_full: false,
@@ -311,10 +311,10 @@ impl Subject {
         id
     }
 
-    fn tell(&mut self, id: u32, told: Told) {
+    fn tell(&mut self, id: u32, reported: Told) {
         let local = self.streams.get_mut(&id).expect("a known stream");
-        assert!(!local.is_reset() && !local.removed, "{told:?} of {id}");
-        local.told.push(told);
+        assert!(!local.is_reset() && !local.removed, "{reported:?} of {id}");
+        local.reported.push(reported);
     }
 
     fn take_bytes(&mut self, id: u32, bytes: &[u8]) {

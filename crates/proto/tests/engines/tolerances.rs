@@ -38,26 +38,28 @@ impl Tolerances {
             return;
         }
         // The crate tells no code.
-        let plain = |told: &Told| match told {
+        let plain = |reported: &Told| match reported {
             Told::Reset(_) => Told::Reset(0),
-            told => *told,
+            reported => *reported,
         };
         let sequence = |local: &Local| -> Vec<Told> {
-            let told = local.told.iter().map(plain);
-            told.filter(|told| *told != Told::Acked).collect()
+            let reported = local.reported.iter().map(plain);
+            reported
+                .filter(|reported| *reported != Told::Acked)
+                .collect()
         };
         let (mut expected, mut found) = (sequence(ours), sequence(theirs));
         let held_back = theirs.unread >= WINDOW && !theirs.discards;
         let is_short = found.len() < expected.len();
         let overtaken = theirs.was_full || self.end_and_reset_at_once.contains(&id);
         if overtaken && found.ends_with(&[Told::Reset(0)]) {
-            for told in [&mut expected, &mut found] {
-                told.retain(|told| !matches!(told, Told::Finished | Told::Reset(_)));
-                told.push(Told::Reset(0));
+            for reported in [&mut expected, &mut found] {
+                reported.retain(|reported| !matches!(reported, Told::Finished | Told::Reset(_)));
+                reported.push(Told::Reset(0));
             }
         }
         if is_short && held_back {
-            expected.retain(|told| *told != Told::Finished);
+            expected.retain(|reported| *reported != Told::Finished);
         }
         if is_short && self.ends_unseen {
             expected.truncate(found.len());
@@ -69,7 +71,7 @@ impl Tolerances {
 
     /// To the crate a stream whose remote half has ended is acknowledged.
     fn compare_acks(&self, id: u32, ours: &Local, theirs: &Local, remote_ended: bool) {
-        let [here, there] = [ours, theirs].map(|local| local.told.contains(&Told::Acked));
+        let [here, there] = [ours, theirs].map(|local| local.reported.contains(&Told::Acked));
         let known = there || self.ends_unseen || theirs.is_reset();
         assert!(!here || known, "{id} is acknowledged");
         assert!(!there || here || remote_ended, "{id} is not acknowledged");

@@ -78,21 +78,21 @@ fn streams_that_were_not_closed_are_reset_at_once_while_others_deliver() {
     live.dialer.close_write(dialed);
     close(&mut live.dialer, CloseManner::Orderly);
     live.settle();
-    let told = live.dialer.told();
+    let reported = live.dialer.take_records();
     assert!(
-        matches!(told[..], [
+        matches!(reported[..], [
             Record::StreamReset { stream, report },
             Record::StreamClosed { .. },
         ] if stream == open && report.connection_lost && report.code == 5),
-        "was told {told:?}"
+        "reported {reported:?}"
     );
-    let told = live.listener.told();
+    let reported = live.listener.take_records();
     assert!(
-        matches!(told[..], [
+        matches!(reported[..], [
             Record::StreamReset { stream, report },
             Record::StreamClosed { .. },
         ] if stream == open_there && report.code == 0x1007),
-        "was told {told:?}"
+        "reported {reported:?}"
     );
     // Nobody opens another one meanwhile.
     assert!(
@@ -103,13 +103,13 @@ fn streams_that_were_not_closed_are_reset_at_once_while_others_deliver() {
     );
     let late = live.listener.open(Proposals::Lazy(1));
     live.settle();
-    let told = live.listener.told();
+    let reported = live.listener.take_records();
     assert!(
-        matches!(told[..], [
+        matches!(reported[..], [
             Record::StreamReset { stream, report },
             Record::StreamClosed { .. },
         ] if stream == late && report.remote && report.code == 0x1007),
-        "was told {told:?}"
+        "reported {reported:?}"
     );
     let end = CallError::EndOfStream;
     assert_eq!(read_all(&mut live, accepted), (written, end));
@@ -154,15 +154,15 @@ fn a_remote_that_takes_nothing_of_what_is_delivered_loses_the_connection() {
     assert_eq!(live.dialer.ended, Some(ConnectionFault::WriteStall));
     let report = live.dialer.connection.end_report().unwrap();
     assert_eq!(report.fault, ConnectionFault::WriteStall);
-    let told = live.dialer.told();
+    let reported = live.dialer.take_records();
     assert!(
-        matches!(told[..], [
+        matches!(reported[..], [
             ..,
             Record::StreamReset { stream, report },
             Record::StreamClosed { .. },
             Record::ConnectionClosed { .. },
         ] if stream == dialed && report.connection_lost),
-        "was told {told:?}"
+        "reported {reported:?}"
     );
     // What was cut does not look whole.
     let (_, end) = read_all(&mut live, accepted);
@@ -186,20 +186,20 @@ fn a_connection_that_is_closed_at_once_takes_the_resets_along_and_no_bytes() {
             let mut live = Live::raw();
             let (writes, written) = live.stream();
             let (reset, reported_reset) = live.stream();
-            live.listener.told();
+            live.listener.take_records();
             live.dialer.write(writes, b"never");
             live.dialer.reset(reset, 7);
             close(&mut live.dialer, CloseManner::AtOnce);
             live.settle();
-            let told = live.listener.told();
+            let reported = live.listener.take_records();
             let reset_of = |of: u32| {
-                told.iter().find_map(|record| match record {
+                reported.iter().find_map(|record| match record {
                     Record::StreamReset { stream, report } if *stream == of => Some(*report),
                     _ => None,
                 })
             };
             let report = reset_of(reported_reset).expect("a reset");
-            assert!(!report.connection_lost, "was told {told:?}");
+            assert!(!report.connection_lost, "reported {reported:?}");
             assert_eq!(report.code, live.listener.heard(7));
             assert!(reset_of(written).expect("its end").connection_lost);
         });
@@ -218,10 +218,10 @@ fn a_stream_that_is_forgotten_in_the_tick_of_its_opening_delivers_what_was_writt
                 .unwrap();
             close(&mut live.dialer, CloseManner::Orderly);
             live.settle();
-            let told = live.listener.told();
+            let reported = live.listener.take_records();
             assert!(
-                matches!(told[..], [Record::StreamOpened { .. }, ..]),
-                "was told {told:?}"
+                matches!(reported[..], [Record::StreamOpened { .. }, ..]),
+                "reported {reported:?}"
             );
             assert_eq!(live.listener.connection.traffic.bytes_in.get(), 6);
         });
@@ -283,9 +283,9 @@ fn the_end_of_a_lazily_opened_stream_waits_for_the_answer_of_a_remote_that_may_l
                 assert_eq!(owes_end(&mut live.dialer, stream), !early);
                 live.settle();
                 assert!(!owes_end(&mut live.dialer, stream));
-                let told = live.listener.told();
-                let [Record::StreamOpened { stream, .. }] = told[..] else {
-                    panic!("was told {told:?}");
+                let reported = live.listener.take_records();
+                let [Record::StreamOpened { stream, .. }] = reported[..] else {
+                    panic!("reported {reported:?}");
                 };
                 let end = Err(CallError::EndOfStream);
                 assert_eq!(live.listener.read(stream), (b"question".to_vec(), end));

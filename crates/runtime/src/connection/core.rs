@@ -288,8 +288,8 @@ impl Core {
 
     /// Takes what other threads posted.
     fn collect(&mut self, connection: &Arc<Connection>, now: Duration) {
-        let asked = connection.outbox.lock().collect(&mut self.streams);
-        if let Some(request) = asked
+        let queried = connection.outbox.lock().collect(&mut self.streams);
+        if let Some(request) = queried
             && self.life.request() != Some(request)
         {
             self.begin_close(connection, request, now);

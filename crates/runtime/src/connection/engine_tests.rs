@@ -89,15 +89,15 @@ fn a_stream_that_the_crate_has_no_place_for_waits_until_one_has_ended() {
             live.settle();
             taken.push(accepted);
         }
-        live.dialer.told();
+        live.dialer.take_records();
         live.dialer.open(Proposals::Lazy(1));
         live.settle();
-        assert_eq!(live.dialer.told(), []);
-        live.listener.told();
+        assert_eq!(live.dialer.take_records(), []);
+        live.listener.take_records();
         live.listener.close_write(taken[0]);
         live.settle();
         let opened = |record: &Record| matches!(record, Record::StreamOpened { .. });
-        assert!(live.listener.told().iter().any(opened));
+        assert!(live.listener.take_records().iter().any(opened));
         assert_eq!(live.dialer.ended, None);
     });
 }

@@ -73,12 +73,12 @@ fn windows_do_not_grow_when_the_process_has_no_memory_for_it() {
 
 /// The stream that was reset, how, and that nothing else was told.
 fn only_reset(side: &mut Side) -> (u32, ResetReport) {
-    match side.told()[..] {
+    match side.take_records()[..] {
         [
             Record::StreamReset { stream, report },
             Record::StreamClosed { .. },
         ] => (stream, report),
-        ref told => panic!("was told {told:?}"),
+        ref reported => panic!("reported {reported:?}"),
     }
 }
 
@@ -92,7 +92,7 @@ fn stuff(live: &mut Live) -> (u32, u32) {
     while live.dialer.write(dialed, &bytes) > 0 {
         live.settle();
     }
-    live.dialer.told();
+    live.dialer.take_records();
     (dialed, accepted)
 }
 
@@ -109,7 +109,7 @@ fn a_closed_stream_whose_bytes_nobody_takes_is_reset() {
     live.dialer.change(dialed, |slot| Ok(slot.close())).unwrap();
     live.settle();
     wait(&mut live, LINGER - Duration::from_secs(2));
-    assert_eq!(live.dialer.told(), []);
+    assert_eq!(live.dialer.take_records(), []);
     wait(&mut live, Duration::from_secs(2));
     let (stream, report) = only_reset(&mut live.dialer);
     assert_eq!(
@@ -131,7 +131,7 @@ fn a_stream_closed_for_writing_may_wait_until_its_reader_is_done() {
     let (dialed, accepted) = stuff(&mut live);
     live.dialer.close_write(dialed);
     wait(&mut live, 2 * LINGER);
-    assert_eq!(live.dialer.told(), []);
+    assert_eq!(live.dialer.take_records(), []);
     // The remote's end is read: nobody here waits any more.
     live.listener.close_write(accepted);
     live.settle();
@@ -225,7 +225,7 @@ fn a_connection_past_its_memory_reads_on_and_the_others_keep_their_bytes() {
         live.dialer.write(heavy, &[1; 200 << 10]);
         live.settle();
         assert!(live.listener.connection.held() <= 1 << 20);
-        for record in live.listener.told() {
+        for record in live.listener.take_records() {
             if let Record::StreamReset { report, .. } = record {
                 assert_eq!(report.code, RESOURCE_LIMIT_EXCEEDED);
                 reset += 1;

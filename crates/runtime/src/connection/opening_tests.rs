@@ -37,8 +37,8 @@ pub(super) fn streams_opened_at_once_wait_for_a_remote_that_is_busy() {
         live.dialer.open(Proposals::Lazy(1));
     }
     live.settle();
-    let told = live.dialer.told();
-    assert!(!told.iter().any(is_reset), "some are reset");
+    let reported = live.dialer.take_records();
+    assert!(!reported.iter().any(is_reset), "some are reset");
     let opened = live.listener.connection.stream_count();
     assert_eq!(opened, UNACKED_MAX, "those beyond wait at their end");
     live.listener.drains = true;
@@ -50,9 +50,12 @@ pub(super) fn streams_opened_at_once_wait_for_a_remote_that_is_busy() {
         live.listener.connection.advance(late);
     }
     live.settle();
-    assert!(!live.dialer.told().iter().any(is_reset), "some are reset");
+    assert!(
+        !live.dialer.take_records().iter().any(is_reset),
+        "some are reset"
+    );
     let opened = |record: &&Record| matches!(record, Record::StreamOpened { .. });
-    let count = live.listener.told().iter().filter(opened).count();
+    let count = live.listener.take_records().iter().filter(opened).count();
     assert_eq!(count, MANY as usize);
 }
 
@@ -64,9 +67,9 @@ fn streams_that_are_refused_leave_the_backlog_at_once() {
         .map(|_| live.dialer.open(Proposals::Lazy(9)))
         .collect();
     live.settle();
-    let told = live.dialer.told();
+    let reported = live.dialer.take_records();
     let refused = |record: &&Record| matches!(record, Record::StreamReset { report, .. } if report.fault.is_some());
-    assert_eq!(told.iter().filter(refused).count(), streams.len());
+    assert_eq!(reported.iter().filter(refused).count(), streams.len());
     assert_eq!(live.listener.connection.stream_count(), 0);
 }
 

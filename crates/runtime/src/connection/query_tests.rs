@@ -25,24 +25,24 @@ fn yes(inbound_max: u32) -> Option<Handler> {
 }
 
 /// The stream that the last drain asked about, and the protocol.
-fn asked(side: &mut Side) -> (u32, String) {
-    let told = side.told();
-    let [Record::ProtocolQuery { stream, .. }] = told[..] else {
-        panic!("expected a question, was told {told:?}");
+fn queried(side: &mut Side) -> (u32, String) {
+    let reported = side.take_records();
+    let [Record::ProtocolQuery { stream, .. }] = reported[..] else {
+        panic!("expected a question, reported {reported:?}");
     };
     let name = side.environment.queried_protocol(stream).unwrap();
     (stream, name.as_str().to_owned())
 }
 
 fn opened(side: &mut Side) -> (u32, u32) {
-    let told = side.told();
+    let reported = side.take_records();
     let [
         Record::StreamOpened {
             stream, protocol, ..
         },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("expected a stream, was told {told:?}");
+        panic!("expected a stream, reported {reported:?}");
     };
     (stream, protocol)
 }
@@ -61,7 +61,7 @@ fn a_stream_waits_for_the_answer_and_what_it_carries_waits_too() {
     live.settle();
     live.dialer.write(dialed, b"and late");
     live.settle();
-    let (stream, name) = asked(&mut live.listener);
+    let (stream, name) = queried(&mut live.listener);
     assert_eq!(name, "/label/9");
     // Another stream is not held up.
     let (other, taken) = live.stream();
@@ -85,7 +85,7 @@ fn what_came_before_the_answer_is_counted_once() {
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.dialer.write(dialed, &[7; 1_000]);
     live.settle();
-    let (stream, _) = asked(&mut live.listener);
+    let (stream, _) = queried(&mut live.listener);
     answer(&mut live, stream, yes(1));
     live.listener.read(stream).1.unwrap();
     let [_, sent, ..] = live.dialer.environment.measure(dialed).unwrap();
@@ -99,9 +99,9 @@ fn a_refusal_ends_a_lazy_stream_and_frees_its_handle() {
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.dialer.write(dialed, b"for nobody");
     live.settle();
-    let (stream, _) = asked(&mut live.listener);
+    let (stream, _) = queried(&mut live.listener);
     answer(&mut live, stream, None);
-    assert_eq!(live.listener.told(), closed(stream));
+    assert_eq!(live.listener.take_records(), closed(stream));
     let fault = live.dialer.environment.read(dialed, &mut [0]).unwrap_err();
     assert_eq!(fault, CallError::Failed(StreamFault::UnsupportedProtocol));
     for side in [&mut live.dialer, &mut live.listener] {
@@ -120,9 +120,9 @@ fn one_negotiation_may_ask_again_and_end_with_a_name_of_the_table() {
     let proposals = Proposals::AnyOf(Box::from([UNSERVED[0], UNSERVED[1], 3]));
     let dialed = live.dialer.open(proposals);
     live.settle();
-    let (stream, first) = asked(&mut live.listener);
+    let (stream, first) = queried(&mut live.listener);
     answer(&mut live, stream, None);
-    let (again, second) = asked(&mut live.listener);
+    let (again, second) = queried(&mut live.listener);
     assert_eq!(
         (again, &*first, &*second),
         (stream, "/label/9", "/label/10")
@@ -132,8 +132,8 @@ fn one_negotiation_may_ask_again_and_end_with_a_name_of_the_table() {
     live.dialer.write(dialed, b"to a handler by name");
     live.settle();
     assert_eq!(live.listener.read(stream).0, b"to a handler by name");
-    let asked = live.listener.environment.queried_protocol(stream);
-    assert_eq!(asked, Err(CallError::State));
+    let queried = live.listener.environment.queried_protocol(stream);
+    assert_eq!(queried, Err(CallError::State));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn an_end_behind_the_question_is_read_after_the_answer() {
     live.dialer.write(dialed, b"all of it");
     live.dialer.close_write(dialed);
     live.settle();
-    let (stream, _) = asked(&mut live.listener);
+    let (stream, _) = queried(&mut live.listener);
     answer(&mut live, stream, yes(1));
     opened(&mut live.listener);
     let end = (b"all of it".to_vec(), Err(CallError::EndOfStream));
@@ -157,10 +157,10 @@ fn an_end_behind_a_refused_question_ends_the_negotiation() {
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.dialer.close_write(dialed);
     live.settle();
-    let (stream, _) = asked(&mut live.listener);
+    let (stream, _) = queried(&mut live.listener);
     assert_eq!(live.listener.connection.stream_count(), 1);
     answer(&mut live, stream, None);
-    assert_eq!(live.listener.told(), closed(stream));
+    assert_eq!(live.listener.take_records(), closed(stream));
     assert_eq!(live.listener.connection.stream_count(), 0);
 }
 
@@ -173,14 +173,14 @@ fn proposals_and_an_end_that_came_with_the_question_are_heard_after_it() {
     live.dialer.write(dialed, lines);
     live.dialer.close_write(dialed);
     live.settle();
-    let (stream, first) = asked(&mut live.listener);
+    let (stream, first) = queried(&mut live.listener);
     assert!(live.listener.connection.held() > 0);
     answer(&mut live, stream, None);
-    let (_, second) = asked(&mut live.listener);
+    let (_, second) = queried(&mut live.listener);
     assert_eq!((&*first, &*second), ("/label/9", "/label/10"));
     assert_eq!(live.listener.connection.held(), 0);
     answer(&mut live, stream, None);
-    assert_eq!(live.listener.told(), closed(stream));
+    assert_eq!(live.listener.take_records(), closed(stream));
     assert_eq!(live.listener.connection.stream_count(), 0);
     let said = b"\x13/multistream/1.0.0\n\x03na\n\x03na\n".to_vec();
     assert_eq!(
@@ -195,19 +195,19 @@ fn a_predicate_has_no_more_streams_at_a_time_than_it_may() {
     let open = |live: &mut Live, label| {
         let dialed = live.dialer.open(Proposals::Lazy(label));
         live.settle();
-        let (stream, _) = asked(&mut live.listener);
+        let (stream, _) = queried(&mut live.listener);
         answer(live, stream, yes(1));
         (dialed, stream)
     };
     let (dialed, first) = open(&mut live, UNSERVED[0]);
     assert_eq!(opened(&mut live.listener), (first, PREDICATE));
     let (_, second) = open(&mut live, UNSERVED[1]);
-    assert_eq!(live.listener.told(), closed(second));
+    assert_eq!(live.listener.take_records(), closed(second));
     assert_eq!(live.listener.connection.stream_count(), 1);
 
     live.dialer.reset(dialed, 0);
     live.settle();
-    live.listener.told();
+    live.listener.take_records();
     let (_, third) = open(&mut live, UNSERVED[1]);
     assert_eq!(opened(&mut live.listener), (third, PREDICATE));
 }
@@ -217,7 +217,7 @@ fn an_answer_that_comes_after_the_end_of_its_stream_is_no_error() {
     let mut live = Live::asking(Limits::default());
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.settle();
-    let (stream, _) = asked(&mut live.listener);
+    let (stream, _) = queried(&mut live.listener);
     live.dialer.reset(dialed, 7);
     live.dialer.environment.flush();
     live.listener.drains = false;
@@ -225,7 +225,7 @@ fn an_answer_that_comes_after_the_end_of_its_stream_is_no_error() {
     answer(&mut live, stream, yes(1));
     live.listener.drains = true;
     live.settle();
-    assert_eq!(live.listener.told(), closed(stream));
+    assert_eq!(live.listener.take_records(), closed(stream));
     assert_eq!(live.listener.connection.stream_count(), 0);
 }
 
@@ -241,7 +241,7 @@ fn a_stream_whose_time_is_up_is_not_asked_about() {
     live.settle();
     live.listener.drains = true;
     live.settle();
-    assert_eq!(live.listener.told(), []);
+    assert_eq!(live.listener.take_records(), []);
     assert_eq!(live.listener.connection.stream_count(), 0);
     let fault = live.dialer.environment.read(dialed, &mut [0]).unwrap_err();
     assert_eq!(fault, CallError::Reset);
@@ -258,11 +258,11 @@ fn streams_that_are_served_and_reset_at_once_leave_the_backlog() {
     for _ in 0..2 * BACKLOG {
         live.dialer.open(Proposals::Lazy(UNSERVED[0]));
         live.settle();
-        let (stream, _) = asked(&mut live.listener);
+        let (stream, _) = queried(&mut live.listener);
         live.listener.environment.answer(stream, yes(1)).unwrap();
         live.listener.reset(stream, 0);
         live.settle();
-        assert_eq!(live.listener.told(), closed(stream));
+        assert_eq!(live.listener.take_records(), closed(stream));
     }
     assert_eq!(live.listener.connection.stream_count(), 0);
     live.stream();
@@ -295,7 +295,7 @@ fn streams_that_come_and_go_unasked_do_not_pile_up() {
     assert_eq!(live.listener.connection.held(), 0);
     live.listener.drains = true;
     live.settle();
-    assert_eq!(live.listener.told(), []);
+    assert_eq!(live.listener.take_records(), []);
     live.stream();
 }
 
@@ -313,7 +313,7 @@ fn what_waits_for_an_answer_is_bounded_by_the_window_and_counts_as_held() {
     for _ in 0..8 {
         write(&mut live);
     }
-    let (stream, _) = asked(&mut live.listener);
+    let (stream, _) = queried(&mut live.listener);
     let held = live.listener.connection.held();
     // Memory is at most twice the bytes in it.
     assert!(held > WINDOW - 100 && held <= 2 * WINDOW, "{held}");
@@ -333,7 +333,7 @@ fn the_end_of_the_connection_ends_streams_that_are_asked_about() {
     let mut live = Live::asking(Limits::default());
     live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.settle();
-    let (stream, _) = asked(&mut live.listener);
+    let (stream, _) = queried(&mut live.listener);
     live.dialer.open(Proposals::Lazy(UNSERVED[1]));
     live.listener.drains = false;
     live.settle();
@@ -344,13 +344,13 @@ fn the_end_of_the_connection_ends_streams_that_are_asked_about() {
     live.settle();
     live.listener.drains = true;
     live.settle();
-    let told = live.listener.told();
+    let reported = live.listener.take_records();
     let [
         Record::StreamClosed { stream: ended, .. },
         Record::ConnectionClosed { .. },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}");
+        panic!("reported {reported:?}");
     };
     assert_eq!(ended, stream);
 }
@@ -364,16 +364,16 @@ fn a_stalled_thread_holds_up_no_stream_but_those_it_is_asked_about() {
         .open(Proposals::AnyOf(Box::from([UNSERVED[0], 1])));
     let negotiated = live.dialer.open(Proposals::AnyOf(Box::from([1, 2])));
     live.settle();
-    let told = live.dialer.told();
+    let reported = live.dialer.take_records();
     let [
         Record::StreamNegotiated {
             stream,
             protocol: 1,
             ..
         },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}");
+        panic!("reported {reported:?}");
     };
     assert_eq!(stream, negotiated);
     live.dialer.write(negotiated, b"delivered");

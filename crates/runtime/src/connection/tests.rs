@@ -26,7 +26,7 @@ use self::opening::{
 const UNACKED_MAX: u32 = 256;
 
 fn fault_of(side: &mut Side, expected: u32) -> Option<StreamFault> {
-    match side.told()[..] {
+    match side.take_records()[..] {
         [
             Record::StreamReset { stream, report },
             Record::StreamClosed { .. },
@@ -34,7 +34,7 @@ fn fault_of(side: &mut Side, expected: u32) -> Option<StreamFault> {
             assert_eq!(stream, expected);
             report.fault
         }
-        ref told => panic!("was told {told:?}"),
+        ref reported => panic!("reported {reported:?}"),
     }
 }
 
@@ -48,10 +48,10 @@ fn a_stream_whose_end_is_read_last_leaves_its_place_before_the_next_one_comes() 
         live.settle();
         let end = (Vec::new(), Err(CallError::EndOfStream));
         assert_eq!(live.listener.read(taken), end);
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let environment = &mut live.listener.environment;
-        environment.drain(64, |record| told.push(record));
-        assert_eq!(told, closed(taken));
+        environment.drain(64, |record| reported.push(record));
+        assert_eq!(reported, closed(taken));
     }
 }
 
@@ -65,7 +65,7 @@ fn a_lazy_protocol_that_is_refused_fails_the_stream() {
     assert_eq!(fault, Some(StreamFault::UnsupportedProtocol));
     assert_eq!(live.dialer.connection.stream_count(), 0);
     assert_eq!(live.listener.connection.stream_count(), 0);
-    assert_eq!(live.listener.told(), []);
+    assert_eq!(live.listener.take_records(), []);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn the_first_of_several_protocols_that_is_served_settles_the_stream() {
     assert_ne!(answer, stream, "it is not usable yet");
     assert_eq!(live.dialer.write(stream, b"no byte passes a proposal"), 0);
     live.settle();
-    let told = live.dialer.told();
+    let reported = live.dialer.take_records();
     let [
         Record::StreamNegotiated {
             protocol: 3,
@@ -89,22 +89,22 @@ fn the_first_of_several_protocols_that_is_served_settles_the_stream() {
             ..
         },
         Record::StreamWritable { .. },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}")
+        panic!("reported {reported:?}")
     };
     live.dialer.write(stream, b"now");
     live.settle();
-    let told = live.listener.told();
+    let reported = live.listener.take_records();
     let [
         Record::StreamOpened {
             stream,
             protocol: 3,
             ..
         },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}")
+        panic!("reported {reported:?}")
     };
     assert_eq!(live.listener.read(stream).0, b"now");
 }
@@ -115,16 +115,16 @@ fn an_end_that_is_ordered_during_negotiation_waits_for_it() {
     let stream = live.dialer.open(Proposals::AnyOf(Box::from([9, 10, 3])));
     live.dialer.close_write(stream);
     live.settle();
-    let told = live.listener.told();
+    let reported = live.listener.take_records();
     let [
         Record::StreamOpened {
             stream,
             protocol: 3,
             ..
         },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}")
+        panic!("reported {reported:?}")
     };
     assert_eq!(
         live.listener.read(stream),
@@ -162,9 +162,9 @@ fn reading_may_be_closed_before_the_negotiation_is_answered() {
     live.dialer.change(stream, StreamSlot::close_read).unwrap();
     live.dialer.write(stream, b"one way");
     live.settle();
-    let told = live.listener.told();
-    let [Record::StreamOpened { stream, .. }] = told[..] else {
-        panic!("was told {told:?}")
+    let reported = live.listener.take_records();
+    let [Record::StreamOpened { stream, .. }] = reported[..] else {
+        panic!("reported {reported:?}")
     };
     assert_eq!(live.listener.read(stream).0, b"one way");
     // Whatever the remote says now is nobody's, and holds it up in nothing.
@@ -189,12 +189,12 @@ fn streams_beyond_the_backlog_are_reset() {
         .collect();
     live.settle();
     assert!(matches!(
-        live.dialer.told()[..],
+        live.dialer.take_records()[..],
         [Record::StreamReset { stream, .. }, Record::StreamClosed { .. }] if stream == streams[2]
     ));
     live.listener.drains = true;
     live.settle();
-    assert_eq!(live.listener.told().len(), 2);
+    assert_eq!(live.listener.take_records().len(), 2);
     live.stream();
 }
 
@@ -231,8 +231,8 @@ fn streams_beyond_the_unacknowledged_ones_wait_and_settle() {
     live.dialer.write(late, b"late");
     live.settle();
     let negotiated = |record: &Record| matches!(record, Record::StreamNegotiated { stream, fault: None, .. } if *stream == late);
-    assert!(live.dialer.told().iter().any(negotiated));
-    assert_eq!(live.listener.told().len(), streams.len() + 1);
+    assert!(live.dialer.take_records().iter().any(negotiated));
+    assert_eq!(live.listener.take_records().len(), streams.len() + 1);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn an_unacknowledged_stream_that_is_reset_leaves_its_place_to_one_that_waits() {
     live.dialer.environment.flush();
     live.settle();
     let opened = |record: &Record| matches!(record, Record::StreamOpened { protocol: 2, .. });
-    assert!(live.listener.told().iter().any(opened));
+    assert!(live.listener.take_records().iter().any(opened));
     assert_eq!(
         live.dialer.change(late, |slot| Ok(slot.state())),
         Ok(State::Open)
@@ -270,7 +270,7 @@ fn waiting_streams_that_are_reset_block_no_other() {
     let late = live.dialer.open(Proposals::Lazy(2));
     live.settle();
     let opened = |record: &Record| matches!(record, Record::StreamOpened { protocol: 2, .. });
-    assert!(live.listener.told().iter().any(opened));
+    assert!(live.listener.take_records().iter().any(opened));
     assert_eq!(
         live.dialer.change(late, |slot| Ok(slot.state())),
         Ok(State::Open)
@@ -291,7 +291,7 @@ fn a_connection_that_holds_too_much_resets_the_stream_that_holds_most() {
     live.dialer.write(light, &vec![2; 150 << 10]);
     live.settle();
     assert!(matches!(
-        live.listener.told()[..],
+        live.listener.take_records()[..],
         [Record::StreamReset { stream, .. }, Record::StreamClosed { .. }] if stream == heavy_there
     ));
     assert_eq!(live.listener.read(light_there).0.len(), 150 << 10);
@@ -325,21 +325,21 @@ fn a_stream_that_is_unread_ends_before_its_connection() {
     live.dialer.close_write(dialed);
     live.listener.close_write(accepted);
     live.settle();
-    live.listener.told();
+    live.listener.take_records();
     live.dialer
         .environment
         .close_connection(live.dialer.handle, 5, CloseManner::Orderly)
         .unwrap();
     live.settle();
-    let told = live.listener.told();
+    let reported = live.listener.take_records();
     let [
         Record::StreamClosed {
             stream, left: 6, ..
         },
         Record::ConnectionClosed { .. },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}")
+        panic!("reported {reported:?}")
     };
     assert_eq!(stream, accepted);
 }
@@ -360,14 +360,14 @@ fn a_stream_opened_while_the_connection_ends_is_told_of_its_end() {
 }
 
 fn fault_of_first(side: &mut Side, expected: u32) -> Option<StreamFault> {
-    let told = side.told();
+    let reported = side.take_records();
     let [
         Record::StreamReset { stream, report },
         Record::StreamClosed { .. },
         Record::ConnectionClosed { .. },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}")
+        panic!("reported {reported:?}")
     };
     assert_eq!(stream, expected);
     report.fault
@@ -410,9 +410,9 @@ fn a_stream_closed_in_two_steps_does_not_wait_for_ever() {
     live.settle();
     live.dialer.change(dialed, StreamSlot::close_read).unwrap();
     live.settle();
-    assert_eq!(live.dialer.told(), closed(dialed));
+    assert_eq!(live.dialer.take_records(), closed(dialed));
     // The remote never ended its half: it is reset, behind our end.
-    assert_eq!(live.listener.told(), closed(accepted));
+    assert_eq!(live.listener.take_records(), closed(accepted));
 }
 
 #[test]
@@ -421,16 +421,16 @@ fn raw_streams_are_handed_over_as_they_are() {
     let stream = live.dialer.open(Proposals::Raw);
     live.dialer.write(stream, b"\x00anything");
     live.settle();
-    let told = live.listener.told();
+    let reported = live.listener.take_records();
     let [
         Record::StreamOpened {
             stream,
             protocol: 0,
             ..
         },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}")
+        panic!("reported {reported:?}")
     };
     assert_eq!(live.listener.read(stream).0, b"\x00anything");
 }
@@ -441,20 +441,20 @@ fn a_stream_that_settled_and_was_reset_since_is_told_as_both() {
     live.dialer.drains = false;
     let stream = live.dialer.open(Proposals::AnyOf(Box::from([9, 3])));
     live.settle();
-    let told = live.listener.told();
+    let reported = live.listener.take_records();
     let [
         Record::StreamOpened {
             stream: accepted, ..
         },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}")
+        panic!("reported {reported:?}")
     };
     live.listener.reset(accepted, 7);
     live.settle();
     live.dialer.drains = true;
     live.settle();
-    let told = live.dialer.told();
+    let reported = live.dialer.take_records();
     let [
         Record::StreamNegotiated {
             protocol: 3,
@@ -463,9 +463,9 @@ fn a_stream_that_settled_and_was_reset_since_is_told_as_both() {
         },
         Record::StreamReset { report, .. },
         Record::StreamClosed { .. },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}")
+        panic!("reported {reported:?}")
     };
     let code = live.dialer.heard(7);
     assert_eq!(

@@ -67,9 +67,9 @@ impl Wire {
         let (connection, channel) = connect_alone(end, near);
         let mut side = Side::new(connection, rung);
         while side.round() {}
-        let told = side.told();
-        let [Record::ConnectionOpened { connection, .. }] = told[..] else {
-            panic!("expected a connection, was told {told:?}");
+        let reported = side.take_records();
+        let [Record::ConnectionOpened { connection, .. }] = reported[..] else {
+            panic!("expected a connection, reported {reported:?}");
         };
         side.handle = connection;
         let mut wire = Self {
@@ -340,8 +340,11 @@ fn a_record_that_cannot_be_sealed_ends_the_connection_and_is_reported() {
         let mut cx = Context::from_waker(Waker::noop());
         let ended = connection.poll_drive(&mut cx, &mut Scratch::default());
         assert_eq!(ended, Err(ConnectionFault::Record));
-        let told = connection.hub.take_diagnostic().expect("a fact");
-        assert!(matches!(told.fact, Fact::RecordFailed(_)), "{told:?}");
+        let reported = connection.hub.take_diagnostic().expect("a fact");
+        assert!(
+            matches!(reported.fact, Fact::RecordFailed(_)),
+            "{reported:?}"
+        );
     }
 }
 
@@ -355,10 +358,10 @@ fn a_socket_that_fails_for_the_writer_alone_is_reported_with_the_number_of_the_s
     wire.pipe.fail_remote_writes(EHOSTUNREACH);
     wire.side.write(stream, b"never");
     while wire.side.round() {}
-    let told = hub.take_diagnostic().expect("a fact");
+    let reported = hub.take_diagnostic().expect("a fact");
     let error = io::Error::from_raw_os_error(EHOSTUNREACH).into();
-    assert_eq!(told.fact.text(), Fact::SocketFailed { error }.text());
-    assert_eq!(told.fact.code(), 305);
+    assert_eq!(reported.fact.text(), Fact::SocketFailed { error }.text());
+    assert_eq!(reported.fact.code(), 305);
     assert!(hub.take_diagnostic().is_none());
 }
 
@@ -384,11 +387,11 @@ fn a_connection_ends_with_its_last_stream_behind_the_goodbye_of_its_remote() {
     let stream = wire.stream(1);
     wire.send(GO_AWAY, 0, 0, 7, &[]);
     let handle = wire.side.handle;
-    let told = Record::ConnectionGoingAway {
+    let reported = Record::ConnectionGoingAway {
         connection: handle,
         code: 7,
     };
-    assert_eq!(wire.side.told(), [told]);
+    assert_eq!(wire.side.take_records(), [reported]);
     let answer = wire.side.environment.open(handle, Proposals::Raw);
     assert_eq!(answer, Err(CallError::GoingAway));
     wire.side.write(stream, b"still");
@@ -427,11 +430,11 @@ fn a_stream_posted_before_the_goodbye_of_its_remote_and_never_opened_ends() {
     assert_eq!(ended, Err(ConnectionFault::GoAway(0)));
     connection.finish(ConnectionFault::GoAway(0));
     while wire.side.round() {}
-    let told = wire.side.told();
-    let is_reset = told.iter().any(
+    let reported = wire.side.take_records();
+    let is_reset = reported.iter().any(
         |record| matches!(record, Record::StreamReset { stream: reset, .. } if *reset == stream),
     );
-    assert!(is_reset, "was told {told:?}");
+    assert!(is_reset, "reported {reported:?}");
 }
 
 // Y12: no frame is longer than a record, whatever is written.

@@ -259,8 +259,8 @@ mod tests {
         };
         assert_eq!(attempt.stage, Stage::Security);
         assert!(matches!(attempt.error, ConnectError::Internal));
-        let told = hub.take_diagnostic().expect("a fact");
-        assert!(matches!(told.fact, Fact::Internal), "{told:?}");
+        let reported = hub.take_diagnostic().expect("a fact");
+        assert!(matches!(reported.fact, Fact::Internal), "{reported:?}");
     }
 
     #[test]
@@ -275,8 +275,8 @@ mod tests {
         };
         let (dialer, rings) = node();
         dialer.dial(7, request(addresses.clone()));
-        let told = rings.recv().expect("a ring");
-        let [Ready::Opened(connection), Ready::Completion(completion)] = &told[..] else {
+        let reported = rings.recv().expect("a ring");
+        let [Ready::Opened(connection), Ready::Completion(completion)] = &reported[..] else {
             panic!("expected a connection and a completion in one ring");
         };
         assert_eq!((connection.facts().request, completion.request), (7, 7));

@@ -57,13 +57,13 @@ impl Environment {
     /// Those of [`StreamSlot::read`].
     pub fn read(&self, stream: u32, into: &mut [u8]) -> Result<usize, CallError> {
         let read = self.stream(stream)?.read(into);
-        let count = self.told(read)?;
+        let count = self.reported(read)?;
         self.hub.stats.bytes_read.add(count as u64);
         Ok(count)
     }
 
     /// Rings for what a read has told besides its answer: the end of the stream closes it.
-    fn told(&self, read: Result<usize, CallError>) -> Result<usize, CallError> {
+    fn reported(&self, read: Result<usize, CallError>) -> Result<usize, CallError> {
         if read.is_err() {
             self.hub.announce();
         }
@@ -81,7 +81,7 @@ impl Environment {
         lengths: &mut [u32],
     ) -> Result<usize, CallError> {
         let read = self.stream(stream)?.read_messages(into, lengths);
-        let count = self.told(read)?;
+        let count = self.reported(read)?;
         let bytes: u64 = lengths[..count]
             .iter()
             .map(|&length| u64::from(length))
@@ -163,7 +163,7 @@ impl Environment {
     /// # Errors
     /// [`CallError::StaleHandle`]; [`CallError::State`] if there was no question.
     pub fn queried_protocol(&self, stream: u32) -> Result<ProtocolId, CallError> {
-        self.stream(stream)?.asked().ok_or(CallError::State)
+        self.stream(stream)?.queried().ok_or(CallError::State)
     }
 
     /// Answers [`Record::ProtocolQuery`](crate::Record::ProtocolQuery) with the handler of the protocol; too late is

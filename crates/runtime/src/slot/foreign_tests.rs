@@ -62,10 +62,10 @@ impl Foreign {
         self.environment.change(self.stream, change).unwrap()
     }
 
-    fn told(&mut self) -> Vec<Record> {
-        let mut told = Vec::new();
-        self.environment.drain(64, |record| told.push(record));
-        told
+    fn take_records(&mut self) -> Vec<Record> {
+        let mut reported = Vec::new();
+        self.environment.drain(64, |record| reported.push(record));
+        reported
     }
 }
 
@@ -76,7 +76,7 @@ fn what_is_written_is_announced_once_and_taken_in_order() {
     for part in [b"one ", b"two "] {
         foreign.environment.write(stream, part).unwrap();
     }
-    assert_eq!(foreign.told(), [Record::StreamOutgoing { stream }]);
+    assert_eq!(foreign.take_records(), [Record::StreamOutgoing { stream }]);
     assert_eq!(foreign.change(StreamSlot::close_write), State::CloseWrite);
     let (bytes, taken) = foreign.take();
     assert_eq!((&bytes[..], taken.fin), (&b"one two "[..], true));
@@ -106,13 +106,13 @@ fn what_arrives_is_read_and_the_end_comes_after_it() {
     assert_eq!(foreign.call(|slot| slot.feed(b"abc")), 3);
     foreign.call(StreamSlot::feed_end);
     let readable = Record::StreamReadable { stream, bytes: 3 };
-    assert_eq!(foreign.told(), [readable]);
+    assert_eq!(foreign.take_records(), [readable]);
     assert_eq!(foreign.read(), Ok(b"abc".to_vec()));
     assert_eq!(foreign.read(), Err(CallError::EndOfStream));
     assert_eq!(foreign.change(StreamSlot::close_write), State::CloseBoth);
     assert!(foreign.take().1.fin);
-    let told = foreign.told();
-    assert_eq!(told[told.len() - 1..], closed(stream));
+    let reported = foreign.take_records();
+    assert_eq!(reported[reported.len() - 1..], closed(stream));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_reader_that_has_taken_a_quarter_window_is_told_to_the_muxer() {
     assert_eq!(foreign.call(|slot| slot.feed(&[1; 256 << 10])), 256 << 10);
     let mut into = vec![0; 64 << 10];
     foreign.environment.read(stream, &mut into).unwrap();
-    assert_eq!(foreign.told(), [Record::StreamOutgoing { stream }]);
+    assert_eq!(foreign.take_records(), [Record::StreamOutgoing { stream }]);
     assert_eq!(foreign.take().1.held, 192 << 10);
 }
 
@@ -144,7 +144,7 @@ fn a_reset_goes_both_ways_and_ends_it_once() {
         unread: true,
         ..BY_REMOTE
     };
-    let told = [
+    let reported = [
         Record::StreamReset { stream, report },
         Record::StreamClosed {
             stream,
@@ -152,7 +152,7 @@ fn a_reset_goes_both_ways_and_ends_it_once() {
             unsent: false,
         },
     ];
-    assert_eq!(there.told(), told);
+    assert_eq!(there.take_records(), reported);
     assert_eq!(here.environment.hub().stats.streams_closed.get(), 1);
 }
 

@@ -46,7 +46,7 @@ pub(super) struct Notifications {
     /// Stands in the hub's ready list.
     queued: bool,
     /// The protocol that JavaScript is asked about, or that it has agreed to.
-    asked: Option<ProtocolId>,
+    queried: Option<ProtocolId>,
     /// Counts among the inbound streams that JavaScript has not taken.
     unaccepted: bool,
     /// JavaScript was given this stream and will be notified of its end.
@@ -90,30 +90,30 @@ impl Notifications {
     }
 
     /// Notes the question about `name`; returns whether it is due.
-    pub(super) fn ask(&mut self, name: &ProtocolId) -> bool {
-        let due = self.asked.is_none() && !self.finished;
+    pub(super) fn query(&mut self, name: &ProtocolId) -> bool {
+        let due = self.queried.is_none() && !self.finished;
         if due {
-            self.asked = Some(name.clone());
+            self.queried = Some(name.clone());
         }
         due
     }
 
-    pub(super) const fn asked(&self) -> Option<&ProtocolId> {
-        self.asked.as_ref()
+    pub(super) const fn queried(&self) -> Option<&ProtocolId> {
+        self.queried.as_ref()
     }
 
     /// The question was answered with no.
     pub(super) fn withdraw_question(&mut self) {
-        self.asked = None;
+        self.queried = None;
     }
 
     /// Adds `fact` if JavaScript knows the stream; returns whether the slot has to be queued for that.
     #[must_use]
     pub(super) fn add(&mut self, fact: Pending) -> bool {
         // Before its announcement JavaScript knows a stream by a question only, and then of its end.
-        let asked = self.asked.is_some() || self.handle.is_some();
+        let queried = self.queried.is_some() || self.handle.is_some();
         let known =
-            self.announced || (asked && (fact == Pending::QUERIED || fact == Pending::CLOSED));
+            self.announced || (queried && (fact == Pending::QUERIED || fact == Pending::CLOSED));
         let over = self.finished && fact != Pending::CLOSED;
         if !known || over {
             return false;

@@ -9,16 +9,16 @@ use super::{Pending, StreamSlot};
 
 impl StreamSlot {
     /// Asks JavaScript about `name`, unless that has been done.
-    pub(crate) fn ask(self: &Arc<Self>, name: &ProtocolId) {
+    pub(crate) fn query(self: &Arc<Self>, name: &ProtocolId) {
         let mut inner = self.lock();
-        if inner.notifications.ask(name) {
+        if inner.notifications.query(name) {
             self.notify(&mut inner, Pending::QUERIED);
         }
     }
 
     /// The protocol that JavaScript is asked about.
-    pub(crate) fn asked(&self) -> Option<ProtocolId> {
-        self.lock().notifications.asked().cloned()
+    pub(crate) fn queried(&self) -> Option<ProtocolId> {
+        self.lock().notifications.queried().cloned()
     }
 
     /// Frees the place in the backlog of a stream that JavaScript never hears of. One that it is about to be asked
@@ -39,11 +39,11 @@ impl StreamSlot {
     }
 
     /// Takes the question back, unless it was answered with yes, and what has come since it was asked.
-    pub(crate) fn take_back(&self, answer: Answer<Handler>) -> Vec<u8> {
+    pub(crate) fn withdraw_query(&self, answer: Answer<Handler>) -> Vec<u8> {
         let mut inner = self.lock();
         if answer == Answer::Refuse {
             inner.notifications.withdraw_question();
         }
-        inner.read.take_back(&self.carrier)
+        inner.read.withdraw_query(&self.carrier)
     }
 }

@@ -123,7 +123,7 @@ impl Reader {
     }
 
     /// Takes out the bytes that are received once more.
-    pub(super) fn take_back(&mut self, carrier: &Carrier) -> Vec<u8> {
+    pub(super) fn withdraw_query(&mut self, carrier: &Carrier) -> Vec<u8> {
         let mut bytes = vec![0; self.pipe.len()];
         self.copy_to(&mut bytes, carrier);
         self.received -= bytes.len() as u64;

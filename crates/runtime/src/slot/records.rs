@@ -29,15 +29,15 @@ impl StreamSlot {
         let carrier = self.carrier.connection();
         let connection = carrier.map_or(0, |connection| connection.handle());
         let opened = inner.notifications.take(Pending::OPENED);
-        let asked = inner.notifications.take(Pending::QUERIED);
+        let queried = inner.notifications.take(Pending::QUERIED);
         let finished = inner.notifications.is_finished();
-        let taken = (opened || (asked && finished)) && self.taken(&mut inner);
-        if asked && finished && inner.notifications.handle().is_none() {
+        let taken = (opened || (queried && finished)) && self.taken(&mut inner);
+        if queried && finished && inner.notifications.handle().is_none() {
             // It ended before JavaScript could be asked about it.
             return Drained::default();
         }
         // A connection without a handle was refused one.
-        if (opened || asked)
+        if (opened || queried)
             && inner.notifications.handle().is_none()
             && connection != 0
             && let Some(handle) = register(self)
@@ -58,7 +58,7 @@ impl StreamSlot {
                 protocol: inner.protocol,
             });
         }
-        if asked && !finished {
+        if queried && !finished {
             emit(Record::ProtocolQuery { stream, connection });
         }
         let closed = self.emit_rest(&mut inner, stream, emit).then_some(handle);
@@ -76,8 +76,8 @@ impl StreamSlot {
     /// Everything behind the announcement; returns whether that was the end.
     fn emit_rest(&self, inner: &mut Inner, stream: u32, emit: &mut dyn FnMut(Record)) -> bool {
         // Bytes or an end of the remote's tell it as well.
-        let told = inner.notifications.is_pending(Pending::READABLE);
-        let answered = inner.notifications.take(Pending::ANSWERED) && !told;
+        let reported = inner.notifications.is_pending(Pending::READABLE);
+        let answered = inner.notifications.take(Pending::ANSWERED) && !reported;
         if inner.notifications.take(Pending::NEGOTIATED) || answered {
             let fault = inner.reset.and_then(|report| report.fault);
             let protocol = if fault.is_some() { 0 } else { inner.protocol };

@@ -66,7 +66,7 @@ impl Side {
     }
 
     /// What JavaScript was told since the last call, without what the connection has carried.
-    pub(crate) fn told(&mut self) -> Vec<Record> {
+    pub(crate) fn take_records(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.records)
     }
 
@@ -228,9 +228,9 @@ impl Live {
         };
         live.settle();
         for side in [&mut live.dialer, &mut live.listener] {
-            let told = side.told();
-            let [Record::ConnectionOpened { connection, .. }] = told[..] else {
-                panic!("expected a connection, was told {told:?}");
+            let reported = side.take_records();
+            let [Record::ConnectionOpened { connection, .. }] = reported[..] else {
+                panic!("expected a connection, reported {reported:?}");
             };
             side.handle = connection;
         }
@@ -258,9 +258,9 @@ impl Live {
     pub(crate) fn stream_of(&mut self, proposals: Proposals) -> (u32, u32) {
         let dialed = self.dialer.open(proposals);
         self.settle();
-        let told = self.listener.told();
-        let [Record::StreamOpened { stream, .. }] = told[..] else {
-            panic!("expected a stream, was told {told:?}");
+        let reported = self.listener.take_records();
+        let [Record::StreamOpened { stream, .. }] = reported[..] else {
+            panic!("expected a stream, reported {reported:?}");
         };
         (dialed, stream)
     }

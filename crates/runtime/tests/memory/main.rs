@@ -157,7 +157,7 @@ impl Side {
                 self.readable += 1;
             }
             Record::StreamClosed { .. } => self.closed += 1,
-            other => panic!("was told {other:?}"),
+            other => panic!("was reported {other:?}"),
         }
     }
 

@@ -85,7 +85,7 @@ pub(crate) struct Peer {
     streams: BTreeMap<u32, App>,
     links: BTreeMap<u32, Link>,
     /// Streams that it was asked about and that have not closed.
-    asked: BTreeSet<u32>,
+    queried: BTreeSet<u32>,
     /// Something was given to the environment to send.
     unflushed: bool,
     /// What an inbound stream of this protocol does here.
@@ -103,7 +103,7 @@ impl Peer {
             bell,
             streams: BTreeMap::new(),
             links: BTreeMap::new(),
-            asked: BTreeSet::new(),
+            queried: BTreeSet::new(),
             unflushed: false,
             plan,
             reads: true,
@@ -249,7 +249,7 @@ impl Peer {
     pub(crate) fn expect_nothing(mut self) {
         let left = self
             .environment
-            .drain(RECORDS, |record| panic!("told at last: {record:?}"));
+            .drain(RECORDS, |record| panic!("reported at last: {record:?}"));
         assert_eq!((left, self.environment.hub().awaiting()), (0, 0));
         for (stream, app) in &self.streams {
             assert!(app.closed, "stream {stream} never closed");
@@ -331,11 +331,11 @@ impl Peer {
         let answer = served.then_some(handler);
         assert_eq!(self.environment.answer(stream, answer), Ok(()));
         self.unflushed = true;
-        self.asked.insert(stream);
+        self.queried.insert(stream);
     }
 
     fn on_closed(&mut self, stream: u32, left: usize) {
-        if self.asked.remove(&stream) && !self.streams.contains_key(&stream) {
+        if self.queried.remove(&stream) && !self.streams.contains_key(&stream) {
             return assert_eq!(left, 0, "bytes of a stream that nobody serves");
         }
         let app = self.live(stream);

@@ -126,8 +126,8 @@ impl Reactor {
     /// Runs `task` and everything that it spawns until it ends.
     pub(crate) fn run(&self, task: impl Future<Output = Result<()>> + 'static) -> Result<()> {
         let outcome = Rc::new(RefCell::new(None));
-        let told = Rc::clone(&outcome);
-        self.spawn(async move { *told.borrow_mut() = Some(task.await) });
+        let reported = Rc::clone(&outcome);
+        self.spawn(async move { *reported.borrow_mut() = Some(task.await) });
         loop {
             self.pool.borrow_mut().run_until_stalled();
             self.flush();

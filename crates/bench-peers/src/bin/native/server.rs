@@ -40,9 +40,9 @@ pub(crate) async fn run(reactor: Reactor, node: NodeOptions, listen: SocketAddr)
         match line.as_str() {
             // There is no event loop to watch.
             "stats" | "watch" => {
-                let mut told = stats()?;
-                told["counters"] = reactor.counters();
-                print_line(&told);
+                let mut reported = stats()?;
+                reported["counters"] = reactor.counters();
+                print_line(&reported);
             }
             other => return Err(format!("there is no command {other:?}").into()),
         }

@@ -227,13 +227,13 @@ fn an_error_stays() {
 fn asks_about_a_name_that_only_a_predicate_may_know() {
     let (table, mut listener) = (asking_table(), Listener::default());
     let mut input = lines(&[HEADER, b"/x/1", b"/x/2"]);
-    let asked = lines(&[HEADER, b"/x/1"]).len();
+    let queried = lines(&[HEADER, b"/x/1"]).len();
     let agreed = input.len();
     input.extend_from_slice(b"next layer");
 
     let consumed = listener.handle_input(&input, &table).unwrap();
-    assert_eq!(consumed, asked);
-    assert_eq!(listener.asked().map(ProtocolId::as_str), Some("/x/1"));
+    assert_eq!(consumed, queried);
+    assert_eq!(listener.queried().map(ProtocolId::as_str), Some("/x/1"));
     assert_eq!(listener.handle_input(&input[consumed..], &table), Ok(0));
     assert_eq!(output_of(&mut listener), lines(&[HEADER]));
 
@@ -244,7 +244,7 @@ fn asks_about_a_name_that_only_a_predicate_may_know() {
     assert_eq!(listener.handle_end(), Ok(()));
 
     listener.answer(Answer::Serve(9));
-    assert_eq!((listener.asked(), listener.outcome()), (None, Some(9)));
+    assert_eq!((listener.queried(), listener.outcome()), (None, Some(9)));
     assert_eq!(listener.handle_input(&input[consumed..], &table), Ok(0));
     assert_eq!(output_of(&mut listener), lines(&[b"na", b"/x/2"]));
 }
@@ -261,7 +261,7 @@ fn does_not_ask_about_what_it_knows_or_what_is_no_name() {
         listener
             .handle_input(&lines(&[HEADER, name]), &table)
             .unwrap();
-        assert_eq!((listener.asked(), listener.outcome()), (None, chosen));
+        assert_eq!((listener.queried(), listener.outcome()), (None, chosen));
         assert_eq!(output_of(&mut listener), lines(&[HEADER, answer]));
     }
 }

@@ -181,7 +181,7 @@ impl Session {
                     delta: header.length,
                 })?;
             if was_dry && stream.is_open() && stream.write == Write::Open {
-                self.reception.tell(Steps::WRITABLE);
+                self.reception.report(Steps::WRITABLE);
             }
             if !self.allowances.window_updates.spend(now) {
                 return Err(ProtocolError::WindowUpdateFlood);
@@ -212,7 +212,7 @@ impl Session {
         if flags.has(Flags::ACK) && stream.is_open() && stream.opening == Opening::AwaitingAck {
             stream.opening = Opening::Established;
             self.unacked -= 1;
-            self.reception.tell(Steps::ACKED);
+            self.reception.report(Steps::ACKED);
             has_effect = true;
         }
         if flags.has(Flags::RST) {
@@ -220,7 +220,7 @@ impl Session {
         }
         if flags.has(Flags::FIN) && stream.is_open() && stream.read != Read::Finished {
             stream.read = Read::Finished;
-            self.reception.tell(Steps::FINISHED);
+            self.reception.report(Steps::FINISHED);
             if stream.write == Write::Finished {
                 self.end_in_order(key);
             }
@@ -253,7 +253,7 @@ impl Session {
         if cuts_short && !self.allowances.rapid_resets.spend(now) {
             return Err(ProtocolError::RapidReset);
         }
-        self.reception.tell_reset(reset_code(header));
+        self.reception.report_reset(reset_code(header));
         self.end(key, Ending::Over);
         Ok(())
     }
@@ -261,7 +261,7 @@ impl Session {
     /// Data came after FIN: the stream cannot be trusted, the connection can.
     fn reset_violator(&mut self, key: StreamKey) {
         let code = StreamErrorCode::ProtocolViolation as u32;
-        self.reception.tell_reset(code);
+        self.reception.report_reset(code);
         self.end(key, Ending::ResetDue(code));
     }
 
@@ -318,7 +318,7 @@ impl Session {
         }
         self.reception.open(self.streams.insert(stream));
         if is_finished {
-            self.reception.tell(Steps::FINISHED);
+            self.reception.report(Steps::FINISHED);
         }
         self.unaccepted += 1;
         self.stats.inbound_opened += 1;

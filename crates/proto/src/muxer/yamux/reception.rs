@@ -76,15 +76,15 @@ impl Reception {
     /// The frame opened a stream.
     pub(super) const fn open(&mut self, key: StreamKey) {
         self.target = Some(key);
-        self.tell(Steps::OPENED);
+        self.report(Steps::OPENED);
     }
 
-    pub(super) const fn tell(&mut self, step: Steps) {
+    pub(super) const fn report(&mut self, step: Steps) {
         self.steps.0 |= step.0;
     }
 
     /// The stream ends with this frame: its payload and its other flags count for nothing.
-    pub(super) const fn tell_reset(&mut self, code: u32) {
+    pub(super) const fn report_reset(&mut self, code: u32) {
         self.steps = Steps::RESET;
         self.code = code;
     }

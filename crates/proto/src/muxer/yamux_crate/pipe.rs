@@ -183,7 +183,7 @@ impl Pipe {
     }
 
     /// Code of the GoAway that the remote has sent.
-    pub(super) fn goodbye(&self) -> Option<u32> {
+    pub(super) fn goaway(&self) -> Option<u32> {
         self.0.lock().incoming.goodbye
     }
 

@@ -36,7 +36,7 @@ impl Session {
             return Ok(Some(Event::Acked { key }));
         }
         while let Some((key, half)) = self.streams.pop_called() {
-            let told = match half {
+            let reported = match half {
                 Half::Write => self.writable(key),
                 Half::Read => match self.read(key) {
                     Some(Told::Data(packet)) => {
@@ -51,11 +51,11 @@ impl Session {
                     None => None,
                 },
             };
-            if told.is_some() {
-                return Ok(told);
+            if reported.is_some() {
+                return Ok(reported);
             }
         }
-        if let Some(code) = self.pipe.goodbye()
+        if let Some(code) = self.pipe.goaway()
             && !std::mem::replace(&mut self.goaway_reported, true)
         {
             return Ok(Some(Event::GoAway { code }));
@@ -69,7 +69,7 @@ impl Session {
             || !self.acked.is_empty()
             || self.streams.has_called()
             || self.pipe.is_readable()
-            || (self.pipe.goodbye().is_some() && !self.goaway_reported)
+            || (self.pipe.goaway().is_some() && !self.goaway_reported)
     }
 
     /// Whether there is input that waits until more has been sent. The caller holds further input back.
@@ -193,7 +193,7 @@ impl Session {
         let stream = entry.stream.as_mut()?;
         // The crate knows of no end of ours: only a reset closes a stream, or the connection's end.
         let was_reset = stream.is_closed() && !is_over;
-        let told = loop {
+        let reported = loop {
             match entry.read {
                 Read::Open if entry.unconsumed >= UNCONSUMED_MAX && !unbounded => {
                     entry.read = Read::Full;
@@ -225,7 +225,7 @@ impl Session {
             self.settle(key);
             return Some(Told::Reset);
         }
-        if told.is_some() {
+        if reported.is_some() {
             entry.read = Read::Finished;
             if entry.is_done() {
                 self.settle(key);
@@ -233,7 +233,7 @@ impl Session {
                 self.watched.push(key);
             }
         }
-        told
+        reported
     }
 }
 

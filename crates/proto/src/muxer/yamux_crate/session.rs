@@ -120,7 +120,7 @@ impl Session {
     pub fn open(&mut self) -> Result<StreamKey, OpenError> {
         // Streams that were reset count in the crate until it has looked at them.
         self.pump();
-        if self.going_away || self.pipe.goodbye().is_some() || self.end.is_some() {
+        if self.going_away || self.pipe.goaway().is_some() || self.end.is_some() {
             return Err(OpenError::GoingAway);
         }
         if self.unacked >= UNACKED_MAX {

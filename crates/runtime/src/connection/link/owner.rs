@@ -130,12 +130,12 @@ impl Link {
         *turned = true;
         let token = *token;
         let bytes = std::mem::take(&mut self.recent_bytes);
-        let news = if connection.hub.is_quiet() {
+        let output = if connection.hub.is_quiet() {
             TurnOutput::None
         } else {
             TurnOutput::Some
         };
-        let can_stay = loop_sockets.charge(token, bytes, news) && may_stay;
+        let can_stay = loop_sockets.charge(token, bytes, output) && may_stay;
         let held_back = self.engine.has_events();
         let stays = can_stay && dry && !held_back && bytes <= LITTLE_BYTES;
         if !stays {

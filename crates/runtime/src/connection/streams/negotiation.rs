@@ -100,7 +100,7 @@ impl Negotiation {
                     return Progress::Negotiated { consumed };
                 }
                 (Ok(0), None) => {
-                    self.ask(slot);
+                    self.query(slot);
                     return Progress::Open { consumed };
                 }
                 (Ok(count), None) => consumed += count,
@@ -141,11 +141,11 @@ impl Negotiation {
     }
 
     /// Asks JavaScript about a proposal that only a predicate may know; once.
-    fn ask(&self, slot: &Arc<StreamSlot>) {
+    fn query(&self, slot: &Arc<StreamSlot>) {
         if let Self::Listener { machine, .. } = self
-            && let Some(name) = machine.asked()
+            && let Some(name) = machine.queried()
         {
-            slot.ask(name);
+            slot.query(name);
         }
     }
 

@@ -31,7 +31,7 @@ impl Streams {
         };
         negotiation.answer(answer);
         let remote_done = entry.remote_done;
-        let waiting = entry.slot.take_back(answer);
+        let waiting = entry.slot.withdraw_query(answer);
         self.received(link, connection, key, &waiting);
         if remote_done {
             self.end_negotiation(key);

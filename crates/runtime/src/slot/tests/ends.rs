@@ -32,10 +32,10 @@ fn an_end_that_is_read_closes_the_stream_without_a_flush() {
     live.dialer.close_write(dialed);
     live.listener.close_write(accepted);
     live.settle();
-    live.dialer.told();
+    live.dialer.take_records();
     live.dialer.read(dialed).1.unwrap_err();
     live.settle();
-    assert_eq!(live.dialer.told(), closed(dialed));
+    assert_eq!(live.dialer.take_records(), closed(dialed));
     assert_eq!(live.dialer.connection.stream_count(), 0);
 }
 
@@ -64,7 +64,7 @@ fn a_reset_behind_the_end_leaves_the_bytes_and_the_end() {
     live.settle();
     // The listener knows of no end of the dialler's, so that its reset went out.
     assert_eq!(
-        live.dialer.told(),
+        live.dialer.take_records(),
         [Record::StreamClosed {
             stream: dialed,
             left: 6,
@@ -104,7 +104,7 @@ fn nothing_is_told_after_closed() {
     // The remote's end arrives before our reset has left.
     live.listener.environment.flush();
     live.settle();
-    assert_eq!(live.dialer.told(), closed(dialed));
+    assert_eq!(live.dialer.take_records(), closed(dialed));
 }
 
 // N25
@@ -129,14 +129,14 @@ fn a_removed_stream_ends_here_and_the_remote_hears_nothing() {
     let removed = live.dialer.change(dialed, |slot| Ok(slot.remove()));
     assert_eq!(removed, Ok(State::CloseBoth));
     live.settle();
-    assert_eq!(live.dialer.told(), closed(dialed));
-    assert_eq!(live.listener.told(), []);
+    assert_eq!(live.dialer.take_records(), closed(dialed));
+    assert_eq!(live.listener.take_records(), []);
     // What was written before arrives, and what the remote writes blocks nobody.
     assert_eq!(live.listener.read(accepted), (b"accepted".to_vec(), Ok(())));
     live.listener.write(accepted, &[7; 1 << 18]);
     live.settle();
     assert_eq!(live.dialer.connection.held(), 0);
-    assert_eq!(live.listener.told(), []);
+    assert_eq!(live.listener.take_records(), []);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_removed_stream_is_reset_when_it_has_lingered() {
         .unwrap();
     live.settle();
     assert!(matches!(
-        live.listener.told()[..],
+        live.listener.take_records()[..],
         [Record::StreamReset { .. }, Record::StreamClosed { .. }]
     ));
 }
@@ -170,9 +170,9 @@ fn a_stream_that_was_closed_and_removed_in_the_tick_of_its_opening_delivers_its_
         .change(dialed, |slot| Ok(slot.remove()))
         .unwrap();
     live.settle();
-    let told = live.listener.told();
-    let [Record::StreamOpened { stream, .. }] = told[..] else {
-        panic!("was told {told:?}");
+    let reported = live.listener.take_records();
+    let [Record::StreamOpened { stream, .. }] = reported[..] else {
+        panic!("reported {reported:?}");
     };
     let expected = (b"accepted".to_vec(), Err(CallError::EndOfStream));
     assert_eq!(live.listener.read(stream), expected);

@@ -19,7 +19,7 @@ fn an_armed_read_is_told_once() {
         live.settle();
     }
     assert_eq!(
-        live.dialer.told(),
+        live.dialer.take_records(),
         [Record::StreamReadable {
             stream: dialed,
             bytes: 3
@@ -39,10 +39,10 @@ fn a_stream_is_armed_without_a_read_and_tells_what_is_there() {
     live.dialer.environment.arm(dialed).unwrap();
     live.listener.write(accepted, b"abc");
     live.settle();
-    assert_eq!(live.dialer.told(), [readable(3)]);
+    assert_eq!(live.dialer.take_records(), [readable(3)]);
     live.dialer.environment.arm(dialed).unwrap();
     live.settle();
-    assert_eq!(live.dialer.told(), [readable(3)]);
+    assert_eq!(live.dialer.take_records(), [readable(3)]);
 }
 
 #[test]
@@ -51,10 +51,10 @@ fn the_end_of_a_negotiation_is_nothing_to_read() {
     let dialed = live.dialer.open(Proposals::Lazy(1));
     live.dialer.environment.arm(dialed).unwrap();
     live.settle();
-    assert_eq!(live.listener.told().len(), 1);
-    let told = live.dialer.told();
+    assert_eq!(live.listener.take_records().len(), 1);
+    let reported = live.dialer.take_records();
     let is_readable = |record: &Record| matches!(record, Record::StreamReadable { .. });
-    assert!(!told.iter().any(is_readable), "{told:?}");
+    assert!(!reported.iter().any(is_readable), "{reported:?}");
 }
 
 #[test]
@@ -100,13 +100,13 @@ fn a_message_beyond_its_limit_fails_the_stream() {
     assert_eq!(state(&mut live, dialed), State::Error);
     live.settle();
     // The remote is told why.
-    let told = live.listener.told();
+    let reported = live.listener.take_records();
     let [
         Record::StreamReset { report, .. },
         Record::StreamClosed { .. },
-    ] = told[..]
+    ] = reported[..]
     else {
-        panic!("was told {told:?}");
+        panic!("reported {reported:?}");
     };
     assert_eq!(report.code, StreamErrorCode::ProtocolViolation as u32);
 }

@@ -15,13 +15,13 @@ fn a_write_is_accepted_up_to_the_send_pipe_and_resumes() {
     assert_eq!(first, SEND_PIPE_MAX);
     live.settle();
     assert!(matches!(
-        live.dialer.told()[..],
+        live.dialer.take_records()[..],
         [Record::StreamWritable { .. }]
     ));
     while live.dialer.write(dialed, &bytes) > 0 {
         live.settle();
     }
-    live.dialer.told();
+    live.dialer.take_records();
     // What the window takes, less the lines of the negotiation, and what the last chunk has room for.
     let held = live.listener.connection.held();
     assert!(
@@ -30,9 +30,9 @@ fn a_write_is_accepted_up_to_the_send_pipe_and_resumes() {
     );
     live.listener.read(accepted).1.unwrap();
     live.settle();
-    let told = live.dialer.told();
-    let [Record::StreamWritable { stream, credit }] = told[..] else {
-        panic!("was told {told:?}")
+    let reported = live.dialer.take_records();
+    let [Record::StreamWritable { stream, credit }] = reported[..] else {
+        panic!("reported {reported:?}")
     };
     assert_eq!(stream, dialed);
     assert!(live.dialer.write(dialed, &bytes) >= credit as usize);
@@ -50,7 +50,7 @@ fn submit_takes_everything_and_answers_the_credit_left() {
     assert_eq!(live.dialer.environment.submit(dialed, b"more", None), Ok(0));
     live.settle();
     assert!(matches!(
-        live.dialer.told()[..],
+        live.dialer.take_records()[..],
         [Record::StreamWritable { .. }]
     ));
 }

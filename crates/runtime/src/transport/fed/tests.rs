@@ -255,15 +255,15 @@ fn a_connection_that_is_closed_ends_its_pipe_and_with_it_the_remote() {
 fn a_connection_whose_feed_is_aborted_was_reset_and_its_streams_too() {
     let (mut live, feeds) = live(1_000);
     let (near, _) = live.stream();
-    live.dialer.told();
+    live.dialer.take_records();
     drop(feeds.borrow_mut().take());
     live.settle();
     for side in [&live.dialer, &live.listener] {
         assert_eq!(side.ended, Some(ConnectionFault::Reset));
     }
-    let told = live.dialer.told();
+    let reported = live.dialer.take_records();
     let is_reset = |record: &Record| matches!(record, Record::StreamReset { stream, report } if *stream == near && report.connection_lost);
-    assert!(told.iter().any(is_reset), "{told:?}");
+    assert!(reported.iter().any(is_reset), "{reported:?}");
 }
 
 #[test]

@@ -11,8 +11,8 @@ const VIOLATION: u32 = StreamErrorCode::ProtocolViolation as u32;
 #[track_caller]
 fn assert_tells(prepare: impl Fn() -> Session, frame: &[u8], expected: &[Told]) {
     for piece in 1..=frame.len() {
-        let told = feed_in(&mut prepare(), frame, piece).expect("the frame is legal");
-        assert_eq!(told, expected, "in pieces of {piece}");
+        let reported = feed_in(&mut prepare(), frame, piece).expect("the frame is legal");
+        assert_eq!(reported, expected, "in pieces of {piece}");
     }
 }
 
@@ -120,9 +120,9 @@ fn data_after_fin_resets_the_stream_and_is_not_delivered() {
             update(SYN, 3, 0),
         ]
         .concat();
-        let told = feed_in(&mut session, &frames, piece).unwrap();
+        let reported = feed_in(&mut session, &frames, piece).unwrap();
         assert_eq!(
-            told,
+            reported,
             [
                 Told::Opened(0),
                 Told::Data(0, sevens(3)),

@@ -70,8 +70,8 @@ fn a_first_frame_beyond_the_window_is_refused_before_a_stream_exists() {
 #[test]
 fn a_window_is_used_up_to_its_last_byte_and_not_beyond() {
     let mut session = listener();
-    let told = feed(&mut session, &data(SYN, 1, 262_144)).unwrap();
-    assert_eq!(told, [Told::Opened(0), Told::Data(0, vec![7; 262_144])]);
+    let reported = feed(&mut session, &data(SYN, 1, 262_144)).unwrap();
+    assert_eq!(reported, [Told::Opened(0), Told::Data(0, vec![7; 262_144])]);
     let error = ProtocolError::WindowExceeded {
         id: 1,
         length: 1,
@@ -188,9 +188,9 @@ fn rapid_resets_run_into_a_budget() {
         let id = 2 * turn + 1;
         let frames = [update(SYN, id, 0), update(RST, id, 0)].concat();
         match feed(&mut session, &frames) {
-            Ok(told) => {
+            Ok(reported) => {
                 opened += 1;
-                assert_eq!(told, [Told::Opened(0), Told::Reset(0, 0)]);
+                assert_eq!(reported, [Told::Opened(0), Told::Reset(0, 0)]);
                 session.accept(StreamKey(0));
                 session.remove(StreamKey(0));
             }
@@ -213,8 +213,8 @@ fn streams_that_are_reset_behind_our_end_are_no_offence() {
         feed(&mut session, &update(SYN, id, 0)).unwrap();
         session.accept(StreamKey(0));
         session.fin_frame(StreamKey(0));
-        let told = feed(&mut session, &update(RST, id, 0)).unwrap();
-        assert_eq!(told, [Told::Reset(0, 0)]);
+        let reported = feed(&mut session, &update(RST, id, 0)).unwrap();
+        assert_eq!(reported, [Told::Reset(0, 0)]);
         session.remove(StreamKey(0));
     }
 }
@@ -238,7 +238,7 @@ fn streams_reset_before_they_are_removed_keep_their_place_in_the_backlog() {
         opened += feed(&mut session, &frames)
             .unwrap()
             .iter()
-            .filter(|told| matches!(told, Told::Opened(_)))
+            .filter(|reported| matches!(reported, Told::Opened(_)))
             .count();
     }
     assert_eq!(opened, 256);
@@ -249,8 +249,8 @@ fn streams_reset_before_they_are_removed_keep_their_place_in_the_backlog() {
 fn empty_streams_that_end_in_order_are_no_offence() {
     let mut session = listener();
     for turn in 0..100_000 {
-        let told = feed(&mut session, &update(SYN.with(FIN), 2 * turn + 1, 0)).unwrap();
-        assert_eq!(told, [Told::Opened(0), Told::Finished(0)]);
+        let reported = feed(&mut session, &update(SYN.with(FIN), 2 * turn + 1, 0)).unwrap();
+        assert_eq!(reported, [Told::Opened(0), Told::Finished(0)]);
         session.accept(StreamKey(0));
         session.fin_frame(StreamKey(0));
         session.remove(StreamKey(0));
@@ -343,8 +343,8 @@ fn pongs_that_nobody_asked_for_do_not_count() {
     control(&mut session);
     assert_eq!(feed(&mut session, &pong(7)).unwrap(), []);
     assert_eq!(session.rtt(), None);
-    let told = feed(&mut session, &[pong(0), pong(0)].concat()).unwrap();
-    assert_eq!(told, [Told::Pong(std::time::Duration::ZERO)]);
+    let reported = feed(&mut session, &[pong(0), pong(0)].concat()).unwrap();
+    assert_eq!(reported, [Told::Pong(std::time::Duration::ZERO)]);
     assert_eq!(
         flood(&mut session, &pong(0), 1_000_000).1,
         ProtocolError::IdleFlood

@@ -170,9 +170,9 @@ impl Lockstep {
         if frame.kind == Kind::Data && expected.is_ok() {
             bytes.resize(HEADER_BYTES + frame.length as usize, 7);
         }
-        let told = feed_in(&mut self.session, &bytes, self.piece);
-        assert_eq!(told, expected, "{frame:?}");
-        match told {
+        let reported = feed_in(&mut self.session, &bytes, self.piece);
+        assert_eq!(reported, expected, "{frame:?}");
+        match reported {
             Ok(_) => Came::Done,
             Err(error) => Came::Violation(error),
         }

@@ -320,7 +320,7 @@ impl Model {
             });
         }
         stream.received += length;
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         if stream.is_open() && length > 0 {
             if stream.their_fin {
                 if !frame.flags.has(RST) {
@@ -330,10 +330,10 @@ impl Model {
             } else if stream.discards {
                 stream.consumed += length;
             } else {
-                told.push(Told::Data(key, vec![7; frame.length as usize]));
+                reported.push(Told::Data(key, vec![7; frame.length as usize]));
             }
         }
-        Ok(self.receive_flags(key, frame, None, told))
+        Ok(self.receive_flags(key, frame, None, reported))
     }
 
     fn receive_update(&mut self, key: u32, frame: Header) -> Outcome {
@@ -370,27 +370,27 @@ impl Model {
             }
             return vec![];
         }
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         if flags.has(ACK) && stream.opening == Opening::AwaitingAck {
             stream.opening = Opening::Established;
-            told.push(Told::Acked(key));
+            reported.push(Told::Acked(key));
         }
         if flags.has(RST) {
             let is_coded = frame.kind == Kind::WindowUpdate;
             self.end(key, Ending::Over);
             return vec![Told::Reset(key, if is_coded { frame.length } else { 0 })];
         }
-        told.extend(writable);
-        told.extend(payload);
+        reported.extend(writable);
+        reported.extend(payload);
         let stream = self.stream(key);
         if flags.has(FIN) && !stream.their_fin {
             stream.their_fin = true;
-            told.push(Told::Finished(key));
+            reported.push(Told::Finished(key));
             if stream.our_fin {
                 self.end(key, Ending::Over);
             }
         }
-        told
+        reported
     }
 
     fn receive_syn(&mut self, frame: Header) -> Outcome {
@@ -438,14 +438,14 @@ impl Model {
         stream.their_fin = frame.flags.has(FIN);
         let (received, their_fin) = (stream.received, stream.their_fin);
         let key = self.insert(stream);
-        let mut told = vec![Told::Opened(key)];
+        let mut reported = vec![Told::Opened(key)];
         if received > 0 {
-            told.push(Told::Data(key, vec![7; received as usize]));
+            reported.push(Told::Data(key, vec![7; received as usize]));
         }
         if their_fin {
-            told.push(Told::Finished(key));
+            reported.push(Told::Finished(key));
         }
-        Ok(told)
+        Ok(reported)
     }
 
     /// Takes note of control frames that the session wrote, each of which has to be due.

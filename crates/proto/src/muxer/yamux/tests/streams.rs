@@ -77,7 +77,10 @@ fn a_reset_carries_its_code_and_ends_both_directions() {
     pair.ends[LISTENER].entry(id).queued = 50;
     pair.ends[DIALER].reset(id, 42);
     pair.settle();
-    assert_eq!(pair.ends[LISTENER].told.last(), Some(&Told::Reset(0, 42)));
+    assert_eq!(
+        pair.ends[LISTENER].reported.last(),
+        Some(&Told::Reset(0, 42))
+    );
     assert!(pair.ends[LISTENER].streams.is_empty());
     let session = &pair.ends[LISTENER].session;
     let resets = session.stats().resets_received;
@@ -108,8 +111,8 @@ fn a_stream_reset_before_its_syn_went_out_leaves_no_trace() {
 #[test]
 fn a_removed_key_does_not_hear_of_the_rest_of_its_frame() {
     let mut session = listener();
-    let mut told = feed(&mut session, &data(SYN.with(FIN), 1, 100)[..50]).unwrap();
-    assert_eq!(told.remove(0), Told::Opened(0));
+    let mut reported = feed(&mut session, &data(SYN.with(FIN), 1, 100)[..50]).unwrap();
+    assert_eq!(reported.remove(0), Told::Opened(0));
     session.remove(StreamKey(0));
     let mut out = Vec::new();
     session.poll_control(&mut out, 1_000);
@@ -148,8 +151,8 @@ fn an_id_used_again_after_its_stream_is_a_new_stream() {
     let first = [data(SYN, 1, 100), update(RST, 1, 0)].concat();
     feed(&mut session, &first).unwrap();
     // The old entry is still there: the caller has not removed it.
-    let told = feed(&mut session, &data(SYN, 1, 5)).unwrap();
-    assert_eq!(told, [Told::Opened(1), Told::Data(1, vec![7; 5])]);
+    let reported = feed(&mut session, &data(SYN, 1, 5)).unwrap();
+    assert_eq!(reported, [Told::Opened(1), Told::Data(1, vec![7; 5])]);
     assert_eq!(
         session
             .streams
@@ -185,7 +188,7 @@ fn a_goaway_lets_streams_finish_and_new_ones_fail() {
         assert_eq!(pair.ends[DIALER].entry(*id).received, 1_000);
         assert!(pair.ends[DIALER].entry(*id).is_finished);
     }
-    assert!(pair.ends[DIALER].told.contains(&Told::GoAway(0)));
+    assert!(pair.ends[DIALER].reported.contains(&Told::GoAway(0)));
     assert_eq!(pair.ends[DIALER].session.open(), Err(OpenError::GoingAway));
     assert_eq!(
         pair.ends[LISTENER].session.open(),
@@ -213,8 +216,8 @@ fn streams_opened_behind_a_goaway_of_the_remote_are_refused() {
     let frames = control(&mut session);
     assert_eq!(as_reset(&frames[0]), Some((3, 0x1007)));
     // The one that was there goes on.
-    let told = feed(&mut session, &update(FIN, 1, 0)).unwrap();
-    assert_eq!(told, [Told::Finished(0)]);
+    let reported = feed(&mut session, &update(FIN, 1, 0)).unwrap();
+    assert_eq!(reported, [Told::Finished(0)]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(super) enum Told {
 
 impl Told {
     pub(super) fn record(event: Event<'_>, into: &mut Vec<Self>) {
-        let told = match event {
+        let reported = match event {
             Event::Opened { key } => Self::Opened(key.0),
             Event::Acked { key } => Self::Acked(key.0),
             Event::Data { key, bytes } => {
@@ -49,7 +49,7 @@ impl Told {
             Event::GoAway { code } => Self::GoAway(code),
             Event::Pong { rtt } => Self::Pong(rtt),
         };
-        into.push(told);
+        into.push(reported);
     }
 }
 
@@ -78,14 +78,14 @@ pub(super) fn feed_in(
     bytes: &[u8],
     piece: usize,
 ) -> Result<Vec<Told>, ProtocolError> {
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for mut input in bytes.chunks(piece) {
         while let Some(event) = session.poll_event(&mut input, NOW)? {
-            Told::record(event, &mut told);
+            Told::record(event, &mut reported);
         }
         assert!(input.is_empty());
     }
-    Ok(told)
+    Ok(reported)
 }
 
 pub(super) fn feed(session: &mut Session, bytes: &[u8]) -> Result<Vec<Told>, ProtocolError> {
@@ -151,7 +151,7 @@ pub(super) struct Pair {
 pub(super) struct End {
     pub(super) session: Session,
     pub(super) streams: BTreeMap<u32, Entry>,
-    pub(super) told: Vec<Told>,
+    pub(super) reported: Vec<Told>,
     pub(super) purse: Purse,
     wire: Vec<u8>,
 }
@@ -184,7 +184,7 @@ impl Pair {
         let end = |role| End {
             session: Session::new(role, config.clone()),
             streams: BTreeMap::new(),
-            told: Vec::new(),
+            reported: Vec::new(),
             purse: Purse::of(64 << 20),
             wire: Vec::new(),
         };
@@ -364,7 +364,7 @@ impl End {
                 | Event::GoAway { .. }
                 | Event::Pong { .. } => {}
             }
-            Told::record(event, &mut self.told);
+            Told::record(event, &mut self.reported);
         }
     }
 
