@@ -2,7 +2,7 @@
 
 import { ConnectionCore } from '../../ts/connection/core.ts'
 import type { ConnectionHost } from '../../ts/connection/host.ts'
-import { connectionFacts, NativeOpener } from '../../ts/connection/native-opener.ts'
+import { NativeFacts, NativeOpener } from '../../ts/connection/native-opener.ts'
 import type { Connection } from '../../ts/connection.ts'
 import '../../ts/connection.ts'
 import { DEFAULT_LIMITS } from '../../ts/constants.ts'
@@ -79,8 +79,8 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
 export function fakeConnection(options: { room?: number } = {}): FakeConnection {
   const { host, ...rest } = fakeHost(options)
   const { engine } = rest
-  const opener = new NativeOpener(engine, CONNECTION_HANDLE, DEFAULT_LIMITS)
-  const { connection } = new ConnectionCore(opener, connectionFacts(FACTS), host)
+  const opener = new NativeOpener(CONNECTION_HANDLE, { engine, limits: DEFAULT_LIMITS })
+  const { connection } = new ConnectionCore(opener, new NativeFacts(FACTS), host)
   let handle = 0
   return {
     ...rest,

@@ -21,29 +21,33 @@ import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
 import { endError, nativeError, withoutStack } from '../native/native-error.ts'
 import { FLAG_REMOTE, HANDLE_PENDING } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
-import type { ConnectionFacts } from './facts.ts'
+import type { ConnectionFacts, ConnectionSecurity, DialReport } from './facts.ts'
 import type { ConnectionOwner, Opener } from './opener.ts'
 
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 
+/** The part of a swarm that its openers need. */
+export interface NativeOpenerHost {
+  readonly engine: Engine
+  readonly limits: Pick<Limits, 'outboundStreamsMax'>
+}
+
 /** The opener of one native connection. */
 export class NativeOpener implements Opener, ConnectionSink {
-  readonly #engine: Engine
   readonly #handle: ConnectionHandle
-  readonly #limits: Pick<Limits, 'outboundStreamsMax'>
+  readonly #host: NativeOpenerHost
   #attached: ConnectionOwner | undefined
   #hasEnded = false
-  // As of its end.
-  readonly #carried: number[] = []
+  // The counters as of its end.
+  #carried: number[] | undefined
 
-  constructor(
-    engine: Engine,
-    handle: ConnectionHandle,
-    limits: Pick<Limits, 'outboundStreamsMax'>
-  ) {
-    this.#engine = engine
+  constructor(handle: ConnectionHandle, host: NativeOpenerHost) {
     this.#handle = handle
-    this.#limits = limits
+    this.#host = host
+  }
+
+  get #engine(): Engine {
+    return this.#host.engine
   }
 
   attach(owner: ConnectionOwner): void {
@@ -84,7 +88,7 @@ export class NativeOpener implements Opener, ConnectionSink {
     if (code === ERROR_CODES.ERR_CONNECTION_CLOSED) return this.#owner.closedError()
     if (code !== ERROR_CODES.ERR_STREAM_LIMIT) return nativeError(code)
     // It is refused exactly when there are as many as there may be.
-    const limit = this.#limits.outboundStreamsMax
+    const limit = this.#host.limits.outboundStreamsMax
     return new ResourceLimitExceededError(
       `${limit} outbound streams reach the limit of ${limit} a connection`,
       { code: 'ERR_STREAM_LIMIT', scope: 'connection', resource: 'streams', limit, current: limit }
@@ -109,7 +113,8 @@ export class NativeOpener implements Opener, ConnectionSink {
   /** One crossing while the connection lives. */
   counters(): ConnectionCounters {
     const { hot } = this.#engine
-    return connectionCounters(this.#hasEnded ? this.#carried : connectionFigures(hot, this.#handle))
+    const figures = this.#hasEnded ? (this.#carried ?? []) : connectionFigures(hot, this.#handle)
+    return connectionCounters(figures)
   }
 
   allowEarlyFin(): void {
@@ -139,6 +144,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 
   onCarried(figure: number, value: number): void {
+    this.#carried ??= []
     this.#carried[figure] = value
   }
 
@@ -155,24 +161,48 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 }
 
-/** The facts of a native connection. */
-export function connectionFacts(native: NativeConnectionFacts): ConnectionFacts {
-  const { remotePeer, remotePublicKey, remoteAddress, localAddress } = native
-  const { dialUs, securityUs, muxerUs } = native
-  return {
-    remotePeer,
-    remotePublicKey: Uint8Array.from(Buffer.from(remotePublicKey, 'latin1')),
-    remoteAddress,
-    localAddress,
-    direction: native.direction === Direction.Inbound ? 'inbound' : 'outbound',
-    security: {
+/** The facts of a native connection, made when they are asked for: most connections are asked for few. */
+export class NativeFacts implements ConnectionFacts {
+  readonly #native: NativeConnectionFacts
+
+  constructor(native: NativeConnectionFacts) {
+    this.#native = native
+  }
+
+  get remotePeer(): string {
+    return this.#native.remotePeer
+  }
+
+  get remotePublicKey(): Uint8Array {
+    return Uint8Array.from(Buffer.from(this.#native.remotePublicKey, 'latin1'))
+  }
+
+  get remoteAddress(): string {
+    return this.#native.remoteAddress
+  }
+
+  get localAddress(): string {
+    return this.#native.localAddress
+  }
+
+  get direction(): 'inbound' | 'outbound' {
+    return this.#native.direction === Direction.Inbound ? 'inbound' : 'outbound'
+  }
+
+  get security(): ConnectionSecurity {
+    const { remoteAddress, security, muxer, muxerEngine, earlyMuxer } = this.#native
+    return {
       transport: transportOf(remoteAddress),
       // The native side agrees on nothing but these.
-      security: native.security as SecurityProtocol,
-      muxer: native.muxer as MuxerProtocol,
-      muxerEngine: native.muxerEngine as MuxerName,
-      usedEarlyMuxerNegotiation: native.earlyMuxer
-    },
-    dialReport: { dial: dialUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
+      security: security as SecurityProtocol,
+      muxer: muxer as MuxerProtocol,
+      muxerEngine: muxerEngine as MuxerName,
+      usedEarlyMuxerNegotiation: earlyMuxer
+    }
+  }
+
+  get dialReport(): DialReport {
+    const { dialUs, securityUs, muxerUs } = this.#native
+    return { dial: dialUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
   }
 }

@@ -6,7 +6,7 @@ import type { OnFailure } from '../base/events.ts'
 import { ConnectionCore } from '../connection/core.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionHost } from '../connection/host.ts'
-import { connectionFacts, NativeOpener } from '../connection/native-opener.ts'
+import { NativeFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection } from '../connection.ts'
 import type { Limits } from '../constants.ts'
@@ -141,14 +141,14 @@ export class NodeHost
   }
 
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
-    const opener = new NativeOpener(this.engine, handle, this.limits)
+    const opener = new NativeOpener(handle, this)
     const dial = request === 0 ? undefined : this.#dials.get(request)
     if (request !== 0 && dial === undefined) {
       // It came up although its dial was given up: there is nobody to hold it, so nobody hears of it either.
       opener.closeAtOnce(0)
       return
     }
-    const core = new ConnectionCore(opener, connectionFacts(this.node.connection(handle)), this)
+    const core = new ConnectionCore(opener, new NativeFacts(this.node.connection(handle)), this)
     this.#connections.add(core.peer, core.connection)
     this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)
