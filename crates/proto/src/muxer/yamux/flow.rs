@@ -12,8 +12,8 @@ const UPDATES_PER_WINDOW: u32 = 4;
 
 /// Maximum number of bytes consumed before their credit is announced.
 ///
-/// Unannounced credit is not in flight: of 16 MiB in quarters only 12 MiB are in use at a time,
-/// which yielded 1.6 Gbit/s on a path of 2 Gbit/s and 63 ms. A frame per 512 KiB costs nothing.
+/// Unannounced credit is unused: of 16 MiB in quarters only 12 MiB are in use at a time, which
+/// yielded 1.6 Gbit/s on a path of 2 Gbit/s and 63 ms. A frame per 512 KiB costs nothing.
 const UPDATE_STEP_MAX: u32 = 512 << 10;
 
 /// Maximum number of round trips to consume a window in for it to double.

@@ -141,7 +141,7 @@ impl Session {
         if !stream.window.receive(header.length) {
             return Err(window_exceeded(header, stream.window.remaining()));
         }
-        // A stream that we have reset, unknown to the remote, takes no payload.
+        // A stream whose reset is still to be sent takes no payload.
         let target = stream.is_open().then_some(key);
         self.reception.begin(target, header.length);
         if target.is_some() && header.length > 0 {
