@@ -1,5 +1,5 @@
-//! Processor time that both muxer engines take, side by side: a sender and a receiver of each on one
-//! thread, from pipe to pipe, without records and sockets.
+//! CPU time of both muxer engines, side by side: a sender and a receiver of each on one thread,
+//! from pipe to pipe, without records and sockets.
 //!
 //!     cargo run --release -p ferroswarm-proto --example muxer_engines
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -13,12 +13,12 @@ use ferroswarm_proto::stream::{ChunkPool, Pipe};
 
 /// Plaintext of one record.
 const RECORD_BYTES: usize = 16 << 10;
-/// Looks at each engine; they take turns.
+/// Measurements per engine, alternating between the engines.
 const ROUNDS: usize = 15;
-/// Size of the writes, and bytes of one look.
+/// Size of the writes, and bytes per measurement.
 const LOADS: [(usize, usize); 2] = [(FRAME_PAYLOAD_MAX, 1 << 30), (100, 64 << 20)];
 
-/// Windows stay as they open, in both.
+/// Budget that keeps windows at their initial size, in both engines.
 struct NoGrowth;
 
 impl MemoryBudget for NoGrowth {
@@ -56,7 +56,8 @@ fn engine(kind: usize, role: Role) -> Engine {
     Engine::YamuxCrate(Box::new(yamux_crate::Session::new(role, config)))
 }
 
-/// Moves `total` bytes from pipe to pipe; nanoseconds of this thread a byte.
+/// Moves `total` bytes from pipe to pipe; returns the CPU time of this thread in nanoseconds per
+/// byte.
 fn transfer(kind: usize, write: usize, total: usize) -> f64 {
     let mut sender = engine(kind, Role::Dialer);
     let mut receiver = engine(kind, Role::Listener);
@@ -67,7 +68,7 @@ fn transfer(kind: usize, write: usize, total: usize) -> f64 {
     let mut target = vec![0; 256 << 10];
     let mut received = 0;
     let mut record = Vec::with_capacity(2 * RECORD_BYTES);
-    let started = processor_time();
+    let started = cpu_time();
     while received < total {
         record.clear();
         while record.len() + write + 12 <= RECORD_BYTES && sender.send_credit(key) as usize >= write
@@ -87,10 +88,10 @@ fn transfer(kind: usize, write: usize, total: usize) -> f64 {
         receiver.poll_control(&mut record, RECORD_BYTES);
         receive(&mut sender, &record, &mut inward, &mut pool, &mut target);
     }
-    (processor_time() - started).as_nanos() as f64 / received as f64
+    (cpu_time() - started).as_nanos() as f64 / received as f64
 }
 
-/// Feeds `bytes`, and reads what comes of them.
+/// Feeds `bytes` to `engine` and consumes the data; returns its length.
 fn receive(
     engine: &mut Engine,
     mut bytes: &[u8],
@@ -103,7 +104,7 @@ fn receive(
     let mut from: Option<StreamKey> = None;
     while let Some(event) = engine
         .poll_event(&mut bytes, now, &mut loan)
-        .expect("both keep the rules")
+        .expect("both follow the protocol")
     {
         match event {
             Event::Opened { key } => engine.accept(key),
@@ -116,15 +117,16 @@ fn receive(
     }
     let count = inward.copy_to(target, pool);
     if let Some(key) = from {
-        // No more than a window.
+        // At most a window.
         engine.consumed(key, count as u32, now, &mut NoGrowth);
     }
     count
 }
 
-/// What this thread has run: other processes on the machine do not count.
-fn processor_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux keeps it");
+/// Returns the CPU time of this thread, which excludes other processes on the machine.
+fn cpu_time() -> Duration {
+    let text =
+        std::fs::read_to_string("/proc/thread-self/schedstat").expect("schedstat exists on Linux");
     let nanoseconds = text.split(' ').next().and_then(|text| text.parse().ok());
-    Duration::from_nanos(nanoseconds.expect("the first number is the time on a processor"))
+    Duration::from_nanos(nanoseconds.expect("the first number is the CPU time"))
 }

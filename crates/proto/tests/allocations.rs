@@ -1,4 +1,4 @@
-//! Steady traffic allocates nothing: not a frame, not a message, not a chunk.
+//! Steady traffic does not allocate per frame, per message or per chunk.
 
 mod counting;
 
@@ -7,7 +7,7 @@ use ferroswarm_proto::stream::{ChunkPool, Pipe};
 
 use counting::counts;
 
-/// Allocations of a hundred rounds once as many have warmed up what is reused.
+/// Returns the number of allocations in a hundred rounds, after a hundred rounds of warm-up.
 fn allocations_of(mut round: impl FnMut()) -> usize {
     (0..100).for_each(|_| round());
     let before = counts().0;
@@ -16,7 +16,7 @@ fn allocations_of(mut round: impl FnMut()) -> usize {
 }
 
 #[test]
-fn counts_what_it_is_meant_to_count() {
+fn counts_allocations() {
     assert_eq!(
         allocations_of(|| drop(std::hint::black_box(vec![0_u8; 100]))),
         100
@@ -63,7 +63,7 @@ fn messages_cut_from_a_pipe_allocate_nothing() {
     let mut into = [0; 128];
     let allocations = allocations_of(|| {
         let mut count = 0;
-        // Cut anywhere, as frames are.
+        // Split anywhere, as frames are.
         for piece in wire.chunks(1_009) {
             pipe.push(piece, &mut pool);
             let mut head = [0; Framing::PREFIX_BYTES_MAX];

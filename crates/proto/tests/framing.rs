@@ -43,7 +43,7 @@ fn take_whole(decoder: &Decoder, pipe: &mut Pipe, pool: &mut ChunkPool) -> Vec<V
     messages
 }
 
-/// Takes what there is at once, however little; a message ends when nothing of it is left.
+/// Takes available bytes immediately, however few; a message ends when none of it is left.
 fn take_parts(
     decoder: &mut Decoder,
     pipe: &mut Pipe,
@@ -93,7 +93,7 @@ fn reads_three_messages_split_at_every_byte() {
 
 // A111
 #[test]
-fn knows_that_an_end_cuts_a_message_short() {
+fn detects_an_end_inside_a_message() {
     let mut decoder = Decoder::new(Framing::Fixed16, 100);
     let prefix = decoder.peek(&[0, 3]).unwrap().unwrap();
     decoder.begin(prefix);
@@ -112,7 +112,7 @@ fn knows_that_an_end_cuts_a_message_short() {
 
 // A109, I2
 #[test]
-fn refuses_at_the_prefix_what_exceeds_the_limit() {
+fn rejects_at_the_prefix_a_message_beyond_the_limit() {
     for framing in ALL {
         let decoder = Decoder::new(framing, 100);
         let mut buffer = [0; Framing::PREFIX_BYTES_MAX];
@@ -129,7 +129,7 @@ fn refuses_at_the_prefix_what_exceeds_the_limit() {
 
 // A110
 #[test]
-fn reads_a_million_empty_messages_from_a_buffer_that_stays_small() {
+fn reads_a_million_empty_messages_with_a_small_buffer() {
     let (mut pipe, mut pool) = (Pipe::default(), ChunkPool::default());
     let decoder = Decoder::new(Framing::Varint, 0);
     let mut count = 0;
@@ -145,12 +145,12 @@ fn reads_a_million_empty_messages_from_a_buffer_that_stays_small() {
 proptest! {
     // A113
     #[test]
-    fn prop_reads_what_was_framed_whatever_the_pieces(
+    fn prop_reads_framed_messages_whatever_the_pieces(
         sent in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..256), 0..12),
         sizes in proptest::collection::vec(1..600_usize, 1..8),
         framing in proptest::sample::select(&ALL[..]),
     ) {
-        // One byte of length states 255 at most, which is the longest message drawn.
+        // A one-byte length is at most 255, the length of the longest generated message.
         let wire = framed(framing, &sent);
         let (mut pipe, mut pool) = (Pipe::default(), ChunkPool::default());
         let mut decoder = Decoder::new(framing, 255);

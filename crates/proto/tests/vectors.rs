@@ -1,4 +1,4 @@
-//! Byte sequences of the specifications and of other implementations.
+//! Byte sequences from the specifications and other implementations.
 
 use ferroswarm_proto::framing::{
     Decoder, Framing, FramingError, VARINT_BYTES_MAX, VarintError, decode_varint, encode_varint,
@@ -12,7 +12,7 @@ const VARINT: &str = include_str!("vectors/varint.txt");
 const FRAMING: &str = include_str!("vectors/framing.txt");
 const MULTISTREAM: &str = include_str!("vectors/multistream.txt");
 
-/// The name and the bytes of each line that is no comment.
+/// Returns the name and the bytes of each line that is not a comment.
 fn vectors(text: &str) -> impl Iterator<Item = (&str, Vec<u8>)> {
     lines(text).map(|line| {
         let (name, hex) = line.split_once(' ').expect("two columns");
@@ -33,7 +33,7 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// The rows of multistream-select that are of `kind`: text or error, and bytes.
+/// Returns the multistream-select rows of `kind`: text or error, and bytes.
 fn multistream(kind: &str) -> impl Iterator<Item = (&str, Vec<u8>)> {
     lines(MULTISTREAM).filter_map(move |line| {
         let columns: Vec<_> = line.split(' ').collect();
@@ -47,7 +47,7 @@ fn multistream(kind: &str) -> impl Iterator<Item = (&str, Vec<u8>)> {
 fn line(wanted: &str) -> Vec<u8> {
     multistream("line")
         .find(|(text, _)| *text == wanted)
-        .expect("a line of that text")
+        .expect("a line with that text")
         .1
 }
 
@@ -105,7 +105,7 @@ fn framings_agree_with_the_vectors() {
     }
 }
 
-/// The messages of `wire`, and how it ends, in the words of the vectors.
+/// Returns the messages of `wire` and its ending, in the terms of the vectors.
 fn cut(framing: Framing, limit: usize, wire: &[u8]) -> (Vec<Vec<u8>>, &'static str) {
     let decoder = Decoder::new(framing, limit);
     let (mut messages, mut rest) = (Vec::new(), wire);
@@ -147,13 +147,13 @@ fn a_dialer_writes_and_reads_the_known_lines() {
 
 // M4, A022
 #[test]
-fn a_listener_reads_every_known_line_and_lists_as_known() {
+fn a_listener_reads_every_known_line_and_writes_the_known_listings() {
     for (names, listing) in multistream("listing") {
         let mut table = ProtocolTable::default();
         for name in names.split_terminator(',') {
             table.insert(protocol(name), ());
         }
-        let output = answer_to(&[line("ls"), line("/noise")].concat(), &table).unwrap();
+        let output = response_to(&[line("ls"), line("/noise")].concat(), &table).unwrap();
         assert_eq!(output, [line(HEADER), listing, line("na")].concat());
     }
     for (name, bytes) in multistream("line") {
@@ -162,16 +162,16 @@ fn a_listener_reads_every_known_line_and_lists_as_known() {
         };
         let mut table = ProtocolTable::default();
         table.insert(name, ());
-        let output = answer_to(&bytes, &table).unwrap();
+        let output = response_to(&bytes, &table).unwrap();
         assert_eq!(output, [line(HEADER), bytes].concat());
     }
 }
 
 // A001, A002, A003, A004, A005, A022
 #[test]
-fn both_sides_refuse_what_is_no_line() {
+fn both_sides_reject_malformed_lines() {
     for (kind, bytes) in multistream("error") {
-        let answer = answer_to(&bytes, &ProtocolTable::default());
+        let response = response_to(&bytes, &ProtocolTable::default());
         let mut dialer = Dialer::new(Box::from([protocol("/noise")]), Mode::V1);
         let dialed = dialer.handle_input(&[line(HEADER), bytes].concat());
         let as_expected = |error| match kind {
@@ -179,24 +179,24 @@ fn both_sides_refuse_what_is_no_line() {
             "too-long" => matches!(error, NegotiationError::LineTooLong { .. }),
             "length" => matches!(error, NegotiationError::Length(_)),
             "not-utf8" => error == NegotiationError::UnexpectedAnswer,
-            other => panic!("no such kind of error: {other}"),
+            other => panic!("unknown kind of error: {other}"),
         };
         assert!(as_expected(dialed.unwrap_err()), "{kind}");
-        match answer {
+        match response {
             // Names are matched byte by byte.
             Ok(output) if kind == "not-utf8" => {
                 assert_eq!(output, [line(HEADER), line("na")].concat());
             }
-            answer => assert!(as_expected(answer.unwrap_err()), "{kind}"),
+            response => assert!(as_expected(response.unwrap_err()), "{kind}"),
         }
     }
 }
 
-/// What a listener says to `input` behind the header.
-fn answer_to(input: &[u8], table: &ProtocolTable<()>) -> Result<Vec<u8>, NegotiationError> {
+/// Returns the listener's response to `input` after the header.
+fn response_to(input: &[u8], table: &ProtocolTable<()>) -> Result<Vec<u8>, NegotiationError> {
     let mut listener = Listener::default();
-    let queried = [line(HEADER), input.to_vec()].concat();
-    assert_eq!(listener.handle_input(&queried, table)?, queried.len());
+    let request = [line(HEADER), input.to_vec()].concat();
+    assert_eq!(listener.handle_input(&request, table)?, request.len());
     let mut output = Vec::new();
     listener.poll_output(&mut output);
     Ok(output)

@@ -1,4 +1,4 @@
-//! A yamux session in steady state allocates nothing: not a frame, not an update, not a stream.
+//! A yamux session in steady state does not allocate per frame, per window update or per stream.
 
 mod counting;
 
@@ -9,7 +9,7 @@ use ferroswarm_proto::muxer::{MemoryBudget, Role, StreamKey};
 
 use counting::counts;
 
-/// Allocations of a thousand rounds once as many have warmed up what is reused.
+/// Returns the number of allocations in a thousand rounds, after a thousand rounds of warm-up.
 fn allocations_of(mut round: impl FnMut()) -> usize {
     (0..1_000).for_each(|_| round());
     let before = counts().0;
@@ -17,9 +17,9 @@ fn allocations_of(mut round: impl FnMut()) -> usize {
     counts().0 - before
 }
 
-struct Generous;
+struct UnlimitedBudget;
 
-impl MemoryBudget for Generous {
+impl MemoryBudget for UnlimitedBudget {
     fn reserve(&mut self, _bytes: u32) -> bool {
         true
     }
@@ -27,7 +27,7 @@ impl MemoryBudget for Generous {
     fn release(&mut self, _bytes: u32) {}
 }
 
-/// Two sessions and the bytes on their way from one to the other.
+/// Two sessions and the bytes in flight between them.
 struct Pair {
     ends: [Session; 2],
     wire: Vec<u8>,
@@ -60,7 +60,7 @@ impl Pair {
         self.wire.extend_from_slice(&frame);
     }
 
-    /// Delivers what `side` has to say; payload is consumed and what ends is removed.
+    /// Delivers the output of `side`; payload is consumed and reset streams are removed.
     fn deliver(&mut self, side: usize) {
         self.ends[side].poll_control(&mut self.wire, usize::MAX);
         self.now += Duration::from_micros(10);
@@ -68,13 +68,13 @@ impl Pair {
         let mut input = self.wire.as_slice();
         while let Some(event) = receiver
             .poll_event(&mut input, self.now)
-            .expect("keeps the rules")
+            .expect("both follow the protocol")
         {
             match event {
                 Event::Opened { key } => receiver.accept(key),
                 Event::Data { key, bytes } => {
                     self.received += bytes.len();
-                    receiver.consumed(key, bytes.len() as u32, self.now, &mut Generous);
+                    receiver.consumed(key, bytes.len() as u32, self.now, &mut UnlimitedBudget);
                 }
                 Event::Reset { key, .. } => receiver.remove(key),
                 Event::Finished { .. }
@@ -120,7 +120,7 @@ fn streams_that_come_and_go_allocate_nothing() {
             pair.write(DIALER, key, 10);
             pair.finish(DIALER, key);
             pair.deliver(DIALER);
-            // Both slabs hold this stream alone.
+            // Both slabs hold only this stream, so it has the same key in both.
             pair.write(LISTENER, key, 10);
             pair.finish(LISTENER, key);
             pair.ends[LISTENER].remove(key);

@@ -1,4 +1,4 @@
-//! The seam: what a connection asks of its engine, whichever it is.
+//! The interface between a connection and its engine, whichever it is.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{
     Event, Loan, MemoryBudget, OpenError, Outgoing, StreamErrorCode, StreamKey, yamux, yamux_crate,
 };
 
-/// The same call on whichever session an [`Engine`] is.
+/// Forwards a call to the session inside an [`Engine`].
 macro_rules! either {
     ($engine:expr, $session:ident => $call:expr) => {
         match $engine {
@@ -18,33 +18,33 @@ macro_rules! either {
 
 /// The engine of one connection.
 ///
-/// A method is the session's own of the same name; [`yamux::Session`] tells what each does. Where only one of the
-/// sessions has it, the other one has nothing to do, or nothing to tell.
+/// Each method forwards to the session's method of the same name, documented on [`yamux::Session`].
+/// Where only one of the sessions has it, it does nothing or returns nothing for the other.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one of a connection, and as good as always the large one"
+    reason = "one per connection, and nearly always the large variant"
 )]
 pub enum Engine {
-    /// Ours.
+    /// Our own engine.
     Yamux(yamux::Session),
     /// The `yamux` crate.
     YamuxCrate(Box<yamux_crate::Session>),
 }
 
-/// What ends a connection.
+/// Error that ends a connection.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EndError {
-    /// Of our engine.
+    /// From our engine.
     #[error(transparent)]
     Yamux(#[from] yamux::ProtocolError),
-    /// Of the `yamux` crate.
+    /// From the `yamux` crate.
     #[error(transparent)]
     YamuxCrate(#[from] yamux_crate::EndError),
 }
 
 impl EndError {
-    /// Code for the GoAway frame that tells the remote.
+    /// Code for the GoAway frame sent to the remote.
     pub const fn goaway_code(self) -> u32 {
         match self {
             Self::Yamux(error) => error.goaway_code(),
@@ -52,7 +52,7 @@ impl EndError {
         }
     }
 
-    /// The remote did something that is allowed, and more of it than is good for us.
+    /// Whether the remote exceeded a budget for behaviour that is legal in itself.
     pub const fn is_budget(self) -> bool {
         matches!(
             self,
@@ -66,7 +66,7 @@ impl EndError {
         )
     }
 
-    /// A frame began and its rest did not come in time.
+    /// Whether the rest of a frame did not arrive in time.
     pub const fn is_frame_stall(self) -> bool {
         matches!(self, Self::Yamux(yamux::ProtocolError::FrameStalled))
     }
@@ -81,13 +81,14 @@ impl Engine {
         either!(self, session => session.open())
     }
 
-    /// The application took an inbound stream.
+    /// Accepts an inbound stream for the application.
     pub fn accept(&mut self, key: StreamKey) {
         either!(self, session => session.accept(key));
     }
 
-    /// The application consumed `bytes` of a stream's data: the remote may send more. Returns the consumed bytes for
-    /// which credit goes back at once; zero for a key nobody knows.
+    /// Records that the application consumed `bytes` of a stream's data, so that the remote may
+    /// send more. Returns the number of consumed bytes that triggers a window update; zero for an
+    /// unknown key.
     pub fn consumed(
         &mut self,
         key: StreamKey,
@@ -97,23 +98,23 @@ impl Engine {
     ) -> u32 {
         match self {
             Self::Yamux(session) => session.consumed(key, bytes, now, budget),
-            // The crate grows its windows without asking.
+            // The crate grows its windows without consulting the budget.
             Self::YamuxCrate(session) => session.consumed(key, bytes, now),
         }
         either!(self, session => session.update_step(key))
     }
 
-    /// Closes the reading half here: of this stream only the end is told.
+    /// Closes the reading half locally: only the end of the stream is still reported.
     pub fn discard(&mut self, key: StreamKey) {
         either!(self, session => session.discard(key));
     }
 
-    /// Resets a stream; nothing more is told of it.
+    /// Resets a stream; no further events are returned for it.
     pub fn reset(&mut self, key: StreamKey, code: u32) {
         either!(self, session => session.reset(key, code));
     }
 
-    /// Resets and removes an inbound stream for which the caller has no place.
+    /// Resets and removes an inbound stream for which the caller has no room.
     pub fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode) {
         match self {
             Self::Yamux(session) => session.turn_away(key, code),
@@ -124,8 +125,8 @@ impl Engine {
         }
     }
 
-    /// The caller is done with the entry; its key may come back for another stream. What its window has grown by
-    /// goes back to `budget`.
+    /// Removes the entry; its key may be reused for another stream. The growth of its window is
+    /// returned to `budget`.
     pub fn remove(&mut self, key: StreamKey, budget: &mut dyn MemoryBudget) {
         either!(self, session => session.remove(key));
         if let Self::Yamux(session) = self {
@@ -133,16 +134,16 @@ impl Engine {
         }
     }
 
-    /// Queues a GoAway: from here on streams are neither opened nor taken.
+    /// Queues a GoAway: from now on streams are neither opened nor accepted.
     pub fn go_away(&mut self, code: u32) {
         either!(self, session => session.go_away(code));
     }
 
-    /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.
-    /// Bytes of an event are in `input` or in `loan`.
+    /// Consumes bytes from the front of `input` and returns the next event; `None` once `input` is
+    /// empty. The bytes of an event are borrowed from `input` or from `loan`.
     ///
     /// # Errors
-    /// What ends the connection, once everything that came before it is told.
+    /// The error that ends the connection, after all events that precede it.
     pub fn poll_event<'e, 'a: 'e>(
         &mut self,
         input: &mut &'a [u8],
@@ -155,28 +156,30 @@ impl Engine {
         }
     }
 
-    /// Whether [`poll_event`](Self::poll_event) may have something to tell without input: what it held
-    /// back until the application had consumed more, or until more was sent. Ours holds nothing back.
+    /// Whether [`poll_event`](Self::poll_event) may return an event without input: one held back
+    /// until the application has consumed more, or until more has been sent. Our engine holds none
+    /// back.
     pub fn has_events(&self) -> bool {
         matches!(self, Self::YamuxCrate(session) if session.has_events())
     }
 
-    /// Inbound streams refused because there were as many as there may be.
+    /// Number of inbound streams refused because the limit on live ones was reached.
     pub fn beyond_inbound_max(&self) -> u64 {
         either!(self, session => session.beyond_inbound_max())
     }
 
-    /// Inbound streams that wait for [`accept`](Self::accept).
+    /// Number of inbound streams that wait for [`accept`](Self::accept).
     pub fn unaccepted(&self) -> u32 {
         either!(self, session => session.unaccepted())
     }
 
-    /// Whether there is input that waits until more has been sent. The caller holds further input back.
+    /// Whether input is held back until more has been sent. The caller must stop feeding input.
     pub fn is_congested(&self) -> bool {
         either!(self, session => session.is_congested())
     }
 
-    /// Nothing more comes: what was received is told, however much the application has not consumed.
+    /// Marks the end of input: everything received is reported, however much the application has
+    /// left unconsumed.
     pub fn end_input(&mut self) {
         if let Self::YamuxCrate(session) = self {
             session.end_input();
@@ -188,25 +191,25 @@ impl Engine {
         either!(self, session => session.has_control())
     }
 
-    /// Appends what the engine has to send besides data to `out`, at most `room` bytes.
+    /// Appends everything the engine has to send except data to `out`, at most `room` bytes.
     pub fn poll_control(&mut self, out: &mut Vec<u8>, room: usize) {
         either!(self, session => { session.poll_control(out, room); });
     }
 
-    /// Bytes of the stream that the engine takes at present.
+    /// Number of bytes that the engine currently takes for the stream.
     pub fn send_credit(&self, key: StreamKey) -> u32 {
         either!(self, session => session.send_credit(key))
     }
 
-    /// Appends one data frame of `count` bytes, which `fill` puts in, to `out`; returns how many the
-    /// engine took.
+    /// Appends one data frame of `count` bytes, written by `fill`, to `out`; returns the number of
+    /// bytes the engine took.
     ///
     /// `count` is at least 1, no more than [`send_credit`](Self::send_credit) and
     /// [`FRAME_PAYLOAD_MAX`](super::FRAME_PAYLOAD_MAX).
     ///
     /// # Panics
-    /// When the stream was reset or removed, or is finished already: the caller reads of the former in
-    /// events and does the latter itself.
+    /// If the stream was reset, removed or finished, which the caller knows from events and its own
+    /// calls.
     pub fn write(
         &mut self,
         key: StreamKey,
@@ -227,7 +230,7 @@ impl Engine {
         }
     }
 
-    /// Appends the frame that ends our half of the stream, behind its last data frame, to `out`.
+    /// Appends the frame that ends our half of the stream to `out`, after its last data frame.
     ///
     /// # Panics
     /// As [`write`](Self::write).
@@ -238,12 +241,13 @@ impl Engine {
         }
     }
 
-    /// The stream's number on the wire.
+    /// Returns the stream's id on the wire.
     pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
         either!(self, session => session.stream_id(key))
     }
 
-    /// Frames received and sent so far; the `yamux` crate does not tell.
+    /// Number of frames received and sent so far; zeros for the `yamux` crate, which does not
+    /// expose them.
     pub const fn frames(&self) -> [u64; 2] {
         match self {
             Self::Yamux(session) => {
@@ -254,15 +258,15 @@ impl Engine {
         }
     }
 
-    /// When to call [`handle_deadline`](Self::handle_deadline).
+    /// Returns the time at which to call [`handle_deadline`](Self::handle_deadline).
     pub fn poll_deadline(&self) -> Option<Duration> {
         either!(self, session => session.poll_deadline())
     }
 
-    /// Does what is due at `now`.
+    /// Handles everything due at `now`.
     ///
     /// # Errors
-    /// What the remote failed to do in time.
+    /// The timeout that the remote has missed.
     pub fn handle_deadline(&mut self, now: Duration) -> Result<(), EndError> {
         match self {
             Self::Yamux(session) => session.handle_deadline(now)?,
@@ -272,9 +276,10 @@ impl Engine {
     }
 }
 
-/// Pings of our own. The `yamux` crate measures the round trip for itself, tells nobody, and gives nobody up.
+/// Our own pings. The `yamux` crate measures the round trip internally, does not expose it, and
+/// never times a peer out.
 impl Engine {
-    /// Round trip as the pings tell, smoothed; `None` before the first answer.
+    /// Smoothed round trip measured by pings; `None` before the first pong.
     pub const fn rtt(&self) -> Option<Duration> {
         match self {
             Self::Yamux(session) => session.rtt(),
@@ -282,14 +287,14 @@ impl Engine {
         }
     }
 
-    /// Measures the round trip, unless a ping is on its way.
+    /// Measures the round trip, unless a ping is in flight.
     pub fn ping(&mut self, now: Duration) {
         if let Self::Yamux(session) = self {
             session.ping(now);
         }
     }
 
-    /// When the ping was begun that waits for its answer.
+    /// Returns the start time of the ping in flight.
     pub fn pinged_at(&self) -> Option<Duration> {
         match self {
             Self::Yamux(session) => session.pinged_at(),
@@ -297,28 +302,28 @@ impl Engine {
         }
     }
 
-    /// Bytes came, whole frames or not.
+    /// Records that bytes arrived, whole frames or not.
     pub fn heard(&mut self, now: Duration) {
         if let Self::Yamux(session) = self {
             session.heard(now);
         }
     }
 
-    /// What is to be seen of the data that was sent, while a ping is on its way.
+    /// Records the progress of sent data while a ping is in flight.
     pub fn outgoing(&mut self, outgoing: Outgoing, now: Duration) {
         if let Self::Yamux(session) = self {
             session.outgoing(outgoing, now);
         }
     }
 
-    /// Stops the clock of the keepalive: we stop reading, and silence is our own doing.
+    /// Pauses the keepalive clock: we stop reading, so silence is our own doing.
     pub const fn pause_clock(&mut self) {
         if let Self::Yamux(session) = self {
             session.pause_clock();
         }
     }
 
-    /// Starts the clock of the keepalive again.
+    /// Resumes the keepalive clock.
     pub fn resume_clock(&mut self, now: Duration) {
         if let Self::Yamux(session) = self {
             session.resume_clock(now);

@@ -1,4 +1,4 @@
-//! Both engines under the same application, before the same remote, which may break the rules.
+//! Both engines with the same application and the same remote, which may violate the protocol.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use crate::subject::{Kind, Subject};
 use crate::tolerances::{Ends, Tolerances};
 use crate::wire::{ACK, FIN, FarStream, Frame, RST, SYN, WINDOW};
 
-/// A stream as the remote has treated it.
+/// The remote's own actions on a stream.
 #[derive(Default, Debug)]
-struct Ours {
+struct RemoteStream {
     sent: u64,
     fin: bool,
     rst: bool,
@@ -24,8 +24,8 @@ const RESET: usize = 17;
 pub(crate) struct Script {
     random: Random,
     subjects: [Subject; 2],
-    /// By id: streams that the remote knows of.
-    remote: BTreeMap<u32, Ours>,
+    /// Streams known to the remote, by id.
+    remote: BTreeMap<u32, RemoteStream>,
     next_id: u32,
     tolerances: Tolerances,
     pub(crate) log: Vec<String>,
@@ -64,15 +64,15 @@ impl Script {
             self.compare(Ends::Neither);
         }
         match self.random.below(5) {
-            0 => self.settle(),
+            0 => self.run_until_idle(),
             1 => self.cut(),
             2 => self.send_goaway(),
             _ => self.fault(),
         }
     }
 
-    /// Something that the application does; returns whether the remote has to hear of it at once: to our
-    /// engine a stream that is reset counts until its reset is out, to the crate's not.
+    /// Performs an application command; returns whether its output must be sent immediately: our
+    /// engine counts a reset stream until its reset is written, the crate's session does not.
     fn command(&mut self) -> bool {
         let live = self.subjects[0].live();
         let id = self.random.pick(&live);
@@ -82,10 +82,10 @@ impl Script {
         self.log.push(format!("command {choice} {id:?} {bytes}"));
         let Some(id) = id.filter(|_| choice > 2) else {
             let opened = self.subjects.each_mut().map(Subject::open);
-            assert_eq!(opened[0], opened[1], "whether a stream opens");
+            assert_eq!(opened[0], opened[1], "result of open");
             return false;
         };
-        // An end that the crate holds back keeps its stream.
+        // A stream whose end the crate holds back is kept.
         let over: Vec<u32> = live
             .into_iter()
             .filter(|id| {
@@ -104,13 +104,13 @@ impl Script {
                 RESET => subject.reset(id, code),
                 _ => subject.sweep(&over),
             }
-            // What was held back until more was read.
+            // Events held back until more was read.
             subject.receive(&[]);
         }
         choice == RESET
     }
 
-    /// What the remote may send, in one input.
+    /// Sends frames that the remote may send, in one input.
     fn frames(&mut self) {
         let mut input = Vec::new();
         let mut ended = Vec::new();
@@ -120,7 +120,7 @@ impl Script {
                 ended.push(frame.id);
             }
             if frame.flags & RST != 0 && ended.contains(&frame.id) {
-                self.tolerances.end_and_reset_at_once.insert(frame.id);
+                self.tolerances.fin_and_reset_together.insert(frame.id);
             }
             self.log.push(format!("{frame:?}"));
             frame.encode(&mut input);
@@ -132,7 +132,7 @@ impl Script {
         for id in self.subjects[0].far.streams.keys() {
             self.remote.entry(*id).or_default();
         }
-        let open = |stream: &Ours| !stream.rst;
+        let open = |stream: &RemoteStream| !stream.rst;
         let ids: Vec<u32> = self
             .remote
             .iter()
@@ -185,7 +185,7 @@ impl Script {
         })
     }
 
-    /// A stream of the remote's.
+    /// Opens a stream of the remote.
     fn syn(&mut self) -> Frame {
         let id = self.next_id;
         self.next_id += 2;
@@ -200,7 +200,7 @@ impl Script {
         Frame::data(SYN | fin, id, length, 0)
     }
 
-    /// Neither subject has reset it.
+    /// Whether neither subject has reset the stream.
     fn is_whole(&self, id: u32) -> bool {
         self.subjects.iter().all(|subject| {
             let far = subject.far.streams.get(&id);
@@ -208,7 +208,8 @@ impl Script {
         })
     }
 
-    /// What the remote may still send on a stream, whichever engine it speaks to.
+    /// Returns the bytes that the remote may still send on a stream, whichever engine it is
+    /// connected to.
     fn allowance(&self, id: u32) -> u64 {
         let credit = |subject: &Subject| subject.far.streams.get(&id).map_or(0, |far| far.credit);
         let credit = self.subjects.iter().map(credit).min().unwrap_or(0);
@@ -216,7 +217,7 @@ impl Script {
         (WINDOW + credit).saturating_sub(sent)
     }
 
-    /// Both take `input` in the same random pieces.
+    /// Feeds `input` to both in the same random pieces.
     fn deliver(&mut self, mut input: &[u8]) {
         let long = self.random.chance(2);
         while !input.is_empty() {
@@ -238,9 +239,9 @@ impl Script {
         self.compare_far();
     }
 
-    /// Everybody reads everything: what was sent has arrived.
-    fn settle(&mut self) {
-        self.log.push("settle".to_owned());
+    /// Reads everything, and asserts that all sent data has arrived.
+    fn run_until_idle(&mut self) {
+        self.log.push("run until idle".to_owned());
         for _ in 0..3 {
             for subject in &mut self.subjects {
                 for id in subject.live() {
@@ -263,7 +264,7 @@ impl Script {
                     assert_eq!(local.received, stream.sent, "stream {id}");
                     assert_eq!(local.is_finished(), stream.fin, "stream {id}");
                 }
-                // Whoever has read everything lets the remote go on.
+                // After everything was read, the remote has credit to continue.
                 if !stream.fin && !local.removed {
                     let credit = subject.far.streams.get(id).map_or(0, |far| far.credit);
                     assert!(WINDOW + credit - stream.sent >= WINDOW / 2, "stream {id}");
@@ -272,9 +273,9 @@ impl Script {
         }
     }
 
-    /// The application says goodbye: no stream is opened or taken any more, those there are go on.
+    /// Sends a GoAway: streams are no longer opened or accepted, existing ones continue.
     fn send_goaway(&mut self) {
-        self.log.push("goodbye".to_owned());
+        self.log.push("goaway".to_owned());
         let code = self.random.next() as u32;
         for subject in &mut self.subjects {
             subject.go_away(code);
@@ -284,11 +285,11 @@ impl Script {
         let mut input = Vec::new();
         self.syn().encode(&mut input);
         self.deliver(&input);
-        self.settle();
+        self.run_until_idle();
         assert_eq!(self.subjects[0].far.goaway, [code]);
     }
 
-    /// The connection breaks within a frame.
+    /// Ends the input within a frame.
     fn cut(&mut self) {
         let Some(frame) = self.frame() else { return };
         self.log.push(format!("cut {frame:?}"));
@@ -297,7 +298,7 @@ impl Script {
         let at = self.random.below(input.len());
         if frame.kind == 0 && at >= 12 {
             if frame.flags & SYN != 0 {
-                // Ours tells of the stream at its header.
+                // Our engine reports the stream at its header.
                 return;
             }
             self.tolerances.cut_frame = Some((frame.id, at as u64 - 12));
@@ -307,20 +308,20 @@ impl Script {
         self.compare(Ends::Neither);
     }
 
-    /// The remote breaks a rule.
+    /// Makes the remote violate the protocol.
     fn fault(&mut self) {
         self.transmit();
-        let (frames, ends) = self.offence();
+        let (frames, ends) = self.violation();
         self.log.push(format!("fault {frames:?} {ends:?}"));
         let mut input = Vec::new();
         frames.iter().for_each(|frame| frame.encode(&mut input));
         self.deliver(&input);
-        self.tolerances.ends_unseen = ends != Ends::Neither;
+        self.tolerances.ends_missed = ends != Ends::Neither;
         self.transmit();
         self.compare(ends);
     }
 
-    fn offence(&mut self) -> (Vec<Frame>, Ends) {
+    fn violation(&mut self) -> (Vec<Frame>, Ends) {
         let parity = self.next_id % 2;
         let fresh = self.next_id;
         let live: Vec<u32> = self.subjects[0].live();
@@ -370,12 +371,12 @@ impl Script {
                 Ends::Neither,
             ),
             (13, Some(id)) if self.allowance(id) > 0 => {
-                self.tolerances.data_behind_the_end.insert(id);
+                self.tolerances.data_after_fin.insert(id);
                 let at = self.remote[&id].sent;
                 let late = Frame::data(0, id, 1, at);
                 (vec![Frame::update(FIN, id, 0), late], Ends::Neither)
             }
-            // For nobody: dropped.
+            // For an unknown stream: dropped.
             _ => (
                 vec![stray, Frame::update(RST, 9_001 - parity, 0)],
                 Ends::Neither,
@@ -383,7 +384,7 @@ impl Script {
         }
     }
 
-    /// Both halves of the stream are open, on the wire and at both subjects.
+    /// Whether both halves of the stream are open, on the wire and at both subjects.
     fn is_open_everywhere(&self, id: u32) -> bool {
         let remote = self
             .remote
@@ -410,7 +411,7 @@ impl Script {
         };
         assert_eq!(
             ended, expected,
-            "who has ended: {:?} {:?}",
+            "ended engines: {:?} {:?}",
             ours.end, theirs.end
         );
         let ids = |subject: &Subject| subject.streams.keys().copied().collect::<Vec<_>>();
@@ -423,7 +424,7 @@ impl Script {
         assert_eq!(ours.goaway, theirs.goaway);
     }
 
-    /// What the remote has been sent.
+    /// Compares the output sent to the remote.
     fn compare_far(&self) {
         let [ours, theirs] = &self.subjects;
         if ours.end.is_some() || theirs.end.is_some() {
@@ -432,17 +433,17 @@ impl Script {
         assert_eq!(ours.far.pongs, theirs.far.pongs);
         assert_eq!(ours.far.goaway, theirs.far.goaway);
         for id in ours.far.streams.keys().chain(theirs.far.streams.keys()) {
-            if self.tolerances.data_behind_the_end.contains(id) {
+            if self.tolerances.data_after_fin.contains(id) {
                 continue;
             }
             let [here, there] = [ours, theirs]
                 .map(|subject| subject.far.streams.get(id).cloned().unwrap_or_default());
-            // Where the crate held the remote's end back, the stream was not over: a reset is sent.
+            // Where the crate held back the remote's FIN, the stream was not over: a reset is sent.
             let was_full = theirs.streams.get(id).is_some_and(|local| local.was_full);
             let reset = |far: &FarStream| far.reset.filter(|_| !(was_full && here.fin));
             let what = |far: &FarStream| (far.syn, far.fin, reset(far), far.received);
             assert_eq!(what(&here), what(&there), "what was sent on {id}");
-            // An accepted stream is acknowledged; the crate does so with any first frame.
+            // An accepted stream is acknowledged; the crate does so on any first frame.
             assert!(
                 there.ack || !here.ack || here.reset.is_some(),
                 "{id} is not acknowledged"

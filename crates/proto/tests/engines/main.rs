@@ -1,7 +1,7 @@
-//! Our engine and the `yamux` crate: before the same remote, and against each other.
+//! Our engine and the `yamux` crate: with the same remote, and connected to each other.
 //!
-//! Scripts are random and come again with their number: `FERROSWARM_SCRIPTS` sets how many run,
-//! `FERROSWARM_SCRIPT` runs one.
+//! Scripts are random and reproducible by number: `FERROSWARM_SCRIPTS` sets how many run,
+//! `FERROSWARM_SCRIPT` runs a single one.
 
 mod differential;
 mod pairs;
@@ -14,10 +14,10 @@ use differential::Script;
 use pairs::Pair;
 use subject::Kind::{self, Crate, Ours};
 
-/// Scripts that run unless told otherwise.
+/// Default number of scripts to run.
 const SCRIPTS: u64 = 2_000;
 
-/// Numbers of the scripts to run: one in `share` of all.
+/// Returns the numbers of the scripts to run: one in `share` of all.
 fn scripts(share: u64) -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>());
     if let Some(Ok(script)) = number("FERROSWARM_SCRIPT") {
@@ -30,7 +30,7 @@ fn scripts(share: u64) -> std::ops::Range<u64> {
     0..count / share
 }
 
-/// Tells which script it was when it fails.
+/// Prints the number and the steps of a script that fails.
 struct Report<'a>(u64, &'a dyn Fn() -> Vec<String>);
 
 impl Drop for Report<'_> {
@@ -43,7 +43,7 @@ impl Drop for Report<'_> {
 }
 
 #[test]
-fn both_engines_see_the_same_and_show_the_same() {
+fn both_engines_behave_alike_with_the_same_remote() {
     for number in scripts(1) {
         let script = std::cell::RefCell::new(Script::new(number));
         let log = || {

@@ -1,11 +1,11 @@
-//! Two engines as each other's remote.
+//! Two engines connected to each other.
 
 use ferroswarm_proto::muxer::Role;
 
 use crate::random::Random;
 use crate::subject::{Kind, Subject};
 
-/// Rounds in which everything that was written has to arrive.
+/// Maximum number of rounds for all written data to arrive.
 const ROUNDS_MAX: usize = 2_000;
 
 pub(crate) struct Pair {
@@ -33,7 +33,7 @@ impl Pair {
                 self.command(side);
             }
         }
-        self.settle();
+        self.run_until_idle();
         self.check();
     }
 
@@ -57,7 +57,7 @@ impl Pair {
         }
     }
 
-    /// Moves what `side` has to send; returns whether there was anything.
+    /// Moves the output of `side` to the other end; returns whether there was any.
     fn pump(&mut self, side: usize) -> bool {
         let record = [100, 16_384, 65_519][self.random.below(3)];
         self.ends[side].transmit(record);
@@ -69,7 +69,7 @@ impl Pair {
         !output.is_empty()
     }
 
-    fn settle(&mut self) {
+    fn run_until_idle(&mut self) {
         let mut quiet = 0;
         for _ in 0..ROUNDS_MAX {
             for end in &mut self.ends {
@@ -80,12 +80,12 @@ impl Pair {
             }
             let busy = [0, 1].map(|side| self.pump(side)) != [false, false];
             quiet = if busy { 0 } else { quiet + 1 };
-            // What was held back is told behind the last output, and read in the next round.
+            // Held-back events are reported after the last output, and read in the next round.
             if quiet == 2 {
                 return;
             }
         }
-        panic!("no rest after {ROUNDS_MAX} rounds");
+        panic!("not idle after {ROUNDS_MAX} rounds");
     }
 
     fn check(&self) {
@@ -94,13 +94,23 @@ impl Pair {
             assert!(near.end.is_none(), "{:?}", near.end);
             for (id, local) in &near.streams {
                 let Some(there) = far.streams.get(id) else {
-                    assert!(local.is_reset() || local.removed, "{id} is nobody's");
+                    assert!(
+                        local.is_reset() || local.removed,
+                        "{id} is unknown to the other end"
+                    );
                     continue;
                 };
-                if local.gave_up || there.gave_up || local.is_reset() || there.is_reset() {
-                    // Whoever did not give up was told.
-                    let reported = |given_up: bool, other: bool| !given_up || other;
-                    assert!(reported(local.gave_up, there.is_over() || there.removed));
+                if local.reset_locally
+                    || there.reset_locally
+                    || local.is_reset()
+                    || there.is_reset()
+                {
+                    // A reset by one end was reported to the other.
+                    let reported = |reset: bool, other: bool| !reset || other;
+                    assert!(reported(
+                        local.reset_locally,
+                        there.is_over() || there.removed
+                    ));
                     continue;
                 }
                 assert!(!local.wants_to_send(), "{id} is stuck");

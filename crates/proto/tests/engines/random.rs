@@ -1,4 +1,4 @@
-//! Numbers that come again with their seed.
+//! Reproducible random numbers.
 
 /// SplitMix64.
 pub(crate) struct Random(u64);
@@ -16,7 +16,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to one below `end`.
+    /// Returns a number below `end`.
     pub(crate) const fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
@@ -29,7 +29,7 @@ impl Random {
         (!from.is_empty()).then(|| from[self.below(from.len())])
     }
 
-    /// A length: mostly small, at times up to `max`.
+    /// Returns a length: mostly small, sometimes up to `max`.
     pub(crate) fn length(&mut self, max: usize) -> usize {
         let small = [1, 2, 100, 4_000, 20_000][self.below(5)];
         let length = if self.chance(6) { max } else { small };

@@ -1,4 +1,4 @@
-//! One engine and the application above it.
+//! One engine and the application on top of it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,50 +10,50 @@ use ferroswarm_proto::muxer::{
 
 use crate::wire::{Far, WINDOW, pattern};
 
-/// Which engine.
+/// Choice of engine.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Ours,
     Crate,
 }
 
-/// What an application is told of a stream, apart from bytes.
+/// Event of a stream, apart from data.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Told {
+pub(crate) enum StreamEvent {
     Opened,
     Acked,
     Finished,
     Reset(u32),
 }
 
-/// A stream as the application knows it.
+/// The application's view of a stream.
 #[derive(Debug)]
 pub(crate) struct Local {
     pub(crate) key: StreamKey,
-    pub(crate) reported: Vec<Told>,
-    /// Bytes told of; each was compared.
+    pub(crate) reported: Vec<StreamEvent>,
+    /// Number of bytes received; each was compared.
     pub(crate) received: u64,
     pub(crate) unread: u64,
-    /// Once as much was unread as the crate hands out.
+    /// Whether the unread bytes have ever reached the crate's limit on unconsumed bytes.
     pub(crate) was_full: bool,
     pub(crate) discards: bool,
     queued: u64,
     pub(crate) sent: u64,
     fin_wanted: bool,
     pub(crate) fin: bool,
-    /// Nothing more happens to it here.
+    /// The stream was removed locally.
     pub(crate) removed: bool,
-    /// It was reset here.
-    pub(crate) gave_up: bool,
+    /// The stream was reset locally.
+    pub(crate) reset_locally: bool,
 }
 
 impl Local {
     pub(crate) fn is_finished(&self) -> bool {
-        self.reported.contains(&Told::Finished)
+        self.reported.contains(&StreamEvent::Finished)
     }
 
     pub(crate) fn is_reset(&self) -> bool {
-        matches!(self.reported.last(), Some(Told::Reset(_)))
+        matches!(self.reported.last(), Some(StreamEvent::Reset(_)))
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -65,7 +65,7 @@ impl Local {
     }
 }
 
-/// Windows stay as they open: growth depends on the clock of the system.
+/// Budget that keeps windows at their initial size: growth depends on the system clock.
 struct NoGrowth;
 
 impl MemoryBudget for NoGrowth {
@@ -82,12 +82,12 @@ pub(crate) struct Subject {
     pub(crate) goaway: Option<u32>,
     pub(crate) end: Option<EndError>,
     pub(crate) far: Far,
-    /// What has gone out since the last look.
+    /// Output not yet taken by the test.
     pub(crate) output: Vec<u8>,
     now: Duration,
 }
 
-/// Live inbound streams, and those of them that are not accepted.
+/// Limits on live inbound streams and on unaccepted ones.
 pub(crate) const INBOUND_MAX: u32 = 6;
 pub(crate) const BACKLOG: u32 = 4;
 
@@ -162,7 +162,7 @@ impl Subject {
         if bytes > 0 && !local.discards {
             local.unread -= bytes;
             let (key, now) = (local.key, self.now);
-            // Less than a window.
+            // Less than a window fits 32 bits.
             self.engine.consumed(key, bytes as u32, now, &mut NoGrowth);
         }
     }
@@ -177,12 +177,12 @@ impl Subject {
     pub(crate) fn reset(&mut self, id: u32, code: u32) {
         let local = self.streams.get_mut(&id).expect("a known stream");
         local.removed = true;
-        local.gave_up = true;
+        local.reset_locally = true;
         self.engine.reset(local.key, code);
         self.engine.remove(local.key, &mut NoGrowth);
     }
 
-    /// Forgets those of `ids` that are over.
+    /// Removes those of `ids` that are over.
     pub(crate) fn sweep(&mut self, ids: &[u32]) {
         for id in ids {
             let local = self.streams.get_mut(id).expect("a known stream");
@@ -202,21 +202,21 @@ impl Subject {
         self.receive(&[]);
     }
 
-    /// Takes bytes of the remote.
+    /// Feeds bytes from the remote.
     pub(crate) fn receive(&mut self, mut input: &[u8]) {
         let mut loan = Loan::default();
         while self.end.is_none() {
             match self.engine.poll_event(&mut input, self.now, &mut loan) {
                 Ok(Some(Event::Opened { key })) => {
                     let id = self.adopt(key);
-                    self.tell(id, Told::Opened);
+                    self.record_event(id, StreamEvent::Opened);
                 }
                 Ok(Some(event)) => {
                     let reported = observe(event);
                     match reported {
                         Observed::Stream(key, reported) => {
                             let id = self.id_of(key);
-                            self.tell(id, reported);
+                            self.record_event(id, reported);
                         }
                         Observed::Bytes(key, bytes) => {
                             let id = self.id_of(key);
@@ -235,7 +235,7 @@ impl Subject {
         }
     }
 
-    /// Sends what there is to send, as records of `record` bytes.
+    /// Writes all pending output, in records of `record` bytes.
     pub(crate) fn transmit(&mut self, record: usize) {
         self.now += Duration::from_millis(50);
         if self.engine.poll_deadline().is_some_and(|at| at <= self.now) {
@@ -258,7 +258,7 @@ impl Subject {
             self.output.extend_from_slice(&out);
         }
         assert!(self.far.is_between_frames());
-        // What was held back until there was room.
+        // Events held back until there was room.
         self.receive(&[]);
     }
 
@@ -302,7 +302,7 @@ impl Subject {
             fin_wanted: false,
             fin: false,
             removed: false,
-            gave_up: false,
+            reset_locally: false,
         };
         assert!(
             self.streams.insert(id, local).is_none(),
@@ -311,7 +311,7 @@ impl Subject {
         id
     }
 
-    fn tell(&mut self, id: u32, reported: Told) {
+    fn record_event(&mut self, id: u32, reported: StreamEvent) {
         let local = self.streams.get_mut(&id).expect("a known stream");
         assert!(!local.is_reset() && !local.removed, "{reported:?} of {id}");
         local.reported.push(reported);
@@ -320,14 +320,14 @@ impl Subject {
     fn take_bytes(&mut self, id: u32, bytes: &[u8]) {
         let local = self.streams.get_mut(&id).expect("a known stream");
         assert!(!local.is_finished() && !local.is_reset() && !local.removed);
-        assert!(!local.discards, "bytes that nobody wants");
+        assert!(!local.discards, "data of a discarded stream");
         for byte in bytes {
             assert_eq!(*byte, pattern(id, local.received), "stream {id}");
             local.received += 1;
         }
         local.unread += bytes.len() as u64;
         local.was_full |= local.unread >= WINDOW;
-        // The crate hands out whole frames, up to what may be unconsumed and one more.
+        // The crate hands out whole frames: the last may exceed the limit on unconsumed bytes.
         assert!(local.unread <= 2 * WINDOW);
     }
 
@@ -339,7 +339,7 @@ impl Subject {
 }
 
 enum Observed<'a> {
-    Stream(StreamKey, Told),
+    Stream(StreamKey, StreamEvent),
     Bytes(StreamKey, &'a [u8]),
     GoAway(u32),
     Nothing,
@@ -347,11 +347,11 @@ enum Observed<'a> {
 
 const fn observe(event: Event<'_>) -> Observed<'_> {
     match event {
-        Event::Opened { key } => Observed::Stream(key, Told::Opened),
-        Event::Acked { key } => Observed::Stream(key, Told::Acked),
+        Event::Opened { key } => Observed::Stream(key, StreamEvent::Opened),
+        Event::Acked { key } => Observed::Stream(key, StreamEvent::Acked),
         Event::Data { key, bytes } => Observed::Bytes(key, bytes),
-        Event::Finished { key } => Observed::Stream(key, Told::Finished),
-        Event::Reset { key, code } => Observed::Stream(key, Told::Reset(code)),
+        Event::Finished { key } => Observed::Stream(key, StreamEvent::Finished),
+        Event::Reset { key, code } => Observed::Stream(key, StreamEvent::Reset(code)),
         Event::Writable { .. } | Event::Pong { .. } => Observed::Nothing,
         Event::GoAway { code } => Observed::GoAway(code),
     }

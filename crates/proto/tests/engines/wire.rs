@@ -1,4 +1,4 @@
-//! Frames as a remote sees them: written by hand, so that they may be wrong, and read.
+//! The remote's frames: encoded by hand, so that they can be invalid, and decoded.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(crate) struct Frame {
     pub(crate) flags: u16,
     pub(crate) id: u32,
     pub(crate) length: u32,
-    /// Where the payload of a data frame stands in its stream.
+    /// Offset of a data frame's payload in its stream.
     pub(crate) at: u64,
 }
 
@@ -54,12 +54,12 @@ impl Frame {
     }
 }
 
-/// The byte at `at` of what either side sends on a stream.
+/// Returns the byte at offset `at` of the data that either side sends on a stream.
 pub(crate) const fn pattern(id: u32, at: u64) -> u8 {
     (at.wrapping_mul(31) ^ (at >> 8) ^ (id as u64).wrapping_mul(97)) as u8
 }
 
-/// What a remote knows of a stream from what it has been sent.
+/// A remote's view of a stream, from the frames sent to it.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct FarStream {
     pub(crate) syn: bool,
@@ -68,11 +68,11 @@ pub(crate) struct FarStream {
     pub(crate) reset: Option<u32>,
     /// Payload bytes.
     pub(crate) received: u64,
-    /// Credit beyond the first window.
+    /// Credit beyond the initial window.
     pub(crate) credit: u64,
 }
 
-/// What a remote knows of a connection from what it has been sent.
+/// A remote's view of a connection, from the frames sent to it.
 #[derive(Default, Debug)]
 pub(crate) struct Far {
     pub(crate) streams: BTreeMap<u32, FarStream>,
@@ -83,7 +83,7 @@ pub(crate) struct Far {
 }
 
 impl Far {
-    /// Reads what a session wrote; panics at what no session may write.
+    /// Decodes the output of a session; panics on invalid frames.
     pub(crate) fn read(&mut self, bytes: &[u8]) {
         self.rest.extend_from_slice(bytes);
         let mut at = 0;
@@ -122,14 +122,14 @@ impl Far {
 
 impl FarStream {
     fn take(&mut self, kind: u8, flags: u16, id: u32, length: u32, payload: &[u8]) {
-        assert_eq!(self.reset, None, "stream {id} goes on behind its reset");
+        assert_eq!(self.reset, None, "stream {id} continues after its reset");
         if flags & SYN != 0 {
             assert!(!self.syn, "stream {id} is opened twice");
             self.syn = true;
         }
         self.ack |= flags & ACK != 0;
         if kind == 0 {
-            assert!(!self.fin || length == 0, "data of {id} behind its end");
+            assert!(!self.fin || length == 0, "data of {id} after its FIN");
             for byte in payload {
                 assert_eq!(*byte, pattern(id, self.received), "stream {id}");
                 self.received += 1;

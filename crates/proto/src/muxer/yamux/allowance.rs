@@ -1,8 +1,8 @@
-//! How much of each nuisance a remote may cause.
+//! Budgets for frames and resets that serve no purpose.
 
 use std::time::Duration;
 
-/// Tokens that a nuisance costs; they come back with time and with honest work.
+/// Token bucket for one kind of abuse; it refills with time and with legitimate traffic.
 #[derive(Clone, Debug)]
 pub(super) struct Allowance {
     left: u32,
@@ -13,18 +13,18 @@ pub(super) struct Allowance {
 
 #[derive(Copy, Clone, Debug)]
 struct Rules {
-    /// At the start, and what time alone fills up to.
+    /// Initial tokens, and the maximum that time alone refills.
     start: u32,
     per_second: u32,
-    /// What honest work fills up to.
+    /// Maximum that legitimate traffic refills.
     max: u32,
 }
 
 impl Allowance {
-    /// Frames that change nothing: data frames of length zero, repeated flags, FIN and RST for
-    /// streams that are gone, pongs that nobody asked for.
+    /// Frames without effect: data frames of length zero, repeated flags, FIN and RST for streams
+    /// that are gone, unsolicited pongs.
     ///
-    /// A stream that ends leaves at most a few such frames on the way and earns
+    /// A stream that ends leaves at most a few such frames in flight and earns
     /// [`STRAYS_PER_STREAM`]; anything beyond is noise.
     pub(super) const fn idle_frames() -> Self {
         Self::new(Rules {
@@ -34,9 +34,9 @@ impl Allowance {
         })
     }
 
-    /// Window updates. A remote updates for bytes that it consumed, so that every byte sent earns
-    /// one, up to the number that a reader of single bytes makes of a window of 16 MiB; the start is for
-    /// growth and for updates on new streams.
+    /// Window updates. A remote sends them for bytes it consumed, so every byte sent earns one, up
+    /// to the number that a reader of single bytes sends for a window of 16 MiB; the initial tokens
+    /// cover growth and updates on new streams.
     pub(super) const fn window_updates() -> Self {
         Self::new(Rules {
             start: 10_000,
@@ -45,8 +45,8 @@ impl Allowance {
         })
     }
 
-    /// Inbound streams that the remote resets before we have finished our half. One that ends in order
-    /// earns one, so that only a remote that mostly resets runs out.
+    /// Inbound streams that the remote resets before we have finished our half. A stream that ends
+    /// in order earns one, so only a remote that mostly resets runs out.
     pub(super) const fn rapid_resets() -> Self {
         Self::new(Rules {
             start: 1_000,
@@ -55,7 +55,7 @@ impl Allowance {
         })
     }
 
-    /// Inbound streams refused by a limit: plenty for honest retries, an end for a flood.
+    /// Inbound streams refused by a limit: plenty for legitimate retries, but it ends a flood.
     pub(super) const fn refusals() -> Self {
         Self::new(Rules {
             start: 16_384,
@@ -64,8 +64,8 @@ impl Allowance {
         })
     }
 
-    /// Pings answered; the others are dropped, which honest remotes, with one ping on its way at a
-    /// time and seconds between them, never see.
+    /// Pings answered; the others are dropped, which well-behaved remotes, with one ping in flight
+    /// at a time and seconds between them, never notice.
     pub(super) const fn pongs() -> Self {
         Self::new(Rules {
             start: 256,
@@ -97,7 +97,7 @@ impl Allowance {
         }
     }
 
-    /// Gives `count` tokens for honest work.
+    /// Adds `count` tokens for legitimate traffic.
     pub(super) fn earn(&mut self, count: u32) {
         self.left = self
             .left
@@ -117,8 +117,8 @@ impl Allowance {
     }
 }
 
-/// Frames without effect that may still come for a stream after its end: a reset, a FIN, an
-/// acknowledgement, each possibly by itself.
+/// Frames without effect that may still arrive for a stream after its end: a reset, a FIN and an
+/// acknowledgement may each come separately.
 pub(super) const STRAYS_PER_STREAM: u32 = 4;
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_brings_tokens_back() {
+    fn time_refills_tokens() {
         let mut pongs = Allowance::pongs();
         let at = Duration::from_secs(1_000);
         for _ in 0..256 {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn honest_work_earns_up_to_a_ceiling() {
+    fn legitimate_traffic_refills_up_to_the_maximum() {
         let mut resets = Allowance::rapid_resets();
         resets.earn(5_000);
         for _ in 0..1_000 {

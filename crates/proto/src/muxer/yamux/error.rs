@@ -1,8 +1,8 @@
-//! Why a session ends and why a stream does not open.
+//! Errors that end a session or prevent a stream from opening.
 
 use crate::muxer::ConnectionErrorCode;
 
-/// What the remote did that ends the connection.
+/// Violation or timeout by the remote that ends the connection.
 ///
 /// The session takes no more input after one of these; the caller sends a GoAway with
 /// [`goaway_code`](Self::goaway_code) and closes.
@@ -27,7 +27,7 @@ pub enum ProtocolError {
         /// As received.
         flags: u16,
     },
-    /// A stream frame for stream 0, or a new stream with an id that is ours to give.
+    /// A stream frame for stream 0, or a new stream with an id that only we may allocate.
     #[error("stream id {id} is not the remote's to use")]
     InvalidStreamId {
         /// As received.
@@ -45,17 +45,17 @@ pub enum ProtocolError {
         /// As received.
         id: u32,
     },
-    /// A data frame longer than what is left of its stream's window.
+    /// A data frame longer than the remaining window of its stream.
     #[error("data frame of {length} bytes exceeds window of {window} on stream {id}")]
     WindowExceeded {
         /// The stream.
         id: u32,
         /// Payload length announced by the header.
         length: u32,
-        /// Credit that the remote had left.
+        /// Remaining credit of the remote.
         window: u32,
     },
-    /// Credit for a stream that sums up to more than 32 bits.
+    /// Total credit for a stream that exceeds 32 bits.
     #[error("credit of {delta} overflows the window of stream {id}")]
     CreditOverflow {
         /// The stream.
@@ -63,7 +63,7 @@ pub enum ProtocolError {
         /// Credit added.
         delta: u32,
     },
-    /// More data for streams that do not exist than the remote may still have had on the way.
+    /// More data for nonexistent streams than the remote can still have had in flight.
     #[error(
         "data frame of {length} bytes for unknown stream {id} exceeds allowance of {allowance}"
     )]
@@ -72,13 +72,13 @@ pub enum ProtocolError {
         id: u32,
         /// Payload length announced by the header.
         length: u32,
-        /// What was left of the allowance.
+        /// Remaining allowance.
         allowance: u64,
     },
-    /// Too many frames that change nothing: empty data, repeated flags, unknown streams.
+    /// Too many frames without effect: empty data, repeated flags, unknown streams.
     #[error("too many frames without effect")]
     IdleFlood,
-    /// More window updates than bytes they could be for.
+    /// More window updates than bytes they could account for.
     #[error("too many window updates")]
     WindowUpdateFlood,
     /// Too many streams that the remote opened and reset.
@@ -87,16 +87,16 @@ pub enum ProtocolError {
     /// Too many streams opened beyond the limits.
     #[error("too many streams opened beyond the limit")]
     RefusalFlood,
-    /// Too many resets wait for a remote that does not read.
+    /// Too many resets queued for a remote that does not read.
     #[error("{limit} resets wait to be sent")]
     ResetBacklog {
-        /// Resets that may wait.
+        /// Maximum number of queued resets.
         limit: usize,
     },
-    /// A frame began and its rest did not come.
+    /// The rest of a frame did not arrive in time.
     #[error("frame is not completed in time")]
     FrameStalled,
-    /// Nothing came after a keepalive ping.
+    /// Nothing arrived in time after a keepalive ping.
     #[error("keepalive ping is not answered in time")]
     KeepaliveTimeout,
 }
@@ -105,7 +105,7 @@ pub enum ProtocolError {
 const GOAWAY_PROTOCOL_ERROR: u32 = 1;
 
 impl ProtocolError {
-    /// Code for the GoAway frame that tells the remote.
+    /// Code for the GoAway frame sent to the remote.
     pub const fn goaway_code(self) -> u32 {
         match self {
             Self::InvalidVersion { .. }
@@ -127,21 +127,21 @@ impl ProtocolError {
     }
 }
 
-/// Why a stream cannot be opened.
+/// Reason a stream cannot be opened.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// As many streams as allowed wait for their acknowledgement. Worth another try after
+    /// The limit on unacknowledged streams is reached. Retry after
     /// [`Event::Acked`](super::Event::Acked) or the end of an unacknowledged stream.
     #[error("too many streams are not acknowledged by the remote")]
     Unacked,
     /// All 2^31 stream ids are used.
     #[error("stream ids are exhausted")]
     IdsExhausted,
-    /// As many streams are open as the engine takes.
+    /// The engine's limit on open streams is reached.
     #[error("too many streams are open")]
     TooMany,
-    /// One of the two sides said goodbye.
+    /// Either side has sent a GoAway.
     #[error("connection is going away")]
     GoingAway,
 }

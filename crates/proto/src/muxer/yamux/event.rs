@@ -1,26 +1,28 @@
-//! What a session tells its caller.
+//! Events that a session reports to its caller.
 
 use std::time::Duration;
 
 use crate::muxer::StreamKey;
 
-/// What a piece of input amounts to.
+/// Event produced by input.
 ///
-/// Of one stream: `Opened` first, then data, then at most one of `Finished` and `Reset`, or
-/// `Finished` and later `Reset`. Nothing follows `reset` or `remove` of the caller.
+/// Per stream: `Opened` first, then data, then `Finished`, `Reset`, or `Finished` followed by
+/// `Reset`, each at most once. None follows the caller's `reset` or `remove`.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
-    /// The remote opened a stream; [`accept`](super::Session::accept) when the application takes it.
+    /// The remote opened a stream; call [`accept`](super::Session::accept) when the application
+    /// takes it.
     Opened {
         /// The stream.
         key: StreamKey,
     },
-    /// The remote acknowledged a stream of ours: another one may be opened.
+    /// The remote acknowledged an outbound stream: another one may be opened.
     Acked {
         /// The stream.
         key: StreamKey,
     },
-    /// The next bytes of a stream, at least one; of a long frame as much as has arrived.
+    /// The next bytes of a stream, at least one; a long frame is delivered in the pieces that
+    /// arrive.
     Data {
         /// The stream.
         key: StreamKey,
@@ -32,27 +34,28 @@ pub enum Event<'a> {
         /// The stream.
         key: StreamKey,
     },
-    /// The stream is over: the remote reset it, or broke its rules and it was reset here.
+    /// The stream is over: the remote reset it, or violated the protocol on it and it was reset
+    /// locally.
     Reset {
         /// The stream.
         key: StreamKey,
         /// The remote's code, or [`ProtocolViolation`](crate::muxer::StreamErrorCode).
         code: u32,
     },
-    /// There is credit again on a stream that had none.
+    /// A stream that had no credit has some again.
     Writable {
         /// The stream.
         key: StreamKey,
     },
-    /// The remote takes no more streams and is to open none: what it opens behind this is refused. Those
-    /// there are go on.
+    /// The remote accepts no more streams and must not open any: streams it opens after this are
+    /// refused. Existing streams continue.
     GoAway {
         /// The remote's code.
         code: u32,
     },
     /// The remote answered our ping, and the clock was not paused in between.
     Pong {
-        /// From [`ping`](super::Session::ping) to here.
+        /// Time since [`ping`](super::Session::ping).
         rtt: Duration,
     },
 }

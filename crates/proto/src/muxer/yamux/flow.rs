@@ -1,55 +1,55 @@
-//! Window arithmetic: what the remote may send, what we may send.
+//! Window arithmetic: the credit of the remote and our own.
 
 use std::time::Duration;
 
 use crate::muxer::{MemoryBudget, WINDOW_INITIAL};
 
-/// Share of a window that is consumed before credit for it goes out.
+/// Number of window updates per window: a quarter is consumed before its credit is announced.
 ///
-/// At a quarter the credit is back before a sender with a full pipe runs dry, and a window costs
+/// At a quarter the credit returns before a sender with a full pipe runs dry, and a window costs
 /// four small frames.
 const UPDATES_PER_WINDOW: u32 = 4;
 
-/// Most bytes that are consumed before credit for them goes out.
+/// Maximum number of bytes consumed before their credit is announced.
 ///
-/// What is not announced yet is not on the path: of 16 MiB in quarters only 12 MiB are in use at a
-/// time, which made 1.6 Gbit/s of a path of 2 Gbit/s and 63 ms. A frame for 512 KiB costs nothing.
+/// Unannounced credit is unused: of 16 MiB in quarters only 12 MiB are in use at a time, which
+/// yielded 1.6 Gbit/s on a path of 2 Gbit/s and 63 ms. A frame per 512 KiB costs nothing.
 const UPDATE_STEP_MAX: u32 = 512 << 10;
 
-/// Round trips within which a window has to be consumed for it to double.
+/// Maximum number of round trips to consume a window in for it to double.
 ///
-/// A sender that the window holds up uses a window per round trip, whatever its size, so growth goes
-/// on until a window holds at least four times what the path and the reader take in a round trip.
+/// A window-limited sender uses one window per round trip, whatever its size, so growth continues
+/// until a window holds at least four times what the path and the reader take in a round trip.
 const GROWTH_ROUND_TRIPS: u32 = 4;
 
-/// Round trip below which the measured one does not matter for growth.
+/// Minimum round trip assumed for growth, whatever was measured.
 ///
-/// On a loopback of 50 us the time of a window is that of the reader's thread hops and batches, and
-/// a window of 4 MiB is worth having from about 50 MB/s on: 2 MiB in 40 ms.
+/// On a loopback of 50 us the time per window is that of the reader's thread hops and batches, and
+/// a window of 4 MiB pays off from about 50 MB/s: 2 MiB in 40 ms.
 const ROUND_TRIP_MIN: Duration = Duration::from_millis(10);
 
-/// Adds to the credit for sending; `None` when the sum does not fit.
+/// Adds to the send credit; `None` on overflow.
 pub(super) const fn add_credit(credit: u32, delta: u32) -> Option<u32> {
     credit.checked_add(delta)
 }
 
-/// What the remote may send on one stream.
+/// Receive window of one stream: the bytes the remote may send.
 ///
-/// `size` is always the sum of what the remote may still send (`remaining`), what was received and
-/// not consumed, and what was consumed and not announced (`owed`).
+/// `size` is always the sum of the bytes the remote may still send (`remaining`), those received
+/// and not consumed, and those consumed and not announced (`owed`).
 #[derive(Clone, Debug)]
 pub(super) struct ReceiveWindow {
     size: u32,
     remaining: u32,
     owed: u32,
-    /// Reserved from the memory budget.
+    /// Bytes reserved from the memory budget.
     reserved: u32,
-    /// Consumption is measured from here, window by window.
+    /// Start of the current measurement of consumption, one per window.
     epoch_at: Duration,
     epoch_bytes: u32,
 }
 
-/// Where growth of a window ends and what it is measured with.
+/// Bound on window growth, and the round trip that governs it.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct GrowthLimits {
     pub(super) size_max: u32,
@@ -73,12 +73,12 @@ impl ReceiveWindow {
         self.size
     }
 
-    /// What the remote may still send.
+    /// Bytes that the remote may still send.
     pub(super) const fn remaining(&self) -> u32 {
         self.remaining
     }
 
-    /// Debits a frame at its header; `false` when it is longer than the remote may send.
+    /// Debits a frame at its header; `false` if it exceeds the remaining window.
     pub(super) const fn receive(&mut self, length: u32) -> bool {
         match self.remaining.checked_sub(length) {
             Some(remaining) => {
@@ -89,7 +89,7 @@ impl ReceiveWindow {
         }
     }
 
-    /// The application consumed `bytes`; grows the window if it was used up quickly.
+    /// Records that the application consumed `bytes`; grows the window if it was used up quickly.
     pub(super) fn consume(
         &mut self,
         bytes: u32,
@@ -100,7 +100,7 @@ impl ReceiveWindow {
         self.give_back(bytes);
         let deadline = limits.rtt.unwrap_or_default().max(ROUND_TRIP_MIN) * GROWTH_ROUND_TRIPS;
         if now.saturating_sub(self.epoch_at) > deadline {
-            // Idle or slow. What follows may be quick, so that it is measured from here.
+            // Idle or slow. Subsequent data may be fast, so the measurement restarts here.
             self.epoch_at = now;
             self.epoch_bytes = 0;
             return;
@@ -113,19 +113,19 @@ impl ReceiveWindow {
         }
     }
 
-    /// Credits `bytes` that nobody will read.
+    /// Credits `bytes` as consumed.
     pub(super) fn give_back(&mut self, bytes: u32) {
         let held = self.size - self.remaining - self.owed;
         debug_assert!(bytes <= held, "consumed {bytes} of {held} bytes held");
         self.owed += bytes.min(held);
     }
 
-    /// Credits everything received: nobody will read it.
+    /// Credits everything received, since it will not be read.
     pub(super) const fn give_back_all(&mut self) {
         self.owed = self.size - self.remaining;
     }
 
-    /// Bytes owed that are worth an update of their own.
+    /// Owed bytes that trigger an update.
     pub(super) const fn update_step(&self) -> u32 {
         let share = self.size / UPDATES_PER_WINDOW;
         if share < UPDATE_STEP_MAX {
@@ -135,12 +135,12 @@ impl ReceiveWindow {
         }
     }
 
-    /// Whether enough is owed for an update of its own.
+    /// Whether enough is owed to trigger an update.
     pub(super) const fn is_update_due(&self) -> bool {
         self.owed >= self.update_step()
     }
 
-    /// The credit to announce, from here on the remote's.
+    /// Takes the credit to announce and adds it to the remote's.
     pub(super) const fn take_update(&mut self) -> u32 {
         let delta = self.owed;
         // At most `size`, by the invariant of the type.
@@ -149,7 +149,7 @@ impl ReceiveWindow {
         delta
     }
 
-    /// What has to go back to the memory budget; asks once.
+    /// Takes the reservation to return to the memory budget; zero on later calls.
     pub(super) fn take_reserved(&mut self) -> u32 {
         std::mem::take(&mut self.reserved)
     }

@@ -1,21 +1,21 @@
-//! The 12 bytes in front of every frame.
+//! The 12-byte frame header.
 
 use super::ProtocolError;
 
 /// Length of a frame's header: version, type, flags (2), stream id (4), length (4), big-endian.
 pub const HEADER_BYTES: usize = 12;
 
-/// The only version there is.
+/// The only version defined.
 const VERSION: u8 = 0;
 
-/// What a frame is about.
+/// Frame type.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(in crate::muxer) enum Kind {
     /// `length` bytes of payload follow.
     Data,
     /// `length` is credit for the receiver of the frame or, with RST, an error code.
     WindowUpdate,
-    /// `length` is an opaque number: SYN asks, ACK answers.
+    /// `length` is an opaque number: SYN marks a ping, ACK its pong.
     Ping,
     /// `length` is an error code.
     GoAway,
@@ -55,7 +55,7 @@ impl Flags {
 pub(in crate::muxer) struct Header {
     pub(in crate::muxer) kind: Kind,
     pub(in crate::muxer) flags: Flags,
-    /// Zero on frames about the session.
+    /// Zero for frames about the session.
     pub(in crate::muxer) id: u32,
     pub(in crate::muxer) length: u32,
 }
@@ -97,7 +97,7 @@ impl Header {
         }
     }
 
-    /// Reads a header; what is read makes sense by itself, not yet in its session.
+    /// Decodes a header; validates it in isolation, not against the session.
     pub(in crate::muxer) fn decode(bytes: [u8; HEADER_BYTES]) -> Result<Self, ProtocolError> {
         let [version, kind, f0, f1, i0, i1, i2, i3, l0, l1, l2, l3] = bytes;
         if version != VERSION {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_the_specification_does_not_know() {
+    fn rejects_unknown_versions_types_and_flags() {
         let with = |index: usize, value: u8| {
             let mut bytes = Header::data(Flags::NONE, 1, 0).encode();
             bytes[index] = value;
@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn prop_what_decodes_encodes_to_the_same_bytes(bytes: [u8; HEADER_BYTES]) {
+        fn prop_decoded_headers_encode_to_the_same_bytes(bytes: [u8; HEADER_BYTES]) {
             if let Ok(header) = Header::decode(bytes) {
                 prop_assert_eq!(header.encode(), bytes);
             }

@@ -1,36 +1,36 @@
-//! Pings of our own: whether the remote is there, and how far away.
+//! Our own pings: liveness of the remote and round-trip time.
 
 use std::time::Duration;
 
 use super::{Config, ProtocolError};
 use crate::muxer::Outgoing;
 
-/// Time without a byte in the middle of a frame that ends the connection.
+/// Maximum time without a byte in the middle of a frame.
 ///
-/// A keepalive cannot tell: its pong would have to come behind the rest of the frame.
+/// A keepalive ping cannot detect this: its pong would have to follow the rest of the frame.
 const FRAME_STALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The clock of a session: when to ping, and when to give up.
+/// Keepalive timer of a session: schedules pings and times out the remote.
 #[derive(Clone, Debug)]
 pub(super) struct Keepalive {
     interval: Duration,
     timeout: Duration,
-    /// As `timeout`, where the answer may wait behind data of ours.
+    /// Replaces `timeout` while our data may delay the pong.
     delivery_timeout: Duration,
-    /// Somebody has told the time.
+    /// The caller has supplied the time.
     is_started: bool,
-    /// We do not read, so that silence says nothing.
+    /// We do not read, so silence is inconclusive.
     is_paused: bool,
-    /// When to see whether the remote is silent. What it sends moves the ping, not this: a timer that is
-    /// set anew with all input would cost more.
+    /// Time of the next check for silence. Input postpones the ping, not this check: resetting a
+    /// timer on all input would cost more.
     next_ping_at: Duration,
-    /// When input last came.
+    /// Time of the last input.
     received_at: Duration,
-    /// When the remote was last seen to take data; zero before.
+    /// Time at which the remote was last seen to take data; zero initially.
     delivered_at: Duration,
-    /// Data of ours waits for the remote.
+    /// The remote has not taken all our data.
     data_waits: bool,
-    /// At most one ping is on its way.
+    /// Ping in flight; at most one.
     outstanding: Option<Ping>,
     /// The outstanding ping has not been written.
     unsent: bool,
@@ -42,7 +42,7 @@ pub(super) struct Keepalive {
 struct Ping {
     id: u32,
     at: Duration,
-    /// The clock never stood still since.
+    /// The clock has not been paused since.
     measures: bool,
 }
 
@@ -69,12 +69,12 @@ impl Keepalive {
         self.rtt
     }
 
-    /// Input came.
+    /// Records input.
     pub(super) const fn received(&mut self, now: Duration) {
         self.received_at = now;
     }
 
-    /// What was seen of our data.
+    /// Records the progress of sent data.
     pub(super) fn outgoing(&mut self, outgoing: Outgoing, now: Duration) {
         self.data_waits = outgoing != Outgoing::Gone;
         if outgoing == Outgoing::Moves {
@@ -82,12 +82,12 @@ impl Keepalive {
         }
     }
 
-    /// When the ping that is on its way was begun.
+    /// Returns the start time of the ping in flight.
     pub(super) fn pinged_at(&self) -> Option<Duration> {
         self.outstanding.map(|ping| ping.at)
     }
 
-    /// Starts a ping unless one is on its way.
+    /// Starts a ping unless one is in flight.
     pub(super) fn ping(&mut self, now: Duration) {
         if self.outstanding.is_none() {
             self.outstanding = Some(Ping {
@@ -105,13 +105,13 @@ impl Keepalive {
         self.unsent
     }
 
-    /// The ping to write, once.
+    /// Takes the ping to write.
     pub(super) fn take_unsent(&mut self) -> Option<u32> {
         let ping = self.outstanding?;
         std::mem::take(&mut self.unsent).then_some(ping.id)
     }
 
-    /// Takes a pong; `None` when nobody waits for it.
+    /// Handles a pong; `None` if it is unsolicited.
     pub(super) fn pong(&mut self, id: u32, now: Duration) -> Option<Pong> {
         let ping = self
             .outstanding
@@ -125,7 +125,8 @@ impl Keepalive {
         Some(Pong::Measured(sample))
     }
 
-    /// `mid_frame`: whether a frame has begun and is not complete. The first deadline is at once.
+    /// Returns the next deadline; the first is immediate. `mid_frame`: whether a frame is
+    /// incomplete.
     pub(super) fn deadline(&self, mid_frame: bool) -> Option<Duration> {
         if self.is_paused {
             return None;
@@ -137,7 +138,7 @@ impl Keepalive {
         self.ping_deadline().into_iter().chain(stall).min()
     }
 
-    /// Starts the clock, pings, or gives up.
+    /// Starts the clock, pings, or times out.
     pub(super) fn handle(&mut self, now: Duration, mid_frame: bool) -> Result<(), ProtocolError> {
         if self.is_paused {
             return Ok(());
@@ -178,26 +179,26 @@ impl Keepalive {
         }
     }
 
-    /// When to see to the next ping or, with one on its way, when to give up.
+    /// Time of the next ping check or, with a ping in flight, of its timeout.
     ///
-    /// Anything received counts as a sign of life, since a pong may stand behind megabytes; and since the
-    /// ping may, so does data that the remote takes.
+    /// Anything received counts as a sign of life, since a pong may be queued behind megabytes; and
+    /// since the ping may be too, so does data that the remote takes.
     fn ping_deadline(&self) -> Option<Duration> {
         if self.interval.is_zero() {
             return None;
         }
         Some(match self.outstanding {
             Some(ping) => {
-                let patience = self.delivery_timeout.max(self.timeout);
+                let extended = self.delivery_timeout.max(self.timeout);
                 let timeout = if self.data_waits {
-                    patience
+                    extended
                 } else {
                     self.timeout
                 };
-                let heard_at = self.received_at.max(ping.at);
+                let active_at = self.received_at.max(ping.at);
                 let delivered = (self.delivered_at > ping.at)
-                    .then(|| self.delivered_at.saturating_add(patience));
-                let silence = heard_at.saturating_add(timeout);
+                    .then(|| self.delivered_at.saturating_add(extended));
+                let silence = active_at.saturating_add(timeout);
                 delivered.map_or(silence, |at| at.max(silence))
             }
             None => self.next_ping_at,
@@ -205,7 +206,7 @@ impl Keepalive {
     }
 }
 
-/// What a pong that somebody waited for says.
+/// Outcome of an expected pong.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Pong {
     Measured(Duration),

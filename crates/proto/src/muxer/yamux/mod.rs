@@ -1,8 +1,8 @@
 //! Yamux, the default muxer: `/yamux/1.0.0`.
 //!
-//! A [`Session`] parses what the remote sends, keeps the windows of every stream and writes control
-//! frames. It holds no payload: the bytes of a data frame are handed out as they arrive, and a data
-//! frame that goes out is a header from here followed by bytes of the caller.
+//! A [`Session`] parses the remote's frames, tracks the windows of every stream and writes control
+//! frames. It buffers no payload: the bytes of a data frame are handed out as they arrive, and an
+//! outgoing data frame is a header from the session followed by the caller's bytes.
 //!
 //! ```text
 //!  bytes ──> poll_event ──> Event          open, accept, consumed, reset … ──> Session
@@ -40,29 +40,31 @@ mod transmit;
 #[cfg(test)]
 mod tests;
 
-/// Payload bytes of the data frames that are sent: with its header such a frame fills 16 KiB.
+/// Maximum payload of a sent data frame in bytes: with its header such a frame fills 16 KiB.
 ///
-/// One more byte would cost a second TLS record, and records of 16 KiB stay in the first cache.
+/// One more byte would cost a second TLS record, and records of 16 KiB stay in the L1 cache.
 pub const FRAME_PAYLOAD_MAX: usize = (16 << 10) - HEADER_BYTES;
 
 /// Limits and intervals of a session.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Live inbound streams; the next one is reset.
+    /// Maximum number of live inbound streams; one more is reset.
     pub inbound_streams_max: u32,
-    /// Inbound streams that wait for [`Session::accept`]; the next one is reset.
+    /// Maximum number of inbound streams that wait for [`Session::accept`]; one more is reset.
     pub accept_backlog: u32,
-    /// Outbound streams that wait for their acknowledgement.
+    /// Maximum number of unacknowledged outbound streams.
     pub unacked_max: u32,
-    /// Ceiling of a stream's receive window in bytes; at least 256 KiB, which every stream starts with.
+    /// Maximum receive window of a stream in bytes; at least 256 KiB, the initial window of every
+    /// stream.
     pub window_max: u32,
-    /// Payload bytes of a data frame that is sent.
+    /// Maximum payload of a sent data frame in bytes.
     pub frame_payload_max: u32,
-    /// Time from one keepalive ping to the next; zero for none.
+    /// Interval between keepalive pings; zero disables them.
     pub keepalive_interval: Duration,
-    /// Silence after a keepalive ping that ends the connection.
+    /// Maximum silence after a keepalive ping before the connection is closed.
     pub keepalive_timeout: Duration,
-    /// The same where data of ours waits for the remote, or was last seen to be taken.
+    /// The same while the remote has not taken all our data, and after it was last seen to take
+    /// some.
     pub delivery_timeout: Duration,
 }
 

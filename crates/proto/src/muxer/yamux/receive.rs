@@ -7,24 +7,26 @@ use crate::muxer::{Role, StreamErrorCode, StreamKey, WINDOW_INITIAL};
 use super::flow::add_credit;
 use super::frame::{Flags, Header, Kind};
 use super::keepalive::Pong;
-use super::reception::Steps;
+use super::reception::PendingEvents;
 use super::streams::{Ending, Opening, Origin, Read, Stream, Write};
 use super::{Event, ProtocolError, Session};
 
-/// Resets that wait for a remote that opens streams beyond the limits and does not read.
+/// Maximum number of resets queued for a remote that opens streams beyond the limits and does not
+/// read.
 ///
-/// A caller that reads no further once the session is congested, at a quarter of it, never gets there: a record
-/// has room for 1,365 headers.
+/// A caller that stops reading once the session is congested, at a quarter of this, never reaches
+/// it: a record holds at most 1,365 headers.
 pub(super) const REFUSALS_MAX: usize = 2_048;
 
 impl Session {
-    /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.
+    /// Consumes bytes from the front of `input` and returns the next event; `None` once `input` is
+    /// empty.
     ///
-    /// Frames may be cut anywhere. Payload is not buffered: it is handed out in the pieces it comes
-    /// in, and has to be credited with [`consumed`](Self::consumed).
+    /// Frames may be split anywhere. Payload is not buffered: it is handed out in the pieces it
+    /// arrives in, and must be credited with [`consumed`](Self::consumed).
     ///
     /// # Errors
-    /// [`ProtocolError`] at the header that breaks the rules; the session takes no more input.
+    /// [`ProtocolError`] at the header that violates the protocol; the session takes no more input.
     pub fn poll_event<'a>(
         &mut self,
         input: &mut &'a [u8],
@@ -47,7 +49,7 @@ impl Session {
         now: Duration,
     ) -> Result<Option<Event<'a>>, ProtocolError> {
         loop {
-            if let Some(event) = self.reception.next_step() {
+            if let Some(event) = self.reception.next_pending() {
                 return Ok(Some(event));
             }
             if input.is_empty() {
@@ -139,7 +141,7 @@ impl Session {
         if !stream.window.receive(header.length) {
             return Err(window_exceeded(header, stream.window.remaining()));
         }
-        // A stream that we reset and the remote does not know of takes nothing.
+        // A stream whose reset is still to be sent takes no payload.
         let target = stream.is_open().then_some(key);
         self.reception.begin(target, header.length);
         if target.is_some() && header.length > 0 {
@@ -181,7 +183,7 @@ impl Session {
                     delta: header.length,
                 })?;
             if was_dry && stream.is_open() && stream.write == Write::Open {
-                self.reception.report(Steps::WRITABLE);
+                self.reception.report(PendingEvents::WRITABLE);
             }
             if !self.allowances.window_updates.spend(now) {
                 return Err(ProtocolError::WindowUpdateFlood);
@@ -190,7 +192,7 @@ impl Session {
         self.handle_flags(key, header, now)
     }
 
-    /// ACK, FIN and RST of a stream that is not over.
+    /// Handles ACK, FIN and RST of a stream that is not over.
     fn handle_flags(
         &mut self,
         key: StreamKey,
@@ -212,7 +214,7 @@ impl Session {
         if flags.has(Flags::ACK) && stream.is_open() && stream.opening == Opening::AwaitingAck {
             stream.opening = Opening::Established;
             self.unacked -= 1;
-            self.reception.report(Steps::ACKED);
+            self.reception.report(PendingEvents::ACKED);
             has_effect = true;
         }
         if flags.has(Flags::RST) {
@@ -220,7 +222,7 @@ impl Session {
         }
         if flags.has(Flags::FIN) && stream.is_open() && stream.read != Read::Finished {
             stream.read = Read::Finished;
-            self.reception.report(Steps::FINISHED);
+            self.reception.report(PendingEvents::FINISHED);
             if stream.write == Write::Finished {
                 self.end_in_order(key);
             }
@@ -244,11 +246,12 @@ impl Session {
             return Ok(());
         };
         if !stream.is_open() {
-            // Both sides reset it: ours need not go out any more.
+            // Both sides reset it: ours is no longer needed.
             self.end(key, Ending::Over);
             return Ok(());
         }
-        // Behind our end the answer is complete: whoever has read it may leave as it likes.
+        // After our FIN the response is complete: a remote that has read it may reset the stream
+        // freely.
         let cuts_short = stream.origin == Origin::Inbound && stream.write == Write::Open;
         if cuts_short && !self.allowances.rapid_resets.spend(now) {
             return Err(ProtocolError::RapidReset);
@@ -258,7 +261,7 @@ impl Session {
         Ok(())
     }
 
-    /// Data came after FIN: the stream cannot be trusted, the connection can.
+    /// Resets a stream with data after FIN: the stream cannot be trusted, the connection can.
     fn reset_violator(&mut self, key: StreamKey) {
         let code = StreamErrorCode::ProtocolViolation as u32;
         self.reception.report_reset(code);
@@ -300,7 +303,7 @@ impl Session {
         };
         self.reception.begin(None, body);
         if is_reset {
-            // It is over before it began: nobody hears of it.
+            // It is over before it began and is not reported.
             self.stats.resets_received += 1;
             let within = self.allowances.rapid_resets.spend(now);
             return if within {
@@ -318,14 +321,14 @@ impl Session {
         }
         self.reception.open(self.streams.insert(stream));
         if is_finished {
-            self.reception.report(Steps::FINISHED);
+            self.reception.report(PendingEvents::FINISHED);
         }
         self.unaccepted += 1;
         self.stats.inbound_opened += 1;
         Ok(())
     }
 
-    /// Why no inbound stream is taken at present.
+    /// Returns the reason for refusing an inbound stream at present.
     const fn refusal(&self) -> Option<StreamErrorCode> {
         if self.going_away || self.remote_going_away {
             return Some(StreamErrorCode::Shutdown);
@@ -353,7 +356,7 @@ impl Session {
                 limit: REFUSALS_MAX,
             });
         }
-        // The remote may have sent a window of data before it learns.
+        // The remote may have sent a window of data before it sees the reset.
         self.allowances.stray_bytes += u64::from(stream.window.remaining());
         self.refusals.push_back((stream.id, code));
         self.stats.refused += 1;
@@ -364,7 +367,7 @@ impl Session {
         Ok(())
     }
 
-    /// A frame for a stream that is over or never was.
+    /// Handles a frame for a stream that is over or never existed.
     fn handle_stray(&mut self, header: Header, now: Duration) -> Result<(), ProtocolError> {
         let Header { id, length, .. } = header;
         if id == 0 {
@@ -394,7 +397,7 @@ impl Session {
         self.idle_frame(now)
     }
 
-    /// A frame that changes nothing.
+    /// Charges for a frame without effect.
     fn idle_frame(&mut self, now: Duration) -> Result<(), ProtocolError> {
         let within = self.allowances.idle_frames.spend(now);
         if within {
@@ -405,7 +408,7 @@ impl Session {
     }
 }
 
-/// The code of a reset: go-libp2p puts it into window updates, and into nothing else.
+/// Returns the code of a reset: go-libp2p sends it in window updates only.
 const fn reset_code(header: Header) -> u32 {
     match header.kind {
         Kind::WindowUpdate => header.length,

@@ -1,42 +1,42 @@
-//! The frame that is coming in: its header in pieces, its payload, what it has to tell.
+//! The incoming frame: its partial header, its payload and its pending events.
 
 use crate::muxer::StreamKey;
 
 use super::Event;
 use super::frame::HEADER_BYTES;
 
-/// The frame that is coming in.
+/// The incoming frame.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reception {
-    /// The front of a header that came in pieces.
+    /// Received part of a fragmented header.
     header: [u8; HEADER_BYTES],
     filled: usize,
-    /// Whose frame it is; `None` drops what is left of it.
+    /// Stream of the frame; `None` drops the rest of it.
     target: Option<StreamKey>,
-    /// Payload that has not come yet.
+    /// Payload bytes that have not arrived yet.
     body: u32,
-    /// Nobody wants the payload.
-    muted: bool,
-    steps: Steps,
+    /// The payload is dropped.
+    is_muted: bool,
+    pending: PendingEvents,
     /// Code of a reset.
     code: u32,
 }
 
-/// What one frame still has to tell, besides its payload.
+/// Events of a frame not yet returned, besides its payload.
 #[derive(Copy, Clone, Debug, Default)]
-pub(super) struct Steps(u8);
+pub(super) struct PendingEvents(u8);
 
-impl Steps {
+impl PendingEvents {
     pub(super) const OPENED: Self = Self(1);
     pub(super) const ACKED: Self = Self(2);
     pub(super) const WRITABLE: Self = Self(4);
     const RESET: Self = Self(8);
-    /// Told after the payload.
+    /// Returned after the payload.
     pub(super) const FINISHED: Self = Self(16);
 
-    const fn take(&mut self, step: Self) -> bool {
-        let had = self.0 & step.0 != 0;
-        self.0 &= !step.0;
+    const fn take(&mut self, event: Self) -> bool {
+        let had = self.0 & event.0 != 0;
+        self.0 &= !event.0;
         had
     }
 }
@@ -46,11 +46,11 @@ impl Reception {
         self.body > 0 || self.filled > 0
     }
 
-    /// Nothing more is told of the stream.
+    /// Drops all further events of the stream.
     pub(super) fn detach(&mut self, key: StreamKey) {
         if self.target == Some(key) {
             self.target = None;
-            self.steps = Steps::default();
+            self.pending = PendingEvents::default();
         }
     }
 
@@ -58,66 +58,66 @@ impl Reception {
         self.body > 0
     }
 
-    /// What is left of the stream's payload is dropped.
+    /// Drops the rest of the stream's payload.
     pub(super) fn mute(&mut self, key: StreamKey) {
         if self.target == Some(key) {
-            self.muted = true;
+            self.is_muted = true;
         }
     }
 
-    /// Starts with a frame that has nothing to tell yet.
+    /// Begins a frame without pending events.
     pub(super) const fn begin(&mut self, target: Option<StreamKey>, body: u32) {
         self.target = target;
         self.body = body;
-        self.muted = false;
-        self.steps = Steps(0);
+        self.is_muted = false;
+        self.pending = PendingEvents(0);
     }
 
-    /// The frame opened a stream.
+    /// Records that the frame opened a stream.
     pub(super) const fn open(&mut self, key: StreamKey) {
         self.target = Some(key);
-        self.report(Steps::OPENED);
+        self.report(PendingEvents::OPENED);
     }
 
-    pub(super) const fn report(&mut self, step: Steps) {
-        self.steps.0 |= step.0;
+    pub(super) const fn report(&mut self, event: PendingEvents) {
+        self.pending.0 |= event.0;
     }
 
-    /// The stream ends with this frame: its payload and its other flags count for nothing.
+    /// Records that the frame reset the stream, which voids its payload and other flags.
     pub(super) const fn report_reset(&mut self, code: u32) {
-        self.steps = Steps::RESET;
+        self.pending = PendingEvents::RESET;
         self.code = code;
     }
 
-    /// The next thing to tell apart from the payload: all but the end comes before it.
-    pub(super) const fn next_step(&mut self) -> Option<Event<'static>> {
-        if self.steps.0 == 0 {
+    /// Returns the next event apart from the payload: all but the end precede it.
+    pub(super) const fn next_pending(&mut self) -> Option<Event<'static>> {
+        if self.pending.0 == 0 {
             return None;
         }
         let Some(key) = self.target else { return None };
-        if self.steps.take(Steps::OPENED) {
+        if self.pending.take(PendingEvents::OPENED) {
             return Some(Event::Opened { key });
         }
-        if self.steps.take(Steps::ACKED) {
+        if self.pending.take(PendingEvents::ACKED) {
             return Some(Event::Acked { key });
         }
-        if self.steps.take(Steps::WRITABLE) {
+        if self.pending.take(PendingEvents::WRITABLE) {
             return Some(Event::Writable { key });
         }
-        if self.steps.take(Steps::RESET) {
+        if self.pending.take(PendingEvents::RESET) {
             self.target = None;
             return Some(Event::Reset {
                 key,
                 code: self.code,
             });
         }
-        if self.body == 0 && self.steps.take(Steps::FINISHED) {
+        if self.body == 0 && self.pending.take(PendingEvents::FINISHED) {
             return Some(Event::Finished { key });
         }
         None
     }
 
-    /// Takes payload off `input`; `None` when nobody wants it.
+    /// Consumes payload from `input`; `None` if it is dropped.
     pub(super) fn take_body<'a>(&mut self, input: &mut &'a [u8]) -> Option<Event<'a>> {
         let count = input.len().min(self.body as usize);
         let (bytes, rest) = input.split_at(count);
@@ -125,10 +125,10 @@ impl Reception {
         // At most `body`, so it fits.
         self.body -= count as u32;
         let key = self.target?;
-        (!self.muted).then_some(Event::Data { key, bytes })
+        (!self.is_muted).then_some(Event::Data { key, bytes })
     }
 
-    /// Takes a header off `input`, or what there is of one.
+    /// Consumes a header, or the available part of one, from `input`.
     pub(super) fn take_header(&mut self, input: &mut &[u8]) -> Option<[u8; HEADER_BYTES]> {
         if self.filled == 0
             && let Some((header, rest)) = input.split_first_chunk()

@@ -1,4 +1,4 @@
-//! The session: commands, time and bookkeeping.
+//! The session: calls, time and bookkeeping.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,23 +15,24 @@ use super::streams::{Ending, Opening, Origin, Read, Stream, Streams};
 use super::transmit::Pongs;
 use super::{Config, OpenError, ProtocolError, Stats};
 
-/// Time that an acknowledgement waits for a frame to ride on.
+/// Maximum time that an acknowledgement waits for another frame to carry it.
 ///
-/// An answer usually comes sooner. The remote notices the delay only once 256 of its streams wait.
+/// A response usually comes sooner. The remote notices the delay only once 256 of its streams are
+/// unacknowledged.
 const ACK_DELAY: Duration = Duration::from_millis(20);
 
-/// Acknowledgements that wait for frames to ride on: a quarter of what the remote may have open without
-/// one, so that it is not kept from opening more.
+/// Maximum number of acknowledgements held for other frames to carry: a quarter of the streams that
+/// the remote may have unacknowledged, so that it can keep opening more.
 const ACKS_HELD_MAX: usize = UNACKED_MAX as usize / 4;
 
-/// Data in bytes that may come for streams nobody knows, beyond what was on the way legitimately.
+/// Maximum number of data bytes for unknown streams, beyond those legitimately in flight.
 const STRAY_BYTES: u64 = 1 << 20;
 
 /// One end of a yamux connection, without the connection.
 ///
-/// The memory of a session is bounded by its streams (some 100 bytes each) and the constants of this
-/// module, whatever the remote sends and however little it reads. A key that the session does not
-/// know is ignored by every command.
+/// The memory of a session is bounded by its streams (some 100 bytes each) and the constants of
+/// this module, whatever the remote sends and however little it reads. Every call ignores an
+/// unknown key.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub struct Session {
@@ -42,23 +43,23 @@ pub struct Session {
     pub(super) keepalive: Keepalive,
     pub(super) stats: Stats,
     next_id: Option<u32>,
-    /// Outbound streams that wait for their acknowledgement.
+    /// Number of unacknowledged outbound streams.
     pub(super) unacked: u32,
-    /// Inbound streams that wait for [`accept`](Self::accept).
+    /// Number of inbound streams that wait for [`accept`](Self::accept).
     pub(super) unaccepted: u32,
     pub(super) remote_going_away: bool,
     pub(super) going_away: bool,
-    /// Code of the GoAway that has not been written.
+    /// Code of the GoAway to write.
     pub(super) goaway_due: Option<u32>,
     pub(super) pongs: Pongs,
-    /// Resets of streams that never got an entry, with their codes.
+    /// Ids and codes of the resets for streams that never got an entry.
     pub(super) refusals: VecDeque<(u32, StreamErrorCode)>,
     pub(super) allowances: Allowances,
     failure: Option<ProtocolError>,
-    /// The latest time that a caller has told.
+    /// The latest time supplied by the caller.
     clock: Duration,
     acks_due_at: Option<Duration>,
-    /// Window growth of removed streams, not yet given back to the budget.
+    /// Window growth of removed streams, not yet returned to the budget.
     released: u64,
 }
 
@@ -69,12 +70,13 @@ pub(super) struct Allowances {
     pub(super) rapid_resets: Allowance,
     pub(super) refusals: Allowance,
     pub(super) pongs: Allowance,
-    /// Bytes. What remotes of reset streams were still free to send is added to it.
+    /// In bytes. The remaining windows of streams that we reset or refuse are added to it.
     pub(super) stray_bytes: u64,
 }
 
 impl Session {
-    /// A session at the start of a connection. Its first deadline is due at once: it starts the clock.
+    /// Creates the session of a new connection. Its first deadline is due immediately and starts
+    /// the clock.
     pub fn new(role: Role, config: Config) -> Self {
         Self {
             role,
@@ -109,8 +111,8 @@ impl Session {
         }
     }
 
-    /// Opens a stream. Its SYN goes out with its first data frame or, if there is none by then, with
-    /// the next [`poll_control`](Self::poll_control).
+    /// Opens a stream. Its SYN is carried by its first data frame or, if there is none by then,
+    /// written by the next [`poll_control`](Self::poll_control).
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -132,36 +134,36 @@ impl Session {
         Ok(key)
     }
 
-    /// Whether so many refusals wait to be sent that the caller should hold further input back: a remote
-    /// that does not take them is not read, and one that does loses no connection over them.
+    /// Whether so many refusals are queued that the caller should stop feeding input: a remote that
+    /// does not take them is not read, and one that does keeps its connection.
     pub fn is_congested(&self) -> bool {
         self.refusals.len() >= REFUSALS_MAX / 4
     }
 
-    /// Inbound streams that wait for [`accept`](Self::accept).
+    /// Number of inbound streams that wait for [`accept`](Self::accept).
     pub const fn unaccepted(&self) -> u32 {
         self.unaccepted
     }
 
-    /// Inbound streams with an entry.
+    /// Number of inbound streams with an entry.
     pub const fn inbound_live(&self) -> u32 {
         self.streams.inbound()
     }
 
-    /// Outbound streams with an entry.
+    /// Number of outbound streams with an entry.
     pub const fn outbound_live(&self) -> u32 {
         self.streams.outbound()
     }
 
-    /// Inbound streams refused because there were as many as there may be.
+    /// Number of inbound streams refused because the limit on live ones was reached.
     pub const fn beyond_inbound_max(&self) -> u64 {
         self.stats.beyond_inbound_max
     }
 
-    /// The application took an inbound stream: its place in the backlog is free.
+    /// Accepts an inbound stream for the application, which frees its place in the backlog.
     ///
-    /// The acknowledgement rides on the stream's next frame. It gets one of its own after 20 ms, or as
-    /// soon as 64 of them wait.
+    /// The stream's next frame carries the acknowledgement. It gets a frame of its own after 20 ms,
+    /// or as soon as 64 of them are held.
     pub fn accept(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -183,7 +185,8 @@ impl Session {
         }
     }
 
-    /// Sends the acknowledgement of an accepted stream without waiting for a frame to ride on.
+    /// Queues the acknowledgement of an accepted stream without waiting for another frame to carry
+    /// it.
     pub fn acknowledge(&mut self, key: StreamKey) {
         if self
             .streams
@@ -194,9 +197,9 @@ impl Session {
         }
     }
 
-    /// The application consumed `bytes` of a stream's data. A window update is queued once
-    /// [`update_step`](Self::update_step) is due; a window that was used up within four round trips doubles, if `budget`
-    /// allows.
+    /// Records that the application consumed `bytes` of a stream's data. A window update is queued
+    /// once [`update_step`](Self::update_step) bytes are owed; a window that was used up within
+    /// four round trips doubles if `budget` allows.
     pub fn consumed(
         &mut self,
         key: StreamKey,
@@ -222,8 +225,8 @@ impl Session {
         }
     }
 
-    /// Closes the reading half here: what has come and what still comes of this stream counts as
-    /// consumed, and only its end is told.
+    /// Closes the reading half locally: data received and still to be received counts as consumed,
+    /// and only the end of the stream is reported.
     pub fn discard(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -240,7 +243,8 @@ impl Session {
         self.reception.mute(key);
     }
 
-    /// Resets a stream; nothing more is told of it. A stream whose SYN has not gone out vanishes.
+    /// Resets a stream; no further events are returned for it. A stream whose SYN has not been sent
+    /// leaves no trace.
     pub fn reset(&mut self, key: StreamKey, code: u32) {
         self.reception.detach(key);
         let Some(stream) = self.streams.get(key) else {
@@ -256,8 +260,8 @@ impl Session {
         }
     }
 
-    /// Resets and removes an inbound stream for which the caller has no place. As with those beyond the
-    /// limits of the session, the remote may cause only so many; then the session fails.
+    /// Resets and removes an inbound stream for which the caller has no room. As with streams
+    /// beyond the session's own limits, these are budgeted; beyond the budget the session fails.
     pub fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode) {
         self.reset(key, code as u32);
         self.remove(key);
@@ -267,21 +271,21 @@ impl Session {
         }
     }
 
-    /// Queues a GoAway, behind every other control frame. From here on streams are neither opened nor
-    /// taken. Call it when the streams have nothing left to send: data frames of later follow it.
+    /// Queues a GoAway, after every other control frame. From now on streams are neither opened nor
+    /// accepted. Call it when the streams have nothing left to send: later data frames follow it.
     pub const fn go_away(&mut self, code: u32) {
         self.going_away = true;
         self.goaway_due = Some(code);
     }
 
-    /// Measures the round trip, unless a ping is on its way.
+    /// Measures the round trip, unless a ping is in flight.
     pub fn ping(&mut self, now: Duration) {
         self.advance_clock(now);
         self.keepalive.ping(now);
     }
 
-    /// The caller is done with the entry; its key may come back for another stream. A stream that is
-    /// not over is reset without a code.
+    /// Removes the entry; its key may be reused for another stream. A stream that is not over is
+    /// reset without a code.
     pub fn remove(&mut self, key: StreamKey) {
         self.reset(key, StreamErrorCode::NoError as u32);
         let Some(stream) = self.streams.get_mut(key) else {
@@ -294,7 +298,8 @@ impl Session {
         }
     }
 
-    /// Gives the window growth of removed streams back; [`consumed`](Self::consumed) does it too.
+    /// Returns the window growth of removed streams to `budget`; [`consumed`](Self::consumed) does
+    /// so too.
     pub fn release_windows(&mut self, budget: &mut dyn MemoryBudget) {
         while self.released > 0 {
             let part = u32::try_from(self.released).unwrap_or(u32::MAX);
@@ -303,7 +308,7 @@ impl Session {
         }
     }
 
-    /// When to call [`handle_deadline`](Self::handle_deadline).
+    /// Returns the time at which to call [`handle_deadline`](Self::handle_deadline).
     pub fn poll_deadline(&self) -> Option<Duration> {
         let keepalive = self.keepalive.deadline(self.reception.is_mid_frame());
         let acks = self
@@ -312,7 +317,7 @@ impl Session {
         keepalive.into_iter().chain(acks).min()
     }
 
-    /// Does what is due at `now`: acknowledges, pings, gives up.
+    /// Handles everything due at `now`: acknowledgements, pings and timeouts.
     ///
     /// # Errors
     /// [`ProtocolError::KeepaliveTimeout`] and [`ProtocolError::FrameStalled`].
@@ -326,58 +331,59 @@ impl Session {
         outcome.map_err(|error| self.fail(error))
     }
 
-    /// Bytes came, though they may not be a frame yet: nothing of a record can be read before its end.
+    /// Records that bytes arrived, whole frames or not: no part of a record can be read before its
+    /// end.
     pub fn heard(&mut self, now: Duration) {
         self.advance_clock(now);
         self.keepalive.received(now);
     }
 
-    /// What is to be seen of the data that was sent, while a ping is on its way.
+    /// Records the progress of sent data while a ping is in flight.
     pub fn outgoing(&mut self, outgoing: Outgoing, now: Duration) {
         self.advance_clock(now);
         self.keepalive.outgoing(outgoing, now);
     }
 
-    /// When the ping was begun that waits for its answer.
+    /// Returns the start time of the ping in flight.
     pub fn pinged_at(&self) -> Option<Duration> {
         self.keepalive.pinged_at()
     }
 
-    /// Stops the clock of the keepalive: we stop reading, and silence is our own doing.
+    /// Pauses the keepalive clock: we stop reading, so silence is our own doing.
     pub const fn pause_clock(&mut self) {
         self.keepalive.pause();
     }
 
-    /// Starts the clock of the keepalive again.
+    /// Resumes the keepalive clock.
     pub fn resume_clock(&mut self, now: Duration) {
         self.advance_clock(now);
         self.keepalive.resume(now);
     }
 
-    /// Round trip as the pings tell, smoothed; `None` before the first pong.
+    /// Smoothed round trip measured by pings; `None` before the first pong.
     pub const fn rtt(&self) -> Option<Duration> {
         self.keepalive.rtt()
     }
 
-    /// Counters.
+    /// Returns the counters.
     pub const fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// The stream's number on the wire.
+    /// Returns the stream's id on the wire.
     pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
         self.streams.get(key).map(|stream| stream.id)
     }
 
-    /// Size of the stream's receive window; zero for a key nobody knows.
+    /// Returns the size of the stream's receive window; zero for an unknown key.
     pub fn receive_window(&self, key: StreamKey) -> u32 {
         self.streams
             .get(key)
             .map_or(0, |stream| stream.window.size())
     }
 
-    /// Consumed bytes for which credit goes back at once: a quarter of the stream's receive window, at
-    /// most 512 KiB; zero for a key nobody knows.
+    /// Returns the number of consumed bytes that triggers a window update: a quarter of the
+    /// stream's receive window, at most 512 KiB; zero for an unknown key.
     pub fn update_step(&self, key: StreamKey) -> u32 {
         self.streams
             .get(key)
@@ -397,7 +403,7 @@ impl Session {
         error
     }
 
-    /// Moves an open stream towards its end; an ending in [`Ending::Over`] forgets its id.
+    /// Moves a stream towards its end; [`Ending::Over`] releases its id.
     pub(super) fn end(&mut self, key: StreamKey, ending: Ending) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -406,14 +412,14 @@ impl Session {
             self.unacked -= 1;
         }
         if let Ending::ResetDue(_) = stream.ending {
-            // It was reset here, and what the remote was free to send may be on its way.
+            // It was reset locally, and data within the remote's window may be in flight.
             self.allowances.stray_bytes += u64::from(stream.window.remaining());
         }
         stream.ending = ending;
         let (id, removed) = (stream.id, stream.removed);
         match ending {
             Ending::Over => {
-                self.streams.forget_id(id);
+                self.streams.release_id(id);
                 self.allowances.idle_frames.earn(STRAYS_PER_STREAM);
                 if removed {
                     self.free(key);
@@ -423,7 +429,7 @@ impl Session {
         }
     }
 
-    /// A stream that both sides finished is over.
+    /// Ends a stream that both sides have finished.
     pub(super) fn end_in_order(&mut self, key: StreamKey) {
         if self
             .streams

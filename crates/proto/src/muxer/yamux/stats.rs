@@ -1,6 +1,6 @@
 //! Counters of a session.
 
-/// What has gone through a session. Nothing is decided by it.
+/// Traffic counters of a session. They influence no decision.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
     /// Frames received.
@@ -11,18 +11,18 @@ pub struct Stats {
     pub payload_received: u64,
     /// Payload bytes announced by sent data frames.
     pub payload_sent: u64,
-    /// Streams that the remote opened, refused ones excluded.
+    /// Streams opened by the remote, refused ones excluded.
     pub inbound_opened: u64,
-    /// Streams that were opened here.
+    /// Streams opened locally.
     pub outbound_opened: u64,
     /// Inbound streams refused by a limit.
     pub refused: u64,
-    /// Of these, those beyond the inbound streams that there may be.
+    /// Of these, those beyond the limit on live inbound streams.
     pub beyond_inbound_max: u64,
-    /// Streams that the remote reset.
+    /// Streams reset by the remote.
     pub resets_received: u64,
     /// Resets sent.
     pub resets_sent: u64,
-    /// Pings that were not answered because there were too many.
+    /// Pings left unanswered because there were too many.
     pub pings_dropped: u64,
 }

@@ -28,9 +28,9 @@ pub(super) struct Stream {
     pub(super) read: Read,
     pub(super) write: Write,
     pub(super) origin: Origin,
-    /// The caller is done with the entry.
+    /// The caller has removed the entry.
     pub(super) removed: bool,
-    /// What we may send.
+    /// Bytes that we may send.
     pub(super) credit: u32,
     pub(super) window: ReceiveWindow,
 }
@@ -43,7 +43,7 @@ pub(super) enum Origin {
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Opening {
-    /// Nothing of it has gone out.
+    /// No frame of it has been sent.
     SynDue,
     AwaitingAck,
     /// Counts against the backlog.
@@ -57,7 +57,7 @@ pub(super) enum Opening {
 pub(super) enum Ending {
     Open,
     ResetDue(u32),
-    /// No frame of it goes out, and its id belongs to nobody.
+    /// No more frames are sent for it, and its id is free.
     Over,
 }
 
@@ -65,7 +65,7 @@ pub(super) enum Ending {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Read {
     Open,
-    /// Nobody reads: what comes is dropped and credited.
+    /// Closed locally: incoming data is dropped and credited.
     Discarding,
     Finished,
 }
@@ -104,7 +104,7 @@ impl Stream {
         matches!(self.opening, Opening::SynDue | Opening::AwaitingAck)
     }
 
-    /// The flag of the opening that the next frame has to carry.
+    /// Takes the opening flag, SYN or ACK, that the next frame must carry.
     pub(super) const fn take_opening_flag(&mut self) -> Flags {
         match self.opening {
             Opening::SynDue => {
@@ -120,26 +120,26 @@ impl Stream {
     }
 }
 
-/// All entries of a session: a slab by key, a map by id, and who has something to say.
+/// All entries of a session: a slab by key, a map by id, and the queues of due frames.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
     slots: Vec<Slot>,
     free: Vec<StreamKey>,
     /// Ids of the streams that are not over.
     ids: HashMap<u32, StreamKey, BuildHasherDefault<IdHasher>>,
-    /// Answer to the last lookup: frames of a stream come in runs.
+    /// Result of the last lookup: frames of a stream come in runs.
     last: Option<(u32, StreamKey)>,
-    /// Slots with a control frame to send. Each stands here at most once, whatever there is to say.
+    /// Slots with control frames to send, each at most once.
     due: VecDeque<StreamKey>,
-    /// Slots that were accepted and have not sent their acknowledgement; at most once each.
+    /// Slots of accepted streams that have not sent their acknowledgement, each at most once.
     unacknowledged: Vec<StreamKey>,
-    /// Streams that owe their acknowledgement.
+    /// Number of streams that owe an acknowledgement.
     owed: u32,
     inbound: u32,
     outbound: u32,
 }
 
-/// The marks belong to the place in the lists, so that they outlive the stream.
+/// The marks mirror membership in the queues, so they outlive the stream.
 #[derive(Clone, Debug, Default)]
 struct Slot {
     stream: Option<Stream>,
@@ -151,7 +151,7 @@ impl Streams {
     pub(super) fn insert(&mut self, stream: Stream) -> StreamKey {
         let key = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
-            // Slots are as many as live streams, which the limits keep far below 2^32.
+            // There are as many slots as live streams, which the limits keep far below 2^32.
             StreamKey((self.slots.len() - 1) as u32)
         });
         self.ids.insert(stream.id, key);
@@ -160,12 +160,12 @@ impl Streams {
         key
     }
 
-    /// Inbound streams with a slot.
+    /// Number of inbound streams with a slot.
     pub(super) const fn inbound(&self) -> u32 {
         self.inbound
     }
 
-    /// Outbound streams with a slot.
+    /// Number of outbound streams with a slot.
     pub(super) const fn outbound(&self) -> u32 {
         self.outbound
     }
@@ -196,15 +196,15 @@ impl Streams {
         Some(key)
     }
 
-    /// From here on `id` belongs to nobody.
-    pub(super) fn forget_id(&mut self, id: u32) {
+    /// Releases `id`: frames with it no longer find the stream.
+    pub(super) fn release_id(&mut self, id: u32) {
         self.ids.remove(&id);
         if self.last.is_some_and(|(last, _)| last == id) {
             self.last = None;
         }
     }
 
-    /// Frees the slot of a stream whose id is forgotten.
+    /// Frees the slot of a stream whose id has been released.
     pub(super) fn take(&mut self, key: StreamKey) -> Option<Stream> {
         let stream = self.slots.get_mut(key.index())?.stream.take()?;
         if stream.opening == Opening::AckDue {
@@ -233,7 +233,7 @@ impl Streams {
         !self.due.is_empty()
     }
 
-    /// Returns how many are marked.
+    /// Returns the number of marked streams.
     pub(super) fn mark_unacknowledged(&mut self, key: StreamKey) -> usize {
         self.owed += 1;
         if let Some(slot) = self.slots.get_mut(key.index())
@@ -244,17 +244,17 @@ impl Streams {
         self.unacknowledged.len()
     }
 
-    /// Whether an acknowledgement waits for a frame.
+    /// Whether an acknowledgement waits for a frame to carry it.
     pub(super) const fn owes_acknowledgements(&self) -> bool {
         self.owed > 0
     }
 
-    /// A frame has carried one.
+    /// Records that a frame has carried an acknowledgement.
     pub(super) const fn acknowledged(&mut self) {
         self.owed -= 1;
     }
 
-    /// Acknowledgements that no other frame has carried get frames of their own.
+    /// Queues separate frames for the acknowledgements that no other frame has carried.
     pub(super) fn flush_unacknowledged(&mut self) {
         while let Some(key) = self.unacknowledged.pop() {
             self.slots[key.index()].is_unacknowledged = false;
@@ -270,7 +270,7 @@ impl Streams {
 
 /// Spreads stream ids over a table.
 ///
-/// Live ids are few, so that a remote that chooses them badly lengthens a lookup by little; a keyed
+/// Live ids are few, so a remote that chooses colliding ones slows lookups only a little; a keyed
 /// hash would need randomness.
 #[derive(Default)]
 struct IdHasher(u64);
@@ -287,7 +287,7 @@ impl Hasher for IdHasher {
     }
 
     fn write_u32(&mut self, id: u32) {
-        // 2^64 over the golden ratio; the table looks at the top and at the bottom bits.
+        // 2^64 over the golden ratio; the table uses the top and the bottom bits.
         let product = (self.0 ^ u64::from(id)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self.0 = product ^ (product >> 32);
     }

@@ -6,10 +6,10 @@ use super::Session;
 use super::frame::{Flags, HEADER_BYTES, Header};
 use super::streams::{Ending, Read, Stream, Write};
 
-/// Pings whose answers wait to be written. Honest remotes have one on its way.
+/// Maximum number of pongs queued for writing. Well-behaved remotes have one ping in flight.
 const PONGS_MAX: usize = 8;
 
-/// Answers to the remote's pings, oldest first.
+/// Pongs for the remote's pings, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pongs {
     ids: [u32; PONGS_MAX],
@@ -17,12 +17,12 @@ pub(super) struct Pongs {
 }
 
 impl Pongs {
-    /// Takes a ping; `false` when there are too many.
+    /// Queues a pong; `false` if there are too many.
     pub(super) fn push(&mut self, id: u32) -> bool {
-        let Some(place) = self.ids.get_mut(self.count) else {
+        let Some(slot) = self.ids.get_mut(self.count) else {
             return false;
         };
-        *place = id;
+        *slot = id;
         self.count += 1;
         true
     }
@@ -36,8 +36,8 @@ impl Pongs {
 }
 
 impl Session {
-    /// Whether [`poll_control`](Self::poll_control) may have something to write. What a data frame has
-    /// carried in the meantime is noticed only there.
+    /// Whether [`poll_control`](Self::poll_control) may have something to write. Only that call
+    /// notices what data frames have carried in the meantime.
     pub fn has_control(&self) -> bool {
         self.pongs.count > 0
             || self.keepalive.has_unsent()
@@ -46,11 +46,11 @@ impl Session {
             || self.goaway_due.is_some()
     }
 
-    /// Appends control frames to `out`, at most `room` bytes and only whole frames; returns the bytes
-    /// appended.
+    /// Appends control frames to `out`, at most `room` bytes and only whole frames; returns the
+    /// number of bytes appended.
     ///
-    /// Pongs and pings first, then resets, openings, acknowledgements and credit in the order in which
-    /// the streams asked, then a GoAway.
+    /// Pongs and pings come first, then refusals, then resets, openings, acknowledgements and
+    /// credit in the order in which they became due, then a GoAway.
     pub fn poll_control(&mut self, out: &mut Vec<u8>, room: usize) -> usize {
         let start = out.len();
         while room - (out.len() - start) >= HEADER_BYTES {
@@ -62,7 +62,7 @@ impl Session {
         out.len() - start
     }
 
-    /// Bytes that the remote still takes on this stream.
+    /// Number of bytes that the remote still takes on this stream.
     pub fn send_credit(&self, key: StreamKey) -> u32 {
         match self.streams.get(key) {
             Some(stream) if stream.is_open() && stream.write == Write::Open => stream.credit,
@@ -70,12 +70,13 @@ impl Session {
         }
     }
 
-    /// Header of the stream's next data frame, whose `len` payload bytes the caller puts behind it:
-    /// at least 1, no more than [`send_credit`](Self::send_credit) and the configured payload allow.
+    /// Returns the header of the stream's next data frame, to which the caller appends `len`
+    /// payload bytes: at least 1, at most [`send_credit`](Self::send_credit) and the configured
+    /// payload.
     ///
     /// # Panics
-    /// When the stream was reset or removed, or is finished already: the caller reads of the former in
-    /// events and does the latter itself.
+    /// If the stream was reset, removed or finished, which the caller knows from events and its own
+    /// calls.
     pub fn data_header(&mut self, key: StreamKey, len: u32) -> [u8; HEADER_BYTES] {
         debug_assert!(
             (1..=self.config.frame_payload_max).contains(&len),
@@ -97,11 +98,11 @@ impl Session {
         header.encode()
     }
 
-    /// The frame that ends our half of the stream, behind its last data frame.
+    /// Returns the frame that ends our half of the stream, to be sent after its last data frame.
     ///
-    /// js-libp2p 3 drops the payload of a data frame with FIN when its application has read everything
-    /// before it, so the FIN travels alone; go-libp2p has it on a window update, and some count empty
-    /// data frames.
+    /// js-libp2p 3 drops the payload of a data frame with FIN when its application has read
+    /// everything before it, so the FIN is sent alone; go-libp2p sends it on a window update, and
+    /// some implementations count empty data frames.
     ///
     /// # Panics
     /// As [`data_header`](Self::data_header).
@@ -147,7 +148,7 @@ impl Session {
         self.goaway_due.take().map(Header::go_away)
     }
 
-    /// Everything that one stream has to say, in one frame.
+    /// Returns everything due on one stream in a single frame.
     fn stream_control(&mut self, key: StreamKey) -> Option<Header> {
         let stream = self.streams.get_mut(key)?;
         let id = stream.id;

@@ -1,9 +1,9 @@
-//! The `yamux` crate as a second engine: `/yamux/1.0.0` from another hand.
+//! The `yamux` crate as a second engine: an independent implementation of `/yamux/1.0.0`.
 //!
-//! The crate's connection sits on a pipe in memory and is polled with wakers that only take notes.
-//! It keeps the windows, cuts data into frames, acknowledges and answers pings. What ends something
-//! is written here: a FIN, a reset and a GoAway of the crate's own carry no code, and the crate
-//! cannot tell the two endings of a stream apart once it has ended its own half.
+//! The crate's connection runs over an in-memory pipe and is polled with wakers that only set
+//! flags. It tracks the windows, splits data into frames, acknowledges and answers pings. FIN,
+//! reset and GoAway are written here: the crate's own carry no code, and the crate cannot
+//! distinguish the two endings of a stream once it has ended its own half.
 //!
 //! ```text
 //!  bytes ──> poll_event ──> pipe ──> yamux::Connection ──> streams ──> Event
@@ -11,9 +11,9 @@
 //!  finish, reset, go_away ─────────────────────────> pipe ──> poll_control ──> bytes
 //! ```
 //!
-//! The crate reads the system's clock: it measures the round trip by pings of its own and widens
-//! receive windows by that. Everything else depends on its input alone. What it cannot do, where our
-//! own engine can, stands in `docs/muxers.md`.
+//! The crate reads the system clock: it measures the round trip with its own pings and grows
+//! receive windows accordingly. Everything else depends on its input alone. `docs/muxers.md` lists
+//! its limitations compared with our own engine.
 
 use super::yamux::HEADER_BYTES;
 use super::{ACCEPT_BACKLOG, INBOUND_STREAMS_MAX, WINDOW_INITIAL};
@@ -28,30 +28,30 @@ mod session;
 mod streams;
 mod transmit;
 
-/// Bytes of a stream that are handed out and not consumed; beyond it the rest stays in the crate,
-/// and with it the credit. As large as the window a stream opens with.
+/// Maximum number of bytes of a stream handed out and not consumed; the rest stays in the crate,
+/// which withholds its credit. As large as the initial window of a stream.
 pub const UNCONSUMED_MAX: u32 = 256 << 10;
 
-/// Outbound streams of one connection, those included that are only waiting for the remote's end.
+/// Maximum number of outbound streams per connection, including those that only wait for the
+/// remote's FIN.
 const OUTBOUND_STREAMS_MAX: u32 = 1_000;
 
-/// Growth of a connection's windows in bytes.
+/// Maximum growth of a connection's windows in bytes.
 ///
-/// The crate takes no data frame of more than 1 MiB, and js-libp2p sends as long a frame as the window
-/// lets it: with all the growth on one stream its window is 1 MiB.
+/// The crate rejects data frames of more than 1 MiB, and js-libp2p sends frames as long as the
+/// window allows: with all the growth on one stream its window is 1 MiB.
 const GROWTH_MAX: usize = (1 << 20) - WINDOW_INITIAL as usize;
 
 /// Limits of a session.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Live inbound streams; the next one is reset.
+    /// Maximum number of live inbound streams; one more is reset.
     pub inbound_streams_max: u32,
-    /// Live outbound streams; the next one is not opened.
+    /// Maximum number of live outbound streams; one more is not opened.
     pub outbound_streams_max: u32,
-    /// Inbound streams that wait for [`Session::accept`]; the next one is reset.
+    /// Maximum number of inbound streams that wait for [`Session::accept`]; one more is reset.
     pub accept_backlog: u32,
-    /// What the receive windows of all streams together may grow by, in bytes; 768 KiB at most, and the
-    /// default.
+    /// Maximum growth of all receive windows together, in bytes; at most 768 KiB, the default.
     pub growth_max: usize,
 }
 
@@ -66,7 +66,7 @@ impl Default for Config {
     }
 }
 
-/// Keeps the bytes of an event whose engine has buffers of its own, for as long as they are looked at.
+/// Holds the bytes of an event of an engine with buffers of its own, while the event borrows them.
 #[derive(Debug, Default)]
 pub struct Loan(Option<::yamux::Packet>);
 

@@ -1,4 +1,4 @@
-//! The socket that the crate believes in: two buffers in memory.
+//! The transport given to the crate: two in-memory buffers.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,19 +12,19 @@ use parking_lot::Mutex;
 use super::HEADER_BYTES;
 use crate::muxer::yamux::{Flags, Header, Kind};
 
-/// Unsent bytes beyond which the crate gets no more input, so that what it answers stays bounded.
+/// Number of unsent bytes at which the crate gets no more input, which bounds its responses.
 const UNSENT_MAX: usize = 64 << 10;
 
-/// Memory that an empty buffer keeps.
+/// Capacity in bytes that an empty buffer keeps.
 const KEPT_MAX: usize = 4 << 10;
 
-/// Kinds of frames as on the wire.
+/// Frame types on the wire.
 const DATA: u8 = 0;
 const GO_AWAY: u8 = 3;
 
-/// Both directions; a clone is another handle to the same.
+/// Both directions; a clone is another handle to the same buffers.
 ///
-/// No waker is kept: who changes something polls the connection.
+/// No waker is kept: whichever call changes the buffers also polls the connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pipe(Arc<Mutex<Buffers>>);
 
@@ -32,29 +32,30 @@ pub(super) struct Pipe(Arc<Mutex<Buffers>>);
 struct Buffers {
     input: Buffer,
     output: Buffer,
-    /// The crate is about to write the payload of a frame.
+    /// The crate's next write is the payload of a frame.
     in_body: bool,
-    /// Code of the GoAway that the crate wanted to send.
+    /// Code of the GoAway that the crate tried to send.
     refusal: Option<u32>,
     incoming: Incoming,
-    /// Inbound streams whose acknowledgement the crate may not say, or has not been able to say.
+    /// Inbound streams whose acknowledgement is withheld from the crate's frames or still to be
+    /// added.
     acks: HashMap<u32, Ack>,
 }
 
-/// Follows the frames of the input, for the sake of GoAways: the crate would end every stream at once, those
-/// included whose end it has received and not handed out.
+/// Parses the frames of the input to intercept GoAways: on one the crate would end every stream at
+/// once, including those whose FIN it has received and not handed out.
 #[derive(Debug, Default)]
 struct Incoming {
     header: [u8; HEADER_BYTES],
     filled: usize,
-    /// Bytes of a payload that are to come.
+    /// Payload bytes that have not arrived yet.
     body: usize,
     /// Code of the first GoAway.
-    goodbye: Option<u32>,
+    goaway: Option<u32>,
 }
 
 impl Incoming {
-    /// Appends what is for the crate to `input`: whole headers and payloads as they come.
+    /// Appends the crate's share to `input`: whole headers, and payloads as they arrive.
     fn pass(&mut self, mut bytes: &[u8], input: &mut Buffer) {
         while !bytes.is_empty() {
             if self.body > 0 {
@@ -72,13 +73,14 @@ impl Incoming {
                 return;
             }
             self.filled = 0;
-            // By these two fields alone, as the crate does: what makes no sense otherwise is its to refuse.
+            // Only these two fields matter here, as in the crate, which rejects otherwise invalid
+            // headers.
             let [_, kind, .., l0, l1, l2, l3] = self.header;
             let length = u32::from_be_bytes([l0, l1, l2, l3]);
             match kind {
                 DATA => self.body = length as usize,
                 GO_AWAY => {
-                    self.goodbye.get_or_insert(length);
+                    self.goaway.get_or_insert(length);
                     continue;
                 }
                 _ => {}
@@ -88,18 +90,20 @@ impl Incoming {
     }
 }
 
-/// The acknowledgement of an inbound stream. The crate puts it on the first frame it sends, taken or not.
+/// State of an inbound stream's acknowledgement. The crate puts it on its first frame, whether the
+/// stream was accepted or not.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum Ack {
-    /// Nobody has taken the stream; no frame of the crate has carried it.
+    /// The stream is not accepted; no frame of the crate has carried it.
     Withheld,
-    /// The same, and a frame had to go without it.
+    /// The same, and it was stripped from a frame.
     Stripped,
-    /// The stream was taken: its next frame gets what the crate says only once.
+    /// The stream was accepted: its next frame gets the acknowledgement, which the crate sends only
+    /// once.
     Due,
 }
 
-/// Bytes in the order in which they came; a front that was taken goes when all is taken.
+/// FIFO of bytes; a consumed prefix is freed once everything is consumed.
 #[derive(Debug, Default)]
 struct Buffer {
     bytes: Vec<u8>,
@@ -132,7 +136,8 @@ impl Buffers {
             && self.refusal.is_none()
     }
 
-    /// The header as it goes out: the acknowledgement of a stream waits until that is taken.
+    /// Returns the header to send: the acknowledgement of a stream waits until the stream is
+    /// accepted.
     fn acknowledge(&mut self, header: Header) -> Header {
         let Some(ack) = self.acks.get_mut(&header.id) else {
             return header;
@@ -158,7 +163,8 @@ impl Buffers {
         }
     }
 
-    /// Whether a frame of the crate goes out. Its endings do not: they are the session's to write.
+    /// Whether a frame of the crate is sent. FIN, reset and GoAway are not: the session writes
+    /// them.
     fn admits(&mut self, header: Header) -> bool {
         match header.kind {
             Kind::GoAway => {
@@ -173,7 +179,7 @@ impl Buffers {
 }
 
 impl Pipe {
-    /// Gives the crate bytes to read.
+    /// Feeds bytes to the crate.
     pub(super) fn feed(&self, bytes: &[u8]) {
         let mut buffers = self.0.lock();
         let Buffers {
@@ -182,12 +188,12 @@ impl Pipe {
         incoming.pass(bytes, input);
     }
 
-    /// Code of the GoAway that the remote has sent.
+    /// Code of the GoAway received from the remote.
     pub(super) fn goaway(&self) -> Option<u32> {
-        self.0.lock().incoming.goodbye
+        self.0.lock().incoming.goaway
     }
 
-    /// Whether the crate would get bytes if it read.
+    /// Whether a read by the crate would return bytes.
     pub(super) fn is_readable(&self) -> bool {
         self.0.lock().is_readable()
     }
@@ -202,30 +208,30 @@ impl Pipe {
         !self.0.lock().output.rest().is_empty()
     }
 
-    /// Appends a frame of the session's own behind what the crate wrote, which is whole frames.
+    /// Appends a frame of the session after the crate's output, which consists of whole frames.
     pub(super) fn send(&self, header: Header) {
         let mut buffers = self.0.lock();
-        debug_assert!(!buffers.in_body, "a frame of the crate is cut in two");
+        debug_assert!(!buffers.in_body, "a frame of the crate is split");
         buffers.output.push(&header.encode());
     }
 
-    /// From here on no frame acknowledges the stream, until [`release_ack`](Self::release_ack).
+    /// Withholds the acknowledgement of the stream until [`release_ack`](Self::release_ack).
     pub(super) fn withhold_ack(&self, id: u32) {
         self.0.lock().acks.insert(id, Ack::Withheld);
     }
 
-    /// The stream's next frame may acknowledge it.
+    /// Lets the stream's next frame acknowledge it.
     pub(super) fn release_ack(&self, id: u32) {
         let mut buffers = self.0.lock();
         match buffers.acks.get_mut(&id) {
             Some(ack @ Ack::Stripped) => *ack = Ack::Due,
-            // The crate says it by itself.
+            // The crate's own frame carries it.
             _ => drop(buffers.acks.remove(&id)),
         }
     }
 
-    /// The stream was acknowledged otherwise, or is over.
-    pub(super) fn forget_ack(&self, id: u32) {
+    /// Stops tracking the acknowledgement: it was sent otherwise, or the stream is over.
+    pub(super) fn remove_ack(&self, id: u32) {
         self.0.lock().acks.remove(&id);
     }
 
@@ -238,7 +244,7 @@ impl Pipe {
         buffers.output.advance(count);
     }
 
-    /// Code of the GoAway that the crate wanted to send.
+    /// Code of the GoAway that the crate tried to send.
     pub(super) fn refusal(&self) -> Option<u32> {
         self.0.lock().refusal
     }
@@ -263,7 +269,8 @@ impl AsyncRead for Pipe {
 }
 
 impl AsyncWrite for Pipe {
-    /// Takes everything: the crate writes a header in one call and its payload, if any, in the next.
+    /// Takes everything: the crate writes a header in one call and its payload, if any, in the
+    /// next.
     fn poll_write(
         self: Pin<&mut Self>,
         _cx: &mut Context<'_>,

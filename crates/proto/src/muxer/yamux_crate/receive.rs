@@ -1,4 +1,4 @@
-//! Input: from bytes by way of the crate to events.
+//! Input: from bytes through the crate to events.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,11 +13,11 @@ use super::streams::{Half, Opening, Read};
 use super::{EndError, Loan, Session, UNCONSUMED_MAX};
 
 impl Session {
-    /// Takes bytes off the front of `input` and returns what they tell; `None` when they are used up.
-    /// The bytes of an event are lent from `loan`.
+    /// Consumes bytes from the front of `input` and returns the next event; `None` once there is no
+    /// more. The bytes of an event are borrowed from `loan`.
     ///
     /// # Errors
-    /// [`EndError`] once everything that came before it is told; the session takes no more input.
+    /// [`EndError`] after all events that precede it; the session takes no more input.
     pub fn poll_event<'a>(
         &mut self,
         input: &mut &[u8],
@@ -35,24 +35,24 @@ impl Session {
         if let Some(key) = self.acked.pop_front() {
             return Ok(Some(Event::Acked { key }));
         }
-        while let Some((key, half)) = self.streams.pop_called() {
-            let reported = match half {
+        while let Some((key, half)) = self.streams.pop_ready() {
+            let event = match half {
                 Half::Write => self.writable(key),
                 Half::Read => match self.read(key) {
-                    Some(Told::Data(packet)) => {
+                    Some(ReadEvent::Data(packet)) => {
                         let bytes = loan.keep(packet);
                         return Ok(Some(Event::Data { key, bytes }));
                     }
-                    Some(Told::Finished) => Some(Event::Finished { key }),
-                    Some(Told::Reset) => Some(Event::Reset {
+                    Some(ReadEvent::Finished) => Some(Event::Finished { key }),
+                    Some(ReadEvent::Reset) => Some(Event::Reset {
                         key,
                         code: StreamErrorCode::NoError as u32,
                     }),
                     None => None,
                 },
             };
-            if reported.is_some() {
-                return Ok(reported);
+            if event.is_some() {
+                return Ok(event);
             }
         }
         if let Some(code) = self.pipe.goaway()
@@ -63,27 +63,28 @@ impl Session {
         self.end.map_or(Ok(None), Err)
     }
 
-    /// Whether [`poll_event`](Self::poll_event) may have something to tell without input.
+    /// Whether [`poll_event`](Self::poll_event) may return an event without input.
     pub fn has_events(&self) -> bool {
         !self.opened.is_empty()
             || !self.acked.is_empty()
-            || self.streams.has_called()
+            || self.streams.has_ready()
             || self.pipe.is_readable()
             || (self.pipe.goaway().is_some() && !self.goaway_reported)
     }
 
-    /// Whether there is input that waits until more has been sent. The caller holds further input back.
+    /// Whether input is held back until more has been sent. The caller must stop feeding input.
     pub fn is_congested(&self) -> bool {
         self.end.is_none() && self.pipe.has_input()
     }
 
-    /// Nothing more comes: what was received is told, however much the caller has unconsumed.
+    /// Marks the end of input: everything received is reported, however much the caller has left
+    /// unconsumed.
     pub fn end_input(&mut self) {
         self.input_ended = true;
         for entry in self.streams.iter_mut() {
             if entry.read == Read::Full {
                 entry.read = Read::Open;
-                entry.look_again();
+                entry.wake_reader();
             }
         }
     }
@@ -96,17 +97,18 @@ impl Session {
         let mut has_read = false;
         loop {
             let readable = self.pipe.is_readable();
-            if !self.alarm.take() && !readable {
+            if !self.wake_flag.take() && !readable {
                 break;
             }
             has_read |= readable;
             let mut cx = Context::from_waker(&self.waker);
             match self.connection.poll_next_inbound(&mut cx) {
                 Poll::Ready(Some(Ok(stream))) => {
-                    self.alarm.set();
+                    self.wake_flag.set();
                     self.admit(stream);
                 }
-                // The crate has no other reason to end: nothing ends its input, and it sees no GoAway.
+                // The crate has no other reason to end: its input never ends, and it sees no
+                // GoAway.
                 Poll::Ready(Some(Err(_)) | None) => self.end = Some(EndError::Decode),
                 Poll::Pending => {}
             }
@@ -119,15 +121,15 @@ impl Session {
             }
         }
         if has_read {
-            self.look_after_watched();
+            self.poll_watched();
         }
     }
 
-    /// Takes or refuses a stream of the remote's.
+    /// Admits or refuses an inbound stream.
     fn admit(&mut self, stream: ::yamux::Stream) {
         let id = stream.id();
         if id.is_session() {
-            // The crate would take it.
+            // The crate would accept stream 0.
             self.end = Some(EndError::Violation { code: 1 });
             return;
         }
@@ -150,8 +152,8 @@ impl Session {
         self.pipe.send(reset);
     }
 
-    /// Notices acknowledgements, and resets behind the remote's end.
-    fn look_after_watched(&mut self) {
+    /// Detects acknowledgements, and resets that follow the remote's FIN.
+    fn poll_watched(&mut self) {
         let Self {
             watched,
             streams,
@@ -167,7 +169,7 @@ impl Session {
                 return false;
             };
             if stream.is_closed() {
-                entry.look_again();
+                entry.wake_reader();
                 return false;
             }
             if entry.opening == Opening::AwaitingAck && !stream.is_pending_ack() {
@@ -185,15 +187,16 @@ impl Session {
         (was_blocked && entry.stream.is_some() && !entry.fin).then_some(Event::Writable { key })
     }
 
-    /// What there is to tell of the half that the remote writes.
-    fn read(&mut self, key: StreamKey) -> Option<Told> {
+    /// Returns the next event of the half that the remote writes.
+    fn read(&mut self, key: StreamKey) -> Option<ReadEvent> {
         let is_over = self.end.is_some();
         let unbounded = is_over || self.input_ended;
         let entry = self.streams.get_mut(key)?;
         let stream = entry.stream.as_mut()?;
-        // The crate knows of no end of ours: only a reset closes a stream, or the connection's end.
+        // The crate never sees our FIN: a stream is closed only by a reset or by the end of the
+        // connection.
         let was_reset = stream.is_closed() && !is_over;
-        let reported = loop {
+        let event = loop {
             match entry.read {
                 Read::Open if entry.unconsumed >= UNCONSUMED_MAX && !unbounded => {
                     entry.read = Read::Full;
@@ -209,36 +212,36 @@ impl Session {
             match Pin::new(&mut *stream).poll_next(&mut cx) {
                 Poll::Ready(Some(Ok(packet))) => {
                     if entry.read == Read::Open {
-                        // A packet is a mebibyte at most.
+                        // A packet is at most 1 MiB.
                         let length = packet.as_ref().len() as u32;
                         entry.unconsumed = entry.unconsumed.saturating_add(length);
-                        entry.look_again();
-                        return Some(Told::Data(packet));
+                        entry.wake_reader();
+                        return Some(ReadEvent::Data(packet));
                     }
                 }
-                Poll::Ready(None) if !stream.is_closed() => break Some(Told::Finished),
+                Poll::Ready(None) if !stream.is_closed() => break Some(ReadEvent::Finished),
                 Poll::Ready(Some(Err(_)) | None) | Poll::Pending => break None,
             }
         };
         if was_reset {
             entry.stream = None;
-            self.settle(key);
-            return Some(Told::Reset);
+            self.retire(key);
+            return Some(ReadEvent::Reset);
         }
-        if reported.is_some() {
+        if event.is_some() {
             entry.read = Read::Finished;
             if entry.is_done() {
-                self.settle(key);
+                self.retire(key);
             } else {
                 self.watched.push(key);
             }
         }
-        reported
+        event
     }
 }
 
-/// What a stream has to tell of the remote's half.
-enum Told {
+/// Event of the half that the remote writes.
+enum ReadEvent {
     Data(::yamux::Packet),
     Finished,
     Reset,

@@ -1,4 +1,4 @@
-//! The session: commands of the caller, carried out on the crate's streams.
+//! The session: the caller's calls, applied to the crate's streams.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,90 +11,90 @@ use crate::muxer::{
 };
 
 use super::pipe::Pipe;
-use super::streams::{Alarm, Opening, Read, Streams};
+use super::streams::{Opening, Read, Streams, WakeFlag};
 use super::{Config, EndError, GROWTH_MAX, UNCONSUMED_MAX};
 
-/// Time that an acknowledgement waits for a frame to ride on, as in our own engine.
+/// Maximum time that an acknowledgement waits for another frame to carry it, as in our own engine.
 const ACK_DELAY: Duration = Duration::from_millis(20);
 
-/// Acknowledgements that wait for frames to ride on, as in our own engine.
+/// Maximum number of acknowledgements held for other frames to carry, as in our own engine.
 const ACKS_HELD_MAX: u32 = UNACKED_MAX / 4;
 
-/// Streams that the crate has room for beyond those that the limits allow: the one that is refused,
-/// and those that were reset and that it has not dropped yet.
+/// Streams that the crate may hold beyond the limits: the one being refused, and reset ones that it
+/// has not dropped yet.
 const SPARE_STREAMS: usize = 64;
 
-/// Streams of one direction that the crate is ever told to take: its windows for twice as many, and for
-/// the spare ones, have to fit 32 bits.
+/// Upper bound of the crate's stream limit per direction: its windows for twice as many, and for
+/// the spare ones, must fit 32 bits.
 const STREAMS_MAX: u32 = 8_000;
 
-/// Streams that one side of a connection may ever open.
+/// Number of streams that one side of a connection can ever open.
 const IDS_MAX: u32 = 1 << 31;
 
-/// One end of a yamux connection as the crate sees it, without the connection.
+/// One end of a yamux connection run by the crate, without the connection.
 ///
-/// A key that the session does not know is ignored by every command.
+/// Every call ignores an unknown key.
 #[derive(Debug)]
 pub struct Session {
     pub(super) config: Config,
     pub(super) connection: ::yamux::Connection<Pipe>,
     pub(super) pipe: Pipe,
-    pub(super) alarm: Arc<Alarm>,
+    pub(super) wake_flag: Arc<WakeFlag>,
     pub(super) waker: Waker,
     pub(super) streams: Streams,
-    /// Streams of the remote that the caller has not been told of.
+    /// Inbound streams not yet reported to the caller.
     pub(super) opened: VecDeque<StreamKey>,
-    /// Outbound streams that the remote acknowledged.
+    /// Acknowledged outbound streams not yet reported to the caller.
     pub(super) acked: VecDeque<StreamKey>,
-    /// Outbound streams whose SYN has not gone out, and some whose has.
-    pub(super) unannounced: Vec<StreamKey>,
-    /// Streams with news that the crate does not call for: outbound ones that are not acknowledged, those
-    /// whose remote half has ended while ours goes on, and those that are not read at present. Maybe some
-    /// twice, and some that were removed.
+    /// Outbound streams whose SYN has not been sent, and some whose SYN has.
+    pub(super) pending_syns: Vec<StreamKey>,
+    /// Streams whose changes the crate does not wake for: unacknowledged outbound ones, those whose
+    /// remote half has ended while ours continues, and those not read at present. May contain
+    /// duplicates and removed streams.
     pub(super) watched: Vec<StreamKey>,
-    /// Outbound streams that wait for their acknowledgement.
+    /// Number of unacknowledged outbound streams.
     pub(super) unacked: u32,
-    /// Inbound streams that wait for [`accept`](Self::accept).
+    /// Number of inbound streams that wait for [`accept`](Self::accept).
     pub(super) unaccepted: u32,
     pub(super) inbound_live: u32,
-    /// Inbound streams refused because there were as many as there may be.
+    /// Number of inbound streams refused because the limit on live ones was reached.
     pub(super) beyond_inbound_max: u64,
     outbound_live: u32,
     ids_left: u32,
     pub(super) going_away: bool,
     pub(super) goaway_reported: bool,
-    /// Nothing more comes: what is held back is told whatever the caller has unconsumed.
+    /// The input has ended: held-back events are reported whatever the caller has left unconsumed.
     pub(super) input_ended: bool,
     pub(super) end: Option<EndError>,
-    /// The latest time that a caller has told.
+    /// The latest time supplied by the caller.
     pub(super) clock: Duration,
     acks_due_at: Option<Duration>,
-    /// Streams taken since the last acknowledgements that had frames of their own.
+    /// Number of streams accepted since acknowledgements last got frames of their own.
     acks_held: u32,
 }
 
 impl Session {
-    /// A session at the start of a connection.
+    /// Creates the session of a new connection.
     pub fn new(role: Role, mut config: Config) -> Self {
         config.inbound_streams_max = config.inbound_streams_max.min(STREAMS_MAX);
         config.outbound_streams_max = config.outbound_streams_max.min(STREAMS_MAX);
         let pipe = Pipe::default();
-        let alarm = Arc::new(Alarm::default());
-        alarm.set();
+        let wake_flag = Arc::new(WakeFlag::default());
+        wake_flag.set();
         let mode = match role {
             Role::Dialer => ::yamux::Mode::Client,
             Role::Listener => ::yamux::Mode::Server,
         };
         Self {
             connection: ::yamux::Connection::new(pipe.clone(), limits(&config), mode),
-            waker: Waker::from(Arc::clone(&alarm)),
+            waker: Waker::from(Arc::clone(&wake_flag)),
             config,
             pipe,
-            alarm,
+            wake_flag,
             streams: Streams::default(),
             opened: VecDeque::new(),
             acked: VecDeque::new(),
-            unannounced: Vec::new(),
+            pending_syns: Vec::new(),
             watched: Vec::new(),
             unacked: 0,
             unaccepted: 0,
@@ -112,13 +112,13 @@ impl Session {
         }
     }
 
-    /// Opens a stream. Its SYN goes out with its first data frame or, if there is none by then, with
-    /// the next [`poll_control`](Self::poll_control).
+    /// Opens a stream. Its SYN is carried by its first data frame or, if there is none by then,
+    /// written by the next [`poll_control`](Self::poll_control).
     ///
     /// # Errors
     /// See [`OpenError`].
     pub fn open(&mut self) -> Result<StreamKey, OpenError> {
-        // Streams that were reset count in the crate until it has looked at them.
+        // The crate counts streams that were reset until it has polled them.
         self.pump();
         if self.going_away || self.pipe.goaway().is_some() || self.end.is_some() {
             return Err(OpenError::GoingAway);
@@ -126,7 +126,7 @@ impl Session {
         if self.unacked >= UNACKED_MAX {
             return Err(OpenError::Unacked);
         }
-        // The crate gives up the connection when it is asked beyond either of these.
+        // Beyond either limit the crate would close the connection.
         if self.outbound_live >= self.config.outbound_streams_max {
             return Err(OpenError::TooMany);
         }
@@ -138,30 +138,30 @@ impl Session {
         let Poll::Ready(Ok(stream)) = self.connection.poll_new_outbound(&mut cx) else {
             return Err(OpenError::TooMany);
         };
-        // The connection does not call for a stream that it has not looked at yet.
-        self.alarm.set();
+        // The connection does not wake for a stream that it has not polled yet.
+        self.wake_flag.set();
         let key = self.streams.insert(stream, Opening::SynDue);
-        self.unannounced.push(key);
+        self.pending_syns.push(key);
         self.watched.push(key);
         self.unacked += 1;
         self.outbound_live += 1;
         Ok(key)
     }
 
-    /// Inbound streams refused because there were as many as there may be.
+    /// Number of inbound streams refused because the limit on live ones was reached.
     pub const fn beyond_inbound_max(&self) -> u64 {
         self.beyond_inbound_max
     }
 
-    /// Inbound streams that wait for [`accept`](Self::accept).
+    /// Number of inbound streams that wait for [`accept`](Self::accept).
     pub const fn unaccepted(&self) -> u32 {
         self.unaccepted
     }
 
-    /// The application took an inbound stream: its place in the backlog is free.
+    /// Accepts an inbound stream for the application, which frees its place in the backlog.
     ///
-    /// The acknowledgement rides on the stream's next frame. It gets one of its own after 20 ms, or as
-    /// soon as 64 streams were taken.
+    /// The stream's next frame carries the acknowledgement. It gets a frame of its own after 20 ms,
+    /// or as soon as 64 streams were accepted.
     pub fn accept(&mut self, key: StreamKey) {
         let Some(entry) = self.streams.get_mut(key) else {
             return;
@@ -185,9 +185,10 @@ impl Session {
         }
     }
 
-    /// The application consumed `bytes` of a stream's data: as much may be handed out again.
+    /// Records that the application consumed `bytes` of a stream's data: as much may be handed out
+    /// again.
     ///
-    /// The crate gives the remote credit when half a window was handed out.
+    /// The crate sends credit to the remote when half a window was handed out.
     pub fn consumed(&mut self, key: StreamKey, bytes: u32, now: Duration) {
         self.clock = self.clock.max(now);
         let Some(entry) = self.streams.get_mut(key) else {
@@ -196,51 +197,52 @@ impl Session {
         entry.unconsumed = entry.unconsumed.saturating_sub(bytes);
         if entry.read == Read::Full && entry.unconsumed < UNCONSUMED_MAX {
             entry.read = Read::Open;
-            entry.look_again();
+            entry.wake_reader();
         }
     }
 
-    /// Closes the reading half here: what has come and what still comes of this stream counts as
-    /// consumed, and only its end is told.
+    /// Closes the reading half locally: data received and still to be received counts as consumed,
+    /// and only the end of the stream is reported.
     pub fn discard(&mut self, key: StreamKey) {
         if let Some(entry) = self.streams.get_mut(key)
             && entry.read != Read::Finished
         {
             entry.read = Read::Discarding;
-            entry.look_again();
+            entry.wake_reader();
         }
     }
 
-    /// Resets a stream; nothing more is told of it. A stream whose SYN has not gone out vanishes.
+    /// Resets a stream; no further events are returned for it. A stream whose SYN has not been sent
+    /// leaves no trace.
     pub fn reset(&mut self, key: StreamKey, code: u32) {
         let Some(entry) = self.streams.get_mut(key) else {
             return;
         };
-        // What was written before goes out before.
+        // Data written earlier is sent first.
         let Some(stream) = entry.stream.take() else {
             return;
         };
-        let (id, is_known) = (entry.id, entry.opening != Opening::SynDue);
+        let (id, syn_sent) = (entry.id, entry.opening != Opening::SynDue);
         self.pump();
         drop(stream);
-        self.settle(key);
-        if is_known {
+        self.retire(key);
+        if syn_sent {
             self.pipe.send(Header::window_update(Flags::RST, id, code));
         }
     }
 
-    /// Queues a GoAway, behind every other control frame. From here on streams are neither opened nor
-    /// taken. Call it when the streams have nothing left to send. Only the first one is said.
+    /// Queues a GoAway, after every other control frame. From now on streams are neither opened nor
+    /// accepted. Call it when the streams have nothing left to send. Only the first call sends one.
     pub fn go_away(&mut self, code: u32) {
-        self.announce();
+        self.send_syns();
         self.pump();
         if !std::mem::replace(&mut self.going_away, true) {
             self.pipe.send(Header::go_away(code));
         }
     }
 
-    /// The caller is done with the entry; its key may come back for another stream. A stream that is
-    /// not over is reset without a code.
+    /// Removes the entry; its key may be reused for another stream. A stream that is not over is
+    /// reset without a code.
     pub fn remove(&mut self, key: StreamKey) {
         self.reset(key, StreamErrorCode::NoError as u32);
         let Some(entry) = self.streams.remove(key) else {
@@ -257,23 +259,23 @@ impl Session {
         }
     }
 
-    /// The stream's number on the wire.
+    /// Returns the stream's id on the wire.
     pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
         self.streams.get(key).map(|entry| entry.id)
     }
 
-    /// Consumed bytes that are worth telling of: a quarter of what may be unconsumed; zero for a key
-    /// nobody knows.
+    /// Returns the number of consumed bytes worth reporting: a quarter of the maximum left
+    /// unconsumed; zero for an unknown key.
     pub fn update_step(&self, key: StreamKey) -> u32 {
         self.streams.get(key).map_or(0, |_| UNCONSUMED_MAX / 4)
     }
 
-    /// When to call [`handle_deadline`](Self::handle_deadline).
+    /// Returns the time at which to call [`handle_deadline`](Self::handle_deadline).
     pub const fn poll_deadline(&self) -> Option<Duration> {
         self.acks_due_at
     }
 
-    /// Acknowledges what no other frame has acknowledged by now.
+    /// Acknowledges the streams that no other frame has acknowledged by `now`.
     pub fn handle_deadline(&mut self, now: Duration) {
         self.clock = self.clock.max(now);
         if self.acks_due_at.is_none_or(|at| at > now) {
@@ -289,31 +291,33 @@ impl Session {
         for entry in self.streams.iter_mut() {
             if entry.opening == Opening::AckDue {
                 entry.opening = Opening::Established;
-                self.pipe.forget_ack(entry.id);
+                self.pipe.remove_ack(entry.id);
                 self.pipe
                     .send(Header::window_update(Flags::ACK, entry.id, 0));
             }
         }
     }
 
-    /// The stream is over: nobody owes anybody an acknowledgement, and the crate may forget it.
-    pub(super) fn settle(&mut self, key: StreamKey) {
+    /// Closes a stream that is over: no acknowledgement is outstanding in either direction, and the
+    /// crate may drop it.
+    pub(super) fn retire(&mut self, key: StreamKey) {
         let Some(entry) = self.streams.get_mut(key) else {
             return;
         };
         entry.stream = None;
-        self.pipe.forget_ack(entry.id);
+        self.pipe.remove_ack(entry.id);
         if entry.is_outbound_unacked() {
             self.unacked -= 1;
         }
-        // A place in the backlog is kept until the caller takes the stream or removes it.
+        // A place in the backlog is kept until the caller accepts or removes the stream.
         if entry.opening != Opening::Unaccepted {
             entry.opening = Opening::Established;
         }
     }
 }
 
-/// The crate's limits: beyond ours, so that it is we who refuse a stream and not it the connection.
+/// Returns the crate's limits: beyond ours, so that we refuse the stream before the crate closes
+/// the connection.
 fn limits(config: &Config) -> ::yamux::Config {
     let streams = (config.inbound_streams_max as usize)
         .saturating_add(config.outbound_streams_max as usize)

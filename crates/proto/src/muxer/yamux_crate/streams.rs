@@ -1,4 +1,4 @@
-//! The streams of a session, and the wakers by which the crate calls for them.
+//! The streams of a session, and the wakers that the crate wakes for them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::muxer::StreamKey;
 /// One stream.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// The crate's side of it; none once it was reset here.
+    /// The crate's stream; `None` once it is over.
     pub(super) stream: Option<::yamux::Stream>,
     pub(super) id: u32,
     pub(super) opening: Opening,
@@ -20,15 +20,15 @@ pub(super) struct Entry {
     pub(super) outbound: bool,
     /// Our half has ended.
     pub(super) fin: bool,
-    /// The crate takes no data at present, and calls when it does.
+    /// The crate takes no data at present, and wakes `writer` when it does.
     pub(super) blocked: bool,
-    /// Handed out and not consumed.
+    /// Bytes handed out and not consumed.
     pub(super) unconsumed: u32,
-    pub(super) reader: Bell,
-    pub(super) writer: Bell,
+    pub(super) reader: HalfWaker,
+    pub(super) writer: HalfWaker,
 }
 
-/// How far the opening of a stream has been told, as in our own engine.
+/// Opening state of a stream, as in our own engine.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Opening {
     SynDue,
@@ -42,7 +42,7 @@ pub(super) enum Opening {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Read {
     Open,
-    /// Open, and the caller has all that it may have unconsumed.
+    /// Open, and the caller has reached [`UNCONSUMED_MAX`](super::UNCONSUMED_MAX).
     Full,
     Discarding,
     Finished,
@@ -65,28 +65,28 @@ impl Entry {
         self.fin && self.read == Read::Finished
     }
 
-    /// Asks for another look at what there is to read.
-    pub(super) fn look_again(&self) {
+    /// Schedules another poll of the reading half.
+    pub(super) fn wake_reader(&self) {
         self.reader.waker.wake_by_ref();
     }
 }
 
-/// All streams by key, and those that the crate called for.
+/// All streams by key, and the queue of those that the crate woke.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     entries: Vec<Option<Entry>>,
     free: Vec<StreamKey>,
-    called: Arc<Mutex<VecDeque<(StreamKey, Half)>>>,
+    ready: Arc<Mutex<VecDeque<(StreamKey, Half)>>>,
 }
 
 impl Streams {
     pub(super) fn insert(&mut self, stream: ::yamux::Stream, opening: Opening) -> StreamKey {
         let key = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
-            // As many as live streams, which the limits keep far below 2^32.
+            // There are as many entries as live streams, which the limits keep far below 2^32.
             StreamKey((self.entries.len() - 1) as u32)
         });
-        let bell = |half| Bell::new(&self.called, key, half);
+        let half_waker = |half| HalfWaker::new(&self.ready, key, half);
         let entry = Entry {
             id: stream.id().val(),
             stream: Some(stream),
@@ -96,11 +96,11 @@ impl Streams {
             fin: false,
             blocked: false,
             unconsumed: 0,
-            reader: bell(Half::Read),
-            writer: bell(Half::Write),
+            reader: half_waker(Half::Read),
+            writer: half_waker(Half::Write),
         };
-        // The crate calls only for a stream that was polled.
-        entry.look_again();
+        // The crate wakes only for a stream that was polled.
+        entry.wake_reader();
         self.entries[key.index()] = Some(entry);
         key
     }
@@ -123,9 +123,9 @@ impl Streams {
         self.entries.iter_mut().flatten()
     }
 
-    /// The next half of a stream that the crate called for.
-    pub(super) fn pop_called(&mut self) -> Option<(StreamKey, Half)> {
-        let (key, half) = self.called.lock().pop_front()?;
+    /// Returns the next half of a stream that the crate woke.
+    pub(super) fn pop_ready(&mut self) -> Option<(StreamKey, Half)> {
+        let (key, half) = self.ready.lock().pop_front()?;
         if let Some(entry) = self.get(key) {
             match half {
                 Half::Read => entry.reader.reset(),
@@ -135,36 +135,36 @@ impl Streams {
         Some((key, half))
     }
 
-    pub(super) fn has_called(&self) -> bool {
-        !self.called.lock().is_empty()
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.lock().is_empty()
     }
 }
 
-/// Puts a half of a stream on the list of those called for, once.
+/// Waker that adds a half of a stream to the ready queue, at most once.
 #[derive(Debug)]
-pub(super) struct Bell {
-    call: Arc<Call>,
+pub(super) struct HalfWaker {
+    wake: Arc<HalfWake>,
     waker: Waker,
 }
 
 #[derive(Debug)]
-struct Call {
-    called: Arc<Mutex<VecDeque<(StreamKey, Half)>>>,
+struct HalfWake {
+    ready: Arc<Mutex<VecDeque<(StreamKey, Half)>>>,
     key: StreamKey,
     half: Half,
-    is_listed: AtomicBool,
+    is_queued: AtomicBool,
 }
 
-impl Bell {
-    fn new(called: &Arc<Mutex<VecDeque<(StreamKey, Half)>>>, key: StreamKey, half: Half) -> Self {
-        let call = Arc::new(Call {
-            called: Arc::clone(called),
+impl HalfWaker {
+    fn new(ready: &Arc<Mutex<VecDeque<(StreamKey, Half)>>>, key: StreamKey, half: Half) -> Self {
+        let wake = Arc::new(HalfWake {
+            ready: Arc::clone(ready),
             key,
             half,
-            is_listed: AtomicBool::new(false),
+            is_queued: AtomicBool::new(false),
         });
-        let waker = Waker::from(Arc::clone(&call));
-        Self { call, waker }
+        let waker = Waker::from(Arc::clone(&wake));
+        Self { wake, waker }
     }
 
     pub(super) const fn waker(&self) -> &Waker {
@@ -172,27 +172,27 @@ impl Bell {
     }
 
     fn reset(&self) {
-        self.call.is_listed.store(false, Ordering::Relaxed);
+        self.wake.is_queued.store(false, Ordering::Relaxed);
     }
 }
 
-impl Wake for Call {
+impl Wake for HalfWake {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.is_listed.swap(true, Ordering::Relaxed) {
-            self.called.lock().push_back((self.key, self.half));
+        if !self.is_queued.swap(true, Ordering::Relaxed) {
+            self.ready.lock().push_back((self.key, self.half));
         }
     }
 }
 
-/// Remembers that the crate's connection wants to be polled again.
+/// Waker that marks the crate's connection for another poll.
 #[derive(Debug, Default)]
-pub(super) struct Alarm(AtomicBool);
+pub(super) struct WakeFlag(AtomicBool);
 
-impl Alarm {
+impl WakeFlag {
     pub(super) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -206,7 +206,7 @@ impl Alarm {
     }
 }
 
-impl Wake for Alarm {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.set();
     }

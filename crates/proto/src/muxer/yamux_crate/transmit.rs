@@ -14,20 +14,21 @@ use super::{HEADER_BYTES, Session};
 impl Session {
     /// Whether [`poll_control`](Self::poll_control) may have something to write.
     pub fn has_control(&self) -> bool {
-        !self.unannounced.is_empty() || self.alarm.is_set() || self.pipe.has_output()
+        !self.pending_syns.is_empty() || self.wake_flag.is_set() || self.pipe.has_output()
     }
 
-    /// Appends what there is to send besides new data to `out`, at most `room` bytes; frames may be
-    /// cut anywhere.
+    /// Appends everything to send except new data to `out`, at most `room` bytes; frames may be
+    /// split anywhere.
     pub fn poll_control(&mut self, out: &mut Vec<u8>, room: usize) {
-        self.announce();
+        self.send_syns();
         self.pump();
         self.pipe.take(out, room);
-        // There may be room for answers to more input.
+        // There may be room for responses to more input.
         self.pump();
     }
 
-    /// Whether the crate may take data of this stream: nothing, or an unknown number of bytes.
+    /// Returns zero if the crate takes no data of this stream, [`u32::MAX`] if it takes an unknown
+    /// amount.
     pub fn send_credit(&self, key: StreamKey) -> u32 {
         match self.streams.get(key) {
             Some(entry) if entry.stream.is_some() && !entry.fin && !entry.blocked => u32::MAX,
@@ -35,8 +36,8 @@ impl Session {
         }
     }
 
-    /// Gives the crate one frame of data; returns how many bytes it took, as far as the remote's credit
-    /// goes. `out` gets what there is to send, within the bytes of the whole frame.
+    /// Passes one frame of data to the crate; returns the number of bytes it took, limited by the
+    /// remote's credit. Appends pending output to `out`, at most the size of the whole frame.
     pub fn write(
         &mut self,
         key: StreamKey,
@@ -56,10 +57,10 @@ impl Session {
         taken
     }
 
-    /// Ends our half of the stream, behind its last data frame; `out` gets as many bytes as a frame
-    /// without payload has.
+    /// Ends our half of the stream, after its last data frame; appends at most one header's bytes
+    /// to `out`.
     pub fn finish(&mut self, key: StreamKey, out: &mut Vec<u8>) {
-        self.introduce(key);
+        self.send_syn(key);
         self.pump();
         let Some(entry) = self.streams.get_mut(key) else {
             return;
@@ -68,26 +69,26 @@ impl Session {
         let mut flags = Flags::FIN;
         if entry.opening == Opening::AckDue {
             entry.opening = Opening::Established;
-            self.pipe.forget_ack(entry.id);
+            self.pipe.remove_ack(entry.id);
             flags = flags.with(Flags::ACK);
         }
         let id = entry.id;
         if entry.is_done() {
-            self.settle(key);
+            self.retire(key);
         }
         self.pipe.send(Header::window_update(flags, id, 0));
         self.pipe.take(out, HEADER_BYTES);
     }
 
     /// Writes the SYN of streams that have not sent anything.
-    pub(super) fn announce(&mut self) {
-        for key in std::mem::take(&mut self.unannounced) {
-            self.introduce(key);
+    pub(super) fn send_syns(&mut self) {
+        for key in std::mem::take(&mut self.pending_syns) {
+            self.send_syn(key);
         }
     }
 
     /// Writes the SYN of a stream that has not sent anything: an empty data frame carries it.
-    pub(super) fn introduce(&mut self, key: StreamKey) {
+    pub(super) fn send_syn(&mut self, key: StreamKey) {
         if self
             .streams
             .get(key)
@@ -97,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Gives the crate data of a stream; returns how much it took.
+    /// Passes data of a stream to the crate; returns the number of bytes it took.
     pub(super) fn offer(&mut self, key: StreamKey, bytes: &[u8]) -> usize {
         let Some(entry) = self.streams.get_mut(key) else {
             return 0;
@@ -118,7 +119,7 @@ impl Session {
                     };
                 }
                 Poll::Ready(Err(_)) => {
-                    entry.look_again();
+                    entry.wake_reader();
                     break;
                 }
                 Poll::Pending => {

@@ -1,4 +1,4 @@
-//! Cases of other implementations' suites that no other file here holds.
+//! Cases from other implementations' suites that no other file here covers.
 
 use super::support::*;
 use crate::muxer::yamux::ProtocolError;
@@ -7,9 +7,9 @@ use crate::muxer::{ConnectionErrorCode, StreamKey};
 
 const KEY: StreamKey = StreamKey(0);
 
-// go 150: two ends of the same role are told apart by the first stream.
+// go 150: the first stream reveals two ends of the same role.
 #[test]
-fn two_ends_of_one_role_cannot_talk() {
+fn two_ends_of_one_role_cannot_communicate() {
     for (mut one, mut other) in [(dialer(), dialer()), (listener(), listener())] {
         one.open().unwrap();
         let mut wire = Vec::new();
@@ -20,7 +20,7 @@ fn two_ends_of_one_role_cannot_talk() {
     }
 }
 
-// go 156: a remote may have more window than we, and we use all of it.
+// go 156: a remote may have a larger window than ours, and we use all of it.
 #[test]
 fn windows_of_both_ends_may_differ() {
     let mut session = listener();
@@ -34,7 +34,7 @@ fn windows_of_both_ends_may_differ() {
         left -= length;
     }
     assert_eq!(session.send_credit(KEY), 0);
-    // Theirs is the usual one meanwhile.
+    // Our receive window still has its initial size.
     let error = feed(&mut session, &Header::data(NONE, 1, 262_145).encode());
     let window = 262_144;
     assert_eq!(
@@ -47,7 +47,7 @@ fn windows_of_both_ends_may_differ() {
     );
 }
 
-// go 159: more than 32 bits can count, both ways.
+// go 159: byte counts beyond 32 bits, in both directions.
 #[test]
 fn a_stream_carries_more_than_4_gib_each_way() {
     const FRAME: u32 = 256 << 10;
@@ -63,8 +63,8 @@ fn a_stream_carries_more_than_4_gib_each_way() {
             while session.poll_event(&mut input, NOW).unwrap().is_some() {}
         }
         received += u64::from(FRAME);
-        session.consumed(KEY, FRAME, NOW, &mut Purse::of(0));
-        // As much goes out, and as much credit comes for it.
+        session.consumed(KEY, FRAME, NOW, &mut LimitedBudget::of(0));
+        // Send the same amount, and receive as much credit for it.
         let mut left = FRAME;
         while left > 0 {
             let length = left.min(16_372);
@@ -89,24 +89,24 @@ fn a_stream_carries_more_than_4_gib_each_way() {
     assert_eq!(session.send_credit(KEY), 256 << 10);
 }
 
-// Y14: what the application does after the end is quiet.
+// Y14: calls by the application after a failure have no effect.
 #[test]
-fn a_session_that_failed_takes_every_call_and_tells_nothing() {
+fn a_failed_session_accepts_every_call_and_reports_nothing() {
     let mut session = listener();
     feed(&mut session, &data(SYN, 1, 262_144)).unwrap();
     let error = feed(&mut session, &Header::data(NONE, 1, 1).encode()).unwrap_err();
-    session.consumed(KEY, 262_144, NOW, &mut Purse::of(0));
+    session.consumed(KEY, 262_144, NOW, &mut LimitedBudget::of(0));
     session.acknowledge(KEY);
     session.discard(KEY);
     session.remove(KEY);
     assert_eq!(feed(&mut session, &update(FIN, 1, 0)), Err(error));
-    // The reason goes out behind what was due.
+    // The GoAway is sent after the frames that were due.
     session.go_away(error.goaway_code());
     let frames = control(&mut session);
     assert_eq!(frames.last(), Some(&Header::go_away(1)));
 }
 
-// go 162: a reset and a goodbye carry any code, in both directions.
+// go 162: a reset and a GoAway carry any code, in both directions.
 #[test]
 fn codes_pass_unchanged() {
     for code in [0, 1, 0x1002, u32::MAX] {
@@ -123,18 +123,18 @@ fn codes_pass_unchanged() {
         let mut session = listener();
         assert_eq!(
             feed(&mut session, &frames).unwrap(),
-            [Told::Opened(0), Told::Reset(0, code)]
+            [OwnedEvent::Opened(0), OwnedEvent::Reset(0, code)]
         );
         assert_eq!(
             feed(&mut session, &Header::go_away(code).encode()).unwrap(),
-            [Told::GoAway(code)]
+            [OwnedEvent::GoAway(code)]
         );
     }
 }
 
-// go 162: the code says whose rule was broken, yamux's or ours.
+// go 162: the code distinguishes violations of yamux from those of our budgets.
 #[test]
-fn floods_are_told_as_such() {
+fn floods_have_a_code_of_their_own() {
     for error in [
         ProtocolError::IdleFlood,
         ProtocolError::WindowUpdateFlood,

@@ -7,9 +7,9 @@ use crate::muxer::yamux::frame::Header;
 
 const VIOLATION: u32 = StreamErrorCode::ProtocolViolation as u32;
 
-/// Asserts that `frame` tells `expected` whole and cut at every byte.
+/// Asserts that `frame` reports `expected`, whole and in pieces of every size.
 #[track_caller]
-fn assert_tells(prepare: impl Fn() -> Session, frame: &[u8], expected: &[Told]) {
+fn assert_reports(prepare: impl Fn() -> Session, frame: &[u8], expected: &[OwnedEvent]) {
     for piece in 1..=frame.len() {
         let reported = feed_in(&mut prepare(), frame, piece).expect("the frame is legal");
         assert_eq!(reported, expected, "in pieces of {piece}");
@@ -20,13 +20,13 @@ fn sevens(count: usize) -> Vec<u8> {
     vec![7; count]
 }
 
-// Y9, A089: a stream opens with any frame, and may be over with the same.
+// Y9, A089: a stream opens with any frame, and the same frame may end it.
 #[test]
 fn a_stream_opens_with_any_frame() {
-    let opened = Told::Opened(0);
-    let bytes = Told::Data(0, sevens(20));
-    let finished = Told::Finished(0);
-    let table: [(Vec<u8>, Vec<Told>); 12] = [
+    let opened = OwnedEvent::Opened(0);
+    let bytes = OwnedEvent::Data(0, sevens(20));
+    let finished = OwnedEvent::Finished(0);
+    let table: [(Vec<u8>, Vec<OwnedEvent>); 12] = [
         (update(SYN, 1, 0), vec![opened.clone()]),
         (update(SYN, 1, 1 << 20), vec![opened.clone()]),
         (data(SYN, 1, 0), vec![opened.clone()]),
@@ -47,11 +47,11 @@ fn a_stream_opens_with_any_frame() {
         (update(SYN.with(ACK).with(FIN).with(RST), 1, 42), vec![]),
     ];
     for (frame, expected) in table {
-        assert_tells(listener, &frame, &expected);
+        assert_reports(listener, &frame, &expected);
     }
 }
 
-// Y8, Y10, A089: what a frame says about a stream of ours that waits for its acknowledgement.
+// Y8, Y10, A089: flags on an unacknowledged outbound stream.
 #[test]
 fn flags_combine_on_a_live_stream() {
     let prepare = || {
@@ -60,10 +60,10 @@ fn flags_combine_on_a_live_stream() {
         session.data_header(key, 10);
         session
     };
-    let acked = Told::Acked(0);
-    let bytes = Told::Data(0, sevens(20));
-    let finished = Told::Finished(0);
-    let table: [(Vec<u8>, Vec<Told>); 14] = [
+    let acked = OwnedEvent::Acked(0);
+    let bytes = OwnedEvent::Data(0, sevens(20));
+    let finished = OwnedEvent::Finished(0);
+    let table: [(Vec<u8>, Vec<OwnedEvent>); 14] = [
         (update(ACK, 1, 0), vec![acked.clone()]),
         (update(ACK, 1, 99), vec![acked.clone()]),
         (data(ACK, 1, 0), vec![acked.clone()]),
@@ -72,34 +72,37 @@ fn flags_combine_on_a_live_stream() {
         (data(FIN, 1, 0), vec![finished.clone()]),
         (data(FIN, 1, 20), vec![bytes.clone(), finished.clone()]),
         (data(ACK.with(FIN), 1, 20), vec![acked, bytes, finished]),
-        (update(RST, 1, 42), vec![Told::Reset(0, 42)]),
-        (data(RST, 1, 0), vec![Told::Reset(0, 0)]),
-        (data(RST, 1, 20), vec![Told::Reset(0, 0)]),
-        (update(FIN.with(RST), 1, 42), vec![Told::Reset(0, 42)]),
-        (data(FIN.with(RST), 1, 20), vec![Told::Reset(0, 0)]),
-        (update(ACK.with(RST), 1, 42), vec![Told::Reset(0, 42)]),
+        (update(RST, 1, 42), vec![OwnedEvent::Reset(0, 42)]),
+        (data(RST, 1, 0), vec![OwnedEvent::Reset(0, 0)]),
+        (data(RST, 1, 20), vec![OwnedEvent::Reset(0, 0)]),
+        (update(FIN.with(RST), 1, 42), vec![OwnedEvent::Reset(0, 42)]),
+        (data(FIN.with(RST), 1, 20), vec![OwnedEvent::Reset(0, 0)]),
+        (update(ACK.with(RST), 1, 42), vec![OwnedEvent::Reset(0, 42)]),
     ];
     for (frame, expected) in table {
-        assert_tells(prepare, &frame, &expected);
+        assert_reports(prepare, &frame, &expected);
     }
 }
 
 // A089
 #[test]
-fn ends_are_told_once() {
-    let table: [(&[Vec<u8>], &[Told]); 4] = [
-        (&[update(FIN, 1, 0), data(FIN, 1, 0)], &[Told::Finished(0)]),
+fn ends_are_reported_once() {
+    let table: [(&[Vec<u8>], &[OwnedEvent]); 4] = [
+        (
+            &[update(FIN, 1, 0), data(FIN, 1, 0)],
+            &[OwnedEvent::Finished(0)],
+        ),
         (
             &[update(RST, 1, 5), update(RST, 1, 6)],
-            &[Told::Reset(0, 5)],
+            &[OwnedEvent::Reset(0, 5)],
         ),
         (
             &[update(FIN, 1, 0), update(RST, 1, 5)],
-            &[Told::Finished(0), Told::Reset(0, 5)],
+            &[OwnedEvent::Finished(0), OwnedEvent::Reset(0, 5)],
         ),
         (
             &[update(RST, 1, 5), update(FIN, 1, 0)],
-            &[Told::Reset(0, 5)],
+            &[OwnedEvent::Reset(0, 5)],
         ),
     ];
     for (frames, expected) in table {
@@ -124,11 +127,11 @@ fn data_after_fin_resets_the_stream_and_is_not_delivered() {
         assert_eq!(
             reported,
             [
-                Told::Opened(0),
-                Told::Data(0, sevens(3)),
-                Told::Finished(0),
-                Told::Reset(0, VIOLATION),
-                Told::Opened(1),
+                OwnedEvent::Opened(0),
+                OwnedEvent::Data(0, sevens(3)),
+                OwnedEvent::Finished(0),
+                OwnedEvent::Reset(0, VIOLATION),
+                OwnedEvent::Opened(1),
             ]
         );
         assert_eq!(
@@ -161,7 +164,7 @@ fn a_reset_stream_is_not_resurrected() {
 
 // A091
 #[test]
-fn acknowledgements_that_nobody_waits_for_are_ignored() {
+fn unexpected_acknowledgements_are_ignored() {
     let mut session = listener();
     let frames = [
         update(SYN, 1, 0),
@@ -171,7 +174,7 @@ fn acknowledgements_that_nobody_waits_for_are_ignored() {
     ];
     assert_eq!(
         feed(&mut session, &frames.concat()).unwrap(),
-        [Told::Opened(0)]
+        [OwnedEvent::Opened(0)]
     );
     assert_eq!(session.unacked, 0);
 }
@@ -183,13 +186,17 @@ fn control_frames_of_type_data_are_understood() {
     let frames = [data(SYN, 1, 0), data(NONE, 1, 4), data(FIN, 1, 0)].concat();
     assert_eq!(
         feed(&mut session, &frames).unwrap(),
-        [Told::Opened(0), Told::Data(0, sevens(4)), Told::Finished(0)]
+        [
+            OwnedEvent::Opened(0),
+            OwnedEvent::Data(0, sevens(4)),
+            OwnedEvent::Finished(0)
+        ]
     );
 }
 
 // Y6, Y11
 #[test]
-fn what_we_send_carries_the_flags_that_are_due() {
+fn sent_frames_carry_the_flags_that_are_due() {
     let mut session = dialer();
     let bare = session.open().unwrap();
     assert_eq!(control(&mut session), [Header::window_update(SYN, 1, 0)]);
@@ -201,7 +208,7 @@ fn what_we_send_carries_the_flags_that_are_due() {
     assert_eq!(headers(&header), [Header::data(SYN, 3, 9)]);
     let header = session.data_header(with_data, 8);
     assert_eq!(headers(&header), [Header::data(NONE, 3, 8)]);
-    // Alone: js-libp2p 3 loses what comes in one frame with it.
+    // Alone: js-libp2p 3 loses payload sent in the same frame.
     let header = session.fin_frame(with_data);
     assert_eq!(headers(&header), [Header::window_update(FIN, 3, 0)]);
 
@@ -215,7 +222,7 @@ fn what_we_send_carries_the_flags_that_are_due() {
 }
 
 #[test]
-fn an_acknowledgement_rides_on_the_first_frame_after_accept() {
+fn the_first_frame_after_accept_carries_the_acknowledgement() {
     let mut session = listener();
     feed(
         &mut session,

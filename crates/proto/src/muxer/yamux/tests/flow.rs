@@ -1,4 +1,4 @@
-//! Windows: when credit goes back, and when a window grows.
+//! Windows: credit and growth.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::muxer::{Role, StreamKey};
 const KEY: StreamKey = StreamKey(0);
 const QUARTER: u32 = 64 << 10;
 
-/// A listener's session with stream 1 open, the window sent in full and nothing consumed.
+/// Returns a listener's session with stream 1 open, its window received in full and nothing
+/// consumed.
 fn full() -> Session {
     let mut session = listener();
     feed(&mut session, &data(SYN, 1, 4 * QUARTER)).unwrap();
@@ -20,31 +21,31 @@ fn full() -> Session {
 
 // Y13, go 154
 #[test]
-fn credit_goes_back_a_quarter_at_a_time() {
+fn credit_is_returned_a_quarter_at_a_time() {
     let mut session = full();
-    let mut purse = Purse::of(0);
-    session.consumed(KEY, QUARTER - 1, NOW, &mut purse);
+    let mut budget = LimitedBudget::of(0);
+    session.consumed(KEY, QUARTER - 1, NOW, &mut budget);
     assert_eq!(control(&mut session), []);
-    session.consumed(KEY, 1, NOW, &mut purse);
-    // What is consumed before the update is written goes with it.
-    session.consumed(KEY, 5, NOW, &mut purse);
+    session.consumed(KEY, 1, NOW, &mut budget);
+    // Bytes consumed before the update is written are included.
+    session.consumed(KEY, 5, NOW, &mut budget);
     assert_eq!(
         control(&mut session),
         [Header::window_update(NONE, 1, QUARTER + 5)]
     );
-    session.consumed(KEY, QUARTER, NOW, &mut purse);
+    session.consumed(KEY, QUARTER, NOW, &mut budget);
     assert_eq!(
         control(&mut session),
         [Header::window_update(NONE, 1, QUARTER)]
     );
 }
 
-// Y6: level-triggered, so that a stream has one update to send at any time.
+// Y6: level-triggered, so a stream has at most one update to send.
 #[test]
 fn updates_of_a_stalled_connection_do_not_pile_up() {
     let mut session = full();
     for _ in 0..4 * QUARTER {
-        session.consumed(KEY, 1, NOW, &mut Purse::of(0));
+        session.consumed(KEY, 1, NOW, &mut LimitedBudget::of(0));
     }
     assert_eq!(
         control(&mut session),
@@ -56,16 +57,16 @@ fn updates_of_a_stalled_connection_do_not_pile_up() {
 fn a_finished_stream_gets_no_credit() {
     let mut session = full();
     feed(&mut session, &update(FIN, 1, 0)).unwrap();
-    session.consumed(KEY, 4 * QUARTER, NOW, &mut Purse::of(0));
+    session.consumed(KEY, 4 * QUARTER, NOW, &mut LimitedBudget::of(0));
     assert_eq!(control(&mut session), []);
 }
 
 /// A remote that sends on stream 1 of a listener's session, over a path with a round trip.
 struct Sender {
     session: Session,
-    purse: Purse,
+    budget: LimitedBudget,
     now: Duration,
-    /// What the remote may send.
+    /// Bytes that the remote may send.
     credit: u32,
     sent: u64,
     unread: u32,
@@ -78,7 +79,7 @@ impl Sender {
         control(&mut session);
         Self {
             session,
-            purse: Purse::of(64 << 20),
+            budget: LimitedBudget::of(64 << 20),
             now: NOW,
             credit: 256 << 10,
             sent: 0,
@@ -86,7 +87,7 @@ impl Sender {
         }
     }
 
-    /// The same with a measured round trip.
+    /// Like [`new`](Self::new), with a measured round trip.
     fn with_round_trip(rtt: Duration, config: Config) -> Self {
         let mut sender = Self::new(config);
         sender.session.ping(sender.now);
@@ -105,7 +106,7 @@ impl Sender {
         self.session.receive_window(KEY)
     }
 
-    /// Sends `bytes`, or what there is credit for.
+    /// Sends `bytes`, limited by the credit.
     fn send(&mut self, bytes: u32) {
         static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
         let mut left = bytes.min(self.credit);
@@ -126,14 +127,15 @@ impl Sender {
         }
     }
 
-    /// Reads `bytes`, or what there is, a quarter of the initial window at a time; the credit is the
-    /// remote's at once.
+    /// Reads at most `bytes`, a quarter of the initial window at a time; the remote gets the credit
+    /// immediately.
     fn read(&mut self, bytes: u32) {
         let mut left = bytes.min(self.unread);
         self.unread -= left;
         while left > 0 {
             let bytes = left.min(QUARTER);
-            self.session.consumed(KEY, bytes, self.now, &mut self.purse);
+            self.session
+                .consumed(KEY, bytes, self.now, &mut self.budget);
             left -= bytes;
         }
         for header in control(&mut self.session) {
@@ -141,7 +143,7 @@ impl Sender {
         }
     }
 
-    /// Sends as much as the window allows, once a round trip; returns the window.
+    /// Sends as much as the window allows, once per round trip; returns the window.
     fn bulk(&mut self, rtt: Duration, round_trips: u32) -> u32 {
         for _ in 0..round_trips {
             self.send(u32::MAX);
@@ -152,18 +154,18 @@ impl Sender {
     }
 }
 
-// Y13: no stall below what the budget grants, whatever the round trip.
+// Y13: growth does not stall below the budget, whatever the round trip.
 #[test]
-fn a_window_limited_stream_grows_to_the_end_of_the_budget_at_any_round_trip() {
+fn a_window_limited_stream_grows_to_the_budget_at_any_round_trip() {
     for rtt_ms in [1, 20, 50, 100, 300] {
         let rtt = Duration::from_millis(rtt_ms);
         let mut sender = Sender::with_round_trip(rtt, Config::default());
         assert_eq!(sender.bulk(rtt, 16), 64 << 20, "at {rtt:?}");
-        assert_eq!(sender.purse.lent, (64 << 20) - (256 << 10));
+        assert_eq!(sender.budget.reserved, (64 << 20) - (256 << 10));
     }
 }
 
-// A loopback at 370 MB/s, the measured rate of a window of 256 KiB.
+// A loopback at 370 MB/s, the rate measured with a window of 256 KiB.
 #[test]
 fn bulk_over_loopback_has_4_mib_of_window_within_8_mib() {
     let mut sender = Sender::with_round_trip(Duration::from_micros(50), Config::default());
@@ -174,7 +176,7 @@ fn bulk_over_loopback_has_4_mib_of_window_within_8_mib() {
     assert!(sender.sent < 8 << 20, "{}", sender.sent);
 }
 
-// Without a pong, or before the first.
+// Without pongs, or before the first.
 #[test]
 fn bulk_grows_without_a_measured_round_trip() {
     let mut sender = Sender::new(Config::default());
@@ -194,9 +196,9 @@ fn a_slow_reader_keeps_its_window() {
     assert_eq!(sender.window(), 256 << 10);
 }
 
-// A rate of 5 MiB/s over 100 ms: 512 KiB in a round trip.
+// A rate of 5 MiB/s over 100 ms: 512 KiB per round trip.
 #[test]
-fn growth_stops_at_a_few_times_what_the_path_takes() {
+fn growth_stops_at_a_few_times_the_capacity_of_the_path() {
     let rtt = Duration::from_millis(100);
     let mut sender = Sender::with_round_trip(rtt, Config::default());
     for _ in 0..1_000 {
@@ -210,7 +212,7 @@ fn growth_stops_at_a_few_times_what_the_path_takes() {
 
 // A stream that was idle grows as quickly as a fresh one.
 #[test]
-fn an_idle_time_does_not_hinder_growth() {
+fn idle_time_does_not_hinder_growth() {
     let rtt = Duration::from_millis(50);
     let mut sender = Sender::with_round_trip(rtt, Config::default());
     sender.now += Duration::from_secs(3_600);
@@ -219,15 +221,15 @@ fn an_idle_time_does_not_hinder_growth() {
 
 // A103
 #[test]
-fn growth_is_capped_by_the_budget_whatever_the_remote_makes_of_the_round_trip() {
+fn growth_is_capped_by_the_budget_whatever_round_trip_the_remote_fakes() {
     let mut sender = Sender::with_round_trip(Duration::from_secs(30), Config::default());
-    sender.purse = Purse::of(1 << 20);
+    sender.budget = LimitedBudget::of(1 << 20);
     // 256 and 512 KiB are granted, the next MiB is not.
     assert_eq!(sender.bulk(Duration::from_millis(100), 20), 1 << 20);
-    assert_eq!(sender.purse.lent, 768 << 10);
+    assert_eq!(sender.budget.reserved, 768 << 10);
     sender.session.remove(KEY);
-    sender.session.release_windows(&mut sender.purse);
-    assert_eq!((sender.purse.left, sender.purse.lent), (1 << 20, 0));
+    sender.session.release_windows(&mut sender.budget);
+    assert_eq!((sender.budget.left, sender.budget.reserved), (1 << 20, 0));
 }
 
 #[test]
@@ -243,7 +245,7 @@ fn growth_ends_at_the_configured_maximum() {
 }
 
 #[test]
-fn credit_is_told_only_when_there_was_none() {
+fn credit_is_reported_only_when_there_was_none() {
     let mut session = listener();
     feed(&mut session, &update(SYN, 1, 10)).unwrap();
     assert_eq!(session.send_credit(KEY), (256 << 10) + 10);
@@ -253,11 +255,11 @@ fn credit_is_told_only_when_there_was_none() {
     }
     assert_eq!(
         feed(&mut session, &update(NONE, 1, 5)).unwrap(),
-        [Told::Writable(0)]
+        [OwnedEvent::Writable(0)]
     );
     assert_eq!(feed(&mut session, &update(NONE, 1, 5)).unwrap(), []);
     assert_eq!(session.send_credit(KEY), 10);
-    // Nobody waits for credit on a half that is closed.
+    // No event reports credit on a closed half.
     session.data_header(KEY, 10);
     session.fin_frame(KEY);
     assert_eq!(feed(&mut session, &update(NONE, 1, 5)).unwrap(), []);

@@ -1,11 +1,12 @@
-//! Remotes that break the rules.
+//! Remotes that violate the protocol.
 
 use super::support::*;
 use crate::muxer::yamux::frame::Header;
 use crate::muxer::yamux::{ProtocolError, Session};
 use crate::muxer::{StreamErrorCode, StreamKey};
 
-/// Feeds `frame` up to `times` times; the violation and the repetitions before it.
+/// Feeds `frame` up to `times` times; returns the number of accepted repetitions and the violation
+/// that ended them.
 #[track_caller]
 fn flood(session: &mut Session, frame: &[u8], times: u32) -> (u32, ProtocolError) {
     for count in 0..times {
@@ -13,14 +14,14 @@ fn flood(session: &mut Session, frame: &[u8], times: u32) -> (u32, ProtocolError
             return (count, error);
         }
     }
-    panic!("{times} frames were taken");
+    panic!("{times} frames were accepted");
 }
 
 #[track_caller]
 fn assert_violates(session: &mut Session, frame: &[u8], expected: ProtocolError) {
     assert_eq!(feed(session, frame), Err(expected));
     assert_eq!(expected.goaway_code(), 1);
-    // It stays that way.
+    // The failure is permanent.
     assert_eq!(feed(session, &update(SYN, 9, 0)), Err(expected));
 }
 
@@ -71,7 +72,10 @@ fn a_first_frame_beyond_the_window_is_refused_before_a_stream_exists() {
 fn a_window_is_used_up_to_its_last_byte_and_not_beyond() {
     let mut session = listener();
     let reported = feed(&mut session, &data(SYN, 1, 262_144)).unwrap();
-    assert_eq!(reported, [Told::Opened(0), Told::Data(0, vec![7; 262_144])]);
+    assert_eq!(
+        reported,
+        [OwnedEvent::Opened(0), OwnedEvent::Data(0, vec![7; 262_144])]
+    );
     let error = ProtocolError::WindowExceeded {
         id: 1,
         length: 1,
@@ -85,7 +89,7 @@ fn a_window_is_used_up_to_its_last_byte_and_not_beyond() {
 fn a_byte_beyond_the_announced_credit_ends_the_connection() {
     let mut session = listener();
     feed(&mut session, &data(SYN, 1, 200_000)).unwrap();
-    session.consumed(StreamKey(0), 100_000, NOW, &mut Purse::of(0));
+    session.consumed(StreamKey(0), 100_000, NOW, &mut LimitedBudget::of(0));
     assert_eq!(
         control(&mut session),
         [Header::window_update(NONE, 1, 100_000)]
@@ -165,7 +169,7 @@ fn an_impossible_length_is_refused_at_the_header() {
 
 // A075
 #[test]
-fn empty_frames_run_into_a_budget() {
+fn empty_frames_exhaust_a_budget() {
     for frame in [
         data(NONE, 1, 0),
         update(NONE, 1, 0),
@@ -181,7 +185,7 @@ fn empty_frames_run_into_a_budget() {
 
 // A077
 #[test]
-fn rapid_resets_run_into_a_budget() {
+fn rapid_resets_exhaust_a_budget() {
     let mut session = listener();
     let mut opened = 0;
     for turn in 0..100_000 {
@@ -190,7 +194,7 @@ fn rapid_resets_run_into_a_budget() {
         match feed(&mut session, &frames) {
             Ok(reported) => {
                 opened += 1;
-                assert_eq!(reported, [Told::Opened(0), Told::Reset(0, 0)]);
+                assert_eq!(reported, [OwnedEvent::Opened(0), OwnedEvent::Reset(0, 0)]);
                 session.accept(StreamKey(0));
                 session.remove(StreamKey(0));
             }
@@ -201,12 +205,12 @@ fn rapid_resets_run_into_a_budget() {
             }
         }
     }
-    panic!("every stream was taken");
+    panic!("every stream was accepted");
 }
 
-// A077: a client that has read its answer to the end leaves as it likes.
+// A077: a client that has read its response to the end may reset the stream.
 #[test]
-fn streams_that_are_reset_behind_our_end_are_no_offence() {
+fn streams_reset_after_our_fin_are_no_violation() {
     let mut session = listener();
     for turn in 0..10_000 {
         let id = 2 * turn + 1;
@@ -214,14 +218,14 @@ fn streams_that_are_reset_behind_our_end_are_no_offence() {
         session.accept(StreamKey(0));
         session.fin_frame(StreamKey(0));
         let reported = feed(&mut session, &update(RST, id, 0)).unwrap();
-        assert_eq!(reported, [Told::Reset(0, 0)]);
+        assert_eq!(reported, [OwnedEvent::Reset(0, 0)]);
         session.remove(StreamKey(0));
     }
 }
 
-// A077: the pair in one frame is not even told.
+// A077: the pair in one frame is not even reported.
 #[test]
-fn rapid_resets_in_single_frames_run_into_a_budget() {
+fn rapid_resets_in_single_frames_exhaust_a_budget() {
     let mut session = listener();
     let end = flood(&mut session, &update(SYN.with(RST), 1, 0), 100_000);
     assert_eq!(end, (1_000, ProtocolError::RapidReset));
@@ -238,7 +242,7 @@ fn streams_reset_before_they_are_removed_keep_their_place_in_the_backlog() {
         opened += feed(&mut session, &frames)
             .unwrap()
             .iter()
-            .filter(|reported| matches!(reported, Told::Opened(_)))
+            .filter(|reported| matches!(reported, OwnedEvent::Opened(_)))
             .count();
     }
     assert_eq!(opened, 256);
@@ -246,11 +250,11 @@ fn streams_reset_before_they_are_removed_keep_their_place_in_the_backlog() {
 
 // A078
 #[test]
-fn empty_streams_that_end_in_order_are_no_offence() {
+fn empty_streams_that_end_in_order_are_no_violation() {
     let mut session = listener();
     for turn in 0..100_000 {
         let reported = feed(&mut session, &update(SYN.with(FIN), 2 * turn + 1, 0)).unwrap();
-        assert_eq!(reported, [Told::Opened(0), Told::Finished(0)]);
+        assert_eq!(reported, [OwnedEvent::Opened(0), OwnedEvent::Finished(0)]);
         session.accept(StreamKey(0));
         session.fin_frame(StreamKey(0));
         session.remove(StreamKey(0));
@@ -264,7 +268,7 @@ fn resets_provoked_by_a_remote_that_does_not_read_are_bounded() {
     let mut session = listener();
     for turn in 0..256 + 2_048 {
         feed(&mut session, &update(SYN, 2 * turn + 1, 0)).unwrap();
-        // Long before, the caller is told to read no further.
+        // The session is congested long before, which stops the caller from reading.
         assert_eq!(session.is_congested(), turn >= 256 + 512 - 1);
     }
     assert_eq!(
@@ -275,7 +279,7 @@ fn resets_provoked_by_a_remote_that_does_not_read_are_bounded() {
 
 // A079: the same with a remote that reads.
 #[test]
-fn streams_beyond_the_limits_run_into_a_budget() {
+fn streams_beyond_the_limits_exhaust_a_budget() {
     let mut session = listener();
     for turn in 0..200_000 {
         if let Err(error) = feed(&mut session, &update(SYN, 2 * turn + 1, 0)) {
@@ -284,12 +288,12 @@ fn streams_beyond_the_limits_run_into_a_budget() {
         }
         session.poll_control(&mut Vec::new(), usize::MAX);
     }
-    panic!("every stream was taken");
+    panic!("every stream was accepted");
 }
 
-// A079: the same where it is the caller who has no place.
+// A079: the same where the caller has no room.
 #[test]
-fn streams_turned_away_run_into_a_budget() {
+fn streams_turned_away_exhaust_a_budget() {
     let mut session = listener();
     for turn in 0..200_000 {
         match feed(&mut session, &update(SYN, 2 * turn + 1, 0)) {
@@ -301,7 +305,7 @@ fn streams_turned_away_run_into_a_budget() {
         }
         assert_eq!(control(&mut session).len(), 1);
     }
-    panic!("every stream was taken");
+    panic!("every stream was accepted");
 }
 
 // A080, go 158
@@ -333,18 +337,18 @@ fn pings_beyond_the_rate_are_dropped() {
 
 // A081
 #[test]
-fn pongs_that_nobody_asked_for_do_not_count() {
+fn unsolicited_pongs_are_ignored() {
     let mut session = listener();
     let pong = |id| Header::ping(ACK, id).encode();
     assert_eq!(feed(&mut session, &pong(0)).unwrap(), []);
     session.ping(NOW);
-    // Not even written yet.
+    // The ping is not even written yet.
     assert_eq!(feed(&mut session, &pong(0)).unwrap(), []);
     control(&mut session);
     assert_eq!(feed(&mut session, &pong(7)).unwrap(), []);
     assert_eq!(session.rtt(), None);
     let reported = feed(&mut session, &[pong(0), pong(0)].concat()).unwrap();
-    assert_eq!(reported, [Told::Pong(std::time::Duration::ZERO)]);
+    assert_eq!(reported, [OwnedEvent::Pong(std::time::Duration::ZERO)]);
     assert_eq!(
         flood(&mut session, &pong(0), 1_000_000).1,
         ProtocolError::IdleFlood
@@ -353,7 +357,7 @@ fn pongs_that_nobody_asked_for_do_not_count() {
 
 // A082
 #[test]
-fn session_frames_name_no_stream_and_stream_frames_name_one() {
+fn session_frames_carry_no_stream_id_and_stream_frames_carry_one() {
     let mut ping = Header::ping(SYN, 1);
     ping.id = 7;
     let mut goaway = Header::go_away(0);
@@ -382,7 +386,7 @@ fn session_frames_name_no_stream_and_stream_frames_name_one() {
 
 // A083
 #[test]
-fn streams_with_ids_of_ours_are_refused() {
+fn streams_with_our_ids_are_refused() {
     let wrong = |id| ProtocolError::InvalidStreamId { id };
     assert_violates(&mut listener(), &update(SYN, 2, 0), wrong(2));
     assert_violates(&mut dialer(), &update(SYN, 1, 0), wrong(1));
@@ -408,7 +412,7 @@ fn a_second_syn_on_a_live_stream_ends_the_connection() {
 
 // A092
 #[test]
-fn data_for_unknown_streams_runs_into_a_budget() {
+fn data_for_unknown_streams_exhausts_a_budget() {
     let mut session = listener();
     for turn in 0..64 {
         assert_eq!(
@@ -424,23 +428,23 @@ fn data_for_unknown_streams_runs_into_a_budget() {
     assert_violates(&mut session, &data(NONE, 999, 1), error);
 }
 
-// A092: what was on the way when a stream was reset here is no offence, whatever its size.
+// A092: data in flight when a stream is reset locally is no violation, whatever its size.
 #[test]
-fn data_on_the_way_to_a_reset_stream_is_free() {
+fn data_in_flight_to_a_reset_stream_is_free() {
     let mut session = listener();
     for turn in 0..100 {
         let id = 2 * turn + 1;
         let key = StreamKey(0);
         assert_eq!(
             feed(&mut session, &update(SYN, id, 0)).unwrap(),
-            [Told::Opened(0)]
+            [OwnedEvent::Opened(0)]
         );
         session.reset(key, 0);
         session.remove(key);
         control(&mut session);
         assert_eq!(feed(&mut session, &data(NONE, id, 262_144)).unwrap(), []);
     }
-    // A stream refused by a limit neither.
+    // Nor is data of a stream refused by a limit.
     session.go_away(0);
     feed(&mut session, &data(SYN, 1, 262_143)).unwrap();
     feed(&mut session, &data(NONE, 1, 1)).unwrap();
@@ -448,7 +452,7 @@ fn data_on_the_way_to_a_reset_stream_is_free() {
 }
 
 #[test]
-fn window_updates_beyond_the_bytes_sent_run_into_a_budget() {
+fn window_updates_beyond_the_bytes_sent_exhaust_a_budget() {
     let mut session = listener();
     feed(&mut session, &update(SYN, 1, 0)).unwrap();
     let end = flood(&mut session, &update(NONE, 1, 1), 1_000_000);
@@ -460,7 +464,7 @@ fn window_updates_beyond_the_bytes_sent_run_into_a_budget() {
 
 // A094
 #[test]
-fn credit_of_single_bytes_is_used_as_it_comes() {
+fn credit_of_single_bytes_is_used_as_it_arrives() {
     let mut session = listener();
     feed(&mut session, &update(SYN, 1, 0)).unwrap();
     let key = StreamKey(0);
@@ -470,7 +474,7 @@ fn credit_of_single_bytes_is_used_as_it_comes() {
     for _ in 0..1 << 20 {
         assert_eq!(
             feed(&mut session, &update(NONE, 1, 1)).unwrap(),
-            [Told::Writable(0)]
+            [OwnedEvent::Writable(0)]
         );
         assert_eq!(session.send_credit(key), 1);
         session.data_header(key, 1);

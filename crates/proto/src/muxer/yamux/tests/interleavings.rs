@@ -1,25 +1,25 @@
-//! Every interleaving of what we and they can do to one stream.
+//! Every interleaving of local and remote actions on one stream.
 //!
-//! States are explored breadth first, from each state every step; a state is all that session and model
-//! know, but for totals that only grow. In each transition the session has to do what the model does: tell
-//! the same events and no end twice, write no frame behind a reset or a FIN, and keep both windows to the
-//! byte.
+//! States are explored breadth first, with every step from each state; a state is everything in the
+//! session and the model except totals that only grow. In each transition the session must match
+//! the model: report the same events and no end twice, write no frame after a reset or a FIN, and
+//! keep both windows exact to the byte.
 
 use std::collections::{HashSet, VecDeque};
 
-use super::lockstep::{Came, Lockstep, Step};
+use super::lockstep::{Lockstep, Step, StepResult};
 use super::model::{Ending, Stream, WINDOW};
 use super::support::*;
 use crate::muxer::Role;
 use crate::muxer::yamux::frame::{Header, Kind};
 
-/// Windows are moved in halves: each is then empty, half full or full.
+/// Windows move in halves, so each is empty, half full or full.
 const HALF: u64 = WINDOW / 2;
 
 /// The only key.
 const KEY: u32 = 0;
 
-/// What there is to see of a state, and what the session remembers besides.
+/// Returns the identity of a state: its observable part and the session's internal state.
 fn shape(both: &Lockstep) -> String {
     let streams: Vec<_> = both
         .model
@@ -35,7 +35,7 @@ fn shape(both: &Lockstep) -> String {
     format!("{streams:?} {:?}", both.session.streams)
 }
 
-/// Every step there is with a stream of this id.
+/// Returns every possible step for a stream with this id.
 fn steps(id: u32) -> Vec<Step> {
     let half = HALF as u32;
     let frames = [
@@ -70,7 +70,8 @@ fn steps(id: u32) -> Vec<Step> {
     calls.into_iter().chain(frames.map(Step::Frame)).collect()
 }
 
-/// More than one and a half windows of credit make no new state, and a second stream none of the first.
+/// Whether a step stays within bounds: more than one and a half windows of credit add no new
+/// states, nor does a second stream.
 fn is_bounded(both: &Lockstep, step: Step) -> bool {
     match step {
         Step::Frame(frame) if frame.length > 0 && frame.flags.has(ACK) | (frame.flags == NONE) => {
@@ -81,7 +82,7 @@ fn is_bounded(both: &Lockstep, step: Step) -> bool {
                 .map_or(0, |stream| stream.credit());
             frame.kind == Kind::Data || credit <= WINDOW
         }
-        // An id used again while the first user's entry stands would be a second stream.
+        // An id reused while its first entry exists would be a second stream.
         Step::Frame(frame) if frame.flags.has(SYN) => both
             .model
             .streams
@@ -96,7 +97,7 @@ struct Explored {
     states: usize,
     transitions: usize,
     violations: usize,
-    /// States in which the stream's life was over.
+    /// States in which the stream was over.
     over: usize,
 }
 
@@ -114,9 +115,9 @@ fn explore(role: Role, id: u32, first: Step) -> Explored {
         for step in steps.iter().filter(|step| is_bounded(&state, **step)) {
             let mut next = state.clone();
             match next.perform(*step) {
-                Came::Nothing => continue,
-                Came::Violation(_) => explored.violations += 1,
-                Came::Done => {
+                StepResult::Skipped => continue,
+                StepResult::Violation(_) => explored.violations += 1,
+                StepResult::Done => {
                     if seen.insert(shape(&next)) {
                         queue.push_back(next);
                     }
@@ -128,7 +129,7 @@ fn explore(role: Role, id: u32, first: Step) -> Explored {
     explored
 }
 
-// Exact, so that a step that no longer applies anywhere does not go unnoticed.
+// Exact counts, so that a step that no longer applies anywhere is noticed.
 fn explore_inbound(role: Role, id: u32) {
     let expected = Explored {
         states: 10_465,
@@ -152,21 +153,21 @@ fn explore_outbound(role: Role, id: u32) {
 
 // Y3, Y4, Y6, Y8, Y9, Y10, A085, A087, A088, A089, A091, go 146, go 147, go 152, go 161
 #[test]
-fn every_interleaving_of_a_listeners_inbound_stream_is_the_models() {
+fn every_interleaving_of_a_listeners_inbound_stream_matches_the_model() {
     explore_inbound(Role::Listener, 1);
 }
 
 #[test]
-fn every_interleaving_of_a_dialers_inbound_stream_is_the_models() {
+fn every_interleaving_of_a_dialers_inbound_stream_matches_the_model() {
     explore_inbound(Role::Dialer, 2);
 }
 
 #[test]
-fn every_interleaving_of_a_dialers_outbound_stream_is_the_models() {
+fn every_interleaving_of_a_dialers_outbound_stream_matches_the_model() {
     explore_outbound(Role::Dialer, 1);
 }
 
 #[test]
-fn every_interleaving_of_a_listeners_outbound_stream_is_the_models() {
+fn every_interleaving_of_a_listeners_outbound_stream_matches_the_model() {
     explore_outbound(Role::Listener, 2);
 }

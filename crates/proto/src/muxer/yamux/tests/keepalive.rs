@@ -13,7 +13,8 @@ const fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A session whose clock runs since second 100 and whose first ping was answered a second later.
+/// Returns a session whose clock started at second 100 and whose first ping was answered a second
+/// later.
 fn started() -> Session {
     let mut session = dialer();
     assert_eq!(session.poll_deadline(), Some(Duration::ZERO));
@@ -39,7 +40,7 @@ fn receive(session: &mut Session, bytes: &[u8], now: Duration) {
     while session.poll_event(&mut input, now).unwrap().is_some() {}
 }
 
-/// The remote says nothing, and until `end` no ping is due.
+/// Advances to `end` without input, asserting that no ping is due before.
 fn silent_until(session: &mut Session, end: Duration) {
     loop {
         assert!(!session.has_control());
@@ -54,7 +55,7 @@ fn silent_until(session: &mut Session, end: Duration) {
 
 // go 151
 #[test]
-fn a_session_pings_when_asked_and_after_an_interval_of_silence() {
+fn a_session_pings_on_request_and_after_an_interval_of_silence() {
     let mut session = started();
     assert_eq!(session.rtt(), Some(at(1)));
     silent_until(&mut session, at(131));
@@ -113,14 +114,14 @@ fn anything_received_is_a_sign_of_life() {
 }
 
 #[test]
-fn the_answer_to_a_ping_waits_behind_data_that_the_remote_takes() {
+fn data_that_the_remote_takes_extends_the_wait_for_a_pong() {
     let mut session = started();
     silent_until(&mut session, at(131));
     session.outgoing(Outgoing::Waits, at(133));
     assert_eq!(session.poll_deadline(), Some(at(161)));
     session.outgoing(Outgoing::Moves, at(155));
     assert_eq!(session.poll_deadline(), Some(at(185)));
-    // What is gone lies with the remote, as the ping does.
+    // All data has been taken by the remote, and so has the ping.
     session.outgoing(Outgoing::Gone, at(158));
     session.handle_deadline(at(184)).unwrap();
     assert_eq!(
@@ -130,7 +131,7 @@ fn the_answer_to_a_ping_waits_behind_data_that_the_remote_takes() {
 }
 
 #[test]
-fn bytes_of_a_record_that_is_not_whole_are_a_sign_of_life() {
+fn bytes_of_an_incomplete_record_are_a_sign_of_life() {
     let mut session = started();
     silent_until(&mut session, at(131));
     session.heard(at(139));
@@ -138,7 +139,7 @@ fn bytes_of_a_record_that_is_not_whole_are_a_sign_of_life() {
 }
 
 #[test]
-fn a_paused_clock_neither_pings_nor_gives_up() {
+fn a_paused_clock_neither_pings_nor_times_out() {
     let mut session = started();
     silent_until(&mut session, at(131));
     control(&mut session);
@@ -147,10 +148,10 @@ fn a_paused_clock_neither_pings_nor_gives_up() {
     session.handle_deadline(at(1_000)).unwrap();
     session.resume_clock(at(1_000));
     assert_eq!(session.poll_deadline(), Some(at(1_010)));
-    // The pong counts as life, not as a measurement.
+    // The pong is a sign of life, not a measurement.
     assert_eq!(pong(&mut session, 1, at(1_001)), None);
     assert_eq!(session.rtt(), Some(at(1)));
-    // The silence was ours: it begins anew.
+    // The silence was our own doing: it starts over.
     session.handle_deadline(at(1_002)).unwrap();
     silent_until(&mut session, at(1_031));
     assert_eq!(control(&mut session), [Header::ping(SYN, 2)]);
@@ -173,7 +174,7 @@ fn a_frame_that_is_not_completed_ends_the_connection() {
 }
 
 #[test]
-fn without_an_interval_no_ping_is_sent_unasked() {
+fn without_an_interval_no_ping_is_sent_automatically() {
     let config = Config {
         keepalive_interval: Duration::ZERO,
         ..Config::default()
@@ -186,7 +187,7 @@ fn without_an_interval_no_ping_is_sent_unasked() {
 }
 
 #[test]
-fn one_ping_is_on_its_way_at_a_time() {
+fn one_ping_is_in_flight_at_a_time() {
     let mut session = started();
     session.ping(at(102));
     session.ping(at(103));
@@ -195,7 +196,7 @@ fn one_ping_is_on_its_way_at_a_time() {
 }
 
 #[test]
-fn an_acknowledgement_without_a_frame_to_ride_on_goes_out_by_itself() {
+fn an_acknowledgement_without_a_frame_to_carry_it_is_sent_alone() {
     let mut session = started();
     receive(
         &mut session,
@@ -214,7 +215,7 @@ fn an_acknowledgement_without_a_frame_to_ride_on_goes_out_by_itself() {
 }
 
 #[test]
-fn the_clock_of_acknowledgements_stops_when_frames_have_carried_them_all() {
+fn the_acknowledgement_deadline_ends_when_frames_have_carried_them_all() {
     let mut session = started();
     let opened = [2, 4, 6].map(|id| update(SYN, id, 0)).concat();
     receive(&mut session, &opened, at(110));
@@ -228,7 +229,7 @@ fn the_clock_of_acknowledgements_stops_when_frames_have_carried_them_all() {
     session.data_header(StreamKey(2), 3);
     assert_eq!(session.poll_deadline(), Some(at(130)));
     assert!(!session.has_control());
-    // The next one has a delay of its own.
+    // The next acknowledgement has a delay of its own.
     receive(&mut session, &update(SYN, 8, 0), at(111));
     session.accept(StreamKey(3));
     let next = at(111) + Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! Honest remotes at the limits.
+//! Well-behaved remotes at the limits.
 
 use super::support::*;
 use crate::muxer::yamux::frame::Header;
@@ -19,8 +19,8 @@ fn streams_beyond_the_backlog_are_reset_and_the_others_work() {
     for turn in 0..300 {
         opened.append(&mut feed(&mut session, &data(SYN, 2 * turn + 1, 10)).unwrap());
     }
-    let expected: Vec<Told> = (0..256)
-        .flat_map(|key| [Told::Opened(key), Told::Data(key, vec![7; 10])])
+    let expected: Vec<OwnedEvent> = (0..256)
+        .flat_map(|key| [OwnedEvent::Opened(key), OwnedEvent::Data(key, vec![7; 10])])
         .collect();
     assert_eq!(opened, expected);
     let expected: Vec<(u32, u32)> = (256..300).map(|turn| (2 * turn + 1, LIMIT)).collect();
@@ -29,17 +29,17 @@ fn streams_beyond_the_backlog_are_reset_and_the_others_work() {
     session.accept(StreamKey(17));
     assert_eq!(
         feed(&mut session, &update(SYN, 1_001, 0)).unwrap(),
-        [Told::Opened(256)]
+        [OwnedEvent::Opened(256)]
     );
     assert_eq!(
         feed(&mut session, &data(NONE, 1, 5)).unwrap(),
-        [Told::Data(0, vec![7; 5])]
+        [OwnedEvent::Data(0, vec![7; 5])]
     );
 }
 
 // go 157
 #[test]
-fn streams_beyond_the_limit_are_reset_until_one_has_gone() {
+fn streams_beyond_the_limit_are_reset_until_one_is_removed() {
     let config = Config {
         inbound_streams_max: 5,
         ..Config::default()
@@ -52,17 +52,17 @@ fn streams_beyond_the_limit_are_reset_until_one_has_gone() {
     assert_eq!(resets(&mut session), [(11, LIMIT)]);
     session.reset(StreamKey(2), 0);
     session.remove(StreamKey(2));
-    // Its place is free once its reset is out.
+    // Its place is free once its reset is written.
     assert_eq!(feed(&mut session, &update(SYN, 13, 0)).unwrap(), []);
     assert_eq!(resets(&mut session), [(13, LIMIT), (5, 0)]);
     assert_eq!(
         feed(&mut session, &update(SYN, 15, 0)).unwrap(),
-        [Told::Opened(2)]
+        [OwnedEvent::Opened(2)]
     );
 }
 
 #[test]
-fn a_refused_stream_swallows_its_first_frame() {
+fn the_first_frame_of_a_refused_stream_is_dropped() {
     let config = Config {
         inbound_streams_max: 0,
         ..Config::default()
@@ -93,11 +93,11 @@ fn opens_wait_for_acknowledgements() {
     // The others work meanwhile.
     assert_eq!(
         feed(&mut session, &data(NONE, 1, 5)).unwrap(),
-        [Told::Data(0, vec![7; 5])]
+        [OwnedEvent::Data(0, vec![7; 5])]
     );
     assert_eq!(
         feed(&mut session, &update(ACK, 9, 0)).unwrap(),
-        [Told::Acked(4)]
+        [OwnedEvent::Acked(4)]
     );
     assert_eq!(session.open(), Ok(StreamKey(256)));
     assert_eq!(session.open(), Err(OpenError::Unacked));
@@ -115,21 +115,21 @@ fn an_unacknowledged_stream_that_ends_makes_room() {
     control(&mut session);
     assert_eq!(
         feed(&mut session, &update(RST, 1, 8)).unwrap(),
-        [Told::Reset(0, 8)]
+        [OwnedEvent::Reset(0, 8)]
     );
     session.remove(key);
-    // Reset here: the next may be opened before the reset is out.
+    // Reset locally: the next may be opened before the reset is written.
     let key = session.open().unwrap();
     control(&mut session);
     session.reset(key, 1);
     session.remove(key);
     let key = session.open().unwrap();
     assert_eq!(key, StreamKey(1));
-    // Ended both ways without ever being acknowledged.
+    // Finished in both directions without ever being acknowledged.
     session.fin_frame(key);
     assert_eq!(
         feed(&mut session, &update(FIN, 5, 0)).unwrap(),
-        [Told::Finished(1)]
+        [OwnedEvent::Finished(1)]
     );
     assert!(session.open().is_ok());
 }

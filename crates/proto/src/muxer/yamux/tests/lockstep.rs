@@ -6,7 +6,7 @@ use crate::muxer::yamux::frame::{HEADER_BYTES, Header, Kind};
 use crate::muxer::yamux::{Config, ProtocolError, Session};
 use crate::muxer::{Role, StreamKey};
 
-/// What happens next; streams are named by their keys.
+/// Next step; streams are identified by their keys.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Step {
     Open,
@@ -19,20 +19,20 @@ pub(super) enum Step {
     Reset(u32, u32),
     Remove(u32),
     GoAway(u32),
-    /// Control frames are written, as far as so many bytes go.
+    /// Write control frames, at most this many bytes.
     Poll(usize),
-    /// A frame of theirs.
+    /// A frame from the remote.
     Frame(Header),
 }
 
-/// What came of a step.
+/// Result of a step.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Came {
-    /// Both did it.
+pub(super) enum StepResult {
+    /// Both performed it.
     Done,
-    /// It makes no sense here: there is no such stream, or the caller must not.
-    Nothing,
-    /// The remote broke the rules, as both saw.
+    /// Not applicable: there is no such stream, or the caller must not do it.
+    Skipped,
+    /// The remote violated the protocol, as both detected.
     Violation(ProtocolError),
 }
 
@@ -40,11 +40,11 @@ pub(super) enum Came {
 pub(super) struct Lockstep {
     pub(super) session: Session,
     pub(super) model: Model,
-    /// Frames come in pieces of so many bytes.
+    /// Frames arrive in pieces of this many bytes.
     piece: usize,
 }
 
-/// Windows do not grow, and limits are met soon.
+/// Returns a configuration without window growth and with low limits.
 pub(super) fn narrow() -> Config {
     Config {
         inbound_streams_max: 4,
@@ -65,18 +65,18 @@ impl Lockstep {
         }
     }
 
-    /// Has both do `step` and compares all there is to see of them.
-    pub(super) fn perform(&mut self, step: Step) -> Came {
-        let came = match step {
+    /// Performs `step` on both and compares their observable state.
+    pub(super) fn perform(&mut self, step: Step) -> StepResult {
+        let result = match step {
             Step::Open => {
                 let opened = self.session.open().map(|key| key.0);
                 assert_eq!(opened, self.model.open());
-                Came::Done
+                StepResult::Done
             }
             Step::GoAway(code) => {
                 self.session.go_away(code);
                 self.model.go_away(code);
-                Came::Done
+                StepResult::Done
             }
             Step::Poll(room) => self.poll(room),
             Step::Frame(frame) => self.receive(frame),
@@ -89,16 +89,16 @@ impl Lockstep {
             | Step::Reset(key, _)
             | Step::Remove(key) => match self.model.streams.get(&key).cloned() {
                 Some(stream) if !stream.removed => self.call(key, &stream, step),
-                _ => Came::Nothing,
+                _ => StepResult::Skipped,
             },
         };
-        if came == Came::Done {
+        if result == StepResult::Done {
             self.compare();
         }
-        came
+        result
     }
 
-    fn call(&mut self, key: u32, stream: &Stream, step: Step) -> Came {
+    fn call(&mut self, key: u32, stream: &Stream, step: Step) -> StepResult {
         let (session, model) = (&mut self.session, &mut self.model);
         let name = StreamKey(key);
         match step {
@@ -113,23 +113,23 @@ impl Lockstep {
             Step::Send(_, bytes) => {
                 let bytes = bytes.min(stream.credit()).min(WINDOW);
                 if !stream.is_writable() || bytes == 0 {
-                    return Came::Nothing;
+                    return StepResult::Skipped;
                 }
                 let header = session.data_header(name, bytes as u32);
                 assert_eq!(headers(&header), [model.send(key, bytes)]);
             }
             Step::Finish(_) => {
                 if !stream.is_writable() {
-                    return Came::Nothing;
+                    return StepResult::Skipped;
                 }
                 assert_eq!(headers(&session.fin_frame(name)), [model.finish(key)]);
             }
             Step::Consume(_, bytes) => {
                 let bytes = bytes.min(stream.held());
                 if bytes == 0 {
-                    return Came::Nothing;
+                    return StepResult::Skipped;
                 }
-                session.consumed(name, bytes as u32, NOW, &mut Purse::of(0));
+                session.consumed(name, bytes as u32, NOW, &mut LimitedBudget::of(0));
                 model.consume(key, bytes);
             }
             Step::Discard(_) => {
@@ -146,35 +146,39 @@ impl Lockstep {
             }
             Step::Open | Step::GoAway(_) | Step::Poll(_) | Step::Frame(_) => unreachable!(),
         }
-        Came::Done
+        StepResult::Done
     }
 
-    fn poll(&mut self, room: usize) -> Came {
+    fn poll(&mut self, room: usize) -> StepResult {
         let mut out = Vec::new();
         let written = self.session.poll_control(&mut out, room);
         assert!(written == out.len() && written <= room);
         let is_all = room - written >= HEADER_BYTES;
         self.model.wrote(&headers(&out));
         if is_all {
-            assert!(self.model.is_silent(), "not all is said: {:?}", self.model);
+            assert!(
+                self.model.has_nothing_due(),
+                "control frames are missing: {:?}",
+                self.model
+            );
             assert_eq!(self.model.goaway_due(), None);
             assert!(!self.session.has_control());
         }
-        Came::Done
+        StepResult::Done
     }
 
-    fn receive(&mut self, frame: Header) -> Came {
+    fn receive(&mut self, frame: Header) -> StepResult {
         let expected = self.model.receive(frame);
         let mut bytes = frame.encode().to_vec();
-        // Of a frame that is refused at its header nothing more is needed.
+        // A frame refused at its header needs no payload.
         if frame.kind == Kind::Data && expected.is_ok() {
             bytes.resize(HEADER_BYTES + frame.length as usize, 7);
         }
         let reported = feed_in(&mut self.session, &bytes, self.piece);
         assert_eq!(reported, expected, "{frame:?}");
         match reported {
-            Ok(_) => Came::Done,
-            Err(error) => Came::Violation(error),
+            Ok(_) => StepResult::Done,
+            Err(error) => StepResult::Violation(error),
         }
     }
 

@@ -1,9 +1,9 @@
-//! What a session has to do, written down as plainly as possible: totals instead of balances, a search
-//! instead of an index, no clock and no growth of windows.
+//! Reference model of a session, as simple as possible: totals instead of balances, a search
+//! instead of an index, no clock and no window growth.
 
 use std::collections::BTreeMap;
 
-use super::support::{ACK, FIN, RST, SYN, Told};
+use super::support::{ACK, FIN, OwnedEvent, RST, SYN};
 use crate::muxer::yamux::frame::{Flags, Header, Kind};
 use crate::muxer::yamux::{Config, OpenError, ProtocolError};
 use crate::muxer::{Role, StreamErrorCode};
@@ -14,13 +14,13 @@ pub(super) const WINDOW: u64 = 256 << 10;
 const QUARTER: u64 = WINDOW / 4;
 const VIOLATION: u32 = StreamErrorCode::ProtocolViolation as u32;
 
-/// Bytes for streams nobody knows.
+/// Byte allowance for unknown streams.
 const STRAYS: u64 = 1 << 20;
 
-/// Pings whose answers may wait.
+/// Maximum number of queued pongs.
 const PONGS_MAX: usize = 8;
 
-pub(super) type Outcome = Result<Vec<Told>, ProtocolError>;
+pub(super) type Outcome = Result<Vec<OwnedEvent>, ProtocolError>;
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) enum Opening {
@@ -38,7 +38,7 @@ pub(super) enum Ending {
     Over,
 }
 
-/// An entry, from the event or call that made it until it is over and removed.
+/// An entry, from the event or call that created it until it is over and removed.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) id: u32,
@@ -50,11 +50,11 @@ pub(super) struct Stream {
     pub(super) their_fin: bool,
     pub(super) our_fin: bool,
     ack_wanted: bool,
-    /// Payload from them, what of it was consumed, and for what of that they have credit.
+    /// Payload bytes received, those of them consumed, and those of these credited to the remote.
     received: u64,
     consumed: u64,
     announced: u64,
-    /// Payload to them, and the credit they ever gave.
+    /// Payload bytes sent, and total credit granted by the remote.
     sent: u64,
     granted: u64,
 }
@@ -95,7 +95,7 @@ impl Stream {
         self.consumed - self.announced
     }
 
-    /// What they take from us.
+    /// Bytes that the remote still takes.
     pub(super) const fn credit(&self) -> u64 {
         self.granted - self.sent
     }
@@ -131,7 +131,7 @@ pub(super) struct Model {
     next_id: u32,
     /// By key.
     pub(super) streams: BTreeMap<u32, Stream>,
-    /// Keys that were used and are free, in the order in which they became so.
+    /// Used keys that are free again, in the order in which they were freed.
     free: Vec<u32>,
     keys: u32,
     refusals: Vec<(u32, u32)>,
@@ -217,14 +217,14 @@ impl Model {
         }
     }
 
-    /// The header that data gets, of a stream that is writable and has the credit.
+    /// Returns the header of a data frame on a stream that is writable and has the credit.
     pub(super) fn send(&mut self, key: u32, bytes: u64) -> Header {
         let stream = self.stream(key);
         stream.sent += bytes;
         Header::data(stream.take_opening_flag(), stream.id, bytes as u32)
     }
 
-    /// The frame that ends our half, of a stream that is writable.
+    /// Returns the frame that ends our half of a writable stream.
     pub(super) fn finish(&mut self, key: u32) -> Header {
         let stream = self.stream(key);
         stream.our_fin = true;
@@ -258,7 +258,7 @@ impl Model {
         self.goaway_due = Some(code);
     }
 
-    /// What a frame of theirs tells.
+    /// Returns the outcome of a frame from the remote.
     pub(super) fn receive(&mut self, frame: Header) -> Outcome {
         match frame.kind {
             Kind::Data | Kind::WindowUpdate => self.receive_on_stream(frame),
@@ -273,7 +273,7 @@ impl Model {
             }
             Kind::GoAway => {
                 self.remote_going_away = true;
-                Ok(vec![Told::GoAway(frame.length)])
+                Ok(vec![OwnedEvent::GoAway(frame.length)])
             }
         }
     }
@@ -325,12 +325,12 @@ impl Model {
             if stream.their_fin {
                 if !frame.flags.has(RST) {
                     self.end(key, Ending::ResetDue(VIOLATION));
-                    return Ok(vec![Told::Reset(key, VIOLATION)]);
+                    return Ok(vec![OwnedEvent::Reset(key, VIOLATION)]);
                 }
             } else if stream.discards {
                 stream.consumed += length;
             } else {
-                reported.push(Told::Data(key, vec![7; frame.length as usize]));
+                reported.push(OwnedEvent::Data(key, vec![7; frame.length as usize]));
             }
         }
         Ok(self.receive_flags(key, frame, None, reported))
@@ -349,19 +349,19 @@ impl Model {
             }
             let was_dry = stream.credit() == 0 && delta > 0;
             stream.granted += delta;
-            writable = (was_dry && stream.is_writable()).then_some(Told::Writable(key));
+            writable = (was_dry && stream.is_writable()).then_some(OwnedEvent::Writable(key));
         }
         Ok(self.receive_flags(key, frame, writable, vec![]))
     }
 
-    /// ACK, FIN and RST: `writable` goes before the payload, the end behind it.
+    /// Handles ACK, FIN and RST: `writable` precedes the payload, the end follows it.
     fn receive_flags(
         &mut self,
         key: u32,
         frame: Header,
-        writable: Option<Told>,
-        payload: Vec<Told>,
-    ) -> Vec<Told> {
+        writable: Option<OwnedEvent>,
+        payload: Vec<OwnedEvent>,
+    ) -> Vec<OwnedEvent> {
         let flags = frame.flags;
         let stream = self.stream(key);
         if !stream.is_open() {
@@ -373,19 +373,22 @@ impl Model {
         let mut reported = Vec::new();
         if flags.has(ACK) && stream.opening == Opening::AwaitingAck {
             stream.opening = Opening::Established;
-            reported.push(Told::Acked(key));
+            reported.push(OwnedEvent::Acked(key));
         }
         if flags.has(RST) {
             let is_coded = frame.kind == Kind::WindowUpdate;
             self.end(key, Ending::Over);
-            return vec![Told::Reset(key, if is_coded { frame.length } else { 0 })];
+            return vec![OwnedEvent::Reset(
+                key,
+                if is_coded { frame.length } else { 0 },
+            )];
         }
         reported.extend(writable);
         reported.extend(payload);
         let stream = self.stream(key);
         if flags.has(FIN) && !stream.their_fin {
             stream.their_fin = true;
-            reported.push(Told::Finished(key));
+            reported.push(OwnedEvent::Finished(key));
             if stream.our_fin {
                 self.end(key, Ending::Over);
             }
@@ -438,17 +441,17 @@ impl Model {
         stream.their_fin = frame.flags.has(FIN);
         let (received, their_fin) = (stream.received, stream.their_fin);
         let key = self.insert(stream);
-        let mut reported = vec![Told::Opened(key)];
+        let mut reported = vec![OwnedEvent::Opened(key)];
         if received > 0 {
-            reported.push(Told::Data(key, vec![7; received as usize]));
+            reported.push(OwnedEvent::Data(key, vec![7; received as usize]));
         }
         if their_fin {
-            reported.push(Told::Finished(key));
+            reported.push(OwnedEvent::Finished(key));
         }
         Ok(reported)
     }
 
-    /// Takes note of control frames that the session wrote, each of which has to be due.
+    /// Records control frames that the session wrote and asserts that each was due.
     pub(super) fn wrote(&mut self, frames: &[Header]) {
         for frame in frames {
             let known = match frame.kind {
@@ -458,7 +461,10 @@ impl Model {
                 }
                 Kind::GoAway => {
                     assert!(self.goaway_due.take() == Some(frame.length), "{frame:?}");
-                    assert!(self.is_silent(), "a GoAway is not the last: {frames:?}");
+                    assert!(
+                        self.has_nothing_due(),
+                        "a GoAway is not the last: {frames:?}"
+                    );
                     continue;
                 }
                 Kind::WindowUpdate if frame.flags == RST && !self.refusals.is_empty() => {
@@ -470,7 +476,7 @@ impl Model {
                     .iter_mut()
                     .find(|(_, stream)| stream.id == frame.id && stream.ending != Ending::Over),
             };
-            let (&key, stream) = known.expect("control frames are of streams that are not over");
+            let (&key, stream) = known.expect("control frames belong to streams that are not over");
             if let Ending::ResetDue(code) = stream.ending {
                 assert_eq!(*frame, Header::window_update(RST, stream.id, code));
                 self.end(key, Ending::Over);
@@ -487,13 +493,13 @@ impl Model {
                 *frame,
                 Header::window_update(flags, stream.id, delta as u32)
             );
-            assert!(delta > 0 || !flags.is_empty(), "a frame that says nothing");
+            assert!(delta > 0 || !flags.is_empty(), "a frame without effect");
         }
     }
 
-    /// Nothing is left that has to be said, a GoAway excepted.
-    pub(super) fn is_silent(&self) -> bool {
-        let is_silent = |stream: &Stream| match stream.ending {
+    /// Whether no control frame is due, a GoAway excepted.
+    pub(super) fn has_nothing_due(&self) -> bool {
+        let has_nothing_due = |stream: &Stream| match stream.ending {
             Ending::Over => true,
             Ending::ResetDue(_) => false,
             Ending::Open => {
@@ -501,7 +507,9 @@ impl Model {
                 stream.opening != Opening::SynDue && !is_ack_due && !stream.owes_credit()
             }
         };
-        self.pongs.is_empty() && self.refusals.is_empty() && self.streams.values().all(is_silent)
+        self.pongs.is_empty()
+            && self.refusals.is_empty()
+            && self.streams.values().all(has_nothing_due)
     }
 
     pub(super) const fn goaway_due(&self) -> Option<u32> {

@@ -1,4 +1,4 @@
-//! Growth of a window over a path with a rate and a round trip, frame by frame.
+//! Window growth over a path with a given rate and round trip, frame by frame.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use crate::muxer::{Role, StreamKey};
 
 const KEY: StreamKey = StreamKey(0);
 
-/// A path from a sender that always has something to send to a reader that takes everything at once.
+/// A path from a sender that always has data to a reader that consumes everything immediately.
 struct Path {
     session: Session,
-    purse: Purse,
-    /// Bytes a second.
+    budget: LimitedBudget,
+    /// Bytes per second.
     rate: u64,
     rtt: Duration,
-    /// When the link has room for the next frame.
+    /// Time at which the link has room for the next frame.
     free_at: Duration,
-    /// What the sender may send.
+    /// Bytes that the sender may send.
     credit: u64,
-    /// Credit on its way back.
+    /// Credit in flight to the sender.
     updates: VecDeque<(Duration, u64)>,
     received: u64,
 }
@@ -41,7 +41,7 @@ impl Path {
             .expect("a pong");
         Self {
             session,
-            purse: Purse::of(budget),
+            budget: LimitedBudget::of(budget),
             rate: megabits * 1_000_000 / 8,
             rtt,
             free_at: NOW + rtt,
@@ -51,12 +51,12 @@ impl Path {
         }
     }
 
-    /// Bytes that the path holds.
+    /// Returns the bandwidth-delay product in bytes.
     fn product(&self) -> u64 {
         u64::try_from(self.rtt.as_micros()).unwrap() * self.rate / 1_000_000
     }
 
-    /// Sends for `time`; returns the bytes that arrived.
+    /// Sends for `time`; returns the number of bytes that arrived.
     fn run(&mut self, time: Duration) -> u64 {
         let (until, before) = (self.free_at + time, self.received);
         while self.free_at < until {
@@ -67,7 +67,7 @@ impl Path {
                 self.credit += delta;
             }
             if self.credit == 0 {
-                let (at, _) = *self.updates.front().expect("credit is on its way");
+                let (at, _) = *self.updates.front().expect("credit is in flight");
                 self.free_at = at;
                 continue;
             }
@@ -94,7 +94,7 @@ impl Path {
         }
         self.received += length;
         self.session
-            .consumed(KEY, length as u32, arrives_at, &mut self.purse);
+            .consumed(KEY, length as u32, arrives_at, &mut self.budget);
         for header in control(&mut self.session) {
             let at = arrives_at + self.rtt / 2;
             self.updates.push_back((at, u64::from(header.length)));
@@ -105,7 +105,7 @@ impl Path {
         u64::from(self.session.receive_window(KEY))
     }
 
-    /// Round trips until the path is full, which it then stays.
+    /// Returns the number of round trips until the path is full, and asserts that it stays full.
     fn fill(&mut self) -> u32 {
         let full = self.product() * 98 / 100;
         for round_trips in 1..100 {
@@ -119,7 +119,7 @@ impl Path {
     }
 }
 
-// Y13: js stands at a window of 16 MiB here, and go, which stops growing early, at 7 MB.
+// Y13: here js stays at a window of 16 MiB, and go, which stops growing early, at 7 MB.
 #[test]
 fn a_window_fills_a_path_of_2_gbit_a_second_and_63_ms() {
     let mut path = Path::new(2_000, 63, 16 << 20);
@@ -136,20 +136,20 @@ fn a_window_fills_any_path_that_the_budget_holds() {
         let round_trips = path.fill();
         let (window, product) = (path.window(), path.product());
         assert!(window >= product, "{window} of {product} bytes");
-        // Doubled as long as one was used up within four round trips.
+        // It doubles as long as a window is used up within four round trips.
         assert!(window <= 8 * product, "{window} for {product} bytes");
         assert!(round_trips <= 20, "full after {round_trips} round trips");
     }
 }
 
-// A window that the budget does not let grow stays as it is, and the stream goes on.
+// A window that the budget does not let grow keeps its size, and the stream continues.
 #[test]
-fn a_refused_window_carries_a_window_each_round_trip() {
+fn a_window_refused_growth_carries_one_window_per_round_trip() {
     let mut path = Path::new(2_000, 63, 1 << 20);
     path.run(path.rtt * 20);
     assert_eq!(path.window(), 1 << 20);
     let received = path.run(path.rtt * 100);
     let expected = 100 * (1 << 20);
-    // What is consumed and not announced yet, up to a quarter, is not in use.
+    // Consumed and unannounced bytes, up to a quarter, are not in use.
     assert!((expected * 3 / 4..=expected).contains(&received));
 }

@@ -10,7 +10,7 @@ use crate::muxer::yamux::frame::{HEADER_BYTES, Header};
 use crate::muxer::yamux::{Config, Event, Session};
 use crate::muxer::{Role, StreamKey};
 
-/// A step of a script; `stream` picks among the streams of `side` that are there.
+/// A step of a script; `stream` picks one of the live streams of `side`.
 #[derive(Clone, Debug)]
 enum Step {
     Open {
@@ -80,7 +80,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The id of the `stream`th live stream at `side`.
+/// Returns the id of the `stream`th live stream at `side`, modulo their number.
 fn pick(pair: &Pair, side: usize, stream: usize) -> Option<u32> {
     let ids: Vec<u32> = pair.ends[side].streams.keys().copied().collect();
     (!ids.is_empty()).then(|| ids[stream % ids.len()])
@@ -119,8 +119,8 @@ fn perform_on(end: &mut End, id: u32, step: &Step, now: Duration) {
             let key = entry.key;
             end.session.accept(key);
         }
-        Step::Write { bytes, .. } if entry.fin == Wish::No => entry.queued += bytes,
-        Step::Finish { .. } if entry.fin == Wish::No => entry.fin = Wish::Wanted,
+        Step::Write { bytes, .. } if entry.fin == FinState::Open => entry.queued += bytes,
+        Step::Finish { .. } if entry.fin == FinState::Open => entry.fin = FinState::Queued,
         Step::Read { bytes, .. } => end.read(id, bytes, now),
         Step::Discard { .. } => end.discard(id),
         Step::Reset { code, .. } => end.reset(id, code),
@@ -128,7 +128,7 @@ fn perform_on(end: &mut End, id: u32, step: &Step, now: Duration) {
     }
 }
 
-/// After everything was pumped and read: what one side wrote the other has.
+/// Asserts, after everything was pumped and read, that each side has received what the other wrote.
 fn assert_complete(pair: &mut Pair) {
     let ids: Vec<u32> = pair.ends[DIALER].streams.keys().copied().collect();
     for id in ids {
@@ -136,19 +136,19 @@ fn assert_complete(pair: &mut Pair) {
         let Some(other) = other.streams.get(&id) else {
             // Over at both ends, and removed at the other.
             let one = one.entry(id);
-            assert!(one.is_finished && one.fin == Wish::Done);
+            assert!(one.is_finished && one.fin == FinState::Sent);
             continue;
         };
         let one = one.entry(id);
         for (from, to) in [(&*one, other), (other, &*one)] {
             assert_eq!(from.sent, from.queued);
             assert!(to.is_discarding || to.received == from.sent);
-            assert_eq!(to.is_finished, from.fin == Wish::Done);
+            assert_eq!(to.is_finished, from.fin == FinState::Sent);
         }
     }
 }
 
-/// A frame as an odd peer sends it, with a payload that may or may not fit its length.
+/// A frame from a faulty peer, with a payload that may or may not match its length.
 fn odd_frame() -> impl Strategy<Value = Vec<u8>> {
     let length = prop_oneof![0..40_u32, 262_100..262_200_u32, any::<u32>()];
     let id = prop_oneof![0..12_u32, any::<u32>()];
@@ -161,10 +161,10 @@ fn odd_frame() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Takes whatever the session tells and answers it, ignorant of what it means.
+/// Responds to the session's events with arbitrary calls.
 fn provoke(session: &mut Session, bytes: &[u8], piece: usize, choices: &[u8]) {
     let mut choices = choices.iter().copied().cycle();
-    let mut purse = Purse::of(8 << 20);
+    let mut budget = LimitedBudget::of(8 << 20);
     let mut out = Vec::new();
     for mut input in bytes.chunks(piece) {
         loop {
@@ -204,7 +204,7 @@ fn provoke(session: &mut Session, bytes: &[u8], piece: usize, choices: &[u8]) {
                 Some(180..200) => {
                     session.poll_control(&mut out, 24);
                 }
-                _ => session.consumed(key, held, NOW, &mut purse),
+                _ => session.consumed(key, held, NOW, &mut budget),
             }
         }
     }
@@ -213,7 +213,7 @@ fn provoke(session: &mut Session, bytes: &[u8], piece: usize, choices: &[u8]) {
 }
 
 proptest! {
-    // Each moves megabytes, byte by byte.
+    // Each case moves megabytes, byte by byte.
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     // go 144, go 161
@@ -228,21 +228,21 @@ proptest! {
             perform(&mut pair, step);
         }
         pair.piece = 1 << 20;
-        pair.settle();
+        pair.run_until_idle();
         assert_complete(&mut pair);
         pair.ends.iter_mut().for_each(End::sweep);
         let ids: Vec<u32> = pair.ends[DIALER].streams.keys().copied().collect();
         for id in ids {
             pair.ends[DIALER].reset(id, 0);
         }
-        pair.settle();
+        pair.run_until_idle();
         for end in &mut pair.ends {
             prop_assert!(end.streams.is_empty());
             let live = (end.session.inbound_live(), end.session.outbound_live());
             prop_assert_eq!(live, (0, 0));
             prop_assert_eq!((end.session.unacked, end.session.unaccepted), (0, 0));
-            end.session.release_windows(&mut end.purse);
-            prop_assert_eq!(end.purse.lent, 0);
+            end.session.release_windows(&mut end.budget);
+            prop_assert_eq!(end.budget.reserved, 0);
         }
     }
 }
@@ -273,7 +273,7 @@ proptest! {
     }
 
     #[test]
-    fn prop_fragments_tell_what_the_whole_tells(
+    fn prop_fragments_report_the_same_events_as_the_whole(
         frames in vec(odd_frame(), 0..20),
         piece in 1..30_usize,
     ) {
@@ -285,12 +285,12 @@ proptest! {
 }
 
 #[test]
-fn a_key_nobody_knows_is_ignored() {
+fn an_unknown_key_is_ignored() {
     let mut session = dialer();
     let key = StreamKey(5);
     session.accept(key);
     session.acknowledge(key);
-    session.consumed(key, 5, NOW, &mut Purse::of(0));
+    session.consumed(key, 5, NOW, &mut LimitedBudget::of(0));
     session.discard(key);
     session.reset(key, 1);
     session.remove(key);

@@ -1,18 +1,18 @@
-//! Random scripts over several streams, in which the session has to do what the model does.
+//! Random scripts over several streams, in which the session must match the model.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::lockstep::{Came, Lockstep, Step};
+use super::lockstep::{Lockstep, Step, StepResult};
 use super::support::*;
 use crate::muxer::Role;
 use crate::muxer::yamux::frame::{Header, Kind};
 
-/// Few streams, so that steps meet.
+/// Few streams, so that steps interact.
 const KEYS: u32 = 5;
 const IDS: u32 = 11;
 
-/// Violations that a script tries before one of them ends it.
+/// Maximum number of violations skipped before one ends a script.
 const VIOLATIONS_MAX: usize = 20;
 
 fn bytes() -> impl Strategy<Value = u64> {
@@ -29,7 +29,7 @@ fn length() -> impl Strategy<Value = u32> {
     ]
 }
 
-/// A frame about a stream.
+/// A frame of a stream.
 fn stream_frame() -> impl Strategy<Value = Header> {
     let flags = prop_oneof![
         4 => Just(NONE),
@@ -82,20 +82,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn prop_a_session_does_what_its_model_does(
+    fn prop_a_session_matches_its_model(
         is_dialer in any::<bool>(),
         piece in prop_oneof![1..40_usize, Just(usize::MAX)],
         steps in vec(step(), 1..150),
-        goodbye in 0..300_usize,
+        goaway_at in 0..300_usize,
     ) {
         let role = if is_dialer { Role::Dialer } else { Role::Listener };
         let mut both = Lockstep::new(role, piece);
         let mut violations = 0;
         for (at, step) in steps.into_iter().enumerate() {
-            if at == goodbye {
+            if at == goaway_at {
                 both.perform(Step::GoAway(5));
             }
-            // A violation ends the session: most are left out, so that scripts become long.
+            // A violation ends the session: most are skipped to keep scripts long.
             if let Step::Frame(frame) = step
                 && both.model.clone().receive(frame).is_err()
                 && violations < VIOLATIONS_MAX
@@ -103,7 +103,7 @@ proptest! {
                 violations += 1;
                 continue;
             }
-            if let Came::Violation(_) = both.perform(step) {
+            if let StepResult::Violation(_) = both.perform(step) {
                 return Ok(());
             }
         }

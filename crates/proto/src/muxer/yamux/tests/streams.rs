@@ -1,11 +1,11 @@
-//! Life and death of streams between two sessions.
+//! Stream lifecycle between two sessions.
 
 use super::support::*;
 use crate::muxer::yamux::frame::Header;
 use crate::muxer::yamux::{Config, OpenError, Session};
 use crate::muxer::{Role, StreamKey};
 
-/// Fragments: single bytes, within headers, across frames, everything at once.
+/// Fragment sizes: single bytes, within headers, across frames, everything at once.
 const PIECES: [usize; 6] = [1, 5, 12, 13, 4_099, 1 << 20];
 
 // Y1, A083
@@ -14,7 +14,7 @@ fn ids_are_odd_at_the_dialer_and_even_at_the_listener() {
     let mut pair = Pair::new(&Config::default(), 12);
     assert_eq!([pair.open(DIALER), pair.open(DIALER)], [1, 3]);
     assert_eq!([pair.open(LISTENER), pair.open(LISTENER)], [2, 4]);
-    pair.settle();
+    pair.run_until_idle();
     for end in &pair.ends {
         assert_eq!(
             end.streams.keys().copied().collect::<Vec<_>>(),
@@ -29,14 +29,14 @@ fn streams_carry_their_own_bytes_both_ways() {
     for piece in PIECES {
         let mut pair = Pair::new(&Config::default(), piece);
         let ids: Vec<u32> = (0..12).map(|turn| pair.open(turn % 2)).collect();
-        pair.settle();
+        pair.run_until_idle();
         for end in &mut pair.ends {
             for (turn, id) in ids.iter().enumerate() {
                 end.entry(*id).queued = 1_000 * turn as u32 + 1;
-                end.entry(*id).fin = Wish::Wanted;
+                end.entry(*id).fin = FinState::Queued;
             }
         }
-        pair.settle();
+        pair.run_until_idle();
         for end in &mut pair.ends {
             for (turn, id) in ids.iter().enumerate() {
                 assert_eq!(end.entry(*id).received, 1_000 * turn as u32 + 1);
@@ -46,24 +46,24 @@ fn streams_carry_their_own_bytes_both_ways() {
     }
 }
 
-// Y3, A101, go 152: the closed half does not hinder the other.
+// Y3, A101, go 152: a closed half does not affect the other.
 #[test]
-fn a_half_closed_stream_goes_on_in_the_other_direction() {
+fn a_half_closed_stream_continues_in_the_other_direction() {
     let mut pair = Pair::new(&Config::default(), 10_007);
     let id = pair.open(DIALER);
-    pair.ends[DIALER].entry(id).fin = Wish::Wanted;
-    pair.settle();
+    pair.ends[DIALER].entry(id).fin = FinState::Queued;
+    pair.run_until_idle();
     assert!(pair.ends[LISTENER].entry(id).is_finished);
     pair.ends[LISTENER].entry(id).queued = 8 << 20;
-    pair.ends[LISTENER].entry(id).fin = Wish::Wanted;
-    pair.settle();
+    pair.ends[LISTENER].entry(id).fin = FinState::Queued;
+    pair.run_until_idle();
     assert_eq!(pair.ends[DIALER].entry(id).received, 8 << 20);
     assert!(pair.ends[DIALER].entry(id).is_finished);
     for end in &mut pair.ends {
         end.sweep();
         assert_eq!(end.session.inbound_live() + end.session.outbound_live(), 0);
-        end.session.release_windows(&mut end.purse);
-        assert_eq!(end.purse.lent, 0);
+        end.session.release_windows(&mut end.budget);
+        assert_eq!(end.budget.reserved, 0);
     }
 }
 
@@ -73,13 +73,13 @@ fn a_reset_carries_its_code_and_ends_both_directions() {
     let mut pair = Pair::new(&Config::default(), 7);
     let id = pair.open(DIALER);
     pair.ends[DIALER].entry(id).queued = 100;
-    pair.settle();
+    pair.run_until_idle();
     pair.ends[LISTENER].entry(id).queued = 50;
     pair.ends[DIALER].reset(id, 42);
-    pair.settle();
+    pair.run_until_idle();
     assert_eq!(
         pair.ends[LISTENER].reported.last(),
-        Some(&Told::Reset(0, 42))
+        Some(&OwnedEvent::Reset(0, 42))
     );
     assert!(pair.ends[LISTENER].streams.is_empty());
     let session = &pair.ends[LISTENER].session;
@@ -98,7 +98,7 @@ fn a_stream_removed_while_open_is_reset() {
 }
 
 #[test]
-fn a_stream_reset_before_its_syn_went_out_leaves_no_trace() {
+fn a_stream_reset_before_its_syn_is_sent_leaves_no_trace() {
     let mut session = dialer();
     let key = session.open().unwrap();
     session.reset(key, 9);
@@ -109,26 +109,26 @@ fn a_stream_reset_before_its_syn_went_out_leaves_no_trace() {
 }
 
 #[test]
-fn a_removed_key_does_not_hear_of_the_rest_of_its_frame() {
+fn a_removed_key_gets_no_events_from_the_rest_of_its_frame() {
     let mut session = listener();
     let mut reported = feed(&mut session, &data(SYN.with(FIN), 1, 100)[..50]).unwrap();
-    assert_eq!(reported.remove(0), Told::Opened(0));
+    assert_eq!(reported.remove(0), OwnedEvent::Opened(0));
     session.remove(StreamKey(0));
     let mut out = Vec::new();
     session.poll_control(&mut out, 1_000);
-    // The key belongs to another stream while the old stream's frame still comes in.
+    // The key is reused for another stream while the old stream's frame is still arriving.
     let reused = session.open().unwrap();
     assert_eq!(reused, StreamKey(0));
     assert_eq!(feed(&mut session, &[7; 62]).unwrap(), []);
     session.data_header(reused, 1);
     assert_eq!(
         feed(&mut session, &data(ACK, 2, 3)).unwrap(),
-        [Told::Acked(0), Told::Data(0, vec![7; 3])]
+        [OwnedEvent::Acked(0), OwnedEvent::Data(0, vec![7; 3])]
     );
 }
 
 #[test]
-fn nothing_is_told_after_a_local_reset() {
+fn nothing_is_reported_after_a_local_reset() {
     let mut session = listener();
     feed(&mut session, &update(SYN, 1, 0)).unwrap();
     session.reset(StreamKey(0), 1);
@@ -139,20 +139,23 @@ fn nothing_is_told_after_a_local_reset() {
         update(RST, 1, 2),
     ];
     assert_eq!(feed(&mut session, &late.concat()).unwrap(), []);
-    // The remote reset it too, so that ours has become pointless.
+    // The remote reset it too, so our reset is no longer needed.
     assert_eq!(control(&mut session), []);
     assert_eq!(session.send_credit(StreamKey(0)), 0);
 }
 
 // A085
 #[test]
-fn an_id_used_again_after_its_stream_is_a_new_stream() {
+fn an_id_reused_after_its_stream_ended_is_a_new_stream() {
     let mut session = listener();
     let first = [data(SYN, 1, 100), update(RST, 1, 0)].concat();
     feed(&mut session, &first).unwrap();
     // The old entry is still there: the caller has not removed it.
     let reported = feed(&mut session, &data(SYN, 1, 5)).unwrap();
-    assert_eq!(reported, [Told::Opened(1), Told::Data(1, vec![7; 5])]);
+    assert_eq!(
+        reported,
+        [OwnedEvent::Opened(1), OwnedEvent::Data(1, vec![7; 5])]
+    );
     assert_eq!(
         session
             .streams
@@ -166,7 +169,7 @@ fn an_id_used_again_after_its_stream_is_a_new_stream() {
 
 // A086
 #[test]
-fn ids_may_come_in_any_order() {
+fn ids_may_arrive_in_any_order() {
     let mut session = listener();
     let frames = [u32::MAX, 5, 3, 1].map(|id| update(SYN, id, 0)).concat();
     assert_eq!(feed(&mut session, &frames).unwrap().len(), 4);
@@ -177,18 +180,18 @@ fn ids_may_come_in_any_order() {
 fn a_goaway_lets_streams_finish_and_new_ones_fail() {
     let mut pair = Pair::new(&Config::default(), 100);
     let ids: Vec<u32> = (0..50).map(|_| pair.open(DIALER)).collect();
-    pair.settle();
+    pair.run_until_idle();
     for id in &ids {
         pair.ends[LISTENER].entry(*id).queued = 1_000;
-        pair.ends[LISTENER].entry(*id).fin = Wish::Wanted;
+        pair.ends[LISTENER].entry(*id).fin = FinState::Queued;
     }
     pair.ends[LISTENER].session.go_away(0);
-    pair.settle();
+    pair.run_until_idle();
     for id in &ids {
         assert_eq!(pair.ends[DIALER].entry(*id).received, 1_000);
         assert!(pair.ends[DIALER].entry(*id).is_finished);
     }
-    assert!(pair.ends[DIALER].reported.contains(&Told::GoAway(0)));
+    assert!(pair.ends[DIALER].reported.contains(&OwnedEvent::GoAway(0)));
     assert_eq!(pair.ends[DIALER].session.open(), Err(OpenError::GoingAway));
     assert_eq!(
         pair.ends[LISTENER].session.open(),
@@ -198,34 +201,34 @@ fn a_goaway_lets_streams_finish_and_new_ones_fail() {
 
 // A099
 #[test]
-fn a_goaway_of_any_code_is_told() {
+fn a_goaway_of_any_code_is_reported() {
     let mut session = dialer();
     let frame = Header::go_away(0xDEAD_BEEF).encode();
     assert_eq!(
         feed(&mut session, &frame).unwrap(),
-        [Told::GoAway(0xDEAD_BEEF)]
+        [OwnedEvent::GoAway(0xDEAD_BEEF)]
     );
 }
 
 #[test]
-fn streams_opened_behind_a_goaway_of_the_remote_are_refused() {
+fn streams_opened_after_the_remotes_goaway_are_refused() {
     let mut session = listener();
     feed(&mut session, &update(SYN, 1, 0)).unwrap();
     feed(&mut session, &Header::go_away(0).encode()).unwrap();
     assert_eq!(feed(&mut session, &update(SYN, 3, 0)).unwrap(), []);
     let frames = control(&mut session);
     assert_eq!(as_reset(&frames[0]), Some((3, 0x1007)));
-    // The one that was there goes on.
+    // The existing stream continues.
     let reported = feed(&mut session, &update(FIN, 1, 0)).unwrap();
-    assert_eq!(reported, [Told::Finished(0)]);
+    assert_eq!(reported, [OwnedEvent::Finished(0)]);
 }
 
 #[test]
-fn a_goaway_goes_out_behind_everything_else() {
+fn a_goaway_is_sent_after_everything_else() {
     let mut session = listener();
     session.go_away(3);
     session.ping(NOW);
-    // What comes after our goodbye is refused.
+    // Streams opened after our GoAway are refused.
     assert_eq!(feed(&mut session, &update(SYN, 1, 0)).unwrap(), []);
     let frames = control(&mut session);
     assert_eq!(as_reset(&frames[1]), Some((1, 0x1007)));
@@ -244,11 +247,11 @@ fn ten_thousand_streams_in_sequence_leave_nothing_behind() {
         for end in &mut pair.ends {
             let entry = end.entry(id);
             entry.queued = turn % 50;
-            entry.fin = Wish::Wanted;
+            entry.fin = FinState::Queued;
             let key = entry.key;
             end.session.accept(key);
         }
-        pair.settle();
+        pair.run_until_idle();
         pair.ends.iter_mut().for_each(End::sweep);
     }
     for end in &mut pair.ends {
@@ -260,14 +263,14 @@ fn ten_thousand_streams_in_sequence_leave_nothing_behind() {
             (5_000, 5_000)
         );
         assert_eq!((end.session.unacked, end.session.unaccepted), (0, 0));
-        // All of them went through one place of the slab.
+        // All of them used the same slot of the slab.
         assert_eq!(end.session.open(), Ok(StreamKey(0)));
     }
 }
 
 // A097
 #[test]
-fn both_sides_write_without_reading_and_go_on_when_they_read() {
+fn both_sides_write_without_reading_and_continue_when_they_read() {
     let mut pair = Pair::new(&Config::default(), 65_536);
     let id = pair.open(DIALER);
     pair.pump(DIALER);
@@ -278,7 +281,7 @@ fn both_sides_write_without_reading_and_go_on_when_they_read() {
     for end in &mut pair.ends {
         assert_eq!(end.entry(id).received, 256 << 10);
     }
-    pair.settle();
+    pair.run_until_idle();
     for end in &mut pair.ends {
         assert_eq!(end.entry(id).received, 8 << 20);
     }
@@ -286,10 +289,10 @@ fn both_sides_write_without_reading_and_go_on_when_they_read() {
 
 // A096, A093
 #[test]
-fn a_stream_that_nobody_reads_holds_nobody_back() {
+fn an_unread_stream_does_not_block_others() {
     let mut pair = Pair::new(&Config::default(), 65_536);
     let ids: Vec<u32> = (0..101).map(|_| pair.open(DIALER)).collect();
-    pair.settle();
+    pair.run_until_idle();
     for id in &ids {
         pair.ends[DIALER].entry(*id).queued = 1 << 20;
     }
@@ -308,7 +311,7 @@ fn a_stream_that_nobody_reads_holds_nobody_back() {
 }
 
 #[test]
-fn a_discarded_stream_takes_everything_and_delivers_only_its_end() {
+fn a_discarded_stream_accepts_everything_and_delivers_only_its_end() {
     let mut pair = Pair::new(&Config::default(), 9_001);
     let id = pair.open(DIALER);
     pair.ends[DIALER].entry(id).queued = 100_000;
@@ -316,8 +319,8 @@ fn a_discarded_stream_takes_everything_and_delivers_only_its_end() {
     assert_eq!(pair.ends[LISTENER].entry(id).received, 100_000);
     pair.ends[LISTENER].discard(id);
     pair.ends[DIALER].entry(id).queued = 5 << 20;
-    pair.ends[DIALER].entry(id).fin = Wish::Wanted;
-    pair.settle();
+    pair.ends[DIALER].entry(id).fin = FinState::Queued;
+    pair.run_until_idle();
     assert_eq!(pair.ends[DIALER].entry(id).sent, 5 << 20);
     assert_eq!(pair.ends[LISTENER].entry(id).received, 100_000);
     assert!(pair.ends[LISTENER].entry(id).is_finished);

@@ -1,4 +1,4 @@
-//! A raw peer for one session, and a pair of sessions.
+//! A raw peer for one session, and a pair of connected sessions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,9 +15,9 @@ pub(super) const FIN: Flags = Flags::FIN;
 pub(super) const RST: Flags = Flags::RST;
 pub(super) const NONE: Flags = Flags::NONE;
 
-/// An event that owns its bytes; neighbouring data of a stream is one of it.
+/// An event that owns its bytes; adjacent data of a stream is merged.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Told {
+pub(super) enum OwnedEvent {
     Opened(u32),
     Acked(u32),
     Data(u32, Vec<u8>),
@@ -28,7 +28,7 @@ pub(super) enum Told {
     Pong(Duration),
 }
 
-impl Told {
+impl OwnedEvent {
     pub(super) fn record(event: Event<'_>, into: &mut Vec<Self>) {
         let reported = match event {
             Event::Opened { key } => Self::Opened(key.0),
@@ -77,22 +77,22 @@ pub(super) fn feed_in(
     session: &mut Session,
     bytes: &[u8],
     piece: usize,
-) -> Result<Vec<Told>, ProtocolError> {
+) -> Result<Vec<OwnedEvent>, ProtocolError> {
     let mut reported = Vec::new();
     for mut input in bytes.chunks(piece) {
         while let Some(event) = session.poll_event(&mut input, NOW)? {
-            Told::record(event, &mut reported);
+            OwnedEvent::record(event, &mut reported);
         }
         assert!(input.is_empty());
     }
     Ok(reported)
 }
 
-pub(super) fn feed(session: &mut Session, bytes: &[u8]) -> Result<Vec<Told>, ProtocolError> {
+pub(super) fn feed(session: &mut Session, bytes: &[u8]) -> Result<Vec<OwnedEvent>, ProtocolError> {
     feed_in(session, bytes, usize::MAX)
 }
 
-/// All control frames that wait.
+/// Returns all pending control frames.
 pub(super) fn control(session: &mut Session) -> Vec<Header> {
     let mut out = Vec::new();
     assert_eq!(session.poll_control(&mut out, usize::MAX), out.len());
@@ -100,47 +100,47 @@ pub(super) fn control(session: &mut Session) -> Vec<Header> {
     headers(&out)
 }
 
-/// Headers of frames without payload.
+/// Returns the headers of frames without payload.
 pub(super) fn headers(bytes: &[u8]) -> Vec<Header> {
     let (chunks, rest) = bytes.as_chunks();
     assert!(rest.is_empty());
     chunks
         .iter()
-        .map(|bytes| Header::decode(*bytes).expect("we write what we read"))
+        .map(|bytes| Header::decode(*bytes).expect("written headers decode"))
         .collect()
 }
 
-/// Grants while it lasts.
+/// Budget that grants reservations until it is exhausted.
 #[derive(Debug)]
-pub(super) struct Purse {
+pub(super) struct LimitedBudget {
     pub(super) left: u64,
-    pub(super) lent: u64,
+    pub(super) reserved: u64,
 }
 
-impl Purse {
+impl LimitedBudget {
     pub(super) const fn of(left: u64) -> Self {
-        Self { left, lent: 0 }
+        Self { left, reserved: 0 }
     }
 }
 
-impl MemoryBudget for Purse {
+impl MemoryBudget for LimitedBudget {
     fn reserve(&mut self, bytes: u32) -> bool {
         let bytes = u64::from(bytes);
         let granted = bytes <= self.left;
         if granted {
             self.left -= bytes;
-            self.lent += bytes;
+            self.reserved += bytes;
         }
         granted
     }
 
     fn release(&mut self, bytes: u32) {
         self.left += u64::from(bytes);
-        self.lent -= u64::from(bytes);
+        self.reserved -= u64::from(bytes);
     }
 }
 
-/// Two sessions; what they send passes through pieces of `piece` bytes.
+/// Two sessions; their output is delivered in pieces of `piece` bytes.
 pub(super) struct Pair {
     pub(super) ends: [End; 2],
     pub(super) now: Duration,
@@ -151,8 +151,8 @@ pub(super) struct Pair {
 pub(super) struct End {
     pub(super) session: Session,
     pub(super) streams: BTreeMap<u32, Entry>,
-    pub(super) reported: Vec<Told>,
-    pub(super) purse: Purse,
+    pub(super) reported: Vec<OwnedEvent>,
+    pub(super) budget: LimitedBudget,
     wire: Vec<u8>,
 }
 
@@ -164,16 +164,16 @@ pub(super) struct Entry {
     pub(super) sent: u32,
     pub(super) received: u32,
     pub(super) unread: u32,
-    pub(super) fin: Wish,
+    pub(super) fin: FinState,
     pub(super) is_finished: bool,
     pub(super) is_discarding: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Wish {
-    No,
-    Wanted,
-    Done,
+pub(super) enum FinState {
+    Open,
+    Queued,
+    Sent,
 }
 
 pub(super) const DIALER: usize = 0;
@@ -185,7 +185,7 @@ impl Pair {
             session: Session::new(role, config.clone()),
             streams: BTreeMap::new(),
             reported: Vec::new(),
-            purse: Purse::of(64 << 20),
+            budget: LimitedBudget::of(64 << 20),
             wire: Vec::new(),
         };
         Self {
@@ -200,7 +200,7 @@ impl Pair {
         self.ends[side].open()
     }
 
-    /// Moves everything that `side` may send to the other end.
+    /// Moves everything that `side` may send to the other end; returns whether there was any.
     pub(super) fn pump(&mut self, side: usize) -> bool {
         let wire = self.ends[side].transmit();
         for piece in wire.chunks(self.piece) {
@@ -209,8 +209,8 @@ impl Pair {
         !wire.is_empty()
     }
 
-    /// Reads and pumps until nothing moves any more.
-    pub(super) fn settle(&mut self) {
+    /// Reads and pumps until both ends are idle.
+    pub(super) fn run_until_idle(&mut self) {
         loop {
             for end in &mut self.ends {
                 end.read_all(self.now);
@@ -248,7 +248,7 @@ impl End {
         if bytes > 0 {
             entry.unread -= bytes;
             self.session
-                .consumed(entry.key, bytes, now, &mut self.purse);
+                .consumed(entry.key, bytes, now, &mut self.budget);
         }
     }
 
@@ -267,11 +267,11 @@ impl End {
         }
     }
 
-    /// Forgets every stream that both sides finished.
+    /// Removes every stream that both sides finished.
     pub(super) fn sweep(&mut self) {
         let session = &mut self.session;
         self.streams.retain(|_, entry| {
-            let is_over = entry.is_finished && entry.fin == Wish::Done;
+            let is_over = entry.is_finished && entry.fin == FinState::Sent;
             if is_over {
                 session.remove(entry.key);
             }
@@ -287,7 +287,7 @@ impl End {
             sent: 0,
             received: 0,
             unread: 0,
-            fin: Wish::No,
+            fin: FinState::Open,
             is_finished: false,
             is_discarding: false,
         };
@@ -302,7 +302,7 @@ impl End {
                 let left = entry.queued - entry.sent;
                 let credit = self.session.send_credit(entry.key);
                 let len = left.min(credit).min(16_372);
-                let is_last = len == left && entry.fin == Wish::Wanted;
+                let is_last = len == left && entry.fin == FinState::Queued;
                 if len == 0 && !is_last {
                     break;
                 }
@@ -314,7 +314,7 @@ impl End {
                 }
                 if is_last {
                     wire.extend_from_slice(&self.session.fin_frame(entry.key));
-                    entry.fin = Wish::Done;
+                    entry.fin = FinState::Sent;
                     break;
                 }
             }
@@ -333,7 +333,7 @@ impl End {
             let event = self
                 .session
                 .poll_event(&mut input, now)
-                .expect("both ends keep the rules");
+                .expect("both ends follow the protocol");
             let Some(event) = event else { break };
             match event {
                 Event::Opened { key } => {
@@ -364,7 +364,7 @@ impl End {
                 | Event::GoAway { .. }
                 | Event::Pong { .. } => {}
             }
-            Told::record(event, &mut self.reported);
+            OwnedEvent::record(event, &mut self.reported);
         }
     }
 
@@ -378,13 +378,13 @@ impl End {
     }
 }
 
-/// The byte at `at` of what `role` sends on a stream.
+/// Returns the byte at offset `at` of the data that `role` sends on a stream.
 fn pattern(role: Role, id: u32, at: u32) -> u8 {
     let salt = id.wrapping_mul(97) ^ (role == Role::Dialer) as u32;
     (at.wrapping_mul(31) ^ (at >> 8) ^ salt) as u8
 }
 
-/// Whether a header is a reset, of which stream and with which code.
+/// Returns the stream and the code of a reset; `None` for any other header.
 pub(super) fn as_reset(header: &Header) -> Option<(u32, u32)> {
     let is_reset = header.kind == Kind::WindowUpdate && header.flags == RST;
     is_reset.then_some((header.id, header.length))
