@@ -101,7 +101,6 @@ impl Engine {
             // The crate grows its windows without consulting the budget.
             Self::YamuxCrate(session) => session.consumed(key, bytes, now),
         }
-        either!(self, session => session.update_step(key))
     }
 
     /// Closes the reading half locally: only the end of the stream is still reported.

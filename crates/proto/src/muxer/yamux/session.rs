@@ -197,16 +197,18 @@ impl Session {
         }
     }
 
-    /// Records that the application consumed `bytes` of a stream's data. A window update is queued
-    /// once [`update_step`](Self::update_step) bytes are owed; a window that was used up within
-    /// four round trips doubles if `budget` allows.
+    /// Records that the application consumed `bytes` of a stream's data; a window that was used up
+    /// within four round trips doubles if `budget` allows.
+    ///
+    /// Returns the number of owed bytes at which a window update is queued: a quarter of the stream's
+    /// receive window, at most 512 KiB; zero for an unknown key.
     pub fn consumed(
         &mut self,
         key: StreamKey,
         bytes: u32,
         now: Duration,
         budget: &mut dyn MemoryBudget,
-    ) {
+    ) -> u32 {
         self.advance_clock(now);
         self.release_windows(budget);
         let limits = GrowthLimits {
@@ -214,15 +216,17 @@ impl Session {
             rtt: self.keepalive.rtt(),
         };
         let Some(stream) = self.streams.get_mut(key) else {
-            return;
+            return 0;
         };
         if !stream.is_open() || stream.read != Read::Open {
-            return;
+            return stream.window.update_step();
         }
         stream.window.consume(bytes, now, limits, budget);
+        let step = stream.window.update_step();
         if stream.window.is_update_due() {
             self.streams.mark_due(key);
         }
+        step
     }
 
     /// Closes the reading half locally: data received and still to be received counts as consumed,
@@ -380,14 +384,6 @@ impl Session {
         self.streams
             .get(key)
             .map_or(0, |stream| stream.window.size())
-    }
-
-    /// Returns the number of consumed bytes that triggers a window update: a quarter of the
-    /// stream's receive window, at most 512 KiB; zero for an unknown key.
-    pub fn update_step(&self, key: StreamKey) -> u32 {
-        self.streams
-            .get(key)
-            .map_or(0, |stream| stream.window.update_step())
     }
 
     pub(super) fn advance_clock(&mut self, now: Duration) {

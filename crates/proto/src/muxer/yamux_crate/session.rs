@@ -186,19 +186,21 @@ impl Session {
     }
 
     /// Records that the application consumed `bytes` of a stream's data: as much may be handed out
-    /// again.
+    /// again. Returns the number of consumed bytes that is worth a call: a quarter of the maximum that may
+    /// be unconsumed; zero for an unknown key.
     ///
     /// The crate sends credit to the remote when half a window was handed out.
-    pub fn consumed(&mut self, key: StreamKey, bytes: u32, now: Duration) {
+    pub fn consumed(&mut self, key: StreamKey, bytes: u32, now: Duration) -> u32 {
         self.clock = self.clock.max(now);
         let Some(entry) = self.streams.get_mut(key) else {
-            return;
+            return 0;
         };
         entry.unconsumed = entry.unconsumed.saturating_sub(bytes);
         if entry.read == Read::Full && entry.unconsumed < UNCONSUMED_MAX {
             entry.read = Read::Open;
             entry.wake_reader();
         }
+        UNCONSUMED_MAX / 4
     }
 
     /// Closes the reading half locally: data received and still to be received counts as consumed,
@@ -262,12 +264,6 @@ impl Session {
     /// Returns the stream's id on the wire.
     pub fn stream_id(&self, key: StreamKey) -> Option<u32> {
         self.streams.get(key).map(|entry| entry.id)
-    }
-
-    /// Returns the number of consumed bytes worth reporting: a quarter of the maximum left
-    /// unconsumed; zero for an unknown key.
-    pub fn update_step(&self, key: StreamKey) -> u32 {
-        self.streams.get(key).map_or(0, |_| UNCONSUMED_MAX / 4)
     }
 
     /// Returns the time at which to call [`handle_deadline`](Self::handle_deadline).
