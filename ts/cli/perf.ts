@@ -65,7 +65,7 @@ async function measure(
   return interrupted ? 1 : 0
 }
 
-/** Transfers bytes in one direction, with a progress bar, and reports the rate; if interrupted, of the bytes moved so far. */
+/** Transfers bytes in one direction, with a progress bar, and reports the rate, also if interrupted. */
 export async function transfer(
   out: Output,
   connection: Connection,

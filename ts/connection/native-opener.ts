@@ -1,4 +1,4 @@
-/** Connections of the native node: handles, hot calls and records. */
+/** The opener of native connections: maps handles, native calls and records. */
 import type { Connection } from '../connection.ts'
 import {
   Direction,
@@ -33,7 +33,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   readonly #limits: Pick<Limits, 'outboundStreamsMax'>
   #attached: ConnectionOwner | undefined
   #hasEnded = false
-  // As of its end.
+  // Final counters, by figure.
   readonly #carried: number[] = []
 
   constructor(
@@ -56,21 +56,21 @@ export class NativeOpener implements Opener, ConnectionSink {
     return this.#attached?.connection
   }
 
-  // Records reach this object, and streams are asked of it, only once it is attached.
+  // Records and `open` calls reach this object only once it is attached.
   get #owner(): ConnectionOwner {
     if (this.#attached === undefined) throw new TypeError('the opener is not attached')
     return this.#attached
   }
 
   open(protocols: readonly string[], numbers: Uint32Array): StreamCore | Libp2pError {
-    const answer = this.#engine.hot.open(this.#handle, numbers)
-    if (answer < 0) return this.#openError(-answer)
+    const result = this.#engine.hot.open(this.#handle, numbers)
+    if (result < 0) return this.#openError(-result)
     this.#engine.outbox.flushSoon()
-    const isPending = (answer & HANDLE_PENDING) !== 0
+    const isPending = (result & HANDLE_PENDING) !== 0
     const owner = this.#owner
     return new StreamCore({
-      // An answer that is no error is the handle of the stream, and that flag.
-      handle: (answer & ~HANDLE_PENDING) as StreamHandle,
+      // A non-negative result is the stream's handle and that flag.
+      handle: (result & ~HANDLE_PENDING) as StreamHandle,
       number: owner.nextStream(),
       owner: owner,
       direction: 'outbound',
@@ -83,7 +83,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   #openError(code: number): Libp2pError {
     if (code === ERROR_CODES.ERR_CONNECTION_CLOSED) return this.#owner.closedError()
     if (code !== ERROR_CODES.ERR_STREAM_LIMIT) return nativeError(code)
-    // It is refused exactly when there are as many as there may be.
+    // The native side refuses exactly when the limit is reached.
     const limit = this.#limits.outboundStreamsMax
     return new ResourceLimitExceededError(
       `${limit} outbound streams reach the limit of ${limit} a connection`,
@@ -106,7 +106,7 @@ export class NativeOpener implements Opener, ConnectionSink {
     outbox.flushSoon()
   }
 
-  /** One crossing while the connection lives. */
+  /** Takes one native call while the connection is alive. */
   counters(): ConnectionCounters {
     const { hot } = this.#engine
     return connectionCounters(this.#hasEnded ? this.#carried : connectionFigures(hot, this.#handle))
@@ -155,7 +155,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 }
 
-/** The facts of a native connection. */
+/** Converts the facts of a native connection. */
 export function connectionFacts(native: NativeConnectionFacts): ConnectionFacts {
   const { remotePeer, remotePublicKey, remoteAddress, localAddress } = native
   const { dialUs, securityUs, muxerUs } = native
@@ -167,7 +167,7 @@ export function connectionFacts(native: NativeConnectionFacts): ConnectionFacts 
     direction: native.direction === Direction.Inbound ? 'inbound' : 'outbound',
     security: {
       transport: transportOf(remoteAddress),
-      // The native side agrees on nothing but these.
+      // The native side negotiates only these.
       security: native.security as SecurityProtocol,
       muxer: native.muxer as MuxerProtocol,
       muxerEngine: native.muxerEngine as MuxerName,
