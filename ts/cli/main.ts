@@ -13,11 +13,11 @@ interface Verb {
 
 const VERBS: Readonly<Record<string, Verb>> = {
   demo: {
-    summary: 'Show two nodes talking, on this machine alone',
+    summary: 'Show two nodes talking on this machine',
     load: () => import('./demo.ts')
   },
   listen: {
-    summary: 'Run a node that answers ping, identify and echo',
+    summary: 'Run a node that serves ping, identify and echo',
     load: () => import('./listen.ts')
   },
   dial: {
@@ -29,7 +29,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
     load: () => import('./ping.ts')
   },
   perf: {
-    summary: 'Measure throughput to a peer that answers /perf/1.0.0',
+    summary: 'Measure throughput to a peer that serves /perf/1.0.0',
     load: () => import('./perf.ts')
   },
   open: {

@@ -57,7 +57,7 @@ async function pingAll(
     }
     await pings.return()
   } catch (err) {
-    // Ctrl-C ends the measurement; what was measured counts.
+    // Ctrl-C ends the measurement early; completed pings count.
     if (!signal.aborted && !(err instanceof AbortError)) throw err
     sent = times.length
   } finally {

@@ -369,8 +369,8 @@ export class Engine {
   /**
    * Issues a command, which keeps the process alive until its completion.
    *
-   * A failure rejects with `CommandError`; its errors have the stack of `from`'s caller, if given: capturing it costs 5 to
-   * 20 microseconds.
+   * A failure rejects with `CommandError`, whose errors have the stack of `from`'s caller, if given. Capturing it costs
+   * 5 to 20 microseconds.
    */
   command(
     node: NativeNode,

@@ -37,8 +37,8 @@ export function protocolNames(protocols: unknown): string | readonly string[] {
 }
 
 /**
- * Returns the result of `predicate` for `protocol`. Throws the errors of `predicate`, and `InvalidParametersError` for a
- * result that is not a boolean: a promise would be truthy.
+ * Returns the result of `predicate` for `protocol`. Throws what it throws, and `InvalidParametersError` for a result
+ * that is not a boolean: a promise would be truthy.
  */
 export function holds(predicate: ProtocolPredicate, protocol: string): boolean {
   const result: unknown = predicate(protocol)
