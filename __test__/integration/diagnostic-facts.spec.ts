@@ -138,7 +138,7 @@ test('a stream that is reset for the memory of its connection is told with the b
   t.is(heard.fact.details.limit, limit)
   const { current } = heard.fact.details
   t.true(Number(current) > limit - limit / 8, `${current}`)
-  t.true(heard.message.includes(`${current} bytes are not read`), heard.message)
+  t.true(heard.message.includes(`${current} bytes are unread`), heard.message)
   t.true(heard.message.endsWith(`limits.connectionMemoryBytes is ${limit}`), heard.message)
   t.false(connection.isClosed)
 })
@@ -189,7 +189,7 @@ test('a remote that takes no bytes in time is told', async (t) => {
   const heard = await hearing.fact('connectionStalled')
   isAbout(t, heard, 'info', raw.connection)
   t.is(heard.fact.cause, 'write')
-  t.regex(heard.message, /ended: the remote takes no bytes$/)
+  t.regex(heard.message, /ended: the remote accepts no bytes$/)
 })
 
 test('a remote that answers no keepalive ping is told', async (t) => {
@@ -267,7 +267,7 @@ test.serial('a connection that waits for a busy thread is told with the bytes', 
   const { current, limit } = heard.fact.details
   t.is(limit, 64 * MIB)
   t.true(Number(current) > 64 * MIB, `${current}`)
-  const bound = `is not read: ${current} bytes wait for this thread, ${limit} may`
+  const bound = `is not read: ${current} bytes are pending, the limit is ${limit}`
   t.true(heard.message.endsWith(bound), heard.message)
   await Promise.all(written)
 })

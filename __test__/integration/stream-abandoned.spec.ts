@@ -39,7 +39,7 @@ test('a stream that the application dropped is reset, and its remote is told why
   const { clock, said, far, connection } = await dropped(t, () => undefined)
   await until(() => far.error !== undefined)
   t.like(far.error, { name: 'StreamResetError', errorCode: StreamErrorCode.GarbageCollected })
-  t.is(said.filter((message) => message.includes('nobody held it')).length, 1)
+  t.is(said.filter((message) => message.includes('garbage-collected')).length, 1)
   await until(() => connection.streams.length === 0)
   t.is(clock.timers, 0)
 })
@@ -50,7 +50,7 @@ test('one whose writing half was closed is closed, and what it wrote arrives who
   const { far, said, connection } = await dropped(t, (near) => {
     void near.write(sent).then(() => near.closeWrite())
   })
-  await until(() => said.some((message) => message.includes('nobody held it')))
+  await until(() => said.some((message) => message.includes('garbage-collected')))
   t.deepEqual(await far.read(), sent)
   await until(() => connection.streams.length === 0)
 })
@@ -59,7 +59,7 @@ test('one that read to the end and wrote nothing is closed, as nothing is cut of
   const { far, said, connection } = await dropped(t, (near, remote) => {
     void remote.closeWrite().then(() => near.read())
   })
-  await until(() => said.some((message) => message.includes('nobody held it')))
+  await until(() => said.some((message) => message.includes('garbage-collected')))
   await until(() => connection.streams.length === 0)
   t.is((await far.read()).length, 0)
   t.is(far.error, undefined)

@@ -75,7 +75,7 @@ test('a dial that is late names what failed and what each other attempt was doin
   const err = await t.throwsAsync(dial, { instanceOf: TimeoutError })
   t.is(
     err.message,
-    `the dial did not succeed within its 500 ms; 4 addresses tried: ${at(1)}: connection refused; ` +
+    `the dial did not succeed within 500 ms; 4 addresses tried: ${at(1)}: connection refused; ` +
       `${at(2)}: still connecting; ${at(3)}: still in the security handshake; ` +
       `${at(4)}/ws: no transport takes /ws`
   )
@@ -297,7 +297,7 @@ test('a dial that does not begin, or is given up, is logged with its reason', as
   const late = dialer.dialPeer(peer, { addresses: [at(1)], timeout: 500 })
   clock.advance(500)
   await t.throwsAsync(late)
-  const reason = 'the dial did not succeed within its 500 ms'
+  const reason = 'the dial did not succeed within 500 ms'
   t.is(lines.at(-1), `the dial of ${peer} failed after 500 ms: ${reason}`)
 })
 

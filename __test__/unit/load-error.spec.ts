@@ -41,7 +41,7 @@ test('an addon that is there and broken is told with the reason', (t) => {
   )
   t.regex(
     message,
-    /is there and cannot be loaded \(\/app\/ferroswarm\S+: file too short\): install /
+    /is installed but cannot be loaded \(\/app\/ferroswarm\S+: file too short\): install /
   )
 })
 

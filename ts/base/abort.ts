@@ -1,52 +1,52 @@
-/** Waits that a signal ends. */
+/** Waits ended by an `AbortSignal` or a timeout. */
 import { AbortError, TimeoutError } from '../errors.ts'
 import { type Clock, TIMER_MS_MAX } from './clock.ts'
 
-/** What every call that can wait takes. */
+/** Options of every call that can wait. */
 export interface AbortOptions {
   /** Ends the wait with `AbortError`. */
   signal?: AbortSignal | undefined
 }
 
-/** The error of a call whose signal was aborted. */
+/** Returns the error of a call whose signal was aborted. */
 export function aborted(signal: AbortSignal | undefined, bytesAccepted = 0): AbortError {
   return new AbortError({ cause: signal?.reason, bytesAccepted })
 }
 
-/** Whether the signal is aborted by now. */
+/** Returns whether the signal is aborted. */
 export function isAborted(signal: AbortSignal | undefined): signal is AbortSignal {
   return signal?.aborted === true
 }
 
-/** Whether `signal` is one of `AbortSignal.timeout`, or of a deadline of ours. */
+/** Returns whether `signal` was aborted by a timeout: `AbortSignal.timeout` or a deadline of this package. */
 export function isTimeUp(signal: AbortSignal | undefined): boolean {
   return signal?.aborted === true && signal.reason?.name === 'TimeoutError'
 }
 
 /**
- * Call `then` when `signal` is aborted: at once, or where that is a time that is up, when the event loop has looked at
- * what was done before it. A signal that is aborted already counts as aborted now.
+ * Calls `then` when `signal` is aborted, or now if it already is: synchronously, or on a timeout after the event loop
+ * has polled once, so that earlier I/O is handled first.
  *
- * Returns what takes the call back; it leaves nothing on the signal.
+ * Returns a function that cancels the call and removes the listener from the signal.
  */
 export function onceAborted(signal: AbortSignal | undefined, then: () => void): () => void {
   if (signal === undefined) return () => {}
-  let look: NodeJS.Immediate | undefined
+  let immediate: NodeJS.Immediate | undefined
   const onAbort = (): void => {
-    if (isTimeUp(signal)) look = setImmediate(then)
+    if (isTimeUp(signal)) immediate = setImmediate(then)
     else then()
   }
   if (signal.aborted) onAbort()
   else signal.addEventListener('abort', onAbort, { once: true })
   return () => {
     signal.removeEventListener('abort', onAbort)
-    clearImmediate(look)
+    clearImmediate(immediate)
   }
 }
 
 /**
- * `promise`, or a rejection as soon as `signal` is aborted; where that is a time that is up, what was done before it
- * comes first. The promise goes on: its outcome is not lost to others.
+ * Returns `promise`, or a rejection once `signal` is aborted; on a timeout, earlier I/O is handled first. `promise`
+ * itself is not cancelled.
  */
 export function abortable<T>(
   promise: Promise<T>,
@@ -57,16 +57,16 @@ export function abortable<T>(
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(aborted(signal, bytesAccepted()))
     let release = (): void => {}
-    // Whoever comes with a signal that is aborted already has waited for nothing.
+    // Already aborted: the call has not waited, so there is no earlier I/O to handle first.
     if (signal.aborted) abort()
     else release = onceAborted(signal, abort)
     promise.then(resolve, reject).finally(release)
   })
 }
 
-/** The time that a call has beside its caller's signal. It holds the process until it is cleared, unless it is let go. */
+/** A timeout combined with the caller's signal. Keeps the process alive until it is cleared or unreferenced. */
 export class TimeLimit {
-  /** Aborted with the caller's signal, or with `TimeoutError` when the time is up. */
+  /** Aborted with the caller's signal, or with `TimeoutError` when the timeout expires. */
   readonly signal: AbortSignal
   readonly #late = new AbortController()
   readonly #timer: NodeJS.Timeout
@@ -77,35 +77,35 @@ export class TimeLimit {
     this.#timer = setTimeout(() => late.abort(new TimeoutError()), Math.min(ms, TIMER_MS_MAX))
   }
 
-  /** Whether the time is up. */
+  /** Whether the timeout has expired. */
   get isUp(): boolean {
     return this.#late.signal.aborted
   }
 
-  /** Hold the process no longer. */
+  /** Stops keeping the process alive. */
   unref(): void {
     this.#timer.unref()
   }
 
-  /** The call is over. */
+  /** Cancels the timer: the call has ended. */
   clear(): void {
     clearTimeout(this.#timer)
   }
 }
 
-/** What has the last word before a wait is given up: the engine, which tells what has happened by then. */
+/** Drains pending events before a wait is given up; implemented by the engine. */
 export interface DrainHost {
   afterDrain(then: () => void): void
   aborted(signal: AbortSignal | undefined, then: () => void): void
 }
 
-const nothing = (): void => {}
+const noop = (): void => {}
 
 /**
- * Call `giveUp` when `signal` is aborted, and when `ms` of `clock` are over; what has happened by then is told first
- * where it is a matter of time. A signal that is aborted already is the caller's to look at.
+ * Calls `giveUp` when `signal` is aborted, and after `ms` milliseconds of `clock`; on a timeout, pending events are
+ * delivered first. The caller checks for a signal that is already aborted.
  *
- * Returns what takes both back.
+ * Returns a function that cancels both.
  */
 export function onceGivenUp(
   engine: DrainHost,
@@ -114,7 +114,7 @@ export function onceGivenUp(
   ms: number | undefined,
   giveUp: (why: 'aborted' | 'late') => void
 ): () => void {
-  if (signal === undefined && ms === undefined) return nothing
+  if (signal === undefined && ms === undefined) return noop
   const timer =
     ms === undefined ? undefined : clock.setTimer(() => engine.afterDrain(() => giveUp('late')), ms)
   if (signal === undefined) return () => clock.clearTimer(timer)

@@ -1,28 +1,28 @@
 /**
- * Checks of what callers pass in, shared by every public call.
+ * Argument checks shared by every public call.
  *
- * A check throws `InvalidParametersError` before the call has changed anything. Its message names the argument, what
- * was expected and what was received; objects are described by their class alone, as they may hold keys.
+ * A check throws `InvalidParametersError` before the call has changed anything. The message names the argument, the
+ * expected and the received value; objects are described by their class alone, as they may hold keys.
  */
 import { InvalidParametersError } from '../errors.ts'
 import { TIMER_MS_MAX } from './clock.ts'
 
-/** The largest number that crosses to the native side. */
+/** The largest number that the native side takes. */
 const UINT32_MAX = 0xffffffff
 
-/** Letters of a string that a message quotes. */
+/** Characters of a string that a message quotes at most. */
 const QUOTED_MAX = 64
 
-/** Checks a value that the caller knows as `name`. */
+/** Checks the value of the argument or option `name`. */
 export type Check = (value: unknown, name: string) => void
 
-/** A check for each option of a call. The compiler sees that none is left out. */
+/** A check for each option of a call. The compiler enforces completeness. */
 export type OptionChecks<Options> = { readonly [Name in keyof Required<Options>]: Check }
 
 /**
- * Check the options of a call: an object or undefined, every name known, every value that is not undefined valid.
+ * Checks the options of a call: an object or undefined, every name known, every value that is not undefined valid.
  *
- * `path` stands in front of the names of nested options.
+ * `path` prefixes the names of nested options.
  */
 export function checkOptions<Options extends object>(
   options: Options | undefined,
@@ -42,8 +42,8 @@ export function checkOptions<Options extends object>(
 }
 
 /**
- * Whether a value is options in the place of an argument that was left out in front of them: a plain object, as the
- * arguments themselves are text, numbers, lists and objects of classes.
+ * Returns whether a value is an options object passed in place of an omitted argument: a plain object, since the
+ * arguments themselves are strings, numbers, arrays and class instances.
  */
 export function areOptions<T>(value: T): value is Exclude<Extract<T, object>, readonly unknown[]> {
   if (typeof value !== 'object' || value === null) return false
@@ -51,14 +51,14 @@ export function areOptions<T>(value: T): value is Exclude<Extract<T, object>, re
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/** The error for a value that is not what was expected. */
+/** Returns the error for a value other than the expected one. */
 export function misuse(name: string, expected: string, received: unknown): InvalidParametersError {
   return new InvalidParametersError(
     `expected ${name} to be ${expected}, received ${describe(received)}`
   )
 }
 
-/** Any value will do. */
+/** Accepts any value. */
 export const anything: Check = () => {}
 
 export const aBoolean: Check = (value, name) => {
@@ -77,7 +77,7 @@ export const anObject: Check = (value, name) => {
   if (typeof value !== 'object' || value === null) throw misuse(name, 'an object', value)
 }
 
-/** An error of any realm. */
+/** An `Error` of any realm. */
 export const anError: Check = (value, name) => {
   if (Object.prototype.toString.call(value) !== '[object Error]' && !(value instanceof Error)) {
     throw misuse(name, 'an Error', value)
@@ -88,7 +88,7 @@ export const anArray: Check = (value, name) => {
   if (!Array.isArray(value)) throw misuse(name, 'an array', value)
 }
 
-/** A flag, or the reason why it is set. */
+/** A flag, or the reason that it is set. */
 export const aFlag: Check = (value, name) => {
   if (typeof value !== 'boolean' && typeof value !== 'string') {
     throw misuse(name, 'true, false or a reason', value)
@@ -107,11 +107,11 @@ export const bytes: Check = (value, name) => {
   if (!(value instanceof Uint8Array)) throw misuse(name, 'a Uint8Array', value)
 }
 
-/** An object, of any class, that has these methods. */
+/** An object of any class with these methods. */
 export function objectWith(...methods: readonly string[]): Check {
   const expected = `an object with ${methods.map((method) => `${method}()`).join(', ')}`
   return (value, name) => {
-    // Anything but null and undefined can be asked for a member.
+    // Every value but null and undefined allows property access.
     const object = (value ?? {}) as Readonly<Record<string, unknown>>
     if (methods.some((method) => typeof object[method] !== 'function')) {
       throw misuse(name, expected, value)
@@ -132,7 +132,7 @@ export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Che
   }
 }
 
-/** An error code as it is on the wire. */
+/** A wire error code: an unsigned 32-bit integer. */
 export const aCode: Check = integer(0, UINT32_MAX)
 
 /** A whole number of bytes, 0 or more. */
@@ -144,9 +144,9 @@ export const aLimit: Check = (value, name) => {
 }
 
 /**
- * A duration in milliseconds, 0 or more; Infinity for as long as it takes.
+ * A duration in milliseconds, 0 or more; Infinity for no limit.
  *
- * A finite one beyond what a timer can run is refused: it is a point in time that was taken for a duration.
+ * A finite value above the longest timer is refused: it is a point in time passed as a duration.
  */
 export const aDuration: Check = (value, name) => {
   if (
@@ -157,14 +157,14 @@ export const aDuration: Check = (value, name) => {
   throw misuse(name, `a duration of 0 to ${TIMER_MS_MAX} ms or Infinity`, value)
 }
 
-/** Years in which nobody means a date. */
+/** Numbers this far before now are durations, not dates. */
 const YEAR_MS = 366 * 24 * 60 * 60 * 1_000
 
 /**
- * A point in time in milliseconds since the epoch, or null for none; undefined is none as well.
+ * Returns `at` in milliseconds since the epoch, or undefined if it is null.
  *
- * Throws `InvalidParametersError` for what is neither, and for a number that is over a year before `now`: a duration
- * that was taken for a date. 0 stands for the past either way.
+ * Throws `InvalidParametersError` for any other type, and for a number more than a year before `now`: a duration
+ * passed as a date. 0 is in the past either way and is accepted.
  */
 export function deadlineAt(at: unknown, name: string, now: number): number | undefined {
   if (at === null) return undefined
@@ -198,10 +198,10 @@ export function someOf(...known: readonly string[]): Check {
   }
 }
 
-/** The options of a call that takes a signal and nothing else. */
+/** Checks for a call whose only option is a signal. */
 export const ABORT_OPTIONS: OptionChecks<{ signal?: AbortSignal | undefined }> = { signal: aSignal }
 
-/** The error for an option that does not exist, with the known one that it was most likely meant to be. */
+/** Returns the error for an unknown option, with the closest known name as a hint. */
 function unknownOption(
   name: string,
   known: readonly string[],
@@ -214,7 +214,7 @@ function unknownOption(
   return new InvalidParametersError(`unknown option ${describe(where + name)}; ${hint}`)
 }
 
-/** A value as a message shows it: short, and never the contents of an object. */
+/** Formats a value for a message: short, and never the contents of an object. */
 function describe(value: unknown): string {
   switch (typeof value) {
     case 'string':
@@ -223,7 +223,7 @@ function describe(value: unknown): string {
       return 'a function'
     case 'object': {
       if (value === null) return 'null'
-      // An object may have anything as its constructor, or nothing.
+      // `constructor` may be missing or hold any value.
       const kind = String((value.constructor as { name?: unknown } | undefined)?.name ?? '')
       return kind === '' || kind === 'Object' ? 'an object' : `an object of ${kind}`
     }
@@ -234,7 +234,7 @@ function describe(value: unknown): string {
   }
 }
 
-/** The known name that the fewest changes of a letter make; undefined where over a third would change. */
+/** Returns the known name at the least edit distance; undefined if over a third of the characters differ. */
 function nearestOf(name: string, known: readonly string[]): string | undefined {
   if (name.length > QUOTED_MAX) return undefined
   let nearest: string | undefined
@@ -249,13 +249,13 @@ function nearestOf(name: string, known: readonly string[]): string | undefined {
   return nearest
 }
 
-/** Levenshtein distance: letters to insert, delete or replace. */
+/** Levenshtein distance: characters to insert, delete or replace. */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index)
   for (let i = 1; i <= from.length; i += 1) {
     const next = [i]
     for (let j = 1; j <= to.length; j += 1) {
-      // Both rows have a number for each letter of `to` and one more.
+      // Both rows have `to.length + 1` entries.
       const above = row[j] as number
       const diagonal = row[j - 1] as number
       const left = next[j - 1] as number
@@ -263,6 +263,6 @@ function distance(from: string, to: string): number {
     }
     row = next
   }
-  // It has one number more than `to` has letters.
+  // The row has `to.length + 1` entries.
   return row[to.length] as number
 }

@@ -1,7 +1,7 @@
-/** Bytes that JavaScript holds and nobody was given yet, in order. */
+/** A queue of bytes held in JavaScript and not yet delivered. */
 import { concat, NOTHING } from './bytes.ts'
 
-/** Chunks in order; empty for nearly every stream at nearly every time. */
+/** Chunks in order; almost always empty, so the array is allocated on first use. */
 export class ByteQueue {
   #chunks: Uint8Array[] | undefined
   #bytes = 0
@@ -17,13 +17,13 @@ export class ByteQueue {
     this.#bytes += chunk.length
   }
 
-  /** Put chunks of `bytes` bytes in all in front. */
+  /** Prepends chunks of `bytes` bytes in total. */
   unshift(chunks: readonly Uint8Array[], bytes: number): void {
     this.#chunks = [...chunks, ...(this.#chunks ?? [])]
     this.#bytes += bytes
   }
 
-  /** The first chunk, or its first `max` bytes; empty if nothing is held. */
+  /** Removes and returns the first chunk, or its first `max` bytes; empty if nothing is held. */
   take(max: number): Uint8Array {
     const head = this.#chunks?.[0]
     if (this.#chunks === undefined || head === undefined) return NOTHING
@@ -37,7 +37,7 @@ export class ByteQueue {
     return head.subarray(0, max)
   }
 
-  /** Everything, as one array. */
+  /** Removes and returns everything as one array. */
   takeAll(): Uint8Array {
     if (this.#chunks === undefined) return NOTHING
     const bytes = concat(this.#chunks, this.#bytes)

@@ -1,19 +1,19 @@
-/** Time as this package uses it, so that tests and simulations bring their own. */
+/** The source of time of this package, replaceable by tests and simulations. */
 
-/** The longest delay of a Node.js timer in milliseconds, some 25 days; for a longer one it fires at once. */
+/** The longest delay of a Node.js timer in milliseconds, about 25 days; a longer one fires at once. */
 export const TIMER_MS_MAX = 0x7fffffff
 
 /** A source of time. Milliseconds since the epoch, and one-shot timers. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number
-  /** Call `callback` once after `ms`; answers with what {@link Clock.clearTimer} takes. */
+  /** Calls `callback` once after `ms`; returns the argument of {@link Clock.clearTimer}. */
   setTimer(callback: () => void, ms: number): unknown
-  /** Forget a timer; a timer that ran is no error. */
+  /** Cancels a timer; no-op for one that fired. */
   clearTimer(timer: unknown): void
 }
 
-/** The system's clock. Its timers do not keep the process alive: what waits for them does. */
+/** The system's clock. Its timers do not keep the process alive; their owners do. */
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   setTimer: (callback: () => void, ms: number) => {

@@ -1,12 +1,12 @@
 /**
  * A small typed event target.
  *
- * Unlike the platform's it makes nothing until somebody listens, and a listener that throws or rejects is
- * reported to `onListenerError` and harms neither the other listeners nor the process.
+ * Unlike the platform's, it allocates nothing until the first listener is added, and a listener that throws or rejects
+ * is reported to `onListenerError` and affects neither the other listeners nor the process.
  */
 import { aBoolean, aSignal, aString, checkOptions, misuse, type OptionChecks } from './arguments.ts'
 
-/** A function, or an object with `handleEvent`, that takes events of one kind. */
+/** A function, or an object with `handleEvent`, called with events of one type. */
 export type EventHandler<E> = ((event: E) => unknown) | { handleEvent: (event: E) => unknown }
 
 /** Options of `addEventListener`. */
@@ -17,7 +17,7 @@ export interface EventListenerOptions {
   signal?: AbortSignal
 }
 
-/** Told of an error in a callback of the application, which one, and the clause that says so. */
+/** Called with an error of an application callback, the callback, and a clause that describes the failure. */
 export type OnFailure = (err: unknown, callback: object, message: string) => void
 
 const LISTENER_CHECKS: OptionChecks<EventListenerOptions> = { once: aBoolean, signal: aSignal }
@@ -25,7 +25,7 @@ const LISTENER_CHECKS: OptionChecks<EventListenerOptions> = { once: aBoolean, si
 interface Entry {
   readonly handler: unknown
   readonly once: boolean
-  /** Takes our listener off the signal that would remove this entry. */
+  /** Removes our `abort` listener from the signal that would remove this entry. */
   readonly release: (() => void) | undefined
 }
 
@@ -35,10 +35,10 @@ export class TypedEventTarget<Events extends object> {
   #isOver = false
 
   /**
-   * Call `handler` for each event of this kind, in the order of registration. Adding it twice adds it once.
+   * Calls `handler` for each event of this type, in the order of registration. Adding it twice adds it once.
    *
-   * Throws `InvalidParametersError` for a handler that cannot be called, and for options that do not exist. Nothing
-   * stays on `signal` once the listener is removed, or the last event of this object was told.
+   * Throws `InvalidParametersError` for a handler that cannot be called and for unknown options. Nothing stays on
+   * `signal` once the listener is removed or the last event of this object has been dispatched.
    */
   addEventListener<K extends keyof Events>(
     type: K,
@@ -61,7 +61,7 @@ export class TypedEventTarget<Events extends object> {
     this.#entries.set(type, [...entries, { handler, once, release }])
   }
 
-  /** Stop calling `handler`. */
+  /** Removes `handler`. */
   removeEventListener<K extends keyof Events>(type: K, handler: EventHandler<Events[K]>): void {
     const entries = this.#entries?.get(type)
     if (entries === undefined) return
@@ -73,29 +73,29 @@ export class TypedEventTarget<Events extends object> {
     else this.#entries?.set(type, left)
   }
 
-  /** Whether anybody listens for this kind; ask before making an event. */
+  /** Returns whether this type has listeners, so that an event without any need not be created. */
   hasListeners(type: keyof Events): boolean {
     return this.#entries?.has(type) === true
   }
 
-  /** Hand an event to its listeners, now. */
+  /** Dispatches an event to its listeners synchronously. */
   protected emit<K extends keyof Events>(type: K, event: Events[K]): void {
-    // The array is replaced on change, so listeners that come and go meanwhile do not disturb this loop.
+    // The array is copied on write, so listeners may be added and removed during this loop.
     for (const { handler, once } of this.#entries?.get(type) ?? []) {
-      // Entries of this kind hold handlers of this kind.
+      // The map associates each type with handlers of that type.
       const typed = handler as EventHandler<Events[K]>
       if (once) this.removeEventListener(type, typed)
       try {
-        const answer =
+        const result =
           typeof typed === 'function' ? typed.call(this, event) : typed.handleEvent(event)
-        if (isThenable(answer)) answer.then(undefined, (err) => this.#failed(err, typed, type))
+        if (isThenable(result)) result.then(undefined, (err) => this.#failed(err, typed, type))
       } catch (err) {
         this.#failed(err, typed, type)
       }
     }
   }
 
-  /** The last event was told: every listener is removed, and later ones are not kept. */
+  /** Removes every listener and ignores later ones: the last event has been dispatched. */
   protected endEvents(): void {
     this.#isOver = true
     for (const entries of this.#entries?.values() ?? []) {
@@ -108,17 +108,17 @@ export class TypedEventTarget<Events extends object> {
     this.onListenerError(err, handler, `a listener of ${JSON.stringify(String(type))} failed`)
   }
 
-  /** Where an error of `listener` goes, with the clause that tells of it; nowhere by default. */
+  /** Called with an error of `listener` and a clause that describes it. Does nothing by default. */
   protected onListenerError(_err: unknown, _listener: object, _message: string): void {}
 }
 
 function isHandler(handler: unknown): boolean {
   if (typeof handler === 'function') return true
-  // Anything but null and undefined can be asked for a member.
+  // Every value but null and undefined allows property access.
   return typeof (handler as { handleEvent?: unknown } | null)?.handleEvent === 'function'
 }
 
-/** Whether a callback gave back something to wait for. */
+/** Returns whether `value`, the result of a callback, is a promise or thenable. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | undefined | null)?.then === 'function'
 }

@@ -1,10 +1,12 @@
-/** What `console.log` and `util.inspect` show of this package's objects, whose fields are private. */
+/** Output of `console.log` and `util.inspect` for this package's objects, whose fields are private. */
 import type { InspectOptionsStylized, inspect } from 'node:util'
 
-/** The method that Node asks what an object looks like. A symbol has a type of its own only where it is made: `as never`. */
+/**
+ * Key of the custom inspection method of Node.js. `as never`, as only a symbol created here could have its own type.
+ */
 export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
 
-/** What Node passes to that method: the levels that are left, null for all of them; the options; its `inspect`. */
+/** Arguments of that method: the remaining depth, null for unlimited; the options; Node's `inspect`. */
 export type InspectArguments = readonly [
   depth: number | null,
   options: InspectOptionsStylized,
@@ -12,8 +14,8 @@ export type InspectArguments = readonly [
 ]
 
 /**
- * An object by its name and its facts, without those that are undefined. Below the last level `id` has to do, and the
- * facts are not asked for.
+ * Formats an object as its name and its facts, omitting undefined ones. Below the depth limit only `id` is shown and
+ * `facts` is not called.
  */
 export function shown(
   name: string,

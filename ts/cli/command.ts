@@ -1,4 +1,4 @@
-/** What a verb of the command line is, and what it is given. */
+/** Definition of a command-line verb, and the arguments of a call. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { InvalidParametersError } from '../errors.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
@@ -7,20 +7,20 @@ import type { Output } from './output.ts'
 /** One verb: `ferroswarm <name>`. */
 export interface Command {
   readonly name: string
-  /** What follows the name on the usage line. */
+  /** The usage line behind the name. */
   readonly usage: string
-  /** A line an option, then what `--json` prints. */
+  /** One line per option, then the output of `--json`. */
   readonly help: string
   readonly options: ParseArgsOptionsConfig
-  /** How many words may stand beside the options, least and most. */
+  /** Number of positional arguments. */
   readonly positionals: readonly [least: number, most: number]
-  /** Where its reports go; standard output unless given. */
+  /** Destination of its reports. Defaults to standard output. */
   readonly reportsTo?: 'stderr'
-  /** Does it; answers with the exit code. Throws what the report of errors is made from. */
+  /** Runs the verb; resolves to the exit code. Rejects with the error to report. */
   run(call: Call): Promise<ExitCode>
 }
 
-/** 0 done, 1 failed, 2 misused. */
+/** 0: done, 1: failed, 2: usage error. */
 export type ExitCode = 0 | 1 | 2
 
 /** One call of a verb. */
@@ -32,27 +32,27 @@ export interface Call {
   readonly signal: AbortSignal
 }
 
-/** Options as they were given. */
+/** Option values of one call. */
 export class Values {
-  readonly #given: Readonly<Record<string, unknown>>
+  readonly #values: Readonly<Record<string, unknown>>
 
   constructor(given: Readonly<Record<string, unknown>>) {
-    this.#given = given
+    this.#values = given
   }
 
   text(name: string): string | undefined {
-    const value = this.#given[name]
+    const value = this.#values[name]
     return typeof value === 'string' ? value : undefined
   }
 
   flag(name: string): boolean {
-    return this.#given[name] === true
+    return this.#values[name] === true
   }
 
   /** A whole number of 0 or more. */
-  count(name: string, otherwise: number): number {
+  count(name: string, fallback: number): number {
     const text = this.text(name)
-    if (text === undefined) return otherwise
+    if (text === undefined) return fallback
     if (!/^\d{1,15}$/.test(text)) {
       throw new MisuseError(`--${name} takes a whole number, not ${JSON.stringify(text)}`)
     }
@@ -60,9 +60,9 @@ export class Values {
   }
 
   /** A number of bytes, with or without a unit. */
-  bytes(name: string, otherwise: number): number {
+  bytes(name: string, fallback: number): number {
     const text = this.text(name)
-    if (text === undefined) return otherwise
+    if (text === undefined) return fallback
     const match = /^(\d{1,15})\s*(?:([kmg])(i?)b?)?$/i.exec(text)
     if (match === null) {
       throw new MisuseError(
@@ -84,10 +84,10 @@ export class Values {
   }
 }
 
-/** The command line is wrong. */
+/** A usage error. */
 export class MisuseError extends Error {}
 
-/** `text`, if it is a multiaddr that names a place. Throws {@link MisuseError} otherwise. */
+/** Returns `text` if it is a multiaddr with more than a `/p2p` part. Throws {@link MisuseError} otherwise. */
 export function multiaddr(text: string): string {
   try {
     if (parseAddress(text).text !== '') return text
@@ -99,13 +99,13 @@ export function multiaddr(text: string): string {
   )
 }
 
-/** Options that every verb takes. */
+/** Options of every verb. */
 export const COMMON_OPTIONS = {
   help: { type: 'boolean', short: 'h' },
   json: { type: 'boolean' }
 } as const satisfies ParseArgsOptionsConfig
 
-/** Read the words behind the verb. Throws {@link MisuseError}. */
+/** Parses the arguments behind the verb. Throws {@link MisuseError}. */
 export function parseCall(
   command: Command,
   words: readonly string[]

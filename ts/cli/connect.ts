@@ -1,11 +1,11 @@
-/** What the dialling verbs share: a node of their own, one connection, and both gone at the end. */
+/** Shared by the dialling verbs: a node and one connection, both closed at the end. */
 import type { Connection } from '../connection.ts'
 import type { SecurityName } from '../constants.ts'
 import { createSwarm } from '../swarm.ts'
 import { type Call, MisuseError, multiaddr } from './command.ts'
 import { readKey } from './key-file.ts'
 
-/** Milliseconds for address, security and muxer together. */
+/** Milliseconds for the dial, security and muxer negotiation together. */
 const TIMEOUT_MS = 10_000
 
 /** Options of every dialling verb. */
@@ -15,14 +15,14 @@ export const DIAL_OPTIONS = {
   key: { type: 'string' }
 } as const
 
-/** Their part of `--help`. */
+/** The `--help` text of {@link DIAL_OPTIONS}. */
 export const DIAL_HELP = `  --security noise|tls  Offer this and nothing else.
-  --timeout MS          Milliseconds to connect in; ${TIMEOUT_MS} unless given.
+  --timeout MS          Milliseconds to connect in; defaults to ${TIMEOUT_MS}.
   --key FILE            The private key to dial with, as written by "ferroswarm id --out".`
 
 const SECURITY: readonly SecurityName[] = ['noise', 'tls']
 
-/** Connect to the first positional and do `work`. */
+/** Connects to the first positional and runs `work`. */
 export async function withConnection<T>(
   { positionals, values, signal }: Call,
   work: (connection: Connection) => Promise<T>
@@ -44,7 +44,7 @@ export async function withConnection<T>(
   }
 }
 
-/** The negotiated stack as every summary tells it. */
+/** Returns the negotiated stack for summaries. */
 export function stackOf(connection: Connection): { security: string; muxer: string } {
   const { security, muxer } = connection.state
   return { security, muxer }

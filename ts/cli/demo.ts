@@ -1,4 +1,4 @@
-/** `ferroswarm demo`: two nodes in two processes on this machine, and everything they can do in ten seconds. */
+/** `ferroswarm demo`: a ten-second tour with two nodes in two processes on this machine. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -99,13 +99,13 @@ async function echo(connection: Connection, text: string, signal: AbortSignal): 
 }
 
 function startListener(): ChildProcess {
-  // Compiled, this file has the extension that the entry beside it has.
+  // The entry beside this file has the same extension, compiled or not.
   const main = fileURLToPath(import.meta.resolve(`./main${import.meta.filename.slice(-3)}`))
   return spawn(
     process.execPath,
     [...process.execArgv, main, 'listen', '--json', '--perf', ADDRESS],
     {
-      // The channel ends the listener should this process die.
+      // The IPC channel ends the listener if this process dies.
       stdio: ['ignore', 'pipe', 'inherit', 'ipc']
     }
   )
@@ -116,10 +116,10 @@ async function listening(
   signal: AbortSignal
 ): Promise<{ peerId: string; addr: string }> {
   const timeout = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)])
-  // It was started with a pipe.
+  // Its stdout is a pipe.
   const lines = createInterface({ input: listener.stdout as NodeJS.ReadableStream })
   try {
-    // Of the three only a line resolves.
+    // Only the line resolves; the other two reject.
     const [line] = (await Promise.race([
       once(lines, 'line', { signal: timeout }),
       once(listener, 'error', { signal: timeout }).then(([err]) => Promise.reject(err)),
@@ -127,7 +127,7 @@ async function listening(
         Promise.reject(new Error(`the listening process ended with code ${code}`))
       )
     ])) as [string]
-    // The `listening` event of `listen --json`, unless something else was started.
+    // The `listening` event of `listen --json`, or unrelated output, rejected below.
     const event = JSON.parse(line) as { event: string; peerId: string; addrs: string[] }
     const [addr] = event.addrs ?? []
     if (event.event !== 'listening' || addr === undefined) throw new Error(line)
@@ -136,7 +136,7 @@ async function listening(
     if (signal.aborted) throw new AbortError({ cause: err })
     throw new Error('the listening process did not start', { cause: err })
   } finally {
-    // Its later lines are read and dropped, so that its pipe never fills.
+    // Later lines are read and discarded, so that the pipe never fills.
     lines.resume()
   }
 }

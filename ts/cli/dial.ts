@@ -1,4 +1,4 @@
-/** `ferroswarm dial`: connect once, and say what was agreed on and how long each part took. */
+/** `ferroswarm dial`: connects once; reports the negotiated stack and the duration of each stage. */
 import type { Connection } from '../connection.ts'
 import { identify } from '../protocols/identify.ts'
 import type { Call, Command, ExitCode } from './command.ts'
@@ -13,13 +13,13 @@ export const command: Command = {
 
 With --json: {"event":"summary","peerId","remoteAddr","security","muxer","agentVersion",
 "protocolVersion","protocols","listenAddrs","observedAddr","stagesMs":{"dial","security","muxer",
-"identify"}}. What the peer does not tell is null.`,
+"identify"}}. Fields that the peer does not send are null.`,
   options: DIAL_OPTIONS,
   positionals: [1, 1],
-  run: (call) => withConnection(call, (connection) => tell(call, connection))
+  run: (call) => withConnection(call, (connection) => report(call, connection))
 }
 
-async function tell({ out, signal }: Call, connection: Connection): Promise<ExitCode> {
+async function report({ out, signal }: Call, connection: Connection): Promise<ExitCode> {
   const start = performance.now()
   const peer = await identify(connection, { signal })
   const { dial, security, muxer } = connection.dialReport
@@ -55,7 +55,7 @@ async function tell({ out, signal }: Call, connection: Connection): Promise<Exit
   return 0
 }
 
-/** A peer chooses this text: nothing in it may steer a terminal. */
+/** Replaces control characters: this text is the peer's and must not control the terminal. */
 function printable(text: string | undefined): string {
   if (text === undefined) return 'it does not say'
   return text.replace(/[^\x20-\x7e\u{a0}-\u{10ffff}]/gu, '?')

@@ -1,4 +1,4 @@
-/** An error as one readable block: what was tried, where it failed, why, and what to do. */
+/** Formats an error as one readable block: the attempts, the stage and cause of each failure, and advice. */
 import {
   AbortError,
   type AddressAttempt,
@@ -11,11 +11,11 @@ import {
 } from '../errors.ts'
 import { type Output, rounded } from './output.ts'
 
-/** What to do where a connection was accepted and nothing followed. */
-const SILENT =
-  'Check the port: something accepted the connection and then said nothing, as no libp2p node does.'
+/** Advice for a connection that was accepted and then timed out in the handshake. */
+const STALLED =
+  'Check the port: it accepts connections but does not answer the handshake, unlike a libp2p node.'
 
-/** What to do about an error, by its code; where there is nothing, by its kind. */
+/** Advice by error code; {@link ADVICE_BY_KIND} is the fallback. */
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   ERR_CONNECTION_REFUSED: 'Check the port, and that the other node is running and listening there.',
   ERR_UNREACHABLE: 'Check the address, and that this machine has a route to it.',
@@ -26,11 +26,10 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   ERR_MULTISELECT:
     'Check that the other side speaks libp2p and offers the same security (--security).',
   ERR_DECRYPTION_FAILED:
-    'Something on the way changes the bytes, or the other side is not what it says.',
+    'Something on the path alters the bytes, or the other side is not who it claims to be.',
   ERR_NO_TRANSPORT: 'Use an address such as /ip4/127.0.0.1/tcp/4001/p2p/<peer id>.',
-  ERR_UNSUPPORTED_PROTOCOL:
-    'The other side does not answer to this protocol (perf is off unless asked for).',
-  ERR_ADDRESS_IN_USE: 'Stop what listens on that port, or choose another (0 takes any free one).',
+  ERR_UNSUPPORTED_PROTOCOL: 'The other side does not serve this protocol (perf is off by default).',
+  ERR_ADDRESS_IN_USE: 'Stop the listener on that port, or choose another (0 picks a free one).',
   ERR_ADDRESS_NOT_AVAILABLE: 'Listen on an address of this machine, or on /ip4/0.0.0.0.',
   ERR_PERMISSION: 'Ports below 1024 need permission: choose another one.',
   ERR_SELF_DIAL: 'This is the address of the node itself.'
@@ -45,7 +44,7 @@ const ADVICE_BY_KIND: Readonly<Record<ErrorKind, string>> = {
   bug: 'This is a fault of ferroswarm: please report it with the text above.'
 }
 
-/** Print an error of `verb`; `doing` is what was tried, as a clause. */
+/** Prints an error of `verb`; `doing` is the failed operation as a clause. */
 export function printFailure(out: Output, verb: string, doing: string, err: unknown): void {
   const attempts = attemptsOf(err)
   const reason = attempts[0]?.cause ?? rootOf(err)
@@ -89,7 +88,7 @@ function attemptsOf(err: unknown): readonly AddressAttempt[] {
   return err instanceof TimeoutError ? (err.attempts ?? []) : []
 }
 
-/** The last of our own errors in the chain of causes says most. */
+/** Returns the last error of this package in the chain of causes: the most specific one. */
 function rootOf(err: unknown): Error {
   let root = err instanceof Error ? err : new Error(String(err))
   while (root.cause instanceof Libp2pError) root = root.cause
@@ -99,14 +98,14 @@ function rootOf(err: unknown): Error {
 function codeOf(err: unknown): string {
   if (err instanceof AbortError) return 'ERR_INTERRUPTED'
   if (err instanceof Libp2pError) return err.code
-  // Anything but null and undefined can be asked for a member.
+  // Every value but null and undefined allows property access.
   const { code } = (err ?? {}) as { code?: unknown }
   return typeof code === 'string' ? code : 'ERR_FAILED'
 }
 
 function adviceFor(reason: Error, stage: AddressAttempt['stage'] | undefined): string {
-  if (reason instanceof TimeoutError && stage !== undefined && stage !== 'dial') return SILENT
-  if (reason instanceof AbortError) return 'Nothing: it was interrupted.'
+  if (reason instanceof TimeoutError && stage !== undefined && stage !== 'dial') return STALLED
+  if (reason instanceof AbortError) return 'Nothing: the command was interrupted.'
   if (!(reason instanceof Libp2pError)) return 'See the text above.'
   return ADVICE[reason.code] ?? ADVICE_BY_KIND[reason.kind]
 }

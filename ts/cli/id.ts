@@ -1,4 +1,4 @@
-/** `ferroswarm id`: make a key, or look at one. */
+/** `ferroswarm id`: generates a key, or shows an existing one. */
 import { generatePrivateKey, type KeyTypeName, makeIdentity } from '../identity/keys.ts'
 import { type Command, MisuseError } from './command.ts'
 import { readKey, writeKey } from './key-file.ts'
@@ -9,20 +9,20 @@ const TYPES: readonly KeyTypeName[] = ['ed25519', 'secp256k1', 'rsa', 'ecdsa']
 export const command: Command = {
   name: 'id',
   usage: '[options]',
-  help: `  --type TYPE           ${TYPES.join(', ')}; ed25519 unless given.
+  help: `  --type TYPE           ${TYPES.join(', ')}; defaults to ed25519.
   --out FILE            Write the private key there, readable by you alone. Never overwrites.
-  --key FILE            Tell the peer id of this key instead of making one.
+  --key FILE            Show the peer id of this key instead of generating one.
 
 With --json: {"event":"summary","peerId","publicKey"}: the key is libp2p's protobuf in base64.`,
   options: { type: { type: 'string' }, out: { type: 'string' }, key: { type: 'string' } },
   positionals: [0, 0],
   run: async ({ values, out }) => {
-    const given = readKey(values.text('key'))
+    const existing = readKey(values.text('key'))
     const type = values.oneOf('type', TYPES)
-    if (given !== undefined && type !== undefined) {
-      throw new MisuseError('--type is for a key to be made, --key for one that is there')
+    if (existing !== undefined && type !== undefined) {
+      throw new MisuseError('--type applies to a generated key and cannot be combined with --key')
     }
-    const key = given ?? generatePrivateKey(type)
+    const key = existing ?? generatePrivateKey(type)
     const identity = makeIdentity(key)
     const path = values.text('out')
     if (path !== undefined) writeKey(path, key)

@@ -4,7 +4,7 @@ import { InvalidParametersError } from '../errors.ts'
 import { makeIdentity } from '../identity/keys.ts'
 import { MisuseError } from './command.ts'
 
-/** The key in a file; undefined if none is named. Throws `MisuseError` for a file that cannot be read or has no key. */
+/** Reads a key file; returns undefined without a path. Throws `MisuseError` if it is unreadable or holds no key. */
 export function readKey(path: string | undefined): Uint8Array | undefined {
   if (path === undefined) return undefined
   let key: Uint8Array
@@ -24,7 +24,7 @@ export function readKey(path: string | undefined): Uint8Array | undefined {
   return key
 }
 
-/** Write a key for its owner alone. Refuses to overwrite: a lost key is a lost identity. */
+/** Writes a key readable by its owner only. Never overwrites: a lost key is a lost identity. */
 export function writeKey(path: string, key: Uint8Array): void {
   try {
     writeFileSync(path, key, { mode: 0o600, flag: 'wx' })

@@ -1,4 +1,4 @@
-/** `ferroswarm listen`: a node that answers ping, identify, echo, and perf if asked to. */
+/** `ferroswarm listen`: a node that serves ping, identify, echo and, with `--perf`, perf. */
 import { StreamClosedError, StreamEOFError } from '../errors.ts'
 import { expandWildcards } from '../protocols/own-addresses.ts'
 import type { Stream } from '../stream.ts'
@@ -6,7 +6,7 @@ import { createSwarm, type Swarm } from '../swarm.ts'
 import { type Call, type Command, type ExitCode, multiaddr } from './command.ts'
 import { readKey } from './key-file.ts'
 
-/** Bytes come back as they arrive, and an end for an end. */
+/** Echoes bytes as they arrive, and end-of-stream. */
 export const ECHO_PROTOCOL = '/echo/1.0.0'
 
 const ADDRESS = '/ip4/0.0.0.0/tcp/0'
@@ -16,7 +16,7 @@ const ECHO_BYTES = 64 * 1024
 export const command: Command = {
   name: 'listen',
   usage: '[multiaddr...] [options]',
-  help: `  --perf                Answer /perf/1.0.0 too: anybody may then ask for any number of bytes.
+  help: `  --perf                Serve /perf/1.0.0 too: any peer may then request any number of bytes.
   --key FILE            The node's private key, as written by "ferroswarm id --out".
 
 Without an address it listens on ${ADDRESS}. It ends with Ctrl-C or SIGTERM.
@@ -73,7 +73,7 @@ function report(swarm: Swarm, out: Call['out']): void {
 
 async function echo(stream: Stream): Promise<void> {
   const bytes = new Uint8Array(ECHO_BYTES)
-  // A peer may keep its stream for ever: the end of the node is its end too.
+  // A peer may keep its stream open for ever: it ends when the node closes.
   const end = (): void => void stream.closeRead()
   stream.signal.addEventListener('abort', end, { once: true })
   try {
@@ -89,7 +89,7 @@ async function echo(stream: Stream): Promise<void> {
   }
 }
 
-/** Until a signal, or until the process that started this one over a channel is gone. */
+/** Resolves on a signal, or when the parent process at the other end of the IPC channel has exited. */
 function ended(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve()

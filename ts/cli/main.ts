@@ -1,27 +1,27 @@
 #!/usr/bin/env node
-/** The command line: `ferroswarm <verb>`. One module a verb, loaded when it is called. */
+/** The command line: `ferroswarm <verb>`. One module per verb, loaded on demand. */
 import { createRequire } from 'node:module'
 import { AddonError } from '../native/load-error.ts'
 import { type Command, MisuseError, parseCall } from './command.ts'
 import { Output } from './output.ts'
 
 interface Verb {
-  /** One clause for the list of verbs, which is told without the addon. */
+  /** One clause for the list of verbs, which is printed without loading the addon. */
   readonly summary: string
   load(): Promise<{ command: Command }>
 }
 
 const VERBS: Readonly<Record<string, Verb>> = {
   demo: {
-    summary: 'Show two nodes talking, on this machine alone',
+    summary: 'Show two nodes talking on this machine',
     load: () => import('./demo.ts')
   },
   listen: {
-    summary: 'Run a node that answers ping, identify and echo',
+    summary: 'Run a node that serves ping, identify and echo',
     load: () => import('./listen.ts')
   },
   dial: {
-    summary: 'Connect to a peer and tell what it is',
+    summary: 'Connect to a peer and identify it',
     load: () => import('./dial.ts')
   },
   ping: {
@@ -29,7 +29,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
     load: () => import('./ping.ts')
   },
   perf: {
-    summary: 'Measure throughput to a peer that answers /perf/1.0.0',
+    summary: 'Measure throughput to a peer that serves /perf/1.0.0',
     load: () => import('./perf.ts')
   },
   open: {
@@ -37,17 +37,17 @@ const VERBS: Readonly<Record<string, Verb>> = {
     load: () => import('./open.ts')
   },
   id: {
-    summary: 'Make a key and tell its peer id',
+    summary: 'Generate a key and show its peer id',
     load: () => import('./id.ts')
   }
 }
 
-const FOOTER = `Every verb takes --help and --json (one object a line; {"event":"error","code","message","attempts"}
-if it fails). Exit code 0: done, 1: failed, 2: called wrongly. --version tells the version.
+const FOOTER = `Every verb takes --help and --json (one object per line; {"event":"error","code","message","attempts"}
+if it fails). Exit code 0: done, 1: failed, 2: usage error. --version prints the version.
 `
 
-process.stdout.on('error', whenNobodyReads)
-process.stderr.on('error', whenNobodyReads)
+process.stdout.on('error', onOutputError)
+process.stderr.on('error', onOutputError)
 process.exitCode = await main(process.argv.slice(2))
 
 async function main([verb, ...words]: readonly string[]): Promise<number> {
@@ -57,7 +57,7 @@ async function main([verb, ...words]: readonly string[]): Promise<number> {
     return verb === undefined ? 2 : 0
   }
   if (verb === '--version' || verb === '-V') {
-    // Our own.
+    // The package.json of this package.
     const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
     process.stdout.write(`ferroswarm ${version}\n`)
     return 0
@@ -73,13 +73,13 @@ async function main([verb, ...words]: readonly string[]): Promise<number> {
   return run(command, words, new Output(json, reports))
 }
 
-/** Whoever read our output has seen enough, as `head` has: there is nothing left to do and nothing to complain of. */
-function whenNobodyReads(err: NodeJS.ErrnoException): void {
+/** Exits successfully on EPIPE: the reader of our output, such as `head`, has closed the pipe. */
+function onOutputError(err: NodeJS.ErrnoException): void {
   if (err.code !== 'EPIPE') throw err
   process.exit(0)
 }
 
-/** Nothing where there is no addon, which was told then. */
+/** Loads a verb; returns undefined, after printing the error, if the addon cannot be loaded. */
 async function loaded(verb: Verb, out: Output): Promise<Command | undefined> {
   try {
     return (await verb.load()).command
@@ -111,7 +111,7 @@ async function run(command: Command, words: readonly string[], out: Output): Pro
   }
 }
 
-/** Aborted by the first Ctrl-C or SIGTERM; the second ends the process at once. */
+/** Returns a signal aborted by the first Ctrl-C or SIGTERM; the second exits at once. */
 function interruption(): AbortSignal {
   const controller = new AbortController()
   const interrupt = (): void => {

@@ -1,4 +1,4 @@
-/** `ferroswarm open`: standard input into a stream, and the stream to standard output. */
+/** `ferroswarm open`: pipes standard input into a stream, and the stream to standard output. */
 import { once } from 'node:events'
 import type { Connection } from '../connection.ts'
 import { AbortError } from '../errors.ts'
@@ -29,7 +29,7 @@ async function pipe(
   signal.addEventListener('abort', interrupt, { once: true })
   const counts = { sentBytes: 0, receivedBytes: 0 }
   const received = receive(stream, counts).finally(() => {
-    // Whoever waits for the rest of the input would wait for a stream that is over.
+    // The stream has ended: stop waiting for more input.
     process.stdin.destroy()
   })
   await Promise.all([received, send(stream, counts)])
@@ -40,7 +40,7 @@ async function pipe(
 }
 
 async function send(stream: Stream, counts: { sentBytes: number }): Promise<void> {
-  // Without an encoding its chunks are buffers.
+  // Without an encoding, chunks are buffers.
   const chunks: AsyncIterable<Buffer> = process.stdin.iterator({ destroyOnReturn: false })
   for await (const chunk of chunks) {
     await stream.write(chunk)

@@ -1,6 +1,6 @@
-/** Where the command line writes: lines for people, or one JSON object a line for programs. */
+/** Output of the command line: text for people, or one JSON object per line for programs. */
 
-/** What `--json` prints: `event` says what the other fields are. */
+/** One line of `--json`: `event` determines the other fields. */
 export interface OutputEvent {
   readonly event: string
   readonly [field: string]: unknown
@@ -15,15 +15,15 @@ const STYLES: Readonly<Record<Style, readonly [on: number, off: number]>> = {
   red: [31, 39]
 }
 
-/** A bar in a terminal that is wide enough. */
+/** Maximum width of the progress bar. */
 const BAR_CELLS_MAX = 24
 
-/** Progress is drawn at most this often, in milliseconds. */
+/** Minimum milliseconds between two progress updates. */
 const PROGRESS_INTERVAL_MS = 80
 
 /** The output of one call. */
 export class Output {
-  /** Whether programs read it. */
+  /** Whether `--json` is set. */
   readonly json: boolean
   readonly #stream: NodeJS.WriteStream
   readonly #isTerminal: boolean
@@ -31,26 +31,26 @@ export class Output {
   #progressShown = false
   #progressAt = 0
 
-  /** `stream` is where the reports go: standard output, or standard error where that carries something else. */
+  /** `stream` receives the reports: standard output, or standard error if the former carries data. */
   constructor(json: boolean, stream: NodeJS.WriteStream = process.stdout) {
     this.json = json
     this.#stream = stream
     this.#isTerminal = stream.isTTY === true && !json
-    // no-color.org: any value but an empty one counts.
+    // no-color.org: any non-empty value disables colour.
     this.#colours = this.#isTerminal && !process.env.NO_COLOR
   }
 
-  /** Something happened: the object for programs, the text for people. */
+  /** Prints an event: the object with `--json`, the text otherwise. */
   event(event: OutputEvent, text: string): void {
     this.#line(this.json ? JSON.stringify(event) : text)
   }
 
-  /** Something only people want to read. */
+  /** Prints text; nothing with `--json`. */
   text(text: string): void {
     if (!this.json) this.#line(text)
   }
 
-  /** A bar that overwrites itself; nothing where the output is not a terminal. */
+  /** Draws a progress bar over the previous one; does nothing unless the output is a terminal. */
   progress(label: string, done: number, total: number, startedAt: number): void {
     if (!this.#isTerminal) return
     const now = performance.now()
@@ -64,7 +64,7 @@ export class Output {
     this.#stream.write(`\r\x1b[2K${line}`)
   }
 
-  /** `text` in a style, where the terminal shows styles. */
+  /** Returns `text` in a style if the terminal supports styles. */
   style(style: Style, text: string): string {
     if (!this.#colours) return text
     const [on, off] = STYLES[style]
@@ -79,8 +79,8 @@ export class Output {
 }
 
 /**
- * A label, a bar and its figures in less than `columns` cells, so that the terminal does not wrap the line: the bar
- * shrinks first, then the line is cut.
+ * Formats a label, a bar and its figures in fewer than `columns` cells, so that the terminal does not wrap the line:
+ * the bar shrinks first, then the line is cut.
  */
 export function progressLine(label: string, share: number, figures: string, columns = 80): string {
   const room = columns - 1 - label.length - figures.length - 2
@@ -91,19 +91,19 @@ export function progressLine(label: string, share: number, figures: string, colu
   return parts.join(' ').slice(0, Math.max(columns - 1, 0))
 }
 
-/** Megabytes (10^6 bytes) a second, rounded as people read it. */
+/** Formats a rate in megabytes (10^6 bytes) per second, rounded for display. */
 export function megabytesPerSecond(bytes: number, seconds: number): string {
   if (seconds <= 0) return '0'
   const speed = bytes / 1e6 / seconds
   return speed >= 100 ? speed.toFixed(0) : speed.toFixed(1)
 }
 
-/** Milliseconds with the digits that matter. */
+/** Formats milliseconds with the significant digits. */
 export function milliseconds(ms: number): string {
   return `${ms.toFixed(ms < 10 ? 3 : 1)} ms`
 }
 
-/** Bytes in binary units. */
+/** Formats bytes in binary units. */
 export function byteSize(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
   let size = bytes
@@ -115,7 +115,7 @@ export function byteSize(bytes: number): string {
   return `${Number.isInteger(size) ? size : size.toFixed(1)} ${units[unit]}`
 }
 
-/** For JSON: a number with at most six digits behind the point. */
+/** Rounds a number for JSON to six decimal places. */
 export function rounded(value: number): number {
   return Math.round(value * 1e6) / 1e6
 }

@@ -13,8 +13,8 @@ const BYTES = 256 * 1024 * 1024
 export const command: Command = {
   name: 'perf',
   usage: '<multiaddr> [options]',
-  help: `  --upload BYTES        Bytes to send, such as 64KiB or 1GiB; 256MiB unless given.
-  --download BYTES      Bytes to receive; 256MiB unless given.
+  help: `  --upload BYTES        Bytes to send, such as 64KiB or 1GiB; defaults to 256MiB.
+  --download BYTES      Bytes to receive; defaults to 256MiB.
 ${DIAL_HELP}
 
 With --json: {"event":"summary","uploadBytes","uploadSeconds","downloadBytes","downloadSeconds",
@@ -60,12 +60,12 @@ async function measure(
       downloadSeconds: rounded(down.seconds),
       ...stackOf(connection)
     },
-    interrupted ? 'interrupted: the figures are those until then' : 'done'
+    interrupted ? 'interrupted: the figures cover the completed part' : 'done'
   )
   return interrupted ? 1 : 0
 }
 
-/** Move bytes in one direction, with a bar, and say how fast it was. An interrupted one counts as far as it came. */
+/** Transfers bytes in one direction, with a progress bar, and reports the rate, also if interrupted. */
 export async function transfer(
   out: Output,
   connection: Connection,

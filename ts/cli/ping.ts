@@ -14,8 +14,8 @@ const INTERVAL_MS = 200
 export const command: Command = {
   name: 'ping',
   usage: '<multiaddr> [options]',
-  help: `  -c, --count N         How many pings; ${COUNT} unless given.
-  --interval MS         Milliseconds between them; ${INTERVAL_MS} unless given.
+  help: `  -c, --count N         Number of pings; defaults to ${COUNT}.
+  --interval MS         Milliseconds between them; defaults to ${INTERVAL_MS}.
 ${DIAL_HELP}
 
 With --json: {"event":"ping","seq","rttMs"} each, then {"event":"summary","sent","received",
@@ -57,7 +57,7 @@ async function pingAll(
     }
     await pings.return()
   } catch (err) {
-    // Ctrl-C ends the measurement; what was measured counts.
+    // Ctrl-C ends the measurement early; completed pings count.
     if (!signal.aborted && !(err instanceof AbortError)) throw err
     sent = times.length
   } finally {
@@ -78,7 +78,7 @@ function summarise(out: Call['out'], connection: Connection, sent: number, times
   )
 }
 
-/** The figures of a summary; null if there are none. */
+/** Returns the minimum, median and maximum; null without samples. */
 export function percentiles(
   times: readonly number[]
 ): { min: number; p50: number; max: number } | null {
@@ -88,7 +88,7 @@ export function percentiles(
   return sorted.length === 0 ? null : { min: at(0), p50: at(0.5), max: at(1) }
 }
 
-/** What secures and multiplexes a connection, for people. */
+/** Formats the transport, security and muxer of a connection for display. */
 export function stackText(connection: Connection): string {
   const { transport, security, muxer } = connection.state
   return [transport, security, muxer].filter((part) => part !== '').join(', ')

@@ -1,6 +1,6 @@
 /**
- * The machinery behind a {@link Connection}: its facts, its streams and its end. Its opener, native or not, carries
- * both out: see `opener.ts`.
+ * The implementation of a {@link Connection}: its facts, streams and end. Its opener, native or not, opens the streams
+ * and closes the connection: see `opener.ts`.
  */
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -31,14 +31,14 @@ import type {
 import type { ConnectionHost } from './host.ts'
 import type { ConnectionOwner, Opener } from './opener.ts'
 
-// Connections of all swarms count together: their ids are unique in the process.
+// Shared by all swarms, so that connection ids are unique in the process.
 let connectionsMade = 0
 
 const RAW = new Uint32Array(0)
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 const GOING_AWAY = 'the peer takes no more streams on this connection'
 
-/** The machinery of one connection. */
+/** The implementation of one connection. */
 export class ConnectionCore implements ConnectionOwner {
   readonly id: string
   readonly host: ConnectionHost
@@ -46,10 +46,10 @@ export class ConnectionCore implements ConnectionOwner {
   readonly opened: number
   readonly streams: Set<StreamCore> = new Set()
   closing = false
-  /** The remote takes no more streams. */
+  /** The remote's GoAway has arrived: it accepts no more streams. */
   goingAway = false
   closeReason: ConnectionCloseReason | undefined
-  /** When it ended. */
+  /** Time of its end, in milliseconds since the epoch. */
   endedAt: number | undefined
 
   readonly #opener: Opener
@@ -60,8 +60,8 @@ export class ConnectionCore implements ConnectionOwner {
   #remotePublicKey: PublicKey | undefined
   #closed: PromiseWithResolvers<void> | undefined
   #streamsMade = 0
-  // The batch that told of it.
-  readonly #openedIn: number
+  // Batch of the record that announced the connection.
+  readonly #openedInBatch: number
   #lost: ConnectionClosedError | undefined
 
   constructor(opener: Opener, facts: ConnectionFacts, host: ConnectionHost) {
@@ -71,7 +71,7 @@ export class ConnectionCore implements ConnectionOwner {
     this.#opener = opener
     this.#facts = facts
     this.opened = host.clock.now()
-    this.#openedIn = host.engine.batch
+    this.#openedInBatch = host.engine.batch
     this.connection = connectionFacade.make(this)
     opener.attach(this)
   }
@@ -131,7 +131,7 @@ export class ConnectionCore implements ConnectionOwner {
     return this.#facts.remotePublicKey
   }
 
-  /** Where the other end is, as text. */
+  /** The remote address as text. */
   get remoteAddressText(): string {
     return this.#facts.remoteAddress
   }
@@ -162,7 +162,7 @@ export class ConnectionCore implements ConnectionOwner {
     return { ...this.#facts.dialReport }
   }
 
-  /** Bytes and frames carried: as of now, and once it has ended as of its end. One crossing at most. */
+  /** Bytes and frames carried so far, or until its end. At most one native call. */
   measure(): ConnectionCounters {
     return this.#opener.counters()
   }
@@ -184,12 +184,12 @@ export class ConnectionCore implements ConnectionOwner {
     const proposed = typeof protocols === 'string' ? [protocols] : (protocols ?? NO_PROTOCOLS)
     const core = this.#opener.open(proposed, numbers)
     if (core instanceof Error) return Promise.reject(core)
-    if (core.state === StreamState.INIT) return this.#settle(core, proposed, options)
+    if (core.state === StreamState.INIT) return this.#whenNegotiated(core, proposed, options)
     this.announce(core)
     return Promise.resolve(core.stream)
   }
 
-  /** Close in good order: what streams accepted before they were closed is delivered first. */
+  /** Closes gracefully: bytes that streams accepted before they were closed are delivered first. */
   close(options?: AbortOptions): Promise<void> {
     if (!this.closing) {
       for (const stream of this.streams) stream.handDown()
@@ -199,7 +199,7 @@ export class ConnectionCore implements ConnectionOwner {
     return abortable(this.closed, options?.signal)
   }
 
-  /** Close at once, also while {@link close} still delivers. */
+  /** Closes at once, even while {@link close} is still delivering. */
   closeAtOnce(code: number): Promise<void> {
     if (this.closeReason === undefined) {
       this.#close()
@@ -208,14 +208,14 @@ export class ConnectionCore implements ConnectionOwner {
     return this.closed
   }
 
-  /** It is in no list from here on. */
+  /** Starts the close: the connection leaves every list. */
   #close(): void {
     if (this.closing) return
     this.closing = true
     this.host.connectionClosing(this)
   }
 
-  /** The peer bears the end of a stream before it has answered our proposal: see `docs/streams.md`. */
+  /** Marks the peer as tolerating a FIN before it has answered our proposal: see `docs/streams.md`. */
   allowEarlyFin(): void {
     if (this.closeReason === undefined) this.#opener.allowEarlyFin()
   }
@@ -238,13 +238,13 @@ export class ConnectionCore implements ConnectionOwner {
     this.endedAt = this.host.clock.now()
     this.closeReason = reason
     const { closeCode, error, remote } = reason
-    // Those of our own muxers have ended before; these are of the application's.
+    // Streams of native muxers have ended already; the rest belong to application muxers.
     for (const stream of [...this.streams]) {
       const isOrderly = error === undefined && closeCode === 0
       stream.pump?.connectionLost(closeCode, { remote, isOrderly })
     }
     if (this.#lost !== undefined && error !== undefined) {
-      // As the constructor has it: on the error, and not among what is listed of it.
+      // As `ErrorOptions` defines it: non-enumerable.
       Object.defineProperty(this.#lost, 'cause', {
         value: error,
         configurable: true,
@@ -253,8 +253,8 @@ export class ConnectionCore implements ConnectionOwner {
     }
     this.host.connectionEnded(this)
     const { connection } = this
-    // Who dialled it gets it behind this batch, and hears of its end after that.
-    if (this.#openedIn === this.host.engine.batch) {
+    // The dialler's promise resolves after this batch; the close event must follow it.
+    if (this.#openedInBatch === this.host.engine.batch) {
       setImmediate(() => connectionFacade.emitClose(connection, reason))
     } else {
       connectionFacade.emitClose(connection, reason)
@@ -262,20 +262,20 @@ export class ConnectionCore implements ConnectionOwner {
     this.#closed?.resolve()
   }
 
-  /** One error for all of them: what broke the connection is told behind its streams, and is added then. */
+  /** One error shared by all streams: their records precede the connection's, whose error is added as the cause. */
   lost(closeCode: number): ConnectionClosedError {
     this.#lost ??= new ConnectionClosedError({ transport: this.transport, closeCode })
     return this.#lost
   }
 
-  /** Put a stream on the list, and say so. */
+  /** Adds a stream to the list and notifies. */
   announce(stream: StreamCore): void {
     this.streams.add(stream)
     this.abandoned.watch(this.streams)
     this.host.notify('openedStream', stream.stream)
   }
 
-  /** Number of the next stream, of either direction; from 1. */
+  /** Returns the number of the next stream, of either direction; starts at 1. */
   nextStream(): number {
     this.#streamsMade += 1
     return this.#streamsMade
@@ -289,12 +289,11 @@ export class ConnectionCore implements ConnectionOwner {
     return this.host.signal
   }
 
-  /** A stream has ended. */
   streamEnded(stream: StreamCore): void {
     this.forget(stream)
   }
 
-  /** Take a stream off the list, and say so once. */
+  /** Removes a stream from the list and notifies once. */
   forget(stream: StreamCore): void {
     if (this.streams.delete(stream)) this.host.notify('closedStream', stream.stream)
   }
@@ -308,15 +307,15 @@ export class ConnectionCore implements ConnectionOwner {
     })
   }
 
-  /** The stream, once a protocol is chosen: on the list by then, so that whatever follows finds it there. */
-  #settle(
+  /** Resolves to the stream once negotiated; it is listed before that, so that callbacks find it there. */
+  #whenNegotiated(
     core: StreamCore,
     proposed: readonly string[],
     options: NewStreamOptions
   ): Promise<Stream> {
     const { clock, engine } = this.host
     const { signal, negotiationTimeout } = options
-    // By its number the remote names what it has chosen.
+    // The record of the remote's choice refers to the protocol by number.
     for (const name of proposed) engine.protocols.keep(name)
     return new Promise((resolve, reject) => {
       let reason: Error | undefined

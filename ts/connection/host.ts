@@ -1,4 +1,4 @@
-/** What a connection needs of what it belongs to. */
+/** The swarm's interface to its connections. */
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
@@ -11,28 +11,28 @@ import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 import type { ConnectionCore } from './core.ts'
 
-/** The swarm of a connection, as the connection sees it. */
+/** The swarm that a connection belongs to. */
 export interface ConnectionHost {
   readonly swarm: Swarm
   readonly engine: Engine
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly abandoned: AbandonedStreams
-  /** Tell notifiees and listeners. */
+  /** Notifies notifiees and listeners. */
   notify(event: 'openedStream' | 'closedStream', stream: Stream): void
-  /** Hand an inbound stream to its handler. */
+  /** Passes an inbound stream to its handler. */
   dispatch(stream: StreamCore, connection: Connection, protocol: number): void
-  /** Who serves a protocol that the native table does not have; undefined for nobody. */
+  /** Returns the handler of a protocol that is not in the native table; undefined if there is none. */
   choose(protocol: string): Served | undefined
-  /** Why there can be no further outbound stream of a protocol beside these; undefined if there can. */
+  /** Returns the error if `streams` reach the limit of outbound streams of a protocol; undefined otherwise. */
   refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined
-  /** The bounds in force. */
+  /** The limits in effect. */
   readonly limits: Readonly<Limits>
-  /** A connection is being closed here: nobody finds it any more. */
+  /** Called when a local close begins: the connection leaves every view. */
   connectionClosing(core: ConnectionCore): void
-  /** A connection is gone, and so are its streams. */
+  /** Called when a connection and its streams have ended. */
   connectionEnded(core: ConnectionCore): void
-  /** A callback of the application has failed. */
+  /** Called when a callback of the application fails. */
   readonly onFailure: OnFailure
   /** Aborted when the swarm begins to close. */
   readonly signal: AbortSignal

@@ -1,4 +1,4 @@
-/** Connections of the native node: handles, hot calls and records. */
+/** The opener of native connections: maps handles, native calls and records. */
 import type { Connection } from '../connection.ts'
 import {
   Direction,
@@ -26,7 +26,7 @@ import type { ConnectionOwner, Opener } from './opener.ts'
 
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 
-/** The part of a swarm that its openers need. */
+/** The dependencies of an opener. */
 export interface NativeOpenerHost {
   readonly engine: Engine
   readonly limits: Pick<Limits, 'outboundStreamsMax'>
@@ -38,7 +38,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   readonly #host: NativeOpenerHost
   #attached: ConnectionOwner | undefined
   #hasEnded = false
-  // The counters as of its end.
+  // Final counters, by figure.
   #carried: number[] | undefined
 
   constructor(handle: ConnectionHandle, host: NativeOpenerHost) {
@@ -60,21 +60,21 @@ export class NativeOpener implements Opener, ConnectionSink {
     return this.#attached?.connection
   }
 
-  // Records reach this object, and streams are asked of it, only once it is attached.
+  // Records and `open` calls reach this object only once it is attached.
   get #owner(): ConnectionOwner {
     if (this.#attached === undefined) throw new TypeError('the opener is not attached')
     return this.#attached
   }
 
   open(protocols: readonly string[], numbers: Uint32Array): StreamCore | Libp2pError {
-    const answer = this.#engine.hot.open(this.#handle, numbers)
-    if (answer < 0) return this.#openError(-answer)
+    const result = this.#engine.hot.open(this.#handle, numbers)
+    if (result < 0) return this.#openError(-result)
     this.#engine.outbox.flushSoon()
-    const isPending = (answer & HANDLE_PENDING) !== 0
+    const isPending = (result & HANDLE_PENDING) !== 0
     const owner = this.#owner
     return new StreamCore({
-      // An answer that is no error is the handle of the stream, and that flag.
-      handle: (answer & ~HANDLE_PENDING) as StreamHandle,
+      // A non-negative result is the stream's handle and that flag.
+      handle: (result & ~HANDLE_PENDING) as StreamHandle,
       number: owner.nextStream(),
       owner: owner,
       direction: 'outbound',
@@ -87,7 +87,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   #openError(code: number): Libp2pError {
     if (code === ERROR_CODES.ERR_CONNECTION_CLOSED) return this.#owner.closedError()
     if (code !== ERROR_CODES.ERR_STREAM_LIMIT) return nativeError(code)
-    // It is refused exactly when there are as many as there may be.
+    // The native side refuses exactly when the limit is reached.
     const limit = this.#host.limits.outboundStreamsMax
     return new ResourceLimitExceededError(
       `${limit} outbound streams reach the limit of ${limit} a connection`,
@@ -110,7 +110,7 @@ export class NativeOpener implements Opener, ConnectionSink {
     outbox.flushSoon()
   }
 
-  /** One crossing while the connection lives. */
+  /** Takes one native call while the connection is alive. */
   counters(): ConnectionCounters {
     const { hot } = this.#engine
     const figures = this.#hasEnded ? (this.#carried ?? []) : connectionFigures(hot, this.#handle)
@@ -161,7 +161,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 }
 
-/** The facts of a native connection, made when they are asked for: most connections are asked for few. */
+/** The facts of a native connection, each converted at access, as most are never read. */
 export class NativeFacts implements ConnectionFacts {
   readonly #native: NativeConnectionFacts
 
@@ -193,7 +193,7 @@ export class NativeFacts implements ConnectionFacts {
     const { remoteAddress, security, muxer, muxerEngine, earlyMuxer } = this.#native
     return {
       transport: transportOf(remoteAddress),
-      // The native side agrees on nothing but these.
+      // The native side negotiates only these.
       security: security as SecurityProtocol,
       muxer: muxer as MuxerProtocol,
       muxerEngine: muxerEngine as MuxerName,

@@ -1,6 +1,6 @@
 /**
- * The seam under a connection: the opener of its streams, which also ends it. Ours is native, see `native-opener.ts`;
- * the core behind `Connection` knows no handle of it.
+ * The interface beneath a connection: opens its streams and closes it. The native implementation is
+ * `native-opener.ts`; the core behind `Connection` uses none of its handles.
  */
 import type { ConnectionClosedError, Libp2pError } from '../errors.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
@@ -9,42 +9,42 @@ import type { StreamCore } from '../stream/core.ts'
 import type { StreamOwner } from '../stream/owner.ts'
 import type { ConnectionCloseReason } from './facts.ts'
 
-/** The connection, as its opener sees it. */
+/** The connection's interface to its opener. */
 export interface ConnectionOwner extends StreamOwner {
-  /** Number of the next stream, of either direction. */
+  /** Returns the number of the next stream, of either direction. */
   nextStream(): number
-  /** The remote has opened a stream; `protocol` is the number of its handler in the table. */
+  /** Called when the remote has opened a stream; `protocol` is the number of its handler in the table. */
   streamOpened(stream: StreamCore, protocol: number): void
-  /** The handler of a protocol that is not in the native table; undefined for none. */
+  /** Returns the handler of a protocol that is not in the native table; undefined if there is none. */
   choose(protocol: string): Served | undefined
-  /** The remote has sent its GoAway: it takes no more streams. */
+  /** Called when the remote's GoAway arrives: it accepts no more streams. */
   remoteGoesAway(): void
-  /** The connection has ended. The last notification of an opener. */
+  /** Called when the connection has ended: the opener's last notification. */
   ended(reason: ConnectionCloseReason): void
-  /** The error of a call on the connection once it has ended. */
+  /** Returns the error of a call on a connection that has ended. */
   closedError(): ConnectionClosedError
 }
 
-/** Opens the streams of one connection, and ends it. */
+/** Opens the streams of one connection and closes it. */
 export interface Opener {
   /**
-   * Notify `owner` from here on. Called once, by the owner, before any other method; one that nobody owns is closed
-   * without.
+   * Sets the owner to notify. Called once, by the owner, before any other method, except that an opener without an
+   * owner may be closed unattached.
    */
   attach(owner: ConnectionOwner): void
   /**
-   * Open a stream; no protocols: a raw one. `numbers` are those of the protocols in the native table.
+   * Opens a stream, raw if there are no protocols. `numbers` are those of the protocols in the native table.
    *
-   * A stream in INIT is a pending negotiation, which ends in `onNegotiated` of the stream. The error is returned and not
-   * thrown: the caller rejects with it.
+   * A stream in INIT is a pending negotiation, which ends in `onNegotiated` of the stream. Errors are returned, not
+   * thrown: the caller rejects with them.
    */
   open(protocols: readonly string[], numbers: Uint32Array): StreamCore | Libp2pError
-  /** Close in good order: bytes that streams accepted are delivered first. {@link ConnectionOwner.ended} follows. */
+  /** Closes gracefully: bytes that streams accepted are delivered first. {@link ConnectionOwner.ended} follows. */
   close(): void
-  /** Close at once, also while {@link Opener.close} still delivers. {@link ConnectionOwner.ended} follows. */
+  /** Closes at once, even while {@link Opener.close} is delivering. {@link ConnectionOwner.ended} follows. */
   closeAtOnce(code: number): void
-  /** Bytes and frames carried so far, or until the end. */
+  /** Returns the bytes and frames carried so far, or until the end. */
   counters(): ConnectionCounters
-  /** The remote bears the end of a stream before it has answered our proposal: see `docs/streams.md`. */
+  /** Marks the remote as tolerating a FIN before it has answered our proposal: see `docs/streams.md`. */
   allowEarlyFin(): void
 }

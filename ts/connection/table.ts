@@ -1,4 +1,4 @@
-/** The open connections of a swarm, by peer. One leaves when its close begins, or with the event of its end. */
+/** The open connections of a swarm, by peer. A connection leaves when its close begins or its end is reported. */
 import type { PeerId } from '@libp2p/interface'
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
@@ -7,13 +7,13 @@ import { CAN_CONNECT_MS, Connectedness } from '../constants.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { connectionFacade } from './facade.ts'
 
-/** The names of options by the protocols that they stand for. */
+/** Option names by security protocol. */
 const SECURITY_NAMES: Readonly<Record<SecurityProtocol, SecurityName>> = {
   '/tls/1.0.0': 'tls',
   '/noise': 'noise'
 }
 
-/** Peers whose clean end is remembered; the oldest are abandoned first. */
+/** Maximum number of peers whose clean disconnect is remembered; the oldest are evicted first. */
 const ENDS_MAX = 1_024
 
 /** Connections by peer, each list oldest first. */
@@ -21,9 +21,9 @@ export class ConnectionTable {
   readonly #clock: Clock
   readonly #all = new Set<Connection>()
   readonly #byPeer = new Map<string, Connection[]>()
-  // Connections whose close has begun: in no view any more, and not over yet.
+  // Connections whose close has begun: in no view any more, but not ended yet.
   readonly #closing = new Map<Connection, string>()
-  readonly #ends = new Map<string, number>()
+  readonly #endedAt = new Map<string, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -33,7 +33,7 @@ export class ConnectionTable {
     return this.#all.size
   }
 
-  /** Whether every connection has ended, those that are closing included. */
+  /** Whether every connection has ended, including those closing. */
   get isDrained(): boolean {
     return this.#all.size + this.#closing.size === 0
   }
@@ -45,25 +45,25 @@ export class ConnectionTable {
     else connections.push(connection)
   }
 
-  /** We close it: it is in no view from here on. */
+  /** Removes a connection from every view: its local close has begun. */
   leave(peer: string, connection: Connection): void {
     this.#unlist(peer, connection)
     this.#closing.set(connection, peer)
-    this.#hasEnded(peer)
+    this.#recordEnd(peer)
   }
 
-  /** It has ended. `clean` tells whether it did so in good order. */
+  /** Removes a connection that has ended; `clean` if it was closed without an error. */
   remove(peer: string, connection: Connection, clean: boolean): void {
     this.#unlist(peer, connection)
     this.#closing.delete(connection)
-    if (clean) this.#hasEnded(peer)
+    if (clean) this.#recordEnd(peer)
   }
 
   all(): Connection[] {
     return [...this.#all]
   }
 
-  /** Every connection that has not ended, those that are closing included. */
+  /** Returns every connection that has not ended, including those closing. */
   living(): Connection[] {
     return [...this.#all, ...this.#closing.keys()]
   }
@@ -72,17 +72,17 @@ export class ConnectionTable {
     return [...(this.#byPeer.get(peer) ?? [])]
   }
 
-  /** Connections to a peer that have not ended, those that are closing included. */
+  /** Returns the connections to a peer that have not ended, including those closing. */
   unended(peer: string): Connection[] {
-    const closing = [...this.#closing].filter(([, whose]) => whose === peer)
+    const closing = [...this.#closing].filter(([, owner]) => owner === peer)
     return [...this.of(peer), ...closing.map(([connection]) => connection)]
   }
 
-  /** Connections that take new streams, best first: most streams, then newest. Over one of `security`, if given. */
+  /** Returns connections that accept new streams: most streams first, then newest; over one of `security` if given. */
   ranked(peer: string, security?: readonly SecurityName[]): Connection[] {
     const usable = this.of(peer).filter(
       (connection) =>
-        connectionFacade.coreOf(connection).takesStreams && isOver(connection, security)
+        connectionFacade.coreOf(connection).takesStreams && matches(connection, security)
     )
     if (usable.length < 2) return usable
     return usable.reverse().sort((a, b) => b.stat.numStreams - a.stat.numStreams)
@@ -94,7 +94,7 @@ export class ConnectionTable {
 
   connectedness(peer: string): Connectedness {
     if (this.#byPeer.has(peer)) return Connectedness.Connected
-    const ended = this.#ends.get(peer)
+    const ended = this.#endedAt.get(peer)
     return ended !== undefined && this.#clock.now() - ended <= CAN_CONNECT_MS
       ? Connectedness.CanConnect
       : Connectedness.NotConnected
@@ -107,16 +107,16 @@ export class ConnectionTable {
     else connections.splice(connections.indexOf(connection), 1)
   }
 
-  #hasEnded(peer: string): void {
-    this.#ends.delete(peer)
-    this.#ends.set(peer, this.#clock.now())
-    if (this.#ends.size <= ENDS_MAX) return
-    const [oldest] = this.#ends.keys()
-    if (oldest !== undefined) this.#ends.delete(oldest)
+  #recordEnd(peer: string): void {
+    this.#endedAt.delete(peer)
+    this.#endedAt.set(peer, this.#clock.now())
+    if (this.#endedAt.size <= ENDS_MAX) return
+    const [oldest] = this.#endedAt.keys()
+    if (oldest !== undefined) this.#endedAt.delete(oldest)
   }
 }
 
-function isOver(connection: Connection, security: readonly SecurityName[] | undefined): boolean {
+function matches(connection: Connection, security: readonly SecurityName[] | undefined): boolean {
   if (security === undefined) return true
   const protocol = connection.state.security
   return protocol !== '' && security.includes(SECURITY_NAMES[protocol])

@@ -1,7 +1,7 @@
-/** What the native side reports, and how much it matters; mirrors `Fact::code` in `crates/runtime/src/diagnostics.rs`. */
+/** Codes and levels of native diagnostic facts; mirrors `Fact::code` in `crates/runtime/src/diagnostics.rs`. */
 import type { LogNamespace } from './log.ts'
 
-/** Numbers of diagnostic facts; the hundreds are their level. */
+/** Codes of diagnostic facts; the hundreds digit is the level. */
 export const DiagnosticCode = {
   acceptFailed: 101,
   internal: 102,
@@ -21,10 +21,10 @@ export const DiagnosticCode = {
 /** The name of a diagnostic fact. */
 export type DiagnosticName = keyof typeof DiagnosticCode
 
-/** How much a fact matters: the method of the logger that hears of it. */
+/** Severity of a fact: the logger method that is called with it. */
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug'
 
-/** Levels as the bits that the native side takes. */
+/** Levels as bits of the native side's mask. */
 export const LEVEL_BITS: Readonly<Record<LogLevel, number>> = {
   error: 1,
   warn: 2,
@@ -35,11 +35,11 @@ export const LEVEL_BITS: Readonly<Record<LogLevel, number>> = {
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug']
 
 const NAMES: ReadonlyMap<number, DiagnosticName> = new Map(
-  // `Object.entries` forgets the type of keys.
+  // `Object.entries` widens the keys to `string`.
   Object.entries(DiagnosticCode).map(([name, code]) => [code, name as DiagnosticName])
 )
 
-/** What `DEBUG` knows these facts by, behind `ferroswarm:`. */
+/** `DEBUG` namespaces of the facts, behind `ferroswarm:`. */
 export const NAMESPACES: Readonly<Record<DiagnosticName, LogNamespace>> = {
   acceptFailed: 'listener',
   internal: 'connection',
@@ -56,12 +56,12 @@ export const NAMESPACES: Readonly<Record<DiagnosticName, LogNamespace>> = {
   upgradeAbandoned: 'upgrade'
 }
 
-/** The name of a number; undefined for one that is not in the table. */
+/** Returns the name of a code; undefined if it is unknown. */
 export function diagnosticName(code: number): DiagnosticName | undefined {
   return NAMES.get(code)
 }
 
-/** The level of a number. */
+/** Returns the level of a code. */
 export function diagnosticLevel(code: number): LogLevel {
   return LEVELS[Math.floor(code / 100) - 1] ?? 'debug'
 }

@@ -1,4 +1,4 @@
-/** Connections that are dialled, that come and that go, told to the log and to the channels. */
+/** Reports dials and opened and closed connections to the log and to the channels. */
 import type { Clock } from '../base/clock.ts'
 import type { ConnectionCore } from '../connection/core.ts'
 import { connectionFacade } from '../connection/facade.ts'
@@ -13,19 +13,19 @@ import {
 } from './channels.ts'
 import type { Log } from './log.ts'
 
-/** Whom a call dials, and where. */
+/** The peer and addresses of a dial. */
 export interface DialTarget {
-  /** Who must answer; anybody if undefined. */
+  /** Required remote peer; any if undefined. */
   readonly peer: string | undefined
   readonly addresses: readonly string[]
-  /** Addresses that nothing here can dial. */
+  /** Addresses without a transport. */
   readonly refused: readonly AddressAttempt[]
 }
 
-/** Messages of connections that somebody heard of, so that their end has the same object. */
+/** Published messages by connection, so that its close event publishes the same object. */
 const messages = new WeakMap<ConnectionCore, ConnectionMessage>()
 
-/** A dial, told of at `debug`; a caller who joins another one's has lines of its own. */
+/** Runs `dial` and logs its start and outcome at `debug`; a caller that joins a dial gets its own lines. */
 export async function logDial(
   log: Log,
   clock: Clock,
@@ -33,22 +33,22 @@ export async function logDial(
   dial: () => Promise<Connection>
 ): Promise<Connection> {
   const began = clock.now()
-  const tell = (line: string): void => void log.write('debug', 'dial', line)
+  const report = (line: string): void => void log.write('debug', 'dial', line)
   const after = (): string => `after ${clock.now() - began} ms`
   const places = [...addresses, ...refused.map(({ address }) => address)].join(', ')
-  tell(`dialling ${[peer, places].filter(Boolean).join(' at ')}`)
+  report(`dialling ${[peer, places].filter(Boolean).join(' at ')}`)
   try {
     const connection = await dial()
     const { id, peer: reached, remoteAddressText } = connectionFacade.coreOf(connection)
-    tell(`dialled ${reached} at ${remoteAddressText} ${after()}: connection ${id}`)
+    report(`dialled ${reached} at ${remoteAddressText} ${after()}: connection ${id}`)
     return connection
   } catch (err) {
-    tell(`the dial of ${peer ?? places} failed ${after()}: ${reasonOf(err)}`)
+    report(`the dial of ${peer ?? places} failed ${after()}: ${reasonOf(err)}`)
     throw err
   }
 }
 
-/** A connection is up. */
+/** Reports a connection as open. */
 export function connectionOpened(core: ConnectionCore, log: Log): void {
   if (connectionOpen.hasSubscribers) connectionOpen.publish(messageOf(core))
   if (tracedUpgrade.hasSubscribers) {
@@ -63,7 +63,7 @@ export function connectionOpened(core: ConnectionCore, log: Log): void {
   }
 }
 
-/** A connection has ended. */
+/** Reports a connection as closed. */
 export function connectionClosed(core: ConnectionCore, log: Log): void {
   const { closeReason } = core
   if (connectionClose.hasSubscribers) {

@@ -1,9 +1,9 @@
 /**
- * What becomes of errors in the application's callbacks: handlers, listeners, notifiees, predicates, services.
+ * Reports errors of application callbacks: handlers, listeners, notifiees, predicates, services.
  *
- * None of them ends the process or reaches another callback, and none is lost either. They go to the log; where nobody
- * hears it, the first of each callback is a warning of the process, and the later ones, which a remote may bring about as
- * often as it likes, are not told.
+ * An error neither ends the process nor affects another callback. It goes to the log; without a logger for it, the
+ * first error of each callback becomes a process warning, and later ones, which a remote may provoke at will, are
+ * dropped.
  */
 import type { OnFailure } from '../base/events.ts'
 import { StreamErrorCode } from '../constants.ts'
@@ -19,7 +19,7 @@ import type { Log } from './log.ts'
 /** The name of the warnings. */
 const WARNING = 'FerroswarmWarning'
 
-/** Tells of the failures of one swarm's callbacks. */
+/** Reports the failures of one swarm's callbacks. */
 export class Failures {
   readonly #log: Log | undefined
   readonly #warned = new WeakSet<object>()
@@ -28,14 +28,14 @@ export class Failures {
     this.#log = log
   }
 
-  /** `callback` has thrown or rejected. */
+  /** Reports that `callback` has thrown or rejected. */
   readonly report: OnFailure = (err, callback, message) => {
     if (this.#log?.write('error', 'swarm', message, err) || this.#warned.has(callback)) return
     this.#warned.add(callback)
     process.emitWarning(warningOf(err, message))
   }
 
-  /** The same for an end that is nobody's fault: the remote has gone, or the swarm is closing. */
+  /** Reports an expected end at `debug`: the remote has gone, or the swarm is closing. */
   expected(err: unknown, message: () => string): void {
     if (this.#log?.hears('debug')) this.#log.write('debug', 'swarm', message(), err)
   }
@@ -44,13 +44,13 @@ export class Failures {
 function warningOf(err: unknown, clause: string): Error {
   const thrown = err instanceof Error ? err : undefined
   const message = thrown === undefined ? String(err) : `${thrown.name}: ${thrown.message}`
-  const warning = new Error(`${clause}: ${message} (the next one is told to a logger only)`)
+  const warning = new Error(`${clause}: ${message} (later ones go to a logger only)`)
   warning.name = WARNING
-  // Node.js prints the detail of a warning, and its stack only if it is asked to.
+  // Node.js prints the detail of a warning, but its stack only with `--trace-warnings`.
   return Object.assign(warning, { code: 'ERR_CALLBACK', cause: err, detail: thrown?.stack })
 }
 
-/** Ends that any stream can have: a remote that ends or resets, a connection that is lost, an abort. */
+/** Returns whether `err` is an end that any stream can have: closed or reset by the remote, connection lost, abort. */
 export function isExpectedEnd(err: unknown): boolean {
   if (err instanceof StreamResetError) return true
   return err instanceof Libp2pError && err.kind === 'closed'
@@ -62,11 +62,10 @@ const CODES: Readonly<Partial<Record<ErrorKind, number>>> = {
 }
 
 /**
- * What the remote reads when a handler has failed with `err`; see docs/streams.md.
+ * Returns the reset code sent to the remote after a handler failed with `err`; see docs/streams.md.
  *
- * Go's list has no code for a failure of the application. The one that stands for it is the only one that speaks of
- * what was said on the stream: the others speak of resources, of negotiation and of the node, and a remote that reads
- * them would try again.
+ * Go's list has no code for an application failure. ProtocolViolation stands in for it as the only code about the
+ * stream's content: the others concern resources, negotiation and the node, and would make a remote retry.
  */
 export function resetCodeOf(err: unknown, isClosing: boolean): number {
   if (isClosing && (err instanceof AbortError || isAbort(err))) return StreamErrorCode.Shutdown
@@ -75,7 +74,7 @@ export function resetCodeOf(err: unknown, isClosing: boolean): number {
   return (kind && CODES[kind]) ?? StreamErrorCode.ProtocolViolation
 }
 
-/** What the platform throws for an aborted call. */
+/** Returns whether `err` is the platform's error for an aborted call. */
 function isAbort(err: unknown): boolean {
   return err instanceof Error && err.name === 'AbortError'
 }

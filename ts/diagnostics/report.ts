@@ -1,4 +1,4 @@
-/** Diagnostic facts of the native side into lines of the log and messages of the channels. */
+/** Turns native diagnostic facts into log lines and channel messages. */
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import type { DialStage, Limits } from '../constants.ts'
@@ -16,28 +16,28 @@ import {
 import type { Log } from './log.ts'
 import { Repeats } from './repeats.ts'
 
-/** What a logger gets beside the line: the fact for programs. */
+/** The structured form of a fact, passed to loggers with the line. */
 export interface Diagnostic {
   readonly name: DiagnosticName
   readonly code: number
   readonly level: LogLevel
   /** Milliseconds since the epoch. */
   readonly time: number
-  /** The connection that it is about, if there is one. */
+  /** Id of the connection concerned, if any. */
   readonly connection: string | undefined
-  /** Where the remote is, or the listener. */
+  /** Address of the remote or the listener. */
   readonly address: string | undefined
   /** The cause in one clause; may be empty. */
   readonly cause: string
-  /** Numbers by name; docs/diagnostics.md says which. */
+  /** Named values, listed in docs/diagnostics.md. */
   readonly details: Readonly<Record<string, number | string>>
-  /** Facts of this kind and cause that the connection had since the last line and that have none of their own. */
+  /** Number of facts of this kind, cause and connection suppressed since the last line. */
   readonly suppressed: number
 }
 
 const STAGES: Readonly<Record<number, DialStage>> = { 1: 'dial', 2: 'security', 3: 'muxer' }
 
-/** Tells the facts of one swarm to whoever listens. */
+/** Reports the facts of one swarm to its log and to channel subscribers. */
 export class Reports {
   readonly #swarm: Swarm
   readonly #log: Log
@@ -49,37 +49,37 @@ export class Reports {
     this.#repeats = new Repeats(clock)
   }
 
-  /** Something has happened, maybe to a connection that is still there. */
+  /** Reports a fact; `connection` is the one concerned, if it is still known. */
   report(native: NativeDiagnostic, connection: Connection | undefined): void {
     const name = diagnosticName(native.code)
     if (name === undefined) return
     publish(this.#swarm, name, native)
     if (!this.#log.hears(diagnosticLevel(native.code))) return
     const suppressed = this.#repeats.admit(name, native, connection)
-    if (suppressed !== undefined) this.#tell(name, native, connection, suppressed)
+    if (suppressed !== undefined) this.#write(name, native, connection, suppressed)
   }
 
-  /** A connection has ended: what it had over and over is told now, and so is what came before its opening. */
+  /** Reports the suppressed facts of a connection that has ended, and those from before connections were reported. */
   ended(connection: Connection): void {
-    this.#end(undefined)
-    this.#end(connection)
+    this.#reportSuppressed(undefined)
+    this.#reportSuppressed(connection)
   }
 
-  #end(subject: Connection | undefined): void {
+  #reportSuppressed(subject: Connection | undefined): void {
     this.#repeats.end(subject, (native, suppressed) => {
       const name = diagnosticName(native.code)
-      if (name !== undefined) this.#tell(name, native, subject, suppressed)
+      if (name !== undefined) this.#write(name, native, subject, suppressed)
     })
   }
 
-  /** So many facts nobody will see. */
+  /** Reports the number of facts lost to overflow. */
   dropped(count: number): void {
     if (count === 0 || !this.#log.hears('warn')) return
     const message = `${count} diagnostic facts were dropped: there were too many at a time`
     this.#log.write('warn', 'swarm', message)
   }
 
-  #tell(
+  #write(
     name: DiagnosticName,
     native: NativeDiagnostic,
     connection: Connection | undefined,
@@ -110,7 +110,7 @@ function publish(swarm: Swarm, name: DiagnosticName, native: NativeDiagnostic): 
   const { address, text } = native
   const [first, second] = native.details
   if (name === 'connectionRefused' && connectionRefused.hasSubscribers) {
-    // The text of this fact is the name of an option, of `limits` alone.
+    // The text of this fact is the name of an option of `limits`.
     const option = text as keyof Limits
     connectionRefused.publish({ swarm, address, option, limit: first, current: second })
   }
@@ -152,7 +152,7 @@ function detailsOf(
   }
 }
 
-/** The third number of a failed upgrade: a TLS alert where the handshake failed, else the system's. */
+/** Names the third number of a failed upgrade: a TLS alert if the handshake failed, else an errno. */
 function numbered(errorCode: number, number: number): Details {
   return errorCode < 400 ? { alert: number } : { errno: number }
 }
@@ -167,9 +167,9 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
     `a connection from ${where} was refused: limits.${option} is ${limit}`,
   budgetSpent: (where, cause) => `connection ${where} is closed: ${cause}`,
   memoryShed: (where, option, { limit, current }) =>
-    `a stream of connection ${where} was reset: ${current} bytes are not read, limits.${option} is ${limit}`,
+    `a stream of connection ${where} was reset: ${current} bytes are unread, limits.${option} is ${limit}`,
   readPaused: (where, _, { current, limit }) =>
-    `connection ${where} is not read: ${current} bytes wait for this thread, ${limit} may`,
+    `connection ${where} is not read: ${current} bytes are pending, the limit is ${limit}`,
   streamRefused: (where, option, { limit }) =>
     `a stream of connection ${where} was refused: ${option} is ${limit}`,
   upgradeFailed: (where, cause, { stage }) =>
@@ -185,6 +185,6 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
 
 const STALLS: Readonly<Record<string, string>> = {
   keepalive: 'no answer to a keepalive ping',
-  write: 'the remote takes no bytes',
-  frame: 'a frame is not completed in time'
+  write: 'the remote accepts no bytes',
+  frame: 'a frame was not completed in time'
 }

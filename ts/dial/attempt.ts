@@ -1,4 +1,4 @@
-/** What became of single addresses, as the errors of dials and listens list it. */
+/** Attempts at single addresses, as listed by the errors of dials and listens. */
 import { type AddressAttempt, DialError, ERROR_CODES, type ErrorCode } from '../errors.ts'
 import { type ParsedAddress, type Refusal, transportOf } from '../identity/parsed-address.ts'
 import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
@@ -15,18 +15,18 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   ERR_TIMEOUT: 'the host is down, or a firewall drops packets'
 }
 
-/** Something accepted the connection and then did not go on with the handshake. */
-const SILENT = 'something answers there and stays silent: it may not speak libp2p'
+/** Hint for a connection that was accepted and then timed out in the handshake. */
+const STALLED = 'the connection was accepted, but the remote stays silent: it may not speak libp2p'
 
-/** What is known of an attempt that has ended, whoever made it. */
+/** An attempt that has ended, of a dial or a listen. */
 type Ended = Omit<NativeAttempt, 'index'>
 
-/** An attempt of the native side at `address`. */
+/** Converts a native attempt at `address`. */
 export function attemptOf(
   address: string,
   { code, detail, elapsedMs, ...ended }: Ended
 ): AddressAttempt {
-  // Rust names the three of a dial, `listener.ts` the other one.
+  // Rust sets the three stages of a dial, `listener.ts` the fourth.
   const stage = ended.stage as AddressAttempt['stage']
   const cause = nativeError(code, detail)
   return {
@@ -36,32 +36,32 @@ export function attemptOf(
     stage,
     elapsed: elapsedMs,
     cause,
-    hint: isSilence(stage, cause.code) ? SILENT : (HINTS[cause.code] ?? '')
+    hint: isHandshakeTimeout(stage, cause.code) ? STALLED : (HINTS[cause.code] ?? '')
   }
 }
 
-/** What an attempt is doing at each stage. */
-const DOING: Readonly<Record<string, string>> = {
+/** Progress of an attempt by stage. */
+const PROGRESS: Readonly<Record<string, string>> = {
   dial: 'still connecting',
   security: 'still in the security handshake',
   muxer: 'still negotiating the muxer'
 }
 
-/** An attempt at `address` that is given up: its cause has the code of the call that does so. */
+/** Converts an unfinished attempt at `address`, cancelled for the reason `code`. */
 export function unfinishedAttempt(
   address: string,
   { stage, elapsedMs }: NativeAttemptUnderWay,
   code: 'ERR_TIMEOUT' | 'ERR_ABORTED'
 ): AddressAttempt {
-  const detail = DOING[stage] ?? stage
+  const detail = PROGRESS[stage] ?? stage
   return attemptOf(address, { stage, code: ERROR_CODES[code], detail, elapsedMs })
 }
 
-function isSilence(stage: AddressAttempt['stage'], code: ErrorCode): boolean {
+function isHandshakeTimeout(stage: AddressAttempt['stage'], code: ErrorCode): boolean {
   return code === 'ERR_TIMEOUT' && stage !== 'dial' && stage !== 'listen'
 }
 
-/** An address that no attempt was made at. */
+/** Returns the entry of an address refused without an attempt. */
 export function refusedAttempt(
   { text }: ParsedAddress,
   { reason, hint }: Refusal,
@@ -78,7 +78,7 @@ export function refusedAttempt(
   }
 }
 
-/** The attempts of an error in one line. */
+/** Formats the attempts of an error in one line. */
 export function attemptsText(attempts: readonly AddressAttempt[]): string {
   return attempts.map(({ address, cause }) => `${address}: ${cause.message}`).join('; ')
 }

@@ -1,4 +1,4 @@
-/** Dialling: whom, where, and who waits for it. The native side tries the addresses by a plan. */
+/** Dialling: selects addresses and shares dials between callers. The native side tries the addresses by a plan. */
 import { aborted, type DrainHost, onceGivenUp } from '../base/abort.ts'
 import { aDuration, aFlag, anArray, aSignal, type OptionChecks, someOf } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
@@ -27,45 +27,45 @@ import type { Commands } from '../native/commands.ts'
 import type { RequestId } from '../native/handles.ts'
 import type { AddressBook } from './address-book.ts'
 import { attemptOf, refusedAttempt, unfinishedAttempt } from './attempt.ts'
-import { abandoned, allFailed, late, notAllowed, nowhere } from './failure.ts'
+import { abandoned, allFailed, late, noAddress, notAllowed } from './failure.ts'
 import type { DialOptions } from './options.ts'
 import { dialPlan } from './plan.ts'
 
-/** Learns of one dial of the native side. */
+/** Receives the events of one native dial. */
 export interface DialSink {
   onConnection(connection: Connection): void
-  /** Attempts have failed, and the dial goes on. */
+  /** Called when attempts have failed and the dial continues. */
   onAttemptsFailed(): void
 }
 
-/** What dialling needs of the swarm that it dials for. */
+/** The swarm's interface to its dialer. */
 export interface DialHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
   readonly engine: DrainHost
   readonly clock: Clock
   readonly limits: Pick<Limits, 'connectionsMax'>
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
-  /** `sink` learns of a dial, until that is abandoned. */
+  /** Registers `sink` for the events of a dial. */
   expectDialled(request: RequestId, sink: DialSink): void
-  /** Nobody wants the connection of a dial any more. */
+  /** Unregisters a dial; a connection that it still makes is closed. */
   forgetDialled(request: RequestId): void
 }
 
-/** Whom a call dials, and where. */
+/** The peer and addresses of a dial. */
 interface Target extends DialTarget {
-  /** Calls of the same key share a dial. */
+  /** Calls with the same key share a dial. */
   readonly key: string
 }
 
-/** How a dial ended for one caller: with a connection, or with what makes his error. */
-type Ending = Connection | ((target: Target) => Error)
+/** Outcome of a dial for one caller: a connection, or a factory of the caller's error. */
+type Outcome = Connection | ((target: Target) => Error)
 
-/** The options of a dial. */
+/** Checks for the options of a dial. */
 export const DIAL_CHECKS: OptionChecks<DialOptions> = {
   signal: aSignal,
   timeout: aDuration,
   addresses: (value, name) => {
     anArray(value, name)
-    // Each is checked as it is parsed.
+    // Parsing checks each address.
     for (const addr of value as AddrLike[]) parseAddress(addr)
   },
   noDial: aFlag,
@@ -73,21 +73,21 @@ export const DIAL_CHECKS: OptionChecks<DialOptions> = {
   security: someOf('tls', 'noise')
 }
 
-/** What is being dialled for the callers that wait for it. The first connection ends all of it. */
+/** A dial shared by the callers that wait for it. The first connection ends it. */
 interface SharedDial {
   readonly key: string
   readonly peer: string | undefined
-  /** Every address that it has tried or is trying. */
+  /** Every address tried so far or being tried. */
   readonly addresses: Set<string>
-  /** Dials of the native side that are under way, with the addresses of each. */
+  /** Native dials in flight, with the addresses of each. */
   readonly requests: Map<RequestId, readonly string[]>
-  /** What failed so far. */
+  /** Attempts that have failed so far. */
   readonly attempts: AddressAttempt[]
   /** Callers that wait for its end. */
-  readonly waiters: Set<(ending: Ending) => void>
+  readonly waiters: Set<(outcome: Outcome) => void>
 }
 
-/** Dials, joined by peer. */
+/** Dials peers and addresses; concurrent dials of the same target are shared. */
 export class Dialer {
   readonly #host: DialHost
   readonly #connections: ConnectionTable
@@ -123,7 +123,7 @@ export class Dialer {
     )
   }
 
-  /** Give up every dial under way. */
+  /** Cancels every dial in flight. */
   close(): void {
     this.#isClosed = true
     for (const { requests } of this.#dials.values()) {
@@ -139,28 +139,27 @@ export class Dialer {
 
   async #dial(target: Target, options: DialOptions): Promise<Connection> {
     if (options.signal?.aborted === true) throw aborted(options.signal)
-    const shared = this.#dials.get(target.key) ?? shareOf(target)
-    this.#try(shared, target, options)
-    const ending = await this.#join(shared, options)
-    if (ending instanceof Connection) return ending
-    // Made here, behind the wait: V8 knows who awaits this, so the stack is that of the caller, at no cost to a dial
-    // that succeeds.
-    throw ending(target)
+    const shared = this.#dials.get(target.key) ?? newSharedDial(target)
+    this.#dialNew(shared, target, options)
+    const outcome = await this.#join(shared, options)
+    if (outcome instanceof Connection) return outcome
+    // Created after the await: V8's async stack trace includes the caller, at no cost to a successful dial.
+    throw outcome(target)
   }
 
-  /** Dial the addresses of a target that nobody who waits has brought along yet. */
-  #try(shared: SharedDial, target: Target, { security }: DialOptions): void {
+  /** Dials the addresses of a target that the shared dial has not tried yet. */
+  #dialNew(shared: SharedDial, target: Target, { security }: DialOptions): void {
     const fresh = target.addresses.filter((address) => !shared.addresses.has(address))
     if (fresh.length === 0) {
-      if (shared.requests.size === 0) throw nowhere(target)
+      if (shared.requests.size === 0) throw noAddress(target)
       return
     }
-    // Each address has its own time, and each caller keeps his own here: a more patient one may join.
+    // Timeouts are per address here and per caller in `#join`: a more patient caller may join.
     const { request, result } = this.#host.command((node, number) =>
       node.dial(number, dialPlan(fresh), {
         peer: target.peer,
         security: security && [...security],
-        // The bound is that of the peer.
+        // The limit applies to the peer, not to each native dial.
         parallel: Math.max(DIAL_PARALLEL - shared.addresses.size, 1)
       })
     )
@@ -170,40 +169,40 @@ export class Dialer {
     this.#host.expectDialled(request, {
       onConnection: (connection) => this.#succeed(shared, request, connection),
       onAttemptsFailed: () => {
-        note(shared, request, this.#host.node.takeAttempts(request).failed)
+        addFailed(shared, request, this.#host.node.takeAttempts(request).failed)
       }
     })
     result.catch((err: unknown) => this.#fail(shared, request, err))
   }
 
-  /** The connection is up: whoever waits has it, before anybody else hears of it. */
+  /** Resolves the waiting callers, before the connection is announced to anyone else. */
   #succeed(shared: SharedDial, request: RequestId, connection: Connection): void {
-    // It is over: there is nothing of it to cancel.
+    // This dial has ended: `#detach` must not cancel it.
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
-    this.#forget(shared)
+    this.#detach(shared)
     const core = connectionFacade.coreOf(connection)
     this.#addressBook.worked(core.peer, core.remoteAddressText)
     for (const end of shared.waiters) end(connection)
   }
 
   #fail(shared: SharedDial, request: RequestId, err: unknown): void {
-    // One that was abandoned has no end that anybody waits for.
+    // The dial was abandoned: no caller is waiting.
     if (!shared.requests.has(request)) return
     const isCommand = err instanceof CommandError
-    if (isCommand) note(shared, request, err.result.attempts ?? [])
+    if (isCommand) addFailed(shared, request, err.result.attempts ?? [])
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
     if (shared.requests.size > 0) return
-    this.#forget(shared)
-    // A command rejects with nothing but errors.
+    this.#detach(shared)
+    // A command rejects only with an `Error`.
     const failure = (target: Target): Error =>
       isCommand ? this.#dialError(err, shared.attempts, target) : (err as Error)
     for (const end of shared.waiters) end(failure)
   }
 
-  /** From here on nobody joins it, and a connection that it still makes is nobody's. */
-  #forget(shared: SharedDial): void {
+  /** Closes a shared dial to further callers and cancels its native dials. */
+  #detach(shared: SharedDial): void {
     if (this.#dials.get(shared.key) === shared) this.#dials.delete(shared.key)
     for (const request of shared.requests.keys()) {
       this.#host.forgetDialled(request)
@@ -212,14 +211,14 @@ export class Dialer {
     shared.requests.clear()
   }
 
-  /** Wait for a shared dial; the last one to leave cancels it. */
-  #join(shared: SharedDial, { signal, timeout = DIAL_TIMEOUT_MS }: DialOptions): Promise<Ending> {
+  /** Waits for a shared dial; the last caller to give up cancels it. */
+  #join(shared: SharedDial, { signal, timeout = DIAL_TIMEOUT_MS }: DialOptions): Promise<Outcome> {
     const { clock, engine } = this.#host
     return new Promise((resolve) => {
-      const end = (ending: Ending): void => {
+      const end = (outcome: Outcome): void => {
         shared.waiters.delete(end)
         release()
-        resolve(ending)
+        resolve(outcome)
       }
       const ms = Math.min(timeout, TIMER_MS_MAX)
       const release = onceGivenUp(engine, clock, signal, ms, (why) => {
@@ -230,18 +229,18 @@ export class Dialer {
           const all = [...attempts, ...refused]
           return isLate ? late(ms, all) : abandoned(signal, all)
         })
-        if (shared.waiters.size === 0) this.#forget(shared)
+        if (shared.waiters.size === 0) this.#detach(shared)
       })
       shared.waiters.add(end)
     })
   }
 
-  /** The attempts that failed, then those under way, whose causes get `code`. */
+  /** Returns the failed attempts, then those in flight, whose causes get `code`. */
   #attemptsSoFar(shared: SharedDial, code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): AddressAttempt[] {
     const unfinished: AddressAttempt[] = []
     for (const [request, addresses] of shared.requests) {
       const { failed, underWay } = this.#host.node.takeAttempts(request)
-      note(shared, request, failed)
+      addFailed(shared, request, failed)
       for (const attempt of underWay) {
         unfinished.push(unfinishedAttempt(addresses[attempt.index] ?? '', attempt, code))
       }
@@ -249,32 +248,32 @@ export class Dialer {
     return [...shared.attempts, ...unfinished]
   }
 
-  /** The public error of a dial that the native side gave up: all of its attempts, and what `target` was refused. */
+  /** Returns the public error of a failed native dial: all of its attempts, and the refused addresses of `target`. */
   #dialError(err: CommandError, attempts: readonly AddressAttempt[], target: Target): Error {
     const { code, detail } = err.result
     const isOver = this.#isClosed || code === ERROR_CODES.ERR_NODE_CLOSED
-    // One that failed by itself says so, although the swarm is closed by now.
+    // A dial whose attempts all failed reports that, even if the swarm has since been closed.
     if (isOver && code !== ERROR_CODES.ERR_DIAL_ALL_FAILED) {
       return new StateError('the swarm is closed')
     }
     if (attempts.length > 0) return allFailed(target.peer, [...attempts, ...target.refused])
     if (code !== ERROR_CODES.ERR_RESOURCE_LIMIT_EXCEEDED) return err.plain()
-    // It is refused exactly when there are as many as there may be.
+    // The native side refuses exactly when the limit is reached.
     const limit = this.#host.limits.connectionsMax
     const figures = { scope: 'node', resource: 'connections', limit, current: limit }
     return new ResourceLimitExceededError(detail, figures)
   }
 }
 
-/** Attempts of one request have failed. */
-function note(shared: SharedDial, request: RequestId, failed: readonly NativeAttempt[]): void {
+/** Records the failed attempts of one request. */
+function addFailed(shared: SharedDial, request: RequestId, failed: readonly NativeAttempt[]): void {
   const addresses = shared.requests.get(request) ?? []
   for (const attempt of failed) {
     shared.attempts.push(attemptOf(addresses[attempt.index] ?? '', attempt))
   }
 }
 
-function shareOf({ key, peer }: Target): SharedDial {
+function newSharedDial({ key, peer }: Target): SharedDial {
   return {
     key,
     peer,
@@ -287,7 +286,7 @@ function shareOf({ key, peer }: Target): SharedDial {
 
 const NONE_REFUSED: readonly AddressAttempt[] = Object.freeze([])
 
-/** Where a call dials: what nothing here can dial takes nobody's place. */
+/** Builds the target of a call: addresses without a transport do not count towards the limit. */
 function targetOf(
   target: string,
   peer: string | undefined,
@@ -306,7 +305,7 @@ function targetOf(
     }
   }
   return {
-    // What another security would be is another dial.
+    // Dials that require different security protocols are not shared.
     key: security === undefined ? target : `${target} ${security.join()}`,
     peer,
     addresses: [...dialable],
@@ -314,7 +313,7 @@ function targetOf(
   }
 }
 
-/** A caller's address: of `peer`, if given. */
+/** Parses a caller's address, which must be of `peer` if given. */
 function addressOf(addr: AddrLike, peer: string | undefined): ParsedAddress {
   const address = parseAddress(addr)
   if (address.text === '') {
@@ -330,7 +329,7 @@ function addressOf(addr: AddrLike, peer: string | undefined): ParsedAddress {
   return address
 }
 
-/** Whether `force` or `noDial` is on: true, or text with the reason. */
+/** Returns whether `force` or `noDial` is set: true, or a string with the reason. */
 export function isSet(flag: boolean | string | undefined): boolean {
   return flag !== undefined && flag !== false
 }

@@ -1,4 +1,4 @@
-/** The errors of dials that led nowhere. */
+/** Errors of failed dials. */
 import type { DialTarget } from '../diagnostics/connections.ts'
 import {
   AbortError,
@@ -10,26 +10,26 @@ import {
 } from '../errors.ts'
 import { attemptsText } from './attempt.ts'
 
-/** Every address failed. */
+/** Returns the error of a dial whose every address failed. */
 export function allFailed(
   peer: string | undefined,
   attempts: readonly AddressAttempt[]
 ): DialAllFailedError {
-  const whose = peer === undefined ? '' : ` of ${peer}`
-  return new DialAllFailedError(`every address${whose} failed: ${attemptsText(attempts)}`, {
+  const ofPeer = peer === undefined ? '' : ` of ${peer}`
+  return new DialAllFailedError(`every address${ofPeer} failed: ${attemptsText(attempts)}`, {
     peerId: peer,
     attempts,
     cause: attempts[0]?.cause
   })
 }
 
-/** The time of a caller is up. */
+/** Returns the error of a caller whose timeout has expired. */
 export function late(ms: number, attempts: readonly AddressAttempt[]): TimeoutError {
-  const message = `the dial did not succeed within its ${Math.round(ms)} ms`
+  const message = `the dial did not succeed within ${Math.round(ms)} ms`
   return new TimeoutError(`${message}${tried(attempts)}`, { attempts })
 }
 
-/** A caller has aborted. */
+/** Returns the error of a caller that has aborted. */
 export function abandoned(
   signal: AbortSignal | undefined,
   attempts: readonly AddressAttempt[]
@@ -38,17 +38,17 @@ export function abandoned(
   return new AbortError(`the dial was aborted${tried(attempts)}`, { cause, attempts })
 }
 
-/** Why a dial does not begin. */
-export function nowhere({ peer, refused }: DialTarget): Error {
+/** Returns the error of a dial without a dialable address. */
+export function noAddress({ peer, refused }: DialTarget): Error {
   return refused.length > 0
     ? allFailed(peer, refused)
     : new NoRemoteAddrsError(`no address of ${peer} is known`)
 }
 
-/** The caller has ruled out dialling; text is the reason. */
+/** Returns the error of a call with `noDial`; a string is its reason. */
 export function notAllowed(reason: boolean | string | undefined): NoConnectionError {
   const because = typeof reason === 'string' ? `: ${reason}` : ''
-  return new NoConnectionError(`no connection to the peer, and dialling is ruled out${because}`)
+  return new NoConnectionError(`no connection to the peer, and dialling is not allowed${because}`)
 }
 
 function tried(attempts: readonly AddressAttempt[]): string {

@@ -1,4 +1,4 @@
-/** Streams to peers: over the connections there are, best first, or over a new one. */
+/** Opens streams to peers: over existing connections, best first, or over a new one. */
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection, NewStreamOptions } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
@@ -8,7 +8,7 @@ import type { Stream } from '../stream.ts'
 import { type Dialer, isSet } from './dialer.ts'
 import type { DialOptions } from './options.ts'
 
-/** See `swarm.newStream`. */
+/** Implements `swarm.newStream`. */
 export function openStream(
   dialer: Pick<Dialer, 'dialPeer'>,
   connections: ConnectionTable,
@@ -18,14 +18,14 @@ export function openStream(
 ): Promise<Stream> {
   const [best] = isSet(options.force) ? [] : connections.ranked(peerText(peer), options.security)
   if (best === undefined) return dialAndOpen(dialer, peer, protocols, options)
-  // The common case: no promise but the connection's own.
+  // The common case: no promise besides the connection's own.
   return openOn(best, protocols, options).catch((err: unknown) => {
     if (!isGone(err)) throw err
     return openElsewhere(dialer, connections, peer, protocols, options, best)
   })
 }
 
-/** Try every other connection to the peer, then a new one: what is listed may have ended, unreported yet. */
+/** Tries every other connection to the peer, then a new one: listed connections may have ended, not yet reported. */
 async function openElsewhere(
   dialer: Pick<Dialer, 'dialPeer'>,
   connections: ConnectionTable,
@@ -59,7 +59,7 @@ async function dialAndOpen(
   return openOn(await dialer.dialPeer(peer, options), protocols, options)
 }
 
-/** Open over one connection: the options of the dial are not its own. */
+/** Opens a stream over one connection, without the dial options. */
 function openOn(
   connection: Connection,
   protocols: string | readonly string[] | undefined,
@@ -68,7 +68,7 @@ function openOn(
   return connection.newStream(protocols, { signal, negotiationTimeout })
 }
 
-/** The connection ended or takes no more streams; another one may serve. */
+/** Returns whether the connection has ended or accepts no more streams, so that another one may be tried. */
 function isGone(err: unknown): boolean {
   if (err instanceof StreamResetError) {
     const refused = err.remote && err.errorCode === StreamErrorCode.Shutdown

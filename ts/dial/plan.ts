@@ -1,16 +1,16 @@
-/** The plan of a dial: when each address is tried, and for how long. */
+/** The schedule of a dial: start delay and timeout of each address. */
 import { DIAL_ADDRESS_TIMEOUT_MS, DIAL_PRIVATE_ADDRESS_TIMEOUT_MS } from '../constants.ts'
 import { isPrivate } from '../identity/address.ts'
 import type { NativeDialEntry } from '../native/addon.ts'
 
-/** Milliseconds that an address is ahead of the next one: the Connection Attempt Delay that RFC 8305 recommends. */
-const HEAD_START_MS = 250
+/** Milliseconds between the starts of successive attempts: the Connection Attempt Delay recommended by RFC 8305. */
+const ATTEMPT_DELAY_MS = 250
 
-/** A plan for addresses in their order. */
+/** Returns the plan for addresses, in the given order. */
 export function dialPlan(addresses: readonly string[]): NativeDialEntry[] {
   return addresses.map((address, index) => ({
     address,
-    delayMs: index * HEAD_START_MS,
+    delayMs: index * ATTEMPT_DELAY_MS,
     timeoutMs: isPrivate(address) ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS
   }))
 }

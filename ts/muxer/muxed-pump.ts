@@ -1,9 +1,8 @@
 /**
- * Moves bytes between a foreign muxed stream and its slot: the state machine stays Rust's, the muxer is the
- * application's.
+ * Moves bytes between the muxed stream of an application muxer and its native slot, which keeps the state machine.
  *
- * Reading runs ahead of the application by 256 KiB at most. What is written waits in the slot while the muxed
- * stream's own `write` is pending.
+ * Reads ahead of the application by at most 256 KiB. Writes wait in the slot while the muxed stream's `write` is
+ * pending.
  */
 import { NOTHING, unshared } from '../base/bytes.ts'
 import { StreamState } from '../constants.ts'
@@ -19,7 +18,7 @@ import { muxerFailure } from '../stream/failure.ts'
 import type { StreamPump } from '../stream/owner.ts'
 import type { MuxedStream } from './muxed.ts'
 
-/** Bytes received and not read past which the muxed stream is left alone: a first window of yamux. */
+/** Unread bytes from which on the muxed stream is not read: the initial yamux window. */
 const RECEIVED_BYTES_MAX = 256 * 1024
 
 const CHUNK_BYTES = 64 * 1024
@@ -32,11 +31,11 @@ export class MuxedPump implements StreamPump {
   #held = 0
   #resume: (() => void) | undefined
   #isSending = false
-  #isOrdered = false
-  #ends = false
-  #takesNothing = false
-  #over = false
-  #isLeft = false
+  #hasOrders = false
+  #isEndPending = false
+  #discardsWrites = false
+  #isOver = false
+  #isDetached = false
 
   constructor(core: StreamCore, muxed: MuxedStream) {
     this.#core = core
@@ -47,48 +46,48 @@ export class MuxedPump implements StreamPump {
     void this.#receive()
   }
 
-  /** The slot has something for the muxed stream. */
+  /** Called when the slot has bytes or orders for the muxed stream. */
   onOutgoing(): void {
     if (!this.#isSending) {
       void this.#send()
       return
     }
-    // A write is pending: a reset or the end of reading does not wait for it.
-    this.#isOrdered = true
+    // A write is pending: a reset or the end of reading must not wait for it.
+    this.#hasOrders = true
     this.#take(NOTHING)
   }
 
-  /** The stream has ended; if in good order, the muxed one is freed. */
+  /** Called when the stream has ended; without a failure, the muxed stream is closed. */
   onClosed(isFailed: boolean): void {
-    // Its last order may stand behind this in the queue, where the handle is no more.
-    if (!this.#over) this.onOutgoing()
-    this.#over = true
+    // The record of its last order may follow this one, when the handle is no longer valid.
+    if (!this.#isOver) this.onOutgoing()
+    this.#isOver = true
     this.#resume?.()
     if (!isFailed && !this.#isSending) this.#free()
   }
 
-  /** The stream was abandoned: the muxed one is left as it is. */
+  /** Called when the stream is abandoned: the muxed stream is left as it is. */
   leave(): void {
-    this.#over = true
-    this.#takesNothing = true
-    this.#isLeft = true
+    this.#isOver = true
+    this.#discardsWrites = true
+    this.#isDetached = true
   }
 
-  /** The connection under the muxer has ended. */
+  /** Called when the connection under the muxer has ended. */
   connectionLost(
     code: number,
     { remote, isOrderly }: { remote: boolean; isOrderly: boolean }
   ): void {
     const flags = FLAG_CONNECTION_LOST | (remote ? FLAG_REMOTE : 0) | (isOrderly ? FLAG_ORDERLY : 0)
     this.#core.engine.hot.feedReset(this.#core.handle, code, flags)
-    // Its streams end before the connection does.
+    // Streams must end before the connection does.
     this.#core.onReset(code, 0, flags)
     this.#core.onClosed(0, 0)
   }
 
   async #receive(): Promise<void> {
     const { engine, handle } = this.#core
-    while (!this.#over) {
+    while (!this.#isOver) {
       if (this.#held >= RECEIVED_BYTES_MAX) {
         await new Promise<void>((resume) => {
           this.#resume = resume
@@ -116,27 +115,27 @@ export class MuxedPump implements StreamPump {
   async #send(): Promise<void> {
     this.#isSending = true
     try {
-      let isLeft = true
-      while (isLeft) {
-        this.#isOrdered = false
+      let hasMore = true
+      while (hasMore) {
+        this.#hasOrders = false
         const buffer = new Uint8Array(CHUNK_BYTES)
         const { count, more } = this.#take(buffer)
-        if (count > 0 && !this.#takesNothing) await this.muxed.write(buffer.subarray(0, count))
-        isLeft = more || this.#isOrdered
+        if (count > 0 && !this.#discardsWrites) await this.muxed.write(buffer.subarray(0, count))
+        hasMore = more || this.#hasOrders
       }
-      if (this.#ends && !this.#takesNothing) {
-        this.#ends = false
+      if (this.#isEndPending && !this.#discardsWrites) {
+        this.#isEndPending = false
         await this.muxed.closeWrite()
       }
     } catch (err) {
       this.#writeFailed(err)
     } finally {
       this.#isSending = false
-      if (this.#over && !this.#core.isFailed()) this.#free()
+      if (this.#isOver && !this.#core.isFailed()) this.#free()
     }
   }
 
-  /** Takes bytes into `buffer`, and carries out the orders that need not wait for them. */
+  /** Takes bytes into `buffer`, and carries out the orders that need not wait for their write. */
   #take(buffer: Uint8Array): { count: number; more: boolean } {
     const orders = this.#orders
     const { engine, handle } = this.#core
@@ -144,21 +143,21 @@ export class MuxedPump implements StreamPump {
     if (count < 0) return { count: 0, more: false }
     const [flags = 0, code = 0, held = 0] = orders
     if ((flags & Taken.reset) !== 0) {
-      this.#over = true
-      this.#takesNothing = true
-      void this.#tell(() => this.muxed.reset(code))
+      this.#isOver = true
+      this.#discardsWrites = true
+      void this.#run(() => this.muxed.reset(code))
       return { count: 0, more: false }
     }
     this.#held = held
     if (held < RECEIVED_BYTES_MAX) this.#resume?.()
-    if ((flags & Taken.discard) !== 0) void this.#tell(() => this.muxed.closeRead())
-    if ((flags & Taken.end) !== 0) this.#ends = true
+    if ((flags & Taken.discard) !== 0) void this.#run(() => this.muxed.closeRead())
+    if ((flags & Taken.end) !== 0) this.#isEndPending = true
     return { count, more: (flags & Taken.more) !== 0 }
   }
 
   #readFailed(err: unknown): void {
     const { engine, handle } = this.#core
-    if (this.#over || this.#core.isFailed()) return
+    if (this.#isOver || this.#core.isFailed()) return
     switch (nameOf(err)) {
       case 'StreamEOFError':
         engine.hot.feedEnd(handle)
@@ -172,8 +171,8 @@ export class MuxedPump implements StreamPump {
   }
 
   #writeFailed(err: unknown): void {
-    this.#takesNothing = true
-    if (this.#over || this.#core.isFailed()) return
+    this.#discardsWrites = true
+    if (this.#isOver || this.#core.isFailed()) return
     if (nameOf(err) !== 'StreamClosedError') {
       this.#failed(err, 'write')
     } else if (this.#core.writeRefusal() === undefined) {
@@ -184,7 +183,7 @@ export class MuxedPump implements StreamPump {
 
   #failed(err: unknown, operation: 'read' | 'write'): void {
     const { engine, handle } = this.#core
-    // Anything may be thrown, and have any of these.
+    // The thrown value may be anything, and its fields of any type.
     const { errorCode, closeCode, remote } = Object(err) as Partial<Record<string, unknown>>
     switch (nameOf(err)) {
       case 'StreamResetError':
@@ -201,11 +200,11 @@ export class MuxedPump implements StreamPump {
   }
 
   #free(): void {
-    if (!this.#isLeft) void this.#tell(() => this.muxed.close())
+    if (!this.#isDetached) void this.#run(() => this.muxed.close())
   }
 
-  /** A muxer that fails at ending a stream cannot be helped, but somebody should hear of it. */
-  async #tell(end: () => Promise<void>): Promise<void> {
+  /** Runs a call that ends the muxed stream; its failure is reported, as nothing else can be done. */
+  async #run(end: () => Promise<void>): Promise<void> {
     try {
       await end()
     } catch (err) {

@@ -1,14 +1,14 @@
 /**
- * What the native addon offers, as the rest of this folder sees it; the only module that imports the binding.
+ * Types of the native addon; the only module that imports the binding.
  */
 import { createRequire } from 'node:module'
 import type * as Binding from './binding.js'
 import type { ConnectionHandle, ListenerId, RequestId, StreamHandle } from './handles.ts'
 import { addonError } from './load-error.ts'
 
-/** The raw callbacks. Each takes handles and typed arrays and answers a number, negative: minus an error code. */
+/** The raw native calls. Each takes handles and typed arrays and returns a number, negative for an error code. */
 export interface HotCalls {
-  /** What the other calls of the addon know this attachment by. */
+  /** Id of this attachment, passed to the other calls of the addon. */
   readonly attachment: number
   drain(records: Uint32Array): number
   open(connection: ConnectionHandle, protocols: Uint32Array): number
@@ -69,23 +69,23 @@ export interface NativeNodeOptions {
 /** One attempt of a native dial. */
 export interface NativeDialEntry {
   address: string
-  /** From the start of the dial; the failure of the entry before starts it earlier. */
+  /** Since the start of the dial; the failure of the previous entry starts it earlier. */
   delayMs: number
-  /** For this attempt, its upgrade included. */
+  /** For this attempt, including its upgrade. */
   timeoutMs: number
 }
 
 /** Options of a native dial. */
 export interface NativeDialOptions {
   peer?: string | undefined
-  /** Attempts at a time. */
+  /** Maximum number of concurrent attempts. */
   parallel: number
   security?: string[] | undefined
 }
 
-/** An attempt of a dial that failed. */
+/** A failed attempt of a dial. */
 export interface NativeAttempt {
-  /** Which entry of the dial. */
+  /** Index of its entry in the dial. */
   index: number
   stage: string
   code: number
@@ -93,36 +93,36 @@ export interface NativeAttempt {
   elapsedMs: number
 }
 
-/** An attempt of a dial under way. */
+/** An attempt of a dial in flight. */
 export interface NativeAttemptUnderWay {
-  /** Which entry of the dial. */
+  /** Index of its entry in the dial. */
   index: number
   stage: string
   elapsedMs: number
 }
 
-/** What has become of a dial's attempts. */
+/** The attempts of a dial. */
 export interface NativeAttempts {
-  /** Those that were not taken before. */
+  /** Those not returned before. */
   failed: NativeAttempt[]
   underWay: NativeAttemptUnderWay[]
 }
 
-/** How a command ended; a code of 0 is success. */
+/** Result of a command; code 0 is success. */
 export interface CommandResult {
   code: number
   detail?: string
   listener?: number
   addresses?: string[]
   connection?: number
-  /** Those of a dial that were not taken before. */
+  /** Failed attempts of a dial not returned before. */
   attempts?: NativeAttempt[]
 }
 
-/** What does not change about a connection. */
+/** The immutable facts of a connection. */
 export interface NativeConnectionFacts {
   remotePeer: string
-  /** Its protobuf form, a character for each byte. */
+  /** Protobuf encoding, one character per byte. */
   remotePublicKey: string
   remoteAddress: string
   localAddress: string
@@ -155,7 +155,7 @@ export interface NativeNode {
   close(request: RequestId, timeoutMs: number): void
 }
 
-/** How a native session is made. */
+/** Constructor options of a native session. */
 export interface NativeSessionInit {
   privateKey: Uint8Array
   security: string[]
@@ -164,20 +164,20 @@ export interface NativeSessionInit {
   remotePeer?: string
 }
 
-/** Who is at the other end of a session. */
+/** The remote of a session. */
 export interface SessionFacts {
   peerId: string
   publicKey: Uint8Array
   security: string
 }
 
-/** One end of a secured stream of bytes; every error is final. What it takes and gives is copied. */
+/** One end of a secured byte stream; every error is fatal. Input and output are copied. */
 export interface NativeSecureSession {
-  /** The other side said that nothing follows. */
+  /** The remote has ended the session (close_notify in TLS). */
   readonly hasEnded: boolean
-  /** Bytes of a record that is not whole. */
+  /** Bytes of an incomplete record. */
   readonly partialBytes: number
-  /** Nothing until the handshake is complete. */
+  /** Null until the handshake is complete. */
   peer(): SessionFacts | null
   receive(bytes: Uint8Array): void
   write(bytes: Uint8Array): void
@@ -186,7 +186,7 @@ export interface NativeSecureSession {
   takePlaintext(): Uint8Array
 }
 
-/** What a private key says about itself. */
+/** Description of a private key. */
 export interface KeyDescription {
   type: string
   peerId: string
@@ -204,7 +204,7 @@ export interface Native {
   generateKey(type: 'ed25519' | 'secp256k1' | 'rsa' | 'ecdsa'): Uint8Array
   describeKey(privateKey: Uint8Array): KeyDescription
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array
-  /** For a test: the numbers by name that TypeScript has as well. */
+  /** For a test: the tables of numbers by name that TypeScript mirrors. */
   nativeTables(): Record<string, Record<string, number>>
   NativeNode: new (options: NativeNodeOptions) => NativeNode
   NativeSecureSession: new (init: NativeSessionInit) => NativeSecureSession
@@ -213,7 +213,7 @@ export interface Native {
 /** The addon of this platform. */
 export const native: Native = load()
 
-// By `require`, so that what the generated binding throws can be told as one sentence.
+// `require`, so that errors of the generated binding can be converted to one message.
 function load(): typeof Binding {
   try {
     return createRequire(import.meta.url)('./binding.js')

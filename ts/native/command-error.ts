@@ -1,9 +1,9 @@
-/** Failures of commands: what the addon answered or threw, with the stack of whoever gave the command. */
+/** Failures of commands: results or exceptions of the addon, with the stack of the command's caller. */
 import { ERROR_CODES, type ErrorCode, InternalError } from '../errors.ts'
 import type { CommandResult } from './addon.ts'
 import { nativeError } from './native-error.ts'
 
-/** A command that ended with a code other than 0. The layer that began it makes the public error from it. */
+/** A command that ended with a code other than 0. The layer that issued it converts it to the public error. */
 export class CommandError extends Error {
   readonly result: CommandResult
   readonly #site: { stack?: string }
@@ -14,18 +14,18 @@ export class CommandError extends Error {
     this.#site = site
   }
 
-  /** `err`, with the stack of where the command was given. */
+  /** Returns `err` with the stack of the command's call site. */
   as<E extends Error>(err: E): E {
     return withFrames(err, this.#site)
   }
 
-  /** The error of the result's code, with the stack of where the command was given. */
+  /** Returns the error of the result's code with the stack of the command's call site. */
   plain(): Error {
     return this.as(nativeError(this.result.code, this.result.detail))
   }
 }
 
-/** `err`, with the stack of where `site` was captured; with its own if there is none. */
+/** Returns `err` with the stack captured in `site`; with its own if there is none. */
 export function withFrames<E extends Error>(err: E, site: { stack?: string }): E {
   if (site.stack === undefined) return err
   const frames = site.stack.split('\n').slice(1).join('\n')
@@ -33,11 +33,11 @@ export function withFrames<E extends Error>(err: E, site: { stack?: string }): E
   return err
 }
 
-/** What the addon threw, as one of our errors: `code` holds the stable text, or the number as text. */
+/** Converts an exception of the addon: its `code` is the name of an error code, or the number as text. */
 export function thrownByNative(err: unknown): Error {
   if (!(err instanceof Error)) return new InternalError(String(err))
   const { code } = err as { code?: unknown }
-  // It may be any text: then there is no number of that name.
+  // `code` may be any string, so the lookup may fail.
   const number = ERROR_CODES[code as ErrorCode] ?? Number(code)
   return Number.isNaN(number)
     ? new InternalError(err.message, { cause: err })

@@ -1,36 +1,36 @@
 /**
- * Diagnostic facts as the native side writes them; mirrors `crates/node/src/diagnostic.rs`. See docs/diagnostics.md.
+ * Layout of native diagnostic facts; mirrors `crates/node/src/diagnostic.rs`. See docs/diagnostics.md.
  */
 import type { HotCalls } from './addon.ts'
 
-/** Words of one fact. */
+/** Words per fact. */
 export const DIAGNOSTIC_WORDS = 10
 
-/** Bytes that the texts of one fact may take. */
+/** Maximum bytes of the texts of one fact. */
 export const DIAGNOSTIC_TEXT_MAX = 1 << 10
 
-/** Facts that one crossing takes. */
+/** Maximum facts per native call. */
 const FACTS_MAX = 64
 
-/** A fact that no caller waits for. */
+/** A diagnostic fact. */
 export interface NativeDiagnostic {
   readonly code: number
   readonly node: number
-  /** The handle of its connection; 0 for none. */
+  /** Handle of its connection; 0 for none. */
   readonly connection: number
   /** Milliseconds since the epoch. */
   readonly time: number
   readonly details: readonly [number, number, number]
-  /** Where the remote is, as text; empty where there is none. */
+  /** The remote address as text; empty if there is none. */
   readonly address: string
   /** The cause in one clause; may be empty. */
   readonly text: string
 }
 
-/** Takes facts from the native side, as many a crossing as there are. */
+/** Takes facts from the native side, in batches. */
 export class DiagnosticReader {
   readonly #hot: HotCalls
-  // Made when there is a first fact, which most processes never see.
+  // Allocated for the first fact: most processes never have one.
   #words: Uint32Array | undefined
   #texts: Buffer | undefined
 
@@ -38,8 +38,8 @@ export class DiagnosticReader {
     this.#hot = hot
   }
 
-  /** Every fact that waits. */
-  take(tell: (diagnostic: NativeDiagnostic) => void): void {
+  /** Calls `report` with every pending fact. */
+  take(report: (diagnostic: NativeDiagnostic) => void): void {
     this.#words ??= new Uint32Array(FACTS_MAX * DIAGNOSTIC_WORDS)
     this.#texts ??= Buffer.allocUnsafeSlow(FACTS_MAX * DIAGNOSTIC_TEXT_MAX)
     for (;;) {
@@ -48,10 +48,10 @@ export class DiagnosticReader {
       let from = 0
       for (let index = 0; index < count; index += 1) {
         const words = this.#words.subarray(index * DIAGNOSTIC_WORDS, (index + 1) * DIAGNOSTIC_WORDS)
-        // A fact has that many words.
+        // Each fact has `DIAGNOSTIC_WORDS` words.
         const textAt = from + (words[8] as number)
         const end = textAt + (words[9] as number)
-        tell(
+        report(
           decoded(
             words,
             this.#texts.toString('utf8', from, textAt),

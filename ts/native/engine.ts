@@ -1,7 +1,8 @@
 /**
- * The JavaScript end of the boundary, one per environment: doorbell to drain, records to objects, commands to promises.
+ * The JavaScript end of the boundary, one per environment: drains on doorbell rings, dispatches records to objects,
+ * and settles the promises of commands.
  *
- * A ring leads to at most 64 drains, then the event loop turns.
+ * A ring leads to at most 64 drains; further ones run in the next turn of the event loop.
  */
 import { isTimeUp } from '../base/abort.ts'
 import { SCRATCH_BYTES } from '../base/bytes.ts'
@@ -20,57 +21,57 @@ import {
   RecordKind
 } from './record.ts'
 
-/** Drains in a row before the event loop turns. */
+/** Maximum consecutive drains in one turn of the event loop. */
 const DRAINS_MAX = 64
 
-// What one turn of the event loop may read without a wait, so that a loop over a fast stream cannot starve
-// timers and other streams: 256 reads, or 4 MiB at 16 KiB a point. A ring of the doorbell is no turn: Node answers
-// up to a thousand of them in a row.
+// Read budget of one turn of the event loop, so that a loop over a fast stream cannot starve timers and other
+// streams: 256 reads, or 4 MiB at 16 KiB per point. A doorbell ring does not start a new turn: Node handles up to
+// a thousand of them in a row.
 const TURN_POINTS = 256
 const POINT_SHIFT = 14
 
-/** What the engine tells a stream. */
+/** Receives the events of a stream. */
 export interface StreamSink extends Sender {
   onNegotiated(protocol: number, code: number): void
   onReadable(bytes: number): void
   onWritable(credit: number): void
   onReset(wireCode: number, code: number, flags: number): void
   onClosed(left: number, flags: number): void
-  /** A foreign stream has something for its muxer. */
+  /** Called when a foreign stream has bytes or orders for its muxer. */
   onOutgoing(): void
-  /** The event loop has turned since a read was put off. */
+  /** Called in the turn of the event loop after a read was deferred. */
   onTurn(): void
 }
 
-/** Who serves a stream: a number above {@link PREDICATES_FROM}, and how many of its streams a connection may have. */
+/** Handler of a stream: a number from {@link PREDICATES_FROM} on, and its limit of inbound streams per connection. */
 export interface Served {
   readonly protocol: number
   readonly inboundMax: number
 }
 
-/** What the engine tells a connection. */
+/** Receives the events of a connection. */
 export interface ConnectionSink {
   onStreamOpened(handle: StreamHandle, protocol: number): void
-  /** Who serves a protocol that is proposed on an inbound stream and is not in the table; undefined for nobody. */
+  /** Returns the handler of a protocol proposed on an inbound stream and not in the table; undefined if none. */
   onProtocolQuery(protocol: string): Served | undefined
-  /** The remote takes no more streams; the end follows that of those there are. */
+  /** Called on the remote's GoAway: it accepts no more streams, and the connection ends after the existing ones. */
   onGoingAway(): void
-  /** A figure of what it had carried by its end, which follows: see `connectionCounters`. Those that are 0 are not told. */
+  /** Called before `onClosed` with each final counter other than 0: see `connectionCounters`. */
   onCarried(figure: number, value: number): void
   onClosed(wireCode: number, code: number, flags: number): void
 }
 
-/** What the engine tells a swarm. */
+/** Receives the events of a swarm's node. */
 export interface NodeSink {
-  /** A connection is up; `request` is that of its dial, 0 for an inbound one. */
+  /** Called when a connection is open; `request` is that of its dial, 0 for an inbound one. */
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void
-  /** Attempts of a dial have failed, which goes on. */
+  /** Called when attempts of a dial have failed and the dial continues. */
   onAttemptsFailed(request: RequestId): void
-  /** Bits of the levels of diagnostic facts that its log hears. */
+  /** Bits of the levels of diagnostic facts that its log records. */
   readonly loggedLevels: number
-  /** A fact of the node; of a connection if that has been told. */
+  /** Called with a fact of the node; `connection` is set if it has been reported. */
   onDiagnostic(diagnostic: NativeDiagnostic, connection: ConnectionSink | undefined): void
-  /** Facts, of whichever node, that nobody will hear of. */
+  /** Called with the number of facts lost to overflow, of all nodes. */
   onDropped(count: number): void
 }
 
@@ -81,18 +82,18 @@ interface Command {
   readonly reject: (err: Error) => void
 }
 
-/** A command under way. */
+/** A command in flight. */
 export interface CommandHandle {
   readonly request: RequestId
   /** Rejects with `CommandError` unless the command succeeded. */
   readonly result: Promise<CommandResult>
 }
 
-/** One environment's end of the boundary. */
+/** The JavaScript end of the boundary of one environment. */
 export class Engine {
   readonly hot: HotCalls
   readonly native: Native
-  /** What goes down at the end of the tick. */
+  /** Writes submitted at the end of the tick. */
   readonly outbox: Outbox
   readonly protocols: ProtocolNames
   /** Recycled memory for reads of unknown size. Valid until the next read. */
@@ -103,27 +104,27 @@ export class Engine {
   readonly #connections: (ConnectionSink | undefined)[] = []
   readonly #nodes = new Map<number, NodeSink>()
   readonly #listeners = new Map<ListenerId, (code: number) => void>()
-  // Listeners that ended before they were adopted, which each of them is.
+  // Listeners that ended before they were adopted; the adoption always follows.
   readonly #listenersEnded = new Map<ListenerId, number>()
   readonly #commands = new Map<RequestId, Command>()
   readonly #diagnostics: DiagnosticReader
-  // Bits of the levels of diagnostic facts: that the logs of nodes hear, that subscribers of this thread hear, and
-  // that the native side was last asked for.
+  // Bits of the levels of diagnostic facts: recorded by the logs of nodes, subscribed to on this thread, and last
+  // requested from the native side.
   #logged = 0
   #subscribed = 0
   #levels = 0
 
   #draining = false
   #batch = 0
-  #points = TURN_POINTS
-  readonly #putOff = new Set<StreamSink>()
+  #budget = TURN_POINTS
+  readonly #deferred = new Set<StreamSink>()
   #nextRequest = 1
-  #holds = 0
+  #refs = 0
 
   readonly #turn = (): void => {
-    this.#points = TURN_POINTS
-    const streams = [...this.#putOff]
-    this.#putOff.clear()
+    this.#budget = TURN_POINTS
+    const streams = [...this.#deferred]
+    this.#deferred.clear()
     for (const stream of streams) stream.onTurn()
   }
 
@@ -131,7 +132,7 @@ export class Engine {
     this.native = native
     const ring = (): void => this.drain()
     this.hot = native.attach(ring)
-    // Both have functions by the names of libuv's, and an event loop that is not libuv's.
+    // Bun and Deno export libuv symbols, but do not run a libuv event loop.
     if (versions.bun === undefined && versions.deno === undefined) {
       native.enableLoopPolling(this.hot.attachment, ring)
     }
@@ -140,28 +141,28 @@ export class Engine {
     this.protocols = new ProtocolNames(native, this.hot.attachment)
   }
 
-  /** Number of the drain under way, or of the last one: what it tells, promises have not passed on before it is over. */
+  /** Number of the current or last drain. Promise reactions to its records run only after it. */
   get batch(): number {
     return this.#batch
   }
 
   /**
-   * Call `then` once what has happened by now is told: a time that is up must not end what was done before, however
-   * late an application that was busy gets to look.
+   * Calls `then` once pending events are delivered: a timeout must not override an earlier completion, however long the
+   * application has blocked the event loop.
    */
   afterDrain(then: () => void): void {
     this.drain()
-    // The loop has not looked yet at what it waits for itself, and promises have not passed on what was drained.
+    // The event loop has yet to poll its own handles, and promise reactions to the drained records have yet to run.
     setImmediate(then)
   }
 
-  /** Call `then` for an abort of `signal`: at once, or after a last look where that was a time that is up. */
+  /** Calls `then` for an abort of `signal`: at once, or on a timeout after pending events are delivered. */
   aborted(signal: AbortSignal | undefined, then: () => void): void {
     if (isTimeUp(signal)) this.afterDrain(then)
     else then()
   }
 
-  /** Take every fact that waits. Does nothing from within itself. */
+  /** Dispatches every pending record. Not reentrant: a nested call does nothing. */
   drain(): void {
     if (this.#draining) return
     this.#draining = true
@@ -180,7 +181,7 @@ export class Engine {
 
   #take(at: number): void {
     const records = this.#records
-    // `drain` has written all the words of each record that it counted.
+    // `drain` has written every word of each record counted.
     const word = records[at] as number
     const handle = records[at + 1] as number
     const a = records[at + 2] as number
@@ -188,13 +189,13 @@ export class Engine {
     try {
       this.#dispatch(word & 0xff, word >>> 8, handle, a, b)
     } catch (err) {
-      // Callbacks of the application are guarded where they are called, so this is a fault of ours. It must
-      // not keep the other records from their streams.
+      // Application callbacks are guarded at their call sites, so this is a bug of ours. It must not prevent
+      // the delivery of the other records.
       process.emitWarning(err instanceof Error ? err : String(err))
     }
   }
 
-  // The kind of a record says of which object its handle is.
+  // The kind of a record determines the type of its handle.
   #dispatch(kind: number, flags: number, handle: number, a: number, b: number): void {
     const index = handle & HANDLE_INDEX_MASK
     switch (kind) {
@@ -205,7 +206,7 @@ export class Engine {
         this.#streams[index]?.onWritable(a | 0)
         return
       case RecordKind.streamOpened:
-        // Telling of it has taken it, and the remote waits for the acknowledgement.
+        // Draining the record accepted the stream, and the remote waits for the acknowledgement.
         this.outbox.flushAfterPromises()
         this.#connections[a & HANDLE_INDEX_MASK]?.onStreamOpened(handle as StreamHandle, b)
         return
@@ -254,7 +255,7 @@ export class Engine {
       case RecordKind.listenerClosed: {
         const listener = handle as ListenerId
         const closed = this.#listeners.get(listener)
-        // The promise of its listen may not have got round to adopting it yet.
+        // The promise of `listen` may not have adopted the listener yet.
         if (closed === undefined) this.#listenersEnded.set(listener, a)
         this.#listeners.delete(listener)
         closed?.(a)
@@ -272,7 +273,7 @@ export class Engine {
     if (dropped > 0) for (const node of this.#nodes.values()) node.onDropped(dropped)
   }
 
-  /** Ask for the facts that somebody hears, if those have changed: beside the logs of nodes, subscribers of this thread. */
+  /** Updates the requested levels of facts to those of the nodes' logs and of this thread's subscribers. */
   listen(subscribed: number): void {
     this.#subscribed = subscribed
     const levels = this.#nodes.size === 0 ? 0 : this.#logged | subscribed
@@ -292,17 +293,17 @@ export class Engine {
     }
   }
 
-  /** From here on `stream` hears what happens to its handle. */
+  /** Registers `stream` for the events of its handle. */
   adoptStream(stream: StreamSink): void {
     this.#streams[stream.handle & HANDLE_INDEX_MASK] = stream
   }
 
-  /** From here on `connection` hears what happens to its handle. */
+  /** Registers `connection` for the events of its handle. */
   adoptConnection(handle: ConnectionHandle, connection: ConnectionSink): void {
     this.#connections[handle & HANDLE_INDEX_MASK] = connection
   }
 
-  /** A native node; throws `InvalidParametersError` for options it does not take. */
+  /** Creates a native node; throws `InvalidParametersError` for invalid options. */
   makeNode(options: Omit<NativeNodeOptions, 'attachment'>): NativeNode {
     try {
       return new this.native.NativeNode({ ...options, attachment: this.hot.attachment })
@@ -311,14 +312,14 @@ export class Engine {
     }
   }
 
-  /** From here on `sink` hears of the node's connections. */
+  /** Registers `sink` for the events of the node. */
   adoptNode(node: number, sink: NodeSink): void {
     this.#nodes.set(node, sink)
     this.#logged |= sink.loggedLevels
     this.listen(this.#subscribed)
   }
 
-  /** Forget a node that is closed. */
+  /** Unregisters a closed node. */
   dropNode(node: number): void {
     this.#nodes.delete(node)
     this.#logged = 0
@@ -326,7 +327,7 @@ export class Engine {
     this.listen(this.#subscribed)
   }
 
-  /** From here on `closed` hears of the listener's end, at once if it has ended already. */
+  /** Registers `closed` for the end of a listener; called at once if it has ended already. */
   adoptListener(listener: ListenerId, closed: (code: number) => void): void {
     const code = this.#listenersEnded.get(listener)
     if (code === undefined) this.#listeners.set(listener, closed)
@@ -336,47 +337,47 @@ export class Engine {
     }
   }
 
-  /** Whether this turn of the event loop has room for another read; if not, `stream.onTurn` follows. */
+  /** Returns whether this turn of the event loop has budget for a read; if not, `stream.onTurn` follows. */
   mayRead(stream: StreamSink): boolean {
-    if (this.#points > 0) return true
-    if (this.#putOff.size === 0) setImmediate(this.#turn)
-    this.#putOff.add(stream)
+    if (this.#budget > 0) return true
+    if (this.#deferred.size === 0) setImmediate(this.#turn)
+    this.#deferred.add(stream)
     return false
   }
 
-  /** Whether this turn of the event loop has room for another read. */
+  /** Whether this turn of the event loop has budget for a read. */
   get hasRoom(): boolean {
-    return this.#points > 0
+    return this.#budget > 0
   }
 
-  /** Run `read`, for which every turn has room: it is charged all the same. */
+  /** Runs `read` with a full budget; its reads are still charged. */
   mayReadNow<T>(read: () => T): T {
-    const points = this.#points
-    this.#points = Math.max(points, TURN_POINTS)
+    const budget = this.#budget
+    this.#budget = Math.max(budget, TURN_POINTS)
     try {
       return read()
     } finally {
-      this.#points += Math.min(points - TURN_POINTS, 0)
+      this.#budget += Math.min(budget - TURN_POINTS, 0)
     }
   }
 
-  /** Charge a read to this turn. */
+  /** Charges a read to this turn. */
   hasRead(bytes: number): void {
-    this.#points -= 1 + (bytes >>> POINT_SHIFT)
+    this.#budget -= 1 + (bytes >>> POINT_SHIFT)
   }
 
   /**
-   * Begin a command. It keeps the process alive until its completion.
+   * Issues a command, which keeps the process alive until its completion.
    *
-   * A failed one rejects with `CommandError`; errors made from that have the stack of `from`'s caller, if given: taking
-   * it costs 5 to 20 microseconds.
+   * A failure rejects with `CommandError`, whose errors have the stack of `from`'s caller, if given. Capturing it costs
+   * 5 to 20 microseconds.
    */
   command(
     node: NativeNode,
     begin: (request: RequestId) => void,
     from?: (...args: never[]) => unknown
   ): CommandHandle {
-    // Here is where one is made.
+    // Request ids originate here.
     const request = this.#nextRequest as RequestId
     this.#nextRequest = request === 0x3fffffff ? 1 : request + 1
     const site: { stack?: string } = {}
@@ -405,19 +406,19 @@ export class Engine {
     else command.reject(new CommandError(result, command.site))
   }
 
-  /** Keep the process alive until {@link Engine.release}. Counts. */
+  /** Keeps the process alive until {@link Engine.release}. Reference-counted. */
   retain(): void {
-    this.#holds += 1
-    if (this.#holds === 1) this.hot.hold(true)
+    this.#refs += 1
+    if (this.#refs === 1) this.hot.hold(true)
   }
 
   /** The counterpart of {@link Engine.retain}. */
   release(): void {
-    this.#holds -= 1
-    if (this.#holds === 0) this.hot.hold(false)
+    this.#refs -= 1
+    if (this.#refs === 0) this.hot.hold(false)
   }
 
-  /** What the native side counts. */
+  /** Returns the counters of the native side. */
   counters(): Counters {
     const numbers = new Float64Array(64)
     return namedCounters(numbers, this.hot.counters(numbers))

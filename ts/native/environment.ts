@@ -1,13 +1,13 @@
 /**
- * The engine of this environment (the main thread, or one worker), made when the first swarm needs it. A package that
- * a module registry has loaded again has another one, and knows nothing of the first.
+ * The engine of this environment (the main thread, or one worker), created for the first swarm. If the package is
+ * loaded twice, each copy has its own engine.
  */
 import { native } from './addon.ts'
 import { Engine } from './engine.ts'
 
 let engine: Engine | undefined
 
-/** The one engine of this environment. */
+/** Returns the engine of this environment. */
 export function environment(): Engine {
   engine ??= new Engine(native)
   return engine

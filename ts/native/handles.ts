@@ -1,19 +1,19 @@
 /**
- * Numbers that the native side knows its objects by, branded so that none passes for another. They are made where one
- * comes up: from the words of a record, and from the answer of the call that made the object.
+ * Ids of native objects, branded so that they cannot be confused. Branding happens only at their source: the words of a
+ * record, or the result of the call that created the object.
  */
 
 declare const brand: unique symbol
 
 type Branded<Name extends string> = number & { readonly [brand]: Name }
 
-/** A connection, until the record of its end. */
+/** A connection; valid until the record of its end. */
 export type ConnectionHandle = Branded<'connection'>
 
-/** A stream, until the record of its end. */
+/** A stream; valid until the record of its end. */
 export type StreamHandle = Branded<'stream'>
 
-/** A command under way. */
+/** A command in flight. */
 export type RequestId = Branded<'request'>
 
 /** A bound listener. */

@@ -1,10 +1,10 @@
-/** Why there is no addon, as one sentence: the platform, what was looked for, and what to do. */
+/** The error of a missing or unloadable addon: the platform, the packages tried, and a remedy. */
 
-/** Where it says how the addon is built. */
+/** Location of the build instructions. */
 const SOURCES = 'https://github.com/ferroswarm/ferroswarm'
-/** What the release builds for, and checks; tools/glibc.mjs has the same. */
+/** Minimum glibc of the release builds, which CI checks; the same as in tools/glibc.mjs. */
 const GLIBC_MIN = '2.28'
-/** As napi names targets; a test compares them with package.json. */
+/** Targets by napi name; a test compares them with package.json. */
 export const PLATFORMS: readonly string[] = [
   'linux-x64-gnu',
   'linux-arm64-gnu',
@@ -15,7 +15,7 @@ export const PLATFORMS: readonly string[] = [
   'win32-x64-msvc'
 ]
 
-/** A candidate that is not there; everything else was there and could not be loaded. */
+/** Message of a missing candidate; any other error means that it exists but could not be loaded. */
 const ABSENT = /^Cannot find (?:module|package) '([^']+)'/
 
 /** The addon could not be loaded; `code` is `ERR_ADDON`. */
@@ -33,26 +33,26 @@ export class AddonError extends Error {
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
-    // The frames are those of loading a module, at whoever imports it first.
+    // The frames would be those of module loading, in whichever module imports this first.
     this.stack = `${this.name}: ${message}`
   }
 }
 
 /**
- * What to throw for an error of the generated binding, which tries one candidate after the other and chains what each
- * of them threw.
+ * Converts an error of the generated binding, which tries candidates one after the other and chains their errors as
+ * causes.
  */
 export function addonError(err: unknown, platform = currentPlatform()): AddonError {
   const chain = causes(err)
   const tried = chain.map(firstLine)
   const broken = chain.find((each) => isFault(firstLine(each)))
   return new AddonError(
-    sentence(platform, tried, broken && firstLine(broken)),
+    describe(platform, tried, broken && firstLine(broken)),
     broken === undefined ? {} : { cause: broken }
   )
 }
 
-function sentence(platform: string, tried: readonly string[], broken: string | undefined): string {
+function describe(platform: string, tried: readonly string[], broken: string | undefined): string {
   if (!PLATFORMS.includes(platform)) {
     return (
       `ferroswarm has no native addon for ${platform}, only for ${PLATFORMS.join(', ')}: run it on one of ` +
@@ -67,7 +67,7 @@ function sentence(platform: string, tried: readonly string[], broken: string | u
   }
   if (broken !== undefined) {
     return (
-      `ferroswarm's native addon for ${platform} is there and cannot be loaded (${broken}): install the packages ` +
+      `ferroswarm's native addon for ${platform} is installed but cannot be loaded (${broken}): install the packages ` +
       `again on this machine, or build it from ${SOURCES}`
     )
   }
@@ -81,12 +81,12 @@ function sentence(platform: string, tried: readonly string[], broken: string | u
   )
 }
 
-/** Whether the message is about a candidate that exists: Node's own words for the others are known. */
+/** Returns whether the message is about a candidate that exists; the messages for missing ones are known. */
 function isFault(message: string): boolean {
   return !ABSENT.test(message) && !/^(?:Cannot find native binding|Unsupported )/.test(message)
 }
 
-/** What each candidate threw, the first one first, each without those before it. */
+/** Returns the errors of the candidates in order, unchained: each without its cause. */
 function causes(err: unknown): Error[] {
   const chain: Error[] = []
   for (let each = err; each instanceof Error; ) {
@@ -102,7 +102,7 @@ function firstLine({ message }: Error): string {
   return message.split('\n', 1)[0] ?? ''
 }
 
-/** As napi names it. */
+/** Returns the napi name of this platform. */
 function currentPlatform(): string {
   const { platform, arch } = process
   if (platform === 'linux') return `linux-${arch}-${isMusl() ? 'musl' : 'gnu'}`
@@ -111,7 +111,7 @@ function currentPlatform(): string {
 
 function isMusl(): boolean {
   try {
-    // Not imported, for this runs where something is wrong only.
+    // Not imported: this runs on the error path only.
     return process.getBuiltinModule('node:fs').readFileSync('/usr/bin/ldd', 'utf8').includes('musl')
   } catch {
     const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } }

@@ -1,5 +1,5 @@
 /**
- * Numbers of the native side into errors, made where the caller waits so that the stack is the caller's.
+ * Converts native error codes to errors, created in the waiting call so that the stack is the caller's.
  */
 import {
   AbortError,
@@ -42,28 +42,28 @@ import {
 } from '../errors.ts'
 import { FLAG_FRAME_STALL, FLAG_KEEPALIVE, FLAG_WRITE_STALL, HANDLE_INDEX_MASK } from './record.ts'
 
-/** Streams and connections that one environment can hold at a time; at that many the next one is refused. */
+/** Maximum number of streams and connections of one environment at a time; further ones are refused. */
 const HANDLES_MAX = HANDLE_INDEX_MASK + 1
 
-/** Beside what every error takes, how a connection ended. */
+/** Error options, and the details of a connection's end. */
 export interface NativeErrorOptions extends Libp2pErrorOptions {
   /** `tcp`, ... */
   transport?: string
-  /** The code on the wire. */
+  /** The wire code. */
   closeCode?: number
 }
 
 type Make = (message: string | undefined, options: NativeErrorOptions) => Libp2pError
 
 const limit =
-  (scope: string, resource: string, standard: string): Make =>
+  (scope: string, resource: string, fallback: string): Make =>
   (message, options) =>
-    new ResourceLimitExceededError(message ?? standard, { ...options, scope, resource })
+    new ResourceLimitExceededError(message ?? fallback, { ...options, scope, resource })
 
 const environment =
-  (standard: string): Make =>
+  (fallback: string): Make =>
   (message, options) =>
-    new DialError(message ?? standard, options)
+    new DialError(message ?? fallback, options)
 
 const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_INVALID_PARAMETERS: (message, options) => new InvalidParametersError(message, options),
@@ -130,7 +130,7 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_INTERNAL: (message, options) => new InternalError(message, options)
 }
 
-/** The error of a code number, positive as in `ERROR_CODES`, with the addon's short text if it gave one. */
+/** Returns the error of a code, positive as in `ERROR_CODES`, with the addon's short text if there is one. */
 export function nativeError(
   number: number,
   detail?: string | undefined,
@@ -139,18 +139,18 @@ export function nativeError(
   const code = errorCode(number)
   const message =
     code === 'ERR_INTERNAL' && number !== ERROR_CODES.ERR_INTERNAL
-      ? `the native side answered with unknown code ${number}`
+      ? `the native side returned unknown code ${number}`
       : detail || undefined
   return MAKERS[code](message, { ...options, code })
 }
 
 const CLOCK_MESSAGES: Readonly<Record<ConnectionClock, string>> = {
-  keepalive: 'the peer was silent after a keepalive ping for limits.keepaliveTimeoutMs',
-  writeStall: 'the peer took none of the bytes that wait for it for limits.writeStallTimeoutMs',
-  frame: 'the peer began a frame and sent nothing more of it for 20 s'
+  keepalive: 'the peer was silent for limits.keepaliveTimeoutMs after a keepalive ping',
+  writeStall: 'the peer accepted none of the pending bytes for limits.writeStallTimeoutMs',
+  frame: 'the peer began a frame and sent no more of it for 20 s'
 }
 
-/** Why a connection ended: the code and the flags of its record. */
+/** Returns the error of a connection's end from the code and flags of its record. */
 export function endError(number: number, flags: number, options: NativeErrorOptions): Libp2pError {
   const clock = clockOf(flags)
   if (clock === undefined) return nativeError(number, undefined, options)
@@ -163,17 +163,17 @@ function clockOf(flags: number): ConnectionClock | undefined {
   return (flags & FLAG_FRAME_STALL) === 0 ? undefined : 'frame'
 }
 
-/** Throw the error of a negative answer; pass any other answer on. */
+/** Throws the error of a negative result; returns any other result. */
 export function checked(answer: number): number {
   if (answer < 0) throw nativeError(-answer)
   return answer
 }
 
 /**
- * `work`, with the errors that it makes left without a stack.
+ * Runs `work` with stack capture disabled for the errors it creates.
  *
- * For what a record tells: there are but our own frames on the stack then, the same ones for each of them, and taking
- * them costs more than the rest of a stream's end. Nothing of the application's may run in `work`.
+ * For errors reported by records: the stack would hold only the same internal frames each time, and capturing it costs
+ * more than the rest of a stream's end. `work` must not call application code.
  */
 export function withoutStack<T>(work: () => T): T {
   const limit = Error.stackTraceLimit

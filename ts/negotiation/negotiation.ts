@@ -1,4 +1,4 @@
-/** What both sides of a negotiation in TypeScript share: the deadline, the first line, the errors. */
+/** Shared by both sides of a negotiation in TypeScript: the deadline, the first line, the errors. */
 import { abortable, aborted, isAborted, TimeLimit } from '../base/abort.ts'
 import {
   aDuration,
@@ -20,7 +20,7 @@ import { isValidHandshake } from './multiselect-line.ts'
 
 /** Options of every call that negotiates. */
 export interface NegotiationOptions extends AbortOptions {
-  /** Milliseconds the call may take in all; 10,000 unless given. */
+  /** Milliseconds for the whole call. Defaults to 10,000. */
   timeout?: number
 }
 
@@ -29,10 +29,10 @@ const NEGOTIATION_CHECKS: OptionChecks<NegotiationOptions> = { signal: aSignal, 
 type Failure = new (message?: string, options?: Libp2pErrorOptions) => MultiselectError
 
 /**
- * Runs `negotiate` under the caller's signal and a deadline. Whatever goes wrong is a `Failed` with its cause, past the
- * deadline one with the code ERR_TIMEOUT; only the caller's own abort is an `AbortError`.
+ * Runs `negotiate` under the caller's signal and a deadline. Rejects with a `Failed` that has the error as its cause,
+ * with code ERR_TIMEOUT past the deadline; only the caller's abort rejects with `AbortError`.
  *
- * A carrier that knows no signal may take bytes after the call has given up: it is to be closed then.
+ * A carrier that ignores the signal may read bytes after the call has rejected: it must be closed then.
  */
 export async function negotiation<T>(
   Failed: Failure,
@@ -41,14 +41,14 @@ export async function negotiation<T>(
 ): Promise<T> {
   const { signal, timeout = NEGOTIATION_TIMEOUT_MS } = options
   if (isAborted(signal)) throw aborted(signal)
-  // It holds the process: a carrier in memory does not, and the caller waits.
+  // Keeps the process alive: an in-memory carrier does not, and the caller waits.
   const limit = new TimeLimit(timeout, signal)
   try {
     return await abortable(negotiate({ signal: limit.signal }), limit.signal)
   } catch (err) {
     if (isAborted(signal)) throw aborted(signal)
     if (limit.isUp) throw timedOut(Failed, timeout)
-    // A line that could not be read is the cause, whoever was negotiating.
+    // An unreadable line is always wrapped as the cause, on either side.
     if (err instanceof Failed && !(err instanceof MultiselectCommunicatorError)) throw err
     const reason = err instanceof Error ? err.message : String(err)
     throw new Failed(`protocol negotiation failed: ${reason}`, { cause: err })
@@ -67,7 +67,7 @@ function timedOut(Failed: Failure, timeout: number): MultiselectError {
 
 const aCommunicator = objectWith('read', 'write')
 
-/** The options of a negotiation. Throws `InvalidParametersError` for what are none, and for no communicator. */
+/** Checks and returns the options. Throws `InvalidParametersError` for invalid options or communicator. */
 export function negotiationOptions(
   communicator: MultiselectCommunicatorLike,
   options: NegotiationOptions = {}

@@ -1,13 +1,13 @@
-/** What can name a protocol, and what can choose among names. */
+/** Protocol names, and predicates over them. */
 import { misuse } from '../base/arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { HEADER, LINE_BYTES_MAX, LIST, NOT_AVAILABLE } from './multiselect-line.ts'
 
-/** Says whether a protocol is served. Synchronous, and true or false: a promise is neither. */
+/** Returns whether a protocol is served. Synchronous and boolean: a promise is refused. */
 export type ProtocolPredicate = (protocol: string) => boolean
 
 /**
- * Whether one line of a negotiation can carry it as a name: 1 to 1,023 bytes of UTF-8, no newline, no word of
+ * Returns whether `name` fits one line of a negotiation: 1 to 1,023 bytes of UTF-8, no newline, no keyword of
  * multistream-select.
  */
 export function isProtocolName(name: unknown): name is string {
@@ -21,13 +21,13 @@ export function isProtocolName(name: unknown): name is string {
   )
 }
 
-/** `name`, if it is one. Throws `InvalidParametersError` otherwise. */
+/** Returns `name` if it is a protocol name. Throws `InvalidParametersError` otherwise. */
 export function protocolName(name: unknown): string {
   if (isProtocolName(name)) return name
   throw misuse('the protocol', 'a protocol name', name)
 }
 
-/** `protocols`, if they are a name or a list of names. Throws `InvalidParametersError` otherwise, for an empty list too. */
+/** Returns `protocols` if a name or a non-empty list of names. Throws `InvalidParametersError` otherwise. */
 export function protocolNames(protocols: unknown): string | readonly string[] {
   if (typeof protocols === 'string') return protocolName(protocols)
   if (!Array.isArray(protocols) || protocols.length === 0) {
@@ -37,11 +37,11 @@ export function protocolNames(protocols: unknown): string | readonly string[] {
 }
 
 /**
- * What `predicate` says of `protocol`. Throws what it throws, and `InvalidParametersError` for an answer that is
- * neither true nor false: a promise would count as true.
+ * Returns the result of `predicate` for `protocol`. Throws what it throws, and `InvalidParametersError` for a result
+ * that is not a boolean: a promise would be truthy.
  */
 export function holds(predicate: ProtocolPredicate, protocol: string): boolean {
-  const answer: unknown = predicate(protocol)
-  if (typeof answer === 'boolean') return answer
-  throw new InvalidParametersError(`expected a predicate to answer true or false, not ${answer}`)
+  const result: unknown = predicate(protocol)
+  if (typeof result === 'boolean') return result
+  throw new InvalidParametersError(`expected a predicate to return true or false, not ${result}`)
 }

@@ -1,4 +1,4 @@
-/** The handler table: which protocols a swarm answers to, and who gets their streams. */
+/** The handler table: the protocols that a swarm serves, and the handlers of their streams. */
 import { aFunction, checkOptions, integer, misuse, type OptionChecks } from '../base/arguments.ts'
 import { isThenable } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
@@ -26,22 +26,22 @@ interface Entry {
 }
 
 interface PredicateEntry extends Entry {
-  /** What stands for it where a protocol by name has its number. */
+  /** Its number in place of a protocol's. */
   readonly id: number
 }
 
-/** What the table needs of the swarm that it belongs to. */
+/** The swarm's interface to its handler table. */
 export interface RegistrarHost {
   readonly node: Pick<NativeNode, 'setHandlers' | 'setRaw'>
   readonly engine: Pick<Engine, 'protocols'>
   readonly options: { readonly limits: Pick<Limits, 'inboundStreamsMax'> }
   /** Aborted when the swarm begins to close. */
   readonly signal: AbortSignal
-  /** What we offer to peers is another than before. */
+  /** Called when the protocols served have changed. */
   offersChanged(): void
 }
 
-/** Handlers by protocol. The native side has the same table and asks for, or refuses, what is not in it. */
+/** Handlers by protocol. The native side has a copy of the table; it queries or refuses protocols not in it. */
 export class Registrar {
   readonly #failures: Failures
   readonly #entries = new Map<string, Entry>()
@@ -51,9 +51,9 @@ export class Registrar {
   #raw: StreamHandler | undefined
   #host: RegistrarHost | undefined
   #context: HandlerContext | undefined
-  // Names that are kept for the native table.
+  // Names kept for the native table.
   #kept: string[] = []
-  // Calls of handlers that have not returned; a number, so that one that never does keeps nothing.
+  // Handler calls in flight; a count, so that one that never settles retains no memory.
   #running = 0
   #idle: (() => void) | undefined
 
@@ -61,7 +61,7 @@ export class Registrar {
     this.#failures = failures
   }
 
-  /** From here on the table is kept in step with the host's node. */
+  /** Starts synchronising the table to the host's node. */
   attach(host: RegistrarHost): void {
     this.#host = host
     this.#context = Object.freeze({ signal: host.signal })
@@ -69,14 +69,14 @@ export class Registrar {
     if (this.#raw !== undefined) host.node.setRaw(true)
   }
 
-  /** The node is closed: there is no table to keep in step any more. */
+  /** Stops synchronising the table: the node is closed. */
   detach(): void {
     const host = this.#host
     this.#host = undefined
     for (const name of this.#kept.splice(0)) host?.engine.protocols.release(name)
   }
 
-  /** Resolves when every handler that was called has returned. */
+  /** Resolves when no handler call is in flight. */
   idle(): Promise<void> {
     if (this.#running === 0) return Promise.resolve()
     return new Promise((resolve) => {
@@ -117,13 +117,13 @@ export class Registrar {
     this.#host?.node.setRaw(handler !== null)
   }
 
-  /** Why a connection with these streams can have no further outbound one of a protocol; undefined if it can. */
+  /** Returns the error if `streams` reach the limit of outbound streams of a protocol; undefined otherwise. */
   refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined {
     const limit = protocol === undefined ? undefined : this.#entries.get(protocol)?.maxOutbound
     if (limit === undefined) return undefined
     let current = 0
     for (const stream of streams) {
-      // One that has failed is over; that it leaves the list is told later.
+      // A failed stream has ended, although the list still has it until its record arrives.
       if (stream.direction !== 'outbound' || stream.isFailed()) continue
       if (stream.protocol === protocol) current += 1
     }
@@ -134,7 +134,7 @@ export class Registrar {
     )
   }
 
-  /** The first predicate that holds for a protocol which no name has; one that throws is reported, and does not. */
+  /** Returns the first predicate that matches a protocol not in the table; one that throws is reported and skipped. */
   choose(protocol: string): Served | undefined {
     for (const [predicate, { id, maxInbound }] of this.#predicates) {
       try {
@@ -148,27 +148,27 @@ export class Registrar {
     return undefined
   }
 
-  /** Give an inbound stream to its handler; `protocol` is 0 for a raw one. */
+  /** Passes an inbound stream to its handler; `protocol` is 0 for a raw one. */
   dispatch(core: StreamCore, connection: Connection, protocol: number): void {
     const context = this.#context
     if (context === undefined || context.signal.aborted) {
-      // It was on its way when the swarm began to close.
+      // The stream was in flight when the swarm began to close.
       void core.reset(StreamErrorCode.Shutdown, undefined)
       return
     }
     const handler = protocol === 0 ? this.#raw : this.#handlers.get(protocol)
     if (handler === undefined) {
-      // It was taken out of the table while the stream was on its way.
+      // The handler was removed while the stream was in flight.
       void core.reset(StreamErrorCode.ProtocolNegotiationFailed, undefined)
       return
     }
     try {
-      const answer: unknown = tracedHandler.hasSubscribers
+      const result: unknown = tracedHandler.hasSubscribers
         ? tracedCall(handler, core.stream, connection, context)
         : handler(core.stream, connection, context)
-      if (!isThenable(answer)) return
+      if (!isThenable(result)) return
       this.#running += 1
-      answer.then(this.#returned, (err) => {
+      result.then(this.#returned, (err) => {
         this.#failed(core, handler, err)
         this.#returned()
       })
@@ -212,13 +212,13 @@ export class Registrar {
     })
     for (const { id, handler } of this.#predicates.values()) this.#handlers.set(id, handler)
     host.node.setHandlers(table, this.#predicates.size > 0)
-    // Behind the new ones: what stays in the table is not abandoned in between.
+    // After keeping the new names, so that names that stay are not evicted in between.
     for (const name of released) protocols.release(name)
     host.offersChanged()
   }
 }
 
-/** A call of a handler of which somebody hears, until its promise settles. */
+/** Calls a handler under its tracing channel, until its promise settles. */
 function tracedCall(
   handler: StreamHandler,
   stream: Stream,
@@ -227,12 +227,12 @@ function tracedCall(
 ): Promise<void> {
   const { swarm } = connection
   const operation = { swarm, connection, stream, protocol: stream.protocol }
-  // Of no type: what a handler returns is awaited, whatever it is.
+  // Whatever a handler returns is awaited.
   const run = async (): Promise<void> => await handler(stream, connection, context)
   return tracedHandler.tracePromise(run, operation)
 }
 
-/** Adding again replaces, and moves to the end. */
+/** Sets an entry and moves it to the end. */
 function replace<K, V>(entries: Map<K, V>, key: K, value: V): void {
   entries.delete(key)
   entries.set(key, value)

@@ -1,9 +1,9 @@
 /**
- * Streams that the application let go of without closing them: they are reset when their public facade is collected,
- * or closed, if their writing half was.
+ * Streams that the application abandoned without closing them: when their public facade is garbage-collected they are
+ * reset, or closed if nothing is cut off by that.
  *
- * The first seconds of a stream cost nothing: its core holds its facade as usual. After that it holds it weakly, unless
- * somebody listens to it or its muxer is the application's.
+ * A stream's core holds its facade strongly for the first seconds, at no cost, and weakly afterwards, unless the facade
+ * has listeners or the muxer is the application's.
  */
 import type { Clock } from '../base/clock.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
@@ -11,33 +11,33 @@ import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import { streamFacade } from './facade.ts'
 
-/** Milliseconds after which a stream may be abandoned: most are over by then and never pay for a weak reference. */
+/** Age in milliseconds from which facades are held weakly: most streams end earlier and need no weak reference. */
 export const ABANDONED_AFTER_MS = 5_000
 
-/** The faces of a swarm's streams. */
+/** Ends the abandoned streams of a swarm. */
 export class AbandonedStreams {
   readonly #clock: Clock
-  readonly #tell: (core: StreamCore) => void
-  // Lists that hold streams which are not old enough: the streams themselves may end meanwhile and be freed.
+  readonly #report: (core: StreamCore) => void
+  // Lists with streams that are too young: lists, so that streams that end meanwhile are not retained.
   readonly #young = new Set<ReadonlySet<StreamCore>>()
-  // Collected, but a call of theirs is still under way.
+  // Streams whose facade was collected while a call is still pending.
   readonly #postponed = new Set<StreamCore>()
   readonly #collected = new FinalizationRegistry<StreamCore>((core) => this.#end(core))
   #timer: unknown
 
-  /** `tell` hears of every stream that is ended. */
-  constructor(clock: Clock, tell: (core: StreamCore) => void) {
+  /** `report` is called with every stream that is ended. */
+  constructor(clock: Clock, report: (core: StreamCore) => void) {
     this.#clock = clock
-    this.#tell = tell
+    this.#report = report
   }
 
-  /** A stream was put on this list. */
+  /** Tracks a list to which a stream was added. */
   watch(streams: ReadonlySet<StreamCore>): void {
     this.#young.add(streams)
     this.#arm()
   }
 
-  /** Hold the facade of a stream weakly, if it is time and nobody listens to it. */
+  /** Holds the facade of a stream weakly if the stream is old enough and the facade has no listeners. */
   holdWeakly(core: StreamCore): void {
     const { facade } = core
     if (facade instanceof WeakRef || core.pump !== undefined || streamFacade.isHeard(facade)) return
@@ -45,21 +45,21 @@ export class AbandonedStreams {
     this.#weaken(core, facade)
   }
 
-  /** Hold the facade of a stream again. */
+  /** Holds the facade of a stream strongly again. */
   hold(core: StreamCore, facade: Stream): void {
     if (!(core.facade instanceof WeakRef)) return
     this.#collected.unregister(facade)
     core.facade = facade
   }
 
-  /** Another facade for a stream whose first one was collected; identity matters only while somebody holds it. */
+  /** Creates a new facade for a stream whose facade was collected: no reference to the old one remains to compare. */
   recreate(core: StreamCore): Stream {
     const facade = streamFacade.make(core)
     this.#weaken(core, facade)
     return facade
   }
 
-  /** Forget everything. */
+  /** Stops tracking all streams. */
   clear(): void {
     this.#young.clear()
     this.#postponed.clear()
@@ -77,10 +77,10 @@ export class AbandonedStreams {
   }
 
   #arm(): void {
-    this.#timer ??= this.#clock.setTimer(() => this.#look(), ABANDONED_AFTER_MS)
+    this.#timer ??= this.#clock.setTimer(() => this.#sweep(), ABANDONED_AFTER_MS)
   }
 
-  #look(): void {
+  #sweep(): void {
     this.#timer = undefined
     for (const streams of this.#young) {
       let hasYoung = false
@@ -96,7 +96,7 @@ export class AbandonedStreams {
     if (this.#young.size > 0) this.#arm()
   }
 
-  /** Nobody can reach the stream any more, unless it has got another facade since. */
+  /** Ends a stream whose facade was collected, unless it has a new one. */
   #end(core: StreamCore): void {
     if (core.state >= StreamState.CLOSE_BOTH || !core.isLive) return
     if (!(core.facade instanceof WeakRef) || core.facade.deref() !== undefined) return
@@ -105,9 +105,9 @@ export class AbandonedStreams {
       this.#arm()
       return
     }
-    this.#tell(core)
-    // A half that was finished still arrives whole; the end of one that was not would look like it. Whoever read to the
-    // end and wrote nothing has nothing to cut off.
+    this.#report(core)
+    // A closed writing half is still delivered in full; closing one that is open would make truncated data look
+    // complete. If the remote's end was read and nothing was written, nothing is cut off.
     const nothingIsCut = core.state === StreamState.CLOSE_READ && !core.writes.hasWritten
     if (core.state === StreamState.CLOSE_WRITE || nothingIsCut) void core.close()
     else void core.reset(StreamErrorCode.GarbageCollected, undefined)

@@ -1,8 +1,8 @@
 /**
- * What stands behind a {@link Stream}: the handle, the copy of its state, and its two queues.
+ * The implementation of a {@link Stream}: the handle, a copy of its state, and its two queues.
  *
- * The state machine is Rust's. This copy changes only by the answer of a call, by a record, or, when the native
- * side has let the stream go with bytes left to read, by the read that reports their end.
+ * The state machine is Rust's. The copy changes only by the result of a call, by a record, or, if the native side has
+ * freed the stream with bytes left to read, by the read that reports their end.
  */
 import type { AbortOptions } from '../base/abort.ts'
 import { abortable } from '../base/abort.ts'
@@ -39,7 +39,7 @@ import { WriteQueue } from './write-queue.ts'
 const DONE: Promise<void> = Promise.resolve()
 const NOTHING = { bytesUnsent: 0, bytesUnread: 0 }
 
-/** The machinery of one stream. */
+/** The implementation of one stream. */
 export class StreamCore implements StreamSink {
   readonly handle: StreamHandle
   readonly direction: 'inbound' | 'outbound'
@@ -49,33 +49,33 @@ export class StreamCore implements StreamSink {
   readonly engine: Engine
   state: StreamState
   protocol: string | undefined
-  /** Why the state is RESET or ERROR. */
+  /** Cause of the state RESET or ERROR. */
   failure: Libp2pError | undefined
-  /** The flags of the records that told of the end. */
+  /** Flags of the records of its end. */
   flags = 0
-  /** A call of ours put it in RESET. */
+  /** Whether it was reset locally. */
   isResetHere = false
-  /** The public facade; held weakly where the application may let go of it: see {@link AbandonedStreams}. */
+  /** The public facade; held weakly once the stream may be abandoned: see {@link AbandonedStreams}. */
   facade: Stream | WeakRef<Stream>
-  /** What the application keeps beside the stream, made when it asks for it. */
+  /** Application data of the stream; created on first use. */
   extra: Map<unknown, unknown> | undefined
-  /** Of a stream whose muxer is the application's. */
+  /** Set if the muxer is the application's. */
   pump: StreamPump | undefined
 
   readonly owner: StreamOwner
   readonly #number: number
   readonly #proposed: readonly string[]
-  // The peer has not answered the only protocol that was proposed, as far as is known here.
+  // The peer is not known to have answered the only proposed protocol.
   #isUnanswered: boolean
   #answered: PromiseWithResolvers<void> | undefined
-  // The peer refused it, or was lost before it answered, and no call has rejected for that yet: `close` does.
-  #isRefusalUnheard = false
-  #settled: ((err: Error | undefined) => void) | undefined
-  // The native side still knows the handle.
+  // The proposal was refused, or the peer lost before its answer, and no call has rejected for it: `close` will.
+  #isRefusalUnreported = false
+  #onNegotiationEnd: ((err: Error | undefined) => void) | undefined
+  // The handle is valid.
   #live = true
   #closesBoth = false
   #ended = false
-  // The batch that told what was chosen: whoever waits for the stream has it after that.
+  // Batch of the record of the chosen protocol; the opener's promise resolves after it.
   #negotiatedIn = 0
 
   constructor(init: StreamInit) {
@@ -95,7 +95,7 @@ export class StreamCore implements StreamSink {
     this.engine.adoptStream(this)
   }
 
-  /** The public facade; another one if nobody held the last one. */
+  /** The public facade; a new one if the last one was collected. */
   get stream(): Stream {
     const { facade } = this
     if (!(facade instanceof WeakRef)) return facade
@@ -111,7 +111,7 @@ export class StreamCore implements StreamSink {
     return this.owner.deadlines
   }
 
-  /** Whether the native side still knows this stream. */
+  /** Whether the native handle is valid. */
   get isLive(): boolean {
     return this.#live
   }
@@ -120,42 +120,42 @@ export class StreamCore implements StreamSink {
     return this.state >= StreamState.RESET
   }
 
-  /** Nothing can be taken back any more: failed, or both halves closed and nothing waits to be handed down. */
+  /** Whether ending the stream has no effect any more: failed, or both halves closed and no write pending. */
   get #isDone(): boolean {
     return this.state >= StreamState.CLOSE_BOTH && !(this.writes.isBusy && !this.isFailed())
   }
 
-  /** Whether the stream failed because its connection was closed here, in good order. */
+  /** Whether the stream failed because its connection was closed locally without an error. */
   get isClosedHere(): boolean {
     return (this.flags & (FLAG_ORDERLY | FLAG_REMOTE)) === FLAG_ORDERLY
   }
 
-  /** Whether `err` tells whoever reads to the end of an end and of no loss. */
+  /** Returns whether `err` means end-of-stream to a reader, without lost bytes. */
   isEnd(err: unknown): boolean {
     if (isEnd(err)) return true
     return err instanceof StreamResetError && this.isClosedHere && (this.flags & FLAG_UNREAD) === 0
   }
 
-  /** What a call on this stream in RESET or ERROR gets. */
+  /** Returns the error of a call on this stream in RESET or ERROR. */
   failureError(): StreamError {
-    this.#isRefusalUnheard = false
+    this.#isRefusalUnreported = false
     return failureError(this.state, this.failure)
   }
 
-  /** The error of a write in this state, if it has one. */
+  /** Returns the error of a write in this state, if any. */
   writeRefusal(): Error | undefined {
     return writeRefusal(this.state, this.failure)
   }
 
-  /** The remote's end has been reported. */
+  /** Called when the remote's end has been reported. */
   remoteEnded(): void {
     if (this.state === StreamState.CLOSE_WRITE) this.state = StreamState.CLOSE_BOTH
     else if (this.state < StreamState.CLOSE_READ) this.state = StreamState.CLOSE_READ
   }
 
   /**
-   * The native side refused a call by its state, which the record on its way will tell: the caller waits for that.
-   * Should none come, the code itself becomes the stream's failure.
+   * Called when the native side refused a call because of a state change whose record is pending: the caller waits for
+   * the record. If none arrives, the code becomes the stream's failure.
    */
   refused(code: number): void {
     setImmediate(() => {
@@ -174,16 +174,16 @@ export class StreamCore implements StreamSink {
   }
 
   /**
-   * Resolves when the peer has agreed to what it was proposed, so that a writer which reads nothing learns that it did
-   * not. At once where nothing was written, or the peer is known to have agreed.
+   * Resolves when the peer has accepted the proposal, so that a writer that reads nothing learns of a refusal. Resolves
+   * at once if nothing was written or the peer is known to have accepted.
    */
   #whenAnswered(options: AbortOptions | undefined): Promise<void> {
-    if (this.#isRefusalUnheard) {
-      // Ends that are called together share the refusal, as they do where it is still to come.
+    if (this.#isRefusalUnreported) {
+      // Close calls in the same tick share the refusal, as they do while it is pending.
       queueMicrotask(() => {
-        this.#isRefusalUnheard = false
+        this.#isRefusalUnreported = false
       })
-      return handled(Promise.reject(failureError(this.state, this.failure)))
+      return markHandled(Promise.reject(failureError(this.state, this.failure)))
     }
     const isDue = this.#isUnanswered && this.#live && !this.isFailed()
     if (!isDue || !this.writes.hasWritten) return DONE
@@ -191,9 +191,9 @@ export class StreamCore implements StreamSink {
     return abortable(this.#answered.promise, options?.signal)
   }
 
-  /** It fails before the peer has agreed to its only proposal, by no doing of ours. */
-  #refusedUnheard(): void {
-    this.#isRefusalUnheard = this.#isUnanswered && this.writes.hasWritten
+  /** Records a failure, not caused locally, before the peer accepted the only proposal. */
+  #recordRefusal(): void {
+    this.#isRefusalUnreported = this.#isUnanswered && this.writes.hasWritten
   }
 
   #hasAnswer(): void {
@@ -203,7 +203,7 @@ export class StreamCore implements StreamSink {
     this.#answered = undefined
   }
 
-  /** The connection is being closed: what waits behind an end of the writing half goes down with that now. */
+  /** Called when the connection is being closed: submits pending writes and end-of-stream now. */
   handDown(): void {
     if (this.writes.isClosing && this.writes.isBusy) this.writes.handDown()
   }
@@ -222,20 +222,20 @@ export class StreamCore implements StreamSink {
     if (this.isFailed()) return Promise.reject(this.failureError())
     const isClosed = this.state === StreamState.CLOSE_WRITE || this.state === StreamState.CLOSE_BOTH
     if (isClosed || this.writes.isClosing) return this.#whenAnswered(options)
-    const waits = this.writes.closeWrite(options?.signal)
-    if (waits === undefined) return this.#whenAnswered(options)
-    // The native side learns it behind the writes that wait.
+    const pending = this.writes.closeWrite(options?.signal)
+    if (pending === undefined) return this.#whenAnswered(options)
+    // The native side gets end-of-stream behind the pending writes.
     this.#writesEnded()
-    return waits.then(() => this.#whenAnswered(options))
+    return pending.then(() => this.#whenAnswered(options))
   }
 
-  /** The writing half is over for callers. One that waits for its protocol stays in INIT until it is told. */
+  /** Closes the writing half for callers. A stream in INIT stays there until it is negotiated. */
   #writesEnded(): void {
     if (this.state === StreamState.OPEN) this.state = StreamState.CLOSE_WRITE
     else if (this.state === StreamState.CLOSE_READ) this.state = StreamState.CLOSE_BOTH
   }
 
-  /** Everything accepted is handed down: the end goes with it, at the end of the tick. */
+  /** Stages end-of-stream behind everything accepted; it is submitted at the end of the tick. */
   finishWriting(): void {
     if (this.#live) this.writes.stageEnd(this.#closesBoth ? Order.close : Order.closeWrite)
     const readEnds =
@@ -247,7 +247,7 @@ export class StreamCore implements StreamSink {
 
   reset(code: number, cause: Error | undefined): Promise<void> {
     if (this.#isDone) return DONE
-    if (code === StreamErrorCode.Shutdown) this.#shutDown()
+    if (code === StreamErrorCode.Shutdown) this.#markShutdown()
     else this.isResetHere = true
     if (this.#live) {
       this.engine.hot.reset(this.handle, code)
@@ -257,8 +257,8 @@ export class StreamCore implements StreamSink {
     return DONE
   }
 
-  /** The reset of a stream that ends with its swarm or connection, in good order: what it takes with it is told. */
-  #shutDown(): void {
+  /** Sets the flags of a stream reset by the close of its swarm or connection: orderly, and bytes lost by that. */
+  #markShutdown(): void {
     const { bytesUnsent, bytesUnread } = streamCounters(this.engine.hot, this.handle) ?? NOTHING
     const isUnsent = bytesUnsent > 0 || this.writes.isBusy
     this.flags |= FLAG_ORDERLY | (isUnsent ? FLAG_UNSENT : 0) | (bytesUnread > 0 ? FLAG_UNREAD : 0)
@@ -292,18 +292,18 @@ export class StreamCore implements StreamSink {
     if (next === this.state) return
     if (!this.#live) throw new StreamStateError(`a stream that has ended cannot move to ${next}`)
     if (next === StreamState.CLOSE_WRITE || next === StreamState.CLOSE_BOTH) {
-      // An end of that kind asks the native side for no answer.
+      // Closing by `setState` does not wait for the peer's answer.
       this.#hasAnswer()
       this.writes.closeByHand()
-      // An end that waited has gone down with them.
+      // A pending end-of-stream was submitted with the writes.
       if (next === this.state) return
     }
     this.writes.submit()
-    const answer = this.engine.hot.setState(this.handle, next)
-    if (answer < 0) {
-      throw -answer === ERROR_CODES.ERR_STREAM_STATE
+    const result = this.engine.hot.setState(this.handle, next)
+    if (result < 0) {
+      throw -result === ERROR_CODES.ERR_STREAM_STATE
         ? new StreamStateError(`a stream in state ${this.state} cannot move to ${next}`)
-        : nativeError(-answer)
+        : nativeError(-result)
     }
     this.engine.outbox.flushSoon()
     switch (next) {
@@ -315,20 +315,20 @@ export class StreamCore implements StreamSink {
         this.fail(next, new StreamError('the application put the stream in ERROR'))
         return
       default:
-        // An answer that is no error is the state, as in `#transition`.
-        this.#follow(answer as StreamState)
+        // A non-negative result is the state, as in `#transition`.
+        this.#applyState(result as StreamState)
         if (next !== StreamState.CLOSE_READ) this.failWrites()
     }
   }
 
-  /** Call `settled` when the protocol is chosen, or with the reason why none is. */
-  onceNegotiated(settled: (err: Error | undefined) => void): void {
-    this.#settled = settled
+  /** Calls `callback` once the protocol is negotiated, or with the error of a failed negotiation. */
+  onceNegotiated(callback: (err: Error | undefined) => void): void {
+    this.#onNegotiationEnd = callback
   }
 
   onNegotiated(protocol: number, code: number): void {
     if (protocol === 0 && code !== 0) {
-      this.#refusedUnheard()
+      this.#recordRefusal()
       withoutStack(() => this.fail(StreamState.ERROR, faultOf(code, this.#proposed)))
       return
     }
@@ -341,7 +341,7 @@ export class StreamCore implements StreamSink {
     this.#negotiatedIn = this.engine.batch
     if (this.writes.isClosing) this.#writesEnded()
     this.writes.serve()
-    this.#settle(undefined)
+    this.#negotiationEnded(undefined)
   }
 
   onReadable(bytes: number): void {
@@ -357,16 +357,16 @@ export class StreamCore implements StreamSink {
     this.reads.serve()
   }
 
-  onSubmitted(answer: number, order: Order): void {
-    this.writes.onSubmitted(answer < 0 ? answer : answer & ~HANDLE_PENDING)
-    if (order !== Order.none && answer >= 0 && (answer & HANDLE_PENDING) === 0) this.#hasAnswer()
-    if (answer < 0 && this.#live && !this.isFailed()) this.refused(-answer)
+  onSubmitted(result: number, order: Order): void {
+    this.writes.onSubmitted(result < 0 ? result : result & ~HANDLE_PENDING)
+    if (order !== Order.none && result >= 0 && (result & HANDLE_PENDING) === 0) this.#hasAnswer()
+    if (result < 0 && this.#live && !this.isFailed()) this.refused(-result)
   }
 
   onReset(wireCode: number, code: number, flags: number): void {
     if (this.isFailed()) return
     this.flags |= flags | (wireCode === StreamErrorCode.Shutdown ? FLAG_ORDERLY : 0)
-    if (!this.isClosedHere) this.#refusedUnheard()
+    if (!this.isClosedHere) this.#recordRefusal()
     withoutStack(() => {
       if (code === 0) {
         this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.owner))
@@ -381,19 +381,19 @@ export class StreamCore implements StreamSink {
     if (!this.isFailed()) this.reads.takeTail(left)
     this.#live = false
     if (!this.isFailed()) this.#hasAnswer()
-    // What waits beyond the tail gets the end now.
+    // Reads beyond the tail get end-of-stream now.
     this.reads.serve()
     this.failWrites()
-    // A reset behind the remote's end leaves what was read before it; what would be written goes nowhere.
+    // A reset behind the remote's end leaves the bytes before it readable; only the writing half is lost.
     if (this.state === StreamState.OPEN) this.state = StreamState.CLOSE_WRITE
     else if (this.state === StreamState.CLOSE_READ) this.state = StreamState.CLOSE_BOTH
-    if (this.#settled !== undefined) this.#settle(new StreamClosedError())
+    if (this.#onNegotiationEnd !== undefined) this.#negotiationEnded(new StreamClosedError())
     if (this.#ended) return
     this.#ended = true
     this.pump?.onClosed(this.isFailed())
     this.owner.streamEnded(this)
     const { stream } = this
-    // Who opened it gets it behind this batch, and hears of its end after that.
+    // The opener's promise resolves after this batch; the close event must follow it.
     if (this.#negotiatedIn === this.engine.batch) setImmediate(() => streamFacade.emitClose(stream))
     else streamFacade.emitClose(stream)
   }
@@ -410,35 +410,35 @@ export class StreamCore implements StreamSink {
     streamFacade.emitDrain(this.stream)
   }
 
-  /** Change state by a call; without a native side, straight to `otherwise`. */
-  #transition(call: (handle: StreamHandle) => number, otherwise: StreamState): void {
+  /** Changes the state by a native call; without a valid handle, directly to `fallback`. */
+  #transition(call: (handle: StreamHandle) => number, fallback: StreamState): void {
     if (!this.#live) {
-      this.state = otherwise
+      this.state = fallback
       return
     }
     this.writes.submit()
-    const answer = call(this.handle)
+    const result = call(this.handle)
     this.engine.outbox.flushSoon()
-    if (answer < 0) this.refused(-answer)
-    else this.#follow(answer as StreamState)
+    if (result < 0) this.refused(-result)
+    else this.#applyState(result as StreamState)
   }
 
-  /** The native side's answer to a call of ours. */
-  #follow(state: StreamState): void {
+  /** Applies the state returned by a native call. */
+  #applyState(state: StreamState): void {
     if (state >= StreamState.RESET) {
-      // The record on its way says by whom, and with which code.
+      // The pending record has the side and the code of the reset.
       this.refused(ERROR_CODES.ERR_STREAM_RESET)
       return
     }
     this.state = state
-    // Its end may still wait behind writes, where the native side does not see it.
+    // End-of-stream may still be pending behind writes, unknown to the native side.
     if (this.writes.isClosing) this.#writesEnded()
     if (state === StreamState.CLOSE_READ || state === StreamState.CLOSE_BOTH) {
       this.reads.closeLocally()
     }
   }
 
-  /** Into RESET or ERROR: whatever waits rejects. */
+  /** Moves to RESET or ERROR; every pending call rejects. */
   fail(state: StreamState, failure: Libp2pError): void {
     this.state = state
     this.failure = failure
@@ -449,26 +449,26 @@ export class StreamCore implements StreamSink {
       return accepted === 0 ? err : Object.assign(err, { bytesAccepted: accepted })
     })
     if (this.#answered !== undefined) {
-      handled(this.#answered.promise)
+      markHandled(this.#answered.promise)
       this.#answered.reject(this.failureError())
     }
-    this.#settle(failure)
+    this.#negotiationEnded(failure)
   }
 
-  /** The writing half is over: whatever waits to be written is refused. */
+  /** Rejects pending writes: the writing half has ended. */
   failWrites(): void {
     this.writes.fail((accepted) => new StreamClosedError({ bytesAccepted: accepted }))
   }
 
-  #settle(err: Error | undefined): void {
-    const settled = this.#settled
-    this.#settled = undefined
-    settled?.(err)
+  #negotiationEnded(err: Error | undefined): void {
+    const callback = this.#onNegotiationEnd
+    this.#onNegotiationEnd = undefined
+    callback?.(err)
   }
 }
 
-/** A rejection that the caller need not look at: the stream has its error, too. */
-function handled(promise: Promise<void>): Promise<void> {
+/** Marks a rejection as handled: the caller may ignore it, as the stream has the error, too. */
+function markHandled(promise: Promise<void>): Promise<void> {
   promise.catch(() => {})
   return promise
 }

@@ -1,8 +1,8 @@
 /**
  * The deadlines of every stream of a swarm: one heap, one timer.
  *
- * Cancelling marks the entry and leaves it in place; it falls out when its time comes, or when the dead ones
- * outnumber the living.
+ * Cancelling marks the entry and leaves it in place; it is removed at its time, or when cancelled entries outnumber the
+ * others.
  */
 import type { Clock } from '../base/clock.ts'
 
@@ -14,7 +14,7 @@ export interface Deadline {
   expire: (() => void) | undefined
 }
 
-// Below this many entries, dead ones are not worth a rebuild.
+// Below this many entries, removing cancelled ones is not worth a rebuild.
 const SWEEP_MIN = 64
 
 /** A binary heap of deadlines, earliest first. */
@@ -22,27 +22,27 @@ export class Deadlines {
   readonly #clock: Clock
   readonly #beforeExpiry: (then: () => void) => void
   #heap: Deadline[] = []
-  #dead = 0
+  #cancelled = 0
   #timer: unknown
   #timerAt = Number.POSITIVE_INFINITY
 
-  /** `beforeExpiry` calls `then`, which fires a batch of deadlines, when what has arrived by then is delivered. */
+  /** `beforeExpiry` delivers pending events, then calls `then`, which fires a batch of deadlines. */
   constructor(clock: Clock, beforeExpiry: (then: () => void) => void) {
     this.#clock = clock
     this.#beforeExpiry = beforeExpiry
   }
 
-  /** Deadlines that have not fired and are not cancelled. */
+  /** Number of deadlines that have neither fired nor been cancelled. */
   get size(): number {
-    return this.#heap.length - this.#dead
+    return this.#heap.length - this.#cancelled
   }
 
-  /** Whether `at` has passed. */
+  /** Returns whether `at` has passed. */
   isPast(at: number): boolean {
     return at <= this.#clock.now()
   }
 
-  /** Call `expire` once at `at`; never from within this call. */
+  /** Calls `expire` once at `at`; never synchronously. */
   add(at: number, expire: () => void): Deadline {
     const deadline: Deadline = { at, expire }
     this.#heap.push(deadline)
@@ -51,26 +51,26 @@ export class Deadlines {
     return deadline
   }
 
-  /** Forget a deadline; one that fired is no error. */
+  /** Cancels a deadline; no-op for one that fired. */
   cancel(deadline: Deadline): void {
     if (deadline.expire === undefined) return
     deadline.expire = undefined
-    this.#dead += 1
-    if (this.#heap.length >= SWEEP_MIN && this.#dead * 2 > this.#heap.length) this.#sweep()
+    this.#cancelled += 1
+    if (this.#heap.length >= SWEEP_MIN && this.#cancelled * 2 > this.#heap.length) this.#sweep()
     if (this.size === 0) this.clear()
   }
 
-  /** Forget everything. */
+  /** Cancels every deadline. */
   clear(): void {
     for (const deadline of this.#heap) deadline.expire = undefined
     this.#heap = []
-    this.#dead = 0
+    this.#cancelled = 0
     this.#disarm()
   }
 
   #fire(): void {
     this.#timer = undefined
-    // No other timer is set before these have fired.
+    // Keeps `#arm` from setting another timer before these have fired.
     this.#timerAt = Number.NEGATIVE_INFINITY
     this.#beforeExpiry(() => this.#expire())
   }
@@ -82,7 +82,7 @@ export class Deadlines {
       this.#pop()
       const { expire } = head
       head.expire = undefined
-      if (expire === undefined) this.#dead -= 1
+      if (expire === undefined) this.#cancelled -= 1
       else expire()
     }
     this.#arm()
@@ -93,7 +93,7 @@ export class Deadlines {
     if (head === undefined || this.#timerAt <= head.at) return
     this.#disarm()
     this.#timerAt = head.at
-    // A timer may run a millisecond early; it then finds nothing due and is set again.
+    // A timer may fire a millisecond early; it then finds nothing due and is armed again.
     this.#timer = this.#clock.setTimer(() => this.#fire(), Math.max(head.at - this.#clock.now(), 0))
   }
 
@@ -107,7 +107,7 @@ export class Deadlines {
     // A sorted array is a heap.
     this.#heap = this.#heap.filter((deadline) => deadline.expire !== undefined)
     this.#heap.sort((a, b) => a.at - b.at)
-    this.#dead = 0
+    this.#cancelled = 0
   }
 
   #pop(): void {
@@ -117,7 +117,7 @@ export class Deadlines {
     this.#down(0)
   }
 
-  // `from`, here and below, is a place of the heap, and so is the parent of a place.
+  // `from`, here and below, is a valid index of the heap, and so is the parent of an index.
   #up(from: number): void {
     const heap = this.#heap
     const moved = heap[from] as Deadline

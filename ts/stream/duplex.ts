@@ -14,15 +14,15 @@ type Callback = (err?: Error | null) => void
 /** Options of `stream.toDuplex`. */
 export interface DuplexOptions {
   /**
-   * Whether the writing half stays open when the remote's end was read; true unless given. False ends it then, as a
-   * `net.Socket` does: what a receiver of files wants.
+   * Whether the writing half stays open once the remote's end was read. Defaults to true. False ends it then, as a
+   * `net.Socket` does, which suits a receiver of files.
    */
   allowHalfOpen?: boolean
 }
 
 const DUPLEX_CHECKS: OptionChecks<DuplexOptions> = { allowHalfOpen: aBoolean }
 
-/** See `stream.toDuplex()`. */
+/** Implements `stream.toDuplex()`. */
 export function toDuplex(stream: Stream, options: DuplexOptions = {}): NodeDuplex {
   checkOptions(options, DUPLEX_CHECKS)
   const { Duplex } = process.getBuiltinModule('node:stream')
@@ -30,7 +30,7 @@ export function toDuplex(stream: Stream, options: DuplexOptions = {}): NodeDuple
     allowHalfOpen: options.allowHalfOpen ?? true,
     read: (size) => bridge.read(size),
     write: (chunk: Uint8Array, _encoding, callback) => bridge.write([chunk], callback),
-    // Without `objectMode` what is written arrives as buffers.
+    // Without `objectMode`, chunks are buffers.
     writev: (chunks, callback) =>
       bridge.write(
         chunks.map(({ chunk }) => chunk as Uint8Array),
@@ -44,16 +44,16 @@ export function toDuplex(stream: Stream, options: DuplexOptions = {}): NodeDuple
   return duplex
 }
 
-/** What a Duplex asks of its stream, and what the stream's end means to it. */
+/** Connects a Duplex to its stream, in both directions. */
 class Bridge {
   readonly #stream: Stream
   readonly #core: StreamCore
   readonly #duplex: NodeDuplex
   #isReading = false
-  // The end of what is read was pushed.
+  // `null` was pushed.
   #hasEnded = false
-  // Everything was written: the remote's end is looked for though nobody reads.
-  #looksForEnd = false
+  // Everything was written: the remote's end is polled for even without a reader.
+  #pollsForEnd = false
 
   constructor(stream: Stream, duplex: NodeDuplex) {
     this.#stream = stream
@@ -62,8 +62,8 @@ class Bridge {
   }
 
   start(): void {
-    streamFacade.onReadable(this.#stream, () => this.#lookForEnd())
-    // An end shows although nobody reads or writes at the time.
+    streamFacade.onReadable(this.#stream, () => this.#pollForEnd())
+    // The end is reported even if no read or write is pending.
     streamFacade.onEnd(this.#stream, () => this.#streamEnded())
     if (this.#core.isFailed()) this.#failed()
   }
@@ -85,7 +85,7 @@ class Bridge {
   }
 
   write(chunks: readonly Uint8Array[], callback: Callback): void {
-    // Writes keep their order; one that waits is followed by the next only when it was accepted.
+    // Writes keep their order; one that waits holds back the next until it is accepted.
     Promise.all(chunks.map((chunk) => this.#stream.write(chunk))).then(
       () => callback(),
       (err) => this.#refused(err, callback)
@@ -96,9 +96,9 @@ class Bridge {
     this.#stream.closeWrite().then(
       () => {
         callback()
-        // Nobody may ever read: the remote's end must free the stream all the same.
-        this.#looksForEnd = true
-        this.#lookForEnd()
+        // The remote's end must free the stream even if the application never reads.
+        this.#pollsForEnd = true
+        this.#pollForEnd()
       },
       (err) => this.#refused(err, callback)
     )
@@ -106,11 +106,11 @@ class Bridge {
 
   destroy(err: Error | null, callback: Callback): void {
     const { writableFinished } = this.#duplex
-    // Whoever stops half-way must not look as if that were all. Who has written nothing has nothing to cut off.
+    // Truncated output must not look complete to the remote. If nothing was written, nothing is cut off.
     const isWhole = writableFinished || (this.#hasEnded && !this.#core.writes.hasWritten)
-    // Node's iterators end a Duplex whose writing half is open with an error, also behind the remote's end.
-    const isLeft = err !== null && isAbort(err) && isWhole && this.#hasEnded
-    if (err !== null && !isLeft) {
+    // Node's iterators destroy a Duplex whose writing half is open with an error, even after the remote's end.
+    const isIteratorEnd = err !== null && isAbort(err) && isWhole && this.#hasEnded
+    if (err !== null && !isIteratorEnd) {
       this.#stream.abort(err)
       callback(err)
       return
@@ -129,15 +129,15 @@ class Bridge {
     if (duplex.destroyed || this.#hasEnded) return
     this.#hasEnded = true
     duplex.push(null)
-    // Makes an end show that nobody reads up to.
+    // Emits 'end' even if the application does not read.
     duplex.read(0)
   }
 
-  /** Take what is there if nobody else does: the end, or bytes that wait in the Duplex for a reader. */
-  #lookForEnd(): void {
+  /** Pushes what is available if no read is pending: the end, or bytes that the Duplex buffers for a reader. */
+  #pollForEnd(): void {
     const duplex = this.#duplex
     const isDone = this.#hasEnded || duplex.destroyed || duplex.readableLength > 0
-    if (!this.#looksForEnd || this.#isReading || isDone) return
+    if (!this.#pollsForEnd || this.#isReading || isDone) return
     try {
       const bytes = this.#stream.tryRead(duplex.readableHighWaterMark)
       if (bytes !== undefined) duplex.push(bytes)
@@ -154,10 +154,10 @@ class Bridge {
     } else if ((this.#core.flags & FLAG_UNSENT) !== 0) {
       this.#finish(new StreamClosedError('the remote ended the stream before all was sent'))
     } else {
-      // Both halves are over, whoever ended them.
+      // Both halves have ended.
       if (!duplex.writableEnded) duplex.end()
-      this.#looksForEnd = true
-      this.#lookForEnd()
+      this.#pollsForEnd = true
+      this.#pollForEnd()
     }
   }
 
@@ -165,15 +165,15 @@ class Bridge {
     const duplex = this.#duplex
     if (duplex.destroyed) return
     const loss = this.#loss()
-    if (loss !== undefined && (duplex.listenerCount('error') > 0 || !this.#isOurDoing)) {
+    if (loss !== undefined && (duplex.listenerCount('error') > 0 || !this.#isLocalEnd)) {
       duplex.destroy(loss)
       return
     }
-    if (this.#isOurDoing && loss === undefined && this.#isRead) this.#pushEnd()
+    if (this.#isLocalEnd && loss === undefined && this.#isRead) this.#pushEnd()
     this.#finish(undefined)
   }
 
-  /** Destroy the Duplex, once what it holds was read. */
+  /** Destroys the Duplex once its buffer was read. */
   #finish(err: Error | undefined): void {
     const duplex = this.#duplex
     const destroy = (): void => {
@@ -186,7 +186,7 @@ class Bridge {
     }
   }
 
-  /** Why the stream failed, if bytes were lost by that. */
+  /** Returns the stream's failure if bytes were lost by it. */
   #loss(): Error | undefined {
     const core = this.#core
     const { failure, flags } = core
@@ -195,7 +195,7 @@ class Bridge {
     const isUnsent = duplex.writableLength > 0 || (flags & FLAG_UNSENT) !== 0
     const isCut = !this.#hasEnded && this.#isRead
     if ((flags & FLAG_ORDERLY) !== 0) {
-      // What we did not read before we closed the connection ourselves was ours to give up.
+      // Bytes left unread by a local close of the connection were given up by the application.
       const isMissed = isCut && ((flags & FLAG_REMOTE) !== 0 || (flags & FLAG_UNREAD) !== 0)
       return isUnsent || isMissed ? failure : undefined
     }
@@ -203,12 +203,12 @@ class Bridge {
     return this.#hasEnded && isDone && !isUnsent ? undefined : failure
   }
 
-  /** We reset the stream or closed its connection; who did that need not be told by a crash. */
-  get #isOurDoing(): boolean {
+  /** Whether the stream was reset or its connection closed locally: such a failure must not crash the process. */
+  get #isLocalEnd(): boolean {
     return this.#core.isResetHere || this.#core.isClosedHere
   }
 
-  /** Somebody reads. */
+  /** Whether the application reads. */
   get #isRead(): boolean {
     const duplex = this.#duplex
     return duplex.readableFlowing !== null || duplex.listenerCount('readable') > 0
@@ -216,6 +216,6 @@ class Bridge {
 }
 
 function isAbort(err: Error): boolean {
-  // Errors of Node.js have one.
+  // Errors of Node.js have a `code`.
   return err.name === 'AbortError' && (err as NodeJS.ErrnoException).code === 'ABORT_ERR'
 }

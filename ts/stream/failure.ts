@@ -1,4 +1,4 @@
-/** Why streams fail, in the words of the public errors. */
+/** Public errors of stream failures. */
 import { StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -13,7 +13,7 @@ import { nativeError } from '../native/native-error.ts'
 import { FLAG_CONNECTION_LOST, FLAG_REMOTE } from '../native/record.ts'
 import type { StreamOwner } from './owner.ts'
 
-/** What a call on a stream in RESET or ERROR gets: made afresh, so that its stack is the call's. */
+/** Returns the error of a call on a stream in RESET or ERROR: a new one, so that its stack is the call's. */
 export function failureError(state: StreamState, failure: Libp2pError | undefined): StreamError {
   if (state === StreamState.ERROR) {
     return new StreamError(
@@ -28,7 +28,7 @@ export function failureError(state: StreamState, failure: Libp2pError | undefine
   return new StreamResetError(optional(failure))
 }
 
-/** The error of a write in this state, if it has one. */
+/** Returns the error of a write in this state, if any. */
 export function writeRefusal(
   state: StreamState,
   failure: Libp2pError | undefined
@@ -39,7 +39,7 @@ export function writeRefusal(
     : undefined
 }
 
-/** The reset that a record tells of. The end of the connection, if it was that, is its cause. */
+/** Returns the error of a reset record. If the connection ended, its error is the cause. */
 export function resetFailure(
   wireCode: number,
   flags: number,
@@ -56,18 +56,18 @@ export function resetFailure(
   })
 }
 
-/** What a muxer of the application's threw, where that is no end, reset or close. */
+/** Wraps an error of an application muxer other than an end, reset or close. */
 export function muxerFailure(operation: 'read' | 'write', cause: unknown): StreamError {
-  const said = cause instanceof Error ? cause.message : String(cause)
-  return new StreamError(`${operation} operation failed: ${said}`, { cause })
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return new StreamError(`${operation} operation failed: ${message}`, { cause })
 }
 
-/** Our own reset, and why. */
+/** Returns the error of a local reset. */
 export function ownReset(errorCode: number, cause: Error | undefined): StreamResetError {
   return new StreamResetError('the stream was reset here', { errorCode, ...optional(cause) })
 }
 
-/** The failure behind a code; that of a negotiation tells what was proposed. */
+/** Returns the failure of a code; for a failed negotiation it lists the proposed protocols. */
 export function faultOf(code: number, protocols: readonly string[]): Libp2pError {
   if (code !== ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL) return nativeError(code)
   const names = protocols.map((name) => JSON.stringify(name)).join(', ')
@@ -78,7 +78,7 @@ function optional(cause: unknown): { cause?: unknown } {
   return cause === undefined ? {} : { cause }
 }
 
-/** Whether an error only says that a half has ended. */
+/** Returns whether an error only means that a half has ended. */
 export function isEnd(err: unknown): err is Libp2pError {
   return err instanceof StreamEOFError || err instanceof StreamClosedError
 }

@@ -1,9 +1,9 @@
 /**
  * The reading half of {@link Messages}.
  *
- * Rust cuts the stream: one call brings as many whole messages as there are. A message larger than one batch
- * (it may exceed the receive window, so that Rust never holds it whole), the end of a truncated one, and bytes
- * that JavaScript held before the switch are put together here.
+ * Rust parses the stream: one call returns all complete messages, up to a batch. Assembled here are messages larger
+ * than one batch (they may exceed the receive window, so that Rust never buffers them whole), the end of a truncated
+ * one, and bytes that JavaScript held before the switch.
  */
 import { allocate, copyOut } from '../base/bytes.ts'
 import {
@@ -18,25 +18,25 @@ import {
 import { type PrefixFormat, readPrefix } from '../io/framing.ts'
 import type { StreamCore } from './core.ts'
 
-/** Bytes of one batch at most: a quarter of the first window, so a message that fits always becomes whole. */
+/** Maximum bytes of one batch: a quarter of the initial window, so that a message that fits is always completed. */
 const BATCH_BYTES = 64 * 1024
 
-/** Messages of one batch at most. */
+/** Maximum messages of one batch. */
 const BATCH_MESSAGES = 4_096
 
-/** What a message costs its reader, however short, in the bytes by which a turn of the event loop is measured. */
+/** Bytes charged per message to the read budget of the event loop turn, in addition to its length. */
 const MESSAGE_COST_BYTES = 256
 
-/** What is asked for at least of a message that is put together here. */
+/** Minimum read size for a message assembled here. */
 const PART_BYTES_MIN = 64 * 1024
 
-/** What crosses to the native side, whose buffers are far smaller. */
+/** The largest limit that the native side takes; its buffers are far smaller. */
 const UINT32_MAX = 0xffffffff
 
-/** Room for any prefix; a held message gets more as it comes. */
+/** Initial buffer size: fits any prefix, and grows with the message. */
 const HELD_BYTES_INITIAL = 16
 
-/** Memory of a batch. Taken for the time of one callback, so that nested readers do not share it. */
+/** Memory of a batch. Taken for the duration of one callback, so that nested readers do not share it. */
 interface BatchMemory {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly lengths: Uint32Array<ArrayBuffer>
@@ -54,18 +54,18 @@ function takeMemory(): BatchMemory {
 }
 
 /**
- * Messages side by side, valid while the callback they were handed to runs.
+ * Called with contiguous messages, valid only during the call.
  *
  * `lengths` may be longer than `count`.
  */
 export type TakeBatch = (bytes: Uint8Array, lengths: Uint32Array, count: number) => void
 
-/** Cuts one stream into messages. */
+/** Parses one stream into messages. */
 export class MessageReader {
   readonly #core: StreamCore
   readonly #format: PrefixFormat
   readonly #maxMessageBytes: number
-  // What JavaScript holds of the stream, from a prefix on: never a whole message for longer than a call.
+  // Bytes held by JavaScript, starting at a prefix; between calls never a whole message.
   #held = new Uint8Array(HELD_BYTES_INITIAL)
   #heldBytes = 0
   #assembling = false
@@ -78,21 +78,21 @@ export class MessageReader {
     core.engine.hot.frame(core.handle, format.id, Math.min(maxMessageBytes, UINT32_MAX))
   }
 
-  /** Whether part of a message was taken from the stream. */
+  /** Whether part of a message is held. */
   get holdsPart(): boolean {
     return this.#heldBytes > 0
   }
 
   /**
-   * Hand the messages that are there to `take`; returns false if there are none yet.
+   * Passes the available messages to `take`; returns false if there are none yet.
    *
-   * Throws `StreamEOFError` at an end between messages, `MissingLengthError` and `MissingMessageError` at one
-   * inside of a message, `MessageTooLargeError` and `MsgioError` for a broken prefix, and what a read throws.
+   * Throws `StreamEOFError` at an end between messages, `MissingLengthError` or `MissingMessageError` at one
+   * inside a message, `MessageTooLargeError` or `MsgioError` for an invalid prefix, and the errors of a read.
    */
   pull(take: TakeBatch): boolean {
     if (this.#fault !== undefined) throw this.#fault
-    const stash = this.#core.reads.takeHeld()
-    if (stash.length > 0) this.#hold(stash)
+    const buffered = this.#core.reads.takeHeld()
+    if (buffered.length > 0) this.#hold(buffered)
     try {
       if (this.#heldBytes > 0 || this.#assembling) return this.#assemble(take)
       return this.#pullNative(take)
@@ -125,13 +125,13 @@ export class MessageReader {
     return this.#assemble(take)
   }
 
-  /** Complete the message that is held in part, or hand out those that are held whole. */
+  /** Completes the partially held message, or delivers those held whole. */
   #assemble(take: TakeBatch): boolean {
     for (;;) {
       const missing = this.#missing()
       if (missing === 0) {
         this.#assembling = false
-        this.#handOut(take)
+        this.#deliver(take)
         return true
       }
       const read = this.#readRaw(missing)
@@ -140,7 +140,7 @@ export class MessageReader {
     }
   }
 
-  /** Bytes to read before anything can be said or handed out; 0 if a whole message is held. */
+  /** Returns the number of bytes missing from the prefix or the message; 0 if a whole message is held. */
   #missing(): number {
     const held = this.#held.subarray(0, this.#heldBytes)
     const prefix = this.#checked(() => readPrefix(this.#format, held, 0))
@@ -153,18 +153,18 @@ export class MessageReader {
     this.#core.reads.check()
     const { engine, handle } = this.#core
     if (!engine.mayRead(this.#core)) return 0
-    // Twofold: memory follows what came, not the length that was announced.
+    // At most doubles: memory grows with the bytes received, not with the announced length.
     const part = Math.min(missing, Math.max(this.#heldBytes, PART_BYTES_MIN))
     this.#reserve(part)
     const into = this.#held.subarray(this.#heldBytes, this.#heldBytes + part)
-    const answer = engine.hot.read(handle, into)
-    if (answer > 0) engine.hasRead(answer)
-    else if (answer < 0) this.#refused(-answer)
-    return Math.max(answer, 0)
+    const result = engine.hot.read(handle, into)
+    if (result > 0) engine.hasRead(result)
+    else if (result < 0) this.#refused(-result)
+    return Math.max(result, 0)
   }
 
-  /** Every whole message at the front of what is held; the rest stays. */
-  #handOut(take: TakeBatch): void {
+  /** Delivers every whole message at the front of the held bytes; the rest stays. */
+  #deliver(take: TakeBatch): void {
     const held = this.#held
     const lengths: number[] = []
     let end = 0
@@ -175,9 +175,9 @@ export class MessageReader {
       )
       if (prefix === undefined) break
       const start = end + prefix.prefixBytes
-      // A message over the limit is refused when it stands in front.
+      // A message over the limit is refused once it is the first.
       if (prefix.length > this.#maxMessageBytes || start + prefix.length > this.#heldBytes) break
-      // The bodies move together over the prefixes.
+      // Bodies are compacted over the prefixes.
       held.copyWithin(size, start, start + prefix.length)
       size += prefix.length
       end = start + prefix.length
@@ -204,14 +204,14 @@ export class MessageReader {
     this.#held = grown
   }
 
-  /** A negative answer of the native side. False: the record that explains it follows. */
+  /** Handles an error code of the native side; returns false if a record with the cause follows. */
   #refused(code: number): boolean {
     if (code === ERROR_CODES.ERR_STREAM_EOF) {
       this.#core.reads.remoteEnded()
       throw new StreamEOFError()
     }
     this.#core.refused(code)
-    // Rust has failed the stream; the message's own error says more than that.
+    // Rust has failed the stream; the error of the message is more specific.
     if (code === ERROR_CODES.ERR_MESSAGE_TOO_LARGE) {
       this.#fault = new MessageTooLargeError(
         `a message exceeds the limit of ${this.#maxMessageBytes} bytes`
@@ -227,12 +227,12 @@ export class MessageReader {
     try {
       return read()
     } catch (err) {
-      // Reading a prefix throws nothing else.
+      // `readPrefix` throws nothing else.
       return this.#fail(err as MsgioError)
     }
   }
 
-  /** The remote broke the framing: nothing behind this point can be made out. */
+  /** Resets the stream: the remote violated the framing, so nothing behind this point can be parsed. */
   #fail(fault: MsgioError): never {
     this.#fault = fault
     void this.#core.reset(0, fault)

@@ -1,4 +1,4 @@
-/** What carries a stream, as the stream sees it: a connection, or a muxer of the application. */
+/** The owner of a stream: a connection, or an application muxer. */
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
@@ -12,53 +12,53 @@ import type { AbandonedStreams } from './abandoned.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadlines } from './deadlines.ts'
 
-/** What a stream needs of what carries it. */
+/** The owner's interface to its streams. */
 export interface StreamOwner {
-  /** What its streams are named after. */
+  /** Prefix of the ids of its streams. */
   readonly id: string
   readonly engine: Engine
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly abandoned: AbandonedStreams
-  /** None for a stream of a muxer that came without one. */
+  /** Undefined for a stream of a muxer without a connection. */
   readonly connection: Connection | undefined
   readonly remoteAddress: HostPort | undefined
-  /** `tcp`, `quic`, ...; empty where there is no connection. */
+  /** `tcp`, `quic`, ...; empty without a connection. */
   readonly transport: string
-  /** What takes its streams with it: the end of the connection, with this code on the wire. */
+  /** Returns the error of streams lost with the connection, whose wire code is `closeCode`. */
   lost(closeCode: number): ConnectionClosedError
-  /** The stream has ended. */
+  /** Called when the stream has ended. */
   streamEnded(stream: StreamCore): void
-  /** Take a stream off the list, and say so once. */
+  /** Removes a stream from the list and notifies once. */
   forget(stream: StreamCore): void
-  /** A callback of the application has failed. */
+  /** Called when a callback of the application fails. */
   readonly onFailure: OnFailure
   /** Aborted when the swarm begins to close. */
   readonly signal: AbortSignal
 }
 
-/** What moves the bytes of a stream whose muxer is the application's. */
+/** Moves the bytes of a stream whose muxer is the application's. */
 export interface StreamPump {
   readonly muxed: MuxedStream
-  /** The slot has something for the muxed stream. */
+  /** Called when the slot has bytes or orders for the muxed stream. */
   onOutgoing(): void
-  /** The stream has ended; if in good order, the muxed one is freed. */
+  /** Called when the stream has ended; without a failure, the muxed stream is closed. */
   onClosed(isFailed: boolean): void
-  /** The stream was abandoned: the muxed one is left as it is. */
+  /** Called when the stream is abandoned: the muxed stream is left as it is. */
   leave(): void
-  /** The connection under the muxer has ended. */
+  /** Called when the connection under the muxer has ended. */
   connectionLost(code: number, how: { remote: boolean; isOrderly: boolean }): void
 }
 
-/** How a stream begins. */
+/** Initial state of a stream. */
 export interface StreamInit {
   readonly handle: StreamHandle
-  /** Which stream of its owner it is. */
+  /** Number of the stream within its owner. */
   readonly number: number
   readonly owner: StreamOwner
   readonly direction: 'inbound' | 'outbound'
   readonly state: StreamState
   readonly protocol: string | undefined
-  /** What was proposed, for the error if the remote speaks none of it. */
+  /** The proposed protocols, for the error if the remote supports none of them. */
   readonly proposed: readonly string[]
 }

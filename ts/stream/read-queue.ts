@@ -1,9 +1,9 @@
 /**
- * The reading half of a stream: calls that wait, and bytes that JavaScript holds already.
+ * The reading half of a stream: pending reads, and bytes buffered in JavaScript.
  *
- * Bytes are pulled: a call looks for itself, and only one that finds nothing waits for `streamReadable`. The
- * stash holds what was taken and not handed out: the gatherings of a `read()` that gave up, and the rest of a
- * stream whose native side is gone.
+ * Bytes are pulled: a call reads from the native side, and only one that finds nothing waits for `streamReadable`. The
+ * buffer holds bytes taken but not delivered: those gathered by a `read()` that was given up, and the rest of a stream
+ * whose native side is gone.
  */
 import type { AbortOptions } from '../base/abort.ts'
 import { ByteQueue } from '../base/byte-queue.ts'
@@ -32,20 +32,20 @@ import { streamFacade } from './facade.ts'
 import type { ReadOptions } from './facts.ts'
 import { WaitingReads } from './waiting-reads.ts'
 
-/** Why a half that can no longer be read ended. */
+/** State of the reading half: open, or the side that ended it. */
 export type ReadEnd = 'open' | 'remote' | 'local'
 
-// The remote's end, as an answer: an error for every stream that ends in good order would cost the most.
+// The remote's end as a value: an error for every stream that ends normally would dominate the cost of the end.
 const END = Symbol('end')
 
 /** The reading half of one stream. */
 export class ReadQueue {
   readonly #core: StreamCore
   readonly #waiting: WaitingReads
-  readonly #stash = new ByteQueue()
-  // Bytes the native side is known to hold at least.
+  readonly #buffered = new ByteQueue()
+  // Lower bound of the bytes that the native side holds.
   #hint = 0
-  // The native side has nothing and tells when it has; it begins so where the stream was opened here.
+  // The native side is empty and will send `streamReadable`; initially true for an outbound stream.
   #armed: boolean
   #end: ReadEnd = 'open'
   #deadline: Deadline | undefined
@@ -61,12 +61,12 @@ export class ReadQueue {
     return this.#waiting.isBusy
   }
 
-  /** Whether JavaScript holds bytes that nobody has read. */
+  /** Whether JavaScript holds unread bytes. */
   get holdsBytes(): boolean {
-    return this.#stash.bytes > 0
+    return this.#buffered.bytes > 0
   }
 
-  /** How the reading half ended, if it did. */
+  /** The side that ended the reading half, if it has ended. */
   get end(): ReadEnd {
     return this.#end
   }
@@ -83,14 +83,14 @@ export class ReadQueue {
 
   tryRead(max: number): Uint8Array | undefined {
     if (max === 0) return NOTHING
-    // What is on its way up is found as well, and so is what this turn has no room for: the caller's loop is its own.
+    // Reads past a pending record and past the turn's budget: the caller controls its own loop.
     this.#armed = false
     const { engine } = this.#core
-    return engine.hasRoom ? this.#look(max) : engine.mayReadNow(() => this.#look(max))
+    return engine.hasRoom ? this.#tryPull(max) : engine.mayReadNow(() => this.#tryPull(max))
   }
 
-  /** What is there behind the reads that wait. */
-  #look(max: number): Uint8Array | undefined {
+  /** Reads what is available behind the pending reads. */
+  #tryPull(max: number): Uint8Array | undefined {
     if (this.#waiting.isBusy) this.serve()
     return this.#waiting.isBusy ? undefined : this.#pullOrThrow(max)
   }
@@ -99,7 +99,7 @@ export class ReadQueue {
     const maxBytes = options.maxBytes ?? READ_ALL_BYTES_MAX
     const gathered: Uint8Array[] = []
     let bytes = 0
-    const giveBack = (err: unknown): never => {
+    const putBack = (err: unknown): never => {
       this.#unshift(gathered, bytes)
       throw err
     }
@@ -109,14 +109,14 @@ export class ReadQueue {
         const chunk = this.#pull(Number.POSITIVE_INFINITY)
         if (chunk === undefined) return undefined
         if (chunk === END) {
-          // The end that this call itself reports is its success; one reported before it is not.
+          // The end is the success of the call that reports it first; later calls fail.
           if (bytes === 0 && alreadyEnded) throw new StreamEOFError()
           return concat(gathered, bytes)
         }
         gathered.push(chunk)
         bytes += chunk.length
         if (bytes > maxBytes) {
-          giveBack(
+          putBack(
             new MessageTooLargeError(
               `the stream holds more than ${maxBytes} bytes; pass maxBytes or read in parts`
             )
@@ -124,10 +124,10 @@ export class ReadQueue {
         }
       }
     }
-    return this.take(gather, options.signal, giveBack)
+    return this.take(gather, options.signal, putBack)
   }
 
-  /** Chunks for `for await`, which holds `stream`. Ends at an end of either side's making, throws at a reset. */
+  /** Returns an iterator of chunks, which retains `stream`. Ends at an end from either side, throws at a reset. */
   iterator(stream: Stream): AsyncIterableIterator<Uint8Array> {
     const done = (err: unknown): IteratorResult<Uint8Array, undefined> => {
       if (this.#core.isEnd(err)) return { done: true, value: undefined }
@@ -152,10 +152,10 @@ export class ReadQueue {
   }
 
   /**
-   * Resolves with `take()`'s first answer that is not undefined; what it throws rejects.
+   * Resolves to the first result of `take()` that is not undefined; rejects with what it throws.
    *
-   * `take` runs in turn with the other reads, now and whenever something arrives. It looks at the native side
-   * itself, so that an empty answer has armed the stream. `giveUp` may turn the end of a wait into an answer.
+   * `take` is called in order with the other reads, now and whenever something arrives. It reads from the native side
+   * itself, so that an empty result has armed the stream. `giveUp` may turn the end of a wait into a result.
    */
   take<T>(
     take: () => T | undefined,
@@ -173,12 +173,12 @@ export class ReadQueue {
     return this.#wait(take, signal, giveUp)
   }
 
-  /** Bytes that JavaScript holds already, all of them; they come before anything the native side has. */
+  /** Removes and returns all bytes held in JavaScript; they precede those of the native side. */
   takeHeld(): Uint8Array {
-    return this.#stash.takeAll()
+    return this.#buffered.takeAll()
   }
 
-  /** Put bytes back in front of everything unread. Nothing becomes of them where the half was closed here or failed. */
+  /** Puts bytes back in front of everything unread. Dropped if the half was closed locally or has failed. */
   unshift(bytes: Uint8Array): void {
     if (bytes.length === 0) return
     this.#unshift([bytes], bytes.length)
@@ -190,11 +190,11 @@ export class ReadQueue {
     if (this.#deadline !== undefined) deadlines.cancel(this.#deadline)
     this.#deadline = undefined
     this.#expired = at !== undefined && deadlines.isPast(at)
-    // A half that has ended waits for nothing.
+    // A half that has ended needs no deadline.
     if (at === undefined || this.#end !== 'open' || this.#core.isFailed()) return
     const expire = (): void => {
       this.#expired = true
-      // What has arrived is delivered first.
+      // Bytes that have arrived are delivered first.
       this.#armed = false
       this.#core.engine.mayReadNow(() => this.#waiting.expire(timedOut))
     }
@@ -202,7 +202,7 @@ export class ReadQueue {
     else this.#deadline = deadlines.add(at, expire)
   }
 
-  /** The native side holds at least `bytes`, or has an end to report. */
+  /** Called when the native side holds at least `bytes`, or has an end to report. */
   onReadable(bytes: number): void {
     this.#hint = bytes
     this.#armed = false
@@ -210,25 +210,25 @@ export class ReadQueue {
     this.#core.emitReadable()
   }
 
-  /** Answer the calls that wait, in their order, as far as the bytes go. */
+  /** Resolves pending reads in order, as far as the bytes go. */
   serve(): void {
     this.#waiting.serve()
   }
 
-  /** Our own `closeRead`: calls that wait and later ones reject. */
+  /** Closes the half locally: pending and later reads reject. */
   closeLocally(): void {
     if (this.#end === 'open') this.#end = 'local'
     this.#drop()
     this.#waiting.fail(() => new StreamClosedError('the stream was closed for reading'))
   }
 
-  /** The stream is in RESET or ERROR: unread bytes are dropped, calls that wait reject. */
+  /** Drops unread bytes and rejects pending reads: the stream is in RESET or ERROR. */
   fail(): void {
     this.#drop()
     this.#waiting.fail(() => this.#core.failureError())
   }
 
-  /** The native side is about to forget the stream: take what is left of it. */
+  /** Takes the remaining bytes: the native side is about to free the stream. */
   takeTail(left: number): void {
     this.#stopDeadline()
     if (this.#end !== 'open' || left === 0) {
@@ -237,7 +237,7 @@ export class ReadQueue {
     }
     const tail = allocate(left)
     const length = this.#core.engine.hot.read(this.#core.handle, tail)
-    if (length > 0) this.#stash.push(trim(tail, length))
+    if (length > 0) this.#buffered.push(trim(tail, length))
     this.serve()
   }
 
@@ -256,9 +256,9 @@ export class ReadQueue {
     return found
   }
 
-  /** Up to `max` bytes; undefined if there are none yet. Throws where there will be none but for the remote's end. */
+  /** Returns up to `max` bytes, undefined if there are none yet, END at the remote's end. Throws at any other end. */
   #pull(max: number): Uint8Array | typeof END | undefined {
-    if (this.#stash.bytes > 0) return this.#stash.take(max)
+    if (this.#buffered.bytes > 0) return this.#buffered.take(max)
     if (this.#hasEnded()) return END
     if (this.#armed) return undefined
     const { engine, handle } = this.#core
@@ -267,23 +267,23 @@ export class ReadQueue {
     if (!engine.mayRead(this.#core)) return undefined
     if (known) {
       const chunk = allocate(size)
-      const length = this.#settle(engine.hot.read(handle, chunk))
+      const length = this.#handleRead(engine.hot.read(handle, chunk))
       if (length === END) return END
       return length === 0 ? undefined : trim(chunk, length)
     }
     const { scratch } = engine
-    const length = this.#settle(
+    const length = this.#handleRead(
       engine.hot.read(handle, size === SCRATCH_BYTES ? scratch : scratch.subarray(0, size))
     )
     if (length === END) return END
-    // A full scratch means that more waits: the next read gets memory of its own at once.
+    // A full scratch buffer suggests more bytes: the next read allocates its own memory directly.
     if (length === SCRATCH_BYTES) this.#hint = SCRATCH_BYTES
     return length === 0 ? undefined : copyOut(scratch, length)
   }
 
   #pullInto(into: Uint8Array): number | undefined {
-    if (this.#stash.bytes > 0) {
-      const bytes = this.#stash.take(into.length)
+    if (this.#buffered.bytes > 0) {
+      const bytes = this.#buffered.take(into.length)
       into.set(bytes)
       return bytes.length
     }
@@ -291,46 +291,46 @@ export class ReadQueue {
     const { engine, handle } = this.#core
     if (this.#armed || !engine.mayRead(this.#core)) return undefined
     const own = isShared(into) ? allocate(into.length) : into
-    const length = this.#settle(engine.hot.read(handle, own))
+    const length = this.#handleRead(engine.hot.read(handle, own))
     if (length === END) throw new StreamEOFError()
     if (own !== into) into.set(own.subarray(0, length))
     return length === 0 ? undefined : length
   }
 
-  /** Throw if no read can find anything any more. */
+  /** Throws if the half has ended. */
   check(): void {
     if (this.#hasEnded()) throw new StreamEOFError()
   }
 
-  /** Whether the remote's end has been or is herewith reported; throws if the half ended otherwise. */
+  /** Returns whether the remote has ended the half, which reports the end; throws at any other end. */
   #hasEnded(): boolean {
     if (this.#core.isFailed()) throw this.#core.failureError()
     if (this.#end === 'local') throw new StreamClosedError('the stream was closed for reading')
     if (this.#end === 'remote') return true
     if (this.#core.isLive) return false
-    // Gone, nothing left, and not by our doing: the remote had ended it.
+    // Freed, nothing left, and not closed locally: the remote had ended it.
     this.remoteEnded()
     return true
   }
 
-  /** The answer of a native read: the number of bytes, 0 if armed. */
-  #settle(answer: number): number | typeof END {
-    if (answer > 0) {
-      this.#core.engine.hasRead(answer)
-      this.#hint = Math.max(this.#hint - answer, 0)
-      return answer
+  /** Handles the result of a native read; returns the number of bytes, 0 if armed. */
+  #handleRead(result: number): number | typeof END {
+    if (result > 0) {
+      this.#core.engine.hasRead(result)
+      this.#hint = Math.max(this.#hint - result, 0)
+      return result
     }
     this.#hint = 0
-    if (answer === -ERROR_CODES.ERR_STREAM_EOF) {
+    if (result === -ERROR_CODES.ERR_STREAM_EOF) {
       this.remoteEnded()
       return END
     }
-    if (answer < 0) this.#core.refused(-answer)
+    if (result < 0) this.#core.refused(-result)
     else this.#armed = true
     return 0
   }
 
-  /** The remote's end is being reported. */
+  /** Records that the remote's end is being reported. */
   remoteEnded(): void {
     this.#end = 'remote'
     this.#stopDeadline()
@@ -339,11 +339,11 @@ export class ReadQueue {
 
   #unshift(chunks: readonly Uint8Array[], bytes: number): void {
     if (bytes === 0 || this.#end === 'local' || this.#core.isFailed()) return
-    this.#stash.unshift(chunks, bytes)
+    this.#buffered.unshift(chunks, bytes)
   }
 
   #drop(): void {
-    this.#stash.clear()
+    this.#buffered.clear()
     this.#hint = 0
     this.#stopDeadline()
   }

@@ -1,8 +1,8 @@
-/** Reads that found nothing, in call order. */
+/** Pending reads, in call order. */
 import { aborted } from '../base/abort.ts'
 import type { Engine } from '../native/engine.ts'
 
-/** A call that waits, whatever it waits for. */
+/** A pending read of any result type. */
 interface Waiting {
   attempt(): boolean
   fail(err: unknown): void
@@ -10,7 +10,7 @@ interface Waiting {
   readonly onAbort: (() => void) | undefined
 }
 
-/** A call that waits. `attempt` settles it and answers true, or answers false: nothing there yet. */
+/** A pending read. `attempt` settles it and returns true, or returns false if nothing is available. */
 class PendingRead<T> implements Waiting {
   readonly #take: () => T | undefined
   readonly #resolve: (found: T) => void
@@ -55,7 +55,7 @@ class PendingRead<T> implements Waiting {
   }
 }
 
-/** The queue of one stream; nothing is made for it before the first wait. */
+/** The queue of one stream, allocated on first use. */
 export class WaitingReads {
   readonly #engine: Engine
   #queue: Waiting[] | undefined
@@ -68,7 +68,7 @@ export class WaitingReads {
     return this.#queue !== undefined && this.#queue.length > 0
   }
 
-  /** Wait behind the others; reject at once with `refusal`, or if the signal is aborted. */
+  /** Queues a read; rejects at once with `refusal`, or if the signal is aborted. */
   wait<T>(
     take: () => T | undefined,
     signal: AbortSignal | undefined,
@@ -94,7 +94,7 @@ export class WaitingReads {
     })
   }
 
-  /** Answer them in their order, as far as the bytes go. */
+  /** Resolves reads in order, as far as the bytes go. */
   serve(): void {
     const queue = this.#queue
     if (queue === undefined) return
@@ -106,21 +106,21 @@ export class WaitingReads {
     }
   }
 
-  /** Reject in their order those that find nothing, also of what an earlier one gives back. */
+  /** Rejects, in order, reads that find nothing, including bytes put back by an earlier one. */
   expire(make: () => Error): void {
     const queue = this.#queue
     if (queue === undefined) return
     const late = [...queue]
     for (const pending of late) {
       if (queue[0] !== pending) continue
-      const isAnswered = pending.attempt()
+      const isSettled = pending.attempt()
       if (queue[0] === pending) queue.shift()
       unlisten(pending)
-      if (!isAnswered) pending.fail(make())
+      if (!isSettled) pending.fail(make())
     }
   }
 
-  /** Reject them all. */
+  /** Rejects all reads. */
   fail(make: () => Error): void {
     const queue = this.#queue?.splice(0)
     if (queue === undefined) return
@@ -135,7 +135,7 @@ export class WaitingReads {
     if (at < 0) return
     this.#queue?.splice(at, 1)
     pending.fail(aborted(pending.signal))
-    // The next one may be asking for less.
+    // The next read may need fewer bytes.
     if (at === 0) this.serve()
   }
 }

@@ -1,16 +1,16 @@
-/** Web streams over a stream. Default streams, not byte streams: those detach the memory they are given. */
+/** Web streams over a stream. Default streams, not byte streams, which detach the buffers passed to them. */
 import { AbortError } from '../errors.ts'
 import type { Stream } from '../stream.ts'
 import { streamFacade } from './facade.ts'
 
-/** A Web stream that pulls one chunk at a time, so that the stream's own window is the only buffer. */
+/** Returns a Web stream that pulls one chunk at a time, so that the stream's own window is the only buffer. */
 export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
   const chunks = stream[Symbol.asyncIterator]()
   const core = streamFacade.coreOf(stream)
   let isOver = false
   return new ReadableStream<Uint8Array>(
     {
-      // An end of our own and a reset show although nobody reads at the time.
+      // A local end or a reset is reported even if no read is pending.
       start(controller) {
         const end = (): void => {
           if (isOver) return
@@ -42,7 +42,7 @@ export function readableStream(stream: Stream): ReadableStream<Uint8Array> {
   )
 }
 
-/** A Web stream whose writes are accepted when the stream accepts them. */
+/** Returns a Web stream whose writes resolve when the stream accepts them. */
 export function writableStream(stream: Stream): WritableStream<Uint8Array> {
   const core = streamFacade.coreOf(stream)
   const abort = (reason: unknown): void => {
@@ -51,7 +51,7 @@ export function writableStream(stream: Stream): WritableStream<Uint8Array> {
   }
   return new WritableStream<Uint8Array>({
     start(controller) {
-      // The platform calls `abort` only when the write under way has settled, which may wait for the peer.
+      // The platform calls `abort` only after the write in flight has settled, which may wait for the peer.
       const { signal } = controller
       signal.addEventListener('abort', () => abort(signal.reason), { once: true })
       const fail = (): void => {
@@ -66,11 +66,11 @@ export function writableStream(stream: Stream): WritableStream<Uint8Array> {
   })
 }
 
-/** Cancelling a stream that has ended anyway is no error. */
+/** Ignores errors: cancelling a stream that has ended is not a failure. */
 async function endQuietly(end: () => Promise<void>): Promise<void> {
   try {
     await end()
   } catch {
-    // The stream was reset: it is over, which is what the caller wanted.
+    // The stream was reset, so it has ended as requested.
   }
 }

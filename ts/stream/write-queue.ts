@@ -1,8 +1,8 @@
 /**
- * The writing half of a stream: small writes are staged, large ones go down at once, the rest waits for room.
+ * The writing half of a stream: small writes are staged, large ones are submitted at once, the rest waits for credit.
  *
- * Room is learned from answers: `submit` tells the credit left, `write` accepts less than it was given, and
- * `streamWritable` says when to go on. Staging never exceeds the credit by more than the staging buffer.
+ * Credit is learned from results: `submit` returns the credit left, `write` accepts fewer bytes than given, and
+ * `streamWritable` reports new credit. Staging never exceeds the credit by more than the staging buffer.
  */
 import type { AbortOptions } from '../base/abort.ts'
 import { aborted } from '../base/abort.ts'
@@ -13,21 +13,21 @@ import { Order, STAGED_WRITE_BYTES_MAX, STAGING_BYTES } from '../native/outbox.t
 import type { StreamCore } from './core.ts'
 import type { Deadline } from './deadlines.ts'
 
-/** A write that waits for room, or the end-of-stream behind such writes (then without bytes). */
+/** A write that waits for credit, or the end-of-stream behind such writes (then without bytes). */
 interface PendingWrite {
   readonly bytes: Uint8Array | undefined
   accepted: number
-  /** Undefined for `send`: accepted in any case, nobody waits. */
+  /** Undefined for `send`: accepted in any case, without a waiting caller. */
   resolve: (() => void) | undefined
   reject: ((err: unknown) => void) | undefined
   signal: AbortSignal | undefined
   onAbort: (() => void) | undefined
 }
 
-/** Bytes handed down in one call whatever the room: their number has to fit a row of the outbox. */
+/** Maximum bytes of one forced submission: the length must fit a row of the outbox. */
 const FORCED_BYTES_MAX = 1 << 30
 
-// One settled promise for every write that was accepted at once.
+// Shared by every write that is accepted at once.
 const DONE: Promise<void> = Promise.resolve()
 
 /** The writing half of one stream. */
@@ -36,7 +36,7 @@ export class WriteQueue {
   #waiting: PendingWrite[] | undefined
   #credit = STAGING_BYTES
   #staged = false
-  // The native side is armed: `streamWritable` follows.
+  // Out of credit: the native side is armed and will send `streamWritable`.
   #blocked = false
   #closing = false
   #deadline: Deadline | undefined
@@ -48,12 +48,12 @@ export class WriteQueue {
     this.#core = core
   }
 
-  /** Whether `send` answered false and `drain` has not come yet. */
+  /** Whether `send` returned false and `drain` has not been emitted since. */
   get needsDrain(): boolean {
     return this.#needsDrain
   }
 
-  /** Whether any byte was handed down, or waits for that. */
+  /** Whether any byte was submitted or is pending. */
   get hasWritten(): boolean {
     return this.#hasWritten
   }
@@ -81,7 +81,7 @@ export class WriteQueue {
     if (refusal !== undefined) throw refusal
     const accepted = this.isBusy ? 0 : this.#accept(bytes, 0)
     if (accepted < bytes.length) {
-      // The memory is the caller's again when this returns.
+      // Copied: the caller may reuse the memory once this returns.
       this.#push({
         bytes: bytes.slice(accepted),
         accepted: 0,
@@ -95,7 +95,7 @@ export class WriteQueue {
     return !this.#needsDrain
   }
 
-  /** End-of-stream behind everything accepted; returns undefined if it went out at once. */
+  /** Sends end-of-stream behind everything accepted; returns undefined if it was staged at once. */
   closeWrite(signal: AbortSignal | undefined): Promise<void> | undefined {
     this.#closing = true
     if (this.isBusy) return this.#wait(undefined, 0, signal)
@@ -103,14 +103,14 @@ export class WriteQueue {
     return undefined
   }
 
-  /** Whether `closeWrite` was called, done or waiting. */
+  /** Whether `closeWrite` was called, completed or pending. */
   get isClosing(): boolean {
     return this.#closing
   }
 
   /**
-   * Close: writes that have not begun reject. One that has begun goes down whole, like what `send` accepted: its
-   * front alone, with an orderly end behind it, would look like all of it.
+   * Closes the half: writes that have not begun reject. One that has begun is submitted whole, like those of `send`: a
+   * part of it followed by an orderly end would look complete.
    */
   closeBoth(): void {
     this.#closing = true
@@ -122,7 +122,7 @@ export class WriteQueue {
     this.#stopDeadline()
   }
 
-  /** The writing half is ended by hand, whatever waits: as {@link closeBoth}, but every write that waits rejects. */
+  /** Closes the half by `setState` or `remove`: as {@link closeBoth}, but every pending write rejects. */
   closeByHand(): void {
     const closed = (accepted: number): Error => new StreamClosedError({ bytesAccepted: accepted })
     for (const pending of this.#waiting ?? []) {
@@ -136,7 +136,7 @@ export class WriteQueue {
     this.handDown()
   }
 
-  /** Hand down everything that waits, whatever the room: nobody can wait for that any more. */
+  /** Submits everything pending regardless of credit: nothing can wait for it any more. */
   handDown(): void {
     const { engine } = this.#core
     const waiting = this.#waiting?.splice(0) ?? []
@@ -155,10 +155,10 @@ export class WriteQueue {
       const part = bytes.subarray(at, at + FORCED_BYTES_MAX)
       const row = Int32Array.of(handle, part.length, Order.none)
       engine.hot.submit(row, 1, part)
-      // `submit` has written the answer over the length.
-      const answer = row[1] as number
-      if (answer >= 0) continue
-      this.#core.refused(-answer)
+      // `submit` overwrites the length with the result.
+      const result = row[1] as number
+      if (result >= 0) continue
+      this.#core.refused(-result)
       return
     }
     engine.outbox.flushSoon()
@@ -168,7 +168,7 @@ export class WriteQueue {
     const { deadlines } = this.#core
     this.#stopDeadline()
     this.#expired = at !== undefined && deadlines.isPast(at)
-    // A half that has ended waits for nothing.
+    // A half that has ended needs no deadline.
     if (at === undefined || (!this.isBusy && this.#core.writeRefusal() !== undefined)) return
     if (this.#expired) {
       this.#core.engine.drain()
@@ -181,31 +181,31 @@ export class WriteQueue {
     }
   }
 
-  /** There is room again. */
+  /** Called when there is credit again. */
   onWritable(credit: number): void {
     this.#blocked = false
     this.#credit = credit
     this.serve()
   }
 
-  /** The answer to what was staged. */
-  onSubmitted(answer: number): void {
+  /** Called with the result of the staged writes. */
+  onSubmitted(result: number): void {
     this.#staged = false
-    if (answer < 0) {
-      // Minus an error code: the state has ended meanwhile, and the record that says so is on its way.
+    if (result < 0) {
+      // A negated error code: the stream has ended meanwhile, and its record is pending.
       this.#blocked = true
       return
     }
-    this.#credit = answer
-    if (answer === 0) this.#blocked = true
+    this.#credit = result
+    if (result === 0) this.#blocked = true
   }
 
-  /** Hand down what this stream has staged, before a call that must not pass it. */
+  /** Submits what this stream has staged, before a call that must not overtake it. */
   submit(): void {
     if (this.#staged) this.#core.engine.outbox.submit()
   }
 
-  /** The stream is in RESET or ERROR, or abandoned: whatever waits rejects. */
+  /** Rejects everything pending: the stream is in RESET or ERROR, or abandoned. */
   fail(make: (accepted: number) => Error): void {
     this.#stopDeadline()
     const waiting = this.#waiting?.splice(0)
@@ -221,19 +221,19 @@ export class WriteQueue {
     return this.#core.isFailed() ? this.#core.failureError() : this.#core.writeRefusal()
   }
 
-  /** Whether bytes that `send` has accepted, or an end, wait for room. */
+  /** Whether bytes accepted by `send`, or end-of-stream, wait for credit. */
   get isOwed(): boolean {
     const isOwed = ({ bytes, resolve }: PendingWrite): boolean =>
       bytes === undefined || resolve === undefined
     return this.#waiting?.some(isOwed) === true
   }
 
-  /** Whether bytes or the end wait for room. */
+  /** Whether bytes or end-of-stream wait for credit. */
   get isBusy(): boolean {
     return this.#waiting !== undefined && this.#waiting.length > 0
   }
 
-  /** Hand down `bytes` from `offset` on; answers how many were accepted. */
+  /** Submits or stages `bytes` from `offset` on; returns the number accepted. */
   #accept(bytes: Uint8Array, offset: number): number {
     const { engine, handle } = this.#core
     const length = bytes.length - offset
@@ -244,7 +244,7 @@ export class WriteQueue {
       this.#staged = true
       engine.outbox.stage(this.#core, offset === 0 ? bytes : bytes.subarray(offset))
       this.#credit -= length
-      // The credit known is used up: ask for the present one.
+      // The known credit is used up: submit to learn the current one.
       if (this.#credit <= 0) engine.outbox.submit()
       return length
     }
@@ -262,7 +262,7 @@ export class WriteQueue {
     return accepted
   }
 
-  /** Hand down what waits, in its order, as far as there is room. */
+  /** Submits pending writes in order, as far as there is credit. */
   serve(): void {
     const waiting = this.#waiting
     if (waiting !== undefined) {
@@ -284,7 +284,7 @@ export class WriteQueue {
     }
   }
 
-  /** The end of the half or of the stream goes down behind what is staged. */
+  /** Stages the end of the half or of the stream behind the staged writes. */
   stageEnd(order: Order): void {
     this.#staged = true
     this.#core.engine.outbox.stageEnd(this.#core, order)
@@ -330,7 +330,7 @@ export class WriteQueue {
     if (at < 0) return
     const err = aborted(pending.signal, pending.accepted)
     if (pending.bytes === undefined) {
-      // Only the wait ends: end-of-stream still follows what was accepted.
+      // Only the wait ends: end-of-stream still follows the accepted bytes.
       this.#waiting?.splice(at, 1, { ...pending, resolve: undefined, reject: undefined })
     } else {
       this.#waiting?.splice(at, 1)
@@ -339,7 +339,7 @@ export class WriteQueue {
     if (at === 0) this.serve()
   }
 
-  /** Writes that somebody waits for reject; what `send` accepted stays, and so does the end behind it. */
+  /** Rejects writes with a waiting caller; those of `send` stay, and so does the end-of-stream behind them. */
   #rejectWaiting(make: (accepted: number) => Error): void {
     this.#rejectWhere(() => true, make)
     this.serve()
@@ -358,17 +358,17 @@ export class WriteQueue {
   }
 
   #timeOut(): void {
-    const late = (accepted: number): TimeoutError =>
+    const timeoutError = (accepted: number): TimeoutError =>
       new TimeoutError('the write deadline has passed', { bytesAccepted: accepted })
-    // The end still follows what was accepted, although nobody waits for it any more.
+    // End-of-stream still follows the accepted bytes, but its caller no longer waits.
     for (const pending of this.#waiting ?? []) {
       if (pending.bytes !== undefined) continue
       unlisten(pending)
-      pending.reject?.(late(0))
+      pending.reject?.(timeoutError(0))
       pending.resolve = undefined
       pending.reject = undefined
     }
-    this.#rejectWaiting(late)
+    this.#rejectWaiting(timeoutError)
   }
 
   #stopDeadline(): void {

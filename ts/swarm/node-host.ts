@@ -1,5 +1,5 @@
 /**
- * What a swarm's parts share: its native node, the engine of this environment, and what keeps the process alive.
+ * State shared by the parts of a swarm: the native node, the engine, and the references that keep the process alive.
  */
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
@@ -34,13 +34,13 @@ import type { NotifieeEvent } from './notifiee.ts'
 import type { SwarmSettings } from './options.ts'
 import type { ShutdownHost } from './shutdown.ts'
 
-/** What the host asks of its swarm. */
+/** Callbacks of the host to its swarm. */
 export interface HostCallbacks {
   notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
   readonly onFailure: OnFailure
 }
 
-/** The shared middle of one swarm. */
+/** The shared host of one swarm's parts. */
 export class NodeHost
   implements ConnectionHost, NodeSink, DialHost, ListenerHost, RegistrarHost, ShutdownHost
 {
@@ -53,10 +53,10 @@ export class NodeHost
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
   readonly #reports: Reports
-  // Who learns of dials, by request.
+  // Sinks of dials by request.
   readonly #dials = new Map<RequestId, DialSink>()
   #node: NativeNode | undefined
-  #holds = 0
+  #refs = 0
   #isRef = true
   #drained: (() => void) | undefined
   readonly #closing = new AbortController()
@@ -79,7 +79,7 @@ export class NodeHost
     this.deadlines = new Deadlines(options.clock, (then) => this.engine.afterDrain(then))
     this.abandoned = new AbandonedStreams(options.clock, ({ id, protocol }) => {
       const what = protocol ?? 'no protocol'
-      options.logger.debug(`stream ${id} of ${what} is reset: nobody held it and it was not closed`)
+      options.logger.debug(`stream ${id} of ${what} is ended: garbage-collected but never closed`)
     })
   }
 
@@ -92,7 +92,7 @@ export class NodeHost
     return this.#node
   }
 
-  /** Make the native node; its threads run from here on. */
+  /** Creates the native node and starts its threads. */
   start(): void {
     const { identity, security, muxers, ioThreads, busyPoll, limits } = this.options
     const node = this.engine.makeNode({
@@ -108,7 +108,7 @@ export class NodeHost
     this.#node = node
   }
 
-  /** Begin a command; errors get the stack of `from`'s caller, if given. */
+  /** Issues a command; errors get the stack of `from`'s caller, if given. */
   command(
     begin: (node: NativeNode, request: RequestId) => void,
     from?: (...args: never[]) => unknown
@@ -117,12 +117,12 @@ export class NodeHost
     return this.engine.command(node, (request) => begin(node, request), from)
   }
 
-  /** `sink` learns of a dial, until that is abandoned. */
+  /** Registers `sink` for the events of a dial. */
   expectDialled(request: RequestId, sink: DialSink): void {
     this.#dials.set(request, sink)
   }
 
-  /** Nobody wants the connection of a dial any more. */
+  /** Unregisters a dial; a connection that it still makes is closed. */
   forgetDialled(request: RequestId): void {
     this.#dials.delete(request)
   }
@@ -144,7 +144,7 @@ export class NodeHost
     const opener = new NativeOpener(handle, this)
     const dial = request === 0 ? undefined : this.#dials.get(request)
     if (request !== 0 && dial === undefined) {
-      // It came up although its dial was given up: there is nobody to hold it, so nobody hears of it either.
+      // The dial was cancelled too late: nothing owns the connection, so it is closed unannounced.
       opener.closeAtOnce(0)
       return
     }
@@ -201,7 +201,7 @@ export class NodeHost
     this.notify(event, multiaddrOf(address))
   }
 
-  /** What we offer to peers is another than before. */
+  /** Publishes a change of the protocols or addresses offered to peers. */
   offersChanged(): void {
     offersChanged(this.swarm)
   }
@@ -215,62 +215,62 @@ export class NodeHost
     return this.#closing.signal
   }
 
-  /** Whether there is a native node. */
+  /** Whether the native node was created. */
   get isRunning(): boolean {
     return this.#node !== undefined
   }
 
-  /** One more listener or connection keeps the process alive, unless the swarm is unreferenced. */
+  /** Adds a listener or connection that keeps the process alive, unless the swarm is unreferenced. */
   retain(): void {
-    this.#holds += 1
+    this.#refs += 1
     if (this.#isRef) this.engine.retain()
   }
 
   /** The counterpart of {@link NodeHost.retain}. */
   release(): void {
-    this.#holds -= 1
+    this.#refs -= 1
     if (this.#isRef) this.engine.release()
   }
 
   ref(): void {
     if (this.#isRef) return
     this.#isRef = true
-    for (let holds = 0; holds < this.#holds; holds += 1) this.engine.retain()
+    for (let count = 0; count < this.#refs; count += 1) this.engine.retain()
   }
 
   unref(): void {
     if (!this.#isRef) return
     this.#isRef = false
-    for (let holds = 0; holds < this.#holds; holds += 1) this.engine.release()
+    for (let count = 0; count < this.#refs; count += 1) this.engine.release()
   }
 
   counters(): Counters {
     return this.engine.counters()
   }
 
-  /** The swarm begins to close: nothing new is taken in, and whoever has the signal hears of it. */
+  /** Begins the close: stops accepting and aborts the signal. */
   stopAccepting(): void {
     this.node.stopAccepting()
     this.#closing.abort(new AbortError('the swarm is closing'))
   }
 
-  /** Wait until what was written is sent. */
+  /** Waits until everything written is sent. */
   drain(timeoutMs: number): CommandHandle {
-    // What this tick has written comes before the question.
+    // Writes of this tick must precede the command.
     this.engine.outbox.submit()
     this.engine.hot.flush()
     return this.command((node, request) => node.drain(request, timeoutMs), this.drain)
   }
 
-  /** Open streams of every connection. */
+  /** Yields the open streams of every connection. */
   *streams(): Generator<StreamCore> {
     for (const connection of this.#connections.all())
       yield* [...connectionFacade.coreOf(connection).streams]
   }
 
   /**
-   * Close the node and wait until every connection's end has been told: within `timeoutMs` what streams have accepted
-   * is delivered first, and with 0 nothing is.
+   * Closes the node and waits until every connection's end has been reported. Bytes accepted by streams are delivered
+   * first, for up to `timeoutMs`; with 0 nothing is.
    */
   async close(timeoutMs: number): Promise<void> {
     this.#isEnding = true
@@ -279,7 +279,7 @@ export class NodeHost
     } catch (err) {
       throw err instanceof CommandError ? err.plain() : err
     }
-    // A dial that won meanwhile is told of, and so is its end.
+    // A dial that succeeded meanwhile is reported, and so is the end of its connection.
     this.engine.drain()
     if (!this.#connections.isDrained) {
       await new Promise<void>((resolve) => {
@@ -291,7 +291,7 @@ export class NodeHost
     this.abandoned.clear()
   }
 
-  /** A {@link close} under way delivers no more. */
+  /** Stops the delivery of a {@link close} in progress. */
   closeAtOnce(): void {
     if (!this.#isEnding) return
     for (const connection of this.#connections.living()) {

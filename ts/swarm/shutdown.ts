@@ -1,8 +1,8 @@
 /**
- * The orderly end of a swarm: what it waits for, and for how long.
+ * Graceful shutdown of a swarm.
  *
- * It waits for work that was begun, handlers that have not returned and services that stop, and for bytes that were
- * accepted and are not sent; for nothing else. What is left when the time is up is reset.
+ * It waits only for work in progress, that is handlers that have not returned and services that are stopping, and for
+ * accepted bytes that are unsent. Streams left when the timeout expires are reset.
  */
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import { AbortError } from '../errors.ts'
@@ -10,15 +10,15 @@ import type { NativeNode } from '../native/addon.ts'
 import type { CommandHandle } from '../native/engine.ts'
 import type { StreamCore } from '../stream/core.ts'
 
-/** Milliseconds between two looks at writes that wait for room. */
-const LOOK_MS = 5
+/** Milliseconds between two polls of writes that wait for credit. */
+const POLL_MS = 5
 
-/** What an orderly end needs of the swarm that ends. */
+/** The swarm's interface to its shutdown. */
 export interface ShutdownHost {
   readonly node: Pick<NativeNode, 'cancel'>
-  /** Wait until what was written is sent. */
+  /** Waits until everything written is sent. */
   drain(timeoutMs: number): CommandHandle
-  /** Open streams of every connection. */
+  /** Returns the open streams of every connection. */
   streams(): Iterable<StreamCore>
 }
 
@@ -41,31 +41,31 @@ export class Shutdown {
     })
   }
 
-  /** Wait no longer. */
+  /** Stops waiting. */
   stopWaiting(): void {
     this.#end()
   }
 
-  /** Milliseconds that are left; 0 once it is over. */
+  /** Milliseconds left; 0 once the wait has ended. */
   get left(): number {
     return this.#isOver ? 0 : Math.max(this.#deadline - performance.now(), 0)
   }
 
-  /** Wait for `work` and for what was written. */
+  /** Waits for `work` and for everything written to be sent. */
   async wait(work: Promise<unknown>): Promise<void> {
     const left = this.left
     const timer = Number.isFinite(left) ? setTimeout(this.#end, left) : undefined
     try {
       await Promise.race([work, this.#over])
-      while (!this.#isOver && (await this.#drain())) await this.#look()
+      while (!this.#isOver && (await this.#drain())) await this.#sleep()
     } finally {
       clearTimeout(timer)
     }
   }
 
   /**
-   * End the streams that are still open for writing, so that their remotes know why. Those that were closed for it end
-   * with their connection, as a reset could overtake a slow reader; where no time is left, with the others.
+   * Resets the streams that are still open for writing, so that their remotes learn why. Those closed for writing end
+   * with their connection, as a reset could overtake a slow reader; without time left, they are reset too.
    */
   resetStreams(): void {
     for (const core of this.#host.streams()) {
@@ -76,17 +76,17 @@ export class Shutdown {
     }
   }
 
-  /** Wait until what the native side has is sent; returns whether more waits here for room. */
+  /** Waits until the native side has sent everything; resolves to whether writes still wait here for credit. */
   async #drain(): Promise<boolean> {
     const { request, result } = this.#host.drain(this.left)
     const cancelled = this.#over.then(() => this.#host.node.cancel(request))
-    // It ends in time, or is cancelled: either way there is nothing to tell.
+    // Completion and cancellation are equivalent here, so errors are ignored.
     await Promise.race([result.catch(() => {}), cancelled])
     for (const core of this.#host.streams()) if (core.writes.isOwed) return true
     return false
   }
 
-  #look(): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  #sleep(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
 }

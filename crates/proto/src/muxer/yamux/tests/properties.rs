@@ -204,7 +204,9 @@ fn provoke(session: &mut Session, bytes: &[u8], piece: usize, choices: &[u8]) {
                 Some(180..200) => {
                     session.poll_control(&mut out, 24);
                 }
-                _ => session.consumed(key, held, NOW, &mut budget),
+                _ => {
+                    session.consumed(key, held, NOW, &mut budget);
+                }
             }
         }
     }
