@@ -38,7 +38,7 @@ fn read_all(live: &mut Live, stream: u32) -> (usize, CallError) {
 }
 
 #[test]
-fn a_connection_that_is_closed_delivers_what_its_closed_streams_accepted() {
+fn a_closing_connection_delivers_bytes_accepted_by_closed_streams() {
     for engines in ENGINES {
         over(engines, || {
             for both in [false, true] {
@@ -68,7 +68,7 @@ fn a_connection_that_is_closed_delivers_what_its_closed_streams_accepted() {
 }
 
 #[test]
-fn streams_that_were_not_closed_are_reset_at_once_while_others_deliver() {
+fn open_streams_are_reset_at_once_while_others_deliver() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     let (open, open_there) = live.stream();
@@ -135,7 +135,7 @@ fn wait(live: &mut Live, time: Duration) {
 }
 
 #[test]
-fn a_remote_that_takes_nothing_of_what_is_delivered_loses_the_connection() {
+fn a_remote_that_takes_no_delivered_bytes_loses_the_connection() {
     let (mut live, dialed, accepted) = stuck();
     let stall = Limits::default().write_stall_timeout;
     wait(&mut live, stall - Duration::from_secs(1));
@@ -170,7 +170,7 @@ fn a_remote_that_takes_nothing_of_what_is_delivered_loses_the_connection() {
 }
 
 #[test]
-fn a_connection_that_delivers_is_closed_at_once_by_a_second_request() {
+fn a_second_request_closes_a_delivering_connection_at_once() {
     let (mut live, _, accepted) = stuck();
     close(&mut live.dialer, CloseManner::AtOnce);
     live.settle();
@@ -180,7 +180,7 @@ fn a_connection_that_delivers_is_closed_at_once_by_a_second_request() {
 }
 
 #[test]
-fn a_connection_that_is_closed_at_once_takes_the_resets_along_and_no_bytes() {
+fn a_connection_closed_at_once_sends_resets_but_no_bytes() {
     for engines in ENGINES {
         over(engines, || {
             let mut live = Live::raw();
@@ -207,7 +207,7 @@ fn a_connection_that_is_closed_at_once_takes_the_resets_along_and_no_bytes() {
 }
 
 #[test]
-fn a_stream_that_is_forgotten_in_the_tick_of_its_opening_delivers_what_was_written() {
+fn a_stream_abandoned_in_the_tick_of_its_opening_delivers_its_bytes() {
     for engines in ENGINES {
         over(engines, || {
             let mut live = Live::raw();
@@ -229,7 +229,7 @@ fn a_stream_that_is_forgotten_in_the_tick_of_its_opening_delivers_what_was_writt
 }
 
 #[test]
-fn what_a_connection_has_carried_is_told_with_its_end() {
+fn traffic_is_reported_with_the_end_of_the_connection() {
     let mut live = Live::raw();
     let stream = live.dialer.open(Proposals::Raw);
     live.dialer.write(stream, b"before");
@@ -268,7 +268,7 @@ fn owes_end(side: &mut Side, stream: u32) -> bool {
 }
 
 #[test]
-fn the_end_of_a_lazily_opened_stream_waits_for_the_answer_of_a_remote_that_may_lose_it() {
+fn the_fin_of_a_lazy_stream_waits_for_the_answer_of_a_remote_that_may_lose_it() {
     for engines in ENGINES {
         over(engines, || {
             for early in [false, true] {

@@ -28,7 +28,7 @@ fn bulk(live: &mut Live, (from, to): (u32, u32), bytes: usize) {
 
 // A103
 #[test]
-fn windows_grow_within_the_memory_of_their_connection_and_give_it_back() {
+fn windows_grow_within_the_memory_of_their_connection_and_return_it() {
     let small = Limits {
         connection_bytes_max: 4 << 20,
         ..Limits::default()
@@ -50,7 +50,7 @@ fn windows_grow_within_the_memory_of_their_connection_and_give_it_back() {
 }
 
 #[test]
-fn a_connection_that_has_ended_gives_its_growth_back() {
+fn an_ended_connection_returns_its_window_growth() {
     let mut live = Live::new();
     let stream = live.stream();
     bulk(&mut live, stream, 4 << 20);
@@ -60,7 +60,7 @@ fn a_connection_that_has_ended_gives_its_growth_back() {
 }
 
 #[test]
-fn windows_do_not_grow_when_the_process_has_no_memory_for_it() {
+fn windows_do_not_grow_without_process_memory() {
     let poor = Limits {
         window_memory_bytes: 1,
         ..Limits::default()
@@ -103,7 +103,7 @@ fn wait(live: &mut Live, time: Duration) {
 }
 
 #[test]
-fn a_closed_stream_whose_bytes_nobody_takes_is_reset() {
+fn a_closed_stream_whose_bytes_are_not_taken_is_reset() {
     let mut live = Live::new();
     let (dialed, accepted) = stuff(&mut live);
     live.dialer.change(dialed, |slot| Ok(slot.close())).unwrap();
@@ -180,7 +180,7 @@ fn single_bytes_take_no_more_than_twice_their_memory() {
 }
 
 #[test]
-fn memory_that_readers_leave_behind_is_freed_before_a_stream_is_reset() {
+fn partly_read_pipes_are_compacted_before_a_stream_is_reset() {
     let small = Limits {
         connection_bytes_max: 1 << 20,
         ..Limits::default()
@@ -211,7 +211,7 @@ fn memory_that_readers_leave_behind_is_freed_before_a_stream_is_reset() {
 }
 
 #[test]
-fn a_connection_past_its_memory_reads_on_and_the_others_keep_their_bytes() {
+fn a_connection_over_its_memory_limit_keeps_reading_and_resets_only_the_largest_streams() {
     let small = Limits {
         connection_bytes_max: 1 << 20,
         ..Limits::default()

@@ -30,7 +30,7 @@ fn is_reset(record: &Record) -> bool {
 }
 
 #[test]
-pub(super) fn streams_opened_at_once_wait_for_a_remote_that_is_busy() {
+pub(super) fn streams_opened_at_once_wait_for_a_busy_remote() {
     let mut live = Live::with(wide(), wide());
     live.listener.drains = false;
     for _ in 0..MANY {
@@ -60,7 +60,7 @@ pub(super) fn streams_opened_at_once_wait_for_a_remote_that_is_busy() {
 }
 
 #[test]
-fn streams_that_are_refused_leave_the_backlog_at_once() {
+fn refused_streams_leave_the_backlog_at_once() {
     let mut live = Live::with(wide(), wide());
     live.listener.drains = false;
     let streams: Vec<u32> = (0..MANY)
@@ -74,7 +74,7 @@ fn streams_that_are_refused_leave_the_backlog_at_once() {
 }
 
 #[test]
-fn an_end_of_a_stream_that_was_refused_meanwhile_does_not_pass_for_agreement() {
+fn the_end_of_a_stream_refused_meanwhile_is_not_taken_for_agreement() {
     let mut live = Live::new();
     let stream = live.dialer.open(Proposals::Lazy(9));
     live.dialer.drains = false;
@@ -85,7 +85,7 @@ fn an_end_of_a_stream_that_was_refused_meanwhile_does_not_pass_for_agreement() {
 }
 
 #[test]
-pub(super) fn streams_given_up_while_they_wait_leave_memory() {
+pub(super) fn abandoned_waiting_streams_are_freed() {
     let mut live = Live::new();
     live.listener.drains = false;
     for _ in 0..UNACKED_MAX {
@@ -114,7 +114,7 @@ pub(super) fn streams_given_up_while_they_wait_leave_memory() {
 }
 
 #[test]
-fn the_doorbell_is_not_rung_under_the_lock_of_a_connection_that_ends() {
+fn the_doorbell_is_not_rung_under_the_lock_of_an_ending_connection() {
     /// Looks at the connection when it is rung, as JavaScript may.
     struct Looker(std::sync::OnceLock<std::sync::Weak<Connection>>);
     impl Doorbell for Arc<Looker> {

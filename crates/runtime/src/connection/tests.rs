@@ -18,8 +18,8 @@ mod engines;
 #[path = "opening_tests.rs"]
 mod opening;
 use self::opening::{
-    streams_given_up_while_they_wait_leave_memory,
-    streams_opened_at_once_wait_for_a_remote_that_is_busy,
+    abandoned_waiting_streams_are_freed,
+    streams_opened_at_once_wait_for_a_busy_remote,
 };
 
 /// Outbound streams without acknowledgement at which the next one waits.
@@ -39,7 +39,7 @@ fn fault_of(side: &mut Side, expected: u32) -> Option<StreamFault> {
 }
 
 #[test]
-fn a_stream_whose_end_is_read_last_leaves_its_place_before_the_next_one_comes() {
+fn a_stream_whose_end_is_read_last_frees_its_place_before_the_next_one() {
     let mut live = Live::new();
     for _ in 0..3 {
         let (dialed, taken) = live.stream_of(Proposals::Lazy(SINGLE));
@@ -69,7 +69,7 @@ fn a_lazy_protocol_that_is_refused_fails_the_stream() {
 }
 
 #[test]
-fn the_first_of_several_protocols_that_is_served_settles_the_stream() {
+fn the_first_supported_of_several_protocols_is_negotiated() {
     let mut live = Live::new();
     let proposals = Proposals::AnyOf(Box::from([9, 10, 3, 4]));
     let answer = live
@@ -110,7 +110,7 @@ fn the_first_of_several_protocols_that_is_served_settles_the_stream() {
 }
 
 #[test]
-fn an_end_that_is_ordered_during_negotiation_waits_for_it() {
+fn a_fin_requested_during_negotiation_waits_for_it() {
     let mut live = Live::new();
     let stream = live.dialer.open(Proposals::AnyOf(Box::from([9, 10, 3])));
     live.dialer.close_write(stream);
@@ -133,7 +133,7 @@ fn an_end_that_is_ordered_during_negotiation_waits_for_it() {
 }
 
 #[test]
-fn a_negotiation_that_never_ends_is_a_timeout() {
+fn a_negotiation_that_never_ends_times_out() {
     let hasty = Limits {
         stream_negotiation_timeout: Duration::ZERO,
         ..Limits::default()
@@ -216,7 +216,7 @@ fn outbound_streams_are_limited_until_one_is_closed() {
 }
 
 #[test]
-fn streams_beyond_the_unacknowledged_ones_wait_and_settle() {
+fn streams_beyond_the_unacknowledged_limit_wait_and_are_negotiated() {
     let mut live = Live::new();
     let streams: Vec<u32> = (0..UNACKED_MAX)
         .map(|_| live.dialer.open(Proposals::Lazy(1)))
@@ -236,7 +236,7 @@ fn streams_beyond_the_unacknowledged_ones_wait_and_settle() {
 }
 
 #[test]
-fn an_unacknowledged_stream_that_is_reset_leaves_its_place_to_one_that_waits() {
+fn a_reset_unacknowledged_stream_frees_its_place_for_a_waiting_one() {
     let mut live = Live::new();
     let first = live.dialer.open(Proposals::Lazy(1));
     for _ in 1..UNACKED_MAX {
@@ -256,7 +256,7 @@ fn an_unacknowledged_stream_that_is_reset_leaves_its_place_to_one_that_waits() {
 }
 
 #[test]
-fn waiting_streams_that_are_reset_block_no_other() {
+fn reset_waiting_streams_do_not_block_others() {
     let mut live = Live::new();
     for _ in 0..UNACKED_MAX {
         live.dialer.open(Proposals::Lazy(1));
@@ -278,7 +278,7 @@ fn waiting_streams_that_are_reset_block_no_other() {
 }
 
 #[test]
-fn a_connection_that_holds_too_much_resets_the_stream_that_holds_most() {
+fn a_connection_over_its_memory_limit_resets_the_largest_stream() {
     let small = Limits {
         connection_bytes_max: 300 << 10,
         ..Limits::default()
@@ -298,7 +298,7 @@ fn a_connection_that_holds_too_much_resets_the_stream_that_holds_most() {
 }
 
 #[test]
-fn unread_streams_count_after_their_end_too() {
+fn unread_streams_count_after_their_end() {
     let small = Limits {
         connection_bytes_max: 300 << 10,
         ..Limits::default()
@@ -318,7 +318,7 @@ fn unread_streams_count_after_their_end_too() {
 }
 
 #[test]
-fn a_stream_that_is_unread_ends_before_its_connection() {
+fn an_unread_stream_ends_before_its_connection() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer.write(dialed, b"unread");
@@ -345,7 +345,7 @@ fn a_stream_that_is_unread_ends_before_its_connection() {
 }
 
 #[test]
-fn a_stream_opened_while_the_connection_ends_is_told_of_its_end() {
+fn a_stream_opened_while_the_connection_ends_is_reset() {
     let mut live = Live::new();
     let stream = live.dialer.open(Proposals::Lazy(1));
     live.dialer.connection.finish(ConnectionFault::Ended);
@@ -374,7 +374,7 @@ fn fault_of_first(side: &mut Side, expected: u32) -> Option<StreamFault> {
 }
 
 #[test]
-fn a_goodbye_carries_its_code_and_comes_last() {
+fn a_goaway_carries_its_code_and_comes_last() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer.write(dialed, b"before");
@@ -399,7 +399,7 @@ fn a_goodbye_carries_its_code_and_comes_last() {
 }
 
 #[test]
-fn a_stream_closed_in_two_steps_does_not_wait_for_ever() {
+fn a_stream_closed_in_two_steps_does_not_wait_forever() {
     let hasty = Limits {
         linger_timeout: Duration::ZERO,
         ..Limits::default()
@@ -416,7 +416,7 @@ fn a_stream_closed_in_two_steps_does_not_wait_for_ever() {
 }
 
 #[test]
-fn raw_streams_are_handed_over_as_they_are() {
+fn raw_streams_are_passed_through_unchanged() {
     let mut live = Live::raw();
     let stream = live.dialer.open(Proposals::Raw);
     live.dialer.write(stream, b"\x00anything");
@@ -436,7 +436,7 @@ fn raw_streams_are_handed_over_as_they_are() {
 }
 
 #[test]
-fn a_stream_that_settled_and_was_reset_since_is_told_as_both() {
+fn a_stream_negotiated_and_then_reset_reports_both() {
     let mut live = Live::new();
     live.dialer.drains = false;
     let stream = live.dialer.open(Proposals::AnyOf(Box::from([9, 3])));
@@ -479,7 +479,7 @@ fn a_stream_that_settled_and_was_reset_since_is_told_as_both() {
 }
 
 #[test]
-fn a_goodbye_follows_streams_that_have_nothing_to_send_at_once() {
+fn a_goaway_immediately_follows_streams_with_nothing_to_send() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.listener.write(accepted, &[1; 100]);

@@ -214,7 +214,7 @@ fn a_bulk_stream_that_fills_the_socket_delays_a_small_one_by_one_record_more() {
 }
 
 #[test]
-fn streams_with_bytes_have_a_frame_each_in_turn() {
+fn streams_with_output_send_one_frame_each_in_turn() {
     let mut wire = Wire::new(64 << 20);
     let streams: Vec<u32> = [1, 3, 5, 7].map(|id| wire.stream(id)).to_vec();
     for stream in &streams {
@@ -278,7 +278,7 @@ fn a_socket_that_takes_nothing_ends_the_connection() {
 
 // go-yamux 15: a slow link is no dead link.
 #[test]
-fn the_answer_to_a_ping_waits_behind_data_that_moves() {
+fn a_pong_may_wait_behind_data_that_makes_progress() {
     let mut wire = Wire::new(1 << 20);
     let bulk = wire.stream(1);
     wire.send(PING, ACK, 0, 0, &[]);
@@ -349,7 +349,7 @@ fn a_record_that_cannot_be_sealed_ends_the_connection_and_is_reported() {
 }
 
 #[test]
-fn a_socket_that_fails_for_the_writer_alone_is_reported_with_the_number_of_the_system() {
+fn a_write_failure_is_reported_with_its_os_error_code() {
     let mut wire = Wire::new(64 << 20);
     let stream = wire.stream(1);
     let hub = Arc::clone(&wire.side.connection.hub);
@@ -367,7 +367,7 @@ fn a_socket_that_fails_for_the_writer_alone_is_reported_with_the_number_of_the_s
 
 // Y5, go 153: nothing comes for an interval, nor after the ping that asks.
 #[test]
-fn a_remote_that_says_nothing_ends_the_connection() {
+fn a_silent_remote_ends_the_connection() {
     let mut wire = Wire::new(1 << 20);
     wire.stream(1);
     wire.send(PING, ACK, 0, 0, &[]);
@@ -382,7 +382,7 @@ fn a_remote_that_says_nothing_ends_the_connection() {
 
 // go 151: it is not a wall, and not a door that stays open either.
 #[test]
-fn a_connection_ends_with_its_last_stream_behind_the_goodbye_of_its_remote() {
+fn a_connection_ends_with_its_last_stream_after_a_remote_goaway() {
     let mut wire = Wire::new(1 << 20);
     let stream = wire.stream(1);
     wire.send(GO_AWAY, 0, 0, 7, &[]);
@@ -411,7 +411,7 @@ fn a_connection_ends_with_its_last_stream_behind_the_goodbye_of_its_remote() {
 }
 
 #[test]
-fn a_connection_without_streams_ends_with_the_goodbye_of_its_remote() {
+fn a_connection_without_streams_ends_with_a_remote_goaway() {
     let mut wire = Wire::new(1 << 20);
     wire.send(GO_AWAY, 0, 0, 0, &[]);
     while wire.side.round() {}
@@ -419,7 +419,7 @@ fn a_connection_without_streams_ends_with_the_goodbye_of_its_remote() {
 }
 
 #[test]
-fn a_stream_posted_before_the_goodbye_of_its_remote_and_never_opened_ends() {
+fn a_stream_posted_before_a_remote_goaway_and_never_opened_ends() {
     let mut wire = Wire::new(1 << 20);
     let stream = wire.side.open(Proposals::Raw);
     wire.put(GO_AWAY, 0, 0, 0, &[]);
@@ -472,7 +472,7 @@ fn every_frame_is_counted() {
 }
 
 #[test]
-fn a_violation_is_answered_by_one_goodbye() {
+fn a_violation_is_answered_by_one_goaway() {
     for muxer in [Muxer::Yamux, Muxer::YamuxCrate] {
         let mut wire = Wire::over(muxer, 1 << 20);
         // An opening with an id of ours.

@@ -167,7 +167,7 @@ fn reset_is_terminal() {
 }
 
 #[test]
-fn a_reset_is_told_after_the_remote_end_too() {
+fn a_reset_is_reported_after_the_remote_end() {
     let answers = answers(|live| {
         let (dialed, accepted) = live.stream();
         live.listener.close_write(accepted);

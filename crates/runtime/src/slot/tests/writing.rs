@@ -39,7 +39,7 @@ fn a_write_is_accepted_up_to_the_send_pipe_and_resumes() {
 }
 
 #[test]
-fn submit_takes_everything_and_answers_the_credit_left() {
+fn submit_takes_everything_and_returns_the_credit_left() {
     let mut live = Live::new();
     let (dialed, _) = live.stream();
     let half = vec![7; SEND_PIPE_MAX / 2];
