@@ -1,4 +1,4 @@
-//! What a connection that is closed still delivers.
+//! Delivery of accepted bytes by a connection that is being closed.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn close(side: &mut Side, manner: CloseManner) {
         .unwrap();
 }
 
-/// Reads until the end, while both sides go on.
+/// Reads until the end while both sides make progress.
 fn read_all(live: &mut Live, stream: u32) -> (usize, CallError) {
     let mut received = 0;
     loop {
@@ -94,7 +94,7 @@ fn open_streams_are_reset_at_once_while_others_deliver() {
         ] if stream == open_there && report.code == 0x1007),
         "reported {reported:?}"
     );
-    // Nobody opens another one meanwhile.
+    // Neither side can open another stream meanwhile.
     assert!(
         live.dialer
             .environment
@@ -115,7 +115,7 @@ fn open_streams_are_reset_at_once_while_others_deliver() {
     assert_eq!(read_all(&mut live, accepted), (written, end));
 }
 
-/// A stream that is closed while its remote takes nothing, on a connection that is closed too.
+/// A closed stream whose remote takes nothing, on a connection that is being closed too.
 fn stuck() -> (Live, u32, u32) {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
@@ -140,7 +140,7 @@ fn a_remote_that_takes_no_delivered_bytes_loses_the_connection() {
     let stall = Limits::default().write_stall_timeout;
     wait(&mut live, stall - Duration::from_secs(1));
     assert_eq!(live.dialer.ended, None);
-    // Every time that it takes some it has as long again.
+    // Each time the remote takes some, the timeout starts again.
     for _ in 0..2 {
         live.listener
             .environment
@@ -164,7 +164,7 @@ fn a_remote_that_takes_no_delivered_bytes_loses_the_connection() {
         ] if stream == dialed && report.connection_lost),
         "reported {reported:?}"
     );
-    // What was cut does not look whole.
+    // A truncated stream does not appear complete.
     let (_, end) = read_all(&mut live, accepted);
     assert_eq!(end, CallError::Reset);
 }
@@ -244,7 +244,7 @@ fn traffic_is_reported_with_the_end_of_the_connection() {
     live.settle();
     let carried = &live.listener.carried;
     assert_eq!(carried[0], (0, 6));
-    // The GoAway came after that; the bytes that the listener has sent are 0.
+    // The GoAway came after that; the listener has sent 0 bytes.
     let frames_in = figures[2] + 1;
     assert!(
         carried.contains(&(2, frames_in)),
@@ -256,7 +256,7 @@ fn traffic_is_reported_with_the_end_of_the_connection() {
     );
 }
 
-/// Whether the end that was asked for has not been sent.
+/// Returns whether a requested FIN has not been sent.
 fn owes_end(side: &mut Side, stream: u32) -> bool {
     let mut owes = false;
     side.change(stream, |slot| {

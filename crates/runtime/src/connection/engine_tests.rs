@@ -1,4 +1,4 @@
-//! The same over the `yamux` crate, at one end or both.
+//! The same tests over the `yamux` crate, at one end or both.
 
 use std::task::{Context, Waker};
 
@@ -63,7 +63,7 @@ fn events_held_back_by_the_crate_follow_reads_without_another_wake() {
         }
         let first = live.listener.read(accepted).0.len();
         assert!(first < written, "nothing is held back of {first} bytes");
-        // One turn of the driver, which nothing but the reading has called for.
+        // One turn of the driver, which only the read has requested.
         let mut cx = Context::from_waker(Waker::noop());
         let mut scratch = Scratch::default();
         let listener = &live.listener.connection;
@@ -81,7 +81,7 @@ fn a_stream_beyond_the_limit_of_the_crate_waits_until_one_has_ended() {
             ..Limits::default()
         };
         let mut live = Live::with(narrow, Limits::default());
-        // Those that are closed here keep their places until the remote has ended them too.
+        // Streams closed locally keep their places until the remote has ended them too.
         let mut taken = Vec::new();
         for _ in 0..2 {
             let (dialed, accepted) = live.stream();

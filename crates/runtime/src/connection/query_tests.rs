@@ -1,4 +1,4 @@
-//! Proposals that JavaScript decides on.
+//! Protocol proposals decided by JavaScript.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ use crate::record::Record;
 use crate::slot::Proposals;
 use crate::{Limits, Muxer};
 
-/// Protocols that have a name and no handler.
+/// Protocols with a name but no handler.
 const UNSERVED: [u32; 2] = [9, 10];
 
-/// What JavaScript calls its predicate.
+/// JavaScript's id of its predicate.
 const PREDICATE: u32 = 1 << 20;
 
-/// A yes, for `inbound_max` streams at a time.
-fn yes(inbound_max: u32) -> Option<Handler> {
+/// Accepting answer, for `inbound_max` streams at a time.
+fn accept(inbound_max: u32) -> Option<Handler> {
     Some(Handler {
         protocol: PREDICATE,
         inbound_max,
     })
 }
 
-/// The stream that the last drain asked about, and the protocol.
+/// Stream and protocol of the query reported by the last drain.
 fn queried(side: &mut Side) -> (u32, String) {
     let reported = side.take_records();
     let [Record::ProtocolQuery { stream, .. }] = reported[..] else {
-        panic!("expected a question, reported {reported:?}");
+        panic!("expected a query, reported {reported:?}");
     };
     let name = side.environment.queried_protocol(stream).unwrap();
     (stream, name.as_str().to_owned())
@@ -63,13 +63,13 @@ fn a_stream_and_its_bytes_wait_for_the_answer() {
     live.settle();
     let (stream, name) = queried(&mut live.listener);
     assert_eq!(name, "/label/9");
-    // Another stream is not held up.
+    // Another stream is not blocked.
     let (other, taken) = live.stream();
     live.dialer.write(other, b"meanwhile");
     live.settle();
     assert_eq!(live.listener.read(taken).0, b"meanwhile");
 
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     assert_eq!(opened(&mut live.listener), (stream, PREDICATE));
     let name = live.listener.environment.queried_protocol(stream).unwrap();
     assert_eq!(name.as_str(), "/label/9");
@@ -86,7 +86,7 @@ fn bytes_received_before_the_answer_are_counted_once() {
     live.dialer.write(dialed, &[7; 1_000]);
     live.settle();
     let (stream, _) = queried(&mut live.listener);
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     live.listener.read(stream).1.unwrap();
     let [_, sent, ..] = live.dialer.environment.measure(dialed).unwrap();
     let [received, ..] = live.listener.environment.measure(stream).unwrap();
@@ -144,7 +144,7 @@ fn an_end_after_the_query_is_read_after_the_answer() {
     live.dialer.close_write(dialed);
     live.settle();
     let (stream, _) = queried(&mut live.listener);
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     opened(&mut live.listener);
     let end = (b"all of it".to_vec(), Err(CallError::EndOfStream));
     assert_eq!(live.listener.read(stream), end);
@@ -167,7 +167,7 @@ fn an_end_after_a_refused_query_ends_the_negotiation() {
 #[test]
 fn proposals_and_an_end_received_with_the_query_are_handled_after_it() {
     let mut live = Live::asking(Limits::default());
-    // A dialer that waits for no answer.
+    // A dialer that does not wait for the answer.
     let dialed = live.dialer.open(Proposals::Raw);
     let lines = b"\x13/multistream/1.0.0\n\x09/label/9\n\x0a/label/10\n";
     live.dialer.write(dialed, lines);
@@ -182,10 +182,10 @@ fn proposals_and_an_end_received_with_the_query_are_handled_after_it() {
     answer(&mut live, stream, None);
     assert_eq!(live.listener.take_records(), closed(stream));
     assert_eq!(live.listener.connection.stream_count(), 0);
-    let said = b"\x13/multistream/1.0.0\n\x03na\n\x03na\n".to_vec();
+    let replies = b"\x13/multistream/1.0.0\n\x03na\n\x03na\n".to_vec();
     assert_eq!(
         live.dialer.read(dialed),
-        (said, Err(CallError::EndOfStream))
+        (replies, Err(CallError::EndOfStream))
     );
 }
 
@@ -196,7 +196,7 @@ fn a_predicate_is_limited_to_its_concurrent_streams() {
         let dialed = live.dialer.open(Proposals::Lazy(label));
         live.settle();
         let (stream, _) = queried(&mut live.listener);
-        answer(live, stream, yes(1));
+        answer(live, stream, accept(1));
         (dialed, stream)
     };
     let (dialed, first) = open(&mut live, UNSERVED[0]);
@@ -222,7 +222,7 @@ fn an_answer_after_the_end_of_its_stream_is_not_an_error() {
     live.dialer.environment.flush();
     live.listener.drains = false;
     live.settle();
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     live.listener.drains = true;
     live.settle();
     assert_eq!(live.listener.take_records(), closed(stream));
@@ -259,7 +259,7 @@ fn streams_accepted_and_reset_at_once_leave_the_backlog() {
         live.dialer.open(Proposals::Lazy(UNSERVED[0]));
         live.settle();
         let (stream, _) = queried(&mut live.listener);
-        live.listener.environment.answer(stream, yes(1)).unwrap();
+        live.listener.environment.answer(stream, accept(1)).unwrap();
         live.listener.reset(stream, 0);
         live.settle();
         assert_eq!(live.listener.take_records(), closed(stream));
@@ -268,8 +268,8 @@ fn streams_accepted_and_reset_at_once_leave_the_backlog() {
     live.stream();
 }
 
-// A stalled JavaScript thread is asked about no more streams than the backlog has room for, however
-// many come and go, and the connection serves on when it is back.
+// A stalled JavaScript thread gets no more queries than the backlog has room for, however many
+// streams come and go, and the connection resumes service when the thread does.
 #[test]
 fn streams_that_end_before_their_query_do_not_accumulate() {
     const BACKLOG: u32 = 8;
@@ -318,7 +318,7 @@ fn bytes_waiting_for_an_answer_are_bounded_by_the_window_and_count_as_held() {
     // Memory is at most twice the bytes in it.
     assert!(held > WINDOW - 100 && held <= 2 * WINDOW, "{held}");
 
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     opened(&mut live.listener);
     let mut received = Vec::new();
     while received.len() < sent.len() {

@@ -1,4 +1,4 @@
-//! Streams coming and going on a live connection.
+//! Stream lifecycle on a live connection.
 
 use std::time::Duration;
 
@@ -18,11 +18,10 @@ mod engines;
 #[path = "opening_tests.rs"]
 mod opening;
 use self::opening::{
-    abandoned_waiting_streams_are_freed,
-    streams_opened_at_once_wait_for_a_busy_remote,
+    abandoned_waiting_streams_are_freed, streams_opened_at_once_wait_for_a_busy_remote,
 };
 
-/// Outbound streams without acknowledgement at which the next one waits.
+/// Unacknowledged outbound streams at which the next one waits.
 const UNACKED_MAX: u32 = 256;
 
 fn fault_of(side: &mut Side, expected: u32) -> Option<StreamFault> {
@@ -79,7 +78,7 @@ fn the_first_supported_of_several_protocols_is_negotiated() {
         .unwrap();
     let stream = answer & !HANDLE_PENDING;
     assert_ne!(answer, stream, "it is not usable yet");
-    assert_eq!(live.dialer.write(stream, b"no byte passes a proposal"), 0);
+    assert_eq!(live.dialer.write(stream, b"no byte precedes the choice"), 0);
     live.settle();
     let reported = live.dialer.take_records();
     let [
@@ -139,7 +138,7 @@ fn a_negotiation_that_never_ends_times_out() {
         ..Limits::default()
     };
     let mut live = Live::with(hasty, Limits::default());
-    // The remote hears of it in the same turn in which its time is up.
+    // The negotiation is sent in the same turn in which it times out.
     let stream = live.dialer.open(Proposals::AnyOf(Box::from([3, 4])));
     live.dialer.environment.flush();
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
@@ -167,7 +166,7 @@ fn reading_may_be_closed_before_the_negotiation_is_answered() {
         panic!("reported {reported:?}")
     };
     assert_eq!(live.listener.read(stream).0, b"one way");
-    // Whatever the remote says now is nobody's, and holds it up in nothing.
+    // Bytes that the remote sends now are discarded, and do not block it.
     let bytes = vec![1; 100 << 10];
     for _ in 0..20 {
         assert_eq!(live.listener.write(stream, &bytes), bytes.len());
@@ -210,7 +209,7 @@ fn outbound_streams_are_limited_until_one_is_closed() {
     let dialer = &mut live.dialer;
     let refused = dialer.environment.open(dialer.handle, Proposals::Lazy(1));
     assert_eq!(refused, Err(CallError::StreamLimit));
-    // Its place is free when `closed` is told, flushed or not.
+    // Its place is free as soon as it is finished, flushed or not.
     dialer.reset(first, 0);
     dialer.open(Proposals::Lazy(1));
 }
@@ -264,8 +263,8 @@ fn reset_waiting_streams_do_not_block_others() {
     live.dialer.environment.flush();
     let limit = Limits::default().outbound_streams_max - UNACKED_MAX;
     for _ in 0..limit + 100 {
-        let given_up = live.dialer.open(Proposals::Lazy(1));
-        live.dialer.reset(given_up, 0);
+        let abandoned = live.dialer.open(Proposals::Lazy(1));
+        live.dialer.reset(abandoned, 0);
     }
     let late = live.dialer.open(Proposals::Lazy(2));
     live.settle();
@@ -311,7 +310,7 @@ fn unread_streams_count_after_their_end() {
     let (light, light_there) = live.stream();
     live.dialer.write(light, &vec![2; 150 << 10]);
     live.settle();
-    // What both sides have finished on the wire is still the connection's to give up.
+    // A stream that both sides have finished on the wire may still be reset to free its memory.
     let state = live.listener.change(ended_there, |slot| Ok(slot.state()));
     assert_eq!(state, Ok(State::Reset));
     assert_eq!(live.listener.read(light_there).0.len(), 150 << 10);
@@ -411,7 +410,7 @@ fn a_stream_closed_in_two_steps_does_not_wait_forever() {
     live.dialer.change(dialed, StreamSlot::close_read).unwrap();
     live.settle();
     assert_eq!(live.dialer.take_records(), closed(dialed));
-    // The remote never ended its half: it is reset, behind our end.
+    // The remote never ended its half: the stream is reset, after our end.
     assert_eq!(live.listener.take_records(), closed(accepted));
 }
 
@@ -484,7 +483,7 @@ fn a_goaway_immediately_follows_streams_with_nothing_to_send() {
     let (dialed, accepted) = live.stream();
     live.listener.write(accepted, &[1; 100]);
     live.settle();
-    // Posts the stream with no more than a little credit to note.
+    // Posts the stream with only a little credit to return.
     live.dialer.read(dialed).1.unwrap();
     live.dialer.change(dialed, StreamSlot::close_read).unwrap();
     live.dialer

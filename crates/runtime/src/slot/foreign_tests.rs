@@ -1,4 +1,4 @@
-//! A slot that a muxer in JavaScript fills and empties.
+//! Slots that a muxer in JavaScript fills and empties.
 
 use crate::connection::Direction;
 use crate::environment::Environment;
@@ -26,7 +26,7 @@ const BY_REMOTE: ResetReport = ResetReport {
     fault: None,
 };
 
-/// An environment, one foreign stream in it, and what it was told.
+/// An environment with one foreign stream.
 struct Foreign {
     environment: Environment,
     stream: u32,
@@ -80,7 +80,7 @@ fn written_bytes_are_announced_once_and_taken_in_order() {
     assert_eq!(foreign.change(StreamSlot::close_write), State::CloseWrite);
     let (bytes, taken) = foreign.take();
     assert_eq!((&bytes[..], taken.fin), (&b"one two "[..], true));
-    // The end is ordered once.
+    // The FIN is requested once.
     assert_eq!(foreign.take(), (vec![], Taken::default()));
 }
 

@@ -201,11 +201,11 @@ impl Streams {
         let wanted = connection.outbound_count() as usize;
         if self.unopened.len() > 2 * wanted + UNOPENED_MIN {
             self.unopened.retain(|waiting| {
-                let given_up = waiting.is_finished();
-                if given_up && waiting.turn().give_up() {
+                let abandoned = waiting.is_finished();
+                if abandoned && waiting.turn().give_up() {
                     connection.acknowledged();
                 }
-                !given_up
+                !abandoned
             });
         }
         self.unopened.push_back(Arc::clone(slot));

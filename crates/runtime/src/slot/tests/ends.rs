@@ -1,4 +1,4 @@
-//! How a stream ends, and what is left of it then.
+//! End of a stream, and the bytes left at that point.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ fn a_reset_after_the_end_keeps_the_bytes_and_the_end() {
     live.settle();
     live.listener.reset(accepted, CODE);
     live.settle();
-    // The listener knows of no end of the dialler's, so that its reset went out.
+    // The dialer has not ended its half, so the listener's reset was sent.
     assert_eq!(
         live.dialer.take_records(),
         [Record::StreamClosed {
@@ -131,7 +131,7 @@ fn a_removed_stream_ends_locally_without_notifying_the_remote() {
     live.settle();
     assert_eq!(live.dialer.take_records(), closed(dialed));
     assert_eq!(live.listener.take_records(), []);
-    // What was written before arrives, and what the remote writes blocks nobody.
+    // Bytes written before arrive, and bytes that the remote writes block nothing.
     assert_eq!(live.listener.read(accepted), (b"accepted".to_vec(), Ok(())));
     live.listener.write(accepted, &[7; 1 << 18]);
     live.settle();
@@ -160,8 +160,7 @@ fn a_removed_stream_is_reset_after_lingering() {
 }
 
 #[test]
-fn a_stream_closed_and_removed_in_the_tick_of_its_opening_delivers_its_bytes_and_end()
-{
+fn a_stream_closed_and_removed_in_the_tick_of_its_opening_delivers_its_bytes_and_end() {
     let mut live = Live::raw();
     let dialed = live.dialer.open(Proposals::Raw);
     live.dialer.write(dialed, b"accepted");

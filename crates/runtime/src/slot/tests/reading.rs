@@ -1,4 +1,4 @@
-//! When a reader is notified, and messages cut out of the bytes that have arrived.
+//! Notification of readers, and message framing of received bytes.
 
 use crate::error::{CallError, StreamFault};
 use crate::live::Live;
@@ -99,7 +99,7 @@ fn a_message_over_its_limit_fails_the_stream() {
     assert_eq!(taken, Err(CallError::Failed(fault)));
     assert_eq!(state(&mut live, dialed), State::Error);
     live.settle();
-    // The remote is told why.
+    // The remote receives the reason.
     let reported = live.listener.take_records();
     let [
         Record::StreamReset { report, .. },
