@@ -257,14 +257,14 @@ fn traffic_is_reported_with_the_end_of_the_connection() {
 }
 
 /// Returns whether a requested FIN has not been sent.
-fn owes_end(side: &mut Side, stream: u32) -> bool {
-    let mut owes = false;
+fn has_unsent_fin(side: &mut Side, stream: u32) -> bool {
+    let mut unsent = false;
     side.change(stream, |slot| {
-        owes = slot.owes_end();
+        unsent = slot.has_unsent_fin();
         Ok(slot.state())
     })
     .unwrap();
-    owes
+    unsent
 }
 
 #[test]
@@ -280,9 +280,9 @@ fn the_fin_of_a_lazy_stream_waits_for_the_answer_of_a_remote_that_may_lose_it() 
                 live.dialer.write(stream, b"question");
                 live.dialer.close_write(stream);
                 live.dialer.round();
-                assert_eq!(owes_end(&mut live.dialer, stream), !early);
+                assert_eq!(has_unsent_fin(&mut live.dialer, stream), !early);
                 live.settle();
-                assert!(!owes_end(&mut live.dialer, stream));
+                assert!(!has_unsent_fin(&mut live.dialer, stream));
                 let reported = live.listener.take_records();
                 let [Record::StreamOpened { stream, .. }] = reported[..] else {
                     panic!("reported {reported:?}");

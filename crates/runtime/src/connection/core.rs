@@ -224,9 +224,9 @@ impl Core {
                 link.remove(key);
             }
             Event::GoAway { code } => {
-                if life.remote_goes_away(code) {
-                    connection.outbox.lock().open_no_more();
-                    streams.open_no_more();
+                if life.record_goaway(code) {
+                    connection.outbox.lock().stop_opening();
+                    streams.stop_opening();
                     connection
                         .hub
                         .queue(Ready::GoingAway(Arc::clone(connection), code));
@@ -302,7 +302,7 @@ impl Core {
     fn begin_close(&mut self, connection: &Connection, request: CloseRequest, now: Duration) {
         let mut closing = Closing::new(request, self.link.mark(), now + CLOSE_FLUSH_MAX);
         if request.manner == CloseManner::Orderly {
-            let (draining, others) = self.streams.by_draining();
+            let (draining, others) = self.streams.partition_draining();
             if !draining.is_empty() || self.link.wants_write() {
                 let until = now + connection.limits.write_stall_timeout;
                 closing = closing.delivering(draining, until);
@@ -324,7 +324,7 @@ impl Core {
     /// Closes the connection once no stream is left after the remote's GoAway.
     fn follow_goaway(&mut self, connection: &Connection, now: Duration) {
         // The outbox is empty: streams posted before the GoAway have been collected since.
-        if let Some(code) = self.life.unanswered_goaway()
+        if let Some(code) = self.life.unhandled_goaway()
             && self.streams.is_empty()
         {
             let request = CloseRequest {

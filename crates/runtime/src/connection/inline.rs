@@ -8,10 +8,10 @@ use crate::sync::{Arc, Ordering, fence};
 use super::{Connection, Scratch};
 
 /// Maximum number of bytes sealed per flush on JavaScript's thread: one record, enough for the
-/// output of a tick. The driver's core seals the rest in parallel. In a loop of `await write(256
-/// KiB)`, event loop delay was 2 ms (p99) with this bound and with four times as much, 2 to 4 ms
-/// with eight times and 3 to 10 ms without; 4 % of the bytes were sealed here, without a bound up
-/// to half.
+/// output of a tick. The driver's core seals the rest in parallel. In a loop of
+/// `await write(256 KiB)`, event loop delay was 2 ms (p99) with this bound and with four times as
+/// much, 2 to 4 ms with eight times and 3 to 10 ms without; 4 % of the bytes were sealed here, up
+/// to half without a bound.
 const SEALED_MAX: usize = 16 << 10;
 
 impl Connection {

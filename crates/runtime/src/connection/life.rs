@@ -149,12 +149,12 @@ impl Life {
     }
 
     /// Records the remote's GoAway; returns whether it is the first.
-    pub(super) const fn remote_goes_away(&mut self, code: u32) -> bool {
+    pub(super) const fn record_goaway(&mut self, code: u32) -> bool {
         self.remote_goaway.replace(code).is_none()
     }
 
     /// Code of the remote's GoAway, until closing begins.
-    pub(super) fn unanswered_goaway(&self) -> Option<u32> {
+    pub(super) fn unhandled_goaway(&self) -> Option<u32> {
         self.remote_goaway.filter(|_| self.closing.is_none())
     }
 

@@ -348,7 +348,7 @@ impl Connection {
     }
 
     /// Releases an inbound stream's place in the accept backlog.
-    pub(crate) fn taken(&self) {
+    pub(crate) fn release_place(&self) {
         self.unaccepted.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -382,7 +382,7 @@ impl Connection {
         }));
     }
 
-    /// The exceeded bound behind [`Connection::must_pause`].
+    /// Bound whose excess makes [`Connection::must_pause`] return true.
     fn pause(&self) -> Refusal {
         Refusal {
             option: "awaiting",

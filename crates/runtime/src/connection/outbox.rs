@@ -71,7 +71,7 @@ impl Outbox {
     }
 
     /// Records that the remote accepts no more streams.
-    pub(super) const fn open_no_more(&mut self) {
+    pub(super) const fn stop_opening(&mut self) {
         self.going_away = true;
     }
 

@@ -94,9 +94,9 @@ impl Carrier {
     }
 
     /// Releases an inbound stream's place in the accept backlog.
-    pub(crate) fn taken(&self) {
+    pub(crate) fn release_place(&self) {
         if let Self::Connection(connection) = self {
-            connection.taken();
+            connection.release_place();
         }
     }
 

@@ -99,7 +99,7 @@ enum Wire {
     Unopened(Option<Box<Negotiation>>),
     /// Registered with the engine under this key.
     Open(StreamKey),
-    /// Not registered, and never again.
+    /// Not registered with an engine, and never will be.
     Off,
 }
 
@@ -179,11 +179,11 @@ impl StreamSlot {
     /// Frees the backlog place of an inbound stream that JavaScript was notified of, or never will
     /// be, and schedules the acknowledgement for its next turn. Returns whether it was unaccepted
     /// before.
-    fn taken(&self, inner: &mut Inner) -> bool {
+    fn release_place(&self, inner: &mut Inner) -> bool {
         let unaccepted = inner.notifications.take_place();
         if unaccepted {
             inner.commands.accept = true;
-            self.carrier.taken();
+            self.carrier.release_place();
         }
         unaccepted
     }

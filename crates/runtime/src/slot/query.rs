@@ -23,11 +23,11 @@ impl StreamSlot {
 
     /// Frees the backlog place of a stream that is never announced. A stream with a pending query
     /// or announcement counts until that is drained, because the ready list holds it as long.
-    pub(crate) fn never_announced(&self) {
+    pub(crate) fn release_unannounced(&self) {
         let mut inner = self.lock();
         let known = &inner.notifications;
         if !known.is_announced() && !known.is_pending(Pending::QUERIED) {
-            self.taken(&mut inner);
+            self.release_place(&mut inner);
         }
     }
 

@@ -31,7 +31,7 @@ impl StreamSlot {
         let opened = inner.notifications.take(Pending::OPENED);
         let queried = inner.notifications.take(Pending::QUERIED);
         let finished = inner.notifications.is_finished();
-        let taken = (opened || (queried && finished)) && self.taken(&mut inner);
+        let taken = (opened || (queried && finished)) && self.release_place(&mut inner);
         if queried && finished && inner.notifications.handle().is_none() {
             // The stream ended before JavaScript was queried about it.
             return Drained::default();

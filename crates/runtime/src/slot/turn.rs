@@ -144,7 +144,7 @@ impl<'a> Turn<'a> {
     /// Returns whether the FIN follows the last byte. While a choice of protocols is pending it
     /// never does; before the answer to a single proposal it does if the remote
     /// `accepts_early_fin`: js-libp2p loses a FIN that arrives before its handler listens.
-    pub(crate) fn ends(&self, accepts_early_fin: bool) -> bool {
+    pub(crate) fn is_fin_due(&self, accepts_early_fin: bool) -> bool {
         match self.inner.write.half().fin_due() {
             FinDue::Now => true,
             FinDue::OnAnswer => accepts_early_fin,
@@ -153,7 +153,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Records that the FIN is sealed.
-    pub(crate) fn end_sent(&mut self) {
+    pub(crate) fn fin_sent(&mut self) {
         self.inner.write.apply(WriteInput::FinSent);
     }
 
@@ -190,7 +190,7 @@ impl StreamSlot {
     }
 
     /// Records that the connection has removed the stream.
-    pub(crate) fn left_wire(&self) {
+    pub(crate) fn removed_from_wire(&self) {
         let mut inner = self.lock();
         inner.wire = Wire::Off;
         inner.write.apply(WriteInput::Cut);
@@ -211,13 +211,13 @@ impl StreamSlot {
     }
 
     /// Returns whether a reset is still to be sent.
-    pub(crate) fn owes_reset(&self) -> bool {
+    pub(crate) fn has_pending_reset(&self) -> bool {
         let inner = self.lock();
         inner.wire.key().is_some() && inner.commands.reset.is_some()
     }
 
     /// Returns whether a requested FIN has not been sent.
-    pub(crate) fn owes_end(&self) -> bool {
+    pub(crate) fn has_unsent_fin(&self) -> bool {
         self.lock().write.fin() == FinState::Wanted
     }
 

@@ -64,7 +64,7 @@ impl StreamSlot {
         if inner.notifications.is_finished() {
             inner.write.apply(WriteInput::Cut);
         } else {
-            self.lose(&mut inner, report);
+            self.end_with(&mut inner, report);
         }
     }
 
@@ -75,7 +75,7 @@ impl StreamSlot {
         if inner.notifications.is_finished() || inner.write.fin() != FinState::Open {
             return;
         }
-        self.lose(&mut inner, report);
+        self.end_with(&mut inner, report);
         inner.commands.reset = Some(code);
         self.send_later(inner);
     }
@@ -92,7 +92,7 @@ impl StreamSlot {
     }
 
     /// Ends the stream as [`StreamSlot::end`] describes.
-    fn lose(self: &Arc<Self>, inner: &mut Inner, report: ResetReport) {
+    fn end_with(self: &Arc<Self>, inner: &mut Inner, report: ResetReport) {
         if report.connection_lost && report.orderly && Self::is_delivered(inner) {
             // Only the answer to its proposal was outstanding.
             inner.write.cut(&self.carrier);

@@ -72,7 +72,7 @@ impl Streams {
     }
 
     /// Sets the deadline for the negotiation of a stream.
-    pub(super) fn expect_negotiation(&mut self, key: StreamKey, serial: u64, at: Duration) {
+    pub(super) fn set_negotiation_deadline(&mut self, key: StreamKey, serial: u64, at: Duration) {
         let deadline = Deadline { at, key, serial };
         self.negotiating.push(&self.entries, deadline);
     }

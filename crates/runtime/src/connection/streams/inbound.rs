@@ -62,7 +62,7 @@ impl Streams {
         match &negotiation {
             Some(_) => {
                 let at = now + connection.limits.stream_negotiation_timeout;
-                self.expect_negotiation(key, serial, at);
+                self.set_negotiation_deadline(key, serial, at);
             }
             None => {
                 slot.announce(0);
@@ -106,14 +106,14 @@ impl Streams {
                         // already be known, and would be read first.
                         slot.deliver(&bytes[consumed..]);
                         if let Some(handler) = handler {
-                            self.hand_over(link, connection, &slot, handler);
+                            self.dispatch(link, connection, &slot, handler);
                         }
                         self.requeue(&slot);
                         &[]
                     }
                     Progress::Failed => {
                         entry.negotiation = None;
-                        slot.never_announced();
+                        slot.release_unannounced();
                         self.requeue(&slot);
                         return;
                     }
@@ -131,7 +131,7 @@ impl Streams {
     }
 
     /// Passes an inbound stream to its handler, unless the protocol has reached `maxInbound`.
-    fn hand_over(
+    fn dispatch(
         &mut self,
         link: &mut Link,
         connection: &Connection,
@@ -155,8 +155,8 @@ impl Streams {
         }
     }
 
-    /// Removes queued streams whose end JavaScript has read last: they are waiting to be served,
-    /// but the driver has not been woken for them.
+    /// Removes finished streams that are still queued: those whose end JavaScript has read last,
+    /// for which the driver is not woken.
     fn remove_read_out(&mut self, link: &mut Link, connection: &Connection) {
         let done: Vec<_> = {
             let outbox = connection.outbox.lock();

@@ -92,7 +92,7 @@ impl Entry {
         if self.outbound && !self.acked {
             connection.acknowledged();
         }
-        self.slot.never_announced();
+        self.slot.release_unannounced();
     }
 }
 
@@ -110,7 +110,7 @@ impl Streams {
     /// Returns whether written bytes or FINs are waiting to be sent.
     pub(super) fn has_unsent(&self) -> bool {
         let mut entries = self.entries.iter().flatten();
-        self.has_queued() || entries.any(|entry| entry.slot.owes_end())
+        self.has_queued() || entries.any(|entry| entry.slot.has_unsent_fin())
     }
 
     /// Returns whether no stream is left, opened or waiting to be.
@@ -120,7 +120,7 @@ impl Streams {
 
     /// Partitions all streams, opened or waiting to be, into those closed for writing with output
     /// to deliver and the others.
-    pub(super) fn by_draining(&self) -> (Vec<Arc<StreamSlot>>, Vec<Arc<StreamSlot>>) {
+    pub(super) fn partition_draining(&self) -> (Vec<Arc<StreamSlot>>, Vec<Arc<StreamSlot>>) {
         let unopened = self.ring.iter().chain(&self.unopened);
         let unopened = unopened.filter(|slot| !slot.is_on_wire());
         let opened = self.entries.iter().flatten().map(|entry| &entry.slot);
@@ -132,7 +132,7 @@ impl Streams {
 
     /// Records that the remote accepts no more streams, and queues the unopened ones so that they
     /// end.
-    pub(super) fn open_no_more(&mut self) {
+    pub(super) fn stop_opening(&mut self) {
         self.ring.append(&mut self.unopened);
     }
 
@@ -199,7 +199,7 @@ impl Streams {
             return;
         };
         link.remove(key);
-        entry.slot.left_wire();
+        entry.slot.removed_from_wire();
         entry.release_counts(connection);
         self.release_protocol(&entry);
         if entry.outbound && (!entry.acked || self.link_full) {

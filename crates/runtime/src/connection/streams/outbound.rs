@@ -57,7 +57,7 @@ impl Streams {
     ) {
         if life.closes_at_once() {
             // Only resets are sent, which carry their error codes.
-            self.ring.retain(|slot| slot.owes_reset());
+            self.ring.retain(|slot| slot.has_pending_reset());
         }
         if !self.ring.is_empty() {
             // The round-trip time is measured along with the first stream: on an unused connection,
@@ -168,7 +168,7 @@ impl Streams {
             Err(reason @ (OpenError::Unacked | OpenError::TooMany)) => {
                 drop(turn);
                 self.link_full |= reason == OpenError::TooMany;
-                self.wait_for_place(connection, slot);
+                self.queue_unopened(connection, slot);
                 return None;
             }
             Err(error) => {
@@ -188,7 +188,7 @@ impl Streams {
         let serial = self.serial();
         if negotiation.is_some() {
             let at = now + connection.limits.stream_negotiation_timeout;
-            self.expect_negotiation(key, serial, at);
+            self.set_negotiation_deadline(key, serial, at);
         }
         self.insert(key, Entry::outbound(Arc::clone(slot), negotiation, serial));
         Some(key)
@@ -197,7 +197,7 @@ impl Streams {
     /// Queues an outbound stream behind the others waiting to be opened.
     ///
     /// Abandoned streams are swept before they outnumber the wanted ones.
-    fn wait_for_place(&mut self, connection: &Connection, slot: &Arc<StreamSlot>) {
+    fn queue_unopened(&mut self, connection: &Connection, slot: &Arc<StreamSlot>) {
         let wanted = connection.outbound_count() as usize;
         if self.unopened.len() > 2 * wanted + UNOPENED_MIN {
             self.unopened.retain(|waiting| {
@@ -257,11 +257,11 @@ fn send_bytes(
         connection.traffic.bytes_out.add(framed.count as u64);
     }
     let last = framed.count == held;
-    if last && turn.ends(connection.allows_early_fin()) {
+    if last && turn.is_fin_due(connection.allows_early_fin()) {
         if !link.finish(key) {
             return Served::More;
         }
-        turn.end_sent();
+        turn.fin_sent();
         return Served::Idle;
     }
     if last || framed.is_blocked {

@@ -47,7 +47,7 @@ impl Streams {
         if let Err(fault) = negotiation.handle_end() {
             negotiation.give_up(&slot, fault);
             entry.negotiation = None;
-            slot.never_announced();
+            slot.release_unannounced();
             self.requeue(&slot);
         }
     }
