@@ -1,4 +1,4 @@
-//! What a connection that is closed still delivers.
+//! Delivery of accepted bytes by a connection that is being closed.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn close(side: &mut Side, manner: CloseManner) {
         .unwrap();
 }
 
-/// Reads until the end, while both sides go on.
+/// Reads until the end while both sides make progress.
 fn read_all(live: &mut Live, stream: u32) -> (usize, CallError) {
     let mut received = 0;
     loop {
@@ -38,7 +38,7 @@ fn read_all(live: &mut Live, stream: u32) -> (usize, CallError) {
 }
 
 #[test]
-fn a_connection_that_is_closed_delivers_what_its_closed_streams_accepted() {
+fn a_closing_connection_delivers_bytes_accepted_by_closed_streams() {
     for engines in ENGINES {
         over(engines, || {
             for both in [false, true] {
@@ -68,7 +68,7 @@ fn a_connection_that_is_closed_delivers_what_its_closed_streams_accepted() {
 }
 
 #[test]
-fn streams_that_were_not_closed_are_reset_at_once_while_others_deliver() {
+fn open_streams_are_reset_at_once_while_others_deliver() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     let (open, open_there) = live.stream();
@@ -94,7 +94,7 @@ fn streams_that_were_not_closed_are_reset_at_once_while_others_deliver() {
         ] if stream == open_there && report.code == 0x1007),
         "reported {reported:?}"
     );
-    // Nobody opens another one meanwhile.
+    // Neither side can open another stream meanwhile.
     assert!(
         live.dialer
             .environment
@@ -115,7 +115,7 @@ fn streams_that_were_not_closed_are_reset_at_once_while_others_deliver() {
     assert_eq!(read_all(&mut live, accepted), (written, end));
 }
 
-/// A stream that is closed while its remote takes nothing, on a connection that is closed too.
+/// A closed stream whose remote takes nothing, on a connection that is being closed too.
 fn stuck() -> (Live, u32, u32) {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
@@ -135,12 +135,12 @@ fn wait(live: &mut Live, time: Duration) {
 }
 
 #[test]
-fn a_remote_that_takes_nothing_of_what_is_delivered_loses_the_connection() {
+fn a_remote_that_takes_no_delivered_bytes_loses_the_connection() {
     let (mut live, dialed, accepted) = stuck();
     let stall = Limits::default().write_stall_timeout;
     wait(&mut live, stall - Duration::from_secs(1));
     assert_eq!(live.dialer.ended, None);
-    // Every time that it takes some it has as long again.
+    // Each time the remote takes some, the timeout starts again.
     for _ in 0..2 {
         live.listener
             .environment
@@ -164,13 +164,13 @@ fn a_remote_that_takes_nothing_of_what_is_delivered_loses_the_connection() {
         ] if stream == dialed && report.connection_lost),
         "reported {reported:?}"
     );
-    // What was cut does not look whole.
+    // A truncated stream does not appear complete.
     let (_, end) = read_all(&mut live, accepted);
     assert_eq!(end, CallError::Reset);
 }
 
 #[test]
-fn a_connection_that_delivers_is_closed_at_once_by_a_second_request() {
+fn a_second_request_closes_a_delivering_connection_at_once() {
     let (mut live, _, accepted) = stuck();
     close(&mut live.dialer, CloseManner::AtOnce);
     live.settle();
@@ -180,7 +180,7 @@ fn a_connection_that_delivers_is_closed_at_once_by_a_second_request() {
 }
 
 #[test]
-fn a_connection_that_is_closed_at_once_takes_the_resets_along_and_no_bytes() {
+fn a_connection_closed_at_once_sends_resets_but_no_bytes() {
     for engines in ENGINES {
         over(engines, || {
             let mut live = Live::raw();
@@ -207,7 +207,7 @@ fn a_connection_that_is_closed_at_once_takes_the_resets_along_and_no_bytes() {
 }
 
 #[test]
-fn a_stream_that_is_forgotten_in_the_tick_of_its_opening_delivers_what_was_written() {
+fn a_stream_abandoned_in_the_tick_of_its_opening_delivers_its_bytes() {
     for engines in ENGINES {
         over(engines, || {
             let mut live = Live::raw();
@@ -229,7 +229,7 @@ fn a_stream_that_is_forgotten_in_the_tick_of_its_opening_delivers_what_was_writt
 }
 
 #[test]
-fn what_a_connection_has_carried_is_told_with_its_end() {
+fn traffic_is_reported_with_the_end_of_the_connection() {
     let mut live = Live::raw();
     let stream = live.dialer.open(Proposals::Raw);
     live.dialer.write(stream, b"before");
@@ -244,7 +244,7 @@ fn what_a_connection_has_carried_is_told_with_its_end() {
     live.settle();
     let carried = &live.listener.carried;
     assert_eq!(carried[0], (0, 6));
-    // The GoAway came after that; the bytes that the listener has sent are 0.
+    // The GoAway came after that; the listener has sent 0 bytes.
     let frames_in = figures[2] + 1;
     assert!(
         carried.contains(&(2, frames_in)),
@@ -256,19 +256,19 @@ fn what_a_connection_has_carried_is_told_with_its_end() {
     );
 }
 
-/// Whether the end that was asked for has not been sent.
-fn owes_end(side: &mut Side, stream: u32) -> bool {
-    let mut owes = false;
+/// Returns whether a requested FIN has not been sent.
+fn has_unsent_fin(side: &mut Side, stream: u32) -> bool {
+    let mut unsent = false;
     side.change(stream, |slot| {
-        owes = slot.owes_end();
+        unsent = slot.has_unsent_fin();
         Ok(slot.state())
     })
     .unwrap();
-    owes
+    unsent
 }
 
 #[test]
-fn the_end_of_a_lazily_opened_stream_waits_for_the_answer_of_a_remote_that_may_lose_it() {
+fn the_fin_of_a_lazy_stream_waits_for_the_answer_of_a_remote_that_may_lose_it() {
     for engines in ENGINES {
         over(engines, || {
             for early in [false, true] {
@@ -280,9 +280,9 @@ fn the_end_of_a_lazily_opened_stream_waits_for_the_answer_of_a_remote_that_may_l
                 live.dialer.write(stream, b"question");
                 live.dialer.close_write(stream);
                 live.dialer.round();
-                assert_eq!(owes_end(&mut live.dialer, stream), !early);
+                assert_eq!(has_unsent_fin(&mut live.dialer, stream), !early);
                 live.settle();
-                assert!(!owes_end(&mut live.dialer, stream));
+                assert!(!has_unsent_fin(&mut live.dialer, stream));
                 let reported = live.listener.take_records();
                 let [Record::StreamOpened { stream, .. }] = reported[..] else {
                     panic!("reported {reported:?}");

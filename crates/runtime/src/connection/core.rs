@@ -1,4 +1,4 @@
-//! What the connection's lock guards: its streams, the link that carries them, and how far its life has come.
+//! State guarded by the core lock: the streams, the link that carries them, and the lifecycle.
 
 use std::time::Duration;
 
@@ -10,45 +10,45 @@ use crate::slot::ResetReport;
 use crate::sync::Arc;
 
 use super::life::{Closing, Life};
-use super::link::{LITTLE_BYTES, Link, Received};
+use super::link::{LIGHT_TURN_BYTES, Link, Received};
 use super::streams::Streams;
 use super::{CloseManner, CloseRequest, Connection, Scratch};
 
-/// How long the GoAway may take where nothing is delivered before it.
+/// Time to flush our GoAway when no stream data is delivered before it.
 const CLOSE_FLUSH_MAX: Duration = Duration::from_secs(1);
 
-/// A connection under its lock.
+/// State of a connection under its lock.
 pub(super) struct Core {
     streams: Streams,
     link: Link,
     life: Life,
-    /// The time at which the driver looks by itself.
+    /// Deadline that the driver last armed.
     armed: Option<Duration>,
 }
 
-/// What a turn of the driver left to wait for.
+/// Wake-up conditions after a turn of the driver.
 pub(super) struct Turn {
     pub(super) received: Received,
-    /// What the muxer held back can go on: another turn.
-    pub(super) goes_on: bool,
+    /// Events held back by the muxer can proceed, which takes another turn.
+    pub(super) again: bool,
     pub(super) wants_write: bool,
     pub(super) deadline: Option<Duration>,
 }
 
-/// What a turn of sending came to.
+/// Outcome of a transmit.
 #[derive(Default)]
 struct Sent {
     /// Bytes sealed.
     sealed: usize,
-    /// It ended at what it may seal, and there is more to send.
+    /// It stopped at its limit of sealed bytes with more to send.
     is_cut: bool,
 }
 
-/// What a flush on JavaScript's thread came to.
+/// Outcome of a flush on JavaScript's thread.
 pub(super) struct Flushed {
     /// Bytes sealed.
     pub(super) sealed: usize,
-    /// The driver has to take over.
+    /// The driver must take over.
     pub(super) needs_driver: bool,
 }
 
@@ -62,10 +62,10 @@ impl Core {
         }
     }
 
-    /// The driver's turn: reads, delivers, does what is due, sends.
+    /// Runs a turn of the driver: reads, delivers, handles deadlines, sends.
     ///
     /// # Errors
-    /// The connection is over.
+    /// The fault with which the connection ends.
     pub(super) fn turn(
         &mut self,
         connection: &Arc<Connection>,
@@ -88,8 +88,8 @@ impl Core {
             return Err(request.fault);
         }
         self.link.choose_owner(connection, &received, now)?;
-        let goes_on = match received {
-            // JavaScript's drain wakes the driver.
+        let again = match received {
+            // The next drain wakes the driver.
             Received::Paused => false,
             Received::Congested => !self.link.is_congested(connection) || self.link.has_events(),
             Received::Dry | Received::More => self.link.has_events(),
@@ -97,13 +97,13 @@ impl Core {
         self.armed = self.next_deadline(connection);
         Ok(Turn {
             received,
-            goes_on,
+            again,
             wants_write: self.link.wants_write(),
             deadline: self.armed,
         })
     }
 
-    /// A flush on JavaScript's thread: seals and sends what is posted, some `sealed_max` bytes of it.
+    /// Flushes on JavaScript's thread: seals and sends about `sealed_max` bytes of posted output.
     pub(super) fn flush(
         &mut self,
         connection: &Arc<Connection>,
@@ -111,7 +111,7 @@ impl Core {
         sealed_max: usize,
         now: Duration,
     ) -> Flushed {
-        // Where the socket has refused bytes, the driver waits for it.
+        // If the socket has refused bytes, the driver waits for writability.
         if self.life.has_ended() || self.link.wants_write() {
             return Flushed {
                 sealed: 0,
@@ -127,20 +127,21 @@ impl Core {
             }
         });
         self.link.count_frames(connection);
-        // The driver waits for the socket and for the clock, and it alone ends a connection.
+        // Only the driver waits for the socket and for deadlines, and only it ends a connection.
         let sooner = self
             .next_deadline(connection)
             .is_some_and(|at| self.armed.is_none_or(|armed| at < armed));
         let waits = self.link.has_write_failed() || self.link.wants_write();
         Flushed {
             sealed: sent.sealed,
-            // So it is with what the muxer has held back.
+            // The same applies to events held back by the muxer.
             needs_driver: sent.is_cut || waits || sooner || self.link.has_events(),
         }
     }
 
-    /// A guest's turn on JavaScript's thread: reads and delivers; returns whether the driver has to take over.
-    pub(super) fn move_to_loop(
+    /// Runs a turn of a connection on the event loop: reads and delivers. Returns whether the
+    /// driver must take over.
+    pub(super) fn read_on_loop(
         &mut self,
         connection: &Arc<Connection>,
         scratch: &mut Scratch,
@@ -151,9 +152,9 @@ impl Core {
             return false;
         }
         let buffer = scratch.read();
-        // One that has suddenly more is not for this thread to open.
-        let most = self.link.buffer_for(LITTLE_BYTES, buffer.len());
-        let received = self.receive(connection, &mut buffer[..most], now);
+        // A larger burst is left to the driver, to keep its decryption off this thread.
+        let length = self.link.buffer_for(LIGHT_TURN_BYTES, buffer.len());
+        let received = self.receive(connection, &mut buffer[..length], now);
         let dry = matches!(received, Ok(Received::Dry));
         if let Err(fault) = received {
             self.life.fail(fault);
@@ -161,25 +162,26 @@ impl Core {
         self.link.end_loop_turn(connection, dry, may_stay)
     }
 
-    /// The socket comes back on the present I/O thread, so that what is left can be waited for.
+    /// Returns the socket to the current I/O thread, so that the remaining output can be waited
+    /// for.
     pub(super) fn return_to_thread(&mut self, connection: &Connection, now: Duration) {
         self.link.leave(connection);
-        // A socket that does not come back has nothing left to wait for.
+        // If the socket cannot be reclaimed, there is nothing left to wait for.
         self.link.return_to_thread(connection, now).ok();
     }
 
-    /// It is being closed, and what streams have accepted is delivered first.
+    /// Returns whether the connection is closing and delivers accepted bytes first.
     pub(super) fn delivers(&self) -> bool {
         self.life.delivers()
     }
 
-    /// Whether something that was written waits to be sent.
+    /// Returns whether written bytes or FINs are waiting to be sent.
     pub(super) fn has_unsent(&self) -> bool {
         !self.life.has_ended() && (self.link.wants_write() || self.streams.has_unsent())
     }
 
-    /// Ends everything: every stream, then the connection itself, as JavaScript will see it. Returns whether
-    /// it had not ended before: the caller, who lets go of the lock first, announces it.
+    /// Ends every stream, then the connection itself, in the order JavaScript is notified. Returns
+    /// whether it was not ended before; the caller then announces it, after releasing the lock.
     pub(super) fn end(&mut self, connection: &Arc<Connection>, fault: ConnectionFault) -> bool {
         if !self.life.end() {
             return false;
@@ -201,7 +203,7 @@ impl Core {
         true
     }
 
-    /// Reads and delivers until the socket is dry or the turn is over.
+    /// Reads and delivers until the socket would block or the turn is over.
     fn receive(
         &mut self,
         connection: &Arc<Connection>,
@@ -216,15 +218,15 @@ impl Core {
         } = self;
         link.receive(connection, buffer, now, |link, event| match event {
             Event::Opened { key } if life.is_closing() || connection.handlers.is_closed() => {
-                // No refusal that the remote is to blame for: streams that are being drained may share its
-                // connection.
+                // A reset and not `turn_away`, which counts against the remote and may end a
+                // connection whose streams are still draining.
                 link.reset(key, StreamErrorCode::Shutdown as u32);
                 link.remove(key);
             }
             Event::GoAway { code } => {
-                if life.remote_goes_away(code) {
-                    connection.outbox.lock().open_no_more();
-                    streams.open_no_more();
+                if life.record_goaway(code) {
+                    connection.outbox.lock().stop_opening();
+                    streams.stop_opening();
                     connection
                         .hub
                         .queue(Ready::GoingAway(Arc::clone(connection), code));
@@ -234,8 +236,8 @@ impl Core {
         })
     }
 
-    /// Seals and sends what there is, until the socket refuses, nothing is left or `sealed_max` bytes are
-    /// sealed; the record that reaches them is the last.
+    /// Seals and sends pending output until the socket would block, nothing is left or `sealed_max`
+    /// bytes are sealed; the record that reaches the limit is the last.
     fn transmit(
         &mut self,
         connection: &Arc<Connection>,
@@ -248,11 +250,11 @@ impl Core {
         if !self.link.flush(connection, scratch, now) {
             return Ok(sent);
         }
-        // Behind the end of the channel nothing can be said.
+        // Nothing can be sent after the channel is closed.
         while !self.link.is_closed() {
             if sent.sealed >= sealed_max {
                 sent.is_cut =
-                    self.streams.has_orders() || self.link.has_control() || self.life.is_closing();
+                    self.streams.has_queued() || self.link.has_control() || self.life.is_closing();
                 break;
             }
             self.collect(connection, now);
@@ -267,8 +269,8 @@ impl Core {
             })?;
             if sealed == 0 {
                 self.follow_goaway(connection, now);
-                let has_orders = self.streams.has_orders();
-                if !self.life.send_goaway(&mut self.link, has_orders) {
+                let has_queued = self.streams.has_queued();
+                if !self.life.send_goaway(&mut self.link, has_queued) {
                     break;
                 }
                 if self.link.has_control() {
@@ -286,25 +288,25 @@ impl Core {
         Ok(sent)
     }
 
-    /// Takes what other threads posted.
+    /// Collects the requests of other threads.
     fn collect(&mut self, connection: &Arc<Connection>, now: Duration) {
-        let queried = connection.outbox.lock().collect(&mut self.streams);
-        if let Some(request) = queried
+        let requested = connection.outbox.lock().collect(&mut self.streams);
+        if let Some(request) = requested
             && self.life.request() != Some(request)
         {
             self.begin_close(connection, request, now);
         }
     }
 
-    /// Begins to close the connection, or to close it sooner than was asked before.
+    /// Starts closing the connection, or replaces an earlier request by one that waits for less.
     fn begin_close(&mut self, connection: &Connection, request: CloseRequest, now: Duration) {
         let mut closing = Closing::new(request, self.link.mark(), now + CLOSE_FLUSH_MAX);
         if request.manner == CloseManner::Orderly {
-            let (draining, others) = self.streams.by_draining();
+            let (draining, others) = self.streams.partition_draining();
             if !draining.is_empty() || self.link.wants_write() {
                 let until = now + connection.limits.write_stall_timeout;
                 closing = closing.delivering(draining, until);
-                // The connection stays for a while, and they do not.
+                // The connection outlives these streams, which end now.
                 let lost = ResetReport {
                     code: request.code,
                     connection_lost: true,
@@ -319,10 +321,10 @@ impl Core {
         self.life.close(closing);
     }
 
-    /// Closes the connection once nothing is left of it behind the remote's GoAway.
+    /// Closes the connection once no stream is left after the remote's GoAway.
     fn follow_goaway(&mut self, connection: &Connection, now: Duration) {
-        // Nothing waits in the outbox: what was posted before the GoAway has been collected since.
-        if let Some(code) = self.life.unanswered_goaway()
+        // The outbox is empty: streams posted before the GoAway have been collected since.
+        if let Some(code) = self.life.unhandled_goaway()
             && self.streams.is_empty()
         {
             let request = CloseRequest {
@@ -334,7 +336,7 @@ impl Core {
         }
     }
 
-    /// The earliest time at which something has to happen by itself.
+    /// Returns the earliest deadline.
     fn next_deadline(&self, connection: &Connection) -> Option<Duration> {
         [
             self.link.next_deadline(&connection.limits),
@@ -346,15 +348,15 @@ impl Core {
         .min()
     }
 
-    /// Does what is due at `now`.
+    /// Handles the deadlines due at `now`.
     fn handle_deadlines(
         &mut self,
         connection: &Connection,
         now: Duration,
     ) -> Result<(), ConnectionFault> {
         self.link.handle_deadlines(connection, now)?;
-        let patience = connection.limits.write_stall_timeout;
-        self.life.handle_deadline(self.link.mark(), patience, now)?;
+        let timeout = connection.limits.write_stall_timeout;
+        self.life.handle_deadline(self.link.mark(), timeout, now)?;
         self.streams
             .handle_deadlines(&mut self.link, connection, now);
         Ok(())
@@ -363,17 +365,17 @@ impl Core {
 
 #[cfg(test)]
 impl Core {
-    /// Streams that wait to be opened, those given up and not forgotten yet included.
+    /// Streams waiting to be opened, including abandoned ones that have not been removed yet.
     pub(super) fn unopened_count(&self) -> usize {
         self.streams.unopened_count()
     }
 
-    /// What the receive windows have grown by.
+    /// Total growth of the receive windows.
     pub(super) const fn window_growth(&self) -> usize {
         self.link.window_growth()
     }
 
-    /// Makes the channel fail: one that has failed once seals nothing any more.
+    /// Makes the channel fail: a failed channel cannot seal any more.
     pub(super) fn break_channel(&mut self) {
         self.link.break_channel();
     }

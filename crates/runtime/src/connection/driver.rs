@@ -10,21 +10,21 @@ use super::core::Turn;
 use super::link::Received;
 use super::{CloseManner, Connection, Scratch};
 
-/// What the driver waits for after a turn.
+/// Wake-up conditions of the driver after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Drive {
-    /// It wants another turn after the other connections had theirs.
+    /// Another turn is due once the other connections have had theirs.
     pub(crate) again: bool,
-    /// It wants one at this time of the connection's clock.
+    /// A turn is due at this time of the connection's clock.
     pub(crate) deadline: Option<Duration>,
 }
 
-/// Turns before other connections have theirs, however much a busy writer posts.
+/// Consecutive turns before yielding to other connections, however much a busy writer posts.
 const TURNS_MAX: usize = 8;
 
 impl Connection {
-    /// One turn: reads, delivers, seals, sends. Pending with what to wait for besides `cx`; ready
-    /// when the connection has ended.
+    /// Runs turns: reads, delivers, seals, sends. Returns the conditions to wait for besides `cx`,
+    /// or the fault with which the connection has ended.
     pub(crate) fn poll_drive(
         self: &Arc<Self>,
         cx: &mut Context<'_>,
@@ -33,7 +33,8 @@ impl Connection {
         self.register(cx);
         for _ in 0..TURNS_MAX {
             let Some(turn) = self.turn(scratch)? else {
-                // The inline writer holds the lock. It sees `driver_waits` when it lets go, and wakes us.
+                // The inline writer holds the lock; after unlocking it sees `driver_waits` and
+                // wakes us.
                 return Ok(Drive {
                     again: false,
                     deadline: None,
@@ -48,11 +49,11 @@ impl Connection {
                     });
                 }
                 Received::Paused | Received::Congested => false,
-                // A readiness that failed shows in the next read or write.
+                // A failed poll surfaces in the next read or write.
                 Received::Dry => self.pipe.poll_readable(cx).is_ready(),
             };
             let writable = turn.wants_write && self.pipe.poll_writable(cx).is_ready();
-            // Behind the unlocking: what was posted while the lock was held shows here.
+            // After unlocking: work posted while the lock was held is visible here.
             fence(Ordering::SeqCst);
             if !(readable || writable || self.has_events()) {
                 return Ok(Drive {
@@ -67,9 +68,9 @@ impl Connection {
         })
     }
 
-    /// The connection is over: everything of it ends, as JavaScript will see it.
+    /// Ends the connection and all its streams, and queues the notifications for JavaScript.
     ///
-    /// Waits for the lock: an inline writer holds it for one system call at most.
+    /// Blocks on the lock: an inline writer holds it for at most one system call.
     pub(crate) fn finish(self: &Arc<Self>, fault: ConnectionFault) {
         let ended = self.core.lock().end(self, fault);
         *self.waker.lock() = None;
@@ -78,36 +79,36 @@ impl Connection {
         }
     }
 
-    /// Something was posted, or told of, that the last holder of the lock may not have seen.
+    /// Returns whether work or readability was signalled that the last lock holder may have missed.
     fn has_events(&self) -> bool {
         self.dirty.load(Ordering::SeqCst) || self.unread.load(Ordering::SeqCst)
     }
 
-    /// All of a closing connection is said, and its streams have delivered something with it: it is over
-    /// when the remote has it.
+    /// Returns whether the close had stream data to deliver first, so that the connection is over
+    /// only when the remote has received it.
     pub(crate) fn delivers(&self) -> bool {
         self.core.lock().delivers()
     }
 
-    /// How long the remote may take to have it.
+    /// Maximum time for the remote to receive everything sent.
     pub(crate) fn delivery_max(&self) -> Duration {
         self.limits.write_stall_timeout
     }
 
-    /// Whether the connection was closed in a way that waits for nobody.
+    /// Returns whether the connection was closed without waiting for delivery.
     pub(crate) fn closes_at_once(&self) -> bool {
         let request = self.outbox.lock().close_request();
         request.is_some_and(|request| request.manner == CloseManner::AtOnce)
     }
 
-    /// The socket comes back on this thread, so that what is left can be waited for.
+    /// Returns the socket to this I/O thread, so that the remaining output can be waited for.
     pub(crate) fn return_to_thread(&self) {
         self.core.lock().return_to_thread(self, self.now());
     }
 
-    /// Takes the lock, does what there is to do, lets go. None when it was not free.
+    /// Runs one turn under the lock. Returns `None` if the lock was held.
     fn turn(self: &Arc<Self>, scratch: &mut Scratch) -> Result<Option<Turn>, ConnectionFault> {
-        // Set before the attempt: whoever holds the lock looks at it after letting go.
+        // Set before the attempt: the lock holder checks it after unlocking.
         self.driver_waits.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let Some(mut core) = self.core.try_lock() else {
@@ -117,7 +118,7 @@ impl Connection {
         self.dirty.store(false, Ordering::SeqCst);
         self.unread.store(false, Ordering::SeqCst);
         let turn = core.turn(self, scratch, self.now())?;
-        if turn.goes_on {
+        if turn.again {
             self.dirty.store(true, Ordering::SeqCst);
         }
         Ok(Some(turn))

@@ -1,4 +1,4 @@
-//! The same over the `yamux` crate, at one end or both.
+//! The same tests over the `yamux` crate, at one end or both.
 
 use std::task::{Context, Waker};
 
@@ -29,30 +29,30 @@ macro_rules! also_over_the_crate {
 
 also_over_the_crate!(
     a_lazy_protocol_that_is_refused_fails_the_stream,
-    the_first_of_several_protocols_that_is_served_settles_the_stream,
-    an_end_that_is_ordered_during_negotiation_waits_for_it,
-    a_negotiation_that_never_ends_is_a_timeout,
+    the_first_supported_of_several_protocols_is_negotiated,
+    a_fin_requested_during_negotiation_waits_for_it,
+    a_negotiation_that_never_ends_times_out,
     reading_may_be_closed_before_the_negotiation_is_answered,
     streams_beyond_the_backlog_are_reset,
     outbound_streams_are_limited_until_one_is_closed,
-    streams_beyond_the_unacknowledged_ones_wait_and_settle,
-    an_unacknowledged_stream_that_is_reset_leaves_its_place_to_one_that_waits,
-    waiting_streams_that_are_reset_block_no_other,
-    a_connection_that_holds_too_much_resets_the_stream_that_holds_most,
-    unread_streams_count_after_their_end_too,
-    a_stream_that_is_unread_ends_before_its_connection,
-    a_stream_opened_while_the_connection_ends_is_told_of_its_end,
-    a_goodbye_carries_its_code_and_comes_last,
-    a_stream_closed_in_two_steps_does_not_wait_for_ever,
-    raw_streams_are_handed_over_as_they_are,
-    a_stream_that_settled_and_was_reset_since_is_told_as_both,
-    a_goodbye_follows_streams_that_have_nothing_to_send_at_once,
-    streams_opened_at_once_wait_for_a_remote_that_is_busy,
-    streams_given_up_while_they_wait_leave_memory,
+    streams_beyond_the_unacknowledged_limit_wait_and_are_negotiated,
+    a_reset_unacknowledged_stream_frees_its_place_for_a_waiting_one,
+    reset_waiting_streams_do_not_block_others,
+    a_connection_over_its_memory_limit_resets_the_largest_stream,
+    unread_streams_count_after_their_end,
+    an_unread_stream_ends_before_its_connection,
+    a_stream_opened_while_the_connection_ends_is_reset,
+    a_goaway_carries_its_code_and_comes_last,
+    a_stream_closed_in_two_steps_does_not_wait_forever,
+    raw_streams_are_passed_through_unchanged,
+    a_stream_negotiated_and_then_reset_reports_both,
+    a_goaway_immediately_follows_streams_with_nothing_to_send,
+    streams_opened_at_once_wait_for_a_busy_remote,
+    abandoned_waiting_streams_are_freed,
 );
 
 #[test]
-fn what_the_crate_holds_back_follows_what_is_read_without_another_wake() {
+fn events_held_back_by_the_crate_follow_reads_without_another_wake() {
     over([Yamux, YamuxCrate], || {
         let mut live = Live::new();
         let (dialed, accepted) = live.stream();
@@ -63,7 +63,7 @@ fn what_the_crate_holds_back_follows_what_is_read_without_another_wake() {
         }
         let first = live.listener.read(accepted).0.len();
         assert!(first < written, "nothing is held back of {first} bytes");
-        // One turn of the driver, which nothing but the reading has called for.
+        // One turn of the driver, which only the read has requested.
         let mut cx = Context::from_waker(Waker::noop());
         let mut scratch = Scratch::default();
         let listener = &live.listener.connection;
@@ -74,14 +74,14 @@ fn what_the_crate_holds_back_follows_what_is_read_without_another_wake() {
 }
 
 #[test]
-fn a_stream_that_the_crate_has_no_place_for_waits_until_one_has_ended() {
+fn a_stream_beyond_the_limit_of_the_crate_waits_until_one_has_ended() {
     over([YamuxCrate, Yamux], || {
         let narrow = Limits {
             outbound_streams_max: 1,
             ..Limits::default()
         };
         let mut live = Live::with(narrow, Limits::default());
-        // Those that are closed here keep their places until the remote has ended them too.
+        // Streams closed locally keep their places until the remote has ended them too.
         let mut taken = Vec::new();
         for _ in 0..2 {
             let (dialed, accepted) = live.stream();

@@ -1,4 +1,4 @@
-//! What is known of a connection for its whole life.
+//! Immutable properties of a connection.
 
 use std::time::Duration;
 
@@ -7,50 +7,50 @@ use multiaddr::Multiaddr;
 
 use crate::config::Muxer;
 
-/// Who dialled.
+/// Side that opened a connection or stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Direction {
-    /// The remote.
+    /// Opened by the remote.
     Inbound = 1,
-    /// This node.
+    /// Opened by this node.
     Outbound = 2,
 }
 
-/// How long each stage of the upgrade took.
+/// Duration of each stage of the upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StageTimes {
-    /// The transport's own connection; zero for an accepted one.
+    /// Establishing the transport connection; zero for an accepted one.
     pub dial: Duration,
-    /// Negotiating security and its handshake.
+    /// Negotiating security, and its handshake.
     pub security: Duration,
-    /// Negotiating the muxer; zero where it came with the handshake.
+    /// Negotiating the muxer; zero if the handshake selected it.
     pub muxer: Duration,
 }
 
-/// What is known of a connection for its whole life.
+/// Immutable properties of a connection.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// The node it belongs to, within its environment.
+    /// Owning node, within its environment.
     pub node: u32,
-    /// The dial that made it; 0 for an accepted one.
+    /// Dial request that produced it; 0 for an accepted connection.
     pub request: u32,
-    /// Who dialled.
+    /// Side that dialled.
     pub direction: Direction,
-    /// The authenticated remote.
+    /// Authenticated peer id of the remote.
     pub remote_peer: PeerId,
-    /// Its key.
+    /// Public key of the remote.
     pub remote_key: PublicKey,
-    /// Where it is.
+    /// Address of the remote.
     pub remote_address: Multiaddr,
-    /// Where we are.
+    /// Local address.
     pub local_address: Multiaddr,
-    /// What secures it.
+    /// Security protocol.
     pub security: Security,
-    /// What multiplexes it.
+    /// Stream muxer.
     pub muxer: Muxer,
-    /// The muxer came with the security handshake.
+    /// The muxer was selected in the security handshake.
     pub early_muxer: bool,
-    /// How long its upgrade took.
+    /// Durations of the upgrade stages.
     pub stages: StageTimes,
 }

@@ -1,5 +1,5 @@
-//! JavaScript's side of a connection's lock: at its flush it may seal and send itself, and what is a
-//! guest of its event loop it reads itself.
+//! JavaScript's side of a connection's lock: a flush may seal and send inline, and a socket owned
+//! by the event loop is read inline.
 
 use std::time::Duration;
 
@@ -7,17 +7,18 @@ use crate::sync::{Arc, Ordering, fence};
 
 use super::{Connection, Scratch};
 
-/// Bytes that a flush seals on JavaScript's thread, whatever the connection holds: what a tick may have for it, in
-/// one record. The driver's core seals the rest meanwhile. In a loop of `await write(256 KiB)` the event loop was
-/// late by 2 ms (p99) with this bound, with four times as much too, by 2 to 4 ms with eight times and by 3 to 10 ms
-/// without; 4 % of the bytes were sealed here, without a bound up to half.
+/// Maximum number of bytes sealed per flush on JavaScript's thread: one record, enough for the
+/// output of a tick. The driver's core seals the rest in parallel. In a loop of
+/// `await write(256 KiB)`, event loop delay was 2 ms (p99) with this bound and with four times as
+/// much, 2 to 4 ms with eight times and 3 to 10 ms without; 4 % of the bytes were sealed here, up
+/// to half without a bound.
 const SEALED_MAX: usize = 16 << 10;
 
 impl Connection {
-    /// Seals and sends what is posted if the lock is free; else, or where bytes are left, the
-    /// driver does it. Never waits.
+    /// Seals and sends posted output if the lock is free; otherwise, or if bytes are left, the
+    /// driver does. Never blocks.
     pub(crate) fn flush_inline(self: &Arc<Self>, scratch: &mut Scratch) {
-        // Set before the attempt: a driver that holds the lock looks at it after letting go.
+        // Set before the attempt: a driver that holds the lock checks it after unlocking.
         self.dirty.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let Some(mut core) = self.core.try_lock() else {
@@ -34,22 +35,23 @@ impl Connection {
         }
     }
 
-    /// How long the event loop may poll behind an event of this connection.
+    /// Maximum duration of busy polling after an event of this connection.
     pub(crate) fn busy_poll(&self) -> Duration {
         self.limits.busy_poll
     }
 
-    /// Reads a guest's socket if the lock is free; else its driver does. Never waits.
+    /// Reads the socket of a connection on the event loop if the lock is free; otherwise its driver
+    /// does. Never blocks.
     pub(crate) fn read_inline(self: &Arc<Self>, scratch: &mut Scratch, may_stay: bool) {
-        // Before the attempt, as in `flush_inline`; the event does not come again. A flag of its own:
-        // a flush that gets the lock first clears `dirty`, and reads nothing.
+        // Set before the attempt, as in `flush_inline`: the event is not repeated. A separate flag,
+        // because a flush that takes the lock first clears `dirty` and reads nothing.
         self.unread.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let Some(mut core) = self.core.try_lock() else {
             return;
         };
         self.unread.store(false, Ordering::SeqCst);
-        let kick = core.move_to_loop(self, scratch, may_stay, self.now());
+        let kick = core.read_on_loop(self, scratch, may_stay, self.now());
         drop(core);
         fence(Ordering::SeqCst);
         self.hub.stats.inline_reads.add(1);
@@ -58,7 +60,7 @@ impl Connection {
         }
     }
 
-    /// Leaves it to the driver.
+    /// Leaves the flush to the driver.
     pub(crate) fn flush_later(&self) {
         self.kick();
     }

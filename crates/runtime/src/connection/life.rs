@@ -1,4 +1,4 @@
-//! How far a connection has come in its life, and why it ends.
+//! Lifecycle of a connection: close requests, GoAway, and the reason for its end.
 
 use std::time::Duration;
 
@@ -8,40 +8,41 @@ use crate::sync::Arc;
 
 use super::link::{Link, Mark};
 
-/// How to end a connection.
+/// Request to close a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CloseRequest {
-    /// Code of our GoAway.
+    /// Error code of our GoAway.
     pub code: u32,
-    /// What JavaScript is told.
+    /// Fault reported to JavaScript.
     pub fault: ConnectionFault,
-    /// What becomes of bytes that streams have accepted.
+    /// Treatment of bytes that streams have accepted.
     pub manner: CloseManner,
 }
 
-/// What becomes of bytes that streams have accepted when their connection is closed.
+/// Treatment of bytes that streams have accepted when their connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CloseManner {
-    /// Streams that were closed for writing deliver theirs first, as long as the remote takes any within
-    /// [`Limits::write_stall_timeout`](crate::Limits::write_stall_timeout); the others are reset at once.
+    /// Streams closed for writing deliver theirs first, as long as the remote takes some within
+    /// every [`Limits::write_stall_timeout`](crate::Limits::write_stall_timeout); all others are
+    /// reset at once.
     Orderly,
-    /// They are lost.
+    /// They are dropped.
     AtOnce,
 }
 
-/// How a connection ended.
+/// End of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndReport {
-    /// Code as on the wire: theirs or ours.
+    /// GoAway code as on the wire, the remote's or ours.
     pub code: u32,
-    /// The remote ended it.
+    /// Whether the remote ended it.
     pub remote: bool,
-    /// Why.
+    /// Reason.
     pub fault: ConnectionFault,
 }
 
 impl EndReport {
-    /// Whether one of the two ends closed it, without an error.
+    /// Returns whether either side closed the connection without an error.
     pub(super) fn is_orderly(&self) -> bool {
         self.code == 0
             && matches!(
@@ -51,34 +52,36 @@ impl EndReport {
     }
 }
 
-/// The end of a connection, as far as it is known: asked for here, announced by the remote, or a failure.
+/// Progress of a connection towards its end: requested locally, announced by the remote, or a
+/// failure.
 #[derive(Default)]
 pub(super) struct Life {
-    /// Boxed: nearly all of its life a connection is not being closed.
+    /// Boxed, because a connection is closing for only a small part of its life.
     closing: Option<Box<Closing>>,
-    /// Our GoAway is queued; the connection ends when it is out.
+    /// Our GoAway is queued; the connection ends once it is flushed.
     goaway_queued: bool,
     /// Code of the remote's GoAway.
     remote_goaway: Option<u32>,
-    /// A turn on JavaScript's thread ended with it: the driver ends the connection.
+    /// Fault of a turn on JavaScript's thread, with which the driver ends the connection.
     fault: Option<ConnectionFault>,
     ended: bool,
 }
 
-/// A connection that is being closed here.
+/// State of a connection being closed locally.
 pub(super) struct Closing {
     request: CloseRequest,
-    /// Streams that may have something to deliver; those that have not leave from the back.
+    /// Streams that may have output left to deliver; drained ones are popped from the back.
     draining: Vec<Arc<StreamSlot>>,
-    /// There was something to deliver when the closing began.
+    /// Whether there was output to deliver when closing began.
     delivers: bool,
-    /// When it ends whatever is left, unless the remote has taken something since `mark`.
+    /// Time at which the connection ends regardless, unless the remote has taken something since
+    /// `mark`.
     until: Duration,
     mark: Mark,
 }
 
 impl Closing {
-    /// Our GoAway alone is sent, which has time until then.
+    /// Closes with our GoAway alone, which must be flushed by `until`.
     pub(super) const fn new(request: CloseRequest, mark: Mark, until: Duration) -> Self {
         Self {
             request,
@@ -89,8 +92,8 @@ impl Closing {
         }
     }
 
-    /// Before it goes out what `draining` have accepted and what the socket has refused: the remote has time until
-    /// then to take something of it.
+    /// Delivers first what `draining` have accepted and the socket has refused; the remote must
+    /// take some of it by `until`.
     pub(super) fn delivering(self, draining: Vec<Arc<StreamSlot>>, until: Duration) -> Self {
         Self {
             draining,
@@ -100,7 +103,7 @@ impl Closing {
         }
     }
 
-    /// Whether a stream that was closed in good order has bytes or its end to send.
+    /// Returns whether a stream closed for writing still has bytes or its FIN to send.
     fn is_draining(&mut self) -> bool {
         while let Some(slot) = self.draining.last() {
             if slot.is_draining() {
@@ -113,12 +116,12 @@ impl Closing {
 }
 
 impl Life {
-    /// Closes the connection, or closes it sooner than was asked before.
+    /// Starts closing the connection, or replaces an earlier request by one that waits for less.
     pub(super) fn close(&mut self, closing: Closing) {
         self.closing = Some(Box::new(closing));
     }
 
-    /// The request that is being carried out.
+    /// The close request being carried out.
     pub(super) fn request(&self) -> Option<CloseRequest> {
         self.closing.as_ref().map(|closing| closing.request)
     }
@@ -127,44 +130,45 @@ impl Life {
         self.closing.is_some()
     }
 
-    /// Neither side has said that it will end.
-    pub(super) const fn goes_on(&self) -> bool {
+    /// Returns whether neither side has started to close.
+    pub(super) const fn is_open(&self) -> bool {
         self.closing.is_none() && self.remote_goaway.is_none()
     }
 
-    /// Nothing of the streams is sent any more but their resets.
+    /// Returns whether streams send nothing but resets any more.
     pub(super) fn closes_at_once(&self) -> bool {
         self.request()
             .is_some_and(|request| request.manner == CloseManner::AtOnce)
     }
 
-    /// It is being closed, and what streams have accepted is delivered first.
+    /// Returns whether the connection is closing and delivers accepted bytes first.
     pub(super) fn delivers(&self) -> bool {
         self.closing
             .as_ref()
             .is_some_and(|closing| closing.delivers)
     }
 
-    /// The remote's GoAway has come; returns whether it is the first.
-    pub(super) const fn remote_goes_away(&mut self, code: u32) -> bool {
+    /// Records the remote's GoAway; returns whether it is the first.
+    pub(super) const fn record_goaway(&mut self, code: u32) -> bool {
         self.remote_goaway.replace(code).is_none()
     }
 
-    /// Code of the remote's GoAway, as long as nothing is done about it.
-    pub(super) fn unanswered_goaway(&self) -> Option<u32> {
+    /// Code of the remote's GoAway, until closing begins.
+    pub(super) fn unhandled_goaway(&self) -> Option<u32> {
         self.remote_goaway.filter(|_| self.closing.is_none())
     }
 
-    /// Queues our GoAway if it is time; returns whether that was now.
+    /// Queues our GoAway if it is due; returns whether it was queued by this call.
     ///
-    /// Last, when the streams have nothing left: rust-libp2p ends all of them when it reads it. A remote
-    /// that has said goodbye itself gets none in answer: it would be a write for nothing.
-    pub(super) fn send_goaway(&mut self, link: &mut Link, has_orders: bool) -> bool {
+    /// It is due last, when the streams have nothing left to send: rust-libp2p ends all streams
+    /// when it reads it. A GoAway of the remote is not answered by one, which would be a wasted
+    /// write.
+    pub(super) fn send_goaway(&mut self, link: &mut Link, has_queued: bool) -> bool {
         let Some(closing) = &mut self.closing else {
             return false;
         };
         let request = closing.request;
-        let waits = request.manner == CloseManner::Orderly && (has_orders || closing.is_draining());
+        let waits = request.manner == CloseManner::Orderly && (has_queued || closing.is_draining());
         if self.goaway_queued || waits {
             return false;
         }
@@ -175,24 +179,25 @@ impl Life {
         true
     }
 
-    /// Our GoAway is queued, or none is owed: nothing follows it.
+    /// Returns whether our GoAway is queued, or not needed: nothing follows it.
     pub(super) const fn has_sent_goaway(&self) -> bool {
         self.goaway_queued
     }
 
-    /// When the time for closing is over.
+    /// Deadline of the close.
     pub(super) fn deadline(&self) -> Option<Duration> {
         self.closing.as_ref().map(|closing| closing.until)
     }
 
-    /// The time for closing is over, unless the remote, which has `patience`, has taken something in it.
+    /// Handles the close deadline, which is extended by `timeout` if the remote has taken
+    /// something since the last one.
     ///
     /// # Errors
-    /// Why the connection ends now.
+    /// The fault with which the connection ends now.
     pub(super) fn handle_deadline(
         &mut self,
         mark: Mark,
-        patience: Duration,
+        timeout: Duration,
         now: Duration,
     ) -> Result<(), ConnectionFault> {
         let Some(closing) = &mut self.closing else {
@@ -206,18 +211,18 @@ impl Life {
         }
         let before = std::mem::replace(&mut closing.mark, mark);
         if mark.has_moved_since(before) {
-            closing.until = now + patience;
+            closing.until = now + timeout;
             return Ok(());
         }
         Err(ConnectionFault::WriteStall)
     }
 
-    /// A turn on JavaScript's thread has failed. The first failure is the one that counts.
+    /// Records the failure of a turn on JavaScript's thread; only the first one counts.
     pub(super) fn fail(&mut self, fault: ConnectionFault) {
         self.fault.get_or_insert(fault);
     }
 
-    /// The failure that the driver has to end the connection with.
+    /// Recorded failure, with which the driver has to end the connection.
     pub(super) const fn fault(&self) -> Option<ConnectionFault> {
         self.fault
     }
@@ -226,22 +231,22 @@ impl Life {
         self.ended
     }
 
-    /// It ends; returns whether it had not ended before.
+    /// Marks the connection as ended; returns whether it was not ended before.
     pub(super) fn end(&mut self) -> bool {
         if let Some(closing) = &mut self.closing {
-            // They hold the connection, which holds this.
+            // Breaks a reference cycle: the slots hold the connection, which holds this.
             closing.draining = Vec::new();
         }
         !std::mem::replace(&mut self.ended, true)
     }
 
-    /// How it ended, where `fault` was the occasion.
+    /// Builds the report of an end caused by `fault`.
     pub(super) fn report(&self, fault: ConnectionFault) -> EndReport {
         let remote = matches!(
             fault,
             ConnectionFault::Ended | ConnectionFault::Reset | ConnectionFault::GoAway(_)
         );
-        // Ours, unless it only answers theirs.
+        // Our request, unless it only follows the remote's GoAway.
         let ours = self
             .request()
             .filter(|request| !matches!(request.fault, ConnectionFault::GoAway(_)));
@@ -249,7 +254,7 @@ impl Life {
             (Some(request), _) => EndReport {
                 code: request.code,
                 remote: false,
-                // What was to be delivered is not.
+                // Accepted bytes were not delivered.
                 fault: match fault {
                     ConnectionFault::WriteStall => fault,
                     _ => request.fault,

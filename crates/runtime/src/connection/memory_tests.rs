@@ -1,4 +1,4 @@
-//! What a connection holds, what it promises, and what becomes of both.
+//! Memory held by a connection, receive windows it has granted, and their release.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn bulk(live: &mut Live, (from, to): (u32, u32), bytes: usize) {
 
 // A103
 #[test]
-fn windows_grow_within_the_memory_of_their_connection_and_give_it_back() {
+fn windows_grow_within_the_memory_of_their_connection_and_return_it() {
     let small = Limits {
         connection_bytes_max: 4 << 20,
         ..Limits::default()
@@ -36,13 +36,13 @@ fn windows_grow_within_the_memory_of_their_connection_and_give_it_back() {
     let mut live = Live::with(Limits::default(), small);
     let (first, second) = (live.stream(), live.stream());
     bulk(&mut live, first, 32 << 20);
-    // 256 KiB, then 512 KiB more, and the next doubling would be beyond half of the memory.
+    // Windows double from 256 KiB until the next doubling would exceed half of the memory.
     assert_eq!(live.listener.connection.window_growth(), 1792 << 10);
     bulk(&mut live, second, 32 << 20);
     assert_eq!(live.listener.connection.window_growth(), 2 << 20);
     live.dialer.reset(first.0, 0);
     live.settle();
-    // What it gave back lets the other grow once more, by what that had consumed.
+    // The returned growth lets the other grow once more, by the bytes it had consumed.
     assert_eq!(live.listener.connection.window_growth(), 768 << 10);
     live.dialer.reset(second.0, 0);
     live.settle();
@@ -50,7 +50,7 @@ fn windows_grow_within_the_memory_of_their_connection_and_give_it_back() {
 }
 
 #[test]
-fn a_connection_that_has_ended_gives_its_growth_back() {
+fn an_ended_connection_returns_its_window_growth() {
     let mut live = Live::new();
     let stream = live.stream();
     bulk(&mut live, stream, 4 << 20);
@@ -60,7 +60,7 @@ fn a_connection_that_has_ended_gives_its_growth_back() {
 }
 
 #[test]
-fn windows_do_not_grow_when_the_process_has_no_memory_for_it() {
+fn windows_do_not_grow_without_process_memory() {
     let poor = Limits {
         window_memory_bytes: 1,
         ..Limits::default()
@@ -71,7 +71,7 @@ fn windows_do_not_grow_when_the_process_has_no_memory_for_it() {
     assert_eq!(live.listener.connection.window_growth(), 0);
 }
 
-/// The stream that was reset, how, and that nothing else was told.
+/// Returns the stream that was reset and its report; nothing else was reported.
 fn only_reset(side: &mut Side) -> (u32, ResetReport) {
     match side.take_records()[..] {
         [
@@ -82,10 +82,10 @@ fn only_reset(side: &mut Side) -> (u32, ResetReport) {
     }
 }
 
-/// A bit more than a closed stream has for the remote to do its part.
+/// Slightly more than `linger_timeout`.
 const LINGER: Duration = Duration::from_secs(61);
 
-/// A window's worth for a reader that does not read, and as much as the send pipe takes behind it.
+/// Fills the window of a stream that is not read, and its send pipe.
 fn stuff(live: &mut Live) -> (u32, u32) {
     let (dialed, accepted) = live.stream();
     let bytes = vec![1; 256 << 10];
@@ -103,7 +103,7 @@ fn wait(live: &mut Live, time: Duration) {
 }
 
 #[test]
-fn a_closed_stream_whose_bytes_nobody_takes_is_reset() {
+fn a_closed_stream_whose_bytes_are_not_taken_is_reset() {
     let mut live = Live::new();
     let (dialed, accepted) = stuff(&mut live);
     live.dialer.change(dialed, |slot| Ok(slot.close())).unwrap();
@@ -132,7 +132,7 @@ fn a_stream_closed_for_writing_may_wait_until_its_reader_is_done() {
     live.dialer.close_write(dialed);
     wait(&mut live, 2 * LINGER);
     assert_eq!(live.dialer.take_records(), []);
-    // The remote's end is read: nobody here waits any more.
+    // The remote's end has been read: the stream is closed locally.
     live.listener.close_write(accepted);
     live.settle();
     live.dialer.read(dialed).1.unwrap_err();
@@ -159,10 +159,10 @@ fn a_closed_stream_whose_bytes_are_taken_slowly_is_not_reset() {
         }
         wait(&mut live, LINGER);
     }
-    assert!(received >= 500 << 10, "{received} bytes came");
+    assert!(received >= 500 << 10, "received {received} bytes");
 }
 
-// A073, A074: single bytes, of which the window lets a stream send 262,144.
+// A073, A074: the window lets a stream send 262,144 single bytes.
 #[test]
 fn single_bytes_take_no_more_than_twice_their_memory() {
     let mut live = Live::raw();
@@ -180,24 +180,24 @@ fn single_bytes_take_no_more_than_twice_their_memory() {
 }
 
 #[test]
-fn memory_that_readers_leave_behind_is_freed_before_a_stream_is_reset() {
+fn partly_read_pipes_are_compacted_before_a_stream_is_reset() {
     let small = Limits {
         connection_bytes_max: 1 << 20,
         ..Limits::default()
     };
     let mut live = Live::with(Limits::default(), small);
-    // Each holds a byte or two in a chunk of 64 KiB.
+    // Each stream holds a byte or two in a chunk of 64 KiB.
     let streams: Vec<(u32, u32)> = (0..40).map(|_| live.stream()).collect();
     for (dialed, accepted) in &streams {
         live.dialer.write(*dialed, &[7; 200 << 10]);
         live.settle();
-        let mut most = vec![0; (200 << 10) - 1];
+        let mut buffer = vec![0; (200 << 10) - 1];
         let mut taken = 0;
-        while taken < most.len() {
+        while taken < buffer.len() {
             taken += live
                 .listener
                 .environment
-                .read(*accepted, &mut most[taken..])
+                .read(*accepted, &mut buffer[taken..])
                 .unwrap();
             live.settle();
         }
@@ -211,7 +211,7 @@ fn memory_that_readers_leave_behind_is_freed_before_a_stream_is_reset() {
 }
 
 #[test]
-fn a_connection_past_its_memory_reads_on_and_the_others_keep_their_bytes() {
+fn a_connection_over_its_memory_limit_keeps_reading_and_resets_only_the_largest_streams() {
     let small = Limits {
         connection_bytes_max: 1 << 20,
         ..Limits::default()
@@ -232,7 +232,7 @@ fn a_connection_past_its_memory_reads_on_and_the_others_keep_their_bytes() {
             }
         }
     }
-    // Three of 200 KiB fit, each in chunks of 256 KiB.
+    // Three streams of 200 KiB fit, each in chunks of 256 KiB.
     assert_eq!(reset, 17);
     assert_eq!(live.listener.connection.hub.stats.memory_resets.get(), 17);
     assert_eq!(live.listener.connection.hub.stats.read_pauses.get(), 0);

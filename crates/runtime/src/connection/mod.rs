@@ -1,13 +1,13 @@
 //! A connection: sans-io state and a socket behind one lock.
 //!
-//! Three parties touch it. The **driver** on an I/O thread reads, opens records, feeds the muxer,
-//! seals and sends ([`driver`]). The **inline writer**, JavaScript's thread at its flush, may take
-//! the lock when it is free and seal and send itself ([`inline`]). Everybody else only fills slots
-//! and the outbox and kicks. Lock order: core, outbox, slot, hub; a lock is never held across a
-//! wait, and neither party waits for the core's lock: both only try it.
+//! Three parties access it. The **driver** on an I/O thread reads, opens records, feeds the muxer,
+//! seals and sends ([`driver`]). The **inline writer**, the JavaScript thread during a flush, may
+//! seal and send itself if the lock is free ([`inline`]). All other threads only fill slots and the
+//! outbox and wake the driver. Lock order: core, outbox, slot, hub. No lock is held across a wait,
+//! and driver and inline writer never block on the core lock: both use `try_lock`.
 //!
-//! Under that lock ([`core`]) are the [`streams`], the [`link`] that carries them, and how far the
-//! connection has come in its [`life`].
+//! The lock ([`core`]) guards the [`streams`], the [`link`] that carries them, and the connection's
+//! lifecycle ([`life`]).
 
 mod core;
 mod driver;
@@ -43,27 +43,27 @@ use self::outbox::Outbox;
 pub(crate) use self::scratch::Scratch;
 pub(crate) use self::streams::Negotiation;
 
-/// Everything a connection is made of.
+/// Components of a new connection.
 pub(crate) struct Parts {
-    /// The hub of the JavaScript environment it belongs to.
+    /// Hub of the owning JavaScript environment.
     pub(crate) hub: Arc<Hub>,
-    /// What is known of it for its whole life.
+    /// Immutable properties.
     pub(crate) facts: Facts,
     /// The socket.
     pub(crate) pipe: Box<dyn BytePipe>,
-    /// The record layer that the handshake left.
+    /// Record layer established by the handshake.
     pub(crate) channel: Channel,
-    /// Bytes that arrived behind the handshake.
+    /// Sealed bytes received after the handshake.
     pub(crate) leftover: Vec<u8>,
-    /// Bytes that arrived behind it and are opened already.
+    /// Bytes received after the handshake and already opened.
     pub(crate) plaintext: Vec<u8>,
-    /// Protocols served here.
+    /// Handlers of the locally served protocols.
     pub(crate) handlers: Arc<Handlers>,
-    /// Bounds.
+    /// Configured limits.
     pub(crate) limits: Arc<Limits>,
-    /// Where the connection's clock starts.
+    /// Origin of the connection's clock.
     pub(crate) epoch: Instant,
-    /// Dropped when JavaScript has been told of it.
+    /// Dropped once the connection has been reported to JavaScript.
     pub(crate) unreported: Option<Box<dyn Send>>,
 }
 
@@ -71,31 +71,31 @@ pub(crate) struct Parts {
 pub struct Connection {
     pub(crate) hub: Arc<Hub>,
     facts: Facts,
-    /// The handle JavaScript knows it by; 0 before it was told.
+    /// JavaScript's handle; 0 until the connection is reported.
     handle: AtomicU32,
-    /// Its place among the pending connections until then.
+    /// Permit for a pending connection, held until the connection is reported.
     unreported: Mutex<Option<Box<dyn Send>>>,
     outbox: Mutex<Outbox>,
     core: Mutex<Core>,
-    /// Something was posted that the holder of the core's lock may not have seen.
+    /// Work was posted that the holder of the core lock may not have seen.
     dirty: AtomicBool,
-    /// JavaScript's event loop has told of bytes, and the holder of the core's lock may not know.
+    /// The event loop reported readability, which the holder of the core lock may not have seen.
     unread: AtomicBool,
-    /// The driver found the lock taken: who lets go of it wakes the driver.
+    /// The driver found the lock held: the holder wakes it after releasing the lock.
     driver_waits: AtomicBool,
     waker: Mutex<Option<Waker>>,
     pipe: Box<dyn BytePipe>,
     handlers: Arc<Handlers>,
     limits: Arc<Limits>,
     epoch: Instant,
-    /// Milliseconds by which a test's clock is ahead.
+    /// Milliseconds by which a test has advanced the clock.
     #[cfg(test)]
     ahead: AtomicU32,
-    /// Bytes written and not sealed, over all streams.
+    /// Bytes written but not yet sealed, across all streams.
     pub(crate) unsealed: AtomicUsize,
-    /// Memory of what is received and not read, over all streams.
+    /// Memory held by received, unread bytes, across all streams.
     held: AtomicUsize,
-    /// Bytes of it that a drain would make JavaScript aware of.
+    /// Received bytes whose notification is still queued for the next drain.
     awaiting: AtomicUsize,
     /// See [`Connection::allow_early_fin`].
     early_fin: AtomicBool,
@@ -103,17 +103,17 @@ pub struct Connection {
     streams: AtomicU32,
     /// Live outbound streams.
     outbound: AtomicU32,
-    /// Outbound streams that the remote has not acknowledged.
+    /// Outbound streams not yet acknowledged by the remote.
     unacked: AtomicU32,
-    /// Inbound streams that JavaScript has not been told of.
+    /// Inbound streams not yet reported to JavaScript.
     unaccepted: AtomicU32,
     end: Mutex<Option<EndReport>>,
-    /// What it has carried.
+    /// Traffic counters.
     pub(crate) traffic: Traffic,
 }
 
 impl Connection {
-    /// A connection over `parts`; JavaScript is told of it by the next drain.
+    /// Creates a connection from `parts`; the next drain reports it to JavaScript.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let link = Link::new(
             &parts.facts,
@@ -152,34 +152,35 @@ impl Connection {
         });
         connection.hub.stats.connections_opened.add(1);
         connection.hub.queue(Ready::Opened(Arc::clone(&connection)));
-        // A dial's completion follows at once and announces both: JavaScript hears of them in one turn.
+        // A dial's completion follows immediately and announces both, so that one drain reports
+        // them.
         if connection.facts.request == 0 {
             connection.hub.announce();
         }
         connection
     }
 
-    /// What is known of it for its whole life.
+    /// Immutable properties of the connection.
     pub const fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// The socket under it.
+    /// Underlying socket.
     pub(crate) fn pipe(&self) -> &dyn BytePipe {
         &*self.pipe
     }
 
-    /// How it ended, once it has.
+    /// Returns why and how the connection ended, once it has.
     pub fn end_report(&self) -> Option<EndReport> {
         *self.end.lock()
     }
 
-    /// Open streams, both directions.
+    /// Open streams in both directions.
     pub fn stream_count(&self) -> u32 {
         self.streams.load(Ordering::Relaxed)
     }
 
-    /// Whether bytes or ends of streams that were written wait to be sent.
+    /// Returns whether written bytes or FINs are waiting to be sent.
     pub(crate) fn has_unsent(&self) -> bool {
         if self.end_report().is_some() {
             return false;
@@ -187,30 +188,30 @@ impl Connection {
         if self.unsealed.load(Ordering::Relaxed) > 0 || self.outbox.lock().has_streams() {
             return true;
         }
-        // Whoever holds the lock may be about to send.
+        // The holder of the lock may be about to send.
         let core = self.core.try_lock();
         core.is_none_or(|core| core.has_unsent())
     }
 
-    /// What its receive windows have grown by.
+    /// Total growth of the receive windows.
     #[cfg(test)]
     pub(crate) fn window_growth(&self) -> usize {
         self.core.lock().window_growth()
     }
 
-    /// Whether nobody holds the lock.
+    /// Returns whether the core lock is free.
     #[cfg(test)]
     pub(crate) fn is_unlocked(&self) -> bool {
         self.core.try_lock().is_some()
     }
 
-    /// Streams that wait to be opened, those given up and not forgotten yet included.
+    /// Streams waiting to be opened, including abandoned ones that have not been removed yet.
     #[cfg(test)]
     pub(crate) fn unopened_count(&self) -> usize {
         self.core.lock().unopened_count()
     }
 
-    /// The connection's clock.
+    /// Current time of the connection's clock.
     pub fn now(&self) -> Duration {
         let now = self.epoch.elapsed();
         #[cfg(test)]
@@ -218,19 +219,19 @@ impl Connection {
         now
     }
 
-    /// Puts the clock forward.
+    /// Advances the clock.
     #[cfg(test)]
     pub(crate) fn advance(&self, time: Duration) {
         let ms = u32::try_from(time.as_millis()).expect("a short time");
         self.ahead.fetch_add(ms, Ordering::Relaxed);
     }
 
-    /// The handle JavaScript knows it by; 0 before it was told.
+    /// JavaScript's handle; 0 until the connection is reported.
     pub fn handle(&self) -> u32 {
         self.handle.load(Ordering::Relaxed)
     }
 
-    /// JavaScript is told of it by this handle.
+    /// Sets the handle under which JavaScript is notified and releases the pending permit.
     pub(crate) fn set_handle(&self, handle: u32) {
         self.handle.store(handle, Ordering::Relaxed);
         drop(self.unreported.lock().take());
@@ -238,7 +239,7 @@ impl Connection {
 
     /// Opens an outbound stream; it goes on the wire with the next flush.
     ///
-    /// The second value tells whether it is usable at once; if not, `negotiated` follows.
+    /// The second value is whether the stream is usable at once; if not, `negotiated` follows.
     ///
     /// # Errors
     /// [`CallError::StreamLimit`], [`CallError::ConnectionClosed`] and [`CallError::GoingAway`].
@@ -260,24 +261,25 @@ impl Connection {
             self.acknowledged();
             return Err(refusal);
         }
-        // Before anybody can take it from there, and end it.
+        // Counted before the connection can collect it from the outbox, and end it.
         self.stream_opened();
         outbox.post(Arc::clone(&slot));
         drop(outbox);
         Ok((slot, usable))
     }
 
-    /// Asks for the end: our GoAway goes out last. A request that waits for less overrides one that
+    /// Requests a close; our GoAway is sent last. A request that waits for less overrides one that
     /// waits for more.
     pub fn close(&self, request: CloseRequest) {
         self.outbox.lock().close(request);
         self.kick();
     }
 
-    /// The remote bears the end of a lazily opened stream before it has answered the proposal.
+    /// Declares that the remote tolerates the FIN of a lazily opened stream before it has answered
+    /// the proposal.
     ///
-    /// Until this is called such an end waits for the answer: js-libp2p loses one that comes before its handler
-    /// listens, and its application then waits for ever.
+    /// Until this is called, such a FIN waits for the answer: js-libp2p loses a FIN that arrives
+    /// before its handler listens, and its application then waits forever.
     pub fn allow_early_fin(&self) {
         self.early_fin.store(true, Ordering::Relaxed);
     }
@@ -286,11 +288,11 @@ impl Connection {
         self.early_fin.load(Ordering::Relaxed)
     }
 
-    /// Puts a stream with something to send into the outbox.
+    /// Posts a stream with pending output to the outbox.
     pub(crate) fn post(&self, slot: Arc<StreamSlot>) {
-        let goes_on = self.outbox.lock().post(slot);
-        // It may be the last stream of a connection that ends with it.
-        if !goes_on {
+        let accepts_streams = self.outbox.lock().post(slot);
+        // After GoAway, this may be the last stream, with which the connection ends.
+        if !accepts_streams {
             self.kick();
         }
     }
@@ -313,7 +315,7 @@ impl Connection {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Memory of received bytes that the streams of this connection hold.
+    /// Memory held by received, unread bytes, across all streams.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
@@ -323,7 +325,8 @@ impl Connection {
         self.hub.add_awaiting(bytes);
     }
 
-    /// JavaScript has seen them; a driver that paused for their sake goes on.
+    /// Subtracts bytes that a drain has reported, or that were dropped; wakes a driver that paused
+    /// because of them.
     pub(crate) fn sub_awaiting(&self, bytes: usize) {
         let before = self.awaiting.fetch_sub(bytes, Ordering::Relaxed);
         self.hub.sub_awaiting(bytes);
@@ -332,23 +335,24 @@ impl Connection {
         }
     }
 
-    /// Bytes that a drain would make JavaScript aware of.
+    /// Received bytes whose notification is still queued for the next drain.
     pub(crate) fn awaiting(&self) -> usize {
         self.awaiting.load(Ordering::Relaxed)
     }
 
-    /// JavaScript does not drain and this connection holds more than its share for it.
+    /// Returns whether undrained bytes exceed the total bound and this connection exceeds its
+    /// share.
     fn must_pause(&self) -> bool {
         let bounds = self.hub.bounds();
         self.hub.awaiting() > bounds.total && self.awaiting() > bounds.share
     }
 
-    /// An inbound stream no longer waits for JavaScript.
-    pub(crate) fn taken(&self) {
+    /// Releases an inbound stream's place in the accept backlog.
+    pub(crate) fn release_place(&self) {
         self.unaccepted.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Reports a fact about it. Who drives it rings.
+    /// Reports a diagnostic about the connection. The thread that drives it rings the doorbell.
     pub(crate) fn report(&self, fact: Fact) {
         self.hub.report(fact, || Subject {
             node: self.facts.node,
@@ -357,19 +361,19 @@ impl Connection {
         });
     }
 
-    /// Makes the channel fail: one that has failed once seals nothing any more.
+    /// Makes the channel fail: a failed channel cannot seal any more.
     #[cfg(test)]
     pub(crate) fn break_channel(&self) {
         self.core.lock().break_channel();
     }
 
-    /// Reports a record that could not be opened or sealed: the end of the connection.
+    /// Reports a record that could not be opened or sealed, which ends the connection.
     fn record_failed(&self, error: RecordError) -> ConnectionFault {
         self.report(Fact::RecordFailed(error));
         ConnectionFault::Record
     }
 
-    /// Reports that an inbound stream was refused.
+    /// Reports a refused inbound stream.
     fn refused(&self, option: &'static str, limit: u32, current: u32) {
         self.report(Fact::StreamRefused(Refusal {
             option,
@@ -378,7 +382,7 @@ impl Connection {
         }));
     }
 
-    /// The bound that [`Connection::must_pause`] is about.
+    /// Bound whose excess makes [`Connection::must_pause`] return true.
     fn pause(&self) -> Refusal {
         Refusal {
             option: "awaiting",
@@ -387,13 +391,13 @@ impl Connection {
         }
     }
 
-    /// A stream begins.
+    /// Counts a new stream.
     fn stream_opened(&self) {
         self.streams.fetch_add(1, Ordering::Relaxed);
         self.hub.stats.streams_opened.add(1);
     }
 
-    /// A stream has ended for JavaScript, whatever the wire still owes it.
+    /// Counts a stream that has ended for JavaScript, whatever is still pending on the wire.
     pub(crate) fn stream_finished(&self, direction: Direction) {
         if direction == Direction::Outbound {
             self.outbound.fetch_sub(1, Ordering::Relaxed);
@@ -402,7 +406,7 @@ impl Connection {
         self.hub.stats.streams_closed.add(1);
     }
 
-    /// An outbound stream was acknowledged, or will not be any more.
+    /// Counts an outbound stream that was acknowledged, or no longer can be.
     fn acknowledged(&self) {
         self.unacked.fetch_sub(1, Ordering::Relaxed);
     }
@@ -412,13 +416,13 @@ impl Connection {
         self.outbound.load(Ordering::Relaxed)
     }
 
-    /// An inbound stream begins, unless as many as may wait for JavaScript do.
+    /// Counts a new inbound stream and returns true, unless the accept backlog is full.
     fn admit_stream(&self) -> bool {
-        let has_place = self.unaccepted.load(Ordering::Relaxed) < self.limits.accept_backlog;
-        if has_place {
+        let has_room = self.unaccepted.load(Ordering::Relaxed) < self.limits.accept_backlog;
+        if has_room {
             self.unaccepted.fetch_add(1, Ordering::Relaxed);
             self.stream_opened();
         }
-        has_place
+        has_room
     }
 }

@@ -1,4 +1,4 @@
-//! Streams that are opened faster than the remote takes them.
+//! Streams that are opened faster than the remote accepts them.
 
 use crate::connection::Connection;
 use crate::environment::End;
@@ -14,7 +14,7 @@ use crate::{HANDLE_PENDING, Limits, Muxer, State};
 
 use super::UNACKED_MAX;
 
-/// Opens this many streams at once, while the remote does not drain.
+/// Streams opened at once while the remote does not drain.
 const MANY: u32 = 3 * UNACKED_MAX;
 
 fn wide() -> Limits {
@@ -30,7 +30,7 @@ fn is_reset(record: &Record) -> bool {
 }
 
 #[test]
-pub(super) fn streams_opened_at_once_wait_for_a_remote_that_is_busy() {
+pub(super) fn streams_opened_at_once_wait_for_a_busy_remote() {
     let mut live = Live::with(wide(), wide());
     live.listener.drains = false;
     for _ in 0..MANY {
@@ -40,12 +40,12 @@ pub(super) fn streams_opened_at_once_wait_for_a_remote_that_is_busy() {
     let reported = live.dialer.take_records();
     assert!(!reported.iter().any(is_reset), "some are reset");
     let opened = live.listener.connection.stream_count();
-    assert_eq!(opened, UNACKED_MAX, "those beyond wait at their end");
+    assert_eq!(opened, UNACKED_MAX, "streams beyond wait at the dialer");
     live.listener.drains = true;
     live.listener.connection.hub.announce();
     for _ in 0..=MANY / UNACKED_MAX {
         live.settle();
-        // Acknowledgements that nothing carries are due by now.
+        // Acknowledgements that no other frame carries are due by now.
         let late = std::time::Duration::from_millis(30);
         live.listener.connection.advance(late);
     }
@@ -60,7 +60,7 @@ pub(super) fn streams_opened_at_once_wait_for_a_remote_that_is_busy() {
 }
 
 #[test]
-fn streams_that_are_refused_leave_the_backlog_at_once() {
+fn refused_streams_leave_the_backlog_at_once() {
     let mut live = Live::with(wide(), wide());
     live.listener.drains = false;
     let streams: Vec<u32> = (0..MANY)
@@ -74,7 +74,7 @@ fn streams_that_are_refused_leave_the_backlog_at_once() {
 }
 
 #[test]
-fn an_end_of_a_stream_that_was_refused_meanwhile_does_not_pass_for_agreement() {
+fn the_end_of_a_stream_refused_meanwhile_is_not_taken_for_agreement() {
     let mut live = Live::new();
     let stream = live.dialer.open(Proposals::Lazy(9));
     live.dialer.drains = false;
@@ -85,16 +85,16 @@ fn an_end_of_a_stream_that_was_refused_meanwhile_does_not_pass_for_agreement() {
 }
 
 #[test]
-pub(super) fn streams_given_up_while_they_wait_leave_memory() {
+pub(super) fn abandoned_waiting_streams_are_freed() {
     let mut live = Live::new();
     live.listener.drains = false;
     for _ in 0..UNACKED_MAX {
         live.dialer.open(Proposals::Lazy(1));
     }
     for _ in 0..5_000 {
-        let given_up = live.dialer.open(Proposals::Lazy(1));
+        let abandoned = live.dialer.open(Proposals::Lazy(1));
         live.dialer.environment.flush();
-        live.dialer.reset(given_up, 0);
+        live.dialer.reset(abandoned, 0);
     }
     live.settle();
     let waiting = live.dialer.connection.unopened_count();
@@ -114,26 +114,26 @@ pub(super) fn streams_given_up_while_they_wait_leave_memory() {
 }
 
 #[test]
-fn the_doorbell_is_not_rung_under_the_lock_of_a_connection_that_ends() {
-    /// Looks at the connection when it is rung, as JavaScript may.
-    struct Looker(std::sync::OnceLock<std::sync::Weak<Connection>>);
-    impl Doorbell for Arc<Looker> {
+fn the_doorbell_is_not_rung_under_the_lock_of_an_ending_connection() {
+    /// Accesses the connection when it is rung, as JavaScript may.
+    struct LockProbe(std::sync::OnceLock<std::sync::Weak<Connection>>);
+    impl Doorbell for Arc<LockProbe> {
         fn ring(&self) {
             let connection = self.0.get().and_then(std::sync::Weak::upgrade);
             let is_free = connection.is_none_or(|connection| connection.is_unlocked());
             assert!(is_free, "rung under the lock");
         }
     }
-    let looker = Arc::new(Looker(std::sync::OnceLock::new()));
+    let probe = Arc::new(LockProbe(std::sync::OnceLock::new()));
     let end = testing::End {
-        hub: Hub::new(Box::new(Arc::clone(&looker))),
+        hub: Hub::new(Box::new(Arc::clone(&probe))),
         limits: Limits::default(),
         muxer: Muxer::default(),
         streams: Streams::Raw,
     };
     let (connection, _) = connect_alone(end, pipe(64).0);
     connection.hub.answer();
-    looker.0.set(Arc::downgrade(&connection)).ok();
+    probe.0.set(Arc::downgrade(&connection)).ok();
     connection.finish(ConnectionFault::Ended);
     assert!(connection.end_report().is_some());
 }

@@ -1,4 +1,4 @@
-//! What other threads have asked of a connection, for whoever next holds the core's lock.
+//! Requests of other threads to a connection, for the next holder of the core lock.
 
 use std::collections::VecDeque;
 
@@ -9,20 +9,21 @@ use crate::sync::Arc;
 use super::CloseRequest;
 use super::streams::Streams;
 
-/// Orders for the connection.
+/// Pending requests to the connection.
 #[derive(Default)]
 pub(super) struct Outbox {
-    /// Streams with something to send, each at most once (its `outgoing` flag).
+    /// Streams with pending output, each at most once (its `outgoing` flag).
     streams: VecDeque<Arc<StreamSlot>>,
     close: Option<CloseRequest>,
-    /// The remote's GoAway has come: it takes no more streams.
+    /// The remote has sent GoAway and accepts no more streams.
     going_away: bool,
-    /// The connection has ended: nothing more is taken.
+    /// The connection has ended; nothing more is accepted.
     dead: bool,
 }
 
 impl Outbox {
-    /// Why no stream is opened any more: [`CallError::ConnectionClosed`] or [`CallError::GoingAway`].
+    /// Reason for refusing new streams: [`CallError::ConnectionClosed`] or
+    /// [`CallError::GoingAway`].
     pub(super) fn refusal(&self) -> Option<CallError> {
         if self.dead || self.close.is_some() {
             Some(CallError::ConnectionClosed)
@@ -33,8 +34,8 @@ impl Outbox {
         }
     }
 
-    /// Posts a stream with something to send. False when the connection takes no more streams, and so may end with
-    /// this one.
+    /// Posts a stream with pending output. Returns false after the remote's GoAway, when the
+    /// connection may end with this stream.
     pub(super) fn post(&mut self, slot: Arc<StreamSlot>) -> bool {
         if !self.dead {
             self.streams.push_back(slot);
@@ -42,19 +43,19 @@ impl Outbox {
         !self.going_away
     }
 
-    /// Asks for the end. A request that waits for less overrides one that waits for more.
+    /// Requests a close. A request that waits for less overrides one that waits for more.
     pub(super) fn close(&mut self, request: CloseRequest) {
         if self.close.is_none_or(|known| known.manner < request.manner) {
             self.close = Some(request);
         }
     }
 
-    /// How the connection is to end, if it is.
+    /// The pending close request.
     pub(super) const fn close_request(&self) -> Option<CloseRequest> {
         self.close
     }
 
-    /// Streams that were posted and not collected.
+    /// Posted streams that have not been collected.
     pub(super) fn streams(&self) -> impl Iterator<Item = &Arc<StreamSlot>> {
         self.streams.iter()
     }
@@ -63,18 +64,18 @@ impl Outbox {
         !self.streams.is_empty()
     }
 
-    /// Gives what was posted to `streams`; returns how the connection is to end, if it is.
+    /// Moves the posted streams to `streams`; returns the pending close request.
     pub(super) fn collect(&mut self, streams: &mut Streams) -> Option<CloseRequest> {
         streams.post(&mut self.streams);
         self.close
     }
 
-    /// The remote takes no more streams.
-    pub(super) const fn open_no_more(&mut self) {
+    /// Records that the remote accepts no more streams.
+    pub(super) const fn stop_opening(&mut self) {
         self.going_away = true;
     }
 
-    /// The connection has ended; returns what was posted and not collected.
+    /// Marks the connection as ended; returns the posted streams that have not been collected.
     pub(super) fn end(&mut self) -> VecDeque<Arc<StreamSlot>> {
         self.dead = true;
         std::mem::take(&mut self.streams)

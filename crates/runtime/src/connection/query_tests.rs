@@ -1,4 +1,4 @@
-//! Proposals that JavaScript decides on.
+//! Protocol proposals decided by JavaScript.
 
 use std::time::Duration;
 
@@ -10,25 +10,25 @@ use crate::record::Record;
 use crate::slot::Proposals;
 use crate::{Limits, Muxer};
 
-/// Protocols that have a name and no handler.
+/// Protocols with a name but no handler.
 const UNSERVED: [u32; 2] = [9, 10];
 
-/// What JavaScript calls its predicate.
+/// JavaScript's id of its predicate.
 const PREDICATE: u32 = 1 << 20;
 
-/// A yes, for `inbound_max` streams at a time.
-fn yes(inbound_max: u32) -> Option<Handler> {
+/// Accepting answer, for `inbound_max` streams at a time.
+fn accept(inbound_max: u32) -> Option<Handler> {
     Some(Handler {
         protocol: PREDICATE,
         inbound_max,
     })
 }
 
-/// The stream that the last drain asked about, and the protocol.
+/// Stream and protocol of the query reported by the last drain.
 fn queried(side: &mut Side) -> (u32, String) {
     let reported = side.take_records();
     let [Record::ProtocolQuery { stream, .. }] = reported[..] else {
-        panic!("expected a question, reported {reported:?}");
+        panic!("expected a query, reported {reported:?}");
     };
     let name = side.environment.queried_protocol(stream).unwrap();
     (stream, name.as_str().to_owned())
@@ -54,7 +54,7 @@ fn answer(live: &mut Live, stream: u32, handler: Option<Handler>) {
 
 // go 164
 #[test]
-fn a_stream_waits_for_the_answer_and_what_it_carries_waits_too() {
+fn a_stream_and_its_bytes_wait_for_the_answer() {
     let mut live = Live::asking(Limits::default());
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.dialer.write(dialed, b"early ");
@@ -63,13 +63,13 @@ fn a_stream_waits_for_the_answer_and_what_it_carries_waits_too() {
     live.settle();
     let (stream, name) = queried(&mut live.listener);
     assert_eq!(name, "/label/9");
-    // Another stream is not held up.
+    // Another stream is not blocked.
     let (other, taken) = live.stream();
     live.dialer.write(other, b"meanwhile");
     live.settle();
     assert_eq!(live.listener.read(taken).0, b"meanwhile");
 
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     assert_eq!(opened(&mut live.listener), (stream, PREDICATE));
     let name = live.listener.environment.queried_protocol(stream).unwrap();
     assert_eq!(name.as_str(), "/label/9");
@@ -80,13 +80,13 @@ fn a_stream_waits_for_the_answer_and_what_it_carries_waits_too() {
 }
 
 #[test]
-fn what_came_before_the_answer_is_counted_once() {
+fn bytes_received_before_the_answer_are_counted_once() {
     let mut live = Live::asking(Limits::default());
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.dialer.write(dialed, &[7; 1_000]);
     live.settle();
     let (stream, _) = queried(&mut live.listener);
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     live.listener.read(stream).1.unwrap();
     let [_, sent, ..] = live.dialer.environment.measure(dialed).unwrap();
     let [received, ..] = live.listener.environment.measure(stream).unwrap();
@@ -115,7 +115,7 @@ fn a_refusal_ends_a_lazy_stream_and_frees_its_handle() {
 
 // M2
 #[test]
-fn one_negotiation_may_ask_again_and_end_with_a_name_of_the_table() {
+fn one_negotiation_may_query_again_and_end_with_a_name_of_the_table() {
     let mut live = Live::asking(Limits::default());
     let proposals = Proposals::AnyOf(Box::from([UNSERVED[0], UNSERVED[1], 3]));
     let dialed = live.dialer.open(proposals);
@@ -137,14 +137,14 @@ fn one_negotiation_may_ask_again_and_end_with_a_name_of_the_table() {
 }
 
 #[test]
-fn an_end_behind_the_question_is_read_after_the_answer() {
+fn an_end_after_the_query_is_read_after_the_answer() {
     let mut live = Live::asking(Limits::default());
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.dialer.write(dialed, b"all of it");
     live.dialer.close_write(dialed);
     live.settle();
     let (stream, _) = queried(&mut live.listener);
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     opened(&mut live.listener);
     let end = (b"all of it".to_vec(), Err(CallError::EndOfStream));
     assert_eq!(live.listener.read(stream), end);
@@ -152,7 +152,7 @@ fn an_end_behind_the_question_is_read_after_the_answer() {
 
 // go 166
 #[test]
-fn an_end_behind_a_refused_question_ends_the_negotiation() {
+fn an_end_after_a_refused_query_ends_the_negotiation() {
     let mut live = Live::asking(Limits::default());
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.dialer.close_write(dialed);
@@ -165,9 +165,9 @@ fn an_end_behind_a_refused_question_ends_the_negotiation() {
 }
 
 #[test]
-fn proposals_and_an_end_that_came_with_the_question_are_heard_after_it() {
+fn proposals_and_an_end_received_with_the_query_are_handled_after_it() {
     let mut live = Live::asking(Limits::default());
-    // A dialer that waits for no answer.
+    // A dialer that does not wait for the answer.
     let dialed = live.dialer.open(Proposals::Raw);
     let lines = b"\x13/multistream/1.0.0\n\x09/label/9\n\x0a/label/10\n";
     live.dialer.write(dialed, lines);
@@ -182,21 +182,21 @@ fn proposals_and_an_end_that_came_with_the_question_are_heard_after_it() {
     answer(&mut live, stream, None);
     assert_eq!(live.listener.take_records(), closed(stream));
     assert_eq!(live.listener.connection.stream_count(), 0);
-    let said = b"\x13/multistream/1.0.0\n\x03na\n\x03na\n".to_vec();
+    let replies = b"\x13/multistream/1.0.0\n\x03na\n\x03na\n".to_vec();
     assert_eq!(
         live.dialer.read(dialed),
-        (said, Err(CallError::EndOfStream))
+        (replies, Err(CallError::EndOfStream))
     );
 }
 
 #[test]
-fn a_predicate_has_no_more_streams_at_a_time_than_it_may() {
+fn a_predicate_is_limited_to_its_concurrent_streams() {
     let mut live = Live::asking(Limits::default());
     let open = |live: &mut Live, label| {
         let dialed = live.dialer.open(Proposals::Lazy(label));
         live.settle();
         let (stream, _) = queried(&mut live.listener);
-        answer(live, stream, yes(1));
+        answer(live, stream, accept(1));
         (dialed, stream)
     };
     let (dialed, first) = open(&mut live, UNSERVED[0]);
@@ -213,7 +213,7 @@ fn a_predicate_has_no_more_streams_at_a_time_than_it_may() {
 }
 
 #[test]
-fn an_answer_that_comes_after_the_end_of_its_stream_is_no_error() {
+fn an_answer_after_the_end_of_its_stream_is_not_an_error() {
     let mut live = Live::asking(Limits::default());
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.settle();
@@ -222,7 +222,7 @@ fn an_answer_that_comes_after_the_end_of_its_stream_is_no_error() {
     live.dialer.environment.flush();
     live.listener.drains = false;
     live.settle();
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     live.listener.drains = true;
     live.settle();
     assert_eq!(live.listener.take_records(), closed(stream));
@@ -230,7 +230,7 @@ fn an_answer_that_comes_after_the_end_of_its_stream_is_no_error() {
 }
 
 #[test]
-fn a_stream_whose_time_is_up_is_not_asked_about() {
+fn a_timed_out_stream_is_not_queried() {
     let hasty = Limits {
         stream_negotiation_timeout: Duration::ZERO,
         ..Limits::default()
@@ -248,7 +248,7 @@ fn a_stream_whose_time_is_up_is_not_asked_about() {
 }
 
 #[test]
-fn streams_that_are_served_and_reset_at_once_leave_the_backlog() {
+fn streams_accepted_and_reset_at_once_leave_the_backlog() {
     const BACKLOG: u32 = 4;
     let narrow = Limits {
         accept_backlog: BACKLOG,
@@ -259,7 +259,7 @@ fn streams_that_are_served_and_reset_at_once_leave_the_backlog() {
         live.dialer.open(Proposals::Lazy(UNSERVED[0]));
         live.settle();
         let (stream, _) = queried(&mut live.listener);
-        live.listener.environment.answer(stream, yes(1)).unwrap();
+        live.listener.environment.answer(stream, accept(1)).unwrap();
         live.listener.reset(stream, 0);
         live.settle();
         assert_eq!(live.listener.take_records(), closed(stream));
@@ -268,10 +268,10 @@ fn streams_that_are_served_and_reset_at_once_leave_the_backlog() {
     live.stream();
 }
 
-// A stalled JavaScript thread is asked about no more streams than the backlog has room for, however
-// many come and go, and the connection serves on when it is back.
+// A stalled JavaScript thread gets no more queries than the backlog has room for, however many
+// streams come and go, and the connection resumes service when the thread does.
 #[test]
-fn streams_that_come_and_go_unasked_do_not_pile_up() {
+fn streams_that_end_before_their_query_do_not_accumulate() {
     const BACKLOG: u32 = 8;
     let narrow = Limits {
         accept_backlog: BACKLOG,
@@ -300,7 +300,7 @@ fn streams_that_come_and_go_unasked_do_not_pile_up() {
 }
 
 #[test]
-fn what_waits_for_an_answer_is_bounded_by_the_window_and_counts_as_held() {
+fn bytes_waiting_for_an_answer_are_bounded_by_the_window_and_count_as_held() {
     const WINDOW: usize = 256 << 10;
     let mut live = Live::asking(Limits::default());
     let dialed = live.dialer.open(Proposals::Lazy(UNSERVED[0]));
@@ -318,7 +318,7 @@ fn what_waits_for_an_answer_is_bounded_by_the_window_and_counts_as_held() {
     // Memory is at most twice the bytes in it.
     assert!(held > WINDOW - 100 && held <= 2 * WINDOW, "{held}");
 
-    answer(&mut live, stream, yes(1));
+    answer(&mut live, stream, accept(1));
     opened(&mut live.listener);
     let mut received = Vec::new();
     while received.len() < sent.len() {
@@ -329,7 +329,7 @@ fn what_waits_for_an_answer_is_bounded_by_the_window_and_counts_as_held() {
 }
 
 #[test]
-fn the_end_of_the_connection_ends_streams_that_are_asked_about() {
+fn the_end_of_the_connection_ends_queried_streams() {
     let mut live = Live::asking(Limits::default());
     live.dialer.open(Proposals::Lazy(UNSERVED[0]));
     live.settle();
@@ -356,7 +356,7 @@ fn the_end_of_the_connection_ends_streams_that_are_asked_about() {
 }
 
 #[test]
-fn a_stalled_thread_holds_up_no_stream_but_those_it_is_asked_about() {
+fn a_stalled_thread_blocks_only_queried_streams() {
     let mut live = Live::asking(Limits::default());
     live.listener.drains = false;
     let waiting = live
@@ -383,21 +383,21 @@ fn a_stalled_thread_holds_up_no_stream_but_those_it_is_asked_about() {
 }
 
 #[test]
-fn the_engine_makes_no_difference() {
+fn queries_work_over_every_engine() {
     let tests = [
-        a_stream_waits_for_the_answer_and_what_it_carries_waits_too,
+        a_stream_and_its_bytes_wait_for_the_answer,
         a_refusal_ends_a_lazy_stream_and_frees_its_handle,
-        one_negotiation_may_ask_again_and_end_with_a_name_of_the_table,
-        an_end_behind_the_question_is_read_after_the_answer,
-        an_end_behind_a_refused_question_ends_the_negotiation,
-        a_predicate_has_no_more_streams_at_a_time_than_it_may,
-        an_answer_that_comes_after_the_end_of_its_stream_is_no_error,
-        a_stream_whose_time_is_up_is_not_asked_about,
-        streams_that_are_served_and_reset_at_once_leave_the_backlog,
-        streams_that_come_and_go_unasked_do_not_pile_up,
-        what_waits_for_an_answer_is_bounded_by_the_window_and_counts_as_held,
-        the_end_of_the_connection_ends_streams_that_are_asked_about,
-        a_stalled_thread_holds_up_no_stream_but_those_it_is_asked_about,
+        one_negotiation_may_query_again_and_end_with_a_name_of_the_table,
+        an_end_after_the_query_is_read_after_the_answer,
+        an_end_after_a_refused_query_ends_the_negotiation,
+        a_predicate_is_limited_to_its_concurrent_streams,
+        an_answer_after_the_end_of_its_stream_is_not_an_error,
+        a_timed_out_stream_is_not_queried,
+        streams_accepted_and_reset_at_once_leave_the_backlog,
+        streams_that_end_before_their_query_do_not_accumulate,
+        bytes_waiting_for_an_answer_are_bounded_by_the_window_and_count_as_held,
+        the_end_of_the_connection_ends_queried_streams,
+        a_stalled_thread_blocks_only_queried_streams,
     ];
     for test in tests {
         over([Muxer::Yamux, Muxer::YamuxCrate], test);

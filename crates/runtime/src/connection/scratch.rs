@@ -1,9 +1,9 @@
-//! Buffers that belong to a thread, not to a connection: an idle connection holds none.
+//! Buffers owned by a thread instead of a connection: an idle connection holds none.
 
 /// Bytes read per system call.
 const READ_BYTES: usize = 256 << 10;
 
-/// Read and write buffers of one thread.
+/// Read and write buffers of a thread.
 #[derive(Default)]
 pub(crate) struct Scratch {
     read: Vec<u8>,
@@ -12,7 +12,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// The read buffer; made at its first use.
+    /// Returns the read buffer, allocated on first use.
     pub(crate) fn read(&mut self) -> &mut [u8] {
         if self.read.is_empty() {
             self.read = vec![0; READ_BYTES];
@@ -20,12 +20,12 @@ impl Scratch {
         &mut self.read
     }
 
-    /// The write buffer, empty; it comes back by [`recycle`](Self::recycle).
+    /// Takes the empty write buffer; it is returned through [`recycle`](Self::recycle).
     pub(super) fn take_write(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.write)
     }
 
-    /// Takes back a buffer that a connection no longer needs.
+    /// Takes back a write buffer, keeping the larger of the two.
     pub(super) fn recycle(&mut self, mut buffer: Vec<u8>) {
         if buffer.capacity() > self.write.capacity() {
             buffer.clear();

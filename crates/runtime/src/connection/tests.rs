@@ -1,4 +1,4 @@
-//! Streams coming and going on a live connection.
+//! Stream lifecycle on a live connection.
 
 use std::time::Duration;
 
@@ -18,11 +18,10 @@ mod engines;
 #[path = "opening_tests.rs"]
 mod opening;
 use self::opening::{
-    streams_given_up_while_they_wait_leave_memory,
-    streams_opened_at_once_wait_for_a_remote_that_is_busy,
+    abandoned_waiting_streams_are_freed, streams_opened_at_once_wait_for_a_busy_remote,
 };
 
-/// Outbound streams without acknowledgement at which the next one waits.
+/// Unacknowledged outbound streams at which the next one waits.
 const UNACKED_MAX: u32 = 256;
 
 fn fault_of(side: &mut Side, expected: u32) -> Option<StreamFault> {
@@ -39,7 +38,7 @@ fn fault_of(side: &mut Side, expected: u32) -> Option<StreamFault> {
 }
 
 #[test]
-fn a_stream_whose_end_is_read_last_leaves_its_place_before_the_next_one_comes() {
+fn a_stream_whose_end_is_read_last_frees_its_place_before_the_next_one() {
     let mut live = Live::new();
     for _ in 0..3 {
         let (dialed, taken) = live.stream_of(Proposals::Lazy(SINGLE));
@@ -69,7 +68,7 @@ fn a_lazy_protocol_that_is_refused_fails_the_stream() {
 }
 
 #[test]
-fn the_first_of_several_protocols_that_is_served_settles_the_stream() {
+fn the_first_supported_of_several_protocols_is_negotiated() {
     let mut live = Live::new();
     let proposals = Proposals::AnyOf(Box::from([9, 10, 3, 4]));
     let answer = live
@@ -79,7 +78,7 @@ fn the_first_of_several_protocols_that_is_served_settles_the_stream() {
         .unwrap();
     let stream = answer & !HANDLE_PENDING;
     assert_ne!(answer, stream, "it is not usable yet");
-    assert_eq!(live.dialer.write(stream, b"no byte passes a proposal"), 0);
+    assert_eq!(live.dialer.write(stream, b"no byte precedes the choice"), 0);
     live.settle();
     let reported = live.dialer.take_records();
     let [
@@ -110,7 +109,7 @@ fn the_first_of_several_protocols_that_is_served_settles_the_stream() {
 }
 
 #[test]
-fn an_end_that_is_ordered_during_negotiation_waits_for_it() {
+fn a_fin_requested_during_negotiation_waits_for_it() {
     let mut live = Live::new();
     let stream = live.dialer.open(Proposals::AnyOf(Box::from([9, 10, 3])));
     live.dialer.close_write(stream);
@@ -133,13 +132,13 @@ fn an_end_that_is_ordered_during_negotiation_waits_for_it() {
 }
 
 #[test]
-fn a_negotiation_that_never_ends_is_a_timeout() {
+fn a_negotiation_that_never_ends_times_out() {
     let hasty = Limits {
         stream_negotiation_timeout: Duration::ZERO,
         ..Limits::default()
     };
     let mut live = Live::with(hasty, Limits::default());
-    // The remote hears of it in the same turn in which its time is up.
+    // The negotiation is sent in the same turn in which it times out.
     let stream = live.dialer.open(Proposals::AnyOf(Box::from([3, 4])));
     live.dialer.environment.flush();
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
@@ -167,7 +166,7 @@ fn reading_may_be_closed_before_the_negotiation_is_answered() {
         panic!("reported {reported:?}")
     };
     assert_eq!(live.listener.read(stream).0, b"one way");
-    // Whatever the remote says now is nobody's, and holds it up in nothing.
+    // Bytes that the remote sends now are discarded, and do not block it.
     let bytes = vec![1; 100 << 10];
     for _ in 0..20 {
         assert_eq!(live.listener.write(stream, &bytes), bytes.len());
@@ -210,13 +209,13 @@ fn outbound_streams_are_limited_until_one_is_closed() {
     let dialer = &mut live.dialer;
     let refused = dialer.environment.open(dialer.handle, Proposals::Lazy(1));
     assert_eq!(refused, Err(CallError::StreamLimit));
-    // Its place is free when `closed` is told, flushed or not.
+    // Its place is free as soon as it is finished, flushed or not.
     dialer.reset(first, 0);
     dialer.open(Proposals::Lazy(1));
 }
 
 #[test]
-fn streams_beyond_the_unacknowledged_ones_wait_and_settle() {
+fn streams_beyond_the_unacknowledged_limit_wait_and_are_negotiated() {
     let mut live = Live::new();
     let streams: Vec<u32> = (0..UNACKED_MAX)
         .map(|_| live.dialer.open(Proposals::Lazy(1)))
@@ -236,7 +235,7 @@ fn streams_beyond_the_unacknowledged_ones_wait_and_settle() {
 }
 
 #[test]
-fn an_unacknowledged_stream_that_is_reset_leaves_its_place_to_one_that_waits() {
+fn a_reset_unacknowledged_stream_frees_its_place_for_a_waiting_one() {
     let mut live = Live::new();
     let first = live.dialer.open(Proposals::Lazy(1));
     for _ in 1..UNACKED_MAX {
@@ -256,7 +255,7 @@ fn an_unacknowledged_stream_that_is_reset_leaves_its_place_to_one_that_waits() {
 }
 
 #[test]
-fn waiting_streams_that_are_reset_block_no_other() {
+fn reset_waiting_streams_do_not_block_others() {
     let mut live = Live::new();
     for _ in 0..UNACKED_MAX {
         live.dialer.open(Proposals::Lazy(1));
@@ -264,8 +263,8 @@ fn waiting_streams_that_are_reset_block_no_other() {
     live.dialer.environment.flush();
     let limit = Limits::default().outbound_streams_max - UNACKED_MAX;
     for _ in 0..limit + 100 {
-        let given_up = live.dialer.open(Proposals::Lazy(1));
-        live.dialer.reset(given_up, 0);
+        let abandoned = live.dialer.open(Proposals::Lazy(1));
+        live.dialer.reset(abandoned, 0);
     }
     let late = live.dialer.open(Proposals::Lazy(2));
     live.settle();
@@ -278,7 +277,7 @@ fn waiting_streams_that_are_reset_block_no_other() {
 }
 
 #[test]
-fn a_connection_that_holds_too_much_resets_the_stream_that_holds_most() {
+fn a_connection_over_its_memory_limit_resets_the_largest_stream() {
     let small = Limits {
         connection_bytes_max: 300 << 10,
         ..Limits::default()
@@ -298,7 +297,7 @@ fn a_connection_that_holds_too_much_resets_the_stream_that_holds_most() {
 }
 
 #[test]
-fn unread_streams_count_after_their_end_too() {
+fn unread_streams_count_after_their_end() {
     let small = Limits {
         connection_bytes_max: 300 << 10,
         ..Limits::default()
@@ -311,14 +310,14 @@ fn unread_streams_count_after_their_end_too() {
     let (light, light_there) = live.stream();
     live.dialer.write(light, &vec![2; 150 << 10]);
     live.settle();
-    // What both sides have finished on the wire is still the connection's to give up.
+    // A stream that both sides have finished on the wire may still be reset to free its memory.
     let state = live.listener.change(ended_there, |slot| Ok(slot.state()));
     assert_eq!(state, Ok(State::Reset));
     assert_eq!(live.listener.read(light_there).0.len(), 150 << 10);
 }
 
 #[test]
-fn a_stream_that_is_unread_ends_before_its_connection() {
+fn an_unread_stream_ends_before_its_connection() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer.write(dialed, b"unread");
@@ -345,7 +344,7 @@ fn a_stream_that_is_unread_ends_before_its_connection() {
 }
 
 #[test]
-fn a_stream_opened_while_the_connection_ends_is_told_of_its_end() {
+fn a_stream_opened_while_the_connection_ends_is_reset() {
     let mut live = Live::new();
     let stream = live.dialer.open(Proposals::Lazy(1));
     live.dialer.connection.finish(ConnectionFault::Ended);
@@ -374,7 +373,7 @@ fn fault_of_first(side: &mut Side, expected: u32) -> Option<StreamFault> {
 }
 
 #[test]
-fn a_goodbye_carries_its_code_and_comes_last() {
+fn a_goaway_carries_its_code_and_comes_last() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer.write(dialed, b"before");
@@ -399,7 +398,7 @@ fn a_goodbye_carries_its_code_and_comes_last() {
 }
 
 #[test]
-fn a_stream_closed_in_two_steps_does_not_wait_for_ever() {
+fn a_stream_closed_in_two_steps_does_not_wait_forever() {
     let hasty = Limits {
         linger_timeout: Duration::ZERO,
         ..Limits::default()
@@ -411,12 +410,12 @@ fn a_stream_closed_in_two_steps_does_not_wait_for_ever() {
     live.dialer.change(dialed, StreamSlot::close_read).unwrap();
     live.settle();
     assert_eq!(live.dialer.take_records(), closed(dialed));
-    // The remote never ended its half: it is reset, behind our end.
+    // The remote never ended its half: the stream is reset, after our end.
     assert_eq!(live.listener.take_records(), closed(accepted));
 }
 
 #[test]
-fn raw_streams_are_handed_over_as_they_are() {
+fn raw_streams_are_passed_through_unchanged() {
     let mut live = Live::raw();
     let stream = live.dialer.open(Proposals::Raw);
     live.dialer.write(stream, b"\x00anything");
@@ -436,7 +435,7 @@ fn raw_streams_are_handed_over_as_they_are() {
 }
 
 #[test]
-fn a_stream_that_settled_and_was_reset_since_is_told_as_both() {
+fn a_stream_negotiated_and_then_reset_reports_both() {
     let mut live = Live::new();
     live.dialer.drains = false;
     let stream = live.dialer.open(Proposals::AnyOf(Box::from([9, 3])));
@@ -479,12 +478,12 @@ fn a_stream_that_settled_and_was_reset_since_is_told_as_both() {
 }
 
 #[test]
-fn a_goodbye_follows_streams_that_have_nothing_to_send_at_once() {
+fn a_goaway_immediately_follows_streams_with_nothing_to_send() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.listener.write(accepted, &[1; 100]);
     live.settle();
-    // Posts the stream with no more than a little credit to note.
+    // Posts the stream with only a little credit to return.
     live.dialer.read(dialed).1.unwrap();
     live.dialer.change(dialed, StreamSlot::close_read).unwrap();
     live.dialer

@@ -1,4 +1,4 @@
-//! What a connection puts into its records, as its remote sees it.
+//! Frames and records that a connection sends, as seen by its remote.
 
 use std::io;
 use std::task::{Context, Waker};
@@ -28,7 +28,7 @@ const GO_AWAY: u8 = 3;
 const ACK: u16 = 2;
 const FIN: u16 = 4;
 
-/// What a stream's send pipe takes.
+/// Capacity of a stream's send pipe.
 const PIPE_BYTES: usize = 256 << 10;
 
 /// A frame without its payload.
@@ -40,7 +40,7 @@ struct Frame {
     length: u32,
 }
 
-/// A connection that dialled, and the other end of its socket.
+/// A connection that dialled, and the remote end of its socket.
 struct Wire {
     side: Side,
     pipe: FakePipe,
@@ -50,7 +50,7 @@ struct Wire {
 }
 
 impl Wire {
-    /// `capacity` is what the socket takes.
+    /// Creates a connection over a socket that buffers `capacity` bytes.
     fn new(capacity: usize) -> Self {
         Self::over(Muxer::Yamux, capacity)
     }
@@ -79,12 +79,12 @@ impl Wire {
             sealed: Vec::new(),
             plaintext: Vec::new(),
         };
-        // The crate measures the round trip at once, our engine beside the first stream.
+        // The crate measures the round-trip time at once, our engine with the first stream.
         assert_eq!(wire.records().is_empty(), muxer == Muxer::Yamux);
         wire
     }
 
-    /// A stream whose remote takes as much as it likes.
+    /// Opens a stream that is never blocked by flow control.
     fn stream(&mut self, id: u32) -> u32 {
         let stream = self.side.open(Proposals::Raw);
         self.side.environment.flush();
@@ -99,7 +99,7 @@ impl Wire {
         self.side.round();
     }
 
-    /// Sends what the connection does not read yet.
+    /// Sends a frame that the connection does not read yet.
     fn put(&mut self, kind: u8, flags: u16, id: u32, length: u32, payload: &[u8]) {
         let mut out = Vec::new();
         let start = self.channel.begin(&mut out);
@@ -112,7 +112,7 @@ impl Wire {
         assert_eq!(self.pipe.try_write(&out).unwrap(), out.len());
     }
 
-    /// Frames by the record in which their headers are, of what the socket holds.
+    /// Frames in the socket, grouped by the record that contains their headers.
     fn records(&mut self) -> Vec<Vec<Frame>> {
         let mut chunk = vec![0; 1 << 20];
         match self.pipe.try_read(&mut chunk) {
@@ -140,7 +140,7 @@ impl Wire {
         records
     }
 
-    /// All records until nothing more comes.
+    /// All records until no more arrive.
     fn all_records(&mut self) -> Vec<Vec<Frame>> {
         let mut all = Vec::new();
         loop {
@@ -154,7 +154,7 @@ impl Wire {
     }
 }
 
-/// Takes whole frames off the front.
+/// Removes complete frames from the front.
 fn frames(plaintext: &mut Vec<u8>) -> Vec<Frame> {
     let mut found = Vec::new();
     while let Some(&[_, kind, f0, f1, i0, i1, i2, i3, l0, l1, l2, l3]) = plaintext.first_chunk() {
@@ -179,7 +179,7 @@ fn frames(plaintext: &mut Vec<u8>) -> Vec<Frame> {
     found
 }
 
-/// The first record with a frame that is asked for.
+/// Index of the first record that contains a `wanted` frame.
 fn place(records: &[Vec<Frame>], wanted: impl Fn(&Frame) -> bool) -> usize {
     let place = records.iter().position(|frames| frames.iter().any(&wanted));
     place.unwrap_or_else(|| panic!("not among {} records", records.len()))
@@ -197,7 +197,8 @@ fn a_bulk_stream_delays_a_small_one_by_one_record() {
     assert_eq!(place(&records, |frame| frame.id == 3), 1);
 }
 
-// A096: what is sealed when the small one is written stays in front, and one record more.
+// A096: bytes already sealed when the small stream is written stay ahead of it, and one record
+// more.
 #[test]
 fn a_bulk_stream_that_fills_the_socket_delays_a_small_one_by_one_record_more() {
     let mut wire = Wire::new(4_000);
@@ -214,7 +215,7 @@ fn a_bulk_stream_that_fills_the_socket_delays_a_small_one_by_one_record_more() {
 }
 
 #[test]
-fn streams_with_bytes_have_a_frame_each_in_turn() {
+fn streams_with_output_send_one_frame_each_in_turn() {
     let mut wire = Wire::new(64 << 20);
     let streams: Vec<u32> = [1, 3, 5, 7].map(|id| wire.stream(id)).to_vec();
     for stream in &streams {
@@ -227,7 +228,8 @@ fn streams_with_bytes_have_a_frame_each_in_turn() {
         .filter(|frame| frame.kind == DATA)
         .map(|frame| frame.id)
         .collect();
-    // Whatever small rests of records they use, no stream is served twice while another waits.
+    // However the small remainders of records are used, no stream is served twice while another
+    // waits.
     let rounds = PIPE_BYTES / (16 << 10);
     for round in ids[..4 * rounds].chunks(4) {
         let mut round = round.to_vec();
@@ -236,7 +238,7 @@ fn streams_with_bytes_have_a_frame_each_in_turn() {
     }
 }
 
-// go 158, Y12: bulk fills every record, and credit and pongs go out all the same.
+// go 158, Y12: credit and pongs are sent although bulk data fills every record.
 #[test]
 fn control_frames_wait_for_two_records_of_bulk_at_most() {
     let mut wire = Wire::new(64 << 20);
@@ -253,13 +255,13 @@ fn control_frames_wait_for_two_records_of_bulk_at_most() {
     records.append(&mut wire.all_records());
     assert!(records.len() >= PIPE_BYTES / (16 << 10));
     let update = |frame: &Frame| frame.kind == WINDOW_UPDATE && frame.id == 3;
-    // The stream is visited in the second record, whose rest is bulk.
+    // The stream is served in the second record, the rest of which is bulk data.
     assert!(place(&records, update) <= 2);
     let pong = |frame: &Frame| frame.kind == PING && frame.flags == ACK && frame.length == 100;
     assert!(place(&records, pong) <= 1);
 }
 
-// go 153, A080: a remote that does not read, whatever it sends.
+// go 153, A080: a remote that does not read, regardless of what it sends.
 #[test]
 fn a_socket_that_takes_nothing_ends_the_connection() {
     let mut wire = Wire::new(4_000);
@@ -268,7 +270,7 @@ fn a_socket_that_takes_nothing_ends_the_connection() {
     while wire.side.round() {}
     wire.side.connection.advance(Duration::from_millis(29_900));
     while wire.side.round() {}
-    // What it sends is no sign that it reads.
+    // Receiving from the remote is no sign that it reads.
     wire.send(DATA, 0, 1, 5, b"alive");
     assert_eq!(wire.side.ended, None);
     wire.side.connection.advance(Duration::from_millis(200));
@@ -276,9 +278,9 @@ fn a_socket_that_takes_nothing_ends_the_connection() {
     assert_eq!(wire.side.ended, Some(ConnectionFault::WriteStall));
 }
 
-// go-yamux 15: a slow link is no dead link.
+// go-yamux 15: a slow link is not a dead link.
 #[test]
-fn the_answer_to_a_ping_waits_behind_data_that_moves() {
+fn a_pong_may_wait_behind_data_that_makes_progress() {
     let mut wire = Wire::new(1 << 20);
     let bulk = wire.stream(1);
     wire.send(PING, ACK, 0, 0, &[]);
@@ -290,7 +292,7 @@ fn the_answer_to_a_ping_waits_behind_data_that_moves() {
         while wire.side.round() {}
         assert_eq!(wire.side.ended, None, "after {second} s");
     }
-    // One that takes no more of it has as long as one whose socket is full.
+    // A remote that stops taking it has as long as one whose socket is full.
     for _ in 0..29 {
         wire.side.connection.advance(Duration::from_secs(1));
         while wire.side.round() {}
@@ -336,7 +338,7 @@ fn a_record_that_cannot_be_sealed_ends_the_connection_and_is_reported() {
         if inline {
             wire.side.environment.flush();
         }
-        // Behind the flush it finds what that has met; else it seals itself.
+        // After a flush the driver finds its failure; otherwise it seals itself.
         let mut cx = Context::from_waker(Waker::noop());
         let ended = connection.poll_drive(&mut cx, &mut Scratch::default());
         assert_eq!(ended, Err(ConnectionFault::Record));
@@ -349,7 +351,7 @@ fn a_record_that_cannot_be_sealed_ends_the_connection_and_is_reported() {
 }
 
 #[test]
-fn a_socket_that_fails_for_the_writer_alone_is_reported_with_the_number_of_the_system() {
+fn a_write_failure_is_reported_with_its_os_error_code() {
     let mut wire = Wire::new(64 << 20);
     let stream = wire.stream(1);
     let hub = Arc::clone(&wire.side.connection.hub);
@@ -365,9 +367,9 @@ fn a_socket_that_fails_for_the_writer_alone_is_reported_with_the_number_of_the_s
     assert!(hub.take_diagnostic().is_none());
 }
 
-// Y5, go 153: nothing comes for an interval, nor after the ping that asks.
+// Y5, go 153: nothing arrives for an interval, nor after the ping.
 #[test]
-fn a_remote_that_says_nothing_ends_the_connection() {
+fn a_silent_remote_ends_the_connection() {
     let mut wire = Wire::new(1 << 20);
     wire.stream(1);
     wire.send(PING, ACK, 0, 0, &[]);
@@ -380,9 +382,9 @@ fn a_remote_that_says_nothing_ends_the_connection() {
     assert_eq!(wire.side.ended, Some(ConnectionFault::Keepalive));
 }
 
-// go 151: it is not a wall, and not a door that stays open either.
+// go 151: GoAway neither ends open streams nor keeps the connection open once they have ended.
 #[test]
-fn a_connection_ends_with_its_last_stream_behind_the_goodbye_of_its_remote() {
+fn a_connection_ends_with_its_last_stream_after_a_remote_goaway() {
     let mut wire = Wire::new(1 << 20);
     let stream = wire.stream(1);
     wire.send(GO_AWAY, 0, 0, 7, &[]);
@@ -406,12 +408,12 @@ fn a_connection_ends_with_its_last_stream_behind_the_goodbye_of_its_remote() {
     assert_eq!(wire.side.ended, Some(ConnectionFault::GoAway(7)));
     let report = wire.side.connection.end_report().unwrap();
     assert_eq!((report.code, report.remote), (7, true));
-    let said = wire.records().concat();
-    assert!(said.iter().all(|frame| frame.kind != GO_AWAY), "{said:?}");
+    let sent = wire.records().concat();
+    assert!(sent.iter().all(|frame| frame.kind != GO_AWAY), "{sent:?}");
 }
 
 #[test]
-fn a_connection_without_streams_ends_with_the_goodbye_of_its_remote() {
+fn a_connection_without_streams_ends_with_a_remote_goaway() {
     let mut wire = Wire::new(1 << 20);
     wire.send(GO_AWAY, 0, 0, 0, &[]);
     while wire.side.round() {}
@@ -419,11 +421,11 @@ fn a_connection_without_streams_ends_with_the_goodbye_of_its_remote() {
 }
 
 #[test]
-fn a_stream_posted_before_the_goodbye_of_its_remote_and_never_opened_ends() {
+fn a_stream_posted_before_a_remote_goaway_and_never_opened_ends() {
     let mut wire = Wire::new(1 << 20);
     let stream = wire.side.open(Proposals::Raw);
     wire.put(GO_AWAY, 0, 0, 0, &[]);
-    // The driver comes before the flush of the tick.
+    // The driver runs before the flush of the tick.
     let mut cx = Context::from_waker(Waker::noop());
     let connection = Arc::clone(&wire.side.connection);
     let ended = connection.poll_drive(&mut cx, &mut Scratch::default());
@@ -437,7 +439,7 @@ fn a_stream_posted_before_the_goodbye_of_its_remote_and_never_opened_ends() {
     assert!(is_reset, "reported {reported:?}");
 }
 
-// Y12: no frame is longer than a record, whatever is written.
+// Y12: no frame is longer than a record, however much is written.
 #[test]
 fn large_writes_are_cut_into_frames_of_16_kib() {
     let mut wire = Wire::new(64 << 20);
@@ -462,7 +464,7 @@ fn every_frame_is_counted() {
         let stats = &wire.side.connection.hub.stats;
         [stats.frames_in.get(), stats.frames_out.get()]
     };
-    // A ping and a SYN have gone out, and credit has come.
+    // A ping and a SYN were sent, and credit was received.
     assert_eq!(stats(&wire), [1, 2]);
     wire.side.write(bulk, &vec![1; PIPE_BYTES]);
     wire.send(PING, 1, 0, 9, &[]);
@@ -472,14 +474,14 @@ fn every_frame_is_counted() {
 }
 
 #[test]
-fn a_violation_is_answered_by_one_goodbye() {
+fn a_violation_is_answered_by_one_goaway() {
     for muxer in [Muxer::Yamux, Muxer::YamuxCrate] {
         let mut wire = Wire::over(muxer, 1 << 20);
-        // An opening with an id of ours.
+        // A SYN with an id of our parity.
         wire.send(DATA, 1, 1, 0, &[]);
         assert_eq!(wire.side.ended, Some(ConnectionFault::Muxer));
-        let said = wire.records().concat();
-        let goaways = said.iter().filter(|frame| frame.kind == GO_AWAY);
-        assert_eq!(goaways.count(), 1, "{muxer:?}: {said:?}");
+        let sent = wire.records().concat();
+        let goaways = sent.iter().filter(|frame| frame.kind == GO_AWAY);
+        assert_eq!(goaways.count(), 1, "{muxer:?}: {sent:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! JavaScript's calls on a stream: synchronous, and never on the wire by themselves.
+//! JavaScript's calls on a stream: synchronous, without writing to the wire themselves.
 
 use ferroswarm_proto::framing::Framing;
 use ferroswarm_proto::stream::{
@@ -13,15 +13,17 @@ use super::reader::Messages;
 use super::{Inner, StreamSlot};
 
 impl StreamSlot {
-    /// The present state.
+    /// Returns the current state.
     pub fn state(&self) -> State {
         self.lock().state.state()
     }
 
-    /// Copies up to `into.len()` received bytes; 0 when there are none, and the slot is then armed.
+    /// Copies up to `into.len()` received bytes and returns their count; 0 if there are none, in
+    /// which case the slot is armed.
     ///
     /// # Errors
-    /// [`CallError::EndOfStream`] reports the remote's end, which closes the read half.
+    /// [`CallError::EndOfStream`] at the remote's FIN, which closes the read half; otherwise an
+    /// error for a state that does not permit reads.
     pub fn read(self: &Arc<Self>, into: &mut [u8]) -> Result<usize, CallError> {
         let mut inner = self.lock();
         permit(&inner, Operation::Read)?;
@@ -36,7 +38,7 @@ impl StreamSlot {
         Ok(count)
     }
 
-    /// Arms the slot as a read does that finds nothing.
+    /// Arms the slot as an empty read does.
     pub fn arm(self: &Arc<Self>) {
         let mut inner = self.lock();
         inner.read.arm();
@@ -45,7 +47,7 @@ impl StreamSlot {
         }
     }
 
-    /// The pipe is empty: the end is reported, or the slot armed.
+    /// Handles a read from an empty pipe: reports the end or arms the slot.
     fn read_nothing(
         self: &Arc<Self>,
         mut inner: MutexGuard<'_, Inner>,
@@ -56,24 +58,25 @@ impl StreamSlot {
         }
         inner.state.apply(Input::EndReported);
         if self.finish_if_done(&mut inner) || inner.write.fin() == FinState::Wanted {
-            // The connection still has an entry for it; nobody waits for that to go.
+            // Lets the connection remove its entry; no kick, because nothing waits for that.
             self.send_later(inner);
         }
         Err(CallError::EndOfStream)
     }
 
-    /// Accounts for bytes that JavaScript took, and returns their credit when it is worth a frame.
+    /// Accounts for bytes read by JavaScript, and returns their credit once it is worth a frame.
     fn consume(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>, count: usize) {
         if inner.read.consume(count, &self.carrier) && self.send_later(inner) {
             self.carrier.kick();
         }
     }
 
-    /// Takes whole messages side by side; see [`Framing`] and [`StreamSlot::set_framing`].
+    /// Copies complete messages back to back and returns their count; see [`Framing`] and
+    /// [`StreamSlot::set_framing`].
     ///
     /// # Errors
-    /// [`CallError::BufferTooSmall`] when the first message does not fit, and the errors of
-    /// [`StreamSlot::read`]. A broken or oversized prefix fails the stream.
+    /// [`CallError::BufferTooSmall`] if the first message does not fit, and the errors of
+    /// [`StreamSlot::read`]. A malformed or oversized prefix fails the stream.
     pub fn read_messages(
         self: &Arc<Self>,
         into: &mut [u8],
@@ -85,7 +88,7 @@ impl StreamSlot {
         match taken.ok_or(CallError::State)? {
             Ok(Messages { count: 0, .. }) if inner.read.is_empty() => self.read_nothing(inner),
             Ok(Messages { count: 0, .. }) if inner.read.is_ended() => {
-                // A truncated message: the rest of it is what JavaScript reports.
+                // A truncated message: JavaScript reads the remaining bytes and reports it.
                 Err(CallError::BufferTooSmall(0))
             }
             Ok(Messages { count: 0, .. }) => {
@@ -100,22 +103,23 @@ impl StreamSlot {
             Err(TakeError::Fault(fault)) => {
                 drop(inner);
                 self.fail(fault);
-                // A read is followed by no flush that would carry the reset.
+                // No flush that would carry the reset follows a read.
                 self.carrier.kick();
                 Err(CallError::Failed(fault))
             }
         }
     }
 
-    /// Sets how [`StreamSlot::read_messages`] cuts the stream.
+    /// Sets the framing used by [`StreamSlot::read_messages`].
     pub fn set_framing(&self, framing: Framing, message_bytes_max: usize) {
         self.lock().read.set_framing(framing, message_bytes_max);
     }
 
-    /// Accepts as many of `bytes` as there is room for; fewer than given arms `writable`.
+    /// Accepts as many of `bytes` as there is room for and returns their count; a partial write
+    /// arms `writable`.
     ///
     /// # Errors
-    /// As the state has it.
+    /// If the state does not permit writes.
     pub fn write(self: &Arc<Self>, bytes: &[u8]) -> Result<usize, CallError> {
         let mut inner = self.lock();
         permit(&inner, Operation::Write)?;
@@ -135,11 +139,11 @@ impl StreamSlot {
         Ok(count)
     }
 
-    /// Accepts all of `bytes`, which the caller has kept within the credit it was told, and
-    /// answers with the credit left; zero or less arms `writable`.
+    /// Accepts all of `bytes`, which the caller has kept within its credit, and returns the
+    /// remaining credit; zero arms `writable`.
     ///
     /// # Errors
-    /// As the state has it.
+    /// If the state does not permit writes, or a choice of protocols is pending.
     pub fn submit(self: &Arc<Self>, bytes: &[u8]) -> Result<i32, CallError> {
         let mut inner = self.lock();
         permit(&inner, Operation::Write)?;
@@ -155,10 +159,10 @@ impl StreamSlot {
         Ok(credit)
     }
 
-    /// Ends the read half here; what arrives later is dropped and its credit given back.
+    /// Closes the read half; bytes received later are dropped and their credit is returned.
     ///
     /// # Errors
-    /// As the state has it.
+    /// If the state does not permit it.
     pub fn close_read(self: &Arc<Self>) -> Result<State, CallError> {
         let mut inner = self.lock();
         if permit(&inner, Operation::CloseRead)? == Verdict::NoOp {
@@ -169,10 +173,10 @@ impl StreamSlot {
         Ok(self.after_close(inner))
     }
 
-    /// Ends the write half after everything written.
+    /// Closes the write half after all written bytes.
     ///
     /// # Errors
-    /// As the state has it.
+    /// If the state does not permit it.
     pub fn close_write(self: &Arc<Self>) -> Result<State, CallError> {
         let mut inner = self.lock();
         if permit(&inner, Operation::CloseWrite)? == Verdict::NoOp {
@@ -183,7 +187,7 @@ impl StreamSlot {
         Ok(self.after_close(inner))
     }
 
-    /// Ends both halves: flush, FIN, and no more reads.
+    /// Closes both halves: written bytes and FIN are still sent, nothing more is read.
     pub fn close(self: &Arc<Self>) -> State {
         let mut inner = self.lock();
         if inner.state.check(Operation::Close) == Verdict::NoOp {
@@ -195,9 +199,9 @@ impl StreamSlot {
         self.after_close(inner)
     }
 
-    /// Ends both halves at once: unread and unsent bytes are dropped, the remote sees `code`.
+    /// Resets both halves at once: unread and unsent bytes are dropped, the remote receives `code`.
     ///
-    /// After both halves were closed it does nothing: what was accepted before is still delivered.
+    /// After both halves were closed this is a no-op: bytes accepted before are still delivered.
     pub fn reset(self: &Arc<Self>, code: u32) -> State {
         let mut inner = self.lock();
         if inner.state.check(Operation::Reset) == Verdict::NoOp || inner.notifications.is_finished()
@@ -209,17 +213,17 @@ impl StreamSlot {
             remote: false,
         });
         self.drop_pipes(&mut inner);
-        inner.orders.reset = Some(code);
+        inner.commands.reset = Some(code);
         let state = inner.state.state();
         self.finish(&mut inner);
         self.send_later(inner);
         state
     }
 
-    /// Moves to `next` where the table of states allows it.
+    /// Moves to `next` if the state table allows it.
     ///
     /// # Errors
-    /// [`CallError::State`] for any other move.
+    /// [`CallError::State`] for any other transition.
     pub fn set_state(self: &Arc<Self>, next: State) -> Result<State, CallError> {
         if !self.lock().state.can_move(next) {
             return Err(CallError::State);
@@ -237,9 +241,9 @@ impl StreamSlot {
         }
     }
 
-    /// Forgets the stream without a word: what was written is delivered, what comes is dropped.
+    /// Abandons the stream without a FIN: written bytes are delivered, received bytes are dropped.
     ///
-    /// A remote that does not reset it meanwhile is told by a reset when the stream has lingered.
+    /// Unless the remote resets the stream first, it is reset after `linger_timeout`.
     pub fn remove(self: &Arc<Self>) -> State {
         let mut inner = self.lock();
         if inner.state.is_done() || inner.notifications.is_finished() {
@@ -254,8 +258,9 @@ impl StreamSlot {
         state
     }
 
-    /// Whether the remote has not agreed to the only proposal: its answer is reported when it comes. Where the
-    /// stream has ended without one, the record of that end is the report.
+    /// Returns whether the remote has not agreed to the only proposal, whose answer is then
+    /// reported when it arrives. If the stream ends without one, the record of that end is the
+    /// report.
     pub fn awaits_answer(&self) -> bool {
         let mut inner = self.lock();
         inner.write.apply(WriteInput::Await);

@@ -1,4 +1,4 @@
-//! What carries a stream: one of our connections, or a muxer in JavaScript.
+//! Carrier of a stream: a native connection or a muxer in JavaScript.
 
 use crate::connection::{Connection, Direction};
 use crate::hub::{Hub, Ready};
@@ -6,10 +6,10 @@ use crate::sync::{Arc, AtomicUsize, Ordering};
 
 use super::StreamSlot;
 
-/// What a stream needs of what carries it.
+/// Carrier of a stream.
 pub(crate) enum Carrier {
     Connection(Arc<Connection>),
-    /// A muxer in JavaScript. It counts for this stream alone, and its own bounds are its affair.
+    /// A muxer in JavaScript. Counters cover this stream only; limits are up to that muxer.
     Foreign {
         hub: Arc<Hub>,
         unsealed: AtomicUsize,
@@ -17,7 +17,7 @@ pub(crate) enum Carrier {
 }
 
 impl Carrier {
-    /// The hub of the environment that reads and writes the stream.
+    /// Hub of the environment that reads and writes the stream.
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         match self {
             Self::Connection(connection) => &connection.hub,
@@ -25,7 +25,7 @@ impl Carrier {
         }
     }
 
-    /// The connection, if it is ours.
+    /// The native connection, if any.
     pub(crate) const fn connection(&self) -> Option<&Arc<Connection>> {
         match self {
             Self::Connection(connection) => Some(connection),
@@ -40,7 +40,7 @@ impl Carrier {
         }
     }
 
-    /// Bytes written and not sealed, over all its streams.
+    /// Bytes written but not yet sealed, across all streams of the carrier.
     pub(crate) fn unsealed(&self) -> usize {
         self.unsealed_count().load(Ordering::Relaxed)
     }
@@ -77,7 +77,7 @@ impl Carrier {
         }
     }
 
-    /// The stream has something for the wire.
+    /// Posts a stream with pending output.
     pub(crate) fn post(&self, slot: Arc<StreamSlot>) {
         match self {
             Self::Connection(connection) => connection.post(slot),
@@ -85,7 +85,7 @@ impl Carrier {
         }
     }
 
-    /// Sees to what is posted without waiting for a flush.
+    /// Has posted output handled without waiting for a flush.
     pub(crate) fn kick(&self) {
         match self {
             Self::Connection(connection) => connection.kick(),
@@ -93,14 +93,14 @@ impl Carrier {
         }
     }
 
-    /// An inbound stream no longer waits for JavaScript.
-    pub(crate) fn taken(&self) {
+    /// Releases an inbound stream's place in the accept backlog.
+    pub(crate) fn release_place(&self) {
         if let Self::Connection(connection) = self {
-            connection.taken();
+            connection.release_place();
         }
     }
 
-    /// A stream has ended for JavaScript.
+    /// Counts a stream that has ended for JavaScript.
     pub(crate) fn stream_finished(&self, direction: Direction) {
         match self {
             Self::Connection(connection) => connection.stream_finished(direction),

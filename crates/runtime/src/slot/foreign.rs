@@ -1,4 +1,4 @@
-//! A stream that a muxer in JavaScript carries: its slot, filled and emptied by calls.
+//! Stream carried by a muxer in JavaScript, whose slot is filled and emptied by calls.
 
 use ferroswarm_proto::stream::{Agreement, FinState, State, WriteInput};
 
@@ -11,7 +11,7 @@ use super::notifications::Notifications;
 use super::{Carrier, Inner, ResetReport, StreamSlot, Taken, Wire};
 
 impl StreamSlot {
-    /// A slot without a connection, open.
+    /// Creates an open slot without a connection.
     pub(crate) fn foreign(hub: &Arc<Hub>, direction: Direction) -> Arc<Self> {
         hub.stats.streams_opened.add(1);
         let carrier = Carrier::Foreign {
@@ -22,12 +22,12 @@ impl StreamSlot {
             State::Open,
             Wire::Off,
             Agreement::Agreed,
-            Notifications::opened_here(),
+            Notifications::opened_locally(),
         );
         Self::new(carrier, direction, inner)
     }
 
-    /// Refuses what only a foreign stream may be asked.
+    /// Rejects calls that only foreign streams support.
     fn require_foreign(&self) -> Result<(), CallError> {
         match self.carrier {
             Carrier::Foreign { .. } => Ok(()),
@@ -35,17 +35,17 @@ impl StreamSlot {
         }
     }
 
-    /// Bytes arrived from the muxer; answers how many nobody has read.
+    /// Delivers bytes received by the muxer; returns the number of unread bytes.
     ///
     /// # Errors
-    /// [`CallError::State`] for a stream of our own connections.
+    /// [`CallError::State`] for a stream of a native connection.
     pub fn feed(self: &Arc<Self>, bytes: &[u8]) -> Result<usize, CallError> {
         self.require_foreign()?;
         self.deliver(bytes);
         Ok(self.lock().read.len())
     }
 
-    /// The muxer has read the remote's end.
+    /// Delivers the end of the remote's half.
     ///
     /// # Errors
     /// As [`StreamSlot::feed`].
@@ -55,7 +55,7 @@ impl StreamSlot {
         Ok(())
     }
 
-    /// The muxer has told of a reset, or has failed.
+    /// Delivers a reset, or a failure of the muxer.
     ///
     /// # Errors
     /// As [`StreamSlot::feed`].
@@ -68,17 +68,17 @@ impl StreamSlot {
         Ok(())
     }
 
-    /// Moves what is to be sent into `into`; an order that is answered once is not repeated.
+    /// Moves pending output into `into`; a command is returned only once.
     ///
     /// # Errors
     /// As [`StreamSlot::feed`].
     pub fn take(self: &Arc<Self>, into: &mut [u8]) -> Result<Taken, CallError> {
         self.require_foreign()?;
         let mut inner = self.lock();
-        // Whatever is ordered from here on is announced, though whoever is told of more comes back anyway:
-        // a reset does not wait for that.
+        // Commands from here on are announced, even though `more` makes the caller come back
+        // anyway: a reset must not wait for that.
         inner.outgoing = false;
-        if let Some(code) = inner.orders.reset.take() {
+        if let Some(code) = inner.commands.reset.take() {
             return Ok(Taken {
                 reset: Some(code),
                 ..Taken::default()
@@ -97,7 +97,7 @@ impl StreamSlot {
             bytes,
             more,
             fin,
-            discard: std::mem::take(&mut inner.orders.discard),
+            discard: std::mem::take(&mut inner.commands.discard),
             reset: None,
             held: inner.read.len(),
         })

@@ -1,4 +1,4 @@
-//! A slot that a muxer in JavaScript fills and empties.
+//! Slots that a muxer in JavaScript fills and empties.
 
 use crate::connection::Direction;
 use crate::environment::Environment;
@@ -26,7 +26,7 @@ const BY_REMOTE: ResetReport = ResetReport {
     fault: None,
 };
 
-/// An environment, one foreign stream in it, and what it was told.
+/// An environment with one foreign stream.
 struct Foreign {
     environment: Environment,
     stream: u32,
@@ -70,7 +70,7 @@ impl Foreign {
 }
 
 #[test]
-fn what_is_written_is_announced_once_and_taken_in_order() {
+fn written_bytes_are_announced_once_and_taken_in_order() {
     let mut foreign = Foreign::new();
     let stream = foreign.stream;
     for part in [b"one ", b"two "] {
@@ -80,12 +80,12 @@ fn what_is_written_is_announced_once_and_taken_in_order() {
     assert_eq!(foreign.change(StreamSlot::close_write), State::CloseWrite);
     let (bytes, taken) = foreign.take();
     assert_eq!((&bytes[..], taken.fin), (&b"one two "[..], true));
-    // The end is ordered once.
+    // The FIN is requested once.
     assert_eq!(foreign.take(), (vec![], Taken::default()));
 }
 
 #[test]
-fn more_than_the_buffer_takes_is_there_to_come_back_for() {
+fn bytes_beyond_the_buffer_remain_for_the_next_take() {
     let mut foreign = Foreign::new();
     foreign
         .environment
@@ -99,7 +99,7 @@ fn more_than_the_buffer_takes_is_there_to_come_back_for() {
 }
 
 #[test]
-fn what_arrives_is_read_and_the_end_comes_after_it() {
+fn received_bytes_are_read_before_the_end() {
     let mut foreign = Foreign::new();
     let stream = foreign.stream;
     assert_eq!(foreign.read(), Ok(vec![]));
@@ -116,7 +116,7 @@ fn what_arrives_is_read_and_the_end_comes_after_it() {
 }
 
 #[test]
-fn a_reader_that_has_taken_a_quarter_window_is_told_to_the_muxer() {
+fn reading_a_quarter_window_is_announced_to_the_muxer() {
     let mut foreign = Foreign::new();
     let stream = foreign.stream;
     assert_eq!(foreign.call(|slot| slot.feed(&[1; 256 << 10])), 256 << 10);
@@ -127,7 +127,7 @@ fn a_reader_that_has_taken_a_quarter_window_is_told_to_the_muxer() {
 }
 
 #[test]
-fn a_reset_goes_both_ways_and_ends_it_once() {
+fn a_reset_works_both_ways_and_ends_the_stream_once() {
     let mut here = Foreign::new();
     here.environment.write(here.stream, b"dropped").unwrap();
     assert_eq!(here.change(|slot| Ok(slot.reset(7))), State::Reset);
@@ -158,7 +158,7 @@ fn a_reset_goes_both_ways_and_ends_it_once() {
 
 // N12
 #[test]
-fn a_failure_of_its_muxer_is_an_error_and_resets_it() {
+fn a_muxer_failure_is_an_error_and_resets_the_stream() {
     let foreign = Foreign::new();
     let fault = StreamFault::Application;
     foreign.call(|slot| {
@@ -172,7 +172,7 @@ fn a_failure_of_its_muxer_is_an_error_and_resets_it() {
 }
 
 #[test]
-fn messages_are_cut_on_a_foreign_stream_too() {
+fn messages_are_framed_on_a_foreign_stream() {
     let foreign = Foreign::new();
     let stream = foreign.stream;
     foreign
@@ -189,7 +189,7 @@ fn messages_are_cut_on_a_foreign_stream_too() {
 }
 
 #[test]
-fn a_stream_of_our_own_takes_nothing_from_outside() {
+fn a_native_stream_rejects_foreign_calls() {
     let mut live = Live::new();
     let (dialed, _) = live.stream();
     let refused = live

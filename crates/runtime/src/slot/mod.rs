@@ -1,9 +1,10 @@
-//! One stream as both sides see it: its state, its two bounded pipes and its pending bits.
+//! A stream shared between JavaScript and its connection: state, two bounded pipes and pending
+//! notifications.
 //!
-//! The lock is small and never held while bytes are sealed or opened. JavaScript's calls change the
-//! state and the pipes at once and put the slot into its connection's outbox; the connection, under
-//! its own lock, takes from there what goes on the wire. Lock order: connection, outbox, slot, hub;
-//! no two of the last three are held together by this file.
+//! The lock is fine-grained and never held while bytes are sealed or opened. JavaScript's calls
+//! change the state and the pipes at once and post the slot to its connection's outbox; the
+//! connection, under its own lock, collects it from there and sends. Lock order: connection,
+//! outbox, slot, hub; no two of the last three are held together by this file.
 
 mod calls;
 mod carrier;
@@ -34,71 +35,71 @@ use self::writer::Writer;
 pub(crate) use self::carrier::Carrier;
 pub(crate) use self::turn::{LocalEnd, Place, Turn};
 
-/// Protocols to negotiate when the connection opens the stream.
+/// Protocols to propose when the connection opens the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proposals {
-    /// No negotiation: the bytes are the caller's from the first one on.
+    /// No negotiation: all bytes are the caller's.
     Raw,
-    /// One protocol, negotiated lazily: usable at once.
+    /// One protocol, negotiated lazily: the stream is usable at once.
     Lazy(u32),
-    /// Several, in order of preference; the stream settles when one is chosen.
+    /// Several protocols in order of preference; the stream is usable once one is agreed on.
     AnyOf(Box<[u32]>),
 }
 
-/// Who gave the stream its reset, and what went with it.
+/// Report of a stream's reset: its origin, and the bytes lost with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ResetReport {
     /// Error code as on the wire.
     pub code: u32,
-    /// The remote sent it.
+    /// Whether the remote sent it.
     pub remote: bool,
-    /// It came with the end of the connection.
+    /// Whether it came with the end of the connection.
     pub connection_lost: bool,
-    /// That connection was closed by one of its ends, without an error.
+    /// Whether that connection was closed by either side without an error.
     pub orderly: bool,
-    /// Bytes or an end that were accepted here were not sent.
+    /// Whether accepted bytes or a requested FIN were not sent.
     pub unsent: bool,
-    /// Bytes that had arrived were not read.
+    /// Whether received bytes were not read.
     pub unread: bool,
-    /// Set where the state is ERROR.
+    /// Set if the state is ERROR.
     pub fault: Option<StreamFault>,
 }
 
-/// What a foreign stream has for its muxer.
+/// Output of a foreign stream for its muxer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Taken {
-    /// Bytes to send.
+    /// Number of bytes to send.
     pub bytes: usize,
-    /// There are more of them.
+    /// More bytes are waiting.
     pub more: bool,
-    /// End-of-stream follows the bytes.
+    /// FIN follows the bytes.
     pub fin: bool,
-    /// Nobody reads any more.
+    /// The stream is no longer read.
     pub discard: bool,
-    /// Reset it, with this code.
+    /// Reset the stream with this code.
     pub reset: Option<u32>,
-    /// Received bytes that nobody has read.
+    /// Received, unread bytes.
     pub held: usize,
 }
 
-/// Orders of JavaScript's for the wire, besides bytes and their end.
+/// Commands from JavaScript for the wire, besides bytes and FIN.
 #[derive(Debug, Default)]
-struct Orders {
-    /// The inbound stream was taken: the remote may have its acknowledgement.
+struct Commands {
+    /// Acknowledge the inbound stream, which JavaScript has been notified of.
     accept: bool,
     reset: Option<u32>,
     discard: bool,
-    /// JavaScript's answer to what it was asked.
+    /// JavaScript's answer to a protocol query.
     answer: Option<Answer<Handler>>,
 }
 
-/// Where the stream stands on the wire.
+/// Registration of a stream with the muxer.
 enum Wire {
-    /// The connection has still to open it. The negotiation goes with it then.
+    /// Not opened yet. The connection takes over the negotiation when it opens the stream.
     Unopened(Option<Box<Negotiation>>),
-    /// The engine knows it by this key.
+    /// Registered with the engine under this key.
     Open(StreamKey),
-    /// No engine knows it, or will.
+    /// Not registered with an engine, and never will be.
     Off,
 }
 
@@ -111,22 +112,22 @@ impl Wire {
     }
 }
 
-/// The life of a stream. JavaScript's calls and the wire change it, each of them both what callers may do (`state`) and
-/// what the wire still owes them (`write`).
+/// State of a stream under its lock. Both JavaScript's calls and the wire change the permitted
+/// calls (`state`) and the output still due (`write`).
 struct Inner {
-    /// Which calls are allowed.
+    /// State that determines the permitted calls.
     state: StreamState,
     read: Reader,
     write: Writer,
     wire: Wire,
-    orders: Orders,
-    /// Stands in the connection's outbox or its ring.
+    commands: Commands,
+    /// Whether the slot is in the connection's outbox or its ring.
     outgoing: bool,
     protocol: u32,
     notifications: Notifications,
-    /// How it was reset, or failed.
+    /// Report of its reset or failure.
     reset: Option<ResetReport>,
-    /// Bytes or an end that were accepted here were dropped with the end of the stream.
+    /// Accepted bytes or a requested FIN were dropped at the end of the stream.
     unsent: bool,
 }
 
@@ -137,7 +138,7 @@ impl Inner {
             read: Reader::default(),
             write: Writer::new(agreement),
             wire,
-            orders: Orders::default(),
+            commands: Commands::default(),
             outgoing: false,
             protocol: 0,
             notifications,
@@ -147,10 +148,10 @@ impl Inner {
     }
 }
 
-/// A stream's place in the hub.
+/// A stream shared between JavaScript and its connection or foreign muxer.
 pub struct StreamSlot {
     pub(crate) carrier: Carrier,
-    /// Who opened it.
+    /// Side that opened the stream.
     pub(crate) direction: Direction,
     inner: Mutex<Inner>,
 }
@@ -169,24 +170,25 @@ impl StreamSlot {
     }
 
     /// Sets a pending bit and queues the slot for JavaScript.
-    fn notify(self: &Arc<Self>, inner: &mut Inner, fact: Pending) {
-        if inner.notifications.add(fact) {
+    fn notify(self: &Arc<Self>, inner: &mut Inner, event: Pending) {
+        if inner.notifications.add(event) {
             self.carrier.hub().queue(Ready::Stream(Arc::clone(self)));
         }
     }
 
-    /// JavaScript was notified of an inbound stream, or never will be: its place in the backlog is free, and
-    /// the acknowledgement goes with its next turn. Returns whether it was unaccepted before.
-    fn taken(&self, inner: &mut Inner) -> bool {
+    /// Frees the backlog place of an inbound stream that JavaScript was notified of, or never will
+    /// be, and schedules the acknowledgement for its next turn. Returns whether it was unaccepted
+    /// before.
+    fn release_place(&self, inner: &mut Inner) -> bool {
         let unaccepted = inner.notifications.take_place();
         if unaccepted {
-            inner.orders.accept = true;
-            self.carrier.taken();
+            inner.commands.accept = true;
+            self.carrier.release_place();
         }
         unaccepted
     }
 
-    /// Nothing happens to the stream any more: its place in the counts is free, and `closed` is told.
+    /// Finishes the stream: no further events follow, it leaves the counts, and `closed` is queued.
     fn finish(self: &Arc<Self>, inner: &mut Inner) {
         inner.notifications.finish();
         inner.read.disarm();
@@ -195,7 +197,7 @@ impl StreamSlot {
         self.notify(inner, Pending::CLOSED);
     }
 
-    /// Frees the memory that a reader has left behind in part; returns the memory that the rest takes.
+    /// Compacts the partly read pipe; returns the memory still charged.
     pub(crate) fn compact(&self) -> usize {
         let mut inner = self.lock();
         inner.read.compact(&self.carrier);
@@ -203,7 +205,7 @@ impl StreamSlot {
     }
 
     fn stop_reading(&self, inner: &mut Inner) {
-        inner.orders.discard = true;
+        inner.commands.discard = true;
         inner.read.clear(&self.carrier);
     }
 
@@ -212,7 +214,7 @@ impl StreamSlot {
         inner.write.cut(&self.carrier);
     }
 
-    /// Puts the slot into the connection's outbox; returns whether it was not there yet.
+    /// Posts the slot to the connection's outbox; returns whether it was not there yet.
     fn send_later(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> bool {
         let fresh = !inner.outgoing;
         inner.outgoing = true;
@@ -225,7 +227,7 @@ impl StreamSlot {
 }
 
 impl Drop for StreamSlot {
-    /// What nobody has read or sent leaves the counts of its connection.
+    /// Removes unread and unsent bytes from the counts of the connection.
     fn drop(&mut self) {
         let inner = self.inner.get_mut();
         inner.read.release(&self.carrier);

@@ -1,10 +1,10 @@
-//! What JavaScript knows of a stream, and what it has still to be notified of.
+//! Notifications of a stream: those already delivered to JavaScript, and those pending.
 
 use ferroswarm_proto::multistream::ProtocolId;
 
 use crate::registry::Handle;
 
-/// Facts that JavaScript has not been notified of yet.
+/// Set of pending notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Pending(u8);
 
@@ -16,7 +16,7 @@ impl Pending {
     pub(crate) const RESET: Self = Self(16);
     pub(crate) const CLOSED: Self = Self(32);
     pub(crate) const QUERIED: Self = Self(64);
-    /// The remote has agreed to the only proposal, and JavaScript waits for that.
+    /// The remote has agreed to the only proposal, and JavaScript waits for the answer.
     pub(crate) const ANSWERED: Self = Self(128);
 
     const fn contains(self, other: Self) -> bool {
@@ -27,7 +27,7 @@ impl Pending {
         self.0 |= other.0;
     }
 
-    /// Removes `other`; returns whether it was there.
+    /// Removes `other`; returns whether it was set.
     const fn remove(&mut self, other: Self) -> bool {
         let had = self.contains(other);
         self.0 &= !other.0;
@@ -35,37 +35,37 @@ impl Pending {
     }
 }
 
-/// JavaScript's knowledge of one stream.
+/// Notification state of a stream.
 ///
-/// It comes in this order: a question about the protocol, if there is one; the announcement of the stream; the facts
-/// of its life; its end, after which there is nothing.
+/// Notifications are ordered: a protocol query, if any; the announcement of the stream; its events;
+/// its end, after which none follows.
 #[derive(Default)]
 pub(super) struct Notifications {
     handle: Option<Handle>,
     pending: Pending,
-    /// Stands in the hub's ready list.
+    /// Whether the slot is in the hub's ready list.
     queued: bool,
-    /// The protocol that JavaScript is asked about, or that it has agreed to.
+    /// Protocol that JavaScript is queried about, or has accepted.
     queried: Option<ProtocolId>,
-    /// Counts among the inbound streams that JavaScript has not taken.
+    /// Whether the stream counts towards the accept backlog.
     unaccepted: bool,
-    /// JavaScript was given this stream and will be notified of its end.
+    /// The stream was announced to JavaScript, which will be notified of its end.
     announced: bool,
-    /// Its end is among the facts; none follows that.
+    /// The end has been recorded; no event follows it.
     finished: bool,
 }
 
 impl Notifications {
-    /// Those of a stream that JavaScript opens.
-    pub(super) fn opened_here() -> Self {
+    /// State of a stream opened by JavaScript.
+    pub(super) fn opened_locally() -> Self {
         Self {
             announced: true,
             ..Self::default()
         }
     }
 
-    /// Those of a stream that the remote opens.
-    pub(super) fn opened_there() -> Self {
+    /// State of a stream opened by the remote.
+    pub(super) fn opened_by_remote() -> Self {
         Self {
             unaccepted: true,
             ..Self::default()
@@ -80,7 +80,7 @@ impl Notifications {
         self.handle = Some(handle);
     }
 
-    /// JavaScript is given the stream.
+    /// Marks the stream as announced to JavaScript.
     pub(super) const fn announce(&mut self) {
         self.announced = true;
     }
@@ -89,7 +89,7 @@ impl Notifications {
         self.announced
     }
 
-    /// Notes the question about `name`; returns whether it is due.
+    /// Records a query about `name`; returns whether it is due.
     pub(super) fn query(&mut self, name: &ProtocolId) -> bool {
         let due = self.queried.is_none() && !self.finished;
         if due {
@@ -102,47 +102,48 @@ impl Notifications {
         self.queried.as_ref()
     }
 
-    /// The question was answered with no.
-    pub(super) fn withdraw_question(&mut self) {
+    /// Withdraws a query that JavaScript has declined.
+    pub(super) fn withdraw_query(&mut self) {
         self.queried = None;
     }
 
-    /// Adds `fact` if JavaScript knows the stream; returns whether the slot has to be queued for that.
+    /// Adds `event` unless it precedes the announcement or follows the end; returns whether the
+    /// slot must be queued.
     #[must_use]
-    pub(super) fn add(&mut self, fact: Pending) -> bool {
-        // Before its announcement JavaScript knows a stream by a question only, and then of its end.
+    pub(super) fn add(&mut self, event: Pending) -> bool {
+        // Before the announcement, JavaScript is notified only of a query and of the end after it.
         let queried = self.queried.is_some() || self.handle.is_some();
         let known =
-            self.announced || (queried && (fact == Pending::QUERIED || fact == Pending::CLOSED));
-        let over = self.finished && fact != Pending::CLOSED;
+            self.announced || (queried && (event == Pending::QUERIED || event == Pending::CLOSED));
+        let over = self.finished && event != Pending::CLOSED;
         if !known || over {
             return false;
         }
-        self.pending.insert(fact);
+        self.pending.insert(event);
         !std::mem::replace(&mut self.queued, true)
     }
 
-    /// Whether JavaScript has still to be notified of `fact`.
-    pub(super) const fn is_pending(&self, fact: Pending) -> bool {
-        self.pending.contains(fact)
+    /// Returns whether a notification of `event` is pending.
+    pub(super) const fn is_pending(&self, event: Pending) -> bool {
+        self.pending.contains(event)
     }
 
-    /// Takes `fact`; returns whether JavaScript has to be notified of it.
-    pub(super) const fn take(&mut self, fact: Pending) -> bool {
-        self.pending.remove(fact)
+    /// Takes `event`; returns whether it was pending.
+    pub(super) const fn take(&mut self, event: Pending) -> bool {
+        self.pending.remove(event)
     }
 
-    /// The slot has left the ready list: what is added from here on queues it again.
+    /// Records that the slot has left the ready list: the next event queues it again.
     pub(super) const fn begin_drain(&mut self) {
         self.queued = false;
     }
 
-    /// Frees the place among the unaccepted streams; returns whether there was one.
+    /// Frees the place in the accept backlog; returns whether there was one.
     pub(super) const fn take_place(&mut self) -> bool {
         std::mem::replace(&mut self.unaccepted, false)
     }
 
-    /// Nothing happens to the stream any more.
+    /// Records the end: no event follows except `CLOSED`.
     pub(super) const fn finish(&mut self) {
         self.finished = true;
     }

@@ -1,4 +1,4 @@
-//! How a stream begins: made by a connection, negotiated, and told of.
+//! Start of a stream: creation, negotiation and announcement.
 
 use ferroswarm_proto::muxer::StreamKey;
 use ferroswarm_proto::stream::{Agreement, FinState, Input, State, WriteInput};
@@ -11,19 +11,21 @@ use super::notifications::{Notifications, Pending};
 use super::{Carrier, Inner, Proposals, StreamSlot, Wire};
 
 impl StreamSlot {
-    /// A stream that the remote has opened. It takes a place in the backlog until JavaScript is told of it.
+    /// Creates a stream opened by the remote. It takes a place in the backlog until JavaScript is
+    /// notified of it.
     pub(crate) fn inbound(connection: &Arc<Connection>, key: StreamKey) -> Arc<Self> {
         let inner = Inner::new(
             State::Open,
             Wire::Open(key),
             Agreement::Agreed,
-            Notifications::opened_there(),
+            Notifications::opened_by_remote(),
         );
         let carrier = Carrier::Connection(Arc::clone(connection));
         Self::new(carrier, Direction::Inbound, inner)
     }
 
-    /// A stream that JavaScript opens, with the first lines of its negotiation in the send pipe. It counts as posted.
+    /// Creates a stream opened by JavaScript, with the first negotiation lines in the send pipe. It
+    /// counts as posted.
     pub(crate) fn outbound(
         connection: &Arc<Connection>,
         proposals: &Proposals,
@@ -37,12 +39,12 @@ impl StreamSlot {
             Proposals::AnyOf(_) => (Agreement::Undecided, 0),
         };
         let (negotiation, lines) = negotiation.unzip();
-        // From its first turn on the driver has facts to tell; they wait for the handle.
+        // The driver may queue notifications from its first turn on; they wait for the handle.
         let mut inner = Inner::new(
             state,
             Wire::Unopened(negotiation.map(Box::new)),
             agreement,
-            Notifications::opened_here(),
+            Notifications::opened_locally(),
         );
         inner.outgoing = true;
         inner.protocol = protocol;
@@ -53,7 +55,7 @@ impl StreamSlot {
         Self::new(carrier, Direction::Outbound, inner)
     }
 
-    /// JavaScript knows the stream by `handle` from here on.
+    /// Sets JavaScript's handle of the stream.
     pub(crate) fn set_handle(&self, handle: Handle) {
         self.lock().notifications.set_handle(handle);
     }
@@ -62,9 +64,9 @@ impl StreamSlot {
         self.lock().notifications.handle()
     }
 
-    /// Tells JavaScript of an inbound stream and its protocol; returns whether it did.
+    /// Announces an inbound stream and its protocol to JavaScript; returns whether it did.
     ///
-    /// One that has ended meanwhile never is told of: it leaves the backlog as it came.
+    /// A stream that has already ended is never announced, and leaves the backlog unnoticed.
     pub(crate) fn announce(self: &Arc<Self>, protocol: u32) -> bool {
         let mut inner = self.lock();
         if inner.notifications.is_finished() {
@@ -76,13 +78,13 @@ impl StreamSlot {
         true
     }
 
-    /// The protocol that an announced stream is served by.
+    /// Protocol of an announced stream.
     pub(crate) fn announced_protocol(&self) -> Option<u32> {
         let inner = self.lock();
         inner.notifications.is_announced().then_some(inner.protocol)
     }
 
-    /// Sends lines of the negotiation. A stream that was reset meanwhile, or finished, sends nothing more.
+    /// Queues negotiation lines, unless the stream has finished or its FIN was sent.
     pub(crate) fn send_lines(&self, lines: &[u8]) {
         let mut inner = self.lock();
         let ended = inner.notifications.is_finished() || inner.write.fin() == FinState::Sent;
@@ -91,7 +93,7 @@ impl StreamSlot {
         }
     }
 
-    /// The remote has agreed to speak `protocol` on a stream that was opened here.
+    /// Records that the remote has agreed to `protocol` on an outbound stream.
     pub(crate) fn agreed(self: &Arc<Self>, protocol: u32) {
         let mut inner = self.lock();
         let awaited = inner.write.half().agreement() == Agreement::Awaited;

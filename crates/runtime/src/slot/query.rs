@@ -1,4 +1,4 @@
-//! Proposals that JavaScript decides on, as the stream keeps them.
+//! Per-stream state of proposals that JavaScript decides on.
 
 use ferroswarm_proto::multistream::{Answer, ProtocolId};
 
@@ -8,7 +8,7 @@ use crate::sync::Arc;
 use super::{Pending, StreamSlot};
 
 impl StreamSlot {
-    /// Asks JavaScript about `name`, unless that has been done.
+    /// Queries JavaScript about `name`, unless it has been queried already.
     pub(crate) fn query(self: &Arc<Self>, name: &ProtocolId) {
         let mut inner = self.lock();
         if inner.notifications.query(name) {
@@ -16,33 +16,33 @@ impl StreamSlot {
         }
     }
 
-    /// The protocol that JavaScript is asked about.
+    /// Protocol that JavaScript is queried about, or has accepted.
     pub(crate) fn queried(&self) -> Option<ProtocolId> {
         self.lock().notifications.queried().cloned()
     }
 
-    /// Frees the place in the backlog of a stream that JavaScript never hears of. One that it is about to be asked
-    /// about, or told of, counts until then: the ready list holds it as long.
-    pub(crate) fn never_announced(&self) {
+    /// Frees the backlog place of a stream that is never announced. A stream with a pending query
+    /// or announcement counts until that is drained, because the ready list holds it as long.
+    pub(crate) fn release_unannounced(&self) {
         let mut inner = self.lock();
         let known = &inner.notifications;
         if !known.is_announced() && !known.is_pending(Pending::QUERIED) {
-            self.taken(&mut inner);
+            self.release_place(&mut inner);
         }
     }
 
-    /// JavaScript's answer, for the next turn of the connection.
+    /// Stores JavaScript's answer for the next turn of the connection.
     pub(crate) fn answer(self: &Arc<Self>, answer: Answer<Handler>) {
         let mut inner = self.lock();
-        inner.orders.answer = Some(answer);
+        inner.commands.answer = Some(answer);
         self.send_later(inner);
     }
 
-    /// Takes the question back, unless it was answered with yes, and what has come since it was asked.
+    /// Withdraws the query if it was declined; returns the bytes received since it was made.
     pub(crate) fn withdraw_query(&self, answer: Answer<Handler>) -> Vec<u8> {
         let mut inner = self.lock();
         if answer == Answer::Refuse {
-            inner.notifications.withdraw_question();
+            inner.notifications.withdraw_query();
         }
         inner.read.withdraw_query(&self.carrier)
     }

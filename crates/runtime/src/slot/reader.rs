@@ -1,4 +1,4 @@
-//! The reading side of a slot: the bytes that have arrived, and how many of them JavaScript has read.
+//! Read half of a slot: received bytes, and the credit for those that JavaScript has read.
 
 use ferroswarm_proto::framing::Framing;
 use ferroswarm_proto::stream::Pipe;
@@ -7,34 +7,34 @@ use crate::messages::{self, TakeError};
 
 use super::Carrier;
 
-/// First quarter of the initial window of 256 KiB.
+/// A quarter of the initial window of 256 KiB.
 const CREDIT_STEP_INITIAL: u32 = 64 << 10;
 
-/// The bytes that nobody has read, and everything that is counted about them.
+/// Unread bytes and their accounting.
 pub(super) struct Reader {
     pipe: Pipe,
-    /// Memory of `pipe` that its connection is charged for.
+    /// Memory of `pipe` charged to its connection.
     charged: usize,
-    /// Bytes received so far, those of the negotiation included.
+    /// Bytes received so far, including negotiation.
     received: u64,
-    /// Received bytes counted as awaiting JavaScript.
+    /// Received bytes whose notification is queued for the next drain.
     awaiting: usize,
-    /// A read found nothing: the next bytes, or the end, notify JavaScript.
+    /// A read found nothing: JavaScript is notified of the next bytes or the end.
     armed: bool,
-    /// The remote has ended its half; the end is reported behind the last byte.
+    /// The remote has ended its half; the end is reported after the last byte.
     ended: bool,
-    /// Bytes that JavaScript has read since the connection last gave credit for them.
+    /// Bytes that JavaScript has read since credit was last returned.
     consumed: u32,
     /// Consumed bytes at which credit is worth a frame: a quarter of the receive window.
     credit_step: u32,
-    /// Where messages end, and how large they may be.
+    /// Message framing and maximum message size.
     framing: Option<(Framing, usize)>,
 }
 
-/// Whole messages that were copied out.
+/// Complete messages copied out.
 pub(super) struct Messages {
     pub(super) count: usize,
-    /// Bytes that left the pipe, prefixes included.
+    /// Bytes taken from the pipe, including prefixes.
     pub(super) bytes: usize,
 }
 
@@ -71,14 +71,14 @@ impl Reader {
         self.charged
     }
 
-    /// Bytes arrived.
+    /// Appends received bytes.
     pub(super) fn push(&mut self, bytes: &[u8], carrier: &Carrier) {
         self.pipe.push(bytes, &mut carrier.hub().pool());
         self.received += bytes.len() as u64;
         self.charge(carrier);
     }
 
-    /// Copies up to `into.len()` bytes out; the caller accounts for them by [`Reader::consume`].
+    /// Copies out up to `into.len()` bytes; the caller accounts for them with [`Reader::consume`].
     pub(super) fn copy_to(&mut self, into: &mut [u8], carrier: &Carrier) -> usize {
         self.pipe.copy_to(into, &mut carrier.hub().pool())
     }
@@ -87,7 +87,8 @@ impl Reader {
         self.framing = Some((framing, message_bytes_max));
     }
 
-    /// Copies whole messages out, to be accounted for as those of [`Reader::copy_to`]; none without a framing.
+    /// Copies out complete messages, accounted for as with [`Reader::copy_to`]; returns `None` if
+    /// no framing is set.
     pub(super) fn take_messages(
         &mut self,
         into: &mut [u8],
@@ -104,7 +105,8 @@ impl Reader {
         }))
     }
 
-    /// JavaScript has read `count` bytes; returns whether their credit is worth a frame.
+    /// Accounts for `count` bytes read by JavaScript; returns whether their credit is worth a
+    /// frame.
     pub(super) fn consume(&mut self, count: usize, carrier: &Carrier) -> bool {
         self.charge(carrier);
         if self.ended {
@@ -115,14 +117,14 @@ impl Reader {
         self.consumed >= self.credit_step
     }
 
-    /// Lines of the negotiation arrived. They count as read: their credit goes back.
+    /// Counts negotiation lines as received and read, so that their credit is returned.
     pub(super) const fn consume_lines(&mut self, count: usize) {
         self.received += count as u64;
-        // At most what a record carries.
+        // At most one record's worth.
         self.consumed += count as u32;
     }
 
-    /// Takes out the bytes that are received once more.
+    /// Takes out the bytes that waited for a query, to be delivered again.
     pub(super) fn withdraw_query(&mut self, carrier: &Carrier) -> Vec<u8> {
         let mut bytes = vec![0; self.pipe.len()];
         self.copy_to(&mut bytes, carrier);
@@ -131,7 +133,7 @@ impl Reader {
         bytes
     }
 
-    /// Bytes that JavaScript has read since the last call.
+    /// Takes the number of bytes that JavaScript has read since the last call.
     pub(super) const fn take_consumed(&mut self) -> u32 {
         std::mem::replace(&mut self.consumed, 0)
     }
@@ -140,7 +142,7 @@ impl Reader {
         self.credit_step = bytes;
     }
 
-    /// The remote ended its half.
+    /// Records the end of the remote's half.
     pub(super) const fn end(&mut self) {
         self.ended = true;
     }
@@ -161,49 +163,49 @@ impl Reader {
         self.armed
     }
 
-    /// JavaScript is notified of what there is: until it drains, that awaits it.
+    /// Disarms, and counts the unread bytes as awaiting a drain.
     pub(super) fn announce(&mut self, carrier: &Carrier) {
         self.armed = false;
         self.awaiting = self.pipe.len();
         carrier.add_awaiting(self.awaiting);
     }
 
-    /// `count` bytes more have joined those that JavaScript is notified of.
+    /// Adds `count` bytes to a queued notification.
     pub(super) fn await_more(&mut self, count: usize, carrier: &Carrier) {
         self.awaiting += count;
         carrier.add_awaiting(count);
     }
 
-    /// Nothing awaits JavaScript any more.
-    pub(super) fn settle_awaiting(&mut self, carrier: &Carrier) {
+    /// Clears the count of bytes awaiting a drain.
+    pub(super) fn clear_awaiting(&mut self, carrier: &Carrier) {
         let awaiting = std::mem::take(&mut self.awaiting);
         if awaiting > 0 {
             carrier.sub_awaiting(awaiting);
         }
     }
 
-    /// Drops what nobody will read.
+    /// Drops all unread bytes.
     pub(super) fn clear(&mut self, carrier: &Carrier) {
-        self.settle_awaiting(carrier);
+        self.clear_awaiting(carrier);
         self.pipe.clear(&mut carrier.hub().pool());
         self.charge(carrier);
     }
 
-    /// Frees the memory that a reader has left behind in part.
+    /// Compacts the partly read pipe.
     pub(super) fn compact(&mut self, carrier: &Carrier) {
         self.pipe.compact(&mut carrier.hub().pool());
         self.charge(carrier);
     }
 
-    /// The slot is gone: what nobody has read leaves the counts of its connection.
+    /// Removes unread bytes from the counts of the connection when the slot is dropped.
     pub(super) fn release(&mut self, carrier: &Carrier) {
         carrier.sub_held(self.charged);
-        self.settle_awaiting(carrier);
+        self.clear_awaiting(carrier);
     }
 
-    /// Charges the connection for the memory of what is unread, after every change of it.
+    /// Updates the memory charged to the connection after a change of the pipe.
     ///
-    /// Memory and not bytes: a byte in a chunk of its own costs as much as hundreds.
+    /// Memory is charged, not bytes: a single byte in its own chunk costs as much as hundreds.
     fn charge(&mut self, carrier: &Carrier) {
         let memory = if self.pipe.is_empty() {
             0

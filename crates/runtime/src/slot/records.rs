@@ -1,4 +1,4 @@
-//! What JavaScript is told of a stream when it drains.
+//! Records that a drain emits for a stream.
 
 use crate::record::Record;
 use crate::registry::Handle;
@@ -7,18 +7,18 @@ use crate::sync::Arc;
 use super::notifications::Pending;
 use super::{Inner, StreamSlot};
 
-/// What a drain has to do for a stream behind its records.
+/// Work left to a drain after the records of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Drained {
-    /// The remote is owed an acknowledgement, which is posted: the connection has to be flushed.
+    /// An acknowledgement to the remote is posted: the connection must be flushed.
     pub(crate) owes_acknowledgement: bool,
-    /// `closed` was told: the handle is forgotten behind the batch.
+    /// Handle of a stream whose `closed` was emitted, to be released after the batch.
     pub(crate) closed: Option<Handle>,
 }
 
 impl StreamSlot {
-    /// Emits a record for everything that JavaScript has not been told. `register` gives a handle to one that is about
-    /// to be told of; it may refuse, and the stream is reset then.
+    /// Emits records for all pending notifications. `register` assigns a handle to a stream about
+    /// to be announced; if it refuses, the stream is reset.
     pub(crate) fn drain_records(
         self: &Arc<Self>,
         register: impl FnOnce(&Arc<Self>) -> Option<Handle>,
@@ -31,12 +31,12 @@ impl StreamSlot {
         let opened = inner.notifications.take(Pending::OPENED);
         let queried = inner.notifications.take(Pending::QUERIED);
         let finished = inner.notifications.is_finished();
-        let taken = (opened || (queried && finished)) && self.taken(&mut inner);
+        let taken = (opened || (queried && finished)) && self.release_place(&mut inner);
         if queried && finished && inner.notifications.handle().is_none() {
-            // It ended before JavaScript could be asked about it.
+            // The stream ended before JavaScript was queried about it.
             return Drained::default();
         }
-        // A connection without a handle was refused one.
+        // A connection without a handle was refused one, and gets no streams.
         if (opened || queried)
             && inner.notifications.handle().is_none()
             && connection != 0
@@ -62,7 +62,7 @@ impl StreamSlot {
             emit(Record::ProtocolQuery { stream, connection });
         }
         let closed = self.emit_rest(&mut inner, stream, emit).then_some(handle);
-        // One that has left the wire owes the remote nothing.
+        // A stream that has left the wire needs no acknowledgement.
         let owes_acknowledgement = taken && inner.wire.key().is_some();
         if owes_acknowledgement {
             self.send_later(inner);
@@ -73,9 +73,9 @@ impl StreamSlot {
         }
     }
 
-    /// Everything behind the announcement; returns whether that was the end.
+    /// Emits everything after the announcement; returns whether that included the end.
     fn emit_rest(&self, inner: &mut Inner, stream: u32, emit: &mut dyn FnMut(Record)) -> bool {
-        // Bytes or an end of the remote's tell it as well.
+        // Readability implies the answer.
         let reported = inner.notifications.is_pending(Pending::READABLE);
         let answered = inner.notifications.take(Pending::ANSWERED) && !reported;
         if inner.notifications.take(Pending::NEGOTIATED) || answered {
@@ -87,9 +87,9 @@ impl StreamSlot {
                 fault,
             });
         }
-        // Lengths of pipes stay far below 4 GiB.
+        // Pipe lengths stay far below 4 GiB.
         if inner.notifications.take(Pending::READABLE) {
-            inner.read.settle_awaiting(&self.carrier);
+            inner.read.clear_awaiting(&self.carrier);
             emit(Record::StreamReadable {
                 stream,
                 bytes: inner.read.len() as u32,
@@ -117,7 +117,7 @@ impl StreamSlot {
         closed
     }
 
-    /// Bytes received, sent, received and not read, written and not sent.
+    /// Counts of bytes: received, sent, received but unread, written but unsent.
     pub(crate) fn figures(&self) -> [u64; 4] {
         let inner = self.lock();
         let (unread, unsent) = (inner.read.len() as u64, inner.write.pipe().len() as u64);

@@ -1,4 +1,4 @@
-//! A connection's turn with one of its streams: what the stream has ordered, and what it has to send.
+//! A connection's turn with one of its streams: the stream's commands and pending output.
 
 use ferroswarm_proto::multistream::Answer;
 use ferroswarm_proto::muxer::StreamKey;
@@ -11,29 +11,29 @@ use crate::sync::{Arc, MutexGuard};
 use super::notifications::Pending;
 use super::{Inner, StreamSlot, Wire};
 
-/// A stream whose lock the connection holds: an order that is given meanwhile waits for the next turn.
+/// A stream locked by its connection: commands given meanwhile wait for the next turn.
 pub(crate) struct Turn<'a> {
     slot: &'a Arc<StreamSlot>,
     inner: MutexGuard<'a, Inner>,
 }
 
-/// Where a stream stands with the wire.
+/// State of a stream on the wire.
 pub(crate) enum Place {
-    /// On it, by this key.
+    /// Open under this key.
     Open(StreamKey),
-    /// It is to be opened.
+    /// To be opened.
     Wanted,
-    /// It has left the wire, or was ended before it was ever on it.
+    /// Removed from the wire, or ended before it was opened.
     Gone,
 }
 
-/// How far our half has come by the end of a turn.
+/// State of our half at the end of a turn.
 pub(crate) enum LocalEnd {
-    /// The FIN is out.
+    /// The FIN was sent.
     Sent,
-    /// Nobody reads here any more, and so many bytes wait to be sent before the end.
+    /// The read half is closed, and `unsent` bytes precede the end of ours.
     Lingers { unsent: usize },
-    /// The stream goes on.
+    /// The stream is still in use.
     Open,
 }
 
@@ -48,7 +48,8 @@ impl StreamSlot {
 }
 
 impl<'a> Turn<'a> {
-    /// Where the stream stands. One that was forgotten here delivers what was written before.
+    /// Returns the stream's state on the wire. An abandoned stream still delivers the bytes written
+    /// before.
     pub(crate) fn place(&self) -> Place {
         let inner = &self.inner;
         match inner.wire {
@@ -58,7 +59,8 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// It is on the wire by `key` from here on; returns the negotiation that goes on there.
+    /// Marks the stream as opened under `key`; returns the negotiation, which the connection
+    /// continues.
     pub(crate) fn opened(&mut self, key: StreamKey) -> Option<Box<Negotiation>> {
         let Self { slot, inner } = self;
         let before = std::mem::replace(&mut inner.wire, Wire::Open(key));
@@ -72,7 +74,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// It will never be on the wire, and leaves the ring; returns whether it was to be.
+    /// Abandons opening the stream, which leaves the ring; returns whether it was unopened.
     pub(crate) fn give_up(&mut self) -> bool {
         self.leave_ring();
         let unopened = matches!(self.inner.wire, Wire::Unopened(_));
@@ -82,65 +84,67 @@ impl<'a> Turn<'a> {
         unopened
     }
 
-    /// It has nothing more to send for now: the next order posts it again.
+    /// Marks the stream as having nothing to send: the next command posts it again.
     pub(crate) fn leave_ring(&mut self) {
         self.inner.outgoing = false;
     }
 
-    /// JavaScript's answer to what it was asked.
+    /// Takes JavaScript's answer to a protocol query.
     pub(crate) fn take_answer(&mut self) -> Option<Answer<Handler>> {
-        self.inner.orders.answer.take()
+        self.inner.commands.answer.take()
     }
 
-    /// The code of the reset that ends the stream on the wire.
+    /// Takes the code of a pending reset.
     pub(crate) fn take_reset(&mut self) -> Option<u32> {
-        self.inner.orders.reset.take()
+        self.inner.commands.reset.take()
     }
 
-    /// Whether the inbound stream was taken since the last turn.
+    /// Returns whether the inbound stream was accepted since the last turn.
     pub(crate) fn take_accept(&mut self) -> bool {
-        std::mem::take(&mut self.inner.orders.accept)
+        std::mem::take(&mut self.inner.commands.accept)
     }
 
-    /// Whether nobody reads any more, since the last turn: what has been read needs no credit.
+    /// Returns whether the read half was closed since the last turn; bytes read before then need no
+    /// credit.
     pub(crate) fn take_discard(&mut self) -> bool {
-        let discards = std::mem::take(&mut self.inner.orders.discard);
+        let discards = std::mem::take(&mut self.inner.commands.discard);
         if discards {
             self.inner.read.take_consumed();
         }
         discards
     }
 
-    /// Bytes that JavaScript has read since the last turn.
+    /// Takes the number of bytes that JavaScript has read since the last turn.
     pub(crate) fn take_consumed(&mut self) -> u32 {
         self.inner.read.take_consumed()
     }
 
-    /// Consumed bytes at which credit is worth a frame from here on.
+    /// Sets the number of consumed bytes at which credit is worth a frame.
     pub(crate) fn set_credit_step(&mut self, bytes: u32) {
         self.inner.read.set_credit_step(bytes);
     }
 
-    /// Bytes that wait to be sent.
+    /// Number of bytes waiting to be sent.
     pub(crate) fn held(&self) -> usize {
         self.inner.write.pipe().len()
     }
 
-    /// The front of them.
+    /// Bytes waiting to be sent.
     pub(crate) fn to_send(&self) -> &Pipe {
         self.inner.write.pipe()
     }
 
-    /// `count` of them are sealed.
+    /// Records that `count` bytes are sealed.
     pub(crate) fn sent(&mut self, count: usize) {
         let Self { slot, inner } = self;
         inner.write.advance(count, &slot.carrier);
         slot.drained(inner);
     }
 
-    /// Whether the end goes behind the last byte. Before a choice of protocols it never does; before the answer to a
-    /// single proposal it does if the remote `accepts_early_fin`: js-libp2p loses one that comes before its handler listens.
-    pub(crate) fn ends(&self, accepts_early_fin: bool) -> bool {
+    /// Returns whether the FIN follows the last byte. While a choice of protocols is pending it
+    /// never does; before the answer to a single proposal it does if the remote
+    /// `accepts_early_fin`: js-libp2p loses a FIN that arrives before its handler listens.
+    pub(crate) fn is_fin_due(&self, accepts_early_fin: bool) -> bool {
         match self.inner.write.half().fin_due() {
             FinDue::Now => true,
             FinDue::OnAnswer => accepts_early_fin,
@@ -148,12 +152,12 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The end is sealed.
-    pub(crate) fn end_sent(&mut self) {
+    /// Records that the FIN is sealed.
+    pub(crate) fn fin_sent(&mut self) {
         self.inner.write.apply(WriteInput::FinSent);
     }
 
-    /// Ends the turn: the stream is finished if that was all.
+    /// Ends the turn, and finishes the stream if it is complete.
     pub(crate) fn end(mut self) -> LocalEnd {
         let Self { slot, inner } = &mut self;
         match inner.write.fin() {
@@ -176,7 +180,7 @@ impl<'a> Turn<'a> {
 }
 
 impl StreamSlot {
-    /// Takes a place in the ring; false where it stands there or in the outbox.
+    /// Marks the stream as being in the ring; returns false if it already is, or is in the outbox.
     pub(crate) fn enter_ring(&self) -> bool {
         !std::mem::replace(&mut self.lock().outgoing, true)
     }
@@ -185,19 +189,19 @@ impl StreamSlot {
         self.lock().wire.key().is_some()
     }
 
-    /// The connection has forgotten it.
-    pub(crate) fn left_wire(&self) {
+    /// Records that the connection has removed the stream.
+    pub(crate) fn removed_from_wire(&self) {
         let mut inner = self.lock();
         inner.wire = Wire::Off;
         inner.write.apply(WriteInput::Cut);
     }
 
-    /// Nothing happens to it any more, as far as JavaScript is concerned.
+    /// Returns whether the stream has finished for JavaScript: no further events follow.
     pub(crate) fn is_finished(&self) -> bool {
         self.lock().notifications.is_finished()
     }
 
-    /// Its key, if it is finished and still on the wire.
+    /// Returns the key if the stream is finished and still on the wire.
     pub(crate) fn finished_key(&self) -> Option<StreamKey> {
         let inner = self.lock();
         inner
@@ -206,14 +210,14 @@ impl StreamSlot {
             .filter(|_| inner.notifications.is_finished())
     }
 
-    /// Whether the remote is still to be sent a reset of it.
-    pub(crate) fn owes_reset(&self) -> bool {
+    /// Returns whether a reset is still to be sent.
+    pub(crate) fn has_pending_reset(&self) -> bool {
         let inner = self.lock();
-        inner.wire.key().is_some() && inner.orders.reset.is_some()
+        inner.wire.key().is_some() && inner.commands.reset.is_some()
     }
 
-    /// Whether its writing half was closed and the remote has not been sent the end.
-    pub(crate) fn owes_end(&self) -> bool {
+    /// Returns whether a requested FIN has not been sent.
+    pub(crate) fn has_unsent_fin(&self) -> bool {
         self.lock().write.fin() == FinState::Wanted
     }
 
@@ -221,7 +225,7 @@ impl StreamSlot {
         self.lock().state.is_read_open()
     }
 
-    /// Bytes that wait to be sent, and whether it is finished.
+    /// Returns the number of bytes waiting to be sent, and whether the stream is finished.
     pub(crate) fn unsent(&self) -> (usize, bool) {
         let inner = self.lock();
         (inner.write.pipe().len(), inner.notifications.is_finished())

@@ -1,4 +1,4 @@
-//! The connection's side of a stream: what arrives, and what becomes of it.
+//! The connection's side of a stream: received bytes and the stream's end.
 
 use ferroswarm_proto::stream::{FinState, Input, State, WriteInput};
 
@@ -9,18 +9,18 @@ use super::notifications::Pending;
 use super::{Inner, ResetReport, StreamSlot, Wire};
 
 impl StreamSlot {
-    /// Ends the stream with a fault of the remote's: state ERROR, RST on the wire.
+    /// Fails the stream with `fault`: state ERROR, RST on the wire.
     pub(crate) fn fail(self: &Arc<Self>, fault: StreamFault) {
         let mut inner = self.lock();
         if inner.state.is_terminal() || inner.notifications.is_finished() {
-            // What a stream that was forgotten here still had for the remote is for nobody.
+            // The unsent bytes of an abandoned stream have no recipient any more.
             inner.write.cut(&self.carrier);
             return;
         }
         inner.state.apply(Input::Fail { code: fault as u16 });
         self.drop_pipes(&mut inner);
         let code = fault.reset_code() as u32;
-        inner.orders.reset = Some(code);
+        inner.commands.reset = Some(code);
         inner.reset = Some(ResetReport {
             code,
             fault: Some(fault),
@@ -31,7 +31,7 @@ impl StreamSlot {
         self.send_later(inner);
     }
 
-    /// Resets the stream for a reason of the connection's own: JavaScript is told of it.
+    /// Resets the stream on behalf of the connection, and notifies JavaScript.
     pub(crate) fn abandon(self: &Arc<Self>, code: u32) {
         let mut inner = self.lock();
         if inner.notifications.is_finished() {
@@ -42,7 +42,7 @@ impl StreamSlot {
             remote: false,
         });
         self.drop_pipes(&mut inner);
-        inner.orders.reset = Some(code);
+        inner.commands.reset = Some(code);
         inner.reset = Some(ResetReport {
             code,
             ..ResetReport::default()
@@ -52,10 +52,10 @@ impl StreamSlot {
         self.send_later(inner);
     }
 
-    /// The remote's RST or the end of the connection.
+    /// Handles the remote's RST or the end of the connection.
     ///
-    /// Where the FIN came first, the unread bytes stay readable and the end follows them: only
-    /// `closed` is told.
+    /// If the FIN came first, unread bytes stay readable, followed by the end: only `closed` is
+    /// notified.
     pub(crate) fn end(self: &Arc<Self>, report: ResetReport) {
         let mut inner = self.lock();
         if matches!(inner.wire, Wire::Open(_)) {
@@ -64,23 +64,23 @@ impl StreamSlot {
         if inner.notifications.is_finished() {
             inner.write.apply(WriteInput::Cut);
         } else {
-            self.lose(&mut inner, report);
+            self.end_with(&mut inner, report);
         }
     }
 
-    /// The connection is being closed: a stream that is open for writing ends with it here, and on the
-    /// wire by a reset with `code`.
+    /// Ends a stream that is open for writing when its connection is being closed, and resets it on
+    /// the wire with `code`.
     pub(crate) fn shut_down(self: &Arc<Self>, report: ResetReport, code: u32) {
         let mut inner = self.lock();
         if inner.notifications.is_finished() || inner.write.fin() != FinState::Open {
             return;
         }
-        self.lose(&mut inner, report);
-        inner.orders.reset = Some(code);
+        self.end_with(&mut inner, report);
+        inner.commands.reset = Some(code);
         self.send_later(inner);
     }
 
-    /// Whether it was closed for writing and has bytes or its end to send.
+    /// Returns whether the stream was closed for writing and still has bytes or its FIN to send.
     pub(crate) fn is_draining(&self) -> bool {
         let inner = self.lock();
         let is_due = match inner.write.fin() {
@@ -92,9 +92,9 @@ impl StreamSlot {
     }
 
     /// Ends the stream as [`StreamSlot::end`] describes.
-    fn lose(self: &Arc<Self>, inner: &mut Inner, report: ResetReport) {
+    fn end_with(self: &Arc<Self>, inner: &mut Inner, report: ResetReport) {
         if report.connection_lost && report.orderly && Self::is_delivered(inner) {
-            // It was only the answer to its proposal that it waited for.
+            // Only the answer to its proposal was outstanding.
             inner.write.cut(&self.carrier);
             self.finish(inner);
             return;
@@ -119,10 +119,10 @@ impl StreamSlot {
         self.finish(inner);
     }
 
-    /// Bytes arrived.
+    /// Delivers received bytes.
     pub(crate) fn deliver(self: &Arc<Self>, bytes: &[u8]) {
         let mut inner = self.lock();
-        // Behind the last line of a negotiation there may be none.
+        // `bytes` may be empty after the last line of a negotiation.
         if bytes.is_empty() || !inner.state.is_read_open() || inner.notifications.is_finished() {
             return;
         }
@@ -134,12 +134,12 @@ impl StreamSlot {
         }
     }
 
-    /// Lines of the negotiation arrived. They count as read: their credit goes back.
+    /// Counts negotiation lines as received and read, so that their credit is returned.
     pub(crate) fn consume_lines(&self, count: usize) {
         self.lock().read.consume_lines(count);
     }
 
-    /// The remote ended its half.
+    /// Delivers the end of the remote's half.
     pub(crate) fn deliver_end(self: &Arc<Self>) {
         let mut inner = self.lock();
         if inner.notifications.is_finished() {
@@ -156,15 +156,15 @@ impl StreamSlot {
         self.notify(inner, Pending::READABLE);
     }
 
-    /// Bytes left the send pipe: a writer that was refused may go on.
+    /// Notifies a refused writer once the send pipe has drained far enough.
     pub(super) fn drained(self: &Arc<Self>, inner: &mut Inner) {
         if inner.write.take_resumed(&self.carrier) {
             self.notify(inner, Pending::WRITABLE);
         }
     }
 
-    /// Finishes the stream once both halves are done, our FIN is out and the remote speaks its protocol;
-    /// returns whether it did.
+    /// Finishes the stream if both halves are done, our FIN is sent and the remote has agreed to
+    /// the protocol; returns whether it did.
     pub(super) fn finish_if_done(self: &Arc<Self>, inner: &mut Inner) -> bool {
         let done = !inner.notifications.is_finished()
             && inner.state.state() == State::CloseBoth
@@ -175,7 +175,7 @@ impl StreamSlot {
         done
     }
 
-    /// Both halves are done, and everything is sent.
+    /// Returns whether both halves are closed and everything is sent.
     fn is_delivered(inner: &Inner) -> bool {
         inner.state.state() == State::CloseBoth && inner.write.fin() == FinState::Sent
     }

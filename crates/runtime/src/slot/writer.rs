@@ -1,4 +1,4 @@
-//! The writing side of a slot: the bytes that JavaScript has written, and how far their end has come.
+//! Write half of a slot: bytes written by JavaScript, and the progress of the FIN.
 
 use ferroswarm_proto::stream::{Agreement, FinState, Pipe, WriteHalf, WriteInput};
 
@@ -6,16 +6,16 @@ use crate::config::{SEND_PIPE_MAX, UNSEALED_MAX, UNSEALED_SHARE};
 
 use super::Carrier;
 
-/// Unsealed bytes below which a writer that was refused may go on.
+/// Unsealed bytes at or below which a refused writer may resume.
 const SEND_LOW_WATER: usize = SEND_PIPE_MAX / 2;
 
-/// The bytes that are not sealed yet, and the state of the half that they belong to.
+/// Bytes not yet sealed, and the state of the write half.
 pub(super) struct Writer {
     half: WriteHalf,
     pipe: Pipe,
-    /// Bytes sent so far, those of the negotiation included.
+    /// Bytes sent so far, including negotiation.
     sent: u64,
-    /// A write was refused for want of room: JavaScript is notified when there is some.
+    /// A write was refused for lack of room: JavaScript is notified once there is room.
     armed: bool,
 }
 
@@ -41,7 +41,7 @@ impl Writer {
         self.half.apply(input);
     }
 
-    /// The bytes that wait to be sent.
+    /// Bytes waiting to be sent.
     pub(super) const fn pipe(&self) -> &Pipe {
         &self.pipe
     }
@@ -50,7 +50,7 @@ impl Writer {
         self.sent
     }
 
-    /// Bytes that may be queued, as far as memory goes.
+    /// Number of bytes that may be queued within the memory bounds.
     pub(super) fn room(&self, carrier: &Carrier) -> usize {
         let held = self.pipe.len();
         let share = UNSEALED_SHARE.saturating_sub(held);
@@ -60,19 +60,19 @@ impl Writer {
             .max(share)
     }
 
-    /// Queues `bytes`, whatever the room.
+    /// Queues `bytes` regardless of room.
     pub(super) fn push(&mut self, bytes: &[u8], carrier: &Carrier) {
         self.pipe.push(bytes, &mut carrier.hub().pool());
         carrier.add_unsealed(bytes.len());
     }
 
-    /// The first `count` of the bytes are sealed.
+    /// Removes the first `count` bytes, which are sealed.
     pub(super) fn advance(&mut self, count: usize, carrier: &Carrier) {
         self.pipe.advance(count, &mut carrier.hub().pool());
         self.note_sent(count, carrier);
     }
 
-    /// Moves up to `into.len()` bytes out, to be sent by another muxer.
+    /// Moves out up to `into.len()` bytes, to be sent by a foreign muxer.
     pub(super) fn move_to(&mut self, into: &mut [u8], carrier: &Carrier) -> usize {
         let count = self.pipe.copy_to(into, &mut carrier.hub().pool());
         self.note_sent(count, carrier);
@@ -84,7 +84,7 @@ impl Writer {
         carrier.sub_unsealed(count);
     }
 
-    /// A write found too little room.
+    /// Records a write that found too little room.
     pub(super) const fn arm(&mut self) {
         self.armed = true;
     }
@@ -93,7 +93,7 @@ impl Writer {
         self.armed = false;
     }
 
-    /// Whether a writer that was refused may go on: once for each refusal.
+    /// Returns whether a refused writer may resume, once per refusal.
     pub(super) fn take_resumed(&mut self, carrier: &Carrier) -> bool {
         let waits = self.armed && self.half.takes_bytes();
         let resumes = waits && self.pipe.len() <= SEND_LOW_WATER && self.room(carrier) > 0;
@@ -101,19 +101,19 @@ impl Writer {
         resumes
     }
 
-    /// Whether something was accepted here that is not sent yet.
+    /// Returns whether accepted bytes or a requested FIN are not sent yet.
     pub(super) fn has_unsent(&self) -> bool {
         !self.pipe.is_empty() || self.fin() == FinState::Wanted
     }
 
-    /// Nothing more is sent: the bytes are dropped, and so is an end that was not.
+    /// Drops the unsent bytes, and the FIN if it was not sent.
     pub(super) fn cut(&mut self, carrier: &Carrier) {
         self.half.apply(WriteInput::Cut);
         carrier.sub_unsealed(self.pipe.len());
         self.pipe.clear(&mut carrier.hub().pool());
     }
 
-    /// The slot is gone: what was not sent leaves the counts of its connection.
+    /// Removes unsent bytes from the counts of the connection when the slot is dropped.
     pub(super) fn release(&self, carrier: &Carrier) {
         carrier.sub_unsealed(self.pipe.len());
     }

@@ -1,7 +1,8 @@
-//! What the remote has taken of the bytes that were written to the socket.
+//! Progress of the remote in taking bytes written to the socket.
 //!
-//! A write that succeeds has filled the kernel's buffer, which may hold minutes of a slow link; one that is refused
-//! tells no more. So where a clock is about to end the connection, the kernel is asked what is left.
+//! A successful write has only filled the kernel's buffer, which may hold minutes of a slow link; a
+//! refused one reveals no more. While a timer may end the connection, the kernel is therefore
+//! queried for the bytes left.
 
 use std::time::Duration;
 
@@ -9,52 +10,52 @@ use ferroswarm_proto::muxer::Outgoing;
 
 use crate::pipe::BytePipe;
 
-/// Looks within the time that a clock gives the remote.
-const LOOKS: u32 = 4;
+/// Samples within the timeout of a timer.
+const SAMPLES: u32 = 4;
 
-/// Counts in bytes since the start of the connection.
+/// Delivery state; counts are bytes since the start of the connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Delivery {
     written: u64,
-    /// End of the last data frame that was sealed; what is behind it are control frames.
+    /// End of the last sealed batch with data frames; only control frames follow.
     data_until: u64,
-    /// As of the last look.
+    /// Bytes taken by the remote as of the last sample.
     taken: u64,
-    /// The last look of those that follow one another; none while nobody waits for the remote.
-    looked_at: Option<Duration>,
+    /// Last sample of a consecutive series; `None` while no timer waits for the remote.
+    sampled_at: Option<Duration>,
     moved_at: Duration,
 }
 
 impl Delivery {
-    /// The socket has taken `count` bytes.
+    /// Records that the socket has taken `count` bytes.
     pub(super) fn wrote(&mut self, count: usize) {
         self.written += count as u64;
     }
 
-    /// Data frames are among the `unsent` bytes that come next.
+    /// Records that the next `unsent` bytes include data frames.
     pub(super) fn carries_data(&mut self, unsent: usize) {
         self.data_until = self.written + unsent as u64;
     }
 
-    /// Since when it has not been seen that the remote takes anything, if it was before.
+    /// Time at which the remote was last observed to take bytes; zero if never.
     pub(super) const fn moved_at(&self) -> Duration {
         self.moved_at
     }
 
-    /// The next look of a clock that gives the remote `patience` and runs since `since`.
-    pub(super) fn next_look(&self, since: Duration, patience: Duration) -> Duration {
-        self.looked_at.unwrap_or(since).max(since) + patience / LOOKS
+    /// Time of the next sample for a timer with this `timeout` that runs since `since`.
+    pub(super) fn next_sample(&self, since: Duration, timeout: Duration) -> Duration {
+        self.sampled_at.unwrap_or(since).max(since) + timeout / SAMPLES
     }
 
-    /// Nobody waits for the remote.
-    pub(super) const fn rest(&mut self) {
-        self.looked_at = None;
+    /// Ends the series of samples: no timer waits for the remote.
+    pub(super) const fn stop_sampling(&mut self) {
+        self.sampled_at = None;
     }
 
-    /// Asks the kernel; none where it does not tell.
-    pub(super) fn look(&mut self, pipe: &dyn BytePipe, now: Duration) -> Option<Outgoing> {
-        // The first look after a while cannot tell when it was that something moved.
-        let follows = self.looked_at.replace(now).is_some();
+    /// Queries the kernel; returns `None` if the socket does not support it.
+    pub(super) fn sample(&mut self, pipe: &dyn BytePipe, now: Duration) -> Option<Outgoing> {
+        // The first sample of a series cannot date earlier progress.
+        let follows = self.sampled_at.replace(now).is_some();
         let unaccepted = pipe.unaccepted()? as u64;
         let before = std::mem::replace(&mut self.taken, self.written.saturating_sub(unaccepted));
         let has_moved = follows && self.taken > before;
@@ -79,7 +80,7 @@ mod tests {
 
     use super::*;
 
-    /// A socket of which the kernel tells so much.
+    /// A socket with a fixed number of unaccepted bytes.
     struct Unaccepted(AtomicUsize);
 
     impl Unaccepted {
@@ -120,7 +121,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// 500 bytes of data and 28 of a ping behind them.
+    /// 500 bytes of data, followed by 28 bytes of a ping.
     fn sent() -> Delivery {
         let mut delivery = Delivery::default();
         delivery.carries_data(500);
@@ -129,26 +130,26 @@ mod tests {
     }
 
     #[test]
-    fn tells_data_that_moves_from_data_that_waits_and_from_a_ping() {
+    fn distinguishes_moving_data_from_waiting_data_and_from_a_ping() {
         let mut delivery = sent();
         let pipe = Unaccepted(AtomicUsize::new(528));
-        assert_eq!(delivery.look(&pipe, at(1)), Some(Outgoing::Waits));
+        assert_eq!(delivery.sample(&pipe, at(1)), Some(Outgoing::Waits));
         pipe.set(428);
-        assert_eq!(delivery.look(&pipe, at(2)), Some(Outgoing::Moves));
+        assert_eq!(delivery.sample(&pipe, at(2)), Some(Outgoing::Moves));
         assert_eq!(delivery.moved_at(), at(2));
-        assert_eq!(delivery.look(&pipe, at(3)), Some(Outgoing::Waits));
+        assert_eq!(delivery.sample(&pipe, at(3)), Some(Outgoing::Waits));
         pipe.set(28);
-        assert_eq!(delivery.look(&pipe, at(4)), Some(Outgoing::Moves));
-        // What is left is the ping.
+        assert_eq!(delivery.sample(&pipe, at(4)), Some(Outgoing::Moves));
+        // Only the ping is left.
         pipe.set(0);
-        assert_eq!(delivery.look(&pipe, at(5)), Some(Outgoing::Gone));
+        assert_eq!(delivery.sample(&pipe, at(5)), Some(Outgoing::Gone));
     }
 
     #[test]
-    fn what_moved_while_nobody_looked_has_no_time() {
+    fn progress_before_the_first_sample_is_not_dated() {
         let mut delivery = sent();
         let pipe = Unaccepted(AtomicUsize::new(0));
-        assert_eq!(delivery.look(&pipe, at(100)), Some(Outgoing::Gone));
+        assert_eq!(delivery.sample(&pipe, at(100)), Some(Outgoing::Gone));
         assert_eq!(delivery.moved_at(), Duration::ZERO);
     }
 }

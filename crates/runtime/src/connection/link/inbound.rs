@@ -1,4 +1,4 @@
-//! From the socket: records opened in place, and the events of the muxer in them.
+//! Input from the socket: records opened in place, and the muxer's events in them.
 
 use std::io;
 use std::time::Duration;
@@ -12,36 +12,36 @@ use crate::error::ConnectionFault;
 
 use super::Link;
 
-/// Socket reads per turn of the driver: 1 MiB at most, then other connections have their turn.
+/// Socket reads per turn, 1 MiB at most, before yielding to other connections.
 const READS_MAX: usize = 4;
 
-/// Streams that the remote opens in a turn, then the answers to them go out: the places of streams
-/// that end as they begin are free again, however many more stand in the socket.
+/// Streams that the remote may open per turn before replies are sent, which frees the places of
+/// streams that end as they begin, however many more are queued in the socket.
 const OPENED_MAX: u32 = 256;
 
-/// What a turn of reading came to.
+/// Outcome of a turn of reading.
 pub(in crate::connection) enum Received {
-    /// The socket has no more for now.
+    /// The socket would block.
     Dry,
-    /// It may have more: other connections first.
+    /// The socket may have more, after other connections have had their turn.
     More,
-    /// JavaScript has to drain first.
+    /// JavaScript must drain first.
     Paused,
-    /// The engine takes nothing more until the socket has taken what it has to say.
+    /// No input is accepted until the socket has taken pending output.
     Congested,
 }
 
-/// Bytes that have come and wait for a turn.
+/// Received bytes waiting for a turn.
 pub(super) struct Input {
-    /// The front of a record whose rest has not arrived.
+    /// Front of a record that has not fully arrived.
     partial: Vec<u8>,
-    /// Plaintext that came with the negotiation of the muxer, or that a turn left for the next.
+    /// Plaintext received during muxer negotiation, or left over by the previous turn.
     plaintext: Vec<u8>,
-    /// Streams that the remote has opened since the turn began.
+    /// Streams opened by the remote in this turn.
     opened_in_turn: u32,
-    /// Inbound streams that the engine refused as one too many, as far as they were reported.
+    /// Reported count of inbound streams that the engine refused beyond `inboundStreamsMax`.
     refused_beyond_max: u64,
-    /// The socket is not read until JavaScript drains.
+    /// Reading is paused until JavaScript drains.
     paused: bool,
 }
 
@@ -63,11 +63,12 @@ impl Input {
 }
 
 impl Link {
-    /// Reads and opens until the socket is dry or the turn is over, and gives what the muxer makes of it to
-    /// `handle`. A record for which `buffer` has no room waits for a turn with more.
+    /// Reads and opens records until the socket would block or the turn is over, and passes the
+    /// muxer's events to `handle`. A record that does not fit `buffer` waits for a turn with a
+    /// larger one.
     ///
     /// # Errors
-    /// The remote has ended the connection, or can no longer be understood.
+    /// The remote has ended the connection, or the socket, record layer or muxer has failed.
     pub(in crate::connection) fn receive(
         &mut self,
         connection: &Connection,
@@ -80,7 +81,7 @@ impl Link {
         buffer[..filled].copy_from_slice(&self.input.partial);
         let received = self.fill(connection, buffer, &mut filled, now, &mut handle);
         if received.is_err() {
-            // Nothing more comes, and nobody else will ask for what the engine held back.
+            // The input has ended: deliver the events that the engine held back.
             self.engine.end_input();
             let _ = self.handle_plaintext(connection, &[], now, &mut handle);
         }
@@ -95,7 +96,7 @@ impl Link {
         received
     }
 
-    /// As much of a read buffer of `length` bytes as leaves room for `bytes` of the socket.
+    /// Portion of a read buffer of `length` bytes that leaves room for `bytes` from the socket.
     pub(in crate::connection) fn buffer_for(&self, bytes: usize, length: usize) -> usize {
         length.min(self.input.partial.len() + bytes)
     }
@@ -116,7 +117,7 @@ impl Link {
         now: Duration,
         handle: &mut impl FnMut(&mut Self, Event<'_>),
     ) -> Result<Received, ConnectionFault> {
-        // Bytes may have come with the handshake, or are left of the last turn.
+        // Bytes received with the handshake, or left over by the previous turn.
         if !self.input.plaintext.is_empty() {
             if self.is_congested(connection) {
                 return Ok(Received::Congested);
@@ -173,7 +174,8 @@ impl Link {
         Ok(Received::More)
     }
 
-    /// JavaScript does not drain: nothing is read for it, and the remote's silence is our own doing.
+    /// Pauses reading because JavaScript does not drain, and the keepalive clock, because the
+    /// remote's silence is then our own doing.
     fn pause(&mut self, connection: &Connection) {
         connection.hub.stats.read_pauses.add(1);
         self.engine.pause_clock();
@@ -182,16 +184,16 @@ impl Link {
         }
     }
 
-    /// Answers to what the remote has sent wait for the socket: it is not read before it takes them.
+    /// Returns whether too many replies wait for the socket, which is not read until it takes them.
     ///
-    /// Streams that failed to negotiate are nobody's to take, and stay until their resets are out.
+    /// Streams that failed to negotiate are never accepted and count until their resets are sent.
     pub(in crate::connection) fn is_congested(&self, connection: &Connection) -> bool {
-        let most = connection.limits.accept_backlog.saturating_add(OPENED_MAX);
-        self.engine.is_congested() || (self.wants_write() && self.engine.unaccepted() > most)
+        let max = connection.limits.accept_backlog.saturating_add(OPENED_MAX);
+        self.engine.is_congested() || (self.wants_write() && self.engine.unaccepted() > max)
     }
 
-    /// Opens every whole record of `buffer[..filled]`; the front of the next one moves to the start.
-    /// False when the turn ends before that.
+    /// Opens every complete record of `buffer[..filled]` and moves the remainder to the start.
+    /// Returns false if the turn ends before that.
     fn open_records(
         &mut self,
         connection: &Connection,
@@ -201,15 +203,15 @@ impl Link {
         handle: &mut impl FnMut(&mut Self, Event<'_>),
     ) -> Result<bool, ConnectionFault> {
         let mut at = 0;
-        let mut goes_on = true;
-        while goes_on && at < *filled {
+        let mut continues = true;
+        while continues && at < *filled {
             match self.channel.open(&mut buffer[at..*filled]) {
                 Ok(Opened::Record {
                     plaintext,
                     consumed,
                 }) => {
                     let bytes = &buffer[at + plaintext.start..at + plaintext.end];
-                    goes_on = self.handle_plaintext(connection, bytes, now, handle)?;
+                    continues = self.handle_plaintext(connection, bytes, now, handle)?;
                     at += consumed;
                 }
                 Ok(Opened::Control { consumed }) => at += consumed,
@@ -220,10 +222,11 @@ impl Link {
         }
         buffer.copy_within(at..*filled, 0);
         *filled -= at;
-        Ok(goes_on)
+        Ok(continues)
     }
 
-    /// False when the turn ends before `bytes` do; what is left of them waits for the next one.
+    /// Returns false if the turn ends before all of `bytes` are handled; the rest waits for the
+    /// next turn.
     fn handle_plaintext(
         &mut self,
         connection: &Connection,

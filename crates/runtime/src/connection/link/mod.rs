@@ -1,8 +1,8 @@
-//! The muxer of a connection, its record layer and its socket: what the bytes of streams travel on.
+//! Muxer, record layer and socket of a connection, which carry the bytes of its streams.
 //!
-//! It knows streams by their keys alone. What arrives for them leaves as the muxer's events; what they
-//! send is put into the record that is being filled. A transport with streams and cryptography of its
-//! own would take the place of all this.
+//! A link identifies streams by key only. Incoming bytes leave it as events of the muxer; outgoing
+//! bytes are put into the record being filled. A transport with its own streams and encryption
+//! would replace this module.
 
 mod delivery;
 mod inbound;
@@ -29,27 +29,27 @@ use self::owner::SocketOwner;
 
 pub(super) use self::inbound::Received;
 pub(super) use self::outbound::Mark;
-pub(super) use self::owner::LITTLE_BYTES;
+pub(super) use self::owner::LIGHT_TURN_BYTES;
 
-/// What the streams of one connection share on their way.
+/// Muxer, record layer and socket state shared by the streams of one connection.
 pub(super) struct Link {
     engine: Engine,
-    /// Pays for the growth of receive windows.
+    /// Memory budget for the growth of receive windows.
     windows: WindowBudget,
     channel: Channel,
     input: Input,
     output: Output,
-    /// Where the socket is waited for.
+    /// Thread that waits for the socket.
     owner: SocketOwner,
-    /// Bytes read and written since the owner was last chosen.
+    /// Bytes read and written since the last choice of owner.
     recent_bytes: usize,
-    /// Frames received and sent that the environment's counters have.
+    /// Frames received and sent that are already in the environment's counters.
     frames_counted: [u64; 2],
 }
 
 impl Link {
-    /// A link at the start of a connection, with what arrived behind the handshake: `leftover` as it came,
-    /// `plaintext` opened.
+    /// Creates the link of a new connection with the bytes received after the handshake: `leftover`
+    /// still sealed, `plaintext` already opened.
     pub(super) fn new(
         facts: &Facts,
         limits: &Limits,
@@ -77,18 +77,19 @@ impl Link {
         self.engine.open()
     }
 
-    /// JavaScript has been told of an inbound stream.
+    /// Acknowledges an inbound stream that was reported to JavaScript.
     pub(super) fn accept(&mut self, key: StreamKey) {
         self.engine.accept(key);
     }
 
-    /// JavaScript has read `bytes` of the stream; returns how many more make it worth a frame to say so.
+    /// Records that JavaScript has read `bytes` of the stream; returns the number of consumed bytes
+    /// at which credit is next worth a frame.
     pub(super) fn consumed(&mut self, key: StreamKey, bytes: u32, now: Duration) -> u32 {
         let step = self.engine.consumed(key, bytes, now, &mut self.windows);
         step.max(1)
     }
 
-    /// Nobody reads the stream any more.
+    /// Discards the rest of a stream that is no longer read.
     pub(super) fn discard(&mut self, key: StreamKey) {
         self.engine.discard(key);
     }
@@ -98,17 +99,18 @@ impl Link {
         self.engine.reset(key, code);
     }
 
-    /// Resets an inbound stream for which there is no place: the remote may cause only so many.
+    /// Resets an inbound stream for which there is no room; the muxer limits how many a remote may
+    /// cause.
     pub(super) fn turn_away(&mut self, key: StreamKey, code: StreamErrorCode) {
         self.engine.turn_away(key, code);
     }
 
-    /// Forgets a stream: its key may come back for another one.
+    /// Removes a stream; its key may be reused.
     pub(super) fn remove(&mut self, key: StreamKey) {
         self.engine.remove(key, &mut self.windows);
     }
 
-    /// Measures the round trip unless it is known.
+    /// Measures the round-trip time unless it is known.
     pub(super) fn measure(&mut self, now: Duration) {
         if self.engine.rtt().is_none() {
             self.engine.ping(now);
@@ -120,22 +122,22 @@ impl Link {
         self.engine.go_away(code);
     }
 
-    /// Whether there may be something to send that is of no stream's turn.
+    /// Returns whether control frames may be pending.
     pub(super) fn has_control(&self) -> bool {
         self.engine.has_control()
     }
 
-    /// Whether there may be events without input.
+    /// Returns whether the muxer may have events without further input.
     pub(super) fn has_events(&self) -> bool {
         self.engine.has_events()
     }
 
-    /// The earliest time at which something has to happen by itself.
+    /// Returns the earliest deadline.
     pub(super) fn next_deadline(&self, limits: &Limits) -> Option<Duration> {
         [
             self.engine.poll_deadline(),
             self.output.stall_deadline(limits),
-            self.look_deadline(limits),
+            self.sample_deadline(limits),
             self.owner.deadline(),
         ]
         .into_iter()
@@ -143,16 +145,16 @@ impl Link {
         .min()
     }
 
-    /// Does what is due at `now`.
+    /// Handles the deadlines due at `now`.
     ///
     /// # Errors
-    /// What the remote failed to do in time.
+    /// The timeout that the remote has exceeded.
     pub(super) fn handle_deadlines(
         &mut self,
         connection: &Connection,
         now: Duration,
     ) -> Result<(), ConnectionFault> {
-        self.watch_delivery(connection, now);
+        self.sample_delivery(connection, now);
         if self.engine.poll_deadline().is_some_and(|at| at <= now) {
             self.engine.handle_deadline(now).map_err(|error| {
                 if error.is_frame_stall() {
@@ -172,7 +174,7 @@ impl Link {
         Ok(())
     }
 
-    /// Adds the frames of this turn to the counters of the environment and of the connection.
+    /// Adds the frames of this turn to the counters of the environment and the connection.
     pub(super) fn count_frames(&mut self, connection: &Connection) {
         let [received, sent] = self.engine.frames();
         let before = std::mem::replace(&mut self.frames_counted, [received, sent]);
@@ -182,12 +184,12 @@ impl Link {
         connection.traffic.frames_out.set(sent);
         if let Some(rtt) = self.engine.rtt() {
             let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
-            // A pong that came within a microsecond was measured too.
+            // 0 means unknown, so a pong within a microsecond counts as 1.
             connection.traffic.round_trip_us.set(micros.max(1));
         }
     }
 
-    /// The connection has ended: memory and the place in the event loop are given back.
+    /// Releases memory and the place on the event loop at the end of the connection.
     pub(super) fn end(&mut self, connection: &Connection) {
         self.leave(connection);
         self.windows.give_back_all();
@@ -195,13 +197,13 @@ impl Link {
         self.output.clear();
     }
 
-    /// What the receive windows have grown by.
+    /// Total growth of the receive windows.
     #[cfg(test)]
     pub(super) const fn window_growth(&self) -> usize {
         self.windows.granted()
     }
 
-    /// Makes the channel fail: one that has failed once seals nothing any more.
+    /// Makes the channel fail: a failed channel cannot seal any more.
     #[cfg(test)]
     pub(super) fn break_channel(&mut self) {
         let broken = self.channel.open(&mut [0; 64]);
@@ -226,7 +228,7 @@ fn engine(facts: &Facts, limits: &Limits) -> Engine {
 fn yamux_config(limits: &Limits) -> yamux::Config {
     yamux::Config {
         inbound_streams_max: limits.inbound_streams_max,
-        // The streams count them: those beyond it are turned away.
+        // Enforced by `Streams`, which turns excess streams away.
         accept_backlog: u32::MAX,
         window_max: limits.window_bytes_max,
         keepalive_interval: limits.keepalive_interval,
@@ -239,9 +241,9 @@ fn yamux_config(limits: &Limits) -> yamux::Config {
 fn crate_config(limits: &Limits) -> yamux_crate::Config {
     yamux_crate::Config {
         inbound_streams_max: limits.inbound_streams_max,
-        // Streams that JavaScript is done with stay until the remote has ended them too.
+        // Streams closed by JavaScript count until the remote has ended them too.
         outbound_streams_max: limits.outbound_streams_max.saturating_mul(2),
-        // The streams count them: those beyond it are turned away.
+        // Enforced by `Streams`, which turns excess streams away.
         accept_backlog: u32::MAX,
         growth_max: WindowBudget::growth_max(limits).min(limits.window_bytes_max as usize),
     }

@@ -1,4 +1,4 @@
-//! To the socket: frames into records, records into one write.
+//! Output to the socket: frames into records, records into one write.
 
 use std::io;
 use std::time::Duration;
@@ -14,38 +14,38 @@ use crate::error::ConnectionFault;
 use super::Link;
 use super::delivery::Delivery;
 
-/// Bytes sealed before they are handed to the socket: a few records, so that they are still in the
-/// cache when the kernel copies them.
+/// Bytes sealed per write to the socket: a few records, so that they are still in the cache when
+/// the kernel copies them.
 const BURST_BYTES: usize = 128 << 10;
 
-/// Room that makes a data frame worth its header.
+/// Minimum room for a data frame to be worth its header.
 const FRAME_ROOM_MIN: usize = 256;
 
-/// Records on their way to the socket.
+/// Output state: records being filled and sealed bytes not yet sent.
 #[derive(Default)]
 pub(super) struct Output {
-    /// Records that are being filled; empty between two turns.
+    /// Records being filled; empty between turns.
     records: Vec<u8>,
-    /// Where the plaintext of the last of them begins.
+    /// Start of the plaintext of the last record.
     body: usize,
-    /// Sealed bytes that the socket has not taken, and how many of them it has.
+    /// Sealed bytes being sent, of which the socket has taken the first `sent`.
     unsent: Vec<u8>,
     sent: usize,
-    /// Bytes of streams sealed since the connection began.
+    /// Stream bytes sealed since the start of the connection.
     sealed: u64,
-    /// Some are among the records that are being filled.
+    /// The records being filled contain stream bytes.
     has_data: bool,
-    /// Since when the socket refuses bytes.
+    /// Time since which the socket has refused bytes.
     stalled_since: Option<Duration>,
-    /// What the remote has taken of what the socket has.
+    /// Progress of the remote in taking bytes written to the socket.
     delivery: Delivery,
-    /// A write failed: nothing more is sent, what has arrived is still read.
+    /// A write failed: nothing more is sent, but received bytes are still read.
     failed: bool,
-    /// The end of the channel is sealed.
+    /// The end of the channel (`close_notify` for TLS) is sealed.
     closed: bool,
 }
 
-/// How far the connection has got with what it has to send.
+/// Snapshot of output progress.
 #[derive(Clone, Copy)]
 pub(in crate::connection) struct Mark {
     sealed: u64,
@@ -53,33 +53,33 @@ pub(in crate::connection) struct Mark {
 }
 
 impl Mark {
-    /// Whether anything has left since `earlier`.
+    /// Returns whether output has progressed since `earlier`.
     pub(in crate::connection) const fn has_moved_since(self, earlier: Self) -> bool {
         self.sealed > earlier.sealed || self.unsent < earlier.unsent
     }
 }
 
-/// The part of a stream's bytes that went into a frame.
+/// Stream bytes put into a frame.
 pub(in crate::connection) struct Framed {
-    /// How many there were.
+    /// Number of bytes.
     pub(in crate::connection) count: usize,
-    /// More of them would not go out at present, whatever room there is.
+    /// Flow control, not room in the record, keeps the rest from being sent now.
     pub(in crate::connection) is_blocked: bool,
 }
 
 impl Output {
-    /// When a remote that takes nothing has had its time.
+    /// Deadline for a remote that takes no bytes while the socket refuses them.
     pub(super) fn stall_deadline(&self, limits: &Limits) -> Option<Duration> {
         let since = self.stalled_since?.max(self.delivery.moved_at());
         Some(since + limits.write_stall_timeout)
     }
 
-    /// Whether the socket refused bytes that still wait.
+    /// Returns whether bytes that the socket has refused are waiting.
     const fn waits(&self) -> bool {
         self.sent < self.unsent.len() && !self.failed
     }
 
-    /// Room in the record that is being filled.
+    /// Room in the record being filled.
     const fn room(&self) -> usize {
         Channel::PLAINTEXT_MAX - (self.records.len() - self.body)
     }
@@ -90,20 +90,21 @@ impl Output {
 }
 
 impl Link {
-    /// Seals records that `fill` fills, until it finds nothing for one or `most` bytes are sealed, the last record
-    /// whole; returns how many are. They wait for [`flush`](Self::flush), which has left nothing.
+    /// Seals records filled by `fill` until it adds nothing or at least `target` bytes are sealed;
+    /// returns the number of bytes sealed. They wait for [`flush`](Self::flush), which must have
+    /// left none before.
     ///
     /// # Errors
-    /// The channel has failed.
+    /// [`ConnectionFault::Record`] if the channel has failed.
     pub(in crate::connection) fn seal(
         &mut self,
         connection: &Connection,
         scratch: &mut Scratch,
-        most: usize,
+        target: usize,
         fill: impl FnMut(&mut Self),
     ) -> Result<usize, ConnectionFault> {
         self.output.records = scratch.take_write();
-        let outcome = self.seal_records(most.min(BURST_BYTES), fill);
+        let outcome = self.seal_records(target.min(BURST_BYTES), fill);
         let records = std::mem::take(&mut self.output.records);
         if let Err(error) = outcome {
             scratch.recycle(records);
@@ -124,11 +125,11 @@ impl Link {
 
     fn seal_records(
         &mut self,
-        most: usize,
+        target: usize,
         mut fill: impl FnMut(&mut Self),
     ) -> Result<(), RecordError> {
-        while self.output.records.len() < most {
-            // A TLS key update may want its answer first.
+        while self.output.records.len() < target {
+            // The response to a TLS key update goes first.
             self.channel.poll_control(&mut self.output.records)?;
             let start = self.channel.begin(&mut self.output.records);
             self.output.body = self.output.records.len();
@@ -143,19 +144,19 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the record that is being filled has room for a data frame that is worth its header.
+    /// Returns whether the record being filled has room for a data frame worth its header.
     pub(in crate::connection) const fn has_room(&self) -> bool {
         self.output.room() >= HEADER_BYTES + FRAME_ROOM_MIN
     }
 
-    /// Puts what is of no stream's turn into the record, as far as there is room.
+    /// Puts pending control frames into the record, as far as there is room.
     pub(in crate::connection) fn put_control(&mut self) {
         let room = self.output.room();
         self.engine.poll_control(&mut self.output.records, room);
     }
 
-    /// Puts the front of the `held` bytes of a stream, which `fill` copies, into the record: one frame at most.
-    /// There [is room](Self::has_room) for one.
+    /// Puts the front of the `held` bytes of a stream, copied by `fill`, into the record as at most
+    /// one frame. The caller has checked [`has_room`](Self::has_room).
     pub(in crate::connection) fn send(
         &mut self,
         key: StreamKey,
@@ -180,7 +181,7 @@ impl Link {
         }
     }
 
-    /// Puts the end of our half of a stream into the record; false where that has no room for it.
+    /// Puts the FIN of a stream into the record; returns false if there is no room.
     pub(in crate::connection) fn finish(&mut self, key: StreamKey) -> bool {
         let has_room = self.output.room() >= HEADER_BYTES;
         if has_room {
@@ -189,7 +190,7 @@ impl Link {
         has_room
     }
 
-    /// Gives sealed bytes to the socket; false when some are left, or when it takes none any more.
+    /// Writes sealed bytes to the socket; returns false if some are left or a write has failed.
     pub(in crate::connection) fn flush(
         &mut self,
         connection: &Connection,
@@ -209,7 +210,7 @@ impl Link {
                     output.delivery.wrote(count);
                     self.recent_bytes += count;
                     if output.stalled_since.take().is_some() {
-                        // There is room again because the remote has taken something.
+                        // The socket has room again, so the remote has taken something.
                         self.engine.outgoing(Outgoing::Moves, now);
                     }
                     stats.socket_bytes_out.add(count as u64);
@@ -221,12 +222,12 @@ impl Link {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    if !is_departure(&error) {
+                    if !is_peer_closed(&error) {
                         let error = error.into();
                         connection.report(Fact::SocketFailed { error });
                     }
-                    // Only the reading side ends a connection: the last answer of the remote may
-                    // still be in the socket.
+                    // Only the reading side ends a connection: the remote's last reply may still be
+                    // in the socket.
                     output.failed = true;
                     output.stalled_since = Some(now);
                     output.unsent = Vec::new();
@@ -240,35 +241,36 @@ impl Link {
         true
     }
 
-    /// Whether the socket refused bytes that still wait.
+    /// Returns whether bytes that the socket has refused are waiting.
     pub(in crate::connection) const fn wants_write(&self) -> bool {
         self.output.waits()
     }
 
-    /// Whether a write has failed.
+    /// Returns whether a write has failed.
     pub(in crate::connection) const fn has_write_failed(&self) -> bool {
         self.output.failed
     }
 
-    /// Ends the channel right behind the last control frame, our GoAway, so that the remote can tell the end from
-    /// a cut.
+    /// Closes the channel right after the last control frame, our GoAway, so that the remote can
+    /// distinguish the end from a truncation.
     pub(in crate::connection) fn close_channel(&mut self) {
         if !self.engine.has_control() && !std::mem::replace(&mut self.output.closed, true) {
             self.channel.close(&mut self.output.unsent);
         }
     }
 
-    /// Whether the channel was ended: behind that nothing can be said.
+    /// Returns whether the channel is closed: nothing can be sent after that.
     pub(in crate::connection) const fn is_closed(&self) -> bool {
         self.output.closed
     }
 
-    /// Whether everything that was to be sent is out.
+    /// Returns whether all output is flushed, the end of the channel included, or no more can be
+    /// sent.
     pub(in crate::connection) const fn is_flushed(&self) -> bool {
         self.output.failed || (self.output.closed && self.output.unsent.is_empty())
     }
 
-    /// How far it has got with what it has to send.
+    /// Takes a snapshot of output progress.
     pub(in crate::connection) const fn mark(&self) -> Mark {
         Mark {
             sealed: self.output.sealed,
@@ -276,8 +278,9 @@ impl Link {
         }
     }
 
-    /// When to see what the remote has taken: while the socket refuses bytes or a ping waits.
-    pub(super) fn look_deadline(&self, limits: &Limits) -> Option<Duration> {
+    /// Time of the next delivery sample; `None` unless the socket refuses bytes or a ping is
+    /// outstanding.
+    pub(super) fn sample_deadline(&self, limits: &Limits) -> Option<Duration> {
         let Output {
             stalled_since,
             delivery,
@@ -286,21 +289,21 @@ impl Link {
         } = &self.output;
         let stall = stalled_since
             .filter(|_| !failed)
-            .map(|since| delivery.next_look(since, limits.write_stall_timeout));
+            .map(|since| delivery.next_sample(since, limits.write_stall_timeout));
         let ping = self
             .engine
             .pinged_at()
-            .map(|since| delivery.next_look(since, limits.keepalive_timeout));
+            .map(|since| delivery.next_sample(since, limits.keepalive_timeout));
         stall.into_iter().chain(ping).min()
     }
 
-    /// Tells the clocks of the connection what the remote has taken.
-    pub(super) fn watch_delivery(&mut self, connection: &Connection, now: Duration) {
-        match self.look_deadline(&connection.limits) {
-            None => self.output.delivery.rest(),
+    /// Samples delivery if due, and reports progress of the remote to the connection's timers.
+    pub(super) fn sample_delivery(&mut self, connection: &Connection, now: Duration) {
+        match self.sample_deadline(&connection.limits) {
+            None => self.output.delivery.stop_sampling(),
             Some(at) if at <= now => {
-                if let Some(seen) = self.output.delivery.look(connection.pipe(), now) {
-                    self.engine.outgoing(seen, now);
+                if let Some(progress) = self.output.delivery.sample(connection.pipe(), now) {
+                    self.engine.outgoing(progress, now);
                 }
             }
             Some(_) => {}
@@ -308,8 +311,9 @@ impl Link {
     }
 }
 
-/// The remote has closed its socket: what it read last, and why, is the reading side's to tell.
-fn is_departure(error: &io::Error) -> bool {
+/// Returns whether the remote has closed its socket, which the reading side reports with its
+/// reason.
+fn is_peer_closed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset

@@ -1,4 +1,4 @@
-//! Where a connection's socket is waited for: its I/O thread, or JavaScript's event loop.
+//! Owner of a connection's socket: its I/O thread or JavaScript's event loop.
 
 use std::time::Duration;
 
@@ -8,29 +8,32 @@ use crate::loop_sockets::TurnOutput;
 use crate::sync::Arc;
 
 use super::{Link, Received};
-/// Bytes of a turn that count as little: what an inline write sends as well.
-pub(in crate::connection) const LITTLE_BYTES: usize = 16 << 10;
 
-/// Time within which the turns with little that make a guest have to come.
+/// Maximum number of bytes of a light turn, as many as an inline write sends.
+pub(in crate::connection) const LIGHT_TURN_BYTES: usize = 16 << 10;
+
+/// Maximum duration of a series of light turns that moves a connection to the event loop.
 const STREAK_MAX: Duration = Duration::from_millis(100);
 
-/// How long a guest stays without a turn: JavaScript is busy with something else, or there is nothing
-/// to wait for. Either way the I/O thread takes over, and nothing is looked at while nothing happens.
+/// Maximum time on the event loop without a turn: JavaScript is busy with something else, or no
+/// bytes arrive. Either way the I/O thread takes over, so that an idle connection needs no periodic
+/// check.
 const LOOP_IDLE_MAX: Duration = Duration::from_millis(500);
 
-/// Where a connection lives.
+/// Thread that waits for the socket.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum SocketOwner {
-    /// With its driver, after so many turns with little since then. What lies ahead is a rest.
+    /// The driver's thread, after `turns` consecutive light turns since `since`. While `since` is
+    /// in the future the connection may not move to the event loop.
     Thread { turns: u32, since: Duration },
-    /// With JavaScript's event loop.
+    /// JavaScript's event loop.
     Loop {
         token: usize,
         /// It has had a turn there since `until` was set.
-        turned: bool,
+        active: bool,
         until: Duration,
     },
-    /// On its way back: the driver takes the socket as soon as it runs.
+    /// Returning: the driver takes the socket back in its next turn.
     Returning,
 }
 
@@ -44,7 +47,7 @@ impl Default for SocketOwner {
 }
 
 impl SocketOwner {
-    /// When the driver has to see whether the guest is still looked after.
+    /// Time at which the driver checks that the event loop still serves the connection.
     pub(super) const fn deadline(&self) -> Option<Duration> {
         match self {
             Self::Loop { until, .. } => Some(*until),
@@ -58,7 +61,7 @@ impl Link {
         matches!(self.owner, SocketOwner::Loop { .. })
     }
 
-    /// The driver's decision at the end of a turn in which it received `received`.
+    /// Decides on the owner at the end of a turn of the driver.
     pub(in crate::connection) fn choose_owner(
         &mut self,
         connection: &Arc<Connection>,
@@ -72,7 +75,7 @@ impl Link {
                 if bytes == 0 || now < *since {
                     return Ok(());
                 }
-                if !quiet || bytes > LITTLE_BYTES || now > *since + STREAK_MAX {
+                if !quiet || bytes > LIGHT_TURN_BYTES || now > *since + STREAK_MAX {
                     (*turns, *since) = (0, now);
                     return Ok(());
                 }
@@ -85,12 +88,12 @@ impl Link {
                     self.move_to_loop(connection, now);
                 }
             }
-            SocketOwner::Loop { turned, until, .. } => {
-                let neglected = *until <= now && !*turned;
-                if !quiet || bytes > LITTLE_BYTES || neglected {
+            SocketOwner::Loop { active, until, .. } => {
+                let idle = *until <= now && !*active;
+                if !quiet || bytes > LIGHT_TURN_BYTES || idle {
                     self.leave(connection);
                 } else if *until <= now {
-                    (*turned, *until) = (false, now + LOOP_IDLE_MAX);
+                    (*active, *until) = (false, now + LOOP_IDLE_MAX);
                 }
             }
             SocketOwner::Returning => {}
@@ -98,13 +101,13 @@ impl Link {
         self.return_to_thread(connection, now)
     }
 
-    /// Makes the connection a guest of the loop, if that has room.
+    /// Moves the socket to the event loop if that has room.
     fn move_to_loop(&mut self, connection: &Arc<Connection>, now: Duration) {
         let loop_sockets = connection.hub.loop_sockets();
         self.owner = match loop_sockets.and_then(|loop_sockets| loop_sockets.admit(connection)) {
             Some(token) => SocketOwner::Loop {
                 token,
-                turned: false,
+                active: false,
                 until: now + LOOP_IDLE_MAX,
             },
             None => SocketOwner::Thread {
@@ -114,20 +117,20 @@ impl Link {
         };
     }
 
-    /// A turn on JavaScript's thread has ended, in which the socket was read until it was `dry` or not; returns
-    /// whether the driver has to take over.
+    /// Ends a turn on JavaScript's thread, in which the socket was read until it was `dry` or not;
+    /// returns whether the driver must take over.
     pub(in crate::connection) fn end_loop_turn(
         &mut self,
         connection: &Connection,
         dry: bool,
         may_stay: bool,
     ) -> bool {
-        let (SocketOwner::Loop { token, turned, .. }, Some(loop_sockets)) =
+        let (SocketOwner::Loop { token, active, .. }, Some(loop_sockets)) =
             (&mut self.owner, connection.hub.loop_sockets())
         else {
             return false;
         };
-        *turned = true;
+        *active = true;
         let token = *token;
         let bytes = std::mem::take(&mut self.recent_bytes);
         let output = if connection.hub.is_quiet() {
@@ -137,14 +140,14 @@ impl Link {
         };
         let can_stay = loop_sockets.charge(token, bytes, output) && may_stay;
         let held_back = self.engine.has_events();
-        let stays = can_stay && dry && !held_back && bytes <= LITTLE_BYTES;
+        let stays = can_stay && dry && !held_back && bytes <= LIGHT_TURN_BYTES;
         if !stays {
             self.leave(connection);
         }
         !stays
     }
 
-    /// Ends the move_to_loop; the driver has to come for the socket.
+    /// Leaves the event loop; the driver must then take the socket back.
     pub(in crate::connection) fn leave(&mut self, connection: &Connection) {
         if let SocketOwner::Loop { token, .. } = self.owner {
             self.owner = SocketOwner::Returning;
@@ -154,7 +157,7 @@ impl Link {
         }
     }
 
-    /// Takes the socket back to the present I/O thread.
+    /// Returns the socket to the current I/O thread.
     pub(in crate::connection) fn return_to_thread(
         &mut self,
         connection: &Connection,

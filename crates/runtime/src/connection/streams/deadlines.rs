@@ -1,4 +1,4 @@
-//! When streams have to get somewhere: to the end of their negotiation, or to their own.
+//! Deadlines of streams: for negotiation and for lingering after a local close.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::sync::Arc;
 
 use super::{Entry, Streams};
 
-/// Deadlines kept before a queue is swept.
+/// Minimum number of deadlines before a queue is swept.
 const DEADLINES_MIN: usize = 64;
 
-/// A stream that has to get somewhere by a time.
+/// Deadline of a stream.
 #[derive(Clone, Copy)]
 struct Deadline {
     at: Duration,
@@ -23,7 +23,7 @@ struct Deadline {
     serial: u64,
 }
 
-/// Deadlines of one kind, oldest first: each stream gets as long as the others.
+/// Deadlines of one kind, oldest first: the timeout is the same for all streams.
 #[derive(Default)]
 pub(super) struct Deadlines(VecDeque<Deadline>);
 
@@ -36,7 +36,8 @@ impl Deadlines {
         self.0.pop_front_if(|deadline| deadline.at <= now)
     }
 
-    /// Deadlines of streams that are gone leave the queue before it outgrows the live ones.
+    /// Adds a deadline, after sweeping those of removed streams if they may outnumber the live
+    /// ones.
     fn push(&mut self, entries: &[Option<Entry>], deadline: Deadline) {
         if self.0.len() > 2 * entries.len() + DEADLINES_MIN {
             self.0.retain(|known| {
@@ -49,13 +50,13 @@ impl Deadlines {
 }
 
 impl Streams {
-    /// The earliest time at which a stream has had its time.
+    /// Returns the earliest deadline of a stream.
     pub(in crate::connection) fn next_deadline(&self) -> Option<Duration> {
         let lingering = self.lingering.next();
         self.negotiating.next().into_iter().chain(lingering).min()
     }
 
-    /// Sees to the streams that have had their time at `now`.
+    /// Handles the stream deadlines due at `now`.
     pub(in crate::connection) fn handle_deadlines(
         &mut self,
         link: &mut Link,
@@ -70,13 +71,13 @@ impl Streams {
         }
     }
 
-    /// Notes when the negotiation of a stream must be over.
-    pub(super) fn expect_negotiation(&mut self, key: StreamKey, serial: u64, at: Duration) {
+    /// Sets the deadline for the negotiation of a stream.
+    pub(super) fn set_negotiation_deadline(&mut self, key: StreamKey, serial: u64, at: Duration) {
         let deadline = Deadline { at, key, serial };
         self.negotiating.push(&self.entries, deadline);
     }
 
-    /// Nobody here waits for the stream any more: what the remote still has to do has a deadline.
+    /// Sets a deadline for the remote to finish a stream that was closed locally.
     pub(super) fn linger(
         &mut self,
         connection: &Connection,
@@ -105,7 +106,8 @@ impl Streams {
         entry.slot.fail(StreamFault::NegotiationTimeout);
     }
 
-    /// The remote had its time to end its half, or to take some of what we still have for it.
+    /// Handles a remote that has not ended its half in time; it gets more time if it has taken some
+    /// of our unsent bytes.
     fn linger_expired(
         &mut self,
         link: &mut Link,
@@ -126,7 +128,7 @@ impl Streams {
                 .push(&self.entries, Deadline { at, ..deadline });
         } else if finished {
             link.reset(deadline.key, StreamErrorCode::GarbageCollected as u32);
-            self.forget(link, connection, deadline.key);
+            self.remove(link, connection, deadline.key);
         } else {
             let slot = Arc::clone(&entry.slot);
             slot.abandon(StreamErrorCode::GarbageCollected as u32);

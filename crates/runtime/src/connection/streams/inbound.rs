@@ -1,4 +1,4 @@
-//! From the wire to the slots: the remote opens streams, sends, ends and resets them.
+//! Input from the wire to the slots: streams opened, bytes, FINs and resets.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::sync::Arc;
 use super::negotiation::{Negotiation, Progress};
 use super::{Entry, Streams};
 
-/// Share of a connection's memory that has to become free for a stream not to be reset: less would be
-/// looked for again with the next frame.
+/// Share (1/n) of a connection's memory that must be free after compaction to avoid a reset: with
+/// less, the next frame would trigger compaction again.
 const SHED_SHARE: usize = 8;
 
 impl Streams {
-    /// Takes what has come for a stream.
+    /// Handles an event of a stream.
     pub(in crate::connection) fn handle_event(
         &mut self,
         link: &mut Link,
@@ -37,12 +37,12 @@ impl Streams {
             Event::Finished { key } => self.finished(link, connection, key),
             Event::Reset { key, code } => self.was_reset(link, connection, key, code),
             Event::Writable { key } => self.writable(key),
-            // Those of the connection.
+            // Events of the connection.
             Event::GoAway { .. } | Event::Pong { .. } => {}
         }
     }
 
-    /// An inbound stream: negotiated here, or handed over as it is.
+    /// Handles a new inbound stream, which is negotiated here or passed to JavaScript raw.
     fn opened(
         &mut self,
         link: &mut Link,
@@ -62,7 +62,7 @@ impl Streams {
         match &negotiation {
             Some(_) => {
                 let at = now + connection.limits.stream_negotiation_timeout;
-                self.expect_negotiation(key, serial, at);
+                self.set_negotiation_deadline(key, serial, at);
             }
             None => {
                 slot.announce(0);
@@ -95,25 +95,25 @@ impl Streams {
                     Progress::Open { consumed } => {
                         self.requeue(&slot);
                         slot.consume_lines(consumed);
-                        // What is left waits with the stream for the answer of JavaScript.
+                        // The rest stays in the stream's pipe until JavaScript answers.
                         &bytes[consumed..]
                     }
                     Progress::Negotiated { consumed } => {
                         let handler = negotiation.handler();
                         entry.negotiation = None;
                         slot.consume_lines(consumed);
-                        // Before JavaScript hears of the stream: its end may be known already, and would
-                        // be read first.
+                        // Delivered before JavaScript is notified of the stream: its end may
+                        // already be known, and would be read first.
                         slot.deliver(&bytes[consumed..]);
                         if let Some(handler) = handler {
-                            self.hand_over(link, connection, &slot, handler);
+                            self.dispatch(link, connection, &slot, handler);
                         }
                         self.requeue(&slot);
                         &[]
                     }
                     Progress::Failed => {
                         entry.negotiation = None;
-                        slot.never_announced();
+                        slot.release_unannounced();
                         self.requeue(&slot);
                         return;
                     }
@@ -130,8 +130,8 @@ impl Streams {
         }
     }
 
-    /// Gives an inbound stream to its handler, unless the protocol has as many as it may.
-    fn hand_over(
+    /// Passes an inbound stream to its handler, unless the protocol has reached `maxInbound`.
+    fn dispatch(
         &mut self,
         link: &mut Link,
         connection: &Connection,
@@ -143,7 +143,7 @@ impl Streams {
             count.copied().unwrap_or(0) >= handler.inbound_max
         };
         if is_full(self) {
-            self.forget_read_out(link, connection);
+            self.remove_read_out(link, connection);
         }
         if connection.handlers.is_closed() {
             slot.reset(StreamErrorCode::Shutdown as u32);
@@ -155,16 +155,16 @@ impl Streams {
         }
     }
 
-    /// Forgets the streams of which JavaScript has read the end after all else was done: they wait for
-    /// their turn, for which nobody is woken.
-    fn forget_read_out(&mut self, link: &mut Link, connection: &Connection) {
+    /// Removes finished streams that are still queued: those whose end JavaScript has read last,
+    /// for which the driver is not woken.
+    fn remove_read_out(&mut self, link: &mut Link, connection: &Connection) {
         let done: Vec<_> = {
             let outbox = connection.outbox.lock();
             let waiting = outbox.streams().chain(&self.ring);
             waiting.filter_map(|slot| slot.finished_key()).collect()
         };
         for key in done {
-            self.forget_if_done(link, connection, key);
+            self.remove_if_done(link, connection, key);
         }
     }
 
@@ -174,19 +174,19 @@ impl Streams {
         let slot = Arc::clone(&entry.slot);
         self.end_negotiation(key);
         slot.deliver_end();
-        self.forget_if_done(link, connection, key);
+        self.remove_if_done(link, connection, key);
     }
 
     fn was_reset(&mut self, link: &mut Link, connection: &Connection, key: StreamKey, code: u32) {
         let Some(entry) = self.entry(key) else { return };
-        // Ended before it is forgotten: a drain that comes in between finds it over, and gives its place
-        // in the backlog back.
+        // Ended before it is removed: a drain in between then sees it as finished and frees its
+        // place in the backlog.
         entry.slot.end(ResetReport {
             code,
             remote: true,
             ..ResetReport::default()
         });
-        self.forget(link, connection, key);
+        self.remove(link, connection, key);
     }
 
     fn writable(&mut self, key: StreamKey) {
@@ -196,8 +196,8 @@ impl Streams {
         }
     }
 
-    /// The connection holds too much: what readers left behind in part is freed, and the stream that
-    /// holds most is reset unless that was plenty.
+    /// Handles a connection that exceeds its memory: compacts partly read pipes and, if that frees
+    /// too little, resets the stream that holds most.
     fn shed(&mut self, connection: &Connection) {
         let worst = self
             .entries

@@ -1,6 +1,6 @@
-//! The streams of a connection: who they are, whose turn it is to send, and by when they have to get somewhere.
+//! Streams of a connection: their entries, the order in which they send, and their deadlines.
 //!
-//! What carries them is a [`Link`], which every method that needs one is given.
+//! They are carried by a [`Link`], which is passed to every method that needs it.
 
 mod deadlines;
 mod inbound;
@@ -28,17 +28,19 @@ pub(super) use self::negotiation::outbound_slot;
 pub(super) struct Streams {
     /// By stream key.
     entries: Vec<Option<Entry>>,
-    /// Streams with something to send, served in turn.
+    /// Streams with pending output, served round-robin.
     ring: VecDeque<Arc<StreamSlot>>,
-    /// Streams that wait for the acknowledgement of an earlier one, or for its end.
+    /// Streams waiting to be opened until an earlier one is acknowledged or ends.
     unopened: VecDeque<Arc<StreamSlot>>,
-    /// The link has had no place for one of them: the end of any stream may make one.
-    crowded: bool,
-    /// Inbound streams by the number of their protocol; as many entries as protocols are served.
+    /// The link has refused to open one of them for lack of room: the end of any stream may free
+    /// some.
+    link_full: bool,
+    /// Number of inbound streams by protocol id; at most one entry per served protocol.
     inbound_of: HashMap<u32, u32>,
-    /// Streams in negotiation.
+    /// Deadlines of streams in negotiation.
     negotiating: Deadlines,
-    /// Streams closed here that the remote has to take the rest of or to end.
+    /// Deadlines of streams closed locally whose rest the remote has yet to take, or whose other
+    /// half it has yet to end.
     lingering: Deadlines,
     next_serial: u64,
 }
@@ -46,22 +48,22 @@ pub(super) struct Streams {
 /// One stream on the wire.
 struct Entry {
     slot: Arc<StreamSlot>,
-    /// Boxed: streams are short in it and the entries of a connection stay, used or not.
+    /// Boxed, because negotiation is short and entries stay allocated, used or not.
     negotiation: Option<Box<Negotiation>>,
     outbound: bool,
     acked: bool,
     local_done: bool,
     remote_done: bool,
-    /// Closed here, and has a deadline for what is left: the remote's half, or bytes it has to take.
+    /// Closed locally, with a deadline for the remote to end its half or take the remaining bytes.
     lingers: bool,
-    /// Bytes that were unsent when that deadline was set.
+    /// Unsent bytes when that deadline was set.
     unsent: usize,
-    /// Distinguishes the users of one key in the deadline queues.
+    /// Distinguishes successive streams with the same key in the deadline queues.
     serial: u64,
 }
 
 impl Entry {
-    /// An outbound stream that is new to the remote.
+    /// Creates the entry of a new outbound stream.
     fn outbound(slot: Arc<StreamSlot>, negotiation: Option<Box<Negotiation>>, serial: u64) -> Self {
         Self {
             slot,
@@ -76,7 +78,7 @@ impl Entry {
         }
     }
 
-    /// An inbound stream that is new here.
+    /// Creates the entry of a new inbound stream.
     fn inbound(slot: Arc<StreamSlot>, negotiation: Option<Box<Negotiation>>, serial: u64) -> Self {
         Self {
             outbound: false,
@@ -85,40 +87,40 @@ impl Entry {
         }
     }
 
-    /// Gives back the stream's place among those that wait: for an acknowledgement, or to be told of.
+    /// Releases the stream's place among the unacknowledged or unaccepted ones.
     fn release_counts(&self, connection: &Connection) {
         if self.outbound && !self.acked {
             connection.acknowledged();
         }
-        self.slot.never_announced();
+        self.slot.release_unannounced();
     }
 }
 
 impl Streams {
-    /// Takes over the streams that were posted.
+    /// Queues the posted streams.
     pub(super) fn post(&mut self, slots: &mut VecDeque<Arc<StreamSlot>>) {
         self.ring.append(slots);
     }
 
-    /// Whether streams wait for their turn.
-    pub(super) fn has_orders(&self) -> bool {
+    /// Returns whether streams are waiting to be served.
+    pub(super) fn has_queued(&self) -> bool {
         !self.ring.is_empty()
     }
 
-    /// Whether something that was written, or the end of a stream, waits to be sent.
+    /// Returns whether written bytes or FINs are waiting to be sent.
     pub(super) fn has_unsent(&self) -> bool {
         let mut entries = self.entries.iter().flatten();
-        self.has_orders() || entries.any(|entry| entry.slot.owes_end())
+        self.has_queued() || entries.any(|entry| entry.slot.has_unsent_fin())
     }
 
-    /// Whether none is left, on the wire or on its way there.
+    /// Returns whether no stream is left, opened or waiting to be.
     pub(super) fn is_empty(&self) -> bool {
         self.ring.is_empty() && self.unopened.is_empty() && self.entries.iter().all(Option::is_none)
     }
 
-    /// All of them, on the wire or on their way there: those that were closed in good order and have
-    /// something to deliver, and the others.
-    pub(super) fn by_draining(&self) -> (Vec<Arc<StreamSlot>>, Vec<Arc<StreamSlot>>) {
+    /// Partitions all streams, opened or waiting to be, into those closed for writing with output
+    /// to deliver and the others.
+    pub(super) fn partition_draining(&self) -> (Vec<Arc<StreamSlot>>, Vec<Arc<StreamSlot>>) {
         let unopened = self.ring.iter().chain(&self.unopened);
         let unopened = unopened.filter(|slot| !slot.is_on_wire());
         let opened = self.entries.iter().flatten().map(|entry| &entry.slot);
@@ -128,12 +130,14 @@ impl Streams {
             .partition(|slot| slot.is_draining())
     }
 
-    /// The remote takes no more streams: those that wait for their turn never get one.
-    pub(super) fn open_no_more(&mut self) {
+    /// Records that the remote accepts no more streams, and queues the unopened ones so that they
+    /// end.
+    pub(super) fn stop_opening(&mut self) {
         self.ring.append(&mut self.unopened);
     }
 
-    /// The connection has ended: all of them end as `lost`, those `posted` and not taken over too.
+    /// Ends all streams with the report `lost` at the end of the connection, including the `posted`
+    /// ones that were not collected.
     pub(super) fn end(
         &mut self,
         posted: VecDeque<Arc<StreamSlot>>,
@@ -154,7 +158,7 @@ impl Streams {
         }
     }
 
-    /// Streams that wait to be opened, those given up and not forgotten yet included.
+    /// Streams waiting to be opened, including abandoned ones that have not been removed yet.
     #[cfg(test)]
     pub(super) fn unopened_count(&self) -> usize {
         self.unopened.len()
@@ -177,33 +181,33 @@ impl Streams {
         self.next_serial
     }
 
-    /// Forgets the stream once neither side will say more and JavaScript has its end: until then its
-    /// bytes are the connection's, and it ends with the connection.
-    fn forget_if_done(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
+    /// Removes the stream once both halves are done and JavaScript has its end: until then its
+    /// bytes count for the connection, and it ends with the connection.
+    fn remove_if_done(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
         if self
             .entry(key)
             .is_some_and(|entry| entry.local_done && entry.remote_done && entry.slot.is_finished())
         {
-            self.forget(link, connection, key);
+            self.remove(link, connection, key);
         }
     }
 
-    /// Forgets the stream.
-    fn forget(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
+    /// Removes the stream.
+    fn remove(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
         let entry = self.entries.get_mut(key.0 as usize);
         let Some(entry) = entry.and_then(Option::take) else {
             return;
         };
         link.remove(key);
-        entry.slot.left_wire();
+        entry.slot.removed_from_wire();
         entry.release_counts(connection);
         self.release_protocol(&entry);
-        if entry.outbound && (!entry.acked || self.crowded) {
+        if entry.outbound && (!entry.acked || self.link_full) {
             self.reopen();
         }
     }
 
-    /// The stream's protocol has room for another one.
+    /// Releases the stream's place among the inbound streams of its protocol.
     fn release_protocol(&mut self, entry: &Entry) {
         if entry.outbound {
             return;
@@ -219,15 +223,15 @@ impl Streams {
         }
     }
 
-    /// An outbound stream was acknowledged or has gone: the next one may be opened.
+    /// Queues the next unopened stream after an outbound stream was acknowledged or removed.
     fn reopen(&mut self) {
         match self.unopened.pop_front() {
             Some(slot) => self.ring.push_back(slot),
-            None => self.crowded = false,
+            None => self.link_full = false,
         }
     }
 
-    /// Puts a stream into the ring unless it stands there or in the outbox.
+    /// Adds a stream to the ring unless it is already there or in the outbox.
     fn requeue(&mut self, slot: &Arc<StreamSlot>) {
         if slot.enter_ring() {
             self.ring.push_back(Arc::clone(slot));

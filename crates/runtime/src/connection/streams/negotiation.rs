@@ -1,7 +1,7 @@
-//! Agreeing on a stream's protocol, both roles, before its bytes are anybody's.
+//! Protocol negotiation of a stream, in both roles, before its bytes reach the application.
 //!
-//! The lines go through the stream's own pipes: what is to be sent joins the send pipe, what is
-//! received is taken before it reaches the other one.
+//! Outgoing lines go through the stream's send pipe; incoming lines are consumed before they reach
+//! its receive pipe.
 
 use ferroswarm_proto::multistream::{
     Answer, Dialer, Listener, Mode, NegotiationError, ProtocolTable,
@@ -14,7 +14,7 @@ use crate::sync::Arc;
 
 use crate::connection::Connection;
 
-/// A stream's negotiation while it lasts.
+/// Negotiation in progress on a stream.
 pub(crate) enum Negotiation {
     Dialer {
         machine: Dialer,
@@ -26,20 +26,20 @@ pub(crate) enum Negotiation {
     },
 }
 
-/// What input came to.
+/// Outcome of handling input.
 pub(super) enum Progress {
-    /// More lines are to come.
+    /// More lines are expected.
     Open {
         consumed: usize,
     },
-    /// Agreed; bytes behind `consumed` are the stream's.
+    /// Agreed; the bytes after `consumed` belong to the stream.
     Negotiated {
         consumed: usize,
     },
     Failed,
 }
 
-/// Makes the slot of an outbound stream, with its first lines in the send pipe.
+/// Creates the slot of an outbound stream, with its first lines in the send pipe.
 pub(in crate::connection) fn outbound_slot(
     connection: &Arc<Connection>,
     proposals: Proposals,
@@ -60,7 +60,7 @@ impl Negotiation {
             Proposals::AnyOf(protocols) => (protocols.clone(), Mode::V1),
         };
         let names = &connection.hub.names();
-        // Numbers that name nothing propose nothing; the caller checks what it interns.
+        // Ids without a name are not proposed; the caller validates names when interning them.
         let names = protocols
             .iter()
             .filter_map(|&protocol| names.name(protocol))
@@ -71,17 +71,17 @@ impl Negotiation {
         })
     }
 
-    /// The negotiation of an inbound stream; none where streams are handed over as they are.
+    /// Returns the negotiation of an inbound stream, or `None` if streams are raw.
     pub(super) fn listener(connection: &Connection) -> Option<Self> {
         let table = connection.handlers.table();
         let machine = Listener::default();
         (!connection.handlers.is_raw()).then_some(Self::Listener { machine, table })
     }
 
-    /// Reads lines and answers them.
+    /// Handles incoming lines and queues the replies.
     pub(super) fn handle_input(&mut self, slot: &Arc<StreamSlot>, bytes: &[u8]) -> Progress {
         let mut consumed = 0;
-        // A dialler stops at each refusal, until its next proposal is taken.
+        // A dialer stops at each refusal until its next proposal has been taken.
         loop {
             let rest = &bytes[consumed..];
             let step = match self {
@@ -95,7 +95,7 @@ impl Negotiation {
                     return Progress::Failed;
                 }
                 (Ok(count), Some(protocol)) => {
-                    self.settle(slot, protocol);
+                    self.conclude(slot, protocol);
                     let consumed = consumed + count;
                     return Progress::Negotiated { consumed };
                 }
@@ -110,8 +110,9 @@ impl Negotiation {
 
     /// Ends a stream whose negotiation has failed.
     ///
-    /// A listener's end goes behind its lines: a lazy dialer's own bytes look like a broken proposal
-    /// right after the one that was refused, and a reset would take the refusal with it.
+    /// A listener closes after its lines instead of resetting: right after a refused proposal, the
+    /// early bytes of a lazy dialer look like a malformed one, and a reset would discard the
+    /// refusal.
     pub(super) fn give_up(&self, slot: &Arc<StreamSlot>, fault: StreamFault) {
         match self {
             Self::Listener { .. } => {
@@ -121,10 +122,10 @@ impl Negotiation {
         }
     }
 
-    /// The remote ended its half.
+    /// Handles the end of the remote's half.
     ///
     /// # Errors
-    /// If nothing was agreed on and nothing is asked.
+    /// If no protocol was agreed on and no query is pending.
     pub(super) fn handle_end(&mut self) -> Result<(), StreamFault> {
         match self {
             Self::Dialer { machine, .. } => machine.handle_end(),
@@ -133,14 +134,14 @@ impl Negotiation {
         .map_err(fault_of)
     }
 
-    /// Decides on the proposal that JavaScript was asked about.
+    /// Applies JavaScript's answer to the pending query.
     pub(super) fn answer(&mut self, answer: Answer<Handler>) {
         if let Self::Listener { machine, .. } = self {
             machine.answer(answer);
         }
     }
 
-    /// Asks JavaScript about a proposal that only a predicate may know; once.
+    /// Queries JavaScript, once, about a proposal that only a predicate may match.
     fn query(&self, slot: &Arc<StreamSlot>) {
         if let Self::Listener { machine, .. } = self
             && let Some(name) = machine.queried()
@@ -158,7 +159,7 @@ impl Negotiation {
         }
     }
 
-    /// What serves an inbound stream, once that is agreed on.
+    /// Handler of an inbound stream, once agreed on.
     pub(super) fn handler(&self) -> Option<Handler> {
         match self {
             Self::Dialer { .. } => None,
@@ -175,9 +176,9 @@ impl Negotiation {
         lines
     }
 
-    fn settle(&self, slot: &Arc<StreamSlot>, protocol: u32) {
+    fn conclude(&self, slot: &Arc<StreamSlot>, protocol: u32) {
         match self {
-            // The connection has the last word on it.
+            // The connection may still refuse the stream.
             Self::Listener { .. } => {}
             Self::Dialer { .. } => slot.agreed(protocol),
         }

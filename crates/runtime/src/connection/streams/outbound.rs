@@ -1,4 +1,4 @@
-//! From the slots to the wire: orders and bytes, stream by stream.
+//! Output from the slots to the wire: commands and bytes, stream by stream.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::sync::Arc;
 
 use super::{Entry, Streams};
 
-/// How a stream ends that the remote's goodbye has overtaken.
-const GONE: ResetReport = ResetReport {
+/// Report for a stream that had not been opened when the remote's GoAway arrived.
+const UNOPENED_AT_GOAWAY: ResetReport = ResetReport {
     code: 0,
     remote: true,
     connection_lost: true,
@@ -23,11 +23,12 @@ const GONE: ResetReport = ResetReport {
     fault: None,
 };
 
-/// Streams that may wait to be opened before those given up are looked for.
+/// Unopened streams kept before abandoned ones are swept.
 const UNOPENED_MIN: usize = 64;
 
-/// How a stream ends that can get no number on the wire, while the connection lives on.
-const CROWDED_OUT: ResetReport = ResetReport {
+/// Report for a stream that cannot be opened because stream ids are exhausted, while the connection
+/// lives on.
+const IDS_EXHAUSTED: ResetReport = ResetReport {
     code: StreamErrorCode::ResourceLimitExceeded as u32,
     remote: false,
     connection_lost: false,
@@ -37,16 +38,16 @@ const CROWDED_OUT: ResetReport = ResetReport {
     fault: None,
 };
 
-/// What came of serving one stream.
+/// Outcome of serving a stream.
 enum Served {
-    /// It has more to send.
+    /// The stream has more to send.
     More,
-    /// It has nothing to send, or may not.
+    /// The stream has nothing to send, or is blocked.
     Idle,
 }
 
 impl Streams {
-    /// Fills the record that `link` begins: streams in turn, control frames before the rest.
+    /// Fills the record that `link` begins: control frames first, then streams round-robin.
     pub(in crate::connection) fn fill(
         &mut self,
         link: &mut Link,
@@ -55,31 +56,32 @@ impl Streams {
         now: Duration,
     ) {
         if life.closes_at_once() {
-            // Resets alone: their remotes learn why.
-            self.ring.retain(|slot| slot.owes_reset());
+            // Only resets are sent, which carry their error codes.
+            self.ring.retain(|slot| slot.has_pending_reset());
         }
         if !self.ring.is_empty() {
-            // The round trip is measured beside the first stream: a ping of its own would cost more than the
-            // rest of a connection that nobody uses.
-            if life.goes_on() {
+            // The round-trip time is measured along with the first stream: on an unused connection,
+            // a separate ping would cost more than everything else.
+            if life.is_open() {
                 link.measure(now);
             }
-            // What found no room behind the data of the last record: bulk fills every one of them.
+            // Control frames that did not fit after the data of the last record: bulk data fills
+            // every record.
             link.put_control();
         }
-        // Each stream is visited once a record, so that a bulk stream delays a small one by one
-        // record at most.
-        let mut visits = self.ring.len();
-        while visits > 0 && link.has_room() {
-            visits -= 1;
+        // Each stream is served once per record, so that a bulk stream delays a small one by at
+        // most one record.
+        let mut remaining = self.ring.len();
+        while remaining > 0 && link.has_room() {
+            remaining -= 1;
             let Some(slot) = self.ring.pop_front() else {
                 break;
             };
             let waiting = self.ring.len();
             let served = self.serve(link, connection, &slot, now);
-            // A stream that was gone has left its turn to the next one that waits to be opened: nothing
-            // else would come back for that one.
-            visits += self.ring.len().saturating_sub(waiting);
+            // An abandoned stream has passed its turn to the next unopened one, which nothing else
+            // would resume.
+            remaining += self.ring.len().saturating_sub(waiting);
             match served {
                 Served::More => self.ring.push_back(slot),
                 Served::Idle => {}
@@ -88,7 +90,7 @@ impl Streams {
         link.put_control();
     }
 
-    /// Carries out what one stream has ordered and sends what it may.
+    /// Executes the commands of a stream and sends what flow control allows.
     fn serve(
         &mut self,
         link: &mut Link,
@@ -103,16 +105,17 @@ impl Streams {
         while let Some(answer) = turn.take_answer() {
             drop(turn);
             self.answered(link, connection, key, answer);
-            // From here to the end of the turn the lock is kept: an order given in between would be lost.
+            // The lock is held from here to the end of the turn: a command given in between would
+            // be lost.
             turn = slot.turn();
         }
         if let Some(code) = turn.take_reset() {
             turn.leave_ring();
             drop(turn);
             link.reset(key, code);
-            // Before a stream that takes its place: the remote counts them too.
+            // Sent before a stream takes its place, because the remote counts streams too.
             link.put_control();
-            self.forget(link, connection, key);
+            self.remove(link, connection, key);
             return Served::Idle;
         }
         if turn.take_accept() {
@@ -121,7 +124,7 @@ impl Streams {
         let negotiates = self
             .entry(key)
             .is_some_and(|entry| entry.negotiation.is_some());
-        // The answer of the remote's negotiation comes before what nobody wants to read.
+        // The remote's negotiation reply precedes the bytes to be discarded.
         if !negotiates && turn.take_discard() {
             link.discard(key);
         }
@@ -138,7 +141,7 @@ impl Streams {
         served
     }
 
-    /// The stream's key; an outbound one gets its place on the wire here, or waits for one.
+    /// Returns the stream's key. An outbound stream is opened here, or waits until it can be.
     fn key_of(
         &mut self,
         link: &mut Link,
@@ -154,7 +157,7 @@ impl Streams {
                 if turn.give_up() {
                     connection.acknowledged();
                     drop(turn);
-                    // The place that it was called up for is another's.
+                    // Its place goes to the next unopened stream.
                     self.reopen();
                 }
                 return None;
@@ -164,18 +167,18 @@ impl Streams {
             Ok(key) => key,
             Err(reason @ (OpenError::Unacked | OpenError::TooMany)) => {
                 drop(turn);
-                self.crowded |= reason == OpenError::TooMany;
-                self.wait_for_place(connection, slot);
+                self.link_full |= reason == OpenError::TooMany;
+                self.queue_unopened(connection, slot);
                 return None;
             }
             Err(error) => {
-                // This stream will never be on the wire.
+                // This stream will never be opened.
                 turn.give_up();
                 connection.acknowledged();
                 drop(turn);
                 slot.end(match error {
-                    OpenError::IdsExhausted => CROWDED_OUT,
-                    _ => GONE,
+                    OpenError::IdsExhausted => IDS_EXHAUSTED,
+                    _ => UNOPENED_AT_GOAWAY,
                 });
                 return None;
             }
@@ -185,30 +188,31 @@ impl Streams {
         let serial = self.serial();
         if negotiation.is_some() {
             let at = now + connection.limits.stream_negotiation_timeout;
-            self.expect_negotiation(key, serial, at);
+            self.set_negotiation_deadline(key, serial, at);
         }
         self.insert(key, Entry::outbound(Arc::clone(slot), negotiation, serial));
         Some(key)
     }
 
-    /// Puts an outbound stream behind the others that wait to be opened.
+    /// Queues an outbound stream behind the others waiting to be opened.
     ///
-    /// Those that were given up meanwhile leave before they outnumber the ones that are wanted.
-    fn wait_for_place(&mut self, connection: &Connection, slot: &Arc<StreamSlot>) {
+    /// Abandoned streams are swept before they outnumber the wanted ones.
+    fn queue_unopened(&mut self, connection: &Connection, slot: &Arc<StreamSlot>) {
         let wanted = connection.outbound_count() as usize;
         if self.unopened.len() > 2 * wanted + UNOPENED_MIN {
             self.unopened.retain(|waiting| {
-                let given_up = waiting.is_finished();
-                if given_up && waiting.turn().give_up() {
+                let abandoned = waiting.is_finished();
+                if abandoned && waiting.turn().give_up() {
                     connection.acknowledged();
                 }
-                !given_up
+                !abandoned
             });
         }
         self.unopened.push_back(Arc::clone(slot));
     }
 
-    /// Our half is out: the stream goes when the remote's half is done too, or after a while.
+    /// Handles the sent FIN: the stream is removed when the remote's half is done too, or after
+    /// `linger_timeout`.
     fn local_end(
         &mut self,
         link: &mut Link,
@@ -219,7 +223,7 @@ impl Streams {
         let Some(entry) = self.entry(key) else { return };
         entry.local_done = true;
         if entry.remote_done {
-            self.forget_if_done(link, connection, key);
+            self.remove_if_done(link, connection, key);
             return;
         }
         // The read half may be closed long after the write half.
@@ -229,7 +233,7 @@ impl Streams {
     }
 }
 
-/// Gives the remote credit for what was read.
+/// Returns credit to the remote for bytes read.
 fn return_credit(link: &mut Link, key: StreamKey, turn: &mut Turn<'_>, now: Duration) {
     let consumed = turn.take_consumed();
     if consumed > 0 {
@@ -237,7 +241,7 @@ fn return_credit(link: &mut Link, key: StreamKey, turn: &mut Turn<'_>, now: Dura
     }
 }
 
-/// One data frame, and the FIN behind the last.
+/// Sends one data frame, and the FIN after the last.
 fn send_bytes(
     link: &mut Link,
     connection: &Connection,
@@ -253,11 +257,11 @@ fn send_bytes(
         connection.traffic.bytes_out.add(framed.count as u64);
     }
     let last = framed.count == held;
-    if last && turn.ends(connection.allows_early_fin()) {
+    if last && turn.is_fin_due(connection.allows_early_fin()) {
         if !link.finish(key) {
             return Served::More;
         }
-        turn.end_sent();
+        turn.fin_sent();
         return Served::Idle;
     }
     if last || framed.is_blocked {

@@ -1,9 +1,8 @@
-//! Proposals that JavaScript decides on: its predicates are asked about names that the table does not
-//! have.
+//! Proposals decided by JavaScript: its predicates are queried about names that the table lacks.
 //!
-//! The question goes up as a fact of the stream, the answer comes down as an order of it. Until then
-//! what the remote sends waits in the stream's own pipe, within its window and the connection's
-//! memory; the deadline of the negotiation holds, and every other stream goes on.
+//! The query is a notification of the stream, the answer a command to it. Until then, received
+//! bytes wait in the stream's own pipe, within its window and the connection's memory; the
+//! negotiation deadline still applies, and other streams are not blocked.
 
 use ferroswarm_proto::multistream::Answer;
 use ferroswarm_proto::muxer::StreamKey;
@@ -16,7 +15,7 @@ use crate::sync::Arc;
 use super::Streams;
 
 impl Streams {
-    /// JavaScript has decided: the negotiation goes on with what has come meanwhile.
+    /// Resumes the negotiation with JavaScript's answer and the bytes received meanwhile.
     pub(super) fn answered(
         &mut self,
         link: &mut Link,
@@ -25,7 +24,7 @@ impl Streams {
         answer: Answer<Handler>,
     ) {
         let Some(entry) = self.entry(key) else { return };
-        // Its time may have been up before the answer came.
+        // The negotiation may have timed out before the answer.
         let Some(negotiation) = &mut entry.negotiation else {
             return;
         };
@@ -38,7 +37,7 @@ impl Streams {
         }
     }
 
-    /// The remote has ended its half: a negotiation that waits for more of it has failed.
+    /// Handles the end of the remote's half: a negotiation that expects more input has failed.
     pub(super) fn end_negotiation(&mut self, key: StreamKey) {
         let Some(entry) = self.entry(key) else { return };
         let slot = Arc::clone(&entry.slot);
@@ -48,7 +47,7 @@ impl Streams {
         if let Err(fault) = negotiation.handle_end() {
             negotiation.give_up(&slot, fault);
             entry.negotiation = None;
-            slot.never_announced();
+            slot.release_unannounced();
             self.requeue(&slot);
         }
     }

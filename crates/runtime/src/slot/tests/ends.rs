@@ -1,4 +1,4 @@
-//! How a stream ends, and what is left of it then.
+//! End of a stream, and the bytes left at that point.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn the_end_comes_after_the_buffered_bytes() {
 }
 
 #[test]
-fn an_end_that_is_read_closes_the_stream_without_a_flush() {
+fn reading_the_end_closes_the_stream_without_a_flush() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer.close_write(dialed);
@@ -54,7 +54,7 @@ fn a_reset_drops_unread_bytes() {
 }
 
 #[test]
-fn a_reset_behind_the_end_leaves_the_bytes_and_the_end() {
+fn a_reset_after_the_end_keeps_the_bytes_and_the_end() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.listener.write(accepted, b"unread");
@@ -62,7 +62,7 @@ fn a_reset_behind_the_end_leaves_the_bytes_and_the_end() {
     live.settle();
     live.listener.reset(accepted, CODE);
     live.settle();
-    // The listener knows of no end of the dialler's, so that its reset went out.
+    // The dialer has not ended its half, so the listener's reset was sent.
     assert_eq!(
         live.dialer.take_records(),
         [Record::StreamClosed {
@@ -78,7 +78,7 @@ fn a_reset_behind_the_end_leaves_the_bytes_and_the_end() {
 }
 
 #[test]
-fn bytes_that_nobody_reads_leave_the_count_with_their_handle() {
+fn unread_bytes_leave_the_count_with_their_handle() {
     let mut live = Live::new();
     let (_, accepted) = live.stream();
     live.listener.write(accepted, b"unread");
@@ -91,7 +91,7 @@ fn bytes_that_nobody_reads_leave_the_count_with_their_handle() {
 }
 
 #[test]
-fn nothing_is_told_after_closed() {
+fn nothing_is_reported_after_closed() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     assert_eq!(
@@ -109,7 +109,7 @@ fn nothing_is_told_after_closed() {
 
 // N25
 #[test]
-fn a_reset_after_both_closes_takes_nothing_back() {
+fn a_reset_after_both_closes_has_no_effect() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer.write(dialed, b"last words");
@@ -122,7 +122,7 @@ fn a_reset_after_both_closes_takes_nothing_back() {
 }
 
 #[test]
-fn a_removed_stream_ends_here_and_the_remote_hears_nothing() {
+fn a_removed_stream_ends_locally_without_notifying_the_remote() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer.write(dialed, b"accepted");
@@ -131,7 +131,7 @@ fn a_removed_stream_ends_here_and_the_remote_hears_nothing() {
     live.settle();
     assert_eq!(live.dialer.take_records(), closed(dialed));
     assert_eq!(live.listener.take_records(), []);
-    // What was written before arrives, and what the remote writes blocks nobody.
+    // Bytes written before arrive, and bytes that the remote writes block nothing.
     assert_eq!(live.listener.read(accepted), (b"accepted".to_vec(), Ok(())));
     live.listener.write(accepted, &[7; 1 << 18]);
     live.settle();
@@ -140,7 +140,7 @@ fn a_removed_stream_ends_here_and_the_remote_hears_nothing() {
 }
 
 #[test]
-fn a_removed_stream_is_reset_when_it_has_lingered() {
+fn a_removed_stream_is_reset_after_lingering() {
     let hasty = Limits {
         linger_timeout: Duration::ZERO,
         ..Limits::default()
@@ -160,8 +160,7 @@ fn a_removed_stream_is_reset_when_it_has_lingered() {
 }
 
 #[test]
-fn a_stream_that_was_closed_and_removed_in_the_tick_of_its_opening_delivers_its_bytes_and_its_end()
-{
+fn a_stream_closed_and_removed_in_the_tick_of_its_opening_delivers_its_bytes_and_end() {
     let mut live = Live::raw();
     let dialed = live.dialer.open(Proposals::Raw);
     live.dialer.write(dialed, b"accepted");
@@ -179,7 +178,7 @@ fn a_stream_that_was_closed_and_removed_in_the_tick_of_its_opening_delivers_its_
 }
 
 #[test]
-fn a_connection_that_is_closed_delivers_a_stream_that_was_closed_and_removed() {
+fn a_closing_connection_delivers_a_closed_and_removed_stream() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     let mut written = 0;
@@ -210,7 +209,7 @@ fn a_connection_that_is_closed_delivers_a_stream_that_was_closed_and_removed() {
 }
 
 #[test]
-fn a_connection_that_is_closed_waits_for_no_stream_that_was_removed_and_refused() {
+fn a_closing_connection_does_not_wait_for_a_removed_and_refused_stream() {
     let mut live = Live::new();
     let dialed = live.dialer.open(Proposals::Lazy(9));
     live.dialer.write(dialed, b"unwanted");
@@ -228,7 +227,7 @@ fn a_connection_that_is_closed_waits_for_no_stream_that_was_removed_and_refused(
 }
 
 #[test]
-fn an_end_behind_a_refusal_that_was_not_reported_awaits_the_report() {
+fn an_end_after_an_unreported_refusal_awaits_the_report() {
     let mut live = Live::new();
     let dialed = live.dialer.open(Proposals::Lazy(9));
     live.dialer.write(dialed, b"unwanted");

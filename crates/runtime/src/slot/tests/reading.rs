@@ -1,4 +1,4 @@
-//! When a reader is notified, and messages cut out of the bytes that have arrived.
+//! Notification of readers, and message framing of received bytes.
 
 use crate::error::{CallError, StreamFault};
 use crate::live::Live;
@@ -10,7 +10,7 @@ use ferroswarm_proto::muxer::StreamErrorCode;
 use super::state;
 
 #[test]
-fn an_armed_read_is_told_once() {
+fn an_armed_read_is_notified_once() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer.read(dialed).1.unwrap();
@@ -29,7 +29,7 @@ fn an_armed_read_is_told_once() {
 }
 
 #[test]
-fn a_stream_is_armed_without_a_read_and_tells_what_is_there() {
+fn a_stream_armed_without_a_read_reports_available_bytes() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     let readable = |bytes| Record::StreamReadable {
@@ -46,7 +46,7 @@ fn a_stream_is_armed_without_a_read_and_tells_what_is_there() {
 }
 
 #[test]
-fn the_end_of_a_negotiation_is_nothing_to_read() {
+fn the_end_of_a_negotiation_is_not_readable() {
     let mut live = Live::new();
     let dialed = live.dialer.open(Proposals::Lazy(1));
     live.dialer.environment.arm(dialed).unwrap();
@@ -58,7 +58,7 @@ fn the_end_of_a_negotiation_is_nothing_to_read() {
 }
 
 #[test]
-fn read_messages_tells_a_truncated_one_at_the_end() {
+fn read_messages_reports_a_truncated_message_at_the_end() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer
@@ -82,7 +82,7 @@ fn read_messages_tells_a_truncated_one_at_the_end() {
 }
 
 #[test]
-fn a_message_beyond_its_limit_fails_the_stream() {
+fn a_message_over_its_limit_fails_the_stream() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
     live.dialer
@@ -99,7 +99,7 @@ fn a_message_beyond_its_limit_fails_the_stream() {
     assert_eq!(taken, Err(CallError::Failed(fault)));
     assert_eq!(state(&mut live, dialed), State::Error);
     live.settle();
-    // The remote is told why.
+    // The remote receives the reason.
     let reported = live.listener.take_records();
     let [
         Record::StreamReset { report, .. },

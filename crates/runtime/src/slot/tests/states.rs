@@ -1,4 +1,4 @@
-//! Which calls each state allows.
+//! Calls permitted in each state.
 
 use crate::error::{CallError, StreamFault};
 use crate::live::Live;
@@ -9,10 +9,10 @@ use super::{CODE, state};
 
 type Call = fn(&mut Live, u32) -> Result<State, CallError>;
 
-/// What each call answers: read, write, closeRead, closeWrite, close, reset.
+/// Outcome of each call: read, write, closeRead, closeWrite, close, reset.
 ///
-/// The calls that change the state are tried in a copy of the situation each.
-fn answers(arrange: fn(&mut Live) -> u32) -> [Result<State, CallError>; 6] {
+/// Each call is made on a fresh connection set up by `arrange`, because calls change the state.
+fn outcomes(arrange: fn(&mut Live) -> u32) -> [Result<State, CallError>; 6] {
     let calls: [Call; 6] = [
         |live, stream| {
             let read = live.dialer.environment.read(stream, &mut [0; 16]);
@@ -34,7 +34,7 @@ fn answers(arrange: fn(&mut Live) -> u32) -> [Result<State, CallError>; 6] {
     })
 }
 
-/// A stream whose remote half has ended, which was read.
+/// A stream whose remote has ended its half, the end having been read.
 fn remote_ended(live: &mut Live) -> u32 {
     let (dialed, accepted) = live.stream();
     live.listener.close_write(accepted);
@@ -48,9 +48,9 @@ fn remote_ended(live: &mut Live) -> u32 {
 
 #[test]
 fn open_allows_everything() {
-    let answers = answers(|live| live.stream().0);
+    let outcomes = outcomes(|live| live.stream().0);
     assert_eq!(
-        answers,
+        outcomes,
         [
             Ok(State::Open),
             Ok(State::Open),
@@ -65,7 +65,7 @@ fn open_allows_everything() {
 #[test]
 fn after_the_remote_end_only_writing_is_left() {
     assert_eq!(
-        answers(remote_ended),
+        outcomes(remote_ended),
         [
             Err(CallError::EndOfStream),
             Ok(State::CloseRead),
@@ -79,14 +79,14 @@ fn after_the_remote_end_only_writing_is_left() {
 
 #[test]
 fn after_our_own_close_read_reading_is_refused() {
-    let answers = answers(|live| {
+    let outcomes = outcomes(|live| {
         let (dialed, _) = live.stream();
         live.dialer.change(dialed, StreamSlot::close_read).unwrap();
         live.settle();
         dialed
     });
     assert_eq!(
-        answers,
+        outcomes,
         [
             Err(CallError::Closed),
             Ok(State::CloseRead),
@@ -100,14 +100,14 @@ fn after_our_own_close_read_reading_is_refused() {
 
 #[test]
 fn after_close_write_only_reading_is_left() {
-    let answers = answers(|live| {
+    let outcomes = outcomes(|live| {
         let (dialed, _) = live.stream();
         live.dialer.close_write(dialed);
         live.settle();
         dialed
     });
     assert_eq!(
-        answers,
+        outcomes,
         [
             Ok(State::CloseWrite),
             Err(CallError::Closed),
@@ -121,12 +121,12 @@ fn after_close_write_only_reading_is_left() {
 
 #[test]
 fn close_both_allows_nothing_and_stays() {
-    let ended_by_remote = answers(|live| {
+    let ended_by_remote = outcomes(|live| {
         let stream = remote_ended(live);
         live.dialer.close_write(stream);
         stream
     });
-    let ended_here = answers(|live| {
+    let ended_here = outcomes(|live| {
         let (dialed, _) = live.stream();
         live.dialer.change(dialed, |slot| Ok(slot.close())).unwrap();
         dialed
@@ -143,12 +143,12 @@ fn close_both_allows_nothing_and_stays() {
 
 #[test]
 fn reset_is_terminal() {
-    let here = answers(|live| {
+    let here = outcomes(|live| {
         let (dialed, _) = live.stream();
         live.dialer.reset(dialed, CODE);
         dialed
     });
-    let there = answers(|live| {
+    let there = outcomes(|live| {
         let (dialed, accepted) = live.stream();
         live.listener.reset(accepted, CODE);
         live.settle();
@@ -167,25 +167,25 @@ fn reset_is_terminal() {
 }
 
 #[test]
-fn a_reset_is_told_after_the_remote_end_too() {
-    let answers = answers(|live| {
+fn a_reset_is_reported_after_the_remote_end() {
+    let outcomes = outcomes(|live| {
         let (dialed, accepted) = live.stream();
         live.listener.close_write(accepted);
         live.settle();
         live.dialer.reset(dialed, CODE);
         dialed
     });
-    assert_eq!(answers[0], Err(CallError::Reset));
+    assert_eq!(outcomes[0], Err(CallError::Reset));
 }
 
 #[test]
 fn error_is_terminal_and_names_the_fault() {
-    let answers = answers(|live| {
+    let outcomes = outcomes(|live| {
         let stream = live.dialer.open(Proposals::Lazy(9));
         live.settle();
         stream
     });
     let refused = Err(CallError::Failed(StreamFault::UnsupportedProtocol));
-    assert_eq!(answers[..4], [refused; 4]);
-    assert_eq!(answers[4..], [Ok(State::Error); 2]);
+    assert_eq!(outcomes[..4], [refused; 4]);
+    assert_eq!(outcomes[4..], [Ok(State::Error); 2]);
 }

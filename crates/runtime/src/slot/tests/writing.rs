@@ -1,4 +1,4 @@
-//! How many bytes a writer may queue, and when it may go on.
+//! Bytes that a writer may queue, and its resumption.
 
 use crate::config::{SEND_PIPE_MAX, UNSEALED_SHARE};
 use crate::live::Live;
@@ -9,7 +9,7 @@ use crate::slot::Proposals;
 fn a_write_is_accepted_up_to_the_send_pipe_and_resumes() {
     let mut live = Live::new();
     let (dialed, accepted) = live.stream();
-    // The window takes as much again before the pipe fills.
+    // The window takes as much again before the pipe fills up.
     let bytes = vec![7; 1 << 20];
     let first = live.dialer.write(dialed, &bytes);
     assert_eq!(first, SEND_PIPE_MAX);
@@ -22,7 +22,7 @@ fn a_write_is_accepted_up_to_the_send_pipe_and_resumes() {
         live.settle();
     }
     live.dialer.take_records();
-    // What the window takes, less the lines of the negotiation, and what the last chunk has room for.
+    // The window less the negotiation lines, plus spare room in the last chunk.
     let held = live.listener.connection.held();
     assert!(
         held > 255 << 10 && held <= 320 << 10,
@@ -39,14 +39,14 @@ fn a_write_is_accepted_up_to_the_send_pipe_and_resumes() {
 }
 
 #[test]
-fn submit_takes_everything_and_answers_the_credit_left() {
+fn submit_takes_everything_and_returns_the_credit_left() {
     let mut live = Live::new();
     let (dialed, _) = live.stream();
     let half = vec![7; SEND_PIPE_MAX / 2];
     let mut submit = || live.dialer.environment.submit(dialed, &half, None).unwrap();
     assert_eq!(submit(), (SEND_PIPE_MAX / 2) as i32);
     assert_eq!(submit(), 0);
-    // Staged before the answer was known.
+    // Submitted before the credit was known.
     assert_eq!(live.dialer.environment.submit(dialed, b"more", None), Ok(0));
     live.settle();
     assert!(matches!(
