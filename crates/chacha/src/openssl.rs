@@ -10,8 +10,8 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{Forged, KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH};
 
 unsafe extern "C" {
-    /// `crypto/chacha`: XORs `length` bytes with the key stream; the first word of the counter is the
-    /// block number.
+    /// `crypto/chacha`: XORs `length` bytes with the key stream; the first word of the counter is
+    /// the block number.
     fn ChaCha20_ctr32(
         out: *mut u8,
         text: *const u8,
@@ -23,8 +23,8 @@ unsafe extern "C" {
     fn Poly1305_Init(state: *mut State, key: *const u8);
     fn Poly1305_Update(state: *mut State, text: *const u8, length: usize);
     fn Poly1305_Final(state: *mut State, tag: *mut u8);
-    /// CPUID words by which both select an implementation, in the layout of OPENSSL_ia32cap(3). Zeros
-    /// select the baseline for any x86-64.
+    /// CPUID words by which both select an implementation, in the layout of OPENSSL_ia32cap(3).
+    /// Zeros select the baseline for any x86-64.
     safe static OPENSSL_ia32cap_P: [AtomicU32; 4];
 }
 
@@ -76,8 +76,8 @@ impl Key {
         Self(own)
     }
 
-    /// Seals `text`, at most 256 GiB, in place and returns its tag. A nonce must be used only once with
-    /// a key.
+    /// Seals `text`, at most 256 GiB, in place and returns its tag. A nonce must be used only once
+    /// with a key.
     pub fn seal(
         &self,
         nonce: &[u8; NONCE_LENGTH],
@@ -153,8 +153,8 @@ impl<'a> Stream<'a> {
     fn apply(&mut self, text: &mut [u8]) {
         let at = text.as_mut_ptr();
         let (key, counter) = (self.key.0.as_ptr(), self.counter.as_ptr());
-        // SAFETY: the function allows in-place operation; `at` is valid for `text.len()` bytes, the key
-        // has eight words and the counter four.
+        // SAFETY: the function allows in-place operation; `at` is valid for `text.len()` bytes, the
+        // key has eight words and the counter four.
         unsafe { ChaCha20_ctr32(at, at, text.len(), key, counter) };
         self.counter[0] += text.len().div_ceil(BLOCK_BYTES) as u32;
     }

@@ -1,7 +1,7 @@
 //! Number of bytes written to a TCP socket that the remote host has not acknowledged.
 //!
-//! A successful write only means that the kernel's buffer accepted the bytes, which may be megabytes
-//! ahead of the remote. No socket crate exposes the size of the send queue, hence this one.
+//! A successful write only means that the kernel's buffer accepted the bytes, which may be
+//! megabytes ahead of the remote. No socket crate exposes the length of the send queue.
 
 use std::io;
 
@@ -26,8 +26,8 @@ fn queued(socket: &impl AsSocket) -> io::Result<usize> {
 
     let mut bytes: libc::c_int = 0;
     let socket = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is borrowed and so is open; the request writes one int, to which the
-    // pointer is valid.
+    // SAFETY: the descriptor is borrowed and therefore open; the request writes one int, and the
+    // pointer is valid for it.
     let result = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut bytes) };
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -42,8 +42,8 @@ fn queued(socket: &impl AsSocket) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
     let mut length = size_of::<libc::c_int>() as libc::socklen_t;
     let socket = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is borrowed and so is open; the option is an int, to which the pointer is
-    // valid, and `length` is its size.
+    // SAFETY: the descriptor is borrowed and therefore open; the option is one int, the pointer is
+    // valid for it, and `length` is its size.
     let result = unsafe {
         libc::getsockopt(
             socket,
