@@ -27,7 +27,7 @@ fn output(handshake: &mut Handshake) -> Vec<u8> {
 fn refused(result: Result<Vec<u8>, HandshakeError>) -> rustls::Error {
     match result.unwrap_err() {
         HandshakeError::Tls(error) => error,
-        other => panic!("expected an error of TLS, found {other:?}"),
+        other => panic!("expected a TLS error, found {other:?}"),
     }
 }
 
@@ -53,7 +53,7 @@ fn identities_of_every_key_type_authenticate() {
 }
 
 #[test]
-fn the_dialers_first_muxer_that_the_listener_has_is_chosen() {
+fn the_dialers_first_common_muxer_is_chosen() {
     let chosen = |dialer: &[&str], listener: &[&str]| {
         let mut dialer = start(Role::Dialer, dialer);
         let mut listener = start(Role::Listener, listener);
@@ -81,7 +81,7 @@ fn a_client_that_offers_tls_1_2_only_is_refused() {
     let mut listener = start(Role::Listener, &[]);
     let error = listener.handle_input(&mut record).unwrap_err();
     assert!(matches!(error, HandshakeError::Tls(_)), "{error:?}");
-    // The alert is there to be sent.
+    // An alert is pending.
     assert_eq!(output(&mut listener)[0], 21);
 }
 
@@ -117,12 +117,12 @@ fn expired_certificates_are_refused_in_both_roles() {
 
 // A060
 #[test]
-fn a_peer_has_to_agree_on_an_application_protocol() {
+fn a_peer_must_agree_on_an_application_protocol() {
     let with_alpn = |names: &[&str]| {
-        let mut settings = client_with(honest());
-        settings.alpn_protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let mut config = client_with(honest());
+        config.alpn_protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
         let mut listener = start(Role::Listener, &["/a"]);
-        run_raw(&mut listener, &mut client(settings)).map(|_| listener.finish().unwrap().muxer)
+        run_raw(&mut listener, &mut client(config)).map(|_| listener.finish().unwrap().muxer)
     };
     assert!(matches!(with_alpn(&[]), Err(HandshakeError::MissingAlpn)));
     assert!(matches!(
@@ -132,15 +132,15 @@ fn a_peer_has_to_agree_on_an_application_protocol() {
     assert_eq!(with_alpn(&["/a"]).unwrap().as_deref(), Some("/a"));
     assert_eq!(with_alpn(&["/b", "libp2p"]).unwrap(), None);
 
-    let mut settings = server_config(honest());
-    settings.alpn_protocols.clear();
-    let result = run_raw(&mut start(Role::Dialer, &["/a"]), &mut server(settings));
+    let mut config = server_config(honest());
+    config.alpn_protocols.clear();
+    let result = run_raw(&mut start(Role::Dialer, &["/a"]), &mut server(config));
     assert!(matches!(result, Err(HandshakeError::MissingAlpn)));
 }
 
 // A061
 #[test]
-fn a_close_notify_in_the_handshake_ends_it() {
+fn a_close_notify_ends_the_handshake() {
     let alert = [21, 3, 3, 0, 2, 1, 0];
     for role in [Role::Dialer, Role::Listener] {
         let mut handshake = start(role, &[]);
@@ -158,14 +158,14 @@ fn a_close_notify_in_the_handshake_ends_it() {
 
 // A062
 #[test]
-fn a_hello_in_records_of_one_byte_is_understood() {
+fn a_hello_in_records_of_one_byte_is_accepted() {
     let mut raw = client(client_with(honest()));
     let hello = take(&mut raw);
     let mut listener = start(Role::Listener, &["/a", "/b"]);
     for byte in &hello[HEADER_LENGTH..] {
         let mut record = [22, 3, 1, 0, 1, *byte];
         if listener.handle_input(&mut record).is_err() {
-            // rustls may set a limit to fragmentation.
+            // rustls may limit fragmentation.
             return;
         }
     }
@@ -176,7 +176,7 @@ fn a_hello_in_records_of_one_byte_is_understood() {
 
 // A063
 #[test]
-fn data_behind_a_refused_certificate_reaches_nobody() {
+fn data_after_a_refused_certificate_is_not_delivered() {
     let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
     let mut raw = client(client_with(expired(&keypair)));
     let mut listener = start(Role::Listener, &[]);
@@ -202,11 +202,11 @@ fn data_behind_a_refused_certificate_reaches_nobody() {
 
 // A064
 #[test]
-fn a_server_name_is_ignored_and_no_ticket_is_given() {
-    let mut settings = client_with(honest());
-    settings.enable_sni = true;
-    settings.enable_early_data = true;
-    let mut raw = client(settings);
+fn a_server_name_is_ignored_and_no_ticket_is_issued() {
+    let mut config = client_with(honest());
+    config.enable_sni = true;
+    config.enable_early_data = true;
+    let mut raw = client(config);
     let mut listener = start(Role::Listener, &[]);
     assert!(run_raw(&mut listener, &mut raw).unwrap().is_empty());
     assert!(listener.is_complete());
@@ -227,7 +227,7 @@ fn our_hello_has_no_server_name() {
 }
 
 #[test]
-fn uncritical_unknown_extensions_of_a_peer_pass() {
+fn non_critical_unknown_extensions_are_accepted() {
     let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
     let generated = altered(&keypair, |params| {
         let unknown = rcgen::CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
@@ -242,7 +242,7 @@ fn uncritical_unknown_extensions_of_a_peer_pass() {
 }
 
 #[test]
-fn records_behind_the_handshake_are_left_to_the_channel() {
+fn records_after_the_handshake_are_left_to_the_channel() {
     let mut raw = client(client_with(honest()));
     let mut listener = start(Role::Listener, &[]);
     listener.handle_input(&mut take(&mut raw)).unwrap();
@@ -259,7 +259,7 @@ fn records_behind_the_handshake_are_left_to_the_channel() {
 }
 
 #[test]
-fn long_records_and_no_records_are_refused_at_their_header() {
+fn overlong_and_invalid_records_are_refused_at_their_header() {
     let mut listener = start(Role::Listener, &[]);
     let error = listener
         .handle_input(&mut [22, 3, 1, 0x40, 0x00])
@@ -276,7 +276,7 @@ fn long_records_and_no_records_are_refused_at_their_header() {
 }
 
 #[test]
-fn malformed_records_get_one_alert_however_many_follow() {
+fn repeated_malformed_records_get_one_alert() {
     let records: [&[u8]; 4] = [
         &[22, 3, 1, 0, 4, 1, 0xFF, 0xFF, 0xFF],
         &[22, 3, 1, 0, 8, 1, 0, 0, 0, 1, 0, 0, 0],
@@ -293,7 +293,7 @@ fn malformed_records_get_one_alert_however_many_follow() {
 }
 
 #[test]
-fn another_peer_than_expected_gets_an_alert() {
+fn an_unexpected_peer_gets_an_alert() {
     let mut node = config(&identity(), &[]);
     let expected = *identity().peer_id();
     node.expected_peer = Some(expected);
