@@ -46,7 +46,7 @@ fn main() {
 fn generate(generator: &Path, compiler: &Path) -> PathBuf {
     let folder = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
     let output = Path::new(&folder)
-        .join(generator.file_name().expect("it is a file"))
+        .join(generator.file_name().expect("the generator is a file"))
         .with_extension("s");
     let status = Command::new("perl")
         .arg(generator)

@@ -14,7 +14,7 @@ pub enum HandshakeError {
     /// A Noise handshake message of length zero.
     #[error("handshake message is empty")]
     EmptyMessage,
-    /// More handshake bytes than any honest peer sends.
+    /// More handshake bytes than any legitimate peer sends.
     #[error("handshake message of {length} bytes exceeds limit of {limit}")]
     MessageTooLong {
         /// Bytes announced or received.
@@ -56,7 +56,7 @@ pub enum HandshakeError {
     #[error("handshake is not complete")]
     Incomplete,
     /// Input after a failure.
-    #[error("handshake has failed before")]
+    #[error("handshake has already failed")]
     Failed,
 }
 
@@ -89,7 +89,7 @@ pub enum UpgradeError {
     #[error("the remote ended the channel")]
     Ended,
     /// The upgrade has already completed or failed.
-    #[error("the upgrade is over")]
+    #[error("the upgrade has already ended")]
     Over,
 }
 

@@ -209,7 +209,7 @@ pub enum RecordError {
         length: usize,
     },
     /// The received record is shorter or longer than its protocol allows.
-    #[error("record of {length} bytes has no valid length")]
+    #[error("invalid record length of {length} bytes")]
     RecordLength {
         /// Length announced by the header.
         length: usize,
@@ -218,7 +218,7 @@ pub enum RecordError {
     #[error("record cannot be authenticated")]
     Decrypt,
     /// The key has reached its limit of records.
-    #[error("record numbers of this key are used up")]
+    #[error("record numbers of this key are exhausted")]
     NonceExhausted,
     /// Too many consecutive records without data.
     #[error("more than {EMPTY_RUN_MAX} records in a row carry no data")]
@@ -248,7 +248,7 @@ pub enum RecordError {
     #[error("channel is closed for sending")]
     Closed,
     /// The channel has already failed.
-    #[error("channel has failed before")]
+    #[error("channel has already failed")]
     Failed,
 }
 

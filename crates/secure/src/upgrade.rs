@@ -27,7 +27,7 @@ pub struct UpgradeConfig<'a> {
     pub role: Role,
     /// Security protocols, most preferred first.
     pub securities: &'a [Security],
-    /// How one of them is agreed on.
+    /// Method of agreement on one of them.
     pub agreement: Agreement,
     /// Its muxers are negotiated inside the channel if the handshake did not select one; without
     /// any, the upgrade is complete once secured.

@@ -4,10 +4,10 @@ use super::NegotiationError;
 use super::line::{HEADER, LineReader, NOT_AVAILABLE, append_line};
 use super::protocol::ProtocolId;
 
-/// Whether the dialer waits for the answer before it uses the stream.
+/// Negotiation mode of a dialer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Waits.
+    /// Waits for the answer before the stream is used.
     V1,
     /// Does not wait: data may follow the proposal immediately. Requires exactly one proposal.
     ///
@@ -48,7 +48,7 @@ enum Stage {
     Failed(NegotiationError),
 }
 
-/// Whether the remote may still restart the negotiation.
+/// State of the single restart that the remote may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Restart {
     Allowed,

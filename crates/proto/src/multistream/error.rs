@@ -24,7 +24,7 @@ pub enum NegotiationError {
     #[error("unknown version of multistream-select")]
     Version,
     /// The answer is a protocol that was not proposed.
-    #[error("answer to another proposal")]
+    #[error("answer does not match the proposal")]
     UnexpectedAnswer,
     /// Every proposal was refused.
     #[error("every proposed protocol was refused")]

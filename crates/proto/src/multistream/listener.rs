@@ -12,8 +12,7 @@ pub const PROPOSALS_MAX: usize = 32;
 /// Maximum number of listings answered: one names every protocol, more would only amplify.
 const LISTINGS_MAX: usize = 4;
 
-/// Maximum bytes of all listings of one negotiation: a four-byte request makes us buffer and send
-/// it.
+/// Byte limit of all listings of a negotiation: a four-byte request makes us buffer and send one.
 pub const LISTING_BYTES_MAX: usize = 64 << 10;
 
 /// Answers proposals from a table until one is served.

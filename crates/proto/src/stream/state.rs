@@ -61,7 +61,7 @@ pub enum Operation {
     Reset,
 }
 
-/// Whether an operation is allowed.
+/// Result of checking an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Allowed.

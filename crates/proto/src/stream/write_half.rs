@@ -40,7 +40,7 @@ pub enum FinState {
     Cut,
 }
 
-/// Whether the remote has agreed to the stream's protocol.
+/// State of the agreement on the stream's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Agreement {
     /// Agreed, or nothing to negotiate.

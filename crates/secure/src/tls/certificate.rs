@@ -200,7 +200,7 @@ pub enum CertificateError {
     #[error("certificate has several libp2p extensions")]
     DuplicateExtension,
     /// An unknown critical extension, or a key usage that does not allow signatures.
-    #[error("certificate has a critical extension that is not met")]
+    #[error("certificate has an unsupported critical extension")]
     UnknownCriticalExtension,
     /// The identity key was rejected.
     #[error("identity key is refused")]

@@ -77,7 +77,7 @@ pub enum TlsCredentialsError {
     #[error("certificate could not be signed")]
     Certificate(#[from] rcgen::Error),
     /// The identity key failed to sign the certificate's key.
-    #[error("identity key did not sign")]
+    #[error("identity key failed to sign")]
     Identity(#[from] KeyError),
     /// rustls rejected the settings.
     #[error("tls settings are refused")]

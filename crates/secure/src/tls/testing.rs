@@ -17,7 +17,7 @@ use super::certificate::{self, Certificate, Generated};
 use crate::identity::{KeyType, Keypair};
 use crate::{Handshake, HandshakeError};
 
-pub(super) fn honest() -> Generated {
+pub(super) fn valid_certificate() -> Generated {
     certificate::generate(&Keypair::generate(KeyType::Ed25519).unwrap()).unwrap()
 }
 
@@ -91,7 +91,7 @@ pub(super) fn take(raw: &mut Connection) -> Vec<u8> {
     out
 }
 
-pub(super) fn give(raw: &mut Connection, mut bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn feed(raw: &mut Connection, mut bytes: &[u8]) -> Result<(), Error> {
     while !bytes.is_empty() {
         raw.read_tls(&mut bytes).unwrap();
         raw.process_new_packets()?;
@@ -115,7 +115,7 @@ pub(super) fn run_raw(
         let consumed = ours.handle_input(&mut inbound)?;
         rest.extend_from_slice(&inbound[consumed..]);
         // A raw peer that rejects the handshake sends an alert, which the next round carries.
-        let _ = give(raw, &outbound);
+        let _ = feed(raw, &outbound);
     }
 }
 

@@ -165,13 +165,13 @@ fn the_extension_may_be_non_critical_but_not_repeated() {
 #[test]
 fn malformed_signed_keys_are_refused() {
     let key = CertificateKeyPair::generate().unwrap();
-    let honest = signed_key(&keypair(), &key).unwrap();
+    let valid = signed_key(&keypair(), &key).unwrap();
     let nested: Vec<u8> = [0x30, 0x80].repeat(1_000);
-    let mut trailing_inside = honest.clone();
+    let mut trailing_inside = valid.clone();
     trailing_inside[1] += 2;
     trailing_inside.extend_from_slice(&[5, 0]);
     for signed_key in [
-        [&honest[..], &[0]].concat(),
+        [&valid[..], &[0]].concat(),
         trailing_inside,
         vec![0x30, 0x80, 0x04, 0x00, 0x04, 0x00, 0, 0],
         vec![0x30, 0x84, 0x80, 0, 0, 0],
@@ -206,8 +206,8 @@ fn every_corrupted_byte_is_detected() {
 
 #[test]
 fn a_foreign_certificate_key_is_refused() {
-    let (honest, other) = (keypair(), CertificateKeyPair::generate().unwrap());
-    let foreign = signed_key(&honest, &other).unwrap();
+    let (valid, other) = (keypair(), CertificateKeyPair::generate().unwrap());
+    let foreign = signed_key(&valid, &other).unwrap();
     let result = check_altered(|params| params.custom_extensions = vec![extension(&foreign)]);
     assert_eq!(result, Err(CertificateError::IdentitySignature));
 }

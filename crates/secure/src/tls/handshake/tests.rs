@@ -10,7 +10,8 @@ use crate::identity::{Identity, KeyType, Keypair};
 use crate::testing::{config, identity, run};
 use crate::tls::certificate::tests::{altered, expired};
 use crate::tls::testing::{
-    client, client_config, client_with, give, honest, run_raw, server, server_config, take,
+    client, client_config, client_with, feed, run_raw, server, server_config, take,
+    valid_certificate,
 };
 use crate::{Handshake, Opened, Security};
 
@@ -96,8 +97,11 @@ fn a_client_without_certificate_is_refused() {
 // A054
 #[test]
 fn a_chain_of_two_certificates_is_refused() {
-    let generated = honest();
-    let chain = vec![generated.certificate.clone(), honest().certificate];
+    let generated = valid_certificate();
+    let chain = vec![
+        generated.certificate.clone(),
+        valid_certificate().certificate,
+    ];
     let mut raw = client(client_config(default_provider(), Some((chain, generated))));
     let error = refused_certificate(run_raw(&mut start(Role::Listener, &[]), &mut raw));
     assert_eq!(error, CertificateError::ChainLength { count: 2 });
@@ -119,7 +123,7 @@ fn expired_certificates_are_refused_in_both_roles() {
 #[test]
 fn a_peer_must_agree_on_an_application_protocol() {
     let with_alpn = |names: &[&str]| {
-        let mut config = client_with(honest());
+        let mut config = client_with(valid_certificate());
         config.alpn_protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
         let mut listener = start(Role::Listener, &["/a"]);
         run_raw(&mut listener, &mut client(config)).map(|_| listener.finish().unwrap().muxer)
@@ -132,7 +136,7 @@ fn a_peer_must_agree_on_an_application_protocol() {
     assert_eq!(with_alpn(&["/a"]).unwrap().as_deref(), Some("/a"));
     assert_eq!(with_alpn(&["/b", "libp2p"]).unwrap(), None);
 
-    let mut config = server_config(honest());
+    let mut config = server_config(valid_certificate());
     config.alpn_protocols.clear();
     let result = run_raw(&mut start(Role::Dialer, &["/a"]), &mut server(config));
     assert!(matches!(result, Err(HandshakeError::MissingAlpn)));
@@ -146,7 +150,7 @@ fn a_close_notify_ends_the_handshake() {
         let mut handshake = start(role, &[]);
         assert!(handshake.handle_input(&mut alert.clone()).is_err());
     }
-    let mut raw = client(client_with(honest()));
+    let mut raw = client(client_with(valid_certificate()));
     let mut listener = start(Role::Listener, &[]);
     listener.handle_input(&mut take(&mut raw)).unwrap();
     assert!(listener.handle_input(&mut alert.clone()).is_err());
@@ -159,7 +163,7 @@ fn a_close_notify_ends_the_handshake() {
 // A062
 #[test]
 fn a_hello_in_records_of_one_byte_is_accepted() {
-    let mut raw = client(client_with(honest()));
+    let mut raw = client(client_with(valid_certificate()));
     let hello = take(&mut raw);
     let mut listener = start(Role::Listener, &["/a", "/b"]);
     for byte in &hello[HEADER_LENGTH..] {
@@ -169,7 +173,7 @@ fn a_hello_in_records_of_one_byte_is_accepted() {
             return;
         }
     }
-    give(&mut raw, &output(&mut listener)).unwrap();
+    feed(&mut raw, &output(&mut listener)).unwrap();
     run_raw(&mut listener, &mut raw).unwrap();
     assert!(listener.is_complete());
 }
@@ -181,7 +185,7 @@ fn data_after_a_refused_certificate_is_not_delivered() {
     let mut raw = client(client_with(expired(&keypair)));
     let mut listener = start(Role::Listener, &[]);
     listener.handle_input(&mut take(&mut raw)).unwrap();
-    give(&mut raw, &output(&mut listener)).unwrap();
+    feed(&mut raw, &output(&mut listener)).unwrap();
     assert!(!raw.is_handshaking());
     raw.writer().write_all(b"early").unwrap();
     let error = refused_certificate(
@@ -192,7 +196,7 @@ fn data_after_a_refused_certificate_is_not_delivered() {
     assert_eq!(error, CertificateError::Expired);
     assert!(!listener.is_complete());
     let alert = output(&mut listener);
-    let error = give(&mut raw, &alert).unwrap_err();
+    let error = feed(&mut raw, &alert).unwrap_err();
     assert_eq!(
         error,
         rustls::Error::AlertReceived(AlertDescription::CertificateUnknown)
@@ -203,7 +207,7 @@ fn data_after_a_refused_certificate_is_not_delivered() {
 // A064
 #[test]
 fn a_server_name_is_ignored_and_no_ticket_is_issued() {
-    let mut config = client_with(honest());
+    let mut config = client_with(valid_certificate());
     config.enable_sni = true;
     config.enable_early_data = true;
     let mut raw = client(config);
@@ -243,10 +247,10 @@ fn non_critical_unknown_extensions_are_accepted() {
 
 #[test]
 fn records_after_the_handshake_are_left_to_the_channel() {
-    let mut raw = client(client_with(honest()));
+    let mut raw = client(client_with(valid_certificate()));
     let mut listener = start(Role::Listener, &[]);
     listener.handle_input(&mut take(&mut raw)).unwrap();
-    give(&mut raw, &output(&mut listener)).unwrap();
+    feed(&mut raw, &output(&mut listener)).unwrap();
     raw.writer().write_all(b"with the last flight").unwrap();
     let mut bytes = take(&mut raw);
     let consumed = listener.handle_input(&mut bytes).unwrap();
@@ -298,13 +302,13 @@ fn an_unexpected_peer_gets_an_alert() {
     let expected = *identity().peer_id();
     node.expected_peer = Some(expected);
     let mut dialer = Handshake::new(Security::Tls, Role::Dialer, &node).unwrap();
-    let mut raw = server(server_config(honest()));
-    give(&mut raw, &output(&mut dialer)).unwrap();
+    let mut raw = server(server_config(valid_certificate()));
+    feed(&mut raw, &output(&mut dialer)).unwrap();
     let error = dialer.handle_input(&mut take(&mut raw)).unwrap_err();
     assert!(
         matches!(error, HandshakeError::PeerIdMismatch { expected: found, .. } if found == expected)
     );
-    let error = give(&mut raw, &output(&mut dialer)).unwrap_err();
+    let error = feed(&mut raw, &output(&mut dialer)).unwrap_err();
     assert_eq!(
         error,
         rustls::Error::AlertReceived(AlertDescription::CertificateUnknown)

@@ -6,7 +6,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use super::*;
 use crate::testing::{assert_opens, config, identity, pair, sealed};
 use crate::tls::testing::{
-    client, client_by, client_with, give, honest, run_raw, server, server_config, take,
+    client, client_by, client_with, feed, run_raw, server, server_config, take, valid_certificate,
 };
 use crate::{Channel, Handshake, Role, Security};
 
@@ -20,7 +20,7 @@ fn listener_to(settings: rustls::ClientConfig) -> (Channel, Connection) {
 }
 
 fn received(raw: &mut Connection, bytes: &[u8]) -> Vec<u8> {
-    give(raw, bytes).unwrap();
+    feed(raw, bytes).unwrap();
     let mut plaintext = vec![0; bytes.len()];
     let length = raw.reader().read(&mut plaintext).unwrap();
     plaintext.truncate(length);
@@ -49,7 +49,7 @@ fn exchanges_records_with_rustls_with_every_cipher() {
     for index in 0..3 {
         let mut provider = default_provider();
         provider.cipher_suites = vec![provider.cipher_suites[index]];
-        let (mut channel, mut raw) = listener_to(client_by(provider, honest()));
+        let (mut channel, mut raw) = listener_to(client_by(provider, valid_certificate()));
         for length in [1, 2, 1_000, Channel::PLAINTEXT_MAX] {
             let plaintext = vec![length as u8; length];
             assert_eq!(
@@ -63,7 +63,7 @@ fn exchanges_records_with_rustls_with_every_cipher() {
 
 #[test]
 fn server_tickets_are_skipped() {
-    let mut settings = server_config(honest());
+    let mut settings = server_config(valid_certificate());
     settings.send_tls13_tickets = 4;
     let mut raw = server(settings);
     let mut ours = Handshake::new(Security::Tls, Role::Dialer, &config(&identity(), &[])).unwrap();
@@ -82,7 +82,7 @@ fn server_tickets_are_skipped() {
 
 #[test]
 fn key_updates_of_rustls_are_followed() {
-    let (mut channel, mut raw) = listener_to(client_with(honest()));
+    let (mut channel, mut raw) = listener_to(client_with(valid_certificate()));
     raw.refresh_traffic_keys().unwrap();
     let mut update = take(&mut raw);
     assert_eq!(
@@ -270,13 +270,13 @@ fn plaintext_records_and_invalid_lengths_are_refused_at_their_header() {
 
 #[test]
 fn our_close_notify_reaches_rustls_and_ends_sending() {
-    let (mut channel, mut raw) = listener_to(client_with(honest()));
+    let (mut channel, mut raw) = listener_to(client_with(valid_certificate()));
     let mut out = sealed(&mut channel, b"last");
     channel.close(&mut out);
     let length = out.len();
     channel.close(&mut out);
     assert_eq!(out.len(), length);
-    give(&mut raw, &out).unwrap();
+    feed(&mut raw, &out).unwrap();
     let mut plaintext = Vec::new();
     // rustls reports a clean end only after a close_notify.
     raw.reader().read_to_end(&mut plaintext).unwrap();
