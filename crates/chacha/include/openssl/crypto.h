@@ -4,5 +4,5 @@
  */
 #include <string.h>
 
-/* glibc 2.25; the compiler may not optimize it away. */
+/* glibc 2.25; the compiler may not optimise it away. */
 #define OPENSSL_cleanse(memory, length) explicit_bzero(memory, length)

@@ -130,7 +130,7 @@ fn no_flipped_bit_of_a_signature_verifies() {
 #[test]
 fn secp256k1_signatures_with_high_s_are_refused() {
     let keypair = Keypair::generate(KeyType::Secp256k1).unwrap();
-    // Low and high S are equally likely before normalization.
+    // Low and high S are equally likely before normalisation.
     for round in 0..32_u8 {
         let signature = keypair.sign(&[round]).unwrap();
         assert!(secp256k1::is_low_s(&signature));
