@@ -1,4 +1,4 @@
-//! The construction over OpenSSL's ChaCha20 and Poly1305.
+//! The AEAD construction over OpenSSL's ChaCha20 and Poly1305.
 
 use std::arch::global_asm;
 use std::fmt;
@@ -10,7 +10,8 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{Forged, KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH};
 
 unsafe extern "C" {
-    /// `crypto/chacha`: XORs `length` bytes with the key stream; the first word of the counter counts blocks.
+    /// `crypto/chacha`: XORs `length` bytes with the key stream; the first word of the counter is
+    /// the block number.
     fn ChaCha20_ctr32(
         out: *mut u8,
         text: *const u8,
@@ -18,34 +19,36 @@ unsafe extern "C" {
         key: *const u32,
         counter: *const u32,
     );
-    /// `include/crypto/poly1305.h`, and so are the other two.
+    /// `include/crypto/poly1305.h`, like the two below.
     fn Poly1305_Init(state: *mut State, key: *const u8);
     fn Poly1305_Update(state: *mut State, text: *const u8, length: usize);
     fn Poly1305_Final(state: *mut State, tag: *mut u8);
-    /// By which both choose what runs: words of CPUID as OPENSSL_ia32cap(3) has them. Zeros are any processor.
+    /// CPUID words by which both select an implementation, in the layout of OPENSSL_ia32cap(3).
+    /// Zeros select the baseline for any x86-64.
     safe static OPENSSL_ia32cap_P: [AtomicU32; 4];
 }
 
-// Hidden, for Node exports a symbol of this name, and the assembly expects it within 2 GiB.
+// Hidden, because Node exports a symbol of this name and the assembly expects it within 2 GiB.
 global_asm!(
     ".hidden OPENSSL_ia32cap_P",
     ".comm OPENSSL_ia32cap_P, 16, 4"
 );
 
-/// Tells OpenSSL's code what this processor has, of what it asks for. Its own detection is not linked.
-fn tell_instructions() {
+/// Publishes the features of this processor that OpenSSL's code tests for. Its own detection is not
+/// linked.
+fn set_cpu_features() {
     let second = (u32::from(has!("ssse3")) << 9) | (u32::from(has!("avx")) << 28);
     let third = (u32::from(has!("avx2")) << 5)
         | (u32::from(has!("avx512f")) << 16)
         | (u32::from(has!("avx512ifma")) << 21)
         | (u32::from(has!("avx512bw")) << 30)
         | (u32::from(has!("avx512vl")) << 31);
-    // Every caller stores the same, and calls the functions after it.
+    // Relaxed: every caller stores the same values, and does so before it calls the functions.
     OPENSSL_ia32cap_P[1].store(second, Ordering::Relaxed);
     OPENSSL_ia32cap_P[2].store(third, Ordering::Relaxed);
 }
 
-/// A key of ChaCha20-Poly1305, in memory that is wiped when it is dropped.
+/// A ChaCha20-Poly1305 key, zeroized on drop.
 pub struct Key(Box<Zeroizing<[u32; KEY_LENGTH / 4]>>);
 
 impl fmt::Debug for Key {
@@ -55,16 +58,16 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// A key, if this processor has the instructions that make it worth its while.
+    /// Returns a key, or `None` if this processor lacks the instructions that make it worthwhile.
     pub fn new(key: &[u8; KEY_LENGTH]) -> Option<Self> {
         let has_instructions =
             has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512ifma");
         has_instructions.then(|| Self::on_any_processor(key))
     }
 
-    /// OpenSSL chooses what runs by the processor, too.
+    /// Skips the check of [`new`](Self::new): OpenSSL's code itself selects by processor.
     fn on_any_processor(key: &[u8; KEY_LENGTH]) -> Self {
-        tell_instructions();
+        set_cpu_features();
         let (words, _) = key.as_chunks();
         let mut own = Box::new(Zeroizing::new([0; KEY_LENGTH / 4]));
         for (own, word) in own.iter_mut().zip(words) {
@@ -73,7 +76,8 @@ impl Key {
         Self(own)
     }
 
-    /// Seals `text` in place and returns its tag. A nonce is used once with a key; a text has 256 GiB at most.
+    /// Seals `text`, at most 256 GiB, in place and returns its tag. A nonce must be used only once
+    /// with a key.
     pub fn seal(
         &self,
         nonce: &[u8; NONCE_LENGTH],
@@ -92,7 +96,7 @@ impl Key {
     /// Opens `text` in place.
     ///
     /// # Errors
-    /// See [`Forged`]. Nothing of the plaintext is left in `text` then.
+    /// [`Forged`] if the tag does not match; `text` is then zeroized.
     pub fn open(
         &self,
         nonce: &[u8; NONCE_LENGTH],
@@ -115,15 +119,16 @@ impl Key {
     }
 }
 
-/// What one function after the other goes over while it is in the first cache; whole blocks of the cipher.
+/// Bytes that cipher and authenticator process in turn, small enough to stay in the L1 cache; a
+/// multiple of the cipher's block.
 const PIECE_BYTES: usize = 8 << 10;
-/// Of the cipher.
+/// Block size of the cipher.
 const BLOCK_BYTES: usize = 64;
 
 /// The key stream of one text.
 struct Stream<'a> {
     key: &'a Key,
-    /// The number of the next block, and the nonce.
+    /// Number of the next block, then the nonce.
     counter: [u32; 4],
 }
 
@@ -137,52 +142,52 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The first block, of which the authenticator's key is the first half.
+    /// Returns the first block; its first half is the authenticator's key.
     fn one_time_key(&mut self) -> Zeroizing<[u8; BLOCK_BYTES]> {
         let mut block = Zeroizing::new([0; BLOCK_BYTES]);
         self.apply(&mut *block);
         block
     }
 
-    /// XORs the text with the next blocks; only the last text may end inside of one.
+    /// XORs `text` with the next blocks; only the last call may end within a block.
     fn apply(&mut self, text: &mut [u8]) {
         let at = text.as_mut_ptr();
         let (key, counter) = (self.key.0.as_ptr(), self.counter.as_ptr());
-        // SAFETY: in place is what the function allows; `at` is valid for that many bytes, the key has eight
-        // words and the counter four.
+        // SAFETY: the function allows in-place operation; `at` is valid for `text.len()` bytes, the
+        // key has eight words and the counter four.
         unsafe { ChaCha20_ctr32(at, at, text.len(), key, counter) };
         self.counter[0] += text.len().div_ceil(BLOCK_BYTES) as u32;
     }
 }
 
-/// More than the 248 bytes of a state, by a test; aligned to what its instructions load.
+/// Larger than the 248 bytes of OpenSSL's state, which a test checks; aligned for its vector loads.
 #[repr(C, align(64))]
 struct State([u64; 32]);
 
-/// Poly1305 over associated data and ciphertext, each filled up to 16 bytes.
+/// Poly1305 over associated data and ciphertext, each zero-padded to 16 bytes.
 struct Authenticator(State);
 
 impl Authenticator {
     fn new(key: Zeroizing<[u8; BLOCK_BYTES]>, aad: &[u8]) -> Self {
         let mut this = Self(State([0; 32]));
-        // SAFETY: the state is large enough and the key has 32 bytes and more.
+        // SAFETY: the state is large enough and the key has at least 32 bytes.
         unsafe { Poly1305_Init(&mut this.0, key.as_ptr()) };
         this.update(aad);
-        this.fill_up(aad.len());
+        this.pad(aad.len());
         this
     }
 
     fn update(&mut self, text: &[u8]) {
-        // SAFETY: `new` has initialised the state; the pointer is valid for that many bytes.
+        // SAFETY: `new` has initialised the state; the pointer is valid for `text.len()` bytes.
         unsafe { Poly1305_Update(&mut self.0, text.as_ptr(), text.len()) };
     }
 
-    fn fill_up(&mut self, length: usize) {
+    fn pad(&mut self, length: usize) {
         self.update(&[0; TAG_LENGTH][..length.wrapping_neg() % TAG_LENGTH]);
     }
 
     fn finish(mut self, aad: usize, text: usize) -> [u8; TAG_LENGTH] {
-        self.fill_up(text);
+        self.pad(text);
         self.update(&(aad as u64).to_le_bytes());
         self.update(&(text as u64).to_le_bytes());
         let mut tag = [0; TAG_LENGTH];
@@ -198,7 +203,7 @@ impl Drop for Authenticator {
     }
 }
 
-/// In a time that does not depend on where they differ.
+/// Compares in constant time.
 fn is_equal(left: &[u8; TAG_LENGTH], right: &[u8; TAG_LENGTH]) -> bool {
     std::hint::black_box(u128::from_ne_bytes(*left) ^ u128::from_ne_bytes(*right)) == 0
 }

@@ -6,7 +6,8 @@ use ferroswarm_proto::framing::{
 
 use crate::{piece, settings};
 
-/// Unsigned varints: what decodes encodes to the same bytes and to no fewer, and an error stays one.
+/// Unsigned varints: a decoded value encodes to the same bytes, no proper prefix decodes, and an
+/// error is found within the first nine bytes.
 pub fn varint(data: &[u8]) {
     match decode_varint(data) {
         Ok(Some((value, length))) => {
@@ -30,8 +31,8 @@ pub fn varint(data: &[u8]) {
     }
 }
 
-/// Messages of every framing, however the bytes are cut: the same messages, none over the limit, none
-/// that its writer would have framed otherwise.
+/// Messages in every framing: the result does not depend on how the input is split, no message
+/// exceeds the limit, and encoding the messages reproduces their bytes.
 pub fn msgio(data: &[u8]) {
     let ([framing, limit, cut], bytes) = settings(data);
     let framing = match framing % 5 {
@@ -43,8 +44,8 @@ pub fn msgio(data: &[u8]) {
     };
     let limit = usize::from(limit) * 4;
     let (messages, error) = read(framing, limit, bytes, usize::MAX);
-    let in_pieces = read(framing, limit, bytes, piece(cut));
-    assert_eq!((&messages, error), (&in_pieces.0, in_pieces.1));
+    let split = read(framing, limit, bytes, piece(cut));
+    assert_eq!((&messages, error), (&split.0, split.1));
 
     let mut written = Vec::new();
     for message in &messages {
@@ -53,14 +54,14 @@ pub fn msgio(data: &[u8]) {
         written.extend_from_slice(
             framing
                 .encode_prefix(message.len(), &mut prefix)
-                .expect("what was read can be written"),
+                .expect("decoded lengths can be encoded"),
         );
         written.extend_from_slice(message);
     }
     assert!(bytes.starts_with(&written));
 }
 
-/// The whole messages of `bytes`, and the error that ends them.
+/// Returns the complete messages in `bytes`, and the error that follows them, if any.
 fn read(
     framing: Framing,
     limit: usize,
@@ -70,13 +71,13 @@ fn read(
     let mut decoder = Decoder::new(framing, limit);
     let mut messages = Vec::new();
     let mut message = Vec::new();
-    let mut held = Vec::new();
+    let mut buffer = Vec::new();
     for piece in bytes.chunks(piece) {
-        held.extend_from_slice(piece);
+        buffer.extend_from_slice(piece);
         let mut at = 0;
         loop {
             let is_inside = decoder.is_inside_message();
-            let prefix = match decoder.peek(&held[at..]) {
+            let prefix = match decoder.peek(&buffer[at..]) {
                 Ok(Some(prefix)) => prefix,
                 Ok(None) => break,
                 Err(error) => return (messages, Some(error)),
@@ -85,16 +86,16 @@ fn read(
                 decoder.begin(prefix);
             }
             at += prefix.prefix_bytes;
-            let count = prefix.message_bytes.min(held.len() - at);
+            let count = prefix.message_bytes.min(buffer.len() - at);
             decoder.advance(count);
-            message.extend_from_slice(&held[at..at + count]);
+            message.extend_from_slice(&buffer[at..at + count]);
             at += count;
             if decoder.is_inside_message() {
                 break;
             }
             messages.push(std::mem::take(&mut message));
         }
-        held.drain(..at);
+        buffer.drain(..at);
     }
     (messages, None)
 }

@@ -1,9 +1,9 @@
-//! What each fuzz target does with its input.
+//! Bodies of the fuzz targets.
 //!
-//! The targets of `fuzz/` are one line each and call these functions; so does `cargo test`, with the
-//! seeds of `fuzz/seeds/`. A target panics when a parser does, and when what it promises does not hold:
-//! that cutting the input elsewhere changes nothing, that what was altered is not admitted, that a
-//! remote stays within its limits.
+//! The targets in `fuzz/` are one line each and call these functions; so does `cargo test`, with
+//! the seeds in `fuzz/seeds/`. A target panics if a parser panics or an invariant is violated: the
+//! result does not depend on how the input is split, tampered input is rejected, and a remote stays
+//! within its limits.
 #![forbid(unsafe_code)]
 
 pub use framing::{msgio, varint};
@@ -19,10 +19,10 @@ mod tampering;
 mod upgrade;
 mod yamux;
 
-/// A function that takes any bytes.
+/// A function that accepts arbitrary bytes.
 pub type Target = fn(&[u8]);
 
-/// Every target by the name of its binary and of its folder of seeds.
+/// Every target, by the name of its binary and seed folder.
 pub const TARGETS: &[(&str, Target)] = &[
     ("identity", identity),
     ("msgio", msgio),
@@ -37,7 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("yamux_frames", yamux_frames),
 ];
 
-/// The front of the input, which tells how the rest is used; zeros where it is too short.
+/// Splits off the first `N` bytes of the input, which configure the run; padded with zeros.
 fn settings<const N: usize>(data: &[u8]) -> ([u8; N], &[u8]) {
     let (front, rest) = data.split_at(N.min(data.len()));
     let mut settings = [0; N];
@@ -45,7 +45,7 @@ fn settings<const N: usize>(data: &[u8]) -> ([u8; N], &[u8]) {
     (settings, rest)
 }
 
-/// Sizes of pieces from one byte up to everything.
+/// Maps a byte to the size of the pieces that the input is split into; zero means no split.
 fn piece(choice: u8) -> usize {
     match choice {
         0 => usize::MAX,

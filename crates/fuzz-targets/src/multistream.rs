@@ -1,4 +1,4 @@
-//! Negotiation, from both sides.
+//! Negotiation in both roles.
 
 use std::ops::ControlFlow;
 
@@ -11,10 +11,10 @@ use crate::{piece, settings};
 
 const NAMES: [&str; 4] = ["/noise", "/yamux/1.0.0", "/a", "/ipfs/ping/1.0.0"];
 
-/// The header and each name twice, as the remote may make a proposer begin anew.
-const SAID_BYTES_MAX: usize = 2 * (NAMES.len() + 1) * 32;
+/// The header and each name twice, because the remote may restart a dialer's negotiation once.
+const OUTPUT_BYTES_MAX: usize = 2 * (NAMES.len() + 1) * 32;
 
-/// What a negotiation came to.
+/// Result of a negotiation.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     result: Result<Option<usize>, NegotiationError>,
@@ -22,8 +22,8 @@ struct Outcome {
     output: Vec<u8>,
 }
 
-/// A proposer that is given any bytes: it ends the same however they are cut, agrees only on what it
-/// proposed, and says no more than its lines.
+/// A dialer on arbitrary input: the outcome does not depend on how the input is split, only a
+/// proposed protocol is accepted, and the output is bounded.
 pub fn multistream_dialer(data: &[u8]) {
     let ([mode, cut], input) = settings(data);
     let mode = if mode & 1 == 0 { Mode::V1 } else { Mode::Lazy };
@@ -54,8 +54,8 @@ pub fn multistream_dialer(data: &[u8]) {
     };
     let whole = run(usize::MAX);
     let mut pieces = run(piece(cut));
-    assert!(pieces.output.len() <= SAID_BYTES_MAX && whole.output.len() <= SAID_BYTES_MAX);
-    // Who refuses what was not proposed yet is not told of it, if both come at once.
+    assert!(pieces.output.len() <= OUTPUT_BYTES_MAX && whole.output.len() <= OUTPUT_BYTES_MAX);
+    // A proposal refused in the same piece as its predecessor is never sent, so outputs may differ.
     pieces.output.clone_from(&whole.output);
     assert_same(&whole, &pieces);
     if let Ok(Some(index)) = whole.result {
@@ -65,21 +65,21 @@ pub fn multistream_dialer(data: &[u8]) {
     }
 }
 
-/// A server of protocols that is given any bytes: it ends the same however they are cut, and what it
-/// says to them is bounded.
+/// A listener on arbitrary input: the outcome does not depend on how the input is split, and the
+/// output is bounded.
 pub fn multistream_listener(data: &[u8]) {
-    let ([asks, cut], input) = settings(data);
+    let ([flags, cut], input) = settings(data);
     let mut table = ProtocolTable::default();
     for (index, name) in NAMES.iter().enumerate() {
         table.insert(id(name), index);
     }
-    if asks & 1 != 0 {
+    if flags & 1 != 0 {
         table.set_others(Others::Ask);
     }
     let run = |piece| {
         let mut listener = Listener::default();
         let mut output = Vec::new();
-        let mut held_max = 0;
+        let mut pending_max = 0;
         let fed = feed(input, piece, |input| {
             let consumed = listener.handle_input(input, &table)?;
             if let Some(name) = listener.queried() {
@@ -93,11 +93,11 @@ pub fn multistream_listener(data: &[u8]) {
             }
             let before = output.len();
             listener.poll_output(&mut output);
-            held_max = held_max.max(output.len() - before);
+            pending_max = pending_max.max(output.len() - before);
             Ok((consumed, listener.outcome().is_some()))
         });
         listener.poll_output(&mut output);
-        assert!(held_max <= LISTING_BYTES_MAX + (PROPOSALS_MAX + 2) * 32 + LINE_BYTES_MAX);
+        assert!(pending_max <= LISTING_BYTES_MAX + (PROPOSALS_MAX + 2) * 32 + LINE_BYTES_MAX);
         if fed.0.is_err() {
             assert!(listener.handle_input(b"\x03ls\n", &table).is_err());
             assert_eq!(listener.outcome(), None);
@@ -113,7 +113,8 @@ pub fn multistream_listener(data: &[u8]) {
     assert_same(&whole, &pieces);
 }
 
-/// Which error it is may depend on how much of a line was there when it was found hopeless.
+/// Compares outcomes. The kind of an error is ignored: it may depend on how much of a line had
+/// arrived when the line was found invalid.
 fn assert_same(whole: &Outcome, pieces: &Outcome) {
     match (&whole.result, &pieces.result) {
         (Err(_), Err(_)) => {}
@@ -121,7 +122,7 @@ fn assert_same(whole: &Outcome, pieces: &Outcome) {
     }
 }
 
-/// Gives `input` in pieces, each as often as bytes are consumed, until the negotiation is over.
+/// Feeds `input` in pieces, each until it is consumed, until the negotiation completes or fails.
 fn feed(
     input: &[u8],
     piece: usize,
@@ -137,7 +138,7 @@ fn feed(
                     if over {
                         return ControlFlow::Break(Ok(()));
                     }
-                    // It takes everything, unless it asked in between.
+                    // All input is consumed, except where a query interrupts it.
                     assert!(consumed > 0);
                     piece = &piece[consumed..];
                 }

@@ -13,8 +13,9 @@ use ferroswarm_secure::{
 use crate::settings;
 use crate::tampering::Tampering;
 
-/// What says who a peer is, in all its forms: public keys in protobuf and DER, Noise payloads, peer ids
-/// as bytes and text. What is read is written the same way, and nobody signs by chance.
+/// Peer identities in all encodings: public keys in protobuf and DER, Noise payloads, peer ids as
+/// bytes and text. Decoded values re-encode to the same bytes, and no key verifies an arbitrary
+/// signature.
 pub fn identity(data: &[u8]) {
     let ([form], bytes) = settings(data);
     match form % 4 {
@@ -47,7 +48,7 @@ pub fn identity(data: &[u8]) {
 fn check_key(key: &PublicKey) {
     let encoded = key.to_protobuf();
     assert!(PublicKey::from_protobuf(&encoded).as_ref() == Ok(key));
-    assert!(!key.verify(b"nobody signed this", &encoded));
+    assert!(!key.verify(b"unsigned message", &encoded));
     let id = PeerId::from_public_key(key);
     if let Some(inlined) = id.public_key() {
         assert!(inlined == *key);
@@ -60,7 +61,8 @@ fn check_id(id: PeerId) {
     assert_eq!(id.to_string().parse(), Ok(id));
 }
 
-/// A certificate: it is refused, or its peer has an id. Dates come from the input too.
+/// A certificate is rejected or yields a valid peer id. The current date is taken from the input
+/// too.
 pub fn tls_certificate(data: &[u8]) {
     let ([year], der) = settings(data);
     let now = Duration::from_secs((1970 + u64::from(year)) * 31_556_952);
@@ -75,34 +77,34 @@ static CONFIGS: LazyLock<[HandshakeConfig; 2]> = LazyLock::new(|| {
         &["/mplex/6.7.0", "/yamux/1.0.0"],
     ]
     .map(|muxers| {
-        let keypair = Keypair::generate(KeyType::Ed25519).expect("keys can be made");
+        let keypair = Keypair::generate(KeyType::Ed25519).expect("key generation succeeds");
         HandshakeConfig {
-            identity: Arc::new(Identity::new(keypair).expect("credentials can be made")),
+            identity: Arc::new(Identity::new(keypair).expect("credentials can be created")),
             muxers: muxers.iter().map(|&muxer| muxer.into()).collect(),
             expected_peer: None,
         }
     })
 });
 
-/// One end of a handshake, and what went in and out of it.
+/// One end of a handshake, with the bytes it sent and consumed.
 struct End {
     handshake: Handshake,
     sent: Vec<u8>,
-    taken: Vec<u8>,
+    consumed: Vec<u8>,
 }
 
-/// Two nodes that shake hands over a wire that alters, loses, repeats and invents bytes: an end is
-/// complete only if it took exactly what the other one sent.
+/// A handshake over a link that modifies, drops, duplicates and injects bytes: an end completes
+/// only if it consumed exactly the bytes that the other end sent.
 pub fn noise_handshake(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let roles = [Role::Dialer, Role::Listener];
     let mut ends = [0, 1].map(|side: usize| End {
         handshake: Handshake::new(Security::Noise, roles[side], &CONFIGS[side])
-            .expect("a handshake can begin"),
+            .expect("a handshake can start"),
         sent: Vec::new(),
-        taken: Vec::new(),
+        consumed: Vec::new(),
     });
-    // Three messages, each delivered before the next one.
+    // Three messages, each delivered before the next is sent.
     for message in 0..3 {
         let (from, to) = (message % 2, (message + 1) % 2);
         let mut frame = Vec::new();
@@ -115,9 +117,9 @@ pub fn noise_handshake(data: &[u8]) {
         let cut = usize::from(u8::arbitrary(&mut input).unwrap_or(0)) + 1;
         let mut bytes = pieces.concat();
         for piece in bytes.chunks_mut(cut) {
-            let shown = piece.to_vec();
+            let original = piece.to_vec();
             match ends[to].handshake.handle_input(piece) {
-                Ok(consumed) => ends[to].taken.extend_from_slice(&shown[..consumed]),
+                Ok(consumed) => ends[to].consumed.extend_from_slice(&original[..consumed]),
                 Err(_) => assert!(!ends[to].handshake.is_complete()),
             }
         }
@@ -125,7 +127,7 @@ pub fn noise_handshake(data: &[u8]) {
     for side in 0..2 {
         let [end, other] = [&ends[side], &ends[1 - side]];
         if end.handshake.is_complete() {
-            assert_eq!(end.taken, other.sent);
+            assert_eq!(end.consumed, other.sent);
         }
     }
     let [dialer, listener] = ends;
@@ -139,8 +141,8 @@ pub fn noise_handshake(data: &[u8]) {
     }
 }
 
-/// Sealed records over the same wire: what opens is what was sealed, in order, up to the first record
-/// that was touched; after an error nothing opens.
+/// Sealed records over the same link: records open as sealed and in order, up to the first one
+/// tampered with; after an error none opens.
 pub fn noise_transport(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let (mut sender, mut receiver) = noise_channels(&[1; 32], &[2; 32]);
@@ -178,7 +180,7 @@ pub fn noise_transport(data: &[u8]) {
                 assert!(needed > bytes.len() - at);
                 break;
             }
-            Ok(other) => panic!("nobody sent {other:?}"),
+            Ok(other) => panic!("unexpected {other:?}"),
             Err(_) => {
                 assert!(receiver.open(&mut []).is_err());
                 break;

@@ -1,8 +1,8 @@
-//! A wire that alters, loses, repeats and invents bytes.
+//! A link that modifies, drops, duplicates and injects bytes.
 
 use arbitrary::Arbitrary;
 
-/// What happens to a piece of bytes on its way.
+/// Modification of a piece of data in transit.
 #[derive(Arbitrary, Debug)]
 pub(crate) enum Tampering {
     None,
@@ -16,7 +16,7 @@ pub(crate) enum Tampering {
 }
 
 impl Tampering {
-    /// Changes the last of `pieces`, which has arrived just now.
+    /// Applies the modification to the last of `pieces`, the one that just arrived.
     pub(crate) fn apply(self, pieces: &mut Vec<Vec<u8>>) {
         let Some(last) = pieces.last_mut() else {
             return;

@@ -1,4 +1,4 @@
-//! Everything from the first byte to a muxed channel.
+//! Connection upgrades, from the first byte to a multiplexed channel.
 
 use std::sync::{Arc, LazyLock};
 
@@ -15,27 +15,27 @@ const YAMUX: &str = "/yamux/1.0.0";
 
 static IDENTITIES: LazyLock<[Arc<Identity>; 2]> = LazyLock::new(|| {
     [(); 2].map(|()| {
-        let keypair = Keypair::generate(KeyType::Ed25519).expect("keys can be made");
-        Arc::new(Identity::new(keypair).expect("credentials can be made"))
+        let keypair = Keypair::generate(KeyType::Ed25519).expect("key generation succeeds");
+        Arc::new(Identity::new(keypair).expect("credentials can be created"))
     })
 });
 
-/// Two nodes, or one and a stranger; the first byte tells which protocols they have.
+/// Two nodes, or one node and an untrusted peer; the first byte selects their protocols.
 ///
-/// Over a wire that changes nothing two nodes agree where they can, whatever the pieces. Over one that
-/// does, who is proven is still the other end. What a stranger says in place of a muxer's negotiation
-/// is refused or agreed to, never followed by a second pause.
+/// Over a faithful link two nodes agree whenever they have a protocol in common, however the bytes
+/// are split. Over a tampering link, an authenticated peer is still the other end. Arbitrary bytes
+/// in place of the muxer's negotiation are rejected or accepted, never followed by a second pause.
 pub fn upgrade(data: &[u8]) {
     let ([shape, cut], rest) = settings(data);
     match shape >> 6 {
         0 => agree(shape, piece(cut)),
         1 => tamper(shape, piece(cut), rest),
-        2 => talk_to(shape, piece(cut), rest),
+        2 => secure_with(shape, piece(cut), rest),
         _ => mux_with(shape, piece(cut), rest),
     }
 }
 
-/// One node, and what came in and is to go out.
+/// One node, with its pending input and output.
 struct End {
     upgrade: Upgrade,
     other: PeerId,
@@ -63,7 +63,7 @@ impl End {
             },
         };
         Self {
-            upgrade: Upgrade::new(config).expect("a handshake can begin"),
+            upgrade: Upgrade::new(config).expect("a handshake can start"),
             other: *other.peer_id(),
             input: Vec::new(),
             output: Vec::new(),
@@ -72,7 +72,7 @@ impl End {
         }
     }
 
-    /// Goes on as far as the input allows; nothing follows the end.
+    /// Advances as far as the input allows; checks that nothing follows completion or failure.
     fn advance(&mut self) {
         while self.result.is_none() {
             match self.upgrade.advance(&mut self.input, &mut self.output) {
@@ -80,7 +80,7 @@ impl End {
                 Ok(Progress::Secured) => {
                     assert!(!self.paused);
                     self.paused = true;
-                    let peer = self.upgrade.peer().expect("it is proven");
+                    let peer = self.upgrade.peer().expect("the peer is authenticated");
                     assert_eq!(peer.id, self.other);
                 }
                 Ok(Progress::Complete(upgraded)) => {
@@ -103,8 +103,8 @@ impl End {
     }
 
     fn channel(self) -> Channel {
-        let upgraded = self.result.expect("it is over");
-        upgraded.expect("it is complete").channel
+        let upgraded = self.result.expect("the upgrade has ended");
+        upgraded.expect("the upgrade is complete").channel
     }
 }
 
@@ -146,14 +146,18 @@ fn nodes(shape: u8) -> [End; 2] {
     ]
 }
 
-/// Carries what one end has to say to the other, until both are silent.
-fn run([dialer, listener]: &mut [End; 2], cut: usize, mut alter: impl FnMut(Vec<u8>) -> Vec<u8>) {
+/// Carries each end's output to the other, until neither has any.
+fn run(
+    [dialer, listener]: &mut [End; 2],
+    cut: usize,
+    mut transmit: impl FnMut(Vec<u8>) -> Vec<u8>,
+) {
     dialer.advance();
     listener.advance();
     while !(dialer.output.is_empty() && listener.output.is_empty()) {
-        let bytes = alter(std::mem::take(&mut dialer.output));
+        let bytes = transmit(std::mem::take(&mut dialer.output));
         listener.receive(&bytes, cut);
-        let bytes = alter(std::mem::take(&mut listener.output));
+        let bytes = transmit(std::mem::take(&mut listener.output));
         dialer.receive(&bytes, cut);
     }
 }
@@ -161,8 +165,8 @@ fn run([dialer, listener]: &mut [End; 2], cut: usize, mut alter: impl FnMut(Vec<
 fn agree(shape: u8, cut: usize) {
     let mut ends = nodes(shape);
     run(&mut ends, cut, |bytes| bytes);
-    let [offered, known] = [securities(shape >> 2), securities(shape >> 4)];
-    let chosen = offered.iter().find(|security| known.contains(security));
+    let [offered, supported] = [securities(shape >> 2), securities(shape >> 4)];
+    let chosen = offered.iter().find(|security| supported.contains(security));
     let [dialer, listener] = ends.map(|end| end.result);
     let (Some(Ok(mut dialer)), Some(Ok(mut listener))) = (dialer, listener) else {
         return assert!(chosen.is_none());
@@ -171,7 +175,7 @@ fn agree(shape: u8, cut: usize) {
         assert_eq!(Some(&end.peer.security), chosen);
         assert_eq!(end.peer.muxer.as_deref(), Some(YAMUX));
     }
-    let mut record = sealed(&mut dialer.channel, b"there");
+    let mut record = sealed(&mut dialer.channel, b"data");
     let opened = listener.channel.open(&mut record);
     assert!(matches!(opened, Ok(Opened::Record { .. })));
 }
@@ -187,8 +191,8 @@ fn tamper(shape: u8, cut: usize, rest: &[u8]) {
     });
 }
 
-/// A stranger who says anything is never proven to be somebody.
-fn talk_to(shape: u8, cut: usize, rest: &[u8]) {
+/// A peer that sends arbitrary bytes is never authenticated.
+fn secure_with(shape: u8, cut: usize, rest: &[u8]) {
     let mut end = End::new(
         role(shape),
         agreement(shape),
@@ -199,7 +203,7 @@ fn talk_to(shape: u8, cut: usize, rest: &[u8]) {
     assert!(!end.paused);
 }
 
-/// A stranger who has no muxer in its handshake and says anything behind it.
+/// A peer that offers no muxer in its handshake and sends arbitrary bytes after it.
 fn mux_with(shape: u8, cut: usize, rest: &[u8]) {
     let common = [securities(shape >> 2)[0]];
     let muxers: [&[&str]; 2] = match role(shape) {
@@ -212,14 +216,14 @@ fn mux_with(shape: u8, cut: usize, rest: &[u8]) {
     ];
     run(&mut ends, cut, |bytes| bytes);
     let [dialer, listener] = ends;
-    let (mut node, stranger) = match role(shape) {
+    let (mut node, peer) = match role(shape) {
         Role::Dialer => (dialer, listener),
         Role::Listener => (listener, dialer),
     };
     assert!(node.paused && node.result.is_none());
-    let mut channel = stranger.channel();
-    for said in rest.chunks(cut.min(Channel::PLAINTEXT_MAX)) {
-        let record = sealed(&mut channel, said);
+    let mut channel = peer.channel();
+    for plaintext in rest.chunks(cut.min(Channel::PLAINTEXT_MAX)) {
+        let record = sealed(&mut channel, plaintext);
         node.receive(&record, cut);
     }
     if let Some(Ok(upgraded)) = &node.result {

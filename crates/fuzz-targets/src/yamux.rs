@@ -1,4 +1,4 @@
-//! Yamux sessions with remotes of any kind and callers that do what callers may.
+//! Yamux sessions with arbitrary remotes and callers that keep to the API's contract.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use ferroswarm_proto::muxer::{MemoryBudget, Role, StreamKey};
 
 use crate::{piece, settings};
 
-/// Limits that a short input reaches.
+/// Limits low enough for a short input to reach.
 const STREAMS_MAX: u32 = 8;
 const BACKLOG_MAX: u32 = 4;
 const UNACKED_MAX: u32 = 4;
-/// Window growth that may be lent, over all streams.
+/// Memory budget for window growth, over all streams.
 const BUDGET_BYTES: u64 = 1 << 20;
-/// Control frames that may wait whatever the remote does: resets, pongs, a ping and a goodbye.
+/// Bound on pending control frames, whatever the remote does: resets, pongs, a ping and a GoAway.
 const CONTROL_FRAMES_MAX: usize = 2_048 + 8 + 2;
 
-/// Any bytes from the remote, to a caller that reacts without understanding.
+/// Arbitrary bytes from the remote, to a caller that reacts at random.
 pub fn yamux_bytes(data: &[u8]) {
     let ([role, cut, a, b, c, d, e, f], bytes) = settings(data);
     let reactions = [a, b, c, d, e, f];
@@ -47,7 +47,7 @@ pub fn yamux_bytes(data: &[u8]) {
     assert_eq!(run(usize::MAX), run(piece(cut)));
 }
 
-/// Frames of the remote and commands of the caller, in any order.
+/// Frames from the remote and calls of the caller, in any order.
 pub fn yamux_frames(data: &[u8]) {
     let ([role, cut], rest) = settings(data);
     let mut input = Unstructured::new(rest);
@@ -158,9 +158,9 @@ impl Step {
     }
 }
 
-/// What a session told, with neighbouring data of a stream as one.
+/// A reported event; consecutive data of a stream is merged into one.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum Report {
     Opened(u32),
     Acked(u32),
     Data(u32, usize),
@@ -172,49 +172,49 @@ enum Told {
     Failed(ProtocolError),
 }
 
-/// A stream as its caller knows it.
+/// The caller's view of a stream.
 #[derive(Debug, Default)]
-struct Known {
+struct StreamView {
     is_outbound: bool,
     is_acked: bool,
     is_finished: bool,
-    /// Nothing may be told of it any more.
+    /// No event may be reported for the stream any more.
     is_reset: bool,
     is_discarding: bool,
     is_write_finished: bool,
     unread: u64,
 }
 
-/// One session, its caller, and everything that it told and sent.
+/// A session, its caller's state, and everything it reported and sent.
 struct End {
     session: Session,
     piece: usize,
     now: Duration,
-    streams: BTreeMap<u32, Known>,
+    streams: BTreeMap<u32, StreamView>,
     budget: Budget,
-    reported: Vec<Told>,
+    reported: Vec<Report>,
     sent: Vec<u8>,
     has_failed: bool,
 }
 
 struct Budget {
-    lent: u64,
+    reserved: u64,
 }
 
 impl MemoryBudget for Budget {
     fn reserve(&mut self, bytes: u32) -> bool {
-        let fits = self.lent + u64::from(bytes) <= BUDGET_BYTES;
+        let fits = self.reserved + u64::from(bytes) <= BUDGET_BYTES;
         if fits {
-            self.lent += u64::from(bytes);
+            self.reserved += u64::from(bytes);
         }
         fits
     }
 
     fn release(&mut self, bytes: u32) {
-        self.lent = self
-            .lent
+        self.reserved = self
+            .reserved
             .checked_sub(bytes.into())
-            .expect("only what was lent comes back");
+            .expect("only reserved bytes are released");
     }
 }
 
@@ -231,7 +231,7 @@ impl End {
             piece,
             now: Duration::from_secs(1),
             streams: BTreeMap::new(),
-            budget: Budget { lent: 0 },
+            budget: Budget { reserved: 0 },
             reported: Vec::new(),
             sent: Vec::new(),
             has_failed: false,
@@ -242,7 +242,7 @@ impl End {
         for mut input in bytes.chunks(self.piece) {
             loop {
                 match self.session.poll_event(&mut input, self.now) {
-                    Ok(Some(event)) => self.hear(event),
+                    Ok(Some(event)) => self.handle_event(event),
                     Ok(None) => break,
                     Err(error) => return self.fail(error),
                 }
@@ -252,18 +252,18 @@ impl End {
         assert!(self.session.inbound_live() <= STREAMS_MAX);
     }
 
-    fn hear(&mut self, event: Event<'_>) {
+    fn handle_event(&mut self, event: Event<'_>) {
         assert!(!self.has_failed);
         let reported = match event {
             Event::Opened { key } => {
-                let before = self.streams.insert(key.0, Known::default());
+                let before = self.streams.insert(key.0, StreamView::default());
                 assert!(before.is_none());
-                Told::Opened(key.0)
+                Report::Opened(key.0)
             }
             Event::Acked { key } => {
                 let stream = self.live(key);
                 assert!(stream.is_outbound && !std::mem::replace(&mut stream.is_acked, true));
-                Told::Acked(key.0)
+                Report::Acked(key.0)
             }
             Event::Data { key, bytes } => {
                 let window = self.session.receive_window(key);
@@ -271,42 +271,42 @@ impl End {
                 assert!(!stream.is_finished && !stream.is_discarding && !bytes.is_empty());
                 stream.unread += bytes.len() as u64;
                 assert!(stream.unread <= window.into());
-                if let Some(Told::Data(last, count)) = self.reported.last_mut()
+                if let Some(Report::Data(last, count)) = self.reported.last_mut()
                     && *last == key.0
                 {
                     *count += bytes.len();
                     return;
                 }
-                Told::Data(key.0, bytes.len())
+                Report::Data(key.0, bytes.len())
             }
             Event::Finished { key } => {
                 let stream = self.live(key);
                 assert!(!std::mem::replace(&mut stream.is_finished, true));
-                Told::Finished(key.0)
+                Report::Finished(key.0)
             }
             Event::Reset { key, code } => {
                 self.live(key).is_reset = true;
-                Told::Reset(key.0, code)
+                Report::Reset(key.0, code)
             }
             Event::Writable { key } => {
                 assert!(!self.live(key).is_write_finished);
-                Told::Writable(key.0)
+                Report::Writable(key.0)
             }
-            Event::GoAway { code } => Told::GoAway(code),
-            Event::Pong { .. } => Told::Pong,
+            Event::GoAway { code } => Report::GoAway(code),
+            Event::Pong { .. } => Report::Pong,
         };
         self.reported.push(reported);
     }
 
-    /// The stream that something is told of.
-    fn live(&mut self, key: StreamKey) -> &mut Known {
+    /// Returns the stream that an event refers to.
+    fn live(&mut self, key: StreamKey) -> &mut StreamView {
         let stream = self.streams.get_mut(&key.0).expect("it was opened");
         assert!(!stream.is_reset);
         stream
     }
 
-    /// Does something to the stream that `choice` picks, if there is any.
-    fn with(&mut self, choice: u8, act: impl FnOnce(&mut Session, StreamKey, &mut Known)) {
+    /// Runs `act` on the stream that `choice` selects, if there is any.
+    fn with(&mut self, choice: u8, act: impl FnOnce(&mut Session, StreamKey, &mut StreamView)) {
         let count = self.streams.len().max(1);
         if let Some((key, stream)) = self.streams.iter_mut().nth(usize::from(choice) % count) {
             act(&mut self.session, StreamKey(*key), stream);
@@ -315,9 +315,9 @@ impl End {
 
     fn open(&mut self) {
         if let Ok(key) = self.session.open() {
-            let stream = Known {
+            let stream = StreamView {
                 is_outbound: true,
-                ..Known::default()
+                ..StreamView::default()
             };
             assert!(self.streams.insert(key.0, stream).is_none());
         }
@@ -331,7 +331,7 @@ impl End {
         let (now, mut budget) = (
             self.now,
             Budget {
-                lent: self.budget.lent,
+                reserved: self.budget.reserved,
             },
         );
         self.with(choice, |session, key, stream| {
@@ -406,28 +406,28 @@ impl End {
         }
     }
 
-    /// The session takes nothing more, and says so again.
+    /// Records the failure; checks that the session accepts no more input and repeats the error.
     fn fail(&mut self, error: ProtocolError) {
         if !std::mem::replace(&mut self.has_failed, true) {
-            self.reported.push(Told::Failed(error));
+            self.reported.push(Report::Failed(error));
         }
         let again = self.session.poll_event(&mut &b"\0"[..], self.now);
         assert_eq!(again, Err(error));
     }
 
-    /// Removes every stream; nothing is left but what waits to be sent, which has a bound.
-    fn close(mut self) -> (Vec<Told>, Vec<u8>) {
+    /// Removes every stream; checks that only a bounded number of control frames is left to send.
+    fn close(mut self) -> (Vec<Report>, Vec<u8>) {
         let keys: Vec<u32> = self.streams.keys().copied().collect();
         for key in &keys {
             self.session.remove(StreamKey(*key));
         }
         self.session.release_windows(&mut self.budget);
-        assert_eq!(self.budget.lent, 0);
+        assert_eq!(self.budget.reserved, 0);
         self.session.go_away(0);
         let before = self.sent.len();
         self.control(usize::MAX);
         let frames = (self.sent.len() - before) / HEADER_BYTES;
-        // Streams removed earlier may still owe their resets, a frame each.
+        // Resets of streams removed earlier may still be pending, one frame each.
         assert!(frames <= CONTROL_FRAMES_MAX + self.reported.len() + keys.len());
         assert!(!self.session.has_control());
         let live = (self.session.inbound_live(), self.session.outbound_live());

@@ -1,4 +1,4 @@
-//! The committed seeds, and what every target has to have.
+//! Runs the committed seeds, and checks that every target has a binary and seeds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ fn every_seed_passes_its_target() {
 }
 
 #[test]
-fn every_target_takes_no_bytes_and_many() {
+fn every_target_accepts_empty_and_long_input() {
     for (_, target) in TARGETS {
         target(&[]);
         for byte in [0, 0x7F, 0x80, 0xFF] {
@@ -47,7 +47,7 @@ fn every_target_takes_no_bytes_and_many() {
 }
 
 #[test]
-fn every_target_has_a_binary_and_a_folder_of_seeds() {
+fn every_target_has_a_binary_and_a_seed_folder() {
     let known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names("fuzz_targets"), known);
     assert_eq!(names("seeds"), known);

@@ -1,8 +1,8 @@
 //! The sans-io core of ferroswarm: bytes in, events and bytes out.
 //!
-//! No sockets, no threads, no clock, no randomness: time comes in as a [`std::time::Duration`]
-//! since an epoch of the caller's choice, bytes come in as slices and go out into buffers of the
-//! caller. Everything here is tested without a network.
+//! No sockets, threads, clocks or randomness: time is passed as a [`std::time::Duration`] since an
+//! epoch of the caller's choice, input as slices, and output is written to the caller's buffers.
+//! Everything here is tested without a network.
 #![forbid(unsafe_code)]
 
 pub mod framing;

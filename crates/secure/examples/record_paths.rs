@@ -1,8 +1,8 @@
-//! Compares the ways to seal and open records of 16 KiB: rustls as it is, our record layer with the
-//! keys of a TLS handshake, and Noise; and what the handshakes themselves cost.
+//! Measures sealing and opening of 16 KiB records by rustls, by our record layer with the keys of a
+//! TLS handshake, and by Noise; and the handshakes themselves.
 //!
 //! `cargo run --release -p ferroswarm-secure --example record_paths`
-#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +21,7 @@ use rustls::{
 };
 
 const RECORD: usize = Channel::PLAINTEXT_MAX;
-/// Records sealed or opened between two looks at the clock: 256 KiB, which the second-level cache
-/// holds.
+/// Records sealed or opened between two clock reads: 256 KiB, which fits in the L2 cache.
 const BATCH: usize = 16;
 const ROUNDS: usize = 4_000;
 const HANDSHAKES: usize = 400;
@@ -46,7 +45,7 @@ fn main() {
     );
     for (name, suite) in suites {
         let mut pair = MixedPair::new(suite);
-        // Warm-up, then measured.
+        // Warm-up before the measured run.
         pair.measure(ROUNDS / 10);
         let (rustls, ours) = pair.measure(ROUNDS);
         rustls.print(&format!("a  rustls, {name}"));
@@ -62,7 +61,7 @@ fn main() {
     }
 }
 
-/// Times of many batches.
+/// Durations of many batches.
 #[derive(Default)]
 struct Times {
     seal: Vec<Duration>,
@@ -70,7 +69,7 @@ struct Times {
 }
 
 impl Times {
-    /// The median, so that what else runs on the machine does not count.
+    /// Prints the median, to exclude noise from other load on the machine.
     fn print(mut self, path: &str) {
         let per_byte = |times: &mut Vec<Duration>| {
             times.sort_unstable();
@@ -121,7 +120,7 @@ fn open_batch(channel: &mut Channel, wire: &mut [u8]) -> Duration {
     started.elapsed()
 }
 
-/// A dialer whose records rustls handles, and a listener whose records we handle.
+/// A dialer with rustls's record layer, and a listener with ours.
 struct MixedPair {
     rustls: UnbufferedClientConnection,
     ours: Channel,
@@ -131,7 +130,7 @@ impl MixedPair {
     fn new(suite: SupportedCipherSuite) -> Self {
         let name = ServerName::try_from("example.org").unwrap();
         let mut rustls =
-            UnbufferedClientConnection::new(Arc::new(raw_settings(suite)), name).unwrap();
+            UnbufferedClientConnection::new(Arc::new(raw_config(suite)), name).unwrap();
         let mut ours = Handshake::new(Security::Tls, Role::Listener, &config()).unwrap();
         let (mut to_rustls, mut to_ours) = (Vec::new(), Vec::new());
         while !ours.is_complete() {
@@ -143,7 +142,7 @@ impl MixedPair {
             to_ours.drain(..consumed);
             ours.poll_output(&mut to_rustls);
         }
-        // rustls still waits to hear that its last flight was sent.
+        // rustls still needs confirmation that its last flight was sent.
         step(rustls.process_tls_records(&mut []), &mut to_ours);
         Self {
             rustls,
@@ -151,7 +150,7 @@ impl MixedPair {
         }
     }
 
-    /// Times of rustls and of our record layer.
+    /// Returns the durations of rustls and of our record layer.
     fn measure(&mut self, rounds: usize) -> (Times, Times) {
         let (mut wire, plaintext) = (vec![0; BATCH * (RECORD + 64)], vec![7; RECORD]);
         let (mut rustls, mut ours) = (Times::default(), Times::default());
@@ -265,8 +264,8 @@ fn config() -> HandshakeConfig {
     }
 }
 
-/// Settings of a rustls client with a certificate of libp2p, restricted to one suite.
-fn raw_settings(suite: SupportedCipherSuite) -> ClientConfig {
+/// Returns the config of a rustls client with a libp2p certificate, restricted to one suite.
+fn raw_config(suite: SupportedCipherSuite) -> ClientConfig {
     let mut provider = default_provider();
     provider.cipher_suites = vec![suite];
     let key = rcgen::KeyPair::generate().unwrap();
@@ -274,14 +273,14 @@ fn raw_settings(suite: SupportedCipherSuite) -> ClientConfig {
     let key = PrivatePkcs8KeyDer::from(key.serialize_der());
     let key = provider.key_provider.load_private_key(key.into()).unwrap();
     let certified = Arc::new(CertifiedKey::new(vec![certificate], key));
-    let mut settings = ClientConfig::builder_with_provider(Arc::new(provider))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&version::TLS13])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous))
+        .with_custom_certificate_verifier(Arc::new(AcceptAny))
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-    settings.alpn_protocols = vec![b"libp2p".to_vec()];
-    settings
+    config.alpn_protocols = vec![b"libp2p".to_vec()];
+    config
 }
 
 fn certificate(key: &rcgen::KeyPair) -> CertificateDer<'static> {
@@ -304,11 +303,11 @@ fn certificate(key: &rcgen::KeyPair) -> CertificateDer<'static> {
     params.self_signed(key).unwrap().der().clone()
 }
 
-/// Believes everything: only the records are of interest.
+/// Accepts any certificate: only the records matter here.
 #[derive(Debug)]
-struct Credulous;
+struct AcceptAny;
 
-impl ServerCertVerifier for Credulous {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

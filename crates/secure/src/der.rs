@@ -1,6 +1,6 @@
-//! A strict reader of DER: definite minimal lengths only, no recursion, never past its input.
+//! A strict DER reader: definite, minimal lengths only, no recursion, no reads past its input.
 
-/// Tags this crate meets.
+/// Tags used by this crate.
 pub(crate) mod tag {
     pub(crate) const BOOLEAN: u8 = 0x01;
     pub(crate) const INTEGER: u8 = 0x02;
@@ -13,12 +13,12 @@ pub(crate) mod tag {
     pub(crate) const SEQUENCE: u8 = 0x30;
 }
 
-/// The bytes are not the DER that was expected.
+/// The bytes are not the expected DER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed DER")]
 pub(crate) struct DerError;
 
-/// Reads one value after the other.
+/// Reads consecutive values.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
         Self { rest: input }
     }
 
-    /// The contents of the one value that makes up the whole of `input`.
+    /// Returns the contents of the single value that `input` consists of.
     pub(crate) fn single(input: &'a [u8], tag: u8) -> Result<&'a [u8], DerError> {
         let mut reader = Self::new(input);
         let value = reader.read(tag)?;
@@ -77,12 +77,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A nested SEQUENCE.
+    /// Reads a nested SEQUENCE.
     pub(crate) fn sequence(&mut self) -> Result<Self, DerError> {
         Ok(Self::new(self.read(tag::SEQUENCE)?.contents))
     }
 
-    /// A BIT STRING of whole bytes.
+    /// Reads a BIT STRING of whole bytes.
     pub(crate) fn bit_string(&mut self) -> Result<&'a [u8], DerError> {
         match self.read(tag::BIT_STRING)?.contents.split_first() {
             Some((0, bytes)) => Ok(bytes),
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The magnitude of a positive INTEGER in its minimal encoding, without the sign byte.
+    /// Reads the magnitude of a minimally encoded positive INTEGER, without the sign byte.
     pub(crate) fn positive_integer(&mut self) -> Result<&'a [u8], DerError> {
         match self.read(tag::INTEGER)?.contents {
             [0, magnitude @ ..] if magnitude.first().is_some_and(|byte| byte & 0x80 != 0) => {
@@ -110,9 +110,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Length of the header and of the contents of the value at the front of `input`.
+/// Returns the lengths of the header and the contents of the value at the front of `input`.
 fn read_length(input: &[u8]) -> Result<(usize, usize), DerError> {
-    // Two length bytes reach 65,535, more than any certificate or key that is accepted.
+    // Two length bytes encode up to 65,535, more than any accepted certificate or key.
     match *input {
         [_, length @ 0..=0x7F, ..] => Ok((2, usize::from(length))),
         [_, 0x81, length @ 0x80..=0xFF, ..] => Ok((3, usize::from(length))),
@@ -125,8 +125,7 @@ fn read_length(input: &[u8]) -> Result<(usize, usize), DerError> {
 
 /// Appends a value whose contents are the concatenation of `parts`.
 ///
-/// Callers write keys and extensions, which stay far below the 65,535 bytes that two length bytes
-/// can say.
+/// Callers write keys and extensions, far below the 65,535 bytes that two length bytes can encode.
 pub(crate) fn write(out: &mut Vec<u8>, tag: u8, parts: &[&[u8]]) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     out.push(tag);
@@ -148,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes_at_every_length_form() {
+    fn round_trips_every_length_form() {
         for length in [0, 1, 127, 128, 255, 256, 65_535] {
             let contents = vec![7; length];
             let mut encoded = Vec::new();
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_indefinite_overlong_and_lying_lengths() {
+    fn rejects_indefinite_overlong_and_false_lengths() {
         let inputs: [&[u8]; 7] = [
             &[0x30, 0x80, 0, 0],
             &[0x30, 0x81, 0x01, 0],

@@ -1,4 +1,4 @@
-//! Why a handshake or an upgrade fails.
+//! Errors of handshakes and upgrades.
 
 use ferroswarm_proto::multistream::NegotiationError;
 
@@ -7,60 +7,61 @@ use crate::noise::PayloadError;
 use crate::record::RecordError;
 use crate::tls::CertificateError;
 
-/// Why a handshake fails. Every reason is final for the connection.
+/// Reason for a failed handshake. Every error is final for the connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
     /// A Noise handshake message of length zero.
     #[error("handshake message is empty")]
     EmptyMessage,
-    /// More handshake bytes than any honest peer sends.
+    /// More handshake bytes than any legitimate peer sends.
     #[error("handshake message of {length} bytes exceeds limit of {limit}")]
     MessageTooLong {
         /// Bytes announced or received.
         length: usize,
-        /// Most bytes accepted.
+        /// Maximum bytes accepted.
         limit: usize,
     },
     /// The Noise handshake itself failed: a wrong tag, a short message, a point of low order.
     #[error("noise handshake failed")]
     Noise(#[source] snow::Error),
-    /// The Noise payload is refused.
+    /// The Noise payload was rejected.
     #[error("noise payload is refused")]
     Payload(#[from] PayloadError),
-    /// The TLS handshake itself failed, here or at the peer.
+    /// The TLS handshake itself failed, locally or at the peer.
     #[error("tls handshake failed")]
     Tls(#[from] rustls::Error),
-    /// The peer's TLS certificate is refused.
+    /// The peer's TLS certificate was rejected.
     #[error("tls certificate is refused")]
     Certificate(#[from] CertificateError),
     /// The peer did not agree on an application protocol over TLS.
     #[error("peer negotiated no application protocol")]
     MissingAlpn,
-    /// The peer closed the TLS connection before the handshake was over.
+    /// The peer closed the TLS connection before the handshake completed.
     #[error("peer closed the connection during the handshake")]
     ClosedByPeer,
-    /// The peer proved to be another than the one that was dialled.
+    /// The authenticated peer is not the expected one.
     #[error("expected peer {expected}, found {actual}")]
     PeerIdMismatch {
-        /// The peer that was asked for.
+        /// The expected peer.
         expected: PeerId,
-        /// The peer that answered.
+        /// The authenticated peer.
         actual: PeerId,
     },
     /// The peer is this node itself.
     #[error("peer is this node itself")]
     SelfDial,
-    /// [`finish`](crate::Handshake::finish) before the handshake is complete and its output taken.
+    /// [`finish`](crate::Handshake::finish) was called before the handshake was complete and its
+    /// output taken.
     #[error("handshake is not complete")]
     Incomplete,
     /// Input after a failure.
-    #[error("handshake has failed before")]
+    #[error("handshake has already failed")]
     Failed,
 }
 
 impl HandshakeError {
-    /// The TLS alert with which the peer refused (RFC 8446, section 6), if it did.
+    /// Returns the TLS alert sent by the peer (RFC 8446, section 6), if any.
     pub fn alert(&self) -> Option<u8> {
         match self {
             Self::Tls(rustls::Error::AlertReceived(alert)) => Some((*alert).into()),
@@ -69,26 +70,26 @@ impl HandshakeError {
     }
 }
 
-/// Why an upgrade fails. Every reason is final for the connection.
+/// Reason for a failed upgrade. Every error is final for the connection.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// The ends have no protocol of this stage in common.
+    /// No protocol of this stage in common.
     #[error("the remote supports none of the proposed protocols")]
     Unsupported,
-    /// The remote broke multistream-select.
+    /// The remote violated multistream-select.
     #[error("the remote broke multistream-select")]
     Negotiation(#[source] NegotiationError),
     /// The security handshake failed.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
-    /// A record of the muxer's negotiation could not be sealed or opened.
+    /// A record of the muxer negotiation could not be sealed or opened.
     #[error("a record could not be sealed or opened")]
     Record(#[from] RecordError),
-    /// The remote ended the channel during the muxer's negotiation.
+    /// The remote ended the channel during the muxer negotiation.
     #[error("the remote ended the channel")]
     Ended,
-    /// The upgrade is complete or has failed before.
-    #[error("the upgrade is over")]
+    /// The upgrade has already completed or failed.
+    #[error("the upgrade has already ended")]
     Over,
 }
 

@@ -1,4 +1,4 @@
-//! Entrances to parsers that otherwise stand behind a handshake, for the fuzz targets.
+//! Entry points for the fuzz targets to parsers otherwise reachable only through a handshake.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::noise::{NoiseRecords, Payload};
 use crate::tls::Certificate;
 use crate::{CertificateError, Channel, PayloadError, PeerId, PublicKey};
 
-/// Judges a TLS certificate as a handshake does, at `now` since 1970: whose it is.
+/// Verifies a TLS certificate as a handshake does, at `now` since 1970; returns its peer id.
 ///
 /// # Errors
-/// Whatever is wrong with it.
+/// If the certificate is invalid.
 pub fn peer_of_certificate(der: &[u8], now: Duration) -> Result<PeerId, CertificateError> {
     let certificate = Certificate::parse(der)?;
     let algorithms = default_provider().signature_verification_algorithms;
@@ -20,16 +20,16 @@ pub fn peer_of_certificate(der: &[u8], now: Duration) -> Result<PeerId, Certific
     Ok(PeerId::from_public_key(&certificate.public_key))
 }
 
-/// Reads the payload of a Noise handshake message up to its identity key, which nothing vouches for yet.
+/// Decodes the identity key in the payload of a Noise handshake message, without verifying it.
 ///
 /// # Errors
-/// Whatever is wrong with it.
+/// If the payload or the key is invalid.
 pub fn key_of_noise_payload(message: &[u8]) -> Result<PublicKey, PayloadError> {
     let payload = Payload::decode(message)?;
     Ok(PublicKey::from_protobuf(payload.identity_key)?)
 }
 
-/// Both ends of a Noise channel with these keys, without the handshake that would agree on them.
+/// Returns both ends of a Noise channel with the given keys, without a handshake.
 pub fn noise_channels(to_listener: &[u8; 32], to_dialer: &[u8; 32]) -> (Channel, Channel) {
     (
         Channel::noise(NoiseRecords::new(to_listener, to_dialer)),

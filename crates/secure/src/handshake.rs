@@ -1,4 +1,4 @@
-//! The handshake of a connection, whichever of the two protocols was negotiated.
+//! The handshake of a connection, over either protocol.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub enum Security {
 }
 
 impl Security {
-    /// The name under which multistream-select negotiates the protocol.
+    /// Returns the protocol's name in multistream-select.
     pub const fn protocol_id(self) -> &'static str {
         match self {
             Self::Tls => "/tls/1.0.0",
@@ -28,7 +28,7 @@ impl Security {
     }
 }
 
-/// Which end of the connection this is.
+/// The local role in the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The end that dialled.
@@ -37,14 +37,14 @@ pub enum Role {
     Listener,
 }
 
-/// What a handshake has to know.
+/// Configuration of a handshake.
 #[derive(Clone, Debug)]
 pub struct HandshakeConfig {
     /// The node's credentials.
     pub identity: Arc<Identity>,
     /// Muxers offered for negotiation within the handshake, most preferred first; may be empty.
     pub muxers: Arc<[Box<str>]>,
-    /// The only peer to accept; `None` accepts any but this node.
+    /// The only peer to accept; `None` accepts any peer except this node.
     pub expected_peer: Option<PeerId>,
 }
 
@@ -64,9 +64,9 @@ impl HandshakeConfig {
 
 /// A handshake in progress.
 ///
-/// Feed received bytes to [`handle_input`](Self::handle_input) and send what
-/// [`poll_output`](Self::poll_output) yields, also after an error, when it may be an alert for the
-/// peer. Once [`is_complete`](Self::is_complete), [`finish`](Self::finish) hands over the channel.
+/// Feed received bytes to [`handle_input`](Self::handle_input) and send the output of
+/// [`poll_output`](Self::poll_output), even after an error: it may be an alert for the peer. Once
+/// [`is_complete`](Self::is_complete), [`finish`](Self::finish) returns the channel.
 pub struct Handshake {
     protocol: Protocol,
     has_failed: bool,
@@ -77,21 +77,21 @@ enum Protocol {
     Tls(Box<TlsHandshake>),
 }
 
-/// What a completed handshake leaves behind.
+/// Result of a completed handshake.
 #[derive(Debug)]
 pub struct Secured {
-    /// The peer, proven to hold its identity key.
+    /// The peer, authenticated by its identity key.
     pub peer_id: PeerId,
     /// The peer's identity key.
     pub public_key: PublicKey,
     /// The muxer negotiated within the handshake; `None` leaves it to multistream-select.
     pub muxer: Option<Box<str>>,
-    /// The channel; its first received record follows the last byte the handshake consumed.
+    /// The channel; its first inbound record follows the last byte consumed by the handshake.
     pub channel: Channel,
 }
 
 impl Handshake {
-    /// Starts a handshake. A dialer has output at once.
+    /// Starts a handshake. A dialer has output immediately.
     pub fn new(
         security: Security,
         role: Role,
@@ -107,10 +107,10 @@ impl Handshake {
         })
     }
 
-    /// Takes received bytes and returns how many belonged to the handshake.
+    /// Processes received bytes and returns how many the handshake consumed.
     ///
-    /// Everything is consumed until the handshake is over, nothing afterwards: what remains is the
-    /// channel's. The bytes may be overwritten.
+    /// All bytes are consumed until the handshake is over, none afterwards: the rest belongs to the
+    /// channel. The bytes may be overwritten.
     pub fn handle_input(&mut self, input: &mut [u8]) -> Result<usize, HandshakeError> {
         if self.has_failed {
             return Err(HandshakeError::Failed);
@@ -123,7 +123,7 @@ impl Handshake {
         result
     }
 
-    /// Appends the bytes to send, if there are any.
+    /// Appends pending output to `out`.
     pub fn poll_output(&mut self, out: &mut Vec<u8>) {
         match &mut self.protocol {
             Protocol::Noise(noise) => noise.poll_output(out),
@@ -131,9 +131,9 @@ impl Handshake {
         }
     }
 
-    /// Whether the peer is verified and everything we had to say has been taken.
+    /// Returns whether the peer is verified and all output has been taken.
     ///
-    /// A TLS dialer is complete before the listener has verified it; a refusal arrives as an alert
+    /// A TLS dialer completes before the listener has verified it; a rejection arrives as an alert
     /// on the channel.
     pub fn is_complete(&self) -> bool {
         !self.has_failed
@@ -143,7 +143,7 @@ impl Handshake {
             }
     }
 
-    /// Ends the handshake: who the peer is, and the channel to it.
+    /// Ends the handshake; returns the peer's identity and the channel.
     pub fn finish(self) -> Result<Secured, HandshakeError> {
         if !self.is_complete() {
             return Err(HandshakeError::Incomplete);
@@ -168,9 +168,9 @@ impl fmt::Debug for Handshake {
     }
 }
 
-/// Moves bytes from the front of `input` to `buffer` until that holds `target`; returns how many.
+/// Fills `buffer` up to `target` bytes from the front of `input`; returns the bytes consumed.
 pub(crate) fn fill(buffer: &mut Vec<u8>, input: &[u8], target: usize) -> usize {
-    let taken = target.saturating_sub(buffer.len()).min(input.len());
-    buffer.extend_from_slice(&input[..taken]);
-    taken
+    let count = target.saturating_sub(buffer.len()).min(input.len());
+    buffer.extend_from_slice(&input[..count]);
+    count
 }

@@ -1,10 +1,11 @@
 //! Security of a ferroswarm connection: bytes in, a verified peer and sealed records out.
 //!
-//! Everything here is sans-io. A [`Handshake`] eats bytes and produces bytes until it is complete;
-//! [`Handshake::finish`] then yields who the peer is and a [`Channel`], which seals and opens
-//! records in the caller's buffers. An [`Upgrade`] is a handshake with the negotiations before and behind
-//! it: of the security protocol and of the muxer. Two things come from the outside all the same: randomness from
-//! aws-lc-rs, and the wall clock with which rustls checks the validity of a certificate.
+//! Everything here is sans-io. A [`Handshake`] consumes and produces bytes until it is complete;
+//! [`Handshake::finish`] then returns the peer's identity and a [`Channel`], which seals and opens
+//! records in the caller's buffers. An [`Upgrade`] is a handshake plus the negotiations around it:
+//! of the security protocol before and of the muxer after it. There are two exceptions to sans-io:
+//! randomness from aws-lc-rs, and the wall clock with which rustls checks the validity of
+//! certificates.
 #![forbid(unsafe_code)]
 
 pub use error::{HandshakeError, UpgradeError};

@@ -1,8 +1,8 @@
-//! A bounded reader of protobuf messages, and the few writers their counterparts need.
+//! A bounded protobuf reader, and the few writers this crate needs.
 //!
-//! Varints must be minimal, groups do not exist, nothing recurses and nothing is copied.
+//! Varints must be minimal and groups are rejected; no recursion, no copying.
 
-/// The bytes are not a protobuf message as libp2p writes it.
+/// The bytes are not a protobuf message in the form that libp2p uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed protobuf message")]
 pub(crate) struct ProtobufError;
@@ -12,11 +12,11 @@ pub(crate) struct ProtobufError;
 pub(crate) enum Value<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
-    /// A fixed 32 or 64-bit value: no message here has one, so it is only skipped.
+    /// A fixed 32 or 64-bit value; no message here defines one, so it is only skipped.
     Fixed,
 }
 
-/// Reads the fields of a message in the order they were written.
+/// Reads the fields of a message in wire order.
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
 }
@@ -26,7 +26,7 @@ impl<'a> Fields<'a> {
         Self { rest: message }
     }
 
-    /// The next field's number and value, or `None` at the end.
+    /// Returns the next field's number and value, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, ProtobufError> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -57,7 +57,7 @@ impl<'a> Fields<'a> {
     fn varint(&mut self) -> Result<u64, ProtobufError> {
         let mut value = 0;
         for (index, &byte) in self.rest.iter().take(10).enumerate() {
-            // The tenth byte holds the single bit that is left of 64.
+            // The tenth byte holds the last of 64 bits.
             if index == 9 && byte > 1 {
                 return Err(ProtobufError);
             }
@@ -74,7 +74,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Puts `value` in `slot`, which must still be empty: a field that may appear once appears once.
+/// Stores `value` in `slot`; an error if it is already set, as for a field that appears twice.
 pub(crate) fn set_once<T>(slot: &mut Option<T>, value: T) -> Result<(), ProtobufError> {
     if slot.is_some() {
         return Err(ProtobufError);
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes_and_skips_fixed_fields() {
+    fn round_trips_fields_and_skips_fixed_ones() {
         let mut message = Vec::new();
         write_varint(&mut message, 1, u64::MAX);
         message.extend_from_slice(&[3 << 3 | 5, 1, 2, 3, 4]);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_overlong_varints_groups_field_zero_and_lying_lengths() {
+    fn rejects_overlong_varints_groups_field_zero_and_false_lengths() {
         let inputs: [&[u8]; 7] = [
             &[0x08, 0x81, 0x00],
             &[

@@ -1,7 +1,7 @@
 //! The in-place record layer of both secure channels.
 //!
-//! A record is built at the end of the caller's buffer and sealed there; a received one is opened
-//! where it lies. No byte is copied and, once a channel stands, nothing is allocated for a record.
+//! A record is built at the end of the caller's buffer and sealed in place; a received one is
+//! opened in place. Neither copies nor, once the channel is established, allocates.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,12 +12,12 @@ use crate::cipher::{Cipher, NONCE_LENGTH};
 use crate::noise::NoiseRecords;
 use crate::tls::TlsRecords;
 
-/// An established secure channel: seals what is sent and opens what is received.
+/// An established secure channel: seals outbound records and opens inbound ones.
 ///
-/// Any error is final: the channel refuses everything after it, and the connection must end.
+/// Every error is final: all later calls fail, and the connection must be closed.
 pub struct Channel {
     records: Records,
-    /// Records without plaintext opened since the last one with some.
+    /// Number of records without plaintext since the last one with plaintext.
     empty_run: u32,
     has_failed: bool,
 }
@@ -27,40 +27,40 @@ enum Records {
     Tls(Box<TlsRecords>),
 }
 
-/// What lay at the front of the received bytes.
+/// Result of opening the front of the received bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// A record of application bytes, which are now in place in the buffer.
+    /// A record of application data, decrypted in place.
     Record {
-        /// Where the plaintext lies in the buffer; never empty.
+        /// Range of the plaintext in the buffer; never empty.
         plaintext: Range<usize>,
-        /// Bytes the record occupied.
+        /// Length of the record.
         consumed: usize,
     },
-    /// The record is not there in full.
+    /// The record is incomplete.
     Incomplete {
-        /// Bytes needed from the front of the buffer: the whole record, or its header.
+        /// Bytes needed at the front of the buffer: the whole record, or its header.
         needed: usize,
     },
-    /// A record without application bytes: empty, a TLS ticket or a TLS key update.
+    /// A record without application data: empty, a TLS ticket or a TLS key update.
     ///
-    /// [`Channel::poll_control`] may have an answer to send.
+    /// [`Channel::poll_control`] may have a response to send.
     Control {
-        /// Bytes the record occupied.
+        /// Length of the record.
         consumed: usize,
     },
-    /// The peer said that it sends nothing more (TLS `close_notify`).
+    /// The peer will send nothing more (TLS `close_notify`).
     Closed {
-        /// Bytes the record occupied.
+        /// Length of the record.
         consumed: usize,
     },
 }
 
 impl Channel {
-    /// Most plaintext one record is sealed with. Opening takes what the protocols allow: 65,519
+    /// Maximum plaintext of a sealed record. Opening accepts the limits of the protocols: 65,519
     /// bytes in Noise, 16,384 in TLS.
     ///
-    /// Records of 16 KiB stay in the first-level cache between the cipher and its neighbours.
+    /// Records of 16 KiB stay in the L1 cache between the cipher and the adjacent stages.
     pub const PLAINTEXT_MAX: usize = 16_384;
 
     pub(crate) fn noise(records: NoiseRecords) -> Self {
@@ -79,7 +79,7 @@ impl Channel {
         }
     }
 
-    /// Starts a record at the end of `out`: reserves its header and returns where it starts.
+    /// Starts a record at the end of `out`: reserves its header and returns its start.
     pub fn begin(&self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
         match &self.records {
@@ -89,11 +89,11 @@ impl Channel {
         start
     }
 
-    /// Seals the record that [`begin`](Self::begin) started at `start`: everything behind its
-    /// header, 1 to [`PLAINTEXT_MAX`](Self::PLAINTEXT_MAX) bytes, is the plaintext.
+    /// Seals the record that [`begin`](Self::begin) started at `start`. The plaintext is everything
+    /// after its header, 1 to [`PLAINTEXT_MAX`](Self::PLAINTEXT_MAX) bytes.
     ///
-    /// Once in 2^23 records a TLS channel appends a key update behind the record. After an error nothing
-    /// of the record is left in `out`.
+    /// Every 2^23 records a TLS channel appends a key update after the record. On error the record
+    /// is removed from `out`.
     pub fn seal(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), RecordError> {
         let result = self.guard().and_then(|()| match &mut self.records {
             Records::Noise(records) => records.seal(out, start),
@@ -101,7 +101,7 @@ impl Channel {
         });
         if result.is_err() {
             self.has_failed = true;
-            // Whoever sends what is in `out` must not send it in the clear.
+            // The caller may send `out` regardless, and must not send plaintext.
             out.truncate(start);
         }
         result
@@ -109,8 +109,8 @@ impl Channel {
 
     /// Opens the record at the front of `buf` in place.
     ///
-    /// After [`Opened::Incomplete`] the bytes are untouched; after anything else the first
-    /// `consumed` bytes must not be shown again.
+    /// After [`Opened::Incomplete`] the bytes are unchanged; after any other result the first
+    /// `consumed` bytes must not be passed again.
     pub fn open(&mut self, buf: &mut [u8]) -> Result<Opened, RecordError> {
         let result = self.guard().and_then(|()| match &mut self.records {
             Records::Noise(records) => records.open(buf),
@@ -121,7 +121,7 @@ impl Channel {
         result
     }
 
-    /// Bytes a record adds to its plaintext.
+    /// Returns the bytes that a record adds to its plaintext.
     pub fn overhead(&self) -> usize {
         match &self.records {
             Records::Noise(_) => NoiseRecords::OVERHEAD,
@@ -129,9 +129,9 @@ impl Channel {
         }
     }
 
-    /// Says that nothing more will be sent: TLS appends a `close_notify`, Noise has no such message.
+    /// Closes the channel for sending: TLS appends a `close_notify`, Noise has no such message.
     ///
-    /// Sealing afterwards is an error over TLS. Calling it again does nothing.
+    /// Sealing afterwards is an error over TLS. Further calls have no effect.
     pub fn close(&mut self, out: &mut Vec<u8>) {
         if let Records::Tls(records) = &mut self.records
             && !self.has_failed
@@ -140,7 +140,7 @@ impl Channel {
         }
     }
 
-    /// Appends the answer to a TLS key update, when one is due.
+    /// Appends the response to a TLS key update, if one is due.
     ///
     /// To be called after [`Opened::Control`] and before the next [`begin`](Self::begin).
     pub fn poll_control(&mut self, out: &mut Vec<u8>) -> Result<(), RecordError> {
@@ -156,7 +156,7 @@ impl Channel {
     pub(crate) fn into_tls(self) -> TlsRecords {
         match self.records {
             Records::Tls(records) => *records,
-            Records::Noise(_) => panic!("expected a channel of TLS"),
+            Records::Noise(_) => panic!("expected a TLS channel"),
         }
     }
 
@@ -195,44 +195,44 @@ impl fmt::Debug for Channel {
     }
 }
 
-/// Why a record could not be sealed or opened.
+/// Error sealing or opening a record.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// The plaintext handed over is empty or longer than one record holds.
+    /// The plaintext is empty or longer than a record's limit.
     #[error(
         "plaintext of {length} bytes is not 1 to {} bytes",
         Channel::PLAINTEXT_MAX
     )]
     PlaintextLength {
-        /// Bytes handed over.
+        /// Length of the plaintext.
         length: usize,
     },
     /// The received record is shorter or longer than its protocol allows.
-    #[error("record of {length} bytes has no valid length")]
+    #[error("invalid record length of {length} bytes")]
     RecordLength {
-        /// Bytes the header announces.
+        /// Length announced by the header.
         length: usize,
     },
-    /// The record is not what the peer sealed, or not in the order it sealed them.
+    /// The record was modified, or arrived out of order.
     #[error("record cannot be authenticated")]
     Decrypt,
-    /// The key has sealed or opened all the records it may.
-    #[error("record numbers of this key are used up")]
+    /// The key has reached its limit of records.
+    #[error("record numbers of this key are exhausted")]
     NonceExhausted,
-    /// Too many records in a row carried nothing.
+    /// Too many consecutive records without data.
     #[error("more than {EMPTY_RUN_MAX} records in a row carry no data")]
     TooManyEmpty,
-    /// A TLS record of a type that has no place after the handshake.
+    /// A TLS record of a type that is not allowed after the handshake.
     #[error("tls record of type {content_type} is not expected")]
     UnexpectedRecord {
-        /// Content type received.
+        /// Received content type.
         content_type: u8,
     },
-    /// A TLS handshake message that has no place after the handshake, or is malformed.
+    /// A TLS handshake message that is not allowed after the handshake, or is malformed.
     #[error("tls handshake message of type {message_type} is not expected")]
     UnexpectedMessage {
-        /// Handshake type received.
+        /// Received handshake type.
         message_type: u8,
     },
     /// The peer ended the connection with a TLS alert.
@@ -244,16 +244,16 @@ pub enum RecordError {
     /// The keys for a TLS key update could not be derived.
     #[error("tls keys could not be updated")]
     KeyUpdate(#[source] rustls::Error),
-    /// Sealing after the channel was closed.
+    /// Sealing after the channel was closed for sending.
     #[error("channel is closed for sending")]
     Closed,
-    /// The channel failed before.
-    #[error("channel has failed before")]
+    /// The channel has already failed.
+    #[error("channel has already failed")]
     Failed,
 }
 
 impl RecordError {
-    /// The TLS alert with which the peer ended the channel (RFC 8446, section 6), if it did.
+    /// Returns the TLS alert with which the peer ended the channel (RFC 8446, section 6), if any.
     pub const fn alert(&self) -> Option<u8> {
         match self {
             Self::Alert { description } => Some(*description),
@@ -262,18 +262,18 @@ impl RecordError {
     }
 }
 
-/// Empty records, tickets and key updates accepted in a row: each costs the peer 18 bytes and us a
-/// cipher call, and an honest peer has no use for more than a handful.
+/// Maximum consecutive empty records, tickets and key updates: each costs the peer 18 bytes and us
+/// a cipher call, and a legitimate peer needs no more than a handful.
 const EMPTY_RUN_MAX: u32 = 1_024;
 
-/// One direction's key and the number of its next record.
+/// Key of one direction, and the number of its next record.
 pub(crate) struct Sealer {
     cipher: Cipher,
     sequence: u64,
 }
 
 impl Sealer {
-    /// The key's length must be the algorithm's; both protocols derive it so.
+    /// `key` must have the algorithm's length, as both protocols derive it.
     pub(crate) fn new(algorithm: &'static Algorithm, key: &[u8], sequence: u64) -> Self {
         Self {
             cipher: Cipher::new(algorithm, key),
@@ -316,7 +316,7 @@ impl Sealer {
         length.ok_or(RecordError::Decrypt)
     }
 
-    /// Takes the next record number; the last one, 2^64 - 1, is reserved by Noise and never used.
+    /// Returns the next record number. The last, 2^64 - 1, is reserved by Noise and never used.
     fn next(&mut self) -> Result<u64, RecordError> {
         let sequence = self.sequence;
         self.sequence = sequence.checked_add(1).ok_or(RecordError::NonceExhausted)?;
@@ -324,7 +324,7 @@ impl Sealer {
     }
 }
 
-/// Length of the plaintext behind a record's header, checked against what one record may hold.
+/// Returns the length of the plaintext after a record's header, checked against the limit.
 pub(crate) fn plaintext_length(
     out: &[u8],
     start: usize,

@@ -1,4 +1,4 @@
-//! What the unit tests of several modules share.
+//! Helpers shared by the unit tests of several modules.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) fn config(identity: &Arc<Identity>, muxers: &[&str]) -> HandshakeConf
     }
 }
 
-/// Both ends of a handshake that must succeed.
+/// Runs a handshake that must succeed; returns both channels.
 pub(crate) fn pair(security: Security) -> (Channel, Channel) {
     let mut dialer = Handshake::new(security, Role::Dialer, &config(&identity(), &[])).unwrap();
     let mut listener = Handshake::new(security, Role::Listener, &config(&identity(), &[])).unwrap();
@@ -30,7 +30,7 @@ pub(crate) fn pair(security: Security) -> (Channel, Channel) {
     (dialer.channel, listener.channel)
 }
 
-/// Carries bytes both ways, `chunk` at a time, until nobody has any left.
+/// Carries bytes both ways, `chunk` at a time, until neither end has output.
 pub(crate) fn run(
     dialer: &mut Handshake,
     listener: &mut Handshake,
@@ -56,7 +56,7 @@ fn deliver(end: &mut Handshake, bytes: &mut Vec<u8>, chunk: usize) -> Result<(),
     Ok(())
 }
 
-/// A sealed record of `plaintext`.
+/// Returns a sealed record of `plaintext`.
 pub(crate) fn sealed(channel: &mut Channel, plaintext: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let start = channel.begin(&mut out);
@@ -79,7 +79,7 @@ pub(crate) fn assert_opens(channel: &mut Channel, record: &mut [u8], plaintext: 
     }
 }
 
-/// The vectors of a file: per line, its words; comments left out.
+/// Returns the test vectors of a file: the words of each line, without comments.
 pub(crate) fn vectors(text: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     text.lines()
         .filter(|line| !line.starts_with('#'))

@@ -1,12 +1,12 @@
-//! What both ends say before the first stream: from raw bytes to a secured and multiplexed channel.
+//! Connection upgrade: from raw bytes to a secured and multiplexed channel.
 //!
 //! ```text
 //! security negotiation -> handshake -> secured -> muxer negotiation -> complete
 //!                                      (pauses)
 //! ```
 //!
-//! An [`Upgrade`] has no clock and no socket: whoever drives it reads, sends and measures. It pauses as soon
-//! as the peer is proven, so that a peer that is not wanted costs no more than its handshake.
+//! An [`Upgrade`] has no clock and no socket: the caller does I/O and enforces timeouts. It pauses
+//! once the peer is authenticated, so that an unwanted peer costs no more than its handshake.
 
 use std::mem;
 
@@ -20,68 +20,68 @@ use crate::record::{Channel, Opened};
 
 mod negotiator;
 
-/// What an upgrade has to know.
+/// Configuration of an upgrade.
 #[derive(Debug)]
 pub struct UpgradeConfig<'a> {
-    /// Which end of the connection this is.
+    /// The local role in the connection.
     pub role: Role,
     /// Security protocols, most preferred first.
     pub securities: &'a [Security],
-    /// How the ends agree on one of them.
+    /// Method of agreement on one of them.
     pub agreement: Agreement,
-    /// Its muxers are negotiated inside the channel where the handshake has not settled one; without any,
-    /// the upgrade is complete once it is secured.
+    /// Its muxers are negotiated inside the channel if the handshake did not select one; without
+    /// any, the upgrade is complete once secured.
     pub handshake: HandshakeConfig,
 }
 
-/// How the ends agree on a security protocol.
+/// Method of agreement on a security protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreement {
-    /// They have agreed before, on the most preferred one.
+    /// Agreed beforehand: the most preferred protocol.
     Assumed,
-    /// By multistream-select, of which the dialer awaits the answer.
+    /// By multistream-select; the dialer waits for the answer.
     Awaited,
-    /// By multistream-select. A dialer with one protocol alone begins the handshake behind its proposal: a
-    /// round trip less.
+    /// By multistream-select. A dialer with a single protocol sends its handshake right after the
+    /// proposal, saving a round trip.
     Lazy,
 }
 
-/// Who is at the other end.
+/// The authenticated peer.
 #[derive(Debug)]
 pub struct SecuredPeer {
-    /// Proven to hold the key.
+    /// Peer id, proven by the key.
     pub id: PeerId,
     /// Its identity key.
     pub key: PublicKey,
-    /// What secures the channel to it.
+    /// Security protocol of the channel.
     pub security: Security,
-    /// The muxer that the handshake has settled.
+    /// Muxer selected by the handshake, if any.
     pub muxer: Option<Box<str>>,
 }
 
-/// What an upgrade leaves.
+/// Result of a completed upgrade.
 #[derive(Debug)]
 pub struct Upgraded {
     /// The peer.
     pub peer: SecuredPeer,
-    /// The channel; its next record begins with the first byte that was not consumed.
+    /// The channel; its next inbound record starts at the first unconsumed byte.
     pub channel: Channel,
-    /// Bytes behind the muxer's negotiation that came in one record with it.
+    /// Plaintext after the muxer negotiation that arrived in the same record.
     pub plaintext: Vec<u8>,
 }
 
-/// How far an upgrade has come.
+/// Progress of an upgrade.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "it is moved a few times per connection, which a box would not make cheaper"
+    reason = "moved a few times per connection, which boxing would not make cheaper"
 )]
 pub enum Progress {
-    /// It can go on when there is more input, for which the remote may have to see the output first.
+    /// More input is needed, which the remote may send only after it receives the output.
     Waiting,
-    /// The peer is proven. The muxer's negotiation begins with the next call.
+    /// The peer is authenticated. The next call starts the muxer negotiation.
     Secured,
-    /// It is over.
+    /// The upgrade is complete.
     Complete(Upgraded),
 }
 
@@ -110,7 +110,7 @@ enum Stage {
 struct Handshaking {
     security: Security,
     handshake: Handshake,
-    /// A lazy proposal, the answer to which comes before anything of the handshake.
+    /// A lazy proposal, whose answer precedes the handshake's bytes.
     unanswered: Option<Dialer>,
 }
 
@@ -121,14 +121,14 @@ struct Muxing {
     plaintext: Vec<u8>,
 }
 
-/// The stage that follows, and what the caller is told; nothing while there is more to do.
+/// The next stage, and the progress to return to the caller; `None` continues.
 type Step = Result<(Stage, Option<Progress>), UpgradeError>;
 
 impl Upgrade {
-    /// Starts an upgrade. A dialer has output at once.
+    /// Starts an upgrade. A dialer has output immediately.
     ///
     /// # Errors
-    /// If the handshake cannot begin, or there is nothing to agree on.
+    /// If the handshake cannot start, or [`Agreement::Assumed`] has no protocol.
     pub fn new(config: UpgradeConfig<'_>) -> Result<Self, UpgradeError> {
         let UpgradeConfig {
             role,
@@ -138,10 +138,10 @@ impl Upgrade {
         } = config;
         let stage = match (agreement, role, securities) {
             (Agreement::Assumed, _, []) => return Err(UpgradeError::Unsupported),
-            (Agreement::Assumed, _, &[first, ..]) => shake_hands(first, role, &config, None)?,
+            (Agreement::Assumed, _, &[first, ..]) => start_handshake(first, role, &config, None)?,
             (Agreement::Lazy, Role::Dialer, &[only]) => {
                 let proposal = Dialer::new([protocol(only.protocol_id())].into(), Mode::Lazy);
-                shake_hands(only, role, &config, Some(proposal))?
+                start_handshake(only, role, &config, Some(proposal))?
             }
             (Agreement::Awaited | Agreement::Lazy, _, offered) => {
                 let names = offered.iter().map(|security| security.protocol_id());
@@ -158,14 +158,14 @@ impl Upgrade {
         })
     }
 
-    /// Takes what it understands off the front of `input` and appends what is to be sent to `output`.
+    /// Consumes bytes from the front of `input` and appends bytes to send to `output`.
     ///
-    /// It returns at each pause; bytes that it leaves wait for the next call or, once it is complete, are
-    /// the channel's.
+    /// Returns at each pause. Unconsumed bytes are for the next call or, once complete, the
+    /// channel's.
     ///
     /// # Errors
-    /// Why the connection has to end; the output may be an alert for the remote even so. Every error is
-    /// final, and so is completion.
+    /// The reason why the connection must be closed; the output may still hold an alert for the
+    /// remote. Errors and completion are final: later calls return [`UpgradeError::Over`].
     pub fn advance(
         &mut self,
         input: &mut Vec<u8>,
@@ -189,7 +189,7 @@ impl Upgrade {
         }
     }
 
-    /// Who is at the other end, from [`Progress::Secured`] until the upgrade is over.
+    /// Returns the peer, from [`Progress::Secured`] until the upgrade is over.
     pub const fn peer(&self) -> Option<&SecuredPeer> {
         match &self.stage {
             Stage::Secured { peer, .. } | Stage::Muxing(Muxing { peer, .. }) => Some(peer),
@@ -214,11 +214,11 @@ impl Upgrade {
             };
             return Ok((stage, Some(Progress::Waiting)));
         };
-        let stage = shake_hands(offered[chosen], self.role, &self.config, None)?;
+        let stage = start_handshake(offered[chosen], self.role, &self.config, None)?;
         Ok((stage, None))
     }
 
-    /// Goes on behind the pause.
+    /// Continues after the pause.
     fn resume(&self, peer: SecuredPeer, channel: Channel) -> (Stage, Option<Progress>) {
         let muxers = &self.config.muxers;
         if peer.muxer.is_some() || muxers.is_empty() {
@@ -305,7 +305,7 @@ impl Muxing {
         }
     }
 
-    /// Seals what the negotiation has to say, in one record.
+    /// Seals the negotiation's pending output in one record.
     fn seal_output(&mut self, output: &mut Vec<u8>) -> Result<(), UpgradeError> {
         let start = self.channel.begin(output);
         let body = output.len();
@@ -318,7 +318,7 @@ impl Muxing {
     }
 }
 
-fn shake_hands(
+fn start_handshake(
     security: Security,
     role: Role,
     config: &HandshakeConfig,

@@ -1,4 +1,4 @@
-//! A record costs no allocation once the channel stands and the buffers have grown.
+//! Records do not allocate once the channel is established and the buffers have grown.
 
 #[path = "../../proto/tests/counting/mod.rs"]
 mod counting;
@@ -43,7 +43,7 @@ fn exchange(sender: &mut Channel, receiver: &mut Channel, buffer: &mut Vec<u8>, 
 }
 
 #[test]
-fn records_cost_no_allocation() {
+fn records_do_not_allocate() {
     for security in [Security::Noise, Security::Tls] {
         let (mut dialer, mut listener) = channels(security);
         let mut buffer = Vec::with_capacity(Channel::PLAINTEXT_MAX + dialer.overhead());

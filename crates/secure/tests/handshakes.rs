@@ -1,4 +1,4 @@
-//! Both protocols from the outside: the same handshake, the same records, the same refusals.
+//! Both protocols through the public API: the same handshake, records and rejections.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn config(identity: &Arc<Identity>) -> HandshakeConfig {
     }
 }
 
-/// Carries bytes both ways in parts of `chunk`, until nobody has any left.
+/// Carries bytes both ways, `chunk` at a time, until neither end has output.
 fn run(
     dialer: &mut Handshake,
     listener: &mut Handshake,
@@ -85,7 +85,7 @@ fn opened(channel: &mut Channel, record: &mut [u8]) -> Vec<u8> {
 }
 
 #[test]
-fn handshakes_complete_however_the_bytes_are_cut() {
+fn handshakes_complete_at_any_chunk_size() {
     for security in PROTOCOLS {
         for chunk in (1..40).chain([100, 1 << 16]) {
             let (dialer, listener) = secured(security, chunk);
@@ -101,7 +101,7 @@ fn handshakes_complete_however_the_bytes_are_cut() {
 }
 
 #[test]
-fn each_end_learns_who_the_other_is() {
+fn each_end_authenticates_the_other() {
     for security in PROTOCOLS {
         let (one, two) = (identity(), identity());
         let mut dialer_config = config(&one);
@@ -119,20 +119,20 @@ fn each_end_learns_who_the_other_is() {
 
 // A038
 #[test]
-fn another_peer_than_expected_is_refused() {
+fn an_unexpected_peer_is_refused() {
     for security in PROTOCOLS {
         for role in [Role::Dialer, Role::Listener] {
             let (one, two, expected) = (identity(), identity(), *identity().peer_id());
             let (mut dialer_config, mut listener_config) = (config(&one), config(&two));
-            let (picky, actual) = match role {
+            let (config, actual) = match role {
                 Role::Dialer => (&mut dialer_config, *two.peer_id()),
                 Role::Listener => (&mut listener_config, *one.peer_id()),
             };
-            picky.expected_peer = Some(expected);
+            config.expected_peer = Some(expected);
             let mut dialer = Handshake::new(security, Role::Dialer, &dialer_config).unwrap();
             let mut listener = Handshake::new(security, Role::Listener, &listener_config).unwrap();
-            let (who, error) = run(&mut dialer, &mut listener, 1 << 16).unwrap_err();
-            assert_eq!(who, role);
+            let (failed, error) = run(&mut dialer, &mut listener, 1 << 16).unwrap_err();
+            assert_eq!(failed, role);
             assert!(
                 matches!(
                     error,
@@ -154,7 +154,7 @@ fn another_peer_than_expected_is_refused() {
 
 // A039
 #[test]
-fn a_node_does_not_talk_to_itself() {
+fn a_node_refuses_itself() {
     for security in PROTOCOLS {
         let node = config(&identity());
         let mut dialer = Handshake::new(security, Role::Dialer, &node).unwrap();
@@ -175,7 +175,7 @@ fn a_reflected_message_is_refused() {
     }
 }
 
-// A050: what is cut off is never complete.
+// A050: a truncated handshake is never complete.
 #[test]
 fn a_handshake_without_its_last_byte_is_not_complete() {
     for security in PROTOCOLS {
@@ -195,14 +195,14 @@ fn a_handshake_without_its_last_byte_is_not_complete() {
 }
 
 #[test]
-fn every_damaged_handshake_byte_is_noticed() {
+fn every_corrupted_handshake_byte_is_detected() {
     for security in PROTOCOLS {
         let (one, two) = (config(&identity()), config(&identity()));
-        // Coarse steps: each trial is two handshakes' worth of arithmetic.
+        // Coarse steps: each trial costs the arithmetic of two handshakes.
         for position in (0..4_000).step_by(97) {
             let mut dialer = Handshake::new(security, Role::Dialer, &one).unwrap();
             let mut listener = Handshake::new(security, Role::Listener, &two).unwrap();
-            let (mut bytes, mut seen, mut is_damaged) = (Vec::new(), 0, false);
+            let (mut bytes, mut seen, mut is_corrupted) = (Vec::new(), 0, false);
             let mut result = Ok(());
             for turn in 0..4 {
                 let (from, to) = match turn % 2 {
@@ -210,19 +210,19 @@ fn every_damaged_handshake_byte_is_noticed() {
                     _ => (&mut listener, &mut dialer),
                 };
                 from.poll_output(&mut bytes);
-                if !is_damaged && position < seen + bytes.len() {
+                if !is_corrupted && position < seen + bytes.len() {
                     bytes[position - seen] ^= 0x40;
-                    is_damaged = true;
+                    is_corrupted = true;
                 }
                 seen += bytes.len();
                 result = result.and_then(|()| feed(to, &mut bytes, 1 << 16));
                 bytes.clear();
             }
             let both_complete = result.is_ok() && dialer.is_complete() && listener.is_complete();
-            // The version that a plain TLS record claims is ignored, as the standard wants it.
+            // The version in a plaintext TLS record is ignored, as the standard requires.
             let is_ignored = security == Security::Tls && position < 3;
             assert!(
-                !is_damaged || !both_complete || is_ignored,
+                !is_corrupted || !both_complete || is_ignored,
                 "{security:?} {position}"
             );
         }
@@ -231,7 +231,7 @@ fn every_damaged_handshake_byte_is_noticed() {
 
 // A040
 #[test]
-fn no_flipped_bit_of_a_record_is_admitted() {
+fn a_flipped_bit_in_a_record_is_refused() {
     for security in PROTOCOLS {
         let (mut dialer, listener) = channels(security);
         let record = sealed(&mut dialer, b"first");
@@ -241,7 +241,7 @@ fn no_flipped_bit_of_a_record_is_admitted() {
             let mut record = sealed(&mut dialer, b"first");
             record[index] ^= 1;
             match listener.open(&mut record) {
-                // A damaged length announces bytes that never come.
+                // A corrupted length announces bytes that never arrive.
                 Ok(Opened::Incomplete { needed }) => assert!(needed > record.len()),
                 Ok(other) => panic!("{security:?} {index} opened as {other:?}"),
                 Err(_) => {
@@ -291,7 +291,7 @@ fn noise_records_shorter_than_their_tag_are_refused() {
 }
 
 #[test]
-fn incomplete_records_say_what_they_need_and_stay_as_they_are() {
+fn incomplete_records_report_the_needed_bytes_and_are_unchanged() {
     for security in PROTOCOLS {
         let (mut dialer, mut listener) = channels(security);
         let record = sealed(&mut dialer, b"in parts");
@@ -318,17 +318,17 @@ fn incomplete_records_say_what_they_need_and_stay_as_they_are() {
 }
 
 #[test]
-fn several_records_of_one_buffer_open_one_after_the_other() {
+fn several_records_in_one_buffer_open_in_order() {
     for security in PROTOCOLS {
         let (mut dialer, mut listener) = channels(security);
-        let mut bytes = b"left alone".to_vec();
+        let mut bytes = b"unmodified".to_vec();
         for length in [1, 100, Channel::PLAINTEXT_MAX] {
             let start = dialer.begin(&mut bytes);
             bytes.resize(bytes.len() + length, length as u8);
             dialer.seal(&mut bytes, start).unwrap();
         }
         let (front, mut rest) = bytes.split_at_mut(10);
-        assert_eq!(front, b"left alone");
+        assert_eq!(front, b"unmodified");
         for length in [1, 100, Channel::PLAINTEXT_MAX] {
             let Opened::Record {
                 plaintext,
@@ -345,7 +345,7 @@ fn several_records_of_one_buffer_open_one_after_the_other() {
 }
 
 #[test]
-fn plaintexts_of_no_byte_and_of_too_many_are_refused() {
+fn empty_and_overlong_plaintexts_are_refused() {
     for security in PROTOCOLS {
         for length in [0, Channel::PLAINTEXT_MAX + 1] {
             let (mut dialer, _) = channels(security);
@@ -359,7 +359,7 @@ fn plaintexts_of_no_byte_and_of_too_many_are_refused() {
 }
 
 #[test]
-fn closing_says_so_over_tls_and_nothing_over_noise() {
+fn closing_sends_close_notify_over_tls_and_nothing_over_noise() {
     let (mut dialer, mut listener) = channels(Security::Tls);
     let mut out = Vec::new();
     dialer.close(&mut out);
@@ -385,11 +385,11 @@ proptest! {
     fn prop_arbitrary_records_never_panic_nor_open(
         mut bytes in proptest::collection::vec(any::<u8>(), 0..600),
         is_tls in any::<bool>(),
-        has_honest_header in any::<bool>(),
+        has_valid_header in any::<bool>(),
     ) {
         let security = if is_tls { Security::Tls } else { Security::Noise };
         let (_, mut listener) = channels(security);
-        if has_honest_header {
+        if has_valid_header {
             let length = (bytes.len() as u16).to_be_bytes();
             let header = if is_tls { vec![23, 3, 3, length[0], length[1]] } else { length.to_vec() };
             bytes = [header, bytes].concat();
@@ -402,7 +402,7 @@ proptest! {
     }
 
     #[test]
-    fn prop_any_plaintext_survives(
+    fn prop_plaintexts_round_trip(
         plaintext in proptest::collection::vec(any::<u8>(), 1..2_000),
         is_tls in any::<bool>(),
     ) {

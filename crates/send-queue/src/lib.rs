@@ -1,7 +1,7 @@
-//! How much of what was written to a TCP socket the remote's host has not acknowledged.
+//! Number of bytes written to a TCP socket that the remote host has not acknowledged.
 //!
-//! A write tells what the kernel's buffer has taken, megabytes before the remote. None of the crates for sockets asks
-//! the kernel for the rest, so the one question is here.
+//! A successful write only means that the kernel's buffer accepted the bytes, which may be
+//! megabytes ahead of the remote. No socket crate exposes the length of the send queue.
 
 use std::io;
 
@@ -10,24 +10,26 @@ use std::os::fd::AsFd as AsSocket;
 #[cfg(windows)]
 use std::os::windows::io::AsSocket;
 
-/// Bytes in the send queue of a TCP socket: sent and not acknowledged, or not sent yet.
+/// Returns the number of bytes in the send queue of a TCP socket: sent but not acknowledged, or not
+/// yet sent.
 ///
 /// # Errors
-/// Those of the system; `Unsupported` where it does not tell.
+/// The system's error; `Unsupported` on platforms without such a query.
 pub fn unacknowledged(socket: &impl AsSocket) -> io::Result<usize> {
     queued(socket)
 }
 
-/// `SIOCOUTQ`, which is the same number: tcp(7).
+/// `TIOCOUTQ` equals `SIOCOUTQ` of tcp(7).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn queued(socket: &impl AsSocket) -> io::Result<usize> {
     use std::os::fd::AsRawFd;
 
     let mut bytes: libc::c_int = 0;
     let socket = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open, as it is borrowed; the request writes one int, to which the pointer leads.
-    let answer = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut bytes) };
-    if answer < 0 {
+    // SAFETY: the descriptor is borrowed and therefore open; the request writes one int, and the
+    // pointer is valid for it.
+    let result = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut bytes) };
+    if result < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(usize::try_from(bytes).unwrap_or(0))
@@ -40,9 +42,9 @@ fn queued(socket: &impl AsSocket) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;
     let mut length = size_of::<libc::c_int>() as libc::socklen_t;
     let socket = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open, as it is borrowed; the option is an int, to which the pointer leads, of the
-    // length that is given.
-    let answer = unsafe {
+    // SAFETY: the descriptor is borrowed and therefore open; the option is one int, the pointer is
+    // valid for it, and `length` is its size.
+    let result = unsafe {
         libc::getsockopt(
             socket,
             libc::SOL_SOCKET,
@@ -51,7 +53,7 @@ fn queued(socket: &impl AsSocket) -> io::Result<usize> {
             &raw mut length,
         )
     };
-    if answer < 0 {
+    if result < 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(usize::try_from(bytes).unwrap_or(0))
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_remote_that_does_not_read_has_no_room_for_stays_in_the_queue() {
+    fn counts_bytes_that_a_stalled_remote_has_no_room_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut far, _) = listener.accept().unwrap();
@@ -83,10 +85,10 @@ mod tests {
         while let Ok(count) = near.write(&[7; 64 << 10]) {
             written += count;
         }
-        let waiting = unacknowledged(&near).unwrap();
-        assert!(0 < waiting && waiting < written, "{waiting} of {written}");
+        let queued = unacknowledged(&near).unwrap();
+        assert!(0 < queued && queued < written, "{queued} of {written}");
         far.read_exact(&mut vec![0; written]).unwrap();
-        // The last acknowledgement may come a little behind its bytes.
+        // The last acknowledgement may arrive shortly after its bytes.
         while unacknowledged(&near).unwrap() > 0 {
             std::thread::yield_now();
         }

@@ -7,7 +7,7 @@ unsafe extern "C" {
     fn Poly1305_ctx_size() -> usize;
 }
 
-/// aws-lc's ciphertext and tag.
+/// Returns aws-lc's ciphertext and tag.
 fn sealed_by_aws_lc(key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], text: &[u8]) -> Vec<u8> {
     let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).expect("32 bytes"));
     let mut sealed = text.to_vec();
@@ -24,14 +24,14 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_state_fits() {
+fn openssl_state_fits() {
     // SAFETY: has no preconditions.
     let length = unsafe { Poly1305_ctx_size() };
     assert!(length <= size_of::<State>(), "{length}");
 }
 
 #[test]
-fn the_vector_of_the_rfc_is_sealed_and_opened() {
+fn seals_and_opens_the_rfc_8439_vector() {
     // RFC 8439, section 2.8.2.
     let plaintext = b"Ladies and Gentlemen of the class of '99: \
         If I could offer you only one tip for the future, sunscreen would be it.";
@@ -53,7 +53,7 @@ fn the_vector_of_the_rfc_is_sealed_and_opened() {
     assert_eq!(text, plaintext);
 }
 
-/// Lengths around the blocks of both functions, the widths they go in, and a piece.
+/// Lengths around the block sizes and vector widths of both functions, and around `PIECE_BYTES`.
 fn length() -> impl Strategy<Value = usize> {
     let edge = prop::sample::select(vec![
         0,
@@ -76,7 +76,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn it_is_the_cipher_of_aws_lc(
+    fn matches_aws_lc(
         key: [u8; 32],
         nonce: [u8; 12],
         aad in prop::collection::vec(any::<u8>(), 0..40),
@@ -95,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_changed_is_not_opened_and_not_left(
+    fn rejects_and_zeroizes_modified_ciphertext(
         key: [u8; 32],
         nonce: [u8; 12],
         length in length(),

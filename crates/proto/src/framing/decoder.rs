@@ -1,27 +1,28 @@
-//! Where the messages of one stream begin and end, in a buffer that somebody else holds.
+//! Message boundaries of one stream, in a buffer that the caller owns.
 
 use super::{Framing, FramingError, Prefix};
 
-/// Follows the messages of one stream through its buffer.
+/// Tracks the message boundaries of one stream.
 ///
 /// The bytes stay with the caller, who repeats one of two patterns:
-/// - **whole messages**: [`peek`](Self::peek), wait until the buffer holds the prefix and the message,
-///   remove both;
-/// - **a message larger than the buffer**: `peek`, remove the prefix and say so with
-///   [`begin`](Self::begin), then remove parts of the message as they come, each told to
-///   [`advance`](Self::advance). Until its end `peek` gives what is left of it.
+/// - **whole messages**: [`peek`](Self::peek), wait until the buffer holds the prefix and the
+///   message, remove both;
+/// - **a message larger than the buffer**: `peek`, remove the prefix and call
+///   [`begin`](Self::begin), then remove parts of the message as they arrive, calling
+///   [`advance`](Self::advance) for each. Until the end of the message `peek` returns the
+///   remaining length.
 ///
-/// Since `peek` changes nothing, a reader that stops anywhere goes on exactly where it was.
+/// `peek` does not change the state, so a reader may stop at any point and resume later.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     framing: Framing,
     message_bytes_max: usize,
-    /// Bytes to come of a message that was begun; zero between messages.
+    /// Remaining bytes of the current message; zero between messages.
     left: usize,
 }
 
 impl Decoder {
-    /// A decoder at the start of a message.
+    /// Creates a decoder positioned between messages.
     pub const fn new(framing: Framing, message_bytes_max: usize) -> Self {
         Self {
             framing,
@@ -30,13 +31,13 @@ impl Decoder {
         }
     }
 
-    /// What lies at the front of the buffer; `None` while the prefix is incomplete.
+    /// Returns the prefix at the front of the buffer, or `None` while it is incomplete.
     ///
-    /// `head` is the front of the buffer: [`Framing::PREFIX_BYTES_MAX`] bytes, or all there are.
-    /// Inside a message that was begun the prefix has no bytes.
+    /// `head` is the front of the buffer: [`Framing::PREFIX_BYTES_MAX`] bytes, or all available.
+    /// Inside a message the prefix has zero bytes.
     ///
     /// # Errors
-    /// Those of [`Framing::decode_prefix`]. They stay: no later message can be found.
+    /// Those of [`Framing::decode_prefix`]. They are final: no later boundary can be found.
     pub fn peek(&self, head: &[u8]) -> Result<Option<Prefix>, FramingError> {
         if self.is_inside_message() {
             return Ok(Some(Prefix {
@@ -47,18 +48,18 @@ impl Decoder {
         self.framing.decode_prefix(head, self.message_bytes_max)
     }
 
-    /// The prefix was removed and the message will be, in parts.
+    /// Records that the prefix was removed; the message follows in parts.
     pub const fn begin(&mut self, prefix: Prefix) {
         self.left = prefix.message_bytes;
     }
 
-    /// `count` bytes of the message that was begun were removed.
+    /// Records that `count` bytes of the current message were removed.
     pub const fn advance(&mut self, count: usize) {
         debug_assert!(count <= self.left);
         self.left = self.left.saturating_sub(count);
     }
 
-    /// A message was begun and has bytes to come: an end here cuts it short.
+    /// Returns whether the current message has bytes left; an end of stream here truncates it.
     pub const fn is_inside_message(&self) -> bool {
         self.left > 0
     }

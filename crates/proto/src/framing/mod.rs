@@ -1,4 +1,4 @@
-//! Cutting a stream of bytes into messages: a length, then that many bytes.
+//! Length-prefixed messages on a byte stream.
 
 mod decoder;
 mod msgio;

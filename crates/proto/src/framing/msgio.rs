@@ -4,10 +4,10 @@ use thiserror::Error;
 
 use super::varint::{VARINT_BYTES_MAX, VarintError, decode_varint, encode_varint};
 
-/// Limit of a message where the caller gives none: 8 MiB, as go-msgio's.
+/// Default message size limit: 8 MiB, as in go-msgio.
 pub const MESSAGE_BYTES_MAX_DEFAULT: usize = 8 << 20;
 
-/// How messages are told apart.
+/// Format of the length prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// Unsigned varint.
@@ -22,43 +22,43 @@ pub enum Framing {
     Fixed64,
 }
 
-/// What a prefix says.
+/// A decoded length prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prefix {
-    /// Bytes of the prefix itself.
+    /// Length of the prefix itself.
     pub prefix_bytes: usize,
-    /// Bytes of the message behind it.
+    /// Length of the message after it.
     pub message_bytes: usize,
 }
 
-/// Why a prefix is refused.
+/// Error decoding or encoding a prefix.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FramingError {
     /// The message is longer than the limit.
     #[error("message of {length} bytes exceeds limit of {max}")]
     MessageTooLarge {
-        /// Its length, as the prefix has it.
+        /// Length announced by the prefix.
         length: u64,
         /// The limit.
         max: usize,
     },
-    /// The prefix is no varint.
+    /// The prefix is not a valid varint.
     #[error(transparent)]
     Varint(#[from] VarintError),
-    /// The message is too long for its prefix.
+    /// The length does not fit in the prefix.
     #[error("message of {length} bytes does not fit its prefix")]
     TooLongForPrefix {
-        /// Its length.
+        /// Length of the message.
         length: usize,
     },
 }
 
 impl Framing {
-    /// Longest prefix of any framing.
+    /// Maximum prefix length of any framing.
     pub const PREFIX_BYTES_MAX: usize = VARINT_BYTES_MAX;
 
-    /// Bytes of the prefix; `None` where it depends on the length.
+    /// Returns the length of the prefix, or `None` if it depends on the message.
     pub const fn prefix_bytes(self) -> Option<usize> {
         match self {
             Self::Varint => None,
@@ -69,9 +69,9 @@ impl Framing {
         }
     }
 
-    /// The prefix at the front of `bytes`; `None` while it is incomplete.
+    /// Decodes the prefix at the front of `bytes`; returns `None` while it is incomplete.
     ///
-    /// The limit is checked here, before a byte of the message is waited for.
+    /// The limit is enforced here, before any of the message arrives.
     ///
     /// # Errors
     /// [`FramingError::MessageTooLarge`] and [`FramingError::Varint`].
@@ -109,7 +109,7 @@ impl Framing {
         }
     }
 
-    /// Writes the prefix of a message of `length` bytes into `buffer`; returns the bytes used.
+    /// Encodes the prefix of a message of `length` bytes into `buffer`; returns the bytes used.
     ///
     /// # Errors
     /// [`FramingError::TooLongForPrefix`].
@@ -148,7 +148,7 @@ mod tests {
 
     // A112
     #[test]
-    fn reads_what_it_writes_and_waits_for_every_byte() {
+    fn round_trips_and_needs_every_byte() {
         for framing in ALL {
             for length in [0, 1, 127, 128, 255] {
                 let mut buffer = [0; Framing::PREFIX_BYTES_MAX];
@@ -171,7 +171,7 @@ mod tests {
 
     // A108, A109
     #[test]
-    fn refuses_a_message_over_the_limit_at_its_prefix() {
+    fn rejects_a_message_over_the_limit_at_its_prefix() {
         for first in [0x7f, 0x80, 0xff] {
             let refused = Framing::Fixed32.decode_prefix(&[first, 0xff, 0xff, 0xff], 8 << 20);
             assert!(matches!(refused, Err(FramingError::MessageTooLarge { .. })));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_message_too_long_for_its_prefix() {
+    fn rejects_a_message_too_long_for_its_prefix() {
         let mut buffer = [0; Framing::PREFIX_BYTES_MAX];
         assert!(Framing::Fixed8.encode_prefix(255, &mut buffer).is_ok());
         assert!(Framing::Fixed8.encode_prefix(256, &mut buffer).is_err());

@@ -7,22 +7,23 @@ use thiserror::Error;
 /// Longest varint: 63 bits.
 pub const VARINT_BYTES_MAX: usize = 9;
 
-/// Why bytes are no varint.
+/// Error decoding a varint.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VarintError {
-    /// It goes on after nine bytes.
+    /// The varint continues past nine bytes.
     #[error("varint is longer than 9 bytes")]
     TooLong,
-    /// It ends in a zero byte that a shorter one would not need.
+    /// The encoding is not minimal: its last byte is zero.
     #[error("varint is not minimal")]
     NotMinimal,
 }
 
-/// The varint at the front of `bytes` and its length; `None` while it is incomplete.
+/// Decodes the varint at the front of `bytes`; returns its value and length, or `None` while it is
+/// incomplete.
 ///
 /// # Errors
-/// As soon as the bytes there cannot become a valid varint.
+/// As soon as the bytes cannot become a valid varint.
 pub fn decode_varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, VarintError> {
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(VARINT_BYTES_MAX).enumerate() {
@@ -41,7 +42,7 @@ pub fn decode_varint(bytes: &[u8]) -> Result<Option<(u64, usize)>, VarintError> 
     }
 }
 
-/// Writes `value` (63 bits at most) into `buffer`; returns the bytes used.
+/// Encodes `value` (at most 63 bits) into `buffer`; returns the bytes used.
 pub fn encode_varint(mut value: u64, buffer: &mut [u8; VARINT_BYTES_MAX]) -> &[u8] {
     debug_assert!(value < 1 << 63);
     let mut length = 0;
@@ -63,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// The examples of the unsigned-varint specification.
+    /// Examples of the unsigned-varint specification.
     const VECTORS: [(u64, &[u8]); 7] = [
         (1, &[0x01]),
         (127, &[0x7f]),
@@ -79,7 +80,7 @@ mod tests {
 
     // V1
     #[test]
-    fn agrees_with_the_specifications_examples() {
+    fn matches_the_examples_of_the_specification() {
         for (value, bytes) in VECTORS {
             assert_eq!(encode_varint(value, &mut [0; VARINT_BYTES_MAX]), bytes);
             assert_eq!(decode_varint(bytes), Ok(Some((value, bytes.len()))));
@@ -107,7 +108,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn prop_round_trips_and_waits_for_every_byte(value in 0..1_u64 << 63) {
+        fn prop_round_trips_and_needs_every_byte(value in 0..1_u64 << 63) {
             let mut buffer = [0; VARINT_BYTES_MAX];
             let bytes = encode_varint(value, &mut buffer);
             for end in 0..bytes.len() {

@@ -1,29 +1,30 @@
-//! The side that proposes.
+//! The dialer: proposes protocols.
 
 use super::NegotiationError;
 use super::line::{HEADER, LineReader, NOT_AVAILABLE, append_line};
 use super::protocol::ProtocolId;
 
-/// Whether to wait for the answer before the stream is used.
+/// Negotiation mode of a dialer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Wait.
+    /// Waits for the answer before the stream is used.
     V1,
-    /// Do not: bytes may follow the first proposal at once. For exactly one proposal.
+    /// Does not wait: data may follow the proposal immediately. Requires exactly one proposal.
     ///
-    /// If it is refused, what followed it was read by nobody.
+    /// If it is refused, the data is lost.
     Lazy,
 }
 
 /// Proposes protocols in order until one is accepted.
 ///
-/// The header and the first proposal go out together. What [`poll_output`](Self::poll_output) has to
-/// give is sent even after the agreement: a remote may answer before it is asked.
+/// The header and the first proposal are sent together. The output of
+/// [`poll_output`](Self::poll_output) must be sent even after agreement: a remote may answer before
+/// it receives the proposal.
 #[derive(Debug)]
 pub struct Dialer {
     proposals: Box<[ProtocolId]>,
     mode: Mode,
-    /// The proposal that is on the wire, or next to go there.
+    /// Index of the proposal that is in flight or next to be sent.
     current: usize,
     unsent: Unsent,
     stage: Stage,
@@ -31,7 +32,7 @@ pub struct Dialer {
     reader: LineReader,
 }
 
-/// What has to go on the wire.
+/// Output not yet taken by `poll_output`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unsent {
     HeaderAndProposal,
@@ -47,7 +48,7 @@ enum Stage {
     Failed(NegotiationError),
 }
 
-/// Whether the remote may still begin from the start.
+/// State of the single restart that the remote may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Restart {
     Allowed,
@@ -55,7 +56,7 @@ enum Restart {
 }
 
 impl Dialer {
-    /// A dialer of `proposals`, at least one; exactly one in [`Mode::Lazy`].
+    /// Creates a dialer for `proposals`: at least one, and exactly one in [`Mode::Lazy`].
     pub fn new(proposals: Box<[ProtocolId]>, mode: Mode) -> Self {
         debug_assert!(mode == Mode::V1 || proposals.len() == 1);
         Self {
@@ -69,7 +70,7 @@ impl Dialer {
         }
     }
 
-    /// Appends what has to be sent.
+    /// Appends pending output to `out`.
     pub fn poll_output(&mut self, out: &mut Vec<u8>) {
         let unsent = std::mem::replace(&mut self.unsent, Unsent::Nothing);
         if unsent == Unsent::HeaderAndProposal {
@@ -82,12 +83,12 @@ impl Dialer {
         }
     }
 
-    /// Reads answers from the front of `input`; returns the bytes consumed: all of them, or those up
-    /// to the agreement.
+    /// Reads answers from the front of `input`; returns the number of bytes consumed: all, or those
+    /// up to the agreement.
     ///
     /// # Errors
-    /// Anything but `na` or the proposal; [`NegotiationError::Refused`] after the last `na`. An error
-    /// stays.
+    /// On any answer other than `na` or the proposal; [`NegotiationError::Refused`] after the last
+    /// `na`. Errors are final.
     pub fn handle_input(&mut self, input: &[u8]) -> Result<usize, NegotiationError> {
         let mut rest = input;
         loop {
@@ -105,7 +106,7 @@ impl Dialer {
         Ok(input.len() - rest.len())
     }
 
-    /// The remote ended its half.
+    /// Handles the end of the remote's half.
     ///
     /// # Errors
     /// [`NegotiationError::Ended`] before the agreement.
@@ -119,21 +120,21 @@ impl Dialer {
         Err(NegotiationError::Ended)
     }
 
-    /// The index of the accepted proposal.
+    /// Returns the index of the accepted proposal.
     pub fn outcome(&self) -> Option<usize> {
         (self.stage == Stage::Accepted).then_some(self.current)
     }
 
-    /// Whether bytes may follow before the answer.
+    /// Returns the negotiation mode.
     pub const fn mode(&self) -> Mode {
         self.mode
     }
 
     fn read_line(&mut self, rest: &mut &[u8]) -> Result<Option<Stage>, NegotiationError> {
         if !self.reader.fill(rest)? {
-            // Whoever speaks something else is told apart by its first byte, not by a deadline.
-            let hopeless = self.stage == Stage::AwaitHeader && !self.reader.may_become_header();
-            return if hopeless {
+            // A peer that speaks another protocol is detected at its first byte, not by a timeout.
+            let cannot_match = self.stage == Stage::AwaitHeader && !self.reader.may_become_header();
+            return if cannot_match {
                 Err(NegotiationError::Version)
             } else {
                 Ok(None)
@@ -151,7 +152,7 @@ impl Dialer {
         if self.reader.text() != HEADER {
             return Err(NegotiationError::Version);
         }
-        // Without a proposal there is no answer to wait for.
+        // With no proposals there is no answer to wait for.
         if self.proposals.is_empty() {
             return Err(NegotiationError::Refused);
         }
@@ -167,8 +168,8 @@ impl Dialer {
         if answer == NOT_AVAILABLE {
             return self.propose_next();
         }
-        // Some peers under churn begin from the start instead of answering. Once, and while nothing but
-        // lines was sent, that is followed.
+        // Some peers under churn restart the negotiation instead of answering. This is tolerated
+        // once, and only while nothing but negotiation lines was sent.
         if answer == HEADER && self.mode == Mode::V1 && self.restart == Restart::Allowed {
             self.restart = Restart::Used;
             self.unsent = Unsent::HeaderAndProposal;

@@ -1,20 +1,20 @@
-//! Why a negotiation failed.
+//! Negotiation errors.
 
 use thiserror::Error;
 
 use crate::framing::VarintError;
 
-/// Why a negotiation failed.
+/// Reason for a failed negotiation.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NegotiationError {
-    /// A line's length is no varint.
-    #[error("length of a line: {0}")]
+    /// The length of a line is not a valid varint.
+    #[error("invalid line length: {0}")]
     Length(#[from] VarintError),
     /// A line is longer than [`LINE_BYTES_MAX`](super::LINE_BYTES_MAX).
     #[error("line of {length} bytes exceeds limit of 1024")]
     LineTooLong {
-        /// Its length.
+        /// Length of the line.
         length: u64,
     },
     /// A line is empty or does not end in a newline.
@@ -24,7 +24,7 @@ pub enum NegotiationError {
     #[error("unknown version of multistream-select")]
     Version,
     /// The answer is a protocol that was not proposed.
-    #[error("answer to another proposal")]
+    #[error("answer does not match the proposal")]
     UnexpectedAnswer,
     /// Every proposal was refused.
     #[error("every proposed protocol was refused")]
@@ -32,10 +32,10 @@ pub enum NegotiationError {
     /// More proposals than [`PROPOSALS_MAX`](super::PROPOSALS_MAX).
     #[error("more than 32 proposals")]
     TooManyProposals,
-    /// More was asked for than is worth answering.
+    /// More listings requested, in number or bytes, than are answered.
     #[error("more listings than allowed")]
     TooManyListings,
-    /// The remote ended in the middle.
+    /// The remote ended its half before agreement.
     #[error("ended during negotiation")]
     Ended,
 }

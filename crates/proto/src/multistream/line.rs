@@ -1,19 +1,19 @@
-//! One line on the wire.
+//! Encoding and decoding of lines.
 
 use crate::framing::{VARINT_BYTES_MAX, decode_varint, encode_varint};
 
 use super::NegotiationError;
 
-/// Longest line, newline included: go's and js's limit.
+/// Maximum line length, newline included: the limit of go and js.
 pub const LINE_BYTES_MAX: usize = 1_024;
 
-/// First line of both sides.
+/// First line sent by either side.
 pub(super) const HEADER: &[u8] = b"/multistream/1.0.0";
 
-/// The answer that refuses a proposal.
+/// Answer that refuses a proposal.
 pub(super) const NOT_AVAILABLE: &[u8] = b"na";
 
-/// The question for a list of protocols.
+/// Request for a list of protocols.
 pub(super) const LIST: &[u8] = b"ls";
 
 /// Appends `text` as a line.
@@ -24,28 +24,29 @@ pub(super) fn append_line(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'\n');
 }
 
-/// Appends the length of a line, its newline counted.
+/// Appends the length prefix of a line; `length` includes the newline.
 pub(super) fn append_length(out: &mut Vec<u8>, length: usize) {
     out.extend_from_slice(encode_varint(length as u64, &mut [0; VARINT_BYTES_MAX]));
 }
 
-/// Bytes of the line that has `text` in it.
+/// Returns the encoded length of the line with `text`.
 pub(super) fn line_bytes(text: &[u8]) -> usize {
     let length = text.len() + 1;
     encode_varint(length as u64, &mut [0; VARINT_BYTES_MAX]).len() + length
 }
 
-/// Collects one line from pieces of any size.
+/// Assembles one line from pieces of any size.
 #[derive(Debug, Default)]
 pub(super) struct LineReader {
     bytes: Vec<u8>,
 }
 
 impl LineReader {
-    /// Takes what the present line needs from the front of `input`; true when it is complete.
+    /// Consumes the bytes of the current line from the front of `input`; returns whether it is
+    /// complete.
     ///
     /// # Errors
-    /// As soon as the bytes cannot become a valid line; nothing is held beyond its limit.
+    /// As soon as the bytes cannot become a valid line; no more than one line is buffered.
     pub(super) fn fill(&mut self, input: &mut &[u8]) -> Result<bool, NegotiationError> {
         loop {
             let wanted = match decode_varint(&self.bytes)? {
@@ -78,14 +79,17 @@ impl LineReader {
         }
     }
 
-    /// Whether the part of a line that has come can be the front of the header.
+    /// Returns whether the buffered bytes are a prefix of the header.
     pub(super) fn may_become_header(&self) -> bool {
         let header = [HEADER.len() as u8 + 1];
         let header = header.iter().chain(HEADER).chain(b"\n");
-        self.bytes.iter().zip(header).all(|(byte, own)| byte == own)
+        self.bytes
+            .iter()
+            .zip(header)
+            .all(|(byte, expected)| byte == expected)
     }
 
-    /// The complete line without its length and newline.
+    /// Returns the complete line without its length and newline.
     pub(super) fn text(&self) -> &[u8] {
         let prefix = if self.bytes.first().is_some_and(|byte| byte & 0x80 != 0) {
             2
@@ -95,12 +99,12 @@ impl LineReader {
         &self.bytes[prefix..self.bytes.len() - 1]
     }
 
-    /// Makes room for the next line.
+    /// Resets the reader for the next line.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
     }
 
-    /// Memory of the line so far.
+    /// Returns the capacity of the buffer.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {
         self.bytes.capacity()

@@ -1,4 +1,4 @@
-//! The side that answers.
+//! The listener: answers proposals.
 
 use super::NegotiationError;
 use super::line::{
@@ -6,18 +6,18 @@ use super::line::{
 };
 use super::protocol::{Others, ProtocolId, ProtocolTable};
 
-/// Proposals that are answered before the negotiation fails.
+/// Maximum number of proposals answered before the negotiation fails.
 pub const PROPOSALS_MAX: usize = 32;
 
-/// Listings that are answered: one names every protocol, more is amplification.
+/// Maximum number of listings answered: one names every protocol, more would only amplify.
 const LISTINGS_MAX: usize = 4;
 
-/// Bytes of all listings of one negotiation: what three bytes of a remote can make us hold and send.
+/// Byte limit of all listings of a negotiation: a four-byte request makes us buffer and send one.
 pub const LISTING_BYTES_MAX: usize = 64 << 10;
 
 /// Answers proposals from a table until one is served.
 ///
-/// The header goes out with the first answer, or as soon as the remote's header has come.
+/// The header is sent as soon as the remote's header arrives.
 #[derive(Debug)]
 pub struct Listener<T> {
     reader: LineReader,
@@ -28,12 +28,12 @@ pub struct Listener<T> {
     listing_bytes: usize,
 }
 
-/// The caller's decision on a proposal without an entry.
+/// The caller's decision on a proposal without a table entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer<T> {
-    /// It is served, with this value.
+    /// Serve it, with this value.
     Serve(T),
-    /// It is not.
+    /// Refuse it.
     Refuse,
 }
 
@@ -41,7 +41,7 @@ pub enum Answer<T> {
 enum Stage<T> {
     AwaitHeader,
     AwaitProposal,
-    Asking(ProtocolId),
+    Queried(ProtocolId),
     Agreed(T),
     Failed(NegotiationError),
 }
@@ -60,19 +60,19 @@ impl<T> Default for Listener<T> {
 }
 
 impl<T: Copy> Listener<T> {
-    /// Appends what has to be sent.
+    /// Appends pending output to `out`.
     pub fn poll_output(&mut self, out: &mut Vec<u8>) {
         out.append(&mut self.output);
     }
 
-    /// Reads proposals from the front of `input`; returns the bytes consumed, none past the
-    /// agreement.
+    /// Reads proposals from the front of `input`; returns the number of bytes consumed, none past
+    /// the agreement.
     ///
-    /// Fewer than all are also consumed while the caller is [`asked`](Self::asked): the rest is to be
-    /// given again after the [`answer`](Self::answer).
+    /// Consumption also stops while a proposal is [`queried`](Self::queried): the rest must be
+    /// passed again after the [`answer`](Self::answer).
     ///
     /// # Errors
-    /// Anything that is no proposal, or too many of them. An error stays.
+    /// On a malformed line, another version, or too many proposals or listings. Errors are final.
     pub fn handle_input(
         &mut self,
         input: &[u8],
@@ -81,7 +81,7 @@ impl<T: Copy> Listener<T> {
         let mut rest = input;
         loop {
             match self.stage {
-                Stage::Asking(_) | Stage::Agreed(_) => break,
+                Stage::Queried(_) | Stage::Agreed(_) => break,
                 Stage::Failed(error) => return Err(error),
                 Stage::AwaitHeader | Stage::AwaitProposal => {}
             }
@@ -94,13 +94,13 @@ impl<T: Copy> Listener<T> {
         Ok(input.len() - rest.len())
     }
 
-    /// The remote ended its half. A proposal that is asked about may still be served.
+    /// Handles the end of the remote's half. A queried proposal may still be served.
     ///
     /// # Errors
-    /// [`NegotiationError::Ended`] if nothing was agreed on.
+    /// [`NegotiationError::Ended`] before the agreement.
     pub fn handle_end(&mut self) -> Result<(), NegotiationError> {
         match self.stage {
-            Stage::Asking(_) | Stage::Agreed(_) => return Ok(()),
+            Stage::Queried(_) | Stage::Agreed(_) => return Ok(()),
             Stage::Failed(error) => return Err(error),
             Stage::AwaitHeader | Stage::AwaitProposal => {}
         }
@@ -108,17 +108,17 @@ impl<T: Copy> Listener<T> {
         Err(NegotiationError::Ended)
     }
 
-    /// The proposal that the caller has to decide on; only with [`Others::Ask`] in the table.
+    /// Returns the proposal that awaits the caller's decision; requires [`Others::Ask`].
     pub fn queried(&self) -> Option<&ProtocolId> {
         match &self.stage {
-            Stage::Asking(name) => Some(name),
+            Stage::Queried(name) => Some(name),
             Stage::AwaitHeader | Stage::AwaitProposal | Stage::Agreed(_) | Stage::Failed(_) => None,
         }
     }
 
-    /// Decides on the proposal that was asked about; nothing happens without one.
+    /// Answers the queried proposal; does nothing if there is none.
     pub fn answer(&mut self, answer: Answer<T>) {
-        let Stage::Asking(name) = &self.stage else {
+        let Stage::Queried(name) = &self.stage else {
             return;
         };
         self.stage = match answer {
@@ -133,11 +133,13 @@ impl<T: Copy> Listener<T> {
         };
     }
 
-    /// The table's value for the protocol that was agreed on, or the caller's.
+    /// Returns the value of the accepted protocol, from the table or the caller's answer.
     pub fn outcome(&self) -> Option<T> {
         match self.stage {
             Stage::Agreed(value) => Some(value),
-            Stage::AwaitHeader | Stage::AwaitProposal | Stage::Asking(_) | Stage::Failed(_) => None,
+            Stage::AwaitHeader | Stage::AwaitProposal | Stage::Queried(_) | Stage::Failed(_) => {
+                None
+            }
         }
     }
 
@@ -147,10 +149,10 @@ impl<T: Copy> Listener<T> {
         table: &ProtocolTable<T>,
     ) -> Result<Option<Stage<T>>, NegotiationError> {
         if !self.reader.fill(rest)? {
-            // Whoever speaks something else is told apart by its first byte, not by a deadline.
-            let hopeless =
+            // A peer that speaks another protocol is detected at its first byte, not by a timeout.
+            let cannot_match =
                 matches!(self.stage, Stage::AwaitHeader) && !self.reader.may_become_header();
-            return if hopeless {
+            return if cannot_match {
                 Err(NegotiationError::Version)
             } else {
                 Ok(None)
@@ -158,7 +160,7 @@ impl<T: Copy> Listener<T> {
         }
         let stage = match self.stage {
             Stage::AwaitHeader => self.handle_header(),
-            Stage::AwaitProposal | Stage::Asking(_) | Stage::Agreed(_) | Stage::Failed(_) => {
+            Stage::AwaitProposal | Stage::Queried(_) | Stage::Agreed(_) | Stage::Failed(_) => {
                 self.handle_proposal(table)
             }
         };
@@ -188,19 +190,19 @@ impl<T: Copy> Listener<T> {
             append_line(&mut self.output, text);
             return Ok(Stage::Agreed(*value));
         }
-        // Only a name can be asked about: no predicate is bothered with other bytes.
+        // Only valid names are queried: predicates never see arbitrary bytes.
         if table.others() == Others::Ask
             && let Some(name) = str::from_utf8(text)
                 .ok()
                 .and_then(|text| ProtocolId::new(text).ok())
         {
-            return Ok(Stage::Asking(name));
+            return Ok(Stage::Queried(name));
         }
         append_line(&mut self.output, NOT_AVAILABLE);
         Ok(Stage::AwaitProposal)
     }
 
-    /// One message that nests a line for every protocol.
+    /// Appends one message that nests a line for every protocol.
     fn append_listing(&mut self, table: &ProtocolTable<T>) -> Result<(), NegotiationError> {
         let lines = || table.names().iter().map(|name| name.as_str().as_bytes());
         let body_bytes = lines().map(line_bytes).sum::<usize>() + 1;

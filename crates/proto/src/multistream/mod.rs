@@ -1,8 +1,9 @@
-//! multistream-select 1.0: agreeing on a protocol, line by line.
+//! multistream-select 1.0: line-based protocol negotiation.
 //!
-//! A line is a varint length, text and a newline. The dialer proposes, the listener answers with the
-//! same text or `na`. [`Dialer`] and [`Listener`] are machines over bytes: feed them with
-//! `handle_input`, which consumes no byte past the agreement, and send what `poll_output` appends.
+//! A line is a varint length, text and a newline. The dialer proposes, the listener answers with
+//! the same text or `na`. [`Dialer`] and [`Listener`] are sans-io state machines: feed them with
+//! `handle_input`, which consumes no bytes past the agreement, and send the output of
+//! `poll_output`.
 //!
 //! Spec: multiformats/multistream-select; libp2p connections.
 

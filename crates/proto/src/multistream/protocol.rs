@@ -1,4 +1,4 @@
-//! Names of protocols, and the table of those that are served.
+//! Protocol names and the table of served protocols.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,21 +8,23 @@ use thiserror::Error;
 
 use super::line::{HEADER, LINE_BYTES_MAX, LIST, NOT_AVAILABLE};
 
-/// Name of a protocol: what one line can carry.
+/// A protocol name: any text that fits on one line and is not reserved.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProtocolId(Arc<str>);
 
-/// The text cannot name a protocol.
+/// The text is not a valid protocol name.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
-#[error("a protocol name has 1 to 1023 bytes, no newline, and is no word of multistream-select")]
+#[error(
+    "a protocol name has 1 to 1023 bytes, no newline, and is not reserved by multistream-select"
+)]
 pub struct InvalidProtocol;
 
 impl ProtocolId {
-    /// The name `text`.
+    /// Validates `text` as a name.
     ///
     /// # Errors
-    /// If it is empty, longer than a line, has a newline in it, or means something else there: the
-    /// header, `na` and `ls`.
+    /// If it is empty, longer than a line, contains a newline, or is reserved by
+    /// multistream-select: the header, `na` and `ls`.
     pub fn new(text: &str) -> Result<Self, InvalidProtocol> {
         let is_line = !text.is_empty() && text.len() < LINE_BYTES_MAX && !text.contains('\n');
         if !is_line || [HEADER, NOT_AVAILABLE, LIST].contains(&text.as_bytes()) {
@@ -31,7 +33,7 @@ impl ProtocolId {
         Ok(Self(Arc::from(text)))
     }
 
-    /// The text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,22 +51,22 @@ impl fmt::Display for ProtocolId {
     }
 }
 
-/// The protocols that are served, each with the caller's value for it.
+/// Table of served protocols, each with a value of the caller's.
 #[derive(Debug, Clone)]
 pub struct ProtocolTable<T> {
     by_name: HashMap<Box<[u8]>, T>,
-    /// In the order of their insertion.
+    /// In insertion order.
     names: Vec<ProtocolId>,
     others: Others,
 }
 
-/// What becomes of a proposal that has no entry in a table.
+/// Handling of proposals without a table entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Others {
-    /// It is refused.
+    /// Refuse them.
     #[default]
     Refuse,
-    /// The caller decides, who has predicates: see [`Listener::asked`](super::Listener::asked).
+    /// Query the caller, which has predicates: see [`Listener::queried`](super::Listener::queried).
     Ask,
 }
 
@@ -79,7 +81,7 @@ impl<T> Default for ProtocolTable<T> {
 }
 
 impl<T> ProtocolTable<T> {
-    /// Serves `name`; an earlier entry of that name is replaced and moves to the end.
+    /// Adds `name`; an existing entry of that name is replaced and moves to the end.
     pub fn insert(&mut self, name: ProtocolId, value: T) {
         self.names.retain(|known| *known != name);
         self.by_name
@@ -87,22 +89,22 @@ impl<T> ProtocolTable<T> {
         self.names.push(name);
     }
 
-    /// The value for the name on a line, which may be any bytes.
+    /// Returns the value for a name as received, which may be arbitrary bytes.
     pub fn find(&self, name: &[u8]) -> Option<&T> {
         self.by_name.get(name)
     }
 
-    /// Every name, in the order of insertion.
+    /// Returns all names in insertion order.
     pub fn names(&self) -> &[ProtocolId] {
         &self.names
     }
 
-    /// Sets what becomes of a proposal without an entry.
+    /// Sets the handling of proposals without an entry.
     pub fn set_others(&mut self, others: Others) {
         self.others = others;
     }
 
-    /// What becomes of a proposal without an entry.
+    /// Returns the handling of proposals without an entry.
     pub fn others(&self) -> Others {
         self.others
     }
@@ -122,7 +124,7 @@ mod tests {
 
     // A022
     #[test]
-    fn names_are_what_one_line_can_carry() {
+    fn names_are_limited_to_one_line() {
         for name in ["/a", "x", "/a\0b", "/a\r", "/\u{fc}", &"x".repeat(1_023)] {
             assert_eq!(ProtocolId::new(name).unwrap().as_str(), name);
         }
@@ -141,7 +143,7 @@ mod tests {
 
     // M6, M7
     #[test]
-    fn lists_in_order_of_insertion_and_adding_again_moves_to_the_end() {
+    fn lists_in_insertion_order_and_reinserting_moves_to_the_end() {
         let table = table(&["/a", "/b", "/c", "/a"]);
         let names: Vec<_> = table.names().iter().map(ProtocolId::as_str).collect();
         assert_eq!(names, ["/b", "/c", "/a"]);

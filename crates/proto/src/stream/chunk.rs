@@ -1,74 +1,73 @@
-//! Blocks of memory in sizes of powers of two, and the free list they return to.
+//! Memory chunks in power-of-two sizes, and the pool they are recycled to.
 
-/// Smallest chunk, in bytes: a small message and its reply. Below it the bookkeeping outweighs the
-/// saving.
+/// Smallest chunk size, in bytes: fits a small message and its reply. Below it bookkeeping
+/// outweighs the savings.
 pub(super) const CHUNK_BYTES_MIN: usize = 512;
 
-/// Largest chunk: several frames, and small enough to stay in the cache between push and copy.
+/// Largest chunk size: several frames, yet small enough to stay cached between push and copy.
 pub const CHUNK_BYTES_MAX: usize = 64 << 10;
 
-/// Sizes from the smallest to the largest: 512 B, 1, 2, 4, 8, 16, 32 and 64 KiB.
+/// Number of chunk sizes: 512 B, 1, 2, 4, 8, 16, 32 and 64 KiB.
 const SIZE_COUNT: usize = (CHUNK_BYTES_MAX / CHUNK_BYTES_MIN).ilog2() as usize + 1;
 
-/// Memory of free chunks that a pool keeps unless told otherwise: what a few busy streams have under
-/// way.
+/// Default bound on the free memory in a pool: the bytes in flight of a few busy streams.
 const POOL_BYTES_MAX_DEFAULT: usize = 4 << 20;
 
-/// A block of bytes, filled at its end and read at its start.
+/// A block of bytes, filled at its end and consumed from its start.
 #[derive(Debug)]
 pub struct Chunk {
     /// Its capacity is one of the sizes above and never changes.
     bytes: Vec<u8>,
-    /// Bytes at the front that were taken.
-    taken: usize,
+    /// Consumed bytes at the front.
+    consumed: usize,
 }
 
 impl Chunk {
-    /// The bytes that were not taken yet.
+    /// Returns the unconsumed bytes.
     pub fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.taken..]
+        &self.bytes[self.consumed..]
     }
 
-    /// How many bytes were not taken yet.
+    /// Returns the number of unconsumed bytes.
     pub const fn len(&self) -> usize {
-        self.bytes.len() - self.taken
+        self.bytes.len() - self.consumed
     }
 
-    /// All bytes were taken.
+    /// Returns whether all bytes are consumed.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Memory of the block.
+    /// Returns the memory of the block.
     pub const fn capacity_bytes(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Copies as many of `bytes` to the end as fit; returns how many.
+    /// Appends as many of `bytes` as fit; returns their number.
     pub(super) fn fill(&mut self, bytes: &[u8]) -> usize {
-        // Sliding down no more bytes than it makes room for moves each byte once on average, and a
-        // queue that never quite empties stays in one chunk.
-        if self.room() < bytes.len() && self.taken >= self.len() {
-            self.bytes.drain(..self.taken);
-            self.taken = 0;
+        // Compacting only when at least as many bytes are freed as are moved costs one move per
+        // byte on average, and keeps a queue that never quite empties in one chunk.
+        if self.room() < bytes.len() && self.consumed >= self.len() {
+            self.bytes.drain(..self.consumed);
+            self.consumed = 0;
         }
         let count = bytes.len().min(self.room());
         self.bytes.extend_from_slice(&bytes[..count]);
         count
     }
 
-    /// Takes `count` bytes, which are there, from the front.
+    /// Consumes `count` bytes from the front; at least that many must be present.
     pub(super) fn advance(&mut self, count: usize) {
         debug_assert!(count <= self.len());
-        self.taken += count;
+        self.consumed += count;
     }
 
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
-        self.taken = 0;
+        self.consumed = 0;
     }
 
-    /// Moves the bytes to the smallest chunk that holds them.
+    /// Moves the bytes to the smallest chunk that fits them.
     pub(super) fn shrink(&mut self, pool: &mut impl ChunkSource) {
         if chunk_size(self.len()) < self.capacity_bytes() {
             let mut smaller = pool.take(self.len());
@@ -82,20 +81,20 @@ impl Chunk {
     }
 }
 
-/// Where queues have their chunks from.
+/// Source of chunks for queues.
 ///
-/// A pool that threads share locks itself for each chunk, so that nobody waits for another's copying.
+/// A pool shared between threads locks per chunk, so no thread waits while another copies.
 pub trait ChunkSource {
-    /// A chunk with room for `wanted` bytes, or the largest one if they are more.
+    /// Returns a chunk with room for `wanted` bytes, or the largest size if that is smaller.
     fn take(&mut self, wanted: usize) -> Chunk;
 
-    /// Takes a chunk back, with whatever is in it.
+    /// Recycles a chunk; its contents are discarded.
     fn recycle(&mut self, chunk: Chunk);
 }
 
 /// Free chunks of every size, shared by many queues.
 ///
-/// It holds no more memory than its bound; what comes beyond goes back to the allocator.
+/// Memory is bounded; excess chunks are returned to the allocator.
 #[derive(Debug)]
 pub struct ChunkPool {
     free: [Vec<Chunk>; SIZE_COUNT],
@@ -105,7 +104,7 @@ pub struct ChunkPool {
 }
 
 impl ChunkPool {
-    /// An empty pool that keeps at most `bytes_max` bytes of chunks.
+    /// Creates an empty pool that keeps at most `bytes_max` bytes of chunks.
     pub const fn new(bytes_max: usize) -> Self {
         Self {
             free: [const { Vec::new() }; SIZE_COUNT],
@@ -115,12 +114,12 @@ impl ChunkPool {
         }
     }
 
-    /// Memory of the free chunks.
+    /// Returns the memory of the free chunks.
     pub const fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 
-    /// Chunks that came from the allocator because the pool had none of their size.
+    /// Returns the number of chunks allocated because the pool had none of their size.
     pub const fn allocations(&self) -> u64 {
         self.allocations
     }
@@ -136,7 +135,7 @@ impl ChunkSource for ChunkPool {
         self.allocations += 1;
         Chunk {
             bytes: Vec::with_capacity(size),
-            taken: 0,
+            consumed: 0,
         }
     }
 
@@ -163,7 +162,8 @@ fn chunk_size(wanted: usize) -> usize {
         .next_power_of_two()
 }
 
-/// The free list of a size, rounded down: an allocator may give more room than was asked for.
+/// Returns the free list index of a capacity, rounded down: an allocator may return more than
+/// requested.
 fn size_index(capacity: usize) -> usize {
     let size = capacity.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
     (size / CHUNK_BYTES_MIN).ilog2() as usize

@@ -1,4 +1,4 @@
-//! One stream, whatever carries it: its state machines and the bounded queues of its bytes.
+//! One stream, independent of its muxer: state machines and byte queues.
 
 mod chunk;
 mod pipe;

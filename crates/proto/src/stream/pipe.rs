@@ -1,25 +1,26 @@
-//! A byte queue made of chunks that grow with what they hold and go when they are empty.
+//! A byte queue of chunks that grow with its length and are released when empty.
 //!
-//! Pushes coalesce in the last chunk, so that a thousand one-byte pushes cost what one push of a
-//! thousand bytes costs. Chunks double from 512 bytes to [`CHUNK_BYTES_MAX`](super::CHUNK_BYTES_MAX);
-//! they come from and return to a [`ChunkPool`](super::ChunkPool), so that steady traffic allocates
-//! nothing. The owner bounds the length.
+//! Pushes coalesce in the last chunk, so a thousand one-byte pushes use no more chunks than one
+//! push of a thousand bytes. Chunks double from 512 bytes to
+//! [`CHUNK_BYTES_MAX`](super::CHUNK_BYTES_MAX) and are recycled through a
+//! [`ChunkPool`](super::ChunkPool), so steady traffic does not allocate. The owner bounds the
+//! length.
 
 use std::collections::VecDeque;
 
 use super::chunk::{CHUNK_BYTES_MIN, Chunk, ChunkSource};
 
-/// Memory beyond twice the length that a queue keeps after [`Pipe::compact`]: the first and the last
-/// chunk at their smallest, and a short table.
+/// Maximum memory beyond twice the length after [`Pipe::compact`]: the first and last chunk at the
+/// smallest size, and a short table.
 pub const SLACK_BYTES_MAX: usize = 2 * CHUNK_BYTES_MIN + 256;
 
-/// Most entries in the table of an empty queue, which is all that it keeps: idle streams are many.
+/// Maximum table entries kept by an empty queue, its only memory: idle streams are numerous.
 const KEPT_TABLE_MAX: usize = 4;
 
 /// A queue of bytes.
 #[derive(Debug, Default)]
 pub struct Pipe {
-    /// Only the last has room and only the first was taken from; none is empty.
+    /// Only the last has room, only the first is partially consumed, and none is empty.
     chunks: VecDeque<Chunk>,
     length: usize,
     /// Memory of the chunks.
@@ -27,17 +28,17 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// Bytes in the queue.
+    /// Returns the number of bytes in the queue.
     pub const fn len(&self) -> usize {
         self.length
     }
 
-    /// The queue holds nothing.
+    /// Returns whether the queue is empty.
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Memory that the queue takes: its chunks, what was taken from them included, and their table.
+    /// Returns the memory of the queue: its chunks, consumed bytes included, and their table.
     pub fn capacity_bytes(&self) -> usize {
         self.chunk_bytes + self.chunks.capacity() * size_of::<Chunk>()
     }
@@ -55,14 +56,14 @@ impl Pipe {
         }
     }
 
-    /// Moves bytes from the front into `into`; returns how many.
+    /// Moves bytes from the front into `into`; returns their number.
     pub fn copy_to(&mut self, into: &mut [u8], pool: &mut impl ChunkSource) -> usize {
         let count = self.peek(into);
         self.advance(count, pool);
         count
     }
 
-    /// Copies bytes from the front into `into` and leaves them; returns how many.
+    /// Copies bytes from the front into `into` without consuming them; returns their number.
     pub fn peek(&self, into: &mut [u8]) -> usize {
         let mut filled = 0;
         for chunk in &self.chunks {
@@ -77,17 +78,17 @@ impl Pipe {
         filled
     }
 
-    /// The bytes at the front that lie side by side.
+    /// Returns the contiguous bytes at the front.
     pub fn front(&self) -> &[u8] {
         self.chunks.front().map_or(&[], Chunk::as_slice)
     }
 
-    /// All bytes in order, in the pieces in which they lie side by side.
+    /// Returns all bytes in order, as contiguous pieces.
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         self.chunks.iter().map(Chunk::as_slice)
     }
 
-    /// Drops `count` bytes from the front, or all if there are fewer.
+    /// Consumes `count` bytes from the front, or all if there are fewer.
     pub fn advance(&mut self, count: usize, pool: &mut impl ChunkSource) {
         debug_assert!(count <= self.length);
         let mut left = count.min(self.length);
@@ -105,11 +106,11 @@ impl Pipe {
         }
     }
 
-    /// Brings the memory down to twice the length and [`SLACK_BYTES_MAX`].
+    /// Reduces the memory to at most twice the length plus [`SLACK_BYTES_MAX`].
     ///
-    /// Pushes keep to that; taking leaves the first and the last chunk as large as they were, up to
-    /// twice 64 KiB. Who runs out of memory calls this. It moves fewer than 64 KiB, and nothing within
-    /// the bound.
+    /// Pushes stay within that bound; consuming does not shrink the first and last chunk, up to 64
+    /// KiB each. To be called under memory pressure. Moves fewer than 64 KiB, and nothing if the
+    /// queue is within the bound.
     pub fn compact(&mut self, pool: &mut impl ChunkSource) {
         if self.capacity_bytes() <= 2 * self.length + SLACK_BYTES_MAX {
             return;
@@ -127,7 +128,7 @@ impl Pipe {
         }
     }
 
-    /// Drops everything, memory included.
+    /// Discards all bytes and releases all memory.
     pub fn clear(&mut self, pool: &mut impl ChunkSource) {
         for chunk in std::mem::take(&mut self.chunks) {
             pool.recycle(chunk);
@@ -141,14 +142,14 @@ impl Pipe {
     }
 
     fn grow(&mut self, wanted: usize, pool: &mut impl ChunkSource) {
-        // Less than twice what comes, or as much as is held: the total at most doubles.
+        // Less than twice the incoming bytes, or at most the bytes held: the total at most doubles.
         let held = self.length.checked_ilog2().map_or(0, |bits| 1 << bits);
         let chunk = pool.take(wanted.max(held));
         self.chunk_bytes += chunk.capacity_bytes();
         self.chunks.push_back(chunk);
     }
 
-    /// The front chunk is used up.
+    /// Recycles the consumed front chunk.
     fn drop_front(&mut self, pool: &mut impl ChunkSource) {
         if let Some(chunk) = self.chunks.pop_front() {
             self.chunk_bytes -= chunk.capacity_bytes();

@@ -1,4 +1,4 @@
-//! The state of a stream: which calls it allows, and what each one makes of it.
+//! Stream states, the operations each allows, and the transitions between them.
 //!
 //! ```text
 //! INIT ──negotiated──> OPEN ──read half ends──> CLOSE_READ ──┐
@@ -8,28 +8,28 @@
 //!
 //! RESET and ERROR are terminal: no call leaves them and no frame follows them.
 
-/// A stream's state; the numbers are those of the public `StreamState`.
+/// State of a stream; discriminants match the public `StreamState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum State {
-    /// The muxer stream or its protocol is not negotiated.
+    /// The muxer stream is not open or its protocol not negotiated.
     Init = 1,
     /// Both halves are open.
     Open = 2,
-    /// The read half has ended, and that was reported.
+    /// The read half has ended, which was reported, or was closed locally.
     CloseRead = 3,
-    /// The write half was closed here.
+    /// The write half was closed locally.
     CloseWrite = 4,
-    /// Both halves have ended in good order.
+    /// Both halves ended gracefully.
     CloseBoth = 5,
-    /// Reset by either side, or lost with its connection.
+    /// Reset by either side, or by loss of the connection.
     Reset = 6,
     /// Failed for any other reason.
     Error = 7,
 }
 
 impl State {
-    /// The state with this number.
+    /// Returns the state with the given discriminant.
     pub const fn from_number(number: u8) -> Option<Self> {
         Some(match number {
             1 => Self::Init,
@@ -44,40 +44,40 @@ impl State {
     }
 }
 
-/// What a caller wants of a stream.
+/// An operation requested by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Take received bytes.
+    /// Read received bytes.
     Read,
-    /// Send bytes.
+    /// Write bytes.
     Write,
     /// End the read half.
     CloseRead,
     /// End the write half.
     CloseWrite,
-    /// End both halves after everything written.
+    /// End both halves after all written bytes.
     Close,
-    /// End both halves at once.
+    /// End both halves immediately.
     Reset,
 }
 
-/// Whether an operation may go ahead.
+/// Result of checking an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may.
+    /// Allowed.
     Proceed,
-    /// It has nothing to do, and that is fine.
+    /// Succeeds without effect.
     NoOp,
-    /// It may not.
+    /// Refused.
     Refuse(Refusal),
 }
 
-/// Why an operation may not go ahead.
+/// Reason for refusing an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// The remote ended its half and everything was read.
     EndOfStream,
-    /// The half was closed here.
+    /// The half was closed locally.
     Closed,
     /// The stream was reset.
     Reset,
@@ -85,34 +85,34 @@ pub enum Refusal {
     Failed,
 }
 
-/// What happens to a stream.
+/// An event that may change the state of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// The muxer stream exists and its protocol is negotiated.
+    /// The muxer stream is open and its protocol negotiated.
     Negotiated,
-    /// A read reported the remote's end.
+    /// A read reported the end of the remote's half.
     EndReported,
-    /// The read half was closed here.
+    /// The read half was closed locally.
     CloseRead,
-    /// The write half was closed here.
+    /// The write half was closed locally.
     CloseWrite,
-    /// Both halves were closed here.
+    /// Both halves were closed locally.
     Close,
-    /// A reset, of either side.
+    /// A reset by either side.
     Reset {
-        /// Error code as on the wire.
+        /// Error code on the wire.
         code: u32,
-        /// The remote sent it.
+        /// Whether the remote sent it.
         remote: bool,
     },
-    /// A failure that is neither an end nor a reset.
+    /// A failure other than an end or a reset.
     Fail {
-        /// The caller's number for it.
+        /// The caller's error code.
         code: u16,
     },
 }
 
-/// Who ended the read half.
+/// The side that ended the read half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadEnd {
     Remote,
@@ -129,7 +129,7 @@ pub struct StreamState {
 }
 
 impl StreamState {
-    /// A stream in `state`, which is [`State::Init`] or [`State::Open`].
+    /// Creates a stream in `state`, which is [`State::Init`] or [`State::Open`].
     pub const fn new(state: State) -> Self {
         Self {
             state,
@@ -139,42 +139,42 @@ impl StreamState {
         }
     }
 
-    /// The present state.
+    /// Returns the current state.
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// Bytes may still be read, or the end of them reported.
+    /// Returns whether bytes may still be read, or their end reported.
     pub const fn is_read_open(&self) -> bool {
         matches!(self.state, State::Init | State::Open | State::CloseWrite)
     }
 
-    /// Bytes may still be written.
+    /// Returns whether bytes may still be written.
     pub const fn is_write_open(&self) -> bool {
         matches!(self.state, State::Init | State::Open | State::CloseRead)
     }
 
-    /// RESET or ERROR.
+    /// Returns whether the state is RESET or ERROR.
     pub const fn is_terminal(&self) -> bool {
         matches!(self.state, State::Reset | State::Error)
     }
 
-    /// Neither half is open.
+    /// Returns whether neither half is open.
     pub const fn is_done(&self) -> bool {
         !self.is_read_open() && !self.is_write_open()
     }
 
-    /// Code of the reset and whether the remote sent it.
+    /// Returns the code of the reset and whether the remote sent it.
     pub const fn reset(&self) -> Option<(u32, bool)> {
         self.reset
     }
 
-    /// The caller's number of the failure.
+    /// Returns the caller's error code of the failure.
     pub const fn failure(&self) -> Option<u16> {
         self.failure
     }
 
-    /// Whether `operation` may go ahead now.
+    /// Returns whether `operation` is allowed now.
     pub const fn check(&self, operation: Operation) -> Verdict {
         match self.state {
             State::Reset => Self::check_terminal(operation, Refusal::Reset),
@@ -213,7 +213,7 @@ impl StreamState {
         }
     }
 
-    /// Whether a caller may move the state to `next` by hand: one step of the picture above.
+    /// Returns whether a caller may set the state to `next`: one transition of the diagram above.
     pub const fn can_move(&self, next: State) -> bool {
         match next {
             State::Init => false,
@@ -225,7 +225,7 @@ impl StreamState {
         }
     }
 
-    /// Takes note of what happened; anything that the present state rules out changes nothing.
+    /// Applies `input`; inputs that the current state rules out have no effect.
     pub const fn apply(&mut self, input: Input) {
         match input {
             Input::Negotiated => {

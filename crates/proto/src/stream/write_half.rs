@@ -1,7 +1,7 @@
-//! The writing half of a stream on the wire: whether its end is out, and whether the remote has agreed to
-//! the protocol. [`super::StreamState`] says what callers may do; this says what the wire still owes them.
+//! The write half of a stream on the wire: whether its FIN was sent, and whether the remote has
+//! agreed to the protocol. [`super::StreamState`] covers the caller's view, this module the wire's.
 //!
-//! The end, by input. A dash changes nothing.
+//! Transitions of the FIN, by input. A dash means no change.
 //!
 //! | | CLOSE | FORGET | FIN_SENT | CUT |
 //! |---|---|---|---|---|
@@ -11,7 +11,7 @@
 //! | WITHHELD | - | - | - | CUT |
 //! | CUT | - | - | - | - |
 //!
-//! The agreement, by input. The rest of the inputs change nothing about it.
+//! Transitions of the agreement, by input. Other inputs do not change it.
 //!
 //! | | AWAIT | AGREED | CUT |
 //! |---|---|---|---|
@@ -21,68 +21,70 @@
 //! | AWAITED | - | AGREED | UNMET |
 //! | UNMET | - | - | - |
 //!
-//! An end that is WANTED is held back while the agreement is UNDECIDED; while it is UNANSWERED or AWAITED,
-//! only for remotes that may lose it: see [`FinDue`]. SENT and AGREED together complete the half.
+//! A WANTED FIN is held back while the agreement is UNDECIDED; while it is UNANSWERED or AWAITED,
+//! it is held back only for remotes that may lose it: see [`FinDue`]. SENT and AGREED together
+//! complete the half.
 
-/// How far the end of the writing half has come on the wire.
+/// State of the FIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FinState {
-    /// Nobody has asked for it.
+    /// Not requested.
     Open,
-    /// It follows the last byte.
+    /// Requested; it follows the last byte.
     Wanted,
-    /// It is out.
+    /// Sent.
     Sent,
-    /// It is never sent, though bytes are: the stream was forgotten here without a word.
+    /// Never sent, though pending bytes are: the stream was abandoned locally.
     Withheld,
-    /// Neither it nor any byte is sent any more.
+    /// Never sent, and no more bytes either.
     Cut,
 }
 
-/// Whether the remote speaks the stream's protocol.
+/// State of the agreement on the stream's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Agreement {
-    /// It does, or there is nothing to agree on here.
+    /// Agreed, or nothing to negotiate.
     Agreed,
-    /// It has several to choose from: no byte and no end of the caller's may pass the proposals.
+    /// Several protocols are proposed: neither data nor FIN may be sent before the choice.
     Undecided,
-    /// It has not answered a single proposal, whose stream is usable meanwhile.
+    /// A single proposal is unanswered; the stream is usable meanwhile.
     Unanswered,
-    /// As [`Agreement::Unanswered`], and the caller waits for the answer.
+    /// Like [`Agreement::Unanswered`], with the caller waiting for the answer.
     Awaited,
     /// The half was cut before the remote agreed.
     Unmet,
 }
 
-/// What happens to the writing half.
+/// An event of the write half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WriteInput {
-    /// Its end was asked for.
+    /// The caller closed the half.
     Close,
-    /// The stream was forgotten: what was written is delivered, and no end.
+    /// The stream was abandoned: pending bytes are delivered, but no FIN.
     Forget,
-    /// The end was sent.
+    /// The FIN was sent.
     FinSent,
     /// The remote has agreed to a protocol.
     Agreed,
     /// The caller waits for the answer to the single proposal.
     Await,
-    /// A reset, a failure or the loss of the connection: nothing more is sent.
+    /// Reset, failure or loss of the connection: nothing more is sent.
     Cut,
 }
 
-/// When the end may follow the last byte.
+/// When the FIN may follow the last byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FinDue {
-    /// At once.
+    /// Immediately.
     Now,
-    /// Once the remote has answered, unless it is known to bear an end that comes before its handler listens.
+    /// Once the remote has answered, unless it is known to tolerate a FIN that arrives before its
+    /// handler is attached.
     OnAnswer,
-    /// Not as things stand: it is not wanted, or a choice of protocols is open.
+    /// Not in the current state: it is not requested, or the choice of protocols is pending.
     Not,
 }
 
-/// The state machine of one writing half.
+/// The state machine of one write half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteHalf {
     fin: FinState,
@@ -90,28 +92,28 @@ pub struct WriteHalf {
 }
 
 impl WriteHalf {
-    /// An open half of a stream that begins with `agreement`.
+    /// Creates an open half with the initial `agreement`.
     pub const fn new(agreement: Agreement) -> Self {
         let fin = FinState::Open;
         Self { fin, agreement }
     }
 
-    /// How far its end has come.
+    /// Returns the state of the FIN.
     pub const fn fin(&self) -> FinState {
         self.fin
     }
 
-    /// Whether the remote speaks the protocol.
+    /// Returns the state of the agreement.
     pub const fn agreement(&self) -> Agreement {
         self.agreement
     }
 
-    /// Whether bytes of the caller's may be queued behind the proposals.
+    /// Returns whether the caller's bytes may be queued behind the proposals.
     pub const fn takes_bytes(&self) -> bool {
         !matches!(self.agreement, Agreement::Undecided)
     }
 
-    /// When the end may follow the last byte.
+    /// Returns when the FIN may follow the last byte.
     pub const fn fin_due(&self) -> FinDue {
         match (self.fin, self.agreement) {
             (FinState::Wanted, Agreement::Agreed) => FinDue::Now,
@@ -123,7 +125,7 @@ impl WriteHalf {
         }
     }
 
-    /// The end is out, and the remote speaks the protocol of what came before it.
+    /// Returns whether the FIN was sent and the remote has agreed to the protocol.
     pub const fn is_complete(&self) -> bool {
         matches!(
             (self.fin, self.agreement),
@@ -131,7 +133,7 @@ impl WriteHalf {
         )
     }
 
-    /// Takes note of what happened; anything that the present state rules out changes nothing.
+    /// Applies `input`; inputs that the current state rules out have no effect.
     pub const fn apply(&mut self, input: WriteInput) {
         self.fin = match (input, self.fin) {
             (WriteInput::Close, FinState::Open) => FinState::Wanted,

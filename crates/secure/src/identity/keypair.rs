@@ -1,4 +1,4 @@
-//! Key pairs: generation, storage form and signatures.
+//! Key pairs: generation, encoding and signing.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use super::keys::{
 };
 use crate::der::{self, Reader, tag};
 
-/// An identity's private key with its public key. The private part is never printed.
+/// An identity's private and public key. The private key is never printed.
 pub struct Keypair {
     signer: Signer,
     /// The bytes of the protobuf's `Data` field.
@@ -33,7 +33,7 @@ enum Signer {
 }
 
 impl Keypair {
-    /// Makes a key from the system's randomness; RSA keys get 2,048 bits and take a while.
+    /// Generates a key from the system's randomness. RSA keys have 2,048 bits and take a while.
     pub fn generate(key_type: KeyType) -> Result<Self, KeyError> {
         let secret = match key_type {
             KeyType::Ed25519 => {
@@ -67,18 +67,18 @@ impl Keypair {
         Self::from_secret(key_type, secret)
     }
 
-    /// Reads the protobuf form of a private key.
+    /// Decodes the protobuf form of a private key.
     pub fn from_protobuf(encoded: &[u8]) -> Result<Self, KeyError> {
         let (key_type, bytes) = decode_protobuf(encoded, PRIVATE_PROTOBUF_LENGTH_MAX)?;
         Self::from_secret(key_type, Zeroizing::new(bytes.to_vec()))
     }
 
-    /// The protobuf form of the private key, wiped when it is dropped.
+    /// Encodes the private key as protobuf; zeroized on drop.
     pub fn to_protobuf(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(encode_protobuf(self.key_type(), &self.secret))
     }
 
-    /// Signs `message` as libp2p does for this kind of key.
+    /// Signs `message` with the scheme that libp2p defines for the key type.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let random = SystemRandom::new();
         match &self.signer {
@@ -101,12 +101,12 @@ impl Keypair {
         .map_err(|_| KeyError::Crypto)
     }
 
-    /// The public half.
+    /// Returns the public key.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    /// The kind of key.
+    /// Returns the key type.
     pub fn key_type(&self) -> KeyType {
         self.public.key_type()
     }
@@ -148,7 +148,7 @@ impl Keypair {
         })
     }
 
-    /// Seed and public key; an older form repeats the public key, and the copies must be the same.
+    /// Decodes seed and public key. A legacy form repeats the public key; both copies must match.
     fn from_ed25519(mut secret: Zeroizing<Vec<u8>>) -> Result<Self, KeyError> {
         let key_type = KeyType::Ed25519;
         if secret.len() == 3 * ED25519_LENGTH
@@ -180,7 +180,7 @@ impl fmt::Debug for Keypair {
     }
 }
 
-/// `der` itself, when it is one value without anything behind it.
+/// Returns `der` if it is a single value without trailing bytes.
 fn sec1_checked(der: &[u8]) -> Result<&[u8], KeyError> {
     match Reader::single(der, tag::SEQUENCE) {
         Ok(_) => Ok(der),
@@ -190,7 +190,7 @@ fn sec1_checked(der: &[u8]) -> Result<&[u8], KeyError> {
     }
 }
 
-/// The SEC 1 `ECPrivateKey` of a bare secp256k1 scalar.
+/// Returns the SEC 1 `ECPrivateKey` of a raw secp256k1 scalar.
 fn secp256k1_sec1(scalar: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     if scalar.len() != SECP256K1_SCALAR_LENGTH {
         return Err(KeyError::Encoding {
@@ -203,7 +203,7 @@ fn secp256k1_sec1(scalar: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     Ok(sec1)
 }
 
-/// The compressed form of an uncompressed point.
+/// Returns the compressed form of an uncompressed point.
 fn compress(point: &[u8]) -> Option<Vec<u8>> {
     match point {
         [0x04, coordinates @ ..] if coordinates.len() == 64 => {
@@ -214,7 +214,7 @@ fn compress(point: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The PKCS#1 key inside a PKCS#8 one.
+/// Extracts the PKCS#1 key from a PKCS#8 one.
 fn pkcs1_of_pkcs8(pkcs8: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut reader = Reader::new(Reader::single(pkcs8, tag::SEQUENCE).ok()?);
     reader.read(tag::INTEGER).ok()?;
@@ -224,7 +224,7 @@ fn pkcs1_of_pkcs8(pkcs8: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 const SECP256K1_SCALAR_LENGTH: usize = 32;
-/// Version 1, and the header of the octet string with the scalar.
+/// Version 1, then the header of the OCTET STRING with the scalar.
 const SEC1_HEAD: &[u8] = &[tag::INTEGER, 1, 1, tag::OCTET_STRING, 32];
 /// `[0]` with the object identifier 1.3.132.0.10.
 const SEC1_SECP256K1_PARAMETERS: &[u8] =

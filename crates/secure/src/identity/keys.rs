@@ -1,4 +1,4 @@
-//! Public keys of peers: their protobuf form, and the verification of signatures.
+//! Public keys of peers: protobuf encoding and signature verification.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{self, ParsedPublicKey, UnparsedPublicKey, Verificatio
 use crate::der::{self, DerError, Reader, tag};
 use crate::protobuf::{self, Fields, ProtobufError, Value};
 
-/// Kind of an identity key; the number is the one of the protobuf form.
+/// Type of an identity key; discriminants are those of the protobuf form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyType {
     /// RSA of 2,048 to 8,192 bits with PKCS#1 v1.5 and SHA-256.
@@ -20,7 +20,7 @@ pub enum KeyType {
     Ecdsa = 3,
 }
 
-/// A peer's public key, checked on entry: whoever holds one holds a key that can be used.
+/// A peer's public key. Validated on construction, so every instance is usable.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
     material: Material,
@@ -36,16 +36,16 @@ enum Material {
 }
 
 impl PublicKey {
-    /// Reads the protobuf form. Unknown fields are skipped, each known one appears exactly once.
+    /// Decodes the protobuf form. Unknown fields are skipped; known ones must appear exactly once.
     pub fn from_protobuf(encoded: &[u8]) -> Result<Self, KeyError> {
         let (key_type, bytes) = decode_protobuf(encoded, PUBLIC_PROTOBUF_LENGTH_MAX)?;
         Self::from_raw(key_type, bytes)
     }
 
-    /// Reads the bytes of the protobuf's `Data` field.
+    /// Decodes the bytes of the protobuf's `Data` field.
     ///
-    /// RSA moduli outside 2,048 to 8,192 bits, points that are not on their curve and ed25519 keys
-    /// for which anybody can sign are refused before any signature is looked at.
+    /// RSA moduli outside 2,048 to 8,192 bits, points off the curve and ed25519 keys for which
+    /// anybody can forge signatures are rejected up front, before any signature is verified.
     pub fn from_raw(key_type: KeyType, bytes: &[u8]) -> Result<Self, KeyError> {
         let material = match key_type {
             KeyType::Ed25519 => {
@@ -75,12 +75,12 @@ impl PublicKey {
         Ok(Self { material })
     }
 
-    /// The protobuf form, which peer ids are made of.
+    /// Encodes the key as protobuf, the input of peer ids.
     pub fn to_protobuf(&self) -> Vec<u8> {
         encode_protobuf(self.key_type(), self.raw())
     }
 
-    /// Whether `signature` is this key's signature of `message`.
+    /// Returns whether `signature` is this key's signature of `message`.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         let verify = |algorithm: &'static dyn VerificationAlgorithm, key: &[u8]| {
             UnparsedPublicKey::new(algorithm, key)
@@ -101,7 +101,7 @@ impl PublicKey {
         }
     }
 
-    /// The kind of key.
+    /// Returns the key type.
     pub fn key_type(&self) -> KeyType {
         match self.material {
             Material::Ed25519(_) => KeyType::Ed25519,
@@ -111,8 +111,8 @@ impl PublicKey {
         }
     }
 
-    /// The bytes of the protobuf's `Data` field: 32 bytes for ed25519, a compressed point for
-    /// secp256k1, a SubjectPublicKeyInfo for the other two.
+    /// Returns the bytes of the protobuf's `Data` field: 32 bytes for ed25519, a compressed point
+    /// for secp256k1, a SubjectPublicKeyInfo for the other two.
     pub fn raw(&self) -> &[u8] {
         match &self.material {
             Material::Ed25519(key) => key,
@@ -134,34 +134,35 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// Why bytes are not a key, or a key cannot be made or used.
+/// Error decoding, generating or using a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The encoded key is longer than any key that is supported.
+    /// The encoded key is longer than any supported key.
     #[error("encoded key of {length} bytes exceeds limit of {limit}")]
     TooLong {
         /// Bytes received.
         length: usize,
-        /// Most bytes accepted.
+        /// Maximum bytes accepted.
         limit: usize,
     },
     /// Not the protobuf form of a key.
     #[error("key is not a protobuf message with one type and one value")]
     Protobuf,
-    /// A key type this library does not know.
+    /// An unsupported key type.
     #[error("key type {0} is not supported")]
     UnknownType(u64),
-    /// The key's own encoding is malformed or of an unsupported shape.
+    /// The key's own encoding is malformed or unsupported.
     #[error("{key_type:?} key is malformed")]
     Encoding {
-        /// The type the message gave.
+        /// Key type in the message.
         key_type: KeyType,
     },
-    /// The key is well-formed and proves nothing: anybody can sign for it, or it is no curve point.
+    /// The key is well-formed but proves nothing: anybody can forge signatures, or it is not a
+    /// point on the curve.
     #[error("{key_type:?} key is degenerate")]
     Degenerate {
-        /// The type the message gave.
+        /// Key type in the message.
         key_type: KeyType,
     },
     /// An RSA modulus outside the accepted range.
@@ -169,13 +170,13 @@ pub enum KeyError {
         "rsa modulus of {bits} bits is outside {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX}"
     )]
     RsaSize {
-        /// Bits of the modulus received.
+        /// Bits of the received modulus.
         bits: usize,
     },
-    /// The private key and the public key beside it do not belong together.
+    /// The private key does not match the public key next to it.
     #[error("{key_type:?} private key does not match its public key")]
     Inconsistent {
-        /// The type the message gave.
+        /// Key type in the message.
         key_type: KeyType,
     },
     /// The cryptographic library could not generate a key or sign.
@@ -218,15 +219,15 @@ pub(super) fn decode_protobuf(encoded: &[u8], limit: usize) -> Result<(KeyType, 
 }
 
 pub(super) fn encode_protobuf(key_type: KeyType, bytes: &[u8]) -> Vec<u8> {
-    // A type, a tag and at most three bytes of length; private keys must not be left behind in a
-    // smaller allocation.
+    // Two tags, the type and at most three bytes of length: sized up front, so that growing does
+    // not leave copies of a private key in freed memory.
     let mut encoded = Vec::with_capacity(bytes.len() + 8);
     protobuf::write_varint(&mut encoded, 1, key_type as u64);
     protobuf::write_bytes(&mut encoded, 2, bytes);
     encoded
 }
 
-/// The SubjectPublicKeyInfo of a PKCS#1 `RSAPublicKey`.
+/// Returns the SubjectPublicKeyInfo of a PKCS#1 `RSAPublicKey`.
 pub(super) fn rsa_spki(pkcs1: &[u8]) -> Vec<u8> {
     let mut bits = Vec::new();
     der::write(&mut bits, tag::BIT_STRING, &[&[0], pkcs1]);
@@ -252,11 +253,11 @@ fn check_point(
     }
 }
 
-/// Refuses points of small order, for which anybody can make signatures, and encodings that are not
-/// canonical, which would give one key several peer ids.
+/// Rejects points of small order, for which anybody can forge signatures, and non-canonical
+/// encodings, which would give one key several peer ids.
 fn check_ed25519(key: &[u8; ED25519_LENGTH]) -> Result<(), KeyError> {
     let mut y = *key;
-    // The top bit is the sign of x; the points of small order come with either.
+    // The top bit is the sign of x; points of small order exist with either sign.
     y[31] &= 0x7F;
     let is_canonical = y.iter().rev().lt(ED25519_PRIME.iter().rev());
     if !is_canonical || ED25519_SMALL_ORDER.contains(&y) {
@@ -273,13 +274,13 @@ fn check_rsa(spki: &[u8]) -> Result<(), KeyError> {
     };
     let key = rsa_key_of_spki(spki).map_err(malformed)?;
     let (modulus, exponent) = read_rsa_key(key).map_err(malformed)?;
-    // A positive integer has at least one byte, and its first one is not zero.
+    // A positive integer has at least one byte, and its first byte is not zero.
     let bits = modulus.len() * 8 - modulus[0].leading_zeros() as usize;
     if !(RSA_MODULUS_BITS_MIN..=RSA_MODULUS_BITS_MAX).contains(&bits) {
         return Err(KeyError::RsaSize { bits });
     }
-    // An even exponent cannot be inverted, 1 leaves the message as it is, and the time that a
-    // verification takes grows with the exponent.
+    // An even exponent is not invertible, 1 is the identity, and verification time grows with the
+    // exponent.
     let is_usable = exponent.len() <= RSA_EXPONENT_LENGTH_MAX
         && exponent[exponent.len() - 1] & 1 == 1
         && exponent != [1];
@@ -292,7 +293,7 @@ fn check_rsa(spki: &[u8]) -> Result<(), KeyError> {
     }
 }
 
-/// The PKCS#1 `RSAPublicKey` inside a SubjectPublicKeyInfo.
+/// Extracts the PKCS#1 `RSAPublicKey` from a SubjectPublicKeyInfo.
 fn rsa_key_of_spki(spki: &[u8]) -> Result<&[u8], DerError> {
     let mut reader = Reader::new(Reader::single(spki, tag::SEQUENCE)?);
     if reader.read(tag::SEQUENCE)?.encoded != RSA_ALGORITHM {
@@ -303,7 +304,7 @@ fn rsa_key_of_spki(spki: &[u8]) -> Result<&[u8], DerError> {
     Ok(key)
 }
 
-/// Modulus and exponent of a PKCS#1 `RSAPublicKey`.
+/// Returns modulus and exponent of a PKCS#1 `RSAPublicKey`.
 fn read_rsa_key(key: &[u8]) -> Result<(&[u8], &[u8]), DerError> {
     let mut reader = Reader::new(Reader::single(key, tag::SEQUENCE)?);
     let modulus = reader.positive_integer()?;
@@ -312,8 +313,8 @@ fn read_rsa_key(key: &[u8]) -> Result<(&[u8], &[u8]), DerError> {
     Ok((modulus, exponent))
 }
 
-/// What libp2p asks of secp256k1 signatures beyond ECDSA: S in the lower half of the group order,
-/// so that a signature cannot be changed into another valid one.
+/// The low-S requirement of libp2p on secp256k1 signatures: S in the lower half of the group order,
+/// so that signatures are not malleable.
 pub(super) mod secp256k1 {
     use crate::der::{self, DerError, Reader, tag};
 
@@ -321,7 +322,7 @@ pub(super) mod secp256k1 {
         read(signature).is_ok_and(|(_, s)| padded(s) <= HALF_ORDER)
     }
 
-    /// The same signature with S in the lower half.
+    /// Returns the equivalent signature with S in the lower half.
     pub(in crate::identity) fn with_low_s(signature: &[u8]) -> Result<Vec<u8>, DerError> {
         let (r, s) = read(signature)?;
         let mut s = padded(s);
@@ -370,7 +371,7 @@ pub(super) mod secp256k1 {
         difference
     }
 
-    /// Order of the group (SEC 2, section 2.4.1).
+    /// Group order (SEC 2, section 2.4.1).
     const ORDER: [u8; 32] = [
         0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
         0xFE, 0xBA, 0xAE, 0xDC, 0xE6, 0xAF, 0x48, 0xA0, 0x3B, 0xBF, 0xD2, 0x5E, 0x8C, 0xD0, 0x36,
@@ -387,7 +388,7 @@ pub(super) const ED25519_LENGTH: usize = 32;
 const SECP256K1_LENGTH: usize = 33;
 /// A SubjectPublicKeyInfo with an uncompressed P-256 point always has this length.
 const P256_SPKI_LENGTH: usize = 91;
-/// Everything before the point: ecPublicKey over prime256v1, and the header of the bit string.
+/// The bytes before the point: ecPublicKey over prime256v1, then the header of the BIT STRING.
 pub(super) const P256_SPKI_PREFIX: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, 0x06, 0x08, 0x2A,
     0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -412,9 +413,9 @@ const RSA_ALGORITHM: [u8; 15] = [
 ];
 const RSA_MODULUS_BITS_MIN: usize = 2_048;
 const RSA_MODULUS_BITS_MAX: usize = 8_192;
-/// 33 bits, the most that aws-lc verifies with.
+/// Five bytes hold 33 bits, the largest exponent that aws-lc accepts.
 const RSA_EXPONENT_LENGTH_MAX: usize = 5;
-/// The largest public key, RSA with 8,192 bits, takes 1,066 bytes.
+/// The largest public key, RSA with 8,192 bits, encodes to 1,066 bytes.
 const PUBLIC_PROTOBUF_LENGTH_MAX: usize = 2_048;
 
 /// 2^255 - 19, little-endian.
@@ -424,7 +425,7 @@ const ED25519_PRIME: [u8; 32] = {
     prime[31] = 0x7F;
     prime
 };
-/// The canonical y coordinates of the eight points of small order, little-endian.
+/// Canonical y coordinates of the eight points of small order, little-endian.
 const ED25519_SMALL_ORDER: [[u8; 32]; 5] = [
     [0; 32],
     {

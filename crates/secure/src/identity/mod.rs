@@ -1,4 +1,4 @@
-//! Who a node is: its keys, its peer id, and the credentials both secure channels show.
+//! Identity of a node: keys, peer id, and the credentials for both secure channels.
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ mod keypair;
 mod keys;
 mod peer_id;
 
-/// The long-lived credentials of a node, made once and shared by all its handshakes.
+/// The long-lived credentials of a node, created once and shared by all its handshakes.
 ///
-/// A Noise static key and a TLS certificate, each signed by the identity key: no handshake has to
-/// ask the identity key for a signature again.
+/// A Noise static key and a TLS certificate, each signed by the identity key, which handshakes
+/// therefore do not use again.
 pub struct Identity {
     keypair: Keypair,
     peer_id: PeerId,
@@ -25,7 +25,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Derives the peer id, makes the Noise key and the TLS certificate, and signs them.
+    /// Derives the peer id, generates the Noise key and the TLS certificate, and signs them.
     pub fn new(keypair: Keypair) -> Result<Self, IdentityError> {
         let peer_id = PeerId::from_public_key(keypair.public());
         let noise = NoiseCredentials::new(&keypair)?;
@@ -38,12 +38,12 @@ impl Identity {
         })
     }
 
-    /// The node's peer id.
+    /// Returns the node's peer id.
     pub fn peer_id(&self) -> &PeerId {
         &self.peer_id
     }
 
-    /// The node's identity key.
+    /// Returns the node's identity key.
     pub fn keypair(&self) -> &Keypair {
         &self.keypair
     }
@@ -57,14 +57,14 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Why the credentials of a node could not be made.
+/// Error creating the credentials of a node.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// The identity key did not sign, or no Noise key could be generated.
-    #[error("noise credentials could not be made")]
+    /// The identity key failed to sign, or no Noise key could be generated.
+    #[error("noise credentials could not be created")]
     Noise(#[from] KeyError),
-    /// The TLS certificate could not be made.
-    #[error("tls certificate could not be made")]
+    /// The TLS certificate could not be created.
+    #[error("tls certificate could not be created")]
     Tls(#[from] TlsCredentialsError),
 }

@@ -8,20 +8,20 @@ use data_encoding::BASE32_NOPAD_NOCASE;
 
 use super::keys::PublicKey;
 
-/// Names a peer: the multihash of its public key.
+/// Identifier of a peer: the multihash of its public key.
 ///
-/// Keys whose protobuf form is at most 42 bytes (ed25519, secp256k1) are contained in the id; of
-/// larger ones it holds the SHA-256 digest. [`Display`](fmt::Display) writes base58btc (`12D3Koo…`,
-/// `Qm…`); [`FromStr`] also reads the CIDv1 form in base32 (`bafz…`).
+/// Keys whose protobuf form is at most 42 bytes (ed25519, secp256k1) are inlined; larger ones are
+/// hashed with SHA-256. [`Display`](fmt::Display) writes base58btc (`12D3Koo…`, `Qm…`); [`FromStr`]
+/// also parses the CIDv1 form in base32 (`bafz…`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId {
     length: u8,
-    /// The multihash, with zeros behind it.
+    /// The multihash, padded with zeros.
     bytes: [u8; MULTIHASH_LENGTH_MAX],
 }
 
 impl PeerId {
-    /// The id that belongs to a public key.
+    /// Returns the id of a public key.
     pub fn from_public_key(key: &PublicKey) -> Self {
         let encoded = key.to_protobuf();
         if encoded.len() <= INLINE_KEY_LENGTH_MAX {
@@ -34,7 +34,7 @@ impl PeerId {
         }
     }
 
-    /// Reads a multihash: identity of at most 42 bytes, or SHA2-256.
+    /// Decodes a multihash: identity of at most 42 bytes, or SHA2-256.
     pub fn from_bytes(multihash: &[u8]) -> Result<Self, PeerIdError> {
         let [code, length, digest @ ..] = multihash else {
             return Err(PeerIdError::Truncated);
@@ -57,17 +57,17 @@ impl PeerId {
         }
     }
 
-    /// The multihash.
+    /// Returns the multihash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
 
-    /// The multihash as a vector.
+    /// Returns the multihash as a vector.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.as_bytes().to_vec()
     }
 
-    /// The public key, when the id contains a valid one.
+    /// Returns the public key, if a valid one is inlined in the id.
     pub fn public_key(&self) -> Option<PublicKey> {
         match self.as_bytes() {
             [CODE_IDENTITY, _, encoded @ ..] => PublicKey::from_protobuf(encoded).ok(),
@@ -104,7 +104,7 @@ impl FromStr for PeerId {
     type Err = PeerIdError;
 
     fn from_str(text: &str) -> Result<Self, PeerIdError> {
-        // Bounded before decoding, because base58 costs the square of the length.
+        // Bounded before decoding, because base58 takes quadratic time.
         if text.len() > TEXT_LENGTH_MAX {
             return Err(PeerIdError::TextLength { length: text.len() });
         }
@@ -130,11 +130,11 @@ impl FromStr for PeerId {
     }
 }
 
-/// Why bytes or text are not a peer id.
+/// Error parsing a peer id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerIdError {
-    /// Fewer bytes than a multihash has at least.
+    /// Fewer bytes than the shortest multihash.
     #[error("multihash is truncated")]
     Truncated,
     /// The hash function is neither identity nor SHA2-256.
@@ -143,12 +143,12 @@ pub enum PeerIdError {
         /// Multicodec of the hash function.
         code: u8,
     },
-    /// The digest does not have the length it says, or not one its function can have.
+    /// The digest's length differs from the announced one, or is invalid for its hash function.
     #[error("multihash function {code:#04x} does not have a digest of {length} bytes")]
     DigestLength {
         /// Multicodec of the hash function.
         code: u8,
-        /// Bytes behind the multihash header.
+        /// Bytes after the multihash header.
         length: usize,
     },
     /// The text is longer than any peer id.
@@ -160,10 +160,10 @@ pub enum PeerIdError {
     /// The text is neither base58btc (`1…`, `Qm…`) nor a base32 CID (`b…`).
     #[error("text is neither a base58 multihash nor a base32 CID")]
     Form,
-    /// Characters that are not base58btc.
+    /// The text contains characters outside base58btc.
     #[error("text is not base58btc")]
     Base58,
-    /// Characters that are not lower-case base32.
+    /// The text contains characters outside lower-case base32.
     #[error("text is not base32")]
     Base32,
     /// The CID is not version 1 with the codec `libp2p-key`.
@@ -171,7 +171,7 @@ pub enum PeerIdError {
     Cid,
 }
 
-/// Longest protobuf key that a peer id contains instead of its digest (peer-ids specification).
+/// Longest protobuf key inlined in a peer id instead of its digest (peer-ids specification).
 const INLINE_KEY_LENGTH_MAX: usize = 42;
 const MULTIHASH_LENGTH_MAX: usize = INLINE_KEY_LENGTH_MAX + 2;
 const CODE_IDENTITY: u8 = 0x00;
@@ -188,9 +188,9 @@ mod tests {
 
     use super::*;
 
-    /// The pairs are published in the peer-ids specification and the documentation of js-libp2p.
+    /// From the peer-ids specification and the documentation of js-libp2p.
     #[test]
-    fn reads_base58_and_cid_forms_of_one_peer() {
+    fn parses_base58_and_cid_forms_of_one_peer() {
         let legacy: PeerId = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"
             .parse()
             .unwrap();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_form_comes_back() {
+    fn text_forms_round_trip() {
         for text in [
             "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA",
             "16Uiu2HAmLhLvBoYaoZfaMUKuibM6ac163GwKY74c5kiSLg5KvLpY",

@@ -16,7 +16,7 @@ use crate::handshake::{HandshakeConfig, Role, Secured, fill};
 use crate::identity::{KeyError, Keypair, PeerId, PublicKey};
 use crate::record::Channel;
 
-/// The node's Noise key, and the part of the payload that vouches for it.
+/// The node's Noise static key, and the part of the payload that authenticates it.
 pub(crate) struct NoiseCredentials {
     static_key: Arc<StaticKey>,
     payload: Box<[u8]>,
@@ -42,13 +42,13 @@ pub(crate) struct NoiseHandshake {
     step: Step,
     role: Role,
     config: HandshakeConfig,
-    /// The frame being received, with its length.
+    /// The frame being received, including its length prefix.
     inbound: Vec<u8>,
     outbound: Vec<u8>,
     peer: Option<Peer>,
 }
 
-/// The message that is awaited.
+/// The next expected message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// `-> e`
@@ -141,7 +141,7 @@ impl NoiseHandshake {
         })
     }
 
-    /// Takes the message in `inbound` and writes the one that answers it.
+    /// Processes the message in `inbound` and writes the reply, if any.
     fn read_message(&mut self) -> Result<(), HandshakeError> {
         let message = &self.inbound[LENGTH_BYTES..];
         let mut payload = vec![0; message.len()];
@@ -152,7 +152,7 @@ impl NoiseHandshake {
         payload.truncate(length);
         match self.step {
             Step::First => {
-                // Nothing vouches for it, and the specification has nothing to say there.
+                // It would be unauthenticated, and the specification defines no such payload.
                 if length > 0 {
                     return Err(PayloadError::Early { length }.into());
                 }
@@ -214,7 +214,7 @@ impl NoiseHandshake {
             .map_err(HandshakeError::Noise)?;
         check_length(length)?;
         self.outbound.truncate(start + LENGTH_BYTES + length);
-        // Checked just above to be at most 8 KiB.
+        // `check_length` limits it to 8 KiB, so it fits.
         self.outbound[start..start + LENGTH_BYTES].copy_from_slice(&(length as u16).to_be_bytes());
         Ok(())
     }
@@ -231,17 +231,17 @@ fn check_length(length: usize) -> Result<(), HandshakeError> {
     }
 }
 
-/// What an identity key signs to vouch for a Noise key.
+/// Returns the bytes that an identity key signs to authenticate a Noise key.
 fn signed_bytes(noise_key: &[u8]) -> Vec<u8> {
     [SIGNATURE_PREFIX, noise_key].concat()
 }
 
 const SIGNATURE_PREFIX: &[u8] = b"noise-libp2p-static-key:";
 const LENGTH_BYTES: usize = 2;
-/// Longest handshake message accepted: the largest honest one, with an RSA key of 8,192 bits and its
-/// signature, takes less than 3 KiB.
+/// Maximum length of a handshake message: the largest legitimate one, with an RSA key of 8,192 bits
+/// and its signature, takes less than 3 KiB.
 const MESSAGE_LENGTH_MAX: usize = 8_192;
-/// At most an ephemeral key, a sealed static key and the tag of the payload.
+/// Maximum overhead: an ephemeral key, a sealed static key and the tag of the payload.
 const MESSAGE_OVERHEAD: usize = KEY_LENGTH + KEY_LENGTH + TAG_LENGTH + TAG_LENGTH;
 
 static PARAMS: LazyLock<NoiseParams> = LazyLock::new(|| {

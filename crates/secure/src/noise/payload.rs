@@ -1,4 +1,4 @@
-//! The signed payload of the second and third handshake message.
+//! The signed payload of the second and third handshake messages.
 
 use crate::identity::{KeyError, PublicKey};
 use crate::protobuf::{self, Fields, ProtobufError, Value};
@@ -10,12 +10,12 @@ pub(crate) struct Payload<'a> {
     pub(crate) identity_key: &'a [u8],
     /// Signature of the Noise static key.
     pub(crate) identity_signature: &'a [u8],
-    /// Muxers for early negotiation; empty when the peer does not take part.
+    /// Muxers for early negotiation; empty if the peer does not support it.
     pub(crate) muxers: Vec<&'a str>,
 }
 
 impl<'a> Payload<'a> {
-    /// Reads a payload. Unknown fields are skipped; known ones appear at most once.
+    /// Decodes a payload. Unknown fields are skipped; known ones must appear at most once.
     pub(crate) fn decode(message: &'a [u8]) -> Result<Self, PayloadError> {
         let (mut key, mut signature, mut extensions) = (None, None, None);
         let mut fields = Fields::new(message);
@@ -49,7 +49,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// Appends a payload whose key and signature are `credentials`, as [`encode_credentials`] made them.
+/// Encodes a payload from `credentials`, the output of [`encode_credentials`], and `muxers`.
 pub(crate) fn encode(credentials: &[u8], muxers: &[Box<str>]) -> Vec<u8> {
     let mut extensions = Vec::new();
     for muxer in muxers {
@@ -63,7 +63,7 @@ pub(crate) fn encode(credentials: &[u8], muxers: &[Box<str>]) -> Vec<u8> {
     message
 }
 
-/// The part of a payload that is the same in all of a node's handshakes.
+/// Encodes the part of a payload that is the same in all of a node's handshakes.
 pub(crate) fn encode_credentials(key: &PublicKey, signature: &[u8]) -> Vec<u8> {
     let mut message = Vec::new();
     protobuf::write_bytes(&mut message, FIELD_KEY as u8, &key.to_protobuf());
@@ -71,9 +71,9 @@ pub(crate) fn encode_credentials(key: &PublicKey, signature: &[u8]) -> Vec<u8> {
     message
 }
 
-/// The muxer both sides will use: the first of the initiator's list that the responder lists too.
+/// Returns the muxer to use: the first in the initiator's list that the responder also lists.
 ///
-/// `None` when one side does not take part in early negotiation.
+/// `None` if one side does not support early negotiation.
 pub(crate) fn choose_muxer<'a>(
     initiator: &[&'a str],
     responder: &[&'a str],
@@ -103,14 +103,14 @@ fn decode_muxers(extensions: &[u8]) -> Result<Vec<&str>, PayloadError> {
             _ => {}
         }
     }
-    // As in go-libp2p, a longer list counts as none.
+    // As in go-libp2p, a longer list is treated as empty.
     if count > MUXER_COUNT_MAX {
         muxers.clear();
     }
     Ok(muxers)
 }
 
-/// Why a handshake payload is refused.
+/// Reason for rejecting a handshake payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PayloadError {
@@ -123,16 +123,16 @@ pub enum PayloadError {
     /// The signature is missing or empty.
     #[error("payload has no signature")]
     MissingSignature,
-    /// The identity key is refused.
+    /// The identity key was rejected.
     #[error("identity key is refused")]
     Key(#[from] KeyError),
     /// The identity key did not sign the Noise key of this handshake.
     #[error("signature of the noise key is invalid")]
     Signature,
-    /// The first message, which nothing protects yet, carries a payload.
+    /// The first message, which is not yet protected, carries a payload.
     #[error("first message carries a payload of {length} bytes")]
     Early {
-        /// Bytes of the payload.
+        /// Length of the payload.
         length: usize,
     },
     /// Both sides list muxers and have none in common.
@@ -152,5 +152,5 @@ const FIELD_EXTENSIONS: u64 = 4;
 /// Field of the extensions message.
 const FIELD_MUXERS: u8 = 2;
 const FIELD_MUXERS_NUMBER: u64 = FIELD_MUXERS as u64;
-/// go-libp2p looks at no more either.
+/// The limit of go-libp2p.
 const MUXER_COUNT_MAX: usize = 100;

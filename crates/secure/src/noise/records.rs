@@ -26,7 +26,7 @@ impl NoiseRecords {
     pub(crate) fn seal(&mut self, out: &mut Vec<u8>, start: usize) -> Result<(), RecordError> {
         let length = plaintext_length(out, start, HEADER_LENGTH)? + TAG_LENGTH;
         let plaintext = start + HEADER_LENGTH;
-        // A record holds at most 16 KiB, so its length fits.
+        // The plaintext is at most 16 KiB, so the length fits.
         out[start..plaintext].copy_from_slice(&(length as u16).to_be_bytes());
         self.outbound.seal(nonce, &[], out, plaintext)
     }
@@ -61,7 +61,7 @@ impl NoiseRecords {
     }
 }
 
-/// Four zero bytes and the record number, little-endian (Noise, section 12.3).
+/// Returns four zero bytes followed by the record number, little-endian (Noise, section 12.3).
 pub(super) fn nonce(sequence: u64) -> [u8; NONCE_LENGTH] {
     let mut nonce = [0; NONCE_LENGTH];
     nonce[4..].copy_from_slice(&sequence.to_le_bytes());

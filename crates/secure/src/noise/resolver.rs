@@ -1,4 +1,4 @@
-//! The primitives of the Noise handshake, by aws-lc.
+//! Primitives of the Noise handshake, implemented with aws-lc.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::cipher::TAG_LENGTH;
 
 /// Resolves exactly `25519_ChaChaPoly_SHA256`.
 pub(super) struct Resolver {
-    /// The node's static key: recognised by its bytes, so that its public half, a quarter of a
-    /// side's arithmetic, is not computed again in each handshake.
+    /// The node's static key, recognised by its bytes so that the public key, a quarter of one
+    /// side's arithmetic, is not recomputed in each handshake.
     static_key: Arc<StaticKey>,
 }
 
-/// An X25519 key with its public half.
+/// An X25519 private key with its public key.
 pub(super) struct StaticKey {
     secret: Zeroizing<[u8; KEY_LENGTH]>,
     private: PrivateKey,
@@ -38,7 +38,7 @@ impl StaticKey {
         })
     }
 
-    /// A key that lies about its public half.
+    /// Returns a key with a mismatched public key.
     #[cfg(test)]
     pub(super) fn with_public(self, public: [u8; KEY_LENGTH]) -> Self {
         Self { public, ..self }
@@ -151,7 +151,7 @@ impl Dh for X25519Dh {
         }
     }
 
-    /// snow only asks for it to hand out generated static keys, which this crate makes itself.
+    /// Unused: snow calls it only for generated static keys, which this crate makes itself.
     fn privkey(&self) -> &[u8] {
         &[]
     }
@@ -163,7 +163,7 @@ impl Dh for X25519Dh {
             DhKey::Own { private, .. } => private,
         };
         let remote = remote.get(..KEY_LENGTH).ok_or(snow::Error::Dh)?;
-        // A point of low order gives an all-zero secret, which aws-lc refuses.
+        // A point of low order yields an all-zero secret, which aws-lc rejects.
         agree(
             private,
             UnparsedPublicKey::new(&X25519, remote),
@@ -215,7 +215,7 @@ impl Hash for Sha256 {
     }
 }
 
-/// The handshake's own messages; records of the transport are sealed in place elsewhere.
+/// Cipher of the handshake messages; transport records are sealed in place elsewhere.
 struct ChaChaPoly(Option<LessSafeKey>);
 
 impl Cipher for ChaChaPoly {

@@ -1,4 +1,4 @@
-//! The certificate of libp2p: self-signed, vouched for by the identity key in an extension.
+//! The libp2p certificate: self-signed, with a signature by the identity key in an extension.
 
 use rcgen::{
     CertificateParams, CustomExtension, DistinguishedName, KeyPair as CertificateKeyPair,
@@ -11,13 +11,13 @@ use super::config::TlsCredentialsError;
 use crate::der::{self, DerError, Reader, tag};
 use crate::identity::{KeyError, Keypair, PublicKey};
 
-/// A freshly made certificate with the key it is signed with.
+/// A generated certificate and its signing key.
 pub(super) struct Generated {
     pub(super) certificate: CertificateDer<'static>,
     pub(super) key: PrivateKeyDer<'static>,
 }
 
-/// Makes a P-256 certificate for the identity, valid from 1975 to 4096.
+/// Generates a P-256 certificate for the identity, valid from 1975 to 4096.
 pub(super) fn generate(keypair: &Keypair) -> Result<Generated, TlsCredentialsError> {
     let key = CertificateKeyPair::generate()?;
     let mut params = CertificateParams::default();
@@ -38,7 +38,7 @@ fn sign(
     })
 }
 
-/// The `SignedKey` of the identity for the key of a certificate.
+/// Encodes the `SignedKey` of the identity for a certificate's key.
 fn signed_key(keypair: &Keypair, key: &CertificateKeyPair) -> Result<Vec<u8>, TlsCredentialsError> {
     let signature = keypair.sign(&signed_bytes(&key.subject_public_key_info()))?;
     let mut fields = Vec::new();
@@ -55,15 +55,15 @@ fn signed_key(keypair: &Keypair, key: &CertificateKeyPair) -> Result<Vec<u8>, Tl
 
 fn extension(signed_key: &[u8]) -> CustomExtension {
     let mut extension = CustomExtension::from_oid_content(&EXTENSION_OID, signed_key.to_vec());
-    // As in rust-libp2p: whoever does not know the extension cannot authenticate the peer.
+    // As in rust-libp2p: an implementation without the extension cannot authenticate the peer.
     extension.set_criticality(true);
     extension
 }
 
-/// A certificate that was read, and not yet believed.
+/// A parsed certificate, not yet verified.
 #[derive(Debug)]
 pub(crate) struct Certificate<'a> {
-    /// What the certificate's own signature covers.
+    /// The bytes covered by the certificate's own signature.
     signed: &'a [u8],
     signature_algorithm: &'a [u8],
     signature: &'a [u8],
@@ -72,12 +72,12 @@ pub(crate) struct Certificate<'a> {
     pub(super) spki: &'a [u8],
     key_algorithm: &'a [u8],
     key: &'a [u8],
-    /// The identity key, which only [`verify`](Self::verify) shows to be the peer's.
+    /// The identity key; unauthenticated before [`verify`](Self::verify).
     pub(crate) public_key: PublicKey,
     identity_signature: &'a [u8],
 }
 
-/// First and last second of validity, since 1970.
+/// First and last second of validity, in seconds since 1970.
 #[derive(Clone, Copy, Debug)]
 struct Validity {
     not_before: i64,
@@ -85,7 +85,7 @@ struct Validity {
 }
 
 impl<'a> Certificate<'a> {
-    /// Reads an X.509 v3 certificate with libp2p's extension. Checks no signature and no date.
+    /// Parses an X.509 v3 certificate with libp2p's extension. Checks neither signatures nor dates.
     pub(crate) fn parse(encoded: &'a [u8]) -> Result<Self, CertificateError> {
         if encoded.len() > CERTIFICATE_LENGTH_MAX {
             return Err(CertificateError::TooLong {
@@ -139,7 +139,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// Checks the dates, the certificate's own signature and the identity's signature of its key.
+    /// Verifies the dates, the certificate's own signature and the identity's signature of its key.
     pub(crate) fn verify(
         &self,
         algorithms: &WebPkiSupportedAlgorithms,
@@ -168,17 +168,17 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// Why a certificate is refused.
+/// Reason for rejecting a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// The peer sent another number of certificates than one.
+    /// The peer did not send exactly one certificate.
     #[error("peer sent {count} certificates instead of one")]
     ChainLength {
-        /// Certificates received.
+        /// Number of certificates received.
         count: usize,
     },
-    /// The certificate is longer than any honest one.
+    /// The certificate is longer than any legitimate one.
     #[error("certificate of {length} bytes exceeds limit of {CERTIFICATE_LENGTH_MAX}")]
     TooLong {
         /// Bytes received.
@@ -187,25 +187,25 @@ pub enum CertificateError {
     /// Not an X.509 v3 certificate in strict DER.
     #[error("certificate is malformed")]
     Malformed,
-    /// The validity has not begun.
+    /// The validity period has not begun.
     #[error("certificate is not valid yet")]
     NotValidYet,
-    /// The validity is over.
+    /// The validity period has ended.
     #[error("certificate has expired")]
     Expired,
-    /// The extension that names the identity key is missing.
+    /// The extension with the identity key is missing.
     #[error("certificate has no libp2p extension")]
     MissingExtension,
-    /// The extension that names the identity key appears twice.
+    /// The extension with the identity key appears more than once.
     #[error("certificate has several libp2p extensions")]
     DuplicateExtension,
-    /// A critical extension that libp2p does not know, or a key usage without signatures.
-    #[error("certificate has a critical extension that is not met")]
+    /// An unknown critical extension, or a key usage that does not allow signatures.
+    #[error("certificate has an unsupported critical extension")]
     UnknownCriticalExtension,
-    /// The identity key is refused.
+    /// The identity key was rejected.
     #[error("identity key is refused")]
     Key(#[from] KeyError),
-    /// The certificate is signed with an algorithm that is not supported.
+    /// The certificate is signed with an unsupported algorithm.
     #[error("certificate has an unsupported signature algorithm")]
     UnsupportedAlgorithm,
     /// The certificate is not signed with its own key.
@@ -246,7 +246,7 @@ impl Validity {
     }
 }
 
-/// The contents of libp2p's extension.
+/// Returns the contents of libp2p's extension.
 fn find_extension(extensions: &[u8]) -> Result<&[u8], CertificateError> {
     let mut found = None;
     let mut extensions = Reader::new(extensions);
@@ -256,7 +256,7 @@ fn find_extension(extensions: &[u8]) -> Result<&[u8], CertificateError> {
         let is_critical = match extension.read_if(tag::BOOLEAN)?.map(|value| value.contents) {
             None => false,
             Some([0xFF]) => true,
-            // The default, FALSE, must be left out; some write it all the same.
+            // DER omits the default, FALSE, but some implementations encode it anyway.
             Some([0x00]) => false,
             Some(_) => return Err(CertificateError::Malformed),
         };
@@ -273,10 +273,10 @@ fn find_extension(extensions: &[u8]) -> Result<&[u8], CertificateError> {
     found.ok_or(CertificateError::MissingExtension)
 }
 
-/// Whether a critical extension other than libp2p's is known and met.
+/// Returns whether a critical extension other than libp2p's is known and satisfied.
 ///
-/// py-libp2p marks two as critical: the basic constraints, which say nothing about a chain of one,
-/// and the key usage, which must allow the signature that the handshake consists of.
+/// py-libp2p marks two as critical: the basic constraints, which are irrelevant to a chain of one,
+/// and the key usage, which must allow the signature in the handshake.
 fn is_satisfied(oid: &[u8], contents: &[u8]) -> Result<bool, CertificateError> {
     match oid {
         BASIC_CONSTRAINTS_OID_DER => Ok(true),
@@ -288,7 +288,7 @@ fn is_satisfied(oid: &[u8], contents: &[u8]) -> Result<bool, CertificateError> {
     }
 }
 
-/// Seconds since 1970 of a UTCTime or GeneralizedTime in the only form RFC 5280 allows.
+/// Reads a UTCTime or GeneralizedTime in the only form that RFC 5280 allows, as seconds since 1970.
 fn read_time(times: &mut Reader<'_>) -> Result<i64, CertificateError> {
     let (year, rest) = match times.peek_tag() {
         Some(tag::UTC_TIME) => {
@@ -323,8 +323,8 @@ fn digits(text: &[u8], count: usize) -> Result<(i64, &[u8]), CertificateError> {
         .map(|number| (number, rest))
 }
 
-/// Days of the proleptic Gregorian calendar, counted in years that begin in March so that the leap
-/// day is the last one.
+/// Converts a date of the proleptic Gregorian calendar, with years that begin in March so that the
+/// leap day comes last.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 {
         (year, month - 3)
@@ -332,11 +332,11 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
         (year - 1, month + 9)
     };
     let leap_days = year / 4 - year / 100 + year / 400;
-    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    // 719,468 days from 0000-03-01 to 1970-01-01.
     year * 365 + leap_days + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
-/// What an identity key signs to vouch for the key of a certificate.
+/// Returns the bytes that an identity key signs to authenticate a certificate's key.
 fn signed_bytes(spki: &[u8]) -> Vec<u8> {
     [SIGNATURE_PREFIX, spki].concat()
 }
@@ -346,9 +346,9 @@ const EXTENSION_OID: [u64; 9] = [1, 3, 6, 1, 4, 1, 53_594, 1, 1];
 const EXTENSION_OID_DER: [u8; 10] = [0x2B, 0x06, 0x01, 0x04, 0x01, 0x83, 0xA2, 0x5A, 0x01, 0x01];
 const BASIC_CONSTRAINTS_OID_DER: &[u8] = &[0x55, 0x1D, 0x13];
 const KEY_USAGE_OID_DER: &[u8] = &[0x55, 0x1D, 0x0F];
-/// The first bit of the bit string.
+/// First bit of the BIT STRING.
 const KEY_USAGE_DIGITAL_SIGNATURE: u8 = 0x80;
-/// Longest certificate accepted: one with RSA keys of 8,192 bits takes less than 5 KiB.
+/// Maximum length of a certificate: one with RSA keys of 8,192 bits takes less than 5 KiB.
 const CERTIFICATE_LENGTH_MAX: usize = 8_192;
 const TAG_VERSION: u8 = 0xA0;
 const TAG_ISSUER_UNIQUE_ID: u8 = 0x81;

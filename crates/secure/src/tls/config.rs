@@ -1,4 +1,4 @@
-//! What all TLS handshakes of a node share: its certificate, ciphers and settings.
+//! TLS configuration shared by all handshakes of a node: certificate, ciphers and settings.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,7 +13,7 @@ use super::certificate;
 use super::verifier::PeerVerifier;
 use crate::identity::{KeyError, Keypair, PeerId};
 
-/// The node's certificate, in settings from which each handshake takes a copy.
+/// The node's certificate in rustls configs, which each handshake clones.
 pub(crate) struct TlsCredentials {
     dialer: ClientConfig,
     listener: ServerConfig,
@@ -46,7 +46,7 @@ impl TlsCredentials {
         Ok(Self { dialer, listener })
     }
 
-    /// Settings to dial with; a peer other than `expected` is refused with an alert.
+    /// Returns the config of a dialer; a peer other than `expected` is rejected with an alert.
     pub(super) fn dialer(
         &self,
         local: PeerId,
@@ -61,7 +61,7 @@ impl TlsCredentials {
         Arc::new(config)
     }
 
-    /// Settings to listen with, preferring the muxers in the given order.
+    /// Returns the config of a listener that prefers the muxers in the given order.
     pub(super) fn listener<'a>(&self, muxers: impl Iterator<Item = &'a str>) -> Arc<ServerConfig> {
         let mut config = self.listener.clone();
         config.alpn_protocols = alpn(muxers);
@@ -69,17 +69,17 @@ impl TlsCredentials {
     }
 }
 
-/// Why the TLS credentials of a node could not be made.
+/// Error creating the TLS credentials of a node.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsCredentialsError {
-    /// The certificate's key could not be generated, or did not sign.
+    /// The certificate's key could not be generated, or failed to sign.
     #[error("certificate could not be signed")]
     Certificate(#[from] rcgen::Error),
-    /// The identity key did not sign the certificate's key.
-    #[error("identity key did not sign")]
+    /// The identity key failed to sign the certificate's key.
+    #[error("identity key failed to sign")]
     Identity(#[from] KeyError),
-    /// rustls refused its settings.
+    /// rustls rejected the settings.
     #[error("tls settings are refused")]
     Settings(#[from] rustls::Error),
 }
@@ -92,7 +92,7 @@ fn verifier(local: PeerId, expected: Option<PeerId>) -> PeerVerifier {
     }
 }
 
-/// The muxers, and behind them the name that leaves the choice to multistream-select.
+/// Returns the muxers, followed by the name that leaves the choice to multistream-select.
 fn alpn<'a>(muxers: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
     muxers
         .map(|muxer| muxer.as_bytes().to_vec())
@@ -100,7 +100,7 @@ fn alpn<'a>(muxers: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Shows the same certificate to everyone.
+/// Resolves to the same certificate for every peer.
 #[derive(Debug)]
 struct NodeCertificate(Arc<CertifiedKey>);
 
@@ -130,9 +130,9 @@ const ALPN_LIBP2P: &[u8] = b"libp2p";
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     Arc::new(CryptoProvider {
         cipher_suites: cipher_suites(),
-        // The hybrid protects recorded traffic against later quantum computers and costs about 25 us
-        // a side. Offered first, its share and that of X25519 travel together: a peer of either kind
-        // needs no second round trip.
+        // The hybrid protects recorded traffic against future quantum computers and costs about 25
+        // us per side. When it is offered first, its key share is sent along with that of X25519,
+        // so a peer that supports either needs no second round trip.
         kx_groups: vec![
             kx_group::X25519MLKEM768,
             kx_group::X25519,
@@ -143,7 +143,8 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     })
 });
 
-/// AES-GCM first where the processor computes it, which is several times as fast as ChaCha20.
+/// Returns the suites, AES-GCM first if the processor has AES instructions, which make it several
+/// times as fast as ChaCha20.
 fn cipher_suites() -> Vec<SupportedCipherSuite> {
     let mut suites = vec![
         cipher_suite::TLS13_AES_128_GCM_SHA256,

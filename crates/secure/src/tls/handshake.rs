@@ -1,4 +1,4 @@
-//! The TLS 1.3 handshake: rustls over buffers of ours, one record at a time.
+//! The TLS 1.3 handshake: rustls over our buffers, one record at a time.
 
 use rustls::InvalidMessage;
 use rustls::client::UnbufferedClientConnection;
@@ -11,7 +11,7 @@ use rustls::unbuffered::{
 
 use super::certificate::{Certificate, CertificateError};
 use super::records::{Kernel, TlsRecords};
-use super::verifier::reason;
+use super::verifier::into_handshake_error;
 use crate::error::HandshakeError;
 use crate::handshake::{HandshakeConfig, Role, Secured, fill};
 use crate::identity::{PeerId, PublicKey};
@@ -23,15 +23,15 @@ pub(crate) struct TlsHandshake {
     connection: Connection,
     /// Records that rustls still needs; the last one may be partial.
     inbound: Vec<u8>,
-    /// Length of the whole records in `inbound`.
+    /// Length of the complete records in `inbound`.
     whole: usize,
     outbound: Vec<u8>,
     peer: Option<Peer>,
 }
 
 enum Connection {
-    /// A listener that has not seen the client's preferences.
-    Unmet,
+    /// A listener that has not received the ClientHello.
+    AwaitHello,
     Dialer(UnbufferedClientConnection),
     Listener(UnbufferedServerConnection),
 }
@@ -42,7 +42,7 @@ struct Peer {
     muxer: Option<Box<str>>,
 }
 
-/// What rustls wants next.
+/// Next action requested by rustls.
 enum Next {
     Continue,
     Input,
@@ -51,14 +51,14 @@ enum Next {
 impl TlsHandshake {
     pub(crate) fn new(role: Role, config: &HandshakeConfig) -> Result<Self, HandshakeError> {
         let connection = match role {
-            Role::Listener => Connection::Unmet,
+            Role::Listener => Connection::AwaitHello,
             Role::Dialer => {
                 let identity = &config.identity;
                 let settings =
                     identity
                         .tls
                         .dialer(*identity.peer_id(), config.expected_peer, &config.muxers);
-                // rustls wants a name; for an address it sends no SNI, and our verifier ignores it.
+                // rustls requires a name. Addresses are not sent as SNI; our verifier ignores it.
                 let name = ServerName::IpAddress(UNSPECIFIED.into());
                 Connection::Dialer(UnbufferedClientConnection::new(settings, name)?)
             }
@@ -79,13 +79,13 @@ impl TlsHandshake {
 
     pub(crate) fn handle_input(&mut self, input: &[u8]) -> Result<usize, HandshakeError> {
         let mut consumed = 0;
-        // rustls gets record after record, so that it never swallows one that belongs to the channel.
+        // rustls gets one record at a time, so that it never consumes one of the channel's.
         while self.peer.is_none() && consumed < input.len() {
             let target = self.record_end();
             consumed += fill(&mut self.inbound, &input[consumed..], target);
             self.check_header()?;
             if self.has_whole_record() {
-                // rustls lets a few of them pass before it knows the version.
+                // rustls tolerates a few of these alerts before the version is negotiated.
                 if matches!(
                     self.inbound[self.whole..],
                     [CONTENT_TYPE_ALERT, _, _, 0, 2, _, ALERT_CLOSE_NOTIFY]
@@ -112,7 +112,7 @@ impl TlsHandshake {
             return Err(HandshakeError::Incomplete);
         };
         let (secrets, kernel) = match self.connection {
-            Connection::Unmet => return Err(HandshakeError::Incomplete),
+            Connection::AwaitHello => return Err(HandshakeError::Incomplete),
             Connection::Dialer(connection) => {
                 let (secrets, kernel) = connection.dangerous_into_kernel_connection()?;
                 (secrets, Kernel::Dialer(kernel))
@@ -130,7 +130,7 @@ impl TlsHandshake {
         })
     }
 
-    /// End of the record being received, or of its header while that is not there.
+    /// Returns the end of the record being received, or of its header while that is incomplete.
     fn record_end(&self) -> usize {
         let header = self.inbound[self.whole..].first_chunk::<HEADER_LENGTH>();
         let length = header.map_or(0, |header| {
@@ -143,7 +143,7 @@ impl TlsHandshake {
         self.inbound.len() >= self.whole + HEADER_LENGTH && self.inbound.len() == self.record_end()
     }
 
-    /// Refuses what is no record, or too long, as soon as its header shows it.
+    /// Rejects invalid and overlong records as soon as their header arrives.
     fn check_header(&self) -> Result<(), HandshakeError> {
         match self.inbound.get(self.whole) {
             None | Some(CONTENT_TYPE_FIRST..=CONTENT_TYPE_LAST) => {}
@@ -162,10 +162,10 @@ impl TlsHandshake {
         Ok(())
     }
 
-    /// Lets rustls work until it needs another record or the handshake is over.
+    /// Runs rustls until it needs another record or the handshake is over.
     fn advance(&mut self) -> Result<(), HandshakeError> {
-        if matches!(self.connection, Connection::Unmet) {
-            self.connection = Connection::Listener(self.meet()?);
+        if matches!(self.connection, Connection::AwaitHello) {
+            self.connection = Connection::Listener(self.accept()?);
         }
         let result = loop {
             match self.step() {
@@ -180,11 +180,12 @@ impl TlsHandshake {
         result
     }
 
-    /// Makes the listener's connection, with our muxers in the order that the client prefers.
+    /// Creates the listener's connection, with our muxers in the client's order of preference.
     ///
-    /// rustls would go by our order. A client whose first record does not hold its whole hello gets
-    /// that; so does one whose hello is refused, by the connection itself and with an alert.
-    fn meet(&self) -> Result<UnbufferedServerConnection, HandshakeError> {
+    /// rustls would use our order, which remains the fallback if the first record does not hold the
+    /// whole ClientHello or the ClientHello is invalid; the connection then rejects the latter with
+    /// an alert.
+    fn accept(&self) -> Result<UnbufferedServerConnection, HandshakeError> {
         let ours = &self.config.muxers;
         let mut theirs = Vec::new();
         if ours.len() > 1 {
@@ -212,7 +213,7 @@ impl TlsHandshake {
     fn step(&mut self) -> Result<Next, HandshakeError> {
         let records = &mut self.inbound[..self.whole];
         let (discard, next) = match &mut self.connection {
-            Connection::Unmet => return Ok(Next::Input),
+            Connection::AwaitHello => return Ok(Next::Input),
             Connection::Dialer(connection) => {
                 take_status(connection.process_tls_records(records), &mut self.outbound)
             }
@@ -225,14 +226,14 @@ impl TlsHandshake {
         next
     }
 
-    /// Takes over when rustls has nothing left to do for the handshake.
+    /// Records the verified peer if rustls has completed the handshake.
     fn complete(&mut self) -> Result<(), HandshakeError> {
-        let facts = match &self.connection {
-            Connection::Unmet => None,
+        let outcome = match &self.connection {
+            Connection::AwaitHello => None,
             Connection::Dialer(connection) => negotiated(connection)?,
             Connection::Listener(connection) => negotiated(connection)?,
         };
-        if let Some((public_key, alpn)) = facts {
+        if let Some((public_key, alpn)) = outcome {
             let id = PeerId::from_public_key(&public_key);
             self.config.check_peer(id)?;
             let muxer = self
@@ -250,29 +251,28 @@ impl TlsHandshake {
         Ok(())
     }
 
-    /// After an error: collects the alert that tells the peer.
+    /// Collects the alert for the peer after an error.
     fn take_alert(&mut self) {
-        // As long as rustls has something to send it does not look at its input, which it must not
-        // see again.
+        // While rustls has output it does not read its input, which it must not process again.
         while self.has_output() && matches!(self.step(), Ok(Next::Continue)) {}
     }
 
     fn has_output(&self) -> bool {
         match &self.connection {
-            Connection::Unmet => false,
+            Connection::AwaitHello => false,
             Connection::Dialer(connection) => connection.wants_write(),
             Connection::Listener(connection) => connection.wants_write(),
         }
     }
 }
 
-/// Discards, and what to do next, by the state rustls is in.
+/// Handles the state of rustls; returns the bytes to discard and the next action.
 fn take_status<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     outbound: &mut Vec<u8>,
 ) -> (usize, Result<Next, HandshakeError>) {
     let next = match status.state {
-        Err(error) => Err(reason(error)),
+        Err(error) => Err(into_handshake_error(error)),
         Ok(ConnectionState::EncodeTlsData(mut state)) => {
             let start = outbound.len();
             let mut encode = |out: &mut Vec<u8>| state.encode(&mut out[start..]);
@@ -294,13 +294,13 @@ fn take_status<Data>(
         Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
             Err(HandshakeError::ClosedByPeer)
         }
-        // Application data cannot come before the handshake is over, and 0-RTT is never accepted.
+        // Application data is not valid during the handshake, and 0-RTT is never accepted.
         Ok(_) => Err(HandshakeError::Tls(rustls::Error::HandshakeNotComplete)),
     };
     (status.discard, next)
 }
 
-/// The verified peer's key and the application protocol, once the handshake is over.
+/// Returns the verified peer's key and the application protocol once the handshake is over.
 fn negotiated<Data>(
     connection: &UnbufferedConnectionCommon<Data>,
 ) -> Result<Option<(PublicKey, &[u8])>, HandshakeError> {
@@ -324,8 +324,8 @@ const CONTENT_TYPE_FIRST: u8 = 20;
 const CONTENT_TYPE_LAST: u8 = 23;
 const CONTENT_TYPE_ALERT: u8 = 21;
 const ALERT_CLOSE_NOTIFY: u8 = 0;
-/// Most bytes held for a message that is not there in full. The longest honest one, a certificate
-/// with RSA keys of 8,192 bits, takes less than 6 KiB.
+/// Maximum bytes buffered for an incomplete message. The longest legitimate one, a certificate with
+/// RSA keys of 8,192 bits, takes less than 6 KiB.
 const PENDING_LENGTH_MAX: usize = 16_384;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The TLS 1.3 channel: libp2p's self-signed certificates, handshake by rustls, records by us.
+//! The TLS 1.3 channel: libp2p's self-signed certificates, rustls's handshake, our record layer.
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use certificate::Certificate;

@@ -13,14 +13,14 @@ use crate::record::{Opened, RecordError, Sealer, plaintext_length};
 pub(crate) struct TlsRecords {
     outbound: Direction,
     inbound: Direction,
-    /// Derives the keys that follow.
+    /// Derives the keys of key updates.
     kernel: Kernel,
     post_handshake: PostHandshake,
     owes_key_update: bool,
     is_closed: bool,
 }
 
-/// What rustls keeps of a connection whose records it does not handle.
+/// State that rustls keeps for a connection whose records it does not process.
 pub(super) enum Kernel {
     Dialer(KernelConnection<ClientConnectionData>),
     Listener(KernelConnection<ServerConnectionData>),
@@ -31,12 +31,12 @@ struct Direction {
     iv: [u8; NONCE_LENGTH],
 }
 
-/// Reads the handshake messages that may follow the handshake, however records cut them.
+/// Reads post-handshake messages, which may be split across records.
 #[derive(Default)]
 struct PostHandshake {
     header: [u8; MESSAGE_HEADER_LENGTH],
     header_length: usize,
-    /// Bytes of the message that are still to come, once its header is there.
+    /// Remaining bytes of the message, once its header is complete.
     body_left: usize,
 }
 
@@ -89,7 +89,7 @@ impl TlsRecords {
             return Ok(Opened::Incomplete { needed: consumed });
         };
         let length = self.inbound.open(&header, sealed)?;
-        // The content type is the last byte that is not padding.
+        // The content type is the last non-zero byte; zeros after it are padding.
         let inner = &sealed[..length];
         let Some(length) = inner.iter().rposition(|&byte| byte != 0) else {
             return Err(RecordError::UnexpectedRecord { content_type: 0 });
@@ -97,7 +97,7 @@ impl TlsRecords {
         self.classify(inner[length], &inner[..length], consumed)
     }
 
-    /// Appends a `close_notify`; the first call only.
+    /// Appends a `close_notify` on the first call.
     pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
         if self.is_closed {
             return;
@@ -107,12 +107,13 @@ impl TlsRecords {
         out.extend_from_slice(&Self::HEADER);
         out.extend_from_slice(&[ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY]);
         if self.seal_content(out, start, TYPE_ALERT).is_err() {
-            // Without a record number left, the end of the transport has to say it.
+            // No record numbers are left: the end of the transport has to signal the close.
             out.truncate(start);
         }
     }
 
-    /// Appends a key update and changes our key, when the peer asked for it or the key is worn out.
+    /// Appends a key update and changes our key, if the peer requested it or the key's limit is
+    /// reached.
     pub(crate) fn answer_key_update(&mut self, out: &mut Vec<u8>) -> Result<(), RecordError> {
         if !self.owes_key_update || self.is_closed {
             return Ok(());
@@ -134,7 +135,7 @@ impl TlsRecords {
     ) -> Result<(), RecordError> {
         out.push(content_type);
         let contents = start + HEADER_LENGTH;
-        // At most 16 KiB of plaintext, so the length fits.
+        // The plaintext is at most 16 KiB, so the length fits.
         let length = (out.len() - contents + TAG_LENGTH) as u16;
         let mut header = Self::HEADER;
         header[3..].copy_from_slice(&length.to_be_bytes());
@@ -148,7 +149,7 @@ impl TlsRecords {
         contents: &[u8],
         consumed: usize,
     ) -> Result<Opened, RecordError> {
-        // Nothing may come between the parts of a handshake message.
+        // Parts of a handshake message must not be interleaved with other records.
         if content_type != TYPE_HANDSHAKE && self.post_handshake.is_partial() {
             return Err(RecordError::UnexpectedRecord { content_type });
         }
@@ -206,7 +207,7 @@ impl Direction {
             ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
             ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv),
             ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
-            // The enum is open, and these three are all the suites the configuration offers.
+            // The enum is non-exhaustive; the configuration offers only these three.
             _ => unreachable!("no other cipher is offered"),
         };
         let iv = iv
@@ -232,7 +233,7 @@ impl Direction {
     }
 }
 
-/// The record number, padded on the left, xor the initialisation vector (RFC 8446, section 5.3).
+/// Returns the left-padded record number XORed with the IV (RFC 8446, section 5.3).
 fn nonce(mut iv: [u8; NONCE_LENGTH], sequence: u64) -> [u8; NONCE_LENGTH] {
     for (byte, number) in iv[4..].iter_mut().zip(sequence.to_be_bytes()) {
         *byte ^= number;
@@ -245,8 +246,8 @@ impl PostHandshake {
         self.header_length > 0
     }
 
-    /// Reads one record's contents. `Some` when they end with a key update: whether the peer wants
-    /// one in return. Tickets are skipped, since sessions are never resumed.
+    /// Reads the contents of one record. Returns `Some` if they end with a key update: whether the
+    /// peer requests one in return. Tickets are skipped, since sessions are never resumed.
     fn read(
         &mut self,
         mut contents: &[u8],
@@ -285,7 +286,7 @@ impl PostHandshake {
             self.header_length = 0;
             match (message_type, body) {
                 (MESSAGE_NEW_SESSION_TICKET, _) => {}
-                // The records behind it are sealed with the next key, so it ends this one.
+                // Later records are sealed with the next key, so a key update must end its record.
                 (_, &[request @ (UPDATE_NOT_REQUESTED | UPDATE_REQUESTED)])
                     if contents.is_empty() =>
                 {
@@ -310,13 +311,15 @@ const MESSAGE_NEW_SESSION_TICKET: u8 = 4;
 const MESSAGE_KEY_UPDATE: u8 = 24;
 const UPDATE_NOT_REQUESTED: u8 = 0;
 const UPDATE_REQUESTED: u8 = 1;
-/// Plaintext of one record (RFC 8446, section 5.1).
+/// Maximum plaintext of a record (RFC 8446, section 5.1).
 const PLAINTEXT_MAX: usize = 16_384;
-/// Sealed contents of one record (RFC 8446, section 5.2).
+/// Maximum sealed contents of a record (RFC 8446, section 5.2).
 const CIPHERTEXT_MAX: usize = PLAINTEXT_MAX + 256;
-/// Tickets carry a session's state, certificate included; go-libp2p's take about 1 KiB.
+/// Maximum ticket length. Tickets carry session state, including the certificate; go-libp2p's take
+/// about 1 KiB.
 const TICKET_LENGTH_MAX: usize = 16_384;
-/// Records sealed with one key: a third of what AES-GCM allows, 2^24.5 (RFC 8446, section 5.5).
+/// Maximum records sealed with one key: a third of AES-GCM's limit of 2^24.5 (RFC 8446, section
+/// 5.5).
 const RECORDS_PER_KEY_MAX: u64 = 1 << 23;
 
 #[cfg(test)]

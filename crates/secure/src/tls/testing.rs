@@ -1,4 +1,4 @@
-//! Raw peers by rustls itself: any certificate, any protocol, no verification of ours.
+//! Raw rustls peers: any certificate, any protocol, none of our verification.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::certificate::{self, Certificate, Generated};
 use crate::identity::{KeyType, Keypair};
 use crate::{Handshake, HandshakeError};
 
-pub(super) fn honest() -> Generated {
+pub(super) fn valid_certificate() -> Generated {
     certificate::generate(&Keypair::generate(KeyType::Ed25519).unwrap()).unwrap()
 }
 
@@ -29,7 +29,7 @@ pub(super) fn client_config(
         .with_protocol_versions(&[&version::TLS13])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous));
+        .with_custom_certificate_verifier(Arc::new(AcceptAny));
     let mut config = match chain {
         Some((chain, generated)) => {
             let key = default_provider()
@@ -65,7 +65,7 @@ pub(super) fn server_config(generated: Generated) -> ServerConfig {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&version::TLS13])
         .unwrap()
-        .with_client_cert_verifier(Arc::new(Credulous))
+        .with_client_cert_verifier(Arc::new(AcceptAny))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::new(certified))));
     config.alpn_protocols = vec![b"libp2p".to_vec()];
     config
@@ -82,7 +82,7 @@ pub(super) fn server(config: ServerConfig) -> Connection {
     ServerConnection::new(Arc::new(config)).unwrap().into()
 }
 
-/// What the raw peer has to send.
+/// Takes the pending output of the raw peer.
 pub(super) fn take(raw: &mut Connection) -> Vec<u8> {
     let mut out = Vec::new();
     while raw.wants_write() {
@@ -91,7 +91,7 @@ pub(super) fn take(raw: &mut Connection) -> Vec<u8> {
     out
 }
 
-pub(super) fn give(raw: &mut Connection, mut bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn feed(raw: &mut Connection, mut bytes: &[u8]) -> Result<(), Error> {
     while !bytes.is_empty() {
         raw.read_tls(&mut bytes).unwrap();
         raw.process_new_packets()?;
@@ -99,8 +99,7 @@ pub(super) fn give(raw: &mut Connection, mut bytes: &[u8]) -> Result<(), Error> 
     Ok(())
 }
 
-/// Carries bytes until nobody has any left; what the raw peer sends behind its handshake is
-/// returned.
+/// Carries bytes until neither end has output; returns what the raw peer sends after its handshake.
 pub(super) fn run_raw(
     ours: &mut Handshake,
     raw: &mut Connection,
@@ -115,14 +114,14 @@ pub(super) fn run_raw(
         }
         let consumed = ours.handle_input(&mut inbound)?;
         rest.extend_from_slice(&inbound[consumed..]);
-        // A raw peer that refuses says so with an alert, which the next round carries.
-        let _ = give(raw, &outbound);
+        // A raw peer that rejects the handshake sends an alert, which the next round carries.
+        let _ = feed(raw, &outbound);
     }
 }
 
-/// Believes every certificate, and still checks that the peer holds its key.
+/// Accepts any certificate, but still verifies that the peer holds its key.
 #[derive(Debug)]
-struct Credulous;
+struct AcceptAny;
 
 fn verify_signature(
     message: &[u8],
@@ -135,7 +134,7 @@ fn verify_signature(
     verify_tls13_signature_with_raw_key(message, &spki, signature, &algorithms)
 }
 
-impl ServerCertVerifier for Credulous {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -172,7 +171,7 @@ impl ServerCertVerifier for Credulous {
     }
 }
 
-impl ClientCertVerifier for Credulous {
+impl ClientCertVerifier for AcceptAny {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -1,4 +1,4 @@
-//! The judge of a peer's certificate, in both roles.
+//! Verification of a peer's certificate, in both roles.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::certificate::{Certificate, CertificateError};
 use crate::error::HandshakeError;
 use crate::identity::PeerId;
 
-/// Verifies libp2p certificates, and that the peer is one to talk to.
+/// Verifies libp2p certificates, and that the peer is the expected one and not this node.
 #[derive(Debug)]
 pub(super) struct PeerVerifier {
     pub(super) algorithms: WebPkiSupportedAlgorithms,
@@ -30,12 +30,12 @@ impl PeerVerifier {
         others: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        self.judge(certificate, others, now).map_err(|rejection| {
+        self.check(certificate, others, now).map_err(|rejection| {
             Error::InvalidCertificate(TlsCertificateError::Other(OtherError(Arc::new(rejection))))
         })
     }
 
-    fn judge(
+    fn check(
         &self,
         certificate: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
@@ -61,8 +61,8 @@ impl PeerVerifier {
         Ok(certificate.verify(&self.algorithms, now)?)
     }
 
-    /// Checks the handshake's signature. The certificate's key is read by us, because webpki refuses
-    /// certificates with critical extensions it does not know.
+    /// Verifies the handshake's signature. We parse the certificate's key, because webpki rejects
+    /// certificates with unknown critical extensions.
     fn verify_signature(
         &self,
         message: &[u8],
@@ -76,7 +76,7 @@ impl PeerVerifier {
     }
 }
 
-/// Why the verifier said no, carried through rustls.
+/// Reason for rejecting a peer, carried through rustls.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum Rejection {
     #[error("certificate is refused")]
@@ -87,8 +87,8 @@ pub(super) enum Rejection {
     PeerIdMismatch { expected: PeerId, actual: PeerId },
 }
 
-/// The reason behind an error of rustls, when it is one of ours.
-pub(super) fn reason(error: Error) -> HandshakeError {
+/// Converts an error of rustls, recovering our rejection if it wraps one.
+pub(super) fn into_handshake_error(error: Error) -> HandshakeError {
     let rejection = match &error {
         Error::InvalidCertificate(TlsCertificateError::Other(OtherError(reason))) => {
             reason.downcast_ref::<Rejection>().copied()

@@ -1,4 +1,4 @@
-//! Either role's side of agreeing on one of a few names.
+//! Negotiation of one of a few names, in either role.
 
 use ferroswarm_proto::multistream::{
     Dialer, Listener, Mode, NegotiationError, ProtocolId, ProtocolTable,
@@ -6,7 +6,7 @@ use ferroswarm_proto::multistream::{
 
 use crate::handshake::Role;
 
-/// A negotiation that awaits its answers.
+/// A negotiation without lazy proposals.
 pub(super) enum Negotiator {
     Dialer(Dialer),
     Listener {
@@ -46,7 +46,7 @@ impl Negotiator {
         }
     }
 
-    /// The index of the name that was agreed on.
+    /// Returns the index of the agreed name.
     pub(super) fn outcome(&self) -> Option<usize> {
         match self {
             Self::Dialer(machine) => machine.outcome(),

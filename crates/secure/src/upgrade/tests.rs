@@ -9,15 +9,15 @@ use crate::testing::{assert_opens, config, identity, sealed};
 const SECURITIES: [Security; 2] = [Security::Tls, Security::Noise];
 const YAMUX: &str = "/yamux/1.0.0";
 
-/// One end, and what came in and is to go out.
+/// One end, with its pending input and output.
 struct End {
     upgrade: Upgrade,
     input: Vec<u8>,
     output: Vec<u8>,
-    /// Offered inside the channel and not by the handshake, as by a peer without early negotiation.
+    /// Muxers offered inside the channel only, as by a peer without early negotiation.
     late_muxers: Option<Vec<&'static str>>,
     paused: bool,
-    /// Stays at the pause.
+    /// Keeps the upgrade at the pause.
     held: bool,
     upgraded: Option<Upgraded>,
 }
@@ -50,7 +50,7 @@ impl End {
         self
     }
 
-    /// Goes on as far as the input allows.
+    /// Advances as far as the input allows.
     fn advance(&mut self) -> Result<(), UpgradeError> {
         while self.upgraded.is_none() && !(self.paused && self.held) {
             match self.upgrade.advance(&mut self.input, &mut self.output)? {
@@ -63,7 +63,7 @@ impl End {
     }
 
     fn pause(&mut self) {
-        assert!(!self.paused, "it pauses once");
+        assert!(!self.paused, "pauses only once");
         self.paused = true;
         assert!(self.upgrade.peer().is_some());
         if let Some(muxers) = self.late_muxers.take() {
@@ -77,11 +77,11 @@ impl End {
 
     fn upgraded(self) -> Upgraded {
         assert!(self.paused);
-        self.upgraded.expect("it is complete")
+        self.upgraded.expect("the upgrade is complete")
     }
 }
 
-/// Carries bytes both ways in pieces of the given lengths, over and over, until nobody has any left.
+/// Carries bytes both ways in pieces of the given lengths, cycled, until neither end has output.
 fn run(dialer: &mut End, listener: &mut End, cuts: &[usize]) -> Result<(), (Role, UpgradeError)> {
     let mut cuts = cuts.iter().copied().cycle();
     let mut cut = || cuts.next().unwrap_or(usize::MAX);
@@ -110,9 +110,9 @@ fn carry(
     Ok(())
 }
 
-/// Which end failed first, and why; it has nothing more to say about it.
+/// Returns the end that fails first and its error; checks that it fails only once.
 fn failure(dialer: &mut End, listener: &mut End) -> (Role, UpgradeError) {
-    let (role, error) = run(dialer, listener, &[]).expect_err("an end fails");
+    let (role, error) = run(dialer, listener, &[]).expect_err("one end fails");
     let end = match role {
         Role::Dialer => dialer,
         Role::Listener => listener,
@@ -128,12 +128,12 @@ fn pair(agreement: Agreement, securities: &[Security], muxers: &[&str]) -> (End,
     )
 }
 
-/// A record of either end opens at the other one.
+/// Asserts that a record of either end opens at the other.
 fn assert_connected(dialer: &mut Upgraded, listener: &mut Upgraded) {
-    let mut record = sealed(&mut dialer.channel, b"there");
-    assert_opens(&mut listener.channel, &mut record, b"there");
-    let mut record = sealed(&mut listener.channel, b"back");
-    assert_opens(&mut dialer.channel, &mut record, b"back");
+    let mut record = sealed(&mut dialer.channel, b"to the listener");
+    assert_opens(&mut listener.channel, &mut record, b"to the listener");
+    let mut record = sealed(&mut listener.channel, b"to the dialer");
+    assert_opens(&mut dialer.channel, &mut record, b"to the dialer");
 }
 
 fn agreements() -> impl Strategy<Value = Agreement> {
@@ -148,7 +148,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn prop_pieces_do_not_matter(
+    fn prop_outcome_does_not_depend_on_splits(
         agreement in agreements(),
         security in prop::sample::select(SECURITIES.to_vec()),
         has_early_muxer: bool,
@@ -174,7 +174,7 @@ proptest! {
     }
 
     #[test]
-    fn prop_survives_anything_and_proves_nobody_by_it(
+    fn prop_arbitrary_input_never_authenticates(
         agreement in agreements(),
         security in prop::sample::select(SECURITIES.to_vec()),
         is_dialer: bool,
@@ -194,7 +194,7 @@ proptest! {
 }
 
 #[test]
-fn pauses_when_the_peer_is_proven_and_says_nothing_of_muxers_before_it_goes_on() {
+fn pauses_after_authentication_and_before_the_muxer_negotiation() {
     for security in SECURITIES {
         let (dialer, listener) = pair(Agreement::Lazy, &[security], &[]);
         let mut dialer = dialer.with_late_muxers(&[YAMUX]);
@@ -214,24 +214,24 @@ fn pauses_when_the_peer_is_proven_and_says_nothing_of_muxers_before_it_goes_on()
 }
 
 #[test]
-fn a_lazy_dialer_sends_its_handshake_behind_the_proposal() {
+fn a_lazy_dialer_sends_its_handshake_after_the_proposal() {
     for security in SECURITIES {
         let mut lazy = End::new(Role::Dialer, Agreement::Lazy, &[security], &[]);
-        let mut patient = End::new(Role::Dialer, Agreement::Awaited, &[security], &[]);
+        let mut awaiting = End::new(Role::Dialer, Agreement::Awaited, &[security], &[]);
         lazy.advance().unwrap();
-        patient.advance().unwrap();
-        assert!(lazy.output.starts_with(&patient.output));
-        assert!(lazy.output.len() > patient.output.len());
+        awaiting.advance().unwrap();
+        assert!(lazy.output.starts_with(&awaiting.output));
+        assert!(lazy.output.len() > awaiting.output.len());
     }
     let mut lazy = End::new(Role::Dialer, Agreement::Lazy, &SECURITIES, &[]);
-    let mut patient = End::new(Role::Dialer, Agreement::Awaited, &SECURITIES, &[]);
+    let mut awaiting = End::new(Role::Dialer, Agreement::Awaited, &SECURITIES, &[]);
     lazy.advance().unwrap();
-    patient.advance().unwrap();
-    assert_eq!(lazy.output, patient.output);
+    awaiting.advance().unwrap();
+    assert_eq!(lazy.output, awaiting.output);
 }
 
 #[test]
-fn agrees_on_what_both_have() {
+fn agrees_on_a_common_protocol() {
     let mut dialer = End::new(Role::Dialer, Agreement::Lazy, &SECURITIES, &[YAMUX]);
     let noise = [Security::Noise];
     let mut listener = End::new(Role::Listener, Agreement::Lazy, &noise, &[YAMUX]);
@@ -260,7 +260,7 @@ fn without_a_protocol_in_common_there_is_no_handshake() {
 }
 
 #[test]
-fn whoever_speaks_something_else_is_refused_at_once() {
+fn peers_of_other_protocols_are_refused_immediately() {
     for agreement in [Agreement::Awaited, Agreement::Lazy] {
         for role in [Role::Dialer, Role::Listener] {
             let mut end = End::new(role, agreement, &[Security::Noise], &[]);
@@ -299,8 +299,9 @@ fn a_handshake_that_fails_leaves_its_alert_in_the_output() {
     }
 }
 
-/// A listener at its pause that wants yamux, and the channel of a dialer that has not said which it wants.
-fn listener_to_be_muxed(security: Security) -> (End, Channel) {
+/// Returns a paused listener that offers yamux, and the channel of a dialer that has not proposed a
+/// muxer.
+fn listener_before_muxing(security: Security) -> (End, Channel) {
     let (mut dialer, listener) = pair(Agreement::Lazy, &[security], &[]);
     let mut listener = listener.with_late_muxers(&[YAMUX]);
     run(&mut dialer, &mut listener, &[]).unwrap();
@@ -309,7 +310,7 @@ fn listener_to_be_muxed(security: Security) -> (End, Channel) {
 }
 
 #[test]
-fn refuses_at_the_muxer_what_has_none_in_common_with_it() {
+fn without_a_muxer_in_common_the_upgrade_fails() {
     for security in SECURITIES {
         let (dialer, listener) = pair(Agreement::Lazy, &[security], &[]);
         let mut dialer = dialer.with_late_muxers(&["/mplex/6.7.0"]);
@@ -321,22 +322,22 @@ fn refuses_at_the_muxer_what_has_none_in_common_with_it() {
 }
 
 #[test]
-fn a_record_that_is_broken_or_the_end_of_the_channel_ends_the_muxers_negotiation() {
+fn a_corrupted_record_or_a_closed_channel_ends_the_muxer_negotiation() {
     for security in SECURITIES {
-        let (mut listener, mut channel) = listener_to_be_muxed(security);
+        let (mut listener, mut channel) = listener_before_muxing(security);
         let mut record = sealed(&mut channel, b"anything");
         *record.last_mut().unwrap() ^= 1;
         listener.input.extend(record);
         assert!(matches!(listener.advance(), Err(UpgradeError::Record(_))));
         assert!(matches!(listener.advance(), Err(UpgradeError::Over)));
     }
-    let (mut listener, mut channel) = listener_to_be_muxed(Security::Tls);
+    let (mut listener, mut channel) = listener_before_muxing(Security::Tls);
     channel.close(&mut listener.input);
     assert!(matches!(listener.advance(), Err(UpgradeError::Ended)));
 }
 
 #[test]
-fn bytes_behind_the_handshake_stay_in_the_input() {
+fn bytes_after_the_handshake_stay_in_the_input() {
     for security in SECURITIES {
         let (mut dialer, mut listener) = pair(Agreement::Lazy, &[security], &[YAMUX]);
         while dialer.upgraded.is_none() {
@@ -347,27 +348,27 @@ fn bytes_behind_the_handshake_stay_in_the_input() {
                 dialer.input.append(&mut listener.output);
             }
         }
-        let behind = sealed(&mut dialer.upgraded().channel, b"first frames");
-        listener.input.extend(&behind);
+        let next = sealed(&mut dialer.upgraded().channel, b"first frames");
+        listener.input.extend(&next);
         listener.advance().unwrap();
-        assert_eq!(listener.input, behind);
+        assert_eq!(listener.input, next);
         let mut rest = std::mem::take(&mut listener.input);
         assert_opens(&mut listener.upgraded().channel, &mut rest, b"first frames");
     }
 }
 
 #[test]
-fn plaintext_behind_the_muxers_negotiation_is_handed_on() {
+fn plaintext_after_the_muxer_negotiation_is_returned() {
     for security in SECURITIES {
-        let (mut listener, mut channel) = listener_to_be_muxed(security);
-        let mut said = Vec::new();
-        Dialer::new([protocol(YAMUX)].into(), Mode::V1).poll_output(&mut said);
-        said.extend(b"first frames");
-        listener.input.extend(sealed(&mut channel, &said));
-        let behind = sealed(&mut channel, b"second frames");
-        listener.input.extend(&behind);
+        let (mut listener, mut channel) = listener_before_muxing(security);
+        let mut plaintext = Vec::new();
+        Dialer::new([protocol(YAMUX)].into(), Mode::V1).poll_output(&mut plaintext);
+        plaintext.extend(b"first frames");
+        listener.input.extend(sealed(&mut channel, &plaintext));
+        let next = sealed(&mut channel, b"second frames");
+        listener.input.extend(&next);
         listener.advance().unwrap();
-        assert_eq!(listener.input, behind);
+        assert_eq!(listener.input, next);
         assert_eq!(listener.upgraded().plaintext, b"first frames");
     }
 }

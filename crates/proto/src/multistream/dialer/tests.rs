@@ -20,7 +20,7 @@ fn lines(texts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// Feeds the parts and sends what there is before and after each.
+/// Feeds the parts, collecting the output before and after each.
 fn feed<'a>(
     dialer: &mut Dialer,
     parts: impl IntoIterator<Item = &'a [u8]>,
@@ -37,12 +37,12 @@ fn feed<'a>(
 
 fn error_of(dialer: &mut Dialer, input: &[u8]) -> NegotiationError {
     let error = feed(dialer, input.chunks(1)).unwrap_err();
-    assert_eq!(dialer.handle_input(b""), Err(error), "an error stays");
-    assert_eq!(dialer.handle_end(), Err(error), "an error stays");
+    assert_eq!(dialer.handle_input(b""), Err(error), "errors are final");
+    assert_eq!(dialer.handle_end(), Err(error), "errors are final");
     assert_eq!(dialer.outcome(), None);
     let mut out = Vec::new();
     dialer.poll_output(&mut out);
-    assert_eq!(out, b"", "nothing is said after an error");
+    assert_eq!(out, b"", "no output after an error");
     error
 }
 
@@ -57,7 +57,7 @@ fn sends_header_and_first_proposal_together() {
 
 // A013
 #[test]
-fn consumes_nothing_behind_the_agreement_wherever_the_input_is_split() {
+fn consumes_nothing_past_the_agreement_at_any_split() {
     let mut input = lines(&[HEADER, b"na", b"/b"]);
     let agreed = input.len();
     input.extend_from_slice(b"\x05next layer");
@@ -77,7 +77,7 @@ fn consumes_nothing_behind_the_agreement_wherever_the_input_is_split() {
 
 // M2, A015
 #[test]
-fn proposes_the_next_one_after_na() {
+fn proposes_the_next_protocol_after_na() {
     let mut dialer = dialer(&["/a", "/b"], Mode::V1);
     let (_, out) = feed(&mut dialer, lines(&[HEADER, b"na", b"/b"]).chunks(1)).unwrap();
     assert_eq!(out, lines(&[HEADER, b"/a", b"/b"]));
@@ -85,7 +85,7 @@ fn proposes_the_next_one_after_na() {
 }
 
 #[test]
-fn speaks_even_if_the_remote_answers_before_it_is_asked() {
+fn sends_its_proposal_even_if_the_remote_answers_first() {
     let mut dialer = dialer(&["/a"], Mode::V1);
     let answer = lines(&[HEADER, b"/a"]);
     assert_eq!(dialer.handle_input(&answer), Ok(answer.len()));
@@ -96,7 +96,7 @@ fn speaks_even_if_the_remote_answers_before_it_is_asked() {
 
 // A017, M2
 #[test]
-fn fails_when_everything_is_refused() {
+fn fails_when_every_proposal_is_refused() {
     let input = lines(&[HEADER, b"na", b"na", b"na"]);
     let error = error_of(&mut dialer(&["/a", "/b"], Mode::V1), &input);
     assert_eq!(error, NegotiationError::Refused);
@@ -130,7 +130,7 @@ fn fails_on_an_answer_that_was_not_proposed() {
             assert_eq!(error, NegotiationError::UnexpectedAnswer);
         }
     }
-    // Neither an earlier nor a later proposal is what was asked.
+    // Neither an earlier nor a later proposal answers the current one.
     for answer in [b"/a".as_slice(), b"/c"] {
         let input = lines(&[HEADER, b"na", answer]);
         let error = error_of(&mut dialer(&["/a", "/b", "/c"], Mode::V1), &input);
@@ -165,7 +165,7 @@ fn fails_when_the_remote_ends_before_the_agreement() {
 
 // M8
 #[test]
-fn follows_a_remote_that_begins_from_the_start_once() {
+fn tolerates_one_restart_by_the_remote() {
     let mut restarted = dialer(&["/a", "/b"], Mode::V1);
     let input = lines(&[HEADER, b"na", HEADER, HEADER, b"/b"]);
     let (_, out) = feed(&mut restarted, input.chunks(1)).unwrap();
@@ -189,7 +189,7 @@ fn fails_at_the_first_byte_that_cannot_be_the_header() {
 
 // A001, A002, A003, A004, A005, M10
 #[test]
-fn fails_on_lines_that_are_none() {
+fn fails_on_malformed_lines() {
     use crate::framing::VarintError;
 
     let cases: [(&[u8], NegotiationError); 6] = [
@@ -215,7 +215,7 @@ fn fails_on_lines_that_are_none() {
 proptest! {
     // A021
     #[test]
-    fn prop_survives_anything_and_holds_no_more_than_a_line(
+    fn prop_survives_arbitrary_input_and_buffers_at_most_one_line(
         input in proptest::collection::vec(any::<u8>(), 0..3_000),
         piece in 1..500_usize,
     ) {
@@ -226,7 +226,7 @@ proptest! {
     }
 
     #[test]
-    fn prop_pieces_do_not_matter(
+    fn prop_outcome_does_not_depend_on_splits(
         texts in proptest::collection::vec(
             proptest::sample::select(vec![HEADER, b"na", b"/a", b"/b", b"ls"]),
             0..6,

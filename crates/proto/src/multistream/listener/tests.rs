@@ -10,7 +10,7 @@ fn table() -> ProtocolTable<u32> {
     table
 }
 
-fn asking_table() -> ProtocolTable<u32> {
+fn querying_table() -> ProtocolTable<u32> {
     let mut table = table();
     table.set_others(Others::Ask);
     table
@@ -47,7 +47,7 @@ fn error_of(texts: &[&[u8]]) -> NegotiationError {
 
 // A015, M1
 #[test]
-fn agrees_whatever_the_pieces() {
+fn agrees_at_any_piece_size() {
     let input = lines(&[HEADER, b"/x", b"/b"]);
     for piece in 1..=input.len() {
         let (consumed, out, chosen) = feed(input.chunks(piece)).unwrap();
@@ -58,7 +58,7 @@ fn agrees_whatever_the_pieces() {
 
 // A013, A014
 #[test]
-fn leaves_the_bytes_behind_the_agreement_wherever_the_input_is_split() {
+fn consumes_nothing_past_the_agreement_at_any_split() {
     let mut input = lines(&[HEADER, b"/a"]);
     let agreed = input.len();
     input.extend_from_slice(b"\x03ls\nnext layer");
@@ -71,7 +71,7 @@ fn leaves_the_bytes_behind_the_agreement_wherever_the_input_is_split() {
 }
 
 #[test]
-fn sends_its_header_as_soon_as_the_remotes_has_come() {
+fn sends_its_header_once_the_remotes_arrives() {
     let (_, out, _) = feed([&lines(&[HEADER])[..]]).unwrap();
     assert_eq!(out, lines(&[HEADER]));
 }
@@ -115,7 +115,7 @@ fn fails_after_too_many_unknown_proposals() {
     let mut texts: Vec<&[u8]> = vec![HEADER];
     texts.extend([b"/x".as_slice(); PROPOSALS_MAX]);
     assert!(feed(lines(&texts).chunks(7)).is_ok());
-    // Too late even for one that is served.
+    // The limit holds even for a protocol that is served.
     for last in [b"/x".as_slice(), b"/a"] {
         texts.push(last);
         assert_eq!(error_of(&texts), NegotiationError::TooManyProposals);
@@ -125,7 +125,7 @@ fn fails_after_too_many_unknown_proposals() {
 
 // A009, A010
 #[test]
-fn lists_its_protocols_a_few_times() {
+fn answers_a_limited_number_of_listings() {
     let (_, out, _) = feed(lines(&[HEADER, b"ls"]).chunks(3)).unwrap();
     let mut expected = lines(&[HEADER]);
     expected.extend_from_slice(b"\x09\x03/a\n\x03/b\n\n");
@@ -139,7 +139,7 @@ fn lists_its_protocols_a_few_times() {
 
 // A009
 #[test]
-fn lists_no_more_bytes_than_it_is_granted() {
+fn limits_the_bytes_of_listings() {
     let mut table = ProtocolTable::default();
     for number in 0..200_u32 {
         let name = format!("/{number}/{}", "x".repeat(100));
@@ -154,7 +154,7 @@ fn lists_no_more_bytes_than_it_is_granted() {
 }
 
 #[test]
-fn lists_nothing_as_an_empty_message() {
+fn lists_an_empty_table_as_an_empty_message() {
     let mut listener = Listener::<u32>::default();
     let input = lines(&[HEADER, b"ls"]);
     assert_eq!(
@@ -216,7 +216,7 @@ fn fails_when_the_remote_ends_before_the_agreement() {
 }
 
 #[test]
-fn an_error_stays() {
+fn errors_are_final() {
     let mut listener = Listener::default();
     let refused = listener.handle_input(&lines(&[b"/http/1.1"]), &table());
     assert_eq!(refused, Err(NegotiationError::Version));
@@ -224,8 +224,8 @@ fn an_error_stays() {
 }
 
 #[test]
-fn asks_about_a_name_that_only_a_predicate_may_know() {
-    let (table, mut listener) = (asking_table(), Listener::default());
+fn queries_a_name_without_an_entry() {
+    let (table, mut listener) = (querying_table(), Listener::default());
     let mut input = lines(&[HEADER, b"/x/1", b"/x/2"]);
     let queried = lines(&[HEADER, b"/x/1"]).len();
     let agreed = input.len();
@@ -250,8 +250,8 @@ fn asks_about_a_name_that_only_a_predicate_may_know() {
 }
 
 #[test]
-fn does_not_ask_about_what_it_knows_or_what_is_no_name() {
-    let table = asking_table();
+fn does_not_query_known_or_invalid_names() {
+    let table = querying_table();
     for (name, answer, chosen) in [
         (b"/a".as_slice(), b"/a".as_slice(), Some(0)),
         (b"/\xff", b"na", None),
@@ -267,7 +267,7 @@ fn does_not_ask_about_what_it_knows_or_what_is_no_name() {
 }
 
 #[test]
-fn an_answer_nobody_asked_for_changes_nothing() {
+fn an_answer_without_a_query_changes_nothing() {
     let mut listener = Listener::default();
     listener.answer(Answer::Serve(1));
     listener.handle_input(&lines(&[HEADER]), &table()).unwrap();
@@ -279,12 +279,12 @@ fn an_answer_nobody_asked_for_changes_nothing() {
 proptest! {
     // A021
     #[test]
-    fn prop_survives_anything_within_its_bounds(
+    fn prop_survives_arbitrary_input_within_its_bounds(
         input in proptest::collection::vec(any::<u8>(), 0..3_000),
-        greeted in any::<bool>(),
+        has_header in any::<bool>(),
         piece in 1..500_usize,
     ) {
-        let mut wire = if greeted { lines(&[HEADER]) } else { Vec::new() };
+        let mut wire = if has_header { lines(&[HEADER]) } else { Vec::new() };
         wire.extend_from_slice(&input);
         let mut listener = Listener::default();
         for part in wire.chunks(piece) {

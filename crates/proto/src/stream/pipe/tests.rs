@@ -9,7 +9,7 @@ fn filled(length: usize, pool: &mut ChunkPool) -> Pipe {
     pipe
 }
 
-/// Bytes that tell where they stood.
+/// Returns bytes that encode their position.
 fn numbered(start: usize, length: usize) -> Vec<u8> {
     (start..start + length).map(|at| (at % 251) as u8).collect()
 }
@@ -19,7 +19,7 @@ fn chunks_of(pipe: &Pipe) -> usize {
 }
 
 #[test]
-fn costs_nothing_until_bytes_come() {
+fn allocates_nothing_until_the_first_push() {
     assert_eq!(Pipe::default().capacity_bytes(), 0);
     assert_eq!(Pipe::default().front(), b"");
 }
@@ -39,7 +39,7 @@ fn coalesces_single_bytes_into_few_chunks() {
 }
 
 #[test]
-fn an_empty_queue_gives_its_chunks_back() {
+fn an_empty_queue_recycles_its_chunks() {
     let mut pool = ChunkPool::default();
     let mut pipe = Pipe::default();
     for length in [100, 200_000] {
@@ -58,8 +58,8 @@ fn serves_a_second_burst_from_the_pool() {
         let mut pipe = filled(length, &mut pool);
         pipe.clear(&mut pool);
         let before = pool.held_bytes();
-        let taken = chunks_of(&filled(length, &mut pool));
-        assert_eq!(pool.held_bytes() + taken, before, "{length}");
+        let used = chunks_of(&filled(length, &mut pool));
+        assert_eq!(pool.held_bytes() + used, before, "{length}");
     }
 }
 
@@ -83,7 +83,7 @@ fn stays_in_one_chunk_when_it_never_quite_empties() {
 }
 
 #[test]
-fn compacts_what_a_reader_left_behind() {
+fn compacts_partially_consumed_chunks() {
     let mut pool = ChunkPool::default();
     // One byte at the end of a large chunk, and one at the start of the next.
     let mut pipe = filled(CHUNK_BYTES_MAX, &mut pool);
@@ -172,7 +172,7 @@ proptest! {
             let chunks: usize = pipe.chunks.iter().map(Chunk::capacity_bytes).sum();
             let table = pipe.chunks.capacity() * size_of::<Chunk>();
             prop_assert_eq!(pipe.capacity_bytes(), chunks + table);
-            // What was taken from the first chunk, and what the last has room for.
+            // Consumed bytes of the first chunk, and free room in the last.
             let bound = 2 * pipe.len() + 2 * CHUNK_BYTES_MAX + SLACK_BYTES_MAX;
             prop_assert!(pipe.capacity_bytes() <= bound);
             prop_assert!(pool.held_bytes() <= 300_000);

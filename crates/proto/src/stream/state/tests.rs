@@ -37,7 +37,7 @@ fn after(inputs: &[Input]) -> StreamState {
     state
 }
 
-/// A machine in `state`, reached as it is over a live connection.
+/// Returns a machine in `state`, reached as over a live connection.
 fn in_state(state: State) -> StreamState {
     match state {
         State::Init => StreamState::new(State::Init),
@@ -50,7 +50,7 @@ fn in_state(state: State) -> StreamState {
     }
 }
 
-/// Holds a row of the public table: read, write, closeRead, closeWrite, close, reset.
+/// Asserts one row of the public table: read, write, closeRead, closeWrite, close, reset.
 fn assert_row(machine: StreamState, state: State, verdicts: [Verdict; 6]) {
     assert_eq!(machine.state(), state);
     for (operation, verdict) in OPERATIONS.into_iter().zip(verdicts) {
@@ -63,14 +63,14 @@ fn assert_row(machine: StreamState, state: State, verdicts: [Verdict; 6]) {
 }
 
 #[test]
-fn in_init_and_open_everything_goes_ahead() {
+fn init_and_open_allow_every_operation() {
     assert_row(in_state(State::Init), State::Init, [Proceed; 6]);
     assert_row(in_state(State::Open), State::Open, [Proceed; 6]);
 }
 
 // N3, N27
 #[test]
-fn in_close_read_only_reading_is_over() {
+fn close_read_refuses_only_reads() {
     let rest = [Proceed, NoOp, Proceed, Proceed, Proceed];
     let row = |end| [Refuse(end), rest[0], rest[1], rest[2], rest[3], rest[4]];
     assert_row(
@@ -83,14 +83,14 @@ fn in_close_read_only_reading_is_over() {
 
 // N7
 #[test]
-fn in_close_write_only_writing_is_over() {
+fn close_write_refuses_only_writes() {
     let row = [Proceed, Refuse(Closed), Proceed, NoOp, Proceed, Proceed];
     assert_row(after(&[Input::CloseWrite]), State::CloseWrite, row);
 }
 
 // N25
 #[test]
-fn in_close_both_nothing_is_left_to_close() {
+fn close_both_refuses_io_and_ignores_closes() {
     let row = |end| [Refuse(end), Refuse(Closed), NoOp, NoOp, NoOp, NoOp];
     for inputs in [
         [Input::CloseWrite, Input::EndReported],
@@ -108,7 +108,7 @@ fn in_close_both_nothing_is_left_to_close() {
 
 // N4, N5, N8, N9, N26
 #[test]
-fn in_reset_only_close_and_reset_succeed() {
+fn reset_allows_only_close_and_reset() {
     let refused = Refuse(Refusal::Reset);
     let row = [refused, refused, refused, refused, NoOp, NoOp];
     assert_row(after(&[RESET]), State::Reset, row);
@@ -116,7 +116,7 @@ fn in_reset_only_close_and_reset_succeed() {
 
 // N10, N15, N26
 #[test]
-fn in_error_only_close_and_reset_succeed() {
+fn error_allows_only_close_and_reset() {
     let refused = Refuse(Failed);
     let row = [refused, refused, refused, refused, NoOp, NoOp];
     assert_row(after(&[FAIL]), State::Error, row);
@@ -124,7 +124,7 @@ fn in_error_only_close_and_reset_succeed() {
 
 // N14
 #[test]
-fn init_opens_once_negotiated_and_closes_at_once() {
+fn init_opens_once_negotiated_and_closes_immediately() {
     let mut machine = StreamState::new(State::Init);
     machine.apply(Input::Negotiated);
     assert_eq!(machine.state(), State::Open);
@@ -150,7 +150,7 @@ fn both_halves_end_in_either_order() {
 }
 
 #[test]
-fn our_own_close_does_not_hide_an_end_that_was_reported() {
+fn a_local_close_does_not_hide_a_reported_end() {
     let machine = after(&[Input::EndReported, Input::CloseRead]);
     assert_eq!(machine.check(Operation::Read), Refuse(EndOfStream));
     let machine = after(&[Input::CloseRead, Input::EndReported]);
@@ -159,7 +159,7 @@ fn our_own_close_does_not_hide_an_end_that_was_reported() {
 
 // N11
 #[test]
-fn the_first_of_reset_and_failure_stands() {
+fn the_first_of_reset_and_failure_wins() {
     assert_eq!(after(&[FAIL, RESET]), after(&[FAIL]));
     assert_eq!(after(&[RESET, FAIL]), after(&[RESET]));
     let other = Input::Reset {
@@ -179,7 +179,7 @@ fn keeps_the_code_of_a_reset_and_of_a_failure() {
 
 // N16
 #[test]
-fn moves_by_hand_only_one_step_forwards() {
+fn callers_may_move_only_one_step_forward() {
     let allowed: [&[State]; 7] = [
         &[State::Open, State::Reset, State::Error],
         &[
@@ -218,7 +218,7 @@ fn is_done_in_exactly_three_states() {
 }
 
 #[test]
-fn states_have_the_public_numbers() {
+fn discriminants_match_the_public_ones() {
     for (number, state) in (1..).zip(STATES) {
         assert_eq!(state as u8, number);
         assert_eq!(State::from_number(number), Some(state));
@@ -241,7 +241,7 @@ fn any_input() -> impl Strategy<Value = Input> {
 
 proptest! {
     #[test]
-    fn prop_halves_never_reopen_and_ends_are_never_left(
+    fn prop_halves_never_reopen_and_done_states_never_change(
         inputs in proptest::collection::vec(any_input(), 0..20),
     ) {
         let mut machine = StreamState::new(State::Init);

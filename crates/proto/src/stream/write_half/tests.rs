@@ -25,7 +25,7 @@ const INPUTS: [WriteInput; 6] = [
     WriteInput::Cut,
 ];
 
-/// The ends that the table has: a row a state, a column an input of [`INPUTS`].
+/// The FIN table: one row per state, one column per input of [`INPUTS`].
 const FIN_TABLE: [[FinState; 6]; 5] = {
     use FinState::{Cut, Open, Sent, Wanted, Withheld};
     [
@@ -37,7 +37,7 @@ const FIN_TABLE: [[FinState; 6]; 5] = {
     ]
 };
 
-/// The agreements that the table has, in the same order.
+/// The agreement table, in the same layout.
 const AGREEMENT_TABLE: [[Agreement; 6]; 5] = {
     use Agreement::{Agreed, Awaited, Unanswered, Undecided, Unmet};
     [
@@ -49,15 +49,15 @@ const AGREEMENT_TABLE: [[Agreement; 6]; 5] = {
     ]
 };
 
-/// Every state that the type has, those that no order of inputs reaches too.
+/// Every state of the type, including unreachable ones.
 fn states() -> impl Iterator<Item = (usize, usize, WriteHalf)> {
-    (0..FINS.len()).flat_map(|end| {
+    (0..FINS.len()).flat_map(|fin| {
         (0..AGREEMENTS.len()).map(move |agreement| {
             let half = WriteHalf {
-                fin: FINS[end],
+                fin: FINS[fin],
                 agreement: AGREEMENTS[agreement],
             };
-            (end, agreement, half)
+            (fin, agreement, half)
         })
     })
 }
@@ -71,8 +71,8 @@ fn after(agreement: Agreement, inputs: &[WriteInput]) -> WriteHalf {
 }
 
 #[test]
-fn every_state_takes_every_input_as_the_table_has_it() {
-    for (end, agreement, before) in states() {
+fn transitions_match_the_tables() {
+    for (fin, agreement, before) in states() {
         for (column, input) in INPUTS.into_iter().enumerate() {
             let mut half = before;
             half.apply(input);
@@ -81,7 +81,7 @@ fn every_state_takes_every_input_as_the_table_has_it() {
                 fin: if is_held {
                     before.fin
                 } else {
-                    FIN_TABLE[end][column]
+                    FIN_TABLE[fin][column]
                 },
                 agreement: AGREEMENT_TABLE[agreement][column],
             };
@@ -91,7 +91,7 @@ fn every_state_takes_every_input_as_the_table_has_it() {
 }
 
 #[test]
-fn every_state_says_when_its_end_is_due() {
+fn fin_due_follows_fin_and_agreement() {
     for (_, _, half) in states() {
         let due = match (half.fin, half.agreement) {
             (FinState::Wanted, Agreement::Agreed) => FinDue::Now,
@@ -103,7 +103,7 @@ fn every_state_says_when_its_end_is_due() {
 }
 
 #[test]
-fn only_an_end_that_was_sent_to_a_remote_that_agreed_completes_the_half() {
+fn only_a_sent_fin_with_agreement_completes_the_half() {
     for (_, _, half) in states() {
         let complete = half.fin == FinState::Sent && half.agreement == Agreement::Agreed;
         assert_eq!(half.is_complete(), complete, "{half:?}");
@@ -111,7 +111,7 @@ fn only_an_end_that_was_sent_to_a_remote_that_agreed_completes_the_half() {
 }
 
 #[test]
-fn bytes_wait_for_a_choice_of_protocols_only() {
+fn bytes_wait_only_for_a_choice_of_protocols() {
     for (_, _, half) in states() {
         let waits = half.agreement == Agreement::Undecided;
         assert_eq!(half.takes_bytes(), !waits, "{half:?}");
@@ -119,7 +119,7 @@ fn bytes_wait_for_a_choice_of_protocols_only() {
 }
 
 #[test]
-fn a_half_that_was_cut_before_the_answer_does_not_pass_for_agreed() {
+fn a_half_cut_before_the_answer_is_never_agreed() {
     use WriteInput::{Agreed, Await, Close, Cut, FinSent};
     let sent_early = after(Agreement::Unanswered, &[Close, FinSent, Cut, Agreed]);
     assert_eq!(
@@ -139,7 +139,7 @@ fn a_half_that_was_cut_before_the_answer_does_not_pass_for_agreed() {
 }
 
 #[test]
-fn a_stream_that_was_closed_and_is_forgotten_still_ends() {
+fn an_abandoned_stream_still_ends_if_closed_before() {
     let half = after(Agreement::Agreed, &[WriteInput::Close, WriteInput::Forget]);
     assert_eq!(half.fin_due(), FinDue::Now);
 }

@@ -16,10 +16,10 @@ const KEY_TYPES: [KeyType; 4] = [
 ];
 
 #[test]
-fn reads_the_published_keys_of_all_types() {
+fn decodes_the_published_keys_of_all_types() {
     for vector in vectors(include_str!("../../../tests/vectors/peer-ids.txt")) {
         let [name, private, public] = vector[..] else {
-            panic!("three words a line")
+            panic!("expected three words per line")
         };
         let keypair = Keypair::from_protobuf(&hex(private)).unwrap();
         assert_eq!(keypair.public().to_protobuf(), hex(public), "{name}");
@@ -62,7 +62,7 @@ fn agrees_with_libp2p_identity_on_keys_ids_and_signatures() {
 }
 
 #[test]
-fn every_generated_key_survives_its_protobuf_form() {
+fn generated_keys_round_trip_through_protobuf() {
     for key_type in KEY_TYPES {
         let keypair = Keypair::generate(key_type).unwrap();
         let again = Keypair::from_protobuf(&keypair.to_protobuf()).unwrap();
@@ -72,14 +72,14 @@ fn every_generated_key_survives_its_protobuf_form() {
     }
 }
 
-/// Whoever builds without `.cargo/config.toml` gets another source of randomness, and a slow first key.
+/// Builds without `.cargo/config.toml` use another entropy source, which makes the first key slow.
 #[test]
-fn randomness_is_the_systems_and_not_collected_from_the_clock() {
+fn randomness_comes_from_the_system_not_from_cpu_jitter() {
     assert!(aws_lc_rs::try_fips_cpu_jitter_entropy().is_err());
 }
 
 #[test]
-fn legacy_ed25519_keys_need_equal_copies_of_the_public_key() {
+fn legacy_ed25519_keys_need_matching_copies_of_the_public_key() {
     let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
     let (_, secret) = decode_protobuf(&keypair.to_protobuf(), 1_000)
         .map(|(t, s)| (t, s.to_vec()))
@@ -130,7 +130,7 @@ fn no_flipped_bit_of_a_signature_verifies() {
 #[test]
 fn secp256k1_signatures_with_high_s_are_refused() {
     let keypair = Keypair::generate(KeyType::Secp256k1).unwrap();
-    // Both halves occur as often; each signature must come out low.
+    // Low and high S are equally likely before normalisation.
     for round in 0..32_u8 {
         let signature = keypair.sign(&[round]).unwrap();
         assert!(secp256k1::is_low_s(&signature));
@@ -162,7 +162,7 @@ fn ed25519_keys_of_small_order_and_other_encodings_are_refused() {
         key[31] ^= 0x80;
         assert_eq!(PublicKey::from_raw(KeyType::Ed25519, &key), degenerate);
     }
-    // Every y from the prime upwards is another encoding of a small one.
+    // Every y from the prime upwards is a non-canonical encoding of a small y.
     for low_byte in 0xED..=0xFF {
         let mut key = ED25519_PRIME;
         key[0] = low_byte;
@@ -185,7 +185,7 @@ fn unknown_and_overlong_key_types_are_refused() {
 }
 
 #[test]
-fn key_messages_need_each_field_once_and_may_have_others() {
+fn key_messages_need_each_field_once_and_allow_unknown_ones() {
     let key = Keypair::generate(KeyType::Ed25519)
         .unwrap()
         .public()
@@ -212,7 +212,7 @@ fn key_messages_need_each_field_once_and_may_have_others() {
 
 // A035
 #[test]
-fn keys_of_the_wrong_length_or_form_are_refused() {
+fn keys_of_the_wrong_length_or_encoding_are_refused() {
     for (key_type, length) in [
         (KeyType::Ed25519, 31),
         (KeyType::Ed25519, 33),
@@ -285,7 +285,7 @@ fn rsa_sizes_outside_the_range_are_refused_before_any_arithmetic() {
 
 // A037
 #[test]
-fn rsa_lengths_that_lie_are_refused() {
+fn false_rsa_lengths_are_refused() {
     let started = Instant::now();
     for key in [
         &[0x30, 0x84, 0xFF, 0xFF, 0xFF, 0xFF][..],

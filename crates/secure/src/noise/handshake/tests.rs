@@ -9,7 +9,7 @@ use crate::record::Sealer;
 use crate::testing::{assert_opens, config, hex, identity, run, sealed, vectors};
 use crate::{Handshake, Opened, RecordError, Security};
 
-/// Every encoding of a point of low order: 0, 1, two points of order 8, -1, and p, p + 1.
+/// Encodings of points of low order: 0, 1, two points of order 8, -1, and p, p + 1.
 const LOW_ORDER: [&str; 7] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0100000000000000000000000000000000000000000000000000000000000000",
@@ -21,7 +21,7 @@ const LOW_ORDER: [&str; 7] = [
 ];
 
 fn low_order() -> impl Iterator<Item = Vec<u8>> {
-    // The eighth sets the bit that X25519 ignores.
+    // An eighth encoding sets the bit that X25519 ignores.
     let masked = format!("{}80", &LOW_ORDER[0][..62]);
     LOW_ORDER
         .iter()
@@ -29,7 +29,7 @@ fn low_order() -> impl Iterator<Item = Vec<u8>> {
         .chain([hex(&masked)])
 }
 
-/// A peer without manners: the same key exchange, any payload.
+/// A misbehaving peer: the same key exchange with arbitrary payloads.
 struct RawPeer {
     state: HandshakeState,
     noise_key: [u8; KEY_LENGTH],
@@ -70,7 +70,7 @@ impl RawPeer {
             .unwrap();
     }
 
-    fn honest_payload(&self, keypair: &Keypair) -> Vec<u8> {
+    fn valid_payload(&self, keypair: &Keypair) -> Vec<u8> {
         let signature = keypair.sign(&signed_bytes(&self.noise_key)).unwrap();
         payload::encode_credentials(keypair.public(), &signature)
     }
@@ -96,7 +96,7 @@ fn output(handshake: &mut Handshake) -> Vec<u8> {
     out
 }
 
-/// What a dialer says to a listener that answers with this payload.
+/// Runs a dialer against a listener that answers with the given payload.
 fn dial_raw(
     config: &HandshakeConfig,
     payload: impl FnOnce(&RawPeer) -> Vec<u8>,
@@ -124,7 +124,7 @@ fn assert_payload(result: Result<Handshake, HandshakeError>, expected: PayloadEr
     }
 }
 
-/// Builds a state from a static and an ephemeral key.
+/// Returns a builder with the given static and ephemeral keys.
 fn vector_builder<'a>(keys: &'a [Vec<u8>], prologue: &'a [u8]) -> Builder<'a> {
     let static_key = StaticKey::new(Zeroizing::new(keys[0][..].try_into().unwrap())).unwrap();
     Builder::with_resolver(
@@ -139,7 +139,7 @@ fn vector_builder<'a>(keys: &'a [Vec<u8>], prologue: &'a [u8]) -> Builder<'a> {
 }
 
 #[test]
-fn matches_the_published_vector_in_handshake_and_records() {
+fn matches_the_published_test_vector() {
     let mut inputs = vectors(include_str!("../../../tests/vectors/noise-xx.txt"));
     let mut input = || hex(inputs.next().unwrap()[1]);
     let prologue = input();
@@ -239,7 +239,7 @@ fn static_keys_of_low_order_are_refused() {
         let mut dialer = start(Role::Dialer, &config(&identity(), &[]));
         let mut peer = RawPeer::new(Role::Listener, random_key().with_public(point));
         peer.read(&output(&mut dialer));
-        let payload = peer.honest_payload(&keypair);
+        let payload = peer.valid_payload(&keypair);
         let error = dialer.handle_input(&mut peer.write(&payload)).unwrap_err();
         assert!(
             matches!(error, HandshakeError::Noise(snow::Error::Dh)),
@@ -294,7 +294,7 @@ fn a_payload_without_key_or_signature_is_refused() {
     assert_payload(dial_with(|_| empty), PayloadError::MissingKey);
     assert_payload(
         dial_with(|peer| {
-            let payload = peer.honest_payload(&keypair);
+            let payload = peer.valid_payload(&keypair);
             [&payload[..], &payload].concat()
         }),
         PayloadError::Malformed,
@@ -303,18 +303,18 @@ fn a_payload_without_key_or_signature_is_refused() {
 
 // A031
 #[test]
-fn no_flipped_bit_of_the_signature_is_admitted() {
+fn a_flipped_bit_in_the_signature_is_refused() {
     let (config, keypair) = (config(&identity(), &[]), keypair());
     for index in 0..64 {
         let result = dial_raw(&config, |peer| {
-            let mut payload = peer.honest_payload(&keypair);
+            let mut payload = peer.valid_payload(&keypair);
             let signature = payload.len() - 64;
             payload[signature + index] ^= 1;
             payload
         });
         assert_payload(result, PayloadError::Signature);
     }
-    assert!(dial_raw(&config, |peer| peer.honest_payload(&keypair)).is_ok());
+    assert!(dial_raw(&config, |peer| peer.valid_payload(&keypair)).is_ok());
 }
 
 // A032
@@ -324,7 +324,7 @@ fn a_payload_of_another_session_is_refused() {
     let mut captured = Vec::new();
     assert!(
         dial_with(|peer| {
-            captured = peer.honest_payload(&keypair);
+            captured = peer.valid_payload(&keypair);
             captured.clone()
         })
         .is_ok()
@@ -364,7 +364,7 @@ fn refused_identity_keys_end_the_handshake() {
     }
 }
 
-/// Dialer and listener with these muxers: what both negotiated, or the first error.
+/// Runs a handshake with the given muxers; returns the one negotiated, or the first error.
 fn negotiate(
     dialer: &[&str],
     listener: &[&str],
@@ -378,7 +378,7 @@ fn negotiate(
 }
 
 #[test]
-fn the_dialers_first_muxer_that_the_listener_has_is_chosen() {
+fn the_dialers_first_common_muxer_is_chosen() {
     let chosen = |dialer: &[&str], listener: &[&str]| negotiate(dialer, listener).unwrap();
     assert_eq!(chosen(&["/a", "/b"], &["/b", "/a"]).as_deref(), Some("/a"));
     assert_eq!(chosen(&["/c", "/b"], &["/a", "/b"]).as_deref(), Some("/b"));
@@ -400,7 +400,7 @@ fn muxer_lists_without_overlap_fail_and_long_ones_are_ignored() {
     let config = config(&identity(), &["/a"]);
     let dial = |muxers: Vec<Box<str>>| {
         dial_raw(&config, |peer| {
-            payload::encode(&peer.honest_payload(&keypair), &muxers)
+            payload::encode(&peer.valid_payload(&keypair), &muxers)
         })
     };
     let mut dialer = dial(vec!["/x".into(); 101]).unwrap();
@@ -411,10 +411,10 @@ fn muxer_lists_without_overlap_fail_and_long_ones_are_ignored() {
         matches!(error, HandshakeError::Payload(PayloadError::NoCommonMuxer)),
         "{error:?}"
     );
-    // 10,000 entries and names of a mebibyte do not fit in a message at all.
+    // 10,000 entries or names of 1 MiB do not fit in a message at all.
     let extensions_only = [0x22, 0x00];
     let mut dialer = dial_raw(&config, |peer| {
-        [&peer.honest_payload(&keypair)[..], &extensions_only].concat()
+        [&peer.valid_payload(&keypair)[..], &extensions_only].concat()
     })
     .unwrap();
     output(&mut dialer);
@@ -422,7 +422,7 @@ fn muxer_lists_without_overlap_fail_and_long_ones_are_ignored() {
 }
 
 #[test]
-fn transport_bytes_behind_the_handshake_are_left_alone() {
+fn transport_bytes_after_the_handshake_are_not_consumed() {
     let mut dialer = start(Role::Dialer, &config(&identity(), &[]));
     let mut listener = start(Role::Listener, &config(&identity(), &[]));
     listener.handle_input(&mut output(&mut dialer)).unwrap();
@@ -481,7 +481,7 @@ fn the_last_record_number_is_never_used() {
     ));
 }
 
-/// A transport record of any length.
+/// Returns a transport record of any length.
 fn record_of(sealer: &mut Sealer, plaintext: &[u8]) -> Vec<u8> {
     let mut record = ((plaintext.len() + TAG_LENGTH) as u16)
         .to_be_bytes()
@@ -493,7 +493,7 @@ fn record_of(sealer: &mut Sealer, plaintext: &[u8]) -> Vec<u8> {
 
 // A045
 #[test]
-fn empty_records_pass_in_moderation() {
+fn a_limited_run_of_empty_records_is_accepted() {
     let mut sealer = Sealer::new(&CHACHA20_POLY1305, &[1; 32], 0);
     let mut receiver = Channel::noise(NoiseRecords::new(&[1; 32], &[1; 32]));
     for _ in 0..3 {
@@ -512,7 +512,7 @@ fn empty_records_pass_in_moderation() {
 
 // A046
 #[test]
-fn records_of_the_greatest_length_open() {
+fn records_of_the_maximum_length_open() {
     let mut sealer = Sealer::new(&CHACHA20_POLY1305, &[1; 32], 0);
     let mut receiver = Channel::noise(NoiseRecords::new(&[1; 32], &[1; 32]));
     for round in 0..16 {

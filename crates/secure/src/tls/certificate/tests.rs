@@ -18,7 +18,7 @@ fn keypair() -> Keypair {
     Keypair::generate(KeyType::Ed25519).unwrap()
 }
 
-/// A certificate that is changed before it is signed.
+/// Returns a certificate whose parameters are altered before signing.
 pub(in crate::tls) fn altered(
     keypair: &Keypair,
     alter: impl FnOnce(&mut CertificateParams),
@@ -32,7 +32,7 @@ pub(in crate::tls) fn altered(
     sign(&params, &key).unwrap()
 }
 
-/// A certificate that is not valid any more.
+/// Returns an expired certificate.
 pub(in crate::tls) fn expired(keypair: &Keypair) -> Generated {
     altered(keypair, |params| {
         params.not_after = rcgen::date_time_ymd(2020, 1, 1)
@@ -69,10 +69,10 @@ fn generated_certificates_of_every_key_type_verify() {
 
 // A059
 #[test]
-fn judges_the_published_certificates_as_the_specification_does() {
+fn verifies_the_published_certificates_as_specified() {
     for vector in vectors(include_str!("../../../tests/vectors/tls-certificates.txt")) {
         let [name, peer_id, certificate] = vector[..] else {
-            panic!("three words a line")
+            panic!("expected three words per line")
         };
         let result = check(&hex(certificate), NOW);
         if name == "invalid" {
@@ -130,7 +130,7 @@ fn unknown_extensions_are_refused_only_when_critical() {
 }
 
 #[test]
-fn critical_constraints_and_key_usage_of_py_libp2p_pass() {
+fn critical_extensions_of_py_libp2p_are_accepted() {
     let with_usage = |usage| {
         check_altered(|params| {
             params.is_ca = rcgen::IsCa::ExplicitNoCa;
@@ -145,11 +145,11 @@ fn critical_constraints_and_key_usage_of_py_libp2p_pass() {
 }
 
 #[test]
-fn the_extension_may_be_uncritical_and_appears_once() {
-    let uncritical = |params: &mut CertificateParams| {
+fn the_extension_may_be_non_critical_but_not_repeated() {
+    let non_critical = |params: &mut CertificateParams| {
         params.custom_extensions[0].set_criticality(false);
     };
-    assert_eq!(check_altered(uncritical), Ok(()));
+    assert_eq!(check_altered(non_critical), Ok(()));
     let twice = |params: &mut CertificateParams| {
         params
             .custom_extensions
@@ -165,13 +165,13 @@ fn the_extension_may_be_uncritical_and_appears_once() {
 #[test]
 fn malformed_signed_keys_are_refused() {
     let key = CertificateKeyPair::generate().unwrap();
-    let honest = signed_key(&keypair(), &key).unwrap();
+    let valid = signed_key(&keypair(), &key).unwrap();
     let nested: Vec<u8> = [0x30, 0x80].repeat(1_000);
-    let mut trailing_inside = honest.clone();
+    let mut trailing_inside = valid.clone();
     trailing_inside[1] += 2;
     trailing_inside.extend_from_slice(&[5, 0]);
     for signed_key in [
-        [&honest[..], &[0]].concat(),
+        [&valid[..], &[0]].concat(),
         trailing_inside,
         vec![0x30, 0x80, 0x04, 0x00, 0x04, 0x00, 0, 0],
         vec![0x30, 0x84, 0x80, 0, 0, 0],
@@ -189,12 +189,12 @@ fn malformed_signed_keys_are_refused() {
 }
 
 #[test]
-fn every_damaged_byte_is_noticed() {
+fn every_corrupted_byte_is_detected() {
     let generated = generate(&keypair()).unwrap();
     for index in 0..generated.certificate.len() {
-        let mut damaged = generated.certificate.to_vec();
-        damaged[index] ^= 1;
-        assert!(check(&damaged, NOW).is_err(), "{index}");
+        let mut corrupted = generated.certificate.to_vec();
+        corrupted[index] ^= 1;
+        assert!(check(&corrupted, NOW).is_err(), "{index}");
     }
     for length in 0..generated.certificate.len() {
         assert!(
@@ -206,20 +206,20 @@ fn every_damaged_byte_is_noticed() {
 
 #[test]
 fn a_foreign_certificate_key_is_refused() {
-    let (honest, other) = (keypair(), CertificateKeyPair::generate().unwrap());
-    let foreign = signed_key(&honest, &other).unwrap();
+    let (valid, other) = (keypair(), CertificateKeyPair::generate().unwrap());
+    let foreign = signed_key(&valid, &other).unwrap();
     let result = check_altered(|params| params.custom_extensions = vec![extension(&foreign)]);
     assert_eq!(result, Err(CertificateError::IdentitySignature));
 }
 
 #[test]
-fn certificates_over_8_kib_are_refused_unread() {
+fn certificates_over_8_kib_are_refused_before_parsing() {
     let result = Certificate::parse(&[0x30; 8_193]).map(|_| ());
     assert_eq!(result, Err(CertificateError::TooLong { length: 8_193 }));
 }
 
 #[test]
-fn reads_times_of_both_forms_and_no_others() {
+fn reads_only_the_two_allowed_time_forms() {
     let read = |tag, text: &[u8]| {
         let mut encoded = Vec::new();
         der::write(&mut encoded, tag, &[text]);
@@ -256,13 +256,13 @@ proptest! {
     }
 
     #[test]
-    fn prop_damaged_certificates_never_panic(
+    fn prop_corrupted_certificates_never_panic(
         vector in 0_usize..4,
-        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        corruption in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let line = vectors(include_str!("../../../tests/vectors/tls-certificates.txt")).nth(vector).unwrap();
         let mut certificate = hex(line[2]);
-        for (position, value) in damage {
+        for (position, value) in corruption {
             let at = position.index(certificate.len());
             certificate[at] = value;
         }

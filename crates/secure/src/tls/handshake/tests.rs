@@ -10,7 +10,8 @@ use crate::identity::{Identity, KeyType, Keypair};
 use crate::testing::{config, identity, run};
 use crate::tls::certificate::tests::{altered, expired};
 use crate::tls::testing::{
-    client, client_config, client_with, give, honest, run_raw, server, server_config, take,
+    client, client_config, client_with, feed, run_raw, server, server_config, take,
+    valid_certificate,
 };
 use crate::{Handshake, Opened, Security};
 
@@ -27,7 +28,7 @@ fn output(handshake: &mut Handshake) -> Vec<u8> {
 fn refused(result: Result<Vec<u8>, HandshakeError>) -> rustls::Error {
     match result.unwrap_err() {
         HandshakeError::Tls(error) => error,
-        other => panic!("expected an error of TLS, found {other:?}"),
+        other => panic!("expected a TLS error, found {other:?}"),
     }
 }
 
@@ -53,7 +54,7 @@ fn identities_of_every_key_type_authenticate() {
 }
 
 #[test]
-fn the_dialers_first_muxer_that_the_listener_has_is_chosen() {
+fn the_dialers_first_common_muxer_is_chosen() {
     let chosen = |dialer: &[&str], listener: &[&str]| {
         let mut dialer = start(Role::Dialer, dialer);
         let mut listener = start(Role::Listener, listener);
@@ -81,7 +82,7 @@ fn a_client_that_offers_tls_1_2_only_is_refused() {
     let mut listener = start(Role::Listener, &[]);
     let error = listener.handle_input(&mut record).unwrap_err();
     assert!(matches!(error, HandshakeError::Tls(_)), "{error:?}");
-    // The alert is there to be sent.
+    // An alert is pending.
     assert_eq!(output(&mut listener)[0], 21);
 }
 
@@ -96,8 +97,11 @@ fn a_client_without_certificate_is_refused() {
 // A054
 #[test]
 fn a_chain_of_two_certificates_is_refused() {
-    let generated = honest();
-    let chain = vec![generated.certificate.clone(), honest().certificate];
+    let generated = valid_certificate();
+    let chain = vec![
+        generated.certificate.clone(),
+        valid_certificate().certificate,
+    ];
     let mut raw = client(client_config(default_provider(), Some((chain, generated))));
     let error = refused_certificate(run_raw(&mut start(Role::Listener, &[]), &mut raw));
     assert_eq!(error, CertificateError::ChainLength { count: 2 });
@@ -117,12 +121,12 @@ fn expired_certificates_are_refused_in_both_roles() {
 
 // A060
 #[test]
-fn a_peer_has_to_agree_on_an_application_protocol() {
+fn a_peer_must_agree_on_an_application_protocol() {
     let with_alpn = |names: &[&str]| {
-        let mut settings = client_with(honest());
-        settings.alpn_protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let mut config = client_with(valid_certificate());
+        config.alpn_protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
         let mut listener = start(Role::Listener, &["/a"]);
-        run_raw(&mut listener, &mut client(settings)).map(|_| listener.finish().unwrap().muxer)
+        run_raw(&mut listener, &mut client(config)).map(|_| listener.finish().unwrap().muxer)
     };
     assert!(matches!(with_alpn(&[]), Err(HandshakeError::MissingAlpn)));
     assert!(matches!(
@@ -132,21 +136,21 @@ fn a_peer_has_to_agree_on_an_application_protocol() {
     assert_eq!(with_alpn(&["/a"]).unwrap().as_deref(), Some("/a"));
     assert_eq!(with_alpn(&["/b", "libp2p"]).unwrap(), None);
 
-    let mut settings = server_config(honest());
-    settings.alpn_protocols.clear();
-    let result = run_raw(&mut start(Role::Dialer, &["/a"]), &mut server(settings));
+    let mut config = server_config(valid_certificate());
+    config.alpn_protocols.clear();
+    let result = run_raw(&mut start(Role::Dialer, &["/a"]), &mut server(config));
     assert!(matches!(result, Err(HandshakeError::MissingAlpn)));
 }
 
 // A061
 #[test]
-fn a_close_notify_in_the_handshake_ends_it() {
+fn a_close_notify_ends_the_handshake() {
     let alert = [21, 3, 3, 0, 2, 1, 0];
     for role in [Role::Dialer, Role::Listener] {
         let mut handshake = start(role, &[]);
         assert!(handshake.handle_input(&mut alert.clone()).is_err());
     }
-    let mut raw = client(client_with(honest()));
+    let mut raw = client(client_with(valid_certificate()));
     let mut listener = start(Role::Listener, &[]);
     listener.handle_input(&mut take(&mut raw)).unwrap();
     assert!(listener.handle_input(&mut alert.clone()).is_err());
@@ -158,30 +162,30 @@ fn a_close_notify_in_the_handshake_ends_it() {
 
 // A062
 #[test]
-fn a_hello_in_records_of_one_byte_is_understood() {
-    let mut raw = client(client_with(honest()));
+fn a_hello_in_records_of_one_byte_is_accepted() {
+    let mut raw = client(client_with(valid_certificate()));
     let hello = take(&mut raw);
     let mut listener = start(Role::Listener, &["/a", "/b"]);
     for byte in &hello[HEADER_LENGTH..] {
         let mut record = [22, 3, 1, 0, 1, *byte];
         if listener.handle_input(&mut record).is_err() {
-            // rustls may set a limit to fragmentation.
+            // rustls may limit fragmentation.
             return;
         }
     }
-    give(&mut raw, &output(&mut listener)).unwrap();
+    feed(&mut raw, &output(&mut listener)).unwrap();
     run_raw(&mut listener, &mut raw).unwrap();
     assert!(listener.is_complete());
 }
 
 // A063
 #[test]
-fn data_behind_a_refused_certificate_reaches_nobody() {
+fn data_after_a_refused_certificate_is_not_delivered() {
     let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
     let mut raw = client(client_with(expired(&keypair)));
     let mut listener = start(Role::Listener, &[]);
     listener.handle_input(&mut take(&mut raw)).unwrap();
-    give(&mut raw, &output(&mut listener)).unwrap();
+    feed(&mut raw, &output(&mut listener)).unwrap();
     assert!(!raw.is_handshaking());
     raw.writer().write_all(b"early").unwrap();
     let error = refused_certificate(
@@ -192,7 +196,7 @@ fn data_behind_a_refused_certificate_reaches_nobody() {
     assert_eq!(error, CertificateError::Expired);
     assert!(!listener.is_complete());
     let alert = output(&mut listener);
-    let error = give(&mut raw, &alert).unwrap_err();
+    let error = feed(&mut raw, &alert).unwrap_err();
     assert_eq!(
         error,
         rustls::Error::AlertReceived(AlertDescription::CertificateUnknown)
@@ -202,11 +206,11 @@ fn data_behind_a_refused_certificate_reaches_nobody() {
 
 // A064
 #[test]
-fn a_server_name_is_ignored_and_no_ticket_is_given() {
-    let mut settings = client_with(honest());
-    settings.enable_sni = true;
-    settings.enable_early_data = true;
-    let mut raw = client(settings);
+fn a_server_name_is_ignored_and_no_ticket_is_issued() {
+    let mut config = client_with(valid_certificate());
+    config.enable_sni = true;
+    config.enable_early_data = true;
+    let mut raw = client(config);
     let mut listener = start(Role::Listener, &[]);
     assert!(run_raw(&mut listener, &mut raw).unwrap().is_empty());
     assert!(listener.is_complete());
@@ -227,7 +231,7 @@ fn our_hello_has_no_server_name() {
 }
 
 #[test]
-fn uncritical_unknown_extensions_of_a_peer_pass() {
+fn non_critical_unknown_extensions_are_accepted() {
     let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
     let generated = altered(&keypair, |params| {
         let unknown = rcgen::CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
@@ -242,11 +246,11 @@ fn uncritical_unknown_extensions_of_a_peer_pass() {
 }
 
 #[test]
-fn records_behind_the_handshake_are_left_to_the_channel() {
-    let mut raw = client(client_with(honest()));
+fn records_after_the_handshake_are_left_to_the_channel() {
+    let mut raw = client(client_with(valid_certificate()));
     let mut listener = start(Role::Listener, &[]);
     listener.handle_input(&mut take(&mut raw)).unwrap();
-    give(&mut raw, &output(&mut listener)).unwrap();
+    feed(&mut raw, &output(&mut listener)).unwrap();
     raw.writer().write_all(b"with the last flight").unwrap();
     let mut bytes = take(&mut raw);
     let consumed = listener.handle_input(&mut bytes).unwrap();
@@ -259,7 +263,7 @@ fn records_behind_the_handshake_are_left_to_the_channel() {
 }
 
 #[test]
-fn long_records_and_no_records_are_refused_at_their_header() {
+fn overlong_and_invalid_records_are_refused_at_their_header() {
     let mut listener = start(Role::Listener, &[]);
     let error = listener
         .handle_input(&mut [22, 3, 1, 0x40, 0x00])
@@ -276,7 +280,7 @@ fn long_records_and_no_records_are_refused_at_their_header() {
 }
 
 #[test]
-fn malformed_records_get_one_alert_however_many_follow() {
+fn repeated_malformed_records_get_one_alert() {
     let records: [&[u8]; 4] = [
         &[22, 3, 1, 0, 4, 1, 0xFF, 0xFF, 0xFF],
         &[22, 3, 1, 0, 8, 1, 0, 0, 0, 1, 0, 0, 0],
@@ -293,18 +297,18 @@ fn malformed_records_get_one_alert_however_many_follow() {
 }
 
 #[test]
-fn another_peer_than_expected_gets_an_alert() {
+fn an_unexpected_peer_gets_an_alert() {
     let mut node = config(&identity(), &[]);
     let expected = *identity().peer_id();
     node.expected_peer = Some(expected);
     let mut dialer = Handshake::new(Security::Tls, Role::Dialer, &node).unwrap();
-    let mut raw = server(server_config(honest()));
-    give(&mut raw, &output(&mut dialer)).unwrap();
+    let mut raw = server(server_config(valid_certificate()));
+    feed(&mut raw, &output(&mut dialer)).unwrap();
     let error = dialer.handle_input(&mut take(&mut raw)).unwrap_err();
     assert!(
         matches!(error, HandshakeError::PeerIdMismatch { expected: found, .. } if found == expected)
     );
-    let error = give(&mut raw, &output(&mut dialer)).unwrap_err();
+    let error = feed(&mut raw, &output(&mut dialer)).unwrap_err();
     assert_eq!(
         error,
         rustls::Error::AlertReceived(AlertDescription::CertificateUnknown)

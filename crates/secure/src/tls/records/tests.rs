@@ -6,11 +6,11 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use super::*;
 use crate::testing::{assert_opens, config, identity, pair, sealed};
 use crate::tls::testing::{
-    client, client_by, client_with, give, honest, run_raw, server, server_config, take,
+    client, client_by, client_with, feed, run_raw, server, server_config, take, valid_certificate,
 };
 use crate::{Channel, Handshake, Role, Security};
 
-/// Our channel, as a listener, against rustls with these settings.
+/// Connects our listener to a rustls client with the given settings.
 fn listener_to(settings: rustls::ClientConfig) -> (Channel, Connection) {
     let mut ours =
         Handshake::new(Security::Tls, Role::Listener, &config(&identity(), &[])).unwrap();
@@ -20,7 +20,7 @@ fn listener_to(settings: rustls::ClientConfig) -> (Channel, Connection) {
 }
 
 fn received(raw: &mut Connection, bytes: &[u8]) -> Vec<u8> {
-    give(raw, bytes).unwrap();
+    feed(raw, bytes).unwrap();
     let mut plaintext = vec![0; bytes.len()];
     let length = raw.reader().read(&mut plaintext).unwrap();
     plaintext.truncate(length);
@@ -36,7 +36,7 @@ fn tls(channel: Channel) -> TlsRecords {
     channel.into_tls()
 }
 
-/// A record of any type.
+/// Returns a record of any type.
 fn control(records: &mut TlsRecords, content_type: u8, contents: &[u8]) -> Vec<u8> {
     let mut out = TlsRecords::HEADER.to_vec();
     out.extend_from_slice(contents);
@@ -45,11 +45,11 @@ fn control(records: &mut TlsRecords, content_type: u8, contents: &[u8]) -> Vec<u
 }
 
 #[test]
-fn exchanges_records_with_rustls_in_every_cipher() {
+fn exchanges_records_with_rustls_with_every_cipher() {
     for index in 0..3 {
         let mut provider = default_provider();
         provider.cipher_suites = vec![provider.cipher_suites[index]];
-        let (mut channel, mut raw) = listener_to(client_by(provider, honest()));
+        let (mut channel, mut raw) = listener_to(client_by(provider, valid_certificate()));
         for length in [1, 2, 1_000, Channel::PLAINTEXT_MAX] {
             let plaintext = vec![length as u8; length];
             assert_eq!(
@@ -62,8 +62,8 @@ fn exchanges_records_with_rustls_in_every_cipher() {
 }
 
 #[test]
-fn tickets_of_a_server_are_skipped() {
-    let mut settings = server_config(honest());
+fn server_tickets_are_skipped() {
+    let mut settings = server_config(valid_certificate());
     settings.send_tls13_tickets = 4;
     let mut raw = server(settings);
     let mut ours = Handshake::new(Security::Tls, Role::Dialer, &config(&identity(), &[])).unwrap();
@@ -82,7 +82,7 @@ fn tickets_of_a_server_are_skipped() {
 
 #[test]
 fn key_updates_of_rustls_are_followed() {
-    let (mut channel, mut raw) = listener_to(client_with(honest()));
+    let (mut channel, mut raw) = listener_to(client_with(valid_certificate()));
     raw.refresh_traffic_keys().unwrap();
     let mut update = take(&mut raw);
     assert_eq!(
@@ -122,7 +122,7 @@ fn a_requested_key_update_is_answered_once() {
 }
 
 #[test]
-fn a_worn_out_key_is_changed_behind_the_record() {
+fn a_key_at_its_limit_is_updated_after_the_record() {
     let (dialer, listener) = pair(Security::Tls);
     let (mut dialer, mut listener) = (tls(dialer), tls(listener));
     dialer.outbound.sealer.set_sequence(RECORDS_PER_KEY_MAX - 1);
@@ -164,7 +164,7 @@ fn begin(out: &mut Vec<u8>) -> usize {
 }
 
 #[test]
-fn handshake_messages_may_be_cut_anywhere_but_not_mixed() {
+fn handshake_messages_may_be_split_but_not_interleaved() {
     let ticket = [&[MESSAGE_NEW_SESSION_TICKET, 0, 0, 3, 1, 2, 3][..]; 2].concat();
     for cut in 1..ticket.len() {
         let mut reader = PostHandshake::default();
@@ -192,14 +192,14 @@ fn handshake_messages_may_be_cut_anywhere_but_not_mixed() {
 }
 
 #[test]
-fn messages_without_a_place_after_the_handshake_are_refused() {
+fn unexpected_post_handshake_messages_are_refused() {
     let messages: [&[u8]; 6] = [
         &[1, 0, 0, 0],
         &[MESSAGE_KEY_UPDATE, 0, 0, 2, 0, 0],
         &[MESSAGE_KEY_UPDATE, 0, 0, 1, 2],
-        // Bytes behind a key update would be sealed with a key that is gone.
+        // Bytes after a key update would be sealed with the retired key.
         &[MESSAGE_KEY_UPDATE, 0, 0, 1, 0, MESSAGE_KEY_UPDATE],
-        // Only servers give tickets, and none of 16 MiB.
+        // Only servers issue tickets, and none of 16 MiB.
         &[MESSAGE_NEW_SESSION_TICKET, 0, 0, 1, 0],
         &[MESSAGE_NEW_SESSION_TICKET, 0xFF, 0xFF, 0xFF],
     ];
@@ -236,7 +236,7 @@ fn alerts_close_or_fail_the_channel() {
 }
 
 #[test]
-fn padding_is_removed_and_records_of_nothing_else_are_refused() {
+fn padding_is_removed_and_padding_only_records_are_refused() {
     let (dialer, mut listener) = pair(Security::Tls);
     let mut dialer = tls(dialer);
     let padded = [&b"data"[..], &[TYPE_APPLICATION_DATA], &[0; 100]].concat();
@@ -253,7 +253,7 @@ fn padding_is_removed_and_records_of_nothing_else_are_refused() {
 }
 
 #[test]
-fn plaintext_records_and_impossible_lengths_are_refused_at_their_header() {
+fn plaintext_records_and_invalid_lengths_are_refused_at_their_header() {
     for header in [[21, 3, 3, 0, 2], [20, 3, 3, 0, 1], [22, 3, 3, 0, 4]] {
         let error = pair(Security::Tls).0.open(&mut header.clone()).unwrap_err();
         assert!(matches!(error, RecordError::UnexpectedRecord { .. }));
@@ -270,13 +270,13 @@ fn plaintext_records_and_impossible_lengths_are_refused_at_their_header() {
 
 #[test]
 fn our_close_notify_reaches_rustls_and_ends_sending() {
-    let (mut channel, mut raw) = listener_to(client_with(honest()));
+    let (mut channel, mut raw) = listener_to(client_with(valid_certificate()));
     let mut out = sealed(&mut channel, b"last");
     channel.close(&mut out);
     let length = out.len();
     channel.close(&mut out);
     assert_eq!(out.len(), length);
-    give(&mut raw, &out).unwrap();
+    feed(&mut raw, &out).unwrap();
     let mut plaintext = Vec::new();
     // rustls reports a clean end only after a close_notify.
     raw.reader().read_to_end(&mut plaintext).unwrap();
