@@ -77,7 +77,7 @@ pub(crate) fn host() -> (Arc<Hub>, Arc<Signal>) {
         turns: 1,
         rest: Duration::ZERO,
     };
-    hub.host(LoopSockets::new(EventQueue::of(&bell), terms));
+    hub.enable_loop_sockets(LoopSockets::new(EventQueue::of(&bell), terms));
     (hub, bell)
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn link(near: &Arc<Hub>, far: &Arc<Hub>, capacity: usize, limits: [Li
         hub: Arc::clone(hub),
         limits,
         muxer: Muxer::Yamux,
-        streams: Streams::Asked,
+        streams: Streams::Queried,
     };
     let ends = [end(near, near_limits), end(far, far_limits)];
     let (one, other) = pipe(capacity);
