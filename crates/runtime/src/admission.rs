@@ -16,7 +16,7 @@ const HOSTS_OF_SITE_MAX: usize = 8;
 #[derive(Default)]
 pub(crate) struct Admission {
     pending: Mutex<Pending>,
-    places: AtomicUsize,
+    connections: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct Pending {
     sites: HashMap<IpAddr, usize>,
 }
 
-/// A slot among the pending connections, from the accepted socket until the connection is reported
+/// A permit for a pending connection, from the accepted socket until the connection is reported
 /// to JavaScript; released on drop.
 pub(crate) struct Ticket {
     admission: Arc<Admission>,
@@ -34,21 +34,21 @@ pub(crate) struct Ticket {
     site: Option<IpAddr>,
 }
 
-/// A slot among the connections of the node, including those in progress; released on drop.
-pub(crate) struct Place(Arc<Admission>);
+/// A permit for a connection of the node, including those in progress; released on drop.
+pub(crate) struct Permit(Arc<Admission>);
 
 impl Admission {
-    /// Reserves a slot for one more connection.
+    /// Acquires a permit for one more connection.
     ///
     /// # Errors
     /// The limit, if it is reached.
-    pub(crate) fn place(self: &Arc<Self>, limits: &Limits) -> Result<Place, Refusal> {
-        let place = Place(Arc::clone(self));
-        let before = self.places.fetch_add(1, Ordering::Relaxed);
-        within("connectionsMax", limits.connections_max, before).map(|()| place)
+    pub(crate) fn acquire(self: &Arc<Self>, limits: &Limits) -> Result<Permit, Refusal> {
+        let permit = Permit(Arc::clone(self));
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        within("connectionsMax", limits.connections_max, before).map(|()| permit)
     }
 
-    /// Reserves a slot for an inbound connection from `address`.
+    /// Acquires a permit for a pending inbound connection from `address`.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -105,9 +105,9 @@ impl Drop for Ticket {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.places.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -228,11 +228,11 @@ mod tests {
             ..Limits::default()
         };
         let admission = Arc::new(Admission::default());
-        let first = admission.place(&limits);
-        let second = admission.place(&limits);
+        let first = admission.acquire(&limits);
+        let second = admission.acquire(&limits);
         assert!(first.is_ok() && second.is_ok());
-        assert!(admission.place(&limits).is_err());
+        assert!(admission.acquire(&limits).is_err());
         drop(first);
-        assert!(admission.place(&limits).is_ok());
+        assert!(admission.acquire(&limits).is_ok());
     }
 }

@@ -25,7 +25,7 @@ mod unix {
         /// Creates an empty queue.
         ///
         /// # Errors
-        /// Those of the system call.
+        /// Errors of the system call.
         pub(crate) fn new() -> io::Result<Self> {
             let poll = Poll::new()?;
             let registry = poll.registry().try_clone()?;

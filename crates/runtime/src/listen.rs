@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::admission::{Place, Ticket};
+use crate::admission::{Permit, Ticket};
 use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
@@ -132,8 +132,8 @@ impl Outage {
     }
 }
 
-/// Opens a descriptor that is given up when there are no others: a remote waiting in the backlog is
-/// then refused at once instead of hanging until there are.
+/// Opens a spare descriptor, to be closed when no other is left: a remote waiting in the backlog is
+/// then refused at once instead of hanging until one is free.
 fn reserve_descriptor() -> Option<Socket> {
     Socket::new(Domain::IPV4, Type::STREAM, None).ok()
 }
@@ -158,9 +158,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Slots that an accepted connection takes of the limits.
+/// Permits of an accepted connection.
 struct Admitted {
-    place: Place,
+    permit: Permit,
     ticket: Ticket,
 }
 
@@ -170,9 +170,9 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival) {
         return;
     }
     let admission = &shared.admission;
-    let admitted = admission.place(&shared.limits).and_then(|place| {
+    let admitted = admission.acquire(&shared.limits).and_then(|permit| {
         let ticket = admission.admit(arrival.host(), &shared.limits)?;
-        Ok(Admitted { place, ticket })
+        Ok(Admitted { permit, ticket })
     });
     let admitted = match admitted {
         Ok(admitted) => admitted,
@@ -227,7 +227,7 @@ async fn accept(
         request: 0,
         direction: Direction::Inbound,
         dial_time: Duration::ZERO,
-        place: admitted.place,
+        permit: admitted.permit,
         ticket: Some(admitted.ticket),
     };
     shared.establish(raw, upgraded, seat, origin);

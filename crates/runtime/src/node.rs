@@ -9,7 +9,7 @@ use ferroswarm_secure::{Identity, Security};
 use multiaddr::Multiaddr;
 use tokio::sync::watch;
 
-use crate::admission::{Admission, Place, Ticket};
+use crate::admission::{Admission, Permit, Ticket};
 use crate::attempts::Attempts;
 use crate::command::{CommandError, Completion, Outcome};
 use crate::config::{Limits, Muxer};
@@ -84,7 +84,7 @@ impl Node {
     /// Starts the threads of a node that belongs to `hub`.
     ///
     /// # Errors
-    /// Those of starting threads and their event queues.
+    /// Errors of starting threads and their event queues.
     pub fn start(id: u32, hub: Arc<Hub>, options: NodeOptions) -> io::Result<Self> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let count = options
@@ -399,7 +399,7 @@ impl Shared {
         let driven = drive(Arc::clone(&connection), self.epoch, seat);
         tokio::spawn(async move {
             driven.await;
-            drop(origin.place);
+            drop(origin.permit);
             shared.connections.lock().remove(&id);
         });
         connection
@@ -473,7 +473,7 @@ pub(crate) struct Origin {
     pub(crate) request: u32,
     pub(crate) direction: Direction,
     pub(crate) dial_time: Duration,
-    pub(crate) place: Place,
-    /// Its slot among the pending connections, if it is inbound.
+    pub(crate) permit: Permit,
+    /// Permit as a pending connection, if it is inbound.
     pub(crate) ticket: Option<Ticket>,
 }

@@ -11,13 +11,13 @@ pub(crate) trait BytePipe: Send + Sync {
     /// Reads available bytes; 0 is the end, `WouldBlock` means none yet.
     ///
     /// # Errors
-    /// Those of the socket.
+    /// Errors of the socket.
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
 
     /// Writes as many bytes as fit; `WouldBlock` when none do.
     ///
     /// # Errors
-    /// Those of the socket.
+    /// Errors of the socket.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Returns the bytes written that the remote has not accepted; `None` if that is unknown.
@@ -34,7 +34,7 @@ pub(crate) trait BytePipe: Send + Sync {
     /// Ends our direction.
     ///
     /// # Errors
-    /// Those of the socket.
+    /// Errors of the socket.
     fn shutdown(&self) -> io::Result<()>;
 
     /// Closes the socket even if the pipe is still referenced; every other call fails from here on.
@@ -51,7 +51,7 @@ pub(crate) trait BytePipe: Send + Sync {
     /// received meanwhile.
     ///
     /// # Errors
-    /// Those of the event queues.
+    /// Errors of the event queues.
     fn reclaim(&self, _from: &EventQueue) -> io::Result<()> {
         Ok(())
     }

@@ -65,7 +65,7 @@ pub(crate) async fn dial(
     if shared.is_closing() {
         return Outcome::Failed(CommandError::NodeClosed);
     }
-    let Ok(place) = shared.admission.place(&shared.limits) else {
+    let Ok(permit) = shared.admission.acquire(&shared.limits) else {
         return Outcome::Failed(CommandError::TooManyConnections(
             shared.limits.connections_max,
         ));
@@ -87,7 +87,7 @@ pub(crate) async fn dial(
         request,
         direction: Direction::Outbound,
         dial_time: won.dial_time,
-        place,
+        permit,
         ticket: None,
     };
     Outcome::Dialled(shared.establish(won.raw, won.upgraded, seat, origin))
@@ -194,13 +194,13 @@ mod tests {
     }
 
     fn node() -> (Node, Receiver<Vec<Ready>>) {
-        let place = Arc::new(OnceLock::new());
+        let cell = Arc::new(OnceLock::new());
         let (taken, rings) = mpsc::channel();
         let hub = Hub::new(Box::new(Taker {
-            hub: Arc::clone(&place),
+            hub: Arc::clone(&cell),
             taken,
         }));
-        place.set(std::sync::Arc::downgrade(&hub)).expect("one hub");
+        cell.set(std::sync::Arc::downgrade(&hub)).expect("one hub");
         let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
         let options = NodeOptions {
             identity: Arc::new(Identity::new(keypair).expect("a key of ours")),

@@ -237,7 +237,7 @@ impl Environment {
     /// Opens a stream; the handle carries [`HANDLE_PENDING`] if it is not usable yet.
     ///
     /// # Errors
-    /// Those of [`Connection::open`], and [`CallError::HandleLimit`].
+    /// Errors of [`Connection::open`], and [`CallError::HandleLimit`].
     pub fn open(&mut self, connection: u32, proposals: Proposals) -> Result<u32, CallError> {
         let connection = Arc::clone(self.connection(connection)?);
         if self.objects.is_full() {

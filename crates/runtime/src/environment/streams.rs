@@ -31,7 +31,7 @@ impl Environment {
     /// Makes a call of a foreign stream's muxer and announces the notifications it queues.
     ///
     /// # Errors
-    /// Those of `call`.
+    /// Errors of `call`.
     pub fn foreign<T>(
         &self,
         stream: u32,
@@ -54,7 +54,7 @@ impl Environment {
     /// See [`StreamSlot::read`].
     ///
     /// # Errors
-    /// Those of [`StreamSlot::read`].
+    /// Errors of [`StreamSlot::read`].
     pub fn read(&self, stream: u32, into: &mut [u8]) -> Result<usize, CallError> {
         let read = self.stream(stream)?.read(into);
         let count = self.reported(read)?;
@@ -73,7 +73,7 @@ impl Environment {
     /// See [`StreamSlot::read_messages`].
     ///
     /// # Errors
-    /// Those of [`StreamSlot::read_messages`].
+    /// Errors of [`StreamSlot::read_messages`].
     pub fn read_messages(
         &self,
         stream: u32,
@@ -102,7 +102,7 @@ impl Environment {
     /// See [`StreamSlot::write`].
     ///
     /// # Errors
-    /// Those of [`StreamSlot::write`].
+    /// Errors of [`StreamSlot::write`].
     pub fn write(&mut self, stream: u32, bytes: &[u8]) -> Result<usize, CallError> {
         let slot = Arc::clone(self.stream(stream)?);
         let count = slot.write(bytes)?;
@@ -116,7 +116,7 @@ impl Environment {
     /// `negotiated` follows.
     ///
     /// # Errors
-    /// Those of [`StreamSlot::submit`] and [`StreamSlot::close_write`].
+    /// Errors of [`StreamSlot::submit`] and [`StreamSlot::close_write`].
     pub fn submit(
         &mut self,
         stream: u32,
@@ -147,7 +147,7 @@ impl Environment {
     /// Changes a stream's state, which may have to go on the wire.
     ///
     /// # Errors
-    /// Those of `change`.
+    /// Errors of `change`.
     pub fn change(
         &mut self,
         stream: u32,

@@ -98,8 +98,8 @@ impl BytePipe for FakePipe {
             };
         }
         let count = state.bytes.len().min(into.len());
-        for (place, byte) in into.iter_mut().zip(state.bytes.drain(..count)) {
-            *place = byte;
+        for (target, byte) in into.iter_mut().zip(state.bytes.drain(..count)) {
+            *target = byte;
         }
         let writer = state.writer.take();
         drop(state);
