@@ -67,7 +67,8 @@ pub struct Limits {
     /// Time that a stream closed here waits for the remote to end its half, and to accept any of
     /// the bytes written before.
     pub linger_timeout: Duration,
-    /// Maximum busy polling of an event loop after an event of a connection. Zero disables it.
+    /// Maximum duration of an event loop's busy polling after an event of a connection. Zero
+    /// disables it.
     pub busy_poll: Duration,
 }
 

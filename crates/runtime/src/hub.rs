@@ -150,8 +150,8 @@ impl Hub {
 
     /// Discards all entries: the environment has ended and nobody drains any more.
     ///
-    /// Entries hold streams and connections, which hold this hub, which holds the entries: their
-    /// sockets would never be closed.
+    /// Entries hold streams and connections, which hold this hub, which holds the entries: without
+    /// this, their sockets would never be closed.
     pub(crate) fn close(&self) {
         let mut list = self.ready.lock();
         list.closed = true;

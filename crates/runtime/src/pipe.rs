@@ -40,15 +40,15 @@ pub(crate) trait BytePipe: Send + Sync {
     /// Closes the socket even if the pipe is still referenced; every other call fails from here on.
     fn close(&self);
 
-    /// Moves from the I/O thread's event queue to another, which reports incoming bytes under
-    /// `token`. Returns false on failure: it has stayed, or every other call fails from here on.
-    /// While it is lent, the polls of this trait are pending and register no waker.
+    /// Moves the socket from the I/O thread's event queue to another, which reports incoming bytes
+    /// under `token`. Returns false on failure: it has stayed, or every other call fails from here
+    /// on. While it is lent, the polls of this trait are pending and wake nobody.
     fn lend(&self, _to: &EventQueue, _token: usize) -> bool {
         false
     }
 
-    /// Moves back from `from` to the event queue of the current I/O thread, including bytes
-    /// received meanwhile.
+    /// Moves the socket back from `from` to the event queue of the current I/O thread, with any
+    /// bytes received meanwhile.
     ///
     /// # Errors
     /// Errors of the event queues.

@@ -116,7 +116,7 @@ impl SecureSession {
         self.peer.as_ref()
     }
 
-    /// Returns whether the remote has sent close_notify, which only TLS has.
+    /// Returns whether the remote has sent `close_notify`, which only TLS has.
     pub const fn has_ended(&self) -> bool {
         self.has_ended
     }
@@ -154,7 +154,7 @@ impl SecureSession {
         Ok(())
     }
 
-    /// Announces that nothing more will be sent, if the protocol can: close_notify of TLS.
+    /// Announces that nothing more will be sent, if the protocol can: `close_notify` of TLS.
     pub fn close(&mut self) {
         if let Stage::Established(channel) = &mut self.stage {
             channel.close(self.output.fill());

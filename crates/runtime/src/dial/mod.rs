@@ -40,10 +40,9 @@ pub struct DialRequest {
 pub struct PlannedAttempt {
     /// A concrete address.
     pub address: Multiaddr,
-    /// From the start of the dial to that of the attempt, which starts earlier if its predecessor
-    /// fails.
+    /// Delay from the start of the dial; the attempt starts earlier if its predecessor fails.
     pub delay: Duration,
-    /// Of the attempt, including its upgrade.
+    /// Timeout of the attempt, including its upgrade.
     pub timeout: Duration,
 }
 

@@ -194,7 +194,7 @@ impl Lane {
         self.state.lock().bytes.len()
     }
 
-    /// Returns how many of `bytes` there was room for; `None` if it is full: `cx` is woken later.
+    /// Returns how many of `bytes` fit; `None` if it is full: `cx` is woken when there is room.
     fn write(
         &self,
         bytes: &[u8],
@@ -222,8 +222,8 @@ impl Lane {
         Ok(Some(count))
     }
 
-    /// Returns how many bytes were read, 0 at the end; `None` if there are none yet: `cx` is woken
-    /// later.
+    /// Returns the number of bytes read, 0 at the end; `None` if there are none yet: `cx` is woken
+    /// when there are.
     fn read(&self, into: &mut [u8], cx: Option<&mut Context<'_>>) -> Result<Option<usize>, Broken> {
         let mut state = self.state.lock();
         if state.is_abandoned {

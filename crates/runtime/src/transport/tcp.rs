@@ -168,12 +168,12 @@ enum Owner {
     Gone,
 }
 
-/// Unsent bytes that the kernel accepts.
+/// Unsent bytes beyond which the kernel accepts no more.
 ///
-/// Its default is the capacity of the remote's window and the path, plus megabytes: on a slow link,
-/// a ping or another stream's message has to wait for all of that. With four concurrent uploads
-/// over 20 Mbit/s a ping took 128 ms with this bound, 390 ms without and 73 ms with an eighth of
-/// it; over loopback it costs no throughput.
+/// Without it the kernel accepts what the remote's window and the path may hold, and megabytes
+/// more: on a slow link, a ping or another stream's message has to wait for all of that. With four
+/// concurrent uploads over 20 Mbit/s a ping took 128 ms with this bound, 390 ms without and 73 ms
+/// with an eighth of it; over loopback it costs no throughput.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const NOT_SENT_MAX: u32 = 128 << 10;
 
