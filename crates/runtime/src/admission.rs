@@ -1,4 +1,4 @@
-//! Who may come in: the one point that every connection passes, accepted or dialled.
+//! Admission control: the one point that every connection passes, accepted or dialled.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,15 +7,16 @@ use crate::config::Limits;
 use crate::diagnostics::Refusal;
 use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 
-/// Hosts, as [`host_of`] counts them, that an IPv6 /48 may have pending connections for: a customer has
-/// one /56 of a provider, a site a /48 with 256 of them. go allows 64 connections a /48 and 8 a /56.
+/// Factor by which an IPv6 /48 may have more pending connections than a host, see [`host_of`]: a
+/// customer has one /56 of a provider, a site a /48 with 256 of them. go-libp2p allows 64
+/// connections per /48 and 8 per /56.
 const HOSTS_OF_SITE_MAX: usize = 8;
 
-/// Counts connections, and the inbound ones that JavaScript does not know of yet.
+/// Counts connections, and inbound ones not yet reported to JavaScript.
 #[derive(Default)]
 pub(crate) struct Admission {
     pending: Mutex<Pending>,
-    places: AtomicUsize,
+    connections: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -25,32 +26,32 @@ struct Pending {
     sites: HashMap<IpAddr, usize>,
 }
 
-/// A place among the pending connections, from the accepted socket until JavaScript is told of the
-/// connection; given back when dropped.
+/// A permit for a pending connection, from the accepted socket until the connection is reported
+/// to JavaScript; released on drop.
 pub(crate) struct Ticket {
     admission: Arc<Admission>,
     host: Option<IpAddr>,
     site: Option<IpAddr>,
 }
 
-/// A place among the connections of the node, those under way included; given back when dropped.
-pub(crate) struct Place(Arc<Admission>);
+/// A permit for a connection of the node, including those in progress; released on drop.
+pub(crate) struct Permit(Arc<Admission>);
 
 impl Admission {
-    /// A place for one more connection.
+    /// Acquires a permit for one more connection.
     ///
     /// # Errors
-    /// The limit, where there are as many as there may be.
-    pub(crate) fn place(self: &Arc<Self>, limits: &Limits) -> Result<Place, Refusal> {
-        let place = Place(Arc::clone(self));
-        let before = self.places.fetch_add(1, Ordering::Relaxed);
-        within("connectionsMax", limits.connections_max, before).map(|()| place)
+    /// The limit, if it is reached.
+    pub(crate) fn acquire(self: &Arc<Self>, limits: &Limits) -> Result<Permit, Refusal> {
+        let permit = Permit(Arc::clone(self));
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        within("connectionsMax", limits.connections_max, before).map(|()| permit)
     }
 
-    /// A place for an inbound connection from `address`.
+    /// Acquires a permit for a pending inbound connection from `address`.
     ///
     /// # Errors
-    /// The limit that says no.
+    /// The limit that is reached.
     pub(crate) fn admit(
         self: &Arc<Self>,
         address: IpAddr,
@@ -83,7 +84,7 @@ impl Admission {
     }
 }
 
-/// Whether there is room for one more under the limit of this option.
+/// Checks that there is room for one more under the limit of this option.
 fn within(option: &'static str, limit: usize, current: usize) -> Result<(), Refusal> {
     if current < limit {
         return Ok(());
@@ -104,9 +105,9 @@ impl Drop for Ticket {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.places.fetch_sub(1, Ordering::Relaxed);
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -132,7 +133,7 @@ fn leave(counts: &mut Counts, of: Option<IpAddr>) {
     }
 }
 
-/// What counts as one host: an IPv4 address, an IPv6 /56. Loopback counts as none.
+/// Returns the prefix that counts as one host: an IPv4 address, an IPv6 /56; `None` for loopback.
 fn host_of(address: IpAddr) -> Option<IpAddr> {
     match address.to_canonical() {
         address if address.is_loopback() => None,
@@ -145,7 +146,7 @@ fn host_of(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
-/// What counts as one site: an IPv6 /48. IPv4 has none.
+/// Returns the prefix that counts as one site: an IPv6 /48; `None` for IPv4.
 fn site_of(address: IpAddr) -> Option<IpAddr> {
     match host_of(address)? {
         IpAddr::V4(_) => None,
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_pending_connections_in_all_and_per_host() {
+    fn bounds_pending_connections_in_total_and_per_host() {
         let limits = Limits {
             pending_inbound_max: 3,
             pending_inbound_per_host_max: 2,
@@ -221,17 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn connections_beyond_the_limit_have_no_place_until_one_has_gone() {
+    fn connections_beyond_the_limit_are_refused_until_one_ends() {
         let limits = Limits {
             connections_max: 2,
             ..Limits::default()
         };
         let admission = Arc::new(Admission::default());
-        let first = admission.place(&limits);
-        let second = admission.place(&limits);
+        let first = admission.acquire(&limits);
+        let second = admission.acquire(&limits);
         assert!(first.is_ok() && second.is_ok());
-        assert!(admission.place(&limits).is_err());
+        assert!(admission.acquire(&limits).is_err());
         drop(first);
-        assert!(admission.place(&limits).is_ok());
+        assert!(admission.acquire(&limits).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! The attempts of one dial, as JavaScript sees them: those that failed, and those under way.
+//! The attempts of one dial, as JavaScript sees them: failed, and in progress.
 
 use std::time::{Duration, Instant};
 
@@ -8,78 +8,78 @@ use crate::sync::{Arc, Mutex};
 /// An attempt that failed.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// Which entry of the plan.
+    /// Index in the plan.
     pub index: usize,
-    /// Where it failed.
+    /// Stage at which it failed.
     pub stage: Stage,
-    /// Why.
+    /// Cause of the failure.
     pub error: ConnectError,
-    /// How long it took.
+    /// Time from its start to its failure.
     pub elapsed: Duration,
 }
 
-/// What has become of a dial's attempts, at one moment.
+/// Snapshot of a dial's attempts.
 #[derive(Debug, Clone, Default)]
 pub struct AttemptsSoFar {
-    /// Those that failed and were not taken before, in the order of their ends.
+    /// Failures not taken before, in the order in which they ended.
     pub failed: Vec<Attempt>,
-    /// Those under way, in the order in which they began.
+    /// Attempts in progress, in the order in which they started.
     pub under_way: Vec<AttemptUnderWay>,
 }
 
-/// An attempt under way.
+/// An attempt in progress.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptUnderWay {
-    /// Which entry of the plan.
+    /// Index in the plan.
     pub index: usize,
-    /// Where it is.
+    /// Current stage.
     pub stage: Stage,
-    /// How long it has taken so far.
+    /// Time since its start.
     pub elapsed: Duration,
 }
 
-/// The attempts of one dial. Its I/O thread writes, JavaScript's reads whenever it likes.
+/// The attempts of one dial. Its I/O thread writes, JavaScript's reads at any time.
 ///
-/// It holds an entry for each of the plan at most, and lives as long as the dial or until its outcome
-/// is taken.
+/// Holds at most one entry per attempt of the plan, and lives as long as the dial or until its
+/// outcome is taken.
 #[derive(Default)]
-pub struct Attempts(Mutex<Board>);
+pub struct Attempts(Mutex<State>);
 
 #[derive(Default)]
-struct Board {
+struct State {
     started: Vec<Started>,
-    /// Those that nobody has taken.
+    /// Failures not taken yet.
     failed: Vec<Attempt>,
 }
 
 struct Started {
     index: usize,
     at: Instant,
-    /// Shared with the attempt, which may be cut off at any time.
+    /// Shared with the attempt, which may be abandoned at any time.
     stage: Arc<Mutex<Stage>>,
 }
 
 impl Attempts {
-    /// Those that failed since the last call, and those under way.
+    /// Takes the failures since the last call, and a snapshot of the attempts in progress.
     pub fn take(&self) -> AttemptsSoFar {
-        let mut board = self.0.lock();
+        let mut state = self.0.lock();
         let under_way = |started: &Started| AttemptUnderWay {
             index: started.index,
             stage: *started.stage.lock(),
             elapsed: started.at.elapsed(),
         };
         AttemptsSoFar {
-            under_way: board.started.iter().map(under_way).collect(),
-            failed: std::mem::take(&mut board.failed),
+            under_way: state.started.iter().map(under_way).collect(),
+            failed: std::mem::take(&mut state.failed),
         }
     }
 
-    /// Whether there are any to take.
+    /// Returns whether there are failures to take.
     pub(crate) fn has_failed(&self) -> bool {
         !self.0.lock().failed.is_empty()
     }
 
-    /// An attempt begins; it says in the answer where it is.
+    /// Records the start of an attempt, which updates the returned stage.
     pub(crate) fn start(&self, index: usize) -> Arc<Mutex<Stage>> {
         let stage = Arc::new(Mutex::new(Stage::Dial));
         self.0.lock().started.push(Started {
@@ -90,13 +90,13 @@ impl Attempts {
         stage
     }
 
-    /// An attempt has failed; whether it is the only one to take.
+    /// Records a failure; returns whether it is the only one to take.
     pub(crate) fn fail(&self, attempt: Attempt) -> bool {
-        let mut board = self.0.lock();
-        board
+        let mut state = self.0.lock();
+        state
             .started
             .retain(|started| started.index != attempt.index);
-        board.failed.push(attempt);
-        board.failed.len() == 1
+        state.failed.push(attempt);
+        state.failed.len() == 1
     }
 }

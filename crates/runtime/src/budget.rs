@@ -1,8 +1,8 @@
-//! Memory into which receive windows may grow, of one connection and of the whole process.
+//! Memory into which receive windows may grow, per connection and for the whole process.
 //!
-//! Every stream starts with 256 KiB of window; what it grows by is granted here. A grant says that the
-//! remote may have so much more on its way, not that memory is taken: what arrives and is not read is
-//! bounded by `connection_bytes_max`. A refusal leaves the window as it is.
+//! Every stream starts with 256 KiB of window; growth is granted here. A grant means that the
+//! remote may have that much more in flight, not that memory is allocated: received but unread data
+//! is bounded by `connection_bytes_max`. A refusal leaves the window as it is.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,16 +10,16 @@ use ferroswarm_proto::muxer::MemoryBudget;
 
 use crate::config::Limits;
 
-/// Share of a connection's memory that windows may grow by.
+/// Divisor of a connection's memory limit: its windows may grow by the quotient.
 ///
-/// The rest holds the first 256 KiB of 50 streams and their chunks, so that a remote which keeps to its
-/// windows and is not read loses no stream to the memory limit by what it was granted.
+/// The rest holds the first 256 KiB of 50 streams and their chunks, so that a remote that respects
+/// its windows but is not read loses no stream to the memory limit because of its grants.
 const CONNECTION_SHARE: usize = 2;
 
 /// Growth granted in this process, over all its nodes.
 static PROCESS: WindowTotal = WindowTotal::new();
 
-/// What windows have grown by, in bytes, over many connections.
+/// Window growth in bytes, over many connections.
 #[derive(Debug)]
 pub(crate) struct WindowTotal(AtomicUsize);
 
@@ -33,29 +33,29 @@ impl WindowTotal {
     }
 }
 
-/// What windows of this process have grown by, in bytes.
+/// Returns the window growth of this process, in bytes.
 pub(crate) fn window_growth() -> usize {
     PROCESS.granted()
 }
 
-/// The budget of one connection; gives everything back when it is dropped.
+/// The budget of one connection; returns its whole grant when dropped.
 #[derive(Debug)]
 pub(crate) struct WindowBudget {
     total: &'static WindowTotal,
     granted: usize,
-    /// Bound on what this connection is granted.
+    /// Maximum growth of this connection.
     own_max: usize,
-    /// Bound on what all of the process are granted.
+    /// Maximum growth of the process.
     total_max: usize,
 }
 
 impl WindowBudget {
-    /// The budget of a connection with these limits.
+    /// Creates the budget of a connection with these limits.
     pub(crate) const fn new(limits: &Limits) -> Self {
         Self::of(&PROCESS, limits)
     }
 
-    /// What the windows of a connection with these limits may grow by.
+    /// Returns the maximum window growth of a connection with these limits.
     pub(crate) const fn growth_max(limits: &Limits) -> usize {
         limits.connection_bytes_max / CONNECTION_SHARE
     }
@@ -69,13 +69,14 @@ impl WindowBudget {
         }
     }
 
-    /// What the windows of this connection have grown by.
+    /// Returns the window growth of this connection.
     #[cfg(test)]
     pub(crate) const fn granted(&self) -> usize {
         self.granted
     }
 
-    /// The connection has ended: nothing more comes, whoever still holds it.
+    /// Returns the whole grant: the connection has ended and receives nothing more, even if it is
+    /// still referenced.
     pub(crate) fn give_back_all(&mut self) {
         self.total.0.fetch_sub(self.granted, Ordering::Relaxed);
         self.granted = 0;
@@ -83,9 +84,9 @@ impl WindowBudget {
 }
 
 impl MemoryBudget for WindowBudget {
-    /// Grants what leaves the others of the process as much as this connection has.
+    /// Grants growth that leaves the rest of the process at least as much as this connection has.
     ///
-    /// The less is left, the less one connection gets of it, so that those which came first never use
+    /// The less is left, the less one connection gets of it, so that early connections never use
     /// all of it up.
     fn reserve(&mut self, bytes: u32) -> bool {
         let bytes = bytes as usize;
@@ -135,7 +136,7 @@ mod tests {
         }
     }
 
-    /// Doubles a window from 1 MiB on until it is refused; how much it grew, in MiB.
+    /// Doubles a window from 1 MiB on until refused; returns its growth in MiB.
     fn grow(budget: &mut WindowBudget) -> usize {
         let mut size = MIB;
         while budget.reserve(size) {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_is_given_back_to_all() {
+    fn released_growth_returns_to_the_process() {
         static TOTAL: WindowTotal = WindowTotal::new();
         let mut one = WindowBudget::of(&TOTAL, &limits(32, 1_024));
         let mut other = WindowBudget::of(&TOTAL, &limits(32, 1_024));
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_came_first_leave_something_to_the_others() {
+    fn early_connections_leave_growth_to_later_ones() {
         static TOTAL: WindowTotal = WindowTotal::new();
         let mut granted = Vec::new();
         let mut budgets = Vec::new();
@@ -181,13 +182,13 @@ mod tests {
             budgets.push(budget);
         }
         assert_eq!(granted, [128, 64, 32, 16, 8, 4]);
-        // A place that becomes free is theirs who are there.
+        // Freed growth is available to the remaining connections.
         budgets.remove(0);
         assert!(budgets[4].reserve(64 * MIB));
     }
 
     #[test]
-    fn a_grant_is_never_beyond_the_process() {
+    fn grants_never_exceed_the_process_limit() {
         static TOTAL: WindowTotal = WindowTotal::new();
         let threads: Vec<_> = (0..4)
             .map(|_| {

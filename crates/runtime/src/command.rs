@@ -1,4 +1,4 @@
-//! Commands that take time: each has a request id and ends with one completion.
+//! Asynchronous commands: each has a request id and ends with one completion.
 
 use ferroswarm_secure::UpgradeError;
 use multiaddr::Multiaddr;
@@ -11,32 +11,32 @@ use crate::sync::Arc;
 
 /// The end of a command.
 pub struct Completion {
-    /// The caller's id of it.
+    /// Request id chosen by the caller.
     pub request: u32,
-    /// What came of it.
+    /// Outcome of the command.
     pub outcome: Outcome,
 }
 
-/// What came of a command.
+/// Outcome of a command.
 pub enum Outcome {
-    /// Done, with nothing to tell.
+    /// Done, with nothing to report.
     Done,
     /// A listener is bound.
     Listening {
-        /// Its id, for `unlisten` and its end.
+        /// Its id, for `unlisten` and `ListenerClosed`.
         listener: u32,
-        /// The addresses it really has.
+        /// The addresses actually bound.
         addresses: Vec<Multiaddr>,
     },
-    /// A dial ended in a connection, which has been announced before.
+    /// A dial succeeded; its connection has already been announced.
     Dialled(Arc<Connection>),
-    /// Every attempt of a dial failed: those that nobody has taken yet.
+    /// Every attempt of a dial failed; contains those not taken yet.
     DialFailed(Vec<Attempt>),
     /// The command failed.
     Failed(CommandError),
 }
 
-/// Where an attempt to connect is, or was when it failed.
+/// Stage of a connection attempt, at present or when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Connecting the transport.
@@ -47,23 +47,23 @@ pub enum Stage {
     Muxer,
 }
 
-/// Why an address leads nowhere from here.
+/// Reason an address can be neither dialled nor listened on here.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// No transport takes this part of it.
+    /// No transport supports this part of it.
     #[error("no transport takes {0}")]
     NoTransport(Multiaddr),
-    /// Its zone is no network interface of this host.
+    /// Its zone is not a network interface of this host.
     #[error("this host has no interface {0:?}")]
     NoInterface(Box<str>),
 }
 
-/// Why an attempt to connect failed.
+/// Reason a connection attempt failed.
 #[derive(Debug, Error, Clone)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The address is not one to dial here.
+    /// The address cannot be dialled here.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The socket failed.
@@ -72,13 +72,13 @@ pub enum ConnectError {
     /// The deadline passed.
     #[error("timed out")]
     Timeout,
-    /// The remote closed the connection in the middle of it.
+    /// The remote closed the connection during the attempt.
     #[error("the remote closed the connection")]
     Ended,
     /// The remote supports none of our protocols for this stage.
     #[error("the remote supports none of the proposed protocols")]
     Unsupported,
-    /// The remote broke multistream-select.
+    /// The remote violated multistream-select.
     #[error("the remote broke multistream-select")]
     Negotiation(#[source] ferroswarm_proto::multistream::NegotiationError),
     /// The security handshake failed.
@@ -87,7 +87,7 @@ pub enum ConnectError {
     /// A record could not be opened.
     #[error("a record could not be opened")]
     Record,
-    /// A bug here; this attempt only.
+    /// A bug in this crate; affects this attempt only.
     #[error("internal error")]
     Internal,
 }
@@ -106,7 +106,7 @@ impl From<UpgradeError> for ConnectError {
 }
 
 impl ConnectError {
-    /// The remote left, whatever made it.
+    /// Returns whether the remote left, for whatever reason.
     pub(crate) fn is_departure(&self) -> bool {
         match self {
             Self::Ended => true,
@@ -119,23 +119,23 @@ impl ConnectError {
     }
 }
 
-/// Why a command failed.
+/// Reason a command failed.
 #[derive(Debug, Error, Clone)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// The address is not one to listen on here.
+    /// The address cannot be listened on here.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The socket could not be bound.
     #[error("{0}")]
     Io(OsError),
-    /// The caller gave up.
+    /// The caller cancelled the command.
     #[error("aborted")]
     Aborted,
     /// The node is closed.
     #[error("the node is closed")]
     NodeClosed,
-    /// The node has as many connections as it may.
+    /// The node is at its connection limit.
     #[error("the node has {0} connections, as many as limits.connectionsMax allows")]
     TooManyConnections(usize),
     /// There is no such listener.

@@ -1,8 +1,8 @@
-//! What happened and no caller waits for: a bounded ring of facts per environment, for its operator.
+//! Diagnostics: facts for the operator that no caller waits for, in a bounded ring per environment.
 //!
-//! Whoever finds such a fact reports it to the [`Hub`](crate::Hub), which keeps it if somebody listens to its
-//! [`Level`] and there is room. JavaScript is told by one record that there are some, and takes as many as
-//! there are at once; their texts are made then, on its thread.
+//! Facts are reported to the [`Hub`](crate::Hub), which keeps them if their [`Level`] is enabled
+//! and there is room. One record notifies JavaScript, which takes all pending facts at once; their
+//! texts are made then, on its thread.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -16,51 +16,52 @@ use crate::command::{ConnectError, Stage};
 use crate::error::OsError;
 use crate::sync::{AtomicU32, Mutex, Ordering};
 
-/// Facts that wait for JavaScript, and facts of one second: more are counted and dropped. So a flood that a
-/// remote can make costs a counter each, and its log lines some milliseconds of JavaScript's thread a second.
+/// Maximum number of pending facts, and of facts per second: more are counted and dropped. So a
+/// flood caused by a remote costs a counter each, and its log lines some milliseconds of
+/// JavaScript's thread per second.
 pub(crate) const RING_MAX: usize = 1_024;
 
-/// Bytes of a text about a fact: longer than any of our own sentences.
+/// Maximum bytes of a fact's text: longer than any of our own sentences.
 const TEXT_MAX: usize = 256;
 
-/// How much a fact matters, as the bit of it in the mask of levels.
+/// Severity of a fact, as its bit in the mask of levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Level {
     /// The node cannot do its work: the operator must act.
     Error = 1,
-    /// A bound said no: the operator may want to act.
+    /// A limit was reached: the operator may want to act.
     Warn = 2,
     /// A remote failed.
     Info = 4,
-    /// What remotes do every day.
+    /// Routine behaviour of remotes.
     Debug = 8,
 }
 
-/// What a bound refused.
+/// A refusal by a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// Name of the option that sets the bound.
+    /// Name of the option that sets the limit.
     pub option: &'static str,
-    /// The bound.
+    /// The limit.
     pub limit: u64,
-    /// The use at the refusal.
+    /// Usage at the refusal.
     pub current: u64,
 }
 
-/// What a connection waited for in vain.
+/// Event that a connection waited for in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stall {
     /// The answer to a keepalive ping.
     Keepalive,
-    /// The remote to take bytes.
+    /// Acceptance of bytes by the remote.
     Write,
     /// The rest of a frame.
     Frame,
 }
 
 impl Stall {
-    /// The name in diagnostic records.
+    /// Returns the name in diagnostic records.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Keepalive => "keepalive",
@@ -70,51 +71,51 @@ impl Stall {
     }
 }
 
-/// What happened.
+/// A diagnostic event.
 #[derive(Debug)]
 pub enum Fact {
     /// A listener could not accept.
     AcceptFailed {
-        /// What the system said.
+        /// Error of the operating system.
         error: OsError,
-        /// How often since the last fact of this kind.
+        /// Number of failures since the last fact of this kind.
         failures: u32,
     },
     /// A task of ours panicked; its connection, or its attempt of a dial, has ended.
     Internal,
-    /// A connection was refused before a byte was spent on it.
+    /// A connection was refused before any byte was exchanged.
     ConnectionRefused(Refusal),
-    /// The remote did more of something than is good for us; the connection ends.
+    /// The remote exceeded an abuse budget; the connection ends.
     BudgetSpent(EndError),
-    /// A stream was reset because its connection held too much that was not read.
+    /// A stream was reset because its connection held too much unread data.
     MemoryShed(Refusal),
-    /// A connection is not read because JavaScript does not take what has come.
+    /// A connection stopped reading because JavaScript does not take received data.
     ReadPaused(Refusal),
     /// An inbound stream was refused.
     StreamRefused(Refusal),
     /// An inbound connection did not become a secured and multiplexed one.
     UpgradeFailed {
-        /// Where it failed.
+        /// Stage at which it failed.
         stage: Stage,
-        /// Why.
+        /// Cause of the failure.
         error: ConnectError,
     },
-    /// The remote broke the multiplexer's protocol.
+    /// The remote violated the multiplexer's protocol.
     MuxerFailed(EndError),
     /// A record could not be opened or sealed, or the remote ended the channel with an alert.
     RecordFailed(RecordError),
-    /// The remote did not do something in time.
+    /// The remote did not make progress in time.
     ConnectionStalled(Stall),
     /// The socket failed.
     SocketFailed {
-        /// What the system said.
+        /// Error of the operating system.
         error: OsError,
     },
-    /// The remote left in the middle of the upgrade, as health checks and port scanners do.
+    /// The remote left during the upgrade, as health checks and port scanners do.
     UpgradeAbandoned {
-        /// Where it was.
+        /// Stage at which it left.
         stage: Stage,
-        /// How it left.
+        /// The resulting error.
         error: ConnectError,
     },
 }
@@ -122,10 +123,10 @@ pub enum Fact {
 macro_rules! codes {
     ($($fact:ident = $code:literal,)*) => {
         impl Fact {
-            /// The name and the code of every fact.
+            /// Name and code of every fact.
             pub const CODES: &[(&str, u32)] = &[$((stringify!($fact), $code)),*];
 
-            /// The code of the fact; the hundreds are its level.
+            /// Returns the code of the fact; the hundreds are its level.
             pub const fn code(&self) -> u32 {
                 match self {
                     $(Self::$fact { .. } => $code,)*
@@ -152,7 +153,7 @@ codes! {
 }
 
 impl Fact {
-    /// How much it matters.
+    /// Returns the severity.
     pub const fn level(&self) -> Level {
         match self.code() / 100 {
             1 => Level::Error,
@@ -162,7 +163,7 @@ impl Fact {
         }
     }
 
-    /// An upgrade of an inbound connection that came to nothing.
+    /// Returns the fact of a failed upgrade of an inbound connection.
     pub(crate) fn upgrade(stage: Stage, error: ConnectError) -> Self {
         if error.is_departure() {
             Self::UpgradeAbandoned { stage, error }
@@ -171,7 +172,7 @@ impl Fact {
         }
     }
 
-    /// What ends a connection as its multiplexer says.
+    /// Returns the fact of an error by which the multiplexer ends a connection.
     pub(crate) const fn muxer(error: EndError) -> Self {
         if error.is_frame_stall() {
             Self::ConnectionStalled(Stall::Frame)
@@ -182,7 +183,7 @@ impl Fact {
         }
     }
 
-    /// The cause in one clause, without control characters; empty where the code says it all.
+    /// Returns the cause in one clause, without control characters; empty where the code suffices.
     pub fn text(&self) -> String {
         let text = match self {
             Self::AcceptFailed { error, .. } | Self::SocketFailed { error } => error.to_string(),
@@ -202,13 +203,13 @@ impl Fact {
     }
 }
 
-/// An error and its sources, in one line.
+/// Formats an error and its sources in one line.
 pub fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let clause = cause.to_string();
-        // A transparent error says what its source says.
+        // A transparent error repeats the text of its source.
         if !text.ends_with(&clause) {
             text.push_str(": ");
             text.push_str(&clause);
@@ -218,7 +219,7 @@ pub fn causes(error: &dyn Error) -> String {
     bounded(&text)
 }
 
-/// At most [`TEXT_MAX`] bytes, and nothing that a terminal would obey.
+/// Truncates to [`TEXT_MAX`] bytes and replaces control characters, which a terminal would obey.
 fn bounded(text: &str) -> String {
     let printable = text.chars().map(|letter| {
         if letter.is_control() {
@@ -237,22 +238,22 @@ fn bounded(text: &str) -> String {
     result
 }
 
-/// A fact, when, and about whom.
+/// A fact with its time and subject.
 #[derive(Debug)]
 pub struct Diagnostic {
-    /// When it was reported.
+    /// Time of the report.
     pub at: SystemTime,
     /// The node.
     pub node: u32,
-    /// The connection as JavaScript knows it; 0 where there is none, or it has not heard of it.
+    /// Handle of the connection; 0 if there is none, or it was not reported to JavaScript yet.
     pub connection: u32,
-    /// Where the remote is.
+    /// Address of the remote.
     pub address: Option<Multiaddr>,
-    /// What happened.
+    /// The fact.
     pub fact: Fact,
 }
 
-/// Whom a fact is about.
+/// Subject of a fact.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
     pub(crate) node: u32,
@@ -263,10 +264,10 @@ pub(crate) struct Subject {
 struct Ring {
     facts: VecDeque<Diagnostic>,
     dropped: u32,
-    /// The second that is counted, and how many facts it has had.
+    /// Start of the current second, and its number of facts.
     since: SystemTime,
     in_second: usize,
-    /// JavaScript is told, or about to be, that there are some.
+    /// JavaScript has been notified of pending facts, or is about to be.
     reported: bool,
 }
 
@@ -283,9 +284,9 @@ impl Default for Ring {
 }
 
 impl Ring {
-    /// Whether there is room for a fact at `now`.
+    /// Counts a fact at `now`; returns whether there is room for it.
     fn admits(&mut self, now: SystemTime) -> bool {
-        // A clock that was put back begins another second too.
+        // A clock that was set back starts another second too.
         let passed = now.duration_since(self.since).unwrap_or(Duration::MAX);
         if passed >= Duration::from_secs(1) {
             self.since = now;
@@ -296,41 +297,41 @@ impl Ring {
     }
 }
 
-/// The facts of an environment that JavaScript has not taken.
+/// Pending facts of an environment.
 #[derive(Default)]
 pub(crate) struct Diagnostics {
-    /// Levels that somebody listens to.
+    /// Mask of the enabled levels.
     levels: AtomicU32,
     ring: Mutex<Ring>,
 }
 
-/// What became of a fact.
+/// Result of pushing a fact.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Kept {
-    /// It is the first: JavaScript has to be told.
+pub(crate) enum Pushed {
+    /// It is the first: JavaScript has to be notified.
     First,
-    /// JavaScript has been told that there are some.
-    BehindOthers,
+    /// JavaScript has already been notified.
+    Later,
     /// It was dropped.
-    Not,
+    Dropped,
 }
 
 impl Diagnostics {
-    pub(crate) fn listen(&self, levels: u32) {
+    pub(crate) fn enable(&self, levels: u32) {
         self.levels.store(levels, Ordering::Relaxed);
     }
 
-    pub(crate) fn hears(&self, level: Level) -> bool {
+    pub(crate) fn is_enabled(&self, level: Level) -> bool {
         self.levels.load(Ordering::Relaxed) & level as u32 != 0
     }
 
-    pub(crate) fn keep(&self, subject: Subject, fact: Fact) -> Kept {
+    pub(crate) fn push(&self, subject: Subject, fact: Fact) -> Pushed {
         let at = SystemTime::now();
         let mut ring = self.ring.lock();
         if !ring.admits(at) {
             ring.dropped = ring.dropped.saturating_add(1);
-            return Kept::Not;
+            return Pushed::Dropped;
         }
         ring.facts.push_back(Diagnostic {
             at,
@@ -340,21 +341,21 @@ impl Diagnostics {
             fact,
         });
         if std::mem::replace(&mut ring.reported, true) {
-            Kept::BehindOthers
+            Pushed::Later
         } else {
-            Kept::First
+            Pushed::First
         }
     }
 
-    /// How many wait, and how many were dropped since this was last asked.
-    pub(crate) fn waiting(&self) -> (u32, u32) {
+    /// Returns the number of pending facts, and of those dropped since the last call.
+    pub(crate) fn pending(&self) -> (u32, u32) {
         let mut ring = self.ring.lock();
-        // At most as many as the ring has places.
-        let waiting = ring.facts.len() as u32;
-        (waiting, std::mem::take(&mut ring.dropped))
+        // At most RING_MAX.
+        let pending = ring.facts.len() as u32;
+        (pending, std::mem::take(&mut ring.dropped))
     }
 
-    /// The oldest; behind the last one, the next fact tells JavaScript again.
+    /// Takes the oldest fact; once none is left, the next fact notifies JavaScript again.
     pub(crate) fn take(&self) -> Option<Diagnostic> {
         let mut ring = self.ring.lock();
         let next = ring.facts.pop_front();
@@ -371,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_as_many_facts_as_the_ring_has_places() {
+    fn facts_per_second_are_limited_to_the_size_of_the_ring() {
         let mut ring = Ring::default();
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
         assert!((0..RING_MAX).all(|_| ring.admits(start)));
@@ -381,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_its_causes_and_nothing_that_a_terminal_obeys() {
+    fn a_text_has_its_causes_and_no_control_characters() {
         let inner = std::io::Error::other("first\u{1b}[31m line\nsecond");
         let text = causes(&std::io::Error::other(inner));
         assert_eq!(text, "first\u{fffd}[31m line\u{fffd}second");

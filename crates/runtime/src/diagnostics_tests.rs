@@ -1,31 +1,31 @@
-//! The ring of facts, and who listens to it.
+//! The ring of facts and its enabled levels.
 
-use crate::diagnostics::{Diagnostics, Fact, Kept, Level, RING_MAX, Refusal, Subject};
+use crate::diagnostics::{Diagnostics, Fact, Level, Pushed, RING_MAX, Refusal, Subject};
 
 #[test]
-fn a_full_ring_counts_what_it_drops_and_tells_once() {
+fn a_full_ring_counts_dropped_facts_and_notifies_once() {
     let diagnostics = Diagnostics::default();
-    assert_eq!(diagnostics.keep(subject(), refusal()), Kept::First);
+    assert_eq!(diagnostics.push(subject(), refusal()), Pushed::First);
     for _ in 1..RING_MAX {
-        assert_eq!(diagnostics.keep(subject(), refusal()), Kept::BehindOthers);
+        assert_eq!(diagnostics.push(subject(), refusal()), Pushed::Later);
     }
     for _ in 0..3 {
-        assert_eq!(diagnostics.keep(subject(), refusal()), Kept::Not);
+        assert_eq!(diagnostics.push(subject(), refusal()), Pushed::Dropped);
     }
-    assert_eq!(diagnostics.waiting(), (RING_MAX as u32, 3));
-    assert_eq!(diagnostics.waiting().1, 0);
+    assert_eq!(diagnostics.pending(), (RING_MAX as u32, 3));
+    assert_eq!(diagnostics.pending().1, 0);
     let taken = std::iter::from_fn(|| diagnostics.take()).count();
     assert_eq!(taken, RING_MAX);
 }
 
 #[test]
-fn only_levels_that_somebody_listens_to_are_heard() {
+fn only_enabled_levels_are_kept() {
     let diagnostics = Diagnostics::default();
-    assert!(!diagnostics.hears(Level::Error));
-    diagnostics.listen(Level::Error as u32 | Level::Info as u32);
-    assert!(diagnostics.hears(Level::Error));
-    assert!(!diagnostics.hears(Level::Warn));
-    assert!(diagnostics.hears(Level::Info));
+    assert!(!diagnostics.is_enabled(Level::Error));
+    diagnostics.enable(Level::Error as u32 | Level::Info as u32);
+    assert!(diagnostics.is_enabled(Level::Error));
+    assert!(!diagnostics.is_enabled(Level::Warn));
+    assert!(diagnostics.is_enabled(Level::Info));
 }
 
 fn subject() -> Subject {

@@ -20,13 +20,13 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// How long the socket is kept after our GoAway, so that the remote can read it.
-const GOODBYE_MAX: Duration = Duration::from_millis(500);
+/// Maximum time the socket stays open after our GoAway, so that the remote can read it.
+const GOAWAY_MAX: Duration = Duration::from_millis(500);
 
-/// Socket reads of a goodbye before other connections have their turn.
-const GOODBYE_READS_MAX: usize = 4;
+/// Socket reads after our GoAway before other connections are polled.
+const GOAWAY_READS_MAX: usize = 4;
 
-/// Ends the connection whatever becomes of the task: done, panicked, or dropped with its thread.
+/// Ends the connection however its task ends: done, panicked, or dropped with its thread.
 struct EndGuard(Arc<Connection>);
 
 impl Drop for EndGuard {
@@ -35,8 +35,7 @@ impl Drop for EndGuard {
     }
 }
 
-/// Drives `connection` until it ends, which dropping the future does as well, even before its first
-/// turn.
+/// Drives `connection` until it ends. Dropping the future ends it too, even before the first poll.
 pub(crate) fn drive(
     connection: Arc<Connection>,
     epoch: Instant,
@@ -88,24 +87,24 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
             | ConnectionFault::GoAway(_)
             | ConnectionFault::Muxer
     );
-    // Boxed: nearly all of a connection's life its task does without.
+    // Boxed: the task does not need it for nearly all of a connection's life.
     if ours && connection.delivers() {
         Box::pin(send_goaway(&connection, connection.delivery_max())).await;
         connection.finish(fault);
     } else {
         connection.finish(fault);
         if ours {
-            Box::pin(send_goaway(&connection, GOODBYE_MAX)).await;
+            Box::pin(send_goaway(&connection, GOAWAY_MAX)).await;
         }
     }
     drop(guard);
-    // Not with the last reference, which may be a JavaScript thread's that has no reason to look.
+    // Not left to the last reference, which may be held by a JavaScript thread that is idle.
     connection.pipe().close();
     drop(seat);
 }
 
-/// Lets the remote read our GoAway, and what comes before it, before the socket goes: a close with unread
-/// bytes resets it.
+/// Lets the remote read our GoAway, and the bytes before it, before the socket is closed: a close
+/// with unread bytes resets it.
 async fn send_goaway(connection: &Connection, max: Duration) {
     let pipe = connection.pipe();
     if pipe.shutdown().is_err() {
@@ -117,7 +116,7 @@ async fn send_goaway(connection: &Connection, max: Duration) {
             return Poll::Ready(());
         }
         SCRATCH.with_borrow_mut(|scratch| {
-            for _ in 0..GOODBYE_READS_MAX {
+            for _ in 0..GOAWAY_READS_MAX {
                 match pipe.try_read(scratch.read()) {
                     Ok(0) => return Poll::Ready(()),
                     Ok(_) => {}
@@ -131,12 +130,12 @@ async fn send_goaway(connection: &Connection, max: Duration) {
                     Err(_) => return Poll::Ready(()),
                 }
             }
-            // A remote that sends on and on has the thread no longer than the others.
+            // A remote that never stops sending must not starve other connections.
             cx.waker().wake_by_ref();
             Poll::Pending
         })
     });
-    // Whether it read all or not, the socket goes now.
+    // The socket is closed now, whether the remote has read everything or not.
     drop(tokio::time::timeout(max, drained).await);
 }
 
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goodbye_to_a_remote_that_never_stops_leaves_the_thread_to_others() {
+    fn a_goaway_to_a_remote_that_never_stops_sending_starves_no_connection() {
         let end = End {
             hub: Hub::new(Box::new(Bell(Arc::default()))),
             limits: Limits::default(),
@@ -189,13 +188,13 @@ mod tests {
             streams: Streams::Raw,
         };
         let (connection, _) = connect_alone(end, Endless);
-        let mut goodbye = pin!(send_goaway(&connection, GOODBYE_MAX));
+        let mut sending = pin!(send_goaway(&connection, GOAWAY_MAX));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .unwrap();
         runtime.block_on(poll_fn(|cx| {
-            assert!(goodbye.as_mut().poll(cx).is_pending());
+            assert!(sending.as_mut().poll(cx).is_pending());
             Poll::Ready(())
         }));
     }

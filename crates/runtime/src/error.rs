@@ -1,4 +1,4 @@
-//! Why things ended: one enum per thing that can end, small enough to travel in a record.
+//! End reasons: one enum per kind of object that can end, small enough for a record.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::io;
 use ferroswarm_proto::muxer::StreamErrorCode;
 use thiserror::Error;
 
-/// What the operating system said, with its number and name.
+/// An error of the operating system, with its number and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OsError {
     kind: io::ErrorKind,
@@ -14,12 +14,12 @@ pub struct OsError {
 }
 
 impl OsError {
-    /// Its kind, as the standard library sorts them.
+    /// Returns its kind in the standard library.
     pub const fn kind(self) -> io::ErrorKind {
         self.kind
     }
 
-    /// The system's number; none for an error that is not the system's.
+    /// Returns the system's number; `None` for an error that is not the system's.
     pub const fn number(self) -> Option<i32> {
         self.number
     }
@@ -52,7 +52,7 @@ impl fmt::Display for OsError {
     }
 }
 
-/// The name of an error number, as the system's headers spell it.
+/// Returns the name of an error number, as spelled in the system's headers.
 #[cfg(unix)]
 fn errno_name(number: i32) -> Option<String> {
     match nix::errno::Errno::from_raw(number) {
@@ -61,13 +61,13 @@ fn errno_name(number: i32) -> Option<String> {
     }
 }
 
-/// Windows has numbers of its own, and says what they mean.
+/// Windows has its own numbers, whose messages explain them.
 #[cfg(not(unix))]
 const fn errno_name(_number: i32) -> Option<String> {
     None
 }
 
-/// Why a stream failed; its state is then ERROR, or its opening failed.
+/// Reason a stream failed; its state is then ERROR, or its opening failed.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[repr(u16)]
@@ -75,25 +75,25 @@ pub enum StreamFault {
     /// Every proposed protocol was refused.
     #[error("the remote supports none of the proposed protocols")]
     UnsupportedProtocol = 1,
-    /// The remote's negotiation broke the protocol.
+    /// The remote violated multistream-select.
     #[error("the remote broke multistream-select")]
     Negotiation = 2,
     /// Negotiation took longer than its deadline.
     #[error("negotiation took longer than its deadline")]
     NegotiationTimeout = 3,
-    /// A message's prefix broke its framing.
+    /// A message's prefix violates its framing.
     #[error("the remote broke the framing of messages")]
     Framing = 4,
     /// A message is longer than the limit.
     #[error("a message is longer than the limit")]
     MessageTooLarge = 5,
-    /// The application failed it: by hand, or its own muxer did.
+    /// The application or its own muxer failed the stream.
     #[error("the application or its muxer failed the stream")]
     Application = 6,
 }
 
 impl StreamFault {
-    /// What the remote is told by the reset that the fault causes.
+    /// Returns the code of the reset that the fault causes.
     pub(crate) const fn reset_code(self) -> StreamErrorCode {
         match self {
             Self::UnsupportedProtocol | Self::Negotiation | Self::NegotiationTimeout => {
@@ -105,7 +105,7 @@ impl StreamFault {
     }
 }
 
-/// Why a connection ended.
+/// Reason a connection ended.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionFault {
@@ -127,31 +127,31 @@ pub enum ConnectionFault {
     /// A record could not be opened.
     #[error("a record could not be opened")]
     Record,
-    /// The remote broke the multiplexer's protocol.
+    /// The remote violated the multiplexer's protocol.
     #[error("the remote broke the multiplexer's protocol")]
     Muxer,
-    /// The remote's GoAway.
-    #[error("the remote said goodbye with code {0}")]
+    /// The remote sent GoAway.
+    #[error("the remote sent GoAway with code {0}")]
     GoAway(u32),
     /// No answer to a keepalive ping.
     #[error("no answer to a keepalive ping")]
     Keepalive,
-    /// The remote took no bytes for too long.
+    /// The remote accepted no bytes for too long.
     #[error("the remote took no bytes for too long")]
     WriteStall,
-    /// A frame of the remote began and its rest did not come in time.
+    /// The rest of a frame did not arrive in time.
     #[error("a frame of the remote was not completed in time")]
     FrameStall,
-    /// A bug here; this connection only.
+    /// A bug in this crate; affects this connection only.
     #[error("internal error")]
     Internal,
 }
 
-/// Why a call on a stream was refused.
+/// Reason a call on a stream was refused.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallError {
-    /// The handle names nothing alive.
+    /// The handle refers to no live object.
     #[error("stale handle")]
     StaleHandle,
     /// The remote ended its half and everything was read.
@@ -172,13 +172,13 @@ pub enum CallError {
     /// The connection is gone.
     #[error("connection closed")]
     ConnectionClosed,
-    /// The remote has said that it takes no more streams.
+    /// The remote has sent GoAway and accepts no more streams.
     #[error("the remote takes no more streams")]
     GoingAway,
-    /// The connection has as many outbound streams as it may.
+    /// The connection is at its limit of outbound streams.
     #[error("too many outbound streams")]
     StreamLimit,
-    /// The environment has as many handles as it may.
+    /// The environment is at its limit of handles.
     #[error("too many handles")]
     HandleLimit,
     /// The next message does not fit the buffer.
@@ -192,7 +192,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_error_of_the_system_has_its_name_and_number() {
+    fn a_system_error_has_its_name_and_number() {
         let error = OsError::from(io::Error::from_raw_os_error(nix::libc::EMFILE));
         let text = error.to_string();
         assert!(text.starts_with("EMFILE: "), "{text}");

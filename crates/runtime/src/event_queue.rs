@@ -1,4 +1,4 @@
-//! An event queue with a descriptor of its own, for an event loop that is not tokio's to wait for.
+//! An event queue with its own descriptor, for an event loop other than tokio's to wait for.
 
 use std::io;
 use std::net::TcpStream;
@@ -11,21 +11,21 @@ mod unix {
     use mio::unix::SourceFd;
     use mio::{Events, Interest, Poll, Registry, Token};
 
-    use super::{Found, TcpStream, io};
+    use super::{Readiness, TcpStream, io};
     use crate::loop_sockets::LOOP_SOCKETS_MAX;
     use crate::sync::Mutex;
 
-    /// Sockets whose incoming bytes somebody waits for through one descriptor.
+    /// Sockets whose incoming bytes are waited for through one descriptor.
     pub(crate) struct EventQueue {
         registry: Registry,
         poll: Mutex<(Poll, Events)>,
     }
 
     impl EventQueue {
-        /// An empty queue.
+        /// Creates an empty queue.
         ///
         /// # Errors
-        /// Those of the system call.
+        /// Errors of the system call.
         pub(crate) fn new() -> io::Result<Self> {
             let poll = Poll::new()?;
             let registry = poll.registry().try_clone()?;
@@ -36,12 +36,13 @@ mod unix {
             })
         }
 
-        /// Readable while a socket has news. It lives as long as the queue.
+        /// Returns a descriptor that is readable while a socket has events. It lives as long as the
+        /// queue.
         pub(crate) fn descriptor(&self) -> RawFd {
             self.poll.lock().0.as_raw_fd()
         }
 
-        /// Tells of `socket` from here on, first of all of what is there already.
+        /// Reports events of `socket` from here on, starting with bytes that are already there.
         pub(crate) fn add(&self, socket: &TcpStream, token: usize) -> io::Result<()> {
             let descriptor = socket.as_raw_fd();
             let mut source = SourceFd(&descriptor);
@@ -49,21 +50,21 @@ mod unix {
                 .register(&mut source, Token(token), Interest::READABLE)
         }
 
-        /// Tells of `socket` no more.
+        /// Stops reporting events of `socket`.
         pub(crate) fn remove(&self, socket: &TcpStream) -> io::Result<()> {
             let descriptor = socket.as_raw_fd();
             self.registry.deregister(&mut SourceFd(&descriptor))
         }
 
-        /// What has happened since the last call. Never waits.
-        pub(crate) fn take(&self) -> Vec<Found> {
+        /// Takes the events since the last call. Never waits.
+        pub(crate) fn take(&self) -> Vec<Readiness> {
             let mut poll = self.poll.lock();
             let (poll, events) = &mut *poll;
             // An error leaves the events where they are, and the descriptor readable.
             if poll.poll(events, Some(Duration::ZERO)).is_err() {
                 return Vec::new();
             }
-            let found = events.iter().map(|event| Found {
+            let found = events.iter().map(|event| Readiness {
                 token: event.token().0,
                 ended: event.is_read_closed() || event.is_error(),
             });
@@ -74,9 +75,9 @@ mod unix {
 
 #[cfg(not(unix))]
 mod none {
-    use super::{Found, TcpStream, io};
+    use super::{Readiness, TcpStream, io};
 
-    /// No other event loop can wait for a queue of this system.
+    /// Uninhabited: no other event loop can wait for a queue of this system.
     pub(crate) enum EventQueue {}
 
     impl EventQueue {
@@ -96,7 +97,7 @@ mod none {
             match *self {}
         }
 
-        pub(crate) fn take(&self) -> Vec<Found> {
+        pub(crate) fn take(&self) -> Vec<Readiness> {
             match *self {}
         }
     }
@@ -107,8 +108,8 @@ pub(crate) use self::none::EventQueue;
 #[cfg(unix)]
 pub(crate) use self::unix::EventQueue;
 
-/// TurnOutput of one socket.
-pub(crate) struct Found {
+/// Readiness of one socket.
+pub(crate) struct Readiness {
     pub(crate) token: usize,
     /// The remote sends no more, or the socket has failed.
     pub(crate) ended: bool,

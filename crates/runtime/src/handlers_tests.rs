@@ -1,11 +1,11 @@
-//! Numbers of protocols: given out, forgotten, and given out again.
+//! Protocol numbers: allocation, release and reuse.
 
 use ferroswarm_proto::multistream::ProtocolId;
 
-use crate::handlers::{KEPT_BACK, NAMES_MAX, ProtocolNames};
+use crate::handlers::{FREE_MIN, NAMES_MAX, ProtocolNames};
 
 #[test]
-fn a_forgotten_name_leaves_its_place_and_its_number_names_nothing() {
+fn a_freed_number_has_no_name_and_its_entry_is_reused() {
     let names = ProtocolNames::default();
     let name = |index: usize| ProtocolId::new(&format!("/p/{index}")).expect("a name");
     let kept = names.intern(name(0)).expect("room");
@@ -20,7 +20,7 @@ fn a_forgotten_name_leaves_its_place_and_its_number_names_nothing() {
 }
 
 #[test]
-fn a_forgotten_number_is_not_given_out_soon() {
+fn a_freed_number_is_not_reused_soon() {
     let names = ProtocolNames::default();
     let intern = |index: usize| {
         let name = ProtocolId::new(&format!("/p/{index}")).expect("a name");
@@ -28,17 +28,17 @@ fn a_forgotten_number_is_not_given_out_soon() {
     };
     let first = intern(0);
     names.forget(first);
-    let mut others = (1..=KEPT_BACK).map(|index| {
+    let mut others = (1..=FREE_MIN).map(|index| {
         let number = intern(index);
         names.forget(number);
         number
     });
     assert!(others.all(|number| number != first));
-    assert_eq!(intern(KEPT_BACK + 1), first);
+    assert_eq!(intern(FREE_MIN + 1), first);
 }
 
 #[test]
-fn there_is_no_number_for_more_names_than_the_bound() {
+fn names_beyond_the_limit_get_no_number() {
     let names = ProtocolNames::default();
     for index in 0..NAMES_MAX {
         let name = ProtocolId::new(&format!("/p/{index}")).expect("a name");

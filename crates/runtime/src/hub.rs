@@ -1,8 +1,9 @@
-//! What waits for JavaScript: one ready list per environment, and the doorbell that announces it.
+//! Notifications for JavaScript: one ready list per environment, and the doorbell that announces
+//! it.
 //!
-//! Producers (I/O threads, timers, inline writers) queue slots; the one consumer is the JavaScript
-//! thread, through [`Environment::drain`](crate::Environment::drain). A slot stands in the list at
-//! most once, so the list is bounded by the number of slots and nothing is ever dropped from it.
+//! Producers (I/O threads, timers, inline writers) queue slots; the only consumer is the JavaScript
+//! thread, through [`Environment::drain`](crate::Environment::drain). A slot is in the list at most
+//! once, so the list is bounded by the number of slots and nothing is ever dropped from it.
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
@@ -13,7 +14,7 @@ use crate::attempts::Attempts;
 use crate::command::Completion;
 use crate::config::AwaitingBounds;
 use crate::connection::Connection;
-use crate::diagnostics::{Diagnostic, Diagnostics, Fact, Kept, Subject};
+use crate::diagnostics::{Diagnostic, Diagnostics, Fact, Pushed, Subject};
 use crate::handlers::ProtocolNames;
 use crate::loop_sockets::LoopSockets;
 use crate::slot::StreamSlot;
@@ -22,7 +23,7 @@ use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 
 /// Wakes the JavaScript thread. Called from any thread, at most once until the next drain.
 pub trait Doorbell: Send + Sync {
-    /// Asks for a drain soon; returns at once.
+    /// Requests a drain; returns at once.
     fn ring(&self);
 }
 
@@ -30,15 +31,16 @@ pub trait Doorbell: Send + Sync {
 pub(crate) enum Ready {
     /// A stream with pending bits.
     Stream(Arc<StreamSlot>),
-    /// A foreign stream with something for its muxer.
+    /// A foreign stream with output for its muxer.
     Outgoing(Arc<StreamSlot>),
     /// A connection that was just established.
     Opened(Arc<Connection>),
-    /// A connection whose remote takes no more streams, with the code of its GoAway; once at most.
+    /// A connection whose remote accepts no more streams, with the code of its GoAway; at most
+    /// once.
     GoingAway(Arc<Connection>, u32),
-    /// A connection that has ended; follows every stream of it.
+    /// A connection that has ended; follows all its streams.
     Closed(Arc<Connection>),
-    /// Attempts of a dial have failed, which goes on.
+    /// Attempts of a dial in progress have failed.
     AttemptsFailed {
         node: u32,
         request: u32,
@@ -48,7 +50,7 @@ pub(crate) enum Ready {
     Completion(Completion),
     /// A listener has ended.
     ListenerClosed { listener: u32 },
-    /// There are diagnostic facts.
+    /// Diagnostic facts are pending.
     Diagnostics,
 }
 
@@ -68,11 +70,11 @@ impl ChunkSource for SharedPool<'_> {
 #[derive(Default)]
 struct ReadyList {
     entries: VecDeque<Ready>,
-    /// The consumer is gone: nothing is kept for it.
+    /// The consumer is gone: entries are discarded.
     closed: bool,
 }
 
-/// The meeting point of the I/O threads and one JavaScript environment.
+/// Connects the I/O threads to one JavaScript environment.
 pub struct Hub {
     ready: Mutex<ReadyList>,
     /// Set by the first producer after a drain, cleared by the drain before it takes the list.
@@ -90,12 +92,13 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub that rings `doorbell`.
+    /// Creates a hub that rings `doorbell`.
     pub fn new(doorbell: Box<dyn Doorbell>) -> Arc<Self> {
         Self::with_bounds(doorbell, AwaitingBounds::default())
     }
 
-    /// A hub with other bounds on what waits for a JavaScript thread that does not drain.
+    /// Creates a hub with other bounds on the bytes that wait for a JavaScript thread that does not
+    /// drain.
     pub(crate) fn with_bounds(doorbell: Box<dyn Doorbell>, bounds: AwaitingBounds) -> Arc<Self> {
         Arc::new(Self {
             ready: Mutex::default(),
@@ -119,7 +122,7 @@ impl Hub {
         }
     }
 
-    /// Rings unless JavaScript is already on its way or nothing waits.
+    /// Rings unless a drain is already requested or nothing is pending.
     pub(crate) fn announce(&self) {
         if self.ready.lock().entries.is_empty() {
             return;
@@ -130,7 +133,7 @@ impl Hub {
         }
     }
 
-    /// Whether nothing waits for JavaScript.
+    /// Returns whether nothing is pending for JavaScript.
     pub(crate) fn is_quiet(&self) -> bool {
         self.ready.lock().entries.is_empty()
     }
@@ -140,57 +143,57 @@ impl Hub {
         self.rung.store(false, Ordering::SeqCst);
     }
 
-    /// The next ready entry.
+    /// Takes the next ready entry.
     pub(crate) fn take(&self) -> Option<Ready> {
         self.ready.lock().entries.pop_front()
     }
 
-    /// The environment has ended: nobody drains any more.
+    /// Discards all entries: the environment has ended and nobody drains any more.
     ///
-    /// What waits holds streams and connections, which hold this hub, which holds what waits: their
-    /// sockets would never be closed.
+    /// Entries hold streams and connections, which hold this hub, which holds the entries: without
+    /// this, their sockets would never be closed.
     pub(crate) fn close(&self) {
         let mut list = self.ready.lock();
         list.closed = true;
         let waiting = std::mem::take(&mut list.entries);
-        // Dropped with the lock released: what is dropped may look at the hub.
+        // Dropped with the lock released: destructors may use the hub.
         drop(list);
         drop(waiting);
     }
 
-    /// From here on, facts of these levels are kept for JavaScript.
+    /// Sets the levels of facts that are kept for JavaScript.
     pub fn listen_to(&self, levels: u32) {
-        self.diagnostics.listen(levels);
+        self.diagnostics.enable(levels);
     }
 
-    /// Keeps a fact for JavaScript if somebody listens. Does not ring: see [`Hub::announce`].
+    /// Keeps a fact for JavaScript if its level is enabled. Does not ring: see [`Hub::announce`].
     pub(crate) fn report(&self, fact: Fact, subject: impl FnOnce() -> Subject) {
-        if !self.diagnostics.hears(fact.level()) {
+        if !self.diagnostics.is_enabled(fact.level()) {
             return;
         }
-        match self.diagnostics.keep(subject(), fact) {
-            Kept::First => self.queue(Ready::Diagnostics),
-            Kept::BehindOthers => {}
-            Kept::Not => self.stats.diagnostics_dropped.add(1),
+        match self.diagnostics.push(subject(), fact) {
+            Pushed::First => self.queue(Ready::Diagnostics),
+            Pushed::Later => {}
+            Pushed::Dropped => self.stats.diagnostics_dropped.add(1),
         }
     }
 
-    /// Facts that wait, and those dropped since this was last asked.
-    pub(crate) fn diagnostics_waiting(&self) -> (u32, u32) {
-        self.diagnostics.waiting()
+    /// Returns the number of pending facts, and of those dropped since the last call.
+    pub(crate) fn pending_diagnostics(&self) -> (u32, u32) {
+        self.diagnostics.pending()
     }
 
-    /// The oldest fact that JavaScript has not taken.
+    /// Takes the oldest pending fact.
     pub fn take_diagnostic(&self) -> Option<Diagnostic> {
         self.diagnostics.take()
     }
 
-    /// Protocol names of the environment.
+    /// Returns the protocol names of the environment.
     pub const fn names(&self) -> &Arc<ProtocolNames> {
         &self.names
     }
 
-    /// The environment's counters, those included that are counted elsewhere.
+    /// Returns the environment's counters, including those that are counted elsewhere.
     pub fn counted(&self) -> &HubStats {
         self.stats
             .chunk_allocations
@@ -201,17 +204,17 @@ impl Hub {
         &self.stats
     }
 
-    /// Chunks shared by all pipes of the environment.
+    /// Returns the chunk pool shared by all pipes of the environment.
     pub(crate) const fn pool(&self) -> SharedPool<'_> {
         SharedPool(&self.pool)
     }
 
-    /// From here on JavaScript's event loop takes loop_sockets.
-    pub(crate) fn host(&self, loop_sockets: LoopSockets) {
+    /// Enables loop sockets on JavaScript's event loop.
+    pub(crate) fn enable_loop_sockets(&self, loop_sockets: LoopSockets) {
         drop(self.loop_sockets.set(loop_sockets));
     }
 
-    /// The loop sockets of JavaScript's event loop, where it takes any.
+    /// Returns the loop sockets of JavaScript's event loop, if enabled.
     pub(crate) fn loop_sockets(&self) -> Option<&LoopSockets> {
         self.loop_sockets.get()
     }
@@ -224,12 +227,12 @@ impl Hub {
         self.awaiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// What may wait for a JavaScript thread that does not drain.
+    /// Returns the bounds on the bytes that wait for a JavaScript thread that does not drain.
     pub(crate) const fn bounds(&self) -> AwaitingBounds {
         self.bounds
     }
 
-    /// Received bytes that a drain would make JavaScript aware of.
+    /// Returns the received bytes that the next drain would report to JavaScript.
     pub(crate) fn awaiting(&self) -> usize {
         self.awaiting.load(Ordering::Relaxed)
     }

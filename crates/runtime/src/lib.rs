@@ -1,9 +1,9 @@
-//! Sockets and threads of ferroswarm: nodes, connections, and the hub that JavaScript drains.
+//! Sockets and threads of ferroswarm: nodes, connections, and the hub drained by JavaScript.
 //!
 //! A [`Node`] owns I/O threads, listeners and dials. A connection is sans-io state and a socket
-//! behind one lock, driven by an I/O thread or, at its flush, by JavaScript's own. What JavaScript
-//! has to know waits in the [`Hub`] of its environment, which an [`Environment`] drains. Nothing
-//! here knows JavaScript; the addon puts this crate behind Node-API.
+//! behind one lock, driven by an I/O thread or, at a flush, by JavaScript's own. Notifications for
+//! JavaScript queue in the [`Hub`] of its environment, which an [`Environment`] drains. Nothing
+//! here depends on JavaScript; the addon exposes this crate through Node-API.
 #![forbid(unsafe_code)]
 
 pub use attempts::{Attempt, AttemptUnderWay, Attempts, AttemptsSoFar};
@@ -64,7 +64,7 @@ mod tick;
 mod transport;
 mod upgrade;
 
-// Declared here and not beside what they test, because the model compiles those files by path.
+// Declared here and not next to the code under test: the model compiles those files by path.
 #[cfg(test)]
 #[path = "connection/closing_tests.rs"]
 mod connection_closing_tests;

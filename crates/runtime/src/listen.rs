@@ -1,4 +1,4 @@
-//! Listening: one accept loop per listener, each connection upgraded on the thread it will live on.
+//! Listening: one accept loop per listener, each connection upgraded on the thread that drives it.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::admission::{Place, Ticket};
+use crate::admission::{Permit, Ticket};
 use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
@@ -22,13 +22,15 @@ use crate::threads::Seat;
 use crate::transport::{Arrival, Endpoint, Listener};
 use crate::upgrade::{Purpose, upgrade};
 
-/// Pause after an accept that failed for want of descriptors or memory: the loop does not spin.
+/// Pause after an accept that failed for lack of descriptors or memory, so that the loop does not
+/// spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Listeners of all nodes count together: a JavaScript environment tells those of its nodes apart by number alone.
-static LISTENERS_MADE: AtomicU32 = AtomicU32::new(1);
+/// Shared by all nodes: a JavaScript environment identifies the listeners of its nodes by number
+/// alone.
+static NEXT_LISTENER: AtomicU32 = AtomicU32::new(1);
 
-/// Binds `address` and accepts on it until it is told to stop.
+/// Binds `address` and accepts on it until stopped.
 pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
     if shared.is_closing() {
         return Outcome::Failed(CommandError::NodeClosed);
@@ -44,14 +46,15 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
         Ok(bound) => bound,
         Err(error) => return Outcome::Failed(CommandError::Io(error.into())),
     };
-    let id = LISTENERS_MADE.fetch_add(1, Ordering::Relaxed);
+    let id = NEXT_LISTENER.fetch_add(1, Ordering::Relaxed);
     let (stop, stopped) = watch::channel(false);
     let accepting = tokio::spawn(accept_loop(Arc::clone(shared), listener, stopped, id));
     shared
         .listeners
         .lock()
         .insert(id, Accepting { stop, accepting });
-    // Behind the list, which a closing node empties behind this flag: one of the two sees the other.
+    // Checked after the insert, as a closing node empties the list after setting the flag: one of
+    // the two sees the other.
     if shared.is_closing() {
         shared.stop_listeners();
         return Outcome::Failed(CommandError::NodeClosed);
@@ -62,17 +65,17 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
     }
 }
 
-/// A listener that accepts.
+/// An active listener.
 pub(crate) struct Accepting {
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
 
 impl Accepting {
-    /// Ends it. When the returned future has, its address is free for others.
+    /// Stops it. Its address is free once the returned future has resolved.
     pub(crate) fn stop(self) -> impl Future<Output = ()> + Send {
         self.stop.send_replace(true);
-        // One that panicked accepts no more either.
+        // An accept loop that panicked has stopped too.
         async move { drop(self.accepting.await) }
     }
 }
@@ -106,7 +109,7 @@ async fn accept_loop(
     shared.hub.announce();
 }
 
-/// Accepts that fail one after the other; told of once a second, not at every try.
+/// Accept failures, reported at most once a second.
 #[derive(Default)]
 struct Outage {
     reported_at: Option<Instant>,
@@ -129,13 +132,13 @@ impl Outage {
     }
 }
 
-/// A descriptor that is given up when there are no others: a remote that waits in the backlog is
-/// then told no at once, instead of hanging until there are.
+/// Opens a spare descriptor, to be closed when no other is left: a remote waiting in the backlog is
+/// then refused at once instead of hanging until one is free.
 fn reserve_descriptor() -> Option<Socket> {
     Socket::new(Domain::IPV4, Type::STREAM, None).ok()
 }
 
-/// Accepts one connection with the reserve and closes it.
+/// Accepts one connection with the reserved descriptor and closes it.
 async fn refuse_one(listener: &Listener, reserve: &mut Option<Socket>) {
     if reserve.take().is_some() {
         let refused = tokio::time::timeout(ACCEPT_BACKOFF, listener.accept()).await;
@@ -144,7 +147,7 @@ async fn refuse_one(listener: &Listener, reserve: &mut Option<Socket>) {
     *reserve = reserve_descriptor();
 }
 
-/// The connection that was to be accepted failed, not the listener.
+/// Returns whether the connection being accepted failed, not the listener.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -155,21 +158,21 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// What an accepted connection has of the limits.
+/// Permits of an accepted connection.
 struct Admitted {
-    place: Place,
+    permit: Permit,
     ticket: Ticket,
 }
 
-/// Refuses, or hands the connection to the thread that will drive it.
+/// Refuses the connection or hands it to the thread that will drive it.
 fn admit(shared: &Arc<Shared>, arrival: Arrival) {
     if shared.is_closing() {
         return;
     }
     let admission = &shared.admission;
-    let admitted = admission.place(&shared.limits).and_then(|place| {
+    let admitted = admission.acquire(&shared.limits).and_then(|permit| {
         let ticket = admission.admit(arrival.host(), &shared.limits)?;
-        Ok(Admitted { place, ticket })
+        Ok(Admitted { permit, ticket })
     });
     let admitted = match admitted {
         Ok(admitted) => admitted,
@@ -194,7 +197,7 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival) {
     });
 }
 
-/// Upgrades an accepted connection. What fails, and why, nobody waits for: it is reported.
+/// Upgrades an accepted connection. No caller waits for the result; failures are reported.
 async fn accept(
     shared: &Arc<Shared>,
     arrival: Arrival,
@@ -202,7 +205,7 @@ async fn accept(
     seat: Seat,
 ) -> Result<(), (Stage, ConnectError)> {
     let raw = arrival
-        .settle()
+        .register()
         .map_err(|error| (Stage::Dial, ConnectError::Io(error.into())))?;
     let stage = Mutex::new(Stage::Security);
     let purpose = Purpose {
@@ -224,7 +227,7 @@ async fn accept(
         request: 0,
         direction: Direction::Inbound,
         dial_time: Duration::ZERO,
-        place: admitted.place,
+        permit: admitted.permit,
         ticket: Some(admitted.ticket),
     };
     shared.establish(raw, upgraded, seat, origin);

@@ -1,9 +1,10 @@
-//! Connections whose sockets JavaScript's own event loop waits for.
+//! Connections whose sockets are registered with JavaScript's own event loop.
 //!
-//! A request that comes over an I/O thread costs two wakes, of that thread and of JavaScript's. A
-//! connection that carries little, and often, is therefore a guest of the loop that answers anyway:
-//! its bytes are read there, and only its clock stays with its driver. Who is one is decided in
-//! [`connection`](crate::connection), what they may cost the loop here.
+//! A request that arrives through an I/O thread costs two wakeups, of that thread and of
+//! JavaScript's. A connection with little but frequent traffic is therefore moved to the loop that
+//! answers anyway: its bytes are read there, and only its timers stay with its driver.
+//! [`connection`](crate::connection) decides which connections move, this module how much they may
+//! cost the loop.
 
 use std::collections::HashMap;
 use std::sync::Weak;
@@ -13,44 +14,48 @@ use crate::connection::Connection;
 use crate::event_queue::EventQueue;
 use crate::sync::{Arc, Instant, Mutex};
 
-/// LoopSockets at a time. With more that are busy, the cores of the I/O threads are worth their wakes.
+/// Maximum number of loop sockets. With more busy ones, the cores of the I/O threads are worth
+/// their wakeups.
 pub(crate) const LOOP_SOCKETS_MAX: usize = 16;
 
-/// LoopSockets that one look at the queue may find with news. More mean that the loop has become slower than
-/// its loop_sockets: those beyond go home, where other cores open their records and one ring tells of them
-/// all. As many as a flush sends to by itself, so that what is read here is answered here.
+/// Maximum number of ready loop sockets per poll. More mean that the loop has become slower than
+/// its sockets: the excess returns to the I/O threads, where other cores open their records and one
+/// ring announces them all. Equals the connections of an inline flush, so that requests read here
+/// are answered here.
 pub(crate) const READS_PER_POLL: usize = 2;
 
-/// What makes a guest.
+/// Conditions for moving a connection to the loop.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LoopTerms {
-    /// Turns with little in a row. Moving costs a few system calls, so that it has to be worth it for
-    /// some time.
+    /// Consecutive turns with little traffic before a move, which costs a few system calls and has
+    /// to pay off for some time.
     pub(crate) turns: u32,
-    /// Time with its I/O thread after a move_to_loop, so that nobody moves to and fro.
+    /// Minimum time on the I/O thread after leaving the loop, so that connections do not move to
+    /// and fro.
     pub(crate) rest: Duration,
 }
 
 impl LoopTerms {
-    /// Those of every event loop.
-    pub(crate) const USUAL: Self = Self {
+    /// Conditions of every event loop.
+    pub(crate) const DEFAULT: Self = Self {
         turns: 16,
         rest: Duration::from_secs(1),
     };
 }
 
-/// Time after which the loop's loop sockets have their allowance again.
+/// Period after which the allowance of the loop sockets is renewed.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Bytes that all loop sockets together may carry in a period: at a nanosecond a byte, read or sent, 10 % of
-/// the loop's time.
+/// Bytes that all loop sockets together may carry per period: at a nanosecond per byte, read or
+/// sent, 10 % of the loop's time.
 const ALLOWANCE: usize = 10 << 20;
 
-/// What a turn counts beside its bytes that had nothing for JavaScript. Over an I/O thread it would not
-/// have cost the loop anything; so at most 256 of them do in a period, at ten microseconds 2.5 % of the time.
+/// Cost, in addition to its bytes, of a turn without output for JavaScript. On an I/O thread it
+/// would not have cost the loop anything; so a period has at most 256 of them, at ten microseconds
+/// 2.5 % of the time.
 const IDLE_TURN_BYTES: usize = ALLOWANCE / 256;
 
-/// What a guest's turn had for JavaScript.
+/// Whether a turn on the loop had output for JavaScript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TurnOutput {
     Some,
@@ -69,9 +74,9 @@ pub(crate) struct LoopSockets {
 struct Members {
     last_token: usize,
     live: HashMap<usize, LoopSocket>,
-    /// When the present period began.
+    /// Start of the current period.
     since: Duration,
-    /// What all have used of the allowance in it, those included that have left.
+    /// Allowance used in it by all, including those that have left.
     used: usize,
 }
 
@@ -81,14 +86,14 @@ struct LoopSocket {
 }
 
 impl Members {
-    /// A new allowance, if it is time.
+    /// Renews the allowance once the period is over.
     fn renew(&mut self, now: Duration) {
         if now < self.since + PERIOD {
             return;
         }
         (self.since, self.used) = (now, 0);
-        for guest in self.live.values_mut() {
-            guest.used = 0;
+        for socket in self.live.values_mut() {
+            socket.used = 0;
         }
     }
 
@@ -104,17 +109,17 @@ impl Members {
             TurnOutput::None => bytes + IDLE_TURN_BYTES,
         };
         self.used += cost;
-        let (used, part) = (self.used, ALLOWANCE / self.live.len().max(1));
-        let Some(guest) = self.live.get_mut(&token) else {
+        let (used, share) = (self.used, ALLOWANCE / self.live.len().max(1));
+        let Some(socket) = self.live.get_mut(&token) else {
             return false;
         };
-        guest.used += cost;
-        used <= ALLOWANCE || guest.used <= part
+        socket.used += cost;
+        used <= ALLOWANCE || socket.used <= share
     }
 }
 
 impl LoopSockets {
-    /// A loop without loop sockets, which waits for `queue`.
+    /// Creates an empty set for a loop that waits for `queue`.
     pub(crate) fn new(queue: EventQueue, terms: LoopTerms) -> Self {
         Self {
             queue,
@@ -132,8 +137,8 @@ impl LoopSockets {
         &self.queue
     }
 
-    /// Has the loop wait for the connection's socket; its token, if there was room and something is left
-    /// of the allowance.
+    /// Registers the connection's socket with the loop; returns its token if there is room and the
+    /// allowance is not used up.
     pub(crate) fn admit(&self, connection: &Arc<Connection>) -> Option<usize> {
         let mut members = self.members.lock();
         if !members.has_room(self.epoch.elapsed()) {
@@ -144,38 +149,39 @@ impl LoopSockets {
         if !connection.pipe().lend(&self.queue, token) {
             return None;
         }
-        let guest = LoopSocket {
+        let socket = LoopSocket {
             connection: Arc::downgrade(connection),
             used: 0,
         };
-        members.live.insert(token, guest);
+        members.live.insert(token, socket);
         Some(token)
     }
 
-    /// Charges a turn of a guest; returns whether it may stay. Once the allowance is used up, a guest goes
-    /// with its next turn that has used more than its part: a busy one drives no other away.
+    /// Charges a turn of a socket; returns whether it may stay. Once the allowance is used up, a
+    /// socket that has used more than its share leaves at its next turn: a busy one drives no other
+    /// away.
     pub(crate) fn charge(&self, token: usize, bytes: usize, output: TurnOutput) -> bool {
         let now = self.epoch.elapsed();
         self.members.lock().charge(token, bytes, output, now)
     }
 
-    /// The guest's place is free; its socket is taken back by its driver.
+    /// Removes a socket, which its driver reclaims.
     pub(crate) fn dismiss(&self, token: usize) {
         self.members.lock().live.remove(&token);
     }
 
-    /// LoopSockets with something to read, and whether they may stay to read more: not if it may be the end
-    /// of what the remote sends.
+    /// Takes the connections with something to read, and whether each may stay to read more: not if
+    /// the remote may have ended its half.
     pub(crate) fn take_ready(&self) -> Vec<(Arc<Connection>, bool)> {
         let found = self.queue.take();
         let members = self.members.lock();
         let live = found.into_iter().filter_map(|found| {
-            let guest = members.live.get(&found.token)?;
-            Some((guest.connection.upgrade()?, found.ended))
+            let socket = members.live.get(&found.token)?;
+            Some((socket.connection.upgrade()?, found.ended))
         });
         let ready = live
             .enumerate()
-            .map(|(place, (connection, ended))| (connection, !ended && place < READS_PER_POLL));
+            .map(|(index, (connection, ended))| (connection, !ended && index < READS_PER_POLL));
         ready.collect()
     }
 }
@@ -199,7 +205,7 @@ mod tests {
         members
     }
 
-    /// Charges a token with KiB after KiB until it may stay no longer; how many.
+    /// Charges a token 1 KiB at a time until it may no longer stay; returns how many it could.
     fn stays(members: &mut Members, token: usize, now: Duration) -> usize {
         (0..ALLOWANCE)
             .take_while(|_| members.charge(token, 1 << 10, TurnOutput::Some, now))
@@ -207,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_has_its_allowance_again_with_the_next_period() {
+    fn the_allowance_is_renewed_with_the_next_period() {
         let mut members = members(1);
         let mut now = Duration::ZERO;
         for _ in 0..3 {
@@ -219,18 +225,18 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_guest_drives_no_other_away() {
+    fn a_busy_socket_drives_no_other_away() {
         let mut members = members(4);
         let now = Duration::ZERO;
         assert_eq!(stays(&mut members, 1, now), ALLOWANCE >> 10);
-        // The others still have their part.
+        // The others still have their shares.
         for quiet in 2..=4 {
             assert_eq!(stays(&mut members, quiet, now), ALLOWANCE >> 12);
         }
     }
 
     #[test]
-    fn what_has_left_is_still_charged() {
+    fn a_socket_that_has_left_is_still_charged() {
         let mut members = members(LOOP_SOCKETS_MAX);
         stays(&mut members, 1, Duration::ZERO);
         members.live.remove(&1);
@@ -239,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_without_news_costs_more_than_its_bytes() {
+    fn a_turn_without_output_costs_more_than_its_bytes() {
         let mut members = members(1);
         let turns = (0..ALLOWANCE)
             .take_while(|_| members.charge(1, 100, TurnOutput::None, Duration::ZERO))

@@ -1,11 +1,11 @@
-//! Whole messages out of a receive pipe, side by side into the reader's memory.
+//! Moves whole messages from a receive pipe contiguously into the reader's memory.
 
 use ferroswarm_proto::framing::{Framing, FramingError};
 use ferroswarm_proto::stream::{ChunkSource, Pipe};
 
 use crate::error::StreamFault;
 
-/// Why no message could be taken.
+/// Reason no message could be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TakeError {
     /// The first message, of this length, does not fit the buffer.
@@ -35,8 +35,8 @@ pub(crate) fn take(
             Err(_) if count > 0 => break,
             Err(error) => return Err(TakeError::Fault(fault_of(error))),
         };
-        // Told as soon as the prefix is there: a message beyond the window never becomes whole here, as
-        // credit follows only from reading.
+        // Reported as soon as the prefix is available: a message larger than the window never
+        // arrives whole, as credit is granted only for bytes read.
         if prefix.message_bytes > into.len() - filled {
             if count == 0 {
                 return Err(TakeError::TooSmall(prefix.message_bytes));
@@ -49,7 +49,7 @@ pub(crate) fn take(
         pipe.advance(prefix.prefix_bytes, pool);
         pipe.copy_to(&mut into[filled..filled + prefix.message_bytes], pool);
         filled += prefix.message_bytes;
-        // The message fits a typed array, whose length JavaScript keeps below 4 GiB here.
+        // The message fits a typed array, whose length JavaScript keeps below 4 GiB.
         lengths[count] = u32::try_from(prefix.message_bytes).unwrap_or(u32::MAX);
         count += 1;
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_length_of_a_message_that_does_not_fit() {
+    fn reports_the_length_of_a_message_that_does_not_fit() {
         assert_eq!(
             taken(b"\x03abc", &mut [0; 2]).0,
             Err(TakeError::TooSmall(3))
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn delivers_what_comes_before_a_broken_prefix() {
+    fn delivers_messages_before_a_broken_prefix() {
         let mut into = [0; 16];
         assert_eq!(taken(b"\x01a\x65", &mut into).0, Ok(1));
         let fault = TakeError::Fault(StreamFault::MessageTooLarge);

@@ -1,4 +1,4 @@
-//! The handle of a running node: its threads, listeners, dials and connections.
+//! Handle of a running node: its threads, listeners, dials and connections.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,7 +9,7 @@ use ferroswarm_secure::{Identity, Security};
 use multiaddr::Multiaddr;
 use tokio::sync::watch;
 
-use crate::admission::{Admission, Place, Ticket};
+use crate::admission::{Admission, Permit, Ticket};
 use crate::attempts::Attempts;
 use crate::command::{CommandError, Completion, Outcome};
 use crate::config::{Limits, Muxer};
@@ -28,21 +28,21 @@ use crate::threads::{IoThreads, Seat, default_count, join};
 use crate::transport::RawConnection;
 use crate::upgrade::{UpgradeConfig, Upgraded};
 
-/// How a node is made.
+/// Options of a node.
 pub struct NodeOptions {
-    /// Who it is.
+    /// Identity of the node.
     pub identity: Arc<Identity>,
     /// Security protocols, in order of preference.
     pub securities: Vec<Security>,
-    /// What multiplexes connections.
+    /// Multiplexer of its connections.
     pub muxer: Muxer,
-    /// I/O threads; one less than the machine has cores, at least 1 and at most 4, if not given.
+    /// I/O threads. Defaults to one less than the machine's cores, at least 1 and at most 4.
     pub io_threads: Option<usize>,
-    /// Bounds.
+    /// Resource limits.
     pub limits: Limits,
 }
 
-/// What every task of a node shares.
+/// State shared by the tasks of a node.
 pub(crate) struct Shared {
     pub(crate) id: u32,
     pub(crate) hub: Arc<Hub>,
@@ -56,26 +56,26 @@ pub(crate) struct Shared {
     commands: Mutex<HashMap<u32, UnderWay>>,
     connections: Mutex<HashMap<u64, Weak<Connection>>>,
     next_connection: AtomicU64,
-    /// Nothing new is taken in any more.
+    /// Nothing new is accepted any more.
     closing: AtomicBool,
-    /// Connections are ended, also those that are still to come of a dial.
+    /// Connections are being closed, including those that a dial has yet to establish.
     ending: AtomicBool,
     epoch: Instant,
 }
 
-/// A running node. Dropping it stops its threads, which ends everything it had.
+/// A running node. Dropping it stops its threads, which ends everything it owns.
 pub struct Node {
     shared: Arc<Shared>,
 }
 
-/// How often a closing node looks whether it has sent what was written.
+/// Interval at which a closing node checks for unsent data.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
 
-/// How long a closing node waits for its GoAways to go out, at least.
+/// Lower bound on the time that a closing node allows for its GoAways to be sent.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 impl Node {
-    /// What its tasks share.
+    /// Returns the state shared by its tasks.
     #[cfg(test)]
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -84,7 +84,7 @@ impl Node {
     /// Starts the threads of a node that belongs to `hub`.
     ///
     /// # Errors
-    /// Those of starting threads and their event queues.
+    /// Errors of starting threads and their event queues.
     pub fn start(id: u32, hub: Arc<Hub>, options: NodeOptions) -> io::Result<Self> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let count = options
@@ -117,17 +117,17 @@ impl Node {
         })
     }
 
-    /// Its number within the environment.
+    /// Returns its number within the environment.
     pub fn id(&self) -> u32 {
         self.shared.id
     }
 
-    /// Who it is.
+    /// Returns its identity.
     pub fn identity(&self) -> &Identity {
         &self.shared.upgrade.identity
     }
 
-    /// What it serves.
+    /// Returns the protocols it serves.
     pub fn handlers(&self) -> &Handlers {
         &self.shared.handlers
     }
@@ -140,7 +140,7 @@ impl Node {
         });
     }
 
-    /// Ends a listener; its connections stay. Completes when its address is free.
+    /// Stops a listener; its connections stay open. Completes when its address is free.
     pub fn unlisten(&self, request: u32, listener: u32) {
         let accepting = self.shared.listeners.lock().remove(&listener);
         self.run(request, STOPPED, async move {
@@ -169,27 +169,27 @@ impl Node {
         self.run_on(&handle, command, task);
     }
 
-    /// The attempts of a dial under way.
+    /// Returns the attempts of a dial in progress.
     pub fn attempts(&self, request: u32) -> Option<Arc<Attempts>> {
         let commands = self.shared.commands.lock();
         commands.get(&request)?.attempts.clone()
     }
 
-    /// Gives up on a command; it completes with [`CommandError::Aborted`] unless it has ended.
+    /// Cancels a command, which completes with [`CommandError::Aborted`] unless it has ended.
     pub fn cancel(&self, request: u32) {
         if let Some(command) = self.shared.commands.lock().get(&request) {
             command.cancel.send_replace(true);
         }
     }
 
-    /// From here on nothing new is taken in: no listener is bound and none accepts, no connection that
-    /// is being upgraded comes in, dials fail, and inbound streams are reset with the code of a shutdown.
-    /// What is there goes on. Idempotent.
+    /// Stops accepting anything new: no listener is bound and none accepts, no connection being
+    /// upgraded is established, dials fail, and inbound streams are reset with the code of a
+    /// shutdown. Existing connections and streams continue. Idempotent.
     pub fn stop_accepting(&self) {
         self.shared.stop_accepting();
     }
 
-    /// Waits until every byte and every end of a stream that was written is sent, up to `timeout`.
+    /// Waits until every written byte and stream end is sent, for at most `timeout`.
     pub fn drain(&self, request: u32, timeout: Duration) {
         let shared = Arc::clone(&self.shared);
         self.run(request, Outcome::Done, async move {
@@ -198,8 +198,8 @@ impl Node {
         });
     }
 
-    /// Stops accepting and ends every connection: in good order where `timeout` leaves time for that, which
-    /// what streams have accepted may take; else at once.
+    /// Stops accepting and closes every connection: in an orderly manner within `timeout`, which
+    /// includes the delivery of bytes accepted by streams; at once if it is zero.
     pub fn close(&self, request: u32, timeout: Duration) {
         self.shared.stop_accepting();
         let shared = Arc::clone(&self.shared);
@@ -207,19 +207,19 @@ impl Node {
             shared.close(timeout).await;
             Outcome::Done
         };
-        // The completion of another close may stop the threads first: the node is closed then.
+        // Another close may complete and stop the threads first: the node is closed then.
         self.run(request, Outcome::Done, closing);
     }
 
     /// Stops the threads and waits for them: everything still open ends now.
     pub fn stop(&self) {
         self.shared.closing.store(true, Ordering::SeqCst);
-        // Not under the lock: an accept loop that is about to seat a connection wants it.
+        // Not under the lock: an accept loop that is about to seat a connection needs it.
         let stopping = self.shared.threads.lock().stop();
         join(stopping);
     }
 
-    /// [`run_on`](Self::run_on) on the first thread.
+    /// Calls [`run_on`](Self::run_on) with the first thread.
     fn run(
         &self,
         request: u32,
@@ -267,7 +267,7 @@ impl Node {
     }
 }
 
-/// How the connections of a closing node end.
+/// Returns the close request for the connections of a closing node.
 const fn close_request(manner: CloseManner) -> CloseRequest {
     CloseRequest {
         code: 0,
@@ -276,34 +276,34 @@ const fn close_request(manner: CloseManner) -> CloseRequest {
     }
 }
 
-/// A command that begins.
+/// A command to start.
 struct Command {
     request: u32,
-    /// How it ends where its thread is stopped under it.
+    /// Outcome if its thread is stopped first.
     stopped: Outcome,
-    /// Those of a dial.
+    /// Attempts of a dial.
     attempts: Option<Arc<Attempts>>,
 }
 
-/// A command under way, as JavaScript's thread finds it.
+/// A command in progress, as seen by JavaScript's thread.
 struct UnderWay {
     cancel: watch::Sender<bool>,
     attempts: Option<Arc<Attempts>>,
 }
 
-/// How a command ends whose thread was stopped under it.
+/// Outcome of a command whose thread is stopped before it ends.
 const STOPPED: Outcome = Outcome::Failed(CommandError::NodeClosed);
 
-/// A command under way. It completes when this is dropped, whatever becomes of its task.
+/// A command in progress. Dropping it completes the command, whatever becomes of its task.
 struct Pending {
     shared: Arc<Shared>,
     request: u32,
-    /// Until the task has ended, how it ends without that.
+    /// Outcome on drop; until the task has ended, that of a stopped thread.
     outcome: Option<Outcome>,
 }
 
 impl Pending {
-    /// The task has ended.
+    /// Completes with the task's outcome.
     fn end(mut self, outcome: Outcome) {
         self.outcome = Some(outcome);
     }
@@ -324,7 +324,7 @@ impl Drop for Node {
 }
 
 impl Shared {
-    /// Tells JavaScript how a command ended.
+    /// Reports a command's outcome to JavaScript.
     pub(crate) fn complete(&self, request: u32, outcome: Outcome) {
         self.commands.lock().remove(&request);
         self.hub
@@ -332,7 +332,7 @@ impl Shared {
         self.hub.announce();
     }
 
-    /// Reports a fact about a remote that is no connection yet, or about no remote.
+    /// Reports a fact about a remote without a connection yet, or about no remote.
     pub(crate) fn report(&self, fact: Fact, address: impl FnOnce() -> Option<Multiaddr>) {
         self.hub.report(fact, || Subject {
             node: self.id,
@@ -342,12 +342,12 @@ impl Shared {
         self.hub.announce();
     }
 
-    /// Nothing new is taken in any more.
+    /// Returns whether nothing new is accepted any more.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Makes a connection of an upgraded one and drives it on the present thread.
+    /// Creates the connection of an upgraded transport and drives it on the current thread.
     pub(crate) fn establish(
         self: &Arc<Self>,
         raw: RawConnection,
@@ -390,7 +390,8 @@ impl Shared {
         self.connections
             .lock()
             .insert(id, Arc::downgrade(&connection));
-        // Behind the list, which a closing node looks at behind this flag: one of the two sees the other.
+        // Checked after the insert, as a closing node reads the list after setting the flag: one of
+        // the two sees the other.
         if self.ending.load(Ordering::SeqCst) {
             connection.close(close_request(CloseManner::AtOnce));
         }
@@ -398,7 +399,7 @@ impl Shared {
         let driven = drive(Arc::clone(&connection), self.epoch, seat);
         tokio::spawn(async move {
             driven.await;
-            drop(origin.place);
+            drop(origin.permit);
             shared.connections.lock().remove(&id);
         });
         connection
@@ -418,7 +419,7 @@ impl Shared {
         self.stop_listeners();
     }
 
-    /// Every listener ends; nobody waits for it.
+    /// Stops every listener without waiting for it.
     pub(crate) fn stop_listeners(&self) {
         for (_, accepting) in self.listeners.lock().drain() {
             drop(accepting.stop());
@@ -432,10 +433,10 @@ impl Shared {
         }
     }
 
-    /// Whether a connection has something to send; its driver is woken for it.
+    /// Returns whether a connection has unsent data; wakes the drivers of those that do.
     ///
-    /// What the reading of an end leaves in the outbox goes with the driver's next turn, which nothing else
-    /// brings about on an idle connection.
+    /// Output left in the outbox by reading an end is sent at the driver's next turn, which nothing
+    /// else triggers on an idle connection.
     fn has_unsent(&self) -> bool {
         let mut any = false;
         for connection in self.live() {
@@ -459,7 +460,7 @@ impl Shared {
         }
         let deadline = Instant::now() + timeout.max(FLUSH_MAX);
         while Instant::now() < deadline
-            // A socket that goes before the remote has read our goodbye takes with it what is still on the way.
+            // A socket closed before the remote has read our GoAway discards the data in flight.
             && !self.connections.lock().is_empty()
         {
             tokio::time::sleep(DRAIN_STEP).await;
@@ -467,12 +468,12 @@ impl Shared {
     }
 }
 
-/// Where a connection comes from.
+/// Origin of a connection: its dial, or its admission.
 pub(crate) struct Origin {
     pub(crate) request: u32,
     pub(crate) direction: Direction,
     pub(crate) dial_time: Duration,
-    pub(crate) place: Place,
-    /// Its place among the pending ones, if it is inbound.
+    pub(crate) permit: Permit,
+    /// Permit as a pending connection, if it is inbound.
     pub(crate) ticket: Option<Ticket>,
 }

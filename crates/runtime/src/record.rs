@@ -1,10 +1,10 @@
-//! What JavaScript is told by a drain.
+//! Records that a drain delivers to JavaScript.
 
 use crate::connection::EndReport;
 use crate::error::StreamFault;
 use crate::slot::ResetReport;
 
-/// A fact for JavaScript, in the order in which it happened.
+/// An event for JavaScript, in the order in which it happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record {
     /// An inbound stream, with its protocol (0: raw).
@@ -19,7 +19,8 @@ pub enum Record {
     /// A protocol that is not in the table was proposed: see
     /// [`Environment::answer`](crate::Environment::answer).
     ProtocolQuery {
-        /// The stream; `StreamOpened` follows if it is served, `StreamClosed` alone if it ends before.
+        /// The stream; `StreamOpened` follows if it is served, `StreamClosed` alone if it ends
+        /// before.
         stream: u32,
         /// Its connection.
         connection: u32,
@@ -30,84 +31,85 @@ pub enum Record {
         stream: u32,
         /// Its protocol; 0 if it failed.
         protocol: u32,
-        /// Why it failed.
+        /// The failure, if any.
         fault: Option<StreamFault>,
     },
-    /// An armed read has something to find.
+    /// An armed read can make progress.
     StreamReadable {
         /// The stream.
         stream: u32,
-        /// Bytes there; 0 is the end.
+        /// Bytes available; 0 is the end.
         bytes: u32,
     },
-    /// A refused writer may go on.
+    /// A refused writer may continue.
     StreamWritable {
         /// The stream.
         stream: u32,
         /// Bytes it may write.
         credit: u32,
     },
-    /// Both halves ended at once.
+    /// Both halves were reset.
     StreamReset {
         /// The stream.
         stream: u32,
-        /// By whom, and with which code.
+        /// Side and code of the reset.
         report: ResetReport,
     },
-    /// Nothing more happens to this stream; its handle lives until the next drain.
+    /// The last record of a stream; its handle is valid until the next drain.
     StreamClosed {
         /// The stream.
         stream: u32,
         /// Bytes that may still be read until then.
         left: u32,
-        /// Bytes or an end that were accepted here were not sent.
+        /// Whether bytes or an end that were accepted here were not sent.
         unsent: bool,
     },
-    /// A foreign stream has something for its muxer: [`StreamSlot::take`](crate::StreamSlot::take).
+    /// A foreign stream has output for its muxer: [`StreamSlot::take`](crate::StreamSlot::take).
     StreamOutgoing {
         /// The stream.
         stream: u32,
     },
-    /// A connection.
+    /// A connection was established.
     ConnectionOpened {
         /// The connection.
         connection: u32,
         /// Its node.
         node: u32,
-        /// The dial that made it; 0 for an accepted one.
+        /// Request of its dial; 0 for an accepted one.
         request: u32,
     },
-    /// The remote takes no more streams on it; its end follows that of those it has.
+    /// The remote accepts no more streams on it; it ends after the streams it has.
     ConnectionGoingAway {
         /// The connection.
         connection: u32,
         /// Code of the remote's GoAway.
         code: u32,
     },
-    /// One figure of what it had carried by its end, which follows; those that are 0 are not told.
+    /// One traffic figure of a connection whose end follows; figures that are 0 are omitted.
     ConnectionCarried {
         /// The connection.
         connection: u32,
-        /// Which, by its place in the answer of [`Environment::measure`](crate::Environment::measure).
+        /// Its index in the result of [`Environment::measure`](crate::Environment::measure).
         figure: u32,
-        /// The figure.
+        /// Its value.
         value: u64,
     },
-    /// Its end.
+    /// A connection ended.
     ConnectionClosed {
         /// The connection.
         connection: u32,
-        /// How.
+        /// Code, side and reason of the end.
         report: EndReport,
     },
-    /// Attempts of a dial have failed, which goes on: [`Environment::attempts`](crate::Environment::attempts).
+    /// Attempts of a dial in progress have failed:
+    /// [`Environment::attempts`](crate::Environment::attempts).
     AttemptsFailed {
         /// The request of the dial.
         request: u32,
         /// Its node.
         node: u32,
     },
-    /// A command has ended; its outcome waits in [`Environment::take_outcome`](crate::Environment::take_outcome).
+    /// A command has ended: [`Environment::take_outcome`](crate::Environment::take_outcome).
     Completion {
         /// The request.
         request: u32,
@@ -117,11 +119,12 @@ pub enum Record {
         /// The listener.
         listener: u32,
     },
-    /// There are diagnostic facts: [`Hub::take_diagnostic`](crate::Hub::take_diagnostic).
+    /// Diagnostic facts are pending: [`Hub::take_diagnostic`](crate::Hub::take_diagnostic).
     Diagnostics {
-        /// How many.
+        /// Number of pending facts.
         waiting: u32,
-        /// Facts that were dropped since the last record of this kind, for want of room.
+        /// Facts dropped since the last record of this kind: the ring was full, or the limit per
+        /// second was reached.
         dropped: u32,
     },
 }

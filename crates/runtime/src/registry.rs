@@ -1,18 +1,18 @@
-//! Handles: how JavaScript names a stream or a connection.
+//! Handles: JavaScript's names of streams and connections.
 //!
 //! A handle has 20 bits of index and 10 bits of generation, so that it is a small integer in every
-//! JavaScript engine. Handles are given out and freed on the JavaScript thread only.
+//! JavaScript engine. Handles are allocated and freed on the JavaScript thread only.
 
 use std::collections::VecDeque;
 
 const INDEX_BITS: u32 = 20;
 const GENERATION_MASK: u32 = (1 << 10) - 1;
 
-/// Streams and connections one environment can hold at a time.
+/// Maximum number of live streams and connections of one environment.
 pub const HANDLES_MAX: usize = 1 << INDEX_BITS;
 
-/// Marks the answer of `open` while the stream is still in INIT, and that of `submit` to an end while the only
-/// proposal is unanswered.
+/// Set in the result of `open` while the stream is still in INIT, and in that of `submit` with an
+/// end while the only proposal is unanswered.
 pub const HANDLE_PENDING: u32 = 1 << 30;
 
 /// Name of a live object; never 0.
@@ -20,12 +20,12 @@ pub const HANDLE_PENDING: u32 = 1 << 30;
 pub(crate) struct Handle(u32);
 
 impl Handle {
-    /// A handle as JavaScript gave it; it may be stale.
+    /// Wraps a handle passed by JavaScript; it may be stale.
     pub(crate) const fn from_raw(raw: u32) -> Self {
         Self(raw)
     }
 
-    /// The number that crosses the boundary.
+    /// Returns the number that crosses the boundary.
     pub(crate) const fn raw(self) -> u32 {
         self.0
     }
@@ -40,8 +40,8 @@ struct Entry<T> {
     object: Option<T>,
 }
 
-/// Generational table. Freed places are reused in the order in which they were freed, so that a
-/// generation returns only after 1,024 rounds through all free places.
+/// Generational table. Freed entries are reused in the order in which they were freed, so that a
+/// generation recurs only after 1,023 rounds through all free entries.
 pub(crate) struct Registry<T> {
     entries: Vec<Entry<T>>,
     free: VecDeque<u32>,
@@ -56,11 +56,12 @@ impl<T> Default for Registry<T> {
     }
 }
 
-/// Places kept free before one is reused, so that a stale handle is noticed even in a small table.
+/// Entries kept free before one is reused, so that a stale handle is detected even in a small
+/// table.
 const FREE_MIN: usize = 64;
 
 impl<T> Registry<T> {
-    /// Gives `object` a handle; `None` when [`HANDLES_MAX`] objects are alive.
+    /// Inserts `object` and returns its handle; `None` when [`HANDLES_MAX`] objects are alive.
     pub(crate) fn insert(&mut self, object: T) -> Option<Handle> {
         if self.free.len() <= FREE_MIN && self.entries.len() < HANDLES_MAX {
             // Generation 0 is skipped so that no handle is 0.
@@ -77,7 +78,7 @@ impl<T> Registry<T> {
         Some(Self::handle(index, entry.generation))
     }
 
-    /// The object, unless the handle is stale.
+    /// Returns the object, unless the handle is stale.
     pub(crate) fn get(&self, handle: Handle) -> Option<&T> {
         let entry = self.entries.get(handle.index())?;
         if Self::handle(handle.index(), entry.generation) != handle {
@@ -86,7 +87,7 @@ impl<T> Registry<T> {
         entry.object.as_ref()
     }
 
-    /// Frees the handle.
+    /// Frees the handle and returns its object.
     pub(crate) fn remove(&mut self, handle: Handle) -> Option<T> {
         self.get(handle)?;
         let entry = &mut self.entries[handle.index()];
@@ -98,7 +99,7 @@ impl<T> Registry<T> {
         entry.object.take()
     }
 
-    /// No handle is left.
+    /// Returns whether no handle is left.
     pub(crate) fn is_full(&self) -> bool {
         self.entries.len() == HANDLES_MAX && self.free.is_empty()
     }
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_freed_handle_is_stale_for_ever_after() {
+    fn a_freed_handle_stays_stale() {
         let mut registry = Registry::default();
         let first = registry.insert('a').unwrap();
         assert_eq!(registry.remove(first), Some('a'));

@@ -1,4 +1,4 @@
-//! A secured stream of bytes without a socket: received bytes in, bytes to send and plaintext out.
+//! A secured byte stream without a socket: received bytes in, bytes to send and plaintext out.
 
 use ferroswarm_secure::{
     Agreement, Channel, HandshakeConfig, Identity, Opened, PeerId, Progress, PublicKey,
@@ -9,14 +9,14 @@ use thiserror::Error;
 use crate::command::ConnectError;
 use crate::sync::Arc;
 
-/// How a session is made.
+/// Options of a session.
 #[derive(Debug)]
 pub struct SecureSessionOptions {
-    /// Who we are.
+    /// Local identity.
     pub identity: Arc<Identity>,
-    /// Which end of the connection this is.
+    /// Role of this end.
     pub role: Role,
-    /// The protocols in order of preference; without `negotiate` the first alone counts.
+    /// The protocols in order of preference; without `negotiate` only the first is used.
     pub securities: Vec<Security>,
     /// Whether multistream-select agrees on one of them first, as on a raw libp2p connection.
     pub negotiate: bool,
@@ -24,48 +24,48 @@ pub struct SecureSessionOptions {
     pub expected_peer: Option<PeerId>,
 }
 
-/// Who is at the other end.
+/// The remote of a session.
 #[derive(Debug)]
 pub struct SessionPeer {
-    /// Proven to hold the key.
+    /// Its peer id; the handshake has proven that it holds the key.
     pub id: PeerId,
     /// Its identity key.
     pub key: PublicKey,
-    /// What secures the session.
+    /// Protocol that secures the session.
     pub security: Security,
 }
 
-/// Why a session cannot go on. Every reason is final.
+/// Reason a session cannot continue. Every one is final.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// Agreeing on a protocol or the handshake failed.
+    /// The negotiation of a protocol or the handshake failed.
     #[error(transparent)]
     Establish(#[from] ConnectError),
     /// A record could not be sealed or opened.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// Plaintext before the handshake is complete.
+    /// Plaintext was written before the handshake was complete.
     #[error("handshake is not complete")]
     NotEstablished,
-    /// Anything after a failure.
+    /// The session has failed before.
     #[error("session has failed before")]
     Failed,
 }
 
-/// One end of a secured stream of bytes.
+/// One end of a secured byte stream.
 ///
-/// Whoever owns it moves bytes: what came is [`receive`](Self::receive)d, what is to be sent is
-/// taken by [`take_output`](Self::take_output), also after an error, when it may be an alert. It
-/// holds no more than what one call brought and one record that is not whole.
+/// The owner moves the bytes: it passes received ones to [`receive`](Self::receive) and takes those
+/// to send with [`take_output`](Self::take_output), also after an error, when they may be an alert.
+/// A session holds no more than the data of one call and one incomplete record.
 pub struct SecureSession {
     stage: Stage,
     peer: Option<SessionPeer>,
-    /// Received and not understood yet.
+    /// Received bytes that are not consumed yet.
     input: Vec<u8>,
     output: Outlet,
     plaintext: Outlet,
-    /// The remote said that it sends nothing more.
+    /// The remote has announced the end of its data.
     has_ended: bool,
 }
 
@@ -111,20 +111,20 @@ impl SecureSession {
         Ok(session)
     }
 
-    /// Who is at the other end; `None` until the handshake is complete.
+    /// Returns the remote; `None` until the handshake is complete.
     pub const fn peer(&self) -> Option<&SessionPeer> {
         self.peer.as_ref()
     }
 
-    /// The remote said that nothing follows, which only TLS can.
+    /// Returns whether the remote has sent `close_notify`, which only TLS has.
     pub const fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// Takes received bytes.
+    /// Processes received bytes.
     ///
     /// # Errors
-    /// What breaks the session. Plaintext that came before stays to be taken.
+    /// The failure of the session. Plaintext received before can still be taken.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
         if self.has_ended {
             return Ok(());
@@ -136,7 +136,7 @@ impl SecureSession {
     /// Seals `plaintext` into the output, in as many records as it takes.
     ///
     /// # Errors
-    /// [`SessionError::NotEstablished`] before the handshake is complete, and what sealing raises.
+    /// [`SessionError::NotEstablished`] before the handshake is complete, and errors of sealing.
     pub fn write(&mut self, plaintext: &[u8]) -> Result<(), SessionError> {
         let channel = match &mut self.stage {
             Stage::Established(channel) => channel,
@@ -154,26 +154,26 @@ impl SecureSession {
         Ok(())
     }
 
-    /// Says that nothing more will be sent, where the protocol has words for it.
+    /// Announces that nothing more will be sent, if the protocol can: `close_notify` of TLS.
     pub fn close(&mut self) {
         if let Stage::Established(channel) = &mut self.stage {
             channel.close(self.output.fill());
         }
     }
 
-    /// Takes everything that is to be sent.
+    /// Takes all bytes to send.
     ///
-    /// The memory is used again by the next call that has output.
+    /// The memory is reused by the next call that has output.
     pub fn take_output(&mut self) -> &[u8] {
         self.output.take()
     }
 
-    /// Takes all plaintext that came; the memory as that of [`take_output`](Self::take_output).
+    /// Takes all received plaintext; memory is reused as in [`take_output`](Self::take_output).
     pub fn take_plaintext(&mut self) -> &[u8] {
         self.plaintext.take()
     }
 
-    /// Bytes of a record that is not whole: an end here cuts it short.
+    /// Returns the bytes of an incomplete record, which an end here truncates.
     pub const fn partial_bytes(&self) -> usize {
         self.input.len()
     }
@@ -211,7 +211,7 @@ impl SecureSession {
         }
     }
 
-    /// Opens the records that are there.
+    /// Opens all complete records.
     fn open(&mut self) -> Result<(), SessionError> {
         let Stage::Established(channel) = &mut self.stage else {
             return Err(SessionError::NotEstablished);
@@ -234,7 +234,7 @@ impl SecureSession {
                     }
                 }
                 Ok(Opened::Closed { .. }) => {
-                    // Nothing behind it counts.
+                    // Bytes after it are ignored.
                     opened = self.input.len();
                     self.has_ended = true;
                     break Ok(());
@@ -248,7 +248,7 @@ impl SecureSession {
     }
 }
 
-/// Bytes that are handed out once, all of them; their memory stays for the next ones.
+/// Bytes that are handed out once, all together; their memory is reused.
 #[derive(Default)]
 struct Outlet {
     bytes: Vec<u8>,
@@ -256,11 +256,11 @@ struct Outlet {
 }
 
 impl Outlet {
-    /// Room for more behind what was not taken yet.
+    /// Returns the buffer, to append to bytes that are not taken yet.
     fn fill(&mut self) -> &mut Vec<u8> {
         if std::mem::take(&mut self.is_taken) {
             self.bytes.clear();
-            // What a large write needed is not kept for small ones.
+            // Memory of a large write is not kept for small ones.
             self.bytes.shrink_to(KEPT_BYTES_MAX);
         }
         &mut self.bytes
@@ -272,7 +272,8 @@ impl Outlet {
     }
 }
 
-/// Memory that an idle session keeps in each direction: what one read or write of the usual size needs.
+/// Memory that an idle session keeps in each direction: enough for a read or write of the usual
+/// size.
 const KEPT_BYTES_MAX: usize = 128 << 10;
 
 #[cfg(test)]
@@ -296,7 +297,7 @@ mod tests {
         SecureSession::new(options(role, securities, negotiate)).unwrap()
     }
 
-    /// Moves output to the other end, `chunk` bytes at a time, until both are silent.
+    /// Moves output to the other end, `chunk` bytes at a time, until neither has any.
     fn run(
         dialer: &mut SecureSession,
         listener: &mut SecureSession,
@@ -321,7 +322,7 @@ mod tests {
     const ALL: [Security; 2] = [Security::Noise, Security::Tls];
 
     #[test]
-    fn carries_bytes_both_ways_whatever_the_pieces() {
+    fn carries_bytes_both_ways_in_chunks_of_any_size() {
         let sent: Vec<u8> = (0..100_000_u32).map(|index| index as u8).collect();
         for security in ALL {
             for negotiate in [false, true] {
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_record_is_final_and_what_came_before_it_is_delivered() {
+    fn a_broken_record_is_final_and_plaintext_before_it_is_delivered() {
         for security in ALL {
             let mut dialer = session(Role::Dialer, &[security], false);
             let mut listener = session(Role::Listener, &[security], false);
@@ -378,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_says_that_it_ends_and_noise_has_no_words_for_it() {
+    fn tls_announces_its_end_and_noise_cannot() {
         for security in ALL {
             let mut dialer = session(Role::Dialer, &[security], false);
             let mut listener = session(Role::Listener, &[security], false);
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_behind_the_end_never_leaves_in_the_clear() {
+    fn a_write_after_the_end_is_never_sent_in_the_clear() {
         let mut dialer = session(Role::Dialer, &[Security::Tls], false);
         let mut listener = session(Role::Listener, &[Security::Tls], false);
         run(&mut dialer, &mut listener, 64).unwrap();

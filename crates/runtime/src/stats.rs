@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that only grows.
+/// A relaxed atomic counter.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -12,34 +12,34 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// Sets the value, of a number that somebody else counts.
+    /// Sets the value of a number that is counted elsewhere.
     pub fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
     }
 
-    /// The present value.
+    /// Returns the current value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What one connection has carried.
+/// Traffic of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
-    /// Bytes of its streams received, those of negotiations included.
+    /// Stream bytes received, including those of negotiations.
     pub(crate) bytes_in: Counter,
-    /// Bytes of its streams sent.
+    /// Stream bytes sent.
     pub(crate) bytes_out: Counter,
     /// Muxer frames received; those of the `yamux` crate are not counted.
     pub(crate) frames_in: Counter,
     /// Muxer frames sent; those of the `yamux` crate are not counted.
     pub(crate) frames_out: Counter,
-    /// Smoothed round trip in microseconds; 0 while it is not known.
+    /// Smoothed round-trip time in microseconds; 0 while unknown.
     pub(crate) round_trip_us: Counter,
 }
 
 impl Traffic {
-    /// All of it, in the order of the fields.
+    /// Returns every figure, in field order.
     pub(crate) fn figures(&self) -> [u64; 5] {
         [
             self.bytes_in.get(),
@@ -53,7 +53,7 @@ impl Traffic {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// What one JavaScript environment has seen of its native side.
+        /// Counters of one JavaScript environment.
         #[derive(Debug, Default)]
         pub struct HubStats {
             $($(#[$doc])* pub $name: Counter,)*
@@ -63,7 +63,7 @@ macro_rules! counters {
             /// Names in the order of [`HubStats::values`].
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
 
-            /// Every counter, in the order of [`HubStats::NAMES`].
+            /// Returns every counter, in the order of [`HubStats::NAMES`].
             pub fn values(&self) -> impl Iterator<Item = u64> + '_ {
                 [$(self.$name.get()),*].into_iter()
             }
@@ -72,7 +72,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Doorbell calls: wakes of JavaScript asked for.
+    /// Doorbell calls: requested wakeups of the JavaScript thread.
     rings,
     /// Calls of `drain`.
     drains,
@@ -84,9 +84,9 @@ counters! {
     bytes_read,
     /// Stream bytes copied out of JavaScript memory.
     bytes_written,
-    /// Bytes taken from sockets.
+    /// Bytes read from sockets.
     socket_bytes_in,
-    /// Bytes given to sockets.
+    /// Bytes written to sockets.
     socket_bytes_out,
     /// Muxer frames received; those of the `yamux` crate are not counted.
     frames_in,
@@ -98,11 +98,11 @@ counters! {
     socket_writes,
     /// Flushes that the JavaScript thread sealed and sent itself.
     inline_writes,
-    /// Bytes that the JavaScript thread sealed at those.
+    /// Bytes sealed by the JavaScript thread in those flushes.
     inline_bytes,
-    /// Reads of sockets that JavaScript's own event loop waits for.
+    /// Reads of sockets registered with JavaScript's event loop.
     inline_reads,
-    /// Times that JavaScript's event loop polled its sockets before it slept.
+    /// Times JavaScript's event loop polled its sockets before sleeping.
     busy_polls,
     /// Flushes that woke an I/O thread.
     kicks,
@@ -114,18 +114,18 @@ counters! {
     streams_opened,
     /// Streams closed, both directions.
     streams_closed,
-    /// Streams reset because their connection held too much.
+    /// Streams reset because their connection exceeded its memory limit.
     memory_resets,
     /// Times a connection stopped reading because JavaScript did not drain.
     read_pauses,
     /// Inbound connections whose upgrade failed.
     upgrades_failed,
-    /// Inbound connections refused before a byte was spent.
+    /// Inbound connections refused before any byte was exchanged.
     admissions_refused,
-    /// Diagnostic facts dropped for want of room, or because there were too many in a second.
+    /// Diagnostic facts dropped because the ring was full or the limit per second was reached.
     diagnostics_dropped,
     /// Chunks of stream pipes that came from the allocator and not from the pool.
     chunk_allocations,
-    /// Bytes by which receive windows of the whole process have grown at present.
+    /// Current growth of the receive windows of the whole process, in bytes.
     window_growth,
 }

@@ -1,6 +1,6 @@
-//! The primitives that the hub, the slots and the connection lock are built from.
+//! Synchronization primitives of the hub, the slots and the connection lock.
 //!
-//! They stand in one place so that the model test can compile the same sources against a
+//! They are collected here so that the model test can compile the same sources against a
 //! scheduler that explores interleavings (`tests/model`).
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -10,7 +10,8 @@ pub(crate) use std::sync::atomic::{
 };
 pub(crate) use std::time::Instant;
 
-/// An epoch that lies ahead: until then a clock that starts there stands, unless a test puts it forward.
+/// Returns an epoch in the future: a clock that starts there stands still until then, unless a test
+/// advances it.
 #[cfg(test)]
 pub(crate) fn test_epoch() -> Instant {
     Instant::now() + std::time::Duration::from_secs(24 * 60 * 60)

@@ -1,4 +1,4 @@
-//! The node's I/O threads: one single-threaded tokio runtime each, connections pinned to one.
+//! The node's I/O threads: one single-threaded tokio runtime each, each connection pinned to one.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -8,13 +8,13 @@ use tokio::sync::watch;
 
 use crate::sync::{Arc, AtomicUsize, Ordering};
 
-/// One I/O thread and how much it has to do.
+/// One I/O thread and its number of connections.
 pub(crate) struct IoThread {
     handle: Handle,
     connections: Arc<AtomicUsize>,
 }
 
-/// Keeps a place on an I/O thread while a connection lives there.
+/// Counts a connection to the load of its I/O thread until dropped.
 pub(crate) struct Seat(Arc<AtomicUsize>);
 
 impl Drop for Seat {
@@ -63,13 +63,13 @@ impl IoThreads {
         Ok(io_threads)
     }
 
-    /// The first thread: acceptors and the node's own chores. None once the threads are stopped.
+    /// Returns the first thread, for accept loops and the node's own tasks; `None` once the threads
+    /// are stopped.
     pub(crate) fn first(&self) -> Option<Handle> {
         self.threads.first().map(|thread| thread.handle.clone())
     }
 
-    /// Runs a connection on the thread that has the fewest, and keeps its seat there. None once the
-    /// threads are stopped.
+    /// Takes a seat on the thread with the fewest connections; `None` once the threads are stopped.
     pub(crate) fn seat(&self) -> Option<(Handle, Seat)> {
         let thread = self
             .threads
@@ -79,10 +79,10 @@ impl IoThreads {
         Some((thread.handle.clone(), Seat(Arc::clone(&thread.connections))))
     }
 
-    /// Tells every thread to stop; the caller waits for them with [`join`], without a lock that
-    /// their tasks may want. No task blocks, so that takes one turn of each.
+    /// Signals every thread to stop; the caller waits for them with [`join`], without a lock that
+    /// their tasks may need. No task blocks, so that takes one poll of each.
     ///
-    /// The handles go too: one that is kept keeps the descriptors of its runtime's event queue open.
+    /// The handles are dropped too: each keeps the descriptors of its runtime's event queue open.
     pub(crate) fn stop(&mut self) -> Vec<JoinHandle<()>> {
         self.stop.send_replace(true);
         self.threads.clear();
@@ -90,7 +90,7 @@ impl IoThreads {
     }
 }
 
-/// Waits for threads that were told to stop.
+/// Waits for threads that were signalled to stop.
 pub(crate) fn join(threads: Vec<JoinHandle<()>>) {
     for thread in threads {
         // A thread that panicked has nothing left to stop.
@@ -98,7 +98,7 @@ pub(crate) fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
-/// Threads for a machine of `cores` cores: one is left to JavaScript.
+/// Returns the number of threads for a machine of `cores` cores: one core is left to JavaScript.
 pub(crate) fn default_count(cores: usize) -> usize {
     cores.saturating_sub(1).clamp(1, 4)
 }

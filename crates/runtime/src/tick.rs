@@ -1,4 +1,4 @@
-//! What JavaScript's thread sends and reads itself in a tick of its event loop.
+//! Inline sends and reads of JavaScript's thread in a tick of its event loop.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -8,25 +8,25 @@ use crate::error::ConnectionFault;
 use crate::loop_sockets::{LoopSockets, READS_PER_POLL};
 use crate::sync::Arc;
 
-/// What a flush on the JavaScript thread may touch: more is left to the I/O threads, whose cores
-/// would idle while JavaScript encrypts. What a look at the loop sockets has read is answered by one flush.
+/// Limits of a flush on the JavaScript thread: larger ones are left to the I/O threads, whose cores
+/// would idle while JavaScript encrypts. One flush answers all connections read by one poll.
 const INLINE_CONNECTIONS_MAX: usize = READS_PER_POLL;
 const INLINE_BYTES_MAX: usize = 16 << 10;
 
-/// Connections touched last that are looked through for one that is touched again.
+/// Number of most recently touched connections that are searched for a duplicate.
 const RECENT: usize = 4;
 
-/// The present tick.
+/// The current tick.
 #[derive(Default)]
 pub(crate) struct Tick {
-    /// Connections that have something to send.
+    /// Connections to flush.
     touched: Vec<Arc<Connection>>,
     bytes: usize,
     scratch: Scratch,
 }
 
 impl Tick {
-    /// Takes note of a connection to flush, for the sake of so many bytes.
+    /// Marks a connection for the next flush, with `bytes` to send.
     pub(crate) fn touch(&mut self, connection: &Arc<Connection>, bytes: usize) {
         self.bytes += bytes;
         let mut recent = self.touched.iter().rev().take(RECENT);
@@ -35,8 +35,8 @@ impl Tick {
         }
     }
 
-    /// Reads the sockets of loop sockets that have news. What their connections have to say themselves goes out
-    /// with the flush. Returns how long the event loop may poll behind them.
+    /// Reads the loop sockets that are ready. Their connections' own frames go out with the next
+    /// flush. Returns how long the event loop may busy-poll afterwards.
     pub(crate) fn read(&mut self, loop_sockets: &LoopSockets) -> Duration {
         let mut busy_poll = Duration::ZERO;
         for (connection, may_stay) in loop_sockets.take_ready() {
@@ -49,7 +49,7 @@ impl Tick {
         busy_poll
     }
 
-    /// Sends what the tick has posted: here where that is little, else on the I/O threads.
+    /// Sends the tick's output: inline if there is little of it, else on the I/O threads.
     pub(crate) fn flush(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         let inline = self.touched.len() <= INLINE_CONNECTIONS_MAX && bytes <= INLINE_BYTES_MAX;
@@ -63,7 +63,7 @@ impl Tick {
     }
 }
 
-/// A panic of a connection ends that connection.
+/// Runs `work` on a connection; a panic ends only that connection.
 fn contained(connection: &Connection, work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         let fault = ConnectionFault::Internal;

@@ -1,4 +1,5 @@
-//! From a raw pipe of bytes to a secured and multiplexed connection: what moves the bytes of an upgrade.
+//! Upgrades a raw byte pipe to a secured and multiplexed connection: moves the bytes of
+//! [`Upgrade`].
 
 use std::future::poll_fn;
 use std::io;
@@ -13,49 +14,50 @@ use crate::command::{ConnectError, Stage};
 use crate::pipe::BytePipe;
 use crate::sync::{Arc, Mutex};
 
-/// How connections are upgraded: the same for all of a node.
+/// Upgrade settings, shared by all connections of a node.
 pub(crate) struct UpgradeConfig {
     pub(crate) identity: Arc<Identity>,
     /// Offered in this order.
     pub(crate) securities: Vec<Security>,
-    /// As they are negotiated.
+    /// Protocol ids, as negotiated.
     pub(crate) muxers: Arc<[Box<str>]>,
 }
 
-/// What one upgrade is for.
+/// Parameters of one upgrade.
 pub(crate) struct Purpose<'a> {
     pub(crate) role: Role,
-    /// As whom.
+    /// Local identity.
     pub(crate) identity: &'a Arc<Identity>,
     pub(crate) expected_peer: Option<PeerId>,
     /// Restricts what the node offers.
     pub(crate) securities: Option<&'a [Security]>,
-    /// Where it is, for whoever may cut it off at any time.
+    /// Current stage, for a caller that may abandon the upgrade at any time.
     pub(crate) stage: &'a Mutex<Stage>,
 }
 
-/// What an upgrade leaves.
+/// Result of an upgrade.
 pub(crate) struct Upgraded {
     pub(crate) channel: Channel,
     pub(crate) peer: PeerId,
     pub(crate) key: PublicKey,
     pub(crate) security: Security,
     pub(crate) early_muxer: bool,
-    /// Bytes behind the handshake, as they came out of the pipe.
+    /// Bytes after the handshake, as read from the pipe.
     pub(crate) leftover: Vec<u8>,
-    /// Bytes behind the muxer's negotiation, already opened.
+    /// Bytes after the muxer's negotiation, already opened.
     pub(crate) plaintext: Vec<u8>,
     pub(crate) security_time: Duration,
     pub(crate) muxer_time: Duration,
 }
 
-/// Bytes asked of the pipe at a time while nothing is known of the remote.
+/// Bytes per read while nothing is known of the remote.
 const READ_STEP: usize = 2 << 10;
 
-/// Upgrades what is at the other end of `pipe`; the purpose's stage tells where that is, and where it failed.
+/// Upgrades the connection over `pipe`; the purpose's stage is the current one, or that of the
+/// failure.
 ///
 /// # Errors
-/// Why it failed.
+/// The cause of the failure.
 pub(crate) async fn upgrade(
     pipe: &dyn BytePipe,
     config: &UpgradeConfig,
@@ -104,7 +106,7 @@ pub(crate) async fn upgrade(
     }
 }
 
-/// A pipe, what was read of it and not understood yet, and what is to go out before the next wait.
+/// A pipe, its input that is not consumed yet, and the output to send before the next wait.
 struct Wire<'a> {
     pipe: &'a dyn BytePipe,
     input: Vec<u8>,
@@ -115,13 +117,13 @@ impl Wire<'_> {
     async fn advance(&mut self, upgrade: &mut Upgrade) -> Result<Progress, ConnectError> {
         let step = upgrade.advance(&mut self.input, &mut self.output);
         if step.is_err() {
-            // What there is to say to the remote, an alert included, goes out even so.
+            // Pending output, such as an alert, is sent even so.
             self.flush().await?;
         }
         Ok(step?)
     }
 
-    /// Sends what waits to be sent, then reads.
+    /// Sends pending output, then reads.
     async fn receive(&mut self) -> Result<(), ConnectError> {
         self.flush().await?;
         self.read().await
@@ -189,10 +191,10 @@ mod tests {
 
     type Outcome = (Stage, Result<Upgraded, ConnectError>);
 
-    /// More than either end says before it reads: an upgrade sends all of that first.
+    /// More than either end sends before it reads: an upgrade sends all of that first.
     const CAPACITY: usize = 16 << 10;
 
-    /// What comes of both ends of a pipe.
+    /// Upgrades both ends of a pipe; returns their outcomes.
     fn upgrade_both(configs: [&UpgradeConfig; 2], expected_peer: Option<PeerId>) -> [Outcome; 2] {
         let (dialled, accepted) = memory::connected(CAPACITY);
         let end = async |role, raw: RawConnection, config: &UpgradeConfig| {

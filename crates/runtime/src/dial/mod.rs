@@ -1,4 +1,4 @@
-//! Dialling one set of concrete addresses by a plan; the first to be upgraded wins.
+//! Dials one set of concrete addresses by a plan; the first to be upgraded wins.
 
 use std::time::{Duration, Instant};
 
@@ -20,17 +20,18 @@ use race::Race;
 
 mod race;
 
-/// Where to dial, and how.
+/// Parameters of a dial.
 pub struct DialRequest {
-    /// The attempts, in the order in which they begin.
+    /// The attempts, in the order of their starts.
     pub plan: Vec<PlannedAttempt>,
-    /// Who must answer; anybody if none.
+    /// Expected peer; any if `None`.
     pub peer: Option<PeerId>,
-    /// As whom; the node if none. So one process can be many peers without a thread for each.
+    /// Identity to dial with. Defaults to the node's. Lets one process be many peers without a
+    /// thread for each.
     pub identity: Option<Arc<Identity>>,
-    /// Security to offer; the node's if none.
+    /// Security protocols to offer. Defaults to the node's.
     pub securities: Option<Vec<Security>>,
-    /// Attempts at a time.
+    /// Maximum number of concurrent attempts.
     pub parallel: usize,
 }
 
@@ -39,10 +40,9 @@ pub struct DialRequest {
 pub struct PlannedAttempt {
     /// A concrete address.
     pub address: Multiaddr,
-    /// From the start of the dial to that of the attempt, which begins earlier where the one before it
-    /// fails.
+    /// Delay from the start of the dial; the attempt starts earlier if its predecessor fails.
     pub delay: Duration,
-    /// For the attempt, its upgrade included.
+    /// Timeout of the attempt, including its upgrade.
     pub timeout: Duration,
 }
 
@@ -53,7 +53,7 @@ struct Won {
     dial_time: Duration,
 }
 
-/// Dials; the seat is kept by the connection.
+/// Dials; the connection keeps the seat.
 pub(crate) async fn dial(
     shared: &Arc<Shared>,
     request: u32,
@@ -64,7 +64,7 @@ pub(crate) async fn dial(
     if shared.is_closing() {
         return Outcome::Failed(CommandError::NodeClosed);
     }
-    let Ok(place) = shared.admission.place(&shared.limits) else {
+    let Ok(permit) = shared.admission.acquire(&shared.limits) else {
         return Outcome::Failed(CommandError::TooManyConnections(
             shared.limits.connections_max,
         ));
@@ -86,13 +86,13 @@ pub(crate) async fn dial(
         request,
         direction: Direction::Outbound,
         dial_time: won.dial_time,
-        place,
+        permit,
         ticket: None,
     };
     Outcome::Dialled(shared.establish(won.raw, won.upgraded, seat, origin))
 }
 
-/// A race whose failures JavaScript learns of as they happen.
+/// A race whose failures are announced to JavaScript as they happen.
 struct Announced<'a> {
     shared: &'a Shared,
     request: u32,
@@ -100,7 +100,7 @@ struct Announced<'a> {
 }
 
 impl Announced<'_> {
-    /// What the first attempt that succeeds has won; none when every one failed.
+    /// Returns the result of the first attempt to succeed; `None` when all have failed.
     async fn run<W, C, F>(&self, plan: &[PlannedAttempt], mut race: Race<'_, W, C>) -> Option<W>
     where
         W: Send + 'static,
@@ -115,7 +115,7 @@ impl Announced<'_> {
                         let address = || Some(plan[attempt.index].address.clone());
                         self.shared.report(Fact::Internal, address);
                     }
-                    // The outcome has the last ones, and follows at once.
+                    // The outcome contains the last failures, and follows at once.
                     if self.attempts.fail(attempt) && !race.is_over() {
                         self.announce();
                     }
@@ -177,7 +177,7 @@ mod tests {
     use crate::hub::{Doorbell, Hub, Ready};
     use crate::{Limits, Muxer, Node, NodeOptions};
 
-    /// Takes what is ready as soon as it rings.
+    /// Takes the ready entries as soon as it rings.
     struct Taker {
         hub: Arc<OnceLock<Weak<Hub>>>,
         taken: Sender<Vec<Ready>>,
@@ -193,13 +193,13 @@ mod tests {
     }
 
     fn node() -> (Node, Receiver<Vec<Ready>>) {
-        let place = Arc::new(OnceLock::new());
+        let cell = Arc::new(OnceLock::new());
         let (taken, rings) = mpsc::channel();
         let hub = Hub::new(Box::new(Taker {
-            hub: Arc::clone(&place),
+            hub: Arc::clone(&cell),
             taken,
         }));
-        place.set(std::sync::Arc::downgrade(&hub)).expect("one hub");
+        cell.set(std::sync::Arc::downgrade(&hub)).expect("one hub");
         let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
         let options = NodeOptions {
             identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_panics_is_told_as_a_failure_of_ours() {
+    fn an_attempt_that_panics_is_reported_as_an_internal_error() {
         let (node, _rings) = node();
         let hub = Arc::clone(&node.shared().hub);
         hub.listen_to(Level::Error as u32);
@@ -248,7 +248,7 @@ mod tests {
             };
             let race = Race::new(&plan, 1, &attempts, |_, stage| {
                 *stage.lock() = Stage::Security;
-                async { panic!("as the test wants it") }
+                async { panic!("deliberate panic") }
             });
             let won: Option<()> = announced.run(&plan, race).await;
             assert!(won.is_none());

@@ -1,4 +1,4 @@
-//! The race of one dial: attempts by a plan, of which the first that succeeds wins.
+//! The race of one dial: planned attempts, of which the first to succeed wins.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use crate::attempts::{Attempt, Attempts};
 use crate::command::{ConnectError, Stage};
 use crate::sync::{Arc, Mutex};
 
-/// Attempts under way, and those to come. Dropping it gives them up.
+/// Attempts in progress and yet to start. Dropping it abandons them.
 ///
-/// An attempt begins when its delay is over or the one before it in the plan has failed, whichever is
-/// first, and never before that one has begun: RFC 8305, section 5. One that begins early brings
-/// forward those behind it by as much, so that the delays between attempts stay.
+/// An attempt starts when its delay is over or its predecessor in the plan has failed, whichever is
+/// first, and never before its predecessor has started: RFC 8305, section 5. One that starts early
+/// brings forward its successors by as much, which preserves the delays between attempts.
 pub(super) struct Race<'a, W, C> {
     plan: &'a [PlannedAttempt],
-    /// Attempts at a time.
+    /// Maximum number of concurrent attempts.
     parallel: usize,
     attempts: &'a Attempts,
-    /// Makes one attempt.
+    /// Starts one attempt.
     connect: C,
-    /// Start of the plan: of the race, less the time by which failures have shortened it.
+    /// Start of the plan: that of the race, less the time by which failures have shortened it.
     began: Instant,
-    /// Those that have begun, by their place in the plan.
+    /// Attempts that have started, in the order of the plan.
     started: Vec<Started>,
     running: JoinSet<Result<W, ConnectError>>,
-    /// The attempt that began last has failed.
+    /// Whether the attempt that started last has failed.
     has_last_failed: bool,
 }
 
@@ -61,12 +61,12 @@ where
         }
     }
 
-    /// Whether every attempt of the plan has ended.
+    /// Returns whether every attempt of the plan has ended.
     pub(super) fn is_over(&self) -> bool {
         self.running.is_empty() && self.started.len() == self.plan.len()
     }
 
-    /// The next attempt that ends, with what it has won or as it failed; none when the race is over.
+    /// Waits for the next attempt to end, in success or failure; `None` when the race is over.
     pub(super) async fn next(&mut self) -> Option<Result<W, Attempt>> {
         while !self.is_over() {
             let due = self.due();
@@ -88,14 +88,15 @@ where
             return Some(match joined {
                 Ok((_, Ok(won))) => Ok(won),
                 Ok((task, Err(error))) => Err(self.failed(task, error)?),
-                // Nothing aborts single attempts: it panicked.
+                // Single attempts are never aborted: it panicked.
                 Err(error) => Err(self.failed(error.id(), ConnectError::Internal)?),
             });
         }
         None
     }
 
-    /// When the next attempt begins; none while as many are under way as may be, and when there is none.
+    /// Returns when the next attempt starts; `None` at the limit of concurrent attempts, or if none
+    /// is left.
     fn due(&self) -> Option<Instant> {
         let planned = self.plan.get(self.started.len())?;
         if self.running.len() >= self.parallel {
@@ -134,7 +135,7 @@ where
         self.has_last_failed = false;
     }
 
-    /// The attempt that `task` made, as it ended; there is one for every task.
+    /// Returns the failed attempt of `task`; every task has one.
     fn failed(&mut self, task: task::Id, error: ConnectError) -> Option<Attempt> {
         let index = self
             .started

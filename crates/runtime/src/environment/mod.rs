@@ -1,7 +1,7 @@
-//! JavaScript's side of the hub: the one consumer of the ready list, and the home of handles.
+//! JavaScript's side of the hub: the only consumer of the ready list, and the owner of handles.
 //!
-//! Everything here runs on the JavaScript thread, so nothing here is locked; what is shared lies
-//! in the [`Hub`], the slots and the connections.
+//! Everything here runs on the JavaScript thread, so nothing here is locked; shared state is in
+//! the [`Hub`], the slots and the connections.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::tick::Tick;
 
 mod streams;
 
-/// Records that one ready entry can need.
+/// Maximum number of records per ready entry.
 pub const RECORDS_PER_ENTRY: usize = 6;
 
-/// What ends behind the bytes that were submitted.
+/// Halves to close after the submitted bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The writing half.
@@ -38,20 +38,20 @@ enum Object {
     Connection(Arc<Connection>),
 }
 
-/// One JavaScript environment as Rust sees it.
+/// Native side of one JavaScript environment.
 pub struct Environment {
     hub: Arc<Hub>,
     objects: Registry<Object>,
-    /// Handles whose `closed` was told by the last drain.
+    /// Handles reported closed by the last drain.
     reported_closed: Vec<Handle>,
     outcomes: HashMap<u32, Outcome>,
-    /// Attempts of dials whose outcome was not taken, where JavaScript knows that some have failed.
+    /// Attempts of dials with reported failures, until the outcome is taken.
     attempts: HashMap<u32, Arc<Attempts>>,
     tick: Tick,
 }
 
 impl Environment {
-    /// The consumer of `hub`.
+    /// Creates the consumer of `hub`.
     pub fn new(hub: Arc<Hub>) -> Self {
         Self {
             hub,
@@ -63,22 +63,25 @@ impl Environment {
         }
     }
 
-    /// Takes loop sockets, if JavaScript's event loop can `wait` for a descriptor: while that is readable,
-    /// [`read_ready`](Self::read_ready) has something to do. It lives as long as the hub. Once is enough.
+    /// Enables loop sockets if JavaScript's event loop can `wait` for a descriptor: while that is
+    /// readable, [`read_ready`](Self::read_ready) has something to do. It lives as long as the hub.
+    /// Does nothing if already enabled.
     pub fn enable_loop_polling(&self, wait: impl FnOnce(i32) -> bool) {
         if self.hub.loop_sockets().is_some() {
             return;
         }
-        // Where the system has no such queue, every socket stays with the I/O threads.
+        // On systems without such a queue, every socket stays with the I/O threads.
         let Ok(queue) = EventQueue::new() else { return };
         if wait(queue.descriptor()) {
-            self.hub.host(LoopSockets::new(queue, LoopTerms::USUAL));
+            self.hub
+                .enable_loop_sockets(LoopSockets::new(queue, LoopTerms::DEFAULT));
         }
     }
 
-    /// Reads the sockets that are ready according to the event loop. Where that leaves something to drain, returns
-    /// how long the loop may poll behind it: the longest [`Limits::busy_poll`](crate::Limits::busy_poll) of the
-    /// connections read. The connections' own frames go out with the next [`flush`](Self::flush).
+    /// Reads the sockets reported ready by the event loop. If that leaves records to drain, returns
+    /// how long the loop may busy-poll afterwards: the longest
+    /// [`Limits::busy_poll`](crate::Limits::busy_poll) of the connections read. The connections'
+    /// own frames go out with the next [`flush`](Self::flush).
     pub fn read_ready(&mut self) -> Option<Duration> {
         let limit = match self.hub.loop_sockets() {
             Some(loop_sockets) => self.tick.read(loop_sockets),
@@ -87,12 +90,13 @@ impl Environment {
         (!self.hub.is_quiet()).then_some(limit)
     }
 
-    /// The hub.
+    /// Returns the hub.
     pub const fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
 
-    /// Hands over up to `max` records in order, and frees the handles that the last call closed.
+    /// Emits up to `max` records in order, and frees the handles that the last call reported
+    /// closed. Returns the number of records.
     pub fn drain(&mut self, max: usize, mut emit: impl FnMut(Record)) -> usize {
         for handle in std::mem::take(&mut self.reported_closed) {
             self.objects.remove(handle);
@@ -138,7 +142,7 @@ impl Environment {
             }
             Ready::GoingAway(connection, code) => {
                 let handle = connection.handle();
-                // One that has ended since is told of by its end.
+                // If it has ended since, only its end is reported.
                 if handle != 0 && connection.end_report().is_none() {
                     emit(Record::ConnectionGoingAway {
                         connection: handle,
@@ -152,7 +156,7 @@ impl Environment {
                 request,
                 attempts,
             } => {
-                // The outcome, or a look at the dial, may have taken them all.
+                // The outcome, or a query of the dial, may have taken them all.
                 if attempts.has_failed() {
                     self.attempts.insert(request, attempts);
                     emit(Record::AttemptsFailed { request, node });
@@ -164,7 +168,7 @@ impl Environment {
             }
             Ready::ListenerClosed { listener } => emit(Record::ListenerClosed { listener }),
             Ready::Diagnostics => {
-                let (waiting, dropped) = self.hub.diagnostics_waiting();
+                let (waiting, dropped) = self.hub.pending_diagnostics();
                 emit(Record::Diagnostics { waiting, dropped });
             }
         }
@@ -200,18 +204,19 @@ impl Environment {
         }
     }
 
-    /// The outcome of a completed command; once.
+    /// Takes the outcome of a completed command.
     pub fn take_outcome(&mut self, request: u32) -> Option<Outcome> {
         self.attempts.remove(&request);
         self.outcomes.remove(&request)
     }
 
-    /// The attempts of a dial of which [`Record::AttemptsFailed`] was told, until its outcome is taken.
+    /// Returns the attempts of a dial reported by [`Record::AttemptsFailed`], until its outcome is
+    /// taken.
     pub fn attempts(&self, request: u32) -> Option<&Arc<Attempts>> {
         self.attempts.get(&request)
     }
 
-    /// A live connection.
+    /// Returns a live connection.
     ///
     /// # Errors
     /// [`CallError::StaleHandle`].
@@ -229,17 +234,17 @@ impl Environment {
         }
     }
 
-    /// Opens a stream; the handle carries [`HANDLE_PENDING`] while it is not usable.
+    /// Opens a stream; the handle carries [`HANDLE_PENDING`] if it is not usable yet.
     ///
     /// # Errors
-    /// Those of [`Connection::open`], and [`CallError::HandleLimit`].
+    /// Errors of [`Connection::open`], and [`CallError::HandleLimit`].
     pub fn open(&mut self, connection: u32, proposals: Proposals) -> Result<u32, CallError> {
         let connection = Arc::clone(self.connection(connection)?);
         if self.objects.is_full() {
             return Err(CallError::HandleLimit);
         }
         let (slot, usable) = connection.open(proposals)?;
-        // What the driver has told of it by now waits for the next drain, on this thread.
+        // Notifications that the driver has queued by now wait for the next drain, on this thread.
         let Some(handle) = self.objects.insert(Object::Stream(Arc::clone(&slot))) else {
             slot.reset(0);
             return Err(CallError::HandleLimit);
@@ -253,8 +258,9 @@ impl Environment {
         })
     }
 
-    /// Figures of a live stream: bytes received, sent, received and not read, written and not sent. Of a
-    /// connection: bytes received, sent, frames received, sent, round trip in microseconds, 0 if unknown.
+    /// Returns the figures of a live stream: bytes received, sent, received but unread, written but
+    /// unsent; or of a connection: bytes received, sent, frames received, sent, round-trip time in
+    /// microseconds, 0 if unknown.
     ///
     /// # Errors
     /// [`CallError::StaleHandle`].
@@ -296,18 +302,19 @@ impl Environment {
         Ok(())
     }
 
-    /// Takes note of a connection to flush. A foreign stream's muxer hears of it by a record.
+    /// Marks the stream's connection for the next flush. A foreign stream's muxer is notified by a
+    /// record.
     fn touch(&mut self, slot: &StreamSlot, bytes: usize) {
         if let Some(connection) = slot.carrier.connection() {
             self.tick.touch(connection, bytes);
         }
     }
 
-    /// Sends what this tick has posted: here where that is little, else on the I/O threads.
+    /// Sends this tick's output: inline if there is little of it, else on the I/O threads.
     pub fn flush(&mut self) {
         self.tick.flush();
-        // The calls of the tick and their sending may have told something; a driver that has ended rings
-        // no more.
+        // The calls of the tick and their sending may have queued notifications; a driver that has
+        // ended no longer rings.
         self.hub.announce();
     }
 }
@@ -318,7 +325,7 @@ impl Drop for Environment {
     }
 }
 
-/// The environment has no handle left for it.
+/// Closes a connection for which no handle is left.
 fn refuse(connection: &Connection) {
     let code = ferroswarm_proto::muxer::ConnectionErrorCode::ResourceLimitExceeded as u32;
     connection.close(CloseRequest {

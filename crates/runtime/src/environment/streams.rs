@@ -1,4 +1,4 @@
-//! Calls on streams: what JavaScript reads, writes and ends.
+//! JavaScript's calls on streams: reads, writes and closes.
 
 use ferroswarm_proto::framing::Framing;
 use ferroswarm_proto::multistream::{Answer, ProtocolId};
@@ -14,7 +14,7 @@ use crate::sync::Arc;
 use super::{End, Environment, Object};
 
 impl Environment {
-    /// A stream that a muxer in JavaScript carries, open.
+    /// Opens a stream that is carried by a muxer in JavaScript.
     ///
     /// # Errors
     /// [`CallError::HandleLimit`].
@@ -28,10 +28,10 @@ impl Environment {
         Ok(handle.raw())
     }
 
-    /// A call of a foreign stream's muxer; what it tells is announced.
+    /// Makes a call of a foreign stream's muxer and announces the notifications it queues.
     ///
     /// # Errors
-    /// Those of `call`.
+    /// Errors of `call`.
     pub fn foreign<T>(
         &self,
         stream: u32,
@@ -42,7 +42,7 @@ impl Environment {
         Ok(answer)
     }
 
-    /// See [`StreamSlot::arm`]. Who opens a stream waits for an answer.
+    /// See [`StreamSlot::arm`]. The opener of a stream waits for an answer.
     ///
     /// # Errors
     /// [`CallError::StaleHandle`].
@@ -54,7 +54,7 @@ impl Environment {
     /// See [`StreamSlot::read`].
     ///
     /// # Errors
-    /// Those of [`StreamSlot::read`].
+    /// Errors of [`StreamSlot::read`].
     pub fn read(&self, stream: u32, into: &mut [u8]) -> Result<usize, CallError> {
         let read = self.stream(stream)?.read(into);
         let count = self.reported(read)?;
@@ -62,7 +62,7 @@ impl Environment {
         Ok(count)
     }
 
-    /// Rings for what a read has told besides its answer: the end of the stream closes it.
+    /// Announces the notifications of a read that failed: reading the end of a stream closes it.
     fn reported(&self, read: Result<usize, CallError>) -> Result<usize, CallError> {
         if read.is_err() {
             self.hub.announce();
@@ -73,7 +73,7 @@ impl Environment {
     /// See [`StreamSlot::read_messages`].
     ///
     /// # Errors
-    /// Those of [`StreamSlot::read_messages`].
+    /// Errors of [`StreamSlot::read_messages`].
     pub fn read_messages(
         &self,
         stream: u32,
@@ -102,7 +102,7 @@ impl Environment {
     /// See [`StreamSlot::write`].
     ///
     /// # Errors
-    /// Those of [`StreamSlot::write`].
+    /// Errors of [`StreamSlot::write`].
     pub fn write(&mut self, stream: u32, bytes: &[u8]) -> Result<usize, CallError> {
         let slot = Arc::clone(self.stream(stream)?);
         let count = slot.write(bytes)?;
@@ -111,11 +111,12 @@ impl Environment {
         Ok(count)
     }
 
-    /// See [`StreamSlot::submit`]; then ends what `end` says. The credit carries [`HANDLE_PENDING`] where the
-    /// remote has not answered the stream's only proposal by then: `negotiated` follows.
+    /// See [`StreamSlot::submit`]; then closes the halves given by `end`. The credit carries
+    /// [`HANDLE_PENDING`] if the remote has not answered the stream's only proposal by then:
+    /// `negotiated` follows.
     ///
     /// # Errors
-    /// Those of [`StreamSlot::submit`] and [`StreamSlot::close_write`].
+    /// Errors of [`StreamSlot::submit`] and [`StreamSlot::close_write`].
     pub fn submit(
         &mut self,
         stream: u32,
@@ -123,7 +124,7 @@ impl Environment {
         end: Option<End>,
     ) -> Result<i32, CallError> {
         let slot = Arc::clone(self.stream(stream)?);
-        // An end alone is no write.
+        // An end without bytes is not a write.
         let credit = if end.is_some() && bytes.is_empty() {
             0
         } else {
@@ -143,10 +144,10 @@ impl Environment {
         })
     }
 
-    /// A change of state that may have to go on the wire.
+    /// Changes a stream's state, which may have to go on the wire.
     ///
     /// # Errors
-    /// Those of `change`.
+    /// Errors of `change`.
     pub fn change(
         &mut self,
         stream: u32,
@@ -158,16 +159,16 @@ impl Environment {
         Ok(state)
     }
 
-    /// The protocol that was asked about, or agreed on after the question.
+    /// Returns the queried protocol, or the one agreed on after the query.
     ///
     /// # Errors
-    /// [`CallError::StaleHandle`]; [`CallError::State`] if there was no question.
+    /// [`CallError::StaleHandle`]; [`CallError::State`] if there was no query.
     pub fn queried_protocol(&self, stream: u32) -> Result<ProtocolId, CallError> {
         self.stream(stream)?.queried().ok_or(CallError::State)
     }
 
-    /// Answers [`Record::ProtocolQuery`](crate::Record::ProtocolQuery) with the handler of the protocol; too late is
-    /// no error.
+    /// Answers [`Record::ProtocolQuery`](crate::Record::ProtocolQuery) with the handler of the
+    /// protocol; a late answer is not an error.
     ///
     /// # Errors
     /// [`CallError::StaleHandle`].

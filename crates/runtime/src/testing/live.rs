@@ -1,5 +1,5 @@
 //! Two environments with a live connection between them, on one thread: nothing happens until
-//! [`Live::settle`], which goes on until nothing more happens.
+//! [`Live::settle`], which runs until both are idle.
 
 use std::cell::Cell;
 use std::task::{Context, Waker};
@@ -19,10 +19,10 @@ use crate::testing::{End, Streams, connect, pipe};
 /// Bytes that the pipe holds in each direction.
 const PIPE_BYTES: usize = 64 << 10;
 
-/// Rounds after which a pair that has not come to rest is stuck in a loop.
+/// Rounds after which a pair that is not idle is stuck in a loop.
 const ROUNDS_MAX: usize = 10_000;
 
-/// Remembers that it was rung: only then does JavaScript drain.
+/// Records that it was rung: only then does JavaScript drain.
 pub(crate) struct Bell(pub(crate) Arc<AtomicBool>);
 
 impl Doorbell for Bell {
@@ -37,15 +37,15 @@ pub(crate) struct Side {
     pub(crate) connection: Arc<Connection>,
     /// The connection's handle.
     pub(crate) handle: u32,
-    /// What JavaScript was told since the last [`Side::told`].
+    /// Records since the last [`Side::take_records`].
     records: Vec<Record>,
-    /// Figures of its connection that JavaScript was told.
+    /// Reported traffic figures of its connection.
     pub(crate) carried: Vec<(u32, u64)>,
     scratch: Scratch,
     rung: Arc<AtomicBool>,
-    /// How the connection ended.
+    /// Reason the connection ended.
     pub(crate) ended: Option<ConnectionFault>,
-    /// It drains.
+    /// Whether it drains.
     pub(crate) drains: bool,
 }
 
@@ -65,7 +65,7 @@ impl Side {
         }
     }
 
-    /// What JavaScript was told since the last call, without what the connection has carried.
+    /// Takes the records since the last call, without traffic figures.
     pub(crate) fn take_records(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.records)
     }
@@ -74,7 +74,7 @@ impl Side {
         self.environment.open(self.handle, proposals).unwrap() & !crate::HANDLE_PENDING
     }
 
-    /// Everything there is to read, and how it ends.
+    /// Reads all available bytes; returns them and the final result.
     pub(crate) fn read(&mut self, stream: u32) -> (Vec<u8>, Result<(), CallError>) {
         let mut bytes = Vec::new();
         let mut chunk = vec![0; 64 << 10];
@@ -87,7 +87,7 @@ impl Side {
         }
     }
 
-    /// The code that this side is told when its remote sends `code`: the crate tells none.
+    /// Returns the code reported here when the remote sends `code`: the `yamux` crate reports none.
     pub(crate) fn heard(&self, code: u32) -> u32 {
         match self.connection.facts().muxer {
             Muxer::Yamux => code,
@@ -115,7 +115,7 @@ impl Side {
         self.change(stream, |slot| Ok(slot.reset(code))).unwrap();
     }
 
-    /// One round: what JavaScript's tick and the driver do. Returns whether there was anything.
+    /// Runs one round of JavaScript's tick and the driver. Returns whether there was any activity.
     pub(crate) fn round(&mut self) -> bool {
         let before = self.activity();
         self.environment.flush();
@@ -123,7 +123,7 @@ impl Side {
             let mut cx = Context::from_waker(Waker::noop());
             if let Err(fault) = self.connection.poll_drive(&mut cx, &mut self.scratch) {
                 self.connection.finish(fault);
-                // What a driver does last.
+                // The last step of a driver.
                 self.connection.pipe().close();
                 self.ended = Some(fault);
                 return true;
@@ -160,7 +160,7 @@ pub(crate) fn over(muxers: [Muxer; 2], test: fn()) {
     test();
 }
 
-/// Both sides.
+/// Both sides of a connection.
 pub(crate) struct Live {
     pub(crate) dialer: Side,
     pub(crate) listener: Side,
@@ -169,18 +169,18 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// A live connection with default limits.
+    /// Creates a live connection with default limits.
     pub(crate) fn new() -> Self {
         Self::with(Limits::default(), Limits::default())
     }
 
-    /// A live connection without negotiation of streams.
+    /// Creates a live connection without negotiation of streams.
     pub(crate) fn raw() -> Self {
         Self::build([Limits::default(), Limits::default()], Streams::Raw)
     }
 
-    /// A live connection over other pipes, which hubs of their ends may be part of, and what carries
-    /// bytes between them.
+    /// Creates a live connection over other pipes, which may use the hubs of their ends, and the
+    /// carrier of bytes between them.
     pub(crate) fn through<P: BytePipe + 'static>(
         pipes: impl FnOnce([&Arc<Hub>; 2]) -> ((P, P), Box<dyn FnMut() -> bool>),
     ) -> Self {
@@ -191,9 +191,9 @@ impl Live {
         Self::build([dialer, listener], Streams::Negotiated)
     }
 
-    /// A live connection whose listener asks JavaScript about protocols that it does not know.
+    /// Creates a live connection whose listener queries JavaScript about unknown protocols.
     pub(crate) fn asking(listener: Limits) -> Self {
-        Self::build([Limits::default(), listener], Streams::Asked)
+        Self::build([Limits::default(), listener], Streams::Queried)
     }
 
     fn build(limits: [Limits; 2], streams: Streams) -> Self {
@@ -237,7 +237,7 @@ impl Live {
         live
     }
 
-    /// Both sides go on until nothing more happens.
+    /// Runs both sides until they are idle.
     pub(crate) fn settle(&mut self) {
         let mut quiet = 0;
         for _ in 0..ROUNDS_MAX {
@@ -247,10 +247,10 @@ impl Live {
                 return;
             }
         }
-        panic!("no rest after {ROUNDS_MAX} rounds");
+        panic!("not idle after {ROUNDS_MAX} rounds");
     }
 
-    /// A stream between both, by its handles there.
+    /// Opens a stream; returns its handles on both sides.
     pub(crate) fn stream(&mut self) -> (u32, u32) {
         self.stream_of(Proposals::Lazy(1))
     }
@@ -266,7 +266,7 @@ impl Live {
     }
 }
 
-/// The records that close `stream` in good order.
+/// Returns the records of an orderly close of `stream`.
 pub(crate) fn closed(stream: u32) -> Vec<Record> {
     vec![Record::StreamClosed {
         stream,

@@ -1,4 +1,4 @@
-//! Connections without sockets: a pair over a bounded pipe in memory, behind a real handshake.
+//! Connections without sockets: a pair over a bounded in-memory pipe, after a real handshake.
 //!
 //! Compiled for this crate's tests and, by path, for the model (`tests/model`).
 

@@ -14,36 +14,36 @@ use crate::hub::Hub;
 use crate::pipe::BytePipe;
 use crate::sync::{Arc, test_epoch};
 
-/// Protocols that every end names: `/label/1` is number 1 in every environment, and so on.
+/// Number of protocols named at every end: `/label/1` is number 1 in every environment, and so on.
 const NAMED: u32 = 11;
 
-/// Those that every end serves: the others have a name only.
+/// Number of protocols served at every end; the others are only named.
 const SERVED: u32 = 8;
 
-/// The one of them that has one inbound stream at a time.
+/// The one of them that is limited to one inbound stream at a time.
 pub(crate) const SINGLE: u32 = SERVED;
 
-/// What one end of a connection is made of.
+/// Parameters of one end of a connection.
 pub(crate) struct End {
-    /// Its environment's.
+    /// Hub of its environment.
     pub(crate) hub: Arc<Hub>,
     pub(crate) limits: Limits,
     pub(crate) muxer: Muxer,
     pub(crate) streams: Streams,
 }
 
-/// What becomes of inbound streams.
+/// Treatment of inbound streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Streams {
-    /// They are negotiated by the table.
+    /// Negotiated by the table.
     Negotiated,
-    /// The same, and JavaScript is asked about protocols that are not in it.
-    Asked,
-    /// They are handed over without negotiation.
+    /// The same, and JavaScript is queried about protocols that are not in it.
+    Queried,
+    /// Handed over without negotiation.
     Raw,
 }
 
-/// A connection between two ends, the first of which dialled.
+/// Connects two ends, the first of which dials.
 pub(crate) fn connect(
     ends: [End; 2],
     pipes: (impl BytePipe + 'static, impl BytePipe + 'static),
@@ -56,7 +56,7 @@ pub(crate) fn connect(
     ]
 }
 
-/// A connection that dialled, and the channel of its remote, whose part is the caller's.
+/// Creates a dialled connection and the channel of its remote, which the caller plays.
 pub(crate) fn connect_alone(end: End, pipe: impl BytePipe + 'static) -> (Arc<Connection>, Channel) {
     let [dialer, listener] = handshake();
     let connection = establish(end, Box::new(pipe), dialer, Direction::Outbound);
@@ -85,7 +85,7 @@ fn establish(
             );
         }
     }
-    if end.streams == Streams::Asked {
+    if end.streams == Streams::Queried {
         table.set_others(Others::Ask);
     }
     handlers.set(table);
@@ -117,7 +117,7 @@ fn establish(
     })
 }
 
-/// Both ends of a Noise handshake between two identities of the process.
+/// Performs a Noise handshake between two identities of the process; returns both ends.
 fn handshake() -> [Secured; 2] {
     static IDENTITIES: OnceLock<[Arc<Identity>; 2]> = OnceLock::new();
     let identities = IDENTITIES.get_or_init(|| {
@@ -143,7 +143,7 @@ fn handshake() -> [Secured; 2] {
     [dialer, listener].map(|end| end.finish().expect("a complete handshake"))
 }
 
-/// Hands what one end has to say to the other.
+/// Passes one end's output to the other.
 fn pass(from: &mut Handshake, to: &mut Handshake) {
     let mut bytes = Vec::new();
     from.poll_output(&mut bytes);

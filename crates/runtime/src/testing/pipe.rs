@@ -1,4 +1,4 @@
-//! A bounded byte pipe in memory: what a socket is to a connection.
+//! A bounded in-memory byte pipe, in place of a connection's socket.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,9 +17,9 @@ struct LaneState {
     capacity: usize,
     /// The writer sends no more.
     ended: bool,
-    /// Nobody reads any more.
+    /// The reader is gone.
     abandoned: bool,
-    /// What the system says to the writer: the number of an error.
+    /// Number of the system error that writes fail with.
     failure: Option<i32>,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -66,7 +66,7 @@ pub(crate) struct FakePipe {
     outbound: Arc<Lane>,
 }
 
-/// A pipe that holds up to `capacity` bytes in each direction.
+/// Creates a pipe that holds up to `capacity` bytes in each direction.
 pub(crate) fn pipe(capacity: usize) -> (FakePipe, FakePipe) {
     let (one, other) = (Lane::new(capacity), Lane::new(capacity));
     let left = FakePipe {
@@ -81,7 +81,7 @@ pub(crate) fn pipe(capacity: usize) -> (FakePipe, FakePipe) {
 }
 
 impl FakePipe {
-    /// From here on the writes of the other end fail with an error of the system.
+    /// Makes the writes of the other end fail with a system error from here on.
     pub(crate) fn fail_remote_writes(&self, number: i32) {
         self.inbound.state.lock().failure = Some(number);
     }
@@ -98,8 +98,8 @@ impl BytePipe for FakePipe {
             };
         }
         let count = state.bytes.len().min(into.len());
-        for (place, byte) in into.iter_mut().zip(state.bytes.drain(..count)) {
-            *place = byte;
+        for (target, byte) in into.iter_mut().zip(state.bytes.drain(..count)) {
+            *target = byte;
         }
         let writer = state.writer.take();
         drop(state);

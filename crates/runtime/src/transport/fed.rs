@@ -1,4 +1,4 @@
-//! Pipes that calls fill and empty: what takes the place of a socket where another carries the bytes.
+//! Pipes filled and emptied by calls, in place of a socket when the application carries the bytes.
 //!
 //! ```text
 //!               feed ──> inbound ──> try_read
@@ -6,9 +6,9 @@
 //!               take <── outbound <── try_write
 //! ```
 //!
-//! It is not a slot turned round: the application's side of a slot is JavaScript by construction, whose
-//! readiness waits in the hub as pending bits, and around its bytes stands the state machine of a
-//! stream. A connection's driver wants readiness as a waker, and of bytes no more than their order.
+//! It is not an inverted slot: the application's side of a slot is JavaScript by construction,
+//! whose readiness is pending bits in the hub, and a stream's state machine governs its bytes. A
+//! connection's driver needs readiness as a waker, and of bytes no more than their order.
 
 use std::io;
 use std::task::{Context, Poll, Waker};
@@ -26,17 +26,17 @@ pub struct FedPipe {
     outbound: Arc<Lane>,
 }
 
-/// The other end: puts in what was received for a connection, and takes out what is to be sent.
+/// The other end: feeds bytes received for a connection, and takes bytes to send.
 ///
-/// Each way the pipe holds up to its bound; who finds it full, or empty, is woken. Wakers are called on
-/// the other end's thread, a driver's under its connection's lock: they return at once and call neither
-/// end. Dropping it is [`abort`](Self::abort).
+/// The pipe holds up to its bound in each direction; a caller that finds it full, or empty, is
+/// woken later. Wakers are called on the other end's thread, a driver's under its connection's
+/// lock: they must return at once and call neither end. Dropping it is [`abort`](Self::abort).
 pub struct Feed {
     inbound: Arc<Lane>,
     outbound: Arc<Lane>,
 }
 
-/// Why a pipe takes no more bytes.
+/// Reason a pipe accepts no more bytes.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FeedError {
@@ -49,8 +49,8 @@ pub enum FeedError {
 }
 
 impl FedPipe {
-    /// Both ends of a pipe that holds up to `bytes_max` bytes each way, in chunks of `hub`'s pool; 1 at
-    /// least.
+    /// Creates both ends of a pipe that holds up to `bytes_max` bytes, at least 1, in each
+    /// direction, in chunks of `hub`'s pool.
     pub fn new(hub: &Arc<Hub>, bytes_max: usize) -> (Self, Feed) {
         let lane = || Arc::new(Lane::new(Arc::clone(hub), bytes_max.max(1)));
         let (inbound, outbound) = (lane(), lane());
@@ -63,8 +63,8 @@ impl FedPipe {
 }
 
 impl Feed {
-    /// Puts in as many of `bytes` as there is room for. Where there is none, `cx` is woken when the
-    /// connection has read half of what is there.
+    /// Feeds as many of `bytes` as there is room for. If there is none, `cx` is woken when the
+    /// connection has read half of the buffered bytes.
     ///
     /// # Errors
     /// See [`FeedError`].
@@ -76,24 +76,24 @@ impl Feed {
         }
     }
 
-    /// Moves bytes that are to be sent into `into`; 0 is the end, behind the last of them. Where there
-    /// are none yet, `cx` is woken when there are.
+    /// Moves bytes to send into `into`; 0 is the end, after the last of them. If there are none
+    /// yet, `cx` is woken when there are.
     pub fn poll_take(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<usize> {
         match self.outbound.read(into, Some(cx)) {
             Ok(Some(count)) => Poll::Ready(count),
             Ok(None) => Poll::Pending,
-            // Only this end breaks a pipe, after which it takes nothing.
+            // Only this end breaks a pipe, after which there is nothing to take.
             Err(Broken) => Poll::Ready(0),
         }
     }
 
-    /// Nothing more follows what was fed. The connection goes on sending.
+    /// Ends the inbound direction after the bytes fed so far. The connection can still send.
     pub fn end(&self) {
         self.inbound.end();
     }
 
-    /// The bytes are carried no further: the connection finds its pipe reset, unless it was ended
-    /// before, and nothing that it writes is taken.
+    /// Abandons both directions: the connection finds its pipe reset, unless it was ended before,
+    /// and its writes are refused.
     pub fn abort(&self) {
         self.inbound.reset();
         self.outbound.abandon();
@@ -151,10 +151,10 @@ impl Drop for FedPipe {
     }
 }
 
-/// The writer was cut off, or the reader has let go.
+/// The writer was reset, or the reader is gone.
 struct Broken;
 
-/// One way. Its lock comes before the hub's, behind that of the connection.
+/// One direction. Its lock is taken before the hub's and after that of the connection.
 struct Lane {
     hub: Arc<Hub>,
     bytes_max: usize,
@@ -165,11 +165,11 @@ struct Lane {
 struct LaneState {
     bytes: Pipe,
     writer: Writer,
-    /// Nobody reads any more.
+    /// The reader is gone.
     is_abandoned: bool,
-    /// Who waits for bytes.
+    /// Waker of a reader that waits for bytes.
     reader: Option<Waker>,
-    /// Who waits for room.
+    /// Waker of a writer that waits for room.
     blocked: Option<Waker>,
 }
 
@@ -194,7 +194,7 @@ impl Lane {
         self.state.lock().bytes.len()
     }
 
-    /// How many of `bytes` there was room for; none where it is full, of which `cx` hears the end.
+    /// Returns how many of `bytes` fit; `None` if it is full: `cx` is woken when there is room.
     fn write(
         &self,
         bytes: &[u8],
@@ -222,7 +222,8 @@ impl Lane {
         Ok(Some(count))
     }
 
-    /// How many bytes were there, 0 at the end; none where there are none yet, of which `cx` hears.
+    /// Returns the number of bytes read, 0 at the end; `None` if there are none yet: `cx` is woken
+    /// when there are.
     fn read(&self, into: &mut [u8], cx: Option<&mut Context<'_>>) -> Result<Option<usize>, Broken> {
         let mut state = self.state.lock();
         if state.is_abandoned {
@@ -241,7 +242,7 @@ impl Lane {
             };
         }
         let count = state.bytes.copy_to(into, &mut self.hub.pool());
-        // A writer that is woken for every little room comes back with little each time.
+        // A writer woken for every bit of room would write little each time.
         let has_room = state.bytes.len() <= self.bytes_max / 2;
         let blocked = if has_room { state.blocked.take() } else { None };
         drop(state);
@@ -268,7 +269,7 @@ impl Lane {
         Poll::Ready(())
     }
 
-    /// Nothing follows what was written.
+    /// Ends the direction after the bytes written.
     fn end(&self) {
         self.finish(|state| {
             if state.writer == Writer::Open {
@@ -278,7 +279,7 @@ impl Lane {
         });
     }
 
-    /// What was written is lost, unless it was ended.
+    /// Discards the bytes written, unless the direction was ended.
     fn reset(&self) {
         self.finish(|state| {
             let is_open = state.writer == Writer::Open;
@@ -289,7 +290,7 @@ impl Lane {
         });
     }
 
-    /// Nobody reads what was written.
+    /// Discards the bytes written: the reader is gone.
     fn abandon(&self) {
         self.finish(|state| {
             state.is_abandoned = true;
@@ -297,7 +298,7 @@ impl Lane {
         });
     }
 
-    /// Whoever waits learns of a change, with which the bytes may go.
+    /// Applies a change, discards the bytes if it returns true, and wakes all waiters.
     fn finish(&self, change: impl FnOnce(&mut LaneState) -> bool) {
         let mut state = self.state.lock();
         if change(&mut state) {
@@ -309,7 +310,7 @@ impl Lane {
     }
 }
 
-/// Wakes whoever waits; the lock is released, for a waker may be dropped with what it wakes.
+/// Wakes all waiters. The lock must be released: a waker may be dropped together with its task.
 fn wake(waiting: impl IntoIterator<Item = Option<Waker>>) {
     for waker in waiting.into_iter().flatten() {
         waker.wake();

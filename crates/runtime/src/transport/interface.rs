@@ -1,11 +1,13 @@
-//! Network interfaces: the zones of link-local addresses. The wire of the API has their names, sockets their numbers.
+//! Network interfaces: the zones of link-local addresses, by name in the API and by number in
+//! sockets.
 
-/// The number of an interface that is given by name or number; none where this host has no such name.
+/// Returns the number of an interface given by name or number; `None` if this host has no such
+/// name.
 pub(super) fn index_of(zone: &str) -> Option<u32> {
     zone.parse().ok().or_else(|| index_of_name(zone))
 }
 
-/// The name of an interface, or its number where it has none.
+/// Returns the name of an interface, or its number if it has none.
 pub(super) fn name_of(index: u32) -> String {
     known_name(index).unwrap_or_else(|| index.to_string())
 }
@@ -23,7 +25,7 @@ fn known_name(index: u32) -> Option<String> {
         .ok()
 }
 
-// Elsewhere zones are numbers to everybody.
+// On other systems zones are numeric everywhere.
 #[cfg(not(unix))]
 const fn index_of_name(_name: &str) -> Option<u32> {
     None

@@ -3,7 +3,7 @@
 use super::RawConnection;
 use crate::testing::pipe;
 
-/// Both ends of a connection that holds up to `capacity` bytes in each direction.
+/// Returns both ends of a connection that holds up to `capacity` bytes in each direction.
 pub(crate) fn connected(capacity: usize) -> (RawConnection, RawConnection) {
     let (one, other) = pipe(capacity);
     let address = |number: u64| format!("/memory/{number}").parse().expect("an address");

@@ -1,6 +1,6 @@
-//! Transports: what an address means, how to listen on it and how to dial it.
+//! Transports: parsing, listening on and dialling addresses.
 //!
-//! Nothing above names a socket: what a transport leads to is a [`RawConnection`].
+//! Nothing above names a socket: every transport yields a [`RawConnection`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,23 +19,23 @@ mod interface;
 pub(crate) mod memory;
 mod tcp;
 
-/// What an address means: one transport's way to a place.
+/// A parsed address: an endpoint of one transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Tcp(SocketAddr),
 }
 
 impl Endpoint {
-    /// Reads an address whole: a part that is not understood must not be left out. Who answers there is
-    /// not for a transport to know, so `/p2p` is no part of it either.
+    /// Parses a whole address: a part that is not understood must not be ignored. The identity of
+    /// the remote is not a transport's concern, so `/p2p` is refused too.
     ///
     /// # Errors
-    /// The part that no transport takes, or the zone that this host does not have.
+    /// The part that no transport supports, or the zone that this host does not have.
     pub(crate) fn parse(address: &Multiaddr) -> Result<Self, AddressError> {
         tcp::socket_address(address).map(Self::Tcp)
     }
 
-    /// Connects on the present I/O thread.
+    /// Connects on the current I/O thread.
     pub(crate) async fn dial(self) -> io::Result<RawConnection> {
         match self {
             Self::Tcp(address) => tcp::dial(address).await,
@@ -50,7 +50,7 @@ impl Endpoint {
     }
 }
 
-/// Bytes both ways between two addresses; nothing is known of the remote yet.
+/// A byte stream between two addresses; nothing is known of the remote yet.
 pub(crate) struct RawConnection {
     pub(crate) pipe: Box<dyn BytePipe>,
     pub(crate) local: Multiaddr,

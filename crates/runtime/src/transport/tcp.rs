@@ -1,4 +1,4 @@
-//! TCP: sockets with TCP_NODELAY, read and written without waiting.
+//! TCP: non-blocking sockets with TCP_NODELAY.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -16,11 +16,11 @@ use crate::event_queue::EventQueue;
 use crate::pipe::BytePipe;
 use crate::sync::Mutex;
 
-/// Connections that the kernel completes before we accept them; the kernel's own ceiling applies.
+/// Connections that the kernel completes before they are accepted; the kernel's own limit applies.
 const BACKLOG: i32 = 1_024;
 
-/// The socket address of `/ip4/…/tcp/…`, `/ip6/…/tcp/…` or `/ip6zone/…/ip6/…/tcp/…`, and of nothing
-/// else.
+/// Returns the socket address of `/ip4/…/tcp/…`, `/ip6/…/tcp/…` or `/ip6zone/…/ip6/…/tcp/…`, and of
+/// nothing else.
 pub(super) fn socket_address(address: &Multiaddr) -> Result<SocketAddr, AddressError> {
     let mut parts = address.iter().peekable();
     let zone = match parts.peek() {
@@ -54,10 +54,10 @@ pub(super) fn socket_address(address: &Multiaddr) -> Result<SocketAddr, AddressE
     })
 }
 
-/// `/ip4/…/tcp/…` or `/ip6/…/tcp/…`, with its zone where it has one.
+/// Returns `/ip4/…/tcp/…` or `/ip6/…/tcp/…`, with its zone if it has one.
 fn multiaddr(address: SocketAddr) -> Multiaddr {
     let mut parts = Multiaddr::empty();
-    // A mapped address names the IPv4 host that it is.
+    // An IPv4-mapped address denotes its IPv4 host.
     match (address.ip().to_canonical(), address) {
         (IpAddr::V4(ip), _) => parts.push(Protocol::Ip4(ip)),
         (IpAddr::V6(ip), SocketAddr::V6(address)) if address.scope_id() != 0 => {
@@ -71,11 +71,11 @@ fn multiaddr(address: SocketAddr) -> Multiaddr {
     parts.with(Protocol::Tcp(address.port()))
 }
 
-/// A bound socket that others connect to.
+/// A listening socket.
 pub(crate) struct Listener(TcpListener);
 
 impl Listener {
-    /// Binds and listens. IPv6 sockets take IPv6 only, so that both families can have one port.
+    /// Binds and listens. IPv6 sockets are IPv6-only, so that both families can share a port.
     pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -93,7 +93,7 @@ impl Listener {
         TcpListener::from_std(socket.into()).map(Self)
     }
 
-    /// The next connection. Cancelling the wait loses none.
+    /// Accepts the next connection. Cancel-safe.
     pub(crate) async fn accept(&self) -> io::Result<Arrival> {
         let (socket, remote) = self.0.accept().await?;
         Ok(Arrival {
@@ -102,20 +102,20 @@ impl Listener {
         })
     }
 
-    /// Where it listens, its port included.
+    /// Returns the bound address, including its port.
     pub(crate) fn local_address(&self) -> io::Result<Multiaddr> {
         self.0.local_addr().map(multiaddr)
     }
 }
 
-/// An accepted connection, in the event queue of no thread yet.
+/// An accepted connection, not yet registered with the event queue of a thread.
 pub(crate) struct Arrival {
     socket: std::net::TcpStream,
     remote: SocketAddr,
 }
 
 impl Arrival {
-    /// The remote host.
+    /// Returns the remote host.
     pub(crate) const fn host(&self) -> IpAddr {
         self.remote.ip()
     }
@@ -124,8 +124,8 @@ impl Arrival {
         multiaddr(self.remote)
     }
 
-    /// Joins the event queue of the present I/O thread.
-    pub(crate) fn settle(self) -> io::Result<RawConnection> {
+    /// Registers with the event queue of the current I/O thread.
+    pub(crate) fn register(self) -> io::Result<RawConnection> {
         let socket = TcpStream::from_std(self.socket)?;
         socket.set_nodelay(true)?;
         Ok(RawConnection {
@@ -136,7 +136,7 @@ impl Arrival {
     }
 }
 
-/// Connects.
+/// Connects to `address`.
 pub(super) async fn dial(address: SocketAddr) -> io::Result<RawConnection> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
@@ -154,34 +154,35 @@ pub(super) async fn dial(address: SocketAddr) -> io::Result<RawConnection> {
     })
 }
 
-/// A connected socket, in the event queue of an I/O thread or lent to another.
-struct TcpPipe(Mutex<Place>);
+/// A connected socket, in the event queue of an I/O thread or lent to another queue.
+struct TcpPipe(Mutex<Owner>);
 
-enum Place {
+enum Owner {
     Thread(TcpStream),
     Lent {
         socket: std::net::TcpStream,
-        /// The last read left room, so that the next one finds nothing.
+        /// The last read was short: the socket is empty.
         emptied: bool,
     },
-    /// It is closed, or failed to change places.
+    /// It is closed, or failed to change its owner.
     Gone,
 }
 
-/// Bytes that the kernel takes before it has sent those it has.
+/// Unsent bytes beyond which the kernel accepts no more.
 ///
-/// Its own measure is what the remote's window and the path may hold, and megabytes more: on a slow link, all that
-/// a ping or another stream's message has to wait for. Beside four uploads over 20 Mbit/s a ping took 128 ms with this
-/// bound, 390 ms without and 73 ms with an eighth of it; over loopback it costs no throughput.
+/// Without it the kernel accepts what the remote's window and the path may hold, and megabytes
+/// more: on a slow link, a ping or another stream's message has to wait for all of that. With four
+/// concurrent uploads over 20 Mbit/s a ping took 128 ms with this bound, 390 ms without and 73 ms
+/// with an eighth of it; over loopback it costs no throughput.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 const NOT_SENT_MAX: u32 = 128 << 10;
 
 impl TcpPipe {
     fn new(socket: TcpStream) -> Self {
-        // Without it the socket works all the same.
+        // Best effort: the socket works without it.
         #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
         drop(SockRef::from(&socket).set_tcp_notsent_lowat(NOT_SENT_MAX));
-        Self(Mutex::new(Place::Thread(socket)))
+        Self(Mutex::new(Owner::Thread(socket)))
     }
 }
 
@@ -192,17 +193,17 @@ fn gone() -> io::Error {
 impl BytePipe for TcpPipe {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         match &mut *self.0.lock() {
-            Place::Thread(socket) => {
+            Owner::Thread(socket) => {
                 let count = socket.try_read(into)?;
-                // A read that leaves room has emptied the socket: the next one need not ask the
-                // kernel. An end or a reset that came with the bytes stays in the readiness.
+                // A short read has emptied the socket: the next one need not call the kernel. An
+                // end or a reset that arrived with the bytes stays in the readiness.
                 if cfg!(unix) && count > 0 && count < into.len() {
                     let emptied = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
                     drop(socket.try_io(Interest::READABLE, emptied));
                 }
                 Ok(count)
             }
-            Place::Lent { socket, emptied } => {
+            Owner::Lent { socket, emptied } => {
                 if std::mem::take(emptied) {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
@@ -210,77 +211,77 @@ impl BytePipe for TcpPipe {
                 *emptied = count > 0 && count < into.len();
                 Ok(count)
             }
-            Place::Gone => Err(gone()),
+            Owner::Gone => Err(gone()),
         }
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &mut *self.0.lock() {
-            Place::Thread(socket) => socket.try_write(bytes),
-            Place::Lent { socket, .. } => socket.write(bytes),
-            Place::Gone => Err(gone()),
+            Owner::Thread(socket) => socket.try_write(bytes),
+            Owner::Lent { socket, .. } => socket.write(bytes),
+            Owner::Gone => Err(gone()),
         }
     }
 
     fn unaccepted(&self) -> Option<usize> {
         match &*self.0.lock() {
-            Place::Thread(socket) => unacknowledged(socket).ok(),
-            Place::Lent { socket, .. } => unacknowledged(socket).ok(),
-            Place::Gone => None,
+            Owner::Thread(socket) => unacknowledged(socket).ok(),
+            Owner::Lent { socket, .. } => unacknowledged(socket).ok(),
+            Owner::Gone => None,
         }
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &*self.0.lock() {
-            Place::Thread(socket) => socket.poll_read_ready(cx),
-            Place::Lent { .. } => Poll::Pending,
-            Place::Gone => Poll::Ready(Err(gone())),
+            Owner::Thread(socket) => socket.poll_read_ready(cx),
+            Owner::Lent { .. } => Poll::Pending,
+            Owner::Gone => Poll::Ready(Err(gone())),
         }
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &*self.0.lock() {
-            Place::Thread(socket) => socket.poll_write_ready(cx),
-            Place::Lent { .. } => Poll::Pending,
-            Place::Gone => Poll::Ready(Err(gone())),
+            Owner::Thread(socket) => socket.poll_write_ready(cx),
+            Owner::Lent { .. } => Poll::Pending,
+            Owner::Gone => Poll::Ready(Err(gone())),
         }
     }
 
     fn shutdown(&self) -> io::Result<()> {
         match &*self.0.lock() {
-            Place::Thread(socket) => SockRef::from(socket).shutdown(Shutdown::Write),
-            Place::Lent { socket, .. } => socket.shutdown(Shutdown::Write),
-            Place::Gone => Err(gone()),
+            Owner::Thread(socket) => SockRef::from(socket).shutdown(Shutdown::Write),
+            Owner::Lent { socket, .. } => socket.shutdown(Shutdown::Write),
+            Owner::Gone => Err(gone()),
         }
     }
 
     fn close(&self) {
-        *self.0.lock() = Place::Gone;
+        *self.0.lock() = Owner::Gone;
     }
 
     fn lend(&self, to: &EventQueue, token: usize) -> bool {
-        let mut place = self.0.lock();
-        let Place::Thread(socket) = std::mem::replace(&mut *place, Place::Gone) else {
+        let mut owner = self.0.lock();
+        let Owner::Thread(socket) = std::mem::replace(&mut *owner, Owner::Gone) else {
             return false;
         };
         let Ok(socket) = socket.into_std() else {
             return false;
         };
         let lent = to.add(&socket, token).is_ok();
-        *place = if lent {
+        *owner = if lent {
             let emptied = false;
-            Place::Lent { socket, emptied }
+            Owner::Lent { socket, emptied }
         } else {
-            TcpStream::from_std(socket).map_or(Place::Gone, Place::Thread)
+            TcpStream::from_std(socket).map_or(Owner::Gone, Owner::Thread)
         };
         lent
     }
 
     fn reclaim(&self, from: &EventQueue) -> io::Result<()> {
-        let mut place = self.0.lock();
-        if let Place::Lent { socket, .. } = std::mem::replace(&mut *place, Place::Gone) {
+        let mut owner = self.0.lock();
+        if let Owner::Lent { socket, .. } = std::mem::replace(&mut *owner, Owner::Gone) {
             from.remove(&socket)?;
-            *place = Place::Thread(TcpStream::from_std(socket)?);
+            *owner = Owner::Thread(TcpStream::from_std(socket)?);
         }
         Ok(())
     }
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_addresses_of_sockets_whole_and_names_the_part_that_is_in_the_way() {
+    fn parses_whole_addresses_and_names_the_unsupported_part() {
         const PEER: &str = "/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
         let refused = |part: &str| Err(format!("no transport takes {part}"));
         let cases = [

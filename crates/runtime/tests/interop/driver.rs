@@ -1,4 +1,4 @@
-//! What JavaScript is in the product: the one thread that drains, reads and writes.
+//! Stands in for JavaScript: the one thread that drains, reads and writes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use ferroswarm_runtime::{
 /// Nothing here takes long, but the machine may be small and busy.
 const HANG: Duration = Duration::from_secs(120);
 
-/// More than there is to tell at any time, for a drain that leaves some behind is rung for no more.
+/// More than can be pending at any time: the bell does not ring again for records left by a drain.
 const RECORDS_MAX: usize = 4_096;
 
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// A doorbell that one thread waits at.
+/// A doorbell that one thread waits for.
 #[derive(Default)]
 pub(crate) struct Bell {
     rung: Mutex<bool>,
-    heard: Condvar,
+    changed: Condvar,
 }
 
 impl Bell {
     pub(crate) fn ring(&self) {
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.heard.notify_one();
+        self.changed.notify_one();
     }
 
     fn wait(&self, deadline: Instant) {
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         let left = deadline.saturating_duration_since(Instant::now());
         let (mut rung, timeout) = self
-            .heard
+            .changed
             .wait_timeout_while(rung, left, |rung| !*rung)
             .unwrap_or_else(PoisonError::into_inner);
         assert!(!timeout.timed_out(), "it took longer than {HANG:?}");
@@ -44,23 +44,23 @@ impl Bell {
     }
 }
 
-struct Rope(Arc<Bell>);
+struct Ringer(Arc<Bell>);
 
-impl Doorbell for Rope {
+impl Doorbell for Ringer {
     fn ring(&self) {
         self.0.ring();
     }
 }
 
-/// What is answered to the bytes that have come on a stream; `true` says that no more will come.
+/// Returns the answer to the bytes received on a stream; `true` means that no more will arrive.
 pub(crate) type Service = fn(&mut Vec<u8>, bool) -> Vec<u8>;
 
-/// Everything as it comes.
+/// Echoes everything as it arrives.
 pub(crate) fn echo(received: &mut Vec<u8>, _ended: bool) -> Vec<u8> {
     std::mem::take(received)
 }
 
-/// The payload of a whole request.
+/// Answers a whole request with its payload.
 pub(crate) fn answer(received: &mut Vec<u8>, ended: bool) -> Vec<u8> {
     if !ended || received.is_empty() {
         return Vec::new();
@@ -72,7 +72,7 @@ pub(crate) fn answer(received: &mut Vec<u8>, ended: bool) -> Vec<u8> {
     payload
 }
 
-/// Bytes that go out on a stream, and those that come back.
+/// Bytes sent on a stream, and those received.
 pub(crate) struct Exchange {
     stream: u32,
     unsent: Vec<u8>,
@@ -94,13 +94,13 @@ impl Exchange {
         }
     }
 
-    /// Our half ends behind the bytes.
+    /// Ends our half after the bytes.
     pub(crate) const fn then_finish(mut self) -> Self {
         self.wants_fin = true;
         self
     }
 
-    /// The next bytes on the same stream.
+    /// Sends the next bytes on the same stream.
     pub(crate) fn again(&mut self, bytes: Vec<u8>) {
         self.unsent = bytes;
         self.received.clear();
@@ -134,7 +134,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Everything there is; what comes later rings.
+    /// Reads everything available; later bytes ring.
     fn receive(&mut self, environment: &mut Environment) -> Result<(), CallError> {
         let mut block = vec![0; BLOCK_BYTES];
         while !self.ended {
@@ -166,7 +166,7 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(security: Security) -> Self {
         let bell = Arc::new(Bell::default());
-        let hub = Hub::new(Box::new(Rope(Arc::clone(&bell))));
+        let hub = Hub::new(Box::new(Ringer(Arc::clone(&bell))));
         let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
         let options = NodeOptions {
             identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
@@ -194,7 +194,7 @@ impl Driver {
         Arc::clone(&self.bell)
     }
 
-    /// Dials an address with `/p2p`; the handle of the connection.
+    /// Dials an address with `/p2p`; returns the handle of the connection.
     pub(crate) fn dial(&mut self, address: &str) -> u32 {
         let (address, peer) = address.split_once("/p2p/").expect("the address of a peer");
         let dial = DialRequest {
@@ -215,7 +215,7 @@ impl Driver {
         }
     }
 
-    /// Listens; the bound address with `/p2p`.
+    /// Listens; returns the bound address with `/p2p`.
     pub(crate) fn listen(&mut self, address: &str) -> String {
         let address: Multiaddr = address.parse().expect("an address");
         match self.command(|node, request| node.listen(request, address)) {
@@ -260,7 +260,7 @@ impl Driver {
         self.environment.flush();
     }
 
-    /// Carries `exchanges` on until `done`.
+    /// Continues `exchanges` until `done`.
     pub(crate) fn until(
         &mut self,
         exchanges: &mut [&mut Exchange],
@@ -280,14 +280,14 @@ impl Driver {
         }
     }
 
-    /// Carries `exchanges` on until the remote has ended every one.
+    /// Continues `exchanges` until the remote has ended every one.
     pub(crate) fn finish(&mut self, exchanges: &mut [&mut Exchange]) {
         self.until(exchanges, |exchanges| {
             exchanges.iter().all(|exchange| exchange.ended)
         });
     }
 
-    /// Serves inbound streams until `done`, which is asked each time the bell has rung.
+    /// Serves inbound streams until `done`, which is checked each time the bell has rung.
     pub(crate) fn serve_until(&mut self, done: impl Fn() -> bool) {
         while !done() {
             self.turn();
@@ -295,7 +295,7 @@ impl Driver {
         }
     }
 
-    /// Closes the node in good order.
+    /// Closes the node in an orderly manner.
     pub(crate) fn close(mut self) {
         let closed = self.command(|node, request| node.close(request, Duration::from_secs(1)));
         assert!(matches!(closed, Outcome::Done), "the node closes");
@@ -312,8 +312,7 @@ impl Driver {
         outcome.expect("a completion has an outcome")
     }
 
-    /// Waits for the bell and takes what there is to know. What is left of a closed stream can be
-    /// read until the next turn.
+    /// Waits for the bell and drains. The rest of a closed stream can be read until the next turn.
     fn turn(&mut self) {
         self.bell.wait(self.deadline);
         let (completed, inbound) = (&mut self.completed, &mut self.inbound);
@@ -345,7 +344,7 @@ impl Driver {
     fn answer_inbound(&mut self) {
         for (protocol, exchange) in self.inbound.values_mut() {
             let service = self.services[protocol];
-            // A stream that the peer has reset is gone with the next turn.
+            // A stream reset by the peer is removed in the next turn.
             let _ = exchange.answer(&mut self.environment, service);
         }
         self.environment.flush();

@@ -1,7 +1,7 @@
 //! Nodes without JavaScript against go-libp2p and rust-libp2p, both ways, over both security
 //! protocols: the contract of interop/contract.md.
 //!
-//! A peer that cannot be had fails its tests where `CI` is set; elsewhere they say so and pass.
+//! A missing peer fails its tests where `CI` is set; elsewhere they report it and pass.
 
 mod driver;
 mod peers;
@@ -23,42 +23,42 @@ const REQUEST_BYTES: usize = 1_024;
 const REQUESTS_AT_ONCE: usize = 100;
 
 #[test]
-fn dials_go_over_noise_where_there_is_go() {
+fn dials_go_over_noise_if_available() {
     dials("go", Security::Noise);
 }
 
 #[test]
-fn dials_go_over_tls_where_there_is_go() {
+fn dials_go_over_tls_if_available() {
     dials("go", Security::Tls);
 }
 
 #[test]
-fn dials_rust_libp2p_over_noise_where_it_can_be_had() {
+fn dials_rust_libp2p_over_noise_if_available() {
     dials("rust", Security::Noise);
 }
 
 #[test]
-fn dials_rust_libp2p_over_tls_where_it_can_be_had() {
+fn dials_rust_libp2p_over_tls_if_available() {
     dials("rust", Security::Tls);
 }
 
 #[test]
-fn serves_go_over_noise_where_there_is_go() {
+fn serves_go_over_noise_if_available() {
     serves("go", Security::Noise);
 }
 
 #[test]
-fn serves_go_over_tls_where_there_is_go() {
+fn serves_go_over_tls_if_available() {
     serves("go", Security::Tls);
 }
 
 #[test]
-fn serves_rust_libp2p_over_noise_where_it_can_be_had() {
+fn serves_rust_libp2p_over_noise_if_available() {
     serves("rust", Security::Noise);
 }
 
 #[test]
-fn serves_rust_libp2p_over_tls_where_it_can_be_had() {
+fn serves_rust_libp2p_over_tls_if_available() {
     serves("rust", Security::Tls);
 }
 
@@ -135,7 +135,7 @@ fn serves(peer: &str, security: Security) {
     driver.close();
 }
 
-/// What runs the peer; `None` where that is no failure.
+/// Returns the command that runs the peer; `None` where a missing peer is not a failure.
 fn command(peer: &str) -> Option<&'static [String]> {
     match peers::find(peer) {
         Ok(command) => Some(command),
@@ -144,7 +144,7 @@ fn command(peer: &str) -> Option<&'static [String]> {
                 std::env::var_os("CI").is_none(),
                 "no {peer} peer: {missing}"
             );
-            // Past the harness, which shows the output of failures alone.
+            // Past the harness, which shows the output of failures only.
             let line = format!("skipped: there is no {peer} peer here: {missing}\n");
             let _ = std::io::stderr().write_all(line.as_bytes());
             None
@@ -159,7 +159,7 @@ fn stack(security: Security) -> &'static str {
     }
 }
 
-/// Bytes that tell where they stand, so that a gap or a swap shows.
+/// Returns bytes that encode their position, so that a gap or a swap is detected.
 fn pattern(length: usize, seed: usize) -> Vec<u8> {
     // Neither 256 nor a frame's size is a multiple of the period.
     (0..length).map(|at| ((at + seed) % 251) as u8).collect()

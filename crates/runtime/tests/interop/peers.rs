@@ -1,4 +1,4 @@
-//! The foreign peers as processes.
+//! go-libp2p and rust-libp2p peers as processes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 type Found = Result<Vec<String>, String>;
 
-/// The command that runs a peer, built first if need be, or why there is none.
+/// Returns the command that runs a peer, built first if needed, or the reason there is none.
 pub(crate) fn find(peer: &str) -> Result<&'static [String], &'static str> {
     static GO: OnceLock<Found> = OnceLock::new();
     static RUST: OnceLock<Found> = OnceLock::new();
@@ -27,7 +27,7 @@ pub(crate) fn find(peer: &str) -> Result<&'static [String], &'static str> {
     found.as_ref().map(Vec::as_slice).map_err(String::as_str)
 }
 
-/// Whether this is a run of `npm test`, which names the peers that are there, without this one.
+/// Returns whether this is a run of `npm test`, which lists the available peers, without this one.
 fn is_left_out(peer: &str) -> bool {
     let peers = std::env::var("FERROSWARM_TEST_PEERS");
     peers.is_ok_and(|peers| peers.split(' ').all(|known| known != peer))
@@ -50,7 +50,7 @@ fn build(peer: &str) -> Found {
     }
 }
 
-/// The strings of a flat line of JSON, keys and values alike.
+/// Returns the strings of a flat line of JSON, keys and values alike.
 fn strings(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut chars = line.chars();
@@ -67,7 +67,7 @@ fn strings(line: &str) -> Vec<String> {
     found
 }
 
-/// A server; it ends with its standard input.
+/// A server process; it exits when its standard input ends.
 pub(crate) struct Server {
     child: Process,
     address: String,
@@ -92,12 +92,12 @@ impl Server {
         }
     }
 
-    /// With `/p2p`.
+    /// Returns its address with `/p2p`.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Ends its input, and waits for an orderly end.
+    /// Ends its input, and waits for an orderly exit.
     pub(crate) fn stop(mut self) {
         drop(self.child.0.stdin.take());
         let status = self.child.0.wait().expect("it was not waited for");
@@ -105,7 +105,7 @@ impl Server {
     }
 }
 
-/// A client under way.
+/// A running client.
 pub(crate) struct Client {
     printed: Receiver<String>,
     line: OnceLock<String>,
@@ -128,7 +128,7 @@ impl Client {
         std::thread::spawn(move || {
             let mut text = String::new();
             let read = stdout.read_to_string(&mut text);
-            // A test that gave up takes nothing.
+            // A test that has failed no longer receives.
             let _ = sender.send(read.map_or_else(|error| error.to_string(), |_| text));
             ended();
         });
@@ -139,7 +139,7 @@ impl Client {
         }
     }
 
-    /// Whether it has ended.
+    /// Returns whether it has ended.
     pub(crate) fn has_ended(&self) -> bool {
         if let Ok(line) = self.printed.try_recv() {
             self.line.get_or_init(|| line);
@@ -147,7 +147,7 @@ impl Client {
         self.line.get().is_some()
     }
 
-    /// What it printed.
+    /// Returns its output.
     pub(crate) fn line(&self) -> &str {
         self.line.get().expect("it has ended")
     }
@@ -173,7 +173,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended by itself is no failure here.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

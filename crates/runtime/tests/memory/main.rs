@@ -1,4 +1,4 @@
-//! What streams and connections cost that nobody uses: two nodes over sockets.
+//! Memory cost of idle streams and connections: two nodes over sockets.
 
 #[path = "../../../proto/tests/counting/mod.rs"]
 mod counting;
@@ -18,41 +18,41 @@ use counting::counts;
 
 const STREAMS: usize = 10_000;
 
-/// What an idle stream may cost at both ends together, in bytes of the allocator.
+/// Maximum cost of an idle stream at both ends together, in bytes of the allocator.
 const IDLE_STREAM_BYTES_MAX: usize = 2_600;
 
-/// What remains of a stream that has carried a message and is idle, in the same way.
+/// The same for a stream that has carried a message and is idle.
 const USED_STREAM_BYTES_MAX: usize = IDLE_STREAM_BYTES_MAX + 800;
 
 const CONNECTIONS: usize = 500;
 
-/// What an idle connection may cost at both ends together, in the same way: the keys of its ciphers,
-/// some 1.2 KiB an end, are not the allocator's.
+/// The same for an idle connection: the keys of its ciphers, some 1.2 KiB per end, are not the
+/// allocator's.
 const IDLE_CONNECTION_BYTES_MAX: usize = 6_300;
 
-/// What remains of one that has had a stream, as those have that were identified.
+/// The same for one that has had a stream, as identified connections have.
 const USED_CONNECTION_BYTES_MAX: usize = IDLE_CONNECTION_BYTES_MAX + 2_000;
 
-/// The counts are of the process: one test at a time.
+/// The counts are process-wide: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const MESSAGE: [u8; 100] = [7; 100];
 
 const HANG: Duration = Duration::from_secs(120);
 
-/// A doorbell for both environments, at which one thread waits.
+/// A doorbell for both environments, which one thread waits for.
 #[derive(Default)]
 struct Bell {
     rung: Mutex<bool>,
-    heard: Condvar,
+    changed: Condvar,
 }
 
-struct Rope(Arc<Bell>);
+struct Ringer(Arc<Bell>);
 
-impl Doorbell for Rope {
+impl Doorbell for Ringer {
     fn ring(&self) {
         *self.0.rung.lock().unwrap() = true;
-        self.0.heard.notify_one();
+        self.0.changed.notify_one();
     }
 }
 
@@ -60,7 +60,7 @@ impl Bell {
     fn wait(&self) {
         let rung = self.rung.lock().unwrap();
         let (mut rung, timeout) = self
-            .heard
+            .changed
             .wait_timeout_while(rung, HANG, |rung| !*rung)
             .unwrap();
         assert!(!timeout.timed_out(), "nothing happens any more");
@@ -78,7 +78,7 @@ struct Side {
     completed: Vec<u32>,
     /// Streams that the other side opened.
     inbound: Vec<u32>,
-    /// Streams that were opened here and wait for their turn.
+    /// Streams that were opened here and are not negotiated yet.
     negotiating: HashSet<u32>,
     readable: usize,
     closed: usize,
@@ -86,7 +86,7 @@ struct Side {
 
 impl Side {
     fn new(bell: &Arc<Bell>) -> Self {
-        let hub = Hub::new(Box::new(Rope(Arc::clone(bell))));
+        let hub = Hub::new(Box::new(Ringer(Arc::clone(bell))));
         let name = ProtocolId::new("/idle").unwrap();
         let protocol = hub.names().intern(name.clone()).unwrap();
         let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
@@ -157,11 +157,11 @@ impl Side {
                 self.readable += 1;
             }
             Record::StreamClosed { .. } => self.closed += 1,
-            other => panic!("was reported {other:?}"),
+            other => panic!("unexpected record: {other:?}"),
         }
     }
 
-    /// Everything of the one message that has come.
+    /// Reads all available bytes of one message.
     fn read(&mut self, stream: u32) -> usize {
         self.environment.read(stream, &mut [0; 1_000]).unwrap()
     }
@@ -176,7 +176,7 @@ impl Side {
 /// Two nodes with a connection between them.
 struct Pair {
     bell: Arc<Bell>,
-    /// Where the listener listens.
+    /// Address of the listener.
     address: Multiaddr,
     dialer: Side,
     listener: Side,
@@ -205,7 +205,7 @@ impl Pair {
         pair
     }
 
-    /// One more connection.
+    /// Opens one more connection.
     fn connect(&mut self) {
         let count = self.listener.connections.len() + 1;
         let request = u32::try_from(count).unwrap();
@@ -230,7 +230,7 @@ impl Pair {
         assert!(matches!(dialled, Outcome::Dialled(_)));
     }
 
-    /// A stream on the connection that is the dialer's `index`th: a message each way, then it is closed.
+    /// Opens a stream on the dialer's connection `index`, sends a message each way and closes it.
     fn pass_stream(&mut self, index: usize) {
         self.dialer.connection = self.dialer.connections[index];
         self.listener.inbound.clear();
@@ -316,7 +316,7 @@ impl Pair {
     }
 }
 
-/// Resident memory of this process in bytes, where the system tells.
+/// Returns the resident memory of this process in bytes, if the system reports it.
 fn resident() -> Option<usize> {
     let pages = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = pages.split(' ').nth(1)?.parse().ok()?;
@@ -327,7 +327,7 @@ fn resident() -> Option<usize> {
 fn idle_connections_cost_little_memory() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut pair = Pair::new();
-    // What the nodes make at their first stream is not the connections'.
+    // Allocations of the nodes at their first stream are not the connections'.
     pair.pass_stream(0);
     let start = counts().1;
     (0..CONNECTIONS).for_each(|_| pair.connect());
@@ -364,7 +364,7 @@ fn ten_thousand_idle_streams_cost_little_memory() {
         connected.0 - start.0,
         [start.1, connected.1, opened.1, used.1],
     );
-    // Told with `MEMORY_FIGURES=1`, for the documents.
+    // Printed with `MEMORY_FIGURES=1`, for the documentation.
     assert!(std::env::var_os("MEMORY_FIGURES").is_none(), "{figures}");
     assert!(each(opened.0) <= IDLE_STREAM_BYTES_MAX, "{figures}");
     assert!(each(used.0) <= USED_STREAM_BYTES_MAX, "{figures}");

@@ -1,4 +1,4 @@
-//! The event queue of `src/event_queue.rs` for pipes in memory, and pipes that can be lent to it.
+//! The event queue of `src/event_queue.rs` for in-memory pipes, and pipes that can be lent to it.
 
 use std::io;
 use std::task::{Context, Poll, Wake, Waker};
@@ -7,28 +7,28 @@ use crate::pipe::BytePipe;
 use crate::sync::{Arc, Mutex};
 use crate::world::Signal;
 
-/// TurnOutput of one pipe.
-pub(crate) struct Found {
+/// Readiness of one pipe.
+pub(crate) struct Readiness {
     pub(crate) token: usize,
     pub(crate) ended: bool,
 }
 
-/// Pipes whose incoming bytes an environment's thread waits for, by its doorbell's signal.
-pub(crate) struct EventQueue(Arc<TurnOutput>);
+/// Pipes whose incoming bytes raise the doorbell signal of an environment's thread.
+pub(crate) struct EventQueue(Arc<Events>);
 
-struct TurnOutput {
+struct Events {
     tokens: Mutex<Vec<usize>>,
     signal: Arc<Signal>,
 }
 
 impl EventQueue {
-    /// Makes none: a scenario brings its own.
+    /// Always fails: a scenario creates its own with [`of`](Self::of).
     pub(crate) fn new() -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(crate) fn of(signal: &Arc<Signal>) -> Self {
-        Self(Arc::new(TurnOutput {
+        Self(Arc::new(Events {
             tokens: Mutex::default(),
             signal: Arc::clone(signal),
         }))
@@ -38,9 +38,9 @@ impl EventQueue {
         0
     }
 
-    pub(crate) fn take(&self) -> Vec<Found> {
+    pub(crate) fn take(&self) -> Vec<Readiness> {
         let tokens = std::mem::take(&mut *self.0.tokens.lock());
-        let found = tokens.into_iter().map(|token| Found {
+        let found = tokens.into_iter().map(|token| Readiness {
             token,
             ended: false,
         });
@@ -48,16 +48,16 @@ impl EventQueue {
     }
 }
 
-/// Where a lent pipe tells its news.
-struct Address {
-    news: Arc<TurnOutput>,
+/// Waker of a lent pipe, which records its events.
+struct PipeWaker {
+    events: Arc<Events>,
     token: usize,
 }
 
-impl Wake for Address {
+impl Wake for PipeWaker {
     fn wake(self: Arc<Self>) {
-        self.news.tokens.lock().push(self.token);
-        self.news.signal.raise();
+        self.events.tokens.lock().push(self.token);
+        self.events.signal.raise();
     }
 }
 
@@ -75,7 +75,7 @@ impl<P: BytePipe> LendablePipe<P> {
         }
     }
 
-    /// Waits for the next bytes; they may be there.
+    /// Waits for the next bytes, which may already be there.
     fn follow(&self) {
         let waker = self.lent_to.lock().clone();
         if let Some(waker) = waker
@@ -132,8 +132,8 @@ impl<P: BytePipe> BytePipe for LendablePipe<P> {
     }
 
     fn lend(&self, to: &EventQueue, token: usize) -> bool {
-        let news = Arc::clone(&to.0);
-        *self.lent_to.lock() = Some(Waker::from(Arc::new(Address { news, token })));
+        let events = Arc::clone(&to.0);
+        *self.lent_to.lock() = Some(Waker::from(Arc::new(PipeWaker { events, token })));
         self.follow();
         true
     }

@@ -1,11 +1,11 @@
-//! How a scenario is run: many random schedules, and many that change threads at few places.
+//! Runs a scenario under many random schedules, and many with few thread switches.
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 
 use crate::sync::set_time;
 
-/// Changes of thread that a schedule of the second kind is free to place.
+/// Thread switches that a schedule of the second kind may place.
 const PCT_DEPTH: usize = 3;
 
 /// Bytes of stack per thread: frames of unoptimised code are large.
@@ -22,7 +22,7 @@ pub(crate) fn explore(schedules: usize, scenario: fn()) {
 fn run(scheduler: impl Scheduler + 'static, scenario: fn()) {
     let mut config = Config::new();
     config.stack_size = STACK_BYTES;
-    // The model's sources are sequentially consistent in what they rely on.
+    // The modelled sources rely on sequentially consistent operations only.
     config.silence_warnings = true;
     Runner::new(scheduler, config).run(move || {
         set_time(std::time::Duration::ZERO);

@@ -1,12 +1,12 @@
-//! The meeting of JavaScript's thread and the drivers, explored over many interleavings.
+//! JavaScript's thread and the drivers, explored over many interleavings.
 //!
-//! The files below are the real ones, compiled against `shuttle`'s primitives instead of the ones
-//! of `src/sync.rs`: two or three environments, real channels and sessions, and pipes in memory. A
-//! schedule that fails is printed; `shuttle::replay` runs it again.
+//! The files below are the real ones, compiled against `shuttle`'s primitives instead of those of
+//! `src/sync.rs`: two or three environments, real channels and sessions, and in-memory pipes. A
+//! failing schedule is printed; `shuttle::replay` runs it again.
 #![expect(
     dead_code,
     unreachable_pub,
-    reason = "the sources are a library's, of which the model uses a part"
+    reason = "the model uses a part of the library's sources"
 )]
 
 #[path = "../../src/attempts.rs"]

@@ -1,5 +1,5 @@
 //! JavaScript's thread: an environment, streams that send and expect known bytes, and checks on
-//! everything that it is told.
+//! every record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,59 +20,59 @@ use ferroswarm_proto::stream::State;
 /// Bytes per write: several small ones to an inline flush.
 const WRITE_BYTES: usize = 6_000;
 
-/// Bytes of a question and of its answer.
+/// Bytes of a request and of its response.
 const MESSAGE_BYTES: usize = 10;
 
-/// Records per drain: few, so that a full array is met.
+/// Records per drain: few, so that full arrays occur.
 const RECORDS: usize = 16;
 
-/// The protocol that no table has and a predicate serves.
+/// The protocol that is in no table and served by a predicate.
 pub(crate) const PREDICATE: u32 = 11;
 
-/// Room for records below which a drain stops.
+/// Free records below which a drain stops.
 const RECORDS_PER_ENTRY: usize = 6;
 
-/// What one end of a stream does.
+/// Behaviour of one end of a stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     /// Bytes to send before the end.
     pub(crate) bytes: usize,
-    /// It reads.
+    /// Whether it reads.
     pub(crate) reads: bool,
     pub(crate) talk: Talk,
 }
 
-/// When one end of a stream may write.
+/// Condition under which one end of a stream writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Talk {
     Freely,
-    /// A little, then again when as much has come back.
-    Asks,
-    /// As much as has come.
-    Answers,
+    /// One message, then another when as much has come back.
+    Requests,
+    /// As much as was received.
+    Responds,
 }
 
 /// One end of a stream.
 struct App {
     plan: Plan,
-    /// Which bytes: both ends of a stream know it from its protocol.
+    /// Selects the bytes: both ends of a stream know it from its protocol.
     label: u32,
     sent: usize,
     received: usize,
     negotiated: bool,
     blocked: bool,
     closed_write: bool,
-    /// Nothing to read: a record will follow.
+    /// A read found nothing: a record will follow.
     armed: bool,
     /// The remote's end was read.
     ended: bool,
-    /// It was interfered with: what arrives need not be whole.
+    /// Disturbed by chaos: its bytes need not arrive whole.
     disturbed: bool,
     reset: Option<ResetReport>,
     closed: bool,
 }
 
-/// How a connection stands.
+/// State of a connection.
 #[derive(Default)]
 struct Link {
     closed: Option<EndReport>,
@@ -84,15 +84,15 @@ pub(crate) struct Peer {
     bell: Arc<Signal>,
     streams: BTreeMap<u32, App>,
     links: BTreeMap<u32, Link>,
-    /// Streams that it was asked about and that have not closed.
+    /// Streams whose protocol was queried and that have not closed.
     queried: BTreeSet<u32>,
-    /// Something was given to the environment to send.
+    /// The environment has output to send.
     unflushed: bool,
-    /// What an inbound stream of this protocol does here.
+    /// Behaviour of an inbound stream, by protocol.
     plan: fn(u32) -> Plan,
-    /// Streams are read at all.
+    /// Whether streams are read at all.
     pub(crate) reads: bool,
-    /// Both ends misbehave at random.
+    /// Whether it misbehaves at random.
     pub(crate) chaos: bool,
 }
 
@@ -111,7 +111,7 @@ impl Peer {
         }
     }
 
-    /// Turns until `done`.
+    /// Runs turns until `done`.
     pub(crate) fn run_until(&mut self, done: impl Fn(&Self) -> bool) {
         loop {
             let more = self.turn();
@@ -124,10 +124,10 @@ impl Peer {
         }
     }
 
-    /// One turn of the event loop: what was told, what can be done, and a flush. Returns whether there is
-    /// more to do without being told.
+    /// Runs one turn of the event loop: records, possible actions, and a flush. Returns whether
+    /// there is more to do without a notification.
     pub(crate) fn turn(&mut self) -> bool {
-        // As in the addon: its guests, what they and others have told, and what there is to send.
+        // As in the addon: loop sockets, then records, then output.
         self.environment.read_ready();
         self.unflushed = true;
         loop {
@@ -139,11 +139,11 @@ impl Peer {
                 self.on_record(record);
             }
             let more = self.act();
-            // Reading gives nothing to send.
+            // Reading produces no output.
             if std::mem::take(&mut self.unflushed) {
                 self.environment.flush();
             }
-            // A full array means that more may wait.
+            // A full array means that more may be pending.
             if count + RECORDS_PER_ENTRY <= RECORDS {
                 return more;
             }
@@ -158,31 +158,31 @@ impl Peer {
         self.streams.len()
     }
 
-    /// No connection is left.
-    pub(crate) fn is_alone(&self) -> bool {
+    /// Returns whether every connection has closed, and there was one.
+    pub(crate) fn is_disconnected(&self) -> bool {
         !self.links.is_empty() && self.links.values().all(|link| link.closed.is_some())
     }
 
-    /// Every stream but those that do not read has closed.
+    /// Returns whether every stream that reads has closed.
     pub(crate) fn is_done(&self) -> bool {
         self.streams
             .values()
             .all(|app| app.closed || !app.plan.reads)
     }
 
-    /// No stream can be written to for now.
+    /// Returns whether no stream can be written to for now.
     pub(crate) fn is_blocked(&self) -> bool {
         self.streams
             .values()
             .all(|app| app.blocked || app.closed_write)
     }
 
-    /// Every stream waits for something to read.
+    /// Returns whether every stream waits for something to read.
     pub(crate) fn is_armed(&self) -> bool {
         self.streams.values().all(|app| app.armed)
     }
 
-    /// Opens a stream of protocol `label` on every connection.
+    /// Opens a stream with `proposals` on every connection.
     pub(crate) fn open(&mut self, proposals: Proposals, plan: Plan) {
         let label = match &proposals {
             Proposals::Lazy(label) => *label,
@@ -206,12 +206,12 @@ impl Peer {
         }
     }
 
-    /// Streams that have closed.
+    /// Returns the number of closed streams.
     pub(crate) fn closed(&self) -> usize {
         self.streams.values().filter(|app| app.closed).count()
     }
 
-    /// What the stream of protocol `label` has brought, to its end.
+    /// Returns the number of bytes that the stream of protocol `label` has delivered, to its end.
     pub(crate) fn whole(&self, label: u32) -> usize {
         let app = self.streams.values().find(|app| app.label == label);
         let app = app.expect("a stream of this protocol");
@@ -219,7 +219,7 @@ impl Peer {
         app.received
     }
 
-    /// Has every stream send `bytes` before its end; none means that it does not end for now.
+    /// Makes every stream send `bytes` before its end; 0 means that it does not end for now.
     pub(crate) fn expect_more(&mut self, bytes: usize) {
         for app in self.streams.values_mut() {
             app.plan.bytes = bytes;
@@ -227,15 +227,15 @@ impl Peer {
         }
     }
 
-    /// The connection was closed under its streams: what they brought need not be whole.
-    pub(crate) fn forgive_if(&mut self, early: bool) {
+    /// Accepts incomplete streams if the connection was closed early, under its streams.
+    pub(crate) fn allow_incomplete_if(&mut self, early: bool) {
         self.chaos |= early;
         for app in self.streams.values_mut() {
             app.disturbed |= early;
         }
     }
 
-    /// Asks for the end of every connection.
+    /// Requests the close of every connection.
     pub(crate) fn close_all(&mut self) {
         for link in self.links.keys() {
             let answer = self
@@ -245,11 +245,11 @@ impl Peer {
         }
     }
 
-    /// Everything has ended: no handle answers any more.
+    /// Asserts that everything has ended and every handle is stale.
     pub(crate) fn expect_nothing(mut self) {
         let left = self
             .environment
-            .drain(RECORDS, |record| panic!("reported at last: {record:?}"));
+            .drain(RECORDS, |record| panic!("unexpected record: {record:?}"));
         assert_eq!((left, self.environment.hub().awaiting()), (0, 0));
         for (stream, app) in &self.streams {
             assert!(app.closed, "stream {stream} never closed");
@@ -317,12 +317,9 @@ impl Peer {
         }
     }
 
-    /// Of the protocols without a handler of their own the last one is served.
+    /// Serves [`PREDICATE`] only, of the protocols that are in no table.
     fn answer(&mut self, stream: u32) {
-        let name = self
-            .environment
-            .queried_protocol(stream)
-            .expect("a question");
+        let name = self.environment.queried_protocol(stream).expect("a query");
         let served = name.as_str() == format!("/label/{PREDICATE}");
         let handler = Handler {
             protocol: PREDICATE,
@@ -341,7 +338,7 @@ impl Peer {
         let app = self.live(stream);
         let before = app.received;
         if left > 0 || app.plan.reads {
-            // What is left, and the end behind it.
+            // The remaining bytes, and the end after them.
             app.armed = false;
             self.read(stream);
         }
@@ -355,11 +352,11 @@ impl Peer {
             .streams
             .get_mut(&stream)
             .expect("a stream that was opened");
-        assert!(!app.closed, "stream {stream} was told of after its end");
+        assert!(!app.closed, "stream {stream} was reported after its end");
         app
     }
 
-    /// What every stream can do now; returns whether there is more.
+    /// Performs the possible actions of every stream; returns whether there are more.
     fn act(&mut self) -> bool {
         let streams: Vec<u32> = self.streams.keys().copied().collect();
         let mut more = false;
@@ -381,7 +378,7 @@ impl Peer {
         more
     }
 
-    /// Ends the stream, or a half of it, out of turn.
+    /// Ends the stream, or a half of it, at an arbitrary point.
     fn disturb(&mut self, stream: u32) {
         self.unflushed = true;
         let kind = thread_rng().gen_range(0..5);
@@ -390,7 +387,8 @@ impl Peer {
             1 => Ok(slot.close()),
             2 => slot.close_read(),
             3 => slot.close_write(),
-            // Forgotten without a word, a stream would leave the other side waiting for its deadline.
+            // Removed without a reset, a stream would leave the other side waiting for its
+            // deadline.
             _ => {
                 slot.reset(7);
                 Ok(slot.remove())
@@ -404,7 +402,7 @@ impl Peer {
         }
     }
 
-    /// One write, or the end; returns whether another may follow.
+    /// Writes once, or ends the stream; returns whether another write may follow.
     fn write(&mut self, stream: u32) -> bool {
         let app = app_of(&mut self.streams, stream);
         if app.blocked || app.closed_write || app.is_waiting() {
@@ -413,14 +411,14 @@ impl Peer {
         self.unflushed = true;
         if app.sent == app.plan.bytes {
             app.closed_write = true;
-            // A reset that has not been told yet refuses it.
+            // A reset that has not been reported yet refuses it.
             let state = self.environment.change(stream, StreamSlot::close_write);
             assert!(matches!(state, Ok(_) | Err(CallError::Reset)), "{state:?}");
             return false;
         }
         let most = match app.plan.talk {
             Talk::Freely => WRITE_BYTES,
-            Talk::Asks | Talk::Answers => MESSAGE_BYTES,
+            Talk::Requests | Talk::Responds => MESSAGE_BYTES,
         };
         let size = most.min(app.plan.bytes - app.sent);
         let bytes: Vec<u8> = (0..size).map(|at| byte(app.label, app.sent + at)).collect();
@@ -428,7 +426,7 @@ impl Peer {
         if let Ok(count) = written {
             app.sent += count;
         }
-        // An error is told by a record on its way.
+        // An error is reported by a pending record.
         app.blocked = written != Ok(size);
         !app.blocked
     }
@@ -455,7 +453,7 @@ impl Peer {
         }
     }
 
-    /// Every stream that both ends left alone has brought all that the other end sent.
+    /// Asserts that every stream undisturbed at both ends has delivered all that `other` sent.
     pub(crate) fn expect_all_of(&self, other: &Self) {
         for app in self.streams.values().filter(|app| app.plan.reads) {
             let sender = other
@@ -482,12 +480,12 @@ fn app_of(streams: &mut BTreeMap<u32, App>, stream: u32) -> &mut App {
 }
 
 impl App {
-    /// It is the other end's turn.
+    /// Returns whether it is the other end's turn.
     const fn is_waiting(&self) -> bool {
         match self.plan.talk {
             Talk::Freely => false,
-            Talk::Asks => self.sent > self.received,
-            Talk::Answers => self.sent == self.received && !self.ended,
+            Talk::Requests => self.sent > self.received,
+            Talk::Responds => self.sent == self.received && !self.ended,
         }
     }
 
@@ -509,7 +507,7 @@ impl App {
     }
 }
 
-/// The byte at `at` of every stream of protocol `label`.
+/// Returns the byte at `at` of every stream of protocol `label`.
 const fn byte(label: u32, at: usize) -> u8 {
     (at as u32)
         .wrapping_mul(0x9E37_79B1)

@@ -1,6 +1,6 @@
-//! What is explored. In each: every byte of every stream that is left alone arrives in order and
-//! once, every stream and every connection closes once and in order, no thread waits for ever, and
-//! nothing is left of it all.
+//! The scenarios. In each: every byte of every undisturbed stream arrives in order and once, every
+//! stream and every connection closes once and in order, no thread waits forever, and nothing is
+//! left behind.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::explore::explore;
 use crate::peer::{PREDICATE, Peer, Plan, Talk};
 use crate::slot::Proposals;
 use crate::sync::{Arc, set_time};
-use crate::world::{Link, Signal, host, hub, limits, link};
+use crate::world::{Link, Signal, hub, hub_with_loop, limits, link};
 
 /// More than a window and a send pipe hold.
 const FLOOD_BYTES: usize = 600_000;
@@ -29,7 +29,7 @@ const fn reads(bytes: usize) -> Plan {
     }
 }
 
-/// Two peers and the connection that `near` dials.
+/// Creates two peers and the connection that `near` dials.
 fn meet(
     capacity: usize,
     near_plan: fn(u32) -> Plan,
@@ -47,7 +47,7 @@ fn meet(
     )
 }
 
-/// Runs both ends of a connection and checks what is left.
+/// Runs both ends of a connection and checks that nothing is left.
 fn run(
     (near, far, between): (Peer, Peer, Link),
     near_runs: impl FnOnce(Peer) -> Peer + Send + 'static,
@@ -63,10 +63,10 @@ fn run(
     between.expect_gone();
 }
 
-/// Closes every connection and waits for that.
+/// Closes every connection and waits for their ends.
 fn close(peer: &mut Peer) {
     peer.close_all();
-    peer.run_until(Peer::is_alone);
+    peer.run_until(Peer::is_disconnected);
 }
 
 /// Opens `count` streams as soon as there is a connection.
@@ -101,7 +101,7 @@ fn both_sides_write_without_reading_and_then_read() {
             far_full.raise();
             near_seen.take();
             peer.reads = true;
-            peer.run_until(Peer::is_alone);
+            peer.run_until(Peer::is_disconnected);
             peer
         };
         run(meet(40_000, plan, plan), near, far);
@@ -109,57 +109,57 @@ fn both_sides_write_without_reading_and_then_read() {
 }
 
 #[test]
-fn a_question_is_never_left_behind() {
+fn a_request_is_never_missed() {
     explore(1_500, || {
-        // Nothing but the next message would bring either driver to look again.
-        let asks = |_| Plan {
-            talk: Talk::Asks,
+        // Only the next message would make either driver poll again.
+        let requests = |_| Plan {
+            talk: Talk::Requests,
             ..reads(20)
         };
-        let answers = |_| Plan {
-            talk: Talk::Answers,
+        let responds = |_| Plan {
+            talk: Talk::Responds,
             ..reads(20)
         };
         let near = move |mut peer: Peer| {
-            open(&mut peer, 2, asks);
+            open(&mut peer, 2, requests);
             peer.run_until(Peer::is_done);
             close(&mut peer);
             peer
         };
         let far = |mut peer: Peer| {
-            peer.run_until(Peer::is_alone);
+            peer.run_until(Peer::is_disconnected);
             peer
         };
-        run(meet(30_000, asks, answers), near, far);
+        run(meet(30_000, requests, responds), near, far);
     });
 }
 
 #[test]
-fn a_question_reaches_a_thread_that_has_guests() {
+fn a_request_reaches_a_thread_with_loop_sockets() {
     explore(1_500, || {
-        let asks = |_| Plan {
-            talk: Talk::Asks,
+        let requests = |_| Plan {
+            talk: Talk::Requests,
             ..reads(60)
         };
-        let answers = |_| Plan {
-            talk: Talk::Answers,
+        let responds = |_| Plan {
+            talk: Talk::Responds,
             ..reads(60)
         };
         let near = move |mut peer: Peer| {
-            open(&mut peer, 2, asks);
+            open(&mut peer, 2, requests);
             peer.run_until(Peer::is_done);
             close(&mut peer);
             peer
         };
         let far = |mut peer: Peer| {
-            peer.run_until(Peer::is_alone);
+            peer.run_until(Peer::is_disconnected);
             peer
         };
-        let (near_hub, far_hub) = (host(), host());
+        let (near_hub, far_hub) = (hub_with_loop(), hub_with_loop());
         let between = link(&near_hub.0, &far_hub.0, 30_000, [limits(), limits()]);
         let peers = (
-            Peer::new(near_hub, asks),
-            Peer::new(far_hub, answers),
+            Peer::new(near_hub, requests),
+            Peer::new(far_hub, responds),
             between,
         );
         run(peers, near, far);
@@ -167,9 +167,9 @@ fn a_question_reaches_a_thread_that_has_guests() {
 }
 
 #[test]
-fn guests_come_and_go_with_what_their_connections_carry() {
+fn sockets_move_to_and_from_the_loop_with_their_traffic() {
     explore(300, || {
-        // More than what counts as little, so that the socket changes places again and again.
+        // More than counts as little traffic, so that the socket changes owners repeatedly.
         let plan = |label: u32| reads(label as usize * 15_000);
         let near = move |mut peer: Peer| {
             open(&mut peer, 3, plan);
@@ -179,11 +179,11 @@ fn guests_come_and_go_with_what_their_connections_carry() {
             peer
         };
         let far = |mut peer: Peer| {
-            peer.run_until(Peer::is_alone);
+            peer.run_until(Peer::is_disconnected);
             peer
         };
         let capacity = [3_000, 30_000][thread_rng().gen_range(0..2)];
-        let (near_hub, far_hub) = (host(), host());
+        let (near_hub, far_hub) = (hub_with_loop(), hub_with_loop());
         let between = link(&near_hub.0, &far_hub.0, capacity, [limits(), limits()]);
         let peers = (Peer::new(near_hub, plan), Peer::new(far_hub, plan), between);
         run(peers, near, far);
@@ -208,13 +208,13 @@ fn a_paused_stream_holds_back_no_other() {
         };
         let near = move |mut peer: Peer| {
             open(&mut peer, 3, near_plan);
-            // Its end is known: the far side sends nothing on it.
+            // All but the first, on which the far side sends nothing.
             peer.run_until(|peer| peer.closed() == 2);
             close(&mut peer);
             peer
         };
         let far = |mut peer: Peer| {
-            peer.run_until(Peer::is_alone);
+            peer.run_until(Peer::is_disconnected);
             peer
         };
         let (near_peer, far_peer, between) = meet(30_000, near_plan, far_plan);
@@ -241,10 +241,10 @@ const NARROW: AwaitingBounds = AwaitingBounds {
     share: 20_000,
 };
 
-/// What one read of the socket may add to what waits.
+/// Bytes that one read of the socket may add to those waiting.
 const READ_BYTES: usize = 30_000;
 
-/// Limits of a remote that waits for as long as it takes.
+/// Limits of a remote that waits as long as it takes.
 fn patient() -> Limits {
     Limits {
         keepalive_interval: Duration::ZERO,
@@ -255,7 +255,7 @@ fn patient() -> Limits {
 }
 
 #[test]
-fn what_a_stalled_thread_is_sent_is_bounded_and_arrives_later() {
+fn bytes_for_a_stalled_thread_are_bounded_and_arrive_later() {
     explore(60, || {
         let near_plan = |_| reads(FLOOD_BYTES);
         let far_plan = |_| reads(0);
@@ -286,11 +286,11 @@ fn what_a_stalled_thread_is_sent_is_bounded_and_arrives_later() {
             }
             let waits = peer.environment.hub().awaiting();
             assert!(waits <= NARROW.total + 2 * READ_BYTES, "{waits} bytes wait");
-            // Long enough for any keepalive, had it gone on.
+            // Long enough for any keepalive timeout, had its clock continued.
             set_time(Duration::from_secs(120));
             stalled.kick();
             thread::yield_now();
-            peer.run_until(Peer::is_alone);
+            peer.run_until(Peer::is_disconnected);
             peer
         };
         let peers = (
@@ -331,11 +331,12 @@ fn a_peer_at_the_cap_stops_no_other_connection() {
         armed.raise();
         full.take();
         light_armed.raise();
-        // All of it gets through while this thread drains nothing and the other has filled the cap.
+        // All of it gets through while this thread drains nothing and the other client has filled
+        // the cap.
         light_go.take();
         wait_for(&watched, SMALL_BYTES);
         drop(watched);
-        peer.run_until(Peer::is_alone);
+        peer.run_until(Peer::is_disconnected);
         flooding.join().unwrap();
         lightly.join().unwrap();
         peer.expect_nothing();
@@ -344,7 +345,7 @@ fn a_peer_at_the_cap_stops_no_other_connection() {
     });
 }
 
-/// A client of the cap's scenario: opens `count` streams, and sends `bytes` on each once told.
+/// A client of the cap's scenario: opens `count` streams, and sends `bytes` on each after `go`.
 fn client(mut peer: Peer, count: u32, bytes: usize, go: &Signal, blocked: &Signal) {
     open(&mut peer, count, |_| reads(0));
     peer.expect_more(0);
@@ -383,16 +384,16 @@ fn streams_end_once_however_they_end() {
             } else {
                 peer.run_until(Peer::is_done);
             }
-            // A stream that is opened while the connection ends closes as well.
+            // A stream opened while the connection ends closes too.
             peer.close_all();
             peer.open(Proposals::Lazy(5), plan(5));
-            peer.run_until(Peer::is_alone);
-            peer.forgive_if(early);
+            peer.run_until(Peer::is_disconnected);
+            peer.allow_incomplete_if(early);
             peer
         };
         let far = |mut peer: Peer| {
             peer.chaos = true;
-            peer.run_until(Peer::is_alone);
+            peer.run_until(Peer::is_disconnected);
             peer
         };
         run(meet(capacity, plan, plan), near, far);
@@ -400,15 +401,15 @@ fn streams_end_once_however_they_end() {
 }
 
 #[test]
-fn streams_that_are_asked_about_arrive_whole_or_end_once() {
+fn queried_streams_arrive_whole_or_end_once() {
     explore(400, || {
         let plan = |_| reads(SMALL_BYTES);
         let capacity = [1_000, 20_000][thread_rng().gen_range(0..2)];
         let near = move |mut peer: Peer| {
             open(&mut peer, 1, plan);
-            // What follows the proposal comes before the answer, or after it.
+            // Bytes after the proposal arrive before the answer, or after it.
             peer.open(Proposals::Lazy(PREDICATE), plan(PREDICATE));
-            // Asked about, refused, asked about again.
+            // Queried, refused, queried again.
             peer.open(
                 Proposals::AnyOf(Box::from([9, 10, PREDICATE])),
                 plan(PREDICATE),
@@ -418,7 +419,7 @@ fn streams_that_are_asked_about_arrive_whole_or_end_once() {
             peer
         };
         let far = |mut peer: Peer| {
-            peer.run_until(Peer::is_alone);
+            peer.run_until(Peer::is_disconnected);
             peer
         };
         run(meet(capacity, plan, plan), near, far);
@@ -437,8 +438,8 @@ fn both_sides_close_and_open_at_the_same_time() {
             }
             peer.close_all();
             peer.open(Proposals::Lazy(4), plan(4));
-            peer.run_until(Peer::is_alone);
-            peer.forgive_if(true);
+            peer.run_until(Peer::is_disconnected);
+            peer.allow_incomplete_if(true);
             peer
         };
         run(meet(5_000, plan, plan), runs, runs);
@@ -446,12 +447,12 @@ fn both_sides_close_and_open_at_the_same_time() {
 }
 
 #[test]
-fn an_environment_that_goes_leaves_no_connection() {
+fn a_dropped_environment_leaves_no_connection() {
     explore(250, || {
         let plan = |_| reads(SMALL_BYTES);
         let (mut near, mut far, between) = meet(5_000, plan, plan);
         let far_runs = thread::spawn(move || {
-            far.run_until(Peer::is_alone);
+            far.run_until(Peer::is_disconnected);
             far.expect_nothing();
         });
         open(&mut near, 3, plan);
@@ -459,7 +460,7 @@ fn an_environment_that_goes_leaves_no_connection() {
             near.turn();
         }
         near.close_all();
-        // Nobody drains what this side is told from here on.
+        // Nobody drains this side's records from here on.
         drop(near);
         far_runs.join().unwrap();
         between.expect_gone();

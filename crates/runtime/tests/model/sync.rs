@@ -1,4 +1,4 @@
-//! The primitives of `src/sync.rs`, as `shuttle` schedules them, and a clock that stands still.
+//! The primitives of `src/sync.rs`, as scheduled by `shuttle`, and a clock that stands still.
 
 use std::cell::Cell;
 use std::sync::{PoisonError, TryLockError};
@@ -35,7 +35,7 @@ impl<T> Mutex<T> {
 }
 
 thread_local! {
-    /// The model's time. All its threads are continuations of one.
+    /// The model's time. All its threads are continuations on one OS thread.
     static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn set_time(now: Duration) {
     NOW.set(now);
 }
 
-/// The model's clock stands by itself.
+/// Returns the current time: the model's clock stands still anyway.
 pub(crate) fn test_epoch() -> Instant {
     Instant::now()
 }

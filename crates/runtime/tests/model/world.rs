@@ -1,4 +1,4 @@
-//! Threads and what wakes them: drivers, doorbells, gates.
+//! Threads and their wakeups: drivers, doorbells, signals.
 
 use std::sync::PoisonError;
 use std::task::{Context, Wake, Waker};
@@ -16,7 +16,7 @@ use crate::loop_sockets::{LoopSockets, LoopTerms};
 use crate::sync::{Arc, Instant, MutexGuard};
 use crate::testing::{End, Streams, connect, pipe};
 
-/// Something to wait for, which stays until it is taken.
+/// A signal that stays raised until taken.
 #[derive(Default)]
 pub(crate) struct Signal {
     set: shuttle::sync::Mutex<bool>,
@@ -61,7 +61,7 @@ impl Doorbell for Bell {
     }
 }
 
-/// A hub and its doorbell.
+/// Creates a hub and the signal of its doorbell.
 pub(crate) fn hub(bounds: AwaitingBounds) -> (Arc<Hub>, Arc<Signal>) {
     let bell = Arc::new(Signal::default());
     (
@@ -70,18 +70,18 @@ pub(crate) fn hub(bounds: AwaitingBounds) -> (Arc<Hub>, Arc<Signal>) {
     )
 }
 
-/// A hub whose thread's event loop takes guests, after a turn with little already.
-pub(crate) fn host() -> (Arc<Hub>, Arc<Signal>) {
+/// Creates a hub whose event loop takes loop sockets, after a single turn with little traffic.
+pub(crate) fn hub_with_loop() -> (Arc<Hub>, Arc<Signal>) {
     let (hub, bell) = hub(AwaitingBounds::default());
     let terms = LoopTerms {
         turns: 1,
         rest: Duration::ZERO,
     };
-    hub.host(LoopSockets::new(EventQueue::of(&bell), terms));
+    hub.enable_loop_sockets(LoopSockets::new(EventQueue::of(&bell), terms));
     (hub, bell)
 }
 
-/// Limits under which time changes nothing and windows do not grow.
+/// Returns limits under which time has no effect and windows do not grow.
 pub(crate) fn limits() -> Limits {
     Limits {
         window_bytes_max: 256 << 10,
@@ -90,14 +90,14 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// A connection from `near` to `far` over a pipe of `capacity` bytes, and its two drivers.
+/// Connects `near` to `far` over a pipe of `capacity` bytes, and starts both drivers.
 pub(crate) fn link(near: &Arc<Hub>, far: &Arc<Hub>, capacity: usize, limits: [Limits; 2]) -> Link {
     let [near_limits, far_limits] = limits;
     let end = |hub, limits| End {
         hub: Arc::clone(hub),
         limits,
         muxer: Muxer::Yamux,
-        streams: Streams::Asked,
+        streams: Streams::Queried,
     };
     let ends = [end(near, near_limits), end(far, far_limits)];
     let (one, other) = pipe(capacity);
@@ -119,7 +119,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Waits for the drivers, and asserts that the connection has left nothing behind.
+    /// Waits for the drivers, and asserts that nothing is left of the connection.
     pub(crate) fn expect_gone(self) {
         let weak = self.connections.each_ref().map(Arc::downgrade);
         for driver in self.drivers {

@@ -2,7 +2,7 @@ use std::future::{pending, ready};
 
 use super::*;
 
-/// What an attempt does in a test, and when, in milliseconds from its start.
+/// Behaviour of an attempt, with times in milliseconds from its start.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     WinsAfter(u64),
@@ -12,23 +12,23 @@ enum Fate {
 
 use Fate::{FailsAfter, Hangs, WinsAfter};
 
-/// What happened, and when, in milliseconds from the start of the race.
+/// An observed event, with times in milliseconds from the start of the race.
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
     Began(usize, u128),
-    GivenUp(usize),
+    Abandoned(usize),
     Failed(usize, u128),
     Won(usize, u128),
     Over(u128),
 }
 
-use Event::{Began, Failed, GivenUp, Over, Won};
+use Event::{Abandoned, Began, Failed, Over, Won};
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// Says that an attempt was dropped before its end.
+/// Records that an attempt was dropped before its end.
 struct Guard {
     index: usize,
     events: Option<Arc<Mutex<Vec<Event>>>>,
@@ -37,12 +37,12 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(events) = self.events.take() {
-            events.lock().push(GivenUp(self.index));
+            events.lock().push(Abandoned(self.index));
         }
     }
 }
 
-/// An attempt has a delay, a timeout and a fate.
+/// Delay, timeout and fate of an attempt.
 type Entry = (u64, u64, Fate);
 
 fn plan_of(entries: &[Entry]) -> Vec<PlannedAttempt> {
@@ -54,7 +54,7 @@ fn plan_of(entries: &[Entry]) -> Vec<PlannedAttempt> {
     entries.iter().map(planned).collect()
 }
 
-/// Races until somebody wins, until all failed, or for `limit`; what happened then.
+/// Races until an attempt wins, all have failed or `limit` has passed; returns the events.
 fn race_for(parallel: usize, entries: &[Entry], limit: Duration) -> (Vec<Event>, Attempts) {
     let plan = plan_of(entries);
     let events = Arc::new(Mutex::new(Vec::new()));
@@ -91,7 +91,7 @@ fn race_for(parallel: usize, entries: &[Entry], limit: Duration) -> (Vec<Event>,
         };
         drop(timeout(limit, run).await);
         drop(race);
-        // Tasks that were given up are dropped when the runtime gets round to them.
+        // Aborted tasks are dropped when the runtime next polls them.
         task::yield_now().await;
     });
     let events = std::mem::take(&mut *events.lock());
@@ -117,13 +117,13 @@ async fn attempt(
     result
 }
 
-/// The events of a race that ends by itself.
+/// Returns the events of a race that is not cancelled.
 fn race(parallel: usize, entries: &[Entry]) -> Vec<Event> {
     race_for(parallel, entries, Duration::from_secs(3_600)).0
 }
 
 #[test]
-fn attempts_begin_in_order_when_their_delays_are_over_and_the_first_to_succeed_wins() {
+fn attempts_start_in_order_after_their_delays_and_the_first_to_succeed_wins() {
     let events = race(
         8,
         &[
@@ -140,9 +140,9 @@ fn attempts_begin_in_order_when_their_delays_are_over_and_the_first_to_succeed_w
         began,
         [Began(0, 0), Began(1, 250), Began(2, 500), Won(1, 550)]
     );
-    let mut given_up = [one, other];
-    given_up.sort_by_key(|event| format!("{event:?}"));
-    assert_eq!(given_up, [&GivenUp(0), &GivenUp(2)]);
+    let mut abandoned = [one, other];
+    abandoned.sort_by_key(|event| format!("{event:?}"));
+    assert_eq!(abandoned, [&Abandoned(0), &Abandoned(2)]);
 }
 
 #[test]
@@ -161,13 +161,13 @@ fn a_failed_attempt_starts_the_next_at_once_and_brings_the_others_forward() {
         Began(1, 10),
         Began(2, 260),
         Won(2, 265),
-        GivenUp(1),
+        Abandoned(1),
     ];
     assert_eq!(events, expected);
 }
 
 #[test]
-fn attempts_that_fail_one_after_the_other_do_not_wait_for_one_that_hangs() {
+fn consecutive_failures_do_not_wait_for_an_attempt_that_hangs() {
     let events = race(
         8,
         &[
@@ -185,13 +185,13 @@ fn attempts_that_fail_one_after_the_other_do_not_wait_for_one_that_hangs() {
         Failed(2, 252),
         Began(3, 252),
         Won(3, 253),
-        GivenUp(0),
+        Abandoned(0),
     ];
     assert_eq!(events, expected);
 }
 
 #[test]
-fn the_failure_of_an_attempt_that_others_have_followed_starts_nothing_early() {
+fn a_failure_with_later_attempts_in_progress_starts_nothing_early() {
     let events = race(
         8,
         &[
@@ -206,13 +206,13 @@ fn the_failure_of_an_attempt_that_others_have_followed_starts_nothing_early() {
         Failed(0, 300),
         Began(2, 500),
         Won(2, 500),
-        GivenUp(1),
+        Abandoned(1),
     ];
     assert_eq!(events, expected);
 }
 
 #[test]
-fn no_more_attempts_than_may_be_are_under_way_at_a_time() {
+fn concurrent_attempts_are_limited() {
     let events = race(
         2,
         &[
@@ -234,7 +234,7 @@ fn no_more_attempts_than_may_be_are_under_way_at_a_time() {
 }
 
 #[test]
-fn a_bound_of_none_is_one_attempt_at_a_time() {
+fn a_limit_of_zero_means_one_attempt_at_a_time() {
     let events = race(0, &[(0, 1_000, FailsAfter(1)), (0, 1_000, FailsAfter(1))]);
     let expected = [
         Began(0, 0),
@@ -247,7 +247,7 @@ fn a_bound_of_none_is_one_attempt_at_a_time() {
 }
 
 #[test]
-fn each_attempt_has_its_own_time_from_its_start() {
+fn each_attempt_times_out_from_its_own_start() {
     let (events, attempts) = race_for(
         8,
         &[(0, 1_000, Hangs), (250, 500, Hangs)],
@@ -256,9 +256,9 @@ fn each_attempt_has_its_own_time_from_its_start() {
     let expected = [
         Began(0, 0),
         Began(1, 250),
-        GivenUp(1),
+        Abandoned(1),
         Failed(1, 750),
-        GivenUp(0),
+        Abandoned(0),
         Failed(0, 1_000),
         Over(1_000),
     ];
@@ -279,7 +279,7 @@ fn a_first_attempt_waits_for_its_delay_too() {
 }
 
 #[test]
-fn a_race_that_is_cancelled_gives_up_what_is_under_way_and_begins_nothing_more() {
+fn a_cancelled_race_abandons_its_attempts_and_starts_no_more() {
     let (events, attempts) = race_for(
         8,
         &[
@@ -289,7 +289,7 @@ fn a_race_that_is_cancelled_gives_up_what_is_under_way_and_begins_nothing_more()
         ],
         ms(1_000),
     );
-    let expected = [Began(0, 0), Failed(0, 5), Began(1, 5), GivenUp(1)];
+    let expected = [Began(0, 0), Failed(0, 5), Began(1, 5), Abandoned(1)];
     assert_eq!(events, expected);
     let under_way: Vec<_> = attempts
         .take()
@@ -301,7 +301,7 @@ fn a_race_that_is_cancelled_gives_up_what_is_under_way_and_begins_nothing_more()
 }
 
 #[test]
-fn attempts_are_seen_at_their_stage_while_they_are_under_way() {
+fn attempts_in_progress_show_their_stages() {
     let plan = plan_of(&[(0, 1_000, Hangs), (0, 1_000, Hangs)]);
     let attempts = Attempts::default();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -324,7 +324,7 @@ fn attempts_are_seen_at_their_stage_while_they_are_under_way() {
 }
 
 #[test]
-fn what_failed_is_taken_once_and_the_first_of_it_is_news() {
+fn failures_are_taken_once_and_only_the_first_is_to_be_announced() {
     let attempts = Attempts::default();
     let fail = |index| {
         attempts.start(index);
@@ -357,7 +357,7 @@ fn an_attempt_that_panics_is_a_failure_and_starts_the_next() {
         let mut race = Race::new(&plan, 8, &attempts, |index, _| {
             assert!(index < 2);
             async move {
-                assert_eq!(index, 1, "as the test wants it");
+                assert_eq!(index, 1, "deliberate panic");
                 ready(Ok(index)).await
             }
         });

@@ -15,14 +15,14 @@ use crate::record::Record;
 use crate::sync::Ordering;
 use crate::upgrade::{Purpose, UpgradeConfig, upgrade};
 
-/// Small enough that everything here fills it.
+/// Small enough that every test fills it.
 const PIPE_BYTES: usize = 4 << 10;
 
 fn hub() -> Arc<Hub> {
     Hub::new(Box::new(Bell(Arc::default())))
 }
 
-/// Counts how often it was woken.
+/// Counts its wakeups.
 #[derive(Default)]
 struct Alarm(AtomicUsize);
 
@@ -38,7 +38,7 @@ impl Alarm {
     }
 }
 
-/// An alarm and its waker.
+/// Returns an alarm and its waker.
 fn alarm() -> (Arc<Alarm>, Waker) {
     let alarm = Arc::new(Alarm::default());
     let waker = Waker::from(Arc::clone(&alarm));
@@ -49,7 +49,7 @@ fn feed(feed: &Feed, bytes: &[u8]) -> Poll<Result<usize, FeedError>> {
     feed.poll_feed(&mut Context::from_waker(Waker::noop()), bytes)
 }
 
-/// At most `max` bytes that are to be sent; none at all is the end.
+/// Takes at most `max` bytes to send; none at all is the end.
 fn take(feed: &Feed, max: usize) -> Poll<Vec<u8>> {
     let mut bytes = vec![0; max];
     let taken = feed.poll_take(&mut Context::from_waker(Waker::noop()), &mut bytes);
@@ -63,7 +63,7 @@ fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> io::ErrorKind {
     result.unwrap_err().kind()
 }
 
-/// What carries bytes one way, so many at a time.
+/// Carries bytes in one direction, `step` at a time.
 struct Carrier {
     step: usize,
     held: Vec<u8>,
@@ -79,7 +79,7 @@ impl Carrier {
         }
     }
 
-    /// Whether there was anything to carry.
+    /// Returns whether there was anything to carry.
     fn carry(&mut self, from: &Feed, to: &Feed) -> bool {
         if self.held.is_empty() && !self.has_ended {
             match take(from, self.step) {
@@ -106,10 +106,10 @@ impl Carrier {
     }
 }
 
-/// Both feeds of a connection, while a test lets them carry.
+/// Both feeds of a connection; `None` while a test suspends them.
 type Feeds = Rc<RefCell<Option<[Feed; 2]>>>;
 
-/// A connection over fed pipes with somebody between them who carries `step` bytes a round each way.
+/// Creates a connection over fed pipes; carriers move `step` bytes per round in each direction.
 fn live(step: usize) -> (Live, Feeds) {
     let feeds: Feeds = Rc::default();
     let wire = Rc::clone(&feeds);
@@ -210,7 +210,7 @@ fn a_stream_over_fed_pipes_is_answered_and_its_halves_end_one_by_one() {
 }
 
 #[test]
-fn a_large_transfer_goes_at_the_pace_of_a_slow_feeder_and_holds_no_more_than_the_bound() {
+fn a_large_transfer_keeps_pace_with_a_slow_feeder_and_stays_within_the_bound() {
     const TOTAL: usize = 1 << 20;
     let (mut live, feeds) = live(500);
     let (near, far) = live.stream();
@@ -234,7 +234,7 @@ fn a_large_transfer_goes_at_the_pace_of_a_slow_feeder_and_holds_no_more_than_the
 }
 
 #[test]
-fn a_connection_that_is_closed_ends_its_pipe_and_with_it_the_remote() {
+fn closing_a_connection_ends_its_pipe_and_the_remote() {
     let (mut live, feeds) = live(1_000);
     let handle = live.dialer.handle;
     live.dialer
@@ -252,7 +252,7 @@ fn a_connection_that_is_closed_ends_its_pipe_and_with_it_the_remote() {
 }
 
 #[test]
-fn a_connection_whose_feed_is_aborted_was_reset_and_its_streams_too() {
+fn aborting_a_feed_resets_the_connection_and_its_streams() {
     let (mut live, feeds) = live(1_000);
     let (near, _) = live.stream();
     live.dialer.take_records();
@@ -267,7 +267,7 @@ fn a_connection_whose_feed_is_aborted_was_reset_and_its_streams_too() {
 }
 
 #[test]
-fn what_is_fed_and_taken_keeps_its_order_and_its_bound() {
+fn bytes_fed_and_taken_keep_their_order_and_bound() {
     let (pipe, end) = FedPipe::new(&hub(), 8);
     assert_eq!(feed(&end, b"0123456789"), Poll::Ready(Ok(8)));
     assert_eq!(feed(&end, b"89"), Poll::Pending);
@@ -287,14 +287,14 @@ fn what_is_fed_and_taken_keeps_its_order_and_its_bound() {
 }
 
 #[test]
-fn a_half_that_is_ended_leaves_the_other_open() {
+fn ending_one_half_leaves_the_other_open() {
     let (pipe, end) = FedPipe::new(&hub(), 8);
     assert_eq!(feed(&end, b"last"), Poll::Ready(Ok(4)));
     end.end();
     assert_eq!(
         feed(&end, b"more"),
         Poll::Ready(Err(FeedError::Ended)),
-        "what is fed behind the end is refused"
+        "bytes fed after the end are refused"
     );
     let mut into = [0; 8];
     assert_eq!(pipe.try_read(&mut into).unwrap(), 4);
@@ -307,7 +307,7 @@ fn a_half_that_is_ended_leaves_the_other_open() {
 }
 
 #[test]
-fn a_closed_pipe_takes_nothing_in_and_gives_what_it_was_written() {
+fn a_closed_pipe_accepts_nothing_and_delivers_bytes_written_before() {
     let (pipe, end) = FedPipe::new(&hub(), 8);
     assert_eq!(feed(&end, b"unread"), Poll::Ready(Ok(6)));
     assert_eq!(pipe.try_write(b"last").unwrap(), 4);
@@ -319,7 +319,7 @@ fn a_closed_pipe_takes_nothing_in_and_gives_what_it_was_written() {
 }
 
 #[test]
-fn an_abort_cuts_off_what_was_not_ended() {
+fn an_abort_resets_what_was_not_ended() {
     let hub = hub();
     let (pipe, end) = FedPipe::new(&hub, 8);
     assert_eq!(feed(&end, b"lost"), Poll::Ready(Ok(4)));
@@ -343,7 +343,7 @@ fn an_abort_cuts_off_what_was_not_ended() {
 }
 
 #[test]
-fn whoever_waits_at_either_end_is_woken_once_there_is_something_to_do() {
+fn waiters_at_either_end_are_woken_when_they_can_proceed() {
     let (pipe, end) = FedPipe::new(&hub(), 8);
     let (driver, waker) = alarm();
     let mut driving = Context::from_waker(&waker);
@@ -371,7 +371,7 @@ fn whoever_waits_at_either_end_is_woken_once_there_is_something_to_do() {
 }
 
 #[test]
-fn ends_wake_whoever_waits() {
+fn ends_wake_waiters() {
     type Change = fn(&FedPipe, &Feed);
     let changes: [(Change, [usize; 2]); 4] = [
         (|_, end| end.end(), [1, 0]),
