@@ -4,21 +4,21 @@ import { program } from '../support/cli.ts'
 const INDEX = new URL('../../ts/index.ts', import.meta.url)
 const IO = new URL('../../ts/io/index.ts', import.meta.url)
 
-// What a program pays before its first byte is files to find, read and compile. This is one for each thing that
-// the package does; more want a reason.
+// The startup cost of a program is files to find, read and compile. One module per feature of the package; more
+// need a reason.
 const MODULES_MAX = 82
 const IO_MODULES_MAX = 26
-// To import one of Node's own modules makes all of its exports: 5 ms for node:fs, 3 ms for node:util, 0.4 ms for these.
-// node:module is not seen, as what looks has imported it.
+// Importing a builtin of Node creates all of its exports: 5 ms for node:fs, 3 ms for node:util, 0.4 ms for these.
+// node:module is not seen, as the probe itself imports it.
 const BUILTINS = ['node:diagnostics_channel', 'node:os']
 
 interface Loaded {
   readonly files: readonly string[]
-  /** Those of Node that were imported; `require` leaves their exports alone. */
+  /** Builtins that were imported; `require` does not create their exports. */
   readonly builtins: readonly string[]
 }
 
-/** What is loaded at each `look()` of `body`, which finds an entry's exports in `entry`. */
+/** Modules loaded at each `look()` of `body`, where `entry` holds the exports of the entry point. */
 async function loadedBy(body: string, entry = INDEX): Promise<Loaded[]> {
   const source = `
     import { registerHooks } from 'node:module'
@@ -75,7 +75,7 @@ test(`a node that listens has loaded at most ${MODULES_MAX} modules, none of the
   t.deepEqual(listening?.builtins, BUILTINS)
 })
 
-test('addresses are text until somebody asks for more', async (t) => {
+test('addresses stay text until their components are read', async (t) => {
   const [before, after] = await loadedBy(`
     const swarm = await createSwarm({ ioThreads: 1 })
     swarm.addEventListener('listen', ({ detail }) => detail.toString())
