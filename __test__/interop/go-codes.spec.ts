@@ -1,4 +1,4 @@
-/** The codes of closed connections beside go-libp2p, the one other implementation that has them. */
+/** Close codes of connections with go-libp2p, the only other implementation that has them. */
 import test from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import { type ConnectionClosedError, StreamResetError } from '../../ts/errors.ts'
