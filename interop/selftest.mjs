@@ -137,7 +137,7 @@ async function testIncompatible(stack, client, server, addr) {
   try {
     await runClient(commands[client], stack, addr, 'ping', { n: 1 })
     failures.push(
-      `${client} > ${server} ${stack}: they connect, although INCOMPATIBLE lists them`
+      `${client} > ${server} ${stack}: they connect, although they are listed as INCOMPATIBLE`
     )
   } catch {
     process.stdout.write('cannot connect, as known')

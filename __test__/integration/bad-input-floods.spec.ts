@@ -139,7 +139,7 @@ for (const [what, { frames, rounds, ends, reads = false }] of Object.entries(FLO
   })
 }
 
-test.serial('the socket of a disconnected peer is closed even if nothing else happens', async (t) => {
+test.serial("a disconnected peer's socket closes even if nothing else happens", async (t) => {
   const victim = await attacked(t)
   const { descriptors } = await victim.figures()
   const peer = await RawPeer.connect(t, victim.port)

@@ -95,7 +95,7 @@ const TOLERATED: Readonly<Record<string, readonly RawFrame[]>> = {
     { type: DATA, id: 1, body: Buffer.alloc(100) }
   ],
   'an acknowledgement of nothing (A091)': [{ type: WINDOW_UPDATE, flags: ACK, id: 2 }],
-  'a stream that does not speak multistream-select': [OPEN, { type: DATA, id: 1, body: Buffer.alloc(100) }],
+  'a stream without multistream-select': [OPEN, { type: DATA, id: 1, body: Buffer.alloc(100) }],
   'an oversized line on a stream': [OPEN, { type: DATA, id: 1, body: varint(4_000) }]
 }
 

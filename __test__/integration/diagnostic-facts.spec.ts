@@ -39,7 +39,7 @@ interface Fixture {
 }
 
 /** A node with a recorded log, and a raw peer that has dialled it. */
-async function dialledNode(
+async function dialled(
   t: ExecutionContext,
   limits: Partial<Limits> = {},
   clock: Clock = systemClock
@@ -69,7 +69,7 @@ function isAbout(t: ExecutionContext, heard: HeardFact, level: LogLevel, of: Con
 }
 
 test('a stream beyond acceptBacklog is reported with the bound', async (t) => {
-  const { connection, session, hearing } = await dialledNode(t, { acceptBacklog: 2 })
+  const { connection, session, hearing } = await dialled(t, { acceptBacklog: 2 })
   // Streams still negotiating cannot be accepted.
   session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
   const heard = await hearing.fact('streamRefused')
@@ -80,7 +80,7 @@ test('a stream beyond acceptBacklog is reported with the bound', async (t) => {
 })
 
 test('a stream beyond inboundStreamsMax is reported with the bound', async (t) => {
-  const { connection, session, hearing } = await dialledNode(t, { inboundStreamsMax: 2 })
+  const { connection, session, hearing } = await dialled(t, { inboundStreamsMax: 2 })
   session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
   const heard = await hearing.fact('streamRefused')
   isAbout(t, heard, 'warn', connection)
@@ -89,7 +89,7 @@ test('a stream beyond inboundStreamsMax is reported with the bound', async (t) =
 })
 
 test('a stream beyond the maxInbound of its handler is reported with the bound', async (t) => {
-  const { node, connection, session, hearing } = await dialledNode(t)
+  const { node, connection, session, hearing } = await dialled(t)
   node.handle(PROTOCOL, () => new Promise(() => {}), { maxInbound: 1 })
   session.send(...opening(1, PROTOCOL), ...opening(3, PROTOCOL))
   const heard = await hearing.fact('streamRefused')
@@ -101,7 +101,7 @@ test('a stream beyond the maxInbound of its handler is reported with the bound',
 
 test('repeated stream refusals are logged once a second, and all are counted', async (t) => {
   const clock = new FakeClock()
-  const { connection, session, hearing } = await dialledNode(t, { acceptBacklog: 1 }, clock)
+  const { connection, session, hearing } = await dialled(t, { acceptBacklog: 1 }, clock)
   const opened = (count: number, from: number): Promise<unknown> => {
     session.send(...times(count, (index) => ({ ...OPEN, id: from + 2 * index })))
     return flagOn(session, from + 2 * (count - 1), RST)
@@ -124,7 +124,7 @@ test('repeated stream refusals are logged once a second, and all are counted', a
 
 test('a stream reset to free connection memory is reported with the bytes', async (t) => {
   const limit = MIB
-  const { node, connection, session, hearing } = await dialledNode(t, { connectionMemoryBytes: limit })
+  const { node, connection, session, hearing } = await dialled(t, { connectionMemoryBytes: limit })
   node.handle(PROTOCOL, () => new Promise(() => {}))
   const bytes = Buffer.alloc(16 * 1024)
   const whole = Math.floor((WINDOW - lines(PROTOCOL).length) / bytes.length)
@@ -144,7 +144,7 @@ test('a stream reset to free connection memory is reported with the bytes', asyn
 })
 
 test('a remote that exhausts its budget is reported with the code sent to it', async (t) => {
-  const { connection, session, hearing } = await dialledNode(t)
+  const { connection, session, hearing } = await dialled(t)
   session.send(OPEN)
   const idle = times(4_000, () => ({ type: DATA, id: 1 }))
   for (let round = 0; round < 250 && !session.peer.socket.destroyed; round += 1) {
@@ -159,7 +159,7 @@ test('a remote that exhausts its budget is reported with the code sent to it', a
 })
 
 test("a remote that violates the muxer's protocol is reported with the violation", async (t) => {
-  const { connection, session, hearing } = await dialledNode(t)
+  const { connection, session, hearing } = await dialled(t)
   session.send({ version: 1, type: PING, flags: SYN })
   const heard = await hearing.fact('muxerFailed')
   isAbout(t, heard, 'info', connection)
@@ -169,7 +169,7 @@ test("a remote that violates the muxer's protocol is reported with the violation
 })
 
 test('a record that cannot be decrypted is reported', async (t) => {
-  const { connection, session, hearing } = await dialledNode(t)
+  const { connection, session, hearing } = await dialled(t)
   session.peer.send(flipped(session.record(frameBytes({ type: PING, flags: SYN })), 7))
   const heard = await hearing.fact('recordFailed')
   isAbout(t, heard, 'info', connection)
@@ -195,7 +195,7 @@ test('a remote that takes no bytes in time is reported', async (t) => {
 test('a remote that answers no keepalive ping is reported', async (t) => {
   // Long enough to report the connection to this thread first: the fact would lack its id otherwise.
   const limits = { keepaliveIntervalMs: 1_000, keepaliveTimeoutMs: 1_000 }
-  const { connection, hearing } = await dialledNode(t, limits)
+  const { connection, hearing } = await dialled(t, limits)
   const heard = await hearing.fact('connectionStalled')
   isAbout(t, heard, 'info', connection)
   t.is(heard.fact.cause, 'keepalive')
@@ -203,7 +203,7 @@ test('a remote that answers no keepalive ping is reported', async (t) => {
 })
 
 test('a socket reset by its remote is reported with the end of its connection, at debug', async (t) => {
-  const { connection, session, hearing } = await dialledNode(t)
+  const { connection, session, hearing } = await dialled(t)
   session.peer.socket.resetAndDestroy()
   const { level, message } = await hearing.line(/is closed/)
   t.is(level, 'debug')

@@ -62,7 +62,7 @@ test.serial('a remote that leaves during the upgrade is reported at debug', asyn
 })
 
 test.serial(
-  'an upgrade that times out is reported with the stage it had reached',
+  'an upgrade that times out is reported with the stage that it had reached',
   async (t) => {
     const { swarm, fact } = await listenFor(t, 'upgradeFailed', { upgradeTimeoutMs: 50 })
     await client(t, swarm)
@@ -89,7 +89,7 @@ test.serial('a refused connection is reported with the limit that refused it', a
 })
 
 test.serial(
-  'a flood of refusals without a subscriber causes no record and no wake',
+  'a flood of refusals without any subscriber causes no record and no wake',
   async (t) => {
     const swarm = await createNode(t, { limits: { pendingInboundMax: 1 } })
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
@@ -142,19 +142,19 @@ test.serial('an operation is traced from its start to its end with one object', 
   listener.handle('/failing', () => Promise.reject(failure))
   const stream = await outbound.newStream('/failing')
   await t.throwsAsync(stream.read())
-  const received = (name: string) => events.filter(([event]) => event === name).map(([, of]) => of)
-  const [dial] = received('dial start')
+  const found = (name: string) => events.filter(([event]) => event === name).map(([, of]) => of)
+  const [dial] = found('dial start')
   t.like(dial, { swarm: dialer, result: outbound })
-  t.true(received('dial asyncEnd').includes(dial as object))
+  t.true(found('dial asyncEnd').includes(dial as object))
   t.is(
-    (received('upgrade asyncEnd') as UpgradeOperation[]).filter(({ result }) => result !== undefined)
+    (found('upgrade asyncEnd') as UpgradeOperation[]).filter(({ result }) => result !== undefined)
       .length,
     2
   )
-  const [open] = received('stream:open asyncEnd')
+  const [open] = found('stream:open asyncEnd')
   t.deepEqual((open as { protocols: string[] }).protocols, ['/failing'])
-  const [handled] = received('handler error') as HandlerOperation[]
+  const [handled] = found('handler error') as HandlerOperation[]
   t.is(handled?.error, failure)
   t.is(handled?.protocol, '/failing')
-  t.true(received('handler start').includes(handled as object))
+  t.true(found('handler start').includes(handled as object))
 })

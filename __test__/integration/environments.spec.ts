@@ -132,7 +132,7 @@ test.serial(
 )
 
 test.serial(
-  'several swarms share one hub: closing one does not affect the others',
+  'several swarms share one hub: closing one of them does not affect the others',
   async (t) => {
     const pair = await createPair(t)
     const third = await createNode(t)

@@ -11,16 +11,16 @@ test('a swarm that is closed leaves nothing on the signals of its listeners', as
   const { signal } = new AbortController()
   const { dialer, listener } = await createPair(t)
   const events = ['connected', 'disconnected', 'openedStream', 'closedStream'] as const
-  const delivered: string[] = []
+  const closes: string[] = []
   for (const swarm of [dialer, listener]) {
     for (const event of events) swarm.addEventListener(event, ignore, { signal })
-    swarm.addEventListener('listenClose', () => delivered.push('listenClose'), { signal })
-    swarm.addEventListener('disconnected', () => delivered.push('disconnected'), { signal })
+    swarm.addEventListener('listenClose', () => closes.push('listenClose'), { signal })
+    swarm.addEventListener('disconnected', () => closes.push('disconnected'), { signal })
   }
   t.is(listeners(signal), 12)
   await Promise.all([dialer.close(), listener.close()])
   t.is(listeners(signal), 0)
-  t.deepEqual(delivered.sort(), ['disconnected', 'disconnected', 'listenClose'], 'delivered to the last')
+  t.deepEqual(closes.sort(), ['disconnected', 'disconnected', 'listenClose'], 'up to the last')
   dialer.addEventListener('connected', ignore, { signal })
   t.is(listeners(signal), 0, 'no more events will come')
 })

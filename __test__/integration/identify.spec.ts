@@ -31,16 +31,16 @@ interface Two {
 }
 
 /**
- * A connection to a node that answers with `respond`. The dialer's clock stands still, so that every outcome results
+ * A connection to a node that answers with `reply`. The dialer's clock stands still, so that every outcome results
  * from the answer and not from a timeout.
  */
-async function two(t: ExecutionContext, respond?: (stream: Stream) => unknown): Promise<Two> {
-  const listener = await createSwarm({ services: { identify: respond === undefined } })
+async function two(t: ExecutionContext, reply?: (stream: Stream) => unknown): Promise<Two> {
+  const listener = await createSwarm({ services: { identify: reply === undefined } })
   const dialer = await createSwarm({ clock: new FakeClock() })
   t.teardown(() =>
     Promise.all([listener.close({ drainTimeout: 0 }), dialer.close({ drainTimeout: 0 })])
   )
-  if (respond !== undefined) listener.handle(IDENTIFY, async (stream) => void (await respond(stream)))
+  if (reply !== undefined) listener.handle(IDENTIFY, async (stream) => void (await reply(stream)))
   await listener.listen('/ip4/127.0.0.1/tcp/0')
   const connection = await dialer.dialAddr(listener.getListenAddrs()[0] ?? '', listener.peerId)
   return { listener, dialer, connection }

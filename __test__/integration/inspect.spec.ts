@@ -90,7 +90,7 @@ function fails(message: string): never {
   throw new Error(message)
 }
 
-overPairs('console.log of a connection shows its peer, address, stack and byte counts', async (t, pair) => {
+overPairs('console.log of a connection shows peer, address, stack and bytes', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await near.write(new Uint8Array(1_000))
   await far.read(1_000)

@@ -172,7 +172,7 @@ test.serial(
       pair.listener.handle(protocol, (stream) => endBy(pick(random, endings), stream, random))
     handle('/endings', ENDINGS)
     handle(
-      '/announced',
+      '/final',
       ENDINGS.filter((ending) => ending !== remove)
     )
     let left = STREAMS
@@ -186,7 +186,7 @@ test.serial(
             : pair.outbound
         const ending = pick(random)
         if (ending === remove) removals += 1
-        const stream = await connection.newStream(ending === readToTheEnd ? '/announced' : '/endings')
+        const stream = await connection.newStream(ending === readToTheEnd ? '/final' : '/endings')
         if (random(2) === 0) stream.send(pattern(random(3_000)))
         if (connection !== pair.outbound) void connection.close()
         await endBy(ending, stream, random)

@@ -16,7 +16,7 @@ import { bytesOf, textOf } from '../support/readers.ts'
 
 // Serial: the mocked timers apply to the whole file, so any other close would wait for them.
 test.serial(
-  'a close waits for its flush for a minute, then briefly for the peer',
+  'a close waits for its flush for a minute, and then briefly for the peer',
   async (t) => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())

@@ -58,7 +58,7 @@ test.serial('a socket read reports an end that arrived before its timeout', asyn
 })
 
 test.serial(
-  'queued reads return bytes that arrived before their timeout',
+  'reads that wait in the queue return bytes that arrived before their timeout',
   async (t) => {
     const { near, far } = await socketPair(t)
     const stream = tcpStream(near)
@@ -119,7 +119,7 @@ test.serial('a queued write is not begun after its timeout', async (t) => {
 })
 
 test.serial(
-  'a timeout without data ends the read, and leaves nothing on its signal',
+  'a timeout without any data ends the read, and leaves nothing on its signal',
   async (t) => {
     const { near, far } = await socketPair(t)
     const stream = tcpStream(near)
@@ -132,7 +132,7 @@ test.serial(
   }
 )
 
-test.serial('an abort that is not a timeout ends a read at once, whatever has arrived', async (t) => {
+test.serial('an abort other than a timeout ends a read at once, whatever has arrived', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   const controller = new AbortController()

@@ -201,7 +201,7 @@ test('a deadline that passes inside a message makes it the last', async (t) => {
 })
 
 // A118. Serial: it measures the memory of the process.
-test.serial('memory follows the received bytes of a message, not its announced length', async (t) => {
+test.serial('memory follows the bytes received of a message, not its stated length', async (t) => {
   const pair = await createPair(t)
   const before = process.memoryUsage().arrayBuffers
   const aborts: AbortController[] = []

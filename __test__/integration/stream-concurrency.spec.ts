@@ -16,7 +16,7 @@ const MIB = 1024 * 1024
 
 // N17
 overPairs(
-  'observers of a changing state see only its steps',
+  'observers of the state while it changes see only the steps of the table',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     const seen: StreamState[] = []

@@ -69,7 +69,7 @@ overTime(
 
 // go 160
 overTime(
-  'a deadline that passes ends a waiting call; one that moved does not',
+  'a deadline that passes while a call waits ends it; one that moved does not',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     near.setDeadline(pair.clock.now() + 100)

@@ -152,7 +152,7 @@ overPairs('a handler may close its connection', async (t, pair) => {
 
 // go 56
 overPairs(
-  'a stream without a handler is refused, and the connection goes on',
+  'a stream without a handler is refused, and its connection goes on as before',
   async (t, pair) => {
     const stream = await pair.outbound.newStream('/of/nobody')
     const err = await t.throwsAsync(stream.read(1), { instanceOf: StreamError })
@@ -205,7 +205,7 @@ overStacks(
 )
 
 // go 66, go 149, go 163
-overPairs('a connection closed by one side is closed at the other, and opens no more streams', async (t, pair) => {
+overPairs('a connection closed by one side opens no more streams at either', async (t, pair) => {
   const [here, there] = [pair.inbound, pair.outbound]
   await here.close()
   await there.closed
@@ -276,7 +276,7 @@ overPairs('both sides may reset, close and time out on streams side by side', as
 })
 
 // go 48
-overPairs('both ends report each other, their addresses, the direction and the time', async (t, pair) => {
+overPairs('both ends report peers, addresses, direction and time of opening', async (t, pair) => {
   const { outbound, inbound, dialer, listener } = pair
   t.is(String(outbound.localPeer), String(dialer.peerId))
   t.is(String(outbound.remotePeer), String(listener.peerId))

@@ -172,7 +172,7 @@ overPairs(
   }
 )
 
-overPairs('a choice among several protocols is agreed on, or rejects', async (t, { outbound, listener }) => {
+overPairs('a choice among several is agreed on, or rejects', async (t, { outbound, listener }) => {
   listener.handle('/second', () => {})
   const stream = await outbound.newStream(['/first', '/second'])
   t.is(stream.protocol, '/second')
@@ -207,7 +207,7 @@ overPairs('a stream is operational while a half of it is open', async (t, pair) 
 })
 
 // N14
-overStacks('a new stream is open once its protocol is agreed on, on both sides', async (t, stack) => {
+overStacks('a new stream is open once its protocol is agreed, on both sides', async (t, stack) => {
   const pair = await createPair(t, { both: stack.options })
   const seen: StreamState[] = []
   pair.listener.handle('/agreed', (stream) => {

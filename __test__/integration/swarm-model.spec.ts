@@ -198,7 +198,7 @@ function openOf(reports: readonly string[]): string[] {
   const open = new Set<string>()
   for (const event of reports) {
     const addr = event.slice(1)
-    if (event[0] === '+' ? open.has(addr) : !open.has(addr)) throw new Error(`reported twice: ${event}`)
+    if (event[0] === '+' ? open.has(addr) : !open.has(addr)) throw new Error(`repeated: ${event}`)
     if (event[0] === '+') open.add(addr)
     else open.delete(addr)
   }
