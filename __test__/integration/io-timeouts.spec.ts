@@ -132,7 +132,7 @@ test.serial(
   }
 )
 
-test.serial('an abort other than a timeout ends a read at once, whatever has arrived', async (t) => {
+test.serial('an abort other than a timeout ends a read at once, whatever arrived', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   const controller = new AbortController()

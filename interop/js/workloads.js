@@ -385,9 +385,7 @@ async function rounds(options) {
   for (const [name, exchange] of Object.entries(ROUNDS)) {
     await round(name, async (request) => await exchange(await open(connection, ECHO), request))
   }
-  await round('@libp2p/echo', (request) =>
-    node.services.echo.echo(connection.remotePeer, request)
-  )
+  await round('@libp2p/echo', (request) => node.services.echo.echo(connection.remotePeer, request))
   return { ops: options.n * (Object.keys(ROUNDS).length + 1), bytes: options.bytes }
 }
 
