@@ -57,9 +57,9 @@ async function dialled(
 }
 
 /** Asserts the parts common to all facts about a connection. */
-function isAbout(t: ExecutionContext, heard: HeardFact, level: LogLevel, of: Connection): void {
-  const { fact, message } = heard
-  t.is(heard.level, level)
+function isAbout(t: ExecutionContext, entry: HeardFact, level: LogLevel, of: Connection): void {
+  const { fact, message } = entry
+  t.is(entry.level, level)
   t.is(fact.level, level)
   t.is(fact.connection, of.id)
   t.is(fact.address, `${of.remoteAddr}`)
@@ -72,31 +72,31 @@ test('a stream beyond acceptBacklog is reported with the bound', async (t) => {
   const { connection, session, hearing } = await dialled(t, { acceptBacklog: 2 })
   // Streams still negotiating cannot be accepted.
   session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
-  const heard = await hearing.fact('streamRefused')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'acceptBacklog')
-  t.deepEqual(heard.fact.details, { limit: 2, current: 2 })
-  t.regex(heard.message, /a stream of connection .* was refused: acceptBacklog is 2$/)
+  const entry = await hearing.fact('streamRefused')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'acceptBacklog')
+  t.deepEqual(entry.fact.details, { limit: 2, current: 2 })
+  t.regex(entry.message, /a stream of connection .* was refused: acceptBacklog is 2$/)
 })
 
 test('a stream beyond inboundStreamsMax is reported with the bound', async (t) => {
   const { connection, session, hearing } = await dialled(t, { inboundStreamsMax: 2 })
   session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
-  const heard = await hearing.fact('streamRefused')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'inboundStreamsMax')
-  t.deepEqual(heard.fact.details, { limit: 2, current: 2 })
+  const entry = await hearing.fact('streamRefused')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'inboundStreamsMax')
+  t.deepEqual(entry.fact.details, { limit: 2, current: 2 })
 })
 
 test('a stream beyond the maxInbound of its handler is reported with the bound', async (t) => {
   const { node, connection, session, hearing } = await dialled(t)
   node.handle(PROTOCOL, () => new Promise(() => {}), { maxInbound: 1 })
   session.send(...opening(1, PROTOCOL), ...opening(3, PROTOCOL))
-  const heard = await hearing.fact('streamRefused')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'maxInbound')
-  t.deepEqual(heard.fact.details, { limit: 1, current: 1 })
-  t.regex(heard.message, /was refused: maxInbound is 1$/)
+  const entry = await hearing.fact('streamRefused')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'maxInbound')
+  t.deepEqual(entry.fact.details, { limit: 1, current: 1 })
+  t.regex(entry.message, /was refused: maxInbound is 1$/)
 })
 
 test('repeated stream refusals are logged once a second, and all are counted', async (t) => {
@@ -112,10 +112,10 @@ test('repeated stream refusals are logged once a second, and all are counted', a
   clock.advance(1_000)
   await opened(100, 403)
   await connection.close()
-  const heard = hearing.facts('streamRefused')
-  t.is(heard.length, 3)
-  t.is(heard.length + heard.reduce((sum, { fact }) => sum + fact.suppressed, 0), 300)
-  for (const { fact, message } of heard.slice(1)) {
+  const entries = hearing.facts('streamRefused')
+  t.is(entries.length, 3)
+  t.is(entries.length + entries.reduce((sum, { fact }) => sum + fact.suppressed, 0), 300)
+  for (const { fact, message } of entries.slice(1)) {
     t.true(message.endsWith(`acceptBacklog is 1 (and ${fact.suppressed} more)`), message)
   }
   // The end of the connection is logged after all of them.
@@ -132,14 +132,14 @@ test('a stream reset to free connection memory is reported with the bytes', asyn
     session.send(...opening(id, PROTOCOL))
     for (let count = 0; count < whole; count += 1) session.send({ type: DATA, id, body: bytes })
   }
-  const heard = await hearing.fact('memoryShed')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'connectionMemoryBytes')
-  t.is(heard.fact.details.limit, limit)
-  const { current } = heard.fact.details
+  const entry = await hearing.fact('memoryShed')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'connectionMemoryBytes')
+  t.is(entry.fact.details.limit, limit)
+  const { current } = entry.fact.details
   t.true(Number(current) > limit - limit / 8, `${current}`)
-  t.true(heard.message.includes(`${current} bytes are not read`), heard.message)
-  t.true(heard.message.endsWith(`limits.connectionMemoryBytes is ${limit}`), heard.message)
+  t.true(entry.message.includes(`${current} bytes are not read`), entry.message)
+  t.true(entry.message.endsWith(`limits.connectionMemoryBytes is ${limit}`), entry.message)
   t.false(connection.isClosed)
 })
 
@@ -150,32 +150,32 @@ test('a remote that exhausts its budget is reported with the code sent to it', a
   for (let round = 0; round < 250 && !session.peer.socket.destroyed; round += 1) {
     if (!session.send(...idle)) await drained(session.peer)
   }
-  const heard = await hearing.fact('budgetSpent')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'too many frames without effect')
+  const entry = await hearing.fact('budgetSpent')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'too many frames without effect')
   // `RateLimited`.
-  t.deepEqual(heard.fact.details, { closeCode: 0x1002 })
-  t.regex(heard.message, /is closed: too many frames without effect$/)
+  t.deepEqual(entry.fact.details, { closeCode: 0x1002 })
+  t.regex(entry.message, /is closed: too many frames without effect$/)
 })
 
 test("a remote that violates the muxer's protocol is reported with the violation", async (t) => {
   const { connection, session, hearing } = await dialled(t)
   session.send({ version: 1, type: PING, flags: SYN })
-  const heard = await hearing.fact('muxerFailed')
-  isAbout(t, heard, 'info', connection)
-  t.regex(heard.fact.cause, /version/)
-  t.deepEqual(heard.fact.details, { closeCode: 1 })
-  t.true(heard.message.includes(`broke the muxer's protocol: ${heard.fact.cause}`), heard.message)
+  const entry = await hearing.fact('muxerFailed')
+  isAbout(t, entry, 'info', connection)
+  t.regex(entry.fact.cause, /version/)
+  t.deepEqual(entry.fact.details, { closeCode: 1 })
+  t.true(entry.message.includes(`broke the muxer's protocol: ${entry.fact.cause}`), entry.message)
 })
 
 test('a record that cannot be decrypted is reported', async (t) => {
   const { connection, session, hearing } = await dialled(t)
   session.peer.send(flipped(session.record(frameBytes({ type: PING, flags: SYN })), 7))
-  const heard = await hearing.fact('recordFailed')
-  isAbout(t, heard, 'info', connection)
-  t.deepEqual(heard.fact.details, {})
-  t.not(heard.fact.cause, '')
-  t.true(heard.message.endsWith(`ended: ${heard.fact.cause}`), heard.message)
+  const entry = await hearing.fact('recordFailed')
+  isAbout(t, entry, 'info', connection)
+  t.deepEqual(entry.fact.details, {})
+  t.not(entry.fact.cause, '')
+  t.true(entry.message.endsWith(`ended: ${entry.fact.cause}`), entry.message)
 })
 
 test('a remote that takes no bytes in time is reported', async (t) => {
@@ -186,20 +186,20 @@ test('a remote that takes no bytes in time is reported', async (t) => {
   const stream = await raw.stream()
   raw.peer.socket.pause()
   await t.throwsAsync(stream.write(pattern(64 * MIB)))
-  const heard = await hearing.fact('connectionStalled')
-  isAbout(t, heard, 'info', raw.connection)
-  t.is(heard.fact.cause, 'write')
-  t.regex(heard.message, /ended: the remote takes no bytes$/)
+  const entry = await hearing.fact('connectionStalled')
+  isAbout(t, entry, 'info', raw.connection)
+  t.is(entry.fact.cause, 'write')
+  t.regex(entry.message, /ended: the remote takes no bytes$/)
 })
 
 test('a remote that answers no keepalive ping is reported', async (t) => {
   // Long enough to report the connection to this thread first: the fact would lack its id otherwise.
   const limits = { keepaliveIntervalMs: 1_000, keepaliveTimeoutMs: 1_000 }
   const { connection, hearing } = await dialled(t, limits)
-  const heard = await hearing.fact('connectionStalled')
-  isAbout(t, heard, 'info', connection)
-  t.is(heard.fact.cause, 'keepalive')
-  t.regex(heard.message, /ended: no answer to a keepalive ping$/)
+  const entry = await hearing.fact('connectionStalled')
+  isAbout(t, entry, 'info', connection)
+  t.is(entry.fact.cause, 'keepalive')
+  t.regex(entry.message, /ended: no answer to a keepalive ping$/)
 })
 
 test('a socket reset by its remote is reported with the end of its connection, at debug', async (t) => {
@@ -261,14 +261,14 @@ test.serial('a connection that waits for a busy thread is reported with the byte
   const cell = new Int32Array(new SharedArrayBuffer(4))
   const end = Date.now() + 10_000
   while (listener.counters().readPauses === 0 && Date.now() < end) Atomics.wait(cell, 0, 0, 1)
-  const heard = await hearing.fact('readPaused')
-  const connection = listener.getConnections().find(({ id }) => id === heard.fact.connection)
-  isAbout(t, heard, 'warn', connection as Connection)
-  const { current, limit } = heard.fact.details
+  const entry = await hearing.fact('readPaused')
+  const connection = listener.getConnections().find(({ id }) => id === entry.fact.connection)
+  isAbout(t, entry, 'warn', connection as Connection)
+  const { current, limit } = entry.fact.details
   t.is(limit, 64 * MIB)
   t.true(Number(current) > 64 * MIB, `${current}`)
   const bound = `is not read: ${current} bytes wait for this thread, ${limit} may`
-  t.true(heard.message.endsWith(bound), heard.message)
+  t.true(entry.message.endsWith(bound), entry.message)
   await Promise.all(written)
 })
 

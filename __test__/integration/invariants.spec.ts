@@ -45,7 +45,7 @@ test.serial('a request on a busy connection wakes JavaScript, and no other threa
   })()
   const request = pattern(32)
   const exchange = async (count: number): Promise<void> => {
-    for (let asked = 0; asked < count; asked += 1) {
+    for (let sent = 0; sent < count; sent += 1) {
       await near.write(request)
       t.deepEqual(await near.read(32), request)
     }

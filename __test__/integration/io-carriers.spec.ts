@@ -153,7 +153,7 @@ test('an error that has nothing to do with the network passes through', async (t
   t.is(await t.throwsAsync(stream.write(bytesOf('a'))), own)
 })
 
-test('a socket that somebody else destroys is a closed connection', async (t) => {
+test('a socket that is destroyed elsewhere is a closed connection', async (t) => {
   const { near } = await socketPair(t)
   const stream = tcpStream(near)
   const waiting = stream.read(1)

@@ -18,7 +18,7 @@ interface Loaded {
   readonly builtins: readonly string[]
 }
 
-/** Modules loaded at each `look()` of `body`, where `entry` holds the exports of the entry point. */
+/** Modules loaded at each `dump()` of `body`, where `entry` holds the exports of the entry point. */
 async function loadedBy(body: string, entry = INDEX): Promise<Loaded[]> {
   const source = `
     import { registerHooks } from 'node:module'
@@ -29,7 +29,7 @@ async function loadedBy(body: string, entry = INDEX): Promise<Loaded[]> {
         return next(url, context)
       }
     })
-    const look = () => console.log(JSON.stringify(loaded))
+    const dump = () => console.log(JSON.stringify(loaded))
     const entry = await import(${JSON.stringify(entry.href)})
     const { createSwarm } = entry
     ${body}`
@@ -55,7 +55,7 @@ function librariesIn(loaded: Loaded | undefined): string[] {
 }
 
 test(`importing the package loads at most ${MODULES_MAX} modules, none of them a library`, async (t) => {
-  const [imported] = await loadedBy('look()')
+  const [imported] = await loadedBy('dump()')
   t.log(`${imported?.files.length} modules`)
   t.true(imported?.files.some((file) => file.endsWith('/ts/swarm.ts')))
   t.true((imported?.files.length ?? 0) <= MODULES_MAX, `${imported?.files.length}`)
@@ -67,7 +67,7 @@ test(`a node that listens has loaded at most ${MODULES_MAX} modules, none of the
   const [listening] = await loadedBy(`
     const swarm = await createSwarm({ ioThreads: 1 })
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
-    look()
+    dump()
     await swarm.close()`)
   t.log(`${listening?.files.length} modules`)
   t.true((listening?.files.length ?? 0) <= MODULES_MAX, `${listening?.files.length}`)
@@ -82,16 +82,16 @@ test('addresses stay text until their components are read', async (t) => {
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
     const [addr] = swarm.getListenAddrs()
     addr.toString()
-    look()
+    dump()
     addr.getComponents()
-    look()
+    dump()
     await swarm.close()`)
   t.deepEqual(librariesIn(before), [])
   t.true(librariesIn(after).some((file) => file.includes('@multiformats/multiaddr')))
 })
 
 test(`ferroswarm/io loads at most ${IO_MODULES_MAX} modules, no library and nothing native`, async (t) => {
-  const [imported] = await loadedBy('look()', IO)
+  const [imported] = await loadedBy('dump()', IO)
   t.log(`${imported?.files.length} modules`)
   t.true(imported?.files.some((file) => file.endsWith('/ts/io/varint-length.ts')))
   t.true((imported?.files.length ?? 0) <= IO_MODULES_MAX, `${imported?.files.length}`)

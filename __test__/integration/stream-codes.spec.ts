@@ -121,7 +121,7 @@ overPairs('a half that is closed leaves the other half open both ways', async (t
 
   const other = await pair.openStreams()
   await other.near.closeRead()
-  // More than a window, which nobody reads.
+  // More than a window, all of it unread.
   await other.far.write(new Uint8Array(2 * 1024 * 1024))
   await other.far.closeWrite()
   await other.near.write(pattern(10))

@@ -130,7 +130,7 @@ const LEADS_TO: Record<string, Partial<Record<StreamState, StreamState>>> = {
 
 for (const [state, row] of Object.entries(TABLE)) {
   // N3, N4, N5, N7, N8, N9, N10, N11, N25, N26, N27, Y3, Y4, go 146
-  overPairs(`every operation in ${state} does what the table says`, async (t, pair, stack) => {
+  overPairs(`every operation in ${state} matches the table`, async (t, pair, stack) => {
     for (const [operation, outcome] of Object.entries(row)) {
       // A separate connection for a state that ends it.
       const over = state.includes('connection')

@@ -182,7 +182,7 @@ overPairs(
       })
     })
     const stream = await outbound.newStream('/unread')
-    // More than the peer's window, which nobody empties.
+    // More than the peer's window, which is not read.
     stream.send(pattern(8_000_000))
     const closingWrite = t.throwsAsync(() => stream.closeWrite(), { instanceOf: StreamResetError })
     await dialer.close({ drainTimeout: 0 })
