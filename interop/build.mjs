@@ -33,7 +33,7 @@ const EXE = process.platform === 'win32' ? '.exe' : ''
 const JS_NODE_MAJOR_MIN = 22
 /** Minimum for py-libp2p and the versions in py/requirements.txt. */
 const PYTHON_MIN = [3, 10]
-/** Hints at headers missing for a package that py-libp2p compiles, by the compiler's message. */
+/** Hints at headers that compiling a package of py-libp2p may lack, by the compiler's message. */
 const PYTHON_HINTS = [
   [
     /gmp\.h/,

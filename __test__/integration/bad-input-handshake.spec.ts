@@ -129,7 +129,7 @@ test('a trickle of bytes does not extend the upgrade deadline (A011)', async (t)
   )
 })
 
-// The points of small order on curve25519: every shared secret with them is zero, so a peer that sends one knows all keys.
+// Points of small order on curve25519: every shared secret with them is zero, so a peer that sends one knows all keys.
 const LOW_ORDER = [
   '0000000000000000000000000000000000000000000000000000000000000000',
   '0100000000000000000000000000000000000000000000000000000000000000',
