@@ -16,8 +16,8 @@ const HANDLERS = {
 /**
  * Registers the handlers of the contract; echo, ping and identify are services of the node.
  *
- * They are written like those of applications: a handler reads its stream with the readers of js-libp2p, which resets the
- * stream if the handler throws.
+ * They are written like those of applications: a handler reads its stream with the readers of js-libp2p, which resets
+ * the stream if the handler throws.
  */
 export async function serve(node) {
   for (const [protocol, handler] of Object.entries(HANDLERS)) {

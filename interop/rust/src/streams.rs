@@ -1,4 +1,4 @@
-//! Streams of any protocol: inbound ones go to a task of the server, outbound ones are opened on request.
+//! Streams of any protocol: inbound ones go to a server task, outbound ones are opened on request.
 
 use std::{
     convert::Infallible,

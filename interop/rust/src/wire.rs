@@ -16,7 +16,7 @@ pub const BLOCK_BYTES: usize = 64 * 1024;
 /// Maximum allocation of the server for a length prefix.
 const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Reads one u32 length and its payload into `payload`. `false` means the stream ended between frames.
+/// Reads one u32 length and its payload into `payload`. Returns `false` at an end between frames.
 pub async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     payload: &mut Vec<u8>,
