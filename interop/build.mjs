@@ -1,9 +1,9 @@
-// Builds the foreign peers; see contract.md. No dependencies, any Node from 20 on.
+// Builds the foreign peers; see contract.md. No dependencies; runs on Node 20 or newer.
 //
 //     node interop/build.mjs [go rust js py]
 //
 // A peer lives in .build/<peer>-<hash of its sources and lock files>/ and is complete once that folder exists:
-// it is put together beside it and renamed.
+// it is built beside it and renamed.
 
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -31,9 +31,9 @@ const EXE = process.platform === 'win32' ? '.exe' : ''
 
 /** js-libp2p calls `Promise.withResolvers`. */
 const JS_NODE_MAJOR_MIN = 22
-/** What py-libp2p and the versions in py/requirements.txt run on. */
+/** Minimum for py-libp2p and the versions in py/requirements.txt. */
 const PYTHON_MIN = [3, 10]
-/** What a package of py-libp2p that has to be compiled may lack, by what its compiler says. */
+/** Hints at headers that compiling a package of py-libp2p may lack, by the compiler's message. */
 const PYTHON_HINTS = [
   [
     /gmp\.h/,
@@ -63,7 +63,7 @@ const PEERS = {
     build: async (into) => {
       const target = join(BUILD, 'rust-target')
       const flags = ['--release', '--target-dir', target]
-      // Cargo goes by file times, which say nothing where the folder was copied or restored.
+      // Cargo relies on file times, which are meaningless if the folder was copied or restored.
       await run(
         'cargo',
         ['clean', '--locked', '--package', 'interop-peer', ...flags],
@@ -91,7 +91,7 @@ const PEERS = {
   },
   py: {
     sources: (name) => name.endsWith('.py') || name === 'requirements.txt',
-    // An environment belongs to the Python that made it.
+    // A virtual environment runs only with the Python that created it.
     tool: async () => (await python()).describe,
     build: async (into) => {
       for (const name of await sourceFiles('py')) {
@@ -99,7 +99,7 @@ const PEERS = {
       }
       await run((await python()).path, ['-m', 'venv', '--clear', 'venv'], into)
       const pip = ['-m', 'pip', '--disable-pip-version-check', '--no-input']
-      // Nothing but what the lock file names; then it has to be everything.
+      // Installs exactly the packages of the lock file; the check verifies that none is missing.
       await run(
         venvPython(into),
         [...pip, 'install', '--use-pep517', '--no-deps', '--requirement', 'requirements.txt'],
@@ -112,11 +112,11 @@ const PEERS = {
   }
 }
 
-/** What is the matter with a peer that cannot be had, in one sentence. */
+/** The reason why a peer is unavailable, in one sentence. */
 class MissingPeerError extends Error {}
 
 /**
- * The command that runs a peer, built first if need be.
+ * Resolves to the command that runs a peer, which is built first if necessary.
  *
  * @param {'go' | 'rust' | 'js' | 'py'} name
  * @returns {Promise<{ command: string[] } | { missing: string }>}
@@ -145,7 +145,7 @@ export async function peerCommand(name) {
 }
 
 /**
- * The peers that are built, as their sources are now.
+ * Resolves to the peers that are built from their current sources.
  *
  * @returns {Promise<string[]>}
  */
@@ -155,7 +155,7 @@ export async function builtPeers() {
     try {
       if (await exists(join(BUILD, `${name}-${await sourceHash(name)}`))) built.push(name)
     } catch (error) {
-      // Without the tool that it is built with there is none.
+      // A peer without its build tool is not built.
       if (!(error instanceof MissingPeerError)) throw error
     }
   }
@@ -163,7 +163,7 @@ export async function builtPeers() {
 }
 
 async function buildInto(folder, peer) {
-  // Two builders at once, after one took the other for dead, each finish a folder; the first one stays.
+  // If one builder took the other for dead, both finish a folder; the first one stays.
   const unfinished = `${folder}.${process.pid}`
   await mkdir(unfinished, { recursive: true })
   try {
@@ -206,7 +206,7 @@ async function sourceFiles(name, below = '') {
   return found.sort()
 }
 
-/** Runs one build step; its output is shown only if it fails, and a hint whose pattern it matches says why. */
+/** Runs one build step; its output is shown only if it fails, with the hint whose pattern matches as the error. */
 async function run(program, args, cwd, hints = []) {
   const child = spawn(program, args, {
     cwd,
@@ -239,7 +239,7 @@ async function jsNode() {
     return process.execPath
   }
   for (const candidate of [repositoryNode() ?? 'node', 'node']) {
-    const { version, path } = await askNode(candidate)
+    const { version, path } = await queryNode(candidate)
     if (nodeMajor(version) >= JS_NODE_MAJOR_MIN) {
       return path
     }
@@ -247,7 +247,7 @@ async function jsNode() {
   throw new MissingPeerError(`js-libp2p needs Node ${JS_NODE_MAJOR_MIN} or newer`)
 }
 
-/** The binary of the devDependency `node`, not its launcher: what a test starts is what it can end. */
+/** The binary of the devDependency `node`, not its launcher, so that a test can kill the process it starts. */
 function repositoryNode() {
   try {
     return join(
@@ -264,17 +264,17 @@ function nodeMajor(version) {
   return Number.parseInt(version, 10)
 }
 
-async function askNode(program) {
+async function queryNode(program) {
   try {
     const print = 'JSON.stringify({ version: process.versions.node, path: process.execPath })'
     const { stdout } = await promisify(execFile)(program, ['-p', print])
     return JSON.parse(stdout)
   } catch {
-    return { version: '0', path: program } // Not there, or does not run here.
+    return { version: '0', path: program } // Missing, or does not run here.
   }
 }
 
-/** The first Python on the path that is new enough; it has to be able to make environments. */
+/** The first Python on the path that is new enough; it has to be able to create virtual environments. */
 async function python() {
   const print =
     'import importlib.util, json, sys; print(json.dumps({"path": sys.executable, "describe": sys.version, ' +
@@ -295,7 +295,7 @@ async function python() {
     } catch (error) {
       if (error instanceof MissingPeerError) {
         throw error
-      } // Not there, or does not run here.
+      } // Missing, or does not run here.
     }
   }
   throw new MissingPeerError(`py-libp2p needs Python ${PYTHON_MIN.join('.')} or newer`)

@@ -1,4 +1,4 @@
-// Runs every client against every server over every stack that both have, to prove the contract; see contract.md.
+// Runs every client against every server over every stack that both have, to verify the contract; see contract.md.
 //
 //     node interop/selftest.mjs [ours native go rust js py net raw]
 
@@ -20,7 +20,7 @@ const TCP_LACKS = [
   ...CORRECTNESS
 ]
 
-/** What each peer speaks and lacks, and how its agent version begins. */
+/** The stacks of each peer, the workloads it lacks, and the prefix of its agent version. */
 const PEERS = {
   ours: { stacks: STACKS, lacks: ['rounds'], agent: 'ferroswarm/' },
   native: { stacks: STACKS, lacks: ['lp', 'rounds', ...CORRECTNESS], agent: 'ferroswarm/' },
@@ -35,9 +35,9 @@ const PEERS = {
   net: { stacks: TCP, lacks: TCP_LACKS },
   raw: { stacks: TCP, lacks: TCP_LACKS }
 }
-/** Peers that run in Node: their servers have an event loop to watch. */
+/** Peers that run in Node: their servers have an event loop to monitor. */
 const IN_NODE = ['ours', 'js', 'net']
-/** Peers whose figures hold those of ferroswarm's native side. */
+/** Peers whose figures include the counters of ferroswarm's native side. */
 const COUNTING = ['ours', 'native']
 const RUN_TIMEOUT_MS = 60_000
 const RATE = ['ops', 'bytes', 'seconds', 'cpu_user_s', 'cpu_sys_s', 'rss_kb']
@@ -49,7 +49,7 @@ const CODES = {
   go: { ours: 42, go: 42, js: 0, py: 0 }
 }
 
-/** [workload, arguments, what its line must hold]. */
+/** [workload, arguments, expectations of its line]. */
 const RUNS = [
   ['upload', { bytes: 4_000_000 }, { numbers: [...RATE, 'MBps'] }],
   ['download', { bytes: 4_000_000 }, { numbers: [...RATE, 'MBps'] }],
@@ -77,9 +77,9 @@ const RUNS = [
   ['reset', {}, { errorCode: CODES }],
   ['identify', {}, { identify: true }]
 ]
-/** Pairs that cannot connect over TLS, by their own doing; see contract.md. */
-const STRANGERS = ['js > py', 'py > js']
-/** Where the server loses an end that comes before its handler listens; see contract.md. */
+/** Pairs that cannot connect over TLS, through faults of their own; see contract.md. */
+const INCOMPATIBLE = ['js > py', 'py > js']
+/** Workloads whose server loses an end that arrives before its handler listens; see contract.md. */
 const LOSES_ENDS = { 'go > js': ['download', 'download-32', 'msgs'] }
 const RESULT_COLUMN = 10
 
@@ -119,8 +119,8 @@ process.exitCode ||= failures.length === 0 ? 0 : 1
 async function testPair(stack, client, server) {
   const running = await startServer(commands[server], stack)
   process.stdout.write(`${client} > ${server} ${stack}`.padEnd(32))
-  if (stack === 'tcp-tls-yamux' && STRANGERS.includes(`${client} > ${server}`)) {
-    await testStrangers(stack, client, server, running.addr)
+  if (stack === 'tcp-tls-yamux' && INCOMPATIBLE.includes(`${client} > ${server}`)) {
+    await testIncompatible(stack, client, server, running.addr)
   } else {
     await testRuns(stack, client, server, running.addr)
     await testStats(stack, server, running)
@@ -132,12 +132,12 @@ async function testPair(stack, client, server) {
   }
 }
 
-/** That they do not connect is asserted too: once they do, the list is out of date. */
-async function testStrangers(stack, client, server, addr) {
+/** Asserts that they do not connect: once they do, the list is out of date. */
+async function testIncompatible(stack, client, server, addr) {
   try {
     await runClient(commands[client], stack, addr, 'ping', { n: 1 })
     failures.push(
-      `${client} > ${server} ${stack}: they connect, and STRANGERS says that they cannot`
+      `${client} > ${server} ${stack}: they connect, although they are listed as INCOMPATIBLE`
     )
   } catch {
     process.stdout.write('cannot connect, as known')
@@ -176,14 +176,14 @@ async function testRuns(stack, client, server, addr) {
   }
 }
 
-/** What a server tells of itself, with its event loop and without. */
+/** Checks the stats of a server, with its event loop and without. */
 async function testStats(stack, server, running) {
   for (const [word, hasLoop] of [
     ['watch', false],
     ['stats', IN_NODE.includes(server)],
     ['stats', false]
   ]) {
-    const line = await running.ask(word)
+    const line = await running.query(word)
     const figures = [line.rss_kb, line.cpu_user_s, line.cpu_sys_s]
     if (hasLoop) figures.push(line.loop?.p99_us, line.loop?.max_us, line.loop?.utilization)
     if (COUNTING.includes(server)) figures.push(line.counters?.socketReads)
@@ -205,13 +205,13 @@ async function startServer(command, stack) {
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const next = async () => {
     const { value, done } = await lines.next()
-    if (done) throw new Error('the server ended before it said anything')
+    if (done) throw new Error('the server ended before it printed a line')
     return JSON.parse(value)
   }
   const { addr } = await next()
   return {
     addr,
-    ask(word) {
+    query(word) {
       child.stdin.write(`${word}\n`)
       return next()
     },
@@ -227,7 +227,7 @@ async function startServer(command, stack) {
   }
 }
 
-/** The lines that a client printed. Those with phases get the input they wait for. */
+/** Resolves to the lines that a client printed. Those with phases get the input they wait for. */
 async function runClient(command, stack, addr, workload, args) {
   const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)])
   const child = spawn(
@@ -248,7 +248,7 @@ async function runClient(command, stack, addr, workload, args) {
     }
   )
   const timer = setTimeout(() => child.kill('SIGKILL'), RUN_TIMEOUT_MS)
-  child.stdin.on('error', () => {}) // Few read it.
+  child.stdin.on('error', () => {}) // Few clients read it.
   const lines = []
   createInterface({ input: child.stdout }).on('line', (line) => {
     lines.push(JSON.parse(line))
@@ -264,7 +264,7 @@ async function runClient(command, stack, addr, workload, args) {
   return lines
 }
 
-/** What is wrong with a client's lines, if anything is. */
+/** Returns the problem with a client's lines, if any. */
 function check(lines, expected, args, client, server) {
   if (expected.phases !== undefined) {
     const phases = lines.map((line) => line.phase)

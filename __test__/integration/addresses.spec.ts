@@ -11,7 +11,7 @@ async function listening(t: Parameters<typeof createNode>[0], addr = LOCAL) {
   return { dialer, listener, address: `${listener.getListenAddrs()[0]}` }
 }
 
-test('what stands behind /p2p is never ignored: no dial ends at the relay in place of its target', async (t) => {
+test('components after /p2p are never ignored: no dial reaches the relay instead of its target', async (t) => {
   const { dialer, listener, address } = await listening(t)
   const target = (await createNode(t)).peerId
   const base = `${address}/p2p/${listener.peerId}`
@@ -32,7 +32,7 @@ test('what stands behind /p2p is never ignored: no dial ends at the relay in pla
   t.is(listener.getTotalConnections(), 0)
 })
 
-test('listens nowhere else than it was asked to', async (t) => {
+test('listens on nothing but the requested addresses', async (t) => {
   const swarm = await createNode(t)
   const own = swarm.peerId.toString()
   const cases = [
@@ -52,7 +52,7 @@ test('listens nowhere else than it was asked to', async (t) => {
   t.is(swarm.getListenAddrs().length, 1)
 })
 
-test("listens on no address of another's, and on its own", async (t) => {
+test("refuses to listen on another peer's address, and accepts its own", async (t) => {
   const [swarm, other] = await Promise.all([createNode(t), createNode(t)])
   const misuse = { instanceOf: InvalidParametersError }
   t.throws(() => swarm.listen(`${LOCAL}/p2p/${other.peerId}`), misuse)
@@ -64,7 +64,7 @@ test("listens on no address of another's, and on its own", async (t) => {
   t.true(await swarm.unlisten(`${LOCAL}/p2p/${swarm.peerId}`))
 })
 
-test('says what is wrong with an address that leads nowhere', async (t) => {
+test('reports why an address cannot be dialled', async (t) => {
   const { dialer, listener } = await listening(t)
   const cases = [
     ['/dns4/localhost/tcp/4001', 'names are not resolved: /dns4/localhost'],
@@ -85,7 +85,7 @@ test('says what is wrong with an address that leads nowhere', async (t) => {
   })
 })
 
-test('one address of an unknown kind keeps no dial from the others', async (t) => {
+test('an address of an unknown kind does not prevent dials of the others', async (t) => {
   const { dialer, listener, address } = await listening(t)
   const webrtc = `/ip4/127.0.0.1/udp/1/webrtc-direct/p2p/${listener.peerId}`
   // Known to @multiformats/multiaddr, and not to the native side.
@@ -94,7 +94,7 @@ test('one address of an unknown kind keeps no dial from the others', async (t) =
   t.truthy(await dialer.dialPeer(listener.peerId))
 })
 
-test('an IPv4 host that is written as a mapped IPv6 address is dialled and listened on as what it is', async (t) => {
+test('an IPv4-mapped IPv6 address is dialled and listened on as IPv4', async (t) => {
   const { dialer, listener, address } = await listening(t, '/ip6/::ffff:127.0.0.1/tcp/0')
   t.regex(address, /^\/ip4\/127\.0\.0\.1\/tcp\/\d+$/)
   const mapped = address.replace('/ip4/127.0.0.1', '/ip6/::ffff:7f00:1')

@@ -21,18 +21,18 @@ import { line, MULTISTREAM, type RawFrame, RawPeer } from '../support/raw-peer.t
 import { createStand, UNREAD_PROTOCOL } from '../support/stand.ts'
 import { startVictim, type Victim } from '../support/victim.ts'
 
-// The floods measure memory, so their node is a process of its own, and they come one at a time.
+// The floods measure memory, so their node runs in its own process and the tests are serial.
 
-// What a node may grow by for a flood: the noise of a process that works. bench/hostile.mjs measures it more closely.
+// Maximum growth of a node during a flood: the noise of a working process. bench/hostile.mjs measures it more closely.
 const GROWTH_MAX = 4 * MIB
 
 interface Flood {
   /** Frames of one record. */
   readonly frames: (round: number) => readonly RawFrame[]
   readonly rounds: number
-  /** Whether the flooder is put out, or may go on. */
+  /** Whether the flooder is disconnected, or may go on. */
   readonly ends: boolean
-  /** Whether it takes what the node answers. */
+  /** Whether the flooder reads the node's answers. */
   readonly reads?: boolean
 }
 
@@ -49,7 +49,7 @@ const FLOODS: Readonly<Record<string, Flood>> = {
     rounds: 250,
     ends: true
   },
-  'streams that end as they begin (A078)': {
+  'streams that end in their first frame (A078)': {
     frames: (round) =>
       times(2_000, (index) => ({
         ...OPEN,
@@ -65,13 +65,13 @@ const FLOODS: Readonly<Record<string, Flood>> = {
     rounds: 50,
     ends: true
   },
-  'streams, and of reading the refusals (A079)': {
+  'streams, with the refusals read (A079)': {
     frames: (round) => times(4_000, (index) => ({ ...OPEN, id: (round * 4_000 + index) * 2 + 3 })),
     rounds: 50,
     ends: true,
     reads: true
   },
-  'streams that are reset at once (A077)': {
+  'streams reset at once (A077)': {
     frames: (round) =>
       times(2_000, (index) => (round * 2_000 + index) * 2 + 3).flatMap((id) => [
         { ...OPEN, id },
@@ -80,7 +80,7 @@ const FLOODS: Readonly<Record<string, Flood>> = {
     rounds: 50,
     ends: true
   },
-  'streams that are reset when they are served (A077)': {
+  'streams reset once they are served (A077)': {
     frames: (round) =>
       times(500, (index) => (round * 500 + index) * 2 + 3).flatMap((id) => [
         { ...OPEN, id },
@@ -91,7 +91,7 @@ const FLOODS: Readonly<Record<string, Flood>> = {
     ends: true,
     reads: true
   },
-  'data for streams that never were (A092)': {
+  'data for streams that never existed (A092)': {
     frames: (round) => [{ type: DATA, id: round * 2 + 3, body: Buffer.alloc(60_000) }],
     rounds: 2_000,
     ends: true
@@ -104,15 +104,15 @@ const FLOODS: Readonly<Record<string, Flood>> = {
 }
 
 async function attacked(t: ExecutionContext): Promise<Victim> {
-  // Who does not answer a ping is put out for that otherwise.
+  // The raw peer answers no keepalive pings; at the default timeout it would be disconnected for that.
   const victim = await startVictim({ keepaliveTimeoutMs: 60_000 })
   t.teardown(() => victim.close())
   return victim
 }
 
 for (const [what, { frames, rounds, ends, reads = false }] of Object.entries(FLOODS)) {
-  const fate = ends ? 'puts the flooder out' : 'costs no memory'
-  test.serial(`a flood of ${what} ${fate} and disturbs nobody`, async (t) => {
+  const fate = ends ? 'disconnects the flooder' : 'costs no memory'
+  test.serial(`a flood of ${what} ${fate} and disturbs no other peer`, async (t) => {
     const victim = await attacked(t)
     const peer = await RawPeer.connect(t, victim.port)
     const session = await peer.dial()
@@ -127,19 +127,19 @@ for (const [what, { frames, rounds, ends, reads = false }] of Object.entries(FLO
     if (ends) await t.notThrowsAsync(peer.closedWithin())
     else t.false(peer.socket.destroyed)
     await victim.echo()
-    // What is left is the stream that the flooder opened first, unless it was put out.
+    // The flooder's first stream is left, unless the flooder was disconnected.
     const after = await victim.figuresWhen(({ streams }) => streams === 0)
     t.deepEqual(after.ends, ends ? ['ERR_MUXER_PROTOCOL'] : [])
     t.is(after.connections, ends ? 1 : 2)
     const grown = after.residentBytes - before.residentBytes
     t.log(`grown by ${(grown / MIB).toFixed(1)} MiB`)
     t.true(grown < GROWTH_MAX, `${grown}`)
-    // Time gives a flooder a few more than its allowance of 1,000.
+    // The allowance of 1,000 refills with time, so a flooder gets a few more.
     t.true(after.taken <= 4_000, `${after.taken}`)
   })
 }
 
-test.serial('who is put out has gone, though nothing else happens', async (t) => {
+test.serial("a disconnected peer's socket closes even if nothing else happens", async (t) => {
   const victim = await attacked(t)
   const { descriptors } = await victim.figures()
   const peer = await RawPeer.connect(t, victim.port)
@@ -151,11 +151,11 @@ test.serial('who is put out has gone, though nothing else happens', async (t) =>
   t.is((await victim.figures()).descriptors, descriptors)
 })
 
-test.serial('single bytes that nobody reads cost twice their number at most (A073)', async (t) => {
+test.serial('unread single bytes cost at most twice their number (A073)', async (t) => {
   const victim = await attacked(t)
   const peer = await RawPeer.connect(t, victim.port)
   const session = await peer.dial()
-  // Enough of them that what a process keeps in reserve does not matter.
+  // Enough of them that memory kept in reserve by the process does not matter.
   const streams = 48
   const ids = times(streams, (index) => index * 2 + 1)
   session.send(
@@ -183,7 +183,7 @@ test.serial('single bytes that nobody reads cost twice their number at most (A07
   t.is(after.streams, streams)
 })
 
-test.serial('frames whose bodies never come cost next to nothing (A072)', async (t) => {
+test.serial('frames whose bodies never arrive cost next to nothing (A072)', async (t) => {
   const victim = await attacked(t)
   const count = 250
   const send = async (): Promise<void> => {
@@ -202,8 +202,8 @@ test.serial('frames whose bodies never come cost next to nothing (A072)', async 
   t.true(each < 64 * 1_024, `${each}`)
 })
 
-// What it costs in memory is measured where the two ends are processes of their own.
-test.serial('more unread streams than a connection may hold cost one of them (A074)', async (t) => {
+// Its memory cost is measured where each end is a process of its own.
+test.serial('unread streams beyond the memory of a connection are reset (A074)', async (t) => {
   const stand = await createStand(t)
   const peer = await RawPeer.connect(t, stand.port)
   const session = await peer.dial()
@@ -225,7 +225,7 @@ test.serial('more unread streams than a connection may hold cost one of them (A0
   await stand.echo()
 })
 
-test.serial('connections that are reset at once leave nothing', async (t) => {
+test.serial('connections that are reset at once leave nothing behind', async (t) => {
   const stand = await createStand(t)
   const before = processFigures()
   for (let round = 0; round < 20; round += 1) {
@@ -242,7 +242,7 @@ test.serial('connections that are reset at once leave nothing', async (t) => {
   t.is(processFigures().threads, before.threads)
 })
 
-test.serial('peers that say nothing, as many as there is room for, are let go of', async (t) => {
+test.serial('silent peers, as many as there is room for, are disconnected', async (t) => {
   const stand = await createStand(t, SHORT)
   const before = processFigures()
   const peers = await Promise.all(times(200, () => RawPeer.connect(t, stand.port)))

@@ -44,7 +44,7 @@ const VIOLATIONS: Readonly<Record<string, readonly RawFrame[]>> = {
   'for stream 0 (A082)': [{ type: DATA, flags: SYN, id: 0 }],
   'for a stream that is ours to open (A083)': [{ ...OPEN, id: 2 }],
   'that pings on a stream (A082)': [{ type: PING, flags: SYN, id: 7 }],
-  'that says goodbye on a stream (A082)': [{ type: GO_AWAY, id: 9 }],
+  'that sends GoAway on a stream (A082)': [{ type: GO_AWAY, id: 9 }],
   'that opens a stream twice (A084)': [OPEN, OPEN],
   'that opens with more data than the window (A066)': [
     { type: DATA, flags: SYN, id: 1, length: WINDOW + 1 }
@@ -55,7 +55,7 @@ const VIOLATIONS: Readonly<Record<string, readonly RawFrame[]>> = {
   ],
   'that announces four gigabytes (A071)': [OPEN, { type: DATA, id: 1, length: 0xffffffff }],
   'that announces a mebibyte (A072)': [OPEN, { type: DATA, id: 1, length: 1 << 20 }],
-  'that announces four gigabytes for a stream that never was (A071)': [
+  'that announces four gigabytes for a stream that never existed (A071)': [
     { type: DATA, id: 9, length: 0xffffffff }
   ],
   'that opens with too much credit (A069)': [{ ...OPEN, length: 0xfffc0001 }],
@@ -63,7 +63,7 @@ const VIOLATIONS: Readonly<Record<string, readonly RawFrame[]>> = {
 }
 
 for (const [what, frames] of Object.entries(VIOLATIONS)) {
-  test(`a frame ${what} ends the connection with a goodbye and a typed error`, async (t) => {
+  test(`a frame ${what} ends the connection with GoAway and a typed error`, async (t) => {
     const stand = await createStand(t)
     const peer = await RawPeer.connect(t, stand.port)
     const session = await peer.dial()
@@ -79,10 +79,10 @@ for (const [what, frames] of Object.entries(VIOLATIONS)) {
 }
 
 const TOLERATED: Readonly<Record<string, readonly RawFrame[]>> = {
-  'a pong that nobody asked for (A081)': [{ type: PING, flags: ACK, length: 5 }],
-  'a stream that ends as it begins (A089)': [{ ...OPEN, flags: SYN | FIN }],
-  'a stream that is reset as it begins (A089)': [{ ...OPEN, flags: SYN | RST }],
-  'an end told twice (A089)': [OPEN, { ...OPEN, flags: FIN }, { ...OPEN, flags: FIN }],
+  'an unsolicited pong (A081)': [{ type: PING, flags: ACK, length: 5 }],
+  'a stream opened with FIN (A089)': [{ ...OPEN, flags: SYN | FIN }],
+  'a stream opened with RST (A089)': [{ ...OPEN, flags: SYN | RST }],
+  'a repeated FIN (A089)': [OPEN, { ...OPEN, flags: FIN }, { ...OPEN, flags: FIN }],
   'frames after a reset (A088)': [
     OPEN,
     { ...OPEN, flags: RST },
@@ -95,8 +95,8 @@ const TOLERATED: Readonly<Record<string, readonly RawFrame[]>> = {
     { type: DATA, id: 1, body: Buffer.alloc(100) }
   ],
   'an acknowledgement of nothing (A091)': [{ type: WINDOW_UPDATE, flags: ACK, id: 2 }],
-  'a stream that speaks no multistream': [OPEN, { type: DATA, id: 1, body: Buffer.alloc(100) }],
-  'a line too long on a stream': [OPEN, { type: DATA, id: 1, body: varint(4_000) }]
+  'a stream without multistream-select': [OPEN, { type: DATA, id: 1, body: Buffer.alloc(100) }],
+  'an oversized line on a stream': [OPEN, { type: DATA, id: 1, body: varint(4_000) }]
 }
 
 for (const [what, frames] of Object.entries(TOLERATED)) {

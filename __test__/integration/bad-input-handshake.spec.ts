@@ -1,5 +1,5 @@
-// Peers that break the rules, byte by byte. Whatever they do ends their own connection or stream, with a reason
-// where somebody asks, and nobody else notices: every test has a bystander that echoes before and after.
+// Peers that violate the protocol, byte by byte. A violation ends that peer's own connection or stream, with a reason
+// on request, and affects nobody else: every test has a bystander that echoes before and after.
 import { connect as connectTls, type SecureVersion, type TLSSocket } from 'node:tls'
 import test from 'ava'
 import {
@@ -53,7 +53,7 @@ test('random bytes close the connection', async (t) => {
   t.deepEqual(stand.strangers, [])
 })
 
-test('proposals without end close the connection (A008)', async (t) => {
+test('endless proposals close the connection (A008)', async (t) => {
   let refusals = 0
   await putOut(t, async (peer) => {
     peer.send(line(MULTISTREAM))
@@ -67,14 +67,14 @@ test('proposals without end close the connection (A008)', async (t) => {
   t.true(refusals <= 32, `${refusals}`)
 })
 
-test('listings without end close the connection (A009)', async (t) => {
+test('endless listings close the connection (A009)', async (t) => {
   await putOut(t, (peer) => {
     peer.send(line(MULTISTREAM))
     for (let count = 0; count < 1_000; count += 1) peer.send(line('ls'))
   })
 })
 
-test('a listing before security names no application protocol (A010)', async (t) => {
+test('ls before security lists no application protocol (A010)', async (t) => {
   const stand = await createStand(t)
   const peer = await RawPeer.connect(t, stand.port)
   peer.send(line(MULTISTREAM), line('ls'), line('/noise'))
@@ -84,7 +84,7 @@ test('a listing before security names no application protocol (A010)', async (t)
   await stand.echo()
 })
 
-test('one byte at a time connects (A015)', async (t) => {
+test('a handshake sent one byte at a time connects (A015)', async (t) => {
   const stand = await createStand(t)
   const peer = await RawPeer.connect(t, stand.port)
   const { socket } = peer
@@ -100,11 +100,11 @@ test('one byte at a time connects (A015)', async (t) => {
   await stand.echo()
 })
 
-test('a peer that says nothing is put out at the deadline of the upgrade (A012)', async (t) => {
+test('a silent peer is disconnected at the upgrade deadline (A012)', async (t) => {
   await putOut(t, () => {}, SHORT)
 })
 
-test('a peer that stops in its handshake is put out at the deadline of the upgrade (A028)', async (t) => {
+test('a peer that stalls in its handshake is disconnected at the upgrade deadline (A028)', async (t) => {
   await putOut(
     t,
     (peer) => peer.send(line(MULTISTREAM), line('/noise'), Buffer.from('0020aa', 'hex')),
@@ -112,7 +112,7 @@ test('a peer that stops in its handshake is put out at the deadline of the upgra
   )
 })
 
-test('a byte now and then does not put the deadline of the upgrade off (A011)', async (t) => {
+test('a trickle of bytes does not extend the upgrade deadline (A011)', async (t) => {
   await putOut(
     t,
     (peer) => {
@@ -129,7 +129,7 @@ test('a byte now and then does not put the deadline of the upgrade off (A011)', 
   )
 })
 
-// The points of small order on curve25519: every shared secret with them is zero, so who shows one knows all keys.
+// Points of small order on curve25519: every shared secret with them is zero, so a peer that sends one knows all keys.
 const LOW_ORDER = [
   '0000000000000000000000000000000000000000000000000000000000000000',
   '0100000000000000000000000000000000000000000000000000000000000000',
@@ -140,7 +140,7 @@ const LOW_ORDER = [
   'eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f'
 ].map((hex) => Buffer.from(hex, 'hex'))
 
-// What either role can get wrong about who it is.
+// Identity errors that either role can make.
 const IMPOSTORS: Readonly<Record<string, readonly Misconduct[]>> = {
   'a signature with a flipped bit (A031)': [0, 31, 32, 63].map((at) => ({
     signature: (signature) => flipped(signature, at)
@@ -149,21 +149,21 @@ const IMPOSTORS: Readonly<Record<string, readonly Misconduct[]>> = {
   'a payload without an identity (A030)': [{ payload: (payload) => payload.subarray(38) }],
   'an empty payload (A030)': [{ payload: () => Buffer.alloc(0) }],
   'an identity key of an unknown type (A034)': [{ payload: (payload) => changed(payload, 3, 9) }],
-  'an identity key that is cut (A035)': [{ payload: (payload) => changed(payload, 1, 35) }],
+  'a truncated identity key (A035)': [{ payload: (payload) => changed(payload, 1, 35) }],
   'a payload beyond the limit (A029)': [
     { payload: (payload) => Buffer.concat([payload, Buffer.alloc(60_000)]) }
   ],
   'an ephemeral key of small order (A025)': LOW_ORDER.map((ephemeral) => ({ ephemeral })),
   'a static key of small order (A026)': LOW_ORDER.map((point) => ({ static: point })),
-  'a flipped bit in what vouches for it': [
+  'a flipped bit in its encrypted payload': [
     { frame: (frame, message) => (message === 1 ? frame : flipped(frame, frame.length - 20)) }
   ],
   'a message of length zero (A027)': [{ frame: () => Buffer.of(0, 0) }],
-  'a message that announces too much (A028)': [{ frame: () => Buffer.of(0xff, 0xff) }]
+  'an oversized message length (A028)': [{ frame: () => Buffer.of(0xff, 0xff) }]
 }
 
 for (const [what, misconducts] of Object.entries(IMPOSTORS)) {
-  test(`a dialler with ${what} is put out`, async (t) => {
+  test(`a dialler with ${what} is disconnected`, async (t) => {
     const stand = await createStand(t)
     for (const misconduct of misconducts) {
       const peer = await RawPeer.connect(t, stand.port)
@@ -189,12 +189,12 @@ const FIRST_MESSAGES: Readonly<Record<string, (frame: Buffer) => Buffer>> = {
 }
 
 for (const [what, frame] of Object.entries(FIRST_MESSAGES)) {
-  test(`a dialler whose first message ${what} is put out`, async (t) => {
+  test(`a dialler whose first message ${what} is disconnected`, async (t) => {
     await putOut(t, (peer) => peer.dial({ frame }))
   })
 }
 
-test('a dialler that leaves in the middle of its handshake is forgotten (A050)', async (t) => {
+test('a dialler that leaves mid-handshake leaves no state behind (A050)', async (t) => {
   const stand = await createStand(t)
   for (const message of [1, 3]) {
     for (const leave of ['end', 'resetAndDestroy'] as const) {
@@ -202,7 +202,7 @@ test('a dialler that leaves in the middle of its handshake is forgotten (A050)',
       const frame = (whole: Buffer, number: number): Buffer =>
         number === message ? whole.subarray(0, 20) : whole
       const dialling = peer.dial({ frame }).catch(() => {})
-      // The answer to the first message has come where the third is the one that is cut.
+      // When the third message is the truncated one, the answer to the first has arrived.
       if (message === 3) await dialling
       peer.socket[leave]()
       await t.notThrowsAsync(peer.closedWithin())
@@ -212,14 +212,14 @@ test('a dialler that leaves in the middle of its handshake is forgotten (A050)',
   t.deepEqual(stand.strangers, [])
 })
 
-// TLS, by the client of node:tls.
+// TLS, with the client of node:tls.
 
 for (const [what, { maxVersion, ALPNProtocols }] of Object.entries({
   'without a certificate (A053)': { maxVersion: 'TLSv1.3', ALPNProtocols: ['libp2p'] },
   'of version 1.2 (A052)': { maxVersion: 'TLSv1.2', ALPNProtocols: ['libp2p'] },
   'of another application (A060)': { maxVersion: 'TLSv1.3', ALPNProtocols: ['h2'] }
 })) {
-  test(`a tls client ${what} is put out`, async (t) => {
+  test(`a tls client ${what} is disconnected`, async (t) => {
     await putOut(t, async (peer) => {
       peer.send(line(MULTISTREAM), line('/tls/1.0.0'))
       t.is(await peer.line(), MULTISTREAM)

@@ -11,7 +11,7 @@ import { varint } from '../support/raw-noise.ts'
 import { line, MULTISTREAM, RawPeer } from '../support/raw-peer.ts'
 import { createStand } from '../support/stand.ts'
 
-test('a listener that is another peer than the one dialled is told apart (A038)', async (t) => {
+test('a listener other than the dialled peer is rejected (A038)', async (t) => {
   const [stand, dialer, other] = await Promise.all([createStand(t), createNode(t), createNode(t)])
   const address = await RawPeer.serve(t, (peer) => peer.accept())
   const err = await t.throwsAsync(dialer.dialAddr(`${address}/p2p/${other.peerId}`), {
@@ -31,11 +31,11 @@ const SERVERS: Readonly<Record<string, (peer: RawPeer) => unknown>> = {
   'sends a line that is too long': (peer) => peer.send(varint(70_000)),
   'chooses what was not proposed (A016)': (peer) =>
     peer.send(line(MULTISTREAM), line('/plaintext')),
-  'says no to everything and goes on (A017)': (peer) => {
+  'refuses everything and goes on refusing (A017)': (peer) => {
     peer.send(line(MULTISTREAM))
     for (let count = 0; count < 1_000; count += 1) peer.send(line('na'))
   },
-  'cuts the second message': (peer) =>
+  'truncates the second message': (peer) =>
     peer.accept({
       frame: (frame) => {
         setImmediate(() => peer.socket.end())
@@ -56,7 +56,7 @@ test('with one security protocol to offer, the handshake begins before the answe
   const proposal = Buffer.concat([line(MULTISTREAM), line('/noise')])
   const first = Promise.withResolvers<Buffer>()
   const address = await RawPeer.serve(t, async (peer) => {
-    // Nothing was answered: an ephemeral key with its length stands behind the proposal all the same.
+    // An ephemeral key with its length follows the proposal although nothing was answered.
     first.resolve(await peer.take(proposal.length + 34))
     peer.send(line(MULTISTREAM), line('na'))
   })
@@ -66,15 +66,15 @@ test('with one security protocol to offer, the handshake begins before the answe
   t.is(err.attempts[0]?.cause.code, 'ERR_UNSUPPORTED_PROTOCOL')
 })
 
-test('a dial of a listener that says nothing fails at the deadline of the upgrade', async (t) => {
+test('a dial of a silent listener fails at the upgrade deadline', async (t) => {
   const dialer = await createDialer(t, SHORT)
   const started = performance.now()
   t.true((await dialer.failsOn(() => {})) instanceof TimeoutError)
-  // Before the deadline of an address, which is the next one.
+  // Before the address deadline, which would be next.
   t.true(performance.now() - started < 4_500)
 })
 
-test('a listener that breaks yamux ends the connection with a typed error', async (t) => {
+test('a listener that violates yamux ends the connection with a typed error', async (t) => {
   const [stand, dialer] = await Promise.all([
     createStand(t),
     createNode(t, { security: ['noise'] })

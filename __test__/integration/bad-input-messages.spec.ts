@@ -1,4 +1,4 @@
-// Length-prefixed messages from peers that lie about lengths, or cut them. The stream fails, its connection goes on.
+// Length-prefixed messages with false lengths, or truncated. The stream fails, its connection goes on.
 import test, { type ExecutionContext } from 'ava'
 import { MessageTooLargeError, MissingMessageError, MsgioError } from '../../ts/errors.ts'
 import type { Framing, Messages, MessagesOptions } from '../../ts/stream/messages.ts'
@@ -11,7 +11,7 @@ import { createStand, ECHO_PROTOCOL, type Stand } from '../support/stand.ts'
 
 const PROTOCOL = '/ferroswarm/test/messages/1.0.0'
 const LIMIT = 4_096
-/** What of the window a test may fill without credit. */
+/** Part of the window that a test may fill without credit. */
 const PIECE = 16_000
 
 interface Attack {
@@ -33,8 +33,8 @@ async function attack(t: ExecutionContext, options: MessagesOptions): Promise<At
   return { stand, session, messages: await taken.promise }
 }
 
-/** Neither the connection nor the bystander has suffered. */
-async function goesOn(t: ExecutionContext, { stand, session }: Attack): Promise<void> {
+/** Asserts that the connection and the bystander still work. */
+async function stillWorks(t: ExecutionContext, { stand, session }: Attack): Promise<void> {
   session.send(...opening(3, ECHO_PROTOCOL, Uint8Array.of(7)), { ...OPEN, id: 3, flags: FIN })
   t.deepEqual(await answerOn(session, 3, ECHO_PROTOCOL, 1), Buffer.of(7))
   await stand.echo()
@@ -53,7 +53,7 @@ const LIES: Readonly<Record<string, readonly [Framing, Buffer, typeof MsgioError
   'a length of 2^31 - 1 (A108)': ['fixed32', Buffer.from('7fffffff', 'hex'), MessageTooLargeError],
   'a length of 2^31 (A108)': ['fixed32', Buffer.from('80000000', 'hex'), MessageTooLargeError],
   'a length of 2^32 - 1 (A108)': ['fixed32', Buffer.from('ffffffff', 'hex'), MessageTooLargeError],
-  'a length of the limit and one (A109)': [
+  'a length one above the limit (A109)': [
     'fixed32',
     Buffer.from('00001001', 'hex'),
     MessageTooLargeError
@@ -69,16 +69,16 @@ for (const [what, [framing, prefix, error]] of Object.entries(LIES)) {
     const { messages } = attacked
     t.deepEqual(new Uint8Array(await messages.readMsg()), honest)
     await t.throwsAsync(messages.readMsg(), { instanceOf: error })
-    await goesOn(t, attacked)
+    await stillWorks(t, attacked)
   })
 }
 
-test('a message that the end cuts is no message (A111)', async (t) => {
+test('a message truncated by the end of its stream is not delivered (A111)', async (t) => {
   const attacked = await attack(t, { framing: 'fixed32' })
   const { session, messages } = attacked
   send(session, Buffer.from('00000002aabb00000010cc', 'hex'))
   session.send({ ...OPEN, flags: FIN })
   t.deepEqual(Buffer.from(await messages.readMsg()), Buffer.of(0xaa, 0xbb))
   await t.throwsAsync(messages.readMsg(), { instanceOf: MissingMessageError })
-  await goesOn(t, attacked)
+  await stillWorks(t, attacked)
 })

@@ -1,4 +1,4 @@
-// Negotiations that hurry, and ones that lie: of connections and of streams.
+// Early and dishonest negotiations, of connections and of streams.
 import test from 'ava'
 import { Libp2pError } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
@@ -22,7 +22,7 @@ import { frameBytes, line, MULTISTREAM, RawPeer, RawSession } from '../support/r
 import { answerOn, bytesOn, flagOn, lines, opening } from '../support/raw-stream.ts'
 import { createStand, ECHO_PROTOCOL } from '../support/stand.ts'
 
-test('the lines and the first message in one segment connect (A013)', async (t) => {
+test('negotiation lines and the first message in one segment connect (A013)', async (t) => {
   const stand = await createStand(t)
   const peer = await RawPeer.connect(t, stand.port)
   let first = true
@@ -33,7 +33,7 @@ test('the lines and the first message in one segment connect (A013)', async (t) 
         else peer.send(...bytes)
       },
       take: async (count) => {
-        if (first) for (const said of [MULTISTREAM, '/noise']) t.is(await peer.line(), said)
+        if (first) for (const expected of [MULTISTREAM, '/noise']) t.is(await peer.line(), expected)
         first = false
         return peer.take(count)
       }
@@ -80,12 +80,12 @@ const NAMES: Readonly<Record<string, Buffer>> = {
 }
 
 for (const [what, name] of Object.entries(NAMES)) {
-  test(`a protocol name with ${what} is refused and the next one is heard (A022)`, async (t) => {
+  test(`a protocol name with ${what} is refused and the next one is answered (A022)`, async (t) => {
     const stand = await createStand(t)
     const peer = await RawPeer.connect(t, stand.port)
     const proposal = Buffer.concat([varint(name.length + 1), name, Buffer.from('\n')])
     peer.send(line(MULTISTREAM), proposal, line('/noise'))
-    for (const said of [MULTISTREAM, 'na', '/noise']) t.is(await peer.line(), said)
+    for (const expected of [MULTISTREAM, 'na', '/noise']) t.is(await peer.line(), expected)
 
     const other = await RawPeer.connect(t, stand.port)
     const session = await other.dial()
@@ -99,7 +99,7 @@ for (const [what, name] of Object.entries(NAMES)) {
   })
 }
 
-test('a place of those under upgrade is given back exactly once (A012)', async (t) => {
+test('a pending-upgrade slot is released exactly once (A012)', async (t) => {
   const stand = await createStand(t, { pendingInboundMax: 4, upgradeTimeoutMs: 1_000 })
   for (let round = 0; round < 3; round += 1) {
     const peers = await Promise.all(times(5, () => RawPeer.connect(t, stand.port)))
@@ -108,7 +108,7 @@ test('a place of those under upgrade is given back exactly once (A012)', async (
       await peer.closedWithin()
       closed += 1
     })
-    // One of the five is turned away at once, and the others stay until their deadline.
+    // One of the five is refused at once; the others stay until their deadline.
     await Promise.race(ends)
     t.is(closed, 1)
     await Promise.all(ends)
@@ -116,23 +116,23 @@ test('a place of those under upgrade is given back exactly once (A012)', async (
   }
 })
 
-// The node as dialler, of a listener that is no friend of streams.
+// The node dials a listener that mishandles streams.
 
-test('a refused protocol is no other, though a megabyte was on its way (A019)', async (t) => {
+test('a megabyte in flight for a refused protocol reaches no other protocol (A019)', async (t) => {
   const [stand, dialer] = await Promise.all([
     createStand(t),
     createNode(t, { security: ['noise'] })
   ])
-  const served = Promise.withResolvers<{ heard: Buffer; after: Buffer }>()
+  const served = Promise.withResolvers<{ received: Buffer; after: Buffer }>()
   const address = await RawPeer.serve(t, async (peer) => {
     const session = await peer.accept()
     const { length } = lines('/lazy')
-    const heard = await bytesOn(session, 1, length)
+    const received = await bytesOn(session, 1, length)
     session.send(
       { type: WINDOW_UPDATE, flags: ACK, id: 1, length: 1 << 20 },
       { type: DATA, id: 1, body: Buffer.concat([line(MULTISTREAM), line('na')]) }
     )
-    // Whatever else comes of the stream is data of the old proposal, then the reset: no second proposal.
+    // The rest of the stream is data of the old proposal, then the reset: no second proposal.
     let after = Buffer.alloc(0)
     for (;;) {
       const frame = await session.frame()
@@ -140,7 +140,7 @@ test('a refused protocol is no other, though a megabyte was on its way (A019)', 
       after = Buffer.concat([after, frame.body])
       if ((frame.flags & RST) !== 0) break
     }
-    served.resolve({ heard, after })
+    served.resolve({ received, after })
     for (;;) await session.frame()
   })
   const connection = await dialer.dialAddr(address)
@@ -152,14 +152,14 @@ test('a refused protocol is no other, though a megabyte was on its way (A019)', 
       code: 'ERR_UNSUPPORTED_PROTOCOL'
     }
   )
-  const { heard, after } = await served.promise
-  t.true(heard.subarray(0, lines('/lazy').length).equals(lines('/lazy')))
+  const { received, after } = await served.promise
+  t.true(received.subarray(0, lines('/lazy').length).equals(lines('/lazy')))
   t.true(after.every((byte) => byte === 97))
   t.false(connection.isClosed)
   await stand.echo()
 })
 
-test('of 300 streams that the remote never acknowledges 256 are opened, and the others can be given up (A090)', async (t) => {
+test('of 300 streams that the remote never acknowledges, 256 are opened and the others can be aborted (A090)', async (t) => {
   const [stand, dialer] = await Promise.all([
     createStand(t),
     createNode(t, { security: ['noise'] })
@@ -202,7 +202,7 @@ test('of 300 streams that the remote never acknowledges 256 are opened, and the 
   await stand.echo()
 })
 
-test('after a goodbye streams are read to their ends, and none is opened (A098)', async (t) => {
+test('after GoAway streams are read to their ends, and none is opened (A098)', async (t) => {
   const [stand, dialer] = await Promise.all([
     createStand(t),
     createNode(t, { security: ['noise'] })
@@ -239,26 +239,26 @@ test('after a goodbye streams are read to their ends, and none is opened (A098)'
 
 const BREACHES = {
   'opens stream 0 (A082)': { ...OPEN, id: 0 },
-  'opens a stream of our own (A083)': { ...OPEN, id: 1 },
+  'opens a stream with an id of ours (A083)': { ...OPEN, id: 1 },
   'pings on a stream (A082)': { type: PING, flags: SYN, id: 7 },
   'speaks version 1 (A065)': { version: 1, type: PING, flags: SYN }
 } as const
 
 for (const [what, frame] of Object.entries(BREACHES)) {
-  test(`a listener that ${what} is left with a goodbye and a typed error`, async (t) => {
+  test(`a listener that ${what} gets GoAway, and the connection a typed error`, async (t) => {
     const [stand, dialer] = await Promise.all([
       createStand(t),
       createNode(t, { security: ['noise'] })
     ])
-    const goodbye = Promise.withResolvers<number>()
+    const goAway = Promise.withResolvers<number>()
     const address = await RawPeer.serve(t, async (peer) => {
       const session = await peer.accept()
       peer.socket.write(session.record(frameBytes(frame)))
-      goodbye.resolve(await session.goAway())
+      goAway.resolve(await session.goAway())
     })
     const connection = await dialer.dialAddr(address)
     await connection.closed
-    t.is(await goodbye.promise, 1)
+    t.is(await goAway.promise, 1)
     t.is(codeOf(connection), 'ERR_MUXER_PROTOCOL')
     await stand.echo()
   })

@@ -1,5 +1,5 @@
-// Streams of peers that keep to the letter of yamux and to nothing else. What they do ends their stream, or their
-// connection; a neighbour stream and the bystander of the stand go on.
+// Streams of peers that obey the letter of yamux only. Their misuse ends their stream or their connection; a
+// neighbouring stream and the bystander of the stand go on.
 import test, { type ExecutionContext } from 'ava'
 import type { Stream } from '../../ts/stream.ts'
 import {
@@ -30,7 +30,7 @@ async function raw(t: ExecutionContext): Promise<{
   stand: Stand
   peer: RawPeer
   session: RawSession
-  /** Streams of {@link KEPT} as the node got them. */
+  /** Streams of {@link KEPT} in the order the node accepted them. */
   kept: Stream[]
 }> {
   const stand = await createStand(t)
@@ -42,7 +42,7 @@ async function raw(t: ExecutionContext): Promise<{
   return { stand, peer, session: await peer.dial(), kept }
 }
 
-/** The same echo that the bystander gets, on a stream of this connection. */
+/** Asserts that a stream of this connection echoes, like the bystander's. */
 async function echoes(t: ExecutionContext, session: RawSession, id: number): Promise<void> {
   const bytes = pattern(100, id)
   session.send(...opening(id, ECHO_PROTOCOL, bytes), { ...OPEN, id, flags: FIN })
@@ -69,7 +69,7 @@ const LAST_STRAWS: Readonly<Record<string, readonly [RawFrame[], RawFrame]>> = {
 }
 
 for (const [what, [good, bad]] of Object.entries(LAST_STRAWS)) {
-  test(`${what} ends a connection that was in order until then`, async (t) => {
+  test(`${what} ends a connection that was valid until then`, async (t) => {
     const { stand, peer, session } = await raw(t)
     const connection = await stand.stranger()
     for (const frame of good) session.send(frame)
@@ -85,7 +85,7 @@ for (const [what, [good, bad]] of Object.entries(LAST_STRAWS)) {
   })
 }
 
-test('of 300 streams that nobody takes 256 wait and work, and the others are reset (A076)', async (t) => {
+test('of 300 streams that nobody accepts, 256 wait and work and the others are reset (A076)', async (t) => {
   const { stand, session } = await raw(t)
   const ids = times(300, (index) => index * 2 + 1)
   session.send(...ids.map((id) => ({ ...OPEN, id })))
@@ -103,7 +103,7 @@ test('of 300 streams that nobody takes 256 wait and work, and the others are res
   await stand.echo()
 })
 
-test('an id used again after its stream is a new stream (A085)', async (t) => {
+test('an id reused after its stream is a new stream (A085)', async (t) => {
   const { stand, session } = await raw(t)
   for (let turn = 0; turn < 3; turn += 1) {
     await echoes(t, session, 1)
@@ -112,7 +112,7 @@ test('an id used again after its stream is a new stream (A085)', async (t) => {
   await stand.echo()
 })
 
-test('ids come in any order, the largest too (A086)', async (t) => {
+test('ids may come in any order, including the largest (A086)', async (t) => {
   const { stand, session } = await raw(t)
   for (const id of [0xffffffff, 1_001, 5, 3, 1]) await echoes(t, session, id)
   await stand.echo()
@@ -129,7 +129,7 @@ test('streams are opened, credited and ended by data frames of length zero (A104
   await stand.echo()
 })
 
-test('nothing is delivered behind the end, and the stream is reset (A087)', async (t) => {
+test('nothing is delivered after FIN, and the stream is reset (A087)', async (t) => {
   const { stand, session, kept } = await raw(t)
   session.send(
     ...opening(1, KEPT, Buffer.from('before')),
@@ -168,7 +168,7 @@ const ENDS: Readonly<Record<string, readonly RawFrame[]>> = {
     { type: WINDOW_UPDATE, id: 1, length: 10 },
     { ...OPEN, flags: FIN }
   ],
-  'ACK, though nobody asked, then RST (A091)': [
+  'an unsolicited ACK, then RST (A091)': [
     { ...OPEN, flags: ACK },
     { ...OPEN, flags: RST }
   ]
@@ -201,7 +201,7 @@ for (const [what, frames] of Object.entries(ENDS)) {
   })
 }
 
-test('who gives no credit is sent a window and no more, and its other streams go on (A093)', async (t) => {
+test('a peer that grants no credit is sent one window, and its other streams go on (A093)', async (t) => {
   const { stand, session, kept } = await raw(t)
   session.send(...opening(1, KEPT))
   await until(() => kept.length === 1)
@@ -219,7 +219,7 @@ test('who gives no credit is sent a window and no more, and its other streams go
   await stand.echo()
 })
 
-test('a stream that nobody reads holds none of a hundred others back (A096)', async (t) => {
+test('an unread stream does not block a hundred others (A096)', async (t) => {
   const { stand, session, kept } = await raw(t)
   const { length } = lines(KEPT)
   const bytes = pattern(WINDOW - length)
@@ -308,13 +308,13 @@ test('a connection that is reset in the middle of a frame ends each of its strea
   await stand.echo()
 })
 
-test('a goodbye of any code is told, and ends no stream of its own (A099)', async (t) => {
+test('a GoAway of any code is reported, and ends no stream by itself (A099)', async (t) => {
   const { stand, peer, session } = await raw(t)
   const connection = await stand.stranger()
-  session.send(...opening(1, ECHO_PROTOCOL, Buffer.from('after the goodbye')))
+  session.send(...opening(1, ECHO_PROTOCOL, Buffer.from('after the GO_AWAY')))
   session.send({ type: GO_AWAY, length: 0xdeadbeef })
   const echo = await answerOn(session, 1, ECHO_PROTOCOL, 17)
-  t.is(`${echo}`, 'after the goodbye')
+  t.is(`${echo}`, 'after the GO_AWAY')
   peer.socket.end()
   await until(() => connection.isClosed)
   t.is(connection.closeReason?.closeCode, 0xdeadbeef)

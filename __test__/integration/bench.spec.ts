@@ -1,4 +1,4 @@
-/** The benches: that every scenario runs and its result is a whole one. How fast anything is is not asked here. */
+/** Every bench scenario runs and its result is complete. Speed is not tested here. */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -22,7 +22,7 @@ function bench(...args: string[]): Promise<Outcome> {
   })
 }
 
-test('a quick run measures every scenario, and its result file is whole', async (t) => {
+test('a quick run measures every scenario, and its result file is complete', async (t) => {
   t.timeout(300_000, 'a machine that is busy with other tests')
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-'))
   t.teardown(() => rm(folder, { recursive: true }))
@@ -41,7 +41,7 @@ test('a quick run measures every scenario, and its result file is whole', async 
   )
 })
 
-test('a wrong word ends with code 2 and a sentence', async (t) => {
+test('an invalid argument exits with code 2 and a message', async (t) => {
   const calls: [string[], RegExp][] = [
     [['--peers', 'ours,kad'], /^there is no peer named kad: expected one of ours, /],
     [['S99'], /^there is no scenario named S99: expected one of S1, /],
@@ -49,10 +49,10 @@ test('a wrong word ends with code 2 and a sentence', async (t) => {
     [['--rounds', '0'], /^--rounds: expected a number above 0, received 0/],
     [['--colour'], /^Unknown option '--colour'/]
   ]
-  for (const [words, sentence] of calls) {
-    const { code, out, err } = await bench(...words)
-    t.is(code, 2, words.join(' '))
+  for (const [args, message] of calls) {
+    const { code, out, err } = await bench(...args)
+    t.is(code, 2, args.join(' '))
     t.is(out, '')
-    t.regex(err, sentence)
+    t.regex(err, message)
   }
 })

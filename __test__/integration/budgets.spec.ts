@@ -1,4 +1,4 @@
-/** What crosses and what the system is asked for, counted at both ends. The table is docs/budgets.md. */
+/** Crossings and system calls, counted at both ends. The table is docs/budgets.md. */
 import test, { type ExecutionContext } from 'ava'
 import type { Counters } from '../../ts/native/counters.ts'
 import { countEnds } from '../support/ends.ts'
@@ -7,7 +7,7 @@ import type { StreamsOptions } from '../support/programs/streams.ts'
 
 const MIB = 1024 * 1024
 
-/** Most of each count for a MiB or for a stream. */
+/** Maximum of each count per MiB or per stream. */
 interface Budget {
   readonly wakes: number
   readonly crossings: number
@@ -18,20 +18,20 @@ interface Budget {
 
 for (const readBytes of [65_536, MIB]) {
   const title = `256 MiB through readInto of ${readBytes} bytes and 64 KiB writes`
-  test.serial(`${title} cross once a byte, and keep to their budgets a MiB`, async (t) => {
+  test.serial(`${title} copy each byte once and stay within the budgets per MiB`, async (t) => {
     const bytes = 256 * MIB
     const options: BulkOptions = { bytes, writeBytes: 65_536, readBytes }
     const { listener, dialer } = await countEnds(t, 'bulk', options)
     t.is(listener.bytes, bytes)
     t.is(dialer.bytes, bytes)
-    // One copy: what crosses is the payload, no more and no less.
+    // One copy: exactly the payload crosses.
     t.is(listener.counts.bytesRead, bytes)
     t.is(dialer.counts.bytesWritten, bytes)
-    // A reader that is quicker than the socket wakes for what there is; a writer once for a pipe of 256 KiB.
+    // A reader faster than the socket is woken for whatever has arrived; a writer once per pipe of 256 KiB.
     holds(t, 'reader', listener.counts, bytes / MIB, { wakes: 10, crossings: 40, socketCalls: 40 })
     holds(t, 'writer', dialer.counts, bytes / MIB, { wakes: 6, crossings: 40, socketCalls: 40 })
     for (const { chunkAllocations } of [listener.counts, dialer.counts]) {
-      // What waits in the pipes is at most a window; the memory for it is taken once and then recycled.
+      // The pipes hold at most a window; its memory is allocated once and then recycled.
       t.true(chunkAllocations < 1_000, `${chunkAllocations} chunks`)
     }
   })
@@ -54,7 +54,7 @@ const STREAM_BUDGETS: readonly { atOnce: number; dialer: Budget; listener: Budge
 
 for (const { atOnce, ...budgets } of STREAM_BUDGETS) {
   const title = `5,000 streams, ${atOnce} at once, with 1 KiB each way`
-  test.serial(`${title} keep to their budgets a stream`, async (t) => {
+  test.serial(`${title} stay within the budgets per stream`, async (t) => {
     const options: StreamsOptions = { streams: STREAMS, atOnce, bytes: 1_024 }
     const { listener, dialer } = await countEnds(t, 'streams', options)
     t.is(listener.bytes, STREAMS * 1_024)

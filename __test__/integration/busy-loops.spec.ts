@@ -1,4 +1,4 @@
-/** Event loops that are busy, here or there: what waits for them is neither lost nor late. */
+/** Busy event loops, local or remote: pending work is neither lost nor late. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
@@ -12,7 +12,7 @@ import { programUrl } from '../support/program.ts'
 
 const AT_ONCE = 5_000
 
-/** Longer than the times that are up meanwhile. */
+/** Longer than the timeouts that expire meanwhile. */
 const BUSY_MS = 2_500
 const TIMEOUT_MS = 2_000
 
@@ -26,7 +26,7 @@ async function busyListener(
   return { addr, dialer, connection: await dialer.dialAddr(addr) }
 }
 
-/** The listener does nothing for `ms`, from a moment after this on. */
+/** Blocks the listener for `ms`, starting shortly after this resolves. */
 async function makeBusy(connection: Connection, ms: number): Promise<void> {
   const stream = await connection.newStream('/test/busy')
   await stream.write(Buffer.from(String(ms)))
@@ -40,7 +40,7 @@ function block(ms: number): void {
 
 for (const muxer of ['yamux', 'yamux-crate'] as const) {
   test.serial(
-    `5,000 streams that are opened at once to a listener that is busy are all served, over ${muxer}`,
+    `5,000 streams opened at once to a busy listener are all served, over ${muxer}`,
     async (t) => {
       const { connection } = await busyListener(t, muxer, {
         limits: { outboundStreamsMax: AT_ONCE + 1 }
@@ -62,7 +62,7 @@ for (const muxer of ['yamux', 'yamux-crate'] as const) {
 }
 
 test.serial(
-  'connections that a busy listener has not been told of are bounded as pending ones',
+  'connections not yet reported to a busy listener are bounded as pending ones',
   async (t) => {
     const { addr, connection, dialer } = await busyListener(t)
     await makeBusy(connection, BUSY_MS)
@@ -74,23 +74,23 @@ test.serial(
           const one = await dialer.dialAddr(addr, undefined, { force: true })
           await one.close()
         } catch {
-          // Refused: there are enough of them.
+          // Refused: the bound is reached.
           await sleep(5)
         }
       }
     }
     await Promise.all(Array.from({ length: 32 }, worker))
-    const asked = await connection.newStream('/test/opened')
-    const opened = Number(Buffer.from(await asked.read()).toString())
-    t.log(`told of ${opened}`)
+    const query = await connection.newStream('/test/opened')
+    const opened = Number(Buffer.from(await query.read()).toString())
+    t.log(`reported: ${opened}`)
     t.true(opened > 200, `${opened}`)
-    // 256 of them, the one that asks, and those that came when it looked again.
+    // 256 of them, the querying one, and those that arrived by the next poll.
     t.true(opened <= 300, `${opened}`)
   }
 )
 
 test.serial(
-  'what succeeds before its time is up is no timeout, however busy the loop is',
+  'a call that succeeds before its timeout does not time out, however busy the loop is',
   async (t) => {
     const { addr, connection, dialer } = await busyListener(t)
     const busyWith = async <T>(call: () => Promise<T>): Promise<T> => {
@@ -133,27 +133,27 @@ async function echoed(
 }
 
 test.serial(
-  'streams that are chosen and ended while the loop is busy leave the connection and tell of it',
+  'streams negotiated and ended while the loop is busy leave the connection and are reported',
   async (t) => {
     const { connection, dialer } = await busyListener(t)
-    const told: string[] = []
+    const events: string[] = []
     dialer.notify({
-      openedStream: () => told.push('opened'),
-      closedStream: () => told.push('closed')
+      openedStream: () => events.push('opened'),
+      closedStream: () => events.push('closed')
     })
     for (const protocols of ['/test/reset', ['/test/none', '/test/reset']]) {
-      told.length = 0
+      events.length = 0
       const opening = connection.newStream(protocols)
       setImmediate(() => block(200))
       const stream = await opening
       await new Promise<void>((resolve) => stream.addEventListener('close', () => resolve()))
       t.deepEqual(connection.streams, [])
-      t.deepEqual(told, ['opened', 'closed'])
+      t.deepEqual(events, ['opened', 'closed'])
     }
   }
 )
 
-test('a swarm takes and makes no more connections than limits.connectionsMax', async (t) => {
+test('a swarm accepts and dials no more connections than limits.connectionsMax', async (t) => {
   const listener = await createNode(t, { limits: { connectionsMax: 2 } })
   await listener.listen('/ip4/127.0.0.1/tcp/0')
   const [addr] = listener.getListenAddrs()
@@ -168,7 +168,7 @@ test('a swarm takes and makes no more connections than limits.connectionsMax', a
       try {
         return await dialer.dialAddr(addr, undefined, { force: true })
       } catch {
-        // Its place is free when the listener has seen the end.
+        // Its slot is free once the listener has seen the end.
         await sleep(10)
       }
     }

@@ -1,10 +1,10 @@
-// The event loop polls its sockets before it sleeps as long as `busyPoll` allows. Only Node.js on Linux does.
+// Before it sleeps, the event loop polls its sockets for as long as `busyPoll` allows. Node.js on Linux only.
 import test from 'ava'
 import type { Counters } from '../../ts/native/counters.ts'
 import { running } from '../support/cli.ts'
 import { lastLine, programUrl, run } from '../support/program.ts'
 
-/** How often the loop of a process polled that was answered 2,000 times, by another process. */
+/** Number of polls by the loop of a process that got 2,000 answers from another process. */
 async function polls(t: Parameters<typeof running>[0], ...busyPoll: string[]): Promise<number> {
   const listener = await running(t, [programUrl('busy-listener').pathname])
   const ended = await run('echo-rounds', listener.firstLine, '2000', ...busyPoll)

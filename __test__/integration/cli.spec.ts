@@ -28,7 +28,7 @@ test('lists its verbs, and explains each', async (t) => {
   }
 })
 
-test('wrong calls end with code 2 and one sentence', async (t) => {
+test('usage errors exit with code 2 and one sentence', async (t) => {
   const calls = [
     [],
     ['fly'],
@@ -43,17 +43,17 @@ test('wrong calls end with code 2 and one sentence', async (t) => {
     ['open', '/ip4/127.0.0.1/tcp/1'],
     ['id', '--key', '/nowhere/at/all']
   ]
-  for (const words of calls) {
-    const { code, out, err } = await ferroswarm(...words)
-    t.is(code, 2, words.join(' '))
-    t.not(words.length === 0 ? out : err, '', words.join(' '))
+  for (const args of calls) {
+    const { code, out, err } = await ferroswarm(...args)
+    t.is(code, 2, args.join(' '))
+    t.not(args.length === 0 ? out : err, '', args.join(' '))
   }
   const { code, out } = await ferroswarm('ping', '--json')
   t.is(code, 2)
   t.like(JSON.parse(out), { event: 'error', code: 'ERR_USAGE', attempts: [] })
 })
 
-test('listen tells where, and ends in good order on a signal', async (t) => {
+test('listen prints its address, and exits cleanly on a signal', async (t) => {
   const { child, peerId, addr } = await listener(t)
   t.regex(addr, new RegExp(`^/ip4/127\\.0\\.0\\.1/tcp/\\d+/p2p/${peerId}$`))
   child.kill('SIGTERM')
@@ -61,7 +61,7 @@ test('listen tells where, and ends in good order on a signal', async (t) => {
 })
 
 for (const [name, protocol] of SECURITY) {
-  test(`ping over ${name} ends with its figures`, async (t) => {
+  test(`ping over ${name} prints a summary`, async (t) => {
     const { addr } = await listener(t)
     const ended = await ferroswarm(
       'ping',
@@ -86,7 +86,7 @@ for (const [name, protocol] of SECURITY) {
   })
 }
 
-test('dial tells what the peer is', async (t) => {
+test('dial describes the peer', async (t) => {
   const { addr, peerId } = await listener(t, '--perf')
   const [summary] = jsonLines(await ferroswarm('dial', addr, '--json'))
   t.like(summary, {
@@ -103,7 +103,7 @@ test('dial tells what the peer is', async (t) => {
   t.deepEqual(Object.keys(summary?.stagesMs as object), ['dial', 'security', 'muxer', 'identify'])
 })
 
-test('perf moves what it was asked to, both ways', async (t) => {
+test('perf transfers the requested bytes, both ways', async (t) => {
   const { addr } = await listener(t, '--perf')
   const ended = await ferroswarm(
     'perf',
@@ -121,7 +121,7 @@ test('perf moves what it was asked to, both ways', async (t) => {
   t.true((summary?.downloadSeconds as number) > 0)
 })
 
-test('perf of a peer that does not answer it says so', async (t) => {
+test('perf reports a peer that does not support it', async (t) => {
   const { addr } = await listener(t)
   const ended = await ferroswarm('perf', addr, '--upload', '1', '--json')
   t.is(ended.code, 1)
@@ -156,7 +156,7 @@ test('a key that was written gives the same peer id, and is never overwritten', 
   t.is(peerId, made?.peerId as string)
 })
 
-test('the demo shows everything and ends with code 0', async (t) => {
+test('the demo shows everything and exits with code 0', async (t) => {
   const ended = await ferroswarm('demo', '--json')
   t.is(ended.code, 0, ended.out + ended.err)
   const lines = jsonLines(ended)
@@ -167,25 +167,25 @@ test('the demo shows everything and ends with code 0', async (t) => {
   t.like(lines.at(-1), { uploadBytes: 256 * 1024 * 1024, downloadBytes: 256 * 1024 * 1024 })
 })
 
-test('what is not a terminal gets neither colours nor a bar', async (t) => {
+test('output to a pipe has neither colours nor a progress bar', async (t) => {
   const { addr } = await listener(t, '--perf')
   const { out } = await ferroswarm('perf', addr, '--upload', '1MiB', '--download', '1MiB')
   t.false(out.includes('\x1b'))
   t.false(out.includes('\r'))
 })
 
-test('tells its version', async (t) => {
+test('prints its version', async (t) => {
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   t.like(await ferroswarm('--version'), { code: 0, out: `ferroswarm ${version}\n`, err: '' })
 })
 
-test('a file that is no key is a wrong call that speaks of the key', async (t) => {
+test('a file that is not a key is a usage error that names the key', async (t) => {
   const { code, err } = await ferroswarm('id', '--key', join(ROOT, 'package.json'))
   t.is(code, 2)
   t.regex(err, /--key: .*package\.json is not a private key/)
 })
 
-test('a host that accepts and says nothing is called silent', async (t) => {
+test('a host that accepts and stays silent is reported as silent', async (t) => {
   const server = createServer().listen(0, '127.0.0.1')
   t.teardown(() => server.close())
   await once(server, 'listening')
@@ -222,7 +222,7 @@ test('open pipes standard input and output through a stream', async (t) => {
   t.like(JSON.parse(err), { event: 'summary', sentBytes: 3_000_000, receivedBytes: 3_000_000 })
 })
 
-test('open ends where the peer does not answer the protocol, whatever the input', async (t) => {
+test('open exits when the peer does not support the protocol, whatever the input', async (t) => {
   const { addr } = await listener(t)
   const child = spawn(process.execPath, [MAIN, 'open', addr, '/nobody/1.0.0', '--json'])
   t.teardown(() => child.kill('SIGKILL'))
@@ -231,10 +231,10 @@ test('open ends where the peer does not answer the protocol, whatever the input'
   t.like(JSON.parse(err), { event: 'error', code: 'ERR_UNSUPPORTED_PROTOCOL' })
 })
 
-test('output that nobody reads any more ends it quietly', async (t) => {
+test('a closed output pipe ends it quietly', async (t) => {
   const { addr } = await listener(t)
-  const words = [MAIN, 'ping', addr, '-c', '1000', '--interval', '1']
-  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const args = [MAIN, 'ping', addr, '-c', '1000', '--interval', '1']
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   await once(child.stdout, 'data')
   child.stdout.destroy()
   const [[code], err] = await Promise.all([once(child, 'exit'), text(child.stderr)])
@@ -242,7 +242,7 @@ test('output that nobody reads any more ends it quietly', async (t) => {
   t.is(err, '')
 })
 
-test('a bar fits the width of its terminal', (t) => {
+test('a progress bar fits the width of its terminal', (t) => {
   for (const columns of [0, 1, 10, 20, 30, 40, 80, 200]) {
     const line = progressLine('download', 0.5, ' 50 %  1234 MB/s', columns)
     t.true(line.length < Math.max(columns, 1), `${columns}: ${line.length}`)

@@ -11,11 +11,11 @@ import { createRawPair } from '../support/raw-pair.ts'
 /** A frame that ends the connection. */
 const UNKNOWN = { type: 0x77 }
 
-test('a connection that is being closed is out of every view at once', async (t) => {
+test('a closing connection leaves every view at once', async (t) => {
   const { dialer, listener, outbound } = await createPair(t)
   const peer = listener.peerId
-  let told = false
-  dialer.addEventListener('disconnected', () => (told = true))
+  let notified = false
+  dialer.addEventListener('disconnected', () => (notified = true))
   const closed = outbound.close()
   t.true(outbound.isClosed)
   t.deepEqual(dialer.getConnections(), [])
@@ -24,13 +24,13 @@ test('a connection that is being closed is out of every view at once', async (t)
   t.deepEqual(dialer.getPeers(), [])
   t.is(dialer.getTotalConnections(), 0)
   t.is(dialer.connectedness(peer), Connectedness.CanConnect)
-  t.false(told)
+  t.false(notified)
   await closed
-  t.true(told)
+  t.true(notified)
   t.is(dialer.connectedness(peer), Connectedness.CanConnect)
 })
 
-test('one of two connections that is being closed leaves the other one in every view', async (t) => {
+test('closing one of two connections leaves the other in every view', async (t) => {
   const { dialer, listener, outbound } = await createPair(t)
   const peer = listener.peerId
   const addresses = listener.getListenAddrs()
@@ -43,23 +43,23 @@ test('one of two connections that is being closed leaves the other one in every 
   t.deepEqual(dialer.getConnections(peer), [other])
 })
 
-test('closePeer waits for the connections that are being closed already', async (t) => {
+test('closePeer waits for connections that are already closing', async (t) => {
   const { dialer, listener, outbound } = await createPair(t)
   void outbound.close()
   await dialer.closePeer(listener.peerId)
   t.not(outbound.closeReason, undefined)
 })
 
-test('the close of a swarm waits for the connections that are being closed already', async (t) => {
+test('closing a swarm waits for connections that are already closing', async (t) => {
   const { dialer, outbound } = await createPair(t)
-  let told = 0
-  dialer.addEventListener('disconnected', () => (told += 1))
+  let notified = 0
+  dialer.addEventListener('disconnected', () => (notified += 1))
   void outbound.close()
   await dialer.close()
-  t.is(told, 1)
+  t.is(notified, 1)
 })
 
-test('what broke a connection is told with its transport, and to who comes later', async (t) => {
+test('the cause of a broken connection names the transport, also for later calls', async (t) => {
   const raw = await createRawPair(t)
   raw.session.send(UNKNOWN)
   await until(() => raw.connection.closeReason !== undefined)
@@ -73,7 +73,7 @@ test('what broke a connection is told with its transport, and to who comes later
   t.is(later.cause, error)
 })
 
-test('a stream that went with its connection tells what broke that', async (t) => {
+test('a stream lost with its connection reports what broke the connection', async (t) => {
   const raw = await createRawPair(t)
   const stream = await raw.connection.newStream()
   const read = stream.read()
@@ -87,7 +87,7 @@ test('a stream that went with its connection tells what broke that', async (t) =
   t.deepEqual(Object.keys(loss as Error).includes('cause'), false)
 })
 
-test('a limit on streams is told with its number and what was in use', async (t) => {
+test('a stream limit is reported with its value and the current count', async (t) => {
   const limits = { outboundStreamsMax: 3 }
   const { outbound } = await createPair(t, { dialer: { limits } })
   const streams = await Promise.all([1, 2, 3].map(() => outbound.newStream()))

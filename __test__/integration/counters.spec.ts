@@ -1,11 +1,11 @@
-/** What streams and connections tell of what they have carried. */
+/** Counters of streams and connections. */
 import { pattern, until } from '../support/pair.ts'
 import { overPairs } from '../support/stacks.ts'
 
-/** Beyond what any engine takes for a reader that does not read. */
+/** More than any engine accepts for an idle reader. */
 const PLENTY = 8 * 1024 * 1024
 
-overPairs('a stream counts its bytes, those that wait included', async (t, pair) => {
+overPairs('a stream counts its bytes, including queued ones', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   // The lines of the negotiation.
   const lines = far.counters()?.bytesReceived ?? 0
@@ -14,7 +14,7 @@ overPairs('a stream counts its bytes, those that wait included', async (t, pair)
   await far.read(400)
   t.like(far.counters(), { bytesReceived: lines + 1_000, bytesUnread: 600, bytesUnsent: 0 })
   t.like(near.counters(), { bytesSent: lines + 1_000, bytesUnsent: 0 })
-  // What its reader's window does not take waits here.
+  // Bytes beyond the reader's window wait here.
   near.send(pattern(PLENTY))
   await until(() => (near.counters()?.bytesUnsent ?? 0) > 0)
   near.reset()
@@ -30,7 +30,7 @@ overPairs('a connection counts the bytes of all its streams', async (t, pair, st
     t.is((await far.read()).length, 10_000)
     await far.close()
   }
-  // Those of the negotiations are few.
+  // The negotiations add few.
   const sent = (pair.outbound.counters()?.bytesSent ?? 0) - before
   t.true(sent >= 30_000 && sent < 31_000, `${sent} bytes`)
   const received = pair.inbound.counters()

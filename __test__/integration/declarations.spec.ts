@@ -1,4 +1,4 @@
-/** What the package says about itself to a compiler and to a debugger. */
+/** The package's type declarations and source maps. */
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, posix } from 'node:path'
@@ -12,7 +12,7 @@ async function filesOf(ending: string): Promise<string[]> {
   return names.filter((name) => name.endsWith(ending))
 }
 
-/** The modules of each folder whose declarations users see; those of a folder that is not here are all private. */
+/** Modules whose declarations users see, by folder. Folders that are not listed are private. */
 const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   '.': ['connection', 'constants', 'errors', 'index', 'stream', 'swarm'],
   base: ['abort', 'clock', 'events'],
@@ -50,12 +50,12 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   swarm: ['events', 'network', 'notifiee', 'options']
 }
 
-/** Packages whose types stand in ours; those of Node.js beside them. */
+/** Packages whose types appear in ours, besides those of Node.js. */
 const PACKAGES = ['@libp2p/interface', '@multiformats/multiaddr']
 
 const SPECIFIER = /(?:\bfrom\s*|\bimport\s*\(?\s*)'([^']+)'/g
 
-/** Every declaration that one of `entries` leads to, and which one imports it. */
+/** Every declaration reachable from `entries`, with the one that imports it. */
 async function reachable(entries: readonly string[]): Promise<Map<string, string>> {
   const reached = new Map(entries.map((entry) => [entry, 'package.json']))
   for (const path of reached.keys()) {
@@ -72,7 +72,7 @@ async function reachable(entries: readonly string[]): Promise<Map<string, string
   return reached
 }
 
-test('the declarations that users see have nothing internal, and import no private module', async (t) => {
+test('public declarations have nothing internal and import no private module', async (t) => {
   const { exports } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as {
     exports: Record<string, string | { types: string }>
   }
@@ -91,7 +91,7 @@ test('the declarations that users see have nothing internal, and import no priva
   t.deepEqual(
     known.filter((path) => !reached.has(path)),
     [],
-    'the table has rows that nothing leads to'
+    'the table has unreachable rows'
   )
   for (const path of await filesOf('.d.ts')) {
     t.notRegex(await readFile(join(DIST, path), 'utf8'), /@internal/, path)
@@ -125,7 +125,7 @@ test('the declarations compile without the sources', async (t) => {
   t.is(compiled.code, 0, compiled.out)
 })
 
-test('a source map carries the sources that it leads to', async (t) => {
+test('a source map embeds the sources it refers to', async (t) => {
   const maps = await filesOf('.map')
   t.true(maps.length > 0)
   for (const name of maps) {

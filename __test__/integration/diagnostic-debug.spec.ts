@@ -1,4 +1,4 @@
-/** `DEBUG` names what a process writes to stderr, as docs/diagnostics.md says. */
+/** `DEBUG` selects what a process logs to stderr, as documented in docs/diagnostics.md. */
 import test, { type ExecutionContext } from 'ava'
 import { LOG_NAMESPACES } from '../../ts/diagnostics/log.ts'
 import { program } from '../support/cli.ts'
@@ -6,7 +6,7 @@ import { ENVIRONMENT, programUrl } from '../support/program.ts'
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
-/** A line that says what it is about, of every namespace. */
+/** Expected lines of every namespace. */
 const LINES: Readonly<Record<string, readonly RegExp[]>> = {
   dial: [
     /^dialling \/ip4\/127\.0\.0\.1\/tcp\/\d+$/,
@@ -28,7 +28,7 @@ const LINES: Readonly<Record<string, readonly RegExp[]>> = {
   swarm: [/^the handler of "\/failing" failed Error: the handler fails$/]
 }
 
-/** What the program writes to stderr, as namespace and message. */
+/** Lines the program writes to stderr, as namespace and message. */
 async function written(
   t: ExecutionContext,
   debug: string | undefined
@@ -41,7 +41,7 @@ async function written(
   )
   t.is(code, 0, err)
   t.is(out, '')
-  // The stack of an error goes on below its line.
+  // The stack of an error follows its line.
   const lines = err.split('\n').filter((line) => line !== '' && !line.startsWith('    at '))
   return lines.map((line) => {
     const [time = '', name = '', ...words] = line.split(' ')

@@ -1,4 +1,4 @@
-/** A logger hears of each diagnostic fact, at its level and with what an operator needs; docs/diagnostics.md has the list. */
+/** A logger receives each diagnostic fact at its level, with the details of docs/diagnostics.md. */
 import { spawnSync } from 'node:child_process'
 import { constants } from 'node:os'
 import test, { type ExecutionContext } from 'ava'
@@ -31,19 +31,19 @@ import { flagOn, lines, opening } from '../support/raw-stream.ts'
 
 const PROTOCOL = '/ferroswarm/test/facts/1.0.0'
 
-interface Met {
+interface Fixture {
   readonly node: Swarm
   readonly connection: Connection
   readonly session: RawSession
   readonly hearing: Hearing
 }
 
-/** A node whose log is heard, and a raw peer that has dialled it. */
-async function met(
+/** A node with a recorded log, and a raw peer that has dialled it. */
+async function dialled(
   t: ExecutionContext,
   limits: Partial<Limits> = {},
   clock: Clock = systemClock
-): Promise<Met> {
+): Promise<Fixture> {
   const hearing = new Hearing()
   const { logger } = hearing
   const node = await createNode(t, { limits, logger, clock, security: ['noise'] })
@@ -56,10 +56,10 @@ async function met(
   return { node, connection: await connected, session, hearing }
 }
 
-/** What every fact about a connection has. */
-function isAbout(t: ExecutionContext, heard: HeardFact, level: LogLevel, of: Connection): void {
-  const { fact, message } = heard
-  t.is(heard.level, level)
+/** Asserts the parts common to all facts about a connection. */
+function isAbout(t: ExecutionContext, entry: HeardFact, level: LogLevel, of: Connection): void {
+  const { fact, message } = entry
+  t.is(entry.level, level)
   t.is(fact.level, level)
   t.is(fact.connection, of.id)
   t.is(fact.address, `${of.remoteAddr}`)
@@ -68,40 +68,40 @@ function isAbout(t: ExecutionContext, heard: HeardFact, level: LogLevel, of: Con
   t.true(Math.abs(Date.now() - fact.time) < 60_000)
 }
 
-test('a stream beyond acceptBacklog is told with the bound', async (t) => {
-  const { connection, session, hearing } = await met(t, { acceptBacklog: 2 })
-  // Streams that have not settled a protocol are nobody's to take.
+test('a stream beyond acceptBacklog is reported with the bound', async (t) => {
+  const { connection, session, hearing } = await dialled(t, { acceptBacklog: 2 })
+  // Streams still negotiating cannot be accepted.
   session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
-  const heard = await hearing.fact('streamRefused')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'acceptBacklog')
-  t.deepEqual(heard.fact.details, { limit: 2, current: 2 })
-  t.regex(heard.message, /a stream of connection .* was refused: acceptBacklog is 2$/)
+  const entry = await hearing.fact('streamRefused')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'acceptBacklog')
+  t.deepEqual(entry.fact.details, { limit: 2, current: 2 })
+  t.regex(entry.message, /a stream of connection .* was refused: acceptBacklog is 2$/)
 })
 
-test('a stream beyond inboundStreamsMax is told with the bound', async (t) => {
-  const { connection, session, hearing } = await met(t, { inboundStreamsMax: 2 })
+test('a stream beyond inboundStreamsMax is reported with the bound', async (t) => {
+  const { connection, session, hearing } = await dialled(t, { inboundStreamsMax: 2 })
   session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
-  const heard = await hearing.fact('streamRefused')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'inboundStreamsMax')
-  t.deepEqual(heard.fact.details, { limit: 2, current: 2 })
+  const entry = await hearing.fact('streamRefused')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'inboundStreamsMax')
+  t.deepEqual(entry.fact.details, { limit: 2, current: 2 })
 })
 
-test('a stream beyond the maxInbound of its handler is told with the bound', async (t) => {
-  const { node, connection, session, hearing } = await met(t)
+test('a stream beyond the maxInbound of its handler is reported with the bound', async (t) => {
+  const { node, connection, session, hearing } = await dialled(t)
   node.handle(PROTOCOL, () => new Promise(() => {}), { maxInbound: 1 })
   session.send(...opening(1, PROTOCOL), ...opening(3, PROTOCOL))
-  const heard = await hearing.fact('streamRefused')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'maxInbound')
-  t.deepEqual(heard.fact.details, { limit: 1, current: 1 })
-  t.regex(heard.message, /was refused: maxInbound is 1$/)
+  const entry = await hearing.fact('streamRefused')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'maxInbound')
+  t.deepEqual(entry.fact.details, { limit: 1, current: 1 })
+  t.regex(entry.message, /was refused: maxInbound is 1$/)
 })
 
-test('streams that a remote is refused over and over have a line a second, and all are counted', async (t) => {
+test('repeated stream refusals are logged once a second, and all are counted', async (t) => {
   const clock = new FakeClock()
-  const { connection, session, hearing } = await met(t, { acceptBacklog: 1 }, clock)
+  const { connection, session, hearing } = await dialled(t, { acceptBacklog: 1 }, clock)
   const opened = (count: number, from: number): Promise<unknown> => {
     session.send(...times(count, (index) => ({ ...OPEN, id: from + 2 * index })))
     return flagOn(session, from + 2 * (count - 1), RST)
@@ -112,19 +112,19 @@ test('streams that a remote is refused over and over have a line a second, and a
   clock.advance(1_000)
   await opened(100, 403)
   await connection.close()
-  const heard = hearing.facts('streamRefused')
-  t.is(heard.length, 3)
-  t.is(heard.length + heard.reduce((sum, { fact }) => sum + fact.suppressed, 0), 300)
-  for (const { fact, message } of heard.slice(1)) {
+  const entries = hearing.facts('streamRefused')
+  t.is(entries.length, 3)
+  t.is(entries.length + entries.reduce((sum, { fact }) => sum + fact.suppressed, 0), 300)
+  for (const { fact, message } of entries.slice(1)) {
     t.true(message.endsWith(`acceptBacklog is 1 (and ${fact.suppressed} more)`), message)
   }
-  // The end of the connection comes behind all of them.
+  // The end of the connection is logged after all of them.
   t.regex(`${hearing.lines.at(-1)?.message}`, /is closed by us/)
 })
 
-test('a stream that is reset for the memory of its connection is told with the bytes', async (t) => {
+test('a stream reset to free connection memory is reported with the bytes', async (t) => {
   const limit = MIB
-  const { node, connection, session, hearing } = await met(t, { connectionMemoryBytes: limit })
+  const { node, connection, session, hearing } = await dialled(t, { connectionMemoryBytes: limit })
   node.handle(PROTOCOL, () => new Promise(() => {}))
   const bytes = Buffer.alloc(16 * 1024)
   const whole = Math.floor((WINDOW - lines(PROTOCOL).length) / bytes.length)
@@ -132,53 +132,53 @@ test('a stream that is reset for the memory of its connection is told with the b
     session.send(...opening(id, PROTOCOL))
     for (let count = 0; count < whole; count += 1) session.send({ type: DATA, id, body: bytes })
   }
-  const heard = await hearing.fact('memoryShed')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'connectionMemoryBytes')
-  t.is(heard.fact.details.limit, limit)
-  const { current } = heard.fact.details
+  const entry = await hearing.fact('memoryShed')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'connectionMemoryBytes')
+  t.is(entry.fact.details.limit, limit)
+  const { current } = entry.fact.details
   t.true(Number(current) > limit - limit / 8, `${current}`)
-  t.true(heard.message.includes(`${current} bytes are unread`), heard.message)
-  t.true(heard.message.endsWith(`limits.connectionMemoryBytes is ${limit}`), heard.message)
+  t.true(entry.message.includes(`${current} bytes are unread`), entry.message)
+  t.true(entry.message.endsWith(`limits.connectionMemoryBytes is ${limit}`), entry.message)
   t.false(connection.isClosed)
 })
 
-test('a remote that spends its budget is told with the code that it is sent', async (t) => {
-  const { connection, session, hearing } = await met(t)
+test('a remote that exhausts its budget is reported with the code sent to it', async (t) => {
+  const { connection, session, hearing } = await dialled(t)
   session.send(OPEN)
   const idle = times(4_000, () => ({ type: DATA, id: 1 }))
   for (let round = 0; round < 250 && !session.peer.socket.destroyed; round += 1) {
     if (!session.send(...idle)) await drained(session.peer)
   }
-  const heard = await hearing.fact('budgetSpent')
-  isAbout(t, heard, 'warn', connection)
-  t.is(heard.fact.cause, 'too many frames without effect')
+  const entry = await hearing.fact('budgetSpent')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'too many frames without effect')
   // `RateLimited`.
-  t.deepEqual(heard.fact.details, { closeCode: 0x1002 })
-  t.regex(heard.message, /is closed: too many frames without effect$/)
+  t.deepEqual(entry.fact.details, { closeCode: 0x1002 })
+  t.regex(entry.message, /is closed: too many frames without effect$/)
 })
 
-test("a remote that breaks the muxer's protocol is told with what it did", async (t) => {
-  const { connection, session, hearing } = await met(t)
+test("a remote that violates the muxer's protocol is reported with the violation", async (t) => {
+  const { connection, session, hearing } = await dialled(t)
   session.send({ version: 1, type: PING, flags: SYN })
-  const heard = await hearing.fact('muxerFailed')
-  isAbout(t, heard, 'info', connection)
-  t.regex(heard.fact.cause, /version/)
-  t.deepEqual(heard.fact.details, { closeCode: 1 })
-  t.true(heard.message.includes(`broke the muxer's protocol: ${heard.fact.cause}`), heard.message)
+  const entry = await hearing.fact('muxerFailed')
+  isAbout(t, entry, 'info', connection)
+  t.regex(entry.fact.cause, /version/)
+  t.deepEqual(entry.fact.details, { closeCode: 1 })
+  t.true(entry.message.includes(`broke the muxer's protocol: ${entry.fact.cause}`), entry.message)
 })
 
-test('a record that cannot be opened is told', async (t) => {
-  const { connection, session, hearing } = await met(t)
+test('a record that cannot be decrypted is reported', async (t) => {
+  const { connection, session, hearing } = await dialled(t)
   session.peer.send(flipped(session.record(frameBytes({ type: PING, flags: SYN })), 7))
-  const heard = await hearing.fact('recordFailed')
-  isAbout(t, heard, 'info', connection)
-  t.deepEqual(heard.fact.details, {})
-  t.not(heard.fact.cause, '')
-  t.true(heard.message.endsWith(`ended: ${heard.fact.cause}`), heard.message)
+  const entry = await hearing.fact('recordFailed')
+  isAbout(t, entry, 'info', connection)
+  t.deepEqual(entry.fact.details, {})
+  t.not(entry.fact.cause, '')
+  t.true(entry.message.endsWith(`ended: ${entry.fact.cause}`), entry.message)
 })
 
-test('a remote that takes no bytes in time is told', async (t) => {
+test('a remote that takes no bytes in time is reported', async (t) => {
   const hearing = new Hearing()
   const { logger } = hearing
   const raw = await createRawPair(t, { limits: { writeStallTimeoutMs: 1_000 }, logger })
@@ -186,24 +186,24 @@ test('a remote that takes no bytes in time is told', async (t) => {
   const stream = await raw.stream()
   raw.peer.socket.pause()
   await t.throwsAsync(stream.write(pattern(64 * MIB)))
-  const heard = await hearing.fact('connectionStalled')
-  isAbout(t, heard, 'info', raw.connection)
-  t.is(heard.fact.cause, 'write')
-  t.regex(heard.message, /ended: the remote accepts no bytes$/)
+  const entry = await hearing.fact('connectionStalled')
+  isAbout(t, entry, 'info', raw.connection)
+  t.is(entry.fact.cause, 'write')
+  t.regex(entry.message, /ended: the remote accepts no bytes$/)
 })
 
-test('a remote that answers no keepalive ping is told', async (t) => {
-  // Not before this thread has been told of the connection: the fact would have no id of it.
+test('a remote that answers no keepalive ping is reported', async (t) => {
+  // Long enough to report the connection to this thread first: the fact would lack its id otherwise.
   const limits = { keepaliveIntervalMs: 1_000, keepaliveTimeoutMs: 1_000 }
-  const { connection, hearing } = await met(t, limits)
-  const heard = await hearing.fact('connectionStalled')
-  isAbout(t, heard, 'info', connection)
-  t.is(heard.fact.cause, 'keepalive')
-  t.regex(heard.message, /ended: no answer to a keepalive ping$/)
+  const { connection, hearing } = await dialled(t, limits)
+  const entry = await hearing.fact('connectionStalled')
+  isAbout(t, entry, 'info', connection)
+  t.is(entry.fact.cause, 'keepalive')
+  t.regex(entry.message, /ended: no answer to a keepalive ping$/)
 })
 
-test('a socket that its remote resets is told of with the end of its connection, at debug', async (t) => {
-  const { connection, session, hearing } = await met(t)
+test('a socket reset by its remote is reported with the end of its connection, at debug', async (t) => {
+  const { connection, session, hearing } = await dialled(t)
   session.peer.socket.resetAndDestroy()
   const { level, message } = await hearing.line(/is closed/)
   t.is(level, 'debug')
@@ -211,9 +211,9 @@ test('a socket that its remote resets is told of with the end of its connection,
   t.deepEqual(hearing.facts('socketFailed'), [])
 })
 
-test('a socket that the system fails is told with its number', async (t) => {
+test('a socket failed by the system is reported with its errno', async (t) => {
   if (!canLoseLink()) {
-    t.pass('the system makes no network namespace for this user')
+    t.pass('this user may not create network namespaces')
     return
   }
   const setUp = 'ip link set lo up && echo 1 >/proc/sys/net/ipv4/tcp_retries2'
@@ -225,7 +225,7 @@ test('a socket that the system fails is told with its number', async (t) => {
   t.regex(message, /ETIMEDOUT/)
 })
 
-test('a system that has no descriptor for a connection is told with its number', async (t) => {
+test('a lack of descriptors for connections is reported with the errno', async (t) => {
   const ended = await program('sh', shell('ulimit -n 128', 'descriptors').slice(1))
   t.is(ended.code, 0, ended.err)
   const { level, message, fact } = lastLine<HeardFact>(ended)
@@ -237,7 +237,7 @@ test('a system that has no descriptor for a connection is told with its number',
   t.true(message.endsWith('(once)'), message)
 })
 
-test.serial('a connection that waits for a busy thread is told with the bytes', async (t) => {
+test.serial('a connection that waits for a busy thread is reported with the bytes', async (t) => {
   const hearing = new Hearing()
   const { logger } = hearing
   const [listener, dialer] = await Promise.all([createNode(t, { logger }), createNode(t)])
@@ -256,28 +256,28 @@ test.serial('a connection that waits for a busy thread is told with the bytes', 
   await until(() => readers === streams.length)
   const bytes = new Uint8Array(WINDOW - 1_024)
   const written = streams.map((stream) => stream.write(bytes))
-  // They go out at the end of the tick, and from there on this thread takes nothing.
+  // They go out at the end of the tick; from then on this thread reads nothing.
   await new Promise<void>((resolve) => process.nextTick(resolve))
   const cell = new Int32Array(new SharedArrayBuffer(4))
   const end = Date.now() + 10_000
   while (listener.counters().readPauses === 0 && Date.now() < end) Atomics.wait(cell, 0, 0, 1)
-  const heard = await hearing.fact('readPaused')
-  const connection = listener.getConnections().find(({ id }) => id === heard.fact.connection)
-  isAbout(t, heard, 'warn', connection as Connection)
-  const { current, limit } = heard.fact.details
+  const entry = await hearing.fact('readPaused')
+  const connection = listener.getConnections().find(({ id }) => id === entry.fact.connection)
+  isAbout(t, entry, 'warn', connection as Connection)
+  const { current, limit } = entry.fact.details
   t.is(limit, 64 * MIB)
   t.true(Number(current) > 64 * MIB, `${current}`)
   const bound = `is not read: ${current} bytes are pending, the limit is ${limit}`
-  t.true(heard.message.endsWith(bound), heard.message)
+  t.true(entry.message.endsWith(bound), entry.message)
   await Promise.all(written)
 })
 
-/** Words that run a program of ours behind commands of the shell. */
+/** Arguments that run one of our programs after shell commands. */
 function shell(setUp: string, name: string): string[] {
   return ['sh', '-c', `${setUp} && exec "$0" "$1"`, process.execPath, programUrl(name).pathname]
 }
 
-/** Whether a process may have a network of its own. */
+/** Whether a process may create a network namespace. */
 function canLoseLink(): boolean {
   return spawnSync('unshare', ['-rn', 'ip', 'link', 'set', 'lo', 'up']).status === 0
 }

@@ -1,4 +1,4 @@
-/** What nobody waits for is told to whoever listens, and costs nothing where nobody does. */
+/** Diagnostics of background events reach their subscribers, and cost nothing without any. */
 
 import { channel, tracingChannel } from 'node:diagnostics_channel'
 import { once } from 'node:events'
@@ -14,7 +14,7 @@ import type { Diagnostic } from '../../ts/diagnostics/report.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createNode, createPair } from '../support/pair.ts'
 
-/** A TCP client of what `swarm` listens on. */
+/** A TCP client connected to `swarm`. */
 async function client(t: ExecutionContext, swarm: Swarm): Promise<Socket> {
   const [address] = swarm.getListenAddrs()
   const port = Number(/\/tcp\/(\d+)/.exec(String(address))?.[1])
@@ -26,24 +26,24 @@ async function client(t: ExecutionContext, swarm: Swarm): Promise<Socket> {
   return socket
 }
 
-/** The facts of one kind that a listener hears of. */
-async function hearing(
+/** A listening swarm, and the first fact called `name` that it logs. */
+async function listenFor(
   t: ExecutionContext,
   name: string,
   limits = {}
 ): Promise<{ swarm: Swarm; fact: Promise<Diagnostic> }> {
   const { promise: fact, resolve } = Promise.withResolvers<Diagnostic>()
-  const hear = (_: string, diagnostic?: unknown): void => {
+  const record = (_: string, diagnostic?: unknown): void => {
     if ((diagnostic as Diagnostic | undefined)?.name === name) resolve(diagnostic as Diagnostic)
   }
-  const logger = { debug: hear, info: hear, warn: hear, error: hear }
+  const logger = { debug: record, info: record, warn: record, error: record }
   const swarm = await createNode(t, { logger, limits })
   await swarm.listen('/ip4/127.0.0.1/tcp/0')
   return { swarm, fact }
 }
 
-test.serial('an inbound upgrade that fails is told with its stage and cause', async (t) => {
-  const { swarm, fact } = await hearing(t, 'upgradeFailed')
+test.serial('a failed inbound upgrade is reported with its stage and cause', async (t) => {
+  const { swarm, fact } = await listenFor(t, 'upgradeFailed')
   const socket = await client(t, swarm)
   socket.write('GET / HTTP/1.1\r\n\r\n')
   const { level, details, cause, address, connection } = await fact
@@ -54,17 +54,17 @@ test.serial('an inbound upgrade that fails is told with its stage and cause', as
   t.is(connection, undefined)
 })
 
-test.serial('a remote that leaves during the upgrade is told at debug', async (t) => {
-  const { swarm, fact } = await hearing(t, 'upgradeAbandoned')
+test.serial('a remote that leaves during the upgrade is reported at debug', async (t) => {
+  const { swarm, fact } = await listenFor(t, 'upgradeAbandoned')
   const socket = await client(t, swarm)
   socket.end()
   t.is((await fact).level, 'debug')
 })
 
 test.serial(
-  'an upgrade that takes too long is told with the stage that it had reached',
+  'an upgrade that times out is reported with the stage that it had reached',
   async (t) => {
-    const { swarm, fact } = await hearing(t, 'upgradeFailed', { upgradeTimeoutMs: 50 })
+    const { swarm, fact } = await listenFor(t, 'upgradeFailed', { upgradeTimeoutMs: 50 })
     await client(t, swarm)
     const { cause, details } = await fact
     t.is(cause, 'timed out')
@@ -72,13 +72,13 @@ test.serial(
   }
 )
 
-test.serial('a refused connection is told with the limit that refused it', async (t) => {
+test.serial('a refused connection is reported with the limit that refused it', async (t) => {
   const refused = channel('ferroswarm:connection:refused')
   const messages: RefusedMessage[] = []
-  const hear = (message: unknown): void => void messages.push(message as RefusedMessage)
-  refused.subscribe(hear)
-  t.teardown(() => refused.unsubscribe(hear))
-  const { swarm, fact } = await hearing(t, 'connectionRefused', { pendingInboundMax: 1 })
+  const record = (message: unknown): void => void messages.push(message as RefusedMessage)
+  refused.subscribe(record)
+  t.teardown(() => refused.unsubscribe(record))
+  const { swarm, fact } = await listenFor(t, 'connectionRefused', { pendingInboundMax: 1 })
   await client(t, swarm)
   const second = await client(t, swarm)
   const { details, cause } = await fact
@@ -89,7 +89,7 @@ test.serial('a refused connection is told with the limit that refused it', async
 })
 
 test.serial(
-  'a flood of refusals that nobody listens to brings no record and no wake',
+  'a flood of refusals without any subscriber causes no record and no wake',
   async (t) => {
     const swarm = await createNode(t, { limits: { pendingInboundMax: 1 } })
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
@@ -109,10 +109,10 @@ test.serial(
 
 test.serial('a connection has one message for its opening and its end', async (t) => {
   const messages: ConnectionMessage[] = []
-  const hear = (message: unknown): void => void messages.push(message as ConnectionMessage)
+  const record = (message: unknown): void => void messages.push(message as ConnectionMessage)
   for (const name of ['ferroswarm:connection:open', 'ferroswarm:connection:close']) {
-    channel(name).subscribe(hear)
-    t.teardown(() => channel(name).unsubscribe(hear))
+    channel(name).subscribe(record)
+    t.teardown(() => channel(name).unsubscribe(record))
   }
   const { outbound } = await createPair(t)
   await outbound.close()
@@ -125,36 +125,36 @@ test.serial('a connection has one message for its opening and its end', async (t
 test.serial('an operation is traced from its start to its end with one object', async (t) => {
   const events: [string, object][] = []
   for (const name of ['dial', 'upgrade', 'stream:open', 'handler']) {
-    const hear = (event: string) => (operation: unknown) =>
+    const record = (event: string) => (operation: unknown) =>
       void events.push([`${name} ${event}`, operation as object])
-    const hearers = {
-      start: hear('start'),
-      end: hear('end'),
-      asyncStart: hear('asyncStart'),
-      asyncEnd: hear('asyncEnd'),
-      error: hear('error')
+    const subscribers = {
+      start: record('start'),
+      end: record('end'),
+      asyncStart: record('asyncStart'),
+      asyncEnd: record('asyncEnd'),
+      error: record('error')
     }
-    tracingChannel(`ferroswarm:${name}`).subscribe(hearers)
-    t.teardown(() => void tracingChannel(`ferroswarm:${name}`).unsubscribe(hearers))
+    tracingChannel(`ferroswarm:${name}`).subscribe(subscribers)
+    t.teardown(() => void tracingChannel(`ferroswarm:${name}`).unsubscribe(subscribers))
   }
   const { dialer, listener, outbound } = await createPair(t)
   const failure = new Error('the handler fails')
   listener.handle('/failing', () => Promise.reject(failure))
   const stream = await outbound.newStream('/failing')
   await t.throwsAsync(stream.read())
-  const heard = (name: string) => events.filter(([event]) => event === name).map(([, of]) => of)
-  const [dial] = heard('dial start')
+  const found = (name: string) => events.filter(([event]) => event === name).map(([, of]) => of)
+  const [dial] = found('dial start')
   t.like(dial, { swarm: dialer, result: outbound })
-  t.true(heard('dial asyncEnd').includes(dial as object))
+  t.true(found('dial asyncEnd').includes(dial as object))
   t.is(
-    (heard('upgrade asyncEnd') as UpgradeOperation[]).filter(({ result }) => result !== undefined)
+    (found('upgrade asyncEnd') as UpgradeOperation[]).filter(({ result }) => result !== undefined)
       .length,
     2
   )
-  const [open] = heard('stream:open asyncEnd')
+  const [open] = found('stream:open asyncEnd')
   t.deepEqual((open as { protocols: string[] }).protocols, ['/failing'])
-  const [handled] = heard('handler error') as HandlerOperation[]
+  const [handled] = found('handler error') as HandlerOperation[]
   t.is(handled?.error, failure)
   t.is(handled?.protocol, '/failing')
-  t.true(heard('handler start').includes(handled as object))
+  t.true(found('handler start').includes(handled as object))
 })

@@ -21,22 +21,22 @@ async function nowhere(): Promise<string> {
   return `/ip4/127.0.0.1/tcp/${port}`
 }
 
-/** An address where somebody accepts and stays silent. */
+/** Address of a peer that accepts and stays silent. */
 const silence = (t: ExecutionContext): Promise<string> => RawPeer.serve(t, () => {})
 
-/** A native node without a swarm, and what it tells of its dials, in order; `look` is called for each failure. */
+/** A native node without a swarm, and its dial notifications in order; calls `onFailed` for each failure. */
 function bareNode(
   t: ExecutionContext,
-  look: (node: NativeNode, request: RequestId) => void = () => {}
+  onFailed: (node: NativeNode, request: RequestId) => void = () => {}
 ) {
   const engine = environment()
   const node = engine.makeNode({ privateKey: engine.native.generateKey('ed25519'), ioThreads: 1 })
-  const told: string[] = []
+  const notifications: string[] = []
   engine.adoptNode(node.id, {
-    onConnectionOpened: (_, request) => told.push(`connection ${request}`),
+    onConnectionOpened: (_, request) => notifications.push(`connection ${request}`),
     onAttemptsFailed: (request) => {
-      told.push(`attempts ${request}`)
-      look(node, request)
+      notifications.push(`attempts ${request}`)
+      onFailed(node, request)
     },
     loggedLevels: 0,
     onDiagnostic: () => {},
@@ -48,15 +48,15 @@ function bareNode(
     await command((node, request) => node.close(request, 0)).result
     engine.dropNode(node.id)
   })
-  return { node, told, command }
+  return { node, notifications, command }
 }
 
-test('a failed attempt is told of while the dial goes on, with the stage of the others', async (t) => {
-  const { node, told, command } = bareNode(t)
+test('a failed attempt is reported while the dial goes on, with the stage of the others', async (t) => {
+  const { node, notifications, command } = bareNode(t)
   const entries = [await nowhere(), await silence(t)].map((address) => ({ ...ENTRY, address }))
   const { request, result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
-  await until(() => told.length > 0)
-  t.deepEqual(told, [`attempts ${request}`])
+  await until(() => notifications.length > 0)
+  t.deepEqual(notifications, [`attempts ${request}`])
   let { failed, underWay } = node.takeAttempts(request)
   t.is(failed.length, 1)
   t.like(failed[0], { index: 0, stage: 'dial', code: ERROR_CODES.ERR_CONNECTION_REFUSED })
@@ -64,7 +64,7 @@ test('a failed attempt is told of while the dial goes on, with the stage of the 
     ;({ failed, underWay } = node.takeAttempts(request))
     return underWay[0]?.stage === 'security'
   })
-  t.deepEqual(failed, [], 'what was taken is not told again')
+  t.deepEqual(failed, [], 'taken attempts are not reported again')
   t.is(underWay.length, 1)
   t.is(underWay[0]?.index, 1)
 
@@ -72,7 +72,7 @@ test('a failed attempt is told of while the dial goes on, with the stage of the 
   const { result: cancelled } = await t.throwsAsync(result, { instanceOf: CommandError })
   t.is(cancelled.code, ERROR_CODES.ERR_ABORTED)
   t.falsy(cancelled.attempts)
-  t.deepEqual(node.takeAttempts(request), { failed: [], underWay: [] }, 'nothing is kept of it')
+  t.deepEqual(node.takeAttempts(request), { failed: [], underWay: [] }, 'nothing is retained')
 })
 
 test('the result of a dial that failed has the attempts that were not taken before', async (t) => {
@@ -94,24 +94,24 @@ test('the result of a dial that failed has the attempts that were not taken befo
   )
 })
 
-test('a dial of one address that fails tells of it with its result alone', async (t) => {
-  const { told, command } = bareNode(t)
+test('a failed dial of one address reports its result alone', async (t) => {
+  const { notifications, command } = bareNode(t)
   const entries = [{ ...ENTRY, address: await nowhere() }]
   const { result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
   const { result: failure } = await t.throwsAsync(result, { instanceOf: CommandError })
   t.is(failure.attempts?.length, 1)
-  t.deepEqual(told, [])
+  t.deepEqual(notifications, [])
 })
 
-test('a dial whose first attempt succeeds tells of its connection and its end alone', async (t) => {
+test('a dial whose first attempt succeeds reports its connection and its result alone', async (t) => {
   const listener = bareNode(t)
-  const { node, told, command } = bareNode(t)
+  const { node, notifications, command } = bareNode(t)
   const listening = listener.command((node, number) => node.listen(number, '/ip4/127.0.0.1/tcp/0'))
   const { addresses } = await listening.result
-  let looks = 0
+  let takes = 0
   const takeAttempts = node.takeAttempts.bind(node)
   node.takeAttempts = (number) => {
-    looks += 1
+    takes += 1
     return takeAttempts(number)
   }
   const entries = [`${addresses?.[0]}`, await nowhere()].map((address, index) => ({
@@ -121,11 +121,11 @@ test('a dial whose first attempt succeeds tells of its connection and its end al
   }))
   const { request, result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
   await result
-  t.deepEqual(told, [`connection ${request}`])
-  t.is(looks, 0)
+  t.deepEqual(notifications, [`connection ${request}`])
+  t.is(takes, 0)
 })
 
-test('a dial that is late names each address that it tried, and what that was doing', async (t) => {
+test('a dial that times out names each address it tried, and its stage', async (t) => {
   const dialer = await createNode(t)
   const [refusing, silent] = await Promise.all([nowhere(), silence(t)])
   const peer = (await createNode(t)).peerId
@@ -144,7 +144,7 @@ test('a dial that is late names each address that it tried, and what that was do
   t.true(elapsed > 300 && elapsed < 20_000, `${elapsed} ms`)
 })
 
-test('an aborted dial names each address that it tried', async (t) => {
+test('an aborted dial names each address it tried', async (t) => {
   const dialer = await createNode(t)
   const silent = await silence(t)
   const controller = new AbortController()
@@ -164,7 +164,7 @@ test('refused addresses before a good one cost no head start', async (t) => {
   t.truthy(await dialer.dialPeer(listener.peerId, { addresses, timeout: 4_000 }))
 })
 
-test('every address has its own time: one that is silent does not end those behind it', async (t) => {
+test('every address has its own timeout: a silent one does not end those behind it', async (t) => {
   const dialer = await createNode(t)
   const addresses = [await silence(t), await nowhere()]
   const peer = (await createNode(t)).peerId

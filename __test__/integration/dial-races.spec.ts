@@ -18,7 +18,7 @@ async function nodes(t: Parameters<typeof createNode>[0]) {
 const nothingLeft = (...swarms: Swarm[]): Promise<void> =>
   until(() => swarms.every((swarm) => swarm.getTotalConnections() === 0))
 
-test("a dial behind another caller's aborted dial of the same peer is no part of it", async (t) => {
+test("a dial is unaffected by another caller's aborted dial of the same peer", async (t) => {
   const { dialer, addresses, peer } = await nodes(t)
   for (let round = 0; round < 50; round += 1) {
     const controller = new AbortController()
@@ -33,7 +33,7 @@ test("a dial behind another caller's aborted dial of the same peer is no part of
   }
 })
 
-test('a dial in the tick of an abort is no part of what was aborted', async (t) => {
+test('a dial in the tick of an abort is not aborted', async (t) => {
   const { dialer, addresses } = await nodes(t)
   const controller = new AbortController()
   const address = addresses[0] as (typeof addresses)[0]
@@ -44,11 +44,11 @@ test('a dial in the tick of an abort is no part of what was aborted', async (t) 
   t.truthy(await two)
 })
 
-test('newStream behind a dial that timed out dials anew', async (t) => {
+test('newStream after a dial that timed out dials anew', async (t) => {
   const { dialer, listener, addresses, peer } = await nodes(t)
   listener.handle('/a', () => {})
   for (let round = 0; round < 20; round += 1) {
-    // Where this thread is late, the connection is there before the time is looked at.
+    // If this thread is late, the connection is up before the timeout is checked.
     const late = await dialer.dialPeer(peer, { addresses, timeout: 0 }).catch((err: Error) => err)
     if (late instanceof Error) t.true(late instanceof TimeoutError)
     t.truthy(await dialer.newStream(peer, '/a', { addresses }))
@@ -56,37 +56,37 @@ test('newStream behind a dial that timed out dials anew', async (t) => {
   }
 })
 
-/** Keep this thread from hearing of anything until `condition` holds, or `ms` have passed. */
+/** Blocks this thread's event loop until `condition` holds or `ms` have passed. */
 function block(condition: () => boolean, ms = 5_000): void {
   for (const end = Date.now() + ms; Date.now() < end && !condition(); );
 }
 
 // Serial: the counters are those of the whole thread.
 test.serial(
-  'an aborted dial whose connection came up all the same leaves none, and nobody is told of one',
+  'an aborted dial whose connection came up leaves none, and none is reported',
   async (t) => {
     const { dialer, listener, addresses, peer } = await nodes(t)
     const open = (): number =>
       dialer.counters().connectionsOpened - dialer.counters().connectionsClosed
     const atFirst = open()
-    const told: string[] = []
-    dialer.addEventListener('connected', () => told.push('connected'))
+    const events: string[] = []
+    dialer.addEventListener('connected', () => events.push('connected'))
     for (let round = 0; round < 5; round += 1) {
       const controller = new AbortController()
       const before = dialer.counters().connectionsOpened
       const dial = dialer.dialPeer(peer, { addresses, signal: controller.signal })
-      // Both ends are up, and this thread has not heard of it.
+      // Both ends are up, and this thread has not been notified.
       block(() => dialer.counters().connectionsOpened >= before + 2)
       controller.abort()
       await t.throwsAsync(dial, { instanceOf: AbortError })
     }
     await until(() => open() === atFirst)
     await nothingLeft(dialer, listener)
-    t.deepEqual(told, [])
+    t.deepEqual(events, [])
   }
 )
 
-test('a dial that succeeds before its time is up succeeds, however late this thread looks', async (t) => {
+test('a dial that succeeds before its timeout succeeds, however late this thread polls', async (t) => {
   const { dialer, listener, addresses, peer } = await nodes(t)
   const dial = dialer.dialPeer(peer, { addresses, timeout: 500 })
   block(() => false, 1_000)
@@ -96,7 +96,7 @@ test('a dial that succeeds before its time is up succeeds, however late this thr
   await nothingLeft(dialer, listener)
 })
 
-test('dials at the edge of their time leave no connection that nobody holds', async (t) => {
+test('dials at the edge of their timeout leak no connection', async (t) => {
   const { dialer, listener, addresses, peer } = await nodes(t)
   const held = new Set<unknown>()
   for (let round = 0; round < 100; round += 1) {
@@ -111,7 +111,7 @@ test('dials at the edge of their time leave no connection that nobody holds', as
   await nothingLeft(dialer, listener)
 })
 
-test('an abort by who is told of the connection comes too late', async (t) => {
+test('an abort by a listener of "connected" comes too late', async (t) => {
   const { dialer, addresses, peer } = await nodes(t)
   const controller = new AbortController()
   dialer.addEventListener('connected', () => controller.abort(), { once: true })
@@ -119,7 +119,7 @@ test('an abort by who is told of the connection comes too late', async (t) => {
   t.deepEqual(dialer.getConnections(), [connection])
 })
 
-test('a dial that asks for another security does not join one under way', async (t) => {
+test('a dial with another security does not join one in progress', async (t) => {
   const { dialer, addresses, peer } = await nodes(t)
   const [any, tls, noise] = await Promise.all([
     dialer.dialPeer(peer, { addresses }),
@@ -134,7 +134,7 @@ test('a dial that asks for another security does not join one under way', async 
   t.is(stream.connection?.state.security, '/tls/1.0.0')
 })
 
-test("a caller's good address does not wait for another's that answers nobody", async (t) => {
+test("a caller's good address does not wait for another's silent one", async (t) => {
   const { dialer, addresses, peer } = await nodes(t)
   const silent = await RawPeer.serve(t, () => {})
   const [one, two] = await Promise.all([
@@ -144,7 +144,7 @@ test("a caller's good address does not wait for another's that answers nobody", 
   t.is(one, two)
 })
 
-test('a dial that the close of the swarm ends says so', async (t) => {
+test('a dial ended by closing the swarm rejects with StateError', async (t) => {
   const dialer = await createNode(t)
   const silent = await RawPeer.serve(t, () => {})
   const dial = dialer.dialAddr(silent)
@@ -153,7 +153,7 @@ test('a dial that the close of the swarm ends says so', async (t) => {
   await closed
 })
 
-test('of two unlistens at once one ends the listener and one finds none', async (t) => {
+test('of concurrent unlistens one ends the listener and the others find none', async (t) => {
   const swarm = await createNode(t)
   await swarm.listen(LOCAL)
   const [addr] = swarm.getListenAddrs()
@@ -174,19 +174,19 @@ test('a listen during an unlisten listens', async (t) => {
   t.true(await accepts(addr))
 })
 
-test('an unlisten during a listen ends what it binds', async (t) => {
+test('an unlisten during a listen ends the new listener', async (t) => {
   const swarm = await createNode(t)
-  const told: string[] = []
-  swarm.addEventListener('listen', () => told.push('listen'))
-  swarm.addEventListener('listenClose', () => told.push('listenClose'))
+  const events: string[] = []
+  swarm.addEventListener('listen', () => events.push('listen'))
+  swarm.addEventListener('listenClose', () => events.push('listenClose'))
   const [listens, ended] = await Promise.all([swarm.listen(LOCAL), swarm.unlisten(LOCAL)])
   t.true(listens)
   t.true(ended)
   t.deepEqual(swarm.getListenAddrs(), [])
-  t.deepEqual(told, ['listen', 'listenClose'])
+  t.deepEqual(events, ['listen', 'listenClose'])
 })
 
-test('when an unlisten is done its port is free', async (t) => {
+test('the port is free once unlisten resolves', async (t) => {
   const [one, two] = await Promise.all([createNode(t), createNode(t)])
   await one.listen(LOCAL)
   const addr = `${one.getListenAddrs()[0]}`
@@ -197,7 +197,7 @@ test('when an unlisten is done its port is free', async (t) => {
   }
 })
 
-test('a listen that waited for another one fails where it was called', async (t) => {
+test("a listen that waited for another one fails with its caller's stack", async (t) => {
   const swarm = await createNode(t)
   function theCallerOfListen(): Promise<unknown> {
     return swarm.listen(`${LOCAL}/ws`)
@@ -208,7 +208,7 @@ test('a listen that waited for another one fails where it was called', async (t)
   t.true(await waited)
 })
 
-test('a listen that fails leaves the next one alone', async (t) => {
+test('a failed listen does not affect the next one', async (t) => {
   const [one, two] = await Promise.all([createNode(t), createNode(t)])
   await one.listen(LOCAL)
   const taken = `${one.getListenAddrs()[0]}`
@@ -217,7 +217,7 @@ test('a listen that fails leaves the next one alone', async (t) => {
   t.is(bound.status, 'fulfilled')
 })
 
-test('listens and unlistens that the close of the swarm overtakes say so', async (t) => {
+test('listens and unlistens overtaken by closing the swarm reject with StateError', async (t) => {
   const swarm = await createNode(t)
   await swarm.listen(LOCAL)
   const calls = [

@@ -1,5 +1,5 @@
-// How everything ends and what an idle node costs: workers terminated, processes that exit, callbacks that throw.
-// The tests are serial because time, memory and descriptors are measured.
+// Teardown and the cost of an idle node: terminated workers, exiting processes, callbacks that throw.
+// Serial, because time, memory and descriptors are measured.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
@@ -19,7 +19,7 @@ const MIB = 1024 * 1024
 const TERMINATIONS = 200
 const EXITS = 200
 const AT_ONCE = 3
-/** Bytes at both ends together: a connection, what was told of its peer, and the lists that have it. */
+/** Bytes at both ends together: a connection, its peer's identify data, and the lists that hold it. */
 const HEAP_OF_CONNECTION_MAX = 4_000
 
 test.serial(
@@ -64,7 +64,7 @@ test.serial('200 processes exit under traffic with their own code and no signal'
   await Promise.all(Array.from({ length: AT_ONCE }, lane))
 })
 
-test.serial('an idle node with ten connections is not woken and uses no processor', async (t) => {
+test.serial('an idle node with ten connections is not woken and uses no CPU', async (t) => {
   const ended = await run('idle')
   t.is(ended.code, 0, ended.err)
   const report = lastLine<IdleReport>(ended)
@@ -76,7 +76,7 @@ test.serial('an idle node with ten connections is not woken and uses no processo
   t.true(report.processorMs < report.windowMs / 40, `${report.processorMs}`)
 })
 
-test.serial('a connection that does nothing takes little of the heap', async (t) => {
+test.serial('an idle connection takes little heap', async (t) => {
   const ended = await run('connections')
   t.is(ended.code, 0, ended.err)
   const { bytesEach } = lastLine<ConnectionsReport>(ended)
@@ -132,7 +132,7 @@ test.serial(
 )
 
 test.serial(
-  'several swarms share one hub: one that closes takes nothing of the others',
+  'several swarms share one hub: closing one of them does not affect the others',
   async (t) => {
     const pair = await createPair(t)
     const third = await createNode(t)
@@ -155,7 +155,7 @@ test.serial(
   }
 )
 
-/** Fails the test for what the process would have died of. */
+/** Records errors that would have killed the process, and warnings. */
 function watchProcess(t: ExecutionContext): unknown[] {
   const seen: unknown[] = []
   const note = (err: unknown): void => {
@@ -178,7 +178,7 @@ async function rejects(): Promise<never> {
 }
 
 test.serial(
-  'a handler that throws or rejects ends its own stream and nothing else, and is told of once as a warning',
+  'a handler that throws or rejects ends its own stream and nothing else, and is reported once as a warning',
   async (t) => {
     const seen = watchProcess(t)
     const pair = await createPair(t)
@@ -205,7 +205,7 @@ test.serial(
       const { name, message, detail } = warnings[index] ?? ({} as (typeof warnings)[number])
       t.is(name, 'FerroswarmWarning')
       t.regex(message, new RegExp(`handler of "${protocol}" failed: Error: of the application`))
-      // Where it was thrown.
+      // The stack of the throw.
       t.regex(`${detail}`, /environments\.spec\.ts/)
     }
     t.regex(warnings[2]?.message ?? '', /undefined/)

@@ -1,4 +1,4 @@
-/** Signals of listeners: what has ended leaves nothing on them. */
+/** Objects that have ended leave nothing on the signals of their listeners. */
 import { getEventListeners } from 'node:events'
 import test from 'ava'
 import { Swarm } from '../../ts/index.ts'
@@ -11,18 +11,18 @@ test('a swarm that is closed leaves nothing on the signals of its listeners', as
   const { signal } = new AbortController()
   const { dialer, listener } = await createPair(t)
   const events = ['connected', 'disconnected', 'openedStream', 'closedStream'] as const
-  const told: string[] = []
+  const closes: string[] = []
   for (const swarm of [dialer, listener]) {
     for (const event of events) swarm.addEventListener(event, ignore, { signal })
-    swarm.addEventListener('listenClose', () => told.push('listenClose'), { signal })
-    swarm.addEventListener('disconnected', () => told.push('disconnected'), { signal })
+    swarm.addEventListener('listenClose', () => closes.push('listenClose'), { signal })
+    swarm.addEventListener('disconnected', () => closes.push('disconnected'), { signal })
   }
   t.is(listeners(signal), 12)
   await Promise.all([dialer.close(), listener.close()])
   t.is(listeners(signal), 0)
-  t.deepEqual(told.sort(), ['disconnected', 'disconnected', 'listenClose'], 'told to the last')
+  t.deepEqual(closes.sort(), ['disconnected', 'disconnected', 'listenClose'], 'up to the last')
   dialer.addEventListener('connected', ignore, { signal })
-  t.is(listeners(signal), 0, 'nothing more will be told')
+  t.is(listeners(signal), 0, 'no more events will come')
 })
 
 test('a swarm that is closed before it has started leaves nothing on the signals of its listeners', async (t) => {
@@ -43,7 +43,7 @@ test('a connection that has ended leaves nothing on the signals of its listeners
   await outbound.close()
   await until(() => listeners(signal) === 0)
   for (const connection of ends) connection.addEventListener('close', ignore, { signal })
-  t.is(listeners(signal), 0, 'nothing more will be told')
+  t.is(listeners(signal), 0, 'no more events will come')
 })
 
 for (const end of ['close', 'reset', 'the end of the connection'] as const) {
@@ -61,6 +61,6 @@ for (const end of ['close', 'reset', 'the end of the connection'] as const) {
     else await outbound.close()
     await until(() => listeners(signal) === 0)
     for (const stream of [near, far]) stream.addEventListener('close', ignore, { signal })
-    t.is(listeners(signal), 0, 'nothing more will be told')
+    t.is(listeners(signal), 0, 'no more events will come')
   })
 }

@@ -14,7 +14,7 @@ test('echo talks to itself', async (t) => {
   t.regex(out, /^listening on .*\nconnected over .*\necho: hello swarm\n$/)
 })
 
-test('file-transfer delivers a file whole', async (t) => {
+test('file-transfer delivers the whole file', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-examples-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const inbox = join(folder, 'inbox')

@@ -1,4 +1,4 @@
-/** Every snippet of docs/guide.md and docs/operations.md runs as it stands there and prints what its last comment says. */
+/** Every snippet of docs/guide.md and docs/operations.md runs unchanged and prints its last comment. */
 import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -6,11 +6,11 @@ import test, { type ExecutionContext } from 'ava'
 import { program, ROOT } from '../support/cli.ts'
 
 interface Snippet {
-  /** The heading above it, and which of its snippets it is. */
+  /** The heading above it, and its number below that. */
   readonly title: string
   readonly language: string
   readonly text: string
-  /** What it prints: the comment behind its last blank line. */
+  /** Expected output: the comment after its last blank line. */
   readonly output: string
 }
 
@@ -31,13 +31,13 @@ function snippetsOf(markdown: string): Snippet[] {
   })
 }
 
-/** The whole program of a snippet: one that makes no swarm stands in the first one, in place of its output. */
+/** The program of a snippet. One that creates no swarm replaces the output of the first snippet. */
 function programOf({ text }: Snippet): string {
   if (/\bcreateSwarm\b/.test(text)) return text
   return first?.text.replace(/^console\.log\(.*\n/m, () => text) ?? ''
 }
 
-/** Run a program in a folder of its own, in the repository, where the package's own name resolves. */
+/** Runs a program in a folder of its own in the repository, where the package's own name resolves. */
 async function run(t: ExecutionContext, snippet: Snippet) {
   const target = join(ROOT, 'target')
   await mkdir(target, { recursive: true })
@@ -54,20 +54,20 @@ test('the guide has snippets, and the first one has a place for the others', (t)
   t.regex(GUIDE, /```sh\nnpm install ferroswarm\n```/)
 })
 
-test('what Node 22 cannot run, `await using`, is in one snippet, below a sentence that says so', (t) => {
+test('`await using`, which Node 22 cannot run, is in one snippet, below a sentence about it', (t) => {
   const newer = snippets.filter(({ text }) => text.includes('await using'))
   t.is(newer.length, 1)
   t.regex(GUIDE, /`await using` \(Node 24\)[^`]*\n\n```js\n[^`]*await using/)
   t.notRegex(readFileSync(join(ROOT, 'README.md'), 'utf8'), /await using/)
 })
 
-// One after another: each of them is two nodes in a process of its own.
+// Serial: each runs two nodes in a process of its own.
 for (const snippet of snippets) {
-  test.serial(`it runs and prints what it says: ${snippet.title}`, async (t) => {
+  test.serial(`runs and prints its documented output: ${snippet.title}`, async (t) => {
     const { path, ended } = await run(t, snippet)
     t.is(ended.code, 0, ended.err)
     t.is(ended.out, snippet.output)
-    // A handler that throws is a warning, and nothing else writes there.
+    // A throwing handler causes a warning; nothing else writes to stderr.
     if (!snippet.text.includes('throw new')) t.is(ended.err, '')
     if (snippet.language === 'ts') {
       const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')

@@ -1,4 +1,4 @@
-/** Identify between nodes, one of which says odd things. */
+/** Identify between nodes, one of which sends odd messages. */
 import test, { type ExecutionContext } from 'ava'
 import { MsgioError } from '../../ts/errors.ts'
 import { addressBytes } from '../../ts/identity/address.ts'
@@ -31,16 +31,16 @@ interface Two {
 }
 
 /**
- * A connection to a node that answers as `say` has it. The clock of the one that asks stands still: whatever comes of an
- * answer comes of it alone, and not of a time that is up.
+ * A connection to a node that answers with `reply`. The dialer's clock stands still, so that every outcome results
+ * from the answer and not from a timeout.
  */
-async function two(t: ExecutionContext, say?: (stream: Stream) => unknown): Promise<Two> {
-  const listener = await createSwarm({ services: { identify: say === undefined } })
+async function two(t: ExecutionContext, reply?: (stream: Stream) => unknown): Promise<Two> {
+  const listener = await createSwarm({ services: { identify: reply === undefined } })
   const dialer = await createSwarm({ clock: new FakeClock() })
   t.teardown(() =>
     Promise.all([listener.close({ drainTimeout: 0 }), dialer.close({ drainTimeout: 0 })])
   )
-  if (say !== undefined) listener.handle(IDENTIFY, async (stream) => void (await say(stream)))
+  if (reply !== undefined) listener.handle(IDENTIFY, async (stream) => void (await reply(stream)))
   await listener.listen('/ip4/127.0.0.1/tcp/0')
   const connection = await dialer.dialAddr(listener.getListenAddrs()[0] ?? '', listener.peerId)
   return { listener, dialer, connection }
@@ -62,10 +62,10 @@ const HONEST = encodeIdentify({ agentVersion: 'odd', protocols: ['/a'], listenAd
 const PROTOCOLS = numbered(1_500, (index) => `/${index}`)
 const ADDRS = numbered(700, (index) => `/ip4/10.0.0.1/tcp/${index + 1}`)
 const FOREIGN = `${ADDR}/p2p/${OTHER_PEER}`
-// A multihash of no kind that a peer id has.
+// A multihash of a kind that no peer id uses.
 const NO_PEER = Uint8Array.of(0xa5, 0x03, 0x04, 0x16, 0x02, 0x01, 0x02)
 
-/** What is odd, the parts that are sent, and what is told beside what {@link HONEST} says. */
+/** The oddity, the parts sent, and the results that differ from {@link HONEST}. */
 const USED: readonly [
   string,
   readonly Uint8Array[],
@@ -85,7 +85,7 @@ const USED: readonly [
     "another public key than the connection's",
     [field(1, Buffer.from(`080112${'20'.padEnd(66, '7')}`, 'hex')), HONEST]
   ],
-  ['a field that is not known', [field(15, Uint8Array.of(1)), HONEST]],
+  ['an unknown field', [field(15, Uint8Array.of(1)), HONEST]],
   [
     'a listen address of another peer',
     [encodeIdentify({ listenAddrs: [FOREIGN] }), HONEST],
@@ -107,8 +107,8 @@ const USED: readonly [
   ]
 ]
 
-for (const [what, fields, told] of USED) {
-  test(`an identify message with ${what} is used all the same`, async (t) => {
+for (const [what, fields, result] of USED) {
+  test(`an identify message with ${what} is still used`, async (t) => {
     const { dialer, listener, connection } = await two(t, async (stream) => {
       await stream.write(framed(...fields))
       await stream.close()
@@ -121,7 +121,7 @@ for (const [what, fields, told] of USED) {
         protocols: ['/a'],
         listenAddrs: [ADDR],
         observedAddr: undefined,
-        ...told
+        ...result
       }
     )
     const known = dialer.addressBook.get(listener.peerId)
@@ -131,7 +131,7 @@ for (const [what, fields, told] of USED) {
   })
 }
 
-// go writes a first part without its signed record, and the record behind it.
+// go sends a first part without its signed record, then the record.
 const SIGNED = encodeIdentify({ signedPeerRecord: new Uint8Array(3_000).fill(7) })
 
 for (const [count, parts] of Object.entries({
@@ -142,21 +142,21 @@ for (const [count, parts] of Object.entries({
     ...numbered(8, (index) => `/${index}`).map((name) => encodeIdentify({ protocols: [name] }))
   ]
 })) {
-  test(`an identify message in ${count} parts is one, wherever it is cut on its way`, async (t) => {
+  test(`an identify message in ${count} parts is one message, wherever it is split in transit`, async (t) => {
     const bytes = framed(...parts)
     const { connection } = await two(t, async (stream) => {
       for (let at = 0; at < bytes.length; at += 701)
         await stream.write(bytes.subarray(at, at + 701))
       await stream.close()
     })
-    const told = await identify(connection)
-    t.is(told.agentVersion, 'odd')
-    t.is(told.signedPeerRecord?.length, 3_000)
-    t.is(told.protocols.length, parts.length - 1)
+    const result = await identify(connection)
+    t.is(result.agentVersion, 'odd')
+    t.is(result.signedPeerRecord?.length, 3_000)
+    t.is(result.protocols.length, parts.length - 1)
   })
 }
 
-/** What is odd, and the bytes that are sent, behind which nothing comes, not even an end unless `ends`. */
+/** The oddity, and the bytes sent. Nothing follows them, not even an end unless `ends`. */
 const REFUSED: readonly [string, Uint8Array, { ends: boolean }][] = [
   [
     'eleven parts',
@@ -164,13 +164,13 @@ const REFUSED: readonly [string, Uint8Array, { ends: boolean }][] = [
     { ends: false }
   ],
   [
-    'a length that is longer than it need be',
+    'a length that is not minimal',
     Buffer.concat([Uint8Array.of(0x80 | HONEST.length, 0), HONEST]),
     { ends: false }
   ],
-  ['a length that does not end', new Uint8Array(3).fill(0xff), { ends: false }],
+  ['an unterminated length', new Uint8Array(3).fill(0xff), { ends: false }],
   ['a length beyond 8 KiB', varint(PART_BYTES_MAX + 1), { ends: false }],
-  ['what is no protobuf', framed(new Uint8Array(20).fill(0xff)), { ends: false }],
+  ['bytes that are not protobuf', framed(new Uint8Array(20).fill(0xff)), { ends: false }],
   [
     'a field that is longer than its message',
     framed(Uint8Array.of(0x32, 9, 0x6f)),
@@ -178,24 +178,24 @@ const REFUSED: readonly [string, Uint8Array, { ends: boolean }][] = [
   ],
   ['nothing', new Uint8Array(), { ends: true }],
   ['half a length', Uint8Array.of(0x80), { ends: true }],
-  ['a message that is cut off', framed(HONEST).subarray(0, -1), { ends: true }],
+  ['a truncated message', framed(HONEST).subarray(0, -1), { ends: true }],
   [
-    'a whole message, and one that is cut off',
+    'a whole message and a truncated one',
     Buffer.concat([framed(HONEST), framed(HONEST).subarray(0, 9)]),
     { ends: true }
   ]
 ]
 
 for (const [what, bytes, { ends }] of REFUSED) {
-  test(`a peer that identifies itself by ${what} fails alone, and at once`, async (t) => {
-    const told = Promise.withResolvers<StreamResetError>()
+  test(`identify fails at once, and nothing else does, on ${what}`, async (t) => {
+    const result = Promise.withResolvers<StreamResetError>()
     const { connection } = await two(t, async (stream) => {
       await stream.write(bytes)
       if (ends) await stream.closeWrite()
-      await stream.read().then(told.reject, told.resolve)
+      await stream.read().then(result.reject, result.resolve)
     })
     await t.throwsAsync(identify(connection), { instanceOf: MsgioError })
-    const { name, errorCode } = await told.promise
+    const { name, errorCode } = await result.promise
     t.deepEqual(
       { name, errorCode },
       { name: 'StreamResetError', errorCode: StreamErrorCode.ProtocolViolation }
@@ -204,7 +204,7 @@ for (const [what, bytes, { ends }] of REFUSED) {
   })
 }
 
-test('a push with a bad field is used without it, and one that is broken changes nothing', async (t) => {
+test('a push with a bad field is used without it, and a broken push changes nothing', async (t) => {
   const { listener, connection } = await two(t)
   await identify(connection)
   const [inbound] = listener.getConnections()
@@ -212,7 +212,7 @@ test('a push with a bad field is used without it, and one that is broken changes
     const stream = await inbound?.newStream(PUSH)
     await stream?.write(bytes)
     await stream?.closeWrite()
-    // The other side has made of it what it will.
+    // The other side has processed it.
     await stream?.read().catch(() => {})
   }
   const pushed = encodeIdentify({ protocols: ['/pushed'] })
@@ -222,7 +222,7 @@ test('a push with a bad field is used without it, and one that is broken changes
   t.deepEqual((await identify(connection)).protocols, ['/pushed'])
 })
 
-test('a node with 250 handlers and 600 addresses tells no more than every peer reads', async (t) => {
+test('a node with 250 handlers and 600 addresses sends no more than every peer reads', async (t) => {
   const names = numbered(250, (index) => `/handlers/${index}/`.padEnd(100, 'x'))
   const { listener, connection } = await two(t)
   for (const name of names) listener.handle(name, (stream) => stream.close())
@@ -233,7 +233,7 @@ test('a node with 250 handlers and 600 addresses tells no more than every peer r
   const stream = await connection.newStream(IDENTIFY)
   const parts: Uint8Array[] = []
   for await (const part of stream.messages()) parts.push(part.slice())
-  // go reads nine of them, rust 4 KiB of the first, which is all that rust, js and py read.
+  // go reads nine parts; rust, js and py read the first one only, rust no more than 4 KiB of it.
   t.true(parts.length > 1 && parts.length <= 9, `${parts.length}`)
   t.true((parts[0]?.length ?? 0) <= 4_096, `${parts[0]?.length}`)
   for (const part of parts) t.true(part.length <= PART_BYTES_MAX, `${part.length}`)
@@ -252,7 +252,7 @@ test('a node with 250 handlers and 600 addresses tells no more than every peer r
   const first: { listenAddrs?: string[]; protocols?: string[] } = {}
   mergeIdentify(first, parts[0] as Uint8Array)
   t.true((first.listenAddrs?.length ?? 0) > 0 && (first.protocols?.length ?? 0) > 0, 'some of both')
-  const told = await identify(connection, { force: true })
-  t.is(told.protocols.length, protocols.length)
+  const result = await identify(connection, { force: true })
+  t.is(result.protocols.length, protocols.length)
   t.is(connection.swarm.addressBook.get(listener.peerId).length, 64)
 })

@@ -1,4 +1,4 @@
-/** What `console.log` shows of this package's objects, and `connection.stats()`. */
+/** `console.log` of this package's objects, and `connection.stats()`. */
 import { type InspectOptions, inspect } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import * as errors from '../../ts/errors.ts'
@@ -14,17 +14,17 @@ const EVERYTHING: InspectOptions = {
   maxStringLength: null
 }
 
-// Bytes of a key that may stand together by chance: six of one place are one in 10^14.
+// Length of a part of a key that does not match by chance: six bytes at one place are one in 10^14.
 const WINDOW_BYTES = 6
 
-/** Fails where any part of a secret stands in `text`: in hexadecimal, in base64, or as numbers. */
+/** Fails if `text` contains any part of a secret: in hexadecimal, in base64, or as numbers. */
 function hidden(t: ExecutionContext, secret: Uint8Array, text: string): void {
   const plain = text.replaceAll(/\s/g, '')
   for (let start = 0; start + WINDOW_BYTES <= secret.length; start += 1) {
     const part = Buffer.from(secret.subarray(start, start + WINDOW_BYTES))
     const forms = [part.toString('hex'), part.toString('base64'), part.toString('base64url')]
     for (const form of [...forms, part.join(',')]) {
-      if (plain.toLowerCase().includes(form.toLowerCase())) t.fail(`${form} stands in ${text}`)
+      if (plain.toLowerCase().includes(form.toLowerCase())) t.fail(`${form} is in ${text}`)
     }
   }
 }
@@ -34,8 +34,8 @@ function secretOf(key: Uint8Array): Uint8Array {
   return key.subarray(4, 36)
 }
 
-/** How many hot calls `look` makes. */
-function crossings(look: () => unknown): number {
+/** Number of hot calls that `action` makes. */
+function crossings(action: () => unknown): number {
   const hot = environment().hot as unknown as Record<string, unknown>
   const calls = Object.entries(hot).filter(([, call]) => typeof call === 'function')
   let made = 0
@@ -46,7 +46,7 @@ function crossings(look: () => unknown): number {
     }
   }
   try {
-    look()
+    action()
   } finally {
     for (const [name, call] of calls) hot[name] = call
   }
@@ -60,7 +60,7 @@ test('console.log of a swarm, a connection, a stream, its options and an error s
     listener: { privateKey: keys[1] }
   })
   const { near, far } = await pair.openStreams()
-  // What is made at first use is there.
+  // Lazily created values exist.
   t.truthy([pair.dialer.privateKey, pair.outbound.localPrivateKey, pair.inbound.remotePublicKey])
   const misuse = t.throws(() => pair.dialer.handle(keys[0] as never, () => {}))
   const badPeer = t.throws(() => pair.dialer.getConnections(keys[0] as never))
@@ -72,8 +72,8 @@ test('console.log of a swarm, a connection, a stream, its options and an error s
   }
   const shown = (): void => {
     for (const key of keys) {
-      for (const asked of [{}, { getters: true }, { compact: false }, { customInspect: false }]) {
-        hidden(t, secretOf(key), inspect(objects, { ...EVERYTHING, ...asked }))
+      for (const extra of [{}, { getters: true }, { compact: false }, { customInspect: false }]) {
+        hidden(t, secretOf(key), inspect(objects, { ...EVERYTHING, ...extra }))
       }
     }
   }
@@ -82,7 +82,7 @@ test('console.log of a swarm, a connection, a stream, its options and an error s
   await outbound.close()
   await dialer.close()
   shown()
-  // The check finds what is there.
+  // The check finds a key that is shown.
   t.throws(() => hidden({ fail: fails } as never, keys[0], inspect(keys[0], EVERYTHING)))
 })
 
@@ -90,7 +90,7 @@ function fails(message: string): never {
   throw new Error(message)
 }
 
-overPairs('console.log of a connection tells who, where, how and how much', async (t, pair) => {
+overPairs('console.log of a connection shows peer, address, stack and bytes', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await near.write(new Uint8Array(1_000))
   await far.read(1_000)
@@ -123,7 +123,7 @@ overPairs('console.log of a connection tells who, where, how and how much', asyn
   )
 })
 
-test('console.log of a stream tells its state by name and its bytes, and of one that failed why', async (t) => {
+test('console.log of a stream shows its state by name and its bytes, and the error of one that failed', async (t) => {
   const { openStreams, outbound } = await createPair(t)
   const { near, far } = await openStreams()
   await near.write(new Uint8Array(10))
@@ -147,7 +147,7 @@ test('console.log of a stream tells its state by name and its bytes, and of one 
   )
 })
 
-test('console.log of a swarm tells its state, where it listens, and what it has, without a crossing', async (t) => {
+test('console.log of a swarm shows its state, addresses and counts, without a crossing', async (t) => {
   const { dialer, listener, openStreams } = await createPair(t)
   await openStreams()
   const text = inspect(listener)
@@ -164,7 +164,7 @@ test('console.log of a swarm tells its state, where it listens, and what it has,
   t.regex(inspect(dialer), /state: 'closed'.*connections: 0/s)
 })
 
-test('objects below the last level are named, and colours are those that were asked for', async (t) => {
+test('objects below the last level are named, and colours follow the options', async (t) => {
   const { dialer, outbound, openStreams } = await createPair(t)
   const { near } = await openStreams()
   const deep = { deep: { dialer, outbound, near } }
@@ -202,7 +202,7 @@ test('console.log of a failed dial has its stack, and a line for each address', 
   }
 })
 
-test('an error shows its details and cause, not what says nothing, and a cause that comes back ends', (t) => {
+test('an error shows its details and cause, omits empty ones, and stops at a circular cause', (t) => {
   const cause = new Error('below')
   const reset = inspect(new errors.StreamResetError('gone', { errorCode: 7, remote: true, cause }))
   t.regex(reset, /^StreamResetError: gone\n.*errorCode: 7.*remote: true.*cause: Error: below/s)
@@ -216,7 +216,7 @@ test('an error shows its details and cause, not what says nothing, and a cause t
   t.is(inspect({ a: { late: ring } }, { depth: 1 }), '{ a: { late: [InternalError: ring] } }')
 })
 
-overPairs('what a connection has carried can be asked for after its end', async (t, pair) => {
+overPairs('the byte counts of a connection remain available after its end', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await near.write(new Uint8Array(50_000))
   await near.closeWrite()

@@ -13,7 +13,7 @@ const MIB = 1024 * 1024
 const STREAMS = 2_000
 
 test.serial(
-  '200 streams that nobody reads bound the memory of both ends and leave the others to go on',
+  '200 unread streams keep the memory of both ends bounded and do not block the others',
   async (t) => {
     const reader = await running(t, [programUrl('unread').pathname, 'read'])
     const writer = await run('unread', 'write', reader.firstLine)
@@ -31,35 +31,35 @@ test.serial(
     }
     const [[, { echoes, bytesWritten }], [, { memoryResets }]] = reports
     t.is(echoes, 200)
-    // What the reader's connection may hold, once over for the window of each stream.
+    // A window per stream, and as much again that the reader's connection may hold.
     t.true(bytesWritten < 200 * 2 * 262_144 + 8 * MIB, `${bytesWritten}`)
     t.true(memoryResets > 0)
   }
 )
 
-test.serial('a question on a busy connection wakes JavaScript, and no other thread', async (t) => {
+test.serial('a request on a busy connection wakes JavaScript, and no other thread', async (t) => {
   const { dialer, openStreams } = await createPair(t)
   const { near, far } = await openStreams()
   const answers = (async () => {
-    for await (const question of far) await far.write(question)
+    for await (const request of far) await far.write(request)
   })()
-  const question = pattern(32)
-  const ask = async (count: number): Promise<void> => {
-    for (let asked = 0; asked < count; asked += 1) {
-      await near.write(question)
-      t.deepEqual(await near.read(32), question)
+  const request = pattern(32)
+  const exchange = async (count: number): Promise<void> => {
+    for (let sent = 0; sent < count; sent += 1) {
+      await near.write(request)
+      t.deepEqual(await near.read(32), request)
     }
   }
-  // Both ends become guests of this thread's event loop.
-  await ask(100)
+  // Both ends move to this thread's event loop.
+  await exchange(100)
   const before = dialer.counters()
-  await ask(1_000)
+  await exchange(1_000)
   const after = dialer.counters()
   await near.closeWrite()
   await answers
   const counted = (name: keyof typeof after): number => after[name] - before[name]
   if (process.platform !== 'linux') return
-  // One a message, unless an answer is there before the question was put.
+  // One per message, unless an answer has already arrived.
   t.true(counted('inlineReads') >= 1_500, `${counted('inlineReads')} reads`)
   t.true(counted('kicks') <= 100, `${counted('kicks')} kicks`)
   t.true(counted('rings') <= 100, `${counted('rings')} rings`)
@@ -105,7 +105,7 @@ function journalOf(swarm: Swarm): Journal {
 
 type Ending = (stream: Stream) => unknown
 
-/** Says nothing on the wire: the other end learns of it after a minute, or when it ends by itself. */
+/** Sends nothing: the other end notices after a minute, or when it ends by itself. */
 const remove: Ending = (stream) => stream.remove()
 
 /** Final when the other end is. */
@@ -114,7 +114,7 @@ const readToTheEnd: Ending = async (stream) => {
   for await (const _ of stream);
 }
 
-/** Ways for a stream to end, each sooner or later final whatever the other side does, if that ends too. */
+/** Ways to end a stream. Each becomes final whatever the other side does, provided that ends too. */
 const ENDINGS: readonly Ending[] = [
   (stream) => stream.close(),
   (stream) => stream.reset(7),
@@ -150,15 +150,15 @@ async function endBy(ending: Ending, stream: Stream, random: Random): Promise<vo
   try {
     await ending(stream)
   } catch {
-    // The other side was quicker, or it is the ending that throws: a reset is the end of it.
+    // The other side was quicker, or the ending itself throws: the reset below ends the stream.
   }
-  // An ending that leaves it to the other side is helped along, now and then only later.
+  // An ending that depends on the other side is completed by a reset, sometimes a turn later.
   if (random(2) === 0) await new Promise((resolve) => setImmediate(resolve))
   if (stream.isOperational()) await stream.reset()
 }
 
 test.serial(
-  '2,000 random endings on both sides tell in order, each stream once, and leave no count behind',
+  '2,000 random endings on both sides are reported in order, once per stream, and leave no count behind',
   async (t) => {
     const random = seeded(20_262)
     const pair = await createPair(t)
@@ -172,21 +172,21 @@ test.serial(
       pair.listener.handle(protocol, (stream) => endBy(pick(random, endings), stream, random))
     handle('/endings', ENDINGS)
     handle(
-      '/heard',
+      '/final',
       ENDINGS.filter((ending) => ending !== remove)
     )
     let left = STREAMS
     const lane = async (): Promise<void> => {
       while (left > 0) {
         left -= 1
-        // Some end with their connection, taken away under them.
+        // Some are lost with their connection.
         const connection =
           random(20) === 0
             ? await pair.dialer.dialPeer(pair.listener.peerId, { force: true })
             : pair.outbound
         const ending = pick(random)
         if (ending === remove) removals += 1
-        const stream = await connection.newStream(ending === readToTheEnd ? '/heard' : '/endings')
+        const stream = await connection.newStream(ending === readToTheEnd ? '/final' : '/endings')
         if (random(2) === 0) stream.send(pattern(random(3_000)))
         if (connection !== pair.outbound) void connection.close()
         await endBy(ending, stream, random)
@@ -196,7 +196,7 @@ test.serial(
     await until(() => pair.listener.getTotalConnections() === 1)
     await until(() => pair.dialer.getTotalConnections() === 1)
     const open = (): Stream[] => [...pair.outbound.streams, ...pair.inbound.streams]
-    // All end by themselves, but what the other end removed while it was read: that is not waited for.
+    // All end by themselves, except those removed by the other end while they were read: those are not waited for.
     await until(() => open().length <= removals)
     await Promise.all(open().map((stream) => stream.reset()))
     await until(() => open().length === 0)

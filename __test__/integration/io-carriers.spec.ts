@@ -16,7 +16,7 @@ import { bytesOf, textOf } from '../support/readers.ts'
 import { socketPair } from '../support/sockets.ts'
 
 // I6
-test('reads what has arrived, and the remote’s end is empty and no error', async (t) => {
+test('reads what has arrived; the remote’s end reads as empty, not as an error', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   t.true(stream instanceof TcpStream)
@@ -30,13 +30,13 @@ test('reads what has arrived, and the remote’s end is empty and no error', asy
   t.is((await stream.read(10)).length, 0)
   t.true(stream.readableEnded)
   t.is((await stream.read()).length, 0)
-  // The other half is open still.
+  // The other half is still open.
   await stream.write(bytesOf('bye'))
   t.is(String(await once(far, 'data')), 'bye')
 })
 
 // I6, I9
-test('an end is told at once to who needs more bytes', async (t) => {
+test('an end is reported at once to a reader that needs more bytes', async (t) => {
   const { near, far } = await socketPair(t)
   far.end('abc')
   const err = await t.throwsAsync(readExactly(tcpStream(near), 10), {
@@ -91,7 +91,7 @@ test('after our own close reads are empty, writes reject, and the peer has every
   await until(() => near.destroyed)
 })
 
-test('a write that nobody waits for goes out before the close behind it', async (t) => {
+test('an unawaited write goes out before the close behind it', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   const write = stream.write(bytesOf('hello'))
@@ -117,7 +117,7 @@ test('a close reaches the peer although its last bytes were not read here', asyn
 })
 
 // I7
-test('writes at once are one after the other, empty ones do no harm', async (t) => {
+test('concurrent writes are sequential, and empty ones are harmless', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   const sent = Array.from({ length: 20 }, (_, index) => pattern(30_000, index))
@@ -130,7 +130,7 @@ test('writes at once are one after the other, empty ones do no harm', async (t) 
 })
 
 // I7, A116
-test('reads at once are answered in their order, and no byte twice', async (t) => {
+test('concurrent reads are served in order, and no byte twice', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   const reads = Array.from({ length: 10 }, () => readExactly(stream, 1))
@@ -153,7 +153,7 @@ test('an error that has nothing to do with the network passes through', async (t
   t.is(await t.throwsAsync(stream.write(bytesOf('a'))), own)
 })
 
-test('a socket that somebody else destroys is a closed connection', async (t) => {
+test('a socket that is destroyed elsewhere is a closed connection', async (t) => {
   const { near } = await socketPair(t)
   const stream = tcpStream(near)
   const waiting = stream.read(1)
@@ -162,7 +162,7 @@ test('a socket that somebody else destroys is a closed connection', async (t) =>
   await stream.close()
 })
 
-test('the address at the other end is known after the close, IPv6 too', async (t) => {
+test('the remote address is known after the close, for IPv6 too', async (t) => {
   for (const host of ['127.0.0.1', '::1']) {
     const { near } = await socketPair(t, host)
     const stream = tcpStream(near)
@@ -189,7 +189,7 @@ test('a socket that is connecting can be wrapped already', async (t) => {
 })
 
 // A115
-test('an aborted write says what the peer gets all the same, and a framer minds it', async (t) => {
+test('an aborted write reports the bytes the peer still gets, and a framer writes nothing after it', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   far.pause()

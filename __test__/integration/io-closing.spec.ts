@@ -1,4 +1,4 @@
-/** Closes over a peer that reads nothing: a signal ends them, and a minute does. */
+/** Closes with a peer that reads nothing: they end on a signal, and after a minute. */
 import { Duplex } from 'node:stream'
 import { mock } from 'node:test'
 import test, { type ExecutionContext } from 'ava'
@@ -17,7 +17,7 @@ import { socketPair } from '../support/sockets.ts'
 
 const MORE_THAN_FITS = new Uint8Array(32 * 1024 * 1024)
 
-/** Carriers whose write never ends; `isGone` tells whether what was below was let go of. */
+/** Carriers whose write never ends; `isGone` returns whether the underlying transport was released. */
 const STUCK: Readonly<
   Record<
     string,
@@ -44,7 +44,7 @@ const STUCK: Readonly<
 }
 
 for (const [name, make] of Object.entries(STUCK)) {
-  test(`a close over ${name} whose other side takes nothing ends with its signal`, async (t) => {
+  test(`a close over ${name} whose other side reads nothing ends with its signal`, async (t) => {
     const { carrier, isGone } = await make(t)
     void carrier.write(MORE_THAN_FITS).catch(() => {})
     await turns()
@@ -57,7 +57,7 @@ for (const [name, make] of Object.entries(STUCK)) {
     t.true(isGone())
   })
 
-  test.serial(`a close over ${name} whose other side takes nothing ends by itself`, async (t) => {
+  test.serial(`a close over ${name} whose other side reads nothing ends by itself`, async (t) => {
     const { carrier, isGone } = await make(t)
     void carrier.write(MORE_THAN_FITS).catch(() => {})
     await turns()

@@ -14,9 +14,9 @@ import { turn } from '../support/fake-connection.ts'
 import { pattern } from '../support/pair.ts'
 import { bytesOf, textOf } from '../support/readers.ts'
 
-// The timers are everybody's in this file: whoever else closes meanwhile would wait for them.
+// Serial: the mocked timers apply to the whole file, so any other close would wait for them.
 test.serial(
-  'a close waits for its flush for a minute, and a while for the peer after it',
+  'a close waits for its flush for a minute, and then briefly for the peer',
   async (t) => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
@@ -112,7 +112,7 @@ for (const name of Object.keys(carriers())) {
   })
 }
 
-test('a web stream that fails tells its own error', async (t) => {
+test('a web stream that fails rejects with its own error', async (t) => {
   const broken = new Error('broken below')
   const readable = new ReadableStream({ pull: (controller) => controller.error(broken) })
   const writable = new WritableStream({ write: () => Promise.reject(broken) })
@@ -123,7 +123,7 @@ test('a web stream that fails tells its own error', async (t) => {
   await carrier.close()
 })
 
-test('a close ends the wait of a write for a web stream that takes nothing', async (t) => {
+test('a close ends a write that waits for a stalled web stream', async (t) => {
   const writable = new WritableStream({ write: () => new Promise(() => {}) })
   const carrier = fromWebStreams({ readable: new ReadableStream(), writable })
   const abort = new AbortController()

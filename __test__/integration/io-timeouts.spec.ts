@@ -1,7 +1,7 @@
 /**
- * Timeouts of carriers while the event loop is busy: what was done before the time was up is no timeout.
+ * Timeouts of carriers while the event loop is busy: an operation done before its timeout does not time out.
  *
- * The tests are serial: each blocks the loop of all.
+ * The tests are serial: each blocks the shared loop.
  */
 import { getEventListeners } from 'node:events'
 import { stat } from 'node:fs'
@@ -15,14 +15,14 @@ import { socketPair } from '../support/sockets.ts'
 const TIMEOUT_MS = 10
 const BUSY_MS = 40
 
-/** Keep the event loop from whatever has arrived, until the time is up. */
+/** Blocks the event loop past the timeout. */
 function block(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_MS)
 }
 
 const late = (): AbortSignal => AbortSignal.timeout(TIMEOUT_MS)
 
-/** A Duplex whose writes are done on another thread; `written` is what it was given. */
+/** A Duplex whose writes complete on another thread; `written` collects its chunks. */
 function slowSink(): { readonly duplex: Duplex; readonly written: Buffer[] } {
   const written: Buffer[] = []
   const duplex = new Duplex({
@@ -35,7 +35,7 @@ function slowSink(): { readonly duplex: Duplex; readonly written: Buffer[] } {
   return { duplex, written }
 }
 
-test.serial('a read of a socket gets what arrived before its time was up', async (t) => {
+test.serial('a socket read returns bytes that arrived before its timeout', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   const read = stream.read(5, { signal: late() })
@@ -44,7 +44,7 @@ test.serial('a read of a socket gets what arrived before its time was up', async
   t.is(textOf(await read), 'hello')
 })
 
-test.serial('a read of a socket is told of the end that came before its time was up', async (t) => {
+test.serial('a socket read reports an end that arrived before its timeout', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   // So that the end is sent within this turn.
@@ -58,7 +58,7 @@ test.serial('a read of a socket is told of the end that came before its time was
 })
 
 test.serial(
-  'reads that wait for their turn get what arrived before their time was up',
+  'reads that wait in the queue return bytes that arrived before their timeout',
   async (t) => {
     const { near, far } = await socketPair(t)
     const stream = tcpStream(near)
@@ -80,7 +80,7 @@ test.serial(
 )
 
 test.serial(
-  'a read of Web streams that waits for its turn gets what arrived before its time was up',
+  'a queued read of Web streams returns bytes that arrived before its timeout',
   async (t) => {
     const { near, far } = await socketPair(t)
     const stream = fromWebStreams(
@@ -93,7 +93,7 @@ test.serial(
   }
 )
 
-test.serial('a write that was passed on before its time was up is done', async (t) => {
+test.serial('a write passed on before its timeout completes', async (t) => {
   const { duplex, written } = slowSink()
   const write = fromDuplex(duplex).write(bytesOf('hello'), { signal: late() })
   block()
@@ -101,7 +101,7 @@ test.serial('a write that was passed on before its time was up is done', async (
   t.is(Buffer.concat(written).toString(), 'hello')
 })
 
-test.serial('a write whose turn comes after its time was up is not begun', async (t) => {
+test.serial('a queued write is not begun after its timeout', async (t) => {
   const { duplex, written } = slowSink()
   const stream = fromDuplex(duplex)
   const writes = [
@@ -119,7 +119,7 @@ test.serial('a write whose turn comes after its time was up is not begun', async
 })
 
 test.serial(
-  'a timeout that finds nothing ends the read, and leaves nothing on its signal',
+  'a timeout without any data ends the read, and leaves nothing on its signal',
   async (t) => {
     const { near, far } = await socketPair(t)
     const stream = tcpStream(near)
@@ -132,7 +132,7 @@ test.serial(
   }
 )
 
-test.serial('an abort that is no timeout ends a read at once, whatever has arrived', async (t) => {
+test.serial('an abort other than a timeout ends a read at once, whatever arrived', async (t) => {
   const { near, far } = await socketPair(t)
   const stream = tcpStream(near)
   const controller = new AbortController()

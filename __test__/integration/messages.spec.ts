@@ -25,7 +25,7 @@ async function reading(pair: Pair, options: MessagesOptions): Promise<[Stream, M
   return [near, far.messages(options)]
 }
 
-/** Every message to the end, and how it ended, in the words of the vectors. */
+/** Reads every message; returns them with the kind of end as the vectors name it. */
 async function cut(messages: Messages): Promise<[Uint8Array[], FramingVector['end']]> {
   const seen: Uint8Array[] = []
   try {
@@ -76,7 +76,7 @@ test('three messages split at every byte are the same messages', async (t) => {
 })
 
 // A113
-test('forty thousand small messages at once come in order, and leave the loop to others', async (t) => {
+test('forty thousand small messages at once arrive in order, and do not block the event loop', async (t) => {
   const pair = await createPair(t)
   const [near, far] = await reading(pair, { framing: 'varint' })
   const sent = Array.from({ length: 40_000 }, (_, index) => bytesOf(String(index).padEnd(100)))
@@ -103,11 +103,11 @@ test('forty thousand small messages at once come in order, and leave the loop to
   over = true
   t.is(seen, 40_000)
   t.true(batches < 1_000, `${batches} batches: many messages an event`)
-  // A turn takes about twelve thousand.
+  // One turn handles about twelve thousand.
   t.true(turns > 1)
 })
 
-// A110. Serial: it looks at the memory of the process.
+// A110. Serial: it measures the memory of the process.
 test.serial('a million empty messages are delivered, and memory stays flat', async (t) => {
   const pair = await createPair(t)
   const [near, far] = await reading(pair, { framing: 'varint' })
@@ -126,7 +126,7 @@ test.serial('a million empty messages are delivered, and memory stays flat', asy
 })
 
 // A115
-test('a read that is aborted anywhere is taken up where it was', async (t) => {
+test('a read aborted anywhere resumes where it stopped', async (t) => {
   const pair = await createPair(t)
   const sent = [bytesOf('before'), pattern(300_000), bytesOf('after')]
   for (const framing of ['varint', 'fixed32', 'fixed64'] as const) {
@@ -152,7 +152,7 @@ test('a read that is aborted anywhere is taken up where it was', async (t) => {
 })
 
 // A116
-test('reads and writes at once keep their order and never interleave', async (t) => {
+test('concurrent reads and writes keep their order and never interleave', async (t) => {
   const pair = await createPair(t)
   const { near, far } = await pair.openStreams()
   const [out, back] = [near.messages(), far.messages()]
@@ -163,7 +163,7 @@ test('reads and writes at once keep their order and never interleave', async (t)
   await Promise.all(writes)
 })
 
-test('an aborted write is sent whole, and the next message stands behind it', async (t) => {
+test('an aborted write is sent whole, and the next message follows it', async (t) => {
   const pair = await createPair(t)
   const { near, far } = await pair.openStreams()
   const [out, back] = [near.messages(), far.messages()]
@@ -187,7 +187,7 @@ test('an aborted write is sent whole, and the next message stands behind it', as
   t.is(textOf(await back.readMsg()), 'third')
 })
 
-test('a deadline that passes inside of a message makes it the last', async (t) => {
+test('a deadline that passes inside a message makes it the last', async (t) => {
   const pair = await createPair(t)
   const { near } = await pair.openStreams()
   const out = near.messages()
@@ -200,8 +200,8 @@ test('a deadline that passes inside of a message makes it the last', async (t) =
   t.throws(() => out.sendMessage(bytesOf('a')), { instanceOf: MsgioError })
 })
 
-// A118. Serial: it looks at the memory of the process.
-test.serial('memory follows what came of a message and not what was announced', async (t) => {
+// A118. Serial: it measures the memory of the process.
+test.serial('memory follows the bytes received of a message, not its stated length', async (t) => {
   const pair = await createPair(t)
   const before = process.memoryUsage().arrayBuffers
   const aborts: AbortController[] = []
@@ -216,13 +216,13 @@ test.serial('memory follows what came of a message and not what was announced', 
   await until(() => pair.listener.counters().streamsOpened >= 100)
   for (let index = 0; index < 10; index += 1) await turn()
   const grown = process.memoryUsage().arrayBuffers - before
-  t.true(grown < 32 * 1024 * 1024, `${grown} bytes for 100 messages of 8 MiB of which a byte came`)
+  t.true(grown < 32 * 1024 * 1024, `${grown} bytes for 100 messages of 8 MiB with one byte each`)
   for (const abort of aborts) abort.abort()
   await Promise.all(reads)
 })
 
 // I2, A114
-test('a message over the limit is refused before a byte is written, and the limit if it is none', async (t) => {
+test('a message over the limit is refused before a byte is written, and an invalid limit is refused', async (t) => {
   const pair = await createPair(t)
   const { near, far } = await pair.openStreams()
   const out = near.messages({ maxMessageBytes: 10 })
@@ -238,7 +238,7 @@ test('a message over the limit is refused before a byte is written, and the limi
   }
 })
 
-test('a message over the limit fails the stream, so that its sender hears of it', async (t) => {
+test('a message over the limit fails the stream, so that its sender is notified', async (t) => {
   const pair = await createPair(t)
   const [near, far] = await reading(pair, { maxMessageBytes: 10 })
   await near.write(Uint8Array.of(11))
@@ -247,7 +247,7 @@ test('a message over the limit fails the stream, so that its sender hears of it'
 })
 
 // A112, A113
-test('whatever was written is read, whatever the pieces', async (t) => {
+test('everything written is read, however it is split', async (t) => {
   const pair = await createPair(t)
   const property = fc.asyncProperty(
     fc.constantFrom(...FRAMINGS),
@@ -271,7 +271,7 @@ test('whatever was written is read, whatever the pieces', async (t) => {
 })
 
 // I8
-test('an end inside a message tells how much came, over a live connection', async (t) => {
+test('an end inside a message reports the bytes received, over a live connection', async (t) => {
   const pair = await createPair(t)
   const check = async (t: ExecutionContext, size: number, received: number): Promise<void> => {
     const [near, far] = await reading(pair, { framing: 'fixed32' })

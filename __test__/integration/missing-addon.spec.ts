@@ -1,4 +1,4 @@
-/** The package as it is where its addon was not installed. */
+/** The package without its addon installed. */
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ async function withoutAddon(t: ExecutionContext): Promise<string> {
   return folder
 }
 
-test('ferroswarm --help, --version and a wrong verb need no addon', async (t) => {
+test('ferroswarm --help, --version and an unknown verb need no addon', async (t) => {
   const main = join(await withoutAddon(t), 'dist', 'cli', 'main.js')
   const help = await program(process.execPath, [main, '--help'])
   t.is(help.code, 0, help.err)
@@ -30,7 +30,7 @@ test('ferroswarm --help, --version and a wrong verb need no addon', async (t) =>
   t.is((await program(process.execPath, [main, 'frobnicate'])).code, 2)
 })
 
-test('a verb says in one sentence that there is no addon, and fails', async (t) => {
+test('a verb reports the missing addon in one sentence, and fails', async (t) => {
   const main = join(await withoutAddon(t), 'dist', 'cli', 'main.js')
   const id = await program(process.execPath, [main, 'id'])
   t.is(id.code, 1)
@@ -44,7 +44,7 @@ test('a verb says in one sentence that there is no addon, and fails', async (t) 
   t.regex(String(event?.message), SENTENCE)
 })
 
-test('importing the package says it too', async (t) => {
+test('importing the package reports it too', async (t) => {
   const folder = await withoutAddon(t)
   const { code, out, err } = await program(
     process.execPath,

@@ -1,4 +1,4 @@
-/** Every public call refuses what it cannot take: synchronously, by name, before anything changes. */
+/** Every public call rejects invalid arguments: synchronously, by name, before anything changes. */
 import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
 import { Connection, InvalidParametersError, ping, Stream, Swarm } from '../../ts/index.ts'
@@ -44,7 +44,7 @@ const NONSENSE: readonly unknown[] = [
 
 const nonsense = fc.oneof(fc.constantFrom(...NONSENSE), fc.anything())
 
-/** Calls each one with nonsense; what throws otherwise, rejects or is taken is named. */
+/** Passes nonsense to each call; names one that throws another error, rejects or accepts it. */
 function refuseNonsense(t: ExecutionContext, calls: readonly Argument[]): void {
   for (const { name, call, takes } of calls) {
     fc.assert(
@@ -94,7 +94,7 @@ test('nonsense of every type given to a function of the package is refused', asy
   t.true(near.isOperational())
 })
 
-test('a duration given for a date is refused as one', async (t) => {
+test('a duration passed as a date is refused', async (t) => {
   const { openStreams } = await createPair(t)
   const { near } = await openStreams()
   for (const set of ['setDeadline', 'setReadDeadline', 'setWriteDeadline'] as const) {
@@ -105,7 +105,7 @@ test('a duration given for a date is refused as one', async (t) => {
   }
 })
 
-test('a date given for a duration is refused as one', async (t) => {
+test('a date passed as a duration is refused', async (t) => {
   const { dialer, listener: remote, outbound } = await createPair(t)
   const timeout = Date.now() + 5_000
   const err = { instanceOf: InvalidParametersError, message: /a duration of 0 to 2147483647 ms/ }
@@ -118,21 +118,21 @@ test('a date given for a duration is refused as one', async (t) => {
 test('no method that takes arguments is left out', (t) => {
   const covered = (calls: readonly Argument[]): Set<string> =>
     new Set(calls.map(({ name }) => /^(\w+)\(/.exec(name)?.[1] ?? ''))
-  // Where anything may be given, or nothing is.
+  // They accept anything, or nothing.
   const free = new Set(['constructor', 'removeEventListener', 'stopNotify'])
   const fake = { addEventListener: () => {}, getListenAddrs: () => [], peerId: '' } as never
   const pair = { dialer: fake, listener: fake } as unknown as Pair
-  const faces: [object, Set<string>][] = [
+  const classes: [object, Set<string>][] = [
     [Swarm.prototype, covered(swarmCalls(pair))],
     [Connection.prototype, covered(connectionCalls(fake))],
     [Stream.prototype, covered(streamCalls(fake))]
   ]
-  for (const [face, names] of faces) {
-    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(face))) {
+  for (const [prototype, names] of classes) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
       const takesArguments =
         typeof value === 'function' && /^(?:async )?\w+\([^)]/.test(String(value))
       if (takesArguments && !free.has(name) && !name.startsWith('on')) {
-        t.true(names.has(name), `${face.constructor.name}.${name} is not called with nonsense`)
+        t.true(names.has(name), `${prototype.constructor.name}.${name} is not called with nonsense`)
       }
     }
   }

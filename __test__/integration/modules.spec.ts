@@ -4,21 +4,21 @@ import { program } from '../support/cli.ts'
 const INDEX = new URL('../../ts/index.ts', import.meta.url)
 const IO = new URL('../../ts/io/index.ts', import.meta.url)
 
-// What a program pays before its first byte is files to find, read and compile. This is one for each thing that
-// the package does; more want a reason.
+// The startup cost of a program is files to find, read and compile. One module per feature of the package; more
+// need a reason.
 const MODULES_MAX = 82
 const IO_MODULES_MAX = 26
-// To import one of Node's own modules makes all of its exports: 5 ms for node:fs, 3 ms for node:util, 0.4 ms for these.
-// node:module is not seen, as what looks has imported it.
+// Importing a builtin of Node creates all of its exports: 5 ms for node:fs, 3 ms for node:util, 0.4 ms for these.
+// node:module is not seen, as the probe itself imports it.
 const BUILTINS = ['node:diagnostics_channel', 'node:os']
 
 interface Loaded {
   readonly files: readonly string[]
-  /** Those of Node that were imported; `require` leaves their exports alone. */
+  /** Builtins that were imported; `require` does not create their exports. */
   readonly builtins: readonly string[]
 }
 
-/** What is loaded at each `look()` of `body`, which finds an entry's exports in `entry`. */
+/** Modules loaded at each `dump()` of `body`, where `entry` holds the exports of the entry point. */
 async function loadedBy(body: string, entry = INDEX): Promise<Loaded[]> {
   const source = `
     import { registerHooks } from 'node:module'
@@ -29,7 +29,7 @@ async function loadedBy(body: string, entry = INDEX): Promise<Loaded[]> {
         return next(url, context)
       }
     })
-    const look = () => console.log(JSON.stringify(loaded))
+    const dump = () => console.log(JSON.stringify(loaded))
     const entry = await import(${JSON.stringify(entry.href)})
     const { createSwarm } = entry
     ${body}`
@@ -55,7 +55,7 @@ function librariesIn(loaded: Loaded | undefined): string[] {
 }
 
 test(`importing the package loads at most ${MODULES_MAX} modules, none of them a library`, async (t) => {
-  const [imported] = await loadedBy('look()')
+  const [imported] = await loadedBy('dump()')
   t.log(`${imported?.files.length} modules`)
   t.true(imported?.files.some((file) => file.endsWith('/ts/swarm.ts')))
   t.true((imported?.files.length ?? 0) <= MODULES_MAX, `${imported?.files.length}`)
@@ -67,7 +67,7 @@ test(`a node that listens has loaded at most ${MODULES_MAX} modules, none of the
   const [listening] = await loadedBy(`
     const swarm = await createSwarm({ ioThreads: 1 })
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
-    look()
+    dump()
     await swarm.close()`)
   t.log(`${listening?.files.length} modules`)
   t.true((listening?.files.length ?? 0) <= MODULES_MAX, `${listening?.files.length}`)
@@ -75,23 +75,23 @@ test(`a node that listens has loaded at most ${MODULES_MAX} modules, none of the
   t.deepEqual(listening?.builtins, BUILTINS)
 })
 
-test('addresses are text until somebody asks for more', async (t) => {
+test('addresses stay text until their components are read', async (t) => {
   const [before, after] = await loadedBy(`
     const swarm = await createSwarm({ ioThreads: 1 })
     swarm.addEventListener('listen', ({ detail }) => detail.toString())
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
     const [addr] = swarm.getListenAddrs()
     addr.toString()
-    look()
+    dump()
     addr.getComponents()
-    look()
+    dump()
     await swarm.close()`)
   t.deepEqual(librariesIn(before), [])
   t.true(librariesIn(after).some((file) => file.includes('@multiformats/multiaddr')))
 })
 
 test(`ferroswarm/io loads at most ${IO_MODULES_MAX} modules, no library and nothing native`, async (t) => {
-  const [imported] = await loadedBy('look()', IO)
+  const [imported] = await loadedBy('dump()', IO)
   t.log(`${imported?.files.length} modules`)
   t.true(imported?.files.some((file) => file.endsWith('/ts/io/varint-length.ts')))
   t.true((imported?.files.length ?? 0) <= IO_MODULES_MAX, `${imported?.files.length}`)

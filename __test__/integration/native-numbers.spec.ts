@@ -1,4 +1,4 @@
-/** Numbers that no number of Rust is: what crosses the boundary refuses them, and none of them ends the process. */
+/** Numbers outside Rust's integer types: the boundary refuses them, and none of them ends the process. */
 import test from 'ava'
 import { ERROR_CODES } from '../../ts/errors.ts'
 import type { HotCalls, NativeNode, NativeNodeOptions } from '../../ts/native/addon.ts'
@@ -58,7 +58,7 @@ const HOT: Readonly<Record<string, ((hot: HotCalls, number: number) => number)[]
 }
 
 for (const [name, calls] of Object.entries(HOT)) {
-  test(`${name} answers numbers that are not whole ones of 32 bits with misuse`, async (t) => {
+  test(`${name} returns misuse for numbers that are not 32-bit integers`, async (t) => {
     await createNode(t)
     const { hot } = environment()
     for (const call of calls) {
@@ -67,7 +67,7 @@ for (const [name, calls] of Object.entries(HOT)) {
   })
 }
 
-/** What this thread has attached. */
+/** This thread's attachment. */
 function attachment(): number {
   return environment().hot.attachment
 }
@@ -115,7 +115,7 @@ function nativeNode(): NativeNode {
 }
 
 for (const [what, call] of Object.entries(COMMANDS)) {
-  test(`${what} is refused where it is not a whole number of 32 bits`, (t) => {
+  test(`${what} is refused unless it is a 32-bit integer`, (t) => {
     const node = nativeNode()
     for (const number of NONSENSE) {
       const thrown = t.throws(() => call(node, number), { any: true }, `${number}`)
@@ -125,7 +125,7 @@ for (const [what, call] of Object.entries(COMMANDS)) {
 }
 
 for (const [what, call] of Object.entries(TIMES)) {
-  test(`${what} is refused where it is no time`, (t) => {
+  test(`${what} is refused unless it is a valid time`, (t) => {
     const node = nativeNode()
     for (const number of [NaN, -1, -Infinity, -1e300]) {
       const thrown = t.throws(() => call(node, number), { any: true }, `${number}`)
@@ -134,7 +134,7 @@ for (const [what, call] of Object.entries(TIMES)) {
   })
 }
 
-test('limits and ioThreads of a node are refused where they are no whole numbers above 0', (t) => {
+test('limits and ioThreads of a node are refused unless they are integers above 0', (t) => {
   const { native } = environment()
   const privateKey = native.generateKey('ed25519')
   const limits = (name: string, number: number) =>

@@ -15,15 +15,15 @@ async function temporary(t: ExecutionContext): Promise<string> {
   return folder
 }
 
-async function run(t: ExecutionContext, cwd: string, ...words: string[]): Promise<void> {
-  const ended = await program(NPM, words, { cwd })
+async function run(t: ExecutionContext, cwd: string, ...args: string[]): Promise<void> {
+  const ended = await program(NPM, args, { cwd })
   t.is(ended.code, 0, ended.out + ended.err)
 }
 
-/** Packs what is built here; the tarball of the package and that of this platform. */
+/** Packs the local build; returns the tarballs of the package and of this platform. */
 async function pack(t: ExecutionContext, folder: string): Promise<[root: string, native: string]> {
-  const words = ['tools/pack.mjs', '--addons', NATIVE, '--out', folder, '--present']
-  const packed = await program(process.execPath, words)
+  const args = ['tools/pack.mjs', '--addons', NATIVE, '--out', folder, '--present']
+  const packed = await program(process.execPath, args)
   t.is(packed.code, 0, packed.err)
   const names = await readdir(folder)
   const named = (pattern: RegExp): string =>
@@ -81,7 +81,7 @@ test('the packed packages install without scripts and run the demo', async (t) =
   t.is(jsonLines(demo).at(-1)?.event, 'summary')
 })
 
-test("a platform's package carries its licences and the notices of what is linked into it", async (t) => {
+test("a platform's package carries its licences and the notices of the linked crates", async (t) => {
   t.timeout(300_000, 'npm on a machine that is busy with other tests')
   const folder = await temporary(t)
   const [, native] = await pack(t, folder)
@@ -99,7 +99,7 @@ test("a platform's package carries its licences and the notices of what is linke
   if (name === 'native-linux-x64-gnu') linked.push('openssl-src')
   for (const crate of linked) t.regex(notices, new RegExp(`^- ${crate} \\d.*: \\S`, 'm'))
   t.regex(notices, /AWS Libcrypto \(AWS-LC\)/)
-  // Neither of the tests nor of the build.
+  // No dependency of the tests or of the build.
   for (const crate of ['proptest', 'cc', 'syn']) {
     t.notRegex(notices, new RegExp(`^- ${crate} `, 'm'))
   }
@@ -121,8 +121,8 @@ test('a clone is not published: its package would not load', async (t) => {
 
 test('a release without an addon of every platform is not packed', async (t) => {
   const folder = await temporary(t)
-  const words = ['tools/pack.mjs', '--addons', NATIVE, '--out', folder]
-  const { code, err } = await program(process.execPath, words)
+  const args = ['tools/pack.mjs', '--addons', NATIVE, '--out', folder]
+  const { code, err } = await program(process.execPath, args)
   t.is(code, 1)
   t.regex(err, /has no addon for .*(?:darwin|linux|win32)-/)
   t.deepEqual(await readdir(folder), [])

@@ -1,4 +1,4 @@
-/** Pings with longer pauses than the answering side waits for the next one. */
+/** Pings with pauses longer than the responder's idle timeout. */
 import test, { type ExecutionContext } from 'ava'
 import { ping, type Stream } from '../../ts/index.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -7,7 +7,7 @@ import { createPair, turns, until } from '../support/pair.ts'
 const PING = '/ipfs/ping/1.0.0'
 const IDLE_MS = 10_000
 
-/** Two nodes whose time is `clock`'s, and the ping streams that the dialer has opened. */
+/** Two nodes on `clock`, and the ping streams opened by the dialer. */
 async function pinged(t: ExecutionContext, clock: FakeClock) {
   const pair = await createPair(t, { both: { clock, services: { ping: true } } })
   const opened: Stream[] = []
@@ -27,7 +27,7 @@ for (const interval of [11_000, 20_000, 3_600_000]) {
     for (let round = 1; round <= 4; round += 1) {
       t.true(((await pings.next()).value ?? 0) > 0)
       t.is(opened.length, round)
-      // Those before it are over at both ends.
+      // Earlier streams have ended at both ends.
       await until(() => outbound.streams.length === 1)
       clock.advance(interval)
       await until(() => answering() === 0)
@@ -38,14 +38,14 @@ for (const interval of [11_000, 20_000, 3_600_000]) {
   })
 }
 
-test('a ping that crosses the end of its idle stream goes over another one', async (t) => {
+test('a ping that crosses the end of its idle stream uses another one', async (t) => {
   const clock = new FakeClock()
   const { outbound, opened } = await pinged(t, clock)
   const pings = ping(outbound)
   for (let round = 0; round < 20; round += 1) {
     t.true(((await pings.next()).value ?? 0) > 0)
     clock.advance(IDLE_MS + 1)
-    // The next one is sent before, while and after the end of the stream is on its way.
+    // The next one is sent before, while and after the end of the stream is in flight.
     await turns(round % 5)
   }
   t.true(opened.length > 1)

@@ -1,4 +1,4 @@
-/** Handlers of predicates on live connections, and what else a negotiation can come to there. */
+/** Predicate handlers on live connections, and other outcomes of negotiation. */
 import test from 'ava'
 import { StreamErrorCode } from '../../ts/constants.ts'
 import {
@@ -18,41 +18,41 @@ import { createPair, until } from '../support/pair.ts'
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
 
-/** Answers with the protocol and what it has read, and closes. */
-async function tell(stream: Stream): Promise<void> {
+/** Answers with the protocol and the bytes read, and closes. */
+async function report(stream: Stream): Promise<void> {
   const bytes = await stream.read()
   await stream.write(Buffer.from(`${stream.protocol} ${text(bytes)}`))
   await stream.close()
 }
 
 /** Sends, ends, and reads everything. */
-async function ask(stream: Stream, bytes: string): Promise<string> {
+async function exchange(stream: Stream, bytes: string): Promise<string> {
   await stream.write(Buffer.from(bytes))
   await stream.closeWrite()
   return text(await stream.read())
 }
 
 // go 164
-test('a predicate serves protocols that nobody named, lazily and by choice, early bytes included', async (t) => {
+test('a predicate serves protocols without a named handler, lazily and by choice, early bytes included', async (t) => {
   const { listener, outbound } = await createPair(t)
-  listener.handle((protocol) => protocol.startsWith('/versioned/'), tell)
+  listener.handle((protocol) => protocol.startsWith('/versioned/'), report)
   const lazy = await outbound.newStream('/versioned/7')
-  t.is(await ask(lazy, 'early'), '/versioned/7 early')
+  t.is(await exchange(lazy, 'early'), '/versioned/7 early')
   const chosen = await outbound.newStream(['/unknown/1', '/versioned/8', '/versioned/9'])
   t.is(chosen.protocol, '/versioned/8')
-  t.is(await ask(chosen, 'after'), '/versioned/8 after')
+  t.is(await exchange(chosen, 'after'), '/versioned/8 after')
 })
 
 // go 164
-test('names win over predicates, predicates are asked in their order, and each can be taken out', async (t) => {
+test('names win over predicates, predicates are called in order, and each can be removed', async (t) => {
   const { listener, outbound } = await createPair(t)
-  const asked: string[] = []
+  const calls: string[] = []
   const answer = (word: string) => async (stream: Stream) => {
     await stream.write(Buffer.from(word))
     await stream.close()
   }
   const first = (protocol: string): boolean => {
-    asked.push(protocol)
+    calls.push(protocol)
     return protocol.startsWith('/a')
   }
   listener.handle(first, answer('first'))
@@ -64,7 +64,7 @@ test('names win over predicates, predicates are asked in their order, and each c
     [await reply('/a/named'), await reply('/a/1'), await reply('/b')],
     ['name', 'first', 'second']
   )
-  t.deepEqual(asked, ['/a/1', '/b'])
+  t.deepEqual(calls, ['/a/1', '/b'])
   listener.unhandle(first)
   t.is(await reply('/a/1'), 'second')
   t.deepEqual(
@@ -74,11 +74,11 @@ test('names win over predicates, predicates are asked in their order, and each c
 })
 
 // M2, A019
-test('what no predicate wants is refused, with every stream and count gone', async (t) => {
+test('a protocol that no predicate accepts is refused, and no stream or count remains', async (t) => {
   const { dialer, listener, outbound, inbound } = await createPair(t)
   listener.handle(
     () => false,
-    () => t.fail('nobody is served')
+    () => t.fail('no stream is served')
   )
   const lazy = await outbound.newStream('/nobody/1')
   await lazy.write(new Uint8Array(1024))
@@ -97,14 +97,14 @@ test('what no predicate wants is refused, with every stream and count gone', asy
   t.is(outbound.streams.length, 0)
 })
 
-test('a predicate that throws counts as no, is reported, and keeps nobody from being served', async (t) => {
+test('a predicate that throws counts as false, is reported, and does not block other handlers', async (t) => {
   const reported: unknown[][] = []
   const quiet = (): void => {}
   const logger = {
     debug: quiet,
     info: quiet,
     warn: quiet,
-    error: (...words: unknown[]) => void reported.push(words)
+    error: (...args: unknown[]) => void reported.push(args)
   }
   const { listener, outbound } = await createPair(t, { listener: { logger } })
   const broken = new Error('broken')
@@ -112,10 +112,10 @@ test('a predicate that throws counts as no, is reported, and keeps nobody from b
     () => {
       throw broken
     },
-    () => t.fail('nobody is served')
+    () => t.fail('no stream is served')
   )
-  listener.handle((protocol) => protocol === '/good', tell)
-  t.is(await ask(await outbound.newStream('/good'), 'x'), '/good x')
+  listener.handle((protocol) => protocol === '/good', report)
+  t.is(await exchange(await outbound.newStream('/good'), 'x'), '/good x')
   const bad = await outbound.newStream('/bad')
   await t.throwsAsync(bad.read(), { code: 'ERR_UNSUPPORTED_PROTOCOL' })
   t.deepEqual(
@@ -127,7 +127,7 @@ test('a predicate that throws counts as no, is reported, and keeps nobody from b
   )
 })
 
-test('a predicate has as many streams at a time as it may, over all its protocols', async (t) => {
+test('maxInbound of a predicate bounds its streams over all its protocols', async (t) => {
   const { listener, outbound } = await createPair(t)
   const taken: Stream[] = []
   listener.handle(
@@ -163,9 +163,9 @@ test('a handler that rejects resets the stream of its predicate and no other', a
 })
 
 // A018, go 166
-test('a remote that ends in the middle of a negotiation is a typed error', async (t) => {
+test('a remote that ends mid-negotiation causes a typed error', async (t) => {
   const { dialer, listener, outbound } = await createPair(t)
-  // The listener speaks for itself: it ends behind its header.
+  // The listener negotiates by itself: it ends after its header.
   listener.setStreamHandler(async (stream) => {
     await stream.write(Buffer.from('\x13/multistream/1.0.0\n'))
     await stream.closeWrite()
@@ -183,7 +183,7 @@ test('a remote that ends in the middle of a negotiation is a typed error', async
 })
 
 // go 164, go 166
-test('a lazy stream that is closed at once is negotiated all the same', async (t) => {
+test('a lazy stream that is closed at once is still negotiated', async (t) => {
   const { listener, outbound } = await createPair(t)
   const served: [string | undefined, string][] = []
   listener.handle('/lazy', async (stream) => {
@@ -206,7 +206,7 @@ test('a lazy stream that is closed at once is negotiated all the same', async (t
 })
 
 // M9
-test('the time of a negotiation is an option, of the listener and of the dialer', async (t) => {
+test('the negotiation timeout is a limit of the dialer and an option of newStream', async (t) => {
   const { listener, outbound, dialer } = await createPair(t, {
     dialer: { limits: { streamNegotiationTimeoutMs: 50 } }
   })
@@ -221,8 +221,8 @@ test('the time of a negotiation is an option, of the listener and of the dialer'
 // M1, M4, M8
 test('the live table answers MultiselectClient on a raw stream: ls, refusals, an agreement, another version', async (t) => {
   const { listener, outbound } = await createPair(t)
-  listener.handle(['/b', `/long/${'x'.repeat(500)}`, '/a'], tell)
-  listener.handle((protocol) => protocol.startsWith('/any/'), tell)
+  listener.handle(['/b', `/long/${'x'.repeat(500)}`, '/a'], report)
+  listener.handle((protocol) => protocol.startsWith('/any/'), report)
   const client = new MultiselectClient()
   const raw = await outbound.newStream()
   const communicator = new MultiselectCommunicator(raw)
@@ -231,17 +231,17 @@ test('the live table answers MultiselectClient on a raw stream: ls, refusals, an
     instanceOf: UnsupportedProtocolError
   })
   t.is(await client.trySelect(communicator, '/any/1'), '/any/1')
-  t.is(await ask(raw, 'by hand'), '/any/1 by hand')
+  t.is(await exchange(raw, 'by hand'), '/any/1 by hand')
 
   const wrong = await outbound.newStream()
   await wrong.write(Buffer.from('\x13/multistream/2.0.0\n'))
-  // Nobody speaks that: the listener ends without a word.
+  // An unknown version: the listener ends without an answer.
   t.is((await wrong.read().catch(() => new Uint8Array())).length, 0)
 })
 
-test('Multiselect serves a swarm that negotiates for itself, with a stream and a connection a handler', async (t) => {
+test('Multiselect serves a swarm that negotiates by itself, and its handlers get the stream and the connection', async (t) => {
   const { listener, outbound, inbound } = await createPair(t)
-  const table = new Multiselect<StreamHandler>([['/mine', tell]])
+  const table = new Multiselect<StreamHandler>([['/mine', report]])
   listener.setStreamHandler(async (stream, connection, context) => {
     t.is(connection, inbound)
     const [protocol, handler] = await table.negotiate(new MultiselectCommunicator(stream))
@@ -250,10 +250,10 @@ test('Multiselect serves a swarm that negotiates for itself, with a stream and a
   })
   const chosen = await outbound.newStream(['/theirs', '/mine'])
   t.is(chosen.protocol, '/mine')
-  t.is(await ask(chosen, 'x'), '/mine x')
+  t.is(await exchange(chosen, 'x'), '/mine x')
 })
 
-test('maxOutbound bounds our own streams of a protocol, lazy ones and chosen ones, until one has gone', async (t) => {
+test('maxOutbound bounds our own streams of a protocol, lazy and negotiated ones, until one has ended', async (t) => {
   const { dialer, listener, outbound } = await createPair(t)
   listener.handle(['/few', '/many'], () => {})
   dialer.handle('/few', () => {}, { maxOutbound: 2 })

@@ -13,13 +13,13 @@ interface Outcome {
 const CEILING_MS = 60_000
 
 interface RunOptions {
-  /** What runs before our index is loaded. */
+  /** Code that runs before our index is loaded. */
   readonly before?: string
-  /** How long it may live after its first output, in milliseconds. */
+  /** Maximum lifetime after its first output, in milliseconds. */
   readonly lifeMs?: number
 }
 
-/** Run a program against our index; killed if it has not ended by itself. */
+/** Runs a program against our index, and kills it if it does not end by itself. */
 function run(program: string, { before = '', lifeMs }: RunOptions = {}): Promise<Outcome> {
   const source = `${before}\nconst { createSwarm } = await import(${JSON.stringify(INDEX.href)})\n${program}`
   const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '-e', source])
@@ -56,7 +56,7 @@ test('a listening node keeps the process alive', async (t) => {
   t.is(signal, 'SIGKILL')
 })
 
-test('an unreferenced node does not, and a command under way still does', async (t) => {
+test('an unreferenced node does not, while a pending command still does', async (t) => {
   const program = `const swarm = await createSwarm(${QUIET})
     swarm.unref(); await swarm.listen('/ip4/127.0.0.1/tcp/0'); console.log('up')`
   const { code, output } = await run(program)
@@ -72,7 +72,7 @@ test('closing lets the process end', async (t) => {
   t.is(code, 0)
 })
 
-test('an exit in the middle of traffic is no crash', async (t) => {
+test('an exit under traffic is not a crash', async (t) => {
   const program = `
     const [a, b] = await Promise.all([createSwarm(${QUIET}), createSwarm(${QUIET})])
     await b.listen('/ip4/127.0.0.1/tcp/0')
@@ -86,7 +86,7 @@ test('an exit in the middle of traffic is no crash', async (t) => {
 })
 
 test('a second instance of the package in one environment works beside the first', async (t) => {
-  // As a test runner's module registry loads it, or hot module replacement: every module again, the addon from its cache.
+  // As with a test runner's module registry or hot module replacement: every module again, the addon from its cache.
   const before = `
     const { registerHooks } = await import('node:module')
     registerHooks({ resolve(specifier, context, next) {

@@ -36,13 +36,13 @@ async function two(
   return { listener, dialer, connection }
 }
 
-/** Poll for something that another process of events brings about. */
-async function eventually<T>(look: () => Promise<T | undefined>): Promise<T> {
+/** Polls until `poll` returns a value. */
+async function eventually<T>(poll: () => Promise<T | undefined>): Promise<T> {
   const end = Date.now() + PATIENCE_MS
   for (;;) {
-    const found = await look()
+    const found = await poll()
     if (found !== undefined) return found
-    if (Date.now() > end) throw new Error('it did not happen')
+    if (Date.now() > end) throw new Error('the condition was not met in time')
     await sleep(5)
   }
 }
@@ -92,7 +92,7 @@ test('a ping without an answer times out, an aborted one stops', async (t) => {
   await t.throwsAsync(ping(connection, { signal }).next(), { name: 'AbortError' })
 })
 
-test('every connection is identified by itself, from both ends', async (t) => {
+test('every connection is identified automatically, from both ends', async (t) => {
   const { listener, dialer, connection } = await two(t)
   const listening = await identify(connection)
   t.regex(listening.agentVersion ?? '', /^ferroswarm\/\d/)
@@ -103,11 +103,11 @@ test('every connection is identified by itself, from both ends', async (t) => {
 
   const inbound = await eventually(async () => listener.getConnections(dialer.peerId)[0])
   t.is(String((await identify(inbound)).observedAddr), String(inbound.localAddr))
-  t.is(await identify(connection), listening, 'asked once')
+  t.is(await identify(connection), listening, 'queried once')
   t.not(await identify(connection, { force: true }), listening)
 })
 
-test('a connection that is closed as soon as it is up is asked nothing', async (t) => {
+test('a connection that is closed as soon as it is up is not identified', async (t) => {
   const [listener, dialer] = await Promise.all([createSwarm(), createSwarm()])
   t.teardown(() => listener.close({ drainTimeout: 0 }))
   await listener.listen('/ip4/127.0.0.1/tcp/0')
@@ -137,18 +137,18 @@ test('a change of handlers and of addresses is pushed', async (t) => {
   await listener.listen('/ip4/127.0.0.2/tcp/0')
   const addrs = listener.getListenAddrs().map(String)
   await eventually(async () => {
-    const told = (await identify(connection)).listenAddrs.map(String)
-    return addrs.every((addr) => told.includes(addr)) ? true : undefined
+    const reported = (await identify(connection)).listenAddrs.map(String)
+    return addrs.every((addr) => reported.includes(addr)) ? true : undefined
   })
   t.pass()
 })
 
-test('perf is off unless asked for', async (t) => {
+test('perf is off by default', async (t) => {
   const { listener } = await two(t)
   t.false(listener.getProtocols().includes('/perf/1.0.0'))
 })
 
-test('perf moves bytes both ways in one run and tells how far it is', async (t) => {
+test('perf moves bytes both ways in one run and reports its progress', async (t) => {
   const { connection } = await two(t, { listener: { services: { perf: true } } })
   const seen = { upload: 0, download: 0 }
   const result = await perf(connection, {
@@ -170,7 +170,7 @@ test('perf can be aborted', async (t) => {
   await t.throwsAsync(running, { name: 'AbortError' })
 })
 
-test('messages cross in every framing, larger than a window too', async (t) => {
+test('messages cross in every framing, including ones larger than a window', async (t) => {
   const { connection } = await two(t, {
     before: instead('/echo', async (stream) => {
       const framing = Buffer.from(await stream.read(8))

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { program, ROOT } from '../support/cli.ts'
 
-test('the example of the README runs as it stands there', async (t) => {
+test('the example of the README runs unchanged', async (t) => {
   const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
   const [, example = ''] = /```js\n(.*?)```/s.exec(readme) ?? []
   t.true(example.split('\n').length <= 21)

@@ -1,4 +1,4 @@
-// A writer whose protocol the peer refuses: whoever reads nothing has to learn it too.
+// Protocols that the peer refuses: a writer that reads nothing has to be notified too.
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import test, { type ExecutionContext } from 'ava'
@@ -14,7 +14,7 @@ async function refused(t: ExecutionContext): Promise<Stream> {
   return outbound.newStream(REFUSED)
 }
 
-/** What `UnsupportedProtocolError` a call ends with. */
+/** Asserts that a call rejects because of an `UnsupportedProtocolError`. */
 async function unsupported(t: ExecutionContext, call: () => Promise<unknown>): Promise<void> {
   const err = await t.throwsAsync(call)
   t.like(err, { cause: { code: 'ERR_UNSUPPORTED_PROTOCOL' } })
@@ -38,18 +38,18 @@ const ENDS: Record<string, (stream: Stream) => Promise<unknown>> = {
 }
 
 for (const [name, end] of Object.entries(ENDS)) {
-  test(`a writer that reads nothing learns from ${name} that its protocol is refused`, async (t) => {
+  test(`${name} by a writer that reads nothing rejects if the protocol is refused`, async (t) => {
     const stream = await refused(t)
     await stream.write(BYTES)
     await unsupported(t, () => end(stream))
     t.like(stream.error, { code: 'ERR_UNSUPPORTED_PROTOCOL' })
-    // It is over, and a later end has nothing to add.
+    // The refusal was reported, so a later close resolves.
     await stream.close()
   })
 }
 
 for (const name of ['close', 'close, called twice', 'await using']) {
-  test(`a refusal that comes before ${name} is learned from it all the same`, async (t) => {
+  test(`${name} still rejects if the refusal arrived before it`, async (t) => {
     const stream = await refused(t)
     const closed = new Promise((resolve) => stream.addEventListener('close', resolve))
     await stream.write(BYTES)
@@ -59,7 +59,7 @@ for (const name of ['close', 'close, called twice', 'await using']) {
   })
 }
 
-test('a refusal that a read has told of is not told once more by close', async (t) => {
+test('a refusal reported by a read is not reported again by close', async (t) => {
   const stream = await refused(t)
   await stream.write(BYTES)
   await unsupported(t, () => stream.read())
@@ -67,17 +67,17 @@ test('a refusal that a read has told of is not told once more by close', async (
   t.like(stream.error, { code: 'ERR_UNSUPPORTED_PROTOCOL' })
 })
 
-test('a file that is sent with a protocol which is refused makes the pipeline fail', async (t) => {
+test('a pipeline into a stream of a refused protocol fails', async (t) => {
   const stream = await refused(t)
   const err = await t.throwsAsync(() => pipeline(Readable.from([BYTES]), stream.toDuplex()))
   t.like(err, { code: 'ERR_UNSUPPORTED_PROTOCOL' })
 })
 
-test('a refusal that nobody awaits is in the error of the stream, and rejects nothing unseen', async (t) => {
-  const unseen: unknown[] = []
-  const see = (err: unknown): void => void unseen.push(err)
-  process.on('unhandledRejection', see)
-  t.teardown(() => process.off('unhandledRejection', see))
+test('an unawaited refusal is in the error of the stream, and causes no unhandled rejection', async (t) => {
+  const unhandled: unknown[] = []
+  const record = (err: unknown): void => void unhandled.push(err)
+  process.on('unhandledRejection', record)
+  t.teardown(() => process.off('unhandledRejection', record))
   const stream = await refused(t)
   const closed = new Promise<Error | undefined>((resolve) => {
     stream.addEventListener('close', ({ detail }) => resolve(detail.error))
@@ -86,10 +86,10 @@ test('a refusal that nobody awaits is in the error of the stream, and rejects no
   void stream.close()
   t.like(await closed, { code: 'ERR_UNSUPPORTED_PROTOCOL' })
   await turns()
-  t.deepEqual(unseen, [])
+  t.deepEqual(unhandled, [])
 })
 
-test('ends of a stream that the peer serves resolve once it has answered, read or not', async (t) => {
+test('ends of a stream that the peer serves resolve once it has answered, whether read or not', async (t) => {
   const { outbound, listener } = await createPair(t)
   listener.handle(PAIR_PROTOCOL, () => {})
   for (const end of ['closeWrite', 'close'] as const) {
@@ -100,7 +100,7 @@ test('ends of a stream that the peer serves resolve once it has answered, read o
   }
 })
 
-test('an end behind which nothing was written waits for nobody', async (t) => {
+test('an end without any bytes written does not wait for an answer', async (t) => {
   const { connection } = await createRawPair(t)
   const stream = await connection.newStream(REFUSED)
   await stream.closeWrite()
@@ -119,7 +119,7 @@ test('a signal ends the wait for an answer, and not the stream', async (t) => {
   t.is(stream.error, undefined)
 })
 
-test('the wait for an answer has an end', async (t) => {
+test('the wait for an answer has a timeout', async (t) => {
   const { connection } = await createRawPair(t, { limits: { streamNegotiationTimeoutMs: 100 } })
   const stream = await connection.newStream(REFUSED)
   await stream.write(BYTES)

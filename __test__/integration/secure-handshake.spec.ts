@@ -20,7 +20,7 @@ import { type Given, KEYS, PEERS, secured } from '../support/secured.ts'
 import { socketPair } from '../support/sockets.ts'
 
 for (const security of ['noise', 'tls'] as const) {
-  test(`another peer than the expected one is refused over ${security}, at both ends`, async (t) => {
+  test(`an unexpected peer is refused over ${security}, at both ends`, async (t) => {
     const outcome = async (near: Given, far: Given) => {
       const sockets = await socketPair(t)
       return Promise.allSettled([
@@ -50,14 +50,14 @@ for (const security of ['noise', 'tls'] as const) {
     )
   })
 }
-test('a list is agreed on by multistream-select, in the order of the initiator', async (t) => {
+test('a list is negotiated by multistream-select, in the order of the initiator', async (t) => {
   const [near] = await secured(t, { security: ['tls', 'noise'] }, { security: ['noise', 'tls'] })
   t.is(near.security, '/tls/1.0.0')
   const none = secured(t, { security: ['tls'] }, { security: ['noise'] })
   await t.throwsAsync(none, { instanceOf: UnsupportedProtocolError })
 })
 
-test('a handshake with something else fails, and the duplex is closed', async (t) => {
+test('a handshake with a peer of another protocol fails, and the duplex is closed', async (t) => {
   for (const security of ['noise', 'tls', ['noise']] as const) {
     const { near, far } = await socketPair(t)
     far.end('HTTP/1.1 400 Bad Request\r\n\r\n'.repeat(100))
@@ -73,7 +73,7 @@ test('a handshake with something else fails, and the duplex is closed', async (t
   await t.throwsAsync(failed, { instanceOf: ConnectionClosedError, code: 'ERR_CONNECTION_ENDED' })
 })
 
-test('a peer that stays silent holds nothing for longer than the timeout or the signal says', async (t) => {
+test('a silent peer holds nothing beyond the timeout or the signal', async (t) => {
   const silent = () => new ScriptedCarrier([], 'none')
   const options = { privateKey: KEYS[0], security: 'noise', initiator: true } as const
   const late = silent()
@@ -86,7 +86,7 @@ test('a peer that stays silent holds nothing for longer than the timeout or the 
   const waiting = secureMessages(silent(), { ...options, signal: abort.signal })
   abort.abort()
   await t.throwsAsync(waiting, { instanceOf: AbortError })
-  // One that does not even take our first message.
+  // A peer that does not even accept our first message.
   const stuck = { ...silent(), remoteAddress: undefined, read: silent().read }
   const deaf = Object.assign(stuck, {
     write: () => new Promise<void>(() => {}),
@@ -97,7 +97,7 @@ test('a peer that stays silent holds nothing for longer than the timeout or the 
   })
 })
 
-test('who waits for a silent peer over memory hears of the timeout, and the process lives until then', async (t) => {
+test('a silent peer over memory causes a timeout, and the process stays alive until then', async (t) => {
   const source = `
     import { duplexPair } from 'node:stream'
     import { secureMessages } from ${JSON.stringify(new URL('../../ts/io/index.ts', import.meta.url).href)}
@@ -105,13 +105,13 @@ test('who waits for a silent peer over memory hears of the timeout, and the proc
     const privateKey = Buffer.from('${Buffer.from(KEYS[0]).toString('hex')}', 'hex')
     const options = { privateKey, security: 'noise', initiator: true, timeout: 100 }
     await secureMessages(duplex, options).catch((err) => console.log(err.name))`
-  const words = ['--no-warnings', '--input-type=module', '--eval', source]
-  const { code, out, err } = await program(process.execPath, words)
+  const args = ['--no-warnings', '--input-type=module', '--eval', source]
+  const { code, out, err } = await program(process.execPath, args)
   t.is(out.trim(), 'TimeoutError', err)
   t.is(code, 0)
 })
 
-test('a raw socket is secured with a listener of ours as a dialler of libp2p does it', async (t) => {
+test('a raw socket is secured with a listener of ours like a dialler of libp2p', async (t) => {
   for (const security of ['noise', 'tls'] as const) {
     const swarm = await createNode(t, { security: [security] })
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
@@ -123,7 +123,7 @@ test('a raw socket is secured with a listener of ours as a dialler of libp2p doe
       initiator: true,
       remotePeer: swarm.peerId
     })
-    // What follows on a libp2p connection, the muxer, is negotiated in lines behind varints: messages.
+    // The muxer, next on a libp2p connection, is negotiated in varint-prefixed lines: messages.
     for (const line of ['/multistream/1.0.0', '/yamux/1.0.0']) {
       await messages.writeMsg(bytesOf(`${line}\n`))
       t.is(textOf(await messages.readMsg()), `${line}\n`)
@@ -132,7 +132,7 @@ test('a raw socket is secured with a listener of ours as a dialler of libp2p doe
   }
 })
 
-test('refuses options that are none, at the call or at once after it', async (t) => {
+test('refuses invalid options, at the call or right after it', async (t) => {
   const good = { privateKey: KEYS[0], security: 'noise', initiator: true } as const
   const wrong: object[] = [
     { security: 'plaintext' },

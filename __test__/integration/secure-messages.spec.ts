@@ -20,7 +20,7 @@ import { KEYS, PEERS, secured } from '../support/secured.ts'
 import { socketPair } from '../support/sockets.ts'
 
 for (const security of ['noise', 'tls'] as const) {
-  test(`messages go both ways over ${security}, larger than a record too`, async (t) => {
+  test(`messages go both ways over ${security}, including ones larger than a record`, async (t) => {
     const [near, far] = await secured(t, { security })
     t.true(near instanceof EncryptedMsgReadWriter)
     t.is(near.security, security === 'noise' ? '/noise' : '/tls/1.0.0')
@@ -40,7 +40,7 @@ for (const security of ['noise', 'tls'] as const) {
     await t.throwsAsync(near.writeMsg(bytesOf('late')), { instanceOf: ConnectionClosedError })
   })
 
-  test(`nothing of a message over ${security} can be read on the wire`, async (t) => {
+  test(`no plaintext of a message over ${security} is on the wire`, async (t) => {
     const { near, far } = await socketPair(t)
     const seen: Buffer[] = []
     far.on('data', (chunk: Buffer) => seen.push(chunk))
@@ -64,11 +64,11 @@ for (const security of ['noise', 'tls'] as const) {
     t.false(Buffer.concat(seen).includes('secret'))
   })
 
-  test(`bytes that were changed on the way over ${security} fail, and so does everything after`, async (t) => {
+  test(`bytes changed in transit over ${security} fail, and so does everything after`, async (t) => {
     const { near, far } = await socketPair(t)
     let broken = false
     const carrier = tcpStream(far)
-    const meddled: ReadWriteCloser = {
+    const tampered: ReadWriteCloser = {
       remoteAddress: undefined,
       write: (bytes) => carrier.write(bytes),
       close: () => carrier.close(),
@@ -80,7 +80,7 @@ for (const security of ['noise', 'tls'] as const) {
     }
     const [client, server] = await Promise.all([
       secureMessages(near, { privateKey: KEYS[0], security, initiator: true }),
-      secureMessages(meddled, { privateKey: KEYS[1], security, initiator: false })
+      secureMessages(tampered, { privateKey: KEYS[1], security, initiator: false })
     ])
     await client.writeMsg(bytesOf('fine'))
     t.is(textOf(await server.readMsg()), 'fine')
@@ -95,7 +95,7 @@ for (const security of ['noise', 'tls'] as const) {
     await t.throwsAsync(server.readMsg(), { instanceOf: DecryptionFailedError })
   })
 
-  test(`sealing and opening by hand over ${security} keeps the count of the records`, async (t) => {
+  test(`manual sealing and opening over ${security} keeps the record count`, async (t) => {
     const [near, far] = await secured(t, { security })
     t.is(near.encrypt(new Uint8Array(0)).length, 0)
     const large = pattern(100_000)
@@ -115,7 +115,7 @@ for (const security of ['noise', 'tls'] as const) {
     t.throws(() => left.encrypt(bytesOf('late')), { instanceOf: ConnectionClosedError })
   })
 
-  test(`an end between messages is clean over ${security}, one inside of a message is not`, async (t) => {
+  test(`an end between messages is clean over ${security}, one inside a message is not`, async (t) => {
     const [near, far] = await secured(t, { security, framing: 'fixed32' })
     await near.writeMsg(bytesOf('one'))
     await near.close()
@@ -136,7 +136,7 @@ for (const security of ['noise', 'tls'] as const) {
     t.is((inMessage.cause as IncompleteReadError).receivedBytes, 2)
   })
 
-  test(`an end inside of a record over ${security} is no clean one`, async (t) => {
+  test(`an end inside a record over ${security} is not clean`, async (t) => {
     const sockets = await socketPair(t)
     const [cut, left] = await Promise.all([
       secureMessages(sockets.near, { privateKey: KEYS[0], security, initiator: true }),
@@ -152,7 +152,7 @@ for (const security of ['noise', 'tls'] as const) {
 }
 
 // A115
-test('a carrier of TLS that ends without close_notify is no clean end', async (t) => {
+test('the end of a TLS carrier without close_notify is not clean', async (t) => {
   const sockets = await socketPair(t)
   const [cut, left] = await Promise.all([
     secureMessages(sockets.near, { privateKey: KEYS[0], security: 'tls', initiator: true }),
@@ -170,7 +170,7 @@ test('a carrier of TLS that ends without close_notify is no clean end', async (t
   await t.throwsAsync(left.readMsg(), { instanceOf: MissingLengthError })
 })
 
-test('an aborted read or write leaves the channel in order', async (t) => {
+test('an aborted read or write leaves the channel usable', async (t) => {
   const [near, far] = await secured(t)
   const abort = new AbortController()
   const read = far.readMsg({ signal: abort.signal })
@@ -189,7 +189,7 @@ test('an aborted read or write leaves the channel in order', async (t) => {
   t.is(textOf(await far.readMsg()), 'after')
 })
 
-test('reads and writes at once keep their order', async (t) => {
+test('concurrent reads and writes keep their order', async (t) => {
   const [near, far] = await secured(t, { security: 'tls', framing: 'fixed16' })
   const sent = Array.from({ length: 50 }, (_, index) => pattern(index * 37, index))
   const reads = sent.map(() => far.readMsg())
@@ -207,7 +207,7 @@ test('a message over the limit is refused in both directions', async (t) => {
   await t.throwsAsync(far.readMsg(), { instanceOf: MessageTooLargeError })
 })
 
-test('secures a stream of a connection, inside of what secures that', async (t) => {
+test('secures a stream inside a connection that is itself secured', async (t) => {
   const pair = await createPair(t)
   const { near, far } = await pair.openStreams()
   const [client, server] = await Promise.all([

@@ -8,7 +8,7 @@ import { program, ROOT } from '../support/cli.ts'
 const COPIED = ['tools', 'ts', 'package.json', 'package-lock.json', 'tsconfig.json']
 const LINKED = ['node_modules', 'crates']
 
-/** What a clone has once its addon is built. */
+/** A copy of this clone with its addon built. */
 async function clone(t: ExecutionContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-setup-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -29,7 +29,7 @@ test('a second set-up does nothing, and needs neither registry nor compilers', a
   const cwd = await clone(t)
   const env = {
     ...process.env,
-    // Nobody answers there.
+    // Nothing listens there.
     npm_config_registry: 'http://127.0.0.1:1/',
     npm_config_fetch_retries: '0',
     CARGO_NET_OFFLINE: 'true'

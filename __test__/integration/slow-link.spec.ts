@@ -1,4 +1,4 @@
-/** Connections over links that are slow and never stand still. */
+/** Connections over links that are slow but never stall. */
 import { connect, type Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import type { Swarm } from '../../ts/swarm.ts'
@@ -10,7 +10,7 @@ const CEILING_MS = 60_000
 const PIECE_BYTES = 20 * 1_024
 const PIECE_MS = 50
 
-/** The address of a way to `swarm` that takes 400 KiB a second of what a dialler sends, and has no room for more. */
+/** Address of a proxy to `swarm` that forwards 400 KiB/s from a dialler and buffers no more. */
 function throttled(t: ExecutionContext, swarm: Swarm): Promise<string> {
   const target = Number(`${swarm.getListenAddrs()[0]}`.split('/')[4])
   const take = (near: Socket): void => {
@@ -27,7 +27,7 @@ function throttled(t: ExecutionContext, swarm: Swarm): Promise<string> {
         far.destroy()
       })
     }
-    // Its own reads are the timer's; without a listener nothing would be read ahead of them.
+    // The timer does the reads; without a listener nothing would be read ahead of them.
     near.on('readable', () => {})
     far.pipe(near)
   }
@@ -37,11 +37,11 @@ function throttled(t: ExecutionContext, swarm: Swarm): Promise<string> {
 // go-yamux 15, hashicorp yamux 38
 const PATIENCE = {
   yamux: { keepaliveIntervalMs: 200, keepaliveTimeoutMs: 800 },
-  // It pings nobody.
+  // The crate sends no pings.
   'yamux-crate': { writeStallTimeoutMs: 3_000 }
 } as const
 for (const muxer of ['yamux', 'yamux-crate'] as const) {
-  test(`a peer that takes 400 KiB a second of what 16 streams have for it is kept, over ${muxer}`, async (t) => {
+  test(`a peer that reads 400 KiB/s from 16 streams with more to send stays connected, over ${muxer}`, async (t) => {
     const pair = await createPair(t, {
       both: { muxers: [muxer] },
       dialer: { limits: PATIENCE[muxer] }
@@ -59,7 +59,7 @@ for (const muxer of ['yamux', 'yamux-crate'] as const) {
       // Ended with the connection, by the test.
       void stream.write(pattern(512 * 1_024)).catch(() => {})
     }
-    // More than the kernel's buffers and every window hold, and many times what a silent peer has.
+    // More than the kernel's buffers and every window hold, over several times the timeout of a silent peer.
     await until(() => received > 3_000 * 1_024 || connection.isClosed, CEILING_MS)
     t.is(connection.closeReason, undefined)
   })

@@ -1,4 +1,4 @@
-// Streams that the application lets go of, with a garbage collection at hand and time that is told to go.
+// Streams abandoned by the application, with garbage collection on demand and a fake clock.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test, { type ExecutionContext } from 'ava'
@@ -19,12 +19,12 @@ async function collect(): Promise<void> {
   }
 }
 
-/** What a stream's remote sees, and what `use` kept of the stream itself; the rest is let go of. */
+/** The remote end of a stream, and the result of `use`; all else of the stream is dropped. */
 async function dropped<T>(t: ExecutionContext, use: (near: Stream, far: Stream) => T) {
   const clock = new FakeClock()
-  const said: string[] = []
+  const logged: string[] = []
   const pair = await createPair(t, {
-    dialer: { clock, logger: { debug: (message) => said.push(message) } }
+    dialer: { clock, logger: { debug: (message) => logged.push(message) } }
   })
   const { far, kept } = await pair.openStreams().then((both) => ({
     far: both.far,
@@ -32,40 +32,40 @@ async function dropped<T>(t: ExecutionContext, use: (near: Stream, far: Stream) 
   }))
   clock.advance(2 * ABANDONED_AFTER_MS)
   await collect()
-  return { clock, said, far, kept, connection: pair.outbound as Connection }
+  return { clock, logged, far, kept, connection: pair.outbound as Connection }
 }
 
-test('a stream that the application dropped is reset, and its remote is told why (A102)', async (t) => {
-  const { clock, said, far, connection } = await dropped(t, () => undefined)
+test('a stream dropped by the application is reset, and its remote gets the reason (A102)', async (t) => {
+  const { clock, logged, far, connection } = await dropped(t, () => undefined)
   await until(() => far.error !== undefined)
   t.like(far.error, { name: 'StreamResetError', errorCode: StreamErrorCode.GarbageCollected })
-  t.is(said.filter((message) => message.includes('garbage-collected')).length, 1)
+  t.is(logged.filter((message) => message.includes('garbage-collected')).length, 1)
   await until(() => connection.streams.length === 0)
   t.is(clock.timers, 0)
 })
 
-test('one whose writing half was closed is closed, and what it wrote arrives whole (A102)', async (t) => {
+test('one whose writing half was closed is closed, and its bytes arrive whole (A102)', async (t) => {
   // More than the window: the rest waits here for its reader.
   const sent = pattern(400_000)
-  const { far, said, connection } = await dropped(t, (near) => {
+  const { far, logged, connection } = await dropped(t, (near) => {
     void near.write(sent).then(() => near.closeWrite())
   })
-  await until(() => said.some((message) => message.includes('garbage-collected')))
+  await until(() => logged.some((message) => message.includes('garbage-collected')))
   t.deepEqual(await far.read(), sent)
   await until(() => connection.streams.length === 0)
 })
 
-test('one that read to the end and wrote nothing is closed, as nothing is cut off (A102)', async (t) => {
-  const { far, said, connection } = await dropped(t, (near, remote) => {
+test('one that read to the end and wrote nothing is closed, as nothing is truncated (A102)', async (t) => {
+  const { far, logged, connection } = await dropped(t, (near, remote) => {
     void remote.closeWrite().then(() => near.read())
   })
-  await until(() => said.some((message) => message.includes('garbage-collected')))
+  await until(() => logged.some((message) => message.includes('garbage-collected')))
   await until(() => connection.streams.length === 0)
   t.is((await far.read()).length, 0)
   t.is(far.error, undefined)
 })
 
-test('one with a pending read stays until that has its answer (A102)', async (t) => {
+test('one with a pending read stays until the read completes (A102)', async (t) => {
   const { clock, far, kept } = await dropped(t, (near) => ({ reading: near.read(3) }))
   t.is(far.error, undefined)
   await far.write(pattern(3))
@@ -75,7 +75,7 @@ test('one with a pending read stays until that has its answer (A102)', async (t)
   t.like(far.error, { errorCode: StreamErrorCode.GarbageCollected })
 })
 
-test('one that somebody listens to stays and tells its end (A102)', async (t) => {
+test('one with a listener stays and reports its end (A102)', async (t) => {
   let ended = 0
   const { far } = await dropped(t, (near) => {
     near.addEventListener('close', () => {
@@ -117,7 +117,7 @@ for (const [what, hold] of Object.entries(HELD)) {
   })
 }
 
-test('connection.streams lists one that is forgotten and open, and it works (A102)', async (t) => {
+test('connection.streams lists one that is unreferenced and open, and it works (A102)', async (t) => {
   // Its read is pending, so it is not reset.
   const { far, kept, connection } = await dropped(t, (near) => ({ reading: near.read(1) }))
   const [again] = connection.streams

@@ -1,4 +1,4 @@
-/** Large transfers whose ends do not take turns. */
+/** Large transfers whose ends do not alternate between reading and writing. */
 import { createHash } from 'node:crypto'
 import type { Stream } from '../../ts/stream.ts'
 import { pattern, until } from '../support/pair.ts'
@@ -8,7 +8,7 @@ const CHUNK = 1024 * 1024
 const CHUNKS = 100
 const FULL_WINDOW = 256 * 1024
 
-/** What comes of 100 MiB that begin with `seed`. */
+/** SHA-256 of 100 MiB of patterns from `seed` on. */
 function digest(seed: number): string {
   const hash = createHash('sha256')
   for (let index = 0; index < CHUNKS; index += 1) hash.update(pattern(CHUNK, seed + index))
@@ -33,7 +33,7 @@ overPairs(
     const { near, far } = await pair.openStreams()
     const { bytesWritten } = pair.dialer.counters()
     const writes = Promise.all([writeAll(near, 1), writeAll(far, 2)])
-    // Both windows are full, and what waits behind them grows no more.
+    // Both windows are full, and the bytes queued behind them grow no more.
     await until(() => pair.dialer.counters().bytesWritten - bytesWritten >= 2 * FULL_WINDOW)
     const [atNear, atFar] = await Promise.all([readAll(near), readAll(far)])
     await writes
@@ -45,7 +45,7 @@ overPairs(
 
 // A101
 overPairs(
-  'a stream that is closed for writing brings an answer of 100 MiB whole',
+  'a stream closed for writing receives an answer of 100 MiB whole',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     await near.write(pattern(32))

@@ -12,7 +12,7 @@ import { overPairs } from '../support/stacks.ts'
 
 const MIB = 1024 * 1024
 
-/** Everything the stream holds to its end, in whatever way. */
+/** All bytes up to the end. */
 async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const all: Uint8Array[] = []
   for await (const chunk of chunks) all.push(chunk)

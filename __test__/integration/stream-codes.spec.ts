@@ -8,7 +8,7 @@ import { overPairs } from '../support/stacks.ts'
 const CODES = { needs: ['reset codes'] } as const
 const MAX = 0xffffffff
 
-/** What every call on a reset stream rejects with. */
+/** Errors of every call on a reset stream. */
 async function resetsOf(stream: Stream): Promise<StreamResetError[]> {
   const calls = [
     stream.read(1),
@@ -21,7 +21,7 @@ async function resetsOf(stream: Stream): Promise<StreamResetError[]> {
 
 // go 69, go 73, go 162, Y4
 overPairs(
-  'a reset with a code gives that code to both sides, and says which one did it',
+  'a reset reports its code, and the side it came from, to both sides',
   async (t, pair) => {
     for (const code of [42, StreamErrorCode.RateLimited, MAX]) {
       const { near, far } = await pair.openStreams()
@@ -52,7 +52,7 @@ overPairs('a plain reset has code 0', async (t, pair) => {
 })
 
 // go 69
-overPairs('an abort keeps its cause here and resets there', async (t, pair) => {
+overPairs('an abort keeps its cause locally and resets the remote', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const cause = new Error('of the test')
   near.abort(cause)
@@ -121,7 +121,7 @@ overPairs('a half that is closed leaves the other half open both ways', async (t
 
   const other = await pair.openStreams()
   await other.near.closeRead()
-  // More than a window, which nobody reads.
+  // More than a window, all of it unread.
   await other.far.write(new Uint8Array(2 * 1024 * 1024))
   await other.far.closeWrite()
   await other.near.write(pattern(10))

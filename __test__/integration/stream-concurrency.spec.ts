@@ -1,4 +1,4 @@
-/** Calls on one stream that meet: no deadlock, no lost byte, no byte twice. */
+/** Concurrent calls on one stream: no deadlock, no lost byte, no byte twice. */
 
 import { StreamState } from '../../ts/constants.ts'
 import {
@@ -16,7 +16,7 @@ const MIB = 1024 * 1024
 
 // N17
 overPairs(
-  'everybody who looks at the state while it changes sees one of its steps',
+  'observers of the state while it changes see only the steps of the table',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     const seen: StreamState[] = []
@@ -41,7 +41,7 @@ overPairs(
 )
 
 // N18
-overPairs('a read that meets the end of reading gets data or that end', async (t, pair) => {
+overPairs('a read concurrent with closeRead gets data or StreamClosedError', async (t, pair) => {
   const random = seeded(18)
   for (let round = 0; round < 40; round += 1) {
     const { near, far } = await pair.openStreams()
@@ -58,7 +58,7 @@ overPairs('a read that meets the end of reading gets data or that end', async (t
 })
 
 // N19
-overPairs('a write that meets the end of writing is whole or refused', async (t, pair) => {
+overPairs('a write concurrent with closeWrite is whole or refused', async (t, pair) => {
   const random = seeded(19)
   for (let round = 0; round < 40; round += 1) {
     const { near, far } = await pair.openStreams()
@@ -84,7 +84,7 @@ overPairs('a write that meets the end of writing is whole or refused', async (t,
 })
 
 // N20
-overPairs('a pending read or write holds up no change of state', async (t, pair) => {
+overPairs('a pending read or write does not delay a change of state', async (t, pair) => {
   const { near } = await pair.openStreams()
   const reading = near.read(1)
   const writing = near.write(new Uint8Array(4 * MIB))
@@ -99,7 +99,7 @@ overPairs('a pending read or write holds up no change of state', async (t, pair)
 })
 
 // N16
-overPairs('a state is taken by hand only where the table has the step', async (t, pair) => {
+overPairs('setState accepts only the transitions of the table', async (t, pair) => {
   const { OPEN, CLOSE_READ, CLOSE_WRITE, CLOSE_BOTH, RESET, ERROR } = StreamState
   const steps: Record<number, readonly StreamState[]> = {
     [OPEN]: [CLOSE_READ, CLOSE_WRITE, RESET, ERROR],
@@ -137,7 +137,7 @@ overPairs('a state is taken by hand only where the table has the step', async (t
 })
 
 // N21
-overPairs('a call that was given up leaves the next one its turn', async (t, pair) => {
+overPairs('an aborted call lets the next one proceed', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const first = new AbortController()
   const aborted = near.read(5, { signal: first.signal })
@@ -157,13 +157,13 @@ overPairs('a call that was given up leaves the next one its turn', async (t, pai
   await after
   await near.closeWrite()
   const bytes = await reading
-  // What was accepted has gone through, and the next write stands right behind it.
+  // The accepted bytes have arrived, and the next write follows directly.
   t.is(bytes.length, err.bytesAccepted + 1)
   t.is(bytes.at(-1), 2)
 })
 
 // N22
-overPairs('concurrent readers answer in call order', async (t, pair) => {
+overPairs('concurrent reads are served in call order', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const readers = Array.from({ length: 3 }, () => far.read(2))
   await near.write(Uint8Array.of(1, 2, 3, 4, 5, 6))
@@ -190,7 +190,7 @@ overPairs('fifty concurrent reads get every byte once', async (t, pair) => {
 })
 
 // go 161
-overPairs('closes, resets and calls of both sides meet in any order', async (t, pair) => {
+overPairs('closes, resets and calls of both sides interleave in any order', async (t, pair) => {
   const random = seeded(161)
   const rounds = Array.from({ length: 60 }, async () => {
     const { near, far } = await pair.openStreams()
@@ -222,11 +222,11 @@ overPairs('closes, resets and calls of both sides meet in any order', async (t, 
 })
 
 // N29
-overPairs('whoever is told of the end may look at the stream and call it', async (t, pair) => {
-  const told: unknown[] = []
+overPairs('a closedStream notifiee may inspect the stream and call it', async (t, pair) => {
+  const states: unknown[] = []
   pair.dialer.notify({
     closedStream: (_, stream) => {
-      told.push(stream.state, stream.isOperational())
+      states.push(stream.state, stream.isOperational())
       void stream.close()
       void stream.reset()
       stream.remove()
@@ -234,6 +234,6 @@ overPairs('whoever is told of the end may look at the stream and call it', async
   })
   const { near } = await pair.openStreams()
   await near.close()
-  await until(() => told.length > 0)
-  t.deepEqual(told, [StreamState.CLOSE_BOTH, false])
+  await until(() => states.length > 0)
+  t.deepEqual(states, [StreamState.CLOSE_BOTH, false])
 })

@@ -1,4 +1,4 @@
-/** Credit and silence as a raw peer sees them. */
+/** Credit and timeouts as seen by a raw peer. */
 import test from 'ava'
 import { ConnectionClosedError, StreamEOFError } from '../../ts/errors.ts'
 import { codeOf, DATA, FIN, OPEN, RST, WINDOW, WINDOW_UPDATE } from '../support/bad-input.ts'
@@ -6,7 +6,7 @@ import { pattern } from '../support/pair.ts'
 import { createRawPair } from '../support/raw-pair.ts'
 
 // Y13, go 154
-test('credit goes back for what was read, a quarter window at a time, and never for nothing', async (t) => {
+test('credit is returned for bytes read, a quarter window at a time, and never for none', async (t) => {
   const raw = await createRawPair(t)
   raw.session.send(OPEN)
   for (let sent = 0; sent < 200_000; sent += 50_000) {
@@ -20,7 +20,7 @@ test('credit goes back for what was read, a quarter window at a time, and never 
   const read = async (bytes: number): Promise<void> => {
     for (let left = bytes; left > 0; ) left -= (await stream.read(left)).length
   }
-  // What nobody has read is worth nothing; an update of 0 is the acknowledgement of the stream.
+  // Unread bytes return no credit; an update of 0 acknowledges the stream.
   t.deepEqual(
     (await updates()).filter((length) => length > 0),
     []
@@ -41,7 +41,7 @@ test('credit goes back for what was read, a quarter window at a time, and never 
 })
 
 // Y14
-test('reading what is left of a connection that is gone is quiet', async (t) => {
+test('buffered bytes of a lost connection are read without an error', async (t) => {
   const raw = await createRawPair(t)
   raw.session.send(OPEN)
   for (let sent = 0; sent < 250_000; sent += 50_000) {
@@ -58,14 +58,14 @@ test('reading what is left of a connection that is gone is quiet', async (t) => 
 })
 
 // go 153
-test('a peer that answers no keepalive is given up', async (t) => {
+test('a peer that answers no keepalive is disconnected', async (t) => {
   const raw = await createRawPair(t, {
     limits: { keepaliveIntervalMs: 100, keepaliveTimeoutMs: 100 }
   })
   raw.session.send(OPEN)
   const stream = await raw.stream()
   const reading = stream.read(1)
-  // Nobody reads the ping, so nobody answers it.
+  // The raw peer does not read the ping, so it does not answer.
   await raw.peer.closedWithin()
   await t.throwsAsync(reading)
   await raw.connection.closed
@@ -74,7 +74,7 @@ test('a peer that answers no keepalive is given up', async (t) => {
 })
 
 // Y15
-test('a peer that announces data and withholds it is given up by its keepalive', async (t) => {
+test('a peer that announces data and withholds it is disconnected by the keepalive', async (t) => {
   const raw = await createRawPair(t, {
     limits: { keepaliveIntervalMs: 100, keepaliveTimeoutMs: 100 }
   })
@@ -86,7 +86,7 @@ test('a peer that announces data and withholds it is given up by its keepalive',
 })
 
 // go 153
-test('a peer whose socket takes nothing is given up', async (t) => {
+test('a peer whose socket takes nothing is disconnected', async (t) => {
   const raw = await createRawPair(t, { limits: { writeStallTimeoutMs: 300 } })
   raw.session.send({ ...OPEN, length: 0x4000_0000 })
   const stream = await raw.stream()

@@ -1,4 +1,4 @@
-/** Deadlines, over live connections and a clock that the test moves. */
+/** Deadlines over live connections, on a fake clock. */
 import type { ExecutionContext } from 'ava'
 import { StreamState } from '../../ts/constants.ts'
 import { InvalidParametersError, StreamEOFError, TimeoutError } from '../../ts/errors.ts'
@@ -9,7 +9,7 @@ import { overStacks, type Stack } from '../support/stacks.ts'
 const MIB = 1024 * 1024
 
 interface Timed extends Pair {
-  /** Of both nodes. */
+  /** The clock of both nodes. */
   readonly clock: FakeClock
 }
 
@@ -22,7 +22,7 @@ function overTime(title: string, body: (t: ExecutionContext, pair: Timed) => Pro
 }
 
 // N28, go 63, Y16
-overTime('a read past its deadline times out, and the stream reads on after', async (t, pair) => {
+overTime('a read past its deadline times out, and later reads go on', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   near.setReadDeadline(pair.clock.now() + 100)
   const reading = near.read(10)
@@ -31,7 +31,7 @@ overTime('a read past its deadline times out, and the stream reads on after', as
   await t.throwsAsync(reading, { instanceOf: TimeoutError })
   t.is(near.state, StreamState.OPEN)
   t.true(near.isOperational())
-  // Past the deadline what is there is still read, and what is not is not waited for.
+  // Past the deadline a read still returns buffered bytes, but does not wait.
   await t.throwsAsync(near.read(1), { instanceOf: TimeoutError })
   await far.write(pattern(3))
   await until(() => near.tryRead(1) !== undefined)
@@ -45,17 +45,17 @@ overTime('a read past its deadline times out, and the stream reads on after', as
 
 // go 63, go 160
 overTime(
-  'a write past its deadline says how much was accepted, and goes on after',
+  'a write past its deadline reports the bytes accepted, and later writes go on',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     near.setWriteDeadline(pair.clock.now() + 100)
     const sent = pattern(4 * MIB)
     const writing = near.write(sent)
-    const behind = near.write(pattern(1))
+    const queued = near.write(pattern(1))
     t.is(await outcomeOf(writing), 'waits')
     pair.clock.advance(100)
     const err = await t.throwsAsync(writing, { instanceOf: TimeoutError })
-    const none = await t.throwsAsync(behind, { instanceOf: TimeoutError })
+    const none = await t.throwsAsync(queued, { instanceOf: TimeoutError })
     t.true(err.bytesAccepted > 0 && err.bytesAccepted < sent.length)
     t.is(none.bytesAccepted, 0)
     t.is(near.state, StreamState.OPEN)
@@ -69,7 +69,7 @@ overTime(
 
 // go 160
 overTime(
-  'a deadline that passed while a call waited ends it; one that moved does not',
+  'a deadline that passes while a call waits ends it; one that moved does not',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     near.setDeadline(pair.clock.now() + 100)
@@ -91,12 +91,12 @@ overTime(
 )
 
 overTime(
-  'what arrived before the deadline is delivered before the rest times out',
+  'bytes that arrived before the deadline are delivered before the rest times out',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     const reads = [near.read(2), near.read(2), near.read(2)]
     await far.write(pattern(4))
-    // It has arrived when the other direction has heard of it.
+    // The end follows the bytes, so all of them have arrived with it.
     await far.closeWrite()
     t.deepEqual(await reads[0], pattern(4).subarray(0, 2))
     near.setReadDeadline(pair.clock.now() - 1)
@@ -106,10 +106,10 @@ overTime(
 )
 
 overTime(
-  'a deadline has no effect on the wire, and none is left when the stream has ended',
+  'a deadline has no effect on the wire, and no timer is left when the stream has ended',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
-    // Each swarm looks after its streams once they are some seconds old.
+    // Each swarm has a timer that checks its streams once they are some seconds old.
     const others = pair.clock.timers
     near.setDeadline(pair.clock.now() + 100)
     far.setDeadline(pair.clock.now() + 100)
@@ -126,7 +126,7 @@ overTime(
   }
 )
 
-overTime('a deadline that ends the wait for an end does not take the end back', async (t, pair) => {
+overTime('a deadline that ends the wait of closeWrite does not undo it', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const writing = near.write(pattern(2 * MIB))
   const closing = near.closeWrite()

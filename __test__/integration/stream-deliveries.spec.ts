@@ -1,4 +1,4 @@
-/** What a stream has accepted arrives, however it and its connection are closed, and what is cut never looks whole. */
+/** Accepted bytes arrive, however a stream and its connection are closed; truncated data never looks complete. */
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import type { Stream } from '../../ts/stream.ts'
@@ -8,7 +8,7 @@ import { createNode, pattern, until } from '../support/pair.ts'
 import { seeded } from '../support/random.ts'
 import { overStacks as over, type Stack } from '../support/stacks.ts'
 
-// One after the other: the delays are kept by this thread.
+// Serial: the delays run on this thread.
 const overStacks = (
   title: string,
   body: (t: ExecutionContext, stack: Stack) => Promise<void>
@@ -16,33 +16,33 @@ const overStacks = (
 
 const UPLOAD = '/upload/1'
 
-/** What a reader got: how much, and whether an orderly end came behind it. */
+/** The bytes a reader got, and whether an orderly end followed. */
 interface Got {
   readonly bytes: number
   readonly whole: boolean
 }
 
-interface Way {
+interface Link {
   readonly dialer: Swarm
   readonly listener: Swarm
   readonly connection: Connection
-  /** What the next reader gets. */
+  /** The result of the next reader. */
   got(): Promise<Got>
-  /** What all readers have got so far. */
+  /** Bytes read by all readers so far. */
   bytesRead(): number
 }
 
-interface WayOptions {
+interface LinkOptions {
   readonly delayMs?: number
-  /** What a reader does behind each chunk. */
+  /** Called by a reader after each chunk. */
   readonly pause?: () => Promise<void>
 }
 
-async function way(
+async function openLink(
   t: ExecutionContext,
   stack: Stack,
-  { delayMs, pause }: WayOptions = {}
-): Promise<Way> {
+  { delayMs, pause }: LinkOptions = {}
+): Promise<Link> {
   const [dialer, listener] = [
     await createNode(t, stack.options),
     await createNode(t, stack.options)
@@ -85,7 +85,7 @@ async function readOut(stream: Stream, onBytes: (length: number) => Promise<void
   }
 }
 
-/** Ways of ending the writing half in good order. */
+/** Clean ends of the writing half. */
 const ENDS: Record<string, (stream: Stream) => Promise<void>> = {
   closeWrite: (stream) => stream.closeWrite(),
   close: (stream) => stream.close(),
@@ -93,15 +93,15 @@ const ENDS: Record<string, (stream: Stream) => Promise<void>> = {
   'Duplex end': (stream) =>
     new Promise((resolve) => {
       const duplex = stream.toDuplex()
-      // Its reading half goes with the connection.
+      // Its reading half fails with the connection.
       duplex.on('error', () => {})
       duplex.end(() => resolve())
     }),
   asyncDispose: (stream) => stream[Symbol.asyncDispose]()
 }
 
-/** Ways of ending what carries the stream. */
-const CLOSES: Record<string, (way: Way) => Promise<void>> = {
+/** Closes of the stream's connection. */
+const CLOSES: Record<string, (link: Link) => Promise<void>> = {
   'connection.close': ({ connection }) => connection.close(),
   closePeer: ({ dialer, listener }) => dialer.closePeer(listener.peerId),
   'swarm.close': ({ dialer }) => dialer.close(),
@@ -110,84 +110,84 @@ const CLOSES: Record<string, (way: Way) => Promise<void>> = {
 
 for (const [ending, end] of Object.entries(ENDS)) {
   overStacks(
-    `what was written before ${ending} arrives, whichever way its connection is closed behind it`,
+    `bytes written before ${ending} arrive, however the connection is closed after it`,
     async (t, stack) => {
       for (const [closing, close] of Object.entries(CLOSES)) {
-        const there = await way(t, stack, { delayMs: 20 })
-        const stream = await there.connection.newStream(UPLOAD)
+        const link = await openLink(t, stack, { delayMs: 20 })
+        const stream = await link.connection.newStream(UPLOAD)
         await stream.write(pattern(400_000))
         await end(stream)
-        await close(there)
-        t.deepEqual(await there.got(), { bytes: 400_000, whole: true }, closing)
+        await close(link)
+        t.deepEqual(await link.got(), { bytes: 400_000, whole: true }, closing)
       }
     }
   )
 }
 
-overStacks('a slow reader gets all of what was accepted before the close', async (t, stack) => {
+overStacks('a slow reader gets all bytes accepted before the close', async (t, stack) => {
   const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5))
-  const there = await way(t, stack, { pause })
-  const stream = await there.connection.newStream(UPLOAD)
+  const link = await openLink(t, stack, { pause })
+  const stream = await link.connection.newStream(UPLOAD)
   stream.send(pattern(3_000_000))
   await stream.close()
-  await there.connection.close()
-  t.deepEqual(await there.got(), { bytes: 3_000_000, whole: true })
-  t.is(there.connection.closeReason?.error, undefined)
+  await link.connection.close()
+  t.deepEqual(await link.got(), { bytes: 3_000_000, whole: true })
+  t.is(link.connection.closeReason?.error, undefined)
 })
 
 overStacks(
-  'a write that nobody waited for is whole when the stream is closed behind it',
+  'an unawaited write is sent whole when the stream is closed after it',
   async (t, stack) => {
-    const there = await way(t, stack)
-    const stream = await there.connection.newStream(UPLOAD)
+    const link = await openLink(t, stack)
+    const stream = await link.connection.newStream(UPLOAD)
     const writing = stream.write(pattern(300_000))
     await stream.close()
     await writing
-    t.deepEqual(await there.got(), { bytes: 300_000, whole: true })
+    t.deepEqual(await link.got(), { bytes: 300_000, whole: true })
   }
 )
 
 overStacks(
-  'a write that nobody waited for is whole when the stream is removed behind it',
+  'an unawaited write is sent whole when the stream is removed after it',
   async (t, stack) => {
-    const there = await way(t, stack)
-    const stream = await there.connection.newStream(UPLOAD)
+    const link = await openLink(t, stack)
+    const stream = await link.connection.newStream(UPLOAD)
     const writing = stream.write(pattern(300_000)).catch(() => {})
     stream.remove()
     await writing
-    await until(() => there.bytesRead() === 300_000)
-    await there.connection.close()
-    t.deepEqual(await there.got(), { bytes: 300_000, whole: false })
+    await until(() => link.bytesRead() === 300_000)
+    await link.connection.close()
+    t.deepEqual(await link.got(), { bytes: 300_000, whole: false })
   }
 )
 
 overStacks(
-  'a stream that is removed in the tick of its opening delivers what was written',
+  'a stream removed in the tick of its opening delivers the bytes written',
   async (t, stack) => {
-    const there = await way(t, stack)
-    const stream = await there.connection.newStream(UPLOAD)
+    const link = await openLink(t, stack)
+    const stream = await link.connection.newStream(UPLOAD)
     void stream.write(pattern(1_000))
     stream.remove()
-    await until(() => there.bytesRead() === 1_000)
-    await there.connection.close()
-    t.deepEqual(await there.got(), { bytes: 1_000, whole: false })
+    await until(() => link.bytesRead() === 1_000)
+    await link.connection.close()
+    t.deepEqual(await link.got(), { bytes: 1_000, whole: false })
   }
 )
 
 overStacks('an open stream is reset at once while another one delivers', async (t, stack) => {
   const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5))
-  const there = await way(t, stack, { pause })
-  const open = await there.connection.newStream(UPLOAD)
+  const link = await openLink(t, stack, { pause })
+  const open = await link.connection.newStream(UPLOAD)
   await open.write(pattern(10))
-  await until(() => there.bytesRead() === 10)
-  const stream = await there.connection.newStream(UPLOAD)
+  await until(() => link.bytesRead() === 10)
+  const stream = await link.connection.newStream(UPLOAD)
   stream.send(pattern(2_000_000))
   void stream.closeWrite()
-  const closed = there.connection.close()
+  const closed = link.connection.close()
   await t.throwsAsync(open.read(1), { name: 'StreamResetError' })
-  t.is(there.connection.closeReason, undefined, 'it delivers still')
+  t.is(link.connection.closeReason, undefined, 'it is still delivering')
   await closed
-  const got = [await there.got(), await there.got()]
+  const got = [await link.got(), await link.got()]
   t.deepEqual(got.map(({ whole }) => whole).sort(), [false, true])
   t.is(got.find(({ whole }) => whole)?.bytes, 2_000_000)
 })
@@ -197,40 +197,40 @@ overStacks('closeWithError ends a connection that delivers', async (t, stack) =>
   const gate = new Promise<void>((resolve) => {
     go = resolve
   })
-  const there = await way(t, stack, { pause: () => gate })
-  const stream = await there.connection.newStream(UPLOAD)
+  const link = await openLink(t, stack, { pause: () => gate })
+  const stream = await link.connection.newStream(UPLOAD)
   stream.send(pattern(3_000_000))
-  await until(() => there.bytesRead() > 0)
+  await until(() => link.bytesRead() > 0)
   await stream.close()
-  const closed = there.connection.close()
-  await there.connection.closeWithError(7)
+  const closed = link.connection.close()
+  await link.connection.closeWithError(7)
   await closed
   go()
-  const got = await there.got()
+  const got = await link.got()
   t.false(got.whole)
   t.true(got.bytes < 3_000_000)
 })
 
 overStacks(
-  'a peer that takes nothing ends the delivery, and the stream and its connection tell so',
+  'a stalled peer ends the delivery, and the stream and its connection report it',
   async (t, stack) => {
     const impatient = {
       ...stack,
       options: { ...stack.options, limits: { writeStallTimeoutMs: 300 } }
     }
-    const there = await way(t, impatient, { pause: () => new Promise(() => {}) })
-    const stream = await there.connection.newStream(UPLOAD)
+    const link = await openLink(t, impatient, { pause: () => new Promise(() => {}) })
+    const stream = await link.connection.newStream(UPLOAD)
     stream.send(pattern(3_000_000))
     await stream.close()
-    await there.connection.close()
-    t.is(there.connection.closeReason?.error?.name, 'TimeoutError')
+    await link.connection.close()
+    t.is(link.connection.closeReason?.error?.name, 'TimeoutError')
     t.is(stream.error?.name, 'StreamResetError')
   }
 )
 
 // Random endings of a stream and of its connection: bytes accepted against bytes read.
 overStacks(
-  'whatever is closed when, an orderly end follows every accepted byte',
+  'in any order of closes, an orderly end follows every accepted byte',
   async (t, stack) => {
     const random = seeded(4_711)
     const pick = <T>(from: readonly T[]): T => from[random(from.length)] as T
@@ -238,11 +238,11 @@ overStacks(
       const slow = random(3) === 0
       const pause = (): Promise<void> =>
         slow ? new Promise((resolve) => setTimeout(resolve, 1)) : Promise.resolve()
-      const there = await way(t, stack, {
+      const link = await openLink(t, stack, {
         ...(random(2) === 0 ? { delayMs: random(15) } : {}),
         pause
       })
-      const stream = await there.connection.newStream(UPLOAD)
+      const stream = await link.connection.newStream(UPLOAD)
       let accepted = 0
       let isCut = false
       const writes: Promise<void>[] = []
@@ -268,12 +268,12 @@ overStacks(
       const ending = pick(Object.keys(ENDS))
       const closing = pick(Object.keys(CLOSES))
       const ended = ENDS[ending]?.(stream).catch(() => {})
-      // These two get to the stream some time after their call.
+      // These two reach the stream some time after their call.
       if (random(2) === 0 || ending === 'Duplex end' || ending === 'writable.close') await ended
-      await CLOSES[closing]?.(there)
+      await CLOSES[closing]?.(link)
       await ended
       await Promise.all(writes)
-      const got = await there.got()
+      const got = await link.got()
       const story = `round ${round}: ${ending}, ${closing}, ${accepted} accepted, ${got.bytes} read`
       t.false(isCut && got.whole, story)
       t.true(got.whole, story)

@@ -1,4 +1,4 @@
-/** A stream in Node's own forms ends as Node's own streams do: an 'error' exactly when bytes were lost. */
+/** Duplex and Web adapters end as Node's own streams do: an 'error' exactly when bytes were lost. */
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,12 +14,12 @@ import { overPairs } from '../support/stacks.ts'
 
 const SENT = pattern(200_000)
 
-/** What `duplex` emits from here on. Without `hearErrors` an 'error' ends the process, as it would a user's. */
-function events(duplex: Duplex, { hearErrors = false } = {}): string[] {
-  const heard: string[] = []
-  for (const name of ['end', 'finish', 'close']) duplex.on(name, () => heard.push(name))
-  if (hearErrors) duplex.on('error', (err) => heard.push(err.name))
-  return heard
+/** Events of `duplex` from here on. Without `catchErrors` an 'error' ends the process, as it would a user's. */
+function events(duplex: Duplex, { catchErrors = false } = {}): string[] {
+  const emitted: string[] = []
+  for (const name of ['end', 'finish', 'close']) duplex.on(name, () => emitted.push(name))
+  if (catchErrors) duplex.on('error', (err) => emitted.push(err.name))
+  return emitted
 }
 
 async function closed(duplex: Duplex): Promise<void> {
@@ -40,7 +40,7 @@ function endOf(pair: Pair, side: 'ours' | 'theirs'): Promise<void> {
 
 for (const side of ['ours', 'theirs'] as const) {
   overPairs(
-    `a finished transfer whose connection is closed (${side}) crashes nobody`,
+    `a finished transfer whose connection is closed (${side}) crashes neither side`,
     async (t, pair) => {
       const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-'))
       t.teardown(() => rm(folder, { recursive: true }))
@@ -61,17 +61,17 @@ for (const side of ['ours', 'theirs'] as const) {
   )
 }
 
-overPairs('a finished Duplex that nobody reads ends with the remote’s end', async (t, pair) => {
+overPairs('a finished unread Duplex ends with the remote’s end', async (t, pair) => {
   const { duplex, near, far } = await sent(pair)
-  const heard = events(duplex)
+  const emitted = events(duplex)
   await far.closeWrite()
   await closed(duplex)
-  t.deepEqual(heard, ['end', 'close'])
+  t.deepEqual(emitted, ['end', 'close'])
   t.is(near.state, StreamState.CLOSE_BOTH)
   await until(() => pair.outbound.streams.length === 0)
 })
 
-overPairs('a Duplex keeps what came back until somebody reads it', async (t, pair) => {
+overPairs('a Duplex keeps received bytes until they are read', async (t, pair) => {
   const { duplex, far } = await sent(pair)
   await far.write(pattern(10))
   await far.closeWrite()
@@ -84,13 +84,13 @@ overPairs(
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     const receiver = far.toDuplex({ allowHalfOpen: false })
-    const heard = events(receiver)
+    const emitted = events(receiver)
     receiver.resume()
     await near.write(SENT)
     await near.closeWrite()
     await t.throwsAsync(near.read(1), { code: 'ERR_STREAM_EOF' })
     await closed(receiver)
-    t.deepEqual(heard, ['end', 'finish', 'close'])
+    t.deepEqual(emitted, ['end', 'finish', 'close'])
     t.throws(() => near.toDuplex({ allowHalfOpen: 1 as never }), {
       instanceOf: InvalidParametersError
     })
@@ -98,55 +98,55 @@ overPairs(
 )
 
 overPairs('a Duplex that is read when the remote closes the connection fails', async (t, pair) => {
-  // A stream that nobody holds is reset when it is collected.
+  // `far` is held, as an unreferenced stream is reset when it is collected.
   const { duplex, far } = await sent(pair)
-  const heard = events(duplex, { hearErrors: true })
+  const emitted = events(duplex, { catchErrors: true })
   duplex.resume()
   await pair.inbound.close()
   await closed(duplex)
-  t.deepEqual(heard, ['StreamResetError', 'close'])
+  t.deepEqual(emitted, ['StreamResetError', 'close'])
   t.is(far.state, StreamState.RESET)
 })
 
 overPairs('a Duplex that is read when we close the connection ends', async (t, pair) => {
   const { duplex } = await sent(pair)
-  const heard = events(duplex, { hearErrors: true })
+  const emitted = events(duplex, { catchErrors: true })
   duplex.resume()
   await pair.outbound.close()
   await closed(duplex)
-  t.deepEqual(heard, ['end', 'close'])
+  t.deepEqual(emitted, ['end', 'close'])
 })
 
 overPairs('a finished Duplex ends without an error when its swarm is closed', async (t, pair) => {
   const { duplex } = await sent(pair)
-  const heard = events(duplex, { hearErrors: true })
+  const emitted = events(duplex, { catchErrors: true })
   duplex.resume()
   await pair.dialer.close({ drainTimeout: 0 })
   await closed(duplex)
-  t.deepEqual(heard, ['end', 'close'])
+  t.deepEqual(emitted, ['end', 'close'])
 })
 
 overPairs(
-  'a finished Duplex that nobody reads ends without an error when the remote shuts down',
+  'a finished unread Duplex ends without an error when the remote shuts down',
   async (t, pair) => {
     const { duplex, far } = await sent(pair)
-    const heard = events(duplex, { hearErrors: true })
+    const emitted = events(duplex, { catchErrors: true })
     await far.reset(StreamErrorCode.Shutdown)
     await closed(duplex)
-    t.deepEqual(heard, ['close'])
+    t.deepEqual(emitted, ['close'])
   },
   { needs: ['reset codes'] }
 )
 
-overPairs('what a stream that shuts down takes with it is told', async (t, pair) => {
+overPairs('bytes lost by a stream that shuts down are reported', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const duplex = near.toDuplex()
-  const heard = events(duplex, { hearErrors: true })
+  const emitted = events(duplex, { catchErrors: true })
   duplex.write(new Uint8Array(4_000_000))
   await until(() => near.counters()?.bytesUnsent !== 0)
   await near.reset(StreamErrorCode.Shutdown)
   await closed(duplex)
-  t.deepEqual(heard, ['StreamResetError', 'close'])
+  t.deepEqual(emitted, ['StreamResetError', 'close'])
   const other = await pair.openStreams()
   await other.far.write(pattern(9))
   await until(() => other.near.counters()?.bytesUnread !== 0)
@@ -156,37 +156,37 @@ overPairs('what a stream that shuts down takes with it is told', async (t, pair)
   void far.reset()
 })
 
-overPairs('a Duplex whose bytes are not sent when the connection ends fails', async (t, pair) => {
+overPairs('a Duplex with unsent bytes fails when the connection ends', async (t, pair) => {
   const { near } = await pair.openStreams()
   const duplex = near.toDuplex()
-  const heard = events(duplex, { hearErrors: true })
+  const emitted = events(duplex, { catchErrors: true })
   duplex.write(new Uint8Array(4_000_000))
   await until(() => near.counters()?.bytesUnsent !== 0)
   await pair.outbound.close()
   await closed(duplex)
-  t.deepEqual(heard, ['StreamResetError', 'close'])
+  t.deepEqual(emitted, ['StreamResetError', 'close'])
 })
 
-overPairs('a Duplex is not told by a crash of what its own side did', async (t, pair) => {
+overPairs('a local reset of a Duplex without an error listener does not crash', async (t, pair) => {
   for (const end of [
     (near: Stream) => near.reset(),
     (near: Stream) => near.abort(new Error('mine'))
   ]) {
     const { near } = await pair.openStreams()
     const duplex = near.toDuplex()
-    const heard = events(duplex)
+    const emitted = events(duplex)
     end(near)
     await closed(duplex)
-    t.deepEqual(heard, ['close'])
-    const told = (await pair.openStreams()).near
-    const listened = told.toDuplex()
+    t.deepEqual(emitted, ['close'])
+    const observed = (await pair.openStreams()).near
+    const listened = observed.toDuplex()
     const waiting = finished(listened)
-    end(told)
+    end(observed)
     await t.throwsAsync(waiting, { instanceOf: StreamResetError })
   }
 })
 
-overPairs('a stream that is closed under its Duplex ends it', async (t, pair) => {
+overPairs('closing a stream ends its Duplex', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const duplex = near.toDuplex()
   duplex.write(pattern(3))
@@ -197,7 +197,7 @@ overPairs('a stream that is closed under its Duplex ends it', async (t, pair) =>
   t.true(duplex.readableEnded && duplex.writableFinished)
 })
 
-/** Where a Duplex may be destroyed, and what the other end of its stream reads then: bytes to a good end, or a reset. */
+/** Stages at which a Duplex is destroyed, and the outcome at the other end: bytes up to a clean end, or a reset. */
 const STAGES: Readonly<
   Record<string, [(duplex: Duplex, far: Stream) => Promise<void>, number | 'reset']>
 > = {
@@ -209,7 +209,7 @@ const STAGES: Readonly<
     'reset'
   ],
   'with its end written': [(duplex) => finished(duplex.end(pattern(7)), { readable: false }), 7],
-  'with nothing written, behind the remote’s end': [
+  'with nothing written, after the remote’s end': [
     async (duplex, far) => {
       duplex.resume()
       await far.closeWrite()
@@ -217,7 +217,7 @@ const STAGES: Readonly<
     },
     0
   ],
-  'with bytes written, behind the remote’s end': [
+  'with bytes written, after the remote’s end': [
     async (duplex, far) => {
       duplex.resume()
       duplex.write(pattern(7))
@@ -247,7 +247,7 @@ async function readAll(far: Stream): Promise<number> {
   return count
 }
 
-overPairs('a Duplex is composed and piped through as any other', async (t, pair) => {
+overPairs('a Duplex is composed and piped through like any other', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const twice = new Transform({
     transform: (chunk: Buffer, _encoding, done) => done(null, Buffer.concat([chunk, chunk]))
@@ -302,7 +302,7 @@ for (const [what, chunks] of Object.entries(READERS)) {
   )
 }
 
-overPairs('messages of a connection that we close inside of one of them fail', async (t, pair) => {
+overPairs('messages fail when we close the connection inside one of them', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   let whole = 0
   const reading = (async () => {

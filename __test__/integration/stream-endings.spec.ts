@@ -26,18 +26,18 @@ const ENDINGS: readonly ((stream: Stream) => unknown)[] = [
   }
 ]
 
-/** Closed events so far, by stream; each must come once. */
+/** Opened and closed events so far, by stream; each must come once. */
 function journal(swarm: Swarm): { opened: Set<string>; closed: Set<string>; faults: string[] } {
-  const told = { opened: new Set<string>(), closed: new Set<string>(), faults: [] as string[] }
+  const events = { opened: new Set<string>(), closed: new Set<string>(), faults: [] as string[] }
   const note = (set: Set<string>, { id }: Stream): void => {
-    if (set.has(id)) told.faults.push(id)
+    if (set.has(id)) events.faults.push(id)
     set.add(id)
   }
   swarm.notify({
-    openedStream: (_, stream) => note(told.opened, stream),
-    closedStream: (_, stream) => note(told.closed, stream)
+    openedStream: (_, stream) => note(events.opened, stream),
+    closedStream: (_, stream) => note(events.closed, stream)
   })
-  return told
+  return events
 }
 
 function isQuiet({ dialer, outbound, inbound }: Pair): boolean {
@@ -46,7 +46,7 @@ function isQuiet({ dialer, outbound, inbound }: Pair): boolean {
 }
 
 overPairs(
-  'ten thousand random endings each tell of their end once, and every count goes back to 0',
+  'ten thousand random endings are each reported once, and every count returns to 0',
   async (t, pair) => {
     const random = seeded(20_261)
     const journals = [journal(pair.dialer), journal(pair.listener)]
@@ -63,7 +63,7 @@ overPairs(
       } catch {
         // The other end was quicker.
       }
-      // Whatever is left of it.
+      // Ends the halves that are left.
       await stream.reset()
     }
     pair.listener.handle('/endings', (stream) => {
@@ -76,7 +76,7 @@ overPairs(
         left -= 1
         const stream = await pair.outbound.newStream('/endings')
         watch(stream)
-        // A byte, so that the other side hears of it; it may have ended it already.
+        // A byte, so that the other side sees the stream, which it may have ended already.
         await stream.write(Uint8Array.of(1)).catch(() => {})
         await end(stream)
       }
@@ -137,7 +137,7 @@ overPairs(
         const stream = await pair.outbound.newStream('/ends')
         await stream.closeWrite()
         const rest = await stream.read()
-        if (rest.length > 0) t.fail(`${rest.length} bytes from nobody`)
+        if (rest.length > 0) t.fail(`${rest.length} unexpected bytes`)
       }
     }
     await Promise.all(Array.from({ length: 5 }, lane))

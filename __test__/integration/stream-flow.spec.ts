@@ -1,4 +1,4 @@
-/** How much goes through, and who waits for whom. */
+/** Throughput and backpressure. */
 import type { ExecutionContext } from 'ava'
 import { StreamErrorCode } from '../../ts/constants.ts'
 import { ResourceLimitExceededError, StreamResetError } from '../../ts/errors.ts'
@@ -48,7 +48,7 @@ for (const [connections, streams, messages, bytes] of [
     async (t, pair) => {
       serveEcho(pair)
       const all = [pair.outbound]
-      // One after the other: dials of one peer at the same time are joined.
+      // Sequential, as concurrent dials of one peer are joined.
       while (all.length < connections) {
         all.push(await pair.dialer.dialPeer(pair.listener.peerId, { force: true }))
       }
@@ -82,7 +82,7 @@ overStacks(
     for (;;) {
       const count = await far.readInto(into).catch(() => 0)
       if (count === 0) break
-      // The blocks differ by where they begin: a gap or a swap shows.
+      // The pattern depends on the offset: a gap or a swap shows.
       if (into[0] !== block[received % MIB]) wrong += 1
       if (into[count - 1] !== block[(received + count - 1) % MIB]) wrong += 1
       received += count
@@ -112,7 +112,7 @@ overPairs(
 )
 
 // Y2, Y7
-overPairs('twenty streams carry both ways at once and mix nothing up', async (t, pair) => {
+overPairs('twenty streams carry data both ways at once and mix nothing up', async (t, pair) => {
   const exchange = async (from: Stream, to: Stream, seed: number): Promise<boolean> => {
     const sent = pattern(500_000, seed)
     const writing = from.write(sent).then(() => from.closeWrite())
@@ -127,7 +127,7 @@ overPairs('twenty streams carry both ways at once and mix nothing up', async (t,
   t.deepEqual((await Promise.all(runs)).flat(), Array(40).fill(true))
 })
 
-/** The other end of each stream that `protocol` takes. */
+/** Opens `max` streams that the listener keeps open; returns the dialer's ends. */
 async function limited(t: ExecutionContext, pair: Pair, max: number): Promise<Stream[]> {
   const held: Stream[] = []
   pair.listener.handle('/held', (stream) => {
@@ -165,7 +165,7 @@ overStacks(
 )
 
 // go 163
-overStacks('more streams than the limit all get their turn by trying again', async (t, stack) => {
+overStacks('more streams than the limit all succeed with retries', async (t, stack) => {
   const pair = await createPair(t, {
     both: stack.options,
     dialer: { limits: { outboundStreamsMax: 64 } }
@@ -207,7 +207,7 @@ overPairs('64 streams echo 64 KiB each, and 500 do, eight at a time', async (t, 
 })
 
 // go 163
-overPairs('128 streams that are opened first are all used after', async (t, pair) => {
+overPairs('128 streams opened in advance are all usable', async (t, pair) => {
   serveEcho(pair)
   const opening = Array.from({ length: 128 }, () => pair.outbound.newStream(ECHO))
   const opened = await Promise.all(opening)

@@ -1,4 +1,4 @@
-/** Streams as a raw peer sees them, frame by frame: opening, ending, and what the states put on the wire. */
+/** Streams as seen by a raw peer, frame by frame: opening, ending, and the frames of each state. */
 import test from 'ava'
 import { ConnectionErrorCode, StreamState } from '../../ts/constants.ts'
 import {
@@ -26,7 +26,7 @@ import { outcomeOf, pattern, until } from '../support/pair.ts'
 import { createRawPair } from '../support/raw-pair.ts'
 import type { RawFrame } from '../support/raw-peer.ts'
 
-/** What a stream's frames say of it, without their bytes. */
+/** Number of frames of stream `id` with FIN or RST. */
 const endings = (frames: readonly RawFrame[], id: number): number =>
   frames.filter((frame) => frame.id === id && ((frame.flags ?? 0) & (FIN | RST)) !== 0).length
 
@@ -51,7 +51,7 @@ for (const dials of [true, false]) {
 const OPENINGS: Readonly<Record<string, RawFrame>> = {
   'a window update': OPEN,
   'a window update with credit': { ...OPEN, length: 100_000 },
-  'data without any': { type: DATA, flags: SYN, id: 1 },
+  'an empty data frame': { type: DATA, flags: SYN, id: 1 },
   'a kibibyte of data': { type: DATA, flags: SYN, id: 1, body: Buffer.alloc(1_024, 7) },
   'data that ends it': { type: DATA, flags: SYN | FIN, id: 1, body: Buffer.alloc(10, 7) },
   'a window update that ends it': { ...OPEN, flags: SYN | FIN }
@@ -72,7 +72,7 @@ for (const [what, frame] of Object.entries(OPENINGS)) {
     t.is((await raw.data(1, window)).length, window)
     t.is(await outcomeOf(writing), 'waits')
     raw.session.send({ type: WINDOW_UPDATE, id: 1, length: 2 * window })
-    // What the kernel takes ahead of its reader is not for a test to say.
+    // The kernel may buffer any amount ahead of its reader.
     const rest = raw.data(1, 2 * window)
     await writing
     await rest
@@ -81,7 +81,7 @@ for (const [what, frame] of Object.entries(OPENINGS)) {
 
 // Y9
 for (const type of [DATA, WINDOW_UPDATE]) {
-  test(`a stream that frame type ${type} opens and resets at once is never seen`, async (t) => {
+  test(`a stream that frame type ${type} opens and resets at once is never reported`, async (t) => {
     const raw = await createRawPair(t)
     raw.session.send({ type, flags: SYN | RST, id: 1 }, { ...OPEN, id: 3 })
     const stream = await raw.stream()
@@ -92,7 +92,7 @@ for (const type of [DATA, WINDOW_UPDATE]) {
 }
 
 // Y10, go 156
-test('an acknowledgement may bring data or credit', async (t) => {
+test('an acknowledgement may carry data or credit', async (t) => {
   const raw = await createRawPair(t, { dials: true })
   const [one, two] = [await raw.connection.newStream(), await raw.connection.newStream()]
   t.is((await raw.said()).length, 2)
@@ -142,7 +142,7 @@ test('the length of a reset is its code, both ways', async (t) => {
 })
 
 // N25, go 64
-test('closes and resets of one stream put one end and one reset on the wire at most', async (t) => {
+test('closes and resets of one stream put at most one FIN and one RST on the wire', async (t) => {
   const raw = await createRawPair(t)
   raw.session.send(...times(4, (index) => ({ ...OPEN, id: 1 + 2 * index })))
   const streams = await Promise.all(times(4, () => raw.stream()))
@@ -169,7 +169,7 @@ test('closes and resets of one stream put one end and one reset on the wire at m
   t.deepEqual(await raw.said(), [])
 })
 
-test('a stream that is forgotten says nothing, and its bytes are still taken', async (t) => {
+test('a removed stream sends no end, and its incoming bytes are still accepted', async (t) => {
   const raw = await createRawPair(t)
   raw.session.send(OPEN, { ...OPEN, id: 3 })
   const [stream, other] = [await raw.stream(), await raw.stream()]
@@ -187,7 +187,7 @@ test('a stream that is forgotten says nothing, and its bytes are still taken', a
 })
 
 // go 152
-test('a stream that nobody reads any more gives its credit back', async (t) => {
+test('a stream closed for reading returns its credit', async (t) => {
   const raw = await createRawPair(t)
   raw.session.send(OPEN)
   const stream = await raw.stream()
@@ -206,7 +206,7 @@ test('a stream that nobody reads any more gives its credit back', async (t) => {
 })
 
 // go 151, Y5
-test('after a goodbye nothing is opened, and the connection ends with its code', async (t) => {
+test('after GoAway nothing is opened, and the connection ends with its code', async (t) => {
   const raw = await createRawPair(t)
   raw.session.send(OPEN)
   const stream = await raw.stream()
@@ -221,19 +221,19 @@ test('after a goodbye nothing is opened, and the connection ends with its code',
 })
 
 // go 151
-test('a stream that waits for its turn when the remote says goodbye never gets one', async (t) => {
+test('a stream that waits to be opened is rejected when the remote sends GoAway', async (t) => {
   const raw = await createRawPair(t, { dials: true })
   const opened = await Promise.all(times(256, () => raw.connection.newStream()))
   const waiting = raw.connection.newStream()
   t.is(await outcomeOf(waiting), 'waits')
   raw.session.send({ type: GO_AWAY, length: 0 })
   await t.throwsAsync(waiting, { instanceOf: StreamResetError })
-  // Those that are open stay so.
+  // Open ones stay open.
   t.true(opened.every((stream) => stream.state === StreamState.OPEN))
 })
 
 // go 162, go 71
-test('the code of a closed connection is that of its goodbye', async (t) => {
+test('the code of a closed connection is that of its GoAway', async (t) => {
   const raw = await createRawPair(t)
   const closing = raw.connection.closeWithError(42)
   t.is(await raw.session.goAway(), 42)
@@ -242,7 +242,7 @@ test('the code of a closed connection is that of its goodbye', async (t) => {
 })
 
 // go 150, Y18
-test('the 257th stream that nobody acknowledged waits, can be given up, and goes on', async (t) => {
+test('the 257th unacknowledged stream waits, can be aborted, and goes on', async (t) => {
   const raw = await createRawPair(t, { dials: true, limits: { outboundStreamsMax: 1_000 } })
   const opened = await Promise.all(times(256, () => raw.connection.newStream()))
   const frames = await raw.said()
@@ -262,7 +262,7 @@ test('the 257th stream that nobody acknowledged waits, can be given up, and goes
 
 // go 150, go 155
 const VIOLATIONS: Readonly<Record<string, readonly RawFrame[]>> = {
-  'opens a stream with a number of ours': [{ ...OPEN, id: 2 }],
+  'opens a stream with an id of ours': [{ ...OPEN, id: 2 }],
   'opens a stream twice': [OPEN, OPEN],
   'sends more than its window': [
     OPEN,
@@ -271,10 +271,10 @@ const VIOLATIONS: Readonly<Record<string, readonly RawFrame[]>> = {
   // Y15
   'announces more than 16 MiB': [OPEN, { type: DATA, id: 1, length: 17 * 1024 * 1024 }],
   // go 162
-  'sends a frame of no known type': [{ type: 9 }]
+  'sends a frame of unknown type': [{ type: 9 }]
 }
 for (const [what, frames] of Object.entries(VIOLATIONS)) {
-  test(`a peer that ${what} is told so and put out`, async (t) => {
+  test(`a peer that ${what} gets GoAway and is disconnected`, async (t) => {
     const raw = await createRawPair(t)
     for (const frame of frames) raw.session.send(frame)
     t.is(await raw.session.goAway(), 1)
@@ -294,14 +294,14 @@ test('pings are answered in their order, also in the middle of a transfer', asyn
   const bytes: Buffer[] = []
   let pings = 0
   while (pongs.length < 40 || Buffer.concat(bytes).length < WINDOW) {
-    // A handful at a time, as more than an honest peer has on its way are not answered.
+    // A few at a time, as pings beyond those an honest peer has in flight are not answered.
     for (; pings < Math.min(pongs.length + 4, 40); pings += 1) {
       raw.session.send({ type: PING, flags: SYN, length: pings })
     }
     const frame = await raw.frame()
     if (frame.type === PING) pongs.push(frame.length)
     if (frame.type !== DATA) continue
-    // Never a frame that any implementation refuses.
+    // No frame of a size that any implementation refuses.
     t.true(frame.body.length <= 65_536)
     bytes.push(Buffer.from(frame.body))
   }

@@ -1,4 +1,4 @@
-/** What becomes of a connection, and of calls for new streams, behind the GoAway of the peer. */
+/** Connections, and calls for new streams, after the peer's GoAway. */
 import test from 'ava'
 import { StreamErrorCode, StreamState } from '../../ts/constants.ts'
 import { DialAllFailedError, MuxerClosedError, NoConnectionError } from '../../ts/errors.ts'
@@ -7,14 +7,14 @@ import { createPair, PAIR_PROTOCOL, until } from '../support/pair.ts'
 import { createRawPair } from '../support/raw-pair.ts'
 import { flagOn, flagsOn } from '../support/raw-stream.ts'
 
-const GOODBYE = { type: GO_AWAY, length: 0 }
+const GO_AWAY_FRAME = { type: GO_AWAY, length: 0 }
 
 // go 151
-test('behind the goodbye of a peer no stream is opened, and those there are go on to their end', async (t) => {
+test('after the GoAway of a peer no stream is opened, and existing ones go on to their end', async (t) => {
   const raw = await createRawPair(t)
   raw.session.send(OPEN)
   const stream = await raw.stream()
-  raw.session.send(GOODBYE)
+  raw.session.send(GO_AWAY_FRAME)
   const opened = (): Promise<boolean> =>
     raw.connection.newStream().then(
       (late) => late.reset().then(() => true),
@@ -32,11 +32,11 @@ test('behind the goodbye of a peer no stream is opened, and those there are go o
   t.like(raw.connection.closeReason, { closeCode: 0, remote: true, error: undefined })
 })
 
-test('streams that a peer opens behind its own goodbye are refused and reach no handler', async (t) => {
+test('streams that a peer opens after its own GoAway are refused and reach no handler', async (t) => {
   const raw = await createRawPair(t)
   raw.session.send(OPEN)
   await raw.stream()
-  raw.session.send(GOODBYE, ...times(1_000, (index) => ({ ...OPEN, id: 3 + 2 * index })))
+  raw.session.send(GO_AWAY_FRAME, ...times(1_000, (index) => ({ ...OPEN, id: 3 + 2 * index })))
   for (const index of times(1_000, (at) => at)) {
     const { length } = await flagOn(raw.session, 3 + 2 * index, RST)
     t.is(length, StreamErrorCode.Shutdown)
@@ -44,19 +44,19 @@ test('streams that a peer opens behind its own goodbye are refused and reach no 
   t.is(raw.connection.streams.length, 1)
 })
 
-test('newStream dials again when its peer has said goodbye on the only connection', async (t) => {
+test('newStream dials again when its peer has sent GoAway on the only connection', async (t) => {
   const raw = await createRawPair(t, { dials: true })
   const kept = await raw.connection.newStream()
-  // Its opening.
+  // Its opening frame.
   await raw.frame()
-  raw.session.send(GOODBYE)
+  raw.session.send(GO_AWAY_FRAME)
   const { node } = raw
   await until(() => node.getConnection(raw.connection.remotePeer) === undefined)
   t.is(kept.state, StreamState.OPEN)
   await t.throwsAsync(node.newStream(raw.connection.remotePeer, undefined, { noDial: true }), {
     instanceOf: NoConnectionError
   })
-  // Who listens there has another key each time, so the dial itself fails.
+  // The listener there has a new key each time, so the dial itself fails.
   const err = await t.throwsAsync(node.newStream(raw.connection.remotePeer), {
     instanceOf: DialAllFailedError
   })

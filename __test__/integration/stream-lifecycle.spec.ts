@@ -1,4 +1,4 @@
-/** Streams within the lives of their connections, swarms and handlers. */
+/** Stream lifetimes within those of connections, swarms and handlers. */
 import { StreamState } from '../../ts/constants.ts'
 import {
   AbortError,
@@ -50,7 +50,7 @@ overStacks('five peers echo, each on a stream of its own', async (t, stack) => {
 
 // go 49, go 50
 overStacks(
-  'a stream to a peer that is not connected dials it, unless that is ruled out',
+  'a stream to a peer that is not connected dials it, unless noDial is set',
   async (t, stack) => {
     const [caller, node] = await Promise.all([
       createNode(t, stack.options),
@@ -84,7 +84,7 @@ overPairs(
     await ends[0]?.near.reset()
     await ends[1]?.near.close()
     await ends[1]?.far.close()
-    // Two half-closes free a stream, though whoever handles it has not returned.
+    // Two half-closes free a stream, even if its handler has not returned.
     await ends[2]?.near.closeWrite()
     await ends[2]?.far.closeWrite()
     await t.throwsAsync(ends[2]?.near.read(1) as Promise<unknown>, { instanceOf: StreamEOFError })
@@ -138,7 +138,7 @@ overPairs('a swarm that closes ends the reads of both sides', async (t, pair) =>
 })
 
 // go 54
-overPairs('a handler may close the connection it came over', async (t, pair) => {
+overPairs('a handler may close its connection', async (t, pair) => {
   pair.listener.handle('/closes', async (stream, connection) => {
     await stream.read(1)
     await connection.close()
@@ -152,7 +152,7 @@ overPairs('a handler may close the connection it came over', async (t, pair) => 
 
 // go 56
 overPairs(
-  'a stream that no handler takes is refused, and the connection goes on',
+  'a stream without a handler is refused, and its connection goes on as before',
   async (t, pair) => {
     const stream = await pair.outbound.newStream('/of/nobody')
     const err = await t.throwsAsync(stream.read(1), { instanceOf: StreamError })
@@ -182,13 +182,13 @@ overPairs('a protocol is set once', async (t, { outbound, listener }) => {
 
 // go 60
 overStacks(
-  'a stream whose peer never answers is given up by limit, by option and by signal',
+  'negotiation with a silent peer ends by limit, by option and by signal',
   async (t, stack) => {
     const pair = await createPair(t, {
       both: stack.options,
       dialer: { limits: { streamNegotiationTimeoutMs: 300 } }
     })
-    // It takes the bytes of the negotiation for the stream's own and says nothing.
+    // It treats the negotiation as the stream's own bytes and sends nothing.
     pair.listener.setStreamHandler(() => {})
     const choice = ['/one', '/other']
     await t.throwsAsync(pair.outbound.newStream(choice), { instanceOf: TimeoutError })
@@ -205,7 +205,7 @@ overStacks(
 )
 
 // go 66, go 149, go 163
-overPairs('what one side closes the other sees closed, and opens nothing more', async (t, pair) => {
+overPairs('a connection closed by one side opens no more streams at either', async (t, pair) => {
   const [here, there] = [pair.inbound, pair.outbound]
   await here.close()
   await there.closed
@@ -227,7 +227,7 @@ overPairs('a stream that is being opened when its connection ends is refused', a
 })
 
 // go 163
-overStacks('a dial of the wrong peer says whom it met', async (t, stack) => {
+overStacks('a dial of the wrong peer fails with UnexpectedPeerError', async (t, stack) => {
   const pair = await createPair(t, { both: stack.options })
   const other = await createNode(t, stack.options)
   const addresses = pair.listener.getListenAddrs()
@@ -236,7 +236,7 @@ overStacks('a dial of the wrong peer says whom it met', async (t, stack) => {
   t.true(attempt?.cause instanceof UnexpectedPeerError)
 })
 
-overPairs('facts of a stream stay when it has ended', async (t, pair) => {
+overPairs('properties of a stream remain after its end', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   t.not(near.id, far.id)
   t.true(near.id.startsWith(`${pair.outbound.id}-`))
@@ -276,7 +276,7 @@ overPairs('both sides may reset, close and time out on streams side by side', as
 })
 
 // go 48
-overPairs('both ends name each other, their addresses, who dialled and when', async (t, pair) => {
+overPairs('both ends report peers, addresses, direction and time of opening', async (t, pair) => {
   const { outbound, inbound, dialer, listener } = pair
   t.is(String(outbound.localPeer), String(dialer.peerId))
   t.is(String(outbound.remotePeer), String(listener.peerId))

@@ -1,4 +1,4 @@
-/** What a reader gets, and in what order, over a live connection. */
+/** Results of reads, and their order, over a live connection. */
 
 import { StreamState } from '../../ts/constants.ts'
 import {
@@ -34,7 +34,7 @@ overPairs('both ends read what the other wrote and name the same protocol', asyn
 })
 
 // N2
-overPairs('a read without a size waits for the end and answers everything', async (t, pair) => {
+overPairs('a read without a size waits for the end and returns everything', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const reading = far.read()
   for (const seed of [1, 2, 3]) {
@@ -65,7 +65,7 @@ overPairs(
 )
 
 // N5
-overPairs('a reset behind unread data takes the data along', async (t, pair) => {
+overPairs('a reset after unread data discards the data', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await near.write(pattern(5_000))
   t.is((await far.read(1)).length, 1)
@@ -75,7 +75,7 @@ overPairs('a reset behind unread data takes the data along', async (t, pair) => 
 })
 
 // N6
-overPairs('a reset behind the end leaves the data and the end', async (t, pair) => {
+overPairs('a reset after the end keeps the data and the end', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await near.write(pattern(5_000))
   await near.closeWrite()
@@ -86,7 +86,7 @@ overPairs('a reset behind the end leaves the data and the end', async (t, pair) 
   })
   await near.reset(42)
   await until(() => closes === 1)
-  // Nobody is there to read what would be written now, and nothing pretends otherwise.
+  // The remote reads no more, so writes are rejected.
   await t.throwsAsync(far.write(pattern(10)), { instanceOf: StreamClosedError })
   t.throws(() => far.send(pattern(10)), { instanceOf: StreamClosedError })
   t.is(far.state, StreamState.CLOSE_WRITE)
@@ -98,7 +98,7 @@ overPairs('a reset behind the end leaves the data and the end', async (t, pair) 
 })
 
 // N6
-overPairs('data that was ended survives the loss of its connection', async (t, pair) => {
+overPairs('data followed by its end survives the loss of its connection', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await near.write(pattern(70_000))
   await near.closeWrite()
@@ -110,7 +110,7 @@ overPairs('data that was ended survives the loss of its connection', async (t, p
 })
 
 // N4, N27
-overPairs('after our own end of reading nothing buffered is handed out', async (t, pair) => {
+overPairs('after closeRead or reset nothing buffered is returned', async (t, pair) => {
   const closed = await pair.openStreams()
   await closed.far.write(pattern(100))
   t.is((await closed.near.read(1)).length, 1)
@@ -126,7 +126,7 @@ overPairs('after our own end of reading nothing buffered is handed out', async (
 
 // N27
 overPairs(
-  'what was buffered before a remote end is read before the end is told',
+  'data buffered before a remote end is read before the end is reported',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     await near.write(pattern(200_000))
@@ -153,7 +153,7 @@ overPairs(
 )
 
 overPairs(
-  'a read of nothing answers at once, in every state, and nonsense is refused',
+  'a read of 0 bytes resolves at once, in every state, and invalid sizes are refused',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     t.is((await near.read(0)).length, 0)
@@ -193,7 +193,7 @@ overPairs('a stream that leaves its scope is closed', async (t, pair) => {
   t.deepEqual(await far.read(), pattern(3))
 })
 
-overPairs('a reset shows on Web streams and Duplexes that nobody reads', async (t, pair) => {
+overPairs('a reset reaches unread Web streams and Duplexes', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   const reader = near.readable.getReader()
   const writer = near.writable.getWriter()

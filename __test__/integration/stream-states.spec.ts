@@ -30,7 +30,7 @@ async function fresh(pair: Pair): Promise<Stream> {
   return (await pair.openStreams()).near
 }
 
-// How a live stream gets into each state; the answer is the stream under test.
+// Paths of a live stream into each state; each returns the stream under test.
 const INTO: Record<string, (pair: Pair) => Promise<Stream>> = {
   OPEN: fresh,
   'CLOSE_READ by us': async (pair) => {
@@ -54,7 +54,7 @@ const INTO: Record<string, (pair: Pair) => Promise<Stream>> = {
     await stream.close()
     return stream
   },
-  'CLOSE_BOTH behind the remote': async (pair) => {
+  'CLOSE_BOTH after the remote': async (pair) => {
     const { near, far } = await pair.openStreams()
     await far.closeWrite()
     await near.read(1).catch(() => {})
@@ -100,7 +100,7 @@ const TABLE: Record<string, Record<string, Outcome>> = {
   'CLOSE_READ by the remote': { ...OPEN_ROW, read: StreamEOFError },
   CLOSE_WRITE: { ...OPEN_ROW, write: StreamClosedError },
   CLOSE_BOTH: { ...OPEN_ROW, read: StreamClosedError, write: StreamClosedError },
-  'CLOSE_BOTH behind the remote': {
+  'CLOSE_BOTH after the remote': {
     ...OPEN_ROW,
     read: StreamEOFError,
     write: StreamClosedError
@@ -120,7 +120,7 @@ const TABLE: Record<string, Record<string, Outcome>> = {
 
 const { OPEN, CLOSE_READ, CLOSE_WRITE, CLOSE_BOTH, RESET } = StreamState
 
-// Where an operation leads to from a live state; what is not named stays. CLOSE_BOTH, RESET and ERROR always do.
+// States after an operation. A state that is not listed does not change; CLOSE_BOTH, RESET and ERROR never do.
 const LEADS_TO: Record<string, Partial<Record<StreamState, StreamState>>> = {
   closeRead: { [OPEN]: CLOSE_READ, [CLOSE_WRITE]: CLOSE_BOTH },
   closeWrite: { [OPEN]: CLOSE_WRITE, [CLOSE_READ]: CLOSE_BOTH },
@@ -130,9 +130,9 @@ const LEADS_TO: Record<string, Partial<Record<StreamState, StreamState>>> = {
 
 for (const [state, row] of Object.entries(TABLE)) {
   // N3, N4, N5, N7, N8, N9, N10, N11, N25, N26, N27, Y3, Y4, go 146
-  overPairs(`every operation in ${state} does what the table says`, async (t, pair, stack) => {
+  overPairs(`every operation in ${state} matches the table`, async (t, pair, stack) => {
     for (const [operation, outcome] of Object.entries(row)) {
-      // A connection of its own where the state ends it.
+      // A separate connection for a state that ends it.
       const over = state.includes('connection')
         ? await createPair(t, { both: stack.options })
         : pair
@@ -172,7 +172,7 @@ overPairs(
   }
 )
 
-overPairs('a choice among several settles, or rejects', async (t, { outbound, listener }) => {
+overPairs('a choice among several is agreed on, or rejects', async (t, { outbound, listener }) => {
   listener.handle('/second', () => {})
   const stream = await outbound.newStream(['/first', '/second'])
   t.is(stream.protocol, '/second')
@@ -207,21 +207,21 @@ overPairs('a stream is operational while a half of it is open', async (t, pair) 
 })
 
 // N14
-overStacks('a new stream is open once its protocol is settled, on both sides', async (t, stack) => {
+overStacks('a new stream is open once its protocol is agreed, on both sides', async (t, stack) => {
   const pair = await createPair(t, { both: stack.options })
   const seen: StreamState[] = []
-  pair.listener.handle('/settled', (stream) => {
+  pair.listener.handle('/agreed', (stream) => {
     seen.push(stream.state)
   })
   const raw = await pair.outbound.newStream()
-  const lazy = await pair.outbound.newStream('/settled')
-  const chosen = await pair.outbound.newStream(['/unknown', '/settled'])
+  const lazy = await pair.outbound.newStream('/agreed')
+  const chosen = await pair.outbound.newStream(['/unknown', '/agreed'])
   await until(() => seen.length === 2)
   t.deepEqual([raw.state, lazy.state, chosen.state, ...seen], Array(5).fill(StreamState.OPEN))
 })
 
 // N25
-overPairs('closing and resetting what is closed or reset says nothing more', async (t, pair) => {
+overPairs('closing and resetting an ended stream has no further effect', async (t, pair) => {
   let closes = 0
   const closed = await pair.openStreams()
   const reset = await pair.openStreams()
@@ -230,7 +230,7 @@ overPairs('closing and resetting what is closed or reset says nothing more', asy
   }
   await closed.near.write(pattern(100_000))
   for (const _ of [1, 2, 3]) await closed.near.close()
-  // Nothing that was accepted is taken back.
+  // No accepted bytes are discarded.
   await closed.near.reset(9)
   t.is(closed.near.state, StreamState.CLOSE_BOTH)
   t.is(closed.near.error, undefined)
@@ -249,7 +249,7 @@ overPairs('closing and resetting what is closed or reset says nothing more', asy
 
 // go 147
 overPairs(
-  'a reset behind an end that was read is told, and so are two that cross',
+  'a reset after an end that was read is reported, and so are two that cross',
   async (t, pair) => {
     const { near, far } = await pair.openStreams()
     await near.closeWrite()
@@ -270,7 +270,7 @@ overPairs(
 )
 
 // go 61
-overPairs('what ended in good order carries no error', async (t, pair) => {
+overPairs('a clean end carries no error', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   await near.close()
   await far.close()

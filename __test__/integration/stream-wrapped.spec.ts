@@ -18,7 +18,7 @@ import { createPair, pattern, until } from '../support/pair.ts'
 
 interface Wrapped {
   readonly stream: Stream
-  /** What is wrapped, and the other end of it. */
+  /** The wrapped stream, and its other end. */
   readonly muxed: MemoryStream
   readonly far: MemoryStream
   /** `close` events so far. */
@@ -73,7 +73,7 @@ test("a user's own muxed stream carries bytes and ends both ways", async (t) => 
   await until(() => closes() === 1)
 })
 
-test('both ends of a wrapped pair speak in messages', async (t) => {
+test('both ends of a wrapped pair exchange messages', async (t) => {
   const { near, far } = memoryStreams()
   const one = wrapMuxedStream(near).messages()
   const other = wrapMuxedStream(far).messages()
@@ -93,7 +93,7 @@ for (const operation of ['read', 'write'] as const) {
     const cause = new Error('out of paper')
     const reading = stream.read(1)
     if (operation === 'write') {
-      // Only the write sees it: the read that waits was there before.
+      // Only the write sees it: the pending read began before.
       muxed.failure = cause
       await stream.write(Uint8Array.of(1))
     } else {
@@ -116,7 +116,7 @@ for (const operation of ['read', 'write'] as const) {
     await stream.reset()
     t.is(stream.state, StreamState.ERROR)
     await until(() => closes() === 1)
-    // The other end is told.
+    // The other end is reset.
     await t.throwsAsync(far.read(), { instanceOf: StreamResetError })
   })
 }
@@ -140,7 +140,7 @@ test('a reset crosses a foreign muxer with its code, both ways', async (t) => {
   await until(() => there.closes() === 1)
 })
 
-test('a reset does not wait for a write that the muxer does not take', async (t) => {
+test('a reset does not wait for a write that the muxer does not accept', async (t) => {
   const { stream, muxed, far } = wrapped(t)
   await stream.write(pattern(100_000))
   await until(() => far.held === 4_096)
@@ -149,7 +149,7 @@ test('a reset does not wait for a write that the muxer does not take', async (t)
   await t.throwsAsync(far.read(), { instanceOf: StreamResetError })
 })
 
-test('a foreign stream that nobody reads holds 256 KiB and leaves the rest to its muxer', async (t) => {
+test('an unread foreign stream holds 256 KiB and leaves the rest to its muxer', async (t) => {
   const { stream, far } = wrapped(t, 16_384)
   let written = 0
   const writing = (async () => {
@@ -158,7 +158,7 @@ test('a foreign stream that nobody reads holds 256 KiB and leaves the rest to it
   })()
   await until(() => written >= 16)
   for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setImmediate(resolve))
-  // The bound, what was on its way when it was met, and the muxer's own window.
+  // The bound, the bytes in flight when it was reached, and the muxer's own window.
   t.true(written <= 16 + 4 + 2, `${written} chunks of 16 KiB`)
   t.is((await stream.read()).length, 64 * 16_384)
   await writing
@@ -175,7 +175,7 @@ test('a deadline leaves a foreign stream usable', async (t) => {
   t.deepEqual(new Uint8Array(await stream.read(1)), Uint8Array.of(9))
 })
 
-test('a muxer that answers or fails with what is neither bytes nor an error puts its stream in ERROR', async (t) => {
+test('a muxer that returns no bytes or throws no error puts its stream in ERROR', async (t) => {
   const answers = [
     () => Promise.reject(),
     () => Promise.reject('text'),
@@ -192,7 +192,7 @@ test('a muxer that answers or fails with what is neither bytes nor an error puts
   }
 })
 
-test('a muxer that throws at ending a stream harms nobody, and is heard of', async (t) => {
+test('a muxer that throws when it ends a stream affects no other, and is reported', async (t) => {
   const { stream, muxed } = wrapped(t)
   const own = new Error('of the muxer')
   muxed.reset = () => {
@@ -200,13 +200,13 @@ test('a muxer that throws at ending a stream harms nobody, and is heard of', asy
   }
   const [other, warning] = [wrapped(t), once(process, 'warning')]
   await stream.reset()
-  const [told] = (await warning) as [Error]
-  t.is(told.cause, own)
+  const [reported] = (await warning) as [Error]
+  t.is(reported.cause, own)
   await other.stream.write(Uint8Array.of(1))
   t.deepEqual(new Uint8Array(await other.far.read()), Uint8Array.of(1))
 })
 
-test('closing the reading half of a foreign stream tells its muxer', async (t) => {
+test('closing the reading half of a foreign stream notifies its muxer', async (t) => {
   const { stream, muxed, far } = wrapped(t)
   const reading = stream.read(1)
   await stream.closeRead()
@@ -216,7 +216,7 @@ test('closing the reading half of a foreign stream tells its muxer', async (t) =
   t.is(stream.state, StreamState.CLOSE_READ)
 })
 
-test('a muxer that closes a half by itself closes it here', async (t) => {
+test('a muxer that closes a half by itself closes that of the stream', async (t) => {
   const { stream, muxed } = wrapped(t)
   await muxed.closeWrite()
   await stream.write(Uint8Array.of(1))
@@ -237,13 +237,13 @@ test('without a connection there are no swarm events and no connection', async (
 })
 
 // N24
-test('with a connection it is on its list, its swarm tells of it once, and it ends with it', async (t) => {
+test('with a connection it is on its list, its swarm reports it once, and it ends with it', async (t) => {
   const { dialer, outbound } = await createPair(t)
-  const told: string[] = []
+  const reported: string[] = []
   dialer.notify({
-    openedStream: (_, stream) => told.push(`opened ${stream.id}`),
-    closedStream: (_, stream) => told.push(`closed ${stream.id}`),
-    disconnected: () => told.push('disconnected')
+    openedStream: (_, stream) => reported.push(`opened ${stream.id}`),
+    closedStream: (_, stream) => reported.push(`closed ${stream.id}`),
+    disconnected: () => reported.push('disconnected')
   })
   const first = wrapMuxedStream(memoryStreams().near, outbound)
   const second = wrapMuxedStream(memoryStreams().near, outbound)
@@ -258,7 +258,7 @@ test('with a connection it is on its list, its swarm tells of it once, and it en
   const err = await t.throwsAsync(reading, { instanceOf: StreamResetError })
   t.true(err.cause instanceof ConnectionClosedError)
   t.is(err.errorCode, 9)
-  t.deepEqual(told, [
+  t.deepEqual(reported, [
     `opened ${first.id}`,
     `opened ${second.id}`,
     `closed ${first.id}`,
@@ -267,7 +267,7 @@ test('with a connection it is on its list, its swarm tells of it once, and it en
   ])
 })
 
-test('a forgotten foreign stream leaves the muxed one alone', async (t) => {
+test('a removed foreign stream leaves the muxed one alone', async (t) => {
   const { stream, muxed, closes } = wrapped(t)
   stream.remove()
   await until(() => closes() === 1)
@@ -275,7 +275,7 @@ test('a forgotten foreign stream leaves the muxed one alone', async (t) => {
   t.deepEqual(muxed.calls, [])
 })
 
-test('what is no muxed stream is refused', (t) => {
+test('an object that is no muxed stream is refused', (t) => {
   t.throws(() => wrapMuxedStream({} as MemoryStream), { instanceOf: InvalidParametersError })
 })
 

@@ -1,4 +1,4 @@
-// What a swarm does from the call of `close` on: what it still serves, what it waits for, and what it leaves behind.
+// A swarm from the call of `close` on: streams still served, waits of the close, and resources left behind.
 import test from 'ava'
 import { StreamErrorCode } from '../../ts/constants.ts'
 import {
@@ -20,7 +20,7 @@ const LOCAL = '/ip4/127.0.0.1/tcp/0'
 const LONG = { drainTimeout: 600_000 }
 
 overPairs(
-  'from the call of close on new streams are reset with Shutdown and nobody is accepted',
+  'from the call of close on new streams are reset with Shutdown and no connection is accepted',
   async (t, { dialer, listener, outbound }) => {
     const { promise: held, resolve: release } = Promise.withResolvers<void>()
     let served = 0
@@ -45,11 +45,11 @@ overPairs(
           : await t.throwsAsync(late.write(pattern(9)).then(() => late.read(1)))
       const reset = (err instanceof StreamResetError ? err : err?.cause) as StreamResetError
       t.true(reset instanceof StreamResetError, `${protocols} ${err}`)
-      t.is(reset.errorCode, heardShutdown(outbound.state.muxerEngine))
+      t.is(reset.errorCode, codeOfShutdown(outbound.state.muxerEngine))
     }
     const third = await createNode(t)
     await t.throwsAsync(third.dialPeer(listener.peerId, { addresses }))
-    // The handler that was there goes on to its end, and the close with it.
+    // The running handler completes, and then the close.
     release()
     t.deepEqual(new Uint8Array(await before.read()), pattern(3))
     await closing
@@ -58,15 +58,15 @@ overPairs(
   }
 )
 
-/** The yamux crate tells no codes. */
-function heardShutdown(engine: string): number {
+/** Reset code at the remote: the yamux crate reports none. */
+function codeOfShutdown(engine: string): number {
   return engine === 'yamux-crate' ? 0 : StreamErrorCode.Shutdown
 }
 
 overPairs(
-  'a swarm whose streams have ended closes without waiting out its time',
+  'a swarm whose streams have ended closes without waiting for its timeout',
   async (t, { dialer, listener, outbound }) => {
-    // Less than the time after which the connection's clock would look by itself.
+    // Less than the time after which the connection's timer would poll by itself.
     t.timeout(8_000)
     listener.handle('/echo', async (stream) => {
       for await (const chunk of stream) await stream.write(chunk)
@@ -84,7 +84,7 @@ overPairs(
   }
 )
 
-test('a long-lived stream that nobody handles any more does not hold close', async (t) => {
+test('a long-lived stream whose handler has returned does not delay close', async (t) => {
   const pair = await createPair(t)
   const { near, far } = await pair.openStreams()
   const read = t.throwsAsync<StreamResetError>(near.read(1))
@@ -96,7 +96,7 @@ test('a long-lived stream that nobody handles any more does not hold close', asy
   await other.dialer.close(LONG)
 })
 
-test("a peer's idle ping does not hold close", async (t) => {
+test("a peer's idle ping does not delay close", async (t) => {
   const { listener, outbound } = await createPair(t, { both: { services: {} } })
   const pings = ping(outbound)
   await pings.next()
@@ -104,33 +104,33 @@ test("a peer's idle ping does not hold close", async (t) => {
   await t.throwsAsync(pings.next())
 })
 
-test('handlers learn of the end by their signal, and the swarm tells that it closes', async (t) => {
+test('handlers are notified by their signal, and the swarm reports that it is closing', async (t) => {
   const { listener, outbound } = await createPair(t)
-  const told: string[] = []
+  const reported: string[] = []
   listener.handle('/idle', async (stream, _connection, { signal }) => {
     t.is(stream.signal, signal)
     t.is(listener.signal, signal)
     await stream.write(pattern(1))
     const err = await stream.read(1, { signal }).catch((thrown: Error) => thrown)
-    told.push((err as Error).name)
+    reported.push((err as Error).name)
     await stream.write(pattern(2))
     await stream.close()
   })
   listener.addEventListener('closing', ({ detail }) => {
-    told.push(`closing ${detail.drainTimeout}`)
+    reported.push(`closing ${detail.drainTimeout}`)
     t.true(listener.signal.aborted)
-    // Who closes in answer to that joins the close that is told of.
+    // A close by a listener joins the one that is reported.
     void listener.close()
   })
   const stream = await outbound.newStream('/idle')
   await stream.read(1)
   t.false(listener.signal.aborted)
   await listener.close(LONG)
-  t.deepEqual(told, [`closing ${LONG.drainTimeout}`, 'AbortError'])
+  t.deepEqual(reported, [`closing ${LONG.drainTimeout}`, 'AbortError'])
   t.deepEqual(new Uint8Array(await stream.read()), pattern(2))
 })
 
-overPairs('close delivers what was written, to a reader that is slow', async (t, pair) => {
+overPairs('close delivers written bytes to a slow reader', async (t, pair) => {
   const { near, far } = await pair.openStreams()
   near.send(pattern(2_000_000))
   const ended = near.close()
@@ -141,7 +141,7 @@ overPairs('close delivers what was written, to a reader that is slow', async (t,
   await Promise.all([ended, closing])
 })
 
-test('what is left when the time is up is reset with Shutdown', async (t) => {
+test('streams that are left at the timeout are reset with Shutdown', async (t) => {
   const { listener, outbound } = await createPair(t)
   const { promise: never } = Promise.withResolvers<void>()
   const taken: Stream[] = []
@@ -174,7 +174,7 @@ test('a second close forces the end, whatever the first one waits for', async (t
 })
 
 overPairs(
-  'a close without time for it delivers nothing, and cuts nothing in good order',
+  'a close with a timeout of 0 delivers nothing, and nothing truncated looks complete',
   async (t, { dialer, listener, outbound }) => {
     const ended = new Promise<Error | undefined>((resolve) => {
       listener.handle('/unread', (stream) => {
@@ -182,7 +182,7 @@ overPairs(
       })
     })
     const stream = await outbound.newStream('/unread')
-    // More than the peer's window, which nobody empties.
+    // More than the peer's window, which is not read.
     stream.send(pattern(8_000_000))
     const closingWrite = t.throwsAsync(() => stream.closeWrite(), { instanceOf: StreamResetError })
     await dialer.close({ drainTimeout: 0 })
@@ -206,7 +206,7 @@ overPairs(
   }
 )
 
-test('a service whose stop hangs keeps neither close nor the other services', async (t) => {
+test('a service whose stop hangs blocks neither close nor the other services', async (t) => {
   const stopped: string[] = []
   const { promise: never } = Promise.withResolvers<void>()
   const custom = ['first', 'hangs', 'last'].map((name) => ({
@@ -221,14 +221,14 @@ test('a service whose stop hangs keeps neither close nor the other services', as
   t.deepEqual(stopped, ['last', 'hangs', 'first'])
 })
 
-test('a dial that wins while the swarm closes is told, and closed', async (t) => {
+test('a dial that succeeds while the swarm closes is reported, and closed', async (t) => {
   const listener = await createNode(t)
   await listener.listen(LOCAL)
   for (let round = 0; round < 20; round += 1) {
     const dialer = await createNode(t)
-    const told: string[] = []
+    const reported: string[] = []
     for (const event of ['connected', 'disconnected'] as const) {
-      dialer.addEventListener(event, () => told.push(event))
+      dialer.addEventListener(event, () => reported.push(event))
     }
     const dialled = dialer
       .dialPeer(listener.peerId, { addresses: listener.getListenAddrs() })
@@ -239,7 +239,7 @@ test('a dial that wins while the swarm closes is told, and closed', async (t) =>
     // It settles, one way or the other.
     await dialled
     t.is(dialer.getTotalConnections(), 0)
-    t.true(told.length === 0 || told.join() === 'connected,disconnected', told.join())
+    t.true(reported.length === 0 || reported.join() === 'connected,disconnected', reported.join())
   }
   await until(() => listener.getTotalConnections() === 0)
 })
@@ -267,7 +267,7 @@ test('a stream to a peer does not dial while the swarm closes', async (t) => {
   await closing
 })
 
-test('a number for close is misuse, and so is a name that it does not have', async (t) => {
+test('a number passed to close is misuse, and so is an unknown option', async (t) => {
   const swarm = await createNode(t)
   for (const wrong of [
     5_000,

@@ -1,6 +1,6 @@
 /**
- * Random interleavings of calls against a model of what they may answer: listens and unlistens take effect in the order
- * of their calls, a dial fails by its own signal and its own time only, and nothing is left that nobody holds.
+ * Random interleavings of calls against a model of their results: listens and unlistens take effect in the order
+ * of their calls, a dial fails by its own signal and timeout only, and no connection is leaked.
  */
 import assert from 'node:assert/strict'
 import test from 'ava'
@@ -12,7 +12,7 @@ import type { Swarm } from '../../ts/swarm.ts'
 import { createNode, until } from '../support/pair.ts'
 import { accepts } from '../support/sockets.ts'
 
-/** Addresses that a run listens on: by number, so that one address is in use by one listener. */
+/** Addresses that a run listens on, referenced by index, so that each has one listener at most. */
 const ADDRESSES = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.2/tcp/0', '/ip6/::1/tcp/0']
 
 type Step =
@@ -53,19 +53,19 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   ),
   { maxLength: 25 }
 )
-/** A run, and whether the swarm is closed in the middle of its last calls. */
+/** The steps of a run, and whether the swarm is closed during its last calls. */
 const runs = fc.tuple(steps, fc.boolean())
 
 const turns = async (count: number): Promise<void> => {
   for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** One swarm under test, the peer that it dials, and what the model knows. */
+/** One swarm under test, the peer that it dials, and the state of the model. */
 class Run {
   readonly #swarm: Swarm
   readonly #target: Swarm
   readonly #listening = new Set<number>()
-  readonly #told: string[] = []
+  readonly #reports: string[] = []
   readonly #calls: Promise<void>[] = []
   readonly #held = new Set<Connection>()
   #pending = 0
@@ -74,8 +74,8 @@ class Run {
   constructor(swarm: Swarm, target: Swarm) {
     this.#swarm = swarm
     this.#target = target
-    swarm.addEventListener('listen', ({ detail }) => this.#told.push(`+${detail}`))
-    swarm.addEventListener('listenClose', ({ detail }) => this.#told.push(`-${detail}`))
+    swarm.addEventListener('listen', ({ detail }) => this.#reports.push(`+${detail}`))
+    swarm.addEventListener('listenClose', ({ detail }) => this.#reports.push(`-${detail}`))
     swarm.addEventListener('disconnected', ({ detail }) => this.#held.delete(detail))
   }
 
@@ -103,13 +103,13 @@ class Run {
     }
   }
 
-  /** What was asked for, or what is bound, where that is known. */
+  /** The requested address, or the bound one where that is known. */
   #nameOf({ which, asBound }: { which: number; asBound: boolean }): string {
-    const asked = ADDRESSES[which] as string
-    const host = asked.slice(0, -1)
+    const requested = ADDRESSES[which] as string
+    const host = requested.slice(0, -1)
     const bound = this.#swarm.getListenAddrs().find((addr) => `${addr}`.startsWith(host))
-    // While an earlier call is under way, the bound address is not for certain that of the next listener.
-    return asBound && bound !== undefined && this.#pending === 0 ? `${bound}` : asked
+    // While an earlier call is pending, the bound address may not be that of the next listener.
+    return asBound && bound !== undefined && this.#pending === 0 ? `${bound}` : requested
   }
 
   #expect(call: Promise<boolean>, answer: boolean): void {
@@ -158,7 +158,7 @@ class Run {
     )
   }
 
-  /** Whatever is under way, every view tells the same. */
+  /** Asserts that all views agree, whatever is pending. */
   agree(): void {
     const { peerId } = this.#target
     const connections = this.#swarm.getConnections()
@@ -171,7 +171,7 @@ class Run {
     assert(connections.every((connection) => !connection.isClosed))
   }
 
-  /** Let every call end, and compare what is left with the model. */
+  /** Lets every call end, and compares the result with the model. */
   async finish(): Promise<void> {
     const outcomes = await Promise.allSettled(this.#calls)
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
@@ -179,7 +179,7 @@ class Run {
     const hosts = [...this.#listening].map((which) => (ADDRESSES[which] as string).slice(0, -1))
     const left = this.#isClosed ? [] : hosts
     assert.deepEqual(bound.map((addr) => addr.replace(/\d+$/, '')).sort(), left.sort())
-    assert.deepEqual(openOf(this.#told), [...bound].sort())
+    assert.deepEqual(openOf(this.#reports), [...bound].sort())
     for (const addr of bound) assert(await accepts(addr), addr)
     await until(
       () =>
@@ -188,24 +188,24 @@ class Run {
     )
     assert.deepEqual(new Set(this.#swarm.getConnections()), this.#held)
     await this.#swarm.close({ drainTimeout: 0 })
-    assert.deepEqual(openOf(this.#told), [])
+    assert.deepEqual(openOf(this.#reports), [])
     await until(() => this.#target.getTotalConnections() === 0)
   }
 }
 
-/** Addresses that were told as listened on and not as closed; each is told in turns. */
-function openOf(told: readonly string[]): string[] {
+/** Addresses reported as listened on and not as closed; throws unless the reports of each alternate. */
+function openOf(reports: readonly string[]): string[] {
   const open = new Set<string>()
-  for (const event of told) {
+  for (const event of reports) {
     const addr = event.slice(1)
-    if (event[0] === '+' ? open.has(addr) : !open.has(addr)) throw new Error(`told twice: ${event}`)
+    if (event[0] === '+' ? open.has(addr) : !open.has(addr)) throw new Error(`repeated: ${event}`)
     if (event[0] === '+') open.add(addr)
     else open.delete(addr)
   }
   return [...open].sort()
 }
 
-test('random interleavings of listen, unlisten, dial, abort and close answer as the model does', async (t) => {
+test('random interleavings of listen, unlisten, dial, abort and close have the results of the model', async (t) => {
   const target = await createNode(t, { security: ['tls', 'noise'] })
   await target.listen('/ip4/127.0.0.1/tcp/0')
   await fc.assert(

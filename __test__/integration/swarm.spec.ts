@@ -21,7 +21,7 @@ import { createNode, createPair, PAIR_PROTOCOL, pattern, until } from '../suppor
 
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
 
-test('listens, tells the bound address, and counts a duplicate as success', async (t) => {
+test('listens, reports the bound address, and counts a duplicate as success', async (t) => {
   const swarm = await createNode(t)
   t.true(await swarm.listen(LOCAL))
   const [addr] = swarm.getListenAddrs()
@@ -33,7 +33,7 @@ test('listens, tells the bound address, and counts a duplicate as success', asyn
   t.deepEqual(swarm.getListenAddrs(), [])
 })
 
-test("the end of one swarm's listener is not that of another's", async (t) => {
+test("the end of one swarm's listener does not end another's", async (t) => {
   const [gone, stays] = await Promise.all([createNode(t), createNode(t)])
   for (const swarm of [gone, stays]) await swarm.listen('/ip4/127.0.0.1/tcp/0')
   const addresses = stays.getListenAddrs().map(String)
@@ -92,7 +92,7 @@ test('concurrent dials of a peer share one connection', async (t) => {
   t.deepEqual([...dialer.getConnections()], [...connections.slice(0, 1), another])
 })
 
-test('a dial tells what failed at each address', async (t) => {
+test('a failed dial reports the cause at each address', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   await listener.listen(LOCAL)
   const [addr] = listener.getListenAddrs()
@@ -129,7 +129,7 @@ test('a dial of an address learns the peer and its address', async (t) => {
   t.true((await dialer.dialPeer(listener.peerId)).remotePeer.equals(listener.peerId))
 })
 
-test('refuses dials that cannot be', async (t) => {
+test('refuses impossible dials', async (t) => {
   const swarm = await createNode(t)
   const peer = (await createNode(t)).peerId
   await t.throwsAsync(swarm.dialPeer(swarm.peerId), { instanceOf: SelfDialError })
@@ -146,7 +146,7 @@ test('refuses dials that cannot be', async (t) => {
 test("a dial ends with its caller's signal or timeout", async (t) => {
   const swarm = await createNode(t)
   const peer = (await createNode(t)).peerId
-  // TEST-NET-1 answers nobody; where the host has no route the dial fails at once instead.
+  // TEST-NET-1 never answers; if the host has no route, the dial fails at once instead.
   const addresses = ['/ip4/192.0.2.1/tcp/9']
   const signal = AbortSignal.timeout(50)
   const aborted = await t.throwsAsync(swarm.dialPeer(peer, { addresses, signal }))
@@ -155,7 +155,7 @@ test("a dial ends with its caller's signal or timeout", async (t) => {
   t.true(late instanceof TimeoutError || late instanceof DialAllFailedError)
 })
 
-test('whoever awaits a dial finds himself in the stack of its error', async (t) => {
+test('the stack of a dial error includes the awaiting caller', async (t) => {
   const [swarm, { peerId: peer }] = await Promise.all([createNode(t), createNode(t)])
   const nowhere = '/ip4/127.0.0.1/tcp/1'
   const dials = {
@@ -206,15 +206,15 @@ test('a handler that throws resets its own stream only', async (t) => {
   t.deepEqual(await good.read(), pattern(1))
 })
 
-test('events come in their order, to notifiees and listeners alike', async (t) => {
+test('events arrive in order, at notifiees and listeners alike', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   const seen: string[] = []
   const events = ['connected', 'openedStream', 'closedStream', 'disconnected'] as const
   const notifiee = Object.fromEntries(events.map((name) => [name, () => seen.push(name)]))
   t.true(listener.notify(notifiee))
   t.false(listener.notify(notifiee))
-  let heard = 0
-  for (const name of events) listener.addEventListener(name, () => (heard += 1))
+  let delivered = 0
+  for (const name of events) listener.addEventListener(name, () => (delivered += 1))
   listener.handle('/a', (stream) => {
     seen.push('handler')
     return stream.close()
@@ -230,10 +230,10 @@ test('events come in their order, to notifiees and listeners alike', async (t) =
   await connection.close()
   await until(() => seen.includes('disconnected'))
   t.deepEqual(seen, ['connected', 'openedStream', 'handler', 'closedStream', 'disconnected'])
-  t.is(heard, 4)
+  t.is(delivered, 4)
 })
 
-test('a notifiee that throws harms nobody', async (t) => {
+test('a notifiee that throws affects nothing else', async (t) => {
   const errors: unknown[] = []
   const logger = { error: (_: string, err: unknown) => void errors.push(err) }
   const [dialer, listener] = await Promise.all([createNode(t, { logger }), createNode(t)])
@@ -263,7 +263,7 @@ test('closing a connection ends its streams on both sides', async (t) => {
   t.is(pair.dialer.getTotalConnections() + pair.listener.getTotalConnections(), 0)
 })
 
-test('a closed swarm has told everything and refuses everything', async (t) => {
+test('a closed swarm has reported every end and refuses every call', async (t) => {
   const { dialer, listener, outbound } = await createPair(t)
   let listenCloses = 0
   listener.addEventListener('listenClose', () => (listenCloses += 1))
@@ -276,7 +276,7 @@ test('a closed swarm has told everything and refuses everything', async (t) => {
   await t.throwsAsync(listener.start(), { instanceOf: StateError })
 })
 
-test('nothing but handlers and notifiees before the start', async (t) => {
+test('only handlers and notifiees are accepted before the start', async (t) => {
   const swarm = new Swarm()
   swarm.handle('/a', () => {})
   t.throws(() => swarm.listen(LOCAL), { instanceOf: StateError })
@@ -284,7 +284,7 @@ test('nothing but handlers and notifiees before the start', async (t) => {
   await t.notThrowsAsync(swarm.close())
 })
 
-test('an identity is what its key says', (t) => {
+test('an identity follows from its key', (t) => {
   const privateKey = generatePrivateKey()
   const one = new Swarm({ privateKey })
   const two = new Swarm({ privateKey: one.privateKey, peerId: one.peerId })
@@ -309,7 +309,7 @@ test('the engine of the muxer is an option of either end', async (t) => {
   })
 })
 
-test('refuses options that cannot be', (t) => {
+test('refuses invalid options', (t) => {
   const wrong = [
     { security: [] },
     { security: ['plaintext'] },
@@ -331,7 +331,7 @@ test('refuses options that cannot be', (t) => {
   }
 })
 
-test('a protocol takes as many inbound streams as its handler allows', async (t) => {
+test('maxInbound of a handler bounds the inbound streams of its protocol', async (t) => {
   const { listener, outbound } = await createPair(t)
   const held: Stream[] = []
   listener.handle('/scarce', (stream) => void held.push(stream), { maxInbound: 1 })

@@ -1,4 +1,4 @@
-/** The `yamux` crate as our engine; it tells no codes. */
+/** The `yamux` crate as our engine; it reports no codes. */
 import { RESET_CODE } from '../support/contract.ts'
 import { interop } from '../support/interop.ts'
 

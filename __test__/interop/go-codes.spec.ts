@@ -1,4 +1,4 @@
-/** The codes of closed connections beside go-libp2p, the one other implementation that has them. */
+/** Close codes of connections with go-libp2p, the only other implementation that has them. */
 import test from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import { type ConnectionClosedError, StreamResetError } from '../../ts/errors.ts'
@@ -27,13 +27,13 @@ if ('missing' in found) {
         try {
           const swarm = await createNode(t, { security: [security], services: {} })
           const connection = await swarm.dialAddr(server.addr)
-          const [asks, waits] = [
+          const [trigger, idle] = [
             await connection.newStream(CLOSE_PROTOCOL),
             await connection.newStream(CLOSE_PROTOCOL)
           ]
-          const waiting = waits.read(1)
-          await asks.write(Uint8Array.of(1))
-          for (const read of [asks.read(1), waiting]) {
+          const waiting = idle.read(1)
+          await trigger.write(Uint8Array.of(1))
+          for (const read of [trigger.read(1), waiting]) {
             const err = await t.throwsAsync(read, { instanceOf: StreamResetError })
             t.deepEqual([err.errorCode, err.remote], [CLOSE_CODE, true])
             t.is((err.cause as ConnectionClosedError).closeCode, CLOSE_CODE)

@@ -1,4 +1,4 @@
-/** Streams as applications use them, again and again, between us and the handlers and clients of js-libp2p. */
+/** Repeated application-style streams between us and the handlers and clients of js-libp2p. */
 import test from 'ava'
 import type { Stream } from '../../ts/stream.ts'
 import { CONTRACT, requestOf, serveContract } from '../support/contract.ts'
@@ -13,32 +13,32 @@ import {
 } from '../support/peer-program.ts'
 
 const ROUNDS = 300
-const QUESTION_BYTES = 64
+const REQUEST_BYTES = 64
 
-/** What a handler of js-libp2p is asked, and what it has to answer. */
+/** The request to a handler of js-libp2p, and its expected answer. */
 interface Handler {
   readonly protocol: string
-  question(payload: Uint8Array): Uint8Array
+  request(payload: Uint8Array): Uint8Array
   answer(payload: Uint8Array): Uint8Array
 }
 
-/** By what they read with: interop/js/server.js. */
+/** By the reader they use; see interop/js/server.js. */
 const HANDLERS: Record<string, Handler> = {
   '@libp2p/echo': {
     protocol: CONTRACT.echo,
-    question: (payload) => payload,
+    request: (payload) => payload,
     answer: (payload) => payload
   },
-  'for await': { protocol: '/bench/msgs/1.0.0', question: requestOf, answer: () => u64(1) },
-  byteStream: { protocol: CONTRACT.requests, question: requestOf, answer: (payload) => payload },
+  'for await': { protocol: '/bench/msgs/1.0.0', request: requestOf, answer: () => u64(1) },
+  byteStream: { protocol: CONTRACT.requests, request: requestOf, answer: (payload) => payload },
   lpStream: {
     protocol: '/bench/lp/1.0.0',
-    question: (payload) => Buffer.concat([prefixed(u64(1)), prefixed(payload)]),
+    request: (payload) => Buffer.concat([prefixed(u64(1)), prefixed(payload)]),
     answer: () => prefixed(u64(1))
   }
 }
 
-// Found before any test is declared, as ava wants them all at once.
+// Before any test is declared, as ava requires all declarations at once.
 const found = await findPeer('js')
 if ('missing' in found) {
   declareMissing('js', found.missing)
@@ -54,16 +54,16 @@ function declareOutbound(command: readonly string[], security: Security): void {
   for (const [name, handler] of Object.entries(HANDLERS)) {
     for (const identify of [true, false]) {
       const title = `a handler of ${name} answers ${ROUNDS} streams that are written, ended and read`
-      // An end that comes before js-libp2p's handler listens is lost to it.
+      // js-libp2p loses an end that arrives before its handler listens.
       test.serial(
         `${title}, over ${security} ${identify ? 'with' : 'without'} identify`,
         async (t) => {
           const swarm = await createNode(t, { security: [security], services: { identify } })
           const connection = await swarm.dialAddr(serverAddr())
           for (let round = 0; round < ROUNDS; round++) {
-            const payload = pattern(QUESTION_BYTES, round)
+            const payload = pattern(REQUEST_BYTES, round)
             const stream = await connection.newStream(handler.protocol)
-            const answer = await ask(stream, handler.question(payload))
+            const answer = await exchange(stream, handler.request(payload))
             t.deepEqual(Buffer.from(answer), Buffer.from(handler.answer(payload)), `round ${round}`)
           }
         }
@@ -86,7 +86,7 @@ function declareInbound(command: readonly string[], security: Security): void {
           addr: `${swarm.getListenAddrs()[0]}/p2p/${swarm.peerId}`,
           workload: 'rounds',
           n: ROUNDS,
-          bytes: QUESTION_BYTES
+          bytes: REQUEST_BYTES
         })
         t.is(line.ops, 4 * ROUNDS)
       }
@@ -94,9 +94,9 @@ function declareInbound(command: readonly string[], security: Security): void {
   }
 }
 
-/** As the README has it. */
-async function ask(stream: Stream, question: Uint8Array): Promise<Uint8Array> {
-  await stream.write(question)
+/** A request as in the README. */
+async function exchange(stream: Stream, request: Uint8Array): Promise<Uint8Array> {
+  await stream.write(request)
   await stream.closeWrite()
   return await stream.read()
 }
@@ -107,7 +107,7 @@ function u64(value: number): Uint8Array {
   return bytes
 }
 
-/** Behind its length, a varint of one byte. */
+/** Prefixed with its length, a varint of one byte. */
 function prefixed(message: Uint8Array): Uint8Array {
   return Buffer.concat([Uint8Array.of(message.length), message])
 }

@@ -1,7 +1,7 @@
 /**
- * Our framers beside those of go- and js-libp2p: what each takes and refuses, and the bytes each writes.
+ * Our framers compared with those of go- and js-libp2p: the inputs each accepts, and the bytes each writes.
  *
- * FERROSWARM_LENGTHS sets the number of inputs; 10,000 unless given.
+ * FERROSWARM_LENGTHS sets the number of inputs. Defaults to 10,000.
  */
 import test from 'ava'
 import {
@@ -33,7 +33,7 @@ interface Cut {
   readonly messages: readonly Uint8Array[]
 }
 
-/** What our framer makes of an input. */
+/** Parses an input with our framer. */
 async function ours(framing: Framing, input: Uint8Array): Promise<Cut> {
   const reader = framer(framing, new ScriptedCarrier(pieces(input, 7)), LIMIT)
   const messages: Uint8Array[] = []
@@ -54,7 +54,7 @@ function bytesOf(random: Random, count: number): Uint8Array {
   return Uint8Array.from({ length: count }, () => random(256))
 }
 
-/** Messages, and now and then something that is wrong with them. */
+/** Messages, sometimes truncated or followed by an error. */
 function randomInput(random: Random, framing: Framing): Uint8Array {
   const messages = Array.from({ length: random(4) }, () =>
     bytesOf(random, random(8) === 0 ? 120 + random(20) : random(12))
@@ -66,7 +66,7 @@ function randomInput(random: Random, framing: Framing): Uint8Array {
     case 1:
       return new Uint8Array(Buffer.concat([wire, bytesOf(random, random(12))]))
     case 2:
-      // Lengths around the limit, and ones with many bytes.
+      // Lengths around the limit.
       return new Uint8Array(Buffer.concat([wire, prefixOf(framing, LIMIT - 1 + random(4))]))
     case 3:
       return new Uint8Array(Buffer.concat([wire, longPrefix(random, framing)]))
@@ -85,12 +85,12 @@ function longPrefix(random: Random, framing: Framing): Uint8Array {
   return random(2) === 0 ? long : new Uint8Array([...long, random(128)])
 }
 
-/** What the peer makes of inputs. */
+/** Parses inputs with the peer's framer. */
 async function theirs(stream: Stream, framing: Framing, inputs: Uint8Array[]): Promise<Cut[]> {
   const head = Buffer.alloc(5)
   head[0] = framing === 'varint' ? 0 : 4
   head.writeUInt32BE(LIMIT, 1)
-  const asked = (async () => {
+  const sending = (async () => {
     await stream.write(head)
     for (const input of inputs) await stream.write(wireOf('fixed32', [input]))
     await stream.closeWrite()
@@ -103,15 +103,15 @@ async function theirs(stream: Stream, framing: Framing, inputs: Uint8Array[]): P
     const { end: own, messages } = await ours(framing, wire)
     if (own !== CLEAN) throw new Error('the peer wrote messages that we cannot read')
     if (Buffer.compare(wireOf(framing, messages), wire) !== 0) {
-      throw new Error('the peer frames the same messages otherwise')
+      throw new Error('the peer frames the same messages differently')
     }
     cuts.push({ end, messages })
   }
-  await asked
+  await sending
   return cuts
 }
 
-/** Where an implementation is known to differ from the specification and from us; undefined where it may not. */
+/** Returns a known difference of an implementation from the specification and from us, if the input meets one. */
 type Differs = (framing: Framing, input: Uint8Array, own: Cut) => string | undefined
 
 const DIFFERENCES: Record<'go' | 'js', Differs> = {
@@ -121,14 +121,14 @@ const DIFFERENCES: Record<'go' | 'js', Differs> = {
     const rest = input.subarray(taken)
     if (framing === 'varint') {
       if (own.end === MALFORMED)
-        return 'takes varints that are not minimal, and waits for more of a ninth byte'
+        return 'accepts varints that are not minimal, and waits for more of a ninth byte'
       if (own.end === INSIDE && rest.length > 8) return 'gives up on a length after 8 bytes'
       if (own.end === TOO_LARGE && rest.findIndex((byte) => byte < 0x80) >= 7) {
         return 'gives up on lengths of more than 53 bits'
       }
     }
     const isPrefix = own.end === INSIDE && rest.length === prefixBytes(framing, rest)
-    return isPrefix ? 'takes an end right behind a length for one between messages' : undefined
+    return isPrefix ? 'treats an end right after a length as one between messages' : undefined
   }
 }
 
@@ -136,7 +136,7 @@ function prefixBytes(framing: Framing, rest: Uint8Array): number {
   return framing === 'varint' ? rest.findIndex((byte) => byte < 0x80) + 1 : 4
 }
 
-// Found before any test is declared, as ava wants them all at once.
+// Before any test is declared, as ava requires all declarations at once.
 const PEERS = { go: await findPeer('go'), js: await findPeer('js') }
 
 for (const name of ['go', 'js'] as const) {
@@ -149,7 +149,7 @@ for (const name of ['go', 'js'] as const) {
 
   // A117, A112
   test.serial(
-    `takes and refuses what ${name} takes and refuses, over ${INPUTS} random inputs`,
+    `accepts and refuses the same inputs as ${name}, over ${INPUTS} random ones`,
     async (t) => {
       const server = await startServer(command, 'tcp-noise-yamux')
       t.teardown(() => server.stop())
@@ -173,7 +173,7 @@ for (const name of ['go', 'js'] as const) {
           }
           const hex = Buffer.from(input).toString('hex')
           if (cuts[index]?.end !== own.end) {
-            t.fail(`${framing} ${hex}: we say ${own.end}, ${name} says ${cuts[index]?.end}`)
+            t.fail(`${framing} ${hex}: we end with ${own.end}, ${name} with ${cuts[index]?.end}`)
           }
           t.deepEqual(cuts[index]?.messages, own.messages, hex)
         }

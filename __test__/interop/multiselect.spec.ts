@@ -1,4 +1,4 @@
-/** Negotiation in TypeScript, and handlers of predicates, against the negotiations of go, rust, js and py. */
+/** Negotiation in TypeScript, and predicate handlers, against the negotiations of go, rust, js and py. */
 import test from 'ava'
 import { UnsupportedProtocolError } from '../../ts/errors.ts'
 import type { StreamHandler } from '../../ts/negotiation/handler.ts'
@@ -17,13 +17,13 @@ import {
 
 const PEERS = ['go', 'rust', 'js', 'py'] as const
 
-/** Its listener refuses `ls` like a protocol; py's answers flat, the others' nested. */
+/** Its listener refuses `ls` like a protocol; py's list is flat, the others' are nested. */
 const LISTS_NOTHING = 'go'
 
 const STACK = 'tcp-noise-yamux'
 const BYTES = 64 * 1024
 
-// Found before any test is declared, as ava wants them all at once.
+// Before any test is declared, as ava requires all declarations at once.
 const found = await Promise.all(PEERS.map(findPeer))
 
 for (const [index, name] of PEERS.entries()) {
@@ -38,7 +38,7 @@ for (const [index, name] of PEERS.entries()) {
 
 function declareClient(name: string, command: readonly string[]): void {
   // M1, M2, M4, go 164
-  test(`MultiselectClient agrees with ${name} on a raw stream, is refused, and asks for its list`, async (t) => {
+  test(`MultiselectClient agrees with ${name} on a raw stream, is refused, and queries its list`, async (t) => {
     const server = await startServer(command, STACK)
     t.teardown(() => server.stop())
     const swarm = await createNode(t)
@@ -111,16 +111,16 @@ function declareListener(name: string, command: readonly string[]): void {
   })
 
   // go 164
-  test(`handlers of predicates serve the ${name} client`, async (t) => {
+  test(`predicate handlers serve the ${name} client`, async (t) => {
     const handlers = new Map<string, StreamHandler>()
     serveContract({
       handle: (protocol: string, handler: StreamHandler) => handlers.set(protocol, handler)
     })
     const swarm = await createNode(t)
-    const asked = new Set<string>()
+    const proposals = new Set<string>()
     swarm.handle(
       (protocol) => {
-        asked.add(protocol)
+        proposals.add(protocol)
         return handlers.has(protocol)
       },
       (stream, connection, context) =>
@@ -130,7 +130,7 @@ function declareListener(name: string, command: readonly string[]): void {
     const addr = `${swarm.getListenAddrs()[0]}/p2p/${swarm.peerId}`
     await dial(t, addr, 'echo')
     await dial(t, addr, 'rr-seq')
-    t.true(asked.has(CONTRACT.echo))
-    t.true(asked.has(CONTRACT.requests))
+    t.true(proposals.has(CONTRACT.echo))
+    t.true(proposals.has(CONTRACT.requests))
   })
 }

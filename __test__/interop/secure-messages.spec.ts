@@ -26,7 +26,7 @@ for (const [name, found] of Object.entries(PEERS)) {
         const messages = await secureMessages(dial(), { ...options, remotePeer })
         t.is(String(messages.remotePeer), remotePeer)
         t.is(messages.remotePublicKey.toString(), remotePeer)
-        // Lines of multistream-select stand behind varints: they are messages.
+        // Lines of multistream-select are varint-prefixed: they are messages.
         for (const line of ['/multistream/1.0.0', '/yamux/1.0.0']) {
           await messages.writeMsg(bytesOf(`${line}\n`))
           t.is(textOf(await messages.readMsg()), `${line}\n`)

@@ -8,7 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 )
 
-// block is what every write of a transfer begins with; a byte tells most places in it from their neighbours.
+// block is the content of every write of a transfer; a byte distinguishes most offsets from their neighbours.
 var block = func() (bytes [blockSize]byte) {
 	for at := range bytes {
 		bytes[at] = byte(at*31 ^ at>>8)
@@ -31,8 +31,8 @@ func serveBulk(s network.Stream) error {
 	return send(s, wanted)
 }
 
-// receive reads to the end of the stream, compares the ends of each chunk with what belongs there, and returns the
-// number of bytes.
+// receive reads to the end of the stream, compares the first and last byte of each chunk with the expected ones, and
+// returns the number of bytes.
 func receive(r io.Reader) (uint64, error) {
 	buffer := make([]byte, blockSize)
 	var received uint64

@@ -11,17 +11,17 @@ import (
 
 const (
 	resetProtocol protocol.ID = "/bench/reset/1.0.0"
-	// resetCode is what the reset handler sends where the implementation has error codes.
+	// resetCode is sent by the reset handler of implementations that have error codes.
 	resetCode network.StreamErrorCode = 42
 
-	// closeProtocol is beside the contract, as no other implementation closes connections with a code: the server
+	// closeProtocol is not part of the contract, as no other implementation closes connections with a code: the server
 	// reads one byte and closes the connection with closeCode.
 	closeProtocol protocol.ID           = "/bench/close/1.0.0"
 	closeCode     network.ConnErrorCode = 43
 )
 
-// behindOneByte handles streams that end as end has it once a byte has come.
-func behindOneByte(end func(network.Stream)) network.StreamHandler {
+// afterOneByte returns a handler that calls end once a byte has arrived.
+func afterOneByte(end func(network.Stream)) network.StreamHandler {
 	return func(s network.Stream) {
 		if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
 			s.Reset()
@@ -31,7 +31,7 @@ func behindOneByte(end func(network.Stream)) network.StreamHandler {
 	}
 }
 
-// endOf sends the one byte and gives what the stream answers, which is no byte.
+// endOf sends the one byte and returns the error that ends the stream.
 func (c *client) endOf(id protocol.ID) error {
 	h, err := c.connect()
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *client) endOf(id protocol.ID) error {
 	return err
 }
 
-// reset tells the code of the other side's reset.
+// reset reports the code of the remote's reset.
 func (c *client) reset() (any, error) {
 	err := c.endOf(resetProtocol)
 	if !errors.Is(err, network.ErrReset) {
@@ -65,7 +65,7 @@ func (c *client) reset() (any, error) {
 	return line, nil
 }
 
-// close tells what a stream gives when the other side closes its connection with a code.
+// close reports the error of a stream whose connection is closed by the remote with a code.
 func (c *client) close() (any, error) {
 	err := c.endOf(closeProtocol)
 	var ended *network.ConnError

@@ -19,7 +19,7 @@ import (
 
 const connectTimeout = 30 * time.Second
 
-// newHost makes a host with one stack, no limits, and a fresh Ed25519 key. No address means no listener.
+// newHost creates a host with one stack, no limits, and a fresh Ed25519 key. No address means no listener.
 func newHost(stack string, listenAddrs ...string) (host.Host, error) {
 	options := []libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport),
@@ -59,7 +59,7 @@ func tcpMultiaddr(hostPort string) (string, error) {
 	return fmt.Sprintf("/ip4/%s/tcp/%d", addr.IP, addr.Port), nil
 }
 
-// newNodes makes count hosts that know the server's address.
+// newNodes creates count hosts with the server's address in their peerstores.
 func (c *client) newNodes(count int) error {
 	for range count {
 		h, err := newHost(c.opts.stack)
@@ -72,7 +72,7 @@ func (c *client) newNodes(count int) error {
 	return nil
 }
 
-// connect makes one host and connects it, identify included.
+// connect creates one host and connects it, identify included.
 func (c *client) connect() (host.Host, error) {
 	if err := c.newNodes(1); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 
 const lengthsProtocol protocol.ID = "/interop/lengths/1.0.0"
 
-// How an input ends.
+// Ends of an input.
 const (
 	endedClean byte = iota
 	endedInside
@@ -23,7 +23,7 @@ const (
 	endedMalformed
 )
 
-// serveLengths cuts each input with go-msgio and sends the messages back as go-msgio frames them.
+// serveLengths splits each input with go-msgio and sends the messages back as go-msgio frames them.
 func serveLengths(s network.Stream) error {
 	reader := bufio.NewReaderSize(s, blockSize)
 	var head struct {
@@ -63,7 +63,7 @@ func cut(framing uint8, limit int, input []byte) (byte, []byte, error) {
 		writer = msgio.NewVarintWriter(&framed)
 	}
 	for {
-		// On its own, because ReadMsg says io.EOF too if a message ends right behind its length.
+		// Separate, because ReadMsg also returns io.EOF if a message ends right after its length.
 		_, err := reader.NextMsgLen()
 		if err == io.EOF {
 			return endedClean, framed.Bytes(), nil

@@ -61,7 +61,7 @@ func parseOptions(mode string, args []string) (options, error) {
 	flags.StringVar(&opts.addr, "addr", "", "client: the server's multiaddr with /p2p")
 	flags.StringVar(&opts.workload, "workload", "", "client: see contract.md")
 	flags.IntVar(&opts.n, "n", 1, "operations")
-	flags.IntVar(&opts.warmUp, "warm-up", 0, "operations of a run before, whose line is not printed")
+	flags.IntVar(&opts.warmUp, "warm-up", 0, "operations of a preceding run, whose line is not printed")
 	flags.Int64Var(&opts.bytes, "bytes", 1024, "bytes of the timed transfer, or of one payload")
 	flags.IntVar(&opts.concurrency, "concurrency", 1, "streams at once (echo), dials at once (idle)")
 	flags.Int64Var(&opts.rate, "rate", 1000, "pings or bytes a second")
@@ -86,11 +86,11 @@ func runServer(opts options) error {
 		return err
 	}
 	printLine(map[string]any{"addr": addrs[0].String()})
-	return tellStats(os.Stdin)
+	return serveStats(os.Stdin)
 }
 
-// tellStats answers the server's commands until its input ends. There is no event loop to watch.
-func tellStats(input io.Reader) error {
+// serveStats answers the server's commands until its input ends. There is no event loop to watch.
+func serveStats(input io.Reader) error {
 	lines := bufio.NewScanner(input)
 	for lines.Scan() {
 		if line := lines.Text(); line != "stats" && line != "watch" {
@@ -131,7 +131,7 @@ func runClient(opts options) error {
 	return nil
 }
 
-// client is what every workload starts from: no node yet, so that each makes as many as it needs.
+// client is the initial state of every workload: no node yet, so that each creates as many as it needs.
 type client struct {
 	opts   options
 	server peer.AddrInfo
@@ -148,7 +148,7 @@ func (c *client) phase(line map[string]any) {
 func printLine(value any) {
 	line, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // Only maps and structs of plain values come here.
+		panic(err) // Callers pass only maps and structs of plain values.
 	}
 	os.Stdout.Write(append(line, '\n'))
 }

@@ -25,7 +25,7 @@ type result struct {
 	RSSKiB   int64    `json:"rss_kb"`
 }
 
-// stopwatch is running from its making.
+// stopwatch runs from its creation.
 type stopwatch struct {
 	start time.Time
 	usage syscall.Rusage
@@ -38,7 +38,7 @@ func startWatch() stopwatch {
 	return w
 }
 
-// stop fills in what the watch measured, and the rate over operations.
+// stop returns the measurements, with the rate over operations.
 func (w stopwatch) stop(ops, bytes int64, latencies []time.Duration) *result {
 	r := w.read(ops, bytes)
 	rate := float64(ops) / r.Seconds
@@ -51,7 +51,7 @@ func (w stopwatch) stop(ops, bytes int64, latencies []time.Duration) *result {
 	return r
 }
 
-// withTail tells the slowest of a thousand as well; the latencies are sorted.
+// withTail adds the slowest of a thousand; the latencies must be sorted.
 func (r *result) withTail(latencies []time.Duration) *result {
 	p999 := percentile(latencies, 999)
 	r.P999us = &p999
@@ -85,7 +85,7 @@ func percentile(sorted []time.Duration, permille int) float64 {
 	return float64(sorted[index].Nanoseconds()) / 1e3
 }
 
-// readStats is what the process has spent since its start, and its memory.
+// readStats returns the CPU time of the process since its start, and its memory.
 func readStats() map[string]any {
 	var usage syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
@@ -98,7 +98,7 @@ func timevalSeconds(t syscall.Timeval) float64 {
 	return float64(t.Sec) + float64(t.Usec)/1e6
 }
 
-// residentKiB is the resident set; where the system has no /proc, its highest value.
+// residentKiB returns the resident set size; its peak where the system has no /proc.
 func residentKiB() int64 {
 	if status, err := os.ReadFile("/proc/self/status"); err == nil {
 		if _, after, found := bytes.Cut(status, []byte("VmRSS:")); found {
@@ -110,7 +110,7 @@ func residentKiB() int64 {
 	var usage syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
 	if runtime.GOOS == "darwin" {
-		return usage.Maxrss / 1024 // Bytes there, kibibytes elsewhere.
+		return usage.Maxrss / 1024 // Bytes on macOS, kibibytes elsewhere.
 	}
 	return usage.Maxrss
 }

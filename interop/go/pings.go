@@ -13,7 +13,7 @@ import (
 
 const (
 	pingSize = 32
-	// spin is how long before it is due a ping is no longer slept for: a goroutine wakes late.
+	// spin is the time before a ping is due that is spent spinning, not sleeping: a goroutine wakes late.
 	spin = 100 * time.Microsecond
 )
 
@@ -35,13 +35,13 @@ func readEcho(s io.Reader, turn int, answer []byte) error {
 	return nil
 }
 
-// echoed is what a ping carries in this turn; the next turn's is another.
+// echoed returns the payload of a ping in this turn; it differs from the next turn's.
 func echoed(turn int) []byte {
 	at := turn % (blockSize - pingSize)
 	return block[at : at+pingSize]
 }
 
-// openPing opens a stream whose protocol is settled: it is negotiated with the first write.
+// openPing opens a stream and completes its negotiation, which begins with the first write.
 func (c *client) openPing() (network.Stream, error) {
 	h, err := c.connect()
 	if err != nil {
@@ -77,7 +77,7 @@ func (c *client) ping() (any, error) {
 	return watch.stop(int64(c.opts.n), int64(c.opts.n)*pingSize, latencies), nil
 }
 
-// pingOpen sends each ping when it is due, whatever has become of those before.
+// pingOpen sends each ping when it is due, regardless of earlier ones.
 func (c *client) pingOpen() (any, error) {
 	s, err := c.openPing()
 	if err != nil {
@@ -125,7 +125,7 @@ func (c *client) firstByte() (any, error) {
 	return watch.stop(int64(c.opts.n), int64(c.opts.n)*pingSize, latencies), nil
 }
 
-// dialAndEcho works below the host, whose streams wait for identify, and negotiates lazily as the host would behind it.
+// dialAndEcho works below the host, whose streams wait for identify, and negotiates lazily as the host would after it.
 func (c *client) dialAndEcho() error {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()

@@ -38,8 +38,8 @@ func serve(h host.Host) {
 	handle(msgsProtocol, serveMessages)
 	handle(echoProtocol, serveEcho)
 	handle(lengthsProtocol, serveLengths)
-	h.SetStreamHandler(resetProtocol, behindOneByte(func(s network.Stream) { s.ResetWithError(resetCode) }))
-	h.SetStreamHandler(closeProtocol, behindOneByte(func(s network.Stream) { s.Conn().CloseWithError(closeCode) }))
+	h.SetStreamHandler(resetProtocol, afterOneByte(func(s network.Stream) { s.ResetWithError(resetCode) }))
+	h.SetStreamHandler(closeProtocol, afterOneByte(func(s network.Stream) { s.Conn().CloseWithError(closeCode) }))
 }
 
 func serveRequest(s network.Stream) error {

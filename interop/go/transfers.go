@@ -11,7 +11,7 @@ import (
 
 const warmUpBytes = 32 << 20
 
-// bulk moves the bytes over so many streams at once, which share them.
+// bulk transfers the bytes over the given number of streams at once, which share them.
 func (c *client) bulk(streams int, transfer func(*client, host.Host, uint64) error) (any, error) {
 	h, err := c.connect()
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *client) openTransfer(h host.Host, wanted uint64) (network.Stream, error
 	return s, nil
 }
 
-// endTransfer ends our half and takes the answer: how much came, and what was wanted.
+// endTransfer ends our half and verifies the answer: the count received by the server, and the wanted bytes.
 func endTransfer(s network.Stream, uploaded, wanted uint64) error {
 	if err := s.CloseWrite(); err != nil {
 		return err
@@ -92,7 +92,7 @@ func endTransfer(s network.Stream, uploaded, wanted uint64) error {
 	return s.Close()
 }
 
-// paced uploads at a rate, block by block when each is due.
+// paced uploads at a rate, each block when it is due.
 func (c *client) paced() (any, error) {
 	h, err := c.connect()
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *client) paced() (any, error) {
 	return watch.stopBulk(1, int64(count)), nil
 }
 
-// timeOf is how long after the start so much is due.
+// timeOf returns the time after the start at which count is due.
 func (c *client) timeOf(count int64) time.Duration {
 	return time.Duration(float64(count) / float64(c.opts.rate) * float64(time.Second))
 }

@@ -26,7 +26,7 @@ const (
 	halfCloseMax = 256 << 10
 )
 
-// workloads gives each workload's line, or nil if it printed its lines itself.
+// workloads return their line, or nil if they printed their lines themselves.
 var workloads = map[string]func(*client) (any, error){
 	"upload":        func(c *client) (any, error) { return c.bulk(1, (*client).upload) },
 	"download":      func(c *client) (any, error) { return c.bulk(1, (*client).download) },
@@ -290,7 +290,7 @@ func (c *client) open(h host.Host, id protocol.ID) (network.Stream, error) {
 	return h.NewStream(network.WithNoDial(ctx, "the connection under test"), c.server.ID, id)
 }
 
-// eachOf runs operation n times on the given number of workers and returns how long each took.
+// eachOf runs operation n times on the given number of workers and returns the latencies.
 func eachOf(n, workers int, operation func(worker int) error) ([]time.Duration, error) {
 	latencies := make([]time.Duration, n)
 	failures := make([]error, workers)

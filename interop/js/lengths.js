@@ -1,10 +1,10 @@
 import { decode, encode } from 'it-length-prefixed'
 import { readAll, write } from './streams.js'
 
-/** How an input ends. */
+/** Ends of an input, by error. */
 const ENDS = { UnexpectedEOFError: 1, InvalidDataLengthError: 2, InvalidDataLengthLengthError: 3 }
 
-/** Cuts each input with it-length-prefixed and sends the messages back as it frames them. */
+/** Splits each input with it-length-prefixed and sends the messages back as that frames them. */
 export async function serveLengths(stream) {
   const request = await readAll(stream)
   const framing = request[0] === 0 ? {} : { lengthDecoder: readU32, lengthEncoder: writeU32 }
@@ -36,7 +36,7 @@ function answer(input, options) {
 }
 
 function readU32(bytes) {
-  // What it-length-prefixed takes for "wait for more".
+  // it-length-prefixed treats this as "wait for more".
   if (bytes.byteLength < 4) throw new RangeError('fewer than four bytes')
   // A Uint8ArrayList.
   return bytes.getUint32(0)

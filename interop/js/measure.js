@@ -2,8 +2,8 @@ import { writeSync } from 'node:fs'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 
-/** Milliseconds between two looks at the event loop; what it comes late beyond them is its delay. */
-const LOOK_MS = 1
+/** Milliseconds between two samples of the event loop; lateness beyond them is its delay. */
+const SAMPLE_MS = 1
 
 export function printLine(value) {
   writeSync(1, `${JSON.stringify(value)}\n`)
@@ -15,15 +15,15 @@ export function residentKiB() {
 
 let input
 
-/** Prints `{"phase"}` with what else there is to tell, and waits for a line of input. */
+/** Prints `{"phase"}` with further figures, and waits for a line of input. */
 export async function phase(name, figures = {}) {
   printLine({ phase: name, ...figures })
   input ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]()
   await input.next()
 }
 
-/** The server's commands, until its input ends: `stats`, and `watch`, which watches the event loop until the next. */
-export async function tellStats() {
+/** Serves `stats` and `watch` until the input ends; `watch` monitors the event loop until the next command. */
+export async function serveStats() {
   let watch
   for await (const line of createInterface({ input: process.stdin })) {
     if (line !== 'stats' && line !== 'watch') throw new Error(`there is no command ${line}`)
@@ -34,25 +34,25 @@ export async function tellStats() {
   }
 }
 
-/** Watches the event loop until the answer is called. */
+/** Monitors the event loop until the returned function is called. */
 function watchLoop() {
-  const delay = monitorEventLoopDelay({ resolution: LOOK_MS })
+  const delay = monitorEventLoopDelay({ resolution: SAMPLE_MS })
   const before = performance.eventLoopUtilization()
   delay.enable()
   return () => {
     delay.disable()
     const { utilization } = performance.eventLoopUtilization(before)
-    const late = (nanoseconds) => Math.max(0, nanoseconds / 1e3 - LOOK_MS * 1e3)
+    const late = (nanoseconds) => Math.max(0, nanoseconds / 1e3 - SAMPLE_MS * 1e3)
     return { p99_us: late(delay.percentile(99)), max_us: late(delay.max), utilization }
   }
 }
 
-/** A stopwatch that is running from its making. */
+/** A stopwatch that runs from its creation. */
 export class Stopwatch {
   #cpu = process.cpuUsage()
   #start = performance.now()
 
-  /** The result line with a rate over operations. */
+  /** Returns the result line with a rate over operations. */
   stop(ops, bytes, latenciesMs = [], percents = [50, 99]) {
     const measured = this.#read()
     const line = { ops, bytes, seconds: measured.seconds, perSec: ops / measured.seconds }
@@ -65,7 +65,7 @@ export class Stopwatch {
     return Object.assign(line, measured)
   }
 
-  /** The result line with a rate over bytes. */
+  /** Returns the result line with a rate over bytes. */
   stopBulk(ops, bytes) {
     const measured = this.#read()
     return {

@@ -9,12 +9,12 @@ import { createLibp2p } from 'libp2p'
 
 /** High enough that no default of js-libp2p decides a result. */
 export const UNLIMITED = 1_000_000
-/** Of what a service serves on one stream. */
+/** Timeout of a service for one stream. */
 const STREAM_TIMEOUT_MS = 3_600_000
 
 const ENCRYPTERS = { 'tcp-noise-yamux': noise, 'tcp-tls-yamux': tls }
 
-/** A started node with one stack, no limits and a fresh Ed25519 key. No address means no listener. */
+/** Starts a node with one stack, no limits and a fresh Ed25519 key. No address means no listener. */
 export async function createNode(stack, listenAddrs = []) {
   const encrypter = ENCRYPTERS[stack]
   if (encrypter === undefined) {

@@ -1,7 +1,7 @@
 // js-libp2p as a foreign peer of ferroswarm; see ../contract.md.
 
 import { parseArgs } from 'node:util'
-import { printLine, tellStats } from './measure.js'
+import { printLine, serveStats } from './measure.js'
 import { createNode, tcpMultiaddr } from './node.js'
 import { serve } from './server.js'
 import { runWorkload } from './workloads.js'
@@ -58,7 +58,7 @@ async function runServer() {
   const node = await createNode(options.stack, [tcpMultiaddr(options.listen)])
   await serve(node)
   printLine({ addr: node.getMultiaddrs()[0].toString() })
-  await tellStats()
+  await serveStats()
 }
 
 function count(name) {

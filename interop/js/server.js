@@ -16,8 +16,8 @@ const HANDLERS = {
 /**
  * Registers the handlers of the contract; echo, ping and identify are services of the node.
  *
- * They are written as applications write theirs: a stream is read when its handler runs, with what js-libp2p gives for
- * that, and one whose handler throws is reset by js-libp2p.
+ * They are written like those of applications: a handler reads its stream with the readers of js-libp2p, which resets
+ * the stream if the handler throws.
  */
 export async function serve(node) {
   for (const [protocol, handler] of Object.entries(HANDLERS)) {
@@ -89,6 +89,6 @@ async function serveLengthPrefixed(stream) {
 }
 
 async function serveReset(stream) {
-  for await (const _ of stream) throw new Error('reset as the contract says')
+  for await (const _ of stream) throw new Error('reset as the contract requires')
   await stream.close()
 }

@@ -1,10 +1,10 @@
 import { pEvent } from 'p-event'
 import { BLOCK_BYTES } from './protocols.js'
 
-/** What every write of a transfer begins with; a byte tells most places in it from their neighbours. */
+/** Content of every write of a transfer; a byte distinguishes most offsets from their neighbours. */
 const BLOCK = Uint8Array.from({ length: BLOCK_BYTES }, (_, at) => (at * 31) ^ (at >> 8))
 
-/** Everything up to the end of the stream, in one piece. Rejects if the stream is reset instead. */
+/** Resolves to everything up to the end of the stream, in one piece. Rejects if the stream is reset instead. */
 export async function readAll(stream) {
   const chunks = []
   for await (const chunk of stream) chunks.push(chunk.subarray())
@@ -18,7 +18,7 @@ export async function write(stream, bytes) {
   }
 }
 
-/** The writes of a transfer of so many bytes. */
+/** Yields the writes of a transfer of `count` bytes. */
 export function* blocks(count) {
   for (let left = count; left > 0; left -= BLOCK_BYTES) {
     yield left < BLOCK_BYTES ? BLOCK.subarray(0, left) : BLOCK
@@ -29,7 +29,7 @@ export async function writeBlocks(stream, count) {
   for (const block of blocks(count)) await write(stream, block)
 }
 
-/** What comes on the stream of a transfer: 8 bytes, and then what is compared with what belongs there. */
+/** Receiver of a transfer: a number of 8 bytes, then bytes that are compared with the expected ones. */
 export class Received {
   bytes = 0
   head = new Uint8Array(8)
@@ -55,19 +55,19 @@ export class Received {
     this.bytes = end
   }
 
-  /** The number before the rest. */
+  /** The number that precedes the rest. */
   get number() {
     if (this.#headBytes < 8) throw new Error('the stream ended inside the header')
     return readU64(this.head)
   }
 }
 
-/** Of a Uint8Array or a Uint8ArrayList. */
+/** Returns a byte of a Uint8Array or a Uint8ArrayList. */
 function byteAt(bytes, at) {
   return bytes instanceof Uint8Array ? bytes[at] : bytes.get(at)
 }
 
-/** A u32 length followed by its payload. */
+/** Returns a u32 length followed by its payload. */
 export function frame(payload) {
   const bytes = new Uint8Array(4 + payload.byteLength)
   new DataView(bytes.buffer).setUint32(0, payload.byteLength)

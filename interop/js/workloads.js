@@ -85,7 +85,7 @@ async function download(connection, bytes) {
   await takeTransfer(stream, 0, bytes)
 }
 
-/** The answer to a transfer: how much came, and what was wanted. */
+/** Verifies the answer to a transfer: the count received by the server, and the wanted bytes. */
 async function takeTransfer(stream, uploadBytes, downloadBytes) {
   const received = new Received()
   for await (const chunk of stream) received.take(chunk)
@@ -136,7 +136,7 @@ async function takeEchoes(stream, onAnswer) {
   }
 }
 
-/** Sends a ping on an open stream and waits for its answer, again and again. */
+/** Returns a function that sends a ping on an open stream and waits for its answer. */
 function echoing(stream) {
   const random = new Random(0)
   let answered
@@ -162,7 +162,7 @@ async function pingOpenStream(options) {
   return watch.stop(options.n, options.n * PING_BYTES, latencies)
 }
 
-/** Each is sent when it is due, whatever has become of those before. */
+/** Sends each ping when it is due, regardless of earlier ones. */
 async function pingOpenLoop(options) {
   const { n, rate } = options
   const stream = await open(await connect(options), PING)
@@ -188,7 +188,7 @@ async function pingOpenLoop(options) {
   const watch = new Stopwatch()
   start = performance.now()
   for (let turn = 0; turn < n; turn++) {
-    // A timer is as coarse as what is measured.
+    // A timer is as coarse as the latencies measured.
     while (performance.now() < due(turn)) await new Promise(setImmediate)
     stream.send(sent.bytes(PING_BYTES))
   }
@@ -227,7 +227,7 @@ async function messages(options) {
   return line
 }
 
-/** The same through js-libp2p's own reader and writer of messages, at both ends. */
+/** As `messages`, through js-libp2p's own reader and writer of messages at both ends. */
 async function lengthPrefixed(options) {
   const messages = lpStream(await open(await connect(options), LP))
   const message = new Uint8Array(options.bytes)
@@ -244,7 +244,7 @@ async function lengthPrefixed(options) {
   return line
 }
 
-/** A node for each dial at once: the dial queue joins parallel dials to one peer. */
+/** Uses a node for each concurrent dial, as the dial queue joins parallel dials to one peer. */
 async function handshakes(options, concurrency) {
   const nodes = await createNodes(options, concurrency)
   const watch = new Stopwatch()
@@ -347,24 +347,24 @@ async function reset(options) {
   throw new Error('expected a reset, the stream ended')
 }
 
-/** What an application does with a stream of its own: it writes, closes its end and reads the answer. */
+/** Typical uses of a stream by an application: it writes, closes its end and reads the answer. */
 const ROUNDS = {
-  async 'for await'(stream, question) {
-    await write(stream, question)
+  async 'for await'(stream, request) {
+    await write(stream, request)
     await stream.close()
     return await readAll(stream)
   },
 
-  async byteStream(stream, question) {
+  async byteStream(stream, request) {
     const bytes = byteStream(stream)
-    await bytes.write(question)
+    await bytes.write(request)
     await stream.close()
-    return await bytes.read({ bytes: question.byteLength })
+    return await bytes.read({ bytes: request.byteLength })
   },
 
-  async lpStream(stream, question) {
+  async lpStream(stream, request) {
     const messages = lpStream(stream)
-    await messages.write(question)
+    await messages.write(request)
     await stream.close()
     return await messages.read()
   }
@@ -374,20 +374,18 @@ async function rounds(options) {
   const [node] = await createNodes(options, 1)
   const connection = await dial(node, options)
   const random = new Random(0)
-  const round = async (name, ask) => {
+  const round = async (name, exchange) => {
     for (let i = 0; i < options.n; i++) {
-      const question = random.bytes(options.bytes)
-      if (Buffer.compare((await ask(question)).subarray(), question) !== 0) {
-        throw new Error(`${name}: answer ${i} differs from the question`)
+      const request = random.bytes(options.bytes)
+      if (Buffer.compare((await exchange(request)).subarray(), request) !== 0) {
+        throw new Error(`${name}: answer ${i} differs from the request`)
       }
     }
   }
-  for (const [name, ask] of Object.entries(ROUNDS)) {
-    await round(name, async (question) => await ask(await open(connection, ECHO), question))
+  for (const [name, exchange] of Object.entries(ROUNDS)) {
+    await round(name, async (request) => await exchange(await open(connection, ECHO), request))
   }
-  await round('@libp2p/echo', (question) =>
-    node.services.echo.echo(connection.remotePeer, question)
-  )
+  await round('@libp2p/echo', (request) => node.services.echo.echo(connection.remotePeer, request))
   return { ops: options.n * (Object.keys(ROUNDS).length + 1), bytes: options.bytes }
 }
 
@@ -434,7 +432,7 @@ async function open(connection, protocol) {
   return await connection.newStream(protocol, { maxOutboundStreams: UNLIMITED })
 }
 
-/** Runs `operation` n times on the given number of workers; resolves to the milliseconds each took. */
+/** Runs `operation` n times on the given number of workers; resolves to the latencies in milliseconds. */
 async function eachOf(n, workers, operation) {
   const latenciesMs = new Float64Array(n)
   let next = 0
@@ -450,7 +448,7 @@ async function eachOf(n, workers, operation) {
   return latenciesMs
 }
 
-/** Writes pseudo-random bytes, the same for the same seed, in blocks that `onBlock` sees too. */
+/** Writes pseudo-random bytes, the same for the same seed, in blocks that `onBlock` is called with too. */
 async function writePattern(stream, seed, count, onBlock) {
   const random = new Random(seed)
   for (let left = count; left > 0; left -= BLOCK_BYTES) {

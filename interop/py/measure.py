@@ -1,4 +1,4 @@
-"""The lines that a client prints."""
+"""The lines printed by a client."""
 
 import json
 import math
@@ -19,7 +19,7 @@ def resident_kib() -> int:
 
 
 def stats() -> dict[str, Any]:
-    """What the process has spent since its start, and its memory."""
+    """Returns the CPU time of the process since its start, and its memory."""
     cpu = PROCESS.cpu_times()
     return {
         "rss_kb": resident_kib(),
@@ -29,7 +29,7 @@ def stats() -> dict[str, Any]:
 
 
 class Stopwatch:
-    """A stopwatch that is running from its making."""
+    """A stopwatch that runs from its creation."""
 
     def __init__(self) -> None:
         self._cpu = PROCESS.cpu_times()

@@ -18,7 +18,7 @@ UNLIMITED = 1_000_000
 
 
 def create_node(stack: str, listen_addrs: list[Multiaddr]) -> IHost:
-    """Not running yet; no address means no listener."""
+    """Creates a node that is not running yet. No address means no listener."""
     identity = create_new_key_pair()
     if stack == "tcp-noise-yamux":
         security = {NOISE: noise(identity)}
@@ -31,9 +31,9 @@ def create_node(stack: str, listen_addrs: list[Multiaddr]) -> IHost:
         sec_opt=security,
         muxer_opt=create_yamux_muxer_option(),
         listen_addrs=listen_addrs,
-        # It tells what it listens on, and not what others saw of it.
+        # Announces the addresses it listens on, and none that others observed.
         disable_identify_address_discovery=True,
-        # It dials no peer by itself, and prunes none.
+        # Dials no peer by itself, and prunes none.
         connection_config=ConnectionConfig(
             min_connections=0,
             low_watermark=0,

@@ -13,7 +13,7 @@ from workloads import WORKLOADS
 
 
 def main() -> int:
-    # An error is, to py-libp2p, also a peer that hangs up before it is identified.
+    # py-libp2p also logs an error for a peer that disconnects before it is identified.
     logging.disable(logging.ERROR)
     try:
         options = parse_options()
@@ -31,7 +31,7 @@ async def run_server(options: argparse.Namespace) -> None:
     async with host.run(listen_addrs):
         print_line({"addr": str(host.get_addrs()[0])})
         while line := await trio.to_thread.run_sync(sys.stdin.readline):
-            # There is no event loop of Node's to watch.
+            # There is no Node event loop to monitor.
             if line.strip() not in ("stats", "watch"):
                 raise ValueError(f"there is no command {line.strip()}")
             print_line(stats())
@@ -67,7 +67,7 @@ def whole_number(text: str) -> int:
 
 
 def describe(error: BaseException) -> str:
-    """The first of the errors that tasks of trio raised together."""
+    """Describes the first of the errors that trio tasks raised together."""
     while isinstance(inner := getattr(error, "exceptions", None), tuple):
         error = inner[0]
     return f"{type(error).__name__}: {error}"

@@ -23,7 +23,7 @@ def serve(host: IHost) -> None:
 
 
 def contained(handler: StreamHandlerFn) -> StreamHandlerFn:
-    """A handler that resets its stream when it fails: py-libp2p would end the node."""
+    """Returns a handler that resets its stream on failure: py-libp2p would end the node."""
 
     async def handle(stream: INetStream) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Reading and writing whole things on streams of py-libp2p."""
+"""Reading and writing whole payloads on streams of py-libp2p."""
 
 import struct
 from collections.abc import AsyncIterator
@@ -9,11 +9,11 @@ from libp2p.network.stream.exceptions import StreamEOF
 from protocols import BLOCK_BYTES
 
 BLOCK = bytes((at * 31 ^ at >> 8) & 0xFF for at in range(BLOCK_BYTES))
-"""What every write of a transfer begins with; a byte tells most places from their neighbours."""
+"""Content of every write of a transfer; a byte distinguishes most offsets from their neighbours."""
 
 
 async def chunks(stream: INetStream) -> AsyncIterator[bytes]:
-    """What arrives, up to the end. A reset raises StreamReset or looks like an end."""
+    """Yields arriving bytes up to the end. A reset raises StreamReset or looks like an end."""
     while True:
         try:
             chunk = await stream.read(BLOCK_BYTES)
@@ -23,7 +23,7 @@ async def chunks(stream: INetStream) -> AsyncIterator[bytes]:
 
 
 async def read_all(stream: INetStream) -> bytes:
-    """Everything up to the end of the stream."""
+    """Returns everything up to the end of the stream."""
     received = bytearray()
     async for chunk in chunks(stream):
         received += chunk
@@ -31,7 +31,7 @@ async def read_all(stream: INetStream) -> bytes:
 
 
 async def read_exactly(stream: INetStream, count: int) -> bytes:
-    """That many bytes; raises StreamEOF at an earlier end."""
+    """Returns `count` bytes; raises StreamEOF at an earlier end."""
     received = bytearray()
     while len(received) < count:
         received += await stream.read(count - len(received))
@@ -44,9 +44,9 @@ async def send(stream: INetStream, count: int) -> None:
 
 
 async def receive(stream: INetStream) -> tuple[int, int]:
-    """The number that comes first, and how many bytes follow it.
+    """Returns the leading number, and the count of bytes that follow it.
 
-    The ends of each chunk are compared with what belongs there.
+    The first and last byte of each chunk are compared with the expected ones.
     """
     (head,) = struct.unpack("!Q", await read_exactly(stream, 8))
     received = 0
@@ -64,5 +64,5 @@ async def receive(stream: INetStream) -> tuple[int, int]:
 
 
 def frame(payload: bytes) -> bytes:
-    """A u32 length followed by its payload."""
+    """Returns a u32 length followed by its payload."""
     return struct.pack("!I", len(payload)) + payload

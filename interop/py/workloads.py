@@ -1,4 +1,4 @@
-"""The client's side of each workload: it returns its line, or prints its lines."""
+"""The client's side of each workload, which returns its line or prints its lines."""
 
 import hashlib
 import random
@@ -29,7 +29,7 @@ from streams import chunks, frame, read_all, read_exactly, receive, send
 WARM_UP_BYTES = 32 * 1024 * 1024
 PING_BYTES = 32
 HALF_CLOSE_BYTES_MAX = 256 * 1024
-"""The initial yamux window: the echo waits for no client that does not read yet."""
+"""The initial yamux window: the echo never waits for a client that does not read yet."""
 IDLE_SETTLE_SECONDS = 1
 """Gives identify time to end at both sides before memory is read."""
 
@@ -149,7 +149,7 @@ async def messages(options: Namespace) -> Line:
 
 
 async def handshakes(concurrency: int, options: Namespace) -> Line:
-    """A node for each worker: connections to one peer are joined."""
+    """Uses a node for each worker, as connections to one peer are joined."""
     async with AsyncExitStack() as stack:
         nodes = [
             await stack.enter_async_context(node(options)) for _ in range(concurrency)
@@ -269,7 +269,7 @@ async def identify(options: Namespace) -> Line:
 async def each_of(
     count: int, workers: int, operation: Callable[[int], Awaitable[None]]
 ) -> list[float]:
-    """Runs an operation that often on that many workers; the seconds each took."""
+    """Runs an operation `count` times on `workers` workers; returns the seconds each took."""
     latencies: list[float] = []
     left = iter(range(count))
 

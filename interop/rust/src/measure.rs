@@ -9,7 +9,7 @@ pub fn print_line(line: &Value) {
     println!("{line}");
 }
 
-/// A stopwatch that is running from its making.
+/// A stopwatch that runs from its creation.
 pub struct Stopwatch {
     start: Instant,
     user: Duration,
@@ -26,15 +26,15 @@ impl Stopwatch {
         }
     }
 
-    /// The result line with a rate over operations.
+    /// Returns the result line with a rate over operations.
     pub fn stop(&self, ops: usize, bytes: usize, latencies: Vec<Duration>) -> Value {
         self.stop_with(ops, bytes, latencies, &[("p50_us", 500), ("p99_us", 990)])
     }
 
-    /// The same with the slowest of a thousand.
+    /// Like `stop`, with the slowest of a thousand.
     pub fn stop_with_tail(&self, ops: usize, bytes: usize, latencies: Vec<Duration>) -> Value {
-        let told = [("p50_us", 500), ("p99_us", 990), ("p999_us", 999)];
-        self.stop_with(ops, bytes, latencies, &told)
+        let percentiles = [("p50_us", 500), ("p99_us", 990), ("p999_us", 999)];
+        self.stop_with(ops, bytes, latencies, &percentiles)
     }
 
     fn stop_with(
@@ -42,20 +42,20 @@ impl Stopwatch {
         ops: usize,
         bytes: usize,
         mut latencies: Vec<Duration>,
-        told: &[(&str, usize)],
+        percentiles: &[(&str, usize)],
     ) -> Value {
         let (seconds, mut line) = self.read(ops, bytes);
         line["perSec"] = json!(ops as f64 / seconds);
         if !latencies.is_empty() {
             latencies.sort_unstable();
-            for (name, permille) in told {
+            for (name, permille) in percentiles {
                 line[*name] = json!(percentile_us(&latencies, *permille));
             }
         }
         line
     }
 
-    /// The result line with a rate over bytes.
+    /// Returns the result line with a rate over bytes.
     pub fn stop_bulk(&self, ops: usize, bytes: usize) -> Value {
         let (seconds, mut line) = self.read(ops, bytes);
         line["MBps"] = json!(bytes as f64 / 1e6 / seconds);
@@ -81,7 +81,7 @@ fn percentile_us(sorted: &[Duration], permille: usize) -> f64 {
     sorted[(sorted.len() - 1) * permille / 1_000].as_nanos() as f64 / 1e3
 }
 
-/// What the process has spent since its start, and its memory.
+/// Returns the CPU time of the process since its start, and its memory.
 pub fn stats() -> Value {
     let (user, system) = cpu_times();
     json!({
@@ -100,7 +100,7 @@ fn duration_of(time: libc::timeval) -> Duration {
     Duration::from_micros(time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64)
 }
 
-/// The resident set; where the system has no /proc, its highest value.
+/// Returns the resident set size; its peak where the system has no /proc.
 pub fn resident_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = status
@@ -110,7 +110,7 @@ pub fn resident_kib() -> u64 {
         .and_then(|kib| kib.parse().ok());
     resident.unwrap_or_else(|| {
         let highest = resource_usage().ru_maxrss as u64;
-        // Bytes there, kibibytes elsewhere.
+        // Bytes on macOS, kibibytes elsewhere.
         if cfg!(target_os = "macos") {
             highest / 1024
         } else {
@@ -119,13 +119,13 @@ pub fn resident_kib() -> u64 {
     })
 }
 
-/// As many descriptors as the system lets this process have; Node and Go do so by themselves.
+/// Raises the descriptor limit of this process to its maximum; Node and Go do so by themselves.
 pub fn raise_descriptor_limit() {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: both calls take a pointer to a limit that lives here. Where they fail the limit is what it was.
+    // SAFETY: both calls take a pointer to a live local. If they fail, the limit is unchanged.
     unsafe {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
             limit.rlim_cur = limit.rlim_max;

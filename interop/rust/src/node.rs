@@ -24,11 +24,11 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{Result, options::Stack, pong, streams};
 
-/// What SwarmBuilder sets.
+/// The default of SwarmBuilder.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 /// No workload leaves a connection idle for so long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-/// The most that yamux takes: each stream may have 256 KiB of the connection's 1 GiB.
+/// The maximum of yamux: each stream may have 256 KiB of the connection's 1 GiB.
 const STREAMS_MAX: usize = 4096;
 
 #[derive(NetworkBehaviour)]
@@ -78,7 +78,7 @@ fn new_transport(stack: Stack, key: &identity::Keypair) -> Result<Boxed<(PeerId,
     Ok(TransportTimeout::new(transport, UPGRADE_TIMEOUT).boxed())
 }
 
-/// Opens one more connection to `addr`, whatever others there are.
+/// Opens one more connection to `addr`, regardless of existing ones.
 pub async fn dial(swarm: &mut Swarm<Behaviour>, addr: &Multiaddr) -> Result<ConnectionId> {
     let Some(Protocol::P2p(peer)) = addr.iter().last() else {
         return Err(format!("{addr} does not end with /p2p").into());
@@ -104,7 +104,7 @@ pub async fn dial(swarm: &mut Swarm<Behaviour>, addr: &Multiaddr) -> Result<Conn
     }
 }
 
-/// Closes a connection and waits until it is.
+/// Closes a connection and waits for its end.
 pub async fn hang_up(swarm: &mut Swarm<Behaviour>, connection: ConnectionId) {
     if !swarm.close_connection(connection) {
         return;
@@ -125,16 +125,16 @@ pub struct Driven {
 }
 
 impl Driven {
-    /// Gives the swarm back.
+    /// Stops the task and returns the swarm.
     pub async fn stop(self) -> Result<Swarm<Behaviour>> {
-        // It waits for this and nothing else.
+        // Fails only if the task has panicked, which the join reports.
         let _ = self.stop.send(());
         Ok(self.task.await?)
     }
 }
 
-/// Runs the swarm until it is wanted back.
-pub fn drive_until_told(mut swarm: Swarm<Behaviour>) -> Driven {
+/// Runs the swarm until it is stopped.
+pub fn drive_until_stopped(mut swarm: Swarm<Behaviour>) -> Driven {
     let (stop, mut stopped) = oneshot::channel();
     let task = tokio::spawn(async move {
         loop {

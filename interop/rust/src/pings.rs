@@ -22,7 +22,7 @@ use crate::{
 };
 
 const PING_BYTES: usize = 32;
-/// How long before it is due a ping is no longer slept for: a thread wakes late.
+/// Time before a ping is due that is spent spinning, not sleeping: a thread wakes late.
 const SPIN: Duration = Duration::from_micros(100);
 
 pub async fn ping(options: &Options) -> Result<Value> {
@@ -37,8 +37,8 @@ pub async fn ping(options: &Options) -> Result<Value> {
     Ok(watch.stop(options.n, options.n * PING_BYTES, latencies))
 }
 
-/// Each is sent when it is due, whatever has become of those before. The sender is a thread: tokio sleeps to the
-/// millisecond.
+/// Sends each ping when it is due, regardless of earlier ones. The sender is a thread, as tokio
+/// sleeps to the millisecond.
 pub async fn ping_open(options: &Options) -> Result<Value> {
     let (mut read_half, mut write_half) = open(options).await?.split();
     let (n, rate) = (options.n, options.rate as f64);
@@ -81,7 +81,7 @@ pub async fn first_byte(options: &Options) -> Result<Value> {
                     echo_once(&mut stream, 0).await
                 };
                 tokio::pin!(echo);
-                // The swarm goes on meanwhile: it opens the stream.
+                // The swarm is polled meanwhile: it opens the stream.
                 loop {
                     tokio::select! {
                         echoed = &mut echo => {
@@ -102,7 +102,7 @@ pub async fn first_byte(options: &Options) -> Result<Value> {
     Ok(watch.stop(options.n, options.n * PING_BYTES, latencies))
 }
 
-/// A stream whose protocol is settled.
+/// Opens a stream and completes its negotiation.
 async fn open(options: &Options) -> Result<Stream> {
     let mut stream = connect(options).await?.open(ping::PROTOCOL_NAME).await?;
     echo_once(&mut stream, 0).await?;
@@ -128,7 +128,7 @@ async fn read_echo(stream: &mut (impl AsyncRead + Unpin), turn: usize) -> Result
     Ok(())
 }
 
-/// What a ping carries in this turn; the next turn's is another.
+/// Returns the payload of a ping in this turn; it differs from the next turn's.
 fn echoed(turn: usize) -> &'static [u8] {
     let at = turn % (BLOCK_BYTES - PING_BYTES);
     &BLOCK[at..at + PING_BYTES]

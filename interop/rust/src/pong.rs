@@ -1,5 +1,5 @@
-//! libp2p's own ping that answers but never asks: its first ping would go out with every connection, a cost that
-//! no other peer here has.
+//! libp2p's own ping, which answers but never pings: its first ping would go out with every
+//! connection, a cost that no other peer here has.
 
 use std::task::{Context, Poll};
 
@@ -86,7 +86,7 @@ impl ConnectionHandler for Handler {
     ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, (), Self::ToBehaviour>> {
         loop {
             match self.0.poll(cx) {
-                // The handler waits for this stream for ever and asks for no other.
+                // The handler waits for this stream forever and requests no other.
                 Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { .. }) => {}
                 other => return other,
             }

@@ -1,4 +1,4 @@
-//! Streams of any protocol: inbound ones go to a task of the server, outbound ones are opened on request.
+//! Streams of any protocol: inbound ones go to a server task, outbound ones are opened on request.
 
 use std::{
     convert::Infallible,
@@ -40,7 +40,7 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// The opener of the connection made last.
+    /// Returns the opener of the latest connection.
     pub fn opener(&self) -> Option<Opener> {
         self.latest.clone()
     }
@@ -131,7 +131,7 @@ impl ConnectionHandler for Handler {
     fn on_connection_event(&mut self, _: ConnectionEvent<'_, ServeStream, OpenStream>) {}
 }
 
-/// Negotiates one protocol and sends the stream to whoever asked for it.
+/// Negotiates one protocol and sends the stream to the requester.
 pub struct OpenStream {
     protocol: StreamProtocol,
     reply: oneshot::Sender<Stream>,
@@ -152,7 +152,7 @@ impl OutboundUpgrade<Stream> for OpenStream {
     type Future = Ready<Result<(), Infallible>>;
 
     fn upgrade_outbound(self, stream: Stream, _: StreamProtocol) -> Self::Future {
-        // Whoever asked may be gone; the stream is then reset as it is dropped.
+        // The requester may be gone; the stream is then dropped, which resets it.
         let _ = self.reply.send(stream);
         future::ready(Ok(()))
     }

@@ -1,4 +1,4 @@
-//! Bulk over one stream or many, and at a rate.
+//! Bulk transfers over one stream or many, and at a rate.
 
 use std::time::{Duration, Instant};
 
@@ -18,27 +18,27 @@ use crate::{
 
 const WARM_UP_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Which way a transfer goes.
+/// Direction of a transfer.
 #[derive(Clone, Copy)]
-pub enum Way {
+pub enum Direction {
     Up,
     Down,
 }
 
 /// The streams share the bytes; each has a task.
-pub async fn bulk(options: &Options, streams: usize, way: Way) -> Result<Value> {
+pub async fn bulk(options: &Options, streams: usize, direction: Direction) -> Result<Value> {
     let opener = connect(options).await?;
     let each = (options.bytes / streams) as u64;
-    transfers(&opener, streams, way, WARM_UP_BYTES / streams as u64).await?;
+    transfers(&opener, streams, direction, WARM_UP_BYTES / streams as u64).await?;
     let watch = Stopwatch::start();
-    transfers(&opener, streams, way, each).await?;
+    transfers(&opener, streams, direction, each).await?;
     Ok(watch.stop_bulk(streams, options.bytes / streams * streams))
 }
 
-async fn transfers(opener: &Opener, streams: usize, way: Way, each: u64) -> Result<()> {
-    let (up, down) = match way {
-        Way::Up => (each, 0),
-        Way::Down => (0, each),
+async fn transfers(opener: &Opener, streams: usize, direction: Direction, each: u64) -> Result<()> {
+    let (up, down) = match direction {
+        Direction::Up => (each, 0),
+        Direction::Down => (0, each),
     };
     let tasks = (0..streams).map(|_| tokio::spawn(transfer(opener.clone(), up, down)));
     try_join_all(tasks).await?.into_iter().collect()
@@ -51,7 +51,7 @@ async fn transfer(opener: Opener, up: u64, down: u64) -> Result<()> {
     end_transfer(&mut stream, up, down).await
 }
 
-/// Ends our half and takes the answer: how much came, and what was wanted.
+/// Ends our half and verifies the answer: the count received by the server, and the wanted bytes.
 async fn end_transfer(stream: &mut Stream, up: u64, down: u64) -> Result<()> {
     stream.close().await?;
     let mut came = [0; 8];

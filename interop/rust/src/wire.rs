@@ -1,4 +1,4 @@
-//! Protocol names, and what both roles read and write alike.
+//! Protocol names, and the reads and writes that both roles share.
 
 use std::{io, iter};
 
@@ -13,10 +13,10 @@ pub const RESET: StreamProtocol = StreamProtocol::new("/bench/reset/1.0.0");
 
 /// Size of the writes in every bulk transfer.
 pub const BLOCK_BYTES: usize = 64 * 1024;
-/// What a length prefix may make the server allocate.
+/// Maximum allocation of the server for a length prefix.
 const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Reads one u32 length and its payload into `payload`. `false` means the stream ended between frames.
+/// Reads one u32 length and its payload into `payload`. Returns `false` at an end between frames.
 pub async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     payload: &mut Vec<u8>,
@@ -36,7 +36,7 @@ pub async fn read_frame(
     Ok(true)
 }
 
-/// A u32 length followed by its payload.
+/// Returns a u32 length followed by its payload.
 pub fn frame(payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("payloads are far below 4 GiB");
     let mut bytes = length.to_be_bytes().to_vec();
@@ -44,7 +44,7 @@ pub fn frame(payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What every write of a transfer begins with; a byte tells most places in it from their neighbours.
+/// Content of every write of a transfer; a byte distinguishes most offsets from their neighbours.
 pub static BLOCK: [u8; BLOCK_BYTES] = {
     let mut bytes = [0; BLOCK_BYTES];
     let mut at = 0;
@@ -55,8 +55,8 @@ pub static BLOCK: [u8; BLOCK_BYTES] = {
     bytes
 };
 
-/// Reads to the end of the stream, compares the ends of each chunk with what belongs there, and returns the number
-/// of bytes.
+/// Reads to the end of the stream, compares the first and last byte of each chunk with the expected
+/// ones, and returns the number of bytes.
 pub async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<u64> {
     let mut block = vec![0; BLOCK_BYTES];
     let mut received = 0;
@@ -76,7 +76,7 @@ pub async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<u64> {
     }
 }
 
-/// The writes of a transfer of so many bytes.
+/// Returns the writes of a transfer of `count` bytes.
 pub fn blocks(count: u64) -> impl Iterator<Item = &'static [u8]> {
     let mut left = count;
     iter::from_fn(move || {

@@ -23,7 +23,7 @@ use crate::{
     options::Options,
     pings,
     streams::Opener,
-    transfers::{self, Way},
+    transfers::{self, Direction},
     wire::{BLOCK_BYTES, ECHO, MESSAGES, REQUEST, RESET, frame},
 };
 
@@ -32,7 +32,7 @@ const HALF_CLOSE_BYTES_MAX: usize = 256 * 1024;
 /// Gives identify time to end at both sides before memory is read.
 const IDLE_SETTLE: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A reset shows only in writing, and there as soon as its frame has come.
+/// A reset is visible only to writes, as soon as its frame has arrived.
 const RESET_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub async fn run(options: &Options) -> Result<()> {
@@ -50,13 +50,13 @@ pub async fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The line of a workload that prints one.
+/// Runs a workload that prints one line, and returns that line.
 async fn measure(options: &Options) -> Result<Value> {
     Ok(match options.workload.as_str() {
-        "upload" => transfers::bulk(options, 1, Way::Up).await?,
-        "download" => transfers::bulk(options, 1, Way::Down).await?,
-        "upload-32" => transfers::bulk(options, 32, Way::Up).await?,
-        "download-32" => transfers::bulk(options, 32, Way::Down).await?,
+        "upload" => transfers::bulk(options, 1, Direction::Up).await?,
+        "download" => transfers::bulk(options, 1, Direction::Down).await?,
+        "upload-32" => transfers::bulk(options, 32, Direction::Up).await?,
+        "download-32" => transfers::bulk(options, 32, Direction::Down).await?,
         "paced" => transfers::paced(options).await?,
         "ping" => pings::ping(options).await?,
         "ping-open" => pings::ping_open(options).await?,
@@ -157,7 +157,7 @@ async fn idle(options: &Options) -> Result<()> {
             let addr = addr.clone();
             async move {
                 let connection = node::dial(&mut swarm, &addr).await?;
-                Ok::<_, Error>((connection, node::drive_until_told(swarm)))
+                Ok::<_, Error>((connection, node::drive_until_stopped(swarm)))
             }
         })
         .buffer_unordered(options.concurrency);
@@ -166,7 +166,7 @@ async fn idle(options: &Options) -> Result<()> {
         driven.push(dialed?);
     }
     settled_phase("full", &mut lines).await?;
-    // Nodes that hung up stay, as they were there before they connected.
+    // Disconnected nodes stay, as they existed before they connected.
     let mut left = Vec::with_capacity(options.n);
     for (connection, driven) in driven {
         let mut swarm = driven.stop().await?;
@@ -256,8 +256,8 @@ async fn half_close(options: &Options) -> Result<Value> {
     Ok(json!({ "ops": 1, "bytes": bytes }))
 }
 
-/// rust-yamux reads a reset as the end of the stream; it shows in writing alone, which a closed read half would
-/// still allow.
+/// rust-yamux reads a reset as the end of the stream; only writes reveal it, as a closed read half
+/// would still allow them.
 async fn reset(options: &Options) -> Result<Value> {
     let mut stream = connect(options).await?.open(RESET).await?;
     stream.write_all(&[1]).await?;
@@ -322,9 +322,9 @@ pub fn server_addr(options: &Options) -> Result<Multiaddr> {
         .ok_or_else(|| "--addr is missing".into())
 }
 
-/// Runs `operation` n times, a task for each worker, and returns how long each took.
+/// Runs `operation` n times, a task for each worker, and returns the latencies.
 ///
-/// The operation takes its worker's state and gives it back.
+/// The operation takes its worker's state and returns it.
 pub async fn each_of<W, O, F>(n: usize, workers: Vec<W>, operation: O) -> Result<Vec<Duration>>
 where
     W: Send + 'static,
