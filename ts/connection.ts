@@ -160,14 +160,14 @@ export class Connection
     }
   }
 
-  /** Returns bytes and frames carried so far and the round trip; undefined once the connection has ended. */
+  /** Returns bytes and frames carried, and the round trip; undefined after the end. Crosses into native code once. */
   counters(): ConnectionCounters | undefined {
     return this.#core.closeReason === undefined ? this.#core.measure() : undefined
   }
 
   /**
    * Returns a snapshot of {@link Connection.stat} and {@link Connection.counters}. After the end of the connection the
-   * counters keep their final values, and `numStreams` is 0.
+   * counters keep their final values, and `numStreams` is 0. Crosses into native code once, and not after the end.
    */
   stats(): ConnectionStats {
     return { ...this.stat, ...this.#core.measure(), ended: this.#core.endedAt }
