@@ -79,7 +79,7 @@ export class MultiselectCommunicator implements MultiselectCommunicatorLike {
     return guarded('write', options, () => this.#send(encodeListing(protocols), options))
   }
 
-  /** Reads the next message, without its length. The length is read byte by byte, so as not to read past the message. */
+  /** Reads the next message, without its length, which is read byte by byte so as not to read past the message. */
   async #take(bytesMax: number, options: AbortOptions): Promise<Uint8Array> {
     const prefix = new Uint8Array(PREFIX_BYTES_MAX)
     for (let filled = 1; ; filled += 1) {

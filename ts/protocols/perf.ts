@@ -57,7 +57,7 @@ export interface PerfResult {
   readonly uploadSeconds: number
   /** Bytes received. */
   readonly downloadBytes: number
-  /** Seconds from the end of the upload, or the request without one, to the end of the response; 0 without a download. */
+  /** Seconds from the end of the upload (or the request, without one) to that of the response; 0 without a download. */
   readonly downloadSeconds: number
 }
 

@@ -50,8 +50,8 @@ const PING_CHECKS: OptionChecks<PingOptions> = {
 /**
  * Pings the peer: each iteration sends a ping and yields its round trip in milliseconds.
  *
- * All pings use one stream, which ends with the loop. Peers close an idle one, most after 10 s; the next ping then opens
- * another. The iteration also throws the errors of `connection.newStream`.
+ * All pings use one stream, which ends with the loop. Peers close an idle one, most after 10 s; the next ping then
+ * opens another. The iteration also throws the errors of `connection.newStream`.
  *
  * @throws {@link InvalidParametersError} for an invalid connection or option, at the call; all others when iterating.
  * @throws {@link TimeoutError} if a response takes longer than `timeout`.
