@@ -202,7 +202,7 @@ export class StreamStateError extends Libp2pError {
     named(StreamStateError, 'StreamStateError')
   }
 
-  constructor(message = 'the stream cannot take this state', options?: Libp2pErrorOptions) {
+  constructor(message = 'the stream cannot move to this state', options?: Libp2pErrorOptions) {
     super(message, 'ERR_STREAM_STATE', options)
   }
 }
@@ -778,7 +778,7 @@ export class InternalError extends Libp2pError {
   }
 
   constructor(
-    message = 'an internal invariant broke, please report this',
+    message = 'an internal invariant was violated, please report this',
     options?: Libp2pErrorOptions
   ) {
     super(message, 'ERR_INTERNAL', options)

@@ -273,6 +273,8 @@ export class Stream
    * @throws {@link InvalidParametersError} if `bytes` is not a `Uint8Array`.
    * @example
    * ```ts
+   * import { AbortError } from 'ferroswarm'
+   *
    * try {
    *   await stream.write(Buffer.from('hello'), { signal: AbortSignal.timeout(5_000) })
    * } catch (err) {

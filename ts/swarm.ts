@@ -374,7 +374,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * @throws {@link InvalidParametersError} for an invalid protocol name, handler or option.
    * @example
    * ```ts
-   * swarm.handle('/upper/1.0.0', async (stream, connection, { signal }) => {
+   * swarm.handle('/upper/1.0.0', async (stream, _connection, { signal }) => {
    *   const request = await stream.read(1_024, { signal })
    *   await stream.write(Buffer.from(String(Buffer.from(request)).toUpperCase()))
    *   await stream.close()

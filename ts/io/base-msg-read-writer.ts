@@ -213,7 +213,7 @@ function faultOf(err: unknown, length: number): unknown {
     err instanceof AbortError || err instanceof TimeoutError || err instanceof StreamClosedError
   if (!reportsAccepted) return err
   if (err.bytesAccepted === 0 || err.bytesAccepted === length) return undefined
-  return new MsgioError('an earlier write ended inside of its message', { cause: err })
+  return new MsgioError('an earlier write ended inside its message', { cause: err })
 }
 
 function isCleanEnd(err: unknown): boolean {

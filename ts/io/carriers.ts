@@ -32,12 +32,14 @@ const CARRIER_CHECKS: OptionChecks<CarrierOptions> = {
  * @throws {@link InvalidParametersError} if `duplex` is not a Duplex, or for an invalid option.
  * @example
  * ```ts
- * import { createConnection } from 'node:net'
- * import { fromDuplex, readAll } from 'ferroswarm/io'
+ * import { spawn } from 'node:child_process'
+ * import { Duplex } from 'node:stream'
+ * import { fromDuplex, readSome } from 'ferroswarm/io'
  *
- * const carrier = fromDuplex(createConnection('/run/service.sock'))
- * await carrier.write(Buffer.from('status'))
- * console.log((await readAll(carrier)).length)
+ * const { stdin, stdout } = spawn('cat')
+ * const carrier = fromDuplex(Duplex.from({ readable: stdout, writable: stdin }))
+ * await carrier.write(Buffer.from('hello'))
+ * console.log((await readSome(carrier))?.length)
  * await carrier.close()
  * ```
  */

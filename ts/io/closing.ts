@@ -18,7 +18,7 @@ export async function closing(
     await close(limit.signal)
   } catch (err) {
     if (!limit.isUp) throw err
-    throw new TimeoutError(`the other side took not everything within ${CLOSE_MS} ms`, {
+    throw new TimeoutError(`the remote did not accept everything within ${CLOSE_MS} ms`, {
       cause: err
     })
   } finally {

@@ -126,7 +126,7 @@ function incomplete(
 }
 
 function explain(receivedBytes: number, ageMs: number): string {
-  if (receivedBytes > 0) return 'the peer ended inside of what it was sending'
+  if (receivedBytes > 0) return 'the peer ended in the middle of its data'
   return ageMs < YOUNG_MS
     ? 'the peer refused, or speaks another protocol'
     : 'the peer closed between messages'

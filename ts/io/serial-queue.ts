@@ -7,7 +7,7 @@ export class SerialQueue {
   #last: Promise<void> | undefined
 
   /**
-   * Runs `task` when all earlier ones have settled; synchronously if there is none, so that a subsequent close finds it
+   * Runs `task` once all earlier ones have ended; synchronously if none is pending, so that a subsequent close finds it
    * in progress.
    *
    * If `signal` is aborted while the task is queued, it is never run; a running task must observe the signal itself. A

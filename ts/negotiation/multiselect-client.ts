@@ -155,7 +155,7 @@ class Selection {
     this.#abort = abort
   }
 
-  /** Exchanges the headers; ours and `next` are sent together. */
+  /** Exchanges the headers; the local one and `next` are sent together. */
   async begin(next: string | undefined): Promise<void> {
     const communicator = this.#communicator
     const sent = [HEADER, ...(next === undefined ? [] : [next])].map((text) =>

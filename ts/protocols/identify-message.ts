@@ -165,8 +165,8 @@ export class IdentifyReader {
 
   /** Returns the merged message at the end of the stream. Throws `MsgioError` inside a message, or without one. */
   end(): IdentifyMessage {
-    if (this.#pending.length > 0) throw new MsgioError('identify ended inside of a message')
-    if (this.#count === 0) throw new MsgioError('the peer said nothing to identify')
+    if (this.#pending.length > 0) throw new MsgioError('identify ended inside a message')
+    if (this.#count === 0) throw new MsgioError('the peer sent no identify message')
     return this.#message
   }
 
@@ -181,8 +181,7 @@ export class IdentifyReader {
     if (high === undefined) return undefined
     // The limit has two bytes: a third one makes the length too large, or not minimal.
     const length = (low & 0x7f) | ((high & 0x7f) << 7)
-    if (high === 0)
-      throw new MsgioError('the length of an identify message is longer than it need be')
+    if (high === 0) throw new MsgioError('the length of an identify message is not minimal')
     if (high >= 0x80 || length > IDENTIFY_MESSAGE_BYTES_MAX) {
       throw new MessageTooLargeError(
         `identify message exceeds limit of ${IDENTIFY_MESSAGE_BYTES_MAX} bytes`
@@ -293,7 +292,7 @@ class Fields {
   advance(length: number): number {
     const start = this.#at
     if (length > this.#bytes.length - start) {
-      throw new MsgioError('the identify message ends inside of a field')
+      throw new MsgioError('the identify message ends inside a field')
     }
     this.#at += length
     return start

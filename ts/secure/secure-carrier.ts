@@ -123,12 +123,12 @@ export class SecureCarrier implements ReadWriteCloser {
   decrypt(bytes: Uint8Array): Uint8Array {
     if (this.#readFault !== undefined) throw this.#readFault
     if (this.#session.partialBytes > 0) {
-      throw new DecryptionFailedError('a record of the connection itself is not whole yet')
+      throw new DecryptionFailedError('a record of the connection itself is still incomplete')
     }
     this.#decrypt(bytes)
     const plaintext = this.#session.takePlaintext()
     if (this.#session.partialBytes > 0) {
-      this.#failBoth(new DecryptionFailedError('the last record is not whole'))
+      this.#failBoth(new DecryptionFailedError('the last record is incomplete'))
     }
     if (this.#readFault !== undefined) throw this.#readFault
     return plaintext
@@ -226,7 +226,7 @@ export class SecureCarrier implements ReadWriteCloser {
     const receivedBytes = this.#session.partialBytes
     if (receivedBytes === 0) {
       if (!this.#hasCloseNotify || this.#closing !== undefined) return
-      const message = 'the connection ended without close_notify: more may have been cut off'
+      const message = 'the connection ended without close_notify: data may have been truncated'
       const transport = this.connState()?.transport ?? ''
       const cause = new ConnectionClosedError(message, { transport })
       this.#readFault = new StreamEOFError(message, { cause })

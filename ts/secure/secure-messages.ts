@@ -66,8 +66,8 @@ const SECURE_CHECKS: OptionChecks<SecureMessagesOptions> = {
  * Secures any duplex with Noise or TLS, and resolves to a reader and writer of messages.
  *
  * Handshake, encryption and decryption are native. Messages are length-prefixed inside the encrypted bytes, so they may
- * be larger than a record of either protocol. Both ends prove possession of their identity keys. The duplex is closed if
- * the call rejects.
+ * be larger than a record of either protocol. Both ends prove possession of their identity keys. If the call rejects,
+ * the duplex is closed.
  *
  * @throws {@link UnexpectedPeerError} if the remote is not `remotePeer`.
  * @throws {@link SelfDialError} if the remote has the local key.
@@ -76,7 +76,8 @@ const SECURE_CHECKS: OptionChecks<SecureMessagesOptions> = {
  * @throws {@link ConnectionClosedError} if the duplex ends during the handshake.
  * @throws {@link TimeoutError} after `timeout`.
  * @throws {@link AbortError} by `signal`.
- * @throws {@link InvalidParametersError} for an invalid duplex or option; of those, only `privateKey` closes the duplex.
+ * @throws {@link InvalidParametersError} for an invalid duplex or option; thrown at the call, except for an invalid
+ * `privateKey`.
  * @example
  * ```ts
  * import { createConnection } from 'node:net'

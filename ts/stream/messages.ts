@@ -311,7 +311,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   #failed(err: unknown, before: number, length: number): never {
     const accepted = before + acceptedOf(err)
     if (err instanceof TimeoutError && accepted > 0 && accepted < length) {
-      this.#fault = new MsgioError('an earlier write ended inside of its message', { cause: err })
+      this.#fault = new MsgioError('an earlier write ended inside its message', { cause: err })
     }
     throw err
   }
@@ -336,7 +336,7 @@ export function messages(stream: Stream, options: MessagesOptions = {}): Message
   const { framing = first.framing, maxMessageBytes = first.maxMessageBytes } = options
   if (framing === first.framing && maxMessageBytes === first.maxMessageBytes) return first
   throw new InvalidParametersError(
-    `the stream's messages are ${first.framing} of at most ${first.maxMessageBytes} bytes already`
+    `the stream already has messages of framing ${first.framing} and at most ${first.maxMessageBytes} bytes`
   )
 }
 
