@@ -222,7 +222,9 @@ export class Stream
   /**
    * Returns up to `max` available bytes without waiting; undefined if there are none, or pending reads take them all.
    *
-   * Throws the errors of {@link Stream.read}.
+   * Throws the errors of {@link Stream.read} except those of waiting.
+   *
+   * @throws {@link InvalidParametersError} for a `max` that is neither a non-negative integer nor Infinity.
    */
   tryRead(max: number = Number.POSITIVE_INFINITY): Uint8Array | undefined {
     if (max !== Number.POSITIVE_INFINITY) aSize(max, 'max')
@@ -294,6 +296,8 @@ export class Stream
    * caller should wait for `drain`.
    *
    * Throws the errors of {@link Stream.write} except those of waiting.
+   *
+   * @throws {@link InvalidParametersError} if `bytes` is not a `Uint8Array`.
    */
   send(bytes: Uint8Array): boolean {
     someBytes(bytes, 'bytes')
@@ -331,6 +335,7 @@ export class Stream
    *
    * @throws {@link StreamResetError} on a reset stream.
    * @throws {@link StreamError} on a stream that failed otherwise.
+   * @throws {@link InvalidParametersError} for an invalid option.
    */
   closeRead(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
@@ -346,7 +351,8 @@ export class Stream
    * @throws {@link StreamResetError} on a reset stream.
    * @throws {@link StreamError} if the stream failed otherwise; an {@link UnsupportedProtocolError} is its `cause`.
    * @throws {@link TimeoutError} after the write deadline, if writes are pending.
-   * @throws {@link AbortError} by `signal`.
+   * @throws {@link AbortError} by `signal`, which ends the wait only.
+   * @throws {@link InvalidParametersError} for an invalid option.
    * @example
    * ```ts
    * await stream.write(Buffer.from('request'))
@@ -449,7 +455,7 @@ export class Stream
   /**
    * Returns the reader and writer of length-prefixed messages of this stream; the same object on every call.
    *
-   * From now on, read the stream only through it.
+   * It starts with the first unread byte. From now on, read the stream only through it.
    *
    * @throws {@link InvalidParametersError} for an invalid option, or one that differs from the first call.
    * @example

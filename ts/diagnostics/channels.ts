@@ -35,7 +35,7 @@ export interface RefusedMessage {
   readonly current: number
 }
 
-/** Message of all events of a traced operation: one object, which finally has a result or an error. */
+/** Message of all events of a traced operation: one object, which ends with a result or an error. */
 export interface TracedOperation<T> {
   readonly swarm: Swarm
   result?: T

@@ -167,6 +167,8 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
    * Writes a message without waiting. Returns false if the caller should wait for `drain`.
    *
    * Throws the errors of {@link Messages.writeMsg} except those of waiting.
+   *
+   * @throws {@link InvalidParametersError} if `message` is not a `Uint8Array`.
    */
   sendMessage(message: Uint8Array): boolean {
     this.#check(message)
