@@ -246,8 +246,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Resolves to a connection to a peer: an open one, that of a pending dial, or a new one, for which all known addresses
-   * are dialled concurrently.
+   * Resolves to a connection to a peer: an open one, that of a pending dial, or a new one, for which all known
+   * addresses are dialled concurrently.
    *
    * Concurrent dials of a peer with the same `security` are shared; each caller has its own `signal` and `timeout`, and
    * adds its own addresses. A shared dial continues while at least one caller waits; once none does, its connection is
