@@ -52,14 +52,14 @@ export type {
   NewStreamOptions
 } from './connection/facts.ts'
 
-/** @internal The options of `newStream`. */
+/** @internal Checks of the options of `newStream`. */
 export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
   signal: aSignal,
   negotiationTimeout: aDuration
 }
 
 /**
- * A connection. It appears in the swarm with `connected` and leaves with `disconnected`.
+ * A secured and multiplexed connection to a peer. The swarm lists it from `connected` to `disconnected`.
  */
 export class Connection
   extends TypedEventTarget<ConnectionEvents>
@@ -68,7 +68,7 @@ export class Connection
   readonly #core: ConnectionCore
   #extra: Map<unknown, unknown> | undefined
 
-  // Made by the swarm.
+  // Constructed by the swarm.
   private constructor(core: ConnectionCore) {
     super()
     this.#core = core
@@ -87,67 +87,67 @@ export class Connection
     })
   }
 
-  /** Unique in the process, for logs and maps. */
+  /** An id that is unique in the process, for logs and maps. */
   get id(): string {
     return this.#core.id
   }
 
-  /** The swarm it belongs to. */
+  /** The swarm that owns the connection. */
   get swarm(): Swarm {
     return this.#core.host.swarm
   }
 
-  /** Our own peer id. */
+  /** The local peer id. */
   get localPeer(): PeerId {
     return this.#core.host.swarm.peerId
   }
 
-  /** Our own private key. Loads @libp2p/crypto. */
+  /** The local private key. Loads @libp2p/crypto. */
   get localPrivateKey(): PrivateKey {
     return this.#core.host.swarm.privateKey
   }
 
-  /** The authenticated peer at the other end. */
+  /** The authenticated remote peer. */
   get remotePeer(): PeerId {
     return this.#core.remotePeer
   }
 
-  /** Its public key. Loads @libp2p/crypto. */
+  /** The public key of the remote peer. Loads @libp2p/crypto. */
   get remotePublicKey(): PublicKey {
     return this.#core.remotePublicKey
   }
 
-  /** Where the other end is, without `/p2p`. */
+  /** The remote address, without `/p2p`. */
   get remoteAddr(): Multiaddr {
     return this.#core.remoteAddr
   }
 
-  /** Our own end, without `/p2p`. */
+  /** The local address, without `/p2p`. */
   get localAddr(): Multiaddr {
     return this.#core.localAddr
   }
 
-  /** Host and port of the other end; undefined where the transport has none. */
+  /** The remote host and port; undefined if the transport has none. */
   get remoteAddress(): HostPort | undefined {
     return this.#core.remoteAddress
   }
 
-  /** `inbound` if the remote dialled. */
+  /** `inbound` if the remote dialled, `outbound` if this swarm did. */
   get direction(): 'inbound' | 'outbound' {
     return this.#core.direction
   }
 
-  /** `relayed` if it goes through a circuit. */
+  /** `relayed` if the connection uses a circuit relay. */
   get connectionType(): 'direct' | 'relayed' {
     return this.#core.connectionType
   }
 
-  /** What secures, multiplexes and carries it. */
+  /** Transport, security protocol and muxer of the connection. */
   get state(): ConnectionSecurity {
     return this.#core.security
   }
 
-  /** Facts as of now. */
+  /** A snapshot of direction, age and open streams. */
   get stat(): ConnectionStat {
     this.#extra ??= new Map()
     return {
@@ -160,30 +160,30 @@ export class Connection
     }
   }
 
-  /** What it has carried so far, and its round trip. Undefined once it has ended. One crossing. */
+  /** Returns bytes and frames carried, and the round trip; undefined after the end. Crosses into native code once. */
   counters(): ConnectionCounters | undefined {
     return this.#core.closeReason === undefined ? this.#core.measure() : undefined
   }
 
   /**
-   * {@link Connection.stat} and {@link Connection.counters} in one, taken at the call. Once it has ended, what it had
-   * carried by then; it has no streams any more. One crossing while it lives, none after.
+   * Returns a snapshot of {@link Connection.stat} and {@link Connection.counters}. After the end of the connection the
+   * counters keep their final values, and `numStreams` is 0. Crosses into native code once, and not after the end.
    */
   stats(): ConnectionStats {
     return { ...this.stat, ...this.#core.measure(), ended: this.#core.endedAt }
   }
 
-  /** The open streams, oldest first: a copy. */
+  /** A copy of the list of open streams, oldest first. */
   get streams(): Stream[] {
     return Array.from(this.#core.streams, ({ stream }) => stream)
   }
 
-  /** {@link Connection.streams}. */
+  /** Alias of {@link Connection.streams}. */
   getStreams(): Stream[] {
     return this.streams
   }
 
-  /** True from the first `close`, by whichever side, on. */
+  /** True once either side has begun to close the connection. */
   get isClosed(): boolean {
     return this.#core.closing
   }
@@ -193,25 +193,40 @@ export class Connection
     return this.#core.closed
   }
 
-  /** Why it ended; undefined while it lives. */
+  /** The reason for the end of the connection; undefined before it. */
   get closeReason(): ConnectionCloseReason | undefined {
     return this.#core.closeReason
   }
 
-  /** What setting it up took. */
+  /** Durations of the stages of connection setup. */
   get dialReport(): DialReport {
     return this.#core.dialReport
   }
 
   /**
-   * Open a stream. No protocol: raw. One: usable at once, its refusal shows on the first read or write.
-   * Several: resolves when the peer has chosen, in our order.
+   * Opens a stream.
    *
-   * Rejects with `UnsupportedProtocolError`, `ConnectionClosedError`, `MuxerClosedError` (the peer takes no more
-   * streams), `ResourceLimitExceededError`, `TimeoutError`, `AbortError`. Throws `InvalidParametersError` for a bad name.
+   * Without a protocol the stream is raw. With one it is usable at once, and a refusal surfaces on the first read or
+   * write. Several are proposed in order; resolves when the peer has selected one.
+   *
+   * @throws {@link UnsupportedProtocolError} if the peer supports none of several protocols.
+   * @throws {@link ConnectionClosedError} if the connection is closed.
+   * @throws {@link MuxerClosedError} if the peer has sent GoAway and accepts no more streams.
+   * @throws {@link ResourceLimitExceededError} at `limits.outboundStreamsMax` or `maxOutbound` of the handler.
+   * @throws {@link StreamResetError} if the stream is reset while several protocols are negotiated.
+   * @throws {@link TimeoutError} after `negotiationTimeout`.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for an invalid protocol name or option.
+   * @example
+   * ```ts
+   * const stream = await connection.newStream(['/chat/2.0.0', '/chat/1.0.0'])
+   * console.log(stream.protocol)
+   * await stream.write(Buffer.from('hello'))
+   * await stream.close()
+   * ```
    */
   newStream(protocols?: string | readonly string[], options?: NewStreamOptions): Promise<Stream>
-  /** Open a raw stream, with options. */
+  /** Opens a raw stream with options. */
   newStream(options: NewStreamOptions): Promise<Stream>
   newStream(
     first?: string | readonly string[] | NewStreamOptions,
@@ -230,11 +245,14 @@ export class Connection
   }
 
   /**
-   * Close in good order. Streams that were closed for writing deliver what they accepted, and their end; all others are
-   * reset at once. Then the peer is told, and `closed` settles. Idempotent.
+   * Closes the connection gracefully. Streams closed for writing deliver the bytes they accepted and their end; all
+   * others are reset at once. Then GoAway is sent and `closed` resolves. Idempotent.
    *
-   * A peer that takes nothing of it for `limits.writeStallTimeoutMs` loses the rest: `closeReason.error` and the
-   * `error` of the streams concerned tell so. An aborted `signal` ends the wait, not the delivery.
+   * If the peer accepts none of the pending bytes for `limits.writeStallTimeoutMs`, they are lost: `closeReason.error`
+   * and the `error` of the affected streams report it.
+   *
+   * @throws {@link AbortError} by `signal`, which ends the wait, not the delivery.
+   * @throws {@link InvalidParametersError} for an invalid option.
    */
   close(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
@@ -242,15 +260,21 @@ export class Connection
   }
 
   /**
-   * Close at once, with a `ConnectionErrorCode` for the peer: every stream is reset, and what it has not sent is lost.
-   * While {@link Connection.close} still delivers it ends that.
+   * Closes the connection at once with a `ConnectionErrorCode` for the peer. All streams are reset and unsent bytes are
+   * lost, also those that a pending {@link Connection.close} still delivers.
+   *
+   * @throws {@link InvalidParametersError} for a code that is not an unsigned 32-bit integer.
    */
   closeWithError(code: number): Promise<void> {
     aCode(code, 'code')
     return this.#core.closeAtOnce(code)
   }
 
-  /** Forget a stream of this connection: `stream.remove()`. Throws `InvalidParametersError` for another one's. */
+  /**
+   * Removes a stream of this connection: `stream.remove()`.
+   *
+   * @throws {@link InvalidParametersError} if it is not a stream of this connection.
+   */
   removeStream(stream: Stream): void {
     if (!(stream instanceof Stream) || streamFacade.coreOf(stream).owner !== this.#core) {
       throw misuse('stream', 'a stream of this connection', stream)
@@ -258,17 +282,17 @@ export class Connection
     stream.remove()
   }
 
-  /** Connections start by themselves: does nothing, for go's and py's callers. */
+  /** Does nothing: connections need no start. Exists for parity with go-libp2p and py-libp2p. */
   start(): void {}
 
-  /** {@link Connection.close}. */
+  /** Alias of {@link Connection.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  /** @internal Never a key, and one crossing at most. */
+  /** @internal Never shows a key; crosses into native code at most once. */
   [INSPECT](...args: InspectArguments): unknown {
-    // A proxy has none of the private fields.
+    // A proxy does not have the private fields.
     if (!(#core in this)) return this
     const core = this.#core
     return shown('Connection', core.id, () => factsOf(core), args)
@@ -279,7 +303,7 @@ export class Connection
   }
 }
 
-/** What `console.log` shows. */
+/** Properties shown by `console.log`. */
 function factsOf(core: ConnectionCore): Record<string, unknown> {
   const { id, direction, remotePeer, remoteAddr, streams, closeReason } = core
   const { transport, security, muxer } = core.security
@@ -305,16 +329,16 @@ function stateOf({ closeReason, closing, goingAway }: ConnectionCore): string {
   return goingAway ? 'going away' : 'open'
 }
 
-/** @internal Throws `InvalidParametersError` for what is no connection of this package. */
+/** @internal Throws `InvalidParametersError` if `connection` is not a {@link Connection}. */
 export function checkConnection(connection: unknown): void {
   if (!(connection instanceof Connection)) throw misuse('connection', 'a Connection', connection)
 }
 
-/** What to propose. A list of one name is that name: there is nothing to choose. */
+/** Returns the proposal. A list of one name is that name: there is nothing to negotiate. */
 function proposalOf(
   protocols: string | readonly string[] | undefined
 ): string | readonly string[] | undefined {
-  // A name gets its number at its first use, and is checked there.
+  // A name is checked when it is assigned its number, at its first use.
   if (protocols === undefined || typeof protocols === 'string') return protocols
   const names = protocolNames(protocols)
   return names.length === 1 ? names[0] : names

@@ -1,46 +1,64 @@
 /**
- * Named numbers: the enumerations of the public surface and every default with its unit and reason.
+ * Enumerations of the public API, and all defaults with their units and reasons.
  */
 
-/** The life of a stream; `stream.state` is one of these numbers. */
+/** States of a stream; `stream.state` is one of these numbers. See docs/streams.md. */
 export const StreamState = {
+  /** Several protocols were proposed and none is negotiated yet. */
   INIT: 1,
+  /** Both halves are open. */
   OPEN: 2,
+  /** The reading half has ended, and the end was reported. */
   CLOSE_READ: 3,
+  /** The writing half was closed locally. */
   CLOSE_WRITE: 4,
+  /** Both halves have ended in an orderly way. */
   CLOSE_BOTH: 5,
+  /** Reset by either side, or lost with its connection. */
   RESET: 6,
+  /** Failed otherwise; see `stream.error`. */
   ERROR: 7
 } as const
+/** A value of {@link StreamState}. */
 export type StreamState = (typeof StreamState)[keyof typeof StreamState]
 
-/** Who opened a connection or a stream. */
+/** The side that opened a connection or a stream. */
 export const Direction = { Unknown: 0, Inbound: 1, Outbound: 2 } as const
+/** A value of {@link Direction}. */
 export type Direction = (typeof Direction)[keyof typeof Direction]
 
-/** What is known about reaching a peer. */
+/** Whether a peer is connected, or could be. */
 export const Connectedness = {
+  /** No connection, and no recent one. */
   NotConnected: 0,
+  /** At least one open connection. */
   Connected: 1,
+  /** No connection, but one ended in an orderly way within {@link CAN_CONNECT_MS}. */
   CanConnect: 2,
+  /** Not returned by this version. */
   CannotConnect: 3,
+  /** Not returned by this version. */
   Limited: 4
 } as const
+/** A value of {@link Connectedness}. */
 export type Connectedness = (typeof Connectedness)[keyof typeof Connectedness]
 
-/** Whether others can dial this node. */
+/** Whether other peers can dial this node. */
 export const Reachability = { Unknown: 0, Public: 1, Private: 2 } as const
+/** A value of {@link Reachability}. */
 export type Reachability = (typeof Reachability)[keyof typeof Reachability]
 
-/** How a NAT maps endpoints. */
+/** Endpoint mapping of a NAT. */
 export const NATDeviceType = { Unknown: 0, Cone: 1, Symmetric: 2 } as const
+/** A value of {@link NATDeviceType}. */
 export type NATDeviceType = (typeof NATDeviceType)[keyof typeof NATDeviceType]
 
-/** The transport protocol a NAT observation is about. */
+/** The transport protocol of a NAT observation. */
 export const NATTransportProtocol = { UDP: 0, TCP: 1 } as const
+/** A value of {@link NATTransportProtocol}. */
 export type NATTransportProtocol = (typeof NATTransportProtocol)[keyof typeof NATTransportProtocol]
 
-/** Codes carried by a stream reset. */
+/** Error codes of stream resets. */
 export const StreamErrorCode = {
   NoError: 0,
   ProtocolNegotiationFailed: 0x1001,
@@ -53,9 +71,10 @@ export const StreamErrorCode = {
   Gated: 0x1008,
   CodeOutOfRange: 0x1009
 } as const
+/** A value of {@link StreamErrorCode}. */
 export type StreamErrorCode = (typeof StreamErrorCode)[keyof typeof StreamErrorCode]
 
-/** Codes carried by a connection's end. They are one less than the stream codes of the same name. */
+/** Error codes of connection closes: one less than the stream codes of the same name. */
 export const ConnectionErrorCode = {
   NoError: 0,
   ProtocolNegotiationFailed: 0x1000,
@@ -68,6 +87,7 @@ export const ConnectionErrorCode = {
   Gated: 0x1007,
   CodeOutOfRange: 0x1008
 } as const
+/** A value of {@link ConnectionErrorCode}. */
 export type ConnectionErrorCode = (typeof ConnectionErrorCode)[keyof typeof ConnectionErrorCode]
 
 const KINDS = {
@@ -81,11 +101,11 @@ const KINDS = {
   ConnectionErrorCode
 } as const
 
-/** The enumerations that {@link toString} knows. */
+/** The enumerations supported by {@link toString}. */
 export type EnumerationName = keyof typeof KINDS
 
-/** The name of an enumeration's value, `(unrecognized)` for a number outside of it. */
-// biome-ignore lint/suspicious/noShadowRestrictedNames: the name is go's, and importers choose their own.
+/** Returns the name of an enumeration value; `(unrecognized)` for a number outside the enumeration. */
+// biome-ignore lint/suspicious/noShadowRestrictedNames: the name is that of go-libp2p; importers can rename it.
 export function toString(kind: EnumerationName, value: number): string {
   for (const [name, number] of Object.entries(KINDS[kind])) {
     if (number === value) return name
@@ -93,79 +113,79 @@ export function toString(kind: EnumerationName, value: number): string {
   return '(unrecognized)'
 }
 
-/** Bytes that `read()` without a size gathers at most; more rejects. 4 MiB is go's MessageSizeMax. */
+/** Maximum bytes of a `read()` without a size, which rejects beyond it. 4 MiB is MessageSizeMax of go-libp2p. */
 export const READ_ALL_BYTES_MAX = 4 * 1024 * 1024
 
-/** Milliseconds a dial call may take in all. */
+/** Timeout of a whole dial call, in milliseconds. */
 export const DIAL_TIMEOUT_MS = 60_000
 
-/** Milliseconds one address may take: connect, security and muxer. */
+/** Timeout of one address in milliseconds: connect, security and muxer. */
 export const DIAL_ADDRESS_TIMEOUT_MS = 10_000
 
-/** Milliseconds one address on the local network may take: a host there answers soon or not at all. */
+/** Timeout of one address on the local network, in milliseconds: a host there answers promptly or not at all. */
 export const DIAL_PRIVATE_ADDRESS_TIMEOUT_MS = 5_000
 
-/** Addresses of one peer dialled at a time. */
+/** Maximum addresses of one peer dialled concurrently. */
 export const DIAL_PARALLEL = 8
 
-/** Addresses of one peer dialled in one call; the first ones win. */
+/** Maximum addresses of one peer dialled in one call; further ones are ignored. */
 export const DIAL_ADDRESSES_MAX = 25
 
-/** Milliseconds a negotiation in TypeScript may take: what a stream of the live table has, and go and py give one. */
+/** Timeout of a negotiation in TypeScript, in milliseconds: that of a stream of a swarm, and of go and py. */
 export const NEGOTIATION_TIMEOUT_MS = 10_000
 
-/** Milliseconds `close` waits for open streams before it resets them. */
+/** Milliseconds for which `close` waits for handlers and unsent bytes before it resets open streams. */
 export const DRAIN_TIMEOUT_MS = 10_000
 
-/** Milliseconds after a clean end during which a peer counts as `CanConnect`. */
+/** Milliseconds after an orderly disconnect during which a peer counts as `CanConnect`. */
 export const CAN_CONNECT_MS = 10 * 60_000
 
-/** The bounds that the native side enforces. Times are milliseconds, sizes bytes. */
+/** Limits enforced by the native side, in milliseconds and bytes. Defaults: {@link DEFAULT_LIMITS}. */
 export interface Limits {
-  /** Connect to muxer, in all. */
+  /** Timeout from connect to negotiated muxer. */
   upgradeTimeoutMs: number
-  /** Negotiation of one stream. */
+  /** Timeout of the protocol negotiation of one stream. */
   streamNegotiationTimeoutMs: number
-  /** Connections of the swarm, dialled and accepted, those under way included. */
+  /** Connections of the swarm, inbound and outbound, pending ones included. */
   connectionsMax: number
-  /** Inbound connections under upgrade, or not told of yet because the event loop is busy, in all. */
+  /** Inbound connections being upgraded, or not yet reported because the event loop is busy. */
   pendingInboundMax: number
-  /** The same from one host: an IPv4 address or an IPv6 /56; eight times as many from an IPv6 /48. Loopback is exempt. */
+  /** The same for one host: an IPv4 address or an IPv6 /56; eight times as many for an IPv6 /48. Loopback is exempt. */
   pendingInboundPerHostMax: number
-  /** Inbound streams of one connection that JavaScript has not taken yet. */
+  /** Inbound streams of one connection not yet accepted by JavaScript. */
   acceptBacklog: number
-  /** Inbound streams of one connection; past it a stream is reset, never the connection. */
+  /** Inbound streams of one connection. Further streams are reset, the connection never is. */
   inboundStreamsMax: number
   /** Outbound streams of one connection. */
   outboundStreamsMax: number
-  /** What a stream's receive window may grow to; `windowMemoryBytes` usually ends its growth earlier. */
+  /** Maximum receive window of a stream. `windowMemoryBytes` usually stops its growth earlier. */
   windowMaxBytes: number
-  /** What receive windows of the process may grow by in all; those of one connection by half of `connectionMemoryBytes`. */
+  /** Total growth of the receive windows of the process; for one connection, half of `connectionMemoryBytes`. */
   windowMemoryBytes: number
-  /** Bytes one connection may hold in all. */
+  /** Total bytes buffered for one connection. */
   connectionMemoryBytes: number
-  /** Quiet time after which a connection is pinged. */
+  /** Idle time after which a connection is pinged. */
   keepaliveIntervalMs: number
-  /** Silence behind a ping, where its answer does not wait behind data of ours. */
+  /** Silence allowed after a ping, unless its answer is queued behind data from this side. */
   keepaliveTimeoutMs: number
-  /** Time the peer may take none of the bytes that wait for it. */
+  /** Time for which the peer may accept none of the bytes pending for it. */
   writeStallTimeoutMs: number
 }
 
-/** The bounds that hold unless `options.limits` says otherwise. */
+/** Default limits. */
 export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
-  // js gives up after 10 s and go after 15 s: nobody waits longer for us.
+  // js gives up after 10 s and go after 15 s: no peer waits longer.
   upgradeTimeoutMs: 10_000,
   streamNegotiationTimeoutMs: 10_000,
-  // Some 50 MiB of idle connections.
+  // About 50 MiB of idle connections.
   connectionsMax: 16_384,
   pendingInboundMax: 256,
-  // go allows 8 connections an IPv4 address.
+  // go allows 8 connections per IPv4 address.
   pendingInboundPerHostMax: 8,
   acceptBacklog: 256,
   // go resets past 1,000.
   inboundStreamsMax: 1_000,
-  // rust serves 512 streams a connection and ignores more.
+  // rust serves 512 streams per connection and ignores more.
   outboundStreamsMax: 500,
   windowMaxBytes: 1024 * 1024 * 1024,
   windowMemoryBytes: 256 * 1024 * 1024,
@@ -175,7 +195,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   writeStallTimeoutMs: 30_000
 })
 
-/** A transport, by its part of an address. */
+/** A transport, named after its part of an address. */
 export type TransportName =
   | 'tcp'
   | 'ws'
@@ -187,17 +207,17 @@ export type TransportName =
   | 'unix'
   | 'memory'
 
-/** A stage of a connection that comes up: the socket, the security handshake, the agreement on a muxer. */
+/** A stage of connection setup: socket connect, security handshake, muxer negotiation. */
 export type DialStage = 'dial' | 'security' | 'muxer'
 
-/** The id of a security protocol on the wire. */
+/** Protocol id of a security protocol. */
 export type SecurityProtocol = '/noise' | '/tls/1.0.0'
 
-/** The id of a stream muxer on the wire. */
+/** Protocol id of a stream muxer. */
 export type MuxerProtocol = '/yamux/1.0.0'
 
-/** A security protocol of this package. */
+/** A security protocol implemented by this package. */
 export type SecurityName = 'tls' | 'noise'
 
-/** A stream muxer of this package. */
+/** A muxer engine of this package; both implement `/yamux/1.0.0`. */
 export type MuxerName = 'yamux' | 'yamux-crate'

@@ -2,10 +2,10 @@ import type { InspectOptionsStylized, inspect } from 'node:util'
 import type { DialStage, TransportName } from './constants.ts'
 
 /**
- * Every error this package raises, and the one table of their stable codes.
+ * Stable codes of all errors of this package.
  *
- * The numbers are the ones the native side answers with; `crates/node/src/error_code.rs` holds the same table.
- * The hundreds digit is the kind: who must act.
+ * The native side returns the same numbers; `crates/node/src/error_code.rs` holds the same table. The hundreds digit
+ * is the kind: who must act.
  */
 export const ERROR_CODES = {
   ERR_INVALID_PARAMETERS: 100,
@@ -55,10 +55,13 @@ export const ERROR_CODES = {
   ERR_INTERNAL: 900
 } as const
 
-/** The stable text of an error, for `err.code`. */
+/** A stable error code, as in `err.code`. */
 export type ErrorCode = keyof typeof ERROR_CODES
 
-/** Who must act: the caller, nobody, the peer, the environment, the operator's limits, or us. */
+/**
+ * The party that must act: the caller (`misuse`), nobody (`closed`), the peer (`remote`), the network or system
+ * (`environment`), the operator (`limit`), or the maintainers (`bug`).
+ */
 export type ErrorKind = 'misuse' | 'closed' | 'remote' | 'environment' | 'limit' | 'bug'
 
 const KINDS: Readonly<Record<number, ErrorKind>> = {
@@ -70,21 +73,21 @@ const KINDS: Readonly<Record<number, ErrorKind>> = {
 }
 
 const NAMES: ReadonlyMap<number, ErrorCode> = new Map(
-  // `Object.entries` forgets the type of keys.
+  // `Object.entries` widens keys to `string`.
   Object.entries(ERROR_CODES).map(([code, number]) => [number, code as ErrorCode])
 )
 
-/** The kind of a code. */
+/** Returns the kind of a code. */
 export function errorKind(code: ErrorCode): ErrorKind {
   return KINDS[Math.floor(ERROR_CODES[code] / 100)] ?? 'bug'
 }
 
-/** The code of a number from the native side; a number outside the table is `ERR_INTERNAL`. */
+/** Returns the code of a number from the native side; `ERR_INTERNAL` for a number outside the table. */
 export function errorCode(number: number): ErrorCode {
   return NAMES.get(number) ?? 'ERR_INTERNAL'
 }
 
-// A name on the prototype stands in the stack's first line and survives minification.
+// A name on the prototype appears in the first line of the stack and survives minification.
 function named(type: { readonly prototype: Error }, name: string): void {
   Object.defineProperty(type.prototype, 'name', {
     value: name,
@@ -93,20 +96,20 @@ function named(type: { readonly prototype: Error }, name: string): void {
   })
 }
 
-// A symbol has a type of its own only where it is made: `as never`.
+// A `unique symbol` type is inferred only for a direct `Symbol()` or `Symbol.for()` call: hence `as never`.
 const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never
 
-/** Errors that `inspect` is at. */
-const beingShown = new WeakSet<Error>()
+/** Errors being formatted by `inspect`, to detect cyclic causes. */
+const inspecting = new WeakSet<Error>()
 
-/** What is on an error beside its message, without what says nothing. */
+/** Returns the properties of an error beside its message, without undefined, empty and zero ones. */
 function detailsOf(err: Libp2pError): Record<string, unknown> {
   const details = Object.entries(err).flatMap(([name, value]): [string, unknown][] => {
     if (value === undefined || value === '' || (name === 'bytesAccepted' && value === 0)) return []
-    // The field of that name is the same on every error that has it.
+    // `attempts` has this type on every error that has it.
     return [[name, name === 'attempts' ? (value as AddressAttempt[]).map(attemptText) : value]]
   })
-  // Not enumerable, as the language has it.
+  // Not enumerable, as ECMAScript specifies.
   if (err.cause !== undefined) details.push(['cause', err.cause])
   return Object.fromEntries(details)
 }
@@ -116,21 +119,21 @@ function attemptText({ address, stage, elapsed, cause, hint }: AddressAttempt): 
   return `${address}: ${stage} after ${Math.round(elapsed)} ms, ${cause.code}: ${why}`
 }
 
-/** What every constructor takes beside its message: the cause, and a code finer than the class's own. */
+/** Options of every error constructor. */
 export interface Libp2pErrorOptions {
-  /** What brought this error about. */
+  /** The underlying error. */
   cause?: unknown
-  /** A code other than the class's own. */
+  /** A more specific code than that of the class. */
   code?: ErrorCode
 }
 
-/** The arguments of an error: its message and its options, either of which may be left out. */
+/** Arguments of an error constructor: message and options, both optional. */
 export type ErrorArguments<Options extends Libp2pErrorOptions = Libp2pErrorOptions> =
   | [message?: string | undefined, options?: Options | undefined]
   | [options: Options]
 
-/** The message and the options of an error, with a standard message in the place of one that was left out. */
-function given<Options extends Libp2pErrorOptions>(
+/** Returns the message and options of an error. The message defaults to `standard`. */
+function messageAndOptions<Options extends Libp2pErrorOptions>(
   args: ErrorArguments<Options>,
   standard: string
 ): readonly [message: string, options: Partial<Options>] {
@@ -138,15 +141,15 @@ function given<Options extends Libp2pErrorOptions>(
   return typeof first === 'object' ? [standard, first] : [first ?? standard, second ?? {}]
 }
 
-/** The root of every error of this package. */
+/** The base class of all errors of this package. */
 export class Libp2pError extends Error {
   static {
     named(Libp2pError, 'Libp2pError')
   }
 
-  /** Stable text for programs: `ERR_STREAM_RESET`. */
+  /** The stable code, such as `ERR_STREAM_RESET`. */
   readonly code: ErrorCode
-  /** Who must act. */
+  /** The party that must act. */
   readonly kind: ErrorKind
 
   constructor(message: string, code: ErrorCode, options: Libp2pErrorOptions = {}) {
@@ -155,23 +158,23 @@ export class Libp2pError extends Error {
     this.kind = errorKind(this.code)
   }
 
-  /** @internal The stack, the details that say something, addresses one a line, and the cause. */
+  /** @internal The stack, the details that are set, one line per address attempt, and the cause. */
   [INSPECT](depth: number | null, options: InspectOptionsStylized, show: typeof inspect): string {
     const headline = `${this.name}: ${this.message}`
-    if ((depth !== null && depth < 0) || beingShown.has(this)) return `[${headline}]`
-    // Without it a chain of causes that comes back to this error would not end.
-    beingShown.add(this)
+    if ((depth !== null && depth < 0) || inspecting.has(this)) return `[${headline}]`
+    // A cyclic chain of causes would recurse forever.
+    inspecting.add(this)
     try {
       const details = detailsOf(this)
       const lines = 'attempts' in details ? { compact: false } : {}
       return `${this.stack || headline} ${show(details, { ...options, ...lines, depth })}`
     } finally {
-      beingShown.delete(this)
+      inspecting.delete(this)
     }
   }
 }
 
-/** The caller passed something outside the contract. Thrown synchronously where the call is. */
+/** An argument or option is invalid. Thrown synchronously by the call, before it has any effect. */
 export class InvalidParametersError extends Libp2pError {
   static {
     named(InvalidParametersError, 'InvalidParametersError')
@@ -182,7 +185,7 @@ export class InvalidParametersError extends Libp2pError {
   }
 }
 
-/** The call does not fit the swarm's life cycle: before `start`, or after `close`. */
+/** The call is not possible in this state of the swarm: before `start`, or after `close`. */
 export class StateError extends Libp2pError {
   static {
     named(StateError, 'StateError')
@@ -193,26 +196,26 @@ export class StateError extends Libp2pError {
   }
 }
 
-/** `setState` asked for a transition that the stream's table does not have. */
+/** `setState` was called with a state that the stream cannot move to. */
 export class StreamStateError extends Libp2pError {
   static {
     named(StreamStateError, 'StreamStateError')
   }
 
-  constructor(message = 'the stream cannot take this state', options?: Libp2pErrorOptions) {
+  constructor(message = 'the stream cannot move to this state', options?: Libp2pErrorOptions) {
     super(message, 'ERR_STREAM_STATE', options)
   }
 }
 
-/** The caller's `signal` was aborted. `bytesAccepted` tells how much of a write had gone through. */
+/** The caller's `signal` was aborted. `bytesAccepted` is the part of a write that was accepted. */
 export class AbortError extends Libp2pError {
   static {
     named(AbortError, 'AbortError')
   }
 
-  /** Bytes of the aborted write that the peer will receive; 0 for anything but a write. */
+  /** Bytes of the aborted write that the peer will receive; 0 for other calls. */
   readonly bytesAccepted: number
-  /** One entry an address that the aborted dial had tried or was trying; undefined for anything but a dial. */
+  /** One entry for each address that the aborted dial had tried or was trying; undefined for other calls. */
   readonly attempts: readonly AddressAttempt[] | undefined
 
   constructor(
@@ -220,7 +223,7 @@ export class AbortError extends Libp2pError {
       Libp2pErrorOptions & { bytesAccepted?: number; attempts?: readonly AddressAttempt[] }
     >
   ) {
-    const [message, options] = given(args, 'the operation was aborted')
+    const [message, options] = messageAndOptions(args, 'the operation was aborted')
     super(message, 'ERR_ABORTED', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
     this.attempts = options.attempts
@@ -228,22 +231,22 @@ export class AbortError extends Libp2pError {
 }
 
 /**
- * A clock that ends a connection: no answer to a keepalive ping, no bytes taken of those that wait, or no more of a
- * frame that has begun. See `limits.keepaliveTimeoutMs` and `limits.writeStallTimeoutMs`.
+ * A timeout that ends a connection: no answer to a keepalive ping, no progress of unsent bytes, or no further bytes of
+ * a partially received frame. See `limits.keepaliveTimeoutMs` and `limits.writeStallTimeoutMs`.
  */
 export type ConnectionClock = 'keepalive' | 'writeStall' | 'frame'
 
-/** A deadline or a timeout passed. `bytesAccepted` as in {@link AbortError}. */
+/** A deadline or a timeout expired. */
 export class TimeoutError extends Libp2pError {
   static {
     named(TimeoutError, 'TimeoutError')
   }
 
-  /** Bytes of the timed-out write that the peer will receive; 0 for anything but a write. */
+  /** Bytes of the timed-out write that the peer will receive; 0 for other calls. */
   readonly bytesAccepted: number
-  /** Which clock ended a connection; undefined for anything but the `closeReason` of one. */
+  /** The timeout that ended the connection; undefined except in a `closeReason`. */
   readonly clock: ConnectionClock | undefined
-  /** One entry an address that the timed-out dial had tried or was trying; undefined for anything but a dial. */
+  /** One entry for each address that the timed-out dial had tried or was trying; undefined for other calls. */
   readonly attempts: readonly AddressAttempt[] | undefined
 
   constructor(
@@ -255,7 +258,7 @@ export class TimeoutError extends Libp2pError {
       }
     >
   ) {
-    const [message, options] = given(args, 'the operation timed out')
+    const [message, options] = messageAndOptions(args, 'the operation timed out')
     super(message, 'ERR_TIMEOUT', options)
     this.bytesAccepted = options.bytesAccepted ?? 0
     this.clock = options.clock
@@ -263,7 +266,7 @@ export class TimeoutError extends Libp2pError {
   }
 }
 
-/** Something failed while bytes were read or written. */
+/** Reading or writing bytes failed. */
 export class IOError extends Libp2pError {
   static {
     named(IOError, 'IOError')
@@ -274,14 +277,14 @@ export class IOError extends Libp2pError {
   }
 }
 
-/** A stream failed; on a stream in state ERROR `cause` is `stream.error`. */
+/** A stream failed; for a stream in state ERROR, `cause` is `stream.error`. */
 export class StreamError extends IOError {
   static {
     named(StreamError, 'StreamError')
   }
 }
 
-/** The remote ended the stream and everything it wrote has been read. */
+/** The remote closed its half of the stream and everything it wrote has been read. */
 export class StreamEOFError extends StreamError {
   static {
     named(StreamEOFError, 'StreamEOFError')
@@ -292,7 +295,7 @@ export class StreamEOFError extends StreamError {
   }
 }
 
-/** The stream was reset, by us, by the remote, or by the loss of its connection. */
+/** The stream was reset: locally, by the remote, or by the loss of its connection. */
 export class StreamResetError extends StreamError {
   static {
     named(StreamResetError, 'StreamResetError')
@@ -300,30 +303,30 @@ export class StreamResetError extends StreamError {
 
   /** The code on the wire; see `StreamErrorCode`. */
   readonly errorCode: number
-  /** Whether the remote did it. */
+  /** Whether the remote reset it. */
   readonly remote: boolean
 
   constructor(
     ...args: ErrorArguments<Libp2pErrorOptions & { errorCode?: number; remote?: boolean }>
   ) {
-    const [message, options] = given(args, 'stream reset')
+    const [message, options] = messageAndOptions(args, 'stream reset')
     super(message, options, 'ERR_STREAM_RESET')
     this.errorCode = options.errorCode ?? 0
     this.remote = options.remote ?? false
   }
 }
 
-/** This half of the stream was closed by our own side. `bytesAccepted` as in {@link AbortError}. */
+/** This half of the stream was closed locally. */
 export class StreamClosedError extends StreamError {
   static {
     named(StreamClosedError, 'StreamClosedError')
   }
 
-  /** Bytes of the interrupted write that the peer will receive; 0 for anything but a write. */
+  /** Bytes of the interrupted write that the peer will receive; 0 for other calls. */
   readonly bytesAccepted: number
 
   constructor(...args: ErrorArguments<Libp2pErrorOptions & { bytesAccepted?: number }>) {
-    const [message, options] = given(args, 'the stream is closed')
+    const [message, options] = messageAndOptions(args, 'the stream is closed')
     super(message, options, 'ERR_STREAM_CLOSED')
     this.bytesAccepted = options.bytesAccepted ?? 0
   }
@@ -335,9 +338,9 @@ export class ConnectionClosedError extends IOError {
     named(ConnectionClosedError, 'ConnectionClosedError')
   }
 
-  /** The code on the wire, where the transport or the muxer carries one. */
+  /** The code on the wire, if the transport or the muxer carries one. */
   readonly closeCode: number | undefined
-  /** What the peer or the operating system said. */
+  /** The reason given by the peer or the operating system; empty when unknown. */
   readonly closeReason: string
   /** `tcp`, `quic`, ...; empty when unknown. */
   readonly transport: string
@@ -351,7 +354,7 @@ export class ConnectionClosedError extends IOError {
       }
     >
   ) {
-    const [message, options] = given(args, 'the connection is closed')
+    const [message, options] = messageAndOptions(args, 'the connection is closed')
     super(message, options, 'ERR_CONNECTION_CLOSED')
     this.closeCode = options.closeCode
     this.closeReason = options.closeReason ?? ''
@@ -370,23 +373,23 @@ export class MuxerClosedError extends Libp2pError {
   }
 }
 
-/** Fewer bytes than asked for arrived before the end. */
+/** The stream ended before the requested number of bytes arrived. */
 export class IncompleteReadError extends IOError {
   static {
     named(IncompleteReadError, 'IncompleteReadError')
   }
 
-  /** Bytes asked for. */
+  /** Bytes requested. */
   readonly expectedBytes: number
-  /** Bytes that came. */
+  /** Bytes received. */
   readonly receivedBytes: number
-  /** True when not a single byte came: the end lay on a boundary. False for an end that may be a cut. */
+  /** True if no byte arrived: the end was at a boundary. False for an end that may be a truncation. */
   readonly isCleanClose: boolean
   /** `tcp`, `quic`, ...; empty when unknown. */
   readonly transport: string
-  /** Milliseconds the connection had lasted, where known. */
+  /** Age of the connection in milliseconds, if known. */
   readonly ageMs: number | undefined
-  /** What to look at first, in one clause; empty when there is nothing to say. */
+  /** The likely cause, in one clause; empty when unknown. */
   readonly likelyCause: string
 
   constructor(
@@ -401,7 +404,7 @@ export class IncompleteReadError extends IOError {
       }
     >
   ) {
-    const [message, options] = given(args, 'the stream ended early')
+    const [message, options] = messageAndOptions(args, 'the stream ended early')
     super(message, options, 'ERR_INCOMPLETE_READ')
     this.expectedBytes = options.expectedBytes ?? 0
     this.receivedBytes = options.receivedBytes ?? 0
@@ -434,7 +437,7 @@ export class MissingLengthError extends MsgioError {
   }
 
   constructor(...args: ErrorArguments) {
-    const [message, options] = given(args, 'the stream ended before a length')
+    const [message, options] = messageAndOptions(args, 'the stream ended before a length')
     super(message, options, 'ERR_INCOMPLETE_READ')
   }
 }
@@ -461,7 +464,7 @@ export class MessageTooLargeError extends MsgioError {
   }
 }
 
-/** Ciphertext did not authenticate. */
+/** Ciphertext failed authentication. */
 export class DecryptionFailedError extends MsgioError {
   static {
     named(DecryptionFailedError, 'DecryptionFailedError')
@@ -487,7 +490,7 @@ export class MultiselectError extends Libp2pError {
   }
 }
 
-/** The proposing side's negotiation failed. */
+/** Protocol negotiation failed on the proposing side. */
 export class MultiselectClientError extends MultiselectError {
   static {
     named(MultiselectClientError, 'MultiselectClientError')
@@ -501,13 +504,13 @@ export class MultiselectCommunicatorError extends MultiselectError {
   }
 }
 
-/** The remote speaks none of the proposed protocols. */
+/** The remote supports none of the proposed protocols. */
 export class UnsupportedProtocolError extends MultiselectClientError {
   static {
     named(UnsupportedProtocolError, 'UnsupportedProtocolError')
   }
 
-  /** What was proposed, in order. */
+  /** The proposed protocols, in order. */
   readonly protocols: readonly string[]
 
   constructor(
@@ -519,7 +522,7 @@ export class UnsupportedProtocolError extends MultiselectClientError {
   }
 }
 
-/** The peer at the other end is not the one that was dialled. */
+/** The remote peer is not the expected one. */
 export class UnexpectedPeerError extends Libp2pError {
   static {
     named(UnexpectedPeerError, 'UnexpectedPeerError')
@@ -541,14 +544,14 @@ export class EncryptionFailedError extends Libp2pError {
   }
 }
 
-/** The root of what goes wrong between a swarm and its network. */
+/** The base class of failures between a swarm and its network. */
 export class SwarmError extends Libp2pError {
   static {
     named(SwarmError, 'SwarmError')
   }
 }
 
-/** One dial of one address, or the call as a whole, failed. */
+/** The dial of one address, or the whole call, failed. */
 export class DialError extends SwarmError {
   static {
     named(DialError, 'DialError')
@@ -563,7 +566,7 @@ export class DialError extends SwarmError {
   }
 }
 
-/** The dialled peer is ourselves. */
+/** The dialled peer is the local node. */
 export class SelfDialError extends DialError {
   static {
     named(SelfDialError, 'SelfDialError')
@@ -574,21 +577,21 @@ export class SelfDialError extends DialError {
   }
 }
 
-/** What happened at one address of a dial or of a listen. */
+/** The attempt to dial or to listen on one address. */
 export interface AddressAttempt {
   /** The address, as text. */
   readonly address: string
   /** The name it was resolved from, if any. */
   readonly resolvedFrom: string | undefined
-  /** Empty when the address names none that is known. */
+  /** The transport of the address; empty if it names no known one. */
   readonly transport: TransportName | ''
-  /** The stage at which it failed or was given up. */
+  /** The stage at which the attempt failed or was abandoned. */
   readonly stage: DialStage | 'listen'
-  /** Milliseconds from the start of this attempt to its end, or until it was given up. */
+  /** Milliseconds from the start of the attempt until it ended or was abandoned. */
   readonly elapsed: number
-  /** Why it failed, or what it was doing. */
+  /** The reason for the failure, or the operation that was in progress. */
   readonly cause: Libp2pError
-  /** What to look at, in one clause; empty when there is nothing to say. */
+  /** Advice in one clause; empty if there is none. */
   readonly hint: string
 }
 
@@ -598,9 +601,9 @@ export class DialAllFailedError extends DialError {
     named(DialAllFailedError, 'DialAllFailedError')
   }
 
-  /** The peer, as text; undefined where only an address was known. */
+  /** The peer, as text; undefined if only an address was known. */
   readonly peerId: string | undefined
-  /** One entry an address tried, in the order of their ends. */
+  /** One entry for each address tried, in the order in which they failed. */
   readonly attempts: readonly AddressAttempt[]
 
   constructor(
@@ -615,7 +618,7 @@ export class DialAllFailedError extends DialError {
     this.attempts = options.attempts ?? []
   }
 
-  /** How many addresses were tried. */
+  /** The number of addresses tried. */
   get numAddrsTried(): number {
     return this.attempts.length
   }
@@ -632,7 +635,7 @@ export class NoRemoteAddrsError extends DialError {
   }
 }
 
-/** There is no connection to the peer, and dialling was ruled out. */
+/** There is no connection to the peer, and the call did not allow dialling. */
 export class NoConnectionError extends SwarmError {
   static {
     named(NoConnectionError, 'NoConnectionError')
@@ -643,13 +646,13 @@ export class NoConnectionError extends SwarmError {
   }
 }
 
-/** None of the addresses could be listened on. */
+/** Listening failed on every address. */
 export class ListenError extends SwarmError {
   static {
     named(ListenError, 'ListenError')
   }
 
-  /** One entry an address. */
+  /** One entry for each address. */
   readonly attempts: readonly AddressAttempt[]
 
   constructor(
@@ -661,10 +664,10 @@ export class ListenError extends SwarmError {
   }
 }
 
-/** A stage of an upgrade: the private network, the security handshake, the agreement on a muxer. */
+/** A stage of an upgrade: private network, security handshake, muxer negotiation. */
 export type UpgradeStage = 'psk' | 'security' | 'muxer'
 
-/** A raw connection could not be made into a secured and multiplexed one. */
+/** A raw connection could not be upgraded to a secured and multiplexed one. */
 export class UpgradeError extends SwarmError {
   static {
     named(UpgradeError, 'UpgradeError')
@@ -682,33 +685,33 @@ export class UpgradeError extends SwarmError {
   }
 }
 
-/** What a limit error tells about the limit. */
+/** Details of a limit in a limit error. */
 export interface ResourceLimitDetails {
   /** `connection`, `node`, `system`, ... */
   scope?: string
   /** `streams`, `memory`, ... */
   resource?: string
-  /** The bound. */
+  /** The configured limit. */
   limit?: number | undefined
-  /** The use at the refusal. */
+  /** The usage at the time of the refusal. */
   current?: number | undefined
 }
 
-/** A configured bound said no; trying later may work. */
+/** A configured limit was reached; a later attempt may succeed. */
 export class ResourceLimitExceededError extends SwarmError {
   static {
     named(ResourceLimitExceededError, 'ResourceLimitExceededError')
   }
 
-  /** Always true: the bound may free up. */
+  /** Always true: usage may drop below the limit. */
   readonly temporary = true
   /** `connection`, `node`, `system`, ...; empty when unknown. */
   readonly scope: string
   /** `streams`, `memory`, ...; empty when unknown. */
   readonly resource: string
-  /** The bound, where known. */
+  /** The configured limit, if known. */
   readonly limit: number | undefined
-  /** The use at the refusal, where known. */
+  /** The usage at the time of the refusal, if known. */
   readonly current: number | undefined
 
   constructor(
@@ -724,7 +727,7 @@ export class ResourceLimitExceededError extends SwarmError {
   }
 }
 
-/** The resource scope was already done. */
+/** The resource scope was already closed. */
 export class ResourceScopeClosedError extends SwarmError {
   static {
     named(ResourceScopeClosedError, 'ResourceScopeClosedError')
@@ -735,7 +738,7 @@ export class ResourceScopeClosedError extends SwarmError {
   }
 }
 
-/** A rate limit said no. */
+/** A rate limit was exceeded. */
 export class RateLimitError extends ResourceLimitExceededError {
   static {
     named(RateLimitError, 'RateLimitError')
@@ -757,7 +760,7 @@ export class RateLimitError extends ResourceLimitExceededError {
   }
 }
 
-/** The only connection is a limited one, and the call did not allow that. */
+/** The only connection is a limited one, which the call did not allow. */
 export class LimitedConnectionError extends SwarmError {
   static {
     named(LimitedConnectionError, 'LimitedConnectionError')
@@ -768,14 +771,14 @@ export class LimitedConnectionError extends SwarmError {
   }
 }
 
-/** An invariant of this package broke. Please report it. */
+/** An internal invariant was violated. Please report it. */
 export class InternalError extends Libp2pError {
   static {
     named(InternalError, 'InternalError')
   }
 
   constructor(
-    message = 'an internal invariant broke, please report this',
+    message = 'an internal invariant was violated, please report this',
     options?: Libp2pErrorOptions
   ) {
     super(message, 'ERR_INTERNAL', options)

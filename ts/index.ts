@@ -1,4 +1,4 @@
-/** ferroswarm: a libp2p network stack for Node.js whose data path is Rust. The public list, in reading order. */
+/** The public API of ferroswarm, a libp2p network stack for Node.js with a Rust data path. */
 
 export { type Clock, systemClock } from './base/clock.ts'
 export { type EventHandler, type EventListenerOptions, TypedEventTarget } from './base/events.ts'

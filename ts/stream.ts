@@ -1,8 +1,8 @@
 /**
  * One stream of a connection: its public facade.
  *
- * The state machine, its bytes and its flow control live in Rust; what stands here is a copy of the state and
- * the queues of calls that wait. See docs/streams.md for the table of states and operations.
+ * The state machine, buffers and flow control are in Rust; this side holds a copy of the state and the queues of
+ * pending calls. See docs/streams.md for the table of states and operations.
  */
 import type { AbortOptions } from './base/abort.ts'
 import {
@@ -61,8 +61,8 @@ type NodeDuplex = import('node:stream').Duplex
 /**
  * A bidirectional, ordered, flow-controlled stream of bytes.
  *
- * Reads answer in call order and no byte twice; writes keep their order and never interleave. Every wait takes a
- * `signal`. Nothing here throws or rejects outside the call concerned.
+ * Reads resolve in call order, and each byte is delivered once; writes keep their order and never interleave. Every
+ * call that waits takes a `signal`. Errors are only reported by the call concerned.
  */
 export class Stream
   extends TypedEventTarget<StreamEvents>
@@ -75,7 +75,7 @@ export class Stream
   #readable: ReadableStream<Uint8Array> | undefined
   #writable: WritableStream<Uint8Array> | undefined
 
-  // Applications get theirs from `newStream` and handlers.
+  // Applications obtain streams from `newStream` and handlers.
   private constructor(core: StreamCore) {
     super()
     this.#core = core
@@ -110,12 +110,16 @@ export class Stream
     })
   }
 
-  /** `<connection id>-<n>`; never reused in a process. */
+  /** The id, `<connection id>-<n>`; never reused in a process. */
   get id(): string {
     return this.#core.id
   }
 
-  /** The connection that carries this stream. Throws `StateError` on one that was wrapped without a connection. */
+  /**
+   * The connection that carries this stream.
+   *
+   * @throws {@link StateError} if the stream was wrapped without a connection.
+   */
   get connection(): Connection {
     const { connection } = this.#core.owner
     if (connection === undefined)
@@ -128,72 +132,83 @@ export class Stream
     return this.#core.protocol
   }
 
-  /** The number of a `StreamState`, as last told by a call or an event. Costs nothing. */
+  /** The state, as of the last call or event. Does not cross into native code. */
   get state(): StreamState {
     return this.#core.state
   }
 
-  /** `inbound` if the remote opened it. */
+  /** `inbound` if the remote opened the stream, `outbound` if this side did. */
   get direction(): 'inbound' | 'outbound' {
     return this.#core.direction
   }
 
-  /** Why the stream is in RESET or ERROR; undefined otherwise. */
+  /** The failure of a stream in state RESET or ERROR; undefined otherwise. */
   get error(): Libp2pError | undefined {
     return this.#core.failure
   }
 
   /**
-   * Aborted from the call of `swarm.close` on: time to finish. What is open when the swarm has waited long enough is
-   * reset with the code `Shutdown`. The same for every stream of a swarm, and never aborted without one.
+   * Aborted when `swarm.close` is called, as a request to finish: streams that are still open when the swarm stops
+   * waiting are reset with the code `Shutdown`. Shared by all streams of a swarm; never aborted without a connection.
    */
   get signal(): AbortSignal {
     return this.#core.owner.signal
   }
 
-  /** Facts that do not change. */
+  /** Direction, time of opening and application data, which do not depend on the state. */
   get stat(): StreamStat {
     this.#stat ??= statOf(this.#core)
     return this.#stat
   }
 
-  /** What it has carried so far, and what waits. Undefined once it has ended. One crossing. */
+  /** Returns bytes carried, unread and unsent; undefined once the stream has ended. Crosses into native code once. */
   counters(): StreamCounters | undefined {
     return this.#core.isLive ? streamCounters(this.#core.engine.hot, this.#core.handle) : undefined
   }
 
-  /** The host and port at the other end; kept after the close. Undefined where the transport has none. */
+  /** The remote host and port, also after the close; undefined if the transport has none. */
   get remoteAddress(): HostPort | undefined {
     return this.#core.owner.remoteAddress
   }
 
-  /** What `wrapMuxedStream` was given; the stream itself on our own muxers, which are native. */
+  /** The argument of `wrapMuxedStream`; the stream itself on the native muxers. */
   get muxedStream(): MuxedStream {
     return this.#core.pump?.muxed ?? this
   }
 
-  /** True after `send` answered false, until `drain`. */
+  /** True after `send` returned false, until `drain`. */
   get writableNeedsDrain(): boolean {
     return this.#core.writes.needsDrain
   }
 
-  /** Whether at least one half is open: INIT, OPEN, CLOSE_READ or CLOSE_WRITE. */
+  /** Returns whether at least one half is open: INIT, OPEN, CLOSE_READ or CLOSE_WRITE. */
   isOperational(): boolean {
     return this.#core.state < StreamState.CLOSE_BOTH
   }
 
   /**
-   * Read up to `max` bytes, as soon as any are there; without `max`, everything to the end.
+   * Reads up to `max` bytes as soon as any are available; without `max`, everything up to the remote's end.
    *
-   * Without `max`, more than `maxBytes` (4 MiB unless given, Infinity lifts it) rejects with
-   * `MessageTooLargeError` and consumes nothing. `read(0)` answers empty without looking.
+   * `read(0)` resolves to an empty array at once. A call that is aborted, times out or exceeds `maxBytes` consumes
+   * nothing.
    *
-   * Rejects with `StreamEOFError` at the remote's end (also without `max`, if the end was reported before),
-   * `StreamClosedError` after our own `closeRead`, `StreamResetError`, `StreamError`, `AbortError`, `TimeoutError`.
-   * Throws `InvalidParametersError` for a negative or non-integer `max`.
+   * @throws {@link StreamEOFError} at the remote's end; without `max`, only if the end was reported before.
+   * @throws {@link MessageTooLargeError} without `max`, for more than `maxBytes`.
+   * @throws {@link StreamClosedError} after `closeRead` or `close`.
+   * @throws {@link StreamResetError} if either side reset the stream, or its connection was lost.
+   * @throws {@link StreamError} if it failed otherwise; an {@link UnsupportedProtocolError} is its `cause`.
+   * @throws {@link TimeoutError} after the read deadline.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for a `max` that is not a non-negative integer.
+   * @example
+   * ```ts
+   * const header = await stream.read(16)
+   * const rest = await stream.read({ maxBytes: 64 * 1024, signal: AbortSignal.timeout(5_000) })
+   * console.log(header.length, rest.length)
+   * ```
    */
   read(max?: number, options?: ReadOptions): Promise<Uint8Array>
-  /** Read everything to the end, with options. */
+  /** Reads everything up to the remote's end, with options. */
   read(options: ReadOptions): Promise<Uint8Array>
   read(first?: number | ReadOptions, second?: ReadOptions): Promise<Uint8Array> {
     const max = areOptions(first) ? undefined : first
@@ -205,16 +220,24 @@ export class Stream
   }
 
   /**
-   * Take what is there, up to `max` bytes, without waiting. Undefined: nothing yet, or reads that wait take it all.
+   * Returns up to `max` available bytes without waiting; undefined if there are none, or pending reads take them all.
    *
-   * Throws what {@link Stream.read} rejects with.
+   * Throws the errors of {@link Stream.read} except those of waiting.
+   *
+   * @throws {@link InvalidParametersError} for a `max` that is neither a non-negative integer nor Infinity.
    */
   tryRead(max: number = Number.POSITIVE_INFINITY): Uint8Array | undefined {
     if (max !== Number.POSITIVE_INFINITY) aSize(max, 'max')
     return this.#core.reads.tryRead(max)
   }
 
-  /** Read into the caller's memory; answers with the number of bytes, at least 1 unless `into` is empty. */
+  /**
+   * Reads into the caller's memory. Resolves to the number of bytes, at least 1 unless `into` is empty.
+   *
+   * Rejects as {@link Stream.read} with `max` does.
+   *
+   * @throws {@link InvalidParametersError} if `into` is not a `Uint8Array`.
+   */
   readInto(into: Uint8Array, options?: AbortOptions): Promise<number> {
     someBytes(into, 'into')
     checkOptions(options, ABORT_OPTIONS)
@@ -222,27 +245,45 @@ export class Stream
   }
 
   /**
-   * Put bytes back in front of everything unread, so that a call that gives up loses none. They are the stream's from
-   * here on. Where the reading half was closed here or failed they are dropped, as everything unread was.
+   * Puts bytes back in front of all unread ones, so that an abandoned call loses none. The stream owns them from now
+   * on. Drops them if the reading half was closed locally or has failed, as all unread bytes were.
+   *
+   * @throws {@link InvalidParametersError} if `bytes` is not a `Uint8Array`.
    */
   unshift(bytes: Uint8Array): void {
     someBytes(bytes, 'bytes')
     this.#core.reads.unshift(bytes)
   }
 
-  /** The transport of the connection under it, and since when it is there; undefined without a connection. */
+  /** Returns transport and time of opening of the connection; undefined without one. */
   connState(): ConnState | undefined {
     const { connection } = this.#core.owner
     return connection && { transport: this.#core.owner.transport, openedAt: connection.stat.opened }
   }
 
   /**
-   * Write; resolves when every byte is accepted for sending. The memory is the caller's again then.
+   * Writes; resolves when all bytes are accepted for sending. Until then the stream borrows their memory.
    *
-   * Waits while the peer's window and the 256 KiB send pipe are full. An aborted or timed-out write tells in
-   * `bytesAccepted` how much went through; the next write continues right behind that.
+   * Waits while the peer's window and the 256 KiB send pipe are full. An interrupted write reports the accepted bytes
+   * in `bytesAccepted`; the next write continues right after them.
    *
-   * Rejects with `StreamClosedError`, `StreamResetError`, `StreamError`, `AbortError`, `TimeoutError`.
+   * @throws {@link StreamClosedError} after `closeWrite` or `close`.
+   * @throws {@link StreamResetError} if either side reset the stream, or its connection was lost.
+   * @throws {@link StreamError} if it failed otherwise; an {@link UnsupportedProtocolError} is its `cause`.
+   * @throws {@link TimeoutError} after the write deadline.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} if `bytes` is not a `Uint8Array`.
+   * @example
+   * ```ts
+   * import { AbortError } from 'ferroswarm'
+   *
+   * try {
+   *   await stream.write(Buffer.from('hello'), { signal: AbortSignal.timeout(5_000) })
+   * } catch (err) {
+   *   if (!(err instanceof AbortError)) throw err
+   *   console.log(`the peer will receive ${err.bytesAccepted} bytes`)
+   * }
+   * ```
    */
   write(bytes: Uint8Array, options?: AbortOptions): Promise<void> {
     someBytes(bytes, 'bytes')
@@ -251,9 +292,12 @@ export class Stream
   }
 
   /**
-   * Write without waiting. The bytes are accepted in any case; false asks the caller to wait for `drain`.
+   * Writes without waiting. All bytes are accepted, and the caller may reuse their memory at once. Returns false if the
+   * caller should wait for `drain`.
    *
-   * Throws what {@link Stream.write} rejects with. The memory is the caller's again at once.
+   * Throws the errors of {@link Stream.write} except those of waiting.
+   *
+   * @throws {@link InvalidParametersError} if `bytes` is not a `Uint8Array`.
    */
   send(bytes: Uint8Array): boolean {
     someBytes(bytes, 'bytes')
@@ -261,14 +305,24 @@ export class Stream
   }
 
   /**
-   * Close both halves: deliver what was accepted, then end-of-stream; read no more.
+   * Closes both halves: delivers the accepted bytes, then end-of-stream, and reads no more.
    *
-   * Rejects waiting reads, and waiting writes that have not begun, with `StreamClosedError`; one that has begun is
-   * accepted whole. Idempotent; on a reset stream it does nothing.
+   * Pending reads, and pending writes of which nothing was accepted, reject with `StreamClosedError`; a partly accepted
+   * write is accepted whole. Idempotent; does nothing on a reset stream.
    *
-   * Acts before it returns. The promise waits for nothing but the peer's answer to the protocol, where one alone was
-   * proposed, bytes were written and it has not come yet; it rejects with {@link Stream.error} if the peer refuses, and
-   * with `AbortError` if `signal` ends the wait.
+   * Takes effect before it returns. The promise only waits for the pending negotiation of a single proposed protocol,
+   * if bytes were written.
+   *
+   * @throws {@link StreamError} if the peer refuses the protocol; an {@link UnsupportedProtocolError} is its `cause`.
+   * @throws {@link StreamResetError} if the stream is reset while the negotiation is pending.
+   * @throws {@link AbortError} by `signal`, which ends the wait only.
+   * @throws {@link InvalidParametersError} for an invalid option.
+   * @example
+   * ```ts
+   * const request = await stream.read(1_024)
+   * await stream.write(request)
+   * await stream.close()
+   * ```
    */
   close(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
@@ -276,9 +330,12 @@ export class Stream
   }
 
   /**
-   * Stop reading: waiting reads reject with `StreamClosedError`, later data is thrown away, writing goes on.
+   * Closes the reading half: pending reads reject with `StreamClosedError` and later data is discarded. The writing
+   * half stays open. Idempotent.
    *
-   * Calling it again does nothing; on a reset stream it rejects with `StreamResetError`.
+   * @throws {@link StreamResetError} on a reset stream.
+   * @throws {@link StreamError} on a stream that failed otherwise.
+   * @throws {@link InvalidParametersError} for an invalid option.
    */
   closeRead(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
@@ -286,10 +343,23 @@ export class Stream
   }
 
   /**
-   * Close our writing half. The peer reads end-of-stream after everything already written.
+   * Closes the writing half: the peer reads end-of-stream after everything written. The reading half stays open.
    *
-   * Reading goes on. Calling it again does nothing; on a reset stream it rejects with `StreamResetError`. Waits for the
-   * peer's answer as {@link Stream.close} does.
+   * Resolves when pending writes are accepted, and waits for a pending negotiation as {@link Stream.close} does.
+   * Idempotent.
+   *
+   * @throws {@link StreamResetError} on a reset stream.
+   * @throws {@link StreamError} if the stream failed otherwise; an {@link UnsupportedProtocolError} is its `cause`.
+   * @throws {@link TimeoutError} after the write deadline, if writes are pending.
+   * @throws {@link AbortError} by `signal`, which ends the wait only.
+   * @throws {@link InvalidParametersError} for an invalid option.
+   * @example
+   * ```ts
+   * await stream.write(Buffer.from('request'))
+   * await stream.closeWrite()
+   * const response = await stream.read()
+   * console.log(String(Buffer.from(response)))
+   * ```
    */
   closeWrite(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
@@ -297,24 +367,33 @@ export class Stream
   }
 
   /**
-   * End the stream at once in both directions, telling the remote `code`. Acts before it returns.
+   * Resets the stream: ends both halves at once and sends `code`, a `StreamErrorCode`, to the remote. Takes effect
+   * before it returns.
    *
-   * Where both halves were closed it does nothing: what was accepted before is still delivered.
+   * Does nothing if both halves are closed: accepted bytes are still delivered.
+   *
+   * @throws {@link InvalidParametersError} for a code that is not an unsigned 32-bit integer.
    */
   reset(code = 0): Promise<void> {
     aCode(code, 'code')
     return this.#core.reset(code, undefined)
   }
 
-  /** {@link Stream.reset} with a cause, which waiting and later calls find in `cause`. */
+  /**
+   * Resets the stream with code 0; pending and later calls reject with `err` as their `cause`.
+   *
+   * @throws {@link InvalidParametersError} if `err` is not an `Error`.
+   */
   abort(err: Error): void {
     anError(err, 'err')
     void this.#core.reset(0, err)
   }
 
   /**
-   * Set both deadlines to a point in time, no duration: see {@link Stream.setReadDeadline} and
+   * Sets both deadlines to a point in time, not a duration: see {@link Stream.setReadDeadline} and
    * {@link Stream.setWriteDeadline}.
+   *
+   * @throws {@link InvalidParametersError} for an invalid point in time.
    */
   setDeadline(at: Date | number | null): void {
     const ms = this.#deadline(at)
@@ -323,85 +402,129 @@ export class Stream
   }
 
   /**
-   * From `at` (a date, or milliseconds since the epoch) on, reads that find nothing reject with `TimeoutError`.
+   * Sets the time (a `Date`, or milliseconds since the epoch) after which reads that would wait reject with
+   * `TimeoutError`. `null` removes it.
    *
-   * What has arrived by then is delivered first, and the stream stays usable. `null` lifts it. Throws
-   * `InvalidParametersError` for a number that can only be a duration: one over a year before now.
+   * Bytes that have arrived by then are delivered first, and the stream stays usable.
+   *
+   * @throws {@link InvalidParametersError} for an invalid point in time, or a number that can only be a duration: more
+   * than a year ago.
    */
   setReadDeadline(at: Date | number | null): void {
     this.#core.reads.setDeadline(this.#deadline(at))
   }
 
-  /** From `at` on, writes that have to wait reject with `TimeoutError`. `null` lifts it. */
+  /**
+   * Sets the time after which writes that would wait reject with `TimeoutError`. `null` removes it.
+   *
+   * @throws {@link InvalidParametersError} as {@link Stream.setReadDeadline} does.
+   */
   setWriteDeadline(at: Date | number | null): void {
     this.#core.writes.setDeadline(this.#deadline(at))
   }
 
-  /** Name the protocol of a raw stream. Throws `InvalidParametersError` if it has one already. */
+  /**
+   * Sets the protocol of a raw stream. Local only: nothing is negotiated.
+   *
+   * @throws {@link InvalidParametersError} if the stream has a protocol, or the name is invalid.
+   */
   setProtocol(protocol: string): void {
     this.#core.setProtocol(protocol)
   }
 
-  /** Take another state, as far as the table allows; else throws `StreamStateError`. Writes that wait then reject. */
+  /**
+   * Moves the stream to another state. Pending writes reject if that ends the writing half.
+   *
+   * @throws {@link StreamStateError} for a transition that docs/streams.md does not list.
+   * @throws {@link InvalidParametersError} for a number that is not a {@link StreamState}.
+   */
   setState(next: StreamState): void {
     aState(next, 'next')
     this.#core.setState(next)
   }
 
   /**
-   * Forget the stream: out of `connection.streams`, one `close`, no frame to the remote. Idempotent.
+   * Removes the stream from `connection.streams` and emits `close`, without a frame to the remote. Idempotent.
    *
-   * What was written before is delivered. A remote that does not end the stream within a minute sees it reset.
+   * Accepted bytes are delivered. If the remote does not end the stream within a minute, it is reset.
    */
   remove(): void {
     this.#core.remove()
   }
 
   /**
-   * Read and write length-prefixed messages on this stream. Bytes read before stay in order.
+   * Returns the reader and writer of length-prefixed messages of this stream; the same object on every call.
    *
-   * From here on read the stream through the messages only.
+   * It starts with the first unread byte. From now on, read the stream only through it.
+   *
+   * @throws {@link InvalidParametersError} for an invalid option, or one that differs from the first call.
+   * @example
+   * ```ts
+   * const messages = stream.messages({ framing: 'fixed32', maxMessageBytes: 64 * 1024 })
+   * await messages.writeMsg(Buffer.from(JSON.stringify({ op: 'list' })))
+   * for await (const message of messages) console.log(JSON.parse(String(Buffer.from(message))))
+   * await messages.close()
+   * ```
    */
   messages(options?: MessagesOptions): Messages {
     return messages(this, options)
   }
 
-  /** A Web stream of what is read. Cancelling it closes the reading half. Made once. */
+  /** The reading half as a Web stream, created once. Cancelling it closes the reading half. */
   get readable(): ReadableStream<Uint8Array> {
     this.#readable ??= readableStream(this)
     return this.#readable
   }
 
-  /** A Web stream to write to. Closing it closes the writing half, aborting it resets. Made once. */
+  /** The writing half as a Web stream, created once. Closing it closes that half, aborting it resets the stream. */
   get writable(): WritableStream<Uint8Array> {
     this.#writable ??= writableStream(this)
     return this.#writable
   }
 
   /**
-   * A `node:stream` Duplex over this stream. `end` closes the writing half, `destroy` before that resets.
+   * Returns a `node:stream` Duplex over this stream. `end` closes the writing half; `destroy` before that resets.
    *
-   * It emits an 'error' exactly when bytes were lost: not when its connection is closed after everything was written
-   * and nobody reads, nor when we close it ourselves. Who waits for more then gets Node's own premature close.
+   * It emits `error` exactly if bytes were lost: not if its connection is closed after everything was written and
+   * nothing reads, nor if it is closed locally. A caller that waits for more then gets Node's premature close error.
    *
+   * @throws {@link InvalidParametersError} for an invalid option.
    * @example
+   * ```ts
+   * import { createReadStream } from 'node:fs'
+   * import { pipeline } from 'node:stream/promises'
+   *
    * await pipeline(createReadStream('file'), stream.toDuplex())
+   * console.log(String(Buffer.from(await stream.read())))
+   * ```
    */
   toDuplex(options?: DuplexOptions): NodeDuplex {
     return toDuplex(this, options)
   }
 
-  /** Chunks as they come, until an end of the reading half; throws on a reset. Leaving the loop leaves the stream as it is. */
+  /**
+   * Iterates over chunks as they arrive, until the end of the reading half. Leaving the loop does not end the stream.
+   *
+   * Throws on a reset, as {@link Stream.read} rejects.
+   *
+   * @example
+   * ```ts
+   * let bytes = 0
+   * for await (const chunk of stream) bytes += chunk.length
+   * console.log(`${bytes} bytes`)
+   * await stream.close()
+   * ```
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     return this.#core.reads.iterator(this)
   }
 
-  /** {@link Stream.close}. */
+  /** Alias of {@link Stream.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  /** Whoever listens is told, even if nobody holds the stream. */
+  /** Adds a listener, which keeps the stream from being garbage-collected. */
   override addEventListener<K extends keyof StreamEvents>(
     type: K,
     handler: EventHandler<StreamEvents[K]>,
@@ -411,6 +534,7 @@ export class Stream
     if (this.hasListeners(type)) this.#core.owner.abandoned.hold(this.#core, this)
   }
 
+  /** Removes a listener. */
   override removeEventListener<K extends keyof StreamEvents>(
     type: K,
     handler: EventHandler<StreamEvents[K]>
@@ -419,14 +543,14 @@ export class Stream
     this.#core.owner.abandoned.holdWeakly(this.#core)
   }
 
-  /** @internal One crossing at most. */
+  /** @internal Crosses into native code at most once. */
   [INSPECT](...args: InspectArguments): unknown {
-    // A proxy has none of the private fields.
+    // A proxy does not have the private fields.
     if (!(#core in this)) return this
     return shown('Stream', this.id, () => shownOf(this.#core, this.counters()), args)
   }
 
-  /** As with listeners of the swarm. */
+  /** Reports the failure as that of a listener of the swarm. */
   protected override onListenerError(err: unknown, listener: object, message: string): void {
     this.#core.owner.onFailure(err, listener, message)
   }

@@ -1,5 +1,6 @@
 /**
- * The swarm: composition root of this package. It owns one native node and decides; the node carries the bytes.
+ * The swarm: composition root of this package. It owns one native node and makes all decisions; the node carries the
+ * bytes.
  */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -48,15 +49,12 @@ import { Shutdown } from './swarm/shutdown.ts'
 
 export type { SwarmEvents } from './swarm/events.ts'
 
-/** Options of {@link Swarm.newStream} on the swarm: how to get a connection, and how to open. */
+/** Options of {@link Swarm.newStream}: those of the dial and those of the stream. */
 export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {}
 
 /** Options of {@link Swarm.close}. */
 export interface CloseOptions {
-  /**
-   * Milliseconds to wait for handlers that have not returned, and for what was written and is not sent; 10,000 unless
-   * given.
-   */
+  /** Milliseconds to wait for running handlers and unsent bytes. Defaults to 10,000. */
   drainTimeout?: number
 }
 
@@ -67,7 +65,21 @@ const SWARM_STREAM_CHECKS: OptionChecks<SwarmStreamOptions> = {
   ...NEW_STREAM_CHECKS
 }
 
-/** Make a swarm and start it. */
+/**
+ * Creates a swarm and starts it.
+ *
+ * @throws {@link InvalidParametersError} for invalid options. A service that fails to start rejects with its own error.
+ * @example
+ * ```ts
+ * import { createSwarm } from 'ferroswarm'
+ *
+ * const swarm = await createSwarm({ limits: { inboundStreamsMax: 100 } })
+ * swarm.handle('/echo/1.0.0', (stream) => stream.readable.pipeTo(stream.writable))
+ * await swarm.listen('/ip4/0.0.0.0/tcp/4001')
+ * console.log(`${swarm.peerId}`)
+ * await swarm.close()
+ * ```
+ */
 export async function createSwarm(options: SwarmOptions = {}): Promise<Swarm> {
   const swarm = new Swarm(options)
   await swarm.start()
@@ -75,7 +87,7 @@ export async function createSwarm(options: SwarmOptions = {}): Promise<Swarm> {
 }
 
 /**
- * A node of the network: its identity, listeners, connections and protocol handlers.
+ * A libp2p node: its identity, listeners, connections and protocol handlers.
  *
  * A listening or connected swarm keeps the process alive, as `net.Server` does; see {@link Swarm.unref}.
  */
@@ -94,9 +106,13 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   #starting: Promise<void> | undefined
   #closing: Promise<void> | undefined
   #shutdown: Shutdown | undefined
-  #isOver = false
+  #hasClosed = false
 
-  /** Validates everything and makes the identity; nothing runs before {@link Swarm.start}. */
+  /**
+   * Validates the options and creates the identity. Nothing runs before {@link Swarm.start}.
+   *
+   * @throws {@link InvalidParametersError} for invalid options.
+   */
   constructor(options: SwarmOptions = {}) {
     super()
     this.#options = resolveOptions(options)
@@ -114,39 +130,41 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
   }
 
-  /** Our peer id. */
+  /** The local peer id. */
   get peerId(): PeerId {
     return this.#options.identity.peerId
   }
 
-  /** Our private key. Loads @libp2p/crypto; never logged. */
+  /** The local private key. Loads @libp2p/crypto. Never logged. */
   get privateKey(): PrivateKey {
     return this.#options.identity.privateKey
   }
 
-  /** Our identity in bytes: the public key in its protobuf form, and signatures. */
+  /** The local identity: keys as libp2p protobufs, and signatures. */
   get identity(): Identity {
     return this.#options.identity
   }
 
-  /** Addresses of peers, learned from dials and from identify. */
+  /** Known peer addresses, learned from dials and identify. */
   get addressBook(): AddressBook {
     return this.#addressBook
   }
 
-  /** The options in force. */
+  /** The effective options, including defaults. */
   get options(): ResolvedOptions {
     return this.#options
   }
 
-  /** Aborted from the call of {@link Swarm.close} on; the same as `stream.signal`. */
+  /** Aborted when {@link Swarm.close} is called; the same signal as `stream.signal`. */
   get signal(): AbortSignal {
     return this.#host.signal
   }
 
   /**
-   * Start the native node and the services. Idempotent; a closed swarm throws `StateError`. Where a service does not
-   * start, it rejects with that service's error and the swarm is closed.
+   * Starts the native node and the services. Idempotent. If a service fails to start, rejects with its error and closes
+   * the swarm.
+   *
+   * @throws {@link StateError} if the swarm is closed.
    */
   async start(): Promise<void> {
     if (this.#phase === 'closed') throw new StateError('the swarm is closed')
@@ -167,36 +185,43 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
         }
       }
     } catch (err) {
-      // Nobody has this swarm to close it.
+      // The caller of `createSwarm` has no reference with which to close the swarm.
       await this.close({ drainTimeout: 0 })
       throw err
     }
   }
 
-  /** {@link Swarm.close}. */
+  /** Alias of {@link Swarm.close}. */
   stop(options?: CloseOptions): Promise<void> {
     return this.close(options)
   }
 
-  /** Whether it is between `start` and `close`. */
+  /** Returns whether the swarm is started and not closed. */
   isStarted(): boolean {
     return this.#phase === 'started'
   }
 
-  /** {@link Swarm.isStarted}. */
+  /** Alias of {@link Swarm.isStarted}. */
   get started(): boolean {
     return this.isStarted()
   }
 
   /**
-   * Listen on every address; true if any succeeded. A duplicate counts and binds nothing.
+   * Listens on addresses; resolves to true once the bound ones are known, if any succeeded. An address that is bound
+   * already counts as a success.
    *
-   * Addresses are `/ip4/<host>/tcp/<port>` and `/ip6/<host>/tcp/<port>`, link-local ones with their interface in front:
-   * `/ip6zone/<interface>/ip6/<host>/tcp/<port>`. A `/p2p` part may only name this swarm.
+   * Addresses are `/ip4/<host>/tcp/<port>` and `/ip6/<host>/tcp/<port>`; link-local ones name their interface:
+   * `/ip6zone/<interface>/ip6/<host>/tcp/<port>`. A `/p2p` part may only name this swarm. Calls of `listen` and
+   * `unlisten` take effect in call order.
    *
-   * Listens and unlistens take effect in the order of their calls. Resolves when the bound addresses are known. Rejects
-   * with `ListenError{attempts}` when none succeeded, and with `StateError` if the swarm is closed before. Throws
-   * `InvalidParametersError` for bad text and another peer's address, `StateError` before the start.
+   * @throws {@link ListenError} if no address succeeded; `attempts` has the reasons.
+   * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
+   * @throws {@link InvalidParametersError} for a malformed address, one of another peer, or none at all.
+   * @example
+   * ```ts
+   * await swarm.listen('/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0')
+   * for (const address of swarm.getListenAddrs()) console.log(`${address}/p2p/${swarm.peerId}`)
+   * ```
    */
   listen(...addrs: AddrLike[]): Promise<true> {
     this.#assertStarted()
@@ -204,29 +229,48 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Stop listening on an address, given as asked for or as bound; false if nothing listens there when its turn comes.
+   * Stops listening on an address, given as requested or as bound. Resolves once the address is free; to false if the
+   * swarm does not listen on it.
    *
-   * Resolves when the address is free again. Rejects with `StateError` if the swarm is closed before.
+   * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
+   * @throws {@link InvalidParametersError} for a malformed address.
    */
   unlisten(addr: AddrLike): Promise<boolean> {
     this.#assertStarted()
     return this.#listeners.unlisten(addr)
   }
 
-  /** The bound addresses, without `/p2p`. Wildcards stay wildcards. */
+  /** Returns the bound addresses, without `/p2p`. Wildcards are not expanded. */
   getListenAddrs(): Multiaddr[] {
     return this.#listeners.addresses()
   }
 
   /**
-   * A connection to a peer: one that is there, a dial under way, or a dial of every known address at once.
+   * Resolves to a connection to a peer: an open one, that of a pending dial, or a new one, for which all known
+   * addresses are dialled concurrently.
    *
-   * `signal` and `timeout` are this caller's own; a shared dial goes on while one caller waits, and what comes of it
-   * when none does is closed unseen. A caller that joins it brings its own addresses along. Dials that ask for different
-   * `security` are not shared.
-   * Addresses that no transport here takes (names, too, are not resolved) are not tried; the error lists them as well.
-   * Rejects with `DialAllFailedError{attempts}`, `NoRemoteAddrsError`, `NoConnectionError` (`noDial`),
-   * `SelfDialError`, `AbortError`, `TimeoutError`. Throws `InvalidParametersError`, `StateError`.
+   * Concurrent dials of a peer with the same `security` are shared; each caller has its own `signal` and `timeout`, and
+   * adds its own addresses. A shared dial continues while at least one caller waits; once none does, its connection is
+   * closed without being reported. Addresses that no transport supports (host names, which are not resolved, included)
+   * are not tried, but listed in the error.
+   *
+   * @throws {@link DialAllFailedError} if every address failed; `attempts` has the stages and reasons.
+   * @throws {@link NoRemoteAddrsError} if no address of the peer is known.
+   * @throws {@link NoConnectionError} if `noDial` is set and there is no connection.
+   * @throws {@link SelfDialError} if the peer is this swarm.
+   * @throws {@link ResourceLimitExceededError} at `limits.connectionsMax`.
+   * @throws {@link TimeoutError} after `timeout`, with the `attempts` so far.
+   * @throws {@link AbortError} by `signal`, with the `attempts` so far.
+   * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
+   * @throws {@link InvalidParametersError} for an invalid peer, address or option.
+   * @example
+   * ```ts
+   * const connection = await swarm.dialPeer(peerId, {
+   *   addresses: ['/ip4/192.0.2.1/tcp/4001'],
+   *   timeout: 5_000
+   * })
+   * console.log(connection.state.security, connection.dialReport)
+   * ```
    */
   dialPeer(peer: PeerLike, options?: DialOptions): Promise<Connection> {
     checkOptions(options, DIAL_CHECKS)
@@ -239,13 +283,28 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * A new connection to one address, or the dial of it that is under way. With `peer`, or `/p2p` at its end, only that
-   * peer is accepted.
+   * Resolves to a new connection to one address, or to that of a pending dial of it. With `peer`, or `/p2p` at the end
+   * of the address, only that peer is accepted.
    *
-   * Errors as {@link Swarm.dialPeer}. Throws `InvalidParametersError` for `/p2p/<peer id>` alone, which is no place.
+   * @throws {@link DialAllFailedError} if the address failed; `attempts` has the stage and the reason, such as an
+   * {@link UnexpectedPeerError}.
+   * @throws {@link NoConnectionError} if `noDial` is set.
+   * @throws {@link SelfDialError} if the peer is this swarm.
+   * @throws {@link ResourceLimitExceededError} at `limits.connectionsMax`.
+   * @throws {@link TimeoutError} after `timeout`.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
+   * @throws {@link InvalidParametersError} for an invalid argument, such as `/p2p/<peer id>` without an address.
+   * @example
+   * ```ts
+   * const signal = AbortSignal.timeout(5_000)
+   * const connection = await swarm.dialAddr('/ip4/192.0.2.1/tcp/4001', peerId, { signal })
+   * console.log(`${connection.remotePeer}`)
+   * await connection.close()
+   * ```
    */
   dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection>
-  /** Connect to one address, whoever is there or as `/p2p` at its end says, with options. */
+  /** Connects to one address with options; any peer is accepted unless `/p2p` at its end names one. */
   dialAddr(addr: AddrLike, options: DialOptions): Promise<Connection>
   dialAddr(
     addr: AddrLike,
@@ -268,18 +327,29 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Open a stream to a peer, dialling it if need be; without protocols, a raw one.
+   * Opens a stream to a peer, dialling it if there is no connection. Without protocols the stream is not negotiated.
    *
-   * Takes the connection with most streams, then the newest. Where that has ended, ends meanwhile or takes no more
-   * streams, tries the others, then dials. `force` dials at once.
-   * Errors of {@link Swarm.dialPeer} and {@link Connection.newStream}.
+   * Prefers the connection with the most streams, then the newest. If it has ended, ends meanwhile or accepts no more
+   * streams, tries the other connections, then dials. `force` always dials.
+   *
+   * Rejects as {@link Swarm.dialPeer} and {@link Connection.newStream} do.
+   *
+   * @throws {@link StateError} if the swarm is not started.
+   * @throws {@link InvalidParametersError} for an invalid peer, protocol name or option.
+   * @example
+   * ```ts
+   * const stream = await swarm.newStream(peerId, '/upper/1.0.0')
+   * await stream.write(Buffer.from('hello'))
+   * await stream.closeWrite()
+   * console.log(String(Buffer.from(await stream.read())))
+   * ```
    */
   newStream(
     peer: PeerLike,
     protocols?: string | readonly string[],
     options?: SwarmStreamOptions
   ): Promise<Stream>
-  /** Open a raw stream to a peer, with options. */
+  /** Opens a raw stream to a peer with options. */
   newStream(peer: PeerLike, options: SwarmStreamOptions): Promise<Stream>
   newStream(
     peer: PeerLike,
@@ -295,58 +365,96 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Hand inbound streams of these protocols to `handler`. Replaces an earlier handler.
-   * A predicate is asked about protocols that no name has, in the order of registration, on this thread. One that
-   * throws counts as no and is logged.
-   * A handler that throws or rejects ends its own stream and nothing else, see {@link StreamHandler}. May be called
-   * before the start.
+   * Registers a handler for inbound streams of the given protocols, replacing an earlier one. May be called before
+   * {@link Swarm.start}.
+   *
+   * Predicates are called for protocols without a handler by name, in registration order, on this thread. A predicate
+   * that throws counts as false and is logged. A handler that throws or rejects ends only its own stream, see
+   * {@link StreamHandler}.
+   *
+   * @throws {@link InvalidParametersError} for an invalid protocol name, handler or option.
+   * @example
+   * ```ts
+   * swarm.handle('/upper/1.0.0', async (stream, _connection, { signal }) => {
+   *   const request = await stream.read(1_024, { signal })
+   *   await stream.write(Buffer.from(String(Buffer.from(request)).toUpperCase()))
+   *   await stream.close()
+   * })
+   * ```
    */
   handle(protocols: HandledProtocols, handler: StreamHandler, options?: HandlerOptions): void {
     this.#registrar.handle(protocols, handler, options)
   }
 
-  /** Refuse these protocols from here on; streams that are open stay. */
+  /**
+   * Removes the handlers of these protocols. Open streams are not affected.
+   *
+   * @throws {@link InvalidParametersError} for an invalid protocol name.
+   */
   unhandle(protocols: HandledProtocols): void {
     this.#registrar.unhandle(protocols)
   }
 
-  /** Hand **every** inbound stream, un-negotiated, to `handler`; the table is bypassed. `null` ends that. */
+  /**
+   * Passes **every** inbound stream to `handler` without negotiation, bypassing the registered handlers. `null`
+   * restores negotiation.
+   *
+   * @throws {@link InvalidParametersError} if `handler` is neither a function nor `null`.
+   */
   setStreamHandler(handler: StreamHandler | null): void {
     if (handler !== null) aFunction(handler, 'handler')
     this.#registrar.setRaw(handler)
   }
 
-  /** The protocols we answer to, in the order of their registration. */
+  /** Returns the protocols handled by name, in registration order. */
   getProtocols(): string[] {
     return this.#registrar.protocols()
   }
 
-  /** Open connections, oldest first; of one peer if given. One that is being closed here is open no more. */
+  /**
+   * Returns the open connections, oldest first; with `peer`, only those to it. Excludes connections being closed
+   * locally.
+   *
+   * @throws {@link InvalidParametersError} for an invalid peer.
+   */
   getConnections(peer?: PeerLike): Connection[] {
     return peer === undefined ? this.#connections.all() : this.#connections.of(peerText(peer))
   }
 
-  /** The connection that `newStream` takes first; undefined if there is none. */
+  /**
+   * Returns the connection preferred by `newStream`; undefined if there is none.
+   *
+   * @throws {@link InvalidParametersError} for an invalid peer.
+   */
   getConnection(peer: PeerLike): Connection | undefined {
     return this.#connections.ranked(peerText(peer))[0]
   }
 
-  /** The number of open connections. */
+  /** Returns the number of open connections. */
   getTotalConnections(): number {
     return this.#connections.size
   }
 
-  /** Peers with at least one connection. */
+  /** Returns the peers with at least one open connection. */
   getPeers(): PeerId[] {
     return this.#connections.peers()
   }
 
-  /** What is known about reaching a peer. */
+  /**
+   * Returns whether a peer is connected, or was until recently.
+   *
+   * @throws {@link InvalidParametersError} for an invalid peer.
+   */
   connectedness(peer: PeerLike): Connectedness {
     return this.#connections.connectedness(peerText(peer))
   }
 
-  /** Close every connection to a peer. */
+  /**
+   * Closes all connections to a peer, as {@link Connection.close} does.
+   *
+   * @throws {@link AbortError} by `signal`, which ends the wait, not the delivery.
+   * @throws {@link InvalidParametersError} for an invalid peer or option.
+   */
   closePeer(peer: PeerLike, options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
     const connections = this.#connections.unended(peerText(peer))
@@ -354,43 +462,55 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     return Promise.all(closed).then(() => {})
   }
 
-  /** Tell `notifiee` what happens from here on; false if it was told already. */
+  /**
+   * Registers `notifiee` for subsequent events. Returns false if it is registered already.
+   *
+   * @throws {@link InvalidParametersError} if `notifiee` is not an object, or one of its callbacks not a function.
+   */
   notify(notifiee: Notifiee): boolean {
     return this.#notifiees.add(notifiee)
   }
 
-  /** Stop telling `notifiee`. Unknown ones are no error. */
+  /** Unregisters `notifiee`; does nothing if it is not registered. */
   stopNotify(notifiee: Notifiee): void {
     this.#notifiees.delete(notifiee)
   }
 
-  /** Let this swarm keep the process alive (the default). */
+  /** Makes this swarm keep the process alive while it listens or is connected, which is the default. */
   ref(): this {
     this.#host.ref()
     return this
   }
 
-  /** Let the process end although this swarm listens or is connected. A command under way still holds it. */
+  /** Lets the process exit although this swarm listens or is connected. A pending command still keeps it alive. */
   unref(): this {
     this.#host.unref()
     return this
   }
 
-  /** Counts of the native side, of all swarms of this thread: bytes, frames, streams, connections. */
+  /** Returns native counters of bytes, frames, streams and connections, summed over all swarms of this thread. */
   counters(): Counters {
     return this.#host.counters()
   }
 
   /**
-   * Close in good order, within `drainTimeout`.
+   * Shuts down gracefully, within `drainTimeout`.
    *
-   * From the call on no connection is accepted and new inbound streams are reset with the code `Shutdown`;
-   * {@link Swarm.signal}, which handlers are given, is aborted, `closing` is told and services are stopped. Then it
-   * waits for handlers that have not returned and for what was written and is not sent, and for nothing else: streams
-   * that are open when that is done, or when the time is up, are reset with the code `Shutdown`, and every peer is told.
+   * At once: connections are no longer accepted, new inbound streams are reset with the code `Shutdown`,
+   * {@link Swarm.signal}, which handlers receive, is aborted, `closing` is emitted and services are stopped. Then it
+   * waits for running handlers and unsent bytes only. Streams that are open after that, or after `drainTimeout`, are
+   * reset with the code `Shutdown`, and the connections are closed with GoAway.
    *
-   * Resolves when every `disconnected` and `listenClose` is delivered. Idempotent; a second call while the
-   * first one waits forces the end. Throws `InvalidParametersError`.
+   * Resolves when every `disconnected` and `listenClose` has been delivered. Idempotent; a second call while the first
+   * one waits forces the close.
+   *
+   * @throws {@link InvalidParametersError} for an invalid option.
+   * @example
+   * ```ts
+   * for (const name of ['SIGINT', 'SIGTERM'] as const) {
+   *   process.on(name, () => swarm.close({ drainTimeout: 5_000 }))
+   * }
+   * ```
    */
   close(options?: CloseOptions): Promise<void> {
     checkOptions(options, CLOSE_CHECKS)
@@ -402,11 +522,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     }
     this.#phase = 'closed'
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    // Before anybody is told: whoever closes the swarm in answer to that joins this close.
+    // Set before any notification: a listener that closes the swarm joins this close.
     this.#closing = promise
     if (this.#host.isRunning) this.#close(drainTimeout).then(resolve, reject)
     else {
-      this.#isOver = true
+      this.#hasClosed = true
       this.endEvents()
       resolve()
     }
@@ -426,11 +546,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     await this.#host.close(shutdown.left)
     this.#registrar.detach()
     this.#listeners.closed()
-    this.#isOver = true
+    this.#hasClosed = true
     this.endEvents()
   }
 
-  /** All at once: one that hangs does not keep the others from it. */
+  /** Stops all services concurrently, so that one that hangs does not block the others. */
   async #stopServices(): Promise<void> {
     const stop = async (service: Service): Promise<void> => {
       try {
@@ -442,14 +562,14 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     await Promise.all(this.#services.splice(0).reverse().map(stop))
   }
 
-  /** {@link Swarm.close}. */
+  /** Alias of {@link Swarm.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  /** @internal Never the key, and no crossing. */
+  /** @internal Never shows the key, and does not cross into native code. */
   [INSPECT](...args: InspectArguments): unknown {
-    // A proxy has none of the private fields.
+    // A proxy does not have the private fields.
     if (!(#options in this)) return this
     return shown('Swarm', this.#options.identity.peer, () => this.#facts(), args)
   }
@@ -457,7 +577,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   #facts(): Record<string, unknown> {
     return {
       peerId: this.peerId,
-      state: this.#phase === 'closed' && !this.#isOver ? 'closing' : this.#phase,
+      state: this.#phase === 'closed' && !this.#hasClosed ? 'closing' : this.#phase,
       listenAddrs: this.getListenAddrs(),
       connections: this.getTotalConnections(),
       peers: this.getPeers().length,
@@ -480,13 +600,13 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   #notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void {
     this.#notifiees.tell(this, event, detail)
     if (this.hasListeners(event)) {
-      // The events of a swarm are of that type, each with its own detail.
+      // TypeScript does not correlate the event name with its detail.
       this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])
     }
   }
 }
 
-/** A peer id may be an object of no class too. */
+/** Returns whether `value` is options: a peer id may be a plain object too. */
 function areDialOptions(value: PeerLike | DialOptions | undefined): value is DialOptions {
   return areOptions(value) && !isPeer(value)
 }

@@ -202,7 +202,7 @@ test('an aborted write reports the bytes the peer still gets, and a framer write
   const err = await t.throwsAsync(write, { instanceOf: AbortError })
   t.true(err.bytesAccepted > 0 && err.bytesAccepted < sent.length)
   const late = await t.throwsAsync(messages.writeMsg(bytesOf('a')))
-  t.is(late.message, 'an earlier write ended inside of its message')
+  t.is(late.message, 'an earlier write ended inside its message')
   let got = 0
   far.on('data', (chunk: Buffer) => {
     got += chunk.length

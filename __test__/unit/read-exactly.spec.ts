@@ -86,7 +86,7 @@ test('a reader that knows its connection names transport, age and likely cause',
   const cut = await t.throwsAsync(readExactly(over([bytesOf('ab')], 90_000), 8), {
     instanceOf: IncompleteReadError
   })
-  t.is(cut.likelyCause, 'the peer ended inside of what it was sending')
+  t.is(cut.likelyCause, 'the peer ended in the middle of its data')
   t.true(cut.message.endsWith(cut.likelyCause))
 })
 

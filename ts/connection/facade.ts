@@ -1,17 +1,17 @@
-/** How the machinery of connections reaches their public facade, as that of streams does: see `stream/facade.ts`. */
+/** Access from the connection core to the public facade, without an import cycle: see `stream/facade.ts`. */
 import type { Connection } from '../connection.ts'
 import type { ConnectionCore } from './core.ts'
 import type { ConnectionCloseReason } from './facts.ts'
 
-/** What only the class `Connection` itself can do. */
+/** Operations that need private members of `Connection`. */
 export interface ConnectionFacade {
   make(core: ConnectionCore): Connection
-  /** The machinery behind a connection. */
+  /** Returns the core of a connection. */
   coreOf(connection: Connection): ConnectionCore
   emitClose(connection: Connection, reason: ConnectionCloseReason): void
 }
 
-/** Those of the class `Connection`. Whoever has a connection has loaded it. */
+/** Set when `connection.ts` is loaded, which precedes any connection. */
 export let connectionFacade: ConnectionFacade
 
 /** Called once, by `connection.ts`. */

@@ -1,4 +1,4 @@
-/** What a connection tells of itself, and what its calls take: the types of its public facade. */
+/** Types of the public facade of connections: properties and options. */
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'
@@ -6,25 +6,25 @@ import type { MuxerName, MuxerProtocol, SecurityProtocol, TransportName } from '
 import type { ConnectionCounters } from '../native/counters.ts'
 import type { Stats } from '../stream/facts.ts'
 
-/** What secures, multiplexes and carries a connection. */
+/** Transport, security protocol and muxer of a connection. */
 export interface ConnectionSecurity {
-  /** Empty where the address names none that is known. */
+  /** The transport; empty if the address names no known one. */
   readonly transport: TransportName | ''
-  /** The protocol id; empty where the transport secures by itself. */
+  /** Protocol id of the security protocol; empty if the transport itself is secure. */
   readonly security: SecurityProtocol | ''
-  /** The protocol id. */
+  /** Protocol id of the muxer. */
   readonly muxer: MuxerProtocol
-  /** Our engine of that muxer, of the option `muxers`. */
+  /** The local engine of the muxer, from the option `muxers`. */
   readonly muxerEngine: MuxerName
-  /** Whether the muxer was agreed on inside the security handshake. */
+  /** Whether the muxer was negotiated inside the security handshake. */
   readonly usedEarlyMuxerNegotiation: boolean
 }
 
-/** The facts that never change, as the opener of a connection gives them. */
+/** Immutable properties of a connection, provided by its opener. */
 export interface ConnectionFacts {
   /** The authenticated peer, as text. */
   readonly remotePeer: string
-  /** Its public key, in the protobuf form. */
+  /** The public key of the peer, as a libp2p protobuf. */
   readonly remotePublicKey: Uint8Array
   /** Addresses as text, without `/p2p`. */
   readonly remoteAddress: string
@@ -36,63 +36,76 @@ export interface ConnectionFacts {
 
 /** Options of `newStream`. */
 export interface NewStreamOptions extends AbortOptions {
-  /** Milliseconds the peer may take to choose among several protocols; the native limit unless given. */
+  /**
+   * Milliseconds the peer may take to select one of several protocols. Defaults to
+   * `limits.streamNegotiationTimeoutMs`, which bounds it.
+   */
   negotiationTimeout?: number | undefined
 }
 
-/** Facts about a connection, taken at the call. */
+/** A snapshot of a connection. */
 export interface ConnStats extends Stats {
-  /** Open streams, both directions. */
+  /** Number of open streams, in both directions. */
   readonly numStreams: number
 }
 
-/** {@link ConnStats}. */
+/** Alias of {@link ConnStats}. */
 export type ConnectionStat = ConnStats
 
-/** {@link ConnStats} and {@link ConnectionCounters} in one. */
+/** A snapshot of a connection with its counters. */
 export interface ConnectionStats extends ConnStats, ConnectionCounters {
-  /** When it ended, in milliseconds since the epoch; undefined while it lives. */
+  /** Time of the end in milliseconds since the epoch; undefined before it. */
   readonly ended: number | undefined
 }
 
-/** Why a connection ended. */
+/** The reason for the end of a connection. */
 export interface ConnectionCloseReason {
-  /** The code on the wire, 0 for an orderly end; see `ConnectionErrorCode`. */
+  /** The code on the wire; 0 for an orderly end. See `ConnectionErrorCode`. */
   readonly closeCode: number
-  /** Whether the remote ended it. */
+  /** Whether the remote ended the connection. */
   readonly remote: boolean
-  /** What broke it; undefined after an orderly end. */
+  /** The failure; undefined after an orderly end. */
   readonly error: Error | undefined
 }
 
-/** Milliseconds that each part of setting the connection up took. */
+/** Durations of the stages of connection setup, in milliseconds. */
 export interface DialReport {
+  /** Connecting the socket. */
   readonly dial: number
+  /** The security handshake. */
   readonly security: number
+  /** The muxer negotiation. */
   readonly muxer: number
 }
 
-/** Events of a {@link Connection}. */
+/** Events of a `Connection`. */
 export interface ConnectionEvents {
-  /** The connection has ended and so have its streams. Exactly once. */
+  /** Emitted exactly once, when the connection and all its streams have ended. */
   close: CustomEvent<ConnectionCloseReason>
 }
 
-/** The peers at both ends of a connection, and its protection: a part of go's `Conn`. */
+/** Peers and protocols of a connection, as `ConnSecurity` of go-libp2p. */
 export interface ConnSecurity {
+  /** The local peer id. */
   readonly localPeer: PeerId
+  /** The authenticated remote peer. */
   readonly remotePeer: PeerId
+  /** The public key of the remote peer. */
   readonly remotePublicKey: PublicKey
+  /** Transport, security protocol and muxer. */
   readonly state: ConnectionSecurity
 }
 
-/** The addresses of both ends: a part of go's `Conn`. */
+/** Addresses of a connection, as `ConnMultiaddrs` of go-libp2p. */
 export interface ConnMultiaddrs {
+  /** The local address, without `/p2p`. */
   readonly localAddr: Multiaddr
+  /** The remote address, without `/p2p`. */
   readonly remoteAddr: Multiaddr
 }
 
-/** The facts of a connection: a part of go's `Conn`. */
+/** Statistics of a connection, as `ConnStat` of go-libp2p. */
 export interface ConnStat {
+  /** A snapshot of the connection. */
   readonly stat: ConnStats
 }

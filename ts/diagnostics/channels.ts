@@ -1,7 +1,7 @@
 /**
- * What this package publishes through `node:diagnostics_channel`; the contract is docs/diagnostics.md.
+ * Channels of `node:diagnostics_channel`; their contract is docs/diagnostics.md.
  *
- * Every place that publishes asks for subscribers first and makes its message behind that.
+ * Publishers check for subscribers before they create a message.
  */
 import {
   type Channel,
@@ -15,61 +15,61 @@ import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 import { LEVEL_BITS } from './codes.ts'
 
-/** The message of `ferroswarm:connection:open` and `:close`: one object for both. */
+/** Message of `ferroswarm:connection:open` and `:close`: the same object for both. */
 export interface ConnectionMessage {
   readonly swarm: Swarm
   readonly connection: Connection
-  /** Why it ended; undefined in `:open`. */
+  /** The reason for the end; undefined in `:open`. */
   reason: ConnectionCloseReason | undefined
 }
 
-/** The message of `ferroswarm:connection:refused`: an inbound connection that met a limit. */
+/** Message of `ferroswarm:connection:refused`: an inbound connection beyond a limit. */
 export interface RefusedMessage {
   readonly swarm: Swarm
-  /** Where it came from. */
+  /** The remote address. */
   readonly address: string
-  /** The option that sets the limit, of `limits`. */
+  /** The option in `limits` that sets the limit. */
   readonly option: keyof Limits
   readonly limit: number
-  /** The use at the refusal. */
+  /** The usage at the time of the refusal. */
   readonly current: number
 }
 
-/** What every event of a traced operation has: one object an operation, which ends with its result or its error. */
+/** Message of all events of a traced operation: one object, which ends with a result or an error. */
 export interface TracedOperation<T> {
   readonly swarm: Swarm
   result?: T
   error?: unknown
 }
 
-/** Of `tracing:ferroswarm:dial:*`. */
+/** Message of `tracing:ferroswarm:dial:*`. */
 export interface DialOperation extends TracedOperation<Connection> {
   readonly peer: string | undefined
   readonly address: string | undefined
 }
 
-/** Of `tracing:ferroswarm:upgrade:*`: all of its events when the upgrade is over, which runs natively. */
+/** Message of `tracing:ferroswarm:upgrade:*`. All events are published at the end of the upgrade, which is native. */
 export interface UpgradeOperation extends TracedOperation<Connection> {
   readonly direction: 'inbound' | 'outbound'
   readonly address: string
-  /** The stage that failed; undefined where none did. */
+  /** The stage that failed; undefined after a success. */
   readonly stage: DialStage | undefined
 }
 
-/** Of `tracing:ferroswarm:stream:open:*`. */
+/** Message of `tracing:ferroswarm:stream:open:*`. */
 export interface StreamOpenOperation extends TracedOperation<Stream> {
   readonly connection: Connection
   readonly protocols: readonly string[]
 }
 
-/** Of `tracing:ferroswarm:handler:*`: from the call of a handler until its promise settles. */
+/** Message of `tracing:ferroswarm:handler:*`, from the call of a handler until its promise settles. */
 export interface HandlerOperation extends TracedOperation<unknown> {
   readonly connection: Connection
   readonly stream: Stream
   readonly protocol: string | undefined
 }
 
-/** A channel with the type of its messages; those of Node.js are of none. */
+/** Returns a channel with the type of its messages, which Node.js does not declare. */
 function typedChannel<T>(name: string): Channel<unknown, T> {
   return channel(name) as Channel<unknown, T>
 }
@@ -85,7 +85,7 @@ export const tracedStreamOpen: Tracing<StreamOpenOperation> =
   tracingChannel('ferroswarm:stream:open')
 export const tracedHandler: Tracing<HandlerOperation> = tracingChannel('ferroswarm:handler')
 
-/** Bits of the levels that subscribers need facts of. */
+/** Returns the bits of the native log levels that subscribers need. */
 export function subscribedLevels(): number {
   return (
     (connectionRefused.hasSubscribers ? LEVEL_BITS.warn : 0) |
@@ -93,7 +93,7 @@ export function subscribedLevels(): number {
   )
 }
 
-/** `run`, told to the subscribers of `tracing` if there are any. What it throws or rejects with passes. */
+/** Calls `run`, traced if `tracing` has subscribers. Errors and rejections pass through. */
 export function traced<O extends object, T>(
   tracing: Tracing<O>,
   operation: () => O,
@@ -102,7 +102,7 @@ export function traced<O extends object, T>(
   return tracing.hasSubscribers ? tracing.tracePromise(run, operation()) : run()
 }
 
-/** Tell the subscribers of an operation that is over: every event of it, in order. */
+/** Publishes all events of a finished operation, in order. */
 export function publishEnded<O extends TracedOperation<unknown>>(
   tracing: Tracing<O>,
   operation: O

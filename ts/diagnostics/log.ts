@@ -1,4 +1,4 @@
-/** Where a swarm says what happens: the logger that it was given, and stderr for the namespaces in `DEBUG`. */
+/** The log of a swarm: to its logger, and to stderr for the namespaces in `DEBUG`. */
 import { LEVEL_BITS, type LogLevel } from './codes.ts'
 import type { Logger } from './logger.ts'
 
@@ -6,7 +6,7 @@ const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug']
 const EVERY_LEVEL = 15
 const PREFIX = 'ferroswarm:'
 
-/** Namespaces that `DEBUG` can name, behind `ferroswarm:`. */
+/** Namespaces for `DEBUG`, without the prefix `ferroswarm:`. */
 export const LOG_NAMESPACES = [
   'swarm',
   'listener',
@@ -19,9 +19,9 @@ export const LOG_NAMESPACES = [
 /** A namespace of `DEBUG`, without its prefix. */
 export type LogNamespace = (typeof LOG_NAMESPACES)[number]
 
-/** The log of one swarm. What writes it looks at {@link Log.levels} first, so that silence costs nothing. */
+/** The log of one swarm. Callers check {@link Log.levels} first, so that disabled levels cost nothing. */
 export class Log {
-  /** Bits of the levels that somebody hears; see `LEVEL_BITS`. */
+  /** Bits of the enabled levels; see `LEVEL_BITS`. */
   readonly levels: number
   readonly #logger: Partial<Logger>
   readonly #namespaces: ReadonlySet<string>
@@ -34,14 +34,14 @@ export class Log {
     this.levels = this.#namespaces.size > 0 ? EVERY_LEVEL : bits
   }
 
-  /** Whether somebody hears of this level. */
+  /** Returns whether a level is enabled. */
   hears(level: LogLevel): boolean {
     return (this.levels & LEVEL_BITS[level]) !== 0
   }
 
   /**
-   * One line, with what it is about behind it; returns whether somebody heard it. A logger that throws is the
-   * application's own fault, told as such.
+   * Writes a message with details; returns whether it was logged anywhere. An error thrown by the logger becomes a
+   * process warning.
    */
   write(level: LogLevel, namespace: LogNamespace, message: string, ...details: unknown[]): boolean {
     try {
@@ -58,8 +58,8 @@ export class Log {
 }
 
 /**
- * Whether `DEBUG` names a namespace, as the package `debug` reads it: names with `*`, separated by commas or spaces,
- * those behind `-` left out.
+ * Returns whether `DEBUG` enables a namespace, with the syntax of the package `debug`: names with `*`, separated by
+ * commas or spaces, excluded with a leading `-`.
  */
 export function isNamed(debug: string, namespace: string): boolean {
   const patterns = debug.split(/[\s,]+/).filter((pattern) => pattern !== '')

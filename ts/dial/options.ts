@@ -1,18 +1,18 @@
-/** Options of a dial: a part of the public facade of a swarm. */
+/** Options of dials, as part of the public facade of a swarm. */
 import type { AbortOptions } from '../base/abort.ts'
 import type { SecurityName } from '../constants.ts'
 import type { AddrLike } from '../identity/address.ts'
 
-/** Options of a dial. `signal` and `timeout` are the caller's own, also where a dial is shared. */
+/** Options of a dial. `signal` and `timeout` apply to this call only, even if the dial is shared. */
 export interface DialOptions extends AbortOptions {
-  /** Milliseconds for the whole call; 60,000 unless given. */
+  /** Timeout of the whole call in milliseconds. Defaults to 60,000. */
   timeout?: number
   /** Addresses to try before those of the address book. */
   addresses?: readonly AddrLike[]
-  /** Do not dial: take a connection that is there or reject with `NoConnectionError`. Text is the reason. */
+  /** Use an open connection, or reject with `NoConnectionError`; never dial. A string gives the reason. */
   noDial?: boolean | string
-  /** Dial although there is a connection. Text is the reason. */
+  /** Dial even if there is a connection. A string gives the reason. */
   force?: boolean | string
-  /** Security protocols to accept, preferred first; the swarm's unless given. A connection over another does not do. */
+  /** Accepted security protocols, preferred first; no open connection over another is used. Defaults to the swarm's. */
   security?: readonly SecurityName[]
 }

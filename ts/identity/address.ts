@@ -1,30 +1,32 @@
 /**
- * Addresses as text, which is what the native side takes and gives. Those that the caller gets are text until somebody
- * asks for more: @multiformats/multiaddr is loaded at the first such use, and for text that only it can judge.
+ * Addresses as text, the form used by the native side. Returned addresses stay text until another form is needed:
+ * @multiformats/multiaddr is loaded at the first such use, and for text that only it can parse.
  */
 import type { Component, Multiaddr, MultiaddrInput } from '@multiformats/multiaddr'
 import { InvalidParametersError } from '../errors.ts'
 import { loadMultiaddrs } from './load.ts'
 import { peerText } from './peer-id.ts'
 
-/** An address: a `Multiaddr`, or its text. */
+/** An address: a `Multiaddr` or its text. */
 export type AddrLike = Multiaddr | string
 
-/** Where a socket is. */
+/** Host and port of a socket. */
 export interface HostPort {
+  /** The IP address, or a host name; an IPv6 zone follows a `%`. */
   readonly host: string
+  /** The port. */
   readonly port: number
 }
 
 const IP_PORT = /^(?:\/ip6zone\/([^/]+))?\/ip([46])\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
 const NAME_PORT = /^\/(dns|dns4|dns6)\/([^/]+)\/(?:tcp|udp)\/(\d{1,5})(?:\/|$)/
 const IPV4_TCP = /^\/ip4\/(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/tcp\/(\d{1,5})$/
-// Its bytes: the code of ip4, four numbers, the code of tcp, the port.
+// Binary form: code of ip4, 4 bytes, code of tcp, 2 bytes of port.
 const IPV4_TCP_BYTES = 8
 const CODE_IPV4 = 4
 const CODE_TCP = 6
 const PEER_PARTS = /\/p2p\/([^/]+)/g
-// What the multiaddr package calls an address without a part.
+// Text of an address without components, in the multiaddr package.
 const NO_PARTS = '/'
 const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
 const PRIVATE_IPV6 = /^(?:::1$|f[cd]|fe[89ab])/i
@@ -32,10 +34,10 @@ const PRIVATE_IPV6 = /^(?:::1$|f[cd]|fe[89ab])/i
 const MULTIADDR = Symbol.for('@multiformats/multiaddr')
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
-/** It has the shape and the symbol of the package's own, so `isMultiaddr` knows it and either side takes the other. */
+/** Compatible with the class of the multiaddr package: same interface and symbol, so that `isMultiaddr` accepts it. */
 class TextMultiaddr implements Multiaddr {
   readonly #text: string
-  #whole: Multiaddr | undefined
+  #loaded: Multiaddr | undefined
   readonly [MULTIADDR] = true
 
   constructor(text: string) {
@@ -79,12 +81,12 @@ class TextMultiaddr implements Multiaddr {
   }
 
   #load(): Multiaddr {
-    this.#whole ??= loadMultiaddrs().multiaddr(this.#text)
-    return this.#whole
+    this.#loaded ??= loadMultiaddrs().multiaddr(this.#text)
+    return this.#loaded
   }
 }
 
-/** The address of a text that is known to be one. */
+/** Returns the address of valid text. */
 export function multiaddrOf(text: string): Multiaddr {
   return new TextMultiaddr(text)
 }
@@ -100,9 +102,9 @@ function parsed(text: string): Multiaddr {
 }
 
 /**
- * An address as bytes. The one form that nearly all have is written here, as one is told on every connection.
+ * Returns an address in binary form. The most common form is encoded here, as every connection sends one.
  *
- * Throws `InvalidParametersError` for bad text.
+ * Throws `InvalidParametersError` for malformed text.
  */
 export function addressBytes(text: string): Uint8Array {
   const match = IPV4_TCP.exec(text)
@@ -113,8 +115,8 @@ export function addressBytes(text: string): Uint8Array {
 }
 
 /**
- * The text of an address in bytes; undefined for one of a kind that is not known, for what is none, and where a `/p2p`
- * part names no peer.
+ * Returns the text of an address in binary form; undefined if it is malformed, of an unknown kind, or has an invalid
+ * peer id.
  */
 export function addressOf(bytes: Uint8Array): string | undefined {
   if (bytes.length === IPV4_TCP_BYTES && bytes[0] === CODE_IPV4 && bytes[5] === CODE_TCP) {
@@ -124,17 +126,17 @@ export function addressOf(bytes: Uint8Array): string | undefined {
   const { multiaddr } = loadMultiaddrs()
   try {
     const text = multiaddr(bytes).toString()
-    // Bytes that end inside of a name are read as a name without a letter, which no text may hold.
+    // Bytes truncated inside a name decode to an empty name, which is invalid as text.
     multiaddr(text)
     for (const [, peer = ''] of text.matchAll(PEER_PARTS)) peerText(peer)
     return text === NO_PARTS ? undefined : text
   } catch {
-    // A newer peer may listen on transports we have not heard of.
+    // Newer peers may listen on unknown transports.
     return undefined
   }
 }
 
-/** Host and port at the head of an address; undefined if it has none. A zone stands behind the host, after a `%`. */
+/** Returns host and port at the start of an address; undefined if it has none. A zone follows the host after a `%`. */
 export function hostPort(address: string): HostPort | undefined {
   const match = IP_PORT.exec(address)
   if (match !== null) {
@@ -147,7 +149,7 @@ export function hostPort(address: string): HostPort | undefined {
   return { host, port: Number(port) }
 }
 
-/** Whether an address lies on this host or its local network. */
+/** Returns whether an address belongs to this host or a local network. */
 export function isPrivate(address: string): boolean {
   const match = IP_PORT.exec(address)
   if (match === null) return false

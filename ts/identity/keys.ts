@@ -1,4 +1,4 @@
-/** The identity of a node: its private key in bytes, and what follows from it. */
+/** The identity of a node: its private key, and the public key and peer id derived from it. */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import { oneOf } from '../base/arguments.ts'
 import { unshared } from '../base/bytes.ts'
@@ -8,36 +8,41 @@ import { native } from '../native/environment.ts'
 import { loadCrypto } from './load.ts'
 import { peerIdOf } from './peer-id.ts'
 
-/** Kinds of keys. */
+/** Types of keys. */
 export type KeyTypeName = 'ed25519' | 'secp256k1' | 'rsa' | 'ecdsa'
 
-// KeyType of libp2p's protobuf.
+// KeyType of the libp2p key protobuf.
 const KEY_TYPES: Readonly<Record<string, number>> = { RSA: 0, Ed25519: 1, secp256k1: 2, ECDSA: 3 }
 
-/** Our own key, in bytes and as objects. */
+/** The identity of a node: its key in binary form and as objects. */
 export interface Identity {
   /** The peer id as text. */
   readonly peer: string
+  /** The peer id. */
   readonly peerId: PeerId
-  /** libp2p's protobuf of the private key. Never logged. */
+  /** The libp2p protobuf of the private key. Never logged. */
   readonly privateKeyBytes: Uint8Array
-  /** libp2p's protobuf of the public key. */
+  /** The libp2p protobuf of the public key. */
   readonly publicKeyBytes: Uint8Array
-  /** The private key as an object of @libp2p/crypto, which it loads. */
+  /** The private key as an object of @libp2p/crypto, which is loaded by the access. */
   readonly privateKey: PrivateKey
-  /** A signature over `message`. */
+  /** Returns a signature of `message`. */
   sign(message: Uint8Array): Uint8Array
 }
 
 const aKeyType = oneOf('ed25519', 'secp256k1', 'rsa', 'ecdsa')
 
-/** A fresh private key as libp2p's protobuf, for `options.privateKey` and for files. */
+/**
+ * Generates a private key. Returns its libp2p protobuf, for the option `privateKey` and for storage.
+ *
+ * @throws {@link InvalidParametersError} for an unknown key type.
+ */
 export function generatePrivateKey(type: KeyTypeName = 'ed25519'): Uint8Array {
   aKeyType(type, 'type')
   return native.generateKey(type)
 }
 
-/** The identity of a key; of a fresh one if none is given. Throws `InvalidParametersError` for a bad key. */
+/** Returns the identity of a key, or of a generated one. Throws `InvalidParametersError` for an invalid key. */
 export function makeIdentity(key: PrivateKey | Uint8Array | undefined): Identity {
   return new KeyIdentity(key === undefined ? generatePrivateKey() : privateKeyBytes(key))
 }
@@ -57,7 +62,7 @@ class KeyIdentity implements Identity {
     this.publicKeyBytes = publicKey
   }
 
-  // A getter over a private field: not even `console.log` without the method below shows it.
+  // A getter over a private field, so that inspection does not show the key even without the method below.
   get privateKeyBytes(): Uint8Array {
     return this.#privateKeyBytes
   }
@@ -71,7 +76,7 @@ class KeyIdentity implements Identity {
     return native.sign(this.#privateKeyBytes, unshared(message))
   }
 
-  /** No key, with no option of `inspect`: `getters` would call those above. */
+  /** Never shows the key: `inspect` with `getters` would call the getters above. */
   [INSPECT](...args: InspectArguments): string {
     return shown('Identity', this.peer, () => ({ peerId: this.peerId }), args)
   }
@@ -87,9 +92,9 @@ function describe(bytes: Uint8Array): { peerId: string; publicKey: Uint8Array } 
   }
 }
 
-/** libp2p's protobuf of a private key, in memory of its own. Throws `InvalidParametersError` for what is no key. */
+/** Returns a copy of the libp2p protobuf of a private key. Throws `InvalidParametersError` for an invalid key. */
 export function privateKeyBytes(key: PrivateKey | Uint8Array): Uint8Array {
-  // A copy: the caller may wipe its own.
+  // A copy, as the caller may wipe its own.
   if (key instanceof Uint8Array) return key.slice()
   const type = KEY_TYPES[key?.type]
   if (type === undefined || !(key.raw instanceof Uint8Array)) {

@@ -1,8 +1,8 @@
 /**
- * The js-libp2p packages, loaded when first needed: they cost a plain node 120 ms of start it can do without.
+ * Lazy loading of the js-libp2p packages, which would add 120 ms to the start of a plain node.
  *
- * Loading is synchronous (Node's `require` of an ES module), as the properties that need it are. Nothing may
- * `import()` one of them, nor a module that imports one: `require` throws while Node still links it.
+ * Loading is synchronous (Node's `require` of an ES module), as the properties that need it are. Never `import()` these
+ * packages, nor a module that imports one: `require` throws while Node links it.
  */
 import { createRequire } from 'node:module'
 import type { PublicKey } from '@libp2p/interface'
@@ -17,13 +17,13 @@ let crypto: Crypto | undefined
 let peerIds: PeerIds | undefined
 let multiaddrs: Multiaddrs | undefined
 
-// `require` gives what `import` of the same name would, without its type.
+// `require` returns the same module as `import`, without its type.
 export function loadCrypto(): Crypto {
   crypto ??= require('@libp2p/crypto/keys') as Crypto
   return crypto
 }
 
-/** The key of a peer from its libp2p protobuf. */
+/** Returns the public key of a libp2p protobuf. */
 export function publicKeyOf(bytes: Uint8Array): PublicKey {
   return loadCrypto().publicKeyFromProtobuf(bytes)
 }

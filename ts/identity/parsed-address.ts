@@ -1,7 +1,8 @@
 /**
- * What an address says, part by part: the one reading of addresses that are to be dialled, listened on or kept.
+ * Parsing of addresses to dial, to listen on or to store.
  *
- * Every part counts. What no transport takes is refused with the name of the part, and never left out.
+ * Every part is significant: an address with an unsupported part is refused with the name of the part, which is never
+ * ignored.
  */
 import type { Component } from '@multiformats/multiaddr'
 import { misuse } from '../base/arguments.ts'
@@ -11,39 +12,39 @@ import type { AddrLike } from './address.ts'
 import { loadMultiaddrs } from './load.ts'
 import { peerText } from './peer-id.ts'
 
-// Not imported: loading the package loads no module of Node that it can do without.
+// Not imported: importing the package must not load avoidable Node.js modules.
 const { isIPv4, isIPv6 } = process.getBuiltinModule('node:net')
 
-/** Where a socket is to go. */
+/** The address of a socket. */
 export interface SocketPlace {
   readonly family: 4 | 6
-  /** The IP address as its family writes it. */
+  /** The IP address in canonical form. */
   readonly host: string
   readonly port: number
   /** The interface of a link-local address, by name or number. */
   readonly zone: string | undefined
 }
 
-/** Why an address is not taken. */
+/** The reason for the refusal of an address. */
 export interface Refusal {
-  /** One clause that names the part. */
+  /** One clause that names the offending part. */
   readonly reason: string
-  /** What to do about it. */
+  /** Advice to the caller. */
   readonly hint: string
 }
 
-/** An address, read whole. */
+/** A parsed address. */
 export interface ParsedAddress {
-  /** Canonical text without the last `/p2p` part; empty where there is nothing else. */
+  /** Canonical text without the trailing `/p2p` part; empty if there is nothing else. */
   readonly text: string
-  /** The last part, if that is `/p2p`: who is there, as text. */
+  /** The peer id of the trailing `/p2p` part, as text. */
   readonly peer: string | undefined
-  /** Undefined where `refusal` says why no transport takes the address. */
+  /** Undefined if `refusal` is set. */
   readonly place: SocketPlace | undefined
   readonly refusal: Refusal | undefined
 }
 
-// What is dialled and told nearly always, read without loading a parser.
+// The most common form, parsed without loading a package.
 const SOCKET =
   /^(?:\/ip6zone\/([^/]+))?\/ip([46])\/([^/%]+)\/tcp\/(0|[1-9]\d{0,4})(?:\/(?:p2p|ipfs)\/([^/]+))?$/
 const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
@@ -51,12 +52,12 @@ const NAMES: ReadonlySet<string> = new Set(['dns', 'dns4', 'dns6', 'dnsaddr'])
 const LINK_LOCAL = /^fe[89ab]/
 const MAPPED = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/
 
-const TAKEN = 'addresses are /ip4/… or /ip6/…, then /tcp/<port>'
+const SUPPORTED = 'addresses are /ip4/… or /ip6/…, then /tcp/<port>'
 const NO_NAMES = 'look the name up and use an address of its host'
 const NO_ZONE = 'put the interface in front: /ip6zone/<interface>/ip6/…'
 const NO_HOST = 'it stands for every address of a host that listens: use one of them'
 
-/** Read an address. Throws `InvalidParametersError` for what is none. */
+/** Parses an address. Throws `InvalidParametersError` if it is malformed. */
 export function parseAddress(addr: AddrLike): ParsedAddress {
   const text = textOf(addr)
   const match = SOCKET.exec(text)
@@ -71,7 +72,7 @@ export function parseAddress(addr: AddrLike): ParsedAddress {
   return parseOther(text)
 }
 
-/** Why an address cannot be dialled; undefined if it can. */
+/** Returns the reason why an address cannot be dialled; undefined if it can. */
 export function dialRefusal({ place, refusal }: ParsedAddress): Refusal | undefined {
   if (place === undefined) return refusal
   const { host, family, port } = place
@@ -84,12 +85,12 @@ export function dialRefusal({ place, refusal }: ParsedAddress): Refusal | undefi
   return zoneRefusal(place)
 }
 
-/** Why an address cannot be listened on; undefined if it can. */
+/** Returns the reason why an address cannot be listened on; undefined if it can. */
 export function listenRefusal({ place, refusal }: ParsedAddress): Refusal | undefined {
   return place === undefined ? refusal : zoneRefusal(place)
 }
 
-/** The socket of canonical text; undefined for an address of another kind. */
+/** Returns the socket address in canonical text; undefined for an address of another kind. */
 export function placeOfText(text: string): SocketPlace | undefined {
   const match = SOCKET.exec(text)
   if (match === null) return undefined
@@ -97,7 +98,7 @@ export function placeOfText(text: string): SocketPlace | undefined {
   return placeOf(family === '4' ? 4 : 6, host, Number(port), zone)
 }
 
-/** The transport that an address names first of all; empty if it names none. */
+/** Returns the outermost transport of an address; empty if it names none. */
 export function transportOf(address: string): TransportName | '' {
   if (SOCKET.test(address)) return 'tcp'
   const names = new Set(componentsOf(address).map(({ name }) => name))
@@ -105,7 +106,7 @@ export function transportOf(address: string): TransportName | '' {
   return ''
 }
 
-// The one that makes use of the others comes first.
+// Outer transports first.
 const TRANSPORTS: readonly (readonly [string, TransportName])[] = [
   ['p2p-circuit', 'circuit'],
   ['webtransport', 'webtransport'],
@@ -135,7 +136,7 @@ function zoneRefusal({ host, zone }: SocketPlace): Refusal | undefined {
   return { reason: `/ip6/${host} is link-local and names no interface`, hint: NO_ZONE }
 }
 
-/** A host in the one spelling it has. A mapped address names the IPv4 host that it is. */
+/** Returns a socket address with a canonical host; IPv4-mapped IPv6 addresses become IPv4. */
 function placeOf(
   family: 4 | 6,
   host: string,
@@ -165,7 +166,7 @@ function parseOther(given: string): ParsedAddress {
   const [, named] = match ?? []
   const peer = named === undefined ? undefined : peerText(named)
   const text = match === null ? canonical : canonical.slice(0, match.index)
-  // Two peers at one place are not the last of them.
+  // An address with two trailing peers must not be reduced to the last one.
   const place = PEER_PART.test(text) ? undefined : placeOfText(text)
   const refusal = place === undefined ? refusalOf(text, componentsOf(text)) : undefined
   return { text: place === undefined ? text : placeText(place), peer, place, refusal }
@@ -188,7 +189,7 @@ function componentsOf(text: string): readonly Component[] {
   return text === '' ? [] : loadMultiaddrs().multiaddr(text).getComponents()
 }
 
-/** Which part of an address that is no socket's is in the way. */
+/** Returns the reason why an address is not a socket address. */
 function refusalOf(text: string, components: readonly Component[]): Refusal {
   if (components.length === 0) {
     return { reason: 'it names a peer and no place', hint: 'dial the peer, or name its place' }
@@ -199,14 +200,14 @@ function refusalOf(text: string, components: readonly Component[]): Refusal {
     return { reason: `names are not resolved: ${partsText([first])}`, hint: NO_NAMES }
   }
   const host = names[0] === 'ip6zone' && names[1] === 'ip6' ? 1 : 0
-  let taken = names[host] === 'ip4' || names[host] === 'ip6' ? host + 1 : 0
-  if (taken === components.length)
-    return { reason: `${printable(text)} names no port`, hint: TAKEN }
-  if (taken > 0 && names[taken] === 'tcp') taken += 1
-  // Who is on the way is no obstacle; what goes on from there is.
-  if (taken > 1 && names[taken] === 'p2p' && taken + 1 < names.length) taken += 1
-  const rest = taken < components.length ? components.slice(taken) : components
-  return { reason: `no transport takes ${partsText(rest)}`, hint: TAKEN }
+  let supported = names[host] === 'ip4' || names[host] === 'ip6' ? host + 1 : 0
+  if (supported === components.length)
+    return { reason: `${printable(text)} names no port`, hint: SUPPORTED }
+  if (supported > 0 && names[supported] === 'tcp') supported += 1
+  // In a relayed address the peer of the relay is not the offending part, but the part after it is.
+  if (supported > 1 && names[supported] === 'p2p' && supported + 1 < names.length) supported += 1
+  const rest = supported < components.length ? components.slice(supported) : components
+  return { reason: `no transport takes ${partsText(rest)}`, hint: SUPPORTED }
 }
 
 function partsText(components: readonly Component[]): string {
@@ -216,7 +217,7 @@ function partsText(components: readonly Component[]): string {
   return printable(`/${parts.join('/')}`)
 }
 
-/** Text of a peer's choosing as one may show it. */
+/** Escapes non-printable characters of untrusted text. */
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`)
 }

@@ -1,28 +1,28 @@
 /**
- * Peer ids that are text until somebody asks for more.
+ * Peer ids as text, converted to other forms on demand.
  *
- * They have the shape and the symbol of @libp2p/peer-id's, so `isPeerId` knows them and either side's `equals`
- * takes the other's; the multihash, the CID and the public key come from that package at the first use.
+ * They have the interface and the symbol of @libp2p/peer-id, so that `isPeerId` and `equals` work across both.
+ * Multihash, CID and public key are obtained from that package at the first use.
  */
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import { misuse } from '../base/arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { loadPeerIds } from './load.ts'
 
-/** A peer: an object of @libp2p/peer-id or of this package, or text. */
+/** A peer id: an object of @libp2p/peer-id or of this package, or its text. */
 export type PeerLike = PeerId | string
 
 const PEER_ID = Symbol.for('@libp2p/peer-id')
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
-// Base58 of the three multihashes in use: ed25519 and secp256k1 keys in place, SHA-256 of an RSA or ECDSA key.
+// Base58 of the three multihashes in use: inlined ed25519 and secp256k1 keys, SHA-256 of an RSA or ECDSA key.
 const ED25519 = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/
 const SECP256K1 = /^16Uiu2HA[1-9A-HJ-NP-Za-km-z]{45}$/
 const HASHED = /^Qm[1-9A-HJ-NP-Za-km-z]{44}$/
 
 class TextPeerId {
   readonly #text: string
-  #whole: PeerId | undefined
+  #loaded: PeerId | undefined
   readonly [PEER_ID] = true
 
   constructor(text: string) {
@@ -71,18 +71,18 @@ class TextPeerId {
   }
 
   #load(): PeerId {
-    this.#whole ??= loadPeerIds().peerIdFromString(this.#text)
-    return this.#whole
+    this.#loaded ??= loadPeerIds().peerIdFromString(this.#text)
+    return this.#loaded
   }
 }
 
-/** The peer id of a text that is known to be one. */
+/** Returns the peer id of canonical text. */
 export function peerIdOf(text: string): PeerId {
-  // The union in @libp2p/interface tells its members apart by `type`; one class stands for all of them here.
+  // @libp2p/interface declares a union discriminated by `type`; here one class implements all members.
   return new TextPeerId(text) as unknown as PeerId
 }
 
-/** A peer as canonical text. Throws `InvalidParametersError` for what is none. */
+/** Returns the canonical text of a peer id. Throws `InvalidParametersError` for an invalid one. */
 export function peerText(peer: PeerLike): string {
   if (isPeer(peer)) return peer.toString()
   if (typeof peer !== 'string') {
@@ -90,7 +90,7 @@ export function peerText(peer: PeerLike): string {
   }
   if (ED25519.test(peer) || SECP256K1.test(peer) || HASHED.test(peer)) return peer
   try {
-    // CIDs and rarer multihashes. The multihash in base58 is the canonical text.
+    // CIDs and rarer multihashes. The canonical text is the multihash in base58.
     return loadPeerIds().peerIdFromString(peer).toString()
   } catch (err) {
     throw new InvalidParametersError(`expected a peer id, received ${JSON.stringify(peer)}`, {
@@ -99,7 +99,7 @@ export function peerText(peer: PeerLike): string {
   }
 }
 
-/** Whether a value is a peer id, of this package or of @libp2p/peer-id. */
+/** Returns whether a value is a peer id object of this package or of @libp2p/peer-id. */
 export function isPeer(value: unknown): value is PeerId {
   return typeof value === 'object' && value !== null && PEER_ID in value
 }

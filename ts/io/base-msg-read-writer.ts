@@ -1,8 +1,8 @@
 /**
- * Messages over anything that carries bytes.
+ * Messages over any byte carrier.
  *
- * For a `Stream` there is `stream.messages()`, which cuts in Rust and brings many messages at a time; what stands
- * here reads a prefix, then a message, and takes no byte beyond it from what is below.
+ * These classes read a prefix, then a message, and never read beyond it. For a `Stream`, `stream.messages()` parses in
+ * Rust and delivers many messages at a time.
  */
 import {
   ABORT_OPTIONS,
@@ -30,11 +30,11 @@ import { SerialQueue } from './serial-queue.ts'
 
 /** Options of every {@link BaseMsgReadWriter}. */
 export interface MsgReadWriterOptions {
-  /** Bytes of a message at most, in both directions; 8 MiB unless given. */
+  /** Maximum bytes of a message, in both directions. Defaults to 8 MiB. */
   maxMessageBytes?: number
 }
 
-/** @internal The options that every one of them takes. */
+/** @internal Checks of the options common to all framings. */
 export const MSG_READ_WRITER_CHECKS: OptionChecks<MsgReadWriterOptions> = {
   maxMessageBytes: integer(1)
 }
@@ -42,28 +42,29 @@ export const MSG_READ_WRITER_CHECKS: OptionChecks<MsgReadWriterOptions> = {
 const aCarrier = objectWith('read', 'write', 'close')
 
 /**
- * Reads and writes messages; a subclass says how their lengths are told.
+ * Reads and writes messages; a subclass defines the encoding of their lengths.
  *
- * Calls answer in call order, one at a time. An aborted read is taken up exactly where it was by the next one. A
- * length that cannot be read or is over the limit ends the reading half: what follows it cannot be told apart, and
- * every later call rejects with the same error. Nothing here closes what is below.
+ * Calls run in call order, one at a time. The next read resumes exactly where an aborted one stopped. A length that is
+ * malformed or over the limit ends the reading half, as the following messages cannot be delimited: all later reads
+ * reject with the same error. Only {@link BaseMsgReadWriter.close} closes the carrier.
  */
 export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
-  /** What carries the bytes. */
+  /** The carrier of the bytes. */
   readonly readWriteCloser: ReadWriteCloser
-  /** Bytes of a length prefix; 0 where they depend on the length. */
+  /** Bytes of a length prefix; 0 if they depend on the length. */
   readonly sizeLenBytes: number = 0
-  /** Bytes of a message at most. */
+  /** Maximum bytes of a message. */
   readonly maxMessageBytes: number
-  /** What {@link BaseMsgReadWriter.nextMsgLen} reads from: the carrier, and what an aborted call gave back. */
+  /** The reader for {@link BaseMsgReadWriter.nextMsgLen}: bytes that aborted calls put back, then the carrier. */
   protected readonly reader: Reader & { unshift(bytes: Uint8Array): void }
   readonly #reads = new SerialQueue()
   readonly #writes = new SerialQueue()
-  // The length of a message whose prefix was read and whose body was not.
+  // Length of a message whose prefix has been read and whose body has not.
   #length: number | undefined
   #readFault: Error | undefined
   #writeFault: unknown
 
+  /** @throws {@link InvalidParametersError} for an invalid carrier or option. */
   constructor(readWriteCloser: ReadWriteCloser, options: MsgReadWriterOptions = {}) {
     aCarrier(readWriteCloser, 'readWriteCloser')
     checkOptions(options, MSG_READ_WRITER_CHECKS)
@@ -72,23 +73,34 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
     this.reader = new CarrierReader(readWriteCloser)
   }
 
-  /** A message as it is on the wire: its prefix, then itself. Throws `MessageTooLargeError` if no prefix can say it. */
+  /**
+   * Returns a message as sent: prefix, then body.
+   *
+   * @throws {@link MessageTooLargeError} if the prefix cannot encode the length.
+   */
   abstract encodeMsg(message: Uint8Array): Uint8Array
 
   /**
-   * Read a prefix from {@link BaseMsgReadWriter.reader}; answers with the bytes of the message behind it.
+   * Reads a prefix from {@link BaseMsgReadWriter.reader}; resolves to the length of the message after it. An aborted
+   * call puts back what it read, as `readExactly` and `readLength` do.
    *
-   * Rejects with `MissingLengthError` at an end before or in the prefix, with `MsgioError` for one that is none. An
-   * aborted call gives back what it read, as `readExactly` and `readLength` do.
+   * @throws {@link MissingLengthError} at the end of the stream before or inside the prefix.
+   * @throws {@link MsgioError} for a malformed prefix.
    */
   abstract nextMsgLen(options?: AbortOptions): Promise<number>
 
   /**
-   * The next message, in memory of its own.
+   * Reads the next message, into memory of its own.
    *
-   * Rejects with `MissingLengthError` at the end (its cause tells whether it lay between messages),
-   * `MissingMessageError` at an end inside a message, `MessageTooLargeError` before the body of a message over the
-   * limit is read, `MsgioError` for a broken prefix, `AbortError`, and what the carrier rejects with.
+   * Also rejects with the errors of the carrier.
+   *
+   * @throws {@link MissingLengthError} at the end of the stream; its `cause` is an {@link IncompleteReadError}, whose
+   * `isCleanClose` is true between messages.
+   * @throws {@link MissingMessageError} at the end of the stream inside a message.
+   * @throws {@link MessageTooLargeError} before the body of a message over the limit is read.
+   * @throws {@link MsgioError} for a malformed prefix.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for an invalid option.
    */
   readMsg(options: AbortOptions = {}): Promise<Uint8Array> {
     checkOptions(options, ABORT_OPTIONS)
@@ -96,10 +108,14 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
   }
 
   /**
-   * Write a message; resolves when the carrier has accepted it.
+   * Writes a message; resolves when the carrier has accepted it.
    *
-   * Rejects with `MessageTooLargeError` before anything is written. A write that ended after a part of the message
-   * was accepted leaves the writing half unusable: later calls reject with `MsgioError`.
+   * Also rejects with the errors of the carrier.
+   *
+   * @throws {@link MessageTooLargeError} before anything is written.
+   * @throws {@link MsgioError} if an earlier write was interrupted inside its message, which makes this half unusable.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for a message that is not a `Uint8Array`, or an invalid option.
    */
   writeMsg(message: Uint8Array, options: AbortOptions = {}): Promise<void> {
     someBytes(message, 'message')
@@ -107,12 +123,15 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
     return this.#writes.run(() => this.#write(message, options), options.signal)
   }
 
-  /** Close the carrier. */
+  /** Closes the carrier, with its errors. */
   close(options?: AbortOptions): Promise<void> {
     return this.readWriteCloser.close(options)
   }
 
-  /** Messages until an end between two of them, or our own close; throws as {@link BaseMsgReadWriter.readMsg} otherwise. */
+  /**
+   * Iterates over messages until the end of the stream between two of them, or a local close. Otherwise throws as
+   * {@link BaseMsgReadWriter.readMsg} rejects.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, undefined> {
     for (;;) {
       let message: Uint8Array
@@ -169,12 +188,12 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
   }
 }
 
-/** The carrier, and what was given back of it. */
+/** Reads bytes that were put back, then the carrier. */
 class CarrierReader extends Pushback {
   readonly #carrier: ReadWriteCloser
 
   constructor(carrier: ReadWriteCloser) {
-    // Without a size the carrier decides how much that is.
+    // Without a size, the carrier decides how much to return.
     super((n, options) => carrier.read(Number.isFinite(n) ? n : undefined, options))
     this.#carrier = carrier
   }
@@ -188,13 +207,13 @@ class CarrierReader extends Pushback {
   }
 }
 
-/** Why nothing can be written behind a failed write of `length` bytes; undefined if it stopped at a boundary. */
+/** Returns the error of all writes after a failed one of `length` bytes; undefined if that ended at a boundary. */
 function faultOf(err: unknown, length: number): unknown {
-  const tells =
+  const reportsAccepted =
     err instanceof AbortError || err instanceof TimeoutError || err instanceof StreamClosedError
-  if (!tells) return err
+  if (!reportsAccepted) return err
   if (err.bytesAccepted === 0 || err.bytesAccepted === length) return undefined
-  return new MsgioError('an earlier write ended inside of its message', { cause: err })
+  return new MsgioError('an earlier write ended inside its message', { cause: err })
 }
 
 function isCleanEnd(err: unknown): boolean {

@@ -1,4 +1,4 @@
-/** Whatever carries bytes, as a {@link ReadWriteCloser}. */
+/** Adapters of byte carriers to {@link ReadWriteCloser}. */
 import type { Duplex } from 'node:stream'
 import { aString, checkOptions, integer, misuse, type OptionChecks } from '../base/arguments.ts'
 import type { HostPort } from '../identity/address.ts'
@@ -7,27 +7,41 @@ import type { ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { TcpStream } from './tcp-stream.ts'
 import { WebCarrier } from './web-carrier.ts'
 
-/** Whatever carries bytes both ways. */
+/** A bidirectional byte carrier. */
 export type AnyDuplex = ReadWriteCloser | Duplex | ReadableWritablePair<Uint8Array, Uint8Array>
 
-/** What an adapter cannot find out for itself. */
+/** Options of {@link fromDuplex} and {@link fromWebStreams}: properties that an adapter cannot determine. */
 export interface CarrierOptions {
-  /** The host and port at the other end. */
+  /** The remote host and port. */
   remoteAddress?: HostPort
 }
 
 const ADDRESS_CHECKS: OptionChecks<HostPort> = { host: aString, port: integer(0, 0xffff) }
 
 const CARRIER_CHECKS: OptionChecks<CarrierOptions> = {
-  // Any value is checked.
+  // `checkOptions` accepts any value, and throws.
   remoteAddress: (value, name) => checkOptions(value as HostPort, ADDRESS_CHECKS, name)
 }
 
 /**
- * A `node:stream` Duplex as a {@link ReadWriteCloser}. It is the adapter's alone from here on.
+ * Adapts a `node:stream` Duplex, which the adapter owns from now on.
  *
- * Reads are empty at its end. For a `net.Socket` there is `tcpStream`; async iterables, Web streams and functions
- * become a Duplex by Node's `Duplex.from`.
+ * Reads resolve to an empty array at its end. For a `net.Socket` use `tcpStream`. Node's `Duplex.from` converts async
+ * iterables, Web streams and functions.
+ *
+ * @throws {@link InvalidParametersError} if `duplex` is not a Duplex, or for an invalid option.
+ * @example
+ * ```ts
+ * import { spawn } from 'node:child_process'
+ * import { Duplex } from 'node:stream'
+ * import { fromDuplex, readSome } from 'ferroswarm/io'
+ *
+ * const { stdin, stdout } = spawn('cat')
+ * const carrier = fromDuplex(Duplex.from({ readable: stdout, writable: stdin }))
+ * await carrier.write(Buffer.from('hello'))
+ * console.log((await readSome(carrier))?.length)
+ * await carrier.close()
+ * ```
  */
 export function fromDuplex(
   duplex: Duplex,
@@ -38,7 +52,11 @@ export function fromDuplex(
   return new DuplexCarrier(duplex, '', options.remoteAddress)
 }
 
-/** A pair of Web streams as a {@link ReadWriteCloser}. Both are locked from here on. Reads are empty at the end. */
+/**
+ * Adapts a pair of Web streams, which are locked from now on. Reads resolve to an empty array at the end.
+ *
+ * @throws {@link InvalidParametersError} if `pair` is not a pair of Web streams, or for an invalid option.
+ */
 export function fromWebStreams(
   pair: ReadableWritablePair<Uint8Array, Uint8Array>,
   options: CarrierOptions = {}
@@ -48,7 +66,7 @@ export function fromWebStreams(
   return new WebCarrier(pair, options.remoteAddress)
 }
 
-/** The carrier that a duplex is or can be made into. Throws `InvalidParametersError` for what is none. */
+/** Returns `duplex`, adapted if need be. Throws `InvalidParametersError` if it is not a byte carrier. */
 export function carrierOf(duplex: AnyDuplex): ReadWriteCloser {
   if (isDuplex(duplex)) {
     const { Socket } = process.getBuiltinModule('node:net')
@@ -68,7 +86,7 @@ function isCarrier(value: unknown): value is ReadWriteCloser {
 }
 
 function has(value: unknown, ...methods: readonly string[]): boolean {
-  // Anything but null and undefined can be asked for a member, here and below.
+  // Member access is safe on anything but null and undefined, here and below.
   const object = (value ?? {}) as Readonly<Record<string, unknown>>
   return methods.every((method) => typeof object[method] === 'function')
 }

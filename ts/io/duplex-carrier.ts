@@ -10,17 +10,17 @@ import { closing } from './closing.ts'
 import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts'
 import { SerialQueue } from './serial-queue.ts'
 
-/** What one abortable write hands down at a time, so that an abort can tell how much went through. */
+/** Bytes of an abortable write passed to the duplex at a time, so that an abort can report how many were accepted. */
 const PIECE_BYTES = 64 * 1024
 
 /**
- * How long a closed duplex waits for the other side's end. Closing a socket while bytes of the peer are unread makes
- * the system reset it, which may cost the peer our last bytes.
+ * Milliseconds for which a closed duplex waits for the remote's end. Closing a socket with unread bytes makes the
+ * system reset the connection, which may lose the last bytes sent to the peer.
  */
 const LINGER_MS = 2_000
 
-// What the system says when the other side is gone, and what a write under way is told when the duplex is destroyed.
-const GONE = new Set([
+// Codes of system errors for a lost connection, and that of a pending write when the duplex is destroyed.
+const CONNECTION_LOST = new Set([
   'ECONNRESET',
   'ECONNABORTED',
   'EPIPE',
@@ -30,7 +30,7 @@ const GONE = new Set([
   'ERR_STREAM_DESTROYED'
 ])
 
-/** Reads and writes a Duplex, which is this object's alone from here on. */
+/** Reads and writes a Duplex, which it owns exclusively. */
 export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
   readonly #duplex: Duplex
   readonly #transport: string
@@ -39,9 +39,9 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
   #remoteAddress: HostPort | undefined
   #closing: Promise<void> | undefined
   #ended = false
-  // What was taken from the duplex and not handed out, and what was put back.
+  // Bytes read from the duplex and not yet returned, and bytes put back.
   readonly #held = new ByteQueue()
-  // Called when there may be something to read, or nothing any more.
+  // Called when the duplex may be readable, or has ended.
   #wake: (() => void) | undefined
   readonly #onEvent = (): void => this.#wake?.()
 
@@ -49,14 +49,16 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
     this.#duplex = duplex
     this.#transport = transport
     this.#remoteAddress = remoteAddress
-    // The first listener stays for life: an error that nobody listens to ends the process.
+    // The `error` listener is never removed: an unhandled `error` event ends the process.
     for (const event of ['error', 'readable', 'end', 'close']) duplex.on(event, this.#onEvent)
   }
 
+  /** The remote host and port, also after the close; undefined if unknown. */
   get remoteAddress(): HostPort | undefined {
     return this.#remoteAddress
   }
 
+  /** Sets {@link DuplexCarrier.remoteAddress}. */
   protected setRemoteAddress(address: HostPort): void {
     this.#remoteAddress = address
   }
@@ -67,10 +69,14 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
   }
 
   /**
-   * Up to `n` bytes, without `n` what has arrived. Empty at the remote's end, and after our own close.
+   * Reads up to `n` bytes; without `n`, all that have arrived. Resolves to an empty array at the remote's end and after
+   * a local close. Concurrent reads run one at a time, in call order.
    *
-   * Rejects with `ConnectionClosedError` if the connection was lost, with `AbortError`, and with whatever else the
-   * duplex fails with. One read at a time, in call order.
+   * Also rejects with any other error of the duplex.
+   *
+   * @throws {@link ConnectionClosedError} if the connection was lost.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for an invalid size or option.
    */
   read(n?: number, options: AbortOptions = {}): Promise<Uint8Array> {
     if (n !== undefined) aSize(n, 'n')
@@ -79,17 +85,20 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
     return this.#reads.run(() => this.#read(n, options.signal), options.signal)
   }
 
-  /** Put bytes back in front of everything unread. */
+  /** Puts bytes back in front of all unread ones; drops them after a local close. */
   unshift(bytes: Uint8Array): void {
     someBytes(bytes, 'bytes')
     if (bytes.length > 0 && this.#closing === undefined) this.#held.unshift([bytes], bytes.length)
   }
 
   /**
-   * Write; resolves when the duplex has passed everything on. One write at a time, in call order.
+   * Writes; resolves when the duplex has flushed all bytes. Concurrent writes run one at a time, in call order.
    *
-   * Rejects with `ConnectionClosedError` after our own close and if the connection was lost, with `AbortError`, whose
-   * `bytesAccepted` the remote gets all the same, and with whatever else the duplex fails with.
+   * Also rejects with any other error of the duplex.
+   *
+   * @throws {@link ConnectionClosedError} after a local close, or if the connection was lost.
+   * @throws {@link AbortError} by `signal`; the remote still receives `bytesAccepted`.
+   * @throws {@link InvalidParametersError} if `bytes` is not a `Uint8Array`, or for an invalid option.
    */
   write(bytes: Uint8Array, options: AbortOptions = {}): Promise<void> {
     someBytes(bytes, 'bytes')
@@ -98,10 +107,14 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
   }
 
   /**
-   * Flush, end both directions, read no more. Idempotent; after a failure it only frees.
+   * Flushes, ends both directions and reads no more. Idempotent; after a failure it only releases resources.
    *
-   * The signal, or without one a minute, ends the wait for the flush. The duplex is destroyed then with what was not
-   * flushed, and the call rejects with `AbortError` or `TimeoutError`.
+   * If the flush is interrupted by `signal` or takes longer than a minute without one, the duplex is destroyed with the
+   * unflushed bytes.
+   *
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link TimeoutError} after a minute without `signal`.
+   * @throws {@link InvalidParametersError} for an invalid option.
    */
   close(options: AbortOptions = {}): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
@@ -121,20 +134,20 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
     for (;;) {
       if (this.#closing !== undefined) return this.#end()
       if (this.#held.bytes > 0) return this.#held.take(n)
-      // All that has arrived; empty-handed it starts the source, or makes an end that is there show.
+      // All bytes that have arrived. If there are none, it starts the source, or makes a buffered end surface.
       const chunk = duplex.read() as Uint8Array | null
       if (chunk !== null) {
-        // Plain bytes and no Buffer: what a caller compares with.
+        // A plain `Uint8Array` and not a Buffer, so that deep comparisons with one succeed.
         this.#held.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length))
         continue
       }
       if (duplex.readableEnded) return this.#end()
       if (duplex.destroyed) throw this.#failure()
-      await this.#somethingToRead(signal)
+      await this.#untilReadable(signal)
     }
   }
 
-  #somethingToRead(signal: AbortSignal | undefined): Promise<void> {
+  #untilReadable(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const release = onceAborted(signal, () => {
         this.#wake = undefined
@@ -149,16 +162,16 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
   }
 
   async #write(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
-    if (signal === undefined) return this.#pass(bytes)
+    if (signal === undefined) return this.#writeOnce(bytes)
     for (let at = 0; at < bytes.length || at === 0; at += PIECE_BYTES) {
       if (signal.aborted) throw aborted(signal, at)
-      // A copy: an abort gives the caller its memory back while the duplex still has the piece.
+      // A copy: after an abort the caller may reuse its memory while the duplex still holds the piece.
       const piece = bytes.slice(at, at + PIECE_BYTES)
-      await abortable(this.#pass(piece), signal, () => at + piece.length)
+      await abortable(this.#writeOnce(piece), signal, () => at + piece.length)
     }
   }
 
-  #pass(bytes: Uint8Array): Promise<void> {
+  #writeOnce(bytes: Uint8Array): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(this.#closedHere())
     if (this.#duplex.destroyed) return Promise.reject(this.#failure())
     if (bytes.length === 0) return Promise.resolve()
@@ -182,7 +195,7 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
         else if (!duplex.destroyed) this.#linger()
       })
       if (duplex.readableEnded) return
-      // What still comes is thrown away, up to the remote's end.
+      // Later bytes are discarded, up to the remote's end.
       duplex.once('end', () => {
         if (duplex.writableFinished) duplex.destroy()
       })
@@ -191,7 +204,7 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
     })
   }
 
-  /** Everything is flushed: the other side has some time for its end. */
+  /** Destroys the flushed duplex after {@link LINGER_MS}, unless the remote's end comes first. */
   #linger(): void {
     const timer = setTimeout(() => this.#duplex.destroy(), LINGER_MS)
     timer.unref()
@@ -205,9 +218,9 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
 
   #explain(err: Error): Error {
     if (err instanceof AbortError) return err
-    // Errors of the system have one.
+    // System errors have a code.
     const { code } = err as NodeJS.ErrnoException
-    if (code === undefined || !GONE.has(code)) return err
+    if (code === undefined || !CONNECTION_LOST.has(code)) return err
     return new ConnectionClosedError(`the connection was lost: ${code}`, {
       cause: err,
       closeReason: code,
@@ -215,7 +228,7 @@ export class DuplexCarrier implements ReadWriteCloser, ChunkReader {
     })
   }
 
-  /** Why the duplex is gone. */
+  /** Returns the reason for the end of the duplex. */
   #failure(): Error {
     if (this.#duplex.errored !== null) return this.#explain(this.#duplex.errored)
     return new ConnectionClosedError('the connection was closed', { transport: this.#transport })

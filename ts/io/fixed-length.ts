@@ -1,4 +1,4 @@
-/** Messages behind a length of 1, 2, 4 or 8 bytes in network order. */
+/** Messages prefixed with a length of 1, 2, 4 or 8 bytes in network order. */
 import { checkOptions, misuse, type OptionChecks, oneOf } from '../base/arguments.ts'
 import { IncompleteReadError, MissingLengthError } from '../errors.ts'
 import {
@@ -10,12 +10,12 @@ import { framed, type PrefixFormat, prefixFormat, readPrefix } from './framing.t
 import type { AbortOptions, Reader, ReadWriteCloser } from './interfaces.ts'
 import { readExactly } from './read-exactly.ts'
 
-/** Bytes that tell a length. */
+/** Size of a length prefix in bytes. */
 export type LengthBytes = 1 | 2 | 4 | 8
 
 /** Options of {@link FixedLengthMsgReadWriter}. */
 export interface FixedLengthOptions extends MsgReadWriterOptions {
-  /** Bytes that tell a length; 4 unless given. */
+  /** Size of the length prefix in bytes. Defaults to 4. */
   lengthBytes?: LengthBytes
 }
 
@@ -26,15 +26,24 @@ const FIXED_LENGTH_CHECKS: OptionChecks<FixedLengthOptions> = {
 
 const FRAMINGS = { 1: 'fixed8', 2: 'fixed16', 4: 'fixed32', 8: 'fixed64' } as const
 
-/** A message behind its length. Throws `MessageTooLargeError` for one that is too long for `lengthBytes`. */
+/**
+ * Returns a message prefixed with its length.
+ *
+ * @throws {@link MessageTooLargeError} if the length does not fit `lengthBytes`.
+ * @throws {@link InvalidParametersError} for another `lengthBytes`, or a message that is not a `Uint8Array`.
+ */
 export function encodeMessage(message: Uint8Array, lengthBytes: LengthBytes): Uint8Array {
   return framed(fixedFormat(lengthBytes), message)
 }
 
 /**
- * Read a length in network order.
+ * Reads a length in network order.
  *
- * Rejects with `MissingLengthError` at an end before or in it, with `MessageTooLargeError` for a length above 2^53-1.
+ * Also rejects with the errors of the reader.
+ *
+ * @throws {@link MissingLengthError} at the end of the stream before or inside the length.
+ * @throws {@link MessageTooLargeError} for a length above 2^53-1.
+ * @throws {@link InvalidParametersError} for another `lengthBytes`, or an invalid reader or option.
  */
 export function readLength(
   reader: Reader,
@@ -63,11 +72,25 @@ function fixedFormat(lengthBytes: LengthBytes): PrefixFormat {
   throw misuse('lengthBytes', '1, 2, 4 or 8', lengthBytes)
 }
 
-/** Messages behind lengths of a fixed size, as `FixedSizeLenMsgReadWriter` of py and msgio's first form. */
+/**
+ * Messages with length prefixes of a fixed size, as `FixedSizeLenMsgReadWriter` of py-libp2p and go-msgio's fixed form.
+ *
+ * @example
+ * ```ts
+ * import { FixedLengthMsgReadWriter, tcpStream } from 'ferroswarm/io'
+ *
+ * const messages = new FixedLengthMsgReadWriter(tcpStream(socket), { lengthBytes: 4 })
+ * await messages.writeMsg(Buffer.from('hello'))
+ * for await (const message of messages) console.log(message.length)
+ * await messages.close()
+ * ```
+ */
 export class FixedLengthMsgReadWriter extends BaseMsgReadWriter {
+  /** Size of the length prefix in bytes. */
   override readonly sizeLenBytes: LengthBytes
   readonly #format: PrefixFormat
 
+  /** @throws {@link InvalidParametersError} for an invalid carrier or option. */
   constructor(readWriteCloser: ReadWriteCloser, options: FixedLengthOptions = {}) {
     super(readWriteCloser, baseOptions(options))
     this.sizeLenBytes = options.lengthBytes ?? 4
@@ -83,7 +106,7 @@ export class FixedLengthMsgReadWriter extends BaseMsgReadWriter {
   }
 }
 
-/** The options that every framing has. Throws `InvalidParametersError` for one that this framing has not. */
+/** Returns the options common to all framings. Throws `InvalidParametersError` for an invalid one. */
 function baseOptions(options: FixedLengthOptions): MsgReadWriterOptions {
   checkOptions(options, FIXED_LENGTH_CHECKS)
   const { maxMessageBytes } = options

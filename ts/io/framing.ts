@@ -1,31 +1,31 @@
 /**
- * Length prefixes for bytes that are in JavaScript already; what comes off the wire is cut in Rust.
+ * Length prefixes of messages held by JavaScript; messages of streams are parsed in Rust.
  */
 import { integer, misuse, bytes as someBytes } from '../base/arguments.ts'
 import { allocate } from '../base/bytes.ts'
 import { MessageTooLargeError, MsgioError } from '../errors.ts'
 
-/** Bytes of a message at most, unless said otherwise; the limit of go-msgio. */
+/** Default maximum bytes of a message: the limit of go-msgio. */
 export const MESSAGE_BYTES_MAX: number = 8 * 1024 * 1024
 
-/** How a message's length stands in front of it: an unsigned varint, or big-endian in 1, 2, 4 or 8 bytes. */
+/** Encoding of a length prefix: an unsigned varint, or 1, 2, 4 or 8 bytes in big-endian order. */
 export type Framing = 'varint' | 'fixed8' | 'fixed16' | 'fixed32' | 'fixed64'
 
-/** A framing as the boundary numbers it, with what a prefix of it can say. */
+/** A framing, with its number on the native side and its range. */
 export interface PrefixFormat {
-  /** The number that `frame` takes. */
+  /** The number passed to the native `frame`. */
   readonly id: number
   /** Bytes of a prefix; 0 for a varint, whose prefix grows with the length. */
   readonly prefixBytes: number
-  /** The largest length a prefix can tell. */
+  /** The largest length that a prefix can encode. */
   readonly lengthMax: number
 }
 
-/** A prefix that was read. */
+/** A decoded prefix. */
 export interface Prefix {
-  /** Bytes of the message behind it. */
+  /** Bytes of the message after the prefix. */
   readonly length: number
-  /** Bytes of its own. */
+  /** Bytes of the prefix. */
   readonly prefixBytes: number
 }
 
@@ -40,7 +40,7 @@ const FORMATS: Readonly<Record<Framing, PrefixFormat>> = {
   fixed64: { id: 4, prefixBytes: 8, lengthMax: Number.MAX_SAFE_INTEGER }
 }
 
-/** The format of a framing. Throws `InvalidParametersError` for a name that is none. */
+/** Returns the format of a framing. Throws `InvalidParametersError` for an unknown name. */
 export function prefixFormat(framing: Framing): PrefixFormat {
   if (!Object.hasOwn(FORMATS, framing)) {
     throw misuse('framing', `one of ${Object.keys(FORMATS).join(', ')}`, framing)
@@ -48,20 +48,20 @@ export function prefixFormat(framing: Framing): PrefixFormat {
   return FORMATS[framing]
 }
 
-/** A limit of messages as it was given. Throws `InvalidParametersError` for one that is not 1 to `largest`. */
+/** Returns a message limit. Throws `InvalidParametersError` unless it is an integer from 1 to `largest`. */
 export function checkLimit(bytes: number, largest: number = Number.MAX_SAFE_INTEGER): number {
   integer(1, largest)(bytes, 'maxMessageBytes')
   return bytes
 }
 
-/** Throws `MessageTooLargeError` for a message over its limit, `InvalidParametersError` for what is no bytes. */
+/** Throws `MessageTooLargeError` for a message over `limit`, `InvalidParametersError` unless it is a `Uint8Array`. */
 export function checkMessage(message: Uint8Array, limit: number): void {
   someBytes(message, 'message')
   if (message.length <= limit) return
   throw new MessageTooLargeError(`message of ${message.length} bytes exceeds limit of ${limit}`)
 }
 
-/** A message behind its prefix, in memory of its own. */
+/** Returns a prefixed message, in memory of its own. */
 export function framed(format: PrefixFormat, message: Uint8Array): Uint8Array {
   checkMessage(message, format.lengthMax)
   const prefixBytes = prefixLength(format, message.length)
@@ -71,7 +71,7 @@ export function framed(format: PrefixFormat, message: Uint8Array): Uint8Array {
   return bytes
 }
 
-/** Bytes of the prefix of a message of this length. */
+/** Returns the size of the prefix of a message of this length. */
 export function prefixLength(format: PrefixFormat, length: number): number {
   if (format.prefixBytes > 0) return format.prefixBytes
   let bytes = 1
@@ -79,7 +79,7 @@ export function prefixLength(format: PrefixFormat, length: number): number {
   return bytes
 }
 
-/** Write the prefix of a message of this length at the start of `into`; answers with its bytes. */
+/** Writes the prefix of a message of this length at the start of `into`; returns its size. */
 export function writePrefix(format: PrefixFormat, length: number, into: Uint8Array): number {
   let rest = length
   if (format.prefixBytes > 0) {
@@ -99,7 +99,7 @@ export function writePrefix(format: PrefixFormat, length: number, into: Uint8Arr
 }
 
 /**
- * Read the prefix at `offset`; undefined if there is only a part of it.
+ * Reads the prefix at `offset`; returns undefined if it is incomplete.
  *
  * Throws `MsgioError` for a varint that is overlong or not minimal, `MessageTooLargeError` for a length above 2^53-1.
  */

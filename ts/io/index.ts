@@ -1,4 +1,4 @@
-/** ferroswarm/io: readers, writers and framed messages over anything that carries bytes. Loads nothing native. */
+/** ferroswarm/io: readers, writers and framed messages over any byte carrier. Importing it loads nothing native. */
 
 export {
   AbortError,

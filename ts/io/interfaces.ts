@@ -1,7 +1,7 @@
 /**
- * The shapes of things that carry bytes or messages. They are structural: what has the methods is one.
+ * Interfaces of byte and message carriers, matched structurally.
  *
- * `Stream` and `TcpStream` are {@link ReadWriteCloser}s; `fromDuplex` and `fromWebStreams` make one of anything else.
+ * `Stream` and `TcpStream` are {@link ReadWriteCloser}s; `fromDuplex` and `fromWebStreams` adapt other types.
  */
 import type { AbortOptions } from '../base/abort.ts'
 import type { HostPort } from '../identity/address.ts'
@@ -9,92 +9,104 @@ import type { HostPort } from '../identity/address.ts'
 export type { AbortOptions } from '../base/abort.ts'
 export type { HostPort } from '../identity/address.ts'
 
-/** What a reader can tell about the connection under it, for errors that say why bytes are missing. */
+/** State of the connection below a reader, for errors that explain missing bytes. */
 export interface ConnState {
   /** `tcp`, `quic`, `ws`, ... */
   readonly transport: string
-  /** When the connection was made, in milliseconds since the epoch. */
+  /** Time at which the connection was opened, in milliseconds since the epoch. */
   readonly openedAt: number
 }
 
 /**
- * Bytes come from it, in order. What takes any reader takes this.
+ * A source of bytes, in order.
  *
- * There are two kinds, which differ in what `read` without `n` does and how they tell their end: {@link StreamReader}
- * and {@link ChunkReader}. `readSome`, `readAll` and `readExactly` do the same on both.
+ * There are two kinds, which differ in `read` without `n` and in the report of their end: {@link StreamReader} and
+ * {@link ChunkReader}. `readSome`, `readAll` and `readExactly` behave the same on both.
  */
 export interface Reader {
-  /** Up to `n` bytes, as soon as any are there; `read(0)` answers empty without looking. */
+  /** Reads up to `n` bytes as soon as any are available; `read(0)` resolves to an empty array at once. */
   read(n?: number, options?: AbortOptions): Promise<Uint8Array>
-  /** True once the end has been reported, on a reader whose end is an empty answer. */
+  /** True once the end has been reported, on a reader that reports it as an empty array. */
   readonly readableEnded?: boolean
-  /** Puts bytes back in front of everything unread, so that a call that gives up loses none. */
+  /** Puts bytes back in front of all unread ones, so that an abandoned call loses none. */
   unshift?(bytes: Uint8Array): void
-  /** About the connection under it, where that is known. */
+  /** Returns the state of the connection below, if known. */
   connState?(): ConnState | undefined
 }
 
 /**
- * A reader as `Stream` is one: `read` without `n` reads everything to the end, and at the end `read` rejects with
+ * A reader such as `Stream`: `read` without `n` reads everything up to the end, and at the end `read` rejects with
  * `StreamEOFError`.
  */
 export interface StreamReader extends Reader {
+  /** Puts bytes back in front of all unread ones. */
   unshift(bytes: Uint8Array): void
 }
 
 /**
- * A reader as the adapters of this module are: `read` without `n` answers with what has arrived, and at the end with
- * nothing, after which `readableEnded` is true.
+ * A reader such as the adapters of this module: `read` without `n` resolves to the bytes that have arrived, and at the
+ * end to an empty array, after which `readableEnded` is true.
  */
 export interface ChunkReader extends Reader {
+  /** True once the end has been reported. */
   readonly readableEnded: boolean
+  /** Puts bytes back in front of all unread ones. */
   unshift(bytes: Uint8Array): void
 }
 
-/** Bytes go into it, in order. */
+/** A sink of bytes, in order. */
 export interface Writer {
-  /** Resolves when every byte is accepted. Concurrent writes never interleave. */
+  /** Writes; resolves when all bytes are accepted. Concurrent writes never interleave. */
   write(bytes: Uint8Array, options?: AbortOptions): Promise<void>
 }
 
-/** Has an end that the caller can bring about. */
+/** A carrier that can be closed. */
 export interface Closer {
-  /** Idempotent. */
+  /** Closes the carrier. Idempotent. */
   close(options?: AbortOptions): Promise<void>
 }
 
+/** A {@link Reader} and {@link Writer}. */
 export interface ReadWriter extends Reader, Writer {}
 
+/** A {@link Reader} that can be closed. */
 export interface ReadCloser extends Reader, Closer {}
 
+/** A {@link Writer} that can be closed. */
 export interface WriteCloser extends Writer, Closer {}
 
-/** A connection as the layers above see it. */
+/** A bidirectional byte carrier, such as a connection. */
 export interface ReadWriteCloser extends Reader, Writer, Closer {
-  /** The host and port at the other end, kept after the close; undefined where there is none. */
+  /** The remote host and port, also after the close; undefined if there is none. */
   readonly remoteAddress: HostPort | undefined
 }
 
-/** Messages come from it, whole and in order. */
+/** A source of whole messages, in order. */
 export interface MsgReader {
-  /** The next message. */
+  /** Reads the next message. */
   readMsg(options?: AbortOptions): Promise<Uint8Array>
 }
 
-/** Messages go into it, whole and in order. */
+/** A sink of whole messages, in order. */
 export interface MsgWriter {
-  /** Resolves when the message is accepted. */
+  /** Writes a message; resolves when it is accepted. */
   writeMsg(message: Uint8Array, options?: AbortOptions): Promise<void>
 }
 
+/** A {@link MsgReader} and {@link MsgWriter}. */
 export interface MsgReadWriter extends MsgReader, MsgWriter {}
 
+/** A {@link MsgReadWriter} that can be closed. */
 export interface MsgReadWriteCloser extends MsgReader, MsgWriter, Closer {}
 
-/** Seals and opens bytes that are in memory, synchronously. */
+/** Encrypts and decrypts bytes in memory, synchronously. */
 export interface Encrypter {
-  /** Sealed bytes, in memory of their own. */
+  /** Returns the ciphertext, in memory of its own. */
   encrypt(bytes: Uint8Array): Uint8Array
-  /** The opposite. Throws `DecryptionFailedError` for what was not sealed for us, or not in this order. */
+  /**
+   * Returns the plaintext, in memory of its own.
+   *
+   * @throws {@link DecryptionFailedError} for bytes that were not encrypted by the remote, or not in this order.
+   */
   decrypt(bytes: Uint8Array): Uint8Array
 }

@@ -1,27 +1,27 @@
-/** Reads that can be taken back. */
+/** A reader that takes bytes back. */
 import { abortable, aborted, isAborted } from '../base/abort.ts'
 import { ByteQueue } from '../base/byte-queue.ts'
 import type { AbortOptions, Reader } from './interfaces.ts'
 
-/** Asks what is below for up to `n` bytes; empty is its end. It may ignore the signal. */
+/** Reads up to `n` bytes from the underlying reader; an empty array is its end. May ignore the signal. */
 export type Pull = (n: number, options: AbortOptions) => Promise<Uint8Array>
 
-/** A read under way below, and the signal of the call that began it. */
-interface Pulled {
-  readonly answer: Promise<Uint8Array>
+/** A pending read of the underlying reader, and the signal of the call that began it. */
+interface PendingRead {
+  readonly result: Promise<Uint8Array>
   readonly signal: AbortSignal | undefined
 }
 
 /**
- * A reader in front of another one that takes bytes back and loses none to an aborted read.
+ * Wraps a reader so that bytes can be put back and an aborted read loses none.
  *
- * A reader below that minds the signal withdraws its read; the answer of one that does not is kept for the next
- * call. Reads must not overlap.
+ * If the underlying reader honours the signal, its read is cancelled; otherwise the result is kept for the next call.
+ * Reads must not overlap.
  */
 export class Pushback implements Reader {
   readonly #pull: Pull
   readonly #held = new ByteQueue()
-  #pulled: Pulled | undefined
+  #pending: PendingRead | undefined
 
   constructor(pull: Pull) {
     this.#pull = pull
@@ -32,39 +32,39 @@ export class Pushback implements Reader {
     for (;;) {
       if (this.#held.bytes > 0) return this.#held.take(n)
       if (signal?.aborted === true) throw aborted(signal)
-      this.#pulled ??= this.#begin(n, options)
-      const pulled = this.#pulled
+      this.#pending ??= this.#begin(n, options)
+      const pending = this.#pending
       let bytes: Uint8Array
       try {
-        bytes = await abortable(pulled.answer, signal)
+        bytes = await abortable(pending.result, signal)
       } catch (err) {
-        // What comes of it, if anything does, is the next read's.
+        // The pending read, and its result, are left to the next call.
         if (isAborted(signal)) throw aborted(signal)
-        this.#pulled = undefined
-        // A read that was withdrawn before this one began.
-        if (pulled.signal?.aborted === true) continue
+        this.#pending = undefined
+        // A read that was cancelled by the signal of an earlier call.
+        if (pending.signal?.aborted === true) continue
         throw err
       }
-      this.#pulled = undefined
+      this.#pending = undefined
       if (bytes.length === 0) return bytes
       this.#held.push(bytes)
     }
   }
 
-  /** Put bytes in front of everything unread. */
+  /** Puts bytes back in front of all unread ones. */
   unshift(bytes: Uint8Array): void {
     if (bytes.length > 0) this.#held.unshift([bytes], bytes.length)
   }
 
-  /** Forget what is held. */
+  /** Drops the held bytes. */
   clear(): void {
     this.#held.clear()
   }
 
-  #begin(n: number, options: AbortOptions): Pulled {
-    const answer = this.#pull(n, options)
-    // An aborted call leaves it behind; the next one looks.
-    answer.catch(() => {})
-    return { answer, signal: options.signal }
+  #begin(n: number, options: AbortOptions): PendingRead {
+    const result = this.#pull(n, options)
+    // After an aborted call, only the next one handles the rejection.
+    result.catch(() => {})
+    return { result, signal: options.signal }
   }
 }

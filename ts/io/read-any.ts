@@ -1,4 +1,4 @@
-/** Reads that do the same on every reader, however it tells its end. */
+/** Reads that behave the same on both kinds of readers. */
 import {
   aLimit,
   aSignal,
@@ -14,19 +14,19 @@ import type { AbortOptions, Reader } from './interfaces.ts'
 
 /** Options of {@link readSome}. */
 export interface ReadSomeOptions extends AbortOptions {
-  /** Bytes at most; 64 KiB unless given. */
+  /** Maximum bytes to read. Defaults to 64 KiB. */
   max?: number
 }
 
 /** Options of {@link readAll}. */
 export interface ReadAllOptions extends AbortOptions {
-  /** Bytes that may be gathered; 4 MiB unless given, Infinity lifts it. */
+  /** Maximum bytes to read; Infinity for no limit. Defaults to 4 MiB. */
   maxBytes?: number
 }
 
 const SOME_BYTES = 64 * 1024
 
-/** Empty answers in a row, from a reader that has not said it ended, before that counts as the end. */
+/** Consecutive empty reads, without `readableEnded`, that count as the end. */
 const EMPTY_MAX = 100
 
 const READ_SOME_CHECKS: OptionChecks<ReadSomeOptions> = { signal: aSignal, max: integer(1) }
@@ -35,9 +35,11 @@ const READ_ALL_CHECKS: OptionChecks<ReadAllOptions> = { signal: aSignal, maxByte
 const aReader = objectWith('read')
 
 /**
- * Up to `max` bytes, as soon as any are there; undefined at the end, as often as it is asked.
+ * Reads up to `max` bytes as soon as any are available. Resolves to undefined at the end, on every call.
  *
- * Rejects with what `reader.read` rejects with otherwise. Throws `InvalidParametersError` for what is no reader.
+ * Rejects as `reader.read` does, except at the end.
+ *
+ * @throws {@link InvalidParametersError} for an invalid reader or option.
  */
 export function readSome(
   reader: Reader,
@@ -50,10 +52,13 @@ export function readSome(
 }
 
 /**
- * Everything to the end; empty if that comes at once.
+ * Reads everything up to the end.
  *
- * More than `maxBytes` rejects with `MessageTooLargeError`. That and an aborted call give what they have read back to
- * a reader that has `unshift`; from others those bytes are lost. Rejects with what `reader.read` rejects with otherwise.
+ * A call that fails puts the bytes back if the reader has `unshift`; otherwise they are lost. Rejects as `reader.read`
+ * does, except at the end.
+ *
+ * @throws {@link MessageTooLargeError} for more than `maxBytes`.
+ * @throws {@link InvalidParametersError} for an invalid reader or option.
  */
 export function readAll(reader: Reader, options: ReadAllOptions = {}): Promise<Uint8Array> {
   aReader(reader, 'reader')

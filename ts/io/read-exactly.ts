@@ -1,4 +1,4 @@
-/** Reads of a known size, from anything that can be read. */
+/** Reads of a known size from any reader. */
 import { aSignal, aSize, checkOptions, type OptionChecks, objectWith } from '../base/arguments.ts'
 import { allocate, NOTHING } from '../base/bytes.ts'
 import {
@@ -13,7 +13,7 @@ import type { AbortOptions, Reader } from './interfaces.ts'
 
 /** Options of {@link readExactly}. */
 export interface ReadExactlyOptions extends AbortOptions {
-  /** Empty answers in a row, from a reader that has not said it ended, before that counts as the end; 100 unless given. */
+  /** Consecutive empty reads to retry before the next one counts as the end. Defaults to 100. */
   retryCount?: number
 }
 
@@ -23,15 +23,24 @@ const aReader = objectWith('read')
 
 const RETRY_COUNT = 100
 
-/** Below this a connection was hardly in use yet. */
+/** Age below which an end without bytes suggests a refusal. */
 const YOUNG_MS = 1_000
 
 /**
- * Read exactly `n` bytes, in however many fragments they come. `n` = 0 reads nothing.
+ * Reads exactly `n` bytes, however they are fragmented. `n` = 0 reads nothing.
  *
- * Rejects with `IncompleteReadError` if the end comes first, with what `reader.read` rejects with otherwise. An
- * aborted or late call gives what it has read back to a reader that has `unshift`; from others those bytes are lost.
- * Throws `InvalidParametersError` for a size that is none.
+ * An aborted or timed-out call puts the bytes back if the reader has `unshift`; otherwise they are lost. Also rejects
+ * with the errors of `reader.read`.
+ *
+ * @throws {@link IncompleteReadError} if the stream ends before `n` bytes.
+ * @throws {@link InvalidParametersError} for an invalid reader, size or option.
+ * @example
+ * ```ts
+ * import { readExactly } from 'ferroswarm/io'
+ *
+ * const header = await readExactly(stream, 8, { signal: AbortSignal.timeout(5_000) })
+ * console.log(new DataView(header.buffer, header.byteOffset).getBigUint64(0))
+ * ```
  */
 export function readExactly(
   reader: Reader,
@@ -75,12 +84,12 @@ async function gather(
   return gathered.bytes
 }
 
-/** The call was given up, and what it read is still wanted. */
+/** Returns whether the call was abandoned, so that the bytes are left to the next one. */
 function isInterruption(err: unknown, { signal }: AbortOptions): boolean {
   return err instanceof AbortError || err instanceof TimeoutError || signal?.aborted === true
 }
 
-/** A reader that answers with more than it was asked for, as mocks do, gets the rest back. */
+/** Puts back the excess of a reader that returns more than requested, as mocks do. */
 function bounded(reader: Reader, fragment: Uint8Array, missing: number): Uint8Array {
   if (fragment.length <= missing) return fragment
   if (reader.unshift === undefined) {
@@ -97,7 +106,7 @@ function incomplete(
   cause?: Error
 ): IncompleteReadError {
   const counts = `expected ${expectedBytes} bytes, received ${receivedBytes}`
-  // An end that somebody made out of a cut.
+  // A truncation reported as an end, as TLS without close_notify is.
   const isCut = cause?.cause instanceof ConnectionClosedError
   const options = {
     ...(cause === undefined ? {} : { cause }),
@@ -117,18 +126,18 @@ function incomplete(
 }
 
 function explain(receivedBytes: number, ageMs: number): string {
-  if (receivedBytes > 0) return 'the peer ended inside of what it was sending'
+  if (receivedBytes > 0) return 'the peer ended in the middle of its data'
   return ageMs < YOUNG_MS
     ? 'the peer refused, or speaks another protocol'
     : 'the peer closed between messages'
 }
 
-/** Memory of the second fragment at least: most things that do not come at once are no larger. */
+/** Minimum allocation at the second fragment: most reads that take several fragments are no larger. */
 const GATHERED_BYTES_MIN = 4_096
 
 /**
- * Fragments of something whose size is known, in memory that follows what came and not what was announced.
- * A single one is given back as it is, without a copy.
+ * Collects fragments up to a known size. Memory grows with the received bytes, not with the announced size. A single
+ * fragment is returned without a copy.
  */
 class Gathering {
   readonly #wanted: number
@@ -139,22 +148,22 @@ class Gathering {
     this.#wanted = wanted
   }
 
-  /** Bytes that came. */
+  /** Number of bytes received. */
   get length(): number {
     return this.#length
   }
 
-  /** Bytes that are missing. */
+  /** Number of bytes missing. */
   get missing(): number {
     return this.#wanted - this.#length
   }
 
-  /** What came. */
+  /** The received bytes. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
   }
 
-  /** Take the next fragment, of at most {@link Gathering.missing} bytes. */
+  /** Appends a fragment of at most {@link Gathering.missing} bytes. */
   push(fragment: Uint8Array): void {
     if (this.#length === 0) {
       this.#bytes = fragment
@@ -165,7 +174,7 @@ class Gathering {
     this.#length += fragment.length
   }
 
-  // Twofold, so that each byte is moved about once however small the fragments are.
+  // Doubling moves each byte about once on average, however small the fragments are.
   #grow(more: number): void {
     const size = Math.max(this.#length + more, 2 * this.#length, GATHERED_BYTES_MIN)
     const grown = allocate(Math.min(size, this.#wanted))

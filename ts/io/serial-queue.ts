@@ -1,35 +1,35 @@
-/** Calls that must not overlap, in call order. */
+/** Serializes calls that must not overlap. */
 import { aborted, isAborted, onceAborted } from '../base/abort.ts'
 
-/** Runs one task at a time. What waits is what callers wait for; nothing else is held. */
+/** Runs one task at a time, in call order. Holds nothing but pending calls. */
 export class SerialQueue {
   // Undefined while none runs.
   #last: Promise<void> | undefined
 
   /**
-   * Run `task` when every earlier one has ended, however it did; at once if there is none, so that a close behind the
-   * call finds it under way.
+   * Runs `task` once all earlier ones have ended; synchronously if none is pending, so that a subsequent close finds it
+   * in progress.
    *
-   * The signal ends the wait for the turn, and then `task` is never called; once it runs, it minds the signal itself. A
-   * turn that comes as the time is up is still taken: what the task finds done by then is no timeout.
+   * If `signal` is aborted while the task is queued, it is never run; a running task must observe the signal itself. A
+   * task whose turn comes just as a timeout fires still runs: a result available by then is not a timeout.
    */
   run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (isAborted(signal)) return Promise.reject(aborted(signal))
     if (this.#last === undefined) {
-      const answer = task()
-      this.#follow(answer.then(ignore, ignore))
-      return answer
+      const result = task()
+      this.#follow(result.then(ignore, ignore))
+      return result
     }
     const before = this.#last
     return new Promise<T>((resolve, reject) => {
-      let isGivenUp = false
+      let isAbandoned = false
       const release = onceAborted(signal, () => {
-        isGivenUp = true
+        isAbandoned = true
         reject(aborted(signal))
       })
       const turn = before.then(async () => {
         release()
-        if (isGivenUp) return
+        if (isAbandoned) return
         try {
           resolve(await task())
         } catch (err) {

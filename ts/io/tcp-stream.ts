@@ -1,44 +1,48 @@
-/** A TCP socket as a reader, writer and closer. */
+/** Adapter of TCP sockets. */
 import type { Socket } from 'node:net'
 import { misuse } from '../base/arguments.ts'
 import { DuplexCarrier } from './duplex-carrier.ts'
 import type { ConnState } from './interfaces.ts'
 
 /**
- * Any `net.Socket`, which is this object's alone from here on.
+ * Reads and writes a `net.Socket`, which it owns from now on.
  *
- * Reads are empty at the remote's FIN and after our own close; a reset by the peer rejects with
- * `ConnectionClosedError{transport: 'tcp'}`, a write after our own close too. One read and one write at a time, in
- * call order.
+ * Reads resolve to an empty array at the remote's FIN and after a local close. A reset by the peer, and a write after a
+ * local close, reject with `ConnectionClosedError{transport: 'tcp'}`. One read and one write at a time, in call order.
  */
 export class TcpStream extends DuplexCarrier {
-  /** The socket. */
+  /** The underlying socket. */
   readonly socket: Socket
   readonly #openedAt: number
 
+  /** @throws {@link InvalidParametersError} if `socket` is not a `net.Socket`. */
   constructor(socket: Socket) {
     const { Socket } = process.getBuiltinModule('node:net')
     if (!(socket instanceof Socket)) throw misuse('socket', 'a Socket of node:net', socket)
     super(socket, 'tcp', undefined)
     this.socket = socket
     this.#openedAt = Date.now()
-    this.#learnAddress()
-    if (socket.connecting) socket.once('connect', () => this.#learnAddress())
+    this.#saveAddress()
+    if (socket.connecting) socket.once('connect', () => this.#saveAddress())
   }
 
-  /** `tcp`, and when this object was made. */
+  /** Returns `tcp`, and the time at which this object was created. */
   connState(): ConnState {
     return { transport: 'tcp', openedAt: this.#openedAt }
   }
 
-  // The socket forgets it at its end.
-  #learnAddress(): void {
+  // A closed socket has no address any more.
+  #saveAddress(): void {
     const { remoteAddress: host, remotePort: port } = this.socket
     if (host !== undefined && port !== undefined) this.setRemoteAddress({ host, port })
   }
 }
 
-/** A {@link TcpStream} over a socket, connected or about to be. */
+/**
+ * Returns a {@link TcpStream} over a connected or connecting socket.
+ *
+ * @throws {@link InvalidParametersError} if `socket` is not a `net.Socket`.
+ */
 export function tcpStream(socket: Socket): TcpStream {
   return new TcpStream(socket)
 }

@@ -1,4 +1,4 @@
-/** Messages behind an unsigned varint. Spec: multiformats unsigned-varint, at most 9 bytes. */
+/** Messages prefixed with an unsigned varint. Spec: multiformats unsigned-varint, at most 9 bytes. */
 import { IncompleteReadError, MissingLengthError } from '../errors.ts'
 import { BaseMsgReadWriter } from './base-msg-read-writer.ts'
 import { framed, PREFIX_BYTES_MAX, prefixFormat, readPrefix } from './framing.ts'
@@ -7,7 +7,20 @@ import { readExactly } from './read-exactly.ts'
 
 const FORMAT = prefixFormat('varint')
 
-/** Messages behind varints, as `VarIntLengthMsgReadWriter` of py and the framing of most libp2p protocols. */
+/**
+ * Messages with unsigned varint prefixes, as `VarIntLengthMsgReadWriter` of py-libp2p and in most libp2p protocols.
+ *
+ * @example
+ * ```ts
+ * import { createConnection } from 'node:net'
+ * import { tcpStream, VarintMsgReadWriter } from 'ferroswarm/io'
+ *
+ * const messages = new VarintMsgReadWriter(tcpStream(createConnection(4_001, '192.0.2.1')))
+ * await messages.writeMsg(Buffer.from('hello'))
+ * console.log(String(Buffer.from(await messages.readMsg())))
+ * await messages.close()
+ * ```
+ */
 export class VarintMsgReadWriter extends BaseMsgReadWriter {
   override encodeMsg(message: Uint8Array): Uint8Array {
     return framed(FORMAT, message)
@@ -16,7 +29,7 @@ export class VarintMsgReadWriter extends BaseMsgReadWriter {
   override async nextMsgLen(options?: AbortOptions): Promise<number> {
     const bytes = new Uint8Array(PREFIX_BYTES_MAX)
     for (let length = 0; ; length += 1) {
-      // A byte at a time: the next one may be another's.
+      // One byte at a time: the next one may belong to another reader.
       try {
         bytes.set(await readExactly(this.reader, 1, options), length)
       } catch (err) {

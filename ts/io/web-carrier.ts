@@ -1,4 +1,4 @@
-/** A pair of Web streams as a reader, writer and closer. */
+/** Adapter of Web streams. */
 import { abortable } from '../base/abort.ts'
 import { ABORT_OPTIONS, aSize, checkOptions, bytes as someBytes } from '../base/arguments.ts'
 import { NOTHING } from '../base/bytes.ts'
@@ -9,7 +9,7 @@ import type { AbortOptions, ChunkReader, ReadWriteCloser } from './interfaces.ts
 import { Pushback } from './pushback.ts'
 import { SerialQueue } from './serial-queue.ts'
 
-/** Reads and writes two Web streams, which are locked from here on. */
+/** Reads and writes two Web streams, which it locks. */
 export class WebCarrier implements ReadWriteCloser, ChunkReader {
   readonly remoteAddress: HostPort | undefined
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
@@ -27,7 +27,7 @@ export class WebCarrier implements ReadWriteCloser, ChunkReader {
     this.remoteAddress = remoteAddress
     this.#reader = readable.getReader()
     this.#writer = writable.getWriter()
-    // A Web stream rejects this promise beside the calls that fail.
+    // A Web stream rejects this promise in addition to the failing calls.
     this.#writer.closed.catch(() => {})
     this.#reader.closed.catch(() => {})
     this.#pushback = new Pushback(() => this.#pull())
@@ -57,9 +57,9 @@ export class WebCarrier implements ReadWriteCloser, ChunkReader {
       this.#checkOpen()
       if (bytes.length === 0) return
       await abortable(this.#writer.ready, signal)
-      // A close ends that wait too.
+      // A local close also ends that wait.
       this.#checkOpen()
-      // A sink may keep what it is given until it resolves, and an abort returns before that.
+      // A copy: a sink may use the chunk until its write resolves, and an abort returns before that.
       const written = this.#writer.write(signal === undefined ? bytes : bytes.slice())
       await abortable(written, signal, () => bytes.length)
     }, signal)
@@ -71,7 +71,7 @@ export class WebCarrier implements ReadWriteCloser, ChunkReader {
     const flushed = this.#closing
     return closing(options.signal, (signal) => {
       return abortable(flushed, signal).catch((err) => {
-        // A sink that takes nothing is let go of with what it has not taken.
+        // A stalled sink is aborted, which discards the chunks it has not taken.
         this.#writer.abort(err).catch(() => {})
         throw err
       })
@@ -96,7 +96,7 @@ export class WebCarrier implements ReadWriteCloser, ChunkReader {
 
   async #close(): Promise<void> {
     this.#pushback.clear()
-    // Either side may have failed or ended before: then there is nothing left to close there.
+    // A side that has failed or ended already needs no close.
     await Promise.allSettled([this.#writer.close(), this.#reader.cancel()])
   }
 }

@@ -1,49 +1,53 @@
-/** What this package asks of a multiplexer, its own or the application's: three shapes. */
+/** Interfaces of muxers, those of this package and of applications. */
 import type { AbortOptions } from '../base/abort.ts'
 import type { ReadWriteCloser } from '../io/interfaces.ts'
 
 /**
- * One stream of a multiplexer. `Stream` is one; `wrapMuxedStream` makes a `Stream` of any other.
+ * One stream of a muxer. `Stream` is one; `wrapMuxedStream` converts others to a `Stream`.
  *
- * Errors are told apart by name, so that those of js-libp2p do too: `StreamEOFError`, `StreamClosedError`,
+ * Errors are identified by name, so that those of js-libp2p are recognized: `StreamEOFError`, `StreamClosedError`,
  * `StreamResetError` (with `errorCode` and `remote`), `ConnectionClosedError` and `MuxerClosedError`.
  */
 export interface MuxedStream {
-  /** Who opened it; `outbound` unless told. */
+  /** The direction of the stream. Defaults to `outbound`. */
   readonly direction?: 'inbound' | 'outbound'
-  /** Up to `max` bytes, as soon as any are there. Rejects with `StreamEOFError` at the end, or answers empty. */
+  /** Reads up to `max` bytes as soon as any are available. The end rejects with `StreamEOFError` or resolves empty. */
   read(max?: number, options?: AbortOptions): Promise<Uint8Array>
-  /** Resolves when all of `bytes` are accepted; only then is their memory the caller's again. */
+  /** Writes; resolves when all `bytes` are accepted. Until then their memory must not change. */
   write(bytes: Uint8Array, options?: AbortOptions): Promise<void>
-  /** Ends both halves in good order and frees the stream. */
+  /** Closes both halves gracefully and frees the stream. */
   close(options?: AbortOptions): Promise<void>
-  /** Ends the reading half: later data is thrown away and must not block the peer. */
+  /** Closes the reading half: later data is discarded and must not block the peer. */
   closeRead(options?: AbortOptions): Promise<void>
-  /** Ends the writing half behind what was written. */
+  /** Closes the writing half after the written bytes. */
   closeWrite(options?: AbortOptions): Promise<void>
-  /** Ends both halves at once and frees the stream; rejects calls that wait. */
+  /** Ends both halves at once and frees the stream; pending calls reject. */
   reset(code?: number): Promise<void>
-  /** Both deadlines: a date, milliseconds since the epoch, or null for none. */
+  /** Sets both deadlines: a `Date`, milliseconds since the epoch, or null for none. */
   setDeadline(at: Date | number | null): void
+  /** Sets the deadline of reads. */
   setReadDeadline(at: Date | number | null): void
+  /** Sets the deadline of writes. */
   setWriteDeadline(at: Date | number | null): void
 }
 
-/** A connection that carries several streams. */
+/** A connection that carries multiplexed streams. */
 export interface MuxedConn {
+  /** Whether the connection is closed. */
   readonly isClosed: boolean
-  /** Resolves when its streams have ended and the peer was told. */
+  /** Closes the connection; resolves when its streams have ended and GoAway is sent. */
   close(options?: AbortOptions): Promise<void>
-  /** {@link MuxedConn.close} with a `ConnectionErrorCode` for the peer. */
+  /** Closes the connection with a `ConnectionErrorCode` for the peer. */
   closeWithError(code: number): Promise<void>
+  /** Opens a stream. */
   openStream(options?: AbortOptions): Promise<MuxedStream>
-  /** The next stream of the remote's. Rejects with `MuxerClosedError` once the connection has ended. */
+  /** Resolves to the next inbound stream. Rejects with `MuxerClosedError` once the connection has ended. */
   acceptStream(options?: AbortOptions): Promise<MuxedStream>
 }
 
-/** Makes a {@link MuxedConn} of any pipe of bytes. */
+/** A muxer: multiplexes streams over any byte carrier. */
 export interface Multiplexer {
-  /** `isServer`: the other side dialled. */
+  /** Starts the muxer on `duplex`. `isServer` is true if the remote dialled. */
   newConnection(
     duplex: ReadWriteCloser,
     options: { readonly isServer: boolean }

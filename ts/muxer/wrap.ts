@@ -1,4 +1,4 @@
-/** Streams over the application's own multiplexers. */
+/** Streams over muxers of applications. */
 import { objectWith } from '../base/arguments.ts'
 import { systemClock } from '../base/clock.ts'
 import { connectionFacade } from '../connection/facade.ts'
@@ -19,13 +19,13 @@ import { MuxedPump } from './muxed-pump.ts'
 
 const aMuxedStream = objectWith('read', 'write', 'close', 'closeRead', 'closeWrite', 'reset')
 
-// What carries the streams that came without a connection.
-let alone: StreamOwner | undefined
-let wrapped = 0
+// Owner of streams wrapped without a connection.
+let standaloneOwner: StreamOwner | undefined
+let wrappedCount = 0
 
 function standalone(): StreamOwner {
   const engine = environment()
-  alone ??= {
+  standaloneOwner ??= {
     id: 'muxed',
     engine,
     clock: systemClock,
@@ -40,36 +40,36 @@ function standalone(): StreamOwner {
     onFailure: new Failures(undefined).report,
     signal: new AbortController().signal
   }
-  return alone
+  return standaloneOwner
 }
 
 /**
- * A `Stream` over any muxed stream, one of the application's own too: the same states, deadlines, errors and
- * events as on our own muxers, at the cost of two crossings and a copy a chunk.
+ * Wraps a stream of any muxer in a `Stream`, with the states, deadlines, errors and events of native ones, at the cost
+ * of two native calls and a copy per chunk.
  *
- * With a connection it stands in `connection.streams`, its swarm tells of its opening and its end, and it ends
- * with the connection. Without one, `stream.connection` throws, and the open stream itself keeps the process
- * alive, as a connection does. It is OPEN at once and owns `muxed` from here on:
- * nobody else should call it. A failure of the muxer that is no end, reset or close puts it in ERROR.
+ * With a connection, the stream is listed in `connection.streams`, the swarm emits its events, and it ends with the
+ * connection. Without one, `stream.connection` throws, and the open stream keeps the process alive. The stream is OPEN
+ * at once and owns `muxed`, which must not be used otherwise. An error of the muxer that is not an end, reset or close
+ * puts it in state ERROR.
  *
- * Throws `InvalidParametersError` for something that is no muxed stream.
+ * @throws {@link InvalidParametersError} if `muxed` is not a muxed stream, or `connection` not a `Connection`.
  */
 export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): Stream {
   aMuxedStream(muxed, 'muxed')
   if (connection !== undefined) checkConnection(connection)
   const core = connection === undefined ? undefined : connectionFacade.coreOf(connection)
-  wrapped += 1
+  wrappedCount += 1
   const owner = core ?? standalone()
   const direction = muxed.direction ?? 'outbound'
-  const answer = owner.engine.hot.openForeign(
+  const result = owner.engine.hot.openForeign(
     direction === 'inbound' ? Direction.Inbound : Direction.Outbound
   )
-  if (answer < 0) throw nativeError(-answer)
+  if (result < 0) throw nativeError(-result)
   if (core === undefined) owner.engine.retain()
   const stream = new StreamCore({
-    // An answer that is no error is the handle of the stream.
-    handle: answer as StreamHandle,
-    number: core?.nextStream() ?? wrapped,
+    // A non-negative result is the handle of the stream.
+    handle: result as StreamHandle,
+    number: core?.nextStream() ?? wrappedCount,
     owner,
     direction,
     state: StreamState.OPEN,

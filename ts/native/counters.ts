@@ -1,8 +1,8 @@
-/** Names of the numbers that the native side counts; mirrors `crates/runtime/src/stats.rs`. */
+/** Names of the native counters; mirrors `crates/runtime/src/stats.rs`. */
 import type { HotCalls } from './addon.ts'
 import type { ConnectionHandle, StreamHandle } from './handles.ts'
 
-/** The order in which `counters` writes them. */
+/** Names in the order in which the native `counters` writes the values. */
 export const COUNTER_NAMES = [
   'rings',
   'drains',
@@ -35,49 +35,53 @@ export const COUNTER_NAMES = [
 ] as const
 
 /**
- * Counts since the start of this thread, of all its swarms together. Bytes read and written are those of streams;
- * `calls` are crossings other than `drain`. `windowGrowth` is what the receive windows of the whole process are above
- * their first 256 KiB at present.
+ * Native counters since the start of this thread, summed over its swarms.
+ *
+ * `bytesRead` and `bytesWritten` are bytes of streams; `calls` are calls into native code other than `drain`.
+ * `windowGrowth` is the current total growth of the receive windows of the process beyond their initial 256 KiB.
  */
 export type Counters = Readonly<Record<(typeof COUNTER_NAMES)[number], number>>
 
-/** @internal Names the numbers. Those that the native side did not write are 0. */
+/** @internal Returns the counters by name. Those not written by the native side are 0. */
 export function namedCounters(numbers: Float64Array, written: number): Counters {
   const counters: Record<string, number> = {}
   for (const [index, name] of COUNTER_NAMES.entries()) {
     counters[name] = index < written ? (numbers[index] ?? 0) : 0
   }
-  // Every name has its number.
+  // All names are set by the loop.
   return counters as Counters
 }
 
-/** What a stream has carried so far, in bytes; those of its negotiation are among them. */
+/** Bytes carried by a stream, including its negotiation. */
 export interface StreamCounters {
+  /** Bytes received. */
   readonly bytesReceived: number
-  /** Those that have left for the remote. */
+  /** Bytes sent to the remote. */
   readonly bytesSent: number
-  /** Received, and not read yet. */
+  /** Bytes received and not yet read. */
   readonly bytesUnread: number
-  /** Written, and not sent yet: the remote gives no credit, or the socket takes nothing. */
+  /** Bytes written and not yet sent, for lack of credit from the remote or of socket buffer space. */
   readonly bytesUnsent: number
 }
 
-/** What a connection has carried so far. */
+/** Bytes and frames carried by a connection. */
 export interface ConnectionCounters {
-  /** Bytes of its streams, those of their negotiations included. */
+  /** Bytes received on its streams, including their negotiations. */
   readonly bytesReceived: number
+  /** Bytes sent on its streams, including their negotiations. */
   readonly bytesSent: number
-  /** Frames of the muxer; 0 with `yamux-crate`. */
+  /** Muxer frames received; 0 with `yamux-crate`. */
   readonly framesReceived: number
+  /** Muxer frames sent; 0 with `yamux-crate`. */
   readonly framesSent: number
-  /** Smoothed round trip of its pings in milliseconds; undefined before the first answer and with `yamux-crate`. */
+  /** Smoothed round trip of muxer pings in milliseconds; undefined before the first pong and with `yamux-crate`. */
   readonly roundTripMs: number | undefined
 }
 
-/** @internal Numbers that `measure` writes, and of which `connectionCarried` records tell one each. */
+/** @internal Numbers written by the native `measure`; `connectionCarried` records carry one each. */
 export const FIGURES = 5
 
-/** @internal What has gone over a stream; undefined once the native side has abandoned it. */
+/** @internal Returns the counters of a stream; undefined once the native side has dropped it. */
 export function streamCounters(hot: HotCalls, handle: StreamHandle): StreamCounters | undefined {
   const figures = new Float64Array(FIGURES)
   if (hot.measure(handle, figures) < 0) return undefined
@@ -85,14 +89,14 @@ export function streamCounters(hot: HotCalls, handle: StreamHandle): StreamCount
   return { bytesReceived, bytesSent, bytesUnread, bytesUnsent }
 }
 
-/** @internal The figures of a connection that lives. */
+/** @internal Returns the figures of an open connection. */
 export function connectionFigures(hot: HotCalls, handle: ConnectionHandle): Float64Array {
   const figures = new Float64Array(FIGURES)
   hot.measure(handle, figures)
   return figures
 }
 
-/** @internal Names the figures of a connection; those that were not told are 0. */
+/** @internal Returns the counters of a connection by name; missing figures are 0. */
 export function connectionCounters(figures: ArrayLike<number>): ConnectionCounters {
   const [bytesReceived = 0, bytesSent = 0, framesReceived = 0, framesSent = 0, micros = 0] =
     Array.from(figures)

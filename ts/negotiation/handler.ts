@@ -1,18 +1,19 @@
-/** Handlers of inbound streams, as `swarm.handle` takes them. */
+/** Types of handlers of inbound streams, for `swarm.handle`. */
 import type { Connection } from '../connection.ts'
 import type { Stream } from '../stream.ts'
 import type { ProtocolPredicate } from './protocol-name.ts'
 
-/** What a handler is given beside the stream. */
+/** The third argument of a handler. */
 export interface HandlerContext {
-  /** {@link Stream.signal}: aborted when the swarm begins to close, which waits for handlers that have not returned. */
+  /** {@link Stream.signal}: aborted when the swarm begins to close, which waits for running handlers. */
   readonly signal: AbortSignal
 }
 
 /**
- * Takes an inbound stream. One that throws or rejects ends that stream and nothing else: the remote reads
- * `ProtocolViolation` unless the error says more, see docs/streams.md, and the error goes to the logger, or else once
- * to a warning of the process.
+ * Handles an inbound stream.
+ *
+ * A handler that throws or rejects resets only its stream, with the code `ProtocolViolation` unless the error specifies
+ * another one (see docs/streams.md). The error goes to the logger or, without one, once to a process warning.
  */
 export type StreamHandler = (
   stream: Stream,
@@ -20,19 +21,19 @@ export type StreamHandler = (
   context: HandlerContext
 ) => void | Promise<void>
 
-/** One protocol, several, or those that a predicate chooses among the ones that no name has. */
+/** One protocol, several, or a predicate that selects among protocols without a handler by name. */
 export type HandledProtocols = string | readonly string[] | ProtocolPredicate
 
 /** Options of `handle`. */
 export interface HandlerOptions {
   /**
-   * Inbound streams of this protocol on one connection; `limits.inboundStreamsMax` unless given. A predicate's protocols
-   * count together.
+   * Maximum inbound streams of this protocol per connection; the protocols of a predicate count together. Defaults to
+   * `limits.inboundStreamsMax`.
    */
   maxInbound?: number
   /**
-   * Outbound streams of this protocol on one connection, past which `newStream` rejects with
-   * `ResourceLimitExceededError`; no bound of its own unless given. Not for predicates.
+   * Maximum outbound streams of this protocol per connection; beyond it `newStream` rejects with
+   * `ResourceLimitExceededError`. Defaults to no limit per protocol. Not allowed for predicates.
    */
   maxOutbound?: number
 }

@@ -1,4 +1,4 @@
-/** The side that proposes protocols, over anything that carries bytes. */
+/** The proposing side of multistream-select, over any byte carrier. */
 import { anArray } from '../base/arguments.ts'
 import { MultiselectClientError, UnsupportedProtocolError } from '../errors.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
@@ -12,17 +12,17 @@ import {
 } from './negotiation.ts'
 import { protocolName } from './protocol-name.ts'
 
-/** What {@link MultiselectClient} offers. */
+/** The interface of {@link MultiselectClient}. */
 export interface MultiselectClientLike {
-  /** Exchange the first lines. */
+  /** Exchanges the headers. */
   handshake(communicator: MultiselectCommunicatorLike, options?: NegotiationOptions): Promise<void>
-  /** Exchange the first lines and agree on the first of `protocols` that the remote serves. */
+  /** Exchanges the headers and negotiates the first of `protocols` that the remote supports. */
   selectOneOf(
     protocols: readonly string[],
     communicator: MultiselectCommunicatorLike,
     options?: NegotiationOptions
   ): Promise<string>
-  /** Propose one protocol behind a handshake. */
+  /** Proposes one protocol, after a handshake. */
   trySelect(
     communicator: MultiselectCommunicatorLike,
     protocol: string,
@@ -31,17 +31,19 @@ export interface MultiselectClientLike {
 }
 
 /**
- * Proposes protocols in the caller's order until the remote serves one.
+ * Proposes protocols in order until the remote supports one. Spec: multistream-select 1.0.
  *
- * Rejects with `UnsupportedProtocolError{protocols}` when it serves none, with `MultiselectClientError` for any other
- * failure: the cause tells, the code is ERR_TIMEOUT past the deadline. No further protocol is proposed then, and the
- * carrier is to be closed. Rejects with `AbortError` when the signal is aborted; throws `InvalidParametersError` for
- * what is no protocol name and no timeout.
- *
- * What stands behind the agreement is not read: it is the next layer's.
+ * After any failure but `UnsupportedProtocolError` no further protocol can be proposed: close the carrier. Never reads
+ * beyond the negotiation, as those bytes belong to the next layer.
  */
 export class MultiselectClient implements MultiselectClientLike {
-  /** Exchange the first lines, with nothing proposed yet. */
+  /**
+   * Exchanges the headers without proposing a protocol.
+   *
+   * @throws {@link MultiselectClientError} if it fails, with the reason as `cause`; code ERR_TIMEOUT after `timeout`.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for an invalid communicator or option.
+   */
   handshake(
     communicator: MultiselectCommunicatorLike,
     options?: NegotiationOptions
@@ -55,7 +57,15 @@ export class MultiselectClient implements MultiselectClientLike {
     )
   }
 
-  /** Exchange the first lines and agree on the first of `protocols` that the remote serves. */
+  /**
+   * Exchanges the headers and negotiates the first of `protocols` that the remote supports.
+   *
+   * @throws {@link UnsupportedProtocolError} if the remote supports none of them.
+   * @throws {@link MultiselectClientError} if it fails otherwise, with the reason as `cause`; code ERR_TIMEOUT after
+   * `timeout`.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for an invalid protocol name, communicator or option.
+   */
   selectOneOf(
     protocols: readonly string[],
     communicator: MultiselectCommunicatorLike,
@@ -78,7 +88,11 @@ export class MultiselectClient implements MultiselectClientLike {
     )
   }
 
-  /** Propose one protocol, where the first lines have been exchanged. */
+  /**
+   * Proposes one protocol, after a handshake. Rejects as {@link MultiselectClient.selectOneOf} does.
+   *
+   * @throws {@link InvalidParametersError} for an invalid protocol name, communicator or option.
+   */
   trySelect(
     communicator: MultiselectCommunicatorLike,
     protocol: string,
@@ -98,9 +112,12 @@ export class MultiselectClient implements MultiselectClientLike {
   }
 
   /**
-   * Exchange the first lines and ask a question; `ls`, for the protocols that the remote serves, is the only one.
+   * Exchanges the headers and sends a command; `ls`, which lists the protocols of the remote, is the only one.
    *
-   * Rejects with `UnsupportedProtocolError` when the remote does not answer it, as go does not.
+   * @throws {@link UnsupportedProtocolError} if the remote does not support the command, as go-libp2p does not.
+   * @throws {@link MultiselectClientError} if it fails otherwise, or for another command.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for an invalid communicator or option.
    */
   queryMultistreamCommand(
     communicator: MultiselectCommunicatorLike,
@@ -127,7 +144,7 @@ export class MultiselectClient implements MultiselectClientLike {
   }
 }
 
-/** One negotiation under way. */
+/** A negotiation in progress. */
 class Selection {
   readonly #communicator: MultiselectCommunicatorLike
   readonly #abort: AbortOptions
@@ -138,7 +155,7 @@ class Selection {
     this.#abort = abort
   }
 
-  /** Exchange the first lines; ours and `next` go out together. */
+  /** Exchanges the headers; the local one and `next` are sent together. */
   async begin(next: string | undefined): Promise<void> {
     const communicator = this.#communicator
     const sent = [HEADER, ...(next === undefined ? [] : [next])].map((text) =>
@@ -147,10 +164,10 @@ class Selection {
     await Promise.all([...sent, readHeader(communicator, this.#abort)])
   }
 
-  /** Whether the remote serves what was proposed last. */
+  /** Resolves to whether the remote accepts the last proposal. */
   async isAccepted(name: string): Promise<boolean> {
     let answer = await this.#communicator.read(this.#abort)
-    // Some peers under churn begin from the start instead of answering. Once, that is followed.
+    // Some peers under churn restart the negotiation instead of answering. Allowed once.
     if (answer === HEADER && !this.#restarted) {
       this.#restarted = true
       await this.begin(name)

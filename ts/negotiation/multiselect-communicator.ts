@@ -1,4 +1,4 @@
-/** Lines of multistream-select over anything that carries bytes. */
+/** Lines of multistream-select over any byte carrier. */
 import { aborted } from '../base/abort.ts'
 import { IncompleteReadError, MultiselectCommunicatorError } from '../errors.ts'
 import { PREFIX_BYTES_MAX, prefixFormat, readPrefix } from '../io/framing.ts'
@@ -14,29 +14,29 @@ import {
   LISTING_BYTES_MAX
 } from './multiselect-line.ts'
 
-/** What {@link Multiselect} and {@link MultiselectClient} talk through. */
+/** The line transport of {@link Multiselect} and {@link MultiselectClient}. */
 export interface MultiselectCommunicatorLike {
-  /** The text of the next line. */
+  /** Reads a line. */
   read(options?: AbortOptions): Promise<string>
-  /** Send `text` as a line. */
+  /** Writes `text` as a line. */
   write(text: string, options?: AbortOptions): Promise<void>
-  /** The next message as an answer to `ls`. */
+  /** Reads a response to `ls`. */
   readListing(options?: AbortOptions): Promise<string[]>
-  /** Send an answer to `ls`. */
+  /** Writes a response to `ls`. */
   writeListing(protocols: Iterable<string>, options?: AbortOptions): Promise<void>
 }
 
 const VARINT = prefixFormat('varint')
 
 /**
- * Reads and writes the lines of a negotiation, and not a byte behind them: what follows is the next layer's.
+ * Reads and writes the lines of a negotiation. Never reads beyond a line, as those bytes belong to the next layer.
  *
- * Every failure is a `MultiselectCommunicatorError` with its cause: an end, a reset, a length that is overlong or not
- * minimal, a line over 1,024 bytes or without newline, text that is not UTF-8. An aborted call rejects with `AbortError`;
- * the line it was in the middle of is lost.
+ * Every failure is a `MultiselectCommunicatorError` with its cause: an end, a reset, an overlong or non-minimal length,
+ * a line over 1,024 bytes or without newline, invalid UTF-8. An aborted call rejects with `AbortError` and loses a
+ * partly read line.
  */
 export class MultiselectCommunicator implements MultiselectCommunicatorLike {
-  /** What carries the lines. */
+  /** The carrier of the lines. */
   readonly readWriter: ReadWriter
   #unsent: Uint8Array[] = []
   #sending: Promise<void> | undefined
@@ -45,31 +45,41 @@ export class MultiselectCommunicator implements MultiselectCommunicatorLike {
     this.readWriter = readWriter
   }
 
-  /** The text of the next line. */
+  /**
+   * Reads a line.
+   *
+   * @throws {@link MultiselectCommunicatorError} if it cannot be read.
+   * @throws {@link AbortError} by `signal`.
+   */
   read(options: AbortOptions = {}): Promise<string> {
     return guarded('read', options, async () =>
       decodeLine(await this.#take(LINE_BYTES_MAX, options))
     )
   }
 
-  /** Send `text` as a line. Lines that are written before the event loop has its turn go out in one write. */
+  /**
+   * Writes `text` as a line. Lines written in the same turn of the event loop are sent in one write.
+   *
+   * @throws {@link MultiselectCommunicatorError} if it cannot be written, or `text` is not a valid line.
+   * @throws {@link AbortError} by `signal`.
+   */
   write(text: string, options: AbortOptions = {}): Promise<void> {
     return guarded('write', options, () => this.#send(encodeLine(text), options))
   }
 
-  /** The protocols of an answer to `ls`, 64 KiB at most, nested or flat. */
+  /** Reads a response to `ls`, nested or flat, of up to 64 KiB. Rejects as {@link MultiselectCommunicator.read}. */
   readListing(options: AbortOptions = {}): Promise<string[]> {
     return guarded('read', options, async () =>
       decodeListing(await this.#take(LISTING_BYTES_MAX, options))
     )
   }
 
-  /** Answer `ls`, nested as the specification has it. */
+  /** Writes a response to `ls`, nested as specified. Rejects as {@link MultiselectCommunicator.write} does. */
   writeListing(protocols: Iterable<string>, options: AbortOptions = {}): Promise<void> {
     return guarded('write', options, () => this.#send(encodeListing(protocols), options))
   }
 
-  /** The next message without its length. The length is read byte by byte, for nothing may be read behind the message. */
+  /** Reads the next message, without its length, which is read byte by byte so as not to read past the message. */
   async #take(bytesMax: number, options: AbortOptions): Promise<Uint8Array> {
     const prefix = new Uint8Array(PREFIX_BYTES_MAX)
     for (let filled = 1; ; filled += 1) {
@@ -94,7 +104,7 @@ export class MultiselectCommunicator implements MultiselectCommunicatorLike {
   }
 }
 
-/** Makes a `MultiselectCommunicatorError` of whatever goes wrong, except the caller's own abort. */
+/** Converts every failure but an abort by the caller to `MultiselectCommunicatorError`. */
 async function guarded<T>(
   action: 'read' | 'write',
   { signal }: AbortOptions,

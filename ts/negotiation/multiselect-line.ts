@@ -1,34 +1,34 @@
 /**
- * The lines of multistream-select 1.0 for streams that JavaScript negotiates itself: a varint length, text, a newline.
+ * Lines of multistream-select 1.0 for negotiations in JavaScript: a varint length, text, a newline.
  *
- * `crates/proto/src/multistream/line.rs` is the same for what Rust negotiates; one vector file drives both.
+ * `crates/proto/src/multistream/line.rs` is the counterpart in Rust; one vector file tests both.
  */
 import { MultiselectCommunicatorError } from '../errors.ts'
 import { prefixFormat, prefixLength, writePrefix } from '../io/framing.ts'
 
-/** Bytes of a line at most, its newline included: the limit of go and js. */
+/** Maximum bytes of a line, including its newline: the limit of go and js. */
 export const LINE_BYTES_MAX = 1_024
 
-/** Bytes of a list of protocols at most: what our own listener sends. */
+/** Maximum bytes of a list of protocols: that of the native listener. */
 export const LISTING_BYTES_MAX: number = 64 * 1_024
 
-/** The first line of both sides. */
+/** The header, the first line of both sides. */
 export const HEADER = '/multistream/1.0.0'
-/** The answer that refuses a proposal. */
+/** The response that refuses a proposal. */
 export const NOT_AVAILABLE = 'na'
-/** The question for a list of protocols. */
+/** The command that requests a list of protocols. */
 export const LIST = 'ls'
 
 const NEWLINE = 0x0a
 const VARINT = prefixFormat('varint')
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Whether `text` is the first line that every version 1.0 peer sends: exactly `/multistream/1.0.0`. */
+/** Returns whether `text` is the header of multistream-select 1.0: exactly `/multistream/1.0.0`. */
 export function isValidHandshake(text: string): boolean {
   return text === HEADER
 }
 
-/** `text` as a line. Throws `MultiselectCommunicatorError` for what no line can carry. */
+/** Encodes `text` as a line. Throws `MultiselectCommunicatorError` if it is not a valid line. */
 export function encodeLine(text: string): Uint8Array {
   const bytes = Buffer.byteLength(text) + 1
   if (bytes > LINE_BYTES_MAX) throw tooLong(bytes, LINE_BYTES_MAX)
@@ -40,7 +40,7 @@ export function encodeLine(text: string): Uint8Array {
   return message(Buffer.from(`${text}\n`))
 }
 
-/** The answer to `ls`: one message that nests a line for every protocol. */
+/** Encodes a response to `ls`: one message that nests a line for every protocol. */
 export function encodeListing(protocols: Iterable<string>): Uint8Array {
   const lines = Array.from(protocols, encodeLine)
   const body = Buffer.concat([...lines, Uint8Array.of(NEWLINE)])
@@ -48,7 +48,7 @@ export function encodeListing(protocols: Iterable<string>): Uint8Array {
   return message(body)
 }
 
-/** The text of a line without its length. Throws `MultiselectCommunicatorError`. */
+/** Decodes a line without its length. Throws `MultiselectCommunicatorError` if it is malformed. */
 export function decodeLine(body: Uint8Array): string {
   if (body.at(-1) !== NEWLINE) throw new MultiselectCommunicatorError('line without newline')
   try {
@@ -58,24 +58,24 @@ export function decodeLine(body: Uint8Array): string {
   }
 }
 
-/** The protocols of an answer to `ls` without its length, nested as the specification has it or flat as py sends it. */
+/** Decodes a response to `ls` without its length, nested as specified or flat as py sends it. */
 export function decodeListing(body: Uint8Array): string[] {
   const nested = nestedNames(body)
   if (nested?.every((name) => name.startsWith('/')) === true) return nested
-  // A flat list can look nested where its first name has 47 bytes: the slash of that reads as their number.
+  // A flat list can look nested if its first name has 47 bytes, as its leading slash (0x2f) reads as that length.
   const flat = decodeLine(body)
     .split('\n')
     .filter((name) => name.length > 0)
   return nested === undefined || flat.every((name) => name.startsWith('/')) ? flat : nested
 }
 
-/** The nested names; undefined if anything but whole lines stands in front of the last newline. */
+/** Returns the nested names; undefined if anything but whole lines precedes the last newline. */
 function nestedNames(body: Uint8Array): string[] | undefined {
   if (body.at(-1) !== NEWLINE) return undefined
   const names: string[] = []
   let at = 0
   while (at < body.length - 1) {
-    // Lengths of lines have two bytes at most.
+    // The length of a line has at most two bytes.
     const first = body[at] as number
     const isLong = first >= 0x80
     const length = isLong ? first - 0x80 + (body[at + 1] as number) * 0x80 : first
@@ -93,7 +93,7 @@ function nestedNames(body: Uint8Array): string[] | undefined {
   return names
 }
 
-/** Throws `MultiselectCommunicatorError` for a length that is more than `max`. */
+/** Throws `MultiselectCommunicatorError` for a length above `max`. */
 export function checkLength(length: number, max: number): void {
   if (length > max) throw tooLong(length, max)
 }

@@ -1,4 +1,4 @@
-/** The side that answers proposals, over anything that carries bytes. */
+/** The responding side of multistream-select, over any byte carrier. */
 import { MultiselectCommunicatorError, MultiselectError } from '../errors.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
 import type { StreamHandler } from './handler.ts'
@@ -12,51 +12,52 @@ import {
 } from './negotiation.ts'
 import { holds, isProtocolName, type ProtocolPredicate, protocolName } from './protocol-name.ts'
 
-/** What {@link Multiselect} offers. */
+/** The interface of {@link Multiselect}. */
 export interface MultiselectMuxerLike<Handler = StreamHandler> {
-  /** Handlers in the order in which they were added. */
+  /** Handlers in registration order. */
   readonly handlers: ReadonlyMap<string | ProtocolPredicate, Handler>
-  /** Serve a protocol, or those that a predicate chooses. */
+  /** Registers a handler for a protocol, or for those selected by a predicate. */
   addHandler(protocol: string | ProtocolPredicate, handler: Handler): void
-  /** Serve it no longer; false if it was not served. */
+  /** Removes a handler; returns false if there is none. */
   removeHandler(protocol: string | ProtocolPredicate): boolean
-  /** The protocols served by name. */
+  /** Returns the protocols registered by name. */
   getProtocols(): string[]
-  /** Answer proposals until one is served. */
+  /** Responds to proposals until one is supported. */
   negotiate(
     communicator: MultiselectCommunicatorLike,
     options?: NegotiationOptions
   ): Promise<[protocol: string, handler: Handler]>
 }
 
-/** Proposals of one negotiation that are answered, as in the live table. */
+/** Maximum proposals of one negotiation, as on streams of a swarm. */
 const PROPOSALS_MAX = 32
 
-/** Lists of protocols in one negotiation: one names them all, more is amplification. */
+/** Maximum lists of protocols per negotiation: one has all of them, more would be amplification. */
 const LISTINGS_MAX = 4
 
 /**
- * A table of handlers and the negotiation that chooses among them.
+ * A table of handlers, and the negotiation that selects one.
  *
- * The table of a swarm, `swarm.handle`, is another one and negotiates in Rust; this is for carriers of one's own.
+ * For carriers of the application. Streams of a swarm are negotiated in Rust, with the handlers of `swarm.handle`.
  */
 export class Multiselect<Handler = StreamHandler> implements MultiselectMuxerLike<Handler> {
   readonly #handlers = new Map<string | ProtocolPredicate, Handler>()
 
-  /** Throws `InvalidParametersError` for what is no protocol name. */
+  /** @throws {@link InvalidParametersError} for an invalid protocol name. */
   constructor(defaultHandlers: Iterable<readonly [string | ProtocolPredicate, Handler]> = []) {
     for (const [protocol, handler] of defaultHandlers) this.addHandler(protocol, handler)
   }
 
-  /** Handlers in the order in which they were added: the live table, to look at. */
+  /** A live view of the handlers, in registration order. */
   get handlers(): ReadonlyMap<string | ProtocolPredicate, Handler> {
     return this.#handlers
   }
 
   /**
-   * Serve a protocol, or those that a predicate chooses and no name has. Adding again replaces, and moves to the end.
+   * Registers a handler for a protocol, or for those without a handler by name that a predicate selects. Replaces an
+   * earlier handler, and moves it to the end.
    *
-   * Throws `InvalidParametersError` for what is no protocol name.
+   * @throws {@link InvalidParametersError} for an invalid protocol name.
    */
   addHandler(protocol: string | ProtocolPredicate, handler: Handler): void {
     const key = typeof protocol === 'function' ? protocol : protocolName(protocol)
@@ -64,17 +65,17 @@ export class Multiselect<Handler = StreamHandler> implements MultiselectMuxerLik
     this.#handlers.set(key, handler)
   }
 
-  /** Serve it no longer; false if it was not served. */
+  /** Removes a handler; returns false if there is none. */
   removeHandler(protocol: string | ProtocolPredicate): boolean {
     return this.#handlers.delete(protocol)
   }
 
-  /** The protocols served by name, in the order in which they were added. */
+  /** Returns the protocols registered by name, in registration order. */
   getProtocols(): string[] {
     return [...this.#handlers.keys()].filter((key) => typeof key === 'string')
   }
 
-  /** Exchange the first lines. Errors as {@link Multiselect.negotiate}. */
+  /** Exchanges the headers. Rejects as {@link Multiselect.negotiate} does. */
   handshake(
     communicator: MultiselectCommunicatorLike,
     options?: NegotiationOptions
@@ -85,11 +86,14 @@ export class Multiselect<Handler = StreamHandler> implements MultiselectMuxerLik
   }
 
   /**
-   * Exchange the first lines and answer proposals until one is served, then say which, and its handler.
+   * Exchanges the headers and responds to proposals until one is supported. Resolves to the protocol and its handler.
    *
-   * Names win over predicates, predicates are asked in their order. Rejects with `MultiselectError` and its cause when
-   * the remote ends or breaks the negotiation, makes more than 32 proposals, asks for more than 4 lists, or a predicate
-   * throws; past the deadline the code is ERR_TIMEOUT. Rejects with `AbortError` when the signal is aborted.
+   * Names take precedence over predicates, which are called in registration order.
+   *
+   * @throws {@link MultiselectError} if the remote ends or violates the negotiation, makes more than 32 proposals or
+   * requests more than 4 lists, or a predicate throws, with the reason as `cause`; code ERR_TIMEOUT after `timeout`.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for an invalid communicator or option.
    */
   negotiate(
     communicator: MultiselectCommunicatorLike,
@@ -117,9 +121,9 @@ export class Multiselect<Handler = StreamHandler> implements MultiselectMuxerLik
             await communicator.write(NOT_AVAILABLE, abort)
             continue
           }
-          // Taken before the wait: the table may change meanwhile.
+          // Looked up before the await, during which the table may change.
           const handler = this.#handlers.get(key) as Handler
-          await agree(communicator, text, abort)
+          await accept(communicator, text, abort)
           return [text, handler]
         }
       }
@@ -128,7 +132,7 @@ export class Multiselect<Handler = StreamHandler> implements MultiselectMuxerLik
 
   #keyOf(text: string): string | ProtocolPredicate | undefined {
     if (this.#handlers.has(text)) return text
-    // Only a name is asked about, as in the live table: no predicate is bothered with other text.
+    // Predicates are only called with valid protocol names, as on streams of a swarm.
     if (!isProtocolName(text)) return undefined
     for (const key of this.#handlers.keys()) {
       if (typeof key === 'function' && holds(key, text)) return key
@@ -144,8 +148,8 @@ async function exchangeHeaders(
   await Promise.all([communicator.write(HEADER, abort), readHeader(communicator, abort)])
 }
 
-/** Says that `protocol` is served. */
-async function agree(
+/** Confirms `protocol`. */
+async function accept(
   communicator: MultiselectCommunicatorLike,
   protocol: string,
   abort: AbortOptions
@@ -153,7 +157,7 @@ async function agree(
   try {
     await communicator.write(protocol, abort)
   } catch (err) {
-    // The remote may have sent its message and gone: that message is still to be read, and the next write tells.
+    // The remote may have sent its message and closed: the message can still be read, and the next write will fail.
     if (!(err instanceof MultiselectCommunicatorError)) throw err
   }
 }

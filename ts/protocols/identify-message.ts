@@ -1,38 +1,38 @@
 /**
- * The message of identify, on the wire a protobuf of optional fields.
+ * The identify message: a protobuf of optional fields. Spec: libp2p identify.
  *
- * Every connection sends and reads one, so both are written for it: a reader for protobufs at large made more garbage
- * than all the rest of a connection.
+ * Encoder and decoder are specialized, as every connection sends and reads one: a generic protobuf reader allocated
+ * more garbage than the rest of a connection.
  */
 import { MessageTooLargeError, MsgioError } from '../errors.ts'
 import { addressBytes, addressOf } from '../identity/address.ts'
 import { prefixFormat, prefixLength, writePrefix } from '../io/framing.ts'
 
-/** Bytes of one message at most, as go has it. */
+/** Maximum bytes of one message, as in go. */
 export const IDENTIFY_MESSAGE_BYTES_MAX = 8 * 1024
 
-/** Messages merged at most. */
+/** Maximum messages received. */
 const MESSAGES_MAX = 10
 
-/** Messages told at most: go reads ten times, and the last time it must find the end. */
-const MESSAGES_TOLD_MAX = 9
+/** Maximum messages sent: go reads ten times, and the last read must be the end. */
+const MESSAGES_SENT_MAX = 9
 
-/** Bytes of the first part of ours: rust reads no more. */
+/** Maximum bytes of the first message sent: rust reads no more. */
 const FIRST_PART_BYTES_MAX = 4 * 1024
 
-/** What is left of them for the address at which a peer is seen. */
+/** Bytes of the first message reserved for the observed address of the peer. */
 const OBSERVED_BYTES_MAX = 128
 
-/** Addresses told before protocols: a peer that reads the first part only gets the most of both. */
+/** Addresses sent before protocols, so that a peer which only reads the first message gets most of both. */
 const FIRST_ADDRESSES = 16
 
-/** Protocols kept of what a peer tells, and told at most: go's figure. */
+/** Maximum protocols received and sent, as in go. */
 const PROTOCOLS_MAX = 1_024
 
-/** Addresses kept of what a peer tells, and told at most: go's figure. */
+/** Maximum addresses received and sent, as in go. */
 const ADDRESSES_MAX = 500
 
-/** What is told in one or several messages; addresses are text, a field that was not told is undefined. */
+/** Merged contents of one or several messages. Addresses are text; absent fields are undefined. */
 export interface IdentifyMessage {
   publicKey?: Uint8Array
   listenAddrs?: string[]
@@ -61,10 +61,10 @@ const FIXED32 = 5
 
 const PREFIX = prefixFormat('varint')
 
-/** Bytes of a varint of 64 bits, the longest that a protobuf may hold. */
+/** Maximum bytes of a protobuf varint, of 64 bits. */
 const VARINT_BYTES_MAX = 10
 
-/** The bytes of a message. Those of several, one behind the other, are the bytes of one that tells all of them. */
+/** Encodes a message. Concatenated encodings are the encoding of the merged message. */
 export function encodeIdentify(message: IdentifyMessage): Uint8Array {
   const parts: Uint8Array[] = []
   const field = (number: number, value: Uint8Array | undefined): void => {
@@ -85,8 +85,8 @@ export function encodeIdentify(message: IdentifyMessage): Uint8Array {
 }
 
 /**
- * A message in parts that every peer reads: one reads no more than the first, some no more than 4 KiB of it. So it
- * tells what matters most, and is as long as that; go reads nine parts of 8 KiB, and what goes beyond is left out.
+ * Splits a message so that every peer can read it. Some peers read only the first part, or 4 KiB of it, so that has the
+ * most important fields and is no longer; go reads nine parts of 8 KiB, and fields beyond are omitted.
  */
 export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
   const { listenAddrs = [], protocols = [], ...single } = message
@@ -103,7 +103,7 @@ export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
   let room = FIRST_PART_BYTES_MAX - OBSERVED_BYTES_MAX - head.length
   for (const field of repeated) {
     if (field.length > room) {
-      if (parts.length === MESSAGES_TOLD_MAX) break
+      if (parts.length === MESSAGES_SENT_MAX) break
       parts.push([])
       room = IDENTIFY_MESSAGE_BYTES_MAX
     }
@@ -113,7 +113,7 @@ export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
   return parts.map((fields) => Buffer.concat(fields))
 }
 
-/** The parts of a message, the first of which also tells `observedAddr`, behind their lengths: as they go on the wire. */
+/** Encodes the parts of a message with their lengths, as sent, and adds `observedAddr` to the first one. */
 export function frameIdentify(parts: readonly Uint8Array[], observedAddr: string): Uint8Array {
   const address = addressBytes(observedAddr)
   const observed = [fieldHead(FIELD.observedAddr, address.length), address]
@@ -136,16 +136,16 @@ function frame(fields: readonly Uint8Array[]): Uint8Array {
 
 const NO_BYTES = Buffer.alloc(0)
 
-/** Everything that a peer says, as it comes: what can never become a message is noticed at once. */
+/** Incremental decoder of all messages of a peer, which reports malformed input as soon as possible. */
 export class IdentifyReader {
   readonly #message: IdentifyMessage = {}
   #count = 0
-  // The front of a message, its length included.
+  // The received part of a message, including its length.
   #pending: Buffer = NO_BYTES
 
   /**
-   * Take bytes. Throws `MsgioError` for one message too many, for a length that is none, and for a message that is
-   * broken, `MessageTooLargeError` for one that is too long.
+   * Decodes bytes. Throws `MsgioError` for more than ten messages, a malformed length or a malformed message,
+   * `MessageTooLargeError` for one over 8 KiB.
    */
   take(bytes: Uint8Array): void {
     this.#pending =
@@ -163,14 +163,14 @@ export class IdentifyReader {
     }
   }
 
-  /** What was told, at the end of it. Throws `MsgioError` where that is in the middle of a message, or before one. */
+  /** Returns the merged message at the end of the stream. Throws `MsgioError` inside a message, or without one. */
   end(): IdentifyMessage {
-    if (this.#pending.length > 0) throw new MsgioError('identify ended inside of a message')
-    if (this.#count === 0) throw new MsgioError('the peer said nothing to identify')
+    if (this.#pending.length > 0) throw new MsgioError('identify ended inside a message')
+    if (this.#count === 0) throw new MsgioError('the peer sent no identify message')
     return this.#message
   }
 
-  /** The length of the next message; undefined as long as it is not whole. */
+  /** Returns the length of the next message and the size of its prefix; undefined while that is incomplete. */
   #prefix(): { readonly bytes: number; readonly length: number } | undefined {
     if (this.#pending.length === 0) return undefined
     if (this.#count === MESSAGES_MAX) {
@@ -179,10 +179,9 @@ export class IdentifyReader {
     const [low = 0, high] = this.#pending
     if (low < 0x80) return { bytes: 1, length: low }
     if (high === undefined) return undefined
-    // The limit takes two bytes: a third one makes the length too large, or longer than it need be.
+    // The limit has two bytes: a third one makes the length too large, or not minimal.
     const length = (low & 0x7f) | ((high & 0x7f) << 7)
-    if (high === 0)
-      throw new MsgioError('the length of an identify message is longer than it need be')
+    if (high === 0) throw new MsgioError('the length of an identify message is not minimal')
     if (high >= 0x80 || length > IDENTIFY_MESSAGE_BYTES_MAX) {
       throw new MessageTooLargeError(
         `identify message exceeds limit of ${IDENTIFY_MESSAGE_BYTES_MAX} bytes`
@@ -193,10 +192,10 @@ export class IdentifyReader {
 }
 
 /**
- * Read a message on top of what earlier ones told: single fields replace, repeated ones add.
+ * Decodes a message into earlier ones: singular fields replace, repeated ones append.
  *
- * Throws `MsgioError` for a broken message. What is wrong with one field costs that field: an address that is none or
- * of a kind that is not known is left out, and so are protocols and addresses beyond their number.
+ * Throws `MsgioError` for a malformed message. Skips malformed or unknown addresses, and protocols and addresses beyond
+ * their limits.
  */
 export function mergeIdentify(into: IdentifyMessage, bytes: Uint8Array): void {
   const fields = new Fields(bytes)
@@ -245,7 +244,7 @@ function readField(into: IdentifyMessage, fields: Fields): void {
   fields.advance(length)
 }
 
-/** A protobuf that is read from its front. */
+/** A cursor over the fields of a protobuf. */
 class Fields {
   readonly #bytes: Buffer
   #at = 0
@@ -261,7 +260,7 @@ class Fields {
   varint(): number {
     let value = 0
     for (let shift = 0; shift < VARINT_BYTES_MAX; shift += 1) {
-      // `advance` throws where there is none.
+      // In range: `advance` throws otherwise.
       const byte = this.#bytes[this.advance(1)] as number
       value += (byte & 0x7f) * 0x80 ** shift
       if (byte < 0x80) return value
@@ -269,7 +268,7 @@ class Fields {
     throw new MsgioError('the identify message holds a number of more than 64 bits')
   }
 
-  /** The next bytes where they are. */
+  /** Returns a view of the next bytes. */
   bytes(length: number): Buffer {
     const start = this.advance(length)
     return this.#bytes.subarray(start, this.#at)
@@ -280,27 +279,27 @@ class Fields {
     return this.#bytes.toString('utf8', start, this.#at)
   }
 
-  /** Leave out a value that is not behind a length. */
+  /** Skips a value without a length. */
   skip(wireType: number): void {
     if (wireType === VARINT) this.varint()
     else if (wireType === FIXED64) this.advance(8)
     else if (wireType === FIXED32) this.advance(4)
-    // Groups are obsolete, and nested: nobody sends them in good faith.
+    // Groups are obsolete, and nested: no implementation sends them.
     else throw new MsgioError(`the identify message holds a field of type ${wireType}`)
   }
 
-  /** Go on behind the next `length` bytes; answers where they start. */
+  /** Advances past the next `length` bytes; returns their offset. */
   advance(length: number): number {
     const start = this.#at
     if (length > this.#bytes.length - start) {
-      throw new MsgioError('the identify message ends inside of a field')
+      throw new MsgioError('the identify message ends inside a field')
     }
     this.#at += length
     return start
   }
 }
 
-/** What stands in front of the bytes of a field. */
+/** Encodes the tag and length of a field. */
 function fieldHead(number: number, length: number): Uint8Array {
   const head = Buffer.allocUnsafe(1 + prefixLength(PREFIX, length))
   head[0] = (number << WIRE_TYPE_BITS) | LENGTH_DELIMITED

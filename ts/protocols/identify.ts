@@ -1,8 +1,8 @@
 /**
- * `/ipfs/id/1.0.0` and `/ipfs/id/push/1.0.0`: peers tell each other who they are, where they listen, what they speak.
+ * `/ipfs/id/1.0.0` and `/ipfs/id/push/1.0.0`: peers exchange their keys, listen addresses and protocols.
  *
- * Every new connection is identified by itself; {@link identify} gives the answer. When our own protocols or
- * addresses change, connected peers that take pushes are told.
+ * Every new connection is identified automatically; {@link identify} returns the result. When the local protocols or
+ * addresses change, they are pushed to connected peers that support it.
  */
 import { createRequire } from 'node:module'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -27,50 +27,51 @@ import { addressesFor, type Reach, reachOf } from './own-addresses.ts'
 import { acceptsEarlyFin } from './quirks.ts'
 import type { Service } from './services.ts'
 
-/** The protocol that asks. */
+/** Protocol id of identify requests. */
 export const IDENTIFY_PROTOCOL = '/ipfs/id/1.0.0'
 
-/** The protocol that tells unasked. */
+/** Protocol id of identify pushes. */
 export const IDENTIFY_PUSH_PROTOCOL = '/ipfs/id/push/1.0.0'
 
-/** What `protocolVersion` says in every implementation that talks to others. */
+/** The `protocolVersion` of all interoperable implementations. */
 export const PROTOCOL_VERSION = 'ipfs/0.1.0'
 
-/** Milliseconds for one identification or push; go's figure. */
+/** Timeout of one identify exchange or push in milliseconds, as in go. */
 const TIMEOUT_MS = 5_000
 
-/** Inbound streams of one connection; a peer needs one at a time. */
+/** Maximum inbound streams per connection; a peer needs one at a time. */
 const STREAMS_MAX = 4
 
-/** Pushes under way at a time. */
+/** Maximum concurrent pushes. */
 const PUSHES_MAX = 32
 
-/** What a peer told of itself. */
+/** The properties that a peer has reported. */
 export interface IdentifyResult {
-  /** Name and version of its software; peers may send anything. */
+  /** Name and version of the software of the peer; unverified. */
   readonly agentVersion: string | undefined
+  /** Version of the protocol family, such as `ipfs/0.1.0`; unverified. */
   readonly protocolVersion: string | undefined
-  /** What it answers to, 1,024 at most. */
+  /** Supported protocols, up to 1,024. */
   readonly protocols: readonly string[]
-  /** Where it says that it listens, 500 at most; an address that names another peer is told, and not remembered. */
+  /** Reported listen addresses, up to 500. Those of other peers are not added to the address book. */
   readonly listenAddrs: readonly Multiaddr[]
-  /** Where it sees us. */
+  /** The address of this node as observed by the peer. */
   readonly observedAddr: Multiaddr | undefined
-  /** Its addresses, signed; not opened here. */
+  /** The signed peer record; neither decoded nor verified. */
   readonly signedPeerRecord: Uint8Array | undefined
 }
 
 /** Options of {@link identify}. */
 export interface IdentifyOptions extends AbortOptions {
-  /** Ask again, although the peer was asked before. */
+  /** Query the peer again instead of returning the stored result. Defaults to false. */
   force?: boolean
 }
 
-/** Milliseconds for which our own message is kept: interfaces come and go without a word. */
+/** Milliseconds for which the local message is cached: changes of network interfaces are not notified. */
 const OFFER_KEPT_MS = 10_000
 
-/** What a peer told, in little memory: its addresses are parsed when somebody asks for them. */
-class Told {
+/** A compact record of a peer; addresses are parsed on first use. */
+class PeerReport {
   readonly agentVersion: string | undefined
   readonly protocolVersion: string | undefined
   readonly protocols: readonly string[]
@@ -79,15 +80,15 @@ class Told {
   readonly signedPeerRecord: Uint8Array | undefined
   #result: IdentifyResult | undefined
 
-  /** `message`; what it leaves out is as it was `before`. */
-  constructor(message: IdentifyMessage, before?: Told) {
-    const told = { ...before, ...message }
-    this.agentVersion = kept(told.agentVersion, last?.agentVersion)
-    this.protocolVersion = kept(told.protocolVersion, last?.protocolVersion)
-    this.protocols = keptList(told.protocols, last?.protocols)
-    this.listenAddrs = keptList(told.listenAddrs, last?.listenAddrs)
-    this.observedAddr = kept(told.observedAddr, last?.observedAddr)
-    this.signedPeerRecord = told.signedPeerRecord
+  /** Creates a report from `message`; absent fields keep their values of `before`. */
+  constructor(message: IdentifyMessage, before?: PeerReport) {
+    const merged = { ...before, ...message }
+    this.agentVersion = shared(merged.agentVersion, last?.agentVersion)
+    this.protocolVersion = shared(merged.protocolVersion, last?.protocolVersion)
+    this.protocols = sharedList(merged.protocols, last?.protocols)
+    this.listenAddrs = sharedList(merged.listenAddrs, last?.listenAddrs)
+    this.observedAddr = shared(merged.observedAddr, last?.observedAddr)
+    this.signedPeerRecord = merged.signedPeerRecord
     last = this
   }
 
@@ -104,17 +105,17 @@ class Told {
   }
 }
 
-// Most peers run the same software: what the next one says alike is kept once.
-let last: Told | undefined
+// The latest report. Most peers run the same software, so equal fields of the next one share its memory.
+let last: PeerReport | undefined
 
 const NOTHING: readonly string[] = Object.freeze([])
 
-/** `text`, in the memory of the one that is known already if they are the same. */
-function kept(text: string | undefined, known: string | undefined): string | undefined {
+/** Returns `known` if it equals `text`, so that both share memory; otherwise `text`. */
+function shared(text: string | undefined, known: string | undefined): string | undefined {
   return text === known ? known : text
 }
 
-function keptList(
+function sharedList(
   texts: readonly string[] = NOTHING,
   known: readonly string[] = NOTHING
 ): readonly string[] {
@@ -124,14 +125,25 @@ function keptList(
 
 const IDENTIFY_CHECKS: OptionChecks<IdentifyOptions> = { signal: aSignal, force: aBoolean }
 
-const QUERIED = new WeakMap<Connection, Promise<Told>>()
+const QUERIED = new WeakMap<Connection, Promise<PeerReport>>()
 
 /**
- * What the peer told, pushes included; asks it if nobody has.
+ * Resolves to the properties reported by the peer, including pushes. Queries the peer if that has not been done.
  *
- * One bad field costs that field: what is left of the message is used. Rejects with `TimeoutError` after 5 s,
- * `MsgioError` for bytes that are no message, for one beyond 8 KiB and for more than ten, `AbortError`, and what the
- * stream's calls reject with. Throws `InvalidParametersError`.
+ * Malformed addresses are skipped. Also rejects with the errors of `connection.newStream` and `stream.read`.
+ *
+ * @throws {@link UnsupportedProtocolError} as the cause of a {@link StreamError}, if the peer does not support it.
+ * @throws {@link TimeoutError} after 5 s.
+ * @throws {@link MsgioError} for a malformed message, one over 8 KiB, or more than ten.
+ * @throws {@link AbortError} by `signal`.
+ * @throws {@link InvalidParametersError} for an invalid connection or option.
+ * @example
+ * ```ts
+ * import { identify } from 'ferroswarm'
+ *
+ * const { agentVersion, protocols, observedAddr } = await identify(connection)
+ * console.log(agentVersion, protocols.includes('/chat/1.0.0'), `${observedAddr}`)
+ * ```
  */
 export function identify(
   connection: Connection,
@@ -139,56 +151,54 @@ export function identify(
 ): Promise<IdentifyResult> {
   checkConnection(connection)
   checkOptions(options, IDENTIFY_CHECKS)
-  const told = abortable(reportedBy(connection, options.force === true), options.signal)
-  return told.then(({ result }) => result)
+  const report = abortable(reportedBy(connection, options.force === true), options.signal)
+  return report.then(({ result }) => result)
 }
 
-function reportedBy(connection: Connection, force: boolean): Promise<Told> {
-  let asked = force ? undefined : QUERIED.get(connection)
-  if (asked === undefined) {
-    asked = ask(connection)
-    QUERIED.set(connection, asked)
-    // One that failed is asked again.
-    asked.catch(() => {
-      if (QUERIED.get(connection) === asked) QUERIED.delete(connection)
+function reportedBy(connection: Connection, force: boolean): Promise<PeerReport> {
+  let report = force ? undefined : QUERIED.get(connection)
+  if (report === undefined) {
+    report = query(connection)
+    QUERIED.set(connection, report)
+    // A failed query is not stored, so that the next call repeats it.
+    report.catch(() => {
+      if (QUERIED.get(connection) === report) QUERIED.delete(connection)
     })
   }
-  return asked
+  return report
 }
 
-/** Our own message but for what differs by peer, in parts, and when it was made. */
+/** The parts of the local message, without fields that differ by peer, and their time of creation. */
 interface Offer {
   readonly parts: readonly Uint8Array[]
   readonly madeAt: number
 }
 
-/** Runs identify on every connection of a swarm, answers it, and pushes changes. */
+/** Queries the peer of every connection of a swarm, responds to queries, and pushes changes. */
 export class IdentifyService implements Service {
   #swarm: Swarm | undefined
   #stopWatching: (() => void) | undefined
-  #pushes = false
-  #fresh: Connection[] = []
-
-  // Our message but for what differs by peer, for each reach, and when it was made.
+  #pushScheduled = false
+  #newConnections: Connection[] = []
   readonly #offers = new Map<Reach, Offer>()
 
-  // When the loop has turned: streams of the application's go first, and a connection that is over by then is not
-  // asked at all.
+  // Deferred to the next turn of the event loop, so that streams of the application go first and a connection that has
+  // ended by then is not queried.
   readonly #connected = (event: CustomEvent<Connection>): void => {
-    this.#fresh.push(event.detail)
-    if (this.#fresh.length === 1) setImmediate(() => this.#askFresh())
+    this.#newConnections.push(event.detail)
+    if (this.#newConnections.length === 1) setImmediate(() => this.#queryNew())
   }
 
   start(swarm: Swarm): void {
     this.#swarm = swarm
-    swarm.handle(IDENTIFY_PROTOCOL, (stream, connection) => this.#tell(stream, connection), {
+    swarm.handle(IDENTIFY_PROTOCOL, (stream, connection) => this.#respond(stream, connection), {
       maxInbound: STREAMS_MAX
     })
     swarm.handle(
       IDENTIFY_PUSH_PROTOCOL,
       (stream, connection) =>
-        hear(stream, connection).catch((err: unknown) => {
-          // Whatever a peer says, this handler has not failed.
+        receivePush(stream, connection).catch((err: unknown) => {
+          // An invalid message of a peer is not a failure of this handler.
           swarm.options.logger.debug(`a push of ${connection.remotePeer} was refused`, err)
         }),
       { maxInbound: STREAMS_MAX }
@@ -204,15 +214,15 @@ export class IdentifyService implements Service {
     const swarm = this.#swarm
     this.#swarm = undefined
     this.#stopWatching?.()
-    this.#fresh = []
+    this.#newConnections = []
     swarm?.removeEventListener('connected', this.#connected)
     swarm?.unhandle([IDENTIFY_PROTOCOL, IDENTIFY_PUSH_PROTOCOL])
   }
 
-  #askFresh(): void {
-    const fresh = this.#fresh
-    this.#fresh = []
-    for (const connection of fresh) {
+  #queryNew(): void {
+    const connections = this.#newConnections
+    this.#newConnections = []
+    for (const connection of connections) {
       if (connection.isClosed) continue
       reportedBy(connection, false).catch((err: unknown) => {
         this.#swarm?.options.logger.debug(`identify of ${connection.remotePeer} failed`, err)
@@ -220,21 +230,21 @@ export class IdentifyService implements Service {
     }
   }
 
-  /** The answering side. */
-  async #tell(stream: Stream, connection: Connection): Promise<void> {
+  /** Sends the local message. */
+  async #respond(stream: Stream, connection: Connection): Promise<void> {
     stream.setWriteDeadline(deadline(connection))
     const remote = connectionFacade.coreOf(connection).remoteAddressText
     await stream.write(frameIdentify(this.#offer(connection.swarm, reachOf(remote)), remote))
     await stream.close()
   }
 
-  /** A peer that can take it is told how things are. */
+  /** Pushes the local message to a peer that supports it. */
   async #push(connection: Connection): Promise<void> {
-    const told = await QUERIED.get(connection)
-    if (told?.protocols.includes(IDENTIFY_PUSH_PROTOCOL) !== true) return
+    const report = await QUERIED.get(connection)
+    if (report?.protocols.includes(IDENTIFY_PUSH_PROTOCOL) !== true) return
     const stream = await connection.newStream(IDENTIFY_PUSH_PROTOCOL)
     try {
-      await this.#tell(stream, connection)
+      await this.#respond(stream, connection)
     } catch (err) {
       await resetFor(err, stream)
       throw err
@@ -256,12 +266,12 @@ export class IdentifyService implements Service {
     return parts
   }
 
-  /** Tell everybody at the end of this turn: handlers come in groups. */
+  /** Pushes to all peers at the end of this turn of the event loop, as handlers are registered in groups. */
   #pushSoon(): void {
-    if (this.#pushes) return
-    this.#pushes = true
+    if (this.#pushScheduled) return
+    this.#pushScheduled = true
     setImmediate(() => {
-      this.#pushes = false
+      this.#pushScheduled = false
       const swarm = this.#swarm
       if (swarm === undefined || swarm.getTotalConnections() === 0) return
       void this.#pushAll(swarm)
@@ -283,30 +293,30 @@ export class IdentifyService implements Service {
   }
 }
 
-async function ask(connection: Connection): Promise<Told> {
+async function query(connection: Connection): Promise<PeerReport> {
   const stream = await connection.newStream(IDENTIFY_PROTOCOL)
-  return new Told(await listen(stream, connection))
+  return new PeerReport(await receive(stream, connection))
 }
 
-/** A peer tells how things are; what it leaves out is as it was. */
-async function hear(stream: Stream, connection: Connection): Promise<void> {
-  const message = await listen(stream, connection)
+/** Receives a push; absent fields keep their values. */
+async function receivePush(stream: Stream, connection: Connection): Promise<void> {
+  const message = await receive(stream, connection)
   const before = await QUERIED.get(connection)?.catch(() => undefined)
-  QUERIED.set(connection, Promise.resolve(new Told(message, before)))
+  QUERIED.set(connection, Promise.resolve(new PeerReport(message, before)))
 }
 
-/** What the peer says on `stream`. */
-async function listen(stream: Stream, connection: Connection): Promise<IdentifyMessage> {
+/** Receives the message of the peer on `stream`, and adds its addresses to the address book. */
+async function receive(stream: Stream, connection: Connection): Promise<IdentifyMessage> {
   stream.setReadDeadline(deadline(connection))
   try {
     const reader = new IdentifyReader()
     for await (const bytes of stream) reader.take(bytes)
-    // Our own close of the connection ends the loop as well.
+    // A local close of the connection ends the loop as well.
     if (stream.error !== undefined) throw stream.error
     const message = reader.end()
     const key = connectionFacade.coreOf(connection).remotePublicKeyBytes
     if (message.publicKey !== undefined && Buffer.compare(message.publicKey, key) !== 0) {
-      // The handshake has told who it is. go leaves such a key aside too.
+      // The handshake has authenticated the peer, so the key is ignored, as in go.
       const { logger } = connection.swarm.options
       logger.debug(`identify of ${connection.remotePeer} names another public key than its own`)
     }
@@ -335,7 +345,7 @@ const require = createRequire(import.meta.url)
 
 let agent: string | undefined
 
-/** `ferroswarm/<version>`, of the package that this file belongs to. */
+/** Returns `ferroswarm/<version>`, from this package's package.json. */
 export function agentVersion(): string {
   agent ??= `ferroswarm/${(require('../../package.json') as { version: string }).version}`
   return agent

@@ -1,9 +1,9 @@
-/** What a swarm offers to peers, its protocols and its listen addresses, and who hears of a change. */
+/** Notifications of changes of a swarm's offers: its protocols and listen addresses. */
 import type { Swarm } from '../swarm.ts'
 
 const watchers = new WeakMap<Swarm, Set<() => void>>()
 
-/** Call `watcher` when our protocols or listen addresses have changed, until the answer is called. */
+/** Calls `watcher` when the protocols or listen addresses have changed, until the returned function is called. */
 export function watchOffers(swarm: Swarm, watcher: () => void): () => void {
   const all = watchers.get(swarm) ?? new Set()
   watchers.set(swarm, all)
@@ -11,7 +11,7 @@ export function watchOffers(swarm: Swarm, watcher: () => void): () => void {
   return () => all.delete(watcher)
 }
 
-/** What `swarm` offers is another than before. */
+/** Notifies the watchers of `swarm`. */
 export function offersChanged(swarm: Swarm): void {
   for (const watcher of watchers.get(swarm) ?? []) watcher()
 }

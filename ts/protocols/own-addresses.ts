@@ -1,40 +1,40 @@
-/** Which of our own addresses a peer is told: those it can make use of, from where it is. */
+/** Selection of the local addresses to advertise to a peer: those that are reachable from its network. */
 import { networkInterfaces } from 'node:os'
 import { addressBytes, hostPort, isPrivate } from '../identity/address.ts'
 
-/** Bytes of addresses told at most: what the oldest peers read in one message. */
+/** Maximum bytes of advertised addresses: the limit of the oldest peers for one message. */
 const ADDRESSES_BYTES_MAX = 4 * 1024
 
 const WILDCARD = /^\/(ip4\/0\.0\.0\.0|ip6\/::)(?=\/)/
 const LOOPBACK = /^(?:127\.|::1$)/
 const LINK_LOCAL_IPV6 = /^fe[89ab]/i
 
-/** Addresses with wildcards replaced by those of this host's interfaces, each once. */
+/** Returns the distinct addresses with wildcards replaced by those of this host's interfaces. */
 export function expandWildcards(addresses: readonly string[]): string[] {
   return [...new Set(addresses.flatMap(expand))]
 }
 
-/** From where a peer is it can make use of: everything, all but loopback, or public addresses only. */
+/** Location of a peer, which can reach all addresses, all but loopback, or public addresses only. */
 export type Reach = 'host' | 'network' | 'world'
 
-/** Where a peer is whose address is `remote`. */
+/** Returns the location of a peer with the address `remote`. */
 export function reachOf(remote: string): Reach {
   const host = hostPort(remote)?.host
   if (host === undefined || LOOPBACK.test(host)) return 'host'
   return isPrivate(remote) ? 'network' : 'world'
 }
 
-/** Listen addresses for a peer, as many as the oldest peers read. */
+/** Returns the listen addresses to advertise, up to {@link ADDRESSES_BYTES_MAX}. */
 export function addressesFor(reach: Reach, listening: readonly string[]): string[] {
-  const told: string[] = []
+  const advertised: string[] = []
   let bytes = 0
   for (const address of expandWildcards(listening)) {
     if (!isUseful(address, reach)) continue
     bytes += addressBytes(address).length
     if (bytes > ADDRESSES_BYTES_MAX) break
-    told.push(address)
+    advertised.push(address)
   }
-  return told
+  return advertised
 }
 
 function expand(address: string): string[] {
@@ -51,7 +51,7 @@ function expand(address: string): string[] {
 function isUseful(address: string, reach: Reach): boolean {
   const host = hostPort(address)?.host
   if (host === undefined || reach === 'host') return true
-  // The names of our interfaces mean nothing on another host.
+  // Interface names are only valid on this host.
   if (host.includes('%')) return false
   return reach === 'network' ? !LOOPBACK.test(host) : !isPrivate(address)
 }

@@ -1,7 +1,8 @@
 /**
- * `/perf/1.0.0`: a u64 (big-endian) of bytes wanted, then an upload and its end; the answer is what was wanted.
+ * `/perf/1.0.0`: a u64 (big-endian) with the requested number of bytes, then an upload and its end; the response is the
+ * requested bytes.
  *
- * The answering side makes anybody's bytes: it runs only where it was asked for (`services: { perf: true }`).
+ * The responder generates traffic for any peer, so it is opt-in (`services: { perf: true }`).
  */
 import type { AbortOptions } from '../base/abort.ts'
 import { aFunction, aSignal, aSize, checkOptions, type OptionChecks } from '../base/arguments.ts'
@@ -13,47 +14,50 @@ import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 import type { Service } from './services.ts'
 
-/** The protocol's name. */
+/** Protocol id of perf. */
 export const PERF_PROTOCOL = '/perf/1.0.0'
 
 /** Bytes of one write. */
 const WRITE_BYTES = 64 * 1024
 
-/** Bytes of one read at most: all that the native side holds of one stream. */
+/** Maximum bytes of one read: all that the native side buffers for one stream. */
 const READ_BYTES = 256 * 1024
 
 const HEADER_BYTES = 8
 
 const ZEROS: Uint8Array = new Uint8Array(WRITE_BYTES)
 
-/** Memory of finished drains; what is read is thrown away, so a few are enough for many transfers. */
+/** Buffers of finished drains. Their contents are discarded, so a few serve many transfers. */
 const spare: Uint8Array[] = []
 const SPARE_MAX = 4
 
-/** How far a transfer has come. */
+/** Progress of a transfer. */
 export interface PerfProgress {
+  /** The phase of the transfer. */
   readonly direction: 'upload' | 'download'
-  /** Bytes of this direction so far. */
+  /** Bytes transferred in this direction so far. */
   readonly bytes: number
 }
 
 /** Options of {@link perf}. */
 export interface PerfOptions extends AbortOptions {
-  /** Bytes to send; 0 unless given. */
+  /** Bytes to send. Defaults to 0. */
   uploadBytes?: number
-  /** Bytes to ask for; 0 unless given. */
+  /** Bytes to request. Defaults to 0. */
   downloadBytes?: number
   /** Called after every write and read. */
   onProgress?: ((progress: PerfProgress) => void) | undefined
 }
 
-/** What a transfer took. */
+/** Sizes and durations of a transfer. */
 export interface PerfResult {
+  /** Bytes sent. */
   readonly uploadBytes: number
-  /** From the request to the first sign of the answer; 0 without an upload. */
+  /** Seconds from the request to the first byte of the response, or its end; 0 without an upload. */
   readonly uploadSeconds: number
+  /** Bytes received. */
   readonly downloadBytes: number
-  /** From the end of the upload, without one from the request, to the end of the answer; 0 without a download. */
+  /** Seconds from the end of the upload (or the request, without one) to that of the response; 0 without a download. */
   readonly downloadSeconds: number
 }
 
@@ -65,10 +69,14 @@ const PERF_CHECKS: OptionChecks<PerfOptions> = {
 }
 
 /**
- * Measure a connection: send `uploadBytes`, then receive `downloadBytes`, on a stream of its own.
+ * Measures the throughput of a connection: sends `uploadBytes`, then receives `downloadBytes`, on a new stream.
  *
- * Rejects with what the stream's calls reject with, and with `StreamResetError` of code `ProtocolViolation` if
- * another number of bytes comes back. Throws `InvalidParametersError`.
+ * Also rejects with the errors of `connection.newStream`, `stream.write` and `stream.read`.
+ *
+ * @throws {@link UnsupportedProtocolError} as the cause of a {@link StreamError}, if the peer does not run perf.
+ * @throws {@link StreamResetError} of code `ProtocolViolation`, if another number of bytes is received.
+ * @throws {@link AbortError} by `signal`.
+ * @throws {@link InvalidParametersError} for an invalid connection or option.
  */
 export function perf(connection: Connection, options: PerfOptions = {}): Promise<PerfResult> {
   checkConnection(connection)
@@ -84,15 +92,15 @@ async function measure(connection: Connection, options: PerfOptions): Promise<Pe
     await stream.write(header(downloadBytes), { signal })
     await writeZeros(stream, uploadBytes, signal, onProgress)
     await stream.closeWrite({ signal })
-    let answered = 0
+    let firstByteAt = 0
     const received = await drain(stream, signal, (bytes) => {
-      if (answered === 0) answered = performance.now()
+      if (firstByteAt === 0) firstByteAt = performance.now()
       onProgress?.({ direction: 'download', bytes })
     })
     const end = performance.now()
     if (received !== downloadBytes) throw await violation(stream, downloadBytes, received)
     await stream.close()
-    const uploaded = uploadBytes === 0 ? start : answered || end
+    const uploaded = uploadBytes === 0 ? start : firstByteAt || end
     return {
       uploadBytes,
       uploadSeconds: (uploaded - start) / 1_000,
@@ -100,18 +108,18 @@ async function measure(connection: Connection, options: PerfOptions): Promise<Pe
       downloadSeconds: downloadBytes === 0 ? 0 : (end - uploaded) / 1_000
     }
   } finally {
-    // After an orderly close this does nothing.
+    // Does nothing after an orderly close.
     await stream.reset()
   }
 }
 
-/** Answers `/perf/1.0.0`. */
+/** Responds to `/perf/1.0.0`. */
 export class PerfService implements Service {
   #swarm: Swarm | undefined
 
   start(swarm: Swarm): void {
     this.#swarm = swarm
-    swarm.handle(PERF_PROTOCOL, answer)
+    swarm.handle(PERF_PROTOCOL, respond)
   }
 
   stop(): void {
@@ -119,10 +127,10 @@ export class PerfService implements Service {
   }
 }
 
-async function answer(stream: Stream): Promise<void> {
-  const wanted = await readHeader(stream)
+async function respond(stream: Stream): Promise<void> {
+  const requested = await readHeader(stream)
   await drain(stream, undefined, undefined)
-  await writeZeros(stream, wanted, undefined, undefined)
+  await writeZeros(stream, requested, undefined, undefined)
   await stream.close()
 }
 
@@ -157,7 +165,7 @@ async function writeZeros(
   }
 }
 
-/** Read to the end into recycled memory; answers with the bytes read. */
+/** Reads to the end into recycled memory; resolves to the number of bytes. */
 async function drain(
   stream: Stream,
   signal: AbortSignal | undefined,

@@ -15,29 +15,29 @@ import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 import type { Service } from './services.ts'
 
-/** The protocol's name. */
+/** Protocol id of ping. */
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
 
 /** Bytes of one ping. */
 const PING_BYTES = 32
 
-/** Milliseconds without a ping after which the answering side gives up; go's figure. */
+/** Milliseconds without a ping after which the responder closes the stream, as in go. */
 const IDLE_MS = 10_000
 
-/** Milliseconds that one answer may take. */
+/** Default timeout of one response in milliseconds. */
 const ANSWER_TIMEOUT_MS = 10_000
 
-/** Streams of one connection answered at a time; one is enough for any number of pings. */
+/** Maximum inbound streams per connection; one is enough for any number of pings. */
 const STREAMS_MAX = 16
 
-/** Bytes echoed at a time: a peer may send its pings ahead. */
+/** Bytes echoed at a time: a peer may pipeline its pings. */
 const ECHO_BYTES = 4_096
 
 /** Options of {@link ping}. */
 export interface PingOptions extends AbortOptions {
-  /** How many; until the caller stops or aborts, unless given. */
+  /** Number of pings. Defaults to no limit: until the caller stops or aborts. */
   count?: number
-  /** Milliseconds that one answer may take; 10,000 unless given. */
+  /** Timeout of one response in milliseconds. Defaults to 10,000. */
   timeout?: number
 }
 
@@ -48,12 +48,25 @@ const PING_CHECKS: OptionChecks<PingOptions> = {
 }
 
 /**
- * Ping: each turn of the loop sends the next ping and gives its round trip in milliseconds.
+ * Pings the peer: each iteration sends a ping and yields its round trip in milliseconds.
  *
- * All go over one stream. Peers end one that is idle for some time, most after 10 s: the next ping then opens another.
- * Throws `TimeoutError`, `AbortError`, `UnsupportedProtocolError` as the cause of a `StreamError`, and
- * `StreamResetError` with code `ProtocolViolation` if the answer differs from what was sent. The stream ends with
- * the loop. Throws `InvalidParametersError` at the call.
+ * All pings use one stream, which ends with the loop. Peers close an idle one, most after 10 s; the next ping then
+ * opens another. The iteration also throws the errors of `connection.newStream`.
+ *
+ * @throws {@link InvalidParametersError} for an invalid connection or option, at the call; all others when iterating.
+ * @throws {@link TimeoutError} if a response takes longer than `timeout`.
+ * @throws {@link UnsupportedProtocolError} as the cause of a {@link StreamError}, if the peer does not support ping.
+ * @throws {@link StreamResetError} of code `ProtocolViolation`, if a response differs from the ping.
+ * @throws {@link IncompleteReadError} if the peer ends the stream instead of answering.
+ * @throws {@link AbortError} by `signal`.
+ * @example
+ * ```ts
+ * import { ping } from 'ferroswarm'
+ *
+ * for await (const milliseconds of ping(connection, { count: 3, timeout: 1_000 })) {
+ *   console.log(`${milliseconds.toFixed(2)} ms`)
+ * }
+ * ```
  */
 export function ping(
   connection: Connection,
@@ -77,7 +90,7 @@ async function* pings(
         elapsed = await pinger.ping()
       } catch (err) {
         if (!pinger.hasAnswered || !wasIdle(err)) throw err
-        // The peer has ended its half: it counts the stream until ours has ended too.
+        // The peer has closed its half, but counts the stream until the local half is closed too.
         await pinger.stream.close()
         pinger = await open(connection, options)
         elapsed = await pinger.ping()
@@ -86,7 +99,7 @@ async function* pings(
     }
     await pinger.stream.close()
   } finally {
-    // After an orderly close this does nothing.
+    // Does nothing after an orderly close.
     await pinger.stream.reset()
   }
 }
@@ -96,14 +109,14 @@ async function open(connection: Connection, options: PingOptions): Promise<Pinge
   return new Pinger(await connection.newStream(PING_PROTOCOL, { signal }), options)
 }
 
-/** One stream of pings. */
+/** Sends pings on one stream. */
 class Pinger {
   readonly stream: Stream
   readonly #timeout: number
   readonly #signal: AbortSignal | undefined
   readonly #sent = new Uint8Array(PING_BYTES)
   readonly #received = new Uint8Array(PING_BYTES)
-  /** Whether the peer has answered a ping on it. */
+  /** Whether the peer has answered a ping on this stream. */
   hasAnswered = false
 
   constructor(stream: Stream, { timeout = ANSWER_TIMEOUT_MS, signal }: PingOptions) {
@@ -112,7 +125,7 @@ class Pinger {
     this.#signal = signal
   }
 
-  /** The round trip of one ping. */
+  /** Sends one ping; resolves to its round trip in milliseconds. */
   async ping(): Promise<number> {
     const { stream } = this
     const { clock, random } = stream.connection.swarm.options
@@ -130,7 +143,7 @@ class Pinger {
   }
 }
 
-/** Whether the peer had ended the stream before the ping came: it has not said a byte about it. */
+/** Returns whether the peer had closed the idle stream before the ping arrived: it sent no byte of a response. */
 function wasIdle(err: unknown): boolean {
   if (err instanceof StreamResetError) {
     return err.remote && !(err.cause instanceof ConnectionClosedError)
@@ -140,7 +153,7 @@ function wasIdle(err: unknown): boolean {
   )
 }
 
-/** Answers pings. */
+/** Responds to pings. */
 export class PingService implements Service {
   #swarm: Swarm | undefined
   readonly #answering = new Set<Stream>()
@@ -155,7 +168,7 @@ export class PingService implements Service {
       },
       { maxInbound: STREAMS_MAX }
     )
-    // A peer may keep its stream for ever: the swarm's end is the end of it.
+    // A peer may keep its stream open forever, so it is closed when the swarm begins to close.
     const end = (): void => {
       for (const stream of this.#answering) void stream.closeRead()
     }
@@ -167,7 +180,7 @@ export class PingService implements Service {
   }
 }
 
-/** The echo of the bytes, however they are cut, is the echo of the pings in them. */
+/** Echoes bytes as they arrive: there is no need to delimit the pings in them. */
 async function echo(stream: Stream, connection: Connection): Promise<void> {
   const { clock } = connection.swarm.options
   const bytes = new Uint8Array(ECHO_BYTES)
@@ -181,9 +194,9 @@ async function echo(stream: Stream, connection: Connection): Promise<void> {
       await stream.write(bytes.subarray(0, length))
     } catch (err) {
       if (err instanceof StreamEOFError || err instanceof StreamClosedError) break
-      // The deadline is moved when it passes, not with each ping.
+      // The deadline is extended when it expires, not with each ping.
       if (!(err instanceof TimeoutError)) throw err
-      // Nothing is wrong with a stream that is idle: it ends in good order.
+      // An idle stream is closed gracefully, as it has not failed.
       if (last + IDLE_MS <= clock.now()) break
       deadline = last + IDLE_MS
       stream.setReadDeadline(deadline)

@@ -1,13 +1,13 @@
-/** What other implementations cannot bear, told by the name that their software gives itself. */
+/** Workarounds for other implementations, identified by their agent version. */
 
 /**
- * Software that bears the end of a stream before it has answered our proposal. js-libp2p loses an end that comes before
- * its handler listens, and names are the application's to choose: so it is those known to bear it that are listed, and
- * with everybody else the end waits for the answer.
+ * Agents that accept the end of a stream before they have answered the protocol proposal. js-libp2p loses an end that
+ * arrives before its handler listens, and applications choose their agent names: so this is an allowlist, and for all
+ * other peers the end waits for the answer.
  */
-const BEARS_EARLY_FIN = /^(?:ferroswarm|go-libp2p|rust-libp2p|kubo|boxo)\//
+const ACCEPTS_EARLY_FIN = /^(?:ferroswarm|go-libp2p|rust-libp2p|kubo|boxo)\//
 
-/** Whether the software that calls itself `agent` takes the end of a stream whenever it comes. */
+/** Returns whether the peer with the agent version `agent` accepts an early end of a stream. */
 export function acceptsEarlyFin(agent: string | undefined): boolean {
-  return agent !== undefined && BEARS_EARLY_FIN.test(agent)
+  return agent !== undefined && ACCEPTS_EARLY_FIN.test(agent)
 }

@@ -1,5 +1,5 @@
 /**
- * The seam of the built-in protocols: each is a module of `protocols/`, loaded when a swarm that wants it starts.
+ * Services of a swarm. Each built-in protocol is a module of `protocols/`, loaded when a swarm that runs it starts.
  */
 import {
   aBoolean,
@@ -11,23 +11,23 @@ import {
 } from '../base/arguments.ts'
 import type { Swarm } from '../swarm.ts'
 
-/** Something that lives as long as a started swarm: it registers handlers and listens to events. */
+/** A component that runs while a swarm is started: registers handlers and listens to events. */
 export interface Service {
-  /** Called once, with the swarm started. */
+  /** Called once, after the swarm has started. */
   start(swarm: Swarm): void | Promise<void>
-  /** Called once, before the swarm closes its connections, which waits for it within its `drainTimeout`. */
+  /** Called once, when the swarm begins to close. `close` waits for it, within its `drainTimeout`. */
   stop(): void | Promise<void>
 }
 
-/** Which built-in protocols a swarm runs, and further services of the application's own. */
+/** Built-in protocols and custom services of a swarm. */
 export interface ServiceOptions {
-  /** Answer `/ipfs/ping/1.0.0`. On unless false. */
+  /** Respond to `/ipfs/ping/1.0.0`. Defaults to true. */
   ping?: boolean
-  /** Run identify and identify-push. On unless false. */
+  /** Run identify and identify-push. Defaults to true. */
   identify?: boolean
-  /** Answer `/perf/1.0.0`. Off unless true. */
+  /** Respond to `/perf/1.0.0`. Defaults to false. */
   perf?: boolean
-  /** Started after the built-in ones. */
+  /** Custom services, started after the built-in ones. */
   custom?: readonly Service[]
 }
 
@@ -39,7 +39,7 @@ const CHECKS: OptionChecks<ServiceOptions> = {
   perf: aBoolean,
   custom: (value, name) => {
     anArray(value, name)
-    // It is one by now.
+    // An array, by the check above.
     for (const [index, service] of (value as unknown[]).entries()) {
       aService(service, `${name}[${index}]`)
     }
@@ -48,11 +48,11 @@ const CHECKS: OptionChecks<ServiceOptions> = {
 
 /** @internal The check of the option `services`. */
 export const checkServices: Check = (value, name) => {
-  // Any value is checked.
+  // `checkOptions` accepts any value, and throws.
   checkOptions(value as ServiceOptions, CHECKS, name)
 }
 
-/** @internal The services that `options` ask for, not started yet. */
+/** @internal Loads the services of `options`, without starting them. */
 export async function loadServices(options: ServiceOptions): Promise<Service[]> {
   const [ping, identify, perf] = await Promise.all([
     options.ping === false ? undefined : import('./ping.ts'),

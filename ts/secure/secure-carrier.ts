@@ -1,6 +1,6 @@
 /**
- * The secured bytes of a carrier: ciphertext below, plaintext above. Rust shakes hands, seals and opens; what stands
- * here moves bytes, each chunk once in each direction.
+ * Encryption of a byte carrier. Rust performs the handshake, encrypts and decrypts; this module only moves bytes, each
+ * chunk once in each direction.
  */
 import { abortable, aborted } from '../base/abort.ts'
 import { ByteQueue } from '../base/byte-queue.ts'
@@ -19,29 +19,29 @@ import { SerialQueue } from '../io/serial-queue.ts'
 import type { NativeSecureSession, SessionFacts } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
 
-/** Ciphertext that is asked for at a time, and plaintext that is sealed at a time. */
+/** Bytes of ciphertext read, and of plaintext encrypted, at a time. */
 const CHUNK_BYTES = 64 * 1024
 
-/** Empty answers in a row from a carrier that does not say whether it ended. */
+/** Consecutive empty reads, without `readableEnded`, that count as the end. */
 const EMPTY_MAX = 100
 
 const TLS = '/tls/1.0.0'
 
-/** One end of a secured connection. Reads must not overlap, which framers see to. */
+/** One end of an encrypted connection. Reads must not overlap, which the framings ensure. */
 export class SecureCarrier implements ReadWriteCloser {
   readonly conn: ReadWriteCloser
   readonly #session: NativeSecureSession
   readonly #ciphertext: Pushback
   readonly #plaintext = new ByteQueue()
   readonly #writes = new SerialQueue()
-  // What was sealed, on its way in the order in which it was sealed.
+  // Settles when all records so far are written, in the order of their encryption.
   #wire: Promise<void> = Promise.resolve()
   #readFault: unknown
   #writeFault: unknown
-  // Why nothing sealed reaches the other side any more.
+  // Error of the carrier, after which no record can be sent.
   #carrierFault: unknown
-  // Whether the protocol has a word for the end: Noise has none.
-  #announcesEnds = false
+  // Whether the protocol has a close_notify: TLS does, Noise does not.
+  #hasCloseNotify = false
   #ended = false
   #closing: Promise<void> | undefined
 
@@ -63,21 +63,21 @@ export class SecureCarrier implements ReadWriteCloser {
     return this.conn.connState?.()
   }
 
-  /** Shake hands. Rejects with what broke it; an alert for the other side has been sent by then. */
+  /** Performs the handshake. After a failure, rejects once an alert has been sent to the remote. */
   async handshake(options: AbortOptions): Promise<SessionFacts> {
     try {
       for (;;) {
         await abortable(this.#flush(), options.signal)
         const facts = this.#session.peer()
         if (facts !== null) {
-          this.#announcesEnds = facts.security === TLS
+          this.#hasCloseNotify = facts.security === TLS
           return facts
         }
         if (!(await this.#receive(options))) throw this.#endedEarly()
       }
     } catch (err) {
       await abortable(this.#wire, options.signal).catch(() => {
-        // No time is left for an alert.
+        // The timeout left no time for the alert.
       })
       throw err
     }
@@ -97,8 +97,8 @@ export class SecureCarrier implements ReadWriteCloser {
   }
 
   /**
-   * Seal and write. What was sealed is sent whole even if the call is aborted, as the other side counts records;
-   * `bytesAccepted` tells how much that was.
+   * Encrypts and writes. Encrypted records are sent even if the call is aborted, as the remote counts records;
+   * `bytesAccepted` is the number of bytes in them.
    */
   write(bytes: Uint8Array, options: AbortOptions = {}): Promise<void> {
     const { signal } = options
@@ -107,53 +107,53 @@ export class SecureCarrier implements ReadWriteCloser {
         await abortable(this.#wire, signal, () => at)
         if (signal?.aborted === true) throw aborted(signal, at)
         const chunk = bytes.subarray(at, at + CHUNK_BYTES)
-        this.#seal(chunk)
+        this.#encrypt(chunk)
         await abortable(this.#flush(), signal, () => at + chunk.length)
       }
     }, signal)
   }
 
-  /** Seal bytes that travel by another way. */
+  /** Encrypts bytes that are not sent over the carrier. */
   encrypt(bytes: Uint8Array): Uint8Array {
-    this.#seal(bytes)
+    this.#encrypt(bytes)
     return this.#session.takeOutput()
   }
 
-  /** Open whole records that came by another way. */
+  /** Decrypts whole records that were not received over the carrier. */
   decrypt(bytes: Uint8Array): Uint8Array {
     if (this.#readFault !== undefined) throw this.#readFault
     if (this.#session.partialBytes > 0) {
-      throw new DecryptionFailedError('a record of the connection itself is not whole yet')
+      throw new DecryptionFailedError('a record of the connection itself is still incomplete')
     }
-    this.#open(bytes)
+    this.#decrypt(bytes)
     const plaintext = this.#session.takePlaintext()
     if (this.#session.partialBytes > 0) {
-      this.#break(new DecryptionFailedError('the last record is not whole'))
+      this.#failBoth(new DecryptionFailedError('the last record is incomplete'))
     }
     if (this.#readFault !== undefined) throw this.#readFault
     return plaintext
   }
 
   /**
-   * Say goodbye where the protocol has a word for it, and close what is below. Idempotent.
+   * Sends close_notify over TLS, and closes the carrier. Idempotent.
    *
-   * The signal, or without one a minute, ends the wait for a peer that reads nothing; what is below is closed all the
-   * same, and the call rejects with `AbortError` or `TimeoutError`.
+   * If the peer reads nothing, the signal or, without one, a minute ends the wait. The carrier is closed nevertheless,
+   * and the call rejects with `AbortError` or `TimeoutError`.
    */
   close(options?: AbortOptions): Promise<void> {
-    this.#closing ??= this.#goodbye()
-    const said = this.#closing
+    this.#closing ??= this.#endSession()
+    const ended = this.#closing
     return closing(options?.signal, (signal) => {
-      const below = (): Promise<void> => abortable(this.conn.close({ signal }), signal)
-      return abortable(said, signal).then(below, below)
+      const closeCarrier = (): Promise<void> => abortable(this.conn.close({ signal }), signal)
+      return abortable(ended, signal).then(closeCarrier, closeCarrier)
     })
   }
 
-  async #goodbye(): Promise<void> {
+  async #endSession(): Promise<void> {
     if (this.#writeFault === undefined) {
       this.#session.close()
       await this.#flush().catch(() => {
-        // The connection is gone, which is what the caller wants.
+        // The connection is lost, so there is nothing left to close.
       })
     }
     this.#writeFault ??= new ConnectionClosedError('the connection was closed here', {
@@ -161,7 +161,7 @@ export class SecureCarrier implements ReadWriteCloser {
     })
   }
 
-  #seal(bytes: Uint8Array): void {
+  #encrypt(bytes: Uint8Array): void {
     if (this.#writeFault !== undefined) throw this.#writeFault
     try {
       this.#session.write(unshared(bytes))
@@ -171,7 +171,7 @@ export class SecureCarrier implements ReadWriteCloser {
     }
   }
 
-  /** Send what waits, behind what is under way. */
+  /** Writes pending records after those being written. */
   #flush(): Promise<void> {
     const output = this.#session.takeOutput()
     if (output.length === 0) return this.#wire
@@ -189,7 +189,7 @@ export class SecureCarrier implements ReadWriteCloser {
     return sent
   }
 
-  /** Take some ciphertext; false at the end. */
+  /** Reads and decrypts some ciphertext; resolves to false at the end. */
   async #receive(options: AbortOptions): Promise<boolean> {
     if (this.#session.hasEnded) return false
     const bytes = await this.#readCiphertext(options)
@@ -197,16 +197,16 @@ export class SecureCarrier implements ReadWriteCloser {
       this.#checkEnd()
       return false
     }
-    this.#open(bytes)
+    this.#decrypt(bytes)
     const plaintext = this.#session.takePlaintext()
     if (plaintext.length > 0) this.#plaintext.push(plaintext)
-    // An answer to a key update, or an alert. If it cannot be sent, a later write tells.
+    // A response to a key update, or an alert. If it cannot be sent, a later write rejects.
     this.#flush().catch(() => {})
     if (this.#readFault !== undefined && plaintext.length === 0) throw this.#readFault
     return true
   }
 
-  /** Undefined at the end, however the carrier shows it. */
+  /** Reads some ciphertext; resolves to undefined at the end, however the carrier reports it. */
   async #readCiphertext(options: AbortOptions): Promise<Uint8Array | undefined> {
     for (let empty = 0; empty < EMPTY_MAX; empty += 1) {
       try {
@@ -221,12 +221,12 @@ export class SecureCarrier implements ReadWriteCloser {
     return undefined
   }
 
-  /** An end inside a record is no end, and neither is one that TLS has not announced: anybody can cut a carrier. */
+  /** Throws at an end inside a record, or without close_notify over TLS: an attacker can truncate a carrier. */
   #checkEnd(): void {
     const receivedBytes = this.#session.partialBytes
     if (receivedBytes === 0) {
-      if (!this.#announcesEnds || this.#closing !== undefined) return
-      const message = 'the connection ended without close_notify: more may have been cut off'
+      if (!this.#hasCloseNotify || this.#closing !== undefined) return
+      const message = 'the connection ended without close_notify: data may have been truncated'
       const transport = this.connState()?.transport ?? ''
       const cause = new ConnectionClosedError(message, { transport })
       this.#readFault = new StreamEOFError(message, { cause })
@@ -246,16 +246,16 @@ export class SecureCarrier implements ReadWriteCloser {
     })
   }
 
-  #open(bytes: Uint8Array): void {
+  #decrypt(bytes: Uint8Array): void {
     try {
       this.#session.receive(unshared(bytes))
     } catch (err) {
-      this.#break(thrownByNative(err))
+      this.#failBoth(thrownByNative(err))
     }
   }
 
-  /** Somebody meddled, or the count of the records is lost: neither half can go on. */
-  #break(fault: Error): void {
+  /** Fails both halves, after tampering or with record counters out of step. */
+  #failBoth(fault: Error): void {
     this.#readFault ??= fault
     this.#writeFault ??= fault
   }

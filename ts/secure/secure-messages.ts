@@ -1,4 +1,4 @@
-/** The way to a secured connection over anything that carries bytes. */
+/** Encrypted messages over any byte carrier: options and entry point. */
 import type { PrivateKey } from '@libp2p/interface'
 import {
   aBoolean,
@@ -21,27 +21,27 @@ import type { SecureMessages } from './secured.ts'
 
 export type { SecureMessages } from './secured.ts'
 
-/** Milliseconds that a handshake may take unless said otherwise; a peer that stays silent holds nothing for longer. */
+/** Default timeout of a handshake in milliseconds: limits the resources that a silent peer can hold. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
 /** Options of {@link secureMessages}. */
 export interface SecureMessagesOptions extends AbortOptions {
-  /** Our identity: an object of @libp2p/crypto, or libp2p's protobuf of a private key. */
+  /** The local private key, as an object of @libp2p/crypto or a libp2p protobuf. */
   privateKey: PrivateKey | Uint8Array
   /**
-   * A name: that handshake, at once. A list: multistream-select first, as libp2p does on a raw connection; the
-   * initiator's order decides. Both ends must do the same.
+   * A single protocol is used without negotiation. A list is negotiated with multistream-select, as libp2p does on a
+   * raw connection, in the order of the initiator. Both ends must use the same form.
    */
   security: SecurityName | readonly SecurityName[]
-  /** Whether we begin: true at one end, false at the other. */
+  /** Whether this side initiates the handshake: true at one end, false at the other. */
   initiator: boolean
-  /** Who must be there; anybody but ourselves unless given. */
+  /** The expected remote peer. Defaults to any peer but the local one. */
   remotePeer?: PeerLike
-  /** How lengths are written inside the secured bytes; `varint` unless given. */
+  /** Encoding of the length prefixes inside the encrypted bytes. Defaults to `varint`. */
   framing?: Framing
-  /** Bytes of a message at most, in both directions; 8 MiB unless given. */
+  /** Maximum bytes of a message, in both directions. Defaults to 8 MiB. */
   maxMessageBytes?: number
-  /** Milliseconds the handshake may take; 10,000 unless given. */
+  /** Timeout of the handshake in milliseconds. Defaults to 10,000. */
   timeout?: number
 }
 
@@ -51,11 +51,11 @@ const aSecurity: Check = (value, name) => {
 
 const SECURE_CHECKS: OptionChecks<SecureMessagesOptions> = {
   signal: aSignal,
-  // A key is judged by the native side, with the handshake.
+  // The native side checks the key, with the handshake.
   privateKey: anything,
   security: aSecurity,
   initiator: aBoolean,
-  // Both take any value, and throw.
+  // `peerText` and `prefixFormat` accept any value, and throw.
   remotePeer: (value) => peerText(value as PeerLike),
   framing: (value) => prefixFormat(value as Framing),
   maxMessageBytes: integer(1),
@@ -63,14 +63,32 @@ const SECURE_CHECKS: OptionChecks<SecureMessagesOptions> = {
 }
 
 /**
- * Secure any duplex with Noise or TLS and exchange messages over it.
+ * Secures any duplex with Noise or TLS, and resolves to a reader and writer of messages.
  *
- * The handshake, sealing and opening are native. A message is length-prefixed inside the secured bytes, so it may be
- * larger than a record of either protocol. Both ends prove their identity keys.
+ * Handshake, encryption and decryption are native. Messages are length-prefixed inside the encrypted bytes, so they may
+ * be larger than a record of either protocol. Both ends prove possession of their identity keys. If the call rejects,
+ * the duplex is closed.
  *
- * Rejects with `UnexpectedPeerError` for another peer than `remotePeer`, `SelfDialError`, `EncryptionFailedError`,
- * `UnsupportedProtocolError` if no protocol is common, `ConnectionClosedError`, `TimeoutError`, `AbortError`; the
- * duplex is closed then, also for a `privateKey` that is none. Throws `InvalidParametersError` for other options.
+ * @throws {@link UnexpectedPeerError} if the remote is not `remotePeer`.
+ * @throws {@link SelfDialError} if the remote has the local key.
+ * @throws {@link EncryptionFailedError} if the handshake fails.
+ * @throws {@link UnsupportedProtocolError} if there is no common security protocol.
+ * @throws {@link ConnectionClosedError} if the duplex ends during the handshake.
+ * @throws {@link TimeoutError} after `timeout`.
+ * @throws {@link AbortError} by `signal`.
+ * @throws {@link InvalidParametersError} for an invalid duplex or option; thrown at the call, except for an invalid
+ * `privateKey`.
+ * @example
+ * ```ts
+ * import { createConnection } from 'node:net'
+ * import { secureMessages } from 'ferroswarm/io'
+ *
+ * const socket = createConnection(4_001, '192.0.2.1')
+ * const messages = await secureMessages(socket, { privateKey, security: 'noise', initiator: true })
+ * await messages.writeMsg(Buffer.from('hello'))
+ * console.log(`${messages.remotePeer}`, (await messages.readMsg()).length)
+ * await messages.close()
+ * ```
  */
 export function secureMessages(
   duplex: AnyDuplex,
@@ -84,6 +102,6 @@ export function secureMessages(
   aBoolean(initiator, 'initiator')
   const conn = carrierOf(duplex)
   const prepared = { conn, options, framing, maxMessageBytes, timeoutMs: timeout }
-  // The native side, and what stands on it.
+  // Loads the native addon.
   return import('./secured.ts').then(({ establish }) => establish(prepared))
 }

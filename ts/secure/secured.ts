@@ -1,4 +1,4 @@
-/** Messages over a secured connection. Loaded by the first `secureMessages`. */
+/** Messages over an encrypted carrier. Loaded by the first `secureMessages`. */
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import { abortable, isAborted, TimeLimit } from '../base/abort.ts'
 import { ABORT_OPTIONS, checkOptions, bytes as someBytes } from '../base/arguments.ts'
@@ -19,10 +19,10 @@ import { EncryptedMsgReadWriter } from './encrypted-msg-read-writer.ts'
 import { SecureCarrier } from './secure-carrier.ts'
 import type { SecureMessagesOptions } from './secure-messages.ts'
 
-/** How long the end of a failed connection may take; nobody waits for it. */
+/** Timeout of closing a carrier after a failed handshake, in milliseconds; not awaited. */
 const CLOSE_MS = 1_000
 
-/** @internal What {@link secureMessages} checked already. */
+/** @internal Checked arguments of {@link secureMessages}. */
 export interface Prepared {
   readonly conn: ReadWriteCloser
   readonly options: SecureMessagesOptions
@@ -31,18 +31,18 @@ export interface Prepared {
   readonly timeoutMs: number
 }
 
-/** The constructor of {@link SecureMessages}, which is nobody else's. */
+/** The private constructor of {@link SecureMessages}. */
 let make: (carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) => SecureMessages
 
-/** Messages that are sealed on the way, and who is at the other end. Made by `secureMessages`. */
+/** Reads and writes messages encrypted between authenticated peers. Created by `secureMessages`. */
 export class SecureMessages extends EncryptedMsgReadWriter implements AsyncIterable<Uint8Array> {
-  /** What carries the sealed bytes. */
+  /** The carrier of the ciphertext. */
   declare readonly conn: ReadWriteCloser
-  /** Who is at the other end, proven to hold the key. */
+  /** The authenticated remote peer. */
   readonly remotePeer: PeerId
-  /** The security protocol of the connection. */
+  /** Protocol id of the security protocol. */
   readonly security: SecurityProtocol
-  /** How lengths are written. */
+  /** Encoding of the length prefixes. */
   readonly framing: Framing
   readonly #carrier: SecureCarrier
   readonly #messages: BaseMsgReadWriter
@@ -52,11 +52,11 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
     make = (carrier, facts, prepared) => new SecureMessages(carrier, facts, prepared)
   }
 
-  // `secureMessages()`.
+  // Called by `secureMessages()`.
   private constructor(carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) {
     super(carrier.conn)
     this.remotePeer = peerIdOf(facts.peerId)
-    // The native session agrees on no other than these.
+    // The native session negotiates no other protocols.
     this.security = facts.security as SecurityProtocol
     this.framing = prepared.framing
     this.#remotePublicKey = facts.publicKey
@@ -64,33 +64,37 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
     this.#messages = framerOf(carrier, prepared)
   }
 
-  /** The other end's identity key, as an object of @libp2p/crypto, which it loads. */
+  /** The identity key of the remote peer. Loads @libp2p/crypto. */
   get remotePublicKey(): PublicKey {
     return publicKeyOf(this.#remotePublicKey)
   }
 
-  /** Bytes of a message at most. */
+  /** Maximum bytes of a message. */
   get maxMessageBytes(): number {
     return this.#messages.maxMessageBytes
   }
 
   /**
-   * The next message. Rejects as `BaseMsgReadWriter.readMsg`, and with `DecryptionFailedError` for bytes that the
-   * other side did not seal, or not in this order; nothing can be read or written after that.
+   * Reads the next message. Also rejects as `BaseMsgReadWriter.readMsg` does.
+   *
+   * @throws {@link DecryptionFailedError} for bytes that the remote did not encrypt, or not in this order. Both halves
+   * are unusable after that.
    */
   override readMsg(options?: AbortOptions): Promise<Uint8Array> {
     return this.#messages.readMsg(options)
   }
 
-  /** Write a message; resolves when the carrier has accepted it. Rejects as `BaseMsgReadWriter.writeMsg`. */
+  /** Writes a message; resolves when the carrier has accepted it. Rejects as `BaseMsgReadWriter.writeMsg` does. */
   override writeMsg(message: Uint8Array, options?: AbortOptions): Promise<void> {
     return this.#messages.writeMsg(message, options)
   }
 
   /**
-   * Say goodbye where the protocol has a word for it, and close the carrier. Idempotent.
+   * Sends close_notify over TLS (Noise has no equivalent), and closes the carrier. Idempotent.
    *
-   * Takes a minute at most without a signal: rejects then with `TimeoutError` if the peer has not taken everything.
+   * @throws {@link TimeoutError} after a minute without `signal`, if the peer has not accepted everything.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} for an invalid option.
    */
   override close(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
@@ -98,10 +102,13 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
   }
 
   /**
-   * Seal bytes that reach the other side by another way than `conn`, in as many records as they need.
+   * Encrypts bytes that are not sent over `conn`, in as many records as they need.
    *
-   * Records are counted on both sides: they must be opened in the order in which they were sealed, among those of
-   * `writeMsg`. Throws `ConnectionClosedError` after the close.
+   * Both sides count records: the remote must decrypt them in the order of their encryption, including those of
+   * `writeMsg`.
+   *
+   * @throws {@link ConnectionClosedError} after the close.
+   * @throws {@link InvalidParametersError} if `bytes` is not a `Uint8Array`.
    */
   override encrypt(bytes: Uint8Array): Uint8Array {
     someBytes(bytes, 'bytes')
@@ -109,31 +116,33 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
   }
 
   /**
-   * Open whole records that came by another way, in their turn among those of `conn`.
+   * Decrypts whole records that were not received over `conn`, in the order of their encryption, including those of
+   * `conn`.
    *
-   * Throws `DecryptionFailedError` for what the other side did not seal, not in this order, or not whole. Nothing can
-   * be read or written after that.
+   * @throws {@link DecryptionFailedError} for bytes that the remote did not encrypt, not in this order, or incomplete.
+   * Both halves are unusable after that.
+   * @throws {@link InvalidParametersError} if `bytes` is not a `Uint8Array`.
    */
   override decrypt(bytes: Uint8Array): Uint8Array {
     someBytes(bytes, 'bytes')
     return this.#carrier.decrypt(bytes)
   }
 
-  /** Messages until an end between two of them; throws as {@link SecureMessages.readMsg} otherwise. */
+  /** Iterates over messages until an end between two of them. Otherwise throws the errors of `readMsg`. */
   [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, undefined> {
     return this.#messages[Symbol.asyncIterator]()
   }
 
-  /** {@link SecureMessages.close}. */
+  /** Alias of {@link SecureMessages.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 }
 
-/** @internal Shake hands over a carrier. A carrier whose handshake failed is closed: nothing else can be said on it. */
+/** @internal Performs the handshake over a carrier. Closes the carrier on failure, as its state is undefined. */
 export async function establish(prepared: Prepared): Promise<SecureMessages> {
   const { conn, options, timeoutMs } = prepared
-  // It holds the process: a carrier in memory does not, and the caller waits.
+  // The timer keeps the process alive for the waiting caller, as an in-memory carrier does not.
   const limit = new TimeLimit(timeoutMs, options.signal)
   const { signal } = limit
   try {
@@ -142,7 +151,7 @@ export async function establish(prepared: Prepared): Promise<SecureMessages> {
     return make(carrier, facts, prepared)
   } catch (err) {
     conn.close({ signal: AbortSignal.timeout(CLOSE_MS) }).catch(() => {
-      // What broke it is told already.
+      // The call rejects with the original error.
     })
     if (!limit.isUp || isAborted(options.signal)) throw err
     throw new TimeoutError(`the handshake took longer than ${timeoutMs} ms`, { cause: err })
@@ -174,7 +183,7 @@ function framerOf(
   { framing, maxMessageBytes }: Prepared
 ): BaseMsgReadWriter {
   if (framing === 'varint') return new VarintMsgReadWriter(carrier, { maxMessageBytes })
-  // The framings but the varint have prefixes of these sizes.
+  // All framings except `varint` have prefixes of these sizes.
   const lengthBytes = prefixFormat(framing).prefixBytes as LengthBytes
   return new FixedLengthMsgReadWriter(carrier, { lengthBytes, maxMessageBytes })
 }

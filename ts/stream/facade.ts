@@ -1,30 +1,27 @@
 /**
- * How the machinery of streams reaches their public facade. The facade depends on the machinery and not the other way
- * round: `stream.ts` hands these over when its class is made.
+ * Access from the stream core to the public facade, without an import cycle: the facade imports the core, and
+ * `stream.ts` provides these functions when its class is defined.
  */
 import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 
-/** What only the class `Stream` itself can do. */
+/** Operations that need private members of `Stream`. */
 export interface StreamFacade {
   make(core: StreamCore): Stream
-  /** The machinery behind a stream. */
+  /** Returns the core of a stream. */
   coreOf(stream: Stream): StreamCore
-  /**
-   * Call `ended` when the stream has ended, however it did. Unlike a listener it does not keep the stream from being
-   * abandoned.
-   */
+  /** Calls `ended` at any end of the stream. Unlike an event listener, does not prevent its garbage collection. */
   onEnd(stream: Stream, ended: () => void): void
-  /** Call `readable` when there may be something to read. Does not keep the stream either. */
+  /** Calls `readable` when the stream may be readable. Does not prevent its garbage collection either. */
   onReadable(stream: Stream, readable: () => void): void
-  /** Whether anybody listens. */
+  /** Returns whether the stream has event listeners. */
   isHeard(stream: Stream): boolean
   emitReadable(facade: Stream | WeakRef<Stream>): void
   emitDrain(stream: Stream): void
   emitClose(stream: Stream): void
 }
 
-/** Those of the class `Stream`. Whoever has a stream has loaded it. */
+/** Set when `stream.ts` is loaded, which precedes any stream. */
 export let streamFacade: StreamFacade
 
 /** Called once, by `stream.ts`. */

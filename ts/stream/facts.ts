@@ -1,4 +1,4 @@
-/** What a stream tells of itself and what its calls take: the types of its public facade. */
+/** Types of the public facade of streams: properties and options. */
 import type { AbortOptions } from '../base/abort.ts'
 import { toString as nameOf } from '../constants.ts'
 import type { Libp2pError } from '../errors.ts'
@@ -7,35 +7,35 @@ import type { StreamCore } from './core.ts'
 
 /** Options of `stream.read`. */
 export interface ReadOptions extends AbortOptions {
-  /** Bytes that a read of everything may gather; 4 MiB unless given, Infinity lifts it. */
+  /** Maximum bytes of a read without `max`; Infinity for no limit. Defaults to 4 MiB. */
   maxBytes?: number
 }
 
-/** Facts about a stream or a connection. */
+/** Properties common to streams and connections. */
 export interface Stats {
-  /** Who opened it. */
+  /** `inbound` if the remote opened it, `outbound` if this side did. */
   readonly direction: 'inbound' | 'outbound'
-  /** When it was up, in milliseconds of the swarm's clock. */
+  /** Time of opening, in milliseconds of the swarm's clock. */
   readonly opened: number
   /** Whether it, or its connection, is limited in time or bytes. */
   readonly limited: boolean
-  /** Go's older name for `limited`. */
+  /** The older name of `limited` in go-libp2p. */
   readonly transient: boolean
-  /** Whatever the application wants to keep beside it. */
+  /** Data of the application. */
   readonly extra: Map<unknown, unknown>
 }
 
-/** Facts about a stream that do not change with its state. */
+/** Properties of a stream that do not depend on its state. */
 export interface StreamStat extends Stats {}
 
-/** @internal The facts of a stream. What the application keeps in `extra` outlives the object that it was put there by. */
+/** @internal Returns the properties of a stream. `extra` outlives the facade through which it was set. */
 export function statOf(core: StreamCore): StreamStat {
   core.extra ??= new Map()
   const { direction, opened, extra } = core
   return { direction, opened, limited: false, transient: false, extra }
 }
 
-/** @internal What `console.log` shows of a stream; `counters` are there while it lives. */
+/** @internal Returns the properties shown by `console.log`; `counters` are undefined after the end of the stream. */
 export function shownOf(
   core: StreamCore,
   counters: StreamCounters | undefined
@@ -46,15 +46,16 @@ export function shownOf(
   return { id, state, direction, protocol, remotePeer, remoteAddr, ...counters, error: failure }
 }
 
-/** What `close` tells: the error that ended the stream, undefined after an orderly end. */
+/** Detail of the event `close` of a stream. */
 export interface StreamCloseDetail {
+  /** The error that ended the stream; undefined after an orderly end. */
   readonly error: Libp2pError | undefined
 }
 
 /** Events of a `Stream`. */
 export interface StreamEvents {
-  /** `send` answered false, and there is room again. */
+  /** There is room again after `send` returned false. */
   drain: CustomEvent<undefined>
-  /** The stream has ended, however it did. Exactly once. Bytes already received can still be read. */
+  /** Emitted exactly once, at any end of the stream. Bytes received by then can still be read, except after a reset. */
   close: CustomEvent<StreamCloseDetail>
 }

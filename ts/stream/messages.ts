@@ -1,8 +1,8 @@
 /**
  * Length-prefixed messages over a stream.
  *
- * Rust cuts them, many at a time. `readMsg` and iteration hand out memory of the caller's own, `onBatch` lends
- * recycled memory for the time of a call.
+ * Rust parses them, many at a time. `readMsg` and iteration return memory owned by the caller; `onBatch` lends recycled
+ * memory for the duration of a call.
  */
 import type { AbortOptions } from '../base/abort.ts'
 import { abortable, aborted } from '../base/abort.ts'
@@ -42,57 +42,57 @@ import { MessageReader } from './message-reader.ts'
 
 export type { Framing } from '../io/framing.ts'
 
-/** The largest limit: the native side tells lengths in 31 bits. */
+/** The largest limit: the native side reports lengths in 31 bits. */
 const LIMIT_BYTES_MAX = 0x7fffffff
 
 /** Options of `stream.messages`. */
 export interface MessagesOptions {
-  /** How lengths are written; `varint` unless given. */
+  /** Encoding of the length prefixes. Defaults to `varint`. */
   framing?: Framing
-  /** Bytes of a message at most, in both directions; 8 MiB unless given, 2^31-1 at most. */
+  /** Maximum bytes of a message, in both directions; up to 2^31-1. Defaults to 8 MiB. */
   maxMessageBytes?: number
 }
 
 const MESSAGES_CHECKS: OptionChecks<MessagesOptions> = {
-  // It takes any value, and throws.
+  // `prefixFormat` accepts any value, and throws.
   framing: (value) => prefixFormat(value as Framing),
   maxMessageBytes: integer(1, LIMIT_BYTES_MAX)
 }
 
-/** Messages that came together. Their memory is recycled when the callback they are given to returns. */
+/** Messages that arrived together. Their memory is recycled when the callback returns. */
 export interface MessageBatch extends Iterable<Uint8Array> {
-  /** How many messages there are, at least one. */
+  /** Number of messages, at least one. */
   readonly count: number
-  /** All of them side by side, without prefixes. */
+  /** All messages, concatenated without prefixes. */
   readonly bytes: Uint8Array
-  /** Bytes of each; only the first `count` numbers mean anything. */
+  /** Length of each message in bytes; only the first `count` entries are valid. */
   readonly lengths: Uint32Array
 }
 
-/** From here on a copy into a buffer of its own costs more than a second call. */
+/** Maximum bytes of a message that is joined with its prefix: copying a larger one costs more than a second call. */
 const JOINED_BYTES_MAX = 16 * 1024
 
-/** Where `sendMessage` joins: one for all streams, as `send` has copied what it is given when it returns. */
+/** Buffer in which `sendMessage` joins prefix and message: one for all streams, as `send` copies before it returns. */
 const JOINED = new Uint8Array(PREFIX_BYTES_MAX + JOINED_BYTES_MAX)
 
-/** The constructor of {@link Messages}, which is nobody else's. */
+/** The private constructor of {@link Messages}. */
 let make: (stream: Stream, options: MessagesOptions) => Messages
 
-/** Messages of one stream, both ways. Made by `stream.messages()`, once a stream. */
+/** Reader and writer of length-prefixed messages of one stream. Created by `stream.messages()`, once per stream. */
 export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
-  /** The stream that carries them. */
+  /** The stream that carries the messages. */
   readonly stream: Stream
-  /** How lengths are written. */
+  /** Encoding of the length prefixes. */
   readonly framing: Framing
-  /** Bytes of a message at most. */
+  /** Maximum bytes of a message. */
   readonly maxMessageBytes: number
   readonly #core: StreamCore
   readonly #format: PrefixFormat
   readonly #lengthMax: number
   readonly #reader: MessageReader
-  // Why no message can follow: a write ended inside of one.
-  #cut: MsgioError | undefined
-  // Messages that came with one that was handed out.
+  // Error of all writes after one that ended inside a message.
+  #fault: MsgioError | undefined
+  // Messages that arrived together with one already returned.
   #ready: Uint8Array[] = []
   #readyAt = 0
 
@@ -100,7 +100,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     make = (stream, options) => new Messages(stream, options)
   }
 
-  // `stream.messages()`.
+  // Called by `stream.messages()`.
   private constructor(stream: Stream, options: MessagesOptions) {
     const { framing = 'varint', maxMessageBytes = MESSAGE_BYTES_MAX } = options
     this.stream = stream
@@ -113,11 +113,18 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   }
 
   /**
-   * The next message, in memory of its own.
+   * Reads the next message, into memory of its own.
    *
-   * Rejects with `MissingLengthError` at the end (its cause tells whether it lay between messages),
-   * `MissingMessageError` at an end inside a message, `MessageTooLargeError`, `MsgioError` for a broken prefix,
-   * and what `stream.read` rejects with.
+   * Also rejects with the other errors of `stream.read`.
+   *
+   * @throws {@link MissingLengthError} at the end of the stream; its `cause` is an {@link IncompleteReadError}, whose
+   * `isCleanClose` is true between messages.
+   * @throws {@link MissingMessageError} at the end of the stream inside a message.
+   * @throws {@link MessageTooLargeError} for a message over `maxMessageBytes`.
+   * @throws {@link MsgioError} for a malformed prefix.
+   * @throws {@link StreamResetError} if either side reset the stream, or its connection was lost.
+   * @throws {@link TimeoutError} after the read deadline.
+   * @throws {@link AbortError} by `signal`.
    */
   readMsg(options?: AbortOptions): Promise<Uint8Array> {
     checkOptions(options, ABORT_OPTIONS)
@@ -131,11 +138,18 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   }
 
   /**
-   * Write a message; resolves when it is accepted, as `stream.write` does.
+   * Writes a message; resolves when it is accepted for sending.
    *
-   * Rejects with `MessageTooLargeError` for a message over the limit or over what its prefix can tell, before anything
-   * is written. The signal ends the wait only: what was called is sent whole, so that the next message stands behind
-   * it. A write deadline that passes inside of a message makes it the last: later calls reject with `MsgioError`.
+   * Aborting `signal` ends the wait only: the message is sent whole, so that the next one follows it. Also rejects with
+   * the other errors of `stream.write`.
+   *
+   * @throws {@link MessageTooLargeError} over `maxMessageBytes` or the range of the prefix, before anything is written.
+   * @throws {@link MsgioError} if an earlier message was truncated by the write deadline.
+   * @throws {@link StreamClosedError} after `closeWrite` or `close`.
+   * @throws {@link StreamResetError} if either side reset the stream, or its connection was lost.
+   * @throws {@link TimeoutError} after the write deadline.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link InvalidParametersError} if `message` is not a `Uint8Array`.
    */
   writeMsg(message: Uint8Array, options: AbortOptions = {}): Promise<void> {
     someBytes(message, 'message')
@@ -149,7 +163,13 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     return abortable(this.#write(message, signal !== undefined), signal, () => message.length)
   }
 
-  /** Write a message without waiting, as `stream.send` does: false asks to wait for `drain`. */
+  /**
+   * Writes a message without waiting. Returns false if the caller should wait for `drain`.
+   *
+   * Throws the errors of {@link Messages.writeMsg} except those of waiting.
+   *
+   * @throws {@link InvalidParametersError} if `message` is not a `Uint8Array`.
+   */
   sendMessage(message: Uint8Array): boolean {
     this.#check(message)
     if (message.length > JOINED_BYTES_MAX) {
@@ -162,10 +182,12 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   }
 
   /**
-   * Hand every batch of messages to `callback` until the end; the fastest way to read.
+   * Calls `callback` with each batch of messages until the end of the stream; the fastest way to read.
    *
-   * Resolves at an end between messages, also one of our own making. Rejects as {@link Messages.readMsg}, and with
-   * what the callback throws. A promise the callback gives back is waited for before the next batch.
+   * Resolves at an end between messages, or a local close. Rejects as {@link Messages.readMsg} does, and with errors of
+   * the callback. A promise returned by the callback is awaited before the next batch.
+   *
+   * @throws {@link InvalidParametersError} if `callback` is not a function.
    */
   onBatch(callback: (batch: MessageBatch) => unknown, options?: AbortOptions): Promise<void> {
     aFunction(callback, 'callback')
@@ -178,22 +200,22 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     signal: AbortSignal | undefined
   ): Promise<void> {
     while (this.#readyAt < this.#ready.length) {
-      // The condition of the loop.
+      // In range, by the condition of the loop.
       const message = this.#ready[this.#readyAt] as Uint8Array
       this.#readyAt += 1
-      const answer = callback(new Batch(message, Uint32Array.of(message.length), 1))
-      if (answer !== undefined) await answer
+      const result = callback(new Batch(message, Uint32Array.of(message.length), 1))
+      if (result !== undefined) await result
     }
-    // What the callback throws may look like an end of this stream, and is none.
-    let outcome: { answer?: unknown; thrown?: unknown } = {}
-    const hand = (bytes: Uint8Array, lengths: Uint32Array, count: number): void => {
+    // Kept apart: an error of the callback may look like the end of this stream.
+    let outcome: { result?: unknown; thrown?: unknown } = {}
+    const deliver = (bytes: Uint8Array, lengths: Uint32Array, count: number): void => {
       try {
-        outcome = { answer: callback(new Batch(bytes, lengths, count)) }
+        outcome = { result: callback(new Batch(bytes, lengths, count)) }
       } catch (thrown) {
         outcome = { thrown }
       }
     }
-    const take = (): true | undefined => (this.#reader.pull(hand) ? true : undefined)
+    const take = (): true | undefined => (this.#reader.pull(deliver) ? true : undefined)
     for (;;) {
       try {
         await this.#core.reads.take(take, signal)
@@ -202,16 +224,16 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
         throw err
       }
       if ('thrown' in outcome) throw outcome.thrown
-      if (outcome.answer !== undefined) await outcome.answer
+      if (outcome.result !== undefined) await outcome.result
     }
   }
 
-  /** Close the stream in both directions. */
+  /** Closes the stream, as `stream.close` does. */
   close(options?: AbortOptions): Promise<void> {
     return this.stream.close(options)
   }
 
-  /** Messages until an end between two of them; throws as {@link Messages.readMsg} otherwise. */
+  /** Iterates over messages until an end between two of them. Otherwise throws as {@link Messages.readMsg} rejects. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     const done = (err: unknown): IteratorResult<Uint8Array, undefined> => {
       if (this.#isEnd(err)) return { done: true, value: undefined }
@@ -234,12 +256,12 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
     }
   }
 
-  /** Whether `err` tells of an end between messages. */
+  /** Returns whether `err` is an end between messages. */
   #isEnd(err: unknown): boolean {
     return this.#core.isEnd(err) && !(err instanceof StreamResetError && this.#reader.holdsPart)
   }
 
-  /** The next message, undefined if there is none yet. Throws `StreamEOFError` at an end between messages. */
+  /** Returns the next message; undefined if there is none yet. Throws `StreamEOFError` at an end between messages. */
   #next(): Uint8Array | undefined {
     if (this.#readyAt === this.#ready.length) {
       this.#ready = []
@@ -256,7 +278,7 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   #keep(bytes: Uint8Array, lengths: Uint32Array, count: number): void {
     let size = 0
     for (let index = 0; index < count; index += 1) size += lengths[index] ?? 0
-    // One copy for all of them; each is a view of it.
+    // One copy for all messages; each is a view of it.
     const copy = copyOut(bytes, size)
     for (const message of new Batch(copy, lengths, count)) this.#ready.push(message)
   }
@@ -269,29 +291,29 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   }
 
   #check(message: Uint8Array): void {
-    if (this.#cut !== undefined) throw this.#cut
+    if (this.#fault !== undefined) throw this.#fault
     checkMessage(message, this.#lengthMax)
   }
 
-  /** `lasting`: the caller may have its memory back before the stream is done with it. */
-  #write(message: Uint8Array, lasting: boolean): Promise<void> {
+  /** Writes a message. With `copies`, the caller may reuse its memory before the stream has accepted it. */
+  #write(message: Uint8Array, copies: boolean): Promise<void> {
     if (message.length <= JOINED_BYTES_MAX) {
       const bytes = framed(this.#format, message)
       return this.stream.write(bytes).catch((err) => this.#failed(err, 0, bytes.length))
     }
     const prefix = this.#prefix(message.length)
-    // Both are queued within this call, so that nothing comes between them.
+    // Both are queued synchronously, so that no other write comes between them.
     const head = this.stream.write(prefix).then(() => prefix.length, acceptedOf)
     return this.stream
-      .write(lasting ? message.slice() : message)
+      .write(copies ? message.slice() : message)
       .catch(async (err) => this.#failed(err, await head, prefix.length + message.length))
   }
 
-  /** Pass on why a write failed; a message that was begun and not ended is the last. */
+  /** Rethrows the error of a write. After a partly written message no other can follow. */
   #failed(err: unknown, before: number, length: number): never {
     const accepted = before + acceptedOf(err)
     if (err instanceof TimeoutError && accepted > 0 && accepted < length) {
-      this.#cut = new MsgioError('an earlier write ended inside of its message', { cause: err })
+      this.#fault = new MsgioError('an earlier write ended inside its message', { cause: err })
     }
     throw err
   }
@@ -302,21 +324,21 @@ export class Messages implements MsgReadWriteCloser, AsyncIterable<Uint8Array> {
   }
 }
 
-const MADE = new WeakMap<Stream, Messages>()
+const INSTANCES = new WeakMap<Stream, Messages>()
 
-/** The messages of a stream; a second call gives the first one's answer, if its options are the same. */
+/** Returns the messages of a stream: the same object on every call. Throws if the options of later calls differ. */
 export function messages(stream: Stream, options: MessagesOptions = {}): Messages {
   checkOptions(options, MESSAGES_CHECKS)
-  const made = MADE.get(stream)
-  if (made === undefined) {
-    const fresh = make(stream, options)
-    MADE.set(stream, fresh)
-    return fresh
+  const first = INSTANCES.get(stream)
+  if (first === undefined) {
+    const created = make(stream, options)
+    INSTANCES.set(stream, created)
+    return created
   }
-  const { framing = made.framing, maxMessageBytes = made.maxMessageBytes } = options
-  if (framing === made.framing && maxMessageBytes === made.maxMessageBytes) return made
+  const { framing = first.framing, maxMessageBytes = first.maxMessageBytes } = options
+  if (framing === first.framing && maxMessageBytes === first.maxMessageBytes) return first
   throw new InvalidParametersError(
-    `the stream's messages are ${made.framing} of at most ${made.maxMessageBytes} bytes already`
+    `the stream already has messages of framing ${first.framing} and at most ${first.maxMessageBytes} bytes`
   )
 }
 
@@ -341,7 +363,7 @@ class Batch implements MessageBatch {
   }
 }
 
-/** Bytes of a late write that the remote gets all the same. */
+/** Returns the bytes of a timed-out write that the remote still receives. */
 function acceptedOf(err: unknown): number {
   return err instanceof TimeoutError ? err.bytesAccepted : 0
 }

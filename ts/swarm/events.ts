@@ -3,14 +3,32 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Connection } from '../connection.ts'
 import type { Stream } from '../stream.ts'
 
-/** Events of a `Swarm`; `detail` is what it happened to. Their order is that of `Notifiee`. */
+/**
+ * Events of a `Swarm`, for `addEventListener`; `detail` is the affected object. Their order is that of `Notifiee`.
+ *
+ * @example
+ * ```ts
+ * swarm.addEventListener('connected', ({ detail: connection }) => {
+ *   console.log('connected:', `${connection.remotePeer}`, connection.direction)
+ * })
+ * swarm.addEventListener('disconnected', ({ detail: connection }) => {
+ *   console.log('disconnected:', `${connection.remotePeer}`, connection.closeReason?.error)
+ * })
+ * ```
+ */
 export interface SwarmEvents {
+  /** A connection was established. */
   connected: CustomEvent<Connection>
+  /** A connection has ended. */
   disconnected: CustomEvent<Connection>
+  /** Either side opened a stream. */
   openedStream: CustomEvent<Stream>
+  /** A stream has ended. */
   closedStream: CustomEvent<Stream>
+  /** The swarm started to listen on an address. */
   listen: CustomEvent<Multiaddr>
+  /** The swarm stopped listening on an address. */
   listenClose: CustomEvent<Multiaddr>
-  /** `close` was called: nothing new is taken in, handlers have `drainTimeout` to return. */
+  /** `close` was called: no streams or connections are accepted, and handlers have `drainTimeout` ms to return. */
   closing: CustomEvent<{ readonly drainTimeout: number }>
 }

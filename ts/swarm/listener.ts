@@ -18,24 +18,24 @@ import type { ListenerId } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { Swarm } from '../swarm.ts'
 
-/** What listening needs of the swarm that listens. */
+/** The parts of a swarm used by its listeners. */
 export interface ListenerHost extends Commands<'listen' | 'unlisten'> {
   readonly swarm: Pick<Swarm, 'isStarted'>
   readonly engine: Pick<Engine, 'adoptListener'>
   readonly options: { readonly identity: Pick<Identity, 'peer'> }
-  /** Tell notifiees and listeners of an address that we have, or had. */
+  /** Notifies notifiees and event listeners of a bound or released address. */
   notifyAddress(event: 'listen' | 'listenClose', address: string): void
-  /** One more listener keeps the process alive. */
+  /** Adds a reference that keeps the process alive. */
   retain(): void
-  /** The counterpart of {@link ListenerHost.retain}. */
+  /** Drops a reference added by {@link ListenerHost.retain}. */
   release(): void
 }
 
 /** One bound listener. */
 export interface Listener {
-  /** What was asked for, without `/p2p`. */
+  /** The requested address, without `/p2p`. */
   readonly requested: string
-  /** What was bound, without `/p2p`. */
+  /** The bound addresses, without `/p2p`. */
   readonly addresses: readonly string[]
 }
 
@@ -44,10 +44,10 @@ interface Bound extends Listener {
 }
 
 /**
- * Listeners by the address asked for.
+ * Listeners by requested address.
  *
- * Calls take effect in the order they were made in: each waits for those before it. A listener has two names, what was
- * asked for and what was bound, so that calls with different addresses may mean the same one.
+ * Calls take effect in call order: each waits for the earlier ones. A listener is identified by its requested and its
+ * bound addresses, so calls with different addresses may refer to the same one.
  */
 export class Listeners {
   readonly #host: ListenerHost
@@ -74,12 +74,12 @@ export class Listeners {
     return this.#inTurn(async () => isOwn && this.#unlisten(text), this.unlisten)
   }
 
-  /** The node is closed; whatever was not told by itself is told now. */
+  /** Notifies the end of all listeners that have not reported it, when the node is closed. */
   closed(): void {
     for (const bound of [...this.#bound.values()]) this.#ended(bound)
   }
 
-  /** Errors have the stack of `from`'s caller. */
+  /** Runs `operation` after all earlier ones. Errors have the stack of the caller of `from`. */
   #inTurn<T>(operation: () => Promise<T>, from: (...args: never[]) => unknown): Promise<T> {
     const site: { stack?: string } = {}
     Error.captureStackTrace(site, from)
@@ -95,12 +95,12 @@ export class Listeners {
     return result
   }
 
-  /** The swarm may be closed while a call waits for those before it. */
+  /** Throws `StateError` if the swarm was closed while a call waited for earlier ones. */
   #assertOpen(): void {
     if (!this.#host.swarm.isStarted()) throw new StateError(SWARM_CLOSED)
   }
 
-  /** An address that we could have: no peer is named in it but this one. */
+  /** Parses an address. Throws `InvalidParametersError` if it names another peer, or only a peer. */
   #own(addr: AddrLike): ParsedAddress {
     const address = parseAddress(addr)
     const self = this.#host.options.identity.peer
@@ -125,7 +125,7 @@ export class Listeners {
     })
   }
 
-  /** Why it failed; undefined if it listens there. */
+  /** Returns the failure; undefined if the swarm listens on the address. */
   async #listenOn(address: ParsedAddress): Promise<AddressAttempt | undefined> {
     if (this.#find(address.text) !== undefined) return undefined
     const refusal = listenRefusal(address)
@@ -145,14 +145,14 @@ export class Listeners {
     const command = this.#host.command((node, request) => node.listen(request, text), this.listen)
     const { listener, addresses } = await command.result
     if (listener === undefined) throw nativeError(900, 'a listen without a listener')
-    // The result of a `listen` names the listener that it made.
+    // The result of `listen` is the number of the new listener.
     const handle = listener as ListenerId
     const bound: Bound = { requested: text, addresses: addresses ?? [text], handle }
     this.#bound.set(text, bound)
     this.#host.retain()
     for (const address of bound.addresses) this.#host.notifyAddress('listen', address)
     this.#host.engine.adoptListener(handle, () => this.#ended(bound))
-    // It may have ended with the swarm before we heard of it.
+    // The listener may have ended with the swarm before its result arrived.
     if (this.#bound.get(text) !== bound) this.#assertOpen()
   }
 
@@ -173,8 +173,8 @@ export class Listeners {
   }
 
   #find(text: string): Bound | undefined {
-    const asked = this.#bound.get(text)
-    if (asked !== undefined) return asked
+    const requested = this.#bound.get(text)
+    if (requested !== undefined) return requested
     return [...this.#bound.values()].find(({ addresses }) => addresses.includes(text))
   }
 
@@ -188,7 +188,7 @@ export class Listeners {
 
 const SWARM_CLOSED = 'the swarm is closed'
 
-/** The swarm was closed under a command. */
+/** Returns whether a command failed because the swarm was closed. */
 function isOver({ result }: CommandError): boolean {
   return result.code === ERROR_CODES.ERR_NODE_CLOSED
 }

@@ -1,4 +1,4 @@
-/** The shapes of go's and py's networks: {@link Swarm} has them, and so may a stand-in of an application's tests. */
+/** The network interfaces of go-libp2p and py-libp2p, implemented by {@link Swarm} and by mocks of applications. */
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'
@@ -12,31 +12,44 @@ import type { Stream } from '../stream.ts'
 import type { CloseOptions, SwarmStreamOptions } from '../swarm.ts'
 import type { Notifiee } from './notifiee.ts'
 
-/** Connections to peers: who is connected, and who is to be. The members are those of `Swarm`, and documented there. */
+/** Dials peers and manages connections to them. The members of `Swarm` are documented there. */
 export interface Dialer {
-  /** Our peer id. */
+  /** The local peer id. */
   readonly peerId: PeerId
+  /** Resolves to a connection to a peer. See {@link Swarm.dialPeer}. */
   dialPeer(peer: PeerLike, options?: DialOptions): Promise<Connection>
+  /** Resolves to a connection to an address. See {@link Swarm.dialAddr}. */
   dialAddr(addr: AddrLike, peer?: PeerLike, options?: DialOptions): Promise<Connection>
+  /** Closes all connections to a peer. See {@link Swarm.closePeer}. */
   closePeer(peer: PeerLike, options?: AbortOptions): Promise<void>
+  /** Returns whether a peer is connected. See {@link Swarm.connectedness}. */
   connectedness(peer: PeerLike): Connectedness
+  /** Returns the connected peers. */
   getPeers(): PeerId[]
-  /** All of them, or those of one peer. */
+  /** Returns all open connections, or those to one peer. See {@link Swarm.getConnections}. */
   getConnections(peer?: PeerLike): Connection[]
+  /** Registers a notifiee. See {@link Swarm.notify}. */
   notify(notifiee: Notifiee): boolean
+  /** Unregisters a notifiee. See {@link Swarm.stopNotify}. */
   stopNotify(notifiee: Notifiee): void
 }
 
-/** A {@link Dialer} that listens too, and carries streams both ways. */
+/** A {@link Dialer} that also listens, and opens and accepts streams. */
 export interface Network extends Dialer {
+  /** Listens on addresses. See {@link Swarm.listen}. */
   listen(...addrs: AddrLike[]): Promise<true>
+  /** Stops listening on an address. See {@link Swarm.unlisten}. */
   unlisten(addr: AddrLike): Promise<boolean>
+  /** Returns the bound addresses. See {@link Swarm.getListenAddrs}. */
   getListenAddrs(): Multiaddr[]
+  /** Opens a stream to a peer. See {@link Swarm.newStream}. */
   newStream(
     peer: PeerLike,
     protocols?: string | readonly string[],
     options?: SwarmStreamOptions
   ): Promise<Stream>
+  /** Sets the handler of all inbound streams. See {@link Swarm.setStreamHandler}. */
   setStreamHandler(handler: StreamHandler | null): void
+  /** Closes the network. See {@link Swarm.close}. */
   close(options?: CloseOptions): Promise<void>
 }

@@ -1,10 +1,5 @@
 /**
- * Notifiees: go's callbacks for what happens in a swarm, all of them optional.
- *
- * Of one connection they come in this order: `connected`, then its streams' `openedStream` and `closedStream`,
- * then `disconnected`; every `connected` has returned before the connection's first stream is handed out.
- * Only the synchronous part is waited for; what throws or rejects is told to the logger, or else once as a warning of
- * the process, and delays nobody.
+ * Notifiees: callbacks for swarm events, as in go-libp2p.
  */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { aFunction, anObject, checkOptions, type OptionChecks } from '../base/arguments.ts'
@@ -14,23 +9,29 @@ import type { Connection } from '../connection.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 
-/** Somebody to be told what happens in a swarm. */
+/**
+ * Optional callbacks for swarm events, registered with `swarm.notify`.
+ *
+ * For one connection the order is `connected`, then `openedStream` and `closedStream` of its streams, then
+ * `disconnected`; every `connected` callback has returned before the first stream of the connection is delivered.
+ * Returned promises are not awaited. Errors go to the logger or, without one, once to a process warning.
+ */
 export interface Notifiee {
-  /** Listening on `addr` began. */
+  /** Called when the swarm started to listen on `addr`. */
   listen?(swarm: Swarm, addr: Multiaddr): unknown
-  /** Listening on `addr` ended. */
+  /** Called when the swarm stopped listening on `addr`. */
   listenClose?(swarm: Swarm, addr: Multiaddr): unknown
-  /** A connection is up. */
+  /** Called when a connection was established. */
   connected?(swarm: Swarm, connection: Connection): unknown
-  /** A connection has ended. */
+  /** Called when a connection has ended. */
   disconnected?(swarm: Swarm, connection: Connection): unknown
-  /** A stream was opened by either side. */
+  /** Called when either side opened a stream. */
   openedStream?(swarm: Swarm, stream: Stream): unknown
-  /** A stream has ended. */
+  /** Called when a stream has ended. */
   closedStream?(swarm: Swarm, stream: Stream): unknown
 }
 
-/** The names of a notifiee's callbacks. */
+/** Names of the callbacks of a {@link Notifiee}. */
 export type NotifieeEvent = keyof Notifiee
 
 const CALLBACKS: OptionChecks<Notifiee> = {
@@ -42,50 +43,66 @@ const CALLBACKS: OptionChecks<Notifiee> = {
   closedStream: aFunction
 }
 
-/** A notifiee put together from functions. */
+/** A notifiee composed of functions. */
 export class NotifyBundle implements Notifiee {
+  /** See {@link Notifiee.listen}. */
   declare readonly listen?: NonNullable<Notifiee['listen']>
+  /** See {@link Notifiee.listenClose}. */
   declare readonly listenClose?: NonNullable<Notifiee['listenClose']>
+  /** See {@link Notifiee.connected}. */
   declare readonly connected?: NonNullable<Notifiee['connected']>
+  /** See {@link Notifiee.disconnected}. */
   declare readonly disconnected?: NonNullable<Notifiee['disconnected']>
+  /** See {@link Notifiee.openedStream}. */
   declare readonly openedStream?: NonNullable<Notifiee['openedStream']>
+  /** See {@link Notifiee.closedStream}. */
   declare readonly closedStream?: NonNullable<Notifiee['closedStream']>
 
-  /** Callbacks left out do nothing. Throws `InvalidParametersError` for a name that is none of them. */
+  /**
+   * Creates a notifiee from callbacks; omitted ones do nothing.
+   *
+   * @throws {@link InvalidParametersError} for an unknown name, or a callback that is not a function.
+   */
   constructor(callbacks: Notifiee = {}) {
     checkOptions(callbacks, CALLBACKS)
     Object.assign(this, callbacks)
   }
 }
 
-/** A notifiee that does nothing; a base for classes that override some of it. */
+/** A notifiee that does nothing, as a base class for partial implementations. */
 export class NoopNotifiee implements Notifiee {
+  /** Does nothing. */
   listen(_swarm: Swarm, _addr: Multiaddr): unknown {
     return undefined
   }
 
+  /** Does nothing. */
   listenClose(_swarm: Swarm, _addr: Multiaddr): unknown {
     return undefined
   }
 
+  /** Does nothing. */
   connected(_swarm: Swarm, _connection: Connection): unknown {
     return undefined
   }
 
+  /** Does nothing. */
   disconnected(_swarm: Swarm, _connection: Connection): unknown {
     return undefined
   }
 
+  /** Does nothing. */
   openedStream(_swarm: Swarm, _stream: Stream): unknown {
     return undefined
   }
 
+  /** Does nothing. */
   closedStream(_swarm: Swarm, _stream: Stream): unknown {
     return undefined
   }
 }
 
-/** One {@link NoopNotifiee} for everybody. */
+/** A shared {@link NoopNotifiee}. */
 export const globalNoopNotifiee: NoopNotifiee = Object.freeze(new NoopNotifiee())
 
 /** @internal The notifiees of one swarm. */
@@ -102,13 +119,13 @@ export class Notifiees {
   }
 
   /**
-   * False if it was there already. Throws `InvalidParametersError` for what is no object, and where a callback is no
-   * function. It may have other members: it can be of any class.
+   * Adds a notifiee; returns false if it is registered already. Throws `InvalidParametersError` if it is not an object,
+   * or a callback is not a function. Other members are allowed, as it may be of any class.
    */
   add(notifiee: Notifiee): boolean {
     anObject(notifiee, 'notifiee')
     for (const [name, check] of Object.entries(CALLBACKS)) {
-      // The names are those of the checks.
+      // `CALLBACKS` has exactly these names.
       const callback = notifiee[name as NotifieeEvent]
       if (callback !== undefined) check(callback, `notifiee.${name}`)
     }
@@ -121,18 +138,18 @@ export class Notifiees {
     this.#all.delete(notifiee)
   }
 
-  /** Call each one's callback; what throws or rejects goes to `onFailure`. */
+  /** Calls the callback of each notifiee; errors and rejections go to `onFailure`. */
   tell<K extends NotifieeEvent>(
     swarm: Swarm,
     event: K,
     detail: Parameters<NonNullable<Notifiee[K]>>[1]
   ): void {
     for (const notifiee of this.#all) {
-      // The callback of an event takes that event's detail.
+      // TypeScript does not correlate the callback of an event with its detail.
       const callback = notifiee[event] as ((swarm: Swarm, on: typeof detail) => unknown) | undefined
       try {
-        const answer = callback?.call(notifiee, swarm, detail)
-        if (isThenable(answer)) answer.then(undefined, (err) => this.#failed(err, callback, event))
+        const result = callback?.call(notifiee, swarm, detail)
+        if (isThenable(result)) result.then(undefined, (err) => this.#failed(err, callback, event))
       } catch (err) {
         this.#failed(err, callback, event)
       }

@@ -1,4 +1,4 @@
-/** The options of a swarm: what may be given, what holds otherwise, and what is refused. */
+/** The options of a swarm: types, defaults and checks. */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import {
   aFunction,
@@ -24,74 +24,84 @@ import { checkServices, type ServiceOptions } from '../protocols/services.ts'
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
 export interface SwarmOptions {
-  /** Our key: of @libp2p/crypto, or the libp2p protobuf of a private key. A fresh ed25519 key unless given. */
+  /** The local private key, as an object of @libp2p/crypto or a libp2p protobuf. Defaults to a new ed25519 key. */
   privateKey?: PrivateKey | Uint8Array
-  /** Our peer id, to make sure that the key is the right one. */
+  /** The expected local peer id: a `privateKey` of another peer is refused. */
   peerId?: PeerId | string
-  /** What secures connections, preferred first: `tls`, `noise`. */
+  /** Security protocols, preferred first. Defaults to `tls`, `noise`. */
   security?: readonly SecurityName[]
   /**
-   * What multiplexes them: `yamux`, our own engine and the default, or `yamux-crate`, the one of rust-libp2p.
-   * Peers see `/yamux/1.0.0` either way, so it is one or the other. See docs/muxers.md.
+   * The muxer engine: `yamux`, that of this package and the default, or `yamux-crate`, that of rust-libp2p. Exactly
+   * one, as both are `/yamux/1.0.0` to peers. See docs/muxers.md.
    */
   muxers?: readonly MuxerName[]
-  /** Bounds; those left out keep their defaults. */
+  /** Limits; omitted ones default to {@link DEFAULT_LIMITS}. */
   limits?: Partial<Limits>
-  /** I/O threads, 1 to 64. One less than the cores, at least 1 and at most 4, unless given. */
+  /** Number of I/O threads, 1 to 64. Defaults to the number of cores minus one, at least 1 and at most 4. */
   ioThreads?: number
   /**
-   * Microseconds, 0 to 1,000, for which the event loop polls its sockets for the next message before it sleeps, where
-   * peers answer that promptly. 0 is off; 100 unless given. Of several swarms the one whose connection had the last
-   * event counts. Only Node.js on Linux polls. See docs/operations.md.
+   * Microseconds, 0 to 1,000, of busy polling: the event loop polls its sockets for the next message before it sleeps,
+   * if peers answer that promptly. 0 disables it. Defaults to 100. With several swarms, that of the connection with the
+   * last event counts. Only on Node.js for Linux. See docs/operations.md.
    */
   busyPoll?: number
-  /** Time, for tests and simulations. The wire's deadlines stay on the system's clock. */
+  /** Clock, for tests and simulations. Native timeouts of connections stay on the system clock. */
   clock?: Clock
-  /** Numbers in [0, 1), for tests and simulations. Never used for keys. */
+  /** Source of numbers in [0, 1), for tests and simulations. Never used for keys. */
   random?: () => number
-  /** Where to log: the methods it has are the levels that are told. See docs/diagnostics.md. */
+  /** Receives log messages of the levels it has methods for. Defaults to no logging. See docs/diagnostics.md. */
   logger?: Partial<Logger>
-  /** Built-in protocols and further services. */
+  /** Built-in protocols to run, and custom services. */
   services?: ServiceOptions
 }
 
-/** Options with nothing left open. */
+/** The effective options of a swarm; see {@link SwarmOptions}. Undefined ones have native defaults. */
 export interface ResolvedOptions {
+  /** The identity of `privateKey`, or the generated one. */
   readonly identity: Identity
+  /** See {@link SwarmOptions.security}. */
   readonly security: readonly SecurityName[] | undefined
+  /** See {@link SwarmOptions.muxers}. */
   readonly muxers: readonly MuxerName[] | undefined
+  /** All limits, including defaults. */
   readonly limits: Readonly<Limits>
+  /** See {@link SwarmOptions.ioThreads}. */
   readonly ioThreads: number | undefined
+  /** See {@link SwarmOptions.busyPoll}. */
   readonly busyPoll: number | undefined
+  /** See {@link SwarmOptions.clock}. */
   readonly clock: Clock
+  /** See {@link SwarmOptions.random}. */
   readonly random: () => number
+  /** A logger with all levels, also for services; levels without a subscriber do nothing. */
   readonly logger: Logger
+  /** See {@link SwarmOptions.services}. */
   readonly services: Readonly<ServiceOptions>
 }
 
-/** @internal The options, as the parts of a swarm see them. */
+/** @internal The options, for the components of a swarm. */
 export interface SwarmSettings extends ResolvedOptions {
-  /** The logger and the namespaces of `DEBUG`, and what they hear. */
+  /** The log: the logger, the namespaces of `DEBUG`, and the levels in use. */
   readonly log: Log
 }
 
 const IO_THREADS_MAX = 64
 
-/** No timer is shorter: none is late for it. */
+/** 1 ms, the resolution of timers: polling does not delay any. */
 const BUSY_POLL_US_MAX = 1_000
 
-/** A limit crosses as 32 bits. */
+/** Limits are passed to the native side as 32 bits. */
 const LIMIT_MAX = 0xffffffff
 
-// `Object.fromEntries` forgets the type of keys.
+// `Object.fromEntries` widens keys to `string`.
 const LIMIT_CHECKS = Object.fromEntries(
   Object.keys(DEFAULT_LIMITS).map((name) => [name, integer(1, LIMIT_MAX)])
 ) as OptionChecks<Limits>
 
-/** A logger is an object of any class, so it may have more than the methods that are called. */
+/** A logger may be an object of any class, so unknown members are allowed. */
 const aLogger: Check = (value, name) => {
   anObject(value, name)
-  // Any object can be asked for a member.
+  // Member access is safe on any object.
   const logger = value as Readonly<Record<string, unknown>>
   for (const level of ['debug', 'info', 'warn', 'error']) {
     if (logger[level] !== undefined) aFunction(logger[level], `${name}.${level}`)
@@ -99,17 +109,17 @@ const aLogger: Check = (value, name) => {
 }
 
 const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
-  // The identity is made at once, which checks the key and the peer id.
+  // Creating the identity checks the key and the peer id.
   privateKey: anything,
   peerId: anything,
   security: someOf('tls', 'noise'),
   muxers: (value, name) => {
     someOf('yamux', 'yamux-crate')(value, name)
-    // Names, by the check before.
+    // A list of names, by the check above.
     const names = value as readonly string[]
     if (names.length > 1) throw misuse(name, 'one engine of /yamux/1.0.0', names.join(', '))
   },
-  // Any value is checked.
+  // `checkOptions` accepts any value, and throws.
   limits: (value, name) => checkOptions(value as Partial<Limits>, LIMIT_CHECKS, name),
   ioThreads: integer(1, IO_THREADS_MAX),
   busyPoll: integer(0, BUSY_POLL_US_MAX),
@@ -120,10 +130,10 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
 }
 
 /**
- * @internal Fill in the defaults.
+ * @internal Checks the options and applies the defaults.
  *
- * Throws `InvalidParametersError` that names the option: one that does not exist, or a value that cannot be. Throws it
- * as well where the environment variable `LIBP2P_FORCE_PNET` is 1, as there are no private networks yet.
+ * Throws `InvalidParametersError` that names the unknown or invalid option, and if the environment variable
+ * `LIBP2P_FORCE_PNET` is 1, as private networks are not supported.
  */
 export function resolveOptions(options: SwarmOptions): SwarmSettings {
   checkOptions(options, SWARM_CHECKS)
