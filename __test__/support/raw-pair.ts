@@ -73,7 +73,7 @@ export async function createRawPair(
     },
     async said() {
       const frames: Frame[] = []
-      // The answer to a ping overtakes frames that are queued with it, so the second one is decisive.
+      // The answer to a ping overtakes frames that are queued with it; the answer to a second ping does not.
       for (const last of [pings + 1, pings + 2]) {
         pings = last
         session.send({ type: FrameType.ping, flags: FrameFlags.syn, length: 7_000 + last })

@@ -94,7 +94,7 @@ test('every type in the map is imported by the type test', (t) => {
   )
 })
 
-test('enumerations have the numbers of go and their names', (t) => {
+test('enumerations have the numbers and names of go', (t) => {
   t.deepEqual(Object.values(ferroswarm.Direction), [0, 1, 2])
   t.is(ferroswarm.toString('Direction', 2), 'Outbound')
   t.is(ferroswarm.toString('Reachability', 2), 'Private')

@@ -73,7 +73,7 @@ test('a refused value that holds a secret is not printed', (t) => {
   t.is(refusal(t, { random: { key: 'hunter2' } }).includes('hunter2'), false)
 })
 
-test.serial('a private network required by the environment is refused, as it is not supported', (t) => {
+test.serial('a private network required by the environment is refused as unsupported', (t) => {
   process.env.LIBP2P_FORCE_PNET = '1'
   t.teardown(() => {
     delete process.env.LIBP2P_FORCE_PNET

@@ -47,12 +47,12 @@ test('unfit rounds count if too few others remain, and are left out otherwise', 
   t.deepEqual(notesOf({ rounds: [...fit.slice(1), unfit] }), ['1 of 3 unfit, counted'])
 })
 
-test('a peer without a figure has the reason', (t) => {
+test('a peer without a figure shows the reason', (t) => {
   t.is(cellsOf('TCP, Noise', 'upload')['go-libp2p'], '3 of 3 failed: refused')
   t.is(cellsOf('Whatever', 'start of a process')['js-libp2p'], 'has no such workload')
 })
 
-test('floors are held, missed or not judged, and an aim stands beside its floor', (t) => {
+test('floors are held, missed or not judged, and an aim follows its floor', (t) => {
   t.is(
     cellsOf('TCP, Noise', 'upload')['floors and aims'],
     'held ≥ 4x js-libp2p: 4.25x, aim 5.5x not reached; **missed** CPU ≤ 0.1x js-libp2p: 0.195x; ' +

@@ -28,7 +28,7 @@ test('a row has a figure over every stack, with its ratio and its CPU time ratio
   t.false(filled.includes('heap at rest'), 'has no floor')
 })
 
-test('the command, the commit, floors and missing peers stand below, in lines that fit', (t) => {
+test('the command, the commit, floors and missing peers follow the table, in lines that fit', (t) => {
   const text = filled.replaceAll('\n', ' ')
   t.true(text.includes(`\`${benchResult().command}\` on 2026-11-21, commit 0123456789ab`))
   t.true(

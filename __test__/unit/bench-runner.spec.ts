@@ -1,4 +1,4 @@
-/** The benches run their rounds and evaluate them. */
+/** Rounds of the benches, and their evaluation. */
 import test from 'ava'
 import { controlDrift, foreignTicks } from '../../bench/runner/conditions.mjs'
 import { figuresOf } from '../../bench/runner/figures.mjs'

@@ -127,7 +127,7 @@ test('returns its facts without a native call', (t) => {
   t.is(connection.connectionType, 'direct')
 })
 
-test('stream ids carry the connection and are never reused', async (t) => {
+test('stream ids include the connection id and are never reused', async (t) => {
   const { connection, open } = fakeConnection()
   const first = await open()
   await first.stream.close()

@@ -67,7 +67,7 @@ test('our addresses and those of @multiformats/multiaddr are interchangeable', (
   }
 })
 
-test('finds host and port', (t) => {
+test('extracts host and port', (t) => {
   t.deepEqual(hostPort('/ip6/fe80::1/udp/9/quic-v1'), { host: 'fe80::1', port: 9 })
   t.deepEqual(hostPort('/dns4/example.org/tcp/443/wss'), { host: 'example.org', port: 443 })
   t.deepEqual(hostPort('/ip6zone/eth0/ip6/fe80::1/tcp/9'), { host: 'fe80::1%eth0', port: 9 })

@@ -227,7 +227,7 @@ for (const [name, call] of Object.entries(CALLS)) {
   })
 
   // A018
-  test(`${name}: the end, an I/O error and a malformed line have communicator errors as the cause`, async (t) => {
+  test(`${name}: the end, an I/O error and a malformed line have a communicator error as the cause`, async (t) => {
     const broken = (prepare: (near: PipeEnd) => void) => {
       const { near, communicator } = remoteSays()
       prepare(near)

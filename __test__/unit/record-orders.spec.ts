@@ -11,7 +11,7 @@ import {
   turn
 } from '../support/fake-connection.ts'
 
-interface Life {
+interface Lifecycle {
   readonly origin: 'inbound' | 'lazy' | 'negotiated' | 'refused' | 'negotiating'
   /** Records between its beginning and its end. */
   readonly middle: readonly ('readable' | 'writable')[]
@@ -20,7 +20,7 @@ interface Life {
   readonly hops: number
 }
 
-const life: fc.Arbitrary<Life> = fc.record({
+const lifecycle: fc.Arbitrary<Lifecycle> = fc.record({
   origin: fc.constantFrom('inbound', 'lazy', 'negotiated', 'refused', 'negotiating'),
   middle: fc.array(fc.constantFrom('readable' as const, 'writable' as const), { maxLength: 3 }),
   ending: fc.constantFrom('close', 'reset'),
@@ -34,8 +34,8 @@ interface Seen {
   closes: number
 }
 
-/** Begins a life; returns its records in order, and the application's view of it. */
-function begin(host: FakeConnection, of: Life): { records: (() => void)[]; seen: Seen } {
+/** Begins a lifecycle; returns its records in order, and the application's view of it. */
+function begin(host: FakeConnection, of: Lifecycle): { records: (() => void)[]; seen: Seen } {
   const { fake, connection } = host
   const seen: Seen = { stream: undefined, failed: false, closes: 0 }
   const watch = (stream: Stream): void => {
@@ -90,13 +90,13 @@ function begin(host: FakeConnection, of: Life): { records: (() => void)[]; seen:
 test('each stream and its end are notified once, for any order and batches of records', async (t) => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(life, { minLength: 1, maxLength: 5 }),
+      fc.array(lifecycle, { minLength: 1, maxLength: 5 }),
       fc.infiniteStream(fc.nat(1_000)),
       fc.boolean(),
-      async (lives, random, connectionEnds) => {
+      async (lifecycles, random, connectionEnds) => {
         const host = fakeConnection()
         host.fake.native.internProtocol(1, '/a')
-        const begun = lives.map((one) => begin(host, one))
+        const begun = lifecycles.map((one) => begin(host, one))
         // A drain runs in its own turn: callers that get a stream at once have it by then.
         await turn()
         const queues = begun.map(({ records }) => [...records])
@@ -115,7 +115,7 @@ test('each stream and its end are notified once, for any order and batches of re
         await turn()
         t.deepEqual(host.connection.streams, [])
         for (const [at, { seen }] of begun.entries()) {
-          const of = lives[at] as Life
+          const of = lifecycles[at] as Lifecycle
           const isNotified = of.origin !== 'refused' && of.origin !== 'negotiating'
           t.is(seen.failed, !isNotified, `${JSON.stringify(of)} failed`)
           t.is(seen.closes, isNotified ? 1 : 0, `${JSON.stringify(of)} notified of its end`)

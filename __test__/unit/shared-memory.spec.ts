@@ -1,4 +1,4 @@
-/** The native side needs exclusive access to memory while it runs: memory that other threads write must not reach it. */
+/** The native side needs exclusive memory access while it runs: memory that other threads write must not reach it. */
 import test from 'ava'
 import { fakeConnection } from '../support/fake-connection.ts'
 

@@ -262,7 +262,7 @@ test('times out at once for a deadline in the past, but delivers the bytes avail
   t.is(clock.timers, 0)
 })
 
-test('both of two reads at the end reject, in any order', async (t) => {
+test('two reads at the end both reject, whichever reaches it first', async (t) => {
   for (const sizes of [
     [1, 1],
     [1, undefined],
