@@ -10,16 +10,16 @@ export const WINDOW = 262_144
 export const { syn: SYN, ack: ACK, fin: FIN, rst: RST } = FrameFlags
 export const { data: DATA, windowUpdate: WINDOW_UPDATE, ping: PING, goAway: GO_AWAY } = FrameType
 
-// A flood may make a node grow by what it holds for one connection, not by what it is sent. The flooder lives in the
-// same process, so JavaScript's own memory is left out.
+// Under a flood a node may grow by what one connection may buffer, not by the bytes it is sent. The flooder runs in
+// the same process, so JavaScript's own memory is excluded.
 export const FLOOD_GROWTH_MAX = 48 * MIB
 
 export const SHORT = { upgradeTimeoutMs: 400 }
 
-/** Opens a stream by the book. */
+/** A conforming frame that opens stream 1. */
 export const OPEN: RawFrame = { type: WINDOW_UPDATE, flags: SYN, id: 1 }
 
-/** Someone who speaks first and badly: put out at once, long before the upgrade's deadline, and never seen. */
+/** Asserts that a misbehaving dialer is disconnected at once, long before the upgrade deadline, and never reported. */
 export async function putOut(
   t: ExecutionContext,
   misbehave: (peer: RawPeer) => unknown,
@@ -27,7 +27,7 @@ export async function putOut(
 ): Promise<void> {
   const stand = await createStand(t, limits)
   const peer = await RawPeer.connect(t, stand.port)
-  // What is sent to a closed socket, or read from it, is the misbehaviour's own affair.
+  // The misbehaving side may fail to read from or write to its closed socket.
   await Promise.resolve(misbehave(peer)).catch(() => {})
   await t.notThrowsAsync(peer.closedWithin())
   await stand.echo()
@@ -35,7 +35,7 @@ export async function putOut(
 }
 
 export interface DialerStand {
-  /** A dial of a server that does this fails with one attempt; answers with the attempt's cause. */
+  /** Asserts that a dial of such a server fails with one attempt; resolves to the attempt's cause. */
   failsOn(serve: (peer: RawPeer) => unknown): Promise<Libp2pError>
 }
 
@@ -80,13 +80,13 @@ export function times<T>(count: number, make: (index: number) => T): T[] {
   return Array.from({ length: count }, (_, index) => make(index))
 }
 
-/** The socket takes more, or will never. */
+/** Resolves when the socket drains or closes. */
 export function drained(peer: RawPeer): Promise<unknown> {
   const room = new Promise((resolve) => peer.socket.once('drain', resolve))
   return Promise.race([room, peer.closed])
 }
 
-/** The answer to our ping, whatever comes before it. */
+/** Resolves when our ping is answered; skips all frames before the answer. */
 export async function pong(session: RawSession, value: number): Promise<void> {
   for (;;) {
     const { type, flags, length } = await session.frame()

@@ -1,6 +1,6 @@
 /**
- * A small result as `npm run bench` writes it: two stacks and none, a peer that is missing, one whose rounds all
- * failed, one that is not measured by a figure, an unfit round, figures without CPU and without floors.
+ * Returns a small result as `npm run bench` writes it: scenarios over two stacks and without one, a missing peer, a
+ * peer whose rounds all failed, one that a figure does not measure, an unfit round, figures without CPU and floors.
  */
 export function benchResult() {
   return {
@@ -53,7 +53,7 @@ export function benchResult() {
   }
 }
 
-/** A figure of it. */
+/** Returns one figure of it. */
 export function upload() {
   return {
     id: 'upload',

@@ -1,24 +1,24 @@
-/** Two carriers in memory that are each other's remote, as slow, as fragmented and as broken as a test wants them. */
+/** Two in-memory carriers that are each other's remote, with fragmentation and failures as a test sets them. */
 import { AbortError, IOError, StreamEOFError } from '../../ts/errors.ts'
 import type { AbortOptions, HostPort, ReadWriteCloser } from '../../ts/io/interfaces.ts'
 
 /** One end of a {@link bytePipe}. */
 export class PipeEnd implements ReadWriteCloser {
   readonly remoteAddress: HostPort | undefined = undefined
-  /** Every write, as it was given. */
+  /** Bytes of each write, in order. */
   readonly writes: Uint8Array[] = []
-  /** Bytes that one read gives at most. */
+  /** Maximum bytes returned by one read. */
   fragment: number = Number.POSITIVE_INFINITY
-  /** Writes that succeed before all fail. */
+  /** Number of writes that succeed before all fail. */
   writesLeft: number = Number.POSITIVE_INFINITY
-  /** Reads that succeed before all fail. */
+  /** Number of reads that succeed before all fail. */
   readsLeft: number = Number.POSITIVE_INFINITY
   remote: PipeEnd | undefined
   #inbox: Buffer = Buffer.alloc(0)
   #ended = false
   #wake: () => void = () => {}
 
-  /** Bytes that nobody has read. */
+  /** Received bytes that have not been read. */
   get unread(): string {
     return this.#inbox.toString()
   }
@@ -53,20 +53,20 @@ export class PipeEnd implements ReadWriteCloser {
     this.remote?.end()
   }
 
-  /** Bytes arrive here. */
+  /** Delivers bytes to this end. */
   deliver(bytes: Uint8Array | string): void {
     this.#inbox = Buffer.concat([this.#inbox, Buffer.from(bytes)])
     this.#wake()
   }
 
-  /** The remote has ended its half. */
+  /** Ends the remote's half. */
   end(): void {
     this.#ended = true
     this.#wake()
   }
 }
 
-/** Two ends. */
+/** Creates two connected ends. */
 export function bytePipe(): [PipeEnd, PipeEnd] {
   const [one, other] = [new PipeEnd(), new PipeEnd()]
   one.remote = other

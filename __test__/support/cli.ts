@@ -1,38 +1,38 @@
-/** The command line and other programs as child processes of a test. */
+/** Runs the command line and other programs as child processes of a test. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 
-/** The folder of package.json. */
+/** Directory of package.json. */
 export const ROOT: string = fileURLToPath(new URL('../../', import.meta.url))
 
-/** The command line's entry. */
+/** Entry point of the command line. */
 export const MAIN: string = fileURLToPath(new URL('../../ts/cli/main.ts', import.meta.url))
 
-/** How a program ended, and what it wrote. */
+/** Exit code and output of a program. */
 export interface Ended {
   readonly code: number | null
   readonly out: string
   readonly err: string
 }
 
-/** A line of `--json`. */
+/** A line of `--json` output. */
 export type Line = Record<string, unknown> & { event: string }
 
-/** `ferroswarm` with these words. */
-export function ferroswarm(...words: string[]): Promise<Ended> {
-  return program(process.execPath, [MAIN, ...words])
+/** Runs `ferroswarm` with these arguments. */
+export function ferroswarm(...args: string[]): Promise<Ended> {
+  return program(process.execPath, [MAIN, ...args])
 }
 
-/** Run a program to its end. */
+/** Runs a program until it exits. */
 export async function program(
   path: string,
-  words: readonly string[],
+  args: readonly string[],
   options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}
 ): Promise<Ended> {
-  const child = spawn(path, words, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], ...options })
+  const child = spawn(path, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], ...options })
   let out = ''
   let err = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -45,7 +45,7 @@ export async function program(
   return { code, out, err }
 }
 
-/** The objects of `--json`. */
+/** Parses the lines of `--json` output. */
 export function jsonLines({ out }: Ended): Line[] {
   return out
     .split('\n')
@@ -53,13 +53,13 @@ export function jsonLines({ out }: Ended): Line[] {
     .map((line) => JSON.parse(line) as Line)
 }
 
-/** A program that runs until the test ends; `firstLine` is what it printed first. */
+/** Starts a program that runs until the test ends; `firstLine` is its first line of output. */
 export async function running(
   t: ExecutionContext,
-  words: readonly string[],
+  args: readonly string[],
   options: { cwd?: string } = {}
 ): Promise<{ child: ChildProcess; firstLine: string; lines: string[] }> {
-  const child = spawn(process.execPath, words, {
+  const child = spawn(process.execPath, args, {
     cwd: ROOT,
     stdio: ['pipe', 'pipe', 'inherit'],
     ...options
@@ -79,17 +79,17 @@ export async function running(
   return { child, firstLine, lines }
 }
 
-/** `ferroswarm listen --json` on loopback. */
+/** Starts `ferroswarm listen --json` on loopback. */
 export async function listener(
   t: ExecutionContext,
-  ...words: string[]
+  ...args: string[]
 ): Promise<{ child: ChildProcess; peerId: string; addr: string; lines: string[] }> {
   const { child, firstLine, lines } = await running(t, [
     MAIN,
     'listen',
     '--json',
     '/ip4/127.0.0.1/tcp/0',
-    ...words
+    ...args
   ])
   const { peerId, addrs } = JSON.parse(firstLine) as { peerId: string; addrs: string[] }
   return { child, peerId, addr: addrs[0] ?? '', lines }

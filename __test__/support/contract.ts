@@ -1,21 +1,21 @@
-/** Our side of the protocols in interop/contract.md that a swarm does not serve by itself. */
+/** Our side of the protocols in interop/contract.md that a swarm does not serve by default. */
 import type { Stream } from '../../ts/stream.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 
-/** The protocols by the names of their workloads. */
+/** Protocols by workload. */
 export const CONTRACT = {
   requests: '/bench/rr/1.0.0',
   echo: '/bench/echo/1.0.0',
   reset: '/bench/reset/1.0.0'
 } as const
 
-/** What the reset handler tells. */
+/** Code sent by the reset handler. */
 export const RESET_CODE = 42
 
-/** Of a request's length. */
+/** Size of a request's length prefix. */
 const PREFIX_BYTES = 4
 
-/** Serve all of them. */
+/** Serves all of them. */
 export function serveContract(swarm: Pick<Swarm, 'handle'>): void {
   swarm.handle(CONTRACT.requests, answer)
   swarm.handle(CONTRACT.echo, echo)
@@ -25,7 +25,7 @@ export function serveContract(swarm: Pick<Swarm, 'handle'>): void {
   })
 }
 
-/** A request on the wire: its length, and its bytes. */
+/** Encodes a request: its length, then its bytes. */
 export function requestOf(payload: Uint8Array): Uint8Array {
   const request = new Uint8Array(PREFIX_BYTES + payload.length)
   new DataView(request.buffer).setUint32(0, payload.length)
@@ -38,7 +38,7 @@ async function answer(stream: Stream): Promise<void> {
   const length = new DataView(request.buffer, request.byteOffset).getUint32(0)
   const payload = request.subarray(PREFIX_BYTES)
   if (payload.length !== length) {
-    throw new Error(`a request of ${payload.length} bytes says that it has ${length}`)
+    throw new Error(`expected a request of ${length} bytes, received ${payload.length}`)
   }
   await stream.write(payload)
   await stream.close()

@@ -1,14 +1,14 @@
-/** What an end in a worker of its own counts; its counters are those of this end alone. */
+/** Counts of one end, which runs in its own worker so that the counters cover that end alone. */
 import type { Counters } from '../../ts/native/counters.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 
-/** What one end has seen of the traffic. */
+/** Traffic counted by one end. */
 export interface Counted {
   readonly bytes: number
   readonly counts: Counters
 }
 
-/** What the worker of an end sends: the listener's address, then each end's counts. */
+/** Message from the worker of an end: the listener's address, then each end's counts. */
 export type EndMessage = { readonly address: string } | Counted
 
 export function countsSince(swarm: Swarm, before: Counters): Counters {

@@ -1,9 +1,9 @@
-/** A path between two sockets on which everything takes its time. */
+/** A TCP proxy that adds latency. */
 
 import { connect, createServer, type Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
 
-/** Listens in front of `port` and delivers every byte `delayMs` later, in both directions; answers its own port. */
+/** Listens in front of `port` and forwards every byte after `delayMs`, in both directions; resolves to its own port. */
 export function delayProxy(t: ExecutionContext, port: number, delayMs: number): Promise<number> {
   const sockets = new Set<Socket>()
   const forward = (from: Socket, to: Socket): void => {

@@ -1,4 +1,4 @@
-/** A dialler over the scripted addon, and what a test makes of its dials. */
+/** A dialer over the scripted addon, whose dials end as a test decides. */
 import { ConnectionTable } from '../../ts/connection/table.ts'
 import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Log } from '../../ts/diagnostics/log.ts'
@@ -64,10 +64,10 @@ export function setUp(logger: Partial<Logger> = {}) {
     fake.put(RecordKind.completion, request, code)
     fake.ring()
   }
-  /** What the native side knows of the attempts of the last dial, which it tells of unless it is `unreported`. */
-  const progress = (so: Partial<NativeAttempts>, unreported = false): void => {
+  /** Sets the attempts of the last dial on the native side, and reports their failures unless `unreported`. */
+  const progress = (state: Partial<NativeAttempts>, unreported = false): void => {
     const request = dials.at(-1)?.request ?? 0
-    attempts.set(request, { failed: [], underWay: [], ...so })
+    attempts.set(request, { failed: [], underWay: [], ...state })
     if (!unreported) sinks.get(request)?.onAttemptsFailed()
   }
   return { dialer, table, book, dials, cancelled, complete, progress, clock, connection, peer }

@@ -1,11 +1,11 @@
-/** The two ends of some traffic, each in a worker of its own. */
+/** Runs the two ends of some traffic, each in its own worker. */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { ExecutionContext } from 'ava'
 import type { Counted } from './counts.ts'
 import { programUrl } from './program.ts'
 
-/** Run a program twice: as listener, and as dialer with its address in `to`. */
+/** Runs a program twice: as listener, and as dialer with the listener's address in `to`. */
 export async function countEnds(
   t: ExecutionContext,
   program: string,

@@ -1,4 +1,4 @@
-/** Time that stands still until it is told to go. */
+/** A clock that moves only when a test advances it. */
 import type { Clock } from '../../ts/base/clock.ts'
 
 interface Timer {
@@ -24,12 +24,12 @@ export class FakeClock implements Clock {
     this.#timers.delete(timer as Timer)
   }
 
-  /** Timers that have not run. */
+  /** Number of pending timers. */
   get timers(): number {
     return this.#timers.size
   }
 
-  /** Let `ms` pass, running what falls due in its order. */
+  /** Advances by `ms` and runs the timers that fall due, in order. */
   advance(ms: number): void {
     const end = this.#now + ms
     for (;;) {

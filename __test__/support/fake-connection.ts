@@ -1,4 +1,4 @@
-/** A connection over the scripted addon, without a swarm around it. */
+/** A connection over the scripted addon, without a swarm. */
 
 import { ConnectionCore } from '../../ts/connection/core.ts'
 import type { ConnectionHost } from '../../ts/connection/host.ts'
@@ -16,25 +16,25 @@ import { aConnection } from './handles.ts'
 
 export const CONNECTION_HANDLE = aConnection(500)
 
-/** The swarm of a connection, played by lists of what it was notified of. */
+/** A stand-in for a connection's swarm that records what it is notified of. */
 export interface FakeHost {
   readonly host: ConnectionHost
   readonly fake: Fake
   readonly engine: Engine
   readonly clock: FakeClock
-  /** What notifiees were told, in order. */
-  readonly told: string[]
-  /** Errors that listeners caused. */
+  /** Notifications, in order. */
+  readonly notified: string[]
+  /** Errors thrown by listeners. */
   readonly errors: unknown[]
-  /** Inbound streams as they were handed out. */
+  /** Inbound streams, in the order of their dispatch. */
   readonly inbound: Stream[]
-  /** What becomes of the next inbound streams, in their order. */
+  /** Handlers of the next inbound streams, in order. */
   readonly served: ((stream: Stream) => void)[]
 }
 
 export interface FakeConnection extends Omit<FakeHost, 'host'> {
   readonly connection: Connection
-  /** An open stream and its handle. */
+  /** Opens a stream; resolves to it and its handle. */
   open(): Promise<{ stream: Stream; handle: number }>
 }
 
@@ -42,13 +42,13 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
   const fake = fakeNative(options)
   const engine = new Engine(fake.native)
   const clock = new FakeClock()
-  const told: string[] = []
+  const notified: string[] = []
   const errors: unknown[] = []
   const inbound: Stream[] = []
   const served: ((stream: Stream) => void)[] = []
   const host: ConnectionHost = {
     get swarm(): never {
-      throw new Error('there is no swarm around this connection')
+      throw new Error('this connection has no swarm')
     },
     engine,
     clock,
@@ -56,10 +56,10 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
       engine.drain()
       then()
     }),
-    // Its timer is none of those that tests count.
+    // Has its own clock, so that tests do not count its timer.
     abandoned: new AbandonedStreams(new FakeClock(), () => {}),
     notify: (event, { id }) => {
-      told.push(`${event} ${id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
+      notified.push(`${event} ${id.replace(/^.*-(\d+-\d+)$/, '$1')}`)
     },
     dispatch: ({ stream }) => {
       inbound.push(stream)
@@ -69,11 +69,11 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
     refusal: () => undefined,
     limits: DEFAULT_LIMITS,
     connectionClosing: () => {},
-    connectionEnded: () => told.push('disconnected'),
+    connectionEnded: () => notified.push('disconnected'),
     onFailure: (err) => errors.push(err),
     signal: new AbortController().signal
   }
-  return { host, fake, engine, clock, told, errors, inbound, served }
+  return { host, fake, engine, clock, notified, errors, inbound, served }
 }
 
 export function fakeConnection(options: { room?: number } = {}): FakeConnection {
@@ -93,7 +93,7 @@ export function fakeConnection(options: { room?: number } = {}): FakeConnection 
   }
 }
 
-/** Let the end of the tick and what follows from it happen. */
+/** Resolves once the current tick and its microtasks have run. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }

@@ -1,4 +1,4 @@
-/** The addon, played by a script: what a test puts in comes out of the hot calls, and the calls are noted. */
+/** A scripted addon: the hot calls return what a test has queued, and are recorded in `calls`. */
 import { ERROR_CODES } from '../../ts/errors.ts'
 import type {
   CommandResult,
@@ -45,7 +45,7 @@ export const FACTS: NativeConnectionFacts = {
   muxerUs: 0
 }
 
-/** A fake addon. `room` is the send room that streams start with. */
+/** Creates a fake addon. `room` is the initial send room of its streams. */
 export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
   const streams = new Map<number, FakeStream>()
   const calls: string[] = []
@@ -121,12 +121,12 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     },
     submit(table, count, staging) {
       let offset = 0
-      const told: string[] = []
+      const rows: string[] = []
       for (let index = 0; index < count; index += 1) {
         const row = index * 3
         const [handle, length, order] = [...table.subarray(row, row + 3)] as [number, number, Order]
         const stream = at(handle)
-        told.push(`${handle}:${length}${ORDER_NAMES[order]}`)
+        rows.push(`${handle}:${length}${ORDER_NAMES[order]}`)
         if (stream.state === RESET) {
           table[row + 1] = fail('ERR_STREAM_RESET')
         } else {
@@ -137,7 +137,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
         }
         offset += length
       }
-      calls.push(`submit ${told.join(' ')}`)
+      calls.push(`submit ${rows.join(' ')}`)
       return 0
     },
     flush() {
@@ -244,7 +244,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     forgetProtocol(_attachment, protocol) {
       calls.push(`forget ${names[protocol]}`)
     },
-    queriedProtocol: (_attachment, stream) => `/asked/${stream}`,
+    queriedProtocol: (_attachment, stream) => `/queried/${stream}`,
     protocolName: (_attachment, protocol) => names[protocol] ?? '',
     generateKey: () => new Uint8Array(68),
     describeKey: () => ({
@@ -256,12 +256,12 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     nativeTables: () => ({}),
     NativeNode: class {
       constructor() {
-        // The constructor answers with the one node of this fake.
+        // The constructor returns the one node of this fake.
         // biome-ignore lint/correctness/noConstructorReturn: a fake for `new`.
         return node
       }
     } as unknown as Native['NativeNode'],
-    // Nothing over this fake seals.
+    // No test over this fake uses a secure session.
     NativeSecureSession: undefined as never
   }
 
@@ -271,19 +271,19 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     calls,
     results,
     stream: at,
-    /** Queue a record without ringing. */
+    /** Queues a record without ringing. */
     put: (kind: number, handle: number, a = 0, b = 0, flags = 0): void => {
       queue.push([kind | (flags << 8), handle, a, b])
     },
     ring: (): void => ring(),
-    /** What is queued, off the queue. */
+    /** Removes and returns all queued records. */
     takeQueued: (): [number, number, number, number][] => queue.splice(0),
     requeue: (records: [number, number, number, number][]): void => {
       queue.push(...records)
     },
-    /** The handle that the next stream gets. */
+    /** Returns the handle of the next stream. */
     nextHandle: (): number => nextStream,
-    /** Bytes arrive. */
+    /** Delivers bytes to a stream. */
     deliver(handle: number, bytes: ArrayLike<number>): void {
       const stream = at(handle)
       stream.inbox.push(...Array.from(bytes))
@@ -292,7 +292,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       queue.push([RecordKind.streamReadable, handle, stream.inbox.length, 0])
       ring()
     },
-    /** The remote ends its half. */
+    /** Ends the remote's half. */
     end(handle: number): void {
       const stream = at(handle)
       stream.remoteEnded = true
@@ -301,20 +301,20 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       queue.push([RecordKind.streamReadable, handle, stream.inbox.length, 0])
       ring()
     },
-    /** The remote resets. */
+    /** Resets a stream by the remote. */
     remoteReset(handle: number, code: number): void {
       at(handle).state = RESET
       queue.push([RecordKind.streamReset | (FLAG_REMOTE << 8), handle, code, 0])
       closed(handle, 0)
       ring()
     },
-    /** There is room to write. */
+    /** Reports room to write. */
     writable(handle: number, credit: number): void {
       at(handle).room = credit
       queue.push([RecordKind.streamWritable, handle, credit, 0])
       ring()
     },
-    /** An inbound stream. */
+    /** Queues an inbound stream without ringing; returns its handle. */
     inbound(connection: number, protocol: number): number {
       const handle = nextStream
       nextStream += 1

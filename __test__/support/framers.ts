@@ -1,4 +1,4 @@
-/** The framers of `ferroswarm/io` by the names of their framings. */
+/** The framers of `ferroswarm/io`, by framing. */
 import {
   type BaseMsgReadWriter,
   FixedLengthMsgReadWriter,
@@ -12,7 +12,7 @@ import { ScriptedCarrier } from './readers.ts'
 export const FRAMINGS: readonly Framing[] = ['varint', 'fixed8', 'fixed16', 'fixed32', 'fixed64']
 const LENGTH_BYTES = { fixed8: 1, fixed16: 2, fixed32: 4, fixed64: 8 } as const
 
-/** A framer over `carrier`. */
+/** Creates a framer over `carrier`. */
 export function framer(
   framing: Framing,
   carrier: ReadWriteCloser,
@@ -23,7 +23,7 @@ export function framer(
   return new FixedLengthMsgReadWriter(carrier, { lengthBytes, maxMessageBytes })
 }
 
-/** Messages as they are on the wire. */
+/** Encodes messages as they are on the wire. */
 export function wireOf(framing: Framing, messages: readonly Uint8Array[]): Uint8Array {
   const encoder = framer(framing, new ScriptedCarrier([]))
   return new Uint8Array(Buffer.concat(messages.map((message) => encoder.encodeMsg(message))))

@@ -1,4 +1,4 @@
-/** Handles that a test makes up. */
+/** Handles made up by tests. */
 import type {
   ConnectionHandle,
   ListenerId,

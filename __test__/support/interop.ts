@@ -1,6 +1,6 @@
 /**
- * What every foreign peer has to do with us: the cases of `interop/<peer>.spec.ts`, in both directions and over both
- * security protocols.
+ * The cases of `interop/<peer>.spec.ts`, which every foreign peer runs in both directions and over both security
+ * protocols.
  */
 import { createHash } from 'node:crypto'
 import type { PeerId } from '@libp2p/interface'
@@ -23,14 +23,14 @@ import {
   STACKS
 } from './peer-program.ts'
 
-/** A foreign peer, and where implementations differ. */
+/** A foreign peer, and the behaviour in which implementations differ. */
 export interface ForeignPeer {
   readonly name: 'go' | 'rust' | 'js' | 'py'
-  /** How its agent version begins. */
+  /** Prefix of its agent version. */
   readonly agent: string
-  /** The code of its resets: 42 as the contract says, 0 where it has none. */
+  /** Code of its resets: 42 by the contract, 0 if it sends none. */
   readonly codeSent: number
-  /** The code that it sees in ours, null where it looks at none. */
+  /** Code it reads from our resets, null if it reads none. */
   readonly codeSeen: number | null
 }
 
@@ -42,15 +42,15 @@ const SECURITY_PROTOCOLS: Record<Security, SecurityProtocol> = {
 const PINGS = 5
 const ECHO_BYTES = 64 * 1024 * 1024
 const BLOCK_BYTES = 64 * 1024
-/** The first window of a stream: a peer echoes that much before anybody reads. */
+/** Initial window of a stream: a peer can echo this much before we read. */
 const HALF_CLOSE_BYTES = 256 * 1024
 const REQUEST_BYTES = 1_024
 const REQUESTS_AT_ONCE = 100
-/** So that each of the 100 slots is used again and again. */
+/** Enough to reuse each of the 100 slots several times. */
 const REQUESTS = 400
 
 /**
- * Declares every case, or the one that says that the peer is missing: a failure where CI is set. `muxer` is our engine.
+ * Declares every case, or one that reports a missing peer and fails where CI is set. `muxer` is our engine.
  */
 export async function interop(peer: ForeignPeer, muxer: MuxerName = 'yamux'): Promise<void> {
   const found = await findPeer(peer.name)
@@ -71,7 +71,7 @@ interface Setting {
   readonly command: readonly string[]
 }
 
-/** Our swarm dials their server. */
+/** Declares the cases in which our swarm dials their server. */
 function declareOutbound({ peer, security, muxer, command }: Setting): void {
   const serverAddr = declareServer(peer.name, command, security)
   for (const [title, body] of Object.entries(OUTBOUND)) {
@@ -88,9 +88,9 @@ function declareOutbound({ peer, security, muxer, command }: Setting): void {
   }
 }
 
-/** Their client dials our swarm. */
+/** Declares the cases in which their client dials our swarm. */
 function declareInbound({ peer, security, muxer, command }: Setting): void {
-  for (const [title, { check, ...words }] of Object.entries(INBOUND)) {
+  for (const [title, { check, ...flags }] of Object.entries(INBOUND)) {
     declare(`${peer.name} client over ${security}: ${title}`, async (t) => {
       const swarm = await createNode(t, { security: [security], muxers: [muxer], services: {} })
       serveContract(swarm)
@@ -99,7 +99,7 @@ function declareInbound({ peer, security, muxer, command }: Setting): void {
         swarm.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
       })
       const addr = `${swarm.getListenAddrs()[0]}/p2p/${swarm.peerId}`
-      const line = await runClient(t, command, { stack: STACKS[security], addr, ...words })
+      const line = await runClient(t, command, { stack: STACKS[security], addr, ...flags })
       const connection = await connected
       t.is(connection.state.security, SECURITY_PROTOCOLS[security])
       check(t, line, { swarm, connection, peer })
@@ -107,7 +107,7 @@ function declareInbound({ peer, security, muxer, command }: Setting): void {
   }
 }
 
-// One at a time: a deadline of identify is 5 s, and two dozen transfers at once on a small machine take that long.
+// Serial: two dozen concurrent transfers on a small machine can take as long as identify's deadline of 5 s.
 const declare = test.serial
 
 type OutboundCase = (t: ExecutionContext, near: Connection, peer: ForeignPeer) => Promise<void>
@@ -117,7 +117,7 @@ const OUTBOUND: Record<string, OutboundCase> = {
     t.is(await pings(connection), PINGS)
   },
 
-  async 'tells us who it is'(t, connection, peer) {
+  async 'identifies itself'(t, connection, peer) {
     const facts = await identify(connection)
     t.true(facts.agentVersion?.startsWith(peer.agent), facts.agentVersion)
     t.is(facts.protocolVersion, 'ipfs/0.1.0')
@@ -129,7 +129,7 @@ const OUTBOUND: Record<string, OutboundCase> = {
     t.deepEqual([facts.observedAddr].map(without(localPeer)), [String(localAddr)])
   },
 
-  async 'echoes 64 MiB of ours'(t, connection) {
+  async 'echoes 64 MiB'(t, connection) {
     const stream = await connection.newStream(CONTRACT.echo)
     const sent = createHash('sha256')
     const received = createHash('sha256')
@@ -153,7 +153,7 @@ const OUTBOUND: Record<string, OutboundCase> = {
     t.is(received.digest('hex'), sent.digest('hex'))
   },
 
-  async 'goes on sending after our half-close'(t, connection) {
+  async 'keeps sending after our half-close'(t, connection) {
     const stream = await connection.newStream(CONTRACT.echo)
     const sent = pattern(HALF_CLOSE_BYTES)
     await stream.write(sent)
@@ -162,7 +162,7 @@ const OUTBOUND: Record<string, OutboundCase> = {
     await t.throwsAsync(stream.read(1), { instanceOf: StreamEOFError })
   },
 
-  async 'answers 100 requests of ours at once'(t, connection) {
+  async 'answers 100 concurrent requests'(t, connection) {
     const opening = Array.from({ length: REQUESTS_AT_ONCE }, () =>
       connection.newStream(CONTRACT.requests)
     )
@@ -177,7 +177,7 @@ const OUTBOUND: Record<string, OutboundCase> = {
     t.deepEqual(await Promise.all(answers), Array(REQUESTS_AT_ONCE).fill(true))
   },
 
-  async 'resets a stream, and takes our reset of one'(t, connection, peer) {
+  async 'resets a stream, and accepts our reset'(t, connection, peer) {
     const theirs = await connection.newStream(CONTRACT.reset)
     await theirs.write(Uint8Array.of(1))
     const error = await t.throwsAsync(theirs.read(1), { instanceOf: StreamResetError })
@@ -195,11 +195,11 @@ interface InboundCase {
   readonly workload: string
   readonly n?: number
   readonly bytes?: number
-  /** Whether the line that the client printed is right. */
+  /** Asserts that the line printed by the client is right. */
   check(
     t: ExecutionContext,
     line: Record<string, unknown>,
-    met: { swarm: Swarm; connection: Connection; peer: ForeignPeer }
+    context: { swarm: Swarm; connection: Connection; peer: ForeignPeer }
   ): void
 }
 
@@ -210,7 +210,7 @@ const INBOUND: Record<string, InboundCase> = {
     check: (t, line) => t.is(line.ops, PINGS)
   },
 
-  'hears from us who we are': {
+  'identifies us': {
     workload: 'identify',
     check(t, line, { swarm, connection }) {
       t.is(line.agentVersion, agentVersion())
@@ -221,7 +221,7 @@ const INBOUND: Record<string, InboundCase> = {
     }
   },
 
-  'gets 64 MiB back': {
+  'receives 64 MiB back': {
     workload: 'echo',
     bytes: ECHO_BYTES,
     check(t, line) {
@@ -230,13 +230,13 @@ const INBOUND: Record<string, InboundCase> = {
     }
   },
 
-  'gets everything back after its half-close': {
+  'receives everything back after its half-close': {
     workload: 'half-close',
     bytes: HALF_CLOSE_BYTES,
     check: (t, line) => t.is(line.bytes, HALF_CLOSE_BYTES)
   },
 
-  'gets answers to 100 requests at once': {
+  'receives answers to 100 concurrent requests': {
     workload: 'rr-100',
     n: REQUESTS,
     bytes: REQUEST_BYTES,
@@ -249,12 +249,12 @@ const INBOUND: Record<string, InboundCase> = {
   }
 }
 
-/** Addresses as text, without the peer id that js-libp2p adds to its own and to ours. */
+/** Formats addresses without the peer id, which js-libp2p adds to its own and to ours. */
 function without(peer: PeerId): (addr: Multiaddr | undefined) => string {
   return (addr) => String(addr).replace(`/p2p/${peer}`, '')
 }
 
-/** How many of our pings are answered. */
+/** Resolves to the number of our pings that are answered. */
 async function pings(connection: Connection): Promise<number> {
   let answered = 0
   for await (const ms of ping(connection, { count: PINGS })) answered += ms > 0 ? 1 : 0

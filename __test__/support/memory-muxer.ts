@@ -1,4 +1,4 @@
-/** A multiplexer of a user's own, in plain TypeScript: streams in memory, with a window and every way to go wrong. */
+/** A user-defined multiplexer in plain TypeScript: in-memory streams with a window and every way to fail. */
 import { once } from 'node:events'
 import {
   MuxerClosedError,
@@ -8,12 +8,12 @@ import {
 } from '../../ts/errors.ts'
 import type { MuxedConn, MuxedStream } from '../../ts/index.ts'
 
-/** One end of a stream; {@link memoryStreams} makes two. */
+/** One end of a stream; {@link memoryStreams} creates both. */
 export class MemoryStream implements MuxedStream {
   readonly direction: 'inbound' | 'outbound'
-  /** What was called, in order. */
+  /** Calls, in order. */
   readonly calls: string[] = []
-  /** Thrown by the next read or write. */
+  /** Thrown by reads and writes while set. */
   failure: Error | undefined
   peer: MemoryStream = this
   readonly #window: number
@@ -29,15 +29,15 @@ export class MemoryStream implements MuxedStream {
     this.#window = window
   }
 
-  /** Bytes that nobody has taken from here. */
+  /** Received bytes that have not been read. */
   get held(): number {
     return this.#received.length
   }
 
-  /** Breaks whatever waits, and what comes next. */
+  /** Fails pending and later reads and writes. */
   fail(err: Error): void {
     this.failure = err
-    this.#tell()
+    this.#notify()
   }
 
   async read(max = Number.POSITIVE_INFINITY): Promise<Uint8Array> {
@@ -48,7 +48,7 @@ export class MemoryStream implements MuxedStream {
       if (this.#received.length > 0) {
         const bytes = this.#received.slice(0, max)
         this.#received = this.#received.subarray(bytes.length)
-        this.peer.#tell()
+        this.peer.#notify()
         return bytes
       }
       if (this.#ended) throw new StreamEOFError()
@@ -93,8 +93,8 @@ export class MemoryStream implements MuxedStream {
     this.calls.push(`reset ${code}`)
     this.#reset ??= new StreamResetError({ errorCode: code, remote: false })
     this.peer.#reset ??= new StreamResetError({ errorCode: code, remote: true })
-    this.#tell()
-    this.peer.#tell()
+    this.#notify()
+    this.peer.#notify()
   }
 
   setDeadline(): void {}
@@ -103,28 +103,28 @@ export class MemoryStream implements MuxedStream {
 
   #receive(bytes: Uint8Array): void {
     if (!this.#readClosed) this.#received = Buffer.concat([this.#received, bytes])
-    this.#tell()
+    this.#notify()
   }
 
   #endReading(): void {
     this.#readClosed = true
     this.#received = new Uint8Array(0)
-    this.#tell()
-    this.peer.#tell()
+    this.#notify()
+    this.peer.#notify()
   }
 
   #endWriting(): void {
     this.#writeClosed = true
     this.peer.#ended = true
-    this.peer.#tell()
+    this.peer.#notify()
   }
 
-  #tell(): void {
+  #notify(): void {
     this.#changed.dispatchEvent(new Event('changed'))
   }
 }
 
-/** Both ends of a stream. */
+/** Creates both ends of a stream. */
 export function memoryStreams(window = 4_096): { near: MemoryStream; far: MemoryStream } {
   const near = new MemoryStream('outbound', window)
   const far = new MemoryStream('inbound', window)

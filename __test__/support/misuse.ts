@@ -1,4 +1,4 @@
-/** The calls of the public faces, argument by argument, and what each argument may be. */
+/** Calls of the public API, argument by argument, with the values that each argument accepts. */
 import {
   AddressBook,
   type Connection,
@@ -20,11 +20,11 @@ import type { Pair } from './pair.ts'
 
 type Takes = (value: unknown) => boolean
 
-/** One argument of one call: everything else about the call is valid. */
+/** One argument of a call that is otherwise valid. */
 export interface Argument {
   readonly name: string
   readonly call: (value: never) => unknown
-  /** What is no nonsense there. */
+  /** Returns whether a value is valid for this argument. */
   readonly takes: Takes
 }
 
@@ -44,7 +44,7 @@ const either =
     takes.some((take) => take(value))
 const options = either(nothing, emptyObject)
 const never: Takes = () => false
-/** Options in the place of an argument that is left out: of no class. */
+/** Options in place of an omitted argument: a plain object. */
 const optionsAlone: Takes = (value) =>
   emptyObject(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value))
 const bytes: Takes = (value) => value instanceof Uint8Array

@@ -13,45 +13,45 @@ export interface Pair {
   /** The swarm that dialled. */
   readonly dialer: Swarm
   readonly listener: Swarm
-  /** The dialler's end of the connection, and the listener's. */
+  /** The dialer's end of the connection, and the listener's. */
   readonly outbound: Connection
   readonly inbound: Connection
-  /** The two ends of a fresh stream, both OPEN. */
+  /** Opens a stream; resolves to its two ends, both OPEN. */
   openStreams(): Promise<{ near: Stream; far: Stream }>
 }
 
 const QUIET: SwarmOptions = { services: { ping: false, identify: false }, ioThreads: 1 }
 
-/** The engines of pairs whose test does not choose: see {@link useEngines}. */
+/** The engines of pairs by default; see {@link useEngines}. */
 const DEFAULT_ENGINES: { dialer: MuxerName; listener: MuxerName } = {
   dialer: 'yamux',
   listener: 'yamux'
 }
 let engines = DEFAULT_ENGINES
 
-/** The engines that this file asked for, if it did. */
+/** Returns the engines that this file chose, if it did. */
 export function chosenEngines(): { dialer: MuxerName; listener: MuxerName } | undefined {
   return engines === DEFAULT_ENGINES ? undefined : engines
 }
 
-/** Let the suites of this file run over other engines: call it, then import them. */
+/** Runs the suites of this file over other engines: call it, then import them. */
 export function useEngines(dialer: MuxerName, listener: MuxerName): void {
   engines = { dialer, listener }
 }
 
-/** The code that `connection` is told when its remote sends `code`: the `yamux` crate tells none. */
+/** Returns the code that `connection` reports when its remote sends `code`: the `yamux` crate reports none. */
 export function heard(connection: Connection, code: number): number {
   return connection.state.muxerEngine === 'yamux-crate' ? 0 : code
 }
 
-/** A swarm that ends with the test. */
+/** Creates a swarm that is closed when the test ends. */
 export async function createNode(t: ExecutionContext, options: SwarmOptions = {}): Promise<Swarm> {
   const swarm = await createSwarm({ ...QUIET, ...options })
   t.teardown(() => swarm.close({ drainTimeout: 0 }))
   return swarm
 }
 
-/** A listening swarm and one that is connected to it. */
+/** Creates a listening swarm and one that is connected to it. */
 export async function createPair(
   t: ExecutionContext,
   options: { dialer?: SwarmOptions; listener?: SwarmOptions; both?: SwarmOptions } = {}
@@ -64,8 +64,8 @@ export async function createPair(
   const connected = new Promise<Connection>((resolve) => {
     listener.addEventListener('connected', ({ detail }) => resolve(detail), { once: true })
   })
-  const takers: ((stream: Stream) => void)[] = []
-  listener.handle(PAIR_PROTOCOL, (stream) => takers.shift()?.(stream))
+  const waiting: ((stream: Stream) => void)[] = []
+  listener.handle(PAIR_PROTOCOL, (stream) => waiting.shift()?.(stream))
   const outbound = await dialer.dialPeer(listener.peerId, { addresses: listener.getListenAddrs() })
   const inbound = await connected
   return {
@@ -74,37 +74,37 @@ export async function createPair(
     outbound,
     inbound,
     async openStreams() {
-      const taken = new Promise<Stream>((resolve) => takers.push(resolve))
+      const taken = new Promise<Stream>((resolve) => waiting.push(resolve))
       const near = await outbound.newStream(PAIR_PROTOCOL)
       return { near, far: await taken }
     }
   }
 }
 
-/** Resolves when `condition` holds; looks again each time the event loop has turned. */
+/** Polls `condition` every millisecond; resolves when it holds, rejects after `ms`. */
 export async function until(condition: () => boolean, ms = 10_000): Promise<void> {
   const end = Date.now() + ms
   while (!condition()) {
-    if (Date.now() > end) throw new Error(`did not come true within ${ms} ms: ${condition}`)
+    if (Date.now() > end) throw new Error(`condition did not hold within ${ms} ms: ${condition}`)
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
 }
 
-/** Bytes that tell where they stand, so that a gap or a swap shows. */
+/** Returns bytes that depend on their position, so that gaps and swaps are detected. */
 export function pattern(length: number, seed = 0): Uint8Array {
   const bytes = new Uint8Array(length)
   for (let index = 0; index < length; index += 1) bytes[index] = (index * 31 + seed) & 0xff
   return bytes
 }
 
-/** Resolves when the event loop has turned, a few times over. */
+/** Resolves after `count` iterations of the event loop. */
 export async function turns(count = 3): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) {
     await new Promise((resolve) => setImmediate(resolve))
   }
 }
 
-/** `waits` if a call is still open after the event loop has turned, else the error's name, or `done`. */
+/** Resolves to `waits` if a call is pending after 5 event loop iterations, else to `done` or the error's name. */
 export async function outcomeOf(call: Promise<unknown>): Promise<string> {
   const settled = call.then(
     () => 'done',

@@ -1,11 +1,11 @@
-/** The foreign peers as processes. Their contract is interop/contract.md; each server ends with its input. */
+/** Runs the foreign peers as processes. Their contract is interop/contract.md; a server exits when its input ends. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import test, { type ExecutionContext } from 'ava'
 import { program, ROOT } from './cli.ts'
 
-/** What the contract calls a stack. */
+/** A stack, as named by the contract. */
 export type Stack = 'tcp-noise-yamux' | 'tcp-tls-yamux'
 
 export type Security = 'noise' | 'tls'
@@ -16,37 +16,37 @@ export const STACKS = {
   tls: 'tcp-tls-yamux'
 } as const satisfies Record<Security, Stack>
 
-/** The command that runs a peer, or why there is none. */
+/** The command that runs a peer, or the reason that it is missing. */
 export type FoundPeer = { readonly command: readonly string[] } | { readonly missing: string }
 
-/** A server under way. */
+/** A running server. */
 export interface PeerServer {
-  /** With `/p2p`. */
+  /** Includes `/p2p`. */
   readonly addr: string
-  /** End its input, and wait for its end. Throws if that is not an orderly one. */
+  /** Ends its input and waits for its exit. Rejects if its exit code is not 0. */
   stop(): Promise<void>
 }
 
-/** What a server may take to end; generous, for it only keeps a stuck one from staying. */
+/** Maximum duration of a server's exit; generous, as it only keeps a stuck one from lingering. */
 const STOP_TIMEOUT_MS = 30_000
 
-/** Where it is set, by `npm test`: the peers that are there, none of which is to be built. */
+/** The peers that are built already, set by `npm test`; if set, no other peer is built. */
 const PEERS = process.env.FERROSWARM_TEST_PEERS?.split(' ')
 
-/** Finds a peer, built first if need be: from scratch that takes minutes. */
+/** Finds a peer, and builds it first if needed: from scratch that takes minutes. */
 export async function findPeer(name: string): Promise<FoundPeer> {
   if (PEERS?.includes(name) === false) {
-    return { missing: 'it is not built, which "npm run test:interop" does' }
+    return { missing: 'it is not built; "npm run test:interop" builds it' }
   }
   const { code, out, err } = await program(process.execPath, ['interop/build.mjs', name])
   if (code !== 0) throw new Error(`interop/build.mjs ${name} ended with code ${code}: ${err}`)
   return JSON.parse(out) as FoundPeer
 }
 
-/** Declares in place of a peer's tests why there is none of it: a failure where CI is set. */
+/** Declares one test in place of a missing peer's tests, titled with the reason; it fails where CI is set. */
 export function declareMissing(name: string, missing: string): void {
   const declare = process.env.CI === undefined ? test.skip : test
-  declare(`the ${name} peer cannot be had: ${missing}`, (t) => t.fail(missing))
+  declare(`the ${name} peer is missing: ${missing}`, (t) => t.fail(missing))
 }
 
 /** Starts a server on a free port of loopback; resolves once it listens. */
@@ -70,7 +70,7 @@ export async function startServer(command: readonly string[], stack: Stack): Pro
   }
 }
 
-/** Has a server run for the tests of a file; answers what gives its address to them. */
+/** Starts a server for the tests of a file; returns a getter of its address. */
 export function declareServer(
   name: string,
   command: readonly string[],
@@ -84,13 +84,13 @@ export function declareServer(
   return () => server?.addr ?? ''
 }
 
-/** Runs a client to its end; the line that it printed. Ends with the test at the latest. */
+/** Runs a client until it exits, at the latest when the test ends; resolves to the line that it printed. */
 export async function runClient(
   t: ExecutionContext,
   command: readonly string[],
-  words: { stack: Stack; addr: string; workload: string; n?: number; bytes?: number }
+  options: { stack: Stack; addr: string; workload: string; n?: number; bytes?: number }
 ): Promise<Record<string, unknown>> {
-  const flags = Object.entries(words).flatMap(([name, value]) => [`--${name}`, String(value)])
+  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
   const child = start(command, ['client', ...flags])
   const ended = once(child, 'close')
   t.teardown(async () => {
@@ -104,17 +104,17 @@ export async function runClient(
   return JSON.parse(printed[0] ?? '') as Record<string, unknown>
 }
 
-function start([path = '', ...before]: readonly string[], words: readonly string[]): ChildProcess {
-  const child = spawn(path, [...before, ...words], {
+function start([path = '', ...before]: readonly string[], args: readonly string[]): ChildProcess {
+  const child = spawn(path, [...before, ...args], {
     cwd: ROOT,
     stdio: ['pipe', 'pipe', 'inherit']
   })
-  // It ended before its input did: its exit tells.
+  // It exited before its input ended: its exit code is checked instead.
   child.stdin.on('error', () => {})
   return child
 }
 
 function lines({ stdout }: ChildProcess): ReturnType<typeof createInterface> {
-  if (stdout === null) throw new Error('the standard output of a peer is a pipe')
+  if (stdout === null) throw new Error('expected the standard output of a peer to be a pipe')
   return createInterface({ input: stdout })
 }

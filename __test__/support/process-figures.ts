@@ -1,18 +1,18 @@
-/** What the operating system says about this process. Threads and descriptors are counted on Linux; 0 elsewhere. */
+/** Resource usage of this process. Threads and descriptors are counted on Linux; 0 elsewhere. */
 import { readdirSync } from 'node:fs'
 
 const IS_LINUX = process.platform === 'linux'
 
-/** What a leak would show in. */
+/** Figures in which a leak would show. */
 export interface ProcessFigures {
   readonly threads: number
   readonly descriptors: number
   readonly residentBytes: number
-  /** What is resident and not JavaScript's heap or its buffers. */
+  /** Resident memory without JavaScript's heap and its buffers. */
   readonly nativeBytes: number
 }
 
-/** Counted now. */
+/** Returns the current figures. */
 export function processFigures(): ProcessFigures {
   const { rss, heapTotal, external } = process.memoryUsage()
   return {
@@ -23,7 +23,7 @@ export function processFigures(): ProcessFigures {
   }
 }
 
-/** Processor time of all threads so far, in milliseconds. */
+/** Returns the CPU time of all threads so far, in milliseconds. */
 export function processorMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1_000

@@ -1,4 +1,4 @@
-/** Programs that tests run as processes of their own, or in workers. */
+/** Programs that tests run as child processes or in workers. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ export const ENVIRONMENT: NodeJS.ProcessEnv = {
   ...process.env,
   // Hundreds of processes load the same modules.
   NODE_COMPILE_CACHE: cache,
-  // As many arenas as threads would have memory that is free look like memory that leaks.
+  // With one arena per thread, free memory would look like a leak.
   MALLOC_ARENA_MAX: '2'
 }
 
@@ -20,9 +20,9 @@ export function programUrl(name: string): URL {
   return new URL(`./programs/${name}.ts`, import.meta.url)
 }
 
-export function run(name: string, ...words: readonly string[]): Promise<Ended> {
+export function run(name: string, ...args: readonly string[]): Promise<Ended> {
   const path = programUrl(name).pathname
-  return program(process.execPath, ['--expose-gc', path, ...words], { env: ENVIRONMENT })
+  return program(process.execPath, ['--expose-gc', path, ...args], { env: ENVIRONMENT })
 }
 
 export function lastLine<T>({ out }: { out: string }): T {

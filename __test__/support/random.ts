@@ -1,6 +1,6 @@
-/** Numbers that come out the same for the same seed, so that a failure can be repeated. */
+/** Seeded random numbers, so that a failure can be reproduced. */
 
-/** Whole numbers from 0 up to, not including, their argument. */
+/** Returns an integer from 0 up to, not including, its argument. */
 export type Random = (below: number) => number
 
 export function seeded(seed: number): Random {

@@ -1,6 +1,6 @@
 /**
- * Noise_XX_25519_ChaChaPoly_SHA256 with the payloads of libp2p in both roles, by `node:crypto` alone, so that a
- * test can get any part of it wrong.
+ * Noise_XX_25519_ChaChaPoly_SHA256 with the payloads of libp2p in both roles, on `node:crypto` alone, so that a
+ * test can corrupt any part of it.
  */
 import {
   createCipheriv,
@@ -14,37 +14,37 @@ import {
   sign
 } from 'node:crypto'
 
-/** What a raw peer may do wrong in a handshake; each hook changes what honesty would send. */
+/** Faults of a raw peer in a handshake; each hook changes what an honest peer would send. */
 export interface Misconduct {
   /** Sent instead of our ephemeral key: a low-order point, so that every secret with it is zero. */
   readonly ephemeral?: Buffer
-  /** The same for our static key; it is what we sign. */
+  /** The same for our static key; also the key that we sign. */
   readonly static?: Buffer
   readonly signature?: (signature: Buffer) => Buffer
   readonly payload?: (payload: Buffer) => Buffer
-  /** Changes the frame of message 1, 2 or 3, length prefix and all. */
+  /** Changes the frame of message 1, 2 or 3, including its length prefix. */
   readonly frame?: (frame: Buffer, message: number) => Buffer
 }
 
 interface Keys {
-  /** None where what we show is a low-order point. */
+  /** Undefined if our public key is a low-order point. */
   readonly secret: KeyObject | undefined
-  readonly shown: Buffer
+  readonly point: Buffer
 }
 
-/** What carries the messages, without their length. */
+/** Byte transport of the handshake. */
 export interface MessagePipe {
   send(...bytes: readonly Uint8Array[]): void
   take(count: number): Promise<Buffer>
 }
 
-/** Keys of both directions. */
+/** Cipher keys of both directions. */
 export interface Split {
   readonly outbound: Buffer
   readonly inbound: Buffer
 }
 
-/** One handshake. */
+/** One Noise XX handshake. */
 export class Handshake {
   readonly #peer: MessagePipe
   readonly #misconduct: Misconduct
@@ -64,9 +64,9 @@ export class Handshake {
   }
 
   async initiate(): Promise<Split> {
-    this.#mixHash(this.#ephemeral.shown)
+    this.#mixHash(this.#ephemeral.point)
     this.#mixHash(Buffer.alloc(0))
-    this.#sendMessage(1, this.#ephemeral.shown)
+    this.#sendMessage(1, this.#ephemeral.point)
 
     const second = await this.#receiveMessage()
     const theirs = this.#readEphemeral(second)
@@ -75,7 +75,7 @@ export class Handshake {
     this.#mixKey(secret(this.#ephemeral, theirStatic))
     this.#open(second.subarray(80))
 
-    const sealed = this.#seal(this.#static.shown)
+    const sealed = this.#seal(this.#static.point)
     this.#mixKey(secret(this.#static, theirs))
     this.#sendMessage(3, sealed, this.#seal(this.#payload()))
     const [outbound, inbound] = this.#split()
@@ -86,11 +86,11 @@ export class Handshake {
     const theirs = this.#readEphemeral(await this.#receiveMessage())
     this.#mixHash(Buffer.alloc(0))
 
-    this.#mixHash(this.#ephemeral.shown)
+    this.#mixHash(this.#ephemeral.point)
     this.#mixKey(secret(this.#ephemeral, theirs))
-    const sealed = this.#seal(this.#static.shown)
+    const sealed = this.#seal(this.#static.point)
     this.#mixKey(secret(this.#static, theirs))
-    this.#sendMessage(2, this.#ephemeral.shown, sealed, this.#seal(this.#payload()))
+    this.#sendMessage(2, this.#ephemeral.point, sealed, this.#seal(this.#payload()))
 
     const third = await this.#receiveMessage()
     const theirStatic = publicKey(this.#open(third.subarray(0, 48)))
@@ -100,11 +100,11 @@ export class Handshake {
     return { outbound, inbound }
   }
 
-  /** Our identity, its signature of the static key, and yamux as the early muxer. */
+  /** Encodes our identity, its signature of the static key, and yamux as the early muxer. */
   #payload(): Buffer {
     const identity = generateKeyPairSync('ed25519')
-    const key = Buffer.concat([Buffer.from([8, 1, 18, 32]), shownBytes(identity.publicKey)])
-    const signed = Buffer.concat([Buffer.from('noise-libp2p-static-key:'), this.#static.shown])
+    const key = Buffer.concat([Buffer.from([8, 1, 18, 32]), rawPublicKey(identity.publicKey)])
+    const signed = Buffer.concat([Buffer.from('noise-libp2p-static-key:'), this.#static.point])
     const honest = sign(null, signed, identity.privateKey)
     const signature = this.#misconduct.signature?.(honest) ?? honest
     const payload = Buffer.concat([
@@ -126,9 +126,9 @@ export class Handshake {
   }
 
   #readEphemeral(message: Buffer): KeyObject {
-    const shown = message.subarray(0, 32)
-    this.#mixHash(shown)
-    return publicKey(shown)
+    const point = message.subarray(0, 32)
+    this.#mixHash(point)
+    return publicKey(point)
   }
 
   #mixHash(bytes: Uint8Array): void {
@@ -165,10 +165,10 @@ export class Handshake {
   }
 }
 
-function x25519(shown: Buffer | undefined): Keys {
-  if (shown !== undefined) return { secret: undefined, shown }
+function x25519(point: Buffer | undefined): Keys {
+  if (point !== undefined) return { secret: undefined, point }
   const { privateKey, publicKey } = generateKeyPairSync('x25519')
-  return { secret: privateKey, shown: shownBytes(publicKey) }
+  return { secret: privateKey, point: rawPublicKey(publicKey) }
 }
 
 function secret(ours: Keys, theirs: KeyObject): Buffer {
@@ -176,17 +176,17 @@ function secret(ours: Keys, theirs: KeyObject): Buffer {
   return diffieHellman({ privateKey: ours.secret, publicKey: theirs })
 }
 
-/** The 32 bytes at the end of every SPKI of these curves. */
-function shownBytes(key: KeyObject): Buffer {
+/** Returns the raw key: the 32 bytes at the end of every SPKI of these curves. */
+function rawPublicKey(key: KeyObject): Buffer {
   return key.export({ format: 'der', type: 'spki' }).subarray(-32)
 }
 
-function publicKey(shown: Buffer): KeyObject {
+function publicKey(point: Buffer): KeyObject {
   const prefix = Buffer.from('302a300506032b656e032100', 'hex')
-  return createPublicKey({ key: Buffer.concat([prefix, shown]), format: 'der', type: 'spki' })
+  return createPublicKey({ key: Buffer.concat([prefix, point]), format: 'der', type: 'spki' })
 }
 
-/** `plaintext` as the record or message number `count`. */
+/** Seals `plaintext` as record or message number `count`. */
 export function seal(
   key: Buffer,
   count: number,
@@ -198,7 +198,7 @@ export function seal(
   return Buffer.concat([cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
 }
 
-/** The opposite of {@link seal}; throws for what was not sealed so. */
+/** Reverses {@link seal}; throws if the authentication tag does not match. */
 export function open(
   key: Buffer,
   count: number,
@@ -230,7 +230,7 @@ export function uint16(value: number): Buffer {
   return bytes
 }
 
-/** A length-delimited protobuf field. */
+/** Encodes a length-delimited protobuf field. */
 function field(number: number, bytes: Uint8Array): Buffer {
   return Buffer.concat([varint((number << 3) | 2), varint(bytes.length), bytes])
 }

@@ -1,4 +1,4 @@
-/** A node and a raw peer on one connection, whose streams are handed over un-negotiated. */
+/** A node and a raw peer on one connection, whose streams are handed out without negotiation. */
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import type { Stream } from '../../ts/stream.ts'
@@ -14,17 +14,17 @@ export interface RawPair {
   readonly connection: Connection
   readonly peer: RawPeer
   readonly session: RawSession
-  /** The next inbound stream of the node's. */
+  /** Resolves to the node's next inbound stream. */
   stream(): Promise<Stream>
-  /** The next frame that is no ping; pings are answered. */
+  /** Resolves to the next frame that is not a ping; pings are answered. */
   frame(): Promise<Frame>
-  /** Bytes of the next data frames for `id`, at least `count` of them. */
+  /** Resolves to the bytes of the next data frames for `id`, at least `count` of them. */
   data(id: number, count: number): Promise<Buffer>
-  /** What the node has to say by now: every frame up to the answer to a ping of ours. */
+  /** Resolves to the frames that the node has sent so far: all up to the answer to a ping of ours. */
   said(): Promise<Frame[]>
 }
 
-/** `dials`: the node dials, so that the raw peer's streams are even. */
+/** Connects a node and a raw peer. With `dials` the node dials, so that the raw peer's stream ids are even. */
 export async function createRawPair(
   t: ExecutionContext,
   { dials = false, ...options }: Pick<SwarmOptions, 'limits' | 'logger'> & { dials?: boolean } = {}
@@ -73,7 +73,7 @@ export async function createRawPair(
     },
     async said() {
       const frames: Frame[] = []
-      // The answer to a ping overtakes what waits beside it, so the second one tells.
+      // The answer to a ping overtakes frames that are queued with it; the answer to a second ping does not.
       for (const last of [pings + 1, pings + 2]) {
         pings = last
         session.send({ type: FrameType.ping, flags: FrameFlags.syn, length: 7_000 + last })

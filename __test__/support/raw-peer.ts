@@ -1,6 +1,6 @@
 /**
- * A peer made of nothing but `node:net` and `node:crypto`, for what a well-behaved one never sends: multistream
- * lines, Noise, yamux frames.
+ * A peer on `node:net` and `node:crypto` alone, for input that a conforming one never sends: multistream lines, Noise,
+ * yamux frames.
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -8,17 +8,17 @@ import type { ExecutionContext } from 'ava'
 import { Handshake, type Misconduct, open, type Split, seal, uint16, varint } from './raw-noise.ts'
 import { serveSockets } from './sockets.ts'
 
-/** Long enough for a busy machine; what takes longer hangs. */
+/** Long enough for a busy machine; anything slower hangs. */
 const CEILING_MS = 15_000
 export const MULTISTREAM = '/multistream/1.0.0'
 
-/** The bytes of one line of multistream-select. */
+/** Encodes one line of multistream-select. */
 export function line(text: string): Buffer {
   const body = Buffer.from(`${text}\n`)
   return Buffer.concat([varint(body.length), body])
 }
 
-/** A socket read in pieces of a known size. */
+/** A socket with reads of an exact size. */
 export class RawPeer {
   readonly socket: Socket
   /** Resolves when the other side has closed or reset the connection. */
@@ -28,12 +28,12 @@ export class RawPeer {
   constructor(socket: Socket) {
     this.socket = socket
     socket.setNoDelay(true)
-    // A reset is one way of closing; what is asserted is that it closed.
+    // A reset counts as a close; tests assert only that the socket closed.
     socket.on('error', () => {})
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()))
   }
 
-  /** A connection to `port` on loopback; destroyed with the test. */
+  /** Connects to `port` on loopback; the socket is destroyed when the test ends. */
   static async connect(t: ExecutionContext, port: number): Promise<RawPeer> {
     const socket = connect({ port, host: '127.0.0.1' })
     t.teardown(() => socket.destroy())
@@ -41,7 +41,7 @@ export class RawPeer {
     return new RawPeer(socket)
   }
 
-  /** Takes connections on loopback until the test ends; answers with the address to dial. */
+  /** Accepts connections on loopback until the test ends; resolves to the address to dial. */
   static serve(t: ExecutionContext, take: (peer: RawPeer) => unknown): Promise<string> {
     return serveSockets(t, (socket) => {
       const peer = new RawPeer(socket)
@@ -53,7 +53,7 @@ export class RawPeer {
     this.socket.write(Buffer.concat(bytes))
   }
 
-  /** Exactly `count` bytes; rejects when the connection closes before. */
+  /** Resolves to exactly `count` bytes; rejects if the connection closes first. */
   async take(count: number): Promise<Buffer> {
     while (this.#received.length < count) {
       const chunk = this.socket.read() as Buffer | null
@@ -70,13 +70,13 @@ export class RawPeer {
     return taken
   }
 
-  /** One line of multistream-select, which raw peers keep below 128 bytes. */
+  /** Resolves to one line of multistream-select, which raw peers keep below 128 bytes. */
   async line(): Promise<string> {
     const [length] = await this.take(1)
     return (await this.take(length ?? 0)).subarray(0, -1).toString()
   }
 
-  /** Resolves when the other side has closed; rejects after `ms`. Reads on meanwhile, as closing takes that. */
+  /** Resolves when the other side has closed; rejects after `ms`. Keeps reading, as the close requires it. */
   async closedWithin(ms = CEILING_MS): Promise<void> {
     this.socket.resume()
     let timer: NodeJS.Timeout | undefined
@@ -86,7 +86,7 @@ export class RawPeer {
     await Promise.race([this.closed, late]).finally(() => clearTimeout(timer))
   }
 
-  /** Everything up to a yamux session, as dialler. */
+  /** Negotiates up to a yamux session, as dialer. */
   async dial(misconduct: Misconduct = {}): Promise<RawSession> {
     this.send(line(MULTISTREAM), line('/noise'))
     await this.line()
@@ -94,7 +94,7 @@ export class RawPeer {
     return new RawSession(this, await new Handshake(this, misconduct).initiate())
   }
 
-  /** The same as listener. */
+  /** Negotiates up to a yamux session, as listener. */
   async accept(misconduct: Misconduct = {}): Promise<RawSession> {
     this.send(line(MULTISTREAM))
     await this.line()
@@ -108,7 +108,7 @@ export class RawPeer {
 export const FrameType = { data: 0, windowUpdate: 1, ping: 2, goAway: 3 } as const
 export const FrameFlags = { syn: 1, ack: 2, fin: 4, rst: 8 } as const
 
-/** A yamux frame, right or wrong; `length` is the body's unless given. */
+/** A yamux frame, valid or not; `length` defaults to the body's. */
 export interface RawFrame {
   readonly version?: number
   readonly type: number
@@ -128,7 +128,7 @@ export function frameBytes(frame: RawFrame): Buffer {
   return Buffer.concat([header, frame.body ?? Buffer.alloc(0)])
 }
 
-/** Yamux over Noise, frame by frame, with no opinion about what may be sent. */
+/** Yamux over Noise, frame by frame, without validation. */
 export class RawSession {
   readonly peer: RawPeer
   readonly #keys: Split
@@ -141,19 +141,19 @@ export class RawSession {
     this.#keys = keys
   }
 
-  /** One record with these bytes, sealed but not sent. */
+  /** Seals these bytes as one record without sending it. */
   record(plaintext: Buffer): Buffer {
     const sealed = seal(this.#keys.outbound, this.#sent, plaintext)
     this.#sent += 1
     return Buffer.concat([uint16(sealed.length), sealed])
   }
 
-  /** The frames in one record; answers whether the socket wants more. */
+  /** Sends the frames in one record; returns whether the socket takes more. */
   send(...frames: readonly RawFrame[]): boolean {
     return this.peer.socket.write(this.record(Buffer.concat(frames.map(frameBytes))))
   }
 
-  /** The next frame of the other side. */
+  /** Resolves to the next frame of the other side. */
   async frame(): Promise<Required<RawFrame>> {
     const header = await this.#take(12)
     const [version, type] = header as unknown as [number, number]
@@ -169,7 +169,7 @@ export class RawSession {
     }
   }
 
-  /** The code of the other side's GoAway, whatever comes before it. */
+  /** Resolves to the code of the other side's GoAway; skips all frames before it. */
   async goAway(): Promise<number> {
     for (;;) {
       const { type, length } = await this.frame()

@@ -1,13 +1,13 @@
-/** Streams of a raw session, by the book unless a test says otherwise. */
+/** Streams of a raw session, conforming unless a test deviates. */
 import { DATA, FIN, OPEN, RST } from './bad-input.ts'
 import { line, MULTISTREAM, type RawFrame, type RawSession } from './raw-peer.ts'
 
-/** Both lines that settle a protocol, as either side says them. */
+/** Returns both lines that negotiate a protocol, the same from either side. */
 export function lines(protocol: string): Buffer {
   return Buffer.concat([line(MULTISTREAM), line(protocol)])
 }
 
-/** Frames that open stream `id`, settle `protocol` and send `bytes`. */
+/** Returns frames that open stream `id`, negotiate `protocol` and send `bytes`. */
 export function opening(id: number, protocol: string, bytes: Uint8Array = Buffer.of()): RawFrame[] {
   return [
     { ...OPEN, id },
@@ -15,7 +15,7 @@ export function opening(id: number, protocol: string, bytes: Uint8Array = Buffer
   ]
 }
 
-/** The next `count` bytes of stream `id`, whatever comes between them. */
+/** Resolves to at least the next `count` bytes of stream `id`; skips other frames. */
 export async function bytesOn(session: RawSession, id: number, count: number): Promise<Buffer> {
   let bytes = Buffer.alloc(0)
   while (bytes.length < count) {
@@ -25,7 +25,7 @@ export async function bytesOn(session: RawSession, id: number, count: number): P
   return bytes
 }
 
-/** Bytes after the answer to the negotiation of `protocol`. */
+/** Resolves to the bytes after the answer to the negotiation of `protocol`. */
 export async function answerOn(
   session: RawSession,
   id: number,
@@ -36,7 +36,7 @@ export async function answerOn(
   return (await bytesOn(session, id, length + count)).subarray(length)
 }
 
-/** The next frame of stream `id` with one of these flags. */
+/** Resolves to the next frame of stream `id` with one of these flags. */
 export async function flagOn(
   session: RawSession,
   id: number,
@@ -48,7 +48,7 @@ export async function flagOn(
   }
 }
 
-/** A frame of each of these streams with one of these flags, in whatever order they come. */
+/** Resolves when each of these streams has had a frame with one of these flags, in any order. */
 export async function flagsOn(
   session: RawSession,
   ids: readonly number[],
@@ -61,7 +61,7 @@ export async function flagsOn(
   }
 }
 
-/** How stream `id` ends. */
+/** Resolves to the way in which stream `id` ends. */
 export async function endOn(session: RawSession, id: number): Promise<'end' | 'reset'> {
   const { flags } = await flagOn(session, id, FIN | RST)
   return (flags & RST) !== 0 ? 'reset' : 'end'

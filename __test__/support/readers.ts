@@ -1,18 +1,18 @@
-/** Readers and carriers that give what a test tells them to. */
+/** Scripted readers and carriers. */
 import { StreamEOFError } from '../../ts/errors.ts'
 import type { AbortOptions, ReadWriteCloser } from '../../ts/io/interfaces.ts'
 
-/** How a scripted carrier's end shows. */
+/** The way in which a scripted carrier reports its end. */
 export type End = 'error' | 'empty' | 'none'
 
-/** A carrier whose reads are scripted: one fragment a read, then its end. */
+/** A carrier whose reads are scripted: one fragment per read, then its end. */
 export class ScriptedCarrier implements ReadWriteCloser {
   readonly remoteAddress = undefined
-  /** What was written, a chunk a write. */
+  /** Written chunks, one per write. */
   readonly written: Uint8Array[] = []
-  /** The sizes that were asked for. */
-  readonly asked: number[] = []
-  /** Reads and writes under way, and the most there were at once. */
+  /** Requested read sizes. */
+  readonly requested: number[] = []
+  /** Reads and writes in flight, and the maximum of each. */
   readonly atOnce = { reads: 0, writes: 0, readsMax: 0, writesMax: 0 }
   closed = 0
   readonly #fragments: Uint8Array[]
@@ -29,14 +29,14 @@ export class ScriptedCarrier implements ReadWriteCloser {
     return this.#ended
   }
 
-  /** More to read. */
+  /** Adds fragments to read. */
   deliver(...fragments: readonly Uint8Array[]): void {
     this.#fragments.push(...fragments)
     for (const wake of this.#waiting.splice(0)) wake()
   }
 
   async read(n = Number.POSITIVE_INFINITY, { signal }: AbortOptions = {}): Promise<Uint8Array> {
-    this.asked.push(n)
+    this.requested.push(n)
     this.atOnce.reads += 1
     this.atOnce.readsMax = Math.max(this.atOnce.readsMax, this.atOnce.reads)
     try {
@@ -75,19 +75,19 @@ export class ScriptedCarrier implements ReadWriteCloser {
   }
 }
 
-/** `bytes` in pieces of `size`. */
+/** Splits `bytes` into pieces of `size`. */
 export function pieces(bytes: Uint8Array, size: number): Uint8Array[] {
   const cut: Uint8Array[] = []
   for (let at = 0; at < bytes.length; at += size) cut.push(bytes.subarray(at, at + size))
   return cut
 }
 
-/** Text as bytes. */
+/** Encodes text as UTF-8. */
 export function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text)
 }
 
-/** Bytes as text. */
+/** Decodes UTF-8. */
 export function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes)
 }

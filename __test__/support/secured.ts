@@ -8,15 +8,15 @@ import {
 } from '../../ts/io/index.ts'
 import { socketPair } from './sockets.ts'
 
-/** Options that differ from Noise between {@link KEYS}. */
+/** Overrides of the default, which is Noise between {@link KEYS}. */
 export type Given = Partial<SecureMessagesOptions>
 
-/** Of the initiator, and of the other end. */
+/** Private keys of the initiator and the responder. */
 export const KEYS = [generatePrivateKey(), generatePrivateKey()] as const
-/** Their peer ids. */
+/** Peer ids of {@link KEYS}. */
 export const PEERS = KEYS.map((key) => makeIdentity(key).peer)
 
-/** Both ends over a TCP connection. */
+/** Creates both ends over a TCP connection. */
 export async function secured(
   t: ExecutionContext,
   given: Given = {},

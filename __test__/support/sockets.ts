@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type ServerOpts, type Socket } from 'node:net'
 import type { ExecutionContext } from 'ava'
 
-/** Two ends of a TCP connection, destroyed when the test ends. */
+/** Creates two ends of a TCP connection, destroyed when the test ends. */
 export async function socketPair(
   t: ExecutionContext,
   host = '127.0.0.1'
@@ -25,7 +25,7 @@ export async function socketPair(
   return { near, far }
 }
 
-/** Takes connections on loopback until the test ends; answers with the address to dial. */
+/** Accepts connections on loopback until the test ends; resolves to the address to dial. */
 export async function serveSockets(
   t: ExecutionContext,
   take: (socket: Socket) => void,
@@ -45,7 +45,7 @@ export async function serveSockets(
   return `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`
 }
 
-/** Whether something listens there. */
+/** Resolves to whether a connection to `addr` is accepted. */
 export function accepts(addr: string): Promise<boolean> {
   const [, , host, , port] = addr.split('/') as [string, string, string, string, string]
   return new Promise((resolve) => {

@@ -1,20 +1,20 @@
-/** What a stream can run over: every live stream test runs once a stack, except where a stack cannot do a thing. */
+/** Stacks under a stream: every live stream test runs once per stack, except where the stack lacks an ability. */
 import test, { type ExecutionContext } from 'ava'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import { chosenEngines, createPair, type Pair } from './pair.ts'
 
-/** What not every stack can do. */
+/** An ability that not every stack has. */
 export type Ability = 'reset codes'
 
 export interface Stack {
   readonly name: string
   readonly options: SwarmOptions
-  /** What it cannot do, and why. */
+  /** Abilities that it lacks, and why. */
   readonly lacks: Partial<Record<Ability, string>>
 }
 
 const CRATE_LACKS: Stack['lacks'] = {
-  'reset codes': 'the yamux crate does not tell the code of a reset or a goodbye'
+  'reset codes': 'the yamux crate does not report the code of a reset or a GoAway'
 }
 
 const STACKS: readonly Stack[] = [
@@ -27,7 +27,7 @@ const STACKS: readonly Stack[] = [
   }
 ]
 
-/** Those of this file: one where it chose its engines. */
+/** Returns the stacks of this test file: a single one if it chose its engines. */
 function stacks(): readonly Stack[] {
   const engines = chosenEngines()
   if (engines === undefined) return STACKS
@@ -35,15 +35,15 @@ function stacks(): readonly Stack[] {
   return [{ name, options: { security: ['noise'] }, lacks: CRATE_LACKS }]
 }
 
-/** How a test over all stacks is declared. */
+/** Options of a test over all stacks. */
 export interface OverStacks {
-  /** Stacks that lack one of these are left out. */
+  /** Abilities that the test needs; stacks that lack one are left out. */
   readonly needs?: readonly Ability[]
-  /** Nothing else in the file runs meanwhile. */
+  /** Runs while no other test of the file does. */
   readonly serial?: boolean
 }
 
-/** Declares a test over each stack that can do it. */
+/** Declares a test over each stack that has the needed abilities. */
 export function overStacks(
   title: string,
   body: (t: ExecutionContext, stack: Stack) => Promise<void>,
@@ -56,15 +56,15 @@ export function overStacks(
   }
 }
 
-/** The same with a connected pair over the stack. */
+/** Declares a test like {@link overStacks}, with a connected pair over the stack. */
 export function overPairs(
   title: string,
   body: (t: ExecutionContext, pair: Pair, stack: Stack) => Promise<void>,
-  how?: OverStacks
+  options?: OverStacks
 ): void {
   overStacks(
     title,
     async (t, stack) => body(t, await createPair(t, { both: stack.options }), stack),
-    how
+    options
   )
 }

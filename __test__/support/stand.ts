@@ -1,4 +1,4 @@
-/** A node under attack, with a bystander whose connection has to go on as if nothing were. */
+/** A node under attack, with a bystander whose connection must be unaffected. */
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import type { Limits } from '../../ts/constants.ts'
@@ -8,19 +8,19 @@ import { createPair, pattern } from './pair.ts'
 /** A protocol whose streams the node echoes. */
 export const ECHO_PROTOCOL = '/ferroswarm/test/echo/1.0.0'
 
-/** A protocol whose streams the node takes and leaves alone. */
+/** A protocol whose streams the node accepts and never reads. */
 export const UNREAD_PROTOCOL = '/ferroswarm/test/unread/1.0.0'
 
 export interface Stand {
   readonly node: Swarm
   readonly port: number
-  /** Connections that are not the bystander's, open or ended, in the order of their `connected`. */
+  /** Connections other than the bystander's, open or closed, in the order of their `connected` events. */
   readonly strangers: readonly Connection[]
-  /** Streams of {@link UNREAD_PROTOCOL} that the node was given. */
+  /** Number of streams of {@link UNREAD_PROTOCOL} that the node has accepted. */
   readonly taken: { count: number }
-  /** A round trip of the bystander's on a fresh stream; fails the test if it does not come back. */
+  /** Makes a round trip of the bystander's on a new stream; fails the test if no echo arrives. */
   echo(): Promise<void>
-  /** The node's end of the next stranger's connection. */
+  /** Resolves to the node's end of the next stranger's connection. */
   stranger(): Promise<Connection>
 }
 
@@ -28,14 +28,14 @@ export async function createStand(
   t: ExecutionContext,
   limits: Partial<Limits> = {}
 ): Promise<Stand> {
-  // A long deadline, so that whoever is put out early is put out for what it did.
+  // A long deadline, so that an early disconnect is due to the misbehaviour.
   const pair = await createPair(t, {
     listener: { limits: { upgradeTimeoutMs: 60_000, ...limits } }
   })
   const node = pair.listener
   const strangers: Connection[] = []
   const waiting: ((connection: Connection) => void)[] = []
-  let met = 0
+  let handedOut = 0
   node.addEventListener('connected', ({ detail }) => {
     strangers.push(detail)
     waiting.shift()?.(detail)
@@ -61,8 +61,8 @@ export async function createStand(
       t.deepEqual(new Uint8Array(await stream.read({ signal })), pattern(1_024))
     },
     stranger() {
-      const known = strangers[met]
-      met += 1
+      const known = strangers[handedOut]
+      handedOut += 1
       if (known !== undefined) return Promise.resolve(known)
       return new Promise((resolve) => waiting.push(resolve))
     }

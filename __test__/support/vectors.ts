@@ -1,10 +1,10 @@
-/** The vector files of the crates, which drive the TypeScript side too. */
+/** Test vectors of the crates, which drive the TypeScript side too. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Framing } from '../../ts/io/index.ts'
 import { ROOT } from './cli.ts'
 
-/** A byte sequence in a framing: what is in it, and how it ends. */
+/** A byte sequence in a framing, its messages and its end. */
 export interface FramingVector {
   readonly line: string
   readonly framing: Framing
@@ -14,7 +14,7 @@ export interface FramingVector {
   readonly end: 'clean' | 'missing-length' | 'missing-message' | 'too-large' | 'invalid'
 }
 
-/** Lines of a vector file of `crates/proto`, in columns, without comments. */
+/** Returns the lines of a vector file of `crates/proto`, in columns, without comments. */
 export function vectorLines(name: string): string[][] {
   const text = readFileSync(join(ROOT, 'crates', 'proto', 'tests', 'vectors', name), 'utf8')
   return text
@@ -24,7 +24,7 @@ export function vectorLines(name: string): string[][] {
     .map((line) => line.split(' '))
 }
 
-/** `framing.txt`. */
+/** Parses `framing.txt`. */
 export function framingVectors(): FramingVector[] {
   return vectorLines('framing.txt').map((columns) => {
     const [framing = '', limit = '', wire = '', messages = '', end = ''] = columns

@@ -1,4 +1,4 @@
-/** A node under attack in a process of its own, and a bystander of this process. */
+/** A node under attack in its own process, and a bystander in this one. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Limits } from '../../ts/constants.ts'
@@ -9,9 +9,9 @@ import { ECHO_PROTOCOL } from './stand.ts'
 export interface Victim {
   readonly port: number
   figures(): Promise<VictimFigures>
-  /** Asks for figures until they are as wanted. */
-  figuresWhen(are: (figures: VictimFigures) => boolean, ms?: number): Promise<VictimFigures>
-  /** A round trip of the bystander's on a fresh stream; rejects if it does not come back. */
+  /** Polls the figures until `matches` returns true; rejects after `ms`. */
+  figuresWhen(matches: (figures: VictimFigures) => boolean, ms?: number): Promise<VictimFigures>
+  /** Makes a round trip of the bystander's on a new stream; rejects if no echo arrives. */
   echo(): Promise<void>
   close(): Promise<void>
 }
@@ -20,7 +20,7 @@ export async function startVictim(limits: Partial<Limits> = {}): Promise<Victim>
   const path = new URL('./programs/victim.ts', import.meta.url)
   const child = fork(path, [JSON.stringify(limits)], {
     execArgv: ['--expose-gc'],
-    // As many arenas as threads would have memory that is free look like memory that leaks.
+    // With one arena per thread, free memory would look like a leak.
     env: { ...process.env, MALLOC_ARENA_MAX: '2' }
   })
   const { port } = await answer<{ port: number }>(child)
@@ -32,11 +32,11 @@ export async function startVictim(limits: Partial<Limits> = {}): Promise<Victim>
       child.send('figures')
       return answer<VictimFigures>(child)
     },
-    async figuresWhen(are, ms = 15_000) {
+    async figuresWhen(matches, ms = 15_000) {
       const end = Date.now() + ms
       for (;;) {
         const figures = await victim.figures()
-        if (are(figures)) return figures
+        if (matches(figures)) return figures
         if (Date.now() > end) throw new Error(`the victim's figures are ${JSON.stringify(figures)}`)
       }
     },

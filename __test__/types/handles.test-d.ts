@@ -1,4 +1,4 @@
-/** Handles of the native side do not pass for each other, checked by tsc. */
+/** Native handles are not assignable to each other, checked by tsc. */
 import type { HotCalls, NativeNode } from '../../ts/native/addon.ts'
 import type {
   ConnectionHandle,
@@ -22,13 +22,13 @@ hot.measure(connection, figures)
 node.unlisten(request, listener)
 const number: number = stream
 
-// @ts-expect-error a connection is no stream
+// @ts-expect-error a connection is not a stream
 hot.closeRead(connection)
-// @ts-expect-error a stream is no connection
+// @ts-expect-error a stream is not a connection
 hot.closeConnection(stream, 0, false)
-// @ts-expect-error a command is neither
+// @ts-expect-error a request is neither
 hot.measure(request, figures)
-// @ts-expect-error a number is no handle
+// @ts-expect-error a number is not a handle
 hot.reset(1, 0)
 // @ts-expect-error the request comes first
 node.unlisten(listener, request)

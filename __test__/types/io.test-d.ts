@@ -1,4 +1,4 @@
-/** The shapes of `ferroswarm/io`: what implements them, and that a mock of each compiles. */
+/** Interfaces of `ferroswarm/io`: our classes implement them, and a mock of each compiles. */
 import type { Stream } from '../../ts/index.ts'
 import type {
   BaseMsgReadWriter,
@@ -35,7 +35,7 @@ const messages: MsgReadWriteCloser[] = [stream.messages(), varint, fixed, encryp
 const bases: BaseMsgReadWriter[] = [varint, fixed]
 const encrypters: Encrypter[] = [encrypted]
 
-// Mocks, as short as they can be.
+// Minimal mocks.
 const reader: Reader = { read: async () => new Uint8Array(0) }
 const writer: Writer = { write: async () => {} }
 const closer: Closer = { close: async () => {} }
@@ -49,9 +49,9 @@ const msgReadWriter: MsgReadWriter = { ...msgReader, ...msgWriter }
 const msgReadWriteCloser: MsgReadWriteCloser = { ...msgReadWriter, ...closer }
 const encrypter: Encrypter = { encrypt: (bytes) => bytes, decrypt: (bytes) => bytes }
 
-// @ts-expect-error without a remote address it is none
+// @ts-expect-error a carrier has a remote address
 const addressless: ReadWriteCloser = { ...readWriter, ...closer }
-// @ts-expect-error a reader answers with bytes
+// @ts-expect-error a read resolves to bytes
 const textual: Reader = { read: async () => 'text' }
 // @ts-expect-error encrypting is synchronous
 const slow: Encrypter = { encrypt: async (bytes) => bytes, decrypt: (bytes) => bytes }

@@ -1,4 +1,4 @@
-/** The shapes of multiplexers: our classes have them, and so has a mock of each. */
+/** Interfaces of multiplexers: our classes implement them, and a mock of each compiles. */
 import {
   type Multiplexer,
   type MuxedConn,
@@ -41,7 +41,7 @@ const own: Multiplexer = { newConnection: () => new MemoryConn() }
 
 const wrapped: Stream = wrapMuxedStream(mock)
 const inner: MuxedStream = wrapMuxedStream(memoryStreams().near, stream.connection).muxedStream
-// @ts-expect-error half of one is none
+// @ts-expect-error a partial stream is refused
 wrapMuxedStream({ read: mock.read })
 
 export const used: unknown[] = [ours, multiplexer, own, wrapped, inner]

@@ -1,4 +1,4 @@
-/** The shapes of go's and py's networks and connections: our classes have them, and so has a mock of each. */
+/** Interfaces of go's and py's networks and connections: our classes implement them, and a mock of each compiles. */
 import {
   Connectedness,
   type Connection,
@@ -76,11 +76,11 @@ const stats: ConnStats = {
 }
 const stat: ConnStat = { stat: stats }
 
-// @ts-expect-error a network listens too
+// @ts-expect-error a network also listens
 const half: Network = dialer
 // @ts-expect-error a direction is one of two
 const sideways: Stats = { ...stats, direction: 'sideways' }
-// @ts-expect-error what a connection tells cannot be set
+// @ts-expect-error the stat of a connection is read-only
 connection.stat.numStreams = 1
 
 export const used: unknown[] = [

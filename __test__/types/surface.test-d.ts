@@ -1,4 +1,4 @@
-/** Types of the public surface, checked by tsc: what must be accepted, and what must not. */
+/** Types of the public API, checked by tsc: code that must compile, and code that must not. */
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { RefusedMessage, UpgradeOperation } from '../../ts/diagnostics/channels.ts'
@@ -46,7 +46,7 @@ declare const stream: Stream
 declare const peer: PeerId
 declare const addr: Multiaddr
 
-// Shapes of the references.
+// Interfaces of the reference implementations.
 interface Reader {
   read(n?: number): Promise<Uint8Array>
 }
@@ -77,7 +77,7 @@ expect<Equal<Connection['remotePeer'], PeerId>>()
 expect<Equal<Connection['direction'], 'inbound' | 'outbound'>>()
 expect<Equal<IsAny<Connection['remotePublicKey']>, false>>()
 
-// Texts of which all values are known.
+// Strings with a known set of values.
 expect<Equal<Connection['state']['transport'], TransportName | ''>>()
 expect<Equal<Connection['state']['security'], '/noise' | '/tls/1.0.0' | ''>>()
 expect<Equal<Connection['state']['muxer'], '/yamux/1.0.0'>>()
@@ -106,7 +106,7 @@ stream.addEventListener('close', ({ detail }) => detail.error?.code)
 swarm.addEventListener('nothing', () => {})
 // @ts-expect-error unknown security protocols are refused
 const wrongSecurity: SwarmOptions = { security: ['plaintext'] }
-// @ts-expect-error text is no message
+// @ts-expect-error a string is not bytes
 void stream.write('text')
 // @ts-expect-error a state is one of seven numbers
 stream.setState(8)
@@ -127,7 +127,7 @@ const notifiees: Notifiee[] = [
   new NoopNotifiee()
 ]
 
-// Negotiation: the classes are what the shapes say, and so is a mock of each.
+// Negotiation: the classes implement the interfaces, and a mock of each compiles.
 const communicators: MultiselectCommunicatorLike[] = [
   new MultiselectCommunicator(stream),
   {

@@ -5,7 +5,7 @@ const PEER = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
 const OTHER = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
 const at = (port: number): string => `/ip4/127.0.0.1/tcp/${port}`
 
-test('gives the most recently confirmed address first, each once', (t) => {
+test('returns each address once, the most recently confirmed first', (t) => {
   const book = new AddressBook()
   book.add(PEER, [at(1), at(2)])
   book.add(PEER, [`${at(1)}/p2p/${PEER}`])
@@ -20,21 +20,21 @@ test('ignores an address that names another peer', (t) => {
   t.deepEqual(book.peers(), [])
 })
 
-test('keeps no more than 64 addresses of a peer, the latest', (t) => {
+test('keeps the latest 64 addresses of a peer', (t) => {
   const book = new AddressBook()
   for (let port = 1; port <= 100; port += 1) book.add(PEER, [at(port)])
   t.is(book.get(PEER).length, 64)
   t.is(book.get(PEER)[0], at(100))
 })
 
-test('forgets a peer', (t) => {
+test('deletes a peer', (t) => {
   const book = new AddressBook()
   book.add(PEER, [at(1)])
   book.delete(PEER)
   t.deepEqual(book.get(PEER), [])
 })
 
-test('addresses that no transport takes push out none that can be dialled', (t) => {
+test('addresses without a transport evict none that can be dialled', (t) => {
   const book = new AddressBook()
   for (let port = 1; port <= 60; port += 1) book.add(PEER, [at(port)])
   for (let port = 1; port <= 100; port += 1) book.add(PEER, [`${at(port)}/ws`])
@@ -45,7 +45,7 @@ test('addresses that no transport takes push out none that can be dialled', (t) 
   t.is(known[60], `${at(100)}/ws`)
 })
 
-test('the address that worked is the last to be forgotten and the first to be tried', (t) => {
+test('the address that worked is evicted last and tried first', (t) => {
   const book = new AddressBook()
   book.worked(PEER, at(1))
   for (let port = 2; port <= 500; port += 1) book.add(PEER, [at(port)])
@@ -59,14 +59,14 @@ test('the address that worked is the last to be forgotten and the first to be tr
   t.false(book.get(PEER).includes(at(500)))
 })
 
-test('an address that names nothing but a peer is not remembered', (t) => {
+test('an address of nothing but a peer id is not stored', (t) => {
   const book = new AddressBook()
   book.add(PEER, [`/p2p/${PEER}`])
   t.deepEqual(book.get(PEER), [])
   t.deepEqual(book.peers(), [])
 })
 
-test('a peer that was reached is not forgotten for peers that only tell of themselves', (t) => {
+test('a peer that was reached is not evicted by peers that were only announced', (t) => {
   const book = new AddressBook()
   book.worked(PEER, at(1))
   const digits = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'

@@ -1,11 +1,11 @@
-/** docs/api-map.md against the package: what it names is there, and what is there is named. */
+/** Compares docs/api-map.md with the package: every name in it exists, and every export is named. */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import * as ferroswarm from '../../ts/index.ts'
 import * as io from '../../ts/io/index.ts'
 
-// What both entries export, errors, is the same in both.
+// Errors are exported by both entries, and are the same in both.
 const MAIN: Readonly<Record<string, unknown>> = { ...ferroswarm }
 const EXPORTS: Readonly<Record<string, unknown>> = { ...MAIN, ...io }
 
@@ -49,14 +49,14 @@ test('every row has a name, a known kind and a test that exists', (t) => {
   }
 })
 
-test('every value it names is exported, and the other way round', (t) => {
+test('every value in the map is exported, and every export is in the map', (t) => {
   t.deepEqual(namesOf(VALUES).sort(), Object.keys(EXPORTS).sort())
   for (const name of Object.keys(io)) {
     if (name in MAIN) t.is(EXPORTS[name], MAIN[name])
   }
 })
 
-test('values are of the kind it says', (t) => {
+test('values are of the kind in the map', (t) => {
   for (const name of namesOf(['error'])) {
     const made = EXPORTS[name] as { prototype: unknown }
     t.true(name === 'Libp2pError' || made.prototype instanceof ferroswarm.Libp2pError, name)
@@ -67,7 +67,7 @@ test('values are of the kind it says', (t) => {
   }
 })
 
-test('every member it names exists, and the other way round', (t) => {
+test('every member in the map exists, and every member is in the map', (t) => {
   const classes = {
     Connection: ferroswarm.Connection,
     Stream: ferroswarm.Stream,
@@ -75,14 +75,14 @@ test('every member it names exists, and the other way round', (t) => {
   }
   const members = Object.entries(classes).flatMap(([name, { prototype }]) =>
     Object.getOwnPropertyNames(prototype)
-      // What they override is their base's.
+      // Overridden members belong to the base class.
       .filter((member) => !(member in Object.getPrototypeOf(prototype)))
       .map((member) => `${name}.${member}`)
   )
   t.deepEqual(namesOf(['method']).sort(), members.sort())
 })
 
-test('every type it names is imported by the type test', (t) => {
+test('every type in the map is imported by the type test', (t) => {
   const [, list = ''] =
     /export type Named = \[([^\]]*)\]/.exec(read('__test__/types/api-map.test-d.ts')) ?? []
   t.deepEqual(
@@ -94,7 +94,7 @@ test('every type it names is imported by the type test', (t) => {
   )
 })
 
-test('enumerations have the numbers of go, and names', (t) => {
+test('enumerations have the numbers and names of go', (t) => {
   t.deepEqual(Object.values(ferroswarm.Direction), [0, 1, 2])
   t.is(ferroswarm.toString('Direction', 2), 'Outbound')
   t.is(ferroswarm.toString('Reachability', 2), 'Private')

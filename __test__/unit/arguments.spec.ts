@@ -11,7 +11,7 @@ function refusal(t: import('ava').ExecutionContext, options: unknown): string {
   return err?.message ?? ''
 }
 
-test('an option that does not exist is refused by name, with the nearest one that does', (t) => {
+test('an unknown option is refused by name, with the nearest known one', (t) => {
   t.is(refusal(t, { securty: ['noise'] }), 'unknown option "securty"; did you mean security?')
   t.is(refusal(t, { SECURITY: ['noise'] }), 'unknown option "SECURITY"; did you mean security?')
   t.regex(refusal(t, { psk: 'a'.repeat(64) }), /^unknown option "psk"; known are privateKey, /)
@@ -20,7 +20,7 @@ test('an option that does not exist is refused by name, with the nearest one tha
   t.regex(refusal(t, { connections: { max: 0 } }), /^unknown option "connections"/)
 })
 
-test('a nested option that does not exist is refused with its path', (t) => {
+test('an unknown nested option is refused with its path', (t) => {
   t.is(
     refusal(t, { limits: { acceptBackog: 3 } }),
     'unknown option "limits.acceptBackog"; did you mean limits.acceptBacklog?'
@@ -31,11 +31,11 @@ test('a nested option that does not exist is refused with its path', (t) => {
   )
 })
 
-test('an unknown option is refused although its value is undefined', (t) => {
+test('an unknown option is refused even if its value is undefined', (t) => {
   t.is(refusal(t, { muxer: undefined }), 'unknown option "muxer"; did you mean muxers?')
 })
 
-test('a value that cannot be is refused with what was expected and received', (t) => {
+test('an invalid value is refused with the expected and the received value', (t) => {
   t.is(refusal(t, 5), 'expected options to be an object, received 5')
   t.is(refusal(t, null), 'expected options to be an object, received null')
   t.is(refusal(t, []), 'expected options to be an object, received an object of Array')
@@ -67,13 +67,13 @@ test('a value that cannot be is refused with what was expected and received', (t
   )
 })
 
-test('a refused value that holds a secret is not shown', (t) => {
+test('a refused value that holds a secret is not printed', (t) => {
   const secret = Uint8Array.of(1, 2, 3)
   t.is(refusal(t, { ioThreads: secret }).includes('1,2,3'), false)
   t.is(refusal(t, { random: { key: 'hunter2' } }).includes('hunter2'), false)
 })
 
-test.serial('a private network that the environment asks for is refused, as there is none', (t) => {
+test.serial('a private network required by the environment is refused as unsupported', (t) => {
   process.env.LIBP2P_FORCE_PNET = '1'
   t.teardown(() => {
     delete process.env.LIBP2P_FORCE_PNET
@@ -81,14 +81,14 @@ test.serial('a private network that the environment asks for is refused, as ther
   t.regex(refusal(t, {}), /^LIBP2P_FORCE_PNET=1 asks for a private network/)
 })
 
-test('names of the prototype are options that do not exist', (t) => {
+test('names of the prototype are unknown options', (t) => {
   for (const name of ['toString', 'constructor', 'hasOwnProperty', '__proto__']) {
     const options = Object.defineProperty({}, name, { value: 1, enumerable: true })
     t.regex(refusal(t, options), /^unknown option/)
   }
 })
 
-test('any unknown name is refused and any known one is looked at', (t) => {
+test('every unknown name is refused and every known one is checked', (t) => {
   const checks: OptionChecks<{ depth?: number }> = { depth: integer(1, 9) }
   fc.assert(
     fc.property(fc.string(), fc.anything(), (name, value) => {

@@ -5,7 +5,7 @@ import { benchResult } from '../support/bench-result.ts'
 
 const text: string = markdown(benchResult())
 
-/** The cells of a row by the heads of its table. */
+/** Returns the cells of a row by the headings of its table. */
 function cellsOf(section: string, title: string) {
   const lines = text.slice(text.indexOf(`## ${section}`)).split('\n')
   const cells = (line = '') =>
@@ -18,7 +18,7 @@ function cellsOf(section: string, title: string) {
   return Object.fromEntries(heads.map((head, index) => [head, row[index]]))
 }
 
-test('a table a stack, and one for what needs none', (t) => {
+test('one table per stack, and one for scenarios without a stack', (t) => {
   t.deepEqual(text.match(/^## .*$/gm), [
     '## TCP, Noise, yamux',
     '## TCP, TLS 1.3, yamux',
@@ -26,7 +26,7 @@ test('a table a stack, and one for what needs none', (t) => {
   ])
 })
 
-test('a scenario has a line of its own above its figures', (t) => {
+test('a scenario has its own line above its figures', (t) => {
   t.regex(text, /^\| \*\*S1 Bulk, one stream\*\* (\| {2})+\|\n\| upload, one stream, MB\/s \|/m)
 })
 
@@ -40,19 +40,19 @@ test('a figure has its median and spread, the CPU of both ends, and the ratio wi
   t.is(cells['raw TCP'], '**4100** [4000-4200]; ours **0.243x** [0.225-0.262]')
 })
 
-test('unfit rounds are counted where too few others remain, and left out where not', (t) => {
+test('unfit rounds count if too few others remain, and are left out otherwise', (t) => {
   const fit = [{ value: 1 }, { value: 2 }, { value: 3 }]
   const unfit = { value: 9, unfit: 'steal 9 %' }
   t.deepEqual(notesOf({ rounds: [...fit, unfit] }), ['1 of 4 unfit, left out'])
   t.deepEqual(notesOf({ rounds: [...fit.slice(1), unfit] }), ['1 of 3 unfit, counted'])
 })
 
-test('a peer without a figure says why', (t) => {
+test('a peer without a figure shows the reason', (t) => {
   t.is(cellsOf('TCP, Noise', 'upload')['go-libp2p'], '3 of 3 failed: refused')
   t.is(cellsOf('Whatever', 'start of a process')['js-libp2p'], 'has no such workload')
 })
 
-test('floors are held, missed, or not judged, and an aim is beside its floor', (t) => {
+test('floors are held, missed or not judged, and an aim follows its floor', (t) => {
   t.is(
     cellsOf('TCP, Noise', 'upload')['floors and aims'],
     'held ≥ 4x js-libp2p: 4.25x, aim 5.5x not reached; **missed** CPU ≤ 0.1x js-libp2p: 0.195x; ' +
@@ -66,11 +66,11 @@ test('floors are held, missed, or not judged, and an aim is beside its floor', (
   t.regex(text, /^Floors: 3 held, 2 missed, 2 not judged; 1 of 5 aims reached\.$/m)
 })
 
-test('a peer that is missing is a line', (t) => {
+test('a missing peer has a line', (t) => {
   t.regex(text, /^- \*\*zig-libp2p is missing\*\*: there is no <zig> \| in PATH$/m)
 })
 
-test('an aim alone is no floor', (t) => {
+test('an aim alone is not a floor', (t) => {
   const result = benchResult()
   const floors = result.scenarios[0]?.figures[0]?.floors ?? []
   floors.splice(0, 3, {
@@ -86,7 +86,7 @@ test('an aim alone is no floor', (t) => {
   t.true(markdown(result).includes('| aim ≥ 4x js-libp2p: 4.25x, reached |'))
 })
 
-test('numbers have three digits', (t) => {
+test('numbers have three significant digits', (t) => {
   const cases: [number, string][] = [
     [0, '0'],
     [0.01234, '0.0123'],
@@ -102,7 +102,7 @@ test('numbers have three digits', (t) => {
   for (const [value, text] of cases) t.is(digits(value), text)
 })
 
-test('ours is ahead or behind only where the interval leaves 1 out', (t) => {
+test('ours is ahead or behind only if the interval excludes 1', (t) => {
   t.is(standing({ low: 1.1, high: 1.2 }, 'more'), 'ahead')
   t.is(standing({ low: 1.1, high: 1.2 }, 'less'), 'behind')
   t.is(standing({ low: 0.8, high: 0.9 }, 'less'), 'ahead')

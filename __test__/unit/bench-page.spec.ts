@@ -11,7 +11,7 @@ import { program } from '../support/cli.ts'
 
 const text: string = page(benchResult())
 
-test('what is put into a template is escaped once, and templates in it are not', (t) => {
+test('values in a template are escaped once, nested templates are not', (t) => {
   const inner = html`<b>${'<&>"\''}</b>`
   t.is(
     String(html`<p title="${'"'}">${inner}${['a', html`<i>`]}${undefined}${null}${false}${0}</p>`),
@@ -28,7 +28,7 @@ test('names of the run cannot become markup', (t) => {
   t.false(page(result).includes('<script'))
 })
 
-test('the page needs nothing else: no address, no script, no file', (t) => {
+test('the page is self-contained: no address, no script, no file', (t) => {
   const references = [...text.matchAll(/\b(?:href|src|srcset|action|data)="([^"]*)"/g)].map(
     ([, target]) => target
   )
@@ -40,7 +40,7 @@ test('the page needs nothing else: no address, no script, no file', (t) => {
   t.false(/<script|<link|<iframe|<img|\bon[a-z]+=|url\(|@import|https?:/i.test(text))
 })
 
-test('every reference within the page has its target, and no name is there twice', (t) => {
+test('every reference within the page has its target, and no id occurs twice', (t) => {
   const ids = [...text.matchAll(/\bid="([^"]*)"/g)].map(([, id]) => id)
   t.deepEqual(
     ids.filter((id, index) => ids.indexOf(id) !== index),
@@ -66,14 +66,14 @@ test('every element that is opened is closed', (t) => {
   t.deepEqual(open, [])
 })
 
-test('every round is a mark, an unfit one another, a failed one none', (t) => {
+test('every round has a mark, an unfit one a different mark, a failed one none', (t) => {
   const marks = text.match(/<use class="dot[^>]*><title>round/g) ?? []
-  // A stack: ours 3, js 2, raw 3; without a stack 3 and 1.
+  // Per stack: ours 3, js 2, raw 3; without a stack 3 and 1.
   t.is(marks.length, 2 * 8 + 4)
   t.is(marks.filter((mark) => mark.includes('unfit')).length, 2)
 })
 
-test('what is missing, failed or unfit can be seen', (t) => {
+test('missing, failed and unfit measurements are visible', (t) => {
   for (const note of [
     'zig-libp2p is missing:',
     '1 of 3 unfit, counted; load 3.1',
@@ -100,7 +100,7 @@ test('an axis begins at zero and holds every round, floor and aim', (t) => {
   t.deepEqual(axisOf({ peers: { ours: { rounds: [{ error: 'x' }] } }, floors: [] }).ticks, [0, 1])
 })
 
-test('the scale says no more digits than it needs', (t) => {
+test('the scale has no more digits than it needs', (t) => {
   const ticks = [0, 0.25, 2, 2.5, 10, 100, 12_500, 20_000, 100_000, 1_000_000]
   const labels = String(scale({ end: 1_000_000, ticks })).matchAll(/>([^<>]+)<\/text>/g)
   const expected = ['0', '0.25', '2', '2.5', '10', '100', '12.5 k', '20 k', '100 k', '1 M']
@@ -110,7 +110,7 @@ test('the scale says no more digits than it needs', (t) => {
   )
 })
 
-test('history is of the runs of the same mode before, and names files that cannot be read', async (t) => {
+test('history has the earlier runs of the same mode, and names unreadable files', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const runs = [
@@ -139,11 +139,11 @@ test('history is of the runs of the same mode before, and names files that canno
   t.true(shown.includes('received schema 7'))
 })
 
-test('there may be no history yet', (t) => {
+test('history may be empty', (t) => {
   t.deepEqual(readHistory('no such folder'), { results: [], leftOut: [] })
 })
 
-test('the command makes the page and the tables of a file, and refuses another', async (t) => {
+test('the command makes the page and the tables of a file, and refuses an invalid one', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const file = join(folder, 'a.json')
@@ -152,8 +152,8 @@ test('the command makes the page and the tables of a file, and refuses another',
   const made = await program(process.execPath, [...main, '--html', join(folder, 'a.html')])
   t.is(made.code, 0, made.err)
   t.true((await readFile(join(folder, 'a.html'), 'utf8')).startsWith('<!doctype html>'))
-  const told = await program(process.execPath, main)
-  t.true(told.out.includes('## TCP, Noise, yamux'))
+  const tables = await program(process.execPath, main)
+  t.true(tables.out.includes('## TCP, Noise, yamux'))
   await writeFile(file, JSON.stringify({ ...benchResult(), schema: 2 }))
   const refused = await program(process.execPath, main)
   t.is(refused.code, 1)

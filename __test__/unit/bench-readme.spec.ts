@@ -7,7 +7,7 @@ const EMPTY = `# title\n\n<!-- figures of ${FILE} -->\n<!-- end of the figures -
 
 const filled: string = withFigures(EMPTY, FILE, benchResult())
 
-test('figures replace what is between the markers, and nothing else', (t) => {
+test('figures replace the text between the markers, and nothing else', (t) => {
   t.true(filled.startsWith('# title\n\n<!-- figures of'))
   t.true(filled.endsWith('<!-- end of the figures -->\n\nbelow\n'))
   t.is(withFigures(filled, FILE, benchResult()), filled)
@@ -18,7 +18,7 @@ test('figures replace what is between the markers, and nothing else', (t) => {
   )
 })
 
-test('a row has a figure over every stack, with the ratio and that of CPU time', (t) => {
+test('a row has a figure over every stack, with its ratio and its CPU time ratio', (t) => {
   t.true(
     filled.includes(
       '| upload, one stream, MB/s | **1000** | 4.25x (0.20) |  | **1000** | 4.25x (0.20) |  |'
@@ -28,7 +28,7 @@ test('a row has a figure over every stack, with the ratio and that of CPU time',
   t.false(filled.includes('heap at rest'), 'has no floor')
 })
 
-test('the command, the commit, floors and what is missing stand below, in lines that fit', (t) => {
+test('the command, the commit, floors and missing peers follow the table, in lines that fit', (t) => {
   const text = filled.replaceAll('\n', ' ')
   t.true(text.includes(`\`${benchResult().command}\` on 2026-11-21, commit 0123456789ab`))
   t.true(
@@ -39,7 +39,7 @@ test('the command, the commit, floors and what is missing stand below, in lines 
   for (const line of filled.split('\n')) t.true(line.length <= 140 || line.startsWith('|'))
 })
 
-test('a README that says what its file does passes, and no other', (t) => {
+test('a README that agrees with its file passes, and no other', (t) => {
   const read = (file: string) => {
     t.is(file, FILE)
     return benchResult()

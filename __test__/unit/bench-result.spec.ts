@@ -18,21 +18,21 @@ const FAULTS: [string, (result: Result) => unknown, string][] = [
     'rounds: expected a number, received undefined'
   ],
   [
-    'a mode of its own',
+    'an unknown mode',
     (result) => {
       result.mode = 'slow'
     },
     'mode: expected one of default, quick, full, soak, received "slow"'
   ],
   [
-    'a day that is none',
+    'an invalid date',
     (result) => {
       result.started = 'today'
     },
     'started: expected a date, received "today"'
   ],
   [
-    'figures that are no list',
+    'figures that are not a list',
     (result) => Object.assign(result.scenarios[2] ?? {}, { figures: {} }),
     'scenarios[2].figures: expected a list, received {}'
   ],
@@ -47,7 +47,7 @@ const FAULTS: [string, (result: Result) => unknown, string][] = [
     'scenarios[0].figures[0].peers.ours.rounds[3].value: expected a number, received null'
   ],
   [
-    'a ratio to nobody',
+    'a ratio to an unknown peer',
     (result) =>
       Object.assign(result.scenarios[0]?.figures[0]?.ratios ?? {}, {
         nim: { median: 1, low: 1, high: 1 }
@@ -60,19 +60,19 @@ function rounds(result: Result) {
   return result.scenarios[0]?.figures[0]?.peers.ours.rounds ?? []
 }
 
-test('a result is what it was when it is right', (t) => {
+test('a valid result is returned unchanged', (t) => {
   t.deepEqual(checkResult(benchResult()), benchResult())
 })
 
-for (const [what, spoil, message] of FAULTS) {
-  test(`a result with ${what} is refused by the name of the field`, (t) => {
+for (const [fault, spoil, message] of FAULTS) {
+  test(`a result with ${fault} is refused by the name of the field`, (t) => {
     const result = benchResult()
     spoil(result)
     t.throws(() => checkResult(result), { message })
   })
 }
 
-test('what is no result at all is refused', (t) => {
+test('a value that is not a result is refused', (t) => {
   for (const value of [null, [], 'x', {}]) {
     t.throws(() => checkResult(value), {
       message: 'expected a result of schema 1, received schema undefined'
@@ -80,7 +80,7 @@ test('what is no result at all is refused', (t) => {
   }
 })
 
-test('a file that cannot be read is named', (t) => {
+test('an unreadable file is named', (t) => {
   t.throws(() => readResult('package.json'), {
     message: /^package\.json: expected a result of schema 1/
   })

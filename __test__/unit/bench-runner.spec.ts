@@ -1,4 +1,4 @@
-/** How the benches run their rounds, and what they make of them. */
+/** Rounds of the benches, and their evaluation. */
 import test from 'ava'
 import { controlDrift, foreignTicks } from '../../bench/runner/conditions.mjs'
 import { figuresOf } from '../../bench/runner/figures.mjs'
@@ -18,14 +18,14 @@ interface Judged {
   readonly aimReached: boolean | null
 }
 
-/** A series whose figure is `perSec`. */
+/** Returns a series whose figure is `perSec`. */
 function series(more: object = {}) {
   return { figures: [{ ...RATE, value: (line: Line) => line.perSec, ...more }] }
 }
 
 const cpu = { unit: 'us/op', scale: 1e6, per: () => 1 }
 
-/** A round of 100 us of CPU time at each end unless told. */
+/** Returns a round; its CPU time at each end defaults to 100 us. */
 function round(perSec: number, more: object = {}, cpuSeconds = 1e-4) {
   const line = { perSec, cpu_user_s: cpuSeconds, cpu_sys_s: 0, server_cpu_s: cpuSeconds }
   return { line, load: 0, steal: 0, ...more }
@@ -42,7 +42,7 @@ test('only processes outside the group of the bench, and not those of the kernel
   t.is(foreignTicks(processes, 21), 43)
 })
 
-test('each round begins with another peer', async (t) => {
+test('each round begins with a different peer', async (t) => {
   const order: string[] = []
   const plan = { rounds: 3, secondsPerRound: 1 }
   await measureRounds(
@@ -55,7 +55,7 @@ test('each round begins with another peer', async (t) => {
   t.deepEqual(order, ['a', 'b', 'c', 'b', 'c', 'a', 'c', 'a', 'b'])
 })
 
-test('each peer gets the work that fills a round', async (t) => {
+test('each peer gets enough work to fill a round', async (t) => {
   const speeds = { fast: 100_000, slow: 40 }
   const sizes: Record<string, number[]> = { fast: [], slow: [] }
   await measureRounds(
@@ -68,12 +68,12 @@ test('each peer gets the work that fills a round', async (t) => {
     },
     () => {}
   )
-  // No step is wider than 16 times the one before: a run that is too short tells little.
+  // No step exceeds 16 times the previous one: a run that is too short is a poor estimate.
   t.deepEqual(sizes.fast, [10, 160, 2_560, 40_960])
   t.deepEqual(sizes.slow, [10, 80, 80])
 })
 
-test('a peer that fails is told of, and the others go on', async (t) => {
+test('a peer that fails is reported, and the others continue', async (t) => {
   const rounds = await measureRounds(
     { ...series(), first: 1 },
     ['ours', 'js'],
@@ -104,7 +104,7 @@ test('floors are judged by ratios, by CPU, and by our own figure', (t) => {
   const described = { ...series({ floors: { 'tcp-noise-yamux': goals } }), cpu }
   const [figure] = figuresOf(described, rounds, { net: 'no rate' }, 'tcp-noise-yamux')
   t.deepEqual(
-    // go is no peer of this run: nothing is said of it.
+    // go is not a peer of this run: its floor is omitted.
     figure?.floors.map(({ measured, held, aimReached }: Judged) => [measured, held, aimReached]),
     [
       [5, true, false],
@@ -118,7 +118,7 @@ test('floors are judged by ratios, by CPU, and by our own figure', (t) => {
   t.deepEqual(other?.floors, [])
 })
 
-test('a round in which raw TCP strays from its median is flagged for all', async (t) => {
+test('a round in which raw TCP drifts from its median is flagged for all', async (t) => {
   t.deepEqual([...controlDrift([100, 109, 91, 88, 100]).keys()], [3])
   const raw = [100, 100, 100, 150]
   const rounds = await measureRounds(

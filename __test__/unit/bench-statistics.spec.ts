@@ -19,7 +19,7 @@ test('a median is the middle value, or the mean of the two in the middle', (t) =
   t.is(median([]), Number.NaN)
 })
 
-test('a median is between as many values on either side, and their order is kept', (t) => {
+test('a median has as many values on either side, and their order is kept', (t) => {
   fc.assert(
     fc.property(values, (values) => {
       const before = [...values]
@@ -32,7 +32,7 @@ test('a median is between as many values on either side, and their order is kept
   )
 })
 
-test('an interval is that of the bootstrap', (t) => {
+test('an interval is the bootstrap interval', (t) => {
   // The median of a resample of n is at most the k-th value where half of n draws or more are: for n = 5 with
   // probability 0.058 (k = 1), for n = 7 with 0.010 (k = 1) and 0.100 (k = 2); 0.025 decides.
   t.deepEqual(interval([4]), { low: 4, high: 4 })
@@ -52,26 +52,26 @@ test('an interval holds the median, lies within the values, and scales with them
   )
 })
 
-test('rounds that failed have no part in a spread', (t) => {
+test('failed rounds are not part of a spread', (t) => {
   const rounds = [{ value: 4 }, { error: 'refused', value: 9 }, { value: Number.NaN }, { value: 2 }]
   t.deepEqual(spread(rounds), { median: 3, min: 2, max: 4 })
   t.is(spread([{ error: 'refused', value: 1 }]), undefined)
 })
 
-test('unfit rounds are left out where three fit ones remain, and count where not', (t) => {
+test('unfit rounds are left out if three fit ones remain, and count otherwise', (t) => {
   const unfit = { value: 100, unfit: 'load 3.1' }
   t.deepEqual(spread([...of(1, 2, 3), unfit]), { median: 2, min: 1, max: 3 })
   t.deepEqual(spread([...of(1, 2), unfit]), { median: 2, min: 1, max: 100 })
   t.deepEqual(counted([...of(1, 2, 3), unfit]), of(1, 2, 3))
 })
 
-test('a ratio is the median of those within a round, not that of the medians', (t) => {
+test('a ratio is the median of ratios within rounds, not the ratio of medians', (t) => {
   t.deepEqual(ratio(of(1, 4, 9), of(1, 2, 3)), { median: 2, low: 1, high: 3 })
-  // 1/2, 2/8 and 8/1, whose medians are 2 and 2.
+  // 1/2, 2/8 and 8/1; the medians are 2 and 2.
   t.is(ratio(of(1, 2, 8), of(2, 8, 1))?.median, 0.5)
 })
 
-test('a ratio takes rounds in which both have a value, and leaves out those unfit on either side', (t) => {
+test('a ratio uses rounds in which both have a value, without those unfit on either side', (t) => {
   const ours = [{ value: 2 }, { value: 3, error: 'reset' }, { value: 8 }, { value: 5 }]
   t.deepEqual(ratio(ours, of(1, 1, 2)), { median: 3, low: 2, high: 4 })
   const theirs = [...of(1, 1, 1), { value: 100, unfit: 'steal 9 %' }]

@@ -11,18 +11,18 @@ import {
 import { RecordKind } from '../../ts/native/record.ts'
 import { CONNECTION_HANDLE, fakeConnection, turn } from '../support/fake-connection.ts'
 
-test('opens a raw stream, and one of a single protocol that is usable at once', async (t) => {
-  const { connection, told } = fakeConnection()
+test('opens a raw stream, and one with a single protocol, usable at once', async (t) => {
+  const { connection, notified } = fakeConnection()
   const raw = await connection.newStream()
   const named = await connection.newStream('/test/1.0.0')
   t.is(raw.protocol, undefined)
   t.is(named.protocol, '/test/1.0.0')
   t.is(named.state, StreamState.OPEN)
   t.deepEqual(connection.streams, [raw, named])
-  t.is(told.length, 2)
+  t.is(notified.length, 2)
 })
 
-test('resolves with the protocol that the remote chose', async (t) => {
+test('resolves with the protocol chosen by the remote', async (t) => {
   const { connection, fake } = fakeConnection()
   const opening = connection.newStream(['/a', '/b'])
   t.is(connection.streams.length, 0)
@@ -33,18 +33,18 @@ test('resolves with the protocol that the remote chose', async (t) => {
   t.is(stream.state, StreamState.OPEN)
 })
 
-test('rejects when the remote speaks none of them, and nobody hears of the stream', async (t) => {
-  const { connection, fake, told } = fakeConnection()
+test('rejects if the remote supports none of the protocols, and reports no stream', async (t) => {
+  const { connection, fake, notified } = fakeConnection()
   const opening = connection.newStream(['/a', '/b'])
   fake.put(RecordKind.streamNegotiated, 1, 0, ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL)
   fake.put(RecordKind.streamClosed, 1)
   fake.ring()
   const err = await t.throwsAsync(opening, { instanceOf: UnsupportedProtocolError })
   t.deepEqual(err.protocols, ['/a', '/b'])
-  t.deepEqual(told, [])
+  t.deepEqual(notified, [])
 })
 
-test('gives up a negotiation on abort and on its timeout', async (t) => {
+test('abandons a negotiation on abort and on its timeout', async (t) => {
   const { connection, fake, clock } = fakeConnection()
   const controller = new AbortController()
   const aborted = connection.newStream(['/a', '/b'], { signal: controller.signal })
@@ -60,23 +60,23 @@ test('gives up a negotiation on abort and on its timeout', async (t) => {
   t.is(clock.timers, 0)
 })
 
-test('refuses a bad protocol name at the call', (t) => {
+test('throws for an invalid protocol name', (t) => {
   const { connection } = fakeConnection()
   t.throws(() => connection.newStream('x'.repeat(141)), { instanceOf: InvalidParametersError })
 })
 
-test('hands inbound streams out after it has told of them', (t) => {
-  const { engine, fake, told, inbound } = fakeConnection()
+test('dispatches inbound streams after their notification', (t) => {
+  const { engine, fake, notified, inbound } = fakeConnection()
   fake.inbound(CONNECTION_HANDLE, engine.protocols.id('/in/1.0.0'))
   fake.ring()
   t.is(inbound.length, 1)
   t.is(inbound[0]?.protocol, '/in/1.0.0')
   t.is(inbound[0]?.direction, 'inbound')
-  t.is(told.length, 1)
+  t.is(notified.length, 1)
 })
 
-test('closes once, refuses streams from then on, and settles with its end', async (t) => {
-  const { connection, fake, told } = fakeConnection()
+test('closes once, refuses streams from then on, and resolves with its end', async (t) => {
+  const { connection, fake, notified } = fakeConnection()
   let reason: unknown
   connection.addEventListener('close', ({ detail }) => (reason = detail))
   const closed = connection.close()
@@ -92,10 +92,10 @@ test('closes once, refuses streams from then on, and settles with its end', asyn
   await closed
   t.deepEqual(connection.closeReason, { closeCode: 0x1006, remote: true, error: undefined })
   t.is(reason, connection.closeReason)
-  t.deepEqual(told, ['disconnected'])
+  t.deepEqual(notified, ['disconnected'])
 })
 
-test('is closed at once although it is being closed in good order', (t) => {
+test('can be closed at once during an orderly close', (t) => {
   const { connection, fake } = fakeConnection()
   void connection.close()
   void connection.closeWithError(3)
@@ -105,12 +105,12 @@ test('is closed at once although it is being closed in good order', (t) => {
   )
 })
 
-test('a wait for the end can be aborted', async (t) => {
+test('waiting for the close can be aborted', async (t) => {
   const { connection } = fakeConnection()
   await t.throwsAsync(connection.close({ signal: AbortSignal.abort() }), { instanceOf: AbortError })
 })
 
-test('tells its facts without crossing', (t) => {
+test('returns its facts without a native call', (t) => {
   const { connection } = fakeConnection()
   t.is(connection.remotePeer.toString(), '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8')
   t.deepEqual(connection.remoteAddress, { host: '127.0.0.1', port: 4001 })
@@ -127,7 +127,7 @@ test('tells its facts without crossing', (t) => {
   t.is(connection.connectionType, 'direct')
 })
 
-test('stream ids carry the connection and are never reused', async (t) => {
+test('stream ids include the connection id and are never reused', async (t) => {
   const { connection, open } = fakeConnection()
   const first = await open()
   await first.stream.close()

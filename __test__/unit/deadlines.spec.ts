@@ -13,7 +13,7 @@ function setUp() {
   return { clock, fired, deadlines, add }
 }
 
-test('fires in the order of time, after what must come first', (t) => {
+test('fires in order of time, after beforeExpiry', (t) => {
   const { clock, fired, add } = setUp()
   for (const ms of [30, 10, 20]) add(ms)
   clock.advance(15)
@@ -22,7 +22,7 @@ test('fires in the order of time, after what must come first', (t) => {
   t.deepEqual(fired, [-1, 10, -1, 20, -1, 30])
 })
 
-test('keeps one timer however many deadlines there are, and none without', (t) => {
+test('keeps one timer for any number of deadlines, and none without deadlines', (t) => {
   const { clock, deadlines, add } = setUp()
   const all = Array.from({ length: 100 }, (_, index) => add(1_000 - index))
   t.is(clock.timers, 1)
@@ -31,7 +31,7 @@ test('keeps one timer however many deadlines there are, and none without', (t) =
   t.is(deadlines.size, 0)
 })
 
-test('forgets what was cancelled, also twice', (t) => {
+test('a cancelled deadline does not fire; cancelling twice is harmless', (t) => {
   const { clock, fired, deadlines, add } = setUp()
   const cancelled = add(10)
   add(20)
@@ -63,7 +63,7 @@ test('fires every one of ten thousand in order, a third of them cancelled', (t) 
   t.is(deadlines.size, 0)
 })
 
-test('takes a deadline that is added while others fire', (t) => {
+test('accepts a deadline that is added while others fire', (t) => {
   const { clock, fired, deadlines, add } = setUp()
   deadlines.add(clock.now() + 10, () => add(10, 99))
   clock.advance(50)

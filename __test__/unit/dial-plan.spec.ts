@@ -20,7 +20,7 @@ test('addresses are tried in the order in which they are given', (t) => {
   )
 })
 
-test('an address of the local network has 5 s, whatever stands beside it, and any other has 10', (t) => {
+test('a local network address has 5 s, regardless of the others, and any other address 10 s', (t) => {
   const times = (...addresses: string[]): number[] =>
     dialPlan(addresses).map(({ timeoutMs }) => timeoutMs)
   t.deepEqual(times('/ip4/192.168.1.1/tcp/1', PUBLIC), [5_000, 10_000])

@@ -12,7 +12,7 @@ import {
 } from '../../ts/errors.ts'
 import { at, refused, SELF, setUp } from '../support/dial-host.ts'
 
-test('joins a dial under way and learns the address that worked', async (t) => {
+test('joins a dial in flight and stores the address that worked', async (t) => {
   const { dialer, dials, complete, connection, peer, book } = setUp()
   const one = dialer.dialPeer(peer, { addresses: [at(1)] })
   const two = dialer.dialPeer(peer, { addresses: [at(1)] })
@@ -23,7 +23,7 @@ test('joins a dial under way and learns the address that worked', async (t) => {
   t.deepEqual(book.get(peer), [at(4001)])
 })
 
-test('a waiter that leaves takes nobody along; the last one cancels', async (t) => {
+test('a caller that gives up does not affect the others; the last one cancels the dial', async (t) => {
   const { dialer, cancelled, dials, peer, clock } = setUp()
   const controller = new AbortController()
   const one = dialer.dialPeer(peer, { addresses: [at(1)], signal: controller.signal })
@@ -36,7 +36,7 @@ test('a waiter that leaves takes nobody along; the last one cancels', async (t) 
   t.deepEqual(cancelled, [dials[0]?.request])
 })
 
-test('tells every address that failed, and why', async (t) => {
+test('reports every address that failed, with its cause', async (t) => {
   const { dialer, complete, peer, clock } = setUp()
   const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
   complete([refused(0), refused(1)])
@@ -49,7 +49,7 @@ test('tells every address that failed, and why', async (t) => {
   t.is(clock.timers, 0)
 })
 
-test('attempts that are told of while a dial goes on are in its end too, in their order', async (t) => {
+test('attempts reported during a dial are in its error too, in order', async (t) => {
   const { dialer, complete, progress, peer } = setUp()
   const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2), at(3)] })
   progress({ failed: [refused(1)] })
@@ -62,7 +62,7 @@ test('attempts that are told of while a dial goes on are in its end too, in thei
   )
 })
 
-test('a dial that is late names what failed and what each other attempt was doing', async (t) => {
+test('a dial that times out names the failed attempts and the stage of the others', async (t) => {
   const { dialer, cancelled, progress, peer, clock } = setUp()
   const addresses = [at(1), at(2), at(3), `${at(4)}/ws`]
   const dial = dialer.dialPeer(peer, { addresses, timeout: 500 })
@@ -88,7 +88,7 @@ test('a dial that is late names what failed and what each other attempt was doin
   t.is(cancelled.length, 1)
 })
 
-test('an aborted dial names its attempts, those that nobody was told of included', async (t) => {
+test('an aborted dial names its attempts, including unreported ones', async (t) => {
   const { dialer, progress, peer } = setUp()
   const controller = new AbortController()
   const addresses = [at(1), at(2)]
@@ -105,7 +105,7 @@ test('an aborted dial names its attempts, those that nobody was told of included
   t.is(err.attempts?.[1]?.cause.code, 'ERR_ABORTED')
 })
 
-test('what was told to one caller who left is told to the others at the end', async (t) => {
+test('attempts reported to a caller that gave up are reported to the others at the end', async (t) => {
   const { dialer, complete, progress, peer, clock } = setUp()
   const addresses = [at(1), at(2)]
   const one = dialer.dialPeer(peer, { addresses, timeout: 100 })
@@ -117,7 +117,7 @@ test('what was told to one caller who left is told to the others at the end', as
   t.is((await t.throwsAsync(two, { instanceOf: DialAllFailedError })).attempts.length, 2)
 })
 
-test('a dial that the close of the swarm ends says so, although an attempt had failed', async (t) => {
+test('a dial ended by the close of the swarm rejects with StateError, even if an attempt had failed', async (t) => {
   const { dialer, complete, progress, peer } = setUp()
   const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
   progress({ failed: [refused(0)] })
@@ -126,7 +126,7 @@ test('a dial that the close of the swarm ends says so, although an attempt had f
   await t.throwsAsync(dial, { instanceOf: StateError, message: 'the swarm is closed' })
 })
 
-test('tries addresses that only the second caller knows beside those of the first', async (t) => {
+test('tries addresses that only the second caller has alongside those of the first', async (t) => {
   const { dialer, dials, cancelled, complete, peer, connection } = setUp()
   const one = dialer.dialPeer(peer, { addresses: [at(1)] })
   const two = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
@@ -140,7 +140,7 @@ test('tries addresses that only the second caller knows beside those of the firs
   t.true(cancelled.includes(dials[0]?.request ?? 0))
 })
 
-test('a shared dial fails when all of it has, with every address', async (t) => {
+test('a shared dial fails once all of its attempts have, with every address', async (t) => {
   const { dialer, complete, peer } = setUp()
   const one = dialer.dialPeer(peer, { addresses: [at(1)] })
   const two = dialer.dialPeer(peer, { addresses: [at(2), `${at(3)}/ws`] })
@@ -155,7 +155,7 @@ test('a shared dial fails when all of it has, with every address', async (t) => 
   t.deepEqual(tried(second), [at(2), at(1), `${at(3)}/ws`])
 })
 
-test('addresses that nothing here can dial take no place among the 25, and are told', async (t) => {
+test('addresses without a transport do not count towards the 25, and are reported', async (t) => {
   const { dialer, dials, complete, peer, book } = setUp()
   const names = Array.from({ length: 40 }, (_, index) => `/dns4/host-${index}/tcp/1`)
   book.add(peer, [at(7)])
@@ -169,7 +169,7 @@ test('addresses that nothing here can dial take no place among the 25, and are t
   t.is(websocket?.cause.code, 'ERR_NO_TRANSPORT')
 })
 
-test('a peer that no known address leads to is told of with each of them', async (t) => {
+test('a peer without an address that can be dialled is reported with each of its addresses', async (t) => {
   const { dialer, dials, peer, book } = setUp()
   book.add(peer, ['/dns4/a.b/tcp/1', '/ip4/0.0.0.0/tcp/1'])
   const err = await t.throwsAsync(dialer.dialPeer(peer), { instanceOf: DialAllFailedError })
@@ -178,14 +178,14 @@ test('a peer that no known address leads to is told of with each of them', async
   t.regex(err.message, /\/ip4\/0\.0\.0\.0 is no host to dial/)
 })
 
-test('an address that names nothing but a peer is no place to dial', (t) => {
+test('an address of nothing but a peer id is refused', (t) => {
   const { dialer, peer } = setUp()
   const misuse = { instanceOf: InvalidParametersError, message: /dialPeer/ }
   t.throws(() => dialer.dialAddr(`/p2p/${peer}`), misuse)
   t.throws(() => dialer.dialPeer(peer, { addresses: [`/p2p/${peer}`] }), misuse)
 })
 
-test("a dial behind another caller's aborted one does not share its end", async (t) => {
+test("a dial after another caller's aborted one does not share its error", async (t) => {
   const { dialer, dials, cancelled, complete, peer, connection } = setUp()
   const controller = new AbortController()
   const one = dialer.dialPeer(peer, { addresses: [at(1)], signal: controller.signal })
@@ -198,7 +198,7 @@ test("a dial behind another caller's aborted one does not share its end", async 
   t.is(await two, connection)
 })
 
-test('a dial whose signal was aborted before does not begin', async (t) => {
+test('a dial with an aborted signal does not begin', async (t) => {
   const { dialer, dials, peer } = setUp()
   const signal = AbortSignal.abort(new Error('gone'))
   const err = await t.throwsAsync(dialer.dialPeer(peer, { addresses: [at(1)], signal }), {
@@ -208,7 +208,7 @@ test('a dial whose signal was aborted before does not begin', async (t) => {
   t.deepEqual(dials, [])
 })
 
-test('a dial that asks for another security does not join', async (t) => {
+test('a dial with other security protocols does not join', async (t) => {
   const { dialer, dials, table, peer, connection } = setUp()
   void dialer.dialPeer(peer, { addresses: [at(1)] })
   void dialer.dialPeer(peer, { addresses: [at(1)], security: ['tls'] })
@@ -222,7 +222,7 @@ test('a dial that asks for another security does not join', async (t) => {
   t.is(dials.length, 4)
 })
 
-test('takes the connection that is there, unless forced', async (t) => {
+test('returns the existing connection, unless forced', async (t) => {
   const { dialer, table, dials, peer, connection } = setUp()
   table.add(peer, connection)
   t.is(await dialer.dialPeer(peer), connection)
@@ -231,7 +231,7 @@ test('takes the connection that is there, unless forced', async (t) => {
   t.is(dials.length, 1)
 })
 
-test('refuses to dial where it must', async (t) => {
+test('refuses self-dials, peers without addresses, noDial and invalid arguments', async (t) => {
   const { dialer, peer } = setUp()
   await t.throwsAsync(dialer.dialPeer(SELF), { instanceOf: SelfDialError })
   await t.throwsAsync(dialer.dialAddr(`${at(1)}/p2p/${SELF}`), { instanceOf: SelfDialError })
@@ -286,7 +286,7 @@ test('a dial that fails is logged with the stage, the time and the reason of eac
   ])
 })
 
-test('a dial that does not begin, or is given up, is logged with its reason', async (t) => {
+test('a dial that does not begin, or is abandoned, is logged with its reason', async (t) => {
   const lines: string[] = []
   const { dialer, peer, clock } = setUp({ debug: (line) => lines.push(line) })
   await t.throwsAsync(dialer.dialPeer(peer), { instanceOf: NoRemoteAddrsError })
@@ -301,16 +301,16 @@ test('a dial that does not begin, or is given up, is logged with its reason', as
   t.is(lines.at(-1), `the dial of ${peer} failed after 500 ms: ${reason}`)
 })
 
-test('a dial of which nobody hears asks for no time and makes no text', async (t) => {
+test('a dial without a debug logger reads no clock and formats no text', async (t) => {
   const { dialer, complete, peer, clock } = setUp({ info: () => {} })
-  let asked = 0
+  let reads = 0
   const now = clock.now.bind(clock)
   clock.now = () => {
-    asked += 1
+    reads += 1
     return now()
   }
   const dial = dialer.dialPeer(peer, { addresses: [at(1)] })
   complete()
   await dial
-  t.is(asked, 0)
+  t.is(reads, 0)
 })

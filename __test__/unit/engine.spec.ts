@@ -7,7 +7,7 @@ import { fakeConnection, turn } from '../support/fake-connection.ts'
 import { fakeNative } from '../support/fake-native.ts'
 import { aListener } from '../support/handles.ts'
 
-test('holds the process while a command is under way', async (t) => {
+test('keeps the process alive while a command is in flight', async (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
   const holds = (): string[] => fake.calls.filter((call) => call.startsWith('hold'))
@@ -23,18 +23,18 @@ test('holds the process while a command is under way', async (t) => {
   t.deepEqual(holds(), ['hold true', 'hold false'])
 })
 
-test('has the event loop take guests where that is the one of Node.js', (t) => {
-  const hosts = (versions: NodeJS.ProcessVersions): boolean => {
+test('enables loop polling only on the event loop of Node.js', (t) => {
+  const enables = (versions: NodeJS.ProcessVersions): boolean => {
     const fake = fakeNative()
     new Engine(fake.native, versions)
     return fake.calls.includes('enableLoopPolling')
   }
-  t.true(hosts(process.versions))
-  t.false(hosts({ ...process.versions, bun: '1.3.0' }))
-  t.false(hosts({ ...process.versions, deno: '2.5.0' }))
+  t.true(enables(process.versions))
+  t.false(enables({ ...process.versions, bun: '1.3.0' }))
+  t.false(enables({ ...process.versions, deno: '2.5.0' }))
 })
 
-test('gives a failed command the stack of its caller', async (t) => {
+test('a failed command has the stack of its caller', async (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
   function theCallerOfTheCommand() {
@@ -54,7 +54,7 @@ test('gives a failed command the stack of its caller', async (t) => {
   t.regex(plain.stack ?? '', /^StateError: gone\n.*theCallerOfTheCommand/)
 })
 
-test('throws what the addon throws as an error of ours, and holds nothing then', (t) => {
+test('rethrows errors of the addon as its own, without keeping the process alive', (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
   const refuse = (): void => {
@@ -68,7 +68,7 @@ test('throws what the addon throws as an error of ours, and holds nothing then',
   t.is(fake.calls.filter((call) => call === 'hold false').length, 1)
 })
 
-test('drains while the answer has no room for one more slot, and lets the loop turn after 64 of them', async (t) => {
+test('drains while the result has no room for another slot, and yields to the event loop after 64 drains', async (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
   let drains = 0
@@ -99,26 +99,26 @@ test('does not drain from within a drain', (t) => {
   t.is(drains, 1)
 })
 
-test('ignores records of handles it does not know', (t) => {
+test('ignores records of unknown handles', (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
   for (const kind of Object.values(RecordKind)) fake.put(kind, 77, 78, 79)
   t.notThrows(() => engine.drain())
 })
 
-test('the end of a listener that is told in the drain of its listen is not lost', (t) => {
+test('the end of a listener that is reported in the drain of its listen is not lost', (t) => {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
-  const told: number[] = []
+  const ended: number[] = []
   fake.put(RecordKind.listenerClosed, 7, 3)
   fake.ring()
-  engine.adoptListener(aListener(7), (code) => told.push(code))
-  t.deepEqual(told, [3])
-  engine.adoptListener(aListener(8), (code) => told.push(code))
-  t.deepEqual(told, [3])
+  engine.adoptListener(aListener(7), (code) => ended.push(code))
+  t.deepEqual(ended, [3])
+  engine.adoptListener(aListener(8), (code) => ended.push(code))
+  t.deepEqual(ended, [3])
   fake.put(RecordKind.listenerClosed, 8, 4)
   fake.ring()
-  t.deepEqual(told, [3, 4])
+  t.deepEqual(ended, [3, 4])
 })
 
 test('interns a protocol once', (t) => {

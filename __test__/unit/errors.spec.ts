@@ -2,7 +2,7 @@ import test from 'ava'
 import * as errors from '../../ts/errors.ts'
 import { checked, nativeError } from '../../ts/native/native-error.ts'
 
-test('gives every code a class, a kind by its range, and the code itself', (t) => {
+test('every code has its class, its kind by range, and the code itself', (t) => {
   const kinds = { 1: 'misuse', 2: 'closed', 3: 'remote', 4: 'environment', 5: 'limit', 9: 'bug' }
   for (const [code, number] of Object.entries(errors.ERROR_CODES)) {
     const err = nativeError(number)
@@ -19,7 +19,7 @@ test('no two codes share a number', (t) => {
   t.is(new Set(numbers).size, numbers.length)
 })
 
-test('chains the classes as documented', (t) => {
+test('classes inherit as documented', (t) => {
   t.true(new errors.StreamEOFError() instanceof errors.StreamError)
   t.true(new errors.StreamError('') instanceof errors.IOError)
   t.true(new errors.MessageTooLargeError() instanceof errors.MsgioError)
@@ -37,12 +37,12 @@ test('keeps the cause and the details', (t) => {
   t.false('cause' in new errors.StreamResetError())
 })
 
-test('calls a number outside the table an internal error that names it', (t) => {
+test('a number outside the table is an internal error that names it', (t) => {
   t.is(nativeError(777).code, 'ERR_INTERNAL')
   t.regex(nativeError(777).message, /777/)
 })
 
-test('passes answers on and throws the error of a negative one', (t) => {
+test('returns results and throws the error of a negative one', (t) => {
   t.is(checked(7), 7)
   t.throws(() => checked(-202), { instanceOf: errors.ConnectionClosedError })
 })

@@ -8,7 +8,7 @@ class Bell extends TypedEventTarget<{ rung: CustomEvent<number> }> {
     this.emit('rung', new CustomEvent('rung', { detail: times }))
   }
 
-  fallSilent(): void {
+  end(): void {
     this.endEvents()
   }
 
@@ -19,18 +19,18 @@ class Bell extends TypedEventTarget<{ rung: CustomEvent<number> }> {
 
 test('calls listeners in the order of their registration, each once', (t) => {
   const bell = new Bell()
-  const heard: string[] = []
-  const first = (event: CustomEvent<number>): unknown => heard.push(`first ${event.detail}`)
+  const calls: string[] = []
+  const first = (event: CustomEvent<number>): unknown => calls.push(`first ${event.detail}`)
   bell.addEventListener('rung', first)
-  bell.addEventListener('rung', { handleEvent: (event) => heard.push(`second ${event.detail}`) })
+  bell.addEventListener('rung', { handleEvent: (event) => calls.push(`second ${event.detail}`) })
   bell.addEventListener('rung', first)
   bell.ring(1)
   bell.removeEventListener('rung', first)
   bell.ring(2)
-  t.deepEqual(heard, ['first 1', 'second 1', 'second 2'])
+  t.deepEqual(calls, ['first 1', 'second 1', 'second 2'])
 })
 
-test('forgets a listener after one call, or when its signal aborts', (t) => {
+test('removes a listener after one call, or when its signal aborts', (t) => {
   const bell = new Bell()
   const controller = new AbortController()
   let calls = 0
@@ -43,7 +43,7 @@ test('forgets a listener after one call, or when its signal aborts', (t) => {
   t.false(bell.hasListeners('rung'))
 })
 
-test('leaves nothing on the signal of a listener that is removed, was called once or can hear no more', (t) => {
+test('leaves nothing on the signal of a listener that is removed, was called once or gets no more events', (t) => {
   class Signal extends EventTarget {
     readonly aborted = false
     held = 0
@@ -68,13 +68,13 @@ test('leaves nothing on the signal of a listener that is removed, was called onc
   bell.ring(1)
   t.is(target.held, 0)
   bell.addEventListener('rung', listener, { signal })
-  bell.fallSilent()
+  bell.end()
   bell.addEventListener('rung', listener, { signal })
   t.is(target.held, 0)
   t.false(bell.hasListeners('rung'))
 })
 
-test('keeps a listener that throws or rejects from the others', async (t) => {
+test('isolates a listener that throws or rejects from the others', async (t) => {
   const bell = new Bell()
   let calls = 0
   bell.addEventListener('rung', () => {

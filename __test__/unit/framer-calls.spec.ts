@@ -5,7 +5,7 @@ import { turn } from '../support/fake-connection.ts'
 import { FRAMINGS, framer, wireOf } from '../support/framers.ts'
 import { bytesOf, pieces, ScriptedCarrier, textOf } from '../support/readers.ts'
 
-test('a read that is aborted anywhere is taken up where it was', async (t) => {
+test('a read that is aborted anywhere is resumed by the next one', async (t) => {
   const sent = [bytesOf('before'), new Uint8Array(300).fill(7), bytesOf('after')]
   for (const framing of ['varint', 'fixed16', 'fixed32', 'fixed64'] as const) {
     const wire = wireOf(framing, sent)
@@ -27,7 +27,7 @@ test('a read that is aborted anywhere is taken up where it was', async (t) => {
   }
 })
 
-test('reads and writes at once keep their order and never overlap', async (t) => {
+test('concurrent reads and writes keep their order and never overlap', async (t) => {
   const sent = Array.from({ length: 20 }, (_, index) => bytesOf(`message ${index}`))
   for (const framing of FRAMINGS) {
     const carrier = new ScriptedCarrier([], 'none')
@@ -43,7 +43,7 @@ test('reads and writes at once keep their order and never overlap', async (t) =>
   }
 })
 
-test('an abort takes a call out of the queue and leaves the others', async (t) => {
+test('an abort removes a call from the queue and leaves the others', async (t) => {
   const carrier = new ScriptedCarrier([], 'none')
   const messages = framer('varint', carrier)
   const abort = new AbortController()
@@ -62,7 +62,7 @@ test('an abort takes a call out of the queue and leaves the others', async (t) =
   t.deepEqual(carrier.written, [])
 })
 
-test('a write that ended inside its message ends the writing half, one that never began does not', async (t) => {
+test('a write that fails inside its message ends the write half, one that never began does not', async (t) => {
   let fail: Error | undefined = new AbortError({ bytesAccepted: 0 })
   const carrier: ReadWriteCloser = {
     remoteAddress: undefined,
@@ -80,14 +80,14 @@ test('a write that ended inside its message ends the writing half, one that neve
   fail = undefined
   const ended = await t.throwsAsync(write(), { instanceOf: MsgioError })
   t.true(ended.cause instanceof AbortError)
-  // I4: what the carrier failed with is what later calls tell.
+  // I4: later calls reject with the error of the carrier.
   const lost = new ConnectionClosedError('gone', { transport: 'tcp' })
   const other = framer('varint', { ...carrier, write: () => Promise.reject(lost) })
   t.is(await t.throwsAsync(other.writeMsg(bytesOf('a'))), lost)
   t.is(await t.throwsAsync(other.writeMsg(bytesOf('a'))), lost)
 })
 
-test('memory follows what came and not what was announced', async (t) => {
+test('memory follows the received bytes, not the announced length', async (t) => {
   const carrier = new ScriptedCarrier([encodeMessage(new Uint8Array(0), 4)], 'none')
   const before = process.memoryUsage().arrayBuffers
   const reads = Array.from({ length: 100 }, () => {

@@ -24,7 +24,7 @@ import { FRAMINGS, framer, wireOf } from '../support/framers.ts'
 import { bytesOf, pieces, ScriptedCarrier, textOf } from '../support/readers.ts'
 import { type FramingVector, framingVectors, vectorLines } from '../support/vectors.ts'
 
-/** Every message of a carrier, and how it ended, in the words of the vectors. */
+/** Returns every message of a carrier, and its end in the terms of the vectors. */
 async function cut(messages: BaseMsgReadWriter): Promise<[Uint8Array[], FramingVector['end']]> {
   const seen: Uint8Array[] = []
   try {
@@ -40,7 +40,7 @@ async function cut(messages: BaseMsgReadWriter): Promise<[Uint8Array[], FramingV
 }
 
 // V2, V3, V4, I1, I2, I3, A105, A107, A108, A109, A111, go 167
-test('agrees with the vectors that drive the Rust framing, whole and in pieces of a byte', async (t) => {
+test('agrees with the vectors of the Rust framing, whole and in pieces of one byte', async (t) => {
   const vectors = framingVectors()
   t.true(vectors.length > 50)
   for (const { line, framing, limit, wire, messages, end } of vectors) {
@@ -55,7 +55,7 @@ test('agrees with the vectors that drive the Rust framing, whole and in pieces o
 })
 
 // V1, I1
-test('varints are those of the specification', (t) => {
+test('varints match the specification', (t) => {
   const encoder = new VarintMsgReadWriter(new ScriptedCarrier([]), { maxMessageBytes: 2 ** 40 })
   const known = vectorLines('varint.txt').filter(([value]) => Number(value) <= 16_777_216)
   t.true(known.length >= 12)
@@ -79,7 +79,7 @@ test('three messages split at every byte are the same messages', async (t) => {
 })
 
 // A113, go 167
-test('whatever was written is read, whatever the pieces', async (t) => {
+test('all written messages are read, however they are fragmented', async (t) => {
   const messages = fc.array(fc.uint8Array({ maxLength: 255 }), { maxLength: 12 })
   const sizes = fc.array(fc.integer({ min: 1, max: 600 }), { minLength: 1, maxLength: 8 })
   const property = fc.asyncProperty(
@@ -111,9 +111,9 @@ test('a message over the limit is refused before its body is read or a byte is w
     const messages = framer(framing, carrier, 100)
     t.is(messages.maxMessageBytes, 100)
     const refused = await t.throwsAsync(messages.readMsg(), { instanceOf: MessageTooLargeError })
-    const read = carrier.asked.reduce((sum, size) => sum + size, 0)
-    t.is(read, wire.length - 101, `${framing} asked for the prefix only`)
-    // Nothing behind it can be told apart.
+    const read = carrier.requested.reduce((sum, size) => sum + size, 0)
+    t.is(read, wire.length - 101, `${framing} requested the prefix only`)
+    // Messages after it cannot be delimited.
     t.is(await t.throwsAsync(messages.readMsg()), refused)
     await t.throwsAsync(messages.writeMsg(new Uint8Array(101)), {
       instanceOf: MessageTooLargeError,
@@ -126,7 +126,7 @@ test('a message over the limit is refused before its body is read or a byte is w
 })
 
 // I2, V3
-test('the limit is 8 MiB unless given, and refused if it is none', (t) => {
+test('the limit defaults to 8 MiB, and an invalid one is refused', (t) => {
   const carrier = new ScriptedCarrier([])
   t.is(new VarintMsgReadWriter(carrier).maxMessageBytes, 8 * 1024 * 1024)
   t.is(new FixedLengthMsgReadWriter(carrier).maxMessageBytes, MESSAGE_BYTES_MAX)
@@ -157,7 +157,7 @@ test('a message that is too long for its prefix is refused', async (t) => {
 })
 
 // A114
-test('a message of 3 GiB is refused before it is looked at', async (t) => {
+test('a message of 3 GiB is refused before its bytes are read', async (t) => {
   const logical = Object.create(Uint8Array.prototype, { length: { value: 3 * 2 ** 30 } })
   for (const framing of FRAMINGS) {
     const carrier = new ScriptedCarrier([])
@@ -169,7 +169,7 @@ test('a message of 3 GiB is refused before it is looked at', async (t) => {
 })
 
 // I3, V2
-test('reads a length in network order, and says how much of it is missing', async (t) => {
+test('reads a length in network order, and reports how much of it is missing', async (t) => {
   t.is(
     await readLength(new ScriptedCarrier([Uint8Array.of(1, 2), Uint8Array.of(3, 4)]), 4),
     0x01020304
@@ -187,7 +187,7 @@ test('reads a length in network order, and says how much of it is missing', asyn
 })
 
 // I8
-test('an end in a prefix or a message says so, its cause says how much came', async (t) => {
+test('an end inside a prefix or a message has its own error, whose cause has the received bytes', async (t) => {
   for (const framing of FRAMINGS) {
     const wire = wireOf(framing, [new Uint8Array(200)])
     const clean = framer(framing, new ScriptedCarrier([]))
@@ -217,7 +217,7 @@ test('empty messages are messages, in both directions', async (t) => {
   t.deepEqual(carrier.written, [Uint8Array.of(0)])
 })
 
-test('closes what carries it', async (t) => {
+test('closes its carrier', async (t) => {
   const carrier = new ScriptedCarrier([])
   const messages = framer('varint', carrier)
   t.is(messages.readWriteCloser, carrier)
@@ -225,7 +225,7 @@ test('closes what carries it', async (t) => {
   t.is(carrier.closed, 1)
 })
 
-test('a framer of the user’s own is a framer in full', async (t) => {
+test('a user-defined framer is a complete framer', async (t) => {
   class DecimalLines extends BaseMsgReadWriter {
     override readonly sizeLenBytes = 3
     override encodeMsg(message: Uint8Array): Uint8Array {
@@ -245,14 +245,14 @@ test('a framer of the user’s own is a framer in full', async (t) => {
   t.is((cut.cause as IncompleteReadError).receivedBytes, 2)
 })
 
-test('what is no bytes is no message', (t) => {
+test('a message that is not bytes is refused', (t) => {
   const text = 'text' as unknown as Uint8Array
   const messages = new VarintMsgReadWriter(new ScriptedCarrier([]))
   t.throws(() => messages.writeMsg(text), { instanceOf: InvalidParametersError })
   t.throws(() => encodeMessage(text, 4), { instanceOf: InvalidParametersError })
 })
 
-test('a framing of one’s own may read what has come and give back the rest', async (t) => {
+test('a user-defined framing may read buffered bytes and unshift the rest', async (t) => {
   class Lines extends BaseMsgReadWriter {
     override encodeMsg(message: Uint8Array): Uint8Array {
       return Buffer.concat([message, bytesOf('\n')])

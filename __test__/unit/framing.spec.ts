@@ -29,7 +29,7 @@ test('fixed prefixes are big-endian', (t) => {
   t.deepEqual([...bytes], [0, 0, 0, 1, 2, 3, 4, 5])
 })
 
-test('refuses varints that are overlong, and lengths beyond what a number holds', (t) => {
+test('refuses overlong varints, and lengths beyond safe integers', (t) => {
   const varint = prefixFormat('varint')
   const fixed64 = prefixFormat('fixed64')
   t.throws(() => readPrefix(varint, Uint8Array.of(0x80, 0), 0), { instanceOf: MsgioError })
@@ -37,6 +37,6 @@ test('refuses varints that are overlong, and lengths beyond what a number holds'
   t.throws(() => readPrefix(fixed64, new Uint8Array(8).fill(0xff), 0), { instanceOf: MsgioError })
 })
 
-test('refuses a framing that is none', (t) => {
+test('refuses an unknown framing', (t) => {
   t.throws(() => prefixFormat('toString' as 'varint'), { code: 'ERR_INVALID_PARAMETERS' })
 })

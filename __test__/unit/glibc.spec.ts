@@ -1,7 +1,7 @@
 import test from 'ava'
 import { tooNew } from '../../tools/glibc.mjs'
 
-/** As `objdump -T` of binutils prints it; what is defined and what is weak is among it. */
+/** Output of `objdump -T` of binutils, with defined and weak symbols. */
 const TABLE = `
 target.node:     file format elf64-x86-64
 
@@ -14,7 +14,7 @@ DYNAMIC SYMBOL TABLE:
 0000000000229780 g    DF .text	0000000000000033  Base        napi_register_module_v1
 `
 
-test('symbols of glibc 2.28 and older are enough', (t) => {
+test('symbols of glibc 2.28 and older are accepted', (t) => {
   t.deepEqual(tooNew(TABLE), [])
 })
 
@@ -25,6 +25,6 @@ test('a symbol of a newer glibc is named with its version, in C parts too', (t) 
   t.deepEqual(tooNew(newer), ['pthread_create (2.34)', '__isoc23_strtol (2.38)'])
 })
 
-test('a table without glibc is no answer', (t) => {
+test('a table without glibc symbols has no result', (t) => {
   t.is(tooNew('no symbols'), undefined)
 })

@@ -36,7 +36,7 @@ function merged(...parts: Uint8Array[]): IdentifyMessage {
   return message
 }
 
-test('reads back what it wrote', (t) => {
+test('reads back a message that it wrote', (t) => {
   t.deepEqual(plain(merged(encodeIdentify(WHOLE))), plain(WHOLE))
   t.deepEqual(merged(encodeIdentify({})), {})
 })
@@ -49,7 +49,7 @@ test('later messages replace single fields and add to repeated ones', (t) => {
   t.deepEqual(message, { agentVersion: 'second', protocols: ['/a/1.0.0', '/b/1.0.0'] })
 })
 
-test('takes 1,024 protocols and 500 addresses, and leaves out those beyond', (t) => {
+test('reads 1,024 protocols and 500 addresses, and drops the rest', (t) => {
   const protocols = Array.from({ length: 1_030 }, (_, index) => `/${index}`)
   const listenAddrs = Array.from({ length: 510 }, (_, index) => `/ip4/1.2.3.4/tcp/${index}`)
   const whole = encodeIdentify({ protocols, listenAddrs, agentVersion: 'last' })
@@ -60,36 +60,36 @@ test('takes 1,024 protocols and 500 addresses, and leaves out those beyond', (t)
   }
 })
 
-test('tells no more than every peer reads, however much there is', (t) => {
+test('sends no more than every peer reads', (t) => {
   const listening = Array.from({ length: 2_000 }, (_, index) => `/ip4/10.0.0.1/tcp/${index}`)
   const listenAddrs = addressesFor('host', listening)
   t.true(listenAddrs.reduce((sum, addr) => sum + addressBytes(addr).length, 0) <= 4_096)
   const protocols = Array.from({ length: 2_000 }, (_, index) => `/${index}/`.padEnd(140, 'x'))
   const parts = splitIdentify({ ...WHOLE, listenAddrs, protocols })
-  t.is(parts.length, 9, 'go finds the end where it would read a tenth')
+  t.is(parts.length, 9, 'go reads ten times, and the tenth must find the end')
   const framed = frameIdentify(parts, `/dns4/${'a'.repeat(63)}/tcp/65535`)
   const [low = 0, high = 0] = framed
-  t.true((low % 128) + high * 128 <= 4_096, 'the first with the address at which a peer is seen')
+  t.true((low % 128) + high * 128 <= 4_096, 'the first, with the observed address')
   t.true(parts.every((part) => part.length <= 8_192))
-  const told = merged(...parts)
-  t.deepEqual(told.protocols, protocols.slice(0, told.protocols?.length))
+  const sent = merged(...parts)
+  t.deepEqual(sent.protocols, protocols.slice(0, sent.protocols?.length))
   const few = splitIdentify({ ...WHOLE, listenAddrs: listening.slice(0, 512), protocols: ['/a'] })
   t.is(merged(...few).listenAddrs?.length, 500)
   t.true(few.map((part) => merged(part).listenAddrs?.length ?? 0).reduce((a, b) => a + b) <= 500)
 })
 
-test('leaves out addresses of a kind that is not known', (t) => {
+test('drops addresses with unknown protocols', (t) => {
   const unknown = Uint8Array.of(0xff, 0xff, 0x03)
   const bytes = Uint8Array.of(0x12, unknown.length, ...unknown)
   t.deepEqual(merged(bytes), { listenAddrs: [] })
 })
 
-test('skips fields that are not known and refuses groups', (t) => {
+test('skips unknown fields and refuses groups', (t) => {
   t.deepEqual(merged(Uint8Array.of(0x78, 0x01, 0x7a, 0x01, 0x05)), {})
   t.throws(() => merged(Uint8Array.of(0x7b, 0x7c)), { instanceOf: MsgioError })
 })
 
-// What a peer may make of a message: any bytes, and honest messages that are cut, doubled and scribbled on.
+// Input from a peer: any bytes, and valid messages that are truncated, repeated and corrupted.
 const bytes = fc.uint8Array({ maxLength: 200 })
 const address = fc
   .tuple(fc.ipV4(), fc.integer({ min: 0, max: 65_535 }))
@@ -107,7 +107,7 @@ const message: fc.Arbitrary<IdentifyMessage> = fc.record(
   { requiredKeys: [] }
 )
 
-test('any message reads back as what it was written from', (t) => {
+test('any message reads back as it was written', (t) => {
   fc.assert(
     fc.property(message, (whole) => {
       t.deepEqual(plain(merged(encodeIdentify(whole))), plain(whole))
@@ -115,7 +115,7 @@ test('any message reads back as what it was written from', (t) => {
   )
 })
 
-test('several messages amount to one', (t) => {
+test('several messages merge into one', (t) => {
   fc.assert(
     fc.property(message, message, (first, second) => {
       const parts = [encodeIdentify(first), encodeIdentify(second)]
@@ -125,7 +125,7 @@ test('several messages amount to one', (t) => {
 })
 
 test('any bytes are a message or an MsgioError', (t) => {
-  const scribbled = fc
+  const corrupted = fc
     .tuple(message, fc.nat(), fc.nat(255), fc.nat())
     .map(([whole, at, value, end]) => {
       const bytes = encodeIdentify(whole)
@@ -133,14 +133,14 @@ test('any bytes are a message or an MsgioError', (t) => {
       return bytes.subarray(0, end % 2 === 0 ? bytes.length : end % (bytes.length + 1))
     })
   fc.assert(
-    fc.property(fc.oneof(bytes, scribbled), (bytes) => {
+    fc.property(fc.oneof(bytes, corrupted), (bytes) => {
       const message: IdentifyMessage = {}
       try {
         mergeIdentify(message, bytes)
       } catch (err) {
         t.true(err instanceof MsgioError)
       }
-      // Whatever was read before the fault has the types that are promised.
+      // Fields read before the fault have the declared types.
       for (const text of [...(message.protocols ?? []), message.agentVersion ?? '']) {
         t.is(typeof text, 'string')
       }
@@ -150,12 +150,12 @@ test('any bytes are a message or an MsgioError', (t) => {
   )
 })
 
-test('an address that ends inside of a name is none', (t) => {
+test('an address that ends inside a name is invalid', (t) => {
   const cut = Uint8Array.of(4, 0, 0, 0, 0, 53, 198, 1)
   t.is(addressOf(cut), undefined)
 })
 
-test('addresses in bytes are those of the multiaddr package', (t) => {
+test('binary addresses match those of the multiaddr package', (t) => {
   const texts = [
     '/ip4/1.2.3.4/tcp/65535',
     '/ip6/::1/tcp/1',
@@ -170,19 +170,19 @@ test('addresses in bytes are those of the multiaddr package', (t) => {
   t.is(addressOf(Uint8Array.of(4, 1, 2, 3, 4, 7, 0, 1)), undefined)
 })
 
-test('tells a peer only addresses it can use', (t) => {
+test('sends a peer only addresses that it can use', (t) => {
   const listening = ['/ip4/127.0.0.1/tcp/1', '/ip4/192.168.1.5/tcp/1', '/ip4/1.2.3.4/tcp/1']
-  const told = (remote: string): string[] => addressesFor(reachOf(remote), listening)
-  t.deepEqual(told('/ip4/127.0.0.1/tcp/9'), listening)
-  t.deepEqual(told('/ip4/192.168.1.9/tcp/9'), listening.slice(1))
-  t.deepEqual(told('/ip4/8.8.8.8/tcp/9'), listening.slice(2))
+  const sent = (remote: string): string[] => addressesFor(reachOf(remote), listening)
+  t.deepEqual(sent('/ip4/127.0.0.1/tcp/9'), listening)
+  t.deepEqual(sent('/ip4/192.168.1.9/tcp/9'), listening.slice(1))
+  t.deepEqual(sent('/ip4/8.8.8.8/tcp/9'), listening.slice(2))
 })
 
-test('an address with an interface of this host is told on this host only', (t) => {
+test('an address with an interface of this host is sent on this host only', (t) => {
   const listening = ['/ip6zone/eth0/ip6/fe80::1/tcp/1', '/ip6/fd00::1/tcp/1']
-  const told = (remote: string): string[] => addressesFor(reachOf(remote), listening)
-  t.deepEqual(told('/ip6/::1/tcp/9'), listening)
-  t.deepEqual(told('/ip6zone/eth0/ip6/fe80::2/tcp/9'), listening.slice(1))
+  const sent = (remote: string): string[] => addressesFor(reachOf(remote), listening)
+  t.deepEqual(sent('/ip6/::1/tcp/9'), listening)
+  t.deepEqual(sent('/ip6zone/eth0/ip6/fe80::2/tcp/9'), listening.slice(1))
 })
 
 test('replaces a wildcard by the addresses of the interfaces', (t) => {

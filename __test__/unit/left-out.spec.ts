@@ -1,4 +1,4 @@
-/** Options in the place of the arguments that are left out in front of them. */
+/** Options in place of the omitted arguments before them. */
 import test from 'ava'
 import {
   AbortError,
@@ -12,7 +12,7 @@ import {
 } from '../../ts/errors.ts'
 import { fakeConnection } from '../support/fake-connection.ts'
 
-test('a read of everything takes its options alone', async (t) => {
+test('a read to the end takes its options alone', async (t) => {
   const { open, fake } = fakeConnection()
   const { stream, handle } = await open()
   const controller = new AbortController()
@@ -39,7 +39,7 @@ test('a raw stream is opened with options alone', async (t) => {
   })
 })
 
-test('options that do not exist are refused there too, and so is an object of a class', async (t) => {
+test('unknown options are refused there too, and so are class instances', async (t) => {
   const { connection, open } = fakeConnection()
   const { stream } = await open()
   const unknown: object = { max: 1 }

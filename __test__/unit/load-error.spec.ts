@@ -4,7 +4,7 @@ import test from 'ava'
 import { AddonError, addonError, PLATFORMS } from '../../ts/native/load-error.ts'
 import { ROOT } from '../support/cli.ts'
 
-/** As the generated binding throws it: the last that was tried first. */
+/** Builds an error as the generated binding throws it: the last candidate is the outermost. */
 function thrown(...messages: string[]): Error {
   const chain = messages.reduce<Error | undefined>(
     (cause, message) => new Error(message, { cause }),
@@ -16,7 +16,7 @@ function thrown(...messages: string[]): Error {
 const LOCAL = "Cannot find module './ferroswarm.linux-x64-gnu.node'\nRequire stack:\n- /app"
 const PACKAGE = "Cannot find module '@ferroswarm/native-linux-x64-gnu'\nRequire stack:\n- /app"
 
-test('an addon that is not installed is told in one sentence: platform, what was looked for, what to do', (t) => {
+test('a missing addon is reported in one sentence: platform, candidates, remedy', (t) => {
   const err = addonError(thrown(LOCAL, PACKAGE), 'linux-x64-gnu')
   t.true(err instanceof AddonError)
   t.is(err.code, 'ERR_ADDON')
@@ -28,13 +28,13 @@ test('an addon that is not installed is told in one sentence: platform, what was
   )
 })
 
-test('a platform without an addon is named beside those that have one', (t) => {
+test('a platform without an addon is named with those that have one', (t) => {
   const { message } = addonError(thrown('Unsupported OS: sunos, architecture: x64'), 'sunos-x64')
   t.regex(message, /^ferroswarm has no native addon for sunos-x64, only for linux-x64-gnu, /)
   t.notRegex(message, /\n/)
 })
 
-test('an addon that is there and broken is told with the reason', (t) => {
+test('a broken addon is reported with the reason', (t) => {
   const { message } = addonError(
     thrown('/app/ferroswarm.linux-x64-gnu.node: file too short\nmore', PACKAGE),
     'linux-x64-gnu'
@@ -45,7 +45,7 @@ test('an addon that is there and broken is told with the reason', (t) => {
   )
 })
 
-test('a system with an older glibc is told which it needs', (t) => {
+test('a system with an older glibc gets the required version', (t) => {
   const reason = "/lib64/libc.so.6: version `GLIBC_2.28' not found (required by /app/a.node)"
   const { message } = addonError(thrown(LOCAL, reason), 'linux-x64-gnu')
   t.regex(
@@ -54,6 +54,6 @@ test('a system with an older glibc is told which it needs', (t) => {
   )
 })
 
-test('the platforms it names are those of npm/', async (t) => {
+test('the named platforms are those of npm/', async (t) => {
   t.deepEqual([...PLATFORMS].sort(), (await readdir(join(ROOT, 'npm'))).sort())
 })

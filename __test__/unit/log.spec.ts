@@ -1,7 +1,7 @@
 import test from 'ava'
 import { isNamed, Log } from '../../ts/diagnostics/log.ts'
 
-test('DEBUG names namespaces as the package debug reads it', (t) => {
+test('DEBUG selects namespaces as in the debug package', (t) => {
   const name = 'ferroswarm:upgrade'
   for (const debug of [
     '*',
@@ -24,7 +24,7 @@ test('DEBUG names namespaces as the package debug reads it', (t) => {
   }
 })
 
-test('a log hears the levels that its logger has methods for', (t) => {
+test('a log enables the levels for which its logger has methods', (t) => {
   const log = new Log({ warn: () => {} }, '')
   t.deepEqual(
     (['error', 'warn', 'info', 'debug'] as const).filter((level) => log.hears(level)),
@@ -34,7 +34,7 @@ test('a log hears the levels that its logger has methods for', (t) => {
   t.is(new Log(undefined, 'ferroswarm:dial').levels, 15)
 })
 
-test('methods of a logger are called as its methods', (t) => {
+test('methods of a logger are called with the logger as this', (t) => {
   class Lines {
     lines: string[] = []
     info(line: string): void {

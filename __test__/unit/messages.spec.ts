@@ -12,7 +12,7 @@ import { prefixFormat, readPrefix } from '../../ts/io/framing.ts'
 import type { HotCalls } from '../../ts/native/addon.ts'
 import { fakeConnection, turn } from '../support/fake-connection.ts'
 
-/** A stream whose native side cuts messages of u32 lengths, as Rust does. */
+/** Opens a stream whose native side splits messages with u32 lengths, as Rust does. */
 async function framedStream() {
   const { fake, engine, open } = fakeConnection()
   const { stream, handle } = await open()
@@ -68,7 +68,7 @@ function framed(...messages: (string | Uint8Array)[]): Uint8Array {
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
 
-test('gives the messages that came together one by one, empty ones too', async (t) => {
+test('returns messages that arrived together one by one, empty ones too', async (t) => {
   const { fake, stream, handle } = await framedStream()
   const messages = stream.messages({ framing: 'fixed32' })
   fake.deliver(handle, framed('one', '', 'three'))
@@ -77,14 +77,14 @@ test('gives the messages that came together one by one, empty ones too', async (
   t.is(text(await messages.readMsg()), 'three')
 })
 
-test('a read that waits gets the message when its last byte comes', async (t) => {
+test('a pending read resolves when the last byte of the message arrives', async (t) => {
   const { fake, stream, handle } = await framedStream()
   const read = stream.messages({ framing: 'fixed32' }).readMsg()
   for (const byte of framed('slow')) fake.deliver(handle, [byte])
   t.is(text(await read), 'slow')
 })
 
-test('reads that wait are answered in their order', async (t) => {
+test('pending reads resolve in order', async (t) => {
   const { fake, stream, handle } = await framedStream()
   const messages = stream.messages({ framing: 'fixed32' })
   const reads = [messages.readMsg(), messages.readMsg(), messages.readMsg()]
@@ -93,7 +93,7 @@ test('reads that wait are answered in their order', async (t) => {
   t.deepEqual((await Promise.all(reads)).map(text), ['a', 'b', 'c'])
 })
 
-test('bytes that were read before the switch stay in order', async (t) => {
+test('bytes read before the switch to messages stay in order', async (t) => {
   const { fake, stream, handle } = await framedStream()
   const whole = framed('first', 'second', 'third')
   fake.deliver(handle, whole.subarray(0, 12))
@@ -106,7 +106,7 @@ test('bytes that were read before the switch stay in order', async (t) => {
   t.is(text(await messages.readMsg()), 'third')
 })
 
-test('puts together a message that is larger than a batch and a window', async (t) => {
+test('assembles a message that is larger than a batch and a window', async (t) => {
   const { fake, stream, handle } = await framedStream()
   const large = new Uint8Array(300_000).map((_, index) => index)
   const bytes = framed('before', large, 'after')
@@ -126,7 +126,7 @@ test('puts together a message that is larger than a batch and a window', async (
   t.is(text(after as Uint8Array), 'after')
 })
 
-test('hands batches to a callback, in memory of its own making', async (t) => {
+test('passes messages to a callback in batches, as they arrive', async (t) => {
   const { fake, stream, handle } = await framedStream()
   const seen: string[][] = []
   const done = stream.messages({ framing: 'fixed32' }).onBatch((batch) => {
@@ -140,7 +140,7 @@ test('hands batches to a callback, in memory of its own making', async (t) => {
   t.deepEqual(seen, [['a', 'b'], ['c']])
 })
 
-test('waits for the promise of a callback before the next batch', async (t) => {
+test('awaits the promise of a callback before the next batch', async (t) => {
   const { fake, stream, handle } = await framedStream()
   const order: string[] = []
   const done = stream.messages({ framing: 'fixed32' }).onBatch(async (batch) => {
@@ -165,7 +165,7 @@ test('an error of the callback ends the batches', async (t) => {
   await t.throwsAsync(done, { message: 'of the callback' })
 })
 
-test('an end of another stream, thrown by the callback, is no end of this one', async (t) => {
+test('an error of another stream, thrown by the callback, does not end this one', async (t) => {
   const elsewhere = new StreamClosedError('another stream was closed')
   const callbacks = {
     thrown: () => {
@@ -184,7 +184,7 @@ test('an end of another stream, thrown by the callback, is no end of this one', 
   }
 })
 
-test('messages that came with one that was read are not lost to a callback that throws', async (t) => {
+test('messages that arrived with one that was read are not lost to a callback that throws', async (t) => {
   const { fake, stream, handle } = await framedStream()
   const messages = stream.messages({ framing: 'fixed32' })
   fake.deliver(handle, framed('a', 'b', 'c', 'd'))
@@ -197,7 +197,7 @@ test('messages that came with one that was read are not lost to a callback that 
   t.is(text(await messages.readMsg()), 'd')
 })
 
-test('what is no bytes is no message', async (t) => {
+test('a message that is not bytes is refused', async (t) => {
   const { stream } = await framedStream()
   const messages = stream.messages({ framing: 'fixed32' })
   const message = 'text' as unknown as Uint8Array
@@ -205,7 +205,7 @@ test('what is no bytes is no message', async (t) => {
   t.throws(() => messages.sendMessage(message), { instanceOf: InvalidParametersError })
 })
 
-test('iteration ends at an end between messages, a read tells that it was clean', async (t) => {
+test('iteration ends at an end between messages, a read reports a clean close', async (t) => {
   const { fake, stream, handle } = await framedStream()
   const messages = stream.messages({ framing: 'fixed32' })
   fake.deliver(handle, framed('a', 'b'))
@@ -217,7 +217,7 @@ test('iteration ends at an end between messages, a read tells that it was clean'
   t.true((err.cause as IncompleteReadError).isCleanClose)
 })
 
-test('an end inside a prefix or a message is an error that says how much came', async (t) => {
+test('an end inside a prefix or a message is an error with the received bytes', async (t) => {
   const cut = async (bytes: number): Promise<Error> => {
     const { fake, stream, handle } = await framedStream()
     fake.deliver(handle, framed('message').subarray(0, bytes))
@@ -257,7 +257,7 @@ test('writes prefix and body side by side, small and large', async (t) => {
   t.deepEqual(Buffer.from(fake.stream(handle).sent), Buffer.from(framed('a', large, 'b')))
 })
 
-test('a second call gives the same messages and refuses other options', async (t) => {
+test('a second call returns the same messages and refuses other options', async (t) => {
   const { stream } = await framedStream()
   const messages = stream.messages({ framing: 'fixed32', maxMessageBytes: 10 })
   t.is(stream.messages(), messages)
@@ -277,7 +277,7 @@ test('our own closeRead ends an iteration and rejects a read', async (t) => {
 })
 
 // A113
-test('a stream that always has messages leaves the event loop to others', async (t) => {
+test('a stream that always has messages does not starve the event loop', async (t) => {
   const { engine, open } = fakeConnection()
   const { stream } = await open()
   const hot = engine.hot as { -readonly [name in keyof HotCalls]: HotCalls[name] }
@@ -296,6 +296,6 @@ test('a stream that always has messages leaves the event loop to others', async 
   }
   setImmediate(count)
   await stream.messages().onBatch(() => {})
-  // 4,096 messages a batch, about 16,000 a turn.
+  // 4,096 messages per batch, about 16,000 per turn.
   t.true(turns > 40, `${turns} turns`)
 })

@@ -1,4 +1,4 @@
-/** The proposing side against remotes that answer well, badly, late and not at all. */
+/** The proposing side against remotes that answer correctly, incorrectly, late and not at all. */
 import { mock } from 'node:test'
 import test, { type ExecutionContext } from 'ava'
 import {
@@ -22,14 +22,14 @@ const HEADER = '/multistream/1.0.0'
 
 const client = new MultiselectClient()
 
-/** Our end, and a remote that has already said everything it will ever say. */
+/** Creates our end, and a remote that has already sent all of its lines. */
 function remoteSays(...lines: readonly string[]) {
   const [near, far] = bytePipe()
   for (const line of lines) near.deliver(encodeLine(line))
   return { near, far, communicator: new MultiselectCommunicator(near) }
 }
 
-/** What the remote has received, in lines. */
+/** Resolves to `count` lines that the remote has received. */
 async function received(far: PipeEnd, count: number): Promise<string[]> {
   const communicator = new MultiselectCommunicator(far)
   const lines: string[] = []
@@ -37,15 +37,15 @@ async function received(far: PipeEnd, count: number): Promise<string[]> {
   return lines
 }
 
-/** The whole chain above a `MultiselectClientError`. */
+/** Asserts the whole class chain of a `MultiselectClientError`. */
 function isClientError(t: ExecutionContext, error: unknown): void {
   t.true(error instanceof MultiselectClientError, String(error))
   t.true(error instanceof MultiselectError)
   t.true(error instanceof Libp2pError)
 }
 
-// M3, M9. Serial: the timers of the process are its own while it runs.
-test.serial('a negotiation has 10 s unless it is given another time', async (t) => {
+// M3, M9. Serial: it mocks the timers of the process.
+test.serial('the timeout of a negotiation defaults to 10 s', async (t) => {
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
   let ended: unknown
@@ -62,7 +62,7 @@ test.serial('a negotiation has 10 s unless it is given another time', async (t) 
 
 // M1
 for (const fragment of [1, 1_000]) {
-  test(`agrees with a listener in reads of ${fragment} and ten echoes pass`, async (t) => {
+  test(`negotiates with a listener in reads of ${fragment}, and ten echoes pass`, async (t) => {
     const [near, far] = bytePipe()
     near.fragment = fragment
     far.fragment = fragment
@@ -82,7 +82,7 @@ for (const fragment of [1, 1_000]) {
 }
 
 // M2, go 164
-test('takes the first of its own order that the listener serves', async (t) => {
+test('selects the first protocol in its own order that the listener serves', async (t) => {
   for (const [proposed, expected] of [
     [['/a', '/b', '/c'], '/b'],
     [['/c', '/b'], '/c']
@@ -100,7 +100,7 @@ test('takes the first of its own order that the listener serves', async (t) => {
   }
 })
 
-test('sends the header and the first proposal in one write, and waits for nothing before it', async (t) => {
+test('sends the header and the first proposal in one write, without waiting for the remote', async (t) => {
   const { near, communicator } = remoteSays()
   const selection = client.selectOneOf(['/a', '/b'], communicator)
   await new Promise(setImmediate)
@@ -111,7 +111,7 @@ test('sends the header and the first proposal in one write, and waits for nothin
   t.is(await selection, '/a')
 })
 
-test('leaves the bytes behind the agreement to the next layer', async (t) => {
+test('leaves the bytes after the agreement to the next layer', async (t) => {
   const { near, communicator } = remoteSays(HEADER, 'na', '/b')
   near.deliver('\x03ls\nnext layer')
   t.is(await client.selectOneOf(['/a', '/b'], communicator), '/b')
@@ -119,7 +119,7 @@ test('leaves the bytes behind the agreement to the next layer', async (t) => {
 })
 
 // M2, A017, go 164
-test('UnsupportedProtocolError names everything that was refused', async (t) => {
+test('UnsupportedProtocolError names every refused protocol', async (t) => {
   for (const protocols of [['/a', '/b'], []]) {
     const { communicator } = remoteSays(HEADER, 'na', 'na', 'na')
     const error = await t.throwsAsync(client.selectOneOf(protocols, communicator), {
@@ -132,7 +132,7 @@ test('UnsupportedProtocolError names everything that was refused', async (t) => 
 })
 
 // A016
-test('another answer ends the selection: nothing else is proposed', async (t) => {
+test('an unexpected answer ends the selection without further proposals', async (t) => {
   for (const answer of ['/b', '/A', '/a/', '', 'ls', '\0']) {
     const { far, communicator } = remoteSays(HEADER, answer, '/b')
     const error = await t.throwsAsync(client.selectOneOf(['/a', '/b'], communicator))
@@ -162,7 +162,7 @@ test('another version of multistream-select is an error', async (t) => {
 })
 
 // M8
-test('a remote that begins from the start instead of answering is followed once', async (t) => {
+test('a remote that restarts instead of answering is followed once', async (t) => {
   const once = remoteSays(HEADER, 'na', HEADER, HEADER, '/b')
   t.is(await client.selectOneOf(['/a', '/b'], once.communicator), '/b')
   t.deepEqual(await received(once.far, 5), [HEADER, '/a', '/b', HEADER, '/b'])
@@ -174,7 +174,7 @@ test('a remote that begins from the start instead of answering is followed once'
 })
 
 // M1, M2
-test('handshakes and tries one protocol at a time', async (t) => {
+test('handshakes, then tries one protocol at a time', async (t) => {
   const { far, communicator } = remoteSays(HEADER, 'na', '/b')
   await client.handshake(communicator)
   const refused = await t.throwsAsync(client.trySelect(communicator, '/a'), {
@@ -197,23 +197,23 @@ const CALLS: Readonly<Record<string, Call>> = {
 
 for (const [name, call] of Object.entries(CALLS)) {
   // M3, M9
-  test(`${name}: a remote that says nothing is a timeout`, async (t) => {
-    for (const said of name === 'selectOneOf' ? [[], [HEADER]] : [[]]) {
-      const { communicator } = remoteSays(...said)
+  test(`${name}: a silent remote is a timeout`, async (t) => {
+    for (const lines of name === 'selectOneOf' ? [[], [HEADER]] : [[]]) {
+      const { communicator } = remoteSays(...lines)
       const error = await t.throwsAsync(call(communicator, { timeout: 5 }), { code: 'ERR_TIMEOUT' })
       isClientError(t, error)
       t.true(error?.cause instanceof TimeoutError)
     }
   })
 
-  test(`${name}: a carrier that knows no signal cannot hold the caller`, async (t) => {
+  test(`${name}: a carrier that ignores the signal cannot delay the caller`, async (t) => {
     const { near, communicator } = remoteSays()
     near.read = () => new Promise(() => {})
     const error = await t.throwsAsync(call(communicator, { timeout: 5 }), { code: 'ERR_TIMEOUT' })
     isClientError(t, error)
   })
 
-  test(`${name}: the caller's abort is an AbortError, before and while it waits`, async (t) => {
+  test(`${name}: the caller's abort is an AbortError, before and during the wait`, async (t) => {
     const reason = new Error('no longer wanted')
     const { near, communicator } = remoteSays()
     const early = call(communicator, { signal: AbortSignal.abort(reason) })
@@ -227,7 +227,7 @@ for (const [name, call] of Object.entries(CALLS)) {
   })
 
   // A018
-  test(`${name}: the end, a cut wire and a broken line are communicator errors behind it`, async (t) => {
+  test(`${name}: the end, an I/O error and a malformed line have a communicator error as the cause`, async (t) => {
     const broken = (prepare: (near: PipeEnd) => void) => {
       const { near, communicator } = remoteSays()
       prepare(near)
@@ -255,7 +255,7 @@ for (const [name, call] of Object.entries(CALLS)) {
 }
 
 // A018
-test('a remote that ends behind its header ends the selection', async (t) => {
+test('a remote that ends after its header ends the selection', async (t) => {
   const { near, communicator } = remoteSays(HEADER)
   near.end()
   const error = await t.throwsAsync(client.selectOneOf(['/a', '/b'], communicator))
@@ -275,7 +275,7 @@ test('text that is not UTF-8 and lines over 1,024 bytes are typed errors', async
 })
 
 // M4
-test('asks a listener for its list, which names no predicate and nothing that is not served', async (t) => {
+test('queries a listener for its list, which has the served names and no predicates', async (t) => {
   const [near, far] = bytePipe()
   const listener = new Multiselect<number>([
     ['/b', 1],
@@ -285,7 +285,7 @@ test('asks a listener for its list, which names no predicate and nothing that is
   const negotiated = listener.negotiate(new MultiselectCommunicator(far))
   const communicator = new MultiselectCommunicator(near)
   t.deepEqual(await client.queryMultistreamCommand(communicator), ['/b', '/a'])
-  // The negotiation goes on behind the list.
+  // The negotiation continues after the list.
   t.is(await client.trySelect(communicator, '/a'), '/a')
   t.deepEqual(await negotiated, ['/a', 3])
 })
@@ -301,7 +301,7 @@ test('an unknown command is an error, and so is a remote that does not list', as
   isClientError(t, error)
 })
 
-test('what is no protocol name and no timeout is refused before anything is sent', (t) => {
+test('invalid protocol names and timeouts are refused before anything is sent', (t) => {
   const { near, communicator } = remoteSays()
   for (const name of ['', '/a\n', 'na', 'ls', HEADER, 'x'.repeat(1_024), '/\ud800', 7]) {
     const names = ['/a', name as string]

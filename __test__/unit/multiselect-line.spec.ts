@@ -1,4 +1,4 @@
-/** The lines of multistream-select in TypeScript, by the vectors that the Rust tests read too. */
+/** The lines of multistream-select in TypeScript, tested with the vectors of the Rust tests. */
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import fc from 'fast-check'
@@ -28,7 +28,7 @@ function vectors(kind: string): Vector[] {
     })
 }
 
-/** A communicator that receives these bytes and then the end, and what is left of them. */
+/** Creates a communicator that receives these bytes, then the end, and the pipe end with the unread bytes. */
 function receiving(bytes: Uint8Array, fragment = 1) {
   const end = new PipeEnd()
   end.fragment = fragment
@@ -39,7 +39,7 @@ function receiving(bytes: Uint8Array, fragment = 1) {
 
 const namesOf = (text: string): string[] => text.split(',').filter((name) => name.length > 0)
 
-test('writes and reads every known line, and nothing behind it', async (t) => {
+test('writes and reads every known line, and nothing after it', async (t) => {
   t.true(vectors('line').length >= 9)
   for (const { text, bytes } of vectors('line')) {
     t.deepEqual(Buffer.from(encodeLine(text)), bytes, text)
@@ -64,7 +64,7 @@ test('writes lists as the specification nests them, and reads them nested and fl
 })
 
 // A001, A002, A003, A004, A005, A022, M10
-test('refuses every known line that is none, and says why', async (t) => {
+test('refuses every known invalid line, with the reason', async (t) => {
   const reasons: Record<string, RegExp> = {
     'no-newline': /without newline/,
     'too-long': /exceeds/,
@@ -88,7 +88,7 @@ test('refuses a line over 1,024 bytes before it is read', async (t) => {
   t.is(end.unread.length, 1_025)
 })
 
-test('reads back any line and any list it can write, whatever the fragments', async (t) => {
+test('reads back any line and any list that it can write, in any fragments', async (t) => {
   const name = fc
     .string({ minLength: 1, maxLength: 300, unit: 'grapheme' })
     .filter((text) => !text.includes('\n') && text.isWellFormed() && encodes(text))
@@ -104,7 +104,7 @@ test('reads back any line and any list it can write, whatever the fragments', as
   )
 })
 
-test('survives any bytes: a line, a list, or the error that says why not', async (t) => {
+test('any bytes are a line, a list, or a MultiselectCommunicatorError', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), fc.boolean(), async (bytes, list) => {
       const { communicator } = receiving(bytes)
@@ -117,7 +117,7 @@ test('survives any bytes: a line, a list, or the error that says why not', async
   )
 })
 
-test('writes no text that is not one line of UTF-8', async (t) => {
+test('refuses to write text that is not one line of UTF-8', async (t) => {
   const communicator = new MultiselectCommunicator(new PipeEnd())
   for (const text of ['/a\n/b', '/\ud800', 'x'.repeat(1_024), '\u00fc'.repeat(512)]) {
     await t.throwsAsync(communicator.write(text), { instanceOf: MultiselectCommunicatorError })

@@ -16,14 +16,14 @@ import { bytePipe, type PipeEnd } from '../support/byte-pipe.ts'
 
 const HEADER = '/multistream/1.0.0'
 
-/** Our end, and a dialer that has already said everything it will ever say. */
+/** Creates our end, and a dialer that has already sent all of its lines. */
 function dialerSays(...lines: readonly string[]) {
   const [near, far] = bytePipe()
   for (const line of lines) near.deliver(encodeLine(line))
   return { near, far, communicator: new MultiselectCommunicator(near) }
 }
 
-/** Everything that was sent, in one piece. */
+/** Returns all bytes sent, concatenated. */
 function sent(near: PipeEnd): string {
   return Buffer.concat(near.writes).toString('latin1')
 }
@@ -32,7 +32,7 @@ function bytesOf(...lines: readonly string[]): string {
   return Buffer.concat(lines.map(encodeLine)).toString('latin1')
 }
 
-/** A `MultiselectError` of the listener's. */
+/** Asserts a `MultiselectError` of the listener's. */
 function isListenerError(t: ExecutionContext, error: unknown): void {
   t.true(error instanceof MultiselectError, String(error))
   t.false(error instanceof MultiselectClientError)
@@ -40,7 +40,7 @@ function isListenerError(t: ExecutionContext, error: unknown): void {
 }
 
 // M6, M7
-test('the table keeps its order, and adding again replaces and moves to the end', async (t) => {
+test('the table keeps its order, and adding a name again replaces its handler and moves it to the end', async (t) => {
   const predicate = (): boolean => true
   const table = new Multiselect<string>(
     new Map([
@@ -67,7 +67,7 @@ test('the table keeps its order, and adding again replaces and moves to the end'
   t.is(sent(near), bytesOf(HEADER, 'na', 'na', '/a'))
 })
 
-test('refuses what cannot be a protocol name', (t) => {
+test('refuses invalid protocol names', (t) => {
   const table = new Multiselect<number>()
   for (const name of ['', 'a\nb', 'na', 'ls', HEADER, 'x'.repeat(1_024), undefined]) {
     t.throws(() => table.addHandler(name as string, 1), { instanceOf: InvalidParametersError })
@@ -77,32 +77,32 @@ test('refuses what cannot be a protocol name', (t) => {
 })
 
 // go 164
-test('names win over predicates, and predicates are asked in their order', async (t) => {
-  const asked: string[] = []
-  const asks = (name: string, answer: boolean) => (protocol: string) => {
-    asked.push(`${name} ${protocol}`)
+test('names take precedence over predicates, which are called in order', async (t) => {
+  const called: string[] = []
+  const recording = (name: string, answer: boolean) => (protocol: string) => {
+    called.push(`${name} ${protocol}`)
     return answer
   }
   const table = new Multiselect<string>([
-    [asks('first', false), 'first'],
-    [asks('second', true), 'second'],
-    [asks('third', true), 'third'],
+    [recording('first', false), 'first'],
+    [recording('second', true), 'second'],
+    [recording('third', true), 'third'],
     ['/a', 'name']
   ])
   t.deepEqual(await table.negotiate(dialerSays(HEADER, '/a').communicator), ['/a', 'name'])
-  t.deepEqual(asked, [])
+  t.deepEqual(called, [])
   t.deepEqual(await table.negotiate(dialerSays(HEADER, '/b').communicator), ['/b', 'second'])
-  t.deepEqual(asked, ['first /b', 'second /b'])
+  t.deepEqual(called, ['first /b', 'second /b'])
 })
 
-test('asks no predicate about what is no name', async (t) => {
+test('calls no predicate with an invalid name', async (t) => {
   const table = new Multiselect<string>([[() => true, 'any']])
   const { near, communicator } = dialerSays(HEADER, '', HEADER, 'na', '/b')
   t.deepEqual(await table.negotiate(communicator), ['/b', 'any'])
   t.is(sent(near), bytesOf(HEADER, 'na', 'na', 'na', '/b'))
 })
 
-test('a predicate that throws or answers with a promise fails the negotiation with that cause', async (t) => {
+test('a predicate that throws or returns a promise fails the negotiation with that cause', async (t) => {
   const broken = new Error('broken')
   const throws = (): boolean => {
     throw broken
@@ -119,7 +119,7 @@ test('a predicate that throws or answers with a promise fails the negotiation wi
   }
 })
 
-test('leaves the bytes behind the agreement to the next layer', async (t) => {
+test('leaves the bytes after the agreement to the next layer', async (t) => {
   const { near, communicator } = dialerSays(HEADER, '/a')
   near.deliver('next layer')
   await new Multiselect([['/a', 1]]).negotiate(communicator)
@@ -153,7 +153,7 @@ test('answers 32 proposals and no more', async (t) => {
 })
 
 // M3, M9
-test('a dialer that says nothing is a timeout, before and behind the handshake', async (t) => {
+test('a silent dialer is a timeout, before and after the handshake', async (t) => {
   const table = new Multiselect([['/a', 1]])
   const calls = [
     () => table.handshake(dialerSays().communicator, { timeout: 5 }),
@@ -187,7 +187,7 @@ test('another version of multistream-select is an error', async (t) => {
 })
 
 // M10
-test('every failure of the lines is the cause of a MultiselectError', async (t) => {
+test('every communicator failure is the cause of a MultiselectError', async (t) => {
   const faults: ((near: PipeEnd) => void)[] = [
     (near) => near.end(),
     (near) => near.deliver(Buffer.from('\x03/\xff\n', 'latin1')),
@@ -210,11 +210,11 @@ test('every failure of the lines is the cause of a MultiselectError', async (t) 
 })
 
 // go 166
-test('a dialer that sends its message and goes is served', async (t) => {
+test('a dialer that sends its message and closes is served', async (t) => {
   const { near, communicator } = dialerSays(HEADER, '/a')
   near.deliver('message')
   near.end()
-  // Only the header still finds somebody.
+  // Only the header can still be written.
   near.writesLeft = 1
   t.deepEqual(await new Multiselect([['/a', 1]]).negotiate(communicator), ['/a', 1])
   t.is(Buffer.from(await near.read()).toString(), 'message')

@@ -1,4 +1,4 @@
-/** The tables that Rust and TypeScript both keep, and those of the documents. */
+/** Compares the tables kept by both Rust and TypeScript, and those of the documents. */
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import { DEFAULT_LIMITS, Direction, StreamState } from '../../ts/constants.ts'
@@ -12,7 +12,7 @@ import * as record from '../../ts/native/record.ts'
 
 type Numbers = Readonly<Record<string, number>>
 
-/** Complete: the compiler asks for each call. */
+/** Complete: the compiler requires every call. */
 const CALLS: Readonly<Record<Exclude<keyof HotCalls, 'attachment'>, true>> = {
   drain: true,
   open: true,
@@ -41,16 +41,16 @@ const CALLS: Readonly<Record<Exclude<keyof HotCalls, 'attachment'>, true>> = {
   hold: true
 }
 
-/** Each table of Rust: the same of TypeScript, and what TypeScript calls a name of Rust. */
+/** For each table of Rust: that of TypeScript, and the conversion from Rust names to TypeScript names. */
 const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => string]>> = {
   errors: [ERROR_CODES, same],
   kinds: [record.RecordKind, camel],
   flags: [constants(record, /^FLAG_/), same],
-  taken: [record.Taken, behind('TAKEN_')],
-  orders: [Order, behind('ORDER_')],
-  framings: [record.Framing, behind('FRAMING_')],
+  taken: [record.Taken, withoutPrefix('TAKEN_')],
+  orders: [Order, withoutPrefix('ORDER_')],
+  framings: [record.Framing, withoutPrefix('FRAMING_')],
   facts: [DiagnosticCode, lowerFirst],
-  states: [StreamState, screaming],
+  states: [StreamState, upperSnake],
   levels: [LEVEL_BITS, lowerFirst],
   directions: [{ Inbound: Direction.Inbound, Outbound: Direction.Outbound }, same],
   counters: [Object.fromEntries(COUNTER_NAMES.map((name, index) => [name, index])), camel],
@@ -64,7 +64,7 @@ const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => strin
   ]
 }
 
-/** Tables of documents: the page, and a row with the number and the name. */
+/** Tables of documents: the page, and a pattern of a row with its number and name. */
 const DOCUMENTED: Readonly<Record<string, readonly [page: string, row: RegExp]>> = {
   kinds: ['boundary.md', /^\| (?<number>\d+) \| (?<name>\w+) \|/gm],
   facts: ['diagnostics.md', /^\| (?<number>\d+) \| `(?<name>\w+)` \|/gm],
@@ -90,7 +90,7 @@ for (const [table, [page, row]] of Object.entries(DOCUMENTED)) {
   })
 }
 
-test('the hot calls are those that TypeScript declares and docs/boundary.md describes', (t) => {
+test('the hot calls are those declared by TypeScript and described in docs/boundary.md', (t) => {
   const calls = Object.keys(native.nativeTables().calls ?? {}).sort()
   t.deepEqual(calls, Object.keys(CALLS).sort())
   const page = document('boundary.md')
@@ -109,7 +109,7 @@ function document(page: string): string {
   return readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8')
 }
 
-/** The numbers that a module exports under such names. */
+/** Returns the numbers that a module exports under matching names. */
 function constants(module: object, names: RegExp): Numbers {
   return Object.fromEntries(Object.entries(module).filter(([name]) => names.test(name)))
 }
@@ -118,21 +118,21 @@ function same(name: string): string {
   return name
 }
 
-/** `STREAM_OPENED` and `bytes_read` as `streamOpened` and `bytesRead`. */
+/** Converts `STREAM_OPENED` and `bytes_read` to `streamOpened` and `bytesRead`. */
 function camel(name: string): string {
   return name.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
 }
 
-function behind(prefix: string): (name: string) => string {
+function withoutPrefix(prefix: string): (name: string) => string {
   return (name) => camel(name.slice(prefix.length))
 }
 
-/** `AcceptFailed` as `acceptFailed`. */
+/** Converts `AcceptFailed` to `acceptFailed`. */
 function lowerFirst(name: string): string {
   return name.charAt(0).toLowerCase() + name.slice(1)
 }
 
-/** `CloseRead` as `CLOSE_READ`. */
-function screaming(name: string): string {
+/** Converts `CloseRead` to `CLOSE_READ`. */
+function upperSnake(name: string): string {
   return name.replace(/\B[A-Z]/g, '_$&').toUpperCase()
 }

@@ -7,13 +7,13 @@ import {
 } from '../../ts/swarm/notifiee.ts'
 
 test('a bundle has the callbacks it was given and no others', (t) => {
-  const bundle = new NotifyBundle({ connected: () => 'told' })
-  t.is(bundle.connected?.(undefined as never, undefined as never), 'told')
+  const bundle = new NotifyBundle({ connected: () => 'called' })
+  t.is(bundle.connected?.(undefined as never, undefined as never), 'called')
   t.is(bundle.disconnected, undefined)
   t.is(new NotifyBundle().listen, undefined)
 })
 
-test('the noop notifiee answers everything with nothing', (t) => {
+test('every callback of the noop notifiee returns undefined', (t) => {
   const names = [
     'listen',
     'listenClose',
@@ -29,11 +29,11 @@ test('the noop notifiee answers everything with nothing', (t) => {
   t.true(globalNoopNotifiee instanceof NoopNotifiee)
 })
 
-test('tells each one in turn, and what one does wrong harms no other', async (t) => {
+test('notifies each notifiee in turn, and isolates failures', async (t) => {
   const errors: unknown[] = []
   const notifiees = new Notifiees((err) => errors.push(err))
-  const told: string[] = []
-  const last = { connected: () => told.push('last') }
+  const notified: string[] = []
+  const last = { connected: () => notified.push('last') }
   notifiees.add({
     connected: () => {
       throw new Error('thrown')
@@ -46,7 +46,7 @@ test('tells each one in turn, and what one does wrong harms no other', async (t)
   notifiees.tell(undefined as never, 'connected', undefined as never)
   await null
   await null
-  t.deepEqual(told, ['last'])
+  t.deepEqual(notified, ['last'])
   t.deepEqual(
     errors.map((err) => (err as Error).message),
     ['thrown', 'rejected']

@@ -7,7 +7,7 @@ import { ERROR_CODES, UnsupportedProtocolError } from '../../ts/errors.ts'
 import { FLAG_CONNECTION_LOST, FLAG_REMOTE, RecordKind } from '../../ts/native/record.ts'
 import { CONNECTION_HANDLE, fakeConnection, turn } from '../support/fake-connection.ts'
 
-/** Three connections to one peer; the table has the first two, a dial brings the third. */
+/** Creates three connections to one peer: two in the table, the third from a dial. */
 function setUp() {
   const [first, second, third] = [fakeConnection(), fakeConnection(), fakeConnection()]
   const peer = first.connection.remotePeer.toString()
@@ -28,7 +28,7 @@ function setUp() {
 
 type Fake = ReturnType<typeof fakeConnection>
 
-function settle({ fake }: Fake): void {
+function negotiate({ fake }: Fake): void {
   fake.put(RecordKind.streamNegotiated, 1, 2)
   fake.ring()
 }
@@ -39,48 +39,48 @@ function lose({ fake }: Fake, code = 0, flags = FLAG_REMOTE | FLAG_CONNECTION_LO
   fake.ring()
 }
 
-test('goes on with the next connection when the one chosen ends during the negotiation', async (t) => {
+test('tries the next connection if the selected one ends during the negotiation', async (t) => {
   const { first, second, open, dials } = setUp()
   const opening = open()
   lose(first)
   await turn()
-  settle(second)
+  negotiate(second)
   t.is((await opening).connection, second.connection)
   t.deepEqual(dials, [])
 })
 
-test('dials when every connection ends during the negotiation, though they are listed yet', async (t) => {
+test('dials if every connection ends during the negotiation, even while they are still listed', async (t) => {
   const { first, second, third, open, dials } = setUp()
   const opening = open()
   lose(first)
   await turn()
   lose(second)
   await turn()
-  settle(third)
+  negotiate(third)
   t.is((await opening).connection, third.connection)
   t.deepEqual(dials, [{ force: true }])
 })
 
-test('goes on when the peer refuses the stream because it is going away', async (t) => {
+test('tries the next connection if the peer refuses the stream because it is going away', async (t) => {
   const { first, second, open } = setUp()
   const opening = open()
   lose(first, StreamErrorCode.Shutdown, FLAG_REMOTE)
   await turn()
-  settle(second)
+  negotiate(second)
   t.is((await opening).connection, second.connection)
 })
 
-test('leaves out a connection whose peer takes no more streams', async (t) => {
+test('skips a connection whose peer accepts no more streams', async (t) => {
   const { first, second, table, peer, open } = setUp()
   first.fake.put(RecordKind.connectionGoingAway, CONNECTION_HANDLE, 0)
   first.fake.ring()
   t.deepEqual(table.ranked(peer), [second.connection])
   const opening = open()
-  settle(second)
+  negotiate(second)
   t.is((await opening).connection, second.connection)
 })
 
-test('passes on what no other connection would mend', async (t) => {
+test('rejects with errors that another connection would not fix', async (t) => {
   const { first, open, dials } = setUp()
   const opening = open()
   first.fake.put(RecordKind.streamNegotiated, 1, 0, ERROR_CODES.ERR_UNSUPPORTED_PROTOCOL)
@@ -94,7 +94,7 @@ test('dials at once with force', async (t) => {
   const { third, open, dials } = setUp()
   const opening = open({ force: true })
   await turn()
-  settle(third)
+  negotiate(third)
   t.is((await opening).connection, third.connection)
   t.deepEqual(dials, [{ force: true }])
 })

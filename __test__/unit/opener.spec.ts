@@ -1,4 +1,4 @@
-/** The core of a connection over an opener that is not native: everything but the bytes of its streams. */
+/** The core of a connection over an opener that is not native: everything except stream data. */
 import test from 'ava'
 import { ConnectionCore } from '../../ts/connection/core.ts'
 import type { ConnectionFacts } from '../../ts/connection/facts.ts'
@@ -40,7 +40,7 @@ const COUNTERS = {
   roundTripMs: undefined
 }
 
-/** Opens what the test says, and notes the calls. */
+/** Opens streams as a test decides, and records the calls. */
 class FakeOpener implements Opener {
   readonly calls: string[] = []
   /** Returned by the next `open`. */
@@ -107,7 +107,7 @@ function setUp() {
   return { ...rest, opener, core, connection: core.connection }
 }
 
-test('has the facts and the figures that its opener gives', (t) => {
+test('has the facts and the counters of its opener', (t) => {
   const { connection } = setUp()
   t.is(connection.remotePeer.toString(), FACTS.remotePeer)
   t.is(connection.direction, 'inbound')
@@ -118,8 +118,8 @@ test('has the facts and the figures that its opener gives', (t) => {
   t.deepEqual(connection.counters(), COUNTERS)
 })
 
-test('lists streams that its opener opens, and tells of them', async (t) => {
-  const { connection, opener, told } = setUp()
+test('lists streams of its opener, and notifies of them', async (t) => {
+  const { connection, opener, notified } = setUp()
   const named = await connection.newStream('/a')
   const raw = await connection.newStream()
   t.deepEqual(opener.calls, ['open /a', 'open '])
@@ -127,12 +127,12 @@ test('lists streams that its opener opens, and tells of them', async (t) => {
   t.is(named.connection, connection)
   t.deepEqual(connection.streams, [named, raw])
   t.deepEqual(
-    told.map((line) => line.replace(/ \d+-/, ' ')),
+    notified.map((line) => line.replace(/ \d+-/, ' ')),
     ['openedStream 1', 'openedStream 2']
   )
 })
 
-test('waits for a pending negotiation, and rejects where its opener cannot open', async (t) => {
+test('awaits a pending negotiation, and rejects if its opener fails', async (t) => {
   const { connection, engine, opener } = setUp()
   opener.isPending = true
   const pending = connection.newStream(['/a', '/b'])
@@ -143,7 +143,7 @@ test('waits for a pending negotiation, and rejects where its opener cannot open'
   await t.throwsAsync(connection.newStream('/a'), { is: opener.refusal })
 })
 
-test('hands out inbound streams, and opens none once the remote goes away', async (t) => {
+test("dispatches inbound streams, and opens none after the remote's GoAway", async (t) => {
   const { connection, inbound, opener } = setUp()
   opener.owner.streamOpened(opener.stream('inbound', ['/in']), 1)
   t.deepEqual(inbound, connection.streams)
@@ -153,8 +153,8 @@ test('hands out inbound streams, and opens none once the remote goes away', asyn
   t.deepEqual(opener.calls, [])
 })
 
-test('closes through its opener once, and ends with the reason that comes of it', async (t) => {
-  const { connection, opener, told } = setUp()
+test('closes through its opener once, and ends with the reason of the opener', async (t) => {
+  const { connection, opener, notified } = setUp()
   let detail: unknown
   connection.addEventListener('close', (event) => {
     detail = event.detail
@@ -171,7 +171,7 @@ test('closes through its opener once, and ends with the reason that comes of it'
   await turn()
   t.is(connection.closeReason, reason)
   t.is(detail, reason)
-  t.deepEqual(told, ['disconnected'])
+  t.deepEqual(notified, ['disconnected'])
   const err = await t.throwsAsync(connection.newStream('/a'), { instanceOf: ConnectionClosedError })
   t.is(err.cause, error)
   t.is(err.closeCode, 7)

@@ -67,7 +67,7 @@ for (const [given, reason] of refusals) {
   })
 }
 
-test('what can be listened on only is not dialled', (t) => {
+test('addresses that can only be listened on are not dialled', (t) => {
   for (const [given, part] of [
     ['/ip4/0.0.0.0/tcp/1', '/ip4/0.0.0.0'],
     ['/ip6/::/tcp/1', '/ip6/::'],
@@ -79,7 +79,7 @@ test('what can be listened on only is not dialled', (t) => {
   }
 })
 
-test('refuses what is no address', (t) => {
+test('refuses invalid addresses', (t) => {
   const bad = [
     '',
     '/',
@@ -94,7 +94,7 @@ test('refuses what is no address', (t) => {
   }
 })
 
-test('an IPv4 host that is written as a mapped IPv6 address has one spelling', (t) => {
+test('an IPv4-mapped IPv6 address is normalised to IPv4', (t) => {
   for (const given of [
     '/ip6/::ffff:10.0.0.1/tcp/9',
     '/ip6/::ffff:a00:1/tcp/9',
@@ -124,7 +124,7 @@ test('every address is spelt as @multiformats/multiaddr spells it', (t) => {
   )
 })
 
-test('names the transport of an address, whatever its names are', (t) => {
+test('names the transport of an address, regardless of host names in it', (t) => {
   const cases = [
     [HOST, 'tcp'],
     [`${HOST}/ws`, 'ws'],

@@ -12,7 +12,7 @@ interface Source {
   end(): void
 }
 
-/** Every kind of reader there is. */
+/** Every kind of reader. */
 const SOURCES: Readonly<Record<string, () => Promise<Source>>> = {
   Stream: async () => {
     const { fake, open } = fakeConnection()
@@ -50,7 +50,7 @@ const text = (bytes: Uint8Array | undefined): string | undefined =>
   bytes === undefined ? undefined : Buffer.from(bytes).toString()
 
 for (const [name, make] of Object.entries(SOURCES)) {
-  test(`some and all of what a ${name} reads is told in the same words`, async (t) => {
+  test(`readSome and readAll have the same results on a ${name}`, async (t) => {
     const some = await make()
     some.send('abc')
     t.is(text(await readSome(some.reader, { max: 2 })), 'ab')
@@ -68,7 +68,7 @@ for (const [name, make] of Object.entries(SOURCES)) {
     t.is((await readAll(all.reader)).length, 0)
   })
 
-  test(`a read of all from a ${name} that is too much or aborted loses nothing`, async (t) => {
+  test(`readAll on a ${name} that exceeds its limit or is aborted loses nothing`, async (t) => {
     const source = await make()
     source.send('abcdef')
     await t.throwsAsync(readAll(source.reader, { maxBytes: 5 }), {
@@ -84,7 +84,7 @@ for (const [name, make] of Object.entries(SOURCES)) {
   })
 }
 
-test('what is no reader, no size and no option is refused at the call', (t) => {
+test('invalid readers, sizes and options are refused at the call', (t) => {
   const { reader } = { reader: fromDuplex(new PassThrough()) }
   t.throws(() => readSome({} as never), { instanceOf: InvalidParametersError })
   t.throws(() => readAll(undefined as never), { instanceOf: InvalidParametersError })

@@ -13,28 +13,28 @@ import { pattern } from '../support/pair.ts'
 import { bytesOf, type End, pieces, ScriptedCarrier } from '../support/readers.ts'
 
 // I9
-test('ten thousand fragments of one byte are one read', async (t) => {
+test('joins ten thousand fragments of one byte', async (t) => {
   const sent = pattern(10_000)
   const reader = new ScriptedCarrier(pieces(sent, 1))
   t.deepEqual(Buffer.from(await readExactly(reader, 10_000)), Buffer.from(sent))
 })
 
-test('no more is asked for than is missing', async (t) => {
+test('requests no more than is missing', async (t) => {
   const reader = new ScriptedCarrier([bytesOf('abc'), bytesOf('defgh')])
   t.is(Buffer.from(await readExactly(reader, 5)).toString(), 'abcde')
-  t.deepEqual(reader.asked, [5, 2])
+  t.deepEqual(reader.requested, [5, 2])
   t.is(Buffer.from(await readExactly(reader, 3)).toString(), 'fgh')
 })
 
-test('a read of nothing asks nobody', async (t) => {
+test('a read of 0 bytes does not call the reader', async (t) => {
   const reader = new ScriptedCarrier([])
   t.is((await readExactly(reader, 0)).length, 0)
-  t.deepEqual(reader.asked, [])
+  t.deepEqual(reader.requested, [])
 })
 
 // I8, I9, A111
 for (const end of ['error', 'empty'] as End[]) {
-  test(`an end that shows as ${end} ends the read at once and says how much came`, async (t) => {
+  test(`an end reported as ${end} ends the read at once, with the received bytes`, async (t) => {
     const clean = await t.throwsAsync(readExactly(new ScriptedCarrier([], end), 4), {
       instanceOf: IncompleteReadError,
       code: 'ERR_INCOMPLETE_READ'
@@ -47,11 +47,11 @@ for (const end of ['error', 'empty'] as End[]) {
     const cut = await t.throwsAsync(readExactly(reader, 4), { instanceOf: IncompleteReadError })
     t.false(cut.isCleanClose)
     t.is(cut.receivedBytes, 3)
-    t.is(reader.asked.length, 2)
+    t.is(reader.requested.length, 2)
   })
 }
 
-test('empty answers that are no end are asked again, as often in a row as retryCount says', async (t) => {
+test('empty reads before the end are retried, up to retryCount times in a row', async (t) => {
   const empty = new Uint8Array(0)
   const hesitant = (times: number): Reader => {
     const answers = [...Array(times).fill(empty), bytesOf('a'), ...Array(times).fill(empty)]
@@ -67,7 +67,7 @@ test('empty answers that are no end are asked again, as often in a row as retryC
 })
 
 // I8
-test('a reader that knows its connection names transport, age and likely cause', async (t) => {
+test('a reader with a connState names transport, age and likely cause', async (t) => {
   const over = (fragments: Uint8Array[], age: number): Reader => {
     const inner = new ScriptedCarrier(fragments)
     const openedAt = Date.now() - age
@@ -91,13 +91,13 @@ test('a reader that knows its connection names transport, age and likely cause',
 })
 
 // I4, I7
-test('errors that are no end pass through as they are', async (t) => {
+test('errors other than the end pass through unchanged', async (t) => {
   const lost = new ConnectionClosedError('gone', { transport: 'tcp' })
   const err = await t.throwsAsync(readExactly({ read: () => Promise.reject(lost) }, 4))
   t.is(err, lost)
 })
 
-test('refuses sizes and retry counts that are none', (t) => {
+test('refuses invalid sizes and retry counts', (t) => {
   const reader = new ScriptedCarrier([])
   for (const size of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
     t.throws(() => void readExactly(reader, size), { instanceOf: InvalidParametersError })
@@ -106,7 +106,7 @@ test('refuses sizes and retry counts that are none', (t) => {
   t.throws(wrong, { instanceOf: InvalidParametersError })
 })
 
-test('a reader that answers with too much gets the rest back, or is refused', async (t) => {
+test('a reader that returns too much gets the rest back, or is refused', async (t) => {
   const generous: Reader = { read: async () => bytesOf('abcdef') }
   await t.throwsAsync(readExactly(generous, 2), { instanceOf: IOError, message: /6 bytes, .* 2$/ })
   const back: Uint8Array[] = []
@@ -116,10 +116,10 @@ test('a reader that answers with too much gets the rest back, or is refused', as
 })
 
 // A115
-test('an aborted read gives back what it took, from readers that mind the signal and that do not', async (t) => {
-  for (const minds of [true, false]) {
+test('an aborted read unshifts its bytes, with readers that observe the signal and that ignore it', async (t) => {
+  for (const observes of [true, false]) {
     const below = new ScriptedCarrier([], 'none')
-    const reader = new Pushback((n, options) => (minds ? below.read(n, options) : below.read(n)))
+    const reader = new Pushback((n, options) => (observes ? below.read(n, options) : below.read(n)))
     const abort = new AbortController()
     const read = readExactly(reader, 6, { signal: abort.signal })
     below.deliver(bytesOf('abc'))

@@ -1,4 +1,4 @@
-/** Every order in which the records of streams' lives can arrive, cut into drains anywhere. */
+/** Every order in which the records of streams can arrive, split into drains anywhere. */
 import test from 'ava'
 import fc from 'fast-check'
 import { ERROR_CODES } from '../../ts/errors.ts'
@@ -11,31 +11,31 @@ import {
   turn
 } from '../support/fake-connection.ts'
 
-interface Life {
-  readonly origin: 'inbound' | 'lazy' | 'chosen' | 'refused' | 'negotiating'
-  /** What is told between its beginning and its end. */
+interface Lifecycle {
+  readonly origin: 'inbound' | 'lazy' | 'negotiated' | 'refused' | 'negotiating'
+  /** Records between its beginning and its end. */
   readonly middle: readonly ('readable' | 'writable')[]
   readonly ending: 'close' | 'reset'
-  /** Promises between `newStream` and whoever asked for the stream. */
+  /** Promises between `newStream` and its caller. */
   readonly hops: number
 }
 
-const life: fc.Arbitrary<Life> = fc.record({
-  origin: fc.constantFrom('inbound', 'lazy', 'chosen', 'refused', 'negotiating'),
+const lifecycle: fc.Arbitrary<Lifecycle> = fc.record({
+  origin: fc.constantFrom('inbound', 'lazy', 'negotiated', 'refused', 'negotiating'),
   middle: fc.array(fc.constantFrom('readable' as const, 'writable' as const), { maxLength: 3 }),
   ending: fc.constantFrom('close', 'reset'),
   hops: fc.integer({ min: 0, max: 8 })
 })
 
-/** What the application saw of one stream. */
+/** The application's view of one stream. */
 interface Seen {
   stream: Stream | undefined
   failed: boolean
   closes: number
 }
 
-/** Begins a life: its records in their order, and what the application sees of it. */
-function begin(host: FakeConnection, of: Life): { records: (() => void)[]; seen: Seen } {
+/** Begins a lifecycle; returns its records in order, and the application's view of it. */
+function begin(host: FakeConnection, of: Lifecycle): { records: (() => void)[]; seen: Seen } {
   const { fake, connection } = host
   const seen: Seen = { stream: undefined, failed: false, closes: 0 }
   const watch = (stream: Stream): void => {
@@ -65,7 +65,7 @@ function begin(host: FakeConnection, of: Life): { records: (() => void)[]; seen:
       seen.failed = true
     })
   }
-  if (of.origin === 'chosen') {
+  if (of.origin === 'negotiated') {
     records.push(() => fake.put(RecordKind.streamNegotiated, handle, 1))
   }
   if (of.origin === 'refused') {
@@ -87,17 +87,17 @@ function begin(host: FakeConnection, of: Life): { records: (() => void)[]; seen:
   return { records, seen }
 }
 
-test('whatever order and batches records come in, each stream is told of once and its end once', async (t) => {
+test('each stream and its end are notified once, for any order and batches of records', async (t) => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(life, { minLength: 1, maxLength: 5 }),
+      fc.array(lifecycle, { minLength: 1, maxLength: 5 }),
       fc.infiniteStream(fc.nat(1_000)),
       fc.boolean(),
-      async (lives, random, connectionEnds) => {
+      async (lifecycles, random, connectionEnds) => {
         const host = fakeConnection()
         host.fake.native.internProtocol(1, '/a')
-        const begun = lives.map((one) => begin(host, one))
-        // A drain is a turn of its own: whoever has a stream at once has it by then.
+        const begun = lifecycles.map((one) => begin(host, one))
+        // A drain runs in its own turn: callers that get a stream at once have it by then.
         await turn()
         const queues = begun.map(({ records }) => [...records])
         const next = (): number => random.next().value as number
@@ -115,16 +115,16 @@ test('whatever order and batches records come in, each stream is told of once an
         await turn()
         t.deepEqual(host.connection.streams, [])
         for (const [at, { seen }] of begun.entries()) {
-          const of = lives[at] as Life
-          const isTold = of.origin !== 'refused' && of.origin !== 'negotiating'
-          t.is(seen.failed, !isTold, `${JSON.stringify(of)} failed`)
-          t.is(seen.closes, isTold ? 1 : 0, `${JSON.stringify(of)} told of its end`)
+          const of = lifecycles[at] as Lifecycle
+          const isNotified = of.origin !== 'refused' && of.origin !== 'negotiating'
+          t.is(seen.failed, !isNotified, `${JSON.stringify(of)} failed`)
+          t.is(seen.closes, isNotified ? 1 : 0, `${JSON.stringify(of)} notified of its end`)
           if (seen.stream === undefined) continue
           const id = seen.stream.id.replace(/^.*-(\d+-\d+)$/, '$1')
-          const told = host.told.filter((line) => line.endsWith(` ${id}`))
-          t.deepEqual(told, [`openedStream ${id}`, `closedStream ${id}`])
+          const notified = host.notified.filter((line) => line.endsWith(` ${id}`))
+          t.deepEqual(notified, [`openedStream ${id}`, `closedStream ${id}`])
         }
-        if (connectionEnds) t.is(host.told.at(-1), 'disconnected')
+        if (connectionEnds) t.is(host.notified.at(-1), 'disconnected')
         t.deepEqual(host.errors, [])
       }
     ),
@@ -132,8 +132,8 @@ test('whatever order and batches records come in, each stream is told of once an
   )
 })
 
-test('a stream that is chosen and ended in one batch is closed for whoever opened it', async (t) => {
-  const { fake, connection, told } = fakeConnection()
+test('a stream negotiated and closed in one batch is closed for its opener', async (t) => {
+  const { fake, connection, notified } = fakeConnection()
   fake.native.internProtocol(1, '/a')
   const opening = connection.newStream(['/a', '/b'])
   fake.put(RecordKind.streamNegotiated, 1, 1)
@@ -149,12 +149,12 @@ test('a stream that is chosen and ended in one batch is closed for whoever opene
   t.is(closes, 1)
   t.deepEqual(connection.streams, [])
   t.deepEqual(
-    told.map((line) => line.split(' ')[0]),
+    notified.map((line) => line.split(' ')[0]),
     ['openedStream', 'closedStream']
   )
 })
 
-test('a newStream that was settled before its time was up is not timed out', async (t) => {
+test('a newStream that was negotiated before its timeout does not time out', async (t) => {
   const { fake, connection, clock } = fakeConnection()
   fake.native.internProtocol(1, '/a')
   const opening = connection.newStream(['/a', '/b'], { negotiationTimeout: 100 })
@@ -169,7 +169,7 @@ test('a newStream that was settled before its time was up is not timed out', asy
   t.is((await other).protocol, '/a')
 })
 
-test('an abort that is no timeout ends a newStream at once, whatever waits to be told', async (t) => {
+test('an abort other than a timeout ends a newStream at once, regardless of pending records', async (t) => {
   const { fake, connection } = fakeConnection()
   const controller = new AbortController()
   const opening = connection.newStream(['/a', '/b'], { signal: controller.signal })
@@ -178,7 +178,7 @@ test('an abort that is no timeout ends a newStream at once, whatever waits to be
   await t.throwsAsync(opening, { name: 'AbortError' })
 })
 
-test('a read that a timeout aborts gets what has arrived before', async (t) => {
+test('a read that is aborted by a timeout gets the bytes that arrived before', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   const controller = new AbortController()

@@ -12,7 +12,7 @@ const NODE = 3
 const LISTENER = aListener(9)
 
 const word = fc.integer({ min: 0, max: 0xffffffff })
-// Handles of the sinks below and of nobody; a generation stands above the index.
+// Handles of the sinks below and unknown ones; the generation is above the index.
 const handle = fc
   .tuple(fc.integer({ min: 0, max: STREAMS + 2 }), fc.integer({ min: 0, max: 1_023 }))
   .map(([index, generation]) => ((generation << 20) | index) >>> 0)
@@ -26,15 +26,15 @@ const record = fc.record({
 })
 type Fields = typeof record extends fc.Arbitrary<infer T> ? T : never
 
-function sink(index: number, heard: unknown[]): StreamSink {
+function sink(index: number, calls: unknown[]): StreamSink {
   const note =
     (call: string) =>
     (...words: number[]): void => {
-      heard.push([index, call, ...words])
+      calls.push([index, call, ...words])
     }
   return {
     handle: aStream(index),
-    onNegotiated: note('settled'),
+    onNegotiated: note('negotiated'),
     onReadable: note('readable'),
     onWritable: note('writable'),
     onReset: note('reset'),
@@ -44,18 +44,18 @@ function sink(index: number, heard: unknown[]): StreamSink {
   } as unknown as StreamSink
 }
 
-/** What the sinks should hear, straight from docs/boundary.md. */
+/** Returns the calls that the sinks should get, according to docs/boundary.md. */
 function expected(records: readonly Fields[]): unknown[] {
-  const heard: unknown[] = []
+  const calls: unknown[] = []
   const gone = new Set<number | string>()
   for (const { kind, flags, handle, a, b } of records) {
     const index = handle & HANDLE_INDEX_MASK
     const toStream = (...words: unknown[]): void => {
-      if (index < STREAMS && !gone.has(index)) heard.push([index, ...words])
+      if (index < STREAMS && !gone.has(index)) calls.push([index, ...words])
     }
     switch (kind) {
       case RecordKind.streamNegotiated:
-        toStream('settled', a, b)
+        toStream('negotiated', a, b)
         break
       case RecordKind.streamReadable:
         toStream('readable', a)
@@ -75,75 +75,75 @@ function expected(records: readonly Fields[]): unknown[] {
         break
       case RecordKind.streamOpened:
         if ((a & HANDLE_INDEX_MASK) === CONNECTION && !gone.has('connection')) {
-          heard.push(['connection', 'opened', handle, b])
+          calls.push(['connection', 'opened', handle, b])
         }
         break
       case RecordKind.protocolQuery:
         if ((a & HANDLE_INDEX_MASK) === CONNECTION && !gone.has('connection')) {
-          heard.push(['connection', 'asked', `/asked/${handle}`])
+          calls.push(['connection', 'queried', `/queried/${handle}`])
         }
         break
       case RecordKind.connectionGoingAway:
         if (index === CONNECTION && !gone.has('connection'))
-          heard.push(['connection', 'going away'])
+          calls.push(['connection', 'going away'])
         break
       case RecordKind.connectionCarried:
         if (index === CONNECTION && !gone.has('connection'))
-          heard.push(['connection', 'carried', flags, a + b * 2 ** 32])
+          calls.push(['connection', 'carried', flags, a + b * 2 ** 32])
         break
       case RecordKind.connectionClosed:
         if (index !== CONNECTION || gone.has('connection')) break
-        heard.push(['connection', 'closed', a, b, flags])
+        calls.push(['connection', 'closed', a, b, flags])
         gone.add('connection')
         break
       case RecordKind.connectionOpened:
-        if (a === NODE) heard.push(['node', handle, b])
+        if (a === NODE) calls.push(['node', handle, b])
         break
       case RecordKind.attemptsFailed:
-        if (a === NODE) heard.push(['node', 'attempts', handle])
+        if (a === NODE) calls.push(['node', 'attempts', handle])
         break
       case RecordKind.listenerClosed:
-        if (handle === LISTENER && !gone.has('listener')) heard.push(['listener', a])
+        if (handle === LISTENER && !gone.has('listener')) calls.push(['listener', a])
         if (handle === LISTENER) gone.add('listener')
         break
     }
   }
-  return heard
+  return calls
 }
 
-test('a record reaches the one it is about, with its own words, in order and never after its end', (t) => {
+test('a record reaches its sink with its own words, in order and never after the end of the sink', (t) => {
   fc.assert(
     fc.property(fc.array(record, { maxLength: 60 }), (records) => {
       const fake = fakeNative()
       const engine = new Engine(fake.native)
-      const heard: unknown[] = []
-      for (let index = 0; index < STREAMS; index += 1) engine.adoptStream(sink(index, heard))
+      const calls: unknown[] = []
+      for (let index = 0; index < STREAMS; index += 1) engine.adoptStream(sink(index, calls))
       engine.adoptConnection(CONNECTION, {
-        onStreamOpened: (...words) => heard.push(['connection', 'opened', ...words]),
+        onStreamOpened: (...words) => calls.push(['connection', 'opened', ...words]),
         onProtocolQuery: (protocol) => {
-          heard.push(['connection', 'asked', protocol])
+          calls.push(['connection', 'queried', protocol])
           return undefined
         },
-        onGoingAway: () => heard.push(['connection', 'going away']),
-        onCarried: (...words) => heard.push(['connection', 'carried', ...words]),
-        onClosed: (...words) => heard.push(['connection', 'closed', ...words])
+        onGoingAway: () => calls.push(['connection', 'going away']),
+        onCarried: (...words) => calls.push(['connection', 'carried', ...words]),
+        onClosed: (...words) => calls.push(['connection', 'closed', ...words])
       })
       engine.adoptNode(NODE, {
-        onConnectionOpened: (...words) => heard.push(['node', ...words]),
-        onAttemptsFailed: (request) => heard.push(['node', 'attempts', request]),
+        onConnectionOpened: (...words) => calls.push(['node', ...words]),
+        onAttemptsFailed: (request) => calls.push(['node', 'attempts', request]),
         loggedLevels: 0,
         onDiagnostic: () => {},
         onDropped: () => {}
       })
-      engine.adoptListener(LISTENER, (code) => heard.push(['listener', code]))
+      engine.adoptListener(LISTENER, (code) => calls.push(['listener', code]))
       for (const { kind, handle, a, b, flags } of records) fake.put(kind, handle, a, b, flags)
       fake.ring()
-      t.deepEqual(heard, expected(records))
+      t.deepEqual(calls, expected(records))
     })
   )
 })
 
-test('records of any words throw at nobody, and the next stream is heard of all the same', async (t) => {
+test('records of any words never throw, and later records still reach their streams', async (t) => {
   const warnings: unknown[] = []
   const onWarning = (warning: unknown): void => {
     warnings.push(warning)
@@ -153,11 +153,11 @@ test('records of any words throw at nobody, and the next stream is heard of all 
   await fc.assert(
     fc.asyncProperty(fc.array(record, { maxLength: 40 }), async (records) => {
       const { fake, engine, open } = fakeConnection()
-      // Out of the reach of the handles that the records make up.
+      // Keeps the stream below out of reach of the generated handles.
       for (let count = 0; count <= STREAMS + 3; count += 1) await open()
       const { stream, handle } = await open()
       for (const { kind, handle, a, b, flags } of records) {
-        // Nothing made up may close the connection, whose streams it would end.
+        // No generated record may close the connection, as that would end its streams.
         fake.put(kind, handle % (STREAMS + 3), a, b, flags)
       }
       t.notThrows(() => engine.drain())

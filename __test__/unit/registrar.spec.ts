@@ -22,13 +22,13 @@ function setUp() {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
   const tables: { protocol: number; inboundMax: number }[][] = []
-  const asks: boolean[] = []
+  const queries: boolean[] = []
   const raw: boolean[] = []
   const logged: unknown[] = []
   const node = {
-    setHandlers: (entries: { protocol: number; inboundMax: number }[], ask: boolean) => {
+    setHandlers: (entries: { protocol: number; inboundMax: number }[], query: boolean) => {
       tables.push(entries)
-      asks.push(ask)
+      queries.push(query)
     },
     setRaw: (on: boolean) => raw.push(on)
   }
@@ -47,7 +47,7 @@ function setUp() {
     host,
     engine,
     tables,
-    asks,
+    queries,
     raw,
     logged,
     closing,
@@ -70,7 +70,7 @@ function fakeStream(): { core: StreamCore; resets: Reset[] } {
   return { core: core as unknown as StreamCore, resets }
 }
 
-test('pushes the whole table in order, at the start and at every change', (t) => {
+test('passes the whole table in order, on attach and on every change', (t) => {
   const { registrar, host, engine, tables } = setUp()
   registrar.handle(['/a', '/b'], () => {})
   t.is(tables.length, 0)
@@ -91,16 +91,16 @@ test('pushes the whole table in order, at the start and at every change', (t) =>
   t.deepEqual(registrar.protocols(), ['/b', '/c'])
 })
 
-test('gives a stream to the handler of its protocol, and raw ones to the raw handler', (t) => {
+test('dispatches a stream to the handler of its protocol, and raw streams to the raw handler', (t) => {
   const { registrar, host, engine, raw } = setUp()
   registrar.attach(host)
-  const got: string[] = []
-  registrar.handle('/a', () => void got.push('a'))
-  registrar.setRaw(() => void got.push('raw'))
+  const handled: string[] = []
+  registrar.handle('/a', () => void handled.push('a'))
+  registrar.setRaw(() => void handled.push('raw'))
   registrar.dispatch(fakeStream().core, undefined as never, engine.protocols.id('/a'))
   registrar.dispatch(fakeStream().core, undefined as never, 0)
   registrar.setRaw(null)
-  t.deepEqual(got, ['a', 'raw'])
+  t.deepEqual(handled, ['a', 'raw'])
   t.deepEqual(raw, [true, false])
 })
 
@@ -122,7 +122,7 @@ test('a handler that throws or rejects resets its own stream and nothing else', 
   t.is(logged.length, 2)
 })
 
-test('resets a stream whose handler is gone', (t) => {
+test('resets a stream whose handler was removed', (t) => {
   const { registrar, host, engine } = setUp()
   registrar.attach(host)
   registrar.handle('/a', () => {})
@@ -132,7 +132,7 @@ test('resets a stream whose handler is gone', (t) => {
   t.deepEqual(resets, [{ code: 0x1001, cause: undefined }])
 })
 
-test('refuses names and limits that cannot be', (t) => {
+test('refuses invalid names and limits', (t) => {
   const { registrar } = setUp()
   for (const name of ['', 'a\nb', 'na', 'ls', '/multistream/1.0.0', 'x'.repeat(1_024)]) {
     t.throws(() => registrar.handle(name, () => {}), { instanceOf: InvalidParametersError })
@@ -165,14 +165,14 @@ test('handling a protocol again replaces its handler and moves it to the end', (
 })
 
 // go 164
-test('asks the native side to ask only while there are predicates, and tells nobody of them', (t) => {
-  const { registrar, host, asks, tables } = setUp()
+test('enables native protocol queries only while there are predicates, and does not list these', (t) => {
+  const { registrar, host, queries, tables } = setUp()
   const predicate = (): boolean => true
   registrar.handle(predicate, () => {})
   registrar.attach(host)
   registrar.handle('/a', () => {})
   registrar.unhandle(predicate)
-  t.deepEqual(asks, [true, true, false])
+  t.deepEqual(queries, [true, true, false])
   t.deepEqual(
     tables.map(({ length }) => length),
     [0, 1, 1]
@@ -181,14 +181,14 @@ test('asks the native side to ask only while there are predicates, and tells nob
 })
 
 // go 164
-test('chooses the first predicate that holds, in the order of registration, with its own bound', (t) => {
+test('selects the first predicate that holds, in order of registration, with its own bound', (t) => {
   const { registrar, host } = setUp()
   registrar.attach(host)
-  const got: string[] = []
+  const handled: string[] = []
   const first = (protocol: string): boolean => protocol.startsWith('/a')
   const second = (protocol: string): boolean => protocol.startsWith('/')
-  registrar.handle(first, () => void got.push('first'), { maxInbound: 2 })
-  registrar.handle(second, () => void got.push('second'))
+  registrar.handle(first, () => void handled.push('first'), { maxInbound: 2 })
+  registrar.handle(second, () => void handled.push('second'))
   const serve = (protocol: string): number | undefined => {
     const served = registrar.choose(protocol)
     registrar.dispatch(fakeStream().core, undefined as never, served?.protocol ?? 0)
@@ -197,14 +197,14 @@ test('chooses the first predicate that holds, in the order of registration, with
   t.is(serve('/a/1'), 2)
   t.is(serve('/b/1'), 1_000)
   t.is(registrar.choose('c'), undefined)
-  registrar.handle(first, () => void got.push('first again'))
+  registrar.handle(first, () => void handled.push('first again'))
   t.is(serve('/a/1'), 1_000)
   registrar.unhandle(second)
   t.is(serve('/a/1'), 1_000)
-  t.deepEqual(got, ['first', 'second', 'second', 'first again'])
+  t.deepEqual(handled, ['first', 'second', 'second', 'first again'])
 })
 
-test('a predicate that throws or answers with a promise does not hold, and is reported', (t) => {
+test('a predicate that throws or returns a promise does not hold, and is reported', (t) => {
   const { registrar, host, logged } = setUp()
   registrar.attach(host)
   const broken = new Error('broken')
@@ -226,7 +226,7 @@ test('a predicate that throws or answers with a promise does not hold, and is re
   t.true(promised?.[1] instanceof InvalidParametersError)
 })
 
-test('resets a stream whose predicate is gone', (t) => {
+test('resets a stream whose predicate was removed', (t) => {
   const { registrar, host } = setUp()
   registrar.attach(host)
   const predicate = (): boolean => true
@@ -238,7 +238,7 @@ test('resets a stream whose predicate is gone', (t) => {
   t.deepEqual(resets, [{ code: 0x1001, cause: undefined }])
 })
 
-test('a failed handler tells its remote what the error says, and closing that it is the end', async (t) => {
+test('a failed handler resets with the code of its error, and with Shutdown during close', async (t) => {
   const { registrar, host, engine, logged, closing } = setUp()
   registrar.attach(host)
   let thrown: Error = new Error()
@@ -258,7 +258,7 @@ test('a failed handler tells its remote what the error says, and closing that it
   t.is(await codeOf(new ResourceLimitExceededError()), StreamErrorCode.ResourceLimitExceeded)
   t.is(await codeOf(new RateLimitError()), StreamErrorCode.RateLimited)
   t.is(logged.length, 4)
-  // Ends that any stream can have are no failure of the handler.
+  // Ends that any stream can have are not failures of the handler.
   t.is(await codeOf(new StreamEOFError()), StreamErrorCode.NoError)
   await codeOf(new StreamResetError())
   t.is(logged.length, 4)
@@ -268,7 +268,7 @@ test('a failed handler tells its remote what the error says, and closing that it
   t.is(logged.length, 4)
 })
 
-test('serves no stream that comes while the swarm closes, and waits for handlers that have not returned', async (t) => {
+test('serves no stream that arrives while the swarm closes, and waits for pending handlers', async (t) => {
   const { registrar, host, engine, closing } = setUp()
   registrar.attach(host)
   const { promise, resolve } = Promise.withResolvers<void>()
@@ -295,7 +295,7 @@ test('serves no stream that comes while the swarm closes, and waits for handlers
   await idle
 })
 
-test('names that are dialled are forgotten when many others were since, and those that are served are not', (t) => {
+test('dialled names are evicted after many others, served names are not', (t) => {
   const { registrar, host, engine, fake } = setUp()
   registrar.attach(host)
   registrar.handle('/served', () => {})
@@ -303,10 +303,10 @@ test('names that are dialled are forgotten when many others were since, and thos
   for (let index = 0; index < 4 * DIALLED_NAMES_KEPT; index += 1) {
     engine.protocols.proposals(`/dialled/${index}`)
   }
-  const forgotten = fake.calls.filter((call) => call.startsWith('forget '))
-  t.is(forgotten[0], 'forget /dialled/0')
-  t.true(forgotten.length > DIALLED_NAMES_KEPT)
-  t.false(forgotten.includes('forget /served'))
+  const evicted = fake.calls.filter((call) => call.startsWith('forget '))
+  t.is(evicted[0], 'forget /dialled/0')
+  t.true(evicted.length > DIALLED_NAMES_KEPT)
+  t.false(evicted.includes('forget /served'))
   t.is(engine.protocols.id('/served'), served)
   registrar.unhandle('/served')
   for (let index = 0; index < 2 * DIALLED_NAMES_KEPT + 2; index += 1) {

@@ -13,8 +13,8 @@ function setUp() {
   const hearing = new Hearing()
   const reports = new Reports(undefined as never, new Log(hearing.logger, ''), clock)
   const [first, second] = [fakeConnection().connection, fakeConnection().connection]
-  /** The lines that `count` facts bring, without what they are about. */
-  const told = (run: () => void): string[] => {
+  /** Runs `run` and returns the lines that it logged, with their suppressed counts. */
+  const logged = (run: () => void): string[] => {
     run()
     return hearing.lines.splice(0).map(({ message, fact }) => `${message}, ${fact?.suppressed}`)
   }
@@ -34,41 +34,41 @@ function setUp() {
   }
   const refused = (option = 'acceptBacklog', { id } = first): string =>
     `a stream of connection ${id} (${ADDRESS}) was refused: ${option} is 2`
-  return { clock, hearing, reports, first, second, told, report, refused }
+  return { clock, hearing, reports, first, second, logged, report, refused }
 }
 
-test('a kind of fact has one line a connection and second, and the next one counts the others', (t) => {
-  const { clock, told, report, refused } = setUp()
+test('a kind of fact has one line per connection and second, and the next line counts the rest', (t) => {
+  const { clock, logged, report, refused } = setUp()
   t.deepEqual(
-    told(() => report(313)),
+    logged(() => report(313)),
     [`${refused()}, 0`]
   )
   clock.advance(999)
   t.deepEqual(
-    told(() => report()),
+    logged(() => report()),
     []
   )
   clock.advance(1)
   t.deepEqual(
-    told(() => report(2)),
+    logged(() => report(2)),
     [`${refused()} (and 313 more), 313`]
   )
   clock.advance(5_000)
   t.deepEqual(
-    told(() => report()),
+    logged(() => report()),
     [`${refused()} (and 1 more), 1`]
   )
   clock.advance(1_000)
   t.deepEqual(
-    told(() => report()),
+    logged(() => report()),
     [`${refused()}, 0`]
   )
 })
 
-test('the end of a connection tells the last fact that had no line, and counts those before it', (t) => {
-  const { hearing, reports, first, told, report, refused } = setUp()
+test('the end of a connection logs the last suppressed fact, and counts those before it', (t) => {
+  const { hearing, reports, first, logged, report, refused } = setUp()
   t.deepEqual(
-    told(() => report(313)),
+    logged(() => report(313)),
     [`${refused()}, 0`]
   )
   reports.ended(first)
@@ -76,16 +76,16 @@ test('the end of a connection tells the last fact that had no line, and counts t
   t.is(message, `${refused()} (and 311 more)`)
   t.like(fact, { time: 312, suppressed: 311, details: { limit: 2, current: 312 } })
   t.deepEqual(
-    told(() => reports.ended(first)),
+    logged(() => reports.ended(first)),
     []
   )
 })
 
-test('a connection whose facts have all been told ends without another line', (t) => {
-  const { reports, first, second, told, report } = setUp()
-  t.is(told(() => report()).length, 1)
+test('a connection whose facts have all been logged ends without another line', (t) => {
+  const { reports, first, second, logged, report } = setUp()
+  t.is(logged(() => report()).length, 1)
   t.deepEqual(
-    told(() => {
+    logged(() => {
       reports.ended(first)
       reports.ended(second)
     }),
@@ -93,10 +93,10 @@ test('a connection whose facts have all been told ends without another line', (t
   )
 })
 
-test('kinds, causes and connections are counted apart', (t) => {
-  const { reports, first, second, told, report, refused } = setUp()
+test('kinds, causes and connections are counted separately', (t) => {
+  const { reports, first, second, logged, report, refused } = setUp()
   t.is(
-    told(() => {
+    logged(() => {
       report(2)
       report(3, { text: 'maxInbound' })
       report(4, { name: 'readPaused', text: 'awaiting' })
@@ -105,44 +105,44 @@ test('kinds, causes and connections are counted apart', (t) => {
     4
   )
   t.deepEqual(
-    told(() => reports.ended(second)),
+    logged(() => reports.ended(second)),
     [`${refused('acceptBacklog', second)} (and 3 more), 3`]
   )
-  const left = told(() => reports.ended(first))
+  const left = logged(() => reports.ended(first))
   t.deepEqual(left.slice(0, 2), [`${refused()}, 0`, `${refused('maxInbound')} (and 1 more), 1`])
   t.is(left.length, 3)
 })
 
-test('facts that a connection has once, or that are about none, are told one by one', (t) => {
-  const { told, report } = setUp()
+test('facts that a connection has once, or that belong to none, are logged one by one', (t) => {
+  const { logged, report } = setUp()
   const names = ['connectionRefused', 'upgradeFailed', 'upgradeAbandoned', 'muxerFailed'] as const
   for (const name of names) {
-    t.is(told(() => report(3, { name, of: null })).length, 3, name)
+    t.is(logged(() => report(3, { name, of: null })).length, 3, name)
   }
-  t.is(told(() => report(3, { name: 'muxerFailed' })).length, 3)
+  t.is(logged(() => report(3, { name: 'muxerFailed' })).length, 3)
 })
 
-test('connections that nobody has been told of have one line a second together', (t) => {
-  const { clock, reports, first, told, report } = setUp()
+test('connections that were never reported share one line per second', (t) => {
+  const { clock, reports, first, logged, report } = setUp()
   const refused = `a stream of connection ${ADDRESS} was refused: acceptBacklog is 2`
   t.deepEqual(
-    told(() => report(1_024, { of: null })),
+    logged(() => report(1_024, { of: null })),
     [`${refused}, 0`]
   )
   clock.advance(1_000)
   t.deepEqual(
-    told(() => report(3, { of: null })),
+    logged(() => report(3, { of: null })),
     [`${refused} (and 1023 more), 1023`]
   )
   t.deepEqual(
-    told(() => reports.ended(first)),
+    logged(() => reports.ended(first)),
     [`${refused} (and 1 more), 1`]
   )
 })
 
-test('a clock that is put back hides no fact', (t) => {
-  const { clock, told, report } = setUp()
+test('a clock that is set back suppresses no fact', (t) => {
+  const { clock, logged, report } = setUp()
   report()
   clock.advance(-60_000)
-  t.is(told(() => report()).length, 2)
+  t.is(logged(() => report()).length, 2)
 })

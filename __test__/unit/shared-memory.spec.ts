@@ -1,8 +1,8 @@
-/** The native side takes its memory for its own while it runs: none that other threads write may reach it. */
+/** The native side needs exclusive memory access while it runs: memory that other threads write must not reach it. */
 import test from 'ava'
 import { fakeConnection } from '../support/fake-connection.ts'
 
-test('memory that other threads may write never reaches the native side', async (t) => {
+test('shared memory never reaches the native side', async (t) => {
   const { engine, fake, open } = fakeConnection()
   const buffers: ArrayBufferLike[] = []
   const { read, write } = engine.hot

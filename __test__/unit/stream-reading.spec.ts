@@ -14,7 +14,7 @@ import { fakeConnection, turn } from '../support/fake-connection.ts'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 
-test('answers with what is there, up to max', async (t) => {
+test('resolves to the bytes available, up to max', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.deliver(handle, [1, 2, 3])
@@ -30,7 +30,7 @@ test('waits for the first byte', async (t) => {
   t.deepEqual(await read, bytes(1, 2))
 })
 
-test('answers concurrent reads in call order and no byte twice', async (t) => {
+test('resolves concurrent reads in call order, each byte once', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   const reads = [stream.read(2), stream.read(1), stream.read(5)]
@@ -38,7 +38,7 @@ test('answers concurrent reads in call order and no byte twice', async (t) => {
   t.deepEqual(await Promise.all(reads), [bytes(1, 2), bytes(3), bytes(4)])
 })
 
-test('reads nothing for a size of zero and refuses what is no size', async (t) => {
+test('reads nothing for a size of 0 and refuses an invalid size', async (t) => {
   const { open } = fakeConnection()
   const { stream } = await open()
   t.deepEqual(await stream.read(0), bytes())
@@ -47,7 +47,7 @@ test('reads nothing for a size of zero and refuses what is no size', async (t) =
   }
 })
 
-test('reports the end once everything is consumed, and moves the state then', async (t) => {
+test('reports the end once everything is consumed, and changes the state then', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.deliver(handle, [1])
@@ -60,7 +60,7 @@ test('reports the end once everything is consumed, and moves the state then', as
   await t.throwsAsync(stream.read(9), { instanceOf: StreamEOFError })
 })
 
-test('gathers everything to the end without a size', async (t) => {
+test('reads to the end without a size', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   const all = stream.read()
@@ -71,7 +71,7 @@ test('gathers everything to the end without a size', async (t) => {
   await t.throwsAsync(stream.read(), { instanceOf: StreamEOFError })
 })
 
-test('gathers nothing from a stream that ends at once', async (t) => {
+test('reads nothing from a stream that ends at once', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.end(handle)
@@ -89,7 +89,7 @@ test('consumes nothing when there is more than maxBytes', async (t) => {
   t.deepEqual(await stream.read(9), bytes(3, 4))
 })
 
-test('gives back what an aborted read had gathered', async (t) => {
+test('gives back the bytes that an aborted read had collected', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   const controller = new AbortController()
@@ -101,7 +101,7 @@ test('gives back what an aborted read had gathered', async (t) => {
   t.deepEqual(await next, bytes(1, 2))
 })
 
-test('rejects at once for a signal that is aborted already', async (t) => {
+test('rejects at once for a signal that is already aborted', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.deliver(handle, [1])
@@ -109,7 +109,7 @@ test('rejects at once for a signal that is aborted already', async (t) => {
   t.deepEqual(await stream.read(1), bytes(1))
 })
 
-test('takes what is there without waiting', async (t) => {
+test('tryRead returns the bytes available without waiting', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   t.is(stream.tryRead(), undefined)
@@ -147,7 +147,7 @@ test('iterates until the end', async (t) => {
   t.deepEqual(chunks, [1, 2, 3])
 })
 
-test('iterates chunks of the size that waits, in one piece', async (t) => {
+test('iterates over all available bytes in one chunk', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   const iterator = stream[Symbol.asyncIterator]()
@@ -158,7 +158,7 @@ test('iterates chunks of the size that waits, in one piece', async (t) => {
   t.is(value.buffer.byteLength, 100_000)
 })
 
-test('ends a loop when we close, and throws in it when the remote resets', async (t) => {
+test('ends iteration on a local close, and throws from it on a reset by the remote', async (t) => {
   const { fake, open } = fakeConnection()
   const one = await open()
   const ended = one.stream[Symbol.asyncIterator]().next()
@@ -172,7 +172,7 @@ test('ends a loop when we close, and throws in it when the remote resets', async
   t.true(err.remote)
 })
 
-test('leaves the stream as it is when a loop is left', async (t) => {
+test('leaving the iteration does not change the stream', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.deliver(handle, [1])
@@ -181,7 +181,7 @@ test('leaves the stream as it is when a loop is left', async (t) => {
   t.deepEqual(await stream.read(1), bytes(2))
 })
 
-test('rejects a waiting read on closeRead, close and reset', async (t) => {
+test('rejects a pending read on closeRead, close and reset', async (t) => {
   const { open } = fakeConnection()
   const expected = {
     closeRead: StreamClosedError,
@@ -196,7 +196,7 @@ test('rejects a waiting read on closeRead, close and reset', async (t) => {
   }
 })
 
-test("a reset by the remote has no frames of ours, a call behind it has the caller's", async (t) => {
+test("an error of a remote reset has no stack frames of ours, a later call has the caller's", async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   const limit = Error.stackTraceLimit
@@ -219,7 +219,7 @@ test('drops unread bytes on a reset', async (t) => {
   t.is(stream.state, StreamState.RESET)
 })
 
-test('reads what is left of a stream that the native side has let go, then its end', async (t) => {
+test('reads the rest of a stream that the native side has released, then its end', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.deliver(handle, [1, 2, 3])
@@ -232,13 +232,13 @@ test('reads what is left of a stream that the native side has let go, then its e
   t.is(stream.state, StreamState.CLOSE_BOTH)
 })
 
-test('times a waiting read out, after what had arrived', async (t) => {
+test('times out a pending read, after bytes that had arrived', async (t) => {
   const { fake, clock, open } = fakeConnection()
   const { stream, handle } = await open()
   stream.setReadDeadline(clock.now() + 100)
   const first = stream.read(1)
   const second = stream.read(1)
-  // It has arrived, but nobody has drained yet.
+  // It has arrived, but has not been drained yet.
   fake.stream(handle).inbox.push(9)
   fake.put(RecordKind.streamReadable, handle, 1)
   clock.advance(100)
@@ -252,7 +252,7 @@ test('times a waiting read out, after what had arrived', async (t) => {
   t.deepEqual(await later, bytes(4))
 })
 
-test('times out at once for a deadline in the past, but delivers what is there', async (t) => {
+test('times out at once for a deadline in the past, but delivers the bytes available', async (t) => {
   const { fake, clock, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.deliver(handle, [1])
@@ -262,7 +262,7 @@ test('times out at once for a deadline in the past, but delivers what is there',
   t.is(clock.timers, 0)
 })
 
-test('of two reads at the end both reject, whichever reports it', async (t) => {
+test('two reads at the end both reject, whichever reaches it first', async (t) => {
   for (const sizes of [
     [1, 1],
     [1, undefined],
@@ -286,7 +286,7 @@ test('of two reads at the end both reject, whichever reports it', async (t) => {
   await t.throwsAsync(second, { instanceOf: StreamEOFError })
 })
 
-test('bytes that a late read had gathered go to the read that waits behind it', async (t) => {
+test('bytes that a timed-out read had collected go to the next pending read', async (t) => {
   const { fake, clock, open } = fakeConnection()
   const { stream, handle } = await open()
   stream.setReadDeadline(new Date(clock.now() + 10))
@@ -302,7 +302,7 @@ test('bytes that a late read had gathered go to the read that waits behind it', 
   await t.throwsAsync(none, { instanceOf: TimeoutError })
 })
 
-test('takes without waiting whatever is there, however much this turn has read', async (t) => {
+test('tryRead returns the bytes available, regardless of how much this turn has read', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   const size = 700
@@ -315,7 +315,7 @@ test('takes without waiting whatever is there, however much this turn has read',
   t.deepEqual(await waiting, bytes(1))
 })
 
-test('lets the event loop turn while a stream never runs dry', async (t) => {
+test('yields to the event loop while a stream always has data', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.deliver(handle, new Uint8Array(2_000))

@@ -17,7 +17,7 @@ import { fakeConnection, turn } from '../support/fake-connection.ts'
 
 type Setup = ReturnType<typeof fakeConnection>
 
-// How a stream gets into each state.
+// Transitions of a stream into each state.
 const INTO: Record<string, (stream: Stream, handle: number, setup: Setup) => unknown> = {
   OPEN: () => {},
   'CLOSE_READ by us': (stream) => stream.closeRead(),
@@ -35,7 +35,7 @@ const INTO: Record<string, (stream: Stream, handle: number, setup: Setup) => unk
   }
 }
 
-// What each operation does there: an error class, or undefined where it resolves. `wait`: it has to wait.
+// Outcome of each operation there: an error class, undefined if it resolves, or `wait` if it stays pending.
 const wait = 'wait'
 const ok = undefined
 type Outcome = typeof ok | typeof wait | (new (message: string) => Libp2pError)
@@ -102,8 +102,9 @@ const CALLS: Record<string, (stream: Stream) => Promise<unknown>> = {
 
 for (const [state, row] of Object.entries(TABLE)) {
   for (const [operation, outcome] of Object.entries(row)) {
-    const says = outcome === wait ? 'waits' : outcome === ok ? 'is fine' : `gives ${outcome.name}`
-    test(`${operation} in ${state} ${says}`, async (t) => {
+    const description =
+      outcome === wait ? 'waits' : outcome === ok ? 'resolves' : `rejects with ${outcome.name}`
+    test(`${operation} in ${state} ${description}`, async (t) => {
       const setup = fakeConnection()
       const { stream, handle } = await setup.open()
       await INTO[state]?.(stream, handle, setup)
@@ -122,7 +123,7 @@ for (const [state, row] of Object.entries(TABLE)) {
   }
 }
 
-test('terminal states stay', async (t) => {
+test('terminal states are final', async (t) => {
   for (const state of ['RESET', 'ERROR'] as const) {
     const setup = fakeConnection()
     const { stream, handle } = await setup.open()
@@ -136,7 +137,7 @@ test('terminal states stay', async (t) => {
   }
 })
 
-test('an unknown protocol shows in stream.error and as the cause of what fails', async (t) => {
+test('an unsupported protocol is in stream.error and is the cause of failed calls', async (t) => {
   const setup = fakeConnection()
   const { stream, handle } = await setup.open()
   INTO.ERROR?.(stream, handle, setup)
@@ -161,7 +162,7 @@ test('half-closes on both sides leave CLOSE_BOTH and free the stream', async (t)
   t.is(connection.streams.length, 0)
 })
 
-test('tells of its end exactly once, however it ends', async (t) => {
+test('notifies of its end exactly once, however it ends', async (t) => {
   const ends: ((stream: Stream, handle: number, setup: Setup) => unknown)[] = [
     (stream) => stream.close(),
     (stream) => stream.reset(),
@@ -181,7 +182,7 @@ test('tells of its end exactly once, however it ends', async (t) => {
     await stream.close()
     setup.fake.ring()
     t.is(closes, 1)
-    t.deepEqual(setup.told.filter((line) => line.startsWith('closedStream')).length, 1)
+    t.deepEqual(setup.notified.filter((line) => line.startsWith('closedStream')).length, 1)
     t.is(setup.connection.streams.length, 0)
     t.false(stream.isOperational())
   }
@@ -198,7 +199,7 @@ test('an abort keeps its cause', async (t) => {
   t.is(stream.error?.cause, cause)
 })
 
-test('moves only where the table allows', async (t) => {
+test('changes state only as the table allows', async (t) => {
   const { open } = fakeConnection()
   const { stream } = await open()
   stream.setState(StreamState.CLOSE_WRITE)
@@ -206,7 +207,7 @@ test('moves only where the table allows', async (t) => {
   t.throws(() => stream.setState(StreamState.OPEN), { instanceOf: StreamStateError })
 })
 
-test('takes a protocol once', async (t) => {
+test('accepts a protocol once', async (t) => {
   const { connection } = fakeConnection()
   const stream = await connection.newStream()
   t.is(stream.protocol, undefined)

@@ -11,7 +11,7 @@ import { fakeConnection, turn } from '../support/fake-connection.ts'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 
-test('an aborted read of an exact size gives back what it had read', async (t) => {
+test('an aborted readExactly gives back the bytes that it had read', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   const controller = new AbortController()
@@ -24,7 +24,7 @@ test('an aborted read of an exact size gives back what it had read', async (t) =
   t.deepEqual(await readExactly(stream, 5), bytes(1, 2, 3, 4, 5))
 })
 
-test('bytes that were put back come first, also to a read that waits and behind the end', async (t) => {
+test('unshifted bytes come first, also for a pending read and after the end', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   const read = stream.read(2)
@@ -42,7 +42,7 @@ test('bytes that were put back come first, also to a read that waits and behind 
   t.is(stream.state, StreamState.CLOSE_BOTH)
 })
 
-test('a read that ends too early tells the transport and how old the connection is', async (t) => {
+test('an incomplete read reports the transport and the age of the connection', async (t) => {
   const { fake, clock, connection, open } = fakeConnection()
   const { stream, handle } = await open()
   t.deepEqual(stream.connState(), { transport: 'tcp', openedAt: clock.now() })

@@ -13,7 +13,7 @@ import { fakeConnection, turn } from '../support/fake-connection.ts'
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 const large = (size: number, fill = 1): Uint8Array => new Uint8Array(size).fill(fill)
 
-test('stages small writes of a tick and hands them down in one call', async (t) => {
+test('stages small writes of a tick and submits them in one call', async (t) => {
   const { fake, open } = fakeConnection()
   const one = await open()
   const two = await open()
@@ -42,7 +42,7 @@ test('keeps the order of small and large writes', async (t) => {
   t.is(sent.at(-1), 3)
 })
 
-test('lets the caller reuse its memory at once', async (t) => {
+test('the caller may reuse its memory at once', async (t) => {
   const { fake, open } = fakeConnection({ room: 1 })
   const { stream, handle } = await open()
   const memory = bytes(1, 2, 3)
@@ -89,7 +89,7 @@ test('stops staging when the credit is used up', async (t) => {
   t.is(fake.stream(handle).sent.length, 100_000)
 })
 
-test('send answers false when it is full, accepts all the same, and drains', async (t) => {
+test('send returns false when the stream is full, accepts the bytes all the same, and drains', async (t) => {
   const { fake, open } = fakeConnection({ room: 5_000 })
   const { stream, handle } = await open()
   let drains = 0
@@ -105,7 +105,7 @@ test('send answers false when it is full, accepts all the same, and drains', asy
   t.is(fake.stream(handle).sent.length, 9_001)
 })
 
-test('tells how much of an aborted write was accepted, and goes on behind it', async (t) => {
+test('reports how much of an aborted write was accepted, and continues after it', async (t) => {
   const { fake, open } = fakeConnection({ room: 5_000 })
   const { stream, handle } = await open()
   const controller = new AbortController()
@@ -122,7 +122,7 @@ test('tells how much of an aborted write was accepted, and goes on behind it', a
   t.is(fake.stream(handle).sent.length, 5_001)
 })
 
-test('times a waiting write out and stays usable', async (t) => {
+test('times out a pending write and stays usable', async (t) => {
   const { fake, clock, open } = fakeConnection({ room: 5_000 })
   const { stream, handle } = await open()
   stream.setWriteDeadline(new Date(clock.now() + 10))
@@ -138,7 +138,7 @@ test('times a waiting write out and stays usable', async (t) => {
   t.is(stream.state, StreamState.OPEN)
 })
 
-test('closes the writing half behind everything accepted and everything that waits', async (t) => {
+test('closes the write half after all accepted and pending writes', async (t) => {
   const { fake, open } = fakeConnection({ room: 5_000 })
   const { stream, handle } = await open()
   const write = stream.write(large(8_000))
@@ -153,7 +153,7 @@ test('closes the writing half behind everything accepted and everything that wai
   t.deepEqual(fake.calls.slice(-2), [`submit ${handle}:3000 closeWrite`, 'flush'])
 })
 
-test('a call that ends a half moves the state at once, also behind writes that wait', async (t) => {
+test('a call that ends a half changes the state at once, even with pending writes', async (t) => {
   const closings: readonly [(stream: Stream) => unknown, StreamState][] = [
     [(stream) => stream.closeWrite(), StreamState.CLOSE_WRITE],
     [(stream) => [stream.closeRead(), stream.closeWrite()], StreamState.CLOSE_BOTH],
@@ -174,7 +174,7 @@ test('a call that ends a half moves the state at once, also behind writes that w
   }
 })
 
-test('what waits behind a half that was ended can still be aborted, closed and timed out, and what has begun is not cut', async (t) => {
+test('writes pending at the end of a half can still be aborted, closed and timed out, and a write that has begun is not cut', async (t) => {
   const { fake, clock, open } = fakeConnection({ room: 5_000 })
   const aborted = await open()
   void aborted.stream.closeRead()
@@ -203,7 +203,7 @@ test('what waits behind a half that was ended can still be aborted, closed and t
   await t.notThrowsAsync(end.catch(() => {}))
 })
 
-test('the end of the stream goes down in one call with what is staged', async (t) => {
+test('the end of the stream is submitted in one call with the staged bytes', async (t) => {
   for (const name of ['closeWrite', 'close'] as const) {
     const { fake, open } = fakeConnection()
     const { stream, handle } = await open()
@@ -214,7 +214,7 @@ test('the end of the stream goes down in one call with what is staged', async (t
   }
 })
 
-test('close rejects writes that wait, and delivers what send accepted', async (t) => {
+test('close rejects pending writes, and delivers the bytes accepted by send', async (t) => {
   const { fake, open } = fakeConnection({ room: 5_000 })
   const { stream, handle } = await open()
   stream.send(large(6_000, 1))
@@ -229,7 +229,7 @@ test('close rejects writes that wait, and delivers what send accepted', async (t
   t.is(stream.state, StreamState.CLOSE_BOTH)
 })
 
-test('rejects waiting writes when the remote resets', async (t) => {
+test('rejects pending writes when the remote resets', async (t) => {
   const { fake, open } = fakeConnection({ room: 5_000 })
   const { stream, handle } = await open()
   const write = stream.write(large(8_000))
@@ -239,7 +239,7 @@ test('rejects waiting writes when the remote resets', async (t) => {
   t.throws(() => stream.send(bytes(1)), { instanceOf: StreamResetError })
 })
 
-test('waits for the record when the native side knows of a reset first', async (t) => {
+test('waits for the record if a native call reports a reset first', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.stream(handle).state = StreamState.RESET
@@ -250,7 +250,7 @@ test('waits for the record when the native side knows of a reset first', async (
   t.is((await t.throwsAsync(read, { instanceOf: StreamResetError })).errorCode, 0x1002)
 })
 
-test('gives up when the native side refuses and no record comes', async (t) => {
+test('fails if the native side refuses and no record arrives', async (t) => {
   const { fake, open } = fakeConnection()
   const { stream, handle } = await open()
   fake.stream(handle).state = StreamState.RESET
@@ -258,7 +258,7 @@ test('gives up when the native side refuses and no record comes', async (t) => {
   t.is(stream.state, StreamState.ERROR)
 })
 
-test('refuses what is not bytes', async (t) => {
+test('refuses values that are not bytes', async (t) => {
   const { open } = fakeConnection()
   const { stream } = await open()
   t.throws(() => stream.write('text' as never), { instanceOf: InvalidParametersError })

@@ -1,4 +1,4 @@
-/** One end of a bulk transfer in a worker of its own, so that its counters are those of this end alone. */
+/** One end of a bulk transfer, in its own worker so that the counters cover this end alone. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { createSwarm } from '../../../ts/swarm.ts'
 import { countsSince, type EndMessage } from '../counts.ts'
@@ -25,12 +25,12 @@ async function read(): Promise<void> {
     const into = new Uint8Array(options.readBytes)
     let bytes = 0
     while (bytes < options.bytes) bytes += await stream.readInto(into)
-    tell({ bytes, counts: countsSince(swarm, before) })
+    post({ bytes, counts: countsSince(swarm, before) })
     await stream.close()
     resolve()
   })
   await swarm.listen('/ip4/127.0.0.1/tcp/0')
-  tell({ address: `${swarm.getListenAddrs()[0]}` })
+  post({ address: `${swarm.getListenAddrs()[0]}` })
   await done
   await swarm.close()
 }
@@ -43,12 +43,12 @@ async function write(to: string): Promise<void> {
   let bytes = 0
   for (; bytes < options.bytes; bytes += chunk.length) await stream.write(chunk)
   await stream.closeWrite()
-  // The reader's end comes when it has everything.
+  // The reader ends its half once it has everything.
   await stream.read()
-  tell({ bytes, counts: countsSince(swarm, before) })
+  post({ bytes, counts: countsSince(swarm, before) })
   await swarm.close()
 }
 
-function tell(message: EndMessage): void {
+function post(message: EndMessage): void {
   parentPort?.postMessage(message)
 }

@@ -1,11 +1,11 @@
 /**
- * A listener whose event loop is busy when it is asked to be. Prints its address; serves
+ * A listener whose event loop blocks on request. Prints its address; serves
  *
  *     /test/echo    every byte, then the end
  *     /test/reset   a reset with code 7
- *     /test/close   an orderly end at once
- *     /test/busy    after a message of milliseconds as text, nothing for so long
- *     /test/opened  how many connections it was told of, as text
+ *     /test/close   an orderly close at once
+ *     /test/busy    blocks the event loop for the milliseconds in a message, as text
+ *     /test/opened  the number of `connected` events so far, as text
  *
  *     node busy-listener.ts <muxer>
  */
@@ -32,7 +32,7 @@ swarm.handle('/test/close', (stream) => stream.close())
 swarm.handle('/test/busy', async (stream) => {
   const ms = Number(Buffer.from(await stream.read()).toString())
   await stream.close()
-  // What ends the stream is on its way first.
+  // The end of the stream is sent first.
   setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms))
 })
 swarm.handle('/test/opened', async (stream) => {

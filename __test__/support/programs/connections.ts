@@ -1,10 +1,10 @@
-/** Connections that were identified and do nothing: prints what JavaScript holds for them, as JSON. */
+/** Connections that are idle after identify: prints the JavaScript memory held for them, as JSON. */
 import { createSwarm } from '../../../ts/swarm.ts'
 import { until } from '../pair.ts'
 
-/** What is printed. */
+/** The printed report. */
 export interface ConnectionsReport {
-  /** Bytes of the heap and of buffers for a connection, at both ends together. */
+  /** Bytes of heap and buffers per connection, at both ends together. */
   readonly bytesEach: number
 }
 
@@ -14,10 +14,10 @@ const CONNECTIONS = 500
 const [listener, dialer] = await Promise.all([createSwarm(), createSwarm()])
 await listener.listen('/ip4/127.0.0.1/tcp/0')
 const addresses = listener.getListenAddrs()
-let asked = 0
+let opened = 0
 const count = {
   openedStream: () => {
-    asked += 1
+    opened += 1
   }
 }
 listener.notify(count)
@@ -31,18 +31,18 @@ console.log(JSON.stringify(report))
 process.exit()
 
 async function connect(count: number): Promise<void> {
-  const streams = asked + 4 * count
+  const streams = opened + 4 * count
   for (let made = 0; made < count; made += 1) {
     await dialer.dialPeer(listener.peerId, { addresses, force: true })
   }
-  // Each end asks the other one: two streams, of which either end sees both.
-  await until(() => asked === streams)
+  // Each end identifies the other: two streams, both of which each end reports.
+  await until(() => opened === streams)
   const connections = () => [...listener.getConnections(), ...dialer.getConnections()]
   await until(() => connections().every((connection) => connection.streams.length === 0))
 }
 
 function held(): number {
-  // Twice: what the first collection finalises goes with the second.
+  // Twice: objects that the first collection finalises are freed by the second.
   globalThis.gc?.()
   globalThis.gc?.()
   const { heapUsed, arrayBuffers } = process.memoryUsage()

@@ -1,4 +1,4 @@
-/** Two nodes to which something happens in each namespace of `DEBUG`; writes nothing itself. */
+/** Two nodes with an event in each namespace of `DEBUG`; prints nothing itself. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { createSwarm } from '../../../ts/swarm.ts'

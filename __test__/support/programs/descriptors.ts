@@ -1,6 +1,6 @@
 /**
- * A listener with no descriptor left for a connection: prints what its logger hears at `error` first, as JSON. Takes
- * every descriptor that it may have, so it wants a small `ulimit -n`.
+ * A listener with no descriptor left for a connection: prints the first line logged at `error`, as JSON. Takes every
+ * descriptor that it may have, so it needs a small `ulimit -n`.
  */
 import { closeSync, openSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -21,7 +21,7 @@ try {
   dial()
 }
 
-/** One descriptor for the client's end and none for the other; anything else in this process may take it first. */
+/** Frees a descriptor for the client's end, none for the listener's; retries, as others here may take it first. */
 function dial(): void {
   closeSync(held.pop() ?? 0)
   const socket = connect(Number(`${address}`.split('/').at(-1)), '127.0.0.1')

@@ -1,5 +1,5 @@
 /**
- * Echoes 32 bytes so many times, one after the other, with a listener that it is told of. Prints the counters.
+ * Echoes 32 bytes over a listener, `rounds` times in sequence. Prints the counters.
  *
  *     node echo-rounds.ts <address> <rounds> [<busyPoll>]
  */
@@ -13,10 +13,10 @@ await using swarm = await createSwarm({
 })
 const connection = await swarm.dialAddr(address)
 const stream = await connection.newStream('/test/echo')
-const question = new Uint8Array(32)
+const request = new Uint8Array(32)
 for (let round = 0; round < Number(rounds); round += 1) {
-  await stream.write(question)
-  await stream.read(question.length)
+  await stream.write(request)
+  await stream.read(request.length)
 }
 await stream.close()
 console.log(JSON.stringify(swarm.counters()))

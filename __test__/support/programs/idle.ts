@@ -1,9 +1,9 @@
-/** A listener with ten idle connections: prints what a window of doing nothing has cost, as JSON. */
+/** A listener with ten idle connections: prints the cost of an idle window, as JSON. */
 import { createSwarm } from '../../../ts/swarm.ts'
 import { until } from '../pair.ts'
 import { processorMs } from '../process-figures.ts'
 
-/** What is printed. */
+/** The printed report. */
 export interface IdleReport {
   readonly connections: number
   readonly windowMs: number
@@ -24,7 +24,7 @@ for (let count = 0; count < CONNECTIONS; count += 1) {
   await dialer.dialPeer(listener.peerId, { addresses, force: true })
 }
 await until(() => listener.getTotalConnections() === CONNECTIONS)
-// Identify has its say first.
+// Identify finishes first.
 const streams = () => [...listener.getConnections(), ...dialer.getConnections()]
 await until(() => streams().every((connection) => connection.streams.length === 0))
 await pause(WINDOW_MS / 4)

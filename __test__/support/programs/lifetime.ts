@@ -1,6 +1,6 @@
 /**
- * Brings a node to some point and leaves the event loop to itself. A timer that does not hold the process prints
- * `alive`, so it is printed exactly if something else does.
+ * Brings a node into a state, then does nothing. An unreferenced timer prints `alive`, so it is printed exactly if
+ * something else keeps the process alive.
  *
  *     node lifetime.ts <scene>
  */
@@ -8,7 +8,7 @@ import { createSwarm, type Swarm } from '../../../ts/swarm.ts'
 
 const OPTIONS = { ioThreads: 1, services: { ping: false, identify: false } } as const
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
-const LOOK_MS = 300
+const CHECK_MS = 300
 
 const SCENES: Readonly<Record<string, () => Promise<unknown>>> = {
   listening: () => listening(),
@@ -44,4 +44,4 @@ await SCENES[process.argv[2] ?? '']?.()
 setTimeout(() => {
   console.log('alive')
   process.exit()
-}, LOOK_MS).unref()
+}, CHECK_MS).unref()

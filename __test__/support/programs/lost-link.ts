@@ -1,6 +1,6 @@
 /**
- * A connection whose network goes away: prints the first `socketFailed` that a logger hears, as JSON. Takes down the
- * loopback interface, so it wants a network namespace of its own; one with a small `tcp_retries2` gives up soon.
+ * A connection whose network goes down: prints the first `socketFailed` that is logged, as JSON. Takes down the
+ * loopback interface, so it needs its own network namespace; a small `tcp_retries2` there makes it give up soon.
  */
 import { execFileSync } from 'node:child_process'
 import type { Diagnostic } from '../../../ts/diagnostics/report.ts'

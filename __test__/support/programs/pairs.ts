@@ -1,8 +1,8 @@
-/** Two nodes that exchange a few messages and close, as a worker: several environments at once. */
+/** Two nodes that exchange a few messages and close, as a worker: for several environments at once. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { createSwarm } from '../../../ts/swarm.ts'
 
-/** What the worker tells before it ends by itself. */
+/** Report that the worker posts before it exits. */
 export interface PairsReport {
   readonly echoed: number
   readonly connectionsOpened: number

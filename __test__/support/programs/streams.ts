@@ -1,4 +1,4 @@
-/** One end of many short streams in a worker of its own, so that its counters are those of this end alone. */
+/** One end of many short streams, in its own worker so that the counters cover this end alone. */
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Connection } from '../../../ts/connection.ts'
 import { identify } from '../../../ts/protocols/identify.ts'
@@ -8,7 +8,7 @@ import { countsSince, type EndMessage } from '../counts.ts'
 export interface StreamsOptions {
   readonly streams: number
   readonly atOnce: number
-  /** Each way, on each stream. */
+  /** Per stream, in each direction. */
   readonly bytes: number
   /** The listener's address; absent in the listener. */
   readonly to?: string
@@ -22,7 +22,7 @@ const swarm = await createSwarm({ ioThreads: 1, services: { ping: false } })
 if (to === undefined) await listen()
 else await dial(to)
 
-/** Answers each stream; the dialer's end is the end. */
+/** Answers each stream until the dialer disconnects. */
 async function listen(): Promise<void> {
   let before = swarm.counters()
   let received = 0
@@ -40,15 +40,15 @@ async function listen(): Promise<void> {
     disconnected: () => resolve()
   })
   await swarm.listen('/ip4/127.0.0.1/tcp/0')
-  tell({ address: `${swarm.getListenAddrs()[0]}` })
+  post({ address: `${swarm.getListenAddrs()[0]}` })
   await ended
-  tell({ bytes: received, counts: countsSince(swarm, before) })
+  post({ bytes: received, counts: countsSince(swarm, before) })
   await swarm.close()
 }
 
 async function dial(address: string): Promise<void> {
   const connection = await swarm.dialAddr(address)
-  // From here on it is known that the listener bears an end before its answer.
+  // Identify reveals that the listener accepts a FIN before its answer.
   await identify(connection)
   const before = swarm.counters()
   let left = streams
@@ -56,22 +56,22 @@ async function dial(address: string): Promise<void> {
   const lane = async (): Promise<void> => {
     while (left > 0) {
       left -= 1
-      const length = await ask(connection)
+      const length = await request(connection)
       received += length
     }
   }
   await Promise.all(Array.from({ length: atOnce }, lane))
-  tell({ bytes: received, counts: countsSince(swarm, before) })
+  post({ bytes: received, counts: countsSince(swarm, before) })
   await swarm.close()
 }
 
-async function ask(connection: Connection): Promise<number> {
+async function request(connection: Connection): Promise<number> {
   const stream = await connection.newStream(PROTOCOL)
   await stream.write(message)
   await stream.closeWrite()
   return (await stream.read()).length
 }
 
-function tell(message: EndMessage): void {
+function post(message: EndMessage): void {
   parentPort?.postMessage(message)
 }

@@ -1,5 +1,5 @@
 /**
- * Terminates workers under traffic, one process for all of them, and prints what is left behind.
+ * Terminates workers under traffic, all in one process, and prints what they leave behind.
  *
  *     node terminations.ts <workers> <at once> <seed>
  */
@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads'
 import { type ProcessFigures, processFigures } from '../process-figures.ts'
 import { seeded } from '../random.ts'
 
-/** What is printed, as JSON. */
+/** The report, printed as JSON. */
 export interface TerminationsReport {
   readonly base: ProcessFigures
   readonly after: ProcessFigures
@@ -16,9 +16,9 @@ export interface TerminationsReport {
   readonly errors: readonly string[]
 }
 
-// Workers before the base is taken: caches and arenas of the allocators fill with the first ones.
+// Workers before the base is measured: the first ones fill caches and arenas of the allocators.
 const WARM_UP = 12
-// A worker takes about this long from its start to its traffic.
+// Approximate time from the start of a worker to its traffic.
 const START_MS = 250
 
 const [workers, atOnce, seed] = process.argv.slice(2).map(Number) as [number, number, number]
@@ -31,7 +31,7 @@ async function terminateOne(): Promise<void> {
   worker.on('error', (err) => errors.push(String(err)))
   const started = new Promise((resolve) => worker.once('message', resolve))
   let flows = false
-  // Half of them anywhere in their start, half in the middle of their traffic.
+  // Half are terminated anywhere in their start, half during their traffic.
   if (random(2) === 0) {
     await pause(random(START_MS))
   } else {
@@ -58,11 +58,11 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
-/** Threads end shortly after they have said so. */
-async function settled(threads: number): Promise<ProcessFigures> {
+/** Returns the figures once threads have exited, shortly after they report it. */
+async function figuresAfterExit(threads: number): Promise<ProcessFigures> {
   globalThis.gc?.()
   let figures = processFigures()
-  for (let looks = 0; looks < 500 && figures.threads > threads; looks += 1) {
+  for (let polls = 0; polls < 500 && figures.threads > threads; polls += 1) {
     await pause(10)
     figures = processFigures()
   }
@@ -71,9 +71,9 @@ async function settled(threads: number): Promise<ProcessFigures> {
 
 const { threads } = processFigures()
 await terminateMany(WARM_UP)
-const base = await settled(threads)
+const base = await figuresAfterExit(threads)
 flowing = 0
 await terminateMany(workers)
-const after = await settled(base.threads)
+const after = await figuresAfterExit(base.threads)
 const report: TerminationsReport = { base, after, flowing, errors }
 console.log(JSON.stringify(report))

@@ -1,15 +1,15 @@
 /**
- * Two nodes with every kind of traffic between them until somebody ends the environment: a worker that is
- * terminated, or a process that exits by itself at a moment given on its command line.
+ * Two nodes with every kind of traffic between them until their environment ends: a worker that is terminated, or a
+ * process that exits at the moment given on its command line.
  *
- *     node traffic.ts timer <ms>      process.exit(7) that long after the start, whatever it is doing
+ *     node traffic.ts timer <ms>      process.exit(7) <ms> after the start, in any state
  *     node traffic.ts read <count>    process.exit(7) inside the callback of that read
  */
 import { isMainThread, parentPort } from 'node:worker_threads'
 import type { Connection } from '../../../ts/connection.ts'
 import { createSwarm } from '../../../ts/swarm.ts'
 
-/** How the process ends when it ends as it means to. */
+/** Exit code of an intended exit. */
 export const EXIT_CODE = 7
 
 const BULK = '/ferroswarm/test/bulk/1.0.0'
@@ -44,11 +44,11 @@ const addresses = listener.getListenAddrs()
 const connection = await dialer.dialPeer(listener.peerId, { addresses })
 void bulk(connection)
 void echo(connection)
-// A connection of its own: calls that dial at the same time share one.
-void questions(await dialer.dialPeer(listener.peerId, { addresses, force: true }))
+// A connection of its own: concurrent dials share one.
+void requests(await dialer.dialPeer(listener.peerId, { addresses, force: true }))
 void churn()
 
-/** Both directions as fast as they go. */
+/** Sends in both directions at full speed. */
 async function bulk(over: Connection): Promise<void> {
   const stream = await over.newStream(BULK)
   const chunk = new Uint8Array(65_536)
@@ -61,7 +61,7 @@ async function bulk(over: Connection): Promise<void> {
   }
 }
 
-/** Short streams, one after the other. */
+/** Opens short streams in sequence. */
 async function echo(over: Connection): Promise<void> {
   for (;;) {
     const stream = await over.newStream(ECHO)
@@ -72,8 +72,8 @@ async function echo(over: Connection): Promise<void> {
   }
 }
 
-/** Questions on a connection without other traffic: both its ends become guests of this thread's event loop. */
-async function questions(over: Connection): Promise<void> {
+/** Sends requests on a connection without other traffic: both its ends move to this thread's event loop. */
+async function requests(over: Connection): Promise<void> {
   const stream = await over.newStream(ECHO)
   for (;;) {
     await stream.write(new Uint8Array(32))
@@ -82,7 +82,7 @@ async function questions(over: Connection): Promise<void> {
   }
 }
 
-/** Connections that come and go, every other one with its node and the thread of that. */
+/** Opens and closes connections, every other one with its own node and that node's thread. */
 async function churn(): Promise<void> {
   for (;;) {
     const another = await dialer.dialPeer(listener.peerId, { addresses, force: true })

@@ -1,9 +1,9 @@
 /**
- * One end of many streams that one side writes and the other never reads, in a process of its own. Prints its
- * figures as JSON lines.
+ * One end of many streams that one side writes and the other never reads, in its own process. Prints its figures as
+ * JSON lines.
  *
  *     node unread.ts read            prints its address, then its figures at the end of its standard input
- *     node unread.ts write <address> prints its figures when no stream takes more
+ *     node unread.ts write <address> prints its figures when every stream is stalled
  */
 import { createSwarm } from '../../../ts/swarm.ts'
 import { type ProcessFigures, processFigures } from '../process-figures.ts'
@@ -12,7 +12,7 @@ import { type ProcessFigures, processFigures } from '../process-figures.ts'
 export interface UnreadReport {
   readonly before: ProcessFigures
   readonly after: ProcessFigures
-  /** Round trips on a neighbour stream while the others were stuck; the writer's. */
+  /** Round trips of the writer on another stream while these were stalled. */
   readonly echoes: number
   readonly memoryResets: number
   readonly bytesWritten: number
@@ -38,7 +38,7 @@ async function read(): Promise<void> {
   await swarm.listen('/ip4/127.0.0.1/tcp/0')
   const before = processFigures()
   console.log(`${swarm.getListenAddrs()[0]}`)
-  process.stdin.resume().once('end', () => tell(before, 0))
+  process.stdin.resume().once('end', () => print(before, 0))
 }
 
 async function write(): Promise<void> {
@@ -47,27 +47,27 @@ async function write(): Promise<void> {
   const before = processFigures()
   for (let count = 0; count < STREAMS; count += 1) {
     const stream = await connection.newStream(UNREAD)
-    // Stuck for good, or reset by the reader's bound on memory.
+    // Stalls for good, or is reset by the reader's bound on memory.
     stream.write(chunk).catch(() => {})
   }
-  await stuck()
+  await stalled()
   const neighbour = await connection.newStream(ECHO)
   for (let echoes = 0; echoes < ECHOES; echoes += 1) {
     await neighbour.write(Uint8Array.of(echoes))
     await neighbour.read(1)
   }
-  tell(before, ECHOES)
+  print(before, ECHOES)
 }
 
-/** Nothing has left for a while. */
-async function stuck(): Promise<void> {
+/** Resolves once nothing has been sent for 100 ms. */
+async function stalled(): Promise<void> {
   for (let last = -1; last !== swarm.counters().socketBytesOut; ) {
     last = swarm.counters().socketBytesOut
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
 }
 
-function tell(before: ProcessFigures, echoes: number): void {
+function print(before: ProcessFigures, echoes: number): void {
   const { memoryResets, bytesWritten } = swarm.counters()
   const report: UnreadReport = {
     before,

@@ -1,6 +1,6 @@
 /**
- * A node under attack, in a process of its own so that its memory can be measured. Its one argument is its limits as
- * JSON. Tells its port over IPC, answers every message with its figures, and ends with its parent.
+ * A node under attack, in its own process so that its memory can be measured. Its one argument is its limits as
+ * JSON. Sends its port over IPC, answers every message with its figures, and exits with its parent.
  *
  *     node --expose-gc victim.ts '{}'
  */
@@ -9,14 +9,14 @@ import { createSwarm } from '../../../ts/swarm.ts'
 import { type ProcessFigures, processFigures, processorMs } from '../process-figures.ts'
 import { ECHO_PROTOCOL, UNREAD_PROTOCOL } from '../stand.ts'
 
-/** What the victim knows of itself, after a garbage collection. */
+/** Figures of the victim, after a garbage collection. */
 export interface VictimFigures extends ProcessFigures {
   readonly processorMs: number
   readonly connections: number
   readonly streams: number
   /** Streams of {@link UNREAD_PROTOCOL} handed out so far. */
   readonly taken: number
-  /** Codes of the connections that have ended so far; empty for an end without an error. */
+  /** Error codes of the connections closed so far; empty for a close without an error. */
   readonly ends: readonly string[]
 }
 
