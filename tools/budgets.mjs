@@ -70,8 +70,7 @@ function unavailableReason() {
 
 async function build() {
   const code = await run('cargo', [...BUILD.args, '--package', 'ferroswarm-budgets'])
-  if (code !== 0)
-    stop('The counted programs could not be built: see the output of cargo above.')
+  if (code !== 0) stop('The counted programs could not be built: see the output of cargo above.')
 }
 
 async function check() {

@@ -22,7 +22,7 @@ test('a table a stack, and one for what needs none', (t) => {
   t.deepEqual(text.match(/^## .*$/gm), [
     '## TCP, Noise, yamux',
     '## TCP, TLS 1.3, yamux',
-    '## Whatever the stack'
+    '## Any stack'
   ])
 })
 
@@ -49,7 +49,7 @@ test('unfit rounds are counted where too few others remain, and left out where n
 
 test('a peer without a figure says why', (t) => {
   t.is(cellsOf('TCP, Noise', 'upload')['go-libp2p'], '3 of 3 failed: refused')
-  t.is(cellsOf('Whatever', 'start of a process')['js-libp2p'], 'has no such workload')
+  t.is(cellsOf('Any stack', 'start of a process')['js-libp2p'], 'has no such workload')
 })
 
 test('floors are held, missed, or not judged, and an aim is beside its floor', (t) => {
@@ -59,10 +59,10 @@ test('floors are held, missed, or not judged, and an aim is beside its floor', (
       'not judged ≥ 1.2x go-libp2p: -, aim 2x not judged'
   )
   t.is(
-    cellsOf('Whatever', 'start of a process')['floors and aims'],
+    cellsOf('Any stack', 'start of a process')['floors and aims'],
     'held ≤ 150 ms: 75.0, aim 80 ms reached'
   )
-  t.is(cellsOf('Whatever', 'heap at rest')['floors and aims'], '')
+  t.is(cellsOf('Any stack', 'heap at rest')['floors and aims'], '')
   t.regex(text, /^Floors: 3 held, 2 missed, 2 not judged; 1 of 5 aims reached\.$/m)
 })
 

@@ -33,7 +33,7 @@ pub fn main(run: impl FnOnce(&options::Options) -> Result<()>) -> std::process::
     }
 }
 
-/// Returns `payload` behind its length as u32.
+/// Returns `payload` prefixed with its length as u32.
 pub fn frame(payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("payloads are far below 4 GiB");
     [&length.to_be_bytes(), payload].concat()
