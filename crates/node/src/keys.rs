@@ -40,7 +40,7 @@ pub fn generate_key(kind: String) -> Result<Uint8Array, Failure> {
         "ecdsa" => KeyType::Ecdsa,
         _ => {
             return Err(invalid(
-                "key type is none of ed25519, secp256k1, rsa, ecdsa",
+                "key type is not one of ed25519, secp256k1, rsa, ecdsa",
             ));
         }
     };

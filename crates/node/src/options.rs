@@ -100,7 +100,7 @@ pub(crate) fn security(name: &str) -> Result<Security, Failure> {
     match name {
         "tls" => Ok(Security::Tls),
         "noise" => Ok(Security::Noise),
-        _ => Err(invalid("security is none of tls, noise")),
+        _ => Err(invalid("security is not one of tls, noise")),
     }
 }
 
@@ -143,12 +143,12 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
 /// Parses the muxer, of which only one can be offered: all have the same name on the wire.
 fn muxer(names: &[String]) -> Result<Muxer, Failure> {
     let [name] = names else {
-        return Err(invalid("muxers does not name one of yamux, yamux-crate"));
+        return Err(invalid("muxers is not exactly one of yamux, yamux-crate"));
     };
     [Muxer::Yamux, Muxer::YamuxCrate]
         .into_iter()
         .find(|muxer| muxer.name() == name)
-        .ok_or_else(|| invalid("muxers is none of yamux, yamux-crate"))
+        .ok_or_else(|| invalid("muxers is not one of yamux, yamux-crate"))
 }
 
 fn busy_poll(micros: Option<f64>) -> Result<Duration, Failure> {
