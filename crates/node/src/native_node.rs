@@ -307,7 +307,7 @@ impl NativeNode {
         self.node.stop_accepting();
     }
 
-    /// Completes when all written bytes have been sent.
+    /// Completes when all written bytes and ends of streams have been sent.
     #[napi(catch_unwind)]
     pub fn drain(&self, request: f64, timeout_ms: f64) -> Result<(), Failure> {
         self.node.drain(whole(request)?, milliseconds(timeout_ms)?);
