@@ -1,10 +1,10 @@
 export default {
   files: ['__test__/{unit,integration,interop}/**/*.spec.ts'],
-  // Node strips the types by itself.
+  // Node strips the types itself.
   extensions: ['ts'],
   timeout: '2m',
-  // A process a file: the addon's threads and counters belong to one file at a time.
+  // One process per file, which isolates the addon's threads and counters.
   workerThreads: false,
-  // Nodes in one file keep more than one core busy.
+  // The nodes of one file keep more than one core busy.
   concurrency: 2
 }

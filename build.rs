@@ -1,4 +1,4 @@
-//! Link settings of the Node-API addon; `crates/node` names this file as its build script.
+//! Link settings of the Node-API addon; the build script of `crates/node`.
 
 fn main() {
     napi_build::setup();

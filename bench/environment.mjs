@@ -1,17 +1,16 @@
-// Where a run takes place: a network namespace of its own where the user may make one, and the facts to tell.
+// The environment of a run: a separate network namespace if permitted, and the facts for the report.
 
 import { spawnSync } from 'node:child_process'
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 
 const CONGESTION_FILE = '/proc/sys/net/ipv4/tcp_congestion_control'
-/** bbr paces: on loopback it would decide what bulk transfers show. */
+/** Not bbr, which paces: on loopback it would determine the results of bulk transfers. */
 const CONGESTION_CONTROL = 'reno'
 
 const ENTER = `ip link set lo up && echo ${CONGESTION_CONTROL} > ${CONGESTION_FILE}; exec "$@"`
 
 /**
- * What to put before a command line so that it runs in a network namespace of its own; nothing where there can be
- * none.
+ * Returns the prefix that runs a command line in a separate network namespace; empty if none can be created.
  */
 export function namespacePrefix() {
   if (process.platform !== 'linux') return []
@@ -20,7 +19,7 @@ export function namespacePrefix() {
   return spawnSync(program, args).status === 0 ? [...unshare, 'sh', '-c', ENTER, 'sh'] : []
 }
 
-/** What a reader needs to judge the figures of a run behind `prefix`. */
+/** Returns the facts needed to judge the figures of a run with `prefix`. */
 export function environment(prefix = []) {
   return {
     node: process.version,
@@ -33,7 +32,7 @@ export function environment(prefix = []) {
   }
 }
 
-/** Each namespace has its own, and a new one that of the one it was made in. */
+/** Returns the congestion control of the namespace; a new one inherits that of its parent. */
 function congestionControl(prefix) {
   const [program, ...args] = [...prefix, 'cat', CONGESTION_FILE]
   const { stdout } = spawnSync(program, args, { encoding: 'utf8' })

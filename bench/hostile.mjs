@@ -1,8 +1,7 @@
-// A node under attack by raw clients, measured: `node bench/hostile.mjs [part of a name]`.
+// Measures a node under attack by raw clients: `node bench/hostile.mjs [part of a name]`.
 //
-// Prints a table of what happened beside the bar, and ends with exit code 1 when a bar is missed. In every case a
-// bystander's connection is served before and after. The node is a process of its own and runs from ts/ with the
-// addon that was built last.
+// Prints a table of the results and their bars, and exits with code 1 if a bar is missed. In every case a bystander's
+// connection is served before and after. The node is a separate process and runs from ts/ with the last addon built.
 
 import { environment } from './environment.mjs'
 import { CASES } from './hostile/cases.mjs'

@@ -1,4 +1,4 @@
-// The command line of the benches.
+// The command line of the benchmarks.
 
 import { readdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -7,7 +7,7 @@ import { NOISE, TLS } from './runner/workloads.mjs'
 
 const STACKS = { noise: [NOISE], tls: [TLS], both: [NOISE, TLS] }
 
-/** What is done where nothing else is asked for. */
+/** Defaults of each mode. */
 const MODES = {
   default: { rounds: 5, secondsPerRound: 1, stack: 'noise', peers: 'ours,js' },
   quick: { rounds: 1, secondsPerRound: 0.2, stack: 'noise', peers: 'ours,js' },
@@ -15,10 +15,10 @@ const MODES = {
   soak: { rounds: 1, secondsPerRound: 600, stack: 'noise', peers: 'ours' }
 }
 
-/** The one that is a mode of its own. */
+/** The scenario of the soak mode. */
 const SOAK = 'S10'
 
-/** The files of the scenarios by their ids. */
+/** Files of the scenarios by id. */
 const SCENARIOS = Object.fromEntries(
   readdirSync(new URL('scenarios/', import.meta.url))
     .map((name) => [/^s\d+/.exec(name)[0].toUpperCase(), `bench/scenarios/${name}`])
@@ -29,15 +29,15 @@ export const USAGE = `usage: npm run bench -- [options] [scenarios]
   scenarios         of ${Object.keys(SCENARIOS).join(' ')} (default: all but ${SOAK})
   --peers a,b       of ${Object.keys(PEERS).join(', ')} (default: ${MODES.default.peers}; with --full all)
   --stack S         noise, tls or both (default: noise; with --full both)
-  --rounds N        rounds, each peer once in each (default: ${MODES.default.rounds}; with --quick ${MODES.quick.rounds})
-  --seconds N       what a run of a peer takes (default: ${MODES.default.secondsPerRound}; with --full ${MODES.full.secondsPerRound}, --quick ${MODES.quick.secondsPerRound})
-  --quick           under a minute: shows that everything runs, and not much more
-  --full            every peer, every figure; ends with exit code 1 where a floor is not held
-  --soak            ${SOAK} alone: connections and streams come and go for --seconds (default: ${MODES.soak.secondsPerRound})
+  --rounds N        rounds; each peer runs once per round (default: ${MODES.default.rounds}; with --quick ${MODES.quick.rounds})
+  --seconds N       duration of a peer's run (default: ${MODES.default.secondsPerRound}; with --full ${MODES.full.secondsPerRound}, --quick ${MODES.quick.secondsPerRound})
+  --quick           under a minute: a smoke test, figures are not reliable
+  --full            every peer and figure; exits with code 1 if a floor is missed
+  --soak            ${SOAK} only: opens and closes connections and streams for --seconds (default: ${MODES.soak.secondsPerRound})
   --json FILE       every figure of every round, for the reports of bench/report/main.mjs
-  --page FILE       the report as a page of HTML`
+  --page FILE       the report as an HTML page`
 
-/** What was asked for; throws an error with a sentence for the user. */
+/** Parses the options; throws an error with a message for the user. */
 export function readOptions(args) {
   const { values, positionals } = parseArgs({
     args,
@@ -72,14 +72,15 @@ export function readOptions(args) {
 }
 
 function oneMode(values) {
-  const asked = Object.keys(MODES).filter((mode) => values[mode])
-  if (asked.length > 1) throw new Error(`expected one of --${asked.join(' and --')}`)
-  return asked[0] ?? 'default'
+  const requested = Object.keys(MODES).filter((mode) => values[mode])
+  if (requested.length > 1) throw new Error(`expected one of --${requested.join(' and --')}`)
+  return requested[0] ?? 'default'
 }
 
-function filesOf(mode, asked) {
+function filesOf(mode, requested) {
   const all = Object.keys(SCENARIOS).filter((id) => (id === SOAK) === (mode === 'soak'))
-  const ids = asked.length === 0 ? all : asked.map((id) => known(id.toUpperCase(), all, 'scenario'))
+  const ids =
+    requested.length === 0 ? all : requested.map((id) => known(id.toUpperCase(), all, 'scenario'))
   return ids.map((id) => SCENARIOS[id])
 }
 

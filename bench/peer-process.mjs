@@ -1,18 +1,18 @@
-// Servers and clients of interop/contract.md as processes, and what the system knows about them.
+// Servers and clients of interop/contract.md as processes, and their memory.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
-/** A client that takes longer is stuck, or its server: that of js-libp2p takes on its 7,500th connection in half of it. */
+/** Timeout of a client. js-libp2p's server needs half of it to accept 7,500 connections. */
 const CLIENT_TIMEOUT_MS = 300_000
-/** A server that takes longer to listen or to answer is stuck, however busy the machine. */
+/** Timeout for a server to listen or answer, on a busy machine as well. */
 const ANSWER_TIMEOUT_MS = 60_000
-/** What a server has to end in once its input has. */
+/** Timeout for a server to exit after the end of its input. */
 const STOP_TIMEOUT_MS = 10_000
 
-/** Start a server; resolves once it listens. */
+/** Starts a server; resolves once it listens. */
 export async function startServer(command, stack) {
   const flags = ['--stack', stack, '--listen', '127.0.0.1:0']
   const server = new PeerProcess([...command, 'server', ...flags])
@@ -20,9 +20,9 @@ export async function startServer(command, stack) {
   return {
     addr,
     pid: server.pid,
-    /** Its answer to a word of the contract. */
-    ask: (word) => {
-      server.tell(word)
+    /** Sends a command of the contract; resolves to the answer. */
+    command: (word) => {
+      server.send(word)
       return server.answer(word)
     },
     stop: async () => {
@@ -32,18 +32,18 @@ export async function startServer(command, stack) {
   }
 }
 
-/** Start a client: its lines are read one by one, and `tell('')` lets it go on after those that ask for it. */
+/** Starts a client. Its lines are read one by one; `send('')` resumes it after a line with a phase. */
 export function startClient(command, stack, addr, args) {
   const given = Object.entries({ stack, addr, ...args }).filter(([, value]) => value !== undefined)
   const flags = given.flatMap(([name, value]) => [`--${name}`, String(value)])
   return new PeerProcess([...command, 'client', ...flags])
 }
 
-/** Run a client to its end and give its last line; calls `onLine` for each one, then lets the client go on. */
+/** Runs a client to its end and resolves to its last line; calls `onLine` with each line before resuming the client. */
 export async function runClient(command, stack, addr, args, onLine = () => {}) {
   const client = startClient(command, stack, addr, args)
   const ended = client.ended(CLIENT_TIMEOUT_MS)
-  // It is told again by the line that does not come.
+  // The missing line reports the same failure.
   ended.catch(() => {})
   let last
   for (;;) {
@@ -51,7 +51,7 @@ export async function runClient(command, stack, addr, args, onLine = () => {}) {
     if (line === undefined) break
     last = line
     onLine(line)
-    client.tell('')
+    client.send('')
   }
   await ended
   return last
@@ -65,7 +65,7 @@ class PeerProcess {
 
   constructor([program, ...args]) {
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
-    // It may end before its input does, and most never read it; how it ended tells the rest.
+    // The process may end before its input, which most never read; its exit code reports failures.
     this.#child.stdin.on('error', () => {})
     this.#closed = once(this.#child, 'close')
     this.#closed.catch(() => {})
@@ -76,7 +76,7 @@ class PeerProcess {
     return this.#child.pid
   }
 
-  /** The next line, undefined behind the last one of a process that ended well. */
+  /** Resolves to the next line; undefined after the last line of a process that succeeded. */
   async line() {
     const { value: text, done } = await this.#lines.next()
     if (done) return this.ended(STOP_TIMEOUT_MS)
@@ -85,12 +85,12 @@ class PeerProcess {
     return line
   }
 
-  /** The line that answers a word. */
+  /** Resolves to the answer to a command. */
   answer(word) {
     return this.#within(ANSWER_TIMEOUT_MS, `no answer to ${word}`, () => this.line())
   }
 
-  tell(word) {
+  send(word) {
     this.#child.stdin.write(`${word}\n`)
   }
 
@@ -98,7 +98,7 @@ class PeerProcess {
     this.#child.stdin.end()
   }
 
-  /** Resolves when the process has ended well, after so long at most. */
+  /** Resolves when the process has succeeded, within the timeout. */
   ended(timeoutMs) {
     return this.#within(timeoutMs, 'the peer has not ended', async () => {
       const [code, signal] = await this.#closed
@@ -106,7 +106,7 @@ class PeerProcess {
     })
   }
 
-  /** What `wait` comes to. A process that is waited for longer is ended, and `late` says what it has not done. */
+  /** Resolves to the result of `wait`. After the timeout, kills the process and rejects with `late`. */
   async #within(timeoutMs, late, wait) {
     let isLate = false
     const timer = setTimeout(() => {
@@ -122,14 +122,14 @@ class PeerProcess {
     }
   }
 
-  /** Ends it at once. */
+  /** Kills the process. */
   async kill() {
     this.#child.kill('SIGKILL')
     await this.#closed
   }
 }
 
-/** The resident set of a process in KiB; NaN where there is no /proc. */
+/** Returns the resident set size of a process in KiB; NaN without /proc. */
 export function residentKiB(pid) {
   try {
     return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1])

@@ -1,4 +1,4 @@
-// The implementations that are measured: how each is run, which version it is, and what it encrypts with.
+// The measured implementations: command, version and cryptography of each.
 
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -12,12 +12,12 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 
 const RUST_BINARIES = 'ferroswarm-bench-peers'
 
-/** Of the stack `tcp`: without a muxer there is one stream, without security no handshake. */
+/** Workloads missing in the stack `tcp`: without a muxer there is one stream, without security no handshake. */
 const TCP_LACKS = ['lp', 'upload-32', 'download-32', 'handshake-seq', 'handshake-16']
 
 /**
- * By name. `stack` is there for a peer that knows no other, `lacks` has the workloads of the contract that it has not:
- * both are said in the report.
+ * Peers by name. `stack` is set for a peer with no other, `lacks` lists the workloads of the contract that it does not
+ * implement: the report states both.
  */
 export const PEERS = {
   ours: {
@@ -66,7 +66,7 @@ export const PEERS = {
   }
 }
 
-/** What each peer is for the plan and the report; one that cannot be had says why in `missing`. */
+/** Prepares the peers for the plan and the report; for an unavailable one, `missing` has the reason. */
 export async function preparePeers(names) {
   const prepared = {}
   for (const name of names) {
@@ -82,7 +82,7 @@ export async function preparePeers(names) {
   return prepared
 }
 
-/** The command that runs a peer, built first if need be; or what is missing. */
+/** Returns the command of a peer, which is built if necessary; or what is missing. */
 export async function commandOf(name) {
   switch (name) {
     case 'ours':
@@ -93,7 +93,7 @@ export async function commandOf(name) {
       return cargoBuilt(name)
     default: {
       const { command, missing } = await peerCommand(name)
-      // Both stacks of JavaScript run on one Node: that of this process.
+      // Both JavaScript implementations run on the Node of this process.
       return name === 'js' && command
         ? { command: [process.execPath, ...command.slice(1)] }
         : { command, missing }
@@ -101,7 +101,7 @@ export async function commandOf(name) {
   }
 }
 
-/** A binary of our own workspace, in the profile of the addon; cargo knows whether it is fresh. */
+/** Builds a binary of the workspace, in the addon's profile. */
 async function cargoBuilt(name) {
   const { args, folder } = addonBuild()
   const flags = [...args, '--package', RUST_BINARIES, '--bin', name]

@@ -1,8 +1,8 @@
-// The peers side by side, in one run, on this machine: `npm run bench -- --help`.
+// Compares the peers in one run on this machine: `npm run bench -- --help`.
 //
-// Every peer is a pair of processes that keep interop/contract.md. ava runs the scenarios, one after another, in
-// processes that read what is asked of them from the folder of the run and leave there what they measured. The table
-// goes to standard output, what is under way to standard error.
+// Every peer is a pair of processes that implement interop/contract.md. ava runs the scenarios sequentially, in
+// processes that read the plan from the folder of the run and write their results to it. The table goes to standard
+// output, progress to standard error.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -37,14 +37,14 @@ function parse() {
   }
 }
 
-/** Resolves to the exit code: that of ava, which knows of failures and of floors that are not held. */
+/** Resolves to the exit code, which is ava's: non-zero after failures or missed floors. */
 async function bench() {
   const started = new Date()
   const source = sources()
   for (const file of [options.json, options.page]) {
     if (file !== undefined) mkdirSync(dirname(file), { recursive: true })
   }
-  // Before the namespace: a peer that is not built yet may need the network.
+  // Outside of the namespace: building a peer may need the network.
   const peers = await preparePeers(options.peers)
   const { mode, stacks, rounds, secondsPerRound } = options
   const run = writePlan({ mode, stacks, rounds, secondsPerRound, peers })
@@ -62,7 +62,9 @@ async function bench() {
       rounds,
       secondsPerRound,
       environment: where,
-      peers: Object.fromEntries(Object.entries(peers).map(([name, peer]) => [name, told(peer)])),
+      peers: Object.fromEntries(
+        Object.entries(peers).map(([name, peer]) => [name, described(peer)])
+      ),
       scenarios: run.sections()
     }
     if (options.json !== undefined) {
@@ -87,7 +89,7 @@ async function runAva(prefix, environment) {
   return code ?? 1
 }
 
-/** The commit, and whether the sources differ from it; results of earlier runs are none. */
+/** Returns the commit, and whether the sources differ from it, except for result files. */
 function sources() {
   const git = (...args) => spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' }).stdout?.trim()
   return {
@@ -96,6 +98,6 @@ function sources() {
   }
 }
 
-function told({ title, version, crypto, missing }) {
+function described({ title, version, crypto, missing }) {
   return { title, version, crypto, missing }
 }

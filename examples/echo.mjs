@@ -1,4 +1,4 @@
-// Two nodes in one process: one sends back what it reads, the other one talks to it.
+// Two nodes in one process: one echoes what the other sends.
 //
 //     node examples/echo.mjs
 

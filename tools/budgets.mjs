@@ -1,12 +1,12 @@
 /**
- * Counts what the data path costs, under valgrind, and compares it with what is committed.
+ * Counts the cost of the data path under valgrind, and compares it with the committed budgets.
  *
- *     node tools/budgets.mjs            one line a budget, as cargo prints its tests
- *     node tools/budgets.mjs --update   writes crates/budgets/baseline.json and says what has changed
+ *     node tools/budgets.mjs            one line per budget, in the format of cargo test
+ *     node tools/budgets.mjs --update   writes crates/budgets/baseline.json and prints the changes
  *
- * Instructions are those of Rust's functions: what libc and the cipher take depends on the processor, so of libc
- * the calls are counted instead. Where the counts cannot be taken, one line says why: a failure where CI is set,
- * ignored elsewhere.
+ * Counts the instructions of Rust functions only: those of libc and the cipher depend on the processor, so calls of
+ * libc are counted instead. If counting is impossible, one line states the reason: a failure if CI is set, otherwise
+ * ignored.
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -16,10 +16,10 @@ import { addonBuild, environment, firstLine, ROOT, run, stop } from './shared.mj
 const BASELINE = join(ROOT, 'crates', 'budgets', 'baseline.json')
 const BUILD = addonBuild()
 
-/** Room for what another compiler of the same version and another linker make of the same code. */
+/** Tolerance for differences between builds of the same compiler version, and between linkers. */
 const INSTRUCTIONS_TOLERANCE = 0.02
 
-/** Calls of libc that cost by the byte or by the lock. */
+/** Calls of libc whose cost depends on the size or on a lock. */
 const CALLS = {
   copies: /mem(?:cpy|move)/,
   fills: /memset|bzero/,
@@ -27,8 +27,8 @@ const CALLS = {
 }
 
 /**
- * What two nodes with a connection between them may take for a MiB or a stream, both ends together: dhat's totals
- * of `more` less those of `less`. The threads take turns differently each time, so these have a margin.
+ * Limits for two connected nodes, per MiB or stream and both ends together: dhat's totals of `more` minus those of
+ * `less`. Thread scheduling varies between runs, so these have a margin.
  */
 const TRAFFIC = [
   {
@@ -49,51 +49,50 @@ const TRAFFIC = [
   }
 ]
 
-const lacking = whyNot()
+const unavailable = unavailableReason()
 if (process.argv.includes('--update')) {
-  if (lacking !== undefined) stop(`No budget was counted: ${lacking}.`)
+  if (unavailable !== undefined) stop(`No budget was counted: ${unavailable}.`)
   await build()
   await update()
 } else {
   await check()
 }
 
-/** Why nothing can be counted here. */
-function whyNot() {
+/** Returns why counting is impossible here, if it is. */
+function unavailableReason() {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    return `the baseline is of linux x64, not of ${process.platform} ${process.arch}`
+    return `the baseline is for linux x64, not ${process.platform} ${process.arch}`
   }
   if (firstLine('valgrind', ['--version']) === undefined) {
-    return 'they need valgrind; on Debian "apt-get install valgrind"'
+    return 'valgrind is required; on Debian "apt-get install valgrind"'
   }
 }
 
 async function build() {
   const code = await run('cargo', [...BUILD.args, '--package', 'ferroswarm-budgets'])
-  if (code !== 0)
-    stop('The programs that are counted could not be built: see what cargo says above.')
+  if (code !== 0) stop('The counted programs could not be built: see the output of cargo above.')
 }
 
 async function check() {
   const found = { passed: 0, failed: 0, ignored: 0 }
-  const tell = (name, fault) => {
+  const report = (name, fault) => {
     found[fault === undefined ? 'passed' : 'failed'] += 1
     if (fault !== undefined) console.log(`budget ${name}: ${fault}`)
     console.log(`test budget ${name} ... ${fault === undefined ? 'ok' : 'FAILED'}`)
   }
-  if (lacking !== undefined) {
+  if (unavailable !== undefined) {
     const outcome = process.env.CI === undefined ? 'ignored' : 'failed'
     found[outcome] += 1
     const word = outcome === 'failed' ? 'FAILED' : outcome
-    console.log(`test the budgets cannot be counted: ${lacking} ... ${word}`)
+    console.log(`test the budgets cannot be counted: ${unavailable} ... ${word}`)
   } else {
     await build()
     const counted = await countInstructions()
     const baseline = readBaseline()
     for (const name of new Set([...Object.keys(counted), ...Object.keys(baseline)])) {
-      tell(name, differs(baseline[name], counted[name]))
+      report(name, differs(baseline[name], counted[name]))
     }
-    for (const budget of TRAFFIC) tell(budget.name, exceeds(budget, await countTraffic(budget)))
+    for (const budget of TRAFFIC) report(budget.name, exceeds(budget, await countTraffic(budget)))
   }
   const { passed, failed, ignored } = found
   const word = failed === 0 ? 'ok' : 'FAILED'
@@ -108,7 +107,7 @@ async function update() {
     console.log(`${name}: ${shown(now)}${change(baseline[name], now)}`)
   }
   for (const name of Object.keys(baseline)) {
-    if (counted[name] === undefined) console.log(`${name}: gone`)
+    if (counted[name] === undefined) console.log(`${name}: removed`)
   }
   writeFileSync(BASELINE, `${JSON.stringify(counted, null, 2)}\n`)
 }
@@ -130,15 +129,15 @@ function change(before, now) {
   return `; before: ${shown(before)} (${percent.toFixed(1)} %)`
 }
 
-/** What is wrong with the counts of a case; fewer count too, for a baseline above what is true holds nothing. */
+/** Returns how the counts of a case differ, if they do; fewer count as well, as a baseline that is too high has no effect. */
 function differs(expected, counted) {
   if (expected === undefined) return 'has no baseline: npm run budgets -- --update'
-  if (counted === undefined) return 'is in the baseline and not counted any more'
+  if (counted === undefined) return 'is in the baseline but no longer counted'
   const { instructions, ...calls } = counted
   const { instructions: most, ...expectedCalls } = expected
   const isNear = Math.abs(instructions - most) <= INSTRUCTIONS_TOLERANCE * most
   if (isNear && shown(calls) === shown(expectedCalls)) return undefined
-  return `${shown(counted)}${change(expected, counted)}. If that is meant: npm run budgets -- --update`
+  return `${shown(counted)}${change(expected, counted)}. If intended: npm run budgets -- --update`
 }
 
 function exceeds({ name, most }, count) {
@@ -146,7 +145,7 @@ function exceeds({ name, most }, count) {
   return count <= most ? undefined : `${count.toFixed(2)} is more than ${most}`
 }
 
-/** Counts of one round, by case. */
+/** Returns the counts of one round, by case. */
 async function countInstructions() {
   const parent = join(ROOT, 'target')
   mkdirSync(parent, { recursive: true })
@@ -155,7 +154,7 @@ async function countInstructions() {
     const output = await valgrind(
       [
         '--tool=callgrind',
-        // What is outside of it has profiles of its own, between those of the cases.
+        // Code outside of it has separate profiles, between those of the cases.
         '--dump-before=instructions::measured',
         '--dump-after=instructions::measured',
         '--compress-strings=no',
@@ -180,7 +179,7 @@ async function countInstructions() {
   }
 }
 
-/** Instructions of Rust's functions, and their calls of libc. Names of C have no path. */
+/** Sums the instructions of Rust functions and their calls of libc. Names of C functions have no path. */
 function countsOf(profile, rounds) {
   const sums = { instructions: 0, copies: 0, fills: 0, allocations: 0 }
   let isRust = false
@@ -195,7 +194,7 @@ function countsOf(profile, rounds) {
       const kind = Object.keys(CALLS).find((kind) => CALLS[kind].test(callee))
       if (isRust && kind !== undefined) sums[kind] += Number.parseInt(value, 10)
     } else if (/^\d/.test(line)) {
-      // The line behind a call is what the callee took.
+      // The line after a call is the callee's cost.
       if (isRust && !isInclusive) sums.instructions += Number(line.split(' ')[1])
       isInclusive = false
     }
@@ -205,7 +204,7 @@ function countsOf(profile, rounds) {
   )
 }
 
-/** What dhat counts for one MiB or one stream. */
+/** Returns dhat's count per MiB or stream. */
 async function countTraffic({ traffic, less, more, mode, of }) {
   const totals = []
   for (const count of [less, more]) {
@@ -214,19 +213,19 @@ async function countTraffic({ traffic, less, more, mode, of }) {
       ...['traffic', traffic, String(count)]
     )
     const total = /Total: +([\d,]+) bytes in ([\d,]+) blocks/.exec(output)
-    if (total === null) stop(`dhat tells no total:\n${output}`)
+    if (total === null) stop(`dhat printed no total:\n${output}`)
     const [bytes, blocks] = total.slice(1).map((digits) => Number(digits.replaceAll(',', '')))
     totals.push(of({ bytes, blocks }))
   }
   return (totals[1] - totals[0]) / (more - less)
 }
 
-/** Everything that a program and valgrind print. */
+/** Runs a program under valgrind and resolves to the output of both. */
 function valgrind(options, program, ...words) {
   return new Promise((resolve) => {
     const child = spawn('valgrind', [...options, join(BUILD.folder, program), ...words], {
       cwd: ROOT,
-      // Names are looked up before anything is counted.
+      // Symbols are resolved before counting starts.
       env: environment({ LD_BIND_NOW: '1' }),
       stdio: ['ignore', 'pipe', 'pipe']
     })

@@ -1,4 +1,4 @@
-/** Everything that can be said about the sources without running them. Goes on after a failure, then names all. */
+/** Runs all static checks. Continues after a failure, and lists all failures at the end. */
 import { run } from './shared.mjs'
 
 const RUSTDOC = 'build.rustdocflags = ["-D", "warnings"]'

@@ -1,11 +1,11 @@
 /**
- * The table of error codes in docs/troubleshooting.md, made from ts/errors.ts.
+ * Generates the table of error codes in docs/troubleshooting.md from ts/errors.ts.
  *
  *     node tools/error-docs.mjs [--check]
  *
- * A row is a code and a class that has it, with the kind of the code and the first sentence of the class's comment; a
- * code that no class has by itself has its standard message. Codes with advice, a heading of their own further down,
- * lead there. `--check` changes nothing and says whether the page has the table.
+ * A row has a code and a class with that code, the code's kind and the first sentence of the class's comment, or the
+ * standard message for a code that is no class's default. Codes with a heading of their own further down link to it.
+ * `--check` changes nothing and fails if the page differs.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ const SECTION = new RegExp(`<!-- codes of ts/errors\\.ts -->\\n[\\s\\S]*?${END}`
 
 const { ERROR_CODES, errorKind, Libp2pError } = errors
 
-/** The page with the table of `source`, the text of ts/errors.ts. Throws an error where it has no place for it. */
+/** Returns the page with the table of `source`, the text of ts/errors.ts. Throws if the page has no markers for it. */
 export function withCodes(page, source) {
   if (!SECTION.test(page)) {
     throw new Error(
@@ -33,14 +33,14 @@ export function withCodes(page, source) {
   return page.replace(SECTION, () => `<!-- codes of ts/errors.ts -->\n${table}\n${END}`)
 }
 
-/** Throws an error where the page has another table. */
+/** Throws if the table of the page is out of date. */
 export function checkCodes(page, source) {
   if (withCodes(page, source) !== page) {
     throw new Error('docs/troubleshooting.md differs from ts/errors.ts: node tools/error-docs.mjs')
   }
 }
 
-/** The codes that the page has a heading for. */
+/** Returns the codes for which the page has a heading. */
 function adviceOf(page) {
   const codes = Array.from(page.matchAll(/^### `(\w+)`$/gm), ([, code]) => code)
   const unknown = codes.find((code) => !(code in ERROR_CODES))
@@ -49,7 +49,7 @@ function adviceOf(page) {
   return new Set(codes)
 }
 
-/** The first sentence of the comment of every class, by its name. */
+/** Returns the first sentence of every class's comment, by class name. */
 function meaningsOf(source) {
   const classes = source.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\nexport class (\w+)/g)
   return new Map(Array.from(classes, ([, comment, name]) => [name, firstSentence(comment)]))
@@ -65,8 +65,8 @@ function firstSentence(comment) {
 
 function tableOf(advice, meanings) {
   const rows = Object.keys(ERROR_CODES).flatMap((code) =>
-    classesOf(code).map(({ name, isItsOwn, message }) => {
-      const meaning = isItsOwn ? meanings.get(name) : sentence(message)
+    classesOf(code).map(({ name, isDefault, message }) => {
+      const meaning = isDefault ? meanings.get(name) : sentence(message)
       const linked = advice.has(code) ? `[\`${code}\`](#${code.toLowerCase()})` : `\`${code}\``
       return `| ${linked} | \`${name}\` | ${errorKind(code)} | ${meaning} |`
     })
@@ -74,14 +74,14 @@ function tableOf(advice, meanings) {
   return ['| code | class | kind | meaning |', '|---|---|---|---|', ...rows].join('\n')
 }
 
-/** The class of a code that comes from the native side, then those that have it unless they are given another one. */
+/** Returns the class of a code from the native side, then those whose default code it is. */
 function classesOf(code) {
   const { name, message } = nativeError(ERROR_CODES[code])
   const own = namesOf(code)
   const others = own.filter((other) => other !== name)
   return [
-    { name, message, isItsOwn: own.includes(name) },
-    ...others.map((other) => ({ name: other, isItsOwn: true }))
+    { name, message, isDefault: own.includes(name) },
+    ...others.map((other) => ({ name: other, isDefault: true }))
   ]
 }
 

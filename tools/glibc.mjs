@@ -1,5 +1,5 @@
 /**
- * Checks which glibc an addon needs, C parts included: the newest version of a symbol that it imports.
+ * Checks the glibc that an addon requires, including its C code: the newest version among its imported symbols.
  *
  *     node tools/glibc.mjs <addon.node>...
  */
@@ -7,10 +7,10 @@ import { spawnSync } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
 import { stop } from './shared.mjs'
 
-/** That of RHEL 8 and of Node's own builds; ts/native/load-error.ts tells it. */
+/** The version of RHEL 8 and of Node's own builds; also in ts/native/load-error.ts. */
 export const GLIBC_MIN = '2.28'
 
-/** The imported symbols that an older glibc lacks, from `objdump -T`; undefined where nothing is imported of glibc. */
+/** Returns the imported symbols newer than `least`, from `objdump -T`; undefined if none is imported from glibc. */
 export function tooNew(table, least = GLIBC_MIN) {
   const imported = [...table.matchAll(/\*UND\*.*\(?GLIBC_(\d+(?:\.\d+)+)\)?\s+(\S+)$/gm)]
   if (imported.length === 0) return undefined
@@ -34,8 +34,8 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     })
     if (status !== 0) stop(`objdump -T ${file}: ${error?.message ?? stderr.trim()}`)
     const found = tooNew(stdout)
-    if (found === undefined) stop(`${file} imports nothing of glibc: is it an addon for it?`)
-    if (found.length > 0) stop(`${file} needs more than glibc ${GLIBC_MIN}: ${found.join(', ')}`)
-    console.log(`${file}: glibc ${GLIBC_MIN} is enough`)
+    if (found === undefined) stop(`${file} imports nothing from glibc: is it built for it?`)
+    if (found.length > 0) stop(`${file} requires more than glibc ${GLIBC_MIN}: ${found.join(', ')}`)
+    console.log(`${file}: glibc ${GLIBC_MIN} is sufficient`)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The third-party notices of an addon: what is linked into it, and the licences, from cargo's dependency tree and the
- * sources that cargo has.
+ * Generates the third-party notices of an addon: the linked packages and their licences, from cargo's dependency tree
+ * and its copies of the sources.
  *
  *     node tools/notices.mjs <target triple>
  */
@@ -11,17 +11,17 @@ import { pathToFileURL } from 'node:url'
 import { environment, ROOT, stop } from './shared.mjs'
 
 const ADDON = 'ferroswarm-node'
-/** Carries sources that our build compiles for this target, though it is a dependency of a build script. */
+/** A build dependency whose sources are compiled into the addon on this target. */
 const SOURCE_PACKAGE = 'openssl-src'
 const SOURCE_TARGET = 'x86_64-unknown-linux-gnu'
 const LICENCE_FILE = /^(?:licen[cs]e|copying|copyright|notice|unlicense)/i
-/** Sources of others inside a package, with licences of their own. */
+/** Third-party sources inside a package, with their own licences. */
 const EMBEDDED = {
   'aws-lc-sys': ['aws-lc/LICENSE', 'aws-lc/third_party'],
   'openssl-src': ['openssl/LICENSE.txt']
 }
 
-/** For what carries no text itself; every one of these expressions may be met by one of the two. */
+/** For packages without a licence text: all of their licence expressions allow this one or Apache-2.0. */
 const MIT = `Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
 documentation files (the "Software"), to deal in the Software without restriction, including without limitation the
 rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit
@@ -35,7 +35,7 @@ WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEM
 COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR
 OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.`
 
-/** The notices of the addon for a target. */
+/** Returns the notices of the addon for a target. */
 export function noticesOf(target) {
   const packages = linked(target)
   const texts = new Map()
@@ -53,13 +53,13 @@ export function noticesOf(target) {
   )
   return (
     `Third-party notices of ferroswarm's addon for ${target}.\n\n` +
-    `The addon itself is licensed as LICENSE-MIT and LICENSE-APACHE say, at your choice. Linked into it are:\n\n` +
-    `- the standard library of Rust: MIT OR Apache-2.0; https://github.com/rust-lang/rust\n` +
+    `The addon itself is licensed under LICENSE-MIT or LICENSE-APACHE, at your choice. It is linked with:\n\n` +
+    `- the Rust standard library: MIT OR Apache-2.0; https://github.com/rust-lang/rust\n` +
     `${list.join('\n')}\n\n${sections.join('\n')}`
   )
 }
 
-/** The packages whose code is in the addon: normal dependencies as cargo builds them, without ours and macros. */
+/** Returns the packages whose code is in the addon: external normal dependencies, without macros. */
 function linked(target) {
   const args = ['--package', ADDON, '--edges', 'normal,no-proc-macro', '--target', target]
   const tree = cargo('tree', '--locked', '--prefix', 'none', '--format', '{p}', ...args)
@@ -96,7 +96,7 @@ function licencesOf({ name, license, authors, manifest_path: manifest }) {
     return [readFileSync(join(ROOT, 'LICENSE-APACHE'), 'utf8').trim()]
   if (/MIT/.test(license))
     return [`Copyright (c) ${authors.join(', ') || `the authors of ${name}`}\n\n${MIT}`]
-  return stop(`${name} carries no licence text, and ${license} is not known here.`)
+  return stop(`${name} has no licence text, and ${license} is not supported here.`)
 }
 
 function licenceFiles(folder) {
@@ -106,9 +106,9 @@ function licenceFiles(folder) {
     .sort()
 }
 
-/** A file, or every licence under a folder. */
+/** Returns a licence file, or every licence file under a folder. */
 function allLicences(path) {
-  if (!existsSync(path)) return stop(`${path} is gone: say where its licences are.`)
+  if (!existsSync(path)) return stop(`${path} is missing: update EMBEDDED.`)
   if (LICENCE_FILE.test(path.split(/[\\/]/).at(-1))) return [path]
   return readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && LICENCE_FILE.test(entry.name))

@@ -1,10 +1,10 @@
 /**
- * Makes the tarballs of a release: a package for each platform, and the one that names them.
+ * Packs the tarballs of a release: a package per platform, and the main package that depends on them.
  *
  *     node tools/pack.mjs --addons <folder> --out <folder> [--present]
  *
- * `--addons` has the addon of every platform of package.json, `ferroswarm.<platform>.node`; with `--present` those
- * that are there are enough, which is for trying it. `dist/` has to be built. Nothing of the clone is changed.
+ * `--addons` contains the addon of every platform in package.json, `ferroswarm.<platform>.node`; with `--present`, for
+ * trials, missing ones are skipped. `dist/` has to be built. The clone is not modified.
  */
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,8 +15,8 @@ import { npm, ROOT, readJson, stop } from './shared.mjs'
 
 const LICENCES = ['LICENSE-MIT', 'LICENSE-APACHE']
 const NOTICES = 'THIRD-PARTY-NOTICES.txt'
-/** What a user's copy of package.json does without. */
-const OF_THE_CLONE = ['scripts', 'devDependencies', 'napi', 'allowScripts']
+/** Keys omitted from the published package.json. */
+const DEVELOPMENT_KEYS = ['scripts', 'devDependencies', 'napi', 'allowScripts']
 
 const { values } = parseArgs({
   options: {
@@ -69,7 +69,7 @@ function packRoot() {
     cpSync(join(ROOT, name), join(folder, name), { recursive: true })
   }
   const own = Object.fromEntries(
-    Object.entries(manifest).filter(([key]) => !OF_THE_CLONE.includes(key))
+    Object.entries(manifest).filter(([key]) => !DEVELOPMENT_KEYS.includes(key))
   )
   const optionalDependencies = Object.fromEntries(
     platforms.map(({ platform }) => [`${packageName}-${platform}`, manifest.version])
@@ -91,7 +91,7 @@ function addonOf(platform) {
   return join(addons, `${binaryName}.${platform}.node`)
 }
 
-/** What napi calls a target. */
+/** Returns napi's platform name of a target. */
 function platformOf(target) {
   const [architecture, , system, libc] = target.split('-')
   const arch = architecture === 'x86_64' ? 'x64' : 'arm64'

@@ -1,4 +1,4 @@
-/** What every runtime has to do: see runtimes.mjs. */
+/** The program that runtimes.mjs runs on every runtime. */
 import { createSwarm } from '../dist/index.js'
 
 const PROTOCOL = '/runtimes/echo/1.0.0'

@@ -1,10 +1,10 @@
 /**
- * Runs the built package on Bun and Deno, as npm installs them: two nodes echo, close, and the process ends by itself.
+ * Runs the built package on Bun and Deno, as installed by npm: two nodes echo, close, and the process exits on its own.
  *
  *     node tools/runtimes.mjs
  *
- * Where a runtime cannot be installed, it says so and goes on: other platforms have none. One that is there and fails
- * ends this with exit code 1.
+ * A runtime that cannot be installed is reported and skipped, as some platforms have none. Exits with code 1 if an
+ * installed one fails.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -13,7 +13,7 @@ import { npm, ROOT } from './shared.mjs'
 
 const FOLDER = join(ROOT, 'target', 'runtimes')
 const PROGRAM = join(ROOT, 'tools', 'runtimes-program.mjs')
-/** Both start in a second. */
+/** Upper bound of a run; both start within a second. */
 const HANG_MS = 60_000
 
 const RUNTIMES = [
@@ -21,13 +21,13 @@ const RUNTIMES = [
   {
     name: 'deno',
     version: '2.9.6',
-    // Its own sandbox is not what is tried.
+    // Deno's sandbox is not under test.
     args: ['run', '--allow-all', '--node-modules-dir=manual', '--no-lock']
   }
 ]
 
 mkdirSync(FOLDER, { recursive: true })
-// npm would take the project's own.
+// Otherwise npm would use the project's package.json.
 if (!existsSync(join(FOLDER, 'package.json'))) {
   writeFileSync(join(FOLDER, 'package.json'), '{ "private": true }\n')
 }
@@ -35,7 +35,7 @@ let failed = 0
 for (const runtime of RUNTIMES) if (runs(runtime) === false) failed += 1
 process.exitCode = failed === 0 ? 0 : 1
 
-/** Whether it does what it should; undefined where it is not there. */
+/** Returns whether the program succeeds on a runtime; undefined if that is not available. */
 function runs({ name, version, args }) {
   const program = installed(name, version)
   if (program === undefined) {
@@ -46,20 +46,20 @@ function runs({ name, version, args }) {
     encoding: 'utf8',
     timeout: HANG_MS
   })
-  const isRight = status === 0 && stdout === 'hello\nclosed\n'
-  console.log(`runtimes: ${name} ${version} ${isRight ? 'runs' : 'fails'}`)
-  if (!isRight) console.error(error ?? '', { status, signal }, stdout, stderr)
-  return isRight
+  const isOk = status === 0 && stdout === 'hello\nclosed\n'
+  console.log(`runtimes: ${name} ${version} ${isOk ? 'runs' : 'fails'}`)
+  if (!isOk) console.error(error ?? '', { status, signal }, stdout, stderr)
+  return isOk
 }
 
-/** The program of a runtime, installed if need be. */
+/** Returns the executable of a runtime, which is installed if necessary. */
 function installed(name, version) {
   const program = join(FOLDER, 'node_modules', '.bin', name)
   const stamp = join(FOLDER, `${name}-${version}`)
   if (existsSync(stamp)) return program
-  // Their install scripts put the program of this platform in its place.
-  const how = ['--ignore-scripts=false', '--no-audit', '--no-fund', '--loglevel=error']
-  if (npm(['install', `${name}@${version}`, ...how], FOLDER).status !== 0) return undefined
+  // The install scripts put this platform's executable in place.
+  const options = ['--ignore-scripts=false', '--no-audit', '--no-fund', '--loglevel=error']
+  if (npm(['install', `${name}@${version}`, ...options], FOLDER).status !== 0) return undefined
   if (spawnSync(program, ['--version'], { timeout: HANG_MS }).status !== 0) return undefined
   writeFileSync(stamp, '')
   return program

@@ -1,10 +1,10 @@
 /**
- * Brings a clone to the point where the demo and the tests can run: packages, addon, dist.
+ * Prepares a clone for the demo and the tests: packages, addon, dist.
  *
  *     node tools/setup.mjs [--debug] [--packages]
  *
- * Each step does nothing when its result is newer than what it is made of. `--debug` builds the addon without
- * optimisation, `--packages` stops after the first step.
+ * Each step is skipped if its result is newer than its sources. `--debug` builds the addon without optimisation,
+ * `--packages` stops after the first step.
  */
 import {
   copyFileSync,
@@ -32,16 +32,16 @@ if (!process.argv.includes('--packages')) {
 async function installPackages() {
   if (packagesMatch()) return
   console.error('setup: installing the packages of package-lock.json')
-  // The npm that runs us is known by its path only; there need not be one on the PATH.
+  // The npm that runs this is known only by path; there may be none on the PATH.
   const npm = process.env.npm_execpath ?? ''
   const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']
   const code = /npm-cli\.c?js$/.test(npm)
     ? await run(process.execPath, [npm, ...args])
     : await run('npm', args)
-  if (code !== 0) stop('The packages could not be installed: see what npm says above.')
+  if (code !== 0) stop('The packages could not be installed: see the output of npm above.')
 }
 
-/** Whether what is installed is what package-lock.json asks for; packages of other platforms do not count. */
+/** Returns whether the installed packages match package-lock.json; those of other platforms are ignored. */
 function packagesMatch() {
   try {
     const wanted = packagesOf(join(ROOT, 'package-lock.json'))
@@ -54,7 +54,7 @@ function packagesMatch() {
           : installed[path].version === entry.version)
     )
   } catch {
-    // Nothing is installed yet, or by another package manager.
+    // No packages are installed, or they were installed by another package manager.
     return false
   }
 }
@@ -63,14 +63,14 @@ function packagesOf(lockFile) {
   return JSON.parse(readFileSync(lockFile, 'utf8')).packages
 }
 
-/** The Node of the scripts comes with the packages, unless install scripts are switched off. */
+/** Checks the Node of the scripts, which is installed with the packages unless install scripts are disabled. */
 function checkNode() {
   const version = firstLine('node', ['--version']) ?? process.version
   const [major, minor] = version.slice(1).split('.').map(Number)
   if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) return
   stop(
-    `Node ${version} is too old for the tests: allow install scripts and run "npm ci" again (a fitting Node ` +
-      `comes with the packages), or put Node ${NODE_MIN.join('.')} or newer on the PATH.`
+    `Node ${version} is too old for the tests: allow install scripts and run "npm ci" again (a suitable ` +
+      `Node is installed with the packages), or put Node ${NODE_MIN.join('.')} or newer on the PATH.`
   )
 }
 
@@ -88,7 +88,7 @@ async function buildAddon() {
   if (built > newest(sources) && builtProfile() === profile) return
   if (firstLine('cargo', ['--version']) === undefined) {
     stop(
-      'The native part needs Rust: install it from https://rustup.rs (and a C compiler), then run this again.'
+      'The addon needs Rust: install it from https://rustup.rs (and a C compiler), then run this again.'
     )
   }
   console.error(`setup: building the addon (${profile}); the first time takes minutes`)
@@ -103,8 +103,8 @@ async function buildAddon() {
     ...['--js', 'binding.js'],
     ...['--dts', 'binding.d.ts']
   ])
-  if (code !== 0) stop('The addon could not be built: see what cargo says above.')
-  // cargo leaves its result alone when a change did not matter; the time says that it was looked at.
+  if (code !== 0) stop('The addon could not be built: see the output of cargo above.')
+  // cargo does not rewrite its result after an irrelevant change; the new time marks it as up to date.
   const now = new Date()
   for (const path of [builtAddon(), ...bindings()]) utimesSync(path, now, now)
   writeFileSync(profileFile(), `${profile}\n`)
@@ -123,7 +123,7 @@ function profileFile() {
   return join(ROOT, 'target', 'addon-profile')
 }
 
-/** What the addon was built as; one built by hand counts as optimised. */
+/** Returns the profile of the built addon; one built by hand counts as release. */
 function builtProfile() {
   return changed(profileFile()) === 0 ? 'release' : readFileSync(profileFile(), 'utf8').trim()
 }
@@ -145,7 +145,7 @@ async function buildDist() {
   writeFileSync(stamp, '')
 }
 
-/** What a compilation did not write has no source any more. */
+/** Removes files that the compilation did not write: their sources no longer exist. */
 function removeOlder(folder, than) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)

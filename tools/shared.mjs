@@ -1,6 +1,6 @@
 /**
- * What the set-up scripts share. Plain modules without dependencies, so that they run before anything is
- * installed and on a Node older than the one the project itself needs.
+ * Shared code of the set-up scripts. Without dependencies, so that they run before anything is installed, and on a Node
+ * older than the project itself requires.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
@@ -11,16 +11,16 @@ import { fileURLToPath } from 'node:url'
 /** The folder of package.json. */
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 
-/** The oldest Node that the development tools run on; ava sets it. */
+/** The oldest Node supported by the development tools, limited by ava. */
 export const NODE_MIN = [22, 20]
 
-/** Ends the process with one sentence that says what is wrong and what to do. */
+/** Prints a sentence that states the problem and the remedy, and exits with code 1. */
 export function stop(sentence) {
   console.error(sentence)
   process.exit(1)
 }
 
-/** The environment of a child: the tools of node_modules first, then cargo's usual place last. */
+/** Returns the environment of a child: PATH with the tools of node_modules first, and cargo's default folder last. */
 export function environment(extra = {}) {
   const path = [
     join(ROOT, 'node_modules', '.bin'),
@@ -30,7 +30,7 @@ export function environment(extra = {}) {
   return { ...process.env, PATH: path.join(delimiter), ...extra }
 }
 
-/** Run a program in the project's folder with our own output; its exit code, 1 if it could not start. */
+/** Runs a program in the project's folder with inherited output; resolves to its exit code, 1 if it could not start. */
 export function run(program, args, extra = {}) {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
@@ -47,20 +47,20 @@ export function run(program, args, extra = {}) {
   })
 }
 
-/** Runs npm, the one that runs us where there is one, and collects what it prints. */
+/** Runs npm, if possible the one that runs this process, and collects its output. */
 export function npm(args, cwd) {
   const path = process.env.npm_execpath ?? ''
   if (/npm-cli\.c?js$/.test(path)) return node([path, ...args], cwd)
   return collect('npm', args, { cwd, shell: process.platform === 'win32' })
 }
 
-/** Runs this Node, and collects what it prints. */
+/** Runs this Node, and collects its output. */
 export function node(args, cwd) {
   return collect(process.execPath, args, { cwd })
 }
 
 function collect(program, args, options) {
-  // Options of an npm that runs us, such as a dry run, are not for this one.
+  // Options of an npm that runs this process, such as a dry run, must not reach this one.
   const inherited = Object.entries(process.env).filter(([name]) => !/^npm_config_/i.test(name))
   const env = { ...Object.fromEntries(inherited), ...registryOf(process.env) }
   return spawnSync(program, args, { ...options, env, encoding: 'utf8' })
@@ -73,12 +73,12 @@ function registryOf({ npm_config_registry: registry, npm_config_cache: cache }) 
   }
 }
 
-/** A file of JSON. */
+/** Reads a JSON file. */
 export function readJson(path) {
   return JSON.parse(readFileSync(path, 'utf8'))
 }
 
-/** The first line that a program prints; undefined if it cannot be run. */
+/** Returns the first line of a program's output; undefined if it fails. */
 export function firstLine(program, args) {
   const result = spawnSync(program, args, {
     cwd: ROOT,
@@ -89,15 +89,15 @@ export function firstLine(program, args) {
   return result.status === 0 ? result.stdout.split('\n')[0].trim() : undefined
 }
 
-/** The target that cargo and napi build for where none is named. */
+/** Returns the default target of cargo and napi. */
 export function hostTarget() {
   const result = spawnSync('rustc', ['-vV'], { cwd: ROOT, env: environment(), encoding: 'utf8' })
   return /^host: (\S+)$/m.exec(result.stdout ?? '')?.[1]
 }
 
 /**
- * Where cargo leaves what it builds as it builds the addon, and the arguments that make it do so: napi names the
- * target, and without its name cargo would compile every dependency a second time.
+ * Returns the arguments with which cargo builds in the same way as the addon, and the output folder. napi names the
+ * target, without which cargo would compile every dependency a second time.
  */
 export function addonBuild() {
   const target = hostTarget()
@@ -108,21 +108,21 @@ export function addonBuild() {
   }
 }
 
-/** The time of a file's last change in milliseconds; 0 if there is none. */
+/** Returns the modification time of a file in milliseconds; 0 if it does not exist. */
 export function changed(path) {
   return existsSync(path) ? statSync(path).mtimeMs : 0
 }
 
-/** The newest change among files and whole folders, the folders' own included: a deletion counts. */
-export function newest(paths, isLeftOut = () => false) {
+/** Returns the latest modification time in files and folders, including that of folders, which a deletion updates. */
+export function newest(paths, isExcluded = () => false) {
   let latest = 0
   for (const path of paths) {
-    if (isLeftOut(path) || !existsSync(path)) continue
+    if (isExcluded(path) || !existsSync(path)) continue
     const stat = statSync(path)
     latest = Math.max(latest, stat.mtimeMs)
     if (!stat.isDirectory()) continue
     const inside = readdirSync(path).map((name) => join(path, name))
-    latest = Math.max(latest, newest(inside, isLeftOut))
+    latest = Math.max(latest, newest(inside, isExcluded))
   }
   return latest
 }

@@ -1,11 +1,10 @@
 /**
- * Runs the Rust tests, the budgets and the TypeScript tests, passes their output through, and ends with one line
- * over all:
+ * Runs the Rust tests, the budgets and the TypeScript tests, forwards their output, and ends with a summary:
  *
  *     N passed, N failed, N skipped
  *
- * The tests with other implementations are part of it for those that are built, as `npm run test:interop` leaves
- * them; where CI is set, all are built and tested. `--interop` runs these alone, and builds what is missing.
+ * Interop tests are included for the implementations already built by `npm run test:interop`; if CI is set, all are
+ * built and tested. `--interop` runs only these tests, and builds missing implementations.
  */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -13,7 +12,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { builtPeers } from '../interop/build.mjs'
 import { environment, ROOT } from './shared.mjs'
 
-/** Every suite that needs no other implementation. */
+/** Suites that need no other implementation. */
 const OWN_SUITES = ['__test__/unit/**/*.spec.ts', '__test__/integration/**/*.spec.ts']
 const INTEROP_SUITES = ['__test__/interop/**/*.spec.ts']
 const CARGO_TEST = ['test', '--no-fail-fast']
@@ -22,19 +21,19 @@ const total = { passed: 0, failed: 0, skipped: 0 }
 const failures = []
 
 const isInterop = process.argv[2] === '--interop'
-const asked = process.argv.slice(isInterop ? 3 : 2)
-// All of them, built if need be, where none are named.
+const requested = process.argv.slice(isInterop ? 3 : 2)
+// Undefined stands for all, built if necessary.
 const peers = isInterop || process.env.CI !== undefined ? undefined : await builtPeers()
-const isWithoutPeers = asked.length === 0 && peers?.length === 0
+const isWithoutPeers = requested.length === 0 && peers?.length === 0
 const extra = peers === undefined ? {} : { FERROSWARM_TEST_PEERS: peers.join(' ') }
 
 if (isInterop) {
   await suite('cargo', [...CARGO_TEST, '--workspace', '--test', 'interop'])
-  await suite('ava', asked.length === 0 ? INTEROP_SUITES : asked)
+  await suite('ava', requested.length === 0 ? INTEROP_SUITES : requested)
 } else {
   await suite('cargo', [...CARGO_TEST, '--workspace'])
   await suite('node', ['tools/budgets.mjs'])
-  await suite('ava', isWithoutPeers ? OWN_SUITES : asked)
+  await suite('ava', isWithoutPeers ? OWN_SUITES : requested)
 }
 
 if (failures.length > 0) {
@@ -51,7 +50,7 @@ async function suite(program, args) {
   const failedBefore = total.failed
   const code = await eachLine(program, args, program === 'ava' ? readAvaLine : readCargoLine)
   if (code === 0 || total.failed > failedBefore) return
-  // It did not build, or fell over without a failed test.
+  // The build failed, or the run crashed without a failed test.
   total.failed += 1
   failures.push(`${program} ${args.join(' ')}: ended with code ${code}`)
 }
@@ -88,7 +87,7 @@ function readCargoLine(line) {
     total.failed += Number(result[2])
     total.skipped += Number(result[3])
   }
-  // What cargo counts as passed and the test says of itself.
+  // Printed by tests that skip themselves, which cargo counts as passed.
   if (line.startsWith('skipped: ')) {
     total.passed -= 1
     total.skipped += 1
@@ -97,7 +96,7 @@ function readCargoLine(line) {
   if (failed !== null) failures.push(`rust: ${failed[1]}`)
 }
 
-/** The last lines of ava say how many; everything that is neither a pass nor a skip is a failure. */
+/** Parses the counts in ava's last lines; everything other than a pass or a skip is a failure. */
 function readAvaLine(line) {
   const result =
     /^ {2}(\d+) (?:tests? (passed|failed|skipped|todo)|(?:hooks? failed|unhandled rejections?|uncaught exceptions?|tests? remained pending.*))$/.exec(

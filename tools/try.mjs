@@ -1,10 +1,10 @@
 /**
- * Installs packages as a user does, without install scripts, and lets them show that they load and work.
+ * Installs packages as a user does, without install scripts, and checks that they load and work.
  *
  *     node tools/try.mjs <folder>   the tarballs of tools/pack.mjs: the package, and this platform's
- *     node tools/try.mjs            the clone as `npm publish` would pack it, with the registry's for this platform
+ *     node tools/try.mjs            the clone as packed by `npm publish`, with this platform's package from the registry
  *
- * The second is what `prepublishOnly` runs: a clone has no addon in its package and names none, so it is refused.
+ * `prepublishOnly` runs the second form, which fails: the package of a clone neither has an addon nor depends on one.
  */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -49,7 +49,7 @@ function writeApp(app) {
   writeFileSync(join(app, 'package.json'), '{"private":true,"type":"module"}\n')
 }
 
-/** The package's, and that of this platform: of musl where glibc is not what runs this. */
+/** Returns the tarballs of the main package and of this platform, which is musl if glibc is not in use. */
 function tarballsOf(folder) {
   const { platform, arch, report } = process
   const { glibcVersionRuntime } = report.getReport().header

@@ -22,7 +22,7 @@ test('one table per stack, and one for scenarios without a stack', (t) => {
   t.deepEqual(text.match(/^## .*$/gm), [
     '## TCP, Noise, yamux',
     '## TCP, TLS 1.3, yamux',
-    '## Whatever the stack'
+    '## Any stack'
   ])
 })
 
@@ -49,7 +49,7 @@ test('unfit rounds count if too few others remain, and are left out otherwise', 
 
 test('a peer without a figure shows the reason', (t) => {
   t.is(cellsOf('TCP, Noise', 'upload')['go-libp2p'], '3 of 3 failed: refused')
-  t.is(cellsOf('Whatever', 'start of a process')['js-libp2p'], 'has no such workload')
+  t.is(cellsOf('Any stack', 'start of a process')['js-libp2p'], 'has no such workload')
 })
 
 test('floors are held, missed or not judged, and an aim follows its floor', (t) => {
@@ -59,10 +59,10 @@ test('floors are held, missed or not judged, and an aim follows its floor', (t) 
       'not judged ≥ 1.2x go-libp2p: -, aim 2x not judged'
   )
   t.is(
-    cellsOf('Whatever', 'start of a process')['floors and aims'],
+    cellsOf('Any stack', 'start of a process')['floors and aims'],
     'held ≤ 150 ms: 75.0, aim 80 ms reached'
   )
-  t.is(cellsOf('Whatever', 'heap at rest')['floors and aims'], '')
+  t.is(cellsOf('Any stack', 'heap at rest')['floors and aims'], '')
   t.regex(text, /^Floors: 3 held, 2 missed, 2 not judged; 1 of 5 aims reached\.$/m)
 })
 

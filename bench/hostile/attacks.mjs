@@ -1,4 +1,4 @@
-// Raw clients, and what they do wrong.
+// Raw clients and their attacks.
 
 import {
   DATA,
@@ -15,7 +15,7 @@ import {
 import { frameBytes, line, MULTISTREAM, RawPeer } from '../../__test__/support/raw-peer.ts'
 import { UNREAD_PROTOCOL } from '../../__test__/support/stand.ts'
 
-/** How long a verdict may take, in milliseconds. */
+/** Maximum time until a connection is closed, in milliseconds. */
 const VERDICT_MS = 5_000
 
 /** A test context that ends with the process. */
@@ -30,15 +30,15 @@ export async function session(victim) {
   return { peer, session: await peer.dial() }
 }
 
-/** Whether the other side ends the connection, however it does. */
-export function isPutOut(peer, ms = VERDICT_MS) {
+/** Resolves to whether the remote ends the connection, in any way. */
+export function isDisconnected(peer, ms = VERDICT_MS) {
   return peer.closedWithin(ms).then(
     () => true,
     () => false
   )
 }
 
-/** How far an unauthenticated peer goes before it stops and stays. */
+/** Stages of the upgrade at which a peer stalls. */
 export const STAGES = {
   silent: (peer) => peer,
   noise: async (peer) => {
@@ -51,7 +51,7 @@ export const STAGES = {
   upgraded: (peer) => peer.dial()
 }
 
-/** Sends `rounds` records of frames while the other side takes them; tells whether it took all. */
+/** Sends `rounds` records of frames while the remote accepts them; resolves to whether it accepted all. */
 export async function flood(peer, session, rounds, frames) {
   for (let round = 0; round < rounds; round += 1) {
     if (peer.socket.destroyed) return false
@@ -61,7 +61,7 @@ export async function flood(peer, session, rounds, frames) {
   return !peer.socket.destroyed
 }
 
-/** Opens `streams` streams that nobody reads and fills them with frames of one byte; answers with the bytes. */
+/** Opens streams that nobody reads and fills them with one-byte frames; resolves to the bytes sent and the growth. */
 export async function dribble(victim, streams) {
   const { peer, session: yamux } = await session(victim)
   const opening = Buffer.concat([line(MULTISTREAM), line(UNREAD_PROTOCOL)])

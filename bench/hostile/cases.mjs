@@ -1,4 +1,4 @@
-// What is measured: each case answers with what happened and whether that keeps the bar.
+// The cases. Each resolves to its result and whether that keeps the bar.
 
 import {
   changed,
@@ -15,23 +15,23 @@ import {
 import { varint } from '../../__test__/support/raw-noise.ts'
 import { line, MULTISTREAM } from '../../__test__/support/raw-peer.ts'
 import { startVictim } from '../../__test__/support/victim.ts'
-import { connect, dribble, FLOODS, flood, isPutOut, STAGES, session } from './attacks.mjs'
+import { connect, dribble, FLOODS, flood, isDisconnected, STAGES, session } from './attacks.mjs'
 
 const KIB = 1_024
 const MIB = KIB * KIB
-/** Nobody is put out for being slow while memory is measured. */
+/** No connection is closed for being slow while memory is measured. */
 const PATIENT = {
   upgradeTimeoutMs: 300_000,
   pendingInboundMax: 65_535,
   keepaliveTimeoutMs: 300_000
 }
 const HELD = 4_000
-/** Connections before the measured ones: what a node allocates once is not theirs. */
+/** Connections before the measured ones, so that one-time allocations are not counted. */
 const WARM_UP = 400
 
 const HELD_KIB_MAX = { silent: 4, noise: 8, 'message 2': 12, upgraded: 16 }
 
-/** The point of order one: whoever shows it as an ed25519 key has a key for which anybody can sign. */
+/** The point of order one: as an ed25519 key, it verifies signatures that anyone can forge. */
 const IDENTITY_POINT = Buffer.from(`01${'00'.repeat(31)}`, 'hex')
 const LOW_ORDER = Buffer.alloc(32)
 
@@ -43,7 +43,7 @@ export const CASES = [
       withVictim({}, async (victim) => {
         const peer = await connect(victim)
         const started = performance.now()
-        const closed = await isPutOut(peer, 20_000)
+        const closed = await isDisconnected(peer, 20_000)
         const seconds = (performance.now() - started) / 1_000
         return verdict(closed && seconds < 11, closed ? seconds.toFixed(1) : 'open')
       })
@@ -62,17 +62,17 @@ export const CASES = [
         return verdict(grown <= 2 * sent, `${Math.max(0, grown / sent).toFixed(2)}x`)
       })
   },
-  unpunished('50,000 SYN+FIN (A078)', 'SYN+FIN', 25),
-  unpunished('1,000,000 pings unread (A080)', 'ping', 200),
-  punished('200,000 SYN (A079)', 'SYN', 50, 'closed'),
-  punished('100,000 SYN+RST (A077)', 'SYN+RST', 50, 'closed'),
-  punished('1,000,000 empty frames (A075)', 'empty', 250, 'closed'),
-  punished('120 MB for unknown streams (A092)', 'stray', 2_000, 'closed'),
-  punished('1,000,000 window updates of 1', 'credit', 200, 'closed'),
-  speaks('65 proposals (A008)', (peer) =>
+  tolerated('50,000 SYN+FIN (A078)', 'SYN+FIN', 25),
+  tolerated('1,000,000 pings unread (A080)', 'ping', 200),
+  closes('200,000 SYN (A079)', 'SYN', 50, 'closed'),
+  closes('100,000 SYN+RST (A077)', 'SYN+RST', 50, 'closed'),
+  closes('1,000,000 empty frames (A075)', 'empty', 250, 'closed'),
+  closes('120 MB for unknown streams (A092)', 'stray', 2_000, 'closed'),
+  closes('1,000,000 window updates of 1', 'credit', 200, 'closed'),
+  sends('65 proposals (A008)', (peer) =>
     peer.send(line(MULTISTREAM), ...times(65, (index) => line(`/unknown/${index}`)))
   ),
-  speaks('1,000 listings (A009)', (peer) =>
+  sends('1,000 listings (A009)', (peer) =>
     peer.send(line(MULTISTREAM), ...times(1_000, () => line('ls')))
   ),
   frames('credit overflow (A068)', [OPEN, { type: WINDOW_UPDATE, id: 1, length: 0xffff0000 }]),
@@ -114,10 +114,10 @@ export const CASES = [
       withVictim({}, async (victim) => {
         const { peer } = await session(victim)
         peer.send(Buffer.of(0, 0))
-        return closedOr(await isPutOut(peer))
+        return closedOr(await isDisconnected(peer))
       })
   },
-  speaks('protocol line of 1,025 bytes (A003)', (peer) =>
+  sends('protocol line of 1,025 bytes (A003)', (peer) =>
     peer.send(line(MULTISTREAM), varint(1_025), Buffer.alloc(1_025, 'x'))
   ),
   {
@@ -153,7 +153,7 @@ export const CASES = [
   }
 ]
 
-/** Runs a case against a fresh victim; afterwards its bystander has to be served as before. */
+/** Runs a case against a fresh victim, whose bystander must still be served afterwards. */
 async function withVictim(limits, run) {
   const victim = await startVictim(limits)
   try {
@@ -173,7 +173,7 @@ function closedOr(closed) {
   return verdict(closed, closed ? 'closed' : 'open')
 }
 
-/** Connections at a stage, a few at a time. */
+/** Opens connections up to a stage, a few at a time. */
 async function many(victim, count, advance) {
   const peers = []
   while (peers.length < count) {
@@ -194,15 +194,15 @@ async function held(victim, advance, kibMax) {
   return verdict(kib <= kibMax, kib.toFixed(1))
 }
 
-/** A flood that is no offence: it may go on, costs next to nothing and leaves nothing. */
-function unpunished(name, kind, rounds) {
+/** A permitted flood: the connection stays open, and memory grows by at most 1 MiB. */
+function tolerated(name, kind, rounds) {
   return {
     name,
-    bar: 'goes on, <= 1 MiB',
+    bar: 'stays open, <= 1 MiB',
     run: () =>
       withVictim(PATIENT, async (victim) => {
         const { peer, session: yamux } = await session(victim)
-        // A little of the same first: what is allocated once is not the flood's.
+        // A short flood first, so that one-time allocations are not counted.
         await flood(peer, yamux, 1, FLOODS[kind])
         await victim.echo()
         const before = await victim.figures()
@@ -212,15 +212,15 @@ function unpunished(name, kind, rounds) {
         await victim.echo()
         const after = await victim.figuresWhen(({ streams }) => streams === 0)
         const grown = after.residentBytes - before.residentBytes
-        const goesOn = !peer.socket.destroyed
-        const text = `${goesOn ? 'goes on' : 'closed'}, ${signed(grown)} MiB`
-        return verdict(goesOn && grown <= MIB, text)
+        const isOpen = !peer.socket.destroyed
+        const text = `${isOpen ? 'stays open' : 'closed'}, ${signed(grown)} MiB`
+        return verdict(isOpen && grown <= MIB, text)
       })
   }
 }
 
-/** A flood that ends its connection. */
-function punished(name, kind, rounds, bar) {
+/** A flood for which the connection is closed. */
+function closes(name, kind, rounds, bar) {
   return {
     name,
     bar,
@@ -231,8 +231,8 @@ function punished(name, kind, rounds, bar) {
         await victim.echo()
         const before = await victim.figures()
         if (kind === 'SYN') peer.socket.resume()
-        const isTaken = await flood(peer, yamux, rounds, (round) => FLOODS[kind](round + 1))
-        const closed = !isTaken || (await isPutOut(peer))
+        const isAccepted = await flood(peer, yamux, rounds, (round) => FLOODS[kind](round + 1))
+        const closed = !isAccepted || (await isDisconnected(peer))
         const after = await victim.figuresWhen(({ connections }) => connections === 1 || !closed)
         const grown = after.residentBytes - before.residentBytes
         return verdict(closed, `${closed ? 'closed' : 'open'}, ${signed(grown)} MiB`)
@@ -240,21 +240,21 @@ function punished(name, kind, rounds, bar) {
   }
 }
 
-/** Bytes instead of a handshake. */
-function speaks(name, say) {
+/** Invalid bytes instead of a handshake. */
+function sends(name, send) {
   return {
     name,
     bar: 'closed',
     run: () =>
       withVictim(PATIENT, async (victim) => {
         const peer = await connect(victim)
-        say(peer)
-        return closedOr(await isPutOut(peer))
+        send(peer)
+        return closedOr(await isDisconnected(peer))
       })
   }
 }
 
-/** Frames that break yamux. */
+/** Frames that violate yamux. */
 function frames(name, list) {
   return {
     name,
@@ -264,7 +264,7 @@ function frames(name, list) {
         const { peer, session: yamux } = await session(victim)
         yamux.send(...list)
         const code = await yamux.goAway().catch(() => undefined)
-        const closed = await isPutOut(peer)
+        const closed = await isDisconnected(peer)
         return verdict(closed, closed ? `closed${code === 1 ? `, GoAway ${code}` : ''}` : 'open')
       })
   }
@@ -279,7 +279,7 @@ function dials(name, misconduct) {
       withVictim(PATIENT, async (victim) => {
         const peer = await connect(victim)
         await peer.dial(misconduct).catch(() => {})
-        const refused = await isPutOut(peer)
+        const refused = await isDisconnected(peer)
         const { connections } = await victim.figures()
         return verdict(refused && connections === 1, refused ? 'refused' : 'admitted')
       })

@@ -1,4 +1,4 @@
-// The command line of a peer in Node, and how it ends.
+// The command line of a peer in Node, and its exit code.
 
 import { parseArgs } from 'node:util'
 import { printLine } from './measure.mjs'
@@ -6,8 +6,8 @@ import { printLine } from './measure.mjs'
 const DEFAULTS = { n: 1, bytes: 1_024, concurrency: 1, rate: 1_000, seconds: 1, 'warm-up': 0 }
 
 /**
- * Runs `server(options)` or `client(options)`; prints the line of the latter. A failure ends as `{"error"}` and exit
- * code 1.
+ * Runs `server(options)` or `client(options)`; prints the result line of the latter. On failure, prints `{"error"}` and
+ * exits with code 1.
  */
 export async function runPeer({ server, client }) {
   try {
@@ -41,7 +41,7 @@ function readOptions() {
   return { mode, options }
 }
 
-/** `host:port` in its parts. */
+/** Splits `host:port`. */
 export function hostPort(text) {
   const [host, port] = text.split(/:(?=\d+$)/)
   return { host, port: Number(port) }

@@ -1,19 +1,19 @@
-// What the lines of a peer in Node are made of.
+// Measurements for the lines of a peer in Node.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 
-// An import of node:fs makes the module's every export, which is 4 ms of a start that is measured.
+// Importing node:fs would instantiate all of its exports, which takes 4 ms of the measured start.
 const { readFileSync } = process.getBuiltinModule('node:fs')
 
-/** Milliseconds between two looks at the event loop; what it comes late beyond them is its delay. */
-const LOOK_MS = 1
+/** Sampling interval of the event loop in milliseconds; lateness beyond it is the delay. */
+const SAMPLE_MS = 1
 
 export function printLine(line) {
   process.stdout.write(`${JSON.stringify(line)}\n`)
 }
 
-/** Prints `{"phase"}` with what else there is to tell, and waits for a line of input. */
+/** Prints `{"phase"}` with `figures`, and waits for a line of input. */
 export async function phase(name, figures = {}) {
   printLine({ phase: name, ...figures })
   input ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]()
@@ -22,13 +22,13 @@ export async function phase(name, figures = {}) {
 
 let input
 
-/** A client that read phases lets go of its input, which would keep it alive. */
+/** Closes the input, which would keep a client with phases alive. */
 export function endPhases() {
   process.stdin.destroy()
 }
 
-/** The server's commands, until its input ends: `stats`, and `watch`, which watches the event loop until the next. */
-export async function tellStats(counters) {
+/** Answers `stats` and `watch` until the input ends; the latter measures the event loop until the next command. */
+export async function serveStats(counters) {
   let watch
   for await (const line of createInterface({ input: process.stdin })) {
     if (line !== 'stats' && line !== 'watch') throw new Error(`there is no command ${line}`)
@@ -39,21 +39,21 @@ export async function tellStats(counters) {
   }
 }
 
-/** Watches the event loop until the answer is called. */
+/** Measures the event loop until the returned function is called. */
 function watchLoop() {
-  const delay = monitorEventLoopDelay({ resolution: LOOK_MS })
+  const delay = monitorEventLoopDelay({ resolution: SAMPLE_MS })
   const before = performance.eventLoopUtilization()
   delay.enable()
   return () => {
     delay.disable()
     const { utilization } = performance.eventLoopUtilization(before)
-    const late = (nanoseconds) => Math.max(0, nanoseconds / 1e3 - LOOK_MS * 1e3)
+    const late = (nanoseconds) => Math.max(0, nanoseconds / 1e3 - SAMPLE_MS * 1e3)
     return { p99_us: late(delay.percentile(99)), max_us: late(delay.max), utilization }
   }
 }
 
 /**
- * Runs from its making; `stop` gives the line. `counters` are those of the implementation: their growth is told.
+ * Starts a stopwatch, whose `stop` returns the result line. The line has the growth of the implementation's `counters`.
  */
 export function startWatch(counters) {
   const counted = counters?.()
@@ -74,12 +74,12 @@ export function startWatch(counters) {
     }
   }
   return {
-    /** The line of a workload counted in operations; latencies in milliseconds. */
+    /** Returns the result line of a workload counted in operations; latencies are in milliseconds. */
     stop: (ops, bytes, latencies, percents = [50, 99]) => {
       const line = read(ops, bytes)
       return { ...line, perSec: ops / line.seconds, ...percentiles(latencies, percents) }
     },
-    /** The line of a transfer. */
+    /** Returns the result line of a transfer. */
     stopBulk: (ops, bytes) => {
       const line = read(ops, bytes)
       return { ...line, MBps: bytes / 1e6 / line.seconds }
@@ -87,7 +87,7 @@ export function startWatch(counters) {
   }
 }
 
-/** `p50_us`, `p999_us` for 99.9, ... */
+/** Returns percentiles by name: `p50_us`, `p999_us` for 99.9, ... */
 function percentiles(latencies, percents) {
   if (latencies === undefined || latencies.length === 0) return {}
   const sorted = Float64Array.from(latencies).sort()
@@ -100,7 +100,7 @@ function difference(after, before) {
   return Object.fromEntries(Object.entries(after).map(([name, n]) => [name, n - before[name]]))
 }
 
-/** The resident set; where the system has no /proc, as Node tells it. */
+/** Returns the resident set size in KiB; as reported by Node on systems without /proc. */
 export function residentKiB() {
   try {
     return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))[1])
@@ -109,7 +109,7 @@ export function residentKiB() {
   }
 }
 
-/** `operation(worker)` n times by so many workers; how long each took, in milliseconds. */
+/** Runs `operation(worker)` n times over concurrent workers; resolves to the latencies in milliseconds. */
 export async function eachOf(n, workers, operation) {
   const latencies = new Float64Array(n)
   let next = 0

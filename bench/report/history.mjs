@@ -1,4 +1,4 @@
-// How the ratios of headline figures went from run to run.
+// The history of headline figures and their ratios over runs.
 
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,10 +8,10 @@ import { html } from './html.mjs'
 import { readResult } from './result.mjs'
 import { headlines, stackTitle } from './words.mjs'
 
-/** Where result files are kept. */
+/** The folder of result files. */
 export const RESULTS = fileURLToPath(new URL('../results', import.meta.url))
 
-/** All result files of a folder, the oldest first, and those that could not be read with the reason. */
+/** Reads all result files of a folder; `leftOut` has the reason for each that could not be read. */
 export function readHistory(folder) {
   const results = []
   const leftOut = []
@@ -27,8 +27,8 @@ export function readHistory(folder) {
 }
 
 /**
- * A row for each headline figure of the result: our own values and their ratios to the others, in the results of the
- * same mode before it and in itself.
+ * Returns a row for each headline figure of the result: our values and their ratios to the others, over the earlier
+ * results of the same mode and this one.
  */
 export function historyRows(result, results, others) {
   const before = results.filter(
@@ -61,8 +61,8 @@ const WIDTH = 100
 const HEIGHT = 30
 const EDGE = 4
 
-/** Points in order on an axis that starts at zero, the last one in words; `level` is where a line is drawn. */
-export function sparkline(points, worded, level) {
+/** Draws points in order on an axis from zero, with the last as text; `level` is the position of a reference line. */
+export function sparkline(points, format, level) {
   const known = points.map(({ value }) => value).filter(Number.isFinite)
   if (known.length === 0) return undefined
   const most = Math.max(level ?? 0, ...known)
@@ -72,11 +72,11 @@ export function sparkline(points, worded, level) {
   const drawn = points
     .map(({ value, when }, index) => ({ value, when, x: x(index), y: y(value) }))
     .filter(({ value }) => Number.isFinite(value))
-  const title = drawn.map(({ value, when }) => `${when}: ${worded(value)}`).join(', ')
+  const title = drawn.map(({ value, when }) => `${when}: ${format(value)}`).join(', ')
   return html`<svg class="spark" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img">
 <title>${title}</title>
 ${level !== undefined && html`<line class="level" x1="0" x2="${WIDTH}" y1="${y(level)}" y2="${y(level)}"/>`}
 <polyline points="${drawn.map((point) => `${point.x},${point.y}`).join(' ')}"/>
 ${drawn.map((point) => html`<circle cx="${point.x}" cy="${point.y}" r="2.5"/>`)}
-</svg><small>${worded(known.at(-1))}</small>`
+</svg><small>${format(known.at(-1))}</small>`
 }

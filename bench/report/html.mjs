@@ -1,4 +1,4 @@
-// Markup from templates: what is put into one is escaped, unless it is markup itself.
+// HTML templates: values are escaped unless they are markup themselves.
 
 const ESCAPES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 
@@ -14,12 +14,12 @@ class Markup {
   }
 }
 
-/** A template of markup. Lists are joined; undefined, null and false leave nothing. */
+/** Template tag for markup. Arrays are joined; undefined, null and false are empty. */
 export function html(strings, ...values) {
   return new Markup(String.raw({ raw: strings }, ...values.map(filled)))
 }
 
-/** Text that is known to be markup, or a style sheet. */
+/** Marks text as markup, or as a style sheet. */
 export function trusted(text) {
   return new Markup(text)
 }

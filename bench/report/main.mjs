@@ -1,4 +1,4 @@
-// Reports of a result file that is there already: `node bench/report/main.mjs --help`.
+// Reports of an existing result file: `node bench/report/main.mjs --help`.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -15,10 +15,10 @@ const README = fileURLToPath(new URL('../../README.md', import.meta.url))
 
 const USAGE = `usage: node bench/report/main.mjs FILE.json [--html OUT | --readme]
        node bench/report/main.mjs --check
-  FILE.json     what npm run bench -- --json FILE.json wrote; its tables go to standard output
-  --html OUT    instead a page, with the history of bench/results
-  --readme      instead the figures of README.md
-  --check       whether README.md has the figures of the file that it names`
+  FILE.json     written by npm run bench -- --json FILE.json; its tables go to standard output
+  --html OUT    writes a page instead, with the history of bench/results
+  --readme      updates the figures of README.md instead
+  --check       checks that README.md has the figures of the file that it names`
 
 try {
   run(process.argv.slice(2))
@@ -50,7 +50,7 @@ function run(args) {
 function writeReadme(path, result) {
   const file = relative(ROOT, path)
   if (!file.startsWith('bench/results/')) {
-    throw new Error(`expected a file of bench/results, which is committed; received ${file}`)
+    throw new Error(`expected a committed file in bench/results, received ${file}`)
   }
   writeFileSync(README, withFigures(readFileSync(README, 'utf8'), file, result))
 }

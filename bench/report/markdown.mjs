@@ -1,4 +1,4 @@
-// A result as Markdown: a table a stack.
+// A result as Markdown: one table per stack.
 
 import { SUBJECT } from '../runner/figures.mjs'
 import {
@@ -18,7 +18,7 @@ import {
   verdict
 } from './words.mjs'
 
-/** The whole report. */
+/** Returns the report. */
 export function markdown(result) {
   const tables = byStack(result).map(
     ({ title, scenarios }) => `## ${title}\n\n${table(scenarios, result.peers)}`
@@ -26,7 +26,7 @@ export function markdown(result) {
   return `${[heading(result), ...tables].join('\n\n')}\n`
 }
 
-/** What a reader needs to judge the figures. */
+/** Returns the facts needed to judge the figures. */
 function heading(result) {
   const { command, started, peers } = result
   const facts = environmentFacts(result).map(([name, value]) => `${name} ${value}`)
@@ -71,7 +71,7 @@ function table(scenarios, peers) {
   return [head, head.map(() => '---'), ...body].map(row).join('\n')
 }
 
-/** A row of a table; what would end a cell is escaped. */
+/** Returns a table row, with cell separators escaped. */
 export function row(cells) {
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`
 }
@@ -94,8 +94,8 @@ function cell({ peers, ratios }, name) {
 function floorsCell({ floors, unit }, peers) {
   return floors
     .map((floor) => {
-      const became = verdict(floor) ?? 'aim'
-      return `${became === 'missed' ? '**missed**' : became} ${floorText(floor, unit, peers)}`
+      const outcome = verdict(floor) ?? 'aim'
+      return `${outcome === 'missed' ? '**missed**' : outcome} ${floorText(floor, unit, peers)}`
     })
     .join('; ')
 }

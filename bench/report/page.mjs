@@ -1,4 +1,4 @@
-// A result as one page of HTML that needs nothing else: no network, no script.
+// A result as a self-contained HTML page, without network access or scripts.
 
 import { readFileSync } from 'node:fs'
 import { SUBJECT } from '../runner/figures.mjs'
@@ -28,14 +28,14 @@ import {
 } from './words.mjs'
 
 const STYLE = readFileSync(new URL('page.css', import.meta.url), 'utf8')
-/** What nothing over TCP can be faster than. */
+/** The upper bound of any protocol over TCP. */
 const CEILING = 'raw'
 
 /**
- * The page of a result.
+ * Returns the page of a result.
  *
  * @param {any} result
- * @param {{ results: any[], leftOut: string[] }} history what `readHistory` gives
+ * @param {{ results: any[], leftOut: string[] }} history as returned by `readHistory`
  */
 export function page(result, history = { results: [], leftOut: [] }) {
   const stacks = byStack(result).map((group, index) => ({ ...group, anchor: `stack-${index}` }))
@@ -44,13 +44,13 @@ export function page(result, history = { results: [], leftOut: [] }) {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>ferroswarm: benches of ${result.started.slice(0, 10)}</title>
+<title>ferroswarm: benchmarks of ${result.started.slice(0, 10)}</title>
 <style>${trusted(STYLE)}</style>
 </head>
 <body>
 ${marks()}
 <header>
-<h1>ferroswarm, measured beside others</h1>
+<h1>ferroswarm compared with other implementations</h1>
 <p class="quiet">${result.started.slice(0, 16).replace('T', ' ')} UTC, commit ${commitText(result)}, <code>${result.command}</code></p>
 <nav><a href="#method">Method</a>${stacks.map(({ title, anchor }) => html` <a href="#${anchor}">${title}</a>`)} <a href="#history">History</a></nav>
 ${missingPeers(result).map(({ title, missing }) => html`<p class="warning"><b>${title} is missing:</b> ${missing}</p>`)}
@@ -76,13 +76,13 @@ ${
   html`<li class="${missed > 0 ? 'bad' : 'good'}"><b>${held} of ${floors}</b> floors held${notJudged > 0 && `, ${notJudged} not judged`}</li>
 <li><b>${aimsReached} of ${aims}</b> aims reached</li>`
 }
-<li><b>${result.rounds} x ${result.secondsPerRound} s</b> rounds a peer and figure</li>
+<li><b>${result.rounds} x ${result.secondsPerRound} s</b> rounds per peer and figure</li>
 <li class="${failed > 0 && 'bad'}"><b>${failed} of ${all}</b> rounds failed</li>
 <li class="${unfit > 0 && 'bad'}"><b>${unfit} of ${all}</b> rounds unfit</li>
 </ul>`
 }
 
-/** The headline figures in a table a stack. */
+/** Returns the headline figures, in one table per stack. */
 function glance(result, stacks) {
   const others = OTHERS.filter((name) => name in result.peers)
   const found = headlines(result)
@@ -120,7 +120,7 @@ function verdicts(floors) {
     : html`<span class="quiet">-</span>`
 }
 
-/** The ratio with its interval and how ours stands; `ofCpu` adds that of CPU time. */
+/** Returns the ratio with its interval and standing; `ofCpu` adds the ratio of CPU time. */
 function ratioOf({ ratios, better }, name, ofCpu = false) {
   const ratio = ratios[name]
   if (ratio === undefined) return undefined
@@ -132,15 +132,15 @@ function ratioOf({ ratios, better }, name, ofCpu = false) {
 
 function method(result) {
   return html`<section id="method"><h2>Method</h2>
-<p>${methodText(result)} A ratio is <b>ahead</b> or <b>behind</b> where its interval leaves 1 out, and <b>even</b> where not. The
+<p>${methodText(result)} A ratio is <b>ahead</b> or <b>behind</b> if its interval excludes 1, else <b>even</b>. The
 ceiling is raw TCP without security or streams.</p>
 <ul class="legend">
 <li><svg height="16" class="peer-ours" aria-hidden="true"><use class="dot" href="#mark-ours" x="50%" y="8"/></svg>a round</li>
-<li><svg height="16" class="peer-ours" aria-hidden="true"><use class="dot unfit" href="#mark-ours" x="50%" y="8"/></svg>an unfit round: others at work, steal or a control that drifted</li>
+<li><svg height="16" class="peer-ours" aria-hidden="true"><use class="dot unfit" href="#mark-ours" x="50%" y="8"/></svg>an unfit round: load by other processes, steal, or drift of the control</li>
 <li><svg height="16" class="peer-ours" aria-hidden="true"><line class="spread" x1="0" x2="100%" y1="8" y2="8"/><line class="median" x1="50%" x2="50%" y1="0" y2="16"/></svg>median and spread</li>
 <li><svg height="16" aria-hidden="true"><line class="ceiling" x1="50%" x2="50%" y1="0" y2="16"/></svg>raw TCP</li>
 <li><svg height="16" aria-hidden="true"><use class="floor" href="#floor" x="50%" y="4"/></svg>a floor</li>
-<li><svg height="16" aria-hidden="true"><use class="aim" href="#floor" x="50%" y="4"/></svg>an aim, each times the median of the peer it is to</li>
+<li><svg height="16" aria-hidden="true"><use class="aim" href="#floor" x="50%" y="4"/></svg>an aim, each multiplied by the median of the peer compared with</li>
 </ul>
 <dl>${environmentFacts(result).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}<dt>duration</dt><dd>${durationText(result.seconds)}</dd></dl>
 <div class="scroll"><table><thead><tr><th>implementation</th><th>version</th><th>cryptography</th></tr></thead><tbody>
@@ -163,9 +163,9 @@ function figureSection(scenario, figure, peers) {
   const anchor = anchorOf(scenario, figure)
   const axis = axisOf(figure)
   const ceiling = figure.peers[CEILING]?.median
-  const there = Object.keys(peers).filter((name) => name in figure.peers)
-  const names = there.filter((name) => figure.peers[name].rounds.length > 0)
-  const others = there.filter((name) => !names.includes(name))
+  const listed = Object.keys(peers).filter((name) => name in figure.peers)
+  const names = listed.filter((name) => figure.peers[name].rounds.length > 0)
+  const others = listed.filter((name) => !names.includes(name))
   const rows = names.map((name, index) => {
     const drawn = {
       figure,
@@ -208,18 +208,18 @@ function numberCells(figure, name) {
 }
 
 function floorItem(floor, unit, peers) {
-  const became = verdict(floor) ?? 'aim'
-  const kind = { held: 'good', missed: 'bad' }[became] ?? 'quiet'
-  return html`<li><b class="${kind}">${became}</b> ${floorText(floor, unit, peers)}</li>`
+  const outcome = verdict(floor) ?? 'aim'
+  const kind = { held: 'good', missed: 'bad' }[outcome] ?? 'quiet'
+  return html`<li><b class="${kind}">${outcome}</b> ${floorText(floor, unit, peers)}</li>`
 }
 
 function historySection(result, { results, leftOut }) {
   const others = OTHERS.filter((name) => name in result.peers)
   const rows = historyRows(result, results, others)
   return html`<section><h2 id="history">History</h2>
-<p>The headline figures in the runs of this mode so far, the oldest on the left: our own, which are of the machine and the day,
-and their ratios to the others, where the dotted line is 1.</p>
-${leftOut.map((reason) => html`<p class="warning">Left out: ${reason}</p>`)}
+<p>The headline figures of the runs of this mode so far, oldest on the left: our own, which depend on the machine and the day,
+and their ratios to the others, with a dotted line at 1.</p>
+${leftOut.map((reason) => html`<p class="warning">Excluded: ${reason}</p>`)}
 <div class="scroll"><table><thead><tr><th>figure</th><th>ferroswarm</th>${others.map((name) => html`<th>to ${result.peers[name].title}</th>`)}</tr></thead><tbody>
 ${rows.map(
   ({

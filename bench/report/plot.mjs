@@ -1,10 +1,10 @@
-// The rounds of a figure as marks on an axis that starts at zero. Places are percent of the width, so that marks and
-// letters keep their size on every screen.
+// The rounds of a figure as marks on an axis from zero. Positions are percentages of the width, so that marks and text
+// keep their size on every screen.
 
 import { html } from './html.mjs'
 import { digits, isUnfit } from './words.mjs'
 
-/** Marks around the origin, one shape an implementation; what has none of its own is a circle. */
+/** Marks around the origin, one shape per implementation; those without one use the circle. */
 const SHAPES = {
   ours: 'M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z',
   native: 'M0-5.5L5.5 0L0 5.5L-5.5 0z',
@@ -16,27 +16,27 @@ const SHAPES = {
 }
 
 const ROW_HEIGHT = 44
-/** Where the marks are: beside the first line of the cells around. */
+/** Vertical position of the marks: beside the first line of the adjacent cells. */
 const MIDDLE = 17
-/** What a line of floors or aims takes below our row. */
+/** Height of a line of floors or aims below our row. */
 const LANE_HEIGHT = 15
-/** Letters are dropped where they would touch: a letter is about this part of the width. */
+/** Approximate width of a letter, for omitting labels that would overlap. */
 const LETTER_PERCENT = 1.1
 
-/** Definitions that every plot of a page refers to. */
+/** Returns the definitions shared by all plots of a page. */
 export function marks() {
   return html`<svg width="0" height="0" aria-hidden="true"><defs>${Object.entries(SHAPES).map(
     ([name, path]) => html`<path id="mark-${name}" d="${path}"/>`
   )}<path id="floor" d="M0 0L4.5 8H-4.5z"/></defs></svg>`
 }
 
-/** The mark of an implementation by itself. */
+/** Returns the mark of an implementation, for use in text. */
 export function mark(name) {
   return html`<svg class="key peer-${shapeOf(name)}" width="14" height="14" aria-hidden="true"
     ><use href="#mark-${shapeOf(name)}" x="7" y="7"/></svg>`
 }
 
-/** The axis that all implementations of a figure share: from zero to `end`, with its ticks. */
+/** Returns the axis shared by all implementations of a figure: from zero to `end`, with ticks. */
 export function axisOf({ peers, floors }) {
   const values = Object.values(peers).flatMap(({ rounds }) => rounds.map(({ value }) => value ?? 0))
   const most = Math.max(
@@ -49,19 +49,19 @@ export function axisOf({ peers, floors }) {
   return { end: count * step, ticks: Array.from({ length: count + 1 }, (_, index) => index * step) }
 }
 
-/** 1, 2 or 5 times a power of ten. */
+/** Rounds up to 1, 2 or 5 times a power of ten. */
 function niceStep(about) {
   if (!(about > 0)) return 1
   const power = 10 ** Math.floor(Math.log10(about))
   return power * [1, 2, 5, 10].find((factor) => factor * power >= about * 0.999)
 }
 
-/** A number of the scale, without zeros that say nothing. */
+/** Formats a tick without trailing zeros. */
 function tickText(tick) {
   return digits(tick).replace(/\.(\d*?)0+(?=\D*$)/, (_, rest) => (rest === '' ? '' : `.${rest}`))
 }
 
-/** The scale below the plots. */
+/** Draws the scale below the plots. */
 export function scale(axis) {
   return html`<svg class="plot scale" height="18" aria-hidden="true">${axis.ticks.map(
     (tick, index) =>
@@ -74,7 +74,7 @@ function anchor(index, { ticks }) {
   return index === ticks.length - 1 ? 'end' : 'middle'
 }
 
-/** One implementation's rounds, with the ceiling; `name` is its key, `id` a name for the page. */
+/** Draws an implementation's rounds, with the ceiling; `name` is its key, `id` unique in the page. */
 export function plot({ figure, name, title, axis, ceiling, id, hasFloors }) {
   const { rounds, median, min, max } = figure.peers[name]
   const lanes = hasFloors ? floorLanes(figure, axis) : []
@@ -111,7 +111,7 @@ function vertical(kind, value, axis, y1, y2) {
   return html`<line class="${kind}" x1="${x}" x2="${x}" y1="${y1}" y2="${y2}"/>`
 }
 
-/** Floors and aims of the figure's value, each in a lane of its own. */
+/** Returns the floors and aims of the figure's value, in separate lanes. */
 function floorLanes({ floors, peers }, axis) {
   const all = floors.flatMap((floor) => bounds(floor, peers)).toSorted((a, b) => a.at - b.at)
   return ['floor', 'aim']
@@ -124,7 +124,7 @@ function floorLanes({ floors, peers }, axis) {
     .filter((lane) => lane.length > 0)
 }
 
-/** Where a floor and its aim are: a ratio times the median of the peer that it is to. */
+/** Returns the positions of a floor and its aim: the ratio times the median of the peer compared with. */
 function bounds({ against, of, op, floor, aim }, peers) {
   const unit = against === null ? 1 : peers[against]?.median
   if (of !== 'value' || !Number.isFinite(unit)) return []
@@ -141,7 +141,7 @@ function bounds({ against, of, op, floor, aim }, peers) {
     }))
 }
 
-/** Puts each label on the side of its mark where it touches no other mark or label, and drops it where there is none. */
+/** Places each label beside its mark where it overlaps no other mark or label, or omits it. */
 function labelled(lane, axis) {
   const percent = (bound) => (100 * bound.at) / axis.end
   let free = 0

@@ -1,4 +1,4 @@
-// The figures of README.md: generated from a result file that is committed, which the first marker names.
+// The figures of README.md, generated from the committed result file that the first marker names.
 
 import { SUBJECT } from '../runner/figures.mjs'
 import { row } from './markdown.mjs'
@@ -18,10 +18,10 @@ import {
 const END = '<!-- end of the figures -->'
 const SECTION = new RegExp(`<!-- figures of (\\S+) -->\\n[^]*?${END}`)
 
-/** Columns of a document. */
+/** Line width of documents. */
 const WIDTH = 140
 
-/** The file that the figures of a README are from; throws an error where it has none. */
+/** Returns the result file named by a README; throws if it has no figures. */
 export function figuresFile(readme) {
   const found = SECTION.exec(readme)
   if (found === null) {
@@ -30,14 +30,14 @@ export function figuresFile(readme) {
   return found[1]
 }
 
-/** The README with the figures of a result, which is in `file`. */
+/** Returns the README with the figures of `result`, which is in `file`. */
 export function withFigures(readme, file, result) {
   figuresFile(readme)
   const section = `<!-- figures of ${file} -->\n${figures(result, file)}\n${END}`
   return readme.replace(SECTION, () => section)
 }
 
-/** Throws an error where the README says anything but its file; `read` gives the result of a file. */
+/** Throws if the README differs from its result file; `read` returns the result in a file. */
 export function checkFigures(readme, read) {
   const file = figuresFile(readme)
   if (withFigures(readme, file, read(file)) !== readme) {
@@ -53,9 +53,9 @@ function figures(result, file) {
     .map(([name, value]) => `${name} ${value}`)
     .join('; ')
   const above =
-    `Medians of ${result.rounds} interleaved rounds of ${result.secondsPerRound} s, and beside them our figure divided by that of ` +
-    `${others.map((name) => titled(result.peers[name])).join(', ')}, with the same for the CPU time of both ends in brackets: ` +
-    'medians of the ratios within a round. More is better for what is counted a second, less for times and memory.'
+    `Medians of ${result.rounds} interleaved rounds of ${result.secondsPerRound} s, each followed by our figure divided by that of ` +
+    `${others.map((name) => titled(result.peers[name])).join(', ')}, with the ratio of CPU time of both ends in parentheses; ` +
+    'ratios are medians of those within a round. More is better for rates, less for times and memory.'
   const below =
     `\`${result.command}\` on ${result.started.slice(0, 10)}, commit ${commitText(result)}: ${facts}. ` +
     `${held} of ${held + missed + notJudged} floors held; ${unfit} of ${all} rounds unfit, ${failed} failed. ` +
@@ -70,7 +70,7 @@ function titled({ title, version }) {
   return version ? `${title} ${version}` : title
 }
 
-/** A table of what was measured over stacks, and one of the rest, where there are such figures. */
+/** Returns a table of the figures measured over stacks, and one of the others, if there are any. */
 function tables(result, others) {
   const stacks = byStack(result)
   const groups = [
@@ -80,7 +80,7 @@ function tables(result, others) {
   return groups.flatMap((stacks) => table(result, stacks, others) ?? [])
 }
 
-/** A row a headline figure, and for each stack our median and the ratios. */
+/** Returns a row per headline figure, with our median and the ratios for each stack. */
 function table(result, stacks, others) {
   const names = stacks.map(({ stack }) => stack)
   const found = headlines(result).filter(({ scenario }) => names.includes(scenario.stack))

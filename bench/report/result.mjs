@@ -1,15 +1,15 @@
-// Result files: what `npm run bench -- --json FILE` writes and every report is made from.
+// Result files: written by `npm run bench -- --json FILE`, and the source of every report.
 
 import { readFileSync } from 'node:fs'
 
-/** The version that is written and read. One that readers of another version would misread has another number. */
+/** The schema version written and read. Changes that would mislead readers of this version increment it. */
 export const SCHEMA = 1
 
 const text = value('a text', (value) => typeof value === 'string')
 const number = value('a number', Number.isFinite)
 const flag = value('true or false', (value) => typeof value === 'boolean')
 const orNull = (shape) => (value, at) => value !== null && shape(value, at)
-/** Absent, or null: what JSON makes of a number that is none. */
+/** Absent or null, which is JSON's representation of NaN. */
 const optional = (shape) => (value, at) => value !== undefined && orNull(shape)(value, at)
 
 const ROUND = either(
@@ -17,12 +17,12 @@ const ROUND = either(
   fields({ error: text }),
   fields({
     value: number,
-    /** CPU time of either end for each unit of work, in the `cpu.unit` of the peer. */
+    /** CPU time of each end per unit of work, in the peer's `cpu.unit`. */
     cpuClient: optional(number),
     cpuServer: optional(number),
     load: optional(number),
     steal: optional(number),
-    /** Why the machine was not fit to be measured on while the round ran. */
+    /** Why the machine was unfit for measurements during the round. */
     unfit: optional(text)
   })
 )
@@ -35,16 +35,16 @@ const FIGURE = fields({
   peers: map(
     fields({
       rounds: list(ROUND),
-      /** Of the rounds that count; absent where every round failed. */
+      /** Over the rounds that count; absent if every round failed. */
       median: optional(number),
       min: optional(number),
       max: optional(number),
       cpu: optional(fields({ unit: text, client: number, server: number })),
-      /** Why this figure was not measured of a peer that took part in others; it has no rounds then. */
+      /** Why this figure was not measured for a peer that has others; it has no rounds then. */
       missing: optional(text)
     })
   ),
-  /** Ours divided by that peer's in each round: the median, its 95 % interval, and the median for the CPU of both ends. */
+  /** Ours divided by the peer's in each round: the median, its 95 % interval, and the median ratio of CPU time. */
   ratios: map(
     fields({
       median: number,
@@ -55,14 +55,14 @@ const FIGURE = fields({
   ),
   floors: list(
     fields({
-      /** The peer that the ratio is to; null: the value itself. */
+      /** The peer compared with; null for the value itself. */
       against: orNull(text),
       /** `value`, `cpu`, or the name of a counter. */
       of: text,
       op: oneOf('>=', '<='),
       floor: optional(number),
       aim: optional(number),
-      /** Absent, with `held` and `aimReached`, where there was nothing to measure or to compare with. */
+      /** Absent, with `held` and `aimReached`, if there was nothing to measure or to compare with. */
       measured: optional(number),
       held: optional(flag),
       aimReached: optional(flag)
@@ -99,14 +99,14 @@ const RESULT = fields({
       id: text,
       name: text,
       title: text,
-      /** As in interop/contract.md; null where it does not matter. */
+      /** As in interop/contract.md; null if irrelevant. */
       stack: orNull(text),
       figures: list(FIGURE)
     })
   )
 })
 
-/** The result in a file; throws an error that names the file and the field that is wrong. */
+/** Reads a result file; throws an error that names the file and the invalid field. */
 export function readResult(path) {
   try {
     return checkResult(JSON.parse(readFileSync(path, 'utf8')))
@@ -115,7 +115,7 @@ export function readResult(path) {
   }
 }
 
-/** The result itself; throws an error that names the field that is wrong. */
+/** Returns a valid result; throws an error that names the invalid field. */
 export function checkResult(result) {
   if (result?.schema !== SCHEMA) {
     throw new Error(`expected a result of schema ${SCHEMA}, received schema ${result?.schema}`)
@@ -129,7 +129,7 @@ export function checkResult(result) {
   return result
 }
 
-/** Every peer that a figure names is one of the run. */
+/** Checks that every peer named by a figure took part in the run. */
 function checkPeers({ peers, ratios, floors }, known, at) {
   const names = [
     ...Object.keys(peers).map((name) => [`${at}.peers`, name]),

@@ -1,22 +1,22 @@
-// What several rounds of a figure come to.
+// Statistics over the rounds of a figure.
 
 /**
- * A round of a result file: what was measured, or why it could not be.
+ * A round of a result file: the measured values, or the error.
  *
  * @typedef {{ value?: number, cpuClient?: number, cpuServer?: number, unfit?: string, error?: string }} Round
  */
 
-/** Fit rounds that suffice to leave the unfit ones out: below it a median is no better than its worst round. */
+/** Minimum number of fit rounds for excluding the unfit ones: with fewer, a median is no better than its worst round. */
 export const FIT_ROUNDS_MIN = 3
 
-/** Resamples behind an interval: enough that another seed moves its ends by less than the rounds are apart. */
+/** Resamples per interval: enough that another seed moves its ends by less than the distance between rounds. */
 const RESAMPLES = 10_000
 
-/** Any number but zero: the same rounds have the same interval in every run. */
+/** Any non-zero number; it is fixed so that the same rounds always have the same interval. */
 const SEED = 0x2545f491
 
 /**
- * The middle one, or the mean of the two in the middle; NaN of none.
+ * Returns the median; NaN of no values.
  *
  * @param {number[]} values
  * @returns {number}
@@ -29,20 +29,20 @@ export function median(values) {
 }
 
 /**
- * The rounds that count: those that have the value, without the unfit ones where enough of the others remain.
+ * Returns the rounds that count: those with the value, without the unfit ones if enough others remain.
  *
  * @param {Round[]} rounds
  * @param {(round: Round) => number | undefined} figureOf
  * @returns {Round[]}
  */
 export function counted(rounds, figureOf = ({ value }) => value) {
-  const there = rounds.filter((round) => isThere(round, figureOf))
-  const fit = there.filter(({ unfit }) => unfit === undefined)
-  return fit.length >= FIT_ROUNDS_MIN ? fit : there
+  const measured = rounds.filter((round) => isMeasured(round, figureOf))
+  const fit = measured.filter(({ unfit }) => unfit === undefined)
+  return fit.length >= FIT_ROUNDS_MIN ? fit : measured
 }
 
 /**
- * Median, least and most of the rounds that count; undefined where there are none.
+ * Returns median, minimum and maximum of the rounds that count; undefined if there are none.
  *
  * @param {Round[]} rounds
  * @param {(round: Round) => number | undefined} figureOf
@@ -55,8 +55,8 @@ export function spread(rounds, figureOf = ({ value }) => value) {
 }
 
 /**
- * Ours divided by theirs in each round, and of these the median with its 95 % interval; undefined where no round
- * has both. A round is unfit where either half is.
+ * Returns the median of ours divided by theirs in each round, with its 95 % interval; undefined if no round has both. A
+ * round is unfit if either half is.
  *
  * @param {Round[]} ours
  * @param {Round[]} theirs
@@ -66,7 +66,8 @@ export function spread(rounds, figureOf = ({ value }) => value) {
 export function ratio(ours, theirs, figureOf = ({ value }) => value) {
   const rounds = ours.flatMap((round, index) => {
     const other = theirs[index]
-    if (other === undefined || !isThere(round, figureOf) || !isThere(other, figureOf)) return []
+    if (other === undefined || !isMeasured(round, figureOf) || !isMeasured(other, figureOf))
+      return []
     return [{ value: figureOf(round) / figureOf(other), unfit: round.unfit ?? other.unfit }]
   })
   const values = counted(rounds).map(({ value }) => value)
@@ -74,8 +75,8 @@ export function ratio(ours, theirs, figureOf = ({ value }) => value) {
 }
 
 /**
- * Where the median lies in 95 of 100 cases, by the bootstrap: the middle 95 % of the medians of resamples. Up to
- * five values that is from the least to the most of them.
+ * Returns the 95 % bootstrap interval of the median: the middle 95 % of the medians of resamples. For up to five
+ * values that is from their minimum to their maximum.
  *
  * @param {number[]} values
  * @returns {{ low: number, high: number }}
@@ -89,11 +90,11 @@ export function interval(values) {
   return { low: medians[tail], high: medians[RESAMPLES - 1 - tail] }
 }
 
-function isThere(round, figureOf) {
+function isMeasured(round, figureOf) {
   return round.error === undefined && Number.isFinite(figureOf(round))
 }
 
-/** Marsaglia's xorshift of 32 bits. */
+/** Returns a generator of 32-bit numbers: Marsaglia's xorshift. */
 function random(seed) {
   let state = seed
   return () => {

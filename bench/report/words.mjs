@@ -1,11 +1,11 @@
-// Numbers, conditions and verdicts as every report words them.
+// Text for numbers, conditions and verdicts, shared by all reports.
 
 import { counted } from './statistics.mjs'
 
 const STACKS = {
   'tcp-noise-yamux': 'TCP, Noise, yamux',
   'tcp-tls-yamux': 'TCP, TLS 1.3, yamux',
-  tcp: 'TCP alone'
+  tcp: 'TCP only'
 }
 
 const FACTS = {
@@ -15,7 +15,7 @@ const FACTS = {
   loadAverage: 'load average at the start'
 }
 
-/** Three significant digits, in thousands or millions where that is shorter. */
+/** Formats three significant digits, in thousands or millions if shorter. */
 export function digits(value) {
   if (!Number.isFinite(value)) return '-'
   if (value === 0) return '0'
@@ -33,18 +33,18 @@ export function times(ratio) {
   return Number.isFinite(ratio) ? `${plain(ratio)}x` : '-'
 }
 
-/** The interval of a ratio; nothing where it is of one round. */
+/** Formats the interval of a ratio; empty for one round. */
 export function interval({ low, high }) {
   return low === high ? '' : `[${plain(low)}-${plain(high)}]`
 }
 
-/** From the least to the most of the rounds; nothing where it is one round. */
+/** Formats the range of the rounds; empty for one round. */
 export function extent({ min, max }) {
   return min === max ? '' : `[${digits(min)}-${digits(max)}]`
 }
 
 /**
- * What is to be known of a peer's rounds, in clauses: those that failed or were not fit, or why there are none.
+ * Returns notes on a peer's rounds: those that failed or were unfit, or why there are none.
  *
  * @param {{ rounds: import('./statistics.mjs').Round[], missing?: string }} peer
  */
@@ -56,53 +56,53 @@ export function notesOf({ rounds, missing }) {
   }
   const unfit = rounds.filter(isUnfit).length
   if (unfit > 0) {
-    const became = counted(rounds).some(isUnfit) ? 'counted' : 'left out'
-    notes.push(`${unfit} of ${rounds.length} unfit, ${became}`)
+    const use = counted(rounds).some(isUnfit) ? 'counted' : 'left out'
+    notes.push(`${unfit} of ${rounds.length} unfit, ${use}`)
   }
   return notes
 }
 
-/** Why rounds were not fit, each reason once. */
+/** Returns the distinct reasons for unfit rounds. */
 export function unfitReasons({ rounds }) {
   return [...new Set(rounds.filter(isUnfit).map(({ unfit }) => unfit))].join('; ')
 }
 
-/** Whether the machine was not fit to be measured on while the round ran. */
+/** Returns whether the machine was unfit for measurements during the round. */
 export function isUnfit({ unfit }) {
   return unfit !== undefined && unfit !== null
 }
 
-/** How ours stands to a peer: by the interval of the ratio, so not at all where it is of one round. */
+/** Returns how ours compares with a peer, by the interval of the ratio; empty for one round, which has none. */
 export function standing({ low, high }, better) {
   if (low === high) return ''
   if (low <= 1 && high >= 1) return 'even'
   return low > 1 === (better === 'more') ? 'ahead' : 'behind'
 }
 
-/** A floor with what was measured and became of it and of its aim: `≥ 4x js-libp2p: 4.22x, aim 5.5x not reached`. */
+/** Formats a floor with the measured value and the outcome of its aim: `≥ 4x js-libp2p: 4.22x, aim 5.5x not reached`. */
 export function floorText(floor, unit, peers) {
   const { against, of, op, measured } = floor
   const amount = (bound) => {
     if (against !== null) return `${bound}x`
     return of === 'value' ? `${bound} ${unit}` : String(bound)
   }
-  const what = of === 'value' ? '' : `${of === 'cpu' ? 'CPU' : of} `
+  const subject = of === 'value' ? '' : `${of === 'cpu' ? 'CPU' : of} `
   const to = against === null ? '' : ` ${peers[against].title}`
-  const became = against === null ? digits(measured) : times(measured)
-  const bound = `${what}${op === '>=' ? '≥' : '≤'} ${amount(floor.floor ?? floor.aim)}${to}: ${became}`
+  const result = against === null ? digits(measured) : times(measured)
+  const bound = `${subject}${op === '>=' ? '≥' : '≤'} ${amount(floor.floor ?? floor.aim)}${to}: ${result}`
   const aim = aimVerdict(floor)
   if (aim === undefined) return bound
   return isNumber(floor.floor) ? `${bound}, aim ${amount(floor.aim)} ${aim}` : `${bound}, ${aim}`
 }
 
-/** What became of a floor; undefined where there is an aim alone. */
+/** Returns the verdict on a floor; undefined if there is only an aim. */
 export function verdict({ floor, held }) {
   if (!isNumber(floor)) return undefined
   if (typeof held !== 'boolean') return 'not judged'
   return held ? 'held' : 'missed'
 }
 
-/** What became of an aim; undefined where there is none. */
+/** Returns the verdict on an aim; undefined if there is none. */
 export function aimVerdict({ aim, aimReached }) {
   if (!isNumber(aim)) return undefined
   if (typeof aimReached !== 'boolean') return 'not judged'
@@ -113,15 +113,15 @@ function isNumber(value) {
   return value !== undefined && value !== null
 }
 
-/** `42 s`, `31 min`. */
+/** Formats a duration: `42 s`, `31 min`. */
 export function durationText(seconds) {
   return seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`
 }
 
-/** How many floors were held, missed or not judged, and how many aims reached. */
+/** Counts the floors held, missed and not judged, and the aims reached. */
 export function tally(result) {
   const floors = result.scenarios.flatMap(({ figures }) => figures.flatMap(({ floors }) => floors))
-  const count = (of, what) => floors.filter((floor) => of(floor) === what).length
+  const count = (of, outcome) => floors.filter((floor) => of(floor) === outcome).length
   return {
     held: count(verdict, 'held'),
     missed: count(verdict, 'missed'),
@@ -131,7 +131,7 @@ export function tally(result) {
   }
 }
 
-/** How many rounds of all figures there were, and how many of them failed or were not fit. */
+/** Counts the rounds of all figures, and those that failed or were unfit. */
 export function roundCounts({ scenarios }) {
   const rounds = scenarios.flatMap(({ figures }) =>
     figures.flatMap(({ peers }) => Object.values(peers).flatMap(({ rounds }) => rounds))
@@ -143,7 +143,7 @@ export function roundCounts({ scenarios }) {
   }
 }
 
-/** The scenarios by the stack they ran on, those that need none last. */
+/** Groups the scenarios by stack, those without one last. */
 export function byStack(result) {
   const groups = Map.groupBy(result.scenarios, ({ stack }) => stack)
   return [...groups]
@@ -152,13 +152,13 @@ export function byStack(result) {
 }
 
 export function stackTitle(stack) {
-  return stack === null ? 'Whatever the stack' : (STACKS[stack] ?? stack)
+  return stack === null ? 'Any stack' : (STACKS[stack] ?? stack)
 }
 
-/** The libp2p implementations of others: what the short tables compare with. */
+/** Other libp2p implementations, with which the short tables compare. */
 export const OTHERS = ['js', 'go', 'rust']
 
-/** What the short tables tell: figures that have a floor or an aim on some stack, on all of theirs. */
+/** Returns the figures of the short tables: on all stacks, those with a floor or an aim on any. */
 export function headlines({ scenarios }) {
   const all = scenarios.flatMap((scenario) =>
     scenario.figures.map((figure) => ({ scenario, figure, key: `${scenario.name} ${figure.id}` }))
@@ -167,12 +167,12 @@ export function headlines({ scenarios }) {
   return all.filter(({ key }) => keys.has(key))
 }
 
-/** The peers that were to be measured and could not be. */
+/** Returns the requested peers that could not be measured. */
 export function missingPeers({ peers }) {
   return Object.values(peers).filter(({ missing }) => missing !== undefined && missing !== null)
 }
 
-/** Where the run took place, as pairs of a name and a text. */
+/** Returns the environment of the run as pairs of name and text. */
 export function environmentFacts({ environment: { memoryGiB, ...facts } }) {
   return Object.entries({ ...facts, memory: `${memoryGiB} GiB` }).map(([name, value]) => [
     FACTS[name] ?? name,
@@ -180,16 +180,16 @@ export function environmentFacts({ environment: { memoryGiB, ...facts } }) {
   ])
 }
 
-/** How the run was made. */
+/** Describes the method of the run. */
 export function methodText({ rounds, secondsPerRound, mode }) {
   return (
-    `${rounds} interleaved rounds of ${secondsPerRound} s a peer (${mode}), each beginning with another peer; ` +
-    'the median [least-most] of the rounds. Ratios are ours divided by the peer’s in the same round: ' +
-    'their median and its 95 % interval by the bootstrap. CPU is that of the client’s process + the server’s.'
+    `${rounds} interleaved rounds of ${secondsPerRound} s per peer (${mode}), each starting with a different peer; ` +
+    'median [min-max] of the rounds. Ratios are ours divided by the peer’s in the same round: ' +
+    'median and its 95 % bootstrap interval. CPU is that of the client process + the server process.'
   )
 }
 
-/** The commit of a run, short, with a mark where the sources differed from it. */
+/** Formats the short commit of a run, marked if the sources differed from it. */
 export function commitText({ commit, dirty }) {
   return `${commit.slice(0, 12)}${dirty ? ' with changes' : ''}`
 }

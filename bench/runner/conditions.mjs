@@ -1,25 +1,25 @@
-// Whether the machine was fit to be measured on while a round ran.
+// Checks whether the machine was fit for measurements during a round.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { median } from '../report/statistics.mjs'
 
-/** Part of the machine's processors from which others take what the bench is measured on. */
+/** Maximum fraction of the machine's processors used by other processes. */
 const FOREIGN_PART_MAX = 0.1
-/** Percent of the time that the machine's host may give to others. */
+/** Maximum steal time, in percent. */
 const STEAL_MAX = 2
-/** What the control, raw TCP, may differ by from its median in a round. */
+/** Maximum relative deviation of the control, raw TCP, from its median. */
 const CONTROL_DRIFT_MAX = 0.1
-/** The kernel tells times in hundredths of a second, on every architecture. */
+/** USER_HZ, which is 100 on every architecture. */
 const TICKS_PER_SECOND = 100
-/** Under this process the kernel keeps its threads. */
+/** Pid of kthreadd, the parent of the kernel's threads. */
 const KERNEL_THREADS = 2
 
 /**
- * What a run came to, under which conditions. The load average is recorded and flags nothing: it counts the peers' own
- * threads that wait for a processor, and raw TCP's server has one a connection.
+ * Resolves to the line of a run and its conditions. The load average is only recorded: it includes the peers' own
+ * threads that wait for a processor, of which raw TCP's server has one per connection.
  */
-export async function underWatch(run) {
+export async function withConditions(run) {
   const load = loadavg()[0]
   const before = processorTicks()
   const foreignBefore = foreignTicks(everyProcess())
@@ -38,8 +38,8 @@ export async function underWatch(run) {
 }
 
 /**
- * Ticks of the processes outside this one's group so far, those of their children that have ended included. The peers
- * are in the group; the kernel's own threads work for them.
+ * Returns the total ticks of processes outside this one's group, including their terminated children. The peers are in
+ * the group; kernel threads are excluded, as they work for the peers.
  */
 export function foreignTicks(processes, self = process.pid) {
   const own = processes.find(({ pid }) => pid === self)?.group
@@ -48,7 +48,7 @@ export function foreignTicks(processes, self = process.pid) {
     .reduce((sum, { ticks }) => sum + ticks, 0)
 }
 
-/** What `/proc/<pid>/stat` tells of each process; nothing where there is no /proc. */
+/** Reads `/proc/<pid>/stat` of each process; empty without /proc. */
 function everyProcess() {
   try {
     return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? processOf(name) : []))
@@ -60,17 +60,17 @@ function everyProcess() {
 function processOf(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // Behind the name, which may hold anything: state, parent, group, ..., and from the twelfth field four times.
+    // After the name, which may contain anything: state, parent, group, ..., and four times from the twelfth field on.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const [parent, group] = fields.slice(1, 3).map(Number)
     const ticks = fields.slice(11, 15).reduce((sum, count) => sum + Number(count), 0)
     return [{ pid: Number(pid), parent, group, ticks }]
   } catch {
-    return [] // It ended since the folder was read.
+    return [] // It has exited since the folder was read.
   }
 }
 
-/** Rounds in which the control went astray, with what it did, by number. */
+/** Returns the rounds in which the control drifted, with the reason, by index. */
 export function controlDrift(values) {
   const usual = median(values.filter(Number.isFinite))
   const drifts = values.map((value) => Math.abs(value / usual - 1))
@@ -81,7 +81,7 @@ export function controlDrift(values) {
   )
 }
 
-/** Ticks of all processors so far, and those stolen; zeroes where there is no /proc. */
+/** Returns the total ticks of all processors, and the stolen ones; zero without /proc. */
 function processorTicks() {
   try {
     const ticks = readFileSync('/proc/stat', 'utf8').split('\n')[0].trim().split(/ +/).slice(1, 9)

@@ -1,17 +1,17 @@
-// From the rounds of a series to the figures of the result file: medians, ratios, and which goals they reach.
+// Converts the rounds of a series to the figures of the result file: medians, ratios, and outcomes of goals.
 
 import { ratio, spread } from '../report/statistics.mjs'
 
-/** Our end of every ratio. */
+/** The peer whose figures are the numerators of all ratios. */
 export const SUBJECT = 'ours'
 
-/** Why a peer is left out of a figure that makes no sense for it. */
+/** Reason for omitting a peer from a figure that does not apply to it. */
 export const NOT_COMPARED = 'not compared in this figure'
 
-/** The figures of a series, as they stand in the result file. `notOffered` has the peers that took no part, with why. */
+/** Returns the figures of a series for the result file. `notOffered` has the peers that took no part, with the reason. */
 export function figuresOf(series, rounds, notOffered, stack) {
   return series.figures.map((figure, index) => {
-    // CPU stands beside the first figure: the others are of the same runs.
+    // Only the first figure has CPU time: the others are from the same runs.
     const cpu = index === 0 ? series.cpu : undefined
     const peers = {}
     for (const [peer, outcomes] of Object.entries(rounds)) {
@@ -56,7 +56,7 @@ function summary(rounds, cpu) {
   }
 }
 
-/** Ours divided by each peer's within a round: the machine of that minute is on both sides. */
+/** Divides ours by each peer's within a round, so that the machine's state at that time cancels out. */
 function ratiosOf(peers) {
   const ours = peers[SUBJECT]?.rounds ?? []
   const ratios = {}
@@ -74,7 +74,7 @@ function measuredFor({ against, of }, peers, ratios) {
   return of === 'cpu' ? ratios[against]?.cpu : ratios[against]?.median
 }
 
-/** A goal beside what was measured; null where there was nothing to measure or to reach. */
+/** Returns a goal with its outcome; null if nothing was measured or there is no goal. */
 function judged({ against, of, op, floor, aim }, measured) {
   const reaches = (goal) => {
     if (measured === undefined || goal === undefined) return null

@@ -1,4 +1,4 @@
-// What has to be reached, and what should be: ratios of ours to another peer within one run, or figures of our own.
+// Floors, which must be held, and aims, which should be: ratios to another peer within a run, or figures of our own.
 
 /** Ours divided by the peer's. */
 export const atLeast = (against, floor, aim) => ({ against, of: 'value', op: '>=', floor, aim })

@@ -1,4 +1,4 @@
-// What an installation brings: the package itself and everything that it depends on.
+// The size of an installation: the package and all its dependencies.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -6,14 +6,14 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Bytes and files of an installed peer, and the packages that they belong to. */
+/** Counts the bytes, files and packages of an installed peer. */
 export function installed(peer, command) {
   const { packages, files } = peer === 'ours' ? ours() : installedAt(dirname(command.at(-1)))
   const bytes = files.reduce((sum, path) => sum + statSync(path).size, 0)
   return { bytes, files: files.length, packages: packages.length }
 }
 
-/** What is published: dist, with the addon of this platform as the package that it comes in, and the dependencies. */
+/** Returns the published packages: dist, the addon of this platform, and the dependencies. */
 function ours() {
   const dependencies = installedAt(ROOT)
   const addon = filesIn(join(ROOT, 'ts', 'native')).filter((path) => path.endsWith('.node'))
@@ -24,7 +24,7 @@ function ours() {
   }
 }
 
-/** The packages that a lock file of npm names and that are there, without those of development. */
+/** Returns the installed packages of an npm lock file, without development dependencies. */
 function installedAt(folder) {
   const lock = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8'))
   const packages = Object.entries(lock.packages)
@@ -34,7 +34,7 @@ function installedAt(folder) {
   return { packages, files: packages.flatMap(filesIn) }
 }
 
-/** The files below a folder; packages inside of a package are their own. */
+/** Returns the files below a folder, except nested packages. */
 function filesIn(folder) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name)

@@ -1,20 +1,20 @@
-// What the command asks of the processes that ava starts, and where they leave what they measured.
+// The plan for the processes that ava starts, and the folder for their results.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** Names the folder of the run, for the processes of it. */
+/** Environment variable with the folder of the run. */
 const FOLDER = 'FERROSWARM_BENCH_RUN'
 const PLAN = 'plan.json'
 
-/** Makes the folder of a run. `environment` is what its processes need to find it. */
+/** Creates the folder of a run; its processes find it by `environment`. */
 export function writePlan(plan) {
   const folder = mkdtempSync(join(tmpdir(), 'ferroswarm-bench-'))
   writeFileSync(join(folder, PLAN), JSON.stringify(plan))
   return {
     environment: { [FOLDER]: folder },
-    /** What the scenarios left, in the order of their names. */
+    /** Returns the sections written by the scenarios, ordered by id. */
     sections: () =>
       readdirSync(folder)
         .filter((name) => name !== PLAN)
@@ -24,17 +24,17 @@ export function writePlan(plan) {
   }
 }
 
-/** S2 before S10. */
+/** Compares numerically: S2 before S10. */
 function compareIds(a, b) {
   return Number(a.slice(1)) - Number(b.slice(1))
 }
 
-/** The plan of the run that this process belongs to. */
+/** Reads the plan of this process's run. */
 export function readPlan() {
   return JSON.parse(readFileSync(join(folder(), PLAN), 'utf8'))
 }
 
-/** Leaves the section of a scenario over one stack. */
+/** Writes the section of a scenario over one stack. */
 export function writeSection(section) {
   const name = `${section.id}-${section.stack ?? 'any'}.json`
   writeFileSync(join(folder(), name), JSON.stringify(section))
@@ -42,6 +42,6 @@ export function writeSection(section) {
 
 function folder() {
   const path = process.env[FOLDER]
-  if (path === undefined) throw new Error('a scenario is run by the command: npm run bench')
+  if (path === undefined) throw new Error('scenarios are run by npm run bench')
   return path
 }

@@ -1,25 +1,25 @@
-// One series of one scenario: every peer in turn, round by round, each round beginning with another peer.
+// Runs a series of a scenario: every peer in turn, in rounds that each start with a different peer.
 
-import { controlDrift, underWatch } from './conditions.mjs'
+import { controlDrift, withConditions } from './conditions.mjs'
 
-/** Runs of a peer that find out how much work fills a round; they are its warm-up as well. */
+/** Maximum runs of a peer to determine the work that fills a round; they also warm it up. */
 const CALIBRATIONS_MAX = 3
-/** What one calibration may multiply the work by: a run that is too short says little. */
+/** Maximum factor by which one calibration increases the work: short runs are imprecise. */
 const GROWTH_MAX = 16
-/** A run of at least this part of a round tells its rate well enough. */
-const TELLING_PART = 1 / 4
+/** Fraction of a round from which a run determines the rate precisely enough. */
+const CALIBRATED_PART = 1 / 4
 
-/** The peer whose figures tell how the machine itself went along. */
+/** The peer whose figures show changes of the machine itself. */
 const CONTROL = 'raw'
 
 /**
- * What every round of every peer came to: `{ ours: [round, ...] }`, a round being `{ line, load, steal, unfit }`, or
+ * Resolves to the rounds of every peer: `{ ours: [round, ...] }`, a round being `{ line, load, steal, unfit }` or
  * `{ error }`.
  *
- * @param series what is run: see scenario.mjs
+ * @param series the series to run: see scenario.mjs
  * @param peers the peers' names
- * @param run runs one peer with so much work, and resolves to its line
- * @param onRound told of each round as it ends
+ * @param run runs a peer with the given amount of work, and resolves to its line
+ * @param onRound is called after each round
  */
 export async function measureRounds(series, peers, plan, run, onRound) {
   const rounds = Object.fromEntries(peers.map((peer) => [peer, []]))
@@ -28,7 +28,7 @@ export async function measureRounds(series, peers, plan, run, onRound) {
   for (let round = 0; round < Math.min(plan.rounds, series.roundsMax ?? plan.rounds); round += 1) {
     for (let turn = 0; turn < peers.length; turn += 1) {
       const peer = peers[(round + turn) % peers.length]
-      const outcome = await underWatch(() => run(peer, sizes[peer])).then(
+      const outcome = await withConditions(() => run(peer, sizes[peer])).then(
         ({ line, conditions }) => ({ line, ...conditions }),
         (err) => ({ error: err.message })
       )
@@ -40,25 +40,25 @@ export async function measureRounds(series, peers, plan, run, onRound) {
   return rounds
 }
 
-/** How much work takes a peer about as long as a round should. */
+/** Determines the work that takes a peer about the duration of a round. */
 async function sizeFor({ first }, { secondsPerRound }, run) {
   let size = first
-  // A quick run takes what is given; a series without a size has the same work for all.
+  // Without a duration the initial size is used; a series without a size has the same work for all peers.
   if (size === undefined || secondsPerRound === undefined) return size
   for (let count = 0; count < CALIBRATIONS_MAX; count += 1) {
     let seconds
     try {
       seconds = (await run(size)).seconds
     } catch {
-      return size // It fails in the rounds as well, and is reported there.
+      return size // It fails in the rounds as well, which report it.
     }
     size = Math.max(1, Math.round(size * Math.min(GROWTH_MAX, secondsPerRound / seconds)))
-    if (seconds >= secondsPerRound * TELLING_PART) break
+    if (seconds >= secondsPerRound * CALIBRATED_PART) break
   }
   return size
 }
 
-/** Flags the rounds in which raw TCP itself was faster or slower than usual. */
+/** Flags the rounds in which raw TCP itself deviated from its median. */
 function markDrift({ figures }, rounds) {
   if (rounds[CONTROL] === undefined) return
   const values = rounds[CONTROL].map(({ line }) => (line ? figures[0].value(line) : Number.NaN))

@@ -1,18 +1,18 @@
-// A scenario is data and one call of `scenario` here, which makes a test of it for each stack it is measured over.
+// A scenario is data and one call of `scenario`, which declares a test for each stack that it is measured over.
 //
-// Its series are measured one after another; a series is one workload, whose line gives one or more figures:
+// Its series are measured sequentially; a series is one workload, whose line yields one or more figures:
 //
-//     workload, args   what the client is asked for: interop/contract.md
-//     flag, first      the name of what counts the work, and how much a peer is given before its rate is known
-//     untimed          bytes that the workload moves before its timed part
-//     run              how one peer is measured once, if not so: (target, size, { servers, plan }) => line
-//     server           the peer whose server serves all, if not each its own
-//     needs            another peer without which it cannot be measured
+//     workload, args   the client's workload: interop/contract.md
+//     flag, first      the option for the amount of work, and its value before a peer's rate is known
+//     untimed          bytes that the workload transfers before its timed part
+//     run              replaces the run of one peer: (target, size, { servers, plan }) => line
+//     server           the peer whose server serves all; defaults to each peer's own
+//     needs            another peer that is required for the measurement
 //     figures          { id, title, unit, better, value(line), floors: { stack or 'any': [...] }, peers }
-//     cpu              { unit, scale, per(line) }: CPU time of both ends for each unit of work
-//     peers            those it makes sense for; all when left out
-//     roundsMax        fewer rounds than the run's
-//     modes            the only modes it is part of; all when left out
+//     cpu              { unit, scale, per(line) }: CPU time of both ends per unit of work
+//     peers            the peers that it applies to; defaults to all
+//     roundsMax        maximum rounds, if fewer than the run's
+//     modes            the modes that it is part of; defaults to all
 
 import test from 'ava'
 import { SUBJECT } from './figures.mjs'
@@ -20,12 +20,12 @@ import { readPlan, writeSection } from './plan.mjs'
 import { measureSeries } from './series.mjs'
 import { Servers } from './servers.mjs'
 
-/** The modes whose rounds are long enough to be held against a floor. */
+/** The modes whose rounds are long enough to check floors. */
 const FLOORS_HOLD_IN = ['full', 'soak']
 
 /**
- * Declares the tests of a scenario. `withoutStack` is for one that has nothing to do with a stack; `inFull` are the stacks
- * of it that a full run takes, which has an hour: all when left out.
+ * Declares the tests of a scenario. `withoutStack` marks one that is independent of stacks; `inFull` restricts the stacks
+ * of a full run, which has to fit into an hour. Defaults to all.
  */
 export function scenario({ id, name, title, series, withoutStack, inFull }) {
   const plan = readPlan()
@@ -48,7 +48,7 @@ export function scenario({ id, name, title, series, withoutStack, inFull }) {
   }
 }
 
-/** Our own figures are there in every run. */
+/** Asserts that our own figures were measured, if we take part. */
 function assertMeasured(t, figures, plan) {
   if (plan.peers[SUBJECT] === undefined) return
   for (const { id, peers } of figures) {

@@ -1,4 +1,4 @@
-// One series over one stack: who takes part, what every round comes to, the figures.
+// Measures a series over one stack: selects the peers, runs the rounds, derives the figures.
 
 import { figuresOf, NOT_COMPARED } from './figures.mjs'
 import { measureRounds } from './rounds.mjs'
@@ -8,34 +8,34 @@ export async function measureSeries(series, stack, plan, servers) {
   const targets = {}
   const notOffered = {}
   for (const [peer, entry] of Object.entries(plan.peers)) {
-    if (entry.missing !== undefined) continue // Said once, with the peer.
-    const reason = whyNot(series, entry, plan, peer)
+    if (entry.missing !== undefined) continue // Reported once, with the peer.
+    const reason = reasonToSkip(series, entry, plan, peer)
     if (reason === undefined) targets[peer] = targetOf(peer, stack, plan, series.server)
     else notOffered[peer] = reason
   }
   const runOne = series.run ?? ((...args) => runWorkload(series, ...args))
   const run = (peer, size) => runOne(targets[peer], size, { servers, plan })
-  const tell = (peer, round, outcome) => {
+  const report = (peer, round, outcome) => {
     console.error(
       `${stack ?? 'any stack'}, round ${round + 1}, ${peer}: ${text(series, peer, outcome)}`
     )
   }
-  const rounds = await measureRounds(series, Object.keys(targets), plan, run, tell)
+  const rounds = await measureRounds(series, Object.keys(targets), plan, run, report)
   return figuresOf(series, rounds, notOffered, stack)
 }
 
-function whyNot({ workload, peers, server, needs }, { lacks }, plan, peer) {
+function reasonToSkip({ workload, peers, server, needs }, { lacks }, plan, peer) {
   if (peers !== undefined && !peers.includes(peer)) return NOT_COMPARED
   if (lacks?.includes(workload)) return `no ${workload}`
   for (const other of [server, needs]) {
     if (other === undefined) continue
     const { command, lacks } = plan.peers[other] ?? {}
-    if (command === undefined || lacks?.includes(workload)) return `no peer ${other} beside it`
+    if (command === undefined || lacks?.includes(workload)) return `peer ${other} is not available`
   }
   return undefined
 }
 
-/** How a peer is run. One with a stack of its own has no other: what it has no security or muxer for is its point. */
+/** Returns the command and stack of a peer. One with a stack of its own always uses that: it is a baseline. */
 function targetOf(peer, stack, plan, server) {
   const { command, stack: only } = plan.peers[peer]
   const target = { peer, command, stack: only ?? stack }

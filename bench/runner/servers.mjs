@@ -1,11 +1,11 @@
-// The servers of a scenario, and clients against them.
+// The servers of a scenario, and clients that run against them.
 
 import { runClient, startServer } from '../peer-process.mjs'
 
-/** Of the work of a run, what is done before its timed part: compilers have seen it then. */
+/** Fraction of a run's work done before its timed part, so that compilers have optimised the code. */
 const WARM_UP_PART = 1 / 8
 
-/** One server a peer for all of a scenario: a server is a process that runs for long. */
+/** One server per peer for a whole scenario, as servers are long-running processes. */
 export class Servers {
   #running = new Map()
 
@@ -15,7 +15,7 @@ export class Servers {
     return running
   }
 
-  /** Stops that of a peer; the next run has another one. */
+  /** Stops the server of a peer; the next run starts another. */
   async drop({ peer }) {
     const server = this.#running.get(peer)
     this.#running.delete(peer)
@@ -27,16 +27,16 @@ export class Servers {
   }
 }
 
-/** One run of a workload: the client's line, and what the server spent on it and counted meanwhile. */
+/** Runs a workload once; resolves to the client's line with the server's CPU time and counters. */
 export async function runWorkload({ workload, args, flag, untimed }, target, size, { servers }) {
   const server = await servers.of(target.server ?? target)
   const warmUp = untimed === undefined ? Math.ceil(size * WARM_UP_PART) : undefined
-  const asked = { workload, ...args, [flag]: size, 'warm-up': warmUp }
+  const options = { workload, ...args, [flag]: size, 'warm-up': warmUp }
   try {
-    const before = await server.ask('stats')
-    const line = await runClient(target.command, target.stack, server.addr, asked)
-    const after = await server.ask('stats')
-    // The server's part holds the warm-up as well, which is the same work.
+    const before = await server.command('stats')
+    const line = await runClient(target.command, target.stack, server.addr, options)
+    const after = await server.command('stats')
+    // The server's figures include the warm-up, which is the same work.
     const share =
       untimed === undefined ? size / (size + warmUp) : line.bytes / (line.bytes + untimed)
     const grown = growth(before, after)
@@ -46,7 +46,7 @@ export async function runWorkload({ workload, args, flag, untimed }, target, siz
       server_counters: growth(before.counters, after.counters, share)
     }
   } catch (err) {
-    // It may be the server that is broken, and if it ended badly, that is told as well.
+    // The server may be broken as well; if it has failed, its error is appended.
     await servers.drop(target.server ?? target).catch(({ message }) => {
       err.message += `; the server: ${message}`
     })

@@ -1,18 +1,18 @@
-// What the scenarios' series are made of.
+// Building blocks of the scenarios' series.
 
 export const NOISE = 'tcp-noise-yamux'
 export const TLS = 'tcp-tls-yamux'
 
 const MIB = 1024 * 1024
 
-/** Bytes that the bulk workloads move before their timed part, over the same connection. */
+/** Bytes that the bulk workloads transfer before their timed part, over the same connection. */
 const WARM_UP_BYTES = 32 * MIB
 
 export const RATE = { unit: '/s', better: 'more', value: (line) => line.perSec }
 export const P50 = { unit: 'us', better: 'less', value: (line) => line.p50_us }
 export const P99 = { unit: 'us', better: 'less', value: (line) => line.p99_us }
 
-/** A series of a workload that moves bytes. */
+/** Returns a series of a bulk workload. */
 export function bulk(workload, figure, args = {}) {
   return {
     workload,
@@ -25,7 +25,7 @@ export function bulk(workload, figure, args = {}) {
   }
 }
 
-/** A series of a workload that is counted in operations, `first` of them before its rate is known. */
+/** Returns a series of a workload counted in operations, `first` of them before its rate is known. */
 export function operations(workload, first, args = {}) {
   return {
     workload,
@@ -36,7 +36,7 @@ export function operations(workload, first, args = {}) {
   }
 }
 
-/** What the addon counted at the end that counted more of it, for each unit of work; other peers have no counters. */
+/** Returns a figure of the addon's counters per unit of work, at the end with more; other peers have no counters. */
 export function counted(names, { per, ...figure }) {
   const sum = (counters) => names.reduce((all, name) => all + counters[name], 0)
   return {

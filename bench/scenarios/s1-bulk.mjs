@@ -1,4 +1,4 @@
-// S1: as many bytes as one stream carries, up and down.
+// S1: bulk throughput of one stream, up and down.
 
 import { atLeast, cpuAtMost, ownAtMost } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
@@ -25,7 +25,7 @@ scenario({
 function withWakes(series) {
   const wakes = counted(['rings'], {
     id: `${series.workload}-wakes`,
-    title: `wakes of JavaScript, ${series.workload}`,
+    title: `JavaScript wakeups, ${series.workload}`,
     unit: '/MiB',
     per: mebibytes,
     floors: { [NOISE]: WAKES, [TLS]: WAKES }

@@ -1,4 +1,4 @@
-// S10: connections and streams come and go for as long as it was asked for, and the server stays the size it was.
+// S10: connections and streams are opened and closed for the duration of a round; the server must not grow.
 
 import { readdirSync } from 'node:fs'
 import { residentKiB, runClient, startServer } from '../peer-process.mjs'
@@ -9,18 +9,18 @@ import { NOISE, TLS } from '../runner/workloads.mjs'
 
 const MIB = 1024 * 1024
 
-/** What comes and goes in one turn, a few seconds of it. */
-const TURN = [
+/** The workloads of one cycle, which takes a few seconds. */
+const CYCLE = [
   { workload: 'rr-100', n: 20_000, bytes: 1_024 },
   { workload: 'handshake-16', n: 1_000 },
   { workload: 'upload', bytes: 128 * MIB },
   { workload: 'download', bytes: 128 * MIB }
 ]
-/** Fewer turns tell nothing of what grows. */
-const TURNS_MIN = 4
+/** Minimum number of cycles for detecting growth. */
+const CYCLES_MIN = 4
 
-// Two quarters are half a soak apart, which in ten minutes is a hundred turns of 21,000 streams and connections: eight
-// bytes that each of them left behind would show.
+// The two quarters are half a soak apart: in ten minutes, a hundred cycles of 21,000 streams and connections. A leak of
+// eight bytes per stream or connection exceeds the limit.
 const flat = [ownAtMost(16)]
 const closed = [ownAtMost(0)]
 
@@ -34,7 +34,7 @@ scenario({
       figures: [
         {
           id: 'churn-growth',
-          title: 'growth of the server, last quarter against the second',
+          title: 'server growth, last quarter vs. second',
           unit: 'MiB',
           better: 'less',
           value: ({ residents }) => growthMiB(residents),
@@ -42,7 +42,7 @@ scenario({
         },
         {
           id: 'churn-descriptors',
-          title: 'descriptors more than before',
+          title: 'increase in file descriptors',
           unit: '',
           better: 'less',
           value: ({ descriptors }) => descriptors.at(-1) - descriptors[0],
@@ -50,7 +50,7 @@ scenario({
         },
         {
           id: 'churn-turns',
-          title: 'turns of 20,000 streams, 1,000 connections and 256 MiB',
+          title: 'cycles of 20,000 streams, 1,000 connections and 256 MiB',
           unit: '',
           better: 'more',
           value: ({ residents }) => residents.length
@@ -66,11 +66,11 @@ async function churn({ peer, command, stack }, _size, { plan }) {
   const descriptors = []
   try {
     const endMs = performance.now() + plan.secondsPerRound * 1_000
-    while (performance.now() < endMs || residents.length < TURNS_MIN) {
-      for (const args of TURN) await runClient(command, stack, server.addr, args)
+    while (performance.now() < endMs || residents.length < CYCLES_MIN) {
+      for (const args of CYCLE) await runClient(command, stack, server.addr, args)
       residents.push(residentKiB(server.pid))
       descriptors.push(readdirSync(`/proc/${server.pid}/fd`).length)
-      console.error(`${peer}, turn ${residents.length}: ${residents.at(-1)} KiB resident`)
+      console.error(`${peer}, cycle ${residents.length}: ${residents.at(-1)} KiB resident`)
     }
   } finally {
     await server.stop()
@@ -78,7 +78,7 @@ async function churn({ peer, command, stack }, _size, { plan }) {
   return { residents, descriptors }
 }
 
-/** By quarters: what the first one fills is the size that a server has at work. */
+/** Compares quarters, without the first, in which the server reaches its working size. */
 function growthMiB(residents) {
   const quarter = (which) => {
     const from = Math.floor((residents.length * which) / 4)

@@ -1,4 +1,4 @@
-// S12: what there is to install, and how soon a process listens.
+// S12: size of an installation, and time until a process listens.
 
 import { residentKiB, startServer } from '../peer-process.mjs'
 import { ownAtMost } from '../runner/floors.mjs'
@@ -17,7 +17,7 @@ scenario({
       figures: [
         {
           id: 'cold-start',
-          title: 'start of a process until it listens',
+          title: 'process start to listening',
           unit: 'ms',
           better: 'less',
           value: ({ ms }) => ms,
@@ -25,7 +25,7 @@ scenario({
         },
         {
           id: 'start-memory',
-          title: 'resident when it listens',
+          title: 'resident memory when listening',
           unit: 'MiB',
           better: 'less',
           value: ({ rss_kb }) => rss_kb / 1_024
@@ -34,18 +34,18 @@ scenario({
     },
     {
       run: async ({ peer, command }) => installed(peer, command),
-      // The others are binaries that a compiler leaves.
+      // The others are compiled binaries.
       peers: ['ours', 'js'],
       roundsMax: 1,
       figures: [
         installFigure(
           'install-size',
-          'installed with its dependencies',
+          'installed size with dependencies',
           'MB',
           ({ bytes }) => bytes / 1e6
         ),
-        installFigure('install-files', 'files of it', '', ({ files }) => files),
-        installFigure('install-packages', 'packages of it', '', ({ packages }) => packages)
+        installFigure('install-files', 'installed files', '', ({ files }) => files),
+        installFigure('install-packages', 'installed packages', '', ({ packages }) => packages)
       ]
     }
   ]

@@ -1,4 +1,4 @@
-// S13: framing and negotiation by themselves, in memory, in JavaScript and in Rust.
+// S13: framing and negotiation alone, in memory, in JavaScript and in Rust.
 
 import { runClient } from '../peer-process.mjs'
 import { scenario } from '../runner/scenario.mjs'
@@ -10,7 +10,7 @@ scenario({
   title: 'Framing and negotiation in memory',
   withoutStack: true,
   series: [
-    micro('frames', { bytes: 100 }, 'messages of 100 B framed and cut again'),
+    micro('frames', { bytes: 100 }, 'messages of 100 B framed and parsed'),
     micro('negotiations', {}, 'negotiations of one protocol')
   ]
 })
@@ -18,7 +18,7 @@ scenario({
 function micro(workload, args, title) {
   return {
     ...operations(workload, 5_000),
-    // There is no server, and nothing that would take CPU time but the client.
+    // There is no server, whose CPU time is part of the default figure.
     cpu: undefined,
     run: ({ command, stack }, n) =>
       runClient(command, stack ?? NOISE, undefined, { workload, n, ...args }),

@@ -1,4 +1,4 @@
-// S2: the bytes of 32 streams at once over one connection.
+// S2: bulk throughput of 32 concurrent streams over one connection.
 
 import { scenario } from '../runner/scenario.mjs'
 import { bulk, NOISE } from '../runner/workloads.mjs'

@@ -1,19 +1,19 @@
-// S3: what JavaScript's end costs: our client, and one in Rust, against a server in Rust.
+// S3: the cost of a JavaScript end: our client, and one in Rust, against a server in Rust.
 
 import { scenario } from '../runner/scenario.mjs'
 import { bulk, NOISE } from '../runner/workloads.mjs'
 
-/** Whose server serves both. */
+/** The peer whose server serves both. */
 const SERVER = 'native'
 
 scenario({
   id: 'S3',
   name: 'bulk-native',
-  title: 'Bulk, the server in Rust',
+  title: 'Bulk, Rust server',
   inFull: [NOISE],
   series: [
-    againstRust('upload', { id: 'upload-native', title: 'upload, read by Rust' }),
-    againstRust('download', { id: 'download-native', title: 'download, written by Rust' })
+    againstRust('upload', { id: 'upload-native', title: 'upload to Rust' }),
+    againstRust('download', { id: 'download-native', title: 'download from Rust' })
   ]
 })
 

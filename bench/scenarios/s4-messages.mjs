@@ -1,4 +1,4 @@
-// S4: small messages one after another on one stream, a call each.
+// S4: consecutive small messages on one stream, one call each.
 
 import { atLeast } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
@@ -12,9 +12,9 @@ scenario({
   title: 'Small messages on one stream',
   inFull: [NOISE],
   series: [
-    messages('msgs', 100, { id: 'msgs', title: 'messages of 100 B, a call each', floors }),
+    messages('msgs', 100, { id: 'msgs', title: 'messages of 100 B, one call each', floors }),
     {
-      ...messages('msgs', 1_024, { id: 'msgs-1k', title: 'messages of 1 KiB, a call each' }),
+      ...messages('msgs', 1_024, { id: 'msgs-1k', title: 'messages of 1 KiB, one call each' }),
       modes: ['default', 'full']
     },
     messages('lp', 100, { id: 'lp', title: "messages of 100 B, each library's own framing" })

@@ -1,4 +1,4 @@
-// S5: 32 bytes and their echo on a stream that is open.
+// S5: 32 bytes and their echo on an open stream.
 
 import { atMost } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
@@ -8,7 +8,7 @@ const floors = {
   [NOISE]: [atMost('go', 1, 0.8), atMost('js', 0.25), atMost('net', undefined, 1.2)]
 }
 
-/** Echoes a second of the open loop: half of what the slowest peer can do one after another. */
+/** Echoes per second of the open loop: half the sequential rate of the slowest peer. */
 const RATE_OPEN = 2_000
 
 scenario({
@@ -21,15 +21,15 @@ scenario({
       figures: [
         { ...P50, id: 'echo-p50', title: 'echo p50', floors },
         { ...P99, id: 'echo-p99', title: 'echo p99' },
-        { ...RATE, id: 'echo-rate', title: 'echoes one after another' }
+        { ...RATE, id: 'echo-rate', title: 'sequential echoes' }
       ]
     },
     {
-      // Each is due at its time, whatever has become of those before: what waits behind a slow one counts as late.
+      // Each echo has its due time regardless of earlier ones, so that queueing behind a slow one counts as latency.
       ...operations('ping-open', RATE_OPEN / 10, { rate: RATE_OPEN }),
       figures: [
-        { ...P50, id: 'open-p50', title: `echo p50, ${RATE_OPEN} a second are due` },
-        { ...P99, id: 'open-p99', title: `echo p99, ${RATE_OPEN} a second are due` }
+        { ...P50, id: 'open-p50', title: `echo p50, open loop at ${RATE_OPEN}/s` },
+        { ...P99, id: 'open-p99', title: `echo p99, open loop at ${RATE_OPEN}/s` }
       ]
     }
   ]

@@ -1,4 +1,4 @@
-// S6: a new stream for every request of 1 KiB, which comes back.
+// S6: a new stream for every request of 1 KiB, which is echoed.
 
 import { atLeast, ownAtMost } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'

@@ -1,4 +1,4 @@
-// S7: connections, each secured and muxed, then closed.
+// S7: connections that are upgraded and closed.
 
 import { atLeast } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
@@ -13,7 +13,7 @@ scenario({
     handshakes('handshake-16', '16 at once', [atLeast('js', 8), atLeast('rust', 0.95, 1.4)]),
     {
       ...operations('first-byte', 16),
-      figures: [{ ...P50, id: 'first-byte', title: 'p50 from dialling to the first echo' }]
+      figures: [{ ...P50, id: 'first-byte', title: 'p50 from dial to first echo' }]
     }
   ]
 })

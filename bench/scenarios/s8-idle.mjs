@@ -1,17 +1,17 @@
-// S8: what a connection takes while nothing goes over it, and what stays when it is gone.
+// S8: memory of idle connections, and memory retained after they are closed.
 
 import { residentKiB, runClient, startServer } from '../peer-process.mjs'
 import { atMost, ownAtMost } from '../runner/floors.mjs'
 import { scenario } from '../runner/scenario.mjs'
 import { NOISE } from '../runner/workloads.mjs'
 
-/** Connections before memory is read first: code, pools and young generation have their working size then. */
+/** Connections before the first measurement, so that code, pools and young generation have their working size. */
 const WARM_UP = 500
-/** Clients that connect at once. */
+/** Concurrent dials. */
 const CONCURRENCY = 16
-/** The peer whose one process is thousands of clients. */
+/** The peer of which one process can be thousands of clients. */
 const CROWD = 'native'
-/** Those whose connections that peer can open. */
+/** The peers to which it can connect. */
 const SERVERS = ['ours', 'native', 'js', 'go', 'rust']
 
 const floors = { [NOISE]: [ownAtMost(16, 8), atMost('rust', 0.5)] }
@@ -24,7 +24,7 @@ scenario({
   series: [
     idle(100, { modes: ['quick'] }),
     idle(1_000, { modes: ['default', 'full'], roundsMax: 3, floors }),
-    // The servers alone are compared: one client that can be ten thousand peers in one process is that of all.
+    // Compares servers only: all use the client that can be ten thousand peers in one process.
     idle(10_000, { modes: ['full'], roundsMax: 1, floors, needs: CROWD, peers: SERVERS })
   ]
 })
@@ -33,14 +33,18 @@ function idle(n, { floors, needs, ...rest }) {
   const count = n.toLocaleString('en')
   const figure = (id, title, value, goals) => ({
     id: `idle-${n}${id}`,
-    title: `${title} of ${count}`,
+    title: `${title}, ${count} connections`,
     unit: 'KiB',
     better: 'less',
     value: (line) => value(line) / n,
     floors: goals
   })
   const full = figure('', 'server end', ({ base, full }) => full.server - base.server, floors)
-  const left = figure('-left', 'left at the server', ({ base, gone }) => gone.server - base.server)
+  const left = figure(
+    '-left',
+    'retained by the server',
+    ({ base, gone }) => gone.server - base.server
+  )
   const client = figure('-client', 'client end', ({ base, full }) => full.client - base.client)
   return {
     workload: 'idle',
@@ -51,7 +55,7 @@ function idle(n, { floors, needs, ...rest }) {
   }
 }
 
-/** A server of its own: memory that another round left behind would hide what this one takes. */
+/** Uses a new server: memory retained from another round would hide that of this one. */
 async function fill(target, client, n) {
   const server = await startServer(target.command, target.stack)
   const line = {}

@@ -1,4 +1,4 @@
-// S9: the event loop of a process that receives or sends, and what one peer's load does to another peer.
+// S9: the event loop of a process that receives or sends, and the effect of one peer's load on another.
 
 import { runClient, startClient } from '../peer-process.mjs'
 import { ownAtMost } from '../runner/floors.mjs'
@@ -6,13 +6,13 @@ import { scenario } from '../runner/scenario.mjs'
 import { runWorkload } from '../runner/servers.mjs'
 import { NOISE, operations, P50, P99 } from '../runner/workloads.mjs'
 
-/** Bytes a second that come in: 1 Gbit/s. */
+/** Bytes received per second: 1 Gbit/s. */
 const PACE = 125_000_000
-/** Bytes that a server sends in the first round, before its rate is known. */
+/** Bytes that a server sends before its rate is known. */
 const FIRST_BYTES = 32 * 1024 * 1024
-/** More than any peer sends. */
+/** A rate above that of any peer. */
 const FLOOD = 100 * PACE
-/** The flood is ended by who measures beside it. */
+/** Upper bound; the flood ends with the measurement. */
 const FLOOD_SECONDS = 3_600
 
 const percent = ownAtMost(12, 4)
@@ -28,12 +28,12 @@ scenario({
     {
       workload: 'paced',
       run: paced,
-      // The others have none.
+      // The others have no event loop.
       peers: ['ours', 'js', 'net'],
       figures: [
         {
           id: 'loop-utilisation',
-          title: 'event loop in use, 125 MB/s coming in',
+          title: 'event loop utilisation, receiving 125 MB/s',
           unit: '%',
           better: 'less',
           value: ({ loop }) => 100 * loop.utilization,
@@ -41,7 +41,7 @@ scenario({
         },
         {
           id: 'loop-delay',
-          title: 'event loop delay p99, 125 MB/s coming in',
+          title: 'event loop delay p99, receiving 125 MB/s',
           unit: 'ms',
           better: 'less',
           value: ({ loop }) => loop.p99_us / 1_000,
@@ -49,7 +49,7 @@ scenario({
         },
         {
           id: 'paced-rate',
-          title: 'of 125 MB/s that came in',
+          title: 'received of 125 MB/s',
           unit: 'MB/s',
           better: 'more',
           value: (line) => line.MBps
@@ -65,7 +65,7 @@ scenario({
       figures: [
         {
           id: 'sending-loop-delay',
-          title: 'event loop delay p99, sending all it can',
+          title: 'event loop delay p99, sending at full rate',
           unit: 'ms',
           better: 'less',
           value: ({ loop }) => loop.p99_us / 1_000,
@@ -73,7 +73,7 @@ scenario({
         },
         {
           id: 'sending-rate',
-          title: 'sent meanwhile',
+          title: 'send rate meanwhile',
           unit: 'MB/s',
           better: 'more',
           value: (line) => line.MBps
@@ -85,50 +85,50 @@ scenario({
       workload: 'paced',
       run: besideFlood,
       figures: [
-        { ...P50, id: 'loaded-p50', title: 'echo p50 while another peer sends all it can' },
-        { ...P99, id: 'loaded-p99', title: 'echo p99 while another peer sends all it can' }
+        { ...P50, id: 'loaded-p50', title: 'echo p50 while another peer sends at full rate' },
+        { ...P99, id: 'loaded-p99', title: 'echo p99 while another peer sends at full rate' }
       ]
     }
   ]
 })
 
-/** The server's loop is watched while the bytes are under way, and at no other time. */
+/** Measures the server's event loop during the transfer only. */
 async function paced(target, _size, { servers, plan }) {
   const server = await servers.of(target)
   const client = await readyToSend(target, server, PACE, plan.secondsPerRound)
   try {
-    await server.ask('watch')
-    client.tell('')
+    await server.command('watch')
+    client.send('')
     const line = await client.line()
-    const { loop } = await server.ask('stats')
+    const { loop } = await server.command('stats')
     return { ...line, loop }
   } finally {
     await client.kill()
   }
 }
 
-/** The same of a server that sends, from the client's warm-up on: that is the same work. */
+/** Measures the event loop of a sending server, including the client's warm-up, which is the same work. */
 async function sending(target, bytes, { servers }) {
   const { command, stack } = target
   const server = await servers.of(target)
-  await server.ask('watch')
+  await server.command('watch')
   const line = await runClient(command, stack, server.addr, { workload: 'download', bytes })
-  const { loop } = await server.ask('stats')
+  const { loop } = await server.command('stats')
   return { ...line, loop }
 }
 
 async function besideFlood(target, size, { servers }) {
   const flood = await readyToSend(target, await servers.of(target), FLOOD, FLOOD_SECONDS)
   try {
-    flood.tell('')
-    // By the time that this client has started and connected, the other one sends at its full rate.
+    flood.send('')
+    // By the time this client has started and connected, the other one sends at its full rate.
     return await runWorkload({ workload: 'ping', flag: 'n' }, target, size, { servers })
   } finally {
     await flood.kill()
   }
 }
 
-/** A client that is connected and warm, and sends when it is told. */
+/** Returns a connected and warmed-up client, which sends after `send('')`. */
 async function readyToSend({ command, stack }, { addr }, rate, seconds) {
   const client = startClient(command, stack, addr, { workload: 'paced', rate, seconds })
   try {

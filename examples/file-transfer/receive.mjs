@@ -12,10 +12,10 @@ const folder = process.argv[2] ?? '.'
 
 const swarm = await createSwarm()
 swarm.handle(PROTOCOL, async (stream, connection) => {
-  // The first message tells name and size, the others are the file.
+  // The first message has name and size, the others the content.
   const messages = stream.messages()
   const header = JSON.parse(Buffer.from(await messages.readMsg()))
-  // The sender chooses the name: no paths, and nothing is overwritten.
+  // The sender chooses the name, so paths are stripped and no file is overwritten.
   const path = join(folder, basename(String(header.name)))
   const file = await open(path, 'wx')
   const hash = createHash('sha256')

@@ -1,4 +1,4 @@
-// Sends a file to a receiver, shows how far it is, and compares hashes at the end.
+// Sends a file to a receiver, shows the progress, and compares hashes at the end.
 //
 //     node examples/file-transfer/send.mjs <address the receiver printed> <file>
 
@@ -37,5 +37,5 @@ await stream.closeWrite()
 const answer = JSON.parse(Buffer.from(await messages.readMsg()))
 await stream.close()
 const seconds = (performance.now() - start) / 1_000
-if (answer.sha256 !== hash.digest('hex')) throw new Error('the receiver got something else')
+if (answer.sha256 !== hash.digest('hex')) throw new Error('the received file differs')
 console.log(`\n${answer.received} bytes in ${seconds.toFixed(2)} s, hashes agree`)

@@ -1,7 +1,7 @@
-//! Chores of the repository.
+//! Repository tasks.
 //!
-//! `cargo xtask tidy` checks the rules of the design that no compiler and no linter knows: which way dependencies
-//! point, where names may stand, that panics stay in the addon, that packages and documents agree with the tree.
+//! `cargo xtask tidy` checks design rules that compiler and linters cannot: the direction of dependencies, names
+//! restricted to certain files, that panics stay in the addon, that packages and documents match the tree.
 #![forbid(unsafe_code)]
 
 mod source;
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         [verb] if verb == "tidy" => tidy(&root),
         _ => {
-            say("usage: cargo xtask tidy");
+            print_line("usage: cargo xtask tidy");
             ExitCode::FAILURE
         }
     }
@@ -30,24 +30,24 @@ fn tidy(root: &Path) -> ExitCode {
         Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
         Ok(findings) => {
             for finding in &findings {
-                say(&finding.to_string());
+                print_line(&finding.to_string());
             }
-            say(&format!("tidy: {} to mend", findings.len()));
+            print_line(&format!("tidy: {} findings", findings.len()));
             ExitCode::FAILURE
         }
         Err(error) => {
-            say(&format!("tidy: {error}"));
+            print_line(&format!("tidy: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// A line to standard output; a closed pipe is no fault of ours.
-fn say(line: &str) {
+/// Prints a line to standard output; ignores a closed pipe.
+fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// What a program writes to standard output.
+/// Runs a program and returns its standard output.
 fn output(root: &Path, program: impl AsRef<OsStr>, arguments: &[&str]) -> Result<String, String> {
     let program = program.as_ref();
     let failed = |reason: String| format!("{} {arguments:?}: {reason}", program.display());

@@ -1,7 +1,7 @@
-//! Sources as the checks see them: code without comments and literals, words, imports, tables.
+//! Parsing of sources for the checks: code without comments and literals, words, imports, tables.
 
-/// A Rust source with comments and the insides of literals blanked; lines stay. Block comments are not known: there
-/// are none.
+/// Returns a Rust source with comments and literals blanked, line numbers unchanged. Block comments are not supported:
+/// there are none.
 pub(crate) fn rust_code(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
@@ -23,7 +23,7 @@ pub(crate) fn rust_code(text: &str) -> String {
     code
 }
 
-/// The length of the comment or literal that begins here; 0 for code.
+/// Returns the length of the comment or literal at the start of `rest`; 0 for code.
 fn blank_length(rest: &str) -> usize {
     let until = |mark: &str, from: usize| {
         let end = rest[from..].find(mark);
@@ -44,7 +44,7 @@ fn blank_length(rest: &str) -> usize {
         });
         return end.map_or(rest.len(), |(at, _)| at + 1);
     }
-    // Of characters, only quotation marks matter.
+    // Of character literals, only quotation marks matter.
     let quotes = ["'\"'", "'\\\"'", "'\\''"];
     quotes
         .iter()
@@ -52,17 +52,17 @@ fn blank_length(rest: &str) -> usize {
         .map_or(0, |quote| quote.len())
 }
 
-/// The lines, from 1, on which `word` stands by itself.
+/// Returns the lines, from 1, that contain `word` as a whole word.
 pub(crate) fn lines_with(text: &str, word: &str) -> Vec<usize> {
     let is_letter = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
-    let goes_on = |inside: Option<char>, outside: Option<char>| {
+    let continues = |inside: Option<char>, outside: Option<char>| {
         inside.is_some_and(is_letter) && outside.is_some_and(is_letter)
     };
     let has = |line: &str| {
         line.match_indices(word).any(|(at, _)| {
             let (before, after) = (&line[..at], &line[at + word.len()..]);
-            !goes_on(word.chars().next(), before.chars().next_back())
-                && !goes_on(word.chars().next_back(), after.chars().next())
+            !continues(word.chars().next(), before.chars().next_back())
+                && !continues(word.chars().next_back(), after.chars().next())
         })
     };
     numbered(text)
@@ -71,17 +71,17 @@ pub(crate) fn lines_with(text: &str, word: &str) -> Vec<usize> {
         .collect()
 }
 
-/// Lines with their numbers, from 1.
+/// Enumerates lines, from 1.
 pub(crate) fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines())
 }
 
-/// The line, from 1, of a byte.
+/// Returns the line, from 1, of a byte offset.
 pub(crate) fn line_of(text: &str, at: usize) -> usize {
     1 + text[..at].matches('\n').count()
 }
 
-/// A table of lines `name: words`, where the words may be missing.
+/// Parses a table of lines `name: words`, where the words may be missing.
 pub(crate) fn table(text: &str) -> Vec<(&str, Vec<&str>)> {
     let row = |line| {
         let (name, words) = str::split_once(line, ':').unwrap_or((line, ""));
@@ -99,14 +99,14 @@ pub(crate) fn table(text: &str) -> Vec<(&str, Vec<&str>)> {
 pub(crate) struct Import<'a> {
     pub(crate) line: usize,
     pub(crate) specifier: &'a str,
-    /// Types alone: nothing is loaded.
+    /// Type-only: nothing is loaded.
     pub(crate) is_type: bool,
 }
 
-/// The imports of a module that biome has formatted.
+/// Returns the imports of a module formatted by biome.
 pub(crate) fn imports(text: &str) -> Vec<Import<'_>> {
     let mut found = Vec::new();
-    // Of the statement that a `from` ends.
+    // Whether the statement that the next `from` ends is type-only.
     let mut is_type = false;
     for (line, content) in numbered(text) {
         if ["//", "*", "/*"]
@@ -133,7 +133,7 @@ pub(crate) fn imports(text: &str) -> Vec<Import<'_>> {
     found
 }
 
-/// The path that a relative specifier in `importer` means; none for a package.
+/// Resolves a relative specifier in `importer`; returns `None` for a package.
 pub(crate) fn resolve(importer: &str, specifier: &str) -> Option<String> {
     let mut parts: Vec<&str> = importer.split('/').collect();
     parts.pop();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_words_and_not_their_parts() {
+    fn finds_whole_words_only() {
         let text = "unsafe_code\nunsafe {\nnot_unsafe\ntest.failing(";
         assert_eq!(lines_with(text, "unsafe"), [2]);
         assert_eq!(lines_with(text, ".failing("), [4]);

@@ -1,4 +1,4 @@
-// TCP as node:net has it, without libp2p: the contract, and what the stack `tcp` is, are in interop/contract.md.
+// TCP of node:net, without libp2p. The contract and the stack `tcp` are described in interop/contract.md.
 
 import { runPeer } from '../command.mjs'
 import { serve } from './server.mjs'

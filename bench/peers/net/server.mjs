@@ -1,14 +1,14 @@
-// The server's side.
+// The server side.
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { Received, readU64, u64 } from '../bulk.mjs'
 import { hostPort } from '../command.mjs'
-import { printLine, tellStats } from '../measure.mjs'
+import { printLine, serveStats } from '../measure.mjs'
 import { PURPOSE, read, send, write } from './wire.mjs'
 
 const PREFIX_BYTES = 4
-/** What a length prefix may make the server keep. */
+/** Maximum payload, which bounds the memory that a length prefix can claim. */
 const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 
 const HANDLERS = {
@@ -24,7 +24,7 @@ export async function serve({ listen }) {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
-    // A client that goes in the middle reports it itself.
+    // The client reports a failed connection itself.
     socket.on('error', () => socket.destroy())
     socket.on('end', () => socket.end())
     socket.once('data', (chunk) => {
@@ -41,13 +41,13 @@ export async function serve({ listen }) {
   await once(server, 'listening')
   const { address, port } = server.address()
   printLine({ addr: `/ip4/${address}/tcp/${port}` })
-  await tellStats()
+  await serveStats()
   server.close()
   for (const socket of sockets) socket.destroy()
 }
 
 async function answerBulk(socket) {
-  // What is wanted is sent behind the upload's end.
+  // The download follows the end of the upload.
   socket.removeAllListeners('end')
   const received = new Received()
   let wanted = 0
@@ -68,7 +68,7 @@ async function answerPings(socket) {
   socket.on('data', (chunk) => socket.write(chunk))
 }
 
-/** Closes first, so that the client has no port that waits. */
+/** Closes first, so that no client port stays in TIME_WAIT. */
 async function answerRequest(socket) {
   const chunks = []
   let left = 0

@@ -1,12 +1,12 @@
-// What both ends do with a socket.
+// Socket operations of both sides.
 
 import { once } from 'node:events'
 import { blocks } from '../bulk.mjs'
 
-/** The first byte of a connection: what it is for. */
+/** Purposes of a connection: its first byte. */
 export const PURPOSE = { bulk: 0x42, ping: 0x50, requests: 0x52, messages: 0x4d }
 
-/** Writes, and waits while the socket has no room. */
+/** Writes, and waits for `drain` if the socket's buffer is full. */
 export async function write(socket, bytes) {
   if (!socket.write(bytes)) await once(socket, 'drain')
 }
@@ -16,8 +16,8 @@ export async function send(socket, bytes) {
 }
 
 /**
- * Gives `onHead` the first `size` bytes, and `onRest` every chunk behind them. Resolves at the end of the stream;
- * rejects with what the socket or either of them fails with.
+ * Calls `onHead` with the first `size` bytes, and `onRest` with every chunk after them. Resolves at the end of the
+ * stream; rejects with the error of the socket or of a callback.
  */
 export function read(socket, size, onHead, onRest) {
   const head = Buffer.alloc(size)

@@ -1,4 +1,4 @@
-// The client's side of each workload.
+// The client side of each workload.
 
 import { once } from 'node:events'
 import { connect } from 'node:net'
@@ -18,10 +18,10 @@ import {
 import { eachOf, endPhases, phase, residentKiB, startWatch } from '../measure.mjs'
 import { PURPOSE, read, send, write } from './wire.mjs'
 
-/** Until the server has accepted everything. */
-const IDLE_SETTLE_MS = 1_000
+/** Delay for the server to accept every connection. */
+const IDLE_DELAY_MS = 1_000
 
-/** By name; what one gives back is its line, undefined if it printed its lines itself. */
+/** Workloads by name. Each resolves to its result line, or undefined if it prints its lines itself. */
 export const WORKLOADS = {
   upload: (run) => bulk(run, 1, 0),
   download: (run) => bulk(run, 0, 1),
@@ -56,7 +56,7 @@ async function bulk(run, up, down) {
 
 async function transfer(run, up, down) {
   const socket = await open(run, PURPOSE.bulk)
-  const answered = takeTransfer(socket, up, down)
+  const answered = readAnswer(socket, up, down)
   await Promise.race([upload(socket, up, down), answered])
   await answered
 }
@@ -67,8 +67,8 @@ async function upload(socket, up, down) {
   socket.end()
 }
 
-/** The answer to a transfer: how much came, and what was wanted. */
-async function takeTransfer(socket, up, down) {
+/** Reads the answer to a transfer: the uploaded byte count, then the download. */
+async function readAnswer(socket, up, down) {
   const received = new Received()
   await read(
     socket,
@@ -87,7 +87,7 @@ async function paced(run) {
   const watch = startWatch()
   const start = performance.now()
   const socket = await open(run, PURPOSE.bulk)
-  const answered = takeTransfer(socket, bytes, 0)
+  const answered = readAnswer(socket, bytes, 0)
   await write(socket, u64(0))
   let written = 0
   for (const block of blocks(bytes)) {
@@ -118,7 +118,7 @@ function takeEchoes(socket, onEcho) {
   })
 }
 
-/** A connection that echoes: `once(turn)` sends and resolves with the answer checked. */
+/** Opens an echo connection: `echoOnce(turn)` sends, and resolves once the answer has been checked. */
 async function openEcho(run) {
   const socket = await open(run, PURPOSE.ping)
   let answered
@@ -144,7 +144,7 @@ async function ping(run) {
   return line
 }
 
-/** Each is sent when it is due, whatever has become of those before. */
+/** Sends each ping when it is due, whether or not earlier ones have been answered. */
 async function pingOpen(run) {
   const { n, rate } = run
   const socket = await open(run, PURPOSE.ping)
@@ -170,7 +170,7 @@ async function pingOpen(run) {
   const watch = startWatch()
   start = performance.now()
   for (let turn = 0; turn < n; turn += 1) {
-    // A timer is as coarse as what is measured.
+    // A timer is too coarse: its resolution is of the order of the latencies.
     while (performance.now() < due(turn)) await new Promise(setImmediate)
     socket.write(echoed(turn))
   }
@@ -237,17 +237,17 @@ async function firstByte(run) {
 
 async function idle(run) {
   const sockets = []
-  await settledPhase('base')
+  await idlePhase('base')
   await eachOf(run.n, run.concurrency, async () => {
     sockets.push(await open(run))
   })
-  await settledPhase('full')
+  await idlePhase('full')
   for (const socket of sockets) socket.destroy()
-  await settledPhase('gone')
+  await idlePhase('gone')
   endPhases()
 }
 
-async function settledPhase(name) {
-  await sleep(IDLE_SETTLE_MS)
+async function idlePhase(name) {
+  await sleep(IDLE_DELAY_MS)
   await phase(name, { rss_kb: residentKiB() })
 }

@@ -1,4 +1,4 @@
-// The workloads that prove something and time nothing that matters; see interop/contract.md.
+// The workloads that check correctness, not speed; see interop/contract.md.
 
 import { createCipheriv, createHash } from 'node:crypto'
 import { identify as identifyPeer, StreamResetError } from '../../../dist/index.js'
@@ -6,10 +6,10 @@ import { BLOCK_BYTES } from '../bulk.mjs'
 import { startWatch } from '../measure.mjs'
 import { PROTOCOLS } from './server.mjs'
 
-/** The first window: the echo never waits for a client that does not read yet. */
+/** The initial window: the echo never blocks on a client that does not read yet. */
 const HALF_CLOSE_BYTES_MAX = 256 * 1024
 
-/** By name; each gives back its line. */
+/** Workloads by name. Each resolves to its result line. */
 export const CORRECTNESS = { echo, identify, 'half-close': halfClose, reset }
 
 async function echo({ connect, counters, bytes, concurrency }) {
@@ -73,9 +73,9 @@ async function reset({ connect }) {
     await stream.read(1)
   } catch (err) {
     if (err instanceof StreamResetError) return { ops: 1, errorCode: err.errorCode }
-    throw new Error('expected a reset, the stream gave another error', { cause: err })
+    throw new Error('expected a reset, the stream failed with another error', { cause: err })
   }
-  throw new Error('expected a reset, the stream gave a byte')
+  throw new Error('expected a reset, received a byte')
 }
 
 async function identify({ connect }) {
@@ -89,7 +89,7 @@ async function identify({ connect }) {
   }
 }
 
-/** A source of pseudo-random bytes, the same for the same seed. */
+/** Returns a generator of pseudo-random bytes, deterministic for a seed. */
 function pattern(seed) {
   const key = Buffer.alloc(32)
   key.writeUInt32BE(seed)

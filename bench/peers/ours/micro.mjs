@@ -1,16 +1,16 @@
-// Framing and negotiation by themselves, in memory: what ferroswarm/io and its multistream-select take in JavaScript.
+// Framing and negotiation alone, in memory: ferroswarm/io and its multistream-select in JavaScript.
 
 import { Multiselect, MultiselectClient, MultiselectCommunicator } from '../../../dist/index.js'
 import { VarintMsgReadWriter } from '../../../dist/io/index.js'
 import { startWatch } from '../measure.mjs'
 
 const PROTOCOL = '/bench/micro/1.0.0'
-/** Messages that are written before they are read: some pages of memory, as a socket would give them. */
+/** Messages written before they are read: a few pages of memory, as a socket would deliver. */
 const BATCH = 100
 
 export const MICRO = { frames, negotiations }
 
-/** Messages behind varints, written and read again. */
+/** Writes and reads varint-prefixed messages. */
 async function frames({ n, bytes }) {
   const [near, far] = carriers()
   const [writer, reader] = [new VarintMsgReadWriter(near), new VarintMsgReadWriter(far)]
@@ -26,7 +26,7 @@ async function frames({ n, bytes }) {
   return watch.stop(n, n * bytes)
 }
 
-/** A header and a proposal each way, until both have agreed. */
+/** Exchanges headers and proposals until both sides have agreed. */
 async function negotiations({ n }) {
   const [client, server] = [new MultiselectClient(), new Multiselect([[PROTOCOL, () => {}]])]
   const watch = startWatch()
@@ -36,12 +36,13 @@ async function negotiations({ n }) {
       client.selectOneOf([PROTOCOL], near),
       server.negotiate(far)
     ])
-    if (chosen !== served) throw new Error(`${chosen} and ${served} were agreed on`)
+    if (chosen !== served)
+      throw new Error(`the client agreed on ${chosen}, the server on ${served}`)
   }
   return watch.stop(n, 0)
 }
 
-/** Two carriers in memory that are each other's remote. */
+/** Returns two in-memory carriers, each the other's remote. */
 function carriers() {
   const [near, far] = [new Carrier(), new Carrier()]
   near.remote = far

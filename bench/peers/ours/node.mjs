@@ -1,4 +1,4 @@
-// Nodes of the stack under test, with every limit lifted.
+// Nodes of the stack under test, with every limit at its maximum.
 
 import { createSwarm } from '../../../dist/index.js'
 

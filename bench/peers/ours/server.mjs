@@ -1,4 +1,4 @@
-// The handlers of the contract beside ping and identify, which are the swarm's own.
+// The handlers of the contract except ping and identify, which are built into the swarm.
 
 import { StreamEOFError } from '../../../dist/index.js'
 import { BLOCK_BYTES, readU64, u64 } from '../bulk.mjs'
@@ -14,7 +14,7 @@ export const PROTOCOLS = {
 }
 
 const PREFIX_BYTES = 4
-/** What a length prefix may make the server allocate. */
+/** Maximum payload, which bounds what a length prefix makes the server allocate. */
 const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 const RESET_CODE = 42
 

@@ -1,15 +1,15 @@
-// Bulk over a stream, either way.
+// Bulk transfers over a stream.
 
 import { StreamEOFError } from '../../../dist/index.js'
 import { blocks, Received } from '../bulk.mjs'
 
-/** Bytes of one read at most: all that the native side holds of one stream. */
+/** Maximum bytes of one read: all that the native side buffers per stream. */
 const READ_BYTES = 256 * 1024
 
-/** Memory of finished reads: what is read is looked at and forgotten. */
+/** Buffers of finished transfers, for reuse. */
 const spare = []
 
-/** Reads to the end; how many bytes that was. */
+/** Reads to the end; resolves to the number of bytes. */
 export async function receive(stream) {
   const memory = spare.pop() ?? new Uint8Array(READ_BYTES)
   const received = new Received()

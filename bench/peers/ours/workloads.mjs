@@ -1,4 +1,4 @@
-// The client's side of each workload; see interop/contract.md for what happens and what is timed.
+// The client side of each workload. See interop/contract.md for the operations and the timed part.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -19,10 +19,10 @@ import { PROTOCOLS } from './server.mjs'
 import { readFully, receive, send } from './transfer.mjs'
 
 const PING_PROTOCOL = '/ipfs/ping/1.0.0'
-/** Time for identify to end at both sides before memory is read. */
-const IDLE_SETTLE_MS = 1_000
+/** Delay for both sides to complete identify before memory is measured. */
+const IDLE_DELAY_MS = 1_000
 
-/** By name; what one gives back is its line, undefined if it printed its lines itself. */
+/** Workloads by name. Each resolves to its result line, or undefined if it prints its lines itself. */
 export const WORKLOADS = {
   ...CORRECTNESS,
   ...MICRO,
@@ -44,7 +44,7 @@ export const WORKLOADS = {
   idle
 }
 
-/** The streams share the bytes. */
+/** Transfers `bytes` in total over concurrent streams. */
 async function bulk({ connect, counters, bytes }, streams, transfer) {
   const connection = await connect()
   const transfers = (all) =>
@@ -70,7 +70,7 @@ async function download(connection, bytes) {
   await endTransfer(stream, 0, bytes)
 }
 
-/** Ends our half and takes the answer: how much came, and what was wanted. */
+/** Ends the write half and reads the answer: the uploaded byte count, then the download. */
 async function endTransfer(stream, up, down) {
   await stream.closeWrite()
   expectCount(up, readU64(await readFully(stream, new Uint8Array(8))))
@@ -117,7 +117,7 @@ async function echoOnce(stream, turn, answer) {
   expectEcho(turn, await readFully(stream, answer))
 }
 
-/** Each is sent when it is due, whatever has become of those before. */
+/** Sends each ping when it is due, whether or not earlier ones have been answered. */
 async function pingOpen({ connect, counters, n, rate }) {
   const connection = await connect()
   const stream = await connection.newStream(PING_PROTOCOL)
@@ -128,7 +128,7 @@ async function pingOpen({ connect, counters, n, rate }) {
   const due = (turn) => start + (turn / rate) * 1_000
   const sendAll = async () => {
     for (let turn = 0; turn < n; turn += 1) {
-      // A timer is as coarse as what is measured.
+      // A timer is too coarse: its resolution is of the order of the latencies.
       while (performance.now() < due(turn)) await new Promise(setImmediate)
       await stream.write(echoed(turn))
     }
@@ -231,17 +231,17 @@ async function firstByte({ swarm, connect, counters, n }) {
 async function idle({ swarm, connect, n, concurrency }) {
   const swarms = await Promise.all(Array.from({ length: n }, swarm))
   const connections = []
-  await settledPhase('base')
+  await idlePhase('base')
   await eachOf(n, concurrency, async (_, index) => {
     connections.push(await connect(swarms[index]))
   })
-  await settledPhase('full')
+  await idlePhase('full')
   await eachOf(n, concurrency, (_, index) => connections[index].close())
-  await settledPhase('gone')
+  await idlePhase('gone')
   endPhases()
 }
 
-async function settledPhase(name) {
-  await sleep(IDLE_SETTLE_MS)
+async function idlePhase(name) {
+  await sleep(IDLE_DELAY_MS)
   await phase(name, { rss_kb: residentKiB() })
 }

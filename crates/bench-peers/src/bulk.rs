@@ -1,14 +1,14 @@
-//! The bytes of bulk transfers: what is written, and the check of what was read.
+//! The content of bulk transfers, and its verification.
 
 use crate::{Error, Result};
 
-/// Size of the writes in every bulk transfer.
+/// Write size of every bulk transfer.
 pub const BLOCK_BYTES: usize = 64 << 10;
 
-/// Moved before the timed part.
+/// Bytes transferred before the timed part.
 pub const WARM_UP_BYTES: u64 = 32 << 20;
 
-/// What every write begins with; a byte tells most places in it from their neighbours.
+/// Content of a write; most bytes in it differ from their neighbours.
 pub static BLOCK: [u8; BLOCK_BYTES] = block();
 
 const fn block() -> [u8; BLOCK_BYTES] {
@@ -21,7 +21,7 @@ const fn block() -> [u8; BLOCK_BYTES] {
     bytes
 }
 
-/// The writes that `bytes` take.
+/// Returns the writes of a transfer of `bytes`.
 pub fn blocks(bytes: u64) -> impl Iterator<Item = &'static [u8]> {
     let mut left = bytes;
     std::iter::from_fn(move || {
@@ -31,7 +31,7 @@ pub fn blocks(bytes: u64) -> impl Iterator<Item = &'static [u8]> {
     })
 }
 
-/// What has been received of a transfer.
+/// The received part of a transfer.
 #[derive(Debug, Default)]
 pub struct Received {
     /// Bytes so far.
@@ -39,40 +39,42 @@ pub struct Received {
 }
 
 impl Received {
-    /// Counts a chunk, and compares its ends with what belongs there.
+    /// Counts a chunk, and compares its first and last bytes with those sent.
     ///
     /// # Errors
-    /// That it does not.
+    /// If they differ.
     pub fn take(&mut self, chunk: &[u8]) -> Result<()> {
-        let place = |at: u64| BLOCK[at as usize % BLOCK_BYTES];
+        let expected = |at: u64| BLOCK[at as usize % BLOCK_BYTES];
         if let (Some(first), Some(last)) = (chunk.first(), chunk.last()) {
             let end = self.bytes + chunk.len() as u64;
-            if *first != place(self.bytes) || *last != place(end - 1) {
-                return Err(format!("other bytes than were sent before byte {end}").into());
+            if *first != expected(self.bytes) || *last != expected(end - 1) {
+                return Err(format!("bytes before {end} differ from those sent").into());
             }
             self.bytes = end;
         }
         Ok(())
     }
 
-    /// Whether it is all.
+    /// Checks the number of bytes received.
     ///
     /// # Errors
-    /// That it is not.
+    /// If it is not `wanted`.
     pub fn expect(&self, wanted: u64) -> Result<()> {
         expect_count(wanted, self.bytes)
     }
 }
 
-/// Whether as many bytes came as were sent.
+/// Checks that as many bytes were received as sent.
 ///
 /// # Errors
-/// That they did not.
-pub fn expect_count(sent: u64, came: u64) -> Result<()> {
-    if sent == came {
+/// If the numbers differ.
+pub fn expect_count(sent: u64, received: u64) -> Result<()> {
+    if sent == received {
         return Ok(());
     }
-    Err(Error::from(format!("{came} bytes came, expected {sent}")))
+    Err(Error::from(format!(
+        "received {received} bytes, expected {sent}"
+    )))
 }
 
 #[cfg(test)]
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_blocks_of_a_transfer_however_they_are_cut() {
+    fn accepts_a_transfer_in_chunks_of_any_size() {
         let sent: Vec<u8> = blocks(200_001).flatten().copied().collect();
         for size in [1, 7, 16_372, 65_536, 200_001] {
             let mut received = Received::default();
@@ -92,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_chunk_that_is_missing_doubled_or_not_what_was_sent() {
+    fn rejects_missing_duplicate_and_different_chunks() {
         let sent: Vec<u8> = blocks(200_001).flatten().copied().collect();
         let mut skipped = Received::default();
         skipped.take(&sent[..16_372]).unwrap();
         assert!(skipped.take(&sent[2 * 16_372..3 * 16_372]).is_err());
-        let mut doubled = Received::default();
-        doubled.take(&sent[..16_372]).unwrap();
-        assert!(doubled.take(&sent[..16_372]).is_err());
+        let mut duplicate = Received::default();
+        duplicate.take(&sent[..16_372]).unwrap();
+        assert!(duplicate.take(&sent[..16_372]).is_err());
         assert!(Received::default().take(&[0xFF; 10]).is_err());
-        assert!(doubled.expect(16_373).is_err());
+        assert!(duplicate.expect(16_373).is_err());
     }
 }

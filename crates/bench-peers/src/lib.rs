@@ -1,8 +1,7 @@
-//! What the peers of the benches that are written in Rust share: the contract of
-//! interop/contract.md as far as it knows nothing of sockets.
+//! Shared code of the benchmark peers written in Rust: the parts of interop/contract.md that do not
+//! involve sockets.
 //!
-//! `native` is ferroswarm with a Rust thread in the place of JavaScript, `raw` is TCP as the
-//! standard library has it.
+//! `native` is ferroswarm with a Rust thread in place of JavaScript, `raw` is TCP of the standard library.
 #![forbid(unsafe_code)]
 
 pub mod bulk;
@@ -10,16 +9,16 @@ pub mod echo;
 pub mod measure;
 pub mod options;
 
-/// Every failure ends as one line of text.
+/// Any failure; it is reported as one line of text.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// What can fail with that.
+/// A result with that error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a length prefix may make a server allocate.
+/// Maximum message size, which bounds what a length prefix makes a server allocate.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
-/// Runs a peer; what it fails with is its last line.
+/// Runs a peer; an error is printed as its last line.
 pub fn main(run: impl FnOnce(&options::Options) -> Result<()>) -> std::process::ExitCode {
     let outcome = options::Options::parse(std::env::args().skip(1)).and_then(|options| {
         measure::raise_descriptor_limit()?;
@@ -34,7 +33,7 @@ pub fn main(run: impl FnOnce(&options::Options) -> Result<()>) -> std::process::
     }
 }
 
-/// A u32 length followed by its payload.
+/// Returns `payload` prefixed with its length as u32.
 pub fn frame(payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("payloads are far below 4 GiB");
     [&length.to_be_bytes(), payload].concat()

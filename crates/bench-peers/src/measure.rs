@@ -1,4 +1,4 @@
-//! What a result line is made of.
+//! Measurements for the result lines.
 
 use std::fs;
 use std::io::Write as _;
@@ -13,21 +13,21 @@ use crate::Result;
 /// Prints one line of the contract.
 pub fn print_line(line: &Value) {
     let mut out = std::io::stdout().lock();
-    // Whoever read this is gone, and with it the reason to go on; the input tells.
+    // A failure means that the reader has exited; standard input ends as well.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// A stopwatch that is running from its making.
+/// A running stopwatch.
 pub struct Stopwatch {
     start: Instant,
     usage: Usage,
 }
 
 impl Stopwatch {
-    /// Starts it.
+    /// Starts a stopwatch.
     ///
     /// # Errors
-    /// That the system does not tell the CPU time.
+    /// If the CPU time cannot be read.
     pub fn start() -> Result<Self> {
         Ok(Self {
             usage: getrusage(UsageWho::RUSAGE_SELF)?,
@@ -35,18 +35,18 @@ impl Stopwatch {
         })
     }
 
-    /// The line of a workload counted in operations.
+    /// Returns the result line of a workload counted in operations.
     ///
     /// # Errors
     /// Those of [`Stopwatch::start`].
     pub fn stop(&self, ops: usize, bytes: u64, latencies: Latencies) -> Result<Value> {
         let (seconds, mut line) = self.read(ops, bytes)?;
         line["perSec"] = json!(ops as f64 / seconds);
-        latencies.tell(&mut line);
+        latencies.write_to(&mut line);
         Ok(line)
     }
 
-    /// The line of a transfer.
+    /// Returns the result line of a transfer.
     ///
     /// # Errors
     /// Those of [`Stopwatch::start`].
@@ -71,10 +71,10 @@ impl Stopwatch {
     }
 }
 
-/// The answer of a server to `stats`.
+/// Returns a server's answer to `stats`.
 ///
 /// # Errors
-/// That the system does not tell.
+/// If memory use or CPU time cannot be read.
 pub fn stats() -> Result<Value> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     Ok(json!({
@@ -84,16 +84,16 @@ pub fn stats() -> Result<Value> {
     }))
 }
 
-/// How long each operation took.
+/// Durations of operations.
 #[derive(Debug, Default)]
 pub struct Latencies {
     times: Vec<Duration>,
-    /// The rarest is told as well.
+    /// Whether to report the 99.9th percentile.
     with_p999: bool,
 }
 
 impl Latencies {
-    /// Of these.
+    /// Wraps these durations.
     pub const fn of(times: Vec<Duration>) -> Self {
         Self {
             times,
@@ -101,13 +101,13 @@ impl Latencies {
         }
     }
 
-    /// With the slowest of a thousand.
+    /// Reports the 99.9th percentile as well.
     pub const fn with_p999(mut self) -> Self {
         self.with_p999 = true;
         self
     }
 
-    fn tell(mut self, line: &mut Value) {
+    fn write_to(mut self, line: &mut Value) {
         if self.times.is_empty() {
             return;
         }
@@ -128,10 +128,10 @@ fn as_seconds(time: TimeVal) -> f64 {
     time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
 }
 
-/// The resident set in KiB; where the system has no /proc, its highest value.
+/// Returns the resident set size in KiB; its peak on systems without /proc.
 ///
 /// # Errors
-/// That the system does not tell.
+/// If it cannot be read.
 pub fn resident_kib() -> Result<i64> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = status
@@ -142,19 +142,19 @@ pub fn resident_kib() -> Result<i64> {
     if let Some(kib) = resident {
         return Ok(kib);
     }
-    let highest = getrusage(UsageWho::RUSAGE_SELF)?.max_rss();
-    // Bytes there, kibibytes elsewhere.
+    let peak = getrusage(UsageWho::RUSAGE_SELF)?.max_rss();
+    // Bytes on macOS, KiB elsewhere.
     Ok(if cfg!(target_os = "macos") {
-        highest / 1_024
+        peak / 1_024
     } else {
-        highest
+        peak
     })
 }
 
-/// As many descriptors as the system lets this process have; Node and Go do so by themselves.
+/// Raises the file descriptor limit to the hard limit, as Node and Go do on their own.
 ///
 /// # Errors
-/// Those of the system.
+/// If the system refuses.
 pub fn raise_descriptor_limit() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;

@@ -4,47 +4,47 @@ use std::net::SocketAddr;
 
 use crate::{Error, Result};
 
-/// What a process is.
+/// Mode of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It serves until its input ends.
+    /// Serves until its input ends.
     Server,
-    /// It runs one workload.
+    /// Runs one workload.
     Client,
 }
 
-/// The words of the command line.
+/// Options of the command line.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// `server` or `client`.
     pub mode: Mode,
-    /// The stack by its name.
+    /// Name of the stack.
     pub stack: String,
-    /// Where a server listens.
+    /// Address on which a server listens.
     pub listen: SocketAddr,
-    /// The server's address as it printed it.
+    /// The server's address, as printed by it.
     pub addr: String,
-    /// The workload by its name.
+    /// Name of the workload.
     pub workload: String,
-    /// Operations.
+    /// Number of operations.
     pub n: usize,
-    /// Operations of a run before, whose line is not printed.
+    /// Operations of a warm-up run, whose result line is not printed.
     pub warm_up: usize,
     /// Bytes of a transfer or a payload.
     pub bytes: u64,
-    /// How many at once.
+    /// Concurrent operations.
     pub concurrency: usize,
-    /// Operations or bytes a second.
+    /// Operations or bytes per second.
     pub rate: u64,
-    /// How long.
+    /// Duration in seconds.
     pub seconds: f64,
 }
 
 impl Options {
-    /// Reads the words behind the program's name.
+    /// Parses the arguments after the program's name.
     ///
     /// # Errors
-    /// A sentence for whoever typed them.
+    /// If they are invalid; the message is for the user.
     pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
         let mode = match words.next().as_deref() {
             Some("server") => Mode::Server,
@@ -83,15 +83,15 @@ impl Options {
         Ok(options)
     }
 
-    /// Those of the run before.
-    pub fn of_warm_up(&self) -> Option<Self> {
+    /// Returns the options of the warm-up run, if there is one.
+    pub fn warm_up_options(&self) -> Option<Self> {
         (self.warm_up > 0).then(|| Self {
             n: self.warm_up,
             ..self.clone()
         })
     }
 
-    /// Bytes that `paced` moves.
+    /// Bytes transferred by `paced`.
     pub fn paced_bytes(&self) -> u64 {
         (self.rate as f64 * self.seconds) as u64
     }

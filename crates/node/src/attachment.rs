@@ -1,8 +1,8 @@
-//! What an instance of the package has attached to its JavaScript environment: its hub's consumer,
+//! State that an instance of the package attaches to its JavaScript environment: its hub's consumer,
 //! doorbell and nodes.
 //!
-//! Most environments have one. There are more where a module registry loads the package again, a test
-//! runner's or that of hot module replacement: they know nothing of each other.
+//! Most environments have one. A module registry that loads the package again, a test runner's or that of
+//! hot module replacement, adds another; attachments are independent of each other.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::wake::{Bell, SharedBell, at_exit};
 
 /// The native side of one instance. Lives on its environment's thread.
 pub(crate) struct Attachment {
-    /// Its number on this thread, 1 or more; not used again.
+    /// Its number on this thread, from 1; never reused.
     pub(crate) id: u32,
     pub(crate) environment: RefCell<Environment>,
     pub(crate) bell: Arc<Bell>,
@@ -24,7 +24,7 @@ pub(crate) struct Attachment {
     next_node: Cell<u32>,
 }
 
-/// What is attached to the environments of one thread.
+/// Attachments to the environments of one thread.
 #[derive(Default)]
 struct Attached {
     last: u32,
@@ -35,11 +35,11 @@ thread_local! {
     static ATTACHED: RefCell<Attached> = RefCell::default();
 }
 
-/// Every node of the process: `process.exit` runs no hook of its environment.
+/// Every node of the process: `process.exit` runs no environment cleanup hook.
 static NODES: Mutex<Vec<Weak<Node>>> = Mutex::new(Vec::new());
 
 impl Attachment {
-    /// Makes another attachment of the thread.
+    /// Adds an attachment to the thread.
     pub(crate) fn install(bell: Arc<Bell>) -> Rc<Self> {
         let hub = Hub::new(Box::new(SharedBell(Arc::clone(&bell))));
         ATTACHED.with_borrow_mut(|attached| {
@@ -57,7 +57,7 @@ impl Attachment {
         })
     }
 
-    /// The attachment of that number, until its environment ends.
+    /// Returns the attachment with that number, until its environment ends.
     pub(crate) fn of(id: u32) -> Option<Rc<Self>> {
         ATTACHED.with_borrow(|attached| {
             let known = attached.all.iter().find(|attachment| attachment.id == id);
@@ -72,12 +72,12 @@ impl Attachment {
         })
     }
 
-    /// The next node's number.
+    /// Returns the next node's number.
     pub(crate) fn next_node(&self) -> u32 {
         self.next_node.replace(self.next_node.get() + 1)
     }
 
-    /// Has `node` stopped when the environment ends, or the process.
+    /// Registers `node` to be stopped when the environment ends or the process exits.
     pub(crate) fn keep(&self, node: &Arc<Node>) {
         let remember = |nodes: &mut Vec<Weak<Node>>| {
             nodes.retain(|known| known.strong_count() > 0);
@@ -90,10 +90,10 @@ impl Attachment {
     }
 }
 
-/// Stops and joins every thread of the process's nodes. Libraries take down what they own while a
-/// process exits: the generator of random numbers aborts it when a thread still asks for some.
+/// Stops and joins every thread of the process's nodes. Libraries free their state while a process exits:
+/// the random number generator aborts the process if a thread still uses it.
 extern "C" fn stop_all() {
-    // An unwinding handler would cross into C.
+    // A panic must not unwind into C.
     drop(std::panic::catch_unwind(stop_every_node));
 }
 

@@ -6,14 +6,14 @@ use ferroswarm_runtime::{ConnectError, Diagnostic, Fact, OsError, Refusal, Stage
 
 use crate::error_code::ErrorCode;
 
-/// Words of one fact: code, node, connection, milliseconds since the epoch (high, low), three details, and the
-/// bytes of its address and of its text, which follow each other in the texts.
+/// Words per fact: code, node, connection, milliseconds since the epoch (high, low), three details, and the
+/// byte lengths of its address and text, which are adjacent in the texts.
 pub(crate) const DIAGNOSTIC_WORDS: usize = 10;
 
-/// Bytes that the texts of one fact may take: an address, and the runtime's bound on a text.
+/// Maximum bytes of one fact's texts: an address, and the runtime's bound on a text.
 pub(crate) const DIAGNOSTIC_TEXT_MAX: usize = 1 << 10;
 
-/// Writes `diagnostic` into `words` and its texts to the front of `texts`; answers how many bytes those took.
+/// Writes `diagnostic` into `words` and its texts to the front of `texts`; returns the bytes of the latter.
 pub(crate) fn write(diagnostic: &Diagnostic, words: &mut [u32], texts: &mut [u8]) -> usize {
     let address = diagnostic.address.as_ref().map(ToString::to_string);
     let address = address.unwrap_or_default();
@@ -24,7 +24,7 @@ pub(crate) fn write(diagnostic: &Diagnostic, words: &mut [u32], texts: &mut [u8]
     let mut taken = 0;
     let mut put = |text: &str| {
         let place = texts.get_mut(taken..taken + text.len());
-        // An address that has no room is left out, not cut.
+        // An address that does not fit is omitted, not truncated.
         let Some(place) = place else { return 0 };
         place.copy_from_slice(text.as_bytes());
         taken += text.len();
@@ -46,7 +46,7 @@ pub(crate) fn write(diagnostic: &Diagnostic, words: &mut [u32], texts: &mut [u8]
     taken
 }
 
-/// What the numbers of a fact are: see docs/diagnostics.md.
+/// Numeric details of a fact: see docs/diagnostics.md.
 fn details(fact: &Fact) -> [u32; 3] {
     match fact {
         Fact::AcceptFailed { error, failures } => [system_number(*error), *failures, 0],
@@ -69,7 +69,7 @@ fn details(fact: &Fact) -> [u32; 3] {
     }
 }
 
-/// The alert of TLS with which the remote refused, or the number of the system's error.
+/// The TLS alert with which the remote refused, or the OS error number.
 fn cause_number(error: &ConnectError) -> u32 {
     match error {
         ConnectError::Handshake(error) => error.alert().map_or(0, u32::from),
@@ -78,7 +78,7 @@ fn cause_number(error: &ConnectError) -> u32 {
     }
 }
 
-/// Numbers of the system's errors are positive.
+/// OS error numbers are positive.
 fn system_number(error: OsError) -> u32 {
     error
         .number()

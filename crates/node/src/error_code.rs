@@ -1,6 +1,6 @@
-//! The one list of error codes: the numbers cross the boundary, the names are what users see.
+//! The list of error codes: the numbers cross the boundary, users see the names.
 //!
-//! `ts/errors.ts` has the same; a test compares them through [`crate::tables`]. Ranges say who must act:
+//! `ts/errors.ts` has the same; a test compares them through [`crate::tables`]. The range shows who must act:
 //! 1xx misuse, 2xx closed, 3xx remote, 4xx environment, 5xx limit, 9xx bug.
 
 use std::io::ErrorKind;
@@ -84,8 +84,8 @@ codes! {
 }
 
 impl ErrorCode {
-    /// What a hot call answers.
-    pub(crate) const fn answer(self) -> i32 {
+    /// The return value of a hot call that fails with this error.
+    pub(crate) const fn return_value(self) -> i32 {
         -(self as u16 as i32)
     }
 
@@ -135,7 +135,7 @@ impl From<StreamFault> for ErrorCode {
 }
 
 impl ErrorCode {
-    /// Why a connection ended; none where it was closed in the ordinary way.
+    /// Returns the error that ended a connection, or `None` after an ordinary close.
     pub(crate) fn of_end(fault: ConnectionFault) -> Option<Self> {
         Some(match fault {
             ConnectionFault::Local

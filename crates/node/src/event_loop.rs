@@ -1,7 +1,7 @@
-//! Has libuv wait for the sockets of an environment's guests, see `docs/boundary.md`.
+//! Polls the loop sockets of an environment through libuv, see `docs/boundary.md`.
 //!
-//! Only on Linux and in a program that has libuv's functions, as Node.js has: they are looked up at run
-//! time, and where one is missing every socket stays with the I/O threads.
+//! Only on Linux, and in a program that exports libuv's functions, as Node.js does: they are looked up at
+//! run time, and if one is missing every socket stays on the I/O threads.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +22,7 @@ type Loop = *mut sys::uv_loop_s;
 type Ready = unsafe extern "C" fn(handle: *mut c_void, status: c_int, events: c_int);
 type Callback = unsafe extern "C" fn(handle: *mut c_void);
 
-/// The functions of libuv that are used here.
+/// The libuv functions used here.
 #[derive(Clone, Copy)]
 struct Libuv {
     handle_size: unsafe extern "C" fn(c_int) -> usize,
@@ -55,38 +55,37 @@ impl Libuv {
     }
 }
 
-/// A function of the program or of a library that it has loaded.
+/// Looks up a function of the program or of a library that it has loaded.
 ///
 /// # Safety
-/// `F` is the type of the function of that name.
+/// `F` is the type of the function with that name.
 unsafe fn function<F: Copy>(name: &CStr) -> Option<F> {
     // SAFETY: the name is a C string.
     let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     assert_eq!(size_of::<F>(), size_of_val(&symbol));
-    // SAFETY: a function's address, of the type that the caller vouches for.
+    // SAFETY: a function's address; the caller guarantees the type.
     (!symbol.is_null()).then(|| unsafe { std::mem::transmute_copy(&symbol) })
 }
 
-/// What waits for an environment's guests, until the event loop has closed both handles.
+/// Handles that poll an environment's loop sockets; lives until the event loop has closed both.
 struct Watch {
-    /// Whose guests.
     attachment: u32,
     libuv: Libuv,
     event_loop: Loop,
-    /// Memory of a `uv_poll_t`: there is something for a guest.
+    /// Memory of a `uv_poll_t`: a loop socket is ready.
     poll: Box<[u64]>,
     /// Memory of a `uv_prepare_t`: the loop is about to sleep.
     prepare: Box<[u64]>,
-    /// Handles that the loop knows.
+    /// Handles registered with the loop.
     live: u32,
     busy: BusyPoll,
-    /// Null while there is none.
+    /// Null until registered.
     cleanup: sys::napi_async_cleanup_hook_handle,
 }
 
 impl Watch {
     fn new(attachment: u32, libuv: Libuv, event_loop: Loop) -> *mut Self {
-        // SAFETY: the function takes any number.
+        // SAFETY: the function accepts any number.
         let memory = |kind| unsafe {
             let bytes = (libuv.handle_size)(kind);
             vec![0; bytes.div_ceil(size_of::<u64>())].into_boxed_slice()
@@ -104,21 +103,21 @@ impl Watch {
         }))
     }
 
-    /// The watch that a handle belongs to.
+    /// Returns the watch that owns a handle.
     ///
     /// # Safety
-    /// The handle is one of `start`'s that is not closed, and this is the loop's thread.
+    /// The handle is one of `start`'s and not closed, and this is the loop's thread.
     unsafe fn of<'a>(handle: *mut c_void) -> &'a mut Self {
-        // SAFETY: a handle begins with a pointer that is its owner's, and `adopt` has set it.
+        // SAFETY: a handle begins with a pointer for its owner's use, which `adopt` has set.
         unsafe { &mut **handle.cast::<*mut Self>() }
     }
 
-    /// Has the loop call for `descriptor`, and before it sleeps; returns whether it does both.
+    /// Starts the callbacks for `descriptor` and before the loop sleeps; returns whether both were started.
     ///
     /// # Safety
-    /// On the loop's thread, once, with what `new` made; it stays where it is while it has live handles.
+    /// Called once, on the loop's thread, with a watch from `new` that does not move while it has live handles.
     unsafe fn start(watch: *mut Self, descriptor: c_int) -> bool {
-        // SAFETY: the handles' memory is of their size, and each is used only once it is initialised.
+        // SAFETY: the handles' memory has their size, and each is used only after initialisation.
         unsafe {
             let Self {
                 libuv, event_loop, ..
@@ -138,9 +137,9 @@ impl Watch {
         }
     }
 
-    /// An initialised handle does not keep the loop alive, and knows its watch.
+    /// Points an initialised handle at its watch and lets the loop end despite it.
     unsafe fn adopt(watch: *mut Self, handle: *mut c_void) {
-        // SAFETY: a handle begins with a pointer that is its owner's.
+        // SAFETY: a handle begins with a pointer for its owner's use.
         unsafe {
             (*watch).live += 1;
             *handle.cast::<*mut Self>() = watch;
@@ -148,19 +147,19 @@ impl Watch {
         }
     }
 
-    /// In the order of `start`.
+    /// Returns the handles in the order of `start`.
     unsafe fn handles(watch: *mut Self) -> [*mut c_void; 2] {
-        // SAFETY: what `new` made.
+        // SAFETY: `watch` comes from `new`.
         let (poll, prepare) = unsafe { (&mut (*watch).poll, &mut (*watch).prepare) };
         [poll.as_mut_ptr().cast(), prepare.as_mut_ptr().cast()]
     }
 
-    /// Closes the handles; the loop's last call frees the watch.
+    /// Closes the handles; the last close callback frees the watch.
     ///
     /// # Safety
-    /// On the loop's thread, once; what `new` made, and nothing refers to it.
+    /// Called once, on the loop's thread, with a watch from `new` that nothing else refers to.
     unsafe fn end(watch: *mut Self) {
-        // SAFETY: `closed` runs from the loop, never from here.
+        // SAFETY: `closed` is called by the loop, never from here.
         unsafe {
             let (close, live) = ((*watch).libuv.close, (*watch).live);
             let handles = Self::handles(watch);
@@ -174,7 +173,7 @@ impl Watch {
     }
 }
 
-/// Has the environment's event loop take guests, where it can.
+/// Enables loop sockets on the environment's event loop, if it is libuv's.
 pub(crate) fn enable_loop_polling(env: sys::napi_env, attachment: &Attachment) {
     let Some(libuv) = Libuv::find() else { return };
     let mut event_loop = ptr::null_mut();
@@ -184,28 +183,28 @@ pub(crate) fn enable_loop_polling(env: sys::napi_env, attachment: &Attachment) {
         let environment = attachment.environment.borrow();
         environment.enable_loop_polling(|descriptor| {
             let watch = Watch::new(attachment.id, libuv, event_loop);
-            wait(env, watch, descriptor)
+            install(env, watch, descriptor)
         });
     }
 }
 
-/// Has the loop wait for `descriptor` until the environment ends; returns whether it does.
-fn wait(env: sys::napi_env, watch: *mut Watch, descriptor: c_int) -> bool {
-    // SAFETY: on the loop's thread, with what `Watch::new` made, which stays where it is until `closed`.
+/// Has the loop poll `descriptor` until the environment ends; returns whether it does.
+fn install(env: sys::napi_env, watch: *mut Watch, descriptor: c_int) -> bool {
+    // SAFETY: on the loop's thread, with a watch from `Watch::new` that does not move until `closed`.
     unsafe {
-        // The hook is registered behind the teardown hook, so run before it: nothing is read into an
+        // The hook is registered after the teardown hook and so runs before it: nothing is read into an
         // environment that ends.
-        let waits = Watch::start(watch, descriptor)
+        let is_installed = Watch::start(watch, descriptor)
             && sys::napi_add_async_cleanup_hook(
                 env,
                 Some(stop),
                 watch.cast(),
                 &raw mut (*watch).cleanup,
             ) == sys::Status::napi_ok;
-        if !waits {
+        if !is_installed {
             Watch::end(watch);
         }
-        waits
+        is_installed
     }
 }
 
@@ -220,25 +219,25 @@ unsafe extern "C" fn ready(handle: *mut c_void, _status: c_int, _events: c_int) 
                 unsafe { Watch::of(handle) }
                     .busy
                     .event(Instant::now(), limit);
-                // Nothing is locked or borrowed: JavaScript may call everything, and may exit.
-                attachment.bell.ring_here();
+                // Nothing is locked or borrowed: JavaScript may call anything, or exit.
+                attachment.bell.ring_directly();
             }
             attachment.environment.borrow_mut().flush();
         }
     });
-    // A panic of one connection ended that connection; another one must not unwind into C.
+    // A connection's panic has already ended that connection; any other must not unwind into C.
     drop(read);
 }
 
 unsafe extern "C" fn before_sleep(handle: *mut c_void) {
     // SAFETY: libuv passes the handle on its loop's thread.
     let watch = unsafe { Watch::of(handle) };
-    // A panic must not unwind into C; at worst the loop sleeps.
+    // A panic must not unwind into C; at worst the loop sleeps without polling.
     drop(catch_unwind(AssertUnwindSafe(|| poll_before_sleep(watch))));
 }
 
 fn poll_before_sleep(watch: &mut Watch) {
-    // SAFETY: the loop is alive, it calls.
+    // SAFETY: the loop is alive: this is its callback.
     let (timeout, descriptor) = unsafe {
         let Libuv {
             backend_timeout,
@@ -250,7 +249,7 @@ fn poll_before_sleep(watch: &mut Watch) {
             backend_fd(watch.event_loop),
         )
     };
-    // Zero: it has something to do.
+    // Zero: the loop has work to do.
     if timeout != 0
         && let Some(limit) = watch.busy.before_sleep(Instant::now())
     {
@@ -269,31 +268,31 @@ fn poll_before_sleep(watch: &mut Watch) {
     }
 }
 
-/// Returns once `descriptor` is readable, or after `limit`; returns whether it is. The core is yielded to
-/// whoever else wants it.
+/// Busy polls `descriptor` for up to `limit`; returns whether it became readable. Yields the core to other
+/// threads meanwhile.
 fn poll(descriptor: c_int, limit: Duration) -> bool {
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut entry = libc::pollfd {
         fd: descriptor,
         events: libc::POLLIN,
         revents: 0,
     };
     loop {
-        // SAFETY: one valid entry, which is not waited for.
+        // SAFETY: one valid entry, and the call does not block.
         if unsafe { libc::poll(&mut entry, 1, 0) } != 0 {
             return true;
         }
-        if begun.elapsed() >= limit {
+        if start.elapsed() >= limit {
             return false;
         }
-        // SAFETY: has no preconditions.
+        // SAFETY: no preconditions.
         unsafe { libc::sched_yield() };
     }
 }
 
 unsafe extern "C" fn stop(_cleanup: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
     let ended = catch_unwind(|| {
-        // SAFETY: `data` is what `wait` passed, and nothing else ends it.
+        // SAFETY: `install` passed `data`, and nothing else ends it.
         unsafe { Watch::end(data.cast()) };
     });
     drop(ended);
@@ -301,7 +300,7 @@ unsafe extern "C" fn stop(_cleanup: sys::napi_async_cleanup_hook_handle, data: *
 
 unsafe extern "C" fn closed(handle: *mut c_void) {
     let freed = catch_unwind(|| {
-        // SAFETY: libuv is done with this handle; behind the last one nothing refers to the watch.
+        // SAFETY: libuv is done with this handle; after the last one nothing refers to the watch.
         unsafe {
             let watch: *mut Watch = Watch::of(handle);
             (*watch).live -= 1;

@@ -1,8 +1,8 @@
-//! The hot calls: raw Node-API callbacks on handles and typed arrays that answer with a number.
+//! The hot calls: raw Node-API callbacks that take handles and typed arrays and return a number.
 //!
-//! A `#[napi]` function costs several times as much as the work of a small read or write, so these
-//! few are written against the C interface. Each is wrapped by [`enter`], which finds the
-//! environment's attachment, catches panics and turns errors into negative answers.
+//! A `#[napi]` function costs several times as much as a small read or write itself, so these few are
+//! written against the C interface. Each is wrapped by [`enter`], which finds the environment's
+//! attachment, catches panics and turns errors into negative return values.
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,10 +22,10 @@ use crate::number;
 use crate::record::{self, WORDS};
 use crate::wake::Hold;
 
-/// Most arguments a hot call takes.
+/// Maximum number of arguments of a hot call.
 const ARGUMENTS_MAX: usize = 3;
 
-/// Name and callback of every hot call.
+/// Names and callbacks of the hot calls.
 pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"drain", drain),
     (c"open", open),
@@ -54,7 +54,7 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"hold", hold),
 ];
 
-/// The names of the hot calls, in the order of the table.
+/// Returns the names of the hot calls, in the order of the table.
 pub(crate) fn names() -> impl Iterator<Item = String> {
     CALLS
         .iter()
@@ -63,8 +63,8 @@ pub(crate) fn names() -> impl Iterator<Item = String> {
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
-/// A call's answer: a number, or an error code.
-type Answer = Result<i32, ErrorCode>;
+/// A number, or an error code.
+type CallResult = Result<i32, ErrorCode>;
 
 /// The arguments of one call, valid while it runs.
 struct Call<'a> {
@@ -73,8 +73,8 @@ struct Call<'a> {
     attachment: &'a Attachment,
 }
 
-/// Registers the hot calls on `target`. They keep `attachment` until the environment ends, through
-/// the thread's own reference.
+/// Registers the hot calls on `target`; returns whether it did. They use `attachment` until the environment
+/// ends, kept alive by the thread's reference.
 pub(crate) fn register(
     env: sys::napi_env,
     target: sys::napi_value,
@@ -103,17 +103,17 @@ pub(crate) fn register(
 /// Runs `body` with the call's arguments.
 ///
 /// # Safety
-/// `env` and `info` are those of a running callback that [`register`] made.
+/// `env` and `info` are those of a running callback created by [`register`].
 unsafe fn enter(
     env: sys::napi_env,
     info: sys::napi_callback_info,
-    body: impl FnOnce(&Call<'_>) -> Answer,
+    body: impl FnOnce(&Call<'_>) -> CallResult,
 ) -> sys::napi_value {
     let mut arguments = [ptr::null_mut(); ARGUMENTS_MAX];
     let mut count = ARGUMENTS_MAX;
     let mut data = ptr::null_mut();
-    // SAFETY: the caller vouches for `env` and `info`; `arguments` has room for `count` values.
-    let found = unsafe {
+    // SAFETY: the caller guarantees `env` and `info`; `arguments` has room for `count` values.
+    let status = unsafe {
         sys::napi_get_cb_info(
             env,
             info,
@@ -123,8 +123,8 @@ unsafe fn enter(
             &mut data,
         )
     };
-    let answer = if found == sys::Status::napi_ok {
-        // SAFETY: `data` is what `register` passed, which outlives every callback.
+    let result = if status == sys::Status::napi_ok {
+        // SAFETY: `register` passed `data`, which outlives every callback.
         let attachment = unsafe { &*data.cast::<Attachment>() };
         let call = Call {
             env,
@@ -138,7 +138,11 @@ unsafe fn enter(
     let mut value = ptr::null_mut();
     // SAFETY: `env` is live and `value` is written before it is read.
     unsafe {
-        sys::napi_create_int32(env, answer.unwrap_or_else(ErrorCode::answer), &mut value);
+        sys::napi_create_int32(
+            env,
+            result.unwrap_or_else(ErrorCode::return_value),
+            &mut value,
+        );
     }
     value
 }
@@ -150,7 +154,7 @@ impl Call<'_> {
         environment
     }
 
-    /// A whole number of 32 bits: Node-API's own conversion would wrap any other round.
+    /// Returns a whole 32-bit number; Node-API's own conversion would wrap any other.
     fn number(&self, index: usize) -> Result<u32, ErrorCode> {
         let mut number = 0.0;
         // SAFETY: `env` is live; a missing argument is `undefined` and fails the conversion.
@@ -175,8 +179,8 @@ impl Call<'_> {
         }
     }
 
-    /// Where the elements of a typed array of the kind that `T` stands for lie, and how many there are;
-    /// none if it is detached.
+    /// Returns the address and number of the elements of a typed array of `T`; no elements if it is
+    /// detached.
     fn place<T: Element>(&self, index: usize) -> Result<Place<T>, ErrorCode> {
         let mut kind = 0;
         let mut length = 0;
@@ -211,14 +215,14 @@ impl Call<'_> {
     reason = "the memory is JavaScript's, not the call's"
 )]
 impl Call<'_> {
-    /// The elements of a typed array, which is the only one that the call takes.
+    /// Returns the elements of a typed array, which must be the call's only one.
     fn elements<T: Element>(&self, index: usize) -> Result<&mut [T], ErrorCode> {
         let place = self.place::<T>(index)?;
-        // SAFETY: no other slice of the call is made.
+        // SAFETY: the call makes no other slice.
         Ok(unsafe { place.slice() })
     }
 
-    /// Two typed arrays that do not overlap.
+    /// Returns the elements of two typed arrays that do not overlap.
     fn distinct<T: Element, U: Element>(
         &self,
         first: usize,
@@ -227,7 +231,7 @@ impl Call<'_> {
         let (one, other) = (self.place::<T>(first)?, self.place::<U>(second)?);
         let (a, b) = (one.addresses(), other.addresses());
         if a.is_empty() || b.is_empty() || a.end <= b.start || b.end <= a.start {
-            // SAFETY: they lie apart, and the call makes no other slice.
+            // SAFETY: they do not overlap, and the call makes no other slice.
             Ok(unsafe { (one.slice(), other.slice()) })
         } else {
             misuse()
@@ -248,18 +252,18 @@ impl<T> Place<T> {
     }
 
     /// # Safety
-    /// It is used within the call whose argument it is, and the call makes no other slice of this memory.
+    /// The slice is used only within the call whose argument it is, which makes no other slice of this memory.
     unsafe fn slice<'a>(self) -> &'a mut [T] {
         if self.length == 0 {
             return &mut [];
         }
-        // SAFETY: Node-API vouches for the memory and its alignment while the call runs, in which no
-        // JavaScript does; every bit pattern is a valid element. The caller vouches for the rest.
+        // SAFETY: Node-API guarantees the memory and its alignment during the call, in which no JavaScript
+        // runs; every bit pattern is a valid element. The caller guarantees the rest.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.length) }
     }
 }
 
-/// An element of a typed array that a hot call takes.
+/// An element type of a typed array argument.
 trait Element: Copy {
     const KIND: sys::napi_typedarray_type;
 }
@@ -288,7 +292,8 @@ fn misuse<T>() -> Result<T, ErrorCode> {
     Err(ErrorCode::ERR_INVALID_PARAMETERS)
 }
 
-/// A count as an answer; every buffer is far smaller than 2 GiB, or its tail is left for later.
+/// Converts a count to a return value. Every buffer is far smaller than 2 GiB, or its tail is left for the
+/// next call.
 fn count(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
@@ -386,7 +391,7 @@ hot!(submit, call => {
         };
         row[1] = match environment.submit(row[0] as u32, bytes, end) {
             Ok(credit) => credit,
-            Err(error) => ErrorCode::from(error).answer(),
+            Err(error) => ErrorCode::from(error).return_value(),
         };
     }
     Ok(0)
@@ -397,7 +402,7 @@ hot!(flush, call => {
     Ok(0)
 });
 
-/// A state as an answer.
+/// Converts a state to a return value.
 fn state(state: State) -> i32 {
     i32::from(state as u8)
 }
@@ -462,8 +467,8 @@ hot!(feed_reset, call => {
 });
 
 hot!(
-    /// Answers the number of bytes; the orders go into the second array: flags, the code of a reset,
-    /// bytes that nobody has read.
+    /// Returns the number of bytes; the orders go into the second array: flags, the reset code, and the
+    /// unread bytes held.
     take, call => {
     let (into, orders) = call.distinct::<u8, u32>(1, 2)?;
     let [flags, code, held] = orders else { return misuse() };
@@ -513,7 +518,7 @@ hot!(measure, call => {
 });
 
 hot!(
-    /// A bit a level: 1 error, 2 warn, 4 info, 8 debug.
+    /// One bit per level: 1 error, 2 warn, 4 info, 8 debug.
     listen_to, call => {
     call.environment().hub().listen_to(call.number(0)?);
     Ok(0)

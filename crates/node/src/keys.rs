@@ -19,18 +19,18 @@ pub(crate) fn invalid(reason: impl ToString) -> Failure {
     failure(ErrorCode::ERR_INVALID_PARAMETERS, reason)
 }
 
-/// What a private key says about itself.
+/// Type and public half of a private key.
 #[napi(object)]
 pub struct KeyDescription {
     /// `ed25519`, `secp256k1`, `rsa` or `ecdsa`.
     pub r#type: String,
-    /// Base58btc text of the peer id.
+    /// Peer id in base58btc.
     pub peer_id: String,
-    /// libp2p protobuf of the public key.
+    /// Public key as libp2p protobuf.
     pub public_key: Uint8Array,
 }
 
-/// A new private key as libp2p protobuf.
+/// Generates a private key, as libp2p protobuf.
 #[napi(catch_unwind)]
 pub fn generate_key(kind: String) -> Result<Uint8Array, Failure> {
     let key_type = match kind.as_str() {
@@ -40,7 +40,7 @@ pub fn generate_key(kind: String) -> Result<Uint8Array, Failure> {
         "ecdsa" => KeyType::Ecdsa,
         _ => {
             return Err(invalid(
-                "key type is none of ed25519, secp256k1, rsa, ecdsa",
+                "key type is not one of ed25519, secp256k1, rsa, ecdsa",
             ));
         }
     };
@@ -49,7 +49,7 @@ pub fn generate_key(kind: String) -> Result<Uint8Array, Failure> {
     Ok(keypair.to_protobuf().to_vec().into())
 }
 
-/// Type, peer id and public key of a private key.
+/// Returns the type, peer id and public key of a private key.
 #[napi(catch_unwind)]
 pub fn describe_key(private_key: Uint8Array) -> Result<KeyDescription, Failure> {
     let keypair = Keypair::from_protobuf(&private_key).map_err(invalid)?;
@@ -66,7 +66,7 @@ pub fn describe_key(private_key: Uint8Array) -> Result<KeyDescription, Failure> 
     })
 }
 
-/// A signature over `message`.
+/// Signs `message`.
 #[napi(catch_unwind)]
 pub fn sign(private_key: Uint8Array, message: Uint8Array) -> Result<Uint8Array, Failure> {
     let keypair = Keypair::from_protobuf(&private_key).map_err(invalid)?;
@@ -76,7 +76,7 @@ pub fn sign(private_key: Uint8Array, message: Uint8Array) -> Result<Uint8Array, 
     Ok(signature.into())
 }
 
-/// The number of a protocol name, 1 or more and the same for the environment's whole life.
+/// Returns the number of a protocol name, 1 or more, stable until [`forget_protocol`].
 #[napi(catch_unwind)]
 pub fn intern_protocol(attachment: f64, name: String) -> Result<u32, Failure> {
     let protocol = ProtocolId::new(&name).map_err(invalid)?;
@@ -88,23 +88,23 @@ pub fn intern_protocol(attachment: f64, name: String) -> Result<u32, Failure> {
     })
 }
 
-/// JavaScript has no use for the number of a protocol any more. It names another one later.
+/// Releases the number of a protocol, which is later reused for another name.
 #[napi(catch_unwind)]
 pub fn forget_protocol(attachment: f64, protocol: f64) -> Result<(), Failure> {
     attached(attachment)?.names.forget(whole(protocol)?);
     Ok(())
 }
 
-/// The protocol that was proposed on an inbound stream and is not in the table.
+/// Returns the protocol proposed on an inbound stream that is not in the table.
 #[napi(catch_unwind)]
 pub fn queried_protocol(attachment: f64, stream: f64) -> Result<String, Failure> {
     let (attachment, stream) = (attached(attachment)?, whole(stream)?);
-    let asked = attachment.environment.borrow().queried_protocol(stream);
-    let name = asked.map_err(|error| failure(error.into(), error))?;
+    let queried = attachment.environment.borrow().queried_protocol(stream);
+    let name = queried.map_err(|error| failure(error.into(), error))?;
     Ok(name.as_str().to_owned())
 }
 
-/// The name of a protocol's number.
+/// Returns the name of a protocol by its number.
 #[napi(catch_unwind)]
 pub fn protocol_name(attachment: f64, protocol: f64) -> Result<String, Failure> {
     let protocol = whole(protocol)?;

@@ -1,8 +1,8 @@
-//! The Node-API addon: JavaScript's calls into the runtime, and its facts back.
+//! The Node-API addon: JavaScript's calls into the runtime, and the runtime's records back.
 //!
-//! No decision about networking is taken here. `hot` has the calls that run per read and write,
-//! [`native_node`] the commands, `record` the layout of facts, `wake` the doorbell, [`tables`]
-//! the numbers of both sides; the contract is in `docs/boundary.md`.
+//! It makes no networking decisions. `hot` has the calls that run per read and write,
+//! [`native_node`] the commands, `record` the layout of records, `wake` the doorbell, [`tables`]
+//! the constants shared with TypeScript; the contract is in `docs/boundary.md`.
 
 mod attachment;
 #[cfg(target_os = "linux")]
@@ -33,8 +33,8 @@ use crate::keys::{Failure, failure};
 use crate::number::whole;
 use crate::wake::{Bell, at_teardown};
 
-/// Makes a hub in the environment and returns its hot calls; `ring` asks for a drain. Other calls of the
-/// addon take the number that the hot calls have as `attachment`.
+/// Creates a hub in the environment and returns its hot calls; `ring` requests a drain. The addon's other
+/// calls take the number in the hot calls' `attachment` property.
 #[napi(ts_return_type = "HotCalls", catch_unwind)]
 pub fn attach<'env>(env: &'env Env, ring: Function<'env, (), ()>) -> Result<Object<'env>, Failure> {
     let refused = |reason: &str| failure(ErrorCode::ERR_INTERNAL, reason);
@@ -53,13 +53,13 @@ pub fn attach<'env>(env: &'env Env, ring: Function<'env, (), ()>) -> Result<Obje
     Ok(calls)
 }
 
-/// The attachment of that number.
+/// Returns the attachment with that number.
 pub(crate) fn attached(id: f64) -> Result<Rc<Attachment>, Failure> {
     Attachment::of(whole(id)?).ok_or_else(|| failure(ErrorCode::ERR_STATE, "not attached"))
 }
 
-/// Has the environment's event loop, which must be libuv's own, wait for the sockets of connections with
-/// little traffic, and call `ring` for them. Where it cannot, every socket stays with the I/O threads.
+/// Has the environment's event loop, which must be libuv's, poll the sockets of connections with little
+/// traffic and call `ring` for them. If it cannot, every socket stays on the I/O threads.
 #[napi(catch_unwind)]
 pub fn enable_loop_polling(
     env: &Env,

@@ -24,52 +24,52 @@ use crate::options::{DialEntry, DialOptions, NodeOptions, security};
 pub struct HandlerEntry {
     /// Its number.
     pub protocol: f64,
-    /// Inbound streams of it at a time, per connection.
+    /// Maximum concurrent inbound streams of it per connection.
     pub inbound_max: f64,
 }
 
-/// An attempt of a dial that failed.
+/// A failed attempt of a dial.
 #[napi(object)]
 pub struct AttemptResult {
-    /// Which entry of the dial.
+    /// Index of the dial's entry.
     pub index: u32,
     /// `dial`, `security` or `muxer`.
     pub stage: String,
     /// An error code.
     pub code: u32,
-    /// Why, in one clause.
+    /// Reason, as one clause.
     pub detail: String,
-    /// How long it took.
+    /// Duration.
     pub elapsed_ms: f64,
 }
 
-/// An attempt of a dial under way.
+/// A dial attempt in progress.
 #[napi(object)]
 pub struct AttemptProgress {
-    /// Which entry of the dial.
+    /// Index of the dial's entry.
     pub index: u32,
     /// `dial`, `security` or `muxer`.
     pub stage: String,
-    /// How long it has taken so far.
+    /// Time since it started.
     pub elapsed_ms: f64,
 }
 
-/// What has become of a dial's attempts.
+/// Progress of a dial's attempts.
 #[napi(object)]
 pub struct AttemptsResult {
-    /// Those that failed and were not taken before.
+    /// Failed attempts not yet taken.
     pub failed: Vec<AttemptResult>,
-    /// Those under way.
+    /// Attempts in progress.
     pub under_way: Vec<AttemptProgress>,
 }
 
-/// How a command ended; a code of 0 is success.
+/// Result of a command; a code of 0 is success.
 #[napi(object)]
 #[derive(Default)]
 pub struct CommandResult {
     /// An error code, or 0.
     pub code: u32,
-    /// Why, in one clause.
+    /// Reason, as one clause.
     pub detail: Option<String>,
     /// The listener that was bound.
     pub listener: Option<u32>,
@@ -77,21 +77,21 @@ pub struct CommandResult {
     pub addresses: Option<Vec<String>>,
     /// The connection that was made.
     pub connection: Option<u32>,
-    /// The attempts of a dial that failed and were not taken before.
+    /// Failed attempts of a dial not yet taken.
     pub attempts: Option<Vec<AttemptResult>>,
 }
 
-/// What does not change about a connection. It stays with the connection, so it is made of what
-/// takes little memory there: texts and small integers.
+/// Immutable facts about a connection. JavaScript retains them with the connection, so they consist of
+/// types that take little memory there: strings and small integers.
 #[napi(object)]
 pub struct ConnectionFacts {
     /// The authenticated remote.
     pub remote_peer: String,
-    /// Its public key as libp2p protobuf, a character for each byte: a typed array takes eight times that.
+    /// Its public key as libp2p protobuf, one character per byte: a typed array takes eight times the memory.
     pub remote_public_key: String,
-    /// Where it is.
+    /// Address of the remote.
     pub remote_address: String,
-    /// Where we are.
+    /// Local address.
     pub local_address: String,
     /// 1 inbound, 2 outbound.
     pub direction: u32,
@@ -99,19 +99,19 @@ pub struct ConnectionFacts {
     pub security: String,
     /// The muxer.
     pub muxer: String,
-    /// What runs it here: `yamux` or `yamux-crate`.
+    /// Its local implementation: `yamux` or `yamux-crate`.
     pub muxer_engine: String,
-    /// The muxer came with the security handshake.
+    /// Whether the muxer was negotiated within the security handshake.
     pub early_muxer: bool,
-    /// Microseconds that connecting the transport took.
+    /// Microseconds spent connecting the transport.
     pub dial_us: u32,
-    /// Microseconds that negotiating and establishing security took.
+    /// Microseconds spent negotiating and establishing security.
     pub security_us: u32,
-    /// Microseconds that negotiating the muxer took.
+    /// Microseconds spent negotiating the muxer.
     pub muxer_us: u32,
 }
 
-/// One node. Methods that take a request id complete by a record and a result.
+/// A node. Methods that take a request id complete with a record, and a result to take.
 #[napi]
 pub struct NativeNode {
     node: Arc<Node>,
@@ -122,7 +122,7 @@ pub struct NativeNode {
 
 #[napi]
 impl NativeNode {
-    /// Starts a node in the present environment.
+    /// Starts a node in the current environment.
     #[napi(constructor, catch_unwind)]
     pub fn new(options: NodeOptions) -> Result<Self, Failure> {
         let attachment = attached(options.attachment)?;
@@ -139,25 +139,25 @@ impl NativeNode {
         })
     }
 
-    /// Its number in `connectionOpened` records.
+    /// Returns its number in `connectionOpened` records.
     #[napi(getter, catch_unwind)]
     pub fn id(&self) -> u32 {
         self.node.id()
     }
 
-    /// Base58btc text of its peer id.
+    /// Returns its peer id in base58btc.
     #[napi(getter, catch_unwind)]
     pub fn peer_id(&self) -> String {
         self.node.identity().peer_id().to_string()
     }
 
-    /// libp2p protobuf of its public key.
+    /// Returns its public key as libp2p protobuf.
     #[napi(getter, catch_unwind)]
     pub fn public_key(&self) -> Uint8Array {
         self.node.identity().keypair().public().to_protobuf().into()
     }
 
-    /// Replaces the table of protocols served here; `ask` about those that are not in it.
+    /// Replaces the table of protocols served; with `ask`, JavaScript is queried about any other.
     #[napi(catch_unwind)]
     pub fn set_handlers(&self, entries: Vec<HandlerEntry>, ask: bool) -> Result<(), Failure> {
         let mut table = ProtocolTable::default();
@@ -177,7 +177,7 @@ impl NativeNode {
         Ok(())
     }
 
-    /// Hands every inbound stream over without negotiation, or no longer.
+    /// Sets whether every inbound stream is passed on without negotiation.
     #[napi(catch_unwind)]
     pub fn set_raw(&self, on: bool) {
         self.node.handlers().set_raw(on);
@@ -190,7 +190,7 @@ impl NativeNode {
         Ok(())
     }
 
-    /// Ends a listener.
+    /// Closes a listener.
     #[napi(catch_unwind)]
     pub fn unlisten(&self, request: f64, listener: f64) -> Result<(), Failure> {
         self.node.unlisten(whole(request)?, whole(listener)?);
@@ -235,13 +235,13 @@ impl NativeNode {
         Ok(())
     }
 
-    /// What has become of a dial's attempts, until its result is taken.
+    /// Returns the progress of a dial's attempts, until its result is taken.
     #[napi(catch_unwind)]
     pub fn take_attempts(&self, request: f64) -> Result<AttemptsResult, Failure> {
         let request = whole(request)?;
         let environment = self.attachment.environment.borrow();
         let reported = environment.attempts(request).map(Arc::clone);
-        // JavaScript may ask before it has drained the record that tells of the first failure.
+        // JavaScript may call this before it has drained the record of the first failure.
         let attempts = reported.or_else(|| self.node.attempts(request));
         let so_far = attempts.map_or_else(AttemptsSoFar::default, |attempts| attempts.take());
         Ok(AttemptsResult {
@@ -250,14 +250,14 @@ impl NativeNode {
         })
     }
 
-    /// Gives up on a command.
+    /// Cancels a command.
     #[napi(catch_unwind)]
     pub fn cancel(&self, request: f64) -> Result<(), Failure> {
         self.node.cancel(whole(request)?);
         Ok(())
     }
 
-    /// What does not change about a connection.
+    /// Returns the immutable facts about a connection.
     #[napi(catch_unwind)]
     pub fn connection(&self, handle: f64) -> Result<ConnectionFacts, Failure> {
         let handle = whole(handle)?;
@@ -285,7 +285,7 @@ impl NativeNode {
         })
     }
 
-    /// How a completed command ended; once.
+    /// Takes the result of a completed command; it can be taken once.
     #[napi(catch_unwind)]
     pub fn take_result(&self, request: f64) -> Result<CommandResult, Failure> {
         let request = whole(request)?;
@@ -301,20 +301,20 @@ impl NativeNode {
         Ok(result(outcome))
     }
 
-    /// From here on nothing new is taken in: neither connections nor inbound streams.
+    /// Stops accepting: new connections and inbound streams are refused.
     #[napi(catch_unwind)]
     pub fn stop_accepting(&self) {
         self.node.stop_accepting();
     }
 
-    /// Waits until what was written is sent.
+    /// Completes when all written bytes and ends of streams have been sent.
     #[napi(catch_unwind)]
     pub fn drain(&self, request: f64, timeout_ms: f64) -> Result<(), Failure> {
         self.node.drain(whole(request)?, milliseconds(timeout_ms)?);
         Ok(())
     }
 
-    /// Ends every connection, at once where no time is left; its completion stops the threads.
+    /// Closes every connection, immediately once the timeout is over; its completion stops the threads.
     #[napi(catch_unwind)]
     pub fn close(&self, request: f64, timeout_ms: f64) -> Result<(), Failure> {
         let (request, timeout) = (whole(request)?, milliseconds(timeout_ms)?);
@@ -336,7 +336,7 @@ fn planned_attempt(entry: &DialEntry) -> Result<PlannedAttempt, Failure> {
     })
 }
 
-/// `bytes` as the characters of these numbers.
+/// Maps each byte to the character with that code point.
 fn characters(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
@@ -381,8 +381,8 @@ fn failed(error: &CommandError) -> CommandResult {
     }
 }
 
-/// A place in what JavaScript gave, whose arrays have less than 2^32 entries.
-fn place(index: usize) -> u32 {
+/// Converts an index into a JavaScript array, which has less than 2^32 elements.
+fn index_word(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
@@ -397,7 +397,7 @@ fn stage_name(stage: Stage) -> String {
 
 fn progress(attempt: &AttemptUnderWay) -> AttemptProgress {
     AttemptProgress {
-        index: place(attempt.index),
+        index: index_word(attempt.index),
         stage: stage_name(attempt.stage),
         elapsed_ms: in_milliseconds(attempt.elapsed),
     }
@@ -405,7 +405,7 @@ fn progress(attempt: &AttemptUnderWay) -> AttemptProgress {
 
 fn attempt(attempt: &Attempt) -> AttemptResult {
     AttemptResult {
-        index: place(attempt.index),
+        index: index_word(attempt.index),
         stage: stage_name(attempt.stage),
         code: ErrorCode::from(&attempt.error).word(),
         detail: causes(&attempt.error),

@@ -1,14 +1,14 @@
-//! Numbers of JavaScript's, checked where they cross. It has one kind of them, with fractions, NaN and infinities;
-//! what Node-API converts to an integer is cut off and wrapped round without a word.
+//! Validation of JavaScript numbers. These include fractions, NaN and infinities, which Node-API's conversion
+//! to integers silently truncates and wraps.
 
 use std::time::Duration;
 
 use crate::keys::{Failure, invalid};
 
-/// The longest time that is taken as it is: what timers of JavaScript take, some 25 days. Longer ones are as good.
+/// Upper bound of a time, to which longer ones are clamped: the maximum of JavaScript timers, some 25 days.
 const TIME_MAX_MS: f64 = 2_147_483_647.0;
 
-/// Whether `value` is a whole number of 32 bits, and which.
+/// Returns `value` as an integer if it is a whole 32-bit number.
 pub(crate) fn exact(value: f64) -> Option<u32> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -19,7 +19,7 @@ pub(crate) fn exact(value: f64) -> Option<u32> {
     (f64::from(number) == value).then_some(number)
 }
 
-/// A whole number of 32 bits.
+/// Converts a whole 32-bit number; fails for any other.
 pub(crate) fn whole(value: f64) -> Result<u32, Failure> {
     exact(value).ok_or_else(|| {
         invalid(format!(
@@ -28,7 +28,7 @@ pub(crate) fn whole(value: f64) -> Result<u32, Failure> {
     })
 }
 
-/// A time from now on, infinity included.
+/// Converts a non-negative time in milliseconds, which may be infinite.
 pub(crate) fn milliseconds(value: f64) -> Result<Duration, Failure> {
     if value.is_nan() || value < 0.0 {
         return Err(invalid(format!(

@@ -1,4 +1,4 @@
-//! JavaScript's options into the runtime's.
+//! Conversion of JavaScript's options to the runtime's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,96 +11,96 @@ use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
 
-/// Bounds; those not given have the runtime's defaults.
+/// Limits; each defaults to the runtime's.
 #[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct NodeLimits {
-    /// From the socket to a muxed connection.
+    /// Time from the socket to a muxed connection.
     pub upgrade_timeout_ms: Option<f64>,
-    /// From a stream's first byte to its negotiated protocol.
+    /// Time from a stream's first byte to its negotiated protocol.
     pub stream_negotiation_timeout_ms: Option<f64>,
-    /// Connections, those under way included.
+    /// Connections, including those being established.
     pub connections_max: Option<f64>,
-    /// Inbound connections that are still being upgraded, or not told of.
+    /// Inbound connections that are being upgraded or not yet reported.
     pub pending_inbound_max: Option<f64>,
     /// The same per remote host.
     pub pending_inbound_per_host_max: Option<f64>,
-    /// Inbound streams not taken yet, per connection.
+    /// Inbound streams not yet accepted, per connection.
     pub accept_backlog: Option<f64>,
     /// Open inbound streams per connection.
     pub inbound_streams_max: Option<f64>,
     /// Open outbound streams per connection.
     pub outbound_streams_max: Option<f64>,
-    /// Ceiling of a stream's receive window.
+    /// Maximum receive window of a stream.
     pub window_max_bytes: Option<f64>,
-    /// What receive windows of the process may grow by.
+    /// Total growth of the process's receive windows.
     pub window_memory_bytes: Option<f64>,
-    /// Received bytes that a connection may hold.
+    /// Received bytes that a connection may buffer.
     pub connection_memory_bytes: Option<f64>,
-    /// Silence after which a connection is pinged.
+    /// Idle time after which a connection is pinged.
     pub keepalive_interval_ms: Option<f64>,
-    /// How long the answer may take.
+    /// Maximum time until the ping is answered.
     pub keepalive_timeout_ms: Option<f64>,
-    /// How long a socket may refuse our bytes.
+    /// Maximum time without progress while a socket has bytes to write.
     pub write_stall_timeout_ms: Option<f64>,
 }
 
-/// How a node is made.
+/// Options of a node.
 #[napi(object, object_to_js = false)]
 pub struct NodeOptions {
-    /// Whose it is: the number that `attach` gave.
+    /// The number in the `attachment` property of the object that `attach` returned.
     pub attachment: f64,
-    /// libp2p protobuf of its private key.
+    /// Private key as libp2p protobuf.
     pub private_key: Uint8Array,
-    /// `tls`, `noise`, in order of preference; both if not given.
+    /// `tls`, `noise`, in order of preference. Defaults to both.
     pub security: Option<Vec<String>>,
-    /// `yamux` or `yamux-crate`; the former if not given.
+    /// `yamux` or `yamux-crate`. Defaults to the former.
     pub muxers: Option<Vec<String>>,
-    /// I/O threads.
+    /// Number of I/O threads.
     pub io_threads: Option<f64>,
-    /// Microseconds for which the event loop may poll behind an event of a connection, up to 1,000.
+    /// Microseconds for which the event loop may poll after an event of a connection, up to 1,000.
     pub busy_poll_us: Option<f64>,
-    /// Bounds.
+    /// Limits.
     pub limits: Option<NodeLimits>,
 }
 
 /// One attempt of a dial.
 #[napi(object, object_to_js = false)]
 pub struct DialEntry {
-    /// Its address.
+    /// Remote address.
     pub address: String,
-    /// From the start of the dial to that of the attempt.
+    /// Time from the start of the dial to that of the attempt.
     pub delay_ms: f64,
-    /// For the attempt, its upgrade included.
+    /// Timeout of the attempt, including its upgrade.
     pub timeout_ms: f64,
 }
 
-/// How to dial.
+/// Options of a dial.
 #[napi(object, object_to_js = false)]
 pub struct DialOptions {
-    /// Who must answer.
+    /// Peer id that the remote must have.
     pub peer: Option<String>,
-    /// Attempts at a time.
+    /// Maximum concurrent attempts.
     pub parallel: f64,
-    /// Restricts the security offered.
+    /// Security protocols to offer, if not all of the node's.
     pub security: Option<Vec<String>>,
 }
 
-/// Security protocols in the order in which a node prefers them.
+/// Security protocols in a node's default order of preference.
 const SECURITIES_DEFAULT: [Security; 2] = [Security::Tls, Security::Noise];
 
-/// I/O threads beyond which a node gains nothing.
+/// Maximum number of I/O threads; a node gains nothing from more.
 const IO_THREADS_MAX: u32 = 64;
 
-/// No timer is shorter: none is late for it.
+/// The shortest timer, so that polling delays none.
 const BUSY_POLL_US_MAX: u32 = 1_000;
 
-/// A security protocol by its option's name.
+/// Parses a security protocol's option name.
 pub(crate) fn security(name: &str) -> Result<Security, Failure> {
     match name {
         "tls" => Ok(Security::Tls),
         "noise" => Ok(Security::Noise),
-        _ => Err(invalid("security is none of tls, noise")),
+        _ => Err(invalid("security is not one of tls, noise")),
     }
 }
 
@@ -140,15 +140,15 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
     }
 }
 
-/// The one muxer that is offered: all there are have the same name on the wire.
+/// Parses the muxer, of which only one can be offered: all have the same name on the wire.
 fn muxer(names: &[String]) -> Result<Muxer, Failure> {
     let [name] = names else {
-        return Err(invalid("muxers does not name one of yamux, yamux-crate"));
+        return Err(invalid("muxers is not exactly one of yamux, yamux-crate"));
     };
     [Muxer::Yamux, Muxer::YamuxCrate]
         .into_iter()
         .find(|muxer| muxer.name() == name)
-        .ok_or_else(|| invalid("muxers is none of yamux, yamux-crate"))
+        .ok_or_else(|| invalid("muxers is not one of yamux, yamux-crate"))
 }
 
 fn busy_poll(micros: Option<f64>) -> Result<Duration, Failure> {
@@ -159,7 +159,7 @@ fn busy_poll(micros: Option<f64>) -> Result<Duration, Failure> {
     }
 }
 
-/// A bound as its option gives it, a number of JavaScript.
+/// A limit that crosses as a JavaScript number.
 trait Bound: Sized {
     fn from_number(number: f64) -> Result<Self, Failure>;
 
@@ -168,7 +168,7 @@ trait Bound: Sized {
 
 impl Bound for Duration {
     fn from_number(number: f64) -> Result<Self, Failure> {
-        // Up to 24 days, the longest time of JavaScript's own timers.
+        // At most 24 days, the maximum of JavaScript timers.
         if number > 0.0 && number <= f64::from(i32::MAX) {
             milliseconds(number)
         } else {
@@ -206,7 +206,7 @@ impl Bound for usize {
     }
 }
 
-/// Both directions between options and the fields of [`Limits`].
+/// Maps options to the fields of [`Limits`], and the defaults of these back to options.
 macro_rules! limits {
     ($($option:ident: $field:ident,)*) => {
         fn limits(given: &NodeLimits) -> Result<Limits, Failure> {
@@ -218,7 +218,7 @@ macro_rules! limits {
             })
         }
 
-        /// The name and the default of every option.
+        /// Returns the name and default of every option.
         pub(crate) fn default_limits() -> Vec<(&'static str, f64)> {
             let default = Limits::default();
             vec![$((stringify!($option), default.$field.number())),*]

@@ -1,16 +1,16 @@
-//! Facts as four words each, and the other numbers that hot calls take and return. `ts/native/record.ts` has the same
-//! numbers; a test compares them through [`crate::tables`].
+//! Records as four words each, and the other constants of the hot calls. `ts/native/record.ts` has the same
+//! constants; a test compares them through [`crate::tables`].
 
 use ferroswarm_runtime::{ConnectionFault, EndReport, Record, Taken};
 
 use crate::error_code::ErrorCode;
 use crate::tables::numbers;
 
-/// Words of one record: kind and flags, handle, two arguments.
+/// Words per record: kind and flags, handle, two arguments.
 pub(crate) const WORDS: usize = 4;
 
 numbers! {
-    /// The low byte of word 0.
+    /// Record kinds: the low byte of word 0.
     KINDS:
     STREAM_OPENED = 1,
     STREAM_NEGOTIATED = 2,
@@ -31,30 +31,30 @@ numbers! {
 }
 
 numbers! {
-    /// Flags, above the low byte of word 0. A bit means one thing for each kind.
+    /// Flags, above the low byte of word 0. The meaning of a bit depends on the kind.
     FLAGS:
-    /// The remote did it.
+    /// Caused by the remote.
     FLAG_REMOTE = 1,
     /// The whole connection was lost.
     FLAG_CONNECTION_LOST = 2,
-    /// The keepalive clock ended the connection.
+    /// The keepalive timeout ended the connection.
     FLAG_KEEPALIVE = 4,
-    /// The clock of bytes that the remote does not take ended the connection.
+    /// The write stall timeout ended the connection: the remote took no bytes.
     FLAG_WRITE_STALL = 8,
-    /// The clock of a frame that the remote does not complete ended the connection.
+    /// The frame stall timeout ended the connection: the remote did not complete a frame.
     FLAG_FRAME_STALL = 16,
-    /// Only from JavaScript: the stream failed otherwise than by a reset.
+    /// Only from JavaScript: the stream failed other than by a reset.
     FLAG_FAULT = 4,
-    /// The connection that was lost had been closed by one of its ends, without an error.
+    /// The lost connection had been closed by either side, without an error.
     FLAG_ORDERLY = 8,
-    /// Bytes or an end that were accepted here were not sent.
+    /// Accepted bytes, or an accepted end, were not sent.
     FLAG_UNSENT = 16,
-    /// Bytes that had arrived were not read.
+    /// Received bytes were not read.
     FLAG_UNREAD = 32,
 }
 
 numbers! {
-    /// Orders of a row of `submit`: nothing, the end of the writing half, the end of both halves.
+    /// Orders of a row of `submit`: none, close the write half, close both halves.
     ORDERS:
     ORDER_NONE = 0,
     ORDER_CLOSE_WRITE = 1,
@@ -72,7 +72,7 @@ numbers! {
 }
 
 numbers! {
-    /// Flags of `take`: bytes are left, end-of-stream, stop reading, reset.
+    /// Flags of `take`: more bytes, end-of-stream, stop reading, reset.
     TAKEN:
     TAKEN_MORE = 1,
     TAKEN_END = 2,
@@ -80,7 +80,7 @@ numbers! {
     TAKEN_RESET = 8,
 }
 
-/// [`Taken`] as the flags of [`TAKEN`].
+/// Returns the [`TAKEN`] flags of `taken`.
 pub(crate) fn taken_flags(taken: &Taken) -> u32 {
     flags([
         (taken.more, TAKEN_MORE),
@@ -114,7 +114,7 @@ fn end_words(connection: u32, report: EndReport) -> [u32; WORDS] {
     ]
 }
 
-/// The words of one fact.
+/// Returns the words of one record.
 pub(crate) fn words(record: Record) -> [u32; WORDS] {
     let fault_word = |fault: Option<ErrorCode>| fault.map_or(0, ErrorCode::word);
     match record {

@@ -1,4 +1,4 @@
-//! Secured sessions over bytes that JavaScript moves.
+//! Secured sessions over bytes that JavaScript transports.
 
 use std::sync::Arc;
 
@@ -13,27 +13,27 @@ use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
 use crate::options::security;
 
-/// How a session is made.
+/// Options of a session.
 #[napi(object)]
 pub struct SessionInit {
-    /// libp2p protobuf of our private key.
+    /// Local private key as libp2p protobuf.
     pub private_key: Uint8Array,
     /// `tls`, `noise`, in order of preference.
     pub security: Vec<String>,
-    /// Agree on one of them by multistream-select first.
+    /// Whether to negotiate one of them by multistream-select first.
     pub negotiate: bool,
-    /// Whether we begin.
+    /// Whether this side is the initiator.
     pub initiator: bool,
-    /// Who must be there.
+    /// Peer id that the remote must have.
     pub remote_peer: Option<String>,
 }
 
-/// Who is at the other end of a session.
+/// The remote peer of a session.
 #[napi(object)]
 pub struct SessionFacts {
-    /// Base58btc text of the peer id.
+    /// Peer id in base58btc.
     pub peer_id: String,
-    /// libp2p protobuf of its public key.
+    /// Public key as libp2p protobuf.
     pub public_key: Uint8Array,
     /// The security protocol.
     pub security: String,
@@ -73,7 +73,7 @@ impl NativeSecureSession {
         })
     }
 
-    /// Who is there; nothing until the handshake is complete.
+    /// Returns the remote peer, once the handshake is complete.
     #[napi(catch_unwind)]
     pub fn peer(&self) -> Option<SessionFacts> {
         self.session.peer().map(|peer| SessionFacts {
@@ -83,19 +83,19 @@ impl NativeSecureSession {
         })
     }
 
-    /// The remote said that nothing follows.
+    /// Returns whether the remote has ended its side.
     #[napi(getter, catch_unwind)]
     pub fn has_ended(&self) -> bool {
         self.session.has_ended()
     }
 
-    /// Bytes of a record that is not whole.
+    /// Returns the number of bytes of an incomplete record.
     #[napi(getter, catch_unwind)]
     pub fn partial_bytes(&self) -> u32 {
         u32::try_from(self.session.partial_bytes()).unwrap_or(u32::MAX)
     }
 
-    /// Takes received bytes.
+    /// Processes received bytes.
     #[napi(catch_unwind)]
     pub fn receive(&mut self, bytes: Uint8Array) -> Result<(), Failure> {
         self.session
@@ -109,19 +109,19 @@ impl NativeSecureSession {
         self.session.write(&bytes).map_err(|error| refused(&error))
     }
 
-    /// Says that nothing more will be sent.
+    /// Ends the sending side.
     #[napi(catch_unwind)]
     pub fn close(&mut self) {
         self.session.close();
     }
 
-    /// Everything that is to be sent.
+    /// Takes all bytes to be sent.
     #[napi(catch_unwind)]
     pub fn take_output<'env>(&mut self, env: &'env Env) -> Result<Uint8ArraySlice<'env>, Failure> {
         copied(env, self.session.take_output())
     }
 
-    /// All plaintext that came.
+    /// Takes all received plaintext.
     #[napi(catch_unwind)]
     pub fn take_plaintext<'env>(
         &mut self,
@@ -131,7 +131,8 @@ impl NativeSecureSession {
     }
 }
 
-/// A copy in memory of JavaScript's own: external memory costs more than the copy, and waits for the event loop.
+/// Copies into memory owned by JavaScript: external memory costs more than the copy, and is freed by the event
+/// loop only.
 fn copied<'env>(env: &'env Env, bytes: &[u8]) -> Result<Uint8ArraySlice<'env>, Failure> {
     Uint8ArraySlice::copy_from(env, bytes).map_err(|error| failure(ErrorCode::ERR_INTERNAL, error))
 }

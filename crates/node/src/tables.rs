@@ -1,4 +1,4 @@
-//! The tables that both sides of the boundary keep, as numbers by name. A test compares them with those of TypeScript.
+//! The constants that both sides of the boundary have, by name. A test compares them with those of TypeScript.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::diagnostic::{DIAGNOSTIC_TEXT_MAX, DIAGNOSTIC_WORDS};
 use crate::error_code::ErrorCode;
 use crate::{hot, options, record};
 
-/// Constants, and a table of them in which none is missing.
+/// Defines constants, and a table of all of them.
 macro_rules! numbers {
     ($(#[$about:meta])* $table:ident: $($(#[$doc:meta])* $name:ident = $value:literal,)*) => {
         $($(#[$doc])* pub(crate) const $name: u32 = $value;)*
@@ -24,7 +24,7 @@ pub(crate) use numbers;
 
 type Table = HashMap<String, f64>;
 
-/// Every table, for tests: a number by the name that it has in Rust.
+/// Returns every table, for tests: numbers by their names in Rust.
 #[napi(
     ts_return_type = "Record<string, Record<string, number>>",
     catch_unwind
@@ -66,7 +66,7 @@ pub fn native_tables() -> HashMap<String, Table> {
     .into()
 }
 
-/// Measures of records, of handles and of diagnostic facts.
+/// Sizes of records, handles and diagnostic facts.
 fn measures() -> Table {
     table([
         ("RECORD_WORDS", record::WORDS as f64),

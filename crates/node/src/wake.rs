@@ -1,5 +1,5 @@
-//! The doorbell and the guard that keeps it, and every thread behind it, inside the life of its
-//! JavaScript environment.
+//! The doorbell, and the hooks that stop it and every thread that rings it before their JavaScript
+//! environment ends.
 
 use std::ffi::{CStr, c_void};
 use std::ptr;
@@ -9,50 +9,50 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use ferroswarm_runtime::Doorbell;
 use napi::sys;
 
-/// Calls JavaScript: from any thread until it is taken away, or at once on the environment's own.
+/// Calls JavaScript: from any thread until it is silenced, or directly on the environment's own.
 pub(crate) struct Bell {
     function: Mutex<Option<Function>>,
-    /// For calls on the environment's own thread: where the event loop takes guests.
+    /// For calls on the environment's own thread, if its event loop has loop sockets.
     direct: OnceLock<Direct>,
-    /// Where the environment's thread is: one of the three below.
-    thread: AtomicU8,
+    /// State of [`Bell::ring_directly`]: one of the three below.
+    state: AtomicU8,
 }
 
-/// Anywhere: a ring goes over the event loop.
-const ELSEWHERE: u8 = 0;
-/// In [`Bell::ring_here`], which looks once more before it returns: a ring costs nothing.
-const HERE: u8 = 1;
-/// As before, and the bell was rung meanwhile.
+/// Not running: a ring goes through the event loop.
+const IDLE: u8 = 0;
+/// Running; it checks for rings before it returns, so a ring costs nothing.
+const CALLING: u8 = 1;
+/// Running, and the bell has been rung since.
 const RUNG: u8 = 2;
 
-/// Calls of JavaScript in a row, each for what the one before has brought about. More go over the event
-/// loop, so that others have their turn.
+/// Maximum consecutive calls of JavaScript, each caused by the one before. Further ones go through the event
+/// loop, so as not to starve its other handles.
 const CALLS_MAX: u32 = 4;
 
-/// What a call on the environment's thread needs. Only that thread uses it, and only while
-/// `function` is there.
+/// Handles for a call on the environment's thread. Used only by that thread, and only while `function` is
+/// present.
 struct Direct {
     env: sys::napi_env,
     ring: sys::napi_ref,
     context: sys::napi_async_context,
 }
 
-// SAFETY: other threads carry it about and do not use it.
+// SAFETY: other threads own it but do not use it.
 unsafe impl Send for Direct {}
 // SAFETY: as above.
 unsafe impl Sync for Direct {}
 
 struct Function(sys::napi_threadsafe_function);
 
-// SAFETY: Node-API allows a thread-safe function to be called from any thread; the pointer stays
-// valid until `Bell::silence` has taken it, and every call holds the same lock.
+// SAFETY: Node-API allows a thread-safe function to be called from any thread; the pointer is valid
+// until `Bell::silence` takes it, and every call holds the same lock.
 unsafe impl Send for Function {}
 
 const NAME: &CStr = c"ferroswarm";
 
 impl Bell {
-    /// A doorbell that calls `ring` with no arguments on the environment's thread. It does not
-    /// hold the process open until [`Bell::hold`] says so.
+    /// Creates a doorbell that calls `ring` without arguments on the environment's thread. It does not
+    /// keep the process alive until [`Bell::hold`] is called.
     pub(crate) fn new(env: sys::napi_env, ring: sys::napi_value) -> Option<Arc<Self>> {
         let mut name = ptr::null_mut();
         let mut function = ptr::null_mut();
@@ -71,7 +71,7 @@ impl Bell {
                     ring,
                     ptr::null_mut(),
                     name,
-                    // A queue of one: rings that JavaScript has not answered yet coalesce.
+                    // A queue of one: pending rings coalesce.
                     1,
                     1,
                     ptr::null_mut(),
@@ -86,14 +86,14 @@ impl Bell {
             Arc::new(Self {
                 function: Mutex::new(Some(Function(function))),
                 direct: OnceLock::new(),
-                thread: AtomicU8::new(ELSEWHERE),
+                state: AtomicU8::new(IDLE),
             })
         })
     }
 
-    /// From here on it can call `ring` on the environment's own thread; returns whether it can.
+    /// Enables direct calls of `ring` on the environment's own thread; returns whether they are possible.
     ///
-    /// Not for every environment: Deno cannot give such a context back when one ends.
+    /// Not for every environment: Deno cannot destroy an async context when its environment ends.
     #[cfg(target_os = "linux")]
     pub(crate) fn call_directly(&self, env: sys::napi_env, ring: sys::napi_value) -> bool {
         let mut name = ptr::null_mut();
@@ -103,7 +103,7 @@ impl Bell {
             context: ptr::null_mut(),
         };
         // SAFETY: as in `new`.
-        let made = unsafe {
+        let is_created = unsafe {
             sys::napi_create_string_utf8(env, NAME.as_ptr(), NAME.count_bytes() as isize, &mut name)
                 == sys::Status::napi_ok
                 && sys::napi_create_reference(env, ring, 1, &mut direct.ring)
@@ -111,10 +111,10 @@ impl Bell {
                 && sys::napi_async_init(env, ptr::null_mut(), name, &mut direct.context)
                     == sys::Status::napi_ok
         };
-        made && self.direct.set(direct).is_ok()
+        is_created && self.direct.set(direct).is_ok()
     }
 
-    /// Whether the environment's event loop stays alive for the doorbell's sake.
+    /// Sets whether the doorbell keeps the environment's event loop alive.
     pub(crate) fn hold(&self, env: sys::napi_env, on: Hold) {
         if let Some(Function(function)) = &*self.lock() {
             // SAFETY: called on the environment's thread with its own `env`; the function is live
@@ -128,22 +128,22 @@ impl Bell {
         }
     }
 
-    /// Calls JavaScript now, from the environment's own event loop, and again for what it is rung for
-    /// meanwhile; returns when its microtasks and ticks have run too.
-    pub(crate) fn ring_here(&self) {
+    /// Calls JavaScript synchronously, from the environment's own event loop, and again if the bell is rung
+    /// meanwhile; returns after its microtasks and ticks have run.
+    pub(crate) fn ring_directly(&self) {
         for _ in 0..CALLS_MAX {
-            // Before the call, which drains: it answers whoever has rung by now.
-            self.thread.store(HERE, Ordering::SeqCst);
+            // Before the call, which drains: it covers every ring up to now.
+            self.state.store(CALLING, Ordering::SeqCst);
             self.call();
-            if self.moves(HERE, ELSEWHERE) != Err(RUNG) {
+            if self.transition(CALLING, IDLE) != Err(RUNG) {
                 return;
             }
         }
-        self.thread.store(ELSEWHERE, Ordering::SeqCst);
+        self.state.store(IDLE, Ordering::SeqCst);
         self.ring();
     }
 
-    /// One call of JavaScript, on the environment's thread.
+    /// Calls JavaScript once, on the environment's thread.
     fn call(&self) {
         if self.lock().is_none() {
             return;
@@ -154,8 +154,8 @@ impl Bell {
         let mut scope = ptr::null_mut();
         let (mut global, mut function) = (ptr::null_mut(), ptr::null_mut());
         let (mut result, mut thrown) = (ptr::null_mut(), ptr::null_mut());
-        // SAFETY: on the environment's thread, outside of any other call of it; the bell is not silent,
-        // so that `ring` and `context` live; results are read only after their call reported success.
+        // SAFETY: on the environment's thread, outside of any other call of it; the bell is not silenced,
+        // so `ring` and `context` are live; results are read only after their call reported success.
         unsafe {
             if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
                 return;
@@ -179,11 +179,11 @@ impl Bell {
         }
     }
 
-    /// No call reaches JavaScript any more.
+    /// Stops all calls of JavaScript.
     pub(crate) fn silence(&self) {
         if let Some(Function(function)) = self.lock().take() {
-            // SAFETY: taken under the lock, so no other thread calls it now or later; this is the
-            // environment's own, which ends.
+            // SAFETY: taken under the lock, so no other thread calls it now or later; this is the thread of
+            // the environment, which is ending.
             unsafe {
                 sys::napi_release_threadsafe_function(
                     function,
@@ -197,13 +197,13 @@ impl Bell {
         }
     }
 
-    fn moves(&self, from: u8, to: u8) -> Result<u8, u8> {
-        self.thread
+    fn transition(&self, from: u8, to: u8) -> Result<u8, u8> {
+        self.state
             .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Function>> {
-        // Nothing under this lock can leave it half done.
+        // No panic under this lock can leave an inconsistent state.
         self.function.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -219,12 +219,12 @@ pub(crate) enum Hold {
 
 impl Doorbell for Bell {
     fn ring(&self) {
-        if self.moves(HERE, RUNG) != Err(ELSEWHERE) {
+        if self.transition(CALLING, RUNG) != Err(IDLE) {
             return;
         }
         if let Some(Function(function)) = &*self.lock() {
-            // SAFETY: the function is live while the lock is held. A full queue means that a ring
-            // is on its way already.
+            // SAFETY: the function is live while the lock is held. A full queue means that a ring is already
+            // pending.
             unsafe {
                 sys::napi_call_threadsafe_function(
                     *function,
@@ -236,7 +236,7 @@ impl Doorbell for Bell {
     }
 }
 
-/// Lets the hub own the doorbell that the environment keeps too.
+/// The hub's reference to the doorbell, which the attachment shares.
 pub(crate) struct SharedBell(pub(crate) Arc<Bell>);
 
 impl Doorbell for SharedBell {
@@ -245,24 +245,23 @@ impl Doorbell for SharedBell {
     }
 }
 
-/// What ends with an environment.
+/// Data of an environment's cleanup hook.
 struct Teardown {
     run: fn(u32),
     id: u32,
 }
 
 /// Runs `teardown` with `id` when the environment ends, before its thread-safe functions are finalised:
-/// hooks run in the reverse order of their registration, and the doorbell registered its own
-/// before this one.
+/// hooks run in reverse order of registration, and the doorbell registered its own before this one.
 pub(crate) fn at_teardown(env: sys::napi_env, teardown: fn(u32), id: u32) -> bool {
     unsafe extern "C" fn run(data: *mut c_void) {
-        // SAFETY: `data` is the box that `at_teardown` passed, and a hook runs once.
+        // SAFETY: `at_teardown` passed the box `data`, and a hook runs once.
         let teardown = unsafe { Box::from_raw(data.cast::<Teardown>()) };
-        // An unwinding hook would cross into C++.
+        // A panic must not unwind into C++.
         drop(std::panic::catch_unwind(|| (teardown.run)(teardown.id)));
     }
     let data = Box::into_raw(Box::new(Teardown { run: teardown, id }));
-    // SAFETY: `env` is live; the box stays until the hook takes it.
+    // SAFETY: `env` is live; the box lives until the hook takes it.
     unsafe {
         let added = sys::napi_add_env_cleanup_hook(env, Some(run), data.cast());
         if added != sys::Status::napi_ok {
@@ -272,8 +271,8 @@ pub(crate) fn at_teardown(env: sys::napi_env, teardown: fn(u32), id: u32) -> boo
     }
 }
 
-/// Runs `teardown` when the process exits, before the libraries that were loaded by now take down
-/// what they own. On Windows no other thread is alive by then.
+/// Runs `teardown` when the process exits, before libraries loaded so far free their state. On Windows no
+/// other thread is alive by then.
 pub(crate) fn at_exit(teardown: extern "C" fn()) {
     #[cfg(unix)]
     // SAFETY: the function is this library's, which stays loaded while the process lives.

@@ -1,4 +1,4 @@
-//! Ids of cases, which stand beside tests, are those of docs/cases.md.
+//! Case ids beside tests match those of docs/cases.md.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use super::Finding;
 
 const CASES: &str = "docs/cases.md";
 
-/// Each id is described, and each description has a test.
-pub(super) fn are_described(tree: &Tree) -> Vec<Finding> {
+/// Checks that each id is described, and each description has a test.
+pub(super) fn case_ids(tree: &Tree) -> Vec<Finding> {
     let described = numbered(tree.text(CASES)).filter_map(|(line, row)| Some((line, id_of(row)?)));
     let described: Vec<(usize, &str)> = described.collect();
     let mut findings = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn are_described(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// The id that a row of the table describes.
+/// Returns the id that a row of the table describes.
 fn id_of(row: &str) -> Option<&str> {
     let (id, _) = row.strip_prefix("| ")?.split_once(" |")?;
     is_id(id).then_some(id)
@@ -42,7 +42,7 @@ fn is_test(path: &str) -> bool {
         || (path.starts_with("__test__/") && path.ends_with(".ts"))
 }
 
-/// `A066` and the like: a capital with one to three digits, or `go` with a number.
+/// Matches ids such as `A066`: a capital with one to three digits, or `go` with a number.
 fn is_id(text: &str) -> bool {
     let number = text
         .strip_prefix("go ")
@@ -52,7 +52,7 @@ fn is_id(text: &str) -> bool {
     })
 }
 
-/// The ids that begin a comment, or end a title in parentheses.
+/// Returns the ids at the start of a comment, or in parentheses in a title.
 fn ids(line: &str) -> impl Iterator<Item = &str> {
     let comment = line.trim_start().strip_prefix("// ");
     let comment = comment.and_then(|comment| comment.split([':', '.']).next());
@@ -88,6 +88,6 @@ mod tests {
             ("crates/a/src/tests.rs", 3),
             (CASES, 6),
         ];
-        assert_eq!(places(&are_described(&tree)), expected);
+        assert_eq!(places(&case_ids(&tree)), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Which way dependencies of Rust point: proto -> secure -> runtime -> node. Those of ts/ are in `folders.rs`.
+//! Direction of Rust dependencies: proto -> secure -> runtime -> node. `folders.rs` has those of ts/.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::tree::Tree;
 
 use super::Finding;
 
-/// Each crate, without `ferroswarm-` in front, and the crates of ours that it may use.
+/// Each crate, without the prefix `ferroswarm-`, and the workspace crates that it may use.
 const CRATES: &str = "
     proto
     chacha
@@ -20,8 +20,8 @@ const CRATES: &str = "
     bench-peers: proto runtime
     xtask";
 
-/// Packages of others, and the only crate that may depend on each.
-const HOMES: &str = "
+/// External packages, and the only crate that may depend on each.
+const OWNERS: &str = "
     tokio: runtime
     socket2: runtime
     mio: runtime
@@ -36,9 +36,9 @@ const MODULES: &str = "
     multistream: framing stream
     muxer: framing stream";
 
-/// The crates, by `cargo metadata`.
-pub(super) fn point_down(metadata: &Value) -> Vec<Finding> {
-    let (crates, homes) = (table(CRATES), table(HOMES));
+/// Checks the crates, as listed by `cargo metadata`.
+pub(super) fn crate_dependencies(metadata: &Value) -> Vec<Finding> {
+    let (crates, owners) = (table(CRATES), table(OWNERS));
     let root = metadata["workspace_root"].as_str().unwrap_or_default();
     let short = |value: &Value| {
         let name = value["name"].as_str().unwrap_or_default();
@@ -51,45 +51,45 @@ pub(super) fn point_down(metadata: &Value) -> Vec<Finding> {
         let path = manifest
             .trim_start_matches(root)
             .trim_start_matches(['/', '\\']);
-        let mut wrong = |sentence: String| findings.push(Finding::new(path, 1, sentence));
+        let mut report = |message: String| findings.push(Finding::new(path, 1, message));
         let Some((_, allowed)) = crates.iter().find(|(known, _)| *known == name) else {
-            wrong(format!(
-                "the direction of {name} is not in xtask/src/tidy/crates.rs"
+            report(format!(
+                "{name} is missing from the table in xtask/src/tidy/crates.rs"
             ));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let used = short(dependency);
-            let is_ours = crates.iter().any(|(known, _)| *known == used);
-            if is_ours && !allowed.contains(&&*used) {
-                wrong(format!("{name} does not depend on {used}"));
+            let is_local = crates.iter().any(|(known, _)| *known == used);
+            if is_local && !allowed.contains(&&*used) {
+                report(format!("{name} must not depend on {used}"));
             }
-            let home = homes.iter().find(|(known, _)| *known == used);
-            if home.is_some_and(|(_, home)| !home.contains(&&*name)) {
-                wrong(format!("{used} is a dependency of another crate alone"));
+            let owner = owners.iter().find(|(known, _)| *known == used);
+            if owner.is_some_and(|(_, owner)| !owner.contains(&&*name)) {
+                report(format!("{used} is reserved for another crate"));
             }
         }
     }
     findings
 }
 
-/// The modules of crates/proto, their tests left out.
-pub(super) fn modules_point_down(tree: &Tree) -> Vec<Finding> {
-    let (home, modules) = ("crates/proto/src/", table(MODULES));
+/// Checks the modules of crates/proto, excluding tests.
+pub(super) fn module_dependencies(tree: &Tree) -> Vec<Finding> {
+    let (folder, modules) = ("crates/proto/src/", table(MODULES));
     let mut findings = Vec::new();
     for (path, source) in tree
-        .under(home, ".rs")
+        .under(folder, ".rs")
         .filter(|(path, _)| !path.contains("/tests"))
     {
-        let module = path[home.len()..]
+        let module = path[folder.len()..]
             .split(['/', '.'])
             .next()
             .unwrap_or_default();
         let Some((_, allowed)) = modules.iter().find(|(known, _)| *known == module) else {
             if module != "lib" {
-                let sentence =
-                    format!("the direction of {module} is not in xtask/src/tidy/crates.rs");
-                findings.push(Finding::new(path, 1, sentence));
+                let message =
+                    format!("{module} is missing from the table in xtask/src/tidy/crates.rs");
+                findings.push(Finding::new(path, 1, message));
             }
             continue;
         };
@@ -103,8 +103,8 @@ pub(super) fn modules_point_down(tree: &Tree) -> Vec<Finding> {
                 let is_end = |letter: char| !letter.is_ascii_lowercase() && letter != '_';
                 let used = pair[1].split(is_end).next().unwrap_or_default();
                 if used != module && !allowed.contains(&used) {
-                    let sentence = format!("{module} does not use crate::{used}");
-                    findings.push(Finding::new(path, line, sentence));
+                    let message = format!("{module} must not use crate::{used}");
+                    findings.push(Finding::new(path, line, message));
                 }
             }
         }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_crates_that_point_up_or_are_not_in_the_table() {
+    fn finds_forbidden_dependencies_and_unlisted_crates() {
         let count = |name: &str, dependency: &str| {
             let package = json!({
                 "name": name,
@@ -128,7 +128,7 @@ mod tests {
                 "dependencies": [{ "name": dependency }]
             });
             let metadata = json!({ "workspace_root": "/r", "packages": [package] });
-            let findings = point_down(&metadata);
+            let findings = crate_dependencies(&metadata);
             assert!(
                 findings
                     .iter()
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_modules_of_the_core_that_point_up() {
+    fn finds_forbidden_uses_between_modules() {
         let tested =
             "use crate::framing::Y;\n#[cfg(test)]\nmod tests {\n    use crate::muxer::Z;\n}\n";
         let tree = Tree::of(&[
@@ -170,6 +170,6 @@ mod tests {
             ("crates/proto/src/framing/varint.rs", 2),
             ("crates/proto/src/other.rs", 1),
         ];
-        assert_eq!(places(&modules_point_down(&tree)), expected);
+        assert_eq!(places(&module_dependencies(&tree)), expected);
     }
 }

@@ -1,11 +1,11 @@
-//! Documents name files and folders that exist.
+//! Paths in documents exist.
 
 use crate::source::{numbered, resolve};
 use crate::tree::Tree;
 
 use super::Finding;
 
-/// A word that begins with one of these folders of the root is a path.
+/// Root folders; a word that begins with one is a path.
 const TOP: &[&str] = &[
     ".github/",
     "__test__/",
@@ -21,7 +21,7 @@ const TOP: &[&str] = &[
     "xtask/",
 ];
 
-/// Paths in backquotes and targets of links, and the documents that comments of sources refer to.
+/// Checks backquoted paths, link targets, and documents referenced in source comments.
 pub(super) fn named_paths_exist(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_document =
@@ -40,14 +40,14 @@ pub(super) fn named_paths_exist(tree: &Tree) -> Vec<Finding> {
             } else if is_source(path) && !path.starts_with("xtask/") {
                 missing.extend(referred(content).filter(|name| !tree.has(name)));
             }
-            let sentence = |name| Finding::new(path, line, format!("there is no {name}"));
-            findings.extend(missing.into_iter().map(sentence));
+            let finding = |name| Finding::new(path, line, format!("{name} does not exist"));
+            findings.extend(missing.into_iter().map(finding));
         }
     }
     findings
 }
 
-/// Words between backquotes.
+/// Returns the backquoted words.
 fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
@@ -57,7 +57,7 @@ fn is_path(name: &str) -> bool {
     TOP.iter().any(|folder| name.starts_with(folder)) && name.chars().all(is_plain)
 }
 
-/// Targets of links within the repository.
+/// Returns the link targets within the repository.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     let targets = line
         .split("](")
@@ -70,7 +70,7 @@ fn link_exists(tree: &Tree, document: &str, target: &str) -> bool {
     resolve(document, &format!("./{target}")).is_some_and(|path| tree.has(&path))
 }
 
-/// `docs/<name>.md` anywhere in a line.
+/// Returns every `docs/<name>.md` in a line.
 fn referred(line: &str) -> impl Iterator<Item = &str> {
     let names = line.match_indices("docs/").filter_map(|(at, _)| {
         let end = line[at..].find(".md")? + ".md".len();

@@ -1,12 +1,12 @@
-//! Which part of ts/ may import which. That modules have no cycles, biome says.
+//! Allowed imports between the parts of ts/. biome checks that modules have no cycles.
 
 use crate::source::{Import, imports, resolve, table};
 use crate::tree::Tree;
 
 use super::Finding;
 
-/// Each folder of ts/, or module that is a part by itself, and the parts that it may import, lowest first; behind the
-/// bar, those of which it may import the types alone.
+/// Each part of ts/, a folder or a module, and the parts that it may import, lowest first; after the bar, those of
+/// which it may import types only.
 const PARTS: &str = "
     constants.ts
     errors.ts: | constants.ts
@@ -31,21 +31,21 @@ const PARTS: &str = "
     index.ts: base native identity stream stream.ts diagnostics negotiation connection.ts muxer dial protocols swarm \
               swarm.ts";
 
-/// Every part may import these, which load nothing.
+/// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts"];
 
-/// The public classes. They refer to each other, so that from `stream` on every part may import their types.
-const FACES: &[&str] = &["stream.ts", "connection.ts", "swarm.ts"];
-const KNOWS_FACES: &str = "stream";
+/// The public classes. As they refer to each other, every part from `stream` on may import their types.
+const PUBLIC_CLASSES: &[&str] = &["stream.ts", "connection.ts", "swarm.ts"];
+const FIRST_WITH_CLASS_TYPES: &str = "stream";
 
-/// Each part imports what the table lets it.
-pub(super) fn point_down(tree: &Tree) -> Vec<Finding> {
+/// Checks imports against the table.
+pub(super) fn imports_of_parts(tree: &Tree) -> Vec<Finding> {
     let parts = Parts(table(PARTS));
     let mut findings = Vec::new();
     for (path, source) in tree.under("ts/", ".ts") {
         let Some(importer) = parts.of(path) else {
-            let sentence = "this part of ts/ is not in the table of xtask/src/tidy/folders.rs";
-            findings.push(Finding::new(path, 1, sentence));
+            let message = "this part of ts/ is missing from the table in xtask/src/tidy/folders.rs";
+            findings.push(Finding::new(path, 1, message));
             continue;
         };
         for Import {
@@ -56,8 +56,8 @@ pub(super) fn point_down(tree: &Tree) -> Vec<Finding> {
         {
             let target = resolve(path, specifier).and_then(|target| parts.of(&target));
             if let Some(target) = target.filter(|target| !parts.allow(importer, target, is_type)) {
-                let sentence = format!("ts/{importer} does not import ts/{target}");
-                findings.push(Finding::new(path, line, sentence));
+                let message = format!("ts/{importer} must not import ts/{target}");
+                findings.push(Finding::new(path, line, message));
             }
         }
     }
@@ -67,32 +67,32 @@ pub(super) fn point_down(tree: &Tree) -> Vec<Finding> {
 struct Parts(Vec<(&'static str, Vec<&'static str>)>);
 
 impl Parts {
-    /// The part that a module belongs to: itself, or its folder.
+    /// Returns the part of a module: itself, or its folder.
     fn of(&self, path: &str) -> Option<&'static str> {
         let path = path.strip_prefix("ts/")?;
         let folder = path.split('/').next().unwrap_or_default();
         [path, folder]
             .into_iter()
-            .find_map(|name| Some(self.0[self.place(name)?].0))
+            .find_map(|name| Some(self.0[self.position(name)?].0))
     }
 
-    fn place(&self, name: &str) -> Option<usize> {
+    fn position(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|(part, _)| *part == name)
     }
 
     fn allow(&self, importer: &str, target: &str, is_type: bool) -> bool {
-        let place = self.place(importer);
+        let place = self.position(importer);
         let words = place.map_or(&[][..], |place| &self.0[place].1);
         let bar = words
             .iter()
             .position(|word| *word == "|")
             .unwrap_or(words.len());
         let uses = if is_type { words } else { &words[..bar] };
-        let knows_faces = place >= self.place(KNOWS_FACES);
+        let may_use_class_types = place >= self.position(FIRST_WITH_CLASS_TYPES);
         importer == target
             || uses.contains(&target)
             || (LISTS.contains(&target) && !LISTS.contains(&importer))
-            || (is_type && knows_faces && FACES.contains(&target))
+            || (is_type && may_use_class_types && PUBLIC_CLASSES.contains(&target))
     }
 }
 
@@ -102,27 +102,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_imports_parts_further_up_in_the_table() {
+    fn every_part_imports_earlier_parts_of_the_table() {
         let parts = Parts(table(PARTS));
         for (part, uses) in &parts.0 {
             let loaded = uses.iter().take_while(|used| **used != "|");
             for used in loaded {
                 assert!(
                     parts
-                        .place(used)
-                        .is_some_and(|place| Some(place) < parts.place(part)),
+                        .position(used)
+                        .is_some_and(|place| Some(place) < parts.position(part)),
                     "{part} {used}"
                 );
             }
             let types = uses.iter().skip_while(|used| **used != "|").skip(1);
             for used in types {
-                assert!(parts.place(used).is_some(), "{part} {used}");
+                assert!(parts.position(used).is_some(), "{part} {used}");
             }
         }
     }
 
     #[test]
-    fn finds_imports_that_point_up() {
+    fn finds_forbidden_imports() {
         let swarm = "import './native/engine.ts'\nimport './index.ts'\nimport './cli/main.ts'\n";
         let engine =
             "import '../errors.ts'\nimport './addon.ts'\nimport type { A } from '../stream.ts'\n";
@@ -151,6 +151,6 @@ mod tests {
             ("ts/swarm.ts", 2),
             ("ts/swarm.ts", 3),
         ];
-        assert_eq!(places(&point_down(&tree)), expected);
+        assert_eq!(places(&imports_of_parts(&tree)), expected);
     }
 }

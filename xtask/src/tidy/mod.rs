@@ -1,4 +1,4 @@
-//! The checks. Each takes the tree and returns its findings, a place and a sentence each.
+//! The checks. Each takes the tree and returns its findings, each with a location and a message.
 
 mod cases;
 mod crates;
@@ -15,56 +15,56 @@ use serde_json::Value;
 
 use crate::tree::Tree;
 
-/// One thing that is wrong.
+/// A violation of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Finding {
     path: String,
     line: usize,
-    sentence: String,
+    message: String,
 }
 
 impl Finding {
-    fn new(path: &str, line: usize, sentence: impl Into<String>) -> Self {
+    fn new(path: &str, line: usize, message: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
             line,
-            sentence: sentence.into(),
+            message: message.into(),
         }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.path, self.line, self.sentence)
+        write!(f, "{}:{}: {}", self.path, self.line, self.message)
     }
 }
 
 const CHECKS: &[fn(&Tree) -> Vec<Finding>] = &[
-    words::stand_in_their_places,
-    crates::modules_point_down,
-    folders::point_down,
-    exports::catch_panics,
-    exports::check_their_numbers,
+    words::restricted_words,
+    crates::module_dependencies,
+    folders::imports_of_parts,
+    exports::caught_panics,
+    exports::checked_numbers,
     packages::native_packages,
     packages::lock_file,
     documents::named_paths_exist,
-    cases::are_described,
+    cases::case_ids,
 ];
 
-/// Everything that is wrong under `root`, by file and line.
+/// Returns all findings under `root`, ordered by file and line.
 ///
 /// # Errors
-/// A sentence where git or cargo does not answer.
+/// If git or cargo fails.
 pub(crate) fn run(root: &Path) -> Result<Vec<Finding>, String> {
     let tree = Tree::read(root)?;
     let mut findings: Vec<Finding> = CHECKS.iter().flat_map(|check| check(&tree)).collect();
-    findings.extend(crates::point_down(&metadata(root)?));
+    findings.extend(crates::crate_dependencies(&metadata(root)?));
     findings.sort();
     Ok(findings)
 }
 
 fn metadata(root: &Path) -> Result<Value, String> {
-    // cargo tells the programs it runs where it is.
+    // Set by cargo for the programs that it runs.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = [
         "metadata",
@@ -77,7 +77,7 @@ fn metadata(root: &Path) -> Result<Value, String> {
     serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata: {error}"))
 }
 
-/// Path and line of each finding.
+/// Returns the path and line of each finding.
 #[cfg(test)]
 fn places(findings: &[Finding]) -> Vec<(&str, usize)> {
     findings
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_is_a_place_and_a_sentence() {
+    fn displays_location_and_message() {
         let finding = Finding::new("ts/a.ts", 3, "is wrong");
         assert_eq!(finding.to_string(), "ts/a.ts:3: is wrong");
     }

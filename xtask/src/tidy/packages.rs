@@ -1,4 +1,4 @@
-//! Manifests: a package for the addon of each platform, and a lock file for what package.json asks for.
+//! Manifests: a package for the addon of each platform, and a lock file that matches package.json.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::Finding;
 const MANIFEST: &str = "package.json";
 const LOCK: &str = "package-lock.json";
 
-/// Keys that the first entry of the lock file repeats.
+/// Keys repeated by the root entry of the lock file.
 const LOCKED: &[&str] = &[
     "name",
     "version",
@@ -21,7 +21,7 @@ const LOCKED: &[&str] = &[
     "peerDependencies",
 ];
 
-/// `npm/*` against `napi.targets` of package.json, names and versions included.
+/// Checks `npm/*` against `napi.targets` of package.json, including names and versions.
 pub(super) fn native_packages(tree: &Tree) -> Vec<Finding> {
     let manifest = json(tree, MANIFEST);
     let targets = manifest["napi"]["targets"].as_array().into_iter().flatten();
@@ -32,9 +32,8 @@ pub(super) fn native_packages(tree: &Tree) -> Vec<Finding> {
     let found: BTreeSet<_> = folders.map(ToOwned::to_owned).collect();
     let mut findings = Vec::new();
     for platform in wanted.symmetric_difference(&found) {
-        let sentence =
-            format!("npm/{platform} and napi.targets differ: `napi create-npm-dirs` makes folders");
-        findings.push(Finding::new(MANIFEST, 1, sentence));
+        let message = format!("npm/{platform} and napi.targets differ: run `napi create-npm-dirs`");
+        findings.push(Finding::new(MANIFEST, 1, message));
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     for platform in wanted.intersection(&found) {
@@ -60,15 +59,15 @@ pub(super) fn native_packages(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// What package-lock.json repeats of package.json.
+/// Checks the root entry of package-lock.json against package.json.
 pub(super) fn lock_file(tree: &Tree) -> Vec<Finding> {
     let (manifest, lock) = (json(tree, MANIFEST), json(tree, LOCK));
     let differ = LOCKED
         .iter()
         .filter(|key| lock["packages"][""][key] != manifest[key]);
-    let sentence = |key| format!("{key} is not that of package.json: run `npm install`");
+    let message = |key| format!("{key} differs from package.json: run `npm install`");
     differ
-        .map(|key| Finding::new(LOCK, 1, sentence(key)))
+        .map(|key| Finding::new(LOCK, 1, message(key)))
         .collect()
 }
 
@@ -76,7 +75,7 @@ fn json(tree: &Tree, path: &str) -> Value {
     serde_json::from_str(tree.text(path)).unwrap_or_default()
 }
 
-/// The platform of a target, as napi names it; one that is not known has no folder.
+/// Returns napi's platform name of a target; for an unknown one, a name that has no folder.
 fn platform(target: &str) -> String {
     let parts: Vec<&str> = target.split('-').collect();
     let architecture = match parts[0] {
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_the_platforms_of_targets() {
+    fn maps_targets_to_platforms() {
         assert_eq!(platform("aarch64-apple-darwin"), "darwin-arm64");
         assert_eq!(platform("x86_64-pc-windows-msvc"), "win32-x64-msvc");
     }

@@ -1,20 +1,20 @@
-//! Words that may stand in one place only.
+//! Words restricted to certain files.
 
 use crate::source::{lines_with, rust_code};
 use crate::tree::Tree;
 
 use super::Finding;
 
-/// A rule about words.
+/// A restriction of words to files.
 struct Rule {
     words: &'static [&'static str],
-    /// Where the rule holds: beginnings of paths.
+    /// Path prefixes of the files to check.
     within: &'static [&'static str],
-    /// How files end for which the rule holds.
+    /// Suffix of the files to check.
     extension: &'static str,
-    /// Files that may have the words.
+    /// Files that may contain the words.
     except: &'static [&'static str],
-    sentence: &'static str,
+    message: &'static str,
 }
 
 const RULES: &[Rule] = &[
@@ -22,7 +22,7 @@ const RULES: &[Rule] = &[
         words: &["unsafe"],
         within: &["crates/", "fuzz/", "xtask/", "build.rs"],
         extension: ".rs",
-        // Node-API, libuv, the assembly of OpenSSL, the kernel; and an allocator of tests that counts.
+        // Node-API, libuv, OpenSSL's assembly, the kernel; and a counting allocator for tests.
         except: &[
             "crates/chacha/src/openssl.rs",
             "crates/chacha/src/openssl/tests.rs",
@@ -32,7 +32,7 @@ const RULES: &[Rule] = &[
             "crates/proto/tests/counting/mod.rs",
             "crates/send-queue/src/lib.rs",
         ],
-        sentence: "unsafe code stands where Rust meets another language, see xtask/src/tidy/words.rs",
+        message: "unsafe code is restricted to foreign interfaces, see xtask/src/tidy/words.rs",
     },
     Rule {
         words: &[
@@ -43,7 +43,7 @@ const RULES: &[Rule] = &[
         within: &["crates/node/src/"],
         extension: ".rs",
         except: &["crates/node/src/wake.rs"],
-        sentence: "the doorbell alone calls JavaScript",
+        message: "only the doorbell calls JavaScript",
     },
     Rule {
         words: &[
@@ -56,7 +56,7 @@ const RULES: &[Rule] = &[
         within: &["crates/node/src/"],
         extension: ".rs",
         except: &[],
-        sentence: "the doorbell alone calls JavaScript, and no value of it is kept",
+        message: "only the doorbell calls JavaScript, and no JavaScript value is retained",
     },
     Rule {
         words: &[
@@ -73,36 +73,36 @@ const RULES: &[Rule] = &[
         within: &["crates/proto/src/", "crates/secure/src/"],
         extension: ".rs",
         except: &["crates/secure/src/identity/keys/tests.rs"],
-        sentence: "proto and secure are sans-io: bytes and the time come in as arguments",
+        message: "proto and secure are sans-io: bytes and time are arguments",
     },
     Rule {
         words: &["binding.js", "process.dlopen"],
         within: &["ts/", "__test__/", "bench/", "examples/"],
         extension: "s",
         except: &["ts/native/addon.ts"],
-        sentence: "ts/native/addon.ts alone imports the binding, which loads the addon",
+        message: "only ts/native/addon.ts imports the binding, which loads the addon",
     },
     Rule {
-        // biome knows `test.skip` and `test.only`.
+        // biome finds `test.skip` and `test.only`.
         words: &[".serial.skip(", ".serial.only(", ".failing(", ".todo("],
         within: &["__test__/", "bench/"],
         extension: ".ts",
         except: &[],
-        sentence: "no test is skipped, focused or expected to fail: assert what holds today",
+        message: "no test is skipped, focused or expected to fail: assert the current behaviour",
     },
     Rule {
         words: &["#[ignore"],
         within: &["crates/", "fuzz/", "xtask/"],
         extension: ".rs",
         except: &[],
-        sentence: "a test that is ignored tests nothing",
+        message: "an ignored test tests nothing",
     },
 ];
 
-pub(super) fn stand_in_their_places(tree: &Tree) -> Vec<Finding> {
+pub(super) fn restricted_words(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in tree.files() {
-        let holds = |rule: &&Rule| {
+        let applies = |rule: &&Rule| {
             path.ends_with(rule.extension)
                 && rule.within.iter().any(|folder| path.starts_with(folder))
                 && !rule.except.contains(&path)
@@ -113,11 +113,10 @@ pub(super) fn stand_in_their_places(tree: &Tree) -> Vec<Finding> {
         } else {
             text.to_owned()
         };
-        for rule in RULES.iter().filter(holds) {
+        for rule in RULES.iter().filter(applies) {
             for word in rule.words {
-                let sentence =
-                    |line| Finding::new(path, line, format!("{word}: {}", rule.sentence));
-                findings.extend(lines_with(&code, word).into_iter().map(sentence));
+                let message = |line| Finding::new(path, line, format!("{word}: {}", rule.message));
+                findings.extend(lines_with(&code, word).into_iter().map(message));
             }
         }
     }
@@ -130,19 +129,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_finds_its_words_outside_of_their_places() {
+    fn every_rule_finds_its_words_outside_of_its_exceptions() {
         for rule in RULES {
             for word in rule.words {
                 let text = format!("a\n{word}\n// {word}\n");
                 let path = format!("{}src/a{}", rule.within[0], rule.extension);
                 let mut files = vec![(&*path, &*text), ("docs/a.md", &*text)];
                 files.extend(rule.except.iter().map(|path| (*path, &*text)));
-                let findings = stand_in_their_places(&Tree::of(&files));
+                let findings = restricted_words(&Tree::of(&files));
                 let of_rule = findings
                     .iter()
-                    .filter(|found| found.sentence.contains(rule.sentence));
+                    .filter(|found| found.message.contains(rule.message));
                 let found: Vec<Finding> = of_rule.cloned().collect();
-                // A comment of Rust is no code; in TypeScript, the words are no subject of comments.
+                // Rust comments are not checked; those of TypeScript are, as no comment needs these words.
                 let lines = if rule.extension == ".rs" {
                     &[2][..]
                 } else {

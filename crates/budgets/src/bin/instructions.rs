@@ -1,8 +1,11 @@
-//! The cases whose instructions are counted. `tools/budgets.mjs` runs this under callgrind, which
-//! writes a profile each time [`measured`] begins, and one of each call when it returns; the names
-//! printed here say which profile is whose.
+//! The cases whose instructions are counted. `tools/budgets.mjs` runs this under callgrind, which writes
+//! a profile whenever [`measured`] is entered, and one of the call when it returns; the order of the
+//! names printed here assigns the profiles to cases.
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "the names go to the tool that counts")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the names are output for the counting tool"
+)]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -19,15 +22,15 @@ use ferroswarm_secure::{
     Security,
 };
 
-/// Rounds before the count, so that what is reused has grown.
+/// Rounds before the count, so that reused buffers have grown.
 const WARM_UP: usize = 64;
 
-/// Rounds of a count; window updates, one in many frames, even out.
+/// Rounds per count, enough to average out window updates, which are rare among frames.
 const ROUNDS: usize = 256;
 
 type Round = Box<dyn FnMut()>;
 
-/// A name, and what prepares its round.
+/// A name, and a function that prepares the round.
 type Case = (&'static str, fn() -> Round);
 
 const CASES: &[Case] = &[
@@ -61,13 +64,13 @@ fn main() {
     }
 }
 
-/// Callgrind knows it by its name.
+/// Matched by name in callgrind's options.
 #[inline(never)]
 fn measured(round: &mut dyn FnMut()) {
     (0..ROUNDS).for_each(|_| round());
 }
 
-/// A number of each length that is usual, written and read.
+/// Encodes and decodes a number of each common length.
 fn varint() -> Round {
     Box::new(|| {
         for value in [1, 300, 16_372, 1 << 40] {
@@ -86,13 +89,13 @@ fn prefix_fixed32() -> Round {
         let mut buffer = [0; Framing::PREFIX_BYTES_MAX];
         let bytes = Framing::Fixed32
             .encode_prefix(black_box(16_372), &mut buffer)
-            .expect("it fits");
+            .expect("the length fits");
         let prefix = Framing::Fixed32.decode_prefix(black_box(bytes), 1 << 20);
         assert_eq!(prefix.unwrap().unwrap().message_bytes, 16_372);
     })
 }
 
-/// Ten messages of 100 bytes into a pipe and, one by one, out of it.
+/// Pushes ten messages of 100 bytes into a pipe and reads them one by one.
 fn messages_100_b() -> Round {
     let (mut pipe, mut pool) = (Pipe::default(), ChunkPool::default());
     let decoder = Decoder::new(Framing::Varint, 1_000);
@@ -124,7 +127,7 @@ fn pipe_64_kib() -> Round {
     })
 }
 
-/// Windows stay as they open, and credit goes back as often.
+/// Keeps windows at their initial size, and so the frequency of credit updates.
 struct NoGrowth;
 
 impl MemoryBudget for NoGrowth {
@@ -158,7 +161,7 @@ impl Pair {
         }
     }
 
-    /// What lies in the outward pipe becomes a frame.
+    /// Writes the outward pipe's content as one frame.
     fn write(&mut self, key: StreamKey) {
         let (outward, pool) = (&mut self.outward, &mut self.pool);
         let count = outward.len();
@@ -196,7 +199,7 @@ fn receive(engine: &mut Engine, wire: &mut Vec<u8>, inward: &mut Pipe, pool: &mu
     let mut loan = Loan::default();
     while let Some(event) = engine
         .poll_event(&mut input, NOW, &mut loan)
-        .expect("both keep the rules")
+        .expect("both sides follow the protocol")
     {
         match event {
             Event::Opened { key } => engine.accept(key),
@@ -212,7 +215,7 @@ fn receive(engine: &mut Engine, wire: &mut Vec<u8>, inward: &mut Pipe, pool: &mu
     wire.clear();
 }
 
-/// A frame from pipe to pipe, and out of that; the credit for it goes back.
+/// Moves a frame from pipe to pipe and reads it; its credit is returned.
 fn yamux_frame(length: usize) -> Round {
     let mut pair = Pair::new();
     let key = pair.dialer.open().unwrap();
@@ -228,7 +231,7 @@ fn yamux_frame(length: usize) -> Round {
     })
 }
 
-/// A stream that opens, carries a byte each way and is finished on both sides.
+/// Opens a stream, sends a byte each way and finishes both sides.
 fn yamux_stream() -> Round {
     let mut pair = Pair::new();
     Box::new(move || {
@@ -249,7 +252,7 @@ fn yamux_stream() -> Round {
     })
 }
 
-/// Sixteen full frames are consumed at once: credit goes back and is taken.
+/// Consumes sixteen full frames at once; the credit is returned and received.
 fn yamux_window_update() -> Round {
     let mut pair = Pair::new();
     let key = pair.dialer.open().unwrap();
@@ -271,19 +274,19 @@ fn yamux_window_update() -> Round {
     })
 }
 
-/// There and back.
+/// Sends a ping and its answer.
 fn yamux_ping() -> Round {
     let mut dialer = yamux::Session::new(Role::Dialer, yamux::Config::default());
     let mut listener = yamux::Session::new(Role::Listener, yamux::Config::default());
     let mut wire = Vec::with_capacity(1_024);
     let mut now = NOW;
     Box::new(move || {
-        // Who pings more often is a nuisance.
+        // Pings beyond the allowed rate are not answered.
         now += Duration::from_secs(10);
         dialer.ping(now);
         dialer.poll_control(&mut wire, usize::MAX);
-        let asked = listener.poll_event(&mut wire.as_slice(), now);
-        assert!(matches!(asked, Ok(None)));
+        let received = listener.poll_event(&mut wire.as_slice(), now);
+        assert!(matches!(received, Ok(None)));
         wire.clear();
         listener.poll_control(&mut wire, usize::MAX);
         let answer = dialer.poll_event(&mut wire.as_slice(), now);
@@ -292,7 +295,7 @@ fn yamux_ping() -> Round {
     })
 }
 
-/// A proposal and its acceptance.
+/// Negotiates one protocol.
 fn multistream() -> Round {
     let name = ProtocolId::new("/ferroswarm/budget/1.0.0").unwrap();
     let mut table = ProtocolTable::default();
@@ -311,7 +314,7 @@ fn multistream() -> Round {
     })
 }
 
-/// A record sealed and opened in place; the cipher's own instructions are not counted.
+/// Seals and opens a record in place; the cipher's own instructions are not counted.
 fn record(security: Security, length: usize) -> Round {
     let (mut sender, mut receiver) = channels(security);
     let mut buffer = Vec::with_capacity(Channel::PLAINTEXT_MAX + sender.overhead());

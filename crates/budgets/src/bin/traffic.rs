@@ -1,10 +1,10 @@
-//! Two nodes over a socket, and one thread that does what JavaScript does in the product.
+//! Two nodes over a socket, and one thread in place of JavaScript.
 //!
-//!     traffic bulk MIB       so much through one stream
-//!     traffic streams COUNT  streams one after the other, 1 KiB each way
+//!     traffic bulk MIB       transfers MIB mebibytes over one stream
+//!     traffic streams COUNT  opens COUNT streams in sequence, 1 KiB each way
 //!
-//! `tools/budgets.mjs` runs this under dhat, twice: what the longer run has more of is the cost of what
-//! it did more, and starting up cancels out.
+//! `tools/budgets.mjs` runs this under dhat, twice: the difference between the runs is the cost of the
+//! additional traffic, without that of starting up.
 #![forbid(unsafe_code)]
 
 use std::sync::{Arc, Condvar, Mutex};
@@ -16,13 +16,13 @@ use ferroswarm_runtime::{
     ProtocolId, ProtocolTable, Record, Security,
 };
 
-/// One write, and one read.
+/// Size of a write and a read.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// What a stream carries each way.
+/// Bytes of a stream each way.
 const MESSAGE_BYTES: usize = 1 << 10;
 
-/// Nothing here takes long, but it runs fifty times slower when it is counted.
+/// Upper bound of any wait: nothing here takes long, but runs fifty times slower under dhat.
 const HANG: Duration = Duration::from_secs(120);
 
 fn main() {
@@ -35,23 +35,23 @@ fn main() {
     match what.as_str() {
         "bulk" => pair.bulk(count << 20),
         "streams" => (0..count).for_each(|_| pair.stream()),
-        other => panic!("no traffic is called {other}"),
+        other => panic!("unknown traffic {other}"),
     }
 }
 
-/// A doorbell for both environments, at which the one thread waits.
+/// A doorbell of both environments, on which the thread waits.
 #[derive(Default)]
 struct Bell {
     rung: Mutex<bool>,
-    heard: Condvar,
+    signal: Condvar,
 }
 
-struct Rope(Arc<Bell>);
+struct SharedBell(Arc<Bell>);
 
-impl Doorbell for Rope {
+impl Doorbell for SharedBell {
     fn ring(&self) {
         *self.0.rung.lock().unwrap() = true;
-        self.0.heard.notify_one();
+        self.0.signal.notify_one();
     }
 }
 
@@ -59,10 +59,10 @@ impl Bell {
     fn wait(&self) {
         let rung = self.rung.lock().unwrap();
         let (mut rung, timeout) = self
-            .heard
+            .signal
             .wait_timeout_while(rung, HANG, |rung| !*rung)
             .unwrap();
-        assert!(!timeout.timed_out(), "nothing happens any more");
+        assert!(!timeout.timed_out(), "no event for {HANG:?}");
         *rung = false;
     }
 }
@@ -79,7 +79,7 @@ struct Side {
 
 impl Side {
     fn new(bell: &Arc<Bell>) -> Self {
-        let hub = Hub::new(Box::new(Rope(Arc::clone(bell))));
+        let hub = Hub::new(Box::new(SharedBell(Arc::clone(bell))));
         let name = ProtocolId::new("/budget").unwrap();
         let protocol = hub.names().intern(name.clone()).unwrap();
         let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
@@ -123,14 +123,14 @@ impl Side {
             Record::StreamOpened { stream, .. } => *inbound = Some(stream),
             Record::StreamClosed { .. } => *closed += 1,
             Record::StreamReadable { .. } | Record::StreamWritable { .. } => {}
-            other => panic!("was reported {other:?}"),
+            other => panic!("unexpected record {other:?}"),
         });
     }
 
-    /// Opens a stream, writes to it and ends that half.
-    fn ask(&mut self, message: &[u8]) -> u32 {
+    /// Opens a stream, writes to it and ends its write half.
+    fn request(&mut self, message: &[u8]) -> u32 {
         let stream = self.open();
-        self.say(stream, message);
+        self.send(stream, message);
         stream
     }
 
@@ -141,15 +141,15 @@ impl Side {
         stream
     }
 
-    fn say(&mut self, stream: u32, message: &[u8]) {
+    fn send(&mut self, stream: u32, message: &[u8]) {
         assert_eq!(self.environment.write(stream, message), Ok(message.len()));
         let ended = self.environment.change(stream, |slot| slot.close_write());
-        ended.expect("it was open");
+        ended.expect("the stream is open");
         self.environment.flush();
     }
 
-    /// Reads what there is; `true` at the end of the stream.
-    fn hear(&mut self, stream: u32, received: &mut usize) -> bool {
+    /// Reads available bytes; returns `true` at the end of the stream.
+    fn receive(&mut self, stream: u32, received: &mut usize) -> bool {
         let mut into = [0; 2 * MESSAGE_BYTES];
         loop {
             match self.environment.read(stream, &mut into) {
@@ -204,7 +204,7 @@ impl Pair {
         pair
     }
 
-    /// Waits for the bell and drains both sides until `done`.
+    /// Drains both sides whenever the bell rings, until `done`.
     fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         while !done(self) {
             self.bell.wait();
@@ -240,13 +240,13 @@ impl Pair {
 
     fn stream(&mut self) {
         let message = [7; MESSAGE_BYTES];
-        let asked = self.dialer.ask(&message);
+        let opened = self.dialer.request(&message);
         self.until(|pair| pair.listener.inbound.is_some());
-        let accepted = self.listener.inbound.take().expect("it has come");
+        let accepted = self.listener.inbound.take().expect("the stream is inbound");
         let (mut there, mut back) = (0, 0);
-        self.until(|pair| pair.listener.hear(accepted, &mut there));
-        self.listener.say(accepted, &message);
-        self.until(|pair| pair.dialer.hear(asked, &mut back));
+        self.until(|pair| pair.listener.receive(accepted, &mut there));
+        self.listener.send(accepted, &message);
+        self.until(|pair| pair.dialer.receive(opened, &mut back));
         assert_eq!([there, back], [MESSAGE_BYTES; 2]);
         self.until(|pair| pair.dialer.closed + pair.listener.closed == 2);
         (self.dialer.closed, self.listener.closed) = (0, 0);

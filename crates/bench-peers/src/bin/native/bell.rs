@@ -1,19 +1,19 @@
-//! The doorbell of the hub, for a thread that sleeps.
+//! The hub's doorbell, for a blocking thread.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use ferroswarm_runtime::Doorbell;
 
-/// A doorbell that one thread waits at.
+/// A doorbell on which one thread waits.
 #[derive(Default)]
 pub(crate) struct Bell {
     rung: Mutex<bool>,
-    heard: Condvar,
+    signal: Condvar,
 }
 
 impl Bell {
-    /// Whether it was rung until `deadline`; waits without one.
+    /// Waits until the bell is rung or `deadline`, if any, has passed; returns whether it was rung.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         while !*rung {
@@ -23,11 +23,11 @@ impl Bell {
             }
             rung = match left {
                 None => self
-                    .heard
+                    .signal
                     .wait(rung)
                     .unwrap_or_else(PoisonError::into_inner),
                 Some(left) => {
-                    let waited = self.heard.wait_timeout(rung, left);
+                    let waited = self.signal.wait_timeout(rung, left);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
@@ -37,13 +37,13 @@ impl Bell {
 
     pub(crate) fn ring(&self) {
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.heard.notify_one();
+        self.signal.notify_one();
     }
 }
 
-pub(crate) struct Rope(pub(crate) Arc<Bell>);
+pub(crate) struct SharedBell(pub(crate) Arc<Bell>);
 
-impl Doorbell for Rope {
+impl Doorbell for SharedBell {
     fn ring(&self) {
         self.0.ring();
     }

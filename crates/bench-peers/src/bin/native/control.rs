@@ -19,16 +19,16 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection that is open.
 pub(crate) struct Open {
-    /// Who we are on it.
+    /// Local identity.
     pub(crate) identity: Arc<Identity>,
-    /// What came of asking who the remote is.
+    /// Result of the identify exchange.
     pub(crate) identified: Option<Result<()>>,
-    /// Who waits for that, or for the end.
+    /// Task waiting for that result or for the end.
     pub(crate) waiter: Option<Waker>,
 }
 
 impl Reactor {
-    /// Starts a node; its number. It answers identify and what the contract has servers serve.
+    /// Starts a node and returns its number. It serves identify and the protocols that the contract requires.
     pub(crate) fn add_node(&self, options: NodeOptions) -> Result<usize> {
         let mut world = self.world.borrow_mut();
         let hub = Arc::clone(world.environment.hub());
@@ -49,7 +49,7 @@ impl Reactor {
         Ok(index)
     }
 
-    /// From here on nodes serve the whole contract.
+    /// Makes nodes added from now on serve the whole contract.
     pub(crate) fn serve(&self) {
         self.world.borrow_mut().serves = true;
     }
@@ -58,7 +58,7 @@ impl Reactor {
         self.world.borrow().serves
     }
 
-    /// Listens; the bound address with `/p2p`.
+    /// Listens and returns the bound address with `/p2p`.
     pub(crate) async fn listen(&self, node: usize, address: Multiaddr) -> Result<String> {
         let outcome = self.command(|world, request| world.nodes[node].0.listen(request, address));
         match outcome.await {
@@ -72,7 +72,7 @@ impl Reactor {
         }
     }
 
-    /// A connection of `node` to an address with `/p2p`, made as `identity` if one is given.
+    /// Dials an address with `/p2p` from `node`, as `identity` if given.
     pub(crate) async fn dial(
         &self,
         node: usize,
@@ -131,8 +131,8 @@ impl Reactor {
         .await
     }
 
-    /// Closes a connection and waits until it is.
-    pub(crate) async fn hang_up(&self, connection: u32) -> Result<()> {
+    /// Closes a connection and waits until it has closed.
+    pub(crate) async fn close_connection(&self, connection: u32) -> Result<()> {
         self.world
             .borrow()
             .environment
@@ -150,24 +150,24 @@ impl Reactor {
         Ok(())
     }
 
-    /// The remote of a connection was asked who it is.
-    pub(crate) fn identified(&self, connection: u32, asked: Result<()>) {
-        // It may have ended meanwhile, which is nobody's failure.
+    /// Reports the result of a connection's identify exchange.
+    pub(crate) fn identified(&self, connection: u32, result: Result<()>) {
+        // The connection may have ended meanwhile, which is not a failure.
         if let Some(open) = self.world.borrow_mut().connections.get_mut(&connection) {
-            open.identified = Some(asked);
+            open.identified = Some(result);
             if let Some(waker) = open.waiter.take() {
                 waker.wake();
             }
         }
     }
 
-    /// Waits until the remote has told who it is.
+    /// Waits for the identify exchange.
     pub(crate) async fn identify(&self, connection: u32) -> Result<()> {
         poll_fn(
             |cx| match self.world.borrow_mut().connections.get_mut(&connection) {
                 None => Poll::Ready(Err("the connection has ended".into())),
                 Some(open) => match open.identified.take() {
-                    Some(asked) => Poll::Ready(asked),
+                    Some(result) => Poll::Ready(result),
                     None => {
                         open.waiter = Some(cx.waker().clone());
                         Poll::Pending
@@ -178,13 +178,13 @@ impl Reactor {
         .await
     }
 
-    /// Who we are on a connection that is open.
+    /// Returns the local identity of an open connection.
     pub(crate) fn identity(&self, connection: u32) -> Option<Arc<Identity>> {
         let world = self.world.borrow();
         Some(Arc::clone(&world.connections.get(&connection)?.identity))
     }
 
-    /// Every connection that is open.
+    /// Returns all open connections.
     pub(crate) fn connections(&self) -> Vec<u32> {
         self.world.borrow().connections.keys().copied().collect()
     }

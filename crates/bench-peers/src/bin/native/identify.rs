@@ -1,4 +1,4 @@
-//! `/ipfs/id/1.0.0`: every connection is asked, and every question answered.
+//! `/ipfs/id/1.0.0`: queries every connection, and answers every query.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::stream::Stream;
 
 pub(crate) const PROTOCOL: &str = "/ipfs/id/1.0.0";
 
-/// Bytes that a peer may tell, as the product has it.
+/// Maximum message size, as in the product.
 const MESSAGE_BYTES_MAX: usize = 8 << 10;
 
 /// Fields of the message.
@@ -20,15 +20,15 @@ const OBSERVED_ADDRESS: u8 = 4;
 const PROTOCOL_VERSION: u8 = 5;
 const AGENT_VERSION: u8 = 6;
 
-/// Asks the remote of a connection, as the product does with every new one.
-pub(crate) async fn ask(reactor: Reactor, connection: u32) {
-    let asked = exchange(&reactor, connection).await;
-    reactor.identified(connection, asked);
+/// Queries the remote of a connection, as the product does on every new one.
+pub(crate) async fn query(reactor: Reactor, connection: u32) {
+    let result = exchange(&reactor, connection).await;
+    reactor.identified(connection, result);
 }
 
 async fn exchange(reactor: &Reactor, connection: u32) -> Result<()> {
     let stream = Stream::open(reactor, connection, PROTOCOL).await?;
-    // What goes out with it is the header of the negotiation, which a read sends.
+    // Nothing is written: the read sends the negotiation header.
     let mut message = vec![0; MESSAGE_BYTES_MAX];
     let mut filled = 0;
     loop {
@@ -37,18 +37,18 @@ async fn exchange(reactor: &Reactor, connection: u32) -> Result<()> {
             count => filled += count,
         }
         if filled == message.len() {
-            return Err("the remote tells too much".into());
+            return Err("the identify message is too large".into());
         }
     }
     stream.close_write()?;
     if filled == 0 {
-        return Err("the remote tells nothing".into());
+        return Err("the identify message is empty".into());
     }
     Ok(())
 }
 
-/// Tells who we are.
-pub(crate) async fn tell(reactor: &Reactor, stream: &Stream, connection: u32) -> Result<()> {
+/// Answers a query.
+pub(crate) async fn answer(reactor: &Reactor, stream: &Stream, connection: u32) -> Result<()> {
     let Some(identity) = reactor.identity(connection) else {
         return Ok(());
     };
@@ -74,7 +74,7 @@ pub(crate) async fn tell(reactor: &Reactor, stream: &Stream, connection: u32) ->
     stream.close()
 }
 
-/// A field of bytes.
+/// Appends a length-delimited field.
 fn field(message: &mut Vec<u8>, number: u8, value: &[u8]) {
     const LENGTH_DELIMITED: u8 = 2;
     message.push(number << 3 | LENGTH_DELIMITED);

@@ -1,5 +1,5 @@
-//! ferroswarm with a Rust thread in the place of JavaScript: the same hub, I/O threads, pipes and
-//! engine as in the addon. See interop/contract.md.
+//! ferroswarm with a Rust thread in place of JavaScript: the same hub, I/O threads, pipes and engine as
+//! in the addon. See interop/contract.md.
 
 mod bell;
 mod control;
@@ -37,7 +37,7 @@ fn run(options: &Options) -> Result<()> {
     outcome
 }
 
-/// A node of one stack, with every limit lifted and a key of its own.
+/// Options of a node of one stack, with a new key and every limit at its maximum.
 fn node_options(options: &Options) -> Result<NodeOptions> {
     let security = match options.stack.as_str() {
         "tcp-noise-yamux" => Security::Noise,

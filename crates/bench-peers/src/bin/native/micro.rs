@@ -1,4 +1,4 @@
-//! Framing and negotiation by themselves, in memory.
+//! Framing and negotiation alone, in memory.
 
 use ferroswarm_bench_peers::Result;
 use ferroswarm_bench_peers::measure::{Latencies, Stopwatch};
@@ -7,10 +7,10 @@ use ferroswarm_proto::framing::{Decoder, Framing};
 use ferroswarm_proto::multistream::{Dialer, Listener, Mode, ProtocolId, ProtocolTable};
 use serde_json::Value;
 
-/// Messages that are written before they are read, as in `ours`.
+/// Messages written before they are read, as in `ours`.
 const BATCH: usize = 100;
 
-/// Messages behind varints, written and read again.
+/// Writes and reads varint-prefixed messages.
 pub(crate) fn frames(options: &Options) -> Result<Value> {
     let message = vec![7; options.bytes as usize];
     let decoder = Decoder::new(Framing::Varint, message.len());
@@ -27,11 +27,11 @@ pub(crate) fn frames(options: &Options) -> Result<Value> {
         let mut rest = wire.as_slice();
         for _ in 0..count {
             let found = decoder.peek(rest)?.ok_or("a message is missing")?;
-            let (read, behind) = rest[found.prefix_bytes..].split_at(found.message_bytes);
+            let (read, after) = rest[found.prefix_bytes..].split_at(found.message_bytes);
             if read != message {
                 return Err("a message differs".into());
             }
-            rest = behind;
+            rest = after;
         }
         wire.clear();
         left -= count;
@@ -40,7 +40,7 @@ pub(crate) fn frames(options: &Options) -> Result<Value> {
     watch.stop(options.n, bytes, Latencies::default())
 }
 
-/// A header and a proposal each way, until both have agreed.
+/// Exchanges headers and proposals until both sides have agreed.
 pub(crate) fn negotiations(options: &Options) -> Result<Value> {
     let name = ProtocolId::new("/bench/micro/1.0.0")?;
     let mut table = ProtocolTable::default();

@@ -1,7 +1,7 @@
-//! What JavaScript is in the product: the one thread that drains the hub, and runs the tasks.
+//! The counterpart of the product's JavaScript thread: drains the hub and runs the tasks.
 //!
-//! A turn is a tick: every task runs until it waits, what they wrote is flushed, then the thread
-//! waits for the doorbell, the next timer or a line of input.
+//! A turn is a tick: every task runs until it waits, written bytes are flushed, then the thread waits
+//! for the doorbell, the next timer or a line of input.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -20,23 +20,23 @@ use futures::executor::{LocalPool, LocalSpawner};
 use futures::task::LocalSpawnExt as _;
 use serde_json::{Value, json};
 
-use crate::bell::{Bell, Rope};
+use crate::bell::{Bell, SharedBell};
 use crate::control::Open;
 use crate::{identify, server};
 
-/// Facts of one drain.
+/// Maximum records per drain.
 const RECORDS_MAX: usize = 4_096;
 
-/// Written bytes that are not flushed before the turn ends: what a stream's pipe holds. More would let the I/O
-/// threads idle, at 64 KiB they are woken for every block.
+/// Maximum written bytes before a flush within a turn: the capacity of a stream's pipe. More would leave the
+/// I/O threads idle; at 64 KiB they would be woken for every block.
 const UNFLUSHED_MAX: usize = 256 << 10;
 
-/// A stream or connection by its place in the table of handles.
-fn place(handle: u32) -> usize {
+/// Returns a handle's index in the handle table.
+fn slot_index(handle: u32) -> usize {
     handle as usize % HANDLES_MAX
 }
 
-/// Who waits for what of a stream.
+/// Tasks waiting for events of a stream.
 #[derive(Default)]
 pub(crate) struct Waits {
     pub(crate) reader: Option<Waker>,
@@ -64,25 +64,25 @@ struct Input {
 pub(crate) struct World {
     pub(crate) environment: Environment,
     pub(crate) nodes: Vec<(Node, Arc<Identity>)>,
-    /// Dials and other commands under way.
+    /// Pending commands.
     pub(crate) commands: HashMap<u32, Option<Waker>>,
-    /// As whom each dial is made.
+    /// Local identity of each dial that has its own.
     pub(crate) identities: HashMap<u32, Arc<Identity>>,
     pub(crate) requests: u32,
     streams: Vec<Waits>,
     pub(crate) connections: HashMap<u32, Open>,
     timers: BTreeMap<(Instant, u64), Waker>,
     next_timer: u64,
-    /// Tasks that go on in the next turn, whether or not there is anything to hear.
-    spinning: Vec<Waker>,
+    /// Tasks to wake in the next turn, which then does not wait for the doorbell.
+    yielded: Vec<Waker>,
     reader: Option<Waker>,
     unflushed: usize,
-    /// Memory for a drain.
+    /// Reused by drains.
     records: Vec<Record>,
     pub(crate) serves: bool,
 }
 
-/// The thread's tasks and what they wait for.
+/// The thread's tasks, and the events that they wait for.
 #[derive(Clone)]
 pub(crate) struct Reactor {
     pub(crate) world: Rc<RefCell<World>>,
@@ -95,7 +95,7 @@ pub(crate) struct Reactor {
 impl Reactor {
     pub(crate) fn new() -> Self {
         let bell = Arc::new(Bell::default());
-        let hub = Hub::new(Box::new(Rope(Arc::clone(&bell))));
+        let hub = Hub::new(Box::new(SharedBell(Arc::clone(&bell))));
         let pool = LocalPool::new();
         let spawner = pool.spawner();
         let world = World {
@@ -108,7 +108,7 @@ impl Reactor {
             connections: HashMap::new(),
             timers: BTreeMap::new(),
             next_timer: 0,
-            spinning: Vec::new(),
+            yielded: Vec::new(),
             reader: None,
             unflushed: 0,
             records: Vec::new(),
@@ -123,11 +123,11 @@ impl Reactor {
         }
     }
 
-    /// Runs `task` and everything that it spawns until it ends.
+    /// Runs `task`, and everything it spawns, until `task` ends.
     pub(crate) fn run(&self, task: impl Future<Output = Result<()>> + 'static) -> Result<()> {
         let outcome = Rc::new(RefCell::new(None));
-        let reported = Rc::clone(&outcome);
-        self.spawn(async move { *reported.borrow_mut() = Some(task.await) });
+        let result = Rc::clone(&outcome);
+        self.spawn(async move { *result.borrow_mut() = Some(task.await) });
         loop {
             self.pool.borrow_mut().run_until_stalled();
             self.flush();
@@ -138,9 +138,9 @@ impl Reactor {
         }
     }
 
-    /// Stops the nodes, which ends what they had.
+    /// Stops the nodes, which ends their connections.
     pub(crate) fn close(self) {
-        // Outside of the world: a node that ends may tell it something.
+        // Not while the world is borrowed: a node that stops may use it.
         let nodes = std::mem::take(&mut self.world.borrow_mut().nodes);
         drop(nodes);
     }
@@ -156,8 +156,8 @@ impl Reactor {
         world.environment.flush();
     }
 
-    /// Takes note of written bytes.
-    pub(crate) fn wrote(&self, bytes: usize) {
+    /// Counts written bytes, and flushes after [`UNFLUSHED_MAX`].
+    pub(crate) fn count_written(&self, bytes: usize) {
         let mut world = self.world.borrow_mut();
         world.unflushed += bytes;
         if world.unflushed >= UNFLUSHED_MAX {
@@ -169,7 +169,7 @@ impl Reactor {
     fn turn(&self) {
         let deadline = {
             let world = self.world.borrow();
-            if world.spinning.is_empty() {
+            if world.yielded.is_empty() {
                 world.timers.first_key_value().map(|((at, _), _)| *at)
             } else {
                 Some(Instant::now())
@@ -183,7 +183,7 @@ impl Reactor {
             }
         }
         let mut world = self.world.borrow_mut();
-        for waker in std::mem::take(&mut world.spinning) {
+        for waker in std::mem::take(&mut world.yielded) {
             waker.wake();
         }
         let now = Instant::now();
@@ -201,7 +201,7 @@ impl Reactor {
             .environment
             .drain(RECORDS_MAX, |record| records.push(record));
         if count > RECORDS_MAX / 2 {
-            // It may have left some behind, which are rung for no more.
+            // Some records may be left, for which the bell does not ring again.
             self.bell.ring();
         }
         for record in records.drain(..) {
@@ -251,7 +251,7 @@ impl Reactor {
                     waiter: None,
                 };
                 world.connections.insert(connection, open);
-                self.spawn(identify::ask(self.clone(), connection));
+                self.spawn(identify::query(self.clone(), connection));
             }
             Record::ConnectionClosed { connection, .. } => {
                 let closed = world.connections.remove(&connection);
@@ -264,8 +264,8 @@ impl Reactor {
                     waker.wake();
                 }
             }
-            // Nobody is asked, no stream is foreign, listeners end with the process, and connections that
-            // take no more streams with the next record.
+            // There are no protocol queries and no foreign streams, listeners end with the process, and a
+            // connection that is going away is closed by its next record.
             Record::ProtocolQuery { .. }
             | Record::ConnectionGoingAway { .. }
             | Record::ConnectionCarried { .. }
@@ -298,26 +298,26 @@ impl Reactor {
         self.sleep_until(Instant::now() + time).await;
     }
 
-    /// Comes back when whatever there is to hear has been heard; does not wait for it.
+    /// Yields until the next turn has drained pending records, without waiting for any.
     pub(crate) async fn next_turn(&self) {
-        let mut turned = false;
+        let mut has_yielded = false;
         poll_fn(|cx| {
-            if turned {
+            if has_yielded {
                 return Poll::Ready(());
             }
-            turned = true;
-            self.world.borrow_mut().spinning.push(cx.waker().clone());
+            has_yielded = true;
+            self.world.borrow_mut().yielded.push(cx.waker().clone());
             Poll::Pending
         })
         .await;
     }
 
-    /// Begins to read standard input.
+    /// Starts reading standard input.
     pub(crate) fn open_input(&self) {
         let (input, bell) = (Arc::clone(&self.input), Arc::clone(&self.bell));
         std::thread::spawn(move || {
             for line in std::io::stdin().lock().lines() {
-                // What cannot be read is the end of it.
+                // A read error counts as the end.
                 let Ok(line) = line else { break };
                 lock(&input.lines).push_back(Some(line));
                 bell.ring();
@@ -327,7 +327,7 @@ impl Reactor {
         });
     }
 
-    /// The next line; none at the end.
+    /// Returns the next line, or `None` at the end.
     pub(crate) async fn line(&self) -> Option<String> {
         poll_fn(|cx| {
             if let Some(line) = lock(&self.input.lines).pop_front() {
@@ -339,7 +339,7 @@ impl Reactor {
         .await
     }
 
-    /// What the hub has counted so far, by the names that JavaScript has for it.
+    /// Returns the hub's counters, by their names in JavaScript.
     pub(crate) fn counters(&self) -> Value {
         let world = self.world.borrow();
         let stats = world.environment.hub().counted();
@@ -354,14 +354,14 @@ impl Reactor {
 
 impl World {
     pub(crate) fn waits(&mut self, stream: u32) -> &mut Waits {
-        let place = place(stream);
-        if place >= self.streams.len() {
-            self.streams.resize_with(place + 1, Waits::default);
+        let index = slot_index(stream);
+        if index >= self.streams.len() {
+            self.streams.resize_with(index + 1, Waits::default);
         }
-        &mut self.streams[place]
+        &mut self.streams[index]
     }
 
-    /// The number of a protocol.
+    /// Returns the number of a protocol.
     pub(crate) fn protocol(&self, name: &str) -> Result<u32> {
         let number = self
             .environment
@@ -371,7 +371,7 @@ impl World {
         number.ok_or_else(|| Error::from("too many protocols"))
     }
 
-    /// The name of a protocol.
+    /// Returns the name of a protocol.
     pub(crate) fn protocol_name(&self, number: u32) -> Option<ProtocolId> {
         self.environment.hub().names().name(number)
     }

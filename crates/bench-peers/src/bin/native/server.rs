@@ -1,4 +1,4 @@
-//! The server: what it serves, and what it tells on request.
+//! The server: its protocols, and its commands.
 
 use std::net::SocketAddr;
 
@@ -18,10 +18,10 @@ pub(crate) const BULK: &str = "/bench/bulk/1.0.0";
 pub(crate) const REQUEST: &str = "/bench/rr/1.0.0";
 pub(crate) const MESSAGES: &str = "/bench/msgs/1.0.0";
 
-/// Bytes of one read at most: all that a stream's pipe holds.
+/// Maximum bytes of one read: the capacity of a stream's pipe.
 const READ_BYTES: usize = 256 << 10;
 
-/// What a node answers; one that is no server answers identify and ping.
+/// Protocols that a node serves; one that is not a server has only identify and ping.
 pub(crate) fn protocols(serves: bool) -> &'static [&'static str] {
     let all: &[&str] = &[identify::PROTOCOL, PING, BULK, REQUEST, MESSAGES];
     if serves { all } else { &all[..2] }
@@ -38,11 +38,11 @@ pub(crate) async fn run(reactor: Reactor, node: NodeOptions, listen: SocketAddr)
     reactor.open_input();
     while let Some(line) = reactor.line().await {
         match line.as_str() {
-            // There is no event loop to watch.
+            // There is no event loop to watch, so both return the same.
             "stats" | "watch" => {
-                let mut reported = stats()?;
-                reported["counters"] = reactor.counters();
-                print_line(&reported);
+                let mut report = stats()?;
+                report["counters"] = reactor.counters();
+                print_line(&report);
             }
             other => return Err(format!("there is no command {other:?}").into()),
         }
@@ -55,14 +55,14 @@ pub(crate) async fn serve(reactor: Reactor, handle: u32, protocol: u32, connecti
     let name = reactor.world.borrow().protocol_name(protocol);
     let stream = Stream::new(reactor.clone(), handle);
     let served = match name.as_ref().map_or("", |name| name.as_str()) {
-        identify::PROTOCOL => identify::tell(&reactor, &stream, connection).await,
+        identify::PROTOCOL => identify::answer(&reactor, &stream, connection).await,
         PING => answer_pings(&stream).await,
         BULK => answer_bulk(&stream).await,
         REQUEST => answer_request(&stream).await,
         MESSAGES => count_messages(&stream).await,
         other => Err(Error::from(format!("{other} is not served"))),
     };
-    // What a remote has given up on ends with its connection or its reset.
+    // A stream that the remote abandons ends with its reset or its connection.
     drop(served);
 }
 
@@ -84,7 +84,7 @@ async fn answer_bulk(stream: &Stream) -> Result<()> {
     send(stream, u64::from_be_bytes(wanted)).await
 }
 
-/// Reads to the end; how much that was.
+/// Reads to the end and returns the number of bytes.
 pub(crate) async fn receive(stream: &Stream) -> Result<u64> {
     let mut memory = vec![0; READ_BYTES];
     let mut received = Received::default();
@@ -96,7 +96,7 @@ pub(crate) async fn receive(stream: &Stream) -> Result<u64> {
     }
 }
 
-/// Writes so many bytes, and the end.
+/// Writes this many bytes and ends the write half.
 pub(crate) async fn send(stream: &Stream, bytes: u64) -> Result<()> {
     for block in blocks(bytes) {
         stream.write(block).await?;
@@ -121,28 +121,28 @@ async fn answer_request(stream: &Stream) -> Result<()> {
 
 async fn count_messages(stream: &Stream) -> Result<()> {
     let mut memory = vec![0; READ_BYTES.max(BLOCK_BYTES)];
-    let mut cutter = Cutter::default();
+    let mut messages = MessageCounter::default();
     loop {
         match stream.read(&mut memory).await? {
             0 => break,
-            count => cutter.take(&memory[..count])?,
+            count => messages.push(&memory[..count])?,
         }
     }
-    stream.write(&cutter.whole()?.to_be_bytes()).await?;
+    stream.write(&messages.finish()?.to_be_bytes()).await?;
     stream.close_write()
 }
 
-/// Counts messages of a u32 length and that many bytes.
+/// Counts messages: a u32 length, then as many bytes.
 #[derive(Default)]
-struct Cutter {
+struct MessageCounter {
     count: u64,
     length: u32,
     length_bytes: usize,
     payload_left: usize,
 }
 
-impl Cutter {
-    fn take(&mut self, mut bytes: &[u8]) -> Result<()> {
+impl MessageCounter {
+    fn push(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
                 let taken = self.payload_left.min(bytes.len());
@@ -165,7 +165,7 @@ impl Cutter {
         Ok(())
     }
 
-    fn whole(&self) -> Result<u64> {
+    fn finish(&self) -> Result<u64> {
         if self.payload_left + self.length_bytes > 0 {
             return Err("the stream ended inside a message".into());
         }

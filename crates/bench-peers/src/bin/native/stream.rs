@@ -1,4 +1,4 @@
-//! A stream as a task sees it.
+//! The asynchronous stream that tasks use.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -8,29 +8,29 @@ use ferroswarm_runtime::{CallError, HANDLE_PENDING, Proposals};
 
 use crate::reactor::{Reactor, Waits};
 
-/// A stream; it is reset when it goes, which does nothing to one that has ended in good order.
+/// A stream, reset on drop, which has no effect after an orderly end.
 pub(crate) struct Stream {
     reactor: Reactor,
     handle: u32,
 }
 
 impl Stream {
-    /// Of an inbound stream.
+    /// Wraps an inbound stream.
     pub(crate) const fn new(reactor: Reactor, handle: u32) -> Self {
         Self { reactor, handle }
     }
 
-    /// Opens one; its protocol is negotiated with the first bytes.
+    /// Opens a stream; its protocol is negotiated with the first bytes.
     pub(crate) async fn open(reactor: &Reactor, connection: u32, protocol: &str) -> Result<Self> {
         let (handle, is_pending) = {
             let mut world = reactor.world.borrow_mut();
             let protocol = world.protocol(protocol)?;
-            let answer = world
+            let opened = world
                 .environment
                 .open(connection, Proposals::Lazy(protocol))?;
-            let handle = answer & !HANDLE_PENDING;
+            let handle = opened & !HANDLE_PENDING;
             *world.waits(handle) = Waits::default();
-            (handle, answer != handle)
+            (handle, opened != handle)
         };
         let stream = Self::new(reactor.clone(), handle);
         if is_pending {
@@ -55,7 +55,7 @@ impl Stream {
         }
     }
 
-    /// Up to `into.len()` bytes; 0 at the end.
+    /// Reads up to `into.len()` bytes; returns 0 at the end.
     pub(crate) async fn read(&self, into: &mut [u8]) -> Result<usize> {
         let read = poll_fn(|cx| {
             let mut world = self.reactor.world.borrow_mut();
@@ -71,7 +71,7 @@ impl Stream {
         Ok(read.await?)
     }
 
-    /// Exactly `into.len()` bytes.
+    /// Reads exactly `into.len()` bytes.
     pub(crate) async fn read_exact(&self, into: &mut [u8]) -> Result<()> {
         let mut filled = 0;
         while filled < into.len() {
@@ -84,7 +84,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Everything up to the end.
+    /// Reads to the end.
     pub(crate) async fn read_to_end(&self, into: &mut Vec<u8>) -> Result<()> {
         let mut filled = into.len();
         loop {
@@ -98,7 +98,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes all of it.
+    /// Writes all of `bytes`.
     pub(crate) async fn write(&self, bytes: &[u8]) -> Result<()> {
         let mut written = 0;
         poll_fn(|cx| {
@@ -114,11 +114,11 @@ impl Stream {
             Poll::Pending
         })
         .await?;
-        self.reactor.wrote(bytes.len());
+        self.reactor.count_written(bytes.len());
         Ok(())
     }
 
-    /// Ends our half behind what was written.
+    /// Ends the write half after all written bytes.
     pub(crate) fn close_write(&self) -> Result<()> {
         let mut world = self.reactor.world.borrow_mut();
         world
@@ -127,7 +127,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Ends both halves behind what was written; nothing more is read.
+    /// Ends both halves after all written bytes; further input is discarded.
     pub(crate) fn close(&self) -> Result<()> {
         let mut world = self.reactor.world.borrow_mut();
         world
@@ -140,7 +140,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let mut world = self.reactor.world.borrow_mut();
-        // One that has ended has no handle any more.
+        // The handle of a stream that has ended is stale.
         let _ = world
             .environment
             .change(self.handle, |slot| Ok(slot.reset(0)));

@@ -1,4 +1,4 @@
-//! The client's side of each workload; see interop/contract.md for what happens and what is timed.
+//! The client side of each workload. See interop/contract.md for the operations and the timed part.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,30 +19,30 @@ use crate::server::{BULK, MESSAGES, PING, REQUEST, receive, send};
 use crate::stream::Stream;
 use crate::{new_identity, node_options};
 
-/// Time for identify to end at both sides before memory is read.
-const IDLE_SETTLE: Duration = Duration::from_secs(1);
+/// Delay for both sides to complete identify before memory is measured.
+const IDLE_DELAY: Duration = Duration::from_secs(1);
 
-/// Which way a transfer goes.
+/// Direction of a transfer.
 #[derive(Clone, Copy)]
-enum Way {
+enum Direction {
     Up,
     Down,
 }
 
-/// What every workload starts from.
+/// State of a workload run.
 struct Client<'a> {
     reactor: Reactor,
     options: &'a Options,
 }
 
-/// Runs the workload that was asked for.
+/// Runs the requested workload.
 pub(crate) fn run(
     reactor: Reactor,
     options: &Options,
 ) -> impl Future<Output = Result<()>> + 'static {
     let options = options.clone();
     async move {
-        let warm_up = options.of_warm_up();
+        let warm_up = options.warm_up_options();
         let client = |options| Client {
             reactor: reactor.clone(),
             options,
@@ -59,13 +59,13 @@ pub(crate) fn run(
 }
 
 impl Client<'_> {
-    /// The line of a workload that prints one.
+    /// Runs a workload and returns its result line.
     async fn measure(&self) -> Result<Value> {
         match self.options.workload.as_str() {
-            "upload" => self.bulk(1, Way::Up).await,
-            "download" => self.bulk(1, Way::Down).await,
-            "upload-32" => self.bulk(32, Way::Up).await,
-            "download-32" => self.bulk(32, Way::Down).await,
+            "upload" => self.bulk(1, Direction::Up).await,
+            "download" => self.bulk(1, Direction::Down).await,
+            "upload-32" => self.bulk(32, Direction::Up).await,
+            "download-32" => self.bulk(32, Direction::Down).await,
             "paced" => self.paced().await,
             "ping" => self.ping().await,
             "ping-open" => self.ping_open().await,
@@ -86,7 +86,7 @@ impl Client<'_> {
         self.reactor.add_node(node_options(self.options)?)
     }
 
-    /// A connection of a fresh node.
+    /// Connects from a new node.
     async fn connect(&self) -> Result<u32> {
         let node = self.add_node()?;
         self.reactor.dial(node, None, &self.options.addr).await
@@ -100,11 +100,11 @@ impl Client<'_> {
         })
     }
 
-    /// The streams share the bytes.
-    async fn bulk(&self, streams: u64, way: Way) -> Result<Value> {
+    /// Transfers `options.bytes` in total over concurrent streams.
+    async fn bulk(&self, streams: u64, direction: Direction) -> Result<Value> {
         let connection = self.connect().await?;
         let transfers = |bytes: u64| {
-            let each = (0..streams).map(|_| self.transfer(connection, way, bytes / streams));
+            let each = (0..streams).map(|_| self.transfer(connection, direction, bytes / streams));
             try_join_all(each)
         };
         transfers(WARM_UP_BYTES).await?;
@@ -114,10 +114,10 @@ impl Client<'_> {
         watch.stop_bulk(streams as usize, bytes)
     }
 
-    async fn transfer(&self, connection: u32, way: Way, bytes: u64) -> Result<()> {
-        let (up, down) = match way {
-            Way::Up => (bytes, 0),
-            Way::Down => (0, bytes),
+    async fn transfer(&self, connection: u32, direction: Direction, bytes: u64) -> Result<()> {
+        let (up, down) = match direction {
+            Direction::Up => (bytes, 0),
+            Direction::Down => (0, bytes),
         };
         let stream = Stream::open(&self.reactor, connection, BULK).await?;
         stream.write(&down.to_be_bytes()).await?;
@@ -127,7 +127,8 @@ impl Client<'_> {
 
     async fn paced(&self) -> Result<Value> {
         let connection = self.connect().await?;
-        self.transfer(connection, Way::Up, WARM_UP_BYTES).await?;
+        self.transfer(connection, Direction::Up, WARM_UP_BYTES)
+            .await?;
         self.reactor.open_input();
         self.phase("ready").await;
         let bytes = self.options.paced_bytes();
@@ -167,7 +168,7 @@ impl Client<'_> {
         watch.stop(self.options.n, bytes as u64, latencies)
     }
 
-    /// Each is sent when it is due, whatever has become of those before.
+    /// Sends each ping when it is due, whether or not earlier ones have been answered.
     async fn ping_open(&self) -> Result<Value> {
         let connection = self.connect().await?;
         let stream = Stream::open(&self.reactor, connection, PING).await?;
@@ -184,7 +185,7 @@ impl Client<'_> {
                     self.reactor.next_turn().await;
                 }
                 stream.write(echoed(turn)).await?;
-                // This thread's tick would otherwise go on to the next that is due.
+                // The flush at the end of the tick could be as late as the next due ping.
                 self.reactor.flush();
             }
             Ok(())
@@ -253,7 +254,7 @@ impl Client<'_> {
         let latencies = self
             .each_of(workers, async |worker: usize| {
                 let dial = self.reactor.dial(nodes[worker], None, &self.options.addr);
-                self.reactor.hang_up(dial.await?).await
+                self.reactor.close_connection(dial.await?).await
             })
             .await?;
         watch.stop(self.options.n, 0, latencies)
@@ -268,14 +269,14 @@ impl Client<'_> {
                 let stream = Stream::open(&self.reactor, connection, PING).await?;
                 echo_once(&stream, 0).await?;
                 drop(stream);
-                self.reactor.hang_up(connection).await
+                self.reactor.close_connection(connection).await
             })
             .await?;
         self.stop_pings(&watch, latencies)
     }
 
-    /// One node is as many peers as there are connections: a node's thread for each would be more
-    /// than a process may have.
+    /// One node dials as a different peer per connection: with a node each, their threads would exceed the
+    /// limit of a process.
     async fn idle(&self) -> Result<()> {
         let node = self.add_node()?;
         let identities = (0..self.options.n)
@@ -283,7 +284,7 @@ impl Client<'_> {
             .collect::<Result<_>>()?;
         let identities: RefCell<VecDeque<_>> = RefCell::new(identities);
         self.reactor.open_input();
-        self.settled_phase("base").await?;
+        self.idle_phase("base").await?;
         self.each_of(self.options.concurrency, async |_| {
             let identity = identities.borrow_mut().pop_front();
             let connection = self
@@ -293,15 +294,15 @@ impl Client<'_> {
             self.reactor.identify(connection).await
         })
         .await?;
-        self.settled_phase("full").await?;
+        self.idle_phase("full").await?;
         for connection in self.reactor.connections() {
-            self.reactor.hang_up(connection).await?;
+            self.reactor.close_connection(connection).await?;
         }
-        self.settled_phase("gone").await
+        self.idle_phase("gone").await
     }
 
-    async fn settled_phase(&self, name: &str) -> Result<()> {
-        self.reactor.sleep(IDLE_SETTLE).await;
+    async fn idle_phase(&self, name: &str) -> Result<()> {
+        self.reactor.sleep(IDLE_DELAY).await;
         print_line(&json!({ "phase": name, "rss_kb": resident_kib()? }));
         self.reactor.line().await;
         Ok(())
@@ -312,7 +313,7 @@ impl Client<'_> {
         self.reactor.line().await;
     }
 
-    /// `operation(worker)` n times by so many workers; how long each took.
+    /// Runs `operation(worker)` n times over concurrent workers; returns the latencies.
     async fn each_of(
         &self,
         workers: usize,
@@ -334,7 +335,7 @@ impl Client<'_> {
     }
 }
 
-/// A stopwatch that also tells what the hub counted meanwhile.
+/// A stopwatch that also reports the change of the hub's counters.
 struct Watch<'a> {
     reactor: &'a Reactor,
     before: Value,
@@ -361,11 +362,11 @@ impl Watch<'_> {
     }
 }
 
-/// The answer to a transfer: how much came, and what was wanted.
+/// Reads the answer to a transfer: the uploaded byte count, then the download.
 async fn expect_transfer(stream: &Stream, up: u64, down: u64) -> Result<()> {
-    let mut came = [0; 8];
-    stream.read_exact(&mut came).await?;
-    expect_count(up, u64::from_be_bytes(came))?;
+    let mut uploaded = [0; 8];
+    stream.read_exact(&mut uploaded).await?;
+    expect_count(up, u64::from_be_bytes(uploaded))?;
     expect_count(down, receive(stream).await?)
 }
 

@@ -1,5 +1,5 @@
-//! TCP with blocking calls, a thread for each connection: what the machine can do without libp2p.
-//! See interop/contract.md for the stack `tcp`.
+//! TCP with blocking calls and a thread per connection: the machine's baseline without libp2p. See the
+//! stack `tcp` in interop/contract.md.
 
 mod server;
 mod workloads;
@@ -12,7 +12,7 @@ use ferroswarm_bench_peers::Result;
 use ferroswarm_bench_peers::bulk::{BLOCK_BYTES, Received, blocks};
 use ferroswarm_bench_peers::options::{Mode, Options};
 
-/// The first byte of a connection: what it is for.
+/// Purposes of a connection: its first byte.
 const BULK: u8 = b'B';
 const PING: u8 = b'P';
 const REQUEST: u8 = b'R';
@@ -32,7 +32,7 @@ fn run(options: &Options) -> Result<()> {
     }
 }
 
-/// Reads to the end; how much that was.
+/// Reads to the end and returns the number of bytes.
 fn receive(stream: &mut TcpStream) -> Result<u64> {
     let mut memory = vec![0; BLOCK_BYTES];
     let mut received = Received::default();
@@ -44,7 +44,7 @@ fn receive(stream: &mut TcpStream) -> Result<u64> {
     }
 }
 
-/// Writes so many bytes, and the end.
+/// Writes this many bytes and ends the write half.
 fn send(stream: &mut TcpStream, bytes: u64) -> Result<()> {
     for block in blocks(bytes) {
         stream.write_all(block)?;
@@ -52,7 +52,7 @@ fn send(stream: &mut TcpStream, bytes: u64) -> Result<()> {
     Ok(stream.shutdown(std::net::Shutdown::Write)?)
 }
 
-/// Reads one u32 length and its payload into `payload`; `false` is the end between messages.
+/// Reads a u32 length and its payload into `payload`; returns `false` at the end.
 fn read_frame(from: &mut impl Read, payload: &mut Vec<u8>) -> Result<bool> {
     let mut prefix = [0; 4];
     let first = from.read(&mut prefix)?;

@@ -1,4 +1,4 @@
-//! The server's side.
+//! The server side.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{BULK, MESSAGES, PING, REQUEST, read_frame, receive, send};
 
-/// Of a connection's thread: its buffers are on the heap.
+/// Stack size of a connection's thread, whose buffers are on the heap.
 const STACK_BYTES: usize = 64 << 10;
 
 /// Serves until the input ends.
@@ -24,7 +24,7 @@ pub(crate) fn run(listen: SocketAddr) -> Result<()> {
     std::thread::spawn(move || accept(&listener));
     for line in std::io::stdin().lock().lines() {
         match line?.as_str() {
-            // There is no event loop to watch.
+            // There is no event loop to watch, so both return the same.
             "stats" | "watch" => print_line(&stats()?),
             other => return Err(format!("there is no command {other:?}").into()),
         }
@@ -36,7 +36,7 @@ fn accept(listener: &TcpListener) {
     for stream in listener.incoming() {
         let served = stream.and_then(|stream| {
             let thread = Builder::new().stack_size(STACK_BYTES);
-            // A connection that fails is closed, which its client reports.
+            // A failed connection is closed, which its client reports.
             thread.spawn(move || drop(serve(stream)))
         });
         if let Err(error) = served {
@@ -76,7 +76,7 @@ fn answer_pings(stream: &mut TcpStream) -> Result<()> {
     }
 }
 
-/// Closes first, so that the client has no port that waits.
+/// Closes first, so that no client port stays in TIME_WAIT.
 fn answer_request(stream: &mut TcpStream) -> Result<()> {
     let mut payload = Vec::new();
     if !read_frame(

@@ -1,4 +1,4 @@
-//! The client's side of each workload.
+//! The client side of each workload.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -16,22 +16,22 @@ use serde_json::{Value, json};
 
 use crate::{BULK, MESSAGES, PING, REQUEST, receive, send};
 
-/// Until the server has accepted everything.
-const IDLE_SETTLE: Duration = Duration::from_secs(1);
+/// Delay for the server to accept every connection.
+const IDLE_DELAY: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let server = server(&options.addr)?;
     if options.workload == "idle" {
         return Client { server, options }.idle();
     }
-    if let Some(options) = &options.of_warm_up() {
+    if let Some(options) = &options.warm_up_options() {
         Client { server, options }.measure()?;
     }
     print_line(&Client { server, options }.measure()?);
     Ok(())
 }
 
-/// `/ip4|ip6/…/tcp/…` as a socket address.
+/// Parses `/ip4|ip6/…/tcp/…`.
 fn server(addr: &str) -> Result<SocketAddr> {
     let parts: Vec<_> = addr.split('/').collect();
     let ["", "ip4" | "ip6", host, "tcp", port] = parts[..] else {
@@ -46,7 +46,7 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// The line of a workload that prints one.
+    /// Runs a workload and returns its result line.
     fn measure(&self) -> Result<Value> {
         match self.options.workload.as_str() {
             "upload" => self.bulk(1, 0),
@@ -123,7 +123,7 @@ impl Client<'_> {
         )
     }
 
-    /// Each is sent when it is due, whatever has become of those before.
+    /// Sends each ping when it is due, whether or not earlier ones have been answered.
     fn ping_open(&self) -> Result<Value> {
         let mut stream = self.open(PING, &[])?;
         echo_once(&mut stream, 0)?;
@@ -201,17 +201,17 @@ impl Client<'_> {
     }
 
     fn idle(&self) -> Result<()> {
-        settled_phase("base")?;
+        idle_phase("base")?;
         let mut streams = Vec::with_capacity(self.options.n);
         for _ in 0..self.options.n {
             streams.push(TcpStream::connect(self.server)?);
         }
-        settled_phase("full")?;
+        idle_phase("full")?;
         drop(streams);
-        settled_phase("gone")
+        idle_phase("gone")
     }
 
-    /// `operation` n times by so many threads; how long each took.
+    /// Runs `operation` n times over concurrent threads; returns the latencies.
     fn each_of(
         &self,
         workers: usize,
@@ -243,11 +243,11 @@ impl Client<'_> {
     }
 }
 
-/// The answer to a transfer: how much came, and what was wanted.
+/// Reads the answer to a transfer: the uploaded byte count, then the download.
 fn expect_transfer(stream: &mut TcpStream, up: u64, down: u64) -> Result<()> {
-    let mut came = [0; 8];
-    stream.read_exact(&mut came)?;
-    expect_count(up, u64::from_be_bytes(came))?;
+    let mut uploaded = [0; 8];
+    stream.read_exact(&mut uploaded)?;
+    expect_count(up, u64::from_be_bytes(uploaded))?;
     expect_count(down, receive(stream)?)
 }
 
@@ -258,8 +258,8 @@ fn echo_once(stream: &mut TcpStream, turn: usize) -> Result<()> {
     expect_echo(turn, &answer)
 }
 
-fn settled_phase(name: &str) -> Result<()> {
-    sleep(IDLE_SETTLE);
+fn idle_phase(name: &str) -> Result<()> {
+    sleep(IDLE_DELAY);
     phase(json!({ "phase": name, "rss_kb": resident_kib()? }))
 }
 
