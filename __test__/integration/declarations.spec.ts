@@ -59,7 +59,8 @@ const SPECIFIER = /(?:\bfrom\s*|\bimport\s*\(?\s*)'([^']+)'/g
 async function reachable(entries: readonly string[]): Promise<Map<string, string>> {
   const reached = new Map(entries.map((entry) => [entry, 'package.json']))
   for (const path of reached.keys()) {
-    const text = await readFile(join(DIST, path), 'utf8')
+    // Examples in comments import the package itself.
+    const text = (await readFile(join(DIST, path), 'utf8')).replace(/\/\*\*.*?\*\//gs, '')
     for (const [, specifier = ''] of text.matchAll(SPECIFIER)) {
       const target = specifier.startsWith('.')
         ? posix.join(posix.dirname(path), specifier).replace(/\.(?:ts|js)$/, '.d.ts')

@@ -132,7 +132,7 @@ test('a dial that times out names each address it tried, and its stage', async (
   const addresses = [refusing, silent]
   const dial = dialer.dialPeer(peer, { addresses, timeout: 700 })
   const err = await t.throwsAsync(dial, { instanceOf: TimeoutError })
-  t.regex(err.message, /within its 700 ms; 2 addresses tried: .*refused.*; .*security handshake$/)
+  t.regex(err.message, /within 700 ms; 2 addresses tried: .*refused.*; .*security handshake$/)
   t.deepEqual(
     err.attempts?.map(({ address, stage, cause }) => [address, stage, cause.code]),
     [

@@ -26,8 +26,16 @@ import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
 import type { RequestId } from '../native/handles.ts'
 import type { AddressBook } from './address-book.ts'
-import { attemptOf, refusedAttempt, unfinishedAttempt } from './attempt.ts'
-import { abandoned, allFailed, late, noAddress, notAllowed } from './failure.ts'
+import {
+  abandoned,
+  allFailed,
+  attemptOf,
+  late,
+  noAddress,
+  notAllowed,
+  refusedAttempt,
+  unfinishedAttempt
+} from './failure.ts'
 import type { DialOptions } from './options.ts'
 import { dialPlan } from './plan.ts'
 

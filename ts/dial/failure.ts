@@ -1,14 +1,19 @@
-/** Errors of failed dials. */
+/** Errors of failed dials, and the attempts at single addresses that they and the errors of listens list. */
 import type { DialTarget } from '../diagnostics/connections.ts'
 import {
   AbortError,
   type AddressAttempt,
   DialAllFailedError,
+  DialError,
+  ERROR_CODES,
+  type ErrorCode,
   NoConnectionError,
   NoRemoteAddrsError,
   TimeoutError
 } from '../errors.ts'
-import { attemptsText } from './attempt.ts'
+import { type ParsedAddress, type Refusal, transportOf } from '../identity/parsed-address.ts'
+import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
+import { nativeError } from '../native/native-error.ts'
 
 /** Returns the error of a dial whose every address failed. */
 export function allFailed(
@@ -55,4 +60,83 @@ function tried(attempts: readonly AddressAttempt[]): string {
   const { length } = attempts
   if (length === 0) return ''
   return `; ${length} ${length === 1 ? 'address' : 'addresses'} tried: ${attemptsText(attempts)}`
+}
+
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  ERR_CONNECTION_REFUSED: 'nothing listens there',
+  ERR_UNREACHABLE: 'no route to that host or network',
+  ERR_NO_TRANSPORT: 'this node has no transport for the address',
+  ERR_UNEXPECTED_PEER: 'another peer listens there',
+  ERR_ADDRESS_IN_USE: 'another process listens there',
+  ERR_ADDRESS_NOT_AVAILABLE: 'this host has no such address',
+  ERR_PERMISSION: 'ports below 1024 need privileges',
+  ERR_TIMEOUT: 'the host is down, or a firewall drops packets'
+}
+
+/** Hint for a connection that was accepted and then timed out in the handshake. */
+const STALLED = 'the connection was accepted, but the remote stays silent: it may not speak libp2p'
+
+/** An attempt that has ended, of a dial or a listen. */
+type Ended = Omit<NativeAttempt, 'index'>
+
+/** Converts a native attempt at `address`. */
+export function attemptOf(
+  address: string,
+  { code, detail, elapsedMs, ...ended }: Ended
+): AddressAttempt {
+  // Rust sets the three stages of a dial, `listener.ts` the fourth.
+  const stage = ended.stage as AddressAttempt['stage']
+  const cause = nativeError(code, detail)
+  return {
+    address,
+    resolvedFrom: undefined,
+    transport: transportOf(address),
+    stage,
+    elapsed: elapsedMs,
+    cause,
+    hint: isHandshakeTimeout(stage, cause.code) ? STALLED : (HINTS[cause.code] ?? '')
+  }
+}
+
+/** Progress of an attempt by stage. */
+const PROGRESS: Readonly<Record<string, string>> = {
+  dial: 'still connecting',
+  security: 'still in the security handshake',
+  muxer: 'still negotiating the muxer'
+}
+
+/** Converts an unfinished attempt at `address`, cancelled for the reason `code`. */
+export function unfinishedAttempt(
+  address: string,
+  { stage, elapsedMs }: NativeAttemptUnderWay,
+  code: 'ERR_TIMEOUT' | 'ERR_ABORTED'
+): AddressAttempt {
+  const detail = PROGRESS[stage] ?? stage
+  return attemptOf(address, { stage, code: ERROR_CODES[code], detail, elapsedMs })
+}
+
+function isHandshakeTimeout(stage: AddressAttempt['stage'], code: ErrorCode): boolean {
+  return code === 'ERR_TIMEOUT' && stage !== 'dial' && stage !== 'listen'
+}
+
+/** Returns the entry of an address refused without an attempt. */
+export function refusedAttempt(
+  { text }: ParsedAddress,
+  { reason, hint }: Refusal,
+  stage: AddressAttempt['stage']
+): AddressAttempt {
+  return {
+    address: text,
+    resolvedFrom: undefined,
+    transport: transportOf(text),
+    stage,
+    elapsed: 0,
+    cause: new DialError(reason, { code: 'ERR_NO_TRANSPORT' }),
+    hint
+  }
+}
+
+/** Formats the attempts of an error in one line. */
+export function attemptsText(attempts: readonly AddressAttempt[]): string {
+  return attempts.map(({ address, cause }) => `${address}: ${cause.message}`).join('; ')
 }

@@ -1,6 +1,6 @@
 /** The listeners of a swarm. */
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { attemptOf, attemptsText, refusedAttempt } from '../dial/attempt.ts'
+import { attemptOf, attemptsText, refusedAttempt } from '../dial/failure.ts'
 import {
   type AddressAttempt,
   ERROR_CODES,
