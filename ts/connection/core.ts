@@ -193,7 +193,7 @@ export class ConnectionCore implements ConnectionOwner {
   close(options?: AbortOptions): Promise<void> {
     if (!this.closing) {
       for (const stream of this.streams) stream.handDown()
-      this.#close()
+      this.#beginClose()
       this.#opener.close()
     }
     return abortable(this.closed, options?.signal)
@@ -202,14 +202,14 @@ export class ConnectionCore implements ConnectionOwner {
   /** Closes at once, even while {@link close} is still delivering. */
   closeAtOnce(code: number): Promise<void> {
     if (this.closeReason === undefined) {
-      this.#close()
+      this.#beginClose()
       this.#opener.closeAtOnce(code)
     }
     return this.closed
   }
 
-  /** Starts the close: the connection leaves every list. */
-  #close(): void {
+  /** Marks the connection as closing and removes it from the lists of the swarm, once. */
+  #beginClose(): void {
     if (this.closing) return
     this.closing = true
     this.host.connectionClosing(this)

@@ -179,7 +179,7 @@ export class StreamCore implements StreamSink {
    */
   #whenAnswered(options: AbortOptions | undefined): Promise<void> {
     if (this.#isRefusalUnreported) {
-      // Close calls in the same tick share the refusal, as they do while it is pending.
+      // Close calls made together share the refusal, as they do while it is pending.
       queueMicrotask(() => {
         this.#isRefusalUnreported = false
       })

@@ -89,12 +89,12 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
     );
     // Boxed: the task does not need it for nearly all of a connection's life.
     if ours && connection.delivers() {
-        Box::pin(send_goaway(&connection, connection.delivery_max())).await;
+        Box::pin(await_peer_close(&connection, connection.delivery_max())).await;
         connection.finish(fault);
     } else {
         connection.finish(fault);
         if ours {
-            Box::pin(send_goaway(&connection, GOAWAY_MAX)).await;
+            Box::pin(await_peer_close(&connection, GOAWAY_MAX)).await;
         }
     }
     drop(guard);
@@ -105,7 +105,7 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
 
 /// Lets the remote read our GoAway, and the bytes before it, before the socket is closed: a close
 /// with unread bytes resets it.
-async fn send_goaway(connection: &Connection, max: Duration) {
+async fn await_peer_close(connection: &Connection, max: Duration) {
     let pipe = connection.pipe();
     if pipe.shutdown().is_err() {
         return;
@@ -188,7 +188,7 @@ mod tests {
             streams: Streams::Raw,
         };
         let (connection, _) = connect_alone(end, Endless);
-        let mut sending = pin!(send_goaway(&connection, GOAWAY_MAX));
+        let mut sending = pin!(await_peer_close(&connection, GOAWAY_MAX));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

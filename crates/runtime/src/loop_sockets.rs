@@ -55,11 +55,11 @@ const ALLOWANCE: usize = 10 << 20;
 /// 2.5 % of the time.
 const IDLE_TURN_BYTES: usize = ALLOWANCE / 256;
 
-/// Whether a turn on the loop had output for JavaScript.
+/// Whether records were pending for JavaScript after a turn on the loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TurnOutput {
-    Some,
-    None,
+    Records,
+    Nothing,
 }
 
 /// The loop sockets of one JavaScript environment.
@@ -105,8 +105,8 @@ impl Members {
     fn charge(&mut self, token: usize, bytes: usize, output: TurnOutput, now: Duration) -> bool {
         self.renew(now);
         let cost = match output {
-            TurnOutput::Some => bytes,
-            TurnOutput::None => bytes + IDLE_TURN_BYTES,
+            TurnOutput::Records => bytes,
+            TurnOutput::Nothing => bytes + IDLE_TURN_BYTES,
         };
         self.used += cost;
         let (used, share) = (self.used, ALLOWANCE / self.live.len().max(1));
@@ -208,7 +208,7 @@ mod tests {
     /// Charges a token 1 KiB at a time until it may no longer stay; returns how many it could.
     fn stays(members: &mut Members, token: usize, now: Duration) -> usize {
         (0..ALLOWANCE)
-            .take_while(|_| members.charge(token, 1 << 10, TurnOutput::Some, now))
+            .take_while(|_| members.charge(token, 1 << 10, TurnOutput::Records, now))
             .count()
     }
 
@@ -241,14 +241,14 @@ mod tests {
         stays(&mut members, 1, Duration::ZERO);
         members.live.remove(&1);
         assert!(!members.has_room(Duration::ZERO));
-        assert!(!members.charge(1, 0, TurnOutput::Some, Duration::ZERO));
+        assert!(!members.charge(1, 0, TurnOutput::Records, Duration::ZERO));
     }
 
     #[test]
     fn a_turn_without_output_costs_more_than_its_bytes() {
         let mut members = members(1);
         let turns = (0..ALLOWANCE)
-            .take_while(|_| members.charge(1, 100, TurnOutput::None, Duration::ZERO))
+            .take_while(|_| members.charge(1, 100, TurnOutput::Nothing, Duration::ZERO))
             .count();
         assert!((200..=256).contains(&turns), "{turns}");
     }

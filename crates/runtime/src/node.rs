@@ -72,7 +72,7 @@ pub struct Node {
 const DRAIN_STEP: Duration = Duration::from_millis(5);
 
 /// Lower bound on the time that a closing node allows for its GoAways to be sent.
-const FLUSH_MAX: Duration = Duration::from_secs(1);
+const FLUSH_MIN: Duration = Duration::from_secs(1);
 
 impl Node {
     /// Returns the state shared by its tasks.
@@ -458,7 +458,7 @@ impl Shared {
         for connection in self.live() {
             connection.close(close_request(manner));
         }
-        let deadline = Instant::now() + timeout.max(FLUSH_MAX);
+        let deadline = Instant::now() + timeout.max(FLUSH_MIN);
         while Instant::now() < deadline
             // A socket closed before the remote has read our GoAway discards the data in flight.
             && !self.connections.lock().is_empty()

@@ -134,7 +134,7 @@ impl Core {
         let waits = self.link.has_write_failed() || self.link.wants_write();
         Flushed {
             sealed: sent.sealed,
-            // The same applies to events held back by the muxer.
+            // Only the driver can deliver events that the muxer holds back.
             needs_driver: sent.is_cut || waits || sooner || self.link.has_events(),
         }
     }
@@ -270,7 +270,7 @@ impl Core {
             if sealed == 0 {
                 self.follow_goaway(connection, now);
                 let has_queued = self.streams.has_queued();
-                if !self.life.send_goaway(&mut self.link, has_queued) {
+                if !self.life.queue_goaway(&mut self.link, has_queued) {
                     break;
                 }
                 if self.link.has_control() {
@@ -278,7 +278,7 @@ impl Core {
                 }
             }
             sent.sealed += sealed;
-            if self.life.has_sent_goaway() {
+            if self.life.is_goaway_queued() {
                 self.link.close_channel();
             }
             if !self.link.flush(connection, scratch, now) {

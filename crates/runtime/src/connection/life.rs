@@ -163,7 +163,7 @@ impl Life {
     /// It is due last, when the streams have nothing left to send: rust-libp2p ends all streams
     /// when it reads it. A GoAway of the remote is not answered by one, which would be a wasted
     /// write.
-    pub(super) fn send_goaway(&mut self, link: &mut Link, has_queued: bool) -> bool {
+    pub(super) fn queue_goaway(&mut self, link: &mut Link, has_queued: bool) -> bool {
         let Some(closing) = &mut self.closing else {
             return false;
         };
@@ -180,7 +180,7 @@ impl Life {
     }
 
     /// Returns whether our GoAway is queued, or not needed: nothing follows it.
-    pub(super) const fn has_sent_goaway(&self) -> bool {
+    pub(super) const fn is_goaway_queued(&self) -> bool {
         self.goaway_queued
     }
 

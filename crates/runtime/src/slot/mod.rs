@@ -4,7 +4,7 @@
 //! The lock is fine-grained and never held while bytes are sealed or opened. JavaScript's calls
 //! change the state and the pipes at once and post the slot to its connection's outbox; the
 //! connection, under its own lock, collects it from there and sends. Lock order: connection,
-//! outbox, slot, hub; no two of the last three are held together by this file.
+//! outbox, slot, hub. The slot's is released before the slot is posted to the outbox.
 
 mod calls;
 mod carrier;
@@ -53,7 +53,7 @@ pub struct ResetReport {
     pub code: u32,
     /// Whether the remote sent it.
     pub remote: bool,
-    /// Whether it came with the end of the connection.
+    /// Whether the connection caused it, by its end or its close.
     pub connection_lost: bool,
     /// Whether that connection was closed by either side without an error.
     pub orderly: bool,

@@ -1,6 +1,6 @@
 //! Transports: parsing, listening on and dialling addresses.
 //!
-//! Nothing above names a socket: every transport yields a [`RawConnection`].
+//! Nothing above names a TCP stream: every transport yields a [`RawConnection`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,10 +14,11 @@ pub use fed::{FedPipe, Feed, FeedError};
 pub(crate) use tcp::{Arrival, Listener};
 
 mod fed;
-mod interface;
+
 #[cfg(test)]
 pub(crate) mod memory;
 mod tcp;
+mod zones;
 
 /// A parsed address: an endpoint of one transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

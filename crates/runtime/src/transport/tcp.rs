@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol as SocketProtocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::{RawConnection, interface};
+use super::{RawConnection, zones};
 use crate::command::AddressError;
 use crate::event_queue::EventQueue;
 use crate::pipe::BytePipe;
@@ -47,7 +47,7 @@ pub(super) fn socket_address(address: &Multiaddr) -> Result<SocketAddr, AddressE
         (IpAddr::V4(ip), _) => SocketAddrV4::new(ip, port).into(),
         (IpAddr::V6(ip), None) => SocketAddrV6::new(ip, port, 0, 0).into(),
         (IpAddr::V6(ip), Some(zone)) => {
-            let index = interface::index_of(&zone)
+            let index = zones::index_of(&zone)
                 .ok_or_else(|| AddressError::NoInterface(zone.as_ref().into()))?;
             SocketAddrV6::new(ip, port, 0, index).into()
         }
@@ -61,9 +61,7 @@ fn multiaddr(address: SocketAddr) -> Multiaddr {
     match (address.ip().to_canonical(), address) {
         (IpAddr::V4(ip), _) => parts.push(Protocol::Ip4(ip)),
         (IpAddr::V6(ip), SocketAddr::V6(address)) if address.scope_id() != 0 => {
-            parts.push(Protocol::Ip6zone(
-                interface::name_of(address.scope_id()).into(),
-            ));
+            parts.push(Protocol::Ip6zone(zones::name_of(address.scope_id()).into()));
             parts.push(Protocol::Ip6(ip));
         }
         (IpAddr::V6(ip), _) => parts.push(Protocol::Ip6(ip)),
@@ -327,9 +325,9 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_zone_is_an_interface_of_this_host_by_name_or_number() {
-        let index = interface::index_of("lo").or_else(|| interface::index_of("lo0"));
+        let index = zones::index_of("lo").or_else(|| zones::index_of("lo0"));
         let index = index.expect("a loopback interface");
-        let named = format!("/ip6zone/{}/ip6/fe80::1/tcp/9", interface::name_of(index));
+        let named = format!("/ip6zone/{}/ip6/fe80::1/tcp/9", zones::name_of(index));
         let address = socket_address(&named.parse().unwrap()).unwrap();
         assert_eq!(address.to_string(), format!("[fe80::1%{index}]:9"));
         assert_eq!(multiaddr(address).to_string(), named);

@@ -228,7 +228,7 @@ fn engine(facts: &Facts, limits: &Limits) -> Engine {
 fn yamux_config(limits: &Limits) -> yamux::Config {
     yamux::Config {
         inbound_streams_max: limits.inbound_streams_max,
-        // Enforced by `Streams`, which turns excess streams away.
+        // Enforced by `Connection::admit_stream`, for all muxers.
         accept_backlog: u32::MAX,
         window_max: limits.window_bytes_max,
         keepalive_interval: limits.keepalive_interval,
@@ -243,7 +243,7 @@ fn crate_config(limits: &Limits) -> yamux_crate::Config {
         inbound_streams_max: limits.inbound_streams_max,
         // Streams closed by JavaScript count until the remote has ended them too.
         outbound_streams_max: limits.outbound_streams_max.saturating_mul(2),
-        // Enforced by `Streams`, which turns excess streams away.
+        // Enforced by `Connection::admit_stream`, for all muxers.
         accept_backlog: u32::MAX,
         growth_max: WindowBudget::growth_max(limits).min(limits.window_bytes_max as usize),
     }

@@ -134,9 +134,9 @@ impl Link {
         let token = *token;
         let bytes = std::mem::take(&mut self.recent_bytes);
         let output = if connection.hub.is_quiet() {
-            TurnOutput::None
+            TurnOutput::Nothing
         } else {
-            TurnOutput::Some
+            TurnOutput::Records
         };
         let can_stay = loop_sockets.charge(token, bytes, output) && may_stay;
         let held_back = self.engine.has_events();
