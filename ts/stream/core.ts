@@ -5,7 +5,6 @@
  * freed the stream with bytes left to read, by the read that reports their end.
  */
 import type { AbortOptions } from '../base/abort.ts'
-import { abortable } from '../base/abort.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -31,7 +30,15 @@ import {
 import type { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
 import { streamFacade } from './facade.ts'
-import { failureError, faultOf, isEnd, ownReset, resetFailure, writeRefusal } from './failure.ts'
+import {
+  failureError,
+  faultOf,
+  isEnd,
+  ownReset,
+  PendingAnswer,
+  resetFailure,
+  writeRefusal
+} from './failure.ts'
 import type { StreamInit, StreamOwner, StreamPump } from './owner.ts'
 import { ReadQueue } from './read-queue.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -65,11 +72,8 @@ export class StreamCore implements StreamSink {
   readonly owner: StreamOwner
   readonly #number: number
   readonly #proposed: readonly string[]
-  // The peer is not known to have answered the only proposed protocol.
-  #isUnanswered: boolean
-  #answered: PromiseWithResolvers<void> | undefined
-  // The proposal was refused, or the peer lost before its answer, and no call has rejected for it: `close` will.
-  #isRefusalUnreported = false
+  // Undefined once the peer is known to have accepted the only proposal, and for every other stream.
+  #answer: PendingAnswer | undefined
   #onNegotiationEnd: ((err: Error | undefined) => void) | undefined
   // The handle is valid.
   #live = true
@@ -86,7 +90,9 @@ export class StreamCore implements StreamSink {
     this.protocol = init.protocol
     this.owner = init.owner
     this.#proposed = init.proposed
-    this.#isUnanswered = init.direction === 'outbound' && init.proposed.length === 1
+    if (init.direction === 'outbound' && init.proposed.length === 1) {
+      this.#answer = new PendingAnswer()
+    }
     this.engine = init.owner.engine
     this.opened = init.owner.clock.now()
     this.reads = new ReadQueue(this)
@@ -138,7 +144,7 @@ export class StreamCore implements StreamSink {
 
   /** Returns the error of a call on this stream in RESET or ERROR. */
   failureError(): StreamError {
-    this.#isRefusalUnreported = false
+    this.#answer?.reported()
     return failureError(this.state, this.failure)
   }
 
@@ -178,29 +184,16 @@ export class StreamCore implements StreamSink {
    * at once if nothing was written or the peer is known to have accepted.
    */
   #whenAnswered(options: AbortOptions | undefined): Promise<void> {
-    if (this.#isRefusalUnreported) {
-      // Close calls made together share the refusal, as they do while it is pending.
-      queueMicrotask(() => {
-        this.#isRefusalUnreported = false
-      })
-      return markHandled(Promise.reject(failureError(this.state, this.failure)))
-    }
-    const isDue = this.#isUnanswered && this.#live && !this.isFailed()
-    if (!isDue || !this.writes.hasWritten) return DONE
-    this.#answered ??= Promise.withResolvers()
-    return abortable(this.#answered.promise, options?.signal)
-  }
-
-  /** Records a failure, not caused locally, before the peer accepted the only proposal. */
-  #recordRefusal(): void {
-    this.#isRefusalUnreported = this.#isUnanswered && this.writes.hasWritten
+    const answer = this.#answer
+    if (answer === undefined) return DONE
+    if (answer.isUnreported) return answer.refuse(failureError(this.state, this.failure))
+    const isDue = this.#live && !this.isFailed() && this.writes.hasWritten
+    return isDue ? answer.wait(options?.signal) : DONE
   }
 
   #hasAnswer(): void {
-    if (!this.#isUnanswered) return
-    this.#isUnanswered = false
-    this.#answered?.resolve()
-    this.#answered = undefined
+    this.#answer?.accept()
+    this.#answer = undefined
   }
 
   /** Called when the connection is being closed: submits pending writes and end-of-stream now. */
@@ -328,11 +321,11 @@ export class StreamCore implements StreamSink {
 
   onNegotiated(protocol: number, code: number): void {
     if (protocol === 0 && code !== 0) {
-      this.#recordRefusal()
+      this.#answer?.fail(this.writes.hasWritten)
       withoutStack(() => this.fail(StreamState.ERROR, faultOf(code, this.#proposed)))
       return
     }
-    if (this.#isUnanswered && this.state !== StreamState.INIT) {
+    if (this.#answer !== undefined && this.state !== StreamState.INIT) {
       this.#hasAnswer()
       return
     }
@@ -366,7 +359,7 @@ export class StreamCore implements StreamSink {
   onReset(wireCode: number, code: number, flags: number): void {
     if (this.isFailed()) return
     this.flags |= flags | (wireCode === StreamErrorCode.Shutdown ? FLAG_ORDERLY : 0)
-    if (!this.isClosedHere) this.#recordRefusal()
+    if (!this.isClosedHere) this.#answer?.fail(this.writes.hasWritten)
     withoutStack(() => {
       if (code === 0) {
         this.fail(StreamState.RESET, resetFailure(wireCode, flags, this.owner))
@@ -448,10 +441,7 @@ export class StreamCore implements StreamSink {
       const err = this.failureError()
       return accepted === 0 ? err : Object.assign(err, { bytesAccepted: accepted })
     })
-    if (this.#answered !== undefined) {
-      markHandled(this.#answered.promise)
-      this.#answered.reject(this.failureError())
-    }
+    if (this.#answer?.isAwaited === true) this.#answer.reject(this.failureError())
     this.#negotiationEnded(failure)
   }
 
@@ -465,10 +455,4 @@ export class StreamCore implements StreamSink {
     this.#onNegotiationEnd = undefined
     callback?.(err)
   }
-}
-
-/** Marks a rejection as handled: the caller may ignore it, as the stream has the error, too. */
-function markHandled(promise: Promise<void>): Promise<void> {
-  promise.catch(() => {})
-  return promise
 }

@@ -1,4 +1,5 @@
 /** Public errors of stream failures. */
+import { abortable } from '../base/abort.ts'
 import { StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -81,4 +82,61 @@ function optional(cause: unknown): { cause?: unknown } {
 /** Returns whether an error only means that a half has ended. */
 export function isEnd(err: unknown): err is Libp2pError {
   return err instanceof StreamEOFError || err instanceof StreamClosedError
+}
+
+/**
+ * The peer's pending answer to the only proposal of a stream. Whoever wrote and reads nothing learns of a refusal by an
+ * end of the stream that waits for the answer, or comes after it.
+ */
+export class PendingAnswer {
+  #awaited: PromiseWithResolvers<void> | undefined
+  #isUnreported = false
+
+  /** Whether the proposal failed, and no call has rejected for it yet. */
+  get isUnreported(): boolean {
+    return this.#isUnreported
+  }
+
+  get isAwaited(): boolean {
+    return this.#awaited !== undefined
+  }
+
+  /** Resolves when the peer accepts, and rejects when the stream fails. */
+  wait(signal: AbortSignal | undefined): Promise<void> {
+    this.#awaited ??= Promise.withResolvers()
+    return abortable(this.#awaited.promise, signal)
+  }
+
+  accept(): void {
+    this.#awaited?.resolve()
+  }
+
+  /** Called before the stream fails, not by a local call; without a write there is nothing to report. */
+  fail(hasWritten: boolean): void {
+    this.#isUnreported = hasWritten
+  }
+
+  /** A call has rejected with the failure of the stream. */
+  reported(): void {
+    this.#isUnreported = false
+  }
+
+  reject(err: Error): void {
+    const awaited = this.#awaited
+    if (awaited === undefined) return
+    markHandled(awaited.promise)
+    awaited.reject(err)
+  }
+
+  /** Rejects for a failure that no call has rejected for. Ends that are called together share it. */
+  refuse(err: Error): Promise<void> {
+    queueMicrotask(() => this.reported())
+    return markHandled(Promise.reject(err))
+  }
+}
+
+/** Marks a rejection as handled: the caller may ignore it, as the stream has the error, too. */
+function markHandled(promise: Promise<void>): Promise<void> {
+  promise.catch(() => {})
+  return promise
 }
