@@ -9,6 +9,7 @@ const CHECKS = [
   ['cargo', '--config', RUSTDOC, 'doc', '--workspace', '--no-deps', '--document-private-items'],
   ['tsc', '--project', 'tsconfig.json', '--noEmit'],
   ['tsc', '--project', '__test__/tsconfig.json'],
+  ['typedoc', '--emit', 'none'],
   ['biome', process.env.CI === 'true' ? 'ci' : 'check', '.'],
   ['cargo', 'xtask', 'tidy'],
   ['node', 'bench/report/main.mjs', '--check'],

@@ -22,7 +22,11 @@ export const StreamState = {
 /** A value of {@link StreamState}. */
 export type StreamState = (typeof StreamState)[keyof typeof StreamState]
 
-/** The side that opened a connection or a stream. */
+/**
+ * The side that opened a connection or a stream.
+ *
+ * @enum
+ */
 export const Direction = { Unknown: 0, Inbound: 1, Outbound: 2 } as const
 /** A value of {@link Direction}. */
 export type Direction = (typeof Direction)[keyof typeof Direction]
@@ -43,22 +47,38 @@ export const Connectedness = {
 /** A value of {@link Connectedness}. */
 export type Connectedness = (typeof Connectedness)[keyof typeof Connectedness]
 
-/** Whether other peers can dial this node. */
+/**
+ * Whether other peers can dial this node.
+ *
+ * @enum
+ */
 export const Reachability = { Unknown: 0, Public: 1, Private: 2 } as const
 /** A value of {@link Reachability}. */
 export type Reachability = (typeof Reachability)[keyof typeof Reachability]
 
-/** Endpoint mapping of a NAT. */
+/**
+ * Endpoint mapping of a NAT.
+ *
+ * @enum
+ */
 export const NATDeviceType = { Unknown: 0, Cone: 1, Symmetric: 2 } as const
 /** A value of {@link NATDeviceType}. */
 export type NATDeviceType = (typeof NATDeviceType)[keyof typeof NATDeviceType]
 
-/** The transport protocol of a NAT observation. */
+/**
+ * The transport protocol of a NAT observation.
+ *
+ * @enum
+ */
 export const NATTransportProtocol = { UDP: 0, TCP: 1 } as const
 /** A value of {@link NATTransportProtocol}. */
 export type NATTransportProtocol = (typeof NATTransportProtocol)[keyof typeof NATTransportProtocol]
 
-/** Error codes of stream resets. */
+/**
+ * Error codes of stream resets.
+ *
+ * @enum
+ */
 export const StreamErrorCode = {
   NoError: 0,
   ProtocolNegotiationFailed: 0x1001,
@@ -74,7 +94,11 @@ export const StreamErrorCode = {
 /** A value of {@link StreamErrorCode}. */
 export type StreamErrorCode = (typeof StreamErrorCode)[keyof typeof StreamErrorCode]
 
-/** Error codes of connection closes: one less than the stream codes of the same name. */
+/**
+ * Error codes of connection closes: one less than the stream codes of the same name.
+ *
+ * @enum
+ */
 export const ConnectionErrorCode = {
   NoError: 0,
   ProtocolNegotiationFailed: 0x1000,

@@ -6,6 +6,8 @@ import type { DialStage, TransportName } from './constants.ts'
  *
  * The native side returns the same numbers; `crates/node/src/error_code.rs` holds the same table. The hundreds digit
  * is the kind: who must act.
+ *
+ * @enum
  */
 export const ERROR_CODES = {
   ERR_INVALID_PARAMETERS: 100,

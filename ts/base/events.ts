@@ -7,7 +7,12 @@
 import { aBoolean, aSignal, aString, checkOptions, misuse, type OptionChecks } from './arguments.ts'
 
 /** A function, or an object with `handleEvent`, called with events of one type. */
-export type EventHandler<E> = ((event: E) => unknown) | { handleEvent: (event: E) => unknown }
+export type EventHandler<E> =
+  | ((event: E) => unknown)
+  | {
+      /** Called with each event. */
+      handleEvent: (event: E) => unknown
+    }
 
 /** Options of `addEventListener`. */
 export interface EventListenerOptions {

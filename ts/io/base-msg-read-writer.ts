@@ -56,7 +56,7 @@ export abstract class BaseMsgReadWriter implements MsgReadWriteCloser, AsyncIter
   /** Maximum bytes of a message. */
   readonly maxMessageBytes: number
   /** The reader for {@link BaseMsgReadWriter.nextMsgLen}: bytes that aborted calls put back, then the carrier. */
-  protected readonly reader: Reader & { unshift(bytes: Uint8Array): void }
+  protected readonly reader: Reader & Required<Pick<Reader, 'unshift'>>
   readonly #reads = new SerialQueue()
   readonly #writes = new SerialQueue()
   // Length of a message whose prefix has been read and whose body has not.

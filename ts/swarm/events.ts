@@ -30,5 +30,8 @@ export interface SwarmEvents {
   /** The swarm stopped listening on an address. */
   listenClose: CustomEvent<Multiaddr>
   /** `close` was called: no streams or connections are accepted, and handlers have `drainTimeout` ms to return. */
-  closing: CustomEvent<{ readonly drainTimeout: number }>
+  closing: CustomEvent<{
+    /** Milliseconds that handlers have to return. */
+    readonly drainTimeout: number
+  }>
 }
