@@ -55,6 +55,12 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
   let nextStream = 1
   const results = new Map<number, CommandResult>()
 
+  const addStream = (armed: boolean, state = OPEN): number => {
+    const handle = nextStream
+    nextStream += 1
+    streams.set(handle, { inbox: [], remoteEnded: false, state, room, sent: [], armed })
+    return handle
+  }
   const fail = (code: keyof typeof ERROR_CODES): number => -ERROR_CODES[code]
   const at = (handle: number): FakeStream => {
     const stream = streams.get(handle)
@@ -85,10 +91,8 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     },
     open(connection, protocols) {
       calls.push(`open ${connection} [${[...protocols].join()}]`)
-      const handle = nextStream
-      nextStream += 1
       const state = protocols.length > 1 ? 1 : OPEN
-      streams.set(handle, { inbox: [], remoteEnded: false, state, room, sent: [], armed: true })
+      const handle = addStream(true, state)
       return state === 1 ? handle + HANDLE_PENDING : handle
     },
     read(handle, into) {
@@ -170,16 +174,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       return finish(handle, stream)
     },
     openForeign() {
-      const handle = nextStream
-      nextStream += 1
-      streams.set(handle, {
-        inbox: [],
-        remoteEnded: false,
-        state: OPEN,
-        room,
-        sent: [],
-        armed: true
-      })
+      const handle = addStream(true)
       return handle
     },
     feed: () => fail('ERR_INTERNAL'),
@@ -316,16 +311,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     },
     /** Queues an inbound stream without ringing; returns its handle. */
     inbound(connection: number, protocol: number): number {
-      const handle = nextStream
-      nextStream += 1
-      streams.set(handle, {
-        inbox: [],
-        remoteEnded: false,
-        state: OPEN,
-        room,
-        sent: [],
-        armed: false
-      })
+      const handle = addStream(false)
       queue.push([RecordKind.streamOpened, handle, connection, protocol])
       return handle
     }

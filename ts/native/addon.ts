@@ -69,7 +69,7 @@ export interface NativeNodeOptions {
 /** One attempt of a native dial. */
 export interface NativeDialEntry {
   address: string
-  /** Since the start of the dial; the failure of the previous entry starts it earlier. */
+  /** Since the start of the dial; a failure of the previous entry starts it earlier, and brings forward those behind. */
   delayMs: number
   /** For this attempt, including its upgrade. */
   timeoutMs: number

@@ -69,7 +69,7 @@ pub struct NodeOptions {
 pub struct DialEntry {
     /// Remote address.
     pub address: String,
-    /// Time from the start of the dial to that of the attempt.
+    /// Time from the start of the dial to that of the attempt, less what earlier failures have saved.
     pub delay_ms: f64,
     /// Timeout of the attempt, including its upgrade.
     pub timeout_ms: f64,

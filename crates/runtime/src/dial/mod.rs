@@ -40,7 +40,8 @@ pub struct DialRequest {
 pub struct PlannedAttempt {
     /// A concrete address.
     pub address: Multiaddr,
-    /// Delay from the start of the dial; the attempt starts earlier if its predecessor fails.
+    /// Delay from the start of the dial. The attempt starts when its predecessor fails, if that is
+    /// earlier, and the later ones are then brought forward by as much.
     pub delay: Duration,
     /// Timeout of the attempt, including its upgrade.
     pub timeout: Duration,
