@@ -155,8 +155,7 @@ export class StreamCore implements StreamSink {
 
   /** Called when the remote's end has been reported. */
   remoteEnded(): void {
-    if (this.state === StreamState.CLOSE_WRITE) this.state = StreamState.CLOSE_BOTH
-    else if (this.state < StreamState.CLOSE_READ) this.state = StreamState.CLOSE_READ
+    this.state = withReadEnded(this.state)
   }
 
   /**
@@ -204,9 +203,7 @@ export class StreamCore implements StreamSink {
   closeRead(_options?: AbortOptions): Promise<void> {
     if (this.isFailed()) return Promise.reject(this.failureError())
     if (this.state === StreamState.CLOSE_READ || this.state === StreamState.CLOSE_BOTH) return DONE
-    const next =
-      this.state === StreamState.CLOSE_WRITE ? StreamState.CLOSE_BOTH : StreamState.CLOSE_READ
-    this.#transition((handle) => this.engine.hot.closeRead(handle), next)
+    this.#transition((handle) => this.engine.hot.closeRead(handle), withReadEnded(this.state))
     this.reads.closeLocally()
     return DONE
   }
@@ -222,10 +219,9 @@ export class StreamCore implements StreamSink {
     return pending.then(() => this.#whenAnswered(options))
   }
 
-  /** Closes the writing half for callers. A stream in INIT stays there until it is negotiated. */
+  /** Closes the writing half for callers. */
   #writesEnded(): void {
-    if (this.state === StreamState.OPEN) this.state = StreamState.CLOSE_WRITE
-    else if (this.state === StreamState.CLOSE_READ) this.state = StreamState.CLOSE_BOTH
+    this.state = withWriteEnded(this.state)
   }
 
   /** Stages end-of-stream behind everything accepted; it is submitted at the end of the tick. */
@@ -378,8 +374,7 @@ export class StreamCore implements StreamSink {
     this.reads.serve()
     this.failWrites()
     // A reset behind the remote's end leaves the bytes before it readable; only the writing half is lost.
-    if (this.state === StreamState.OPEN) this.state = StreamState.CLOSE_WRITE
-    else if (this.state === StreamState.CLOSE_READ) this.state = StreamState.CLOSE_BOTH
+    this.state = withWriteEnded(this.state)
     if (this.#onNegotiationEnd !== undefined) this.#negotiationEnded(new StreamClosedError())
     if (this.#ended) return
     this.#ended = true
@@ -455,4 +450,16 @@ export class StreamCore implements StreamSink {
     this.#onNegotiationEnd = undefined
     callback?.(err)
   }
+}
+
+/** Returns the state after the reading half of a stream in `state` has ended. */
+function withReadEnded(state: StreamState): StreamState {
+  if (state === StreamState.CLOSE_WRITE) return StreamState.CLOSE_BOTH
+  return state < StreamState.CLOSE_READ ? StreamState.CLOSE_READ : state
+}
+
+/** Returns the state after the writing half has; a stream in INIT stays there until it is negotiated. */
+function withWriteEnded(state: StreamState): StreamState {
+  if (state === StreamState.OPEN) return StreamState.CLOSE_WRITE
+  return state === StreamState.CLOSE_READ ? StreamState.CLOSE_BOTH : state
 }

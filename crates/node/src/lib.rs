@@ -7,6 +7,7 @@
 mod attachment;
 #[cfg(target_os = "linux")]
 mod busy_poll;
+mod call;
 mod diagnostic;
 pub mod error_code;
 #[cfg(target_os = "linux")]

@@ -26,6 +26,7 @@ const RULES: &[Rule] = &[
         except: &[
             "crates/chacha/src/openssl.rs",
             "crates/chacha/src/openssl/tests.rs",
+            "crates/node/src/call.rs",
             "crates/node/src/event_loop.rs",
             "crates/node/src/hot.rs",
             "crates/node/src/wake.rs",
