@@ -3,7 +3,7 @@
 //!
 //! Transitions of the FIN, by input. A dash means no change.
 //!
-//! | | CLOSE | FORGET | FIN_SENT | CUT |
+//! | | CLOSE | ABANDON | FIN_SENT | CUT |
 //! |---|---|---|---|---|
 //! | OPEN | WANTED | WITHHELD | - | CUT |
 //! | WANTED | - | - | SENT, except while UNDECIDED | CUT |
@@ -61,7 +61,7 @@ pub enum WriteInput {
     /// The caller closed the half.
     Close,
     /// The stream was abandoned: pending bytes are delivered, but no FIN.
-    Forget,
+    Abandon,
     /// The FIN was sent.
     FinSent,
     /// The remote has agreed to a protocol.
@@ -137,7 +137,7 @@ impl WriteHalf {
     pub const fn apply(&mut self, input: WriteInput) {
         self.fin = match (input, self.fin) {
             (WriteInput::Close, FinState::Open) => FinState::Wanted,
-            (WriteInput::Forget, FinState::Open) => FinState::Withheld,
+            (WriteInput::Abandon, FinState::Open) => FinState::Withheld,
             (WriteInput::FinSent, FinState::Wanted) if self.takes_bytes() => FinState::Sent,
             (WriteInput::Cut, FinState::Open | FinState::Wanted | FinState::Withheld) => {
                 FinState::Cut

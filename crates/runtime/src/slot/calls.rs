@@ -249,7 +249,7 @@ impl StreamSlot {
         if inner.state.is_done() || inner.notifications.is_finished() {
             return inner.state.state();
         }
-        inner.write.apply(WriteInput::Forget);
+        inner.write.apply(WriteInput::Abandon);
         self.stop_reading(&mut inner);
         inner.state.apply(Input::Close);
         let state = inner.state.state();

@@ -18,7 +18,7 @@ const AGREEMENTS: [Agreement; 5] = [
 
 const INPUTS: [WriteInput; 6] = [
     WriteInput::Close,
-    WriteInput::Forget,
+    WriteInput::Abandon,
     WriteInput::FinSent,
     WriteInput::Agreed,
     WriteInput::Await,
@@ -140,6 +140,6 @@ fn a_half_cut_before_the_answer_is_never_agreed() {
 
 #[test]
 fn an_abandoned_stream_still_ends_if_closed_before() {
-    let half = after(Agreement::Agreed, &[WriteInput::Close, WriteInput::Forget]);
+    let half = after(Agreement::Agreed, &[WriteInput::Close, WriteInput::Abandon]);
     assert_eq!(half.fin_due(), FinDue::Now);
 }
