@@ -69,9 +69,9 @@ test('reports why an address cannot be dialled', async (t) => {
   const cases = [
     ['/dns4/localhost/tcp/4001', 'names are not resolved: /dns4/localhost'],
     ['/dnsaddr/bootstrap.example', 'names are not resolved: /dnsaddr/bootstrap.example'],
-    ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0 is no host to dial'],
-    ['/ip6/::/tcp/4001', '/ip6/:: is no host to dial'],
-    [LOCAL, '/tcp/0 is no port to dial'],
+    ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0 is not a host that can be dialled'],
+    ['/ip6/::/tcp/4001', '/ip6/:: is not a host that can be dialled'],
+    [LOCAL, '/tcp/0 is not a port that can be dialled'],
     ['/ip6/fe80::1/tcp/4001', '/ip6/fe80::1 is link-local and names no interface'],
     ['/ip6zone/no-such-0/ip6/fe80::1/tcp/4001', 'this host has no interface "no-such-0"']
   ] as const

@@ -175,7 +175,7 @@ test('a peer without an address that can be dialled is reported with each of its
   const err = await t.throwsAsync(dialer.dialPeer(peer), { instanceOf: DialAllFailedError })
   t.deepEqual(dials, [])
   t.regex(err.message, /names are not resolved: \/dns4\/a\.b/)
-  t.regex(err.message, /\/ip4\/0\.0\.0\.0 is no host to dial/)
+  t.regex(err.message, /\/ip4\/0\.0\.0\.0 is not a host that can be dialled/)
 })
 
 test('an address of nothing but a peer id is refused', (t) => {

@@ -75,7 +75,7 @@ test('addresses that can only be listened on are not dialled', (t) => {
   ] as const) {
     const parsed = parseAddress(given)
     t.is(listenRefusal(parsed), undefined)
-    t.true(dialRefusal(parsed)?.reason.startsWith(`${part} is no `))
+    t.true(dialRefusal(parsed)?.reason.startsWith(`${part} is not a `))
   }
 })
 

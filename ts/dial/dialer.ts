@@ -326,7 +326,7 @@ function addressOf(addr: AddrLike, peer: string | undefined): ParsedAddress {
   const address = parseAddress(addr)
   if (address.text === '') {
     throw new InvalidParametersError(
-      `expected an address with a place, received /p2p/${address.peer} alone; dialPeer takes a peer`
+      `expected an address with a host and port, received /p2p/${address.peer} alone; dialPeer takes a peer`
     )
   }
   if (address.peer !== undefined && peer !== undefined && address.peer !== peer) {

@@ -53,7 +53,7 @@ const LINK_LOCAL = /^fe[89ab]/
 const MAPPED = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/
 
 const SUPPORTED = 'addresses are /ip4/… or /ip6/…, then /tcp/<port>'
-const NO_NAMES = 'look the name up and use an address of its host'
+const NO_NAMES = 'resolve it and use an address of the host'
 const NO_ZONE = 'put the interface in front: /ip6zone/<interface>/ip6/…'
 const NO_HOST = 'it stands for every address of a host that listens: use one of them'
 
@@ -77,10 +77,13 @@ export function dialRefusal({ place, refusal }: ParsedAddress): Refusal | undefi
   if (place === undefined) return refusal
   const { host, family, port } = place
   if (host === '0.0.0.0' || host === '::') {
-    return { reason: `/ip${family}/${host} is no host to dial`, hint: NO_HOST }
+    return { reason: `/ip${family}/${host} is not a host that can be dialled`, hint: NO_HOST }
   }
   if (port === 0) {
-    return { reason: '/tcp/0 is no port to dial', hint: 'use the port that the listener has' }
+    return {
+      reason: '/tcp/0 is not a port that can be dialled',
+      hint: 'use the port that the listener has'
+    }
   }
   return zoneRefusal(place)
 }

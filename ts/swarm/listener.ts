@@ -110,7 +110,9 @@ export class Listeners {
       )
     }
     if (address.text === '') {
-      throw new InvalidParametersError('expected an address with a place, received /p2p alone')
+      throw new InvalidParametersError(
+        'expected an address with a host and port, received /p2p alone'
+      )
     }
     return address
   }
