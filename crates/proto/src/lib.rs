@@ -10,3 +10,5 @@ pub mod multistream;
 pub mod stream;
 
 pub mod muxer;
+
+pub mod resource;
