@@ -34,7 +34,8 @@ const MODULES: &str = "
     framing
     stream
     multistream: framing stream
-    muxer: framing stream";
+    muxer: framing stream
+    resource";
 
 /// Checks the crates, as listed by `cargo metadata`.
 pub(super) fn crate_dependencies(metadata: &Value) -> Vec<Finding> {

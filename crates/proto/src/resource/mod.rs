@@ -6,12 +6,16 @@
 //! operation that would exceed one has no effect. The graph is that of go-libp2p, except that a
 //! stream is charged to its connection too.
 //!
+//! Beside the scopes, [`Subnets`] bounds the connections of each subnet.
+//!
 //! Plain state without a lock or a clock: the caller has both.
 
 mod error;
 mod limit;
 mod manager;
+mod network;
 mod scope;
+mod subnets;
 mod table;
 
 #[cfg(test)]
@@ -20,5 +24,7 @@ mod tests;
 pub use self::error::{Denied, Error, Name};
 pub use self::limit::{Direction, Limit, Priority, Resource, Usage};
 pub use self::manager::Manager;
+pub use self::network::{Exemptions, Network, NetworkError};
 pub use self::scope::ScopeId;
+pub use self::subnets::{SubnetLimits, SubnetRefusal, Subnets, UNLIMITED};
 pub use self::table::LimitTable;
