@@ -6,7 +6,8 @@
 //! operation that would exceed one has no effect. The graph is that of go-libp2p, except that a
 //! stream is charged to its connection too.
 //!
-//! Beside the scopes, [`Subnets`] bounds the connections of each subnet.
+//! Beside the scopes, [`Subnets`] bounds the connections of each subnet and [`Rates`] the rate of its
+//! inbound ones.
 //!
 //! Plain state without a lock or a clock: the caller has both.
 
@@ -14,6 +15,7 @@ mod error;
 mod limit;
 mod manager;
 mod network;
+mod rates;
 mod scope;
 mod subnets;
 mod table;
@@ -25,6 +27,7 @@ pub use self::error::{Denied, Error, Name};
 pub use self::limit::{Direction, Limit, Priority, Resource, Usage};
 pub use self::manager::Manager;
 pub use self::network::{Exemptions, Network, NetworkError};
+pub use self::rates::{Rate, RateLimits, RateRefusal, Rates, VerifySource};
 pub use self::scope::ScopeId;
 pub use self::subnets::{SubnetLimits, SubnetRefusal, Subnets, UNLIMITED};
 pub use self::table::LimitTable;

@@ -166,6 +166,12 @@ impl<T> NetworkMap<T> {
             .find_map(|network| Some((network, self.values.get(&network)?)))
     }
 
+    /// Returns the value of the most specific network that contains `address`.
+    pub(super) fn find_mut(&mut self, address: IpAddr) -> Option<&mut T> {
+        let (network, _) = self.find(address)?;
+        self.values.get_mut(&network)
+    }
+
     fn candidates(&self, address: IpAddr) -> impl Iterator<Item = Network> {
         self.prefixes
             .iter()
