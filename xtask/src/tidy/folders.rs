@@ -13,6 +13,7 @@ const PARTS: &str = "
     base
     native: base
     identity: base native
+    resource-manager: base identity
     io: base | identity
     secure: base native identity io
     io/index.ts: io secure
