@@ -164,30 +164,19 @@ export const DRAIN_TIMEOUT_MS = 10_000
 /** Milliseconds after an orderly disconnect during which a peer counts as `CanConnect`. */
 export const CAN_CONNECT_MS = 10 * 60_000
 
-/** Limits enforced by the native side, in milliseconds and bytes. Defaults: {@link DEFAULT_LIMITS}. */
+/**
+ * Timeouts and bounds of each connection, in milliseconds and bytes. They are no limits of scopes: time cannot be
+ * reserved, and the others bound the state of one protocol. Defaults: {@link DEFAULT_LIMITS}.
+ */
 export interface Limits {
   /** Timeout from connect to negotiated muxer. */
   upgradeTimeoutMs: number
   /** Timeout of the protocol negotiation of one stream. */
   streamNegotiationTimeoutMs: number
-  /** Connections of the swarm, inbound and outbound, pending ones included. */
-  connectionsMax: number
-  /** Inbound connections being upgraded, or not yet reported because the event loop is busy. */
-  pendingInboundMax: number
-  /** The same for one host: an IPv4 address or an IPv6 /56; eight times as many for an IPv6 /48. Loopback is exempt. */
-  pendingInboundPerHostMax: number
   /** Inbound streams of one connection not yet accepted by JavaScript. */
   acceptBacklog: number
-  /** Inbound streams of one connection. Further streams are reset, the connection never is. */
-  inboundStreamsMax: number
-  /** Outbound streams of one connection. */
-  outboundStreamsMax: number
-  /** Maximum receive window of a stream. `windowMemoryBytes` usually stops its growth earlier. */
+  /** Maximum receive window of a stream. The memory limits of its scopes usually stop its growth earlier. */
   windowMaxBytes: number
-  /** Total growth of the receive windows of the process; for one connection, half of `connectionMemoryBytes`. */
-  windowMemoryBytes: number
-  /** Total bytes buffered for one connection. */
-  connectionMemoryBytes: number
   /** Idle time after which a connection is pinged. */
   keepaliveIntervalMs: number
   /** Silence allowed after a ping, unless its answer is queued behind data from this side. */
@@ -196,24 +185,13 @@ export interface Limits {
   writeStallTimeoutMs: number
 }
 
-/** Default limits. */
+/** Defaults of {@link Limits}; those of scopes follow from the machine. */
 export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
   // js gives up after 10 s and go after 15 s: no peer waits longer.
   upgradeTimeoutMs: 10_000,
   streamNegotiationTimeoutMs: 10_000,
-  // About 50 MiB of idle connections.
-  connectionsMax: 16_384,
-  pendingInboundMax: 256,
-  // go allows 8 connections per IPv4 address.
-  pendingInboundPerHostMax: 8,
   acceptBacklog: 256,
-  // go resets past 1,000.
-  inboundStreamsMax: 1_000,
-  // rust serves 512 streams per connection and ignores more.
-  outboundStreamsMax: 500,
   windowMaxBytes: 1024 * 1024 * 1024,
-  windowMemoryBytes: 256 * 1024 * 1024,
-  connectionMemoryBytes: 32 * 1024 * 1024,
   keepaliveIntervalMs: 30_000,
   keepaliveTimeoutMs: 10_000,
   writeStallTimeoutMs: 30_000

@@ -697,6 +697,22 @@ export interface ResourceLimitDetails {
   limit?: number | undefined
   /** The usage at the time of the refusal. */
   current?: number | undefined
+  /** The amount requested. */
+  requested?: number | undefined
+  /** The priority of a memory reservation, 0 to 255. */
+  priority?: number | undefined
+  /** The option that sets the limit, such as `limits.peerDefault.streamsInbound`. */
+  option?: string | undefined
+  /** The largest users of the resource within the scope, the largest first. */
+  holders?: readonly ResourceHolder[] | undefined
+}
+
+/** A scope that uses a resource. */
+export interface ResourceHolder {
+  /** Name of the scope, such as `peer:12D3…`. */
+  readonly scope: string
+  /** The amount that it uses. */
+  readonly used: number
 }
 
 /** A configured limit was reached; a later attempt may succeed. */
@@ -715,6 +731,14 @@ export class ResourceLimitExceededError extends SwarmError {
   readonly limit: number | undefined
   /** The usage at the time of the refusal, if known. */
   readonly current: number | undefined
+  /** The amount requested, if known. */
+  readonly requested: number | undefined
+  /** The priority of a memory reservation, 0 to 255; undefined for other resources. */
+  readonly priority: number | undefined
+  /** The option that sets the limit, such as `limits.peerDefault.streamsInbound`; empty if none does. */
+  readonly option: string
+  /** The largest users of the resource within the scope, the largest first; empty within a connection or stream. */
+  readonly holders: readonly ResourceHolder[]
 
   constructor(
     message = 'a resource limit is reached',
@@ -726,6 +750,10 @@ export class ResourceLimitExceededError extends SwarmError {
     this.resource = options.resource ?? ''
     this.limit = options.limit
     this.current = options.current
+    this.requested = options.requested
+    this.priority = options.priority
+    this.option = options.option ?? ''
+    this.holders = options.holders ?? []
   }
 }
 

@@ -2,7 +2,8 @@
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import type { Limits } from '../constants.ts'
+import type { ErrorCode, Libp2pError } from '../errors.ts'
+import type { NativeRefusal } from '../native/addon.ts'
 import type { Engine, Served } from '../native/engine.ts'
 import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
@@ -26,8 +27,10 @@ export interface ConnectionHost {
   choose(protocol: string): Served | undefined
   /** Returns the error if `streams` reach the limit of outbound streams of a protocol; undefined otherwise. */
   refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined
-  /** The limits in effect. */
-  readonly limits: Readonly<Limits>
+  /** Takes the refusal behind the last call that was refused by a limit. */
+  takeRefusal(): NativeRefusal | null
+  /** Returns the error of a refusal. */
+  refusalError(refusal: NativeRefusal, code?: ErrorCode): Libp2pError
   /** Called when a local close begins: the connection leaves every view. */
   connectionClosing(core: ConnectionCore): void
   /** Called when a connection and its streams have ended. */

@@ -2,15 +2,14 @@
 import type { Connection } from '../connection.ts'
 import {
   Direction,
-  type Limits,
   type MuxerName,
   type MuxerProtocol,
   type SecurityProtocol,
   StreamState
 } from '../constants.ts'
-import { ERROR_CODES, type Libp2pError, ResourceLimitExceededError } from '../errors.ts'
+import { ERROR_CODES, type ErrorCode, type Libp2pError } from '../errors.ts'
 import { transportOf } from '../identity/parsed-address.ts'
-import type { NativeConnectionFacts } from '../native/addon.ts'
+import type { NativeConnectionFacts, NativeRefusal } from '../native/addon.ts'
 import {
   type ConnectionCounters,
   connectionCounters,
@@ -29,7 +28,10 @@ const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 /** The dependencies of an opener. */
 export interface NativeOpenerHost {
   readonly engine: Engine
-  readonly limits: Pick<Limits, 'outboundStreamsMax'>
+  /** Takes the refusal behind the last call that was refused by a limit. */
+  takeRefusal(): NativeRefusal | null
+  /** Returns the error of a refusal. */
+  refusalError(refusal: NativeRefusal, code?: ErrorCode): Libp2pError
 }
 
 /** The opener of one native connection. */
@@ -87,12 +89,9 @@ export class NativeOpener implements Opener, ConnectionSink {
   #openError(code: number): Libp2pError {
     if (code === ERROR_CODES.ERR_CONNECTION_CLOSED) return this.#owner.closedError()
     if (code !== ERROR_CODES.ERR_STREAM_LIMIT) return nativeError(code)
-    // The native side refuses exactly when the limit is reached.
-    const limit = this.#host.limits.outboundStreamsMax
-    return new ResourceLimitExceededError(
-      `${limit} outbound streams reach the limit of ${limit} a connection`,
-      { code: 'ERR_STREAM_LIMIT', scope: 'connection', resource: 'streams', limit, current: limit }
-    )
+    const refusal = this.#host.takeRefusal()
+    if (refusal === null) return nativeError(code)
+    return this.#host.refusalError(refusal, 'ERR_STREAM_LIMIT')
   }
 
   close(): void {

@@ -10,7 +10,7 @@ import {
   tracingChannel
 } from 'node:diagnostics_channel'
 import type { Connection, ConnectionCloseReason } from '../connection.ts'
-import type { DialStage, Limits } from '../constants.ts'
+import type { DialStage } from '../constants.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 import { LEVEL_BITS } from './codes.ts'
@@ -28,8 +28,12 @@ export interface RefusedMessage {
   readonly swarm: Swarm
   /** The remote address. */
   readonly address: string
-  /** The option in `limits` that sets the limit. */
-  readonly option: keyof Limits
+  /** The option that sets the limit, such as `limits.subnets`. */
+  readonly option: string
+  /** The scope that refused, such as `system` or `subnet:192.0.2.1/32`. */
+  readonly scope: string
+  /** The resource that it has no more of. */
+  readonly resource: string
   readonly limit: number
   /** The usage at the time of the refusal. */
   readonly current: number

@@ -1,9 +1,10 @@
 /** Turns native diagnostic facts into log lines and channel messages. */
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
-import type { DialStage, Limits } from '../constants.ts'
-import type { NativeDiagnostic } from '../native/diagnostic.ts'
+import type { DialStage } from '../constants.ts'
+import { type NativeDiagnostic, refusalOf } from '../native/diagnostic.ts'
 import { nativeError } from '../native/native-error.ts'
+import { optionOf } from '../resource-manager/refusal.ts'
 import type { Swarm } from '../swarm.ts'
 import { connectionRefused, publishEnded, tracedUpgrade } from './channels.ts'
 import {
@@ -53,10 +54,11 @@ export class Reports {
   report(native: NativeDiagnostic, connection: Connection | undefined): void {
     const name = diagnosticName(native.code)
     if (name === undefined) return
-    publish(this.#swarm, name, native)
+    const fact = withOption(name, native, this.#swarm.options.limits)
+    publish(this.#swarm, name, fact)
     if (!this.#log.hears(diagnosticLevel(native.code))) return
-    const suppressed = this.#repeats.admit(name, native, connection)
-    if (suppressed !== undefined) this.#write(name, native, connection, suppressed)
+    const suppressed = this.#repeats.admit(name, fact, connection)
+    if (suppressed !== undefined) this.#write(name, fact, connection, suppressed)
   }
 
   /** Reports the suppressed facts of a connection that has ended, and those from before connections were reported. */
@@ -87,7 +89,7 @@ export class Reports {
   ): void {
     const { code, time, address, text: cause } = native
     const level = diagnosticLevel(code)
-    const details = detailsOf(name, native.details)
+    const details = detailsOf(name, native)
     const where = connection === undefined ? address : `${connection.id} (${address})`
     const diagnostic: Diagnostic = {
       name,
@@ -107,12 +109,10 @@ export class Reports {
 }
 
 function publish(swarm: Swarm, name: DiagnosticName, native: NativeDiagnostic): void {
-  const { address, text } = native
+  const { address, text, refusal } = native
   const [first, second] = native.details
   if (name === 'connectionRefused' && connectionRefused.hasSubscribers) {
-    // The text of this fact is the name of an option of `limits`.
-    const option = text as keyof Limits
-    connectionRefused.publish({ swarm, address, option, limit: first, current: second })
+    connectionRefused.publish({ swarm, address, option: text, ...figuresOf(refusal) })
   }
   if ((name === 'upgradeFailed' || name === 'upgradeAbandoned') && tracedUpgrade.hasSubscribers) {
     const error = nativeError(second, text)
@@ -125,7 +125,7 @@ type Details = Readonly<Record<string, number | string>>
 
 function detailsOf(
   name: DiagnosticName,
-  [first, second, third]: NativeDiagnostic['details']
+  { details: [first, second, third], refusal }: NativeDiagnostic
 ): Details {
   switch (name) {
     case 'acceptFailed':
@@ -136,7 +136,7 @@ function detailsOf(
     case 'memoryShed':
     case 'readPaused':
     case 'streamRefused':
-      return { limit: first, current: second }
+      return figuresOf(refusal)
     case 'budgetSpent':
     case 'muxerFailed':
       return { closeCode: first }
@@ -152,6 +152,46 @@ function detailsOf(
   }
 }
 
+/** Facts whose text describes a refusal by a limit. */
+const REFUSALS: ReadonlySet<DiagnosticName> = new Set([
+  'connectionRefused',
+  'memoryShed',
+  'readPaused',
+  'streamRefused'
+])
+
+/** Bounds that are set elsewhere than in `limits`, or fixed. */
+const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting'])
+
+/**
+ * Returns the fact of a refusal with the option that sets the limit as its text. Refusals by the same option are
+ * repetitions, whatever scope they are of: a remote may cause those of any number of scopes.
+ */
+function withOption(
+  name: DiagnosticName,
+  native: NativeDiagnostic,
+  limits: object
+): NativeDiagnostic {
+  if (!REFUSALS.has(name)) return native
+  const refusal = refusalOf(native.text)
+  const { scope, resource } = refusal
+  const bound = OTHER_BOUNDS.has(resource) ? resource : `limits.${resource}`
+  return { ...native, refusal, text: scope === '' ? bound : optionOf(scope, resource, limits) }
+}
+
+interface RefusalFigures {
+  readonly scope: string
+  readonly resource: string
+  readonly limit: number
+  readonly current: number
+}
+
+const UNKNOWN: RefusalFigures = { scope: '', resource: '', limit: 0, current: 0 }
+
+function figuresOf({ scope, resource, limit, current } = UNKNOWN): Details & RefusalFigures {
+  return { scope, resource, limit, current }
+}
+
 /** Names the third number of a failed upgrade: a TLS alert if the handshake failed, else an errno. */
 function numbered(errorCode: number, number: number): Details {
   return errorCode < 400 ? { alert: number } : { errno: number }
@@ -163,15 +203,17 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   acceptFailed: (where, cause, { failures }) =>
     `connections to ${where} cannot be accepted: ${cause} (${failures === 1 ? 'once' : `${failures} times`})`,
   internal: (where) => `a task of connection ${where} panicked: please report this`,
-  connectionRefused: (where, option, { limit }) =>
-    `a connection from ${where} was refused: limits.${option} is ${limit}`,
+  connectionRefused: (where, option, { scope, resource, current, limit }) =>
+    `a connection from ${where} was refused: ${scope} has ${current} of ${limit} ${resource} (${option})`,
   budgetSpent: (where, cause) => `connection ${where} is closed: ${cause}`,
-  memoryShed: (where, option, { limit, current }) =>
-    `a stream of connection ${where} was reset: ${current} bytes are unread, limits.${option} is ${limit}`,
+  memoryShed: (where, option, { scope, limit, current }) =>
+    `a stream of connection ${where} was reset: ${scope} holds ${current} of ${limit} bytes (${option})`,
   readPaused: (where, _, { current, limit }) =>
     `connection ${where} is not read: ${current} bytes are pending, the limit is ${limit}`,
-  streamRefused: (where, option, { limit }) =>
-    `a stream of connection ${where} was refused: ${option} is ${limit}`,
+  streamRefused: (where, option, { scope, resource, current, limit }) =>
+    scope === ''
+      ? `a stream of connection ${where} was refused: ${option} is ${limit}`
+      : `a stream of connection ${where} was refused: ${scope} has ${current} of ${limit} ${resource} (${option})`,
   upgradeFailed: (where, cause, { stage }) =>
     `a connection from ${where} failed at ${stage}: ${cause}`,
   muxerFailed: (where, cause) =>

@@ -6,7 +6,7 @@ import { TIMER_MS_MAX } from '../base/clock.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
-import { DIAL_ADDRESSES_MAX, DIAL_PARALLEL, DIAL_TIMEOUT_MS, type Limits } from '../constants.ts'
+import { DIAL_ADDRESSES_MAX, DIAL_PARALLEL, DIAL_TIMEOUT_MS } from '../constants.ts'
 import { type DialTarget, logDial } from '../diagnostics/connections.ts'
 import type { Log } from '../diagnostics/log.ts'
 import {
@@ -21,7 +21,7 @@ import type { AddrLike } from '../identity/address.ts'
 import type { Identity } from '../identity/keys.ts'
 import { dialRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
-import type { NativeAttempt } from '../native/addon.ts'
+import type { NativeAttempt, NativeRefusal } from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
 import type { RequestId } from '../native/handles.ts'
@@ -50,7 +50,8 @@ export interface DialSink {
 export interface DialHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
   readonly engine: DrainHost
   readonly clock: Clock
-  readonly limits: Pick<Limits, 'connectionsMax'>
+  /** Returns the error of a refusal by a limit. */
+  refusalError(refusal: NativeRefusal): ResourceLimitExceededError
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
   /** Registers `sink` for the events of a dial. */
   expectDialled(request: RequestId, sink: DialSink): void
@@ -177,7 +178,7 @@ export class Dialer {
     this.#host.expectDialled(request, {
       onConnection: (connection) => this.#succeed(shared, request, connection),
       onAttemptsFailed: () => {
-        addFailed(shared, request, this.#host.node.takeAttempts(request).failed)
+        this.#addFailed(shared, request, this.#host.node.takeAttempts(request).failed)
       }
     })
     result.catch((err: unknown) => this.#fail(shared, request, err))
@@ -198,7 +199,7 @@ export class Dialer {
     // The dial was abandoned: no caller is waiting.
     if (!shared.requests.has(request)) return
     const isCommand = err instanceof CommandError
-    if (isCommand) addFailed(shared, request, err.result.attempts ?? [])
+    if (isCommand) this.#addFailed(shared, request, err.result.attempts ?? [])
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
     if (shared.requests.size > 0) return
@@ -243,12 +244,22 @@ export class Dialer {
     })
   }
 
+  /** Records the failed attempts of one request. */
+  #addFailed(shared: SharedDial, request: RequestId, failed: readonly NativeAttempt[]): void {
+    const addresses = shared.requests.get(request) ?? []
+    for (const attempt of failed) {
+      const { refusal } = attempt
+      const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
+      shared.attempts.push(attemptOf(addresses[attempt.index] ?? '', attempt, cause))
+    }
+  }
+
   /** Returns the failed attempts, then those in flight, whose causes get `code`. */
   #attemptsSoFar(shared: SharedDial, code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): AddressAttempt[] {
     const unfinished: AddressAttempt[] = []
     for (const [request, addresses] of shared.requests) {
       const { failed, underWay } = this.#host.node.takeAttempts(request)
-      addFailed(shared, request, failed)
+      this.#addFailed(shared, request, failed)
       for (const attempt of underWay) {
         unfinished.push(unfinishedAttempt(addresses[attempt.index] ?? '', attempt, code))
       }
@@ -258,27 +269,22 @@ export class Dialer {
 
   /** Returns the public error of a failed native dial: all of its attempts, and the refused addresses of `target`. */
   #dialError(err: CommandError, attempts: readonly AddressAttempt[], target: Target): Error {
-    const { code, detail } = err.result
+    const { code } = err.result
     const isOver = this.#isClosed || code === ERROR_CODES.ERR_NODE_CLOSED
     // A dial whose attempts all failed reports that, even if the swarm has since been closed.
     if (isOver && code !== ERROR_CODES.ERR_DIAL_ALL_FAILED) {
       return new StateError('the swarm is closed')
     }
+    const refused = attempts.find(({ cause }) => cause instanceof ResourceLimitExceededError)
+    // Another address, or another attempt, would be refused as well.
+    if (refused !== undefined && attempts.every(isRefused)) return refused.cause
     if (attempts.length > 0) return allFailed(target.peer, [...attempts, ...target.refused])
-    if (code !== ERROR_CODES.ERR_RESOURCE_LIMIT_EXCEEDED) return err.plain()
-    // The native side refuses exactly when the limit is reached.
-    const limit = this.#host.limits.connectionsMax
-    const figures = { scope: 'node', resource: 'connections', limit, current: limit }
-    return new ResourceLimitExceededError(detail, figures)
+    return err.plain()
   }
 }
 
-/** Records the failed attempts of one request. */
-function addFailed(shared: SharedDial, request: RequestId, failed: readonly NativeAttempt[]): void {
-  const addresses = shared.requests.get(request) ?? []
-  for (const attempt of failed) {
-    shared.attempts.push(attemptOf(addresses[attempt.index] ?? '', attempt))
-  }
+function isRefused({ cause }: AddressAttempt): boolean {
+  return cause instanceof ResourceLimitExceededError
 }
 
 function newSharedDial({ key, peer }: Target): SharedDial {

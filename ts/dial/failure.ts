@@ -7,8 +7,10 @@ import {
   DialError,
   ERROR_CODES,
   type ErrorCode,
+  type Libp2pError,
   NoConnectionError,
   NoRemoteAddrsError,
+  ResourceLimitExceededError,
   TimeoutError
 } from '../errors.ts'
 import { type ParsedAddress, type Refusal, transportOf } from '../identity/parsed-address.ts'
@@ -79,14 +81,15 @@ const STALLED = 'the connection was accepted, but the remote stays silent: it ma
 /** An attempt that has ended, of a dial or a listen. */
 type Ended = Omit<NativeAttempt, 'index'>
 
-/** Converts a native attempt at `address`. */
+/** Converts a native attempt at `address`; its cause is `refusal` if a limit of ours has refused it. */
 export function attemptOf(
   address: string,
-  { code, detail, elapsedMs, ...ended }: Ended
+  { code, detail, elapsedMs, ...ended }: Ended,
+  refusal?: ResourceLimitExceededError
 ): AddressAttempt {
   // Rust sets the three stages of a dial, `listener.ts` the fourth.
   const stage = ended.stage as AddressAttempt['stage']
-  const cause = nativeError(code, detail)
+  const cause = refusal ?? nativeError(code, detail)
   return {
     address,
     resolvedFrom: undefined,
@@ -94,7 +97,7 @@ export function attemptOf(
     stage,
     elapsed: elapsedMs,
     cause,
-    hint: isHandshakeTimeout(stage, cause.code) ? STALLED : (HINTS[cause.code] ?? '')
+    hint: hintOf(stage, cause)
   }
 }
 
@@ -113,6 +116,13 @@ export function unfinishedAttempt(
 ): AddressAttempt {
   const detail = PROGRESS[stage] ?? stage
   return attemptOf(address, { stage, code: ERROR_CODES[code], detail, elapsedMs })
+}
+
+function hintOf(stage: AddressAttempt['stage'], cause: Libp2pError): string {
+  if (cause instanceof ResourceLimitExceededError && cause.option !== '') {
+    return `a limit of this node: ${cause.option}`
+  }
+  return isHandshakeTimeout(stage, cause.code) ? STALLED : (HINTS[cause.code] ?? '')
 }
 
 function isHandshakeTimeout(stage: AddressAttempt['stage'], code: ErrorCode): boolean {

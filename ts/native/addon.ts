@@ -37,22 +37,88 @@ export interface HotCalls {
   hold(on: boolean): number
 }
 
-/** Bounds of a node; the names are those of the public `Limits`. */
+/** Timeouts and bounds of the connections of a node; the names are those of the public `Limits`. */
 export interface NativeLimits {
   upgradeTimeoutMs: number
   streamNegotiationTimeoutMs: number
-  connectionsMax: number
-  pendingInboundMax: number
-  pendingInboundPerHostMax: number
   acceptBacklog: number
-  inboundStreamsMax: number
-  outboundStreamsMax: number
   windowMaxBytes: number
-  windowMemoryBytes: number
-  connectionMemoryBytes: number
   keepaliveIntervalMs: number
   keepaliveTimeoutMs: number
   writeStallTimeoutMs: number
+}
+
+/** Limits of a class of scopes, or of one of them by name, in the order of `Resource::ALL` in Rust. */
+export interface NativeScopeLimits {
+  scope: string
+  name?: string
+  limits: number[]
+}
+
+/** Options of the native accounting. */
+export interface NativeResourceConfig {
+  scopes: NativeScopeLimits[]
+  subnets: { family: number; prefix: number; connections: number }[]
+  rates: { family: number; prefix: number; perSecond: number; burst: number }[]
+  networks: { network: string; connections: number }[]
+  allowlist: { network: string; peer?: string }[]
+  trustedSources: string[]
+  loopbackExempt: boolean
+  dryRun: boolean
+}
+
+/** A refusal by a limit. */
+export interface NativeRefusal {
+  scope: string
+  resource: string
+  limit: number
+  current: number
+  requested: number
+  priority: number
+}
+
+/** Result of a call on a scope: success if nothing but `scope` is set. */
+export interface NativeScopeAnswer {
+  scope?: number
+  refusal?: NativeRefusal
+  closed?: boolean
+  misuse?: string
+}
+
+/** Usage and limits of a scope, in the order of `Resource::ALL` in Rust. */
+export interface NativeScopeFigures {
+  scope: string
+  usage: number[]
+  limits: number[]
+}
+
+/** The accounting of one node; also works after the node is closed. */
+export interface NativeResources {
+  openConnection(direction: number, fds: number, endpoint?: string): NativeScopeAnswer
+  setPeer(scope: number, peer: string, endpoint?: string): NativeScopeAnswer
+  openStream(peer: string, direction: number): NativeScopeAnswer
+  setProtocol(scope: number, protocol: string): NativeScopeAnswer
+  setService(scope: number, service: string): NativeScopeAnswer
+  reserveMemory(scope: number, bytes: number, priority: number): NativeScopeAnswer
+  releaseMemory(scope: number, bytes: number): NativeScopeAnswer
+  beginSpan(scope: number): NativeScopeAnswer
+  done(scope: number): void
+  hold(kind: string, label?: string, peer?: string): number
+  unhold(scope: number): void
+  stat(scope: number): NativeScopeFigures | null
+  setLimit(scope: number, limits: number[]): NativeScopeAnswer
+  holders(
+    kind: string,
+    label: string | undefined,
+    peer: string | undefined,
+    resource: string,
+    count: number
+  ): { scope: string; used: number }[]
+  report(): NativeScopeFigures[]
+  refused(): number
+  takePassed(): NativeRefusal | null
+  mustVerify(address: string): boolean
+  close(): void
 }
 
 /** Options of a native node. */
@@ -64,6 +130,7 @@ export interface NativeNodeOptions {
   ioThreads?: number
   busyPollUs?: number
   limits?: NativeLimits
+  resources?: NativeResourceConfig
 }
 
 /** One attempt of a native dial. */
@@ -91,6 +158,8 @@ export interface NativeAttempt {
   code: number
   detail: string
   elapsedMs: number
+  /** That of a limit of ours. */
+  refusal?: NativeRefusal
 }
 
 /** An attempt of a dial in flight. */
@@ -141,7 +210,13 @@ export interface NativeNode {
   readonly id: number
   readonly peerId: string
   readonly publicKey: Uint8Array
-  setHandlers(entries: { protocol: number; inboundMax: number }[], ask: boolean): void
+  setHandlers(
+    entries: { protocol: number; inboundMax: number; service: number }[],
+    ask: boolean
+  ): void
+  resources(): NativeResources
+  scopeOf(handle: ConnectionHandle | StreamHandle): number | null
+  takeRefusal(): NativeRefusal | null
   setRaw(on: boolean): void
   listen(request: RequestId, address: string): void
   unlisten(request: RequestId, listener: ListenerId): void
@@ -197,6 +272,7 @@ export interface KeyDescription {
 export interface Native {
   attach(ring: () => void): HotCalls
   enableLoopPolling(attachment: number, ring: () => void): void
+  openFilesMax(): number
   internProtocol(attachment: number, name: string): number
   forgetProtocol(attachment: number, protocol: number): void
   protocolName(attachment: number, protocol: number): string

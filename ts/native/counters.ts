@@ -31,14 +31,14 @@ export const COUNTER_NAMES = [
   'admissionsRefused',
   'diagnosticsDropped',
   'chunkAllocations',
-  'windowGrowth'
+  'windowRefusals'
 ] as const
 
 /**
  * Native counters since the start of this thread, summed over its swarms.
  *
  * `bytesRead` and `bytesWritten` are bytes of streams; `calls` are calls into native code other than `drain`.
- * `windowGrowth` is the current total growth of the receive windows of the process beyond their initial 256 KiB.
+ * `windowRefusals` counts the times that a receive window did not grow because a limit of memory did not allow it.
  */
 export type Counters = Readonly<Record<(typeof COUNTER_NAMES)[number], number>>
 

@@ -1,7 +1,7 @@
 /**
  * Layout of native diagnostic facts; mirrors `crates/node/src/diagnostic.rs`. See docs/diagnostics.md.
  */
-import type { HotCalls } from './addon.ts'
+import type { HotCalls, NativeRefusal } from './addon.ts'
 
 /** Words per fact. */
 export const DIAGNOSTIC_WORDS = 10
@@ -25,6 +25,22 @@ export interface NativeDiagnostic {
   readonly address: string
   /** The cause in one clause; may be empty. */
   readonly text: string
+  /** The refusal that the text of some facts describes, see {@link refusalOf}. */
+  readonly refusal?: NativeRefusal
+}
+
+/** Parses the text of a refusal: resource, limit, usage, amount requested, priority, and the name of the scope. */
+export function refusalOf(text: string): NativeRefusal {
+  const [resource = '', limit, current, requested, priority, ...scope] = text.split(' ')
+  return {
+    resource,
+    limit: Number(limit),
+    current: Number(current),
+    requested: Number(requested),
+    priority: Number(priority),
+    // The names of protocols may have spaces.
+    scope: scope.join(' ')
+  }
 }
 
 /** Takes facts from the native side, in batches. */

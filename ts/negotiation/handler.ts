@@ -28,7 +28,7 @@ export type HandledProtocols = string | readonly string[] | ProtocolPredicate
 export interface HandlerOptions {
   /**
    * Maximum inbound streams of this protocol per connection; the protocols of a predicate count together. Defaults to
-   * `limits.inboundStreamsMax`.
+   * `limits.connection.streamsInbound`.
    */
   maxInbound?: number
   /**
@@ -36,4 +36,9 @@ export interface HandlerOptions {
    * `ResourceLimitExceededError`. Defaults to no limit per protocol. Not allowed for predicates.
    */
   maxOutbound?: number
+  /**
+   * Service to which the inbound streams are charged, see docs/resource-manager.md; several protocols may share one.
+   * Defaults to none. Not allowed for predicates.
+   */
+  service?: string
 }

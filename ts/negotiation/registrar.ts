@@ -1,8 +1,15 @@
 /** The handler table: the protocols that a swarm serves, and the handlers of their streams. */
-import { aFunction, checkOptions, integer, misuse, type OptionChecks } from '../base/arguments.ts'
+import {
+  aFunction,
+  type Check,
+  checkOptions,
+  integer,
+  misuse,
+  type OptionChecks
+} from '../base/arguments.ts'
 import { isThenable } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import { type Limits, StreamErrorCode } from '../constants.ts'
+import { StreamErrorCode } from '../constants.ts'
 import { tracedHandler } from '../diagnostics/channels.ts'
 import { type Failures, isExpectedEnd, resetCodeOf } from '../diagnostics/failures.ts'
 import { ResourceLimitExceededError } from '../errors.ts'
@@ -14,15 +21,26 @@ import type { Stream } from '../stream.ts'
 import type { HandledProtocols, HandlerContext, HandlerOptions, StreamHandler } from './handler.ts'
 import { holds, type ProtocolPredicate, protocolNames } from './protocol-name.ts'
 
+/** The name of a service has the form of a protocol's. */
+const aServiceName: Check = (value, name) => {
+  if (typeof value !== 'string') throw misuse(name, 'a string', value)
+  protocolNames(value)
+}
+
 const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   maxInbound: integer(1),
-  maxOutbound: integer(1)
+  maxOutbound: integer(1),
+  service: aServiceName
 }
+
+/** Numbers of the native side have 32 bits. */
+const INBOUND_MAX = 0xffffffff
 
 interface Entry {
   readonly handler: StreamHandler
   readonly maxInbound: number | undefined
   readonly maxOutbound?: number | undefined
+  readonly service?: string | undefined
 }
 
 interface PredicateEntry extends Entry {
@@ -34,7 +52,9 @@ interface PredicateEntry extends Entry {
 export interface RegistrarHost {
   readonly node: Pick<NativeNode, 'setHandlers' | 'setRaw'>
   readonly engine: Pick<Engine, 'protocols'>
-  readonly options: { readonly limits: Pick<Limits, 'inboundStreamsMax'> }
+  readonly options: {
+    readonly limits: { readonly connection: { readonly streamsInbound: number } }
+  }
   /** Aborted when the swarm begins to close. */
   readonly signal: AbortSignal
   /** Called when the protocols served have changed. */
@@ -91,16 +111,17 @@ export class Registrar {
   handle(protocols: HandledProtocols, handler: StreamHandler, options: HandlerOptions = {}): void {
     aFunction(handler, 'handler')
     checkOptions(options, HANDLER_CHECKS)
-    const { maxInbound, maxOutbound } = options
+    const { maxInbound, maxOutbound, service } = options
     if (typeof protocols === 'function') {
       if (maxOutbound !== undefined) {
         throw misuse('maxOutbound', 'left out for a predicate', maxOutbound)
       }
+      if (service !== undefined) throw misuse('service', 'left out for a predicate', service)
       const id = PREDICATES_FROM + this.#predicatesMade
       this.#predicatesMade += 1
       replace(this.#predicates, protocols, { handler, maxInbound, id })
     } else {
-      const entry = { handler, maxInbound, maxOutbound }
+      const entry = { handler, maxInbound, maxOutbound, service }
       for (const name of namesOf(protocols)) replace(this.#entries, name, entry)
     }
     this.#push()
@@ -183,7 +204,7 @@ export class Registrar {
   }
 
   get #inboundMax(): number {
-    return this.#host?.options.limits.inboundStreamsMax ?? 0
+    return Math.min(this.#host?.options.limits.connection.streamsInbound ?? 0, INBOUND_MAX)
   }
 
   #failed(core: StreamCore, handler: StreamHandler, err: unknown): void {
@@ -203,12 +224,16 @@ export class Registrar {
     if (host === undefined) return
     const { protocols } = host.engine
     const released = this.#kept
-    this.#kept = [...this.#entries.keys()]
+    this.#kept = [...this.#entries].flatMap(([name, { service }]) =>
+      service === undefined ? [name] : [name, service]
+    )
     this.#handlers.clear()
     const table = Array.from(this.#entries, ([name, entry]) => {
       const protocol = protocols.keep(name)
       this.#handlers.set(protocol, entry.handler)
-      return { protocol, inboundMax: entry.maxInbound ?? this.#inboundMax }
+      const inboundMax = entry.maxInbound ?? this.#inboundMax
+      const service = entry.service === undefined ? 0 : protocols.keep(entry.service)
+      return { protocol, inboundMax, service }
     })
     for (const { id, handler } of this.#predicates.values()) this.#handlers.set(id, handler)
     host.node.setHandlers(table, this.#predicates.size > 0)

@@ -28,6 +28,9 @@ import { acceptsEarlyFin } from './quirks.ts'
 import type { Service } from './services.ts'
 
 /** Protocol id of identify requests. */
+/** The service that its streams are charged to, as in go-libp2p. */
+const SERVICE = 'libp2p.identify'
+
 export const IDENTIFY_PROTOCOL = '/ipfs/id/1.0.0'
 
 /** Protocol id of identify pushes. */
@@ -192,7 +195,8 @@ export class IdentifyService implements Service {
   start(swarm: Swarm): void {
     this.#swarm = swarm
     swarm.handle(IDENTIFY_PROTOCOL, (stream, connection) => this.#respond(stream, connection), {
-      maxInbound: STREAMS_MAX
+      maxInbound: STREAMS_MAX,
+      service: SERVICE
     })
     swarm.handle(
       IDENTIFY_PUSH_PROTOCOL,
@@ -201,7 +205,7 @@ export class IdentifyService implements Service {
           // An invalid message of a peer is not a failure of this handler.
           swarm.options.logger.debug(`a push of ${connection.remotePeer} was refused`, err)
         }),
-      { maxInbound: STREAMS_MAX }
+      { maxInbound: STREAMS_MAX, service: SERVICE }
     )
     swarm.addEventListener('connected', this.#connected)
     this.#stopWatching = watchOffers(swarm, () => {

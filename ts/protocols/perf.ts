@@ -15,6 +15,9 @@ import type { Swarm } from '../swarm.ts'
 import type { Service } from './services.ts'
 
 /** Protocol id of perf. */
+/** The service that its streams are charged to, as in go-libp2p. */
+const SERVICE = 'libp2p.perf'
+
 export const PERF_PROTOCOL = '/perf/1.0.0'
 
 /** Bytes of one write. */
@@ -119,7 +122,7 @@ export class PerfService implements Service {
 
   start(swarm: Swarm): void {
     this.#swarm = swarm
-    swarm.handle(PERF_PROTOCOL, respond)
+    swarm.handle(PERF_PROTOCOL, respond, { service: SERVICE })
   }
 
   stop(): void {

@@ -16,6 +16,9 @@ import type { Swarm } from '../swarm.ts'
 import type { Service } from './services.ts'
 
 /** Protocol id of ping. */
+/** The service that its streams are charged to, as in go-libp2p. */
+const SERVICE = 'libp2p.ping'
+
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
 
 /** Bytes of one ping. */
@@ -166,7 +169,7 @@ export class PingService implements Service {
         this.#answering.add(stream)
         return echo(stream, connection).finally(() => this.#answering.delete(stream))
       },
-      { maxInbound: STREAMS_MAX }
+      { maxInbound: STREAMS_MAX, service: SERVICE }
     )
     // A peer may keep its stream open forever, so it is closed when the swarm begins to close.
     const end = (): void => {

@@ -9,14 +9,18 @@ import type { ConnectionHost } from '../connection/host.ts'
 import { NativeFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection } from '../connection.ts'
-import type { Limits } from '../constants.ts'
 import { subscribedLevels } from '../diagnostics/channels.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
 import { Reports } from '../diagnostics/report.ts'
 import type { DialHost, DialSink } from '../dial/dialer.ts'
-import { AbortError, StateError } from '../errors.ts'
+import {
+  AbortError,
+  type ErrorCode,
+  type ResourceLimitExceededError,
+  StateError
+} from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
-import type { NativeNode } from '../native/addon.ts'
+import type { NativeNode, NativeRefusal, NativeResources } from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Counters } from '../native/counters.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
@@ -25,6 +29,9 @@ import { environment } from '../native/environment.ts'
 import type { ConnectionHandle, RequestId } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
+import type { ResolvedLimits } from '../resource-manager/limits.ts'
+import { nativeResources, plainLimits } from '../resource-manager/native-limits.ts'
+import { refusalError } from '../resource-manager/refusal.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
@@ -56,6 +63,7 @@ export class NodeHost
   // Sinks of dials by request.
   readonly #dials = new Map<RequestId, DialSink>()
   #node: NativeNode | undefined
+  #resources: NativeResources | undefined
   #refs = 0
   #isRef = true
   #drained: (() => void) | undefined
@@ -97,12 +105,14 @@ export class NodeHost
     const { identity, security, muxers, ioThreads, busyPoll, limits } = this.options
     const node = this.engine.makeNode({
       privateKey: identity.privateKeyBytes,
-      limits,
+      limits: plainLimits(limits),
+      resources: nativeResources(limits),
       ...(security === undefined ? {} : { security: [...security] }),
       ...(muxers === undefined ? {} : { muxers: [...muxers] }),
       ...(ioThreads === undefined ? {} : { ioThreads }),
       ...(busyPoll === undefined ? {} : { busyPollUs: busyPoll })
     })
+    this.#resources = node.resources()
     this.engine.adoptNode(node.id, this)
     this.engine.listen(subscribedLevels())
     this.#node = node
@@ -161,7 +171,15 @@ export class NodeHost
     this.#dials.get(request)?.onAttemptsFailed()
   }
 
-  get limits(): Readonly<Limits> {
+  refusalError(refusal: NativeRefusal, code?: ErrorCode): ResourceLimitExceededError {
+    return refusalError(refusal, { resources: this.#resources, limits: this.limits }, code)
+  }
+
+  takeRefusal(): NativeRefusal | null {
+    return this.node.takeRefusal()
+  }
+
+  get limits(): ResolvedLimits {
     return this.options.limits
   }
 

@@ -13,14 +13,17 @@ import {
   someOf
 } from '../base/arguments.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { DEFAULT_LIMITS, type Limits, type MuxerName, type SecurityName } from '../constants.ts'
+import type { MuxerName, SecurityName } from '../constants.ts'
 import type { LogLevel } from '../diagnostics/codes.ts'
 import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
+import { native } from '../native/addon.ts'
 import { checkServices, type ServiceOptions } from '../protocols/services.ts'
+import type { LimitConfig } from '../resource-manager/limit-config.ts'
+import { machineResources, type ResolvedLimits, resolveLimits } from '../resource-manager/limits.ts'
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
 export interface SwarmOptions {
@@ -35,8 +38,12 @@ export interface SwarmOptions {
    * one, as both are `/yamux/1.0.0` to peers. See docs/muxers.md.
    */
   muxers?: readonly MuxerName[]
-  /** Limits; omitted ones default to {@link DEFAULT_LIMITS}. */
-  limits?: Partial<Limits>
+  /**
+   * Limits of what peers may use: `auto` derives them from the memory and the descriptors of the machine, `unlimited`
+   * lifts all but timeouts and bounds of single protocols, an object overrides those of `auto`. Defaults to `auto`. See
+   * docs/resource-manager.md.
+   */
+  limits?: 'auto' | 'unlimited' | LimitConfig
   /** Number of I/O threads, 1 to 64. Defaults to the number of cores minus one, at least 1 and at most 4. */
   ioThreads?: number
   /**
@@ -64,7 +71,7 @@ export interface ResolvedOptions {
   /** See {@link SwarmOptions.muxers}. */
   readonly muxers: readonly MuxerName[] | undefined
   /** All limits, including defaults. */
-  readonly limits: Readonly<Limits>
+  readonly limits: ResolvedLimits
   /** See {@link SwarmOptions.ioThreads}. */
   readonly ioThreads: number | undefined
   /** See {@link SwarmOptions.busyPoll}. */
@@ -90,14 +97,6 @@ const IO_THREADS_MAX = 64
 /** 1 ms, the resolution of timers: polling does not delay any. */
 const BUSY_POLL_US_MAX = 1_000
 
-/** Limits are passed to the native side as 32 bits. */
-const LIMIT_MAX = 0xffffffff
-
-// `Object.fromEntries` widens keys to `string`.
-const LIMIT_CHECKS = Object.fromEntries(
-  Object.keys(DEFAULT_LIMITS).map((name) => [name, integer(1, LIMIT_MAX)])
-) as OptionChecks<Limits>
-
 /** A logger may be an object of any class, so unknown members are allowed. */
 const aLogger: Check = (value, name) => {
   anObject(value, name)
@@ -119,8 +118,8 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
     const names = value as readonly string[]
     if (names.length > 1) throw misuse(name, 'one engine of /yamux/1.0.0', names.join(', '))
   },
-  // `checkOptions` accepts any value, and throws.
-  limits: (value, name) => checkOptions(value as Partial<Limits>, LIMIT_CHECKS, name),
+  // Resolving them checks them.
+  limits: anything,
   ioThreads: integer(1, IO_THREADS_MAX),
   busyPoll: integer(0, BUSY_POLL_US_MAX),
   clock: objectWith('now', 'setTimer', 'clearTimer'),
@@ -142,7 +141,7 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
       'LIBP2P_FORCE_PNET=1 asks for a private network, which this version does not offer'
     )
   }
-  const limits = resolveLimits(options.limits ?? {})
+  const limits = resolveLimits(options.limits, machineResources(native.openFilesMax()))
   const identity = makeIdentity(options.privateKey)
   if (options.peerId !== undefined && peerText(options.peerId) !== identity.peer) {
     throw new InvalidParametersError(
@@ -172,12 +171,4 @@ function loggerOf(log: Log): Logger {
       if (log.hears(level)) log.write(level, 'swarm', message, ...details)
     }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
-}
-
-function resolveLimits(given: Partial<Limits>): Readonly<Limits> {
-  const isGiven = ([, value]: [string, number | undefined]): boolean => value !== undefined
-  return Object.freeze({
-    ...DEFAULT_LIMITS,
-    ...Object.fromEntries(Object.entries(given).filter(isGiven))
-  })
 }

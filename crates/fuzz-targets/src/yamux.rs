@@ -209,13 +209,6 @@ impl MemoryBudget for Budget {
         }
         fits
     }
-
-    fn release(&mut self, bytes: u32) {
-        self.reserved = self
-            .reserved
-            .checked_sub(bytes.into())
-            .expect("only reserved bytes are released");
-    }
 }
 
 impl End {
@@ -421,8 +414,6 @@ impl End {
         for key in &keys {
             self.session.remove(StreamKey(*key));
         }
-        self.session.release_windows(&mut self.budget);
-        assert_eq!(self.budget.reserved, 0);
         self.session.go_away(0);
         let before = self.sent.len();
         self.control(usize::MAX);

@@ -2,7 +2,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use ferroswarm_runtime::{ConnectError, Diagnostic, Fact, OsError, Refusal, Stage};
+use ferroswarm_runtime::{ConnectError, Diagnostic, Fact, OsError, Stage};
 
 use crate::error_code::ErrorCode;
 
@@ -52,10 +52,10 @@ fn details(fact: &Fact) -> [u32; 3] {
         Fact::AcceptFailed { error, failures } => [system_number(*error), *failures, 0],
         Fact::SocketFailed { error } => [system_number(*error), 0, 0],
         Fact::Internal | Fact::ConnectionStalled(_) => [0; 3],
-        Fact::ConnectionRefused(Refusal { limit, current, .. })
-        | Fact::MemoryShed(Refusal { limit, current, .. })
-        | Fact::ReadPaused(Refusal { limit, current, .. })
-        | Fact::StreamRefused(Refusal { limit, current, .. }) => [word(*limit), word(*current), 0],
+        Fact::ConnectionRefused(refusal)
+        | Fact::MemoryShed(refusal)
+        | Fact::ReadPaused(refusal)
+        | Fact::StreamRefused(refusal) => [word(refusal.limit()), word(refusal.current()), 0],
         Fact::BudgetSpent(error) | Fact::MuxerFailed(error) => [error.goaway_code(), 0, 0],
         Fact::UpgradeFailed { stage, error } | Fact::UpgradeAbandoned { stage, error } => {
             let stage = match stage {

@@ -129,6 +129,7 @@ impl From<StreamFault> for ErrorCode {
             StreamFault::Framing => Self::ERR_INVALID_FRAMING,
             StreamFault::MessageTooLarge => Self::ERR_MESSAGE_TOO_LARGE,
             StreamFault::Application => Self::ERR_IO,
+            StreamFault::ResourceLimit => Self::ERR_STREAM_LIMIT,
             _ => Self::ERR_INTERNAL,
         }
     }
@@ -161,6 +162,7 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::Address(_) => Self::ERR_NO_TRANSPORT,
             ConnectError::Io(error) => error.kind().into(),
             ConnectError::Timeout => Self::ERR_TIMEOUT,
+            ConnectError::Refused(_) => Self::ERR_RESOURCE_LIMIT_EXCEEDED,
             ConnectError::Ended => Self::ERR_CONNECTION_ENDED,
             ConnectError::Unsupported => Self::ERR_UNSUPPORTED_PROTOCOL,
             ConnectError::Negotiation(_) => Self::ERR_MULTISELECT,
@@ -200,7 +202,6 @@ impl From<&CommandError> for ErrorCode {
             CommandError::Io(error) => error.kind().into(),
             CommandError::Aborted => Self::ERR_ABORTED,
             CommandError::NodeClosed => Self::ERR_NODE_CLOSED,
-            CommandError::TooManyConnections(_) => Self::ERR_RESOURCE_LIMIT_EXCEEDED,
             CommandError::NoListener => Self::ERR_INVALID_PARAMETERS,
             _ => Self::ERR_INTERNAL,
         }

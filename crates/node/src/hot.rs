@@ -274,7 +274,11 @@ hot!(
 
 hot!(answer, call => {
     let (stream, protocol, inbound_max) = (call.number(0)?, call.number(1)?, call.number(2)?);
-    let handler = (protocol != 0).then_some(Handler { protocol, inbound_max });
+    let handler = (protocol != 0).then_some(Handler {
+        protocol,
+        inbound_max,
+        service: 0,
+    });
     call.environment().answer(stream, handler)?;
     Ok(0)
 });

@@ -18,6 +18,7 @@ pub mod native_node;
 mod number;
 pub mod options;
 mod record;
+pub mod resources;
 pub mod secure_session;
 pub mod tables;
 mod wake;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferroswarm_runtime::{
-    Attempt, AttemptUnderWay, AttemptsSoFar, CommandError, DialRequest, Direction, Handler,
-    Multiaddr, Node, Others, Outcome, PeerId, PlannedAttempt, ProtocolTable, Stage, causes,
+    Attempt, AttemptUnderWay, AttemptsSoFar, CommandError, ConnectError, DialRequest, Direction,
+    Handler, Multiaddr, Node, Others, Outcome, PeerId, PlannedAttempt, ProtocolTable, Stage,
+    causes,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -18,6 +19,7 @@ use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
 use crate::options::{DialEntry, DialOptions, NodeOptions, security};
+use crate::resources::{NativeResources, RefusalFacts, bits, refusal};
 
 /// One protocol that a node serves.
 #[napi(object, object_to_js = false)]
@@ -26,6 +28,8 @@ pub struct HandlerEntry {
     pub protocol: f64,
     /// Maximum concurrent inbound streams of it per connection.
     pub inbound_max: f64,
+    /// Number of the service that its streams are charged to; 0 for none.
+    pub service: f64,
 }
 
 /// A failed attempt of a dial.
@@ -41,6 +45,8 @@ pub struct AttemptResult {
     pub detail: String,
     /// Duration.
     pub elapsed_ms: f64,
+    /// The refusal of a limit of ours.
+    pub refusal: Option<RefusalFacts>,
 }
 
 /// A dial attempt in progress.
@@ -169,12 +175,37 @@ impl NativeNode {
             let handler = Handler {
                 protocol,
                 inbound_max,
+                service: whole(entry.service)?,
             };
             table.insert(name, handler);
         }
         table.set_others(if ask { Others::Ask } else { Others::Refuse });
         self.node.handlers().set(table);
         Ok(())
+    }
+
+    /// Returns its resource accounting.
+    #[napi(catch_unwind)]
+    pub fn resources(&self) -> NativeResources {
+        NativeResources::new(&self.node)
+    }
+
+    /// Returns the scope of a live connection or stream; null for a stale handle, and for a stream that is over.
+    #[napi(catch_unwind)]
+    pub fn scope_of(&self, handle: f64) -> Result<Option<f64>, Failure> {
+        let scope = self
+            .attachment
+            .environment
+            .borrow()
+            .scope_of(whole(handle)?);
+        Ok(scope.map(bits))
+    }
+
+    /// Takes the refusal behind the last error of a call to open a stream.
+    #[napi(catch_unwind)]
+    pub fn take_refusal(&self) -> Option<RefusalFacts> {
+        let taken = self.attachment.environment.borrow().hub().take_refusal();
+        taken.as_ref().map(refusal)
     }
 
     /// Sets whether every inbound stream is passed on without negotiation.
@@ -410,5 +441,9 @@ fn attempt(attempt: &Attempt) -> AttemptResult {
         code: ErrorCode::from(&attempt.error).word(),
         detail: causes(&attempt.error),
         elapsed_ms: in_milliseconds(attempt.elapsed),
+        refusal: match &attempt.error {
+            ConnectError::Refused(by) => Some(refusal(by)),
+            _ => None,
+        },
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferroswarm_runtime::{Identity, Keypair, Limits, Muxer, Security};
+use ferroswarm_runtime::{Identity, Keypair, Limits, Muxer, ResourceOptions, Security};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
+use crate::resources::ResourceConfig;
 
 /// Limits; each defaults to the runtime's.
 #[napi(object, object_to_js = false)]
@@ -19,24 +20,10 @@ pub struct NodeLimits {
     pub upgrade_timeout_ms: Option<f64>,
     /// Time from a stream's first byte to its negotiated protocol.
     pub stream_negotiation_timeout_ms: Option<f64>,
-    /// Connections, including those being established.
-    pub connections_max: Option<f64>,
-    /// Inbound connections that are being upgraded or not yet reported.
-    pub pending_inbound_max: Option<f64>,
-    /// The same per remote host.
-    pub pending_inbound_per_host_max: Option<f64>,
     /// Inbound streams not yet accepted, per connection.
     pub accept_backlog: Option<f64>,
-    /// Open inbound streams per connection.
-    pub inbound_streams_max: Option<f64>,
-    /// Open outbound streams per connection.
-    pub outbound_streams_max: Option<f64>,
     /// Maximum receive window of a stream.
     pub window_max_bytes: Option<f64>,
-    /// Total growth of the process's receive windows.
-    pub window_memory_bytes: Option<f64>,
-    /// Received bytes that a connection may buffer.
-    pub connection_memory_bytes: Option<f64>,
     /// Idle time after which a connection is pinged.
     pub keepalive_interval_ms: Option<f64>,
     /// Maximum time until the ping is answered.
@@ -60,8 +47,10 @@ pub struct NodeOptions {
     pub io_threads: Option<f64>,
     /// Microseconds for which the event loop may poll after an event of a connection, up to 1,000.
     pub busy_poll_us: Option<f64>,
-    /// Limits.
+    /// Timeouts and bounds of each connection.
     pub limits: Option<NodeLimits>,
+    /// Resource limits.
+    pub resources: Option<ResourceConfig>,
 }
 
 /// One attempt of a dial.
@@ -136,6 +125,9 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
                 busy_poll: busy_poll(options.busy_poll_us)?,
                 ..limits(&options.limits.unwrap_or_default())?
             },
+            resources: options
+                .resources
+                .map_or_else(|| Ok(ResourceOptions::default()), TryFrom::try_from)?,
         })
     }
 }
@@ -229,15 +221,8 @@ macro_rules! limits {
 limits! {
     upgrade_timeout_ms: upgrade_timeout,
     stream_negotiation_timeout_ms: stream_negotiation_timeout,
-    connections_max: connections_max,
-    pending_inbound_max: pending_inbound_max,
-    pending_inbound_per_host_max: pending_inbound_per_host_max,
     accept_backlog: accept_backlog,
-    inbound_streams_max: inbound_streams_max,
-    outbound_streams_max: outbound_streams_max,
     window_max_bytes: window_bytes_max,
-    window_memory_bytes: window_memory_bytes,
-    connection_memory_bytes: connection_bytes_max,
     keepalive_interval_ms: keepalive_interval,
     keepalive_timeout_ms: keepalive_timeout,
     write_stall_timeout_ms: write_stall_timeout,

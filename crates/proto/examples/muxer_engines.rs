@@ -25,8 +25,6 @@ impl MemoryBudget for NoGrowth {
     fn reserve(&mut self, _bytes: u32) -> bool {
         false
     }
-
-    fn release(&mut self, _bytes: u32) {}
 }
 
 fn main() {

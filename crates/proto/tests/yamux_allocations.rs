@@ -23,8 +23,6 @@ impl MemoryBudget for UnlimitedBudget {
     fn reserve(&mut self, _bytes: u32) -> bool {
         true
     }
-
-    fn release(&mut self, _bytes: u32) {}
 }
 
 /// Two sessions and the bytes in flight between them.

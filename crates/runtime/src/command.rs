@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::attempts::Attempt;
 use crate::connection::Connection;
 use crate::error::OsError;
+use crate::resources::Refusal;
 use crate::sync::Arc;
 
 /// The end of a command.
@@ -87,6 +88,9 @@ pub enum ConnectError {
     /// A record could not be opened.
     #[error("a record could not be opened")]
     Record,
+    /// A limit of ours does not allow the connection.
+    #[error("{0}")]
+    Refused(Refusal),
     /// A bug in this crate; affects this attempt only.
     #[error("internal error")]
     Internal,
@@ -135,9 +139,6 @@ pub enum CommandError {
     /// The node is closed.
     #[error("the node is closed")]
     NodeClosed,
-    /// The node is at its connection limit.
-    #[error("the node has {0} connections, as many as limits.connectionsMax allows")]
-    TooManyConnections(usize),
     /// There is no such listener.
     #[error("no such listener")]
     NoListener,

@@ -36,27 +36,10 @@ pub struct Limits {
     pub upgrade_timeout: Duration,
     /// Time from the first byte of a stream to its negotiated protocol.
     pub stream_negotiation_timeout: Duration,
-    /// Connections of the node, dialled and accepted, including those in progress.
-    pub connections_max: usize,
-    /// Inbound connections still being upgraded or not yet reported to JavaScript, over all
-    /// listeners.
-    pub pending_inbound_max: usize,
-    /// The same for one remote host (an IPv4 address or an IPv6 /56), eight times as many for an
-    /// IPv6 /48; loopback is exempt.
-    pub pending_inbound_per_host_max: usize,
     /// Inbound streams not yet accepted by the application, per connection.
     pub accept_backlog: u32,
-    /// Open inbound streams per connection; further ones are reset.
-    pub inbound_streams_max: u32,
-    /// Open outbound streams per connection; further calls of `open` fail.
-    pub outbound_streams_max: u32,
     /// Maximum receive window of a stream, in bytes; the budgets usually end its growth earlier.
     pub window_bytes_max: u32,
-    /// Total growth of the process's receive windows, in bytes; those of one connection may grow by
-    /// half of `connection_bytes_max`.
-    pub window_memory_bytes: usize,
-    /// Memory of received bytes per connection; past it the stream that holds most is reset.
-    pub connection_bytes_max: usize,
     /// Silence after which a connection is pinged.
     pub keepalive_interval: Duration,
     /// Silence after such a ping that closes the connection, unless the answer is queued behind
@@ -77,17 +60,8 @@ impl Default for Limits {
         Self {
             upgrade_timeout: Duration::from_secs(10),
             stream_negotiation_timeout: Duration::from_secs(10),
-            // Some 50 MiB of idle connections; go-libp2p's default for 16 GiB of memory is of this
-            // order.
-            connections_max: 16_384,
-            pending_inbound_max: 256,
-            pending_inbound_per_host_max: 8,
             accept_backlog: 256,
-            inbound_streams_max: 1_000,
-            outbound_streams_max: 500,
             window_bytes_max: 1 << 30,
-            window_memory_bytes: 256 << 20,
-            connection_bytes_max: 32 << 20,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
             write_stall_timeout: Duration::from_secs(30),

@@ -14,6 +14,7 @@ use multiaddr::Multiaddr;
 
 use crate::command::{ConnectError, Stage};
 use crate::error::OsError;
+use crate::resources::Refusal;
 use crate::sync::{AtomicU32, Mutex, Ordering};
 
 /// Maximum number of pending facts, and of facts per second: more are counted and dropped. So a
@@ -36,17 +37,6 @@ pub enum Level {
     Info = 4,
     /// Routine behaviour of remotes.
     Debug = 8,
-}
-
-/// A refusal by a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// Name of the option that sets the limit.
-    pub option: &'static str,
-    /// The limit.
-    pub limit: u64,
-    /// Usage at the refusal.
-    pub current: u64,
 }
 
 /// Event that a connection waited for in vain.
@@ -152,6 +142,20 @@ codes! {
     UpgradeAbandoned = 401,
 }
 
+/// Returns resource, limit, usage, amount asked for, priority, and scope, separated by spaces; the
+/// scope, which may be long and contain spaces, is last.
+fn refusal_text(refusal: &Refusal) -> String {
+    format!(
+        "{} {} {} {} {} {}",
+        refusal.resource(),
+        refusal.limit(),
+        refusal.current(),
+        refusal.requested(),
+        refusal.priority(),
+        refusal.scope()
+    )
+}
+
 impl Fact {
     /// Returns the severity.
     pub const fn level(&self) -> Level {
@@ -191,7 +195,7 @@ impl Fact {
             Self::ConnectionRefused(refusal)
             | Self::MemoryShed(refusal)
             | Self::ReadPaused(refusal)
-            | Self::StreamRefused(refusal) => refusal.option.to_owned(),
+            | Self::StreamRefused(refusal) => refusal_text(refusal),
             Self::BudgetSpent(error) | Self::MuxerFailed(error) => causes(error),
             Self::UpgradeFailed { error, .. } | Self::UpgradeAbandoned { error, .. } => {
                 causes(error)

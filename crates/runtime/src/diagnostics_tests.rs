@@ -1,6 +1,7 @@
 //! The ring of facts and its enabled levels.
 
-use crate::diagnostics::{Diagnostics, Fact, Level, Pushed, RING_MAX, Refusal, Subject};
+use crate::diagnostics::{Diagnostics, Fact, Level, Pushed, RING_MAX, Subject};
+use crate::resources::{Bound, Refusal};
 
 #[test]
 fn a_full_ring_counts_dropped_facts_and_notifies_once() {
@@ -37,9 +38,9 @@ fn subject() -> Subject {
 }
 
 fn refusal() -> Fact {
-    Fact::ConnectionRefused(Refusal {
-        option: "pendingInboundMax",
+    Fact::ConnectionRefused(Refusal::Bound(Bound {
+        option: "acceptBacklog",
         limit: 1,
         current: 1,
-    })
+    }))
 }

@@ -145,12 +145,12 @@ mod tests {
     use std::task::Context;
 
     use super::*;
+    use crate::Muxer;
     use crate::hub::Hub;
     use crate::live::Bell;
     use crate::pipe::BytePipe;
     use crate::testing::pair::connect_alone;
-    use crate::testing::{End, Streams};
-    use crate::{Limits, Muxer};
+    use crate::testing::{End, EndLimits, Streams};
 
     /// A remote that never stops sending.
     struct Endless;
@@ -183,7 +183,7 @@ mod tests {
     fn a_goaway_to_a_remote_that_never_stops_sending_starves_no_connection() {
         let end = End {
             hub: Hub::new(Box::new(Bell(Arc::default()))),
-            limits: Limits::default(),
+            limits: EndLimits::default(),
             muxer: Muxer::default(),
             streams: Streams::Raw,
         };

@@ -90,6 +90,9 @@ pub enum StreamFault {
     /// The application or its own muxer failed the stream.
     #[error("the application or its muxer failed the stream")]
     Application = 6,
+    /// A resource limit of this node does not allow it.
+    #[error("a resource limit does not allow the stream")]
+    ResourceLimit = 7,
 }
 
 impl StreamFault {
@@ -101,6 +104,7 @@ impl StreamFault {
             }
             Self::Framing | Self::MessageTooLarge => StreamErrorCode::ProtocolViolation,
             Self::Application => StreamErrorCode::NoError,
+            Self::ResourceLimit => StreamErrorCode::ResourceLimitExceeded,
         }
     }
 }

@@ -75,6 +75,8 @@ pub struct Handler {
     pub protocol: u32,
     /// Maximum concurrent inbound streams per connection; further ones are reset.
     pub inbound_max: u32,
+    /// Number of the service that its streams are charged to; 0 for none.
+    pub service: u32,
 }
 
 /// Protocols that one node serves.

@@ -17,6 +17,7 @@ use crate::connection::Connection;
 use crate::diagnostics::{Diagnostic, Diagnostics, Fact, Pushed, Subject};
 use crate::handlers::ProtocolNames;
 use crate::loop_sockets::LoopSockets;
+use crate::resources::Refusal;
 use crate::slot::StreamSlot;
 use crate::stats::HubStats;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
@@ -87,6 +88,8 @@ pub struct Hub {
     names: Arc<ProtocolNames>,
     loop_sockets: OnceLock<LoopSockets>,
     diagnostics: Diagnostics,
+    /// Refusal behind the last error of a call by JavaScript, until it is taken.
+    refusal: Mutex<Option<Refusal>>,
     /// Counters of the environment.
     pub stats: HubStats,
 }
@@ -110,6 +113,7 @@ impl Hub {
             names: Arc::default(),
             loop_sockets: OnceLock::new(),
             diagnostics: Diagnostics::default(),
+            refusal: Mutex::default(),
             stats: HubStats::default(),
         })
     }
@@ -188,6 +192,16 @@ impl Hub {
         self.diagnostics.take()
     }
 
+    /// Keeps the refusal behind the error that a call of JavaScript returns.
+    pub(crate) fn keep_refusal(&self, refusal: Refusal) {
+        *self.refusal.lock() = Some(refusal);
+    }
+
+    /// Takes the refusal behind the last error of a call.
+    pub fn take_refusal(&self) -> Option<Refusal> {
+        self.refusal.lock().take()
+    }
+
     /// Returns the protocol names of the environment.
     pub const fn names(&self) -> &Arc<ProtocolNames> {
         &self.names
@@ -198,9 +212,6 @@ impl Hub {
         self.stats
             .chunk_allocations
             .set(self.pool.lock().allocations());
-        self.stats
-            .window_growth
-            .set(crate::budget::window_growth() as u64);
         &self.stats
     }
 

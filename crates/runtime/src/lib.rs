@@ -12,15 +12,18 @@ pub use config::{Limits, Muxer};
 pub use connection::{
     CloseManner, CloseRequest, Connection, Direction, EndReport, Facts, StageTimes,
 };
-pub use diagnostics::{Diagnostic, Fact, Level, Refusal, Stall, causes};
+pub use diagnostics::{Diagnostic, Fact, Level, Stall, causes};
 pub use dial::{DialRequest, PlannedAttempt};
 pub use environment::{End, Environment, RECORDS_PER_ENTRY};
 pub use error::{CallError, ConnectionFault, OsError, StreamFault};
 pub use handlers::{Handler, Handlers, ProtocolNames};
 pub use hub::{Doorbell, Hub};
-pub use node::{Node, NodeOptions};
+pub use node::{Node, NodeOptions, open_files_max};
 pub use record::Record;
 pub use registry::{HANDLE_PENDING, HANDLES_MAX};
+pub use resources::{
+    Allowed, Bound, Refusal, ResourceOptions, Resources, ScopeError, ScopeId, ScopeName,
+};
 pub use secure_session::{SecureSession, SecureSessionOptions, SessionError, SessionPeer};
 pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
@@ -28,15 +31,14 @@ pub use transport::{FedPipe, Feed, FeedError};
 
 pub use ferroswarm_proto::framing::Framing;
 pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
+pub use ferroswarm_proto::resource;
 pub use ferroswarm_proto::stream::State;
 pub use ferroswarm_secure::{
     HandshakeError, Identity, KeyType, Keypair, PeerId, PublicKey, Role, Security,
 };
 pub use multiaddr::Multiaddr;
 
-mod admission;
 mod attempts;
-mod budget;
 mod command;
 mod config;
 mod connection;
@@ -55,6 +57,7 @@ mod node;
 mod pipe;
 mod record;
 mod registry;
+mod resources;
 mod secure_session;
 mod slot;
 mod stats;

@@ -10,13 +10,13 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::admission::{Permit, Ticket};
 use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
 use crate::error::OsError;
 use crate::hub::Ready;
 use crate::node::{Origin, Shared};
+use crate::resources::ConnectionScope;
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
 use crate::transport::{Arrival, Endpoint, Listener};
@@ -158,24 +158,17 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Permits of an accepted connection.
-struct Admitted {
-    permit: Permit,
-    ticket: Ticket,
-}
-
 /// Refuses the connection or hands it to the thread that will drive it.
 fn admit(shared: &Arc<Shared>, arrival: Arrival) {
     if shared.is_closing() {
         return;
     }
-    let admission = &shared.admission;
-    let admitted = admission.acquire(&shared.limits).and_then(|permit| {
-        let ticket = admission.admit(arrival.host(), &shared.limits)?;
-        Ok(Admitted { permit, ticket })
-    });
-    let admitted = match admitted {
-        Ok(admitted) => admitted,
+    let now = shared.epoch().elapsed();
+    let accepted = shared
+        .resources
+        .accept(arrival.host(), arrival.descriptors(), now);
+    let scope = match accepted {
+        Ok(scope) => scope,
         Err(refusal) => {
             shared.hub.stats.admissions_refused.add(1);
             let fact = Fact::ConnectionRefused(refusal);
@@ -188,7 +181,7 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival) {
     let shared = Arc::clone(shared);
     handle.spawn(async move {
         let address = arrival.remote_address();
-        let upgraded = accept(&shared, arrival, admitted, seat).await;
+        let upgraded = accept(&shared, arrival, scope, seat).await;
         if let Err((stage, error)) = upgraded {
             shared.hub.stats.upgrades_failed.add(1);
             let fact = Fact::upgrade(stage, error);
@@ -201,7 +194,7 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival) {
 async fn accept(
     shared: &Arc<Shared>,
     arrival: Arrival,
-    admitted: Admitted,
+    scope: ConnectionScope,
     seat: Seat,
 ) -> Result<(), (Stage, ConnectError)> {
     let raw = arrival
@@ -213,6 +206,7 @@ async fn accept(
         identity: &shared.upgrade.identity,
         expected_peer: None,
         securities: None,
+        admit: &|peer| scope.set_peer(peer),
         stage: &stage,
     };
     let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
@@ -227,8 +221,7 @@ async fn accept(
         request: 0,
         direction: Direction::Inbound,
         dial_time: Duration::ZERO,
-        permit: admitted.permit,
-        ticket: Some(admitted.ticket),
+        scope,
     };
     shared.establish(raw, upgraded, seat, origin);
     Ok(())

@@ -9,7 +9,6 @@ use ferroswarm_secure::{Identity, Security};
 use multiaddr::Multiaddr;
 use tokio::sync::watch;
 
-use crate::admission::{Admission, Permit, Ticket};
 use crate::attempts::Attempts;
 use crate::command::{CommandError, Completion, Outcome};
 use crate::config::{Limits, Muxer};
@@ -23,6 +22,7 @@ use crate::error::ConnectionFault;
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::listen::Accepting;
+use crate::resources::{ConnectionScope, ResourceOptions, Resources};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
 use crate::transport::RawConnection;
@@ -38,8 +38,10 @@ pub struct NodeOptions {
     pub muxer: Muxer,
     /// I/O threads. Defaults to one less than the machine's cores, at least 1 and at most 4.
     pub io_threads: Option<usize>,
-    /// Resource limits.
+    /// Timeouts and bounds of each connection.
     pub limits: Limits,
+    /// Resource limits.
+    pub resources: ResourceOptions,
 }
 
 /// State shared by the tasks of a node.
@@ -50,7 +52,7 @@ pub(crate) struct Shared {
     pub(crate) muxer: Muxer,
     pub(crate) handlers: Arc<Handlers>,
     pub(crate) limits: Arc<Limits>,
-    pub(crate) admission: Arc<Admission>,
+    pub(crate) resources: Arc<Resources>,
     pub(crate) threads: Mutex<IoThreads>,
     pub(crate) listeners: Mutex<HashMap<u32, Accepting>>,
     commands: Mutex<HashMap<u32, UnderWay>>,
@@ -66,6 +68,18 @@ pub(crate) struct Shared {
 /// A running node. Dropping it stops its threads, which ends everything it owns.
 pub struct Node {
     shared: Arc<Shared>,
+}
+
+/// Returns the maximum number of open files of this process; `None` where the system has none.
+pub fn open_files_max() -> Option<u64> {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource, getrlimit};
+        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+        (soft != nix::libc::RLIM_INFINITY).then_some(soft)
+    }
+    #[cfg(not(unix))]
+    None
 }
 
 /// Interval at which a closing node checks for unsent data.
@@ -102,7 +116,7 @@ impl Node {
             muxer: options.muxer,
             handlers: Arc::new(Handlers::default()),
             limits: Arc::new(options.limits),
-            admission: Arc::new(Admission::default()),
+            resources: Resources::new(options.resources),
             threads: Mutex::new(IoThreads::start(count)?),
             listeners: Mutex::default(),
             commands: Mutex::default(),
@@ -125,6 +139,16 @@ impl Node {
     /// Returns its identity.
     pub fn identity(&self) -> &Identity {
         &self.shared.upgrade.identity
+    }
+
+    /// Returns its resource accounting.
+    pub fn resources(&self) -> &Arc<Resources> {
+        &self.shared.resources
+    }
+
+    /// Returns the time since it was started, which is the clock of its rates.
+    pub fn uptime(&self) -> Duration {
+        self.shared.epoch.elapsed()
     }
 
     /// Returns the protocols it serves.
@@ -342,6 +366,11 @@ impl Shared {
         self.hub.announce();
     }
 
+    /// Returns the origin of the clock.
+    pub(crate) const fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
     /// Returns whether nothing new is accepted any more.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
@@ -382,9 +411,8 @@ impl Shared {
             handlers: Arc::clone(&self.handlers),
             limits: Arc::clone(&self.limits),
             epoch: self.epoch,
-            unreported: origin
-                .ticket
-                .map(|ticket| Box::new(ticket) as Box<dyn Send>),
+            resources: Arc::clone(&self.resources),
+            scope: origin.scope.id(),
         });
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
         self.connections
@@ -399,7 +427,7 @@ impl Shared {
         let driven = drive(Arc::clone(&connection), self.epoch, seat);
         tokio::spawn(async move {
             driven.await;
-            drop(origin.permit);
+            drop(origin.scope);
             shared.connections.lock().remove(&id);
         });
         connection
@@ -473,7 +501,5 @@ pub(crate) struct Origin {
     pub(crate) request: u32,
     pub(crate) direction: Direction,
     pub(crate) dial_time: Duration,
-    pub(crate) permit: Permit,
-    /// Permit as a pending connection, if it is inbound.
-    pub(crate) ticket: Option<Ticket>,
+    pub(crate) scope: ConnectionScope,
 }

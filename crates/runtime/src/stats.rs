@@ -126,6 +126,6 @@ counters! {
     diagnostics_dropped,
     /// Chunks of stream pipes that came from the allocator and not from the pool.
     chunk_allocations,
-    /// Current growth of the receive windows of the whole process, in bytes.
-    window_growth,
+    /// Times a receive window did not grow because a limit did not allow it.
+    window_refusals,
 }

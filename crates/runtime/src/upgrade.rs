@@ -12,6 +12,7 @@ use ferroswarm_secure::{
 
 use crate::command::{ConnectError, Stage};
 use crate::pipe::BytePipe;
+use crate::resources::Refusal;
 use crate::sync::{Arc, Mutex};
 
 /// Upgrade settings, shared by all connections of a node.
@@ -31,6 +32,8 @@ pub(crate) struct Purpose<'a> {
     pub(crate) expected_peer: Option<PeerId>,
     /// Restricts what the node offers.
     pub(crate) securities: Option<&'a [Security]>,
+    /// Called with the authenticated peer, which it may refuse.
+    pub(crate) admit: &'a (dyn Fn(PeerId) -> Result<(), Refusal> + Sync),
     /// Current stage, for a caller that may abandon the upgrade at any time.
     pub(crate) stage: &'a Mutex<Stage>,
 }
@@ -85,8 +88,11 @@ pub(crate) async fn upgrade(
         match wire.advance(&mut upgrade).await? {
             Progress::Waiting => wire.receive().await?,
             Progress::Secured => {
-                *purpose.stage.lock() = Stage::Muxer;
                 security_time = started.elapsed();
+                if let Some(peer) = upgrade.peer() {
+                    (purpose.admit)(peer.id).map_err(ConnectError::Refused)?;
+                }
+                *purpose.stage.lock() = Stage::Muxer;
             }
             Progress::Complete(upgraded) => {
                 wire.flush().await?;
@@ -204,6 +210,7 @@ mod tests {
                 identity: &config.identity,
                 expected_peer: expected_peer.filter(|_| role == Role::Dialer),
                 securities: None,
+                admit: &|_| Ok(()),
                 stage: &stage,
             };
             let result = upgrade(&*raw.pipe, config, &purpose).await;

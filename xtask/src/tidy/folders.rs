@@ -13,20 +13,20 @@ const PARTS: &str = "
     base
     native: base
     identity: base native
-    resource-manager: base identity
+    resource-manager: base identity | native
     io: base | identity
     secure: base native identity io
     io/index.ts: io secure
     stream: base native io | identity muxer
     stream.ts: base native io stream | identity muxer
     connection: base native identity stream
-    diagnostics: base native connection
+    diagnostics: base native resource-manager connection
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation
     muxer: base native io stream connection diagnostics connection.ts
     dial: base native identity connection diagnostics connection.ts
     protocols: base identity io connection connection.ts
-    swarm: base native identity stream connection diagnostics negotiation dial protocols
+    swarm: base native identity resource-manager stream connection diagnostics negotiation dial protocols
     swarm.ts: base native identity connection diagnostics negotiation connection.ts dial protocols swarm
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts diagnostics negotiation connection.ts muxer dial protocols swarm \

@@ -134,8 +134,6 @@ impl MemoryBudget for NoGrowth {
     fn reserve(&mut self, _bytes: u32) -> bool {
         false
     }
-
-    fn release(&mut self, _bytes: u32) {}
 }
 
 /// Two engines, the bytes between them, and a pipe on each side of a stream.
@@ -204,7 +202,7 @@ fn receive(engine: &mut Engine, wire: &mut Vec<u8>, inward: &mut Pipe, pool: &mu
         match event {
             Event::Opened { key } => engine.accept(key),
             Event::Data { bytes, .. } => inward.push(bytes, pool),
-            Event::Reset { key, .. } => engine.remove(key, &mut NoGrowth),
+            Event::Reset { key, .. } => engine.remove(key),
             Event::Finished { .. }
             | Event::Acked { .. }
             | Event::Writable { .. }
@@ -245,9 +243,9 @@ fn yamux_stream() -> Round {
             .write(key, 1, &mut pair.wire, |into| into.fill(7));
         assert_eq!(written, 1);
         pair.listener.finish(key, &mut pair.wire);
-        pair.listener.remove(key, &mut NoGrowth);
+        pair.listener.remove(key);
         pair.dialer_receives();
-        pair.dialer.remove(key, &mut NoGrowth);
+        pair.dialer.remove(key);
         pair.inward.advance(2, &mut pair.pool);
     })
 }

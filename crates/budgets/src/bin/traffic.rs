@@ -13,7 +13,7 @@ use std::time::Duration;
 use ferroswarm_runtime::{
     CallError, DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType,
     Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals,
-    ProtocolId, ProtocolTable, Record, Security,
+    ProtocolId, ProtocolTable, Record, ResourceOptions, Security,
 };
 
 /// Size of a write and a read.
@@ -89,12 +89,14 @@ impl Side {
             muxer: Muxer::Yamux,
             io_threads: Some(1),
             limits: Limits::default(),
+            resources: ResourceOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).unwrap();
         let mut table = ProtocolTable::default();
         let handler = Handler {
             protocol,
             inbound_max: 10,
+            service: 0,
         };
         table.insert(name, handler);
         node.handlers().set(table);

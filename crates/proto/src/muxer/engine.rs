@@ -124,13 +124,9 @@ impl Engine {
         }
     }
 
-    /// Removes the entry; its key may be reused for another stream. The growth of its window is
-    /// returned to `budget`.
-    pub fn remove(&mut self, key: StreamKey, budget: &mut dyn MemoryBudget) {
+    /// Removes the entry; its key may be reused for another stream.
+    pub fn remove(&mut self, key: StreamKey) {
         either!(self, session => session.remove(key));
-        if let Self::Yamux(session) = self {
-            session.release_windows(budget);
-        }
     }
 
     /// Queues a GoAway: from now on streams are neither opened nor accepted.

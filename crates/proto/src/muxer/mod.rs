@@ -77,11 +77,9 @@ impl StreamKey {
 
 /// Decides whether receive windows may grow beyond [`WINDOW_INITIAL`].
 pub trait MemoryBudget {
-    /// Reserves `bytes` more of receive window; `false` leaves the window as it is.
+    /// Reserves `bytes` more of receive window until the stream ends; `false` leaves the window as
+    /// it is.
     fn reserve(&mut self, bytes: u32) -> bool;
-
-    /// Returns `bytes` of an earlier reservation.
-    fn release(&mut self, bytes: u32);
 }
 
 /// Reason for a stream reset, with go-libp2p's numbering on the wire.

@@ -417,6 +417,11 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         Ok(*self.limit_of(scope.index))
     }
 
+    /// Returns the limit of every connection.
+    pub fn connection_limit(&self) -> Limit {
+        *self.limits.get(Slot::Connection.index())
+    }
+
     /// Returns what a scope uses.
     ///
     /// # Errors

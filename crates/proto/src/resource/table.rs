@@ -184,5 +184,5 @@ fn appended<K: Eq + Hash>(all: &mut Vec<Limit>, of: HashMap<K, Limit>) -> HashMa
 }
 
 fn found<K: Eq + Hash>(indices: &HashMap<K, u32>, name: &K, default: Slot) -> u32 {
-    indices.get(name).copied().unwrap_or(default.index())
+    indices.get(name).copied().unwrap_or_else(|| default.index())
 }

@@ -72,8 +72,6 @@ impl MemoryBudget for NoGrowth {
     fn reserve(&mut self, _bytes: u32) -> bool {
         false
     }
-
-    fn release(&mut self, _bytes: u32) {}
 }
 
 pub(crate) struct Subject {
@@ -179,7 +177,7 @@ impl Subject {
         local.removed = true;
         local.reset_locally = true;
         self.engine.reset(local.key, code);
-        self.engine.remove(local.key, &mut NoGrowth);
+        self.engine.remove(local.key);
     }
 
     /// Removes those of `ids` that are over.
@@ -188,7 +186,7 @@ impl Subject {
             let local = self.streams.get_mut(id).expect("a known stream");
             if local.is_over() && !local.removed {
                 local.removed = true;
-                self.engine.remove(local.key, &mut NoGrowth);
+                self.engine.remove(local.key);
             }
         }
     }

@@ -370,11 +370,6 @@ impl Core {
         self.streams.unopened_count()
     }
 
-    /// Total growth of the receive windows.
-    pub(super) const fn window_growth(&self) -> usize {
-        self.link.window_growth()
-    }
-
     /// Makes the channel fail: a failed channel cannot seal any more.
     pub(super) fn break_channel(&mut self) {
         self.link.break_channel();

@@ -8,6 +8,7 @@ use crate::connection::Scratch;
 use crate::live::{Live, over};
 use crate::record::Record;
 use crate::slot::Proposals;
+use crate::testing::EndLimits;
 
 macro_rules! also_over_the_crate {
     ($($test:ident),* $(,)?) => {
@@ -76,10 +77,7 @@ fn events_held_back_by_the_crate_follow_reads_without_another_wake() {
 #[test]
 fn a_stream_beyond_the_limit_of_the_crate_waits_until_one_has_ended() {
     over([YamuxCrate, Yamux], || {
-        let narrow = Limits {
-            outbound_streams_max: 1,
-            ..Limits::default()
-        };
+        let narrow = EndLimits::of_scopes(|limits| limits.connection.streams_outbound = 1);
         let mut live = Live::with(narrow, Limits::default());
         // Streams closed locally keep their places until the remote has ended them too.
         let mut taken = Vec::new();

@@ -7,13 +7,20 @@ use crate::error::{CallError, ConnectionFault};
 use crate::live::{Live, Side};
 use crate::record::Record;
 use crate::slot::{Proposals, ResetReport};
-use crate::sync::Ordering;
+use crate::testing::EndLimits;
 
 /// `StreamErrorCode::GarbageCollected`.
 const GARBAGE_COLLECTED: u32 = 0x1006;
 
 /// `StreamErrorCode::ResourceLimitExceeded`.
 const RESOURCE_LIMIT_EXCEEDED: u32 = 0x1002;
+
+/// Returns the growth of the receive windows of a connection that holds no bytes.
+fn growth(side: &Side) -> u64 {
+    let connection = &side.connection;
+    let (usage, _) = connection.resources().stat(connection.scope()).unwrap();
+    usage.memory
+}
 
 /// Moves `bytes` over a stream whose reader keeps up.
 fn bulk(live: &mut Live, (from, to): (u32, u32), bytes: usize) {
@@ -29,24 +36,21 @@ fn bulk(live: &mut Live, (from, to): (u32, u32), bytes: usize) {
 // A103
 #[test]
 fn windows_grow_within_the_memory_of_their_connection_and_return_it() {
-    let small = Limits {
-        connection_bytes_max: 4 << 20,
-        ..Limits::default()
-    };
+    let small = EndLimits::of_scopes(|limits| limits.connection.memory = 4 << 20);
     let mut live = Live::with(Limits::default(), small);
     let (first, second) = (live.stream(), live.stream());
     bulk(&mut live, first, 32 << 20);
     // Windows double from 256 KiB until the next doubling would exceed half of the memory.
-    assert_eq!(live.listener.connection.window_growth(), 1792 << 10);
+    assert_eq!(growth(&live.listener), 1792 << 10);
     bulk(&mut live, second, 32 << 20);
-    assert_eq!(live.listener.connection.window_growth(), 2 << 20);
+    assert_eq!(growth(&live.listener), 2 << 20);
     live.dialer.reset(first.0, 0);
     live.settle();
     // The returned growth lets the other grow once more, by the bytes it had consumed.
-    assert_eq!(live.listener.connection.window_growth(), 768 << 10);
+    assert_eq!(growth(&live.listener), 768 << 10);
     live.dialer.reset(second.0, 0);
     live.settle();
-    assert_eq!(live.listener.connection.window_growth(), 0);
+    assert_eq!(growth(&live.listener), 0);
 }
 
 #[test]
@@ -54,21 +58,18 @@ fn an_ended_connection_returns_its_window_growth() {
     let mut live = Live::new();
     let stream = live.stream();
     bulk(&mut live, stream, 4 << 20);
-    assert!(live.listener.connection.window_growth() > 0);
+    assert!(growth(&live.listener) > 0);
     live.listener.connection.finish(ConnectionFault::Ended);
-    assert_eq!(live.listener.connection.window_growth(), 0);
+    assert_eq!(growth(&live.listener), 0);
 }
 
 #[test]
-fn windows_do_not_grow_without_process_memory() {
-    let poor = Limits {
-        window_memory_bytes: 1,
-        ..Limits::default()
-    };
+fn windows_do_not_grow_without_memory_of_their_stream() {
+    let poor = EndLimits::of_scopes(|limits| limits.stream.memory = 1);
     let mut live = Live::with(Limits::default(), poor);
     let stream = live.stream();
     bulk(&mut live, stream, 8 << 20);
-    assert_eq!(live.listener.connection.window_growth(), 0);
+    assert_eq!(growth(&live.listener), 0);
 }
 
 /// Returns the stream that was reset and its report; nothing else was reported.
@@ -122,7 +123,7 @@ fn a_closed_stream_whose_bytes_are_not_taken_is_reset() {
         (accepted, GARBAGE_COLLECTED, true)
     );
     assert_eq!(live.dialer.connection.stream_count(), 0);
-    assert_eq!(live.dialer.connection.unsealed.load(Ordering::Relaxed), 0);
+    assert_eq!(live.dialer.connection.unsealed(), 0);
 }
 
 #[test]
@@ -181,10 +182,7 @@ fn single_bytes_take_no_more_than_twice_their_memory() {
 
 #[test]
 fn partly_read_pipes_are_compacted_before_a_stream_is_reset() {
-    let small = Limits {
-        connection_bytes_max: 1 << 20,
-        ..Limits::default()
-    };
+    let small = EndLimits::of_scopes(|limits| limits.connection.memory = 1 << 20);
     let mut live = Live::with(Limits::default(), small);
     // Each stream holds a byte or two in a chunk of 64 KiB.
     let streams: Vec<(u32, u32)> = (0..40).map(|_| live.stream()).collect();
@@ -212,10 +210,7 @@ fn partly_read_pipes_are_compacted_before_a_stream_is_reset() {
 
 #[test]
 fn a_connection_over_its_memory_limit_keeps_reading_and_resets_only_the_largest_streams() {
-    let small = Limits {
-        connection_bytes_max: 1 << 20,
-        ..Limits::default()
-    };
+    let small = EndLimits::of_scopes(|limits| limits.connection.memory = 1 << 20);
     let mut live = Live::with(Limits::default(), small);
     let (light, light_there) = live.stream();
     live.dialer.write(light, b"kept");

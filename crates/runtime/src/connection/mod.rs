@@ -26,11 +26,12 @@ use ferroswarm_proto::muxer::UNACKED_MAX;
 use ferroswarm_secure::{Channel, RecordError};
 
 use crate::config::Limits;
-use crate::diagnostics::{Fact, Refusal, Subject};
+use crate::diagnostics::{Fact, Subject};
 use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::pipe::BytePipe;
+use crate::resources::{Bound, MemoryCharge, Refusal, Resources, ScopeId, StreamScope};
 use crate::slot::{Proposals, StreamSlot};
 use crate::stats::Traffic;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Ordering};
@@ -63,8 +64,10 @@ pub(crate) struct Parts {
     pub(crate) limits: Arc<Limits>,
     /// Origin of the connection's clock.
     pub(crate) epoch: Instant,
-    /// Dropped once the connection has been reported to JavaScript.
-    pub(crate) unreported: Option<Box<dyn Send>>,
+    /// Accounting of the node.
+    pub(crate) resources: Arc<Resources>,
+    /// Scope of the connection, which outlives its driver.
+    pub(crate) scope: ScopeId,
 }
 
 /// One secured and multiplexed connection.
@@ -73,8 +76,12 @@ pub struct Connection {
     facts: Facts,
     /// JavaScript's handle; 0 until the connection is reported.
     handle: AtomicU32,
-    /// Permit for a pending connection, held until the connection is reported.
-    unreported: Mutex<Option<Box<dyn Send>>>,
+    resources: Arc<Resources>,
+    scope: ScopeId,
+    /// Memory charged to the scope.
+    memory: MemoryCharge,
+    /// The last attempt to charge memory was refused.
+    memory_refused: AtomicBool,
     outbox: Mutex<Outbox>,
     core: Mutex<Core>,
     /// Work was posted that the holder of the core lock may not have seen.
@@ -92,7 +99,7 @@ pub struct Connection {
     #[cfg(test)]
     ahead: AtomicU32,
     /// Bytes written but not yet sealed, across all streams.
-    pub(crate) unsealed: AtomicUsize,
+    unsealed: AtomicUsize,
     /// Memory held by received, unread bytes, across all streams.
     held: AtomicUsize,
     /// Received bytes whose notification is still queued for the next drain.
@@ -118,6 +125,7 @@ impl Connection {
         let link = Link::new(
             &parts.facts,
             &parts.limits,
+            &parts.resources,
             parts.channel,
             parts.leftover,
             parts.plaintext,
@@ -127,7 +135,10 @@ impl Connection {
             hub: parts.hub,
             facts: parts.facts,
             handle: AtomicU32::new(0),
-            unreported: Mutex::new(parts.unreported),
+            resources: parts.resources,
+            scope: parts.scope,
+            memory: MemoryCharge::default(),
+            memory_refused: AtomicBool::new(false),
             outbox: Mutex::new(Outbox::default()),
             dirty: AtomicBool::new(false),
             unread: AtomicBool::new(false),
@@ -185,18 +196,12 @@ impl Connection {
         if self.end_report().is_some() {
             return false;
         }
-        if self.unsealed.load(Ordering::Relaxed) > 0 || self.outbox.lock().has_streams() {
+        if self.unsealed() > 0 || self.outbox.lock().has_streams() {
             return true;
         }
         // The holder of the lock may be about to send.
         let core = self.core.try_lock();
         core.is_none_or(|core| core.has_unsent())
-    }
-
-    /// Total growth of the receive windows.
-    #[cfg(test)]
-    pub(crate) fn window_growth(&self) -> usize {
-        self.core.lock().window_growth()
     }
 
     /// Returns whether the core lock is free.
@@ -231,10 +236,19 @@ impl Connection {
         self.handle.load(Ordering::Relaxed)
     }
 
-    /// Sets the handle under which JavaScript is notified and releases the pending permit.
+    /// Sets the handle under which JavaScript is notified.
     pub(crate) fn set_handle(&self, handle: u32) {
         self.handle.store(handle, Ordering::Relaxed);
-        drop(self.unreported.lock().take());
+    }
+
+    /// Accounting of its node.
+    pub const fn resources(&self) -> &Arc<Resources> {
+        &self.resources
+    }
+
+    /// Its scope.
+    pub const fn scope(&self) -> ScopeId {
+        self.scope
     }
 
     /// Opens an outbound stream; it goes on the wire with the next flush.
@@ -247,13 +261,11 @@ impl Connection {
         self: &Arc<Self>,
         proposals: Proposals,
     ) -> Result<(Arc<StreamSlot>, bool), CallError> {
-        if self.outbound.fetch_add(1, Ordering::Relaxed) >= self.limits.outbound_streams_max {
-            self.outbound.fetch_sub(1, Ordering::Relaxed);
-            return Err(CallError::StreamLimit);
-        }
+        let scope = self.outbound_scope(&proposals)?;
+        self.outbound.fetch_add(1, Ordering::Relaxed);
         let first = self.unacked.fetch_add(1, Ordering::Relaxed) < UNACKED_MAX;
         let usable = first && !matches!(proposals, Proposals::AnyOf(_));
-        let slot = streams::outbound_slot(self, proposals, usable);
+        let slot = streams::outbound_slot(self, scope, proposals, usable);
         let mut outbox = self.outbox.lock();
         if let Some(refusal) = outbox.refusal() {
             drop(outbox);
@@ -313,6 +325,59 @@ impl Connection {
 
     pub(crate) fn sub_held(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.discharge();
+    }
+
+    pub(crate) fn add_unsealed(&self, bytes: usize) {
+        self.unsealed.fetch_add(bytes, Ordering::Relaxed);
+        // A refusal limits the next writes: these bytes are accepted.
+        self.charge().ok();
+    }
+
+    pub(crate) fn sub_unsealed(&self, bytes: usize) {
+        self.unsealed.fetch_sub(bytes, Ordering::Relaxed);
+        self.discharge();
+    }
+
+    pub(crate) fn unsealed(&self) -> usize {
+        self.unsealed.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether memory was refused, and still is.
+    pub(crate) fn lacks_memory(&self) -> bool {
+        self.memory_refused.load(Ordering::Relaxed) && self.charge().is_err()
+    }
+
+    /// Memory of unread and unsealed bytes.
+    fn used(&self) -> usize {
+        self.held() + self.unsealed()
+    }
+
+    /// Charges the memory that the connection holds.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn charge(&self) -> Result<(), Refusal> {
+        if self.memory.covers(self.used()) {
+            return Ok(());
+        }
+        let settled = self
+            .memory
+            .settle(&self.resources, self.scope, || self.used());
+        self.memory_refused
+            .store(settled.is_err(), Ordering::Relaxed);
+        settled
+    }
+
+    /// Releases memory that the connection no longer holds.
+    fn discharge(&self) {
+        if self.memory.exceeds(self.used()) {
+            let used = || self.used();
+            // Fails only if it has to charge more, as another thread has added bytes meanwhile;
+            // that thread charges them.
+            self.memory.settle(&self.resources, self.scope, used).ok();
+            self.memory_refused.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Memory held by received, unread bytes, across all streams.
@@ -373,22 +438,48 @@ impl Connection {
         ConnectionFault::Record
     }
 
-    /// Reports a refused inbound stream.
+    /// Reports an inbound stream that a bound has refused.
     fn refused(&self, option: &'static str, limit: u32, current: u32) {
-        self.report(Fact::StreamRefused(Refusal {
+        self.report(Fact::StreamRefused(Refusal::Bound(Bound {
             option,
             limit: limit.into(),
             current: current.into(),
-        }));
+        })));
+    }
+
+    /// Opens the scope of an outbound stream. With a single proposal it is charged to its protocol
+    /// at once; with several it is transient until one is agreed on.
+    fn outbound_scope(&self, proposals: &Proposals) -> Result<StreamScope, CallError> {
+        let opened = self
+            .resources
+            .open_stream(self.scope, Direction::Outbound)
+            .and_then(|scope| {
+                let only = match proposals {
+                    Proposals::Lazy(protocol) => Some(*protocol),
+                    Proposals::AnyOf(protocols) if protocols.len() == 1 => Some(protocols[0]),
+                    Proposals::AnyOf(_) | Proposals::Raw => None,
+                };
+                if let Some(name) = only.and_then(|only| self.hub.names().name(only)) {
+                    scope.set_protocol(&name, None)?;
+                }
+                Ok(scope)
+            });
+        opened.map_err(|refusal| match refusal {
+            Refusal::Closed => CallError::ConnectionClosed,
+            refusal => {
+                self.hub.keep_refusal(refusal);
+                CallError::StreamLimit
+            }
+        })
     }
 
     /// Bound whose excess makes [`Connection::must_pause`] return true.
     fn pause(&self) -> Refusal {
-        Refusal {
+        Refusal::Bound(Bound {
             option: "awaiting",
             limit: self.hub.bounds().total as u64,
             current: self.hub.awaiting() as u64,
-        }
+        })
     }
 
     /// Counts a new stream.
@@ -414,6 +505,12 @@ impl Connection {
     /// Live outbound streams.
     fn outbound_count(&self) -> u32 {
         self.outbound.load(Ordering::Relaxed)
+    }
+
+    /// Reverts [`admit_stream`](Self::admit_stream).
+    fn withdraw_stream(&self) {
+        self.unaccepted.fetch_sub(1, Ordering::Relaxed);
+        self.stream_finished(Direction::Inbound);
     }
 
     /// Counts a new inbound stream and returns true, unless the accept backlog is full.

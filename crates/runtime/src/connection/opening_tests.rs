@@ -9,20 +9,19 @@ use crate::record::Record;
 use crate::slot::Proposals;
 use crate::sync::Arc;
 use crate::testing::pair::connect_alone;
-use crate::testing::{self, Streams, pipe};
-use crate::{HANDLE_PENDING, Limits, Muxer, State};
+use crate::testing::{self, EndLimits, Streams, pipe};
+use crate::{HANDLE_PENDING, Muxer, State};
 
 use super::UNACKED_MAX;
 
 /// Streams opened at once while the remote does not drain.
 const MANY: u32 = 3 * UNACKED_MAX;
 
-fn wide() -> Limits {
-    Limits {
-        inbound_streams_max: 2 * MANY,
-        outbound_streams_max: 2 * MANY,
-        ..Limits::default()
-    }
+fn wide() -> EndLimits {
+    EndLimits::of_scopes(|limits| {
+        limits.connection.streams_inbound = 2 * MANY;
+        limits.connection.streams_outbound = 2 * MANY;
+    })
 }
 
 fn is_reset(record: &Record) -> bool {
@@ -127,7 +126,7 @@ fn the_doorbell_is_not_rung_under_the_lock_of_an_ending_connection() {
     let probe = Arc::new(LockProbe(std::sync::OnceLock::new()));
     let end = testing::End {
         hub: Hub::new(Box::new(Arc::clone(&probe))),
-        limits: Limits::default(),
+        limits: EndLimits::default(),
         muxer: Muxer::default(),
         streams: Streams::Raw,
     };

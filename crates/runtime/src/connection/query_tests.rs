@@ -21,6 +21,7 @@ fn accept(inbound_max: u32) -> Option<Handler> {
     Some(Handler {
         protocol: PREDICATE,
         inbound_max,
+        service: 0,
     })
 }
 

@@ -8,7 +8,9 @@ use crate::connection::{CloseManner, CloseRequest, EndReport};
 use crate::error::{CallError, ConnectionFault, StreamFault};
 use crate::live::{Live, Side, closed};
 use crate::record::Record;
+use crate::resources::ResourceOptions;
 use crate::slot::Proposals;
+use crate::testing::EndLimits;
 use crate::testing::pair::SINGLE;
 use crate::{HANDLE_PENDING, State};
 
@@ -199,10 +201,7 @@ fn streams_beyond_the_backlog_are_reset() {
 
 #[test]
 fn outbound_streams_are_limited_until_one_is_closed() {
-    let narrow = Limits {
-        outbound_streams_max: 2,
-        ..Limits::default()
-    };
+    let narrow = EndLimits::of_scopes(|limits| limits.connection.streams_outbound = 2);
     let mut live = Live::with(narrow, Limits::default());
     let first = live.dialer.open(Proposals::Lazy(1));
     live.dialer.open(Proposals::Lazy(1));
@@ -261,7 +260,11 @@ fn reset_waiting_streams_do_not_block_others() {
         live.dialer.open(Proposals::Lazy(1));
     }
     live.dialer.environment.flush();
-    let limit = Limits::default().outbound_streams_max - UNACKED_MAX;
+    let limit = ResourceOptions::default()
+        .limits
+        .connection
+        .streams_outbound
+        - UNACKED_MAX;
     for _ in 0..limit + 100 {
         let abandoned = live.dialer.open(Proposals::Lazy(1));
         live.dialer.reset(abandoned, 0);
@@ -278,10 +281,7 @@ fn reset_waiting_streams_do_not_block_others() {
 
 #[test]
 fn a_connection_over_its_memory_limit_resets_the_largest_stream() {
-    let small = Limits {
-        connection_bytes_max: 300 << 10,
-        ..Limits::default()
-    };
+    let small = EndLimits::of_scopes(|limits| limits.connection.memory = 320 << 10);
     let mut live = Live::with(Limits::default(), small);
     let (heavy, heavy_there) = live.stream();
     let (light, light_there) = live.stream();
@@ -298,10 +298,7 @@ fn a_connection_over_its_memory_limit_resets_the_largest_stream() {
 
 #[test]
 fn unread_streams_count_after_their_end() {
-    let small = Limits {
-        connection_bytes_max: 300 << 10,
-        ..Limits::default()
-    };
+    let small = EndLimits::of_scopes(|limits| limits.connection.memory = 320 << 10);
     let mut live = Live::with(Limits::default(), small);
     let (ended, ended_there) = live.stream();
     live.dialer.write(ended, &vec![1; 200 << 10]);

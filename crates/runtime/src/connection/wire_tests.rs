@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ferroswarm_secure::{Channel, Opened};
 
+use crate::Muxer;
 use crate::connection::Scratch;
 use crate::diagnostics::{Fact, Level};
 use crate::error::{CallError, ConnectionFault};
@@ -17,8 +18,7 @@ use crate::slot::Proposals;
 use crate::sync::{Arc, AtomicBool};
 use crate::testing::pair::connect_alone;
 use crate::testing::pipe::FakePipe;
-use crate::testing::{End, Streams, pipe};
-use crate::{Limits, Muxer};
+use crate::testing::{End, EndLimits, Streams, pipe};
 
 const HEADER_BYTES: usize = 12;
 const DATA: u8 = 0;
@@ -59,7 +59,7 @@ impl Wire {
         let rung = Arc::new(AtomicBool::new(false));
         let end = End {
             hub: Hub::new(Box::new(Bell(Arc::clone(&rung)))),
-            limits: Limits::default(),
+            limits: EndLimits::default(),
             muxer,
             streams: Streams::Raw,
         };

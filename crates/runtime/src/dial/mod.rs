@@ -11,6 +11,7 @@ use crate::connection::Direction;
 use crate::diagnostics::Fact;
 use crate::hub::Ready;
 use crate::node::{Origin, Shared};
+use crate::resources::ConnectionScope;
 use crate::sync::{Arc, Mutex};
 use crate::threads::Seat;
 use crate::transport::{Endpoint, RawConnection};
@@ -52,6 +53,7 @@ struct Won {
     raw: RawConnection,
     upgraded: Upgraded,
     dial_time: Duration,
+    scope: ConnectionScope,
 }
 
 /// Dials; the connection keeps the seat.
@@ -65,11 +67,6 @@ pub(crate) async fn dial(
     if shared.is_closing() {
         return Outcome::Failed(CommandError::NodeClosed);
     }
-    let Ok(permit) = shared.admission.acquire(&shared.limits) else {
-        return Outcome::Failed(CommandError::TooManyConnections(
-            shared.limits.connections_max,
-        ));
-    };
     let dial = Arc::new(dial);
     let race = Race::new(&dial.plan, dial.parallel, &attempts, |index, stage| {
         let (shared, dial) = (Arc::clone(shared), Arc::clone(&dial));
@@ -87,8 +84,7 @@ pub(crate) async fn dial(
         request,
         direction: Direction::Outbound,
         dial_time: won.dial_time,
-        permit,
-        ticket: None,
+        scope: won.scope,
     };
     Outcome::Dialled(shared.establish(won.raw, won.upgraded, seat, origin))
 }
@@ -142,7 +138,16 @@ async fn connect(
     stage: &Mutex<Stage>,
 ) -> Result<Won, ConnectError> {
     let started = Instant::now();
-    let raw = Endpoint::parse(address)?
+    let endpoint = Endpoint::parse(address)?;
+    let refused = ConnectError::Refused;
+    let scope = shared
+        .resources
+        .dial(endpoint.host(), endpoint.descriptors())
+        .map_err(refused)?;
+    if let Some(peer) = dial.peer {
+        scope.set_peer(peer).map_err(refused)?;
+    }
+    let raw = endpoint
         .dial()
         .await
         .map_err(|error| ConnectError::Io(error.into()))?;
@@ -152,6 +157,11 @@ async fn connect(
         identity: dial.identity.as_ref().unwrap_or(&shared.upgrade.identity),
         expected_peer: dial.peer,
         securities: dial.securities.as_deref(),
+        // A known peer has been charged before the socket was opened.
+        admit: &|peer| match dial.peer {
+            Some(_) => Ok(()),
+            None => scope.set_peer(peer),
+        },
         stage,
     };
     let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
@@ -163,6 +173,7 @@ async fn connect(
         raw,
         upgraded,
         dial_time,
+        scope,
     })
 }
 
@@ -176,7 +187,7 @@ mod tests {
     use super::*;
     use crate::diagnostics::Level;
     use crate::hub::{Doorbell, Hub, Ready};
-    use crate::{Limits, Muxer, Node, NodeOptions};
+    use crate::{Limits, Muxer, Node, NodeOptions, ResourceOptions};
 
     /// Takes the ready entries as soon as it rings.
     struct Taker {
@@ -208,6 +219,7 @@ mod tests {
             muxer: Muxer::default(),
             io_threads: Some(1),
             limits: Limits::default(),
+            resources: ResourceOptions::default(),
         };
         (Node::start(1, hub, options).expect("threads"), rings)
     }

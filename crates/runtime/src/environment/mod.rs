@@ -15,6 +15,7 @@ use crate::hub::{Hub, Ready};
 use crate::loop_sockets::{LoopSockets, LoopTerms};
 use crate::record::Record;
 use crate::registry::{HANDLE_PENDING, Handle, Registry};
+use crate::resources::ScopeId;
 use crate::slot::{Proposals, StreamSlot};
 use crate::sync::Arc;
 use crate::tick::Tick;
@@ -272,6 +273,14 @@ impl Environment {
             }
             Some(Object::Connection(connection)) => Ok(connection.traffic.figures()),
             None => Err(CallError::StaleHandle),
+        }
+    }
+
+    /// Returns the scope of a live connection, or of a stream that is not over.
+    pub fn scope_of(&self, handle: u32) -> Option<ScopeId> {
+        match self.objects.get(Handle::from_raw(handle))? {
+            Object::Connection(connection) => Some(connection.scope()),
+            Object::Stream(slot) => slot.scope(),
         }
     }
 

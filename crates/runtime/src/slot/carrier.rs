@@ -33,24 +33,39 @@ impl Carrier {
         }
     }
 
-    fn unsealed_count(&self) -> &AtomicUsize {
+    /// Bytes written but not yet sealed, across all streams of the carrier.
+    pub(crate) fn unsealed(&self) -> usize {
         match self {
-            Self::Connection(connection) => &connection.unsealed,
-            Self::Foreign { unsealed, .. } => unsealed,
+            Self::Connection(connection) => connection.unsealed(),
+            Self::Foreign { unsealed, .. } => unsealed.load(Ordering::Relaxed),
         }
     }
 
-    /// Bytes written but not yet sealed, across all streams of the carrier.
-    pub(crate) fn unsealed(&self) -> usize {
-        self.unsealed_count().load(Ordering::Relaxed)
-    }
-
     pub(crate) fn add_unsealed(&self, bytes: usize) {
-        self.unsealed_count().fetch_add(bytes, Ordering::Relaxed);
+        match self {
+            Self::Connection(connection) => connection.add_unsealed(bytes),
+            Self::Foreign { unsealed, .. } => {
+                unsealed.fetch_add(bytes, Ordering::Relaxed);
+            }
+        }
     }
 
     pub(crate) fn sub_unsealed(&self, bytes: usize) {
-        self.unsealed_count().fetch_sub(bytes, Ordering::Relaxed);
+        match self {
+            Self::Connection(connection) => connection.sub_unsealed(bytes),
+            Self::Foreign { unsealed, .. } => {
+                unsealed.fetch_sub(bytes, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Returns whether the connection may hold no more memory: its streams then write no more than
+    /// their share.
+    pub(crate) fn lacks_memory(&self) -> bool {
+        match self {
+            Self::Connection(connection) => connection.lacks_memory(),
+            Self::Foreign { .. } => false,
+        }
     }
 
     pub(crate) fn add_held(&self, bytes: usize) {

@@ -18,7 +18,7 @@ mod turn;
 mod wire;
 mod writer;
 
-use ferroswarm_proto::multistream::Answer;
+use ferroswarm_proto::multistream::{Answer, ProtocolId};
 use ferroswarm_proto::muxer::StreamKey;
 use ferroswarm_proto::stream::{Agreement, State, StreamState};
 
@@ -26,6 +26,7 @@ use crate::connection::{Direction, Negotiation};
 use crate::error::StreamFault;
 use crate::handlers::Handler;
 use crate::hub::Ready;
+use crate::resources::{Refusal, ScopeId, StreamScope};
 use crate::sync::{Arc, Mutex, MutexGuard};
 
 use self::notifications::{Notifications, Pending};
@@ -129,6 +130,8 @@ struct Inner {
     reset: Option<ResetReport>,
     /// Accepted bytes or a requested FIN were dropped at the end of the stream.
     unsent: bool,
+    /// Scope to which it is charged. None for a stream over a muxer of the application.
+    scope: Option<StreamScope>,
 }
 
 impl Inner {
@@ -144,6 +147,16 @@ impl Inner {
             notifications,
             reset: None,
             unsent: false,
+            scope: None,
+        }
+    }
+
+    /// Closes the scope of a stream that is over. An inbound one counts until it has left the wire
+    /// too, as its remote decides when; an outbound one, until it has ended here.
+    fn release_scope(&mut self, direction: Direction) {
+        let is_over = self.notifications.is_finished();
+        if is_over && (direction == Direction::Outbound || self.wire.key().is_none()) {
+            self.scope = None;
         }
     }
 }
@@ -193,8 +206,29 @@ impl StreamSlot {
         inner.notifications.finish();
         inner.read.disarm();
         inner.write.disarm();
+        inner.release_scope(self.direction);
         self.carrier.stream_finished(self.direction);
         self.notify(inner, Pending::CLOSED);
+    }
+
+    /// Charges the stream to its protocol and, if it has one, to its service.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn charge_to(
+        &self,
+        protocol: &ProtocolId,
+        service: Option<&ProtocolId>,
+    ) -> Result<(), Refusal> {
+        match &self.lock().scope {
+            Some(scope) => scope.set_protocol(protocol, service),
+            None => Ok(()),
+        }
+    }
+
+    /// Scope to which it is charged, while it is.
+    pub(crate) fn scope(&self) -> Option<ScopeId> {
+        self.lock().scope.as_ref().map(StreamScope::id)
     }
 
     /// Compacts the partly read pipe; returns the memory still charged.

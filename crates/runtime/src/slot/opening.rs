@@ -5,6 +5,7 @@ use ferroswarm_proto::stream::{Agreement, FinState, Input, State, WriteInput};
 
 use crate::connection::{Connection, Direction, Negotiation};
 use crate::registry::Handle;
+use crate::resources::StreamScope;
 use crate::sync::Arc;
 
 use super::notifications::{Notifications, Pending};
@@ -13,13 +14,18 @@ use super::{Carrier, Inner, Proposals, StreamSlot, Wire};
 impl StreamSlot {
     /// Creates a stream opened by the remote. It takes a place in the backlog until JavaScript is
     /// notified of it.
-    pub(crate) fn inbound(connection: &Arc<Connection>, key: StreamKey) -> Arc<Self> {
-        let inner = Inner::new(
+    pub(crate) fn inbound(
+        connection: &Arc<Connection>,
+        scope: StreamScope,
+        key: StreamKey,
+    ) -> Arc<Self> {
+        let mut inner = Inner::new(
             State::Open,
             Wire::Open(key),
             Agreement::Agreed,
             Notifications::opened_by_remote(),
         );
+        inner.scope = Some(scope);
         let carrier = Carrier::Connection(Arc::clone(connection));
         Self::new(carrier, Direction::Inbound, inner)
     }
@@ -28,6 +34,7 @@ impl StreamSlot {
     /// counts as posted.
     pub(crate) fn outbound(
         connection: &Arc<Connection>,
+        scope: StreamScope,
         proposals: &Proposals,
         usable: bool,
         negotiation: Option<(Negotiation, Vec<u8>)>,
@@ -46,6 +53,7 @@ impl StreamSlot {
             agreement,
             Notifications::opened_locally(),
         );
+        inner.scope = Some(scope);
         inner.outgoing = true;
         inner.protocol = protocol;
         let carrier = Carrier::Connection(Arc::clone(connection));

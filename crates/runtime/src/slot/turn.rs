@@ -6,6 +6,7 @@ use ferroswarm_proto::stream::{FinDue, FinState, Input, Pipe, State, WriteInput}
 
 use crate::connection::Negotiation;
 use crate::handlers::Handler;
+use crate::resources::StreamScope;
 use crate::sync::{Arc, MutexGuard};
 
 use super::notifications::Pending;
@@ -87,6 +88,11 @@ impl<'a> Turn<'a> {
     /// Marks the stream as having nothing to send: the next command posts it again.
     pub(crate) fn leave_ring(&mut self) {
         self.inner.outgoing = false;
+    }
+
+    /// Scope of the stream.
+    pub(crate) fn scope(&self) -> Option<&StreamScope> {
+        self.inner.scope.as_ref()
     }
 
     /// Takes JavaScript's answer to a protocol query.
@@ -194,6 +200,7 @@ impl StreamSlot {
         let mut inner = self.lock();
         inner.wire = Wire::Off;
         inner.write.apply(WriteInput::Cut);
+        inner.release_scope(self.direction);
     }
 
     /// Returns whether the stream has finished for JavaScript: no further events follow.

@@ -54,6 +54,9 @@ impl Writer {
     pub(super) fn room(&self, carrier: &Carrier) -> usize {
         let held = self.pipe.len();
         let share = UNSEALED_SHARE.saturating_sub(held);
+        if carrier.lacks_memory() {
+            return share;
+        }
         SEND_PIPE_MAX
             .saturating_sub(held)
             .min(UNSEALED_MAX.saturating_sub(carrier.unsealed()))

@@ -12,9 +12,9 @@ use crate::pipe::BytePipe;
 use crate::record::Record;
 use crate::slot::Proposals;
 use crate::sync::{Arc, AtomicBool, Ordering};
-use crate::{Limits, Muxer, State, StreamSlot};
+use crate::{Muxer, State, StreamSlot};
 
-use crate::testing::{End, Streams, connect, pipe};
+use crate::testing::{End, EndLimits, Streams, connect, pipe};
 
 /// Bytes that the pipe holds in each direction.
 const PIPE_BYTES: usize = 64 << 10;
@@ -171,12 +171,12 @@ pub(crate) struct Live {
 impl Live {
     /// Creates a live connection with default limits.
     pub(crate) fn new() -> Self {
-        Self::with(Limits::default(), Limits::default())
+        Self::with(EndLimits::default(), EndLimits::default())
     }
 
     /// Creates a live connection without negotiation of streams.
     pub(crate) fn raw() -> Self {
-        Self::build([Limits::default(), Limits::default()], Streams::Raw)
+        Self::build([EndLimits::default(), EndLimits::default()], Streams::Raw)
     }
 
     /// Creates a live connection over other pipes, which may use the hubs of their ends, and the
@@ -187,21 +187,21 @@ impl Live {
         Self::assemble(Default::default(), Streams::Negotiated, pipes)
     }
 
-    pub(crate) fn with(dialer: Limits, listener: Limits) -> Self {
-        Self::build([dialer, listener], Streams::Negotiated)
+    pub(crate) fn with(dialer: impl Into<EndLimits>, listener: impl Into<EndLimits>) -> Self {
+        Self::build([dialer.into(), listener.into()], Streams::Negotiated)
     }
 
     /// Creates a live connection whose listener queries JavaScript about unknown protocols.
-    pub(crate) fn asking(listener: Limits) -> Self {
-        Self::build([Limits::default(), listener], Streams::Queried)
+    pub(crate) fn asking(listener: impl Into<EndLimits>) -> Self {
+        Self::build([EndLimits::default(), listener.into()], Streams::Queried)
     }
 
-    fn build(limits: [Limits; 2], streams: Streams) -> Self {
+    fn build(limits: [EndLimits; 2], streams: Streams) -> Self {
         Self::assemble(limits, streams, |_| (pipe(PIPE_BYTES), Box::new(|| false)))
     }
 
     fn assemble<P: BytePipe + 'static>(
-        limits: [Limits; 2],
+        limits: [EndLimits; 2],
         streams: Streams,
         pipes: impl FnOnce([&Arc<Hub>; 2]) -> ((P, P), Box<dyn FnMut() -> bool>),
     ) -> Self {

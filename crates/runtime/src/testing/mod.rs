@@ -5,5 +5,5 @@
 pub(crate) mod pair;
 pub(crate) mod pipe;
 
-pub(crate) use pair::{End, Streams, connect};
+pub(crate) use pair::{End, EndLimits, Streams, connect};
 pub(crate) use pipe::pipe;

@@ -3,8 +3,10 @@
 use std::sync::OnceLock;
 
 use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
+use ferroswarm_proto::resource::LimitTable;
 use ferroswarm_secure::{
-    Channel, Handshake, HandshakeConfig, Identity, KeyType, Keypair, Role, Secured, Security,
+    Channel, Handshake, HandshakeConfig, Identity, KeyType, Keypair, PeerId, Role, Secured,
+    Security,
 };
 
 use crate::config::{Limits, Muxer};
@@ -12,6 +14,7 @@ use crate::connection::{Connection, Direction, Facts, Parts, StageTimes};
 use crate::handlers::{Handler, Handlers};
 use crate::hub::Hub;
 use crate::pipe::BytePipe;
+use crate::resources::{ResourceOptions, Resources, ScopeId};
 use crate::sync::{Arc, test_epoch};
 
 /// Number of protocols named at every end: `/label/1` is number 1 in every environment, and so on.
@@ -23,11 +26,36 @@ const SERVED: u32 = 8;
 /// The one of them that is limited to one inbound stream at a time.
 pub(crate) const SINGLE: u32 = SERVED;
 
+/// Limits of one end.
+#[derive(Default)]
+pub(crate) struct EndLimits {
+    bounds: Limits,
+    resources: ResourceOptions,
+}
+
+impl EndLimits {
+    /// Changes the limits of its scopes.
+    pub(crate) fn of_scopes(set: impl FnOnce(&mut LimitTable<Arc<PeerId>, ProtocolId>)) -> Self {
+        let mut limits = Self::default();
+        set(&mut limits.resources.limits);
+        limits
+    }
+}
+
+impl From<Limits> for EndLimits {
+    fn from(bounds: Limits) -> Self {
+        Self {
+            bounds,
+            ..Self::default()
+        }
+    }
+}
+
 /// Parameters of one end of a connection.
 pub(crate) struct End {
     /// Hub of its environment.
     pub(crate) hub: Arc<Hub>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: EndLimits,
     pub(crate) muxer: Muxer,
     pub(crate) streams: Streams,
 }
@@ -69,6 +97,7 @@ fn establish(
     secured: Secured,
     direction: Direction,
 ) -> Arc<Connection> {
+    let resources = Resources::new(end.limits.resources);
     let handlers = Handlers::default();
     let mut table = ProtocolTable::default();
     for label in 1..=NAMED {
@@ -81,6 +110,7 @@ fn establish(
                 Handler {
                     protocol: label,
                     inbound_max,
+                    service: 0,
                 },
             );
         }
@@ -111,10 +141,20 @@ fn establish(
         leftover: Vec::new(),
         plaintext: Vec::new(),
         handlers: Arc::new(handlers),
-        limits: Arc::new(end.limits),
+        limits: Arc::new(end.limits.bounds),
         epoch: test_epoch(),
-        unreported: None,
+        scope: scope_of(&resources, direction, secured.peer_id),
+        resources,
     })
+}
+
+/// Opens the scope of a connection whose owner never closes it, as no driver ends here.
+fn scope_of(resources: &Resources, direction: Direction, peer: PeerId) -> ScopeId {
+    let scope = resources
+        .open_connection(direction, 1, None)
+        .expect("no limit");
+    resources.set_peer(scope, peer, None).expect("no limit");
+    scope
 }
 
 /// Performs a Noise handshake between two identities of the process; returns both ends.

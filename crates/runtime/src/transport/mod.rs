@@ -3,7 +3,7 @@
 //! Nothing above names a TCP stream: every transport yields a [`RawConnection`].
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use multiaddr::Multiaddr;
 
@@ -34,6 +34,20 @@ impl Endpoint {
     /// The part that no transport supports, or the zone that this host does not have.
     pub(crate) fn parse(address: &Multiaddr) -> Result<Self, AddressError> {
         tcp::socket_address(address).map(Self::Tcp)
+    }
+
+    /// Returns the host of the remote, if the transport has one.
+    pub(crate) const fn host(self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip()),
+        }
+    }
+
+    /// Returns the number of file descriptors that a connection takes.
+    pub(crate) const fn descriptors(self) -> u32 {
+        match self {
+            Self::Tcp(_) => 1,
+        }
     }
 
     /// Connects on the current I/O thread.

@@ -118,6 +118,15 @@ impl Arrival {
         self.remote.ip()
     }
 
+    /// Returns the number of file descriptors that it takes.
+    #[expect(
+        clippy::unused_self,
+        reason = "an arrival of another transport may take none"
+    )]
+    pub(crate) const fn descriptors(&self) -> u32 {
+        1
+    }
+
     pub(crate) fn remote_address(&self) -> Multiaddr {
         multiaddr(self.remote)
     }

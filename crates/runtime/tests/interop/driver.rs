@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ferroswarm_runtime::{
     CallError, DialRequest, Doorbell, Environment, Facts, Handler, Hub, Identity, KeyType, Keypair,
     Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals, ProtocolId,
-    ProtocolTable, Record, Security,
+    ProtocolTable, Record, ResourceOptions, Security,
 };
 
 /// Nothing here takes long, but the machine may be small and busy.
@@ -174,6 +174,7 @@ impl Driver {
             muxer: Muxer::Yamux,
             io_threads: Some(1),
             limits: Limits::default(),
+            resources: ResourceOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).expect("threads");
         Self {
@@ -230,12 +231,12 @@ impl Driver {
     pub(crate) fn serve(&mut self, protocol: &str, service: Service) {
         let (name, number) = self.protocol(protocol);
         self.services.insert(number, service);
-        let inbound_max = Limits::default().inbound_streams_max;
         self.table.insert(
             name,
             Handler {
                 protocol: number,
-                inbound_max,
+                inbound_max: u32::MAX,
+                service: 0,
             },
         );
         self.node.handlers().set(self.table.clone());

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ferroswarm_runtime::{
     DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType, Keypair,
     Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals, ProtocolId,
-    ProtocolTable, Record, Security, StreamSlot,
+    ProtocolTable, Record, ResourceOptions, Security, StreamSlot,
 };
 
 use counting::counts;
@@ -91,6 +91,9 @@ impl Side {
         let protocol = hub.names().intern(name.clone()).unwrap();
         let keypair = Keypair::generate(KeyType::Ed25519).unwrap();
         let many = u32::try_from(2 * STREAMS).unwrap();
+        let mut resources = ResourceOptions::default();
+        resources.limits.connection.streams_inbound = many;
+        resources.limits.connection.streams_outbound = many;
         let options = NodeOptions {
             identity: Arc::new(Identity::new(keypair).unwrap()),
             securities: vec![Security::Noise],
@@ -98,10 +101,9 @@ impl Side {
             io_threads: Some(1),
             limits: Limits {
                 accept_backlog: many,
-                inbound_streams_max: many,
-                outbound_streams_max: many,
                 ..Limits::default()
             },
+            resources,
         };
         let node = Node::start(1, Arc::clone(&hub), options).unwrap();
         let mut table = ProtocolTable::default();
@@ -110,6 +112,7 @@ impl Side {
             Handler {
                 protocol,
                 inbound_max: many,
+                service: 0,
             },
         );
         node.handlers().set(table);

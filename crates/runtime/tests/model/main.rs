@@ -5,14 +5,13 @@
 //! failing schedule is printed; `shuttle::replay` runs it again.
 #![expect(
     dead_code,
+    unnameable_types,
     unreachable_pub,
     reason = "the model uses a part of the library's sources"
 )]
 
 #[path = "../../src/attempts.rs"]
 mod attempts;
-#[path = "../../src/budget.rs"]
-mod budget;
 #[path = "../../src/command.rs"]
 mod command;
 #[path = "../../src/config.rs"]
@@ -39,6 +38,8 @@ mod pipe;
 mod record;
 #[path = "../../src/registry.rs"]
 mod registry;
+#[path = "../../src/resources/mod.rs"]
+mod resources;
 #[path = "../../src/slot/mod.rs"]
 mod slot;
 #[path = "../../src/stats.rs"]

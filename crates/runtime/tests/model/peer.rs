@@ -324,6 +324,7 @@ impl Peer {
         let handler = Handler {
             protocol: PREDICATE,
             inbound_max: u32::MAX,
+            service: 0,
         };
         let answer = served.then_some(handler);
         assert_eq!(self.environment.answer(stream, answer), Ok(()));

@@ -14,7 +14,7 @@ use crate::event_queue::{EventQueue, LendablePipe};
 use crate::hub::{Doorbell, Hub};
 use crate::loop_sockets::{LoopSockets, LoopTerms};
 use crate::sync::{Arc, Instant, MutexGuard};
-use crate::testing::{End, Streams, connect, pipe};
+use crate::testing::{End, EndLimits, Streams, connect, pipe};
 
 /// A signal that stays raised until taken.
 #[derive(Default)]
@@ -95,7 +95,7 @@ pub(crate) fn link(near: &Arc<Hub>, far: &Arc<Hub>, capacity: usize, limits: [Li
     let [near_limits, far_limits] = limits;
     let end = |hub, limits| End {
         hub: Arc::clone(hub),
-        limits,
+        limits: EndLimits::from(limits),
         muxer: Muxer::Yamux,
         streams: Streams::Queried,
     };
@@ -129,8 +129,7 @@ impl Link {
         for connection in &self.connections {
             assert_eq!(connection.stream_count(), 0, "live streams");
             assert_eq!(connection.held(), 0, "bytes held");
-            let unsealed = connection.unsealed.load(crate::sync::Ordering::SeqCst);
-            assert_eq!(unsealed, 0, "bytes unsealed");
+            assert_eq!(connection.unsealed(), 0, "bytes unsealed");
         }
         drop(self.connections);
         for connection in weak {

@@ -41,6 +41,7 @@ impl Reactor {
             let handler = Handler {
                 protocol,
                 inbound_max: u32::MAX,
+                service: 0,
             };
             table.insert(ProtocolId::new(name)?, handler);
         }

@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 use ferroswarm_bench_peers::Result;
 use ferroswarm_bench_peers::options::{Mode, Options};
-use ferroswarm_runtime::{Identity, KeyType, Keypair, Limits, Muxer, NodeOptions, Security};
+use ferroswarm_runtime::resource::LimitTable;
+use ferroswarm_runtime::{
+    Identity, KeyType, Keypair, Limits, Muxer, NodeOptions, ResourceOptions, Security,
+};
 
 use crate::reactor::Reactor;
 
@@ -50,13 +53,12 @@ fn node_options(options: &Options) -> Result<NodeOptions> {
         muxer: Muxer::Yamux,
         io_threads: None,
         limits: Limits {
-            connections_max: 65_535,
-            pending_inbound_max: 65_535,
-            pending_inbound_per_host_max: 65_535,
             accept_backlog: 65_535,
-            inbound_streams_max: 65_535,
-            outbound_streams_max: 65_535,
             ..Limits::default()
+        },
+        resources: ResourceOptions {
+            limits: LimitTable::unlimited(),
+            ..ResourceOptions::default()
         },
     })
 }

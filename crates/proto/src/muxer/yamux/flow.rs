@@ -42,8 +42,6 @@ pub(super) struct ReceiveWindow {
     size: u32,
     remaining: u32,
     owed: u32,
-    /// Bytes reserved from the memory budget.
-    reserved: u32,
     /// Start of the current measurement of consumption, one per window.
     epoch_at: Duration,
     epoch_bytes: u32,
@@ -63,7 +61,6 @@ impl ReceiveWindow {
             size: WINDOW_INITIAL,
             remaining: WINDOW_INITIAL,
             owed: 0,
-            reserved: 0,
             epoch_at: now,
             epoch_bytes: 0,
         }
@@ -149,11 +146,6 @@ impl ReceiveWindow {
         delta
     }
 
-    /// Takes the reservation to return to the memory budget; zero on later calls.
-    pub(super) fn take_reserved(&mut self) -> u32 {
-        std::mem::take(&mut self.reserved)
-    }
-
     fn grow(&mut self, size_max: u32, budget: &mut dyn MemoryBudget) {
         let size = self
             .size
@@ -163,7 +155,6 @@ impl ReceiveWindow {
         if growth > 0 && budget.reserve(growth) {
             self.size = size;
             self.owed += growth;
-            self.reserved += growth;
         }
     }
 }

@@ -59,8 +59,6 @@ pub struct Session {
     /// The latest time supplied by the caller.
     clock: Duration,
     acks_due_at: Option<Duration>,
-    /// Window growth of removed streams, not yet returned to the budget.
-    released: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -106,7 +104,6 @@ impl Session {
             failure: None,
             clock: Duration::ZERO,
             acks_due_at: None,
-            released: 0,
             config,
         }
     }
@@ -210,7 +207,6 @@ impl Session {
         budget: &mut dyn MemoryBudget,
     ) -> u32 {
         self.advance_clock(now);
-        self.release_windows(budget);
         let limits = GrowthLimits {
             size_max: self.config.window_max,
             rtt: self.keepalive.rtt(),
@@ -295,20 +291,9 @@ impl Session {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        self.released += u64::from(stream.window.take_reserved());
         stream.removed = true;
         if stream.ending == Ending::Over {
             self.free(key);
-        }
-    }
-
-    /// Returns the window growth of removed streams to `budget`; [`consumed`](Self::consumed) does
-    /// so too.
-    pub fn release_windows(&mut self, budget: &mut dyn MemoryBudget) {
-        while self.released > 0 {
-            let part = u32::try_from(self.released).unwrap_or(u32::MAX);
-            budget.release(part);
-            self.released -= u64::from(part);
         }
     }
 

@@ -268,6 +268,7 @@ fn can_move(model: &Model, id: ScopeId, from: &Kind, to: &Kind) -> bool {
     fits(model, &names, &model.usage_at(id), 255)
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each operation")]
 fn apply(manager: &mut Manager<Peer, Label>, model: &mut Model, operation: Operation) {
     let id_at = |model: &Model, at: usize| model.open.get(at).map(|open| open.id);
     match operation {

@@ -103,9 +103,13 @@ impl Link {
 
     fn report_refusals(&mut self, connection: &Connection) {
         let refused = self.engine.beyond_inbound_max();
-        let max = connection.limits.inbound_streams_max;
-        for _ in std::mem::replace(&mut self.input.refused_beyond_max, refused)..refused {
-            connection.refused("inboundStreamsMax", max, max);
+        let before = std::mem::replace(&mut self.input.refused_beyond_max, refused);
+        if refused == before {
+            return;
+        }
+        let max = connection.resources().connection_limit().streams_inbound;
+        for _ in before..refused {
+            connection.refused("connection.streamsInbound", max, max);
         }
     }
 

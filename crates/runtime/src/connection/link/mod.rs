@@ -12,14 +12,15 @@ mod owner;
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::{
-    Engine, OpenError, Role, StreamErrorCode, StreamKey, yamux, yamux_crate,
+    Engine, MemoryBudget, OpenError, Role, StreamErrorCode, StreamKey, yamux, yamux_crate,
 };
+use ferroswarm_proto::resource::Priority;
 use ferroswarm_secure::Channel;
 
-use crate::budget::WindowBudget;
 use crate::config::{Limits, Muxer};
 use crate::diagnostics::{Fact, Stall};
 use crate::error::ConnectionFault;
+use crate::resources::Resources;
 
 use super::{Connection, Direction, Facts};
 
@@ -34,8 +35,6 @@ pub(super) use self::owner::LIGHT_TURN_BYTES;
 /// Muxer, record layer and socket state shared by the streams of one connection.
 pub(super) struct Link {
     engine: Engine,
-    /// Memory budget for the growth of receive windows.
-    windows: WindowBudget,
     channel: Channel,
     input: Input,
     output: Output,
@@ -53,13 +52,13 @@ impl Link {
     pub(super) fn new(
         facts: &Facts,
         limits: &Limits,
+        resources: &Resources,
         channel: Channel,
         leftover: Vec<u8>,
         plaintext: Vec<u8>,
     ) -> Self {
         Self {
-            engine: engine(facts, limits),
-            windows: WindowBudget::new(limits),
+            engine: engine(facts, limits, resources),
             channel,
             input: Input::new(leftover, plaintext),
             output: Output::default(),
@@ -84,8 +83,14 @@ impl Link {
 
     /// Records that JavaScript has read `bytes` of the stream; returns the number of consumed bytes
     /// at which credit is next worth a frame.
-    pub(super) fn consumed(&mut self, key: StreamKey, bytes: u32, now: Duration) -> u32 {
-        let step = self.engine.consumed(key, bytes, now, &mut self.windows);
+    pub(super) fn consumed(
+        &mut self,
+        key: StreamKey,
+        bytes: u32,
+        now: Duration,
+        budget: &mut dyn MemoryBudget,
+    ) -> u32 {
+        let step = self.engine.consumed(key, bytes, now, budget);
         step.max(1)
     }
 
@@ -107,7 +112,7 @@ impl Link {
 
     /// Removes a stream; its key may be reused.
     pub(super) fn remove(&mut self, key: StreamKey) {
-        self.engine.remove(key, &mut self.windows);
+        self.engine.remove(key);
     }
 
     /// Measures the round-trip time unless it is known.
@@ -192,15 +197,8 @@ impl Link {
     /// Releases memory and the place on the event loop at the end of the connection.
     pub(super) fn end(&mut self, connection: &Connection) {
         self.leave(connection);
-        self.windows.give_back_all();
         self.input.clear();
         self.output.clear();
-    }
-
-    /// Total growth of the receive windows.
-    #[cfg(test)]
-    pub(super) const fn window_growth(&self) -> usize {
-        self.windows.granted()
     }
 
     /// Makes the channel fail: a failed channel cannot seal any more.
@@ -211,7 +209,7 @@ impl Link {
     }
 }
 
-fn engine(facts: &Facts, limits: &Limits) -> Engine {
+fn engine(facts: &Facts, limits: &Limits, resources: &Resources) -> Engine {
     let role = match facts.direction {
         Direction::Outbound => Role::Dialer,
         Direction::Inbound => Role::Listener,
@@ -219,7 +217,7 @@ fn engine(facts: &Facts, limits: &Limits) -> Engine {
     match facts.muxer {
         Muxer::Yamux => Engine::Yamux(yamux::Session::new(role, yamux_config(limits))),
         Muxer::YamuxCrate => {
-            let session = yamux_crate::Session::new(role, crate_config(limits));
+            let session = yamux_crate::Session::new(role, crate_config(limits, resources));
             Engine::YamuxCrate(Box::new(session))
         }
     }
@@ -227,8 +225,9 @@ fn engine(facts: &Facts, limits: &Limits) -> Engine {
 
 fn yamux_config(limits: &Limits) -> yamux::Config {
     yamux::Config {
-        inbound_streams_max: limits.inbound_streams_max,
-        // Enforced by `Connection::admit_stream`, for all muxers.
+        // Both are enforced by the connection, for all muxers: by its scope, and by
+        // `Connection::admit_stream`.
+        inbound_streams_max: u32::MAX,
         accept_backlog: u32::MAX,
         window_max: limits.window_bytes_max,
         keepalive_interval: limits.keepalive_interval,
@@ -238,13 +237,19 @@ fn yamux_config(limits: &Limits) -> yamux::Config {
     }
 }
 
-fn crate_config(limits: &Limits) -> yamux_crate::Config {
+/// The crate checks limits of its own, and grows windows without asking: it has the limits of the
+/// connection's scope as they are when the connection is opened.
+fn crate_config(limits: &Limits, resources: &Resources) -> yamux_crate::Config {
+    let scope = resources.connection_limit();
+    let growth_max = usize::try_from(Priority::WINDOW.share_of(scope.memory));
     yamux_crate::Config {
-        inbound_streams_max: limits.inbound_streams_max,
+        inbound_streams_max: scope.streams_inbound,
         // Streams closed by JavaScript count until the remote has ended them too.
-        outbound_streams_max: limits.outbound_streams_max.saturating_mul(2),
+        outbound_streams_max: scope.streams_outbound.saturating_mul(2),
         // Enforced by `Connection::admit_stream`, for all muxers.
         accept_backlog: u32::MAX,
-        growth_max: WindowBudget::growth_max(limits).min(limits.window_bytes_max as usize),
+        growth_max: growth_max
+            .unwrap_or(usize::MAX)
+            .min(limits.window_bytes_max as usize),
     }
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use ferroswarm_proto::muxer::{Event, StreamErrorCode, StreamKey};
 
-use crate::connection::Connection;
 use crate::connection::link::Link;
-use crate::diagnostics::{Fact, Refusal};
+use crate::connection::{Connection, Direction};
+use crate::diagnostics::Fact;
 use crate::handlers::Handler;
+use crate::resources::{Refusal, StreamScope};
 use crate::slot::{ResetReport, StreamSlot};
 use crate::sync::Arc;
 
@@ -56,7 +57,11 @@ impl Streams {
             connection.refused("acceptBacklog", limit, limit);
             return;
         }
-        let slot = StreamSlot::inbound(connection, key);
+        let Some(scope) = self.inbound_scope(link, connection, key) else {
+            connection.withdraw_stream();
+            return;
+        };
+        let slot = StreamSlot::inbound(connection, scope, key);
         let negotiation = Negotiation::listener(connection).map(Box::new);
         let serial = self.serial();
         match &negotiation {
@@ -69,6 +74,29 @@ impl Streams {
             }
         }
         self.insert(key, Entry::inbound(slot, negotiation, serial));
+    }
+
+    /// Opens the scope of a new inbound stream; a stream that does not fit is reset.
+    fn inbound_scope(
+        &mut self,
+        link: &mut Link,
+        connection: &Connection,
+        key: StreamKey,
+    ) -> Option<StreamScope> {
+        let open = || {
+            let resources = connection.resources();
+            resources.open_stream(connection.scope(), Direction::Inbound)
+        };
+        let opened = open().or_else(|_| {
+            self.remove_read_out(link, connection);
+            open()
+        });
+        opened
+            .inspect_err(|refusal| {
+                link.turn_away(key, StreamErrorCode::ResourceLimitExceeded);
+                connection.report(Fact::StreamRefused(refusal.clone()));
+            })
+            .ok()
     }
 
     fn acked(&mut self, connection: &Connection, key: StreamKey) {
@@ -125,8 +153,8 @@ impl Streams {
         {
             entry.slot.deliver(rest);
         }
-        if connection.held() > connection.limits.connection_bytes_max {
-            self.shed(connection);
+        if let Err(refusal) = connection.charge() {
+            self.shed(connection, refusal);
         }
     }
 
@@ -150,6 +178,9 @@ impl Streams {
         } else if is_full(self) {
             slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
             connection.refused("maxInbound", handler.inbound_max, handler.inbound_max);
+        } else if let Err(refusal) = charge_to_protocol(connection, slot, handler) {
+            slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
+            connection.report(Fact::StreamRefused(refusal));
         } else if slot.announce(handler.protocol) {
             *self.inbound_of.entry(handler.protocol).or_default() += 1;
         }
@@ -196,9 +227,10 @@ impl Streams {
         }
     }
 
-    /// Handles a connection that exceeds its memory: compacts partly read pipes and, if that frees
-    /// too little, resets the stream that holds most.
-    fn shed(&mut self, connection: &Connection) {
+    /// Handles a connection that may hold no more memory: compacts partly read pipes and, if that
+    /// frees too little, resets the stream that holds most.
+    fn shed(&mut self, connection: &Connection, refusal: Refusal) {
+        let before = connection.held();
         let worst = self
             .entries
             .iter()
@@ -207,17 +239,28 @@ impl Streams {
             .filter(|(held, _)| *held > 0)
             .max_by_key(|(held, _)| *held)
             .map(|(_, slot)| Arc::clone(slot));
-        let limit = connection.limits.connection_bytes_max;
-        if connection.held() <= limit - limit / SHED_SHARE {
+        let freed = before.saturating_sub(connection.held());
+        if freed >= before / SHED_SHARE && connection.charge().is_ok() {
             return;
         }
         let Some(slot) = worst else { return };
         connection.hub.stats.memory_resets.add(1);
-        connection.report(Fact::MemoryShed(Refusal {
-            option: "connectionMemoryBytes",
-            limit: limit as u64,
-            current: connection.held() as u64,
-        }));
+        connection.report(Fact::MemoryShed(refusal));
         slot.abandon(StreamErrorCode::ResourceLimitExceeded as u32);
     }
+}
+
+/// Charges an inbound stream to its protocol and service.
+fn charge_to_protocol(
+    connection: &Connection,
+    slot: &StreamSlot,
+    handler: Handler,
+) -> Result<(), Refusal> {
+    let names = connection.hub.names();
+    // A predicate has accepted a name that is not in the table.
+    let protocol = names.name(handler.protocol).or_else(|| slot.queried());
+    let service = names.name(handler.service);
+    protocol.map_or(Ok(()), |protocol| {
+        slot.charge_to(&protocol, service.as_ref())
+    })
 }

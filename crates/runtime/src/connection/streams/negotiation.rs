@@ -9,6 +9,7 @@ use ferroswarm_proto::multistream::{
 
 use crate::error::StreamFault;
 use crate::handlers::Handler;
+use crate::resources::{Refusal, StreamScope};
 use crate::slot::{Proposals, StreamSlot};
 use crate::sync::Arc;
 
@@ -42,6 +43,7 @@ pub(super) enum Progress {
 /// Creates the slot of an outbound stream, with its first lines in the send pipe.
 pub(in crate::connection) fn outbound_slot(
     connection: &Arc<Connection>,
+    scope: StreamScope,
     proposals: Proposals,
     usable: bool,
 ) -> Arc<StreamSlot> {
@@ -49,7 +51,7 @@ pub(in crate::connection) fn outbound_slot(
         let lines = negotiation.take_lines();
         (negotiation, lines)
     });
-    StreamSlot::outbound(connection, &proposals, usable, negotiation)
+    StreamSlot::outbound(connection, scope, &proposals, usable, negotiation)
 }
 
 impl Negotiation {
@@ -180,9 +182,25 @@ impl Negotiation {
         match self {
             // The connection may still refuse the stream.
             Self::Listener { .. } => {}
-            Self::Dialer { .. } => slot.agreed(protocol),
+            Self::Dialer { protocols, .. } => {
+                // A single one was charged when the stream was opened.
+                if protocols.len() > 1
+                    && let Err(refusal) = charge_to_protocol(slot, protocol)
+                {
+                    slot.carrier.hub().keep_refusal(refusal);
+                    slot.fail(StreamFault::ResourceLimit);
+                    return;
+                }
+                slot.agreed(protocol);
+            }
         }
     }
+}
+
+/// Charges an outbound stream to the protocol that was agreed on.
+fn charge_to_protocol(slot: &StreamSlot, protocol: u32) -> Result<(), Refusal> {
+    let name = slot.carrier.hub().names().name(protocol);
+    name.map_or(Ok(()), |name| slot.charge_to(&name, None))
 }
 
 fn fault_of(error: NegotiationError) -> StreamFault {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use ferroswarm_proto::muxer::{OpenError, StreamErrorCode, StreamKey};
+use ferroswarm_proto::muxer::{MemoryBudget, OpenError, StreamErrorCode, StreamKey};
 
 use crate::connection::Connection;
 use crate::connection::life::Life;
 use crate::connection::link::Link;
+use crate::resources::StreamScope;
 use crate::slot::{LocalEnd, Place, ResetReport, StreamSlot, Turn};
+use crate::stats::Counter;
 use crate::sync::Arc;
 
 use super::{Entry, Streams};
@@ -128,7 +130,7 @@ impl Streams {
         if !negotiates && turn.take_discard() {
             link.discard(key);
         }
-        return_credit(link, key, &mut turn, now);
+        return_credit(link, connection, key, &mut turn, now);
         let served = send_bytes(link, connection, key, &mut turn);
         if matches!(served, Served::Idle) {
             turn.leave_ring();
@@ -234,10 +236,37 @@ impl Streams {
 }
 
 /// Returns credit to the remote for bytes read.
-fn return_credit(link: &mut Link, key: StreamKey, turn: &mut Turn<'_>, now: Duration) {
+fn return_credit(
+    link: &mut Link,
+    connection: &Connection,
+    key: StreamKey,
+    turn: &mut Turn<'_>,
+    now: Duration,
+) {
     let consumed = turn.take_consumed();
     if consumed > 0 {
-        turn.set_credit_step(link.consumed(key, consumed, now));
+        let mut budget = WindowBudget {
+            scope: turn.scope(),
+            refusals: &connection.hub.stats.window_refusals,
+        };
+        let step = link.consumed(key, consumed, now, &mut budget);
+        turn.set_credit_step(step);
+    }
+}
+
+/// Charges the growth of a receive window to its stream.
+struct WindowBudget<'a> {
+    scope: Option<&'a StreamScope>,
+    refusals: &'a Counter,
+}
+
+impl MemoryBudget for WindowBudget<'_> {
+    fn reserve(&mut self, bytes: u32) -> bool {
+        let granted = self.scope.is_none_or(|scope| scope.reserve_window(bytes));
+        if !granted {
+            self.refusals.add(1);
+        }
+        granted
     }
 }
 

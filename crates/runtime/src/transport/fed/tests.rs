@@ -152,6 +152,7 @@ fn both_ends_upgrade_over_fed_pipes_that_hold_less_than_a_message() {
                 identity: &config.identity,
                 expected_peer: None,
                 securities: None,
+                admit: &|_| Ok(()),
                 stage: &stage,
             };
             upgrade(pipe, config, &purpose).await.unwrap().peer

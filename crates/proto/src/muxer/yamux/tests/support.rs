@@ -133,11 +133,6 @@ impl MemoryBudget for LimitedBudget {
         }
         granted
     }
-
-    fn release(&mut self, bytes: u32) {
-        self.left += u64::from(bytes);
-        self.reserved -= u64::from(bytes);
-    }
 }
 
 /// Two sessions; their output is delivered in pieces of `piece` bytes.

@@ -1,0 +1,648 @@
+//! Resource scopes: their options, and calls on them. Scopes cross as numbers; limits as lists in the order of
+//! `Resource::ALL`, where infinity is unlimited.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ferroswarm_runtime::resource::{
+    Error, Exemptions, Limit, LimitTable, Name, Network, Priority, Rate, RateLimits, Resource,
+    SubnetLimits, UNLIMITED, Usage,
+};
+use ferroswarm_runtime::{
+    Allowed, Direction, Node, PeerId, ProtocolId, Refusal, ResourceOptions, Resources, ScopeError,
+    ScopeId, ScopeName,
+};
+use napi_derive::napi;
+
+use crate::keys::{Failure, invalid};
+use crate::number::whole;
+
+/// Limits of a class of scopes, or of one of them.
+#[napi(object, object_to_js = false)]
+pub struct ScopeLimitEntry {
+    /// `system`, `peerDefault`, `peers`, ...
+    pub scope: String,
+    /// Peer id, protocol or service, if the limits are those of one.
+    pub name: Option<String>,
+    /// By resource.
+    pub limits: Vec<f64>,
+}
+
+/// A bound on concurrent connections of a subnet.
+#[napi(object, object_to_js = false)]
+pub struct SubnetEntry {
+    /// 4 or 6.
+    pub family: f64,
+    /// Length of the prefix.
+    pub prefix: f64,
+    /// Connections.
+    pub connections: f64,
+}
+
+/// A bound on the rate of inbound connections of a subnet.
+#[napi(object, object_to_js = false)]
+pub struct RateEntry {
+    /// 4 or 6.
+    pub family: f64,
+    /// Length of the prefix.
+    pub prefix: f64,
+    /// Connections per second.
+    pub per_second: f64,
+    /// Connections at once.
+    pub burst: f64,
+}
+
+/// A bound on concurrent connections of one network.
+#[napi(object, object_to_js = false)]
+pub struct NetworkEntry {
+    /// In CIDR notation.
+    pub network: String,
+    /// Connections.
+    pub connections: f64,
+}
+
+/// An allowlisted network.
+#[napi(object, object_to_js = false)]
+pub struct AllowedEntry {
+    /// In CIDR notation.
+    pub network: String,
+    /// The only peer.
+    pub peer: Option<String>,
+}
+
+/// Options of the accounting.
+#[napi(object, object_to_js = false)]
+pub struct ResourceConfig {
+    /// Limits by scope; classes that are left out are unlimited.
+    pub scopes: Vec<ScopeLimitEntry>,
+    /// Concurrent connections by subnet.
+    pub subnets: Vec<SubnetEntry>,
+    /// Rate of inbound connections by subnet.
+    pub rates: Vec<RateEntry>,
+    /// Concurrent connections of single networks.
+    pub networks: Vec<NetworkEntry>,
+    /// Networks that are always served.
+    pub allowlist: Vec<AllowedEntry>,
+    /// Networks in CIDR notation without limits by subnet.
+    pub trusted_sources: Vec<String>,
+    /// Whether loopback is one of them.
+    pub loopback_exempt: bool,
+    /// Whether refusals are only reported.
+    pub dry_run: bool,
+}
+
+/// A refusal by a limit.
+#[napi(object)]
+pub struct RefusalFacts {
+    /// Name of the scope.
+    pub scope: String,
+    /// Name of the resource.
+    pub resource: String,
+    /// The limit.
+    pub limit: f64,
+    /// Usage.
+    pub current: f64,
+    /// What was asked for.
+    pub requested: f64,
+    /// Priority of a memory reservation.
+    pub priority: u32,
+}
+
+/// Result of a call on a scope: success if nothing but `scope` is set.
+#[napi(object)]
+#[derive(Default)]
+pub struct ScopeAnswer {
+    /// The scope that was opened.
+    pub scope: Option<f64>,
+    /// The refusal of a limit.
+    pub refusal: Option<RefusalFacts>,
+    /// The scope was closed before.
+    pub closed: Option<bool>,
+    /// The call is not allowed in the scope's state.
+    pub misuse: Option<String>,
+}
+
+/// Usage and limits of a scope.
+#[napi(object)]
+pub struct ScopeFigures {
+    /// Its name.
+    pub scope: String,
+    /// Usage by resource.
+    pub usage: Vec<f64>,
+    /// Limits by resource.
+    pub limits: Vec<f64>,
+}
+
+/// A scope that uses a resource.
+#[napi(object)]
+pub struct HolderFigures {
+    /// Its name.
+    pub scope: String,
+    /// What it uses.
+    pub used: f64,
+}
+
+/// The accounting of one node, also after the node is closed.
+#[napi]
+pub struct NativeResources {
+    resources: Arc<Resources>,
+    node: Arc<Node>,
+}
+
+impl NativeResources {
+    pub(crate) fn new(node: &Arc<Node>) -> Self {
+        Self {
+            resources: Arc::clone(node.resources()),
+            node: Arc::clone(node),
+        }
+    }
+}
+
+#[napi]
+impl NativeResources {
+    /// Opens the scope of a connection; 1 is inbound, 2 outbound.
+    #[napi(catch_unwind)]
+    pub fn open_connection(
+        &self,
+        direction: f64,
+        fds: f64,
+        endpoint: Option<String>,
+    ) -> Result<ScopeAnswer, Failure> {
+        let (direction, fds) = (direction_of(direction)?, whole(fds)?);
+        let endpoint = endpoint.map(|text| host(&text)).transpose()?;
+        Ok(opened(
+            self.resources.open_connection(direction, fds, endpoint),
+        ))
+    }
+
+    /// Sets the peer of a connection.
+    #[napi(catch_unwind)]
+    pub fn set_peer(
+        &self,
+        scope: f64,
+        peer: String,
+        endpoint: Option<String>,
+    ) -> Result<ScopeAnswer, Failure> {
+        let endpoint = endpoint.map(|text| host(&text)).transpose()?;
+        Ok(done(self.resources.set_peer(
+            scope_id(scope),
+            peer_id(&peer)?,
+            endpoint,
+        )))
+    }
+
+    /// Opens the scope of a stream with a peer.
+    #[napi(catch_unwind)]
+    pub fn open_stream(&self, peer: String, direction: f64) -> Result<ScopeAnswer, Failure> {
+        let (peer, direction) = (peer_id(&peer)?, direction_of(direction)?);
+        Ok(opened(self.resources.open_stream_of(peer, direction)))
+    }
+
+    /// Sets the protocol of a stream.
+    #[napi(catch_unwind)]
+    pub fn set_protocol(&self, scope: f64, protocol: String) -> Result<ScopeAnswer, Failure> {
+        Ok(done(
+            self.resources
+                .set_protocol(scope_id(scope), &name(&protocol)?),
+        ))
+    }
+
+    /// Sets the service of a stream.
+    #[napi(catch_unwind)]
+    pub fn set_service(&self, scope: f64, service: String) -> Result<ScopeAnswer, Failure> {
+        Ok(done(
+            self.resources
+                .set_service(scope_id(scope), &name(&service)?),
+        ))
+    }
+
+    /// Reserves memory.
+    #[napi(catch_unwind)]
+    pub fn reserve_memory(
+        &self,
+        scope: f64,
+        bytes: f64,
+        priority: f64,
+    ) -> Result<ScopeAnswer, Failure> {
+        let priority = u8::try_from(whole(priority)?)
+            .map_err(|_| invalid("priority is not within 0 to 255"))?;
+        let reserved =
+            self.resources
+                .reserve_memory(scope_id(scope), amount(bytes)?, Priority(priority));
+        Ok(done(reserved))
+    }
+
+    /// Releases memory.
+    #[napi(catch_unwind)]
+    pub fn release_memory(&self, scope: f64, bytes: f64) -> Result<ScopeAnswer, Failure> {
+        Ok(
+            match self
+                .resources
+                .release_memory(scope_id(scope), amount(bytes)?)
+            {
+                Ok(true) => ScopeAnswer::default(),
+                Ok(false) => ScopeAnswer {
+                    misuse: Some("more memory was released than is reserved".to_owned()),
+                    ..ScopeAnswer::default()
+                },
+                Err(error) => failed(error),
+            },
+        )
+    }
+
+    /// Opens a span.
+    #[napi(catch_unwind)]
+    pub fn begin_span(&self, scope: f64) -> ScopeAnswer {
+        opened(self.resources.begin_span(scope_id(scope)))
+    }
+
+    /// Closes the scope of a connection, a stream or a span.
+    #[napi(catch_unwind)]
+    pub fn done(&self, scope: f64) {
+        self.resources.done(scope_id(scope));
+    }
+
+    /// Returns a scope by name, which stays until `unhold`.
+    #[napi(catch_unwind)]
+    pub fn hold(
+        &self,
+        kind: String,
+        label: Option<String>,
+        peer: Option<String>,
+    ) -> Result<f64, Failure> {
+        let name = scope_name(&kind, label.as_deref(), peer.as_deref())?;
+        let scope = self
+            .resources
+            .hold(&name)
+            .ok_or_else(|| invalid("no such scope"))?;
+        Ok(bits(scope))
+    }
+
+    /// Ends a `hold`.
+    #[napi(catch_unwind)]
+    pub fn unhold(&self, scope: f64) {
+        self.resources.unhold(scope_id(scope));
+    }
+
+    /// Returns name, usage and limits of a scope; null for a closed one.
+    #[napi(catch_unwind)]
+    pub fn stat(&self, scope: f64) -> Option<ScopeFigures> {
+        let scope = scope_id(scope);
+        let (usage, limit) = self.resources.stat(scope).ok()?;
+        let name = self.resources.name(scope)?;
+        Some(figures(&name, &usage, &limit))
+    }
+
+    /// Sets the limits of one scope.
+    #[napi(catch_unwind)]
+    pub fn set_limit(&self, scope: f64, limits: Vec<f64>) -> Result<ScopeAnswer, Failure> {
+        Ok(done(
+            self.resources.set_limit(scope_id(scope), limit(&limits)?),
+        ))
+    }
+
+    /// Returns the largest users of a resource within a scope.
+    #[napi(catch_unwind)]
+    pub fn holders(
+        &self,
+        kind: String,
+        label: Option<String>,
+        peer: Option<String>,
+        resource: String,
+        count: f64,
+    ) -> Result<Vec<HolderFigures>, Failure> {
+        let name = scope_name(&kind, label.as_deref(), peer.as_deref())?;
+        let mut all = Resource::ALL.into_iter();
+        let resource = all
+            .find(|of| of.name() == resource)
+            .ok_or_else(|| invalid("no such resource"))?;
+        let holders = self
+            .resources
+            .holders(&name, resource, whole(count)? as usize);
+        let figures = holders.into_iter().map(|(scope, used)| HolderFigures {
+            scope: scope.to_string(),
+            used: used as f64,
+        });
+        Ok(figures.collect())
+    }
+
+    /// Returns all scopes but those of single connections, streams and spans.
+    #[napi(catch_unwind)]
+    pub fn report(&self) -> Vec<ScopeFigures> {
+        let report = self.resources.report();
+        let rows = report
+            .iter()
+            .map(|(name, usage, limit)| figures(name, usage, limit));
+        rows.collect()
+    }
+
+    /// Returns the number of refusals so far.
+    #[napi(catch_unwind)]
+    pub fn refused(&self) -> f64 {
+        self.resources.refused() as f64
+    }
+
+    /// Returns the next refusal that a dry run has let pass.
+    #[napi(catch_unwind)]
+    pub fn take_passed(&self) -> Option<RefusalFacts> {
+        self.resources.take_passed().as_ref().map(refusal)
+    }
+
+    /// Returns whether an address must be verified before a handshake with it.
+    #[napi(catch_unwind)]
+    pub fn must_verify(&self, address: String) -> Result<bool, Failure> {
+        Ok(self
+            .resources
+            .must_verify(host(&address)?, self.node.uptime()))
+    }
+
+    /// Opens nothing any more.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.resources.close();
+    }
+}
+
+/// Converts a refusal for JavaScript.
+pub(crate) fn refusal(refusal: &Refusal) -> RefusalFacts {
+    RefusalFacts {
+        scope: refusal.scope(),
+        resource: refusal.resource().to_owned(),
+        limit: number(refusal.limit()),
+        current: refusal.current() as f64,
+        requested: refusal.requested() as f64,
+        priority: refusal.priority().into(),
+    }
+}
+
+/// Converts a scope to the number by which JavaScript knows it; exact, as it has 53 bits.
+pub(crate) fn bits(scope: ScopeId) -> f64 {
+    scope.to_bits() as f64
+}
+
+fn scope_id(number: f64) -> ScopeId {
+    // A number that is no integer denotes no scope, or another one of the same node.
+    ScopeId::from_bits(number as u64)
+}
+
+fn opened(result: Result<ScopeId, ScopeError>) -> ScopeAnswer {
+    match result {
+        Ok(scope) => ScopeAnswer {
+            scope: Some(bits(scope)),
+            ..ScopeAnswer::default()
+        },
+        Err(error) => failed(error),
+    }
+}
+
+fn done(result: Result<(), ScopeError>) -> ScopeAnswer {
+    result.map_or_else(failed, |()| ScopeAnswer::default())
+}
+
+fn failed(error: ScopeError) -> ScopeAnswer {
+    match error {
+        Error::Denied(denied) => ScopeAnswer {
+            refusal: Some(refusal(&denied.into())),
+            ..ScopeAnswer::default()
+        },
+        Error::Closed => ScopeAnswer {
+            closed: Some(true),
+            ..ScopeAnswer::default()
+        },
+        Error::Misuse(reason) => ScopeAnswer {
+            misuse: Some(reason.to_owned()),
+            ..ScopeAnswer::default()
+        },
+    }
+}
+
+fn figures(name: &ScopeName, usage: &Usage, limit: &Limit) -> ScopeFigures {
+    ScopeFigures {
+        scope: name.to_string(),
+        usage: Resource::ALL
+            .map(|resource| usage.of(resource) as f64)
+            .to_vec(),
+        limits: Resource::ALL
+            .map(|resource| number(limit.of(resource)))
+            .to_vec(),
+    }
+}
+
+fn number(limit: u64) -> f64 {
+    if limit == u64::MAX {
+        f64::INFINITY
+    } else {
+        limit as f64
+    }
+}
+
+fn scope_name(kind: &str, label: Option<&str>, peer: Option<&str>) -> Result<ScopeName, Failure> {
+    let label = || name(label.ok_or_else(|| invalid("the scope has a name"))?);
+    let peer = || peer_id(peer.ok_or_else(|| invalid("the scope has a peer"))?).map(Arc::new);
+    Ok(match kind {
+        "system" => Name::System,
+        "transient" => Name::Transient,
+        "allowlistedSystem" => Name::AllowlistedSystem,
+        "allowlistedTransient" => Name::AllowlistedTransient,
+        "service" => Name::Service(label()?),
+        "protocol" => Name::Protocol(label()?),
+        "peer" => Name::Peer(peer()?),
+        "servicePeer" => Name::ServicePeer(label()?, peer()?),
+        "protocolPeer" => Name::ProtocolPeer(label()?, peer()?),
+        _ => return Err(invalid("no such kind of scope")),
+    })
+}
+
+fn direction_of(number: f64) -> Result<Direction, Failure> {
+    match whole(number)? {
+        1 => Ok(Direction::Inbound),
+        2 => Ok(Direction::Outbound),
+        _ => Err(invalid("the direction is neither 1 nor 2")),
+    }
+}
+
+fn host(text: &str) -> Result<IpAddr, Failure> {
+    text.parse().map_err(|_| invalid("not an IP address"))
+}
+
+fn peer_id(text: &str) -> Result<PeerId, Failure> {
+    text.parse().map_err(|_| invalid("not a peer id"))
+}
+
+fn name(text: &str) -> Result<ProtocolId, Failure> {
+    ProtocolId::new(text).map_err(invalid)
+}
+
+fn network(text: &str) -> Result<Network, Failure> {
+    text.parse().map_err(invalid)
+}
+
+/// Converts a number of bytes.
+fn amount(bytes: f64) -> Result<u64, Failure> {
+    if (0.0..=9_007_199_254_740_991.0).contains(&bytes) && bytes.fract() == 0.0 {
+        Ok(bytes as u64)
+    } else {
+        Err(invalid("a size is not a whole number of bytes"))
+    }
+}
+
+/// Converts a count, of which those beyond 32 bits are unlimited.
+fn count(limit: f64) -> Result<u32, Failure> {
+    if limit.is_nan() || limit < 0.0 {
+        return Err(invalid("a limit is negative"));
+    }
+    Ok(if limit >= f64::from(u32::MAX) {
+        UNLIMITED
+    } else {
+        limit as u32
+    })
+}
+
+fn limit(limits: &[f64]) -> Result<Limit, Failure> {
+    // In the order of `Resource::ALL`.
+    let &[
+        connections_inbound,
+        connections_outbound,
+        connections,
+        streams_inbound,
+        streams_outbound,
+        streams,
+        fds,
+        memory,
+    ] = limits
+    else {
+        return Err(invalid("a limit for each resource is missing"));
+    };
+    Ok(Limit {
+        connections_inbound: count(connections_inbound)?,
+        connections_outbound: count(connections_outbound)?,
+        connections: count(connections)?,
+        streams_inbound: count(streams_inbound)?,
+        streams_outbound: count(streams_outbound)?,
+        streams: count(streams)?,
+        fds: count(fds)?,
+        memory: if memory == f64::INFINITY {
+            u64::MAX
+        } else {
+            amount(memory)?
+        },
+    })
+}
+
+type Table = LimitTable<Arc<PeerId>, ProtocolId>;
+
+fn set(table: &mut Table, entry: &ScopeLimitEntry) -> Result<(), Failure> {
+    let limit = limit(&entry.limits)?;
+    if let Some(of) = &entry.name {
+        let named = match entry.scope.as_str() {
+            "services" => &mut table.services,
+            "servicePeers" => &mut table.service_peers,
+            "protocols" => &mut table.protocols,
+            "protocolPeers" => &mut table.protocol_peers,
+            "peers" => {
+                table.peers.insert(Arc::new(peer_id(of)?), limit);
+                return Ok(());
+            }
+            _ => return Err(invalid("no such table of limits")),
+        };
+        named.insert(name(of)?, limit);
+        return Ok(());
+    }
+    let class = match entry.scope.as_str() {
+        "system" => &mut table.system,
+        "transient" => &mut table.transient,
+        "allowlistedSystem" => &mut table.allowlisted_system,
+        "allowlistedTransient" => &mut table.allowlisted_transient,
+        "serviceDefault" => &mut table.service_default,
+        "servicePeerDefault" => &mut table.service_peer_default,
+        "protocolDefault" => &mut table.protocol_default,
+        "protocolPeerDefault" => &mut table.protocol_peer_default,
+        "peerDefault" => &mut table.peer_default,
+        "connection" => &mut table.connection,
+        "stream" => &mut table.stream,
+        _ => return Err(invalid("no such class of scopes")),
+    };
+    *class = limit;
+    Ok(())
+}
+
+/// Appends `entry` to the list of its family.
+fn by_family<T>(family: f64, lists: [&mut Vec<T>; 2], entry: T) -> Result<(), Failure> {
+    let [ipv4, ipv6] = lists;
+    match whole(family)? {
+        4 => ipv4.push(entry),
+        6 => ipv6.push(entry),
+        _ => return Err(invalid("the family is neither 4 nor 6")),
+    }
+    Ok(())
+}
+
+fn prefix(length: f64) -> Result<u8, Failure> {
+    u8::try_from(whole(length)?).map_err(|_| invalid("a prefix is longer than an address"))
+}
+
+impl TryFrom<ResourceConfig> for ResourceOptions {
+    type Error = Failure;
+
+    fn try_from(config: ResourceConfig) -> Result<Self, Failure> {
+        let mut limits = LimitTable::unlimited();
+        for entry in &config.scopes {
+            set(&mut limits, entry)?;
+        }
+        let mut subnets = SubnetLimits {
+            ipv4: Vec::new(),
+            ipv6: Vec::new(),
+            networks: Vec::new(),
+        };
+        for entry in &config.subnets {
+            let limit = (prefix(entry.prefix)?, count(entry.connections)?);
+            by_family(entry.family, [&mut subnets.ipv4, &mut subnets.ipv6], limit)?;
+        }
+        for entry in &config.networks {
+            let limit = (network(&entry.network)?, count(entry.connections)?);
+            subnets.networks.push(limit);
+        }
+        let mut rates = RateLimits {
+            ipv4: Vec::new(),
+            ipv6: Vec::new(),
+        };
+        for entry in &config.rates {
+            let rate = Rate {
+                prefix: prefix(entry.prefix)?,
+                per_second: entry.per_second,
+                burst: count(entry.burst)?,
+            };
+            by_family(entry.family, [&mut rates.ipv4, &mut rates.ipv6], rate)?;
+        }
+        let allowed = |entry: &AllowedEntry| {
+            Ok(Allowed {
+                network: network(&entry.network)?,
+                peer: entry.peer.as_deref().map(peer_id).transpose()?,
+            })
+        };
+        let trusted = config.trusted_sources.iter();
+        Ok(Self {
+            limits,
+            subnets,
+            rates,
+            exemptions: Exemptions {
+                loopback: config.loopback_exempt,
+                networks: trusted
+                    .map(|text| network(text))
+                    .collect::<Result<_, _>>()?,
+            },
+            allowlist: config
+                .allowlist
+                .iter()
+                .map(allowed)
+                .collect::<Result<_, Failure>>()?,
+            dry_run: config.dry_run,
+        })
+    }
+}
+
+/// Returns the maximum number of open files of this process; infinity where there is none.
+#[napi(catch_unwind)]
+pub fn open_files_max() -> f64 {
+    number(ferroswarm_runtime::open_files_max().unwrap_or(u64::MAX))
+}

@@ -1,0 +1,516 @@
+//! Resource accounting of a node: the manager of its scopes, and what it counts per subnet, behind
+//! one lock.
+//!
+//! The lock is a leaf: it is held for some tens of nanoseconds, and nothing is called under it that
+//! takes another one, so it may be taken under any other. Each scope is owned by one value that
+//! closes it when dropped, so no release is lost on any path. The checks of an operation and its
+//! charges happen under one acquisition, so that no other thread sees a part of them.
+
+mod options;
+mod refusal;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ferroswarm_proto::multistream::ProtocolId;
+use ferroswarm_proto::resource::{
+    self, Error, Exemptions, Limit, Manager, Name, Priority, Rates, Resource, Subnets, Usage,
+    VerifySource,
+};
+use ferroswarm_secure::PeerId;
+
+use crate::connection::Direction;
+use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
+
+pub use self::options::{Allowed, ResourceOptions};
+pub use self::refusal::{Bound, Refusal};
+pub use ferroswarm_proto::resource::ScopeId;
+
+/// Name of a scope of a node.
+pub type ScopeName = Name<Arc<PeerId>, ProtocolId>;
+
+/// Failure of an operation on a scope.
+pub type ScopeError = Error<Arc<PeerId>, ProtocolId>;
+
+/// Memory that a connection holds without being charged: idle ones, and those with small messages,
+/// never take the lock for it.
+const UNCHARGED: usize = 16 << 10;
+
+/// Memory of a connection is charged in steps of this size.
+const QUANTUM: usize = 64 << 10;
+
+/// Accounting of one node.
+pub struct Resources {
+    state: Mutex<State>,
+    exemptions: Exemptions,
+    allowlist: Vec<Allowed>,
+}
+
+struct State {
+    manager: Manager<Arc<PeerId>, ProtocolId>,
+    subnets: Subnets,
+    rates: Rates,
+    sources: VerifySource,
+    dry_run: bool,
+    /// Refusals of subnets and rates.
+    refused: u64,
+}
+
+impl State {
+    /// Counts a refusal; returns it unless this is a dry run.
+    fn refuse(&mut self, refusal: impl Into<Refusal>) -> Result<(), Refusal> {
+        self.refused += 1;
+        if self.dry_run {
+            Ok(())
+        } else {
+            Err(refusal.into())
+        }
+    }
+}
+
+impl Resources {
+    /// Creates the accounting of a node, with nothing in use.
+    pub fn new(options: ResourceOptions) -> Arc<Self> {
+        let sources = VerifySource::new(&options.subnets);
+        Arc::new(Self {
+            state: Mutex::new(State {
+                manager: Manager::new(options.limits, options.dry_run),
+                subnets: Subnets::new(options.subnets),
+                rates: Rates::new(&options.rates),
+                sources,
+                dry_run: options.dry_run,
+                refused: 0,
+            }),
+            exemptions: options.exemptions,
+            allowlist: options.allowlist,
+        })
+    }
+
+    /// Opens the scope of a connection that a remote at `host` has opened, before a byte is
+    /// exchanged. Checked are, in this order: connections of its subnets, their rate, and the
+    /// transient and system scopes. An allowlisted host passes the first two.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub(crate) fn accept(
+        self: &Arc<Self>,
+        host: IpAddr,
+        fds: u32,
+        now: Duration,
+    ) -> Result<ConnectionScope, Refusal> {
+        let allowlisted = self.is_allowlisted(host, None);
+        let counted = !allowlisted && !self.exemptions.covers(host);
+        let mut state = self.state.lock();
+        let mut entered = false;
+        if counted {
+            match state.subnets.enter(host) {
+                Ok(()) => entered = true,
+                Err(refusal) => state.refuse(refusal)?,
+            }
+            if let Err(refusal) = state.rates.take(host, now)
+                && let Err(refusal) = state.refuse(refusal)
+            {
+                if entered {
+                    state.subnets.leave(host);
+                }
+                return Err(refusal);
+            }
+        }
+        let opened = state
+            .manager
+            .open_connection(resource::Direction::Inbound, fds, allowlisted);
+        if opened.is_err() && entered {
+            state.subnets.leave(host);
+        }
+        drop(state);
+        Ok(ConnectionScope {
+            id: opened.map_err(Refusal::from)?,
+            resources: Arc::clone(self),
+            endpoint: Some(host),
+            entered,
+        })
+    }
+
+    /// Opens the scope of a connection that is dialled, before it has a socket.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn dial(
+        self: &Arc<Self>,
+        endpoint: Option<IpAddr>,
+        fds: u32,
+    ) -> Result<ConnectionScope, Refusal> {
+        let allowlisted = endpoint.is_some_and(|host| self.is_allowlisted(host, None));
+        let direction = resource::Direction::Outbound;
+        let opened = self
+            .state
+            .lock()
+            .manager
+            .open_connection(direction, fds, allowlisted);
+        Ok(ConnectionScope {
+            id: opened.map_err(Refusal::from)?,
+            resources: Arc::clone(self),
+            endpoint,
+            entered: false,
+        })
+    }
+
+    /// Opens the scope of a stream on a connection with a peer.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn open_stream(
+        self: &Arc<Self>,
+        connection: ScopeId,
+        direction: Direction,
+    ) -> Result<StreamScope, Refusal> {
+        let opened = self
+            .state
+            .lock()
+            .manager
+            .open_stream(connection, direction.into());
+        Ok(StreamScope {
+            id: opened.map_err(Refusal::from)?,
+            resources: Arc::clone(self),
+        })
+    }
+
+    /// Opens the scope of a connection for the application, which closes it with
+    /// [`done`](Self::done).
+    ///
+    /// # Errors
+    /// See [`ScopeError`].
+    pub fn open_connection(
+        &self,
+        direction: Direction,
+        fds: u32,
+        endpoint: Option<IpAddr>,
+    ) -> Result<ScopeId, ScopeError> {
+        let allowlisted = endpoint.is_some_and(|host| self.is_allowlisted(host, None));
+        let mut state = self.state.lock();
+        state
+            .manager
+            .open_connection(direction.into(), fds, allowlisted)
+    }
+
+    /// Sets the peer of such a connection.
+    ///
+    /// # Errors
+    /// See [`ScopeError`].
+    pub fn set_peer(
+        &self,
+        connection: ScopeId,
+        peer: PeerId,
+        endpoint: Option<IpAddr>,
+    ) -> Result<(), ScopeError> {
+        let allowlisted = endpoint.is_some_and(|host| self.is_allowlisted(host, Some(&peer)));
+        let peer = Arc::new(peer);
+        let mut state = self.state.lock();
+        state.manager.set_peer(connection, &peer, allowlisted)
+    }
+
+    /// Opens the scope of a stream for the application, which closes it with [`done`](Self::done).
+    ///
+    /// # Errors
+    /// See [`ScopeError`].
+    pub fn open_stream_of(
+        &self,
+        peer: PeerId,
+        direction: Direction,
+    ) -> Result<ScopeId, ScopeError> {
+        let peer = Arc::new(peer);
+        let mut state = self.state.lock();
+        state.manager.open_stream_of(&peer, direction.into())
+    }
+
+    /// Sets the protocol of a stream.
+    ///
+    /// # Errors
+    /// See [`ScopeError`].
+    pub fn set_protocol(&self, stream: ScopeId, protocol: &ProtocolId) -> Result<(), ScopeError> {
+        self.state.lock().manager.set_protocol(stream, protocol)
+    }
+
+    /// Sets the service of a stream that has a protocol.
+    ///
+    /// # Errors
+    /// See [`ScopeError`].
+    pub fn set_service(&self, stream: ScopeId, service: &ProtocolId) -> Result<(), ScopeError> {
+        self.state.lock().manager.set_service(stream, service)
+    }
+
+    /// Reserves memory in a scope.
+    ///
+    /// # Errors
+    /// See [`ScopeError`].
+    pub fn reserve_memory(
+        &self,
+        scope: ScopeId,
+        bytes: u64,
+        priority: Priority,
+    ) -> Result<(), ScopeError> {
+        let mut state = self.state.lock();
+        state.manager.reserve_memory(scope, bytes, priority)
+    }
+
+    /// Releases memory; returns whether as much was reserved.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn release_memory(&self, scope: ScopeId, bytes: u64) -> Result<bool, ScopeError> {
+        self.state.lock().manager.release_memory(scope, bytes)
+    }
+
+    /// Opens a span of a scope.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn begin_span(&self, scope: ScopeId) -> Result<ScopeId, ScopeError> {
+        self.state.lock().manager.begin_span(scope)
+    }
+
+    /// Closes a connection's, a stream's or a span's scope. Idempotent.
+    pub fn done(&self, scope: ScopeId) {
+        self.state.lock().manager.done(scope);
+    }
+
+    /// Returns a shared scope by name, until [`unhold`](Self::unhold).
+    pub fn hold(&self, name: &ScopeName) -> Option<ScopeId> {
+        self.state.lock().manager.hold(name)
+    }
+
+    /// Ends a [`hold`](Self::hold).
+    pub fn unhold(&self, scope: ScopeId) {
+        self.state.lock().manager.unhold(scope);
+    }
+
+    /// Returns usage and limit of a scope.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn stat(&self, scope: ScopeId) -> Result<(Usage, Limit), ScopeError> {
+        let state = self.state.lock();
+        let usage = state.manager.usage(scope)?;
+        Ok((usage, state.manager.limit(scope)?))
+    }
+
+    /// Returns the name of an open scope.
+    pub fn name(&self, scope: ScopeId) -> Option<ScopeName> {
+        self.state.lock().manager.name(scope)
+    }
+
+    /// Sets the limit of one scope.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn set_limit(&self, scope: ScopeId, limit: Limit) -> Result<(), ScopeError> {
+        self.state.lock().manager.set_limit(scope, limit)
+    }
+
+    /// Returns the limit that every connection has.
+    pub fn connection_limit(&self) -> Limit {
+        self.state.lock().manager.connection_limit()
+    }
+
+    /// Returns the largest users of a resource within a scope.
+    pub fn holders(
+        &self,
+        scope: &ScopeName,
+        resource: Resource,
+        count: usize,
+    ) -> Vec<(ScopeName, u64)> {
+        self.state.lock().manager.holders(scope, resource, count)
+    }
+
+    /// Returns every scope that is not that of one connection or stream, with usage and limit.
+    pub fn report(&self) -> Vec<(ScopeName, Usage, Limit)> {
+        let mut report = Vec::new();
+        let state = self.state.lock();
+        state
+            .manager
+            .for_each_named(|name, usage, limit| report.push((name, *usage, *limit)));
+        report
+    }
+
+    /// Returns the number of refusals so far, of a dry run too.
+    pub fn refused(&self) -> u64 {
+        let state = self.state.lock();
+        state.refused + state.manager.refused()
+    }
+
+    /// Returns the next refusal that a dry run has let pass.
+    pub fn take_passed(&self) -> Option<Refusal> {
+        self.state.lock().manager.take_passed().map(Refusal::from)
+    }
+
+    /// Returns whether the address of a remote must be verified before a handshake with it, as it
+    /// sends more than others.
+    pub fn must_verify(&self, host: IpAddr, now: Duration) -> bool {
+        if self.is_allowlisted(host, None) || self.exemptions.covers(host) {
+            return false;
+        }
+        self.state.lock().sources.must_verify(host, now)
+    }
+
+    /// Opens nothing any more. Idempotent.
+    pub fn close(&self) {
+        self.state.lock().manager.close();
+    }
+
+    fn is_allowlisted(&self, host: IpAddr, peer: Option<&PeerId>) -> bool {
+        self.allowlist.iter().any(|allowed| {
+            let is_peer = match (&allowed.peer, peer) {
+                // Before the handshake any peer may be the one that is meant.
+                (None, _) | (Some(_), None) => true,
+                (Some(allowed), Some(peer)) => allowed == peer,
+            };
+            is_peer && allowed.network.contains(host)
+        })
+    }
+}
+
+/// Scope of a connection, closed when dropped.
+pub(crate) struct ConnectionScope {
+    resources: Arc<Resources>,
+    id: ScopeId,
+    endpoint: Option<IpAddr>,
+    /// It is counted in the subnets of its endpoint.
+    entered: bool,
+}
+
+impl ConnectionScope {
+    pub(crate) const fn id(&self) -> ScopeId {
+        self.id
+    }
+
+    /// Charges the connection to its peer; it is no longer transient.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn set_peer(&self, peer: PeerId) -> Result<(), Refusal> {
+        self.resources
+            .set_peer(self.id, peer, self.endpoint)
+            .map_err(Refusal::from)
+    }
+}
+
+impl Drop for ConnectionScope {
+    fn drop(&mut self) {
+        let mut state = self.resources.state.lock();
+        state.manager.done(self.id);
+        if let Some(host) = self.endpoint.filter(|_| self.entered) {
+            state.subnets.leave(host);
+        }
+    }
+}
+
+/// Scope of a stream, closed when dropped.
+pub(crate) struct StreamScope {
+    resources: Arc<Resources>,
+    id: ScopeId,
+}
+
+impl StreamScope {
+    pub(crate) const fn id(&self) -> ScopeId {
+        self.id
+    }
+
+    /// Charges the stream to its protocol and, if it has one, to its service; it is no longer
+    /// transient. Without effect if it has a protocol.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn set_protocol(
+        &self,
+        protocol: &ProtocolId,
+        service: Option<&ProtocolId>,
+    ) -> Result<(), Refusal> {
+        let mut state = self.resources.state.lock();
+        match state.manager.set_protocol(self.id, protocol) {
+            Err(Error::Denied(denied)) => return Err(denied.into()),
+            // Its connection has ended, or the protocol was set when it was opened.
+            Ok(()) | Err(Error::Closed | Error::Misuse(_)) => {}
+        }
+        match service.map(|service| state.manager.set_service(self.id, service)) {
+            Some(Err(Error::Denied(denied))) => Err(denied.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl StreamScope {
+    /// Reserves memory for the growth of the receive window; returns whether there was room.
+    pub(crate) fn reserve_window(&self, bytes: u32) -> bool {
+        self.resources
+            .reserve_memory(self.id, bytes.into(), Priority::WINDOW)
+            .is_ok()
+    }
+}
+
+impl Drop for StreamScope {
+    fn drop(&mut self) {
+        self.resources.done(self.id);
+    }
+}
+
+/// Memory of a connection as charged to its scope, in steps: its unread and unsealed bytes.
+#[derive(Default)]
+pub(crate) struct MemoryCharge(AtomicUsize);
+
+impl MemoryCharge {
+    /// Returns whether as much is charged as a connection that holds `used` bytes must be.
+    pub(crate) fn covers(&self, used: usize) -> bool {
+        used <= UNCHARGED || used <= self.0.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether more is charged than a connection that holds `used` bytes needs to be: all
+    /// of it once it holds next to nothing, and otherwise with a margin, as it may soon hold more.
+    pub(crate) fn exceeds(&self, used: usize) -> bool {
+        let charged = self.0.load(Ordering::Relaxed);
+        charged > 0 && (used <= UNCHARGED || charged > used + 4 * QUANTUM)
+    }
+
+    /// Charges what the connection holds, as returned by `used` under the lock.
+    ///
+    /// # Errors
+    /// The refusal; as much as before is charged then.
+    pub(crate) fn settle(
+        &self,
+        resources: &Resources,
+        connection: ScopeId,
+        used: impl FnOnce() -> usize,
+    ) -> Result<(), Refusal> {
+        let mut state = resources.state.lock();
+        let target = match used() {
+            used if used <= UNCHARGED => 0,
+            used => used.next_multiple_of(QUANTUM),
+        };
+        let charged = self.0.load(Ordering::Relaxed);
+        let result = if target > charged {
+            let more = (target - charged) as u64;
+            state
+                .manager
+                .reserve_memory(connection, more, Priority::ALWAYS)
+        } else {
+            let less = (charged - target) as u64;
+            state.manager.release_memory(connection, less).map(drop)
+        };
+        match result {
+            Err(Error::Denied(denied)) => Err(denied.into()),
+            // After the end of the connection its memory is released with its scope.
+            Ok(()) | Err(Error::Closed | Error::Misuse(_)) => {
+                self.0.store(target, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl From<Direction> for resource::Direction {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Inbound => Self::Inbound,
+            Direction::Outbound => Self::Outbound,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+/** Conversion of limits for the native side. */
+import type { NativeResourceConfig, NativeScopeLimits } from '../native/addon.ts'
+import { PLAIN_LIMIT_NAMES, type PlainLimits } from './limit-config.ts'
+import type { ResolvedLimits } from './limits.ts'
+import { networkText } from './networks.ts'
+import {
+  NAMED_CLASSES,
+  RESOURCE_NAMES,
+  type ResolvedScopeLimits,
+  SCOPE_CLASSES
+} from './scope-limits.ts'
+
+/** Returns the limits of scopes, subnets and rates as the native node takes them. */
+export function nativeResources(limits: ResolvedLimits): NativeResourceConfig {
+  const scopes: NativeScopeLimits[] = SCOPE_CLASSES.map((scope) => ({
+    scope,
+    limits: byResource(limits[scope])
+  }))
+  for (const scope of namedClasses()) {
+    for (const [name, of] of Object.entries(limits[scope])) {
+      scopes.push({ scope, name, limits: byResource(of) })
+    }
+  }
+  return {
+    scopes,
+    subnets: limits.subnets.map((subnet) => ({ ...subnet })),
+    rates: limits.rates.map((rate) => ({ ...rate })),
+    networks: limits.networks.map((entry) => ({
+      network: networkText(entry),
+      connections: entry.connections
+    })),
+    allowlist: limits.allowlist.map((entry) => ({
+      network: networkText(entry),
+      ...(entry.peer === undefined ? {} : { peer: entry.peer })
+    })),
+    trustedSources: limits.trustedSources.map(networkText),
+    loopbackExempt: limits.loopbackExempt,
+    dryRun: limits.dryRun
+  }
+}
+
+/** Returns the limits that are not those of scopes. */
+export function plainLimits(limits: ResolvedLimits): PlainLimits {
+  // `Object.fromEntries` widens keys to `string`; these are all of them.
+  return Object.fromEntries(
+    PLAIN_LIMIT_NAMES.map((name) => [name, limits[name]])
+  ) as unknown as PlainLimits
+}
+
+/** Returns the limits in the order of `Resource::ALL` in Rust; `Infinity` is unlimited. */
+export function byResource(limits: ResolvedScopeLimits): number[] {
+  return RESOURCE_NAMES.map((name) => limits[name])
+}
+
+function namedClasses(): (keyof typeof NAMED_CLASSES)[] {
+  // `Object.keys` widens to `string`; these are all of them.
+  return Object.keys(NAMED_CLASSES) as (keyof typeof NAMED_CLASSES)[]
+}
