@@ -28,11 +28,12 @@ export interface RefusedMessage {
   readonly swarm: Swarm
   /** The remote address. */
   readonly address: string
-  /** The option in `limits` that sets the limit. */
-  readonly option: keyof Limits
-  readonly limit: number
-  /** The usage at the time of the refusal. */
-  readonly current: number
+  /** The option in `limits` that sets the limit, or `resourceManager`: the application's has refused it. */
+  readonly option: keyof Limits | 'resourceManager'
+  /** The limit; undefined if the application's resource manager has not given it. */
+  readonly limit: number | undefined
+  /** The usage at the time of the refusal; undefined as well. */
+  readonly current: number | undefined
 }
 
 /** Message of all events of a traced operation: one object, which ends with a result or an error. */

@@ -2,11 +2,13 @@
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import type { DialStage, Limits } from '../constants.ts'
+import type { ResourceLimitExceededError } from '../errors.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { Swarm } from '../swarm.ts'
 import { connectionRefused, publishEnded, tracedUpgrade } from './channels.ts'
 import {
+  DiagnosticCode,
   type DiagnosticName,
   diagnosticLevel,
   diagnosticName,
@@ -35,17 +37,27 @@ export interface Diagnostic {
   readonly suppressed: number
 }
 
+/** A refusal by the application's resource manager, which is no native fact but is reported as one. */
+interface UserRefusal extends NativeDiagnostic {
+  readonly refusal: ResourceLimitExceededError
+}
+
+/** The option that names the manager, as the cause of a refusal. */
+const USER_OPTION = 'resourceManager'
+
 const STAGES: Readonly<Record<number, DialStage>> = { 1: 'dial', 2: 'security', 3: 'muxer' }
 
 /** Reports the facts of one swarm to its log and to channel subscribers. */
 export class Reports {
   readonly #swarm: Swarm
   readonly #log: Log
+  readonly #clock: Clock
   readonly #repeats: Repeats
 
   constructor(swarm: Swarm, log: Log, clock: Clock) {
     this.#swarm = swarm
     this.#log = log
+    this.#clock = clock
     this.#repeats = new Repeats(clock)
   }
 
@@ -57,6 +69,39 @@ export class Reports {
     if (!this.#log.hears(diagnosticLevel(native.code))) return
     const suppressed = this.#repeats.admit(name, native, connection)
     if (suppressed !== undefined) this.#write(name, native, connection, suppressed)
+  }
+
+  /** Reports an inbound connection, or stream of a connection, refused by the application's resource manager. */
+  refused(
+    address: string,
+    connection: Connection | undefined,
+    refusal: ResourceLimitExceededError
+  ): void {
+    const name = connection === undefined ? 'connectionRefused' : 'streamRefused'
+    const code = DiagnosticCode[name]
+    const { limit, current } = refusal
+    if (connection === undefined && connectionRefused.hasSubscribers) {
+      connectionRefused.publish({
+        swarm: this.#swarm,
+        address,
+        option: USER_OPTION,
+        limit,
+        current
+      })
+    }
+    if (!this.#log.hears(diagnosticLevel(code))) return
+    const fact: UserRefusal = {
+      code,
+      node: 0,
+      connection: 0,
+      time: this.#clock.now(),
+      details: [limit ?? 0, current ?? 0, 0],
+      address,
+      text: USER_OPTION,
+      refusal
+    }
+    const suppressed = this.#repeats.admit(name, fact, connection)
+    if (suppressed !== undefined) this.#write(name, fact, connection, suppressed)
   }
 
   /** Reports the suppressed facts of a connection that has ended, and those from before connections were reported. */
@@ -81,13 +126,13 @@ export class Reports {
 
   #write(
     name: DiagnosticName,
-    native: NativeDiagnostic,
+    native: NativeDiagnostic | UserRefusal,
     connection: Connection | undefined,
     suppressed: number
   ): void {
     const { code, time, address, text: cause } = native
     const level = diagnosticLevel(code)
-    const details = detailsOf(name, native.details)
+    const details = 'refusal' in native ? reasonOf(native.refusal) : detailsOf(name, native.details)
     const where = connection === undefined ? address : `${connection.id} (${address})`
     const diagnostic: Diagnostic = {
       name,
@@ -157,21 +202,30 @@ function numbered(errorCode: number, number: number): Details {
   return errorCode < 400 ? { alert: number } : { errno: number }
 }
 
+/** Returns the figures of a refusal that the application's resource manager has given, and its message. */
+function reasonOf({ limit, current, message }: ResourceLimitExceededError): Details {
+  return {
+    ...(limit === undefined ? {} : { limit }),
+    ...(current === undefined ? {} : { current }),
+    reason: message
+  }
+}
+
 type Message = (where: string, cause: string, details: Details) => string
 
 const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   acceptFailed: (where, cause, { failures }) =>
     `connections to ${where} cannot be accepted: ${cause} (${failures === 1 ? 'once' : `${failures} times`})`,
   internal: (where) => `a task of connection ${where} panicked: please report this`,
-  connectionRefused: (where, option, { limit }) =>
-    `a connection from ${where} was refused: limits.${option} is ${limit}`,
+  connectionRefused: (where, option, { limit, reason = `limits.${option} is ${limit}` }) =>
+    `a connection from ${where} was refused: ${reason}`,
   budgetSpent: (where, cause) => `connection ${where} is closed: ${cause}`,
   memoryShed: (where, option, { limit, current }) =>
     `a stream of connection ${where} was reset: ${current} bytes are unread, limits.${option} is ${limit}`,
   readPaused: (where, _, { current, limit }) =>
     `connection ${where} is not read: ${current} bytes are pending, the limit is ${limit}`,
-  streamRefused: (where, option, { limit }) =>
-    `a stream of connection ${where} was refused: ${option} is ${limit}`,
+  streamRefused: (where, option, { limit, reason = `${option} is ${limit}` }) =>
+    `a stream of connection ${where} was refused: ${reason}`,
   upgradeFailed: (where, cause, { stage }) =>
     `a connection from ${where} failed at ${stage}: ${cause}`,
   muxerFailed: (where, cause) =>

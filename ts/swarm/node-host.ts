@@ -9,12 +9,12 @@ import type { ConnectionHost } from '../connection/host.ts'
 import { NativeFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection } from '../connection.ts'
-import type { Limits } from '../constants.ts'
+import { ConnectionErrorCode, type Limits } from '../constants.ts'
 import { subscribedLevels } from '../diagnostics/channels.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
 import { Reports } from '../diagnostics/report.ts'
 import type { DialHost, DialSink } from '../dial/dialer.ts'
-import { AbortError, StateError } from '../errors.ts'
+import { AbortError, type ResourceLimitExceededError, StateError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import type { NativeNode } from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
@@ -25,6 +25,8 @@ import { environment } from '../native/environment.ts'
 import type { ConnectionHandle, RequestId } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
+import { Admission, type AdmissionHost } from '../resource-manager/admission.ts'
+import type { ResourceManager } from '../resource-manager/interfaces.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
@@ -42,13 +44,21 @@ export interface HostCallbacks {
 
 /** The shared host of one swarm's parts. */
 export class NodeHost
-  implements ConnectionHost, NodeSink, DialHost, ListenerHost, RegistrarHost, ShutdownHost
+  implements
+    AdmissionHost,
+    ConnectionHost,
+    NodeSink,
+    DialHost,
+    ListenerHost,
+    RegistrarHost,
+    ShutdownHost
 {
   readonly swarm: Swarm
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly abandoned: AbandonedStreams
   readonly options: SwarmSettings
+  admission: Admission | undefined
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
@@ -148,7 +158,16 @@ export class NodeHost
       opener.closeAtOnce(0)
       return
     }
-    const core = new ConnectionCore(opener, new NativeFacts(this.node.connection(handle)), this)
+    const facts = new NativeFacts(this.node.connection(handle))
+    const charge = this.admission?.chargeConnection(facts)
+    if (charge instanceof Error) {
+      opener.closeAtOnce(ConnectionErrorCode.ResourceLimitExceeded)
+      if (dial === undefined) this.#reports.refused(facts.remoteAddress, undefined, charge)
+      else dial.onRefused(charge)
+      return
+    }
+    const core = new ConnectionCore(opener, facts, this)
+    if (charge !== undefined) this.admission?.connectionOpened(core, charge)
     this.#connections.add(core.peer, core.connection)
     this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)
@@ -165,7 +184,21 @@ export class NodeHost
     return this.options.limits
   }
 
+  /** Sets the application's resource manager, and whether streams wait for a place. */
+  setResourceManager(manager: ResourceManager | null, hasQueue: boolean): void {
+    if (manager === null && !hasQueue && this.admission === undefined) return
+    // Stays once made: it ends what is charged to earlier managers, and a manager may remove itself while it is asked.
+    this.admission ??= new Admission(this)
+    // A swarm that closes lets nothing wait.
+    this.admission.set(manager, hasQueue && !this.signal.aborted)
+  }
+
+  streamRefused(core: ConnectionCore, refusal: ResourceLimitExceededError): void {
+    this.#reports.refused(core.remoteAddressText, core.connection, refusal)
+  }
+
   connectionClosing(core: ConnectionCore): void {
+    this.admission?.opensNoMore(core)
     this.#connections.leave(core.peer, core.connection)
   }
 
@@ -175,6 +208,7 @@ export class NodeHost
     const clean = core.closeReason?.error === undefined
     this.#connections.remove(core.peer, core.connection, clean)
     this.release()
+    this.admission?.connectionEnded(core)
     this.notify('disconnected', core.connection)
     if (this.#connections.isDrained) this.#drained?.()
   }
@@ -252,6 +286,7 @@ export class NodeHost
   stopAccepting(): void {
     this.node.stopAccepting()
     this.#closing.abort(new AbortError('the swarm is closing'))
+    this.admission?.close()
   }
 
   /** Waits until everything written is sent. */

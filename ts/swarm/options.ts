@@ -21,6 +21,8 @@ import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
 import { checkServices, type ServiceOptions } from '../protocols/services.ts'
+import type { ResourceManager } from '../resource-manager/interfaces.ts'
+import { aResourceManager } from '../resource-manager/null.ts'
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
 export interface SwarmOptions {
@@ -51,6 +53,8 @@ export interface SwarmOptions {
   random?: () => number
   /** Receives log messages of the levels it has methods for. Defaults to no logging. See docs/diagnostics.md. */
   logger?: Partial<Logger>
+  /** A resource manager of the application, as for `swarm.setResourceManager`. Defaults to native limits alone. */
+  resourceManager?: ResourceManager
   /** Built-in protocols to run, and custom services. */
   services?: ServiceOptions
 }
@@ -75,6 +79,8 @@ export interface ResolvedOptions {
   readonly random: () => number
   /** A logger with all levels, also for services; levels without a subscriber do nothing. */
   readonly logger: Logger
+  /** See {@link SwarmOptions.resourceManager}; a later one is not reflected. */
+  readonly resourceManager: ResourceManager | undefined
   /** See {@link SwarmOptions.services}. */
   readonly services: Readonly<ServiceOptions>
 }
@@ -126,6 +132,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   clock: objectWith('now', 'setTimer', 'clearTimer'),
   random: aFunction,
   logger: aLogger,
+  resourceManager: aResourceManager,
   services: checkServices
 }
 
@@ -161,6 +168,7 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     random: options.random ?? Math.random,
     logger: loggerOf(log),
     log,
+    resourceManager: options.resourceManager,
     services: Object.freeze({ ...options.services })
   })
 }

@@ -20,16 +20,18 @@ const PARTS: &str = "
     stream.ts: base native io stream | identity muxer
     connection: base native identity stream
     diagnostics: base native connection
+    resource-manager: base identity | stream connection
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation
     muxer: base native io stream connection diagnostics connection.ts
     dial: base native identity connection diagnostics connection.ts
     protocols: base identity io connection connection.ts
-    swarm: base native identity stream connection diagnostics negotiation dial protocols
-    swarm.ts: base native identity connection diagnostics negotiation connection.ts dial protocols swarm
+    swarm: base native identity stream connection diagnostics resource-manager negotiation dial protocols
+    swarm.ts: base native identity connection diagnostics resource-manager negotiation connection.ts dial protocols \
+              swarm
     cli: native identity protocols swarm.ts
-    index.ts: base native identity stream stream.ts diagnostics negotiation connection.ts muxer dial protocols swarm \
-              swarm.ts";
+    index.ts: base native identity stream stream.ts diagnostics resource-manager negotiation connection.ts muxer dial \
+              protocols swarm swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts"];
