@@ -1,9 +1,12 @@
 /** Calls of `newStream` that wait for a stream's place. */
+import { getEventListeners } from 'node:events'
 import test, { type ExecutionContext } from 'ava'
 import {
   AbortError,
   ConnectionClosedError,
   MuxerClosedError,
+  nullResourceManager,
+  RateLimitError,
   ResourceLimitExceededError,
   StateError,
   type Stream,
@@ -250,8 +253,14 @@ test('waits that are given up lose no place', async (t) => {
   // A signal has no effect once its stream is open.
   const ending = new AbortController()
   const last = await outbound.newStream(PAIR_PROTOCOL, { signal: ending.signal })
+  const timers = clock.timers
+  const next = outbound.newStream(PAIR_PROTOCOL, { signal: ending.signal, timeout: 50 })
+  t.deepEqual([getEventListeners(ending.signal, 'abort').length, clock.timers], [1, timers + 1])
+  await last.reset()
+  const stream = await next
+  t.deepEqual([getEventListeners(ending.signal, 'abort').length, clock.timers], [0, timers])
   ending.abort()
-  t.true(last.isOperational())
+  t.true(stream.isOperational())
 })
 
 // K9
@@ -402,16 +411,50 @@ test('a shared limit is passed on across connections, in the order of the calls'
   const other = await dialer.dialPeer(peer.peerId, { addresses: peer.getListenAddrs() })
   dialer.setResourceManager(manager)
   const open = await outbound.newStream(PAIR_PROTOCOL)
-  const order: string[] = []
-  const waiting = [other, outbound, other].map(async (connection, index) => {
-    const stream = await connection.newStream(PAIR_PROTOCOL)
-    order.push(`${index}`)
+  const order: number[] = []
+  const opened = [other, outbound, other].map((connection) => connection.newStream(PAIR_PROTOCOL))
+  const asked = manager.count('openStream')
+  const waiting = opened.map(async (call, index) => {
+    const stream = await call
+    order.push(index)
     await stream.reset()
   })
   await open.reset()
   await Promise.all(waiting)
-  t.deepEqual(order, ['0', '1', '2'])
+  t.deepEqual(order, [0, 1, 2])
+  // Each place was offered to its taker and one more, as a refusal by this limit is one for all; the last to none.
+  t.is(manager.count('openStream') - asked, 5)
   await until(() => manager.streams === 0)
+})
+
+test('a limit of a peer wakes nobody when a stream with another peer ends', async (t) => {
+  const manager = new CountingManager({ streamsMax: 2 })
+  const { dialer, outbound, listener } = await createPair(t)
+  const peer = await createNode(t)
+  await peer.listen('/ip4/127.0.0.1/tcp/0')
+  const other = await dialer.dialPeer(peer.peerId, { addresses: peer.getListenAddrs() })
+  dialer.setResourceManager(manager)
+  manager.scope = `protocol:/a.peer:${listener.peerId}`
+  const open = [await outbound.newStream(), await other.newStream()]
+  const waiting = outbound.newStream(PAIR_PROTOCOL)
+  const asked = manager.count('openStream')
+  await open[1]?.reset()
+  await until(() => manager.streams === 1)
+  t.is(manager.count('openStream'), asked)
+  await open[0]?.reset()
+  await t.notThrowsAsync(waiting)
+})
+
+test('a refusal by a rate is not waited for', async (t) => {
+  const { dialer, outbound } = await createPair(t)
+  const err = new RateLimitError('too fast', { scope: 'system', resource: 'streams' })
+  dialer.setResourceManager({
+    ...nullResourceManager,
+    openStream() {
+      throw err
+    }
+  })
+  t.is(await t.throwsAsync(outbound.newStream(PAIR_PROTOCOL)), err)
 })
 
 test('waits continue under a new manager, and reject with their refusals when the queue is removed', async (t) => {

@@ -9,6 +9,8 @@ import { nullResourceManager, nullScope } from '../../ts/resource-manager/null.t
 
 export class CountingManager implements ResourceManager {
   streamsMax = Number.POSITIVE_INFINITY
+  /** The scope of its refusals. */
+  scope = 'system'
   /** Open streams and connections. */
   streams = 0
   connections = 0
@@ -64,9 +66,9 @@ export class CountingManager implements ResourceManager {
 
   /** The refusal of a stream. */
   full(): ResourceLimitExceededError {
-    const { streams: current, streamsMax: limit } = this
+    const { streams: current, streamsMax: limit, scope } = this
     return new ResourceLimitExceededError(`${current} streams reach the limit of ${limit}`, {
-      scope: 'system',
+      scope,
       resource: 'streams',
       limit,
       current

@@ -152,18 +152,24 @@ export class NodeHost
 
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
     const opener = new NativeOpener(handle, this)
-    const dial = request === 0 ? undefined : this.#dials.get(request)
-    if (request !== 0 && dial === undefined) {
+    if (!this.#isWanted(request)) {
       // The dial was cancelled too late: nothing owns the connection, so it is closed unannounced.
       opener.closeAtOnce(0)
       return
     }
     const facts = new NativeFacts(this.node.connection(handle))
     const charge = this.admission?.chargeConnection(facts)
+    const dial = request === 0 ? undefined : this.#dials.get(request)
     if (charge instanceof Error) {
       opener.closeAtOnce(ConnectionErrorCode.ResourceLimitExceeded)
-      if (dial === undefined) this.#reports.refused(facts.remoteAddress, undefined, charge)
-      else dial.onRefused(charge)
+      if (request === 0) this.#reports.refused(facts.remoteAddress, undefined, charge)
+      else dial?.onRefused(charge)
+      return
+    }
+    if (!this.#isWanted(request)) {
+      // The manager has cancelled the dial while it was asked.
+      charge?.done()
+      opener.closeAtOnce(0)
       return
     }
     const core = new ConnectionCore(opener, facts, this)
@@ -174,6 +180,11 @@ export class NodeHost
     this.retain()
     dial?.onConnection(core.connection)
     this.notify('connected', core.connection)
+  }
+
+  /** Returns whether a connection is inbound, or its dial still waits for it. */
+  #isWanted(request: RequestId | 0): boolean {
+    return request === 0 || this.#dials.has(request)
   }
 
   onAttemptsFailed(request: RequestId): void {
