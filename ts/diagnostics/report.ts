@@ -161,7 +161,7 @@ const REFUSALS: ReadonlySet<DiagnosticName> = new Set([
 ])
 
 /** Bounds that are set elsewhere than in `limits`, or fixed. */
-const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting'])
+const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting', 'closed'])
 
 /**
  * Returns the fact of a refusal with the option that sets the limit as its text. Refusals by the same option are
@@ -203,17 +203,17 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   acceptFailed: (where, cause, { failures }) =>
     `connections to ${where} cannot be accepted: ${cause} (${failures === 1 ? 'once' : `${failures} times`})`,
   internal: (where) => `a task of connection ${where} panicked: please report this`,
-  connectionRefused: (where, option, { scope, resource, current, limit }) =>
-    `a connection from ${where} was refused: ${scope} has ${current} of ${limit} ${resource} (${option})`,
+  connectionRefused: (where, option, figures) =>
+    `a connection from ${where} was refused: ${reached(figures)} (${option})`,
   budgetSpent: (where, cause) => `connection ${where} is closed: ${cause}`,
   memoryShed: (where, option, { scope, limit, current }) =>
     `a stream of connection ${where} was reset: ${scope} holds ${current} of ${limit} bytes (${option})`,
   readPaused: (where, _, { current, limit }) =>
     `connection ${where} is not read: ${current} bytes are pending, the limit is ${limit}`,
-  streamRefused: (where, option, { scope, resource, current, limit }) =>
-    scope === ''
-      ? `a stream of connection ${where} was refused: ${option} is ${limit}`
-      : `a stream of connection ${where} was refused: ${scope} has ${current} of ${limit} ${resource} (${option})`,
+  streamRefused: (where, option, figures) =>
+    figures.scope === ''
+      ? `a stream of connection ${where} was refused: ${option} is ${figures.limit}`
+      : `a stream of connection ${where} was refused: ${reached(figures)} (${option})`,
   upgradeFailed: (where, cause, { stage }) =>
     `a connection from ${where} failed at ${stage}: ${cause}`,
   muxerFailed: (where, cause) =>
@@ -223,6 +223,13 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   socketFailed: (where, cause) => `the socket of connection ${where} failed: ${cause}`,
   upgradeAbandoned: (where, cause, { stage }) =>
     `a connection from ${where} left at ${stage}: ${cause}`
+}
+
+/** Describes a limit that was reached. */
+function reached({ scope, resource, current, limit }: Details): string {
+  if (resource === 'closed') return 'the resource manager is closed'
+  if (resource !== 'connectionsPerSecond') return `${scope} has ${current} of ${limit} ${resource}`
+  return `${scope} may open ${limit} connections per second, and ${current} at once`
 }
 
 const STALLS: Readonly<Record<string, string>> = {

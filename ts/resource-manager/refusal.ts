@@ -138,7 +138,7 @@ export function refusalError(
       limit,
       current,
       requested,
-      priority,
+      priority: resource === 'memory' ? priority : undefined,
       option,
       holders: resources === undefined ? [] : holdersOf(scope, resource, resources)
     },
