@@ -55,7 +55,8 @@ export type {
 /** @internal Checks of the options of `newStream`. */
 export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
   signal: aSignal,
-  negotiationTimeout: aDuration
+  negotiationTimeout: aDuration,
+  timeout: aDuration
 }
 
 /**
@@ -212,9 +213,14 @@ export class Connection
    * @throws {@link UnsupportedProtocolError} if the peer supports none of several protocols.
    * @throws {@link ConnectionClosedError} if the connection is closed.
    * @throws {@link MuxerClosedError} if the peer has sent GoAway and accepts no more streams.
-   * @throws {@link ResourceLimitExceededError} at `limits.outboundStreamsMax` or `maxOutbound` of the handler.
+   * At the limit of streams it rejects, or waits for a place if the swarm lets streams wait: see
+   * {@link Swarm.setResourceManager} and docs/limits.md.
+   *
+   * @throws {@link ResourceLimitExceededError} at `limits.outboundStreamsMax` or `maxOutbound` of the handler, or if the
+   * application's resource manager refuses the stream.
    * @throws {@link StreamResetError} if the stream is reset while several protocols are negotiated.
-   * @throws {@link TimeoutError} after `negotiationTimeout`.
+   * @throws {@link StateError} if the swarm begins to close while the call waits for a place.
+   * @throws {@link TimeoutError} after `negotiationTimeout`, or `timeout`.
    * @throws {@link AbortError} by `signal`.
    * @throws {@link InvalidParametersError} for an invalid protocol name or option.
    * @example

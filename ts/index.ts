@@ -46,6 +46,22 @@ export { type IdentifyOptions, type IdentifyResult, identify } from './protocols
 export { type PerfOptions, type PerfProgress, type PerfResult, perf } from './protocols/perf.ts'
 export { type PingOptions, ping } from './protocols/ping.ts'
 export type { Service, ServiceOptions } from './protocols/services.ts'
+export type {
+  ConnManagementScope,
+  ConnScope,
+  PeerScope,
+  ProtocolScope,
+  ResourceManager,
+  ResourceManagerOptions,
+  ResourceScope,
+  ResourceScopeSpan,
+  ResourceScopeViewer,
+  ScopeStat,
+  ServiceScope,
+  StreamManagementScope,
+  StreamScope
+} from './resource-manager/interfaces.ts'
+export { nullResourceManager, nullScope } from './resource-manager/null.ts'
 export type { Framing, MessageBatch, Messages, MessagesOptions } from './stream/messages.ts'
 export {
   type AbortOptions,

@@ -426,6 +426,7 @@ export class Stream
   /**
    * Sets the protocol of a raw stream. Local only: nothing is negotiated.
    *
+   * @throws {@link ResourceLimitExceededError} if the application's resource manager refuses it.
    * @throws {@link InvalidParametersError} if the stream has a protocol, or the name is invalid.
    */
   setProtocol(protocol: string): void {

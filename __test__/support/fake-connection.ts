@@ -67,6 +67,7 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
     },
     choose: () => undefined,
     refusal: () => undefined,
+    admission: undefined,
     limits: DEFAULT_LIMITS,
     connectionClosing: () => {},
     connectionEnded: () => notified.push('disconnected'),

@@ -86,7 +86,7 @@ expect<Equal<AddressAttempt['stage'], 'dial' | 'security' | 'muxer' | 'listen'>>
 expect<Equal<AddressAttempt['transport'], TransportName | ''>>()
 expect<Equal<UpgradeError['stage'], 'psk' | 'security' | 'muxer' | ''>>()
 expect<Equal<UpgradeOperation['stage'], 'dial' | 'security' | 'muxer' | undefined>>()
-expect<Equal<RefusedMessage['option'], keyof Limits>>()
+expect<Equal<RefusedMessage['option'], keyof Limits | 'resourceManager'>>()
 expect<Equal<IsAny<Stream['stat']>, false>>()
 
 // Arguments.

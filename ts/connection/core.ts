@@ -9,7 +9,7 @@ import { abortable, aborted, onceGivenUp } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import { StreamState } from '../constants.ts'
+import { StreamErrorCode, StreamState } from '../constants.ts'
 import { ConnectionClosedError, MuxerClosedError, TimeoutError } from '../errors.ts'
 import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { publicKeyOf } from '../identity/load.ts'
@@ -28,7 +28,7 @@ import type {
   DialReport,
   NewStreamOptions
 } from './facts.ts'
-import type { ConnectionHost } from './host.ts'
+import type { ConnectionHost, Proposal } from './host.ts'
 import type { ConnectionOwner, Opener } from './opener.ts'
 
 // Shared by all swarms, so that connection ids are unique in the process.
@@ -167,26 +167,42 @@ export class ConnectionCore implements ConnectionOwner {
     return this.#opener.counters()
   }
 
-  newStream(
-    protocols: string | readonly string[] | undefined,
-    options: NewStreamOptions = {}
-  ): Promise<Stream> {
-    const { engine } = this.host
-    const numbers = protocols === undefined ? RAW : engine.protocols.proposals(protocols)
+  newStream(proposal: Proposal, options: NewStreamOptions = {}): Promise<Stream> {
+    const { admission } = this.host
+    const numbers = this.#numbersOf(proposal)
     if (options.signal?.aborted === true) {
       return Promise.reject(aborted(options.signal))
     }
-    if (this.closing) return Promise.reject(this.closedError())
-    if (this.goingAway) return Promise.reject(new MuxerClosedError(GOING_AWAY))
-    const full =
-      typeof protocols === 'string' ? this.host.refusal(protocols, this.streams) : undefined
-    if (full !== undefined) return Promise.reject(full)
-    const proposed = typeof protocols === 'string' ? [protocols] : (protocols ?? NO_PROTOCOLS)
-    const core = this.#opener.open(proposed, numbers)
-    if (core instanceof Error) return Promise.reject(core)
-    if (core.state === StreamState.INIT) return this.#whenNegotiated(core, proposed, options)
+    if (admission !== undefined) return admission.newStream(this, proposal, options)
+    const core = this.open(proposal, numbers)
+    return core instanceof Error ? Promise.reject(core) : this.whenOpen(core, proposal, options)
+  }
+
+  /** Opens a stream, which is not announced yet; returns the error if it cannot be opened. */
+  open(proposal: Proposal, numbers: Uint32Array = this.#numbersOf(proposal)): StreamCore | Error {
+    const refusal = this.refusal(proposal)
+    if (refusal !== undefined) return refusal
+    return this.#opener.open(proposedOf(proposal), numbers)
+  }
+
+  /** Returns the error of opening a stream if its opener need not be asked. */
+  refusal(proposal: Proposal): Error | undefined {
+    if (this.closing) return this.closedError()
+    if (this.goingAway) return new MuxerClosedError(GOING_AWAY)
+    return typeof proposal === 'string' ? this.host.refusal(proposal, this.streams) : undefined
+  }
+
+  /** Resolves to a stream of {@link open} once it is negotiated and announced. */
+  whenOpen(core: StreamCore, proposal: Proposal, options: NewStreamOptions): Promise<Stream> {
+    if (core.state === StreamState.INIT) {
+      return this.#whenNegotiated(core, proposedOf(proposal), options)
+    }
     this.announce(core)
     return Promise.resolve(core.stream)
+  }
+
+  #numbersOf(proposal: Proposal): Uint32Array {
+    return proposal === undefined ? RAW : this.host.engine.protocols.proposals(proposal)
   }
 
   /** Closes gracefully: bytes that streams accepted before they were closed are delivered first. */
@@ -221,6 +237,11 @@ export class ConnectionCore implements ConnectionOwner {
   }
 
   streamOpened(stream: StreamCore, protocol: number): void {
+    const refusal = this.host.admission?.admit(this, stream)
+    if (refusal !== undefined) {
+      void stream.reset(StreamErrorCode.ResourceLimitExceeded, refusal)
+      return
+    }
     this.announce(stream)
     this.host.dispatch(stream, this.connection, protocol)
   }
@@ -231,6 +252,7 @@ export class ConnectionCore implements ConnectionOwner {
 
   remoteGoesAway(): void {
     this.goingAway = true
+    this.host.admission?.opensNoMore(this)
   }
 
   ended(reason: ConnectionCloseReason): void {
@@ -295,7 +317,15 @@ export class ConnectionCore implements ConnectionOwner {
 
   /** Removes a stream from the list and notifies once. */
   forget(stream: StreamCore): void {
+    const { admission } = this.host
+    admission?.release(stream)
     if (this.streams.delete(stream)) this.host.notify('closedStream', stream.stream)
+    admission?.placeFreed(this)
+  }
+
+  setProtocol(stream: StreamCore, protocol: string): void {
+    const refusal = this.host.admission?.setProtocol(stream, protocol)
+    if (refusal !== undefined) throw refusal
   }
 
   closedError(): ConnectionClosedError {
@@ -330,7 +360,7 @@ export class ConnectionCore implements ConnectionOwner {
       core.onceNegotiated((err) => {
         for (const name of proposed) engine.protocols.release(name)
         release()
-        const full = err === undefined ? this.host.refusal(core.protocol, this.streams) : undefined
+        const full = err === undefined ? this.#refusalOf(core, proposed) : undefined
         if (full !== undefined) core.stream.abort(full)
         const failure = reason ?? err ?? full
         if (failure !== undefined) {
@@ -342,4 +372,18 @@ export class ConnectionCore implements ConnectionOwner {
       })
     })
   }
+
+  /** Returns the error if a negotiated stream is refused for its protocol. */
+  #refusalOf(core: StreamCore, proposed: readonly string[]): Error | undefined {
+    const { host } = this
+    const { protocol } = core
+    const full = host.refusal(protocol, this.streams)
+    // A stream is charged to its only proposal when it is opened.
+    if (full !== undefined || protocol === undefined || proposed.length === 1) return full
+    return host.admission?.setProtocol(core, protocol)
+  }
+}
+
+function proposedOf(proposal: Proposal): readonly string[] {
+  return typeof proposal === 'string' ? [proposal] : (proposal ?? NO_PROTOCOLS)
 }

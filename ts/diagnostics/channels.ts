@@ -28,15 +28,16 @@ export interface RefusedMessage {
   readonly swarm: Swarm
   /** The remote address. */
   readonly address: string
-  /** The option that sets the limit, such as `limits.subnets`. */
+  /** The option that sets the limit, such as `limits.subnets`; `resourceManager` for a refusal of the application's. */
   readonly option: string
   /** The scope that refused, such as `system` or `subnet:192.0.2.1/32`. */
   readonly scope: string
   /** The resource that it has no more of. */
   readonly resource: string
-  readonly limit: number
-  /** The usage at the time of the refusal. */
-  readonly current: number
+  /** The limit; undefined if the application's resource manager has not given it. */
+  readonly limit: number | undefined
+  /** The usage at the time of the refusal; undefined as well. */
+  readonly current: number | undefined
 }
 
 /** Message of all events of a traced operation: one object, which ends with a result or an error. */

@@ -2,12 +2,14 @@
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import type { DialStage } from '../constants.ts'
+import type { ResourceLimitExceededError } from '../errors.ts'
 import { type NativeDiagnostic, refusalOf } from '../native/diagnostic.ts'
 import { nativeError } from '../native/native-error.ts'
 import { optionOf } from '../resource-manager/refusal.ts'
 import type { Swarm } from '../swarm.ts'
 import { connectionRefused, publishEnded, tracedUpgrade } from './channels.ts'
 import {
+  DiagnosticCode,
   type DiagnosticName,
   diagnosticLevel,
   diagnosticName,
@@ -36,17 +38,27 @@ export interface Diagnostic {
   readonly suppressed: number
 }
 
+/** A refusal by the application's resource manager, which is no native fact but is reported as one. */
+interface UserRefusal extends NativeDiagnostic {
+  readonly error: ResourceLimitExceededError
+}
+
+/** The option that names the manager, as the cause of a refusal. */
+const USER_OPTION = 'resourceManager'
+
 const STAGES: Readonly<Record<number, DialStage>> = { 1: 'dial', 2: 'security', 3: 'muxer' }
 
 /** Reports the facts of one swarm to its log and to channel subscribers. */
 export class Reports {
   readonly #swarm: Swarm
   readonly #log: Log
+  readonly #clock: Clock
   readonly #repeats: Repeats
 
   constructor(swarm: Swarm, log: Log, clock: Clock) {
     this.#swarm = swarm
     this.#log = log
+    this.#clock = clock
     this.#repeats = new Repeats(clock)
   }
 
@@ -57,6 +69,41 @@ export class Reports {
     const fact = withOption(name, native, this.#swarm.options.limits)
     publish(this.#swarm, name, fact)
     if (!this.#log.hears(diagnosticLevel(native.code))) return
+    const suppressed = this.#repeats.admit(name, fact, connection)
+    if (suppressed !== undefined) this.#write(name, fact, connection, suppressed)
+  }
+
+  /** Reports an inbound connection, or stream of a connection, refused by the application's resource manager. */
+  refused(
+    address: string,
+    connection: Connection | undefined,
+    refusal: ResourceLimitExceededError
+  ): void {
+    const name = connection === undefined ? 'connectionRefused' : 'streamRefused'
+    const code = DiagnosticCode[name]
+    const { scope, resource, limit, current } = refusal
+    if (connection === undefined && connectionRefused.hasSubscribers) {
+      connectionRefused.publish({
+        swarm: this.#swarm,
+        address,
+        option: USER_OPTION,
+        scope,
+        resource,
+        limit,
+        current
+      })
+    }
+    if (!this.#log.hears(diagnosticLevel(code))) return
+    const fact: UserRefusal = {
+      code,
+      node: 0,
+      connection: 0,
+      time: this.#clock.now(),
+      details: [0, 0, 0],
+      address,
+      text: USER_OPTION,
+      error: refusal
+    }
     const suppressed = this.#repeats.admit(name, fact, connection)
     if (suppressed !== undefined) this.#write(name, fact, connection, suppressed)
   }
@@ -83,13 +130,13 @@ export class Reports {
 
   #write(
     name: DiagnosticName,
-    native: NativeDiagnostic,
+    native: NativeDiagnostic | UserRefusal,
     connection: Connection | undefined,
     suppressed: number
   ): void {
     const { code, time, address, text: cause } = native
     const level = diagnosticLevel(code)
-    const details = detailsOf(name, native)
+    const details = 'error' in native ? reasonOf(native.error) : detailsOf(name, native)
     const where = connection === undefined ? address : `${connection.id} (${address})`
     const diagnostic: Diagnostic = {
       name,
@@ -197,23 +244,30 @@ function numbered(errorCode: number, number: number): Details {
   return errorCode < 400 ? { alert: number } : { errno: number }
 }
 
+/** Returns the figures of a refusal that the application's resource manager has given, and its message. */
+function reasonOf({ limit, current, message }: ResourceLimitExceededError): Details {
+  return {
+    ...(limit === undefined ? {} : { limit }),
+    ...(current === undefined ? {} : { current }),
+    reason: message
+  }
+}
+
 type Message = (where: string, cause: string, details: Details) => string
 
 const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   acceptFailed: (where, cause, { failures }) =>
     `connections to ${where} cannot be accepted: ${cause} (${failures === 1 ? 'once' : `${failures} times`})`,
   internal: (where) => `a task of connection ${where} panicked: please report this`,
-  connectionRefused: (where, option, figures) =>
-    `a connection from ${where} was refused: ${reached(figures)} (${option})`,
+  connectionRefused: (where, option, details) =>
+    `a connection from ${where} was refused: ${whyRefused(option, details)}`,
   budgetSpent: (where, cause) => `connection ${where} is closed: ${cause}`,
   memoryShed: (where, option, { scope, limit, current }) =>
     `a stream of connection ${where} was reset: ${scope} holds ${current} of ${limit} bytes (${option})`,
   readPaused: (where, _, { current, limit }) =>
     `connection ${where} is not read: ${current} bytes are pending, the limit is ${limit}`,
-  streamRefused: (where, option, figures) =>
-    figures.scope === ''
-      ? `a stream of connection ${where} was refused: ${option} is ${figures.limit}`
-      : `a stream of connection ${where} was refused: ${reached(figures)} (${option})`,
+  streamRefused: (where, option, details) =>
+    `a stream of connection ${where} was refused: ${whyRefused(option, details)}`,
   upgradeFailed: (where, cause, { stage }) =>
     `a connection from ${where} failed at ${stage}: ${cause}`,
   muxerFailed: (where, cause) =>
@@ -225,11 +279,15 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
     `a connection from ${where} left at ${stage}: ${cause}`
 }
 
-/** Describes a limit that was reached. */
-function reached({ scope, resource, current, limit }: Details): string {
+/** Returns the figures of a refusal by a scope, the bound of another one, or the message of the application's. */
+function whyRefused(option: string, { scope, resource, current, limit, reason }: Details): string {
+  if (reason !== undefined) return String(reason)
   if (resource === 'closed') return 'the resource manager is closed'
-  if (resource !== 'connectionsPerSecond') return `${scope} has ${current} of ${limit} ${resource}`
-  return `${scope} may open ${limit} connections per second, and ${current} at once`
+  if (scope === '') return `${option} is ${limit}`
+  if (resource === 'connectionsPerSecond') {
+    return `${scope} may open ${limit} connections per second, and ${current} at once (${option})`
+  }
+  return `${scope} has ${current} of ${limit} ${resource} (${option})`
 }
 
 const STALLS: Readonly<Record<string, string>> = {

@@ -42,6 +42,8 @@ import { dialPlan } from './plan.ts'
 /** Receives the events of one native dial. */
 export interface DialSink {
   onConnection(connection: Connection): void
+  /** Called if the application's resource manager has refused the connection, in place of `onConnection`. */
+  onRefused(refusal: Error): void
   /** Called when attempts have failed and the dial continues. */
   onAttemptsFailed(): void
 }
@@ -177,6 +179,7 @@ export class Dialer {
     this.#dials.set(shared.key, shared)
     this.#host.expectDialled(request, {
       onConnection: (connection) => this.#succeed(shared, request, connection),
+      onRefused: (refusal) => this.#end(shared, request, () => refusal),
       onAttemptsFailed: () => {
         this.#addFailed(shared, request, this.#host.node.takeAttempts(request).failed)
       }
@@ -184,15 +187,19 @@ export class Dialer {
     result.catch((err: unknown) => this.#fail(shared, request, err))
   }
 
-  /** Resolves the waiting callers, before the connection is announced to anyone else. */
   #succeed(shared: SharedDial, request: RequestId, connection: Connection): void {
-    // This dial has ended: `#detach` must not cancel it.
+    const core = connectionFacade.coreOf(connection)
+    this.#addressBook.worked(core.peer, core.remoteAddressText)
+    this.#end(shared, request, connection)
+  }
+
+  /** Ends a dial for its callers by the outcome of one request, before a connection is announced to anyone else. */
+  #end(shared: SharedDial, request: RequestId, outcome: Outcome): void {
+    // This request has ended: `#detach` must not cancel it.
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
     this.#detach(shared)
-    const core = connectionFacade.coreOf(connection)
-    this.#addressBook.worked(core.peer, core.remoteAddressText)
-    for (const end of shared.waiters) end(connection)
+    for (const end of shared.waiters) end(outcome)
   }
 
   #fail(shared: SharedDial, request: RequestId, err: unknown): void {

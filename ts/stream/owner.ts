@@ -31,6 +31,8 @@ export interface StreamOwner {
   streamEnded(stream: StreamCore): void
   /** Removes a stream from the list and notifies once. */
   forget(stream: StreamCore): void
+  /** Called before the protocol of a raw stream is set. Throws `ResourceLimitExceededError` to refuse it. */
+  setProtocol(stream: StreamCore, protocol: string): void
   /** Called when a callback of the application fails. */
   readonly onFailure: OnFailure
   /** Aborted when the swarm begins to close. */

@@ -9,6 +9,7 @@ import type { ConnectionHost } from '../connection/host.ts'
 import { NativeFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection } from '../connection.ts'
+import { ConnectionErrorCode } from '../constants.ts'
 import { subscribedLevels } from '../diagnostics/channels.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
 import { Reports } from '../diagnostics/report.ts'
@@ -29,6 +30,8 @@ import { environment } from '../native/environment.ts'
 import type { ConnectionHandle, RequestId } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
+import { Admission, type AdmissionHost } from '../resource-manager/admission.ts'
+import type { ResourceManager } from '../resource-manager/interfaces.ts'
 import type { ResolvedLimits } from '../resource-manager/limits.ts'
 import { nativeResources, plainLimits } from '../resource-manager/native-limits.ts'
 import { refusalError } from '../resource-manager/refusal.ts'
@@ -49,13 +52,21 @@ export interface HostCallbacks {
 
 /** The shared host of one swarm's parts. */
 export class NodeHost
-  implements ConnectionHost, NodeSink, DialHost, ListenerHost, RegistrarHost, ShutdownHost
+  implements
+    AdmissionHost,
+    ConnectionHost,
+    NodeSink,
+    DialHost,
+    ListenerHost,
+    RegistrarHost,
+    ShutdownHost
 {
   readonly swarm: Swarm
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly abandoned: AbandonedStreams
   readonly options: SwarmSettings
+  admission: Admission | undefined
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
@@ -152,19 +163,39 @@ export class NodeHost
 
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
     const opener = new NativeOpener(handle, this)
-    const dial = request === 0 ? undefined : this.#dials.get(request)
-    if (request !== 0 && dial === undefined) {
+    if (!this.#isWanted(request)) {
       // The dial was cancelled too late: nothing owns the connection, so it is closed unannounced.
       opener.closeAtOnce(0)
       return
     }
-    const core = new ConnectionCore(opener, new NativeFacts(this.node.connection(handle)), this)
+    const facts = new NativeFacts(this.node.connection(handle))
+    const charge = this.admission?.chargeConnection(facts)
+    const dial = request === 0 ? undefined : this.#dials.get(request)
+    if (charge instanceof Error) {
+      opener.closeAtOnce(ConnectionErrorCode.ResourceLimitExceeded)
+      if (request === 0) this.#reports.refused(facts.remoteAddress, undefined, charge)
+      else dial?.onRefused(charge)
+      return
+    }
+    if (!this.#isWanted(request)) {
+      // The manager has cancelled the dial while it was asked.
+      charge?.done()
+      opener.closeAtOnce(0)
+      return
+    }
+    const core = new ConnectionCore(opener, facts, this)
+    if (charge !== undefined) this.admission?.connectionOpened(core, charge)
     this.#connections.add(core.peer, core.connection)
     this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)
     this.retain()
     dial?.onConnection(core.connection)
     this.notify('connected', core.connection)
+  }
+
+  /** Returns whether a connection is inbound, or its dial still waits for it. */
+  #isWanted(request: RequestId | 0): boolean {
+    return request === 0 || this.#dials.has(request)
   }
 
   onAttemptsFailed(request: RequestId): void {
@@ -183,7 +214,21 @@ export class NodeHost
     return this.options.limits
   }
 
+  /** Sets the application's resource manager, and whether streams wait for a place. */
+  setResourceManager(manager: ResourceManager | null, hasQueue: boolean): void {
+    if (manager === null && !hasQueue && this.admission === undefined) return
+    // Stays once made: it ends what is charged to earlier managers, and a manager may remove itself while it is asked.
+    this.admission ??= new Admission(this)
+    // A swarm that closes lets nothing wait.
+    this.admission.set(manager, hasQueue && !this.signal.aborted)
+  }
+
+  streamRefused(core: ConnectionCore, refusal: ResourceLimitExceededError): void {
+    this.#reports.refused(core.remoteAddressText, core.connection, refusal)
+  }
+
   connectionClosing(core: ConnectionCore): void {
+    this.admission?.opensNoMore(core)
     this.#connections.leave(core.peer, core.connection)
   }
 
@@ -193,6 +238,7 @@ export class NodeHost
     const clean = core.closeReason?.error === undefined
     this.#connections.remove(core.peer, core.connection, clean)
     this.release()
+    this.admission?.connectionEnded(core)
     this.notify('disconnected', core.connection)
     if (this.#connections.isDrained) this.#drained?.()
   }
@@ -270,6 +316,7 @@ export class NodeHost
   stopAccepting(): void {
     this.node.stopAccepting()
     this.#closing.abort(new AbortError('the swarm is closing'))
+    this.admission?.close()
   }
 
   /** Waits until everything written is sent. */
