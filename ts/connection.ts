@@ -212,7 +212,8 @@ export class Connection
    * @throws {@link UnsupportedProtocolError} if the peer supports none of several protocols.
    * @throws {@link ConnectionClosedError} if the connection is closed.
    * @throws {@link MuxerClosedError} if the peer has sent GoAway and accepts no more streams.
-   * @throws {@link ResourceLimitExceededError} at `limits.outboundStreamsMax` or `maxOutbound` of the handler.
+   * @throws {@link ResourceLimitExceededError} at a limit of streams, such as `limits.connection.streamsOutbound`, or
+   * `maxOutbound` of the handler.
    * @throws {@link StreamResetError} if the stream is reset while several protocols are negotiated.
    * @throws {@link TimeoutError} after `negotiationTimeout`.
    * @throws {@link AbortError} by `signal`.

@@ -146,7 +146,7 @@ overStacks(
   async (t, stack) => {
     const pair = await createPair(t, {
       both: stack.options,
-      listener: { limits: { inboundStreamsMax: 5 } }
+      listener: { limits: { connection: { streamsInbound: 5 } } }
     })
     const [first, ...others] = await limited(t, pair, 5)
     const sixth = await pair.outbound.newStream('/held')
@@ -168,7 +168,7 @@ overStacks(
 overStacks('more streams than the limit all succeed with retries', async (t, stack) => {
   const pair = await createPair(t, {
     both: stack.options,
-    dialer: { limits: { outboundStreamsMax: 64 } }
+    dialer: { limits: { connection: { streamsOutbound: 64 } } }
   })
   serveEcho(pair)
   let refused = 0
