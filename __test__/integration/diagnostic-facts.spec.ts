@@ -255,7 +255,11 @@ test('a lack of descriptors for connections is reported with the errno', async (
 test.serial('a connection that waits for a busy thread is reported with the bytes', async (t) => {
   const hearing = new Hearing()
   const { logger } = hearing
-  const [listener, dialer] = await Promise.all([createNode(t, { logger }), createNode(t)])
+  const limits = 'unlimited'
+  const [listener, dialer] = await Promise.all([
+    createNode(t, { logger, limits }),
+    createNode(t, { limits })
+  ])
   let readers = 0
   listener.handle(PROTOCOL, async (stream) => {
     readers += 1

@@ -43,9 +43,10 @@ for (const [connections, streams, messages, bytes] of [
   [10, 100, 10, 10_000]
 ] as const) {
   const title = `${connections} connections of ${streams} streams echo ${messages} messages of ${bytes} bytes`
-  overPairs(
+  overStacks(
     title,
-    async (t, pair) => {
+    async (t, stack) => {
+      const pair = await createPair(t, { both: { ...stack.options, limits: 'unlimited' } })
       serveEcho(pair)
       const all = [pair.outbound]
       // Sequential, as concurrent dials of one peer are joined.

@@ -22,7 +22,7 @@ const MIB = KIB * KIB
 /** No connection is closed for being slow while memory is measured. */
 const PATIENT = {
   upgradeTimeoutMs: 300_000,
-  transient: { connectionsInbound: 'unlimited', connections: 'unlimited', fds: 'unlimited' },
+  pendingInboundMax: 65_535,
   keepaliveTimeoutMs: 300_000
 }
 const HELD = 4_000
