@@ -266,7 +266,7 @@ test('effective limits survive the format, whatever the defaults of the reader',
     { memory: GIB, fds: 64 }
   )
   t.deepEqual(Object.values(system), new Array(RESOURCE_NAMES.length).fill(NONE))
-  t.deepEqual(services, scaleLimits(GIB / 8, 32).services)
+  t.deepEqual(services, autoLimits({ memory: GIB, fds: 64 }).services)
 })
 
 const aLimit = fc.oneof(

@@ -235,10 +235,29 @@ test('the default limits are an eighth of the memory and half of the descriptors
   const table = autoLimits(MACHINE)
   t.deepEqual(rows(table), expected)
   const go = scaleLimits(GIB, 4_096)
-  t.deepEqual(
-    [table.services, table.servicePeers, table.protocols, table.protocolPeers, table.peers],
-    [go.services, go.servicePeers, go.protocols, go.protocolPeers, go.peers]
-  )
+  // Totals of what every peer uses are those of any service or protocol; the rest is go's.
+  const { serviceDefault, protocolDefault } = table
+  t.deepEqual(table.services, {
+    ...go.services,
+    'libp2p.identify': serviceDefault,
+    'libp2p.ping': serviceDefault
+  })
+  t.deepEqual(table.protocols, {
+    ...go.protocols,
+    '/ipfs/id/1.0.0': protocolDefault,
+    '/ipfs/id/push/1.0.0': protocolDefault,
+    '/ipfs/ping/1.0.0': protocolDefault
+  })
+  const pings: Row = [[0, 0, 0], [16, 16, 32], 0, 32 * (256 * MIB + 16 * 1_024)]
+  t.deepEqual(namedRows(table, 'servicePeers'), {
+    ...namedRows(go, 'servicePeers'),
+    'libp2p.ping': pings
+  })
+  t.deepEqual(namedRows(table, 'protocolPeers'), {
+    ...namedRows(go, 'protocolPeers'),
+    '/ipfs/ping/1.0.0': pings
+  })
+  t.deepEqual(table.peers, go.peers)
 })
 
 test('the memory of a container counts if it has a limit', (t) => {

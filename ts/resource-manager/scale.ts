@@ -5,6 +5,7 @@ import { aLimit, aSize } from '../base/arguments.ts'
 import {
   mapNamed,
   type NamedClass,
+  type NamedLimits,
   type ResolvedScopeLimits,
   type ResourceName,
   type ScopeClass,
@@ -233,6 +234,17 @@ const PEER_STREAMS = { streamsInbound: 2_000, streamsOutbound: 2_000, streams: 4
 /** Streams of one service or protocol: a quarter of the system's, so that none starves the others. */
 const SHARED_STREAMS = { streamsInbound: 16_384, streamsOutbound: 16_384, streams: 16_384 }
 
+/** Ping streams of one peer: those of one connection, in both directions. */
+const PING_PEER_OWN: Readonly<Partial<Record<ResourceName, number>>> = {
+  streamsInbound: 16,
+  streamsOutbound: 16,
+  streams: 32,
+  memory: UNBOUND_BYTES
+}
+
+/** Protocols that every peer uses. */
+const EVERY_PEERS_PROTOCOLS = ['/ipfs/id/1.0.0', '/ipfs/id/push/1.0.0', '/ipfs/ping/1.0.0']
+
 /** The limits that differ from go's, with the reasons. */
 const OWN: Readonly<Partial<Record<ScopeClass, Readonly<Partial<ResolvedScopeLimits>>>>> = {
   system: {
@@ -320,6 +332,15 @@ export function autoLimits({ memory, fds }: MachineResources): ScopeLimitTable {
   // A peer may use its memory in one protocol or service, as it may its streams.
   const perPeer = (name: ScopeClass): ResolvedScopeLimits =>
     Object.freeze({ ...limitsOf(name), memory: go.peerDefault.memory })
+  // Every peer is identified, and rust-libp2p keeps one ping stream open per connection: go's totals, made for some
+  // hundred connections, would refuse those of most peers here. Its limits per peer stay, but for ping, of which this
+  // package serves 16 streams per connection.
+  const shared = (name: NamedClass, of: ScopeClass, names: readonly string[]): NamedLimits =>
+    Object.freeze({
+      ...go[name],
+      ...Object.fromEntries(names.map((key) => [key, limitsOf(of)]))
+    })
+  const pings = scopeLimits((resource) => PING_PEER_OWN[resource] ?? 0)
   const system = limitsOf('system')
   const transient = limitsOf('transient')
   return Object.freeze({
@@ -327,7 +348,11 @@ export function autoLimits({ memory, fds }: MachineResources): ScopeLimitTable {
     allowlistedSystem: system,
     allowlistedTransient: transient,
     servicePeerDefault: perPeer('servicePeerDefault'),
-    protocolPeerDefault: perPeer('protocolPeerDefault')
+    protocolPeerDefault: perPeer('protocolPeerDefault'),
+    services: shared('services', 'serviceDefault', ['libp2p.identify', 'libp2p.ping']),
+    servicePeers: Object.freeze({ ...go.servicePeers, 'libp2p.ping': pings }),
+    protocolPeers: Object.freeze({ ...go.protocolPeers, '/ipfs/ping/1.0.0': pings }),
+    protocols: shared('protocols', 'protocolDefault', EVERY_PEERS_PROTOCOLS)
   })
 }
 
