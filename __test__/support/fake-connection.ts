@@ -5,8 +5,8 @@ import type { ConnectionHost } from '../../ts/connection/host.ts'
 import { NativeFacts, NativeOpener } from '../../ts/connection/native-opener.ts'
 import type { Connection } from '../../ts/connection.ts'
 import '../../ts/connection.ts'
-import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Engine } from '../../ts/native/engine.ts'
+import { refusalError } from '../../ts/resource-manager/refusal.ts'
 import { AbandonedStreams } from '../../ts/stream/abandoned.ts'
 import { Deadlines } from '../../ts/stream/deadlines.ts'
 import type { Stream } from '../../ts/stream.ts'
@@ -68,7 +68,8 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
     choose: () => undefined,
     refusal: () => undefined,
     admission: undefined,
-    limits: DEFAULT_LIMITS,
+    takeRefusal: () => fake.node.takeRefusal(),
+    refusalError: (refusal, code) => refusalError(refusal, {}, code),
     connectionClosing: () => {},
     connectionEnded: () => notified.push('disconnected'),
     onFailure: (err) => errors.push(err),
@@ -79,8 +80,7 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
 
 export function fakeConnection(options: { room?: number } = {}): FakeConnection {
   const { host, ...rest } = fakeHost(options)
-  const { engine } = rest
-  const opener = new NativeOpener(CONNECTION_HANDLE, { engine, limits: DEFAULT_LIMITS })
+  const opener = new NativeOpener(CONNECTION_HANDLE, host)
   const { connection } = new ConnectionCore(opener, new NativeFacts(FACTS), host)
   let handle = 0
   return {
