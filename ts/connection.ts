@@ -34,6 +34,7 @@ import { tracedStreamOpen } from './diagnostics/channels.ts'
 import type { HostPort } from './identity/address.ts'
 import type { ConnectionCounters } from './native/counters.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
+import type { ConnScope } from './resource-manager/interfaces.ts'
 import { streamFacade } from './stream/facade.ts'
 import { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'
@@ -177,6 +178,15 @@ export class Connection
   /** A copy of the list of open streams, oldest first. */
   get streams(): Stream[] {
     return Array.from(this.#core.streams, ({ stream }) => stream)
+  }
+
+  /**
+   * The connection's share of the resources that the swarm accounts for, those of its streams included. After its end
+   * the usage is 0, and `reserveMemory` throws `ResourceScopeClosedError`. What the application reserves is released
+   * with the connection.
+   */
+  get scope(): ConnScope {
+    return this.#core.host.connectionScope(this.#core)
   }
 
   /** Alias of {@link Connection.streams}. */

@@ -34,7 +34,11 @@ import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiat
 import { protocolNames } from './negotiation/protocol-name.ts'
 import { Registrar } from './negotiation/registrar.ts'
 import { loadServices, type Service } from './protocols/services.ts'
-import type { ResourceManager, ResourceManagerOptions } from './resource-manager/interfaces.ts'
+import type {
+  ResourceManager,
+  ResourceManagerOptions,
+  SwarmResourceManager
+} from './resource-manager/interfaces.ts'
 import { aResourceManager } from './resource-manager/null.ts'
 import type { Stream } from './stream.ts'
 import type { SwarmEvents } from './swarm/events.ts'
@@ -132,6 +136,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#registrar = new Registrar(this.#failures)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
+      limit: (detail) => this.emit('limit', new CustomEvent('limit', { detail })),
       onFailure: this.#failures.report
     })
     this.#listeners = new Listeners(this.#host)
@@ -163,6 +168,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /** The effective options, including defaults. */
   get options(): ResolvedOptions {
     return this.#options
+  }
+
+  /**
+   * The resource manager: usage and limits of peers, protocols and services, and explanations of refusals. It accounts
+   * natively, also beside one of {@link Swarm.setResourceManager}. Can be read after the swarm is closed.
+   *
+   * @throws {@link StateError} before the swarm is started.
+   */
+  get resourceManager(): SwarmResourceManager {
+    return this.#host.resourceManager
   }
 
   /** Aborted when {@link Swarm.close} is called; the same signal as `stream.signal`. */
@@ -632,6 +647,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       streams: [...this.#host.streams()].length,
       protocols: this.getProtocols()
     }
+  }
+
+  protected override onHeard(type: keyof SwarmEvents): void {
+    if (type === 'limit') this.#host.levelsChanged()
   }
 
   protected override onListenerError(err: unknown, listener: object, message: string): void {

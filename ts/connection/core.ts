@@ -10,15 +10,22 @@ import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
-import { ConnectionClosedError, MuxerClosedError, TimeoutError } from '../errors.ts'
+import {
+  ConnectionClosedError,
+  MuxerClosedError,
+  ResourceLimitExceededError,
+  TimeoutError
+} from '../errors.ts'
 import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { publicKeyOf } from '../identity/load.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 import type { Engine, Served } from '../native/engine.ts'
+import type { StreamScope } from '../resource-manager/interfaces.ts'
 import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
+import { streamFacade } from '../stream/facade.ts'
 import type { Stream } from '../stream.ts'
 import { connectionFacade } from './facade.ts'
 import type {
@@ -175,7 +182,13 @@ export class ConnectionCore implements ConnectionOwner {
     }
     if (admission !== undefined) return admission.newStream(this, proposal, options)
     const core = this.open(proposal, numbers)
-    return core instanceof Error ? Promise.reject(core) : this.whenOpen(core, proposal, options)
+    return core instanceof Error ? this.rejected(core) : this.whenOpen(core, proposal, options)
+  }
+
+  /** Rejects a call to open a stream; the refusal of a limit is reported. */
+  rejected(err: Error): Promise<never> {
+    if (err instanceof ResourceLimitExceededError) this.host.outboundRefused(err, this)
+    return Promise.reject(err)
   }
 
   /** Opens a stream, which is not announced yet; returns the error if it cannot be opened. */
@@ -323,7 +336,27 @@ export class ConnectionCore implements ConnectionOwner {
     admission?.placeFreed(this)
   }
 
+  /** Returns the number of its scope; undefined after its end. */
+  scope(): number | undefined {
+    return this.closeReason === undefined ? this.#opener.scope() : undefined
+  }
+
+  streamScope(stream: StreamCore): StreamScope {
+    return this.host.streamScope(stream, this)
+  }
+
+  /** Charges a stream of this connection to a service. Throws the refusal, which is reported. */
+  chargeService(stream: Stream, service: string): void {
+    try {
+      this.host.setService(streamFacade.coreOf(stream), service)
+    } catch (err) {
+      if (err instanceof ResourceLimitExceededError) this.host.outboundRefused(err, this)
+      throw err
+    }
+  }
+
   setProtocol(stream: StreamCore, protocol: string): void {
+    this.host.setProtocol(stream, protocol)
     const refusal = this.host.admission?.setProtocol(stream, protocol)
     if (refusal !== undefined) throw refusal
   }
@@ -347,7 +380,7 @@ export class ConnectionCore implements ConnectionOwner {
     const { signal, negotiationTimeout } = options
     // The record of the remote's choice refers to the protocol by number.
     for (const name of proposed) engine.protocols.keep(name)
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       let reason: Error | undefined
       const release = onceGivenUp(engine, clock, signal, negotiationTimeout, (why) => {
         if (core.state !== StreamState.INIT) return
@@ -362,15 +395,22 @@ export class ConnectionCore implements ConnectionOwner {
         release()
         const full = err === undefined ? this.#refusalOf(core, proposed) : undefined
         if (full !== undefined) core.stream.abort(full)
-        const failure = reason ?? err ?? full
+        const failure = reason ?? this.#withFigures(err) ?? full
         if (failure !== undefined) {
-          reject(failure)
+          resolve(this.rejected(failure))
           return
         }
         this.announce(core)
         resolve(core.stream)
       })
     })
+  }
+
+  /** Returns the error of a negotiation; with the figures of the limit, if the protocol's has refused the stream. */
+  #withFigures(err: Error | undefined): Error | undefined {
+    if (!(err instanceof ResourceLimitExceededError)) return err
+    const refusal = this.host.takeRefusal()
+    return refusal === null ? err : this.host.refusalError(refusal, 'ERR_STREAM_LIMIT')
   }
 
   /** Returns the error if a negotiated stream is refused for its protocol. */

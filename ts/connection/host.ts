@@ -2,9 +2,11 @@
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import type { ErrorCode, Libp2pError } from '../errors.ts'
+import type { ErrorCode, Libp2pError, ResourceLimitExceededError } from '../errors.ts'
 import type { NativeRefusal } from '../native/addon.ts'
 import type { Engine, Served } from '../native/engine.ts'
+import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
+import type { ConnScope, StreamScope } from '../resource-manager/interfaces.ts'
 import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
@@ -60,6 +62,18 @@ export interface ConnectionHost {
   choose(protocol: string): Served | undefined
   /** Returns the error if `streams` reach the limit of outbound streams of a protocol; undefined otherwise. */
   refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined
+  /** Returns the number of the scope of a connection or stream; undefined after its end. */
+  scopeOf(handle: ConnectionHandle | StreamHandle): number | undefined
+  /** Returns the scope of a connection. */
+  connectionScope(core: ConnectionCore): ConnScope
+  /** Returns the scope of a stream. */
+  streamScope(core: StreamCore, owner: ConnectionCore): StreamScope
+  /** Charges a stream to a protocol. Throws `ResourceLimitExceededError`. */
+  setProtocol(core: StreamCore, protocol: string): void
+  /** Charges a stream to a service. Throws `ResourceLimitExceededError`. */
+  setService(core: StreamCore, service: string): void
+  /** Reports that a limit has refused an outbound stream. */
+  outboundRefused(refusal: ResourceLimitExceededError, core: ConnectionCore): void
   /** Takes the refusal behind the last call that was refused by a limit. */
   takeRefusal(): NativeRefusal | null
   /** Returns the error of a refusal. */

@@ -16,6 +16,7 @@ import {
   type LogLevel,
   NAMESPACES
 } from './codes.ts'
+import type { LimitReports } from './limit-reports.ts'
 import type { Log } from './log.ts'
 import { Repeats } from './repeats.ts'
 
@@ -53,12 +54,14 @@ export class Reports {
   readonly #swarm: Swarm
   readonly #log: Log
   readonly #clock: Clock
+  readonly #limits: LimitReports | undefined
   readonly #repeats: Repeats
 
-  constructor(swarm: Swarm, log: Log, clock: Clock) {
+  constructor(swarm: Swarm, log: Log, clock: Clock, limits?: LimitReports) {
     this.#swarm = swarm
     this.#log = log
     this.#clock = clock
+    this.#limits = limits
     this.#repeats = new Repeats(clock)
   }
 
@@ -68,6 +71,14 @@ export class Reports {
     if (name === undefined) return
     const fact = withOption(name, native, this.#swarm.options.limits)
     publish(this.#swarm, name, fact)
+    const direction = DIRECTIONS[name]
+    if (fact.refusal !== undefined && direction !== undefined) {
+      this.#limits?.refusedNatively(fact.refusal, fact.text, {
+        ...direction,
+        address: fact.address,
+        connection
+      })
+    }
     if (!this.#log.hears(diagnosticLevel(native.code))) return
     const suppressed = this.#repeats.admit(name, fact, connection)
     if (suppressed !== undefined) this.#write(name, fact, connection, suppressed)
@@ -93,6 +104,7 @@ export class Reports {
         current
       })
     }
+    this.#limits?.refused(refusal, { direction: 'inbound', address, connection })
     if (!this.#log.hears(diagnosticLevel(code))) return
     const fact: UserRefusal = {
       code,
@@ -197,6 +209,13 @@ function detailsOf(
     default:
       return {}
   }
+}
+
+/** What a limit has refused, by the fact that reports it: a connection or stream, or memory. */
+const DIRECTIONS: Partial<Record<DiagnosticName, { readonly direction: 'inbound' | undefined }>> = {
+  connectionRefused: { direction: 'inbound' },
+  streamRefused: { direction: 'inbound' },
+  memoryShed: { direction: undefined }
 }
 
 /** Facts whose text describes a refusal by a limit. */

@@ -52,6 +52,8 @@ export interface DialSink {
 export interface DialHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
   readonly engine: DrainHost
   readonly clock: Clock
+  /** Reports that a limit has refused a connection to an address. */
+  dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void
   /** Returns the error of a refusal by a limit. */
   refusalError(refusal: NativeRefusal): ResourceLimitExceededError
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
@@ -256,8 +258,10 @@ export class Dialer {
     const addresses = shared.requests.get(request) ?? []
     for (const attempt of failed) {
       const { refusal } = attempt
+      const address = addresses[attempt.index] ?? ''
       const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
-      shared.attempts.push(attemptOf(addresses[attempt.index] ?? '', attempt, cause))
+      if (cause !== undefined) this.#host.dialRefused(cause, address)
+      shared.attempts.push(attemptOf(address, attempt, cause))
     }
   }
 

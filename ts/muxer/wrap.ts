@@ -9,6 +9,7 @@ import { ConnectionClosedError } from '../errors.ts'
 import { environment } from '../native/environment.ts'
 import type { StreamHandle } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
+import { nullScope } from '../resource-manager/null.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
 import { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
@@ -38,6 +39,7 @@ function standalone(): StreamOwner {
     streamEnded: () => engine.release(),
     forget: () => {},
     setProtocol: () => {},
+    streamScope: () => nullScope,
     onFailure: new Failures(undefined).report,
     signal: new AbortController().signal
   }

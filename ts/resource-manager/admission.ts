@@ -79,7 +79,7 @@ export class Admission implements StreamAdmission {
     if (this.#queue !== undefined) return this.#queue.newStream(core, proposal, options)
     const opened = this.#open(core, proposal)
     return opened instanceof Error
-      ? Promise.reject(opened)
+      ? core.rejected(opened)
       : core.whenOpen(opened, proposal, options)
   }
 

@@ -6,7 +6,11 @@
  */
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Connection } from '../connection.ts'
+import type { ResourceLimitExceededError } from '../errors.ts'
+import type { AddrLike } from '../identity/address.ts'
 import type { PeerLike } from '../identity/peer-id.ts'
+import type { ResolvedScopeLimits, ScopeLimits } from './scope-limits.ts'
 
 /** The usage of a scope. */
 export interface ScopeStat {
@@ -205,4 +209,165 @@ export interface ResourceManagerOptions {
    * one of the manager: see {@link Connection.newStream}. Defaults to true with a manager, to false without one.
    */
   streamSemaphore?: boolean
+}
+
+/** A scope whose limits can be read and changed: that of the system, a peer, a protocol, a service, ... */
+export interface ResourceScopeLimiter {
+  /** The limits in effect. */
+  readonly limit: ResolvedScopeLimits
+  /**
+   * Changes the limits of this scope alone, from now on; omitted ones stay as they are. What is in use stays in use,
+   * even beyond a lower limit. The scope keeps its limits while it is idle.
+   *
+   * @throws {@link InvalidParametersError} for an unknown resource or an invalid limit.
+   */
+  setLimit(limit: ScopeLimits): void
+}
+
+/** The usage of every scope but those of single connections, streams and spans. */
+export interface ResourceManagerStat {
+  /** Everything together. */
+  readonly system: ScopeStat
+  /** Connections without a known peer, and streams without a protocol. */
+  readonly transient: ScopeStat
+  /** Services by name. */
+  readonly services: ReadonlyMap<string, ScopeStat>
+  /** Protocols by id. */
+  readonly protocols: ReadonlyMap<string, ScopeStat>
+  /** Peers by the text of their ids. */
+  readonly peers: ReadonlyMap<string, ScopeStat>
+}
+
+/** A row of a {@link ResourceReport}. */
+export interface ResourceReportRow {
+  /** Name of the scope, such as `peer:12D3…`. */
+  readonly scope: string
+  /** What it uses. */
+  readonly usage: ResolvedScopeLimits
+  /** Its limits; `Infinity` is none. */
+  readonly limits: ResolvedScopeLimits
+}
+
+/** Usage and limits of every scope but those of single connections, streams and spans. */
+export interface ResourceReport extends Iterable<ResourceReportRow> {
+  /** The rows: the fixed scopes, then peers, protocols and services. */
+  readonly rows: readonly ResourceReportRow[]
+  /**
+   * Returns a table for people, as `console.log` shows it. It has the scopes that use most of a limit, at most
+   * `maxRows`, by default 40.
+   */
+  toString(maxRows?: number): string
+  /** Returns the rows. */
+  toJSON(): readonly ResourceReportRow[]
+}
+
+/**
+ * The resource manager of a swarm: `swarm.resourceManager`. It accounts for what peers use, natively, and enforces
+ * `limits`. It can be read after the swarm is closed.
+ *
+ * Scopes that it returns are the caller's, who ends them with `done`: they account for connections and streams of the
+ * application's own making against the same limits. Those of the swarm's connections and streams are their property
+ * `scope`. Limits by subnet and rate apply to the swarm's connections alone.
+ *
+ * @example
+ * ```ts
+ * console.log(swarm.resourceManager.report())
+ * swarm.resourceManager.viewPeer(peerId, (scope) => scope.setLimit({ streams: 1_000 }))
+ * ```
+ */
+export interface SwarmResourceManager extends ResourceManager {
+  /**
+   * Accounts for a connection of the application's own; `endpoint` is a multiaddr or an IP address, for the allowlist.
+   *
+   * @throws {@link ResourceLimitExceededError} if a scope has no room.
+   * @throws {@link ResourceScopeClosedError} if the manager is closed.
+   * @throws {@link InvalidParametersError} for an invalid argument.
+   */
+  openConnection(
+    direction: 'inbound' | 'outbound',
+    usesFd: boolean,
+    endpoint?: AddrLike
+  ): ConnManagementScope
+  /**
+   * Accounts for a stream of the application's own.
+   *
+   * @throws {@link ResourceLimitExceededError} if a scope has no room.
+   * @throws {@link ResourceScopeClosedError} if the manager is closed.
+   * @throws {@link InvalidParametersError} for an invalid argument.
+   */
+  openStream(peer: PeerLike, direction: 'inbound' | 'outbound'): StreamManagementScope
+  /** Views the scope of everything. */
+  viewSystem<T>(view: (scope: ResourceScope & ResourceScopeLimiter) => T): T
+  /** Views the scope of connections without a peer and streams without a protocol. */
+  viewTransient<T>(view: (scope: ResourceScope & ResourceScopeLimiter) => T): T
+  /**
+   * Views the scope of a service.
+   *
+   * @throws {@link InvalidParametersError} for an invalid name.
+   */
+  viewService<T>(service: string, view: (scope: ServiceScope & ResourceScopeLimiter) => T): T
+  /**
+   * Views the scope of a protocol.
+   *
+   * @throws {@link InvalidParametersError} for an invalid id.
+   */
+  viewProtocol<T>(protocol: string, view: (scope: ProtocolScope & ResourceScopeLimiter) => T): T
+  /**
+   * Views the scope of a peer.
+   *
+   * @throws {@link InvalidParametersError} for an invalid peer.
+   */
+  viewPeer<T>(peer: PeerLike, view: (scope: PeerScope & ResourceScopeLimiter) => T): T
+  /**
+   * Returns whether a remote has to prove that it receives at this IP address before it is answered: its subnet has
+   * sent more than others. Each call counts as a packet from there.
+   *
+   * @throws {@link InvalidParametersError} if it is not an IP address.
+   */
+  verifySourceAddress(address: string): boolean
+  /** Returns the services that have been used, or have limits set by {@link ResourceScopeLimiter.setLimit}. */
+  listServices(): string[]
+  /** Returns the protocols in use, recently used, or with limits set. */
+  listProtocols(): string[]
+  /** Returns the peers in use, recently used, or with limits set. */
+  listPeers(): PeerId[]
+  /** Returns the usage of all scopes that have a name. */
+  stat(): ResourceManagerStat
+  /** Returns usage and limits of all scopes that have a name. */
+  report(): ResourceReport
+  /**
+   * Explains a refusal to a person: the scope, what it uses, what was asked, who uses it, the options that change the
+   * limit, and the least limit that would have been enough. Of an error that is not a refusal, its causes and attempts
+   * are searched for one. A scope is explained by what it uses of its limits.
+   *
+   * @throws {@link InvalidParametersError} for an error without a refusal, and for other values.
+   * @example
+   * ```ts
+   * try {
+   *   await connection.newStream('/chat/1.0.0')
+   * } catch (err) {
+   *   if (err instanceof ResourceLimitExceededError) console.log(swarm.resourceManager.explain(err))
+   * }
+   * ```
+   */
+  explain(refusal: Error | ResourceScope): string
+  /**
+   * Closes the manager: later calls that open scopes throw {@link ResourceScopeClosedError}, and the swarm refuses
+   * connections and streams. Idempotent. `swarm.close` calls it at its end.
+   */
+  close(): void
+}
+
+/** A refusal by a limit: the detail of the event `limit`. With `swarm`, it is the message of `ferroswarm:limit`. */
+export interface LimitDetail {
+  /** The refusal; a {@link RateLimitError} if connections have come too fast. */
+  readonly error: ResourceLimitExceededError
+  /** Whether it was let pass: the option `limits.dryRun` is set. */
+  readonly dryRun: boolean
+  /** The direction of the refused connection or stream; undefined for memory, and if it is not known. */
+  readonly direction: 'inbound' | 'outbound' | undefined
+  /** The remote address, if it is known. */
+  readonly address: string | undefined
+  /** The connection of the stream that was refused or reset; undefined for a refused connection. */
+  readonly connection: Connection | undefined
 }

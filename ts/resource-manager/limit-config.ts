@@ -163,7 +163,8 @@ const aScopeLimit: Check = (value, name) => {
 }
 
 // `Object.fromEntries` widens keys to `string`; these are all the resources.
-const RESOURCE_CHECKS = Object.fromEntries(
+/** Checks of the limits of one scope. */
+export const RESOURCE_CHECKS = Object.fromEntries(
   RESOURCE_NAMES.map((resource) => [resource, aScopeLimit])
 ) as OptionChecks<ScopeLimits>
 

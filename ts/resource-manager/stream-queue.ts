@@ -83,7 +83,7 @@ export class StreamQueue {
       refusal = opened
     }
     if (!isFull(refusal) || this.#isClosed || this.#size >= STREAM_WAITERS_MAX) {
-      return Promise.reject(refusal)
+      return core.rejected(refusal)
     }
     // By a resource manager of the application, while it was asked.
     if (isAborted(options.signal)) return Promise.reject(aborted(options.signal))

@@ -11,7 +11,9 @@ import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection } from '../connection.ts'
 import { ConnectionErrorCode } from '../constants.ts'
 import { subscribedLevels } from '../diagnostics/channels.ts'
+import { LEVEL_BITS } from '../diagnostics/codes.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
+import { LimitReports } from '../diagnostics/limit-reports.ts'
 import { Reports } from '../diagnostics/report.ts'
 import type { DialHost, DialSink } from '../dial/dialer.ts'
 import {
@@ -21,19 +23,32 @@ import {
   StateError
 } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
-import type { NativeNode, NativeRefusal, NativeResources } from '../native/addon.ts'
+import type {
+  NativeNode,
+  NativeRefusal,
+  NativeResources,
+  NativeScopeAnswer
+} from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Counters } from '../native/counters.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '../native/engine.ts'
 import { environment } from '../native/environment.ts'
-import type { ConnectionHandle, RequestId } from '../native/handles.ts'
+import type { ConnectionHandle, RequestId, StreamHandle } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
 import { Admission, type AdmissionHost } from '../resource-manager/admission.ts'
-import type { ResourceManager } from '../resource-manager/interfaces.ts'
+import type {
+  ConnScope,
+  LimitDetail,
+  ResourceManager,
+  StreamScope
+} from '../resource-manager/interfaces.ts'
 import type { ResolvedLimits } from '../resource-manager/limits.ts'
+import { loadManager } from '../resource-manager/load.ts'
+import type { NativeResourceManager } from '../resource-manager/manager.ts'
 import { nativeResources, plainLimits } from '../resource-manager/native-limits.ts'
+import { nullScope } from '../resource-manager/null.ts'
 import { refusalError } from '../resource-manager/refusal.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
@@ -44,9 +59,14 @@ import type { NotifieeEvent } from './notifiee.ts'
 import type { SwarmSettings } from './options.ts'
 import type { ShutdownHost } from './shutdown.ts'
 
+/** Refusals of a dry run that are taken at a time; as many as `PASSED_MAX` of the native side keeps. */
+const PASSED_MAX = 64
+
 /** Callbacks of the host to its swarm. */
 export interface HostCallbacks {
   notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
+  /** Emits the event `limit`. */
+  limit(detail: LimitDetail): void
   readonly onFailure: OnFailure
 }
 
@@ -70,11 +90,13 @@ export class NodeHost
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
+  readonly #limits: LimitReports
   readonly #reports: Reports
   // Sinks of dials by request.
   readonly #dials = new Map<RequestId, DialSink>()
   #node: NativeNode | undefined
   #resources: NativeResources | undefined
+  #manager: NativeResourceManager | undefined
   #refs = 0
   #isRef = true
   #drained: (() => void) | undefined
@@ -94,7 +116,11 @@ export class NodeHost
     this.#connections = connections
     this.#registrar = registrar
     this.#callbacks = callbacks
-    this.#reports = new Reports(swarm, options.log, options.clock)
+    this.#limits = new LimitReports(swarm, options.log, options.clock, {
+      emit: (detail) => callbacks.limit(detail),
+      refusalError: (refusal) => this.refusalError(refusal)
+    })
+    this.#reports = new Reports(swarm, options.log, options.clock, this.#limits)
     this.deadlines = new Deadlines(options.clock, (then) => this.engine.afterDrain(then))
     this.abandoned = new AbandonedStreams(options.clock, ({ id, protocol }) => {
       const what = protocol ?? 'no protocol'
@@ -149,7 +175,13 @@ export class NodeHost
   }
 
   get loggedLevels(): number {
-    return this.options.log.levels
+    const isHeard = this.swarm.hasListeners('limit')
+    return this.options.log.levels | (isHeard ? LEVEL_BITS.warn : 0)
+  }
+
+  /** Updates the levels of facts: the event `limit` has got a listener, or lost its last. */
+  levelsChanged(): void {
+    if (this.isRunning) this.engine.levelsChanged()
   }
 
   onDiagnostic(diagnostic: NativeDiagnostic, sink: ConnectionSink | undefined): void {
@@ -174,7 +206,10 @@ export class NodeHost
     if (charge instanceof Error) {
       opener.closeAtOnce(ConnectionErrorCode.ResourceLimitExceeded)
       if (request === 0) this.#reports.refused(facts.remoteAddress, undefined, charge)
-      else dial?.onRefused(charge)
+      else {
+        this.dialRefused(charge, facts.remoteAddress)
+        dial?.onRefused(charge)
+      }
       return
     }
     if (!this.#isWanted(request)) {
@@ -208,6 +243,79 @@ export class NodeHost
 
   takeRefusal(): NativeRefusal | null {
     return this.node.takeRefusal()
+  }
+
+  outboundRefused(refusal: ResourceLimitExceededError, core: ConnectionCore): void {
+    const { connection, remoteAddressText: address } = core
+    this.#limits.refused(refusal, { direction: 'outbound', address, connection })
+  }
+
+  dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void {
+    this.#limits.refused(refusal, { direction: 'outbound', address, connection: undefined })
+  }
+
+  /** The resource manager of the swarm; loaded at the first use. */
+  get resourceManager(): NativeResourceManager {
+    const resources = this.#resources
+    if (resources === undefined) throw new StateError()
+    this.#manager ??= new (loadManager().NativeResourceManager)({
+      resources,
+      logger: this.options.logger,
+      refusalError: (refusal) => this.refusalError(refusal)
+    })
+    return this.#manager
+  }
+
+  scopeOf(handle: ConnectionHandle | StreamHandle): number | undefined {
+    return this.node.scopeOf(handle) ?? undefined
+  }
+
+  connectionScope(core: ConnectionCore): ConnScope {
+    return this.resourceManager.scopeOfConnection(core, () => core.scope())
+  }
+
+  streamScope(core: StreamCore, owner: ConnectionCore): StreamScope {
+    if (core.pump !== undefined) return nullScope
+    const isInbound = core.direction === 'inbound'
+    return this.resourceManager.scopeOfStream(
+      core,
+      owner.peer,
+      () => (core.isLive ? this.scopeOf(core.handle) : undefined),
+      isInbound ? this.#registrar.serviceOf(core.protocol) : undefined
+    )
+  }
+
+  setProtocol(core: StreamCore, protocol: string): void {
+    this.#charge(core, (scope, resources) => resources.setProtocol(scope, protocol))
+  }
+
+  setService(core: StreamCore, service: string): void {
+    this.#charge(core, (scope, resources) => resources.setService(scope, service))
+  }
+
+  /** Charges a stream, unless it has ended, or its muxer is the application's. Throws the refusal. */
+  #charge(
+    core: StreamCore,
+    make: (scope: number, resources: NativeResources) => NativeScopeAnswer
+  ): void {
+    const resources = this.#resources
+    if (resources === undefined || core.pump !== undefined || !core.isLive) return
+    const scope = this.scopeOf(core.handle)
+    if (scope === undefined) return
+    const { refusal } = make(scope, resources)
+    if (refusal !== undefined) throw this.refusalError(refusal)
+  }
+
+  /** Reports the refusals that a dry run has let pass. */
+  #reportPassed(): void {
+    const resources = this.#resources
+    if (resources === undefined || !this.limits.dryRun) return
+    // The native side keeps as many.
+    for (let taken = 0; taken < PASSED_MAX; taken += 1) {
+      const refusal = resources.takePassed()
+      if (refusal === null) return
+      this.#limits.passed(refusal)
+    }
   }
 
   get limits(): ResolvedLimits {
@@ -256,6 +364,8 @@ export class NodeHost
   }
 
   notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void {
+    // Whatever uses resources is announced, and so is its end.
+    this.#reportPassed()
     this.#callbacks.notify(event, detail)
   }
 
@@ -351,6 +461,8 @@ export class NodeHost
         this.#drained = resolve
       })
     }
+    this.#reportPassed()
+    this.#resources?.close()
     this.engine.dropNode(this.node.id)
     this.deadlines.clear()
     this.abandoned.clear()
