@@ -23,7 +23,7 @@ const OTHER = '/ferroswarm/test/semaphore/1.0.0'
 
 /** Options of a swarm with at most this many outbound streams on a connection. */
 function withStreams(outboundStreamsMax: number): SwarmOptions {
-  return { limits: { outboundStreamsMax } }
+  return { limits: { connection: { streamsOutbound: outboundStreamsMax } } }
 }
 
 /** A pair whose dialer lets streams wait, with every place of its connection taken. */

@@ -94,7 +94,7 @@ test('a manager is an option of a swarm, and native limits apply with and withou
   for (const resourceManager of [manager, undefined]) {
     const { dialer, dial } = await nodes(t, {
       dialer: {
-        limits: { outboundStreamsMax: 1 },
+        limits: { connection: { streamsOutbound: 1 } },
         ...(resourceManager === undefined ? {} : { resourceManager })
       }
     })
