@@ -18,7 +18,7 @@ const ROLES = { server: serve, client: dial, neighbour: spin }
 
 /** Answers each message with the CPU time used so far, in microseconds. */
 async function serve(busyPoll) {
-  const swarm = await createSwarm({ busyPoll: Number(busyPoll) })
+  const swarm = await createSwarm({ busyPoll: Number(busyPoll), limits: 'unlimited' })
   swarm.handle(PROTOCOL, async (stream) => {
     for await (const bytes of stream) await stream.write(bytes)
   })
@@ -29,7 +29,7 @@ async function serve(busyPoll) {
 
 /** Echoes a round for each message, and answers with its figures. */
 async function dial(busyPoll, address, connections) {
-  const swarm = await createSwarm({ busyPoll: Number(busyPoll) })
+  const swarm = await createSwarm({ busyPoll: Number(busyPoll), limits: 'unlimited' })
   const streams = []
   for (let index = 0; index < Number(connections); index += 1) {
     const connection = await swarm.dialAddr(address, { force: true })

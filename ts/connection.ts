@@ -224,10 +224,10 @@ export class Connection
    * @throws {@link ConnectionClosedError} if the connection is closed.
    * @throws {@link MuxerClosedError} if the peer has sent GoAway and accepts no more streams.
    * At the limit of streams it rejects, or waits for a place if the swarm lets streams wait: see
-   * {@link Swarm.setResourceManager} and docs/limits.md.
+   * {@link Swarm.setResourceManager} and docs/resource-manager.md.
    *
-   * @throws {@link ResourceLimitExceededError} at `limits.outboundStreamsMax` or `maxOutbound` of the handler, or if the
-   * application's resource manager refuses the stream.
+   * @throws {@link ResourceLimitExceededError} at a limit of streams, such as `limits.connection.streamsOutbound`, at
+   * `maxOutbound` of the handler, or if the application's resource manager refuses the stream.
    * @throws {@link StreamResetError} if the stream is reset while several protocols are negotiated.
    * @throws {@link StateError} if the swarm begins to close while the call waits for a place.
    * @throws {@link TimeoutError} after `negotiationTimeout`, or `timeout`.

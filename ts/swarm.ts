@@ -85,7 +85,7 @@ const SWARM_STREAM_CHECKS: OptionChecks<SwarmStreamOptions> = {
  * ```ts
  * import { createSwarm } from 'ferroswarm'
  *
- * const swarm = await createSwarm({ limits: { inboundStreamsMax: 100 } })
+ * const swarm = await createSwarm({ limits: { connection: { streamsInbound: 100 } } })
  * swarm.handle('/echo/1.0.0', (stream) => stream.readable.pipeTo(stream.writable))
  * await swarm.listen('/ip4/0.0.0.0/tcp/4001')
  * console.log(`${swarm.peerId}`)
@@ -283,8 +283,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * @throws {@link NoRemoteAddrsError} if no address of the peer is known.
    * @throws {@link NoConnectionError} if `noDial` is set and there is no connection.
    * @throws {@link SelfDialError} if the peer is this swarm.
-   * @throws {@link ResourceLimitExceededError} at `limits.connectionsMax`, or if the application's resource manager
-   * refuses the connection.
+   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`, or if the
+   * application's resource manager refuses the connection.
    * @throws {@link TimeoutError} after `timeout`, with the `attempts` so far.
    * @throws {@link AbortError} by `signal`, with the `attempts` so far.
    * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
@@ -316,8 +316,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * {@link UnexpectedPeerError}.
    * @throws {@link NoConnectionError} if `noDial` is set.
    * @throws {@link SelfDialError} if the peer is this swarm.
-   * @throws {@link ResourceLimitExceededError} at `limits.connectionsMax`, or if the application's resource manager
-   * refuses the connection.
+   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`, or if the
+   * application's resource manager refuses the connection.
    * @throws {@link TimeoutError} after `timeout`.
    * @throws {@link AbortError} by `signal`.
    * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.

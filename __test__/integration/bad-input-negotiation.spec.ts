@@ -100,7 +100,10 @@ for (const [what, name] of Object.entries(NAMES)) {
 }
 
 test('a pending-upgrade slot is released exactly once (A012)', async (t) => {
-  const stand = await createStand(t, { pendingInboundMax: 4, upgradeTimeoutMs: 1_000 })
+  const stand = await createStand(t, {
+    transient: { connectionsInbound: 4 },
+    upgradeTimeoutMs: 1_000
+  })
   for (let round = 0; round < 3; round += 1) {
     const peers = await Promise.all(times(5, () => RawPeer.connect(t, stand.port)))
     let closed = 0

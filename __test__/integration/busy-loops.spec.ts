@@ -5,7 +5,6 @@ import type { Connection } from '../../ts/connection.ts'
 import type { MuxerName } from '../../ts/constants.ts'
 import { ResourceLimitExceededError } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
-import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import { running } from '../support/cli.ts'
 import { createNode } from '../support/pair.ts'
 import { programUrl } from '../support/program.ts'
@@ -16,13 +15,9 @@ const AT_ONCE = 5_000
 const BUSY_MS = 2_500
 const TIMEOUT_MS = 2_000
 
-async function busyListener(
-  t: ExecutionContext,
-  muxer: MuxerName = 'yamux',
-  options: SwarmOptions = {}
-) {
+async function busyListener(t: ExecutionContext, muxer: MuxerName = 'yamux') {
   const { firstLine: addr } = await running(t, [programUrl('busy-listener').pathname, muxer])
-  const dialer = await createNode(t, { muxers: [muxer], ...options })
+  const dialer = await createNode(t, { muxers: [muxer], limits: 'unlimited' })
   return { addr, dialer, connection: await dialer.dialAddr(addr) }
 }
 
@@ -42,9 +37,7 @@ for (const muxer of ['yamux', 'yamux-crate'] as const) {
   test.serial(
     `5,000 streams opened at once to a busy listener are all served, over ${muxer}`,
     async (t) => {
-      const { connection } = await busyListener(t, muxer, {
-        limits: { outboundStreamsMax: AT_ONCE + 1 }
-      })
+      const { connection } = await busyListener(t, muxer)
       await makeBusy(connection, 300)
       const message = Uint8Array.of(1, 2, 3, 4)
       const echo = async (): Promise<void> => {
@@ -153,12 +146,12 @@ test.serial(
   }
 )
 
-test('a swarm accepts and dials no more connections than limits.connectionsMax', async (t) => {
-  const listener = await createNode(t, { limits: { connectionsMax: 2 } })
+test('a swarm accepts and dials no more connections than limits.system.connections', async (t) => {
+  const listener = await createNode(t, { limits: { system: { connections: 2 } } })
   await listener.listen('/ip4/127.0.0.1/tcp/0')
   const [addr] = listener.getListenAddrs()
   if (addr === undefined) throw new Error('no address')
-  const dialer = await createNode(t, { limits: { connectionsMax: 3 } })
+  const dialer = await createNode(t, { limits: { system: { connections: 3 } } })
   const first = await dialer.dialAddr(addr)
   await dialer.dialAddr(addr, undefined, { force: true })
   await t.throwsAsync(dialer.dialAddr(addr, undefined, { force: true }))
@@ -174,14 +167,19 @@ test('a swarm accepts and dials no more connections than limits.connectionsMax',
     }
   }
   await again()
-  const other = await createNode(t, { limits: { connectionsMax: 4 } })
+  const other = await createNode(t, { limits: { system: { connections: 4 } } })
   await other.listen('/ip4/127.0.0.1/tcp/0')
   const [there] = other.getListenAddrs()
   if (there === undefined) throw new Error('no address')
   await dialer.dialAddr(there)
   const err = await t.throwsAsync(dialer.dialAddr(there, undefined, { force: true }), {
     instanceOf: ResourceLimitExceededError,
-    message: /limits\.connectionsMax/
+    message: 'system: 3 of 3 connections are in use; limits.system.connections sets the limit'
   })
-  t.like(err, { scope: 'node', resource: 'connections', limit: 3, current: 3 })
+  const option = 'limits.system.connections'
+  t.like(err, { scope: 'system', resource: 'connections', limit: 3, current: 3, option })
+  t.deepEqual(err.holders, [
+    { scope: `peer:${listener.peerId}`, used: 2 },
+    { scope: `peer:${other.peerId}`, used: 1 }
+  ])
 })

@@ -88,12 +88,15 @@ test('a stream lost with its connection reports what broke the connection', asyn
 })
 
 test('a stream limit is reported with its value and the current count', async (t) => {
-  const limits = { outboundStreamsMax: 3 }
+  const limits = { connection: { streamsOutbound: 3 } }
   const { outbound } = await createPair(t, { dialer: { limits } })
   const streams = await Promise.all([1, 2, 3].map(() => outbound.newStream()))
   const err = await t.throwsAsync(outbound.newStream(), { instanceOf: ResourceLimitExceededError })
-  t.like(err, { scope: 'connection', resource: 'streams', limit: 3, current: 3 })
+  t.regex(err.scope, /^connection-\d+$/)
+  const option = 'limits.connection.streamsOutbound'
+  t.like(err, { resource: 'streamsOutbound', limit: 3, current: 3, requested: 1, option })
+  t.deepEqual(err.holders, [])
   t.is(err.code, 'ERR_STREAM_LIMIT')
-  t.regex(err.message, /limit of 3/)
+  t.is(err.message, `${err.scope}: 3 of 3 streamsOutbound are in use; ${option} sets the limit`)
   await streams[0]?.reset()
 })

@@ -23,7 +23,7 @@ const LINES: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   upgrade: [/^a connection from \S+ failed at security: .*multistream.* \{ name: 'upgradeFailed'/],
   listener: [
-    /^a connection from \S+ was refused: limits\.pendingInboundMax is 1 \{ name: 'connectionRefused'/
+    /^a connection from \S+ was refused: transient has 1 of 1 connectionsInbound \(limits\.transient\.connectionsInbound\) \{ name: 'connectionRefused'/
   ],
   swarm: [/^the handler of "\/failing" failed Error: the handler fails$/]
 }

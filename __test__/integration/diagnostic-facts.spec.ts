@@ -4,8 +4,8 @@ import { constants } from 'node:os'
 import test, { type ExecutionContext } from 'ava'
 import { type Clock, systemClock } from '../../ts/base/clock.ts'
 import type { Connection } from '../../ts/connection.ts'
-import type { Limits } from '../../ts/constants.ts'
 import type { LogLevel } from '../../ts/diagnostics/codes.ts'
+import type { LimitConfig } from '../../ts/resource-manager/limit-config.ts'
 import type { Stream } from '../../ts/stream.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import {
@@ -41,7 +41,7 @@ interface Fixture {
 /** A node with a recorded log, and a raw peer that has dialled it. */
 async function dialled(
   t: ExecutionContext,
-  limits: Partial<Limits> = {},
+  limits: LimitConfig = {},
   clock: Clock = systemClock
 ): Promise<Fixture> {
   const hearing = new Hearing()
@@ -74,18 +74,27 @@ test('a stream beyond acceptBacklog is reported with the bound', async (t) => {
   session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
   const entry = await hearing.fact('streamRefused')
   isAbout(t, entry, 'warn', connection)
-  t.is(entry.fact.cause, 'acceptBacklog')
-  t.deepEqual(entry.fact.details, { limit: 2, current: 2 })
-  t.regex(entry.message, /a stream of connection .* was refused: acceptBacklog is 2$/)
+  t.is(entry.fact.cause, 'limits.acceptBacklog')
+  t.deepEqual(entry.fact.details, { scope: '', resource: 'acceptBacklog', limit: 2, current: 2 })
+  t.regex(entry.message, /a stream of connection .* was refused: limits\.acceptBacklog is 2$/)
 })
 
-test('a stream beyond inboundStreamsMax is reported with the bound', async (t) => {
-  const { connection, session, hearing } = await dialled(t, { inboundStreamsMax: 2 })
+test('a stream beyond the limit of its connection is reported with scope and option', async (t) => {
+  const limits = { connection: { streamsInbound: 2 } }
+  const { connection, session, hearing } = await dialled(t, limits)
   session.send(...[1, 3, 5].map((id) => ({ ...OPEN, id })))
   const entry = await hearing.fact('streamRefused')
   isAbout(t, entry, 'warn', connection)
-  t.is(entry.fact.cause, 'inboundStreamsMax')
-  t.deepEqual(entry.fact.details, { limit: 2, current: 2 })
+  t.is(entry.fact.cause, 'limits.connection.streamsInbound')
+  const { scope, ...figures } = entry.fact.details
+  t.regex(`${scope}`, /^connection-\d+$/)
+  t.deepEqual(figures, { resource: 'streamsInbound', limit: 2, current: 2 })
+  t.true(
+    entry.message.endsWith(
+      `was refused: ${scope} has 2 of 2 streamsInbound (limits.connection.streamsInbound)`
+    ),
+    entry.message
+  )
 })
 
 test('a stream beyond the maxInbound of its handler is reported with the bound', async (t) => {
@@ -95,7 +104,7 @@ test('a stream beyond the maxInbound of its handler is reported with the bound',
   const entry = await hearing.fact('streamRefused')
   isAbout(t, entry, 'warn', connection)
   t.is(entry.fact.cause, 'maxInbound')
-  t.deepEqual(entry.fact.details, { limit: 1, current: 1 })
+  t.deepEqual(entry.fact.details, { scope: '', resource: 'maxInbound', limit: 1, current: 1 })
   t.regex(entry.message, /was refused: maxInbound is 1$/)
 })
 
@@ -124,7 +133,8 @@ test('repeated stream refusals are logged once a second, and all are counted', a
 
 test('a stream reset to free connection memory is reported with the bytes', async (t) => {
   const limit = MIB
-  const { node, connection, session, hearing } = await dialled(t, { connectionMemoryBytes: limit })
+  const limits = { connection: { memory: limit } }
+  const { node, connection, session, hearing } = await dialled(t, limits)
   node.handle(PROTOCOL, () => new Promise(() => {}))
   const bytes = Buffer.alloc(16 * 1024)
   const whole = Math.floor((WINDOW - lines(PROTOCOL).length) / bytes.length)
@@ -134,12 +144,17 @@ test('a stream reset to free connection memory is reported with the bytes', asyn
   }
   const entry = await hearing.fact('memoryShed')
   isAbout(t, entry, 'warn', connection)
-  t.is(entry.fact.cause, 'connectionMemoryBytes')
-  t.is(entry.fact.details.limit, limit)
-  const { current } = entry.fact.details
+  t.is(entry.fact.cause, 'limits.connection.memory')
+  const { scope, current, ...figures } = entry.fact.details
+  t.regex(`${scope}`, /^connection-\d+$/)
+  t.deepEqual(figures, { resource: 'memory', limit })
   t.true(Number(current) > limit - limit / 8, `${current}`)
-  t.true(entry.message.includes(`${current} bytes are unread`), entry.message)
-  t.true(entry.message.endsWith(`limits.connectionMemoryBytes is ${limit}`), entry.message)
+  t.true(
+    entry.message.endsWith(
+      `was reset: ${scope} holds ${current} of ${limit} bytes (limits.connection.memory)`
+    ),
+    entry.message
+  )
   t.false(connection.isClosed)
 })
 
@@ -240,7 +255,11 @@ test('a lack of descriptors for connections is reported with the errno', async (
 test.serial('a connection that waits for a busy thread is reported with the bytes', async (t) => {
   const hearing = new Hearing()
   const { logger } = hearing
-  const [listener, dialer] = await Promise.all([createNode(t, { logger }), createNode(t)])
+  const limits = 'unlimited'
+  const [listener, dialer] = await Promise.all([
+    createNode(t, { logger, limits }),
+    createNode(t, { limits })
+  ])
   let readers = 0
   listener.handle(PROTOCOL, async (stream) => {
     readers += 1

@@ -78,20 +78,23 @@ test.serial('a refused connection is reported with the limit that refused it', a
   const record = (message: unknown): void => void messages.push(message as RefusedMessage)
   refused.subscribe(record)
   t.teardown(() => refused.unsubscribe(record))
-  const { swarm, fact } = await listenFor(t, 'connectionRefused', { pendingInboundMax: 1 })
+  const limits = { transient: { connectionsInbound: 1 } }
+  const { swarm, fact } = await listenFor(t, 'connectionRefused', limits)
   await client(t, swarm)
   const second = await client(t, swarm)
   const { details, cause } = await fact
-  t.is(cause, 'pendingInboundMax')
-  t.deepEqual(details, { limit: 1, current: 1 })
+  const option = 'limits.transient.connectionsInbound'
+  const figures = { scope: 'transient', resource: 'connectionsInbound', limit: 1, current: 1 }
+  t.is(cause, option)
+  t.deepEqual(details, figures)
   const address = `/ip4/127.0.0.1/tcp/${second.localPort}`
-  t.deepEqual(messages, [{ swarm, address, option: 'pendingInboundMax', limit: 1, current: 1 }])
+  t.deepEqual(messages, [{ swarm, address, option, ...figures }])
 })
 
 test.serial(
   'a flood of refusals without any subscriber causes no record and no wake',
   async (t) => {
-    const swarm = await createNode(t, { limits: { pendingInboundMax: 1 } })
+    const swarm = await createNode(t, { limits: { transient: { connectionsInbound: 1 } } })
     await swarm.listen('/ip4/127.0.0.1/tcp/0')
     await client(t, swarm)
     const before = swarm.counters()

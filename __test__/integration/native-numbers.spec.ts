@@ -89,9 +89,17 @@ const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => un
   'the request of close': (node, number) => node.close(aRequest(number), 0),
   'the request of drain': (node, number) => node.drain(aRequest(number), 0),
   'the protocol of setHandlers': (node, number) =>
-    node.setHandlers([{ protocol: number, inboundMax: 1 }], false),
+    node.setHandlers([{ protocol: number, inboundMax: 1, service: 0 }], false),
   'inboundMax of setHandlers': (node, number) =>
-    node.setHandlers([{ protocol: environment().protocols.id('/a'), inboundMax: number }], false),
+    node.setHandlers(
+      [{ protocol: environment().protocols.id('/a'), inboundMax: number, service: 0 }],
+      false
+    ),
+  'the service of setHandlers': (node, number) =>
+    node.setHandlers(
+      [{ protocol: environment().protocols.id('/a'), inboundMax: 1, service: number }],
+      false
+    ),
   'the attachment of protocolName': (_, number) => environment().native.protocolName(number, 1),
   'the number of protocolName': (_, number) =>
     environment().native.protocolName(attachment(), number),
@@ -143,12 +151,7 @@ test('limits and ioThreads of a node are refused unless they are integers above 
     new native.NativeNode({ attachment: attachment(), privateKey, ...options } as NativeNodeOptions)
   for (const number of [...NONSENSE, 0]) {
     t.throws(() => make({ ioThreads: number }), { any: true }, `ioThreads ${number}`)
-    for (const name of [
-      'pendingInboundMax',
-      'acceptBacklog',
-      'windowMaxBytes',
-      'connectionMemoryBytes'
-    ]) {
+    for (const name of ['acceptBacklog', 'windowMaxBytes']) {
       const given = limits(name, number)
       t.throws(
         () => make(given === undefined ? {} : { limits: given }),

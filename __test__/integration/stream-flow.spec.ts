@@ -43,9 +43,10 @@ for (const [connections, streams, messages, bytes] of [
   [10, 100, 10, 10_000]
 ] as const) {
   const title = `${connections} connections of ${streams} streams echo ${messages} messages of ${bytes} bytes`
-  overPairs(
+  overStacks(
     title,
-    async (t, pair) => {
+    async (t, stack) => {
+      const pair = await createPair(t, { both: { ...stack.options, limits: 'unlimited' } })
       serveEcho(pair)
       const all = [pair.outbound]
       // Sequential, as concurrent dials of one peer are joined.
@@ -146,7 +147,7 @@ overStacks(
   async (t, stack) => {
     const pair = await createPair(t, {
       both: stack.options,
-      listener: { limits: { inboundStreamsMax: 5 } }
+      listener: { limits: { connection: { streamsInbound: 5 } } }
     })
     const [first, ...others] = await limited(t, pair, 5)
     const sixth = await pair.outbound.newStream('/held')
@@ -168,7 +169,7 @@ overStacks(
 overStacks('more streams than the limit all succeed with retries', async (t, stack) => {
   const pair = await createPair(t, {
     both: stack.options,
-    dialer: { limits: { outboundStreamsMax: 64 } }
+    dialer: { limits: { connection: { streamsOutbound: 64 } } }
   })
   serveEcho(pair)
   let refused = 0

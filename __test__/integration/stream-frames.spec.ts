@@ -243,7 +243,8 @@ test('the code of a closed connection is that of its GoAway', async (t) => {
 
 // go 150, Y18
 test('the 257th unacknowledged stream waits, can be aborted, and goes on', async (t) => {
-  const raw = await createRawPair(t, { dials: true, limits: { outboundStreamsMax: 1_000 } })
+  const limits = { connection: { streamsOutbound: 1_000 } }
+  const raw = await createRawPair(t, { dials: true, limits })
   const opened = await Promise.all(times(256, () => raw.connection.newStream()))
   const frames = await raw.said()
   t.is(frames.filter(({ flags }) => (flags & SYN) !== 0).length, 256)

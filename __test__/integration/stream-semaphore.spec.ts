@@ -13,15 +13,17 @@ import {
   type SwarmOptions,
   TimeoutError
 } from '../../ts/index.ts'
+import { GO_AWAY } from '../support/bad-input.ts'
 import { CountingManager } from '../support/counting-manager.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { createNode, createPair, outcomeOf, PAIR_PROTOCOL, turns, until } from '../support/pair.ts'
+import { createRawPair } from '../support/raw-pair.ts'
 
 const OTHER = '/ferroswarm/test/semaphore/1.0.0'
 
 /** Options of a swarm with at most this many outbound streams on a connection. */
 function withStreams(outboundStreamsMax: number): SwarmOptions {
-  return { limits: { outboundStreamsMax } }
+  return { limits: { connection: { streamsOutbound: outboundStreamsMax } } }
 }
 
 /** A pair whose dialer lets streams wait, with every place of its connection taken. */
@@ -93,6 +95,34 @@ test('a later call does not overtake those that wait', async (t) => {
   t.is(await outcomeOf(second), 'waits')
   await stream.reset()
   await t.notThrowsAsync(second)
+})
+
+test('a later call of another protocol, or of a callback, does not overtake those that wait', async (t) => {
+  const manager = new CountingManager({ streamsMax: 1 })
+  const { dialer, listener, outbound } = await createPair(t)
+  listener.handle(OTHER, () => {})
+  dialer.setResourceManager(manager)
+  await outbound.newStream(PAIR_PROTOCOL)
+  const order: string[] = []
+  const open = async (name: string, protocol: string): Promise<void> => {
+    await outbound.newStream(protocol)
+    order.push(name)
+  }
+  const waiting = ['first', 'second'].map((name) => open(name, PAIR_PROTOCOL))
+  dialer.addEventListener(
+    'openedStream',
+    () => void waiting.push(open('of a callback', PAIR_PROTOCOL)),
+    { once: true }
+  )
+  // Places that no end of a stream has freed.
+  manager.streamsMax = 4
+  waiting.push(open('other', OTHER))
+  await until(() => order.length === 3)
+  t.deepEqual(order, ['first', 'second', 'of a callback'])
+  manager.streamsMax = 5
+  t.is(await outcomeOf(outbound.newStream(OTHER)), 'waits')
+  await Promise.all(waiting)
+  t.deepEqual(order, ['first', 'second', 'of a callback', 'other'])
 })
 
 // K2
@@ -308,7 +338,7 @@ test('a call waits for a minute by default, and a swarm counts its dial into the
 
 // K10
 test('waits reject when the swarm closes', async (t) => {
-  const { dialer, listener, outbound } = await createFull(t)
+  const { dialer, listener, outbound, inbound } = await createFull(t)
   const waiting = [
     outbound.newStream(PAIR_PROTOCOL),
     dialer.newStream(listener.peerId, PAIR_PROTOCOL)
@@ -316,12 +346,25 @@ test('waits reject when the swarm closes', async (t) => {
   const rejected = waiting.map((call) =>
     t.throwsAsync(call, { instanceOf: StateError, message: /closed/ })
   )
-  const closed = dialer.close({ drainTimeout: 0 })
-  // Nothing waits from then on.
-  await t.throwsAsync(outbound.newStream(PAIR_PROTOCOL))
-  dialer.setResourceManager(null, { streamSemaphore: true })
-  await t.throwsAsync(outbound.newStream(PAIR_PROTOCOL))
+  // The close waits for a handler.
+  const handled = new Promise<void>((resolve) => {
+    dialer.handle(OTHER, () => {
+      resolve()
+      return new Promise(() => {})
+    })
+  })
+  await inbound.newStream(OTHER)
+  await handled
+  const closed = dialer.close()
   await Promise.all(rejected)
+  // Nothing waits from then on.
+  const refusal = { code: 'ERR_STREAM_LIMIT' }
+  await t.throwsAsync(outbound.newStream(PAIR_PROTOCOL), refusal)
+  for (const streamSemaphore of [false, true]) {
+    dialer.setResourceManager(null, { streamSemaphore })
+    await t.throwsAsync(outbound.newStream(PAIR_PROTOCOL), refusal)
+  }
+  await dialer.close()
   await closed
 })
 
@@ -336,6 +379,46 @@ test('waits reject when their connection ends, is closed or accepts no more stre
     const err = await rejected
     t.true(err instanceof ConnectionClosedError || err instanceof MuxerClosedError, end)
   }
+})
+
+test('waits for a place that another connection holds reject with their own connection', async (t) => {
+  const manager = new CountingManager({ streamsMax: 1 })
+  for (const end of ['lost', 'closed'] as const) {
+    const { dialer, outbound, inbound } = await createPair(t)
+    const peer = await createNode(t)
+    await peer.listen('/ip4/127.0.0.1/tcp/0')
+    const other = await dialer.dialPeer(peer.peerId, { addresses: peer.getListenAddrs() })
+    dialer.setResourceManager(manager)
+    const open = await other.newStream()
+    const waiting = outbound.newStream(PAIR_PROTOCOL)
+    t.is(await outcomeOf(waiting), 'waits')
+    const rejected = t.throwsAsync(waiting, { instanceOf: ConnectionClosedError }, end)
+    let isOver = false
+    waiting.catch(() => {
+      isOver = true
+    })
+    if (end === 'lost') await inbound.closeWithError(0x1001)
+    else {
+      void outbound.close()
+      // The wait ends with the call, not with the connection.
+      await Promise.resolve()
+      t.true(isOver)
+    }
+    await rejected
+    await open.reset()
+    await until(() => manager.streams === 0)
+  }
+})
+
+test('waits reject when the peer sends GoAway, although the connection goes on', async (t) => {
+  const raw = await createRawPair(t, { dials: true, limits: { outboundStreamsMax: 1 } })
+  raw.node.setResourceManager(null, { streamSemaphore: true })
+  const open = await raw.connection.newStream()
+  const waiting = raw.connection.newStream()
+  t.is(await outcomeOf(waiting), 'waits')
+  raw.session.send({ type: GO_AWAY, length: 0 })
+  await t.throwsAsync(waiting, { instanceOf: MuxerClosedError })
+  t.true(open.isOperational())
 })
 
 test('a stream to a peer whose connection ends while it waits opens over a new one', async (t) => {

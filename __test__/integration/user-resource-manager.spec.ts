@@ -16,10 +16,13 @@ import {
   type SwarmOptions,
   wrapMuxedStream
 } from '../../ts/index.ts'
+import { ACK, times, WINDOW_UPDATE } from '../support/bad-input.ts'
 import { CountingManager } from '../support/counting-manager.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { Hearing } from '../support/hearing.ts'
 import { memoryStreams } from '../support/memory-muxer.ts'
-import { createNode, createPair, PAIR_PROTOCOL, turns, until } from '../support/pair.ts'
+import { createNode, createPair, outcomeOf, PAIR_PROTOCOL, turns, until } from '../support/pair.ts'
+import { createRawPair } from '../support/raw-pair.ts'
 
 const OTHER = '/ferroswarm/test/user-manager/1.0.0'
 
@@ -91,7 +94,7 @@ test('a manager is an option of a swarm, and native limits apply with and withou
   for (const resourceManager of [manager, undefined]) {
     const { dialer, dial } = await nodes(t, {
       dialer: {
-        limits: { outboundStreamsMax: 1 },
+        limits: { connection: { streamsOutbound: 1 } },
         ...(resourceManager === undefined ? {} : { resourceManager })
       }
     })
@@ -274,7 +277,7 @@ test('a refused protocol rejects the stream, also after a negotiation, and ends 
 test('a refused inbound stream is reset before its handler runs, and is in the log', async (t) => {
   const hearing = new Hearing()
   const { listener, outbound, inbound } = await createPair(t, {
-    listener: { logger: hearing.logger }
+    listener: { logger: hearing.logger, clock: new FakeClock() }
   })
   const handled: Stream[] = []
   listener.handle(OTHER, (stream) => void handled.push(stream))
@@ -291,8 +294,8 @@ test('a refused inbound stream is reset before its handler runs, and is in the l
       })
     }
   }
-  for (const [call, manager] of Object.entries(refusing)) {
-    listener.setResourceManager(managing(manager))
+  for (const call of ['openStream', 'setProtocol', 'openStream']) {
+    listener.setResourceManager(managing(refusing[call] ?? {}))
     const stream = await outbound.newStream(OTHER)
     await t.throwsAsync(stream.read(1), undefined, call)
     t.like(stream.error, { errorCode: StreamErrorCode.ResourceLimitExceeded, remote: true }, call)
@@ -309,8 +312,37 @@ test('a refused inbound stream is reset before its handler runs, and is in the l
   // Further refusals are counted, and reported with the end of the connection.
   await outbound.closeWithError(0)
   await inbound.closed
-  t.is(hearing.facts('streamRefused').length, 2)
-  t.regex(hearing.facts('streamRefused')[1]?.message ?? '', /no room$/)
+  const facts = hearing.facts('streamRefused')
+  t.deepEqual(
+    facts.map(({ fact }) => fact.suppressed),
+    [0, 1]
+  )
+  t.regex(facts[1]?.message ?? '', /no room \(and 1 more\)$/)
+})
+
+test('the manager is not asked about streams that cannot be opened anyway', async (t) => {
+  const manager = new CountingManager()
+  const { dialer, outbound } = await createPair(t)
+  dialer.handle(OTHER, () => {}, { maxOutbound: 1 })
+  dialer.setResourceManager(manager, { streamSemaphore: false })
+  await outbound.newStream(OTHER)
+  await t.throwsAsync(outbound.newStream(OTHER), { instanceOf: ResourceLimitExceededError })
+  await outbound.close()
+  await t.throwsAsync(outbound.newStream(PAIR_PROTOCOL), { name: 'ConnectionClosedError' })
+  t.throws(() => outbound.newStream(''), { instanceOf: InvalidParametersError })
+  t.is(manager.count('openStream'), 1)
+})
+
+test('the only protocol of a stream is set once, also if it waits for acknowledgements', async (t) => {
+  const manager = new CountingManager()
+  const raw = await createRawPair(t, { dials: true })
+  await Promise.all(times(256, () => raw.connection.newStream()))
+  raw.node.setResourceManager(manager)
+  const waiting = raw.connection.newStream(OTHER)
+  t.is(await outcomeOf(waiting), 'waits')
+  raw.session.send({ type: WINDOW_UPDATE, flags: ACK, id: 1 })
+  t.is((await waiting).protocol, OTHER)
+  t.is(manager.count('setProtocol'), 1)
 })
 
 test('what is open when a manager is set is not charged, and what is charged remains so', async (t) => {

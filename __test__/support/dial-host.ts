@@ -1,6 +1,5 @@
 /** A dialer over the scripted addon, whose dials end as a test decides. */
 import { ConnectionTable } from '../../ts/connection/table.ts'
-import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Log } from '../../ts/diagnostics/log.ts'
 import type { Logger } from '../../ts/diagnostics/logger.ts'
 import { AddressBook } from '../../ts/dial/address-book.ts'
@@ -8,6 +7,7 @@ import { Dialer, type DialHost, type DialSink } from '../../ts/dial/dialer.ts'
 import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
 import type { NativeAttempt, NativeAttempts, NativeDialEntry } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
+import { refusalError } from '../../ts/resource-manager/refusal.ts'
 import { fakeConnection } from './fake-connection.ts'
 
 export const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
@@ -46,7 +46,8 @@ export function setUp(logger: Partial<Logger> = {}) {
     clock,
     node,
     options: { identity: { peer: SELF }, log: new Log(logger, '') },
-    limits: DEFAULT_LIMITS,
+    refusalError: (refusal) => refusalError(refusal, {}),
+    dialRefused: () => {},
     command: (begin, from) => engine.command(node, (request) => begin(node, request), from),
     expectDialled: (request, sink) => void sinks.set(request, sink),
     forgetDialled: (request) => void sinks.delete(request)

@@ -5,8 +5,9 @@ import type { ConnectionHost } from '../../ts/connection/host.ts'
 import { NativeFacts, NativeOpener } from '../../ts/connection/native-opener.ts'
 import type { Connection } from '../../ts/connection.ts'
 import '../../ts/connection.ts'
-import { DEFAULT_LIMITS } from '../../ts/constants.ts'
 import { Engine } from '../../ts/native/engine.ts'
+import { nullScope } from '../../ts/resource-manager/null.ts'
+import { refusalError } from '../../ts/resource-manager/refusal.ts'
 import { AbandonedStreams } from '../../ts/stream/abandoned.ts'
 import { Deadlines } from '../../ts/stream/deadlines.ts'
 import type { Stream } from '../../ts/stream.ts'
@@ -68,7 +69,14 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
     choose: () => undefined,
     refusal: () => undefined,
     admission: undefined,
-    limits: DEFAULT_LIMITS,
+    scopeOf: () => undefined,
+    connectionScope: () => nullScope,
+    streamScope: () => nullScope,
+    setProtocol: () => {},
+    setService: () => {},
+    outboundRefused: () => {},
+    takeRefusal: () => fake.node.takeRefusal(),
+    refusalError: (refusal, code) => refusalError(refusal, {}, code),
     connectionClosing: () => {},
     connectionEnded: () => notified.push('disconnected'),
     onFailure: (err) => errors.push(err),
@@ -79,8 +87,7 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
 
 export function fakeConnection(options: { room?: number } = {}): FakeConnection {
   const { host, ...rest } = fakeHost(options)
-  const { engine } = rest
-  const opener = new NativeOpener(CONNECTION_HANDLE, { engine, limits: DEFAULT_LIMITS })
+  const opener = new NativeOpener(CONNECTION_HANDLE, host)
   const { connection } = new ConnectionCore(opener, new NativeFacts(FACTS), host)
   let handle = 0
   return {

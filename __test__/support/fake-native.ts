@@ -5,7 +5,8 @@ import type {
   HotCalls,
   Native,
   NativeConnectionFacts,
-  NativeNode
+  NativeNode,
+  NativeResources
 } from '../../ts/native/addon.ts'
 import { Order } from '../../ts/native/outbox.ts'
 import { FLAG_REMOTE, HANDLE_PENDING, RECORD_WORDS, RecordKind } from '../../ts/native/record.ts'
@@ -43,6 +44,29 @@ export const FACTS: NativeConnectionFacts = {
   dialUs: 1_000,
   securityUs: 2_500,
   muxerUs: 0
+}
+
+/** Accounting without usage and limits. */
+const RESOURCES: NativeResources = {
+  openConnection: () => ({ scope: 1 }),
+  setPeer: () => ({}),
+  openStream: () => ({ scope: 1 }),
+  setProtocol: () => ({}),
+  setService: () => ({}),
+  reserveMemory: () => ({}),
+  releaseMemory: () => ({}),
+  beginSpan: () => ({ scope: 1 }),
+  done: () => {},
+  hold: () => 1,
+  unhold: () => {},
+  stat: () => null,
+  setLimit: () => ({}),
+  holders: () => [],
+  report: () => [],
+  refused: () => 0,
+  takePassed: () => null,
+  mustVerify: () => false,
+  close: () => {}
 }
 
 /** Creates a fake addon. `room` is the initial send room of its streams. */
@@ -208,6 +232,9 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     peerId: FACTS.remotePeer,
     publicKey: new Uint8Array(36),
     setHandlers: () => {},
+    resources: () => RESOURCES,
+    scopeOf: () => null,
+    takeRefusal: () => null,
     setRaw: () => {},
     listen: () => {},
     unlisten: () => {},
@@ -229,6 +256,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     enableLoopPolling() {
       calls.push('enableLoopPolling')
     },
+    openFilesMax: () => 1_024,
     internProtocol(_attachment, name) {
       if (name.length > 140) {
         throw Object.assign(new Error('too long'), { code: 'ERR_INVALID_PARAMETERS' })

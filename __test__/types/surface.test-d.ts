@@ -13,7 +13,6 @@ import {
   type ErrorKind,
   type IOError,
   type Libp2pError,
-  type Limits,
   Multiselect,
   MultiselectClient,
   type MultiselectClientLike,
@@ -86,7 +85,8 @@ expect<Equal<AddressAttempt['stage'], 'dial' | 'security' | 'muxer' | 'listen'>>
 expect<Equal<AddressAttempt['transport'], TransportName | ''>>()
 expect<Equal<UpgradeError['stage'], 'psk' | 'security' | 'muxer' | ''>>()
 expect<Equal<UpgradeOperation['stage'], 'dial' | 'security' | 'muxer' | undefined>>()
-expect<Equal<RefusedMessage['option'], keyof Limits | 'resourceManager'>>()
+expect<Equal<RefusedMessage['option'], string>>()
+expect<Equal<RefusedMessage['scope'], string>>()
 expect<Equal<IsAny<Stream['stat']>, false>>()
 
 // Arguments.

@@ -39,7 +39,10 @@ test('an invalid value is refused with the expected and the received value', (t)
   t.is(refusal(t, 5), 'expected options to be an object, received 5')
   t.is(refusal(t, null), 'expected options to be an object, received null')
   t.is(refusal(t, []), 'expected options to be an object, received an object of Array')
-  t.is(refusal(t, { limits: 'unlimited' }), 'expected limits to be an object, received "unlimited"')
+  t.is(
+    refusal(t, { limits: 'none' }),
+    'expected limits to be "auto", "unlimited" or an object, received "none"'
+  )
   t.is(
     refusal(t, { limits: { acceptBacklog: 0 } }),
     'expected limits.acceptBacklog to be a whole number between 1 and 4294967295, received 0'

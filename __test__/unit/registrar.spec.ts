@@ -21,12 +21,15 @@ import { fakeNative } from '../support/fake-native.ts'
 function setUp() {
   const fake = fakeNative()
   const engine = new Engine(fake.native)
-  const tables: { protocol: number; inboundMax: number }[][] = []
+  const tables: { protocol: number; inboundMax: number; service: number }[][] = []
   const queries: boolean[] = []
   const raw: boolean[] = []
   const logged: unknown[] = []
   const node = {
-    setHandlers: (entries: { protocol: number; inboundMax: number }[], query: boolean) => {
+    setHandlers: (
+      entries: { protocol: number; inboundMax: number; service: number }[],
+      query: boolean
+    ) => {
       tables.push(entries)
       queries.push(query)
     },
@@ -40,7 +43,7 @@ function setUp() {
     node,
     signal: closing.signal,
     offersChanged: () => {},
-    options: { limits: { inboundStreamsMax: 1_000 } }
+    options: { limits: { connection: { streamsInbound: 1_000 } } }
   }
   return {
     registrar,

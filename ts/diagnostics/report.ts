@@ -227,7 +227,7 @@ const REFUSALS: ReadonlySet<DiagnosticName> = new Set([
 ])
 
 /** Bounds that are set elsewhere than in `limits`, or fixed. */
-const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting'])
+const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting', 'closed'])
 
 /**
  * Returns the fact of a refusal with the option that sets the limit as its text. Refusals by the same option are
@@ -301,7 +301,11 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
 /** Returns the figures of a refusal by a scope, the bound of another one, or the message of the application's. */
 function whyRefused(option: string, { scope, resource, current, limit, reason }: Details): string {
   if (reason !== undefined) return String(reason)
+  if (resource === 'closed') return 'the resource manager is closed'
   if (scope === '') return `${option} is ${limit}`
+  if (resource === 'connectionsPerSecond') {
+    return `${scope} may open ${limit} connections per second, and ${current} at once (${option})`
+  }
   return `${scope} has ${current} of ${limit} ${resource} (${option})`
 }
 

@@ -162,7 +162,16 @@ export function refusalError(
   const option = optionOf(scope, resource, limits)
   const set = option === '' ? '' : `; ${option} sets the limit`
   const holders = resources === undefined ? [] : holdersOf(scope, resource, resources)
-  const details = { scope, resource, limit, current, requested, priority, option, holders }
+  const details = {
+    scope,
+    resource,
+    limit,
+    current,
+    requested,
+    priority: resource === 'memory' ? priority : undefined,
+    option,
+    holders
+  }
   if (parseScopeName(scope)?.kind === 'rate') {
     return new RateLimitError(
       `${scope}: more than ${limit} connections per second, or ${current} at once${set}`,

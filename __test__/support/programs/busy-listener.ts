@@ -12,12 +12,19 @@
 import type { MuxerName } from '../../../ts/constants.ts'
 import { createSwarm } from '../../../ts/swarm.ts'
 
+/** One peer opens them all on one protocol. */
+const STREAMS = { streamsInbound: 6_000, streams: 6_000 }
+
 const muxer = (process.argv[2] ?? 'yamux') as MuxerName
 const swarm = await createSwarm({
   ioThreads: 1,
   muxers: [muxer],
   services: { ping: false, identify: false },
-  limits: { inboundStreamsMax: 6_000 }
+  limits: {
+    peerDefault: { ...STREAMS, connectionsInbound: 'unlimited', connections: 'unlimited' },
+    protocolPeerDefault: STREAMS,
+    connection: STREAMS
+  }
 })
 let opened = 0
 swarm.addEventListener('connected', () => {

@@ -10,8 +10,9 @@ export interface ConnectionsReport {
 
 const WARM_UP = 100
 const CONNECTIONS = 500
+const OPTIONS = { limits: 'unlimited' } as const
 
-const [listener, dialer] = await Promise.all([createSwarm(), createSwarm()])
+const [listener, dialer] = await Promise.all([createSwarm(OPTIONS), createSwarm(OPTIONS)])
 await listener.listen('/ip4/127.0.0.1/tcp/0')
 const addresses = listener.getListenAddrs()
 let opened = 0

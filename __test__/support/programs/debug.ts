@@ -6,7 +6,7 @@ import { createSwarm } from '../../../ts/swarm.ts'
 const OPTIONS = { ioThreads: 1, services: { ping: false, identify: false } } as const
 
 const [listener, dialer] = await Promise.all([
-  createSwarm({ ...OPTIONS, limits: { pendingInboundMax: 1 } }),
+  createSwarm({ ...OPTIONS, limits: { transient: { connectionsInbound: 1 } } }),
   createSwarm(OPTIONS)
 ])
 listener.handle('/failing', () => Promise.reject(new Error('the handler fails')))

@@ -567,6 +567,15 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         limit: u32,
         usage: &Usage,
     ) -> Result<ScopeId, Error<P, N>> {
+        let own = *self.limits.get(limit);
+        if let Err(resource) = own.check(&Usage::NONE, usage, Priority::ALWAYS) {
+            // It has no number yet.
+            let scope = match kind {
+                Kind::Stream(_) => Name::Stream(0),
+                _ => Name::Connection(0),
+            };
+            self.refuse(scope, resource, &own, &Usage::NONE, usage, Priority::ALWAYS)?;
+        }
         for &parent in parents.as_slice() {
             self.check(parent, usage, Priority::ALWAYS)?;
         }
@@ -574,7 +583,6 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
             self.arena.get_mut(parent).usage.add(usage);
         }
         let index = self.arena.insert(kind, parents, limit);
-        // Its own limit is that of one connection or one stream, which it cannot exceed.
         self.arena.get_mut(index).usage = *usage;
         Ok(self.arena.id(index))
     }
@@ -625,9 +633,23 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         let Err(resource) = limit.check(&used, more, priority) else {
             return Ok(());
         };
+        let scope = self.name_of(index);
+        self.refuse(scope, resource, &limit, &used, more, priority)
+    }
+
+    /// Counts a refusal; returns it unless this is a dry run.
+    fn refuse(
+        &mut self,
+        scope: Name<P, N>,
+        resource: Resource,
+        limit: &Limit,
+        used: &Usage,
+        more: &Usage,
+        priority: Priority,
+    ) -> Result<(), Error<P, N>> {
         self.refused += 1;
         let denied = Denied {
-            scope: self.name_of(index),
+            scope,
             resource,
             limit: limit.of(resource),
             current: used.of(resource),

@@ -310,6 +310,24 @@ fn a_limit_of_one_name_replaces_that_of_its_class() {
     );
 }
 
+#[test]
+fn a_limit_of_each_connection_or_stream_may_block_them_all() {
+    let mut manager = manager(|table| table.stream.streams_outbound = 0);
+    let connection = connect(&mut manager, 1);
+    manager.open_stream(connection, IN).unwrap();
+    denied(
+        manager.open_stream(connection, OUT),
+        &Name::Stream(0),
+        Resource::StreamsOutbound,
+    );
+    let mut manager = self::manager(|table| table.connection.connections = 0);
+    denied(
+        manager.open_connection(IN, 1, false),
+        &Name::Connection(0),
+        Resource::Connections,
+    );
+}
+
 // go 120
 #[test]
 fn idle_scopes_go_unless_their_limit_was_set_by_hand() {
