@@ -23,7 +23,7 @@ export function full(scope: string, resource: string, limit: number, option: str
     limit,
     current: limit,
     requested: 1,
-    priority: 255,
+    priority: undefined as number | undefined,
     option,
     kind: 'limit' as const,
     temporary: true as const

@@ -12,18 +12,24 @@ export const ECHO_PROTOCOL = '/echo/1.0.0'
 const ADDRESS = '/ip4/0.0.0.0/tcp/0'
 const ECHO_BYTES = 64 * 1024
 
+/** Milliseconds between two reports of the limits. */
+const LIMITS_INTERVAL_MS = 1_000
+
 /** The verb. */
 export const command: Command = {
   name: 'listen',
   usage: '[multiaddr...] [options]',
   help: `  --perf                Serve /perf/1.0.0 too: any peer may then request any number of bytes.
+  --limits              Show once a second what peers use, and the limits.
   --key FILE            The node's private key, as written by "ferroswarm id --out".
 
 Without an address it listens on ${ADDRESS}. It ends with Ctrl-C or SIGTERM.
 
 With --json: {"event":"listening","peerId","addrs"} once, then {"event":"connected","peerId",
-"remoteAddr","security","muxer"} and {"event":"disconnected","peerId"} as it happens.`,
-  options: { perf: { type: 'boolean' }, key: { type: 'string' } },
+"remoteAddr","security","muxer"} and {"event":"disconnected","peerId"} as it happens; with --limits
+{"event":"limits","rows":[{"scope","usage","limits"}]} once a second, where null is no limit, and
+{"event":"limit","scope","resource","limit","current","option"} for each refusal.`,
+  options: { perf: { type: 'boolean' }, limits: { type: 'boolean' }, key: { type: 'string' } },
   positionals: [0, 64],
   run: listen
 }
@@ -47,6 +53,7 @@ async function listen({ positionals, values, out, signal }: Call): Promise<ExitC
       { event: 'listening', peerId, addrs },
       [`listening as ${out.style('bold', peerId)}`, ...addrs.map((addr) => `  ${addr}`)].join('\n')
     )
+    if (values.flag('limits')) showLimits(swarm, out, signal)
     await ended(signal)
     out.text('closing')
   } finally {
@@ -69,6 +76,25 @@ function report(swarm: Swarm, out: Call['out']): void {
     const peerId = connection.remotePeer.toString()
     out.event({ event: 'disconnected', peerId }, `${out.style('dim', '-')} ${peerId}`)
   })
+}
+
+/** Shows usage and limits once a second until the signal, and refusals as they happen. */
+function showLimits(swarm: Swarm, out: Call['out'], signal: AbortSignal): void {
+  const show = (): void => {
+    const report = swarm.resourceManager.report()
+    out.screen({ event: 'limits', rows: report.rows }, report.toString())
+  }
+  swarm.addEventListener('limit', ({ detail: { error } }) => {
+    const { scope, resource, limit, current, option, message } = error
+    out.event(
+      { event: 'limit', scope, resource, limit, current, option },
+      `${out.style('red', 'refused')} ${message}`
+    )
+  })
+  show()
+  const timer = setInterval(show, LIMITS_INTERVAL_MS)
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+  swarm.signal.addEventListener('abort', () => clearInterval(timer), { once: true })
 }
 
 async function echo(stream: Stream): Promise<void> {

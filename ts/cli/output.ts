@@ -50,6 +50,12 @@ export class Output {
     if (!this.json) this.#line(text)
   }
 
+  /** Prints an event in place of what is on the screen; without a terminal, below it. */
+  screen(event: OutputEvent, text: string): void {
+    if (this.#isTerminal) this.#stream.write('\x1b[H\x1b[2J')
+    this.event(event, text)
+  }
+
   /** Draws a progress bar over the previous one; does nothing unless the output is a terminal. */
   progress(label: string, done: number, total: number, startedAt: number): void {
     if (!this.#isTerminal) return
