@@ -1,0 +1,86 @@
+/** Explanations of refusals, and reports of usage and limits. */
+import { inspect } from 'node:util'
+import test from 'ava'
+import { ResourceLimitExceededError } from '../../ts/index.ts'
+import { createPair, PAIR_PROTOCOL } from '../support/pair.ts'
+
+test('a refusal is explained with figures, holders, options and the limit that would do', async (t) => {
+  const limits = { protocols: { [PAIR_PROTOCOL]: { streamsOutbound: 1 } } }
+  const pair = await createPair(t, { dialer: { limits } })
+  await pair.openStreams()
+  const err = (await t.throwsAsync(pair.outbound.newStream(PAIR_PROTOCOL), {
+    instanceOf: ResourceLimitExceededError
+  })) as ResourceLimitExceededError
+  const holder = `protocol:${PAIR_PROTOCOL}.peer:${pair.listener.peerId}`
+  t.deepEqual(err.holders, [{ scope: holder, used: 1 }])
+  const expected = [
+    `protocol:${PAIR_PROTOCOL}: no room for 1 more of streamsOutbound`,
+    '  in use           1 of 1',
+    `  set by           limits.protocols["${PAIR_PROTOCOL}"].streamsOutbound`,
+    '  for all others   limits.protocolDefault.streamsOutbound',
+    '  enough would be  2',
+    `  used most by     ${holder} (1)`
+  ]
+  t.is(pair.dialer.resourceManager.explain(err), expected.join('\n'))
+  // As the cause of another error, and beside one that refers to itself.
+  const outer = new Error('outer', { cause: err })
+  t.is(pair.dialer.resourceManager.explain(outer), expected.join('\n'))
+  const cyclic = new Error('cyclic')
+  cyclic.cause = cyclic
+  t.throws(() => pair.dialer.resourceManager.explain(cyclic))
+  t.is(
+    pair.dialer.resourceManager.explain(Object.assign(cyclic, { attempts: [{ cause: err }] })),
+    expected.join('\n')
+  )
+  for (const part of ['1 of 1 streamsOutbound', err.option, 'scope:', 'holders:']) {
+    t.true(inspect(err).includes(part), part)
+  }
+})
+
+test('the limit that an explanation calls enough is enough, and one less is not', async (t) => {
+  const pair = await createPair(t, { dialer: { limits: { peerDefault: { memory: 1_000 } } } })
+  const { outbound, listener, dialer } = pair
+  const { resourceManager } = dialer
+  outbound.scope.reserveMemory(100, 101)
+  const err = t.throws(() => outbound.scope.reserveMemory(5_000, 101)) as Error
+  const text = resourceManager.explain(err)
+  t.true(text.includes('priority         101, which may use 398 B of it'), text)
+  t.true(text.includes(`for this one     limits.peers["${listener.peerId}"].memory`), text)
+  const enough = Number(/enough would be {2}(\d+)/.exec(text)?.[1])
+  const set = (memory: number): void =>
+    resourceManager.viewPeer(listener.peerId, (scope) => scope.setLimit({ memory }))
+  set(enough - 1)
+  t.throws(() => outbound.scope.reserveMemory(5_000, 101))
+  set(enough)
+  t.notThrows(() => outbound.scope.reserveMemory(5_000, 101))
+})
+
+test('a scope is explained by what it uses, nearest to its limit first', async (t) => {
+  const pair = await createPair(t)
+  await pair.openStreams()
+  const { outbound, dialer } = pair
+  const lines = dialer.resourceManager.explain(outbound.scope).split('\n')
+  t.regex(lines[0] ?? '', /^connection-\d+$/)
+  t.regex(lines[1] ?? '', /^ {2}connectionsOutbound {2}1 of 1, limits\.connection\./)
+  t.true(lines.some((line) => line.includes('1 of 500, limits.connection.streamsOutbound')))
+  await outbound.close()
+  t.is(dialer.resourceManager.explain(outbound.scope), 'the scope is closed: nothing is in use')
+})
+
+test('a report has a row per scope, as objects, as JSON and as a table', async (t) => {
+  const pair = await createPair(t)
+  await pair.openStreams()
+  const report = pair.dialer.resourceManager.report()
+  t.deepEqual(
+    report.rows.slice(0, 4).map(({ scope }) => scope),
+    ['system', 'transient', 'allowlistedSystem', 'allowlistedTransient']
+  )
+  t.deepEqual([...report], [...report.rows])
+  t.like(report.rows[0], { usage: { connections: 1, streamsOutbound: 1, fds: 1 } })
+  t.deepEqual(JSON.parse(JSON.stringify(report)).length, report.rows.length)
+  const table = inspect(report)
+  t.is(table, String(report))
+  t.regex(table, /^scope +connections in\+out +streams in\+out +fds +memory\nsystem +0\+1 of \d+/)
+  t.true(table.includes(`peer:…${String(pair.listener.peerId).slice(-8)}`))
+  t.regex(report.toString(5), /\nand \d+ more that use less of their limits$/)
+})
