@@ -88,6 +88,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         let usage = Usage::connection(direction, fds);
         let normal = Parents::of(&[TRANSIENT, SYSTEM]);
         let slot = Slot::Connection.index();
+        let refused = self.refused;
         let opened = self.open(
             Kind::Connection(Connection::default()),
             normal,
@@ -96,6 +97,8 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         );
         match opened {
             Err(Error::Denied(_)) if allowlisted => {
+                // Nothing is refused unless the allowlisted scopes are full too.
+                self.refused = refused;
                 let kind = Kind::Connection(Connection {
                     peer: None,
                     allowlisted: true,
@@ -337,8 +340,11 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
 
     /// Releases what a closed scope still uses, and frees it.
     fn free(&mut self, index: Index) {
-        let usage = self.arena.get(index).usage;
-        let parents = self.arena.get(index).parents;
+        let scope = self.arena.get(index);
+        let (usage, parents) = (scope.usage, scope.parents);
+        if scope.pinned {
+            self.limits.remove(scope.limit);
+        }
         for &parent in parents.as_slice() {
             self.arena.get_mut(parent).usage.subtract(&usage);
         }

@@ -389,7 +389,9 @@ fn an_allowlisted_connection_has_scopes_of_its_own_when_the_system_is_full() {
         &Name::System,
         Resource::Connections,
     );
+    assert_eq!(manager.refused(), 1);
     let allowed = manager.open_connection(IN, 1, true).unwrap();
+    assert_eq!(manager.refused(), 1, "it was admitted elsewhere");
     assert_eq!(
         usage(&mut manager, &Name::AllowlistedTransient).connections_inbound,
         1
