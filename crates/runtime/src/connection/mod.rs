@@ -210,6 +210,13 @@ impl Connection {
         self.core.try_lock().is_some()
     }
 
+    /// Streams that count for the connection: inbound ones on the wire, outbound ones that have not
+    /// ended.
+    #[cfg(test)]
+    pub(crate) fn counted_streams(&self) -> [u32; 2] {
+        [self.core.lock().inbound_count(), self.outbound_count()]
+    }
+
     /// Streams waiting to be opened, including abandoned ones that have not been removed yet.
     #[cfg(test)]
     pub(crate) fn unopened_count(&self) -> usize {
