@@ -409,6 +409,7 @@ export class ConnectionCore implements ConnectionOwner {
   /** Returns the error of a negotiation; with the figures of the limit, if the protocol's has refused the stream. */
   #withFigures(err: Error | undefined): Error | undefined {
     if (!(err instanceof ResourceLimitExceededError)) return err
+    // Another refusal may have taken the place of this one: then there are no figures.
     const refusal = this.host.takeRefusal()
     return refusal === null ? err : this.host.refusalError(refusal, 'ERR_STREAM_LIMIT')
   }

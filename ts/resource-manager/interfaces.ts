@@ -353,7 +353,7 @@ export interface SwarmResourceManager extends ResourceManager {
   explain(refusal: Error | ResourceScope): string
   /**
    * Closes the manager: later calls that open scopes throw {@link ResourceScopeClosedError}, and the swarm refuses
-   * connections and streams. Idempotent. `swarm.close` calls it at its end.
+   * connections. Open ones are not affected. Idempotent. `swarm.close` calls it at its end.
    */
   close(): void
 }
