@@ -1,7 +1,7 @@
 /** A node under attack, with a bystander whose connection must be unaffected. */
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
-import type { Limits } from '../../ts/constants.ts'
+import type { LimitConfig } from '../../ts/resource-manager/limit-config.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createPair, pattern } from './pair.ts'
 
@@ -24,10 +24,7 @@ export interface Stand {
   stranger(): Promise<Connection>
 }
 
-export async function createStand(
-  t: ExecutionContext,
-  limits: Partial<Limits> = {}
-): Promise<Stand> {
+export async function createStand(t: ExecutionContext, limits: LimitConfig = {}): Promise<Stand> {
   // A long deadline, so that an early disconnect is due to the misbehaviour.
   const pair = await createPair(t, {
     listener: { limits: { upgradeTimeoutMs: 60_000, ...limits } }

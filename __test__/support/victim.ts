@@ -1,7 +1,7 @@
 /** A node under attack in its own process, and a bystander in this one. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import type { Limits } from '../../ts/constants.ts'
+import type { LimitConfig } from '../../ts/resource-manager/limit-config.ts'
 import { createSwarm } from '../../ts/swarm.ts'
 import type { VictimFigures } from './programs/victim.ts'
 import { ECHO_PROTOCOL } from './stand.ts'
@@ -16,7 +16,7 @@ export interface Victim {
   close(): Promise<void>
 }
 
-export async function startVictim(limits: Partial<Limits> = {}): Promise<Victim> {
+export async function startVictim(limits: LimitConfig = {}): Promise<Victim> {
   const path = new URL('./programs/victim.ts', import.meta.url)
   const child = fork(path, [JSON.stringify(limits)], {
     execArgv: ['--expose-gc'],
