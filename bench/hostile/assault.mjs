@@ -10,7 +10,7 @@ import { FLOODS, STAGES } from './attacks.mjs'
 const TICK_MS = 10
 /** A flooder whose session was closed tries again this often per second. */
 const RETRIES_PER_S = 100
-/** Records that wait for a remote to read. */
+/** Maximum number of records that wait for a remote to read. */
 const QUEUED_MAX = 20
 /** One-byte frames of a record. */
 const DRIBBLE = 4_000
@@ -23,9 +23,6 @@ export function hosts(count) {
 /** An attack on a port. It ends with `stop`, which closes all of its connections. */
 export class Assault {
   sockets = new Set()
-  attempts = 0
-  /** Of connections that it did not close itself. */
-  ended = 0
   isStopped = false
 
   constructor(port) {
@@ -50,13 +47,9 @@ export class Assault {
 
   /** Begins a connection. */
   open(localAddress) {
-    this.attempts += 1
     const socket = connect({ port: this.port, host: '127.0.0.1', localAddress })
     this.sockets.add(socket)
-    socket.once('close', () => {
-      this.sockets.delete(socket)
-      if (!this.isStopped) this.ended += 1
-    })
+    socket.once('close', () => this.sockets.delete(socket))
     return new RawPeer(socket)
   }
 
@@ -76,9 +69,9 @@ export class Assault {
     })
   }
 
-  /** Sends a record of `frames(n)` at a rate on a session from a host. */
-  async flood(perSecond, frames, { reads = true, host = '127.0.0.2' } = {}) {
-    await this.sessions(host, async (peer, session) => {
+  /** Sends a record of `frames(n)` at a rate on a session, and begins another when it ends. */
+  async flood(perSecond, frames, { reads = true } = {}) {
+    await this.sessions('127.0.0.2', async (peer, session) => {
       if (reads) peer.socket.resume()
       session.send({ ...OPEN, id: 1 })
       let queue = Promise.resolve()

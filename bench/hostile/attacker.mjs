@@ -1,5 +1,4 @@
-// An attacker in its own process. Takes `{ name, options, port }` over IPC and attacks until `stop`, which it answers
-// with its counts.
+// An attacker in its own process. Takes `{ name, options, port }` over IPC and attacks until `stop`, which it answers.
 
 import { ASSAULTS, Assault } from './assault.mjs'
 
@@ -15,6 +14,6 @@ process.on('message', async (message) => {
   }
   assault.stop()
   await running
-  process.send({ attempts: assault.attempts, ended: assault.ended })
+  process.send('stopped')
 })
 process.once('disconnect', () => process.exit())

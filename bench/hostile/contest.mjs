@@ -5,11 +5,13 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { RawPeer } from '../../__test__/support/raw-peer.ts'
 import { startVictim } from '../../__test__/support/victim.ts'
+import { availableMs } from './processor.mjs'
 
 const MIB = 1_024 * 1_024
 const PAGE = 4_096
-const ROUNDS = 5
-const WINDOW_MS = 500
+const ROUNDS = 6
+/** Of requests, then of bytes. */
+const WINDOW_MS = 250
 /** An attack runs for this long before its window. */
 const LEAD_MS = 100
 export const SHARE_MIN = 0.8
@@ -45,34 +47,32 @@ async function run({ assault, options, sink, limits, counted, host = '127.0.0.2'
   const victim = await startVictim(limits)
   const load = start('load', victim.port)
   attacker ??= start('attacker')
-  sinks[sink] ??= once(start('sink', sink), 'message')
+  sinks[sink] ??= startSink(sink)
   try {
-    const [[{ port: sinkPort }]] = await Promise.all([sinks[sink], once(load, 'message')])
+    const [sinkPort] = await Promise.all([sinks[sink], once(load, 'message')])
+    // Not the sink: it is on a machine of its own, so to speak, and what it uses is not compared.
+    const pids = [victim, load, attacker, process].map(({ pid }) => pid)
     // The first windows warm up compilers and pools.
-    await measured(load)
+    await measured(load, pids)
     const before = await victim.figures()
     const memory = peakOf(victim.pid)
-    const shares = { requests: [], bytes: [] }
+    const control = new Rates()
+    const attacked = new Rates()
     const attack = { name: assault, options }
     for (let round = 0; round < ROUNDS; round += 1) {
       const windows = [
-        () => beside({ ...attack, port: sinkPort }, load),
-        () => beside({ ...attack, port: victim.port }, load)
+        async () => control.add(await beside({ ...attack, port: sinkPort }, load, pids)),
+        async () => attacked.add(await beside({ ...attack, port: victim.port }, load, pids))
       ]
       // Whatever drifts affects both orders.
-      const isReversed = round % 2 === 1
-      const [first, second] = isReversed ? windows.toReversed() : windows
-      const results = [await first(), await second()]
-      const [control, attacked] = isReversed ? results.toReversed() : results
-      shares.requests.push(attacked.requests / control.requests)
-      shares.bytes.push(attacked.bytes / control.bytes)
+      for (const window of round % 2 === 0 ? windows : windows.toReversed()) await window()
     }
     const seconds = await recovery(victim, host, before)
     const after = await victim.figures()
     await victim.echo()
     const grown = memory.end() - before.residentBytes
     const count = counted === undefined ? 1 : after[counted] - before[counted]
-    const [requests, bytes] = [median(shares.requests), median(shares.bytes)]
+    const { requests, bytes } = attacked.over(control)
     return {
       isKept:
         requests >= SHARE_MIN &&
@@ -98,20 +98,53 @@ export function start(program, ...args) {
   return fork(new URL(`./${program}.mjs`, import.meta.url), args.map(String))
 }
 
-export async function measured(load) {
-  load.send(WINDOW_MS)
-  const [figures] = await once(load, 'message')
-  return figures
+async function startSink(mode) {
+  const [{ port }] = await once(start('sink', mode), 'message')
+  return port
 }
 
-/** Resolves to the figures of the load beside an attack. */
-async function beside(attack, load) {
+/** Resolves to the work of the load in one window, and the CPU time available for it. */
+export async function measured(load, pids) {
+  const window = {}
+  for (const kind of ['requests', 'bytes']) {
+    const before = availableMs(pids)
+    load.send({ kind, ms: WINDOW_MS })
+    const [{ count }] = await once(load, 'message')
+    window[kind] = { count, ms: availableMs(pids) - before }
+  }
+  return window
+}
+
+/** The rates of many windows. */
+export class Rates {
+  requests = { count: 0, ms: 0 }
+  bytes = { count: 0, ms: 0 }
+
+  add(window) {
+    for (const kind of ['requests', 'bytes']) {
+      this[kind].count += window[kind].count
+      this[kind].ms += window[kind].ms
+    }
+  }
+
+  /** Returns these rates in proportion to others. */
+  over(others) {
+    const rate = ({ count, ms }) => count / ms
+    return {
+      requests: rate(this.requests) / rate(others.requests),
+      bytes: rate(this.bytes) / rate(others.bytes)
+    }
+  }
+}
+
+/** Resolves to the work of the load beside an attack. */
+async function beside(attack, load, pids) {
   attacker.send(attack)
   await pause(LEAD_MS)
-  const figures = await measured(load)
+  const window = await measured(load, pids)
   attacker.send('stop')
   await once(attacker, 'message')
-  return figures
+  return window
 }
 
 /** Resolves to the seconds until the attacker's host is served and nothing of the attack is left. */
@@ -158,11 +191,6 @@ export function peakOf(pid) {
 
 function residentBytes(pid) {
   return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * PAGE
-}
-
-export function median(values) {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[sorted.length >> 1]
 }
 
 export function pause(ms) {

@@ -1,5 +1,5 @@
-// A legitimate peer in its own process: its argument is the port of a node. Answers each message, a number of
-// milliseconds, with the requests per second and then the bytes per second of its echoes, each over half of that time.
+// A legitimate peer in its own process: its argument is the port of a node. Takes `{ kind, ms }` over IPC; makes
+// requests or transfers for as long, and answers with the number of requests or of bytes that were echoed.
 
 import { ECHO_PROTOCOL } from '../../__test__/support/stand.ts'
 import { createSwarm } from '../../ts/swarm.ts'
@@ -12,14 +12,12 @@ const AHEAD = 3
 
 const swarm = await createSwarm({ services: { ping: false, identify: false }, ioThreads: 1 })
 const connection = await swarm.dialAddr(`/ip4/127.0.0.1/tcp/${process.argv[2]}`)
-process.on('message', async (ms) => {
-  const requests = await requestsPerSecond(ms / 2)
-  process.send({ requests, bytes: await bytesPerSecond(ms / 2) })
-})
+const WORK = { requests, bytes }
+process.on('message', async ({ kind, ms }) => process.send({ count: await WORK[kind](ms) }))
 process.once('disconnect', () => process.exit())
 process.send('connected')
 
-async function requestsPerSecond(ms) {
+async function requests(ms) {
   const started = performance.now()
   let count = 0
   const work = async () => {
@@ -33,10 +31,10 @@ async function requestsPerSecond(ms) {
     }
   }
   await Promise.all(Array.from({ length: CONCURRENCY }, work))
-  return (count * 1_000) / (performance.now() - started)
+  return count
 }
 
-async function bytesPerSecond(ms) {
+async function bytes(ms) {
   const stream = await connection.newStream(ECHO_PROTOCOL)
   const started = performance.now()
   for (let ahead = 0; ahead < AHEAD; ahead += 1) await stream.write(BLOCK)
@@ -46,7 +44,6 @@ async function bytesPerSecond(ms) {
     const end = received + BLOCK.length
     while (received < end) received += (await stream.read(end - received)).length
   }
-  const perSecond = (received * 1_000) / (performance.now() - started)
   await stream.reset(0)
-  return perSecond
+  return received
 }

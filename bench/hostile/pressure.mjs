@@ -3,7 +3,7 @@
 
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { DATA, OPEN, PING, RST, SYN, times } from '../../__test__/support/bad-input.ts'
@@ -17,13 +17,14 @@ import {
   isServed,
   MEMORY_MAX,
   measured,
-  median,
   pause,
   peakOf,
+  Rates,
   REAL,
   SHARE_MIN,
   start
 } from './contest.mjs'
+import { processorMsOf } from './processor.mjs'
 
 const MIB = 1_024 * 1_024
 
@@ -91,7 +92,7 @@ async function exhausted(victim, isReached) {
   const peers = hosts(250).flatMap((localAddress) =>
     times(4, () => new RawPeer(connect({ port: victim.port, host: '127.0.0.1', localAddress })))
   )
-  while (!(await isReached(victim))) await pause(10)
+  await eventually(() => isReached(victim))
   const [started, early] = [performance.now(), processorMsOf(pid)]
   await pause(1_000)
   const share = (processorMsOf(pid) - early) / (performance.now() - started)
@@ -99,12 +100,19 @@ async function exhausted(victim, isReached) {
   await victim.echo()
   for (const { socket } of peers) socket.resetAndDestroy()
   const freed = performance.now()
-  while (!(await isServed(victim.port, '127.0.0.2'))) await pause(10)
+  await eventually(() => isServed(victim.port, '127.0.0.2'))
   const ms = performance.now() - freed
-  while (descriptorsOf(pid) > before) await pause(10)
+  await eventually(() => descriptorsOf(pid) <= before)
   return {
     isKept: share <= CPU_SHARE_MAX && ms <= FREE_MS_MAX,
     text: `${open} descriptors, CPU ${(share * 100).toFixed(0)} %, back in ${(ms / 1_000).toFixed(2)} s`
+  }
+}
+
+/** Polls until a condition holds. */
+async function eventually(condition) {
+  for (const end = performance.now() + 15_000; !(await condition()); await pause(10)) {
+    if (performance.now() > end) throw new Error(`never held: ${condition}`)
   }
 }
 
@@ -113,26 +121,22 @@ function descriptorsOf(pid) {
   return readdirSync(`/proc/${pid}/fd`).length
 }
 
-function processorMsOf(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-  // The kernel counts in ticks of 10 ms: user time, then system time.
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
-
 const STALL_MS = 2_000
 const STALL_ROUNDS = 3
 
 async function stopped(victim) {
   const load = start('load', victim.port)
   await once(load, 'message')
-  await measured(load)
+  const pids = [victim, load, process].map(({ pid }) => pid)
+  await measured(load, pids)
   const before = await victim.figures()
   const memory = peakOf(victim.pid)
-  const shares = { requests: [], bytes: [] }
+  const control = new Rates()
+  const attacked = new Rates()
   let seconds = 0
   for (let round = 0; round < STALL_ROUNDS; round += 1) {
     const peer = start('attacker')
-    const control = await measured(load)
+    control.add(await measured(load, pids))
     peer.send({ name: 'echoes', options: { perSecond: 1_000 }, port: victim.port })
     // It has stopped reading; its socket and the node's are full.
     await victim.figuresWhen(({ reservedBytes }) => reservedBytes > before.reservedBytes)
@@ -140,9 +144,7 @@ async function stopped(victim) {
     peer.kill('SIGSTOP')
     // What it had sent is read.
     await pause(300)
-    const attacked = await measured(load)
-    shares.requests.push(attacked.requests / control.requests)
-    shares.bytes.push(attacked.bytes / control.bytes)
+    attacked.add(await measured(load, pids))
     await victim.figuresWhen(({ connections }) => connections === before.connections)
     seconds = Math.max(seconds, (performance.now() - stoppedAt) / 1_000)
     peer.kill('SIGKILL')
@@ -150,7 +152,7 @@ async function stopped(victim) {
   const grown = memory.end() - before.residentBytes
   await victim.figuresWhen(({ reservedBytes }) => reservedBytes <= before.reservedBytes)
   load.disconnect()
-  const [requests, bytes] = [median(shares.requests), median(shares.bytes)]
+  const { requests, bytes } = attacked.over(control)
   return {
     isKept:
       requests >= SHARE_MIN &&
@@ -233,7 +235,8 @@ async function backlog(victim) {
 
 /** Runs ipv6.mjs in a network namespace, where every address of a prefix is a local one. */
 function subnets() {
-  const script = 'ip link set lo up && ip -6 route add local fd00::/16 dev lo && exec "$0" "$1"'
+  const script =
+    'ip link set lo up && ip -6 route add local fd00::/16 dev lo && echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind && exec "$0" "$1"'
   const program = fileURLToPath(new URL('./ipv6.mjs', import.meta.url))
   const args = ['--user', '--map-root-user', '--net', 'sh', '-c', script, process.execPath, program]
   return new Promise((resolve) => {
