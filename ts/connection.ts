@@ -34,6 +34,7 @@ import { tracedStreamOpen } from './diagnostics/channels.ts'
 import type { HostPort } from './identity/address.ts'
 import type { ConnectionCounters } from './native/counters.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
+import type { ConnScope } from './resource-manager/interfaces.ts'
 import { streamFacade } from './stream/facade.ts'
 import { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'
@@ -55,7 +56,8 @@ export type {
 /** @internal Checks of the options of `newStream`. */
 export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
   signal: aSignal,
-  negotiationTimeout: aDuration
+  negotiationTimeout: aDuration,
+  timeout: aDuration
 }
 
 /**
@@ -178,6 +180,15 @@ export class Connection
     return Array.from(this.#core.streams, ({ stream }) => stream)
   }
 
+  /**
+   * The connection's share of the resources that the swarm accounts for, those of its streams included. After its end
+   * the usage is 0, and `reserveMemory` throws `ResourceScopeClosedError`. What the application reserves is released
+   * with the connection.
+   */
+  get scope(): ConnScope {
+    return this.#core.host.connectionScope(this.#core)
+  }
+
   /** Alias of {@link Connection.streams}. */
   getStreams(): Stream[] {
     return this.streams
@@ -212,10 +223,14 @@ export class Connection
    * @throws {@link UnsupportedProtocolError} if the peer supports none of several protocols.
    * @throws {@link ConnectionClosedError} if the connection is closed.
    * @throws {@link MuxerClosedError} if the peer has sent GoAway and accepts no more streams.
-   * @throws {@link ResourceLimitExceededError} at a limit of streams, such as `limits.connection.streamsOutbound`, or
-   * `maxOutbound` of the handler.
+   * At the limit of streams it rejects, or waits for a place if the swarm lets streams wait: see
+   * {@link Swarm.setResourceManager} and docs/resource-manager.md.
+   *
+   * @throws {@link ResourceLimitExceededError} at a limit of streams, such as `limits.connection.streamsOutbound`, at
+   * `maxOutbound` of the handler, or if the application's resource manager refuses the stream.
    * @throws {@link StreamResetError} if the stream is reset while several protocols are negotiated.
-   * @throws {@link TimeoutError} after `negotiationTimeout`.
+   * @throws {@link StateError} if the swarm begins to close while the call waits for a place.
+   * @throws {@link TimeoutError} after `negotiationTimeout`, or `timeout`.
    * @throws {@link AbortError} by `signal`.
    * @throws {@link InvalidParametersError} for an invalid protocol name or option.
    * @example

@@ -137,11 +137,20 @@ export function toString(kind: EnumerationName, value: number): string {
   return '(unrecognized)'
 }
 
-/** Maximum bytes of a `read()` without a size, which rejects beyond it. 4 MiB is MessageSizeMax of go-libp2p. */
-export const READ_ALL_BYTES_MAX = 4 * 1024 * 1024
+/** Advisory maximum bytes of a message: MessageSizeMax of go-libp2p. Nothing enforces it. */
+export const MESSAGE_SIZE_MAX = 4 * 1024 * 1024
+
+/** Maximum bytes of a `read()` without a size, which rejects beyond it. */
+export const READ_ALL_BYTES_MAX = MESSAGE_SIZE_MAX
 
 /** Timeout of a whole dial call, in milliseconds. */
 export const DIAL_TIMEOUT_MS = 60_000
+
+/** Alias of {@link DIAL_TIMEOUT_MS}, after DialPeerTimeout of go-libp2p. */
+export const DIAL_PEER_TIMEOUT_MS = DIAL_TIMEOUT_MS
+
+/** Timeout of `newStream` while it waits for a place, in milliseconds: that of a dial. */
+export const STREAM_WAIT_TIMEOUT_MS = DIAL_TIMEOUT_MS
 
 /** Timeout of one address in milliseconds: connect, security and muxer. */
 export const DIAL_ADDRESS_TIMEOUT_MS = 10_000
@@ -223,3 +232,15 @@ export type SecurityName = 'tls' | 'noise'
 
 /** A muxer engine of this package; both implement `/yamux/1.0.0`. */
 export type MuxerName = 'yamux' | 'yamux-crate'
+
+/** Priority of a memory reservation that may use 40 % of the limit. See {@link ResourceScope.reserveMemory}. */
+export const RESERVATION_PRIORITY_LOW = 101
+
+/** Priority of a memory reservation that may use 60 % of the limit. */
+export const RESERVATION_PRIORITY_MEDIUM = 152
+
+/** Priority of a memory reservation that may use 80 % of the limit. */
+export const RESERVATION_PRIORITY_HIGH = 203
+
+/** Priority of a memory reservation that may use the whole limit. */
+export const RESERVATION_PRIORITY_ALWAYS = 255

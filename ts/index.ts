@@ -46,6 +46,53 @@ export { type IdentifyOptions, type IdentifyResult, identify } from './protocols
 export { type PerfOptions, type PerfProgress, type PerfResult, perf } from './protocols/perf.ts'
 export { type PingOptions, ping } from './protocols/ping.ts'
 export type { Service, ServiceOptions } from './protocols/services.ts'
+export type {
+  ConnManagementScope,
+  ConnScope,
+  LimitDetail,
+  PeerScope,
+  ProtocolScope,
+  ResourceManager,
+  ResourceManagerOptions,
+  ResourceManagerStat,
+  ResourceReport,
+  ResourceReportRow,
+  ResourceScope,
+  ResourceScopeLimiter,
+  ResourceScopeSpan,
+  ResourceScopeViewer,
+  ScopeStat,
+  ServiceScope,
+  StreamManagementScope,
+  StreamScope,
+  SwarmResourceManager
+} from './resource-manager/interfaces.ts'
+export {
+  fromGoJSON,
+  type GoLimit,
+  type GoLimits,
+  type GoScopeLimits,
+  toGoJSON
+} from './resource-manager/json.ts'
+export type {
+  LimitConfig,
+  PlainLimits,
+  SubnetLimit,
+  SubnetRate
+} from './resource-manager/limit-config.ts'
+export type { NetworkLimit, ResolvedLimits } from './resource-manager/limits.ts'
+export type { AllowedNetwork, Network as IpNetwork } from './resource-manager/networks.ts'
+export { nullResourceManager, nullScope } from './resource-manager/null.ts'
+export { autoLimits, type MachineResources, scaleLimits } from './resource-manager/scale.ts'
+export type {
+  NamedClass,
+  NamedLimits,
+  ResolvedScopeLimits,
+  ResourceName,
+  ScopeClass,
+  ScopeLimits,
+  ScopeLimitTable
+} from './resource-manager/scope-limits.ts'
 export type { Framing, MessageBatch, Messages, MessagesOptions } from './stream/messages.ts'
 export {
   type AbortOptions,

@@ -28,6 +28,7 @@ import type { HostPort } from './identity/address.ts'
 import type { ConnState, StreamReader } from './io/interfaces.ts'
 import type { MuxedStream } from './muxer/muxed.ts'
 import { type StreamCounters, streamCounters } from './native/counters.ts'
+import type { StreamScope } from './resource-manager/interfaces.ts'
 import type { StreamCore } from './stream/core.ts'
 import { type DuplexOptions, toDuplex } from './stream/duplex.ts'
 import { provideStreamFacade } from './stream/facade.ts'
@@ -174,6 +175,22 @@ export class Stream
   /** The argument of `wrapMuxedStream`; the stream itself on the native muxers. */
   get muxedStream(): MuxedStream {
     return this.#core.pump?.muxed ?? this
+  }
+
+  /**
+   * The stream's share of the resources that the swarm accounts for. After its end the usage is 0, and `reserveMemory`
+   * throws `ResourceScopeClosedError`. `setService` charges it to a service. That of a stream over a muxer of the
+   * application is `nullScope`: nothing is accounted for.
+   *
+   * @example
+   * ```ts
+   * stream.scope.setService('chat')
+   * using span = stream.scope.beginSpan()
+   * span.reserveMemory(1024 * 1024, RESERVATION_PRIORITY_MEDIUM)
+   * ```
+   */
+  get scope(): StreamScope {
+    return this.#core.owner.streamScope(this.#core)
   }
 
   /** True after `send` returned false, until `drain`. */
@@ -426,6 +443,7 @@ export class Stream
   /**
    * Sets the protocol of a raw stream. Local only: nothing is negotiated.
    *
+   * @throws {@link ResourceLimitExceededError} if the application's resource manager refuses it.
    * @throws {@link InvalidParametersError} if the stream has a protocol, or the name is invalid.
    */
   setProtocol(protocol: string): void {

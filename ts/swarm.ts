@@ -7,6 +7,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from './base/abort.ts'
 import {
   ABORT_OPTIONS,
+  aBoolean,
   aDuration,
   aFunction,
   areOptions,
@@ -33,6 +34,12 @@ import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiat
 import { protocolNames } from './negotiation/protocol-name.ts'
 import { Registrar } from './negotiation/registrar.ts'
 import { loadServices, type Service } from './protocols/services.ts'
+import type {
+  ResourceManager,
+  ResourceManagerOptions,
+  SwarmResourceManager
+} from './resource-manager/interfaces.ts'
+import { aResourceManager } from './resource-manager/null.ts'
 import type { Stream } from './stream.ts'
 import type { SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
@@ -50,7 +57,10 @@ import { Shutdown } from './swarm/shutdown.ts'
 export type { SwarmEvents } from './swarm/events.ts'
 
 /** Options of {@link Swarm.newStream}: those of the dial and those of the stream. */
-export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {}
+export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {
+  /** Timeout of the dial and of the wait for a place, in milliseconds. Defaults to 60,000 for each. */
+  timeout?: number | undefined
+}
 
 /** Options of {@link Swarm.close}. */
 export interface CloseOptions {
@@ -59,6 +69,8 @@ export interface CloseOptions {
 }
 
 const CLOSE_CHECKS: OptionChecks<CloseOptions> = { drainTimeout: aDuration }
+
+const MANAGER_CHECKS: OptionChecks<ResourceManagerOptions> = { streamSemaphore: aBoolean }
 
 const SWARM_STREAM_CHECKS: OptionChecks<SwarmStreamOptions> = {
   ...DIAL_CHECKS,
@@ -124,10 +136,13 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#registrar = new Registrar(this.#failures)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
+      limit: (detail) => this.emit('limit', new CustomEvent('limit', { detail })),
       onFailure: this.#failures.report
     })
     this.#listeners = new Listeners(this.#host)
     this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
+    const { resourceManager } = this.#options
+    if (resourceManager !== undefined) this.setResourceManager(resourceManager)
   }
 
   /** The local peer id. */
@@ -153,6 +168,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /** The effective options, including defaults. */
   get options(): ResolvedOptions {
     return this.#options
+  }
+
+  /**
+   * The resource manager: usage and limits of peers, protocols and services, and explanations of refusals. It accounts
+   * natively, also beside one of {@link Swarm.setResourceManager}. Can be read after the swarm is closed.
+   *
+   * @throws {@link StateError} before the swarm is started.
+   */
+  get resourceManager(): SwarmResourceManager {
+    return this.#host.resourceManager
   }
 
   /** Aborted when {@link Swarm.close} is called; the same signal as `stream.signal`. */
@@ -258,7 +283,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * @throws {@link NoRemoteAddrsError} if no address of the peer is known.
    * @throws {@link NoConnectionError} if `noDial` is set and there is no connection.
    * @throws {@link SelfDialError} if the peer is this swarm.
-   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`.
+   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`, or if the
+   * application's resource manager refuses the connection.
    * @throws {@link TimeoutError} after `timeout`, with the `attempts` so far.
    * @throws {@link AbortError} by `signal`, with the `attempts` so far.
    * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
@@ -290,7 +316,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * {@link UnexpectedPeerError}.
    * @throws {@link NoConnectionError} if `noDial` is set.
    * @throws {@link SelfDialError} if the peer is this swarm.
-   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`.
+   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`, or if the
+   * application's resource manager refuses the connection.
    * @throws {@link TimeoutError} after `timeout`.
    * @throws {@link AbortError} by `signal`.
    * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
@@ -330,7 +357,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * Opens a stream to a peer, dialling it if there is no connection. Without protocols the stream is not negotiated.
    *
    * Prefers the connection with the most streams, then the newest. If it has ended, ends meanwhile or accepts no more
-   * streams, tries the other connections, then dials. `force` always dials.
+   * streams, tries the other connections, then dials. `force` always dials. At the limit of streams it rejects or, see
+   * {@link Swarm.setResourceManager}, waits for a place on that connection.
    *
    * Rejects as {@link Swarm.dialPeer} and {@link Connection.newStream} do.
    *
@@ -476,6 +504,41 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#notifiees.delete(notifiee)
   }
 
+  /**
+   * Sets the application's resource manager, which vetoes and observes connections and streams in addition to the native
+   * limits; `null` removes it. May be called before {@link Swarm.start}.
+   *
+   * A refused inbound connection is closed with `ConnectionErrorCode.ResourceLimitExceeded`, and that of a dial rejects
+   * the dial. A refused inbound stream is reset with `StreamErrorCode.ResourceLimitExceeded` before its handler runs, an
+   * outbound one rejects `newStream`. Refusals of what a remote opens are in the log. Connections and streams that are
+   * open when a manager is set are not charged to it; those that are charged to it remain so until their end, also if it
+   * is removed. What its scopes throw at their ends is reported and has no other effect. Each call costs some
+   * microseconds of this thread: limits that a remote may run into are better native ones.
+   *
+   * With `streamSemaphore`, the default with a manager, calls of `newStream` that are refused for lack of a stream's
+   * place wait for one, in their order; without a manager, `setResourceManager(null, { streamSemaphore: true })` lets
+   * them wait for the native limits. At most 4,096 calls wait. When the queue is removed, they reject with their
+   * refusals.
+   *
+   * @throws {@link InvalidParametersError} if `manager` is neither a resource manager nor `null`, or for an invalid
+   * option.
+   * @example
+   * ```ts
+   * swarm.setResourceManager({
+   *   ...nullResourceManager,
+   *   openConnection(direction, _usesFd, endpoint) {
+   *     console.log(direction, `${endpoint}`)
+   *     return nullScope
+   *   }
+   * })
+   * ```
+   */
+  setResourceManager(manager: ResourceManager | null, options?: ResourceManagerOptions): void {
+    if (manager !== null) aResourceManager(manager, 'manager')
+    checkOptions(options, MANAGER_CHECKS)
+    this.#host.setResourceManager(manager, options?.streamSemaphore ?? manager !== null)
+  }
+
   /** Makes this swarm keep the process alive while it listens or is connected, which is the default. */
   ref(): this {
     this.#host.ref()
@@ -584,6 +647,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       streams: [...this.#host.streams()].length,
       protocols: this.getProtocols()
     }
+  }
+
+  protected override onHeard(type: keyof SwarmEvents): void {
+    if (type === 'limit') this.#host.levelsChanged()
   }
 
   protected override onListenerError(err: unknown, listener: object, message: string): void {

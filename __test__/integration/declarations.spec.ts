@@ -45,6 +45,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'protocol-name'
   ],
   protocols: ['identify', 'perf', 'ping', 'services'],
+  'resource-manager': ['interfaces', 'null'],
   secure: ['encrypted-msg-read-writer', 'secure-messages', 'secured'],
   stream: ['duplex', 'facts', 'messages'],
   swarm: ['events', 'network', 'notifiee', 'options']

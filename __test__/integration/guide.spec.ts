@@ -1,4 +1,4 @@
-/** Every snippet of docs/guide.md and docs/operations.md runs unchanged and prints its last comment. */
+/** Every snippet of the guide and of the pages on operations and resources runs, and prints its last comment. */
 import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,7 +16,8 @@ interface Snippet {
 
 const GUIDE = readFileSync(join(ROOT, 'docs', 'guide.md'), 'utf8')
 const OPERATIONS = readFileSync(join(ROOT, 'docs', 'operations.md'), 'utf8')
-const snippets = [GUIDE, OPERATIONS].flatMap(snippetsOf)
+const RESOURCES = readFileSync(join(ROOT, 'docs', 'resource-manager.md'), 'utf8')
+const snippets = [GUIDE, OPERATIONS, RESOURCES].flatMap(snippetsOf)
 const [first] = snippets
 
 function snippetsOf(markdown: string): Snippet[] {

@@ -47,6 +47,7 @@ export function setUp(logger: Partial<Logger> = {}) {
     node,
     options: { identity: { peer: SELF }, log: new Log(logger, '') },
     refusalError: (refusal) => refusalError(refusal, {}),
+    dialRefused: () => {},
     command: (begin, from) => engine.command(node, (request) => begin(node, request), from),
     expectDialled: (request, sink) => void sinks.set(request, sink),
     forgetDialled: (request) => void sinks.delete(request)

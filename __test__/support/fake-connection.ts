@@ -6,6 +6,7 @@ import { NativeFacts, NativeOpener } from '../../ts/connection/native-opener.ts'
 import type { Connection } from '../../ts/connection.ts'
 import '../../ts/connection.ts'
 import { Engine } from '../../ts/native/engine.ts'
+import { nullScope } from '../../ts/resource-manager/null.ts'
 import { refusalError } from '../../ts/resource-manager/refusal.ts'
 import { AbandonedStreams } from '../../ts/stream/abandoned.ts'
 import { Deadlines } from '../../ts/stream/deadlines.ts'
@@ -67,6 +68,13 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
     },
     choose: () => undefined,
     refusal: () => undefined,
+    admission: undefined,
+    scopeOf: () => undefined,
+    connectionScope: () => nullScope,
+    streamScope: () => nullScope,
+    setProtocol: () => {},
+    setService: () => {},
+    outboundRefused: () => {},
     takeRefusal: () => fake.node.takeRefusal(),
     refusalError: (refusal, code) => refusalError(refusal, {}, code),
     connectionClosing: () => {},

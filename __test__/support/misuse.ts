@@ -122,6 +122,16 @@ export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[
     { name: 'connectedness(peer)', call: (value) => swarm.connectedness(value), takes: never },
     { name: 'closePeer(peer)', call: (value) => swarm.closePeer(value), takes: never },
     { name: 'closePeer(options)', call: (value) => swarm.closePeer(peer, value), takes: options },
+    {
+      name: 'setResourceManager(manager)',
+      call: (value) => swarm.setResourceManager(value),
+      takes: (value) => value === null
+    },
+    {
+      name: 'setResourceManager(options)',
+      call: (value) => swarm.setResourceManager(null, value),
+      takes: options
+    },
     { name: 'notify(notifiee)', call: (value) => swarm.notify(value), takes: is('object') },
     ...eventCalls(swarm)
   ]

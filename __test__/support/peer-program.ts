@@ -49,9 +49,13 @@ export function declareMissing(name: string, missing: string): void {
   declare(`the ${name} peer is missing: ${missing}`, (t) => t.fail(missing))
 }
 
-/** Starts a server on a free port of loopback; resolves once it listens. */
-export async function startServer(command: readonly string[], stack: Stack): Promise<PeerServer> {
-  const child = start(command, ['server', '--stack', stack, '--listen', '127.0.0.1:0'])
+/** Starts a server on a free port of loopback; resolves once it listens. `flags` are those of this peer alone. */
+export async function startServer(
+  command: readonly string[],
+  stack: Stack,
+  flags: readonly string[] = []
+): Promise<PeerServer> {
+  const child = start(command, ['server', '--stack', stack, '--listen', '127.0.0.1:0', ...flags])
   const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
   const [line] = (await Promise.race([
     once(lines(child), 'line'),

@@ -33,9 +33,13 @@ export class RawPeer {
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()))
   }
 
-  /** Connects to `port` on loopback; the socket is destroyed when the test ends. */
-  static async connect(t: ExecutionContext, port: number): Promise<RawPeer> {
-    const socket = connect({ port, host: '127.0.0.1' })
+  /** Connects to `port` on loopback from an address there; the socket is destroyed when the test ends. */
+  static async connect(
+    t: Pick<ExecutionContext, 'teardown'>,
+    port: number,
+    localAddress = '127.0.0.1'
+  ): Promise<RawPeer> {
+    const socket = connect({ port, host: '127.0.0.1', localAddress })
     t.teardown(() => socket.destroy())
     await once(socket, 'connect')
     return new RawPeer(socket)

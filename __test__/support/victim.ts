@@ -1,5 +1,5 @@
 /** A node under attack in its own process, and a bystander in this one. */
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { LimitConfig } from '../../ts/resource-manager/limit-config.ts'
 import { createSwarm } from '../../ts/swarm.ts'
@@ -8,7 +8,10 @@ import { ECHO_PROTOCOL } from './stand.ts'
 
 export interface Victim {
   readonly port: number
+  readonly pid: number
   figures(): Promise<VictimFigures>
+  /** Blocks its event loop; resolves to the figures afterwards. */
+  block(ms: number): Promise<VictimFigures>
   /** Polls the figures until `matches` returns true; rejects after `ms`. */
   figuresWhen(matches: (figures: VictimFigures) => boolean, ms?: number): Promise<VictimFigures>
   /** Makes a round trip of the bystander's on a new stream; rejects if no echo arrives. */
@@ -16,21 +19,45 @@ export interface Victim {
   close(): Promise<void>
 }
 
-export async function startVictim(limits: LimitConfig = {}): Promise<Victim> {
+/**
+ * Starts a victim with these limits on a free port, by default of 127.0.0.1; `descriptors` limits the files that its
+ * process can open. The bystander dials it on loopback.
+ */
+export async function startVictim(
+  limits: LimitConfig = {},
+  options: { host?: '127.0.0.1' | '::'; descriptors?: number } = {}
+): Promise<Victim> {
+  const { host = '127.0.0.1', descriptors } = options
   const path = new URL('./programs/victim.ts', import.meta.url)
-  const child = fork(path, [JSON.stringify(limits)], {
-    execArgv: ['--expose-gc'],
+  const execArgv = ['--expose-gc']
+  const limited = ['-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, process.execPath, ...execArgv]
+  const child = fork(path, [JSON.stringify(limits), host], {
+    ...(descriptors === undefined ? { execArgv } : { execPath: '/bin/sh', execArgv: limited }),
     // With one arena per thread, free memory would look like a leak.
     env: { ...process.env, MALLOC_ARENA_MAX: '2' }
   })
-  const { port } = await answer<{ port: number }>(child)
+  const ended = once(child, 'exit').then(() => Promise.reject(new Error('the victim has ended')))
+  ended.catch(() => {})
+  const answer = async <T>(): Promise<T> => {
+    const [message] = (await Promise.race([once(child, 'message'), ended])) as [T]
+    return message
+  }
+  const { port } = await answer<{ port: number }>()
   const swarm = await createSwarm({ services: { ping: false, identify: false } })
-  const connection = await swarm.dialAddr(`/ip4/127.0.0.1/tcp/${port}`)
+  const connection = await swarm.dialAddr(
+    host === '127.0.0.1' ? `/ip4/127.0.0.1/tcp/${port}` : `/ip6/::1/tcp/${port}`
+  )
   const victim: Victim = {
     port,
+    // It has answered, so it was spawned.
+    pid: child.pid ?? 0,
     figures() {
       child.send('figures')
-      return answer<VictimFigures>(child)
+      return answer<VictimFigures>()
+    },
+    block(ms) {
+      child.send(ms)
+      return answer<VictimFigures>()
     },
     async figuresWhen(matches, ms = 15_000) {
       const end = Date.now() + ms
@@ -50,18 +77,11 @@ export async function startVictim(limits: LimitConfig = {}): Promise<Victim> {
     },
     async close() {
       await swarm.close({ drainTimeout: 0 })
-      const ended = once(child, 'exit')
+      const exited = once(child, 'exit')
       child.disconnect()
-      await ended
+      await exited
     }
   }
   await victim.echo()
   return victim
-}
-
-async function answer<T>(child: ChildProcess): Promise<T> {
-  const ended = once(child, 'exit').then(() => Promise.reject(new Error('the victim has ended')))
-  ended.catch(() => {})
-  const [message] = (await Promise.race([once(child, 'message'), ended])) as [T]
-  return message
 }

@@ -64,6 +64,10 @@ class FakeOpener implements Opener {
     this.#owner = owner
   }
 
+  scope(): undefined {
+    return undefined
+  }
+
   open(protocols: readonly string[]): StreamCore | Libp2pError {
     this.calls.push(`open ${protocols.join()}`)
     return this.refusal ?? this.stream('outbound', protocols)

@@ -16,13 +16,15 @@ import { varint } from '../../__test__/support/raw-noise.ts'
 import { line, MULTISTREAM } from '../../__test__/support/raw-peer.ts'
 import { startVictim } from '../../__test__/support/victim.ts'
 import { connect, dribble, FLOODS, flood, isDisconnected, STAGES, session } from './attacks.mjs'
+import { CONTESTED } from './contested.mjs'
+import { PRESSURES } from './pressure.mjs'
 
 const KIB = 1_024
 const MIB = KIB * KIB
 /** No connection is closed for being slow while memory is measured. */
 const PATIENT = {
   upgradeTimeoutMs: 300_000,
-  pendingInboundMax: 65_535,
+  transient: { connectionsInbound: 65_535, connections: 65_535, fds: 'unlimited' },
   keepaliveTimeoutMs: 300_000
 }
 const HELD = 4_000
@@ -150,7 +152,9 @@ export const CASES = [
         const seconds = (performance.now() - started) / 1_000
         return verdict(seconds <= 0.25, seconds.toFixed(2))
       })
-  }
+  },
+  ...CONTESTED,
+  ...PRESSURES
 ]
 
 /** Runs a case against a fresh victim, whose bystander must still be served afterwards. */

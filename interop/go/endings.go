@@ -57,12 +57,17 @@ func (c *client) reset() (any, error) {
 	if !errors.Is(err, network.ErrReset) {
 		return nil, fmt.Errorf("expected a reset: %w", err)
 	}
+	return resetLine(err), nil
+}
+
+// resetLine is the line with the code of a reset, if it has one.
+func resetLine(err error) map[string]any {
 	line := map[string]any{"ops": 1, "errorCode": nil}
 	var reset *network.StreamError
 	if errors.As(err, &reset) {
 		line["errorCode"] = reset.ErrorCode
 	}
-	return line, nil
+	return line
 }
 
 // close reports the error of a stream whose connection is closed by the remote with a code.

@@ -19,12 +19,12 @@ import (
 
 const connectTimeout = 30 * time.Second
 
-// newHost creates a host with one stack, no limits, and a fresh Ed25519 key. No address means no listener.
-func newHost(stack string, listenAddrs ...string) (host.Host, error) {
+// newHost creates a host with one stack and a fresh Ed25519 key. No address means no listener.
+func newHost(stack string, manager network.ResourceManager, listenAddrs ...string) (host.Host, error) {
 	options := []libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
-		libp2p.ResourceManager(&network.NullResourceManager{}),
+		libp2p.ResourceManager(manager),
 		libp2p.ConnectionManager(connmgr.NullConnMgr{}),
 		libp2p.UserAgent("go-libp2p/0.51.0"),
 		libp2p.ProtocolVersion("ipfs/0.1.0"),
@@ -62,7 +62,7 @@ func tcpMultiaddr(hostPort string) (string, error) {
 // newNodes creates count hosts with the server's address in their peerstores.
 func (c *client) newNodes(count int) error {
 	for range count {
-		h, err := newHost(c.opts.stack)
+		h, err := newHost(c.opts.stack, &network.NullResourceManager{})
 		if err != nil {
 			return err
 		}

@@ -25,6 +25,7 @@ type options struct {
 	concurrency int
 	rate        int64
 	seconds     float64
+	limits      limits
 }
 
 func main() {
@@ -66,6 +67,7 @@ func parseOptions(mode string, args []string) (options, error) {
 	flags.IntVar(&opts.concurrency, "concurrency", 1, "streams at once (echo), dials at once (idle)")
 	flags.Int64Var(&opts.rate, "rate", 1000, "pings or bytes a second")
 	flags.Float64Var(&opts.seconds, "seconds", 1, "seconds at that rate")
+	opts.limits.define(flags)
 	return opts, flags.Parse(args)
 }
 
@@ -74,7 +76,11 @@ func runServer(opts options) error {
 	if err != nil {
 		return err
 	}
-	h, err := newHost(opts.stack, listenAddr)
+	manager, err := opts.limits.manager()
+	if err != nil {
+		return err
+	}
+	h, err := newHost(opts.stack, manager, listenAddr)
 	if err != nil {
 		return err
 	}

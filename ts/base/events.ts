@@ -64,6 +64,7 @@ export class TypedEventTarget<Events extends object> {
     const release =
       signal === undefined ? undefined : () => signal.removeEventListener('abort', onAbort)
     this.#entries.set(type, [...entries, { handler, once, release }])
+    if (entries.length === 0) this.onHeard(type)
   }
 
   /** Removes `handler`. */
@@ -74,8 +75,10 @@ export class TypedEventTarget<Events extends object> {
     if (removed === undefined) return
     removed.release?.()
     const left = entries.filter((entry) => entry !== removed)
-    if (left.length === 0) this.#entries?.delete(type)
-    else this.#entries?.set(type, left)
+    if (left.length === 0) {
+      this.#entries?.delete(type)
+      this.onHeard(type)
+    } else this.#entries?.set(type, left)
   }
 
   /** Returns whether this type has listeners, so that an event without any need not be created. */
@@ -112,6 +115,9 @@ export class TypedEventTarget<Events extends object> {
   #failed(err: unknown, handler: EventHandler<never>, type: keyof Events): void {
     this.onListenerError(err, handler, `a listener of ${JSON.stringify(String(type))} failed`)
   }
+
+  /** Called when a type has got its first listener or lost its last. Does nothing by default. */
+  protected onHeard(_type: keyof Events): void {}
 
   /** Called with an error of `listener` and a clause that describes it. Does nothing by default. */
   protected onListenerError(_err: unknown, _listener: object, _message: string): void {}

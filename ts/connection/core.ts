@@ -9,16 +9,23 @@ import { abortable, aborted, onceGivenUp } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import { StreamState } from '../constants.ts'
-import { ConnectionClosedError, MuxerClosedError, TimeoutError } from '../errors.ts'
+import { StreamErrorCode, StreamState } from '../constants.ts'
+import {
+  ConnectionClosedError,
+  MuxerClosedError,
+  ResourceLimitExceededError,
+  TimeoutError
+} from '../errors.ts'
 import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
 import { publicKeyOf } from '../identity/load.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 import type { Engine, Served } from '../native/engine.ts'
+import type { StreamScope } from '../resource-manager/interfaces.ts'
 import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
+import { streamFacade } from '../stream/facade.ts'
 import type { Stream } from '../stream.ts'
 import { connectionFacade } from './facade.ts'
 import type {
@@ -28,7 +35,7 @@ import type {
   DialReport,
   NewStreamOptions
 } from './facts.ts'
-import type { ConnectionHost } from './host.ts'
+import type { ConnectionHost, Proposal } from './host.ts'
 import type { ConnectionOwner, Opener } from './opener.ts'
 
 // Shared by all swarms, so that connection ids are unique in the process.
@@ -167,26 +174,48 @@ export class ConnectionCore implements ConnectionOwner {
     return this.#opener.counters()
   }
 
-  newStream(
-    protocols: string | readonly string[] | undefined,
-    options: NewStreamOptions = {}
-  ): Promise<Stream> {
-    const { engine } = this.host
-    const numbers = protocols === undefined ? RAW : engine.protocols.proposals(protocols)
+  newStream(proposal: Proposal, options: NewStreamOptions = {}): Promise<Stream> {
+    const { admission } = this.host
+    const numbers = this.#numbersOf(proposal)
     if (options.signal?.aborted === true) {
       return Promise.reject(aborted(options.signal))
     }
-    if (this.closing) return Promise.reject(this.closedError())
-    if (this.goingAway) return Promise.reject(new MuxerClosedError(GOING_AWAY))
-    const full =
-      typeof protocols === 'string' ? this.host.refusal(protocols, this.streams) : undefined
-    if (full !== undefined) return Promise.reject(full)
-    const proposed = typeof protocols === 'string' ? [protocols] : (protocols ?? NO_PROTOCOLS)
-    const core = this.#opener.open(proposed, numbers)
-    if (core instanceof Error) return Promise.reject(core)
-    if (core.state === StreamState.INIT) return this.#whenNegotiated(core, proposed, options)
+    if (admission !== undefined) return admission.newStream(this, proposal, options)
+    const core = this.open(proposal, numbers)
+    return core instanceof Error ? this.rejected(core) : this.whenOpen(core, proposal, options)
+  }
+
+  /** Rejects a call to open a stream; the refusal of a limit is reported. */
+  rejected(err: Error): Promise<never> {
+    if (err instanceof ResourceLimitExceededError) this.host.outboundRefused(err, this)
+    return Promise.reject(err)
+  }
+
+  /** Opens a stream, which is not announced yet; returns the error if it cannot be opened. */
+  open(proposal: Proposal, numbers: Uint32Array = this.#numbersOf(proposal)): StreamCore | Error {
+    const refusal = this.refusal(proposal)
+    if (refusal !== undefined) return refusal
+    return this.#opener.open(proposedOf(proposal), numbers)
+  }
+
+  /** Returns the error of opening a stream if its opener need not be asked. */
+  refusal(proposal: Proposal): Error | undefined {
+    if (this.closing) return this.closedError()
+    if (this.goingAway) return new MuxerClosedError(GOING_AWAY)
+    return typeof proposal === 'string' ? this.host.refusal(proposal, this.streams) : undefined
+  }
+
+  /** Resolves to a stream of {@link open} once it is negotiated and announced. */
+  whenOpen(core: StreamCore, proposal: Proposal, options: NewStreamOptions): Promise<Stream> {
+    if (core.state === StreamState.INIT) {
+      return this.#whenNegotiated(core, proposedOf(proposal), options)
+    }
     this.announce(core)
     return Promise.resolve(core.stream)
+  }
+
+  #numbersOf(proposal: Proposal): Uint32Array {
+    return proposal === undefined ? RAW : this.host.engine.protocols.proposals(proposal)
   }
 
   /** Closes gracefully: bytes that streams accepted before they were closed are delivered first. */
@@ -221,6 +250,11 @@ export class ConnectionCore implements ConnectionOwner {
   }
 
   streamOpened(stream: StreamCore, protocol: number): void {
+    const refusal = this.host.admission?.admit(this, stream)
+    if (refusal !== undefined) {
+      void stream.reset(StreamErrorCode.ResourceLimitExceeded, refusal)
+      return
+    }
     this.announce(stream)
     this.host.dispatch(stream, this.connection, protocol)
   }
@@ -231,6 +265,7 @@ export class ConnectionCore implements ConnectionOwner {
 
   remoteGoesAway(): void {
     this.goingAway = true
+    this.host.admission?.opensNoMore(this)
   }
 
   ended(reason: ConnectionCloseReason): void {
@@ -295,7 +330,35 @@ export class ConnectionCore implements ConnectionOwner {
 
   /** Removes a stream from the list and notifies once. */
   forget(stream: StreamCore): void {
+    const { admission } = this.host
+    admission?.release(stream)
     if (this.streams.delete(stream)) this.host.notify('closedStream', stream.stream)
+    admission?.placeFreed(this)
+  }
+
+  /** Returns the number of its scope; undefined after its end. */
+  scope(): number | undefined {
+    return this.closeReason === undefined ? this.#opener.scope() : undefined
+  }
+
+  streamScope(stream: StreamCore): StreamScope {
+    return this.host.streamScope(stream, this)
+  }
+
+  /** Charges a stream of this connection to a service. Throws the refusal, which is reported. */
+  chargeService(stream: Stream, service: string): void {
+    try {
+      this.host.setService(streamFacade.coreOf(stream), service)
+    } catch (err) {
+      if (err instanceof ResourceLimitExceededError) this.host.outboundRefused(err, this)
+      throw err
+    }
+  }
+
+  setProtocol(stream: StreamCore, protocol: string): void {
+    this.host.setProtocol(stream, protocol)
+    const refusal = this.host.admission?.setProtocol(stream, protocol)
+    if (refusal !== undefined) throw refusal
   }
 
   closedError(): ConnectionClosedError {
@@ -317,7 +380,7 @@ export class ConnectionCore implements ConnectionOwner {
     const { signal, negotiationTimeout } = options
     // The record of the remote's choice refers to the protocol by number.
     for (const name of proposed) engine.protocols.keep(name)
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       let reason: Error | undefined
       const release = onceGivenUp(engine, clock, signal, negotiationTimeout, (why) => {
         if (core.state !== StreamState.INIT) return
@@ -330,11 +393,11 @@ export class ConnectionCore implements ConnectionOwner {
       core.onceNegotiated((err) => {
         for (const name of proposed) engine.protocols.release(name)
         release()
-        const full = err === undefined ? this.host.refusal(core.protocol, this.streams) : undefined
+        const full = err === undefined ? this.#refusalOf(core, proposed) : undefined
         if (full !== undefined) core.stream.abort(full)
-        const failure = reason ?? err ?? full
+        const failure = reason ?? this.#withFigures(err) ?? full
         if (failure !== undefined) {
-          reject(failure)
+          resolve(this.rejected(failure))
           return
         }
         this.announce(core)
@@ -342,4 +405,26 @@ export class ConnectionCore implements ConnectionOwner {
       })
     })
   }
+
+  /** Returns the error of a negotiation; with the figures of the limit, if the protocol's has refused the stream. */
+  #withFigures(err: Error | undefined): Error | undefined {
+    if (!(err instanceof ResourceLimitExceededError)) return err
+    // Another refusal may have taken the place of this one: then there are no figures.
+    const refusal = this.host.takeRefusal()
+    return refusal === null ? err : this.host.refusalError(refusal, 'ERR_STREAM_LIMIT')
+  }
+
+  /** Returns the error if a negotiated stream is refused for its protocol. */
+  #refusalOf(core: StreamCore, proposed: readonly string[]): Error | undefined {
+    const { host } = this
+    const { protocol } = core
+    const full = host.refusal(protocol, this.streams)
+    // A stream is charged to its only proposal when it is opened.
+    if (full !== undefined || protocol === undefined || proposed.length === 1) return full
+    return host.admission?.setProtocol(core, protocol)
+  }
+}
+
+function proposedOf(proposal: Proposal): readonly string[] {
+  return typeof proposal === 'string' ? [proposal] : (proposal ?? NO_PROTOCOLS)
 }

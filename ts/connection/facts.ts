@@ -41,6 +41,11 @@ export interface NewStreamOptions extends AbortOptions {
    * `limits.streamNegotiationTimeoutMs`, which bounds it.
    */
   negotiationTimeout?: number | undefined
+  /**
+   * Milliseconds to wait for a place if the limit of streams is reached and the swarm lets streams wait, see
+   * `swarm.setResourceManager`; then `TimeoutError`. Defaults to 60,000.
+   */
+  timeout?: number | undefined
 }
 
 /** A snapshot of a connection. */

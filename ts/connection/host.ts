@@ -2,15 +2,50 @@
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import type { ErrorCode, Libp2pError } from '../errors.ts'
+import type { ErrorCode, Libp2pError, ResourceLimitExceededError } from '../errors.ts'
 import type { NativeRefusal } from '../native/addon.ts'
 import type { Engine, Served } from '../native/engine.ts'
+import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
+import type { ConnScope, StreamScope } from '../resource-manager/interfaces.ts'
 import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 import type { ConnectionCore } from './core.ts'
+import type { NewStreamOptions } from './facts.ts'
+
+/** The protocols proposed for a stream: none for a raw one. */
+export type Proposal = string | readonly string[] | undefined
+
+/** The charge of one stream to the application's resource manager. */
+export interface StreamCharge {
+  /** Ends the charge with `stream`. */
+  follow(stream: StreamCore): void
+  /** Ends the charge now: there is no stream. */
+  done(): void
+}
+
+/** Admits the streams of a swarm with a resource manager of the application, or with a queue for a stream's place. */
+export interface StreamAdmission {
+  /** Opens a stream, now or once there is a place for it. */
+  newStream(core: ConnectionCore, proposal: Proposal, options: NewStreamOptions): Promise<Stream>
+  /** Charges a stream of the application's muxer; returns the refusal, or undefined if there is no manager. */
+  charge(
+    core: ConnectionCore,
+    direction: 'inbound' | 'outbound'
+  ): StreamCharge | Libp2pError | undefined
+  /** Charges an inbound stream; returns the refusal, which is reported, if there is one. */
+  admit(core: ConnectionCore, stream: StreamCore): Libp2pError | undefined
+  /** Assigns the charge of a stream to a protocol; returns the refusal, if there is one. */
+  setProtocol(stream: StreamCore, protocol: string): Libp2pError | undefined
+  /** Ends the charge of a stream. Idempotent. */
+  release(stream: StreamCore): void
+  /** Called when a stream of a connection has ended: others may have its place. */
+  placeFreed(core: ConnectionCore): void
+  /** Called when a connection opens no more streams. */
+  opensNoMore(core: ConnectionCore): void
+}
 
 /** The swarm that a connection belongs to. */
 export interface ConnectionHost {
@@ -27,10 +62,24 @@ export interface ConnectionHost {
   choose(protocol: string): Served | undefined
   /** Returns the error if `streams` reach the limit of outbound streams of a protocol; undefined otherwise. */
   refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined
+  /** Returns the number of the scope of a connection or stream; undefined after its end. */
+  scopeOf(handle: ConnectionHandle | StreamHandle): number | undefined
+  /** Returns the scope of a connection. */
+  connectionScope(core: ConnectionCore): ConnScope
+  /** Returns the scope of a stream. */
+  streamScope(core: StreamCore, owner: ConnectionCore): StreamScope
+  /** Charges a stream to a protocol. Throws `ResourceLimitExceededError`. */
+  setProtocol(core: StreamCore, protocol: string): void
+  /** Charges a stream to a service. Throws `ResourceLimitExceededError`. */
+  setService(core: StreamCore, service: string): void
+  /** Reports that a limit has refused an outbound stream. */
+  outboundRefused(refusal: ResourceLimitExceededError, core: ConnectionCore): void
   /** Takes the refusal behind the last call that was refused by a limit. */
   takeRefusal(): NativeRefusal | null
   /** Returns the error of a refusal. */
   refusalError(refusal: NativeRefusal, code?: ErrorCode): Libp2pError
+  /** Undefined if native limits and those of handlers alone apply. */
+  readonly admission: StreamAdmission | undefined
   /** Called when a local close begins: the connection leaves every view. */
   connectionClosing(core: ConnectionCore): void
   /** Called when a connection and its streams have ended. */

@@ -28,6 +28,8 @@ const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 /** The dependencies of an opener. */
 export interface NativeOpenerHost {
   readonly engine: Engine
+  /** Returns the number of the scope of a connection; undefined after its end. */
+  scopeOf(handle: ConnectionHandle): number | undefined
   /** Takes the refusal behind the last call that was refused by a limit. */
   takeRefusal(): NativeRefusal | null
   /** Returns the error of a refusal. */
@@ -114,6 +116,10 @@ export class NativeOpener implements Opener, ConnectionSink {
     const { hot } = this.#engine
     const figures = this.#hasEnded ? (this.#carried ?? []) : connectionFigures(hot, this.#handle)
     return connectionCounters(figures)
+  }
+
+  scope(): number | undefined {
+    return this.#hasEnded ? undefined : this.#host.scopeOf(this.#handle)
   }
 
   allowEarlyFin(): void {

@@ -45,6 +45,8 @@ export interface Opener {
   closeAtOnce(code: number): void
   /** Returns the bytes and frames carried so far, or until the end. */
   counters(): ConnectionCounters
+  /** Returns the number of the connection's scope; undefined after its end, and if it has none. */
+  scope(): number | undefined
   /** Marks the remote as tolerating a FIN before it has answered our proposal: see `docs/streams.md`. */
   allowEarlyFin(): void
 }

@@ -18,7 +18,7 @@ const ENDS_MAX = 1_024
 
 /** Connections by peer, each list oldest first. */
 export class ConnectionTable {
-  readonly #clock: Clock
+  readonly clock: Clock
   readonly #all = new Set<Connection>()
   readonly #byPeer = new Map<string, Connection[]>()
   // Connections whose close has begun: in no view any more, but not ended yet.
@@ -26,7 +26,7 @@ export class ConnectionTable {
   readonly #endedAt = new Map<string, number>()
 
   constructor(clock: Clock) {
-    this.#clock = clock
+    this.clock = clock
   }
 
   get size(): number {
@@ -95,7 +95,7 @@ export class ConnectionTable {
   connectedness(peer: string): Connectedness {
     if (this.#byPeer.has(peer)) return Connectedness.Connected
     const ended = this.#endedAt.get(peer)
-    return ended !== undefined && this.#clock.now() - ended <= CAN_CONNECT_MS
+    return ended !== undefined && this.clock.now() - ended <= CAN_CONNECT_MS
       ? Connectedness.CanConnect
       : Connectedness.NotConnected
   }
@@ -109,7 +109,7 @@ export class ConnectionTable {
 
   #recordEnd(peer: string): void {
     this.#endedAt.delete(peer)
-    this.#endedAt.set(peer, this.#clock.now())
+    this.#endedAt.set(peer, this.clock.now())
     if (this.#endedAt.size <= ENDS_MAX) return
     const [oldest] = this.#endedAt.keys()
     if (oldest !== undefined) this.#endedAt.delete(oldest)

@@ -11,6 +11,7 @@ import {
 } from 'node:diagnostics_channel'
 import type { Connection, ConnectionCloseReason } from '../connection.ts'
 import type { DialStage } from '../constants.ts'
+import type { LimitDetail } from '../resource-manager/interfaces.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
 import { LEVEL_BITS } from './codes.ts'
@@ -28,15 +29,21 @@ export interface RefusedMessage {
   readonly swarm: Swarm
   /** The remote address. */
   readonly address: string
-  /** The option that sets the limit, such as `limits.subnets`. */
+  /** The option that sets the limit, such as `limits.subnets`; `resourceManager` for a refusal of the application's. */
   readonly option: string
   /** The scope that refused, such as `system` or `subnet:192.0.2.1/32`. */
   readonly scope: string
   /** The resource that it has no more of. */
   readonly resource: string
-  readonly limit: number
-  /** The usage at the time of the refusal. */
-  readonly current: number
+  /** The limit; undefined if the application's resource manager has not given it. */
+  readonly limit: number | undefined
+  /** The usage at the time of the refusal; undefined as well. */
+  readonly current: number | undefined
+}
+
+/** Message of `ferroswarm:limit`: the detail of the event `limit`. */
+export interface LimitMessage extends LimitDetail {
+  readonly swarm: Swarm
 }
 
 /** Message of all events of a traced operation: one object, which ends with a result or an error. */
@@ -83,6 +90,7 @@ type Tracing<T extends object> = TracingChannel<unknown, T>
 export const connectionOpen = typedChannel<ConnectionMessage>('ferroswarm:connection:open')
 export const connectionClose = typedChannel<ConnectionMessage>('ferroswarm:connection:close')
 export const connectionRefused = typedChannel<RefusedMessage>('ferroswarm:connection:refused')
+export const limitReached = typedChannel<LimitMessage>('ferroswarm:limit')
 export const tracedDial: Tracing<DialOperation> = tracingChannel('ferroswarm:dial')
 export const tracedUpgrade: Tracing<UpgradeOperation> = tracingChannel('ferroswarm:upgrade')
 export const tracedStreamOpen: Tracing<StreamOpenOperation> =
@@ -92,7 +100,7 @@ export const tracedHandler: Tracing<HandlerOperation> = tracingChannel('ferroswa
 /** Returns the bits of the native log levels that subscribers need. */
 export function subscribedLevels(): number {
   return (
-    (connectionRefused.hasSubscribers ? LEVEL_BITS.warn : 0) |
+    (connectionRefused.hasSubscribers || limitReached.hasSubscribers ? LEVEL_BITS.warn : 0) |
     (tracedUpgrade.hasSubscribers ? LEVEL_BITS.info | LEVEL_BITS.debug : 0)
   )
 }

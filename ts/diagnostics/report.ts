@@ -2,18 +2,21 @@
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import type { DialStage } from '../constants.ts'
+import type { ResourceLimitExceededError } from '../errors.ts'
 import { type NativeDiagnostic, refusalOf } from '../native/diagnostic.ts'
 import { nativeError } from '../native/native-error.ts'
 import { optionOf } from '../resource-manager/refusal.ts'
 import type { Swarm } from '../swarm.ts'
 import { connectionRefused, publishEnded, tracedUpgrade } from './channels.ts'
 import {
+  DiagnosticCode,
   type DiagnosticName,
   diagnosticLevel,
   diagnosticName,
   type LogLevel,
   NAMESPACES
 } from './codes.ts'
+import type { LimitReports } from './limit-reports.ts'
 import type { Log } from './log.ts'
 import { Repeats } from './repeats.ts'
 
@@ -36,17 +39,29 @@ export interface Diagnostic {
   readonly suppressed: number
 }
 
+/** A refusal by the application's resource manager, which is no native fact but is reported as one. */
+interface UserRefusal extends NativeDiagnostic {
+  readonly error: ResourceLimitExceededError
+}
+
+/** The option that names the manager, as the cause of a refusal. */
+const USER_OPTION = 'resourceManager'
+
 const STAGES: Readonly<Record<number, DialStage>> = { 1: 'dial', 2: 'security', 3: 'muxer' }
 
 /** Reports the facts of one swarm to its log and to channel subscribers. */
 export class Reports {
   readonly #swarm: Swarm
   readonly #log: Log
+  readonly #clock: Clock
+  readonly #limits: LimitReports | undefined
   readonly #repeats: Repeats
 
-  constructor(swarm: Swarm, log: Log, clock: Clock) {
+  constructor(swarm: Swarm, log: Log, clock: Clock, limits?: LimitReports) {
     this.#swarm = swarm
     this.#log = log
+    this.#clock = clock
+    this.#limits = limits
     this.#repeats = new Repeats(clock)
   }
 
@@ -56,7 +71,51 @@ export class Reports {
     if (name === undefined) return
     const fact = withOption(name, native, this.#swarm.options.limits)
     publish(this.#swarm, name, fact)
+    const direction = DIRECTIONS[name]
+    if (fact.refusal !== undefined && direction !== undefined) {
+      this.#limits?.refusedNatively(fact.refusal, fact.text, {
+        ...direction,
+        address: fact.address,
+        connection
+      })
+    }
     if (!this.#log.hears(diagnosticLevel(native.code))) return
+    const suppressed = this.#repeats.admit(name, fact, connection)
+    if (suppressed !== undefined) this.#write(name, fact, connection, suppressed)
+  }
+
+  /** Reports an inbound connection, or stream of a connection, refused by the application's resource manager. */
+  refused(
+    address: string,
+    connection: Connection | undefined,
+    refusal: ResourceLimitExceededError
+  ): void {
+    const name = connection === undefined ? 'connectionRefused' : 'streamRefused'
+    const code = DiagnosticCode[name]
+    const { scope, resource, limit, current } = refusal
+    if (connection === undefined && connectionRefused.hasSubscribers) {
+      connectionRefused.publish({
+        swarm: this.#swarm,
+        address,
+        option: USER_OPTION,
+        scope,
+        resource,
+        limit,
+        current
+      })
+    }
+    this.#limits?.refused(refusal, { direction: 'inbound', address, connection })
+    if (!this.#log.hears(diagnosticLevel(code))) return
+    const fact: UserRefusal = {
+      code,
+      node: 0,
+      connection: 0,
+      time: this.#clock.now(),
+      details: [0, 0, 0],
+      address,
+      text: USER_OPTION,
+      error: refusal
+    }
     const suppressed = this.#repeats.admit(name, fact, connection)
     if (suppressed !== undefined) this.#write(name, fact, connection, suppressed)
   }
@@ -83,13 +142,13 @@ export class Reports {
 
   #write(
     name: DiagnosticName,
-    native: NativeDiagnostic,
+    native: NativeDiagnostic | UserRefusal,
     connection: Connection | undefined,
     suppressed: number
   ): void {
     const { code, time, address, text: cause } = native
     const level = diagnosticLevel(code)
-    const details = detailsOf(name, native)
+    const details = 'error' in native ? reasonOf(native.error) : detailsOf(name, native)
     const where = connection === undefined ? address : `${connection.id} (${address})`
     const diagnostic: Diagnostic = {
       name,
@@ -152,6 +211,13 @@ function detailsOf(
   }
 }
 
+/** What a limit has refused, by the fact that reports it: a connection or stream, or memory. */
+const DIRECTIONS: Partial<Record<DiagnosticName, { readonly direction: 'inbound' | undefined }>> = {
+  connectionRefused: { direction: 'inbound' },
+  streamRefused: { direction: 'inbound' },
+  memoryShed: { direction: undefined }
+}
+
 /** Facts whose text describes a refusal by a limit. */
 const REFUSALS: ReadonlySet<DiagnosticName> = new Set([
   'connectionRefused',
@@ -161,7 +227,7 @@ const REFUSALS: ReadonlySet<DiagnosticName> = new Set([
 ])
 
 /** Bounds that are set elsewhere than in `limits`, or fixed. */
-const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting'])
+const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting', 'closed'])
 
 /**
  * Returns the fact of a refusal with the option that sets the limit as its text. Refusals by the same option are
@@ -197,23 +263,30 @@ function numbered(errorCode: number, number: number): Details {
   return errorCode < 400 ? { alert: number } : { errno: number }
 }
 
+/** Returns the figures of a refusal that the application's resource manager has given, and its message. */
+function reasonOf({ limit, current, message }: ResourceLimitExceededError): Details {
+  return {
+    ...(limit === undefined ? {} : { limit }),
+    ...(current === undefined ? {} : { current }),
+    reason: message
+  }
+}
+
 type Message = (where: string, cause: string, details: Details) => string
 
 const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   acceptFailed: (where, cause, { failures }) =>
     `connections to ${where} cannot be accepted: ${cause} (${failures === 1 ? 'once' : `${failures} times`})`,
   internal: (where) => `a task of connection ${where} panicked: please report this`,
-  connectionRefused: (where, option, { scope, resource, current, limit }) =>
-    `a connection from ${where} was refused: ${scope} has ${current} of ${limit} ${resource} (${option})`,
+  connectionRefused: (where, option, details) =>
+    `a connection from ${where} was refused: ${whyRefused(option, details)}`,
   budgetSpent: (where, cause) => `connection ${where} is closed: ${cause}`,
   memoryShed: (where, option, { scope, limit, current }) =>
     `a stream of connection ${where} was reset: ${scope} holds ${current} of ${limit} bytes (${option})`,
   readPaused: (where, _, { current, limit }) =>
     `connection ${where} is not read: ${current} bytes are pending, the limit is ${limit}`,
-  streamRefused: (where, option, { scope, resource, current, limit }) =>
-    scope === ''
-      ? `a stream of connection ${where} was refused: ${option} is ${limit}`
-      : `a stream of connection ${where} was refused: ${scope} has ${current} of ${limit} ${resource} (${option})`,
+  streamRefused: (where, option, details) =>
+    `a stream of connection ${where} was refused: ${whyRefused(option, details)}`,
   upgradeFailed: (where, cause, { stage }) =>
     `a connection from ${where} failed at ${stage}: ${cause}`,
   muxerFailed: (where, cause) =>
@@ -223,6 +296,17 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
   socketFailed: (where, cause) => `the socket of connection ${where} failed: ${cause}`,
   upgradeAbandoned: (where, cause, { stage }) =>
     `a connection from ${where} left at ${stage}: ${cause}`
+}
+
+/** Returns the figures of a refusal by a scope, the bound of another one, or the message of the application's. */
+function whyRefused(option: string, { scope, resource, current, limit, reason }: Details): string {
+  if (reason !== undefined) return String(reason)
+  if (resource === 'closed') return 'the resource manager is closed'
+  if (scope === '') return `${option} is ${limit}`
+  if (resource === 'connectionsPerSecond') {
+    return `${scope} may open ${limit} connections per second, and ${current} at once (${option})`
+  }
+  return `${scope} has ${current} of ${limit} ${resource} (${option})`
 }
 
 const STALLS: Readonly<Record<string, string>> = {

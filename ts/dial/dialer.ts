@@ -42,6 +42,8 @@ import { dialPlan } from './plan.ts'
 /** Receives the events of one native dial. */
 export interface DialSink {
   onConnection(connection: Connection): void
+  /** Called if the application's resource manager has refused the connection, in place of `onConnection`. */
+  onRefused(refusal: Error): void
   /** Called when attempts have failed and the dial continues. */
   onAttemptsFailed(): void
 }
@@ -50,6 +52,8 @@ export interface DialSink {
 export interface DialHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
   readonly engine: DrainHost
   readonly clock: Clock
+  /** Reports that a limit has refused a connection to an address. */
+  dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void
   /** Returns the error of a refusal by a limit. */
   refusalError(refusal: NativeRefusal): ResourceLimitExceededError
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
@@ -177,6 +181,7 @@ export class Dialer {
     this.#dials.set(shared.key, shared)
     this.#host.expectDialled(request, {
       onConnection: (connection) => this.#succeed(shared, request, connection),
+      onRefused: (refusal) => this.#end(shared, request, () => refusal),
       onAttemptsFailed: () => {
         this.#addFailed(shared, request, this.#host.node.takeAttempts(request).failed)
       }
@@ -184,15 +189,19 @@ export class Dialer {
     result.catch((err: unknown) => this.#fail(shared, request, err))
   }
 
-  /** Resolves the waiting callers, before the connection is announced to anyone else. */
   #succeed(shared: SharedDial, request: RequestId, connection: Connection): void {
-    // This dial has ended: `#detach` must not cancel it.
+    const core = connectionFacade.coreOf(connection)
+    this.#addressBook.worked(core.peer, core.remoteAddressText)
+    this.#end(shared, request, connection)
+  }
+
+  /** Ends a dial for its callers by the outcome of one request, before a connection is announced to anyone else. */
+  #end(shared: SharedDial, request: RequestId, outcome: Outcome): void {
+    // This request has ended: `#detach` must not cancel it.
     shared.requests.delete(request)
     this.#host.forgetDialled(request)
     this.#detach(shared)
-    const core = connectionFacade.coreOf(connection)
-    this.#addressBook.worked(core.peer, core.remoteAddressText)
-    for (const end of shared.waiters) end(connection)
+    for (const end of shared.waiters) end(outcome)
   }
 
   #fail(shared: SharedDial, request: RequestId, err: unknown): void {
@@ -249,8 +258,10 @@ export class Dialer {
     const addresses = shared.requests.get(request) ?? []
     for (const attempt of failed) {
       const { refusal } = attempt
+      const address = addresses[attempt.index] ?? ''
       const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
-      shared.attempts.push(attemptOf(addresses[attempt.index] ?? '', attempt, cause))
+      if (cause !== undefined) this.#host.dialRefused(cause, address)
+      shared.attempts.push(attemptOf(address, attempt, cause))
     }
   }
 

@@ -8,6 +8,19 @@ import type { Stream } from '../stream.ts'
 import { type Dialer, isSet } from './dialer.ts'
 import type { DialOptions } from './options.ts'
 
+const NO_TIMEOUT = Object.freeze({})
+
+/** A call of `swarm.newStream`. */
+interface Call {
+  readonly dialer: Pick<Dialer, 'dialPeer'>
+  readonly connections: ConnectionTable
+  readonly peer: PeerLike
+  readonly protocols: string | readonly string[] | undefined
+  readonly options: DialOptions & NewStreamOptions
+  /** Time of the call, if it has a timeout. */
+  readonly began: number | undefined
+}
+
 /** Implements `swarm.newStream`. */
 export function openStream(
   dialer: Pick<Dialer, 'dialPeer'>,
@@ -16,56 +29,59 @@ export function openStream(
   protocols: string | readonly string[] | undefined,
   options: DialOptions & NewStreamOptions = {}
 ): Promise<Stream> {
+  const began = timeOf(options, connections)
+  const call: Call = { dialer, connections, peer, protocols, options, began }
   const [best] = isSet(options.force) ? [] : connections.ranked(peerText(peer), options.security)
-  if (best === undefined) return dialAndOpen(dialer, peer, protocols, options)
+  if (best === undefined) return dialAndOpen(call)
   // The common case: no promise besides the connection's own.
-  return openOn(best, protocols, options).catch((err: unknown) => {
+  return openOn(best, call).catch((err: unknown) => {
     if (!isGone(err)) throw err
-    return openElsewhere(dialer, connections, peer, protocols, options, best)
+    return openElsewhere(call, best)
   })
 }
 
 /** Tries every other connection to the peer, then a new one: listed connections may have ended, not yet reported. */
-async function openElsewhere(
-  dialer: Pick<Dialer, 'dialPeer'>,
-  connections: ConnectionTable,
-  peer: PeerLike,
-  protocols: string | readonly string[] | undefined,
-  options: DialOptions & NewStreamOptions,
-  gone: Connection
-): Promise<Stream> {
+async function openElsewhere(call: Call, gone: Connection): Promise<Stream> {
+  const { connections, peer, options } = call
   const tried = new Set([gone])
   for (;;) {
     const ranked = connections.ranked(peerText(peer), options.security)
     const next = ranked.find((connection) => !tried.has(connection))
     if (next === undefined) {
-      return dialAndOpen(dialer, peer, protocols, { ...options, force: true })
+      // The rest of the timeout is counted from now on.
+      return dialAndOpen({
+        ...call,
+        options: { ...options, ...left(call), force: true },
+        began: timeOf(options, connections)
+      })
     }
     tried.add(next)
     try {
-      return await openOn(next, protocols, options)
+      return await openOn(next, call)
     } catch (err) {
       if (!isGone(err)) throw err
     }
   }
 }
 
-async function dialAndOpen(
-  dialer: Pick<Dialer, 'dialPeer'>,
-  peer: PeerLike,
-  protocols: string | readonly string[] | undefined,
-  options: DialOptions & NewStreamOptions
-): Promise<Stream> {
-  return openOn(await dialer.dialPeer(peer, options), protocols, options)
+async function dialAndOpen(call: Call): Promise<Stream> {
+  return openOn(await call.dialer.dialPeer(call.peer, call.options), call)
 }
 
 /** Opens a stream over one connection, without the dial options. */
-function openOn(
-  connection: Connection,
-  protocols: string | readonly string[] | undefined,
-  { signal, negotiationTimeout }: NewStreamOptions
-): Promise<Stream> {
-  return connection.newStream(protocols, { signal, negotiationTimeout })
+function openOn(connection: Connection, call: Call): Promise<Stream> {
+  const { signal, negotiationTimeout } = call.options
+  return connection.newStream(call.protocols, { signal, negotiationTimeout, ...left(call) })
+}
+
+function timeOf({ timeout }: DialOptions, { clock }: ConnectionTable): number | undefined {
+  return timeout === undefined ? undefined : clock.now()
+}
+
+/** Returns what is left of the timeout, which is that of the whole call. */
+function left({ options: { timeout }, connections, began }: Call): { timeout?: number } {
+  if (timeout === undefined || began === undefined) return NO_TIMEOUT
+  return { timeout: Math.max(timeout - (connections.clock.now() - began), 0) }
 }
 
 /** Returns whether the connection has ended or accepts no more streams, so that another one may be tried. */

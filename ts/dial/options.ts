@@ -6,7 +6,7 @@ import type { AddrLike } from '../identity/address.ts'
 /** Options of a dial. `signal` and `timeout` apply to this call only, even if the dial is shared. */
 export interface DialOptions extends AbortOptions {
   /** Timeout of the whole call in milliseconds. Defaults to 60,000. */
-  timeout?: number
+  timeout?: number | undefined
   /** Addresses to try before those of the address book. */
   addresses?: readonly AddrLike[]
   /** Use an open connection, or reject with `NoConnectionError`; never dial. A string gives the reason. */

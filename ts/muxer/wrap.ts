@@ -9,6 +9,7 @@ import { ConnectionClosedError } from '../errors.ts'
 import { environment } from '../native/environment.ts'
 import type { StreamHandle } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
+import { nullScope } from '../resource-manager/null.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
 import { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
@@ -37,6 +38,8 @@ function standalone(): StreamOwner {
     lost: (closeCode) => new ConnectionClosedError({ closeCode }),
     streamEnded: () => engine.release(),
     forget: () => {},
+    setProtocol: () => {},
+    streamScope: () => nullScope,
     onFailure: new Failures(undefined).report,
     signal: new AbortController().signal
   }
@@ -52,6 +55,7 @@ function standalone(): StreamOwner {
  * at once and owns `muxed`, which must not be used otherwise. An error of the muxer that is not an end, reset or close
  * puts it in state ERROR.
  *
+ * @throws {@link ResourceLimitExceededError} if the application's resource manager refuses the stream.
  * @throws {@link InvalidParametersError} if `muxed` is not a muxed stream, or `connection` not a `Connection`.
  */
 export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): Stream {
@@ -61,10 +65,15 @@ export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): St
   wrappedCount += 1
   const owner = core ?? standalone()
   const direction = muxed.direction ?? 'outbound'
+  const charge = core?.host.admission?.charge(core, direction)
+  if (charge instanceof Error) throw charge
   const result = owner.engine.hot.openForeign(
     direction === 'inbound' ? Direction.Inbound : Direction.Outbound
   )
-  if (result < 0) throw nativeError(-result)
+  if (result < 0) {
+    charge?.done()
+    throw nativeError(-result)
+  }
   if (core === undefined) owner.engine.retain()
   const stream = new StreamCore({
     // A non-negative result is the handle of the stream.
@@ -76,6 +85,7 @@ export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): St
     protocol: undefined,
     proposed: []
   })
+  charge?.follow(stream)
   const pump = new MuxedPump(stream, muxed)
   stream.pump = pump
   core?.announce(stream)

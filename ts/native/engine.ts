@@ -67,7 +67,7 @@ export interface NodeSink {
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void
   /** Called when attempts of a dial have failed and the dial continues. */
   onAttemptsFailed(request: RequestId): void
-  /** Bits of the levels of diagnostic facts that its log records. */
+  /** Bits of the levels of diagnostic facts that its log and its listeners need. */
   readonly loggedLevels: number
   /** Called with a fact of the node; `connection` is set if it has been reported. */
   onDiagnostic(diagnostic: NativeDiagnostic, connection: ConnectionSink | undefined): void
@@ -322,6 +322,11 @@ export class Engine {
   /** Unregisters a closed node. */
   dropNode(node: number): void {
     this.#nodes.delete(node)
+    this.levelsChanged()
+  }
+
+  /** Updates the requested levels of facts: those that a node needs have changed. */
+  levelsChanged(): void {
     this.#logged = 0
     for (const { loggedLevels } of this.#nodes.values()) this.#logged |= loggedLevels
     this.listen(this.#subscribed)

@@ -16,6 +16,7 @@ import { MsgioError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
+import { openCharged } from './charged.ts'
 import {
   frameIdentify,
   type IdentifyMessage,
@@ -27,10 +28,10 @@ import { addressesFor, type Reach, reachOf } from './own-addresses.ts'
 import { acceptsEarlyFin } from './quirks.ts'
 import type { Service } from './services.ts'
 
-/** Protocol id of identify requests. */
 /** The service that its streams are charged to, as in go-libp2p. */
 const SERVICE = 'libp2p.identify'
 
+/** Protocol id of identify requests. */
 export const IDENTIFY_PROTOCOL = '/ipfs/id/1.0.0'
 
 /** Protocol id of identify pushes. */
@@ -246,7 +247,7 @@ export class IdentifyService implements Service {
   async #push(connection: Connection): Promise<void> {
     const report = await QUERIED.get(connection)
     if (report?.protocols.includes(IDENTIFY_PUSH_PROTOCOL) !== true) return
-    const stream = await connection.newStream(IDENTIFY_PUSH_PROTOCOL)
+    const stream = await openCharged(connection, IDENTIFY_PUSH_PROTOCOL, SERVICE)
     try {
       await this.#respond(stream, connection)
     } catch (err) {
@@ -298,7 +299,7 @@ export class IdentifyService implements Service {
 }
 
 async function query(connection: Connection): Promise<PeerReport> {
-  const stream = await connection.newStream(IDENTIFY_PROTOCOL)
+  const stream = await openCharged(connection, IDENTIFY_PROTOCOL, SERVICE)
   return new PeerReport(await receive(stream, connection))
 }
 

@@ -12,12 +12,13 @@ import { StreamErrorCode } from '../constants.ts'
 import { InvalidParametersError, StreamEOFError, StreamResetError } from '../errors.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
+import { openCharged } from './charged.ts'
 import type { Service } from './services.ts'
 
-/** Protocol id of perf. */
 /** The service that its streams are charged to, as in go-libp2p. */
 const SERVICE = 'libp2p.perf'
 
+/** Protocol id of perf. */
 export const PERF_PROTOCOL = '/perf/1.0.0'
 
 /** Bytes of one write. */
@@ -89,7 +90,7 @@ export function perf(connection: Connection, options: PerfOptions = {}): Promise
 
 async function measure(connection: Connection, options: PerfOptions): Promise<PerfResult> {
   const { uploadBytes = 0, downloadBytes = 0, signal, onProgress } = options
-  const stream = await connection.newStream(PERF_PROTOCOL, { signal })
+  const stream = await openCharged(connection, PERF_PROTOCOL, SERVICE, { signal })
   try {
     const start = performance.now()
     await stream.write(header(downloadBytes), { signal })

@@ -13,12 +13,13 @@ import {
 } from '../errors.ts'
 import type { Stream } from '../stream.ts'
 import type { Swarm } from '../swarm.ts'
+import { openCharged } from './charged.ts'
 import type { Service } from './services.ts'
 
-/** Protocol id of ping. */
 /** The service that its streams are charged to, as in go-libp2p. */
 const SERVICE = 'libp2p.ping'
 
+/** Protocol id of ping. */
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
 
 /** Bytes of one ping. */
@@ -109,7 +110,7 @@ async function* pings(
 
 async function open(connection: Connection, options: PingOptions): Promise<Pinger> {
   const { signal } = options
-  return new Pinger(await connection.newStream(PING_PROTOCOL, { signal }), options)
+  return new Pinger(await openCharged(connection, PING_PROTOCOL, SERVICE, { signal }), options)
 }
 
 /** Sends pings on one stream. */

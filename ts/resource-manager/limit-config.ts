@@ -37,7 +37,7 @@ export const PLAIN_LIMIT_NAMES = [
 /** The limits that no scope accounts for. Defaults: {@link DEFAULT_LIMITS}. */
 export type PlainLimits = Pick<Limits, (typeof PLAIN_LIMIT_NAMES)[number]>
 
-/** Maximum concurrent connections, inbound and outbound, with addresses of one subnet. */
+/** Maximum concurrent inbound connections with addresses of one subnet. */
 export interface SubnetLimit {
   /** Version of IP. */
   readonly family: 4 | 6
@@ -101,7 +101,7 @@ export interface LimitConfig extends Partial<PlainLimits> {
   /** Peers by id. */
   peers?: Readonly<Record<string, ScopeLimits>>
   /**
-   * Concurrent connections of one subnet; a connection counts in each entry of its family. The list replaces the
+   * Concurrent inbound connections of one subnet; a connection counts in each entry of its family. The list replaces the
    * default, also for the family that it leaves out, and an empty one lifts these limits. Defaults to 8 for an IPv4
    * address and for an IPv6 /56, and 64 for an IPv6 /48.
    */
@@ -163,7 +163,8 @@ const aScopeLimit: Check = (value, name) => {
 }
 
 // `Object.fromEntries` widens keys to `string`; these are all the resources.
-const RESOURCE_CHECKS = Object.fromEntries(
+/** Checks of the limits of one scope. */
+export const RESOURCE_CHECKS = Object.fromEntries(
   RESOURCE_NAMES.map((resource) => [resource, aScopeLimit])
 ) as OptionChecks<ScopeLimits>
 

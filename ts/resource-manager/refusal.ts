@@ -1,6 +1,12 @@
 /** Errors of refusals by a limit: what refused, who uses it, and the option that would raise it. */
-import { type ErrorCode, type ResourceHolder, ResourceLimitExceededError } from '../errors.ts'
+import {
+  type ErrorCode,
+  RateLimitError,
+  type ResourceHolder,
+  ResourceLimitExceededError
+} from '../errors.ts'
 import type { NativeRefusal, NativeResources } from '../native/addon.ts'
+import { type Network, networkText } from './networks.ts'
 
 /** Maximum number of holders in an error. */
 const HOLDERS_MAX = 5
@@ -83,16 +89,42 @@ const NAMED: Partial<Record<ScopeKind, string>> = {
  * none does.
  */
 export function optionOf(scope: string, resource: string, limits?: object): string {
+  const { ofClass, ofName, named } = optionsOf(scope, resource)
+  const network = networkIn(scope, limits)
+  if (network !== undefined) return `limits.networks[${JSON.stringify(network)}]`
+  const isNamed = named !== undefined && hasOwn(limits, named.table, named.key)
+  return isNamed ? ofName : ofClass
+}
+
+/** Returns the options that set a limit: for all scopes of its class, and for one by name; empty if there is none. */
+export function optionsOf(
+  scope: string,
+  resource: string
+): {
+  readonly ofClass: string
+  readonly ofName: string
+  readonly named: { readonly table: string; readonly key: string } | undefined
+} {
   const name = parseScopeName(scope)
-  if (name === undefined) return ''
-  if (name.kind === 'subnet' || name.kind === 'rate') return `limits.${CLASSES[name.kind]}`
-  const named = NAMED[name.kind]
-  const key = name.label ?? name.peer
-  if (named !== undefined && key !== undefined && hasOwn(limits, named, key)) {
-    return `limits.${named}[${JSON.stringify(key)}].${resource}`
+  const of = name === undefined ? '' : CLASSES[name.kind]
+  if (name === undefined || of === '') return { ofClass: '', ofName: '', named: undefined }
+  if (name.kind === 'subnet' || name.kind === 'rate') {
+    return { ofClass: `limits.${of}`, ofName: '', named: undefined }
   }
-  const of = CLASSES[name.kind]
-  return of === '' ? '' : `limits.${of}.${resource}`
+  const ofClass = `limits.${of}.${resource}`
+  const table = NAMED[name.kind]
+  const key = name.label ?? name.peer
+  if (table === undefined || key === undefined) return { ofClass, ofName: '', named: undefined }
+  const ofName = `limits.${table}[${JSON.stringify(key)}].${resource}`
+  return { ofClass, ofName, named: { table, key } }
+}
+
+/** Returns the network in CIDR notation if a subnet is one of the option `networks`. */
+function networkIn(scope: string, limits: object | undefined): string | undefined {
+  const name = parseScopeName(scope)
+  const { networks } = (limits ?? {}) as { networks?: readonly Network[] }
+  if (name?.kind !== 'subnet' || networks === undefined) return undefined
+  return networks.map(networkText).find((network) => network === name.label)
 }
 
 function hasOwn(limits: object | undefined, table: string, key: string): boolean {
@@ -128,20 +160,29 @@ export function refusalError(
 ): ResourceLimitExceededError {
   const { scope, resource, limit, current, requested, priority } = refusal
   const option = optionOf(scope, resource, limits)
-  const more = requested === 1 ? '' : ` and ${requested} more were requested`
   const set = option === '' ? '' : `; ${option} sets the limit`
+  const holders = resources === undefined ? [] : holdersOf(scope, resource, resources)
+  const details = {
+    scope,
+    resource,
+    limit,
+    current,
+    requested,
+    priority: resource === 'memory' ? priority : undefined,
+    option,
+    holders
+  }
+  if (parseScopeName(scope)?.kind === 'rate') {
+    return new RateLimitError(
+      `${scope}: more than ${limit} connections per second, or ${current} at once${set}`,
+      { ...details, consumedPoints: current }
+    )
+  }
+  const what = resource === 'memory' ? 'bytes of memory' : resource
+  const more = requested === 1 ? '' : ` and ${requested} more were requested`
   return new ResourceLimitExceededError(
-    `${scope}: ${current} of ${limit} ${resource} are in use${more}${set}`,
-    {
-      scope,
-      resource,
-      limit,
-      current,
-      requested,
-      priority,
-      option,
-      holders: resources === undefined ? [] : holdersOf(scope, resource, resources)
-    },
+    `${scope}: ${current} of ${limit} ${what} are in use${more}${set}`,
+    details,
     code
   )
 }

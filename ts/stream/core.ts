@@ -274,6 +274,7 @@ export class StreamCore implements StreamSink {
       throw new InvalidParametersError(`the stream already speaks ${JSON.stringify(this.protocol)}`)
     }
     this.engine.protocols.id(protocol)
+    this.owner.setProtocol(this, protocol)
     this.protocol = protocol
   }
 

@@ -8,6 +8,7 @@ import type { HostPort } from '../identity/address.ts'
 import type { MuxedStream } from '../muxer/muxed.ts'
 import type { Engine } from '../native/engine.ts'
 import type { StreamHandle } from '../native/handles.ts'
+import type { StreamScope } from '../resource-manager/interfaces.ts'
 import type { AbandonedStreams } from './abandoned.ts'
 import type { StreamCore } from './core.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -31,6 +32,10 @@ export interface StreamOwner {
   streamEnded(stream: StreamCore): void
   /** Removes a stream from the list and notifies once. */
   forget(stream: StreamCore): void
+  /** Called before the protocol of a raw stream is set. Throws `ResourceLimitExceededError` to refuse it. */
+  setProtocol(stream: StreamCore, protocol: string): void
+  /** Returns the scope of a stream. */
+  streamScope(stream: StreamCore): StreamScope
   /** Called when a callback of the application fails. */
   readonly onFailure: OnFailure
   /** Aborted when the swarm begins to close. */

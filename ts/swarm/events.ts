@@ -1,6 +1,7 @@
 /** The events of a swarm. */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Connection } from '../connection.ts'
+import type { LimitDetail } from '../resource-manager/interfaces.ts'
 import type { Stream } from '../stream.ts'
 
 /**
@@ -29,6 +30,11 @@ export interface SwarmEvents {
   listen: CustomEvent<Multiaddr>
   /** The swarm stopped listening on an address. */
   listenClose: CustomEvent<Multiaddr>
+  /**
+   * A limit has refused a connection or a stream, or a stream was reset for the memory of its connection; in a dry run,
+   * would have. For inbound ones at most some per second are reported, see docs/diagnostics.md.
+   */
+  limit: CustomEvent<LimitDetail>
   /** `close` was called: no streams or connections are accepted, and handlers have `drainTimeout` ms to return. */
   closing: CustomEvent<{
     /** Milliseconds that handlers have to return. */

@@ -9,8 +9,11 @@ import type { ConnectionHost } from '../connection/host.ts'
 import { NativeFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection } from '../connection.ts'
+import { ConnectionErrorCode } from '../constants.ts'
 import { subscribedLevels } from '../diagnostics/channels.ts'
+import { LEVEL_BITS } from '../diagnostics/codes.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
+import { LimitReports } from '../diagnostics/limit-reports.ts'
 import { Reports } from '../diagnostics/report.ts'
 import type { DialHost, DialSink } from '../dial/dialer.ts'
 import {
@@ -20,17 +23,32 @@ import {
   StateError
 } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
-import type { NativeNode, NativeRefusal, NativeResources } from '../native/addon.ts'
+import type {
+  NativeNode,
+  NativeRefusal,
+  NativeResources,
+  NativeScopeAnswer
+} from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Counters } from '../native/counters.ts'
 import type { NativeDiagnostic } from '../native/diagnostic.ts'
 import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '../native/engine.ts'
 import { environment } from '../native/environment.ts'
-import type { ConnectionHandle, RequestId } from '../native/handles.ts'
+import type { ConnectionHandle, RequestId, StreamHandle } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
+import { Admission, type AdmissionHost } from '../resource-manager/admission.ts'
+import type {
+  ConnScope,
+  LimitDetail,
+  ResourceManager,
+  StreamScope
+} from '../resource-manager/interfaces.ts'
 import type { ResolvedLimits } from '../resource-manager/limits.ts'
+import { loadManager } from '../resource-manager/load.ts'
+import type { NativeResourceManager } from '../resource-manager/manager.ts'
 import { nativeResources, plainLimits } from '../resource-manager/native-limits.ts'
+import { nullScope } from '../resource-manager/null.ts'
 import { refusalError } from '../resource-manager/refusal.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
@@ -41,29 +59,44 @@ import type { NotifieeEvent } from './notifiee.ts'
 import type { SwarmSettings } from './options.ts'
 import type { ShutdownHost } from './shutdown.ts'
 
+/** Refusals of a dry run that are taken at a time; as many as `PASSED_MAX` of the native side keeps. */
+const PASSED_MAX = 64
+
 /** Callbacks of the host to its swarm. */
 export interface HostCallbacks {
   notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
+  /** Emits the event `limit`. */
+  limit(detail: LimitDetail): void
   readonly onFailure: OnFailure
 }
 
 /** The shared host of one swarm's parts. */
 export class NodeHost
-  implements ConnectionHost, NodeSink, DialHost, ListenerHost, RegistrarHost, ShutdownHost
+  implements
+    AdmissionHost,
+    ConnectionHost,
+    NodeSink,
+    DialHost,
+    ListenerHost,
+    RegistrarHost,
+    ShutdownHost
 {
   readonly swarm: Swarm
   readonly clock: Clock
   readonly deadlines: Deadlines
   readonly abandoned: AbandonedStreams
   readonly options: SwarmSettings
+  admission: Admission | undefined
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
+  readonly #limits: LimitReports
   readonly #reports: Reports
   // Sinks of dials by request.
   readonly #dials = new Map<RequestId, DialSink>()
   #node: NativeNode | undefined
   #resources: NativeResources | undefined
+  #manager: NativeResourceManager | undefined
   #refs = 0
   #isRef = true
   #drained: (() => void) | undefined
@@ -83,7 +116,11 @@ export class NodeHost
     this.#connections = connections
     this.#registrar = registrar
     this.#callbacks = callbacks
-    this.#reports = new Reports(swarm, options.log, options.clock)
+    this.#limits = new LimitReports(swarm, options.log, options.clock, {
+      emit: (detail) => callbacks.limit(detail),
+      refusalError: (refusal) => this.refusalError(refusal)
+    })
+    this.#reports = new Reports(swarm, options.log, options.clock, this.#limits)
     this.deadlines = new Deadlines(options.clock, (then) => this.engine.afterDrain(then))
     this.abandoned = new AbandonedStreams(options.clock, ({ id, protocol }) => {
       const what = protocol ?? 'no protocol'
@@ -138,7 +175,13 @@ export class NodeHost
   }
 
   get loggedLevels(): number {
-    return this.options.log.levels
+    const isHeard = this.swarm.hasListeners('limit')
+    return this.options.log.levels | (isHeard ? LEVEL_BITS.warn : 0)
+  }
+
+  /** Updates the levels of facts: the event `limit` has got a listener, or lost its last. */
+  levelsChanged(): void {
+    if (this.isRunning) this.engine.levelsChanged()
   }
 
   onDiagnostic(diagnostic: NativeDiagnostic, sink: ConnectionSink | undefined): void {
@@ -152,19 +195,42 @@ export class NodeHost
 
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
     const opener = new NativeOpener(handle, this)
-    const dial = request === 0 ? undefined : this.#dials.get(request)
-    if (request !== 0 && dial === undefined) {
+    if (!this.#isWanted(request)) {
       // The dial was cancelled too late: nothing owns the connection, so it is closed unannounced.
       opener.closeAtOnce(0)
       return
     }
-    const core = new ConnectionCore(opener, new NativeFacts(this.node.connection(handle)), this)
+    const facts = new NativeFacts(this.node.connection(handle))
+    const charge = this.admission?.chargeConnection(facts)
+    const dial = request === 0 ? undefined : this.#dials.get(request)
+    if (charge instanceof Error) {
+      opener.closeAtOnce(ConnectionErrorCode.ResourceLimitExceeded)
+      if (request === 0) this.#reports.refused(facts.remoteAddress, undefined, charge)
+      else {
+        this.dialRefused(charge, facts.remoteAddress)
+        dial?.onRefused(charge)
+      }
+      return
+    }
+    if (!this.#isWanted(request)) {
+      // The manager has cancelled the dial while it was asked.
+      charge?.done()
+      opener.closeAtOnce(0)
+      return
+    }
+    const core = new ConnectionCore(opener, facts, this)
+    if (charge !== undefined) this.admission?.connectionOpened(core, charge)
     this.#connections.add(core.peer, core.connection)
     this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)
     this.retain()
     dial?.onConnection(core.connection)
     this.notify('connected', core.connection)
+  }
+
+  /** Returns whether a connection is inbound, or its dial still waits for it. */
+  #isWanted(request: RequestId | 0): boolean {
+    return request === 0 || this.#dials.has(request)
   }
 
   onAttemptsFailed(request: RequestId): void {
@@ -179,11 +245,98 @@ export class NodeHost
     return this.node.takeRefusal()
   }
 
+  outboundRefused(refusal: ResourceLimitExceededError, core: ConnectionCore): void {
+    const { connection, remoteAddressText: address } = core
+    this.#limits.refused(refusal, { direction: 'outbound', address, connection })
+  }
+
+  dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void {
+    this.#limits.refused(refusal, { direction: 'outbound', address, connection: undefined })
+  }
+
+  /** The resource manager of the swarm; loaded at the first use. */
+  get resourceManager(): NativeResourceManager {
+    const resources = this.#resources
+    if (resources === undefined) throw new StateError()
+    this.#manager ??= new (loadManager().NativeResourceManager)({
+      resources,
+      logger: this.options.logger,
+      refusalError: (refusal) => this.refusalError(refusal)
+    })
+    return this.#manager
+  }
+
+  scopeOf(handle: ConnectionHandle | StreamHandle): number | undefined {
+    return this.node.scopeOf(handle) ?? undefined
+  }
+
+  connectionScope(core: ConnectionCore): ConnScope {
+    return this.resourceManager.scopeOfConnection(core, () => core.scope())
+  }
+
+  streamScope(core: StreamCore, owner: ConnectionCore): StreamScope {
+    if (core.pump !== undefined) return nullScope
+    const isInbound = core.direction === 'inbound'
+    return this.resourceManager.scopeOfStream(
+      core,
+      owner.peer,
+      () => (core.isLive ? this.scopeOf(core.handle) : undefined),
+      isInbound ? this.#registrar.serviceOf(core.protocol) : undefined
+    )
+  }
+
+  setProtocol(core: StreamCore, protocol: string): void {
+    this.#charge(core, (scope, resources) => resources.setProtocol(scope, protocol))
+  }
+
+  setService(core: StreamCore, service: string): void {
+    this.#charge(core, (scope, resources) => resources.setService(scope, service))
+  }
+
+  /** Charges a stream, unless it has ended, or its muxer is the application's. Throws the refusal. */
+  #charge(
+    core: StreamCore,
+    make: (scope: number, resources: NativeResources) => NativeScopeAnswer
+  ): void {
+    const resources = this.#resources
+    if (resources === undefined || core.pump !== undefined || !core.isLive) return
+    const scope = this.scopeOf(core.handle)
+    if (scope === undefined) return
+    const { refusal } = make(scope, resources)
+    if (refusal !== undefined) throw this.refusalError(refusal)
+  }
+
+  /** Reports the refusals that a dry run has let pass. */
+  #reportPassed(): void {
+    const resources = this.#resources
+    if (resources === undefined || !this.limits.dryRun) return
+    // The native side keeps as many.
+    for (let taken = 0; taken < PASSED_MAX; taken += 1) {
+      const refusal = resources.takePassed()
+      if (refusal === null) return
+      this.#limits.passed(refusal)
+    }
+  }
+
   get limits(): ResolvedLimits {
     return this.options.limits
   }
 
+  /** Sets the application's resource manager, and whether streams wait for a place. */
+  setResourceManager(manager: ResourceManager | null, hasQueue: boolean): void {
+    if (manager === null && !hasQueue && this.admission === undefined) return
+    // Stays once made: it ends what is charged to earlier managers, and a manager may remove itself while it is asked.
+    this.admission ??= new Admission(this)
+    // A swarm that closes lets nothing wait.
+    this.admission.set(manager, hasQueue && !this.signal.aborted)
+  }
+
+  streamRefused(core: ConnectionCore, refusal: ResourceLimitExceededError): void {
+    this.#reports.refused(core.remoteAddressText, core.connection, refusal)
+  }
+
   connectionClosing(core: ConnectionCore): void {
+    this.admission?.opensNoMore(core)
     this.#connections.leave(core.peer, core.connection)
   }
 
@@ -193,6 +346,7 @@ export class NodeHost
     const clean = core.closeReason?.error === undefined
     this.#connections.remove(core.peer, core.connection, clean)
     this.release()
+    this.admission?.connectionEnded(core)
     this.notify('disconnected', core.connection)
     if (this.#connections.isDrained) this.#drained?.()
   }
@@ -210,6 +364,8 @@ export class NodeHost
   }
 
   notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void {
+    // Whatever uses resources is announced, and so is its end.
+    this.#reportPassed()
     this.#callbacks.notify(event, detail)
   }
 
@@ -270,6 +426,7 @@ export class NodeHost
   stopAccepting(): void {
     this.node.stopAccepting()
     this.#closing.abort(new AbortError('the swarm is closing'))
+    this.admission?.close()
   }
 
   /** Waits until everything written is sent. */
@@ -304,6 +461,8 @@ export class NodeHost
         this.#drained = resolve
       })
     }
+    this.#reportPassed()
+    this.#resources?.close()
     this.engine.dropNode(this.node.id)
     this.deadlines.clear()
     this.abandoned.clear()

@@ -22,8 +22,10 @@ import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
 import { native } from '../native/addon.ts'
 import { checkServices, type ServiceOptions } from '../protocols/services.ts'
+import type { ResourceManager } from '../resource-manager/interfaces.ts'
 import type { LimitConfig } from '../resource-manager/limit-config.ts'
 import { machineResources, type ResolvedLimits, resolveLimits } from '../resource-manager/limits.ts'
+import { aResourceManager } from '../resource-manager/null.ts'
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
 export interface SwarmOptions {
@@ -58,6 +60,8 @@ export interface SwarmOptions {
   random?: () => number
   /** Receives log messages of the levels it has methods for. Defaults to no logging. See docs/diagnostics.md. */
   logger?: Partial<Logger>
+  /** A resource manager of the application, as for `swarm.setResourceManager`. Defaults to native limits alone. */
+  resourceManager?: ResourceManager
   /** Built-in protocols to run, and custom services. */
   services?: ServiceOptions
 }
@@ -82,6 +86,8 @@ export interface ResolvedOptions {
   readonly random: () => number
   /** A logger with all levels, also for services; levels without a subscriber do nothing. */
   readonly logger: Logger
+  /** See {@link SwarmOptions.resourceManager}; a later one is not reflected. */
+  readonly resourceManager: ResourceManager | undefined
   /** See {@link SwarmOptions.services}. */
   readonly services: Readonly<ServiceOptions>
 }
@@ -125,6 +131,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   clock: objectWith('now', 'setTimer', 'clearTimer'),
   random: aFunction,
   logger: aLogger,
+  resourceManager: aResourceManager,
   services: checkServices
 }
 
@@ -160,6 +167,7 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     random: options.random ?? Math.random,
     logger: loggerOf(log),
     log,
+    resourceManager: options.resourceManager,
     services: Object.freeze({ ...options.services })
   })
 }

@@ -1,12 +1,14 @@
 /**
- * A node under attack, in its own process so that its memory can be measured. Its one argument is its limits as
- * JSON. Sends its port over IPC, answers every message with its figures, and exits with its parent.
+ * A node under attack, in its own process so that its memory can be measured. Its arguments are its limits as JSON and
+ * the address of its listener. Sends its port over IPC; answers a message with its figures, a number by blocking the event loop for
+ * as many milliseconds first; exits with its parent.
  *
- *     node --expose-gc victim.ts '{}'
+ *     node --expose-gc victim.ts '{}' 127.0.0.1
  */
 import { Libp2pError } from '../../../ts/errors.ts'
 import { createSwarm } from '../../../ts/swarm.ts'
 import { type ProcessFigures, processFigures, processorMs } from '../process-figures.ts'
+import { usageOf } from '../scopes.ts'
 import { ECHO_PROTOCOL, UNREAD_PROTOCOL } from '../stand.ts'
 
 /** Figures of the victim, after a garbage collection. */
@@ -18,6 +20,12 @@ export interface VictimFigures extends ProcessFigures {
   readonly taken: number
   /** Error codes of the connections closed so far; empty for a close without an error. */
   readonly ends: readonly string[]
+  /** Memory of the system's scope. */
+  readonly reservedBytes: number
+  /** Connections refused by a limit before their upgrade. */
+  readonly refused: number
+  /** Streams reset for lack of memory. */
+  readonly memoryResets: number
 }
 
 const swarm = await createSwarm({
@@ -41,20 +49,30 @@ swarm.addEventListener('connected', ({ detail }) => {
     ends.push(error instanceof Libp2pError ? error.code : '')
   })
 })
-await swarm.listen('/ip4/127.0.0.1/tcp/0')
-process.on('message', () => process.send?.(figures()))
+const host = process.argv[3] ?? '127.0.0.1'
+await swarm.listen(host === '::' ? '/ip6/::/tcp/0' : `/ip4/${host}/tcp/0`)
+process.on('message', (message) => {
+  if (typeof message === 'number') {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, message)
+  }
+  process.send?.(figures())
+})
 process.once('disconnect', () => process.exit())
 process.send?.({ port: Number(`${swarm.getListenAddrs()[0]}`.split('/').at(-1)) })
 
 function figures(): VictimFigures {
   for (let times = 0; times < 3; times += 1) globalThis.gc?.()
   const connections = swarm.getConnections()
+  const { admissionsRefused, memoryResets } = swarm.counters()
   return {
     ...processFigures(),
     processorMs: processorMs(),
     connections: connections.length,
     streams: connections.reduce((sum, { streams }) => sum + streams.length, 0),
     taken,
-    ends
+    ends,
+    reservedBytes: usageOf(swarm, 'system').memory,
+    refused: admissionsRefused,
+    memoryResets
   }
 }

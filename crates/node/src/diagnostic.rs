@@ -55,7 +55,7 @@ fn details(fact: &Fact) -> [u32; 3] {
         Fact::ConnectionRefused(refusal)
         | Fact::MemoryShed(refusal)
         | Fact::ReadPaused(refusal)
-        | Fact::StreamRefused(refusal) => [word(refusal.limit()), word(refusal.current()), 0],
+        | Fact::StreamRefused(refusal) => [refusal.limit() as u32, word(refusal.current()), 0],
         Fact::BudgetSpent(error) | Fact::MuxerFailed(error) => [error.goaway_code(), 0, 0],
         Fact::UpgradeFailed { stage, error } | Fact::UpgradeAbandoned { stage, error } => {
             let stage = match stage {

@@ -368,7 +368,7 @@ pub(crate) fn refusal(refusal: &Refusal) -> RefusalFacts {
     RefusalFacts {
         scope: refusal.scope(),
         resource: refusal.resource().to_owned(),
-        limit: number(refusal.limit()),
+        limit: refusal.limit(),
         current: refusal.current() as f64,
         requested: refusal.requested() as f64,
         priority: refusal.priority().into(),

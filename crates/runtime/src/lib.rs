@@ -78,6 +78,9 @@ mod connection_memory_tests;
 #[path = "connection/query_tests.rs"]
 mod connection_query_tests;
 #[cfg(test)]
+#[path = "connection/scope_tests.rs"]
+mod connection_scope_tests;
+#[cfg(test)]
 #[path = "connection/tests.rs"]
 mod connection_tests;
 #[cfg(test)]
@@ -93,6 +96,9 @@ mod handlers_tests;
 #[cfg(test)]
 #[path = "testing/live.rs"]
 mod live;
+#[cfg(test)]
+#[path = "resources/tests/mod.rs"]
+mod resources_tests;
 #[cfg(test)]
 #[path = "slot/tests/mod.rs"]
 mod slot_tests;

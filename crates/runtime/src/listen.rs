@@ -183,8 +183,14 @@ fn admit(shared: &Arc<Shared>, arrival: Arrival) {
         let address = arrival.remote_address();
         let upgraded = accept(&shared, arrival, scope, seat).await;
         if let Err((stage, error)) = upgraded {
-            shared.hub.stats.upgrades_failed.add(1);
-            let fact = Fact::upgrade(stage, error);
+            let fact = if let ConnectError::Refused(refusal) = error {
+                // By the limit of its peer, which is known since the handshake.
+                shared.hub.stats.admissions_refused.add(1);
+                Fact::ConnectionRefused(refusal)
+            } else {
+                shared.hub.stats.upgrades_failed.add(1);
+                Fact::upgrade(stage, error)
+            };
             shared.report(fact, || Some(address));
         }
     });

@@ -46,7 +46,7 @@ fn is_test(path: &str) -> bool {
 fn is_id(text: &str) -> bool {
     let number = text
         .strip_prefix("go ")
-        .or_else(|| text.strip_prefix(['A', 'I', 'M', 'N', 'V', 'Y']));
+        .or_else(|| text.strip_prefix(['A', 'I', 'K', 'M', 'N', 'R', 'V', 'Y']));
     number.is_some_and(|number| {
         (1..=3).contains(&number.len()) && number.chars().all(|letter| letter.is_ascii_digit())
     })
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn finds_ids_without_a_description_and_descriptions_without_a_test() {
         let cases = "| id | case |\n|---|---|\n| A001 | One. |\n| go 12 | Two. |\n| Y3 | Three. |\n| Y5 | Five. |\n";
-        let rust = "    // A001, go 12: why\n// Y3. Why.\n// Y4\n// I/O, V8 and N-API\n";
+        let rust = "    // A001, go 12: why\n// Y3. Why.\n// Y4\n// I/O, V8, K-means and N-API\n";
         let tree = Tree::of(&[
             (CASES, cases),
             ("crates/a/src/tests.rs", rust),

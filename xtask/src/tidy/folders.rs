@@ -13,7 +13,7 @@ const PARTS: &str = "
     base
     native: base
     identity: base native
-    resource-manager: base identity | native
+    resource-manager: base native identity | stream stream.ts connection connection.ts swarm.ts
     io: base | identity
     secure: base native identity io
     io/index.ts: io secure
@@ -27,10 +27,11 @@ const PARTS: &str = "
     dial: base native identity connection diagnostics connection.ts
     protocols: base identity io connection connection.ts
     swarm: base native identity resource-manager stream connection diagnostics negotiation dial protocols
-    swarm.ts: base native identity connection diagnostics negotiation connection.ts dial protocols swarm
+    swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts dial protocols \
+               swarm
     cli: native identity protocols swarm.ts
-    index.ts: base native identity stream stream.ts diagnostics negotiation connection.ts muxer dial protocols swarm \
-              swarm.ts";
+    index.ts: base native identity stream stream.ts diagnostics resource-manager negotiation connection.ts muxer dial \
+              protocols swarm swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts"];

@@ -255,38 +255,40 @@ impl Limit {
         more: &Usage,
         priority: Priority,
     ) -> Result<(), Resource> {
-        let counts = [
-            (
-                Resource::ConnectionsInbound,
-                used.connections_inbound,
-                more.connections_inbound,
-                self.connections_inbound,
-            ),
-            (
-                Resource::ConnectionsOutbound,
-                used.connections_outbound,
-                more.connections_outbound,
-                self.connections_outbound,
-            ),
-            (
-                Resource::StreamsInbound,
-                used.streams_inbound,
-                more.streams_inbound,
-                self.streams_inbound,
-            ),
-            (
-                Resource::StreamsOutbound,
-                used.streams_outbound,
-                more.streams_outbound,
-                self.streams_outbound,
-            ),
-            (Resource::Fds, used.fds, more.fds, self.fds),
-        ];
-        for (resource, used, more, limit) in counts {
-            // The maximum is never reached, so that the counts cannot overflow.
-            if more > 0 && used.checked_add(more).is_none_or(|after| after > limit) {
-                return Err(resource);
-            }
+        // The largest count is never exceeded, so that counts cannot overflow.
+        let exceeds = |used: u32, more: u32, limit: u32| {
+            more > 0 && u64::from(used) + u64::from(more) > u64::from(limit)
+        };
+        if exceeds(
+            used.connections_inbound,
+            more.connections_inbound,
+            self.connections_inbound,
+        ) {
+            return Err(Resource::ConnectionsInbound);
+        }
+        if exceeds(
+            used.connections_outbound,
+            more.connections_outbound,
+            self.connections_outbound,
+        ) {
+            return Err(Resource::ConnectionsOutbound);
+        }
+        if exceeds(
+            used.streams_inbound,
+            more.streams_inbound,
+            self.streams_inbound,
+        ) {
+            return Err(Resource::StreamsInbound);
+        }
+        if exceeds(
+            used.streams_outbound,
+            more.streams_outbound,
+            self.streams_outbound,
+        ) {
+            return Err(Resource::StreamsOutbound);
+        }
+        if exceeds(used.fds, more.fds, self.fds) {
+            return Err(Resource::Fds);
         }
         let totals = [
             (Resource::Connections, self.connections),
@@ -298,12 +300,16 @@ impl Limit {
                 return Err(resource);
             }
         }
-        let after = used.memory.checked_add(more.memory);
-        let share = priority.share_of(self.memory);
-        if more.memory > 0 && after.is_none_or(|after| after > share) {
+        if !self.has_memory(used, more.memory, priority) {
             return Err(Resource::Memory);
         }
         Ok(())
+    }
+
+    /// Returns whether `bytes` fit beside `used`.
+    pub(super) fn has_memory(&self, used: &Usage, bytes: u64, priority: Priority) -> bool {
+        let after = used.memory.checked_add(bytes);
+        bytes == 0 || after.is_some_and(|after| after <= priority.share_of(self.memory))
     }
 }
 

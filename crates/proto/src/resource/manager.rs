@@ -88,6 +88,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         let usage = Usage::connection(direction, fds);
         let normal = Parents::of(&[TRANSIENT, SYSTEM]);
         let slot = Slot::Connection.index();
+        let refused = self.refused;
         let opened = self.open(
             Kind::Connection(Connection::default()),
             normal,
@@ -96,6 +97,8 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         );
         match opened {
             Err(Error::Denied(_)) if allowlisted => {
+                // Nothing is refused unless the allowlisted scopes are full too.
+                self.refused = refused;
                 let kind = Kind::Connection(Connection {
                     peer: None,
                     allowlisted: true,
@@ -126,12 +129,14 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         }
         let peer = self.peer(peer);
         let allowlisted = before.allowlisted && allowlisted;
-        let system = if allowlisted {
-            ALLOWLISTED_SYSTEM
-        } else {
-            SYSTEM
+        let moved = match (before.allowlisted, allowlisted) {
+            (false, _) => self.transfer(connection.index, &[TRANSIENT], &[peer]),
+            (true, true) => self.transfer(connection.index, &[ALLOWLISTED_TRANSIENT], &[peer]),
+            (true, false) => {
+                let left = [ALLOWLISTED_TRANSIENT, ALLOWLISTED_SYSTEM];
+                self.transfer(connection.index, &left, &[peer, SYSTEM])
+            }
         };
-        let moved = self.move_to(connection.index, &[peer, system]);
         self.settle(peer);
         moved?;
         self.arena.get_mut(connection.index).kind = Kind::Connection(Connection {
@@ -180,7 +185,6 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         direction: Direction,
     ) -> Result<ScopeId, Error<P, N>> {
         let kind = Kind::Stream(Stream {
-            connection,
             peer,
             protocol: None,
             service: None,
@@ -208,7 +212,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         }
         let protocol = self.protocol(protocol);
         let of_peer = self.protocol_peer(protocol, before.peer);
-        let moved = self.move_stream(stream, before.connection, &[before.peer, of_peer, protocol]);
+        let moved = self.transfer(stream.index, &[TRANSIENT], &[of_peer, protocol]);
         self.settle(of_peer);
         moved?;
         self.arena.get_mut(stream.index).kind = Kind::Stream(Stream {
@@ -225,18 +229,16 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
     /// service.
     pub fn set_service(&mut self, stream: ScopeId, service: &N) -> Result<(), Error<P, N>> {
         let before = self.stream(stream)?;
-        let Some(protocol) = before.protocol else {
+        if before.protocol.is_none() {
             return Err(Error::Misuse("the stream has no protocol"));
-        };
+        }
         if before.service.is_some() {
             return Err(Error::Misuse("the stream has a service"));
         }
-        let protocol_peer = self.protocol_peer(protocol, before.peer);
         let service = self.service(service);
-        let service_peer = self.service_peer(service, before.peer);
-        let scopes = [before.peer, protocol_peer, service_peer, protocol, service];
-        let moved = self.move_stream(stream, before.connection, &scopes);
-        self.settle(service_peer);
+        let of_peer = self.service_peer(service, before.peer);
+        let moved = self.transfer(stream.index, &[], &[of_peer, service]);
+        self.settle(of_peer);
         moved?;
         self.arena.get_mut(stream.index).kind = Kind::Stream(Stream {
             service: Some(service),
@@ -256,9 +258,10 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         priority: Priority,
     ) -> Result<(), Error<P, N>> {
         self.check_live(scope)?;
-        let more = Usage::memory(bytes);
-        self.check_chain(scope.index, &more, priority)?;
-        self.charge_chain(scope.index, |usage| usage.add(&more));
+        self.check_chain(scope.index, bytes, priority)?;
+        self.charge_chain(scope.index, |usage| {
+            usage.memory = usage.memory.saturating_add(bytes);
+        });
         Ok(())
     }
 
@@ -270,8 +273,10 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
     pub fn release_memory(&mut self, scope: ScopeId, bytes: u64) -> Result<bool, Error<P, N>> {
         self.check_live(scope)?;
         let reserved = self.arena.get(scope.index).usage.memory;
-        let less = Usage::memory(bytes.min(reserved));
-        self.charge_chain(scope.index, |usage| usage.subtract(&less));
+        let less = bytes.min(reserved);
+        self.charge_chain(scope.index, |usage| {
+            usage.memory = usage.memory.saturating_sub(less);
+        });
         self.settle(scope.index);
         Ok(bytes <= reserved)
     }
@@ -337,8 +342,11 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
 
     /// Releases what a closed scope still uses, and frees it.
     fn free(&mut self, index: Index) {
-        let usage = self.arena.get(index).usage;
-        let parents = self.arena.get(index).parents;
+        let scope = self.arena.get(index);
+        let (usage, parents) = (scope.usage, scope.parents);
+        if scope.pinned {
+            self.limits.remove(scope.limit);
+        }
         for &parent in parents.as_slice() {
             self.arena.get_mut(parent).usage.subtract(&usage);
         }
@@ -567,6 +575,22 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         limit: u32,
         usage: &Usage,
     ) -> Result<ScopeId, Error<P, N>> {
+        let own = *self.limits.get(limit);
+        if let Err(resource) = own.check(&Usage::NONE, usage, Priority::ALWAYS) {
+            // It has no number yet.
+            let scope = match kind {
+                Kind::Stream(_) => Name::Stream(0),
+                _ => Name::Connection(0),
+            };
+            self.deny(Denied {
+                scope,
+                resource,
+                limit: own.of(resource),
+                current: 0,
+                requested: usage.of(resource),
+                priority: Priority::ALWAYS,
+            })?;
+        }
         for &parent in parents.as_slice() {
             self.check(parent, usage, Priority::ALWAYS)?;
         }
@@ -574,66 +598,65 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
             self.arena.get_mut(parent).usage.add(usage);
         }
         let index = self.arena.insert(kind, parents, limit);
-        // Its own limit is that of one connection or one stream, which it cannot exceed.
         self.arena.get_mut(index).usage = *usage;
         Ok(self.arena.id(index))
     }
 
-    fn move_stream(
+    /// Charges a scope to `joined` in place of `left`.
+    fn transfer(
         &mut self,
-        stream: ScopeId,
-        connection: Option<Index>,
-        scopes: &[Index],
+        index: Index,
+        left: &[Index],
+        joined: &[Index],
     ) -> Result<(), Error<P, N>> {
-        let mut parents = [SYSTEM; 7];
-        let start = usize::from(connection.is_some());
-        if let Some(connection) = connection {
-            parents[0] = connection;
-        }
-        parents[start..start + scopes.len()].copy_from_slice(scopes);
-        self.move_to(stream.index, &parents[..=start + scopes.len()])
-    }
-
-    /// Charges a scope to these parents instead of those it has.
-    fn move_to(&mut self, index: Index, parents: &[Index]) -> Result<(), Error<P, N>> {
         let usage = self.arena.get(index).usage;
-        let before = self.arena.get(index).parents;
-        let is_new = |parent: &&Index| !before.as_slice().contains(parent);
-        for &parent in parents.iter().filter(is_new) {
+        for &parent in joined {
             self.check(parent, &usage, Priority::ALWAYS)?;
         }
-        for &parent in parents.iter().filter(is_new) {
+        for &parent in joined {
             let scope = self.arena.get_mut(parent);
             scope.usage.add(&usage);
             scope.references += 1;
         }
-        for &parent in before.as_slice() {
-            if !parents.contains(&parent) {
-                let scope = self.arena.get_mut(parent);
-                scope.usage.subtract(&usage);
-                scope.references -= 1;
-                self.settle(parent);
-            }
+        let scope = self.arena.get_mut(index);
+        scope.parents = scope.parents.moved(left, joined);
+        for &parent in left {
+            let scope = self.arena.get_mut(parent);
+            scope.usage.subtract(&usage);
+            scope.references -= 1;
         }
-        self.arena.get_mut(index).parents = Parents::of(parents);
         Ok(())
     }
 
     fn check(&mut self, index: Index, more: &Usage, priority: Priority) -> Result<(), Error<P, N>> {
-        let used = self.arena.get(index).usage;
-        let limit = *self.limit_of(index);
-        let Err(resource) = limit.check(&used, more, priority) else {
-            return Ok(());
-        };
-        self.refused += 1;
-        let denied = Denied {
+        let used = &self.arena.get(index).usage;
+        match self.limit_of(index).check(used, more, priority) {
+            Ok(()) => Ok(()),
+            Err(resource) => self.refuse(index, resource, more.of(resource), priority),
+        }
+    }
+
+    /// Counts a refusal; returns it unless this is a dry run.
+    #[cold]
+    fn refuse(
+        &mut self,
+        index: Index,
+        resource: Resource,
+        requested: u64,
+        priority: Priority,
+    ) -> Result<(), Error<P, N>> {
+        self.deny(Denied {
             scope: self.name_of(index),
             resource,
-            limit: limit.of(resource),
-            current: used.of(resource),
-            requested: more.of(resource),
+            limit: self.limit_of(index).of(resource),
+            current: self.arena.get(index).usage.of(resource),
+            requested,
             priority,
-        };
+        })
+    }
+
+    fn deny(&mut self, denied: Denied<P, N>) -> Result<(), Error<P, N>> {
+        self.refused += 1;
         if !self.dry_run {
             return Err(Error::Denied(denied));
         }
@@ -643,15 +666,28 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         Ok(())
     }
 
+    fn check_memory(
+        &mut self,
+        index: Index,
+        bytes: u64,
+        priority: Priority,
+    ) -> Result<(), Error<P, N>> {
+        let used = &self.arena.get(index).usage;
+        if self.limit_of(index).has_memory(used, bytes, priority) {
+            return Ok(());
+        }
+        self.refuse(index, Resource::Memory, bytes, priority)
+    }
+
     /// Checks a scope, its owners, and the parents of the last of them.
     fn check_chain(
         &mut self,
         mut index: Index,
-        more: &Usage,
+        bytes: u64,
         priority: Priority,
     ) -> Result<(), Error<P, N>> {
         loop {
-            self.check(index, more, priority)?;
+            self.check_memory(index, bytes, priority)?;
             let Kind::Span { owner } = self.arena.get(index).kind else {
                 break;
             };
@@ -659,7 +695,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         }
         let parents = self.arena.get(index).parents;
         for &parent in parents.as_slice() {
-            self.check(parent, more, priority)?;
+            self.check_memory(parent, bytes, priority)?;
         }
         Ok(())
     }

@@ -51,6 +51,26 @@ impl Parents {
         of
     }
 
+    /// Returns them without those of `left`, and with those of `joined`, which end up before the
+    /// last one kept: scopes are listed from the smallest to the largest.
+    pub(super) fn moved(&self, left: &[Index], joined: &[Index]) -> Self {
+        let mut moved = Self::default();
+        let mut push = |parent| {
+            moved.indices[usize::from(moved.length)] = parent;
+            moved.length += 1;
+        };
+        let kept = || {
+            self.as_slice()
+                .iter()
+                .filter(|parent| !left.contains(parent))
+        };
+        let last = kept().count().saturating_sub(1);
+        kept().take(last).for_each(|&parent| push(parent));
+        joined.iter().for_each(|&parent| push(parent));
+        kept().skip(last).for_each(|&parent| push(parent));
+        moved
+    }
+
     pub(super) fn as_slice(&self) -> &[Index] {
         &self.indices[..usize::from(self.length)]
     }
@@ -84,7 +104,6 @@ pub(super) struct Connection {
 /// A stream's place in the graph.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stream {
-    pub(super) connection: Option<Index>,
     pub(super) peer: Index,
     pub(super) protocol: Option<Index>,
     pub(super) service: Option<Index>,

@@ -99,6 +99,8 @@ impl<P, N> LimitTable<P, N> {
 #[derive(Debug)]
 pub(super) struct Limits<P, N> {
     all: Vec<Limit>,
+    /// Indices whose scopes are gone.
+    free: Vec<u32>,
     services: HashMap<N, u32>,
     service_peers: HashMap<N, u32>,
     protocols: HashMap<N, u32>,
@@ -131,6 +133,7 @@ impl<P: Eq + Hash, N: Eq + Hash> Limits<P, N> {
         let peers = appended(&mut all, table.peers);
         Self {
             all,
+            free: Vec::new(),
             services,
             service_peers,
             protocols,
@@ -145,8 +148,17 @@ impl<P: Eq + Hash, N: Eq + Hash> Limits<P, N> {
 
     /// Adds a limit of one scope alone; returns its index.
     pub(super) fn add(&mut self, limit: Limit) -> u32 {
+        if let Some(index) = self.free.pop() {
+            self.set(index, limit);
+            return index;
+        }
         self.all.push(limit);
         self.all.len() as u32 - 1
+    }
+
+    /// Removes a limit of [`add`](Self::add).
+    pub(super) fn remove(&mut self, index: u32) {
+        self.free.push(index);
     }
 
     pub(super) fn set(&mut self, index: u32, limit: Limit) {
@@ -184,5 +196,8 @@ fn appended<K: Eq + Hash>(all: &mut Vec<Limit>, of: HashMap<K, Limit>) -> HashMa
 }
 
 fn found<K: Eq + Hash>(indices: &HashMap<K, u32>, name: &K, default: Slot) -> u32 {
-    indices.get(name).copied().unwrap_or_else(|| default.index())
+    indices
+        .get(name)
+        .copied()
+        .unwrap_or_else(|| default.index())
 }

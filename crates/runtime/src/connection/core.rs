@@ -365,6 +365,11 @@ impl Core {
 
 #[cfg(test)]
 impl Core {
+    /// Inbound streams on the wire.
+    pub(super) fn inbound_count(&self) -> u32 {
+        self.streams.inbound_count()
+    }
+
     /// Streams waiting to be opened, including abandoned ones that have not been removed yet.
     pub(super) fn unopened_count(&self) -> usize {
         self.streams.unopened_count()

@@ -53,6 +53,28 @@ fn windows_grow_within_the_memory_of_their_connection_and_return_it() {
     assert_eq!(growth(&live.listener), 0);
 }
 
+// A103: a window of 16 MiB fits into the default memory of a connection while bytes are unread.
+#[test]
+fn unread_bytes_are_covered_by_the_growth_of_windows() {
+    let mut live = Live::new();
+    let stream = live.stream();
+    bulk(&mut live, stream, 8 << 20);
+    let grown = growth(&live.listener);
+    assert!(grown > 1 << 20);
+    live.dialer.write(stream.0, &vec![7; 256 << 10]);
+    live.settle();
+    let held = live.listener.connection.held() as u64;
+    assert!(held >= 256 << 10, "{held}");
+    assert_eq!(growth(&live.listener), grown);
+    live.dialer.close_write(stream.0);
+    live.listener.close_write(stream.1);
+    live.settle();
+    live.listener.read(stream.1);
+    live.dialer.reset(stream.0, 0);
+    live.settle();
+    assert_eq!(growth(&live.listener), 0);
+}
+
 #[test]
 fn an_ended_connection_returns_its_window_growth() {
     let mut live = Live::new();

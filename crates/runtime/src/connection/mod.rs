@@ -102,6 +102,8 @@ pub struct Connection {
     unsealed: AtomicUsize,
     /// Memory held by received, unread bytes, across all streams.
     held: AtomicUsize,
+    /// Growth of the receive windows of its streams.
+    window_growth: AtomicUsize,
     /// Received bytes whose notification is still queued for the next drain.
     awaiting: AtomicUsize,
     /// See [`Connection::allow_early_fin`].
@@ -152,6 +154,7 @@ impl Connection {
             ahead: AtomicU32::new(0),
             unsealed: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
+            window_growth: AtomicUsize::new(0),
             awaiting: AtomicUsize::new(0),
             early_fin: AtomicBool::new(false),
             streams: AtomicU32::new(0),
@@ -208,6 +211,13 @@ impl Connection {
     #[cfg(test)]
     pub(crate) fn is_unlocked(&self) -> bool {
         self.core.try_lock().is_some()
+    }
+
+    /// Streams that count for the connection: inbound ones on the wire, outbound ones that have not
+    /// ended.
+    #[cfg(test)]
+    pub(crate) fn counted_streams(&self) -> [u32; 2] {
+        [self.core.lock().inbound_count(), self.outbound_count()]
     }
 
     /// Streams waiting to be opened, including abandoned ones that have not been removed yet.
@@ -320,27 +330,27 @@ impl Connection {
     }
 
     pub(crate) fn add_held(&self, bytes: usize) {
-        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.held.fetch_add(bytes, Ordering::SeqCst);
     }
 
     pub(crate) fn sub_held(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.held.fetch_sub(bytes, Ordering::SeqCst);
         self.discharge();
     }
 
     pub(crate) fn add_unsealed(&self, bytes: usize) {
-        self.unsealed.fetch_add(bytes, Ordering::Relaxed);
+        self.unsealed.fetch_add(bytes, Ordering::SeqCst);
         // A refusal limits the next writes: these bytes are accepted.
         self.charge().ok();
     }
 
     pub(crate) fn sub_unsealed(&self, bytes: usize) {
-        self.unsealed.fetch_sub(bytes, Ordering::Relaxed);
+        self.unsealed.fetch_sub(bytes, Ordering::SeqCst);
         self.discharge();
     }
 
     pub(crate) fn unsealed(&self) -> usize {
-        self.unsealed.load(Ordering::Relaxed)
+        self.unsealed.load(Ordering::SeqCst)
     }
 
     /// Returns whether memory was refused, and still is.
@@ -348,9 +358,22 @@ impl Connection {
         self.memory_refused.load(Ordering::Relaxed) && self.charge().is_err()
     }
 
-    /// Memory of unread and unsealed bytes.
+    /// Memory to be charged for bytes: the growth of receive windows has reserved some of what the
+    /// unread ones take.
     fn used(&self) -> usize {
-        self.held() + self.unsealed()
+        let reserved = self.window_growth.load(Ordering::SeqCst);
+        self.unsealed() + self.held().saturating_sub(reserved)
+    }
+
+    pub(crate) fn add_window_growth(&self, bytes: usize) {
+        self.window_growth.fetch_add(bytes, Ordering::SeqCst);
+        self.discharge();
+    }
+
+    pub(crate) fn sub_window_growth(&self, bytes: usize) {
+        self.window_growth.fetch_sub(bytes, Ordering::SeqCst);
+        // If it is refused, the next bytes received are.
+        self.charge().ok();
     }
 
     /// Charges the memory that the connection holds.
@@ -382,7 +405,7 @@ impl Connection {
 
     /// Memory held by received, unread bytes, across all streams.
     pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        self.held.load(Ordering::SeqCst)
     }
 
     pub(crate) fn add_awaiting(&self, bytes: usize) {

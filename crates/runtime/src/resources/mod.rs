@@ -9,6 +9,7 @@
 mod options;
 mod refusal;
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use ferroswarm_proto::resource::{
 use ferroswarm_secure::PeerId;
 
 use crate::connection::Direction;
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
 
 pub use self::options::{Allowed, ResourceOptions};
 pub use self::refusal::{Bound, Refusal};
@@ -39,6 +40,9 @@ const UNCHARGED: usize = 16 << 10;
 /// Memory of a connection is charged in steps of this size.
 const QUANTUM: usize = 64 << 10;
 
+/// Refusals by subnets and rates of a dry run that wait to be taken; further ones are only counted.
+const PASSED_MAX: usize = 64;
+
 /// Accounting of one node.
 pub struct Resources {
     state: Mutex<State>,
@@ -54,16 +58,29 @@ struct State {
     dry_run: bool,
     /// Refusals of subnets and rates.
     refused: u64,
+    /// Those of them that a dry run has let pass.
+    passed: VecDeque<Refusal>,
 }
 
 impl State {
     /// Counts a refusal; returns it unless this is a dry run.
     fn refuse(&mut self, refusal: impl Into<Refusal>) -> Result<(), Refusal> {
         self.refused += 1;
-        if self.dry_run {
-            Ok(())
-        } else {
-            Err(refusal.into())
+        if !self.dry_run {
+            return Err(refusal.into());
+        }
+        if self.passed.len() < PASSED_MAX {
+            self.passed.push_back(refusal.into());
+        }
+        Ok(())
+    }
+
+    /// Counts a connection in the subnets of `host`; returns whether it did, which a dry run does
+    /// not where a limit is reached.
+    fn enter(&mut self, host: IpAddr) -> Result<bool, Refusal> {
+        match self.subnets.enter(host) {
+            Ok(()) => Ok(true),
+            Err(refusal) => self.refuse(refusal).map(|()| false),
         }
     }
 }
@@ -80,6 +97,7 @@ impl Resources {
                 sources,
                 dry_run: options.dry_run,
                 refused: 0,
+                passed: VecDeque::new(),
             }),
             exemptions: options.exemptions,
             allowlist: options.allowlist,
@@ -99,14 +117,11 @@ impl Resources {
         now: Duration,
     ) -> Result<ConnectionScope, Refusal> {
         let allowlisted = self.is_allowlisted(host, None);
-        let counted = !allowlisted && !self.exemptions.covers(host);
+        let exempt = self.exemptions.covers(host);
         let mut state = self.state.lock();
         let mut entered = false;
-        if counted {
-            match state.subnets.enter(host) {
-                Ok(()) => entered = true,
-                Err(refusal) => state.refuse(refusal)?,
-            }
+        if !allowlisted && !exempt {
+            entered = state.enter(host)?;
             if let Err(refusal) = state.rates.take(host, now)
                 && let Err(refusal) = state.refuse(refusal)
             {
@@ -127,7 +142,8 @@ impl Resources {
             id: opened.map_err(Refusal::from)?,
             resources: Arc::clone(self),
             endpoint: Some(host),
-            entered,
+            passed: allowlisted && !exempt,
+            entered: AtomicBool::new(entered),
         })
     }
 
@@ -151,7 +167,8 @@ impl Resources {
             id: opened.map_err(Refusal::from)?,
             resources: Arc::clone(self),
             endpoint,
-            entered: false,
+            passed: false,
+            entered: AtomicBool::new(false),
         })
     }
 
@@ -172,6 +189,7 @@ impl Resources {
         Ok(StreamScope {
             id: opened.map_err(Refusal::from)?,
             resources: Arc::clone(self),
+            window_growth: 0,
         })
     }
 
@@ -340,7 +358,9 @@ impl Resources {
 
     /// Returns the next refusal that a dry run has let pass.
     pub fn take_passed(&self) -> Option<Refusal> {
-        self.state.lock().manager.take_passed().map(Refusal::from)
+        let mut state = self.state.lock();
+        let passed = state.passed.pop_front();
+        passed.or_else(|| state.manager.take_passed().map(Refusal::from))
     }
 
     /// Returns whether the address of a remote must be verified before a handshake with it, as it
@@ -374,8 +394,10 @@ pub(crate) struct ConnectionScope {
     resources: Arc<Resources>,
     id: ScopeId,
     endpoint: Option<IpAddr>,
+    /// It has passed the limits on subnets because its endpoint is allowlisted.
+    passed: bool,
     /// It is counted in the subnets of its endpoint.
-    entered: bool,
+    entered: AtomicBool,
 }
 
 impl ConnectionScope {
@@ -383,11 +405,19 @@ impl ConnectionScope {
         self.id
     }
 
-    /// Charges the connection to its peer; it is no longer transient.
+    /// Charges the connection to its peer; it is no longer transient. If only another peer is
+    /// allowlisted at its address, the limits on subnets apply from here on.
     ///
     /// # Errors
     /// The refusal.
     pub(crate) fn set_peer(&self, peer: PeerId) -> Result<(), Refusal> {
+        if let Some(host) = self.endpoint.filter(|_| self.passed)
+            && !self.entered.load(Ordering::Relaxed)
+            && !self.resources.is_allowlisted(host, Some(&peer))
+        {
+            let entered = self.resources.state.lock().enter(host)?;
+            self.entered.store(entered, Ordering::Relaxed);
+        }
         self.resources
             .set_peer(self.id, peer, self.endpoint)
             .map_err(Refusal::from)
@@ -398,7 +428,9 @@ impl Drop for ConnectionScope {
     fn drop(&mut self) {
         let mut state = self.resources.state.lock();
         state.manager.done(self.id);
-        if let Some(host) = self.endpoint.filter(|_| self.entered) {
+        if self.entered.load(Ordering::Relaxed)
+            && let Some(host) = self.endpoint
+        {
             state.subnets.leave(host);
         }
     }
@@ -408,6 +440,8 @@ impl Drop for ConnectionScope {
 pub(crate) struct StreamScope {
     resources: Arc<Resources>,
     id: ScopeId,
+    /// Growth of the receive window.
+    window_growth: usize,
 }
 
 impl StreamScope {
@@ -440,10 +474,19 @@ impl StreamScope {
 
 impl StreamScope {
     /// Reserves memory for the growth of the receive window; returns whether there was room.
-    pub(crate) fn reserve_window(&self, bytes: u32) -> bool {
-        self.resources
-            .reserve_memory(self.id, bytes.into(), Priority::WINDOW)
-            .is_ok()
+    pub(crate) fn reserve_window(&mut self, bytes: u32) -> bool {
+        let reserved = self
+            .resources
+            .reserve_memory(self.id, bytes.into(), Priority::WINDOW);
+        if reserved.is_ok() {
+            self.window_growth += bytes as usize;
+        }
+        reserved.is_ok()
+    }
+
+    /// Growth of the receive window, whose memory is reserved while the scope exists.
+    pub(crate) const fn window_growth(&self) -> usize {
+        self.window_growth
     }
 }
 
@@ -453,24 +496,29 @@ impl Drop for StreamScope {
     }
 }
 
-/// Memory of a connection as charged to its scope, in steps: its unread and unsealed bytes.
+/// Memory of a connection as charged to its scope, in steps: its unsealed bytes, and the unread ones
+/// for which the growth of its receive windows has reserved none.
+///
+/// Threads change the count of these bytes first and compare it with the charge afterwards; the one
+/// that changes the charge compares again. All of this is sequentially consistent, so that one of
+/// two threads sees what the other has done.
 #[derive(Default)]
 pub(crate) struct MemoryCharge(AtomicUsize);
 
 impl MemoryCharge {
     /// Returns whether as much is charged as a connection that holds `used` bytes must be.
     pub(crate) fn covers(&self, used: usize) -> bool {
-        used <= UNCHARGED || used <= self.0.load(Ordering::Relaxed)
+        used <= UNCHARGED || used <= self.0.load(Ordering::SeqCst)
     }
 
     /// Returns whether more is charged than a connection that holds `used` bytes needs to be: all
     /// of it once it holds next to nothing, and otherwise with a margin, as it may soon hold more.
     pub(crate) fn exceeds(&self, used: usize) -> bool {
-        let charged = self.0.load(Ordering::Relaxed);
+        let charged = self.0.load(Ordering::SeqCst);
         charged > 0 && (used <= UNCHARGED || charged > used + 4 * QUANTUM)
     }
 
-    /// Charges what the connection holds, as returned by `used` under the lock.
+    /// Charges what the connection holds, as returned by `used`.
     ///
     /// # Errors
     /// The refusal; as much as before is charged then.
@@ -478,14 +526,29 @@ impl MemoryCharge {
         &self,
         resources: &Resources,
         connection: ScopeId,
-        used: impl FnOnce() -> usize,
+        used: impl Fn() -> usize,
+    ) -> Result<(), Refusal> {
+        loop {
+            self.charge(resources, connection, &used)?;
+            let used = used();
+            if self.covers(used) && !self.exceeds(used) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn charge(
+        &self,
+        resources: &Resources,
+        connection: ScopeId,
+        used: impl Fn() -> usize,
     ) -> Result<(), Refusal> {
         let mut state = resources.state.lock();
         let target = match used() {
             used if used <= UNCHARGED => 0,
             used => used.next_multiple_of(QUANTUM),
         };
-        let charged = self.0.load(Ordering::Relaxed);
+        let charged = self.0.load(Ordering::SeqCst);
         let result = if target > charged {
             let more = (target - charged) as u64;
             state
@@ -499,7 +562,7 @@ impl MemoryCharge {
             Err(Error::Denied(denied)) => Err(denied.into()),
             // After the end of the connection its memory is released with its scope.
             Ok(()) | Err(Error::Closed | Error::Misuse(_)) => {
-                self.0.store(target, Ordering::Relaxed);
+                self.0.store(target, Ordering::SeqCst);
                 Ok(())
             }
         }

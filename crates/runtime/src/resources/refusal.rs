@@ -45,7 +45,7 @@ impl Refusal {
             Self::Subnet(_) => "connections",
             Self::Rate(_) => "connectionsPerSecond",
             Self::Bound(bound) => bound.option,
-            Self::Closed => "",
+            Self::Closed => "closed",
         }
     }
 
@@ -59,14 +59,14 @@ impl Refusal {
         }
     }
 
-    /// Returns the limit.
-    pub fn limit(&self) -> u64 {
+    /// Returns the limit; that of a rate may be a fraction.
+    pub fn limit(&self) -> f64 {
         match self {
-            Self::Scope(denied) => denied.limit,
+            Self::Scope(denied) => denied.limit as f64,
             Self::Subnet(refusal) => refusal.limit.into(),
-            Self::Rate(refusal) => refusal.per_second.ceil() as u64,
-            Self::Bound(bound) => bound.limit,
-            Self::Closed => 0,
+            Self::Rate(refusal) => refusal.per_second,
+            Self::Bound(bound) => bound.limit as f64,
+            Self::Closed => 0.0,
         }
     }
 

@@ -80,6 +80,14 @@ impl Carrier {
         }
     }
 
+    pub(crate) fn sub_window_growth(&self, bytes: usize) {
+        if let Self::Connection(connection) = self
+            && bytes > 0
+        {
+            connection.sub_window_growth(bytes);
+        }
+    }
+
     pub(crate) fn add_awaiting(&self, bytes: usize) {
         if let Self::Connection(connection) = self {
             connection.add_awaiting(bytes);

@@ -153,10 +153,16 @@ impl Inner {
 
     /// Closes the scope of a stream that is over. An inbound one counts until it has left the wire
     /// too, as its remote decides when; an outbound one, until it has ended here.
-    fn release_scope(&mut self, direction: Direction) {
+    fn release_scope(&mut self, direction: Direction, carrier: &Carrier) {
         let is_over = self.notifications.is_finished();
         if is_over && (direction == Direction::Outbound || self.wire.key().is_none()) {
-            self.scope = None;
+            self.close_scope(carrier);
+        }
+    }
+
+    fn close_scope(&mut self, carrier: &Carrier) {
+        if let Some(scope) = self.scope.take() {
+            carrier.sub_window_growth(scope.window_growth());
         }
     }
 }
@@ -206,7 +212,7 @@ impl StreamSlot {
         inner.notifications.finish();
         inner.read.disarm();
         inner.write.disarm();
-        inner.release_scope(self.direction);
+        inner.release_scope(self.direction, &self.carrier);
         self.carrier.stream_finished(self.direction);
         self.notify(inner, Pending::CLOSED);
     }
@@ -266,5 +272,6 @@ impl Drop for StreamSlot {
         let inner = self.inner.get_mut();
         inner.read.release(&self.carrier);
         inner.write.release(&self.carrier);
+        inner.close_scope(&self.carrier);
     }
 }

@@ -91,8 +91,8 @@ impl<'a> Turn<'a> {
     }
 
     /// Scope of the stream.
-    pub(crate) fn scope(&self) -> Option<&StreamScope> {
-        self.inner.scope.as_ref()
+    pub(crate) fn scope(&mut self) -> Option<&mut StreamScope> {
+        self.inner.scope.as_mut()
     }
 
     /// Takes JavaScript's answer to a protocol query.
@@ -200,7 +200,7 @@ impl StreamSlot {
         let mut inner = self.lock();
         inner.wire = Wire::Off;
         inner.write.apply(WriteInput::Cut);
-        inner.release_scope(self.direction);
+        inner.release_scope(self.direction, &self.carrier);
     }
 
     /// Returns whether the stream has finished for JavaScript: no further events follow.

@@ -63,7 +63,7 @@ impl StreamSlot {
         }
         if inner.notifications.is_finished() {
             inner.write.apply(WriteInput::Cut);
-            inner.release_scope(self.direction);
+            inner.release_scope(self.direction, &self.carrier);
         } else {
             self.end_with(&mut inner, report);
         }

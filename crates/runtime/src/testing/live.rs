@@ -123,8 +123,10 @@ impl Side {
             let mut cx = Context::from_waker(Waker::noop());
             if let Err(fault) = self.connection.poll_drive(&mut cx, &mut self.scratch) {
                 self.connection.finish(fault);
-                // The last step of a driver.
+                // The last steps of a driver and of its owner.
                 self.connection.pipe().close();
+                let connection = &self.connection;
+                connection.resources().done(connection.scope());
                 self.ended = Some(fault);
                 return true;
             }

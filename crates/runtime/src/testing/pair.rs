@@ -26,11 +26,18 @@ const SERVED: u32 = 8;
 /// The one of them that is limited to one inbound stream at a time.
 pub(crate) const SINGLE: u32 = SERVED;
 
+/// The one whose streams are charged to the service of this name.
+pub(crate) const SERVICE: (u32, &str) = (2, "service");
+
 /// Limits of one end.
 #[derive(Default)]
 pub(crate) struct EndLimits {
-    bounds: Limits,
+    pub(crate) bounds: Limits,
     resources: ResourceOptions,
+    /// Accounting of its node, if it has other connections too.
+    shared: Option<Arc<Resources>>,
+    /// It has the third of the identities, not the one of its role.
+    is_third: bool,
 }
 
 impl EndLimits {
@@ -39,6 +46,22 @@ impl EndLimits {
         let mut limits = Self::default();
         set(&mut limits.resources.limits);
         limits
+    }
+
+    /// Charges its connection to a node that may have others.
+    pub(crate) fn of_node(resources: &Arc<Resources>) -> Self {
+        Self {
+            shared: Some(Arc::clone(resources)),
+            ..Self::default()
+        }
+    }
+
+    /// Gives it an identity that is neither that of the dialer nor that of the listener.
+    pub(crate) fn third() -> Self {
+        Self {
+            is_third: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -76,7 +99,7 @@ pub(crate) fn connect(
     ends: [End; 2],
     pipes: (impl BytePipe + 'static, impl BytePipe + 'static),
 ) -> [Arc<Connection>; 2] {
-    let [dialer, listener] = handshake();
+    let [dialer, listener] = handshake(&ends[0]);
     let [dialing, listening] = ends;
     [
         establish(dialing, Box::new(pipes.0), dialer, Direction::Outbound),
@@ -86,7 +109,7 @@ pub(crate) fn connect(
 
 /// Creates a dialled connection and the channel of its remote, which the caller plays.
 pub(crate) fn connect_alone(end: End, pipe: impl BytePipe + 'static) -> (Arc<Connection>, Channel) {
-    let [dialer, listener] = handshake();
+    let [dialer, listener] = handshake(&end);
     let connection = establish(end, Box::new(pipe), dialer, Direction::Outbound);
     (connection, listener.channel)
 }
@@ -97,12 +120,21 @@ fn establish(
     secured: Secured,
     direction: Direction,
 ) -> Arc<Connection> {
-    let resources = Resources::new(end.limits.resources);
+    let options = end.limits.resources;
+    let shared = end.limits.shared;
+    let resources = shared.unwrap_or_else(|| Resources::new(options));
     let handlers = Handlers::default();
     let mut table = ProtocolTable::default();
-    for label in 1..=NAMED {
-        let name = ProtocolId::new(&format!("/label/{label}")).expect("a valid name");
-        assert_eq!(end.hub.names().intern(name.clone()), Some(label));
+    let intern = |name: &str| {
+        let name = ProtocolId::new(name).expect("a valid name");
+        (name.clone(), end.hub.names().intern(name))
+    };
+    let named: Vec<_> = (1..=NAMED)
+        .map(|label| (label, intern(&format!("/label/{label}"))))
+        .collect();
+    let (_, service) = intern(SERVICE.1);
+    for (label, (name, number)) in named {
+        assert_eq!(number, Some(label));
         if label <= SERVED {
             let inbound_max = if label == SINGLE { 1 } else { u32::MAX };
             table.insert(
@@ -110,7 +142,7 @@ fn establish(
                 Handler {
                     protocol: label,
                     inbound_max,
-                    service: 0,
+                    service: service.filter(|_| label == SERVICE.0).unwrap_or(0),
                 },
             );
         }
@@ -158,10 +190,10 @@ fn scope_of(resources: &Resources, direction: Direction, peer: PeerId) -> ScopeI
 }
 
 /// Performs a Noise handshake between two identities of the process; returns both ends.
-fn handshake() -> [Secured; 2] {
-    static IDENTITIES: OnceLock<[Arc<Identity>; 2]> = OnceLock::new();
+fn handshake(dialing: &End) -> [Secured; 2] {
+    static IDENTITIES: OnceLock<[Arc<Identity>; 3]> = OnceLock::new();
     let identities = IDENTITIES.get_or_init(|| {
-        [(); 2].map(|()| {
+        [(); 3].map(|()| {
             let keypair = Keypair::generate(KeyType::Ed25519).expect("a key");
             Arc::new(Identity::new(keypair).expect("an identity"))
         })
@@ -174,7 +206,7 @@ fn handshake() -> [Secured; 2] {
         };
         Handshake::new(Security::Noise, role, &config).expect("a handshake")
     };
-    let mut dialer = start(0, Role::Dialer);
+    let mut dialer = start(if dialing.limits.is_third { 2 } else { 0 }, Role::Dialer);
     let mut listener = start(1, Role::Listener);
     while !(dialer.is_complete() && listener.is_complete()) {
         pass(&mut dialer, &mut listener);

@@ -42,6 +42,15 @@ fn connect(manager: &mut Test, peer: u8) -> ScopeId {
     connection
 }
 
+#[test]
+fn a_scope_takes_104_bytes() {
+    use std::sync::Arc;
+
+    // With names as of a node: a pointer, and a text.
+    let bytes = size_of::<super::scope::Scope<Arc<u8>, Arc<str>>>();
+    assert!(bytes <= 104, "{bytes}");
+}
+
 // go 112, R2
 #[test]
 fn what_a_scope_has_is_granted_to_the_limit_and_again_after_release() {
@@ -310,6 +319,24 @@ fn a_limit_of_one_name_replaces_that_of_its_class() {
     );
 }
 
+#[test]
+fn a_limit_of_each_connection_or_stream_may_block_them_all() {
+    let mut manager = manager(|table| table.stream.streams_outbound = 0);
+    let connection = connect(&mut manager, 1);
+    manager.open_stream(connection, IN).unwrap();
+    denied(
+        manager.open_stream(connection, OUT),
+        &Name::Stream(0),
+        Resource::StreamsOutbound,
+    );
+    let mut manager = self::manager(|table| table.connection.connections = 0);
+    denied(
+        manager.open_connection(IN, 1, false),
+        &Name::Connection(0),
+        Resource::Connections,
+    );
+}
+
 // go 120
 #[test]
 fn idle_scopes_go_unless_their_limit_was_set_by_hand() {
@@ -389,7 +416,9 @@ fn an_allowlisted_connection_has_scopes_of_its_own_when_the_system_is_full() {
         &Name::System,
         Resource::Connections,
     );
+    assert_eq!(manager.refused(), 1);
     let allowed = manager.open_connection(IN, 1, true).unwrap();
+    assert_eq!(manager.refused(), 1, "it was admitted elsewhere");
     assert_eq!(
         usage(&mut manager, &Name::AllowlistedTransient).connections_inbound,
         1

@@ -164,6 +164,13 @@ impl Streams {
         self.unopened.len()
     }
 
+    /// Inbound streams on the wire.
+    #[cfg(test)]
+    pub(super) fn inbound_count(&self) -> u32 {
+        let inbound = self.entries.iter().flatten();
+        inbound.filter(|entry| !entry.outbound).count() as u32
+    }
+
     fn entry(&mut self, key: StreamKey) -> Option<&mut Entry> {
         self.entries.get_mut(key.0 as usize)?.as_mut()
     }

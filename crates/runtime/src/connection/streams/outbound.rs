@@ -9,7 +9,6 @@ use crate::connection::life::Life;
 use crate::connection::link::Link;
 use crate::resources::StreamScope;
 use crate::slot::{LocalEnd, Place, ResetReport, StreamSlot, Turn};
-use crate::stats::Counter;
 use crate::sync::Arc;
 
 use super::{Entry, Streams};
@@ -247,7 +246,7 @@ fn return_credit(
     if consumed > 0 {
         let mut budget = WindowBudget {
             scope: turn.scope(),
-            refusals: &connection.hub.stats.window_refusals,
+            connection,
         };
         let step = link.consumed(key, consumed, now, &mut budget);
         turn.set_credit_step(step);
@@ -256,15 +255,20 @@ fn return_credit(
 
 /// Charges the growth of a receive window to its stream.
 struct WindowBudget<'a> {
-    scope: Option<&'a StreamScope>,
-    refusals: &'a Counter,
+    scope: Option<&'a mut StreamScope>,
+    connection: &'a Connection,
 }
 
 impl MemoryBudget for WindowBudget<'_> {
     fn reserve(&mut self, bytes: u32) -> bool {
-        let granted = self.scope.is_none_or(|scope| scope.reserve_window(bytes));
-        if !granted {
-            self.refusals.add(1);
+        let Some(scope) = &mut self.scope else {
+            return false;
+        };
+        let granted = scope.reserve_window(bytes);
+        if granted {
+            self.connection.add_window_growth(bytes as usize);
+        } else {
+            self.connection.hub.stats.window_refusals.add(1);
         }
         granted
     }
