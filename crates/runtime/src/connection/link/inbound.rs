@@ -39,7 +39,7 @@ pub(super) struct Input {
     plaintext: Vec<u8>,
     /// Streams opened by the remote in this turn.
     opened_in_turn: u32,
-    /// Reported count of inbound streams that the engine refused beyond `inboundStreamsMax`.
+    /// Reported count of inbound streams that the engine refused beyond the limit of connections.
     refused_beyond_max: u64,
     /// Reading is paused until JavaScript drains.
     paused: bool,
