@@ -16,7 +16,7 @@ export const CONTESTED = [
   ...['silent', 'noise', 'message 2', 'upgraded'].map((stage) =>
     contest(`others beside 1,000 connections that stall, ${stage} (A152)`, {
       assault: 'stalls',
-      options: { stage, held: 1_000, perSecond: 500 },
+      options: { stage, held: 1_000, perSecond: 250 },
       // Those that are upgraded are no longer transient.
       limits: stage === 'upgraded' ? { system: { memory: 64 * MIB, connections: 256 } } : {},
       counted: 'refused'
