@@ -235,8 +235,12 @@ async function backlog(victim) {
 
 /** Runs ipv6.mjs in a network namespace, where every address of a prefix is a local one. */
 function subnets() {
-  const script =
-    'ip link set lo up && ip -6 route add local fd00::/16 dev lo && echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind && exec "$0" "$1"'
+  const script = [
+    'ip link set lo up',
+    'ip -6 route add local fd00::/16 dev lo',
+    'echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind',
+    'exec "$0" "$1"'
+  ].join(' && ')
   const program = fileURLToPath(new URL('./ipv6.mjs', import.meta.url))
   const args = ['--user', '--map-root-user', '--net', 'sh', '-c', script, process.execPath, program]
   return new Promise((resolve) => {
