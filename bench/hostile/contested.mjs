@@ -1,14 +1,18 @@
 // Attacks beside which other peers are served, see contest.mjs.
 
+import { hosts } from './assault.mjs'
 import { contest } from './contest.mjs'
 
 const MIB = 1_024 * 1_024
 /** Records a second, of 2,000 to 5,000 frames. */
 const RECORDS = 25
+/** The attacker's first address in cases with many. */
+const HOST = hosts(1)[0]
 
 export const CONTESTED = [
   contest('others beside 500 connects a second of one host (A150)', {
     assault: 'connects',
+    host: HOST,
     options: { count: 1, perSecond: 500 },
     sink: 'close',
     counted: 'refused'
@@ -16,6 +20,7 @@ export const CONTESTED = [
   ...['silent', 'noise', 'message 2', 'upgraded'].map((stage) =>
     contest(`others beside 1,000 connections that stall, ${stage} (A152)`, {
       assault: 'stalls',
+      host: HOST,
       options: { stage, held: 1_000, perSecond: 500 },
       // Those that are upgraded are no longer transient.
       limits: stage === 'upgraded' ? { system: { memory: 64 * MIB, connections: 256 } } : {},
@@ -24,6 +29,7 @@ export const CONTESTED = [
   ),
   contest('others beside 1,000 connects a second that are reset (A153)', {
     assault: 'resets',
+    host: HOST,
     options: { count: 64, perSecond: 1_000 },
     sink: 'close',
     counted: 'refused'
@@ -35,6 +41,7 @@ export const CONTESTED = [
   }),
   contest('others beside 250 frames without their body (A072)', {
     assault: 'headers',
+    host: HOST,
     options: { held: 250, perSecond: 200 }
   }),
   contest('others beside data frames of 1 byte on 256 streams (A073, A074)', {
