@@ -401,6 +401,7 @@ impl Shared {
                 muxer: upgraded.muxer_time,
             },
         };
+        let scope = Arc::new(origin.scope);
         let connection = Connection::new(Parts {
             hub: Arc::clone(&self.hub),
             facts,
@@ -412,7 +413,8 @@ impl Shared {
             limits: Arc::clone(&self.limits),
             epoch: self.epoch,
             resources: Arc::clone(&self.resources),
-            scope: origin.scope.id(),
+            scope: scope.id(),
+            unreported: Some(Arc::clone(&scope)),
         });
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);
         self.connections
@@ -427,7 +429,7 @@ impl Shared {
         let driven = drive(Arc::clone(&connection), self.epoch, seat);
         tokio::spawn(async move {
             driven.await;
-            drop(origin.scope);
+            drop(scope);
             shared.connections.lock().remove(&id);
         });
         connection

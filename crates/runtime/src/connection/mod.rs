@@ -31,7 +31,9 @@ use crate::error::{CallError, ConnectionFault};
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::pipe::BytePipe;
-use crate::resources::{Bound, MemoryCharge, Refusal, Resources, ScopeId, StreamScope};
+use crate::resources::{
+    Bound, ConnectionScope, MemoryCharge, Refusal, Resources, ScopeId, StreamScope,
+};
 use crate::slot::{Proposals, StreamSlot};
 use crate::stats::Traffic;
 use crate::sync::{Arc, AtomicBool, AtomicU32, AtomicUsize, Instant, Mutex, Ordering};
@@ -68,6 +70,9 @@ pub(crate) struct Parts {
     pub(crate) resources: Arc<Resources>,
     /// Scope of the connection, which outlives its driver.
     pub(crate) scope: ScopeId,
+    /// Owns the scope too, until the connection has been reported to JavaScript: a remote that
+    /// comes and goes while the event loop is blocked occupies its places.
+    pub(crate) unreported: Option<Arc<ConnectionScope>>,
 }
 
 /// One secured and multiplexed connection.
@@ -78,6 +83,8 @@ pub struct Connection {
     handle: AtomicU32,
     resources: Arc<Resources>,
     scope: ScopeId,
+    /// Owns the scope until the connection is reported.
+    unreported: Mutex<Option<Arc<ConnectionScope>>>,
     /// Memory charged to the scope.
     memory: MemoryCharge,
     /// The last attempt to charge memory was refused.
@@ -139,6 +146,7 @@ impl Connection {
             handle: AtomicU32::new(0),
             resources: parts.resources,
             scope: parts.scope,
+            unreported: Mutex::new(parts.unreported),
             memory: MemoryCharge::default(),
             memory_refused: AtomicBool::new(false),
             outbox: Mutex::new(Outbox::default()),
@@ -249,6 +257,7 @@ impl Connection {
     /// Sets the handle under which JavaScript is notified.
     pub(crate) fn set_handle(&self, handle: u32) {
         self.handle.store(handle, Ordering::Relaxed);
+        drop(self.unreported.lock().take());
     }
 
     /// Accounting of its node.

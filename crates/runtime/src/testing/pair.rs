@@ -176,6 +176,7 @@ fn establish(
         limits: Arc::new(end.limits.bounds),
         epoch: test_epoch(),
         scope: scope_of(&resources, direction, secured.peer_id),
+        unreported: None,
         resources,
     })
 }
