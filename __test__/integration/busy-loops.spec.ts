@@ -55,7 +55,7 @@ for (const muxer of ['yamux', 'yamux-crate'] as const) {
 }
 
 test.serial(
-  'connections not yet reported to a busy listener are bounded as pending ones',
+  'connections not yet reported to a busy listener occupy their places',
   async (t) => {
     const { addr, connection, dialer } = await busyListener(t)
     await makeBusy(connection, BUSY_MS)
@@ -77,7 +77,7 @@ test.serial(
     const opened = Number(Buffer.from(await query.read()).toString())
     t.log(`reported: ${opened}`)
     t.true(opened > 200, `${opened}`)
-    // 256 of them, the querying one, and those that arrived by the next poll.
+    // 256 of their peer, and those that arrived by the next poll.
     t.true(opened <= 300, `${opened}`)
   }
 )

@@ -69,7 +69,7 @@ fn unread_bytes_are_covered_by_the_growth_of_windows() {
     live.dialer.close_write(stream.0);
     live.listener.close_write(stream.1);
     live.settle();
-    live.listener.read(stream.1);
+    assert_eq!(live.listener.read(stream.1).0.len(), 256 << 10);
     live.dialer.reset(stream.0, 0);
     live.settle();
     assert_eq!(growth(&live.listener), 0);
