@@ -45,7 +45,16 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'protocol-name'
   ],
   protocols: ['identify', 'perf', 'ping', 'services'],
-  'resource-manager': ['interfaces', 'null'],
+  'resource-manager': [
+    'interfaces',
+    'json',
+    'limit-config',
+    'limits',
+    'networks',
+    'null',
+    'scale',
+    'scope-limits'
+  ],
   secure: ['encrypted-msg-read-writer', 'secure-messages', 'secured'],
   stream: ['duplex', 'facts', 'messages'],
   swarm: ['events', 'network', 'notifiee', 'options']

@@ -411,7 +411,10 @@ test('waits for a place that another connection holds reject with their own conn
 })
 
 test('waits reject when the peer sends GoAway, although the connection goes on', async (t) => {
-  const raw = await createRawPair(t, { dials: true, limits: { connection: { streamsOutbound: 1 } } })
+  const raw = await createRawPair(t, {
+    dials: true,
+    limits: { connection: { streamsOutbound: 1 } }
+  })
   raw.node.setResourceManager(null, { streamSemaphore: true })
   const open = await raw.connection.newStream()
   const waiting = raw.connection.newStream()

@@ -1,7 +1,11 @@
 /** Types of the public API, checked by tsc: code that must compile, and code that must not. */
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import type { RefusedMessage, UpgradeOperation } from '../../ts/diagnostics/channels.ts'
+import type {
+  LimitMessage,
+  RefusedMessage,
+  UpgradeOperation
+} from '../../ts/diagnostics/channels.ts'
 import {
   type AddressAttempt,
   type AddrLike,
@@ -13,6 +17,7 @@ import {
   type ErrorKind,
   type IOError,
   type Libp2pError,
+  type LimitDetail,
   Multiselect,
   MultiselectClient,
   type MultiselectClientLike,
@@ -23,6 +28,10 @@ import {
   type Notifiee,
   NotifyBundle,
   type PeerLike,
+  type PeerScope,
+  type ResourceManager,
+  type ResourceScopeLimiter,
+  type ResourceScopeSpan,
   type Stream,
   StreamEOFError,
   type StreamError,
@@ -30,6 +39,7 @@ import {
   StreamState,
   type Swarm,
   type SwarmOptions,
+  type SwarmResourceManager,
   type TransportName,
   type UpgradeError
 } from '../../ts/index.ts'
@@ -113,6 +123,20 @@ stream.setState(8)
 // @ts-expect-error streams come from connections
 const forged: Stream = { id: '1' }
 
+// Resource manager.
+expect<Equal<Swarm['resourceManager'], SwarmResourceManager>>()
+const isManager: ResourceManager = swarm.resourceManager
+const viewed: number = swarm.resourceManager.viewPeer(peer, (scope) => {
+  expect<Equal<typeof scope, PeerScope & ResourceScopeLimiter>>()
+  return scope.limit.streams
+})
+const span: ResourceScopeSpan & Disposable = connection.scope.beginSpan()
+stream.scope.setService('service')
+swarm.addEventListener('limit', ({ detail }) => expect<Equal<typeof detail, LimitDetail>>())
+expect<Equal<LimitMessage['swarm'], Swarm>>()
+// @ts-expect-error a view takes one scope
+swarm.resourceManager.viewSystem((_scope: PeerScope) => {})
+
 // Errors.
 expect<Equal<Libp2pError['code'], ErrorCode>>()
 expect<Equal<Libp2pError['kind'], ErrorKind>>()
@@ -176,5 +200,8 @@ export const used: unknown[] = [
   communicators,
   clients,
   muxers,
+  isManager,
+  viewed,
+  span,
   StreamState.OPEN
 ]

@@ -143,7 +143,7 @@ export function checkScopes(limits: LimitConfig | ScopeLimitTable): void {
   checkOptions<LimitConfig>(limits, { ...OTHERS_UNCHECKED, ...SCOPE_CHECKS }, 'limits')
 }
 
-/** A table by the names of services or protocols, whose scopes pass a check. */
+/** @internal A table by the names of services or protocols, whose scopes pass a check. */
 export function scopesByName(check: Check): Check {
   return tableOf(check, (key, name) => {
     if (key === '') throw misuse(`a name in ${name}`, 'a non-empty string', key)
@@ -151,7 +151,7 @@ export function scopesByName(check: Check): Check {
   })
 }
 
-/** A table by peer ids, whose scopes pass a check. */
+/** @internal A table by peer ids, whose scopes pass a check. */
 export function scopesByPeer(check: Check): Check {
   return tableOf(check, namedPeer)
 }
@@ -163,7 +163,7 @@ const aScopeLimit: Check = (value, name) => {
 }
 
 // `Object.fromEntries` widens keys to `string`; these are all the resources.
-/** Checks of the limits of one scope. */
+/** @internal Checks of the limits of one scope. */
 export const RESOURCE_CHECKS = Object.fromEntries(
   RESOURCE_NAMES.map((resource) => [resource, aScopeLimit])
 ) as OptionChecks<ScopeLimits>

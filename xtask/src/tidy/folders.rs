@@ -13,17 +13,17 @@ const PARTS: &str = "
     base
     native: base
     identity: base native
-    resource-manager: base native identity | stream stream.ts connection connection.ts swarm.ts
+    resource-manager: base native identity | stream stream.ts connection connection.ts swarm.ts diagnostics
     io: base | identity
     secure: base native identity io
     io/index.ts: io secure
-    stream: base native io | identity muxer
-    stream.ts: base native io stream | identity muxer
-    connection: base native identity stream
+    stream: base native io | identity resource-manager muxer
+    stream.ts: base native io stream | identity resource-manager muxer
+    connection: base native identity stream | resource-manager
     diagnostics: base native resource-manager connection
     negotiation: base native io stream diagnostics
-    connection.ts: base native identity stream stream.ts connection diagnostics negotiation
-    muxer: base native io stream connection diagnostics connection.ts
+    connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager
+    muxer: base native io resource-manager stream connection diagnostics connection.ts
     dial: base native identity connection diagnostics connection.ts
     protocols: base identity io connection connection.ts
     swarm: base native identity resource-manager stream connection diagnostics negotiation dial protocols
