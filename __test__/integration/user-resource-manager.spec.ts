@@ -215,7 +215,17 @@ test('a refused inbound connection is closed with its code, unreported, and is i
   t.is(message, `a connection from ${connection.localAddr} was refused: ${LIMIT.message}`)
   const address = `${connection.localAddr}`
   const option = 'resourceManager'
-  t.deepEqual(messages, [{ swarm: listener, address, option, limit: 7, current: 7 }])
+  t.deepEqual(messages, [
+    {
+      swarm: listener,
+      address,
+      option,
+      scope: 'peer:x',
+      resource: 'connections',
+      limit: 7,
+      current: 7
+    }
+  ])
   t.deepEqual(connected, [])
   t.is(listener.getTotalConnections(), 0)
   // The next one is not affected.
