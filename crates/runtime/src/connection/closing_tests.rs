@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ferroswarm_proto::resource::Name;
+
 use crate::Muxer::{self, Yamux, YamuxCrate};
 use crate::connection::CloseManner;
 use crate::error::{CallError, ConnectionFault};
@@ -289,6 +291,29 @@ fn the_fin_of_a_lazy_stream_waits_for_the_answer_of_a_remote_that_may_lose_it() 
                 };
                 let end = Err(CallError::EndOfStream);
                 assert_eq!(live.listener.read(stream), (b"question".to_vec(), end));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_was_never_opened_ends_with_a_connection_closed_at_once() {
+    for engines in ENGINES {
+        over(engines, || {
+            for proposals in [Proposals::Lazy(1), Proposals::AnyOf(Box::from([9, 1]))] {
+                let mut live = Live::new();
+                let unopened = live.dialer.open(proposals);
+                close(&mut live.dialer, CloseManner::AtOnce);
+                live.settle();
+                assert_eq!(live.dialer.ended, Some(ConnectionFault::Local));
+                let reported = live.dialer.take_records();
+                let is_end = |record: &Record| matches!(record, Record::StreamClosed { stream, .. } if *stream == unopened);
+                assert!(reported.iter().any(is_end), "{reported:?}");
+                let connection = &live.dialer.connection;
+                assert_eq!(connection.stream_count(), 0);
+                let system = connection.resources().hold(&Name::System).unwrap();
+                let (usage, _) = connection.resources().stat(system).unwrap();
+                assert_eq!(usage.streams_outbound, 0);
             }
         });
     }

@@ -1,5 +1,6 @@
 //! Output from the slots to the wire: commands and bytes, stream by stream.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use ferroswarm_proto::muxer::{MemoryBudget, OpenError, StreamErrorCode, StreamKey};
@@ -57,8 +58,15 @@ impl Streams {
         now: Duration,
     ) {
         if life.closes_at_once() {
-            // Only resets are sent, which carry their error codes.
-            self.ring.retain(|slot| slot.has_pending_reset());
+            // Only resets are sent, which carry their error codes. A stream that is not opened any
+            // more ends with the connection.
+            let (resets, others): (VecDeque<_>, VecDeque<_>) = self
+                .ring
+                .drain(..)
+                .partition(|slot| slot.has_pending_reset());
+            self.ring = resets;
+            let unopened = others.into_iter().filter(|slot| !slot.is_on_wire());
+            self.unopened.extend(unopened);
         }
         if !self.ring.is_empty() {
             // The round-trip time is measured along with the first stream: on an unused connection,
