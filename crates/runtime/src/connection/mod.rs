@@ -327,27 +327,27 @@ impl Connection {
     }
 
     pub(crate) fn add_held(&self, bytes: usize) {
-        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.held.fetch_add(bytes, Ordering::SeqCst);
     }
 
     pub(crate) fn sub_held(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.held.fetch_sub(bytes, Ordering::SeqCst);
         self.discharge();
     }
 
     pub(crate) fn add_unsealed(&self, bytes: usize) {
-        self.unsealed.fetch_add(bytes, Ordering::Relaxed);
+        self.unsealed.fetch_add(bytes, Ordering::SeqCst);
         // A refusal limits the next writes: these bytes are accepted.
         self.charge().ok();
     }
 
     pub(crate) fn sub_unsealed(&self, bytes: usize) {
-        self.unsealed.fetch_sub(bytes, Ordering::Relaxed);
+        self.unsealed.fetch_sub(bytes, Ordering::SeqCst);
         self.discharge();
     }
 
     pub(crate) fn unsealed(&self) -> usize {
-        self.unsealed.load(Ordering::Relaxed)
+        self.unsealed.load(Ordering::SeqCst)
     }
 
     /// Returns whether memory was refused, and still is.
@@ -389,7 +389,7 @@ impl Connection {
 
     /// Memory held by received, unread bytes, across all streams.
     pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        self.held.load(Ordering::SeqCst)
     }
 
     pub(crate) fn add_awaiting(&self, bytes: usize) {

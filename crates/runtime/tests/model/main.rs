@@ -49,6 +49,7 @@ mod testing;
 #[path = "../../src/tick.rs"]
 mod tick;
 
+mod accounting;
 mod event_queue;
 mod explore;
 mod peer;

@@ -130,6 +130,7 @@ impl Link {
             assert_eq!(connection.stream_count(), 0, "live streams");
             assert_eq!(connection.held(), 0, "bytes held");
             assert_eq!(connection.unsealed(), 0, "bytes unsealed");
+            expect_settled(connection);
         }
         drop(self.connections);
         for connection in weak {
@@ -138,6 +139,25 @@ impl Link {
                 "a connection outlives its end"
             );
         }
+    }
+}
+
+/// Asserts that no stream and no memory is charged to a connection, and nothing at all after its
+/// end.
+fn expect_settled(connection: &Connection) {
+    let (resources, scope) = (connection.resources(), connection.scope());
+    let (usage, _) = resources
+        .stat(scope)
+        .expect("a scope that outlives its driver");
+    let streams = usage.streams_inbound + usage.streams_outbound;
+    assert_eq!(
+        (streams, usage.memory),
+        (0, 0),
+        "streams and memory charged"
+    );
+    resources.done(scope);
+    for (name, usage, _) in resources.report() {
+        assert!(usage.is_none(), "{name} still uses {usage:?}");
     }
 }
 
