@@ -81,7 +81,7 @@ pub enum Fact {
     MemoryShed(Refusal),
     /// A connection stopped reading because JavaScript does not take received data.
     ReadPaused(Refusal),
-    /// An inbound stream was refused.
+    /// An inbound stream was refused, or an outbound one once its protocol was agreed on.
     StreamRefused(Refusal),
     /// An inbound connection did not become a secured and multiplexed one.
     UpgradeFailed {

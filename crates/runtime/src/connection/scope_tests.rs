@@ -6,12 +6,12 @@ use ferroswarm_secure::PeerId;
 
 use crate::Limits;
 use crate::connection::{CloseManner, Direction};
-use crate::diagnostics::{Fact, Level};
+use crate::diagnostics::{Diagnostic, Fact, Level};
 use crate::error::{CallError, StreamFault};
 use crate::handlers::Handler;
 use crate::live::{Live, Side, closed};
 use crate::record::Record;
-use crate::resources::{ResourceOptions, Resources, ScopeName};
+use crate::resources::{Refusal, ResourceOptions, Resources, ScopeName};
 use crate::slot::Proposals;
 use crate::sync::Arc;
 use crate::testing::EndLimits;
@@ -200,6 +200,18 @@ const SCOPES: [(Block, Option<Scope>); 9] = [
     ),
 ];
 
+/// Takes the refusal that is reported for a stream.
+#[track_caller]
+fn refusal_of(side: &Side) -> Refusal {
+    match side.connection.hub.take_diagnostic() {
+        Some(Diagnostic {
+            fact: Fact::StreamRefused(refusal),
+            ..
+        }) => refusal,
+        other => panic!("reported {other:?}"),
+    }
+}
+
 /// Asserts that a side has its connection and no stream in any scope.
 #[track_caller]
 fn expect_no_streams(side: &Side) {
@@ -223,10 +235,7 @@ fn every_scope_of_an_inbound_stream_refuses_it_with_a_reset_and_a_fact() {
         };
         assert_eq!((stream, report.remote), (dialed, true));
         assert_eq!(report.code, live.dialer.heard(RESOURCE_LIMIT_EXCEEDED));
-        let fact = live.listener.connection.hub.take_diagnostic();
-        let Some(Fact::StreamRefused(refusal)) = fact.map(|diagnostic| diagnostic.fact) else {
-            panic!("no refusal");
-        };
+        let refusal = refusal_of(&live.listener);
         let connection = format!(
             "connection-{}",
             live.listener.connection.scope().to_bits() as u32
@@ -271,6 +280,7 @@ fn every_scope_of_an_outbound_stream_refuses_it_before_anything_is_sent() {
 fn a_stream_whose_agreed_protocol_is_full_fails_and_leaves_nothing() {
     let full = |table: &mut Table| table.protocols.extend([(label(1), NO_STREAMS)]);
     let mut live = Live::with(EndLimits::of_scopes(full), EndLimits::default());
+    live.dialer.connection.hub.listen_to(Level::Warn as u32);
     let proposals = |protocols: [u32; 2]| Proposals::AnyOf(Box::from(protocols));
     let dialed = live.dialer.open(proposals([1, 2]));
     live.settle();
@@ -290,13 +300,8 @@ fn a_stream_whose_agreed_protocol_is_full_fails_and_leaves_nothing() {
             RESOURCE_LIMIT_EXCEEDED
         )
     );
-    let refusal = live
-        .dialer
-        .connection
-        .hub
-        .take_refusal()
-        .expect("a refusal");
-    assert_eq!(refusal.scope(), "protocol:/label/1");
+    assert_eq!(refusal_of(&live.dialer).scope(), "protocol:/label/1");
+    assert!(live.dialer.connection.hub.take_refusal().is_none());
     for side in [&live.dialer, &live.listener] {
         expect_no_streams(side);
     }

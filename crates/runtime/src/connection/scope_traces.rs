@@ -203,7 +203,7 @@ fn expect_protocols(side: &Side, open: &Open) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     // go 127, go 129, R12, R13
     #[test]
