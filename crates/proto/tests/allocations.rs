@@ -3,6 +3,7 @@
 mod counting;
 
 use ferroswarm_proto::framing::{Decoder, Framing};
+use ferroswarm_proto::resource::{Direction, Limit, LimitTable, Manager, Priority};
 use ferroswarm_proto::stream::{ChunkPool, Pipe};
 
 use counting::counts;
@@ -81,6 +82,35 @@ fn messages_cut_from_a_pipe_allocate_nothing() {
             }
         }
         assert_eq!(count, 500);
+    });
+    assert_eq!(allocations, 0);
+}
+
+// go 128
+#[test]
+fn scopes_of_steady_traffic_allocate_nothing() {
+    let mut manager: Manager<u8, &str> = Manager::new(LimitTable::unlimited(), false);
+    let allocations = allocations_of(|| {
+        let connection = manager
+            .open_connection(Direction::Inbound, 1, false)
+            .unwrap();
+        manager.set_peer(connection, &1, false).unwrap();
+        for protocol in ["/a", "/b"] {
+            let stream = manager.open_stream(connection, Direction::Inbound).unwrap();
+            manager.set_protocol(stream, &protocol).unwrap();
+            manager.set_service(stream, &"service").unwrap();
+            manager
+                .reserve_memory(stream, 100, Priority::WINDOW)
+                .unwrap();
+            assert_eq!(manager.release_memory(stream, 50), Ok(true));
+            let span = manager.begin_span(stream).unwrap();
+            manager.reserve_memory(span, 100, Priority::ALWAYS).unwrap();
+            // Freed with the stream.
+            manager.set_limit(stream, Limit::UNLIMITED).unwrap();
+            manager.done(span);
+            manager.done(stream);
+        }
+        manager.done(connection);
     });
     assert_eq!(allocations, 0);
 }

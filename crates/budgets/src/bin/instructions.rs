@@ -16,10 +16,11 @@ use ferroswarm_proto::multistream::{Dialer, Listener, Mode, ProtocolId, Protocol
 use ferroswarm_proto::muxer::{
     Engine, Event, FRAME_PAYLOAD_MAX, Loan, MemoryBudget, Role, StreamKey, yamux,
 };
+use ferroswarm_proto::resource::{Direction, Limit, LimitTable, Manager, Priority, ScopeId};
 use ferroswarm_proto::stream::{ChunkPool, Pipe};
 use ferroswarm_secure::{
-    Channel, Handshake, HandshakeConfig, Identity, KeyType, Keypair, Opened, Role as SecureRole,
-    Security,
+    Channel, Handshake, HandshakeConfig, Identity, KeyType, Keypair, Opened, PeerId,
+    Role as SecureRole, Security,
 };
 
 /// Rounds before the count, so that reused buffers have grown.
@@ -45,6 +46,13 @@ const CASES: &[Case] = &[
     ("yamux_window_update", yamux_window_update),
     ("yamux_ping", yamux_ping),
     ("multistream", multistream),
+    ("scope_memory_of_connection", || {
+        scope_memory(Depth::Connection)
+    }),
+    ("scope_memory_of_protocol", || scope_memory(Depth::Protocol)),
+    ("scope_memory_of_service", || scope_memory(Depth::Service)),
+    ("scope_stream_of_protocol", || scope_stream(Depth::Protocol)),
+    ("scope_stream_of_service", || scope_stream(Depth::Service)),
     ("noise_record_1_kib", || record(Security::Noise, 1_024)),
     ("noise_record_16_kib", || {
         record(Security::Noise, Channel::PLAINTEXT_MAX)
@@ -309,6 +317,94 @@ fn multistream() -> Round {
         assert_eq!((dialer.outcome(), listener.outcome()), (Some(0), Some(7)));
         there.clear();
         back.clear();
+    })
+}
+
+/// Scopes that an operation concerns, up to these.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Connection,
+    Protocol,
+    Service,
+}
+
+/// A connection's scope, with limits that are never reached.
+struct Scopes {
+    manager: Manager<Arc<PeerId>, ProtocolId>,
+    connection: ScopeId,
+    protocol: ProtocolId,
+    service: ProtocolId,
+}
+
+impl Scopes {
+    fn new() -> Self {
+        let large = Limit {
+            memory: 1 << 40,
+            connections: 1 << 20,
+            streams: 1 << 20,
+            ..Limit::UNLIMITED
+        };
+        let mut table = LimitTable::unlimited();
+        for limit in [
+            &mut table.system,
+            &mut table.service_default,
+            &mut table.protocol_default,
+            &mut table.peer_default,
+            &mut table.connection,
+        ] {
+            *limit = large;
+        }
+        let mut manager = Manager::new(table, false);
+        let connection = manager
+            .open_connection(Direction::Inbound, 1, false)
+            .unwrap();
+        let mut multihash = vec![0x12, 32];
+        multihash.resize(34, 7);
+        let peer = Arc::new(PeerId::from_bytes(&multihash).unwrap());
+        manager.set_peer(connection, &peer, false).unwrap();
+        Self {
+            manager,
+            connection,
+            protocol: ProtocolId::new("/ferroswarm/budget/1.0.0").unwrap(),
+            service: ProtocolId::new("ferroswarm.budget").unwrap(),
+        }
+    }
+
+    fn open(&mut self, depth: Depth) -> ScopeId {
+        let manager = &mut self.manager;
+        let stream = manager
+            .open_stream(self.connection, Direction::Inbound)
+            .unwrap();
+        manager.set_protocol(stream, &self.protocol).unwrap();
+        if depth == Depth::Service {
+            manager.set_service(stream, &self.service).unwrap();
+        }
+        stream
+    }
+}
+
+/// Reserves memory and releases it.
+fn scope_memory(depth: Depth) -> Round {
+    let mut scopes = Scopes::new();
+    let scope = match depth {
+        Depth::Connection => scopes.connection,
+        Depth::Protocol | Depth::Service => scopes.open(depth),
+    };
+    Box::new(move || {
+        let manager = &mut scopes.manager;
+        manager
+            .reserve_memory(scope, black_box(1 << 16), Priority::WINDOW)
+            .unwrap();
+        assert_eq!(manager.release_memory(scope, black_box(1 << 16)), Ok(true));
+    })
+}
+
+/// Opens the scope of a stream, charges it to its protocol, and closes it.
+fn scope_stream(depth: Depth) -> Round {
+    let mut scopes = Scopes::new();
+    Box::new(move || {
+        let stream = scopes.open(depth);
+        scopes.manager.done(stream);
     })
 }
 

@@ -42,6 +42,15 @@ fn connect(manager: &mut Test, peer: u8) -> ScopeId {
     connection
 }
 
+#[test]
+fn a_scope_takes_104_bytes() {
+    use std::sync::Arc;
+
+    // With names as of a node: a pointer, and a text.
+    let bytes = size_of::<super::scope::Scope<Arc<u8>, Arc<str>>>();
+    assert!(bytes <= 104, "{bytes}");
+}
+
 // go 112, R2
 #[test]
 fn what_a_scope_has_is_granted_to_the_limit_and_again_after_release() {
