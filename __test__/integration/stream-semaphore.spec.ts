@@ -146,7 +146,7 @@ test('without the semaphore a stream beyond the limit is refused at once', async
   const err = await t.throwsAsync(outbound.newStream(PAIR_PROTOCOL), {
     instanceOf: ResourceLimitExceededError
   })
-  t.regex(err.message, /limit of 2/)
+  t.regex(err.message, /2 of 2 streamsOutbound/)
   const manager = new CountingManager({ streamsMax: 0 })
   dialer.setResourceManager(manager, { streamSemaphore: false })
   await open[0].reset()
@@ -275,7 +275,7 @@ test('waits that are given up lose no place', async (t) => {
   t.is((abort.cause as Error).message, 'enough')
   clock.advance(50)
   const timeout = await t.throwsAsync(late, { instanceOf: TimeoutError })
-  t.regex(timeout.message, /within 50 ms: 1 outbound streams reach the limit of 1/)
+  t.regex(timeout.message, /within 50 ms: connection-\d+: 1 of 1 streamsOutbound/)
   t.true(timeout.cause instanceof ResourceLimitExceededError)
   t.is(await outcomeOf(patient), 'waits')
   await open[0].reset()
