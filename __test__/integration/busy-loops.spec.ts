@@ -54,33 +54,30 @@ for (const muxer of ['yamux', 'yamux-crate'] as const) {
   )
 }
 
-test.serial(
-  'connections not yet reported to a busy listener occupy their places',
-  async (t) => {
-    const { addr, connection, dialer } = await busyListener(t)
-    await makeBusy(connection, BUSY_MS)
-    await sleep(100)
-    const until = Date.now() + BUSY_MS - 500
-    const worker = async (): Promise<void> => {
-      while (Date.now() < until) {
-        try {
-          const one = await dialer.dialAddr(addr, undefined, { force: true })
-          await one.close()
-        } catch {
-          // Refused: the bound is reached.
-          await sleep(5)
-        }
+test.serial('connections not yet reported to a busy listener occupy their places', async (t) => {
+  const { addr, connection, dialer } = await busyListener(t)
+  await makeBusy(connection, BUSY_MS)
+  await sleep(100)
+  const until = Date.now() + BUSY_MS - 500
+  const worker = async (): Promise<void> => {
+    while (Date.now() < until) {
+      try {
+        const one = await dialer.dialAddr(addr, undefined, { force: true })
+        await one.close()
+      } catch {
+        // Refused: the bound is reached.
+        await sleep(5)
       }
     }
-    await Promise.all(Array.from({ length: 32 }, worker))
-    const query = await connection.newStream('/test/opened')
-    const opened = Number(Buffer.from(await query.read()).toString())
-    t.log(`reported: ${opened}`)
-    t.true(opened > 200, `${opened}`)
-    // 256 of their peer, and those that arrived by the next poll.
-    t.true(opened <= 300, `${opened}`)
   }
-)
+  await Promise.all(Array.from({ length: 32 }, worker))
+  const query = await connection.newStream('/test/opened')
+  const opened = Number(Buffer.from(await query.read()).toString())
+  t.log(`reported: ${opened}`)
+  t.true(opened > 200, `${opened}`)
+  // 256 of their peer, and those that arrived by the next poll.
+  t.true(opened <= 300, `${opened}`)
+})
 
 test.serial(
   'a call that succeeds before its timeout does not time out, however busy the loop is',

@@ -395,7 +395,7 @@ export class ConnectionCore implements ConnectionOwner {
         release()
         const full = err === undefined ? this.#refusalOf(core, proposed) : undefined
         if (full !== undefined) core.stream.abort(full)
-        const failure = reason ?? this.#withFigures(err) ?? full
+        const failure = reason ?? this.#withFigures(err, core) ?? full
         if (failure !== undefined) {
           resolve(this.rejected(failure))
           return
@@ -407,10 +407,9 @@ export class ConnectionCore implements ConnectionOwner {
   }
 
   /** Returns the error of a negotiation; with the figures of the limit, if the protocol's has refused the stream. */
-  #withFigures(err: Error | undefined): Error | undefined {
+  #withFigures(err: Error | undefined, { handle }: StreamCore): Error | undefined {
     if (!(err instanceof ResourceLimitExceededError)) return err
-    // Another refusal may have taken the place of this one: then there are no figures.
-    const refusal = this.host.takeRefusal()
+    const refusal = this.host.takeRefusal(handle)
     return refusal === null ? err : this.host.refusalError(refusal, 'ERR_STREAM_LIMIT')
   }
 

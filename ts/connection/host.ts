@@ -74,8 +74,11 @@ export interface ConnectionHost {
   setService(core: StreamCore, service: string): void
   /** Reports that a limit has refused an outbound stream. */
   outboundRefused(refusal: ResourceLimitExceededError, core: ConnectionCore): void
-  /** Takes the refusal behind the last call that was refused by a limit. */
-  takeRefusal(): NativeRefusal | null
+  /**
+   * Takes the refusal by which a stream has failed after its negotiation; without one, that behind the last call that
+   * was refused by a limit.
+   */
+  takeRefusal(stream?: StreamHandle): NativeRefusal | null
   /** Returns the error of a refusal. */
   refusalError(refusal: NativeRefusal, code?: ErrorCode): Libp2pError
   /** Undefined if native limits and those of handlers alone apply. */

@@ -216,7 +216,7 @@ export interface NativeNode {
   ): void
   resources(): NativeResources
   scopeOf(handle: ConnectionHandle | StreamHandle): number | null
-  takeRefusal(): NativeRefusal | null
+  takeRefusal(stream?: StreamHandle): NativeRefusal | null
   setRaw(on: boolean): void
   listen(request: RequestId, address: string): void
   unlisten(request: RequestId, listener: ListenerId): void

@@ -241,8 +241,8 @@ export class NodeHost
     return refusalError(refusal, { resources: this.#resources, limits: this.limits }, code)
   }
 
-  takeRefusal(): NativeRefusal | null {
-    return this.node.takeRefusal()
+  takeRefusal(stream?: StreamHandle): NativeRefusal | null {
+    return this.node.takeRefusal(stream)
   }
 
   outboundRefused(refusal: ResourceLimitExceededError, core: ConnectionCore): void {

@@ -21,7 +21,12 @@ const swarm = await createSwarm({
   muxers: [muxer],
   services: { ping: false, identify: false },
   limits: {
-    peerDefault: { ...STREAMS, connectionsInbound: 256, connections: 'unlimited', fds: 'unlimited' },
+    peerDefault: {
+      ...STREAMS,
+      connectionsInbound: 256,
+      connections: 'unlimited',
+      fds: 'unlimited'
+    },
     protocolPeerDefault: STREAMS,
     connection: STREAMS
   }

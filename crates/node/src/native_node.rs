@@ -201,11 +201,16 @@ impl NativeNode {
         Ok(scope.map(bits))
     }
 
-    /// Takes the refusal behind the last error of a call to open a stream.
+    /// Takes the refusal by which a stream has failed after its negotiation; without one, the refusal behind the
+    /// last error of a call to open a stream.
     #[napi(catch_unwind)]
-    pub fn take_refusal(&self) -> Option<RefusalFacts> {
-        let taken = self.attachment.environment.borrow().hub().take_refusal();
-        taken.as_ref().map(refusal)
+    pub fn take_refusal(&self, stream: Option<f64>) -> Result<Option<RefusalFacts>, Failure> {
+        let environment = self.attachment.environment.borrow();
+        let taken = match stream {
+            Some(stream) => environment.take_refusal(whole(stream)?),
+            None => environment.hub().take_refusal(),
+        };
+        Ok(taken.as_ref().map(refusal))
     }
 
     /// Sets whether every inbound stream is passed on without negotiation.

@@ -15,7 +15,7 @@ use crate::hub::{Hub, Ready};
 use crate::loop_sockets::{LoopSockets, LoopTerms};
 use crate::record::Record;
 use crate::registry::{HANDLE_PENDING, Handle, Registry};
-use crate::resources::ScopeId;
+use crate::resources::{Refusal, ScopeId};
 use crate::slot::{Proposals, StreamSlot};
 use crate::sync::Arc;
 use crate::tick::Tick;
@@ -282,6 +282,11 @@ impl Environment {
             Object::Connection(connection) => Some(connection.scope()),
             Object::Stream(slot) => slot.scope(),
         }
+    }
+
+    /// Takes the refusal by which a stream has failed after its negotiation.
+    pub fn take_refusal(&self, stream: u32) -> Option<Refusal> {
+        self.stream(stream).ok()?.take_refusal()
     }
 
     /// See [`Connection::close`].

@@ -132,6 +132,8 @@ struct Inner {
     unsent: bool,
     /// Scope to which it is charged. None for a stream over a muxer of the application.
     scope: Option<StreamScope>,
+    /// Refusal by which it has failed, until JavaScript takes it.
+    refusal: Option<Box<Refusal>>,
 }
 
 impl Inner {
@@ -148,6 +150,7 @@ impl Inner {
             reset: None,
             unsent: false,
             scope: None,
+            refusal: None,
         }
     }
 
@@ -230,6 +233,16 @@ impl StreamSlot {
             Some(scope) => scope.set_protocol(protocol, service),
             None => Ok(()),
         }
+    }
+
+    /// Keeps the refusal by which the stream is about to fail.
+    pub(crate) fn keep_refusal(&self, refusal: Refusal) {
+        self.lock().refusal = Some(Box::new(refusal));
+    }
+
+    /// Takes the refusal by which the stream has failed.
+    pub(crate) fn take_refusal(&self) -> Option<Refusal> {
+        self.lock().refusal.take().map(|refusal| *refusal)
     }
 
     /// Scope to which it is charged, while it is.

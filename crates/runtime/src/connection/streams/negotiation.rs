@@ -7,7 +7,6 @@ use ferroswarm_proto::multistream::{
     Answer, Dialer, Listener, Mode, NegotiationError, ProtocolTable,
 };
 
-use crate::diagnostics::Fact;
 use crate::error::StreamFault;
 use crate::handlers::Handler;
 use crate::resources::{Refusal, StreamScope};
@@ -188,10 +187,7 @@ impl Negotiation {
                 if protocols.len() > 1
                     && let Err(refusal) = charge_to_protocol(slot, protocol)
                 {
-                    // Not kept in the hub: it would replace that of a call by JavaScript.
-                    if let Some(connection) = slot.carrier.connection() {
-                        connection.report(Fact::StreamRefused(refusal));
-                    }
+                    slot.keep_refusal(refusal);
                     slot.fail(StreamFault::ResourceLimit);
                     return;
                 }
