@@ -1,6 +1,11 @@
 import { duplexPair } from 'node:stream'
 import test from 'ava'
-import { AbortError, ConnectionClosedError } from '../../ts/errors.ts'
+import {
+  AbortError,
+  ConnectionClosedError,
+  ResourceLimitExceededError,
+  ResourceScopeClosedError
+} from '../../ts/errors.ts'
 import { makeIdentity } from '../../ts/identity/keys.ts'
 import {
   DecryptionFailedError,
@@ -220,4 +225,31 @@ test('secures a stream inside a connection that is itself secured', async (t) =>
   await client.close()
   const ended = await t.throwsAsync(server.readMsg(), { instanceOf: MissingLengthError })
   t.true((ended.cause as IncompleteReadError).isCleanClose)
+})
+
+test('a session is charged to the scope that it is given, from the handshake to the close', async (t) => {
+  const { outbound } = await createPair(t, {
+    dialer: { limits: { connection: { memory: 300_000 } } }
+  })
+  const { scope } = outbound
+  const used = (): number => scope.stat.memory
+  const [near, far] = await secured(t, { scope })
+  t.is(used(), 2 * 128 * 1_024)
+  const sockets = await socketPair(t)
+  const options = { privateKey: KEYS[0], security: 'noise', initiator: true, scope } as const
+  const refused = await t.throwsAsync(secureMessages(sockets.near, options), {
+    instanceOf: ResourceLimitExceededError
+  })
+  t.regex(refused.scope, /^connection-/)
+  t.is(used(), 2 * 128 * 1_024)
+  await Promise.all([near.close(), far.close()])
+  t.is(used(), 0)
+  const others = await socketPair(t)
+  others.far.end('no handshake')
+  await t.throwsAsync(secureMessages(others.near, options))
+  t.is(used(), 0)
+  await outbound.close()
+  await outbound.closed
+  const late = await socketPair(t)
+  await t.throwsAsync(secureMessages(late.near, options), { instanceOf: ResourceScopeClosedError })
 })

@@ -20,7 +20,7 @@ import type { NativeSecureSession, SessionFacts } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
 
 /** Bytes of ciphertext read, and of plaintext encrypted, at a time. */
-const CHUNK_BYTES = 64 * 1024
+export const CHUNK_BYTES = 64 * 1024
 
 /** Consecutive empty reads, without `readableEnded`, that count as the end. */
 const EMPTY_MAX = 100

@@ -9,6 +9,7 @@ import {
   checkOptions,
   integer,
   type OptionChecks,
+  objectWith,
   someOf
 } from '../base/arguments.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
@@ -17,6 +18,7 @@ import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { type AnyDuplex, carrierOf } from '../io/carriers.ts'
 import { type Framing, MESSAGE_BYTES_MAX, prefixFormat } from '../io/framing.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
+import type { ResourceScope } from '../resource-manager/interfaces.ts'
 import type { SecureMessages } from './secured.ts'
 
 export type { SecureMessages } from './secured.ts'
@@ -43,6 +45,11 @@ export interface SecureMessagesOptions extends AbortOptions {
   maxMessageBytes?: number
   /** Timeout of the handshake in milliseconds. Defaults to 10,000. */
   timeout?: number
+  /**
+   * A resource scope, such as `connection.scope`, that is charged 128 KiB from the handshake to the close: a chunk of
+   * ciphertext each way. Defaults to none. See docs/resource-manager.md.
+   */
+  scope?: Pick<ResourceScope, 'beginSpan'>
 }
 
 const aSecurity: Check = (value, name) => {
@@ -59,7 +66,8 @@ const SECURE_CHECKS: OptionChecks<SecureMessagesOptions> = {
   remotePeer: (value) => peerText(value as PeerLike),
   framing: (value) => prefixFormat(value as Framing),
   maxMessageBytes: integer(1),
-  timeout: integer(1, TIMER_MS_MAX)
+  timeout: integer(1, TIMER_MS_MAX),
+  scope: objectWith('beginSpan')
 }
 
 /**
@@ -74,6 +82,8 @@ const SECURE_CHECKS: OptionChecks<SecureMessagesOptions> = {
  * @throws {@link EncryptionFailedError} if the handshake fails.
  * @throws {@link UnsupportedProtocolError} if there is no common security protocol.
  * @throws {@link ConnectionClosedError} if the duplex ends during the handshake.
+ * @throws {@link ResourceLimitExceededError} if `scope` has no room.
+ * @throws {@link ResourceScopeClosedError} if `scope` is closed.
  * @throws {@link TimeoutError} after `timeout`.
  * @throws {@link AbortError} by `signal`.
  * @throws {@link InvalidParametersError} for an invalid duplex or option; thrown at the call, except for an invalid

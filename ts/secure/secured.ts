@@ -2,7 +2,7 @@
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import { abortable, isAborted, TimeLimit } from '../base/abort.ts'
 import { ABORT_OPTIONS, checkOptions, bytes as someBytes } from '../base/arguments.ts'
-import type { SecurityProtocol } from '../constants.ts'
+import { RESERVATION_PRIORITY_ALWAYS, type SecurityProtocol } from '../constants.ts'
 import { TimeoutError } from '../errors.ts'
 import { privateKeyBytes } from '../identity/keys.ts'
 import { publicKeyOf } from '../identity/load.ts'
@@ -15,12 +15,16 @@ import { VarintMsgReadWriter } from '../io/varint-length.ts'
 import type { SessionFacts } from '../native/addon.ts'
 import { thrownByNative } from '../native/command-error.ts'
 import { native } from '../native/environment.ts'
+import type { ResourceScopeSpan } from '../resource-manager/interfaces.ts'
 import { EncryptedMsgReadWriter } from './encrypted-msg-read-writer.ts'
-import { SecureCarrier } from './secure-carrier.ts'
+import { CHUNK_BYTES, SecureCarrier } from './secure-carrier.ts'
 import type { SecureMessagesOptions } from './secure-messages.ts'
 
 /** Timeout of closing a carrier after a failed handshake, in milliseconds; not awaited. */
 const CLOSE_MS = 1_000
+
+/** Memory that a session is charged for: a chunk of ciphertext each way. */
+const SESSION_BYTES = 2 * CHUNK_BYTES
 
 /** @internal Checked arguments of {@link secureMessages}. */
 export interface Prepared {
@@ -32,7 +36,12 @@ export interface Prepared {
 }
 
 /** The private constructor of {@link SecureMessages}. */
-let make: (carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) => SecureMessages
+let make: (
+  carrier: SecureCarrier,
+  facts: SessionFacts,
+  prepared: Prepared,
+  charge: ResourceScopeSpan | undefined
+) => SecureMessages
 
 /** Reads and writes messages encrypted between authenticated peers. Created by `secureMessages`. */
 export class SecureMessages extends EncryptedMsgReadWriter implements AsyncIterable<Uint8Array> {
@@ -47,14 +56,21 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
   readonly #carrier: SecureCarrier
   readonly #messages: BaseMsgReadWriter
   readonly #remotePublicKey: Uint8Array
+  readonly #charge: ResourceScopeSpan | undefined
 
   static {
-    make = (carrier, facts, prepared) => new SecureMessages(carrier, facts, prepared)
+    make = (...session) => new SecureMessages(...session)
   }
 
   // Called by `secureMessages()`.
-  private constructor(carrier: SecureCarrier, facts: SessionFacts, prepared: Prepared) {
+  private constructor(
+    carrier: SecureCarrier,
+    facts: SessionFacts,
+    prepared: Prepared,
+    charge: ResourceScopeSpan | undefined
+  ) {
     super(carrier.conn)
+    this.#charge = charge
     this.remotePeer = peerIdOf(facts.peerId)
     // The native session negotiates no other protocols.
     this.security = facts.security as SecurityProtocol
@@ -98,7 +114,8 @@ export class SecureMessages extends EncryptedMsgReadWriter implements AsyncItera
    */
   override close(options?: AbortOptions): Promise<void> {
     checkOptions(options, ABORT_OPTIONS)
-    return this.#carrier.close(options)
+    const closed = this.#carrier.close(options)
+    return this.#charge === undefined ? closed : closed.finally(() => this.#charge?.done())
   }
 
   /**
@@ -145,11 +162,15 @@ export async function establish(prepared: Prepared): Promise<SecureMessages> {
   // The timer keeps the process alive for the waiting caller, as an in-memory carrier does not.
   const limit = new TimeLimit(timeoutMs, options.signal)
   const { signal } = limit
+  let charge: ResourceScopeSpan | undefined
   try {
+    charge = options.scope?.beginSpan()
+    charge?.reserveMemory(SESSION_BYTES, RESERVATION_PRIORITY_ALWAYS)
     const carrier = new SecureCarrier(conn, sessionOf(options))
     const facts = await abortable(carrier.handshake({ signal }), signal)
-    return make(carrier, facts, prepared)
+    return make(carrier, facts, prepared, charge)
   } catch (err) {
+    charge?.done()
     conn.close({ signal: AbortSignal.timeout(CLOSE_MS) }).catch(() => {
       // The call rejects with the original error.
     })

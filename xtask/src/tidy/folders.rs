@@ -15,7 +15,7 @@ const PARTS: &str = "
     identity: base native
     resource-manager: base native identity | stream stream.ts connection connection.ts swarm.ts diagnostics
     io: base | identity
-    secure: base native identity io
+    secure: base native identity io | resource-manager
     io/index.ts: io secure
     stream: base native io | identity resource-manager muxer
     stream.ts: base native io stream | identity resource-manager muxer
