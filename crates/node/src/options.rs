@@ -10,7 +10,7 @@ use napi_derive::napi;
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
-use crate::resources::ResourceConfig;
+use crate::resources::config::ResourceConfig;
 
 /// Limits; each defaults to the runtime's.
 #[napi(object, object_to_js = false)]

@@ -6,8 +6,10 @@
 //! closes it when dropped, so no release is lost on any path. The checks of an operation and its
 //! charges happen under one acquisition, so that no other thread sees a part of them.
 
+mod memory;
 mod options;
 mod refusal;
+mod scopes;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -21,10 +23,12 @@ use ferroswarm_proto::resource::{
 use ferroswarm_secure::PeerId;
 
 use crate::connection::Direction;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, Mutex};
 
+pub(crate) use self::memory::MemoryCharge;
 pub use self::options::{Allowed, ResourceOptions};
 pub use self::refusal::{Bound, Refusal};
+pub(crate) use self::scopes::{ConnectionScope, StreamScope};
 pub use ferroswarm_proto::resource::ScopeId;
 
 /// Name of a scope of a node.
@@ -32,13 +36,6 @@ pub type ScopeName = Name<Arc<PeerId>, ProtocolId>;
 
 /// Failure of an operation on a scope.
 pub type ScopeError = Error<Arc<PeerId>, ProtocolId>;
-
-/// Memory that a connection holds without being charged: idle ones, and those with small messages,
-/// never take the lock for it.
-const UNCHARGED: usize = 16 << 10;
-
-/// Memory of a connection is charged in steps of this size.
-const QUANTUM: usize = 64 << 10;
 
 /// Refusals by subnets and rates of a dry run that wait to be taken; further ones are only counted.
 const PASSED_MAX: usize = 64;
@@ -386,186 +383,6 @@ impl Resources {
             };
             is_peer && allowed.network.contains(host)
         })
-    }
-}
-
-/// Scope of a connection, closed when dropped.
-pub(crate) struct ConnectionScope {
-    resources: Arc<Resources>,
-    id: ScopeId,
-    endpoint: Option<IpAddr>,
-    /// It has passed the limits on subnets because its endpoint is allowlisted.
-    passed: bool,
-    /// It is counted in the subnets of its endpoint.
-    entered: AtomicBool,
-}
-
-impl ConnectionScope {
-    pub(crate) const fn id(&self) -> ScopeId {
-        self.id
-    }
-
-    /// Charges the connection to its peer; it is no longer transient. If only another peer is
-    /// allowlisted at its address, the limits on subnets apply from here on.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub(crate) fn set_peer(&self, peer: PeerId) -> Result<(), Refusal> {
-        if let Some(host) = self.endpoint.filter(|_| self.passed)
-            && !self.entered.load(Ordering::Relaxed)
-            && !self.resources.is_allowlisted(host, Some(&peer))
-        {
-            let entered = self.resources.state.lock().enter(host)?;
-            self.entered.store(entered, Ordering::Relaxed);
-        }
-        self.resources
-            .set_peer(self.id, peer, self.endpoint)
-            .map_err(Refusal::from)
-    }
-}
-
-impl Drop for ConnectionScope {
-    fn drop(&mut self) {
-        let mut state = self.resources.state.lock();
-        state.manager.done(self.id);
-        if self.entered.load(Ordering::Relaxed)
-            && let Some(host) = self.endpoint
-        {
-            state.subnets.leave(host);
-        }
-    }
-}
-
-/// Scope of a stream, closed when dropped.
-pub(crate) struct StreamScope {
-    resources: Arc<Resources>,
-    id: ScopeId,
-    /// Growth of the receive window.
-    window_growth: usize,
-}
-
-impl StreamScope {
-    pub(crate) const fn id(&self) -> ScopeId {
-        self.id
-    }
-
-    /// Charges the stream to its protocol and, if it has one, to its service; it is no longer
-    /// transient. Without effect if it has a protocol.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub(crate) fn set_protocol(
-        &self,
-        protocol: &ProtocolId,
-        service: Option<&ProtocolId>,
-    ) -> Result<(), Refusal> {
-        let mut state = self.resources.state.lock();
-        match state.manager.set_protocol(self.id, protocol) {
-            Err(Error::Denied(denied)) => return Err(denied.into()),
-            // Its connection has ended, or the protocol was set when it was opened.
-            Ok(()) | Err(Error::Closed | Error::Misuse(_)) => {}
-        }
-        match service.map(|service| state.manager.set_service(self.id, service)) {
-            Some(Err(Error::Denied(denied))) => Err(denied.into()),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl StreamScope {
-    /// Reserves memory for the growth of the receive window; returns whether there was room.
-    pub(crate) fn reserve_window(&mut self, bytes: u32) -> bool {
-        let reserved = self
-            .resources
-            .reserve_memory(self.id, bytes.into(), Priority::WINDOW);
-        if reserved.is_ok() {
-            self.window_growth += bytes as usize;
-        }
-        reserved.is_ok()
-    }
-
-    /// Growth of the receive window, whose memory is reserved while the scope exists.
-    pub(crate) const fn window_growth(&self) -> usize {
-        self.window_growth
-    }
-}
-
-impl Drop for StreamScope {
-    fn drop(&mut self) {
-        self.resources.done(self.id);
-    }
-}
-
-/// Memory of a connection as charged to its scope, in steps: its unsealed bytes, and the unread ones
-/// for which the growth of its receive windows has reserved none.
-///
-/// Threads change the count of these bytes first and compare it with the charge afterwards; the one
-/// that changes the charge compares again. All of this is sequentially consistent, so that one of
-/// two threads sees what the other has done.
-#[derive(Default)]
-pub(crate) struct MemoryCharge(AtomicUsize);
-
-impl MemoryCharge {
-    /// Returns whether as much is charged as a connection that holds `used` bytes must be.
-    pub(crate) fn covers(&self, used: usize) -> bool {
-        used <= UNCHARGED || used <= self.0.load(Ordering::SeqCst)
-    }
-
-    /// Returns whether more is charged than a connection that holds `used` bytes needs to be: all
-    /// of it once it holds next to nothing, and otherwise with a margin, as it may soon hold more.
-    pub(crate) fn exceeds(&self, used: usize) -> bool {
-        let charged = self.0.load(Ordering::SeqCst);
-        charged > 0 && (used <= UNCHARGED || charged > used + 4 * QUANTUM)
-    }
-
-    /// Charges what the connection holds, as returned by `used`.
-    ///
-    /// # Errors
-    /// The refusal; as much as before is charged then.
-    pub(crate) fn settle(
-        &self,
-        resources: &Resources,
-        connection: ScopeId,
-        used: impl Fn() -> usize,
-    ) -> Result<(), Refusal> {
-        loop {
-            self.charge(resources, connection, &used)?;
-            let used = used();
-            if self.covers(used) && !self.exceeds(used) {
-                return Ok(());
-            }
-        }
-    }
-
-    fn charge(
-        &self,
-        resources: &Resources,
-        connection: ScopeId,
-        used: impl Fn() -> usize,
-    ) -> Result<(), Refusal> {
-        let mut state = resources.state.lock();
-        let target = match used() {
-            used if used <= UNCHARGED => 0,
-            used => used.next_multiple_of(QUANTUM),
-        };
-        let charged = self.0.load(Ordering::SeqCst);
-        let result = if target > charged {
-            let more = (target - charged) as u64;
-            state
-                .manager
-                .reserve_memory(connection, more, Priority::ALWAYS)
-        } else {
-            let less = (charged - target) as u64;
-            state.manager.release_memory(connection, less).map(drop)
-        };
-        match result {
-            Err(Error::Denied(denied)) => Err(denied.into()),
-            // After the end of the connection its memory is released with its scope.
-            Ok(()) | Err(Error::Closed | Error::Misuse(_)) => {
-                self.0.store(target, Ordering::SeqCst);
-                Ok(())
-            }
-        }
     }
 }
 
