@@ -29,7 +29,7 @@ impl Muxer {
     }
 }
 
-/// Bounds on the resources that peers can make a node use; each is an option of the facade.
+/// Timeouts and bounds of each connection; each is an option of the facade.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Total time from the accepted or dialled socket to a muxed connection.
@@ -38,7 +38,8 @@ pub struct Limits {
     pub stream_negotiation_timeout: Duration,
     /// Inbound streams not yet accepted by the application, per connection.
     pub accept_backlog: u32,
-    /// Maximum receive window of a stream, in bytes; the budgets usually end its growth earlier.
+    /// Maximum receive window of a stream, in bytes; memory limits usually end its growth
+    /// earlier.
     pub window_bytes_max: u32,
     /// Silence after which a connection is pinged.
     pub keepalive_interval: Duration,

@@ -73,7 +73,7 @@ pub enum Fact {
     },
     /// A task of ours panicked; its connection, or its attempt of a dial, has ended.
     Internal,
-    /// A connection was refused before any byte was exchanged.
+    /// A connection was refused before the handshake, or by a limit of its peer after it.
     ConnectionRefused(Refusal),
     /// The remote exceeded an abuse budget; the connection ends.
     BudgetSpent(EndError),
@@ -81,7 +81,7 @@ pub enum Fact {
     MemoryShed(Refusal),
     /// A connection stopped reading because JavaScript does not take received data.
     ReadPaused(Refusal),
-    /// An inbound stream was refused, or an outbound one once its protocol was agreed on.
+    /// An inbound stream was refused.
     StreamRefused(Refusal),
     /// An inbound connection did not become a secured and multiplexed one.
     UpgradeFailed {

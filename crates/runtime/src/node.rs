@@ -413,7 +413,7 @@ impl Shared {
             limits: Arc::clone(&self.limits),
             epoch: self.epoch,
             resources: Arc::clone(&self.resources),
-            scope: scope.id(),
+            scope: scope.hand_over(),
             unreported: Some(Arc::clone(&scope)),
         });
         let id = self.next_connection.fetch_add(1, Ordering::Relaxed);

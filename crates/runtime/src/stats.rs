@@ -120,7 +120,7 @@ counters! {
     read_pauses,
     /// Inbound connections whose upgrade failed.
     upgrades_failed,
-    /// Inbound connections refused before any byte was exchanged.
+    /// Inbound connections refused before the handshake, or by a limit of their peer after it.
     admissions_refused,
     /// Diagnostic facts dropped because the ring was full or the limit per second was reached.
     diagnostics_dropped,

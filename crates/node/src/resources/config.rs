@@ -77,7 +77,7 @@ pub struct ResourceConfig {
     pub rates: Vec<RateEntry>,
     /// Concurrent connections of single networks.
     pub networks: Vec<NetworkEntry>,
-    /// Networks that are always served.
+    /// Networks whose connections pass the limits by subnet, and have scopes of their own when the others are full.
     pub allowlist: Vec<AllowedEntry>,
     /// Networks in CIDR notation without limits by subnet.
     pub trusted_sources: Vec<String>,
@@ -103,7 +103,7 @@ pub(super) fn amount(bytes: f64) -> Result<u64, Failure> {
 /// Converts a count, of which those beyond 32 bits are unlimited.
 fn count(limit: f64) -> Result<u32, Failure> {
     if limit.is_nan() || limit < 0.0 {
-        return Err(invalid("a limit is negative"));
+        return Err(invalid("a limit is negative or not a number"));
     }
     Ok(if limit >= f64::from(u32::MAX) {
         UNLIMITED
@@ -125,7 +125,7 @@ pub(super) fn limit(limits: &[f64]) -> Result<Limit, Failure> {
         memory,
     ] = limits
     else {
-        return Err(invalid("a limit for each resource is missing"));
+        return Err(invalid("limits does not have one entry per resource"));
     };
     Ok(Limit {
         connections_inbound: count(connections_inbound)?,

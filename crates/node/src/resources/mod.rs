@@ -282,7 +282,7 @@ impl NativeResources {
             .must_verify(host(&address)?, self.node.uptime()))
     }
 
-    /// Opens nothing any more.
+    /// Opens no more connections.
     #[napi(catch_unwind)]
     pub fn close(&self) {
         self.resources.close();
@@ -307,8 +307,9 @@ pub(crate) fn bits(scope: ScopeId) -> f64 {
 }
 
 fn scope_id(number: f64) -> ScopeId {
-    // A number that is no integer denotes no scope, or another one of the same node.
-    ScopeId::from_bits(number as u64)
+    let is_id = (0.0..=9_007_199_254_740_991.0).contains(&number) && number.fract() == 0.0;
+    // The maximum denotes no scope.
+    ScopeId::from_bits(if is_id { number as u64 } else { u64::MAX })
 }
 
 fn opened(result: Result<ScopeId, ScopeError>) -> ScopeAnswer {
@@ -363,8 +364,8 @@ fn number(limit: u64) -> f64 {
 }
 
 fn scope_name(kind: &str, label: Option<&str>, peer: Option<&str>) -> Result<ScopeName, Failure> {
-    let label = || name(label.ok_or_else(|| invalid("the scope has a name"))?);
-    let peer = || peer_id(peer.ok_or_else(|| invalid("the scope has a peer"))?).map(Arc::new);
+    let label = || name(label.ok_or_else(|| invalid("the scope requires a name"))?);
+    let peer = || peer_id(peer.ok_or_else(|| invalid("the scope requires a peer"))?).map(Arc::new);
     Ok(match kind {
         "system" => Name::System,
         "transient" => Name::Transient,

@@ -168,14 +168,18 @@ impl Usage {
         *self == Self::NONE
     }
 
-    /// Adds `more`, which was checked against a limit or cannot overflow.
+    /// Adds `more`. Saturates, which only a dry run can reach: limits are checked before.
     pub(super) const fn add(&mut self, more: &Self) {
         self.memory = self.memory.saturating_add(more.memory);
-        self.connections_inbound += more.connections_inbound;
-        self.connections_outbound += more.connections_outbound;
-        self.streams_inbound += more.streams_inbound;
-        self.streams_outbound += more.streams_outbound;
-        self.fds += more.fds;
+        self.connections_inbound = self
+            .connections_inbound
+            .saturating_add(more.connections_inbound);
+        self.connections_outbound = self
+            .connections_outbound
+            .saturating_add(more.connections_outbound);
+        self.streams_inbound = self.streams_inbound.saturating_add(more.streams_inbound);
+        self.streams_outbound = self.streams_outbound.saturating_add(more.streams_outbound);
+        self.fds = self.fds.saturating_add(more.fds);
     }
 
     /// Subtracts `less`, down to zero.

@@ -6,7 +6,7 @@ use super::limit::Usage;
 /// protocol, that protocol for the peer, a service, that service for the peer, and the system.
 const PARENTS_MAX: usize = 7;
 
-/// A scope. It stays valid after the scope is closed; calls then fail.
+/// Id of a scope. Calls with that of a closed one fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ScopeId {
     pub(super) index: Index,

@@ -255,3 +255,41 @@ fn a_connection_over_its_memory_limit_keeps_reading_and_resets_only_the_largest_
     assert_eq!(live.listener.connection.hub.stats.read_pauses.get(), 0);
     assert_eq!(live.listener.read(light_there).0, b"kept");
 }
+
+#[test]
+fn unread_bytes_stay_charged_after_the_end_of_their_connection_until_they_are_read() {
+    let mut live = Live::new();
+    let (dialed, accepted) = live.stream();
+    live.dialer.write(dialed, &vec![7; 200 << 10]);
+    live.dialer.close_write(dialed);
+    live.listener.close_write(accepted);
+    live.settle();
+    live.dialer.connection.finish(ConnectionFault::Ended);
+    live.listener.connection.finish(ConnectionFault::Ended);
+    live.settle();
+    assert!(growth(&live.listener) >= 200 << 10);
+    assert_eq!(live.listener.read(accepted).0.len(), 200 << 10);
+    live.settle();
+    assert_eq!(growth(&live.listener), 0);
+}
+
+#[test]
+fn bytes_that_are_not_sent_cost_no_stream_that_receives() {
+    let small = EndLimits::of_scopes(|limits| limits.connection.memory = 128 << 10);
+    let mut live = Live::with(small, EndLimits::default());
+    let (echo, echo_there) = live.stream();
+    // The remote's window is full, and the rest waits here, beyond the memory of the connection.
+    let uploads: Vec<_> = (0..12).map(|_| live.stream().0).collect();
+    live.listener.drains = false;
+    for upload in &uploads {
+        for _ in 0..20 {
+            live.dialer.write(*upload, &[1; 32 << 10]);
+            live.settle();
+        }
+    }
+    live.listener.drains = true;
+    live.listener.write(echo_there, &[2; 40 << 10]);
+    live.settle();
+    assert_eq!(live.dialer.read(echo).0.len(), 40 << 10);
+    assert_eq!(live.dialer.connection.hub.stats.memory_resets.get(), 0);
+}

@@ -374,6 +374,12 @@ impl Connection {
         self.unsealed() + self.held().saturating_sub(reserved)
     }
 
+    /// Returns whether what is charged is enough for the unread bytes alone.
+    fn covers_unread(&self) -> bool {
+        let reserved = self.window_growth.load(Ordering::SeqCst);
+        self.memory.covers(self.held().saturating_sub(reserved))
+    }
+
     pub(crate) fn add_window_growth(&self, bytes: usize) {
         self.window_growth.fetch_add(bytes, Ordering::SeqCst);
         self.discharge();
@@ -539,19 +545,22 @@ impl Connection {
         self.outbound.load(Ordering::Relaxed)
     }
 
-    /// Reverts [`admit_stream`](Self::admit_stream).
-    fn withdraw_stream(&self) {
-        self.unaccepted.fetch_sub(1, Ordering::Relaxed);
-        self.stream_finished(Direction::Inbound);
+    /// Returns whether the accept backlog has room for another inbound stream.
+    fn has_backlog_room(&self) -> bool {
+        self.unaccepted.load(Ordering::Relaxed) < self.limits.accept_backlog
     }
 
-    /// Counts a new inbound stream and returns true, unless the accept backlog is full.
-    fn admit_stream(&self) -> bool {
-        let has_room = self.unaccepted.load(Ordering::Relaxed) < self.limits.accept_backlog;
-        if has_room {
-            self.unaccepted.fetch_add(1, Ordering::Relaxed);
-            self.stream_opened();
-        }
-        has_room
+    /// Counts a new inbound stream.
+    fn admit_stream(&self) {
+        self.unaccepted.fetch_add(1, Ordering::Relaxed);
+        self.stream_opened();
+    }
+}
+
+impl Drop for Connection {
+    /// Closes the scope, which has accounted for the bytes of its streams until now: JavaScript may
+    /// read them after the end of the connection.
+    fn drop(&mut self) {
+        self.resources.done(self.scope);
     }
 }

@@ -225,11 +225,18 @@ proptest! {
         let side = if by_dialer { &mut live.dialer } else { &mut live.listener };
         side.environment.close_connection(side.handle, 0, CloseManner::AtOnce).unwrap();
         live.settle();
-        for side in [&live.dialer, &live.listener] {
+        let resources = [&live.dialer, &live.listener].map(|side| {
             assert!(side.ended.is_some());
             for (scope, usage, _) in side.connection.resources().report() {
-                assert!(usage.is_none(), "{scope} still uses {usage:?}");
+                // Bytes that may still be read.
+                let bytes = Usage::memory(if side.connection.held() > 0 { usage.memory } else { 0 });
+                assert_eq!(usage, bytes, "{scope}");
             }
+            Arc::clone(side.connection.resources())
+        });
+        drop(live);
+        for (scope, usage, _) in resources.iter().flat_map(|resources| resources.report()) {
+            assert!(usage.is_none(), "{scope} still uses {usage:?}");
         }
     }
 }

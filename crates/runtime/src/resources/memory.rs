@@ -77,7 +77,7 @@ impl MemoryCharge {
         };
         match result {
             Err(Error::Denied(denied)) => Err(denied.into()),
-            // After the end of the connection its memory is released with its scope.
+            // The scope is closed with the connection, when nothing is held any more.
             Ok(()) | Err(Error::Closed | Error::Misuse(_)) => {
                 self.0.store(target, Ordering::SeqCst);
                 Ok(())

@@ -1,9 +1,11 @@
 //! Resource accounting of a node: the manager of its scopes, and what it counts per subnet, behind
 //! one lock.
 //!
-//! The lock is a leaf: it is held for some tens of nanoseconds, and nothing is called under it that
-//! takes another one, so it may be taken under any other. Each scope is owned by one value that
-//! closes it when dropped, so no release is lost on any path. The checks of an operation and its
+//! The lock is a leaf: nothing is called under it that takes another one, so it may be taken under
+//! any other. It is held for some tens of nanoseconds, except by reports, which take time in the
+//! number of scopes. The scopes of the node's own connections and streams are closed when their
+//! last owner is dropped, so no release is lost on any path; the application closes its own with
+//! [`Resources::done`]. The checks of an operation and its
 //! charges happen under one acquisition, so that no other thread sees a part of them.
 
 mod memory;
@@ -72,8 +74,8 @@ impl State {
         Ok(())
     }
 
-    /// Counts a connection in the subnets of `host`; returns whether it did, which a dry run does
-    /// not where a limit is reached.
+    /// Counts a connection in the subnets of `host`; returns whether it did: in a dry run,
+    /// not if a limit is reached.
     fn enter(&mut self, host: IpAddr) -> Result<bool, Refusal> {
         match self.subnets.enter(host) {
             Ok(()) => Ok(true),
@@ -102,7 +104,7 @@ impl Resources {
     }
 
     /// Opens the scope of a connection that a remote at `host` has opened, before a byte is
-    /// exchanged. Checked are, in this order: connections of its subnets, their rate, and the
+    /// exchanged. Checks, in this order: connections of its subnets, their rate, and the
     /// transient and system scopes. An allowlisted host passes the first two.
     ///
     /// # Errors
@@ -139,7 +141,8 @@ impl Resources {
             id: opened.map_err(Refusal::from)?,
             resources: Arc::clone(self),
             endpoint: Some(host),
-            passed: allowlisted && !exempt,
+            skipped_subnets: allowlisted && !exempt,
+            handed_over: AtomicBool::new(false),
             entered: AtomicBool::new(entered),
         })
     }
@@ -164,7 +167,8 @@ impl Resources {
             id: opened.map_err(Refusal::from)?,
             resources: Arc::clone(self),
             endpoint,
-            passed: false,
+            skipped_subnets: false,
+            handed_over: AtomicBool::new(false),
             entered: AtomicBool::new(false),
         })
     }
@@ -284,6 +288,12 @@ impl Resources {
         self.state.lock().manager.begin_span(scope)
     }
 
+    /// Gives back the places of a connection that has ended, whose scope still accounts for memory.
+    #[cfg(test)]
+    pub(crate) fn end_connection(&self, connection: ScopeId) {
+        self.state.lock().manager.end_connection(connection);
+    }
+
     /// Closes a connection's, a stream's or a span's scope. Idempotent.
     pub fn done(&self, scope: ScopeId) {
         self.state.lock().manager.done(scope);
@@ -320,6 +330,10 @@ impl Resources {
     /// [`Error::Closed`].
     pub fn set_limit(&self, scope: ScopeId, limit: Limit) -> Result<(), ScopeError> {
         self.state.lock().manager.set_limit(scope, limit)
+    }
+
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.state.lock().dry_run
     }
 
     /// Returns the limit that every connection has.
@@ -369,7 +383,7 @@ impl Resources {
         self.state.lock().sources.must_verify(host, now)
     }
 
-    /// Opens nothing any more. Idempotent.
+    /// Opens no more connections. Idempotent.
     pub fn close(&self) {
         self.state.lock().manager.close();
     }

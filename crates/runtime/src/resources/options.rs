@@ -29,7 +29,8 @@ pub struct ResourceOptions {
     pub rates: RateLimits,
     /// Hosts that the limits on subnets do not concern.
     pub exemptions: Exemptions,
-    /// Networks that are always served.
+    /// Networks whose connections pass the limits on subnets, and have scopes of their own when the
+    /// others are full; their streams do not.
     pub allowlist: Vec<Allowed>,
     /// Nothing is refused; refusals are only reported.
     pub dry_run: bool,

@@ -101,12 +101,27 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if matches!(self, Self::Closed) {
-            return f.write_str("the resource scope is closed");
+        match self {
+            Self::Scope(denied) => write!(
+                f,
+                "{} has {} of {} {}, {} more requested",
+                denied.scope,
+                denied.current,
+                denied.limit,
+                denied.resource.name(),
+                denied.requested
+            ),
+            Self::Subnet(refusal) => refusal.fmt(f),
+            Self::Rate(refusal) => refusal.fmt(f),
+            Self::Bound(bound) => {
+                write!(
+                    f,
+                    "{} reached: {} of {}",
+                    bound.option, bound.current, bound.limit
+                )
+            }
+            Self::Closed => f.write_str("the resource scope is closed"),
         }
-        let (scope, resource) = (self.scope(), self.resource());
-        let (limit, current) = (self.limit(), self.current());
-        write!(f, "{resource} of {scope} reached: {current} of {limit}")
     }
 }
 

@@ -10,19 +10,29 @@ use crate::sync::{Arc, AtomicBool, Ordering};
 
 use super::{Refusal, Resources, ScopeId};
 
-/// Scope of a connection, closed when dropped.
+/// Scope of a connection: its places are given back when this is dropped. Closes the scope too,
+/// unless a connection has taken it over.
 pub(crate) struct ConnectionScope {
     pub(super) resources: Arc<Resources>,
     pub(super) id: ScopeId,
     pub(super) endpoint: Option<IpAddr>,
-    /// It has passed the limits on subnets because its endpoint is allowlisted.
-    pub(super) passed: bool,
+    /// The limits on subnets were skipped, as its endpoint is allowlisted.
+    pub(super) skipped_subnets: bool,
     /// It is counted in the subnets of its endpoint.
     pub(super) entered: AtomicBool,
+    /// A connection closes the scope.
+    pub(super) handed_over: AtomicBool,
 }
 
 impl ConnectionScope {
+    #[cfg(test)]
     pub(crate) const fn id(&self) -> ScopeId {
+        self.id
+    }
+
+    /// Returns the scope to the connection that closes it from here on.
+    pub(crate) fn hand_over(&self) -> ScopeId {
+        self.handed_over.store(true, Ordering::Relaxed);
         self.id
     }
 
@@ -32,7 +42,7 @@ impl ConnectionScope {
     /// # Errors
     /// The refusal.
     pub(crate) fn set_peer(&self, peer: PeerId) -> Result<(), Refusal> {
-        if let Some(host) = self.endpoint.filter(|_| self.passed)
+        if let Some(host) = self.endpoint.filter(|_| self.skipped_subnets)
             && !self.entered.load(Ordering::Relaxed)
             && !self.resources.is_allowlisted(host, Some(&peer))
         {
@@ -48,7 +58,11 @@ impl ConnectionScope {
 impl Drop for ConnectionScope {
     fn drop(&mut self) {
         let mut state = self.resources.state.lock();
-        state.manager.done(self.id);
+        if self.handed_over.load(Ordering::Relaxed) {
+            state.manager.end_connection(self.id);
+        } else {
+            state.manager.done(self.id);
+        }
         if self.entered.load(Ordering::Relaxed)
             && let Some(host) = self.endpoint
         {

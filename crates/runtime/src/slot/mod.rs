@@ -165,7 +165,10 @@ impl Inner {
 
     fn close_scope(&mut self, carrier: &Carrier) {
         if let Some(scope) = self.scope.take() {
-            carrier.sub_window_growth(scope.window_growth());
+            let growth = scope.window_growth();
+            // Its reservation must be gone when the connection is charged for bytes instead.
+            drop(scope);
+            carrier.sub_window_growth(growth);
         }
     }
 }

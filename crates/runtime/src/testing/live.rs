@@ -126,7 +126,7 @@ impl Side {
                 // The last steps of a driver and of its owner.
                 self.connection.pipe().close();
                 let connection = &self.connection;
-                connection.resources().done(connection.scope());
+                connection.resources().end_connection(connection.scope());
                 self.ended = Some(fault);
                 return true;
             }

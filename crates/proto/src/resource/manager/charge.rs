@@ -107,6 +107,15 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         Ok(())
     }
 
+    /// Returns whether these scopes have room.
+    pub(super) fn fits(&self, parents: Parents, more: &Usage) -> bool {
+        parents.as_slice().iter().all(|&parent| {
+            let used = &self.arena.get(parent).usage;
+            let limit = self.limit_of(parent);
+            limit.check(used, more, Priority::ALWAYS).is_ok()
+        })
+    }
+
     pub(super) fn check(
         &mut self,
         index: Index,

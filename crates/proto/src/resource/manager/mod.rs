@@ -92,26 +92,18 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         let usage = Usage::connection(direction, fds);
         let normal = Parents::of(&[TRANSIENT, SYSTEM]);
         let slot = Slot::Connection.index();
-        let refused = self.refused;
-        let opened = self.open(
-            Kind::Connection(Connection::default()),
-            normal,
-            slot,
-            &usage,
-        );
-        match opened {
-            Err(Error::Denied(_)) if allowlisted => {
-                // Nothing is refused unless the allowlisted scopes are full too.
-                self.refused = refused;
-                let kind = Kind::Connection(Connection {
-                    peer: None,
-                    allowlisted: true,
-                });
-                let parents = Parents::of(&[ALLOWLISTED_TRANSIENT, ALLOWLISTED_SYSTEM]);
-                self.open(kind, parents, slot, &usage)
-            }
-            opened => opened,
-        }
+        // Nothing is refused unless the allowlisted scopes are full too.
+        let allowlisted = allowlisted && !self.fits(normal, &usage);
+        let parents = if allowlisted {
+            Parents::of(&[ALLOWLISTED_TRANSIENT, ALLOWLISTED_SYSTEM])
+        } else {
+            normal
+        };
+        let kind = Kind::Connection(Connection {
+            peer: None,
+            allowlisted,
+        });
+        self.open(kind, parents, slot, &usage)
     }
 
     /// Sets the peer of a connection, which leaves the transient scope. `allowlisted` is whether
@@ -302,6 +294,27 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         Ok(self.arena.id(index))
     }
 
+    /// Releases the connections and descriptors of a connection that has ended. Its scope accounts
+    /// for memory until [`done`](Self::done).
+    pub fn end_connection(&mut self, connection: ScopeId) {
+        if !self.arena.is_live(connection) {
+            return;
+        }
+        let index = connection.index;
+        let used = self.arena.get(index);
+        if !matches!(used.kind, Kind::Connection(_)) {
+            return;
+        }
+        // Its streams have memory and places of their own in it.
+        let usage = Usage {
+            memory: 0,
+            streams_inbound: 0,
+            streams_outbound: 0,
+            ..used.usage
+        };
+        self.charge_chain(index, |used| used.subtract(&usage));
+    }
+
     /// Closes the scope of a connection, of a stream or a span, and releases all that it uses. No
     /// effect on a closed one, and on the scopes that others share.
     ///
@@ -315,14 +328,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         let closing = self.arena.get(index);
         match closing.kind {
             Kind::Connection(_) => {
-                // Its streams have memory of their own in it.
-                let usage = Usage {
-                    memory: 0,
-                    streams_inbound: 0,
-                    streams_outbound: 0,
-                    ..closing.usage
-                };
-                self.charge_chain(index, |used| used.subtract(&usage));
+                self.end_connection(scope);
                 self.arena.close(index);
                 self.settle(index);
             }
@@ -439,7 +445,8 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         self.passed.pop_front()
     }
 
-    /// Opens no more connections, streams or spans. What is open is still accounted. Idempotent.
+    /// Opens no more connections, nor streams without one. What is open is still accounted, and may
+    /// open streams and spans of its own. Idempotent.
     pub const fn close(&mut self) {
         self.closed = true;
     }

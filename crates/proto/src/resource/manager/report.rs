@@ -11,7 +11,7 @@ use super::Manager;
 impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
     /// Returns the scopes that use most of `resource` within `scope`, the largest first: peers,
     /// protocols and services within the system, their combinations within a peer, a protocol or a
-    /// service. Takes time linear in the number of scopes.
+    /// service; none within the others. Takes time linear in the number of scopes.
     pub fn holders(
         &self,
         scope: &Name<P, N>,
@@ -28,13 +28,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
             (Name::Service(of), Kind::ServicePeer { service, .. }) => {
                 self.services.get(of) == Some(service)
             }
-            (
-                Name::System
-                | Name::Transient
-                | Name::AllowlistedSystem
-                | Name::AllowlistedTransient,
-                Kind::Peer(_) | Kind::Protocol(_) | Kind::Service(_),
-            ) => true,
+            (Name::System, Kind::Peer(_) | Kind::Protocol(_) | Kind::Service(_)) => true,
             _ => false,
         };
         let mut holders: Vec<_> = self

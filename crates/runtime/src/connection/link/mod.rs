@@ -14,7 +14,7 @@ use std::time::Duration;
 use ferroswarm_proto::muxer::{
     Engine, MemoryBudget, OpenError, Role, StreamErrorCode, StreamKey, yamux, yamux_crate,
 };
-use ferroswarm_proto::resource::Priority;
+use ferroswarm_proto::resource::{Limit, Priority};
 use ferroswarm_secure::Channel;
 
 use crate::config::{Limits, Muxer};
@@ -226,7 +226,7 @@ fn engine(facts: &Facts, limits: &Limits, resources: &Resources) -> Engine {
 fn yamux_config(limits: &Limits) -> yamux::Config {
     yamux::Config {
         // Both are enforced by the connection, for all muxers: by its scope, and by
-        // `Connection::admit_stream`.
+        // `Connection::has_backlog_room`.
         inbound_streams_max: u32::MAX,
         accept_backlog: u32::MAX,
         window_max: limits.window_bytes_max,
@@ -240,13 +240,18 @@ fn yamux_config(limits: &Limits) -> yamux::Config {
 /// The crate checks limits of its own, and grows windows without asking: it has the limits of the
 /// connection's scope as they are when the connection is opened.
 fn crate_config(limits: &Limits, resources: &Resources) -> yamux_crate::Config {
-    let scope = resources.connection_limit();
+    // Nothing is refused in a dry run.
+    let scope = if resources.is_dry_run() {
+        Limit::UNLIMITED
+    } else {
+        resources.connection_limit()
+    };
     let growth_max = usize::try_from(Priority::WINDOW.share_of(scope.memory));
     yamux_crate::Config {
         inbound_streams_max: scope.streams_inbound,
         // Streams closed by JavaScript count until the remote has ended them too.
         outbound_streams_max: scope.streams_outbound.saturating_mul(2),
-        // Enforced by `Connection::admit_stream`, for all muxers.
+        // Enforced by `Connection::has_backlog_room`, for all muxers.
         accept_backlog: u32::MAX,
         growth_max: growth_max
             .unwrap_or(usize::MAX)

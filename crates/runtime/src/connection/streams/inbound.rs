@@ -15,8 +15,8 @@ use crate::sync::Arc;
 use super::negotiation::{Negotiation, Progress};
 use super::{Entry, Streams};
 
-/// Share (1/n) of a connection's memory that must be free after compaction to avoid a reset: with
-/// less, the next frame would trigger compaction again.
+/// Share (1/n) of the memory of unread bytes that compaction must free to avoid a reset: with less,
+/// the next frame would trigger compaction again.
 const SHED_SHARE: usize = 8;
 
 impl Streams {
@@ -51,16 +51,16 @@ impl Streams {
         key: StreamKey,
         now: Duration,
     ) {
-        if !connection.admit_stream() {
+        if !connection.has_backlog_room() {
             link.turn_away(key, StreamErrorCode::ResourceLimitExceeded);
             let limit = connection.limits.accept_backlog;
             connection.refused("acceptBacklog", limit, limit);
             return;
         }
         let Some(scope) = self.inbound_scope(link, connection, key) else {
-            connection.withdraw_stream();
             return;
         };
+        connection.admit_stream();
         let slot = StreamSlot::inbound(connection, scope, key);
         let negotiation = Negotiation::listener(connection).map(Box::new);
         let serial = self.serial();
@@ -153,7 +153,10 @@ impl Streams {
         {
             entry.slot.deliver(rest);
         }
-        if let Err(refusal) = connection.charge() {
+        // Bytes that were written and not sent are not the fault of those received.
+        if let Err(refusal) = connection.charge()
+            && !connection.covers_unread()
+        {
             self.shed(connection, refusal);
         }
     }
