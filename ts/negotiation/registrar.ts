@@ -156,7 +156,15 @@ export class Registrar {
     if (current < limit) return undefined
     return new ResourceLimitExceededError(
       `${current} outbound streams of ${JSON.stringify(protocol)} reach the limit of ${limit}`,
-      { scope: 'connection', resource: 'streams', limit, current }
+      {
+        scope: 'connection',
+        resource: 'streamsOutbound',
+        limit,
+        current,
+        requested: 1,
+        option: 'maxOutbound'
+      },
+      'ERR_STREAM_LIMIT'
     )
   }
 
