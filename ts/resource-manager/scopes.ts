@@ -6,11 +6,7 @@ import type { PeerId } from '@libp2p/interface'
 import { checkOptions, integer, misuse } from '../base/arguments.ts'
 import { INSPECT, type InspectArguments, shown } from '../base/inspection.ts'
 import type { Logger } from '../diagnostics/logger.ts'
-import {
-  InvalidParametersError,
-  type ResourceLimitExceededError,
-  ResourceScopeClosedError
-} from '../errors.ts'
+import { InvalidParametersError, ResourceScopeClosedError } from '../errors.ts'
 import { peerIdOf, peerText } from '../identity/peer-id.ts'
 import type {
   NativeRefusal,
@@ -49,7 +45,7 @@ export interface ScopeHost {
   readonly resources: NativeResources
   readonly logger: Pick<Logger, 'warn'>
   /** Returns the error of a refusal. */
-  refusalError(refusal: NativeRefusal): ResourceLimitExceededError
+  refusalError(refusal: NativeRefusal): Error
 }
 
 const aSize = integer(0)
