@@ -5,7 +5,8 @@ import {
   checkOptions,
   integer,
   misuse,
-  type OptionChecks
+  type OptionChecks,
+  UINT32_MAX
 } from '../base/arguments.ts'
 import { isThenable } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
@@ -32,9 +33,6 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   maxOutbound: integer(1),
   service: aServiceName
 }
-
-/** Numbers of the native side have 32 bits. */
-const INBOUND_MAX = 0xffffffff
 
 interface Entry {
   readonly handler: StreamHandler
@@ -217,7 +215,7 @@ export class Registrar {
   }
 
   get #inboundMax(): number {
-    return Math.min(this.#host?.options.limits.connection.streamsInbound ?? 0, INBOUND_MAX)
+    return Math.min(this.#host?.options.limits.connection.streamsInbound ?? 0, UINT32_MAX)
   }
 
   #failed(core: StreamCore, handler: StreamHandler, err: unknown): void {

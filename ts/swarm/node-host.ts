@@ -45,10 +45,10 @@ import type {
   ResourceManager,
   StreamScope
 } from '../resource-manager/interfaces.ts'
-import type { ResolvedLimits } from '../resource-manager/limits.ts'
+import { plainLimits, type ResolvedLimits } from '../resource-manager/limits.ts'
 import { loadManager } from '../resource-manager/load.ts'
 import type { NativeResourceManager } from '../resource-manager/manager.ts'
-import { nativeResources, plainLimits } from '../resource-manager/native-limits.ts'
+import { nativeResources } from '../resource-manager/native-limits.ts'
 import { nullScope } from '../resource-manager/null.ts'
 import { limitError, refusalError } from '../resource-manager/refusal.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
