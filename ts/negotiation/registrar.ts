@@ -131,11 +131,6 @@ export class Registrar {
     this.#push()
   }
 
-  /** Returns the service that inbound streams of a protocol are charged to, if there is one. */
-  serviceOf(protocol: string | undefined): string | undefined {
-    return protocol === undefined ? undefined : this.#entries.get(protocol)?.service
-  }
-
   setRaw(handler: StreamHandler | null): void {
     this.#raw = handler ?? undefined
     this.#host?.node.setRaw(handler !== null)

@@ -279,14 +279,10 @@ export class NodeHost
     return this.resourceManager.scopeOfConnection(core, () => core.scope())
   }
 
-  streamScope(core: StreamCore, owner: ConnectionCore): StreamScope {
+  streamScope(core: StreamCore): StreamScope {
     if (core.pump !== undefined) return nullScope
-    const isInbound = core.direction === 'inbound'
-    return this.resourceManager.scopeOfStream(
-      core,
-      owner.peer,
-      () => (core.isLive ? this.scopeOf(core.handle) : undefined),
-      isInbound ? this.#registrar.serviceOf(core.protocol) : undefined
+    return this.resourceManager.scopeOfStream(core, () =>
+      core.isLive ? this.scopeOf(core.handle) : undefined
     )
   }
 
