@@ -618,7 +618,7 @@ test('a manager that is closed by hand refuses connections, and leaves open ones
   const refusals = refusalsOf(dialer)
   await t.throwsAsync(dialer.dialPeer(listener.peerId, { addresses, force: true }), {
     instanceOf: ResourceScopeClosedError,
-    message: 'the resource manager, or a scope, is closed'
+    message: 'the resource manager or the scope is closed'
   })
   t.deepEqual(refusals, [])
   await t.notThrowsAsync(pair.openStreams())

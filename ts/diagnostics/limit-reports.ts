@@ -44,8 +44,8 @@ export class LimitReports {
   }
 
   /**
-   * Reports a native refusal, unless no limit but the close of the manager has refused; `option` names the bound that is
-   * not one of a scope.
+   * Reports a native refusal; one by a closed manager is left out, as no limit was reached. `option` names the bound that
+   * is not one of a scope.
    */
   refusedNatively(refusal: NativeRefusal, option: string, refused: Refused): void {
     if (refusal.resource === CLOSED || !this.#isHeard) return

@@ -153,17 +153,17 @@ export interface RefusalContext {
   readonly limits?: object | undefined
 }
 
-/** What the native side names as the resource of a refusal after the close of the manager, or of a scope. */
+/** The resource in native refusals by a manager, or a scope, that is closed. */
 export const CLOSED = 'closed'
 
-/** Returns the error of a native refusal: by a limit, or by what is closed. */
+/** Returns the error of a native refusal, by a limit or because the manager or the scope is closed. */
 export function refusalError(
   refusal: NativeRefusal,
   context: RefusalContext,
   code?: ErrorCode
 ): ResourceLimitExceededError | ResourceScopeClosedError {
   return refusal.resource === CLOSED
-    ? new ResourceScopeClosedError('the resource manager, or a scope, is closed')
+    ? new ResourceScopeClosedError('the resource manager or the scope is closed')
     : limitError(refusal, context, code)
 }
 

@@ -73,7 +73,7 @@ export class MessageReader {
     this.#core = core
     this.#format = format
     this.#maxMessageBytes = maxMessageBytes
-    // A larger limit is no other: native buffers are far smaller.
+    // Native buffers are far smaller than that number, so a larger limit has no effect there.
     core.engine.hot.frame(core.handle, format.id, Math.min(maxMessageBytes, UINT32_MAX))
   }
 
