@@ -220,12 +220,12 @@ export class Connection
    * Without a protocol the stream is raw. With one it is usable at once, and a refusal surfaces on the first read or
    * write. Several are proposed in order; resolves when the peer has selected one.
    *
-   * @throws {@link UnsupportedProtocolError} if the peer supports none of several protocols.
-   * @throws {@link ConnectionClosedError} if the connection is closed.
-   * @throws {@link MuxerClosedError} if the peer has sent GoAway and accepts no more streams.
    * At the limit of streams it rejects, or waits for a place if the swarm lets streams wait: see
    * {@link Swarm.setResourceManager} and docs/resource-manager.md.
    *
+   * @throws {@link UnsupportedProtocolError} if the peer supports none of several protocols.
+   * @throws {@link ConnectionClosedError} if the connection is closed.
+   * @throws {@link MuxerClosedError} if the peer has sent GoAway and accepts no more streams.
    * @throws {@link ResourceLimitExceededError} at a limit of streams, such as `limits.connection.streamsOutbound`, at
    * `maxOutbound` of the handler, or if the application's resource manager refuses the stream.
    * @throws {@link StreamResetError} if the stream is reset while several protocols are negotiated.

@@ -689,7 +689,7 @@ export class UpgradeError extends SwarmError {
 
 /** Details of a limit in a limit error. */
 export interface ResourceLimitDetails {
-  /** `connection`, `node`, `system`, ... */
+  /** `system`, `peer:…`, `connection-…`, `user`, ... */
   scope?: string
   /** `streams`, `memory`, ... */
   resource?: string
@@ -723,7 +723,7 @@ export class ResourceLimitExceededError extends SwarmError {
 
   /** Always true: usage may drop below the limit. */
   readonly temporary = true
-  /** `connection`, `node`, `system`, ...; empty when unknown. */
+  /** `system`, `peer:…`, `connection-…`, `user`, ...; empty when unknown. */
   readonly scope: string
   /** `streams`, `memory`, ...; empty when unknown. */
   readonly resource: string

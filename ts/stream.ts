@@ -179,8 +179,8 @@ export class Stream
 
   /**
    * The stream's share of the resources that the swarm accounts for. After its end the usage is 0, and `reserveMemory`
-   * throws `ResourceScopeClosedError`. `setService` charges it to a service. That of a stream over a muxer of the
-   * application is `nullScope`: nothing is accounted for.
+   * throws `ResourceScopeClosedError`. `setService` charges it to a service. A stream over an application's
+   * muxer has `nullScope`: nothing is accounted for.
    *
    * @example
    * ```ts
@@ -443,7 +443,8 @@ export class Stream
   /**
    * Sets the protocol of a raw stream. Local only: nothing is negotiated.
    *
-   * @throws {@link ResourceLimitExceededError} if the application's resource manager refuses it.
+   * @throws {@link ResourceLimitExceededError} if a limit of the protocol, or the application's resource manager, refuses
+   * it.
    * @throws {@link InvalidParametersError} if the stream has a protocol, or the name is invalid.
    */
   setProtocol(protocol: string): void {

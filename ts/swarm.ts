@@ -508,17 +508,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * Sets the application's resource manager, which vetoes and observes connections and streams in addition to the native
    * limits; `null` removes it. May be called before {@link Swarm.start}.
    *
-   * A refused inbound connection is closed with `ConnectionErrorCode.ResourceLimitExceeded`, and that of a dial rejects
-   * the dial. A refused inbound stream is reset with `StreamErrorCode.ResourceLimitExceeded` before its handler runs, an
+   * A refused inbound connection is closed with `ConnectionErrorCode.ResourceLimitExceeded`, a refused outbound one
+   * rejects its dial. A refused inbound stream is reset with `StreamErrorCode.ResourceLimitExceeded` before its handler runs, an
    * outbound one rejects `newStream`. Refusals of what a remote opens are in the log. Connections and streams that are
    * open when a manager is set are not charged to it; those that are charged to it remain so until their end, also if it
    * is removed. What its scopes throw at their ends is reported and has no other effect. Each call costs some
    * microseconds of this thread: limits that a remote may run into are better native ones.
    *
-   * With `streamSemaphore`, the default with a manager, calls of `newStream` that are refused for lack of a stream's
-   * place wait for one, in their order; without a manager, `setResourceManager(null, { streamSemaphore: true })` lets
-   * them wait for the native limits. At most 4,096 calls wait. When the queue is removed, they reject with their
-   * refusals.
+   * With `streamSemaphore`, the default with a manager, calls of `newStream` that are refused by a limit of streams wait
+   * in FIFO order; without a manager, `setResourceManager(null, { streamSemaphore: true })` lets them wait for the
+   * native limits. At most 4,096 calls wait. When the queue is removed, they reject with their refusals.
    *
    * @throws {@link InvalidParametersError} if `manager` is neither a resource manager nor `null`, or for an invalid
    * option.

@@ -263,7 +263,9 @@ test('maxOutbound bounds our own streams of a protocol, lazy and negotiated ones
     const error = await t.throwsAsync(outbound.newStream(protocols), {
       instanceOf: ResourceLimitExceededError
     })
-    t.deepEqual([error?.scope, error?.limit, error?.current], ['connection', 2, 2])
+    const { scope, resource, limit, current, requested, option, code } = error ?? {}
+    t.deepEqual([scope, resource, limit, current], ['connection', 'streamsOutbound', 2, 2])
+    t.deepEqual([requested, option, code], [1, 'maxOutbound', 'ERR_STREAM_LIMIT'])
   }
   t.is((await outbound.newStream(['/many', '/few'])).protocol, '/many')
   await first.reset()

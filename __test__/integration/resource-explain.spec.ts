@@ -1,7 +1,7 @@
 /** Explanations of refusals, and reports of usage and limits. */
 import { inspect } from 'node:util'
 import test from 'ava'
-import { ResourceLimitExceededError } from '../../ts/index.ts'
+import { InvalidParametersError, ResourceLimitExceededError } from '../../ts/index.ts'
 import { createPair, PAIR_PROTOCOL } from '../support/pair.ts'
 
 test('a refusal is explained with figures, holders, options and the limit that would do', async (t) => {
@@ -82,5 +82,12 @@ test('a report has a row per scope, as objects, as JSON and as a table', async (
   t.is(table, String(report))
   t.regex(table, /^scope +connections in\+out +streams in\+out +fds +memory\nsystem +0\+1 of \d+/)
   t.true(table.includes(`peer:…${String(pair.listener.peerId).slice(-8)}`))
-  t.regex(report.toString(5), /\nand \d+ more that use less of their limits$/)
+  // The header, the fixed scopes, one more, and the rest.
+  const lines = report.toString(1).split('\n')
+  t.is(lines.length, 7)
+  t.regex(lines[6] ?? '', /^and \d+ more that use less of their limits$/)
+  t.is(report.toString(0).split('\n').length, 6)
+  for (const rows of [-1, 0.5, Number.NaN, '5' as never]) {
+    t.throws(() => report.toString(rows), { instanceOf: InvalidParametersError })
+  }
 })

@@ -18,6 +18,7 @@ import {
   StreamResetError,
   Swarm
 } from '../../ts/index.ts'
+import { Hearing } from '../support/hearing.ts'
 import { fieldsOf, full, refusalsOf } from '../support/limits.ts'
 import { createNode, createPair, PAIR_PROTOCOL, until } from '../support/pair.ts'
 import { seeded } from '../support/random.ts'
@@ -614,8 +615,25 @@ test('a manager that is closed by hand refuses connections, and leaves open ones
   dialer.resourceManager.close()
   dialer.resourceManager.close()
   const addresses = listener.getListenAddrs()
-  await t.throwsAsync(dialer.dialPeer(listener.peerId, { addresses, force: true }))
+  const refusals = refusalsOf(dialer)
+  await t.throwsAsync(dialer.dialPeer(listener.peerId, { addresses, force: true }), {
+    instanceOf: ResourceScopeClosedError,
+    message: 'the resource manager or the scope is closed'
+  })
+  t.deepEqual(refusals, [])
   await t.notThrowsAsync(pair.openStreams())
+})
+
+test('a listener whose manager is closed refuses connections without an event', async (t) => {
+  const hearing = new Hearing()
+  const listener = await createNode(t, { logger: hearing.logger })
+  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  const refusals = refusalsOf(listener)
+  listener.resourceManager.close()
+  await t.throwsAsync(dial(t, listener), { instanceOf: DialAllFailedError })
+  const { message } = await hearing.fact('connectionRefused')
+  t.regex(message, /was refused: the resource manager is closed$/)
+  t.deepEqual(refusals, [])
 })
 
 // go 127, R5

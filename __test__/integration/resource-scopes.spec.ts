@@ -133,6 +133,14 @@ test('setProtocol of a raw stream is refused by the limit of the protocol, and t
   t.notThrows(() => raw.setProtocol('/another/1.0.0'))
 })
 
+test('scopes of the connections and streams of a swarm show no other scopes', async (t) => {
+  const pair = await createPair(t)
+  const { near, far } = await pair.openStreams()
+  for (const scope of [pair.outbound.scope, near.scope, far.scope]) {
+    for (const name of ['peerScope', 'protocolScope', 'serviceScope']) t.false(name in scope)
+  }
+})
+
 // go 116, go 118, R6
 test('a stream of the application shows its scopes as they are set, and counts once in each', async (t) => {
   const { dialer, listener } = await createPair(t)

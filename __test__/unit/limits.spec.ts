@@ -215,6 +215,12 @@ test('limits are scaled to whole numbers only', (t) => {
     [0, Number.NaN]
   ] as const) {
     t.throws(() => scaleLimits(memory, fds), { instanceOf: InvalidParametersError })
+    const err = t.throws(() => autoLimits({ memory, fds }), { instanceOf: InvalidParametersError })
+    // The value given, and no part of it.
+    t.true(err?.message.endsWith(`received ${fds === 0 ? memory : fds}`), err?.message)
+  }
+  for (const machine of [undefined, null, 1, {}]) {
+    t.throws(() => autoLimits(machine as never), { instanceOf: InvalidParametersError })
   }
 })
 

@@ -8,7 +8,7 @@ import { InvalidParametersError } from '../errors.ts'
 import { TIMER_MS_MAX } from './clock.ts'
 
 /** The largest number that the native side takes. */
-const UINT32_MAX = 0xffffffff
+export const UINT32_MAX = 0xffffffff
 
 /** Characters of a string that a message quotes at most. */
 const QUOTED_MAX = 64

@@ -342,7 +342,7 @@ export class ConnectionCore implements ConnectionOwner {
   }
 
   streamScope(stream: StreamCore): StreamScope {
-    return this.host.streamScope(stream, this)
+    return this.host.streamScope(stream)
   }
 
   /** Charges a stream of this connection to a service. Throws the refusal, which is reported. */

@@ -67,7 +67,7 @@ export interface ConnectionHost {
   /** Returns the scope of a connection. */
   connectionScope(core: ConnectionCore): ConnScope
   /** Returns the scope of a stream. */
-  streamScope(core: StreamCore, owner: ConnectionCore): StreamScope
+  streamScope(core: StreamCore): StreamScope
   /** Charges a stream to a protocol. Throws `ResourceLimitExceededError`. */
   setProtocol(core: StreamCore, protocol: string): void
   /** Charges a stream to a service. Throws `ResourceLimitExceededError`. */

@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import { ResourceLimitExceededError } from '../errors.ts'
 import type { NativeRefusal } from '../native/addon.ts'
 import type { LimitDetail } from '../resource-manager/interfaces.ts'
-import { optionOf } from '../resource-manager/refusal.ts'
+import { CLOSED, optionOf } from '../resource-manager/refusal.ts'
 import type { Swarm } from '../swarm.ts'
 import { limitReached } from './channels.ts'
 import type { Log } from './log.ts'
@@ -18,8 +18,8 @@ export type Refused = Pick<LimitDetail, 'direction' | 'address' | 'connection'>
 export interface LimitReportsHost {
   /** Emits the event `limit`. */
   emit(detail: LimitDetail): void
-  /** Returns the error of a refusal. */
-  refusalError(refusal: NativeRefusal): ResourceLimitExceededError
+  /** Returns the error of a refusal by a limit. */
+  limitError(refusal: NativeRefusal): ResourceLimitExceededError
 }
 
 /** The reports of one swarm. Errors are only made for listeners. */
@@ -43,27 +43,31 @@ export class LimitReports {
     if (this.#isHeard) this.#emit({ error, dryRun: false, ...refused })
   }
 
-  /** Reports a native refusal; `option` names the bound that is not one of a scope. */
+  /**
+   * Reports a native refusal; one by a closed manager is left out, as no limit was reached. `option` names the bound that
+   * is not one of a scope.
+   */
   refusedNatively(refusal: NativeRefusal, option: string, refused: Refused): void {
-    if (!this.#isHeard) return
+    if (refusal.resource === CLOSED || !this.#isHeard) return
     const error =
-      refusal.scope === '' ? boundError(refusal, option) : this.#host.refusalError(refusal)
+      refusal.scope === '' ? boundError(refusal, option) : this.#host.limitError(refusal)
     this.#emit({ error, dryRun: false, ...refused })
   }
 
   /** Reports a refusal that a dry run has let pass. */
   passed(refusal: NativeRefusal): void {
     const { scope, resource } = refusal
+    let error: ResourceLimitExceededError | undefined
     if (this.#log.hears('warn')) {
       const suppressed = this.#admit(optionOf(scope, resource, this.#swarm.options.limits))
       if (suppressed !== undefined) {
         const more = suppressed === 0 ? '' : ` (and ${suppressed} more)`
-        const error = this.#host.refusalError(refusal)
+        error = this.#host.limitError(refusal)
         this.#log.write('warn', 'swarm', `would refuse: ${error.message}${more}`, error)
       }
     }
     if (!this.#isHeard) return
-    const error = this.#host.refusalError(refusal)
+    error ??= this.#host.limitError(refusal)
     const direction = directionOf(resource)
     this.#emit({ error, dryRun: true, direction, address: undefined, connection: undefined })
   }

@@ -5,7 +5,7 @@ import type { DialStage } from '../constants.ts'
 import type { ResourceLimitExceededError } from '../errors.ts'
 import { type NativeDiagnostic, refusalOf } from '../native/diagnostic.ts'
 import { nativeError } from '../native/native-error.ts'
-import { optionOf } from '../resource-manager/refusal.ts'
+import { CLOSED, optionOf } from '../resource-manager/refusal.ts'
 import type { Swarm } from '../swarm.ts'
 import { connectionRefused, publishEnded, tracedUpgrade } from './channels.ts'
 import {
@@ -75,7 +75,7 @@ export class Reports {
     if (fact.refusal !== undefined && direction !== undefined) {
       this.#limits?.refusedNatively(fact.refusal, fact.text, {
         ...direction,
-        address: fact.address,
+        address: fact.address === '' ? undefined : fact.address,
         connection
       })
     }
@@ -227,7 +227,7 @@ const REFUSALS: ReadonlySet<DiagnosticName> = new Set([
 ])
 
 /** Bounds that are set elsewhere than in `limits`, or fixed. */
-const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting', 'closed'])
+const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting', CLOSED])
 
 /**
  * Returns the fact of a refusal with the option that sets the limit as its text. Refusals by the same option are
@@ -301,7 +301,7 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
 /** Returns the figures of a refusal by a scope, the bound of another one, or the message of the application's. */
 function whyRefused(option: string, { scope, resource, current, limit, reason }: Details): string {
   if (reason !== undefined) return String(reason)
-  if (resource === 'closed') return 'the resource manager is closed'
+  if (resource === CLOSED) return 'the resource manager is closed'
   if (scope === '') return `${option} is ${limit}`
   if (resource === 'connectionsPerSecond') {
     return `${scope} may open ${limit} connections per second, and ${current} at once (${option})`

@@ -14,6 +14,7 @@ import {
   ERROR_CODES,
   InvalidParametersError,
   ResourceLimitExceededError,
+  ResourceScopeClosedError,
   SelfDialError,
   StateError
 } from '../errors.ts'
@@ -54,8 +55,8 @@ export interface DialHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
   readonly clock: Clock
   /** Reports that a limit has refused a connection to an address. */
   dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void
-  /** Returns the error of a refusal by a limit. */
-  refusalError(refusal: NativeRefusal): ResourceLimitExceededError
+  /** Returns the error of a refusal by a limit, or by a closed manager. */
+  refusalError(refusal: NativeRefusal): ResourceLimitExceededError | ResourceScopeClosedError
   readonly options: { readonly identity: Pick<Identity, 'peer'>; readonly log: Log }
   /** Registers `sink` for the events of a dial. */
   expectDialled(request: RequestId, sink: DialSink): void
@@ -260,7 +261,7 @@ export class Dialer {
       const { refusal } = attempt
       const address = addresses[attempt.index] ?? ''
       const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
-      if (cause !== undefined) this.#host.dialRefused(cause, address)
+      if (cause instanceof ResourceLimitExceededError) this.#host.dialRefused(cause, address)
       shared.attempts.push(attemptOf(address, attempt, cause))
     }
   }
@@ -286,7 +287,7 @@ export class Dialer {
     if (isOver && code !== ERROR_CODES.ERR_DIAL_ALL_FAILED) {
       return new StateError('the swarm is closed')
     }
-    const refused = attempts.find(({ cause }) => cause instanceof ResourceLimitExceededError)
+    const refused = attempts.find(isRefused)
     // Another address, or another attempt, would be refused as well.
     if (refused !== undefined && attempts.every(isRefused)) return refused.cause
     if (attempts.length > 0) return allFailed(target.peer, [...attempts, ...target.refused])
@@ -295,7 +296,7 @@ export class Dialer {
 }
 
 function isRefused({ cause }: AddressAttempt): boolean {
-  return cause instanceof ResourceLimitExceededError
+  return cause instanceof ResourceLimitExceededError || cause instanceof ResourceScopeClosedError
 }
 
 function newSharedDial({ key, peer }: Target): SharedDial {

@@ -81,11 +81,11 @@ const STALLED = 'the connection was accepted, but the remote stays silent: it ma
 /** An attempt that has ended, of a dial or a listen. */
 type Ended = Omit<NativeAttempt, 'index'>
 
-/** Converts a native attempt at `address`; its cause is `refusal` if a limit of ours has refused it. */
+/** Converts a native attempt at `address`; its cause is `refusal` if this node has refused it. */
 export function attemptOf(
   address: string,
   { code, detail, elapsedMs, ...ended }: Ended,
-  refusal?: ResourceLimitExceededError
+  refusal?: Libp2pError
 ): AddressAttempt {
   // Rust sets the three stages of a dial, `listener.ts` the fourth.
   const stage = ended.stage as AddressAttempt['stage']

@@ -5,7 +5,8 @@ import {
   checkOptions,
   integer,
   misuse,
-  type OptionChecks
+  type OptionChecks,
+  UINT32_MAX
 } from '../base/arguments.ts'
 import { isThenable } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
@@ -32,9 +33,6 @@ const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   maxOutbound: integer(1),
   service: aServiceName
 }
-
-/** Numbers of the native side have 32 bits. */
-const INBOUND_MAX = 0xffffffff
 
 interface Entry {
   readonly handler: StreamHandler
@@ -133,11 +131,6 @@ export class Registrar {
     this.#push()
   }
 
-  /** Returns the service that inbound streams of a protocol are charged to, if there is one. */
-  serviceOf(protocol: string | undefined): string | undefined {
-    return protocol === undefined ? undefined : this.#entries.get(protocol)?.service
-  }
-
   setRaw(handler: StreamHandler | null): void {
     this.#raw = handler ?? undefined
     this.#host?.node.setRaw(handler !== null)
@@ -156,7 +149,15 @@ export class Registrar {
     if (current < limit) return undefined
     return new ResourceLimitExceededError(
       `${current} outbound streams of ${JSON.stringify(protocol)} reach the limit of ${limit}`,
-      { scope: 'connection', resource: 'streams', limit, current }
+      {
+        scope: 'connection',
+        resource: 'streamsOutbound',
+        limit,
+        current,
+        requested: 1,
+        option: 'maxOutbound'
+      },
+      'ERR_STREAM_LIMIT'
     )
   }
 
@@ -209,7 +210,7 @@ export class Registrar {
   }
 
   get #inboundMax(): number {
-    return Math.min(this.#host?.options.limits.connection.streamsInbound ?? 0, INBOUND_MAX)
+    return Math.min(this.#host?.options.limits.connection.streamsInbound ?? 0, UINT32_MAX)
   }
 
   #failed(core: StreamCore, handler: StreamHandler, err: unknown): void {

@@ -161,7 +161,12 @@ export interface ResourceScopeViewer {
  *       throw new ResourceLimitExceededError('the peer has 100 streams', { scope, resource: 'streams' })
  *     }
  *     open.set(id, current + 1)
- *     return { ...nullScope, done: () => void open.set(id, (open.get(id) ?? 1) - 1) }
+ *     const done = () => {
+ *       const left = (open.get(id) ?? 1) - 1
+ *       if (left > 0) open.set(id, left)
+ *       else open.delete(id)
+ *     }
+ *     return { ...nullScope, done, [Symbol.dispose]: done }
  *   }
  * }
  * swarm.setResourceManager(manager)
@@ -253,8 +258,10 @@ export interface ResourceReport extends Iterable<ResourceReportRow> {
   /** The rows: the fixed scopes, then peers, protocols and services. */
   readonly rows: readonly ResourceReportRow[]
   /**
-   * Returns a table for people, as `console.log` shows it. It has the scopes that use most of a limit, at most
-   * `maxRows`, by default 40.
+   * Returns a table for people, as `console.log` shows it: the four fixed scopes, and besides them at most `maxRows`, by
+   * default 40, that use most of a limit.
+   *
+   * @throws {@link InvalidParametersError} unless `maxRows` is a whole number.
    */
   toString(maxRows?: number): string
   /** Returns the rows. */
@@ -362,7 +369,7 @@ export interface SwarmResourceManager extends ResourceManager {
 export interface LimitDetail {
   /** The refusal; a {@link RateLimitError} if connections have come too fast. */
   readonly error: ResourceLimitExceededError
-  /** Whether it was let pass: the option `limits.dryRun` is set. */
+  /** Whether the operation was allowed nevertheless, as `limits.dryRun` is set. */
   readonly dryRun: boolean
   /** The direction of the refused connection or stream; undefined for memory, and if it is not known. */
   readonly direction: 'inbound' | 'outbound' | undefined

@@ -10,7 +10,8 @@ import {
   integer,
   misuse,
   type OptionChecks,
-  oneOf
+  oneOf,
+  UINT32_MAX
 } from '../base/arguments.ts'
 import type { Limits } from '../constants.ts'
 import { InvalidParametersError } from '../errors.ts'
@@ -72,9 +73,9 @@ export interface LimitConfig extends Partial<PlainLimits> {
   system?: ScopeLimits
   /** Connections without a known peer, and streams without a protocol. */
   transient?: ScopeLimits
-  /** Connections of the allowlist that `system` has refused. */
+  /** Allowlisted connections beyond `system`. */
   allowlistedSystem?: ScopeLimits
-  /** Those of them without a known peer. */
+  /** Such connections before their peer is known. */
   allowlistedTransient?: ScopeLimits
   /** Each service that is not in `services`. */
   serviceDefault?: ScopeLimits
@@ -129,9 +130,6 @@ export interface LimitConfig extends Partial<PlainLimits> {
   /** Whether refusals by scopes, subnets and rates are only reported. Defaults to false. */
   dryRun?: boolean
 }
-
-/** Numbers of the native side have 32 bits. */
-const UINT32_MAX = 0xffffffff
 
 /** Checks the option `limits`. Throws `InvalidParametersError` that names the unknown or invalid member. */
 export function checkLimits(limits: LimitConfig): void {

@@ -155,7 +155,8 @@ function override(
   })
 }
 
-function plainLimits(given: LimitConfig): PlainLimits {
+/** Returns the limits that are not those of scopes, complete. */
+export function plainLimits(given: Partial<PlainLimits>): PlainLimits {
   // `Object.fromEntries` widens keys to `string`; these are all of them.
   return Object.fromEntries(
     PLAIN_LIMIT_NAMES.map((name) => [name, given[name] ?? DEFAULT_LIMITS[name]])

@@ -19,13 +19,14 @@ import type {
   StreamScope,
   SwarmResourceManager
 } from './interfaces.ts'
-import { parseScopeName, type ScopeName } from './refusal.ts'
+import { nullScope } from './null.ts'
+import { parseScopeName } from './refusal.ts'
 import { Report } from './report.ts'
 import {
   aName,
-  ConnectionView,
   figuresOf,
   isNativeScope,
+  NumberedScope,
   native,
   OwnConnection,
   OwnStream,
@@ -110,25 +111,33 @@ export class NativeResourceManager implements SwarmResourceManager {
   }
 
   listServices(): string[] {
-    return this.#named('service').map(([name]) => name)
+    return this.#names('service')
   }
 
   listProtocols(): string[] {
-    return this.#named('protocol').map(([name]) => name)
+    return this.#names('protocol')
   }
 
   listPeers(): PeerId[] {
-    return this.#named('peer').map(([name]) => peerIdOf(name))
+    return this.#names('peer').map((peer) => peerIdOf(peer))
   }
 
   stat(): ResourceManagerStat {
-    return {
-      system: this.viewSystem((scope) => scope.stat),
-      transient: this.viewTransient((scope) => scope.stat),
-      services: new Map(this.#named('service')),
-      protocols: new Map(this.#named('protocol')),
-      peers: new Map(this.#named('peer'))
+    const services = new Map<string, ScopeStat>()
+    const protocols = new Map<string, ScopeStat>()
+    const peers = new Map<string, ScopeStat>()
+    let system = nullScope.stat
+    let transient = nullScope.stat
+    // One report, so that all of it is of the same moment.
+    for (const { scope, usage } of this.#host.resources.report()) {
+      const { kind, label = '', peer = '' } = parseScopeName(scope) ?? {}
+      if (kind === 'system') system = statOf(usage)
+      else if (kind === 'transient') transient = statOf(usage)
+      else if (kind === 'service') services.set(label, statOf(usage))
+      else if (kind === 'protocol') protocols.set(label, statOf(usage))
+      else if (kind === 'peer') peers.set(peer, statOf(usage))
     }
+    return { system, transient, services, protocols, peers }
   }
 
   report(): Report {
@@ -160,37 +169,25 @@ export class NativeResourceManager implements SwarmResourceManager {
   scopeOfConnection(core: ConnectionCore, scopeOf: () => number | undefined): ConnScope {
     const known = this.#connections.get(core)
     if (known !== undefined) return known
-    const view = new ConnectionView(this.#host, scopeOf(), core.peer)
+    const view = new NumberedScope(this.#host, scopeOf())
     this.#connections.set(core, view)
     return view
   }
 
-  /** Returns the view of the scope of a stream; `scopeOf` returns its number, `service` that it is charged to. */
-  scopeOfStream(
-    core: StreamCore,
-    peer: string,
-    scopeOf: () => number | undefined,
-    service: string | undefined
-  ): StreamScope {
+  /** Returns the view of a stream's scope; `scopeOf` returns its number. */
+  scopeOfStream(core: StreamCore, scopeOf: () => number | undefined): StreamScope {
     const known = this.#streams.get(core)
     if (known !== undefined) return known
-    const subject = {
-      peer,
-      get protocol() {
-        return core.protocol
-      }
-    }
-    const view = new StreamView(this.#host, scopeOf(), subject, service)
+    const view = new StreamView(this.#host, scopeOf())
     this.#streams.set(core, view)
     return view
   }
 
-  /** Returns the scopes of a kind by name. */
-  #named(kind: 'service' | 'protocol' | 'peer'): [name: string, stat: ScopeStat][] {
-    return this.#host.resources.report().flatMap(({ scope, usage }): [string, ScopeStat][] => {
-      const name: ScopeName | undefined = parseScopeName(scope)
-      if (name?.kind !== kind) return []
-      return [[name.label ?? name.peer ?? '', statOf(usage)]]
+  /** Returns the names of the scopes of a kind. */
+  #names(kind: 'service' | 'protocol' | 'peer'): string[] {
+    return this.#host.resources.report().flatMap(({ scope }) => {
+      const name = parseScopeName(scope)
+      return name?.kind === kind ? [name.label ?? name.peer ?? ''] : []
     })
   }
 }

@@ -1,10 +1,9 @@
 /** Conversion of limits for the native side. */
 import type { NativeResourceConfig, NativeScopeLimits } from '../native/addon.ts'
-import { PLAIN_LIMIT_NAMES, type PlainLimits } from './limit-config.ts'
 import type { ResolvedLimits } from './limits.ts'
 import { networkText } from './networks.ts'
 import {
-  NAMED_CLASSES,
+  NAMED_CLASS_NAMES,
   RESOURCE_NAMES,
   type ResolvedScopeLimits,
   SCOPE_CLASSES
@@ -16,7 +15,7 @@ export function nativeResources(limits: ResolvedLimits): NativeResourceConfig {
     scope,
     limits: byResource(limits[scope])
   }))
-  for (const scope of namedClasses()) {
+  for (const scope of NAMED_CLASS_NAMES) {
     for (const [name, of] of Object.entries(limits[scope])) {
       scopes.push({ scope, name, limits: byResource(of) })
     }
@@ -39,20 +38,7 @@ export function nativeResources(limits: ResolvedLimits): NativeResourceConfig {
   }
 }
 
-/** Returns the limits that are not those of scopes. */
-export function plainLimits(limits: ResolvedLimits): PlainLimits {
-  // `Object.fromEntries` widens keys to `string`; these are all of them.
-  return Object.fromEntries(
-    PLAIN_LIMIT_NAMES.map((name) => [name, limits[name]])
-  ) as unknown as PlainLimits
-}
-
 /** Returns the limits in the order of `Resource::ALL` in Rust; `Infinity` is unlimited. */
 export function byResource(limits: ResolvedScopeLimits): number[] {
   return RESOURCE_NAMES.map((name) => limits[name])
-}
-
-function namedClasses(): (keyof typeof NAMED_CLASSES)[] {
-  // `Object.keys` widens to `string`; these are all of them.
-  return Object.keys(NAMED_CLASSES) as (keyof typeof NAMED_CLASSES)[]
 }

@@ -3,7 +3,8 @@ import {
   type ErrorCode,
   RateLimitError,
   type ResourceHolder,
-  ResourceLimitExceededError
+  ResourceLimitExceededError,
+  ResourceScopeClosedError
 } from '../errors.ts'
 import type { NativeRefusal, NativeResources } from '../native/addon.ts'
 import { type Network, networkText } from './networks.ts'
@@ -152,8 +153,22 @@ export interface RefusalContext {
   readonly limits?: object | undefined
 }
 
-/** Returns the error of a native refusal. */
+/** The resource in native refusals by a manager, or a scope, that is closed. */
+export const CLOSED = 'closed'
+
+/** Returns the error of a native refusal, by a limit or because the manager or the scope is closed. */
 export function refusalError(
+  refusal: NativeRefusal,
+  context: RefusalContext,
+  code?: ErrorCode
+): ResourceLimitExceededError | ResourceScopeClosedError {
+  return refusal.resource === CLOSED
+    ? new ResourceScopeClosedError('the resource manager or the scope is closed')
+    : limitError(refusal, context, code)
+}
+
+/** Returns the error of a native refusal by a limit. */
+export function limitError(
   refusal: NativeRefusal,
   { resources, limits }: RefusalContext,
   code: ErrorCode = 'ERR_RESOURCE_LIMIT_EXCEEDED'

@@ -1,4 +1,5 @@
 /** Usage and limits of all scopes, as rows and as a table. */
+import { aSize } from '../base/arguments.ts'
 import { INSPECT } from '../base/inspection.ts'
 import type { NativeScopeFigures } from '../native/addon.ts'
 import { amount, share, shortName } from './amounts.ts'
@@ -6,7 +7,7 @@ import type { ResourceReport, ResourceReportRow } from './interfaces.ts'
 import type { ResolvedScopeLimits, ResourceName } from './scope-limits.ts'
 import { limitsOf } from './scopes.ts'
 
-/** Rows of a table by default: about a screen. */
+/** Rows of a table by default, besides the fixed scopes: about a screen. */
 const ROWS_MAX = 40
 
 /** The fixed scopes come first in a report, and stay in every table. */
@@ -31,12 +32,13 @@ export class Report implements ResourceReport {
   }
 
   toString(maxRows: number = ROWS_MAX): string {
+    aSize(maxRows, 'maxRows')
     const fixed = this.rows.slice(0, FIXED)
     const others = this.rows
       .slice(FIXED)
       .map((row) => ({ row, share: shareOf(row) }))
       .sort((a, b) => b.share - a.share)
-    const kept = others.slice(0, Math.max(0, maxRows - FIXED))
+    const kept = others.slice(0, maxRows)
     const cells = [COLUMNS, ...[...fixed, ...kept.map(({ row }) => row)].map(cellsOf)]
     const widths = COLUMNS.map((_, column) =>
       Math.max(...cells.map((line) => line[column]?.length ?? 0))

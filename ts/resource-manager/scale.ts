@@ -1,7 +1,7 @@
 /**
  * Limits in proportion to memory and file descriptors: those of go-libp2p, and the defaults of this package.
  */
-import { aLimit, aSize } from '../base/arguments.ts'
+import { aLimit, anObject, aSize } from '../base/arguments.ts'
 import {
   mapNamed,
   type NamedClass,
@@ -323,7 +323,11 @@ export function scaleLimits(memory: number, fds: number): ScopeLimitTable {
  *
  * @throws {@link InvalidParametersError} unless `memory` is a whole number, and `fds` one or `Infinity`
  */
-export function autoLimits({ memory, fds }: MachineResources): ScopeLimitTable {
+export function autoLimits(machine: MachineResources): ScopeLimitTable {
+  anObject(machine, 'machine')
+  const { memory, fds } = machine
+  aSize(memory, 'memory')
+  aLimit(fds, 'fds')
   const go = scaleLimits(Math.floor(memory / 8), Math.floor(fds / 2))
   const limitsOf = (name: ScopeClass): ResolvedScopeLimits => {
     const limits = { ...go[name], ...OWN[name] }

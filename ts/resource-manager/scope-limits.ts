@@ -102,9 +102,9 @@ export interface ScopeLimitTable {
   readonly system: ResolvedScopeLimits
   /** Connections without a known peer, and streams without a protocol. */
   readonly transient: ResolvedScopeLimits
-  /** Connections of allowlisted addresses that `system` has refused. */
+  /** Allowlisted connections beyond `system`. */
   readonly allowlistedSystem: ResolvedScopeLimits
-  /** Those of them without a known peer. */
+  /** Such connections before their peer is known. */
   readonly allowlistedTransient: ResolvedScopeLimits
   /** Each service that is not in `services`. */
   readonly serviceDefault: ResolvedScopeLimits

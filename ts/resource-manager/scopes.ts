@@ -6,11 +6,7 @@ import type { PeerId } from '@libp2p/interface'
 import { checkOptions, integer, misuse } from '../base/arguments.ts'
 import { INSPECT, type InspectArguments, shown } from '../base/inspection.ts'
 import type { Logger } from '../diagnostics/logger.ts'
-import {
-  InvalidParametersError,
-  type ResourceLimitExceededError,
-  ResourceScopeClosedError
-} from '../errors.ts'
+import { InvalidParametersError, ResourceScopeClosedError } from '../errors.ts'
 import { peerIdOf, peerText } from '../identity/peer-id.ts'
 import type {
   NativeRefusal,
@@ -22,7 +18,6 @@ import { thrownByNative } from '../native/command-error.ts'
 import { amount } from './amounts.ts'
 import type {
   ConnManagementScope,
-  ConnScope,
   PeerScope,
   ProtocolScope,
   ResourceScope,
@@ -49,7 +44,7 @@ export interface ScopeHost {
   readonly resources: NativeResources
   readonly logger: Pick<Logger, 'warn'>
   /** Returns the error of a refusal. */
-  refusalError(refusal: NativeRefusal): ResourceLimitExceededError
+  refusalError(refusal: NativeRefusal): Error
 }
 
 const aSize = integer(0)
@@ -125,7 +120,7 @@ abstract class NativeScope implements ResourceScope {
 }
 
 /** A scope with a number of its own: a connection's, a stream's or a span's. */
-class NumberedScope extends NativeScope {
+export class NumberedScope extends NativeScope {
   readonly #id: number | undefined
 
   /** Without a number, the scope has ended. */
@@ -151,20 +146,6 @@ class Span extends NumberedScope implements ResourceScopeSpan {
 
   [Symbol.dispose](): void {
     this.end()
-  }
-}
-
-/** The scope of one of the swarm's connections. */
-export class ConnectionView extends NumberedScope implements ConnScope {
-  readonly #peer: string | undefined
-
-  constructor(host: ScopeHost, id: number | undefined, peer: string | undefined) {
-    super(host, id)
-    this.#peer = peer
-  }
-
-  get peerScope(): PeerScope | undefined {
-    return this.#peer === undefined ? undefined : new PeerView(this.host, this.#peer)
   }
 }
 
@@ -198,60 +179,46 @@ export class OwnConnection extends NumberedScope implements ConnManagementScope 
   }
 }
 
-/** The parts of a stream that its scope shows. */
-export interface StreamSubject {
-  readonly peer: string
-  readonly protocol: string | undefined
-}
-
 /** The scope of one of the swarm's streams. */
 export class StreamView extends NumberedScope implements StreamScope {
-  protected readonly subject: StreamSubject
+  setService(service: string): void {
+    aName(service, 'the service')
+    this.call((id, resources) => resources.setService(id, service))
+  }
+}
+
+/** The scope of a stream of the application's own. */
+export class OwnStream extends StreamView implements StreamManagementScope {
+  readonly #peer: string
+  #protocol: string | undefined
   #service: string | undefined
 
-  constructor(
-    host: ScopeHost,
-    id: number | undefined,
-    subject: StreamSubject,
-    service: string | undefined
-  ) {
+  constructor(host: ScopeHost, id: number, peer: string) {
     super(host, id)
-    this.subject = subject
-    this.#service = service
+    this.#peer = peer
   }
 
-  get peerScope(): PeerScope | undefined {
-    return new PeerView(this.host, this.subject.peer)
+  get peerScope(): PeerScope {
+    return new PeerView(this.host, this.#peer)
   }
 
   get protocolScope(): ProtocolScope | undefined {
-    const { protocol } = this.subject
-    return protocol === undefined ? undefined : new ProtocolView(this.host, protocol)
+    return this.#protocol === undefined ? undefined : new ProtocolView(this.host, this.#protocol)
   }
 
   get serviceScope(): ServiceScope | undefined {
     return this.#service === undefined ? undefined : new ServiceView(this.host, this.#service)
   }
 
-  setService(service: string): void {
-    aName(service, 'the service')
-    this.call((id, resources) => resources.setService(id, service))
-    this.#service = service
-  }
-}
-
-/** The scope of a stream of the application's own. */
-export class OwnStream extends StreamView implements StreamManagementScope {
-  declare protected readonly subject: { readonly peer: string; protocol: string | undefined }
-
-  constructor(host: ScopeHost, id: number, peer: string) {
-    super(host, id, { peer, protocol: undefined }, undefined)
-  }
-
   setProtocol(protocol: string): void {
     aName(protocol, 'the protocol')
     this.call((id, resources) => resources.setProtocol(id, protocol))
-    this.subject.protocol = protocol
+    this.#protocol = protocol
+  }
+
+  override setService(service: string): void {
+    super.setService(service)
+    this.#service = service
   }
 
   done(): void {

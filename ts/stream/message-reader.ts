@@ -5,6 +5,7 @@
  * than one batch (they may exceed the receive window, so that Rust never buffers them whole), the end of a truncated
  * one, and bytes that JavaScript held before the switch.
  */
+import { UINT32_MAX } from '../base/arguments.ts'
 import { allocate, copyOut } from '../base/bytes.ts'
 import {
   ERROR_CODES,
@@ -29,9 +30,6 @@ const MESSAGE_COST_BYTES = 256
 
 /** Minimum read size for a message assembled here. */
 const PART_BYTES_MIN = 64 * 1024
-
-/** The largest limit that the native side takes; its buffers are far smaller. */
-const UINT32_MAX = 0xffffffff
 
 /** Initial buffer size: fits any prefix, and grows with the message. */
 const HELD_BYTES_INITIAL = 16
@@ -75,6 +73,7 @@ export class MessageReader {
     this.#core = core
     this.#format = format
     this.#maxMessageBytes = maxMessageBytes
+    // Native buffers are far smaller than that number, so a larger limit has no effect there.
     core.engine.hot.frame(core.handle, format.id, Math.min(maxMessageBytes, UINT32_MAX))
   }
 

@@ -20,6 +20,7 @@ import {
   AbortError,
   type ErrorCode,
   type ResourceLimitExceededError,
+  type ResourceScopeClosedError,
   StateError
 } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
@@ -44,12 +45,12 @@ import type {
   ResourceManager,
   StreamScope
 } from '../resource-manager/interfaces.ts'
-import type { ResolvedLimits } from '../resource-manager/limits.ts'
+import { plainLimits, type ResolvedLimits } from '../resource-manager/limits.ts'
 import { loadManager } from '../resource-manager/load.ts'
 import type { NativeResourceManager } from '../resource-manager/manager.ts'
-import { nativeResources, plainLimits } from '../resource-manager/native-limits.ts'
+import { nativeResources } from '../resource-manager/native-limits.ts'
 import { nullScope } from '../resource-manager/null.ts'
-import { refusalError } from '../resource-manager/refusal.ts'
+import { limitError, refusalError } from '../resource-manager/refusal.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
@@ -118,7 +119,8 @@ export class NodeHost
     this.#callbacks = callbacks
     this.#limits = new LimitReports(swarm, options.log, options.clock, {
       emit: (detail) => callbacks.limit(detail),
-      refusalError: (refusal) => this.refusalError(refusal)
+      limitError: (refusal) =>
+        limitError(refusal, { resources: this.#resources, limits: this.limits })
     })
     this.#reports = new Reports(swarm, options.log, options.clock, this.#limits)
     this.deadlines = new Deadlines(options.clock, (then) => this.engine.afterDrain(then))
@@ -237,7 +239,10 @@ export class NodeHost
     this.#dials.get(request)?.onAttemptsFailed()
   }
 
-  refusalError(refusal: NativeRefusal, code?: ErrorCode): ResourceLimitExceededError {
+  refusalError(
+    refusal: NativeRefusal,
+    code?: ErrorCode
+  ): ResourceLimitExceededError | ResourceScopeClosedError {
     return refusalError(refusal, { resources: this.#resources, limits: this.limits }, code)
   }
 
@@ -274,14 +279,10 @@ export class NodeHost
     return this.resourceManager.scopeOfConnection(core, () => core.scope())
   }
 
-  streamScope(core: StreamCore, owner: ConnectionCore): StreamScope {
+  streamScope(core: StreamCore): StreamScope {
     if (core.pump !== undefined) return nullScope
-    const isInbound = core.direction === 'inbound'
-    return this.resourceManager.scopeOfStream(
-      core,
-      owner.peer,
-      () => (core.isLive ? this.scopeOf(core.handle) : undefined),
-      isInbound ? this.#registrar.serviceOf(core.protocol) : undefined
+    return this.resourceManager.scopeOfStream(core, () =>
+      core.isLive ? this.scopeOf(core.handle) : undefined
     )
   }
 
