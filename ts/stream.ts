@@ -443,7 +443,7 @@ export class Stream
   /**
    * Sets the protocol of a raw stream. Local only: nothing is negotiated.
    *
-   * @throws {@link ResourceLimitExceededError} if the application's resource manager refuses it.
+   * @throws {@link ResourceLimitExceededError} if a limit or the application's resource manager refuses it.
    * @throws {@link InvalidParametersError} if the stream has a protocol, or the name is invalid.
    */
   setProtocol(protocol: string): void {
