@@ -22,6 +22,9 @@ import { line, MULTISTREAM } from '../support/raw-peer.ts'
 
 const OTHER = '/ferroswarm/test/semaphore/1.0.0'
 
+/** A dialer whose queue retries by records alone. */
+const STILL = { dialer: { clock: new FakeClock() } }
+
 /** Options of a swarm with at most this many outbound streams on a connection. */
 function withStreams(outboundStreamsMax: number): SwarmOptions {
   return { limits: { connection: { streamsOutbound: outboundStreamsMax } } }
@@ -437,7 +440,7 @@ test('a stream to a peer whose connection ends while it waits opens over a new o
 
 test('each stream that ends wakes one wait, and not all', async (t) => {
   const manager = new CountingManager({ streamsMax: 1 })
-  const { dialer, outbound } = await createPair(t)
+  const { dialer, outbound } = await createPair(t, STILL)
   dialer.setResourceManager(manager)
   const open = await outbound.newStream(PAIR_PROTOCOL)
   const waiting = Array.from({ length: 50 }, () => outbound.newStream(PAIR_PROTOCOL))
@@ -492,7 +495,7 @@ test('one connection at its limit does not hold up another one', async (t) => {
 
 test('a shared limit is passed on across connections, in the order of the calls', async (t) => {
   const manager = new CountingManager({ streamsMax: 1 })
-  const { dialer, outbound } = await createPair(t)
+  const { dialer, outbound } = await createPair(t, STILL)
   const peer = await createNode(t)
   peer.handle(PAIR_PROTOCOL, () => {})
   await peer.listen('/ip4/127.0.0.1/tcp/0')
@@ -517,7 +520,7 @@ test('a shared limit is passed on across connections, in the order of the calls'
 
 test('a limit of a peer wakes nobody when a stream with another peer ends', async (t) => {
   const manager = new CountingManager({ streamsMax: 2 })
-  const { dialer, outbound, listener } = await createPair(t)
+  const { dialer, outbound, listener } = await createPair(t, STILL)
   const peer = await createNode(t)
   await peer.listen('/ip4/127.0.0.1/tcp/0')
   const other = await dialer.dialPeer(peer.peerId, { addresses: peer.getListenAddrs() })
