@@ -18,8 +18,12 @@ import { CountingManager } from '../support/counting-manager.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { createNode, createPair, outcomeOf, PAIR_PROTOCOL, turns, until } from '../support/pair.ts'
 import { createRawPair } from '../support/raw-pair.ts'
+import { line, MULTISTREAM } from '../support/raw-peer.ts'
 
 const OTHER = '/ferroswarm/test/semaphore/1.0.0'
+
+/** A dialer whose queue retries by records alone. */
+const STILL = { dialer: { clock: new FakeClock() } }
 
 /** Options of a swarm with at most this many outbound streams on a connection. */
 function withStreams(outboundStreamsMax: number): SwarmOptions {
@@ -285,7 +289,8 @@ test('waits that are given up lose no place', async (t) => {
   const last = await outbound.newStream(PAIR_PROTOCOL, { signal: ending.signal })
   const timers = clock.timers
   const next = outbound.newStream(PAIR_PROTOCOL, { signal: ending.signal, timeout: 50 })
-  t.deepEqual([getEventListeners(ending.signal, 'abort').length, clock.timers], [1, timers + 1])
+  // Its timeout, and the timer of the queue.
+  t.deepEqual([getEventListeners(ending.signal, 'abort').length, clock.timers], [1, timers + 2])
   await last.reset()
   const stream = await next
   t.deepEqual([getEventListeners(ending.signal, 'abort').length, clock.timers], [0, timers])
@@ -435,7 +440,7 @@ test('a stream to a peer whose connection ends while it waits opens over a new o
 
 test('each stream that ends wakes one wait, and not all', async (t) => {
   const manager = new CountingManager({ streamsMax: 1 })
-  const { dialer, outbound } = await createPair(t)
+  const { dialer, outbound } = await createPair(t, STILL)
   dialer.setResourceManager(manager)
   const open = await outbound.newStream(PAIR_PROTOCOL)
   const waiting = Array.from({ length: 50 }, () => outbound.newStream(PAIR_PROTOCOL))
@@ -490,7 +495,7 @@ test('one connection at its limit does not hold up another one', async (t) => {
 
 test('a shared limit is passed on across connections, in the order of the calls', async (t) => {
   const manager = new CountingManager({ streamsMax: 1 })
-  const { dialer, outbound } = await createPair(t)
+  const { dialer, outbound } = await createPair(t, STILL)
   const peer = await createNode(t)
   peer.handle(PAIR_PROTOCOL, () => {})
   await peer.listen('/ip4/127.0.0.1/tcp/0')
@@ -515,7 +520,7 @@ test('a shared limit is passed on across connections, in the order of the calls'
 
 test('a limit of a peer wakes nobody when a stream with another peer ends', async (t) => {
   const manager = new CountingManager({ streamsMax: 2 })
-  const { dialer, outbound, listener } = await createPair(t)
+  const { dialer, outbound, listener } = await createPair(t, STILL)
   const peer = await createNode(t)
   await peer.listen('/ip4/127.0.0.1/tcp/0')
   const other = await dialer.dialPeer(peer.peerId, { addresses: peer.getListenAddrs() })
@@ -529,6 +534,25 @@ test('a limit of a peer wakes nobody when a stream with another peer ends', asyn
   t.is(manager.count('openStream'), asked)
   await open[0]?.reset()
   await t.notThrowsAsync(waiting)
+})
+
+test('a scope whose name resembles that of a connection or peer is that of any peer', async (t) => {
+  const { dialer, outbound } = await createPair(t)
+  const peer = await createNode(t)
+  await peer.listen('/ip4/127.0.0.1/tcp/0')
+  const other = await dialer.dialPeer(peer.peerId, { addresses: peer.getListenAddrs() })
+  for (const scope of ['connection-pool', 'connection-1-pool', 'the peer: all of them']) {
+    const manager = new CountingManager({ streamsMax: 1 })
+    dialer.setResourceManager(manager)
+    manager.scope = scope
+    const open = await other.newStream()
+    const waiting = outbound.newStream(PAIR_PROTOCOL)
+    await open.reset()
+    await until(() => manager.count('done stream') === 1)
+    t.is(await outcomeOf(waiting), 'done', scope)
+    await (await waiting).reset()
+    await until(() => manager.streams === 0)
+  }
 })
 
 test('a refusal by a rate is not waited for', async (t) => {
@@ -554,8 +578,29 @@ test('waits continue under a new manager, and reject with their refusals when th
   await t.notThrowsAsync(first)
   t.is(await outcomeOf(second), 'waits')
   const rejected = t.throwsAsync(second, { message: '1 streams reach the limit of 1' })
+  const refusals: Error[] = []
+  dialer.addEventListener('limit', ({ detail }) => void refusals.push(detail.error))
   dialer.setResourceManager(null)
-  await rejected
+  t.deepEqual(refusals, [await rejected])
+})
+
+test('a refusal that ends a wait is reported once', async (t) => {
+  const manager = new CountingManager({ streamsMax: 1 })
+  const { dialer, outbound } = await createPair(t)
+  dialer.setResourceManager(manager)
+  const open = await outbound.newStream(PAIR_PROTOCOL)
+  const refusals: Error[] = []
+  dialer.addEventListener('limit', ({ detail }) => void refusals.push(detail.error))
+  const waiting = outbound.newStream(PAIR_PROTOCOL)
+  t.is(await outcomeOf(waiting), 'waits')
+  t.deepEqual(refusals, [])
+  // Not for lack of a place.
+  const quota = new ResourceLimitExceededError('the quota is used up', { scope: 'user' })
+  manager.full = () => quota
+  manager.streamsMax = 0
+  await open.reset()
+  t.is(await t.throwsAsync(waiting), quota)
+  t.deepEqual(refusals, [quota])
 })
 
 test('at most 4,096 calls wait, and further ones are refused at once', async (t) => {
@@ -582,4 +627,63 @@ test('a wait that the manager ends while it admits the stream leaves no stream b
   const stream = await next
   t.deepEqual(outbound.streams, [stream])
   t.is(manager.streams, 1)
+})
+
+test('a stream that leaves the transient scope gives its place there to one that waits', async (t) => {
+  const { dialer, outbound } = await createPair(t, {
+    dialer: { clock: new FakeClock(), limits: { transient: { streamsOutbound: 1 } } }
+  })
+  dialer.setResourceManager(null, { streamSemaphore: true })
+  const negotiated = outbound.newStream([OTHER, PAIR_PROTOCOL])
+  // Waits for the end of the negotiation.
+  const raw = outbound.newStream()
+  t.is((await negotiated).protocol, PAIR_PROTOCOL)
+  const first = await raw
+  const second = outbound.newStream()
+  t.is(await outcomeOf(second), 'waits')
+  first.setProtocol(PAIR_PROTOCOL)
+  await t.notThrowsAsync(second)
+  t.is(outbound.streams.length, 3)
+})
+
+test('an inbound stream that is negotiated gives its transient place to one that waits', async (t) => {
+  const { listener, outbound, inbound } = await createPair(t, {
+    listener: { clock: new FakeClock(), limits: { transient: { streams: 1 } } }
+  })
+  listener.setResourceManager(null, { streamSemaphore: true })
+  const remote = await outbound.newStream()
+  await remote.write(line(MULTISTREAM))
+  await until(() =>
+    listener.resourceManager.viewTransient((scope) => scope.stat.numStreamsInbound === 1)
+  )
+  const waiting = inbound.newStream()
+  t.is(await outcomeOf(waiting), 'waits')
+  await remote.write(line(PAIR_PROTOCOL))
+  await t.notThrowsAsync(waiting)
+})
+
+test('a place of which no record tells is taken within a second', async (t) => {
+  const clock = new FakeClock()
+  const { dialer, listener, outbound } = await createPair(t, {
+    dialer: { clock, limits: { peerDefault: { streamsOutbound: 1 } } }
+  })
+  dialer.setResourceManager(null, { streamSemaphore: true })
+  await outbound.newStream(PAIR_PROTOCOL)
+  const timers = clock.timers
+  const waiting = [outbound.newStream(PAIR_PROTOCOL), outbound.newStream(PAIR_PROTOCOL)]
+  clock.advance(1_000)
+  t.is(await outcomeOf(waiting[0] as Promise<Stream>), 'waits')
+  for (const streamsOutbound of [2, 3]) {
+    dialer.resourceManager.viewPeer(listener.peerId, (peer) => peer.setLimit({ streamsOutbound }))
+    clock.advance(1_000)
+    await t.notThrowsAsync(waiting[streamsOutbound - 2] as Promise<Stream>)
+  }
+  t.is(clock.timers, timers)
+  // Nor does the timer outlive the queue.
+  const last = outbound.newStream(PAIR_PROTOCOL)
+  const rejected = t.throwsAsync(last, { code: 'ERR_STREAM_LIMIT' })
+  t.is(clock.timers, timers + 2)
+  dialer.setResourceManager(null)
+  await rejected
+  t.is(clock.timers, timers)
 })

@@ -273,13 +273,20 @@ test('a refused protocol rejects the stream, also after a negotiation, and ends 
   t.is(await t.throwsAsync(outbound.newStream([OTHER, PAIR_PROTOCOL])), LIMIT)
   await until(() => done.length === 2)
   const raw = await outbound.newStream()
+  const refusals: Error[] = []
+  dialer.addEventListener('limit', ({ detail }) => void refusals.push(detail.error))
+  const chargedTo = (protocol: string): number =>
+    dialer.resourceManager.viewProtocol(protocol, ({ stat }) => stat.numStreamsOutbound)
   t.is(
     t.throws(() => raw.setProtocol(OTHER)),
     LIMIT
   )
+  t.deepEqual(refusals, [LIMIT])
   t.is(raw.protocol, undefined)
+  t.is(chargedTo(OTHER), 0)
   raw.setProtocol(PAIR_PROTOCOL)
   t.is(raw.protocol, PAIR_PROTOCOL)
+  t.is(chargedTo(PAIR_PROTOCOL), 1)
   await raw.reset()
   await until(() => done.length === 3)
 })
@@ -379,9 +386,12 @@ test('a stream of a muxer of the application is charged to the manager', async (
   dialer.setResourceManager(manager)
   const stream = wrapMuxedStream(memoryStreams().near, outbound)
   t.is(manager.streams, 1)
-  t.throws(() => wrapMuxedStream(memoryStreams().near, outbound), {
+  const refusals: Error[] = []
+  dialer.addEventListener('limit', ({ detail }) => void refusals.push(detail.error))
+  const refusal = t.throws(() => wrapMuxedStream(memoryStreams().near, outbound), {
     instanceOf: ResourceLimitExceededError
   })
+  t.deepEqual(refusals, [refusal])
   stream.setProtocol(OTHER)
   t.is(manager.count(`setProtocol ${OTHER}`), 1)
   await stream.reset()

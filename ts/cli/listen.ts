@@ -53,7 +53,7 @@ async function listen({ positionals, values, out, signal }: Call): Promise<ExitC
       { event: 'listening', peerId, addrs },
       [`listening as ${out.style('bold', peerId)}`, ...addrs.map((addr) => `  ${addr}`)].join('\n')
     )
-    if (values.flag('limits')) showLimits(swarm, out, signal)
+    if (values.flag('limits')) showLimits(swarm, out)
     await ended(signal)
     out.text('closing')
   } finally {
@@ -78,11 +78,13 @@ function report(swarm: Swarm, out: Call['out']): void {
   })
 }
 
-/** Shows usage and limits once a second until the signal, and refusals as they happen. */
-function showLimits(swarm: Swarm, out: Call['out'], signal: AbortSignal): void {
+/** Shows usage and limits once a second until the swarm closes, and refusals as they happen. */
+function showLimits(swarm: Swarm, out: Call['out']): void {
   const show = (): void => {
     const report = swarm.resourceManager.report()
-    out.screen({ event: 'limits', rows: report.rows }, report.toString())
+    // Above the rows are the titles, below them what is left out, and the cursor.
+    const rows = out.rows === undefined ? undefined : out.rows - 3
+    out.table({ event: 'limits', rows: report.rows }, report.toString(rows))
   }
   swarm.addEventListener('limit', ({ detail: { error } }) => {
     const { scope, resource, limit, current, option, message } = error
@@ -93,7 +95,6 @@ function showLimits(swarm: Swarm, out: Call['out'], signal: AbortSignal): void {
   })
   show()
   const timer = setInterval(show, LIMITS_INTERVAL_MS)
-  signal.addEventListener('abort', () => clearInterval(timer), { once: true })
   swarm.signal.addEventListener('abort', () => clearInterval(timer), { once: true })
 }
 

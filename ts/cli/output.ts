@@ -30,6 +30,8 @@ export class Output {
   readonly #colours: boolean
   #progressShown = false
   #progressAt = 0
+  // Lines of the table at the bottom of the output.
+  #table: readonly string[] = []
 
   /** `stream` receives the reports: standard output, or standard error if the former carries data. */
   constructor(json: boolean, stream: NodeJS.WriteStream = process.stdout) {
@@ -50,10 +52,24 @@ export class Output {
     if (!this.json) this.#line(text)
   }
 
-  /** Prints an event in place of what is on the screen; without a terminal, below it. */
-  screen(event: OutputEvent, text: string): void {
-    if (this.#isTerminal) this.#stream.write('\x1b[H\x1b[2J')
-    this.event(event, text)
+  /** Height of the terminal; undefined if the output is none. */
+  get rows(): number | undefined {
+    return this.#isTerminal ? this.#stream.rows || 24 : undefined
+  }
+
+  /** Prints an event whose text replaces that of the last call and stays at the bottom; without a terminal, a line. */
+  table(event: OutputEvent, text: string): void {
+    const { rows } = this
+    if (rows === undefined) {
+      this.event(event, text)
+      return
+    }
+    // The cursor reaches only lines on the screen, and a line that is wrapped takes several.
+    const columns = this.#stream.columns || 80
+    const lines = text.split('\n').slice(0, rows - 1)
+    this.#eraseTable()
+    this.#table = lines.map((line) => line.slice(0, columns - 1))
+    this.#drawTable()
   }
 
   /** Draws a progress bar over the previous one; does nothing unless the output is a terminal. */
@@ -80,7 +96,17 @@ export class Output {
   #line(text: string): void {
     if (this.#progressShown) this.#stream.write('\r\x1b[2K')
     this.#progressShown = false
+    this.#eraseTable()
     this.#stream.write(`${text}\n`)
+    this.#drawTable()
+  }
+
+  #eraseTable(): void {
+    if (this.#table.length > 0) this.#stream.write(`\x1b[${this.#table.length}A\r\x1b[J`)
+  }
+
+  #drawTable(): void {
+    if (this.#table.length > 0) this.#stream.write(`${this.#table.join('\n')}\n`)
   }
 }
 

@@ -187,8 +187,13 @@ export class ConnectionCore implements ConnectionOwner {
 
   /** Rejects a call to open a stream; the refusal of a limit is reported. */
   rejected(err: Error): Promise<never> {
+    return Promise.reject(this.reported(err))
+  }
+
+  /** Returns the error of a call to open a stream; the refusal of a limit is reported. */
+  reported(err: Error): Error {
     if (err instanceof ResourceLimitExceededError) this.host.outboundRefused(err, this)
-    return Promise.reject(err)
+    return err
   }
 
   /** Opens a stream, which is not announced yet; returns the error if it cannot be opened. */
@@ -198,11 +203,23 @@ export class ConnectionCore implements ConnectionOwner {
     return this.#opener.open(proposedOf(proposal), numbers)
   }
 
+  /** {@link open} for a caller that has asked for the {@link refusal}: the limit of the protocol is not checked again. */
+  openAdmitted(proposal: Proposal): StreamCore | Error {
+    // Names are numbered now: those of before a callback of the application may have been evicted.
+    return this.#departure() ?? this.#opener.open(proposedOf(proposal), this.#numbersOf(proposal))
+  }
+
   /** Returns the error of opening a stream if its opener need not be asked. */
   refusal(proposal: Proposal): Error | undefined {
+    const departure = this.#departure()
+    if (departure !== undefined || typeof proposal !== 'string') return departure
+    return this.host.refusal(proposal, this.streams)
+  }
+
+  /** Returns the error of opening a stream on a connection that opens no more; undefined on any other. */
+  #departure(): Error | undefined {
     if (this.closing) return this.closedError()
-    if (this.goingAway) return new MuxerClosedError(GOING_AWAY)
-    return typeof proposal === 'string' ? this.host.refusal(proposal, this.streams) : undefined
+    return this.goingAway ? new MuxerClosedError(GOING_AWAY) : undefined
   }
 
   /** Resolves to a stream of {@link open} once it is negotiated and announced. */
@@ -257,6 +274,8 @@ export class ConnectionCore implements ConnectionOwner {
     }
     this.announce(stream)
     this.host.dispatch(stream, this.connection, protocol)
+    // It has left the transient scope.
+    this.host.admission?.placeFreed(this)
   }
 
   choose(protocol: string): Served | undefined {
@@ -355,10 +374,20 @@ export class ConnectionCore implements ConnectionOwner {
     }
   }
 
+  /** Charges a raw stream to a protocol. Throws the refusal, which is reported. */
   setProtocol(stream: StreamCore, protocol: string): void {
-    this.host.setProtocol(stream, protocol)
-    const refusal = this.host.admission?.setProtocol(stream, protocol)
-    if (refusal !== undefined) throw refusal
+    const { admission } = this.host
+    try {
+      // The native charge comes last: it cannot be undone.
+      const refusal = admission?.setProtocol(stream, protocol)
+      if (refusal !== undefined) throw refusal
+      this.host.setProtocol(stream, protocol)
+    } catch (err) {
+      if (err instanceof ResourceLimitExceededError) this.host.outboundRefused(err, this)
+      throw err
+    }
+    // It has left the transient scope.
+    admission?.placeFreed(this)
   }
 
   closedError(): ConnectionClosedError {
@@ -396,12 +425,14 @@ export class ConnectionCore implements ConnectionOwner {
         const full = err === undefined ? this.#refusalOf(core, proposed) : undefined
         if (full !== undefined) core.stream.abort(full)
         const failure = reason ?? this.#withFigures(err, core) ?? full
-        if (failure !== undefined) {
+        if (failure === undefined) {
+          this.announce(core)
+          resolve(core.stream)
+        } else {
           resolve(this.rejected(failure))
-          return
         }
-        this.announce(core)
-        resolve(core.stream)
+        // It has left the transient scope, in which one with a single proposal never was.
+        if (proposed.length > 1) this.host.admission?.placeFreed(this)
       })
     })
   }

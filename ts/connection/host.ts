@@ -41,7 +41,7 @@ export interface StreamAdmission {
   setProtocol(stream: StreamCore, protocol: string): Libp2pError | undefined
   /** Ends the charge of a stream. Idempotent. */
   release(stream: StreamCore): void
-  /** Called when a stream of a connection has ended: others may have its place. */
+  /** Called when a stream of a connection has ended or left the transient scope: others may have its place. */
   placeFreed(core: ConnectionCore): void
   /** Called when a connection opens no more streams. */
   opensNoMore(core: ConnectionCore): void
@@ -68,7 +68,7 @@ export interface ConnectionHost {
   connectionScope(core: ConnectionCore): ConnScope
   /** Returns the scope of a stream. */
   streamScope(core: StreamCore): StreamScope
-  /** Charges a stream to a protocol. Throws `ResourceLimitExceededError`. */
+  /** Charges a stream to a protocol. Throws `ResourceLimitExceededError`; `InvalidParametersError` if it has one. */
   setProtocol(core: StreamCore, protocol: string): void
   /** Charges a stream to a service. Throws `ResourceLimitExceededError`. */
   setService(core: StreamCore, service: string): void

@@ -5,7 +5,7 @@ import { connectionFacade } from '../connection/facade.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { Direction, StreamState } from '../constants.ts'
 import { Failures } from '../diagnostics/failures.ts'
-import { ConnectionClosedError } from '../errors.ts'
+import { ConnectionClosedError, ResourceLimitExceededError } from '../errors.ts'
 import { environment } from '../native/environment.ts'
 import type { StreamHandle } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
@@ -66,7 +66,12 @@ export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): St
   const owner = core ?? standalone()
   const direction = muxed.direction ?? 'outbound'
   const charge = core?.host.admission?.charge(core, direction)
-  if (charge instanceof Error) throw charge
+  if (charge instanceof Error) {
+    if (core !== undefined && charge instanceof ResourceLimitExceededError) {
+      core.host.outboundRefused(charge, core)
+    }
+    throw charge
+  }
   const result = owner.engine.hot.openForeign(
     direction === 'inbound' ? Direction.Inbound : Direction.Outbound
   )

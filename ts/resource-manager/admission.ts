@@ -134,7 +134,7 @@ export class Admission implements StreamAdmission {
     const protocol = typeof proposal === 'string' ? proposal : undefined
     const charge = this.#charges.stream(core.peer, 'outbound', protocol)
     if (charge instanceof Error) return charge
-    const stream = core.open(proposal)
+    const stream = core.openAdmitted(proposal)
     if (stream instanceof Error) charge.done()
     else this.#streams.set(stream, charge)
     return stream

@@ -39,11 +39,13 @@ export type ScopeKind =
 
 const FIXED = ['system', 'transient', 'allowlistedSystem', 'allowlistedTransient'] as const
 const NUMBERED = ['connection', 'stream', 'span'] as const
+const NUMBER = /-\d+$/
 
 /** Parses the name of a scope, such as `protocol:/ipfs/kad/1.0.0.peer:12D3…`; undefined for any other text. */
 export function parseScopeName(text: string): ScopeName | undefined {
   for (const kind of FIXED) if (text === kind) return { kind }
-  for (const kind of NUMBERED) if (text.startsWith(`${kind}-`)) return { kind }
+  const numbered = text.replace(NUMBER, '')
+  for (const kind of NUMBERED) if (numbered === kind && numbered !== text) return { kind }
   const [head, rest] = splitAt(text, text.indexOf(':'))
   if (head === 'subnet' || head === 'rate') return { kind: head, label: rest }
   if (head === 'peer') return { kind: 'peer', peer: rest }

@@ -1,8 +1,9 @@
 /**
  * The queue of `newStream` calls that wait for a stream's place, first in, first out.
  *
- * It counts no places. Whenever a stream ends, those that wait are retried in order until one is refused: the limits
- * themselves decide. So no place is lost to a wait that is given up, and none is taken twice.
+ * It counts no places. Whenever a stream ends or leaves the transient scope, those that wait are retried in order until
+ * one is refused: the limits themselves decide. So no place is lost to a wait that is given up, and none is taken twice.
+ * A timer retries them too: not every place that is freed is reported to JavaScript.
  */
 import { aborted, type DrainHost, isAborted, onceGivenUp } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
@@ -13,9 +14,13 @@ import { STREAM_WAIT_TIMEOUT_MS } from '../constants.ts'
 import { RateLimitError, ResourceLimitExceededError, TimeoutError } from '../errors.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Stream } from '../stream.ts'
+import { parseScopeName } from './refusal.ts'
 
 /** Maximum number of waiting calls of a swarm, about 1 KiB each; further ones are refused at once. */
 export const STREAM_WAITERS_MAX = 4_096
+
+/** Milliseconds between two retries by the timer. */
+const RETRY_INTERVAL_MS = 1_000
 
 /** Opens a stream, which is not announced yet; returns the error if it cannot be opened. */
 export type OpenStream = (core: ConnectionCore, proposal: Proposal) => StreamCore | Error
@@ -61,6 +66,8 @@ export class StreamQueue {
   // Peers whose lanes are to be retried by the loop in progress: callbacks of the application may end streams in it.
   readonly #due = new Set<string>()
   #isRetrying = false
+  // Undefined while nobody waits.
+  #stopTimer: (() => void) | undefined
 
   constructor(host: StreamQueueHost, open: OpenStream) {
     this.#host = host
@@ -76,7 +83,8 @@ export class StreamQueue {
   newStream(core: ConnectionCore, proposal: Proposal, options: NewStreamOptions): Promise<Stream> {
     // A place may be free although the end of its stream is not reported yet. It belongs to those who wait.
     this.retry(core.peer)
-    let refusal: Error | undefined = this.#lanes.get(keyOf(core, proposal))?.refusal
+    let refusal: Error | undefined =
+      this.#size === 0 ? undefined : this.#lanes.get(keyOf(core, proposal))?.refusal
     if (refusal === undefined) {
       const opened = this.#open(core, proposal)
       if (!(opened instanceof Error)) return core.whenOpen(opened, proposal, options)
@@ -118,7 +126,7 @@ export class StreamQueue {
       if (lane.core !== core) continue
       for (const waiter of lane.waiters) {
         this.#remove(lane, waiter)
-        waiter.reject(core.refusal(lane.proposal) ?? lane.refusal)
+        waiter.reject(core.reported(core.refusal(lane.proposal) ?? lane.refusal))
       }
     }
   }
@@ -129,9 +137,21 @@ export class StreamQueue {
     for (const lane of [...this.#lanes.values()]) {
       for (const waiter of lane.waiters) {
         this.#remove(lane, waiter)
-        waiter.reject(reason(lane.refusal))
+        waiter.reject(lane.core.reported(reason(lane.refusal)))
       }
     }
+  }
+
+  /** Retries everyone once an interval while anyone waits: a raised limit or a late end of a stream has no record. */
+  #startTimer(): void {
+    if (this.#size === 0 || this.#stopTimer !== undefined) return
+    const { clock } = this.#host
+    const timer = clock.setTimer(() => {
+      this.#stopTimer = undefined
+      this.retryAll()
+      this.#startTimer()
+    }, RETRY_INTERVAL_MS)
+    this.#stopTimer = () => clock.clearTimer(timer)
   }
 
   #wait(lane: Lane, options: NewStreamOptions): Promise<Stream> {
@@ -153,6 +173,7 @@ export class StreamQueue {
       }
       lane.waiters.add(waiter)
       this.#size += 1
+      this.#startTimer()
     })
   }
 
@@ -172,7 +193,7 @@ export class StreamQueue {
         if (opened.scope !== '') full.add(scopeOf(lane))
       } else if (lane.waiters.has(waiter)) {
         this.#remove(lane, waiter)
-        if (opened instanceof Error) waiter.reject(opened)
+        if (opened instanceof Error) waiter.reject(lane.core.reported(opened))
         else waiter.resolve(lane.core.whenOpen(opened, lane.proposal, waiter.options))
       } else if (!(opened instanceof Error)) {
         // The application's resource manager has ended the wait while it admitted the stream.
@@ -202,6 +223,10 @@ export class StreamQueue {
     if (!lane.waiters.delete(waiter)) return
     waiter.release()
     this.#size -= 1
+    if (this.#size === 0) {
+      this.#stopTimer?.()
+      this.#stopTimer = undefined
+    }
     if (lane.waiters.size > 0) return
     this.#lanes.delete(keyOf(lane.core, lane.proposal))
     this.#unlist(lane)
@@ -239,8 +264,10 @@ function keyOf(core: ConnectionCore, proposal: Proposal): string {
 }
 
 /** Returns the peer whose streams hold what the lane waits for. */
-function peerOf({ core, refusal }: Lane): string {
-  return /^connection\b|\bpeer:/.test(refusal.scope) ? core.peer : ANY_PEER
+function peerOf({ core, refusal: { scope } }: Lane): string {
+  const name = parseScopeName(scope)
+  const isOfPeer = scope === 'connection' || name?.kind === 'connection' || name?.peer !== undefined
+  return isOfPeer ? core.peer : ANY_PEER
 }
 
 /** Identifies the scope that refused a lane. `connection` alone means that of the lane, and one of its protocols. */

@@ -19,6 +19,7 @@ import type { DialHost, DialSink } from '../dial/dialer.ts'
 import {
   AbortError,
   type ErrorCode,
+  InvalidParametersError,
   type ResourceLimitExceededError,
   type ResourceScopeClosedError,
   StateError
@@ -287,7 +288,8 @@ export class NodeHost
   }
 
   setProtocol(core: StreamCore, protocol: string): void {
-    this.#charge(core, (scope, resources) => resources.setProtocol(scope, protocol))
+    const wrong = this.#charge(core, (scope, of) => of.setProtocol(scope, protocol))?.misuse
+    if (wrong !== undefined) throw new InvalidParametersError(wrong)
   }
 
   setService(core: StreamCore, service: string): void {
@@ -298,13 +300,14 @@ export class NodeHost
   #charge(
     core: StreamCore,
     make: (scope: number, resources: NativeResources) => NativeScopeAnswer
-  ): void {
+  ): NativeScopeAnswer | undefined {
     const resources = this.#resources
-    if (resources === undefined || core.pump !== undefined || !core.isLive) return
+    if (resources === undefined || core.pump !== undefined || !core.isLive) return undefined
     const scope = this.scopeOf(core.handle)
-    if (scope === undefined) return
-    const { refusal } = make(scope, resources)
-    if (refusal !== undefined) throw this.refusalError(refusal)
+    if (scope === undefined) return undefined
+    const answer = make(scope, resources)
+    if (answer.refusal !== undefined) throw this.refusalError(answer.refusal)
+    return answer
   }
 
   /** Reports the refusals that a dry run has let pass. */
