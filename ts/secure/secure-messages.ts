@@ -82,8 +82,8 @@ const SECURE_CHECKS: OptionChecks<SecureMessagesOptions> = {
  * @throws {@link EncryptionFailedError} if the handshake fails.
  * @throws {@link UnsupportedProtocolError} if there is no common security protocol.
  * @throws {@link ConnectionClosedError} if the duplex ends during the handshake.
- * @throws {@link ResourceLimitExceededError} if `scope` has no room.
- * @throws {@link ResourceScopeClosedError} if `scope` is closed.
+ * @throws `ResourceLimitExceededError` if `scope` has no room.
+ * @throws `ResourceScopeClosedError` if `scope` is closed.
  * @throws {@link TimeoutError} after `timeout`.
  * @throws {@link AbortError} by `signal`.
  * @throws {@link InvalidParametersError} for an invalid duplex or option; thrown at the call, except for an invalid
