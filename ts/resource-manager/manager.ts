@@ -24,9 +24,9 @@ import { parseScopeName } from './refusal.ts'
 import { Report } from './report.ts'
 import {
   aName,
+  ConnectionView,
   figuresOf,
   isNativeScope,
-  NumberedScope,
   native,
   OwnConnection,
   OwnStream,
@@ -169,7 +169,7 @@ export class NativeResourceManager implements SwarmResourceManager {
   scopeOfConnection(core: ConnectionCore, scopeOf: () => number | undefined): ConnScope {
     const known = this.#connections.get(core)
     if (known !== undefined) return known
-    const view = new NumberedScope(this.#host, scopeOf())
+    const view = new ConnectionView(this.#host, scopeOf)
     this.#connections.set(core, view)
     return view
   }

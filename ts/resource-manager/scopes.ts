@@ -139,6 +139,23 @@ export class NumberedScope extends NativeScope {
   }
 }
 
+/**
+ * The scope of a connection of the swarm. It ends with the connection for the application; natively it goes on to
+ * account for bytes that may still be read.
+ */
+export class ConnectionView extends NativeScope {
+  readonly #idOf: () => number | undefined
+
+  constructor(host: ScopeHost, idOf: () => number | undefined) {
+    super(host)
+    this.#idOf = idOf
+  }
+
+  protected override at<T>(use: (id: number | undefined) => T): T {
+    return use(this.#idOf())
+  }
+}
+
 class Span extends NumberedScope implements ResourceScopeSpan {
   done(): void {
     this.end()
