@@ -488,20 +488,16 @@ impl Connection {
     /// Opens the scope of an outbound stream. With a single proposal it is charged to its protocol
     /// at once; with several it is transient until one is agreed on.
     fn outbound_scope(&self, proposals: &Proposals) -> Result<StreamScope, CallError> {
-        let opened = self
-            .resources
-            .open_stream(self.scope, Direction::Outbound)
-            .and_then(|scope| {
-                let only = match proposals {
-                    Proposals::Lazy(protocol) => Some(*protocol),
-                    Proposals::AnyOf(protocols) if protocols.len() == 1 => Some(protocols[0]),
-                    Proposals::AnyOf(_) | Proposals::Raw => None,
-                };
-                if let Some(name) = only.and_then(|only| self.hub.names().name(only)) {
-                    scope.set_protocol(&name, None)?;
-                }
-                Ok(scope)
-            });
+        let only = match proposals {
+            Proposals::Lazy(protocol) => Some(*protocol),
+            Proposals::AnyOf(protocols) if protocols.len() == 1 => Some(protocols[0]),
+            Proposals::AnyOf(_) | Proposals::Raw => None,
+        };
+        let direction = Direction::Outbound;
+        let opened = match only.and_then(|only| self.hub.names().name(only)) {
+            Some(name) => self.resources.open_stream_for(self.scope, direction, &name),
+            None => self.resources.open_stream(self.scope, direction),
+        };
         opened.map_err(|refusal| match refusal {
             Refusal::Closed => CallError::ConnectionClosed,
             refusal => {

@@ -260,9 +260,14 @@ fn every_scope_of_an_outbound_stream_refuses_it_before_anything_is_sent() {
     for (block, scope) in &SCOPES[..7] {
         let mut live = Live::with(EndLimits::of_scopes(block), EndLimits::default());
         let dialer = &mut live.dialer;
-        let opened = dialer
-            .environment
-            .open(dialer.handle, Proposals::Lazy(SERVICE.0));
+        let is_transient = scope.is_some_and(|scope| scope(dialer) == ScopeName::Transient);
+        // Only a stream with a choice of protocols is transient.
+        let proposals = if is_transient {
+            Proposals::AnyOf(Box::from([SERVICE.0, 1]))
+        } else {
+            Proposals::Lazy(SERVICE.0)
+        };
+        let opened = dialer.environment.open(dialer.handle, proposals);
         assert_eq!(opened, Err(CallError::StreamLimit));
         let refusal = dialer.connection.hub.take_refusal().expect("a refusal");
         assert!(dialer.connection.hub.take_refusal().is_none());

@@ -187,6 +187,32 @@ impl Resources {
             .lock()
             .manager
             .open_stream(connection, direction.into());
+        self.stream_scope(opened)
+    }
+
+    /// Opens the scope of a stream whose protocol is known from the start.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn open_stream_for(
+        self: &Arc<Self>,
+        connection: ScopeId,
+        direction: Direction,
+        protocol: &ProtocolId,
+    ) -> Result<StreamScope, Refusal> {
+        let mut state = self.state.lock();
+        let direction = direction.into();
+        let opened = state
+            .manager
+            .open_stream_for(connection, direction, protocol);
+        drop(state);
+        self.stream_scope(opened)
+    }
+
+    fn stream_scope(
+        self: &Arc<Self>,
+        opened: Result<ScopeId, ScopeError>,
+    ) -> Result<StreamScope, Refusal> {
         Ok(StreamScope {
             id: opened.map_err(Refusal::from)?,
             resources: Arc::clone(self),

@@ -158,6 +158,35 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         self.open_stream_at(Some(connection.index), peer, direction)
     }
 
+    /// Opens the scope of a stream whose protocol is known from the start: it is never transient.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]; [`Error::Misuse`] if the connection has no peer.
+    pub fn open_stream_for(
+        &mut self,
+        connection: ScopeId,
+        direction: Direction,
+        protocol: &N,
+    ) -> Result<ScopeId, Error<P, N>> {
+        let Some(peer) = self.connection(connection)?.peer else {
+            return Err(Error::Misuse("the connection has no peer"));
+        };
+        let protocol = self.protocol(protocol);
+        let of_peer = self.protocol_peer(protocol, peer);
+        let kind = Kind::Stream(Stream {
+            peer,
+            protocol: Some(protocol),
+            service: None,
+        });
+        let parents = Parents::of(&[connection.index, peer, of_peer, protocol, SYSTEM]);
+        let usage = Usage::stream(direction);
+        let opened = self.open(kind, parents, Slot::Stream.index(), &usage);
+        if opened.is_err() {
+            self.settle(of_peer);
+        }
+        opened
+    }
+
     /// Opens the scope of a stream that is not carried by a connection of this manager.
     ///
     /// # Errors

@@ -337,6 +337,28 @@ fn a_limit_of_each_connection_or_stream_may_block_them_all() {
     );
 }
 
+#[test]
+fn a_stream_with_a_protocol_from_the_start_is_never_transient() {
+    let mut manager = manager(|table| {
+        table.transient.streams = 0;
+        table.protocol_peer_default.streams = 1;
+    });
+    let connection = connect(&mut manager, 1);
+    let stream = manager.open_stream_for(connection, OUT, &"/p").unwrap();
+    denied(
+        manager.open_stream_for(connection, OUT, &"/p"),
+        &Name::ProtocolPeer("/p", 1),
+        Resource::Streams,
+    );
+    for name in [Name::System, Name::Peer(1), Name::Protocol("/p")] {
+        assert_eq!(usage(&mut manager, &name).streams_outbound, 1, "{name:?}");
+    }
+    manager.set_service(stream, &"s").unwrap();
+    manager.done(stream);
+    assert!(usage(&mut manager, &Name::Protocol("/p")).is_none());
+    assert!(usage(&mut manager, &Name::Service("s")).is_none());
+}
+
 // go 120
 #[test]
 fn idle_scopes_go_unless_their_limit_was_set_by_hand() {

@@ -262,7 +262,10 @@ fn charge_to_protocol(
     let names = connection.hub.names();
     // A predicate has accepted a name that is not in the table.
     let protocol = names.name(handler.protocol).or_else(|| slot.queried());
-    let service = names.name(handler.service);
+    let service = match handler.service {
+        0 => None,
+        service => names.name(service),
+    };
     protocol.map_or(Ok(()), |protocol| {
         slot.charge_to(&protocol, service.as_ref())
     })
