@@ -374,6 +374,14 @@ impl Connection {
         self.unsealed() + self.held().saturating_sub(reserved)
     }
 
+    /// Closes the scope of an ended connection unless bytes of it may still be read, or it has not
+    /// been reported to JavaScript and keeps its places.
+    fn close_unused_scope(&self) {
+        if self.handle() != 0 && self.held() == 0 {
+            self.resources.done(self.scope);
+        }
+    }
+
     /// Returns whether what is charged is enough for the unread bytes alone.
     fn covers_unread(&self) -> bool {
         let reserved = self.window_growth.load(Ordering::SeqCst);
