@@ -23,10 +23,8 @@ import { startVictim, type Victim } from '../support/victim.ts'
 
 // The floods measure memory, so their node runs in its own process and the tests are serial.
 
-// Maximum growth of a node during a flood: the noise of a working process, mostly of V8's young generation, which is
-// larger on a busy machine. 12 bytes kept of each of a million frames, or 120 of each of 100,000 streams, exceed it;
-// bench/hostile.mjs measures it more closely.
-const GROWTH_MAX = 10 * MIB
+// Maximum growth of a node during a flood: the noise of a working process. bench/hostile.mjs measures it more closely.
+const GROWTH_MAX = 4 * MIB
 
 interface Flood {
   /** Frames of one record. */

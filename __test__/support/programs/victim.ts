@@ -1,7 +1,7 @@
 /**
  * A node under attack, in its own process so that its memory can be measured. Its arguments are its limits as JSON and
- * the address of its listener. Sends its port over IPC; answers a message with its figures, a number by blocking the event loop for
- * as many milliseconds first; exits with its parent.
+ * the address of its listener. Sends its port over IPC; answers a message with its figures, a number by blocking the
+ * event loop for as many milliseconds first; exits with its parent.
  *
  *     node --expose-gc victim.ts '{}' 127.0.0.1
  */
