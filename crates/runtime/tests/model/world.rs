@@ -142,19 +142,15 @@ impl Link {
     }
 }
 
-/// Asserts that no stream and no memory is charged to a connection, and nothing at all after its
-/// end.
+/// Asserts that no stream and no memory is charged to an ended connection, and nothing at all
+/// once its scope is closed, as it is already where nothing was left to read.
 fn expect_settled(connection: &Connection) {
     let (resources, scope) = (connection.resources(), connection.scope());
-    let (usage, _) = resources
-        .stat(scope)
-        .expect("a scope that outlives its driver");
-    let streams = usage.streams_inbound + usage.streams_outbound;
-    assert_eq!(
-        (streams, usage.memory),
-        (0, 0),
-        "streams and memory charged"
-    );
+    if let Ok((usage, _)) = resources.stat(scope) {
+        let streams = usage.streams_inbound + usage.streams_outbound;
+        assert_eq!(streams, 0, "streams charged");
+        assert_eq!(usage.memory, 0, "memory charged");
+    }
     resources.done(scope);
     for (name, usage, _) in resources.report() {
         assert!(usage.is_none(), "{name} still uses {usage:?}");
