@@ -45,7 +45,7 @@ const TRAFFIC = [
   },
   {
     ...{ name: 'stream_allocations', traffic: 'streams', less: 200, more: 1_000 },
-    ...{ mode: 'heap', of: (total) => total.blocks, most: 25 }
+    ...{ mode: 'heap', of: (total) => total.blocks, most: 18 }
   }
 ]
 

@@ -58,6 +58,18 @@ impl ProtocolNames {
         self.names.lock().entry(number)?.clone()
     }
 
+    /// Returns the names of `numbers`, without those that have none.
+    pub(crate) fn all(&self, numbers: &[u32]) -> Box<[ProtocolId]> {
+        if numbers.is_empty() {
+            return Box::default();
+        }
+        let mut names = self.names.lock();
+        let found = numbers
+            .iter()
+            .filter_map(|&number| names.entry(number)?.clone());
+        found.collect()
+    }
+
     /// Frees `number`, which JavaScript no longer uses.
     pub fn forget(&self, number: u32) {
         let mut names = self.names.lock();

@@ -1,7 +1,7 @@
 //! The dialer: proposes protocols.
 
 use super::NegotiationError;
-use super::line::{HEADER, LineReader, NOT_AVAILABLE, append_line};
+use super::line::{HEADER, LineReader, NOT_AVAILABLE, append_line, line_bytes};
 use super::protocol::ProtocolId;
 
 /// Negotiation mode of a dialer.
@@ -73,13 +73,17 @@ impl Dialer {
     /// Appends pending output to `out`.
     pub fn poll_output(&mut self, out: &mut Vec<u8>) {
         let unsent = std::mem::replace(&mut self.unsent, Unsent::Nothing);
+        if unsent == Unsent::Nothing {
+            return;
+        }
+        let proposal = self.proposals.get(self.current);
+        let proposal = proposal.map(|proposal| proposal.as_str().as_bytes());
         if unsent == Unsent::HeaderAndProposal {
+            out.reserve(line_bytes(HEADER) + proposal.map_or(0, line_bytes));
             append_line(out, HEADER);
         }
-        if unsent != Unsent::Nothing
-            && let Some(proposal) = self.proposals.get(self.current)
-        {
-            append_line(out, proposal.as_str().as_bytes());
+        if let Some(proposal) = proposal {
+            append_line(out, proposal);
         }
     }
 
@@ -131,25 +135,22 @@ impl Dialer {
     }
 
     fn read_line(&mut self, rest: &mut &[u8]) -> Result<Option<Stage>, NegotiationError> {
-        if !self.reader.fill(rest)? {
-            // A peer that speaks another protocol is detected at its first byte, not by a timeout.
-            let cannot_match = self.stage == Stage::AwaitHeader && !self.reader.may_become_header();
-            return if cannot_match {
-                Err(NegotiationError::Version)
-            } else {
-                Ok(None)
-            };
-        }
-        let stage = match self.stage {
-            Stage::AwaitHeader => self.handle_header(),
-            Stage::AwaitAnswer | Stage::Accepted | Stage::Failed(_) => self.handle_answer(),
+        let mut reader = std::mem::take(&mut self.reader);
+        let stage = match reader.read(rest)? {
+            Some(line) if self.stage == Stage::AwaitHeader => self.handle_header(line).map(Some)?,
+            Some(line) => self.handle_answer(line).map(Some)?,
+            None => None,
         };
-        self.reader.clear();
-        stage.map(Some)
+        // A peer that speaks another protocol is detected at its first byte, not by a timeout.
+        if stage.is_none() && self.stage == Stage::AwaitHeader && !reader.may_become_header() {
+            return Err(NegotiationError::Version);
+        }
+        self.reader = reader;
+        Ok(stage)
     }
 
-    fn handle_header(&self) -> Result<Stage, NegotiationError> {
-        if self.reader.text() != HEADER {
+    fn handle_header(&self, line: &[u8]) -> Result<Stage, NegotiationError> {
+        if line != HEADER {
             return Err(NegotiationError::Version);
         }
         // With no proposals there is no answer to wait for.
@@ -159,8 +160,7 @@ impl Dialer {
         Ok(Stage::AwaitAnswer)
     }
 
-    fn handle_answer(&mut self) -> Result<Stage, NegotiationError> {
-        let answer = self.reader.text();
+    fn handle_answer(&mut self, answer: &[u8]) -> Result<Stage, NegotiationError> {
         let proposal = self.proposals.get(self.current);
         if proposal.is_some_and(|proposal| answer == proposal.as_str().as_bytes()) {
             return Ok(Stage::Accepted);

@@ -35,47 +35,50 @@ pub(super) fn line_bytes(text: &[u8]) -> usize {
     encode_varint(length as u64, &mut [0; VARINT_BYTES_MAX]).len() + length
 }
 
-/// Assembles one line from pieces of any size.
+/// Assembles lines from pieces of any size. One that arrives whole is not copied.
 #[derive(Debug, Default)]
 pub(super) struct LineReader {
+    /// Start of a line, or one that is complete and was returned.
     bytes: Vec<u8>,
+    complete: bool,
 }
 
 impl LineReader {
-    /// Consumes the bytes of the current line from the front of `input`; returns whether it is
-    /// complete.
+    /// Consumes the bytes of the current line from the front of `input`; returns the text of the
+    /// line once it is complete.
     ///
     /// # Errors
     /// As soon as the bytes cannot become a valid line; no more than one line is buffered.
-    pub(super) fn fill(&mut self, input: &mut &[u8]) -> Result<bool, NegotiationError> {
+    pub(super) fn read<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<&'a [u8]>, NegotiationError> {
+        if std::mem::take(&mut self.complete) {
+            self.bytes.clear();
+        }
+        if self.bytes.is_empty()
+            && let Some(line) = Line::at_start(input)?
+            && line.end() <= input.len()
+        {
+            let (whole, later) = input.split_at(line.end());
+            *input = later;
+            return line.text(whole).map(Some);
+        }
         loop {
-            let wanted = match decode_varint(&self.bytes)? {
-                Some((length, prefix)) => {
-                    if length > LINE_BYTES_MAX as u64 {
-                        return Err(NegotiationError::LineTooLong { length });
-                    }
-                    // At most LINE_BYTES_MAX.
-                    let total = prefix + length as usize;
-                    if self.bytes.len() == total {
-                        return self.check(prefix);
-                    }
-                    total - self.bytes.len()
-                }
-                None => 1,
-            };
-            let (now, later) = input.split_at(wanted.min(input.len()));
-            if now.is_empty() {
-                return Ok(false);
-            }
+            let line = Line::at_start(&self.bytes)?;
+            // Byte by byte until the length is known.
+            let end = line.as_ref().map_or(self.bytes.len() + 1, Line::end);
+            let (now, later) = input.split_at((end - self.bytes.len()).min(input.len()));
             self.bytes.extend_from_slice(now);
             *input = later;
-        }
-    }
-
-    fn check(&self, prefix: usize) -> Result<bool, NegotiationError> {
-        match self.bytes[prefix..].last() {
-            Some(b'\n') => Ok(true),
-            _ => Err(NegotiationError::NoNewline),
+            match line {
+                Some(line) if self.bytes.len() == end => {
+                    self.complete = true;
+                    return line.text(&self.bytes).map(Some);
+                }
+                _ if now.is_empty() => return Ok(None),
+                _ => {}
+            }
         }
     }
 
@@ -89,24 +92,44 @@ impl LineReader {
             .all(|(byte, expected)| byte == expected)
     }
 
-    /// Returns the complete line without its length and newline.
-    pub(super) fn text(&self) -> &[u8] {
-        let prefix = if self.bytes.first().is_some_and(|byte| byte & 0x80 != 0) {
-            2
-        } else {
-            1
-        };
-        &self.bytes[prefix..self.bytes.len() - 1]
-    }
-
-    /// Resets the reader for the next line.
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-    }
-
     /// Returns the capacity of the buffer.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {
         self.bytes.capacity()
+    }
+}
+
+/// Extent of a line.
+struct Line {
+    /// Bytes of the length prefix.
+    prefix: usize,
+    /// Bytes of the text and the newline.
+    length: usize,
+}
+
+impl Line {
+    /// Reads the length of the line at the start of `bytes`, if they are enough for it.
+    fn at_start(bytes: &[u8]) -> Result<Option<Self>, NegotiationError> {
+        match decode_varint(bytes)? {
+            Some((length, _)) if length > LINE_BYTES_MAX as u64 => {
+                Err(NegotiationError::LineTooLong { length })
+            }
+            Some((length, prefix)) => Ok(Some(Self {
+                prefix,
+                length: length as usize,
+            })),
+            None => Ok(None),
+        }
+    }
+
+    const fn end(&self) -> usize {
+        self.prefix + self.length
+    }
+
+    /// Returns the line without its length and newline.
+    fn text<'a>(&self, line: &'a [u8]) -> Result<&'a [u8], NegotiationError> {
+        line[self.prefix..]
+            .strip_suffix(b"\n")
+            .ok_or(NegotiationError::NoNewline)
     }
 }

@@ -15,6 +15,9 @@ const LISTINGS_MAX: usize = 4;
 /// Byte limit of all listings of a negotiation: a four-byte request makes us buffer and send one.
 pub const LISTING_BYTES_MAX: usize = 64 << 10;
 
+/// Room for our header and the answer to a name of common length, so that both take one allocation.
+const OUTPUT_CAPACITY: usize = 96;
+
 /// Answers proposals from a table until one is served.
 ///
 /// The header is sent as soon as the remote's header arrives.
@@ -62,7 +65,11 @@ impl<T> Default for Listener<T> {
 impl<T: Copy> Listener<T> {
     /// Appends pending output to `out`.
     pub fn poll_output(&mut self, out: &mut Vec<u8>) {
-        out.append(&mut self.output);
+        if out.is_empty() {
+            *out = std::mem::take(&mut self.output);
+        } else {
+            out.append(&mut self.output);
+        }
     }
 
     /// Reads proposals from the front of `input`; returns the number of bytes consumed, none past
@@ -148,36 +155,35 @@ impl<T: Copy> Listener<T> {
         rest: &mut &[u8],
         table: &ProtocolTable<T>,
     ) -> Result<Option<Stage<T>>, NegotiationError> {
-        if !self.reader.fill(rest)? {
-            // A peer that speaks another protocol is detected at its first byte, not by a timeout.
-            let cannot_match =
-                matches!(self.stage, Stage::AwaitHeader) && !self.reader.may_become_header();
-            return if cannot_match {
-                Err(NegotiationError::Version)
-            } else {
-                Ok(None)
-            };
-        }
-        let stage = match self.stage {
-            Stage::AwaitHeader => self.handle_header(),
-            Stage::AwaitProposal | Stage::Queried(_) | Stage::Agreed(_) | Stage::Failed(_) => {
-                self.handle_proposal(table)
-            }
+        let mut reader = std::mem::take(&mut self.reader);
+        let awaits_header = matches!(self.stage, Stage::AwaitHeader);
+        let stage = match reader.read(rest)? {
+            Some(line) if awaits_header => self.handle_header(line).map(Some)?,
+            Some(line) => self.handle_proposal(line, table).map(Some)?,
+            None => None,
         };
-        self.reader.clear();
-        stage.map(Some)
-    }
-
-    fn handle_header(&mut self) -> Result<Stage<T>, NegotiationError> {
-        if self.reader.text() != HEADER {
+        // A peer that speaks another protocol is detected at its first byte, not by a timeout.
+        if stage.is_none() && awaits_header && !reader.may_become_header() {
             return Err(NegotiationError::Version);
         }
+        self.reader = reader;
+        Ok(stage)
+    }
+
+    fn handle_header(&mut self, line: &[u8]) -> Result<Stage<T>, NegotiationError> {
+        if line != HEADER {
+            return Err(NegotiationError::Version);
+        }
+        self.output.reserve(OUTPUT_CAPACITY);
         append_line(&mut self.output, HEADER);
         Ok(Stage::AwaitProposal)
     }
 
-    fn handle_proposal(&mut self, table: &ProtocolTable<T>) -> Result<Stage<T>, NegotiationError> {
-        let text = self.reader.text();
+    fn handle_proposal(
+        &mut self,
+        text: &[u8],
+        table: &ProtocolTable<T>,
+    ) -> Result<Stage<T>, NegotiationError> {
         if text == LIST {
             self.append_listing(table)?;
             return Ok(Stage::AwaitProposal);

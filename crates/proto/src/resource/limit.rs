@@ -149,6 +149,7 @@ impl Usage {
     };
 
     /// Returns the amount of one resource.
+    #[inline]
     pub fn of(&self, resource: Resource) -> u64 {
         let sum = |one: u32, other: u32| u64::from(one) + u64::from(other);
         match resource {
@@ -253,56 +254,19 @@ impl Limit {
     ///
     /// # Errors
     /// The first resource whose limit it would exceed: that of one direction before the total.
+    #[inline]
     pub(super) fn check(
         &self,
         used: &Usage,
         more: &Usage,
         priority: Priority,
     ) -> Result<(), Resource> {
-        // The largest count is never exceeded, so that counts cannot overflow.
-        let exceeds = |used: u32, more: u32, limit: u32| {
-            more > 0 && u64::from(used) + u64::from(more) > u64::from(limit)
-        };
-        if exceeds(
-            used.connections_inbound,
-            more.connections_inbound,
-            self.connections_inbound,
-        ) {
-            return Err(Resource::ConnectionsInbound);
+        // Most operations concern streams alone, or memory alone.
+        if more.connections_inbound | more.connections_outbound | more.fds != 0 {
+            self.check_connections(used, more)?;
         }
-        if exceeds(
-            used.connections_outbound,
-            more.connections_outbound,
-            self.connections_outbound,
-        ) {
-            return Err(Resource::ConnectionsOutbound);
-        }
-        if exceeds(
-            used.streams_inbound,
-            more.streams_inbound,
-            self.streams_inbound,
-        ) {
-            return Err(Resource::StreamsInbound);
-        }
-        if exceeds(
-            used.streams_outbound,
-            more.streams_outbound,
-            self.streams_outbound,
-        ) {
-            return Err(Resource::StreamsOutbound);
-        }
-        if exceeds(used.fds, more.fds, self.fds) {
-            return Err(Resource::Fds);
-        }
-        let totals = [
-            (Resource::Connections, self.connections),
-            (Resource::Streams, self.streams),
-        ];
-        for (resource, limit) in totals {
-            let more = more.of(resource);
-            if more > 0 && used.of(resource) + more > u64::from(limit) {
-                return Err(resource);
-            }
+        if more.streams_inbound | more.streams_outbound != 0 {
+            self.check_streams(used, more)?;
         }
         if !self.has_memory(used, more.memory, priority) {
             return Err(Resource::Memory);
@@ -310,10 +274,42 @@ impl Limit {
         Ok(())
     }
 
+    fn check_connections(&self, used: &Usage, more: &Usage) -> Result<(), Resource> {
+        for (resource, limit) in [
+            (Resource::ConnectionsInbound, self.connections_inbound),
+            (Resource::ConnectionsOutbound, self.connections_outbound),
+            (Resource::Fds, self.fds),
+            (Resource::Connections, self.connections),
+        ] {
+            check_count(used, more, resource, limit)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check_streams(&self, used: &Usage, more: &Usage) -> Result<(), Resource> {
+        check_count(used, more, Resource::StreamsInbound, self.streams_inbound)?;
+        check_count(used, more, Resource::StreamsOutbound, self.streams_outbound)?;
+        check_count(used, more, Resource::Streams, self.streams)
+    }
+
     /// Returns whether `bytes` fit beside `used`.
+    #[inline]
     pub(super) fn has_memory(&self, used: &Usage, bytes: u64, priority: Priority) -> bool {
         let after = used.memory.checked_add(bytes);
         bytes == 0 || after.is_some_and(|after| after <= priority.share_of(self.memory))
+    }
+}
+
+/// Checks that `more` of a resource fits beside `used`: nothing always does. The sum cannot
+/// overflow, as that of counts of 32 bits.
+#[inline]
+fn check_count(used: &Usage, more: &Usage, resource: Resource, limit: u32) -> Result<(), Resource> {
+    let more = more.of(resource);
+    if more == 0 || used.of(resource) + more <= u64::from(limit) {
+        Ok(())
+    } else {
+        Err(resource)
     }
 }
 

@@ -55,20 +55,23 @@ impl Parents {
     /// last one kept: scopes are listed from the smallest to the largest.
     pub(super) fn moved(&self, left: &[Index], joined: &[Index]) -> Self {
         let mut moved = Self::default();
-        let mut push = |parent| {
-            moved.indices[usize::from(moved.length)] = parent;
-            moved.length += 1;
-        };
-        let kept = || {
-            self.as_slice()
-                .iter()
-                .filter(|parent| !left.contains(parent))
-        };
-        let last = kept().count().saturating_sub(1);
-        kept().take(last).for_each(|&parent| push(parent));
-        joined.iter().for_each(|&parent| push(parent));
-        kept().skip(last).for_each(|&parent| push(parent));
+        let mut last = None;
+        let kept = self.as_slice().iter();
+        for &parent in kept.filter(|parent| !left.contains(parent)) {
+            if let Some(before) = last.replace(parent) {
+                moved.push(before);
+            }
+        }
+        joined.iter().for_each(|&parent| moved.push(parent));
+        if let Some(last) = last {
+            moved.push(last);
+        }
         moved
+    }
+
+    fn push(&mut self, parent: Index) {
+        self.indices[usize::from(self.length)] = parent;
+        self.length += 1;
     }
 
     pub(super) fn as_slice(&self) -> &[Index] {
@@ -142,13 +145,22 @@ impl<P, N> Arena<P, N> {
         }
     }
 
-    pub(super) fn insert(&mut self, kind: Kind<P, N>, parents: Parents, limit: u32) -> Index {
+    /// Inserts a scope that uses `usage`, which is charged to its parents.
+    pub(super) fn insert(
+        &mut self,
+        kind: Kind<P, N>,
+        parents: Parents,
+        limit: u32,
+        usage: Usage,
+    ) -> Index {
         for &parent in parents.as_slice() {
-            self.get_mut(parent).references += 1;
+            let parent = self.get_mut(parent);
+            parent.references += 1;
+            parent.usage.add(&usage);
         }
         let scope = Scope {
             kind,
-            usage: Usage::NONE,
+            usage,
             parents,
             limit,
             references: 0,
@@ -177,14 +189,9 @@ impl<P, N> Arena<P, N> {
         scope.generation = (scope.generation + 1) % GENERATIONS;
     }
 
-    /// Frees a closed scope; its parents lose a reference each, which the caller settles.
+    /// Frees a closed scope. The caller takes its usage and its reference from the parents.
     pub(super) fn free(&mut self, index: Index) {
-        let scope = self.get_mut(index);
-        scope.kind = Kind::System;
-        let parents = scope.parents;
-        for &parent in parents.as_slice() {
-            self.get_mut(parent).references -= 1;
-        }
+        self.get_mut(index).kind = Kind::System;
         self.free.push(index);
     }
 

@@ -22,6 +22,7 @@ mod streams;
 use std::task::Waker;
 use std::time::Duration;
 
+use ferroswarm_proto::multistream::ProtocolId;
 use ferroswarm_proto::muxer::UNACKED_MAX;
 use ferroswarm_secure::{Channel, RecordError};
 
@@ -280,11 +281,13 @@ impl Connection {
         self: &Arc<Self>,
         proposals: Proposals,
     ) -> Result<(Arc<StreamSlot>, bool), CallError> {
-        let scope = self.outbound_scope(&proposals)?;
+        // Those without a name are not proposed; JavaScript validates names when it interns them.
+        let names = self.hub.names().all(proposals.protocols());
+        let scope = self.outbound_scope(&names)?;
         self.outbound.fetch_add(1, Ordering::Relaxed);
         let first = self.unacked.fetch_add(1, Ordering::Relaxed) < UNACKED_MAX;
         let usable = first && !matches!(proposals, Proposals::AnyOf(_));
-        let slot = streams::outbound_slot(self, scope, proposals, usable);
+        let slot = streams::outbound_slot(self, scope, &proposals, names, usable);
         let mut outbox = self.outbox.lock();
         if let Some(refusal) = outbox.refusal() {
             drop(outbox);
@@ -495,16 +498,11 @@ impl Connection {
 
     /// Opens the scope of an outbound stream. With a single proposal it is charged to its protocol
     /// at once; with several it is transient until one is agreed on.
-    fn outbound_scope(&self, proposals: &Proposals) -> Result<StreamScope, CallError> {
-        let only = match proposals {
-            Proposals::Lazy(protocol) => Some(*protocol),
-            Proposals::AnyOf(protocols) if protocols.len() == 1 => Some(protocols[0]),
-            Proposals::AnyOf(_) | Proposals::Raw => None,
-        };
+    fn outbound_scope(&self, proposals: &[ProtocolId]) -> Result<StreamScope, CallError> {
         let direction = Direction::Outbound;
-        let opened = match only.and_then(|only| self.hub.names().name(only)) {
-            Some(name) => self.resources.open_stream_for(self.scope, direction, &name),
-            None => self.resources.open_stream(self.scope, direction),
+        let opened = match proposals {
+            [only] => self.resources.open_stream_for(self.scope, direction, only),
+            _ => self.resources.open_stream(self.scope, direction),
         };
         opened.map_err(|refusal| match refusal {
             Refusal::Closed => CallError::ConnectionClosed,

@@ -47,6 +47,17 @@ pub enum Proposals {
     AnyOf(Box<[u32]>),
 }
 
+impl Proposals {
+    /// Numbers of the protocols, in order of preference.
+    pub(crate) fn protocols(&self) -> &[u32] {
+        match self {
+            Self::Raw => &[],
+            Self::Lazy(protocol) => std::slice::from_ref(protocol),
+            Self::AnyOf(protocols) => protocols,
+        }
+    }
+}
+
 /// Report of a stream's reset: its origin, and the bytes lost with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ResetReport {

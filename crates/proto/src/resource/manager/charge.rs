@@ -73,11 +73,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         for &parent in parents.as_slice() {
             self.check(parent, usage, Priority::ALWAYS)?;
         }
-        for &parent in parents.as_slice() {
-            self.arena.get_mut(parent).usage.add(usage);
-        }
-        let index = self.arena.insert(kind, parents, limit);
-        self.arena.get_mut(index).usage = *usage;
+        let index = self.arena.insert(kind, parents, limit, *usage);
         Ok(self.arena.id(index))
     }
 
@@ -221,12 +217,15 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         if scope.pinned {
             self.limits.remove(scope.limit);
         }
-        for &parent in parents.as_slice() {
-            self.arena.get_mut(parent).usage.subtract(&usage);
-        }
         self.arena.free(index);
         for &parent in parents.as_slice() {
-            self.settle(parent);
+            let scope = self.arena.get_mut(parent);
+            scope.usage.subtract(&usage);
+            scope.references -= 1;
+            // Parents that follow are still referred to: none of them is removed meanwhile.
+            if scope.references == 0 {
+                self.settle(parent);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 
+use crate::resource::limit::Usage;
 use crate::resource::scope::{Index, Kind, Parents};
 use crate::resource::table::Slot;
 
@@ -40,7 +41,8 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
 
     /// Creates a scope that is charged to the system for what is reserved in it directly.
     pub(super) fn named(&mut self, kind: Kind<P, N>, limit: u32) -> Index {
-        self.arena.insert(kind, Parents::of(&[SYSTEM]), limit)
+        self.arena
+            .insert(kind, Parents::of(&[SYSTEM]), limit, Usage::NONE)
     }
 
     pub(super) fn protocol_peer(&mut self, protocol: Index, peer: Index) -> Index {
@@ -74,7 +76,8 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         for part in parts(&kind) {
             self.arena.get_mut(part).references += 1;
         }
-        self.arena.insert(kind, Parents::default(), limit)
+        self.arena
+            .insert(kind, Parents::default(), limit, Usage::NONE)
     }
 
     /// Frees a closed connection without streams. Queues a shared scope that has become idle, and

@@ -7,6 +7,8 @@ mod report;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
+use foldhash::fast::RandomState;
+
 use crate::resource::error::{Denied, Error, Name};
 use crate::resource::limit::{Direction, Limit, Priority, Usage};
 use crate::resource::scope::{Arena, Connection, Index, Kind, Parents, ScopeId, Stream};
@@ -19,6 +21,10 @@ const IDLE_MAX: usize = 256;
 /// Refusals of a dry run that wait to be taken; further ones are only counted.
 const PASSED_MAX: usize = 64;
 
+/// Scopes by a key that is looked up for every stream. Remotes choose none of the keys, save for
+/// names that a predicate of the application accepts; no more than a few scopes have such a name.
+type FastMap<K> = HashMap<K, Index, RandomState>;
+
 /// Accounts what peers use, over a graph of scopes.
 ///
 /// `P` identifies a peer, `N` a protocol or a service. An operation charges all scopes concerned or
@@ -28,10 +34,10 @@ pub struct Manager<P, N> {
     arena: Arena<P, N>,
     limits: Limits<P, N>,
     peers: HashMap<P, Index>,
-    protocols: HashMap<N, Index>,
-    services: HashMap<N, Index>,
-    protocol_peers: HashMap<(Index, Index), Index>,
-    service_peers: HashMap<(Index, Index), Index>,
+    protocols: FastMap<N>,
+    services: FastMap<N>,
+    protocol_peers: FastMap<(Index, Index)>,
+    service_peers: FastMap<(Index, Index)>,
     /// Scopes that were idle when they were queued, the longest idle first.
     idle: VecDeque<Index>,
     /// Refusals that a dry run has let pass.
@@ -58,16 +64,16 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
             (Kind::AllowlistedTransient, Slot::AllowlistedTransient),
         ];
         for (kind, slot) in fixed {
-            arena.insert(kind, Parents::default(), slot.index());
+            arena.insert(kind, Parents::default(), slot.index(), Usage::NONE);
         }
         Self {
             arena,
             limits: Limits::new(table),
             peers: HashMap::new(),
-            protocols: HashMap::new(),
-            services: HashMap::new(),
-            protocol_peers: HashMap::new(),
-            service_peers: HashMap::new(),
+            protocols: FastMap::default(),
+            services: FastMap::default(),
+            protocol_peers: FastMap::default(),
+            service_peers: FastMap::default(),
             idle: VecDeque::new(),
             passed: VecDeque::new(),
             dry_run,
@@ -319,7 +325,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         let slot = Slot::Unlimited.index();
         let index = self
             .arena
-            .insert(Kind::Span { owner }, Parents::default(), slot);
+            .insert(Kind::Span { owner }, Parents::default(), slot, Usage::NONE);
         Ok(self.arena.id(index))
     }
 

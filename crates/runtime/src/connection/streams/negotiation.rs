@@ -4,7 +4,7 @@
 //! its receive pipe.
 
 use ferroswarm_proto::multistream::{
-    Answer, Dialer, Listener, Mode, NegotiationError, ProtocolTable,
+    Answer, Dialer, Listener, Mode, NegotiationError, ProtocolId, ProtocolTable,
 };
 
 use crate::error::StreamFault;
@@ -19,7 +19,7 @@ use crate::connection::Connection;
 pub(crate) enum Negotiation {
     Dialer {
         machine: Dialer,
-        protocols: Box<[u32]>,
+        proposals: Proposals,
     },
     Listener {
         machine: Listener<Handler>,
@@ -44,32 +44,27 @@ pub(super) enum Progress {
 pub(in crate::connection) fn outbound_slot(
     connection: &Arc<Connection>,
     scope: StreamScope,
-    proposals: Proposals,
+    proposals: &Proposals,
+    names: Box<[ProtocolId]>,
     usable: bool,
 ) -> Arc<StreamSlot> {
-    let negotiation = Negotiation::dialer(&proposals, connection).map(|mut negotiation| {
+    let negotiation = Negotiation::dialer(proposals, names).map(|mut negotiation| {
         let lines = negotiation.take_lines();
         (negotiation, lines)
     });
-    StreamSlot::outbound(connection, scope, &proposals, usable, negotiation)
+    StreamSlot::outbound(connection, scope, proposals, usable, negotiation)
 }
 
 impl Negotiation {
-    fn dialer(proposals: &Proposals, connection: &Connection) -> Option<Self> {
-        let (protocols, mode) = match proposals {
+    fn dialer(proposals: &Proposals, names: Box<[ProtocolId]>) -> Option<Self> {
+        let mode = match proposals {
             Proposals::Raw => return None,
-            Proposals::Lazy(protocol) => (Box::from([*protocol]), Mode::Lazy),
-            Proposals::AnyOf(protocols) => (protocols.clone(), Mode::V1),
+            Proposals::Lazy(_) => Mode::Lazy,
+            Proposals::AnyOf(_) => Mode::V1,
         };
-        let names = &connection.hub.names();
-        // Ids without a name are not proposed; the caller validates names when interning them.
-        let names = protocols
-            .iter()
-            .filter_map(|&protocol| names.name(protocol))
-            .collect();
         Some(Self::Dialer {
             machine: Dialer::new(names, mode),
-            protocols,
+            proposals: proposals.clone(),
         })
     }
 
@@ -154,9 +149,9 @@ impl Negotiation {
 
     fn outcome(&self) -> Option<u32> {
         match self {
-            Self::Dialer { machine, protocols } => machine
+            Self::Dialer { machine, proposals } => machine
                 .outcome()
-                .and_then(|index| protocols.get(index).copied()),
+                .and_then(|index| proposals.protocols().get(index).copied()),
             Self::Listener { machine, .. } => machine.outcome().map(|handler| handler.protocol),
         }
     }
@@ -182,9 +177,9 @@ impl Negotiation {
         match self {
             // The connection may still refuse the stream.
             Self::Listener { .. } => {}
-            Self::Dialer { protocols, .. } => {
+            Self::Dialer { proposals, .. } => {
                 // A single one was charged when the stream was opened.
-                if protocols.len() > 1
+                if proposals.protocols().len() > 1
                     && let Err(refusal) = charge_to_protocol(slot, protocol)
                 {
                     slot.keep_refusal(refusal);
