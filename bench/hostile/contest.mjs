@@ -5,11 +5,11 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { RawPeer } from '../../__test__/support/raw-peer.ts'
 import { startVictim } from '../../__test__/support/victim.ts'
-import { availableMs } from './processor.mjs'
+import { ATTACKER_PROCESSOR, NODE_PROCESSOR, pin } from './processor.mjs'
 
 const MIB = 1_024 * 1_024
 const PAGE = 4_096
-const ROUNDS = 8
+const ROUNDS = 16
 /** Of requests, then of bytes. */
 const WINDOW_MS = 250
 /** An attack runs for this long before its window. */
@@ -46,23 +46,23 @@ export function contest(name, { assault, options, sink = 'session', limits, coun
 async function run({ assault, options, sink, limits, counted, host = '127.0.0.2' }) {
   const victim = await startVictim(limits)
   const load = start('load', victim.port)
-  attacker ??= start('attacker')
+  attacker ??= startAttacker()
   sinks[sink] ??= startSink(sink)
   try {
     const [sinkPort] = await Promise.all([sinks[sink], once(load, 'message')])
-    // Not attacker and sink: they stand for other machines, and the sink's handshakes cost more than the node's.
-    const pids = [victim, load].map(({ pid }) => pid)
+    // What an attack costs the attacker, or the sink, takes nothing from the node and its peers.
+    for (const { pid } of [victim, load]) pin(pid, NODE_PROCESSOR)
     // The first windows warm up compilers and pools.
-    await measured(load, pids)
+    await measured(load)
     const before = await victim.figures()
     const peaks = { control: before.residentBytes, attacked: 0 }
-    const control = new Rates()
-    const attacked = new Rates()
+    const control = new Work()
+    const attacked = new Work()
     const attack = { name: assault, options }
     for (let round = 0; round < ROUNDS; round += 1) {
-      const window = async (kind, rates, port) => {
+      const window = async (kind, work, port) => {
         const memory = peakOf(victim.pid)
-        rates.add(await beside({ ...attack, port }, load, pids))
+        work.add(await beside({ ...attack, port }, load))
         peaks[kind] = Math.max(peaks[kind], memory.end())
       }
       const windows = [
@@ -104,50 +104,51 @@ export function start(program, ...args) {
   return fork(new URL(`./${program}.mjs`, import.meta.url), args.map(String))
 }
 
+export function startAttacker() {
+  const child = start('attacker')
+  pin(child.pid, ATTACKER_PROCESSOR)
+  return child
+}
+
 async function startSink(mode) {
-  const [{ port }] = await once(start('sink', mode), 'message')
+  const child = start('sink', mode)
+  pin(child.pid, ATTACKER_PROCESSOR)
+  const [{ port }] = await once(child, 'message')
   return port
 }
 
-/** Resolves to the work of the load in one window, and the CPU time available for it. */
-export async function measured(load, pids) {
+/** Resolves to the requests and bytes of the load in a window each. */
+export async function measured(load) {
   const window = {}
   for (const kind of ['requests', 'bytes']) {
-    const before = availableMs(pids)
     load.send({ kind, ms: WINDOW_MS })
     const [{ count }] = await once(load, 'message')
-    window[kind] = { count, ms: availableMs(pids) - before }
+    window[kind] = count
   }
   return window
 }
 
-/** The rates of many windows. */
-export class Rates {
-  requests = { count: 0, ms: 0 }
-  bytes = { count: 0, ms: 0 }
+/** The work done in as many windows as in those that it is compared with. */
+export class Work {
+  requests = 0
+  bytes = 0
 
-  add(window) {
-    for (const kind of ['requests', 'bytes']) {
-      this[kind].count += window[kind].count
-      this[kind].ms += window[kind].ms
-    }
+  add({ requests, bytes }) {
+    this.requests += requests
+    this.bytes += bytes
   }
 
-  /** Returns these rates in proportion to others. */
-  over(others) {
-    const rate = ({ count, ms }) => count / ms
-    return {
-      requests: rate(this.requests) / rate(others.requests),
-      bytes: rate(this.bytes) / rate(others.bytes)
-    }
+  /** Returns this work in proportion to other. */
+  over({ requests, bytes }) {
+    return { requests: this.requests / requests, bytes: this.bytes / bytes }
   }
 }
 
 /** Resolves to the work of the load beside an attack. */
-async function beside(attack, load, pids) {
+async function beside(attack, load) {
   attacker.send(attack)
   await pause(LEAD_MS)
-  const window = await measured(load, pids)
+  const window = await measured(load)
   attacker.send('stop')
   await once(attacker, 'message')
   return window

@@ -19,12 +19,13 @@ import {
   measured,
   pause,
   peakOf,
-  Rates,
   REAL,
   SHARE_MIN,
-  start
+  start,
+  startAttacker,
+  Work
 } from './contest.mjs'
-import { processorMsOf } from './processor.mjs'
+import { NODE_PROCESSOR, pin, processorMsOf } from './processor.mjs'
 
 const MIB = 1_024 * 1_024
 
@@ -127,16 +128,16 @@ const STALL_ROUNDS = 3
 async function stopped(victim) {
   const load = start('load', victim.port)
   await once(load, 'message')
-  const pids = [victim, load].map(({ pid }) => pid)
-  await measured(load, pids)
+  for (const { pid } of [victim, load]) pin(pid, NODE_PROCESSOR)
+  await measured(load)
   const before = await victim.figures()
   const memory = peakOf(victim.pid)
-  const control = new Rates()
-  const attacked = new Rates()
+  const control = new Work()
+  const attacked = new Work()
   let seconds = 0
   for (let round = 0; round < STALL_ROUNDS; round += 1) {
-    const peer = start('attacker')
-    control.add(await measured(load, pids))
+    const peer = startAttacker()
+    control.add(await measured(load))
     peer.send({ name: 'echoes', options: { perSecond: 1_000 }, port: victim.port })
     // So much is unread only if the echoes are stalled: its socket and the node's are full.
     await victim.figuresWhen(({ reservedBytes }) => reservedBytes > before.reservedBytes + 4 * MIB)
@@ -144,7 +145,7 @@ async function stopped(victim) {
     peer.kill('SIGSTOP')
     // What it had sent is read.
     await pause(300)
-    attacked.add(await measured(load, pids))
+    attacked.add(await measured(load))
     await victim.figuresWhen(({ connections }) => connections === before.connections)
     seconds = Math.max(seconds, (performance.now() - stoppedAt) / 1_000)
     peer.kill('SIGKILL')

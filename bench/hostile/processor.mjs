@@ -1,9 +1,19 @@
-// Time of the processors: what the processes of a case use, and what all others leave to them.
+// Processors: which of them a process runs on, and what it uses.
 
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Ticks of /proc/stat are 10 ms. */
-const TICK_MS = 10
+/** The processor of the node and its legitimate peers, and that of the attacker and its sinks: two machines. */
+export const NODE_PROCESSOR = 0
+export const ATTACKER_PROCESSOR = 1
+
+/** Makes a process and all of its threads run on one processor. */
+export function pin(pid, processor) {
+  const { status, error, stderr } = spawnSync('taskset', ['-acp', processor, pid].map(String), {
+    encoding: 'utf8'
+  })
+  if (status !== 0) throw new Error(`taskset failed: ${error?.message ?? stderr.trim()}`)
+}
 
 /** Returns the CPU time of a process so far, in milliseconds; exited threads are left out. */
 export function processorMsOf(pid) {
@@ -18,14 +28,4 @@ export function processorMsOf(pid) {
     }
   }
   return nanoseconds / 1e6
-}
-
-/**
- * Returns the CPU time so far that was available to processes, in milliseconds: used by them, or idle. Work divided by
- * its increase is comparable on a machine that is busy with something else.
- */
-export function availableMs(pids) {
-  const [, ...ticks] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].trim().split(/ +/)
-  const idleMs = (Number(ticks[3]) + Number(ticks[4])) * TICK_MS
-  return pids.reduce((sum, pid) => sum + processorMsOf(pid), idleMs)
 }

@@ -9,7 +9,7 @@ use super::limit::Limit;
 /// A class of scopes that share a limit, unless one of them has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-pub(super) enum Slot {
+pub(super) enum Class {
     System,
     Transient,
     AllowlistedSystem,
@@ -25,9 +25,9 @@ pub(super) enum Slot {
     Unlimited,
 }
 
-const SLOTS: usize = Slot::Unlimited as usize + 1;
+const CLASSES: usize = Class::Unlimited as usize + 1;
 
-impl Slot {
+impl Class {
     pub(super) const fn index(self) -> u32 {
         self as u32
     }
@@ -110,7 +110,7 @@ pub(super) struct Limits<P, N> {
 
 impl<P: Eq + Hash, N: Eq + Hash> Limits<P, N> {
     pub(super) fn new(table: LimitTable<P, N>) -> Self {
-        // In the order of `Slot`.
+        // In the order of `Class`.
         let mut all = vec![
             table.system,
             table.transient,
@@ -125,7 +125,7 @@ impl<P: Eq + Hash, N: Eq + Hash> Limits<P, N> {
             table.stream,
             Limit::UNLIMITED,
         ];
-        debug_assert_eq!(all.len(), SLOTS);
+        debug_assert_eq!(all.len(), CLASSES);
         let services = appended(&mut all, table.services);
         let service_peers = appended(&mut all, table.service_peers);
         let protocols = appended(&mut all, table.protocols);
@@ -166,23 +166,23 @@ impl<P: Eq + Hash, N: Eq + Hash> Limits<P, N> {
     }
 
     pub(super) fn of_service(&self, service: &N) -> u32 {
-        found(&self.services, service, Slot::Service)
+        found(&self.services, service, Class::Service)
     }
 
     pub(super) fn of_service_peer(&self, service: &N) -> u32 {
-        found(&self.service_peers, service, Slot::ServicePeer)
+        found(&self.service_peers, service, Class::ServicePeer)
     }
 
     pub(super) fn of_protocol(&self, protocol: &N) -> u32 {
-        found(&self.protocols, protocol, Slot::Protocol)
+        found(&self.protocols, protocol, Class::Protocol)
     }
 
     pub(super) fn of_protocol_peer(&self, protocol: &N) -> u32 {
-        found(&self.protocol_peers, protocol, Slot::ProtocolPeer)
+        found(&self.protocol_peers, protocol, Class::ProtocolPeer)
     }
 
     pub(super) fn of_peer(&self, peer: &P) -> u32 {
-        found(&self.peers, peer, Slot::Peer)
+        found(&self.peers, peer, Class::Peer)
     }
 }
 
@@ -195,7 +195,7 @@ fn appended<K: Eq + Hash>(all: &mut Vec<Limit>, of: HashMap<K, Limit>) -> HashMa
         .collect()
 }
 
-fn found<K: Eq + Hash>(indices: &HashMap<K, u32>, name: &K, default: Slot) -> u32 {
+fn found<K: Eq + Hash>(indices: &HashMap<K, u32>, name: &K, default: Class) -> u32 {
     indices
         .get(name)
         .copied()

@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use crate::resource::limit::Usage;
 use crate::resource::scope::{Index, Kind, Parents};
-use crate::resource::table::Slot;
+use crate::resource::table::Class;
 
 use super::{IDLE_MAX, Manager, SYSTEM};
 
@@ -51,7 +51,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         }
         let limit = match &self.arena.get(protocol).kind {
             Kind::Protocol(name) => self.limits.of_protocol_peer(name),
-            _ => Slot::ProtocolPeer.index(),
+            _ => Class::ProtocolPeer.index(),
         };
         let index = self.combined(Kind::ProtocolPeer { protocol, peer }, limit);
         self.protocol_peers.insert((protocol, peer), index);
@@ -64,7 +64,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         }
         let limit = match &self.arena.get(service).kind {
             Kind::Service(name) => self.limits.of_service_peer(name),
-            _ => Slot::ServicePeer.index(),
+            _ => Class::ServicePeer.index(),
         };
         let index = self.combined(Kind::ServicePeer { service, peer }, limit);
         self.service_peers.insert((service, peer), index);

@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use crate::resource::error::{Denied, Error, Name};
 use crate::resource::limit::{Direction, Limit, Priority, Usage};
 use crate::resource::scope::{Arena, Connection, Index, Kind, Parents, ScopeId, Stream};
-use crate::resource::table::{LimitTable, Limits, Slot};
+use crate::resource::table::{LimitTable, Limits, Class};
 
 /// Idle scopes of protocols and peers that are kept: the next stream of a protocol, or the next
 /// connection of a peer, finds them without an allocation.
@@ -58,13 +58,13 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
     pub fn new(table: LimitTable<P, N>, dry_run: bool) -> Self {
         let mut arena = Arena::new();
         let fixed = [
-            (Kind::System, Slot::System),
-            (Kind::Transient, Slot::Transient),
-            (Kind::AllowlistedSystem, Slot::AllowlistedSystem),
-            (Kind::AllowlistedTransient, Slot::AllowlistedTransient),
+            (Kind::System, Class::System),
+            (Kind::Transient, Class::Transient),
+            (Kind::AllowlistedSystem, Class::AllowlistedSystem),
+            (Kind::AllowlistedTransient, Class::AllowlistedTransient),
         ];
-        for (kind, slot) in fixed {
-            arena.insert(kind, Parents::default(), slot.index(), Usage::NONE);
+        for (kind, class) in fixed {
+            arena.insert(kind, Parents::default(), class.index(), Usage::NONE);
         }
         Self {
             arena,
@@ -97,7 +97,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         self.check_open()?;
         let usage = Usage::connection(direction, fds);
         let normal = Parents::of(&[TRANSIENT, SYSTEM]);
-        let slot = Slot::Connection.index();
+        let class = Class::Connection.index();
         // Nothing is refused unless the allowlisted scopes are full too.
         let allowlisted = allowlisted && !self.fits(normal, &usage);
         let parents = if allowlisted {
@@ -109,7 +109,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
             peer: None,
             allowlisted,
         });
-        self.open(kind, parents, slot, &usage)
+        self.open(kind, parents, class, &usage)
     }
 
     /// Sets the peer of a connection, which leaves the transient scope. `allowlisted` is whether
@@ -186,7 +186,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         });
         let parents = Parents::of(&[connection.index, peer, of_peer, protocol, SYSTEM]);
         let usage = Usage::stream(direction);
-        let opened = self.open(kind, parents, Slot::Stream.index(), &usage);
+        let opened = self.open(kind, parents, Class::Stream.index(), &usage);
         if opened.is_err() {
             self.settle(of_peer);
         }
@@ -227,7 +227,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         self.open(
             kind,
             parents,
-            Slot::Stream.index(),
+            Class::Stream.index(),
             &Usage::stream(direction),
         )
     }
@@ -322,10 +322,10 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
             self.arena.get_mut(owner.index).references += 1;
         }
         // The owner is not a parent: the chain of owners is followed, which may be longer.
-        let slot = Slot::Unlimited.index();
+        let class = Class::Unlimited.index();
         let index = self
             .arena
-            .insert(Kind::Span { owner }, Parents::default(), slot, Usage::NONE);
+            .insert(Kind::Span { owner }, Parents::default(), class, Usage::NONE);
         Ok(self.arena.id(index))
     }
 
@@ -448,7 +448,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
 
     /// Returns the limit of every connection.
     pub fn connection_limit(&self) -> Limit {
-        *self.limits.get(Slot::Connection.index())
+        *self.limits.get(Class::Connection.index())
     }
 
     /// Returns what a scope uses.

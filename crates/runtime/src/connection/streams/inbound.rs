@@ -181,7 +181,7 @@ impl Streams {
         } else if is_full(self) {
             slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
             connection.refused("maxInbound", handler.inbound_max, handler.inbound_max);
-        } else if let Err(refusal) = charge_to_protocol(connection, slot, handler) {
+        } else if let Err(refusal) = charge_to_handler(connection, slot, handler) {
             slot.reset(StreamErrorCode::ResourceLimitExceeded as u32);
             connection.report(Fact::StreamRefused(refusal));
         } else if slot.announce(handler.protocol) {
@@ -254,7 +254,7 @@ impl Streams {
 }
 
 /// Charges an inbound stream to its protocol and service.
-fn charge_to_protocol(
+fn charge_to_handler(
     connection: &Connection,
     slot: &StreamSlot,
     handler: Handler,
