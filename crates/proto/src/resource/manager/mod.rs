@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use crate::resource::error::{Denied, Error, Name};
 use crate::resource::limit::{Direction, Limit, Priority, Usage};
 use crate::resource::scope::{Arena, Connection, Index, Kind, Parents, ScopeId, Stream};
-use crate::resource::table::{LimitTable, Limits, Class};
+use crate::resource::table::{Class, LimitTable, Limits};
 
 /// Idle scopes of protocols and peers that are kept: the next stream of a protocol, or the next
 /// connection of a peer, finds them without an allocation.
