@@ -131,6 +131,34 @@ test('repeated stream refusals are logged once a second, and all are counted', a
   t.regex(`${hearing.lines.at(-1)?.message}`, /is closed by us/)
 })
 
+test('writers that are held back for lack of memory are reported, once for as long as it lasts', async (t) => {
+  const limits = { connection: { memory: 128 * 1024 } }
+  const { node, connection, session, hearing } = await dialled(t, limits)
+  const served = new Promise<Stream>((resolve) => node.handle(PROTOCOL, resolve))
+  session.send(...opening(1, PROTOCOL))
+  const stream = await served
+  // More than the window, so that some is not sent: the peer grants no credit.
+  const written = stream.write(Buffer.alloc(WINDOW + 200 * 1024)).catch(() => {})
+  const entry = await hearing.fact('writesHeld')
+  isAbout(t, entry, 'warn', connection)
+  t.is(entry.fact.cause, 'limits.connection.memory')
+  t.like(entry.fact.details, { resource: 'memory', limit: 128 * 1024 })
+  t.regex(
+    entry.message,
+    /^writers of connection .* are held back: connection-\d+ holds \d+ of 131072 bytes/
+  )
+  // What arrives is not reset for it.
+  const bytes = 20 * 1024
+  session.send({ type: DATA, id: 1, body: Buffer.alloc(bytes) })
+  for (let received = 0; received < bytes; ) {
+    received += (await stream.read(bytes - received)).length
+  }
+  t.is(hearing.facts('writesHeld').length, 1)
+  t.false(connection.isClosed)
+  await stream.reset()
+  await written
+})
+
 test('a stream reset to free connection memory is reported with the bytes', async (t) => {
   const limit = MIB
   const limits = { connection: { memory: limit } }

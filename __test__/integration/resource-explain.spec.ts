@@ -37,6 +37,76 @@ test('a refusal is explained with figures, holders, options and the limit that w
   }
 })
 
+test('a protocol whose name looks like that of a peer in a protocol is itself', async (t) => {
+  const name = '/x/.peer:a'
+  const limits = { protocols: { [name]: { streamsOutbound: 0 } } }
+  const { outbound, dialer } = await createPair(t, { dialer: { limits } })
+  const err = (await t.throwsAsync(outbound.newStream(name), {
+    instanceOf: ResourceLimitExceededError
+  })) as ResourceLimitExceededError
+  t.is(err.scope, `protocol:${name}`)
+  t.is(err.option, `limits.protocols["${name}"].streamsOutbound`)
+  dialer.resourceManager.viewProtocol(name, (scope) => {
+    scope.setLimit({ streamsOutbound: 1 })
+    t.true(dialer.resourceManager.listProtocols().includes(name))
+  })
+})
+
+test('names of any length and with control characters are exact in errors, and escaped in messages', async (t) => {
+  const long = `/${'x'.repeat(1_000)}\t\u001b[31m`
+  const limits = { protocolPeers: { [long]: { streamsInbound: 0 } } }
+  const { outbound, listener } = await createPair(t, { listener: { limits } })
+  listener.handle(
+    (name) => name.startsWith('/x'),
+    (stream) => stream.close()
+  )
+  const refusals: ResourceLimitExceededError[] = []
+  listener.addEventListener('limit', ({ detail }) => refusals.push(detail.error))
+  const limited = new Promise((resolve) =>
+    listener.addEventListener('limit', resolve, { once: true })
+  )
+  await t.throwsAsync(outbound.newStream(long).then((stream) => stream.read()))
+  await limited
+  const [err] = refusals
+  t.is(err?.scope, `protocol:${long}.peer:${outbound.localPeer}`)
+  t.is(err?.option, `limits.protocolPeers[${JSON.stringify(long)}].streamsInbound`)
+  t.true(err?.message.includes('\\u{9}\\u{1b}[31m'), err?.message)
+})
+
+test('a limit that was set by hand follows no option', async (t) => {
+  const limits = { peerDefault: { streamsOutbound: 100 } }
+  const { outbound, dialer, listener } = await createPair(t, { dialer: { limits } })
+  const { resourceManager } = dialer
+  resourceManager.viewPeer(listener.peerId, (scope) => scope.setLimit({ streamsOutbound: 0 }))
+  const err = (await t.throwsAsync(outbound.newStream(PAIR_PROTOCOL), {
+    instanceOf: ResourceLimitExceededError
+  })) as ResourceLimitExceededError
+  t.is(err.option, '')
+  t.false(resourceManager.explain(err).includes('limits.'), resourceManager.explain(err))
+})
+
+test('the refusal of an application, whatever its scope, is explained without options of ours', async (t) => {
+  const { dialer } = await createPair(t)
+  const figures = { resource: 'streams', limit: 1, current: 1 }
+  for (const scope of ['peer:alice', 'service:', 'quota of alice']) {
+    const err = new ResourceLimitExceededError('no more', { ...figures, scope })
+    const text = dialer.resourceManager.explain(err)
+    t.true(text.startsWith(`${scope}: no room for 1 more of streams`), text)
+    t.false(text.includes('limits.'), text)
+  }
+})
+
+test('a reservation refused for its priority names its share', async (t) => {
+  const { outbound } = await createPair(t, {
+    dialer: { limits: { peerDefault: { memory: 1_000 } } }
+  })
+  const err = t.throws(() => outbound.scope.reserveMemory(500, 101))
+  t.regex(
+    err.message,
+    /0 of 1000 bytes .* and 500 more were requested; priority 101 may use 398 of them/
+  )
+})
+
 test('the limit that an explanation calls enough is enough, and one less is not', async (t) => {
   const pair = await createPair(t, { dialer: { limits: { peerDefault: { memory: 1_000 } } } })
   const { outbound, listener, dialer } = pair

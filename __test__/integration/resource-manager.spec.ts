@@ -369,6 +369,21 @@ test('a refusal is not reported once the last listener is removed', async (t) =>
   t.is(heard.length, 1)
 })
 
+test('a dry run lets streams pass beyond the limit of their connection too', async (t) => {
+  const limits = { dryRun: true, connection: { streamsInbound: 2 } }
+  const pair = await createPair(t, { listener: { limits } })
+  const refusals = refusalsOf(pair.listener)
+  pair.listener.handle(OTHER, (stream) => stream.close())
+  for (let count = 0; count < 5; count += 1) {
+    const stream = await pair.outbound.newStream(OTHER)
+    t.is((await stream.read()).length, 0)
+  }
+  t.deepEqual(
+    refusals.map(({ dryRun, error }) => [dryRun, error.option]),
+    Array.from({ length: 3 }, () => [true, 'limits.connection.streamsInbound'])
+  )
+})
+
 test('a dry run lets everything pass, and reports what it would have refused', async (t) => {
   const warnings: string[] = []
   const limits = { dryRun: true, protocols: { [PAIR_PROTOCOL]: { streamsOutbound: 1 } } }

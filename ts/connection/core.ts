@@ -192,7 +192,7 @@ export class ConnectionCore implements ConnectionOwner {
 
   /** Returns the error of a call to open a stream; the refusal of a limit is reported. */
   reported(err: Error): Error {
-    if (err instanceof ResourceLimitExceededError) this.host.outboundRefused(err, this)
+    if (err instanceof ResourceLimitExceededError) this.host.limitRefused(err, this, 'outbound')
     return err
   }
 
@@ -369,7 +369,7 @@ export class ConnectionCore implements ConnectionOwner {
     try {
       this.host.setService(streamFacade.coreOf(stream), service)
     } catch (err) {
-      if (err instanceof ResourceLimitExceededError) this.host.outboundRefused(err, this)
+      if (err instanceof ResourceLimitExceededError) this.host.limitRefused(err, this, 'outbound')
       throw err
     }
   }
@@ -383,7 +383,7 @@ export class ConnectionCore implements ConnectionOwner {
       if (refusal !== undefined) throw refusal
       this.host.setProtocol(stream, protocol)
     } catch (err) {
-      if (err instanceof ResourceLimitExceededError) this.host.outboundRefused(err, this)
+      if (err instanceof ResourceLimitExceededError) this.host.limitRefused(err, this, 'outbound')
       throw err
     }
     // It has left the transient scope.

@@ -72,8 +72,12 @@ export interface ConnectionHost {
   setProtocol(core: StreamCore, protocol: string): void
   /** Charges a stream to a service. Throws `ResourceLimitExceededError`. */
   setService(core: StreamCore, service: string): void
-  /** Reports that a limit has refused an outbound stream. */
-  outboundRefused(refusal: ResourceLimitExceededError, core: ConnectionCore): void
+  /** Reports that a limit has refused a stream that was opened, or wrapped, here. */
+  limitRefused(
+    refusal: ResourceLimitExceededError,
+    core: ConnectionCore,
+    direction: 'inbound' | 'outbound'
+  ): void
   /**
    * Takes the refusal by which a stream has failed after its negotiation; without one, that behind the last call that
    * was refused by a limit.

@@ -12,7 +12,8 @@ import type { DiagnosticName } from './codes.ts'
 const REPEATING: ReadonlySet<DiagnosticName> = new Set([
   'memoryShed',
   'readPaused',
-  'streamRefused'
+  'streamRefused',
+  'writesHeld'
 ])
 
 /** Milliseconds per line for facts of one kind. */

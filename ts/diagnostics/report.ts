@@ -1,5 +1,7 @@
 /** Turns native diagnostic facts into log lines and channel messages. */
+
 import type { Clock } from '../base/clock.ts'
+import { printable } from '../base/text.ts'
 import type { Connection } from '../connection.ts'
 import type { DialStage } from '../constants.ts'
 import type { ResourceLimitExceededError } from '../errors.ts'
@@ -195,6 +197,7 @@ function detailsOf(
     case 'memoryShed':
     case 'readPaused':
     case 'streamRefused':
+    case 'writesHeld':
       return figuresOf(refusal)
     case 'budgetSpent':
     case 'muxerFailed':
@@ -215,7 +218,8 @@ function detailsOf(
 const DIRECTIONS: Partial<Record<DiagnosticName, { readonly direction: 'inbound' | undefined }>> = {
   connectionRefused: { direction: 'inbound' },
   streamRefused: { direction: 'inbound' },
-  memoryShed: { direction: undefined }
+  memoryShed: { direction: undefined },
+  writesHeld: { direction: undefined }
 }
 
 /** Facts whose text describes a refusal by a limit. */
@@ -223,8 +227,12 @@ const REFUSALS: ReadonlySet<DiagnosticName> = new Set([
   'connectionRefused',
   'memoryShed',
   'readPaused',
-  'streamRefused'
+  'streamRefused',
+  'writesHeld'
 ])
+
+/** Text in place of an option for limits that follow none. */
+const BY_HAND = 'setLimit'
 
 /** Bounds that are set elsewhere than in `limits`, or fixed. */
 const OTHER_BOUNDS: ReadonlySet<string> = new Set(['maxInbound', 'awaiting', CLOSED])
@@ -240,9 +248,10 @@ function withOption(
 ): NativeDiagnostic {
   if (!REFUSALS.has(name)) return native
   const refusal = refusalOf(native.text)
-  const { scope, resource } = refusal
+  const { scope, resource, limit } = refusal
   const bound = OTHER_BOUNDS.has(resource) ? resource : `limits.${resource}`
-  return { ...native, refusal, text: scope === '' ? bound : optionOf(scope, resource, limits) }
+  const option = (): string => optionOf(scope, resource, limits, limit) || BY_HAND
+  return { ...native, refusal, text: scope === '' ? bound : option() }
 }
 
 interface RefusalFigures {
@@ -282,11 +291,13 @@ const MESSAGES: Readonly<Record<DiagnosticName, Message>> = {
     `a connection from ${where} was refused: ${whyRefused(option, details)}`,
   budgetSpent: (where, cause) => `connection ${where} is closed: ${cause}`,
   memoryShed: (where, option, { scope, limit, current }) =>
-    `a stream of connection ${where} was reset: ${scope} holds ${current} of ${limit} bytes (${option})`,
+    `a stream of connection ${where} was reset: ${named(scope)} holds ${current} of ${limit} bytes (${option})`,
   readPaused: (where, _, { current, limit }) =>
     `connection ${where} is not read: ${current} bytes are pending, the limit is ${limit}`,
   streamRefused: (where, option, details) =>
     `a stream of connection ${where} was refused: ${whyRefused(option, details)}`,
+  writesHeld: (where, option, { scope, limit, current }) =>
+    `writers of connection ${where} are held back: ${named(scope)} holds ${current} of ${limit} bytes (${option})`,
   upgradeFailed: (where, cause, { stage }) =>
     `a connection from ${where} failed at ${stage}: ${cause}`,
   muxerFailed: (where, cause) =>
@@ -304,9 +315,13 @@ function whyRefused(option: string, { scope, resource, current, limit, reason }:
   if (resource === CLOSED) return 'the resource manager is closed'
   if (scope === '') return `${option} is ${limit}`
   if (resource === 'connectionsPerSecond') {
-    return `${scope} may open ${limit} connections per second, and ${current} at once (${option})`
+    return `${named(scope)} may open ${limit} connections per second, and ${current} at once (${option})`
   }
-  return `${scope} has ${current} of ${limit} ${resource} (${option})`
+  return `${named(scope)} has ${current} of ${limit} ${resource} (${option})`
+}
+
+function named(scope: Details[string] | undefined): string {
+  return printable(String(scope ?? ''))
 }
 
 const STALLS: Readonly<Record<string, string>> = {

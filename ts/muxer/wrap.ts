@@ -68,7 +68,7 @@ export function wrapMuxedStream(muxed: MuxedStream, connection?: Connection): St
   const charge = core?.host.admission?.charge(core, direction)
   if (charge instanceof Error) {
     if (core !== undefined && charge instanceof ResourceLimitExceededError) {
-      core.host.outboundRefused(charge, core)
+      core.host.limitRefused(charge, core, direction)
     }
     throw charge
   }

@@ -7,7 +7,7 @@ import type { HotCalls, NativeRefusal } from './addon.ts'
 export const DIAGNOSTIC_WORDS = 10
 
 /** Maximum bytes of the texts of one fact. */
-export const DIAGNOSTIC_TEXT_MAX = 1 << 10
+export const DIAGNOSTIC_TEXT_MAX = 2 << 10
 
 /** Maximum facts per native call. */
 const FACTS_MAX = 64
@@ -54,29 +54,31 @@ export class DiagnosticReader {
     this.#hot = hot
   }
 
-  /** Calls `report` with every pending fact. */
+  /** Calls `report` with every pending fact; throws what it throws first, once all are taken. */
   take(report: (diagnostic: NativeDiagnostic) => void): void {
+    const failures: unknown[] = []
     this.#words ??= new Uint32Array(FACTS_MAX * DIAGNOSTIC_WORDS)
     this.#texts ??= Buffer.allocUnsafeSlow(FACTS_MAX * DIAGNOSTIC_TEXT_MAX)
     for (;;) {
       const count = this.#hot.takeDiagnostics(this.#words, this.#texts)
-      if (count <= 0) return
+      if (count <= 0) break
       let from = 0
       for (let index = 0; index < count; index += 1) {
         const words = this.#words.subarray(index * DIAGNOSTIC_WORDS, (index + 1) * DIAGNOSTIC_WORDS)
         // Each fact has `DIAGNOSTIC_WORDS` words.
         const textAt = from + (words[8] as number)
         const end = textAt + (words[9] as number)
-        report(
-          decoded(
-            words,
-            this.#texts.toString('utf8', from, textAt),
-            this.#texts.toString('utf8', textAt, end)
-          )
-        )
+        const address = this.#texts.toString('utf8', from, textAt)
+        const text = this.#texts.toString('utf8', textAt, end)
         from = end
+        try {
+          report(decoded(words, address, text))
+        } catch (err) {
+          failures.push(err)
+        }
       }
     }
+    if (failures.length > 0) throw failures[0]
   }
 }
 

@@ -166,7 +166,7 @@ export class Registrar {
     for (const [predicate, { id, maxInbound }] of this.#predicates) {
       try {
         if (holds(predicate, protocol)) {
-          return { protocol: id, inboundMax: maxInbound ?? this.#inboundMax }
+          return { protocol: id, inboundMax: maxInbound ?? UINT32_MAX }
         }
       } catch (err) {
         this.#failures.report(err, predicate, `a predicate failed at ${JSON.stringify(protocol)}`)
@@ -209,10 +209,6 @@ export class Registrar {
     if (this.#running === 0) this.#idle?.()
   }
 
-  get #inboundMax(): number {
-    return Math.min(this.#host?.options.limits.connection.streamsInbound ?? 0, UINT32_MAX)
-  }
-
   #failed(core: StreamCore, handler: StreamHandler, err: unknown): void {
     const isClosing = this.#context?.signal.aborted === true
     const served = (): string =>
@@ -237,7 +233,7 @@ export class Registrar {
     const table = Array.from(this.#entries, ([name, entry]) => {
       const protocol = protocols.keep(name)
       this.#handlers.set(protocol, entry.handler)
-      const inboundMax = entry.maxInbound ?? this.#inboundMax
+      const inboundMax = entry.maxInbound ?? UINT32_MAX
       const service = entry.service === undefined ? 0 : protocols.keep(entry.service)
       return { protocol, inboundMax, service }
     })

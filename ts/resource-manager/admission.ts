@@ -107,9 +107,13 @@ export class Admission implements StreamAdmission {
   }
 
   setProtocol(stream: StreamCore, protocol: string): ResourceLimitExceededError | undefined {
-    return this.#streams
-      .get(stream)
-      ?.set(`a stream of ${JSON.stringify(protocol)}`, (scope) => scope.setProtocol(protocol))
+    const charge = this.#streams.get(stream)
+    // The manager has granted it; it was the native limit that refused it.
+    if (charge === undefined || charge.protocol === protocol) return undefined
+    const what = `a stream of ${JSON.stringify(protocol)}`
+    const refusal = charge.set(what, (scope) => scope.setProtocol(protocol))
+    if (refusal === undefined) charge.protocol = protocol
+    return refusal
   }
 
   release(stream: StreamCore): void {

@@ -26,6 +26,8 @@ const aStreamScope = objectWith('setProtocol', 'done')
 
 /** A scope of the application's manager, and the owner that it is charged for. */
 export class Charge<Scope extends ResourceScopeSpan> {
+  /** The protocol that the manager has granted to a stream without one. */
+  protocol: string | undefined
   readonly #manager: ResourceManager
   readonly #scope: Scope
   readonly #onFailure: OnFailure

@@ -1,8 +1,9 @@
 /** Explanations of refusals, and of the usage of a scope, for people. */
+import { printable } from '../base/text.ts'
 import { ResourceLimitExceededError } from '../errors.ts'
 import type { NativeResources, NativeScopeFigures } from '../native/addon.ts'
 import { amount, share } from './amounts.ts'
-import { holdersOf, optionsOf, parseScopeName, sufficientLimit } from './refusal.ts'
+import { holdersOf, optionOf, optionsOf, parseScopeName, sufficientLimit } from './refusal.ts'
 import { RESOURCE_NAMES } from './scope-limits.ts'
 
 /** Errors searched for a refusal. */
@@ -34,11 +35,12 @@ export function explainRefusal(
   refusal: ResourceLimitExceededError,
   resources: Pick<NativeResources, 'holders'>
 ): string {
-  const { scope, resource, limit, current, requested, message } = refusal
+  const { resource, limit, current, requested, message } = refusal
+  const scope = printable(refusal.scope)
   if (limit === undefined || current === undefined) {
     return lines(message, [['scope', scope], ...optionRows(refusal)])
   }
-  if (parseScopeName(scope)?.kind === 'rate') {
+  if (parseScopeName(refusal.scope)?.kind === 'rate') {
     return lines(`${scope}: connections come too fast`, [
       ['in the long run', `${limit} per second`],
       ['at once', String(current)],
@@ -56,7 +58,7 @@ export function explainRefusal(
 }
 
 /** Explains what a scope uses, the resource nearest to its limit first. */
-export function explainScope(figures: NativeScopeFigures | undefined): string {
+export function explainScope(figures: NativeScopeFigures | undefined, effective: object): string {
   if (figures === undefined) return 'the scope is closed: nothing is in use'
   const { scope, usage, limits } = figures
   const uses = RESOURCE_NAMES.map((resource, index) => ({
@@ -68,18 +70,19 @@ export function explainScope(figures: NativeScopeFigures | undefined): string {
     .sort((a, b) => share(b.used, b.limit) - share(a.used, a.limit))
   if (uses.length === 0) return `${scope}: nothing is in use`
   const rows = uses.map(({ resource, used, limit }): Row => {
-    const { ofClass } = optionsOf(scope, resource)
-    const option = ofClass === '' ? '' : `, ${ofClass}`
-    return [resource, `${amount(used, resource)} of ${amount(limit, resource)}${option}`]
+    const option = optionOf(scope, resource, effective, limit)
+    const by = option === '' ? '' : `, ${option}`
+    return [resource, `${amount(used, resource)} of ${amount(limit, resource)}${by}`]
   })
   return lines(scope, rows)
 }
 
 /** Names the options that change the limit: that of the class, and that of the one scope by its name. */
 function optionRows({ scope, resource, option }: ResourceLimitExceededError): Row[] {
+  // A limit that was set by hand, or is the application's, follows no option.
+  if (option === '') return []
   const { ofClass, ofName } = optionsOf(scope, resource)
-  const rows: Row[] = []
-  if (option !== '') rows.push(['set by', option])
+  const rows: Row[] = [['set by', option]]
   if (ofName !== '' && ofName !== option) rows.push(['for this one', ofName])
   if (ofClass !== '' && ofClass !== option) rows.push(['for all others', ofClass])
   return rows

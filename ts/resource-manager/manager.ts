@@ -145,7 +145,7 @@ export class NativeResourceManager implements SwarmResourceManager {
   }
 
   explain(refusal: Error | ResourceScope): string {
-    if (isNativeScope(refusal)) return explainScope(figuresOf(refusal))
+    if (isNativeScope(refusal)) return explainScope(figuresOf(refusal), this.#host.limits)
     if (!(refusal instanceof Error)) {
       throw misuse('the refusal', 'an error or a scope of this manager', refusal)
     }

@@ -1,4 +1,5 @@
 /** Errors of refusals by a limit: what refused, who uses it, and the option that would raise it. */
+import { printable } from '../base/text.ts'
 import {
   type ErrorCode,
   RateLimitError,
@@ -40,6 +41,8 @@ export type ScopeKind =
 const FIXED = ['system', 'transient', 'allowlistedSystem', 'allowlistedTransient'] as const
 const NUMBERED = ['connection', 'stream', 'span'] as const
 const NUMBER = /-\d+$/
+/** A peer id at the end: names of protocols may contain `.peer:` too, followed by anything else. */
+const OF_PEER = /^(.*)\.peer:(Qm[1-9A-HJ-NP-Za-km-z]{44}|1[1-9A-HJ-NP-Za-km-z]{45,60})$/s
 
 /** Parses the name of a scope, such as `protocol:/ipfs/kad/1.0.0.peer:12D3…`; undefined for any other text. */
 export function parseScopeName(text: string): ScopeName | undefined {
@@ -50,10 +53,9 @@ export function parseScopeName(text: string): ScopeName | undefined {
   if (head === 'subnet' || head === 'rate') return { kind: head, label: rest }
   if (head === 'peer') return { kind: 'peer', peer: rest }
   if (head !== 'service' && head !== 'protocol') return undefined
-  // The name of a protocol may have colons and dots; a peer id has none.
-  const at = rest.lastIndexOf('.peer:')
-  if (at < 0) return { kind: head, label: rest }
-  return { kind: `${head}Peer`, label: rest.slice(0, at), peer: rest.slice(at + '.peer:'.length) }
+  const [, label, peer] = OF_PEER.exec(rest) ?? []
+  if (label === undefined || peer === undefined) return { kind: head, label: rest }
+  return { kind: `${head}Peer`, label, peer }
 }
 
 function splitAt(text: string, at: number): [string, string] {
@@ -89,14 +91,18 @@ const NAMED: Partial<Record<ScopeKind, string>> = {
 
 /**
  * Returns the option that sets a limit: that of the scope by name if `limits` has one, else that of its class; empty if
- * none does.
+ * none does, as for a `limit` that was set by hand.
  */
-export function optionOf(scope: string, resource: string, limits?: object): string {
+export function optionOf(scope: string, resource: string, limits?: object, limit?: number): string {
   const { ofClass, ofName, named } = optionsOf(scope, resource)
   const network = networkIn(scope, limits)
   if (network !== undefined) return `limits.networks[${JSON.stringify(network)}]`
-  const isNamed = named !== undefined && hasOwn(limits, named.table, named.key)
-  return isNamed ? ofName : ofClass
+  const ofOne = named === undefined ? undefined : tableOf(limits, named.table)?.[named.key]
+  const effective = ofOne ?? tableOf(limits, CLASSES[parseScopeName(scope)?.kind ?? 'span'])
+  // Lists, such as the subnets, have no resources.
+  const value = (effective as Readonly<Record<string, unknown>> | undefined)?.[resource]
+  if (limit !== undefined && typeof value === 'number' && value !== limit) return ''
+  return ofOne === undefined ? ofClass : ofName
 }
 
 /** Returns the options that set a limit: for all scopes of its class, and for one by name; empty if there is none. */
@@ -130,9 +136,14 @@ function networkIn(scope: string, limits: object | undefined): string | undefine
   return networks.map(networkText).find((network) => network === name.label)
 }
 
-function hasOwn(limits: object | undefined, table: string, key: string): boolean {
+/** Returns a member of the limits, with its own members alone. */
+function tableOf(
+  limits: object | undefined,
+  table: string
+): Readonly<Record<string, unknown>> | undefined {
   const tables = limits as Readonly<Record<string, object | undefined>> | undefined
-  return Object.hasOwn(tables?.[table] ?? {}, key)
+  const found = tables?.[table]
+  return found === undefined ? undefined : Object.assign(Object.create(null), found)
 }
 
 /** Returns the least limit that would have let a refused request through. */
@@ -176,8 +187,9 @@ export function limitError(
   code: ErrorCode = 'ERR_RESOURCE_LIMIT_EXCEEDED'
 ): ResourceLimitExceededError {
   const { scope, resource, limit, current, requested, priority } = refusal
-  const option = optionOf(scope, resource, limits)
+  const option = optionOf(scope, resource, limits, limit)
   const set = option === '' ? '' : `; ${option} sets the limit`
+  const name = printable(scope)
   const holders = resources === undefined ? [] : holdersOf(scope, resource, resources)
   const details = {
     scope,
@@ -191,14 +203,16 @@ export function limitError(
   }
   if (parseScopeName(scope)?.kind === 'rate') {
     return new RateLimitError(
-      `${scope}: more than ${limit} connections per second, or ${current} at once${set}`,
+      `${name}: more than ${limit} connections per second, or ${current} at once${set}`,
       { ...details, consumedPoints: current }
     )
   }
   const what = resource === 'memory' ? 'bytes of memory' : resource
   const more = requested === 1 ? '' : ` and ${requested} more were requested`
+  const share = Math.floor((limit * (priority + 1)) / 256)
+  const part = share === limit ? '' : `; priority ${priority} may use ${share} of them`
   return new ResourceLimitExceededError(
-    `${scope}: ${current} of ${limit} ${what} are in use${more}${set}`,
+    `${name}: ${current} of ${limit} ${what} are in use${more}${resource === 'memory' ? part : ''}${set}`,
     details,
     code
   )

@@ -42,6 +42,8 @@ import {
 /** What the scopes of one swarm are made with. */
 export interface ScopeHost {
   readonly resources: NativeResources
+  /** The effective limits. */
+  readonly limits: object
   readonly logger: Pick<Logger, 'warn'>
   /** Returns the error of a refusal. */
   refusalError(refusal: NativeRefusal): Error

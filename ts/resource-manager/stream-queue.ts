@@ -256,7 +256,8 @@ export class StreamQueue {
 function isFull(err: StreamCore | Error): err is ResourceLimitExceededError {
   // A rate recovers with time.
   if (!(err instanceof ResourceLimitExceededError) || err instanceof RateLimitError) return false
-  return err.resource.startsWith('streams')
+  // At a limit of 0 there will never be one.
+  return err.resource.startsWith('streams') && err.limit !== 0
 }
 
 function keyOf(core: ConnectionCore, proposal: Proposal): string {

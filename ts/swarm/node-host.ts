@@ -251,9 +251,13 @@ export class NodeHost
     return this.node.takeRefusal(stream)
   }
 
-  outboundRefused(refusal: ResourceLimitExceededError, core: ConnectionCore): void {
+  limitRefused(
+    refusal: ResourceLimitExceededError,
+    core: ConnectionCore,
+    direction: 'inbound' | 'outbound'
+  ): void {
     const { connection, remoteAddressText: address } = core
-    this.#limits.refused(refusal, { direction: 'outbound', address, connection })
+    this.#limits.refused(refusal, { direction, address, connection })
   }
 
   dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void {
@@ -266,6 +270,7 @@ export class NodeHost
     if (resources === undefined) throw new StateError()
     this.#manager ??= new (loadManager().NativeResourceManager)({
       resources,
+      limits: this.limits,
       logger: this.options.logger,
       refusalError: (refusal) => this.refusalError(refusal)
     })

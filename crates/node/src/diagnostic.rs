@@ -10,8 +10,9 @@ use crate::error_code::ErrorCode;
 /// byte lengths of its address and text, which are adjacent in the texts.
 pub(crate) const DIAGNOSTIC_WORDS: usize = 10;
 
-/// Maximum bytes of one fact's texts: an address, and the runtime's bound on a text.
-pub(crate) const DIAGNOSTIC_TEXT_MAX: usize = 1 << 10;
+/// Maximum bytes of one fact's texts: an address, and a refusal with the name of a scope, which may
+/// contain that of a protocol.
+pub(crate) const DIAGNOSTIC_TEXT_MAX: usize = 2 << 10;
 
 /// Writes `diagnostic` into `words` and its texts to the front of `texts`; returns the bytes of the latter.
 pub(crate) fn write(diagnostic: &Diagnostic, words: &mut [u32], texts: &mut [u8]) -> usize {
@@ -55,6 +56,7 @@ fn details(fact: &Fact) -> [u32; 3] {
         Fact::ConnectionRefused(refusal)
         | Fact::MemoryShed(refusal)
         | Fact::ReadPaused(refusal)
+        | Fact::WritesHeld(refusal)
         | Fact::StreamRefused(refusal) => [refusal.limit() as u32, word(refusal.current()), 0],
         Fact::BudgetSpent(error) | Fact::MuxerFailed(error) => [error.goaway_code(), 0, 0],
         Fact::UpgradeFailed { stage, error } | Fact::UpgradeAbandoned { stage, error } => {

@@ -22,7 +22,8 @@ use crate::sync::{AtomicU32, Mutex, Ordering};
 /// JavaScript's thread per second.
 pub(crate) const RING_MAX: usize = 1_024;
 
-/// Maximum bytes of a fact's text: longer than any of our own sentences.
+/// Maximum bytes of a fact's text, other than that of a refusal: longer than any of our own
+/// sentences. A refusal names its scope in full, whatever the length of a protocol's name.
 const TEXT_MAX: usize = 256;
 
 /// Severity of a fact, as its bit in the mask of levels.
@@ -83,6 +84,8 @@ pub enum Fact {
     ReadPaused(Refusal),
     /// An inbound stream was refused.
     StreamRefused(Refusal),
+    /// Memory for written bytes was refused: until some are sent, writers get little room.
+    WritesHeld(Refusal),
     /// An inbound connection did not become a secured and multiplexed one.
     UpgradeFailed {
         /// Stage at which it failed.
@@ -134,6 +137,7 @@ codes! {
     MemoryShed = 203,
     ReadPaused = 204,
     StreamRefused = 205,
+    WritesHeld = 206,
     UpgradeFailed = 301,
     MuxerFailed = 302,
     RecordFailed = 303,
@@ -188,6 +192,7 @@ impl Fact {
     }
 
     /// Returns the cause in one clause, without control characters; empty where the code suffices.
+    /// That of a refusal is for programs: its figures and, as it is, the name of its scope.
     pub fn text(&self) -> String {
         let text = match self {
             Self::AcceptFailed { error, .. } | Self::SocketFailed { error } => error.to_string(),
@@ -195,7 +200,8 @@ impl Fact {
             Self::ConnectionRefused(refusal)
             | Self::MemoryShed(refusal)
             | Self::ReadPaused(refusal)
-            | Self::StreamRefused(refusal) => refusal_text(refusal),
+            | Self::WritesHeld(refusal)
+            | Self::StreamRefused(refusal) => return refusal_text(refusal),
             Self::BudgetSpent(error) | Self::MuxerFailed(error) => causes(error),
             Self::UpgradeFailed { error, .. } | Self::UpgradeAbandoned { error, .. } => {
                 causes(error)
@@ -271,7 +277,7 @@ struct Ring {
     /// Start of the current second, and its number of facts.
     since: SystemTime,
     in_second: usize,
-    /// JavaScript has been notified of pending facts, or is about to be.
+    /// JavaScript has been notified of pending facts, or is about to be, and has not taken all.
     reported: bool,
 }
 

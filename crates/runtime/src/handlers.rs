@@ -58,15 +58,13 @@ impl ProtocolNames {
         self.names.lock().entry(number)?.clone()
     }
 
-    /// Returns the names of `numbers`, without those that have none.
-    pub(crate) fn all(&self, numbers: &[u32]) -> Box<[ProtocolId]> {
+    /// Returns the names of `numbers`; `None` if one of them has none.
+    pub(crate) fn all(&self, numbers: &[u32]) -> Option<Box<[ProtocolId]>> {
         if numbers.is_empty() {
-            return Box::default();
+            return Some(Box::default());
         }
         let mut names = self.names.lock();
-        let found = numbers
-            .iter()
-            .filter_map(|&number| names.entry(number)?.clone());
+        let found = numbers.iter().map(|&number| names.entry(number)?.clone());
         found.collect()
     }
 

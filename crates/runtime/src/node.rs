@@ -427,9 +427,12 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         let driven = drive(Arc::clone(&connection), self.epoch, seat);
+        let ended = Arc::clone(&connection);
         tokio::spawn(async move {
             driven.await;
             drop(scope);
+            ended.close_unused_scope();
+            drop(ended);
             shared.connections.lock().remove(&id);
         });
         connection

@@ -197,7 +197,6 @@ impl Core {
         };
         self.streams.end(posted, connection, lost);
         self.link.end(connection);
-        connection.close_unused_scope();
         *connection.end.lock() = Some(report);
         connection.hub.stats.connections_closed.add(1);
         connection.hub.queue(Ready::Closed(Arc::clone(connection)));

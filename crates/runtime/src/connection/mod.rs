@@ -276,13 +276,14 @@ impl Connection {
     /// The second value is whether the stream is usable at once; if not, `negotiated` follows.
     ///
     /// # Errors
-    /// [`CallError::StreamLimit`], [`CallError::ConnectionClosed`] and [`CallError::GoingAway`].
+    /// [`CallError::StreamLimit`], [`CallError::ConnectionClosed`] and [`CallError::GoingAway`];
+    /// [`CallError::StaleHandle`] if a protocol has no name any more.
     pub fn open(
         self: &Arc<Self>,
         proposals: Proposals,
     ) -> Result<(Arc<StreamSlot>, bool), CallError> {
-        // Those without a name are not proposed; JavaScript validates names when it interns them.
         let names = self.hub.names().all(proposals.protocols());
+        let names = names.ok_or(CallError::StaleHandle)?;
         let scope = self.outbound_scope(&names)?;
         self.outbound.fetch_add(1, Ordering::Relaxed);
         let first = self.unacked.fetch_add(1, Ordering::Relaxed) < UNACKED_MAX;
@@ -352,8 +353,13 @@ impl Connection {
 
     pub(crate) fn add_unsealed(&self, bytes: usize) {
         self.unsealed.fetch_add(bytes, Ordering::SeqCst);
+        let was_refused = self.memory_refused.load(Ordering::Relaxed);
         // A refusal limits the next writes: these bytes are accepted.
-        self.charge().ok();
+        if let Err(refusal) = self.charge()
+            && !was_refused
+        {
+            self.report(Fact::WritesHeld(refusal));
+        }
     }
 
     pub(crate) fn sub_unsealed(&self, bytes: usize) {
@@ -379,16 +385,28 @@ impl Connection {
 
     /// Closes the scope of an ended connection unless bytes of it may still be read, or it has not
     /// been reported to JavaScript and keeps its places.
-    fn close_unused_scope(&self) {
+    pub(crate) fn close_unused_scope(&self) {
         if self.handle() != 0 && self.held() == 0 {
             self.resources.done(self.scope);
         }
     }
 
-    /// Returns whether what is charged is enough for the unread bytes alone.
-    fn covers_unread(&self) -> bool {
-        let reserved = self.window_growth.load(Ordering::SeqCst);
-        self.memory.covers(self.held().saturating_sub(reserved))
+    /// Charges received bytes, if need be without those that were written and not sent: these are
+    /// not the fault of the others.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn charge_received(&self) -> Result<(), Refusal> {
+        let reserved = || self.window_growth.load(Ordering::SeqCst);
+        let unread = || self.held().saturating_sub(reserved());
+        self.charge().or_else(|refusal| {
+            if self.memory.covers(unread()) {
+                return Ok(());
+            }
+            self.memory
+                .settle(&self.resources, self.scope, unread)
+                .map_err(|_| refusal)
+        })
     }
 
     pub(crate) fn add_window_growth(&self, bytes: usize) {

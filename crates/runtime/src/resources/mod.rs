@@ -2,11 +2,11 @@
 //! one lock.
 //!
 //! The lock is a leaf: nothing is called under it that takes another one, so it may be taken under
-//! any other. It is held for some tens of nanoseconds, except by reports, which take time in the
-//! number of scopes. The scopes of the node's own connections and streams are closed when their
-//! last owner is dropped, so no release is lost on any path; the application closes its own with
-//! [`Resources::done`]. The checks of an operation and its
-//! charges happen under one acquisition, so that no other thread sees a part of them.
+//! any other. It is held for less than a microsecond, except by reports, which take time in the
+//! number of scopes. The scopes of the node's own connections and streams are closed at the latest
+//! when their last owner is dropped, so no release is lost on any path; the application closes its
+//! own with [`Resources::done`]. The checks of a scope's charge and the charge itself happen under
+//! one acquisition, so that no other thread sees a part of them.
 
 mod memory;
 mod options;

@@ -84,11 +84,11 @@ impl StreamScope {
         self.id
     }
 
-    /// Charges the stream to its protocol and, if it has one, to its service; it is no longer
-    /// transient. Without effect if it has a protocol.
+    /// Charges the stream to its protocol, unless it has one, and to its service, if there is one;
+    /// it is no longer transient.
     ///
     /// # Errors
-    /// The refusal.
+    /// The refusal; if the service's, the stream stays charged to its protocol.
     pub(crate) fn set_protocol(
         &self,
         protocol: &ProtocolId,

@@ -81,7 +81,7 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
     }
 
     /// Frees a closed connection without streams. Queues a shared scope that has become idle, and
-    /// removes the one that was idle longest if there are too many.
+    /// removes the one that became idle first if there are too many.
     pub(super) fn settle(&mut self, index: Index) {
         let scope = self.arena.get(index);
         if !scope.live && scope.references == 0 && matches!(scope.kind, Kind::Connection(_)) {

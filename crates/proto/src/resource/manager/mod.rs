@@ -21,9 +21,10 @@ const IDLE_MAX: usize = 256;
 /// Refusals of a dry run that wait to be taken; further ones are only counted.
 const PASSED_MAX: usize = 64;
 
-/// Scopes by a key that is looked up for every stream. Remotes choose none of the keys, save for
-/// names that a predicate of the application accepts; no more than a few scopes have such a name.
-type FastMap<K> = HashMap<K, Index, RandomState>;
+/// Scopes of two others, by these: looked up for every stream. No remote chooses an index, so the
+/// hash need not resist one that does. It does in the maps by peer and by name, as a predicate of
+/// the application may accept any name.
+type Pairs = HashMap<(Index, Index), Index, RandomState>;
 
 /// Accounts what peers use, over a graph of scopes.
 ///
@@ -34,11 +35,11 @@ pub struct Manager<P, N> {
     arena: Arena<P, N>,
     limits: Limits<P, N>,
     peers: HashMap<P, Index>,
-    protocols: FastMap<N>,
-    services: FastMap<N>,
-    protocol_peers: FastMap<(Index, Index)>,
-    service_peers: FastMap<(Index, Index)>,
-    /// Scopes that were idle when they were queued, the longest idle first.
+    protocols: HashMap<N, Index>,
+    services: HashMap<N, Index>,
+    protocol_peers: Pairs,
+    service_peers: Pairs,
+    /// Scopes that were idle when they were queued, the first of them first.
     idle: VecDeque<Index>,
     /// Refusals that a dry run has let pass.
     passed: VecDeque<Denied<P, N>>,
@@ -70,10 +71,10 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
             arena,
             limits: Limits::new(table),
             peers: HashMap::new(),
-            protocols: FastMap::default(),
-            services: FastMap::default(),
-            protocol_peers: FastMap::default(),
-            service_peers: FastMap::default(),
+            protocols: HashMap::new(),
+            services: HashMap::new(),
+            protocol_peers: Pairs::default(),
+            service_peers: Pairs::default(),
             idle: VecDeque::new(),
             passed: VecDeque::new(),
             dry_run,

@@ -87,10 +87,10 @@ impl Streams {
             let resources = connection.resources();
             resources.open_stream(connection.scope(), Direction::Inbound)
         };
-        let opened = open().or_else(|_| {
-            self.remove_read_out(link, connection);
-            open()
-        });
+        let opened = match open() {
+            Err(Refusal::Scope(_)) if self.remove_read_out(link, connection) => open(),
+            opened => opened,
+        };
         opened
             .inspect_err(|refusal| {
                 link.turn_away(key, StreamErrorCode::ResourceLimitExceeded);
@@ -153,10 +153,7 @@ impl Streams {
         {
             entry.slot.deliver(rest);
         }
-        // Bytes that were written and not sent are not the fault of those received.
-        if let Err(refusal) = connection.charge()
-            && !connection.covers_unread()
-        {
+        if let Err(refusal) = connection.charge_received() {
             self.shed(connection, refusal);
         }
     }
@@ -190,16 +187,17 @@ impl Streams {
     }
 
     /// Removes finished streams that are still queued: those whose end JavaScript has read last,
-    /// for which the driver is not woken.
-    fn remove_read_out(&mut self, link: &mut Link, connection: &Connection) {
+    /// for which the driver is not woken. Returns whether there were any.
+    fn remove_read_out(&mut self, link: &mut Link, connection: &Connection) -> bool {
         let done: Vec<_> = {
             let outbox = connection.outbox.lock();
             let waiting = outbox.streams().chain(&self.ring);
             waiting.filter_map(|slot| slot.finished_key()).collect()
         };
-        for key in done {
+        for &key in &done {
             self.remove_if_done(link, connection, key);
         }
+        !done.is_empty()
     }
 
     fn finished(&mut self, link: &mut Link, connection: &Connection, key: StreamKey) {
