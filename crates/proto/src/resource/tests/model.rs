@@ -305,6 +305,12 @@ fn apply(manager: &mut Manager<Peer, Label>, model: &mut Model, operation: Opera
                 assert!(manager.open_stream(id, direction(inbound)).is_err());
                 return;
             };
+            if model.root(id).is_none() {
+                // It has ended, and is kept for its streams.
+                let opened = manager.open_stream(id, direction(inbound));
+                assert_eq!(opened, Err(Error::Closed));
+                return;
+            }
             let kind = Kind::Stream {
                 connection: id,
                 peer,
