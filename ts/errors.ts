@@ -48,12 +48,14 @@ export const ERROR_CODES = {
   ERR_UPGRADE: 413,
   ERR_CONNECTION_ENDED: 414,
   ERR_PERMISSION: 415,
+  ERR_DIAL_BACK_OFF: 416,
   ERR_RESOURCE_LIMIT_EXCEEDED: 500,
   ERR_RESOURCE_SCOPE_CLOSED: 501,
   ERR_RATE_LIMIT: 502,
   ERR_LIMITED_CONNECTION: 503,
   ERR_STREAM_LIMIT: 504,
   ERR_CONNECTION_MEMORY: 505,
+  ERR_DIAL_QUEUE_FULL: 506,
   ERR_INTERNAL: 900
 } as const
 
@@ -579,6 +581,31 @@ export class SelfDialError extends DialError {
   }
 }
 
+/** The address is not dialled for some time, as dialling it has failed. */
+export class DialBackOffError extends DialError {
+  static {
+    named(DialBackOffError, 'DialBackOffError')
+  }
+
+  constructor(
+    message = 'the address is not dialled yet, as dialling it has failed',
+    options?: Libp2pErrorOptions
+  ) {
+    super(message, options, 'ERR_DIAL_BACK_OFF')
+  }
+}
+
+/** Too many dials wait for their turn. */
+export class DialQueueFullError extends DialError {
+  static {
+    named(DialQueueFullError, 'DialQueueFullError')
+  }
+
+  constructor(message = 'too many dials wait', options?: Libp2pErrorOptions) {
+    super(message, options, 'ERR_DIAL_QUEUE_FULL')
+  }
+}
+
 /** The attempt to dial or to listen on one address. */
 export interface AddressAttempt {
   /** The address, as text. */
@@ -588,7 +615,7 @@ export interface AddressAttempt {
   /** The transport of the address; empty if it names no known one. */
   readonly transport: TransportName | ''
   /** The stage at which the attempt failed or was abandoned. */
-  readonly stage: DialStage | 'listen'
+  readonly stage: 'filter' | DialStage | 'listen'
   /** Milliseconds from the start of the attempt until it ended or was abandoned. */
   readonly elapsed: number
   /** The reason for the failure, or the operation that was in progress. */

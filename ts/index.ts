@@ -19,7 +19,21 @@ export {
 export * from './constants.ts'
 export type { Logger } from './diagnostics/logger.ts'
 export { AddressBook } from './dial/address-book.ts'
+export {
+  AddressManager,
+  type FilterContext,
+  type FilteredAddress,
+  type FilterResult
+} from './dial/address-manager.ts'
 export type { DialOptions } from './dial/options.ts'
+export { type DialJobOptions, DialQueue } from './dial/queue.ts'
+export {
+  type DialRanker,
+  defaultDialRanker,
+  noDelayDialRanker,
+  type RankedAddress
+} from './dial/ranker.ts'
+export { RETRY_DEFAULTS, type RetryConfig } from './dial/retry.ts'
 export * from './errors.ts'
 export type { AddrLike, HostPort } from './identity/address.ts'
 export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'

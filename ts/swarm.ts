@@ -18,13 +18,16 @@ import { TypedEventTarget } from './base/events.ts'
 import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
 import { ConnectionTable } from './connection/table.ts'
 import { type Connection, NEW_STREAM_CHECKS, type NewStreamOptions } from './connection.ts'
-import { type Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
+import { Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { traced, tracedDial } from './diagnostics/channels.ts'
 import { Failures } from './diagnostics/failures.ts'
 import { AddressBook } from './dial/address-book.ts'
+import type { AddressManager } from './dial/address-manager.ts'
 import { DIAL_CHECKS, Dialer } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
 import type { DialOptions } from './dial/options.ts'
+import type { DialQueue } from './dial/queue.ts'
+import type { RetryConfig } from './dial/retry.ts'
 import { StateError } from './errors.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
@@ -136,6 +139,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#registrar = new Registrar(this.#failures)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
+      connected: (peer, connection) => this.#dialer.connected(peer, connection),
       limit: (detail) => this.emit('limit', new CustomEvent('limit', { detail })),
       onFailure: this.#failures.report
     })
@@ -163,6 +167,21 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /** Known peer addresses, learned from dials and identify. */
   get addressBook(): AddressBook {
     return this.#addressBook
+  }
+
+  /** The dials under way, and those that wait for their turn; also runs jobs of the application among them. */
+  get dialQueue(): DialQueue {
+    return this.#dialer.queue
+  }
+
+  /** Filters, ranks and caps the addresses of dials: the option `addressManager`. */
+  get addressManager(): AddressManager {
+    return this.#options.addressManager
+  }
+
+  /** How often and when failed addresses are dialled again: the option `retry`, including defaults. */
+  get retryConfig(): Readonly<Required<RetryConfig>> {
+    return this.#options.retry
   }
 
   /** The effective options, including defaults. */
@@ -474,7 +493,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * @throws {@link InvalidParametersError} for an invalid peer.
    */
   connectedness(peer: PeerLike): Connectedness {
-    return this.#connections.connectedness(peerText(peer))
+    const id = peerText(peer)
+    const state = this.#connections.connectedness(id)
+    const isNotConnected = state === Connectedness.NotConnected
+    return isNotConnected && this.#dialer.backOff.concerns(id) ? Connectedness.CannotConnect : state
   }
 
   /**

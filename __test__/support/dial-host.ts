@@ -3,7 +3,10 @@ import { ConnectionTable } from '../../ts/connection/table.ts'
 import { Log } from '../../ts/diagnostics/log.ts'
 import type { Logger } from '../../ts/diagnostics/logger.ts'
 import { AddressBook } from '../../ts/dial/address-book.ts'
-import { Dialer, type DialHost, type DialSink } from '../../ts/dial/dialer.ts'
+import { AddressManager } from '../../ts/dial/address-manager.ts'
+import { Dialer, type DialHost } from '../../ts/dial/dialer.ts'
+import { type RetryConfig, resolveRetry } from '../../ts/dial/retry.ts'
+import type { DialSink } from '../../ts/dial/shared-dial.ts'
 import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
 import type { NativeAttempt, NativeAttempts, NativeDialEntry } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
@@ -20,7 +23,8 @@ export const refused = (index: number): NativeAttempt => ({
   elapsedMs: 3
 })
 
-export function setUp(logger: Partial<Logger> = {}) {
+/** Retries are off unless given. */
+export function setUp(logger: Partial<Logger> = {}, retry: RetryConfig = { maxRetries: 0 }) {
   const { fake, engine, clock, connection } = fakeConnection()
   const peer = connection.remotePeer.toString()
   const table = new ConnectionTable(clock)
@@ -45,7 +49,13 @@ export function setUp(logger: Partial<Logger> = {}) {
     engine,
     clock,
     node,
-    options: { identity: { peer: SELF }, log: new Log(logger, '') },
+    options: {
+      identity: { peer: SELF },
+      log: new Log(logger, ''),
+      addressManager: new AddressManager(),
+      retry: resolveRetry(retry),
+      random: () => 0.5
+    },
     refusalError: (refusal) => refusalError(refusal, {}),
     dialRefused: () => {},
     command: (begin, from) => engine.command(node, (request) => begin(node, request), from),

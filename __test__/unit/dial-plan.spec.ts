@@ -1,28 +1,45 @@
 import test from 'ava'
 import { dialPlan } from '../../ts/dial/plan.ts'
+import type { RankedAddress } from '../../ts/dial/ranker.ts'
+import { InvalidParametersError } from '../../ts/errors.ts'
 
 const PUBLIC = '/ip4/192.0.2.1/tcp/1'
+const OTHER = '/ip4/192.0.2.2/tcp/1'
 
-test('each address has a head start of 250 ms over the next', (t) => {
-  const plan = dialPlan([PUBLIC, '/ip4/192.0.2.2/tcp/1', '/ip4/192.0.2.3/tcp/1'])
-  t.deepEqual(
-    plan.map(({ delayMs }) => delayMs),
-    [0, 250, 500]
-  )
-  t.deepEqual(dialPlan([]), [])
-})
+const planOf = (...ranked: RankedAddress[]) =>
+  dialPlan(ranked, new Set(ranked.map(({ address }) => address)))
 
-test('addresses are tried in the order in which they are given', (t) => {
-  const addresses = ['/ip4/192.0.2.2/tcp/1', PUBLIC, '/ip4/10.0.0.1/tcp/1']
-  t.deepEqual(
-    dialPlan(addresses).map(({ address }) => address),
-    addresses
+test('addresses are tried by their delays, and in the order of the ranking among equals', (t) => {
+  const third = '/ip4/10.0.0.1/tcp/1'
+  const plan = planOf(
+    { address: PUBLIC, delay: 250 },
+    { address: OTHER, delay: 0 },
+    { address: third, delay: 0 }
   )
+  t.deepEqual(
+    plan.map(({ address, delayMs }) => [address, delayMs]),
+    [
+      [OTHER, 0],
+      [third, 0],
+      [PUBLIC, 250]
+    ]
+  )
+  t.deepEqual(planOf(), [])
 })
 
 test('a local network address has 5 s, regardless of the others, and any other address 10 s', (t) => {
   const times = (...addresses: string[]): number[] =>
-    dialPlan(addresses).map(({ timeoutMs }) => timeoutMs)
+    planOf(...addresses.map((address) => ({ address, delay: 0 }))).map(({ timeoutMs }) => timeoutMs)
   t.deepEqual(times('/ip4/192.168.1.1/tcp/1', PUBLIC), [5_000, 10_000])
   t.deepEqual(times(PUBLIC, '/ip6/::1/tcp/1', '/ip4/127.0.0.1/tcp/1'), [10_000, 5_000, 5_000])
+})
+
+test('a ranking of other addresses, or without a time, is refused', (t) => {
+  const refused = (ranked: unknown): string =>
+    t.throws(() => dialPlan([ranked as RankedAddress], new Set([PUBLIC])), {
+      instanceOf: InvalidParametersError
+    }).message
+  t.regex(refused({ address: OTHER, delay: 0 }), /one of those that were passed, received "?\/ip4/)
+  t.regex(refused({ address: PUBLIC }), /the delay of .* 0 or more, received undefined/)
+  t.regex(refused({ address: PUBLIC, delay: -1 }), /received -1/)
 })

@@ -4,6 +4,7 @@ import {
   AbortError,
   type AddressAttempt,
   DialAllFailedError,
+  DialBackOffError,
   DialError,
   ERROR_CODES,
   type ErrorCode,
@@ -16,6 +17,7 @@ import {
 import { type ParsedAddress, type Refusal, transportOf } from '../identity/parsed-address.ts'
 import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
 import { nativeError } from '../native/native-error.ts'
+import type { FilteredAddress } from './address-manager.ts'
 
 /** Returns the error of a dial whose every address failed. */
 export function allFailed(
@@ -142,6 +144,30 @@ export function refusedAttempt(
     stage,
     elapsed: 0,
     cause: new DialError(reason, { code: 'ERR_NO_TRANSPORT' }),
+    hint
+  }
+}
+
+/** Returns the entry of an address that the address manager has refused. */
+export function filteredAttempt({ address, reason, hint }: FilteredAddress): AddressAttempt {
+  return notTried(address, new DialError(reason, { code: 'ERR_NO_TRANSPORT' }), hint)
+}
+
+/** Returns the entry of an address that is dialled again in `ms`. */
+export function backedOff(address: string, ms: number): AddressAttempt {
+  const seconds = Math.ceil(ms / 1_000)
+  const reason = `dialling it has failed: not tried again for ${seconds} s`
+  return notTried(address, new DialBackOffError(reason), 'the option force tries it now')
+}
+
+function notTried(address: string, cause: DialError, hint: string): AddressAttempt {
+  return {
+    address,
+    resolvedFrom: undefined,
+    transport: transportOf(address),
+    stage: 'filter',
+    elapsed: 0,
+    cause,
     hint
   }
 }

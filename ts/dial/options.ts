@@ -15,4 +15,6 @@ export interface DialOptions extends AbortOptions {
   force?: boolean | string
   /** Accepted security protocols, preferred first; no open connection over another is used. Defaults to the swarm's. */
   security?: readonly SecurityName[]
+  /** Turn of the dial if 100 others are under way, 0 to 100: higher ones first. Defaults to 50. */
+  priority?: number | undefined
 }

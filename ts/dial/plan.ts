@@ -1,16 +1,32 @@
-/** The schedule of a dial: start delay and timeout of each address. */
+/** The schedule of a dial: start and timeout of each address. */
+import { misuse } from '../base/arguments.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
 import { DIAL_ADDRESS_TIMEOUT_MS, DIAL_PRIVATE_ADDRESS_TIMEOUT_MS } from '../constants.ts'
 import { isPrivate } from '../identity/address.ts'
 import type { NativeDialEntry } from '../native/addon.ts'
+import type { RankedAddress } from './ranker.ts'
 
-/** Milliseconds between the starts of successive attempts: the Connection Attempt Delay recommended by RFC 8305. */
-const ATTEMPT_DELAY_MS = 250
-
-/** Returns the plan for addresses, in the given order. */
-export function dialPlan(addresses: readonly string[]): NativeDialEntry[] {
-  return addresses.map((address, index) => ({
+/**
+ * Returns the plan for ranked addresses, by their delays. Throws `InvalidParametersError` for a ranking, which may be
+ * the application's, of anything but the addresses that were passed to it.
+ */
+export function dialPlan(
+  ranked: readonly RankedAddress[],
+  addresses: ReadonlySet<string>
+): NativeDialEntry[] {
+  for (const { address, delay } of ranked) {
+    if (!addresses.has(address)) {
+      throw misuse('each ranked address', 'one of those that were passed', address)
+    }
+    if (!(delay >= 0 && delay <= TIMER_MS_MAX)) {
+      throw misuse(`the delay of ${address}`, 'milliseconds, 0 or more', delay)
+    }
+  }
+  const plan = ranked.map(({ address, delay }) => ({
     address,
-    delayMs: index * ATTEMPT_DELAY_MS,
+    delayMs: delay,
     timeoutMs: isPrivate(address) ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS
   }))
+  // Stable: the order among equals is that of the ranking.
+  return plan.sort((one, other) => one.delayMs - other.delayMs)
 }

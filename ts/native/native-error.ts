@@ -7,7 +7,9 @@ import {
   ConnectionClosedError,
   DecryptionFailedError,
   DialAllFailedError,
+  DialBackOffError,
   DialError,
+  DialQueueFullError,
   EncryptionFailedError,
   ERROR_CODES,
   type ErrorCode,
@@ -111,6 +113,7 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_CONNECTION_ENDED: (message, options) =>
     new ConnectionClosedError(message ?? 'the peer closed the connection', options),
   ERR_PERMISSION: (message, options) => new IOError(message ?? 'permission denied', options),
+  ERR_DIAL_BACK_OFF: (message, options) => new DialBackOffError(message, options),
   ERR_RESOURCE_LIMIT_EXCEEDED: (message, options) =>
     new ResourceLimitExceededError(
       message ?? `${HANDLES_MAX} streams and connections reach the limit of one environment`,
@@ -127,6 +130,7 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_LIMITED_CONNECTION: (message, options) => new LimitedConnectionError(message, options),
   ERR_STREAM_LIMIT: limit('connection', 'streams', 'the connection has no room for another stream'),
   ERR_CONNECTION_MEMORY: limit('connection', 'memory', 'the connection holds too many bytes'),
+  ERR_DIAL_QUEUE_FULL: (message, options) => new DialQueueFullError(message, options),
   ERR_INTERNAL: (message, options) => new InternalError(message, options)
 }
 

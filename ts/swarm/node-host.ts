@@ -15,7 +15,8 @@ import { LEVEL_BITS } from '../diagnostics/codes.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
 import { LimitReports } from '../diagnostics/limit-reports.ts'
 import { Reports } from '../diagnostics/report.ts'
-import type { DialHost, DialSink } from '../dial/dialer.ts'
+import type { DialHost } from '../dial/dialer.ts'
+import type { DialSink } from '../dial/shared-dial.ts'
 import {
   AbortError,
   type ErrorCode,
@@ -67,6 +68,8 @@ const PASSED_MAX = 64
 /** Callbacks of the host to its swarm. */
 export interface HostCallbacks {
   notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
+  /** Called before the event of the same name. */
+  connected(peer: string, connection: Connection): void
   /** Emits the event `limit`. */
   limit(detail: LimitDetail): void
   readonly onFailure: OnFailure
@@ -228,6 +231,7 @@ export class NodeHost
     connectionOpened(core, this.options.log)
     this.retain()
     dial?.onConnection(core.connection)
+    this.#callbacks.connected(core.peer, core.connection)
     this.notify('connected', core.connection)
   }
 

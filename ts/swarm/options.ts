@@ -17,6 +17,8 @@ import type { MuxerName, SecurityName } from '../constants.ts'
 import type { LogLevel } from '../diagnostics/codes.ts'
 import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
+import { AddressManager } from '../dial/address-manager.ts'
+import { checkRetry, type RetryConfig, resolveRetry } from '../dial/retry.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
@@ -56,6 +58,10 @@ export interface SwarmOptions {
   busyPoll?: number
   /** Clock, for tests and simulations. Native timeouts of connections stay on the system clock. */
   clock?: Clock
+  /** How often and when a failed address is dialled again. See docs/dialling.md. */
+  retry?: RetryConfig
+  /** Filters, ranks and caps the addresses of a dial. Defaults to `new AddressManager()`. See docs/dialling.md. */
+  addressManager?: AddressManager
   /** Source of numbers in [0, 1), for tests and simulations. Never used for keys. */
   random?: () => number
   /** Receives log messages of the levels it has methods for. Defaults to no logging. See docs/diagnostics.md. */
@@ -82,6 +88,10 @@ export interface ResolvedOptions {
   readonly busyPoll: number | undefined
   /** See {@link SwarmOptions.clock}. */
   readonly clock: Clock
+  /** The retries, including defaults. */
+  readonly retry: Readonly<Required<RetryConfig>>
+  /** See {@link SwarmOptions.addressManager}. */
+  readonly addressManager: AddressManager
   /** See {@link SwarmOptions.random}. */
   readonly random: () => number
   /** A logger with all levels, also for services; levels without a subscriber do nothing. */
@@ -129,6 +139,8 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   ioThreads: integer(1, IO_THREADS_MAX),
   busyPoll: integer(0, BUSY_POLL_US_MAX),
   clock: objectWith('now', 'setTimer', 'clearTimer'),
+  retry: checkRetry,
+  addressManager: objectWith('filter', 'rank', 'cap'),
   random: aFunction,
   logger: aLogger,
   resourceManager: aResourceManager,
@@ -164,6 +176,8 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     ioThreads: options.ioThreads,
     busyPoll: options.busyPoll,
     clock: options.clock ?? systemClock,
+    retry: resolveRetry(options.retry),
+    addressManager: options.addressManager ?? new AddressManager(),
     random: options.random ?? Math.random,
     logger: loggerOf(log),
     log,

@@ -1,0 +1,79 @@
+/** Which addresses of a peer are dialled, in which order, and how many. */
+import { DIAL_ADDRESSES_MAX } from '../constants.ts'
+import { dialRefusal, parseAddress } from '../identity/parsed-address.ts'
+import { type DialRanker, defaultDialRanker, type RankedAddress } from './ranker.ts'
+
+/** An address that is not dialled, and why. */
+export interface FilteredAddress {
+  /** The address, as text. */
+  readonly address: string
+  /** The reason, in one clause. */
+  readonly reason: string
+  /** Advice in one clause; empty if there is none. */
+  readonly hint: string
+}
+
+/** The result of {@link AddressManager.filter}. */
+export interface FilterResult {
+  /** Addresses to dial, in the given order. */
+  readonly accepted: readonly string[]
+  /** Addresses that are not dialled. They are listed in the error of a dial that fails. */
+  readonly refused: readonly FilteredAddress[]
+}
+
+/** What {@link AddressManager.filter} knows about a dial. */
+export interface FilterContext {
+  /** The peer, as text; undefined if only an address is known. */
+  readonly peer: string | undefined
+  /** Addresses that the caller has named, as opposed to those of the address book. */
+  readonly named: ReadonlySet<string>
+}
+
+const LOOPBACK = /^\/(?:ip4\/127\.|ip6\/::1\/)/
+
+/**
+ * Prepares the addresses of a peer for a dial: filters, ranks and caps them. A subclass, or any object with these
+ * methods, replaces it: option `addressManager` of a swarm.
+ */
+export class AddressManager {
+  readonly #ranker: DialRanker
+
+  /** Ranks as go-libp2p does, or by `ranker`. */
+  constructor({ ranker = defaultDialRanker }: { ranker?: DialRanker } = {}) {
+    this.#ranker = ranker
+  }
+
+  /**
+   * Splits addresses into those to dial and the others: without a transport, unspecified, link-local without an
+   * interface, and loopback ones from the address book if the peer has others, as they are those of another host then.
+   */
+  filter(addresses: readonly string[], { named }: FilterContext): FilterResult {
+    const accepted: string[] = []
+    const refused: FilteredAddress[] = []
+    for (const address of addresses) {
+      const refusal = dialRefusal(parseAddress(address))
+      if (refusal === undefined) accepted.push(address)
+      else refused.push({ address, ...refusal })
+    }
+    if (accepted.every((address) => LOOPBACK.test(address))) return { accepted, refused }
+    const isElsewhere = (address: string): boolean => LOOPBACK.test(address) && !named.has(address)
+    for (const address of accepted.filter(isElsewhere)) {
+      refused.push({
+        address,
+        reason: 'a loopback address of a peer that has others',
+        hint: 'if the peer is on this host, name the address'
+      })
+    }
+    return { accepted: accepted.filter((address) => !isElsewhere(address)), refused }
+  }
+
+  /** Returns the time at which each address is dialled. */
+  rank(addresses: readonly string[]): readonly RankedAddress[] {
+    return this.#ranker(addresses)
+  }
+
+  /** Returns those to dial: the first 25. */
+  cap(ranked: readonly RankedAddress[]): readonly RankedAddress[] {
+    return ranked.slice(0, DIAL_ADDRESSES_MAX)
+  }
+}

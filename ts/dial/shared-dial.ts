@@ -1,0 +1,322 @@
+/** One dial: attempts at its addresses, their repetition, and the callers that wait for its end. */
+import { type DrainHost, onceGivenUp } from '../base/abort.ts'
+import type { Clock } from '../base/clock.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
+import type { Connection } from '../connection.ts'
+import { DIAL_PARALLEL, DIAL_TIMEOUT_MS, type SecurityName } from '../constants.ts'
+import type { DialTarget } from '../diagnostics/connections.ts'
+import {
+  type AddressAttempt,
+  ResourceLimitExceededError,
+  type ResourceScopeClosedError
+} from '../errors.ts'
+import type { NativeAttempt, NativeDialEntry, NativeRefusal } from '../native/addon.ts'
+import { CommandError } from '../native/command-error.ts'
+import type { Commands } from '../native/commands.ts'
+import type { RequestId } from '../native/handles.ts'
+import { abandoned, attemptOf, late, unfinishedAttempt } from './failure.ts'
+import type { DialOptions } from './options.ts'
+import { isTransient, type RetryConfig, retryDelay } from './retry.ts'
+
+/** Receives the events of one native dial. */
+export interface DialSink {
+  onConnection(connection: Connection): void
+  /** Called if the application's resource manager has refused the connection, in place of `onConnection`. */
+  onRefused(refusal: Error): void
+  /** Called when attempts have failed and the dial continues. */
+  onAttemptsFailed(): void
+}
+
+/** The parts of a swarm that a dial needs. */
+export interface SharedDialHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
+  readonly engine: DrainHost & {
+    /** Keeps the process alive until `release`. */
+    retain(): void
+    release(): void
+  }
+  readonly clock: Clock
+  readonly options: {
+    readonly random: () => number
+    readonly retry: Readonly<Required<RetryConfig>>
+  }
+  /** Reports that a limit has refused a connection to an address. */
+  dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void
+  /** Returns the error of a refusal by a limit, or by a closed manager. */
+  refusalError(refusal: NativeRefusal): ResourceLimitExceededError | ResourceScopeClosedError
+  /** Registers `sink` for the events of a dial. */
+  expectDialled(request: RequestId, sink: DialSink): void
+  /** Unregisters a dial; a connection that it still makes is closed. */
+  forgetDialled(request: RequestId): void
+}
+
+/** Outcome of a dial for one caller: a connection, or a factory of the caller's error. */
+export type Outcome = Connection | ((target: DialTarget) => Error)
+
+/** The last attempts at all addresses of a dial that has failed, and the failure of the command behind them. */
+export interface Failure {
+  readonly error: Error
+  readonly attempts: readonly AddressAttempt[]
+}
+
+/** The dialer's interface to a shared dial. */
+interface Owner {
+  readonly security: readonly SecurityName[] | undefined
+  /** Called once, before any caller is told. */
+  ended(): void
+  succeeded(connection: Connection): void
+  /** Returns the factory of the callers' errors. */
+  failed(failure: Failure): (target: DialTarget) => Error
+}
+
+interface Waiter {
+  /** Whether a connection that somebody else has made is an answer. */
+  readonly accepts: (connection: Connection) => boolean
+  readonly end: (outcome: Outcome) => void
+}
+
+/** A dial shared by the callers that wait for it. The first connection ends it. */
+export class SharedDial {
+  readonly peer: string | undefined
+  readonly #host: SharedDialHost
+  readonly #owner: Owner
+  /** Addresses that wait for {@link SharedDial.start}. */
+  #queued: NativeDialEntry[] = []
+  /** Every address, with the number of its attempts that have failed. */
+  readonly #tries = new Map<string, number>()
+  /** Entries by address, for their repetition. */
+  readonly #entries = new Map<string, NativeDialEntry>()
+  /** Native dials in flight, with the addresses of each. */
+  readonly #requests = new Map<RequestId, readonly string[]>()
+  /** Timers of repetitions. */
+  readonly #timers = new Set<unknown>()
+  /** Addresses whose repetition is due, and waits for another attempt to end. */
+  readonly #due: string[] = []
+  /** The last failure at each address, in the order of their times. */
+  readonly #failed = new Map<string, AddressAttempt>()
+  readonly #waiters = new Set<Waiter>()
+  #hasStarted = false
+  #hasEnded = false
+  /** Whether failed addresses are tried again. */
+  #repeats = true
+
+  constructor(peer: string | undefined, host: SharedDialHost, owner: Owner) {
+    this.peer = peer
+    this.#host = host
+    this.#owner = owner
+  }
+
+  /** Whether an attempt is under way or yet to come. */
+  get isPending(): boolean {
+    const { size } = this.#requests
+    return size + this.#timers.size + this.#due.length + this.#queued.length > 0
+  }
+
+  /** Adds the addresses of a plan that this dial does not have yet. */
+  add(plan: readonly NativeDialEntry[]): void {
+    const fresh = plan.filter(({ address }) => !this.#tries.has(address))
+    for (const entry of fresh) {
+      this.#tries.set(entry.address, 0)
+      this.#entries.set(entry.address, entry)
+    }
+    if (!this.#hasStarted) this.#queued.push(...fresh)
+    else if (fresh.length > 0) this.#attempt(fresh)
+  }
+
+  /** Begins: its turn has come. */
+  start(): void {
+    this.#hasStarted = true
+    const plan = this.#queued
+    this.#queued = []
+    if (plan.length > 0) this.#attempt(plan)
+  }
+
+  /** Ends the dial for its callers; `error` makes the error of each. */
+  fail(error: (target: DialTarget) => Error): void {
+    this.#end(error)
+  }
+
+  /** Ends it for the callers who accept a connection that they did not dial; those left go on waiting. */
+  answer(connection: Connection): void {
+    for (const { accepts, end } of this.#waiters) if (accepts(connection)) end(connection)
+    if (this.#waiters.size === 0) this.#stop()
+  }
+
+  /** Waits for the outcome; the last caller to give up ends the dial. */
+  join(
+    { signal, timeout = DIAL_TIMEOUT_MS }: DialOptions,
+    accepts: (connection: Connection) => boolean
+  ): Promise<Outcome> {
+    const { clock, engine } = this.#host
+    return new Promise((resolve) => {
+      const waiter: Waiter = {
+        accepts,
+        end: (outcome) => {
+          this.#waiters.delete(waiter)
+          release()
+          resolve(outcome)
+        }
+      }
+      const ms = Math.min(timeout, TIMER_MS_MAX)
+      const release = onceGivenUp(engine, clock, signal, ms, (why) => {
+        if (!this.#waiters.has(waiter)) return
+        const isLate = why === 'late'
+        const attempts = this.#attemptsSoFar(isLate ? 'ERR_TIMEOUT' : 'ERR_ABORTED')
+        waiter.end(({ refused }) => {
+          const all = [...attempts, ...refused]
+          return isLate ? late(ms, all) : abandoned(signal, all)
+        })
+        if (this.#waiters.size === 0) this.#stop()
+      })
+      this.#waiters.add(waiter)
+    })
+  }
+
+  /** Cancels the native dials, whose failures end the dial; ends it with `error` if none is in flight. */
+  cancel(error: () => Error): void {
+    this.#repeats = false
+    if (this.#requests.size === 0) this.#end(error)
+    for (const request of this.#requests.keys()) this.#host.node.cancel(request)
+  }
+
+  /** Begins a native dial. Timeouts are per address here and per caller in `join`: a more patient caller may join. */
+  #attempt(plan: readonly NativeDialEntry[]): void {
+    const { peer } = this
+    const { security } = this.#owner
+    const addresses = plan.map(({ address }) => address)
+    const { request, result } = this.#host.command((node, number) =>
+      node.dial(number, [...plan], {
+        peer,
+        security: security && [...security],
+        // The limit applies to the peer, not to each native dial.
+        parallel: Math.max(DIAL_PARALLEL - this.#underWay(), 1)
+      })
+    )
+    this.#requests.set(request, addresses)
+    this.#host.expectDialled(request, {
+      onConnection: (connection) => {
+        // It has ended: nothing cancels it.
+        this.#forget(request)
+        this.#owner.succeeded(connection)
+        this.#end(connection)
+      },
+      onRefused: (refusal) => {
+        this.#forget(request)
+        this.#end(() => refusal)
+      },
+      onAttemptsFailed: () => {
+        this.#addFailed(request, this.#host.node.takeAttempts(request).failed)
+        this.#repeatDue()
+      }
+    })
+    result.catch((err: unknown) => this.#onFailed(request, err))
+  }
+
+  #onFailed(request: RequestId, err: unknown): void {
+    // The dial was abandoned: no caller is waiting.
+    if (!this.#requests.has(request)) return
+    if (err instanceof CommandError) this.#addFailed(request, err.result.attempts ?? [])
+    this.#forget(request)
+    this.#repeatDue()
+    if (this.isPending) return
+    // A command rejects only with an `Error`.
+    const failure = { error: err as Error, attempts: [...this.#failed.values()] }
+    this.#end(this.#owner.failed(failure))
+  }
+
+  /** Records the failed attempts of one request, and schedules their repetition. */
+  #addFailed(request: RequestId, failed: readonly NativeAttempt[]): void {
+    const addresses = this.#requests.get(request) ?? []
+    for (const attempt of failed) {
+      const { refusal } = attempt
+      const address = addresses[attempt.index] ?? ''
+      const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
+      if (cause instanceof ResourceLimitExceededError) this.#host.dialRefused(cause, address)
+      const ended = attemptOf(address, attempt, cause)
+      this.#failed.delete(address)
+      this.#failed.set(address, ended)
+      this.#repeatLater(ended)
+    }
+  }
+
+  #repeatLater({ address, cause }: AddressAttempt): void {
+    const { clock, engine, options } = this.#host
+    const tries = (this.#tries.get(address) ?? 0) + 1
+    this.#tries.set(address, tries)
+    if (!this.#repeats || !isTransient(cause.code) || tries > options.retry.maxRetries) return
+    const timer = clock.setTimer(
+      () => {
+        this.#timers.delete(timer)
+        engine.release()
+        this.#due.push(address)
+        this.#repeatDue()
+      },
+      retryDelay(options.retry, tries, options.random())
+    )
+    this.#timers.add(timer)
+    engine.retain()
+  }
+
+  /** Repeats what is due, as far as the limit of attempts at a time allows. */
+  #repeatDue(): void {
+    while (this.#due.length > 0 && this.#underWay() < DIAL_PARALLEL) {
+      const entry = this.#entries.get(this.#due.shift() ?? '')
+      if (entry !== undefined) this.#attempt([{ ...entry, delayMs: 0 }])
+    }
+  }
+
+  /** Returns the number of attempts in flight. */
+  #underWay(): number {
+    const { node } = this.#host
+    let count = 0
+    for (const request of [...this.#requests.keys()]) {
+      const { failed, underWay } = node.takeAttempts(request)
+      this.#addFailed(request, failed)
+      count += underWay.length
+    }
+    return count
+  }
+
+  /** Returns the last failure at each address, then the attempts in flight, whose causes get `code`. */
+  #attemptsSoFar(code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): AddressAttempt[] {
+    const unfinished = new Map<string, AddressAttempt>()
+    for (const [request, addresses] of this.#requests) {
+      const { failed, underWay } = this.#host.node.takeAttempts(request)
+      this.#addFailed(request, failed)
+      for (const attempt of underWay) {
+        const address = addresses[attempt.index] ?? ''
+        unfinished.set(address, unfinishedAttempt(address, attempt, code))
+      }
+    }
+    const failed = [...this.#failed.values()].filter(({ address }) => !unfinished.has(address))
+    return [...failed, ...unfinished.values()]
+  }
+
+  #end(outcome: Outcome): void {
+    this.#stop()
+    for (const { end } of this.#waiters) end(outcome)
+  }
+
+  /** Closes the dial to further callers, and abandons its attempts. */
+  #stop(): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    const { clock, engine, node } = this.#host
+    for (const timer of this.#timers) {
+      clock.clearTimer(timer)
+      engine.release()
+    }
+    this.#timers.clear()
+    this.#due.length = 0
+    this.#queued = []
+    for (const request of [...this.#requests.keys()]) {
+      this.#forget(request)
+      node.cancel(request)
+    }
+    this.#owner.ended()
+  }
+
+  #forget(request: RequestId): void {
+    this.#requests.delete(request)
+    this.#host.forgetDialled(request)
+  }
+}
