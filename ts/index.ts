@@ -21,6 +21,7 @@ export type { Logger } from './diagnostics/logger.ts'
 export { AddressBook } from './dial/address-book.ts'
 export {
   AddressManager,
+  type AddressManagerLike,
   type FilterContext,
   type FilteredAddress,
   type FilterResult

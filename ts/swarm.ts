@@ -22,7 +22,7 @@ import { Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { traced, tracedDial } from './diagnostics/channels.ts'
 import { Failures } from './diagnostics/failures.ts'
 import { AddressBook } from './dial/address-book.ts'
-import type { AddressManager } from './dial/address-manager.ts'
+import type { AddressManagerLike } from './dial/address-manager.ts'
 import { DIAL_CHECKS, Dialer } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
 import type { DialOptions } from './dial/options.ts'
@@ -175,7 +175,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /** Filters, ranks and caps the addresses of dials: the option `addressManager`. */
-  get addressManager(): AddressManager {
+  get addressManager(): AddressManagerLike {
     return this.#options.addressManager
   }
 

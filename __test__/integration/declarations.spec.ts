@@ -18,7 +18,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   base: ['abort', 'clock', 'events'],
   connection: ['facts'],
   diagnostics: ['logger'],
-  dial: ['address-book', 'options'],
+  dial: ['address-book', 'address-manager', 'options', 'queue', 'ranker', 'retry'],
   identity: ['address', 'keys', 'peer-id'],
   io: [
     'base-msg-read-writer',

@@ -20,7 +20,7 @@ const TERMINATIONS = 200
 const EXITS = 200
 const AT_ONCE = 3
 /** Bytes at both ends together: a connection, its peer's identify data, and the lists that hold it. */
-const HEAP_OF_CONNECTION_MAX = 4_000
+const HEAP_OF_CONNECTION_MAX = 3_500
 
 test.serial(
   '200 workers terminated under traffic leave neither threads nor descriptors nor memory',

@@ -1,4 +1,5 @@
 import test from 'ava'
+import { UINT32_MAX } from '../../ts/base/arguments.ts'
 import { StreamErrorCode } from '../../ts/constants.ts'
 import { Failures } from '../../ts/diagnostics/failures.ts'
 import { Log } from '../../ts/diagnostics/log.ts'
@@ -90,7 +91,7 @@ test('passes the whole table in order, on attach and on every change', (t) => {
     ] as number[][]
   )
   t.is(tables[1]?.[2]?.inboundMax, 3)
-  t.is(tables[1]?.[0]?.inboundMax, 1_000)
+  t.is(tables[1]?.[0]?.inboundMax, UINT32_MAX)
   t.deepEqual(registrar.protocols(), ['/b', '/c'])
 })
 
@@ -198,12 +199,12 @@ test('selects the first predicate that holds, in order of registration, with its
     return served?.inboundMax
   }
   t.is(serve('/a/1'), 2)
-  t.is(serve('/b/1'), 1_000)
+  t.is(serve('/b/1'), UINT32_MAX)
   t.is(registrar.choose('c'), undefined)
   registrar.handle(first, () => void handled.push('first again'))
-  t.is(serve('/a/1'), 1_000)
+  t.is(serve('/a/1'), UINT32_MAX)
   registrar.unhandle(second)
-  t.is(serve('/a/1'), 1_000)
+  t.is(serve('/a/1'), UINT32_MAX)
   t.deepEqual(handled, ['first', 'second', 'second', 'first again'])
 })
 

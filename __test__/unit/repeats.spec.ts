@@ -7,12 +7,15 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { fakeConnection } from '../support/fake-connection.ts'
 import { Hearing } from '../support/hearing.ts'
 
+/** What the refusals of the scopes say. */
+const LIMITS = { protocolDefault: { streamsInbound: 2 } }
+
 const ADDRESS = '/ip4/127.0.0.1/tcp/4001'
 
 function setUp() {
   const clock = new FakeClock()
   const hearing = new Hearing()
-  const reports = new Reports(new Swarm(), new Log(hearing.logger, ''), clock)
+  const reports = new Reports(new Swarm({ limits: LIMITS }), new Log(hearing.logger, ''), clock)
   const [first, second] = [fakeConnection().connection, fakeConnection().connection]
   /** Runs `run` and returns the lines that it logged, with their suppressed counts. */
   const logged = (run: () => void): string[] => {

@@ -34,6 +34,8 @@ export async function withConnection<T>(
   const security = values.oneOf('security', SECURITY)
   const privateKey = readKey(values.text('key'))
   const swarm = await createSwarm({
+    // A person who looks at the result decides whether to try again.
+    retry: { maxRetries: 0 },
     ...(security === undefined ? {} : { security: [security] }),
     ...(privateKey === undefined ? {} : { privateKey })
   })

@@ -77,3 +77,6 @@ export class AddressManager {
     return ranked.slice(0, DIAL_ADDRESSES_MAX)
   }
 }
+
+/** Anything that can stand in for an {@link AddressManager}. */
+export type AddressManagerLike = Pick<AddressManager, 'filter' | 'rank' | 'cap'>

@@ -30,7 +30,7 @@ import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { NativeDialEntry } from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { AddressBook } from './address-book.ts'
-import type { AddressManager } from './address-manager.ts'
+import type { AddressManagerLike } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
 import { allFailed, backedOff, filteredAttempt, noAddress, notAllowed } from './failure.ts'
 import type { DialOptions } from './options.ts'
@@ -43,7 +43,7 @@ export interface DialHost extends SharedDialHost {
   readonly options: SharedDialHost['options'] & {
     readonly identity: Pick<Identity, 'peer'>
     readonly log: Log
-    readonly addressManager: AddressManager
+    readonly addressManager: AddressManagerLike
   }
 }
 

@@ -7,11 +7,11 @@ import type { AddrLike } from '../identity/address.ts'
 export interface DialOptions extends AbortOptions {
   /** Timeout of the whole call in milliseconds. Defaults to 60,000. */
   timeout?: number | undefined
-  /** Addresses to try before those of the address book. */
+  /** Addresses to try besides those of the address book. */
   addresses?: readonly AddrLike[]
   /** Use an open connection, or reject with `NoConnectionError`; never dial. A string gives the reason. */
   noDial?: boolean | string
-  /** Dial even if there is a connection. A string gives the reason. */
+  /** Dial even if there is a connection, and addresses that have just failed. A string gives the reason. */
   force?: boolean | string
   /** Accepted security protocols, preferred first; no open connection over another is used. Defaults to the swarm's. */
   security?: readonly SecurityName[]

@@ -256,8 +256,9 @@ export class StreamQueue {
 function isFull(err: StreamCore | Error): err is ResourceLimitExceededError {
   // A rate recovers with time.
   if (!(err instanceof ResourceLimitExceededError) || err instanceof RateLimitError) return false
-  // At a limit of 0 there will never be one.
-  return err.resource.startsWith('streams') && err.limit !== 0
+  // An option of 0 blocks.
+  const isBlocked = err.limit === 0 && err.option !== ''
+  return err.resource.startsWith('streams') && !isBlocked
 }
 
 function keyOf(core: ConnectionCore, proposal: Proposal): string {

@@ -17,7 +17,7 @@ import type { MuxerName, SecurityName } from '../constants.ts'
 import type { LogLevel } from '../diagnostics/codes.ts'
 import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
-import { AddressManager } from '../dial/address-manager.ts'
+import { AddressManager, type AddressManagerLike } from '../dial/address-manager.ts'
 import { checkRetry, type RetryConfig, resolveRetry } from '../dial/retry.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
@@ -61,7 +61,7 @@ export interface SwarmOptions {
   /** How often and when a failed address is dialled again. See docs/dialling.md. */
   retry?: RetryConfig
   /** Filters, ranks and caps the addresses of a dial. Defaults to `new AddressManager()`. See docs/dialling.md. */
-  addressManager?: AddressManager
+  addressManager?: AddressManagerLike
   /** Source of numbers in [0, 1), for tests and simulations. Never used for keys. */
   random?: () => number
   /** Receives log messages of the levels it has methods for. Defaults to no logging. See docs/diagnostics.md. */
@@ -91,7 +91,7 @@ export interface ResolvedOptions {
   /** The retries, including defaults. */
   readonly retry: Readonly<Required<RetryConfig>>
   /** See {@link SwarmOptions.addressManager}. */
-  readonly addressManager: AddressManager
+  readonly addressManager: AddressManagerLike
   /** See {@link SwarmOptions.random}. */
   readonly random: () => number
   /** A logger with all levels, also for services; levels without a subscriber do nothing. */
