@@ -39,7 +39,7 @@ export const Connectedness = {
   Connected: 1,
   /** No connection, but one ended in an orderly way within {@link CAN_CONNECT_MS}. */
   CanConnect: 2,
-  /** Not returned by this version. */
+  /** No connection, and an address whose dial has failed is not dialled for a while. */
   CannotConnect: 3,
   /** Not returned by this version. */
   Limited: 4

@@ -169,8 +169,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     return this.#addressBook
   }
 
-  /** The dials under way, and those that wait for their turn; also runs jobs of the application among them. */
-  get dialQueue(): DialQueue {
+  /** The numbers of dials under way (`pending`) and of those that wait for their turn (`size`); `abort` ends the latter. */
+  get dialQueue(): Pick<DialQueue, 'size' | 'pending' | 'abort'> {
     return this.#dialer.queue
   }
 
@@ -290,8 +290,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Resolves to a connection to a peer: an open one, that of a pending dial, or a new one, for which all known
-   * addresses are dialled concurrently.
+   * Resolves to a connection to a peer: an open one, that of a pending dial, or a new one. See docs/dialling.md for the
+   * addresses that are dialled, when, and how often.
    *
    * Concurrent dials of a peer with the same `security` are shared; each caller has its own `signal` and `timeout`, and
    * adds its own addresses. A shared dial continues while at least one caller waits; once none does, its connection is
@@ -495,8 +495,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   connectedness(peer: PeerLike): Connectedness {
     const id = peerText(peer)
     const state = this.#connections.connectedness(id)
-    const isNotConnected = state === Connectedness.NotConnected
-    return isNotConnected && this.#dialer.backOff.concerns(id) ? Connectedness.CannotConnect : state
+    if (state === Connectedness.Connected) return state
+    return this.#dialer.backOff.concerns(id) ? Connectedness.CannotConnect : state
   }
 
   /**

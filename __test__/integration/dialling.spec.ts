@@ -72,15 +72,15 @@ test('an address manager of the application filters, ranks and caps', async (t) 
       calls.push('rank')
       return noDelayDialRanker(addresses)
     },
-    cap: <T>(ranked: readonly T[]) => {
+    cap: (addresses: readonly string[]) => {
       calls.push('cap')
-      return ranked.slice(0, 1)
+      return addresses.slice(0, 1)
     }
   }
   const dialer = await createNode(t, { addressManager })
   const other = '/ip4/192.0.2.1/tcp/1'
   await dialer.dialPeer(listener.peerId, { addresses: [other, address] })
-  t.deepEqual(calls, ['filter', 'rank', 'cap'])
+  t.deepEqual(calls, ['filter', 'cap', 'rank'])
   const err = await t.throwsAsync(dialer.dialAddr(other), { instanceOf: DialAllFailedError })
   t.like(err.attempts[0], { address: other, stage: 'filter' })
   t.is(err.attempts[0]?.cause.message, 'not here')
@@ -104,6 +104,29 @@ test('what an address manager throws, and a ranking of other addresses, reject t
   const wrong = await createNode(t, { addressManager: new Wrong() })
   await t.throwsAsync(wrong.dialAddr(address), { instanceOf: InvalidParametersError })
   t.deepEqual([wrong.dialQueue.pending, broken.dialQueue.pending], [0, 0])
+})
+
+test('a ranking that leaves out every address fails the dial at once, and names them', async (t) => {
+  const address = '/ip4/127.0.0.1/tcp/1'
+  const addressManager = new AddressManager({ ranker: () => [] })
+  const node = await createNode(t, { addressManager })
+  const err = await t.throwsAsync(node.dialAddr(address), { instanceOf: DialAllFailedError })
+  t.like(err.attempts[0], { address, stage: 'filter' })
+  t.is(err.attempts[0]?.cause.message, 'other addresses were preferred')
+  t.deepEqual([node.dialQueue.pending, node.dialQueue.size], [0, 0])
+})
+
+test('a peer that went in an orderly way and cannot be reached any more is CannotConnect', async (t) => {
+  const dialer = await createNode(t, { retry: { maxRetries: 0 } })
+  const listener = await listening(t)
+  const connection = await dialer.dialPeer(listener.peerId, {
+    addresses: listener.getListenAddrs()
+  })
+  await connection.close()
+  t.is(dialer.connectedness(listener.peerId), Connectedness.CanConnect)
+  await listener.close()
+  await t.throwsAsync(dialer.dialPeer(listener.peerId), { instanceOf: DialAllFailedError })
+  t.is(dialer.connectedness(listener.peerId), Connectedness.CannotConnect)
 })
 
 test('retries have defaults, and an invalid one is refused by name', async (t) => {

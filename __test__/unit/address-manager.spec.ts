@@ -44,12 +44,9 @@ test('addresses without a host, a transport or an interface are refused, each wi
   t.regex(refused[2]?.reason ?? '', /no transport takes \/udp\/1\/utp/)
 })
 
-test('25 of the ranked addresses are dialled, the first', (t) => {
+test('25 of the addresses are dialled, the first', (t) => {
   const manager = new AddressManager({ ranker: noDelayDialRanker })
   const addresses = Array.from({ length: 30 }, (_, index) => `/ip4/192.0.2.1/tcp/${index + 1}`)
-  const ranked = manager.rank(addresses)
-  t.deepEqual(
-    manager.cap(ranked).map(({ address }) => address),
-    addresses.slice(0, 25)
-  )
+  t.deepEqual(manager.cap(addresses), addresses.slice(0, 25))
+  t.is(manager.rank(addresses).length, 30)
 })

@@ -115,7 +115,9 @@ test('a dial that waits to repeat an address can time out, and is ended by the c
   const late = await t.throwsAsync(dial, { instanceOf: TimeoutError })
   t.regex(late.message, /1 address tried: .*connection refused/)
   t.is(clock.timers, 0)
-  const other = dialer.dialPeer(peer, { addresses: [at(1)] })
+  // The call has failed, so its address is left alone.
+  t.true(dialer.backOff.remaining(peer, at(1)) > 0)
+  const other = dialer.dialPeer(peer, { addresses: [at(2)] })
   complete([refused(0)])
   await Promise.resolve()
   dialer.close()
@@ -183,6 +185,33 @@ test('back-offs grow to 300 s, are forgotten after twice their time, and are bou
   for (let peer = 0; peer < 10_000; peer += 1) backOff.failed(`peer ${peer}`, at(1))
   t.is(backOff.remaining('a', at(1)), 0, 'the oldest is forgotten')
   t.is(backOff.remaining('peer 9999', at(1)), 5_000)
+})
+
+test('a close ends a dial that has an attempt under way and another one to come', async (t) => {
+  const { dialer, dials, complete, progress, peer, clock } = setUp({}, RETRIED)
+  const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
+  progress({ failed: [refused(0)], underWay: [{ index: 1, stage: 'dial', elapsedMs: 1 }] })
+  dialer.close()
+  complete([{ ...refused(1), code: 1 }], 0)
+  await t.throwsAsync(dial)
+  t.is(clock.timers, 0)
+  clock.advance(10_000)
+  t.is(dials.length, 1)
+  t.is(dialer.queue.pending, 0)
+})
+
+test('named and proven addresses are dialled, however many others are known', async (t) => {
+  const { dialer, dials, book, complete, connection, peer } = setUp()
+  const many = Array.from({ length: 40 }, (_, index) => `/ip6/2001:db8::1/tcp/${index + 1}`)
+  book.add(peer, many)
+  book.worked(peer, '/ip4/192.0.2.1/tcp/60000')
+  const named = '/ip4/192.0.2.2/tcp/60001'
+  const dial = dialer.dialPeer(peer, { addresses: [named] })
+  const dialled = dials[0]?.addresses ?? []
+  t.is(dialled.length, 25)
+  t.true(dialled.includes(named) && dialled.includes('/ip4/192.0.2.1/tcp/60000'))
+  complete()
+  t.is(await dial, connection)
 })
 
 // go 27

@@ -32,7 +32,7 @@ export interface FilterContext {
 const LOOPBACK = /^\/(?:ip4\/127\.|ip6\/::1\/)/
 
 /**
- * Prepares the addresses of a peer for a dial: filters, ranks and caps them. A subclass, or any object with these
+ * Prepares the addresses of a peer for a dial: filters, caps and ranks them. A subclass, or any object with these
  * methods, replaces it: option `addressManager` of a swarm.
  */
 export class AddressManager {
@@ -67,14 +67,14 @@ export class AddressManager {
     return { accepted: accepted.filter((address) => !isElsewhere(address)), refused }
   }
 
+  /** Returns those to dial: the first 25. Addresses that the call names come first, then those that have worked. */
+  cap(addresses: readonly string[]): readonly string[] {
+    return addresses.slice(0, DIAL_ADDRESSES_MAX)
+  }
+
   /** Returns the time at which each address is dialled. */
   rank(addresses: readonly string[]): readonly RankedAddress[] {
     return this.#ranker(addresses)
-  }
-
-  /** Returns those to dial: the first 25. */
-  cap(ranked: readonly RankedAddress[]): readonly RankedAddress[] {
-    return ranked.slice(0, DIAL_ADDRESSES_MAX)
   }
 }
 

@@ -7,8 +7,11 @@ const BASE_MS = 5_000
 const STEP_MS = 1_000
 const MAX_MS = 300_000
 
-/** Maximum number of addresses that are remembered; the longest unfailed are forgotten first. */
+/** Maximum number of addresses that are remembered; those of the peers that failed longest ago are forgotten first. */
 const ADDRESSES_MAX = 10_000
+
+/** The same for one peer: as many as the address book keeps. */
+const ADDRESSES_OF_PEER_MAX = 64
 
 interface Entry {
   readonly failures: number
@@ -37,11 +40,13 @@ export class BackOff {
     this.clear(peer)
     entries.delete(address)
     entries.set(address, { failures: failures + 1, until: now + ms, forgottenAt: now + 2 * ms })
+    const [first] = entries.keys()
+    if (entries.size > ADDRESSES_OF_PEER_MAX && first !== undefined) entries.delete(first)
     this.#byPeer.set(peer, entries)
     this.#size += entries.size
     while (this.#size > ADDRESSES_MAX) {
       const [oldest] = this.#byPeer.keys()
-      if (oldest === undefined || oldest === peer) break
+      if (oldest === undefined) break
       this.clear(oldest)
     }
   }

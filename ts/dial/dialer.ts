@@ -32,7 +32,7 @@ import { CommandError } from '../native/command-error.ts'
 import type { AddressBook } from './address-book.ts'
 import type { AddressManagerLike } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
-import { allFailed, backedOff, filteredAttempt, noAddress, notAllowed } from './failure.ts'
+import { allFailed, backedOff, filteredAttempt, leftOut, noAddress, notAllowed } from './failure.ts'
 import type { DialOptions } from './options.ts'
 import { dialPlan } from './plan.ts'
 import { DialQueue, type Place } from './queue.ts'
@@ -51,6 +51,7 @@ export interface DialHost extends SharedDialHost {
 interface Target extends DialTarget {
   /** Calls with the same key share a dial. */
   readonly key: string
+  readonly plan: readonly NativeDialEntry[]
 }
 
 /** Checks for the options of a dial. */
@@ -95,7 +96,7 @@ export class Dialer {
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
     const known = this.#addressBook.get(id)
-    return this.#begin(this.#target(id, id, given, known, options), options)
+    return this.#begin(() => this.#target(id, id, given, known, options), options)
   }
 
   dialAddr(addr: AddrLike, peer?: PeerLike, options: DialOptions = {}): Promise<Connection> {
@@ -104,7 +105,7 @@ export class Dialer {
     if (target === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
     const key = `${address.text} ${target ?? ''}`
-    return this.#begin(this.#target(key, target, [address], [], options), options)
+    return this.#begin(() => this.#target(key, target, [address], [], options), options)
   }
 
   /** Records a connection of any origin: it is an answer to dials of its peer. */
@@ -121,7 +122,9 @@ export class Dialer {
     for (const dial of [...this.#dials.values()]) dial.cancel(() => closed())
   }
 
-  #begin(target: Target, options: DialOptions): Promise<Connection> {
+  async #begin(prepare: () => Target, options: DialOptions): Promise<Connection> {
+    // What an address manager of the application throws rejects the call.
+    const target = prepare()
     const { log } = this.#host.options
     if (!log.hears('debug')) return this.#dial(target, options)
     return logDial(log, this.#host.clock, target, () => this.#dial(target, options))
@@ -130,9 +133,9 @@ export class Dialer {
   async #dial(target: Target, options: DialOptions): Promise<Connection> {
     if (options.signal?.aborted === true) throw aborted(options.signal)
     const known = this.#dials.get(target.key)
-    if (known === undefined && target.addresses.length === 0) throw noAddress(target)
+    if (known === undefined && target.plan.length === 0) throw noAddress(target)
     const dial = known ?? this.#open(target, options)
-    if (known !== undefined) known.add(this.#plan(target.addresses))
+    known?.add(target.plan)
     const outcome = await dial.join(options, this.#acceptsFrom(target, options))
     if (outcome instanceof Connection) return outcome
     // Created after the await: V8's async stack trace includes the caller, at no cost to a successful dial.
@@ -153,26 +156,29 @@ export class Dialer {
         const core = connectionFacade.coreOf(connection)
         this.#addressBook.worked(core.peer, core.remoteAddressText)
       },
+      gaveUp: (attempts) => this.#backOffFrom(peer, attempts),
       failed: (failure) => this.#failed(peer, failure)
     })
-    dial.add(this.#plan(target.addresses))
+    dial.add(target.plan)
     this.#dials.set(key, dial)
+    let hasWaited = false
+    const start = (): void => {
+      try {
+        dial.start()
+      } catch (err) {
+        if (!hasWaited) throw err
+        // A command that cannot be issued throws an `Error`.
+        dial.fail(() => err as Error)
+      }
+    }
     try {
-      place = this.queue.enter(
-        () => dial.start(),
-        (why) => dial.fail(() => why),
-        priority
-      )
+      place = this.queue.enter(start, (why) => dial.fail(() => why), priority)
     } catch (err) {
-      this.#dials.delete(key)
+      dial.fail(() => err as Error)
       throw err
     }
+    hasWaited = true
     return dial
-  }
-
-  #plan(addresses: readonly string[]): NativeDialEntry[] {
-    const { addressManager } = this.#host.options
-    return dialPlan(addressManager.cap(addressManager.rank(addresses)), new Set(addresses))
   }
 
   /** Returns whether a connection of another origin is an answer to this call. */
@@ -188,12 +194,16 @@ export class Dialer {
   /** Returns the factory of the callers' errors, and records the back-off of what has failed. */
   #failed(peer: string | undefined, failure: Failure): (target: DialTarget) => Error {
     const { error, attempts } = failure
-    for (const { address, cause } of peer === undefined ? [] : attempts) {
-      // The others are not the fault of the address.
-      if (cause.kind !== 'limit' && cause.kind !== 'closed')
-        this.backOff.failed(peer ?? '', address)
-    }
+    this.#backOffFrom(peer, attempts)
     return (target) => this.#errorOf(error, attempts, target)
+  }
+
+  #backOffFrom(peer: string | undefined, attempts: readonly AddressAttempt[]): void {
+    if (peer === undefined) return
+    for (const { address, cause } of attempts) {
+      // The others are not the fault of the address.
+      if (cause.kind !== 'limit' && cause.kind !== 'closed') this.backOff.failed(peer, address)
+    }
   }
 
   /** Returns the public error of a failed dial: all of its attempts, and the refused addresses of `target`. */
@@ -224,21 +234,28 @@ export class Dialer {
     const filtered = addressManager.filter([...new Set([...texts, ...known])], context)
     const isLater = (address: string): boolean =>
       peer !== undefined && !isSet(force) && this.backOff.remaining(peer, address) > 0
-    const later = filtered.accepted.filter(isLater)
+    const [later, now] = split(filtered.accepted, isLater)
+    const kept = addressManager.cap(now)
+    const plan = dialPlan(addressManager.rank(kept), new Set(kept))
+    const planned = new Set(plan.map(({ address }) => address))
     const refused = [
       ...filtered.refused.map((each) => filteredAttempt(each)),
-      ...later.map((address) => backedOff(address, this.backOff.remaining(peer ?? '', address)))
+      ...later.map((address) => backedOff(address, this.backOff.remaining(peer ?? '', address))),
+      ...now.filter((address) => !planned.has(address)).map(leftOut)
     ]
     return {
       key: keyOf(key, security),
       peer,
-      addresses:
-        later.length === 0
-          ? filtered.accepted
-          : filtered.accepted.filter((address) => !isLater(address)),
+      plan,
+      addresses: [...planned],
       refused: refused.length === 0 ? NONE_REFUSED : refused
     }
   }
+}
+
+function split<T>(all: readonly T[], isFirst: (each: T) => boolean): [readonly T[], readonly T[]] {
+  const first = all.filter(isFirst)
+  return first.length === 0 ? [first, all] : [first, all.filter((each) => !first.includes(each))]
 }
 
 /** Dials that require different security protocols are not shared. */

@@ -14,7 +14,13 @@ import {
   ResourceLimitExceededError,
   TimeoutError
 } from '../errors.ts'
-import { type ParsedAddress, type Refusal, transportOf } from '../identity/parsed-address.ts'
+import {
+  dialRefusal,
+  type ParsedAddress,
+  parseAddress,
+  type Refusal,
+  transportOf
+} from '../identity/parsed-address.ts'
 import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { FilteredAddress } from './address-manager.ts'
@@ -150,7 +156,14 @@ export function refusedAttempt(
 
 /** Returns the entry of an address that the address manager has refused. */
 export function filteredAttempt({ address, reason, hint }: FilteredAddress): AddressAttempt {
-  return notTried(address, new DialError(reason, { code: 'ERR_NO_TRANSPORT' }), hint)
+  const isForeign = dialRefusal(parseAddress(address)) !== undefined
+  const code = isForeign ? 'ERR_NO_TRANSPORT' : 'ERR_DIAL'
+  return notTried(address, new DialError(reason, { code }), hint)
+}
+
+/** Returns the entry of an address that the address manager has left out. */
+export function leftOut(address: string): AddressAttempt {
+  return notTried(address, new DialError('other addresses were preferred'), 'name this one')
 }
 
 /** Returns the entry of an address that is dialled again in `ms`. */

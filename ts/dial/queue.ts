@@ -1,5 +1,6 @@
 /** Dials that are under way, and those that wait for their turn. */
 import { aborted, onceAborted } from '../base/abort.ts'
+import { aFunction, aSignal, checkOptions, integer, type OptionChecks } from '../base/arguments.ts'
 import { AbortError, DialQueueFullError } from '../errors.ts'
 
 /** Dials at a time by default; each may try several addresses. */
@@ -13,11 +14,13 @@ export const DIAL_PRIORITY = 50
 
 /** Options of {@link DialQueue.add}. */
 export interface DialJobOptions {
-  /** Jobs of a higher priority start first, those of one priority in order. Defaults to 50. */
+  /** Jobs of a higher priority, 0 to 100, start first, those of one priority in order. Defaults to 50. */
   priority?: number
   /** Ends the wait with `AbortError`; a job that waits is not started. */
   signal?: AbortSignal | undefined
 }
+
+const JOB_CHECKS: OptionChecks<DialJobOptions> = { priority: integer(0, 100), signal: aSignal }
 
 interface Entry {
   readonly priority: number
@@ -61,7 +64,10 @@ export class DialQueue {
    * @throws {@link DialQueueFullError} if too many jobs wait.
    * @throws {@link AbortError} by `signal`, or by {@link DialQueue.abort} while the job waits.
    */
-  add<T>(job: () => Promise<T>, { priority, signal }: DialJobOptions = {}): Promise<T> {
+  add<T>(job: () => Promise<T>, options: DialJobOptions = {}): Promise<T> {
+    aFunction(job, 'the job')
+    checkOptions(options, JOB_CHECKS)
+    const { priority, signal } = options
     if (signal?.aborted === true) return Promise.reject(aborted(signal))
     return new Promise((resolve, reject) => {
       let hasStarted = false
@@ -74,7 +80,11 @@ export class DialQueue {
           place.leave()
         })
       }
-      const place = this.enter(run, reject, priority)
+      const giveUp = (why: AbortError): void => {
+        release()
+        reject(why)
+      }
+      const place = this.enter(run, giveUp, priority)
       const release = onceAborted(signal, () => {
         // A job under way keeps its place until it settles.
         if (!hasStarted) place.leave()
@@ -97,9 +107,15 @@ export class DialQueue {
    */
   enter(start: () => void, abort: (why: AbortError) => void, priority = DIAL_PRIORITY): Place {
     if (this.#running < this.#runningMax) {
-      start()
       this.#running += 1
-      return { leave: once(() => this.#free()) }
+      const place = { leave: once(() => this.#free()) }
+      try {
+        start()
+      } catch (err) {
+        place.leave()
+        throw err
+      }
+      return place
     }
     if (this.#queued.length >= this.#queuedMax) {
       throw new DialQueueFullError(`${this.#queuedMax} dials wait for their turn`)

@@ -61,8 +61,10 @@ export interface Failure {
 /** The dialer's interface to a shared dial. */
 interface Owner {
   readonly security: readonly SecurityName[] | undefined
-  /** Called once, before any caller is told. */
+  /** Called once. */
   ended(): void
+  /** Called if the last caller has waited for too long. */
+  gaveUp(attempts: readonly AddressAttempt[]): void
   succeeded(connection: Connection): void
   /** Returns the factory of the callers' errors. */
   failed(failure: Failure): (target: DialTarget) => Error
@@ -103,6 +105,8 @@ export class SharedDial {
     this.peer = peer
     this.#host = host
     this.#owner = owner
+    // Timers and places in the queue do not.
+    host.engine.retain()
   }
 
   /** Whether an attempt is under way or yet to come. */
@@ -165,7 +169,9 @@ export class SharedDial {
           const all = [...attempts, ...refused]
           return isLate ? late(ms, all) : abandoned(signal, all)
         })
-        if (this.#waiters.size === 0) this.#stop()
+        if (this.#waiters.size > 0) return
+        if (isLate) this.#owner.gaveUp(attempts)
+        this.#stop()
       })
       this.#waiters.add(waiter)
     })
@@ -173,7 +179,7 @@ export class SharedDial {
 
   /** Cancels the native dials, whose failures end the dial; ends it with `error` if none is in flight. */
   cancel(error: () => Error): void {
-    this.#repeats = false
+    this.#dropRepeats()
     if (this.#requests.size === 0) this.#end(error)
     for (const request of this.#requests.keys()) this.#host.node.cancel(request)
   }
@@ -215,6 +221,8 @@ export class SharedDial {
     // The dial was abandoned: no caller is waiting.
     if (!this.#requests.has(request)) return
     if (err instanceof CommandError) this.#addFailed(request, err.result.attempts ?? [])
+    // A listener of a refusal may have ended the dial.
+    if (this.#hasEnded) return
     this.#forget(request)
     this.#repeatDue()
     if (this.isPending) return
@@ -239,28 +247,32 @@ export class SharedDial {
   }
 
   #repeatLater({ address, cause }: AddressAttempt): void {
-    const { clock, engine, options } = this.#host
+    const { clock, options } = this.#host
     const tries = (this.#tries.get(address) ?? 0) + 1
     this.#tries.set(address, tries)
     if (!this.#repeats || !isTransient(cause.code) || tries > options.retry.maxRetries) return
     const timer = clock.setTimer(
       () => {
         this.#timers.delete(timer)
-        engine.release()
         this.#due.push(address)
         this.#repeatDue()
       },
       retryDelay(options.retry, tries, options.random())
     )
     this.#timers.add(timer)
-    engine.retain()
   }
 
   /** Repeats what is due, as far as the limit of attempts at a time allows. */
   #repeatDue(): void {
     while (this.#due.length > 0 && this.#underWay() < DIAL_PARALLEL) {
       const entry = this.#entries.get(this.#due.shift() ?? '')
-      if (entry !== undefined) this.#attempt([{ ...entry, delayMs: 0 }])
+      if (entry === undefined) continue
+      try {
+        this.#attempt([{ ...entry, delayMs: 0 }])
+      } catch (err) {
+        // A command that cannot be issued throws an `Error`.
+        this.#end(() => err as Error)
+      }
     }
   }
 
@@ -292,26 +304,30 @@ export class SharedDial {
   }
 
   #end(outcome: Outcome): void {
-    this.#stop()
     for (const { end } of this.#waiters) end(outcome)
+    this.#stop()
+  }
+
+  /** Ends the repetition of attempts. */
+  #dropRepeats(): void {
+    this.#repeats = false
+    for (const timer of this.#timers) this.#host.clock.clearTimer(timer)
+    this.#timers.clear()
+    this.#due.length = 0
   }
 
   /** Closes the dial to further callers, and abandons its attempts. */
   #stop(): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    const { clock, engine, node } = this.#host
-    for (const timer of this.#timers) {
-      clock.clearTimer(timer)
-      engine.release()
-    }
-    this.#timers.clear()
-    this.#due.length = 0
+    const { engine, node } = this.#host
+    this.#dropRepeats()
     this.#queued = []
     for (const request of [...this.#requests.keys()]) {
       this.#forget(request)
       node.cancel(request)
     }
+    engine.release()
     this.#owner.ended()
   }
 
