@@ -343,7 +343,7 @@ test('an invalid value in a file is refused with its path', (t) => {
   t.is(read({ Peer: { bob: {} } }), 'expected the peer of Peer to be a peer id, received "bob"')
   t.is(
     read({ Service: { '': {} } }),
-    'expected a name in Service to be a non-empty string, received ""'
+    'expected a name in Service to be one line of 1 to 1023 bytes, received ""'
   )
 })
 

@@ -546,7 +546,7 @@ test('an invalid limit is refused with its path and the expected value', (t) => 
     ],
     [
       { services: { '': {} } },
-      'expected a name in limits.services to be a non-empty string, received ""'
+      'expected a name in limits.services to be one line of 1 to 1023 bytes, received ""'
     ],
     [{ peers: { bob: {} } }, 'expected the peer of limits.peers to be a peer id, received "bob"'],
     [

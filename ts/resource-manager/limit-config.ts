@@ -141,10 +141,15 @@ export function checkScopes(limits: LimitConfig | ScopeLimitTable): void {
   checkOptions<LimitConfig>(limits, { ...OTHERS_UNCHECKED, ...SCOPE_CHECKS }, 'limits')
 }
 
+/** Maximum bytes of the name of a protocol or service: those of a line of a negotiation. */
+const NAME_BYTES_MAX = 1_023
+
 /** @internal A table by the names of services or protocols, whose scopes pass a check. */
 export function scopesByName(check: Check): Check {
   return tableOf(check, (key, name) => {
-    if (key === '') throw misuse(`a name in ${name}`, 'a non-empty string', key)
+    if (key === '' || key.includes('\n') || Buffer.byteLength(key) > NAME_BYTES_MAX) {
+      throw misuse(`a name in ${name}`, `one line of 1 to ${NAME_BYTES_MAX} bytes`, key)
+    }
     return key
   })
 }
