@@ -10,7 +10,7 @@ import {
   noDelayDialRanker,
   RETRY_DEFAULTS
 } from '../../ts/index.ts'
-import { createNode } from '../support/pair.ts'
+import { createNode, until } from '../support/pair.ts'
 
 /** Returns a port of loopback that nothing listens on. */
 async function freePort(): Promise<number> {
@@ -52,8 +52,8 @@ test('a dead address is left alone for a while, and a live connection is still a
   // The other side connects: the back-off ends.
   await dialer.listen('/ip4/127.0.0.1/tcp/0')
   await listener.dialPeer(dialer.peerId, { addresses: dialer.getListenAddrs() })
+  await until(() => dialer.connectedness(listener.peerId) === Connectedness.Connected)
   t.is((await dial()).direction, 'inbound')
-  t.is(dialer.connectedness(listener.peerId), Connectedness.Connected)
 })
 
 test('an address manager of the application filters, ranks and caps', async (t) => {

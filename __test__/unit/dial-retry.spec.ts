@@ -187,6 +187,19 @@ test('back-offs grow to 300 s, are forgotten after twice their time, and are bou
   t.is(backOff.remaining('peer 9999', at(1)), 5_000)
 })
 
+test('a caller in a hurry puts no address in back-off, one that was met with silence does', async (t) => {
+  const { dialer, progress, peer, clock } = setUp()
+  const late = async (timeout: number): Promise<number> => {
+    const dial = dialer.dialPeer(peer, { addresses: [at(1)], timeout })
+    progress({ underWay: [{ index: 0, stage: 'dial', elapsedMs: timeout }] }, true)
+    clock.advance(timeout)
+    await t.throwsAsync(dial, { instanceOf: TimeoutError })
+    return dialer.backOff.remaining(peer, at(1))
+  }
+  t.is(await late(4_999), 0)
+  t.is(await late(5_000), 5_000)
+})
+
 test('a close ends a dial that has an attempt under way and another one to come', async (t) => {
   const { dialer, dials, complete, progress, peer, clock } = setUp({}, RETRIED)
   const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })

@@ -3,7 +3,12 @@ import { type DrainHost, onceGivenUp } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
-import { DIAL_PARALLEL, DIAL_TIMEOUT_MS, type SecurityName } from '../constants.ts'
+import {
+  DIAL_PARALLEL,
+  DIAL_PRIVATE_ADDRESS_TIMEOUT_MS,
+  DIAL_TIMEOUT_MS,
+  type SecurityName
+} from '../constants.ts'
 import type { DialTarget } from '../diagnostics/connections.ts'
 import {
   type AddressAttempt,
@@ -17,6 +22,9 @@ import type { RequestId } from '../native/handles.ts'
 import { abandoned, attemptOf, late, unfinishedAttempt } from './failure.ts'
 import type { DialOptions } from './options.ts'
 import { isTransient, type RetryConfig, retryDelay } from './retry.ts'
+
+/** An attempt under way for as long, when its caller gives up, counts as a failure: the timeout of a local address. */
+const SILENT_MS = DIAL_PRIVATE_ADDRESS_TIMEOUT_MS
 
 /** Receives the events of one native dial. */
 export interface DialSink {
@@ -63,7 +71,7 @@ interface Owner {
   readonly security: readonly SecurityName[] | undefined
   /** Called once. */
   ended(): void
-  /** Called if the last caller has waited for too long. */
+  /** Called if the last caller has waited for too long, with the addresses that have failed or stayed silent. */
   gaveUp(attempts: readonly AddressAttempt[]): void
   succeeded(connection: Connection): void
   /** Returns the factory of the callers' errors. */
@@ -170,7 +178,10 @@ export class SharedDial {
           return isLate ? late(ms, all) : abandoned(signal, all)
         })
         if (this.#waiters.size > 0) return
-        if (isLate) this.#owner.gaveUp(attempts)
+        // The others may be fine: the caller was in a hurry.
+        const isFailure = ({ address, elapsed }: AddressAttempt): boolean =>
+          this.#failed.has(address) || elapsed >= SILENT_MS
+        if (isLate) this.#owner.gaveUp(attempts.filter(isFailure))
         this.#stop()
       })
       this.#waiters.add(waiter)
