@@ -235,13 +235,17 @@ export class Dialer {
     const isLater = (address: string): boolean =>
       peer !== undefined && !isSet(force) && this.backOff.remaining(peer, address) > 0
     const [later, now] = split(filtered.accepted, isLater)
-    const kept = addressManager.cap(now)
+    const joined = this.#dials.get(keyOf(key, security))
+    // A call that joins a dial of the same addresses needs no plan.
+    const kept = joined?.hasAll(now) === true ? [] : addressManager.cap(now)
     const plan = dialPlan(addressManager.rank(kept), new Set(kept))
     const planned = new Set(plan.map(({ address }) => address))
     const refused = [
       ...filtered.refused.map((each) => filteredAttempt(each)),
       ...later.map((address) => backedOff(address, this.backOff.remaining(peer ?? '', address))),
-      ...now.filter((address) => !planned.has(address)).map(leftOut)
+      ...(kept.length === 0 && joined !== undefined
+        ? []
+        : now.filter((address) => !planned.has(address)).map(leftOut))
     ]
     return {
       key: keyOf(key, security),

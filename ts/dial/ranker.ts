@@ -26,6 +26,8 @@ const PRIVATE: HeadStart = { quic: 30, tcp: 30, other: 100 }
 /** Head start of public addresses over relayed ones. */
 const RELAY_DELAY_MS = 500
 
+const IP = /^(?:\/ip6zone\/[^/]+)?\/ip[46]\//
+
 type Kind = 'quic' | 'tcp' | 'other'
 
 interface Candidate {
@@ -43,6 +45,11 @@ interface Candidate {
  * is IPv4 (RFC 8305), and the rest follow after the same time again. Addresses without an IP address come last.
  */
 export const defaultDialRanker: DialRanker = (addresses) => {
+  const [only] = addresses
+  // The common case: there is nothing to rank.
+  if (only !== undefined && addresses.length === 1 && IP.test(only)) {
+    return [{ address: only, delay: 0 }]
+  }
   const relayed: string[] = []
   const local: string[] = []
   const open: string[] = []
@@ -50,7 +57,7 @@ export const defaultDialRanker: DialRanker = (addresses) => {
   for (const address of addresses) {
     if (/\/p2p-circuit(?:\/|$)/.test(address)) relayed.push(address)
     else if (isPrivate(address)) local.push(address)
-    else if (/^(?:\/ip6zone\/[^/]+)?\/ip[46]\//.test(address)) open.push(address)
+    else if (IP.test(address)) open.push(address)
     else nameless.push(address)
   }
   const ranked = [

@@ -123,6 +123,11 @@ export class SharedDial {
     return size + this.#timers.size + this.#due.length + this.#queued.length > 0
   }
 
+  /** Returns whether this dial has all of these addresses. */
+  hasAll(addresses: readonly string[]): boolean {
+    return addresses.every((address) => this.#tries.has(address))
+  }
+
   /** Adds the addresses of a plan that this dial does not have yet. */
   add(plan: readonly NativeDialEntry[]): void {
     const fresh = plan.filter(({ address }) => !this.#tries.has(address))
