@@ -174,7 +174,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     return this.#dialer.queue
   }
 
-  /** Filters, ranks and caps the addresses of dials: the option `addressManager`. */
+  /** Filters, caps and ranks the addresses of dials: the option `addressManager`. */
   get addressManager(): AddressManagerLike {
     return this.#options.addressManager
   }

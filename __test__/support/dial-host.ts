@@ -29,14 +29,14 @@ export function setUp(logger: Partial<Logger> = {}, retry: RetryConfig = { maxRe
   const peer = connection.remotePeer.toString()
   const table = new ConnectionTable(clock)
   const book = new AddressBook()
-  const dials: { request: number; addresses: string[] }[] = []
+  const dials: { request: number; addresses: string[]; parallel: number }[] = []
   const cancelled: number[] = []
   const sinks = new Map<number, DialSink>()
   const attempts = new Map<number, NativeAttempts>()
   const node = {
     ...fake.node,
-    dial: (request: number, entries: NativeDialEntry[]) => {
-      dials.push({ request, addresses: entries.map(({ address }) => address) })
+    dial: (request: number, entries: NativeDialEntry[], { parallel }: { parallel: number }) => {
+      dials.push({ request, addresses: entries.map(({ address }) => address), parallel })
     },
     takeAttempts: (request: number): NativeAttempts => {
       const { failed, underWay } = attempts.get(request) ?? { failed: [], underWay: [] }

@@ -227,6 +227,19 @@ test('named and proven addresses are dialled, however many others are known', as
   t.is(await dial, connection)
 })
 
+test('callers who add addresses share the 8 attempts at a time of their peer', async (t) => {
+  const { dialer, dials, complete, connection, peer } = setUp()
+  const first = dialer.dialPeer(peer, { addresses: [1, 2, 3, 4, 5].map(at) })
+  const second = dialer.dialPeer(peer, { addresses: [6, 7, 8, 9].map(at) })
+  const third = dialer.dialPeer(peer, { addresses: [at(10)] })
+  t.deepEqual(
+    dials.map(({ parallel }) => parallel),
+    [8, 3, 1]
+  )
+  complete()
+  t.deepEqual(await Promise.all([first, second, third]), [connection, connection, connection])
+})
+
 // go 27
 test('a connection that the peer opens meanwhile answers the dial, unless it is forced', async (t) => {
   const { dialer, table, cancelled, dials, complete, connection, peer } = setUp()

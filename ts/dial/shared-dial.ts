@@ -91,10 +91,8 @@ export class SharedDial {
   readonly #owner: Owner
   /** Addresses that wait for {@link SharedDial.start}. */
   #queued: NativeDialEntry[] = []
-  /** Every address, with the number of its attempts that have failed. */
-  readonly #tries = new Map<string, number>()
-  /** Entries by address, for their repetition. */
-  readonly #entries = new Map<string, NativeDialEntry>()
+  /** Every address, with its entry in the plan and the number of its attempts that have failed. */
+  readonly #addresses = new Map<string, { readonly entry: NativeDialEntry; tries: number }>()
   /** Native dials in flight, with the addresses of each. */
   readonly #requests = new Map<RequestId, readonly string[]>()
   /** Timers of repetitions. */
@@ -118,23 +116,20 @@ export class SharedDial {
   }
 
   /** Whether an attempt is under way or yet to come. */
-  get isPending(): boolean {
+  get #isPending(): boolean {
     const { size } = this.#requests
     return size + this.#timers.size + this.#due.length + this.#queued.length > 0
   }
 
   /** Returns whether this dial has all of these addresses. */
   hasAll(addresses: readonly string[]): boolean {
-    return addresses.every((address) => this.#tries.has(address))
+    return addresses.every((address) => this.#addresses.has(address))
   }
 
   /** Adds the addresses of a plan that this dial does not have yet. */
   add(plan: readonly NativeDialEntry[]): void {
-    const fresh = plan.filter(({ address }) => !this.#tries.has(address))
-    for (const entry of fresh) {
-      this.#tries.set(entry.address, 0)
-      this.#entries.set(entry.address, entry)
-    }
+    const fresh = plan.filter(({ address }) => !this.#addresses.has(address))
+    for (const entry of fresh) this.#addresses.set(entry.address, { entry, tries: 0 })
     if (!this.#hasStarted) this.#queued.push(...fresh)
     else if (fresh.length > 0) this.#attempt(fresh)
   }
@@ -205,12 +200,13 @@ export class SharedDial {
     const { peer } = this
     const { security } = this.#owner
     const addresses = plan.map(({ address }) => address)
+    const others = [...this.#requests.values()].flat().length
     const { request, result } = this.#host.command((node, number) =>
       node.dial(number, [...plan], {
         peer,
         security: security && [...security],
-        // The limit applies to the peer, not to each native dial.
-        parallel: Math.max(DIAL_PARALLEL - this.#underWay(), 1)
+        // The limit applies to the peer, not to each native dial, and those may still start all of theirs.
+        parallel: Math.max(DIAL_PARALLEL - others, 1)
       })
     )
     this.#requests.set(request, addresses)
@@ -241,7 +237,7 @@ export class SharedDial {
     if (this.#hasEnded) return
     this.#forget(request)
     this.#repeatDue()
-    if (this.isPending) return
+    if (this.#isPending) return
     // A command rejects only with an `Error`.
     const failure = { error: err as Error, attempts: [...this.#failed.values()] }
     this.#end(this.#owner.failed(failure))
@@ -264,8 +260,10 @@ export class SharedDial {
 
   #repeatLater({ address, cause }: AddressAttempt): void {
     const { clock, options } = this.#host
-    const tries = (this.#tries.get(address) ?? 0) + 1
-    this.#tries.set(address, tries)
+    const known = this.#addresses.get(address)
+    if (known === undefined) return
+    known.tries += 1
+    const { tries } = known
     if (!this.#repeats || !isTransient(cause.code) || tries > options.retry.maxRetries) return
     const timer = clock.setTimer(
       () => {
@@ -281,10 +279,10 @@ export class SharedDial {
   /** Repeats what is due, as far as the limit of attempts at a time allows. */
   #repeatDue(): void {
     while (this.#due.length > 0 && this.#underWay() < DIAL_PARALLEL) {
-      const entry = this.#entries.get(this.#due.shift() ?? '')
-      if (entry === undefined) continue
+      const known = this.#addresses.get(this.#due.shift() ?? '')
+      if (known === undefined) continue
       try {
-        this.#attempt([{ ...entry, delayMs: 0 }])
+        this.#attempt([{ ...known.entry, delayMs: 0 }])
       } catch (err) {
         // A command that cannot be issued throws an `Error`.
         this.#end(() => err as Error)

@@ -60,7 +60,7 @@ export interface SwarmOptions {
   clock?: Clock
   /** How often and when a failed address is dialled again. See docs/dialling.md. */
   retry?: RetryConfig
-  /** Filters, ranks and caps the addresses of a dial. Defaults to `new AddressManager()`. See docs/dialling.md. */
+  /** Filters, caps and ranks the addresses of a dial. Defaults to `new AddressManager()`. See docs/dialling.md. */
   addressManager?: AddressManagerLike
   /** Source of numbers in [0, 1), for tests and simulations. Never used for keys. */
   random?: () => number
