@@ -169,7 +169,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     return this.#addressBook
   }
 
-  /** The numbers of dials under way (`pending`) and of those that wait for their turn (`size`); `abort` ends the latter. */
+  /** Numbers of dials under way (`pending`) and of those that wait for their turn (`size`); `abort` ends the latter. */
   get dialQueue(): Pick<DialQueue, 'size' | 'pending' | 'abort'> {
     return this.#dialer.queue
   }
@@ -531,10 +531,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * limits; `null` removes it. May be called before {@link Swarm.start}.
    *
    * A refused inbound connection is closed with `ConnectionErrorCode.ResourceLimitExceeded`, a refused outbound one
-   * rejects its dial. A refused inbound stream is reset with `StreamErrorCode.ResourceLimitExceeded` before its handler runs, an
-   * outbound one rejects `newStream`. Refusals of what a remote opens are in the log. Connections and streams that are
-   * open when a manager is set are not charged to it; those that are charged to it remain so until their end, also if it
-   * is removed. What its scopes throw at their ends is reported and has no other effect. Each call costs some
+   * rejects its dial. A refused inbound stream is reset with `StreamErrorCode.ResourceLimitExceeded` before its handler
+   * runs, an outbound one rejects `newStream`. Refusals of what a remote opens are in the log. Connections and streams
+   * that are open when a manager is set are not charged to it; those that are charged to it remain so until their end,
+   * also if it is removed. What its scopes throw at their ends is reported and has no other effect. Each call costs some
    * microseconds of this thread: limits that a remote may run into are better native ones.
    *
    * With `streamSemaphore`, the default with a manager, calls of `newStream` that are refused by a limit of streams wait

@@ -39,10 +39,10 @@ interface Candidate {
 }
 
 /**
- * Ranks addresses as go-libp2p does. Private, public and relayed addresses are dialled side by side, relayed ones 500 ms
- * later if there are public ones. Of each group QUIC comes before TCP before the rest, IPv6 before IPv4, low ports before
- * high ones. The second address starts 250 ms after the first, 30 ms in a local network; if the first is IPv6, the second
- * is IPv4 (RFC 8305), and the rest follow after the same time again. Addresses without an IP address come last.
+ * Ranks addresses as go-libp2p does. Private, public and relayed addresses are dialled side by side, relayed ones
+ * 500 ms later if there are public ones. Of each group QUIC comes before TCP before the rest, IPv6 before IPv4, low ports
+ * before high ones. The second address starts 250 ms after the first, 30 ms in a local network; if the first is IPv6, the
+ * second is IPv4 (RFC 8305), and the rest follow after the same time again. Addresses without an IP address come last.
  */
 export const defaultDialRanker: DialRanker = (addresses) => {
   const [only] = addresses

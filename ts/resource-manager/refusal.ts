@@ -97,10 +97,10 @@ export function optionOf(scope: string, resource: string, limits?: object, limit
   const { ofClass, ofName, named } = optionsOf(scope, resource)
   const network = networkIn(scope, limits)
   if (network !== undefined) return `limits.networks[${JSON.stringify(network)}]`
-  const ofOne = named === undefined ? undefined : tableOf(limits, named.table)?.[named.key]
-  const effective = ofOne ?? tableOf(limits, CLASSES[parseScopeName(scope)?.kind ?? 'span'])
+  const ofOne = named === undefined ? undefined : own(own(limits, named.table), named.key)
+  const effective = ofOne ?? own(limits, CLASSES[parseScopeName(scope)?.kind ?? 'span'])
   // Lists, such as the subnets, have no resources.
-  const value = (effective as Readonly<Record<string, unknown>> | undefined)?.[resource]
+  const value = own(effective, resource)
   if (limit !== undefined && typeof value === 'number' && value !== limit) return ''
   return ofOne === undefined ? ofClass : ofName
 }
@@ -136,14 +136,10 @@ function networkIn(scope: string, limits: object | undefined): string | undefine
   return networks.map(networkText).find((network) => network === name.label)
 }
 
-/** Returns a member of the limits, with its own members alone. */
-function tableOf(
-  limits: object | undefined,
-  table: string
-): Readonly<Record<string, unknown>> | undefined {
-  const tables = limits as Readonly<Record<string, object | undefined>> | undefined
-  const found = tables?.[table]
-  return found === undefined ? undefined : Object.assign(Object.create(null), found)
+/** Returns an own member: names in the tables are the application's, and names of scopes may be a remote's. */
+function own(of: unknown, name: string): unknown {
+  if (typeof of !== 'object' || of === null || !Object.hasOwn(of, name)) return undefined
+  return (of as Readonly<Record<string, unknown>>)[name]
 }
 
 /** Returns the least limit that would have let a refused request through. */
