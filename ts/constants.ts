@@ -219,7 +219,7 @@ export type TransportName =
   | 'memory'
 
 /** A stage of connection setup: socket connect, security handshake, muxer negotiation. */
-export type DialStage = 'dial' | 'security' | 'muxer'
+export type DialStage = 'connect' | 'security' | 'muxer'
 
 /** Protocol id of a security protocol. */
 export type SecurityProtocol = '/noise' | '/tls/1.0.0'

@@ -100,7 +100,7 @@ test('dial describes the peer', async (t) => {
   for (const name of ['/ipfs/ping/1.0.0', '/ipfs/id/1.0.0', '/echo/1.0.0', '/perf/1.0.0']) {
     t.true(protocols.includes(name), name)
   }
-  t.deepEqual(Object.keys(summary?.stagesMs as object), ['dial', 'security', 'muxer', 'identify'])
+  t.deepEqual(Object.keys(summary?.stagesMs as object), ['connect', 'security', 'muxer', 'identify'])
 })
 
 test('perf transfers the requested bytes, both ways', async (t) => {
@@ -140,7 +140,7 @@ test('a refused dial names address, stage, reason and remedy', async (t) => {
   t.regex(text.err, /What to do: /)
   const json = await ferroswarm('dial', addr, '--json')
   t.is(json.code, 1)
-  t.like(jsonLines(json)[0], { attempts: [{ stage: 'dial', code: 'ERR_CONNECTION_REFUSED' }] })
+  t.like(jsonLines(json)[0], { attempts: [{ stage: 'connect', code: 'ERR_CONNECTION_REFUSED' }] })
 })
 
 test('a key that was written gives the same peer id, and is never overwritten', async (t) => {

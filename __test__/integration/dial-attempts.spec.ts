@@ -59,7 +59,7 @@ test('a failed attempt is reported while the dial goes on, with the stage of the
   t.deepEqual(notifications, [`attempts ${request}`])
   let { failed, underWay } = node.takeAttempts(request)
   t.is(failed.length, 1)
-  t.like(failed[0], { index: 0, stage: 'dial', code: ERROR_CODES.ERR_CONNECTION_REFUSED })
+  t.like(failed[0], { index: 0, stage: 'connect', code: ERROR_CODES.ERR_CONNECTION_REFUSED })
   await until(() => {
     ;({ failed, underWay } = node.takeAttempts(request))
     return underWay[0]?.stage === 'security'
@@ -136,7 +136,7 @@ test('a dial that times out names each address it tried, and its stage', async (
   t.deepEqual(
     err.attempts?.map(({ address, stage, cause }) => [address, stage, cause.code]),
     [
-      [refusing, 'dial', 'ERR_CONNECTION_REFUSED'],
+      [refusing, 'connect', 'ERR_CONNECTION_REFUSED'],
       [silent, 'security', 'ERR_TIMEOUT']
     ]
   )

@@ -17,7 +17,7 @@ export const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
 export const at = (port: number): string => `/ip4/127.0.0.1/tcp/${port}`
 export const refused = (index: number): NativeAttempt => ({
   index,
-  stage: 'dial',
+  stage: 'connect',
   code: 406,
   detail: '',
   elapsedMs: 3

@@ -41,7 +41,7 @@ export const FACTS: NativeConnectionFacts = {
   muxer: '/yamux/1.0.0',
   muxerEngine: 'yamux',
   earlyMuxer: true,
-  dialUs: 1_000,
+  connectUs: 1_000,
   securityUs: 2_500,
   muxerUs: 0
 }

@@ -77,7 +77,7 @@ test('each address is repeated on its own, and listed once in the error', async 
   )
   const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
   // The second attempt goes on while the first address waits and is dialled again.
-  progress({ failed: [refused(0)], underWay: [{ index: 1, stage: 'dial', elapsedMs: 1 }] })
+  progress({ failed: [refused(0)], underWay: [{ index: 1, stage: 'connect', elapsedMs: 1 }] })
   clock.advance(100)
   t.deepEqual(
     dials.map(({ addresses }) => addresses),
@@ -191,7 +191,7 @@ test('a caller in a hurry puts no address in back-off, one that was met with sil
   const { dialer, progress, peer, clock } = setUp()
   const late = async (timeout: number): Promise<number> => {
     const dial = dialer.dialPeer(peer, { addresses: [at(1)], timeout })
-    progress({ underWay: [{ index: 0, stage: 'dial', elapsedMs: timeout }] }, true)
+    progress({ underWay: [{ index: 0, stage: 'connect', elapsedMs: timeout }] }, true)
     clock.advance(timeout)
     await t.throwsAsync(dial, { instanceOf: TimeoutError })
     return dialer.backOff.remaining(peer, at(1))
@@ -203,7 +203,7 @@ test('a caller in a hurry puts no address in back-off, one that was met with sil
 test('a close ends a dial that has an attempt under way and another one to come', async (t) => {
   const { dialer, dials, complete, progress, peer, clock } = setUp({}, RETRIED)
   const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })
-  progress({ failed: [refused(0)], underWay: [{ index: 1, stage: 'dial', elapsedMs: 1 }] })
+  progress({ failed: [refused(0)], underWay: [{ index: 1, stage: 'connect', elapsedMs: 1 }] })
   dialer.close()
   complete([{ ...refused(1), code: 1 }], 0)
   await t.throwsAsync(dial)

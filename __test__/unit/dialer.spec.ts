@@ -43,7 +43,7 @@ test('reports every address that failed, with its cause', async (t) => {
   const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
   t.is(err.peerId, peer)
   t.is(err.numAddrsTried, 2)
-  t.like(err.attempts[0], { address: at(1), transport: 'tcp', stage: 'dial', elapsed: 3 })
+  t.like(err.attempts[0], { address: at(1), transport: 'tcp', stage: 'connect', elapsed: 3 })
   t.is(err.attempts[0]?.cause.code, 'ERR_CONNECTION_REFUSED')
   t.regex(err.message, /tcp\/1: connection refused; .*tcp\/2/)
   t.is(clock.timers, 0)
@@ -67,7 +67,7 @@ test('a dial that times out names the failed attempts and the stage of the other
   const addresses = [at(1), at(2), at(3), `${at(4)}/ws`]
   const dial = dialer.dialPeer(peer, { addresses, timeout: 500 })
   const underWay = [
-    { index: 1, stage: 'dial', elapsedMs: 250 },
+    { index: 1, stage: 'connect', elapsedMs: 250 },
     { index: 2, stage: 'security', elapsedMs: 0.4 }
   ]
   progress({ failed: [refused(0)], underWay })
@@ -80,8 +80,8 @@ test('a dial that times out names the failed attempts and the stage of the other
       `${at(4)}/ws: no transport takes /ws`
   )
   const [failed, connecting, silent] = err.attempts ?? []
-  t.like(failed, { address: at(1), stage: 'dial', elapsed: 3 })
-  t.like(connecting, { address: at(2), transport: 'tcp', stage: 'dial', elapsed: 250 })
+  t.like(failed, { address: at(1), stage: 'connect', elapsed: 3 })
+  t.like(connecting, { address: at(2), transport: 'tcp', stage: 'connect', elapsed: 250 })
   t.is(connecting?.cause.code, 'ERR_TIMEOUT')
   t.regex(connecting?.hint ?? '', /firewall/)
   t.regex(silent?.hint ?? '', /may not speak libp2p/)
@@ -110,7 +110,7 @@ test('attempts reported to a caller that gave up are reported to the others at t
   const addresses = [at(1), at(2)]
   const one = dialer.dialPeer(peer, { addresses, timeout: 100 })
   const two = dialer.dialPeer(peer, { addresses })
-  progress({ failed: [refused(0)], underWay: [{ index: 1, stage: 'dial', elapsedMs: 1 }] }, true)
+  progress({ failed: [refused(0)], underWay: [{ index: 1, stage: 'connect', elapsedMs: 1 }] }, true)
   clock.advance(100)
   t.is((await t.throwsAsync(one, { instanceOf: TimeoutError })).attempts?.length, 2)
   complete([refused(1)])

@@ -29,7 +29,7 @@ const FACTS: ConnectionFacts = {
     muxerEngine: 'yamux',
     usedEarlyMuxerNegotiation: false
   },
-  dialReport: { dial: 1, security: 2, muxer: 3 }
+  dialReport: { connect: 1, security: 2, muxer: 3 }
 }
 
 const COUNTERS = {

@@ -47,10 +47,10 @@ async function demo(call: Call): Promise<ExitCode> {
       `listener ${out.style('bold', peerId)} (process ${listener.pid})\ndialer   ${out.style('bold', dialer)} (process ${process.pid})`
     )
     const connection = await swarm.dialAddr(addr, { signal })
-    const { dial, security, muxer } = connection.dialReport
+    const { connect, security, muxer } = connection.dialReport
     out.event(
       { event: 'connected', ...stackOf(connection) },
-      `connected over ${stackText(connection)} in ${milliseconds(dial + security + muxer)}`
+      `connected over ${stackText(connection)} in ${milliseconds(connect + security + muxer)}`
     )
     await show(call, connection)
     await swarm.close()

@@ -12,7 +12,7 @@ export const command: Command = {
   help: `${DIAL_HELP}
 
 With --json: {"event":"summary","peerId","remoteAddr","security","muxer","agentVersion",
-"protocolVersion","protocols","listenAddrs","observedAddr","stagesMs":{"dial","security","muxer",
+"protocolVersion","protocols","listenAddrs","observedAddr","stagesMs":{"connect","security","muxer",
 "identify"}}. Fields that the peer does not send are null.`,
   options: DIAL_OPTIONS,
   positionals: [1, 1],
@@ -22,8 +22,8 @@ With --json: {"event":"summary","peerId","remoteAddr","security","muxer","agentV
 async function report({ out, signal }: Call, connection: Connection): Promise<ExitCode> {
   const start = performance.now()
   const peer = await identify(connection, { signal })
-  const { dial, security, muxer } = connection.dialReport
-  const stages = { dial, security, muxer, identify: performance.now() - start }
+  const { connect, security, muxer } = connection.dialReport
+  const stages = { connect, security, muxer, identify: performance.now() - start }
   const event = {
     event: 'summary',
     peerId: connection.remotePeer.toString(),

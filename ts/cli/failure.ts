@@ -104,7 +104,7 @@ function codeOf(err: unknown): string {
 }
 
 function adviceFor(reason: Error, stage: AddressAttempt['stage'] | undefined): string {
-  if (reason instanceof TimeoutError && stage !== undefined && stage !== 'dial') return STALLED
+  if (reason instanceof TimeoutError && stage !== undefined && stage !== 'connect') return STALLED
   if (reason instanceof AbortError) return 'Nothing: the command was interrupted.'
   if (!(reason instanceof Libp2pError)) return 'See the text above.'
   return ADVICE[reason.code] ?? ADVICE_BY_KIND[reason.kind]

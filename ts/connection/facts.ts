@@ -76,7 +76,7 @@ export interface ConnectionCloseReason {
 /** Durations of the stages of connection setup, in milliseconds. */
 export interface DialReport {
   /** Connecting the socket. */
-  readonly dial: number
+  readonly connect: number
   /** The security handshake. */
   readonly security: number
   /** The muxer negotiation. */

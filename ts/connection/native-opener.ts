@@ -207,7 +207,7 @@ export class NativeFacts implements ConnectionFacts {
   }
 
   get dialReport(): DialReport {
-    const { dialUs, securityUs, muxerUs } = this.#native
-    return { dial: dialUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
+    const { connectUs, securityUs, muxerUs } = this.#native
+    return { connect: connectUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
   }
 }

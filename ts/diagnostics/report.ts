@@ -49,7 +49,7 @@ interface UserRefusal extends NativeDiagnostic {
 /** The option that names the manager, as the cause of a refusal. */
 const USER_OPTION = 'resourceManager'
 
-const STAGES: Readonly<Record<number, DialStage>> = { 1: 'dial', 2: 'security', 3: 'muxer' }
+const STAGES: Readonly<Record<number, DialStage>> = { 1: 'connect', 2: 'security', 3: 'muxer' }
 
 /** Reports the facts of one swarm to its log and to channel subscribers. */
 export class Reports {

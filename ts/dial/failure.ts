@@ -111,7 +111,7 @@ export function attemptOf(
 
 /** Progress of an attempt by stage. */
 const PROGRESS: Readonly<Record<string, string>> = {
-  dial: 'still connecting',
+  connect: 'still connecting',
   security: 'still in the security handshake',
   muxer: 'still negotiating the muxer'
 }
@@ -134,7 +134,7 @@ function hintOf(stage: AddressAttempt['stage'], cause: Libp2pError): string {
 }
 
 function isHandshakeTimeout(stage: AddressAttempt['stage'], code: ErrorCode): boolean {
-  return code === 'ERR_TIMEOUT' && stage !== 'dial' && stage !== 'listen'
+  return code === 'ERR_TIMEOUT' && stage !== 'connect' && stage !== 'listen'
 }
 
 /** Returns the entry of an address refused without an attempt. */

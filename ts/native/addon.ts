@@ -148,6 +148,8 @@ export interface NativeDialOptions {
   /** Maximum number of concurrent attempts. */
   parallel: number
   security?: string[] | undefined
+  /** Whether this side has the dialer's role in the upgrade. Defaults to true. */
+  initiator?: boolean | undefined
 }
 
 /** A failed attempt of a dial. */
@@ -200,7 +202,7 @@ export interface NativeConnectionFacts {
   muxer: string
   muxerEngine: string
   earlyMuxer: boolean
-  dialUs: number
+  connectUs: number
   securityUs: number
   muxerUs: number
 }

@@ -61,7 +61,7 @@ fn details(fact: &Fact) -> [u32; 3] {
         Fact::BudgetSpent(error) | Fact::MuxerFailed(error) => [error.goaway_code(), 0, 0],
         Fact::UpgradeFailed { stage, error } | Fact::UpgradeAbandoned { stage, error } => {
             let stage = match stage {
-                Stage::Dial => 1,
+                Stage::Connect => 1,
                 Stage::Security => 2,
                 Stage::Muxer => 3,
             };

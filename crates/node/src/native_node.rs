@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ferroswarm_runtime::{
     Attempt, AttemptUnderWay, AttemptsSoFar, CommandError, ConnectError, DialRequest, Direction,
-    Handler, Multiaddr, Node, Others, Outcome, PeerId, PlannedAttempt, ProtocolTable, Stage,
+    Handler, Multiaddr, Node, Others, Outcome, PeerId, PlannedAttempt, ProtocolTable, Role, Stage,
     causes,
 };
 use napi::bindgen_prelude::Uint8Array;
@@ -110,7 +110,7 @@ pub struct ConnectionFacts {
     /// Whether the muxer was negotiated within the security handshake.
     pub early_muxer: bool,
     /// Microseconds spent connecting the transport.
-    pub dial_us: u32,
+    pub connect_us: u32,
     /// Microseconds spent negotiating and establishing security.
     pub security_us: u32,
     /// Microseconds spent negotiating the muxer.
@@ -266,6 +266,11 @@ impl NativeNode {
                 identity: None,
                 securities,
                 parallel: whole(options.parallel)? as usize,
+                role: if options.initiator == Some(false) {
+                    Role::Listener
+                } else {
+                    Role::Dialer
+                },
             },
         );
         Ok(())
@@ -315,7 +320,7 @@ impl NativeNode {
             muxer: facts.muxer.protocol_id().to_owned(),
             muxer_engine: facts.muxer.name().to_owned(),
             early_muxer: facts.early_muxer,
-            dial_us: in_microseconds(facts.stages.dial),
+            connect_us: in_microseconds(facts.stages.connect),
             security_us: in_microseconds(facts.stages.security),
             muxer_us: in_microseconds(facts.stages.muxer),
         })
@@ -424,7 +429,7 @@ fn index_word(index: usize) -> u32 {
 
 fn stage_name(stage: Stage) -> String {
     let name = match stage {
-        Stage::Dial => "dial",
+        Stage::Connect => "connect",
         Stage::Security => "security",
         Stage::Muxer => "muxer",
     };

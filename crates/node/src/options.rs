@@ -73,6 +73,8 @@ pub struct DialOptions {
     pub parallel: f64,
     /// Security protocols to offer, if not all of the node's.
     pub security: Option<Vec<String>>,
+    /// Whether this side has the dialer's role in the upgrade. Defaults to true.
+    pub initiator: Option<bool>,
 }
 
 /// Security protocols in a node's default order of preference.

@@ -81,7 +81,7 @@ impl Attempts {
 
     /// Records the start of an attempt, which updates the returned stage.
     pub(crate) fn start(&self, index: usize) -> Arc<Mutex<Stage>> {
-        let stage = Arc::new(Mutex::new(Stage::Dial));
+        let stage = Arc::new(Mutex::new(Stage::Connect));
         self.0.lock().started.push(Started {
             index,
             at: Instant::now(),

@@ -41,7 +41,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Connecting the transport.
-    Dial,
+    Connect,
     /// Negotiating and establishing security.
     Security,
     /// Negotiating the muxer.

@@ -205,7 +205,7 @@ async fn accept(
 ) -> Result<(), (Stage, ConnectError)> {
     let raw = arrival
         .register()
-        .map_err(|error| (Stage::Dial, ConnectError::Io(error.into())))?;
+        .map_err(|error| (Stage::Connect, ConnectError::Io(error.into())))?;
     let stage = Mutex::new(Stage::Security);
     let purpose = Purpose {
         role: Role::Listener,
@@ -226,7 +226,8 @@ async fn accept(
     let origin = Origin {
         request: 0,
         direction: Direction::Inbound,
-        dial_time: Duration::ZERO,
+        role: Role::Listener,
+        connect_time: Duration::ZERO,
         scope,
     };
     shared.establish(raw, upgraded, seat, origin);

@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
-use ferroswarm_secure::{Identity, Security};
+use ferroswarm_secure::{Identity, Role, Security};
 use multiaddr::Multiaddr;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::attempts::Attempts;
 use crate::command::{CommandError, Completion, Outcome};
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) listeners: Mutex<HashMap<u32, Accepting>>,
     commands: Mutex<HashMap<u32, UnderWay>>,
     connections: Mutex<HashMap<u64, Weak<Connection>>>,
+    /// A permit for each attempt of a dial.
+    pub(crate) attempts: Arc<Semaphore>,
     next_connection: AtomicU64,
     /// Nothing new is accepted any more.
     closing: AtomicBool,
@@ -81,6 +83,10 @@ pub fn open_files_max() -> Option<u64> {
     #[cfg(not(unix))]
     None
 }
+
+/// Maximum number of concurrent attempts of all dials: sockets that may never be answered. That of
+/// go-libp2p.
+const ATTEMPTS_MAX: usize = 160;
 
 /// Interval at which a closing node checks for unsent data.
 const DRAIN_STEP: Duration = Duration::from_millis(5);
@@ -121,6 +127,7 @@ impl Node {
             listeners: Mutex::default(),
             commands: Mutex::default(),
             connections: Mutex::default(),
+            attempts: Arc::new(Semaphore::new(ATTEMPTS_MAX)),
             next_connection: AtomicU64::new(1),
             closing: AtomicBool::new(false),
             ending: AtomicBool::new(false),
@@ -388,6 +395,7 @@ impl Shared {
             node: self.id,
             request: origin.request,
             direction: origin.direction,
+            role: origin.role,
             remote_peer: upgraded.peer,
             remote_key: upgraded.key,
             remote_address: raw.remote,
@@ -396,7 +404,7 @@ impl Shared {
             muxer: self.muxer,
             early_muxer: upgraded.early_muxer,
             stages: StageTimes {
-                dial: origin.dial_time,
+                connect: origin.connect_time,
                 security: upgraded.security_time,
                 muxer: upgraded.muxer_time,
             },
@@ -505,6 +513,7 @@ impl Shared {
 pub(crate) struct Origin {
     pub(crate) request: u32,
     pub(crate) direction: Direction,
-    pub(crate) dial_time: Duration,
+    pub(crate) role: Role,
+    pub(crate) connect_time: Duration,
     pub(crate) scope: ConnectionScope,
 }

@@ -204,7 +204,7 @@ mod tests {
     fn upgrade_both(configs: [&UpgradeConfig; 2], expected_peer: Option<PeerId>) -> [Outcome; 2] {
         let (dialled, accepted) = memory::connected(CAPACITY);
         let end = async |role, raw: RawConnection, config: &UpgradeConfig| {
-            let stage = Mutex::new(Stage::Dial);
+            let stage = Mutex::new(Stage::Connect);
             let purpose = Purpose {
                 role,
                 identity: &config.identity,

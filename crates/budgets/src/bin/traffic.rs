@@ -13,7 +13,7 @@ use std::time::Duration;
 use ferroswarm_runtime::{
     CallError, DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType,
     Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals,
-    ProtocolId, ProtocolTable, Record, ResourceOptions, Security,
+    ProtocolId, ProtocolTable, Record, ResourceOptions, Role, Security,
 };
 
 /// Size of a write and a read.
@@ -198,6 +198,7 @@ impl Pair {
             identity: None,
             securities: None,
             parallel: 1,
+            role: Role::Dialer,
         };
         pair.dialer.node.dial(1, request);
         pair.until(|pair| pair.dialer.completed == 1 && pair.listener.connection != 0);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferroswarm_secure::{PeerId, PublicKey, Security};
+use ferroswarm_secure::{PeerId, PublicKey, Role, Security};
 use multiaddr::Multiaddr;
 
 use crate::config::Muxer;
@@ -21,7 +21,7 @@ pub enum Direction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StageTimes {
     /// Establishing the transport connection; zero for an accepted one.
-    pub dial: Duration,
+    pub connect: Duration,
     /// Negotiating security, and its handshake.
     pub security: Duration,
     /// Negotiating the muxer; zero if the handshake selected it.
@@ -37,6 +37,8 @@ pub struct Facts {
     pub request: u32,
     /// Side that dialled.
     pub direction: Direction,
+    /// Our role in the upgrade and the muxer: that of `direction`, unless both sides dialled.
+    pub role: Role,
     /// Authenticated peer id of the remote.
     pub remote_peer: PeerId,
     /// Public key of the remote.

@@ -17,7 +17,7 @@ use crate::threads::Seat;
 use crate::transport::{Endpoint, RawConnection};
 use crate::upgrade::{Purpose, Upgraded, upgrade};
 
-use race::Race;
+use race::{Bounds, Race};
 
 mod race;
 
@@ -34,6 +34,9 @@ pub struct DialRequest {
     pub securities: Option<Vec<Security>>,
     /// Maximum number of concurrent attempts.
     pub parallel: usize,
+    /// Our role in the upgrade: `Listener` if the remote dials us at the same time, and has agreed
+    /// to be the dialer.
+    pub role: Role,
 }
 
 /// One attempt of a dial.
@@ -52,7 +55,7 @@ pub struct PlannedAttempt {
 struct Won {
     raw: RawConnection,
     upgraded: Upgraded,
-    dial_time: Duration,
+    connect_time: Duration,
     scope: ConnectionScope,
 }
 
@@ -68,7 +71,11 @@ pub(crate) async fn dial(
         return Outcome::Failed(CommandError::NodeClosed);
     }
     let dial = Arc::new(dial);
-    let race = Race::new(&dial.plan, dial.parallel, &attempts, |index, stage| {
+    let bounds = Bounds {
+        parallel: dial.parallel,
+        of_node: Some(&shared.attempts),
+    };
+    let race = Race::new(&dial.plan, bounds, &attempts, |index, stage| {
         let (shared, dial) = (Arc::clone(shared), Arc::clone(&dial));
         async move { connect(&shared, &dial, &dial.plan[index].address, &stage).await }
     });
@@ -83,7 +90,8 @@ pub(crate) async fn dial(
     let origin = Origin {
         request,
         direction: Direction::Outbound,
-        dial_time: won.dial_time,
+        role: dial.role,
+        connect_time: won.connect_time,
         scope: won.scope,
     };
     Outcome::Dialled(shared.establish(won.raw, won.upgraded, seat, origin))
@@ -151,9 +159,9 @@ async fn connect(
         .dial()
         .await
         .map_err(|error| ConnectError::Io(error.into()))?;
-    let dial_time = started.elapsed();
+    let connect_time = started.elapsed();
     let purpose = Purpose {
-        role: Role::Dialer,
+        role: dial.role,
         identity: dial.identity.as_ref().unwrap_or(&shared.upgrade.identity),
         expected_peer: dial.peer,
         securities: dial.securities.as_deref(),
@@ -172,7 +180,7 @@ async fn connect(
     Ok(Won {
         raw,
         upgraded,
-        dial_time,
+        connect_time,
         scope,
     })
 }
@@ -239,6 +247,7 @@ mod tests {
             identity: None,
             securities: None,
             parallel: 1,
+            role: Role::Dialer,
         }
     }
 
@@ -259,7 +268,7 @@ mod tests {
                 request: 1,
                 attempts: &attempts,
             };
-            let race = Race::new(&plan, 1, &attempts, |_, stage| {
+            let race = Race::new(&plan, Bounds::of_dial(1), &attempts, |_, stage| {
                 *stage.lock() = Stage::Security;
                 async { panic!("deliberate panic") }
             });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -17,8 +18,7 @@ use crate::sync::{Arc, Mutex};
 /// brings forward its successors by as much, which preserves the delays between attempts.
 pub(super) struct Race<'a, W, C> {
     plan: &'a [PlannedAttempt],
-    /// Maximum number of concurrent attempts.
-    parallel: usize,
+    bounds: Bounds<'a>,
     attempts: &'a Attempts,
     /// Starts one attempt.
     connect: C,
@@ -29,6 +29,24 @@ pub(super) struct Race<'a, W, C> {
     running: JoinSet<Result<W, ConnectError>>,
     /// Whether the attempt that started last has failed.
     has_last_failed: bool,
+}
+
+/// Bounds on concurrent attempts.
+pub(super) struct Bounds<'a> {
+    /// Their number in this race, at least 1.
+    pub(super) parallel: usize,
+    /// Permits of all races; an attempt waits for its own, which is not part of its timeout.
+    pub(super) of_node: Option<&'a Arc<Semaphore>>,
+}
+
+#[cfg(test)]
+impl Bounds<'_> {
+    pub(super) const fn of_dial(parallel: usize) -> Self {
+        Self {
+            parallel,
+            of_node: None,
+        }
+    }
 }
 
 struct Started {
@@ -45,13 +63,13 @@ where
 {
     pub(super) fn new(
         plan: &'a [PlannedAttempt],
-        parallel: usize,
+        bounds: Bounds<'a>,
         attempts: &'a Attempts,
         connect: C,
     ) -> Self {
         Self {
             plan,
-            parallel: parallel.max(1),
+            bounds,
             attempts,
             connect,
             began: Instant::now(),
@@ -99,7 +117,7 @@ where
     /// is left.
     fn due(&self) -> Option<Instant> {
         let planned = self.plan.get(self.started.len())?;
-        if self.running.len() >= self.parallel {
+        if self.running.len() >= self.bounds.parallel.max(1) {
             return None;
         }
         let delay = if self.has_last_failed {
@@ -123,7 +141,13 @@ where
         if let Some(began) = now.checked_sub(delay) {
             self.began = self.began.min(began);
         }
+        let permits = self.bounds.of_node.cloned();
         let attempt = self.running.spawn(async move {
+            let _permit = match permits {
+                // Never closed: there is always a permit to come.
+                Some(permits) => permits.acquire_owned().await.ok(),
+                None => None,
+            };
             let connected = timeout(limit, connecting).await;
             connected.unwrap_or(Err(ConnectError::Timeout))
         });

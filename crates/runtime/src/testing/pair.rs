@@ -159,6 +159,10 @@ fn establish(
             node: 1,
             request: 0,
             direction,
+            role: match direction {
+                Direction::Outbound => ferroswarm_secure::Role::Dialer,
+                Direction::Inbound => ferroswarm_secure::Role::Listener,
+            },
             remote_peer: secured.peer_id,
             remote_key: secured.public_key,
             remote_address: address.clone(),

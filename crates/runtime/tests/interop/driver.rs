@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ferroswarm_runtime::{
     CallError, DialRequest, Doorbell, Environment, Facts, Handler, Hub, Identity, KeyType, Keypair,
     Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals, ProtocolId,
-    ProtocolTable, Record, ResourceOptions, Security,
+    ProtocolTable, Record, ResourceOptions, Role, Security,
 };
 
 /// Nothing here takes long, but the machine may be small and busy.
@@ -208,6 +208,7 @@ impl Driver {
             identity: None,
             securities: None,
             parallel: 1,
+            role: Role::Dialer,
         };
         match self.command(|node, request| node.dial(request, dial)) {
             Outcome::Dialled(connection) => connection.handle(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ferroswarm_runtime::{
     DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType, Keypair,
     Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals, ProtocolId,
-    ProtocolTable, Record, ResourceOptions, Security, StreamSlot,
+    ProtocolTable, Record, ResourceOptions, Role, Security, StreamSlot,
 };
 
 use counting::counts;
@@ -224,6 +224,7 @@ impl Pair {
                 identity: None,
                 securities: None,
                 parallel: 1,
+                role: Role::Dialer,
             },
         );
         self.until(|pair| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferroswarm_bench_peers::Result;
 use ferroswarm_runtime::{
     CloseManner, DialRequest, Handler, Identity, Multiaddr, Node, NodeOptions, Outcome, PeerId,
-    PlannedAttempt, ProtocolId, ProtocolTable,
+    PlannedAttempt, ProtocolId, ProtocolTable, Role,
 };
 
 use crate::reactor::{Reactor, World};
@@ -93,6 +93,7 @@ impl Reactor {
             identity: identity.clone(),
             securities: None,
             parallel: 1,
+            role: Role::Dialer,
         };
         let dialled = self.command(|world, request| {
             if let Some(identity) = identity {

@@ -22,7 +22,7 @@ use crate::diagnostics::{Fact, Stall};
 use crate::error::ConnectionFault;
 use crate::resources::Resources;
 
-use super::{Connection, Direction, Facts};
+use super::{Connection, Facts};
 
 use self::inbound::Input;
 use self::outbound::Output;
@@ -210,9 +210,9 @@ impl Link {
 }
 
 fn engine(facts: &Facts, limits: &Limits, resources: &Resources) -> Engine {
-    let role = match facts.direction {
-        Direction::Outbound => Role::Dialer,
-        Direction::Inbound => Role::Listener,
+    let role = match facts.role {
+        ferroswarm_secure::Role::Dialer => Role::Dialer,
+        ferroswarm_secure::Role::Listener => Role::Listener,
     };
     match facts.muxer {
         Muxer::Yamux => Engine::Yamux(yamux::Session::new(role, yamux_config(limits))),

@@ -54,20 +54,24 @@ fn plan_of(entries: &[Entry]) -> Vec<PlannedAttempt> {
     entries.iter().map(planned).collect()
 }
 
+fn paused_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime")
+}
+
 /// Races until an attempt wins, all have failed or `limit` has passed; returns the events.
 fn race_for(parallel: usize, entries: &[Entry], limit: Duration) -> (Vec<Event>, Attempts) {
     let plan = plan_of(entries);
     let events = Arc::new(Mutex::new(Vec::new()));
     let attempts = Attempts::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime = paused_runtime();
     runtime.block_on(async {
         let began = Instant::now();
         let now = || began.elapsed().as_millis();
-        let mut race = Race::new(&plan, parallel, &attempts, |index, _| {
+        let mut race = Race::new(&plan, Bounds::of_dial(parallel), &attempts, |index, _| {
             events.lock().push(Began(index, now()));
             attempt(index, entries[index].2, Arc::clone(&events))
         });
@@ -304,13 +308,9 @@ fn a_cancelled_race_abandons_its_attempts_and_starts_no_more() {
 fn attempts_in_progress_show_their_stages() {
     let plan = plan_of(&[(0, 1_000, Hangs), (0, 1_000, Hangs)]);
     let attempts = Attempts::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime = paused_runtime();
     runtime.block_on(async {
-        let mut race = Race::new(&plan, 8, &attempts, |index, stage| {
+        let mut race = Race::new(&plan, Bounds::of_dial(8), &attempts, |index, stage| {
             if index == 1 {
                 *stage.lock() = Stage::Muxer;
             }
@@ -320,7 +320,7 @@ fn attempts_in_progress_show_their_stages() {
     });
     let seen = attempts.take().under_way;
     let stages: Vec<_> = seen.iter().map(|it| (it.index, it.stage)).collect();
-    assert_eq!(stages, [(0, Stage::Dial), (1, Stage::Muxer)]);
+    assert_eq!(stages, [(0, Stage::Connect), (1, Stage::Muxer)]);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn failures_are_taken_once_and_only_the_first_is_to_be_announced() {
         attempts.start(index);
         attempts.fail(Attempt {
             index,
-            stage: Stage::Dial,
+            stage: Stage::Connect,
             error: ConnectError::Ended,
             elapsed: ms(1),
         })
@@ -347,14 +347,10 @@ fn failures_are_taken_once_and_only_the_first_is_to_be_announced() {
 fn an_attempt_that_panics_is_a_failure_and_starts_the_next() {
     let plan = plan_of(&[(0, 1_000, Hangs), (500, 1_000, Hangs)]);
     let attempts = Attempts::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
+    let runtime = paused_runtime();
     runtime.block_on(async {
         let began = Instant::now();
-        let mut race = Race::new(&plan, 8, &attempts, |index, _| {
+        let mut race = Race::new(&plan, Bounds::of_dial(8), &attempts, |index, _| {
             assert!(index < 2);
             async move {
                 assert_eq!(index, 1, "deliberate panic");
@@ -369,4 +365,32 @@ fn an_attempt_that_panics_is_a_failure_and_starts_the_next() {
         assert!(matches!(race.next().await, Some(Ok(1))));
         assert_eq!(began.elapsed(), Duration::ZERO);
     });
+}
+
+#[test]
+fn an_attempt_that_waits_for_a_permit_of_the_node_does_not_time_out() {
+    let plan = plan_of(&[(0, 1_000, Hangs), (10, 50, Hangs)]);
+    let attempts = Attempts::default();
+    let permits = Arc::new(Semaphore::new(1));
+    let bounds = Bounds {
+        parallel: 8,
+        of_node: Some(&permits),
+    };
+    paused_runtime().block_on(async {
+        let began = Instant::now();
+        let mut race = Race::new(&plan, bounds, &attempts, |index, _| async move {
+            let ends_after = if index == 0 { 100 } else { 20 };
+            tokio::time::sleep(ms(ends_after)).await;
+            if index == 0 {
+                Err(ConnectError::Ended)
+            } else {
+                Ok(index)
+            }
+        });
+        let first = race.next().await.expect("an end");
+        assert!(first.is_err_and(|attempt| attempt.index == 0));
+        assert!(race.next().await.expect("an end").is_ok());
+        assert_eq!(began.elapsed(), ms(120));
+    });
+    assert_eq!(permits.available_permits(), 1);
 }

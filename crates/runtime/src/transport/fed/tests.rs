@@ -146,7 +146,7 @@ fn both_ends_upgrade_over_fed_pipes_that_hold_less_than_a_message() {
             }
         });
         let end = async |role, pipe: &FedPipe, config: &UpgradeConfig| {
-            let stage = Mutex::new(Stage::Dial);
+            let stage = Mutex::new(Stage::Connect);
             let purpose = Purpose {
                 role,
                 identity: &config.identity,
