@@ -90,6 +90,20 @@ impl Attempts {
         stage
     }
 
+    /// Removes the attempt that has succeeded.
+    pub(crate) fn succeed(&self, index: usize) {
+        self.0
+            .lock()
+            .started
+            .retain(|started| started.index != index);
+    }
+
+    /// Returns whether there are attempts in progress, or failures to take.
+    pub(crate) fn any(&self) -> bool {
+        let state = self.0.lock();
+        !(state.started.is_empty() && state.failed.is_empty())
+    }
+
     /// Records a failure; returns whether it is the only one to take.
     pub(crate) fn fail(&self, attempt: Attempt) -> bool {
         let mut state = self.0.lock();

@@ -47,6 +47,11 @@ pub(crate) enum Ready {
         request: u32,
         attempts: Arc<Attempts>,
     },
+    /// The other attempts of a dial whose connection follows.
+    Raced {
+        request: u32,
+        attempts: Arc<Attempts>,
+    },
     /// A command has ended.
     Completion(Completion),
     /// A listener has ended.

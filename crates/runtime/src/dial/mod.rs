@@ -87,6 +87,9 @@ pub(crate) async fn dial(
     let Some(won) = announced.run(&dial.plan, race).await else {
         return Outcome::DialFailed(attempts.take().failed);
     };
+    if attempts.any() {
+        shared.hub.queue(Ready::Raced { request, attempts });
+    }
     let origin = Origin {
         request,
         direction: Direction::Outbound,

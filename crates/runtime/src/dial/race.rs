@@ -104,7 +104,12 @@ where
                 None => self.running.join_next_with_id().await?,
             };
             return Some(match joined {
-                Ok((_, Ok(won))) => Ok(won),
+                Ok((task, Ok(won))) => {
+                    if let Some(index) = self.index_of(task) {
+                        self.attempts.succeed(index);
+                    }
+                    Ok(won)
+                }
                 Ok((task, Err(error))) => Err(self.failed(task, error)?),
                 // Single attempts are never aborted: it panicked.
                 Err(error) => Err(self.failed(error.id(), ConnectError::Internal)?),
@@ -159,12 +164,13 @@ where
         self.has_last_failed = false;
     }
 
+    fn index_of(&self, task: task::Id) -> Option<usize> {
+        self.started.iter().position(|it| it.task == task)
+    }
+
     /// Returns the failed attempt of `task`; every task has one.
     fn failed(&mut self, task: task::Id, error: ConnectError) -> Option<Attempt> {
-        let index = self
-            .started
-            .iter()
-            .position(|started| started.task == task)?;
+        let index = self.index_of(task)?;
         let started = &self.started[index];
         self.has_last_failed |= index + 1 == self.started.len();
         Some(Attempt {

@@ -163,6 +163,9 @@ impl Environment {
                     emit(Record::AttemptsFailed { request, node });
                 }
             }
+            Ready::Raced { request, attempts } => {
+                self.attempts.insert(request, attempts);
+            }
             Ready::Completion(Completion { request, outcome }) => {
                 self.outcomes.insert(request, outcome);
                 emit(Record::Completion { request });
@@ -211,8 +214,8 @@ impl Environment {
         self.outcomes.remove(&request)
     }
 
-    /// Returns the attempts of a dial reported by [`Record::AttemptsFailed`], until its outcome is
-    /// taken.
+    /// Returns the attempts of a dial reported by [`Record::AttemptsFailed`], and those that were
+    /// tried besides the one that succeeded, until its outcome is taken.
     pub fn attempts(&self, request: u32) -> Option<&Arc<Attempts>> {
         self.attempts.get(&request)
     }

@@ -394,3 +394,26 @@ fn an_attempt_that_waits_for_a_permit_of_the_node_does_not_time_out() {
     });
     assert_eq!(permits.available_permits(), 1);
 }
+
+#[test]
+fn an_attempt_that_has_won_is_no_longer_among_those_in_progress() {
+    let plan = plan_of(&[(0, 1_000, Hangs), (0, 1_000, Hangs)]);
+    let attempts = Attempts::default();
+    paused_runtime().block_on(async {
+        let mut race = Race::new(
+            &plan,
+            Bounds::of_dial(8),
+            &attempts,
+            |index, _| async move {
+                if index == 0 {
+                    pending::<()>().await;
+                }
+                Ok(index)
+            },
+        );
+        assert!(matches!(race.next().await, Some(Ok(1))));
+    });
+    assert!(attempts.any());
+    let left = attempts.take().under_way;
+    assert_eq!(left.iter().map(|it| it.index).collect::<Vec<_>>(), [0]);
+}
