@@ -161,6 +161,9 @@ export const DIAL_PRIVATE_ADDRESS_TIMEOUT_MS = 5_000
 /** Maximum addresses of one peer dialled concurrently. */
 export const DIAL_PARALLEL = 8
 
+/** Maximum addresses of one name that are considered. */
+export const DIAL_RESOLVED_MAX = 100
+
 /** Maximum addresses of one peer dialled in one call; further ones are ignored. */
 export const DIAL_ADDRESSES_MAX = 25
 

@@ -49,6 +49,7 @@ export const ERROR_CODES = {
   ERR_CONNECTION_ENDED: 414,
   ERR_PERMISSION: 415,
   ERR_DIAL_BACK_OFF: 416,
+  ERR_BLACK_HOLE: 425,
   ERR_RESOURCE_LIMIT_EXCEEDED: 500,
   ERR_RESOURCE_SCOPE_CLOSED: 501,
   ERR_RATE_LIMIT: 502,
@@ -56,6 +57,7 @@ export const ERROR_CODES = {
   ERR_STREAM_LIMIT: 504,
   ERR_CONNECTION_MEMORY: 505,
   ERR_DIAL_QUEUE_FULL: 506,
+  ERR_DIAL_DENIED: 507,
   ERR_INTERNAL: 900
 } as const
 
@@ -606,6 +608,17 @@ export class DialQueueFullError extends DialError {
   }
 }
 
+/** The application's gater has refused a dial. */
+export class DialDeniedError extends DialError {
+  static {
+    named(DialDeniedError, 'DialDeniedError')
+  }
+
+  constructor(message = 'the gater refuses the dial', options?: Libp2pErrorOptions) {
+    super(message, options, 'ERR_DIAL_DENIED')
+  }
+}
+
 /** The attempt to dial or to listen on one address. */
 export interface AddressAttempt {
   /** The address, as text. */
@@ -615,7 +628,7 @@ export interface AddressAttempt {
   /** The transport of the address; empty if it names no known one. */
   readonly transport: TransportName | ''
   /** The stage at which the attempt failed or was abandoned. */
-  readonly stage: 'filter' | DialStage | 'listen'
+  readonly stage: 'filter' | 'gate' | 'resolve' | DialStage | 'listen'
   /** Milliseconds from the start of the attempt until it ended or was abandoned. */
   readonly elapsed: number
   /** The reason for the failure, or the operation that was in progress. */

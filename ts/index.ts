@@ -22,11 +22,21 @@ export { AddressBook } from './dial/address-book.ts'
 export {
   AddressManager,
   type AddressManagerLike,
-  type FilterContext,
   type FilteredAddress,
   type FilterResult
 } from './dial/address-manager.ts'
-export type { DialOptions } from './dial/options.ts'
+export type { BlackHoleDetection } from './dial/black-hole.ts'
+export type { ConnectionGater, GateAnswer } from './dial/gate.ts'
+export {
+  type DialContext,
+  type DialOptions,
+  getDialPeerTimeout,
+  getForceDirectDial,
+  getNoDial,
+  getSimultaneousConnect,
+  getUseTransient,
+  type SimultaneousConnect
+} from './dial/options.ts'
 export { type DialJobOptions, DialQueue } from './dial/queue.ts'
 export {
   type DialRanker,
@@ -34,6 +44,7 @@ export {
   noDelayDialRanker,
   type RankedAddress
 } from './dial/ranker.ts'
+export type { DialDetail, DialExplanation } from './dial/report.ts'
 export { RETRY_DEFAULTS, type RetryConfig } from './dial/retry.ts'
 export * from './errors.ts'
 export type { AddrLike, HostPort } from './identity/address.ts'

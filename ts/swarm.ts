@@ -23,14 +23,16 @@ import { traced, tracedDial } from './diagnostics/channels.ts'
 import { Failures } from './diagnostics/failures.ts'
 import { AddressBook } from './dial/address-book.ts'
 import type { AddressManagerLike } from './dial/address-manager.ts'
-import { DIAL_CHECKS, Dialer } from './dial/dialer.ts'
+import { Dialer } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
-import type { DialOptions } from './dial/options.ts'
+import { DIAL_CHECKS, type DialOptions } from './dial/options.ts'
 import type { DialQueue } from './dial/queue.ts'
+import { type DialExplanation, explanationOf } from './dial/report.ts'
 import type { RetryConfig } from './dial/retry.ts'
 import { StateError } from './errors.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
+import { parseAddress } from './identity/parsed-address.ts'
 import { isPeer, type PeerLike, peerText } from './identity/peer-id.ts'
 import type { Counters } from './native/counters.ts'
 import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiation/handler.ts'
@@ -140,6 +142,12 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
       connected: (peer, connection) => this.#dialer.connected(peer, connection),
+      isOwnAddress: (address) => this.#listeners.owns(address),
+      dialEnded: (detail) => {
+        if (this.hasListeners('dial')) {
+          this.emit('dial', new CustomEvent('dial', { detail: detail() }))
+        }
+      },
       limit: (detail) => this.emit('limit', new CustomEvent('limit', { detail })),
       onFailure: this.#failures.report
     })
@@ -370,6 +378,36 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       }),
       () => this.#dialer.dialAddr(addr, peer, options)
     )
+  }
+
+  /**
+   * Resolves to whether an address of a peer would be dialled now: whether there is a transport for it, and neither the
+   * address manager, nor the gater, nor a back-off refuses it. See {@link Swarm.explainDial} for the reason. Names are
+   * not resolved, and nothing is dialled.
+   *
+   * @throws {@link StateError} if the swarm is not started.
+   * @throws {@link InvalidParametersError} for an invalid peer or address.
+   */
+  async canDial(peer: PeerLike, addr: AddrLike): Promise<boolean> {
+    return (await this.explainDial(peer, addr)).canDial
+  }
+
+  /**
+   * Resolves to the answer of {@link Swarm.canDial} with its reason.
+   *
+   * @throws {@link StateError} if the swarm is not started.
+   * @throws {@link InvalidParametersError} for an invalid peer or address.
+   * @example
+   * ```ts
+   * const { canDial, reason } = await swarm.explainDial(peerId, '/ip4/192.0.2.1/udp/4001/quic-v1')
+   * if (!canDial) console.log(reason)
+   * ```
+   */
+  async explainDial(peer: PeerLike, addr: AddrLike): Promise<DialExplanation> {
+    const id = peerText(peer)
+    parseAddress(addr)
+    this.#assertStarted()
+    return explanationOf(await this.#dialer.refusalOf(id, addr))
   }
 
   /**

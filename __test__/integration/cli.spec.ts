@@ -100,7 +100,12 @@ test('dial describes the peer', async (t) => {
   for (const name of ['/ipfs/ping/1.0.0', '/ipfs/id/1.0.0', '/echo/1.0.0', '/perf/1.0.0']) {
     t.true(protocols.includes(name), name)
   }
-  t.deepEqual(Object.keys(summary?.stagesMs as object), ['connect', 'security', 'muxer', 'identify'])
+  t.deepEqual(Object.keys(summary?.stagesMs as object), [
+    'connect',
+    'security',
+    'muxer',
+    'identify'
+  ])
 })
 
 test('perf transfers the requested bytes, both ways', async (t) => {

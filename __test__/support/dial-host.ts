@@ -5,6 +5,7 @@ import type { Logger } from '../../ts/diagnostics/logger.ts'
 import { AddressBook } from '../../ts/dial/address-book.ts'
 import { AddressManager } from '../../ts/dial/address-manager.ts'
 import { Dialer, type DialHost } from '../../ts/dial/dialer.ts'
+import type { DialDetail } from '../../ts/dial/report.ts'
 import { type RetryConfig, resolveRetry } from '../../ts/dial/retry.ts'
 import type { DialSink } from '../../ts/dial/shared-dial.ts'
 import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
@@ -24,7 +25,13 @@ export const refused = (index: number): NativeAttempt => ({
 })
 
 /** Retries are off unless given. */
-export function setUp(logger: Partial<Logger> = {}, retry: RetryConfig = { maxRetries: 0 }) {
+export function setUp(
+  logger: Partial<Logger> = {},
+  retry: RetryConfig = { maxRetries: 0 },
+  options: Partial<Pick<DialHost, 'dns' | 'isOwnAddress'> & DialHost['options']> = {}
+) {
+  const ended: DialDetail[] = []
+  const failures: unknown[] = []
   const { fake, engine, clock, connection } = fakeConnection()
   const peer = connection.remotePeer.toString()
   const table = new ConnectionTable(clock)
@@ -52,10 +59,16 @@ export function setUp(logger: Partial<Logger> = {}, retry: RetryConfig = { maxRe
     options: {
       identity: { peer: SELF },
       log: new Log(logger, ''),
-      addressManager: new AddressManager(),
+      addressManager: options.addressManager ?? new AddressManager(),
       retry: resolveRetry(retry),
-      random: () => 0.5
+      random: () => 0.5,
+      gater: options.gater,
+      blackHoleDetection: options.blackHoleDetection ?? {}
     },
+    dns: options.dns ?? { resolve: () => Promise.reject(new Error('no resolver')) },
+    isOwnAddress: options.isOwnAddress ?? (() => false),
+    dialEnded: (detail) => void ended.push(detail()),
+    onFailure: (err) => void failures.push(err),
     refusalError: (refusal) => refusalError(refusal, {}),
     dialRefused: () => {},
     command: (begin, from) => engine.command(node, (request) => begin(node, request), from),
@@ -71,7 +84,7 @@ export function setUp(logger: Partial<Logger> = {}, retry: RetryConfig = { maxRe
     const request = dials.at(which)?.request ?? 0
     const code = attempts === undefined ? 0 : ERROR_CODES[failure]
     fake.results.set(request, attempts === undefined ? { code } : { code, attempts })
-    if (code === 0) sinks.get(request)?.onConnection(connection)
+    if (code === 0) sinks.get(request)?.onConnection(connection, at(4001))
     fake.put(RecordKind.completion, request, code)
     fake.ring()
   }
@@ -81,5 +94,18 @@ export function setUp(logger: Partial<Logger> = {}, retry: RetryConfig = { maxRe
     attempts.set(request, { failed: [], underWay: [], ...state })
     if (!unreported) sinks.get(request)?.onAttemptsFailed()
   }
-  return { dialer, table, book, dials, cancelled, complete, progress, clock, connection, peer }
+  return {
+    dialer,
+    table,
+    book,
+    dials,
+    cancelled,
+    complete,
+    progress,
+    clock,
+    connection,
+    peer,
+    ended,
+    failures
+  }
 }

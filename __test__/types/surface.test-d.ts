@@ -91,7 +91,12 @@ expect<Equal<Connection['state']['transport'], TransportName | ''>>()
 expect<Equal<Connection['state']['security'], '/noise' | '/tls/1.0.0' | ''>>()
 expect<Equal<Connection['state']['muxer'], '/yamux/1.0.0'>>()
 expect<Equal<Connection['state']['muxerEngine'], 'yamux' | 'yamux-crate'>>()
-expect<Equal<AddressAttempt['stage'], 'filter' | 'connect' | 'security' | 'muxer' | 'listen'>>()
+expect<
+  Equal<
+    AddressAttempt['stage'],
+    'filter' | 'gate' | 'resolve' | 'connect' | 'security' | 'muxer' | 'listen'
+  >
+>()
 expect<Equal<AddressAttempt['transport'], TransportName | ''>>()
 expect<Equal<UpgradeError['stage'], 'psk' | 'security' | 'muxer' | ''>>()
 expect<Equal<UpgradeOperation['stage'], 'connect' | 'security' | 'muxer' | undefined>>()

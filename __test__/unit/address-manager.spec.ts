@@ -7,8 +7,9 @@ const LOOPBACK = '/ip4/127.0.0.1/tcp/1'
 const LOOPBACK6 = '/ip6/::1/tcp/1'
 const LAN = '/ip4/192.168.1.5/tcp/1'
 
+const contextOf = (named: string[]) => ({ peer: PEER, named: new Set(named), options: {} })
 const filter = (addresses: string[], named: string[] = []) =>
-  new AddressManager().filter(addresses, { peer: PEER, named: new Set(named) })
+  new AddressManager().filter(addresses, contextOf(named))
 
 // S28
 test('loopback addresses are dropped, with a reason, only if there are others', (t) => {
@@ -48,5 +49,5 @@ test('25 of the addresses are dialled, the first', (t) => {
   const manager = new AddressManager({ ranker: noDelayDialRanker })
   const addresses = Array.from({ length: 30 }, (_, index) => `/ip4/192.0.2.1/tcp/${index + 1}`)
   t.deepEqual(manager.cap(addresses), addresses.slice(0, 25))
-  t.is(manager.rank(addresses).length, 30)
+  t.is(manager.rank(addresses, contextOf([])).length, 30)
 })

@@ -157,9 +157,9 @@ test('a shared dial fails once all of its attempts have, with every address', as
 
 test('addresses without a transport do not count towards the 25, and are reported', async (t) => {
   const { dialer, dials, complete, peer, book } = setUp()
-  const names = Array.from({ length: 40 }, (_, index) => `/dns4/host-${index}/tcp/1`)
+  const foreign = Array.from({ length: 40 }, (_, index) => `/ip4/192.0.2.${index}/udp/1/quic-v1`)
   book.add(peer, [at(7)])
-  const dial = dialer.dialPeer(peer, { addresses: [...names, `${at(1)}/ws`, at(2)] })
+  const dial = dialer.dialPeer(peer, { addresses: [...foreign, `${at(1)}/ws`, at(2)] })
   t.deepEqual(dials[0]?.addresses, [at(2), at(7)])
   complete([refused(0), refused(1)])
   const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
@@ -171,10 +171,10 @@ test('addresses without a transport do not count towards the 25, and are reporte
 
 test('a peer without an address that can be dialled is reported with each of its addresses', async (t) => {
   const { dialer, dials, peer, book } = setUp()
-  book.add(peer, ['/dns4/a.b/tcp/1', '/ip4/0.0.0.0/tcp/1'])
+  book.add(peer, ['/dns4/a.b/udp/1/quic-v1', '/ip4/0.0.0.0/tcp/1'])
   const err = await t.throwsAsync(dialer.dialPeer(peer), { instanceOf: DialAllFailedError })
   t.deepEqual(dials, [])
-  t.regex(err.message, /names are not resolved: \/dns4\/a\.b/)
+  t.regex(err.message, /no transport takes \/udp\/1\/quic-v1/)
   t.regex(err.message, /\/ip4\/0\.0\.0\.0 is not a host that can be dialled/)
 })
 

@@ -118,7 +118,11 @@ test('has the facts and the counters of its opener', (t) => {
   t.is(connection.remoteAddr.toString(), '/memory/1')
   t.is(connection.localAddr.toString(), '/memory/2')
   t.deepEqual(connection.state, FACTS.security)
-  t.deepEqual(connection.dialReport, FACTS.dialReport)
+  t.deepEqual(connection.dialReport, {
+    ...FACTS.dialReport,
+    resolvedFrom: undefined,
+    attempts: []
+  })
   t.deepEqual(connection.counters(), COUNTERS)
 })
 

@@ -32,6 +32,7 @@ import type {
   ConnectionCloseReason,
   ConnectionFacts,
   ConnectionSecurity,
+  Dialled,
   DialReport,
   NewStreamOptions
 } from './facts.ts'
@@ -44,6 +45,8 @@ let connectionsMade = 0
 const RAW = new Uint32Array(0)
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 const GOING_AWAY = 'the peer takes no more streams on this connection'
+
+const NO_ATTEMPTS: Dialled['attempts'] = Object.freeze([])
 
 /** The implementation of one connection. */
 export class ConnectionCore implements ConnectionOwner {
@@ -70,6 +73,7 @@ export class ConnectionCore implements ConnectionOwner {
   // Batch of the record that announced the connection.
   readonly #openedInBatch: number
   #lost: ConnectionClosedError | undefined
+  #dialled: Dialled | undefined
 
   constructor(opener: Opener, facts: ConnectionFacts, host: ConnectionHost) {
     connectionsMade += 1
@@ -166,7 +170,14 @@ export class ConnectionCore implements ConnectionOwner {
   }
 
   get dialReport(): DialReport {
-    return { ...this.#facts.dialReport }
+    const { resolvedFrom, attempts = NO_ATTEMPTS } = this.#dialled ?? {}
+    return { ...this.#facts.dialReport, resolvedFrom, attempts }
+  }
+
+  /** Sets how the connection was dialled. */
+  dialled(how: Dialled): void {
+    // Nothing is kept for most connections.
+    if (how.attempts.length > 0 || how.resolvedFrom !== undefined) this.#dialled = how
   }
 
   /** Bytes and frames carried so far, or until its end. At most one native call. */

@@ -1,8 +1,10 @@
 /** Types of the public facade of connections: properties and options. */
+
 import type { PeerId, PublicKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'
 import type { MuxerName, MuxerProtocol, SecurityProtocol, TransportName } from '../constants.ts'
+import type { AddressAttempt } from '../errors.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 import type { Stats } from '../stream/facts.ts'
 
@@ -31,7 +33,7 @@ export interface ConnectionFacts {
   readonly localAddress: string
   readonly direction: 'inbound' | 'outbound'
   readonly security: ConnectionSecurity
-  readonly dialReport: DialReport
+  readonly dialReport: StageTimes
 }
 
 /** Options of `newStream`. */
@@ -74,7 +76,7 @@ export interface ConnectionCloseReason {
 }
 
 /** Durations of the stages of connection setup, in milliseconds. */
-export interface DialReport {
+export interface StageTimes {
   /** Connecting the socket. */
   readonly connect: number
   /** The security handshake. */
@@ -82,6 +84,17 @@ export interface DialReport {
   /** The muxer negotiation. */
   readonly muxer: number
 }
+
+/** How a connection was dialled, besides its own durations. */
+export interface Dialled {
+  /** The address with the name that the connection's was resolved from, if any. */
+  readonly resolvedFrom: string | undefined
+  /** The attempts at other addresses, or earlier ones at the same, that failed or were abandoned for this connection. */
+  readonly attempts: readonly AddressAttempt[]
+}
+
+/** How a connection was made. */
+export interface DialReport extends StageTimes, Dialled {}
 
 /** Events of a `Connection`. */
 export interface ConnectionEvents {

@@ -20,7 +20,7 @@ import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
 import { endError, nativeError, withoutStack } from '../native/native-error.ts'
 import { FLAG_REMOTE, HANDLE_PENDING } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
-import type { ConnectionFacts, ConnectionSecurity, DialReport } from './facts.ts'
+import type { ConnectionFacts, ConnectionSecurity, StageTimes } from './facts.ts'
 import type { ConnectionOwner, Opener } from './opener.ts'
 
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
@@ -206,7 +206,7 @@ export class NativeFacts implements ConnectionFacts {
     }
   }
 
-  get dialReport(): DialReport {
+  get dialReport(): StageTimes {
     const { connectUs, securityUs, muxerUs } = this.#native
     return { connect: connectUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
   }

@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import type { ConnectionCore } from '../connection/core.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { Connection } from '../connection.ts'
-import { type AddressAttempt, DialAllFailedError } from '../errors.ts'
+import { DialAllFailedError } from '../errors.ts'
 import {
   type ConnectionMessage,
   connectionClose,
@@ -13,15 +13,6 @@ import {
 } from './channels.ts'
 import type { Log } from './log.ts'
 
-/** The peer and addresses of a dial. */
-export interface DialTarget {
-  /** Required remote peer; any if undefined. */
-  readonly peer: string | undefined
-  readonly addresses: readonly string[]
-  /** Addresses without a transport. */
-  readonly refused: readonly AddressAttempt[]
-}
-
 /** Published messages by connection, so that its close event publishes the same object. */
 const messages = new WeakMap<ConnectionCore, ConnectionMessage>()
 
@@ -29,13 +20,13 @@ const messages = new WeakMap<ConnectionCore, ConnectionMessage>()
 export async function logDial(
   log: Log,
   clock: Clock,
-  { peer, addresses, refused }: DialTarget,
+  { peer, addresses }: { readonly peer: string | undefined; readonly addresses: readonly string[] },
   dial: () => Promise<Connection>
 ): Promise<Connection> {
   const began = clock.now()
   const report = (line: string): void => void log.write('debug', 'dial', line)
   const after = (): string => `after ${clock.now() - began} ms`
-  const places = [...addresses, ...refused.map(({ address }) => address)].join(', ')
+  const places = addresses.join(', ')
   report(`dialling ${[peer, places].filter(Boolean).join(' at ')}`)
   try {
     const connection = await dial()

@@ -1,6 +1,7 @@
 /** Which addresses of a peer are dialled, in which order, and how many. */
 import { DIAL_ADDRESSES_MAX } from '../constants.ts'
 import { dialRefusal, parseAddress } from '../identity/parsed-address.ts'
+import type { DialContext } from './options.ts'
 import { type DialRanker, defaultDialRanker, type RankedAddress } from './ranker.ts'
 
 /** An address that is not dialled, and why. */
@@ -21,14 +22,6 @@ export interface FilterResult {
   readonly refused: readonly FilteredAddress[]
 }
 
-/** What {@link AddressManager.filter} knows about a dial. */
-export interface FilterContext {
-  /** The peer, as text; undefined if only an address is known. */
-  readonly peer: string | undefined
-  /** Addresses that the caller has named, as opposed to those of the address book. */
-  readonly named: ReadonlySet<string>
-}
-
 const LOOPBACK = /^\/(?:ip4\/127\.|ip6\/::1\/)/
 
 /**
@@ -44,10 +37,10 @@ export class AddressManager {
   }
 
   /**
-   * Splits addresses into those to dial and the others: without a transport, unspecified, link-local without an
+   * Splits addresses, whose names are not resolved yet, into those to dial and the others: without a transport, unspecified, link-local without an
    * interface, and loopback ones from the address book if the peer has others, as they are those of another host then.
    */
-  filter(addresses: readonly string[], { named }: FilterContext): FilterResult {
+  filter(addresses: readonly string[], { named }: DialContext): FilterResult {
     const accepted: string[] = []
     const refused: FilteredAddress[] = []
     for (const address of addresses) {
@@ -68,13 +61,13 @@ export class AddressManager {
   }
 
   /** Returns those to dial: the first 25. Addresses that the call names come first, then those that have worked. */
-  cap(addresses: readonly string[]): readonly string[] {
+  cap(addresses: readonly string[], _context?: DialContext): readonly string[] {
     return addresses.slice(0, DIAL_ADDRESSES_MAX)
   }
 
   /** Returns the time at which each address is dialled. */
-  rank(addresses: readonly string[]): readonly RankedAddress[] {
-    return this.#ranker(addresses)
+  rank(addresses: readonly string[], context: DialContext): readonly RankedAddress[] {
+    return this.#ranker(addresses, context)
   }
 }
 

@@ -1,42 +1,57 @@
 /** Dialling: selects addresses and shares dials between callers. The native side tries the addresses by a plan. */
-import { aborted } from '../base/abort.ts'
-import {
-  aDuration,
-  aFlag,
-  anArray,
-  aSignal,
-  integer,
-  type OptionChecks,
-  someOf
-} from '../base/arguments.ts'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { type AbortOptions, aborted, onceGivenUp } from '../base/abort.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
+import type { OnFailure } from '../base/events.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
-import { type DialTarget, logDial } from '../diagnostics/connections.ts'
+import { DIAL_RESOLVED_MAX } from '../constants.ts'
+import { logDial } from '../diagnostics/connections.ts'
 import type { Log } from '../diagnostics/log.ts'
 import {
   type AddressAttempt,
+  DialDeniedError,
+  DialError,
   ERROR_CODES,
+  type ErrorCode,
   InvalidParametersError,
   ResourceLimitExceededError,
   ResourceScopeClosedError,
   SelfDialError,
   StateError
 } from '../errors.ts'
-import type { AddrLike } from '../identity/address.ts'
+import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import type { Identity } from '../identity/keys.ts'
 import { type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
-import type { NativeDialEntry } from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { AddressBook } from './address-book.ts'
 import type { AddressManagerLike } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
-import { allFailed, backedOff, filteredAttempt, leftOut, noAddress, notAllowed } from './failure.ts'
-import type { DialOptions } from './options.ts'
-import { dialPlan } from './plan.ts'
+import { type BlackHoleDetection, BlackHoles } from './black-hole.ts'
+import {
+  abandoned,
+  allFailed,
+  type DialTarget,
+  gated,
+  late,
+  noAddress,
+  notAllowed,
+  ownAddress,
+  unresolvedName
+} from './failure.ts'
+import { type ConnectionGater, Gate } from './gate.ts'
+import { type DialContext, type DialOptions, getDialPeerTimeout, isSet } from './options.ts'
+import { Planner, type Prepared } from './planner.ts'
 import { DialQueue, type Place } from './queue.ts'
+import { type DialDetail, detailOf } from './report.ts'
 import { type Failure, SharedDial, type SharedDialHost } from './shared-dial.ts'
+
+/** Resolves the name of an address. */
+interface NameResolver {
+  resolve(addr: Multiaddr, options: AbortOptions): Promise<readonly AddrLike[]>
+}
 
 /** The swarm's interface to its dialer. */
 export interface DialHost extends SharedDialHost {
@@ -44,29 +59,15 @@ export interface DialHost extends SharedDialHost {
     readonly identity: Pick<Identity, 'peer'>
     readonly log: Log
     readonly addressManager: AddressManagerLike
+    readonly gater: ConnectionGater | undefined
+    readonly blackHoleDetection: BlackHoleDetection
   }
-}
-
-/** The peer and addresses of a dial. */
-interface Target extends DialTarget {
-  /** Calls with the same key share a dial. */
-  readonly key: string
-  readonly plan: readonly NativeDialEntry[]
-}
-
-/** Checks for the options of a dial. */
-export const DIAL_CHECKS: OptionChecks<DialOptions> = {
-  signal: aSignal,
-  timeout: aDuration,
-  addresses: (value, name) => {
-    anArray(value, name)
-    // Parsing checks each address.
-    for (const addr of value as AddrLike[]) parseAddress(addr)
-  },
-  noDial: aFlag,
-  force: aFlag,
-  security: someOf('tls', 'noise'),
-  priority: integer(0, 100)
+  readonly dns: NameResolver
+  readonly onFailure: OnFailure
+  /** Returns whether the swarm listens on an address. */
+  isOwnAddress(address: string): boolean
+  /** Reports the end of a dial to those who listen. */
+  dialEnded(detail: () => DialDetail): void
 }
 
 /** Dials peers and addresses; concurrent dials of the same target are shared. */
@@ -78,34 +79,62 @@ export class Dialer {
   readonly #host: DialHost
   readonly #connections: ConnectionTable
   readonly #addressBook: AddressBook
+  readonly #blackHoles: BlackHoles
+  readonly #gate: Gate | undefined
+  readonly #planner: Planner
   readonly #dials = new Map<string, SharedDial>()
   #isClosed = false
 
   constructor(host: DialHost, connections: ConnectionTable, addressBook: AddressBook) {
+    const { addressManager, gater, blackHoleDetection } = host.options
     this.#host = host
     this.#connections = connections
     this.#addressBook = addressBook
     this.backOff = new BackOff(host.clock)
+    this.#blackHoles = new BlackHoles(blackHoleDetection)
+    this.#gate = gater === undefined ? undefined : new Gate(gater, host)
+    this.#planner = new Planner({
+      addressManager,
+      backOff: this.backOff,
+      blackHoles: this.#blackHoles,
+      gate: this.#gate,
+      isOwn: (address) => host.isOwnAddress(address)
+    })
   }
 
-  dialPeer(peer: PeerLike, options: DialOptions = {}): Promise<Connection> {
+  dialPeer(peer: PeerLike, options: DialOptions = NO_OPTIONS): Promise<Connection> {
     const id = peerText(peer)
-    const given = (options.addresses ?? []).map((addr) => addressOf(addr, id))
+    const named = (options.addresses ?? []).map((addr) => addressOf(addr, id).text)
     if (id === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
-    const [existing] = this.#connections.ranked(id, options.security)
+    const [existing] = this.#usable(id, options)
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
-    const known = this.#addressBook.get(id)
-    return this.#begin(() => this.#target(id, id, given, known, options), options)
+    return this.#begin(callOf(id, id, named, this.#addressBook.get(id), options))
   }
 
-  dialAddr(addr: AddrLike, peer?: PeerLike, options: DialOptions = {}): Promise<Connection> {
+  dialAddr(
+    addr: AddrLike,
+    peer?: PeerLike,
+    options: DialOptions = NO_OPTIONS
+  ): Promise<Connection> {
     const address = addressOf(addr, peer === undefined ? undefined : peerText(peer))
     const target = peer === undefined ? address.peer : peerText(peer)
     if (target === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
     const key = `${address.text} ${target ?? ''}`
-    return this.#begin(() => this.#target(key, target, [address], [], options), options)
+    return this.#begin(callOf(key, target, [address.text], NO_ADDRESSES, options))
+  }
+
+  /** Returns why an address of a peer would not be dialled now; undefined if it would be. */
+  async refusalOf(peer: PeerLike, addr: AddrLike): Promise<AddressAttempt | undefined> {
+    const id = peerText(peer)
+    const { text } = addressOf(addr, id)
+    if (id === this.#host.options.identity.peer) return ownAddress(text)
+    const { context } = callOf(id, id, [text], NO_ADDRESSES, NO_OPTIONS)
+    const reason = await this.#gate?.peer(id, context.options)
+    if (reason !== undefined) return gated(text, reason)
+    const { refused } = await this.#planner.prepare([text], context, true)
+    return refused[0]
   }
 
   /** Records a connection of any origin: it is an answer to dials of its peer. */
@@ -122,44 +151,137 @@ export class Dialer {
     for (const dial of [...this.#dials.values()]) dial.cancel(() => closed())
   }
 
-  async #begin(prepare: () => Target, options: DialOptions): Promise<Connection> {
-    // What an address manager of the application throws rejects the call.
-    const target = prepare()
-    const { log } = this.#host.options
-    if (!log.hears('debug')) return this.#dial(target, options)
-    return logDial(log, this.#host.clock, target, () => this.#dial(target, options))
+  /** Returns the connections to a peer that answer a call with these options, preferred first. */
+  #usable(peer: string, options: DialOptions): Connection[] {
+    const all = this.#connections.ranked(peer, options.security)
+    return isSet(options.forceDirectDial)
+      ? all.filter(({ connectionType }) => connectionType === 'direct')
+      : all
   }
 
-  async #dial(target: Target, options: DialOptions): Promise<Connection> {
+  async #begin(call: Call): Promise<Connection> {
+    const { log } = this.#host.options
+    if (!log.hears('debug')) return this.#dial(call)
+    const { peer } = call.context
+    return logDial(log, this.#host.clock, { peer, addresses: call.addresses }, () =>
+      this.#dial(call)
+    )
+  }
+
+  async #dial(call: Call): Promise<Connection> {
+    const { key, context, addresses } = call
+    const { options } = context
     if (options.signal?.aborted === true) throw aborted(options.signal)
-    const known = this.#dials.get(target.key)
-    if (known === undefined && target.plan.length === 0) throw noAddress(target)
-    const dial = known ?? this.#open(target, options)
-    known?.add(target.plan)
-    const outcome = await dial.join(options, this.#acceptsFrom(target, options))
+    const joined = this.#dials.get(key)
+    if (joined?.hasAll(addresses) === true) return this.#join(joined, call, NONE_REFUSED, options)
+    // What an address manager of the application throws rejects the call.
+    const preparing = this.#prepare(call)
+    if (preparing instanceof Promise) {
+      const { clock } = this.#host
+      const began = clock.now()
+      const prepared = await this.#inTime(preparing, options)
+      if (this.#isClosed) throw closed()
+      return this.#dialPrepared(call, prepared, timeLeft(options, clock.now() - began))
+    }
+    return this.#dialPrepared(call, preparing, options)
+  }
+
+  #dialPrepared(call: Call, prepared: Prepared, options: DialOptions): Promise<Connection> {
+    const { key, context, addresses } = call
+    const { peer } = context
+    const known = this.#dials.get(key)
+    const { plan, names, refused } = prepared
+    if (known === undefined && plan.length + names.length === 0) throw noAddress({ peer, refused })
+    const dial = known ?? this.#open(call, prepared)
+    dial.knows(addresses)
+    if (known !== undefined) this.#add(known, call, prepared)
+    return this.#join(dial, call, refused, options)
+  }
+
+  async #join(
+    dial: SharedDial,
+    { key, context: { peer } }: Call,
+    refused: readonly AddressAttempt[],
+    options: DialOptions
+  ): Promise<Connection> {
+    const outcome = await dial.join(options, this.#acceptsFrom(key, options))
     if (outcome instanceof Connection) return outcome
     // Created after the await: V8's async stack trace includes the caller, at no cost to a successful dial.
-    throw outcome(target)
+    throw outcome({ peer, refused })
+  }
+
+  /** Asks the gater about the peer, and prepares the addresses of a call. */
+  #prepare({ context, addresses }: Call): Prepared | Promise<Prepared> {
+    const { peer, options } = context
+    const answer = peer === undefined ? undefined : this.#gate?.peer(peer, options)
+    const proceed = (reason: string | undefined): Prepared | Promise<Prepared> => {
+      if (reason !== undefined) throw new DialDeniedError(reason)
+      return this.#planner.prepare(addresses, context)
+    }
+    return answer instanceof Promise ? answer.then(proceed) : proceed(answer)
+  }
+
+  /** Waits for the gater, for as long as the call has. */
+  #inTime(preparing: Promise<Prepared>, options: DialOptions): Promise<Prepared> {
+    const { engine, clock } = this.#host
+    const { signal } = options
+    const ms = Math.min(getDialPeerTimeout(options), TIMER_MS_MAX)
+    return new Promise((resolve, reject) => {
+      const release = onceGivenUp(engine, clock, signal, ms, (why) => {
+        reject(why === 'late' ? late(ms, []) : abandoned(signal, []))
+      })
+      preparing.then(resolve, reject).finally(release)
+    })
+  }
+
+  #add(dial: SharedDial, call: Call, { plan, names }: Prepared): void {
+    dial.add(plan)
+    for (const address of names) {
+      dial.resolve({ address, run: (signal) => this.#resolve(address, call, signal) })
+    }
+  }
+
+  /** Resolves a name, and prepares its addresses. */
+  async #resolve(address: string, call: Call, signal: AbortSignal): Promise<Prepared> {
+    const { context } = call
+    const { peer } = context
+    const suffix = peer === undefined ? '' : `/p2p/${peer}`
+    const found = await this.#host.dns.resolve(multiaddrOf(address + suffix), { signal })
+    const parsed = found.slice(0, DIAL_RESOLVED_MAX).map(parseAddress)
+    const ofPeer = parsed.filter((each) => each.peer === undefined || each.peer === peer)
+    const addresses = [...new Set(ofPeer.map(({ text }) => text))]
+    if (addresses.length === 0) throw new DialError('the name has no address of the peer')
+    const named = context.named.has(address) ? [...context.named, ...addresses] : context.named
+    const prepared = await this.#planner.prepare(addresses, { ...context, named: new Set(named) })
+    // A resolver of the application may return names.
+    return { ...prepared, refused: [...prepared.refused, ...prepared.names.map(unresolvedName)] }
   }
 
   /** Opens a shared dial, which starts when its turn comes. Throws `DialQueueFullError`. */
-  #open(target: Target, { priority, security }: DialOptions): SharedDial {
-    const { key, peer } = target
+  #open(call: Call, prepared: Prepared): SharedDial {
+    const { key, context } = call
+    const { peer, options } = context
+    const { priority, security, simultaneousConnect } = options
     let place: Place | undefined
     const dial = new SharedDial(peer, this.#host, {
       security,
-      ended: () => {
+      initiator: simultaneousConnect?.isClient ?? true,
+      ended: (outcome) => {
         if (this.#dials.get(key) === dial) this.#dials.delete(key)
         place?.leave()
+        this.#host.dialEnded(() => detailOf(outcome, { peer, refused: prepared.refused }))
       },
-      succeeded: (connection) => {
+      attempted: (attempt) => this.#observe(attempt),
+      succeeded: (connection, how) => {
         const core = connectionFacade.coreOf(connection)
+        core.dialled(how)
+        this.#blackHoles.answered(core.remoteAddressText)
         this.#addressBook.worked(core.peer, core.remoteAddressText)
       },
       gaveUp: (attempts) => this.#backOffFrom(peer, attempts),
       failed: (failure) => this.#failed(peer, failure)
     })
-    dial.add(target.plan)
+    this.#add(dial, call, prepared)
     this.#dials.set(key, dial)
     let hasWaited = false
     const start = (): void => {
@@ -182,12 +304,12 @@ export class Dialer {
   }
 
   /** Returns whether a connection of another origin is an answer to this call. */
-  #acceptsFrom({ key }: Target, options: DialOptions): (connection: Connection) => boolean {
+  #acceptsFrom(key: string, options: DialOptions): (connection: Connection) => boolean {
     return (connection) => {
       const { peer } = connectionFacade.coreOf(connection)
       // Calls for an address ask for a connection to it.
-      const isOfPeer = key === keyOf(peer, options.security) && !isSet(options.force)
-      return isOfPeer && this.#connections.ranked(peer, options.security).includes(connection)
+      const isOfPeer = key === keyOf(peer, options) && !isSet(options.force)
+      return isOfPeer && this.#usable(peer, options).includes(connection)
     }
   }
 
@@ -200,16 +322,30 @@ export class Dialer {
 
   #backOffFrom(peer: string | undefined, attempts: readonly AddressAttempt[]): void {
     if (peer === undefined) return
-    for (const { address, cause } of attempts) {
+    for (const { address, stage, cause } of attempts) {
       // The others are not the fault of the address.
-      if (cause.kind !== 'limit' && cause.kind !== 'closed') this.backOff.failed(peer, address)
+      const isFault = cause.kind !== 'limit' && cause.kind !== 'closed'
+      if (isFault && ATTEMPTED.has(stage)) this.backOff.failed(peer, address)
+    }
+  }
+
+  /** Records whether an attempt was answered. */
+  #observe({ address, stage, elapsed, cause }: AddressAttempt): void {
+    if (stage === 'security' || stage === 'muxer' || ANSWERS.has(cause.code)) {
+      this.#blackHoles.answered(address)
+    } else if (stage === 'connect' && SILENCE.has(cause.code)) {
+      this.#blackHoles.silent(address, elapsed)
     }
   }
 
   /** Returns the public error of a failed dial: all of its attempts, and the refused addresses of `target`. */
-  #errorOf(error: Error, attempts: readonly AddressAttempt[], target: DialTarget): Error {
-    if (!(error instanceof CommandError)) return error
-    const { code } = error.result
+  #errorOf(
+    error: Error | undefined,
+    attempts: readonly AddressAttempt[],
+    target: DialTarget
+  ): Error {
+    if (error !== undefined && !(error instanceof CommandError)) return error
+    const code = error?.result.code
     const isOver = this.#isClosed || code === ERROR_CODES.ERR_NODE_CLOSED
     // A dial whose attempts all failed reports that, even if the swarm has since been closed.
     if (isOver && code !== ERROR_CODES.ERR_DIAL_ALL_FAILED) return closed()
@@ -217,54 +353,55 @@ export class Dialer {
     // Another address, or another attempt, would be refused as well.
     if (refused !== undefined && attempts.every(isRefused)) return refused.cause
     if (attempts.length > 0) return allFailed(target.peer, [...attempts, ...target.refused])
-    return error.plain()
-  }
-
-  /** Builds the target of a call, by the addresses that it names and those of the address book. */
-  #target(
-    key: string,
-    peer: string | undefined,
-    named: readonly ParsedAddress[],
-    known: readonly string[],
-    { security, force }: DialOptions
-  ): Target {
-    const texts = named.map(({ text }) => text)
-    const { addressManager } = this.#host.options
-    const context = { peer, named: new Set(texts) }
-    const filtered = addressManager.filter([...new Set([...texts, ...known])], context)
-    const isLater = (address: string): boolean =>
-      peer !== undefined && !isSet(force) && this.backOff.remaining(peer, address) > 0
-    const [later, now] = split(filtered.accepted, isLater)
-    const joined = this.#dials.get(keyOf(key, security))
-    // A call that joins a dial of the same addresses needs no plan.
-    const kept = joined?.hasAll(now) === true ? [] : addressManager.cap(now)
-    const plan = dialPlan(addressManager.rank(kept), new Set(kept))
-    const planned = new Set(plan.map(({ address }) => address))
-    const refused = [
-      ...filtered.refused.map((each) => filteredAttempt(each)),
-      ...later.map((address) => backedOff(address, this.backOff.remaining(peer ?? '', address))),
-      ...(kept.length === 0 && joined !== undefined
-        ? []
-        : now.filter((address) => !planned.has(address)).map(leftOut))
-    ]
-    return {
-      key: keyOf(key, security),
-      peer,
-      plan,
-      addresses: [...planned],
-      refused: refused.length === 0 ? NONE_REFUSED : refused
-    }
+    return error?.plain() ?? noAddress(target)
   }
 }
 
-function split<T>(all: readonly T[], isFirst: (each: T) => boolean): [readonly T[], readonly T[]] {
-  const first = all.filter(isFirst)
-  return first.length === 0 ? [first, all] : [first, all.filter((each) => !first.includes(each))]
+/** A call of the dialer. */
+interface Call {
+  /** Calls with the same key share a dial. */
+  readonly key: string
+  readonly context: DialContext
+  /** Addresses as text: those that the call names, and the others that are known. */
+  readonly addresses: readonly string[]
 }
 
-/** Dials that require different security protocols are not shared. */
-function keyOf(target: string, security: DialOptions['security']): string {
-  return security === undefined ? target : `${target} ${security.join()}`
+function callOf(
+  target: string,
+  peer: string | undefined,
+  named: readonly string[],
+  known: readonly string[],
+  options: DialOptions
+): Call {
+  const addresses =
+    known.length === 0 && named.length < 2 ? named : [...new Set([...named, ...known])]
+  return {
+    key: keyOf(target, options),
+    context: { peer, named: new Set(named), options: Object.freeze({ ...options }) },
+    addresses
+  }
+}
+
+const NO_ADDRESSES: readonly string[] = Object.freeze([])
+const NO_OPTIONS: DialOptions = Object.freeze({})
+
+/** Stages of an attempt, as opposed to those of its preparation. */
+const ATTEMPTED: ReadonlySet<AddressAttempt['stage']> = new Set(['connect', 'security', 'muxer'])
+
+/** Failures to connect that are an answer. */
+const ANSWERS: ReadonlySet<ErrorCode> = new Set(['ERR_CONNECTION_REFUSED', 'ERR_CONNECTION_RESET'])
+const SILENCE: ReadonlySet<ErrorCode> = new Set(['ERR_TIMEOUT', 'ERR_ABORTED'])
+
+/** Returns the options of a call that has waited for `ms`. */
+function timeLeft(options: DialOptions, ms: number): DialOptions {
+  return { ...options, timeout: Math.max(getDialPeerTimeout(options) - ms, 0) }
+}
+
+/** Dials with different security protocols, or roles of this side, are not shared. */
+function keyOf(target: string, { security, simultaneousConnect }: DialOptions): string {
+  const secured = security === undefined ? target : `${target} ${security.join()}`
+  if (simultaneousConnect === undefined) return secured
+  return `${secured} as ${simultaneousConnect.isClient ? 'client' : 'server'}`
 }
 
 function closed(): StateError {
@@ -291,9 +428,4 @@ function addressOf(addr: AddrLike, peer: string | undefined): ParsedAddress {
     )
   }
   return address
-}
-
-/** Returns whether `force` or `noDial` is set: true, or a string with the reason. */
-export function isSet(flag: boolean | string | undefined): boolean {
-  return flag !== undefined && flag !== false
 }

@@ -1,17 +1,18 @@
 /** Errors of failed dials, and the attempts at single addresses that they and the errors of listens list. */
-import type { DialTarget } from '../diagnostics/connections.ts'
 import {
   AbortError,
   type AddressAttempt,
   DialAllFailedError,
   DialBackOffError,
+  DialDeniedError,
   DialError,
   ERROR_CODES,
   type ErrorCode,
-  type Libp2pError,
+  Libp2pError,
   NoConnectionError,
   NoRemoteAddrsError,
   ResourceLimitExceededError,
+  SelfDialError,
   TimeoutError
 } from '../errors.ts'
 import {
@@ -24,6 +25,13 @@ import {
 import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { FilteredAddress } from './address-manager.ts'
+
+/** The peer of a dial, and those addresses of a call that are not dialled. */
+export interface DialTarget {
+  /** Required remote peer; any if undefined. */
+  readonly peer: string | undefined
+  readonly refused: readonly AddressAttempt[]
+}
 
 /** Returns the error of a dial whose every address failed. */
 export function allFailed(
@@ -55,7 +63,7 @@ export function abandoned(
 
 /** Returns the error of a dial without a dialable address. */
 export function noAddress({ peer, refused }: DialTarget): Error {
-  return refused.length > 0
+  return refused.length > 0 || peer === undefined
     ? allFailed(peer, refused)
     : new NoRemoteAddrsError(`no address of ${peer} is known`)
 }
@@ -95,7 +103,7 @@ export function attemptOf(
   { code, detail, elapsedMs, ...ended }: Ended,
   refusal?: Libp2pError
 ): AddressAttempt {
-  // Rust sets the three stages of a dial, `listener.ts` the fourth.
+  // Rust sets the stages of an attempt, `listener.ts` that of a listen.
   const stage = ended.stage as AddressAttempt['stage']
   const cause = refusal ?? nativeError(code, detail)
   return {
@@ -173,7 +181,51 @@ export function backedOff(address: string, ms: number): AddressAttempt {
   return notTried(address, new DialBackOffError(reason), 'the option force tries it now')
 }
 
-function notTried(address: string, cause: DialError, hint: string): AddressAttempt {
+/** Returns the entry of an address on which this swarm listens. */
+export function ownAddress(address: string): AddressAttempt {
+  return notTried(address, new SelfDialError('this swarm itself listens there'), '')
+}
+
+/** Returns the entry of an address of a kind that nobody answers. */
+export function inBlackHole(address: string): AddressAttempt {
+  const reason = 'no address of its kind has answered lately'
+  const cause = new DialError(reason, { code: 'ERR_BLACK_HOLE' })
+  return notTried(address, cause, 'the network may drop IPv6 or UDP; the option force tries it now')
+}
+
+/** Returns the entry of an address that the gater has refused. */
+export function gated(address: string, reason: string): AddressAttempt {
+  return { ...notTried(address, new DialDeniedError(reason), ''), stage: 'gate' }
+}
+
+/** Returns the entry of a name that could not be resolved. */
+export function unresolved(address: string, elapsed: number, err: unknown): AddressAttempt {
+  const cause =
+    err instanceof Libp2pError
+      ? err
+      : new DialError(`the name could not be resolved: ${messageOf(err)}`, { cause: err })
+  return { ...notTried(address, cause, HINTS[cause.code] ?? ''), stage: 'resolve', elapsed }
+}
+
+/** Returns the entry of a name whose resolution was abandoned for the reason `code`. */
+export function unresolvedYet(
+  address: string,
+  elapsed: number,
+  code: 'ERR_TIMEOUT' | 'ERR_ABORTED'
+): AddressAttempt {
+  return unresolved(address, elapsed, nativeError(ERROR_CODES[code], 'still resolving the name'))
+}
+
+/** Returns the entry of a name that the resolution of another name has led to. */
+export function unresolvedName(address: string): AddressAttempt {
+  return unresolved(address, 0, new DialError('the resolver has not resolved it further'))
+}
+
+function messageOf(err: unknown): string {
+  return err instanceof Error ? err.message : String(err)
+}
+
+function notTried(address: string, cause: Libp2pError, hint: string): AddressAttempt {
   return {
     address,
     resolvedFrom: undefined,

@@ -5,8 +5,8 @@ import { StreamErrorCode } from '../constants.ts'
 import { ConnectionClosedError, MuxerClosedError, StreamResetError } from '../errors.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { Stream } from '../stream.ts'
-import { type Dialer, isSet } from './dialer.ts'
-import type { DialOptions } from './options.ts'
+import type { Dialer } from './dialer.ts'
+import { type DialOptions, isSet } from './options.ts'
 
 const NO_TIMEOUT = Object.freeze({})
 

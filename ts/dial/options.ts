@@ -1,7 +1,20 @@
 /** Options of dials, as part of the public facade of a swarm. */
 import type { AbortOptions } from '../base/abort.ts'
-import type { SecurityName } from '../constants.ts'
+import {
+  aBoolean,
+  aDuration,
+  aFlag,
+  anArray,
+  aSignal,
+  aString,
+  checkOptions,
+  integer,
+  type OptionChecks,
+  someOf
+} from '../base/arguments.ts'
+import { DIAL_TIMEOUT_MS, type SecurityName } from '../constants.ts'
 import type { AddrLike } from '../identity/address.ts'
+import { parseAddress } from '../identity/parsed-address.ts'
 
 /** Options of a dial. `signal` and `timeout` apply to this call only, even if the dial is shared. */
 export interface DialOptions extends AbortOptions {
@@ -13,8 +26,112 @@ export interface DialOptions extends AbortOptions {
   noDial?: boolean | string
   /** Dial even if there is a connection, and addresses that have just failed. A string gives the reason. */
   force?: boolean | string
+  /** Accept no connection through a relay, and dial no address of one. A string gives the reason. */
+  forceDirectDial?: boolean | string
+  /** Accept a limited connection, such as that of a relay. A string gives the reason. */
+  allowLimited?: boolean | string
   /** Accepted security protocols, preferred first; no open connection over another is used. Defaults to the swarm's. */
   security?: readonly SecurityName[]
   /** Turn of the dial if 100 others are under way, 0 to 100: higher ones first. Defaults to 50. */
   priority?: number | undefined
+  /**
+   * The peer dials this swarm at the same time, to traverse NATs: all addresses are dialled at once, and both sides have
+   * agreed on who has the dialer's role in the upgrade.
+   */
+  simultaneousConnect?: SimultaneousConnect | undefined
+}
+
+/** The part of this side in a simultaneous connect. */
+export interface SimultaneousConnect {
+  /** Whether this side has the dialer's role in the upgrade; the peer then has the listener's. */
+  readonly isClient: boolean
+  /** The reason, for logs. */
+  readonly reason?: string | undefined
+}
+
+/** What an address manager, its ranker and a gater know about a dial. */
+export interface DialContext {
+  /** The peer, as text; undefined if only an address is known. */
+  readonly peer: string | undefined
+  /** Addresses that the caller has named, and those of names among them, as opposed to those of the address book. */
+  readonly named: ReadonlySet<string>
+  /** The options of the call, frozen. */
+  readonly options: Readonly<DialOptions>
+}
+
+const SIMULTANEOUS_CHECKS: OptionChecks<SimultaneousConnect> = {
+  isClient: aBoolean,
+  reason: aString
+}
+
+/** @internal Checks for the options of a dial. */
+export const DIAL_CHECKS: OptionChecks<DialOptions> = {
+  signal: aSignal,
+  timeout: aDuration,
+  addresses: (value, name) => {
+    anArray(value, name)
+    // Parsing checks each address.
+    for (const addr of value as AddrLike[]) parseAddress(addr)
+  },
+  noDial: aFlag,
+  force: aFlag,
+  forceDirectDial: aFlag,
+  allowLimited: aFlag,
+  security: someOf('tls', 'noise'),
+  priority: integer(0, 100),
+  simultaneousConnect: (value, name) => {
+    // The check of options refuses everything but an object.
+    const given = value as SimultaneousConnect
+    checkOptions(given, SIMULTANEOUS_CHECKS, name)
+    aBoolean(given.isClient, `${name}.isClient`)
+  }
+}
+
+/** @internal Returns whether `force` or another flag is set: true, or a string with the reason. */
+export function isSet(flag: boolean | string | undefined): boolean {
+  return flag !== undefined && flag !== false
+}
+
+function reasonOf(flag: boolean | string | undefined): string {
+  return typeof flag === 'string' ? flag : ''
+}
+
+/** Returns the timeout of a dial in milliseconds, the default included. */
+export function getDialPeerTimeout(options?: DialOptions): number {
+  return options?.timeout ?? DIAL_TIMEOUT_MS
+}
+
+/** Returns whether a call may not dial, and the reason if it is given. */
+export function getNoDial(options?: DialOptions): { noDial: boolean; reason: string } {
+  return { noDial: isSet(options?.noDial), reason: reasonOf(options?.noDial) }
+}
+
+/** Returns whether a call asks for a direct connection, and the reason if it is given. */
+export function getForceDirectDial(options?: DialOptions): {
+  forceDirectDial: boolean
+  reason: string
+} {
+  return {
+    forceDirectDial: isSet(options?.forceDirectDial),
+    reason: reasonOf(options?.forceDirectDial)
+  }
+}
+
+/** Returns whether a call accepts a limited connection, and the reason if it is given. */
+export function getUseTransient(options?: DialOptions): { useTransient: boolean; reason: string } {
+  return { useTransient: isSet(options?.allowLimited), reason: reasonOf(options?.allowLimited) }
+}
+
+/** Returns whether the peer dials at the same time, and the part of this side in it. */
+export function getSimultaneousConnect(options?: DialOptions): {
+  simultaneousConnect: boolean
+  isClient: boolean
+  reason: string
+} {
+  const given = options?.simultaneousConnect
+  return {
+    simultaneousConnect: given !== undefined,
+    isClient: given?.isClient ?? false,
+    reason: given?.reason ?? ''
+  }
 }

@@ -1,5 +1,6 @@
 /** The order in which addresses are dialled, and the head start of each over the next. */
 import { hostPort, isPrivate } from '../identity/address.ts'
+import type { DialContext } from './options.ts'
 
 /** An address and the time at which it is dialled. */
 export interface RankedAddress {
@@ -10,7 +11,10 @@ export interface RankedAddress {
 }
 
 /** Returns the times at which addresses are dialled. Addresses that it leaves out are not dialled. */
-export type DialRanker = (addresses: readonly string[]) => readonly RankedAddress[]
+export type DialRanker = (
+  addresses: readonly string[],
+  context: DialContext
+) => readonly RankedAddress[]
 
 /** Head start of the first address of a kind over the next, and of one kind over another, in milliseconds. */
 interface HeadStart {
@@ -44,7 +48,7 @@ interface Candidate {
  * before high ones. The second address starts 250 ms after the first, 30 ms in a local network; if the first is IPv6, the
  * second is IPv4 (RFC 8305), and the rest follow after the same time again. Addresses without an IP address come last.
  */
-export const defaultDialRanker: DialRanker = (addresses) => {
+export const defaultDialRanker = (addresses: readonly string[]): readonly RankedAddress[] => {
   const [only] = addresses
   // The common case: there is nothing to rank.
   if (only !== undefined && addresses.length === 1 && IP.test(only)) {
@@ -70,7 +74,7 @@ export const defaultDialRanker: DialRanker = (addresses) => {
 }
 
 /** Ranks no address above another: all are dialled at once. */
-export const noDelayDialRanker: DialRanker = (addresses) =>
+export const noDelayDialRanker = (addresses: readonly string[]): readonly RankedAddress[] =>
   addresses.map((address) => ({ address, delay: 0 }))
 
 function group(addresses: readonly string[], head: HeadStart, offset: number): RankedAddress[] {

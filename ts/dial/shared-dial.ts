@@ -2,6 +2,7 @@
 import { type DrainHost, onceGivenUp } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
+import type { Dialled } from '../connection/facts.ts'
 import type { Connection } from '../connection.ts'
 import {
   DIAL_PARALLEL,
@@ -9,7 +10,6 @@ import {
   DIAL_TIMEOUT_MS,
   type SecurityName
 } from '../constants.ts'
-import type { DialTarget } from '../diagnostics/connections.ts'
 import {
   type AddressAttempt,
   ResourceLimitExceededError,
@@ -19,8 +19,10 @@ import type { NativeAttempt, NativeDialEntry, NativeRefusal } from '../native/ad
 import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
 import type { RequestId } from '../native/handles.ts'
-import { abandoned, attemptOf, late, unfinishedAttempt } from './failure.ts'
+import { abandoned, attemptOf, type DialTarget, late, unfinishedAttempt } from './failure.ts'
 import type { DialOptions } from './options.ts'
+import type { Prepared } from './planner.ts'
+import { type Resolution, Resolutions } from './resolutions.ts'
 import { isTransient, type RetryConfig, retryDelay } from './retry.ts'
 
 /** An attempt under way for as long, when its caller gives up, counts as a failure: the timeout of a local address. */
@@ -28,7 +30,7 @@ const SILENT_MS = DIAL_PRIVATE_ADDRESS_TIMEOUT_MS
 
 /** Receives the events of one native dial. */
 export interface DialSink {
-  onConnection(connection: Connection): void
+  onConnection(connection: Connection, address: string): void
   /** Called if the application's resource manager has refused the connection, in place of `onConnection`. */
   onRefused(refusal: Error): void
   /** Called when attempts have failed and the dial continues. */
@@ -60,22 +62,39 @@ export interface SharedDialHost extends Commands<'dial' | 'cancel' | 'takeAttemp
 /** Outcome of a dial for one caller: a connection, or a factory of the caller's error. */
 export type Outcome = Connection | ((target: DialTarget) => Error)
 
-/** The last attempts at all addresses of a dial that has failed, and the failure of the command behind them. */
+/** The last attempts at all addresses of a dial that has failed, and the failure of the command behind them, if any. */
 export interface Failure {
-  readonly error: Error
+  readonly error: Error | undefined
   readonly attempts: readonly AddressAttempt[]
 }
 
 /** The dialer's interface to a shared dial. */
 interface Owner {
   readonly security: readonly SecurityName[] | undefined
+  /** Whether this side has the dialer's role. */
+  readonly initiator: boolean
   /** Called once. */
-  ended(): void
+  ended(outcome: Outcome): void
+  /** Called with an attempt that has failed or was abandoned. */
+  attempted(attempt: AddressAttempt): void
   /** Called if the last caller has waited for too long, with the addresses that have failed or stayed silent. */
   gaveUp(attempts: readonly AddressAttempt[]): void
-  succeeded(connection: Connection): void
+  succeeded(connection: Connection, how: Dialled): void
   /** Returns the factory of the callers' errors. */
   failed(failure: Failure): (target: DialTarget) => Error
+}
+
+/** The attempts of a dial that is given up or has succeeded. */
+interface Progress {
+  readonly failed: readonly AddressAttempt[]
+  readonly unfinished: readonly AddressAttempt[]
+}
+
+interface Planned {
+  readonly entry: NativeDialEntry
+  readonly resolvedFrom: string | undefined
+  /** Number of attempts that have failed. */
+  tries: number
 }
 
 interface Waiter {
@@ -91,8 +110,12 @@ export class SharedDial {
   readonly #owner: Owner
   /** Addresses that wait for {@link SharedDial.start}. */
   #queued: NativeDialEntry[] = []
-  /** Every address, with its entry in the plan and the number of its attempts that have failed. */
-  readonly #addresses = new Map<string, { readonly entry: NativeDialEntry; tries: number }>()
+  /** Every address that is dialled. */
+  readonly #addresses = new Map<string, Planned>()
+  /** Every address that was prepared, those that are not dialled included. */
+  readonly #known = new Set<string>()
+  /** Undefined if there are no names. */
+  #names: Resolutions | undefined
   /** Native dials in flight, with the addresses of each. */
   readonly #requests = new Map<RequestId, readonly string[]>()
   /** Timers of repetitions. */
@@ -117,21 +140,35 @@ export class SharedDial {
 
   /** Whether an attempt is under way or yet to come. */
   get #isPending(): boolean {
-    const { size } = this.#requests
-    return size + this.#timers.size + this.#due.length + this.#queued.length > 0
+    const attempts = this.#requests.size + this.#timers.size + this.#due.length
+    return attempts + this.#queued.length + (this.#names?.size ?? 0) > 0
   }
 
-  /** Returns whether this dial has all of these addresses. */
+  /** Returns whether all of these addresses were prepared for this dial. */
   hasAll(addresses: readonly string[]): boolean {
-    return addresses.every((address) => this.#addresses.has(address))
+    return addresses.every((address) => this.#known.has(address))
+  }
+
+  /** Records that these addresses are prepared, so that no further call prepares them. */
+  knows(addresses: readonly string[]): void {
+    for (const address of addresses) this.#known.add(address)
   }
 
   /** Adds the addresses of a plan that this dial does not have yet. */
-  add(plan: readonly NativeDialEntry[]): void {
+  add(plan: readonly NativeDialEntry[], resolvedFrom?: string): void {
     const fresh = plan.filter(({ address }) => !this.#addresses.has(address))
-    for (const entry of fresh) this.#addresses.set(entry.address, { entry, tries: 0 })
+    for (const entry of fresh) this.#addresses.set(entry.address, { entry, resolvedFrom, tries: 0 })
     if (!this.#hasStarted) this.#queued.push(...fresh)
     else if (fresh.length > 0) this.#attempt(fresh)
+  }
+
+  /** Adds the addresses that a name is resolved to. */
+  resolve(resolution: Resolution): void {
+    this.#names ??= new Resolutions(this.#host.clock, (name, prepared) => {
+      this.#onResolved(name, prepared)
+    })
+    if (this.#hasStarted) this.#names.start()
+    this.#names.add(resolution)
   }
 
   /** Begins: its turn has come. */
@@ -140,6 +177,7 @@ export class SharedDial {
     const plan = this.#queued
     this.#queued = []
     if (plan.length > 0) this.#attempt(plan)
+    this.#names?.start()
   }
 
   /** Ends the dial for its callers; `error` makes the error of each. */
@@ -150,7 +188,7 @@ export class SharedDial {
   /** Ends it for the callers who accept a connection that they did not dial; those left go on waiting. */
   answer(connection: Connection): void {
     for (const { accepts, end } of this.#waiters) if (accepts(connection)) end(connection)
-    if (this.#waiters.size === 0) this.#stop()
+    if (this.#waiters.size === 0) this.#stop(connection)
   }
 
   /** Waits for the outcome; the last caller to give up ends the dial. */
@@ -172,17 +210,20 @@ export class SharedDial {
       const release = onceGivenUp(engine, clock, signal, ms, (why) => {
         if (!this.#waiters.has(waiter)) return
         const isLate = why === 'late'
-        const attempts = this.#attemptsSoFar(isLate ? 'ERR_TIMEOUT' : 'ERR_ABORTED')
-        waiter.end(({ refused }) => {
-          const all = [...attempts, ...refused]
+        const { failed, unfinished } = this.#attemptsSoFar(isLate ? 'ERR_TIMEOUT' : 'ERR_ABORTED')
+        const outcome = ({ refused }: DialTarget): Error => {
+          const all = [...failed, ...unfinished, ...refused]
           return isLate ? late(ms, all) : abandoned(signal, all)
-        })
+        }
+        waiter.end(outcome)
         if (this.#waiters.size > 0) return
-        // The others may be fine: the caller was in a hurry.
-        const isFailure = ({ address, elapsed }: AddressAttempt): boolean =>
-          this.#failed.has(address) || elapsed >= SILENT_MS
-        if (isLate) this.#owner.gaveUp(attempts.filter(isFailure))
-        this.#stop()
+        for (const attempt of unfinished) this.#owner.attempted(attempt)
+        // Those that have not waited for long may be fine: the caller was in a hurry.
+        const silent = unfinished.filter(
+          ({ address, elapsed }) => this.#failed.has(address) || elapsed >= SILENT_MS
+        )
+        if (isLate) this.#owner.gaveUp([...failed, ...silent])
+        this.#stop(outcome)
       })
       this.#waiters.add(waiter)
     })
@@ -191,6 +232,7 @@ export class SharedDial {
   /** Cancels the native dials, whose failures end the dial; ends it with `error` if none is in flight. */
   cancel(error: () => Error): void {
     this.#dropRepeats()
+    this.#names?.drop()
     if (this.#requests.size === 0) this.#end(error)
     for (const request of this.#requests.keys()) this.#host.node.cancel(request)
   }
@@ -198,23 +240,25 @@ export class SharedDial {
   /** Begins a native dial. Timeouts are per address here and per caller in `join`: a more patient caller may join. */
   #attempt(plan: readonly NativeDialEntry[]): void {
     const { peer } = this
-    const { security } = this.#owner
+    const { security, initiator } = this.#owner
     const addresses = plan.map(({ address }) => address)
     const others = [...this.#requests.values()].flat().length
     const { request, result } = this.#host.command((node, number) =>
       node.dial(number, [...plan], {
         peer,
         security: security && [...security],
+        ...(initiator ? {} : { initiator }),
         // The limit applies to the peer, not to each native dial, and those may still start all of theirs.
         parallel: Math.max(DIAL_PARALLEL - others, 1)
       })
     )
     this.#requests.set(request, addresses)
     this.#host.expectDialled(request, {
-      onConnection: (connection) => {
+      onConnection: (connection, address) => {
+        const how = this.#howDialled(address)
         // It has ended: nothing cancels it.
         this.#forget(request)
-        this.#owner.succeeded(connection)
+        this.#owner.succeeded(connection, how)
         this.#end(connection)
       },
       onRefused: (refusal) => {
@@ -237,10 +281,29 @@ export class SharedDial {
     if (this.#hasEnded) return
     this.#forget(request)
     this.#repeatDue()
-    if (this.#isPending) return
     // A command rejects only with an `Error`.
-    const failure = { error: err as Error, attempts: [...this.#failed.values()] }
-    this.#end(this.#owner.failed(failure))
+    this.#endIfOver(err as Error)
+  }
+
+  #endIfOver(error?: Error): void {
+    if (this.#isPending || this.#hasEnded) return
+    this.#end(this.#owner.failed({ error, attempts: [...this.#failed.values()] }))
+  }
+
+  #onResolved(name: string, { plan, refused }: Prepared): void {
+    for (const attempt of refused) {
+      const { address } = attempt
+      if (this.#addresses.has(address) || this.#failed.has(address)) continue
+      this.#failed.set(address, address === name ? attempt : { ...attempt, resolvedFrom: name })
+    }
+    try {
+      this.add(plan, name)
+    } catch (err) {
+      // A command that cannot be issued throws an `Error`.
+      this.#end(() => err as Error)
+      return
+    }
+    this.#endIfOver()
   }
 
   /** Records the failed attempts of one request, and schedules their repetition. */
@@ -251,11 +314,29 @@ export class SharedDial {
       const address = addresses[attempt.index] ?? ''
       const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
       if (cause instanceof ResourceLimitExceededError) this.#host.dialRefused(cause, address)
-      const ended = attemptOf(address, attempt, cause)
+      const ended = this.#from(attemptOf(address, attempt, cause))
+      this.#owner.attempted(ended)
       this.#failed.delete(address)
       this.#failed.set(address, ended)
       this.#repeatLater(ended)
     }
+  }
+
+  /** Adds the name that the address of an attempt was resolved from. */
+  #from(attempt: AddressAttempt): AddressAttempt {
+    const resolvedFrom = this.#addresses.get(attempt.address)?.resolvedFrom
+    return resolvedFrom === undefined ? attempt : { ...attempt, resolvedFrom }
+  }
+
+  /** Returns how the connection to `address` was dialled. */
+  #howDialled(address: string): Dialled {
+    const resolvedFrom = this.#addresses.get(address)?.resolvedFrom
+    // The common case: there is nothing to ask for.
+    const isOnly = this.#addresses.size === 1 && this.#failed.size === 0
+    if (isOnly) return { resolvedFrom, attempts: [] }
+    const { failed, unfinished } = this.#attemptsSoFar('ERR_ABORTED')
+    for (const attempt of unfinished) this.#owner.attempted(attempt)
+    return { resolvedFrom, attempts: [...failed, ...unfinished] }
   }
 
   #repeatLater({ address, cause }: AddressAttempt): void {
@@ -302,24 +383,27 @@ export class SharedDial {
     return count
   }
 
-  /** Returns the last failure at each address, then the attempts in flight, whose causes get `code`. */
-  #attemptsSoFar(code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): AddressAttempt[] {
+  /** Returns the last failure at each address, and the attempts in flight, whose causes get `code`. */
+  #attemptsSoFar(code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): Progress {
     const unfinished = new Map<string, AddressAttempt>()
     for (const [request, addresses] of this.#requests) {
       const { failed, underWay } = this.#host.node.takeAttempts(request)
       this.#addFailed(request, failed)
       for (const attempt of underWay) {
         const address = addresses[attempt.index] ?? ''
-        unfinished.set(address, unfinishedAttempt(address, attempt, code))
+        unfinished.set(address, this.#from(unfinishedAttempt(address, attempt, code)))
       }
     }
     const failed = [...this.#failed.values()].filter(({ address }) => !unfinished.has(address))
-    return [...failed, ...unfinished.values()]
+    return {
+      failed,
+      unfinished: [...unfinished.values(), ...(this.#names?.unfinished(code) ?? [])]
+    }
   }
 
   #end(outcome: Outcome): void {
     for (const { end } of this.#waiters) end(outcome)
-    this.#stop()
+    this.#stop(outcome)
   }
 
   /** Ends the repetition of attempts. */
@@ -331,18 +415,19 @@ export class SharedDial {
   }
 
   /** Closes the dial to further callers, and abandons its attempts. */
-  #stop(): void {
+  #stop(outcome: Outcome): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
     const { engine, node } = this.#host
     this.#dropRepeats()
+    this.#names?.drop()
     this.#queued = []
     for (const request of [...this.#requests.keys()]) {
       this.#forget(request)
       node.cancel(request)
     }
     engine.release()
-    this.#owner.ended()
+    this.#owner.ended(outcome)
   }
 
   #forget(request: RequestId): void {

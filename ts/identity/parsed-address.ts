@@ -39,8 +39,10 @@ export interface ParsedAddress {
   readonly text: string
   /** The peer id of the trailing `/p2p` part, as text. */
   readonly peer: string | undefined
-  /** Undefined if `refusal` is set. */
+  /** Undefined if `name` or `refusal` is set. */
   readonly place: SocketPlace | undefined
+  /** The DNS name that it begins with, if it can be dialled once the name is resolved. */
+  readonly name: string | undefined
   readonly refusal: Refusal | undefined
 }
 
@@ -48,12 +50,14 @@ export interface ParsedAddress {
 const SOCKET =
   /^(?:\/ip6zone\/([^/]+))?\/ip([46])\/([^/%]+)\/tcp\/(0|[1-9]\d{0,4})(?:\/(?:p2p|ipfs)\/([^/]+))?$/
 const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
-const NAMES: ReadonlySet<string> = new Set(['dns', 'dns4', 'dns6', 'dnsaddr'])
+/** A name with a transport, or a name whose records are whole addresses. */
+const NAMED = /^\/(?:dns[46]?\/([^/]+)\/tcp\/[1-9]\d{0,4}|dnsaddr\/([^/]+)(?:\/.+)?)$/
+const HOSTS: ReadonlySet<string> = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])
 const LINK_LOCAL = /^fe[89ab]/
 const MAPPED = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/
 
-const SUPPORTED = 'addresses are /ip4/… or /ip6/…, then /tcp/<port>'
-const NO_NAMES = 'resolve it and use an address of the host'
+const SUPPORTED = 'addresses are /ip4/…, /ip6/… or /dns/…, then /tcp/<port>'
+const NO_NAMES = 'listen on an address of this host'
 const NO_ZONE = 'put the interface in front: /ip6zone/<interface>/ip6/…'
 const NO_HOST = 'it stands for every address of a host that listens: use one of them'
 
@@ -66,7 +70,13 @@ export function parseAddress(addr: AddrLike): ParsedAddress {
     const place = placeOf(family === '4' ? 4 : 6, host, Number(port), zone)
     if (place !== undefined) {
       const named = peer === undefined ? undefined : peerText(peer)
-      return { text: placeText(place), peer: named, place, refusal: undefined }
+      return {
+        text: placeText(place),
+        peer: named,
+        place,
+        name: undefined,
+        refusal: undefined
+      }
     }
   }
   return parseOther(text)
@@ -89,7 +99,10 @@ export function dialRefusal({ place, refusal }: ParsedAddress): Refusal | undefi
 }
 
 /** Returns the reason why an address cannot be listened on; undefined if it can. */
-export function listenRefusal({ place, refusal }: ParsedAddress): Refusal | undefined {
+export function listenRefusal({ place, name, refusal }: ParsedAddress): Refusal | undefined {
+  if (name !== undefined) {
+    return { reason: `${printable(name)} is a name, which cannot be listened on`, hint: NO_NAMES }
+  }
   return place === undefined ? refusal : zoneRefusal(place)
 }
 
@@ -171,8 +184,22 @@ function parseOther(given: string): ParsedAddress {
   const text = match === null ? canonical : canonical.slice(0, match.index)
   // An address with two trailing peers must not be reduced to the last one.
   const place = PEER_PART.test(text) ? undefined : placeOfText(text)
-  const refusal = place === undefined ? refusalOf(text, componentsOf(text)) : undefined
-  return { text: place === undefined ? text : placeText(place), peer, place, refusal }
+  const name = place === undefined ? nameOf(text) : undefined
+  const isOther = place === undefined && name === undefined
+  return {
+    text: place === undefined ? text : placeText(place),
+    peer,
+    place,
+    name,
+    refusal: isOther ? refusalOf(text, componentsOf(text)) : undefined
+  }
+}
+
+/** Returns the DNS name of an address that can be dialled once it is resolved. */
+function nameOf(text: string): string | undefined {
+  if (PEER_PART.test(text)) return undefined
+  const match = NAMED.exec(text)
+  return match?.[1] ?? match?.[2]
 }
 
 function canonicalText(given: string): string {
@@ -198,12 +225,8 @@ function refusalOf(text: string, components: readonly Component[]): Refusal {
     return { reason: 'it names a peer and no place', hint: 'dial the peer, or name its place' }
   }
   const names = components.map(({ name }) => name)
-  const [first] = components
-  if (first !== undefined && NAMES.has(first.name)) {
-    return { reason: `names are not resolved: ${partsText([first])}`, hint: NO_NAMES }
-  }
   const host = names[0] === 'ip6zone' && names[1] === 'ip6' ? 1 : 0
-  let supported = names[host] === 'ip4' || names[host] === 'ip6' ? host + 1 : 0
+  let supported = HOSTS.has(names[host] ?? '') ? host + 1 : 0
   if (supported === components.length)
     return { reason: `${printable(text)} names no port`, hint: SUPPORTED }
   if (supported > 0 && names[supported] === 'tcp') supported += 1

@@ -8,6 +8,7 @@ import {
   DecryptionFailedError,
   DialAllFailedError,
   DialBackOffError,
+  DialDeniedError,
   DialError,
   DialQueueFullError,
   EncryptionFailedError,
@@ -113,6 +114,8 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_CONNECTION_ENDED: (message, options) =>
     new ConnectionClosedError(message ?? 'the peer closed the connection', options),
   ERR_PERMISSION: (message, options) => new IOError(message ?? 'permission denied', options),
+  ERR_BLACK_HOLE: (message, options) =>
+    new DialError(message, { ...options, code: 'ERR_BLACK_HOLE' }),
   ERR_DIAL_BACK_OFF: (message, options) => new DialBackOffError(message, options),
   ERR_RESOURCE_LIMIT_EXCEEDED: (message, options) =>
     new ResourceLimitExceededError(
@@ -130,6 +133,7 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_LIMITED_CONNECTION: (message, options) => new LimitedConnectionError(message, options),
   ERR_STREAM_LIMIT: limit('connection', 'streams', 'the connection has no room for another stream'),
   ERR_CONNECTION_MEMORY: limit('connection', 'memory', 'the connection holds too many bytes'),
+  ERR_DIAL_DENIED: (message, options) => new DialDeniedError(message, options),
   ERR_DIAL_QUEUE_FULL: (message, options) => new DialQueueFullError(message, options),
   ERR_INTERNAL: (message, options) => new InternalError(message, options)
 }

@@ -1,6 +1,7 @@
 /** The events of a swarm. */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Connection } from '../connection.ts'
+import type { DialDetail } from '../dial/report.ts'
 import type { LimitDetail } from '../resource-manager/interfaces.ts'
 import type { Stream } from '../stream.ts'
 
@@ -30,6 +31,8 @@ export interface SwarmEvents {
   listen: CustomEvent<Multiaddr>
   /** The swarm stopped listening on an address. */
   listenClose: CustomEvent<Multiaddr>
+  /** A dial has ended, in success or failure. Calls that share a dial have one event. */
+  dial: CustomEvent<DialDetail>
   /**
    * A limit has refused a connection or a stream, or a stream was reset for the memory of its connection; in a dry run,
    * would have. For inbound ones at most some per second are reported, see docs/diagnostics.md.

@@ -62,6 +62,12 @@ export class Listeners {
     return [...this.#bound.values()].flatMap(({ addresses }) => addresses.map(multiaddrOf))
   }
 
+  /** Returns whether one of the listeners is bound to an address. */
+  owns(address: string): boolean {
+    for (const { addresses } of this.#bound.values()) if (addresses.includes(address)) return true
+    return false
+  }
+
   listen(addrs: readonly AddrLike[]): Promise<true> {
     const byText = new Map(addrs.map((addr) => this.#own(addr)).map((addr) => [addr.text, addr]))
     if (byText.size === 0) throw new InvalidParametersError('expected at least one address')

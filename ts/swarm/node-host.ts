@@ -16,6 +16,7 @@ import { connectionClosed, connectionOpened } from '../diagnostics/connections.t
 import { LimitReports } from '../diagnostics/limit-reports.ts'
 import { Reports } from '../diagnostics/report.ts'
 import type { DialHost } from '../dial/dialer.ts'
+import type { DialDetail } from '../dial/report.ts'
 import type { DialSink } from '../dial/shared-dial.ts'
 import {
   AbortError,
@@ -70,6 +71,10 @@ export interface HostCallbacks {
   notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
   /** Called before the event of the same name. */
   connected(peer: string, connection: Connection): void
+  /** Returns whether the swarm listens on an address. */
+  isOwnAddress(address: string): boolean
+  /** Emits the event `dial`, if it has listeners. */
+  dialEnded(detail: () => DialDetail): void
   /** Emits the event `limit`. */
   limit(detail: LimitDetail): void
   readonly onFailure: OnFailure
@@ -185,6 +190,16 @@ export class NodeHost
     return this.options.log.levels | (isHeard ? LEVEL_BITS.warn : 0)
   }
 
+  isOwnAddress(address: string): boolean {
+    return this.#callbacks.isOwnAddress(address)
+  }
+
+  dialEnded(detail: () => DialDetail): void {
+    this.#callbacks.dialEnded(detail)
+  }
+
+  readonly dns = { resolve: () => Promise.reject(new Error('no names yet')) }
+
   /** Updates the levels of facts: the event `limit` has got a listener, or lost its last. */
   levelsChanged(): void {
     if (this.isRunning) this.engine.levelsChanged()
@@ -230,7 +245,7 @@ export class NodeHost
     this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)
     this.retain()
-    dial?.onConnection(core.connection)
+    dial?.onConnection(core.connection, core.remoteAddressText)
     this.#callbacks.connected(core.peer, core.connection)
     this.notify('connected', core.connection)
   }

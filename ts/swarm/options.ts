@@ -1,6 +1,7 @@
 /** The options of a swarm: types, defaults and checks. */
 import type { PeerId, PrivateKey } from '@libp2p/interface'
 import {
+  aBoolean,
   aFunction,
   anObject,
   anything,
@@ -18,6 +19,8 @@ import type { LogLevel } from '../diagnostics/codes.ts'
 import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
 import { AddressManager, type AddressManagerLike } from '../dial/address-manager.ts'
+import type { BlackHoleDetection } from '../dial/black-hole.ts'
+import { aGater, type ConnectionGater } from '../dial/gate.ts'
 import { checkRetry, type RetryConfig, resolveRetry } from '../dial/retry.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
@@ -62,6 +65,13 @@ export interface SwarmOptions {
   retry?: RetryConfig
   /** Filters, caps and ranks the addresses of a dial. Defaults to `new AddressManager()`. See docs/dialling.md. */
   addressManager?: AddressManagerLike
+  /** Refuses dials of peers and addresses. Defaults to none. See docs/dialling.md. */
+  gater?: ConnectionGater
+  /**
+   * Kinds of addresses that are not dialled once nobody has answered at them: UDP, IPv6. Defaults to both. See
+   * docs/dialling.md.
+   */
+  blackHoleDetection?: BlackHoleDetection
   /** Source of numbers in [0, 1), for tests and simulations. Never used for keys. */
   random?: () => number
   /** Receives log messages of the levels it has methods for. Defaults to no logging. See docs/diagnostics.md. */
@@ -92,6 +102,10 @@ export interface ResolvedOptions {
   readonly retry: Readonly<Required<RetryConfig>>
   /** See {@link SwarmOptions.addressManager}. */
   readonly addressManager: AddressManagerLike
+  /** See {@link SwarmOptions.gater}. */
+  readonly gater: ConnectionGater | undefined
+  /** See {@link SwarmOptions.blackHoleDetection}. */
+  readonly blackHoleDetection: Readonly<Required<BlackHoleDetection>>
   /** See {@link SwarmOptions.random}. */
   readonly random: () => number
   /** A logger with all levels, also for services; levels without a subscriber do nothing. */
@@ -141,6 +155,11 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   clock: objectWith('now', 'setTimer', 'clearTimer'),
   retry: checkRetry,
   addressManager: objectWith('filter', 'rank', 'cap'),
+  gater: aGater,
+  blackHoleDetection: (value, name) => {
+    // The check of options refuses everything but an object.
+    checkOptions(value as BlackHoleDetection, { udp: aBoolean, ipv6: aBoolean }, name)
+  },
   random: aFunction,
   logger: aLogger,
   resourceManager: aResourceManager,
@@ -178,6 +197,11 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     clock: options.clock ?? systemClock,
     retry: resolveRetry(options.retry),
     addressManager: options.addressManager ?? new AddressManager(),
+    gater: options.gater,
+    blackHoleDetection: Object.freeze({
+      udp: options.blackHoleDetection?.udp ?? true,
+      ipv6: options.blackHoleDetection?.ipv6 ?? true
+    }),
     random: options.random ?? Math.random,
     logger: loggerOf(log),
     log,

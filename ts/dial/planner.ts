@@ -1,0 +1,124 @@
+/** Prepares addresses for a dial: which are attempted and when, and why the others are not. */
+import type { AddressAttempt } from '../errors.ts'
+import type { NativeDialEntry } from '../native/addon.ts'
+import type { AddressManagerLike } from './address-manager.ts'
+import type { BackOff } from './back-off.ts'
+import type { BlackHoles } from './black-hole.ts'
+import { backedOff, filteredAttempt, gated, inBlackHole, leftOut, ownAddress } from './failure.ts'
+import type { Gate } from './gate.ts'
+import { type DialContext, isSet } from './options.ts'
+import { dialPlan } from './plan.ts'
+
+/** The dependencies of a planner. */
+export interface PlannerHost {
+  readonly addressManager: AddressManagerLike
+  readonly backOff: BackOff
+  readonly blackHoles: BlackHoles
+  /** Undefined if every dial is allowed. */
+  readonly gate: Gate | undefined
+  /** Returns whether this swarm itself listens on an address. */
+  isOwn(address: string): boolean
+}
+
+/** The addresses of a call, prepared. */
+export interface Prepared {
+  /** Attempts, in the order of their starts. */
+  readonly plan: readonly NativeDialEntry[]
+  /** Addresses whose names are to be resolved. */
+  readonly names: readonly string[]
+  /** Addresses that are not attempted. */
+  readonly refused: readonly AddressAttempt[]
+}
+
+/** Returns whether an address begins with a name, which is to be resolved. */
+export function isNamed(address: string): boolean {
+  return address.startsWith('/dns')
+}
+
+const NONE: readonly never[] = Object.freeze([])
+
+/** @internal Prepares nothing: the call joins a dial that has all of its addresses. */
+export const NOTHING: Prepared = Object.freeze({ plan: NONE, names: NONE, refused: NONE })
+
+/** Plans the addresses of dials. */
+export class Planner {
+  readonly #host: PlannerHost
+
+  constructor(host: PlannerHost) {
+    this.#host = host
+  }
+
+  /**
+   * Prepares addresses; at once, unless a gater takes its time. Throws what an address manager of the application throws.
+   *
+   * `isTrial` prepares them for an explanation, not for a dial.
+   */
+  prepare(
+    addresses: readonly string[],
+    context: DialContext,
+    isTrial = false
+  ): Prepared | Promise<Prepared> {
+    const { addressManager, gate } = this.#host
+    const filtered = addressManager.filter(addresses, context)
+    const refused = filtered.refused.map((each) => filteredAttempt(each))
+    const now = this.#passing(filtered.accepted, context, refused, isTrial)
+    const kept = addressManager.cap(now, context)
+    if (kept.length < now.length) {
+      const chosen = new Set(kept)
+      refused.push(...now.filter((address) => !chosen.has(address)).map(leftOut))
+    }
+    if (gate === undefined) return this.#rank(kept, refused, context)
+    const answers = kept.map((address) => gate.address(context.peer, address, context.options))
+    const passed = (reasons: readonly (string | undefined)[]): Prepared => {
+      const allowed = kept.filter((address, index) => {
+        const reason = reasons[index]
+        if (reason !== undefined) refused.push(gated(address, reason))
+        return reason === undefined
+      })
+      return this.#rank(allowed, refused, context)
+    }
+    return answers.some((answer) => answer instanceof Promise)
+      ? Promise.all(answers).then(passed)
+      : // None of them is a promise.
+        passed(answers as (string | undefined)[])
+  }
+
+  /** Returns the addresses that may be dialled now; adds the others to `refused`. */
+  #passing(
+    addresses: readonly string[],
+    { peer, options }: DialContext,
+    refused: AddressAttempt[],
+    isTrial: boolean
+  ): readonly string[] {
+    const { backOff, blackHoles } = this.#host
+    const isForced = isSet(options.force)
+    const isLost = isForced ? () => false : blackHoles.screen(addresses, !isTrial)
+    const refusalOf = (address: string): AddressAttempt | undefined => {
+      if (isLost(address)) return inBlackHole(address)
+      if (this.#host.isOwn(address)) return ownAddress(address)
+      const ms = peer === undefined || isForced ? 0 : backOff.remaining(peer, address)
+      return ms > 0 ? backedOff(address, ms) : undefined
+    }
+    return addresses.filter((address) => {
+      const refusal = refusalOf(address)
+      if (refusal !== undefined) refused.push(refusal)
+      return refusal === undefined
+    })
+  }
+
+  #rank(kept: readonly string[], refused: AddressAttempt[], context: DialContext): Prepared {
+    const names = kept.some(isNamed) ? kept.filter(isNamed) : NONE
+    const concrete = names.length === 0 ? kept : kept.filter((address) => !isNamed(address))
+    // Both sides dial at the same time: nothing may wait.
+    const ranked =
+      context.options.simultaneousConnect === undefined
+        ? this.#host.addressManager.rank(concrete, context)
+        : concrete.map((address) => ({ address, delay: 0 }))
+    const plan = dialPlan(ranked, new Set(concrete))
+    if (plan.length < concrete.length) {
+      const planned = new Set(plan.map(({ address }) => address))
+      refused.push(...concrete.filter((address) => !planned.has(address)).map(leftOut))
+    }
+    return { plan, names, refused: refused.length === 0 ? NONE : refused }
+  }
+}
