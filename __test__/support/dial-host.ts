@@ -9,7 +9,12 @@ import type { DialDetail } from '../../ts/dial/report.ts'
 import { type RetryConfig, resolveRetry } from '../../ts/dial/retry.ts'
 import type { DialSink } from '../../ts/dial/shared-dial.ts'
 import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
-import type { NativeAttempt, NativeAttempts, NativeDialEntry } from '../../ts/native/addon.ts'
+import type {
+  NativeAttempt,
+  NativeAttempts,
+  NativeDialEntry,
+  NativeDialOptions
+} from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
 import { refusalError } from '../../ts/resource-manager/refusal.ts'
 import { fakeConnection } from './fake-connection.ts'
@@ -36,14 +41,25 @@ export function setUp(
   const peer = connection.remotePeer.toString()
   const table = new ConnectionTable(clock)
   const book = new AddressBook()
-  const dials: { request: number; addresses: string[]; parallel: number }[] = []
+  const dials: {
+    request: number
+    addresses: string[]
+    parallel: number
+    entries: NativeDialEntry[]
+    initiator: boolean | undefined
+  }[] = []
   const cancelled: number[] = []
   const sinks = new Map<number, DialSink>()
   const attempts = new Map<number, NativeAttempts>()
   const node = {
     ...fake.node,
-    dial: (request: number, entries: NativeDialEntry[], { parallel }: { parallel: number }) => {
-      dials.push({ request, addresses: entries.map(({ address }) => address), parallel })
+    dial: (
+      request: number,
+      entries: NativeDialEntry[],
+      { parallel, initiator }: NativeDialOptions
+    ) => {
+      const addresses = entries.map(({ address }) => address)
+      dials.push({ request, addresses, parallel, entries, initiator })
     },
     takeAttempts: (request: number): NativeAttempts => {
       const { failed, underWay } = attempts.get(request) ?? { failed: [], underWay: [] }

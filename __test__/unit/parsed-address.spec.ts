@@ -51,11 +51,10 @@ const refusals: [given: string, part: string][] = [
   ['/tcp/1', 'no transport takes /tcp/1'],
   ['/memory/ws', 'no transport takes /memory/ws'],
   ['/ip4/1.2.3.4', '/ip4/1.2.3.4 names no port'],
-  ['/dns4/a.b/tcp/1', 'names are not resolved: /dns4/a.b'],
-  ['/dns6/a.b/tcp/1/ws', 'names are not resolved: /dns6/a.b'],
-  ['/dns/a.b', 'names are not resolved: /dns/a.b'],
-  ['/dnsaddr/a.b', 'names are not resolved: /dnsaddr/a.b'],
-  ['/dns4/\u202e\u001b[31m/tcp/1', 'names are not resolved: /dns4/\\u{202e}\\u{1b}[31m'],
+  ['/dns6/a.b/tcp/1/ws', 'no transport takes /ws'],
+  ['/dns/a.b/udp/1/quic-v1', 'no transport takes /udp/1/quic-v1'],
+  ['/dns/a.b', '/dns/a.b names no port'],
+  ['/dns4/\u202e\u001b[31m/tcp/1', '/dns4/\\u{202e}\\u{1b}[31m is not a host name'],
   ['/ip6/fe80::1/tcp/1', '/ip6/fe80::1 is link-local and names no interface']
 ]
 
@@ -66,6 +65,20 @@ for (const [given, reason] of refusals) {
     t.is(listenRefusal(parsed)?.reason, reason)
   })
 }
+
+test('addresses with a name can be dialled, but not listened on', (t) => {
+  for (const [given, name] of [
+    ['/dns4/a.b/tcp/1', 'a.b'],
+    [`/dns/a.b/tcp/1/p2p/${PEER}`, 'a.b'],
+    ['/dnsaddr/_x.a-b', '_x.a-b'],
+    ['/dnsaddr/a.b/tcp/1', 'a.b']
+  ] as const) {
+    const parsed = parseAddress(given)
+    t.is(parsed.name, name)
+    t.is(dialRefusal(parsed), undefined)
+    t.is(listenRefusal(parsed)?.reason, `${name} is a name, which cannot be listened on`)
+  }
+})
 
 test('addresses that can only be listened on are not dialled', (t) => {
   for (const [given, part] of [

@@ -52,6 +52,9 @@ const SOCKET =
 const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
 /** A name with a transport, or a name whose records are whole addresses. */
 const NAMED = /^\/(?:dns[46]?\/([^/]+)\/tcp\/[1-9]\d{0,4}|dnsaddr\/([^/]+)(?:\/.+)?)$/
+/** Others, such as international ones, are written in ASCII: RFC 5891. */
+const HOST_NAME = /^[\w.-]{1,253}$/
+const NAMES: ReadonlySet<string> = new Set(['dns', 'dns4', 'dns6', 'dnsaddr'])
 const HOSTS: ReadonlySet<string> = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])
 const LINK_LOCAL = /^fe[89ab]/
 const MAPPED = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/
@@ -199,7 +202,8 @@ function parseOther(given: string): ParsedAddress {
 function nameOf(text: string): string | undefined {
   if (PEER_PART.test(text)) return undefined
   const match = NAMED.exec(text)
-  return match?.[1] ?? match?.[2]
+  const name = match?.[1] ?? match?.[2] ?? ''
+  return HOST_NAME.test(name) ? name : undefined
 }
 
 function canonicalText(given: string): string {
@@ -225,6 +229,10 @@ function refusalOf(text: string, components: readonly Component[]): Refusal {
     return { reason: 'it names a peer and no place', hint: 'dial the peer, or name its place' }
   }
   const names = components.map(({ name }) => name)
+  const [first] = components
+  if (first !== undefined && NAMES.has(first.name) && !HOST_NAME.test(first.value ?? '')) {
+    return { reason: `${partsText([first])} is not a host name`, hint: 'write it in ASCII' }
+  }
   const host = names[0] === 'ip6zone' && names[1] === 'ip6' ? 1 : 0
   let supported = HOSTS.has(names[host] ?? '') ? host + 1 : 0
   if (supported === components.length)
