@@ -1,4 +1,5 @@
 import type { InspectOptionsStylized, inspect } from 'node:util'
+import { attemptTable } from './base/attempt-table.ts'
 import type { DialStage, TransportName } from './constants.ts'
 
 /**
@@ -111,18 +112,22 @@ const inspecting = new WeakSet<Error>()
 /** Returns the properties of an error beside its message, without undefined, empty and zero ones. */
 function detailsOf(err: Libp2pError): Record<string, unknown> {
   const details = Object.entries(err).flatMap(([name, value]): [string, unknown][] => {
-    if (value === undefined || value === '' || (name === 'bytesAccepted' && value === 0)) return []
-    // `attempts` has this type on every error that has it.
-    return [[name, name === 'attempts' ? (value as AddressAttempt[]).map(attemptText) : value]]
+    const isUnset = value === undefined || value === '' || (name === 'bytesAccepted' && value === 0)
+    // They are shown as a table.
+    return isUnset || name === 'attempts' ? [] : [[name, value]]
   })
   // Not enumerable, as ECMAScript specifies.
   if (err.cause !== undefined) details.push(['cause', err.cause])
   return Object.fromEntries(details)
 }
 
-function attemptText({ address, stage, elapsed, cause, hint }: AddressAttempt): string {
-  const why = hint === '' ? cause.message : `${cause.message} (${hint})`
-  return `${address}: ${stage} after ${Math.round(elapsed)} ms, ${cause.code}: ${why}`
+/** Returns the attempts of an error as an indented table; empty if it has none. */
+function attemptLines(err: Libp2pError): string {
+  const { attempts = [] } = err as { attempts?: readonly AddressAttempt[] | undefined }
+  if (attempts.length === 0) return ''
+  return attemptTable(attempts)
+    .map((line) => `\n  ${line}`)
+    .join('')
 }
 
 /** Options of every error constructor. */
@@ -164,16 +169,16 @@ export class Libp2pError extends Error {
     this.kind = errorKind(this.code)
   }
 
-  /** @internal The stack, the details that are set, one line per address attempt, and the cause. */
+  /** @internal The stack, a table of the attempts, the details that are set, and the cause. */
   [INSPECT](depth: number | null, options: InspectOptionsStylized, show: typeof inspect): string {
     const headline = `${this.name}: ${this.message}`
     if ((depth !== null && depth < 0) || inspecting.has(this)) return `[${headline}]`
     // A cyclic chain of causes would recurse forever.
     inspecting.add(this)
     try {
-      const details = detailsOf(this)
-      const lines = 'attempts' in details ? { compact: false } : {}
-      return `${this.stack || headline} ${show(details, { ...options, ...lines, depth })}`
+      const table = attemptLines(this)
+      const details = show(detailsOf(this), { ...options, depth })
+      return `${this.stack || headline}${table}${table === '' ? ' ' : '\n'}${details}`
     } finally {
       inspecting.delete(this)
     }

@@ -2,7 +2,6 @@
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { type AbortOptions, aborted, onceGivenUp } from '../base/abort.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
-import type { OnFailure } from '../base/events.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
@@ -63,7 +62,6 @@ export interface DialHost extends SharedDialHost {
     readonly blackHoleDetection: BlackHoleDetection
   }
   readonly dns: NameResolver
-  readonly onFailure: OnFailure
   /** Returns whether the swarm listens on an address. */
   isOwnAddress(address: string): boolean
   /** Reports the end of a dial to those who listen. */
@@ -247,14 +245,22 @@ export class Dialer {
     const { peer } = context
     const suffix = peer === undefined ? '' : `/p2p/${peer}`
     const found = await this.#host.dns.resolve(multiaddrOf(address + suffix), { signal })
-    const parsed = found.slice(0, DIAL_RESOLVED_MAX).map(parseAddress)
-    const ofPeer = parsed.filter((each) => each.peer === undefined || each.peer === peer)
-    const addresses = [...new Set(ofPeer.map(({ text }) => text))]
+    // Without a peer each address may be of another one, of those that its record names.
+    const peers = new Map<string, string | undefined>()
+    for (const each of found.slice(0, DIAL_RESOLVED_MAX).map(parseAddress)) {
+      const isOther = peer !== undefined && each.peer !== undefined && each.peer !== peer
+      if (!isOther && !peers.has(each.text)) peers.set(each.text, peer ?? each.peer)
+    }
+    const addresses = [...peers.keys()]
     if (addresses.length === 0) throw new DialError('the name has no address of the peer')
     const named = context.named.has(address) ? [...context.named, ...addresses] : context.named
     const prepared = await this.#planner.prepare(addresses, { ...context, named: new Set(named) })
     // A resolver of the application may return names.
-    return { ...prepared, refused: [...prepared.refused, ...prepared.names.map(unresolvedName)] }
+    return {
+      plan: prepared.plan.map((entry) => ({ ...entry, peer: peers.get(entry.address) })),
+      names: NO_ADDRESSES,
+      refused: [...prepared.refused, ...prepared.names.map(unresolvedName)]
+    }
   }
 
   /** Opens a shared dial, which starts when its turn comes. Throws `DialQueueFullError`. */

@@ -4,6 +4,7 @@ import {
   aBoolean,
   aDuration,
   aFlag,
+  aFunction,
   anArray,
   aSignal,
   aString,
@@ -13,6 +14,7 @@ import {
   someOf
 } from '../base/arguments.ts'
 import { DIAL_TIMEOUT_MS, type SecurityName } from '../constants.ts'
+import type { AddressAttempt } from '../errors.ts'
 import type { AddrLike } from '../identity/address.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 
@@ -32,6 +34,8 @@ export interface DialOptions extends AbortOptions {
   allowLimited?: boolean | string
   /** Accepted security protocols, preferred first; no open connection over another is used. Defaults to the swarm's. */
   security?: readonly SecurityName[]
+  /** Called with each attempt that fails while the call waits, and with those that were abandoned for a connection. */
+  onAttempt?: ((attempt: AddressAttempt) => void) | undefined
   /** Turn of the dial if 100 others are under way, 0 to 100: higher ones first. Defaults to 50. */
   priority?: number | undefined
   /**
@@ -77,6 +81,7 @@ export const DIAL_CHECKS: OptionChecks<DialOptions> = {
   force: aFlag,
   forceDirectDial: aFlag,
   allowLimited: aFlag,
+  onAttempt: aFunction,
   security: someOf('tls', 'noise'),
   priority: integer(0, 100),
   simultaneousConnect: (value, name) => {

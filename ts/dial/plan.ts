@@ -12,7 +12,8 @@ import type { RankedAddress } from './ranker.ts'
  */
 export function dialPlan(
   ranked: readonly RankedAddress[],
-  addresses: ReadonlySet<string>
+  addresses: ReadonlySet<string>,
+  peer?: string | undefined
 ): NativeDialEntry[] {
   for (const { address, delay } of ranked) {
     if (!addresses.has(address)) {
@@ -24,6 +25,7 @@ export function dialPlan(
   }
   const plan = ranked.map(({ address, delay }) => ({
     address,
+    ...(peer === undefined ? {} : { peer }),
     delayMs: delay,
     timeoutMs: isPrivate(address) ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS
   }))

@@ -114,7 +114,7 @@ export class Planner {
       context.options.simultaneousConnect === undefined
         ? this.#host.addressManager.rank(concrete, context)
         : concrete.map((address) => ({ address, delay: 0 }))
-    const plan = dialPlan(ranked, new Set(concrete))
+    const plan = dialPlan(ranked, new Set(concrete), context.peer)
     if (plan.length < concrete.length) {
       const planned = new Set(plan.map(({ address }) => address))
       refused.push(...concrete.filter((address) => !planned.has(address)).map(leftOut))

@@ -2,6 +2,7 @@
 import { type DrainHost, onceGivenUp } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
+import type { OnFailure } from '../base/events.ts'
 import type { Dialled } from '../connection/facts.ts'
 import type { Connection } from '../connection.ts'
 import {
@@ -45,6 +46,7 @@ export interface SharedDialHost extends Commands<'dial' | 'cancel' | 'takeAttemp
     release(): void
   }
   readonly clock: Clock
+  readonly onFailure: OnFailure
   readonly options: {
     readonly random: () => number
     readonly retry: Readonly<Required<RetryConfig>>
@@ -101,6 +103,7 @@ interface Waiter {
   /** Whether a connection that somebody else has made is an answer. */
   readonly accepts: (connection: Connection) => boolean
   readonly end: (outcome: Outcome) => void
+  readonly onAttempt: DialOptions['onAttempt']
 }
 
 /** A dial shared by the callers that wait for it. The first connection ends it. */
@@ -193,13 +196,14 @@ export class SharedDial {
 
   /** Waits for the outcome; the last caller to give up ends the dial. */
   join(
-    { signal, timeout = DIAL_TIMEOUT_MS }: DialOptions,
+    { signal, timeout = DIAL_TIMEOUT_MS, onAttempt }: DialOptions,
     accepts: (connection: Connection) => boolean
   ): Promise<Outcome> {
     const { clock, engine } = this.#host
     return new Promise((resolve) => {
       const waiter: Waiter = {
         accepts,
+        onAttempt,
         end: (outcome) => {
           this.#waiters.delete(waiter)
           release()
@@ -239,13 +243,11 @@ export class SharedDial {
 
   /** Begins a native dial. Timeouts are per address here and per caller in `join`: a more patient caller may join. */
   #attempt(plan: readonly NativeDialEntry[]): void {
-    const { peer } = this
     const { security, initiator } = this.#owner
     const addresses = plan.map(({ address }) => address)
     const others = [...this.#requests.values()].flat().length
     const { request, result } = this.#host.command((node, number) =>
       node.dial(number, [...plan], {
-        peer,
         security: security && [...security],
         ...(initiator ? {} : { initiator }),
         // The limit applies to the peer, not to each native dial, and those may still start all of theirs.
@@ -294,7 +296,9 @@ export class SharedDial {
     for (const attempt of refused) {
       const { address } = attempt
       if (this.#addresses.has(address) || this.#failed.has(address)) continue
-      this.#failed.set(address, address === name ? attempt : { ...attempt, resolvedFrom: name })
+      const ended = address === name ? attempt : { ...attempt, resolvedFrom: name }
+      this.#failed.set(address, ended)
+      this.#tell(ended)
     }
     try {
       this.add(plan, name)
@@ -315,10 +319,22 @@ export class SharedDial {
       const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
       if (cause instanceof ResourceLimitExceededError) this.#host.dialRefused(cause, address)
       const ended = this.#from(attemptOf(address, attempt, cause))
-      this.#owner.attempted(ended)
+      this.#tell(ended)
       this.#failed.delete(address)
       this.#failed.set(address, ended)
       this.#repeatLater(ended)
+    }
+  }
+
+  /** Reports an attempt that has failed, or was abandoned for another. */
+  #tell(attempt: AddressAttempt): void {
+    this.#owner.attempted(attempt)
+    for (const { onAttempt } of this.#waiters) {
+      try {
+        onAttempt?.(attempt)
+      } catch (err) {
+        this.#host.onFailure(err, onAttempt ?? this, 'a listener of attempts failed')
+      }
     }
   }
 
@@ -335,7 +351,7 @@ export class SharedDial {
     const isOnly = this.#addresses.size === 1 && this.#failed.size === 0
     if (isOnly) return { resolvedFrom, attempts: [] }
     const { failed, unfinished } = this.#attemptsSoFar('ERR_ABORTED')
-    for (const attempt of unfinished) this.#owner.attempted(attempt)
+    for (const attempt of unfinished) this.#tell(attempt)
     return { resolvedFrom, attempts: [...failed, ...unfinished] }
   }
 

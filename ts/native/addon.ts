@@ -136,6 +136,8 @@ export interface NativeNodeOptions {
 /** One attempt of a native dial. */
 export interface NativeDialEntry {
   address: string
+  /** The peer that the remote must be. */
+  peer?: string | undefined
   /** Since the start of the dial; a failure of the previous entry starts it earlier, and brings forward those behind. */
   delayMs: number
   /** For this attempt, including its upgrade. */
@@ -144,7 +146,6 @@ export interface NativeDialEntry {
 
 /** Options of a native dial. */
 export interface NativeDialOptions {
-  peer?: string | undefined
   /** Maximum number of concurrent attempts. */
   parallel: number
   security?: string[] | undefined

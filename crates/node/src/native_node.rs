@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ferroswarm_runtime::{
     Attempt, AttemptUnderWay, AttemptsSoFar, CommandError, ConnectError, DialRequest, Direction,
-    Handler, Multiaddr, Node, Others, Outcome, PeerId, PlannedAttempt, ProtocolTable, Role, Stage,
+    Handler, Multiaddr, Node, Others, Outcome, PlannedAttempt, ProtocolTable, Role, Stage,
     causes,
 };
 use napi::bindgen_prelude::Uint8Array;
@@ -245,10 +245,6 @@ impl NativeNode {
             .iter()
             .map(planned_attempt)
             .collect::<Result<_, _>>()?;
-        let peer = match &options.peer {
-            Some(text) => Some(text.parse::<PeerId>().map_err(invalid)?),
-            None => None,
-        };
         let securities = match &options.security {
             Some(names) => Some(
                 names
@@ -262,7 +258,6 @@ impl NativeNode {
             whole(request)?,
             DialRequest {
                 plan,
-                peer,
                 identity: None,
                 securities,
                 parallel: whole(options.parallel)? as usize,
@@ -372,6 +367,10 @@ fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
 fn planned_attempt(entry: &DialEntry) -> Result<PlannedAttempt, Failure> {
     Ok(PlannedAttempt {
         address: parse_address(&entry.address)?,
+        peer: match &entry.peer {
+            Some(text) => Some(text.parse().map_err(invalid)?),
+            None => None,
+        },
         delay: milliseconds(entry.delay_ms)?,
         timeout: milliseconds(entry.timeout_ms)?,
     })

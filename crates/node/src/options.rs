@@ -58,6 +58,8 @@ pub struct NodeOptions {
 pub struct DialEntry {
     /// Remote address.
     pub address: String,
+    /// Peer id that the remote must have.
+    pub peer: Option<String>,
     /// Time from the start of the dial to that of the attempt, less what earlier failures have saved.
     pub delay_ms: f64,
     /// Timeout of the attempt, including its upgrade.
@@ -67,8 +69,6 @@ pub struct DialEntry {
 /// Options of a dial.
 #[napi(object, object_to_js = false)]
 pub struct DialOptions {
-    /// Peer id that the remote must have.
-    pub peer: Option<String>,
     /// Maximum concurrent attempts.
     pub parallel: f64,
     /// Security protocols to offer, if not all of the node's.

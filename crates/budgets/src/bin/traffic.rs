@@ -190,11 +190,11 @@ impl Pair {
         let address: Multiaddr = addresses[0].clone();
         let request = DialRequest {
             plan: vec![PlannedAttempt {
+                peer: None,
                 address,
                 delay: Duration::ZERO,
                 timeout: HANG,
             }],
-            peer: None,
             identity: None,
             securities: None,
             parallel: 1,

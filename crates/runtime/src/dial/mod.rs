@@ -25,8 +25,6 @@ mod race;
 pub struct DialRequest {
     /// The attempts, in the order of their starts.
     pub plan: Vec<PlannedAttempt>,
-    /// Expected peer; any if `None`.
-    pub peer: Option<PeerId>,
     /// Identity to dial with. Defaults to the node's. Lets one process be many peers without a
     /// thread for each.
     pub identity: Option<Arc<Identity>>,
@@ -44,6 +42,8 @@ pub struct DialRequest {
 pub struct PlannedAttempt {
     /// A concrete address.
     pub address: Multiaddr,
+    /// Expected peer; any if `None`.
+    pub peer: Option<PeerId>,
     /// Delay from the start of the dial. The attempt starts when its predecessor fails, if that is
     /// earlier, and the later ones are then brought forward by as much.
     pub delay: Duration,
@@ -77,7 +77,7 @@ pub(crate) async fn dial(
     };
     let race = Race::new(&dial.plan, bounds, &attempts, |index, stage| {
         let (shared, dial) = (Arc::clone(shared), Arc::clone(&dial));
-        async move { connect(&shared, &dial, &dial.plan[index].address, &stage).await }
+        async move { connect(&shared, &dial, &dial.plan[index], &stage).await }
     });
     let announced = Announced {
         shared,
@@ -145,17 +145,17 @@ impl Announced<'_> {
 async fn connect(
     shared: &Shared,
     dial: &DialRequest,
-    address: &Multiaddr,
+    attempt: &PlannedAttempt,
     stage: &Mutex<Stage>,
 ) -> Result<Won, ConnectError> {
     let started = Instant::now();
-    let endpoint = Endpoint::parse(address)?;
+    let endpoint = Endpoint::parse(&attempt.address)?;
     let refused = ConnectError::Refused;
     let scope = shared
         .resources
         .dial(endpoint.host(), endpoint.descriptors())
         .map_err(refused)?;
-    if let Some(peer) = dial.peer {
+    if let Some(peer) = attempt.peer {
         scope.set_peer(peer).map_err(refused)?;
     }
     let raw = endpoint
@@ -166,10 +166,10 @@ async fn connect(
     let purpose = Purpose {
         role: dial.role,
         identity: dial.identity.as_ref().unwrap_or(&shared.upgrade.identity),
-        expected_peer: dial.peer,
+        expected_peer: attempt.peer,
         securities: dial.securities.as_deref(),
         // A known peer has been charged before the socket was opened.
-        admit: &|peer| match dial.peer {
+        admit: &|peer| match attempt.peer {
             Some(_) => Ok(()),
             None => scope.set_peer(peer),
         },
@@ -238,6 +238,7 @@ mod tests {
     fn planned(address: Multiaddr) -> PlannedAttempt {
         PlannedAttempt {
             address,
+            peer: None,
             delay: Duration::ZERO,
             timeout: Duration::from_secs(10),
         }
@@ -246,7 +247,6 @@ mod tests {
     fn request(addresses: Vec<Multiaddr>) -> DialRequest {
         DialRequest {
             plan: addresses.into_iter().map(planned).collect(),
-            peer: None,
             identity: None,
             securities: None,
             parallel: 1,

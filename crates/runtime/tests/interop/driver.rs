@@ -200,11 +200,11 @@ impl Driver {
         let (address, peer) = address.split_once("/p2p/").expect("the address of a peer");
         let dial = DialRequest {
             plan: vec![PlannedAttempt {
+                peer: Some(peer.parse().expect("a peer id")),
                 address: address.parse().expect("an address"),
                 delay: Duration::ZERO,
                 timeout: HANG,
             }],
-            peer: Some(peer.parse().expect("a peer id")),
             identity: None,
             securities: None,
             parallel: 1,

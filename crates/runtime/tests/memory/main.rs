@@ -216,11 +216,11 @@ impl Pair {
             request,
             DialRequest {
                 plan: vec![PlannedAttempt {
+                    peer: None,
                     address: self.address.clone(),
                     delay: Duration::ZERO,
                     timeout: HANG,
                 }],
-                peer: None,
                 identity: None,
                 securities: None,
                 parallel: 1,

@@ -85,11 +85,11 @@ impl Reactor {
             .ok_or_else(|| format!("{address} does not end with /p2p"))?;
         let dial = DialRequest {
             plan: vec![PlannedAttempt {
+                peer: Some(peer.parse::<PeerId>()?),
                 address: address.parse()?,
                 delay: Duration::ZERO,
                 timeout: DIAL_TIMEOUT,
             }],
-            peer: Some(peer.parse::<PeerId>()?),
             identity: identity.clone(),
             securities: None,
             parallel: 1,

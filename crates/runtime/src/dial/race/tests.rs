@@ -48,6 +48,7 @@ type Entry = (u64, u64, Fate);
 fn plan_of(entries: &[Entry]) -> Vec<PlannedAttempt> {
     let planned = |&(delay, timeout, _): &Entry| PlannedAttempt {
         address: "/ip4/192.0.2.1/tcp/1".parse().expect("an address"),
+        peer: None,
         delay: ms(delay),
         timeout: ms(timeout),
     };
