@@ -5,9 +5,9 @@ import type { Logger } from '../../ts/diagnostics/logger.ts'
 import { AddressBook } from '../../ts/dial/address-book.ts'
 import { AddressManager } from '../../ts/dial/address-manager.ts'
 import { Dialer, type DialHost } from '../../ts/dial/dialer.ts'
+import type { DialSink } from '../../ts/dial/native-dials.ts'
 import type { DialDetail } from '../../ts/dial/report.ts'
 import { type RetryConfig, resolveRetry } from '../../ts/dial/retry.ts'
-import type { DialSink } from '../../ts/dial/shared-dial.ts'
 import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
 import type {
   NativeAttempt,

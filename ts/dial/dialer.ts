@@ -14,7 +14,6 @@ import {
   DialError,
   ERROR_CODES,
   type ErrorCode,
-  InvalidParametersError,
   ResourceLimitExceededError,
   ResourceScopeClosedError,
   SelfDialError,
@@ -22,13 +21,14 @@ import {
 } from '../errors.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import type { Identity } from '../identity/keys.ts'
-import { type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
+import { parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { AddressBook } from './address-book.ts'
 import type { AddressManagerLike } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
 import { type BlackHoleDetection, BlackHoles } from './black-hole.ts'
+import { addressOf, type Call, callOf, keyOf, timeLeft } from './call.ts'
 import {
   abandoned,
   allFailed,
@@ -41,7 +41,7 @@ import {
   unresolvedName
 } from './failure.ts'
 import { type ConnectionGater, Gate } from './gate.ts'
-import { type DialContext, type DialOptions, getDialPeerTimeout, isSet } from './options.ts'
+import { type DialOptions, getDialPeerTimeout, isSet } from './options.ts'
 import { Planner, type Prepared } from './planner.ts'
 import { DialQueue, type Place } from './queue.ts'
 import { type DialDetail, detailOf } from './report.ts'
@@ -363,31 +363,6 @@ export class Dialer {
   }
 }
 
-/** A call of the dialer. */
-interface Call {
-  /** Calls with the same key share a dial. */
-  readonly key: string
-  readonly context: DialContext
-  /** Addresses as text: those that the call names, and the others that are known. */
-  readonly addresses: readonly string[]
-}
-
-function callOf(
-  target: string,
-  peer: string | undefined,
-  named: readonly string[],
-  known: readonly string[],
-  options: DialOptions
-): Call {
-  const addresses =
-    known.length === 0 && named.length < 2 ? named : [...new Set([...named, ...known])]
-  return {
-    key: keyOf(target, options),
-    context: { peer, named: new Set(named), options: Object.freeze({ ...options }) },
-    addresses
-  }
-}
-
 const NO_ADDRESSES: readonly string[] = Object.freeze([])
 const NO_OPTIONS: DialOptions = Object.freeze({})
 
@@ -398,18 +373,6 @@ const ATTEMPTED: ReadonlySet<AddressAttempt['stage']> = new Set(['connect', 'sec
 const ANSWERS: ReadonlySet<ErrorCode> = new Set(['ERR_CONNECTION_REFUSED', 'ERR_CONNECTION_RESET'])
 const SILENCE: ReadonlySet<ErrorCode> = new Set(['ERR_TIMEOUT', 'ERR_ABORTED'])
 
-/** Returns the options of a call that has waited for `ms`. */
-function timeLeft(options: DialOptions, ms: number): DialOptions {
-  return { ...options, timeout: Math.max(getDialPeerTimeout(options) - ms, 0) }
-}
-
-/** Dials with different security protocols, or roles of this side, are not shared. */
-function keyOf(target: string, { security, simultaneousConnect }: DialOptions): string {
-  const secured = security === undefined ? target : `${target} ${security.join()}`
-  if (simultaneousConnect === undefined) return secured
-  return `${secured} as ${simultaneousConnect.isClient ? 'client' : 'server'}`
-}
-
 function closed(): StateError {
   return new StateError('the swarm is closed')
 }
@@ -419,19 +382,3 @@ function isRefused({ cause }: AddressAttempt): boolean {
 }
 
 const NONE_REFUSED: readonly AddressAttempt[] = Object.freeze([])
-
-/** Parses a caller's address, which must be of `peer` if given. */
-function addressOf(addr: AddrLike, peer: string | undefined): ParsedAddress {
-  const address = parseAddress(addr)
-  if (address.text === '') {
-    throw new InvalidParametersError(
-      `expected an address with a host and port, received /p2p/${address.peer} alone; dialPeer takes a peer`
-    )
-  }
-  if (address.peer !== undefined && peer !== undefined && address.peer !== peer) {
-    throw new InvalidParametersError(
-      `expected an address of ${peer}, received one of ${address.peer}`
-    )
-  }
-  return address
-}

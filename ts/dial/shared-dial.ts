@@ -5,41 +5,26 @@ import { TIMER_MS_MAX } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import type { Dialled } from '../connection/facts.ts'
 import type { Connection } from '../connection.ts'
-import {
-  DIAL_PARALLEL,
-  DIAL_PRIVATE_ADDRESS_TIMEOUT_MS,
-  DIAL_TIMEOUT_MS,
-  type SecurityName
-} from '../constants.ts'
+import { DIAL_PARALLEL, DIAL_PRIVATE_ADDRESS_TIMEOUT_MS, DIAL_TIMEOUT_MS } from '../constants.ts'
 import {
   type AddressAttempt,
   ResourceLimitExceededError,
   type ResourceScopeClosedError
 } from '../errors.ts'
 import type { NativeAttempt, NativeDialEntry, NativeRefusal } from '../native/addon.ts'
-import { CommandError } from '../native/command-error.ts'
-import type { Commands } from '../native/commands.ts'
-import type { RequestId } from '../native/handles.ts'
 import { abandoned, attemptOf, type DialTarget, late, unfinishedAttempt } from './failure.ts'
+import { type Manner, NativeDials, type NativeDialsHost } from './native-dials.ts'
 import type { DialOptions } from './options.ts'
 import type { Prepared } from './planner.ts'
+import { Repetition } from './repetition.ts'
 import { type Resolution, Resolutions } from './resolutions.ts'
-import { isTransient, type RetryConfig, retryDelay } from './retry.ts'
+import { isTransient, type RetryConfig } from './retry.ts'
 
 /** An attempt under way for as long, when its caller gives up, counts as a failure: the timeout of a local address. */
 const SILENT_MS = DIAL_PRIVATE_ADDRESS_TIMEOUT_MS
 
-/** Receives the events of one native dial. */
-export interface DialSink {
-  onConnection(connection: Connection, address: string): void
-  /** Called if the application's resource manager has refused the connection, in place of `onConnection`. */
-  onRefused(refusal: Error): void
-  /** Called when attempts have failed and the dial continues. */
-  onAttemptsFailed(): void
-}
-
 /** The parts of a swarm that a dial needs. */
-export interface SharedDialHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
+export interface SharedDialHost extends NativeDialsHost {
   readonly engine: DrainHost & {
     /** Keeps the process alive until `release`. */
     retain(): void
@@ -55,10 +40,6 @@ export interface SharedDialHost extends Commands<'dial' | 'cancel' | 'takeAttemp
   dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void
   /** Returns the error of a refusal by a limit, or by a closed manager. */
   refusalError(refusal: NativeRefusal): ResourceLimitExceededError | ResourceScopeClosedError
-  /** Registers `sink` for the events of a dial. */
-  expectDialled(request: RequestId, sink: DialSink): void
-  /** Unregisters a dial; a connection that it still makes is closed. */
-  forgetDialled(request: RequestId): void
 }
 
 /** Outcome of a dial for one caller: a connection, or a factory of the caller's error. */
@@ -71,10 +52,7 @@ export interface Failure {
 }
 
 /** The dialer's interface to a shared dial. */
-interface Owner {
-  readonly security: readonly SecurityName[] | undefined
-  /** Whether this side has the dialer's role. */
-  readonly initiator: boolean
+interface Owner extends Manner {
   /** Called once. */
   ended(outcome: Outcome): void
   /** Called with an attempt that has failed or was abandoned. */
@@ -119,32 +97,33 @@ export class SharedDial {
   readonly #known = new Set<string>()
   /** Undefined if there are no names. */
   #names: Resolutions | undefined
-  /** Native dials in flight, with the addresses of each. */
-  readonly #requests = new Map<RequestId, readonly string[]>()
-  /** Timers of repetitions. */
-  readonly #timers = new Set<unknown>()
-  /** Addresses whose repetition is due, and waits for another attempt to end. */
-  readonly #due: string[] = []
+  readonly #dials: NativeDials
+  readonly #repetition: Repetition
   /** The last failure at each address, in the order of their times. */
   readonly #failed = new Map<string, AddressAttempt>()
   readonly #waiters = new Set<Waiter>()
   #hasStarted = false
   #hasEnded = false
-  /** Whether failed addresses are tried again. */
-  #repeats = true
 
   constructor(peer: string | undefined, host: SharedDialHost, owner: Owner) {
     this.peer = peer
     this.#host = host
     this.#owner = owner
+    this.#dials = new NativeDials(host, owner, {
+      onConnection: (connection, address) => this.#onConnection(connection, address),
+      onRefused: (refusal) => this.#end(() => refusal),
+      onFailed: (address, attempt) => this.#onFailed(address, attempt),
+      onProgress: (error) => this.#onProgress(error)
+    })
+    this.#repetition = new Repetition(host, () => this.#repeatDue())
     // Timers and places in the queue do not.
     host.engine.retain()
   }
 
   /** Whether an attempt is under way or yet to come. */
   get #isPending(): boolean {
-    const attempts = this.#requests.size + this.#timers.size + this.#due.length
-    return attempts + this.#queued.length + (this.#names?.size ?? 0) > 0
+    const attempts = this.#dials.size + this.#repetition.size + this.#queued.length
+    return attempts + (this.#names?.size ?? 0) > 0
   }
 
   /** Returns whether all of these addresses were prepared for this dial. */
@@ -162,7 +141,7 @@ export class SharedDial {
     const fresh = plan.filter(({ address }) => !this.#addresses.has(address))
     for (const entry of fresh) this.#addresses.set(entry.address, { entry, resolvedFrom, tries: 0 })
     if (!this.#hasStarted) this.#queued.push(...fresh)
-    else if (fresh.length > 0) this.#attempt(fresh)
+    else if (fresh.length > 0) this.#dials.begin(fresh)
   }
 
   /** Adds the addresses that a name is resolved to. */
@@ -179,7 +158,7 @@ export class SharedDial {
     this.#hasStarted = true
     const plan = this.#queued
     this.#queued = []
-    if (plan.length > 0) this.#attempt(plan)
+    if (plan.length > 0) this.#dials.begin(plan)
     this.#names?.start()
   }
 
@@ -235,56 +214,37 @@ export class SharedDial {
 
   /** Cancels the native dials, whose failures end the dial; ends it with `error` if none is in flight. */
   cancel(error: () => Error): void {
-    this.#dropRepeats()
+    this.#repetition.end()
     this.#names?.drop()
-    if (this.#requests.size === 0) this.#end(error)
-    for (const request of this.#requests.keys()) this.#host.node.cancel(request)
+    if (this.#dials.size === 0) this.#end(error)
+    this.#dials.cancel()
   }
 
-  /** Begins a native dial. Timeouts are per address here and per caller in `join`: a more patient caller may join. */
-  #attempt(plan: readonly NativeDialEntry[]): void {
-    const { security, initiator } = this.#owner
-    const addresses = plan.map(({ address }) => address)
-    const others = [...this.#requests.values()].flat().length
-    const { request, result } = this.#host.command((node, number) =>
-      node.dial(number, [...plan], {
-        security: security && [...security],
-        ...(initiator ? {} : { initiator }),
-        // The limit applies to the peer, not to each native dial, and those may still start all of theirs.
-        parallel: Math.max(DIAL_PARALLEL - others, 1)
-      })
-    )
-    this.#requests.set(request, addresses)
-    this.#host.expectDialled(request, {
-      onConnection: (connection, address) => {
-        const how = this.#howDialled(address)
-        // It has ended: nothing cancels it.
-        this.#forget(request)
-        this.#owner.succeeded(connection, how)
-        this.#end(connection)
-      },
-      onRefused: (refusal) => {
-        this.#forget(request)
-        this.#end(() => refusal)
-      },
-      onAttemptsFailed: () => {
-        this.#addFailed(request, this.#host.node.takeAttempts(request).failed)
-        this.#repeatDue()
-      }
-    })
-    result.catch((err: unknown) => this.#onFailed(request, err))
+  #onConnection(connection: Connection, address: string): void {
+    this.#owner.succeeded(connection, this.#howDialled(address))
+    this.#end(connection)
   }
 
-  #onFailed(request: RequestId, err: unknown): void {
-    // The dial was abandoned: no caller is waiting.
-    if (!this.#requests.has(request)) return
-    if (err instanceof CommandError) this.#addFailed(request, err.result.attempts ?? [])
+  /** Records a failed attempt, and schedules its repetition. */
+  #onFailed(address: string, attempt: NativeAttempt): void {
+    const { refusal } = attempt
+    const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
+    if (cause instanceof ResourceLimitExceededError) this.#host.dialRefused(cause, address)
+    const ended = this.#from(attemptOf(address, attempt, cause))
+    this.#tell(ended)
+    this.#failed.delete(address)
+    this.#failed.set(address, ended)
+    const known = this.#addresses.get(address)
+    if (known === undefined) return
+    known.tries += 1
+    if (isTransient(ended.cause.code)) this.#repetition.add(address, known.tries)
+  }
+
+  #onProgress(error?: Error): void {
     // A listener of a refusal may have ended the dial.
     if (this.#hasEnded) return
-    this.#forget(request)
     this.#repeatDue()
-    // A command rejects only with an `Error`.
-    this.#endIfOver(err as Error)
+    if (error !== undefined) this.#endIfOver(error)
   }
 
   #endIfOver(error?: Error): void {
@@ -308,22 +268,6 @@ export class SharedDial {
       return
     }
     this.#endIfOver()
-  }
-
-  /** Records the failed attempts of one request, and schedules their repetition. */
-  #addFailed(request: RequestId, failed: readonly NativeAttempt[]): void {
-    const addresses = this.#requests.get(request) ?? []
-    for (const attempt of failed) {
-      const { refusal } = attempt
-      const address = addresses[attempt.index] ?? ''
-      const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
-      if (cause instanceof ResourceLimitExceededError) this.#host.dialRefused(cause, address)
-      const ended = this.#from(attemptOf(address, attempt, cause))
-      this.#tell(ended)
-      this.#failed.delete(address)
-      this.#failed.set(address, ended)
-      this.#repeatLater(ended)
-    }
   }
 
   /** Reports an attempt that has failed, or was abandoned for another. */
@@ -355,31 +299,13 @@ export class SharedDial {
     return { resolvedFrom, attempts: [...failed, ...unfinished] }
   }
 
-  #repeatLater({ address, cause }: AddressAttempt): void {
-    const { clock, options } = this.#host
-    const known = this.#addresses.get(address)
-    if (known === undefined) return
-    known.tries += 1
-    const { tries } = known
-    if (!this.#repeats || !isTransient(cause.code) || tries > options.retry.maxRetries) return
-    const timer = clock.setTimer(
-      () => {
-        this.#timers.delete(timer)
-        this.#due.push(address)
-        this.#repeatDue()
-      },
-      retryDelay(options.retry, tries, options.random())
-    )
-    this.#timers.add(timer)
-  }
-
   /** Repeats what is due, as far as the limit of attempts at a time allows. */
   #repeatDue(): void {
-    while (this.#due.length > 0 && this.#underWay() < DIAL_PARALLEL) {
-      const known = this.#addresses.get(this.#due.shift() ?? '')
+    while (this.#repetition.isDue && this.#dials.progress().length < DIAL_PARALLEL) {
+      const known = this.#addresses.get(this.#repetition.next() ?? '')
       if (known === undefined) continue
       try {
-        this.#attempt([{ ...known.entry, delayMs: 0 }])
+        this.#dials.begin([{ ...known.entry, delayMs: 0 }])
       } catch (err) {
         // A command that cannot be issued throws an `Error`.
         this.#end(() => err as Error)
@@ -387,28 +313,11 @@ export class SharedDial {
     }
   }
 
-  /** Returns the number of attempts in flight. */
-  #underWay(): number {
-    const { node } = this.#host
-    let count = 0
-    for (const request of [...this.#requests.keys()]) {
-      const { failed, underWay } = node.takeAttempts(request)
-      this.#addFailed(request, failed)
-      count += underWay.length
-    }
-    return count
-  }
-
   /** Returns the last failure at each address, and the attempts in flight, whose causes get `code`. */
   #attemptsSoFar(code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): Progress {
     const unfinished = new Map<string, AddressAttempt>()
-    for (const [request, addresses] of this.#requests) {
-      const { failed, underWay } = this.#host.node.takeAttempts(request)
-      this.#addFailed(request, failed)
-      for (const attempt of underWay) {
-        const address = addresses[attempt.index] ?? ''
-        unfinished.set(address, this.#from(unfinishedAttempt(address, attempt, code)))
-      }
+    for (const [address, attempt] of this.#dials.progress()) {
+      unfinished.set(address, this.#from(unfinishedAttempt(address, attempt, code)))
     }
     const failed = [...this.#failed.values()].filter(({ address }) => !unfinished.has(address))
     return {
@@ -422,32 +331,15 @@ export class SharedDial {
     this.#stop(outcome)
   }
 
-  /** Ends the repetition of attempts. */
-  #dropRepeats(): void {
-    this.#repeats = false
-    for (const timer of this.#timers) this.#host.clock.clearTimer(timer)
-    this.#timers.clear()
-    this.#due.length = 0
-  }
-
   /** Closes the dial to further callers, and abandons its attempts. */
   #stop(outcome: Outcome): void {
     if (this.#hasEnded) return
     this.#hasEnded = true
-    const { engine, node } = this.#host
-    this.#dropRepeats()
+    this.#repetition.end()
     this.#names?.drop()
     this.#queued = []
-    for (const request of [...this.#requests.keys()]) {
-      this.#forget(request)
-      node.cancel(request)
-    }
-    engine.release()
+    this.#dials.drop()
+    this.#host.engine.release()
     this.#owner.ended(outcome)
-  }
-
-  #forget(request: RequestId): void {
-    this.#requests.delete(request)
-    this.#host.forgetDialled(request)
   }
 }

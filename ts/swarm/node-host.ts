@@ -16,8 +16,8 @@ import { connectionClosed, connectionOpened } from '../diagnostics/connections.t
 import { LimitReports } from '../diagnostics/limit-reports.ts'
 import { Reports } from '../diagnostics/report.ts'
 import type { DialHost } from '../dial/dialer.ts'
+import type { DialSink } from '../dial/native-dials.ts'
 import type { DialDetail } from '../dial/report.ts'
-import type { DialSink } from '../dial/shared-dial.ts'
 import {
   AbortError,
   type ErrorCode,

@@ -1,0 +1,59 @@
+/** A call of the dialer: its addresses, and the key by which it shares a dial. */
+import { InvalidParametersError } from '../errors.ts'
+import type { AddrLike } from '../identity/address.ts'
+import { type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
+import { type DialContext, type DialOptions, getDialPeerTimeout } from './options.ts'
+
+/** A call of the dialer. */
+export interface Call {
+  /** Calls with the same key share a dial. */
+  readonly key: string
+  readonly context: DialContext
+  /** Addresses as text: those that the call names, and the others that are known. */
+  readonly addresses: readonly string[]
+}
+
+/** Returns the call that names `named`, if `known` addresses are dialled beside them. */
+export function callOf(
+  target: string,
+  peer: string | undefined,
+  named: readonly string[],
+  known: readonly string[],
+  options: DialOptions
+): Call {
+  const addresses =
+    known.length === 0 && named.length < 2 ? named : [...new Set([...named, ...known])]
+  return {
+    key: keyOf(target, options),
+    context: { peer, named: new Set(named), options: Object.freeze({ ...options }) },
+    addresses
+  }
+}
+
+/** Returns the key of a dial: those with different security protocols, or roles of this side, are not shared. */
+export function keyOf(target: string, { security, simultaneousConnect }: DialOptions): string {
+  const secured = security === undefined ? target : `${target} ${security.join()}`
+  if (simultaneousConnect === undefined) return secured
+  return `${secured} as ${simultaneousConnect.isClient ? 'client' : 'server'}`
+}
+
+/** Returns the options of a call that has waited for `ms`. */
+export function timeLeft(options: DialOptions, ms: number): DialOptions {
+  return { ...options, timeout: Math.max(getDialPeerTimeout(options) - ms, 0) }
+}
+
+/** Parses a caller's address, which must be of `peer` if given. */
+export function addressOf(addr: AddrLike, peer: string | undefined): ParsedAddress {
+  const address = parseAddress(addr)
+  if (address.text === '') {
+    throw new InvalidParametersError(
+      `expected an address with a host and port, received /p2p/${address.peer} alone; dialPeer takes a peer`
+    )
+  }
+  if (address.peer !== undefined && peer !== undefined && address.peer !== peer) {
+    throw new InvalidParametersError(
+      `expected an address of ${peer}, received one of ${address.peer}`
+    )
+  }
+  return address
+}

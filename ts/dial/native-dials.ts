@@ -1,0 +1,143 @@
+/** The native dials of one shared dial: each runs a plan of attempts. */
+import type { Connection } from '../connection.ts'
+import { DIAL_PARALLEL, type SecurityName } from '../constants.ts'
+import type {
+  NativeAttempt,
+  NativeAttempts,
+  NativeAttemptUnderWay,
+  NativeDialEntry
+} from '../native/addon.ts'
+import { CommandError } from '../native/command-error.ts'
+import type { Commands } from '../native/commands.ts'
+import type { RequestId } from '../native/handles.ts'
+
+/** Receives the events of one native dial. */
+export interface DialSink {
+  onConnection(connection: Connection, address: string): void
+  /** Called if the application's resource manager has refused the connection, in place of `onConnection`. */
+  onRefused(refusal: Error): void
+  /** Called when attempts have failed and the dial continues. */
+  onAttemptsFailed(): void
+}
+
+/** The parts of a swarm that native dials need. */
+export interface NativeDialsHost extends Commands<'dial' | 'cancel' | 'takeAttempts'> {
+  /** Registers `sink` for the events of a dial. */
+  expectDialled(request: RequestId, sink: DialSink): void
+  /** Unregisters a dial; a connection that it still makes is closed. */
+  forgetDialled(request: RequestId): void
+}
+
+/** How the attempts are made. */
+export interface Manner {
+  readonly security: readonly SecurityName[] | undefined
+  /** Whether this side has the dialer's role. */
+  readonly initiator: boolean
+}
+
+/** The shared dial. */
+interface Owner {
+  onConnection(connection: Connection, address: string): void
+  onRefused(refusal: Error): void
+  /** Called with each attempt that has failed. */
+  onFailed(address: string, attempt: NativeAttempt): void
+  /** Called after attempts have failed; with the failure of the command if the native dial has ended. */
+  onProgress(error?: Error): void
+}
+
+/** Native dials in flight. */
+export class NativeDials {
+  readonly #host: NativeDialsHost
+  readonly #manner: Manner
+  readonly #owner: Owner
+  /** The addresses of each dial. */
+  readonly #requests = new Map<RequestId, readonly string[]>()
+  /** The dial that has made a connection: there is nothing to cancel. */
+  #succeeded: RequestId | undefined
+
+  constructor(host: NativeDialsHost, manner: Manner, owner: Owner) {
+    this.#host = host
+    this.#manner = manner
+    this.#owner = owner
+  }
+
+  /** Number of dials in flight. */
+  get size(): number {
+    return this.#requests.size
+  }
+
+  /** Begins a native dial. Timeouts are per address here, and per caller in `SharedDial`: a patient caller may join. */
+  begin(plan: readonly NativeDialEntry[]): void {
+    const { security, initiator } = this.#manner
+    const others = [...this.#requests.values()].flat().length
+    const { request, result } = this.#host.command((node, number) =>
+      node.dial(number, [...plan], {
+        security: security && [...security],
+        ...(initiator ? {} : { initiator }),
+        // The limit applies to the peer, not to each native dial, and those may still start all of theirs.
+        parallel: Math.max(DIAL_PARALLEL - others, 1)
+      })
+    )
+    this.#requests.set(
+      request,
+      plan.map(({ address }) => address)
+    )
+    this.#host.expectDialled(request, {
+      onConnection: (connection, address) => {
+        this.#succeeded = request
+        this.#owner.onConnection(connection, address)
+        this.#forget(request)
+      },
+      onRefused: (refusal) => {
+        this.#forget(request)
+        this.#owner.onRefused(refusal)
+      },
+      onAttemptsFailed: () => {
+        this.#failed(request, this.#host.node.takeAttempts(request).failed)
+        this.#owner.onProgress()
+      }
+    })
+    result.catch((err: unknown) => this.#onEnded(request, err))
+  }
+
+  /** Reports the failures that are not reported yet, and returns the attempts in flight with their addresses. */
+  progress(): (readonly [address: string, attempt: NativeAttemptUnderWay])[] {
+    return [...this.#requests].flatMap(([request, addresses]) => {
+      const { failed, underWay }: NativeAttempts = this.#host.node.takeAttempts(request)
+      this.#failed(request, failed)
+      return underWay.map((attempt) => [addresses[attempt.index] ?? '', attempt] as const)
+    })
+  }
+
+  /** Cancels all dials, whose ends are reported. */
+  cancel(): void {
+    for (const request of this.#requests.keys()) this.#host.node.cancel(request)
+  }
+
+  /** Abandons all dials. */
+  drop(): void {
+    for (const request of [...this.#requests.keys()]) {
+      this.#forget(request)
+      if (request !== this.#succeeded) this.#host.node.cancel(request)
+    }
+  }
+
+  #onEnded(request: RequestId, err: unknown): void {
+    // The dial was abandoned: no caller is waiting.
+    if (!this.#requests.has(request)) return
+    if (err instanceof CommandError) this.#failed(request, err.result.attempts ?? [])
+    this.#forget(request)
+    // A command rejects only with an `Error`.
+    this.#owner.onProgress(err as Error)
+  }
+
+  #failed(request: RequestId, failed: readonly NativeAttempt[]): void {
+    const addresses = this.#requests.get(request) ?? []
+    for (const attempt of failed) this.#owner.onFailed(addresses[attempt.index] ?? '', attempt)
+  }
+
+  #forget(request: RequestId): void {
+    this.#requests.delete(request)
+    this.#host.forgetDialled(request)
+  }
+}
