@@ -177,14 +177,10 @@ export const DRAIN_TIMEOUT_MS = 10_000
 export const CAN_CONNECT_MS = 10 * 60_000
 
 /**
- * Timeouts and bounds of each connection, in milliseconds and bytes. They are no limits of scopes: time cannot be
- * reserved, and the others bound the state of one protocol. Defaults: {@link DEFAULT_LIMITS}.
+ * Timeouts and bounds of each connection once it is muxed, in milliseconds and bytes. They are no limits of scopes: time
+ * cannot be reserved, and the others bound the state of one protocol. Defaults: {@link DEFAULT_LIMITS}.
  */
 export interface Limits {
-  /** Timeout from connect to negotiated muxer. */
-  upgradeTimeoutMs: number
-  /** Timeout of the protocol negotiation of one stream. */
-  streamNegotiationTimeoutMs: number
   /** Inbound streams of one connection not yet accepted by JavaScript. */
   acceptBacklog: number
   /** Maximum receive window of a stream. The memory limits of its scopes usually stop its growth earlier. */
@@ -199,9 +195,6 @@ export interface Limits {
 
 /** Defaults of {@link Limits}; those of scopes follow from the machine. */
 export const DEFAULT_LIMITS: Readonly<Limits> = Object.freeze({
-  // js gives up after 10 s and go after 15 s: no peer waits longer.
-  upgradeTimeoutMs: 10_000,
-  streamNegotiationTimeoutMs: 10_000,
   acceptBacklog: 256,
   windowMaxBytes: 1024 * 1024 * 1024,
   keepaliveIntervalMs: 30_000,

@@ -2,6 +2,8 @@
 
 export { type Clock, systemClock } from './base/clock.ts'
 export { type EventHandler, type EventListenerOptions, TypedEventTarget } from './base/events.ts'
+export { CONNECTION_DEFAULTS, type ConnectionConfig } from './connection/config.ts'
+export type { ConnectionStrategy, ConnectionStrategyName } from './connection/strategy.ts'
 export {
   Connection,
   type ConnectionCloseReason,
@@ -141,8 +143,10 @@ export {
 export type { ResolvedOptions, SwarmOptions } from './swarm/options.ts'
 export {
   type CloseOptions,
+  type ConnectednessDetail,
   createSwarm,
   Swarm,
   type SwarmEvents,
+  type SwarmMetrics,
   type SwarmStreamOptions
 } from './swarm.ts'

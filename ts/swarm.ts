@@ -16,6 +16,8 @@ import {
 } from './base/arguments.ts'
 import { TypedEventTarget } from './base/events.ts'
 import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
+import type { ConnectionConfig } from './connection/config.ts'
+import { selectionOf } from './connection/strategy.ts'
 import { ConnectionTable } from './connection/table.ts'
 import { type Connection, NEW_STREAM_CHECKS, type NewStreamOptions } from './connection.ts'
 import { Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
@@ -33,7 +35,7 @@ import { StateError } from './errors.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
 import { parseAddress } from './identity/parsed-address.ts'
-import { isPeer, type PeerLike, peerText } from './identity/peer-id.ts'
+import { isPeer, type PeerLike, peerIdOf, peerText } from './identity/peer-id.ts'
 import type { Counters } from './native/counters.ts'
 import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiation/handler.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
@@ -46,7 +48,8 @@ import type {
 } from './resource-manager/interfaces.ts'
 import { aResourceManager } from './resource-manager/null.ts'
 import type { Stream } from './stream.ts'
-import type { SwarmEvents } from './swarm/events.ts'
+import { Changes } from './swarm/changes.ts'
+import type { ConnectednessDetail, SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
 import type { Network } from './swarm/network.ts'
 import { NodeHost } from './swarm/node-host.ts'
@@ -59,7 +62,7 @@ import {
 } from './swarm/options.ts'
 import { Shutdown } from './swarm/shutdown.ts'
 
-export type { SwarmEvents } from './swarm/events.ts'
+export type { ConnectednessDetail, SwarmEvents } from './swarm/events.ts'
 
 /** Options of {@link Swarm.newStream}: those of the dial and those of the stream. */
 export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {
@@ -71,6 +74,18 @@ export interface SwarmStreamOptions extends DialOptions, NewStreamOptions {
 export interface CloseOptions {
   /** Milliseconds to wait for running handlers and unsent bytes. Defaults to 10,000. */
   drainTimeout?: number
+}
+
+/** Numbers of connections and peers. See {@link Swarm.getMetrics}. */
+export interface SwarmMetrics {
+  /** Open connections. */
+  readonly total: number
+  /** Those that peers opened. */
+  readonly inbound: number
+  /** Those that this swarm opened. */
+  readonly outbound: number
+  /** Peers with at least one of them. */
+  readonly peers: number
 }
 
 const CLOSE_CHECKS: OptionChecks<CloseOptions> = { drainTimeout: aDuration }
@@ -134,10 +149,19 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     super()
     this.#options = resolveOptions(options)
     const { clock } = this.#options
-    this.#connections = new ConnectionTable(clock)
     this.#addressBook = new AddressBook()
     this.#failures = new Failures(this.#options.log)
     this.#notifiees = new Notifiees(this.#failures.report)
+    const { strategy } = this.#options.connections
+    const selection = selectionOf(strategy, clock, this.#failures.report)
+    if (selection.closedStream !== undefined) this.#notifiees.add(selection)
+    const changes = new Changes<ConnectednessDetail>((detail) => {
+      this.emit('connectedness', new CustomEvent('connectedness', { detail }))
+    })
+    this.#connections = new ConnectionTable(clock, selection, (peer, connectedness, previous) => {
+      if (!this.hasListeners('connectedness')) return
+      changes.add({ peer: peerIdOf(peer), connectedness, previous })
+    })
     this.#registrar = new Registrar(this.#failures)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
@@ -190,6 +214,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /** How often and when failed addresses are dialled again: the option `retry`, including defaults. */
   get retryConfig(): Readonly<Required<RetryConfig>> {
     return this.#options.retry
+  }
+
+  /** Bounds and timeouts of connections, and the strategy: the option `connections`, including defaults. */
+  get connectionConfig(): Readonly<Required<ConnectionConfig>> {
+    return this.#options.connections
   }
 
   /** The effective options, including defaults. */
@@ -298,6 +327,15 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
+   * Returns the bound addresses, without `/p2p`, each once, with `0.0.0.0` and `::` replaced by the addresses that the
+   * interfaces of this host have now: loopback included, and link-local ones of IPv6 with their interface, as
+   * `/ip6zone/eth0/ip6/fe80::…`, which other hosts cannot use as they are.
+   */
+  getInterfaceListenAddrs(): Multiaddr[] {
+    return this.#listeners.interfaceAddresses()
+  }
+
+  /**
    * Resolves to a connection to a peer: an open one, that of a pending dial, or a new one. See docs/dialling.md for the
    * addresses that are dialled, when, and how often.
    *
@@ -310,7 +348,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * @throws {@link NoRemoteAddrsError} if no address of the peer is known.
    * @throws {@link NoConnectionError} if `noDial` is set and there is no connection.
    * @throws {@link SelfDialError} if the peer is this swarm.
-   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`, or if the
+   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `connections.max`, or if the
    * application's resource manager refuses the connection.
    * @throws {@link TimeoutError} after `timeout`, with the `attempts` so far.
    * @throws {@link AbortError} by `signal`, with the `attempts` so far.
@@ -343,7 +381,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * {@link UnexpectedPeerError}.
    * @throws {@link NoConnectionError} if `noDial` is set.
    * @throws {@link SelfDialError} if the peer is this swarm.
-   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`, or if the
+   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `connections.max`, or if the
    * application's resource manager refuses the connection.
    * @throws {@link TimeoutError} after `timeout`.
    * @throws {@link AbortError} by `signal`.
@@ -413,8 +451,9 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /**
    * Opens a stream to a peer, dialling it if there is no connection. Without protocols the stream is not negotiated.
    *
-   * Prefers the connection with the most streams, then the newest. If it has ended, ends meanwhile or accepts no more
-   * streams, tries the other connections, then dials. `force` always dials. At the limit of streams it rejects or, see
+   * Of several connections it uses the first by the strategy, the option `connections.strategy`, which defaults to the
+   * one with the most streams, then the newest. If that has ended, ends meanwhile or accepts no more streams, tries the
+   * others in this order, then dials. `force` always dials. At the limit of streams it rejects or, see
    * {@link Swarm.setResourceManager}, waits for a place on that connection.
    *
    * Rejects as {@link Swarm.dialPeer} and {@link Connection.newStream} do.
@@ -507,12 +546,32 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Returns the connection preferred by `newStream`; undefined if there is none.
+   * Returns the connection that `newStream` would use; undefined if there is none.
    *
    * @throws {@link InvalidParametersError} for an invalid peer.
    */
   getConnection(peer: PeerLike): Connection | undefined {
     return this.#connections.ranked(peerText(peer))[0]
+  }
+
+  /** Returns the open connections by the text of their peer, oldest first, as a copy. */
+  getConnectionsMap(): Map<string, Connection[]> {
+    return this.#connections.map()
+  }
+
+  /** The oldest open connection to each peer, by its text, as a copy: `connections_legacy` of py-libp2p. */
+  get connectionsLegacy(): Map<string, Connection> {
+    const oldest = ([peer, connections]: [string, Connection[]]) =>
+      connections.slice(0, 1).map((connection) => [peer, connection] as const)
+    return new Map([...this.getConnectionsMap()].flatMap(oldest))
+  }
+
+  /** Returns the numbers of open connections, by direction, and of connected peers. */
+  getMetrics(): SwarmMetrics {
+    const connections = this.#connections.all()
+    const inbound = connections.filter(({ direction }) => direction === 'inbound').length
+    const total = connections.length
+    return { total, inbound, outbound: total - inbound, peers: this.#connections.peerCount }
   }
 
   /** Returns the number of open connections. */
@@ -702,7 +761,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       state: this.#phase === 'closed' && !this.#hasClosed ? 'closing' : this.#phase,
       listenAddrs: this.getListenAddrs(),
       connections: this.getTotalConnections(),
-      peers: this.getPeers().length,
+      peers: this.#connections.peerCount,
       streams: [...this.#host.streams()].length,
       protocols: this.getProtocols()
     }

@@ -1,6 +1,6 @@
 /** `ferroswarm listen`: a node that serves ping, identify, echo and, with `--perf`, perf. */
 import { StreamClosedError, StreamEOFError } from '../errors.ts'
-import { expandWildcards } from '../protocols/own-addresses.ts'
+import { expandWildcards } from '../identity/interfaces.ts'
 import type { Stream } from '../stream.ts'
 import { createSwarm, type Swarm } from '../swarm.ts'
 import { type Call, type Command, type ExitCode, multiaddr } from './command.ts'

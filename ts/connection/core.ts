@@ -30,6 +30,7 @@ import type { Stream } from '../stream.ts'
 import { connectionFacade } from './facade.ts'
 import type {
   ConnectionCloseReason,
+  ConnectionEnd,
   ConnectionFacts,
   ConnectionSecurity,
   Dialled,
@@ -74,6 +75,8 @@ export class ConnectionCore implements ConnectionOwner {
   readonly #openedInBatch: number
   #lost: ConnectionClosedError | undefined
   #dialled: Dialled | undefined
+  // Why this side closes it, if a rule of the swarm does.
+  #rule = ''
 
   constructor(opener: Opener, facts: ConnectionFacts, host: ConnectionHost) {
     connectionsMade += 1
@@ -248,12 +251,21 @@ export class ConnectionCore implements ConnectionOwner {
 
   /** Closes gracefully: bytes that streams accepted before they were closed are delivered first. */
   close(options?: AbortOptions): Promise<void> {
-    if (!this.closing) {
-      for (const stream of this.streams) stream.handDown()
-      this.#beginClose()
-      this.#opener.close()
-    }
+    this.#closeGracefully(0)
     return abortable(this.closed, options?.signal)
+  }
+
+  /** Closes gracefully, by a rule of the swarm: `code` is for the remote, `rule` for this side. */
+  closeBy(rule: string, code: number): void {
+    if (!this.closing) this.#rule = rule
+    this.#closeGracefully(code)
+  }
+
+  #closeGracefully(code: number): void {
+    if (this.closing) return
+    for (const stream of this.streams) stream.handDown()
+    this.#beginClose()
+    this.#opener.close(code)
   }
 
   /** Closes at once, even while {@link close} is still delivering. */
@@ -298,11 +310,12 @@ export class ConnectionCore implements ConnectionOwner {
     this.host.admission?.opensNoMore(this)
   }
 
-  ended(reason: ConnectionCloseReason): void {
+  ended(end: ConnectionEnd): void {
+    const { closeCode, error, remote } = end
+    const reason = { ...end, rule: remote ? '' : this.#rule }
     this.closing = true
     this.endedAt = this.host.clock.now()
     this.closeReason = reason
-    const { closeCode, error, remote } = reason
     // Streams of native muxers have ended already; the rest belong to application muxers.
     for (const stream of [...this.streams]) {
       const isOrderly = error === undefined && closeCode === 0
@@ -329,7 +342,7 @@ export class ConnectionCore implements ConnectionOwner {
 
   /** One error shared by all streams: their records precede the connection's, whose error is added as the cause. */
   lost(closeCode: number): ConnectionClosedError {
-    this.#lost ??= new ConnectionClosedError({ transport: this.transport, closeCode })
+    this.#lost ??= this.#closedBy({ closeCode })
     return this.#lost
   }
 
@@ -403,11 +416,18 @@ export class ConnectionCore implements ConnectionOwner {
 
   closedError(): ConnectionClosedError {
     const { closeCode, error } = this.closeReason ?? {}
-    return new ConnectionClosedError({
-      transport: this.transport,
+    return this.#closedBy({
       ...(closeCode === undefined ? {} : { closeCode }),
       ...(error === undefined ? {} : { cause: error })
     })
+  }
+
+  #closedBy(details: { closeCode?: number; cause?: Error }): ConnectionClosedError {
+    const { transport } = this
+    const rule = this.#rule
+    if (rule === '') return new ConnectionClosedError({ transport, ...details })
+    const message = `the connection was closed by us: ${rule}`
+    return new ConnectionClosedError(message, { transport, closeReason: rule, ...details })
   }
 
   /** Resolves to the stream once negotiated; it is listed before that, so that callbacks find it there. */

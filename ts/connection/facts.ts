@@ -40,7 +40,7 @@ export interface ConnectionFacts {
 export interface NewStreamOptions extends AbortOptions {
   /**
    * Milliseconds the peer may take to select one of several protocols. Defaults to
-   * `limits.streamNegotiationTimeoutMs`, which bounds it.
+   * `connections.streamNegotiationTimeout`, which bounds it.
    */
   negotiationTimeout?: number | undefined
   /**
@@ -65,14 +65,20 @@ export interface ConnectionStats extends ConnStats, ConnectionCounters {
   readonly ended: number | undefined
 }
 
-/** The reason for the end of a connection. */
-export interface ConnectionCloseReason {
+/** @internal The end of a connection as its opener reports it. */
+export interface ConnectionEnd {
   /** The code on the wire; 0 for an orderly end. See `ConnectionErrorCode`. */
   readonly closeCode: number
   /** Whether the remote ended the connection. */
   readonly remote: boolean
   /** The failure; undefined after an orderly end. */
   readonly error: Error | undefined
+}
+
+/** The reason for the end of a connection. */
+export interface ConnectionCloseReason extends ConnectionEnd {
+  /** The rule by which this swarm closed it, in words, such as that of `connections.maxPerPeer`; empty otherwise. */
+  readonly rule: string
 }
 
 /** Durations of the stages of connection setup, in milliseconds. */

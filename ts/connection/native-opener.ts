@@ -96,8 +96,8 @@ export class NativeOpener implements Opener, ConnectionSink {
     return this.#host.refusalError(refusal, 'ERR_STREAM_LIMIT')
   }
 
-  close(): void {
-    this.#close(0, false)
+  close(code: number): void {
+    this.#close(code, false)
   }
 
   closeAtOnce(code: number): void {

@@ -7,7 +7,7 @@ import type { ConnectionCounters } from '../native/counters.ts'
 import type { Served } from '../native/engine.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { StreamOwner } from '../stream/owner.ts'
-import type { ConnectionCloseReason } from './facts.ts'
+import type { ConnectionEnd } from './facts.ts'
 
 /** The connection's interface to its opener. */
 export interface ConnectionOwner extends StreamOwner {
@@ -20,7 +20,7 @@ export interface ConnectionOwner extends StreamOwner {
   /** Called when the remote's GoAway arrives: it accepts no more streams. */
   remoteGoesAway(): void
   /** Called when the connection has ended: the opener's last notification. */
-  ended(reason: ConnectionCloseReason): void
+  ended(end: ConnectionEnd): void
   /** Returns the error of a call on a connection that has ended. */
   closedError(): ConnectionClosedError
 }
@@ -40,7 +40,7 @@ export interface Opener {
    */
   open(protocols: readonly string[], numbers: Uint32Array): StreamCore | Libp2pError
   /** Closes gracefully: bytes that streams accepted are delivered first. {@link ConnectionOwner.ended} follows. */
-  close(): void
+  close(code: number): void
   /** Closes at once, even while {@link Opener.close} is delivering. {@link ConnectionOwner.ended} follows. */
   closeAtOnce(code: number): void
   /** Returns the bytes and frames carried so far, or until the end. */

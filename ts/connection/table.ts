@@ -3,9 +3,11 @@ import type { PeerId } from '@libp2p/interface'
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import type { SecurityName, SecurityProtocol } from '../constants.ts'
-import { CAN_CONNECT_MS, Connectedness } from '../constants.ts'
+import { Connectedness } from '../constants.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { connectionFacade } from './facade.ts'
+import { RecentEnds } from './recent-ends.ts'
+import { BEST, type Selection } from './strategy.ts'
 
 /** Option names by security protocol. */
 const SECURITY_NAMES: Readonly<Record<SecurityProtocol, SecurityName>> = {
@@ -13,8 +15,8 @@ const SECURITY_NAMES: Readonly<Record<SecurityProtocol, SecurityName>> = {
   '/noise': 'noise'
 }
 
-/** Maximum number of peers whose clean disconnect is remembered; the oldest are evicted first. */
-const ENDS_MAX = 1_024
+/** Called when the connectedness of a peer has changed. */
+type OnChange = (peer: string, connectedness: Connectedness, previous: Connectedness) => void
 
 /** Connections by peer, each list oldest first. */
 export class ConnectionTable {
@@ -23,10 +25,16 @@ export class ConnectionTable {
   readonly #byPeer = new Map<string, Connection[]>()
   // Connections whose close has begun: in no view any more, but not ended yet.
   readonly #closing = new Map<Connection, string>()
-  readonly #endedAt = new Map<string, number>()
+  readonly #ends: RecentEnds
+  readonly #selection: Selection
+  readonly #onChange: OnChange
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, selection: Selection = BEST, onChange: OnChange = () => {}) {
     this.clock = clock
+    this.#selection = selection
+    this.#onChange = onChange
+    const { CanConnect, NotConnected } = Connectedness
+    this.#ends = new RecentEnds(clock, (peer) => onChange(peer, NotConnected, CanConnect))
   }
 
   get size(): number {
@@ -41,22 +49,31 @@ export class ConnectionTable {
   add(peer: string, connection: Connection): void {
     this.#all.add(connection)
     const connections = this.#byPeer.get(peer)
-    if (connections === undefined) this.#byPeer.set(peer, [connection])
-    else connections.push(connection)
+    if (connections !== undefined) {
+      connections.push(connection)
+      return
+    }
+    const previous = this.connectedness(peer)
+    this.#byPeer.set(peer, [connection])
+    this.#ends.delete(peer)
+    this.#onChange(peer, Connectedness.Connected, previous)
   }
 
   /** Removes a connection from every view: its local close has begun. */
   leave(peer: string, connection: Connection): void {
-    this.#unlist(peer, connection)
     this.#closing.set(connection, peer)
-    this.#recordEnd(peer)
+    this.#unlist(peer, connection, true)
   }
 
   /** Removes a connection that has ended; `clean` if it was closed without an error. */
   remove(peer: string, connection: Connection, clean: boolean): void {
-    this.#unlist(peer, connection)
     this.#closing.delete(connection)
-    if (clean) this.#recordEnd(peer)
+    this.#unlist(peer, connection, clean)
+  }
+
+  /** Forgets the peers that were connected, when the swarm is closed. */
+  clear(): void {
+    this.#ends.clear()
   }
 
   all(): Connection[] {
@@ -72,20 +89,41 @@ export class ConnectionTable {
     return [...(this.#byPeer.get(peer) ?? [])]
   }
 
+  /** Returns the number of connections to a peer. */
+  count(peer: string): number {
+    return this.#byPeer.get(peer)?.length ?? 0
+  }
+
+  /** Returns the connections by peer. */
+  map(): Map<string, Connection[]> {
+    return new Map(Array.from(this.#byPeer, ([peer, connections]) => [peer, [...connections]]))
+  }
+
   /** Returns the connections to a peer that have not ended, including those closing. */
   unended(peer: string): Connection[] {
     const closing = [...this.#closing].filter(([, owner]) => owner === peer)
     return [...this.of(peer), ...closing.map(([connection]) => connection)]
   }
 
-  /** Returns connections that accept new streams: most streams first, then newest; over one of `security` if given. */
-  ranked(peer: string, security?: readonly SecurityName[]): Connection[] {
+  /**
+   * Returns connections that accept new streams, in the order of the strategy; over one of `security` if given. All are
+   * direct and unlimited; others would come after these, whatever the strategy.
+   */
+  ranked(peer: string, security?: readonly SecurityName[]): readonly Connection[] {
     const usable = this.of(peer).filter(
       (connection) =>
         connectionFacade.coreOf(connection).takesStreams && matches(connection, security)
     )
-    if (usable.length < 2) return usable
-    return usable.reverse().sort((a, b) => b.stat.numStreams - a.stat.numStreams)
+    return usable.length < 2 ? usable : this.#selection.order(usable)
+  }
+
+  /** Records that `newStream` of the swarm has selected a connection. */
+  picked(connection: Connection): void {
+    this.#selection.picked?.(connection)
+  }
+
+  get peerCount(): number {
+    return this.#byPeer.size
   }
 
   peers(): PeerId[] {
@@ -94,25 +132,20 @@ export class ConnectionTable {
 
   connectedness(peer: string): Connectedness {
     if (this.#byPeer.has(peer)) return Connectedness.Connected
-    const ended = this.#endedAt.get(peer)
-    return ended !== undefined && this.clock.now() - ended <= CAN_CONNECT_MS
-      ? Connectedness.CanConnect
-      : Connectedness.NotConnected
+    return this.#ends.has(peer) ? Connectedness.CanConnect : Connectedness.NotConnected
   }
 
-  #unlist(peer: string, connection: Connection): void {
+  #unlist(peer: string, connection: Connection, clean: boolean): void {
     if (!this.#all.delete(connection)) return
     const connections = this.#byPeer.get(peer) ?? []
-    if (connections.length <= 1) this.#byPeer.delete(peer)
-    else connections.splice(connections.indexOf(connection), 1)
-  }
-
-  #recordEnd(peer: string): void {
-    this.#endedAt.delete(peer)
-    this.#endedAt.set(peer, this.clock.now())
-    if (this.#endedAt.size <= ENDS_MAX) return
-    const [oldest] = this.#endedAt.keys()
-    if (oldest !== undefined) this.#endedAt.delete(oldest)
+    if (connections.length > 1) {
+      connections.splice(connections.indexOf(connection), 1)
+      return
+    }
+    this.#byPeer.delete(peer)
+    if (clean) this.#ends.add(peer)
+    const { CanConnect, Connected, NotConnected } = Connectedness
+    this.#onChange(peer, clean ? CanConnect : NotConnected, Connected)
   }
 }
 

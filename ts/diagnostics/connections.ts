@@ -63,7 +63,8 @@ export function connectionClosed(core: ConnectionCore, log: Log): void {
     connectionClose.publish(message)
   }
   if (log.hears('debug')) {
-    const why = closeReason?.error?.message ?? `code ${closeReason?.closeCode ?? 0}`
+    const code = `code ${closeReason?.closeCode ?? 0}`
+    const why = closeReason?.error?.message ?? (closeReason?.rule || code)
     const by = closeReason?.remote === true ? 'by the remote' : 'by us'
     log.write('debug', 'connection', `connection ${core.id} is closed ${by}: ${why}`)
   }

@@ -1,4 +1,4 @@
-/** Opens streams to peers: over existing connections, best first, or over a new one. */
+/** Opens streams to peers: over existing connections, in the order of the strategy, or over a new one. */
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection, NewStreamOptions } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
@@ -71,6 +71,7 @@ async function dialAndOpen(call: Call): Promise<Stream> {
 /** Opens a stream over one connection, without the dial options. */
 function openOn(connection: Connection, call: Call): Promise<Stream> {
   const { signal, negotiationTimeout } = call.options
+  call.connections.picked(connection)
   return connection.newStream(call.protocols, { signal, negotiationTimeout, ...left(call) })
 }
 

@@ -37,9 +37,10 @@ export interface HotCalls {
   hold(on: boolean): number
 }
 
-/** Timeouts and bounds of the connections of a node; the names are those of the public `Limits`. */
+/** Timeouts and bounds of the connections of a node: those of `connections`, and the public `Limits`. */
 export interface NativeLimits {
-  upgradeTimeoutMs: number
+  inboundUpgradeTimeoutMs: number
+  outboundUpgradeTimeoutMs: number
   streamNegotiationTimeoutMs: number
   acceptBacklog: number
   windowMaxBytes: number

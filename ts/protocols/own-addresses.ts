@@ -1,18 +1,11 @@
 /** Selection of the local addresses to advertise to a peer: those that are reachable from its network. */
-import { networkInterfaces } from 'node:os'
 import { addressBytes, hostPort, isPrivate } from '../identity/address.ts'
+import { expandWildcards } from '../identity/interfaces.ts'
 
 /** Maximum bytes of advertised addresses: the limit of the oldest peers for one message. */
 const ADDRESSES_BYTES_MAX = 4 * 1024
 
-const WILDCARD = /^\/(ip4\/0\.0\.0\.0|ip6\/::)(?=\/)/
 const LOOPBACK = /^(?:127\.|::1$)/
-const LINK_LOCAL_IPV6 = /^fe[89ab]/i
-
-/** Returns the distinct addresses with wildcards replaced by those of this host's interfaces. */
-export function expandWildcards(addresses: readonly string[]): string[] {
-  return [...new Set(addresses.flatMap(expand))]
-}
 
 /** Location of a peer, which can reach all addresses, all but loopback, or public addresses only. */
 export type Reach = 'host' | 'network' | 'world'
@@ -35,17 +28,6 @@ export function addressesFor(reach: Reach, listening: readonly string[]): string
     advertised.push(address)
   }
   return advertised
-}
-
-function expand(address: string): string[] {
-  const match = WILDCARD.exec(address)
-  if (match === null) return [address]
-  const rest = address.slice(match[0].length)
-  const [family, protocol] = match[0].startsWith('/ip4') ? ['IPv4', 'ip4'] : ['IPv6', 'ip6']
-  return Object.values(networkInterfaces())
-    .flatMap((entries) => entries ?? [])
-    .filter((entry) => entry.family === family && !LINK_LOCAL_IPV6.test(entry.address))
-    .map((entry) => `/${protocol}/${entry.address}${rest}`)
 }
 
 function isUseful(address: string, reach: Reach): boolean {

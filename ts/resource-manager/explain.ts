@@ -84,7 +84,10 @@ function optionRows({ scope, resource, option }: ResourceLimitExceededError): Ro
   const { ofClass, ofName } = optionsOf(scope, resource)
   const rows: Row[] = [['set by', option]]
   if (ofName !== '' && ofName !== option) rows.push(['for this one', ofName])
-  if (ofClass !== '' && ofClass !== option) rows.push(['for all others', ofClass])
+  // There is one system.
+  if (ofClass !== '' && ofClass !== option && scope !== 'system') {
+    rows.push(['for all others', ofClass])
+  }
   return rows
 }
 

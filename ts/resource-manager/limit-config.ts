@@ -26,8 +26,6 @@ import {
 
 /** The names of {@link PlainLimits}. */
 export const PLAIN_LIMIT_NAMES = [
-  'upgradeTimeoutMs',
-  'streamNegotiationTimeoutMs',
   'acceptBacklog',
   'windowMaxBytes',
   'keepaliveIntervalMs',
@@ -217,8 +215,6 @@ const aNumber = integer(1, UINT32_MAX)
 
 const LIMIT_CHECKS: OptionChecks<LimitConfig> = {
   ...SCOPE_CHECKS,
-  upgradeTimeoutMs: aNumber,
-  streamNegotiationTimeoutMs: aNumber,
   acceptBacklog: aNumber,
   windowMaxBytes: aNumber,
   keepaliveIntervalMs: aNumber,

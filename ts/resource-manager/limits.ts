@@ -46,6 +46,8 @@ export interface ResolvedLimits extends ScopeLimitTable, Readonly<PlainLimits> {
   readonly loopbackExempt: boolean
   /** See {@link LimitConfig.dryRun}. */
   readonly dryRun: boolean
+  /** The option that sets `system.connections`: that, or `connections.max`. */
+  readonly connectionsOption: 'limits.system.connections' | 'connections.max'
 }
 
 // 8 as in go, which dials up to 8 addresses of a peer at once; an IPv6 site has several /56.
@@ -103,6 +105,27 @@ export function resolveLimits(
   return resolved(limits, autoLimits(machine))
 }
 
+/**
+ * Returns the effective limits with the connections that the option `connections.max` permits: `max`, or by default
+ * `otherwise`. Limits that are given bound them too.
+ */
+export function boundConnections(
+  limits: ResolvedLimits,
+  given: 'auto' | 'unlimited' | LimitConfig | undefined,
+  max: number | undefined,
+  otherwise: number
+): ResolvedLimits {
+  const isGiven = areOptions(given) && given.system?.connections !== undefined
+  const own = isGiven || given === 'unlimited' ? limits.system.connections : undefined
+  const connections = max ?? (own === undefined ? otherwise : Number.POSITIVE_INFINITY)
+  if (own !== undefined && own < connections) return limits
+  return Object.freeze({
+    ...limits,
+    system: Object.freeze({ ...limits.system, connections }),
+    connectionsOption: 'connections.max'
+  })
+}
+
 function resolved(given: LimitConfig, defaults: ScopeLimitTable): ResolvedLimits {
   const limit = ([key, connections]: [string, number | 'unlimited']): NetworkLimit =>
     Object.freeze({
@@ -124,7 +147,8 @@ function resolved(given: LimitConfig, defaults: ScopeLimitTable): ResolvedLimits
       (given.trustedSources ?? []).map((entry) => parseNetwork(entry, 'limits'))
     ),
     loopbackExempt: given.loopbackExempt ?? true,
-    dryRun: given.dryRun ?? false
+    dryRun: given.dryRun ?? false,
+    connectionsOption: 'limits.system.connections'
   })
 }
 

@@ -94,7 +94,7 @@ const NAMED: Partial<Record<ScopeKind, string>> = {
  * none does, as for a `limit` that was set by hand.
  */
 export function optionOf(scope: string, resource: string, limits?: object, limit?: number): string {
-  const { ofClass, ofName, named } = optionsOf(scope, resource)
+  const { ofClass, ofName, named } = optionsOf(scope, resource, limits)
   const network = networkIn(scope, limits)
   if (network !== undefined) return `limits.networks[${JSON.stringify(network)}]`
   const ofOne = named === undefined ? undefined : own(own(limits, named.table), named.key)
@@ -108,7 +108,8 @@ export function optionOf(scope: string, resource: string, limits?: object, limit
 /** Returns the options that set a limit: for all scopes of its class, and for one by name; empty if there is none. */
 export function optionsOf(
   scope: string,
-  resource: string
+  resource: string,
+  limits?: object
 ): {
   readonly ofClass: string
   readonly ofName: string
@@ -119,6 +120,10 @@ export function optionsOf(
   if (name === undefined || of === '') return { ofClass: '', ofName: '', named: undefined }
   if (name.kind === 'subnet' || name.kind === 'rate') {
     return { ofClass: `limits.${of}`, ofName: '', named: undefined }
+  }
+  if (name.kind === 'system' && resource === 'connections') {
+    const ofClass = String(own(limits, 'connectionsOption') ?? 'limits.system.connections')
+    return { ofClass, ofName: '', named: undefined }
   }
   const ofClass = `limits.${of}.${resource}`
   const table = NAMED[name.kind]

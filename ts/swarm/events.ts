@@ -1,9 +1,21 @@
 /** The events of a swarm. */
+import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Connection } from '../connection.ts'
+import type { Connectedness } from '../constants.ts'
 import type { DialDetail } from '../dial/report.ts'
 import type { LimitDetail } from '../resource-manager/interfaces.ts'
 import type { Stream } from '../stream.ts'
+
+/** A change of the connectedness of a peer. */
+export interface ConnectednessDetail {
+  /** The peer. */
+  readonly peer: PeerId
+  /** `Connected`, `CanConnect` or `NotConnected`. */
+  readonly connectedness: Connectedness
+  /** The one before. */
+  readonly previous: Connectedness
+}
 
 /**
  * Events of a `Swarm`, for `addEventListener`; `detail` is the affected object. Their order is that of `Notifiee`.
@@ -23,6 +35,12 @@ export interface SwarmEvents {
   connected: CustomEvent<Connection>
   /** A connection has ended. */
   disconnected: CustomEvent<Connection>
+  /**
+   * A peer is connected, with its first connection and before `connected`; or no longer, as soon as its last connection
+   * is no longer listed: `CanConnect` after an orderly end, and 10 minutes later `NotConnected`, which an end by an error
+   * is at once. Each change is emitted once, in order. Back-offs, `CannotConnect`, are not.
+   */
+  connectedness: CustomEvent<ConnectednessDetail>
   /** Either side opened a stream. */
   openedStream: CustomEvent<Stream>
   /** A stream has ended. */

@@ -9,6 +9,7 @@ import {
   StateError
 } from '../errors.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
+import { expandWildcards } from '../identity/interfaces.ts'
 import type { Identity } from '../identity/keys.ts'
 import { listenRefusal, type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { CommandError, withFrames } from '../native/command-error.ts'
@@ -59,7 +60,16 @@ export class Listeners {
   }
 
   addresses(): Multiaddr[] {
-    return [...this.#bound.values()].flatMap(({ addresses }) => addresses.map(multiaddrOf))
+    return this.#texts().map(multiaddrOf)
+  }
+
+  /** Returns the addresses with wildcards replaced by those of this host's interfaces. */
+  interfaceAddresses(): Multiaddr[] {
+    return expandWildcards(this.#texts(), { withZones: true }).map(multiaddrOf)
+  }
+
+  #texts(): string[] {
+    return [...this.#bound.values()].flatMap(({ addresses }) => addresses)
   }
 
   /** Returns whether one of the listeners is bound to an address. */

@@ -42,6 +42,8 @@ export interface Network extends Dialer {
   unlisten(addr: AddrLike): Promise<boolean>
   /** Returns the bound addresses. See {@link Swarm.getListenAddrs}. */
   getListenAddrs(): Multiaddr[]
+  /** Returns them with wildcards expanded. See {@link Swarm.getInterfaceListenAddrs}. */
+  getInterfaceListenAddrs(): Multiaddr[]
   /** Opens a stream to a peer. See {@link Swarm.newStream}. */
   newStream(
     peer: PeerLike,

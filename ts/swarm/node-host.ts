@@ -3,7 +3,9 @@
  */
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
+import { nativeTimeouts } from '../connection/config.ts'
 import { ConnectionCore } from '../connection/core.ts'
+import { Excess } from '../connection/excess.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionHost } from '../connection/host.ts'
 import { NativeFacts, NativeOpener } from '../connection/native-opener.ts'
@@ -98,6 +100,7 @@ export class NodeHost
   readonly options: SwarmSettings
   admission: Admission | undefined
   readonly #connections: ConnectionTable
+  readonly #excess: Excess
   readonly #registrar: Registrar
   readonly #callbacks: HostCallbacks
   readonly #limits: LimitReports
@@ -124,6 +127,7 @@ export class NodeHost
     this.options = options
     this.clock = options.clock
     this.#connections = connections
+    this.#excess = new Excess(connections, options.connections.maxPerPeer)
     this.#registrar = registrar
     this.#callbacks = callbacks
     this.#limits = new LimitReports(swarm, options.log, options.clock, {
@@ -150,10 +154,10 @@ export class NodeHost
 
   /** Creates the native node and starts its threads. */
   start(): void {
-    const { identity, security, muxers, ioThreads, busyPoll, limits } = this.options
+    const { identity, security, muxers, ioThreads, busyPoll, limits, connections } = this.options
     const node = this.engine.makeNode({
       privateKey: identity.privateKeyBytes,
-      limits: plainLimits(limits),
+      limits: { ...plainLimits(limits), ...nativeTimeouts(connections) },
       resources: nativeResources(limits),
       ...(security === undefined ? {} : { security: [...security] }),
       ...(muxers === undefined ? {} : { muxers: [...muxers] }),
@@ -248,6 +252,7 @@ export class NodeHost
     dial?.onConnection(core.connection, core.remoteAddressText)
     this.#callbacks.connected(core.peer, core.connection)
     this.notify('connected', core.connection)
+    this.#excess.opened(core.peer)
   }
 
   /** Returns whether a connection is inbound, or its dial still waits for it. */
@@ -489,6 +494,7 @@ export class NodeHost
         this.#drained = resolve
       })
     }
+    this.#connections.clear()
     this.#reportPassed()
     this.#resources?.close()
     this.engine.dropNode(this.node.id)

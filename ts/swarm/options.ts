@@ -14,6 +14,12 @@ import {
   someOf
 } from '../base/arguments.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
+import {
+  CONNECTION_DEFAULTS,
+  type ConnectionConfig,
+  checkConnections,
+  resolveConnections
+} from '../connection/config.ts'
 import type { MuxerName, SecurityName } from '../constants.ts'
 import type { LogLevel } from '../diagnostics/codes.ts'
 import { Log } from '../diagnostics/log.ts'
@@ -29,7 +35,12 @@ import { native } from '../native/addon.ts'
 import { checkServices, type ServiceOptions } from '../protocols/services.ts'
 import type { ResourceManager } from '../resource-manager/interfaces.ts'
 import type { LimitConfig } from '../resource-manager/limit-config.ts'
-import { machineResources, type ResolvedLimits, resolveLimits } from '../resource-manager/limits.ts'
+import {
+  boundConnections,
+  machineResources,
+  type ResolvedLimits,
+  resolveLimits
+} from '../resource-manager/limits.ts'
 import { aResourceManager } from '../resource-manager/null.ts'
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
@@ -51,6 +62,8 @@ export interface SwarmOptions {
    * docs/resource-manager.md.
    */
   limits?: 'auto' | 'unlimited' | LimitConfig
+  /** Bounds and timeouts of connections, and which one a new stream uses. See docs/connections.md. */
+  connections?: ConnectionConfig
   /** Number of I/O threads, 1 to 64. Defaults to the number of cores minus one, at least 1 and at most 4. */
   ioThreads?: number
   /**
@@ -92,6 +105,8 @@ export interface ResolvedOptions {
   readonly muxers: readonly MuxerName[] | undefined
   /** All limits, including defaults. */
   readonly limits: ResolvedLimits
+  /** See {@link SwarmOptions.connections}; `max` is the limit in effect. */
+  readonly connections: Readonly<Required<ConnectionConfig>>
   /** See {@link SwarmOptions.ioThreads}. */
   readonly ioThreads: number | undefined
   /** See {@link SwarmOptions.busyPoll}. */
@@ -150,6 +165,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   },
   // Resolving them checks them.
   limits: anything,
+  connections: checkConnections,
   ioThreads: integer(1, IO_THREADS_MAX),
   busyPoll: integer(0, BUSY_POLL_US_MAX),
   clock: objectWith('now', 'setTimer', 'clearTimer'),
@@ -179,7 +195,12 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
       'LIBP2P_FORCE_PNET=1 asks for a private network, which this version does not offer'
     )
   }
-  const limits = resolveLimits(options.limits, machineResources(native.openFilesMax()))
+  const limits = boundConnections(
+    resolveLimits(options.limits, machineResources(native.openFilesMax())),
+    options.limits,
+    options.connections?.max,
+    CONNECTION_DEFAULTS.max
+  )
   const identity = makeIdentity(options.privateKey)
   if (options.peerId !== undefined && peerText(options.peerId) !== identity.peer) {
     throw new InvalidParametersError(
@@ -192,6 +213,7 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     security: options.security,
     muxers: options.muxers,
     limits,
+    connections: resolveConnections(options.connections, limits.system.connections),
     ioThreads: options.ioThreads,
     busyPoll: options.busyPoll,
     clock: options.clock ?? systemClock,

@@ -16,8 +16,10 @@ use crate::resources::config::ResourceConfig;
 #[napi(object, object_to_js = false)]
 #[derive(Default)]
 pub struct NodeLimits {
-    /// Time from the socket to a muxed connection.
-    pub upgrade_timeout_ms: Option<f64>,
+    /// Time from the accepted socket to a muxed connection.
+    pub inbound_upgrade_timeout_ms: Option<f64>,
+    /// Time from the dialled socket to a muxed connection.
+    pub outbound_upgrade_timeout_ms: Option<f64>,
     /// Time from a stream's first byte to its negotiated protocol.
     pub stream_negotiation_timeout_ms: Option<f64>,
     /// Inbound streams not yet accepted, per connection.
@@ -221,7 +223,8 @@ macro_rules! limits {
 }
 
 limits! {
-    upgrade_timeout_ms: upgrade_timeout,
+    inbound_upgrade_timeout_ms: inbound_upgrade_timeout,
+    outbound_upgrade_timeout_ms: outbound_upgrade_timeout,
     stream_negotiation_timeout_ms: stream_negotiation_timeout,
     accept_backlog: accept_backlog,
     window_max_bytes: window_bytes_max,

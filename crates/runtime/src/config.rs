@@ -32,8 +32,10 @@ impl Muxer {
 /// Timeouts and bounds of each connection; each is an option of the facade.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Total time from the accepted or dialled socket to a muxed connection.
-    pub upgrade_timeout: Duration,
+    /// Time from the accepted socket to a muxed connection.
+    pub inbound_upgrade_timeout: Duration,
+    /// Time from the dialled socket to a muxed connection.
+    pub outbound_upgrade_timeout: Duration,
     /// Time from the first byte of a stream to its negotiated protocol.
     pub stream_negotiation_timeout: Duration,
     /// Inbound streams not yet accepted by the application, per connection.
@@ -59,7 +61,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            upgrade_timeout: Duration::from_secs(10),
+            inbound_upgrade_timeout: Duration::from_secs(10),
+            outbound_upgrade_timeout: Duration::from_secs(10),
             stream_negotiation_timeout: Duration::from_secs(10),
             accept_backlog: 256,
             window_bytes_max: 1 << 30,

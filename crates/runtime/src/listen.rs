@@ -216,7 +216,7 @@ async fn accept(
         stage: &stage,
     };
     let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
-    let upgraded = tokio::time::timeout(shared.limits.upgrade_timeout, upgrading)
+    let upgraded = tokio::time::timeout(shared.limits.inbound_upgrade_timeout, upgrading)
         .await
         .unwrap_or(Err(ConnectError::Timeout))
         .map_err(|error| (*stage.lock(), error))?;

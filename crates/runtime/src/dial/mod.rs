@@ -176,10 +176,9 @@ async fn connect(
         stage,
     };
     let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
-    let Ok(upgraded) = tokio::time::timeout(shared.limits.upgrade_timeout, upgrading).await else {
-        return Err(ConnectError::Timeout);
-    };
-    let upgraded = upgraded?;
+    let upgraded = tokio::time::timeout(shared.limits.outbound_upgrade_timeout, upgrading)
+        .await
+        .unwrap_or(Err(ConnectError::Timeout))?;
     Ok(Won {
         raw,
         upgraded,

@@ -1,0 +1,104 @@
+/** The option `connections` of a swarm: its type, defaults and checks. */
+import {
+  aDuration,
+  type Check,
+  checkOptions,
+  misuse,
+  type OptionChecks
+} from '../base/arguments.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
+import type { NativeLimits } from '../native/addon.ts'
+import { aStrategy, type ConnectionStrategy, type ConnectionStrategyName } from './strategy.ts'
+
+/** Bounds and timeouts of the connections of a swarm, and which one a new stream uses. All optional. */
+export interface ConnectionConfig {
+  /**
+   * Maximum connections at a time, of both directions, those being set up included; `Infinity` for none. It is the limit
+   * `connections` of the scope `system`. Defaults to `limits.system.connections` if that is given, to `Infinity` if
+   * `limits` is `unlimited`, else to 300; of two that are given, the smaller one applies.
+   */
+  max?: number
+  /**
+   * Maximum connections with one peer; `Infinity` for none. A further one closes the oldest, with the code
+   * `ConnectionErrorCode.GarbageCollected`, once whoever dialled has received it. Defaults to 3.
+   */
+  maxPerPeer?: number
+  /** Milliseconds for one address of a dial: connect, security and muxer. Defaults to 10,000. */
+  dialTimeout?: number
+  /** Milliseconds from an accepted socket to a muxed connection. Defaults to 10,000. */
+  inboundUpgradeTimeout?: number
+  /** Milliseconds from a connected socket to a muxed connection. Defaults to 10,000. */
+  outboundUpgradeTimeout?: number
+  /**
+   * Milliseconds from the first byte of a stream to its protocol, in both directions: the default, and the maximum, of
+   * the option `negotiationTimeout` of `newStream`. Defaults to 10,000.
+   */
+  streamNegotiationTimeout?: number
+  /**
+   * Selects among several connections to a peer, see docs/connections.md: `best`, `round_robin`, `least_loaded`,
+   * `latency_based`, `health_based`, or a function. Defaults to `best`.
+   */
+  strategy?: ConnectionStrategyName | ConnectionStrategy
+}
+
+/** The option `connections` with all defaults. */
+export const CONNECTION_DEFAULTS: Readonly<Required<ConnectionConfig>> = Object.freeze({
+  // As py-libp2p. Some 3 MiB when idle, and fewer descriptors than any system permits.
+  max: 300,
+  // One that we dialled, one that the peer did, and one to replace either.
+  maxPerPeer: 3,
+  dialTimeout: 10_000,
+  // js gives up after 10 s and go after 15 s: no peer waits longer.
+  inboundUpgradeTimeout: 10_000,
+  outboundUpgradeTimeout: 10_000,
+  // As go and py.
+  streamNegotiationTimeout: 10_000,
+  strategy: 'best'
+})
+
+const aCount: Check = (value, name) => {
+  if (value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && Number(value) >= 1)) {
+    return
+  }
+  throw misuse(name, 'a whole number of 1 or more, or Infinity', value)
+}
+
+const CHECKS: OptionChecks<ConnectionConfig> = {
+  max: aCount,
+  maxPerPeer: aCount,
+  dialTimeout: aDuration,
+  inboundUpgradeTimeout: aDuration,
+  outboundUpgradeTimeout: aDuration,
+  streamNegotiationTimeout: aDuration,
+  strategy: aStrategy
+}
+
+/** Checks the option `connections`. Throws `InvalidParametersError`. */
+export function checkConnections(value: unknown, name: string): void {
+  // The check of options refuses everything but an object.
+  checkOptions(value as ConnectionConfig, CHECKS, name)
+}
+
+/** Applies the defaults; `max` is the limit in effect, as those of scopes bound it too. */
+export function resolveConnections(
+  config: ConnectionConfig | undefined,
+  max: number
+): Readonly<Required<ConnectionConfig>> {
+  const given = Object.entries(config ?? {}).filter(([, value]) => value !== undefined)
+  return Object.freeze({ ...CONNECTION_DEFAULTS, ...Object.fromEntries(given), max })
+}
+
+/** Returns the timeouts that are enforced natively; 0 is the shortest one there, and a long one no timeout. */
+export function nativeTimeouts(
+  config: Readonly<Required<ConnectionConfig>>
+): Pick<
+  NativeLimits,
+  'inboundUpgradeTimeoutMs' | 'outboundUpgradeTimeoutMs' | 'streamNegotiationTimeoutMs'
+> {
+  const native = (ms: number): number => Math.min(Math.max(ms, 1), TIMER_MS_MAX)
+  return {
+    inboundUpgradeTimeoutMs: native(config.inboundUpgradeTimeout),
+    outboundUpgradeTimeoutMs: native(config.outboundUpgradeTimeout),
+    streamNegotiationTimeoutMs: native(config.streamNegotiationTimeout)
+  }
+}

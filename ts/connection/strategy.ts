@@ -1,0 +1,119 @@
+/** Selection among several connections to one peer. */
+import { type Check, misuse } from '../base/arguments.ts'
+import type { Clock } from '../base/clock.ts'
+import { isThenable, type OnFailure } from '../base/events.ts'
+import type { Connection } from '../connection.ts'
+import type { Stream } from '../stream.ts'
+import { connectionFacade } from './facade.ts'
+import { HealthSelection } from './health.ts'
+import { byLeast } from './order.ts'
+
+/** The name of a built-in strategy, as in py-libp2p. See docs/connections.md. */
+export type ConnectionStrategyName =
+  | 'best'
+  | 'round_robin'
+  | 'least_loaded'
+  | 'latency_based'
+  | 'health_based'
+
+/**
+ * Orders the connections to one peer that accept streams, at least two, oldest first: the first of the result is used,
+ * and the next one if it has ended. Those that are left out are not used.
+ *
+ * Called whenever one of several connections is needed, on this thread. If it throws, or returns anything but a list of
+ * these connections, that is reported and the strategy `best` is applied.
+ */
+export type ConnectionStrategy = (connections: readonly Connection[]) => readonly Connection[]
+
+/** Orders connections to a peer, and keeps what it needs for that. */
+export interface Selection {
+  /** Returns at least two connections, oldest first, in the order in which they are tried. */
+  order(connections: readonly Connection[]): readonly Connection[]
+  /** Called when `newStream` of the swarm has selected a connection. */
+  picked?(connection: Connection): void
+  /** Called, as a notifiee, when a stream of the swarm has ended. */
+  closedStream?(swarm: unknown, stream: Stream): void
+}
+
+/** Most streams first, then the newest, so that the others may be closed as unused. */
+export const BEST: Selection = {
+  order: (connections) => byLeast(connections, (connection) => -streamsOf(connection))
+}
+
+const LEAST_LOADED: Selection = { order: (connections) => byLeast(connections, streamsOf) }
+
+const LATENCY_BASED: Selection = {
+  order: (connections) =>
+    byLeast(connections, (connection) => connection.counters()?.roundTripMs ?? Number.MAX_VALUE)
+}
+
+const SELECTIONS: Readonly<Record<ConnectionStrategyName, (clock: Clock) => Selection>> = {
+  best: () => BEST,
+  round_robin: () => new RoundRobin(),
+  least_loaded: () => LEAST_LOADED,
+  latency_based: () => LATENCY_BASED,
+  health_based: (clock) => new HealthSelection(clock)
+}
+
+/** The name of a strategy, or a function. */
+export const aStrategy: Check = (value, name) => {
+  if (typeof value === 'function') return
+  if (typeof value === 'string' && Object.hasOwn(SELECTIONS, value)) return
+  throw misuse(name, `one of ${Object.keys(SELECTIONS).join(', ')}, or a function`, value)
+}
+
+/** Returns the selection of a strategy; failures of a function go to `onFailure`. */
+export function selectionOf(
+  strategy: ConnectionStrategyName | ConnectionStrategy,
+  clock: Clock,
+  onFailure: OnFailure
+): Selection {
+  return typeof strategy === 'function'
+    ? { order: (connections) => orderedBy(strategy, connections, onFailure) }
+    : SELECTIONS[strategy](clock)
+}
+
+/** Those picked longest ago first, the oldest of them first. */
+class RoundRobin implements Selection {
+  readonly #turns = new WeakMap<Connection, number>()
+  #turn = 0
+
+  order(connections: readonly Connection[]): readonly Connection[] {
+    const turnOf = (connection: Connection): number => this.#turns.get(connection) ?? 0
+    return connections.toSorted((a, b) => turnOf(a) - turnOf(b))
+  }
+
+  picked(connection: Connection): void {
+    this.#turn += 1
+    this.#turns.set(connection, this.#turn)
+  }
+}
+
+function streamsOf(connection: Connection): number {
+  return connectionFacade.coreOf(connection).streams.size
+}
+
+function orderedBy(
+  strategy: ConnectionStrategy,
+  connections: readonly Connection[],
+  onFailure: OnFailure
+): readonly Connection[] {
+  try {
+    // It may be JavaScript, so the result may be anything.
+    const ordered: unknown = strategy([...connections])
+    if (isSelectionOf(connections, ordered)) return ordered
+    // The rejection of an asynchronous function would be unhandled.
+    if (isThenable(ordered)) ordered.then(undefined, () => {})
+    throw misuse('the result of connections.strategy', 'a list of the given connections', ordered)
+  } catch (err) {
+    onFailure(err, strategy, 'the strategy of connections failed')
+    return BEST.order(connections)
+  }
+}
+
+function isSelectionOf(
+  connections: readonly Connection[],
+  ordered: unknown
+): ordered is readonly Connection[] {
+  return Array.isArray(ordered) && ordered.every((connection) => connections.includes(connection))
+}
