@@ -14,11 +14,18 @@ const ROUNDS = 15
 /** Echoes of one connection in a round, by the number of connections. */
 const ECHOES = { 1: 3_000, 32: 150 }
 
+/** As many connections between two nodes as the scenario has. */
+const optionsOf = (busyPoll) => ({
+  busyPoll: Number(busyPoll),
+  limits: 'unlimited',
+  connections: { maxPerPeer: Number.POSITIVE_INFINITY }
+})
+
 const ROLES = { server: serve, client: dial, neighbour: spin }
 
 /** Answers each message with the CPU time used so far, in microseconds. */
 async function serve(busyPoll) {
-  const swarm = await createSwarm({ busyPoll: Number(busyPoll), limits: 'unlimited' })
+  const swarm = await createSwarm(optionsOf(busyPoll))
   swarm.handle(PROTOCOL, async (stream) => {
     for await (const bytes of stream) await stream.write(bytes)
   })
@@ -29,7 +36,7 @@ async function serve(busyPoll) {
 
 /** Echoes a round for each message, and answers with its figures. */
 async function dial(busyPoll, address, connections) {
-  const swarm = await createSwarm({ busyPoll: Number(busyPoll), limits: 'unlimited' })
+  const swarm = await createSwarm(optionsOf(busyPoll))
   const streams = []
   for (let index = 0; index < Number(connections); index += 1) {
     const connection = await swarm.dialAddr(address, { force: true })

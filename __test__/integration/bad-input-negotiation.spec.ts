@@ -101,8 +101,8 @@ for (const [what, name] of Object.entries(NAMES)) {
 
 test('a pending-upgrade slot is released exactly once (A012)', async (t) => {
   const stand = await createStand(t, {
-    transient: { connectionsInbound: 4 },
-    upgradeTimeoutMs: 1_000
+    limits: { transient: { connectionsInbound: 4 } },
+    connections: { inboundUpgradeTimeout: 1_000 }
   })
   for (let round = 0; round < 3; round += 1) {
     const peers = await Promise.all(times(5, () => RawPeer.connect(t, stand.port)))

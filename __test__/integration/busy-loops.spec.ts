@@ -17,7 +17,11 @@ const TIMEOUT_MS = 2_000
 
 async function busyListener(t: ExecutionContext, muxer: MuxerName = 'yamux') {
   const { firstLine: addr } = await running(t, [programUrl('busy-listener').pathname, muxer])
-  const dialer = await createNode(t, { muxers: [muxer], limits: 'unlimited' })
+  const dialer = await createNode(t, {
+    muxers: [muxer],
+    limits: 'unlimited',
+    connections: { maxPerPeer: Infinity }
+  })
   return { addr, dialer, connection: await dialer.dialAddr(addr) }
 }
 

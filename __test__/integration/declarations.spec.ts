@@ -16,7 +16,7 @@ async function filesOf(ending: string): Promise<string[]> {
 const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   '.': ['connection', 'constants', 'errors', 'index', 'stream', 'swarm'],
   base: ['abort', 'clock', 'events'],
-  connection: ['facts'],
+  connection: ['config', 'facts', 'strategy'],
   diagnostics: ['logger'],
   dial: ['address-book', 'address-manager', 'options', 'queue', 'ranker', 'retry'],
   identity: ['address', 'keys', 'peer-id'],

@@ -7,6 +7,7 @@ import type { Connection } from '../../ts/connection.ts'
 import type { LogLevel } from '../../ts/diagnostics/codes.ts'
 import type { LimitConfig } from '../../ts/resource-manager/limit-config.ts'
 import type { Stream } from '../../ts/stream.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import {
   DATA,
@@ -283,10 +284,10 @@ test('a lack of descriptors for connections is reported with the errno', async (
 test.serial('a connection that waits for a busy thread is reported with the bytes', async (t) => {
   const hearing = new Hearing()
   const { logger } = hearing
-  const limits = 'unlimited'
+  const options: SwarmOptions = { limits: 'unlimited', connections: { maxPerPeer: Infinity } }
   const [listener, dialer] = await Promise.all([
-    createNode(t, { logger, limits }),
-    createNode(t, { limits })
+    createNode(t, { logger, ...options }),
+    createNode(t, options)
   ])
   let readers = 0
   listener.handle(PROTOCOL, async (stream) => {

@@ -11,6 +11,7 @@ import type {
   UpgradeOperation
 } from '../../ts/diagnostics/channels.ts'
 import type { Diagnostic } from '../../ts/diagnostics/report.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createNode, createPair } from '../support/pair.ts'
 
@@ -30,14 +31,14 @@ async function client(t: ExecutionContext, swarm: Swarm): Promise<Socket> {
 async function listenFor(
   t: ExecutionContext,
   name: string,
-  limits = {}
+  options: SwarmOptions = {}
 ): Promise<{ swarm: Swarm; fact: Promise<Diagnostic> }> {
   const { promise: fact, resolve } = Promise.withResolvers<Diagnostic>()
   const record = (_: string, diagnostic?: unknown): void => {
     if ((diagnostic as Diagnostic | undefined)?.name === name) resolve(diagnostic as Diagnostic)
   }
   const logger = { debug: record, info: record, warn: record, error: record }
-  const swarm = await createNode(t, { logger, limits })
+  const swarm = await createNode(t, { logger, ...options })
   await swarm.listen('/ip4/127.0.0.1/tcp/0')
   return { swarm, fact }
 }
@@ -64,7 +65,9 @@ test.serial('a remote that leaves during the upgrade is reported at debug', asyn
 test.serial(
   'an upgrade that times out is reported with the stage that it had reached',
   async (t) => {
-    const { swarm, fact } = await listenFor(t, 'upgradeFailed', { upgradeTimeoutMs: 50 })
+    const { swarm, fact } = await listenFor(t, 'upgradeFailed', {
+      connections: { inboundUpgradeTimeout: 50 }
+    })
     await client(t, swarm)
     const { cause, details } = await fact
     t.is(cause, 'timed out')
@@ -79,7 +82,7 @@ test.serial('a refused connection is reported with the limit that refused it', a
   refused.subscribe(record)
   t.teardown(() => refused.unsubscribe(record))
   const limits = { transient: { connectionsInbound: 1 } }
-  const { swarm, fact } = await listenFor(t, 'connectionRefused', limits)
+  const { swarm, fact } = await listenFor(t, 'connectionRefused', { limits })
   await client(t, swarm)
   const second = await client(t, swarm)
   const { details, cause } = await fact

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { AbortError, ListenError, StateError, TimeoutError } from '../../ts/errors.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createNode, until } from '../support/pair.ts'
 import { RawPeer } from '../support/raw-peer.ts'
@@ -7,8 +8,8 @@ import { accepts } from '../support/sockets.ts'
 
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
 
-async function nodes(t: Parameters<typeof createNode>[0]) {
-  const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
+async function nodes(t: Parameters<typeof createNode>[0], options: SwarmOptions = {}) {
+  const [dialer, listener] = await Promise.all([createNode(t, options), createNode(t, options)])
   await listener.listen(LOCAL)
   const addresses = listener.getListenAddrs()
   return { dialer, listener, addresses, peer: listener.peerId }
@@ -97,7 +98,8 @@ test('a dial that succeeds before its timeout succeeds, however late this thread
 })
 
 test('dials at the edge of their timeout leak no connection', async (t) => {
-  const { dialer, listener, addresses, peer } = await nodes(t)
+  const connections = { maxPerPeer: Infinity }
+  const { dialer, listener, addresses, peer } = await nodes(t, { connections })
   const held = new Set<unknown>()
   for (let round = 0; round < 100; round += 1) {
     const timeout = (round % 20) / 10

@@ -161,7 +161,7 @@ test.serial(
   '2,000 random endings on both sides are reported in order, once per stream, and leave no count behind',
   async (t) => {
     const random = seeded(20_262)
-    const pair = await createPair(t)
+    const pair = await createPair(t, { both: { connections: { maxPerPeer: Infinity } } })
     const journals = [journalOf(pair.dialer), journalOf(pair.listener)]
     for (const [index, connection] of [pair.outbound, pair.inbound].entries()) {
       journals[index]?.connections.add(connection)

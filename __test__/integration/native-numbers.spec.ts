@@ -160,11 +160,11 @@ test('limits and ioThreads of a node are refused unless they are integers above 
       )
     }
     if (number === 0.5) continue
-    const time = limits('upgradeTimeoutMs', number)
+    const time = limits('inboundUpgradeTimeoutMs', number)
     t.throws(
       () => make(time === undefined ? {} : { limits: time }),
       { any: true },
-      `upgradeTimeoutMs ${number}`
+      `inboundUpgradeTimeoutMs ${number}`
     )
   }
 })

@@ -206,13 +206,13 @@ test('a lazy stream that is closed at once is still negotiated', async (t) => {
 })
 
 // M9
-test('the negotiation timeout is a limit of the dialer and an option of newStream', async (t) => {
+test('the negotiation timeout is an option of the dialer and an option of newStream', async (t) => {
   const { listener, outbound, dialer } = await createPair(t, {
-    dialer: { limits: { streamNegotiationTimeoutMs: 50 } }
+    dialer: { connections: { streamNegotiationTimeout: 50 } }
   })
   listener.setStreamHandler(() => {})
   await t.throwsAsync(outbound.newStream(['/a', '/b']), { code: 'ERR_TIMEOUT' })
-  t.is(dialer.options.limits.streamNegotiationTimeoutMs, 50)
+  t.is(dialer.connectionConfig.streamNegotiationTimeout, 50)
   await t.throwsAsync(outbound.newStream(['/a', '/b'], { negotiationTimeout: 5 }), {
     code: 'ERR_TIMEOUT'
   })

@@ -120,7 +120,9 @@ test('a signal ends the wait for an answer, and not the stream', async (t) => {
 })
 
 test('the wait for an answer has a timeout', async (t) => {
-  const { connection } = await createRawPair(t, { limits: { streamNegotiationTimeoutMs: 100 } })
+  const { connection } = await createRawPair(t, {
+    connections: { streamNegotiationTimeout: 100 }
+  })
   const stream = await connection.newStream(REFUSED)
   await stream.write(BYTES)
   const err = await t.throwsAsync(() => stream.closeWrite())

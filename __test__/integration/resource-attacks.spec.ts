@@ -23,12 +23,14 @@ const HOST = '127.0.0.2'
 const OTHER_HOST = '127.0.0.3'
 const KIB = 1024
 const MIB = KIB * KIB
+/** Loopback counts as any network. */
+const REAL: LimitConfig = { loopbackExempt: false }
 /** No deadline of an upgrade ends a connection within a test. */
-const PATIENT: LimitConfig = { loopbackExempt: false, upgradeTimeoutMs: 600_000 }
+const PATIENT = { inboundUpgradeTimeout: 600_000, outboundUpgradeTimeout: 600_000 }
 
 // A150
 test('the ninth connection of a host is refused before a byte of the handshake, another host is served', async (t) => {
-  const { port } = await listening(t, { ...PATIENT, rates: [] })
+  const { port } = await listening(t, { ...REAL, rates: [] })
   const held = await all(8, () => admitted(t, port, HOST))
   const ninth = await RawPeer.connect(t, port, HOST)
   await ninth.closedWithin()
@@ -45,7 +47,7 @@ test('the ninth connection of a host is refused before a byte of the handshake, 
 test('a host that reconnects is held to its rate, our dials to it and other hosts are not', async (t) => {
   // Nothing is refilled within the test.
   const rates = [{ family: 4, prefix: 32, perSecond: 0.0001, burst: 16 }] as const
-  const { port, swarm } = await listening(t, { ...PATIENT, subnets: [], rates })
+  const { port, swarm } = await listening(t, { ...REAL, subnets: [], rates })
   const outcomes: boolean[] = []
   for (let attempt = 0; attempt < 40; attempt += 1) {
     const peer = await RawPeer.connect(t, port, '127.0.0.1')
@@ -97,7 +99,7 @@ test('a peer that uses up its memory has streams reset, another peer is unaffect
 })
 
 test('limits hold while the event loop is blocked: a flood of connections is refused meanwhile', async (t) => {
-  const child = fork(programUrl('blocked-listener'), [JSON.stringify({ ...PATIENT, rates: [] })], {
+  const child = fork(programUrl('blocked-listener'), [JSON.stringify({ ...REAL, rates: [] })], {
     stdio: ['pipe', 'inherit', 'inherit', 'ipc']
   })
   t.teardown(() => child.kill('SIGKILL'))
@@ -124,7 +126,7 @@ test('limits hold while the event loop is blocked: a flood of connections is ref
 // go 130
 test('a dial that the listener refuses fails with the end of the connection, not at a deadline', async (t) => {
   const { swarm: listener } = await listening(t, { transient: { connectionsInbound: 0 } })
-  const dialer = await createNode(t, { limits: { upgradeTimeoutMs: 600_000 } })
+  const dialer = await createNode(t, { connections: PATIENT })
   const address = `${listener.getListenAddrs()[0]}`
   const err = await t.throwsAsync(dialer.dialAddr(address, { timeout: 600_000 }), {
     instanceOf: DialAllFailedError
@@ -152,7 +154,7 @@ interface Listening {
 }
 
 async function listening(t: ExecutionContext, limits: LimitConfig = {}): Promise<Listening> {
-  const swarm = await createNode(t, { limits })
+  const swarm = await createNode(t, { limits, connections: PATIENT })
   swarm.handle(UNREAD_PROTOCOL, () => {})
   swarm.handle(ECHO_PROTOCOL, async (stream) => {
     for await (const bytes of stream) await stream.write(bytes)

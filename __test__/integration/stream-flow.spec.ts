@@ -46,7 +46,13 @@ for (const [connections, streams, messages, bytes] of [
   overStacks(
     title,
     async (t, stack) => {
-      const pair = await createPair(t, { both: { ...stack.options, limits: 'unlimited' } })
+      const pair = await createPair(t, {
+        both: {
+          ...stack.options,
+          limits: 'unlimited',
+          connections: { maxPerPeer: Infinity }
+        }
+      })
       serveEcho(pair)
       const all = [pair.outbound]
       // Sequential, as concurrent dials of one peer are joined.

@@ -186,7 +186,7 @@ overStacks(
   async (t, stack) => {
     const pair = await createPair(t, {
       both: stack.options,
-      dialer: { limits: { streamNegotiationTimeoutMs: 300 } }
+      dialer: { connections: { streamNegotiationTimeout: 300 } }
     })
     // It treats the negotiation as the stream's own bytes and sends nothing.
     pair.listener.setStreamHandler(() => {})

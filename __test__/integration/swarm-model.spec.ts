@@ -206,11 +206,12 @@ function openOf(reports: readonly string[]): string[] {
 }
 
 test('random interleavings of listen, unlisten, dial, abort and close have the results of the model', async (t) => {
-  const target = await createNode(t, { security: ['tls', 'noise'] })
+  const connections = { maxPerPeer: Infinity }
+  const target = await createNode(t, { security: ['tls', 'noise'], connections })
   await target.listen('/ip4/127.0.0.1/tcp/0')
   await fc.assert(
     fc.asyncProperty(runs, async ([taken, closes]) => {
-      const run = new Run(await createNode(t), target)
+      const run = new Run(await createNode(t, { connections }), target)
       for (const step of taken) {
         await run.take(step)
         run.agree()

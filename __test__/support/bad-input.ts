@@ -1,9 +1,10 @@
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import { DialAllFailedError, Libp2pError } from '../../ts/errors.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import { createNode } from './pair.ts'
 import { FrameFlags, FrameType, type RawFrame, RawPeer, type RawSession } from './raw-peer.ts'
-import { createStand } from './stand.ts'
+import { createStand, type StandOptions } from './stand.ts'
 
 export const MIB = 1024 * 1024
 export const WINDOW = 262_144
@@ -14,7 +15,9 @@ export const { data: DATA, windowUpdate: WINDOW_UPDATE, ping: PING, goAway: GO_A
 // the same process, so JavaScript's own memory is excluded.
 export const FLOOD_GROWTH_MAX = 48 * MIB
 
-export const SHORT = { upgradeTimeoutMs: 400 }
+export const SHORT = {
+  connections: { inboundUpgradeTimeout: 400, outboundUpgradeTimeout: 400 }
+}
 
 /** A conforming frame that opens stream 1. */
 export const OPEN: RawFrame = { type: WINDOW_UPDATE, flags: SYN, id: 1 }
@@ -23,9 +26,9 @@ export const OPEN: RawFrame = { type: WINDOW_UPDATE, flags: SYN, id: 1 }
 export async function putOut(
   t: ExecutionContext,
   misbehave: (peer: RawPeer) => unknown,
-  limits: Parameters<typeof createStand>[1] = {}
+  options: StandOptions = {}
 ): Promise<void> {
-  const stand = await createStand(t, limits)
+  const stand = await createStand(t, options)
   const peer = await RawPeer.connect(t, stand.port)
   // The misbehaving side may fail to read from or write to its closed socket.
   await Promise.resolve(misbehave(peer)).catch(() => {})
@@ -41,10 +44,12 @@ export interface DialerStand {
 
 export async function createDialer(
   t: ExecutionContext,
-  options: { upgradeTimeoutMs?: number; security?: readonly ('tls' | 'noise')[] } = {}
+  options: Pick<SwarmOptions, 'connections' | 'security'> = {}
 ): Promise<DialerStand> {
-  const { security = ['noise'], ...limits } = options
-  const [stand, dialer] = await Promise.all([createStand(t), createNode(t, { limits, security })])
+  const [stand, dialer] = await Promise.all([
+    createStand(t),
+    createNode(t, { security: ['noise'], ...options })
+  ])
   return {
     async failsOn(serve) {
       const address = await RawPeer.serve(t, serve)

@@ -27,7 +27,10 @@ export interface RawPair {
 /** Connects a node and a raw peer. With `dials` the node dials, so that the raw peer's stream ids are even. */
 export async function createRawPair(
   t: ExecutionContext,
-  { dials = false, ...options }: Pick<SwarmOptions, 'limits' | 'logger'> & { dials?: boolean } = {}
+  {
+    dials = false,
+    ...options
+  }: Pick<SwarmOptions, 'connections' | 'limits' | 'logger'> & { dials?: boolean } = {}
 ): Promise<RawPair> {
   const node = await createNode(t, { ...options, security: ['noise'] })
   const taken: Stream[] = []

@@ -1,7 +1,7 @@
 /** A node under attack, with a bystander whose connection must be unaffected. */
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
-import type { LimitConfig } from '../../ts/resource-manager/limit-config.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import type { Swarm } from '../../ts/swarm.ts'
 import { createPair, pattern } from './pair.ts'
 
@@ -24,10 +24,16 @@ export interface Stand {
   stranger(): Promise<Connection>
 }
 
-export async function createStand(t: ExecutionContext, limits: LimitConfig = {}): Promise<Stand> {
+/** Options of the node. */
+export type StandOptions = Pick<SwarmOptions, 'connections' | 'limits'>
+
+export async function createStand(t: ExecutionContext, options: StandOptions = {}): Promise<Stand> {
   // A long deadline, so that an early disconnect is due to the misbehaviour.
   const pair = await createPair(t, {
-    listener: { limits: { upgradeTimeoutMs: 60_000, ...limits } }
+    listener: {
+      ...options,
+      connections: { inboundUpgradeTimeout: 60_000, ...options.connections }
+    }
   })
   const node = pair.listener
   const strangers: Connection[] = []

@@ -1,6 +1,7 @@
 /** A node under attack in its own process, and a bystander in this one. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import type { ConnectionConfig } from '../../ts/connection/config.ts'
 import type { LimitConfig } from '../../ts/resource-manager/limit-config.ts'
 import { createSwarm } from '../../ts/swarm.ts'
 import type { VictimFigures } from './programs/victim.ts'
@@ -20,18 +21,22 @@ export interface Victim {
 }
 
 /**
- * Starts a victim with these limits on a free port, by default of 127.0.0.1; `descriptors` limits the files that its
- * process can open. The bystander dials it on loopback.
+ * Starts a victim with these limits and options on a free port, by default of 127.0.0.1; `descriptors` limits the files
+ * that its process can open. The bystander dials it on loopback.
  */
 export async function startVictim(
   limits: LimitConfig = {},
-  options: { host?: '127.0.0.1' | '::'; descriptors?: number } = {}
+  options: {
+    host?: '127.0.0.1' | '::'
+    descriptors?: number
+    connections?: Omit<ConnectionConfig, 'strategy'>
+  } = {}
 ): Promise<Victim> {
-  const { host = '127.0.0.1', descriptors } = options
+  const { host = '127.0.0.1', descriptors, connections = {} } = options
   const path = new URL('./programs/victim.ts', import.meta.url)
   const execArgv = ['--expose-gc']
   const limited = ['-c', `ulimit -n ${descriptors}; exec "$0" "$@"`, process.execPath, ...execArgv]
-  const child = fork(path, [JSON.stringify(limits), host], {
+  const child = fork(path, [JSON.stringify({ limits, connections }), host], {
     ...(descriptors === undefined ? { execArgv } : { execPath: '/bin/sh', execArgv: limited }),
     // With one arena per thread, free memory would look like a leak.
     env: { ...process.env, MALLOC_ARENA_MAX: '2' }

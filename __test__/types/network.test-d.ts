@@ -44,6 +44,7 @@ const network: Network = {
   listen: async () => true,
   unlisten: async () => false,
   getListenAddrs: () => [],
+  getInterfaceListenAddrs: () => [],
   newStream: async (_peer, protocols) =>
     protocols === undefined ? stream : connection.newStream(),
   setStreamHandler: (handler) => void handler?.(stream, connection, { signal: stream.signal }),

@@ -90,7 +90,12 @@ test('closes once, refuses streams from then on, and resolves with its end', asy
   fake.put(RecordKind.connectionClosed, CONNECTION_HANDLE, 0x1006, 0, 1)
   fake.ring()
   await closed
-  t.deepEqual(connection.closeReason, { closeCode: 0x1006, remote: true, error: undefined })
+  t.deepEqual(connection.closeReason, {
+    closeCode: 0x1006,
+    remote: true,
+    error: undefined,
+    rule: ''
+  })
   t.is(reason, connection.closeReason)
   t.deepEqual(notified, ['disconnected'])
 })

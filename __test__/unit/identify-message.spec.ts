@@ -3,6 +3,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import { MsgioError } from '../../ts/errors.ts'
 import { addressBytes, addressOf } from '../../ts/identity/address.ts'
+import { expandWildcards } from '../../ts/identity/interfaces.ts'
 import {
   encodeIdentify,
   frameIdentify,
@@ -10,7 +11,7 @@ import {
   mergeIdentify,
   splitIdentify
 } from '../../ts/protocols/identify-message.ts'
-import { addressesFor, expandWildcards, reachOf } from '../../ts/protocols/own-addresses.ts'
+import { addressesFor, reachOf } from '../../ts/protocols/own-addresses.ts'
 
 const WHOLE: IdentifyMessage = {
   publicKey: Uint8Array.of(8, 1, 18, 1, 9),

@@ -222,7 +222,7 @@ test('limits that are not given are left out', (t) => {
     protocols: {},
     peers: { [OTHER_PEER]: { streamsInbound: 0, streamsOutbound: NONE, connectionsInbound: 0 } },
     services: { x: {} },
-    upgradeTimeoutMs: 5,
+    acceptBacklog: 5,
     allowlist: ['10.0.0.1']
   }
   t.deepEqual(toGoJSON(config), {

@@ -282,8 +282,8 @@ test('no option and `auto` are the defaults of the machine', (t) => {
   t.deepEqual(limits, resolveLimits('auto', MACHINE))
   t.deepEqual(limits, resolveLimits({}, MACHINE))
   t.like(limits, { ...autoLimits(MACHINE) })
-  const { acceptBacklog, windowMaxBytes, upgradeTimeoutMs } = DEFAULT_LIMITS
-  t.like(limits, { acceptBacklog, windowMaxBytes, upgradeTimeoutMs })
+  const { acceptBacklog, windowMaxBytes, keepaliveTimeoutMs } = DEFAULT_LIMITS
+  t.like(limits, { acceptBacklog, windowMaxBytes, keepaliveTimeoutMs })
   t.like(limits, { loopbackExempt: true, dryRun: false })
   t.deepEqual([limits.networks, limits.allowlist, limits.trustedSources], [[], [], []])
   t.deepEqual(limits.subnets, [
@@ -307,7 +307,7 @@ test('`unlimited` lifts scopes, subnets and rates, and no timeout', (t) => {
   t.deepEqual([services, servicePeers, protocols, protocolPeers, peers], [{}, {}, {}, {}, {}])
   t.deepEqual([subnets, rates], [[], []])
   const auto = resolveLimits('auto', MACHINE)
-  for (const name of ['upgradeTimeoutMs', 'acceptBacklog', 'keepaliveTimeoutMs'] as const) {
+  for (const name of ['acceptBacklog', 'keepaliveTimeoutMs'] as const) {
     t.is(limits[name], auto[name])
   }
 })
@@ -317,7 +317,7 @@ test('limits that are given replace the defaults, one by one', (t) => {
   const limits = resolveLimits(
     {
       system: { streams: 7, memory: 'unlimited', fds: NONE, connections: 0 },
-      upgradeTimeoutMs: 1,
+      keepaliveIntervalMs: 1,
       subnets: [],
       dryRun: true
     },
@@ -333,10 +333,10 @@ test('limits that are given replace the defaults, one by one', (t) => {
   // Not even the scopes with the same defaults follow.
   t.deepEqual(limits.allowlistedSystem, auto.allowlistedSystem)
   t.deepEqual(
-    { ...limits, system: 0, upgradeTimeoutMs: 0, subnets: 0, dryRun: 0 },
-    { ...auto, system: 0, upgradeTimeoutMs: 0, subnets: 0, dryRun: 0 }
+    { ...limits, system: 0, keepaliveIntervalMs: 0, subnets: 0, dryRun: 0 },
+    { ...auto, system: 0, keepaliveIntervalMs: 0, subnets: 0, dryRun: 0 }
   )
-  t.deepEqual([limits.upgradeTimeoutMs, limits.subnets, limits.dryRun], [1, [], true])
+  t.deepEqual([limits.keepaliveIntervalMs, limits.subnets, limits.dryRun], [1, [], true])
 })
 
 test('members that are undefined keep their defaults', (t) => {
@@ -550,8 +550,8 @@ test('an invalid limit is refused with its path and the expected value', (t) => 
     ],
     [{ peers: { bob: {} } }, 'expected the peer of limits.peers to be a peer id, received "bob"'],
     [
-      { upgradeTimeoutMs: 0 },
-      'expected limits.upgradeTimeoutMs to be a whole number between 1 and 4294967295, received 0'
+      { keepaliveIntervalMs: 0 },
+      'expected limits.keepaliveIntervalMs to be a whole number between 1 and 4294967295, received 0'
     ],
     [{ dryRun: 1 }, 'expected limits.dryRun to be true or false, received 1'],
     [{ loopbackExempt: 'no' }, 'expected limits.loopbackExempt to be true or false, received "no"']

@@ -173,12 +173,12 @@ test('closes through its opener once, and ends with the reason of the opener', a
   void connection.closeWithError(3)
   t.deepEqual(opener.calls, ['close', 'closeAtOnce 3'])
   const error = new IOError('the cable is cut')
-  const reason = { closeCode: 7, remote: true, error }
-  opener.owner.ended(reason)
+  const end = { closeCode: 7, remote: true, error }
+  opener.owner.ended(end)
   await closed
   await turn()
-  t.is(connection.closeReason, reason)
-  t.is(detail, reason)
+  t.deepEqual(connection.closeReason, { ...end, rule: '' })
+  t.is(detail, connection.closeReason)
   t.deepEqual(notified, ['disconnected'])
   const err = await t.throwsAsync(connection.newStream('/a'), { instanceOf: ConnectionClosedError })
   t.is(err.cause, error)

@@ -21,11 +21,13 @@ import { PRESSURES } from './pressure.mjs'
 
 const KIB = 1_024
 const MIB = KIB * KIB
-/** No connection is closed for being slow while memory is measured. */
+/** No connection is refused, or closed for being slow, while memory is measured. */
 const PATIENT = {
-  upgradeTimeoutMs: 300_000,
-  transient: { connectionsInbound: 65_535, connections: 65_535, fds: 'unlimited' },
-  keepaliveTimeoutMs: 300_000
+  limits: {
+    transient: { connectionsInbound: 65_535, connections: 65_535, fds: 'unlimited' },
+    keepaliveTimeoutMs: 300_000
+  },
+  connections: { max: 65_535, inboundUpgradeTimeout: 300_000 }
 }
 const HELD = 4_000
 /** Connections before the measured ones, so that one-time allocations are not counted. */
@@ -158,8 +160,8 @@ export const CASES = [
 ]
 
 /** Runs a case against a fresh victim, whose bystander must still be served afterwards. */
-async function withVictim(limits, run) {
-  const victim = await startVictim(limits)
+async function withVictim({ limits, connections }, run) {
+  const victim = await startVictim(limits, { connections })
   try {
     const result = await run(victim)
     await victim.echo()

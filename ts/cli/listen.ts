@@ -12,6 +12,9 @@ export const ECHO_PROTOCOL = '/echo/1.0.0'
 const ADDRESS = '/ip4/0.0.0.0/tcp/0'
 const ECHO_BYTES = 64 * 1024
 
+/** As many as `limits` permit by default: any number of peers may come. */
+const CONNECTIONS_MAX = 16_384
+
 /** Milliseconds between two reports of the limits. */
 const LIMITS_INTERVAL_MS = 1_000
 
@@ -39,6 +42,7 @@ async function listen({ positionals, values, out, signal }: Call): Promise<ExitC
   const privateKey = readKey(values.text('key'))
   const swarm = await createSwarm({
     services: { perf: values.flag('perf') },
+    connections: { max: CONNECTIONS_MAX },
     ...(privateKey === undefined ? {} : { privateKey })
   })
   try {

@@ -73,13 +73,13 @@ const CHECKS: OptionChecks<ConnectionConfig> = {
   strategy: aStrategy
 }
 
-/** Checks the option `connections`. Throws `InvalidParametersError`. */
+/** @internal Checks the option `connections`. Throws `InvalidParametersError`. */
 export function checkConnections(value: unknown, name: string): void {
   // The check of options refuses everything but an object.
   checkOptions(value as ConnectionConfig, CHECKS, name)
 }
 
-/** Applies the defaults; `max` is the limit in effect, as those of scopes bound it too. */
+/** @internal Applies the defaults; `max` is the limit in effect, as those of scopes bound it too. */
 export function resolveConnections(
   config: ConnectionConfig | undefined,
   max: number
@@ -88,7 +88,7 @@ export function resolveConnections(
   return Object.freeze({ ...CONNECTION_DEFAULTS, ...Object.fromEntries(given), max })
 }
 
-/** Returns the timeouts that are enforced natively; 0 is the shortest one there, and a long one no timeout. */
+/** @internal Returns the timeouts that are enforced natively: 0 is the shortest one there, and none lasts some 25 days. */
 export function nativeTimeouts(
   config: Readonly<Required<ConnectionConfig>>
 ): Pick<

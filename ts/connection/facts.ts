@@ -65,21 +65,20 @@ export interface ConnectionStats extends ConnStats, ConnectionCounters {
   readonly ended: number | undefined
 }
 
-/** @internal The end of a connection as its opener reports it. */
-export interface ConnectionEnd {
+/** The reason for the end of a connection. */
+export interface ConnectionCloseReason {
   /** The code on the wire; 0 for an orderly end. See `ConnectionErrorCode`. */
   readonly closeCode: number
   /** Whether the remote ended the connection. */
   readonly remote: boolean
   /** The failure; undefined after an orderly end. */
   readonly error: Error | undefined
-}
-
-/** The reason for the end of a connection. */
-export interface ConnectionCloseReason extends ConnectionEnd {
   /** The rule by which this swarm closed it, in words, such as that of `connections.maxPerPeer`; empty otherwise. */
   readonly rule: string
 }
+
+/** @internal The end of a connection as its opener reports it. */
+export type ConnectionEnd = Omit<ConnectionCloseReason, 'rule'>
 
 /** Durations of the stages of connection setup, in milliseconds. */
 export interface StageTimes {

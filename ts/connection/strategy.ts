@@ -25,7 +25,7 @@ export type ConnectionStrategyName =
  */
 export type ConnectionStrategy = (connections: readonly Connection[]) => readonly Connection[]
 
-/** Orders connections to a peer, and keeps what it needs for that. */
+/** @internal Orders connections to a peer, and keeps what it needs for that. */
 export interface Selection {
   /** Returns at least two connections, oldest first, in the order in which they are tried. */
   order(connections: readonly Connection[]): readonly Connection[]
@@ -35,7 +35,7 @@ export interface Selection {
   closedStream?(swarm: unknown, stream: Stream): void
 }
 
-/** Most streams first, then the newest, so that the others may be closed as unused. */
+/** @internal Most streams first, then the newest, so that the others may be closed as unused. */
 export const BEST: Selection = {
   order: (connections) => byLeast(connections, (connection) => -streamsOf(connection))
 }
@@ -55,14 +55,14 @@ const SELECTIONS: Readonly<Record<ConnectionStrategyName, (clock: Clock) => Sele
   health_based: (clock) => new HealthSelection(clock)
 }
 
-/** The name of a strategy, or a function. */
+/** @internal The name of a strategy, or a function. */
 export const aStrategy: Check = (value, name) => {
   if (typeof value === 'function') return
   if (typeof value === 'string' && Object.hasOwn(SELECTIONS, value)) return
   throw misuse(name, `one of ${Object.keys(SELECTIONS).join(', ')}, or a function`, value)
 }
 
-/** Returns the selection of a strategy; failures of a function go to `onFailure`. */
+/** @internal Returns the selection of a strategy; failures of a function go to `onFailure`. */
 export function selectionOf(
   strategy: ConnectionStrategyName | ConnectionStrategy,
   clock: Clock,

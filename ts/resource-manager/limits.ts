@@ -46,8 +46,6 @@ export interface ResolvedLimits extends ScopeLimitTable, Readonly<PlainLimits> {
   readonly loopbackExempt: boolean
   /** See {@link LimitConfig.dryRun}. */
   readonly dryRun: boolean
-  /** The option that sets `system.connections`: that, or `connections.max`. */
-  readonly connectionsOption: 'limits.system.connections' | 'connections.max'
 }
 
 // 8 as in go, which dials up to 8 addresses of a peer at once; an IPv6 site has several /56.
@@ -106,7 +104,7 @@ export function resolveLimits(
 }
 
 /**
- * Returns the effective limits with the connections that the option `connections.max` permits: `max`, or by default
+ * @internal Returns the effective limits with the connections that the option `connections.max` permits: `max`, or by default
  * `otherwise`. Limits that are given bound them too.
  */
 export function boundConnections(
@@ -119,11 +117,18 @@ export function boundConnections(
   const own = isGiven || given === 'unlimited' ? limits.system.connections : undefined
   const connections = max ?? (own === undefined ? otherwise : Number.POSITIVE_INFINITY)
   if (own !== undefined && own < connections) return limits
-  return Object.freeze({
-    ...limits,
-    system: Object.freeze({ ...limits.system, connections }),
-    connectionsOption: 'connections.max'
-  })
+  const bound = { ...limits, system: Object.freeze({ ...limits.system, connections }) }
+  boundByOption.add(bound)
+  return Object.freeze(bound)
+}
+
+/** Limits of {@link boundConnections}. No member of them, as effective limits have those of the option `limits` only. */
+const boundByOption = new WeakSet<object>()
+
+/** @internal Returns the option that sets the connections of the scope `system`. */
+export function connectionsOption(limits: object | undefined): string {
+  const isBound = limits !== undefined && boundByOption.has(limits)
+  return isBound ? 'connections.max' : 'limits.system.connections'
 }
 
 function resolved(given: LimitConfig, defaults: ScopeLimitTable): ResolvedLimits {
@@ -147,8 +152,7 @@ function resolved(given: LimitConfig, defaults: ScopeLimitTable): ResolvedLimits
       (given.trustedSources ?? []).map((entry) => parseNetwork(entry, 'limits'))
     ),
     loopbackExempt: given.loopbackExempt ?? true,
-    dryRun: given.dryRun ?? false,
-    connectionsOption: 'limits.system.connections'
+    dryRun: given.dryRun ?? false
   })
 }
 

@@ -8,6 +8,7 @@ import {
   ResourceScopeClosedError
 } from '../errors.ts'
 import type { NativeRefusal, NativeResources } from '../native/addon.ts'
+import { connectionsOption } from './limits.ts'
 import { type Network, networkText } from './networks.ts'
 
 /** Maximum number of holders in an error. */
@@ -122,8 +123,7 @@ export function optionsOf(
     return { ofClass: `limits.${of}`, ofName: '', named: undefined }
   }
   if (name.kind === 'system' && resource === 'connections') {
-    const ofClass = String(own(limits, 'connectionsOption') ?? 'limits.system.connections')
-    return { ofClass, ofName: '', named: undefined }
+    return { ofClass: connectionsOption(limits), ofName: '', named: undefined }
   }
   const ofClass = `limits.${of}.${resource}`
   const table = NAMED[name.kind]

@@ -15,6 +15,8 @@ export interface BlockedReport {
 
 const swarm = await createSwarm({
   limits: JSON.parse(process.argv[2] ?? '{}'),
+  // Its peers stay at the first step of their upgrade.
+  connections: { inboundUpgradeTimeout: 600_000 },
   services: { ping: false, identify: false },
   ioThreads: 1
 })

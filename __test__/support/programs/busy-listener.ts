@@ -20,6 +20,7 @@ const swarm = await createSwarm({
   ioThreads: 1,
   muxers: [muxer],
   services: { ping: false, identify: false },
+  connections: { maxPerPeer: Infinity },
   limits: {
     peerDefault: {
       ...STREAMS,

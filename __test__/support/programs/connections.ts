@@ -11,7 +11,7 @@ export interface ConnectionsReport {
 // As many as make V8 compile and optimise the code of dials: that is not held for connections.
 const WARM_UP = 400
 const CONNECTIONS = 500
-const OPTIONS = { limits: 'unlimited' } as const
+const OPTIONS = { limits: 'unlimited', connections: { maxPerPeer: Infinity } } as const
 
 const [listener, dialer] = await Promise.all([createSwarm(OPTIONS), createSwarm(OPTIONS)])
 await listener.listen('/ip4/127.0.0.1/tcp/0')

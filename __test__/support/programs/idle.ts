@@ -15,7 +15,11 @@ export interface IdleReport {
 
 const CONNECTIONS = 10
 const WINDOW_MS = 2_000
-const OPTIONS = { ioThreads: 1, limits: 'unlimited' } as const
+const OPTIONS = {
+  ioThreads: 1,
+  limits: 'unlimited',
+  connections: { maxPerPeer: Infinity }
+} as const
 
 const [listener, dialer] = await Promise.all([createSwarm(OPTIONS), createSwarm(OPTIONS)])
 await listener.listen('/ip4/127.0.0.1/tcp/0')

@@ -14,7 +14,11 @@ export const EXIT_CODE = 7
 
 const BULK = '/ferroswarm/test/bulk/1.0.0'
 const ECHO = '/ferroswarm/test/echo/1.0.0'
-const OPTIONS = { ioThreads: 1, services: { identify: true, ping: true } } as const
+const OPTIONS = {
+  ioThreads: 1,
+  services: { identify: true, ping: true },
+  connections: { maxPerPeer: Infinity }
+} as const
 
 const [how, figure] = isMainThread ? process.argv.slice(2) : []
 let readsLeft = how === 'read' ? Number(figure) : Number.POSITIVE_INFINITY

@@ -1,6 +1,6 @@
 /**
- * A node under attack, in its own process so that its memory can be measured. Its arguments are its limits as JSON and
- * the address of its listener. Sends its port over IPC; answers a message with its figures, a number by blocking the
+ * A node under attack, in its own process so that its memory can be measured. Its arguments are `limits` and
+ * `connections` as JSON and the address of its listener. Sends its port over IPC; answers a message with its figures, a number by blocking the
  * event loop for as many milliseconds first; exits with its parent.
  *
  *     node --expose-gc victim.ts '{}' 127.0.0.1
@@ -29,7 +29,7 @@ export interface VictimFigures extends ProcessFigures {
 }
 
 const swarm = await createSwarm({
-  limits: JSON.parse(process.argv[2] ?? '{}'),
+  ...JSON.parse(process.argv[2] ?? '{}'),
   services: { ping: false, identify: false },
   ioThreads: 1
 })
