@@ -157,6 +157,7 @@ async function endBy(ending: Ending, stream: Stream, random: Random): Promise<vo
   if (stream.isOperational()) await stream.reset()
 }
 
+// L6
 test.serial(
   '2,000 random endings on both sides are reported in order, once per stream, and leave no count behind',
   async (t) => {

@@ -68,6 +68,7 @@ test('more than reserved releases what is reserved, with a warning', async (t) =
   )
 })
 
+// C4
 test('the scope of a connection is made on first use, counts its streams, and ends with it', async (t) => {
   const pair = await createPair(t)
   const { dialer, listener, outbound, inbound } = pair

@@ -226,7 +226,7 @@ overPairs('a stream that is being opened when its connection ends is refused', a
   await t.throwsAsync(opening, { instanceOf: StreamResetError })
 })
 
-// go 163
+// go 163, S15
 overStacks('a dial of the wrong peer fails with UnexpectedPeerError', async (t, stack) => {
   const pair = await createPair(t, { both: stack.options })
   const other = await createNode(t, stack.options)

@@ -21,6 +21,7 @@ import { createNode, createPair, PAIR_PROTOCOL, pattern, until } from '../suppor
 
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
 
+// S18
 test('listens, reports the bound address, and counts a duplicate as success', async (t) => {
   const swarm = await createNode(t)
   t.true(await swarm.listen(LOCAL))
@@ -92,6 +93,7 @@ test('concurrent dials of a peer share one connection', async (t) => {
   t.deepEqual([...dialer.getConnections()], [...connections.slice(0, 1), another])
 })
 
+// S4
 test('a failed dial reports the cause at each address', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   await listener.listen(LOCAL)
@@ -129,6 +131,7 @@ test('a dial of an address learns the peer and its address', async (t) => {
   t.true((await dialer.dialPeer(listener.peerId)).remotePeer.equals(listener.peerId))
 })
 
+// S1
 test('refuses impossible dials', async (t) => {
   const swarm = await createNode(t)
   const peer = (await createNode(t)).peerId
@@ -173,6 +176,7 @@ test('the stack of a dial error includes the awaiting caller', async (t) => {
   }
 })
 
+// S3
 test('newStream dials, opens and reuses the connection', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   await listener.listen(LOCAL)
@@ -191,6 +195,7 @@ test('newStream dials, opens and reuses the connection', async (t) => {
   t.is(dialer.getTotalConnections(), 1)
 })
 
+// C7
 test('a handler that throws resets its own stream only', async (t) => {
   const { outbound, listener } = await createPair(t)
   listener.handle('/bad', () => {
@@ -206,6 +211,7 @@ test('a handler that throws resets its own stream only', async (t) => {
   t.deepEqual(await good.read(), pattern(1))
 })
 
+// L1
 test('events arrive in order, at notifiees and listeners alike', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   const seen: string[] = []
@@ -233,6 +239,7 @@ test('events arrive in order, at notifiees and listeners alike', async (t) => {
   t.is(delivered, 4)
 })
 
+// L5
 test('a notifiee that throws affects nothing else', async (t) => {
   const errors: unknown[] = []
   const logger = { error: (_: string, err: unknown) => void errors.push(err) }
@@ -263,6 +270,7 @@ test('closing a connection ends its streams on both sides', async (t) => {
   t.is(pair.dialer.getTotalConnections() + pair.listener.getTotalConnections(), 0)
 })
 
+// L7
 test('a closed swarm has reported every end and refuses every call', async (t) => {
   const { dialer, listener, outbound } = await createPair(t)
   let listenCloses = 0
@@ -284,6 +292,7 @@ test('only handlers and notifiees are accepted before the start', async (t) => {
   await t.notThrowsAsync(swarm.close())
 })
 
+// S20
 test('an identity follows from its key', (t) => {
   const privateKey = generatePrivateKey()
   const one = new Swarm({ privateKey })

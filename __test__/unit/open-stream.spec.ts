@@ -1,4 +1,5 @@
 import test from 'ava'
+import type { Selection } from '../../ts/connection/strategy.ts'
 import { ConnectionTable } from '../../ts/connection/table.ts'
 import { StreamErrorCode } from '../../ts/constants.ts'
 import { openStream } from '../../ts/dial/open-stream.ts'
@@ -8,10 +9,10 @@ import { FLAG_CONNECTION_LOST, FLAG_REMOTE, RecordKind } from '../../ts/native/r
 import { CONNECTION_HANDLE, fakeConnection, turn } from '../support/fake-connection.ts'
 
 /** Creates three connections to one peer: two in the table, the third from a dial. */
-function setUp() {
+function setUp(selection?: Selection) {
   const [first, second, third] = [fakeConnection(), fakeConnection(), fakeConnection()]
   const peer = first.connection.remotePeer.toString()
-  const table = new ConnectionTable(first.clock)
+  const table = new ConnectionTable(first.clock, selection)
   // The newest comes first.
   table.add(peer, second.connection)
   table.add(peer, first.connection)
@@ -97,4 +98,20 @@ test('dials at once with force', async (t) => {
   negotiate(third)
   t.is((await opening).connection, third.connection)
   t.deepEqual(dials, [{ force: true }])
+})
+
+test('the connections are tried in the order of the strategy, and each is picked once', async (t) => {
+  const picked: unknown[] = []
+  const { first, second, third, open } = setUp({
+    order: (connections) => [...connections],
+    picked: (connection) => picked.push(connection)
+  })
+  const opening = open()
+  lose(second)
+  await turn()
+  lose(first)
+  await turn()
+  negotiate(third)
+  t.is((await opening).connection, third.connection)
+  t.deepEqual(picked, [second.connection, first.connection, third.connection])
 })

@@ -1,0 +1,64 @@
+/** Notifiees on real nodes: every stream, every notifiee, every end. */
+import test from 'ava'
+import type { Notifiee, Swarm } from '../../ts/index.ts'
+import { createNode, createPair, PAIR_PROTOCOL, until } from '../support/pair.ts'
+
+/** Counts the events of a swarm by name. */
+function counted(swarm: Swarm): Map<string, number> {
+  const counts = new Map<string, number>()
+  const names = [
+    'listen',
+    'listenClose',
+    'connected',
+    'disconnected',
+    'openedStream',
+    'closedStream'
+  ]
+  const count = (name: string) => () => counts.set(name, (counts.get(name) ?? 0) + 1)
+  swarm.notify(Object.fromEntries(names.map((name) => [name, count(name)])) as Notifiee)
+  return counts
+}
+
+// L3, L2
+test('streams that are opened in quick succession or at once are each told at both ends', async (t) => {
+  const { dialer, listener } = await createPair(t)
+  const counts = [counted(dialer), counted(listener)]
+  const open = () => dialer.newStream(listener.peerId, PAIR_PROTOCOL)
+  const streams = [await open(), await open(), await open()]
+  streams.push(...(await Promise.all([open(), open(), open(), open()])))
+  await until(() => counts.every((each) => each.get('openedStream') === 7))
+  await Promise.all(streams.map((stream) => stream.reset()))
+  await until(() => counts.every((each) => each.get('closedStream') === 7))
+  t.is(counts[0]?.get('openedStream'), 7)
+})
+
+// L4
+test('200 notifiees are told, and one whose promise never settles delays none', async (t) => {
+  const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
+  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  let told = 0
+  dialer.notify({ connected: () => new Promise<void>(() => {}) })
+  for (let count = 0; count < 200; count += 1) dialer.notify({ connected: () => (told += 1) })
+  await dialer.dialPeer(listener.peerId, { addresses: listener.getListenAddrs() })
+  t.is(told, 200)
+})
+
+// L7
+test('the close of a swarm tells the end of every stream, connection and listener', async (t) => {
+  const { dialer, listener, openStreams } = await createPair(t)
+  const counts = counted(listener)
+  await listener.listen('/ip6/::1/tcp/0')
+  await openStreams()
+  await openStreams()
+  await dialer.dialPeer(listener.peerId, { addresses: listener.getListenAddrs(), force: true })
+  await until(() => listener.getTotalConnections() === 2)
+  await listener.close({ drainTimeout: 0 })
+  t.deepEqual(Object.fromEntries(counts), {
+    listen: 1,
+    openedStream: 2,
+    connected: 1,
+    closedStream: 2,
+    disconnected: 2,
+    listenClose: 2
+  })
+})
