@@ -1,6 +1,7 @@
 /** Compares the tables kept by both Rust and TypeScript, and those of the documents. */
 import { readFileSync } from 'node:fs'
 import test from 'ava'
+import { CONNECTION_DEFAULTS, nativeTimeouts } from '../../ts/connection/config.ts'
 import { DEFAULT_LIMITS, Direction, StreamState } from '../../ts/constants.ts'
 import { DiagnosticCode, LEVEL_BITS } from '../../ts/diagnostics/codes.ts'
 import { ERROR_CODES } from '../../ts/errors.ts'
@@ -54,7 +55,7 @@ const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => strin
   levels: [LEVEL_BITS, lowerFirst],
   directions: [{ Inbound: Direction.Inbound, Outbound: Direction.Outbound }, same],
   counters: [Object.fromEntries(COUNTER_NAMES.map((name, index) => [name, index])), camel],
-  limits: [DEFAULT_LIMITS as unknown as Numbers, camel],
+  limits: [{ ...DEFAULT_LIMITS, ...nativeTimeouts(CONNECTION_DEFAULTS) }, camel],
   measures: [
     {
       ...constants(record, /^(RECORD_WORDS|RECORDS_PER_ENTRY|HANDLE_INDEX_MASK|HANDLE_PENDING)$/),
@@ -64,11 +65,18 @@ const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => strin
   ]
 }
 
-/** Tables of documents: the page, and a pattern of a row with its number and name. */
-const DOCUMENTED: Readonly<Record<string, readonly [page: string, row: RegExp]>> = {
-  kinds: ['boundary.md', /^\| (?<number>\d+) \| (?<name>\w+) \|/gm],
-  facts: ['diagnostics.md', /^\| (?<number>\d+) \| `(?<name>\w+)` \|/gm],
-  limits: ['limits.md', /^\| `limits\.(?<name>\w+)` \| (?<number>[\d,]+) \|/gm]
+const { strategy: _, ...connections } = CONNECTION_DEFAULTS
+
+/** Tables of documents: the numbers, the page, and a pattern of a row with its number and name. */
+const DOCUMENTED: Readonly<Record<string, readonly [object | undefined, string, RegExp]>> = {
+  kinds: [TABLES.kinds?.[0], 'boundary.md', /^\| (?<number>\d+) \| (?<name>\w+) \|/gm],
+  facts: [TABLES.facts?.[0], 'diagnostics.md', /^\| (?<number>\d+) \| `(?<name>\w+)` \|/gm],
+  limits: [DEFAULT_LIMITS, 'limits.md', /^\| `limits\.(?<name>\w+)` \| (?<number>[\d,]+) \|/gm],
+  connections: [
+    connections,
+    'connections.md',
+    /^\| `connections\.(?<name>\w+)` \| (?<number>[\d,]+) \|/gm
+  ]
 }
 
 for (const [table, [numbers, named]] of Object.entries(TABLES)) {
@@ -80,13 +88,13 @@ for (const [table, [numbers, named]] of Object.entries(TABLES)) {
   })
 }
 
-for (const [table, [page, row]] of Object.entries(DOCUMENTED)) {
+for (const [table, [numbers, page, row]] of Object.entries(DOCUMENTED)) {
   test(`docs/${page} has the ${table} of TypeScript`, (t) => {
     const rows = [...document(page).matchAll(row)].map(({ groups }) => [
       groups?.name,
       Number(groups?.number?.replaceAll(',', ''))
     ])
-    t.deepEqual(Object.fromEntries(rows), { ...TABLES[table]?.[0] })
+    t.deepEqual(Object.fromEntries(rows), { ...numbers })
   })
 }
 

@@ -109,12 +109,12 @@ export class ConnectionTable {
    * Returns connections that accept new streams, in the order of the strategy; over one of `security` if given. All are
    * direct and unlimited; others would come after these, whatever the strategy.
    */
-  ranked(peer: string, security?: readonly SecurityName[]): readonly Connection[] {
+  ranked(peer: string, security?: readonly SecurityName[]): Connection[] {
     const usable = this.of(peer).filter(
       (connection) =>
         connectionFacade.coreOf(connection).takesStreams && matches(connection, security)
     )
-    return usable.length < 2 ? usable : this.#selection.order(usable)
+    return usable.length < 2 ? usable : [...this.#selection.order(usable)]
   }
 
   /** Records that `newStream` of the swarm has selected a connection. */
