@@ -53,6 +53,7 @@ test('listening fails with every reason, and only if none succeeded', async (t) 
   t.true(await two.listen(taken, LOCAL))
 })
 
+// S2
 test('both sides see the same connection', async (t) => {
   const { dialer, listener, outbound, inbound } = await createPair(t)
   t.true(outbound.remotePeer.equals(listener.peerId))
