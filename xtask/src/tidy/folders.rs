@@ -30,8 +30,8 @@ const PARTS: &str = "
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts dial protocols \
                swarm
     cli: native identity protocols swarm.ts
-    index.ts: base native identity stream stream.ts diagnostics resource-manager negotiation connection.ts muxer dial \
-              protocols swarm swarm.ts";
+    index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
+              muxer dial protocols swarm swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts"];
