@@ -79,6 +79,7 @@ export function setUp(
       retry: resolveRetry(retry),
       random: () => 0.5,
       gater: options.gater,
+      connections: { dialTimeout: 10_000 },
       blackHoleDetection: options.blackHoleDetection ?? {}
     },
     dns: options.dns ?? { resolve: () => Promise.reject(new Error('no resolver')) },

@@ -60,6 +60,7 @@ export interface DialHost extends SharedDialHost {
     readonly addressManager: AddressManagerLike
     readonly gater: ConnectionGater | undefined
     readonly blackHoleDetection: BlackHoleDetection
+    readonly connections: { readonly dialTimeout: number }
   }
   readonly dns: NameResolver
   /** Returns whether the swarm listens on an address. */
@@ -84,7 +85,7 @@ export class Dialer {
   #isClosed = false
 
   constructor(host: DialHost, connections: ConnectionTable, addressBook: AddressBook) {
-    const { addressManager, gater, blackHoleDetection } = host.options
+    const { addressManager, gater, blackHoleDetection, connections: config } = host.options
     this.#host = host
     this.#connections = connections
     this.#addressBook = addressBook
@@ -94,6 +95,7 @@ export class Dialer {
     this.#planner = new Planner({
       addressManager,
       backOff: this.backOff,
+      dialTimeout: config.dialTimeout,
       blackHoles: this.#blackHoles,
       gate: this.#gate,
       isOwn: (address) => host.isOwnAddress(address)

@@ -1,7 +1,7 @@
 /** The schedule of a dial: start and timeout of each address. */
 import { misuse } from '../base/arguments.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
-import { DIAL_ADDRESS_TIMEOUT_MS, DIAL_PRIVATE_ADDRESS_TIMEOUT_MS } from '../constants.ts'
+import { DIAL_PRIVATE_ADDRESS_TIMEOUT_MS } from '../constants.ts'
 import { isPrivate } from '../identity/address.ts'
 import type { NativeDialEntry } from '../native/addon.ts'
 import type { RankedAddress } from './ranker.ts'
@@ -13,7 +13,7 @@ import type { RankedAddress } from './ranker.ts'
 export function dialPlan(
   ranked: readonly RankedAddress[],
   addresses: ReadonlySet<string>,
-  peer?: string | undefined
+  { peer, dialTimeout }: { readonly peer?: string | undefined; readonly dialTimeout: number }
 ): NativeDialEntry[] {
   for (const { address, delay } of ranked) {
     if (!addresses.has(address)) {
@@ -27,7 +27,9 @@ export function dialPlan(
     address,
     ...(peer === undefined ? {} : { peer }),
     delayMs: delay,
-    timeoutMs: isPrivate(address) ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : DIAL_ADDRESS_TIMEOUT_MS
+    timeoutMs: isPrivate(address)
+      ? Math.min(DIAL_PRIVATE_ADDRESS_TIMEOUT_MS, dialTimeout)
+      : Math.min(dialTimeout, TIMER_MS_MAX)
   }))
   // Stable: the order among equals is that of the ranking.
   return plan.sort((one, other) => one.delayMs - other.delayMs)

@@ -13,6 +13,8 @@ import { dialPlan } from './plan.ts'
 export interface PlannerHost {
   readonly addressManager: AddressManagerLike
   readonly backOff: BackOff
+  /** Milliseconds for one address. */
+  readonly dialTimeout: number
   readonly blackHoles: BlackHoles
   /** Undefined if every dial is allowed. */
   readonly gate: Gate | undefined
@@ -114,7 +116,10 @@ export class Planner {
       context.options.simultaneousConnect === undefined
         ? this.#host.addressManager.rank(concrete, context)
         : concrete.map((address) => ({ address, delay: 0 }))
-    const plan = dialPlan(ranked, new Set(concrete), context.peer)
+    const plan = dialPlan(ranked, new Set(concrete), {
+      peer: context.peer,
+      dialTimeout: this.#host.dialTimeout
+    })
     if (plan.length < concrete.length) {
       const planned = new Set(plan.map(({ address }) => address))
       refused.push(...concrete.filter((address) => !planned.has(address)).map(leftOut))

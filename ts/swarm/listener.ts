@@ -72,10 +72,12 @@ export class Listeners {
     return [...this.#bound.values()].flatMap(({ addresses }) => addresses)
   }
 
-  /** Returns whether one of the listeners is bound to an address. */
+  /** Returns whether an address is one of this host on which the swarm listens. */
   owns(address: string): boolean {
-    for (const { addresses } of this.#bound.values()) if (addresses.includes(address)) return true
-    return false
+    const [port] = /\/tcp\/\d+$/.exec(address) ?? []
+    // Listing the interfaces takes some time: most addresses have another port.
+    const bound = this.#texts().filter((text) => port !== undefined && text.endsWith(port))
+    return bound.length > 0 && expandWildcards(bound, { withZones: true }).includes(address)
   }
 
   listen(addrs: readonly AddrLike[]): Promise<true> {
