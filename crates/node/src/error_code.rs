@@ -7,7 +7,8 @@ use std::io::ErrorKind;
 
 use ferroswarm_runtime::HandshakeError;
 use ferroswarm_runtime::{
-    AddressError, CallError, CommandError, ConnectError, ConnectionFault, SessionError, StreamFault,
+    AddressError, CallError, CommandError, ConnectError, ConnectionFault, ResolveError,
+    SessionError, StreamFault,
 };
 
 macro_rules! codes {
@@ -75,6 +76,11 @@ codes! {
     ERR_CONNECTION_ENDED = 414,
     ERR_PERMISSION = 415,
     ERR_DIAL_BACK_OFF = 416,
+    ERR_DNS_FAILURE = 420,
+    ERR_DNS_NOT_FOUND = 421,
+    ERR_DNS_NO_RECORDS = 422,
+    ERR_DNS_TIMEOUT = 423,
+    ERR_DNS_BAD_NAME = 424,
     ERR_BLACK_HOLE = 425,
     ERR_RESOURCE_LIMIT_EXCEEDED = 500,
     ERR_RESOURCE_SCOPE_CLOSED = 501,
@@ -207,7 +213,20 @@ impl From<&CommandError> for ErrorCode {
             CommandError::Aborted => Self::ERR_ABORTED,
             CommandError::NodeClosed => Self::ERR_NODE_CLOSED,
             CommandError::NoListener => Self::ERR_INVALID_PARAMETERS,
+            CommandError::Resolve(error) => error.into(),
             _ => Self::ERR_INTERNAL,
+        }
+    }
+}
+
+impl From<&ResolveError> for ErrorCode {
+    fn from(error: &ResolveError) -> Self {
+        match error {
+            ResolveError::BadName => Self::ERR_DNS_BAD_NAME,
+            ResolveError::NotFound => Self::ERR_DNS_NOT_FOUND,
+            ResolveError::NoRecords(_) => Self::ERR_DNS_NO_RECORDS,
+            ResolveError::Timeout(_) => Self::ERR_DNS_TIMEOUT,
+            _ => Self::ERR_DNS_FAILURE,
         }
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ferroswarm_runtime::{
     Attempt, AttemptUnderWay, AttemptsSoFar, CommandError, ConnectError, DialRequest, Direction,
-    Handler, Multiaddr, Node, Others, Outcome, PlannedAttempt, ProtocolTable, Role, Stage,
-    causes,
+    Handler, Multiaddr, Node, Others, Outcome, PlannedAttempt, ProtocolTable, RecordKind, Role,
+    Stage, causes,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -85,6 +85,10 @@ pub struct CommandResult {
     pub connection: Option<u32>,
     /// Failed attempts of a dial not yet taken.
     pub attempts: Option<Vec<AttemptResult>>,
+    /// The records that were found.
+    pub records: Option<Vec<String>>,
+    /// The number of texts left out of them.
+    pub omitted: Option<u32>,
 }
 
 /// Immutable facts about a connection. JavaScript retains them with the connection, so they consist of
@@ -230,6 +234,19 @@ impl NativeNode {
     #[napi(catch_unwind)]
     pub fn unlisten(&self, request: f64, listener: f64) -> Result<(), Failure> {
         self.node.unlisten(whole(request)?, whole(listener)?);
+        Ok(())
+    }
+
+    /// Looks up the records of a name: `A`, `AAAA` or `TXT`.
+    #[napi(catch_unwind)]
+    pub fn resolve(&self, request: f64, name: String, kind: String) -> Result<(), Failure> {
+        let kind = match kind.as_str() {
+            "A" => RecordKind::A,
+            "AAAA" => RecordKind::Aaaa,
+            "TXT" => RecordKind::Txt,
+            _ => return Err(invalid("the type of records is not one of A, AAAA, TXT")),
+        };
+        self.node.resolve(whole(request)?, name, kind);
         Ok(())
     }
 
@@ -407,6 +424,11 @@ fn result(outcome: Outcome) -> CommandResult {
         Outcome::DialFailed(attempts) => CommandResult {
             code: ErrorCode::ERR_DIAL_ALL_FAILED.word(),
             attempts: Some(attempts.iter().map(attempt).collect()),
+            ..CommandResult::default()
+        },
+        Outcome::Resolved(records) => CommandResult {
+            records: Some(records.values),
+            omitted: Some(records.omitted),
             ..CommandResult::default()
         },
         Outcome::Failed(error) => failed(&error),

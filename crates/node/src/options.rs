@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferroswarm_runtime::{Identity, Keypair, Limits, Muxer, ResourceOptions, Security};
+use ferroswarm_runtime::{DnsOptions, Identity, Keypair, Limits, Muxer, ResourceOptions, Security};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
@@ -53,6 +53,19 @@ pub struct NodeOptions {
     pub limits: Option<NodeLimits>,
     /// Resource limits.
     pub resources: Option<ResourceConfig>,
+    /// Lookups of names.
+    pub dns: Option<NodeDns>,
+}
+
+/// Options of lookups; timeout and attempts default to the system's.
+#[napi(object, object_to_js = false)]
+pub struct NodeDns {
+    /// Name servers as `ip:port`; those of the system if empty.
+    pub servers: Vec<String>,
+    /// Time for an answer to one query.
+    pub timeout_ms: Option<f64>,
+    /// Queries for one name.
+    pub attempts: Option<f64>,
 }
 
 /// One attempt of a dial.
@@ -132,6 +145,24 @@ impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {
             resources: options
                 .resources
                 .map_or_else(|| Ok(ResourceOptions::default()), TryFrom::try_from)?,
+            dns: options
+                .dns
+                .map_or_else(|| Ok(DnsOptions::default()), TryFrom::try_from)?,
+        })
+    }
+}
+
+impl TryFrom<NodeDns> for DnsOptions {
+    type Error = Failure;
+
+    fn try_from(options: NodeDns) -> Result<Self, Failure> {
+        let servers = options.servers.iter();
+        Ok(Self {
+            servers: servers
+                .map(|server| server.parse().map_err(invalid))
+                .collect::<Result<_, _>>()?,
+            timeout: options.timeout_ms.map(Bound::from_number).transpose()?,
+            attempts: options.attempts.map(Bound::from_number).transpose()?,
         })
     }
 }

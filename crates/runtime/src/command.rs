@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::attempts::Attempt;
 use crate::connection::Connection;
 use crate::error::OsError;
+use crate::resolve::{Records, ResolveError};
 use crate::resources::Refusal;
 use crate::sync::Arc;
 
@@ -33,6 +34,8 @@ pub enum Outcome {
     Dialled(Arc<Connection>),
     /// Every attempt of a dial failed; contains those not taken yet.
     DialFailed(Vec<Attempt>),
+    /// A lookup has found records.
+    Resolved(Records),
     /// The command failed.
     Failed(CommandError),
 }
@@ -142,4 +145,7 @@ pub enum CommandError {
     /// There is no such listener.
     #[error("no such listener")]
     NoListener,
+    /// The lookup failed.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
 }

@@ -21,6 +21,7 @@ pub use hub::{Doorbell, Hub};
 pub use node::{Node, NodeOptions, open_files_max};
 pub use record::Record;
 pub use registry::{HANDLE_PENDING, HANDLES_MAX};
+pub use resolve::{DnsOptions, RecordKind, Records, ResolveError};
 pub use resources::{
     Allowed, Bound, Refusal, ResourceOptions, Resources, ScopeError, ScopeId, ScopeName,
 };
@@ -57,6 +58,7 @@ mod node;
 mod pipe;
 mod record;
 mod registry;
+mod resolve;
 mod resources;
 mod secure_session;
 mod slot;

@@ -22,6 +22,7 @@ use crate::error::ConnectionFault;
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
 use crate::listen::Accepting;
+use crate::resolve::{DnsOptions, Names, RecordKind};
 use crate::resources::{ConnectionScope, ResourceOptions, Resources};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crate::threads::{IoThreads, Seat, default_count, join};
@@ -42,6 +43,8 @@ pub struct NodeOptions {
     pub limits: Limits,
     /// Resource limits.
     pub resources: ResourceOptions,
+    /// Lookups of names.
+    pub dns: DnsOptions,
 }
 
 /// State shared by the tasks of a node.
@@ -53,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) handlers: Arc<Handlers>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) resources: Arc<Resources>,
+    names: Names,
     pub(crate) threads: Mutex<IoThreads>,
     pub(crate) listeners: Mutex<HashMap<u32, Accepting>>,
     commands: Mutex<HashMap<u32, UnderWay>>,
@@ -123,6 +127,7 @@ impl Node {
             handlers: Arc::new(Handlers::default()),
             limits: Arc::new(options.limits),
             resources: Resources::new(options.resources),
+            names: Names::new(options.dns),
             threads: Mutex::new(IoThreads::start(count)?),
             listeners: Mutex::default(),
             commands: Mutex::default(),
@@ -180,6 +185,17 @@ impl Node {
                 None => return Outcome::Failed(CommandError::NoListener),
             }
             Outcome::Done
+        });
+    }
+
+    /// Looks up the records of a name; completes with [`Outcome::Resolved`].
+    pub fn resolve(&self, request: u32, name: String, kind: RecordKind) {
+        let shared = Arc::clone(&self.shared);
+        self.run(request, STOPPED, async move {
+            match shared.names.lookup(&name, kind).await {
+                Ok(records) => Outcome::Resolved(records),
+                Err(error) => Outcome::Failed(error.into()),
+            }
         });
     }
 

@@ -11,9 +11,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use ferroswarm_runtime::{
-    CallError, DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType,
-    Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals,
-    ProtocolId, ProtocolTable, Record, ResourceOptions, Role, Security,
+    CallError, DialRequest, DnsOptions, Doorbell, Environment, HANDLE_PENDING, Handler, Hub,
+    Identity, KeyType, Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome,
+    PlannedAttempt, Proposals, ProtocolId, ProtocolTable, Record, ResourceOptions, Role, Security,
 };
 
 /// Size of a write and a read.
@@ -90,6 +90,7 @@ impl Side {
             io_threads: Some(1),
             limits: Limits::default(),
             resources: ResourceOptions::default(),
+            dns: DnsOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).unwrap();
         let mut table = ProtocolTable::default();

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use crate::diagnostics::Level;
     use crate::hub::{Doorbell, Hub, Ready};
-    use crate::{Limits, Muxer, Node, NodeOptions, ResourceOptions};
+    use crate::{DnsOptions, Limits, Muxer, Node, NodeOptions, ResourceOptions};
 
     /// Takes the ready entries as soon as it rings.
     struct Taker {
@@ -230,6 +230,7 @@ mod tests {
             io_threads: Some(1),
             limits: Limits::default(),
             resources: ResourceOptions::default(),
+            dns: DnsOptions::default(),
         };
         (Node::start(1, hub, options).expect("threads"), rings)
     }

@@ -6,9 +6,9 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ferroswarm_runtime::{
-    CallError, DialRequest, Doorbell, Environment, Facts, Handler, Hub, Identity, KeyType, Keypair,
-    Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals, ProtocolId,
-    ProtocolTable, Record, ResourceOptions, Role, Security,
+    CallError, DialRequest, DnsOptions, Doorbell, Environment, Facts, Handler, Hub, Identity,
+    KeyType, Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt,
+    Proposals, ProtocolId, ProtocolTable, Record, ResourceOptions, Role, Security,
 };
 
 /// Nothing here takes long, but the machine may be small and busy.
@@ -175,6 +175,7 @@ impl Driver {
             io_threads: Some(1),
             limits: Limits::default(),
             resources: ResourceOptions::default(),
+            dns: DnsOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).expect("threads");
         Self {

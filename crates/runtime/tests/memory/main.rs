@@ -9,9 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use ferroswarm_runtime::{
-    DialRequest, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity, KeyType, Keypair,
-    Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt, Proposals, ProtocolId,
-    ProtocolTable, Record, ResourceOptions, Role, Security, StreamSlot,
+    DialRequest, DnsOptions, Doorbell, Environment, HANDLE_PENDING, Handler, Hub, Identity,
+    KeyType, Keypair, Limits, Multiaddr, Muxer, Node, NodeOptions, Outcome, PlannedAttempt,
+    Proposals, ProtocolId, ProtocolTable, Record, ResourceOptions, Role, Security, StreamSlot,
 };
 
 use counting::counts;
@@ -104,6 +104,7 @@ impl Side {
                 ..Limits::default()
             },
             resources,
+            dns: DnsOptions::default(),
         };
         let node = Node::start(1, Arc::clone(&hub), options).unwrap();
         let mut table = ProtocolTable::default();

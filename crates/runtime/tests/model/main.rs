@@ -38,6 +38,8 @@ mod pipe;
 mod record;
 #[path = "../../src/registry.rs"]
 mod registry;
+#[path = "../../src/resolve/outcome.rs"]
+mod resolve;
 #[path = "../../src/resources/mod.rs"]
 mod resources;
 #[path = "../../src/slot/mod.rs"]

@@ -17,7 +17,7 @@ use ferroswarm_bench_peers::Result;
 use ferroswarm_bench_peers::options::{Mode, Options};
 use ferroswarm_runtime::resource::LimitTable;
 use ferroswarm_runtime::{
-    Identity, KeyType, Keypair, Limits, Muxer, NodeOptions, ResourceOptions, Security,
+    DnsOptions, Identity, KeyType, Keypair, Limits, Muxer, NodeOptions, ResourceOptions, Security,
 };
 
 use crate::reactor::Reactor;
@@ -60,6 +60,7 @@ fn node_options(options: &Options) -> Result<NodeOptions> {
             limits: LimitTable::unlimited(),
             ..ResourceOptions::default()
         },
+        dns: DnsOptions::default(),
     })
 }
 
