@@ -50,6 +50,11 @@ export const ERROR_CODES = {
   ERR_CONNECTION_ENDED: 414,
   ERR_PERMISSION: 415,
   ERR_DIAL_BACK_OFF: 416,
+  ERR_DNS_FAILURE: 420,
+  ERR_DNS_NOT_FOUND: 421,
+  ERR_DNS_NO_RECORDS: 422,
+  ERR_DNS_TIMEOUT: 423,
+  ERR_DNS_BAD_NAME: 424,
   ERR_BLACK_HOLE: 425,
   ERR_RESOURCE_LIMIT_EXCEEDED: 500,
   ERR_RESOURCE_SCOPE_CLOSED: 501,
@@ -114,7 +119,11 @@ function detailsOf(err: Libp2pError): Record<string, unknown> {
   const details = Object.entries(err).flatMap(([name, value]): [string, unknown][] => {
     const isUnset = value === undefined || value === '' || (name === 'bytesAccepted' && value === 0)
     // They are shown as a table.
-    return isUnset || name === 'attempts' ? [] : [[name, value]]
+    if (isUnset || name === 'attempts') return []
+    if (name !== 'errors') return [[name, value]]
+    // It has this type on every error that has it.
+    const reasons = (value as DnsError[]).map(({ code, message }) => `${code}: ${message}`)
+    return reasons.length === 0 ? [] : [[name, reasons]]
   })
   // Not enumerable, as ECMAScript specifies.
   if (err.cause !== undefined) details.push(['cause', err.cause])
@@ -621,6 +630,30 @@ export class DialDeniedError extends DialError {
 
   constructor(message = 'the gater refuses the dial', options?: Libp2pErrorOptions) {
     super(message, options, 'ERR_DIAL_DENIED')
+  }
+}
+
+/**
+ * A name could not be resolved. `code` is `ERR_DNS_NOT_FOUND` if it does not exist, `ERR_DNS_NO_RECORDS` if it has no
+ * records of that kind, `ERR_DNS_TIMEOUT`, `ERR_DNS_BAD_NAME`, or `ERR_DNS_FAILURE` for other and mixed failures.
+ */
+export class DnsError extends DialError {
+  static {
+    named(DnsError, 'DnsError')
+  }
+
+  /** The name; empty when unknown. */
+  readonly hostname: string
+  /** The reasons, if several lookups failed or several entries were skipped. */
+  readonly errors: readonly DnsError[]
+
+  constructor(
+    message = 'the name could not be resolved',
+    options: Libp2pErrorOptions & { hostname?: string; errors?: readonly DnsError[] } = {}
+  ) {
+    super(message, options, 'ERR_DNS_FAILURE')
+    this.hostname = options.hostname ?? ''
+    this.errors = options.errors ?? []
   }
 }
 

@@ -31,6 +31,7 @@ import { DIAL_CHECKS, type DialOptions } from './dial/options.ts'
 import type { DialQueue } from './dial/queue.ts'
 import { type DialExplanation, explanationOf } from './dial/report.ts'
 import type { RetryConfig } from './dial/retry.ts'
+import type { DnsResolverLike } from './dns/records.ts'
 import { StateError } from './errors.ts'
 import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
@@ -209,6 +210,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /** Filters, caps and ranks the addresses of dials: the option `addressManager`. */
   get addressManager(): AddressManagerLike {
     return this.#options.addressManager
+  }
+
+  /** Resolves names in addresses: the option `dns`. Its lookups reject with {@link StateError} if the swarm is not started. */
+  get dnsResolver(): DnsResolverLike {
+    return this.#host.dns
   }
 
   /** How often and when failed addresses are dialled again: the option `retry`, including defaults. */

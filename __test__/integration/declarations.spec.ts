@@ -19,6 +19,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   connection: ['config', 'facts', 'strategy'],
   diagnostics: ['logger'],
   dial: ['address-book', 'address-manager', 'options', 'queue', 'ranker', 'retry'],
+  dns: ['dns-resolver', 'options', 'records'],
   identity: ['address', 'keys', 'peer-id'],
   io: [
     'base-msg-read-writer',

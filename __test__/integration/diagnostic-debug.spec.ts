@@ -13,6 +13,7 @@ const LINES: Readonly<Record<string, readonly RegExp[]>> = {
     /^dialled 12D3KooW\w+ at \/ip4\/127\.0\.0\.1\/tcp\/\d+ after \d+ ms: connection \w+-\d+$/,
     /^the dial of \S+ failed after \d+ ms: \S+ at dial after \d+ ms: ECONNREFUSED/
   ],
+  dns: [/^name\.invalid: the name does not exist$/],
   connection: [
     /^inbound connection \S+ is open: \/ip4\/127\.0\.0\.1\/tcp\/\d+$/,
     /^outbound connection \S+ is open/,

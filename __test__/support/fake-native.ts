@@ -238,6 +238,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     setRaw: () => {},
     listen: () => {},
     unlisten: () => {},
+    resolve: () => {},
     dial: () => {},
     takeAttempts: () => ({ failed: [], underWay: [] }),
     cancel: () => {},

@@ -13,7 +13,8 @@ export const LOG_NAMESPACES = [
   'connection',
   'upgrade',
   'stream',
-  'dial'
+  'dial',
+  'dns'
 ] as const
 
 /** A namespace of `DEBUG`, without its prefix. */
@@ -37,6 +38,16 @@ export class Log {
   /** Returns whether a level is enabled. */
   hears(level: LogLevel): boolean {
     return (this.levels & LEVEL_BITS[level]) !== 0
+  }
+
+  /** Returns a logger with all levels that writes to a namespace; disabled levels do nothing. */
+  loggerOf(namespace: LogNamespace): Logger {
+    const at =
+      (level: LogLevel) =>
+      (message: string, ...details: unknown[]): void => {
+        if (this.hears(level)) this.write(level, namespace, message, ...details)
+      }
+    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
   }
 
   /**

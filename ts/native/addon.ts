@@ -132,6 +132,15 @@ export interface NativeNodeOptions {
   busyPollUs?: number
   limits?: NativeLimits
   resources?: NativeResourceConfig
+  dns?: NativeDnsOptions
+}
+
+/** Options of native lookups. */
+export interface NativeDnsOptions {
+  /** As `ip:port`; those of the system if empty. */
+  servers: string[]
+  timeoutMs?: number
+  attempts?: number
 }
 
 /** One attempt of a native dial. */
@@ -190,6 +199,9 @@ export interface CommandResult {
   connection?: number
   /** Failed attempts of a dial not returned before. */
   attempts?: NativeAttempt[]
+  records?: string[]
+  /** Number of texts left out of `records`. */
+  omitted?: number
 }
 
 /** The immutable facts of a connection. */
@@ -224,6 +236,7 @@ export interface NativeNode {
   setRaw(on: boolean): void
   listen(request: RequestId, address: string): void
   unlisten(request: RequestId, listener: ListenerId): void
+  resolve(request: RequestId, hostname: string, kind: string): void
   dial(request: RequestId, entries: NativeDialEntry[], options: NativeDialOptions): void
   takeAttempts(request: RequestId): NativeAttempts
   cancel(request: RequestId): void

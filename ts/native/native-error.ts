@@ -11,6 +11,7 @@ import {
   DialDeniedError,
   DialError,
   DialQueueFullError,
+  DnsError,
   EncryptionFailedError,
   ERROR_CODES,
   type ErrorCode,
@@ -68,6 +69,11 @@ const environment =
   (message, options) =>
     new DialError(message ?? fallback, options)
 
+const names =
+  (fallback: string): Make =>
+  (message, options) =>
+    new DnsError(message ?? fallback, options)
+
 const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_INVALID_PARAMETERS: (message, options) => new InvalidParametersError(message, options),
   ERR_STATE: (message, options) => new StateError(message, options),
@@ -117,6 +123,11 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_BLACK_HOLE: (message, options) =>
     new DialError(message, { ...options, code: 'ERR_BLACK_HOLE' }),
   ERR_DIAL_BACK_OFF: (message, options) => new DialBackOffError(message, options),
+  ERR_DNS_FAILURE: names('the name could not be resolved'),
+  ERR_DNS_NOT_FOUND: names('the name does not exist'),
+  ERR_DNS_NO_RECORDS: names('the name has no such records'),
+  ERR_DNS_TIMEOUT: names('no name server answered in time'),
+  ERR_DNS_BAD_NAME: names('it is not a host name'),
   ERR_RESOURCE_LIMIT_EXCEEDED: (message, options) =>
     new ResourceLimitExceededError(
       message ?? `${HANDLES_MAX} streams and connections reach the limit of one environment`,

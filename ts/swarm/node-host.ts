@@ -20,6 +20,10 @@ import { Reports } from '../diagnostics/report.ts'
 import type { DialHost } from '../dial/dialer.ts'
 import type { DialSink } from '../dial/native-dials.ts'
 import type { DialDetail } from '../dial/report.ts'
+import { DnsResolver } from '../dns/dns-resolver.ts'
+import { loadRecords } from '../dns/load.ts'
+import { isResolver, nativeDns } from '../dns/options.ts'
+import type { DnsResolverLike } from '../dns/records.ts'
 import {
   AbortError,
   type ErrorCode,
@@ -110,6 +114,7 @@ export class NodeHost
   #node: NativeNode | undefined
   #resources: NativeResources | undefined
   #manager: NativeResourceManager | undefined
+  #dns: DnsResolverLike | undefined
   #refs = 0
   #isRef = true
   #drained: (() => void) | undefined
@@ -154,11 +159,13 @@ export class NodeHost
 
   /** Creates the native node and starts its threads. */
   start(): void {
-    const { identity, security, muxers, ioThreads, busyPoll, limits, connections } = this.options
+    const { identity, security, muxers, ioThreads, busyPoll, limits, connections, dns } =
+      this.options
     const node = this.engine.makeNode({
       privateKey: identity.privateKeyBytes,
       limits: { ...plainLimits(limits), ...nativeTimeouts(connections) },
       resources: nativeResources(limits),
+      dns: nativeDns(dns),
       ...(security === undefined ? {} : { security: [...security] }),
       ...(muxers === undefined ? {} : { muxers: [...muxers] }),
       ...(ioThreads === undefined ? {} : { ioThreads }),
@@ -202,7 +209,19 @@ export class NodeHost
     this.#callbacks.dialEnded(detail)
   }
 
-  readonly dns = { resolve: () => Promise.reject(new Error('no names yet')) }
+  /** Resolves names; made at the first use. */
+  get dns(): DnsResolverLike {
+    this.#dns ??= this.#resolver()
+    return this.#dns
+  }
+
+  #resolver(): DnsResolverLike {
+    const { dns, log, clock } = this.options
+    if (isResolver(dns)) return dns
+    const logger = log.loggerOf('dns')
+    const { SwarmRecords } = loadRecords()
+    return new DnsResolver({ records: new SwarmRecords(this, dns, logger), logger, clock })
+  }
 
   /** Updates the levels of facts: the event `limit` has got a listener, or lost its last. */
   levelsChanged(): void {

@@ -21,13 +21,14 @@ import {
   resolveConnections
 } from '../connection/config.ts'
 import type { MuxerName, SecurityName } from '../constants.ts'
-import type { LogLevel } from '../diagnostics/codes.ts'
 import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
 import { AddressManager, type AddressManagerLike } from '../dial/address-manager.ts'
 import type { BlackHoleDetection } from '../dial/black-hole.ts'
 import { aGater, type ConnectionGater } from '../dial/gate.ts'
 import { checkRetry, type RetryConfig, resolveRetry } from '../dial/retry.ts'
+import { checkDns, type DnsOptions } from '../dns/options.ts'
+import type { DnsResolverLike } from '../dns/records.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
@@ -85,6 +86,8 @@ export interface SwarmOptions {
    * docs/dialling.md.
    */
   blackHoleDetection?: BlackHoleDetection
+  /** Resolves names in addresses: options of the swarm's own resolver, or another one. See docs/dns.md. */
+  dns?: DnsOptions | DnsResolverLike
   /** Source of numbers in [0, 1), for tests and simulations. Never used for keys. */
   random?: () => number
   /** Receives log messages of the levels it has methods for. Defaults to no logging. See docs/diagnostics.md. */
@@ -121,6 +124,8 @@ export interface ResolvedOptions {
   readonly gater: ConnectionGater | undefined
   /** See {@link SwarmOptions.blackHoleDetection}. */
   readonly blackHoleDetection: Readonly<Required<BlackHoleDetection>>
+  /** See {@link SwarmOptions.dns}. */
+  readonly dns: Readonly<DnsOptions> | DnsResolverLike
   /** See {@link SwarmOptions.random}. */
   readonly random: () => number
   /** A logger with all levels, also for services; levels without a subscriber do nothing. */
@@ -176,6 +181,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
     // The check of options refuses everything but an object.
     checkOptions(value as BlackHoleDetection, { udp: aBoolean, ipv6: aBoolean }, name)
   },
+  dns: checkDns,
   random: aFunction,
   logger: aLogger,
   resourceManager: aResourceManager,
@@ -224,19 +230,11 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
       udp: options.blackHoleDetection?.udp ?? true,
       ipv6: options.blackHoleDetection?.ipv6 ?? true
     }),
+    dns: options.dns ?? {},
     random: options.random ?? Math.random,
-    logger: loggerOf(log),
+    logger: log.loggerOf('swarm'),
     log,
     resourceManager: options.resourceManager,
     services: Object.freeze({ ...options.services })
   })
-}
-
-function loggerOf(log: Log): Logger {
-  const at =
-    (level: LogLevel) =>
-    (message: string, ...details: unknown[]): void => {
-      if (log.hears(level)) log.write(level, 'swarm', message, ...details)
-    }
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }

@@ -7,7 +7,7 @@ const OPTIONS = { ioThreads: 1, services: { ping: false, identify: false } } as 
 
 const [listener, dialer] = await Promise.all([
   createSwarm({ ...OPTIONS, limits: { transient: { connectionsInbound: 1 } } }),
-  createSwarm(OPTIONS)
+  createSwarm({ ...OPTIONS, dns: { servers: ['127.0.0.1'] } })
 ])
 listener.handle('/failing', () => Promise.reject(new Error('the handler fails')))
 listener.handle('/one', () => new Promise(() => {}), { maxInbound: 1 })
@@ -33,6 +33,7 @@ const silent = client()
 await once(silent, 'connect')
 await once(client(), 'close')
 silent.destroy()
+await dialer.dnsResolver.resolve('/dns4/name.invalid/tcp/1').catch(() => {})
 await Promise.all([dialer.close(), listener.close({ drainTimeout: 0 })])
 
 function client(): Socket {

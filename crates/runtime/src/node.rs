@@ -264,6 +264,7 @@ impl Node {
         // Not under the lock: an accept loop that is about to seat a connection needs it.
         let stopping = self.shared.threads.lock().stop();
         join(stopping);
+        self.shared.names.close();
     }
 
     /// Calls [`run_on`](Self::run_on) with the first thread.

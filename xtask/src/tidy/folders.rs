@@ -24,14 +24,15 @@ const PARTS: &str = "
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager
     muxer: base native io resource-manager stream connection diagnostics connection.ts
+    dns: base native identity diagnostics
     dial: base native identity connection diagnostics connection.ts
     protocols: base identity io connection connection.ts
-    swarm: base native identity resource-manager stream connection diagnostics negotiation dial protocols
-    swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts dial protocols \
-               swarm
+    swarm: base native identity resource-manager stream connection diagnostics negotiation dial dns protocols
+    swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts dial dns \
+               protocols swarm
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
-              muxer dial protocols swarm swarm.ts";
+              muxer dial dns protocols swarm swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts"];

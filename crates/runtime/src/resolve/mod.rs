@@ -66,6 +66,12 @@ impl Names {
         self.resolver()?.lookup(name, kind).await
     }
 
+    /// Drops the resolver of a node whose threads have ended: its tasks, also those that have ended,
+    /// would keep the descriptors of their event queue open.
+    pub(crate) fn close(&self) {
+        self.resolver.lock().take();
+    }
+
     /// Returns the resolver; makes it if there is none yet, also after a failure to do so.
     fn resolver(&self) -> Result<Arc<Resolver>, ResolveError> {
         let mut made = self.resolver.lock();

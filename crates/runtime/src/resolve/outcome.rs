@@ -78,10 +78,10 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
-    /// Converts the failure of a query for `kind` with `timeout`.
-    pub(super) fn of_query(error: NetError, kind: RecordKind, timeout: Duration) -> Self {
+    /// Converts the failure of a query in a lookup of at most `time`.
+    pub(super) fn of_query(error: NetError, kind: RecordKind, time: Duration) -> Self {
         match error {
-            NetError::Timeout => Self::Timeout(timeout),
+            NetError::Timeout => Self::Timeout(time),
             NetError::Dns(DnsError::ResponseCode(code)) => Self::Server(code),
             NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code, .. })) => {
                 match response_code {

@@ -21,7 +21,6 @@ pub(super) struct Resolver {
     /// Domains appended to names with fewer than `ndots` dots first, to others if they are not found.
     search: Vec<Name>,
     ndots: usize,
-    timeout: Duration,
     /// For a lookup, with all its names and queries.
     deadline: Duration,
     client: TokioResolver,
@@ -68,7 +67,6 @@ impl Resolver {
             hosts: Hosts::from_system().unwrap_or_default(),
             search,
             ndots,
-            timeout,
             deadline: timeout * u32::try_from(attempts).unwrap_or(u32::MAX),
             client: client.build()?,
         })
@@ -121,7 +119,7 @@ impl Resolver {
             .client
             .lookup(name.clone(), RecordType::from(kind))
             .await;
-        let lookup = lookup.map_err(|error| ResolveError::of_query(error, kind, self.timeout))?;
+        let lookup = lookup.map_err(|error| ResolveError::of_query(error, kind, self.deadline))?;
         let records = answer::records(name, lookup.answers(), kind);
         if records == Records::default() {
             return Err(ResolveError::NoRecords(kind));
