@@ -135,7 +135,7 @@ export {
   type StreamEvents,
   type StreamStat
 } from './stream.ts'
-export type { Dialer, Network } from './swarm/network.ts'
+export type { Dialer, ListenOptions, Network } from './swarm/network.ts'
 export {
   globalNoopNotifiee,
   NoopNotifiee,

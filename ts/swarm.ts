@@ -12,6 +12,7 @@ import {
   aFunction,
   areOptions,
   checkOptions,
+  misuse,
   type OptionChecks
 } from './base/arguments.ts'
 import { TypedEventTarget } from './base/events.ts'
@@ -52,7 +53,7 @@ import type { Stream } from './stream.ts'
 import { Changes } from './swarm/changes.ts'
 import type { ConnectednessDetail, SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
-import type { Network } from './swarm/network.ts'
+import type { ListenOptions, Network } from './swarm/network.ts'
 import { NodeHost } from './swarm/node-host.ts'
 import { type Notifiee, type NotifieeEvent, Notifiees } from './swarm/notifiee.ts'
 import {
@@ -87,6 +88,15 @@ export interface SwarmMetrics {
   readonly outbound: number
   /** Peers with at least one of them. */
   readonly peers: number
+}
+
+const LISTEN_CHECKS: OptionChecks<ListenOptions> = {
+  reusePort: (value, name) => {
+    aBoolean(value, name)
+    if (value === true && process.platform !== 'linux') {
+      throw misuse(name, `false on ${process.platform}, which does not spread connections`, value)
+    }
+  }
 }
 
 const CLOSE_CHECKS: OptionChecks<CloseOptions> = { drainTimeout: aDuration }
@@ -301,18 +311,30 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * `/ip6zone/<interface>/ip6/<host>/tcp/<port>`. A `/p2p` part may only name this swarm. Calls of `listen` and
    * `unlisten` take effect in call order.
    *
+   * With `{ reusePort: true }` as the last argument, several processes listen on one port, each as a peer of its own.
+   * Give each a key of its own. Without it, a port in use is an error. Only on Linux.
+   *
    * @throws {@link ListenError} if no address succeeded; `attempts` has the reasons.
    * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
-   * @throws {@link InvalidParametersError} for a malformed address, one of another peer, or none at all.
+   * @throws {@link InvalidParametersError} for a malformed address, one of another peer, or none at all, and for an
+   * invalid option.
    * @example
    * ```ts
    * await swarm.listen('/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0')
    * for (const address of swarm.getListenAddrs()) console.log(`${address}/p2p/${swarm.peerId}`)
    * ```
    */
-  listen(...addrs: AddrLike[]): Promise<true> {
+  listen(...addrs: AddrLike[]): Promise<true>
+  /** Listens on addresses with options. */
+  listen(...args: [...addrs: AddrLike[], options: ListenOptions]): Promise<true>
+  listen(...args: (AddrLike | ListenOptions)[]): Promise<true> {
+    const last = args.at(-1)
+    const options = areListenOptions(last) ? last : undefined
+    checkOptions(options, LISTEN_CHECKS)
     this.#assertStarted()
-    return this.#listeners.listen(addrs)
+    // Any other argument that is no address is refused as one.
+    const addrs = (options === undefined ? args : args.slice(0, -1)) as AddrLike[]
+    return this.#listeners.listen(addrs, options)
   }
 
   /**
@@ -800,4 +822,9 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
 /** Returns whether `value` is options: a peer id may be a plain object too. */
 function areDialOptions(value: PeerLike | DialOptions | undefined): value is DialOptions {
   return areOptions(value) && !isPeer(value)
+}
+
+/** Returns whether `value` is options: an address may be a plain object too. */
+function areListenOptions(value: AddrLike | ListenOptions | undefined): value is ListenOptions {
+  return areOptions(value) && !('getComponents' in value)
 }

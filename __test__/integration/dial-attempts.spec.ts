@@ -106,7 +106,9 @@ test('a failed dial of one address reports its result alone', async (t) => {
 test('a dial whose first attempt succeeds reports its connection and its result alone', async (t) => {
   const listener = bareNode(t)
   const { node, notifications, command } = bareNode(t)
-  const listening = listener.command((node, number) => node.listen(number, '/ip4/127.0.0.1/tcp/0'))
+  const listening = listener.command((node, number) =>
+    node.listen(number, '/ip4/127.0.0.1/tcp/0', false)
+  )
   const { addresses } = await listening.result
   let takes = 0
   const takeAttempts = node.takeAttempts.bind(node)

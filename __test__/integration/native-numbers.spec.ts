@@ -77,7 +77,8 @@ const ENTRY = { address: ADDRESS, delayMs: 0, timeoutMs: 1 }
 
 /** Every command that takes numbers. */
 const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
-  'the request of listen': (node, number) => node.listen(aRequest(number), ADDRESS),
+  'the request of listen': (node, number) => node.listen(aRequest(number), ADDRESS, false),
+  'the request of resolve': (node, number) => node.resolve(aRequest(number), 'a.test', 'A'),
   'the request of unlisten': (node, number) => node.unlisten(aRequest(number), aListener(1)),
   'the listener of unlisten': (node, number) => node.unlisten(aRequest(1), aListener(number)),
   'the request of dial': (node, number) => node.dial(aRequest(number), [ENTRY], { parallel: 1 }),

@@ -234,7 +234,7 @@ export interface NativeNode {
   scopeOf(handle: ConnectionHandle | StreamHandle): number | null
   takeRefusal(stream?: StreamHandle): NativeRefusal | null
   setRaw(on: boolean): void
-  listen(request: RequestId, address: string): void
+  listen(request: RequestId, address: string, reusePort: boolean): void
   unlisten(request: RequestId, listener: ListenerId): void
   resolve(request: RequestId, hostname: string, kind: string): void
   dial(request: RequestId, entries: NativeDialEntry[], options: NativeDialOptions): void

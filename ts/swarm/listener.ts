@@ -18,6 +18,7 @@ import type { Engine } from '../native/engine.ts'
 import type { ListenerId } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { Swarm } from '../swarm.ts'
+import type { ListenOptions } from './network.ts'
 
 /** The parts of a swarm used by its listeners. */
 export interface ListenerHost extends Commands<'listen' | 'unlisten'> {
@@ -80,10 +81,10 @@ export class Listeners {
     return bound.length > 0 && expandWildcards(bound, { withZones: true }).includes(address)
   }
 
-  listen(addrs: readonly AddrLike[]): Promise<true> {
+  listen(addrs: readonly AddrLike[], { reusePort = false }: ListenOptions = {}): Promise<true> {
     const byText = new Map(addrs.map((addr) => this.#own(addr)).map((addr) => [addr.text, addr]))
     if (byText.size === 0) throw new InvalidParametersError('expected at least one address')
-    return this.#inTurn(() => this.#listenAll([...byText.values()]), this.listen)
+    return this.#inTurn(() => this.#listenAll([...byText.values()], reusePort), this.listen)
   }
 
   unlisten(addr: AddrLike): Promise<boolean> {
@@ -135,8 +136,8 @@ export class Listeners {
     return address
   }
 
-  async #listenAll(addresses: readonly ParsedAddress[]): Promise<true> {
-    const outcomes = await Promise.all(addresses.map((address) => this.#listenOn(address)))
+  async #listenAll(addresses: readonly ParsedAddress[], reusePort: boolean): Promise<true> {
+    const outcomes = await Promise.all(addresses.map((addr) => this.#listenOn(addr, reusePort)))
     const attempts = outcomes.filter((outcome) => outcome !== undefined)
     if (attempts.length < outcomes.length) return true
     throw new ListenError(`listening failed: ${attemptsText(attempts)}`, {
@@ -146,12 +147,12 @@ export class Listeners {
   }
 
   /** Returns the failure; undefined if the swarm listens on the address. */
-  async #listenOn(address: ParsedAddress): Promise<AddressAttempt | undefined> {
+  async #listenOn(address: ParsedAddress, reusePort: boolean): Promise<AddressAttempt | undefined> {
     if (this.#find(address.text) !== undefined) return undefined
     const refusal = listenRefusal(address)
     if (refusal !== undefined) return refusedAttempt(address, refusal, 'listen')
     try {
-      await this.#bind(address.text)
+      await this.#bind(address.text, reusePort)
       return undefined
     } catch (err) {
       if (!(err instanceof CommandError)) throw err
@@ -161,8 +162,11 @@ export class Listeners {
     }
   }
 
-  async #bind(text: string): Promise<void> {
-    const command = this.#host.command((node, request) => node.listen(request, text), this.listen)
+  async #bind(text: string, reusePort: boolean): Promise<void> {
+    const command = this.#host.command(
+      (node, request) => node.listen(request, text, reusePort),
+      this.listen
+    )
     const { listener, addresses } = await command.result
     if (listener === undefined) throw nativeError(900, 'a listen without a listener')
     // The result of `listen` is the number of the new listener.

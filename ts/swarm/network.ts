@@ -34,10 +34,21 @@ export interface Dialer {
   stopNotify(notifiee: Notifiee): void
 }
 
+/** Options of {@link Swarm.listen}. */
+export interface ListenOptions {
+  /**
+   * Shares the port with other processes of the same user that set this too; the kernel spreads connections over them.
+   * Defaults to false. Only on Linux.
+   */
+  reusePort?: boolean
+}
+
 /** A {@link Dialer} that also listens, and opens and accepts streams. */
 export interface Network extends Dialer {
   /** Listens on addresses. See {@link Swarm.listen}. */
   listen(...addrs: AddrLike[]): Promise<true>
+  /** Listens on addresses with options. See {@link Swarm.listen}. */
+  listen(...args: [...addrs: AddrLike[], options: ListenOptions]): Promise<true>
   /** Stops listening on an address. See {@link Swarm.unlisten}. */
   unlisten(addr: AddrLike): Promise<boolean>
   /** Returns the bound addresses. See {@link Swarm.getListenAddrs}. */

@@ -223,10 +223,15 @@ impl NativeNode {
         self.node.handlers().set_raw(on);
     }
 
-    /// Binds a listener.
+    /// Binds a listener; with `reuse_port`, other processes may bind its port too.
     #[napi(catch_unwind)]
-    pub fn listen(&self, request: f64, address: String) -> Result<(), Failure> {
-        self.node.listen(whole(request)?, parse_address(&address)?);
+    pub fn listen(&self, request: f64, address: String, reuse_port: bool) -> Result<(), Failure> {
+        let (request, address) = (whole(request)?, parse_address(&address)?);
+        if reuse_port {
+            self.node.listen_shared(request, address);
+        } else {
+            self.node.listen(request, address);
+        }
         Ok(())
     }
 

@@ -31,7 +31,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 static NEXT_LISTENER: AtomicU32 = AtomicU32::new(1);
 
 /// Binds `address` and accepts on it until stopped.
-pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
+pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr, shares_port: bool) -> Outcome {
     if shared.is_closing() {
         return Outcome::Failed(CommandError::NodeClosed);
     }
@@ -40,7 +40,7 @@ pub(crate) fn listen(shared: &Arc<Shared>, address: &Multiaddr) -> Outcome {
         Err(error) => return Outcome::Failed(error.into()),
     };
     let bound = endpoint
-        .listen()
+        .listen(shares_port)
         .and_then(|listener| listener.local_address().map(|address| (listener, address)));
     let (listener, address) = match bound {
         Ok(bound) => bound,

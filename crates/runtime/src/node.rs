@@ -170,9 +170,19 @@ impl Node {
 
     /// Binds a listener; completes with [`Outcome::Listening`].
     pub fn listen(&self, request: u32, address: Multiaddr) {
+        self.listen_on(request, address, false);
+    }
+
+    /// Calls [`listen`](Self::listen) for a port that other processes may bind too. Fails where the
+    /// system does not spread connections over them.
+    pub fn listen_shared(&self, request: u32, address: Multiaddr) {
+        self.listen_on(request, address, true);
+    }
+
+    fn listen_on(&self, request: u32, address: Multiaddr, shares_port: bool) {
         let shared = Arc::clone(&self.shared);
         self.run(request, STOPPED, async move {
-            crate::listen::listen(&shared, &address)
+            crate::listen::listen(&shared, &address, shares_port)
         });
     }
 

@@ -57,10 +57,10 @@ impl Endpoint {
         }
     }
 
-    /// Binds and listens.
-    pub(crate) fn listen(self) -> io::Result<Listener> {
+    /// Binds and listens; with `shares_port`, other processes may do so too.
+    pub(crate) fn listen(self, shares_port: bool) -> io::Result<Listener> {
         match self {
-            Self::Tcp(address) => Listener::bind(address),
+            Self::Tcp(address) => Listener::bind(address, shares_port),
         }
     }
 }

@@ -74,7 +74,10 @@ pub(crate) struct Listener(TcpListener);
 
 impl Listener {
     /// Binds and listens. IPv6 sockets are IPv6-only, so that both families can share a port.
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+    ///
+    /// With `shares_port`, other processes of the same user may do so too, and the kernel spreads
+    /// connections over their sockets: Linux alone does that.
+    pub(super) fn bind(address: SocketAddr, shares_port: bool) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -85,6 +88,9 @@ impl Listener {
         }
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
+        if shares_port {
+            share_port(&socket)?;
+        }
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -104,6 +110,16 @@ impl Listener {
     pub(crate) fn local_address(&self) -> io::Result<Multiaddr> {
         self.0.local_addr().map(multiaddr)
     }
+}
+
+#[cfg(target_os = "linux")]
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn share_port(_socket: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// An accepted connection, not yet registered with the event queue of a thread.
