@@ -369,8 +369,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    *
    * Concurrent dials of a peer with the same `security` are shared; each caller has its own `signal` and `timeout`, and
    * adds its own addresses. A shared dial continues while at least one caller waits; once none does, its connection is
-   * closed without being reported. Addresses that no transport supports (host names, which are not resolved, included)
-   * are not tried, but listed in the error.
+   * closed without being reported. Names are resolved by {@link Swarm.dnsResolver}. Addresses that no
+   * transport supports are not tried, but listed in the error.
    *
    * @throws {@link DialAllFailedError} if every address failed; `attempts` has the stages and reasons.
    * @throws {@link NoRemoteAddrsError} if no address of the peer is known.

@@ -20,6 +20,7 @@ import {
   zone
 } from '../support/dns-server.ts'
 import { createNode } from '../support/pair.ts'
+import { processFigures } from '../support/process-figures.ts'
 
 const PEER = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
 const OTHER = 'QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN'
@@ -47,6 +48,27 @@ async function stand(
 }
 
 const entries = (...addresses: string[]): string[] => addresses.map((addr) => `dnsaddr=${addr}`)
+
+test.serial('a closed swarm keeps no descriptors of its lookups, collected or not', async (t) => {
+  const known = zone({ 'a.test A': ['192.0.2.1'] })
+  const server = await startDnsServer(t, (question) => {
+    if (question.name !== 'a.test') return []
+    return question.transport === 'udp' ? [{ truncated: true }] : known(question)
+  })
+  const use = async (): Promise<Swarm> => {
+    const swarm = await createSwarm({ ioThreads: 1, dns: { servers: [server.address] } })
+    await swarm.dnsResolver.resolve('/dns4/a.test/tcp/1')
+    const pending = swarm.dnsResolver.resolve('/dns4/silent.test/tcp/1')
+    await Promise.all([t.throwsAsync(pending, { instanceOf: StateError }), swarm.close()])
+    await server.ended()
+    return swarm
+  }
+  const closed = [await use()]
+  const before = processFigures().descriptors
+  for (let round = 0; round < 5; round += 1) closed.push(await use())
+  t.is(processFigures().descriptors, before)
+  t.is(closed.length, 6)
+})
 
 test('A and AAAA records resolve names of hosts', async (t) => {
   const { resolve, server } = await stand(

@@ -46,6 +46,8 @@ export interface DnsServer {
   readonly questions: readonly Question[]
   /** Resolves when a question has arrived that `is` accepts. */
   asked(is: (question: Question) => boolean): Promise<void>
+  /** Resolves when every TCP connection has ended. */
+  ended(): Promise<void>
 }
 
 /** Records by name and type, such as `'a.test A': ['192.0.2.1']`; other names do not exist. */
@@ -73,6 +75,7 @@ export async function startDnsServer(t: ExecutionContext, answer: Answer): Promi
   const sockets = new Set<Socket>()
   const tcp = createServer((socket) => {
     sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
     let received = Buffer.alloc(0)
     socket.on('error', () => {})
     socket.on('data', (chunk) => {
@@ -105,7 +108,10 @@ export async function startDnsServer(t: ExecutionContext, answer: Answer): Promi
       waiting.add(check)
       check()
     })
-  return { address: `127.0.0.1:${port}`, questions, asked }
+  const ended = async (): Promise<void> => {
+    await Promise.all([...sockets].map((socket) => once(socket, 'close')))
+  }
+  return { address: `127.0.0.1:${port}`, questions, asked, ended }
 }
 
 /** Binds both to one port, which the UDP socket may find taken. */
