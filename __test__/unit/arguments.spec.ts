@@ -17,7 +17,6 @@ test('an unknown option is refused by name, with the nearest known one', (t) => 
   t.regex(refusal(t, { psk: 'a'.repeat(64) }), /^unknown option "psk"; known are privateKey, /)
   t.regex(refusal(t, { gater: { denyDial: () => true } }), /^unknown option "gater"/)
   t.regex(refusal(t, { transports: ['quic'] }), /^unknown option "transports"/)
-  t.regex(refusal(t, { connections: { max: 0 } }), /^unknown option "connections"/)
 })
 
 test('an unknown nested option is refused with its path', (t) => {
