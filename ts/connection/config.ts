@@ -13,9 +13,9 @@ import { aStrategy, type ConnectionStrategy, type ConnectionStrategyName } from 
 /** Bounds and timeouts of the connections of a swarm, and which one a new stream uses. All optional. */
 export interface ConnectionConfig {
   /**
-   * Maximum connections at a time, of both directions, those being set up included; `Infinity` for none. It is the limit
-   * `connections` of the scope `system`. Defaults to `limits.system.connections` if that is given, to `Infinity` if
-   * `limits` is `unlimited`, else to 300; of two that are given, the smaller one applies.
+   * Maximum connections at a time, of both directions, those being set up included; `Infinity` for none. It is the
+   * limit `connections` of the scope `system`. Defaults to `limits.system.connections` if that is given, to `Infinity`
+   * if `limits` is `unlimited`, else to 300; of two that are given, the smaller one applies.
    */
   max?: number
   /**
@@ -23,7 +23,7 @@ export interface ConnectionConfig {
    * `ConnectionErrorCode.GarbageCollected`, once whoever dialled has received it. Defaults to 3.
    */
   maxPerPeer?: number
-  /** Milliseconds for one address of a dial: connect, security and muxer. Defaults to 10,000. */
+  /** Milliseconds for one address of a dial, up to a muxed connection; 5,000 at most if local. Defaults to 10,000. */
   dialTimeout?: number
   /** Milliseconds from an accepted socket to a muxed connection. Defaults to 10,000. */
   inboundUpgradeTimeout?: number
@@ -88,7 +88,7 @@ export function resolveConnections(
   return Object.freeze({ ...CONNECTION_DEFAULTS, ...Object.fromEntries(given), max })
 }
 
-/** @internal Returns the timeouts that are enforced natively: 0 is the shortest one there, and none lasts some 25 days. */
+/** @internal Returns the timeouts that are enforced natively: 0 is the shortest one, `Infinity` some 25 days. */
 export function nativeTimeouts(
   config: Readonly<Required<ConnectionConfig>>
 ): Pick<
