@@ -10,7 +10,7 @@ import test from 'ava'
 import { progressLine } from '../../ts/cli/output.ts'
 import { ferroswarm, jsonLines, listener, MAIN, ROOT } from '../support/cli.ts'
 
-const VERBS = ['demo', 'listen', 'dial', 'ping', 'perf', 'open', 'id']
+const VERBS = ['demo', 'listen', 'dial', 'check', 'ping', 'perf', 'open', 'id']
 const SECURITY = [
   ['noise', '/noise'],
   ['tls', '/tls/1.0.0']
@@ -141,11 +141,13 @@ test('a refused dial names address, stage, reason and remedy', async (t) => {
   t.is(text.code, 1)
   t.is(text.out, '')
   t.regex(text.err, /dial .* failed \(ERR_/)
-  t.regex(text.err, /failed at dial after \d+ ms: .*refused/)
+  t.regex(text.err, /connect failed after \d+ ms: .*refused/)
   t.regex(text.err, /What to do: /)
   const json = await ferroswarm('dial', addr, '--json')
   t.is(json.code, 1)
-  t.like(jsonLines(json)[0], { attempts: [{ stage: 'connect', code: 'ERR_CONNECTION_REFUSED' }] })
+  const [attempt, error] = jsonLines(json)
+  t.like(attempt, { event: 'attempt', stage: 'connect', code: 'ERR_CONNECTION_REFUSED' })
+  t.like(error, { attempts: [{ stage: 'connect', code: 'ERR_CONNECTION_REFUSED' }] })
 })
 
 test('a key that was written gives the same peer id, and is never overwritten', async (t) => {
@@ -200,9 +202,12 @@ test('a host that accepts and stays silent is reported as silent', async (t) => 
     ferroswarm('dial', addr, '--json')
   ])
   t.is(text.code, 1)
-  t.regex(text.err, /failed at security after \d+ ms: timed out/)
+  t.regex(text.err, /security failed after \d+ ms: timed out/)
   t.regex(text.err, /stays silent/)
-  const [attempt] = (jsonLines(json)[0]?.attempts ?? []) as { elapsedMs: number; hint: string }[]
+  const [attempt] = (jsonLines(json).at(-1)?.attempts ?? []) as {
+    elapsedMs: number
+    hint: string
+  }[]
   t.regex(attempt?.hint ?? '', /stays silent/)
   t.regex(String(attempt?.elapsedMs), /^\d+(?:\.\d{1,6})?$/)
 })

@@ -1,12 +1,14 @@
 /** Shared by the dialling verbs: a node and one connection, both closed at the end. */
 import type { Connection } from '../connection.ts'
 import type { SecurityName } from '../constants.ts'
-import { createSwarm } from '../swarm.ts'
-import { type Call, MisuseError, multiaddr } from './command.ts'
+import type { AddressAttempt } from '../errors.ts'
+import { createSwarm, type Swarm } from '../swarm.ts'
+import { type Call, MisuseError, multiaddr, type Values } from './command.ts'
+import { printAttempt } from './failure.ts'
 import { readKey } from './key-file.ts'
 
 /** Milliseconds for the dial, security and muxer negotiation together. */
-const TIMEOUT_MS = 10_000
+export const TIMEOUT_MS = 10_000
 
 /** Options of every dialling verb. */
 export const DIAL_OPTIONS = {
@@ -24,26 +26,32 @@ const SECURITY: readonly SecurityName[] = ['noise', 'tls']
 
 /** Connects to the first positional and runs `work`. */
 export async function withConnection<T>(
-  { positionals, values, signal }: Call,
+  { positionals, values, signal, out }: Call,
   work: (connection: Connection) => Promise<T>
 ): Promise<T> {
   const [address] = positionals
   if (address === undefined) throw new MisuseError('<multiaddr> is missing')
   const addr = multiaddr(address)
   const timeout = values.count('timeout', TIMEOUT_MS)
+  const swarm = await diallingSwarm(values)
+  try {
+    const onAttempt = (attempt: AddressAttempt): void => printAttempt(out, attempt)
+    return await work(await swarm.dialAddr(addr, { signal, timeout, onAttempt }))
+  } finally {
+    await swarm.close()
+  }
+}
+
+/** Creates the node of a dialling verb. */
+export function diallingSwarm(values: Values): Promise<Swarm> {
   const security = values.oneOf('security', SECURITY)
   const privateKey = readKey(values.text('key'))
-  const swarm = await createSwarm({
+  return createSwarm({
     // A person who looks at the result decides whether to try again.
     retry: { maxRetries: 0 },
     ...(security === undefined ? {} : { security: [security] }),
     ...(privateKey === undefined ? {} : { privateKey })
   })
-  try {
-    return await work(await swarm.dialAddr(addr, { signal, timeout }))
-  } finally {
-    await swarm.close()
-  }
 }
 
 /** Returns the negotiated stack for summaries. */

@@ -3,7 +3,7 @@ import type { Connection } from '../connection.ts'
 import { identify } from '../protocols/identify.ts'
 import type { Call, Command, ExitCode } from './command.ts'
 import { DIAL_HELP, DIAL_OPTIONS, stackOf, withConnection } from './connect.ts'
-import { milliseconds, rounded } from './output.ts'
+import { milliseconds, printable, rounded } from './output.ts'
 
 /** The verb. */
 export const command: Command = {
@@ -45,7 +45,7 @@ async function report({ out, signal }: Call, connection: Connection): Promise<Ex
       line('address', event.remoteAddr),
       line('security', event.security),
       line('muxer', event.muxer),
-      line('agent', printable(peer.agentVersion)),
+      line('agent', printable(peer.agentVersion ?? 'it does not say')),
       line('sees us at', event.observedAddr ?? 'it does not say'),
       ...event.listenAddrs.map((addr) => line('listens on', addr)),
       ...peer.protocols.map((protocol) => line('speaks', printable(protocol))),
@@ -53,10 +53,4 @@ async function report({ out, signal }: Call, connection: Connection): Promise<Ex
     ].join('\n')
   )
   return 0
-}
-
-/** Replaces control characters: this text is the peer's and must not control the terminal. */
-function printable(text: string | undefined): string {
-  if (text === undefined) return 'it does not say'
-  return text.replace(/[^\x20-\x7e\u{a0}-\u{10ffff}]/gu, '?')
 }

@@ -1,4 +1,6 @@
 /** Formats an error as one readable block: the attempts, the stage and cause of each failure, and advice. */
+import { attemptTable } from '../base/attempt-table.ts'
+import { printable } from '../base/text.ts'
 import {
   AbortError,
   type AddressAttempt,
@@ -44,6 +46,36 @@ const ADVICE_BY_KIND: Readonly<Record<ErrorKind, string>> = {
   bug: 'This is a fault of ferroswarm: please report it with the text above.'
 }
 
+/** Attempts that were printed as they ended. */
+const printed = new WeakSet<AddressAttempt>()
+
+/** Prints an attempt that has failed while others go on. */
+export function printAttempt(out: Output, attempt: AddressAttempt): void {
+  printed.add(attempt)
+  if (out.json) {
+    out.event({ event: 'attempt', ...attemptFields(attempt) }, '')
+    return
+  }
+  const { address, stage, elapsed, cause, hint, resolvedFrom } = attempt
+  const from = resolvedFrom === undefined ? '' : ` from ${resolvedFrom}`
+  const why = hint === '' ? cause.message : `${cause.message} (${hint})`
+  const line = `${address}${from}: ${stage} failed after ${Math.round(elapsed)} ms: ${why}`
+  process.stderr.write(`  ${printable(line)}\n`)
+}
+
+/** The fields of an attempt in `--json`. */
+export function attemptFields(attempt: AddressAttempt): Readonly<Record<string, unknown>> {
+  return {
+    address: attempt.address,
+    resolvedFrom: attempt.resolvedFrom ?? null,
+    stage: attempt.stage,
+    code: attempt.cause.code,
+    message: attempt.cause.message,
+    elapsedMs: rounded(attempt.elapsed),
+    hint: attempt.hint
+  }
+}
+
 /** Prints an error of `verb`; `doing` is the failed operation as a clause. */
 export function printFailure(out: Output, verb: string, doing: string, err: unknown): void {
   const attempts = attemptsOf(err)
@@ -53,18 +85,12 @@ export function printFailure(out: Output, verb: string, doing: string, err: unkn
     event: 'error',
     code: codeOf(err),
     message,
-    attempts: attempts.map((attempt) => ({
-      address: attempt.address,
-      stage: attempt.stage,
-      code: attempt.cause.code,
-      message: attempt.cause.message,
-      elapsedMs: rounded(attempt.elapsed),
-      hint: attempt.hint
-    }))
+    attempts: attempts.map(attemptFields)
   }
+  const rest = attempts.filter((attempt) => !printed.has(attempt))
   const lines = [
     `${out.style('red', `ferroswarm ${verb}: ${doing} failed`)} (${codeOf(err)})`,
-    ...attempts.flatMap(attemptLines),
+    ...(rest.length === 0 ? [] : attemptTable(rest).map((line) => `  ${line}`)),
     ...(attempts.length === 0 ? [`  ${message}`] : []),
     ...(attempts.length === 0 && reason.message !== message
       ? [`  because: ${reason.message}`]
@@ -75,15 +101,8 @@ export function printFailure(out: Output, verb: string, doing: string, err: unkn
   else process.stderr.write(`${lines.join('\n')}\n`)
 }
 
-function attemptLines(attempt: AddressAttempt): string[] {
-  const lines = [
-    `  ${attempt.address}`,
-    `    failed at ${attempt.stage} after ${Math.round(attempt.elapsed)} ms: ${attempt.cause.message}`
-  ]
-  return attempt.hint === '' ? lines : [...lines, `    ${attempt.hint}`]
-}
-
-function attemptsOf(err: unknown): readonly AddressAttempt[] {
+/** Returns the attempts of a failed dial or listen. */
+export function attemptsOf(err: unknown): readonly AddressAttempt[] {
   if (err instanceof DialAllFailedError || err instanceof ListenError) return err.attempts
   return err instanceof TimeoutError ? (err.attempts ?? []) : []
 }
@@ -103,7 +122,8 @@ function codeOf(err: unknown): string {
   return typeof code === 'string' ? code : 'ERR_FAILED'
 }
 
-function adviceFor(reason: Error, stage: AddressAttempt['stage'] | undefined): string {
+/** Returns what the reader of an error can do about it. */
+export function adviceFor(reason: Error, stage: AddressAttempt['stage'] | undefined): string {
   if (reason instanceof TimeoutError && stage !== undefined && stage !== 'connect') return STALLED
   if (reason instanceof AbortError) return 'Nothing: the command was interrupted.'
   if (!(reason instanceof Libp2pError)) return 'See the text above.'

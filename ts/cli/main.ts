@@ -24,6 +24,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'Connect to a peer and identify it',
     load: () => import('./dial.ts')
   },
+  check: {
+    summary: 'Try every address of a peer, and say what works and what does not',
+    load: () => import('./check.ts')
+  },
   ping: {
     summary: 'Measure round trips to a peer',
     load: () => import('./ping.ts')
@@ -42,8 +46,8 @@ const VERBS: Readonly<Record<string, Verb>> = {
   }
 }
 
-const FOOTER = `Every verb takes --help and --json (one object per line; {"event":"error","code","message","attempts"}
-if it fails). Exit code 0: done, 1: failed, 2: usage error. --version prints the version.
+const FOOTER = `Every verb takes --help and --json (one object per line; {"event":"attempt"} for each address that fails,
+{"event":"error","code","message","attempts"} if all do). Exit code 0: done, 1: failed, 2: usage error. --version prints the version.
 `
 
 process.stdout.on('error', onOutputError)

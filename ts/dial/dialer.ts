@@ -1,6 +1,5 @@
 /** Dialling: selects addresses and shares dials between callers. The native side tries the addresses by a plan. */
-import type { Multiaddr } from '@multiformats/multiaddr'
-import { type AbortOptions, aborted, onceGivenUp } from '../base/abort.ts'
+import { aborted, onceGivenUp } from '../base/abort.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionTable } from '../connection/table.ts'
@@ -8,6 +7,7 @@ import { Connection } from '../connection.ts'
 import { DIAL_RESOLVED_MAX } from '../constants.ts'
 import { logDial } from '../diagnostics/connections.ts'
 import type { Log } from '../diagnostics/log.ts'
+import type { DnsResolverLike } from '../dns/records.ts'
 import {
   type AddressAttempt,
   DialDeniedError,
@@ -47,11 +47,6 @@ import { DialQueue, type Place } from './queue.ts'
 import { type DialDetail, detailOf } from './report.ts'
 import { type Failure, SharedDial, type SharedDialHost } from './shared-dial.ts'
 
-/** Resolves the name of an address. */
-interface NameResolver {
-  resolve(addr: Multiaddr, options: AbortOptions): Promise<readonly AddrLike[]>
-}
-
 /** The swarm's interface to its dialer. */
 export interface DialHost extends SharedDialHost {
   readonly options: SharedDialHost['options'] & {
@@ -62,7 +57,7 @@ export interface DialHost extends SharedDialHost {
     readonly blackHoleDetection: BlackHoleDetection
     readonly connections: { readonly dialTimeout: number }
   }
-  readonly dns: NameResolver
+  readonly dns: DnsResolverLike
   /** Returns whether the swarm listens on an address. */
   isOwnAddress(address: string): boolean
   /** Reports the end of a dial to those who listen. */

@@ -52,8 +52,7 @@ const SOCKET =
 const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
 /** A name with a transport, or a name whose records are whole addresses. */
 const NAMED = /^\/(?:dns[46]?\/([^/]+)\/tcp\/[1-9]\d{0,4}|dnsaddr\/([^/]+)(?:\/.+)?)$/
-/** Others, such as international ones, are written in ASCII: RFC 5891. */
-const HOST_NAME = /^[\w.-]{1,253}$/
+const HOST_NAME = /^[\p{L}\p{M}\p{N}_.-]{1,253}$/u
 const NAMES: ReadonlySet<string> = new Set(['dns', 'dns4', 'dns6', 'dnsaddr'])
 const HOSTS: ReadonlySet<string> = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])
 const LINK_LOCAL = /^fe[89ab]/
@@ -231,7 +230,10 @@ function refusalOf(text: string, components: readonly Component[]): Refusal {
   const names = components.map(({ name }) => name)
   const [first] = components
   if (first !== undefined && NAMES.has(first.name) && !HOST_NAME.test(first.value ?? '')) {
-    return { reason: `${partsText([first])} is not a host name`, hint: 'write it in ASCII' }
+    return {
+      reason: `${partsText([first])} is not a host name`,
+      hint: 'names are letters, digits, hyphens and dots'
+    }
   }
   const host = names[0] === 'ip6zone' && names[1] === 'ip6' ? 1 : 0
   let supported = HOSTS.has(names[host] ?? '') ? host + 1 : 0

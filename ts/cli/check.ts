@@ -1,0 +1,185 @@
+/** `ferroswarm check`: dials every address of a peer on its own, then identifies and pings it. */
+import type { Connection } from '../connection.ts'
+import { unresolved } from '../dial/failure.ts'
+import type { AddressAttempt } from '../errors.ts'
+import { parseAddress } from '../identity/parsed-address.ts'
+import { identify } from '../protocols/identify.ts'
+import { ping } from '../protocols/ping.ts'
+import type { Swarm } from '../swarm.ts'
+import { type Call, type Command, type ExitCode, MisuseError, multiaddr } from './command.ts'
+import { DIAL_HELP, DIAL_OPTIONS, diallingSwarm, stackOf, TIMEOUT_MS } from './connect.ts'
+import { adviceFor, attemptsOf, printAttempt } from './failure.ts'
+import { milliseconds, printable, rounded } from './output.ts'
+import { percentiles } from './ping.ts'
+
+/** Addresses that are tried at a time. */
+const PARALLEL = 8
+
+/** Round trips that are measured. */
+const PINGS = 3
+
+/** The verb. */
+export const command: Command = {
+  name: 'check',
+  usage: '<multiaddr>... [options]',
+  help: `${DIAL_HELP}
+
+Resolves names, dials each address by itself, and identifies and pings the peer over the first that works.
+Exit code 0: at least one address works, and the peer answers.
+
+With --json: {"event":"resolved","address","addresses"} for each name, {"event":"works","address",
+"resolvedFrom","peerId","security","muxer","ms"} or {"event":"attempt","address","resolvedFrom","stage",
+"code","message","elapsedMs","hint"} for each address, then {"event":"summary","ok","works","failed",
+"peerId","agentVersion","protocols","rttMs","advice"}.`,
+  options: DIAL_OPTIONS,
+  positionals: [1, 32],
+  run: async (call) => {
+    const addrs = call.positionals.map(multiaddr)
+    const peers = new Set(addrs.flatMap((addr) => parseAddress(addr).peer ?? []))
+    if (peers.size > 1) throw new MisuseError('the addresses are of different peers')
+    const swarm = await diallingSwarm(call.values)
+    try {
+      return await check(call, swarm, addrs)
+    } finally {
+      await swarm.close()
+    }
+  }
+}
+
+/** A concrete address to try. */
+interface Candidate {
+  readonly address: string
+  readonly resolvedFrom: string | undefined
+}
+
+async function check(call: Call, swarm: Swarm, addrs: readonly string[]): Promise<ExitCode> {
+  const failed: AddressAttempt[] = []
+  const found = await Promise.all(addrs.map((addr) => resolve(call, swarm, addr, failed)))
+  const candidates = [
+    ...new Map(found.flat().map((candidate) => [candidate.address, candidate])).values()
+  ]
+  const working: Connection[] = []
+  const dialNext = async (): Promise<void> => {
+    for (let next = candidates.shift(); next !== undefined; next = candidates.shift()) {
+      const connection = await dial(call, swarm, next, failed)
+      if (connection !== undefined) working.push(connection)
+    }
+  }
+  await Promise.all(Array.from({ length: PARALLEL }, dialNext))
+  return conclude(call, working, failed)
+}
+
+/** Returns the addresses of a name, or the address itself. */
+async function resolve(
+  { out, signal }: Call,
+  swarm: Swarm,
+  addr: string,
+  failed: AddressAttempt[]
+): Promise<Candidate[]> {
+  const { name } = parseAddress(addr)
+  if (name === undefined) return [{ address: addr, resolvedFrom: undefined }]
+  const began = performance.now()
+  try {
+    const resolved = (await swarm.dnsResolver.resolve(addr, { signal })).map(String)
+    const count = `${resolved.length} ${resolved.length === 1 ? 'address' : 'addresses'}`
+    out.event({ event: 'resolved', address: addr, addresses: resolved }, `  ${name} has ${count}`)
+    return resolved.map((address) => ({ address, resolvedFrom: addr }))
+  } catch (err) {
+    const attempt = unresolved(addr, performance.now() - began, err)
+    failed.push(attempt)
+    printAttempt(out, attempt)
+    return []
+  }
+}
+
+/** Dials one address; returns its connection if it works. */
+async function dial(
+  { out, signal, values }: Call,
+  swarm: Swarm,
+  { address, resolvedFrom }: Candidate,
+  failed: AddressAttempt[]
+): Promise<Connection | undefined> {
+  const began = performance.now()
+  try {
+    const timeout = values.count('timeout', TIMEOUT_MS)
+    const connection = await swarm.dialAddr(address, { signal, timeout })
+    const ms = performance.now() - began
+    const peerId = connection.remotePeer.toString()
+    const stack = stackOf(connection)
+    out.event(
+      {
+        event: 'works',
+        address,
+        resolvedFrom: resolvedFrom ?? null,
+        peerId,
+        ...stack,
+        ms: rounded(ms)
+      },
+      `  ${address}: ${out.style('green', 'works')}, ${stack.security} and ${stack.muxer} in ${milliseconds(ms)}`
+    )
+    return connection
+  } catch (err) {
+    // A dial of one address has one attempt.
+    const [attempt] = attemptsOf(err)
+    if (attempt === undefined) throw err
+    const ended = { ...attempt, resolvedFrom }
+    failed.push(ended)
+    printAttempt(out, ended)
+    return undefined
+  }
+}
+
+/** Identifies and pings the peer, and prints the verdict. */
+async function conclude(
+  call: Call,
+  working: readonly Connection[],
+  failed: readonly AddressAttempt[]
+): Promise<ExitCode> {
+  const { out, signal } = call
+  const [connection] = working
+  const counts = { works: working.length, failed: failed.length }
+  if (connection === undefined) {
+    const [first] = failed
+    const advice = first === undefined ? '' : adviceFor(first.cause, first.stage)
+    out.event(
+      {
+        event: 'summary',
+        ok: false,
+        ...counts,
+        peerId: null,
+        agentVersion: null,
+        protocols: [],
+        rttMs: null,
+        advice
+      },
+      `${out.style('red', 'unreachable')}: no address works\n  ${out.style('bold', 'What to do:')} ${advice}`
+    )
+    return 1
+  }
+  const peer = await identify(connection, { signal })
+  const times: number[] = []
+  for await (const ms of ping(connection, { count: PINGS, signal })) times.push(ms)
+  const rttMs = percentiles(times)
+  const peerId = connection.remotePeer.toString()
+  const agent = printable(peer.agentVersion ?? 'an unnamed agent')
+  const verdict = failed.length === 0 ? 'reachable' : 'reachable, but not at every address'
+  const trips = rttMs === null ? 'no answer to pings' : `round trip ${milliseconds(rttMs.p50)}`
+  out.event(
+    {
+      event: 'summary',
+      ok: true,
+      ...counts,
+      peerId,
+      agentVersion: peer.agentVersion ?? null,
+      protocols: peer.protocols,
+      rttMs,
+      advice: ''
+    },
+    [
+      `${out.style('green', verdict)}: ${out.style('bold', peerId)}`,
+      `  ${agent}, ${trips}, ${counts.works} of ${counts.works + counts.failed} addresses work`,
+      `  speaks ${peer.protocols.map(printable).join(' ')}`
+    ].join('\n')
+  )
+  return 0
+}
