@@ -1,6 +1,6 @@
 import type { InspectOptionsStylized, inspect } from 'node:util'
-import { attemptTable } from './base/attempt-table.ts'
 import type { DialStage, TransportName } from './constants.ts'
+import { attemptTable } from './text/attempt-table.ts'
 
 /**
  * Stable codes of all errors of this package.

@@ -32,12 +32,15 @@ export type { ConnectionGater, GateAnswer } from './dial/gate.ts'
 export {
   type DialContext,
   type DialOptions,
+  type ForceDirectDial,
   getDialPeerTimeout,
   getForceDirectDial,
   getNoDial,
   getSimultaneousConnect,
   getUseTransient,
-  type SimultaneousConnect
+  type NoDial,
+  type SimultaneousConnect,
+  type UseTransient
 } from './dial/options.ts'
 export { type DialJobOptions, DialQueue } from './dial/queue.ts'
 export {

@@ -1,3 +1,4 @@
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import test from 'ava'
 import {
   AbortError,
@@ -15,14 +16,15 @@ const tick = (): Promise<void> => new Promise(setImmediate)
 /** A resolver whose answers a test gives. */
 function resolver() {
   const asked: { addr: string; signal: AbortSignal | undefined }[] = []
-  const settlers: { resolve: (addrs: string[]) => void; reject: (err: unknown) => void }[] = []
+  const settlers: { resolve: (addrs: Multiaddr[]) => void; reject: (err: unknown) => void }[] = []
   return {
     asked,
-    answer: (index: number, ...addrs: string[]) => settlers[index]?.resolve(addrs),
+    answer: (index: number, ...addrs: string[]) =>
+      settlers[index]?.resolve(addrs.map((addr) => multiaddr(addr))),
     fail: (index: number, err: unknown) => settlers[index]?.reject(err),
-    resolve: (addr: unknown, { signal }: { signal?: AbortSignal | undefined }) => {
+    resolve: (addr: unknown, { signal }: { signal?: AbortSignal | undefined } = {}) => {
       asked.push({ addr: `${addr}`, signal })
-      return new Promise<string[]>((resolve, reject) => settlers.push({ resolve, reject }))
+      return new Promise<Multiaddr[]>((resolve, reject) => settlers.push({ resolve, reject }))
     }
   }
 }

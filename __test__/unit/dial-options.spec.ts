@@ -9,7 +9,12 @@ import {
   getSimultaneousConnect,
   getUseTransient
 } from '../../ts/dial/options.ts'
-import { DialAllFailedError, InvalidParametersError, SelfDialError } from '../../ts/errors.ts'
+import {
+  DialAllFailedError,
+  ERROR_CODES,
+  InvalidParametersError,
+  SelfDialError
+} from '../../ts/errors.ts'
 import { at, refused, setUp } from '../support/dial-host.ts'
 
 test('the getters give the options with their reasons and defaults', (t) => {
@@ -24,15 +29,10 @@ test('the getters give the options with their reasons and defaults', (t) => {
   })
   t.deepEqual(getUseTransient({ allowLimited: false }), { useTransient: false, reason: '' })
   t.deepEqual(getSimultaneousConnect({ simultaneousConnect: { isClient: true } }), {
-    simultaneousConnect: true,
     isClient: true,
     reason: ''
   })
-  t.deepEqual(getSimultaneousConnect(), {
-    simultaneousConnect: false,
-    isClient: false,
-    reason: ''
-  })
+  t.is(getSimultaneousConnect(), undefined)
 })
 
 test('options of a wrong type, and unknown ones, are refused by name', (t) => {
@@ -82,6 +82,32 @@ test('an address on which the swarm itself listens is not dialled', async (t) =>
   t.true(err.cause instanceof SelfDialError)
   t.like(err.attempts[0], { stage: 'filter', address: at(1) })
   t.deepEqual(dials, [])
+})
+
+// go 45
+test('a kind of address that nobody answers is not dialled, unless forced', async (t) => {
+  const { dialer, dials, complete, peer, clock } = setUp()
+  const silent = { ...refused(0), code: ERROR_CODES.ERR_TIMEOUT, elapsedMs: 10_000 }
+  const lost = '/ip6/2001:db8::1/tcp/1'
+  for (let count = 0; count < 100; count += 1) {
+    const dial = dialer.dialAddr(lost)
+    complete([silent])
+    await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  }
+  t.is(dials.length, 100)
+  const err = await t.throwsAsync(dialer.dialPeer(peer, { addresses: [lost] }), {
+    instanceOf: DialAllFailedError
+  })
+  t.is(dials.length, 100)
+  t.like(err.attempts[0], { address: lost, stage: 'filter' })
+  t.is(err.attempts[0]?.cause.code, 'ERR_BLACK_HOLE')
+  const forced = dialer.dialAddr(lost, undefined, { force: true })
+  t.is(dials.length, 101)
+  complete([refused(0)])
+  await t.throwsAsync(forced)
+  void dialer.dialAddr(lost).catch(() => {})
+  t.is(dials.length, 102, 'a refusal is an answer')
+  t.is(clock.timers, 1)
 })
 
 test('the end of a dial is reported once, with every address', async (t) => {

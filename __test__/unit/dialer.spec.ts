@@ -36,6 +36,7 @@ test('a caller that gives up does not affect the others; the last one cancels th
   t.deepEqual(cancelled, [dials[0]?.request])
 })
 
+// go 11
 test('reports every address that failed, with its cause', async (t) => {
   const { dialer, complete, peer, clock } = setUp()
   const dial = dialer.dialPeer(peer, { addresses: [at(1), at(2)] })

@@ -1,7 +1,6 @@
 /** `ferroswarm check`: dials every address of a peer on its own, then identifies and pings it. */
 import type { Connection } from '../connection.ts'
-import { unresolved } from '../dial/failure.ts'
-import type { AddressAttempt } from '../errors.ts'
+import { type AddressAttempt, Libp2pError } from '../errors.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 import { identify } from '../protocols/identify.ts'
 import { ping } from '../protocols/ping.ts'
@@ -85,7 +84,16 @@ async function resolve(
     out.event({ event: 'resolved', address: addr, addresses: resolved }, `  ${name} has ${count}`)
     return resolved.map((address) => ({ address, resolvedFrom: addr }))
   } catch (err) {
-    const attempt = unresolved(addr, performance.now() - began, err)
+    if (!(err instanceof Libp2pError)) throw err
+    const attempt: AddressAttempt = {
+      address: addr,
+      resolvedFrom: undefined,
+      transport: '',
+      stage: 'resolve',
+      elapsed: performance.now() - began,
+      cause: err,
+      hint: ''
+    }
     failed.push(attempt)
     printAttempt(out, attempt)
     return []

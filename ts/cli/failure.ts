@@ -1,6 +1,5 @@
 /** Formats an error as one readable block: the attempts, the stage and cause of each failure, and advice. */
-import { attemptTable } from '../base/attempt-table.ts'
-import { printable } from '../base/text.ts'
+
 import {
   AbortError,
   type AddressAttempt,
@@ -11,6 +10,8 @@ import {
   ListenError,
   TimeoutError
 } from '../errors.ts'
+import { attemptTable } from '../text/attempt-table.ts'
+import { printable } from '../text/printable.ts'
 import { type Output, rounded } from './output.ts'
 
 /** Advice for a connection that was accepted and then timed out in the handshake. */

@@ -1,7 +1,6 @@
 /** Turns native diagnostic facts into log lines and channel messages. */
 
 import type { Clock } from '../base/clock.ts'
-import { printable } from '../base/text.ts'
 import type { Connection } from '../connection.ts'
 import type { DialStage } from '../constants.ts'
 import type { ResourceLimitExceededError } from '../errors.ts'
@@ -9,6 +8,7 @@ import { type NativeDiagnostic, refusalOf } from '../native/diagnostic.ts'
 import { nativeError } from '../native/native-error.ts'
 import { CLOSED, optionOf } from '../resource-manager/refusal.ts'
 import type { Swarm } from '../swarm.ts'
+import { printable } from '../text/printable.ts'
 import { connectionRefused, publishEnded, tracedUpgrade } from './channels.ts'
 import {
   DiagnosticCode,

@@ -50,7 +50,7 @@ export interface SimultaneousConnect {
   /** Whether this side has the dialer's role in the upgrade; the peer then has the listener's. */
   readonly isClient: boolean
   /** The reason, for logs. */
-  readonly reason?: string | undefined
+  readonly reason?: string
 }
 
 /** What an address manager, its ranker and a gater know about a dial. */
@@ -106,37 +106,50 @@ export function getDialPeerTimeout(options?: DialOptions): number {
   return options?.timeout ?? DIAL_TIMEOUT_MS
 }
 
-/** Returns whether a call may not dial, and the reason if it is given. */
-export function getNoDial(options?: DialOptions): { noDial: boolean; reason: string } {
+/** Whether a call may not dial. */
+export interface NoDial {
+  /** Whether it is set. */
+  readonly noDial: boolean
+  /** The reason; empty if none is given. */
+  readonly reason: string
+}
+
+/** Returns whether a call may not dial. */
+export function getNoDial(options?: DialOptions): NoDial {
   return { noDial: isSet(options?.noDial), reason: reasonOf(options?.noDial) }
 }
 
-/** Returns whether a call asks for a direct connection, and the reason if it is given. */
-export function getForceDirectDial(options?: DialOptions): {
-  forceDirectDial: boolean
-  reason: string
-} {
-  return {
-    forceDirectDial: isSet(options?.forceDirectDial),
-    reason: reasonOf(options?.forceDirectDial)
-  }
+/** Whether a call asks for a direct connection. */
+export interface ForceDirectDial {
+  /** Whether it is set. */
+  readonly forceDirectDial: boolean
+  /** The reason; empty if none is given. */
+  readonly reason: string
 }
 
-/** Returns whether a call accepts a limited connection, and the reason if it is given. */
-export function getUseTransient(options?: DialOptions): { useTransient: boolean; reason: string } {
+/** Returns whether a call asks for a direct connection. */
+export function getForceDirectDial(options?: DialOptions): ForceDirectDial {
+  const { forceDirectDial } = options ?? {}
+  return { forceDirectDial: isSet(forceDirectDial), reason: reasonOf(forceDirectDial) }
+}
+
+/** Whether a call accepts a limited connection. */
+export interface UseTransient {
+  /** Whether it is set. */
+  readonly useTransient: boolean
+  /** The reason; empty if none is given. */
+  readonly reason: string
+}
+
+/** Returns whether a call accepts a limited connection: the option `allowLimited`. */
+export function getUseTransient(options?: DialOptions): UseTransient {
   return { useTransient: isSet(options?.allowLimited), reason: reasonOf(options?.allowLimited) }
 }
 
-/** Returns whether the peer dials at the same time, and the part of this side in it. */
-export function getSimultaneousConnect(options?: DialOptions): {
-  simultaneousConnect: boolean
-  isClient: boolean
-  reason: string
-} {
+/** Returns the part of this side in a simultaneous connect; undefined if the call asks for none. */
+export function getSimultaneousConnect(
+  options?: DialOptions
+): Required<SimultaneousConnect> | undefined {
   const given = options?.simultaneousConnect
-  return {
-    simultaneousConnect: given !== undefined,
-    isClient: given?.isClient ?? false,
-    reason: given?.reason ?? ''
-  }
+  return given && { isClient: given.isClient, reason: given.reason ?? '' }
 }

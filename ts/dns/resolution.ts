@@ -7,9 +7,9 @@
 import { abortable, aborted, isAborted } from '../base/abort.ts'
 import { misuse } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
-import { printable } from '../base/text.ts'
 import type { Logger } from '../diagnostics/logger.ts'
 import { DnsError, type ErrorCode, InternalError, StateError } from '../errors.ts'
+import { printable } from '../text/printable.ts'
 import { entriesOf, type Skipped } from './dnsaddr.ts'
 import {
   atHost,

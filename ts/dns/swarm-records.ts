@@ -1,10 +1,10 @@
 /** The records of a swarm: looked up natively, addresses by the operating system on request. */
 import { type AbortOptions, abortable, aborted, isAborted, onceAborted } from '../base/abort.ts'
-import { printable } from '../base/text.ts'
 import type { Logger } from '../diagnostics/logger.ts'
 import { DnsError, ERROR_CODES, errorCode, StateError } from '../errors.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
+import { printable } from '../text/printable.ts'
 import type { DnsOptions } from './options.ts'
 import type { DnsRecords } from './records.ts'
 import { systemAddresses } from './system-addresses.ts'

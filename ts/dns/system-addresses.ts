@@ -3,8 +3,8 @@
  * threads. An I/O thread would have to wait for it when a node stops.
  */
 import { abortable, TimeLimit } from '../base/abort.ts'
-import { printable } from '../base/text.ts'
 import { DnsError, type ErrorCode } from '../errors.ts'
+import { printable } from '../text/printable.ts'
 import type { DnsOptions } from './options.ts'
 
 /** 5 s and 2, the defaults of resolv.conf(5). */

@@ -1,7 +1,8 @@
 /** Explanations of refusals, and of the usage of a scope, for people. */
-import { printable } from '../base/text.ts'
+
 import { ResourceLimitExceededError } from '../errors.ts'
 import type { NativeResources, NativeScopeFigures } from '../native/addon.ts'
+import { printable } from '../text/printable.ts'
 import { amount, share } from './amounts.ts'
 import { holdersOf, optionOf, optionsOf, parseScopeName, sufficientLimit } from './refusal.ts'
 import { RESOURCE_NAMES } from './scope-limits.ts'

@@ -1,5 +1,5 @@
 /** Errors of refusals by a limit: what refused, who uses it, and the option that would raise it. */
-import { printable } from '../base/text.ts'
+
 import {
   type ErrorCode,
   RateLimitError,
@@ -8,6 +8,7 @@ import {
   ResourceScopeClosedError
 } from '../errors.ts'
 import type { NativeRefusal, NativeResources } from '../native/addon.ts'
+import { printable } from '../text/printable.ts'
 import { connectionsOption } from './limits.ts'
 import { type Network, networkText } from './networks.ts'
 

@@ -9,7 +9,8 @@ use super::Finding;
 /// which it may import types only.
 const PARTS: &str = "
     constants.ts
-    errors.ts: | constants.ts
+    text:
+    errors.ts: text | constants.ts
     base
     native: base
     identity: base native
@@ -25,7 +26,7 @@ const PARTS: &str = "
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager
     muxer: base native io resource-manager stream connection diagnostics connection.ts
     dns: base native identity diagnostics
-    dial: base native identity connection diagnostics connection.ts
+    dial: base native identity connection diagnostics connection.ts | dns
     protocols: base identity io connection connection.ts
     swarm: base native identity resource-manager stream connection diagnostics negotiation dial dns protocols
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts dial dns \
@@ -35,7 +36,7 @@ const PARTS: &str = "
               muxer dial dns protocols swarm swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
-const LISTS: &[&str] = &["errors.ts", "constants.ts"];
+const LISTS: &[&str] = &["errors.ts", "constants.ts", "text"];
 
 /// The public classes. As they refer to each other, every part from `stream` on may import their types.
 const PUBLIC_CLASSES: &[&str] = &["stream.ts", "connection.ts", "swarm.ts"];

@@ -1,5 +1,5 @@
 /** The attempts of a dial or a listen as a table, for errors on a terminal and the command line. */
-import { printable } from './text.ts'
+import { printable } from './printable.ts'
 
 /** One row: an attempt at an address. */
 interface Attempt {
