@@ -297,6 +297,22 @@ test('lookups and entries of one call are bounded, with one warning each', async
   ])
 })
 
+// A133
+test('the addresses of names are bounded, however many names and addresses there are', async (t) => {
+  const { lines, logger } = logOf('warn')
+  const hosts = Array.from({ length: 1_000 }, (_, port) => `/dns4/host.test/tcp/${port + 1}`)
+  const addresses = Array.from({ length: 4_000 }, (_, index) => `10.0.${index >> 8}.${index & 255}`)
+  const records = { '_dnsaddr.a.test': entries(...hosts), 'host.test 4': addresses }
+  const found = await resolve(records, '/dnsaddr/a.test', { logger })
+  t.is(found.length, 100)
+  t.is(found[0], '/ip4/10.0.0.0/tcp/1')
+  t.deepEqual(lines, [
+    'host.test: it has more than 100 addresses',
+    'host.test: its addresses are left out, beyond 1000 in all',
+    'a.test: 900 addresses are left out, beyond 100'
+  ])
+})
+
 test('a failed entry does not lose the others; if all fail, the error has each name and reason', async (t) => {
   const silent = new DnsError('slow.test: no name server answered within 5s', {
     hostname: 'slow.test',

@@ -27,8 +27,11 @@ const { isIP } = process.getBuiltinModule('node:net')
 /** Names of `/dnsaddr` that may lead to each other, as in go-libp2p. */
 const DEPTH_MAX = 4
 
-/** Addresses that one call resolves to, as in go-libp2p. */
+/** Addresses that one call resolves to, as in go-libp2p, and that one name contributes. */
 const RESULTS_MAX = 100
+
+/** Addresses that one call makes of names and their IP addresses, before duplicates collapse. */
+const CANDIDATES_MAX = 1_000
 
 /** Lookups of one call: one for each result, if every one had a name of its own. */
 const LOOKUPS_MAX = 100
@@ -61,6 +64,7 @@ export class Resolution {
   readonly #failures = new Map<string, DnsError>()
   readonly #cuts = new Set<string>()
   #entries = 0
+  #candidates = 0
   #timer: unknown
 
   /** Throws `InvalidParametersError` if `peer` is not that of the address, which begins with a name. */
@@ -129,11 +133,20 @@ export class Resolution {
         this.#lookup(`${hostname} IPv${family}`, hostname, async (options) => {
           const found = await this.#host.records.addresses(hostname, family, options)
           if (found.length > 0) this.#hurry()
-          return found.filter((address) => isIP(address) === family)
+          if (found.length > RESULTS_MAX) {
+            this.#cut(hostname, `it has more than ${RESULTS_MAX} addresses`)
+          }
+          return found.slice(0, RESULTS_MAX).filter((address) => isIP(address) === family)
         })
       )
     )
-    return addresses.flat().map((address) => atHost(address, named))
+    const all = addresses.flat()
+    const left = CANDIDATES_MAX - this.#candidates
+    this.#candidates += Math.min(all.length, left)
+    if (all.length > left) {
+      this.#cut(hostname, `its addresses are left out, beyond ${CANDIDATES_MAX} in all`)
+    }
+    return all.slice(0, left).map((address) => atHost(address, named))
   }
 
   /** Resolves `/dnsaddr`. */

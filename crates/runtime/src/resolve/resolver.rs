@@ -11,8 +11,9 @@ use hickory_resolver::{Hosts, TokioResolver, system_conf};
 
 use super::{DnsOptions, RecordKind, Records, ResolveError, answer};
 
-/// The longest timeout and the most queries that the system's configuration may ask for, as in
-/// resolv.conf(5).
+/// Bounds of the timeout and of the queries that the system's configuration asks for: those of
+/// resolv.conf(5), as glibc applies them.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 const TIMEOUT_MAX: Duration = Duration::from_secs(30);
 const ATTEMPTS_MAX: usize = 5;
 
@@ -42,7 +43,9 @@ impl Resolver {
             let config = ResolverConfig::from_name_servers(servers.collect());
             (config, ResolverOpts::default())
         };
-        let timeout = options.timeout.unwrap_or(system.timeout).min(TIMEOUT_MAX);
+        let timeout = options
+            .timeout
+            .unwrap_or_else(|| system.timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX));
         let attempts = options.attempts.unwrap_or(system.attempts);
         let attempts = attempts.clamp(1, ATTEMPTS_MAX);
         let search = match config.search() {
