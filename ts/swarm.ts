@@ -51,6 +51,7 @@ import type {
 import { aResourceManager } from './resource-manager/null.ts'
 import type { Stream } from './stream.ts'
 import { Changes } from './swarm/changes.ts'
+import { EventOrder } from './swarm/event-order.ts'
 import type { ConnectednessDetail, SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
 import type { ListenOptions, Network } from './swarm/network.ts'
@@ -138,6 +139,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   readonly #options: SwarmSettings
   readonly #failures: Failures
   readonly #notifiees: Notifiees
+  readonly #order = new EventOrder()
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
   readonly #addressBook: AddressBook
@@ -176,6 +178,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#registrar = new Registrar(this.#failures)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
+      afterEvents: (then) => this.#order.after(then),
       connected: (peer, connection) => this.#dialer.connected(peer, connection),
       isOwnAddress: (address) => this.#listeners.owns(address),
       dialEnded: (detail) => {
@@ -811,11 +814,14 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   #notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void {
-    this.#notifiees.tell(this, event, detail)
-    if (this.hasListeners(event)) {
-      // TypeScript does not correlate the event name with its detail.
-      this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])
-    }
+    if (this.#notifiees.size === 0 && !this.hasListeners(event)) return
+    this.#order.deliver(() => {
+      this.#notifiees.tell(this, event, detail)
+      if (this.hasListeners(event)) {
+        // TypeScript does not correlate the event name with its detail.
+        this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])
+      }
+    })
   }
 }
 

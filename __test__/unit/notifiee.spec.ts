@@ -54,3 +54,41 @@ test('notifies each notifiee in turn, and isolates failures', async (t) => {
   notifiees.delete(last)
   t.is(notifiees.size, 3)
 })
+
+test('a notifiee may remove itself and others in a callback: the removed are not called any more', (t) => {
+  const notifiees = new Notifiees(() => {})
+  const notified: string[] = []
+  const tell = () => notifiees.tell(undefined as never, 'connected', undefined as never)
+  const later = { connected: () => notified.push('later') }
+  const once = {
+    connected: () => {
+      notified.push('once')
+      notifiees.delete(once)
+      notifiees.delete(later)
+    }
+  }
+  const last = { connected: () => notified.push('last') }
+  for (const notifiee of [once, later, last]) notifiees.add(notifiee)
+  tell()
+  t.deepEqual(notified, ['once', 'last'])
+  tell()
+  t.deepEqual(notified, ['once', 'last', 'last'])
+})
+
+test('a notifiee that is added in a callback is notified of later events only', (t) => {
+  const notifiees = new Notifiees(() => {})
+  let added = 0
+  // Each adds another one, which would never end if it were called for the same event.
+  const adding = () => ({
+    connected: () => {
+      added += 1
+      notifiees.add(adding())
+    }
+  })
+  notifiees.add(adding())
+  const tell = () => notifiees.tell(undefined as never, 'connected', undefined as never)
+  tell()
+  t.is(added, 1)
+  tell()
+  t.is(added, 3)
+})

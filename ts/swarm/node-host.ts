@@ -75,6 +75,8 @@ const PASSED_MAX = 64
 /** Callbacks of the host to its swarm. */
 export interface HostCallbacks {
   notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
+  /** Calls `then` once everyone has been notified of the events so far. */
+  afterEvents(then: () => void): void
   /** Called before the event of the same name. */
   connected(peer: string, connection: Connection): void
   /** Returns whether the swarm listens on an address. */
@@ -404,7 +406,8 @@ export class NodeHost
   }
 
   dispatch(stream: StreamCore, connection: Connection, protocol: number): void {
-    this.#registrar.dispatch(stream, connection, protocol)
+    // A callback may have caused the native side to be drained, before it is known to everyone that there is a stream.
+    this.#callbacks.afterEvents(() => this.#registrar.dispatch(stream, connection, protocol))
   }
 
   refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined {

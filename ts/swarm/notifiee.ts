@@ -108,6 +108,8 @@ export const globalNoopNotifiee: NoopNotifiee = Object.freeze(new NoopNotifiee()
 /** @internal The notifiees of one swarm. */
 export class Notifiees {
   readonly #all = new Set<Notifiee>()
+  // Those of the next event; made when they have changed.
+  #notified: readonly Notifiee[] | undefined
   readonly #onFailure: OnFailure
 
   constructor(onFailure: OnFailure) {
@@ -131,20 +133,27 @@ export class Notifiees {
     }
     if (this.#all.has(notifiee)) return false
     this.#all.add(notifiee)
+    this.#notified = undefined
     return true
   }
 
   delete(notifiee: Notifiee): void {
     this.#all.delete(notifiee)
+    this.#notified = undefined
   }
 
-  /** Calls the callback of each notifiee; errors and rejections go to `onFailure`. */
+  /**
+   * Calls the callback of each notifiee; errors and rejections go to `onFailure`. One that is removed meanwhile is not
+   * called any more, one that is added only for later events.
+   */
   tell<K extends NotifieeEvent>(
     swarm: Swarm,
     event: K,
     detail: Parameters<NonNullable<Notifiee[K]>>[1]
   ): void {
-    for (const notifiee of this.#all) {
+    this.#notified ??= [...this.#all]
+    for (const notifiee of this.#notified) {
+      if (!this.#all.has(notifiee)) continue
       // TypeScript does not correlate the callback of an event with its detail.
       const callback = notifiee[event] as ((swarm: Swarm, on: typeof detail) => unknown) | undefined
       try {
