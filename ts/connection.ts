@@ -8,11 +8,17 @@ import {
   ABORT_OPTIONS,
   aCode,
   aDuration,
+  anArray,
+  anObject,
+  anything,
   areOptions,
   aSignal,
+  type Check,
   checkOptions,
   misuse,
-  type OptionChecks
+  type OptionChecks,
+  objectWith,
+  oneOf
 } from './base/arguments.ts'
 import { TypedEventTarget } from './base/events.ts'
 import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
@@ -20,6 +26,7 @@ import type { ConnectionCore } from './connection/core.ts'
 import { provideConnectionFacade } from './connection/facade.ts'
 import type {
   ConnectionCloseReason,
+  ConnectionDirection,
   ConnectionEvents,
   ConnectionSecurity,
   ConnectionStat,
@@ -28,19 +35,24 @@ import type {
   ConnSecurity,
   ConnStat,
   DialReport,
-  NewStreamOptions
+  NewStreamOptions,
+  TransportInfo
 } from './connection/facts.ts'
 import { tracedStreamOpen } from './diagnostics/channels.ts'
-import type { HostPort } from './identity/address.ts'
+import { InvalidParametersError } from './errors.ts'
+import { type HostPort, multiaddrOf } from './identity/address.ts'
+import { parseAddress } from './identity/parsed-address.ts'
+import type { MuxedConn } from './muxer/muxed.ts'
 import type { ConnectionCounters } from './native/counters.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
-import type { ConnScope } from './resource-manager/interfaces.ts'
+import type { ConnScope, ResourceScopeSpan } from './resource-manager/interfaces.ts'
 import { streamFacade } from './stream/facade.ts'
 import { Stream } from './stream.ts'
 import type { Swarm } from './swarm.ts'
 
 export type {
   ConnectionCloseReason,
+  ConnectionDirection,
   ConnectionEvents,
   ConnectionSecurity,
   ConnectionStat,
@@ -50,7 +62,8 @@ export type {
   ConnStat,
   ConnStats,
   DialReport,
-  NewStreamOptions
+  NewStreamOptions,
+  TransportInfo
 } from './connection/facts.ts'
 
 /** @internal Checks of the options of `newStream`. */
@@ -59,6 +72,13 @@ export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
   negotiationTimeout: aDuration,
   timeout: aDuration
 }
+
+const TRANSPORT_CHECKS: OptionChecks<TransportInfo> = { type: anything, addresses: anything }
+
+const aTransportType = oneOf('direct', 'relayed')
+
+/** @internal A scope that accounts for a connection. */
+export const aScope: Check = objectWith('reserveMemory', 'releaseMemory', 'beginSpan', 'done')
 
 /**
  * A secured and multiplexed connection to a peer. The swarm lists it from `connected` to `disconnected`.
@@ -114,7 +134,11 @@ export class Connection
     return this.#core.remotePeer
   }
 
-  /** The public key of the remote peer. Loads @libp2p/crypto. */
+  /**
+   * The public key of the remote peer. Loads @libp2p/crypto.
+   *
+   * @throws {@link StateError} if it is not known: of a connection of `addConnection` whose peer id does not contain it.
+   */
   get remotePublicKey(): PublicKey {
     return this.#core.remotePublicKey
   }
@@ -134,14 +158,44 @@ export class Connection
     return this.#core.remoteAddress
   }
 
-  /** `inbound` if the remote dialled, `outbound` if this swarm did. */
-  get direction(): 'inbound' | 'outbound' {
+  /** `inbound` if the remote dialled, `outbound` if this swarm did, `unknown` if `addConnection` was not told. */
+  get direction(): ConnectionDirection {
     return this.#core.direction
   }
 
   /** `relayed` if the connection uses a circuit relay. */
   get connectionType(): 'direct' | 'relayed' {
     return this.#core.connectionType
+  }
+
+  /** The addresses of the remote on this connection: the remote address if it is known, or those that were set. */
+  getTransportAddresses(): Multiaddr[] {
+    return this.#core.transportAddresses
+  }
+
+  /**
+   * Sets type and addresses of the transport, of which the swarm knows nothing for connections of `addConnection`.
+   *
+   * @throws {@link InvalidParametersError} for any other connection, and for an invalid type or address.
+   */
+  setTransportInfo(info: TransportInfo): void {
+    if (this.#core.muxed === undefined) {
+      throw new InvalidParametersError('the transport of this connection is known: it is native')
+    }
+    anObject(info, 'info')
+    checkOptions(info, TRANSPORT_CHECKS, 'info')
+    aTransportType(info.type, 'info.type')
+    anArray(info.addresses, 'info.addresses')
+    const addresses = info.addresses.map((address) => {
+      parseAddress(address)
+      return multiaddrOf(address.toString())
+    })
+    this.#core.transportInfo = { type: info.type, addresses }
+  }
+
+  /** The argument of `swarm.addConnection`; undefined for connections over a native muxer. */
+  get muxedConn(): MuxedConn | undefined {
+    return this.#core.muxed
   }
 
   /** Transport, security protocol and muxer of the connection. */
@@ -186,7 +240,26 @@ export class Connection
    * with the connection.
    */
   get scope(): ConnScope {
-    return this.#core.host.connectionScope(this.#core)
+    return this.#core.resourceScope
+  }
+
+  /**
+   * Sets the scope that accounts for this connection, in place of the one that the swarm has opened. It becomes
+   * {@link Connection.scope} and is ended with the connection. Only possible until every `connected` callback has
+   * returned; the option `scope` of `swarm.addConnection` does the same without charging the connection before.
+   *
+   * A connection over a native muxer stays accounted for natively, too.
+   *
+   * @throws {@link InvalidParametersError} later, and for a value that is not a scope.
+   */
+  setResourceScope(scope: ResourceScopeSpan): void {
+    aScope(scope, 'scope')
+    if (this.#core.isAnnounced) {
+      throw new InvalidParametersError(
+        'the scope can only be set until the connection is announced'
+      )
+    }
+    this.#core.setScope(scope)
   }
 
   /** Alias of {@link Connection.streams}. */

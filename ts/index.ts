@@ -7,6 +7,7 @@ export type { ConnectionStrategy, ConnectionStrategyName } from './connection/st
 export {
   Connection,
   type ConnectionCloseReason,
+  type ConnectionDirection,
   type ConnectionEvents,
   type ConnectionSecurity,
   type ConnectionStat,
@@ -16,7 +17,8 @@ export {
   type ConnStat,
   type ConnStats,
   type DialReport,
-  type NewStreamOptions
+  type NewStreamOptions,
+  type TransportInfo
 } from './connection.ts'
 export * from './constants.ts'
 export type { Logger } from './diagnostics/logger.ts'
@@ -58,6 +60,7 @@ export * from './errors.ts'
 export type { AddrLike, HostPort } from './identity/address.ts'
 export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'
 export type { PeerLike } from './identity/peer-id.ts'
+export type { AddConnectionOptions } from './muxer/added.ts'
 export type { Multiplexer, MuxedConn, MuxedStream } from './muxer/muxed.ts'
 export { wrapMuxedStream } from './muxer/wrap.ts'
 export type { ConnectionCounters, Counters, StreamCounters } from './native/counters.ts'

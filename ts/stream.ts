@@ -179,8 +179,8 @@ export class Stream
 
   /**
    * The stream's share of the resources that the swarm accounts for. After its end the usage is 0, and `reserveMemory`
-   * throws `ResourceScopeClosedError`. `setService` charges it to a service. A stream over an application's
-   * muxer has `nullScope`: nothing is accounted for.
+   * throws `ResourceScopeClosedError`. `setService` charges it to a service. A stream of `wrapMuxedStream`
+   * has `nullScope`: nothing is accounted for.
    *
    * @example
    * ```ts

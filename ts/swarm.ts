@@ -18,6 +18,7 @@ import {
 import { TypedEventTarget } from './base/events.ts'
 import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
 import type { ConnectionConfig } from './connection/config.ts'
+import type { ConnectionDirection } from './connection/facts.ts'
 import { selectionOf } from './connection/strategy.ts'
 import { ConnectionTable } from './connection/table.ts'
 import { type Connection, NEW_STREAM_CHECKS, type NewStreamOptions } from './connection.ts'
@@ -38,6 +39,8 @@ import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
 import { parseAddress } from './identity/parsed-address.ts'
 import { isPeer, type PeerLike, peerIdOf, peerText } from './identity/peer-id.ts'
+import type { AddConnectionOptions } from './muxer/added.ts'
+import type { MuxedConn } from './muxer/muxed.ts'
 import type { Counters } from './native/counters.ts'
 import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiation/handler.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
@@ -54,6 +57,7 @@ import { Changes } from './swarm/changes.ts'
 import { EventOrder } from './swarm/event-order.ts'
 import type { ConnectednessDetail, SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
+import { loadStreamNotices } from './swarm/load.ts'
 import type { ListenOptions, Network } from './swarm/network.ts'
 import { NodeHost } from './swarm/node-host.ts'
 import { type Notifiee, type NotifieeEvent, Notifiees } from './swarm/notifiee.ts'
@@ -64,6 +68,7 @@ import {
   type SwarmSettings
 } from './swarm/options.ts'
 import { Shutdown } from './swarm/shutdown.ts'
+import type { StreamNotices } from './swarm/stream-notices.ts'
 
 export type { ConnectednessDetail, SwarmEvents } from './swarm/events.ts'
 
@@ -85,7 +90,7 @@ export interface SwarmMetrics {
   readonly total: number
   /** Those that peers opened. */
   readonly inbound: number
-  /** Those that this swarm opened. */
+  /** Those that this swarm opened, and added ones of unknown direction. */
   readonly outbound: number
   /** Peers with at least one of them. */
   readonly peers: number
@@ -147,6 +152,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   readonly #listeners: Listeners
   readonly #dialer: Dialer
   readonly #services: Service[] = []
+  #notices: StreamNotices | undefined
   #phase: 'idle' | 'starting' | 'started' | 'closed' = 'idle'
   #starting: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -641,6 +647,74 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
+   * Adds a connection over a muxer of the application: its own, or that of another library. From then on it is a
+   * connection like any other: listed and announced, its inbound streams are negotiated and passed to the handlers, its
+   * resources are accounted for, and it is closed with the swarm. See docs/muxers.md.
+   *
+   * The application vouches for the remote peer, which is not authenticated again. The swarm owns `muxed` from now on;
+   * adding it again returns the same connection.
+   *
+   * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`, or if the
+   * application's resource manager refuses it; `muxed` stays open.
+   * @throws {@link MuxerClosedError} if `muxed` is closed.
+   * @throws {@link StateError} if the swarm is not started.
+   * @throws {@link InvalidParametersError} for an invalid argument, if the remote peer is not known, or if `muxed` is a
+   * connection of another swarm.
+   * @example
+   * ```ts
+   * const connection = swarm.addConnection(muxed, 'outbound', { remotePeer, muxer: '/mplex/6.7.0' })
+   * const stream = await connection.newStream('/chat/1.0.0')
+   * ```
+   */
+  addConnection(
+    muxed: MuxedConn,
+    direction?: ConnectionDirection,
+    options?: AddConnectionOptions
+  ): Connection
+  /** Adds a connection of unknown direction with options. */
+  addConnection(muxed: MuxedConn, options: AddConnectionOptions): Connection
+  addConnection(
+    muxed: MuxedConn,
+    first?: ConnectionDirection | AddConnectionOptions,
+    second?: AddConnectionOptions
+  ): Connection {
+    this.#assertStarted()
+    return areOptions(first)
+      ? this.#host.added.add(muxed, undefined, first)
+      : this.#host.added.add(muxed, first, second)
+  }
+
+  /**
+   * Removes a connection from the views of this swarm, which uses it no more. It stays open, with its streams, until
+   * either side or {@link Swarm.close} closes it; `disconnected` follows then. Idempotent.
+   *
+   * @throws {@link InvalidParametersError} if it is not a connection of this swarm.
+   */
+  removeConnection(connection: Connection): void {
+    this.#host.remove(connection)
+  }
+
+  /**
+   * Notifies `openedStream` of a stream that {@link wrapMuxedStream} has made without a connection, and `closedStream` at
+   * its end. Once per stream; does nothing for streams of connections, which are announced already.
+   *
+   * @throws {@link InvalidParametersError} if it is not a stream, or one of another swarm.
+   */
+  notifyOpenedStream(stream: Stream): void {
+    this.#streamNotices.opened(stream)
+  }
+
+  /**
+   * Notifies `closedStream` of a stream now, and not again when it ends. Once per stream; does nothing for one that was
+   * not announced.
+   *
+   * @throws {@link InvalidParametersError} if it is not a stream, or one of another swarm.
+   */
+  notifyClosedStream(stream: Stream): void {
+    this.#streamNotices.closed(stream)
+  }
+
+  /**
    * Registers `notifiee` for subsequent events. Returns false if it is registered already.
    *
    * @throws {@link InvalidParametersError} if `notifiee` is not an object, or one of its callbacks not a function.
@@ -804,6 +878,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
 
   protected override onListenerError(err: unknown, listener: object, message: string): void {
     this.#failures.report(err, listener, message)
+  }
+
+  get #streamNotices(): StreamNotices {
+    this.#notices ??= new (loadStreamNotices().StreamNotices)(this.#host)
+    return this.#notices
   }
 
   #assertStarted(): void {

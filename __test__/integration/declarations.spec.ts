@@ -34,7 +34,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'tcp-stream',
     'varint-length'
   ],
-  muxer: ['muxed', 'wrap'],
+  muxer: ['added', 'muxed', 'wrap'],
   native: ['counters'],
   negotiation: [
     'handler',

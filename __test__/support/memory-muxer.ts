@@ -1,12 +1,15 @@
 /** A user-defined multiplexer in plain TypeScript: in-memory streams with a window and every way to fail. */
 import { once } from 'node:events'
+import type { AbortOptions } from '../../ts/base/abort.ts'
 import {
+  AbortError,
+  ConnectionClosedError,
   MuxerClosedError,
   StreamClosedError,
   StreamEOFError,
   StreamResetError
 } from '../../ts/errors.ts'
-import type { MuxedConn, MuxedStream } from '../../ts/index.ts'
+import type { MuxedConn, MuxedStream, PeerLike } from '../../ts/index.ts'
 
 /** One end of a stream; {@link memoryStreams} creates both. */
 export class MemoryStream implements MuxedStream {
@@ -133,29 +136,94 @@ export function memoryStreams(window = 4_096): { near: MemoryStream; far: Memory
   return { near, far }
 }
 
-/** A connection that hands out {@link memoryStreams}. */
+/** One end of a connection; {@link memoryConns} creates both. */
 export class MemoryConn implements MuxedConn {
-  readonly #waiting: MemoryStream[] = []
+  readonly remotePeer?: PeerLike
+  /** Codes of `closeWithError`, and `close`, in the order of the calls. */
+  readonly calls: string[] = []
+  /** Streams of this end, in the order of their opening. */
+  readonly streams: MemoryStream[] = []
   isClosed = false
+  peer: MemoryConn = this
+  readonly #waiting: MemoryStream[] = []
+  #takers: PromiseWithResolvers<MemoryStream>[] = []
+  #end: Error = new MuxerClosedError()
+
+  constructor(remotePeer?: PeerLike) {
+    if (remotePeer !== undefined) this.remotePeer = remotePeer
+  }
+
+  /** Number of pending `acceptStream` calls. */
+  get accepting(): number {
+    return this.#takers.length
+  }
 
   async close(): Promise<void> {
-    this.isClosed = true
+    this.calls.push('close')
+    this.#close(new MuxerClosedError())
   }
 
-  async closeWithError(_code: number): Promise<void> {
-    this.isClosed = true
+  async closeWithError(code: number): Promise<void> {
+    this.calls.push(`close ${code}`)
+    this.#close(
+      code === 0 ? new MuxerClosedError() : new ConnectionClosedError({ closeCode: code })
+    )
   }
 
-  async openStream(): Promise<MemoryStream> {
-    if (this.isClosed) throw new MuxerClosedError()
+  async openStream(_options?: AbortOptions): Promise<MuxedStream> {
+    if (this.isClosed) throw this.#end
     const { near, far } = memoryStreams()
-    this.#waiting.push(far)
+    this.streams.push(near)
+    this.peer.receive(far)
     return near
   }
 
-  async acceptStream(): Promise<MemoryStream> {
+  acceptStream({ signal }: AbortOptions = {}): Promise<MuxedStream> {
     const stream = this.#waiting.shift()
-    if (stream === undefined) throw new MuxerClosedError()
-    return stream
+    if (stream !== undefined) return Promise.resolve(stream)
+    if (this.isClosed) return Promise.reject(this.#end)
+    const taker = Promise.withResolvers<MemoryStream>()
+    this.#takers.push(taker)
+    signal?.addEventListener('abort', () => {
+      this.#takers = this.#takers.filter((other) => other !== taker)
+      taker.reject(new AbortError())
+    })
+    return taker.promise
   }
+
+  /** Receives a stream that the other end has opened. */
+  receive(stream: MemoryStream): void {
+    this.streams.push(stream)
+    const taker = this.#takers.shift()
+    if (taker === undefined) this.#waiting.push(stream)
+    else taker.resolve(stream)
+  }
+
+  /** Ends this end with `err`, without a call from its owner. */
+  fail(err: unknown): void {
+    this.isClosed = true
+    // Anything may be thrown.
+    this.#end = err as Error
+    for (const taker of this.#takers.splice(0)) taker.reject(err)
+    const lost = new ConnectionClosedError()
+    for (const stream of this.streams) stream.fail(lost)
+  }
+
+  #close(err: Error): void {
+    if (this.isClosed) return
+    this.fail(err)
+    if (!this.peer.isClosed) this.peer.fail(err)
+  }
+}
+
+/** Creates both ends of a connection; each names the peer at the other end. */
+export function memoryConns(
+  farPeer?: PeerLike,
+  nearPeer?: PeerLike
+): { near: MemoryConn; far: MemoryConn } {
+  const near = new MemoryConn(farPeer)
+  const far = new MemoryConn(nearPeer)
+  near.peer = far
+  far.peer = near
+  return { near, far }
 }

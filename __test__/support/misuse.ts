@@ -15,7 +15,8 @@ import {
   wrapMuxedStream
 } from '../../ts/index.ts'
 import * as io from '../../ts/io/index.ts'
-import { memoryStreams } from './memory-muxer.ts'
+import { PEER } from './added.ts'
+import { memoryConns, memoryStreams } from './memory-muxer.ts'
 import type { Pair } from './pair.ts'
 
 type Takes = (value: unknown) => boolean
@@ -132,6 +133,36 @@ export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[
       call: (value) => swarm.setResourceManager(null, value),
       takes: options
     },
+    {
+      name: 'addConnection(muxed)',
+      call: (value) => swarm.addConnection(value, 'inbound', { remotePeer: PEER }),
+      takes: never
+    },
+    {
+      name: 'addConnection(direction)',
+      call: (value) => swarm.addConnection(memoryConns(PEER).near, value),
+      takes: either(nothing, optionsAlone)
+    },
+    {
+      name: 'addConnection(options)',
+      call: (value) => swarm.addConnection(memoryConns(PEER).near, 'inbound', value),
+      takes: options
+    },
+    {
+      name: 'removeConnection(connection)',
+      call: (value) => swarm.removeConnection(value),
+      takes: never
+    },
+    {
+      name: 'notifyOpenedStream(stream)',
+      call: (value) => swarm.notifyOpenedStream(value),
+      takes: never
+    },
+    {
+      name: 'notifyClosedStream(stream)',
+      call: (value) => swarm.notifyClosedStream(value),
+      takes: never
+    },
     { name: 'notify(notifiee)', call: (value) => swarm.notify(value), takes: is('object') },
     ...eventCalls(swarm)
   ]
@@ -177,6 +208,16 @@ export function connectionCalls(connection: Connection): Argument[] {
       takes: code
     },
     { name: 'removeStream(stream)', call: (value) => connection.removeStream(value), takes: never },
+    {
+      name: 'setTransportInfo(info)',
+      call: (value) => connection.setTransportInfo(value),
+      takes: never
+    },
+    {
+      name: 'setResourceScope(scope)',
+      call: (value) => connection.setResourceScope(value),
+      takes: never
+    },
     ...eventCalls(connection)
   ]
 }

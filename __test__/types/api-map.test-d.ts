@@ -1,10 +1,12 @@
 /** Every type that docs/api-map.md names can be imported; `__test__/unit/api-map.spec.ts` compares the two lists. */
 import type {
+  AddConnectionOptions,
   AddressManagerLike,
   AddrLike,
   ConnectednessDetail,
   ConnectionConfig,
   ConnectionCounters,
+  ConnectionDirection,
   ConnectionStats,
   ConnectionStrategy,
   ConnectionStrategyName,
@@ -81,6 +83,7 @@ import type {
   SwarmEvents,
   SwarmMetrics,
   SwarmOptions,
+  TransportInfo,
   TransportName
 } from '../../ts/index.ts'
 import type {
@@ -123,11 +126,13 @@ export type Named = [
   ReadAllOptions,
   ReadSomeOptions,
   StreamReader,
+  AddConnectionOptions,
   AddressManagerLike,
   AddrLike,
   ConnectednessDetail,
   ConnectionConfig,
   ConnectionCounters,
+  ConnectionDirection,
   ConnectionStats,
   ConnectionStrategy,
   ConnectionStrategyName,
@@ -183,6 +188,7 @@ export type Named = [
   SwarmEvents,
   SwarmMetrics,
   SwarmOptions,
+  TransportInfo,
   Closer,
   ConnState,
   Encrypter,

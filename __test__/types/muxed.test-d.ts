@@ -1,9 +1,15 @@
 /** Interfaces of multiplexers: our classes implement them, and a mock of each compiles. */
 import {
+  type AddConnectionOptions,
+  type Connection,
+  type ConnectionDirection,
   type Multiplexer,
   type MuxedConn,
   type MuxedStream,
+  nullScope,
   type Stream,
+  type Swarm,
+  type TransportInfo,
   wrapMuxedStream
 } from '../../ts/index.ts'
 import { MemoryConn, memoryStreams } from '../support/memory-muxer.ts'
@@ -39,9 +45,26 @@ const multiplexer: Multiplexer = {
 }
 const own: Multiplexer = { newConnection: () => new MemoryConn() }
 
+declare const swarm: Swarm
+const direction: ConnectionDirection = 'unknown'
+const options: AddConnectionOptions = { remotePeer: stream.connection.remotePeer, scope: nullScope }
+const added: Connection[] = [
+  swarm.addConnection(conn, direction, options),
+  swarm.addConnection({ ...conn, remotePeer: 'peer' }),
+  swarm.addConnection(conn, options)
+]
+const inside: MuxedConn | undefined = added[0]?.muxedConn
+const info: TransportInfo = { type: 'relayed', addresses: ['/ip4/192.0.2.1/tcp/1'] }
+// @ts-expect-error a direction is one of three
+swarm.addConnection(conn, 'both')
+// @ts-expect-error unknown options are refused
+swarm.addConnection(conn, { peer: 'peer' })
+// @ts-expect-error a partial connection is refused
+swarm.addConnection({ isClosed: false, openStream: conn.openStream })
+
 const wrapped: Stream = wrapMuxedStream(mock)
 const inner: MuxedStream = wrapMuxedStream(memoryStreams().near, stream.connection).muxedStream
 // @ts-expect-error a partial stream is refused
 wrapMuxedStream({ read: mock.read })
 
-export const used: unknown[] = [ours, multiplexer, own, wrapped, inner]
+export const used: unknown[] = [ours, multiplexer, own, wrapped, inner, added, inside, info]

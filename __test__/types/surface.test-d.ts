@@ -83,14 +83,14 @@ expect<Equal<Stream['state'], StreamState>>()
 expect<Equal<Stream['protocol'], string | undefined>>()
 expect<Equal<Swarm['peerId'], PeerId>>()
 expect<Equal<Connection['remotePeer'], PeerId>>()
-expect<Equal<Connection['direction'], 'inbound' | 'outbound'>>()
+expect<Equal<Connection['direction'], 'inbound' | 'outbound' | 'unknown'>>()
 expect<Equal<IsAny<Connection['remotePublicKey']>, false>>()
 
-// Strings with a known set of values.
+// Strings with a known set of values; those of added connections are the application's.
+expect<Equal<Connection['state']['security'], '/noise' | '/tls/1.0.0' | (string & {}) | ''>>()
+expect<Equal<Connection['state']['muxer'], '/yamux/1.0.0' | (string & {}) | ''>>()
 expect<Equal<Connection['state']['transport'], TransportName | ''>>()
-expect<Equal<Connection['state']['security'], '/noise' | '/tls/1.0.0' | ''>>()
-expect<Equal<Connection['state']['muxer'], '/yamux/1.0.0'>>()
-expect<Equal<Connection['state']['muxerEngine'], 'yamux' | 'yamux-crate'>>()
+expect<Equal<Connection['state']['muxerEngine'], 'yamux' | 'yamux-crate' | ''>>()
 expect<
   Equal<
     AddressAttempt['stage'],

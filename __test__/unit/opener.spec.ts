@@ -42,6 +42,7 @@ const COUNTERS = {
 
 /** Opens streams as a test decides, and records the calls. */
 class FakeOpener implements Opener {
+  readonly muxed = undefined
   readonly calls: string[] = []
   /** Returned by the next `open`. */
   refusal: Libp2pError | undefined
@@ -98,6 +99,8 @@ class FakeOpener implements Opener {
   counters(): typeof COUNTERS {
     return COUNTERS
   }
+
+  forget(): void {}
 
   allowEarlyFin(): void {
     this.calls.push('allowEarlyFin')

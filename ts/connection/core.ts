@@ -14,14 +14,16 @@ import {
   ConnectionClosedError,
   MuxerClosedError,
   ResourceLimitExceededError,
+  StateError,
   TimeoutError
 } from '../errors.ts'
-import { type HostPort, hostPort, multiaddrOf } from '../identity/address.ts'
+import { type HostPort, hostPort, multiaddrOf, NO_ADDRESS } from '../identity/address.ts'
 import { publicKeyOf } from '../identity/load.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
+import type { MuxedConn } from '../muxer/muxed.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 import type { Engine, Served } from '../native/engine.ts'
-import type { StreamScope } from '../resource-manager/interfaces.ts'
+import type { ConnScope, ResourceScopeSpan, StreamScope } from '../resource-manager/interfaces.ts'
 import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
@@ -30,6 +32,7 @@ import type { Stream } from '../stream.ts'
 import { connectionFacade } from './facade.ts'
 import type {
   ConnectionCloseReason,
+  ConnectionDirection,
   ConnectionEnd,
   ConnectionFacts,
   ConnectionSecurity,
@@ -48,6 +51,11 @@ const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 const GOING_AWAY = 'the peer takes no more streams on this connection'
 
 const NO_ATTEMPTS: Dialled['attempts'] = Object.freeze([])
+/** How the remote is reached, in place of what its address tells. */
+export interface KnownTransport {
+  readonly type: 'direct' | 'relayed'
+  readonly addresses: readonly Multiaddr[]
+}
 
 /** The implementation of one connection. */
 export class ConnectionCore implements ConnectionOwner {
@@ -62,6 +70,10 @@ export class ConnectionCore implements ConnectionOwner {
   closeReason: ConnectionCloseReason | undefined
   /** Time of its end, in milliseconds since the epoch. */
   endedAt: number | undefined
+  /** Whether every `connected` callback has returned. */
+  isAnnounced = false
+  /** Set by the application. */
+  transportInfo: KnownTransport | undefined
 
   readonly #opener: Opener
   readonly #facts: ConnectionFacts
@@ -77,6 +89,8 @@ export class ConnectionCore implements ConnectionOwner {
   #dialled: Dialled | undefined
   // Why this side closes it, if a rule of the swarm does.
   #rule = ''
+  // A scope other than the native one of a native connection; ends with the connection.
+  #ownScope: ResourceScopeSpan | undefined
 
   constructor(opener: Opener, facts: ConnectionFacts, host: ConnectionHost) {
     connectionsMade += 1
@@ -106,8 +120,13 @@ export class ConnectionCore implements ConnectionOwner {
     return this.host.abandoned
   }
 
-  get direction(): 'inbound' | 'outbound' {
+  get direction(): ConnectionDirection {
     return this.#facts.direction
+  }
+
+  /** The muxer, if it is the application's. */
+  get muxed(): MuxedConn | undefined {
+    return this.#opener.muxed
   }
 
   get transport(): ConnectionSecurity['transport'] {
@@ -136,11 +155,13 @@ export class ConnectionCore implements ConnectionOwner {
   }
 
   get remotePublicKey(): PublicKey {
-    this.#remotePublicKey ??= publicKeyOf(this.remotePublicKeyBytes)
+    const bytes = this.remotePublicKeyBytes
+    if (bytes.length === 0) throw new StateError('the public key of the peer is not known')
+    this.#remotePublicKey ??= publicKeyOf(bytes)
     return this.#remotePublicKey
   }
 
-  /** The peer's public key in its protobuf form. */
+  /** The peer's public key in its protobuf form; empty if it is not known. */
   get remotePublicKeyBytes(): Uint8Array {
     return this.#facts.remotePublicKey
   }
@@ -165,7 +186,34 @@ export class ConnectionCore implements ConnectionOwner {
   }
 
   get connectionType(): 'direct' | 'relayed' {
+    if (this.transportInfo !== undefined) return this.transportInfo.type
     return this.#facts.remoteAddress.includes('/p2p-circuit') ? 'relayed' : 'direct'
+  }
+
+  /** The remote addresses that the application has set, else the one of the connection, if it is known. */
+  get transportAddresses(): Multiaddr[] {
+    if (this.transportInfo !== undefined) return [...this.transportInfo.addresses]
+    return this.#facts.remoteAddress === NO_ADDRESS ? [] : [this.remoteAddr]
+  }
+
+  /** Its share of the resources that the swarm accounts for. */
+  get resourceScope(): ConnScope {
+    return this.#ownScope ?? this.host.connectionScope(this)
+  }
+
+  /** Sets the scope, which ends with the connection; one that was set before ends now. */
+  setScope(scope: ResourceScopeSpan): void {
+    this.#endScope()
+    this.#ownScope = scope
+  }
+
+  #endScope(): void {
+    const scope = this.#ownScope
+    try {
+      scope?.done()
+    } catch (err) {
+      this.onFailure(err, scope ?? this, 'the end of a resource scope failed')
+    }
   }
 
   get security(): ConnectionSecurity {
@@ -329,6 +377,7 @@ export class ConnectionCore implements ConnectionOwner {
         writable: true
       })
     }
+    this.#endScope()
     this.host.connectionEnded(this)
     const { connection } = this
     // The dialler's promise resolves after this batch; the close event must follow it.
@@ -338,6 +387,10 @@ export class ConnectionCore implements ConnectionOwner {
       connectionFacade.emitClose(connection, reason)
     }
     this.#closed?.resolve()
+  }
+
+  streamRefused(refusal: ResourceLimitExceededError): void {
+    this.host.limitRefused(refusal, this, 'inbound')
   }
 
   /** One error shared by all streams: their records precede the connection's, whose error is added as the cause. */
@@ -374,6 +427,7 @@ export class ConnectionCore implements ConnectionOwner {
   /** Removes a stream from the list and notifies once. */
   forget(stream: StreamCore): void {
     const { admission } = this.host
+    this.#opener.forget(stream)
     admission?.release(stream)
     if (this.streams.delete(stream)) this.host.notify('closedStream', stream.stream)
     admission?.placeFreed(this)

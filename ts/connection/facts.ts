@@ -5,19 +5,29 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AbortOptions } from '../base/abort.ts'
 import type { MuxerName, MuxerProtocol, SecurityProtocol, TransportName } from '../constants.ts'
 import type { AddressAttempt } from '../errors.ts'
+import type { AddrLike } from '../identity/address.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 import type { Stats } from '../stream/facts.ts'
+
+/** Any other protocol id, of a connection of `swarm.addConnection`. */
+type Other = string & {}
+
+/**
+ * The side that opened a connection: `inbound` if the remote did, `outbound` if this side did, `unknown` if
+ * `swarm.addConnection` was not told.
+ */
+export type ConnectionDirection = 'inbound' | 'outbound' | 'unknown'
 
 /** Transport, security protocol and muxer of a connection. */
 export interface ConnectionSecurity {
   /** The transport; empty if the address names no known one. */
   readonly transport: TransportName | ''
-  /** Protocol id of the security protocol; empty if the transport itself is secure. */
-  readonly security: SecurityProtocol | ''
-  /** Protocol id of the muxer. */
-  readonly muxer: MuxerProtocol
-  /** The local engine of the muxer, from the option `muxers`. */
-  readonly muxerEngine: MuxerName
+  /** Protocol id of the security protocol; empty if the transport itself is secure, or if it is not known. */
+  readonly security: SecurityProtocol | Other | ''
+  /** Protocol id of the muxer; empty if it is not known. */
+  readonly muxer: MuxerProtocol | Other | ''
+  /** The local engine of the muxer, from the option `muxers`; empty for a muxer of the application. */
+  readonly muxerEngine: MuxerName | ''
   /** Whether the muxer was negotiated inside the security handshake. */
   readonly usedEarlyMuxerNegotiation: boolean
 }
@@ -26,14 +36,22 @@ export interface ConnectionSecurity {
 export interface ConnectionFacts {
   /** The authenticated peer, as text. */
   readonly remotePeer: string
-  /** The public key of the peer, as a libp2p protobuf. */
+  /** The public key of the peer, as a libp2p protobuf; empty if it is not known. */
   readonly remotePublicKey: Uint8Array
-  /** Addresses as text, without `/p2p`. */
+  /** Addresses as text, without `/p2p`; `/` if one is not known. */
   readonly remoteAddress: string
   readonly localAddress: string
-  readonly direction: 'inbound' | 'outbound'
+  readonly direction: ConnectionDirection
   readonly security: ConnectionSecurity
   readonly dialReport: StageTimes
+}
+
+/** The argument of `connection.setTransportInfo`. */
+export interface TransportInfo {
+  /** See {@link Connection.connectionType}. */
+  readonly type: 'direct' | 'relayed'
+  /** See {@link Connection.getTransportAddresses}. */
+  readonly addresses: readonly AddrLike[]
 }
 
 /** Options of `newStream`. */
@@ -52,6 +70,8 @@ export interface NewStreamOptions extends AbortOptions {
 
 /** A snapshot of a connection. */
 export interface ConnStats extends Stats {
+  /** See {@link Connection.direction}. */
+  readonly direction: ConnectionDirection
   /** Number of open streams, in both directions. */
   readonly numStreams: number
 }

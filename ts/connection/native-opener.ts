@@ -38,6 +38,7 @@ export interface NativeOpenerHost {
 
 /** The opener of one native connection. */
 export class NativeOpener implements Opener, ConnectionSink {
+  readonly muxed = undefined
   readonly #handle: ConnectionHandle
   readonly #host: NativeOpenerHost
   #attached: ConnectionOwner | undefined
@@ -121,6 +122,8 @@ export class NativeOpener implements Opener, ConnectionSink {
   scope(): number | undefined {
     return this.#hasEnded ? undefined : this.#host.scopeOf(this.#handle)
   }
+
+  forget(): void {}
 
   allowEarlyFin(): void {
     this.#engine.hot.allowEarlyFin(this.#handle)

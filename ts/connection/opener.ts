@@ -1,8 +1,10 @@
 /**
  * The interface beneath a connection: opens its streams and closes it. The native implementation is
- * `native-opener.ts`; the core behind `Connection` uses none of its handles.
+ * `native-opener.ts`, that over a muxer of the application `muxer/opener.ts`; the core behind `Connection` uses none of
+ * their handles.
  */
-import type { ConnectionClosedError, Libp2pError } from '../errors.ts'
+import type { ConnectionClosedError, Libp2pError, ResourceLimitExceededError } from '../errors.ts'
+import type { MuxedConn } from '../muxer/muxed.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
 import type { Served } from '../native/engine.ts'
 import type { StreamCore } from '../stream/core.ts'
@@ -15,6 +17,8 @@ export interface ConnectionOwner extends StreamOwner {
   nextStream(): number
   /** Called when the remote has opened a stream; `protocol` is the number of its handler in the table. */
   streamOpened(stream: StreamCore, protocol: number): void
+  /** Called when a limit has refused an inbound stream. */
+  streamRefused(refusal: ResourceLimitExceededError): void
   /** Returns the handler of a protocol that is not in the native table; undefined if there is none. */
   choose(protocol: string): Served | undefined
   /** Called when the remote's GoAway arrives: it accepts no more streams. */
@@ -27,6 +31,8 @@ export interface ConnectionOwner extends StreamOwner {
 
 /** Opens the streams of one connection and closes it. */
 export interface Opener {
+  /** The connection's muxer if it is the application's; undefined for a native one. */
+  readonly muxed: MuxedConn | undefined
   /**
    * Sets the owner to notify. Called once, by the owner, before any other method, except that an opener without an
    * owner may be closed unattached.
@@ -47,6 +53,8 @@ export interface Opener {
   counters(): ConnectionCounters
   /** Returns the number of the connection's scope; undefined after its end, and if it has none. */
   scope(): number | undefined
+  /** Called when a stream has ended or was removed; may be called again. */
+  forget(stream: StreamCore): void
   /** Marks the remote as tolerating a FIN before it has answered our proposal: see `docs/streams.md`. */
   allowEarlyFin(): void
 }

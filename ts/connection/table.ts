@@ -2,7 +2,7 @@
 import type { PeerId } from '@libp2p/interface'
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
-import type { SecurityName, SecurityProtocol } from '../constants.ts'
+import type { SecurityName } from '../constants.ts'
 import { Connectedness } from '../constants.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import { connectionFacade } from './facade.ts'
@@ -10,7 +10,7 @@ import { RecentEnds } from './recent-ends.ts'
 import { BEST, type Selection } from './strategy.ts'
 
 /** Option names by security protocol. */
-const SECURITY_NAMES: Readonly<Record<SecurityProtocol, SecurityName>> = {
+const SECURITY_NAMES: Readonly<Partial<Record<string, SecurityName>>> = {
   '/tls/1.0.0': 'tls',
   '/noise': 'noise'
 }
@@ -23,7 +23,7 @@ export class ConnectionTable {
   readonly clock: Clock
   readonly #all = new Set<Connection>()
   readonly #byPeer = new Map<string, Connection[]>()
-  // Connections whose close has begun: in no view any more, but not ended yet.
+  // Connections whose close has begun, or that were removed: in no view any more, but not ended yet.
   readonly #closing = new Map<Connection, string>()
   readonly #ends: RecentEnds
   readonly #selection: Selection
@@ -59,7 +59,7 @@ export class ConnectionTable {
     this.#onChange(peer, Connectedness.Connected, previous)
   }
 
-  /** Removes a connection from every view: its local close has begun. */
+  /** Removes a connection from every view: its local close has begun, or it is no longer used. Idempotent. */
   leave(peer: string, connection: Connection): void {
     this.#closing.set(connection, peer)
     this.#unlist(peer, connection, true)
@@ -151,6 +151,6 @@ export class ConnectionTable {
 
 function matches(connection: Connection, security: readonly SecurityName[] | undefined): boolean {
   if (security === undefined) return true
-  const protocol = connection.state.security
-  return protocol !== '' && security.includes(SECURITY_NAMES[protocol])
+  const name = SECURITY_NAMES[connection.state.security]
+  return name !== undefined && security.includes(name)
 }

@@ -42,14 +42,15 @@ export async function logDial(
 /** Reports a connection as open. */
 export function connectionOpened(core: ConnectionCore, log: Log): void {
   if (connectionOpen.hasSubscribers) connectionOpen.publish(messageOf(core))
-  if (tracedUpgrade.hasSubscribers) {
-    const { connection, direction } = core
+  const { connection, direction } = core
+  // One that the application has added was not upgraded here.
+  if (core.muxed === undefined && direction !== 'unknown' && tracedUpgrade.hasSubscribers) {
     const { swarm } = core.host
     const address = core.remoteAddressText
     publishEnded(tracedUpgrade, { swarm, direction, address, stage: undefined, result: connection })
   }
   if (log.hears('debug')) {
-    const { direction, id, remoteAddressText } = core
+    const { id, remoteAddressText } = core
     log.write('debug', 'connection', `${direction} connection ${id} is open: ${remoteAddressText}`)
   }
 }

@@ -6,6 +6,7 @@
  * dropped.
  */
 import type { OnFailure } from '../base/events.ts'
+import { reasonOf } from '../base/text.ts'
 import { StreamErrorCode } from '../constants.ts'
 import {
   AbortError,
@@ -43,7 +44,7 @@ export class Failures {
 
 function warningOf(err: unknown, clause: string): Error {
   const thrown = err instanceof Error ? err : undefined
-  const message = thrown === undefined ? String(err) : `${thrown.name}: ${thrown.message}`
+  const message = thrown === undefined ? reasonOf(err) : `${thrown.name}: ${thrown.message}`
   const warning = new Error(`${clause}: ${message} (later ones go to a logger only)`)
   warning.name = WARNING
   // Node.js prints the detail of a warning, but its stack only with `--trace-warnings`.

@@ -10,6 +10,9 @@ import { peerText } from './peer-id.ts'
 /** An address: a `Multiaddr` or its text. */
 export type AddrLike = Multiaddr | string
 
+/** @internal Text of an address without parts, as one that is not known has. */
+export const NO_ADDRESS = '/'
+
 /** Host and port of a socket. */
 export interface HostPort {
   /** The IP address, or a host name; an IPv6 zone follows a `%`. */
@@ -26,8 +29,6 @@ const IPV4_TCP_BYTES = 8
 const CODE_IPV4 = 4
 const CODE_TCP = 6
 const PEER_PARTS = /\/p2p\/([^/]+)/g
-// Text of an address without components, in the multiaddr package.
-const NO_PARTS = '/'
 const PRIVATE_IPV4 = /^(?:10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\./
 const PRIVATE_IPV6 = /^(?:::1$|f[cd]|fe[89ab])/i
 
@@ -129,7 +130,7 @@ export function addressOf(bytes: Uint8Array): string | undefined {
     // Bytes truncated inside a name decode to an empty name, which is invalid as text.
     multiaddr(text)
     for (const [, peer = ''] of text.matchAll(PEER_PARTS)) peerText(peer)
-    return text === NO_PARTS ? undefined : text
+    return text === NO_ADDRESS ? undefined : text
   } catch {
     // Newer peers may listen on unknown transports.
     return undefined

@@ -30,25 +30,38 @@ export class MuxedPump implements StreamPump {
   readonly #orders = new Uint32Array(3)
   #held = 0
   #resume: (() => void) | undefined
-  #isSending = false
+  isSending = false
   #hasOrders = false
   #isEndPending = false
   #discardsWrites = false
   #isOver = false
   #isDetached = false
+  #hasWritten = false
+  #onWritten: PromiseWithResolvers<void> | undefined
 
   constructor(core: StreamCore, muxed: MuxedStream) {
     this.#core = core
     this.muxed = muxed
   }
 
-  start(): void {
+  /** Starts to move bytes; `received` have been read from the muxed stream already. */
+  start(received: Uint8Array = NOTHING): void {
+    if (received.length > 0) {
+      this.#held = this.#core.engine.hot.feed(this.#core.handle, unshared(received))
+    }
     void this.#receive()
+  }
+
+  /** Resolves when the end of writing has been passed to the muxed stream, or cannot be any more. */
+  get written(): Promise<void> {
+    this.#onWritten ??= Promise.withResolvers()
+    if (this.#hasWritten) this.#onWritten.resolve()
+    return this.#onWritten.promise
   }
 
   /** Called when the slot has bytes or orders for the muxed stream. */
   onOutgoing(): void {
-    if (!this.#isSending) {
+    if (!this.isSending) {
       void this.#send()
       return
     }
@@ -62,12 +75,14 @@ export class MuxedPump implements StreamPump {
     // The record of its last order may follow this one, when the handle is no longer valid.
     if (!this.#isOver) this.onOutgoing()
     this.#isOver = true
+    if (isFailed) this.#endWriting()
     this.#resume?.()
-    if (!isFailed && !this.#isSending) this.#free()
+    if (!isFailed && !this.isSending) this.#free()
   }
 
   /** Called when the stream is abandoned: the muxed stream is left as it is. */
   leave(): void {
+    this.#endWriting()
     this.#isOver = true
     this.#discardsWrites = true
     this.#isDetached = true
@@ -85,6 +100,13 @@ export class MuxedPump implements StreamPump {
     this.#core.onClosed(0, 0)
   }
 
+  /** Ends the stream with its connection, which is closed here, and resets the muxed stream. */
+  cut(): void {
+    const isDue = !this.#isOver || this.isSending
+    this.connectionLost(0, { remote: false, isOrderly: true })
+    if (isDue) void this.#run(() => this.muxed.reset(0))
+  }
+
   async #receive(): Promise<void> {
     const { engine, handle } = this.#core
     while (!this.#isOver) {
@@ -97,7 +119,8 @@ export class MuxedPump implements StreamPump {
       let bytes: Uint8Array
       try {
         bytes = await this.muxed.read(CHUNK_BYTES)
-        if (!(bytes instanceof Uint8Array)) throw new TypeError(`expected bytes, read ${bytes}`)
+        if (!(bytes instanceof Uint8Array))
+          throw new TypeError(`expected bytes, read ${typeof bytes}`)
       } catch (err) {
         this.#readFailed(err)
         return
@@ -113,7 +136,7 @@ export class MuxedPump implements StreamPump {
   }
 
   async #send(): Promise<void> {
-    this.#isSending = true
+    this.isSending = true
     try {
       let hasMore = true
       while (hasMore) {
@@ -126,11 +149,12 @@ export class MuxedPump implements StreamPump {
       if (this.#isEndPending && !this.#discardsWrites) {
         this.#isEndPending = false
         await this.muxed.closeWrite()
+        this.#endWriting()
       }
     } catch (err) {
       this.#writeFailed(err)
     } finally {
-      this.#isSending = false
+      this.isSending = false
       if (this.#isOver && !this.#core.isFailed()) this.#free()
     }
   }
@@ -145,6 +169,7 @@ export class MuxedPump implements StreamPump {
     if ((flags & Taken.reset) !== 0) {
       this.#isOver = true
       this.#discardsWrites = true
+      this.#endWriting()
       void this.#run(() => this.muxed.reset(code))
       return { count: 0, more: false }
     }
@@ -153,6 +178,11 @@ export class MuxedPump implements StreamPump {
     if ((flags & Taken.discard) !== 0) void this.#run(() => this.muxed.closeRead())
     if ((flags & Taken.end) !== 0) this.#isEndPending = true
     return { count, more: (flags & Taken.more) !== 0 }
+  }
+
+  #endWriting(): void {
+    this.#hasWritten = true
+    this.#onWritten?.resolve()
   }
 
   #readFailed(err: unknown): void {
@@ -172,6 +202,7 @@ export class MuxedPump implements StreamPump {
 
   #writeFailed(err: unknown): void {
     this.#discardsWrites = true
+    this.#endWriting()
     if (this.#isOver || this.#core.isFailed()) return
     if (nameOf(err) !== 'StreamClosedError') {
       this.#failed(err, 'write')

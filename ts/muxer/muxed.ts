@@ -1,5 +1,6 @@
 /** Interfaces of muxers, those of this package and of applications. */
 import type { AbortOptions } from '../base/abort.ts'
+import type { PeerLike } from '../identity/peer-id.ts'
 import type { ReadWriteCloser } from '../io/interfaces.ts'
 
 /**
@@ -35,6 +36,8 @@ export interface MuxedStream {
 export interface MuxedConn {
   /** Whether the connection is closed. */
   readonly isClosed: boolean
+  /** The authenticated remote peer, for `swarm.addConnection`. */
+  readonly remotePeer?: PeerLike
   /** Closes the connection; resolves when its streams have ended and GoAway is sent. */
   close(options?: AbortOptions): Promise<void>
   /** Closes the connection with a `ConnectionErrorCode` for the peer. */

@@ -1,5 +1,5 @@
 /** Streams over muxers of applications. */
-import { objectWith } from '../base/arguments.ts'
+import { type Check, objectWith } from '../base/arguments.ts'
 import { systemClock } from '../base/clock.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import { type Connection, checkConnection } from '../connection.ts'
@@ -18,7 +18,15 @@ import type { Stream } from '../stream.ts'
 import type { MuxedStream } from './muxed.ts'
 import { MuxedPump } from './muxed-pump.ts'
 
-const aMuxedStream = objectWith('read', 'write', 'close', 'closeRead', 'closeWrite', 'reset')
+/** @internal A muxed stream: an object of any class with its methods, of which deadlines are not used. */
+export const aMuxedStream: Check = objectWith(
+  'read',
+  'write',
+  'close',
+  'closeRead',
+  'closeWrite',
+  'reset'
+)
 
 // Owner of streams wrapped without a connection.
 let standaloneOwner: StreamOwner | undefined

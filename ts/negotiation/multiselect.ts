@@ -29,6 +29,14 @@ export interface MultiselectMuxerLike<Handler = StreamHandler> {
   ): Promise<[protocol: string, handler: Handler]>
 }
 
+/** @internal The protocols of a responder. */
+export interface Offers<Found> {
+  /** Returns those with a handler by name. */
+  protocols(): Iterable<string>
+  /** Returns what serves a proposal, which may be any text; undefined if nothing does. */
+  find(protocol: string): Found | undefined
+}
+
 /** Maximum proposals of one negotiation, as on streams of a swarm. */
 const PROPOSALS_MAX = 32
 
@@ -103,31 +111,19 @@ export class Multiselect<Handler = StreamHandler> implements MultiselectMuxerLik
       MultiselectError,
       negotiationOptions(communicator, options),
       async (abort) => {
-        await exchangeHeaders(communicator, abort)
-        let proposals = 0
-        let listings = 0
-        for (;;) {
-          const text = await communicator.read(abort)
-          if (text === LIST) {
-            listings += 1
-            atMost(LISTINGS_MAX, listings, 'lists of protocols')
-            await communicator.writeListing(this.getProtocols(), abort)
-            continue
-          }
-          proposals += 1
-          atMost(PROPOSALS_MAX, proposals, 'proposals')
-          const key = this.#keyOf(text)
-          if (key === undefined) {
-            await communicator.write(NOT_AVAILABLE, abort)
-            continue
-          }
-          // Looked up before the await, during which the table may change.
-          const handler = this.#handlers.get(key) as Handler
-          await accept(communicator, text, abort)
-          return [text, handler]
-        }
+        const [protocol, { handler }] = await respond(communicator, this.#offers, abort)
+        return [protocol, handler]
       }
     )
+  }
+
+  readonly #offers: Offers<{ readonly handler: Handler }> = {
+    protocols: () => this.getProtocols(),
+    find: (protocol) => {
+      const key = this.#keyOf(protocol)
+      // A key that was found is one of the table.
+      return key === undefined ? undefined : { handler: this.#handlers.get(key) as Handler }
+    }
   }
 
   #keyOf(text: string): string | ProtocolPredicate | undefined {
@@ -146,6 +142,36 @@ async function exchangeHeaders(
   abort: AbortOptions
 ): Promise<void> {
   await Promise.all([communicator.write(HEADER, abort), readHeader(communicator, abort)])
+}
+
+/** @internal Responds to proposals until one is supported; resolves to it, and to what was found for it. */
+export async function respond<Found>(
+  communicator: MultiselectCommunicatorLike,
+  offers: Offers<Found>,
+  abort: AbortOptions
+): Promise<[protocol: string, found: Found]> {
+  await exchangeHeaders(communicator, abort)
+  let proposals = 0
+  let listings = 0
+  for (;;) {
+    const text = await communicator.read(abort)
+    if (text === LIST) {
+      listings += 1
+      atMost(LISTINGS_MAX, listings, 'lists of protocols')
+      await communicator.writeListing(offers.protocols(), abort)
+      continue
+    }
+    proposals += 1
+    atMost(PROPOSALS_MAX, proposals, 'proposals')
+    // Looked up before the await, during which the table may change.
+    const found = offers.find(text)
+    if (found === undefined) {
+      await communicator.write(NOT_AVAILABLE, abort)
+      continue
+    }
+    await accept(communicator, text, abort)
+    return [text, found]
+  }
 }
 
 /** Confirms `protocol`. */

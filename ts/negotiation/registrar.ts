@@ -20,7 +20,7 @@ import { PREDICATES_FROM } from '../native/record.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Stream } from '../stream.ts'
 import type { HandledProtocols, HandlerContext, HandlerOptions, StreamHandler } from './handler.ts'
-import { holds, type ProtocolPredicate, protocolNames } from './protocol-name.ts'
+import { holds, isProtocolName, type ProtocolPredicate, protocolNames } from './protocol-name.ts'
 
 /** The name of a service has the form of a protocol's. */
 const aServiceName: Check = (value, name) => {
@@ -38,6 +38,11 @@ interface Entry {
   readonly handler: StreamHandler
   readonly maxInbound: number | undefined
   readonly maxOutbound?: number | undefined
+  readonly service?: string | undefined
+}
+
+/** The handler that serves a protocol. */
+export interface Found extends Served {
   readonly service?: string | undefined
 }
 
@@ -173,6 +178,22 @@ export class Registrar {
       }
     }
     return undefined
+  }
+
+  /** Whether every inbound stream goes to the handler of `setStreamHandler`. */
+  get isRaw(): boolean {
+    return this.#raw !== undefined
+  }
+
+  /** Returns what serves a proposal that is negotiated in JavaScript: its handler by name, or that of a predicate. */
+  find(protocol: string): Found | undefined {
+    const entry = this.#entries.get(protocol)
+    const numbers = this.#host?.engine.protocols
+    if (entry === undefined || numbers === undefined) {
+      return isProtocolName(protocol) ? this.choose(protocol) : undefined
+    }
+    const { maxInbound = UINT32_MAX, service } = entry
+    return { protocol: numbers.id(protocol), inboundMax: maxInbound, service }
   }
 
   /** Passes an inbound stream to its handler; `protocol` is 0 for a raw one. */

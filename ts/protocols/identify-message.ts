@@ -116,7 +116,9 @@ export function splitIdentify(message: IdentifyMessage): Uint8Array[] {
 /** Encodes the parts of a message with their lengths, as sent, and adds `observedAddr` to the first one. */
 export function frameIdentify(parts: readonly Uint8Array[], observedAddr: string): Uint8Array {
   const address = addressBytes(observedAddr)
-  const observed = [fieldHead(FIELD.observedAddr, address.length), address]
+  // Empty if the application's muxer has no address.
+  const observed =
+    address.length === 0 ? [] : [fieldHead(FIELD.observedAddr, address.length), address]
   const framed = parts.map((part, index) => frame(index === 0 ? [part, ...observed] : [part]))
   const [first] = framed
   return framed.length === 1 && first !== undefined ? first : Buffer.concat(framed)

@@ -5,7 +5,7 @@
  */
 import { objectWith } from '../base/arguments.ts'
 import { isThenable, type OnFailure } from '../base/events.ts'
-import type { ConnectionFacts } from '../connection/facts.ts'
+import type { ConnectionDirection, ConnectionFacts } from '../connection/facts.ts'
 import type { TransportName } from '../constants.ts'
 import { ResourceLimitExceededError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
@@ -79,7 +79,8 @@ export class Charges {
 
   /** Charges a connection and assigns it to its peer; returns the error if the manager refuses it. */
   connection(facts: ConnectionFacts): Charge<ConnManagementScope> | ResourceLimitExceededError {
-    const { direction, remotePeer, remoteAddress } = facts
+    const { remotePeer, remoteAddress } = facts
+    const direction = countedDirection(facts.direction)
     const usesFd = USES_FD.has(transportOf(remoteAddress))
     const what = `an ${direction} connection of ${remotePeer}`
     const charge = this.#charge(what, aConnectionScope, (manager) =>
@@ -139,6 +140,11 @@ function settled<Scope extends ResourceScopeSpan>(
   if (refusal === undefined) return charge
   charge.done()
   return refusal
+}
+
+/** The direction as which a connection is counted: one that is not known as outbound, as in go-libp2p. */
+export function countedDirection(direction: ConnectionDirection): 'inbound' | 'outbound' {
+  return direction === 'inbound' ? 'inbound' : 'outbound'
 }
 
 function refusalOf(

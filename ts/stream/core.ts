@@ -27,6 +27,7 @@ import {
   FLAG_UNSENT,
   HANDLE_PENDING
 } from '../native/record.ts'
+import type { StreamManagementScope } from '../resource-manager/interfaces.ts'
 import type { Stream } from '../stream.ts'
 import type { Deadlines } from './deadlines.ts'
 import { streamFacade } from './facade.ts'
@@ -68,6 +69,8 @@ export class StreamCore implements StreamSink {
   extra: Map<unknown, unknown> | undefined
   /** Set if the muxer is the application's. */
   pump: StreamPump | undefined
+  /** Its share of the native accounting, if its connection is one of `addConnection`. */
+  charge: StreamManagementScope | undefined
 
   readonly owner: StreamOwner
   readonly #number: number

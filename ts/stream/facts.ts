@@ -13,8 +13,8 @@ export interface ReadOptions extends AbortOptions {
 
 /** Properties common to streams and connections. */
 export interface Stats {
-  /** `inbound` if the remote opened it, `outbound` if this side did. */
-  readonly direction: 'inbound' | 'outbound'
+  /** `inbound` if the remote opened it, `outbound` if this side did; of a connection it may be `unknown`. */
+  readonly direction: 'inbound' | 'outbound' | 'unknown'
   /** Time of opening, in milliseconds of the swarm's clock. */
   readonly opened: number
   /** Whether it, or its connection, is limited in time or bytes. */
@@ -26,7 +26,10 @@ export interface Stats {
 }
 
 /** Properties of a stream that do not depend on its state. */
-export interface StreamStat extends Stats {}
+export interface StreamStat extends Stats {
+  /** `inbound` if the remote opened it, `outbound` if this side did. */
+  readonly direction: 'inbound' | 'outbound'
+}
 
 /** @internal Returns the properties of a stream. `extra` outlives the facade through which it was set. */
 export function statOf(core: StreamCore): StreamStat {

@@ -1,5 +1,6 @@
 /** Public errors of stream failures. */
 import { abortable } from '../base/abort.ts'
+import { reasonOf } from '../base/text.ts'
 import { StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -59,8 +60,7 @@ export function resetFailure(
 
 /** Wraps an error of an application muxer other than an end, reset or close. */
 export function muxerFailure(operation: 'read' | 'write', cause: unknown): StreamError {
-  const message = cause instanceof Error ? cause.message : String(cause)
-  return new StreamError(`${operation} operation failed: ${message}`, { cause })
+  return new StreamError(`${operation} operation failed: ${reasonOf(cause)}`, { cause })
 }
 
 /** Returns the error of a local reset. */

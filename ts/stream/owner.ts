@@ -44,7 +44,10 @@ export interface StreamOwner {
 
 /** Moves the bytes of a stream whose muxer is the application's. */
 export interface StreamPump {
-  readonly muxed: MuxedStream
+  /** Undefined while it is being opened. */
+  readonly muxed: MuxedStream | undefined
+  /** Whether bytes or the end are being passed to the muxed stream. */
+  readonly isSending: boolean
   /** Called when the slot has bytes or orders for the muxed stream. */
   onOutgoing(): void
   /** Called when the stream has ended; without a failure, the muxed stream is closed. */

@@ -1,6 +1,7 @@
 /**
  * State shared by the parts of a swarm: the native node, the engine, and the references that keep the process alive.
  */
+import { misuse } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import { nativeTimeouts } from '../connection/config.ts'
@@ -10,7 +11,7 @@ import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionHost } from '../connection/host.ts'
 import { NativeFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
-import type { Connection } from '../connection.ts'
+import { type Connection, checkConnection } from '../connection.ts'
 import { ConnectionErrorCode } from '../constants.ts'
 import { subscribedLevels } from '../diagnostics/channels.ts'
 import { LEVEL_BITS } from '../diagnostics/codes.ts'
@@ -47,7 +48,11 @@ import { environment } from '../native/environment.ts'
 import type { ConnectionHandle, RequestId, StreamHandle } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
 import { offersChanged } from '../protocols/offers.ts'
-import { Admission, type AdmissionHost } from '../resource-manager/admission.ts'
+import {
+  Admission,
+  type AdmissionHost,
+  type ConnectionCharge
+} from '../resource-manager/admission.ts'
 import type {
   ConnScope,
   LimitDetail,
@@ -64,7 +69,9 @@ import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
+import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
 import type { ListenerHost } from './listener.ts'
+import { loadAddedConnections } from './load.ts'
 import type { NotifieeEvent } from './notifiee.ts'
 import type { SwarmSettings } from './options.ts'
 import type { ShutdownHost } from './shutdown.ts'
@@ -91,6 +98,7 @@ export interface HostCallbacks {
 /** The shared host of one swarm's parts. */
 export class NodeHost
   implements
+    AddedConnectionsHost,
     AdmissionHost,
     ConnectionHost,
     NodeSink,
@@ -117,6 +125,7 @@ export class NodeHost
   #resources: NativeResources | undefined
   #manager: NativeResourceManager | undefined
   #dns: DnsResolverLike | undefined
+  #added: AddedConnections | undefined
   #refs = 0
   #isRef = true
   #drained: (() => void) | undefined
@@ -264,16 +273,39 @@ export class NodeHost
       opener.closeAtOnce(0)
       return
     }
-    const core = new ConnectionCore(opener, facts, this)
+    this.announce(new ConnectionCore(opener, facts, this), charge, dial)
+  }
+
+  /** Lists and announces a connection; `dial` is the one that has made it. */
+  announce(core: ConnectionCore, charge: ConnectionCharge | undefined, dial?: DialSink): void {
+    const { connection, peer } = core
     if (charge !== undefined) this.admission?.connectionOpened(core, charge)
-    this.#connections.add(core.peer, core.connection)
+    this.#connections.add(peer, connection)
     this.engine.listen(subscribedLevels())
     connectionOpened(core, this.options.log)
     this.retain()
-    dial?.onConnection(core.connection, core.remoteAddressText)
-    this.#callbacks.connected(core.peer, core.connection)
-    this.notify('connected', core.connection)
-    this.#excess.opened(core.peer)
+    dial?.onConnection(connection, core.remoteAddressText)
+    this.#callbacks.connected(peer, connection)
+    this.notify('connected', connection)
+    this.#callbacks.afterEvents(() => {
+      core.isAnnounced = true
+    })
+    this.#excess.opened(peer)
+  }
+
+  /** The connections over muxers of the application. */
+  get added(): AddedConnections {
+    this.#added ??= new (loadAddedConnections().AddedConnections)(this)
+    return this.#added
+  }
+
+  /** The handler table, for streams that are negotiated in JavaScript. */
+  get inbound(): Registrar {
+    return this.#registrar
+  }
+
+  debug(line: string, err: unknown): void {
+    this.options.log.write('debug', 'connection', line, err)
   }
 
   /** Returns whether a connection is inbound, or its dial still waits for it. */
@@ -331,6 +363,7 @@ export class NodeHost
   }
 
   streamScope(core: StreamCore): StreamScope {
+    if (core.charge !== undefined) return core.charge
     if (core.pump !== undefined) return nullScope
     return this.resourceManager.scopeOfStream(core, () =>
       core.isLive ? this.scopeOf(core.handle) : undefined
@@ -338,11 +371,13 @@ export class NodeHost
   }
 
   setProtocol(core: StreamCore, protocol: string): void {
+    core.charge?.setProtocol(protocol)
     const wrong = this.#charge(core, (scope, of) => of.setProtocol(scope, protocol))?.misuse
     if (wrong !== undefined) throw new InvalidParametersError(wrong)
   }
 
   setService(core: StreamCore, service: string): void {
+    core.charge?.setService(service)
     this.#charge(core, (scope, resources) => resources.setService(scope, service))
   }
 
@@ -389,6 +424,15 @@ export class NodeHost
     this.#reports.refused(core.remoteAddressText, core.connection, refusal)
   }
 
+  /** Removes a connection from every view; it stays open. Throws `InvalidParametersError` if it is not of this swarm. */
+  remove(connection: Connection): void {
+    checkConnection(connection)
+    const core = connectionFacade.coreOf(connection)
+    if (core.host !== this) throw misuse('connection', 'one of this swarm', connection)
+    if (core.closing) return
+    this.#connections.leave(core.peer, connection)
+  }
+
   connectionClosing(core: ConnectionCore): void {
     this.admission?.opensNoMore(core)
     this.#connections.leave(core.peer, core.connection)
@@ -400,6 +444,7 @@ export class NodeHost
     const clean = core.closeReason?.error === undefined
     this.#connections.remove(core.peer, core.connection, clean)
     this.release()
+    this.#added?.ended(core)
     this.admission?.connectionEnded(core)
     this.notify('disconnected', core.connection)
     if (this.#connections.isDrained) this.#drained?.()
@@ -504,6 +549,7 @@ export class NodeHost
    */
   async close(timeoutMs: number): Promise<void> {
     this.#isEnding = true
+    this.#added?.close(timeoutMs)
     try {
       await this.command((node, request) => node.close(request, timeoutMs), this.close).result
     } catch (err) {

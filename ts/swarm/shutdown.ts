@@ -82,7 +82,9 @@ export class Shutdown {
     const cancelled = this.#over.then(() => this.#host.node.cancel(request))
     // Completion and cancellation are equivalent here, so errors are ignored.
     await Promise.race([result.catch(() => {}), cancelled])
-    for (const core of this.#host.streams()) if (core.writes.isOwed) return true
+    for (const { writes, pump } of this.#host.streams()) {
+      if (writes.isOwed || pump?.isSending === true) return true
+    }
     return false
   }
 

@@ -20,16 +20,17 @@ const PARTS: &str = "
     io/index.ts: io secure
     stream: base native io | identity resource-manager muxer
     stream.ts: base native io stream | identity resource-manager muxer
-    connection: base native identity stream | resource-manager
+    connection: base native identity stream | resource-manager muxer
     diagnostics: base native resource-manager connection
     negotiation: base native io stream diagnostics
-    connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager
-    muxer: base native io resource-manager stream connection diagnostics connection.ts
+    connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager muxer
+    muxer: base native identity io resource-manager stream connection diagnostics negotiation connection.ts
     dns: base native identity diagnostics
     dial: base native identity connection diagnostics connection.ts | dns
     protocols: base identity io connection connection.ts
-    swarm: base native identity resource-manager stream connection diagnostics negotiation dial dns protocols
-    swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts dial dns \
+    swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
+           muxer dial dns protocols
+    swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts muxer dial dns \
                protocols swarm
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
