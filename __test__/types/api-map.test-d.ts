@@ -3,10 +3,12 @@ import type {
   AddConnectionOptions,
   AddressManagerLike,
   AddrLike,
+  BlackHoleDetection,
   ConnectednessDetail,
   ConnectionConfig,
   ConnectionCounters,
   ConnectionDirection,
+  ConnectionGater,
   ConnectionStats,
   ConnectionStrategy,
   ConnectionStrategyName,
@@ -17,6 +19,8 @@ import type {
   ConnStat,
   ConnStats,
   DialContext,
+  DialDetail,
+  DialExplanation,
   Dialer,
   DialJobOptions,
   DialOptions,
@@ -29,7 +33,9 @@ import type {
   DuplexOptions,
   FilteredAddress,
   FilterResult,
+  ForceDirectDial,
   Framing,
+  GateAnswer,
   GoLimits,
   GoScopeLimits,
   HandledProtocols,
@@ -50,6 +56,7 @@ import type {
   MuxerProtocol,
   NegotiationOptions,
   Network,
+  NoDial,
   Notifiee,
   NotifieeEvent,
   PeerLike,
@@ -73,6 +80,7 @@ import type {
   Service,
   ServiceOptions,
   ServiceScope,
+  SimultaneousConnect,
   Stats,
   StreamCounters,
   StreamHandler,
@@ -84,7 +92,8 @@ import type {
   SwarmMetrics,
   SwarmOptions,
   TransportInfo,
-  TransportName
+  TransportName,
+  UseTransient
 } from '../../ts/index.ts'
 import type {
   ChunkReader,
@@ -109,6 +118,15 @@ import type {
 } from '../../ts/io/index.ts'
 
 export type Named = [
+  DialDetail,
+  DialExplanation,
+  NoDial,
+  ForceDirectDial,
+  UseTransient,
+  SimultaneousConnect,
+  ConnectionGater,
+  GateAnswer,
+  BlackHoleDetection,
   ConnManagementScope,
   ConnScope,
   PeerScope,

@@ -6,7 +6,6 @@
  * dropped.
  */
 import type { OnFailure } from '../base/events.ts'
-import { reasonOf } from '../base/text.ts'
 import { StreamErrorCode } from '../constants.ts'
 import {
   AbortError,
@@ -15,6 +14,7 @@ import {
   RateLimitError,
   StreamResetError
 } from '../errors.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { Log } from './log.ts'
 
 /** The name of the warnings. */

@@ -1,7 +1,8 @@
 /** Errors of muxers of the application. What they throw may be anything, and errors may be those of another package. */
-import { reasonOf } from '../base/text.ts'
+
 import type { ConnectionEnd } from '../connection/facts.ts'
 import { IOError, Libp2pError } from '../errors.ts'
+import { reasonOf } from '../text/printable.ts'
 
 /** Names of the errors by which a muxer says that its connection is closed. */
 const ENDS: ReadonlySet<unknown> = new Set([

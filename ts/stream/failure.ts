@@ -1,6 +1,5 @@
 /** Public errors of stream failures. */
 import { abortable } from '../base/abort.ts'
-import { reasonOf } from '../base/text.ts'
 import { StreamState } from '../constants.ts'
 import {
   ERROR_CODES,
@@ -13,6 +12,7 @@ import {
 } from '../errors.ts'
 import { nativeError } from '../native/native-error.ts'
 import { FLAG_CONNECTION_LOST, FLAG_REMOTE } from '../native/record.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { StreamOwner } from './owner.ts'
 
 /** Returns the error of a call on a stream in RESET or ERROR: a new one, so that its stack is the call's. */

@@ -1,0 +1,122 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import test from 'ava'
+import {
+  type AddressAttempt,
+  type ConnectionGater,
+  DialAllFailedError,
+  DialDeniedError,
+  type DialDetail,
+  InvalidParametersError,
+  SelfDialError,
+  StateError
+} from '../../ts/index.ts'
+import { Swarm } from '../../ts/swarm.ts'
+import { createNode, listening } from '../support/pair.ts'
+
+const CLOSED = '/ip4/127.0.0.1/tcp/1'
+
+test('a swarm explains whether it would dial an address, and dials nothing', async (t) => {
+  const gater: ConnectionGater = {
+    addrDial: (_peer, addr) => !`${addr}`.includes('10.0.0.1') || 'not this network'
+  }
+  const listener = await listening(t)
+  const [address = ''] = listener.getListenAddrs().map(String)
+  const swarm = await createNode(t, { gater, retry: { maxRetries: 0 } })
+  const { peerId } = listener
+  t.true(await swarm.canDial(peerId, address))
+  t.true(await swarm.canDial(peerId, '/dnsaddr/example.test'))
+  t.deepEqual(await swarm.explainDial(peerId, address), {
+    canDial: true,
+    stage: undefined,
+    reason: '',
+    hint: ''
+  })
+  t.like(await swarm.explainDial(peerId, '/ip4/10.0.0.1/tcp/1'), {
+    canDial: false,
+    stage: 'gate',
+    reason: 'not this network'
+  })
+  t.like(await swarm.explainDial(peerId, '/ip4/192.0.2.1/udp/1/quic-v1'), {
+    stage: 'filter',
+    reason: 'no transport takes /udp/1/quic-v1'
+  })
+  t.false(await swarm.canDial(swarm.peerId, address))
+  t.is(listener.getTotalConnections(), 0)
+  await t.throwsAsync(swarm.dialAddr(CLOSED, peerId), { instanceOf: DialAllFailedError })
+  t.regex((await swarm.explainDial(peerId, CLOSED)).reason, /not tried again for 5 s/)
+  await t.throwsAsync(swarm.canDial(peerId, 'nonsense'), { instanceOf: InvalidParametersError })
+  await t.throwsAsync(new Swarm().canDial(peerId, CLOSED), { instanceOf: StateError })
+})
+
+test('the report of a connection, and the event of its dial, have the addresses that lost', async (t) => {
+  const silent = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => silent.close())
+  await once(silent, 'listening')
+  const hanging = `/ip4/127.0.0.1/tcp/${(silent.address() as AddressInfo).port}`
+  const listener = await listening(t)
+  const [address = ''] = listener.getListenAddrs().map(String)
+  const swarm = await createNode(t, { retry: { maxRetries: 0 } })
+  const details: DialDetail[] = []
+  swarm.addEventListener('dial', ({ detail }) => details.push(detail))
+  const seen: AddressAttempt[] = []
+  const connection = await swarm.dialPeer(listener.peerId, {
+    addresses: [CLOSED, hanging, address, '/ip4/192.0.2.1/udp/1/quic-v1'],
+    onAttempt: (attempt) => seen.push(attempt)
+  })
+  const { attempts, connect, security } = connection.dialReport
+  t.true(connect > 0 && security > 0)
+  const tried = attempts.map((attempt) => [attempt.address, attempt.stage, attempt.cause.code])
+  t.deepEqual(tried[0], [CLOSED, 'connect', 'ERR_CONNECTION_REFUSED'])
+  // The order by port decides whether it has begun before the other one won.
+  if (tried.length > 1) t.deepEqual(tried[1], [hanging, 'security', 'ERR_ABORTED'])
+  t.deepEqual(seen, [...attempts])
+  t.is(details.length, 1)
+  t.is(details[0]?.connection, connection)
+  t.is(details[0]?.attempts.length, attempts.length + 1)
+  t.deepEqual(listener.getConnections()[0]?.dialReport.attempts, [])
+})
+
+// go 88
+test('a gater refuses a peer, and a refusal is no failure of its addresses', async (t) => {
+  const banned = new Set<string>()
+  const gater: ConnectionGater = { peerDial: async (peer) => !banned.has(`${peer}`) }
+  const listener = await listening(t)
+  const swarm = await createNode(t, { gater })
+  const addresses = listener.getListenAddrs()
+  banned.add(`${listener.peerId}`)
+  await t.throwsAsync(swarm.dialPeer(listener.peerId, { addresses }), {
+    instanceOf: DialDeniedError
+  })
+  t.is(listener.getTotalConnections(), 0)
+  banned.clear()
+  const connection = await swarm.dialPeer(listener.peerId, { addresses })
+  t.is(`${connection.remotePeer}`, `${listener.peerId}`)
+})
+
+test('hooks of a gater that are not asked are refused by name', (t) => {
+  for (const hook of ['accept', 'secured', 'upgraded']) {
+    t.throws(() => new Swarm({ gater: { [hook]: () => true } as ConnectionGater }), {
+      instanceOf: InvalidParametersError,
+      message: new RegExp(hook)
+    })
+  }
+})
+
+// go 6
+test('a swarm does not dial the addresses that a wildcard stands for', async (t) => {
+  const swarm = await createNode(t)
+  await swarm.listen('/ip4/0.0.0.0/tcp/0')
+  const other = await listening(t)
+  const [bound = ''] = swarm.getListenAddrs().map(String)
+  const own = bound.replace('0.0.0.0', '127.0.0.1')
+  const err = await t.throwsAsync(swarm.dialPeer(other.peerId, { addresses: [own] }), {
+    instanceOf: DialAllFailedError
+  })
+  t.true(err.cause instanceof SelfDialError)
+  await swarm.unlisten(bound)
+  const closed = await t.throwsAsync(swarm.dialPeer(other.peerId, { addresses: [own] }), {
+    instanceOf: DialAllFailedError
+  })
+  t.is(closed.attempts[0]?.stage, 'connect')
+})
