@@ -50,6 +50,7 @@ export const ERROR_CODES = {
   ERR_CONNECTION_ENDED: 414,
   ERR_PERMISSION: 415,
   ERR_DIAL_BACK_OFF: 416,
+  ERR_RAW_CONNECTION: 417,
   ERR_DNS_FAILURE: 420,
   ERR_DNS_NOT_FOUND: 421,
   ERR_DNS_NO_RECORDS: 422,
@@ -762,6 +763,17 @@ export class UpgradeError extends SwarmError {
   ) {
     super(message, 'ERR_UPGRADE', options)
     this.stage = options.stage ?? ''
+  }
+}
+
+/** A duplex of the application failed, or had ended before its upgrade; a failure is the `cause`. */
+export class RawConnectionError extends IOError {
+  static {
+    named(RawConnectionError, 'RawConnectionError')
+  }
+
+  constructor(message = 'the raw connection failed', options?: Libp2pErrorOptions) {
+    super(message, options, 'ERR_RAW_CONNECTION')
   }
 }
 

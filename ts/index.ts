@@ -150,6 +150,8 @@ export {
   NotifyBundle
 } from './swarm/notifiee.ts'
 export type { ResolvedOptions, SwarmOptions } from './swarm/options.ts'
+export type { RawConnection } from './upgrade/duplex.ts'
+export type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'
 export {
   type CloseOptions,
   type ConnectednessDetail,

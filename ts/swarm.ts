@@ -39,6 +39,7 @@ import type { AddrLike } from './identity/address.ts'
 import type { Identity } from './identity/keys.ts'
 import { parseAddress } from './identity/parsed-address.ts'
 import { isPeer, type PeerLike, peerIdOf, peerText } from './identity/peer-id.ts'
+import type { AnyDuplex } from './io/carriers.ts'
 import type { AddConnectionOptions } from './muxer/added.ts'
 import type { MuxedConn } from './muxer/muxed.ts'
 import type { Counters } from './native/counters.ts'
@@ -69,6 +70,8 @@ import {
 } from './swarm/options.ts'
 import { Shutdown } from './swarm/shutdown.ts'
 import type { StreamNotices } from './swarm/stream-notices.ts'
+import type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'
+import { DuplexUpgrader } from './upgrade/upgrader.ts'
 
 export type { ConnectednessDetail, SwarmEvents } from './swarm/events.ts'
 
@@ -151,6 +154,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   readonly #host: NodeHost
   readonly #listeners: Listeners
   readonly #dialer: Dialer
+  readonly #upgrades: DuplexUpgrader
   readonly #services: Service[] = []
   #notices: StreamNotices | undefined
   #phase: 'idle' | 'starting' | 'started' | 'closed' = 'idle'
@@ -197,6 +201,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     })
     this.#listeners = new Listeners(this.#host)
     this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
+    this.#upgrades = new DuplexUpgrader(this.#host)
     const { resourceManager } = this.#options
     if (resourceManager !== undefined) this.setResourceManager(resourceManager)
   }
@@ -224,6 +229,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /** Numbers of dials under way (`pending`) and of those that wait for their turn (`size`); `abort` ends the latter. */
   get dialQueue(): Pick<DialQueue, 'size' | 'pending' | 'abort'> {
     return this.#dialer.queue
+  }
+
+  /** {@link Swarm.upgradeInbound} and {@link Swarm.upgradeOutbound}, for a component that needs no more of the swarm. */
+  get upgrader(): Upgrader {
+    return Object.freeze({
+      upgradeInbound: (...call: Parameters<Upgrader['upgradeInbound']>) =>
+        this.upgradeInbound(...call),
+      upgradeOutbound: (...call: Parameters<Upgrader['upgradeOutbound']>) =>
+        this.upgradeOutbound(...call)
+    })
   }
 
   /** Filters, caps and ranks the addresses of dials: the option `addressManager`. */
@@ -526,6 +541,76 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
+   * Resolves to a connection over a duplex that the remote has opened, such as an accepted WebSocket or Unix socket:
+   * the native security protocols and muxer run over it. The swarm owns the duplex from here on.
+   *
+   * Any `AnyDuplex`: a Duplex of node:stream, a socket, a pair of Web streams, a `ReadWriteCloser` or a
+   * {@link RawConnection}. The connection differs from others in nothing but its cost: every chunk crosses twice
+   * between JavaScript and native code. It ends when the duplex ends; when it is closed, the duplex is closed after the
+   * last bytes. If the call rejects, the duplex is destroyed and nothing remains charged. See docs/upgrading.md.
+   *
+   * `addr` is the address of the remote, whose `/p2p` part names the only peer to accept. It defaults to that of a TCP
+   * socket or `RawConnection`, else to the empty address `/`.
+   *
+   * @throws {@link UpgradeError} if the upgrade fails; `stage` says where, and `cause` why: an
+   * {@link UnexpectedPeerError}, {@link EncryptionFailedError}, {@link TimeoutError}, {@link ConnectionClosedError}, or
+   * a {@link RawConnectionError} if the duplex fails.
+   * @throws {@link RawConnectionError} if the duplex has ended already.
+   * @throws {@link ResourceLimitExceededError} at a limit of connections.
+   * @throws {@link ResourceScopeClosedError} if `scope` has ended.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
+   * @throws {@link InvalidParametersError} for an invalid argument, or a duplex in use.
+   * @example
+   * ```ts
+   * import { createServer } from 'node:net'
+   *
+   * const server = createServer((socket) => {
+   *   swarm.upgradeInbound(socket).catch((err) => console.error('no connection:', err.message))
+   * })
+   * server.listen('/run/my-service.sock')
+   * ```
+   */
+  upgradeInbound(
+    duplex: AnyDuplex,
+    addr?: AddrLike,
+    options?: UpgradeInboundOptions
+  ): Promise<Connection> {
+    this.#assertStarted()
+    return this.#upgrades.upgradeInbound(duplex, addr, options)
+  }
+
+  /**
+   * Resolves to a connection over a duplex that this side has opened: {@link Swarm.upgradeInbound} of the other
+   * direction, which rejects in the same way. With `peer`, or `/p2p` at the end of `addr`, only that peer is accepted.
+   *
+   * @throws {@link UpgradeError} if the upgrade fails.
+   * @throws {@link RawConnectionError} if the duplex has ended already.
+   * @throws {@link ResourceLimitExceededError} at a limit of connections.
+   * @throws {@link ResourceScopeClosedError} if `scope` has ended.
+   * @throws {@link AbortError} by `signal`.
+   * @throws {@link StateError} if the swarm is not started, or is closed meanwhile.
+   * @throws {@link InvalidParametersError} for an invalid argument, or a duplex in use.
+   * @example
+   * ```ts
+   * import { connect } from 'node:net'
+   *
+   * const connection = await swarm.upgradeOutbound(connect('/run/my-service.sock'), peerId, {
+   *   addr: '/unix/%2Frun%2Fmy-service.sock'
+   * })
+   * console.log(`${connection.remoteAddr}`, connection.state.transport)
+   * ```
+   */
+  upgradeOutbound(
+    duplex: AnyDuplex,
+    peer?: PeerLike,
+    options?: UpgradeOutboundOptions
+  ): Promise<Connection> {
+    this.#assertStarted()
+    return this.#upgrades.upgradeOutbound(duplex, peer, options)
+  }
+
+  /**
    * Registers a handler for inbound streams of the given protocols, replacing an earlier one. May be called before
    * {@link Swarm.start}.
    *
@@ -821,6 +906,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
 
   async #close(drainTimeout: number): Promise<void> {
     this.#host.stopAccepting()
+    this.#upgrades.close()
     if (this.hasListeners('closing')) {
       this.emit('closing', new CustomEvent('closing', { detail: { drainTimeout } }))
     }
@@ -830,6 +916,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#dialer.close()
     shutdown.resetStreams()
     await this.#host.close(shutdown.left)
+    await this.#upgrades.closed(shutdown.left)
     this.#registrar.detach()
     this.#listeners.closed()
     this.#hasClosed = true

@@ -21,7 +21,7 @@ import { endError, nativeError, withoutStack } from '../native/native-error.ts'
 import { FLAG_REMOTE, HANDLE_PENDING } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
 import type { ConnectionFacts, ConnectionSecurity, StageTimes } from './facts.ts'
-import type { ConnectionOwner, Opener } from './opener.ts'
+import type { CarriedConnection, ConnectionOwner, Opener } from './opener.ts'
 
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 
@@ -41,14 +41,17 @@ export class NativeOpener implements Opener, ConnectionSink {
   readonly muxed = undefined
   readonly #handle: ConnectionHandle
   readonly #host: NativeOpenerHost
+  readonly #carried: CarriedConnection | undefined
   #attached: ConnectionOwner | undefined
   #hasEnded = false
   // Final counters, by figure.
-  #carried: number[] | undefined
+  #totals: number[] | undefined
 
-  constructor(handle: ConnectionHandle, host: NativeOpenerHost) {
+  /** `carried` is the duplex below, if that is the application's. */
+  constructor(handle: ConnectionHandle, host: NativeOpenerHost, carried?: CarriedConnection) {
     this.#handle = handle
     this.#host = host
+    this.#carried = carried
   }
 
   get #engine(): Engine {
@@ -115,7 +118,7 @@ export class NativeOpener implements Opener, ConnectionSink {
   /** Takes one native call while the connection is alive. */
   counters(): ConnectionCounters {
     const { hot } = this.#engine
-    const figures = this.#hasEnded ? (this.#carried ?? []) : connectionFigures(hot, this.#handle)
+    const figures = this.#hasEnded ? (this.#totals ?? []) : connectionFigures(hot, this.#handle)
     return connectionCounters(figures)
   }
 
@@ -152,29 +155,31 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 
   onCarried(figure: number, value: number): void {
-    this.#carried ??= []
-    this.#carried[figure] = value
+    this.#totals ??= []
+    this.#totals[figure] = value
   }
 
   onClosed(closeCode: number, code: number, flags: number): void {
     this.#hasEnded = true
     const owner = this.#owner
     const { transport } = owner
-    owner.ended({
-      closeCode,
-      remote: (flags & FLAG_REMOTE) !== 0,
-      error:
-        code === 0 ? undefined : withoutStack(() => endError(code, flags, { transport, closeCode }))
-    })
+    const cause = this.#carried?.failure
+    const options = { transport, closeCode, ...(cause === undefined ? {} : { cause }) }
+    const error = code === 0 ? undefined : withoutStack(() => endError(code, flags, options))
+    this.#carried?.connectionEnded(error === undefined && closeCode === 0)
+    owner.ended({ closeCode, remote: (flags & FLAG_REMOTE) !== 0, error })
   }
 }
 
 /** The facts of a native connection, each converted at access, as most are never read. */
 export class NativeFacts implements ConnectionFacts {
   readonly #native: NativeConnectionFacts
+  readonly #addresses: ReturnType<CarriedConnection['addresses']> | undefined
 
-  constructor(native: NativeConnectionFacts) {
+  /** `carried` is the duplex below, if that is the application's. */
+  constructor(native: NativeConnectionFacts, carried?: CarriedConnection) {
     this.#native = native
+    this.#addresses = carried?.addresses()
   }
 
   get remotePeer(): string {
@@ -186,11 +191,11 @@ export class NativeFacts implements ConnectionFacts {
   }
 
   get remoteAddress(): string {
-    return this.#native.remoteAddress
+    return this.#addresses?.remote ?? this.#native.remoteAddress
   }
 
   get localAddress(): string {
-    return this.#native.localAddress
+    return this.#addresses?.local ?? this.#native.localAddress
   }
 
   get direction(): 'inbound' | 'outbound' {
@@ -198,9 +203,9 @@ export class NativeFacts implements ConnectionFacts {
   }
 
   get security(): ConnectionSecurity {
-    const { remoteAddress, security, muxer, muxerEngine, earlyMuxer } = this.#native
+    const { security, muxer, muxerEngine, earlyMuxer } = this.#native
     return {
-      transport: transportOf(remoteAddress),
+      transport: transportOf(this.remoteAddress),
       // The native side negotiates only these.
       security: security as SecurityProtocol,
       muxer: muxer as MuxerProtocol,

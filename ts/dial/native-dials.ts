@@ -1,4 +1,5 @@
 /** The native dials of one shared dial: each runs a plan of attempts. */
+import type { CarriedConnection } from '../connection/opener.ts'
 import type { Connection } from '../connection.ts'
 import { DIAL_PARALLEL, type SecurityName } from '../constants.ts'
 import type {
@@ -11,8 +12,10 @@ import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
 import type { RequestId } from '../native/handles.ts'
 
-/** Receives the events of one native dial. */
+/** Receives the events of one native dial, or of the upgrade of a duplex. */
 export interface DialSink {
+  /** The duplex that is upgraded. */
+  readonly carried?: CarriedConnection
   onConnection(connection: Connection, address: string): void
   /** Called if the application's resource manager has refused the connection, in place of `onConnection`. */
   onRefused(refusal: Error): void

@@ -49,6 +49,7 @@ export interface ParsedAddress {
 // The most common form, parsed without loading a package.
 const SOCKET =
   /^(?:\/ip6zone\/([^/]+))?\/ip([46])\/([^/%]+)\/tcp\/(0|[1-9]\d{0,4})(?:\/(?:p2p|ipfs)\/([^/]+))?$/
+const HOST = /^(?:\/ip6zone\/[^/]+)?\/ip[46]\/([^/]+)/
 const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
 /** A name with a transport, or a name whose records are whole addresses. */
 const NAMED = /^\/(?:dns[46]?\/([^/]+)\/tcp\/[1-9]\d{0,4}|dnsaddr\/([^/]+)(?:\/.+)?)$/
@@ -114,6 +115,11 @@ export function placeOfText(text: string): SocketPlace | undefined {
   if (match === null) return undefined
   const [, zone, family, host = '', port] = match
   return placeOf(family === '4' ? 4 : 6, host, Number(port), zone)
+}
+
+/** Returns the IP address at the start of an address, without a zone; undefined if it has none. */
+export function ipOf(address: string): string | undefined {
+  return HOST.exec(address)?.[1]?.split('%', 1)[0]
 }
 
 /** Returns the outermost transport of an address; empty if it names none. */

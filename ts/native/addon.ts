@@ -3,7 +3,13 @@
  */
 import { createRequire } from 'node:module'
 import type * as Binding from './binding.js'
-import type { ConnectionHandle, ListenerId, RequestId, StreamHandle } from './handles.ts'
+import type {
+  ConnectionHandle,
+  ListenerId,
+  PipeHandle,
+  RequestId,
+  StreamHandle
+} from './handles.ts'
 import { addonError } from './load-error.ts'
 
 /** The raw native calls. Each takes handles and typed arrays and returns a number, negative for an error code. */
@@ -27,6 +33,10 @@ export interface HotCalls {
   feedEnd(stream: StreamHandle): number
   feedReset(stream: StreamHandle, code: number, flags: number): number
   take(stream: StreamHandle, into: Uint8Array, orders: Uint32Array): number
+  feedPipe(pipe: PipeHandle, bytes: Uint8Array): number
+  takePipe(pipe: PipeHandle, into: Uint8Array): number
+  endPipe(pipe: PipeHandle): number
+  dropPipe(pipe: PipeHandle): number
   answer(stream: StreamHandle, handler: number, inboundMax: number): number
   closeConnection(connection: ConnectionHandle, code: number, atOnce: boolean): number
   allowEarlyFin(connection: ConnectionHandle): number
@@ -163,7 +173,23 @@ export interface NativeDialOptions {
   initiator?: boolean | undefined
 }
 
-/** A failed attempt of a dial. */
+/** Options of the upgrade of a duplex. */
+export interface NativeUpgradeOptions {
+  direction: number
+  /** Addresses for diagnostics; ignored unless the native side knows their form. */
+  remoteAddress: string
+  localAddress: string
+  /** The IP address of the remote. */
+  endpoint?: string | undefined
+  /** The scope of a connection that the application has opened; ends with the connection, or with the failure. */
+  scope?: number | undefined
+  peer?: string | undefined
+  /** Whether the scope is charged to `peer`. */
+  isChargedToPeer: boolean
+  security?: string[] | undefined
+}
+
+/** A failed attempt of a dial, or a failed upgrade. */
 export interface NativeAttempt {
   /** Index of its entry in the dial. */
   index: number
@@ -197,7 +223,7 @@ export interface CommandResult {
   listener?: number
   addresses?: string[]
   connection?: number
-  /** Failed attempts of a dial not returned before. */
+  /** Failed attempts of a dial not returned before, or the failed upgrade. */
   attempts?: NativeAttempt[]
   records?: string[]
   /** Number of texts left out of `records`. */
@@ -238,6 +264,8 @@ export interface NativeNode {
   unlisten(request: RequestId, listener: ListenerId): void
   resolve(request: RequestId, hostname: string, kind: string): void
   dial(request: RequestId, entries: NativeDialEntry[], options: NativeDialOptions): void
+  /** Returns the handle of a pipe, which the caller fills and empties. */
+  upgrade(request: RequestId, options: NativeUpgradeOptions): number
   takeAttempts(request: RequestId): NativeAttempts
   cancel(request: RequestId): void
   connection(handle: ConnectionHandle): NativeConnectionFacts

@@ -10,7 +10,13 @@ import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } f
 import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'
 import { DiagnosticReader, type NativeDiagnostic } from './diagnostic.ts'
-import type { ConnectionHandle, ListenerId, RequestId, StreamHandle } from './handles.ts'
+import type {
+  ConnectionHandle,
+  ListenerId,
+  PipeHandle,
+  RequestId,
+  StreamHandle
+} from './handles.ts'
 import { Outbox, type Sender } from './outbox.ts'
 import { ProtocolNames } from './protocol-names.ts'
 import {
@@ -61,6 +67,12 @@ export interface ConnectionSink {
   onClosed(wireCode: number, code: number, flags: number): void
 }
 
+/** Receives the events of a pipe. */
+export interface PipeSink {
+  /** Called when a call that found the pipe full, or empty, can be repeated; `flags` are those of `PipeReady`. */
+  onPipeReady(flags: number): void
+}
+
 /** Receives the events of a swarm's node. */
 export interface NodeSink {
   /** Called when a connection is open; `request` is that of its dial, 0 for an inbound one. */
@@ -102,6 +114,7 @@ export class Engine {
   readonly #records = new Uint32Array(RECORDS_MAX * RECORD_WORDS)
   readonly #streams: (StreamSink | undefined)[] = []
   readonly #connections: (ConnectionSink | undefined)[] = []
+  readonly #pipes = new Map<PipeHandle, PipeSink>()
   readonly #nodes = new Map<number, NodeSink>()
   readonly #listeners = new Map<ListenerId, (code: number) => void>()
   // Listeners that ended before they were adopted; the adoption always follows.
@@ -246,6 +259,9 @@ export class Engine {
       case RecordKind.diagnostics:
         this.#diagnose(b)
         return
+      case RecordKind.pipeReady:
+        this.#pipes.get(handle as PipeHandle)?.onPipeReady(flags)
+        return
       case RecordKind.attemptsFailed:
         this.#nodes.get(a)?.onAttemptsFailed(handle as RequestId)
         return
@@ -301,6 +317,16 @@ export class Engine {
   /** Registers `connection` for the events of its handle. */
   adoptConnection(handle: ConnectionHandle, connection: ConnectionSink): void {
     this.#connections[handle & HANDLE_INDEX_MASK] = connection
+  }
+
+  /** Registers `sink` for the events of a pipe. */
+  adoptPipe(pipe: PipeHandle, sink: PipeSink): void {
+    this.#pipes.set(pipe, sink)
+  }
+
+  /** Unregisters a pipe that is dropped. */
+  forgetPipe(pipe: PipeHandle): void {
+    this.#pipes.delete(pipe)
   }
 
   /** Creates a native node; throws `InvalidParametersError` for invalid options. */

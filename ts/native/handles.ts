@@ -13,6 +13,9 @@ export type ConnectionHandle = Branded<'connection'>
 /** A stream; valid until the record of its end. */
 export type StreamHandle = Branded<'stream'>
 
+/** A pipe of a connection whose bytes are carried here; valid until it is dropped. */
+export type PipeHandle = Branded<'pipe'>
+
 /** A command in flight. */
 export type RequestId = Branded<'request'>
 

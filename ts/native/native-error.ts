@@ -31,6 +31,7 @@ import {
   NoConnectionError,
   NoRemoteAddrsError,
   RateLimitError,
+  RawConnectionError,
   ResourceLimitExceededError,
   ResourceScopeClosedError,
   SelfDialError,
@@ -120,6 +121,7 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_CONNECTION_ENDED: (message, options) =>
     new ConnectionClosedError(message ?? 'the peer closed the connection', options),
   ERR_PERMISSION: (message, options) => new IOError(message ?? 'permission denied', options),
+  ERR_RAW_CONNECTION: (message, options) => new RawConnectionError(message, options),
   ERR_BLACK_HOLE: (message, options) =>
     new DialError(message, { ...options, code: 'ERR_BLACK_HOLE' }),
   ERR_DIAL_BACK_OFF: (message, options) => new DialBackOffError(message, options),

@@ -27,6 +27,7 @@ export const RecordKind = {
   diagnostics: 12,
   connectionCarried: 13,
   attemptsFailed: 14,
+  pipeReady: 15,
   completion: 16,
   listenerClosed: 17
 } as const
@@ -49,6 +50,9 @@ export const FLAG_ORDERLY = 8
 export const FLAG_UNSENT = 16
 /** Flag of streamReset: received bytes were not read. */
 export const FLAG_UNREAD = 32
+
+/** Flags of pipeReady: room for bytes to feed, bytes to take or their end. */
+export const PipeReady = { hasRoom: 1, hasOutput: 2 } as const
 
 /** Orders of `take` to the muxer of a foreign stream: more bytes, end-of-stream, stop reading, reset. */
 export const Taken = { more: 1, end: 2, discard: 4, reset: 8 } as const

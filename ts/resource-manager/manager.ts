@@ -5,7 +5,7 @@ import type { ConnectionCore } from '../connection/core.ts'
 import { Direction } from '../constants.ts'
 import { InvalidParametersError } from '../errors.ts'
 import type { AddrLike } from '../identity/address.ts'
-import { parseAddress } from '../identity/parsed-address.ts'
+import { ipOf, parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerIdOf, peerText } from '../identity/peer-id.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { explainRefusal, explainScope, refusalIn } from './explain.ts'
@@ -33,6 +33,7 @@ import {
   opened,
   PeerView,
   ProtocolView,
+  type OpenedScope,
   type ScopeHost,
   ServiceView,
   SharedScope,
@@ -43,9 +44,6 @@ import {
 const { isIP } = process.getBuiltinModule('node:net')
 
 const aDirection = oneOf('inbound', 'outbound')
-
-/** The IP address at the start of a multiaddr. */
-const HOST = /^(?:\/ip6zone\/[^/]+)?\/ip[46]\/([^/]+)/
 
 /** The resource manager of one swarm. */
 export class NativeResourceManager implements SwarmResourceManager {
@@ -70,7 +68,15 @@ export class NativeResourceManager implements SwarmResourceManager {
     const id = opened(this.#host, () =>
       resources.openConnection(numberOf(direction), usesFd ? 1 : 0, host)
     )
-    return new OwnConnection(this.#host, id, host)
+    return new OwnConnection(this.#host, id, { direction, endpoint: host })
+  }
+
+  /** @internal Returns the scope of a connection that the application has opened here, to be taken over. */
+  openedScope(scope: ConnManagementScope, direction: 'inbound' | 'outbound'): OpenedScope {
+    if (!(scope instanceof OwnConnection) || !scope.isOf(this.#host)) {
+      throw misuse('scope', 'one of swarm.resourceManager.openConnection', scope)
+    }
+    return scope.toTake(direction)
   }
 
   openStream(peer: PeerLike, direction: 'inbound' | 'outbound'): StreamManagementScope {
@@ -205,8 +211,7 @@ function numberOf(direction: 'inbound' | 'outbound'): number {
 function hostOf(endpoint: AddrLike): string | undefined {
   if (typeof endpoint === 'string' && isIP(endpoint) !== 0) return withoutZone(endpoint)
   parseAddress(endpoint)
-  const host = HOST.exec(endpoint.toString())?.[1]
-  return host === undefined ? undefined : withoutZone(host)
+  return ipOf(endpoint.toString())
 }
 
 function withoutZone(address: string): string {

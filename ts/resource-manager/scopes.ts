@@ -168,15 +168,51 @@ class Span extends NumberedScope implements ResourceScopeSpan {
   }
 }
 
+/** The connection that a scope was opened for; `endpoint` is the remote's IP address. */
+export interface OpenedConnection {
+  readonly direction: 'inbound' | 'outbound'
+  readonly endpoint: string | undefined
+}
+
+/** The scope of a connection that the application has opened, as its successor sees it. */
+export interface OpenedScope {
+  readonly id: number
+  readonly endpoint: string | undefined
+  /** The peer that it is charged to, as text. */
+  readonly peer: string | undefined
+  /** Takes it over: from here on the application's `done` does nothing. */
+  take(): void
+  end(): void
+}
+
 /** The scope of a connection of the application's own. */
 export class OwnConnection extends NumberedScope implements ConnManagementScope {
-  readonly #endpoint: string | undefined
+  readonly #opened: OpenedConnection
   #peer: string | undefined
+  #isTaken = false
 
-  /** `endpoint` is the remote's IP address. */
-  constructor(host: ScopeHost, id: number, endpoint: string | undefined) {
+  constructor(host: ScopeHost, id: number, opened: OpenedConnection) {
     super(host, id)
-    this.#endpoint = endpoint
+    this.#opened = opened
+  }
+
+  /** @internal Returns whether it is a scope of that manager. */
+  isOf(host: ScopeHost): boolean {
+    return this.host === host
+  }
+
+  /** @internal Returns the scope for a connection of the swarm that may take it over. */
+  toTake(direction: 'inbound' | 'outbound'): OpenedScope {
+    const { endpoint, direction: own } = this.#opened
+    if (own !== direction) throw misuse('scope', `that of an ${direction} connection`, own)
+    const id = this.at((number) => number)
+    if (this.#isTaken || id === undefined || this.figures() === undefined) {
+      throw new ResourceScopeClosedError()
+    }
+    const take = (): void => {
+      this.#isTaken = true
+    }
+    return { id, endpoint, peer: this.#peer, take, end: () => this.end() }
   }
 
   get peerScope(): PeerScope | undefined {
@@ -185,16 +221,16 @@ export class OwnConnection extends NumberedScope implements ConnManagementScope 
 
   setPeer(peer: Parameters<ConnManagementScope['setPeer']>[0]): void {
     const text = peerText(peer)
-    this.call((id, resources) => resources.setPeer(id, text, this.#endpoint))
+    this.call((id, resources) => resources.setPeer(id, text, this.#opened.endpoint))
     this.#peer = text
   }
 
   done(): void {
-    this.end()
+    if (!this.#isTaken) this.end()
   }
 
   [Symbol.dispose](): void {
-    this.end()
+    this.done()
   }
 }
 

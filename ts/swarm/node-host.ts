@@ -13,7 +13,7 @@ import { NativeFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { type Connection, checkConnection } from '../connection.ts'
 import { ConnectionErrorCode } from '../constants.ts'
-import { subscribedLevels } from '../diagnostics/channels.ts'
+import { publishEnded, subscribedLevels, tracedUpgrade } from '../diagnostics/channels.ts'
 import { LEVEL_BITS } from '../diagnostics/codes.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
 import { LimitReports } from '../diagnostics/limit-reports.ts'
@@ -54,6 +54,7 @@ import {
   type ConnectionCharge
 } from '../resource-manager/admission.ts'
 import type {
+  ConnManagementScope,
   ConnScope,
   LimitDetail,
   ResourceManager,
@@ -65,10 +66,12 @@ import type { NativeResourceManager } from '../resource-manager/manager.ts'
 import { nativeResources } from '../resource-manager/native-limits.ts'
 import { nullScope } from '../resource-manager/null.ts'
 import { limitError, refusalError } from '../resource-manager/refusal.ts'
+import type { OpenedScope } from '../resource-manager/scopes.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
+import type { FailedUpgrade, UpgradeHost } from '../upgrade/upgrader.ts'
 import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
 import type { ListenerHost } from './listener.ts'
 import { loadAddedConnections } from './load.ts'
@@ -105,7 +108,8 @@ export class NodeHost
     DialHost,
     ListenerHost,
     RegistrarHost,
-    ShutdownHost
+    ShutdownHost,
+    UpgradeHost
 {
   readonly swarm: Swarm
   readonly clock: Clock
@@ -249,20 +253,20 @@ export class NodeHost
   }
 
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
-    const opener = new NativeOpener(handle, this)
+    const dial = request === 0 ? undefined : this.#dials.get(request)
+    const opener = new NativeOpener(handle, this, dial?.carried)
     if (!this.#isWanted(request)) {
       // The dial was cancelled too late: nothing owns the connection, so it is closed unannounced.
       opener.closeAtOnce(0)
       return
     }
-    const facts = new NativeFacts(this.node.connection(handle))
+    const facts = new NativeFacts(this.node.connection(handle), dial?.carried)
     const charge = this.admission?.chargeConnection(facts)
-    const dial = request === 0 ? undefined : this.#dials.get(request)
     if (charge instanceof Error) {
       opener.closeAtOnce(ConnectionErrorCode.ResourceLimitExceeded)
       if (request === 0) this.#reports.refused(facts.remoteAddress, undefined, charge)
       else {
-        this.dialRefused(charge, facts.remoteAddress)
+        this.connectionRefused(charge, facts.remoteAddress, facts.direction)
         dial?.onRefused(charge)
       }
       return
@@ -338,7 +342,26 @@ export class NodeHost
   }
 
   dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void {
-    this.#limits.refused(refusal, { direction: 'outbound', address, connection: undefined })
+    this.connectionRefused(refusal, address, 'outbound')
+  }
+
+  connectionRefused(
+    refusal: ResourceLimitExceededError,
+    address: string | undefined,
+    direction: 'inbound' | 'outbound'
+  ): void {
+    this.#limits.refused(refusal, { direction, address, connection: undefined })
+  }
+
+  upgradeFailed({ direction, address, stage, error }: FailedUpgrade): void {
+    const { swarm } = this
+    if (tracedUpgrade.hasSubscribers) {
+      publishEnded(tracedUpgrade, { swarm, direction, address, stage, error })
+    }
+  }
+
+  openedScope(scope: ConnManagementScope, direction: 'inbound' | 'outbound'): OpenedScope {
+    return this.resourceManager.openedScope(scope, direction)
   }
 
   /** The resource manager of the swarm; loaded at the first use. */

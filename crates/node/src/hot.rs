@@ -39,6 +39,10 @@ pub(crate) const CALLS: &[(&std::ffi::CStr, Callback)] = &[
     (c"feedEnd", feed_end),
     (c"feedReset", feed_reset),
     (c"take", take),
+    (c"feedPipe", feed_pipe),
+    (c"takePipe", take_pipe),
+    (c"endPipe", end_pipe),
+    (c"dropPipe", drop_pipe),
     (c"answer", answer),
     (c"closeConnection", close_connection),
     (c"allowEarlyFin", allow_early_fin),
@@ -270,6 +274,26 @@ hot!(
     *code = taken.reset.unwrap_or(0);
     *held = u32::try_from(taken.held).unwrap_or(u32::MAX);
     Ok(count(taken.bytes))
+});
+
+hot!(feed_pipe, call => {
+    let bytes = call.elements::<u8>(1)?;
+    Ok(count(call.environment().feed_pipe(call.number(0)?, bytes)?))
+});
+
+hot!(take_pipe, call => {
+    let into = call.elements::<u8>(1)?;
+    Ok(count(call.environment().take_pipe(call.number(0)?, into)?))
+});
+
+hot!(end_pipe, call => {
+    call.environment().end_pipe(call.number(0)?)?;
+    Ok(0)
+});
+
+hot!(drop_pipe, call => {
+    call.environment().drop_pipe(call.number(0)?)?;
+    Ok(0)
 });
 
 hot!(answer, call => {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ferroswarm_runtime::{
     Attempt, AttemptUnderWay, AttemptsSoFar, CommandError, ConnectError, DialRequest, Direction,
-    Handler, Multiaddr, Node, Others, Outcome, PlannedAttempt, ProtocolTable, RecordKind, Role,
-    Stage, causes,
+    DuplexRequest, Handler, Multiaddr, Node, OpenedScope, Others, Outcome, PeerId, PlannedAttempt,
+    ProtocolTable, RecordKind, Role, Stage, causes,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -18,8 +18,10 @@ use crate::attachment::Attachment;
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
-use crate::options::{DialEntry, DialOptions, NodeOptions, security};
-use crate::resources::{NativeResources, RefusalFacts, bits, refusal};
+use crate::options::{DialEntry, DialOptions, NodeOptions, UpgradeOptions, securities};
+use crate::resources::{
+    NativeResources, RefusalFacts, bits, direction_of, host, refusal, scope_id,
+};
 
 /// One protocol that a node serves.
 #[napi(object, object_to_js = false)]
@@ -267,21 +269,12 @@ impl NativeNode {
             .iter()
             .map(planned_attempt)
             .collect::<Result<_, _>>()?;
-        let securities = match &options.security {
-            Some(names) => Some(
-                names
-                    .iter()
-                    .map(|name| security(name))
-                    .collect::<Result<_, _>>()?,
-            ),
-            None => None,
-        };
         self.node.dial(
             whole(request)?,
             DialRequest {
                 plan,
                 identity: None,
-                securities,
+                securities: securities(options.security.as_deref())?,
                 parallel: whole(options.parallel)? as usize,
                 role: if options.initiator == Some(false) {
                     Role::Listener
@@ -291,6 +284,36 @@ impl NativeNode {
             },
         );
         Ok(())
+    }
+
+    /// Upgrades a duplex of the application; returns the handle of the pipe to and from which JavaScript carries its
+    /// bytes.
+    #[napi(catch_unwind)]
+    pub fn upgrade(&self, request: f64, options: UpgradeOptions) -> Result<u32, Failure> {
+        let request = whole(request)?;
+        let endpoint = options.endpoint.as_deref().map(host).transpose()?;
+        let direction = direction_of(options.direction)?;
+        let peer = expected_peer(options.peer.as_deref())?;
+        let securities = securities(options.security.as_deref())?;
+        let opened = self.attachment.environment.borrow_mut().open_pipe();
+        let (handle, pipe) = opened.map_err(|error| failure(error.into(), error))?;
+        self.node.upgrade(
+            request,
+            DuplexRequest {
+                pipe,
+                direction,
+                remote: known_address(&options.remote_address),
+                local: known_address(&options.local_address),
+                endpoint,
+                scope: options.scope.map(|scope| OpenedScope {
+                    id: scope_id(scope),
+                    has_peer: options.is_charged_to_peer,
+                }),
+                peer,
+                securities,
+            },
+        );
+        Ok(handle)
     }
 
     /// Returns the progress of a dial's attempts, until its result is taken.
@@ -386,13 +409,20 @@ fn parse_address(text: &str) -> Result<Multiaddr, Failure> {
     text.parse().map_err(|_| invalid("not a multiaddr"))
 }
 
+/// Parses the address of a duplex, which serves diagnostics: TypeScript knows more forms of addresses, and keeps them.
+fn known_address(text: &str) -> Multiaddr {
+    text.parse().unwrap_or_else(|_| Multiaddr::empty())
+}
+
+fn expected_peer(text: Option<&str>) -> Result<Option<PeerId>, Failure> {
+    let parse = |text: &str| text.parse::<PeerId>().map_err(invalid);
+    text.map(parse).transpose()
+}
+
 fn planned_attempt(entry: &DialEntry) -> Result<PlannedAttempt, Failure> {
     Ok(PlannedAttempt {
         address: parse_address(&entry.address)?,
-        peer: match &entry.peer {
-            Some(text) => Some(text.parse().map_err(invalid)?),
-            None => None,
-        },
+        peer: expected_peer(entry.peer.as_deref())?,
         delay: milliseconds(entry.delay_ms)?,
         timeout: milliseconds(entry.timeout_ms)?,
     })
@@ -424,6 +454,11 @@ fn result(outcome: Outcome) -> CommandResult {
         },
         Outcome::Dialled(connection) => CommandResult {
             connection: Some(connection.handle()),
+            ..CommandResult::default()
+        },
+        Outcome::UpgradeFailed(failed) => CommandResult {
+            code: ErrorCode::ERR_UPGRADE.word(),
+            attempts: Some(vec![attempt(&failed)]),
             ..CommandResult::default()
         },
         Outcome::DialFailed(attempts) => CommandResult {

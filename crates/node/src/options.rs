@@ -92,6 +92,27 @@ pub struct DialOptions {
     pub initiator: Option<bool>,
 }
 
+/// Options of the upgrade of a duplex.
+#[napi(object, object_to_js = false)]
+pub struct UpgradeOptions {
+    /// 1 inbound, 2 outbound.
+    pub direction: f64,
+    /// Address of the remote, empty if it has none.
+    pub remote_address: String,
+    /// Local address, empty if there is none.
+    pub local_address: String,
+    /// IP address of the remote, for the limits on networks.
+    pub endpoint: Option<String>,
+    /// Scope of the connection, if the application has opened one; it is closed with the connection.
+    pub scope: Option<f64>,
+    /// Peer id that the remote must have.
+    pub peer: Option<String>,
+    /// Whether the scope is charged to that peer already.
+    pub is_charged_to_peer: bool,
+    /// Security protocols to offer, if not all of the node's.
+    pub security: Option<Vec<String>>,
+}
+
 /// Security protocols in a node's default order of preference.
 const SECURITIES_DEFAULT: [Security; 2] = [Security::Tls, Security::Noise];
 
@@ -108,6 +129,12 @@ pub(crate) fn security(name: &str) -> Result<Security, Failure> {
         "noise" => Ok(Security::Noise),
         _ => Err(invalid("security is not one of tls, noise")),
     }
+}
+
+/// Parses a list of security protocols.
+pub(crate) fn securities(names: Option<&[String]>) -> Result<Option<Vec<Security>>, Failure> {
+    let parse = |names: &[String]| names.iter().map(|name| security(name)).collect();
+    names.map(parse).transpose()
 }
 
 impl TryFrom<NodeOptions> for ferroswarm_runtime::NodeOptions {

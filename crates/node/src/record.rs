@@ -26,6 +26,7 @@ numbers! {
     DIAGNOSTICS = 12,
     CONNECTION_CARRIED = 13,
     ATTEMPTS_FAILED = 14,
+    PIPE_READY = 15,
     COMPLETION = 16,
     LISTENER_CLOSED = 17,
 }
@@ -51,6 +52,13 @@ numbers! {
     FLAG_UNSENT = 16,
     /// Received bytes were not read.
     FLAG_UNREAD = 32,
+}
+
+numbers! {
+    /// Flags of a pipe's record: room for bytes to feed, bytes to take or their end.
+    PIPES:
+    PIPE_HAS_ROOM = 1,
+    PIPE_HAS_OUTPUT = 2,
 }
 
 numbers! {
@@ -174,6 +182,14 @@ pub(crate) fn words(record: Record) -> [u32; WORDS] {
         }
         Record::ConnectionClosed { connection, report } => end_words(connection, report),
         Record::AttemptsFailed { request, node } => [ATTEMPTS_FAILED, request, node, 0],
+        Record::PipeReady {
+            pipe,
+            has_room,
+            has_output,
+        } => {
+            let flags = flags([(has_room, PIPE_HAS_ROOM), (has_output, PIPE_HAS_OUTPUT)]);
+            [PIPE_READY | flags << 8, pipe, 0, 0]
+        }
         Record::Completion { request } => [COMPLETION, request, 0, 0],
         Record::ListenerClosed { listener } => [LISTENER_CLOSED, listener, 0, 0],
         Record::Diagnostics { waiting, dropped } => [DIAGNOSTICS, 0, waiting, dropped],

@@ -40,6 +40,7 @@ pub fn native_tables() -> HashMap<String, Table> {
         ("orders", words(record::ORDERS)),
         ("framings", words(record::FRAMINGS)),
         ("taken", words(record::TAKEN)),
+        ("pipes", words(record::PIPES)),
         ("facts", words(Fact::CODES)),
         ("measures", measures()),
         ("errors", table(codes)),

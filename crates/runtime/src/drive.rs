@@ -100,6 +100,7 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
     drop(guard);
     // Not left to the last reference, which may be held by a JavaScript thread that is idle.
     connection.pipe().close();
+    connection.announce();
     drop(seat);
 }
 
@@ -110,6 +111,7 @@ async fn await_peer_close(connection: &Connection, max: Duration) {
     if pipe.shutdown().is_err() {
         return;
     }
+    connection.announce();
     let waited_for = connection.delivers();
     let drained = poll_fn(|cx| {
         if waited_for && connection.closes_at_once() {

@@ -15,6 +15,7 @@ use crate::command::Completion;
 use crate::config::AwaitingBounds;
 use crate::connection::Connection;
 use crate::diagnostics::{Diagnostic, Diagnostics, Fact, Pushed, Subject};
+use crate::fed::PortEvents;
 use crate::handlers::ProtocolNames;
 use crate::loop_sockets::LoopSockets;
 use crate::resources::Refusal;
@@ -41,6 +42,8 @@ pub(crate) enum Ready {
     GoingAway(Arc<Connection>, u32),
     /// A connection that has ended; follows all its streams.
     Closed(Arc<Connection>),
+    /// A pipe of JavaScript with pending notifications.
+    Pipe(Arc<PortEvents>),
     /// Attempts of a dial in progress have failed.
     AttemptsFailed {
         node: u32,

@@ -14,8 +14,10 @@ pub use connection::{
 };
 pub use diagnostics::{Diagnostic, Fact, Level, Stall, causes};
 pub use dial::{DialRequest, PlannedAttempt};
+pub use duplex::{DuplexRequest, OpenedScope};
 pub use environment::{End, Environment, RECORDS_PER_ENTRY};
 pub use error::{CallError, ConnectionFault, OsError, StreamFault};
+pub use fed::{FedPipe, Feed, FeedError};
 pub use handlers::{Handler, Handlers, ProtocolNames};
 pub use hub::{Doorbell, Hub};
 pub use node::{Node, NodeOptions, open_files_max};
@@ -28,7 +30,6 @@ pub use resources::{
 pub use secure_session::{SecureSession, SecureSessionOptions, SessionError, SessionPeer};
 pub use slot::{Proposals, ResetReport, StreamSlot, Taken};
 pub use stats::{Counter, HubStats};
-pub use transport::{FedPipe, Feed, FeedError};
 
 pub use ferroswarm_proto::framing::Framing;
 pub use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
@@ -46,9 +47,11 @@ mod connection;
 mod diagnostics;
 mod dial;
 mod drive;
+mod duplex;
 mod environment;
 mod error;
 mod event_queue;
+mod fed;
 mod handlers;
 mod hub;
 mod listen;
@@ -90,6 +93,9 @@ mod connection_tests;
 mod connection_wire_tests;
 #[cfg(test)]
 mod diagnostics_tests;
+#[cfg(test)]
+#[path = "fed/tests.rs"]
+mod fed_tests;
 #[cfg(test)]
 #[path = "slot/foreign_tests.rs"]
 mod foreign_tests;

@@ -18,6 +18,7 @@ use crate::connection::{
 use crate::diagnostics::{Fact, Subject};
 use crate::dial::DialRequest;
 use crate::drive::drive;
+use crate::duplex::{DuplexRequest, upgrade_duplex};
 use crate::error::ConnectionFault;
 use crate::handlers::Handlers;
 use crate::hub::{Hub, Ready};
@@ -226,7 +227,29 @@ impl Node {
         self.run_on(&handle, command, task);
     }
 
-    /// Returns the attempts of a dial in progress.
+    /// Upgrades a duplex of the application; completes with [`Outcome::Dialled`] or
+    /// [`Outcome::UpgradeFailed`].
+    pub fn upgrade(&self, request: u32, duplex: DuplexRequest) {
+        let shared = Arc::clone(&self.shared);
+        // Here, so that it is closed whatever becomes of the task.
+        let scope = duplex
+            .scope
+            .map(|opened| shared.resources.take_over(opened.id, duplex.endpoint));
+        let Some((handle, seat)) = self.shared.threads.lock().seat() else {
+            return self.shared.complete(request, STOPPED);
+        };
+        let attempts = Arc::new(Attempts::default());
+        let command = Command {
+            request,
+            stopped: STOPPED,
+            attempts: Some(Arc::clone(&attempts)),
+        };
+        self.run_on(&handle, command, async move {
+            upgrade_duplex(&shared, request, duplex, scope, attempts, seat).await
+        });
+    }
+
+    /// Returns the attempts of a dial in progress, or the one of an upgrade.
     pub fn attempts(&self, request: u32) -> Option<Arc<Attempts>> {
         let commands = self.shared.commands.lock();
         commands.get(&request)?.attempts.clone()
@@ -339,7 +362,7 @@ struct Command {
     request: u32,
     /// Outcome if its thread is stopped first.
     stopped: Outcome,
-    /// Attempts of a dial.
+    /// Attempts of a dial, or the one of an upgrade.
     attempts: Option<Arc<Attempts>>,
 }
 

@@ -25,6 +25,12 @@ pub(crate) trait BytePipe: Send + Sync {
         None
     }
 
+    /// Returns whether what was written waits in this process until somebody carries it on, so that a
+    /// close has to wait for that.
+    fn is_relayed(&self) -> bool {
+        false
+    }
+
     /// Ready when a read may make progress; else wakes `cx` later.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 

@@ -109,6 +109,16 @@ pub enum Record {
         /// Its node.
         node: u32,
     },
+    /// A pipe that JavaScript found full has room for half of its bytes, or one that it found empty
+    /// has bytes to take, or has ended.
+    PipeReady {
+        /// The pipe.
+        pipe: u32,
+        /// [`Environment::feed_pipe`](crate::Environment::feed_pipe) makes progress.
+        has_room: bool,
+        /// [`Environment::take_pipe`](crate::Environment::take_pipe) makes progress.
+        has_output: bool,
+    },
     /// A command has ended: [`Environment::take_outcome`](crate::Environment::take_outcome).
     Completion {
         /// The request.

@@ -28,13 +28,14 @@ const PARTS: &str = "
     dns: base native identity diagnostics
     dial: base native identity connection diagnostics connection.ts | dns
     protocols: base identity io connection connection.ts
+    upgrade: base native identity io | resource-manager connection dial
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
-           muxer dial dns protocols
+           muxer dial dns protocols | upgrade
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts muxer dial dns \
-               protocols swarm
+               protocols swarm upgrade | io
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
-              muxer dial dns protocols swarm swarm.ts";
+              muxer dial dns protocols swarm upgrade swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts", "text"];

@@ -309,7 +309,7 @@ pub(crate) fn bits(scope: ScopeId) -> f64 {
     scope.to_bits() as f64
 }
 
-fn scope_id(number: f64) -> ScopeId {
+pub(crate) fn scope_id(number: f64) -> ScopeId {
     let is_id = (0.0..=9_007_199_254_740_991.0).contains(&number) && number.fract() == 0.0;
     // The maximum denotes no scope.
     ScopeId::from_bits(if is_id { number as u64 } else { u64::MAX })
@@ -383,7 +383,7 @@ fn scope_name(kind: &str, label: Option<&str>, peer: Option<&str>) -> Result<Sco
     })
 }
 
-fn direction_of(number: f64) -> Result<Direction, Failure> {
+pub(crate) fn direction_of(number: f64) -> Result<Direction, Failure> {
     match whole(number)? {
         1 => Ok(Direction::Inbound),
         2 => Ok(Direction::Outbound),
@@ -391,7 +391,7 @@ fn direction_of(number: f64) -> Result<Direction, Failure> {
     }
 }
 
-fn host(text: &str) -> Result<IpAddr, Failure> {
+pub(crate) fn host(text: &str) -> Result<IpAddr, Failure> {
     text.parse().map_err(|_| invalid("not an IP address"))
 }
 

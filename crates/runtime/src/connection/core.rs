@@ -303,7 +303,8 @@ impl Core {
         let mut closing = Closing::new(request, self.link.mark(), now + CLOSE_FLUSH_MAX);
         if request.manner == CloseManner::Orderly {
             let (draining, others) = self.streams.partition_draining();
-            if !draining.is_empty() || self.link.wants_write() {
+            let is_relayed = connection.pipe().is_relayed();
+            if !draining.is_empty() || self.link.wants_write() || is_relayed {
                 let until = now + connection.limits.write_stall_timeout;
                 closing = closing.delivering(draining, until);
                 // The connection outlives these streams, which end now.

@@ -79,6 +79,11 @@ impl Connection {
         }
     }
 
+    /// Announces the notifications of a pipe that JavaScript fills and empties.
+    pub(crate) fn announce(&self) {
+        self.hub.announce();
+    }
+
     /// Returns whether work or readability was signalled that the last lock holder may have missed.
     fn has_events(&self) -> bool {
         self.dirty.load(Ordering::SeqCst) || self.unread.load(Ordering::SeqCst)

@@ -11,6 +11,7 @@ use crate::command::{Completion, Outcome};
 use crate::connection::{CloseManner, CloseRequest, Connection};
 use crate::error::{CallError, ConnectionFault};
 use crate::event_queue::EventQueue;
+use crate::fed::Port;
 use crate::hub::{Hub, Ready};
 use crate::loop_sockets::{LoopSockets, LoopTerms};
 use crate::record::Record;
@@ -20,6 +21,7 @@ use crate::slot::{Proposals, StreamSlot};
 use crate::sync::Arc;
 use crate::tick::Tick;
 
+mod pipes;
 mod streams;
 
 /// Maximum number of records per ready entry.
@@ -37,6 +39,7 @@ pub enum End {
 enum Object {
     Stream(Arc<StreamSlot>),
     Connection(Arc<Connection>),
+    Pipe(Port),
 }
 
 /// Native side of one JavaScript environment.
@@ -152,6 +155,7 @@ impl Environment {
                 }
             }
             Ready::Closed(connection) => self.expand_closed(&connection, emit),
+            Ready::Pipe(events) => self.expand_pipe(&events, emit),
             Ready::AttemptsFailed {
                 node,
                 request,
@@ -275,7 +279,7 @@ impl Environment {
                 Ok([received, sent, unread, unsent, 0])
             }
             Some(Object::Connection(connection)) => Ok(connection.traffic.figures()),
-            None => Err(CallError::StaleHandle),
+            Some(Object::Pipe(_)) | None => Err(CallError::StaleHandle),
         }
     }
 
@@ -284,6 +288,7 @@ impl Environment {
         match self.objects.get(Handle::from_raw(handle))? {
             Object::Connection(connection) => Some(connection.scope()),
             Object::Stream(slot) => slot.scope(),
+            Object::Pipe(_) => None,
         }
     }
 

@@ -156,21 +156,37 @@ impl Resources {
         endpoint: Option<IpAddr>,
         fds: u32,
     ) -> Result<ConnectionScope, Refusal> {
-        let allowlisted = endpoint.is_some_and(|host| self.is_allowlisted(host, None));
-        let direction = resource::Direction::Outbound;
-        let opened = self
-            .state
-            .lock()
-            .manager
-            .open_connection(direction, fds, allowlisted);
-        Ok(ConnectionScope {
-            id: opened.map_err(Refusal::from)?,
+        self.open(Direction::Outbound, endpoint, fds)
+    }
+
+    /// Opens the scope of a connection to which the limits on networks do not apply.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        direction: Direction,
+        endpoint: Option<IpAddr>,
+        fds: u32,
+    ) -> Result<ConnectionScope, Refusal> {
+        let opened = self.open_connection(direction, fds, endpoint);
+        Ok(self.take_over(opened.map_err(Refusal::from)?, endpoint))
+    }
+
+    /// Takes over the scope of a connection that the application has opened.
+    pub(crate) fn take_over(
+        self: &Arc<Self>,
+        id: ScopeId,
+        endpoint: Option<IpAddr>,
+    ) -> ConnectionScope {
+        ConnectionScope {
+            id,
             resources: Arc::clone(self),
             endpoint,
             skipped_subnets: false,
             handed_over: AtomicBool::new(false),
             entered: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Opens the scope of a stream on a connection with a peer.

@@ -10,10 +10,7 @@ use multiaddr::Multiaddr;
 use crate::command::AddressError;
 use crate::pipe::BytePipe;
 
-pub use fed::{FedPipe, Feed, FeedError};
 pub(crate) use tcp::{Arrival, Listener};
-
-mod fed;
 
 #[cfg(test)]
 pub(crate) mod memory;

@@ -24,6 +24,8 @@ mod diagnostics;
 mod environment;
 #[path = "../../src/error.rs"]
 mod error;
+#[path = "../../src/fed/mod.rs"]
+mod fed;
 #[path = "../../src/handlers.rs"]
 mod handlers;
 #[path = "../../src/hub.rs"]

@@ -1,18 +1,21 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
-use std::task::Wake;
+use std::task::{Context, Poll, Wake, Waker};
 
 use ferroswarm_secure::{Identity, KeyType, Keypair, Role, Security};
 
-use super::*;
 use crate::command::Stage;
 use crate::connection::CloseManner;
 use crate::error::{CallError, ConnectionFault};
+use crate::fed::{FedPipe, Feed, FeedError};
+use crate::hub::Hub;
 use crate::live::{Bell, Live};
+use crate::pipe::BytePipe;
 use crate::record::Record;
-use crate::sync::Ordering;
+use crate::sync::{Arc, Mutex, Ordering};
 use crate::upgrade::{Purpose, UpgradeConfig, upgrade};
 
 /// Small enough that every test fills it.

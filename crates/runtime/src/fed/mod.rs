@@ -20,6 +20,10 @@ use crate::hub::Hub;
 use crate::pipe::BytePipe;
 use crate::sync::{Arc, Mutex};
 
+pub(crate) use port::{Port, PortEvents};
+
+mod port;
+
 /// The connection's end of a pipe that a [`Feed`] fills and empties. Dropping it closes it.
 pub struct FedPipe {
     inbound: Arc<Lane>,
@@ -124,6 +128,10 @@ impl BytePipe for FedPipe {
 
     fn unaccepted(&self) -> Option<usize> {
         Some(self.outbound.len())
+    }
+
+    fn is_relayed(&self) -> bool {
+        true
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -316,6 +324,3 @@ fn wake(waiting: impl IntoIterator<Item = Option<Waker>>) {
         waker.wake();
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,161 @@
+//! Connections over a duplex of the application: JavaScript carries the bytes between it and a
+//! [`FedPipe`].
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use ferroswarm_secure::{PeerId, Role, Security};
+use multiaddr::Multiaddr;
+
+use crate::attempts::{Attempt, Attempts};
+use crate::command::{CommandError, ConnectError, Outcome, Stage};
+use crate::connection::Direction;
+use crate::fed::FedPipe;
+use crate::hub::Hub;
+use crate::node::{Origin, Shared};
+use crate::resources::{ConnectionScope, Refusal, ScopeId};
+use crate::sync::{Arc, Mutex};
+use crate::threads::Seat;
+use crate::transport::RawConnection;
+use crate::upgrade::{Purpose, Upgraded, upgrade};
+
+/// Parameters of an upgrade.
+pub struct DuplexRequest {
+    /// The connection's end of a pipe.
+    pub pipe: FedPipe,
+    /// Which side has opened the duplex: the dialler starts the handshake.
+    pub direction: Direction,
+    /// Address of the remote; empty if it has none.
+    pub remote: Multiaddr,
+    /// Local address; empty if there is none.
+    pub local: Multiaddr,
+    /// Host of the remote, for the limits on networks.
+    pub endpoint: Option<IpAddr>,
+    /// Scope of the connection, if the application has opened one: it is closed with the connection
+    /// or the failure.
+    pub scope: Option<OpenedScope>,
+    /// Expected peer; any if `None`.
+    pub peer: Option<PeerId>,
+    /// Security protocols to offer. Defaults to the node's.
+    pub securities: Option<Vec<Security>>,
+}
+
+/// A connection's scope that the application has opened.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenedScope {
+    /// The scope.
+    pub id: ScopeId,
+    /// It is charged to the expected peer already.
+    pub has_peer: bool,
+}
+
+/// Upgrades within `scope`, if the application has opened one; the connection keeps the seat.
+pub(crate) async fn upgrade_duplex(
+    shared: &Arc<Shared>,
+    request: u32,
+    duplex: DuplexRequest,
+    scope: Option<ConnectionScope>,
+    attempts: Arc<Attempts>,
+    seat: Seat,
+) -> Outcome {
+    if shared.is_closing() {
+        return Outcome::Failed(CommandError::NodeClosed);
+    }
+    let started = Instant::now();
+    let stage = attempts.start(0);
+    *stage.lock() = Stage::Security;
+    let direction = duplex.direction;
+    match connect(shared, duplex, scope, &stage).await {
+        Ok(_) if shared.is_closing() => Outcome::Failed(CommandError::NodeClosed),
+        Ok((raw, upgraded, scope)) => {
+            let origin = Origin {
+                request,
+                direction,
+                role: role_of(direction),
+                connect_time: Duration::ZERO,
+                scope,
+            };
+            Outcome::Dialled(shared.establish(raw, upgraded, seat, origin))
+        }
+        Err(error) => {
+            if direction == Direction::Inbound {
+                match &error {
+                    ConnectError::Refused(_) => shared.hub.stats.admissions_refused.add(1),
+                    _ => shared.hub.stats.upgrades_failed.add(1),
+                }
+            }
+            Outcome::UpgradeFailed(Attempt {
+                index: 0,
+                stage: *stage.lock(),
+                error,
+                elapsed: started.elapsed(),
+            })
+        }
+    }
+}
+
+async fn connect(
+    shared: &Shared,
+    duplex: DuplexRequest,
+    scope: Option<ConnectionScope>,
+    stage: &Mutex<Stage>,
+) -> Result<(RawConnection, Upgraded, ConnectionScope), ConnectError> {
+    let scope = match scope {
+        Some(scope) => scope,
+        None => open_scope(shared, &duplex).map_err(ConnectError::Refused)?,
+    };
+    let has_peer = duplex.scope.is_some_and(|opened| opened.has_peer);
+    if let Some(peer) = duplex.peer.filter(|_| !has_peer) {
+        scope.set_peer(peer).map_err(ConnectError::Refused)?;
+    }
+    let raw = RawConnection {
+        pipe: Box::new(duplex.pipe),
+        local: duplex.local,
+        remote: duplex.remote,
+    };
+    let purpose = Purpose {
+        role: role_of(duplex.direction),
+        identity: &shared.upgrade.identity,
+        expected_peer: duplex.peer,
+        securities: duplex.securities.as_deref(),
+        admit: &|peer| match duplex.peer {
+            Some(_) => Ok(()),
+            None => scope.set_peer(peer),
+        },
+        stage,
+    };
+    // Without a timeout: JavaScript, which carries the bytes, cancels the command.
+    let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
+    let upgraded = announcing(&shared.hub, upgrading).await?;
+    Ok((raw, upgraded, scope))
+}
+
+const fn role_of(direction: Direction) -> Role {
+    match direction {
+        Direction::Inbound => Role::Listener,
+        Direction::Outbound => Role::Dialer,
+    }
+}
+
+/// Opens a scope. It takes no descriptor: that of the duplex, if any, is the application's.
+fn open_scope(shared: &Shared, duplex: &DuplexRequest) -> Result<ConnectionScope, Refusal> {
+    let resources = &shared.resources;
+    match (duplex.direction, duplex.endpoint) {
+        (Direction::Inbound, Some(host)) => resources.accept(host, 0, shared.epoch().elapsed()),
+        (direction, endpoint) => resources.open(direction, endpoint, 0),
+    }
+}
+
+/// Announces the notifications that each poll of `task` has queued: it uses a pipe whose other end
+/// is JavaScript's.
+async fn announcing<T>(hub: &Hub, task: impl Future<Output = T>) -> T {
+    let mut task = pin!(task);
+    poll_fn(|cx| {
+        let polled = task.as_mut().poll(cx);
+        hub.announce();
+        polled
+    })
+    .await
+}
