@@ -159,3 +159,94 @@ async fn announcing<T>(hub: &Hub, task: impl Future<Output = T>) -> T {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use ferroswarm_secure::{Identity, KeyType, Keypair};
+
+    use super::*;
+    use crate::fed::Feed;
+    use crate::hub::Ready;
+    use crate::live::Bell;
+    use crate::{Limits, Muxer, Node, NodeOptions, ResourceOptions};
+
+    fn node() -> Node {
+        let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
+        let options = NodeOptions {
+            identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
+            securities: vec![Security::Noise],
+            muxer: Muxer::default(),
+            io_threads: Some(1),
+            limits: Limits::default(),
+            resources: ResourceOptions::default(),
+        };
+        Node::start(1, Hub::new(Box::new(Bell(Arc::default()))), options).expect("threads")
+    }
+
+    /// An outbound request in a scope that was opened before, and the other end of its pipe.
+    fn request(node: &Node) -> (DuplexRequest, ScopeId, Feed) {
+        let (pipe, feed) = FedPipe::new(&node.shared().hub, 64);
+        let opened = node
+            .resources()
+            .open_connection(Direction::Outbound, 1, None);
+        let id = opened.expect("no limit");
+        let request = DuplexRequest {
+            pipe,
+            direction: Direction::Outbound,
+            remote: Multiaddr::empty(),
+            local: Multiaddr::empty(),
+            endpoint: None,
+            scope: Some(OpenedScope {
+                id,
+                has_peer: false,
+            }),
+            peer: None,
+            securities: None,
+        };
+        (request, id, feed)
+    }
+
+    /// Waits for the outcome of the only command.
+    fn outcome(node: &Node) -> Outcome {
+        loop {
+            match node.shared().hub.take() {
+                Some(Ready::Completion(completion)) => return completion.outcome,
+                Some(_) => {}
+                None => std::thread::yield_now(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_ends_fails_the_upgrade_and_closes_the_scope() {
+        let node = node();
+        let (request, scope, feed) = request(&node);
+        assert!(node.resources().stat(scope).is_ok());
+        node.upgrade(1, request);
+        feed.end();
+        let Outcome::UpgradeFailed(attempt) = outcome(&node) else {
+            panic!("expected a failed upgrade");
+        };
+        assert_eq!(attempt.stage, Stage::Security);
+        assert!(matches!(attempt.error, ConnectError::Ended));
+        assert!(node.resources().stat(scope).is_err());
+    }
+
+    #[test]
+    fn a_cancelled_upgrade_and_one_of_a_stopped_node_close_their_scopes() {
+        let node = node();
+        let (silent, first, _feed) = request(&node);
+        node.upgrade(1, silent);
+        node.cancel(1);
+        let cancelled = outcome(&node);
+        assert!(matches!(cancelled, Outcome::Failed(CommandError::Aborted)));
+        let (late, second, _feed) = request(&node);
+        node.stop();
+        node.upgrade(2, late);
+        let stopped = outcome(&node);
+        assert!(matches!(stopped, Outcome::Failed(CommandError::NodeClosed)));
+        for scope in [first, second] {
+            assert!(node.resources().stat(scope).is_err());
+        }
+    }
+}

@@ -9,6 +9,7 @@ use ferroswarm_secure::{Identity, KeyType, Keypair, Role, Security};
 
 use crate::command::Stage;
 use crate::connection::CloseManner;
+use crate::environment::Environment;
 use crate::error::{CallError, ConnectionFault};
 use crate::fed::{FedPipe, Feed, FeedError};
 use crate::hub::Hub;
@@ -394,5 +395,79 @@ fn ends_wake_waiters() {
         change(&pipe, &end);
         let woken = [driver.rings(), feeder.rings()];
         assert_eq!(woken, rings, "change {index}");
+    }
+}
+
+/// An environment with one pipe: its handle, and the connection's end.
+fn environment() -> (Environment, u32, FedPipe) {
+    let mut environment = Environment::new(hub());
+    let (handle, pipe) = environment.open_pipe().unwrap();
+    (environment, handle, pipe)
+}
+
+fn drained(environment: &mut Environment) -> Vec<Record> {
+    let mut records = Vec::new();
+    environment.drain(64, |record| records.push(record));
+    records
+}
+
+#[test]
+fn javascript_is_told_once_when_a_call_on_a_pipe_can_be_repeated() {
+    let (mut environment, handle, pipe) = environment();
+    let bytes = vec![7; 48 << 10];
+    // It holds 64 KiB each way.
+    assert_eq!(environment.feed_pipe(handle, &bytes), Ok(48 << 10));
+    assert_eq!(environment.feed_pipe(handle, &bytes), Ok(16 << 10));
+    assert_eq!(environment.feed_pipe(handle, &bytes), Ok(0));
+    let mut into = vec![0; 16 << 10];
+    assert_eq!(environment.take_pipe(handle, &mut into), Ok(0));
+    assert_eq!(drained(&mut environment), []);
+    pipe.try_read(&mut into).unwrap();
+    assert_eq!(drained(&mut environment), []);
+    pipe.try_read(&mut into).unwrap();
+    pipe.try_write(b"output").unwrap();
+    let ready = |has_room, has_output| Record::PipeReady {
+        pipe: handle,
+        has_room,
+        has_output,
+    };
+    assert_eq!(drained(&mut environment), [ready(true, true)]);
+    assert_eq!(environment.take_pipe(handle, &mut into), Ok(6));
+    // Nobody has found it empty since.
+    pipe.try_write(b"more").unwrap();
+    assert_eq!(drained(&mut environment), []);
+    assert_eq!(environment.take_pipe(handle, &mut into), Ok(4));
+    assert_eq!(environment.take_pipe(handle, &mut into), Ok(0));
+    pipe.close();
+    assert_eq!(drained(&mut environment), [ready(false, true)]);
+    let end = environment.take_pipe(handle, &mut into);
+    assert_eq!(end, Err(CallError::EndOfStream));
+    let refused = environment.feed_pipe(handle, &bytes);
+    assert_eq!(refused, Err(CallError::ConnectionClosed));
+}
+
+#[test]
+fn a_pipe_that_javascript_drops_resets_its_connection_and_is_not_mentioned_again() {
+    let (mut environment, handle, pipe) = environment();
+    let mut into = [0; 8];
+    assert_eq!(environment.take_pipe(handle, &mut into), Ok(0));
+    pipe.try_write(b"output").unwrap();
+    environment.drop_pipe(handle).unwrap();
+    assert_eq!(drained(&mut environment), []);
+    let error = kind(pipe.try_read(&mut into));
+    assert_eq!(error, io::ErrorKind::ConnectionReset);
+    let stale = environment.take_pipe(handle, &mut into);
+    assert_eq!(stale, Err(CallError::StaleHandle));
+    assert_eq!(environment.drop_pipe(handle), Err(CallError::StaleHandle));
+}
+
+#[test]
+fn only_an_orderly_close_waits_for_whoever_carries_the_bytes() {
+    for (manner, waits) in [(CloseManner::Orderly, true), (CloseManner::AtOnce, false)] {
+        let (mut live, _feeds) = live(1_000);
+        let (environment, handle) = (&live.dialer.environment, live.dialer.handle);
+        environment.close_connection(handle, 0, manner).unwrap();
+        live.settle();
+        assert_eq!(live.dialer.connection.delivers(), waits);
     }
 }
