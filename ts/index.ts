@@ -150,8 +150,6 @@ export {
   NotifyBundle
 } from './swarm/notifiee.ts'
 export type { ResolvedOptions, SwarmOptions } from './swarm/options.ts'
-export type { RawConnection } from './upgrade/duplex.ts'
-export type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'
 export {
   type CloseOptions,
   type ConnectednessDetail,
@@ -161,3 +159,5 @@ export {
   type SwarmMetrics,
   type SwarmStreamOptions
 } from './swarm.ts'
+export type { RawConnection } from './upgrade/duplex.ts'
+export type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'

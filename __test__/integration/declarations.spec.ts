@@ -58,7 +58,8 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   ],
   secure: ['encrypted-msg-read-writer', 'secure-messages', 'secured'],
   stream: ['duplex', 'facts', 'messages'],
-  swarm: ['events', 'network', 'notifiee', 'options']
+  swarm: ['events', 'network', 'notifiee', 'options'],
+  upgrade: ['duplex', 'options']
 }
 
 /** Packages whose types appear in ours, besides those of Node.js. */

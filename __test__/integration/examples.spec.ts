@@ -14,6 +14,12 @@ test('echo talks to itself', async (t) => {
   t.regex(out, /^listening on .*\nconnected over .*\necho: hello swarm\n$/)
 })
 
+test('unix-socket connects two nodes over a Unix socket', async (t) => {
+  const { code, out, err } = await program(process.execPath, [join(EXAMPLES, 'unix-socket.mjs')])
+  t.is(code, 0, err)
+  t.is(out, 'connected over unix and /tls/1.0.0\nanswer: HELLO\n')
+})
+
 test('file-transfer delivers the whole file', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-examples-'))
   t.teardown(() => rm(folder, { recursive: true }))

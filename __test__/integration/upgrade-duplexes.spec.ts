@@ -184,7 +184,6 @@ test('a stream carries a connection, which carries streams', async (t) => {
   await until(() => tunnel.state === StreamState.CLOSE_BOTH)
 })
 
-
 test('a slow reader holds the writer back, within the bounds of the buffers', async (t) => {
   const options = { limits: { windowMaxBytes: 256 << 10 } }
   const ends = duplexPair() as unknown as Ends

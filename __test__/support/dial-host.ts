@@ -66,7 +66,8 @@ export function setUp(
       attempts.set(request, { failed: [], underWay })
       return { failed, underWay }
     },
-    cancel: (request: number) => void cancelled.push(request)
+    cancel: (request: number) => void cancelled.push(request),
+    upgrade: () => 0
   }
   const host: DialHost = {
     engine,

@@ -9,7 +9,8 @@ import { MessageChannel } from 'node:worker_threads'
 import type { ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import { type AnyDuplex, fromDuplex } from '../../ts/io/index.ts'
-import type { Swarm, SwarmOptions } from '../../ts/swarm.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
+import type { Swarm } from '../../ts/swarm.ts'
 import { createNode } from './pair.ts'
 
 /** The opener's end, and the other. */
@@ -67,9 +68,7 @@ export async function transferredStreams(t: ExecutionContext): Promise<Ends<WebP
   return [near, transferred]
 }
 
-export const DUPLEXES: Readonly<
-  Record<string, (t: ExecutionContext) => Ends | Promise<Ends>>
-> = {
+export const DUPLEXES: Readonly<Record<string, (t: ExecutionContext) => Ends | Promise<Ends>>> = {
   'Duplexes of node:stream': () => duplexPair() as unknown as Ends,
   'TCP sockets': tcpSockets,
   'Unix sockets': unixSockets,

@@ -205,6 +205,10 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     feedEnd: () => fail('ERR_INTERNAL'),
     feedReset: () => fail('ERR_INTERNAL'),
     take: () => fail('ERR_INTERNAL'),
+    feedPipe: () => fail('ERR_INTERNAL'),
+    takePipe: () => fail('ERR_INTERNAL'),
+    endPipe: () => fail('ERR_INTERNAL'),
+    dropPipe: () => fail('ERR_INTERNAL'),
     answer(stream, handler, inboundMax) {
       calls.push(`answer ${stream} ${handler} ${inboundMax}`)
       return 0
@@ -240,6 +244,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     unlisten: () => {},
     resolve: () => {},
     dial: () => {},
+    upgrade: () => 0,
     takeAttempts: () => ({ failed: [], underWay: [] }),
     cancel: () => {},
     connection: () => FACTS,

@@ -2,6 +2,7 @@
 import type {
   ConnectionHandle,
   ListenerId,
+  PipeHandle,
   RequestId,
   StreamHandle
 } from '../../ts/native/handles.ts'
@@ -9,4 +10,5 @@ import type {
 export const aConnection = (number: number): ConnectionHandle => number as ConnectionHandle
 export const aStream = (number: number): StreamHandle => number as StreamHandle
 export const aRequest = (number: number): RequestId => number as RequestId
+export const aPipe = (number: number): PipeHandle => number as PipeHandle
 export const aListener = (number: number): ListenerId => number as ListenerId

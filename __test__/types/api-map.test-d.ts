@@ -64,6 +64,7 @@ import type {
   ProtocolPredicate,
   ProtocolScope,
   RankedAddress,
+  RawConnection,
   ResolvedScopeLimits,
   ResolveOptions,
   ResourceHolder,
@@ -94,6 +95,9 @@ import type {
   TransportInfo,
   TransportName,
   UseTransient
+  UpgradeInboundOptions,
+  UpgradeOutboundOptions,
+  Upgrader
 } from '../../ts/index.ts'
 import type {
   ChunkReader,
@@ -194,6 +198,10 @@ export type Named = [
   NotifieeEvent,
   PeerLike,
   RankedAddress,
+  RawConnection,
+  UpgradeInboundOptions,
+  UpgradeOutboundOptions,
+  Upgrader,
   RetryConfig,
   SecurityProtocol,
   TransportName,

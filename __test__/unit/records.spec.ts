@@ -4,12 +4,13 @@ import { Engine, type StreamSink } from '../../ts/native/engine.ts'
 import { HANDLE_INDEX_MASK, RecordKind } from '../../ts/native/record.ts'
 import { fakeConnection } from '../support/fake-connection.ts'
 import { fakeNative } from '../support/fake-native.ts'
-import { aConnection, aListener, aStream } from '../support/handles.ts'
+import { aConnection, aListener, aPipe, aStream } from '../support/handles.ts'
 
 const STREAMS = 5
 const CONNECTION = aConnection(7)
 const NODE = 3
 const LISTENER = aListener(9)
+const PIPE = aPipe(11)
 
 const word = fc.integer({ min: 0, max: 0xffffffff })
 // Handles of the sinks below and unknown ones; the generation is above the index.
@@ -20,7 +21,7 @@ const handle = fc
 const record = fc.record({
   kind: fc.oneof(fc.constantFrom(...Object.values(RecordKind)), fc.integer({ min: 0, max: 255 })),
   flags: fc.integer({ min: 0, max: 0xffffff }),
-  handle: fc.oneof(handle, fc.constantFrom(CONNECTION, LISTENER)),
+  handle: fc.oneof(handle, fc.constantFrom(CONNECTION, LISTENER, PIPE)),
   a: fc.oneof(word, fc.constantFrom(NODE, CONNECTION)),
   b: word
 })
@@ -102,6 +103,9 @@ function expected(records: readonly Fields[]): unknown[] {
       case RecordKind.attemptsFailed:
         if (a === NODE) calls.push(['node', 'attempts', handle])
         break
+      case RecordKind.pipeReady:
+        if (handle === PIPE) calls.push(['pipe', flags])
+        break
       case RecordKind.listenerClosed:
         if (handle === LISTENER && !gone.has('listener')) calls.push(['listener', a])
         if (handle === LISTENER) gone.add('listener')
@@ -135,6 +139,7 @@ test('a record reaches its sink with its own words, in order and never after the
         onDiagnostic: () => {},
         onDropped: () => {}
       })
+      engine.adoptPipe(PIPE, { onPipeReady: (flags) => calls.push(['pipe', flags]) })
       engine.adoptListener(LISTENER, (code) => calls.push(['listener', code]))
       for (const { kind, handle, a, b, flags } of records) fake.put(kind, handle, a, b, flags)
       fake.ring()

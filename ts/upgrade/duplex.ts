@@ -61,7 +61,9 @@ function checkUnused(duplex: AnyDuplex): void {
     (readable instanceof ReadableStream && readable.locked) ||
     (writable instanceof WritableStream && writable.locked)
   if (isLocked || taken.has(duplex)) {
-    throw new InvalidParametersError('expected a duplex that nothing else uses, received one in use')
+    throw new InvalidParametersError(
+      'expected a duplex that nothing else uses, received one in use'
+    )
   }
 }
 

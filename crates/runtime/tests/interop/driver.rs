@@ -340,6 +340,7 @@ impl Driver {
             | Record::ProtocolQuery { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
+            | Record::PipeReady { .. }
             | Record::Diagnostics { .. } => {}
         });
     }

@@ -313,6 +313,7 @@ impl Peer {
             | Record::Completion { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
+            | Record::PipeReady { .. }
             | Record::Diagnostics { .. } => unreachable!(),
         }
     }

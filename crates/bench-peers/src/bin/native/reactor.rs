@@ -272,6 +272,7 @@ impl Reactor {
             | Record::StreamOutgoing { .. }
             | Record::ListenerClosed { .. }
             | Record::AttemptsFailed { .. }
+            | Record::PipeReady { .. }
             | Record::Diagnostics { .. } => {}
         }
     }
