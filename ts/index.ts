@@ -63,6 +63,8 @@ export type { PeerLike } from './identity/peer-id.ts'
 export type { AddConnectionOptions } from './muxer/added.ts'
 export type { Multiplexer, MuxedConn, MuxedStream } from './muxer/muxed.ts'
 export { wrapMuxedStream } from './muxer/wrap.ts'
+export { type Yamux, type YamuxOptions, yamux } from './muxer/yamux.ts'
+export type { YamuxConn } from './muxer/yamux-conn.ts'
 export type { ConnectionCounters, Counters, StreamCounters } from './native/counters.ts'
 export type {
   HandledProtocols,

@@ -178,7 +178,8 @@ test('a stream carries a connection, which carries streams', async (t) => {
   listener.handle(ECHO, echo)
   const tunnel = await outbound.newStream('/tunnel')
   const connection = await dialer.upgradeOutbound(tunnel, listener.peerId)
-  t.deepEqual(await exchanged(connection, pattern(1 << 20)), pattern(1 << 20))
+  const received = await exchanged(connection, pattern(1 << 20))
+  t.is(hashOf(received), hashOf(pattern(1 << 20)))
   await connection.close()
   await (await inner.promise).closed
   await until(() => tunnel.state === StreamState.CLOSE_BOTH)

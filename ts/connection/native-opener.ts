@@ -163,11 +163,21 @@ export class NativeOpener implements Opener, ConnectionSink {
     this.#hasEnded = true
     const owner = this.#owner
     const { transport } = owner
-    const cause = this.#carried?.failure
-    const options = { transport, closeCode, ...(cause === undefined ? {} : { cause }) }
-    const error = code === 0 ? undefined : withoutStack(() => endError(code, flags, options))
+    const options = { transport, closeCode }
+    const isReset = code === ERROR_CODES.ERR_CONNECTION_RESET
+    const cause = isReset ? this.#carried?.failure : undefined
+    const error =
+      code === 0
+        ? undefined
+        : withoutStack(() =>
+            cause === undefined
+              ? endError(code, flags, options)
+              : nativeError(code, cause.message, { ...options, cause })
+          )
     this.#carried?.connectionEnded(error === undefined && closeCode === 0)
-    owner.ended({ closeCode, remote: (flags & FLAG_REMOTE) !== 0, error })
+    // A duplex that failed does not tell which side has ended it.
+    const remote = (flags & FLAG_REMOTE) !== 0 && cause === undefined
+    owner.ended({ closeCode, remote, error })
   }
 }
 

@@ -187,6 +187,8 @@ export interface NativeUpgradeOptions {
   /** Whether the scope is charged to `peer`. */
   isChargedToPeer: boolean
   security?: string[] | undefined
+  /** Whether the muxer alone runs over the duplex, without security or negotiation. */
+  muxerOnly?: boolean
 }
 
 /** A failed attempt of a dial, or a failed upgrade. */

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferroswarm_runtime::{
     Attempt, AttemptUnderWay, AttemptsSoFar, CommandError, ConnectError, DialRequest, Direction,
     DuplexRequest, Handler, Multiaddr, Node, OpenedScope, Others, Outcome, PeerId, PlannedAttempt,
-    ProtocolTable, RecordKind, Role, Stage, causes,
+    ProtocolTable, RecordKind, Role, Security, Stack, Stage, causes,
 };
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
@@ -107,7 +107,7 @@ pub struct ConnectionFacts {
     pub local_address: String,
     /// 1 inbound, 2 outbound.
     pub direction: u32,
-    /// The security protocol.
+    /// The security protocol; empty for a muxer alone.
     pub security: String,
     /// The muxer.
     pub muxer: String,
@@ -294,7 +294,11 @@ impl NativeNode {
         let endpoint = options.endpoint.as_deref().map(host).transpose()?;
         let direction = direction_of(options.direction)?;
         let peer = expected_peer(options.peer.as_deref())?;
-        let securities = securities(options.security.as_deref())?;
+        let stack = if options.muxer_only == Some(true) {
+            Stack::MuxerOnly
+        } else {
+            Stack::Secured(securities(options.security.as_deref())?)
+        };
         let opened = self.attachment.environment.borrow_mut().open_pipe();
         let (handle, pipe) = opened.map_err(|error| failure(error.into(), error))?;
         self.node.upgrade(
@@ -310,7 +314,7 @@ impl NativeNode {
                     has_peer: options.is_charged_to_peer,
                 }),
                 peer,
-                securities,
+                stack,
             },
         );
         Ok(handle)
@@ -356,7 +360,7 @@ impl NativeNode {
                 Direction::Inbound => 1,
                 Direction::Outbound => 2,
             },
-            security: facts.security.protocol_id().to_owned(),
+            security: facts.security.map_or("", Security::protocol_id).to_owned(),
             muxer: facts.muxer.protocol_id().to_owned(),
             muxer_engine: facts.muxer.name().to_owned(),
             early_muxer: facts.early_muxer,

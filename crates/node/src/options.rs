@@ -111,6 +111,8 @@ pub struct UpgradeOptions {
     pub is_charged_to_peer: bool,
     /// Security protocols to offer, if not all of the node's.
     pub security: Option<Vec<String>>,
+    /// Whether the muxer alone runs over the duplex, without security or negotiation.
+    pub muxer_only: Option<bool>,
 }
 
 /// Security protocols in a node's default order of preference.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use ferroswarm_secure::{PeerId, Role, Security};
+use ferroswarm_secure::{Channel, Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 
 use crate::attempts::{Attempt, Attempts};
@@ -38,8 +38,18 @@ pub struct DuplexRequest {
     pub scope: Option<OpenedScope>,
     /// Expected peer; any if `None`.
     pub peer: Option<PeerId>,
-    /// Security protocols to offer. Defaults to the node's.
-    pub securities: Option<Vec<Security>>,
+    /// What runs over the duplex.
+    pub stack: Stack,
+}
+
+/// Protocols of an upgrade.
+#[derive(Debug, Clone)]
+pub enum Stack {
+    /// Negotiated security and muxer; offers the node's security protocols unless others are given.
+    Secured(Option<Vec<Security>>),
+    /// The muxer alone, without negotiation. The remote has no identity; the node's own takes its
+    /// place.
+    MuxerOnly,
 }
 
 /// A connection's scope that the application has opened.
@@ -115,11 +125,19 @@ async fn connect(
         local: duplex.local,
         remote: duplex.remote,
     };
+    let Stack::Secured(securities) = duplex.stack else {
+        let upgraded = muxed_only(&shared.upgrade.identity);
+        // Streams are opened in the scopes of a peer.
+        scope
+            .set_peer(upgraded.peer)
+            .map_err(ConnectError::Refused)?;
+        return Ok((raw, upgraded, scope));
+    };
     let purpose = Purpose {
         role: role_of(duplex.direction),
         identity: &shared.upgrade.identity,
         expected_peer: duplex.peer,
-        securities: duplex.securities.as_deref(),
+        securities: securities.as_deref(),
         admit: &|peer| match duplex.peer {
             Some(_) => Ok(()),
             None => scope.set_peer(peer),
@@ -136,6 +154,21 @@ const fn role_of(direction: Direction) -> Role {
     match direction {
         Direction::Inbound => Role::Listener,
         Direction::Outbound => Role::Dialer,
+    }
+}
+
+/// Returns the result of an upgrade that negotiates nothing.
+fn muxed_only(identity: &Identity) -> Upgraded {
+    Upgraded {
+        channel: Channel::plain(),
+        peer: *identity.peer_id(),
+        key: identity.keypair().public().clone(),
+        security: None,
+        early_muxer: false,
+        leftover: Vec::new(),
+        plaintext: Vec::new(),
+        security_time: Duration::ZERO,
+        muxer_time: Duration::ZERO,
     }
 }
 
@@ -162,7 +195,7 @@ async fn announcing<T>(hub: &Hub, task: impl Future<Output = T>) -> T {
 
 #[cfg(test)]
 mod tests {
-    use ferroswarm_secure::{Identity, KeyType, Keypair};
+    use ferroswarm_secure::{KeyType, Keypair};
 
     use super::*;
     use crate::fed::Feed;
@@ -201,7 +234,7 @@ mod tests {
                 has_peer: false,
             }),
             peer: None,
-            securities: None,
+            stack: Stack::Secured(None),
         };
         (request, id, feed)
     }

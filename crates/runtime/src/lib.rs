@@ -14,7 +14,7 @@ pub use connection::{
 };
 pub use diagnostics::{Diagnostic, Fact, Level, Stall, causes};
 pub use dial::{DialRequest, PlannedAttempt};
-pub use duplex::{DuplexRequest, OpenedScope};
+pub use duplex::{DuplexRequest, OpenedScope, Stack};
 pub use environment::{End, Environment, RECORDS_PER_ENTRY};
 pub use error::{CallError, ConnectionFault, OsError, StreamFault};
 pub use fed::{FedPipe, Feed, FeedError};

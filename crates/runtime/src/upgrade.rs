@@ -43,7 +43,8 @@ pub(crate) struct Upgraded {
     pub(crate) channel: Channel,
     pub(crate) peer: PeerId,
     pub(crate) key: PublicKey,
-    pub(crate) security: Security,
+    /// `None` for a connection that secures nothing.
+    pub(crate) security: Option<Security>,
     pub(crate) early_muxer: bool,
     /// Bytes after the handshake, as read from the pipe.
     pub(crate) leftover: Vec<u8>,
@@ -100,7 +101,7 @@ pub(crate) async fn upgrade(
                     channel: upgraded.channel,
                     peer: upgraded.peer.id,
                     key: upgraded.peer.key,
-                    security: upgraded.peer.security,
+                    security: Some(upgraded.peer.security),
                     early_muxer: upgraded.peer.muxer.is_some(),
                     leftover: wire.input,
                     plaintext: upgraded.plaintext,
@@ -237,7 +238,7 @@ mod tests {
             let peers = ends.map(|(stage, result)| {
                 assert_eq!(stage, Stage::Muxer);
                 let upgraded = result.expect("both agree");
-                assert_eq!(upgraded.security, security);
+                assert_eq!(upgraded.security, Some(security));
                 assert!(upgraded.early_muxer);
                 upgraded.peer
             });

@@ -25,6 +25,7 @@ pub struct Channel {
 enum Records {
     Noise(NoiseRecords),
     Tls(Box<TlsRecords>),
+    Plain,
 }
 
 /// Result of opening the front of the received bytes.
@@ -71,6 +72,12 @@ impl Channel {
         Self::new(Records::Tls(records))
     }
 
+    /// Returns a channel that secures nothing: every record is its plaintext. For a muxer over bytes
+    /// that the application has secured, or need not secure.
+    pub fn plain() -> Self {
+        Self::new(Records::Plain)
+    }
+
     fn new(records: Records) -> Self {
         Self {
             records,
@@ -85,6 +92,7 @@ impl Channel {
         match &self.records {
             Records::Noise(_) => out.extend_from_slice(&NoiseRecords::HEADER),
             Records::Tls(_) => out.extend_from_slice(&TlsRecords::HEADER),
+            Records::Plain => {}
         }
         start
     }
@@ -98,6 +106,7 @@ impl Channel {
         let result = self.guard().and_then(|()| match &mut self.records {
             Records::Noise(records) => records.seal(out, start),
             Records::Tls(records) => records.seal(out, start),
+            Records::Plain => plaintext_length(out, start, 0).map(drop),
         });
         if result.is_err() {
             self.has_failed = true;
@@ -115,6 +124,7 @@ impl Channel {
         let result = self.guard().and_then(|()| match &mut self.records {
             Records::Noise(records) => records.open(buf),
             Records::Tls(records) => records.open(buf),
+            Records::Plain => Ok(open_plain(buf)),
         });
         let result = result.and_then(|opened| self.count_empty(opened));
         self.has_failed |= result.is_err();
@@ -126,6 +136,7 @@ impl Channel {
         match &self.records {
             Records::Noise(_) => NoiseRecords::OVERHEAD,
             Records::Tls(_) => TlsRecords::OVERHEAD,
+            Records::Plain => 0,
         }
     }
 
@@ -145,7 +156,7 @@ impl Channel {
     /// To be called after [`Opened::Control`] and before the next [`begin`](Self::begin).
     pub fn poll_control(&mut self, out: &mut Vec<u8>) -> Result<(), RecordError> {
         let result = self.guard().and_then(|()| match &mut self.records {
-            Records::Noise(_) => Ok(()),
+            Records::Noise(_) | Records::Plain => Ok(()),
             Records::Tls(records) => records.answer_key_update(out),
         });
         self.has_failed |= result.is_err();
@@ -156,7 +167,7 @@ impl Channel {
     pub(crate) fn into_tls(self) -> TlsRecords {
         match self.records {
             Records::Tls(records) => *records,
-            Records::Noise(_) => panic!("expected a TLS channel"),
+            Records::Noise(_) | Records::Plain => panic!("expected a TLS channel"),
         }
     }
 
@@ -188,10 +199,27 @@ impl fmt::Debug for Channel {
         let protocol = match &self.records {
             Records::Noise(_) => "noise",
             Records::Tls(_) => "tls",
+            Records::Plain => "none",
         };
         f.debug_struct("Channel")
             .field("protocol", &protocol)
             .finish_non_exhaustive()
+    }
+}
+
+/// Opens what has arrived, as a record of at most the usual size.
+const fn open_plain(buf: &[u8]) -> Opened {
+    if buf.is_empty() {
+        return Opened::Incomplete { needed: 1 };
+    }
+    let length = if buf.len() < Channel::PLAINTEXT_MAX {
+        buf.len()
+    } else {
+        Channel::PLAINTEXT_MAX
+    };
+    Opened::Record {
+        plaintext: 0..length,
+        consumed: length,
     }
 }
 
@@ -335,5 +363,35 @@ pub(crate) fn plaintext_length(
         Ok(length)
     } else {
         Err(RecordError::PlaintextLength { length })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_channel_passes_bytes_as_they_are() {
+        let mut channel = Channel::plain();
+        let mut out = b"before".to_vec();
+        let start = channel.begin(&mut out);
+        assert!(matches!(
+            channel.open(&mut []),
+            Ok(Opened::Incomplete { needed: 1 })
+        ));
+        out.extend_from_slice(b"frame");
+        channel.seal(&mut out, start).unwrap();
+        channel.close(&mut out);
+        assert_eq!(out, b"beforeframe");
+        let mut received = vec![7; Channel::PLAINTEXT_MAX + 1];
+        let opened = channel.open(&mut received).unwrap();
+        let length = Channel::PLAINTEXT_MAX;
+        assert_eq!(
+            opened,
+            Opened::Record {
+                plaintext: 0..length,
+                consumed: length
+            }
+        );
     }
 }

@@ -24,11 +24,11 @@ const PARTS: &str = "
     diagnostics: base native resource-manager connection
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager muxer
-    muxer: base native identity io resource-manager stream connection diagnostics negotiation connection.ts
+    upgrade: base native identity io | resource-manager connection dial
+    muxer: base native identity io resource-manager stream connection diagnostics negotiation connection.ts upgrade
     dns: base native identity diagnostics
     dial: base native identity connection diagnostics connection.ts | dns
     protocols: base identity io connection connection.ts
-    upgrade: base native identity io | resource-manager connection dial
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
            muxer dial dns protocols | upgrade
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts muxer dial dns \

@@ -47,8 +47,9 @@ pub struct Facts {
     pub remote_address: Multiaddr,
     /// Local address.
     pub local_address: Multiaddr,
-    /// Security protocol.
-    pub security: Security,
+    /// Security protocol; `None` for a muxer alone, whose remote has no identity: the other facts
+    /// of it are the node's own.
+    pub security: Option<Security>,
     /// Stream muxer.
     pub muxer: Muxer,
     /// The muxer was selected in the security handshake.

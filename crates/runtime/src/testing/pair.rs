@@ -167,7 +167,7 @@ fn establish(
             remote_key: secured.public_key,
             remote_address: address.clone(),
             local_address: address,
-            security: Security::Noise,
+            security: Some(Security::Noise),
             muxer: end.muxer,
             early_muxer: true,
             stages: StageTimes::default(),

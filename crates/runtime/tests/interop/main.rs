@@ -69,7 +69,7 @@ fn dials(peer: &str, security: Security) {
     let mut driver = Driver::new(security);
     let connection = driver.dial(server.address());
     let facts = driver.facts(connection);
-    assert_eq!(facts.security, security);
+    assert_eq!(facts.security, Some(security));
     assert!(server.address().ends_with(&facts.remote_peer.to_string()));
 
     let ping = driver.open(connection, PING);
