@@ -34,7 +34,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'tcp-stream',
     'varint-length'
   ],
-  muxer: ['added', 'muxed', 'wrap'],
+  muxer: ['added', 'muxed', 'wrap', 'yamux', 'yamux-conn'],
   native: ['counters'],
   negotiation: [
     'handler',

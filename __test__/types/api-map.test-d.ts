@@ -97,7 +97,10 @@ import type {
   UseTransient
   UpgradeInboundOptions,
   UpgradeOutboundOptions,
-  Upgrader
+  Upgrader,
+  Yamux,
+  YamuxConn,
+  YamuxOptions
 } from '../../ts/index.ts'
 import type {
   ChunkReader,
@@ -202,6 +205,9 @@ export type Named = [
   UpgradeInboundOptions,
   UpgradeOutboundOptions,
   Upgrader,
+  Yamux,
+  YamuxConn,
+  YamuxOptions,
   RetryConfig,
   SecurityProtocol,
   TransportName,

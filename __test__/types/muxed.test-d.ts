@@ -10,7 +10,9 @@ import {
   type Stream,
   type Swarm,
   type TransportInfo,
-  wrapMuxedStream
+  wrapMuxedStream,
+  type YamuxConn,
+  yamux
 } from '../../ts/index.ts'
 import { MemoryConn, memoryStreams } from '../support/memory-muxer.ts'
 
@@ -43,6 +45,10 @@ const multiplexer: Multiplexer = {
     return bytes.then(() => conn)
   }
 }
+const native: Multiplexer = yamux({ windowMaxBytes: 1 << 20 })
+declare const yamuxConn: YamuxConn
+const nativeConn: MuxedConn = yamuxConn
+const nativeStream: Promise<Stream> = yamuxConn.openStream()
 const own: Multiplexer = { newConnection: () => new MemoryConn() }
 
 declare const swarm: Swarm
@@ -68,3 +74,4 @@ const inner: MuxedStream = wrapMuxedStream(memoryStreams().near, stream.connecti
 wrapMuxedStream({ read: mock.read })
 
 export const used: unknown[] = [ours, multiplexer, own, wrapped, inner, added, inside, info]
+export const usedOfYamux: unknown[] = [native, nativeConn, nativeStream]
