@@ -2,7 +2,7 @@
 import { type AbortOptions, abortable, aborted, isAborted, onceAborted } from '../base/abort.ts'
 import { ABORT_OPTIONS, aCode, checkOptions } from '../base/arguments.ts'
 import { systemClock } from '../base/clock.ts'
-import type { ConnectionCloseReason } from '../connection/facts.ts'
+import type { ConnectionCloseReason, ConnectionEnd } from '../connection/facts.ts'
 import type { ConnectionOwner, Opener } from '../connection/opener.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { Failures } from '../diagnostics/failures.ts'
@@ -20,7 +20,7 @@ const WAITING_MAX = 256
 
 const RAW = new Uint32Array(0)
 
-/** Makes a connection; set by the class, whose constructor is private. */
+/** @internal Makes a connection; set by the class, whose constructor is private. */
 export let makeYamuxConn: (engine: Engine, opener: Opener, ended: () => void) => YamuxConn
 
 let made = 0
@@ -48,7 +48,7 @@ export class YamuxConn implements MuxedConn, AsyncDisposable {
   }
 
   /** The reason for its end; undefined before. */
-  get closeReason(): ConnectionCloseReason | undefined {
+  get closeReason(): Omit<ConnectionCloseReason, 'rule'> | undefined {
     return this.#owner.closeReason
   }
 
@@ -120,7 +120,7 @@ class Owner implements ConnectionOwner {
   readonly transport = ''
   readonly onFailure = new Failures(undefined).report
   isClosing = false
-  closeReason: ConnectionCloseReason | undefined
+  closeReason: ConnectionEnd | undefined
   readonly #opener: Opener
   readonly #onEnd: () => void
   readonly #streams = new Set<StreamCore>()
@@ -184,7 +184,7 @@ class Owner implements ConnectionOwner {
     if (!this.isClosing) {
       for (const stream of this.#streams) stream.handDown()
       this.#beginClose()
-      this.#opener.close()
+      this.#opener.close(0)
     }
     return this.#closed.promise
   }
@@ -228,7 +228,7 @@ class Owner implements ConnectionOwner {
     this.#isGoingAway = true
   }
 
-  ended(reason: ConnectionCloseReason): void {
+  ended(reason: ConnectionEnd): void {
     this.#beginClose()
     this.closeReason = reason
     const { error } = reason

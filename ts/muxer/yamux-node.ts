@@ -1,5 +1,6 @@
 /** The native node behind a muxer without a swarm: it lives while there are connections. */
 import { systemClock } from '../base/clock.ts'
+import { CONNECTION_DEFAULTS, nativeTimeouts } from '../connection/config.ts'
 import { NativeOpener } from '../connection/native-opener.ts'
 import { DEFAULT_LIMITS, Direction, type Limits } from '../constants.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -99,7 +100,8 @@ export class YamuxNode implements NodeSink {
       // Its identity is never used.
       privateKey: engine.native.generateKey('ed25519'),
       ioThreads: 1,
-      limits: this.#limits
+      // Nothing is upgraded or negotiated, so their timeouts do not matter.
+      limits: { ...this.#limits, ...nativeTimeouts(CONNECTION_DEFAULTS) }
     })
     node.setRaw(true)
     engine.adoptNode(node.id, this)

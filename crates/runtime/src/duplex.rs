@@ -201,7 +201,7 @@ mod tests {
     use crate::fed::Feed;
     use crate::hub::Ready;
     use crate::live::Bell;
-    use crate::{Limits, Muxer, Node, NodeOptions, ResourceOptions};
+    use crate::{DnsOptions, Limits, Muxer, Node, NodeOptions, ResourceOptions};
 
     fn node() -> Node {
         let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
@@ -212,6 +212,7 @@ mod tests {
             io_threads: Some(1),
             limits: Limits::default(),
             resources: ResourceOptions::default(),
+            dns: DnsOptions::default(),
         };
         Node::start(1, Hub::new(Box::new(Bell(Arc::default()))), options).expect("threads")
     }
