@@ -10,7 +10,7 @@ import {
   noDelayDialRanker,
   RETRY_DEFAULTS
 } from '../../ts/index.ts'
-import { createNode, until } from '../support/pair.ts'
+import { createNode, listening, until } from '../support/pair.ts'
 
 /** Returns a port of loopback that nothing listens on. */
 async function freePort(): Promise<number> {
@@ -19,12 +19,6 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as { port: number }
   await new Promise((resolve) => server.close(resolve))
   return port
-}
-
-async function listening(t: ExecutionContext, port = 0) {
-  const node = await createNode(t)
-  await node.listen(`/ip4/127.0.0.1/tcp/${port}`)
-  return node
 }
 
 test('a peer that comes up between two attempts is reached', async (t) => {

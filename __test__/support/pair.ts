@@ -52,6 +52,13 @@ export async function createNode(t: ExecutionContext, options: SwarmOptions = {}
 }
 
 /** Creates a listening swarm and one that is connected to it. */
+/** Creates a node that listens on loopback. */
+export async function listening(t: ExecutionContext, port = 0): Promise<Swarm> {
+  const node = await createNode(t)
+  await node.listen(`/ip4/127.0.0.1/tcp/${port}`)
+  return node
+}
+
 export async function createPair(
   t: ExecutionContext,
   options: { dialer?: SwarmOptions; listener?: SwarmOptions; both?: SwarmOptions } = {}

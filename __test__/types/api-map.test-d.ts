@@ -94,10 +94,10 @@ import type {
   SwarmOptions,
   TransportInfo,
   TransportName,
-  UseTransient
   UpgradeInboundOptions,
   UpgradeOutboundOptions,
   Upgrader,
+  UseTransient,
   Yamux,
   YamuxConn,
   YamuxOptions

@@ -48,6 +48,9 @@ export const aGater: Check = (value, name) => {
   for (const hook of ['peerDial', 'addrDial']) {
     if (gater[hook] !== undefined) aFunction(gater[hook], `${name}.${hook}`)
   }
+  if (gater.peerDial === undefined && gater.addrDial === undefined) {
+    throw misuse(name, 'an object with the hooks peerDial or addrDial', value)
+  }
   for (const hook of NOT_ASKED) {
     if (gater[hook] !== undefined) {
       throw misuse(name, `the hooks peerDial and addrDial, as ${hook} is not asked`, hook)

@@ -180,6 +180,10 @@ class Owner implements ConnectionOwner {
     })
   }
 
+  streamRefused(): void {
+    // Never called: the native muxer reports its refusals itself.
+  }
+
   close(): Promise<void> {
     if (!this.isClosing) {
       for (const stream of this.#streams) stream.handDown()
