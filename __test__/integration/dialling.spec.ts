@@ -1,6 +1,6 @@
 /** Dials between real nodes: retries, back-off, and the parts that an application replaces. */
 import { createServer } from 'node:net'
-import test, { type ExecutionContext } from 'ava'
+import test from 'ava'
 import {
   AddressManager,
   Connectedness,
