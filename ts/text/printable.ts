@@ -1,4 +1,4 @@
-/** Text of remotes, such as names of protocols, in messages. */
+/** Text of remotes, such as names of protocols, and of what was thrown, in messages. */
 
 /** Escapes control characters, which would break a line of a log or command a terminal. */
 export function printable(text: string): string {
