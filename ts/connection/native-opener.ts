@@ -20,8 +20,9 @@ import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
 import { endError, nativeError, withoutStack } from '../native/native-error.ts'
 import { FLAG_REMOTE, HANDLE_PENDING } from '../native/record.ts'
 import { StreamCore } from '../stream/core.ts'
+import type { CarriedConnection } from './carried.ts'
 import type { ConnectionFacts, ConnectionSecurity, StageTimes } from './facts.ts'
-import type { CarriedConnection, ConnectionOwner, Opener } from './opener.ts'
+import type { ConnectionOwner, Opener } from './opener.ts'
 
 const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 

@@ -11,16 +11,6 @@ import type { StreamCore } from '../stream/core.ts'
 import type { StreamOwner } from '../stream/owner.ts'
 import type { ConnectionEnd } from './facts.ts'
 
-/** The duplex below a connection whose bytes are carried here. */
-export interface CarriedConnection {
-  /** The error of the duplex, if it has failed. */
-  readonly failure: Error | undefined
-  /** Returns the addresses of the duplex, as text. */
-  addresses(): { readonly remote: string; readonly local: string }
-  /** Called when the connection has ended. */
-  connectionEnded(isOrderly: boolean): void
-}
-
 /** The connection's interface to its opener. */
 export interface ConnectionOwner extends StreamOwner {
   /** Returns the number of the next stream, of either direction. */

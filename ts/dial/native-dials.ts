@@ -1,5 +1,5 @@
 /** The native dials of one shared dial: each runs a plan of attempts. */
-import type { CarriedConnection } from '../connection/opener.ts'
+import type { CarriedConnection } from '../connection/carried.ts'
 import type { Connection } from '../connection.ts'
 import { DIAL_PARALLEL, type SecurityName } from '../constants.ts'
 import type {

@@ -6,7 +6,7 @@
  */
 import { copyOut, SCRATCH_BYTES, unshared } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
-import type { CarriedConnection } from '../connection/opener.ts'
+import type { CarriedConnection } from '../connection/carried.ts'
 import { RawConnectionError } from '../errors.ts'
 import { CLOSE_MS } from '../io/closing.ts'
 import type { ReadWriteCloser } from '../io/interfaces.ts'
