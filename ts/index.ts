@@ -161,5 +161,10 @@ export {
   type SwarmMetrics,
   type SwarmStreamOptions
 } from './swarm.ts'
+export type {
+  Transport,
+  TransportDialOptions,
+  TransportListener
+} from './transport/transport.ts'
 export type { RawConnection } from './upgrade/duplex.ts'
 export type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'

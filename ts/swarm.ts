@@ -191,6 +191,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       afterEvents: (then) => this.#order.after(then),
       connected: (peer, connection) => this.#dialer.connected(peer, connection),
       isOwnAddress: (address) => this.#listeners.owns(address),
+      acceptDuplex: (duplex, remoteAddr) => void this.#accept(duplex, remoteAddr),
+      upgradeDialled: (...call) => this.#upgrades.upgradeDialled(...call),
       dialEnded: (detail) => {
         if (this.hasListeners('dial')) {
           this.emit('dial', new CustomEvent('dial', { detail: detail() }))
@@ -912,7 +914,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     }
     const shutdown = new Shutdown(this.#host, drainTimeout)
     this.#shutdown = shutdown
-    await shutdown.wait(Promise.all([this.#stopServices(), this.#registrar.idle()]))
+    const custom = this.#listeners.stopCustom()
+    await shutdown.wait(Promise.all([this.#stopServices(), this.#registrar.idle(), custom]))
     this.#dialer.close()
     shutdown.resetStreams()
     await this.#host.close(shutdown.left)
@@ -921,6 +924,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#listeners.closed()
     this.#hasClosed = true
     this.endEvents()
+  }
+
+  /** Upgrades a duplex of a transport's listener. */
+  async #accept(duplex: AnyDuplex, remoteAddr: AddrLike | undefined): Promise<void> {
+    try {
+      await this.#upgrades.upgradeInbound(duplex, remoteAddr)
+    } catch (err) {
+      // A failed upgrade has its diagnostics; this is for a duplex that was none, or has ended.
+      this.#failures.expected(err, () => 'a duplex of a transport was not upgraded')
+    }
   }
 
   /** Stops all services concurrently, so that one that hangs does not block the others. */

@@ -17,6 +17,8 @@ import type {
 } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
 import { refusalError } from '../../ts/resource-manager/refusal.ts'
+import type { Transport } from '../../ts/transport/transport.ts'
+import { Transports } from '../../ts/transport/transports.ts'
 import { fakeConnection } from './fake-connection.ts'
 
 export const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
@@ -33,7 +35,10 @@ export const refused = (index: number): NativeAttempt => ({
 export function setUp(
   logger: Partial<Logger> = {},
   retry: RetryConfig = { maxRetries: 0 },
-  options: Partial<Pick<DialHost, 'dns' | 'isOwnAddress'> & DialHost['options']> = {}
+  options: Partial<
+    Pick<DialHost, 'dns' | 'isOwnAddress'> &
+      DialHost['options'] & { transports: readonly ('tcp' | Transport)[] }
+  > = {}
 ) {
   const ended: DialDetail[] = []
   const failures: unknown[] = []
@@ -84,6 +89,8 @@ export function setUp(
       blackHoleDetection: options.blackHoleDetection ?? {}
     },
     dns: options.dns ?? { resolve: () => Promise.reject(new Error('no resolver')) },
+    transports: new Transports(options.transports ?? ['tcp'], () => {}),
+    upgradeDialled: () => Promise.reject(new Error('no upgrades')),
     isOwnAddress: options.isOwnAddress ?? (() => false),
     dialEnded: (detail) => void ended.push(detail()),
     onFailure: (err) => void failures.push(err),

@@ -7,7 +7,12 @@ const LOOPBACK = '/ip4/127.0.0.1/tcp/1'
 const LOOPBACK6 = '/ip6/::1/tcp/1'
 const LAN = '/ip4/192.168.1.5/tcp/1'
 
-const contextOf = (named: string[]) => ({ peer: PEER, named: new Set(named), options: {} })
+const contextOf = (named: string[], custom: string[] = []) => ({
+  peer: PEER,
+  named: new Set(named),
+  custom: new Set(custom),
+  options: {}
+})
 const filter = (addresses: string[], named: string[] = []) =>
   new AddressManager().filter(addresses, contextOf(named))
 

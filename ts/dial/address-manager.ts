@@ -40,11 +40,11 @@ export class AddressManager {
    * Splits addresses, whose names are not resolved yet, into those to dial and the others: without a transport, unspecified, link-local without an
    * interface, and loopback ones from the address book if the peer has others, as they are those of another host then.
    */
-  filter(addresses: readonly string[], { named }: DialContext): FilterResult {
+  filter(addresses: readonly string[], { named, custom }: DialContext): FilterResult {
     const accepted: string[] = []
     const refused: FilteredAddress[] = []
     for (const address of addresses) {
-      const refusal = dialRefusal(parseAddress(address))
+      const refusal = custom.has(address) ? undefined : dialRefusal(parseAddress(address))
       if (refusal === undefined) accepted.push(address)
       else refused.push({ address, ...refusal })
     }

@@ -4,6 +4,8 @@ import type { AddrLike } from '../identity/address.ts'
 import { type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
 import { type DialContext, type DialOptions, getDialPeerTimeout } from './options.ts'
 
+const NONE: ReadonlySet<string> = new Set()
+
 /** A call of the dialer. */
 export interface Call {
   /** Calls with the same key share a dial. */
@@ -25,7 +27,12 @@ export function callOf(
     known.length === 0 && named.length < 2 ? named : [...new Set([...named, ...known])]
   return {
     key: keyOf(target, options),
-    context: { peer, named: new Set(named), options: Object.freeze({ ...options }) },
+    context: {
+      peer,
+      named: new Set(named),
+      custom: NONE,
+      options: Object.freeze({ ...options })
+    },
     addresses
   }
 }

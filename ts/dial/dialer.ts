@@ -24,6 +24,7 @@ import type { Identity } from '../identity/keys.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
+import type { Transports } from '../transport/transports.ts'
 import type { AddressBook } from './address-book.ts'
 import type { AddressManagerLike } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
@@ -58,6 +59,7 @@ export interface DialHost extends SharedDialHost {
     readonly connections: { readonly dialTimeout: number }
   }
   readonly dns: DnsResolverLike
+  readonly transports: Transports
   /** Returns whether the swarm listens on an address. */
   isOwnAddress(address: string): boolean
   /** Reports the end of a dial to those who listen. */
@@ -93,6 +95,7 @@ export class Dialer {
       dialTimeout: config.dialTimeout,
       blackHoles: this.#blackHoles,
       gate: this.#gate,
+      transports: host.transports,
       isOwn: (address) => host.isOwnAddress(address)
     })
   }
@@ -268,6 +271,7 @@ export class Dialer {
     let place: Place | undefined
     const dial = new SharedDial(peer, this.#host, {
       security,
+      options,
       initiator: simultaneousConnect?.isClient ?? true,
       ended: (outcome) => {
         if (this.#dials.get(key) === dial) this.#dials.delete(key)

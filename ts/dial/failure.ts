@@ -1,4 +1,5 @@
 /** Errors of failed dials, and the attempts at single addresses that they and the errors of listens list. */
+import type { DialStage } from '../constants.ts'
 import {
   AbortError,
   type AddressAttempt,
@@ -127,7 +128,7 @@ const PROGRESS: Readonly<Record<string, string>> = {
 /** Converts an unfinished attempt at `address`, cancelled for the reason `code`. */
 export function unfinishedAttempt(
   address: string,
-  { stage, elapsedMs }: NativeAttemptUnderWay,
+  { stage, elapsedMs }: Omit<NativeAttemptUnderWay, 'index'>,
   code: 'ERR_TIMEOUT' | 'ERR_ABORTED'
 ): AddressAttempt {
   const detail = PROGRESS[stage] ?? stage
@@ -196,6 +197,23 @@ export function inBlackHole(address: string): AddressAttempt {
 /** Returns the entry of an address that the gater has refused. */
 export function gated(address: string, reason: string): AddressAttempt {
   return { ...notTried(address, new DialDeniedError(reason), ''), stage: 'gate' }
+}
+
+/** Returns the entry of an attempt that a transport of the application has made. */
+export function customAttempt(
+  address: string,
+  stage: DialStage | 'listen',
+  elapsed: number,
+  err: unknown
+): AddressAttempt {
+  const cause = err instanceof Libp2pError ? err : new DialError(messageOf(err), { cause: err })
+  return { ...notTried(address, cause, hintOf(stage, cause)), stage, elapsed }
+}
+
+/** Returns the entry of an address of a transport that the swarm does not use. */
+export function unused(address: string, transport: string): AddressAttempt {
+  const reason = `${transport} is none of the transports of this swarm`
+  return notTried(address, new DialError(reason, { code: 'ERR_NO_TRANSPORT' }), '')
 }
 
 /** Returns the entry of a name that could not be resolved. */

@@ -59,6 +59,8 @@ export interface DialContext {
   readonly peer: string | undefined
   /** Addresses that the caller has named, and those of names among them, as opposed to those of the address book. */
   readonly named: ReadonlySet<string>
+  /** Addresses that a transport of the application dials. */
+  readonly custom: ReadonlySet<string>
   /** The options of the call, frozen. */
   readonly options: Readonly<DialOptions>
 }

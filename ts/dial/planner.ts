@@ -1,10 +1,20 @@
 /** Prepares addresses for a dial: which are attempted and when, and why the others are not. */
 import type { AddressAttempt } from '../errors.ts'
-import type { NativeDialEntry } from '../native/addon.ts'
+import type { Transport } from '../transport/transport.ts'
+import type { Transports } from '../transport/transports.ts'
 import type { AddressManagerLike } from './address-manager.ts'
 import type { BackOff } from './back-off.ts'
 import type { BlackHoles } from './black-hole.ts'
-import { backedOff, filteredAttempt, gated, inBlackHole, leftOut, ownAddress } from './failure.ts'
+import type { PlanEntry } from './custom-dials.ts'
+import {
+  backedOff,
+  filteredAttempt,
+  gated,
+  inBlackHole,
+  leftOut,
+  ownAddress,
+  unused
+} from './failure.ts'
 import type { Gate } from './gate.ts'
 import { type DialContext, isSet } from './options.ts'
 import { dialPlan } from './plan.ts'
@@ -16,6 +26,7 @@ export interface PlannerHost {
   /** Milliseconds for one address. */
   readonly dialTimeout: number
   readonly blackHoles: BlackHoles
+  readonly transports: Transports
   /** Undefined if every dial is allowed. */
   readonly gate: Gate | undefined
   /** Returns whether this swarm itself listens on an address. */
@@ -25,7 +36,7 @@ export interface PlannerHost {
 /** The addresses of a call, prepared. */
 export interface Prepared {
   /** Attempts, in the order of their starts. */
-  readonly plan: readonly NativeDialEntry[]
+  readonly plan: readonly PlanEntry[]
   /** Addresses whose names are to be resolved. */
   readonly names: readonly string[]
   /** Addresses that are not attempted. */
@@ -35,6 +46,13 @@ export interface Prepared {
 /** Returns whether an address begins with a name, which is to be resolved. */
 export function isNamed(address: string): boolean {
   return address.startsWith('/dns')
+}
+
+const NO_TRANSPORTS: ReadonlyMap<string, Transport> = new Map()
+
+function withTransport(entry: PlanEntry, custom: ReadonlyMap<string, Transport>): PlanEntry {
+  const transport = custom.get(entry.address)
+  return transport === undefined ? entry : { ...entry, transport }
 }
 
 const NONE: readonly never[] = Object.freeze([])
@@ -57,10 +75,12 @@ export class Planner {
    */
   prepare(
     addresses: readonly string[],
-    context: DialContext,
+    call: DialContext,
     isTrial = false
   ): Prepared | Promise<Prepared> {
-    const { addressManager, gate } = this.#host
+    const { addressManager, gate, transports } = this.#host
+    const custom = transports.isNative ? NO_TRANSPORTS : transports.ofApplication(addresses)
+    const context = custom.size === 0 ? call : { ...call, custom: new Set(custom.keys()) }
     const filtered = addressManager.filter(addresses, context)
     const refused = filtered.refused.map((each) => filteredAttempt(each))
     const now = this.#passing(filtered.accepted, context, refused, isTrial)
@@ -69,7 +89,7 @@ export class Planner {
       const chosen = new Set(kept)
       refused.push(...now.filter((address) => !chosen.has(address)).map(leftOut))
     }
-    if (gate === undefined) return this.#rank(kept, refused, context)
+    if (gate === undefined) return this.#rank(kept, refused, context, custom)
     const answers = kept.map((address) => gate.address(context.peer, address, context.options))
     const passed = (reasons: readonly (string | undefined)[]): Prepared => {
       const allowed = kept.filter((address, index) => {
@@ -77,7 +97,7 @@ export class Planner {
         if (reason !== undefined) refused.push(gated(address, reason))
         return reason === undefined
       })
-      return this.#rank(allowed, refused, context)
+      return this.#rank(allowed, refused, context, custom)
     }
     return answers.some((answer) => answer instanceof Promise)
       ? Promise.all(answers).then(passed)
@@ -88,14 +108,16 @@ export class Planner {
   /** Returns the addresses that may be dialled now; adds the others to `refused`. */
   #passing(
     addresses: readonly string[],
-    { peer, options }: DialContext,
+    { peer, custom, options }: DialContext,
     refused: AddressAttempt[],
     isTrial: boolean
   ): readonly string[] {
-    const { backOff, blackHoles } = this.#host
+    const { backOff, blackHoles, transports } = this.#host
     const isForced = isSet(options.force)
     const isLost = isForced ? () => false : blackHoles.screen(addresses, !isTrial)
     const refusalOf = (address: string): AddressAttempt | undefined => {
+      const isUnused = !(transports.isNative || custom.has(address) || isNamed(address))
+      if (isUnused && transports.dialling(address) === undefined) return unused(address, 'tcp')
       if (isLost(address)) return inBlackHole(address)
       if (this.#host.isOwn(address)) return ownAddress(address)
       const ms = peer === undefined || isForced ? 0 : backOff.remaining(peer, address)
@@ -108,9 +130,16 @@ export class Planner {
     })
   }
 
-  #rank(kept: readonly string[], refused: AddressAttempt[], context: DialContext): Prepared {
-    const names = kept.some(isNamed) ? kept.filter(isNamed) : NONE
-    const concrete = names.length === 0 ? kept : kept.filter((address) => !isNamed(address))
+  #rank(
+    kept: readonly string[],
+    refused: AddressAttempt[],
+    context: DialContext,
+    custom: ReadonlyMap<string, Transport>
+  ): Prepared {
+    // A transport of the application may resolve names itself.
+    const isName = (address: string): boolean => isNamed(address) && !custom.has(address)
+    const names = kept.some(isName) ? kept.filter(isName) : NONE
+    const concrete = names.length === 0 ? kept : kept.filter((address) => !isName(address))
     // Both sides dial at the same time: nothing may wait.
     const ranked =
       context.options.simultaneousConnect === undefined
@@ -124,6 +153,7 @@ export class Planner {
       const planned = new Set(plan.map(({ address }) => address))
       refused.push(...concrete.filter((address) => !planned.has(address)).map(leftOut))
     }
-    return { plan, names, refused: refused.length === 0 ? NONE : refused }
+    const entries = custom.size === 0 ? plan : plan.map((entry) => withTransport(entry, custom))
+    return { plan: entries, names, refused: refused.length === 0 ? NONE : refused }
   }
 }

@@ -11,7 +11,8 @@ import {
   ResourceLimitExceededError,
   type ResourceScopeClosedError
 } from '../errors.ts'
-import type { NativeAttempt, NativeDialEntry, NativeRefusal } from '../native/addon.ts'
+import type { NativeAttempt, NativeRefusal } from '../native/addon.ts'
+import { CustomDials, type CustomDialsHost, isCustom, type PlanEntry } from './custom-dials.ts'
 import { abandoned, attemptOf, type DialTarget, late, unfinishedAttempt } from './failure.ts'
 import { type Manner, NativeDials, type NativeDialsHost } from './native-dials.ts'
 import type { DialOptions } from './options.ts'
@@ -24,7 +25,7 @@ import { isTransient, type RetryConfig } from './retry.ts'
 const SILENT_MS = DIAL_PRIVATE_ADDRESS_TIMEOUT_MS
 
 /** The parts of a swarm that a dial needs. */
-export interface SharedDialHost extends NativeDialsHost {
+export interface SharedDialHost extends NativeDialsHost, CustomDialsHost {
   readonly engine: DrainHost & {
     /** Keeps the process alive until `release`. */
     retain(): void
@@ -53,6 +54,8 @@ export interface Failure {
 
 /** The dialer's interface to a shared dial. */
 interface Owner extends Manner {
+  /** Those of the call that has opened the dial. */
+  readonly options: Readonly<DialOptions>
   /** Called once. */
   ended(outcome: Outcome): void
   /** Called with an attempt that has failed or was abandoned. */
@@ -71,7 +74,7 @@ interface Progress {
 }
 
 interface Planned {
-  readonly entry: NativeDialEntry
+  readonly entry: PlanEntry
   readonly resolvedFrom: string | undefined
   /** Number of attempts that have failed. */
   tries: number
@@ -90,7 +93,7 @@ export class SharedDial {
   readonly #host: SharedDialHost
   readonly #owner: Owner
   /** Addresses that wait for {@link SharedDial.start}. */
-  #queued: NativeDialEntry[] = []
+  #queued: PlanEntry[] = []
   /** Every address that is dialled. */
   readonly #addresses = new Map<string, Planned>()
   /** Every address that was prepared, those that are not dialled included. */
@@ -98,6 +101,7 @@ export class SharedDial {
   /** Undefined if there are no names. */
   #names: Resolutions | undefined
   readonly #dials: NativeDials
+  readonly #custom: CustomDials
   readonly #repetition: Repetition
   /** The last failure at each address, in the order of their times. */
   readonly #failed = new Map<string, AddressAttempt>()
@@ -115,6 +119,14 @@ export class SharedDial {
       onFailed: (address, attempt) => this.#onFailed(address, attempt),
       onProgress: (error) => this.#onProgress(error)
     })
+    this.#custom = new CustomDials(host, owner.options, {
+      onConnection: (connection, address) => this.#onConnection(connection, address),
+      onFailed: (attempt) => this.#record(attempt),
+      onProgress: () => {
+        this.#onProgress()
+        this.#endIfOver()
+      }
+    })
     this.#repetition = new Repetition(host, () => this.#repeatDue())
     // Timers and places in the queue do not.
     host.engine.retain()
@@ -122,7 +134,8 @@ export class SharedDial {
 
   /** Whether an attempt is under way or yet to come. */
   get #isPending(): boolean {
-    const attempts = this.#dials.size + this.#repetition.size + this.#queued.length
+    const inFlight = this.#dials.size + this.#custom.size
+    const attempts = inFlight + this.#repetition.size + this.#queued.length
     return attempts + (this.#names?.size ?? 0) > 0
   }
 
@@ -137,11 +150,11 @@ export class SharedDial {
   }
 
   /** Adds the addresses of a plan that this dial does not have yet. */
-  add(plan: readonly NativeDialEntry[], resolvedFrom?: string): void {
+  add(plan: readonly PlanEntry[], resolvedFrom?: string): void {
     const fresh = plan.filter(({ address }) => !this.#addresses.has(address))
     for (const entry of fresh) this.#addresses.set(entry.address, { entry, resolvedFrom, tries: 0 })
     if (!this.#hasStarted) this.#queued.push(...fresh)
-    else if (fresh.length > 0) this.#dials.begin(fresh)
+    else this.#attempt(fresh)
   }
 
   /** Adds the addresses that a name is resolved to. */
@@ -158,8 +171,15 @@ export class SharedDial {
     this.#hasStarted = true
     const plan = this.#queued
     this.#queued = []
-    if (plan.length > 0) this.#dials.begin(plan)
+    this.#attempt(plan)
     this.#names?.start()
+  }
+
+  #attempt(plan: readonly PlanEntry[]): void {
+    const custom = plan.filter(isCustom)
+    const native = custom.length === 0 ? plan : plan.filter((entry) => !isCustom(entry))
+    if (native.length > 0) this.#dials.begin(native)
+    if (custom.length > 0) this.#custom.begin(custom)
   }
 
   /** Ends the dial for its callers; `error` makes the error of each. */
@@ -216,6 +236,7 @@ export class SharedDial {
   cancel(error: () => Error): void {
     this.#repetition.end()
     this.#names?.drop()
+    this.#custom.drop()
     if (this.#dials.size === 0) this.#end(error)
     this.#dials.cancel()
   }
@@ -230,7 +251,12 @@ export class SharedDial {
     const { refusal } = attempt
     const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
     if (cause instanceof ResourceLimitExceededError) this.#host.dialRefused(cause, address)
-    const ended = this.#from(attemptOf(address, attempt, cause))
+    this.#record(attemptOf(address, attempt, cause))
+  }
+
+  #record(attempt: AddressAttempt): void {
+    const { address } = attempt
+    const ended = this.#from(attempt)
     this.#tell(ended)
     this.#failed.delete(address)
     this.#failed.set(address, ended)
@@ -301,11 +327,11 @@ export class SharedDial {
 
   /** Repeats what is due, as far as the limit of attempts at a time allows. */
   #repeatDue(): void {
-    while (this.#repetition.isDue && this.#dials.progress().length < DIAL_PARALLEL) {
+    while (this.#repetition.isDue && this.#underWay() < DIAL_PARALLEL) {
       const known = this.#addresses.get(this.#repetition.next() ?? '')
       if (known === undefined) continue
       try {
-        this.#dials.begin([{ ...known.entry, delayMs: 0 }])
+        this.#attempt([{ ...known.entry, delayMs: 0 }])
       } catch (err) {
         // A command that cannot be issued throws an `Error`.
         this.#end(() => err as Error)
@@ -313,11 +339,19 @@ export class SharedDial {
     }
   }
 
+  /** Returns the number of attempts in flight. */
+  #underWay(): number {
+    return this.#dials.progress().length + this.#custom.running
+  }
+
   /** Returns the last failure at each address, and the attempts in flight, whose causes get `code`. */
   #attemptsSoFar(code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): Progress {
     const unfinished = new Map<string, AddressAttempt>()
     for (const [address, attempt] of this.#dials.progress()) {
       unfinished.set(address, this.#from(unfinishedAttempt(address, attempt, code)))
+    }
+    for (const attempt of this.#custom.unfinished(code)) {
+      unfinished.set(attempt.address, this.#from(attempt))
     }
     const failed = [...this.#failed.values()].filter(({ address }) => !unfinished.has(address))
     return {
@@ -339,6 +373,7 @@ export class SharedDial {
     this.#names?.drop()
     this.#queued = []
     this.#dials.drop()
+    this.#custom.drop()
     this.#host.engine.release()
     this.#owner.ended(outcome)
   }

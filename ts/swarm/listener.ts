@@ -1,6 +1,7 @@
 /** The listeners of a swarm. */
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { attemptOf, attemptsText, refusedAttempt } from '../dial/failure.ts'
+import type { Clock } from '../base/clock.ts'
+import { attemptOf, attemptsText, customAttempt, refusedAttempt } from '../dial/failure.ts'
 import {
   type AddressAttempt,
   ERROR_CODES,
@@ -18,10 +19,15 @@ import type { Engine } from '../native/engine.ts'
 import type { ListenerId } from '../native/handles.ts'
 import { nativeError } from '../native/native-error.ts'
 import type { Swarm } from '../swarm.ts'
+import type { Transport } from '../transport/transport.ts'
+import type { Transports } from '../transport/transports.ts'
+import { type CustomListenerHost, listenBy } from './custom-listener.ts'
 import type { ListenOptions } from './network.ts'
 
 /** The parts of a swarm used by its listeners. */
-export interface ListenerHost extends Commands<'listen' | 'unlisten'> {
+export interface ListenerHost extends Commands<'listen' | 'unlisten'>, CustomListenerHost {
+  readonly clock: Clock
+  readonly transports: Pick<Transports, 'isNative' | 'listening'>
   readonly swarm: Pick<Swarm, 'isStarted'>
   readonly engine: Pick<Engine, 'adoptListener'>
   readonly options: { readonly identity: Pick<Identity, 'peer'> }
@@ -42,7 +48,10 @@ export interface Listener {
 }
 
 interface Bound extends Listener {
-  readonly handle: ListenerId
+  /** Stops it; rejects if it cannot be. */
+  readonly stop: () => Promise<unknown>
+  /** Whether a transport of the application listens. */
+  readonly isCustom: boolean
 }
 
 /**
@@ -75,6 +84,7 @@ export class Listeners {
 
   /** Returns whether an address is one of this host on which the swarm listens. */
   owns(address: string): boolean {
+    if (this.#texts().includes(address)) return true
     const [port] = /\/tcp\/\d+$/.exec(address) ?? []
     // Listing the interfaces takes some time: most addresses have another port.
     const bound = this.#texts().filter((text) => port !== undefined && text.endsWith(port))
@@ -149,7 +159,12 @@ export class Listeners {
   /** Returns the failure; undefined if the swarm listens on the address. */
   async #listenOn(address: ParsedAddress, reusePort: boolean): Promise<AddressAttempt | undefined> {
     if (this.#find(address.text) !== undefined) return undefined
-    const refusal = listenRefusal(address)
+    const { transports } = this.#host
+    const transport = transports.isNative ? 'tcp' : transports.listening(address.text)
+    if (transport !== undefined && transport !== 'tcp') {
+      return this.#bindCustom(transport, address.text, reusePort)
+    }
+    const refusal = transport === undefined ? NOT_TAKEN : listenRefusal(address)
     if (refusal !== undefined) return refusedAttempt(address, refusal, 'listen')
     try {
       await this.#bind(address.text, reusePort)
@@ -171,10 +186,14 @@ export class Listeners {
     if (listener === undefined) throw nativeError(900, 'a listen without a listener')
     // The result of `listen` is the number of the new listener.
     const handle = listener as ListenerId
-    const bound: Bound = { requested: text, addresses: addresses ?? [text], handle }
-    this.#bound.set(text, bound)
-    this.#host.retain()
-    for (const address of bound.addresses) this.#host.notifyAddress('listen', address)
+    const bound: Bound = {
+      requested: text,
+      addresses: addresses ?? [text],
+      isCustom: false,
+      stop: () =>
+        this.#host.command((node, request) => node.unlisten(request, handle), this.unlisten).result
+    }
+    this.#began(bound)
     this.#host.engine.adoptListener(handle, () => this.#ended(bound))
     // The listener may have ended with the swarm before its result arrived.
     if (this.#bound.get(text) !== bound) this.#assertOpen()
@@ -184,16 +203,52 @@ export class Listeners {
     const bound = this.#find(text)
     if (bound === undefined) return false
     try {
-      await this.#host.command(
-        (node, request) => node.unlisten(request, bound.handle),
-        this.unlisten
-      ).result
+      await bound.stop()
     } catch (err) {
       this.#assertOpen()
       throw publicError(err)
     }
     this.#ended(bound)
     return true
+  }
+
+  /** Listens by a transport of the application; returns the failure. */
+  async #bindCustom(
+    transport: Transport,
+    text: string,
+    reusePort: boolean
+  ): Promise<AddressAttempt | undefined> {
+    const began = this.#host.clock.now()
+    try {
+      const { addresses, stop } = await listenBy(transport, text, reusePort, this.#host)
+      if (this.#host.signal.aborted) await stop()
+      this.#assertOpen()
+      this.#began({ requested: text, addresses, isCustom: true, stop })
+      return undefined
+    } catch (err) {
+      if (err instanceof StateError) throw err
+      return customAttempt(text, 'listen', this.#host.clock.now() - began, err)
+    }
+  }
+
+  /** Stops the listeners of the application's transports: the swarm begins to close. */
+  async stopCustom(): Promise<void> {
+    const custom = [...this.#bound.values()].filter(({ isCustom }) => isCustom)
+    const stop = async (bound: Bound): Promise<void> => {
+      try {
+        await bound.stop()
+      } catch (err) {
+        this.#host.onFailure(err, bound, 'the close of a listener failed')
+      }
+      this.#ended(bound)
+    }
+    await Promise.all(custom.map(stop))
+  }
+
+  #began(bound: Bound): void {
+    this.#bound.set(bound.requested, bound)
+    this.#host.retain()
+    for (const address of bound.addresses) this.#host.notifyAddress('listen', address)
   }
 
   #find(text: string): Bound | undefined {
@@ -211,6 +266,11 @@ export class Listeners {
 }
 
 const SWARM_CLOSED = 'the swarm is closed'
+
+const NOT_TAKEN = Object.freeze({
+  reason: 'none of the transports of this swarm takes it',
+  hint: 'see the option transports'
+})
 
 /** Returns whether a command failed because the swarm was closed. */
 function isOver({ result }: CommandError): boolean {

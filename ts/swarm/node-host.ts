@@ -18,6 +18,7 @@ import { LEVEL_BITS } from '../diagnostics/codes.ts'
 import { connectionClosed, connectionOpened } from '../diagnostics/connections.ts'
 import { LimitReports } from '../diagnostics/limit-reports.ts'
 import { Reports } from '../diagnostics/report.ts'
+import type { CustomDialsHost } from '../dial/custom-dials.ts'
 import type { DialHost } from '../dial/dialer.ts'
 import type { DialSink } from '../dial/native-dials.ts'
 import type { DialDetail } from '../dial/report.ts'
@@ -33,7 +34,8 @@ import {
   type ResourceScopeClosedError,
   StateError
 } from '../errors.ts'
-import { multiaddrOf } from '../identity/address.ts'
+import { type AddrLike, multiaddrOf } from '../identity/address.ts'
+import type { AnyDuplex } from '../io/carriers.ts'
 import type {
   NativeNode,
   NativeRefusal,
@@ -71,6 +73,7 @@ import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
+import { Transports } from '../transport/transports.ts'
 import type { FailedUpgrade, UpgradeHost } from '../upgrade/upgrader.ts'
 import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
 import type { ListenerHost } from './listener.ts'
@@ -93,6 +96,10 @@ export interface HostCallbacks {
   isOwnAddress(address: string): boolean
   /** Emits the event `dial`, if it has listeners. */
   dialEnded(detail: () => DialDetail): void
+  /** Upgrades a duplex that a listener of the application's transport has accepted. */
+  acceptDuplex(duplex: AnyDuplex, remoteAddr: AddrLike | undefined): void
+  /** Upgrades a duplex that a transport of the application has opened. */
+  readonly upgradeDialled: CustomDialsHost['upgradeDialled']
   /** Emits the event `limit`. */
   limit(detail: LimitDetail): void
   readonly onFailure: OnFailure
@@ -116,6 +123,7 @@ export class NodeHost
   readonly deadlines: Deadlines
   readonly abandoned: AbandonedStreams
   readonly options: SwarmSettings
+  readonly transports: Transports
   admission: Admission | undefined
   readonly #connections: ConnectionTable
   readonly #excess: Excess
@@ -145,6 +153,7 @@ export class NodeHost
   ) {
     this.swarm = swarm
     this.options = options
+    this.transports = new Transports(options.transports, callbacks.onFailure)
     this.clock = options.clock
     this.#connections = connections
     this.#excess = new Excess(connections, options.connections.maxPerPeer)
@@ -222,6 +231,16 @@ export class NodeHost
 
   dialEnded(detail: () => DialDetail): void {
     this.#callbacks.dialEnded(detail)
+  }
+
+  acceptDuplex(duplex: AnyDuplex, remoteAddr: AddrLike | undefined): void {
+    this.#callbacks.acceptDuplex(duplex, remoteAddr)
+  }
+
+  upgradeDialled(
+    ...call: Parameters<CustomDialsHost['upgradeDialled']>
+  ): ReturnType<CustomDialsHost['upgradeDialled']> {
+    return this.#callbacks.upgradeDialled(...call)
   }
 
   /** Resolves names; made at the first use. */

@@ -43,6 +43,7 @@ import {
   resolveLimits
 } from '../resource-manager/limits.ts'
 import { aResourceManager } from '../resource-manager/null.ts'
+import { checkTransports, type Transport } from '../transport/transport.ts'
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
 export interface SwarmOptions {
@@ -79,6 +80,11 @@ export interface SwarmOptions {
   retry?: RetryConfig
   /** Filters, caps and ranks the addresses of a dial. Defaults to `new AddressManager()`. See docs/dialling.md. */
   addressManager?: AddressManagerLike
+  /**
+   * The transports: `tcp`, which is native, and those of the application. The first that takes an address has it. Defaults
+   * to `tcp`. See docs/upgrading.md.
+   */
+  transports?: readonly ('tcp' | Transport)[]
   /** Refuses dials of peers and addresses. Defaults to none. See docs/dialling.md. */
   gater?: ConnectionGater
   /**
@@ -120,6 +126,8 @@ export interface ResolvedOptions {
   readonly retry: Readonly<Required<RetryConfig>>
   /** See {@link SwarmOptions.addressManager}. */
   readonly addressManager: AddressManagerLike
+  /** See {@link SwarmOptions.transports}. */
+  readonly transports: readonly ('tcp' | Transport)[]
   /** See {@link SwarmOptions.gater}. */
   readonly gater: ConnectionGater | undefined
   /** See {@link SwarmOptions.blackHoleDetection}. */
@@ -176,6 +184,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   clock: objectWith('now', 'setTimer', 'clearTimer'),
   retry: checkRetry,
   addressManager: objectWith('filter', 'rank', 'cap'),
+  transports: checkTransports,
   gater: aGater,
   blackHoleDetection: (value, name) => {
     // The check of options refuses everything but an object.
@@ -225,6 +234,7 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     clock: options.clock ?? systemClock,
     retry: resolveRetry(options.retry),
     addressManager: options.addressManager ?? new AddressManager(),
+    transports: Object.freeze([...(options.transports ?? ['tcp' as const])]),
     gater: options.gater,
     blackHoleDetection: Object.freeze({
       udp: options.blackHoleDetection?.udp ?? true,

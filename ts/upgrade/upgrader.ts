@@ -95,6 +95,7 @@ interface Parameters {
   readonly scope: OpenedScope | undefined
   /** The peer that the remote must be, as text. */
   readonly peer: string | undefined
+  readonly onConnection: ((connection: Connection) => void) | undefined
 }
 
 /** An upgrade under way. */
@@ -109,6 +110,7 @@ export class DuplexUpgrader {
   readonly #pending = new Set<(err: Error) => void>()
   // Pumps whose duplexes are not closed yet.
   readonly #pumps = new Set<Pump>()
+  #isClosed = false
 
   constructor(host: UpgradeHost) {
     this.#host = host
@@ -132,8 +134,19 @@ export class DuplexUpgrader {
     return this.#begin(duplex, 'outbound', options.addr, peer, options)
   }
 
+  /** Upgrades the duplex of a dial; `onConnection` is called before anybody else hears of the connection. */
+  upgradeDialled(
+    duplex: AnyDuplex,
+    peer: string | undefined,
+    options: UpgradeOutboundOptions,
+    onConnection: (connection: Connection) => void
+  ): Promise<Connection> {
+    return this.#begin(duplex, 'outbound', options.addr, peer, options, onConnection)
+  }
+
   /** Rejects every upgrade under way: the swarm closes. */
   close(): void {
+    this.#isClosed = true
     for (const fail of [...this.#pending]) fail(new StateError('the swarm is closed'))
   }
 
@@ -152,7 +165,8 @@ export class DuplexUpgrader {
     direction: 'inbound' | 'outbound',
     addr: AddrLike | undefined,
     given: PeerLike | undefined,
-    options: UpgradeInboundOptions
+    options: UpgradeInboundOptions,
+    onConnection?: (connection: Connection) => void
   ): Promise<Connection> {
     const named = addr === undefined ? undefined : parseAddress(addr)
     const expected = given === undefined ? undefined : peerText(given)
@@ -167,13 +181,16 @@ export class DuplexUpgrader {
       ...taken.addresses(),
       ...(remote === undefined || remote === '' ? {} : { remote })
     })
-    return this.#upgrade({ direction, duplex: { ...taken, addresses }, options, scope, peer })
+    const parameters = { direction, duplex: { ...taken, addresses }, options, scope, peer }
+    return this.#upgrade({ ...parameters, onConnection })
   }
 
   async #upgrade(parameters: Parameters): Promise<Connection> {
     const { duplex, options, scope } = parameters
     let begun: Begun
     try {
+      // A transport of the application may accept a duplex at any time.
+      if (this.#isClosed) throw new StateError('the swarm is closed')
       if (duplex.ended !== undefined) throw duplex.ended
       if (isAborted(options.signal)) throw aborted(options.signal)
       begun = this.#start(parameters)
@@ -236,6 +253,7 @@ export class DuplexUpgrader {
         carried: pump,
         onConnection: (connection) => {
           settle()
+          parameters.onConnection?.(connection)
           resolve(connection)
         },
         onRefused: (refusal) => {

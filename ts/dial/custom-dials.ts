@@ -1,0 +1,210 @@
+/** The attempts of one shared dial that transports of the application make. */
+import { abortable } from '../base/abort.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Connection } from '../connection.ts'
+import { DIAL_PARALLEL, type DialStage } from '../constants.ts'
+import {
+  type AddressAttempt,
+  DialError,
+  ERROR_CODES,
+  TimeoutError,
+  UpgradeError
+} from '../errors.ts'
+import { multiaddrOf } from '../identity/address.ts'
+import type { AnyDuplex } from '../io/carriers.ts'
+import type { NativeDialEntry } from '../native/addon.ts'
+import { nativeError } from '../native/native-error.ts'
+import type { Transport } from '../transport/transport.ts'
+import { customAttempt, unfinishedAttempt } from './failure.ts'
+import type { DialOptions } from './options.ts'
+
+/** An attempt of a plan; without a transport it is native. */
+export interface PlanEntry extends NativeDialEntry {
+  readonly transport?: Transport
+}
+
+/** An attempt that a transport of the application makes. */
+interface CustomEntry extends PlanEntry {
+  readonly transport: Transport
+}
+
+/** Returns whether an attempt is one for a transport of the application. */
+export function isCustom(entry: PlanEntry): entry is CustomEntry {
+  return entry.transport !== undefined
+}
+
+/** The parts of a swarm that these attempts need. */
+export interface CustomDialsHost {
+  readonly clock: Clock
+  /** Upgrades a duplex; `onConnection` is called before anybody else hears of the connection. */
+  upgradeDialled(
+    duplex: AnyDuplex,
+    peer: string | undefined,
+    options: DuplexOptions,
+    onConnection: (connection: Connection) => void
+  ): Promise<Connection>
+}
+
+interface DuplexOptions {
+  readonly addr: string
+  readonly signal: AbortSignal
+  readonly security?: NonNullable<DialOptions['security']>
+}
+
+/** The shared dial. */
+interface Owner {
+  onConnection(connection: Connection, address: string): void
+  onFailed(attempt: AddressAttempt): void
+  /** Called after an attempt has failed. */
+  onProgress(): void
+}
+
+interface Running {
+  readonly address: string
+  readonly began: number
+  readonly controller: AbortController
+  stage: DialStage
+}
+
+/** Attempts that wait for their time, and those in flight. */
+export class CustomDials {
+  readonly #host: CustomDialsHost
+  readonly #options: Readonly<DialOptions>
+  readonly #owner: Owner
+  /** In the order of their times. */
+  readonly #waiting: { readonly entry: CustomEntry; readonly at: number }[] = []
+  readonly #running = new Set<Running>()
+  #timer: unknown
+
+  /** `options` are those of the call that has opened the dial. */
+  constructor(host: CustomDialsHost, options: Readonly<DialOptions>, owner: Owner) {
+    this.#host = host
+    this.#options = options
+    this.#owner = owner
+  }
+
+  /** Number of attempts that have not ended. */
+  get size(): number {
+    return this.#waiting.length + this.#running.size
+  }
+
+  /** Number of attempts in flight. */
+  get running(): number {
+    return this.#running.size
+  }
+
+  begin(entries: readonly CustomEntry[]): void {
+    const now = this.#host.clock.now()
+    this.#waiting.push(...entries.map((entry) => ({ entry, at: now + entry.delayMs })))
+    this.#waiting.sort((one, other) => one.at - other.at)
+    this.#startDue()
+  }
+
+  /** Returns the attempts in flight, abandoned for the reason `code`. */
+  unfinished(code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): AddressAttempt[] {
+    const now = this.#host.clock.now()
+    return Array.from(this.#running, ({ address, began, stage }) =>
+      unfinishedAttempt(address, { stage, elapsedMs: now - began }, code)
+    )
+  }
+
+  /** Abandons all attempts. */
+  drop(): void {
+    this.#waiting.length = 0
+    this.#host.clock.clearTimer(this.#timer)
+    const running = [...this.#running]
+    this.#running.clear()
+    for (const { controller } of running) controller.abort()
+  }
+
+  /** Starts what is due; the next one too if nothing is in flight: failures bring the others forward. */
+  #startDue(): void {
+    const { clock } = this.#host
+    clock.clearTimer(this.#timer)
+    for (;;) {
+      const [next] = this.#waiting
+      if (next === undefined || this.#running.size >= DIAL_PARALLEL) return
+      const wait = next.at - clock.now()
+      if (wait > 0 && this.#running.size > 0) {
+        this.#timer = clock.setTimer(() => this.#startDue(), wait)
+        return
+      }
+      this.#waiting.shift()
+      void this.#attempt(next.entry)
+    }
+  }
+
+  async #attempt(entry: CustomEntry): Promise<void> {
+    const { clock } = this.#host
+    const { address, timeoutMs } = entry
+    const began = clock.now()
+    const running: Running = {
+      address,
+      began,
+      controller: new AbortController(),
+      stage: 'connect'
+    }
+    this.#running.add(running)
+    const late = (): void => running.controller.abort(new TimeoutError('timed out'))
+    const timer = clock.setTimer(late, timeoutMs)
+    try {
+      await this.#connect(entry, running)
+    } catch (err) {
+      // False if it was abandoned.
+      if (!this.#running.delete(running)) return
+      this.#owner.onFailed(failureOf(running, clock.now() - began, err))
+      this.#startDue()
+      this.#owner.onProgress()
+    } finally {
+      clock.clearTimer(timer)
+    }
+  }
+
+  async #connect({ address, peer, transport }: CustomEntry, running: Running): Promise<void> {
+    const { signal } = running.controller
+    const { security, simultaneousConnect } = this.#options
+    if (simultaneousConnect?.isClient === false) {
+      throw new DialError('a transport of the application has the role of the dialer only')
+    }
+    const options = { addr: address, signal, ...(security === undefined ? {} : { security }) }
+    const onConnection = (connection: Connection): void => {
+      if (this.#running.delete(running)) this.#owner.onConnection(connection, address)
+    }
+    const upgrade = (duplex: AnyDuplex): Promise<Connection> => {
+      running.stage = 'security'
+      return this.#host.upgradeDialled(duplex, peer, options, onConnection)
+    }
+    const dialled = (async () =>
+      transport.dial(multiaddrOf(address), Object.freeze({ ...this.#options, signal })))()
+    const duplex = await abortable(dialled, signal).catch((err: unknown) => {
+      // A duplex that comes too late is closed: the signal of its upgrade is aborted.
+      if (signal.aborted) void dialled.then(upgrade).catch(() => {})
+      throw err
+    })
+    await upgrade(duplex)
+  }
+}
+
+/** Codes by those of Node.js. */
+const CODES = {
+  ECONNREFUSED: 'ERR_CONNECTION_REFUSED',
+  ECONNRESET: 'ERR_CONNECTION_RESET',
+  EHOSTUNREACH: 'ERR_UNREACHABLE',
+  ENETUNREACH: 'ERR_UNREACHABLE',
+  ETIMEDOUT: 'ERR_TIMEOUT'
+} as const
+
+function failureOf({ address, controller, stage }: Running, elapsed: number, err: unknown) {
+  const { reason }: { reason?: unknown } = controller.signal
+  if (reason instanceof TimeoutError) return customAttempt(address, stage, elapsed, reason)
+  if (err instanceof UpgradeError) {
+    const at = err.stage === 'muxer' ? 'muxer' : 'security'
+    return customAttempt(address, at, elapsed, err.cause ?? err)
+  }
+  // Any value but null and undefined allows property access.
+  const { code } = (err ?? {}) as { code?: unknown }
+  const known = Object.entries(CODES).find(([name]) => name === code)?.[1]
+  const message = err instanceof Error ? err.message : String(err)
+  const cause = known === undefined ? err : nativeError(ERROR_CODES[known], message)
+  return customAttempt(address, stage, elapsed, cause)
+}

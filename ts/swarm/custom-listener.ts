@@ -1,0 +1,46 @@
+/** Listening by a transport of the application. */
+import type { OnFailure } from '../base/events.ts'
+import { InvalidParametersError } from '../errors.ts'
+import { type AddrLike, multiaddrOf } from '../identity/address.ts'
+import { parseAddress } from '../identity/parsed-address.ts'
+import type { AnyDuplex } from '../io/carriers.ts'
+import type { Transport } from '../transport/transport.ts'
+
+/** The parts of a swarm used by listeners of the application's transports. */
+export interface CustomListenerHost {
+  /** Upgrades a duplex that a remote has opened. */
+  acceptDuplex(duplex: AnyDuplex, remoteAddr: AddrLike | undefined): void
+  readonly onFailure: OnFailure
+  /** Aborted when the swarm begins to close. */
+  readonly signal: AbortSignal
+}
+
+/** A listener of a transport of the application. */
+export interface CustomListener {
+  readonly addresses: readonly string[]
+  readonly stop: () => Promise<void>
+}
+
+/** Listens on an address. Rejects with whatever the transport throws. */
+export async function listenBy(
+  transport: Transport,
+  address: string,
+  reusePort: boolean,
+  host: CustomListenerHost
+): Promise<CustomListener> {
+  if (reusePort) throw new InvalidParametersError('reusePort is an option of tcp')
+  const listener = await transport.listen?.(
+    multiaddrOf(address),
+    (duplex, remoteAddr) => host.acceptDuplex(duplex, remoteAddr),
+    { signal: host.signal }
+  )
+  if (listener === undefined) throw new TypeError('the transport has not returned a listener')
+  const stop = async (): Promise<void> => listener.close()
+  try {
+    return { addresses: listener.addresses.map((addr) => parseAddress(addr).text), stop }
+  } catch (err) {
+    // Nothing else would ever stop it.
+    await stop()
+    throw err
+  }
+}

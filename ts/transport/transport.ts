@@ -1,0 +1,74 @@
+/** Transports of the application, and the option `transports` of a swarm. */
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { AbortOptions } from '../base/abort.ts'
+import { aFunction, anArray, type Check, misuse } from '../base/arguments.ts'
+import type { DialOptions } from '../dial/options.ts'
+import type { AddrLike } from '../identity/address.ts'
+import type { AnyDuplex } from '../io/carriers.ts'
+
+/** Options of {@link Transport.dial}: those of the call, frozen, and the signal of the attempt. */
+export interface TransportDialOptions extends Readonly<Omit<DialOptions, 'signal'>> {
+  /** Aborted when the attempt has taken too long, when another address has won, or when nobody waits any more. */
+  readonly signal: AbortSignal
+}
+
+/** A listener of a {@link Transport}. */
+export interface TransportListener {
+  /** The bound addresses. */
+  readonly addresses: readonly AddrLike[]
+  /** Stops listening; connections stay open. */
+  close(): void | Promise<void>
+}
+
+/**
+ * A transport of the application: dials and listens on addresses of its own, and yields duplexes, which are secured and
+ * multiplexed natively, as by `swarm.upgradeOutbound`. See docs/upgrading.md for the duplexes and their cost.
+ *
+ * @example
+ * ```ts
+ * import { connect } from 'node:net'
+ * import { createSwarm, type Transport } from 'ferroswarm'
+ *
+ * const proxied: Transport = {
+ *   canDial: (addr) => addr.toString().startsWith('/ip4/10.'),
+ *   dial: () => connect(1080, 'proxy.internal')
+ * }
+ * const swarm = await createSwarm({ transports: [proxied, 'tcp'] })
+ * ```
+ */
+export interface Transport {
+  /** Returns whether it dials an address. Asked for each address of a dial: it must be quick and have no effect. */
+  canDial(addr: Multiaddr): boolean
+  /** Opens a duplex to an address, `/p2p` removed. */
+  dial(addr: Multiaddr, options: TransportDialOptions): AnyDuplex | Promise<AnyDuplex>
+  /** Returns whether it listens on an address. Defaults to {@link Transport.canDial}, if it has `listen`. */
+  canListen?(addr: Multiaddr): boolean
+  /** Listens on an address; `onDuplex` takes each duplex that a remote opens, with its address if it is known. */
+  listen?(
+    addr: Multiaddr,
+    onDuplex: (duplex: AnyDuplex, remoteAddr?: AddrLike) => void,
+    options: AbortOptions
+  ): TransportListener | Promise<TransportListener>
+}
+
+/** Checks the option `transports`. Throws `InvalidParametersError`. */
+export const checkTransports: Check = (value, name) => {
+  anArray(value, name)
+  // An array, by the check above.
+  const list = value as readonly unknown[]
+  if (list.length === 0) throw misuse(name, 'at least one transport', value)
+  if (new Set(list).size < list.length) throw misuse(name, 'each transport once', value)
+  for (const [index, each] of list.entries()) {
+    if (each !== 'tcp') checkTransport(each, `${name}[${index}]`)
+  }
+}
+
+function checkTransport(value: unknown, name: string): void {
+  if (typeof value !== 'object' || value === null) throw misuse(name, 'tcp or a transport', value)
+  // Member access is safe on any object.
+  const transport = value as Readonly<Record<string, unknown>>
+  for (const method of ['canDial', 'dial']) aFunction(transport[method], `${name}.${method}`)
+  for (const method of ['canListen', 'listen']) {
+    if (transport[method] !== undefined) aFunction(transport[method], `${name}.${method}`)
+  }
+}
