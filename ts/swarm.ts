@@ -70,8 +70,9 @@ import {
 } from './swarm/options.ts'
 import { Shutdown } from './swarm/shutdown.ts'
 import type { StreamNotices } from './swarm/stream-notices.ts'
+import { loadUpgrader } from './upgrade/load.ts'
 import type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'
-import { DuplexUpgrader } from './upgrade/upgrader.ts'
+import type { DuplexUpgrader } from './upgrade/upgrader.ts'
 
 export type { ConnectednessDetail, SwarmEvents } from './swarm/events.ts'
 
@@ -154,7 +155,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   readonly #host: NodeHost
   readonly #listeners: Listeners
   readonly #dialer: Dialer
-  readonly #upgrades: DuplexUpgrader
+  #upgrader: DuplexUpgrader | undefined
   readonly #services: Service[] = []
   #notices: StreamNotices | undefined
   #phase: 'idle' | 'starting' | 'started' | 'closed' = 'idle'
@@ -203,7 +204,6 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     })
     this.#listeners = new Listeners(this.#host)
     this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
-    this.#upgrades = new DuplexUpgrader(this.#host)
     const { resourceManager } = this.#options
     if (resourceManager !== undefined) this.setResourceManager(resourceManager)
   }
@@ -480,8 +480,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * @throws {@link StateError} if the swarm is not started.
    * @throws {@link InvalidParametersError} for an invalid peer or address.
    */
-  async canDial(peer: PeerLike, addr: AddrLike): Promise<boolean> {
-    return (await this.explainDial(peer, addr)).canDial
+  canDial(peer: PeerLike, addr: AddrLike): Promise<boolean> {
+    return this.explainDial(peer, addr).then(({ canDial }) => canDial)
   }
 
   /**
@@ -495,11 +495,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * if (!canDial) console.log(reason)
    * ```
    */
-  async explainDial(peer: PeerLike, addr: AddrLike): Promise<DialExplanation> {
+  explainDial(peer: PeerLike, addr: AddrLike): Promise<DialExplanation> {
     const id = peerText(peer)
     parseAddress(addr)
     this.#assertStarted()
-    return explanationOf(await this.#dialer.refusalOf(id, addr))
+    return this.#dialer.refusalOf(id, addr).then(explanationOf)
   }
 
   /**
@@ -908,7 +908,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
 
   async #close(drainTimeout: number): Promise<void> {
     this.#host.stopAccepting()
-    this.#upgrades.close()
+    this.#upgrader?.close()
     if (this.hasListeners('closing')) {
       this.emit('closing', new CustomEvent('closing', { detail: { drainTimeout } }))
     }
@@ -919,11 +919,20 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#dialer.close()
     shutdown.resetStreams()
     await this.#host.close(shutdown.left)
-    await this.#upgrades.closed(shutdown.left)
+    await this.#upgrader?.closed(shutdown.left)
     this.#registrar.detach()
     this.#listeners.closed()
     this.#hasClosed = true
     this.endEvents()
+  }
+
+  /** Upgrades duplexes; loaded at the first. */
+  get #upgrades(): DuplexUpgrader {
+    if (this.#upgrader === undefined) {
+      this.#upgrader = new (loadUpgrader().DuplexUpgrader)(this.#host)
+      if (this.#phase === 'closed') this.#upgrader.close()
+    }
+    return this.#upgrader
   }
 
   /** Upgrades a duplex of a transport's listener. */

@@ -18,7 +18,17 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   base: ['abort', 'clock', 'events'],
   connection: ['config', 'facts', 'strategy'],
   diagnostics: ['logger'],
-  dial: ['address-book', 'address-manager', 'options', 'queue', 'ranker', 'retry'],
+  dial: [
+    'address-book',
+    'address-manager',
+    'black-hole',
+    'gate',
+    'options',
+    'queue',
+    'ranker',
+    'report',
+    'retry'
+  ],
   dns: ['dns-resolver', 'options', 'records'],
   identity: ['address', 'keys', 'peer-id'],
   io: [
@@ -58,6 +68,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   ],
   secure: ['encrypted-msg-read-writer', 'secure-messages', 'secured'],
   stream: ['duplex', 'facts', 'messages'],
+  transport: ['transport'],
   swarm: ['events', 'network', 'notifiee', 'options'],
   upgrade: ['duplex', 'options']
 }

@@ -11,7 +11,7 @@ const LINES: Readonly<Record<string, readonly RegExp[]>> = {
   dial: [
     /^dialling \/ip4\/127\.0\.0\.1\/tcp\/\d+$/,
     /^dialled 12D3KooW\w+ at \/ip4\/127\.0\.0\.1\/tcp\/\d+ after \d+ ms: connection \w+-\d+$/,
-    /^the dial of \S+ failed after \d+ ms: \S+ at dial after \d+ ms: ECONNREFUSED/
+    /^the dial of \S+ failed after \d+ ms: \S+ at connect after \d+ ms: ECONNREFUSED/
   ],
   dns: [/^name\.invalid: the name does not exist$/],
   connection: [

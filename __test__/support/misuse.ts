@@ -1,4 +1,5 @@
 /** Calls of the public API, argument by argument, with the values that each argument accepts. */
+import { type Duplex, duplexPair } from 'node:stream'
 import {
   AddressBook,
   type Connection,
@@ -63,6 +64,8 @@ const listener: Takes = (value) =>
   typeof value === 'function' ||
   typeof (value as { handleEvent?: unknown } | null | undefined)?.handleEvent === 'function'
 
+const duplex = (): Duplex => duplexPair()[0]
+
 export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[] {
   const peer = remote.peerId
   const [addr] = remote.getListenAddrs()
@@ -121,6 +124,36 @@ export function swarmCalls({ dialer: swarm, listener: remote }: Pair): Argument[
     { name: 'getConnections(peer)', call: (value) => swarm.getConnections(value), takes: nothing },
     { name: 'getConnection(peer)', call: (value) => swarm.getConnection(value), takes: never },
     { name: 'connectedness(peer)', call: (value) => swarm.connectedness(value), takes: never },
+    { name: 'upgradeInbound(duplex)', call: (value) => swarm.upgradeInbound(value), takes: never },
+    {
+      name: 'upgradeInbound(addr)',
+      call: (value) => swarm.upgradeInbound(duplex(), value),
+      takes: nothing
+    },
+    {
+      name: 'upgradeInbound(options)',
+      call: (value) => swarm.upgradeInbound(duplex(), undefined, value),
+      takes: options
+    },
+    {
+      name: 'upgradeOutbound(duplex)',
+      call: (value) => swarm.upgradeOutbound(value),
+      takes: never
+    },
+    {
+      name: 'upgradeOutbound(peer)',
+      call: (value) => swarm.upgradeOutbound(duplex(), value),
+      takes: nothing
+    },
+    {
+      name: 'upgradeOutbound(options)',
+      call: (value) => swarm.upgradeOutbound(duplex(), undefined, value),
+      takes: options
+    },
+    { name: 'canDial(peer)', call: (value) => swarm.canDial(value, at), takes: never },
+    { name: 'canDial(addr)', call: (value) => swarm.canDial(peer, value), takes: never },
+    { name: 'explainDial(peer)', call: (value) => swarm.explainDial(value, at), takes: never },
+    { name: 'explainDial(addr)', call: (value) => swarm.explainDial(peer, value), takes: never },
     { name: 'closePeer(peer)', call: (value) => swarm.closePeer(value), takes: never },
     { name: 'closePeer(options)', call: (value) => swarm.closePeer(peer, value), takes: options },
     {

@@ -92,7 +92,10 @@ import type {
   SwarmEvents,
   SwarmMetrics,
   SwarmOptions,
+  Transport,
+  TransportDialOptions,
   TransportInfo,
+  TransportListener,
   TransportName,
   UpgradeInboundOptions,
   UpgradeOutboundOptions,
@@ -125,6 +128,9 @@ import type {
 } from '../../ts/io/index.ts'
 
 export type Named = [
+  Transport,
+  TransportDialOptions,
+  TransportListener,
   DialDetail,
   DialExplanation,
   NoDial,

@@ -19,7 +19,10 @@ test('an unknown option is refused by name, with the nearest known one', (t) => 
     refusal(t, { gater: { denyDial: () => true } }),
     /^expected gater to be an object with the hooks/
   )
-  t.regex(refusal(t, { transports: ['quic'] }), /^unknown option "transports"/)
+  t.regex(
+    refusal(t, { transports: ['quic'] }),
+    /^expected transports\[0\] to be tcp or a transport/
+  )
 })
 
 test('an unknown nested option is refused with its path', (t) => {

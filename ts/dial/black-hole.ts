@@ -10,10 +10,10 @@ const ANSWERS_MIN = 5
 /** An abandoned attempt that has waited for less is no evidence: the head start of an address over the next. */
 const SILENT_MS = 250
 
-/** The state of a kind: not known yet or being tested, reachable, or a black hole. */
+/** @internal The state of a kind: not known yet or being tested, reachable, or a black hole. */
 type State = 'probing' | 'allowed' | 'blocked'
 
-/** Counts the answers to attempts at one kind of address. */
+/** @internal Counts the answers to attempts at one kind of address. */
 export class SuccessCounter {
   readonly #window: number
   readonly #min: number
@@ -71,7 +71,7 @@ interface Kinds {
   readonly ipv6: boolean
 }
 
-/** Finds kinds of public addresses that nobody answers, so that dials do not wait for them. */
+/** @internal Finds kinds of public addresses that nobody answers, so that dials do not wait for them. */
 export class BlackHoles {
   readonly #udp: SuccessCounter | undefined
   readonly #ipv6: SuccessCounter | undefined

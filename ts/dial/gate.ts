@@ -40,7 +40,7 @@ const ANSWER_TIMEOUT_MS = 5_000
 /** Hooks of connection gaters elsewhere: one that is never asked would be a hole. */
 const NOT_ASKED = ['accept', 'secured', 'upgraded'] as const
 
-/** Checks the option `gater`. Throws `InvalidParametersError`. */
+/** @internal Checks the option `gater`. Throws `InvalidParametersError`. */
 export const aGater: Check = (value, name) => {
   anObject(value, name)
   // Member access is safe on any object.
@@ -58,7 +58,7 @@ export const aGater: Check = (value, name) => {
   }
 }
 
-/** The dependencies of a gate. */
+/** @internal The dependencies of a gate. */
 interface GateHost {
   readonly clock: Clock
   readonly onFailure: OnFailure
@@ -66,7 +66,7 @@ interface GateHost {
 
 type Refusal = string | undefined
 
-/** Asks a gater. Answers are the reasons of refusals, at once if the hook answers at once. */
+/** @internal Asks a gater. Answers are the reasons of refusals, at once if the hook answers at once. */
 export class Gate {
   readonly #gater: ConnectionGater
   readonly #host: GateHost

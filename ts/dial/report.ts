@@ -31,14 +31,14 @@ export interface DialExplanation {
   readonly hint: string
 }
 
-/** Returns the explanation of a refusal, or of the lack of one. */
+/** @internal Returns the explanation of a refusal, or of the lack of one. */
 export function explanationOf(refusal: AddressAttempt | undefined): DialExplanation {
   if (refusal === undefined) return { canDial: true, stage: undefined, reason: '', hint: '' }
   const { stage, cause, hint } = refusal
   return { canDial: false, stage, reason: cause.message, hint }
 }
 
-/** Returns the detail of a dial that has ended with `outcome`. */
+/** @internal Returns the detail of a dial that has ended with `outcome`. */
 export function detailOf(outcome: Outcome, target: DialTarget): DialDetail {
   if (outcome instanceof Connection) {
     const { attempts } = connectionFacade.coreOf(outcome).dialReport

@@ -52,7 +52,7 @@ const SOCKET =
 const HOST = /^(?:\/ip6zone\/[^/]+)?\/ip[46]\/([^/]+)/
 const PEER_PART = /\/(?:p2p|ipfs)\/([^/]+)$/
 /** A name with a transport, or a name whose records are whole addresses. */
-const NAMED = /^\/(?:dns[46]?\/([^/]+)\/tcp\/[1-9]\d{0,4}|dnsaddr\/([^/]+)(?:\/.+)?)$/
+const NAMED = /^\/(?:dns[46]?\/([^/]+)\/tcp\/(?:0|[1-9]\d{0,4})|dnsaddr\/([^/]+)(?:\/.+)?)$/
 const HOST_NAME = /^[\p{L}\p{M}\p{N}_.-]{1,253}$/u
 const NAMES: ReadonlySet<string> = new Set(['dns', 'dns4', 'dns6', 'dnsaddr'])
 const HOSTS: ReadonlySet<string> = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])

@@ -7,10 +7,11 @@ import {
   UINT32_MAX
 } from '../base/arguments.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
-import { takeDuplex } from '../upgrade/duplex.ts'
+import { loadDuplexes } from '../upgrade/load.ts'
+import { loadYamuxNode } from './load.ts'
 import type { Multiplexer } from './muxed.ts'
 import type { YamuxConn } from './yamux-conn.ts'
-import { YamuxNode } from './yamux-node.ts'
+import type { YamuxNode } from './yamux-node.ts'
 
 /** Options of {@link yamux}: the members of `Limits` that concern a muxer. */
 export interface YamuxOptions {
@@ -71,12 +72,14 @@ const CONNECTION_CHECKS: OptionChecks<{ readonly isServer: boolean }> = { isServ
  */
 export function yamux(options: YamuxOptions = {}): Yamux {
   checkOptions(options, YAMUX_CHECKS)
-  const node = new YamuxNode({ ...options })
+  let node: YamuxNode | undefined
   return {
     newConnection(duplex, how): Promise<YamuxConn> {
       checkOptions(how, CONNECTION_CHECKS)
       aBoolean(how?.isServer, 'isServer')
-      return node.connect(takeDuplex(duplex, !how.isServer), how.isServer)
+      const taken = loadDuplexes().takeDuplex(duplex, !how.isServer)
+      node ??= new (loadYamuxNode().YamuxNode)({ ...options })
+      return node.connect(taken, how.isServer)
     }
   }
 }

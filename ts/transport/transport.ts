@@ -51,7 +51,7 @@ export interface Transport {
   ): TransportListener | Promise<TransportListener>
 }
 
-/** Checks the option `transports`. Throws `InvalidParametersError`. */
+/** @internal Checks the option `transports`. Throws `InvalidParametersError`. */
 export const checkTransports: Check = (value, name) => {
   anArray(value, name)
   // An array, by the check above.

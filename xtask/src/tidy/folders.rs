@@ -27,15 +27,16 @@ const PARTS: &str = "
     upgrade: base native identity io | resource-manager connection dial
     muxer: base native identity io resource-manager stream connection diagnostics negotiation connection.ts upgrade
     dns: base native identity diagnostics
-    dial: base native identity connection diagnostics connection.ts | dns
+    transport: base identity | io dial
+    dial: base native identity connection diagnostics connection.ts transport | dns io
     protocols: base identity io connection connection.ts
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
-           muxer dial dns protocols | upgrade
+           muxer transport dial dns protocols | upgrade io
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts muxer dial dns \
                protocols swarm upgrade | io
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
-              muxer dial dns protocols swarm upgrade swarm.ts";
+              muxer transport dial dns protocols swarm upgrade swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts", "text"];
