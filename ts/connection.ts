@@ -8,6 +8,7 @@ import {
   ABORT_OPTIONS,
   aCode,
   aDuration,
+  aFlag,
   anArray,
   anObject,
   anything,
@@ -68,6 +69,7 @@ export type {
 
 /** @internal Checks of the options of `newStream`. */
 export const NEW_STREAM_CHECKS: OptionChecks<NewStreamOptions> = {
+  allowLimited: aFlag,
   signal: aSignal,
   negotiationTimeout: aDuration,
   timeout: aDuration
@@ -209,8 +211,8 @@ export class Connection
     return {
       direction: this.#core.direction,
       opened: this.#core.opened,
-      limited: false,
-      transient: false,
+      limited: this.#core.limited,
+      transient: this.#core.limited,
       numStreams: this.#core.streams.size,
       extra: this.#extra
     }
@@ -296,6 +298,7 @@ export class Connection
    * At the limit of streams it rejects, or waits for a place if the swarm lets streams wait: see
    * {@link Swarm.setResourceManager} and docs/resource-manager.md.
    *
+   * @throws {@link LimitedConnectionError} if the connection is limited, unless `allowLimited` is set.
    * @throws {@link UnsupportedProtocolError} if the peer supports none of several protocols.
    * @throws {@link ConnectionClosedError} if the connection is closed.
    * @throws {@link MuxerClosedError} if the peer has sent GoAway and accepts no more streams.

@@ -41,7 +41,7 @@ export const Connectedness = {
   CanConnect: 2,
   /** No connection, and an address whose dial has failed is not dialled for a while. */
   CannotConnect: 3,
-  /** Not returned by this version. */
+  /** Only limited connections, such as those through a relay. */
   Limited: 4
 } as const
 /** A value of {@link Connectedness}. */

@@ -29,6 +29,7 @@ const FACTS: ConnectionFacts = {
     muxerEngine: 'yamux',
     usedEarlyMuxerNegotiation: false
   },
+  limited: false,
   dialReport: { connect: 1, security: 2, muxer: 3 }
 }
 

@@ -12,6 +12,7 @@ import type { Connection } from '../connection.ts'
 import { StreamErrorCode, StreamState } from '../constants.ts'
 import {
   ConnectionClosedError,
+  LimitedConnectionError,
   MuxerClosedError,
   ResourceLimitExceededError,
   StateError,
@@ -185,6 +186,11 @@ export class ConnectionCore implements ConnectionOwner {
     return hostPort(this.#facts.remoteAddress)
   }
 
+  /** Whether it is limited in time or bytes. */
+  get limited(): boolean {
+    return this.#facts.limited
+  }
+
   get connectionType(): 'direct' | 'relayed' {
     if (this.transportInfo !== undefined) return this.transportInfo.type
     return this.#facts.remoteAddress.includes('/p2p-circuit') ? 'relayed' : 'direct'
@@ -242,6 +248,8 @@ export class ConnectionCore implements ConnectionOwner {
     if (options.signal?.aborted === true) {
       return Promise.reject(aborted(options.signal))
     }
+    const { allowLimited = false } = options
+    if (this.limited && allowLimited === false) return Promise.reject(new LimitedConnectionError())
     if (admission !== undefined) return admission.newStream(this, proposal, options)
     const core = this.open(proposal, numbers)
     return core instanceof Error ? this.rejected(core) : this.whenOpen(core, proposal, options)

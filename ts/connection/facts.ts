@@ -44,6 +44,8 @@ export interface ConnectionFacts {
   readonly direction: ConnectionDirection
   readonly security: ConnectionSecurity
   readonly dialReport: StageTimes
+  /** Whether it is limited in time or bytes. */
+  readonly limited: boolean
 }
 
 /** The argument of `connection.setTransportInfo`. */
@@ -56,6 +58,8 @@ export interface TransportInfo {
 
 /** Options of `newStream`. */
 export interface NewStreamOptions extends AbortOptions {
+  /** Open the stream although the connection is limited in time or bytes. A string gives the reason. */
+  allowLimited?: boolean | string | undefined
   /**
    * Milliseconds the peer may take to select one of several protocols. Defaults to
    * `connections.streamNegotiationTimeout`, which bounds it.

@@ -186,11 +186,13 @@ export class NativeOpener implements Opener, ConnectionSink {
 export class NativeFacts implements ConnectionFacts {
   readonly #native: NativeConnectionFacts
   readonly #addresses: ReturnType<CarriedConnection['addresses']> | undefined
+  readonly limited: boolean
 
   /** `carried` is the duplex below, if that is the application's. */
   constructor(native: NativeConnectionFacts, carried?: CarriedConnection) {
     this.#native = native
     this.#addresses = carried?.addresses()
+    this.limited = carried?.isLimited ?? false
   }
 
   get remotePeer(): string {

@@ -26,6 +26,8 @@ export class ConnectionTable {
   // Connections whose close has begun, or that were removed: in no view any more, but not ended yet.
   readonly #closing = new Map<Connection, string>()
   readonly #ends: RecentEnds
+  /** Calls that wait for a connection without limits. */
+  readonly #awaited = new Map<string, Set<() => void>>()
   readonly #selection: Selection
   readonly #onChange: OnChange
 
@@ -49,14 +51,28 @@ export class ConnectionTable {
   add(peer: string, connection: Connection): void {
     this.#all.add(connection)
     const connections = this.#byPeer.get(peer)
-    if (connections !== undefined) {
-      connections.push(connection)
-      return
-    }
     const previous = this.connectedness(peer)
-    this.#byPeer.set(peer, [connection])
+    if (connections === undefined) this.#byPeer.set(peer, [connection])
+    else connections.push(connection)
     this.#ends.delete(peer)
-    this.#onChange(peer, Connectedness.Connected, previous)
+    this.#changed(peer, previous)
+    if (isLimited(connection)) return
+    for (const then of this.#awaited.get(peer) ?? []) then()
+  }
+
+  /** Calls `then` at the next connection to a peer that is not limited; returns a function that cancels the call. */
+  onceUnlimited(peer: string, then: () => void): () => void {
+    const waiting = this.#awaited.get(peer) ?? new Set()
+    const call = (): void => {
+      cancel()
+      then()
+    }
+    const cancel = (): void => {
+      waiting.delete(call)
+      if (waiting.size === 0) this.#awaited.delete(peer)
+    }
+    this.#awaited.set(peer, waiting.add(call))
+    return cancel
   }
 
   /** Removes a connection from every view: its local close has begun, or it is no longer used. Idempotent. */
@@ -106,15 +122,15 @@ export class ConnectionTable {
   }
 
   /**
-   * Returns connections that accept new streams, in the order of the strategy; over one of `security` if given. All are
-   * direct and unlimited; others would come after these, whatever the strategy.
+   * Returns connections that accept new streams, over one of `security` if given: those without limits before others,
+   * direct ones before relayed ones, and among equals in the order of the strategy.
    */
   ranked(peer: string, security?: readonly SecurityName[]): Connection[] {
     const usable = this.of(peer).filter(
       (connection) =>
         connectionFacade.coreOf(connection).takesStreams && matches(connection, security)
     )
-    return usable.length < 2 ? usable : [...this.#selection.order(usable)]
+    return usable.length < 2 ? usable : byKind(this.#selection.order(usable))
   }
 
   /** Records that `newStream` of the swarm has selected a connection. */
@@ -131,22 +147,44 @@ export class ConnectionTable {
   }
 
   connectedness(peer: string): Connectedness {
-    if (this.#byPeer.has(peer)) return Connectedness.Connected
+    const connections = this.#byPeer.get(peer)
+    if (connections !== undefined) {
+      return connections.every(isLimited) ? Connectedness.Limited : Connectedness.Connected
+    }
     return this.#ends.has(peer) ? Connectedness.CanConnect : Connectedness.NotConnected
   }
 
   #unlist(peer: string, connection: Connection, clean: boolean): void {
     if (!this.#all.delete(connection)) return
+    const previous = this.connectedness(peer)
     const connections = this.#byPeer.get(peer) ?? []
-    if (connections.length > 1) {
-      connections.splice(connections.indexOf(connection), 1)
-      return
+    if (connections.length > 1) connections.splice(connections.indexOf(connection), 1)
+    else {
+      this.#byPeer.delete(peer)
+      if (clean) this.#ends.add(peer)
     }
-    this.#byPeer.delete(peer)
-    if (clean) this.#ends.add(peer)
-    const { CanConnect, Connected, NotConnected } = Connectedness
-    this.#onChange(peer, clean ? CanConnect : NotConnected, Connected)
+    this.#changed(peer, previous)
   }
+
+  #changed(peer: string, previous: Connectedness): void {
+    const connectedness = this.connectedness(peer)
+    if (connectedness !== previous) this.#onChange(peer, connectedness, previous)
+  }
+}
+
+function isLimited(connection: Connection): boolean {
+  return connectionFacade.coreOf(connection).limited
+}
+
+/** Returns connections with limited ones last, and among equals relayed ones. */
+function byKind(connections: readonly Connection[]): Connection[] {
+  const kindOf = (connection: Connection): number => {
+    const { connectionType, limited } = connectionFacade.coreOf(connection)
+    return (limited ? 2 : 0) + (connectionType === 'relayed' ? 1 : 0)
+  }
+  const kinds = new Map(connections.map((connection) => [connection, kindOf(connection)]))
+  // Stable: the order among equals is that of the strategy.
+  return [...connections].sort((one, other) => (kinds.get(one) ?? 0) - (kinds.get(other) ?? 0))
 }
 
 function matches(connection: Connection, security: readonly SecurityName[] | undefined): boolean {

@@ -1,8 +1,16 @@
 /** Opens streams to peers: over existing connections, in the order of the strategy, or over a new one. */
+import { aborted, isAborted, onceAborted } from '../base/abort.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
+import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import type { Connection, NewStreamOptions } from '../connection.ts'
-import { StreamErrorCode } from '../constants.ts'
-import { ConnectionClosedError, MuxerClosedError, StreamResetError } from '../errors.ts'
+import { DIAL_TIMEOUT_MS, StreamErrorCode } from '../constants.ts'
+import {
+  ConnectionClosedError,
+  LimitedConnectionError,
+  MuxerClosedError,
+  StreamResetError
+} from '../errors.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { Stream } from '../stream.ts'
 import type { Dialer } from './dialer.ts'
@@ -33,10 +41,45 @@ export function openStream(
   const call: Call = { dialer, connections, peer, protocols, options, began }
   const [best] = isSet(options.force) ? [] : connections.ranked(peerText(peer), options.security)
   if (best === undefined) return dialAndOpen(call)
+  const { limited } = connectionFacade.coreOf(best)
+  if (limited && !isSet(options.allowLimited)) return openUnlimited(call)
   // The common case: no promise besides the connection's own.
   return openOn(best, call).catch((err: unknown) => {
     if (!isGone(err)) throw err
     return openElsewhere(call, best)
+  })
+}
+
+/** Opens a stream once there is a connection without limits, such as a direct one beside that of a relay. */
+function openUnlimited(call: Call): Promise<Stream> {
+  const { connections, dialer, options, peer, protocols } = call
+  const { clock } = connections
+  const { signal, timeout = DIAL_TIMEOUT_MS } = options
+  if (isAborted(signal)) return Promise.reject(aborted(signal))
+  const began = clock.now()
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      cancel()
+      release()
+      clock.clearTimer(timer)
+    }
+    const fail = (err: Error): void => {
+      stop()
+      reject(err)
+    }
+    const cancel = connections.onceUnlimited(peerText(peer), () => {
+      stop()
+      const left = { ...options, timeout: Math.max(timeout - (clock.now() - began), 0) }
+      // Whoever dialled the connection, and the notifiees, hear of it first.
+      setImmediate(() => {
+        openStream(dialer, connections, peer, protocols, left).then(resolve, reject)
+      })
+    })
+    const timer = clock.setTimer(
+      () => fail(new LimitedConnectionError('there is no connection without limits')),
+      Math.min(timeout, TIMER_MS_MAX)
+    )
+    const release = onceAborted(signal, () => fail(aborted(signal)))
   })
 }
 
@@ -70,9 +113,14 @@ async function dialAndOpen(call: Call): Promise<Stream> {
 
 /** Opens a stream over one connection, without the dial options. */
 function openOn(connection: Connection, call: Call): Promise<Stream> {
-  const { signal, negotiationTimeout } = call.options
+  const { allowLimited, signal, negotiationTimeout } = call.options
   call.connections.picked(connection)
-  return connection.newStream(call.protocols, { signal, negotiationTimeout, ...left(call) })
+  return connection.newStream(call.protocols, {
+    allowLimited,
+    signal,
+    negotiationTimeout,
+    ...left(call)
+  })
 }
 
 function timeOf({ timeout }: DialOptions, { clock }: ConnectionTable): number | undefined {

@@ -30,8 +30,8 @@ export interface DialOptions extends AbortOptions {
   force?: boolean | string
   /** Accept no connection through a relay, and dial no address of one. A string gives the reason. */
   forceDirectDial?: boolean | string
-  /** Accept a limited connection, such as that of a relay. A string gives the reason. */
-  allowLimited?: boolean | string
+  /** Open streams over a limited connection too, such as that of a relay. A string gives the reason. */
+  allowLimited?: boolean | string | undefined
   /** Accepted security protocols, preferred first; no open connection over another is used. Defaults to the swarm's. */
   security?: readonly SecurityName[]
   /** Called with each attempt that fails while the call waits, and with those that were abandoned for a connection. */

@@ -1,5 +1,6 @@
 /** The arguments of `swarm.addConnection`, and the facts of the connection that it makes. */
 import {
+  aBoolean,
   anything,
   aString,
   checkOptions,
@@ -34,6 +35,8 @@ export interface AddConnectionOptions {
   security?: string | undefined
   /** Protocol id of the muxer, such as `/mplex/6.7.0`. Unknown by default: empty. */
   muxer?: string | undefined
+  /** Whether the connection is limited in time or bytes, such as one through a relay. Defaults to false. */
+  limited?: boolean | undefined
   /** The scope that accounts for the connection, see {@link Connection.setResourceScope}. */
   scope?: ResourceScopeSpan | undefined
 }
@@ -45,6 +48,7 @@ const ADD_CHECKS: OptionChecks<AddConnectionOptions> = {
   localAddr: anything,
   security: aString,
   muxer: aString,
+  limited: aBoolean,
   scope: aScope
 }
 
@@ -53,6 +57,7 @@ const aMuxedConn = objectWith('openStream', 'acceptStream', 'close', 'closeWithE
 /** @internal The facts of a connection of {@link Swarm.addConnection}, which its application vouches for. */
 export class AddedFacts implements ConnectionFacts {
   readonly direction: ConnectionDirection
+  readonly limited: boolean
   readonly remotePeer: string
   readonly remoteAddress: string
   readonly localAddress: string
@@ -64,7 +69,7 @@ export class AddedFacts implements ConnectionFacts {
   constructor(muxed: MuxedConn, direction: ConnectionDirection, options?: AddConnectionOptions) {
     aMuxedConn(muxed, 'muxed')
     checkOptions(options, ADD_CHECKS)
-    const { remoteAddr, localAddr, security = '', muxer = '' } = options ?? {}
+    const { remoteAddr, localAddr, security = '', muxer = '', limited = false } = options ?? {}
     const remote = remoteAddr === undefined ? undefined : parseAddress(remoteAddr)
     const peers = [options?.remotePeer, muxed.remotePeer, remote?.peer].filter(isGiven)
     const [peer] = peers
@@ -80,6 +85,7 @@ export class AddedFacts implements ConnectionFacts {
       if (text !== this.remotePeer) throw misuse('the remote peer', this.remotePeer, text)
     }
     this.direction = direction
+    this.limited = limited
     this.remoteAddress = remote?.text || NO_ADDRESS
     this.localAddress = (localAddr && parseAddress(localAddr).text) || NO_ADDRESS
     this.security = Object.freeze({

@@ -36,6 +36,8 @@ export interface HandlerOptions {
    * `ResourceLimitExceededError`. Defaults to no limit per protocol. Not allowed for predicates.
    */
   maxOutbound?: number
+  /** Whether streams of limited connections are handled too; otherwise they are reset. Defaults to false. */
+  runOnLimited?: boolean
   /**
    * Service to which the inbound streams are charged, see docs/resource-manager.md; several protocols may share one.
    * Defaults to none. Not allowed for predicates.

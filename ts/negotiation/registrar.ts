@@ -1,5 +1,6 @@
 /** The handler table: the protocols that a swarm serves, and the handlers of their streams. */
 import {
+  aBoolean,
   aFunction,
   type Check,
   checkOptions,
@@ -13,7 +14,7 @@ import type { Connection } from '../connection.ts'
 import { StreamErrorCode } from '../constants.ts'
 import { tracedHandler } from '../diagnostics/channels.ts'
 import { type Failures, isExpectedEnd, resetCodeOf } from '../diagnostics/failures.ts'
-import { ResourceLimitExceededError } from '../errors.ts'
+import { LimitedConnectionError, ResourceLimitExceededError } from '../errors.ts'
 import type { NativeNode } from '../native/addon.ts'
 import type { Engine, Served } from '../native/engine.ts'
 import { PREDICATES_FROM } from '../native/record.ts'
@@ -31,7 +32,8 @@ const aServiceName: Check = (value, name) => {
 const HANDLER_CHECKS: OptionChecks<HandlerOptions> = {
   maxInbound: integer(1),
   maxOutbound: integer(1),
-  service: aServiceName
+  service: aServiceName,
+  runOnLimited: aBoolean
 }
 
 interface Entry {
@@ -39,6 +41,7 @@ interface Entry {
   readonly maxInbound: number | undefined
   readonly maxOutbound?: number | undefined
   readonly service?: string | undefined
+  readonly runOnLimited: boolean
 }
 
 /** The handler that serves a protocol. */
@@ -69,7 +72,7 @@ export class Registrar {
   readonly #failures: Failures
   readonly #entries = new Map<string, Entry>()
   readonly #predicates = new Map<ProtocolPredicate, PredicateEntry>()
-  readonly #handlers = new Map<number, StreamHandler>()
+  readonly #handlers = new Map<number, Entry>()
   #predicatesMade = 0
   #raw: StreamHandler | undefined
   #host: RegistrarHost | undefined
@@ -114,7 +117,7 @@ export class Registrar {
   handle(protocols: HandledProtocols, handler: StreamHandler, options: HandlerOptions = {}): void {
     aFunction(handler, 'handler')
     checkOptions(options, HANDLER_CHECKS)
-    const { maxInbound, maxOutbound, service } = options
+    const { maxInbound, maxOutbound, service, runOnLimited = false } = options
     if (typeof protocols === 'function') {
       if (maxOutbound !== undefined) {
         throw misuse('maxOutbound', 'left out for a predicate', maxOutbound)
@@ -122,9 +125,9 @@ export class Registrar {
       if (service !== undefined) throw misuse('service', 'left out for a predicate', service)
       const id = PREDICATES_FROM + this.#predicatesMade
       this.#predicatesMade += 1
-      replace(this.#predicates, protocols, { handler, maxInbound, id })
+      replace(this.#predicates, protocols, { handler, maxInbound, id, runOnLimited })
     } else {
-      const entry = { handler, maxInbound, maxOutbound, service }
+      const entry = { handler, maxInbound, maxOutbound, service, runOnLimited }
       for (const name of namesOf(protocols)) replace(this.#entries, name, entry)
     }
     this.#push()
@@ -197,17 +200,24 @@ export class Registrar {
   }
 
   /** Passes an inbound stream to its handler; `protocol` is 0 for a raw one. */
-  dispatch(core: StreamCore, connection: Connection, protocol: number): void {
+  dispatch(core: StreamCore, connection: Connection, protocol: number, isLimited = false): void {
     const context = this.#context
     if (context === undefined || context.signal.aborted) {
       // The stream was in flight when the swarm began to close.
       void core.reset(StreamErrorCode.Shutdown, undefined)
       return
     }
-    const handler = protocol === 0 ? this.#raw : this.#handlers.get(protocol)
+    const entry = this.#handlers.get(protocol)
+    const handler = protocol === 0 ? this.#raw : entry?.handler
     if (handler === undefined) {
       // The handler was removed while the stream was in flight.
       void core.reset(StreamErrorCode.ProtocolNegotiationFailed, undefined)
+      return
+    }
+    if (isLimited && protocol !== 0 && entry?.runOnLimited !== true) {
+      const err = new LimitedConnectionError('its handler does not run on limited connections')
+      this.#failures.expected(err, () => `a stream of ${core.protocol} was refused`)
+      void core.reset(StreamErrorCode.ProtocolNegotiationFailed, err)
       return
     }
     try {
@@ -253,12 +263,12 @@ export class Registrar {
     this.#handlers.clear()
     const table = Array.from(this.#entries, ([name, entry]) => {
       const protocol = protocols.keep(name)
-      this.#handlers.set(protocol, entry.handler)
+      this.#handlers.set(protocol, entry)
       const inboundMax = entry.maxInbound ?? UINT32_MAX
       const service = entry.service === undefined ? 0 : protocols.keep(entry.service)
       return { protocol, inboundMax, service }
     })
-    for (const { id, handler } of this.#predicates.values()) this.#handlers.set(id, handler)
+    for (const entry of this.#predicates.values()) this.#handlers.set(entry.id, entry)
     host.node.setHandlers(table, this.#predicates.size > 0)
     // After keeping the new names, so that names that stay are not evicted in between.
     for (const name of released) protocols.release(name)

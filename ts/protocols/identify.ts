@@ -197,7 +197,8 @@ export class IdentifyService implements Service {
     this.#swarm = swarm
     swarm.handle(IDENTIFY_PROTOCOL, (stream, connection) => this.#respond(stream, connection), {
       maxInbound: STREAMS_MAX,
-      service: SERVICE
+      service: SERVICE,
+      runOnLimited: true
     })
     swarm.handle(
       IDENTIFY_PUSH_PROTOCOL,
@@ -206,7 +207,7 @@ export class IdentifyService implements Service {
           // An invalid message of a peer is not a failure of this handler.
           swarm.options.logger.debug(`a push of ${connection.remotePeer} was refused`, err)
         }),
-      { maxInbound: STREAMS_MAX, service: SERVICE }
+      { maxInbound: STREAMS_MAX, service: SERVICE, runOnLimited: true }
     )
     swarm.addEventListener('connected', this.#connected)
     this.#stopWatching = watchOffers(swarm, () => {
@@ -247,7 +248,9 @@ export class IdentifyService implements Service {
   async #push(connection: Connection): Promise<void> {
     const report = await QUERIED.get(connection)
     if (report?.protocols.includes(IDENTIFY_PUSH_PROTOCOL) !== true) return
-    const stream = await openCharged(connection, IDENTIFY_PUSH_PROTOCOL, SERVICE)
+    const stream = await openCharged(connection, IDENTIFY_PUSH_PROTOCOL, SERVICE, {
+      allowLimited: true
+    })
     try {
       await this.#respond(stream, connection)
     } catch (err) {
@@ -299,7 +302,7 @@ export class IdentifyService implements Service {
 }
 
 async function query(connection: Connection): Promise<PeerReport> {
-  const stream = await openCharged(connection, IDENTIFY_PROTOCOL, SERVICE)
+  const stream = await openCharged(connection, IDENTIFY_PROTOCOL, SERVICE, { allowLimited: true })
   return new PeerReport(await receive(stream, connection))
 }
 

@@ -110,7 +110,10 @@ async function* pings(
 
 async function open(connection: Connection, options: PingOptions): Promise<Pinger> {
   const { signal } = options
-  return new Pinger(await openCharged(connection, PING_PROTOCOL, SERVICE, { signal }), options)
+  return new Pinger(
+    await openCharged(connection, PING_PROTOCOL, SERVICE, { allowLimited: true, signal }),
+    options
+  )
 }
 
 /** Sends pings on one stream. */
@@ -170,7 +173,7 @@ export class PingService implements Service {
         this.#answering.add(stream)
         return echo(stream, connection).finally(() => this.#answering.delete(stream))
       },
-      { maxInbound: STREAMS_MAX, service: SERVICE }
+      { maxInbound: STREAMS_MAX, service: SERVICE, runOnLimited: true }
     )
     // A peer may keep its stream open forever, so it is closed when the swarm begins to close.
     const end = (): void => {

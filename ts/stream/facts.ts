@@ -34,8 +34,9 @@ export interface StreamStat extends Stats {
 /** @internal Returns the properties of a stream. `extra` outlives the facade through which it was set. */
 export function statOf(core: StreamCore): StreamStat {
   core.extra ??= new Map()
-  const { direction, opened, extra } = core
-  return { direction, opened, limited: false, transient: false, extra }
+  const { direction, opened, extra, owner } = core
+  const limited = owner.connection?.stat.limited ?? false
+  return { direction, opened, limited, transient: limited, extra }
 }
 
 /** @internal Returns the properties shown by `console.log`; `counters` are undefined after the end of the stream. */

@@ -494,7 +494,10 @@ export class NodeHost
 
   dispatch(stream: StreamCore, connection: Connection, protocol: number): void {
     // A callback may have caused the native side to be drained, before it is known to everyone that there is a stream.
-    this.#callbacks.afterEvents(() => this.#registrar.dispatch(stream, connection, protocol))
+    const { limited } = connectionFacade.coreOf(connection)
+    this.#callbacks.afterEvents(() => {
+      this.#registrar.dispatch(stream, connection, protocol, limited)
+    })
   }
 
   refusal(protocol: string | undefined, streams: Iterable<StreamCore>): Error | undefined {

@@ -11,6 +11,8 @@ import type { ConnManagementScope } from '../resource-manager/interfaces.ts'
 export interface UpgradeInboundOptions extends AbortOptions {
   /** Timeout of the upgrade in milliseconds. Defaults to `connections.inboundUpgradeTimeout`, or outbound, 10,000. */
   timeout?: number | undefined
+  /** Whether the duplex is limited in time or bytes, such as a stream of a relay. Defaults to false. */
+  limited?: boolean
   /** Accepted security protocols, preferred first. Defaults to the swarm's. */
   security?: readonly SecurityName[]
   /**

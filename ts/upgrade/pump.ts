@@ -33,6 +33,7 @@ export interface PumpEngine {
 
 /** The pump of one connection; owns the duplex and the pipe. */
 export class Pump implements PipeSink, CarriedConnection {
+  readonly isLimited: boolean
   /** Resolves when the duplex is closed and the pipe is freed. */
   readonly over: Promise<void>
   readonly #engine: PumpEngine
@@ -53,8 +54,10 @@ export class Pump implements PipeSink, CarriedConnection {
     engine: PumpEngine,
     clock: Clock,
     pipe: PipeHandle,
-    { conn, addresses }: Pick<TakenDuplex, 'conn' | 'addresses'>
+    { conn, addresses }: Pick<TakenDuplex, 'conn' | 'addresses'>,
+    isLimited = false
   ) {
+    this.isLimited = isLimited
     this.#engine = engine
     this.#clock = clock
     this.#pipe = pipe

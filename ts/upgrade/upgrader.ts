@@ -1,6 +1,7 @@
 /** Upgrades duplexes of the application to connections of a swarm, by the native security protocols and muxer. */
 import { aborted, type DrainHost, isAborted, onceGivenUp } from '../base/abort.ts'
 import {
+  aBoolean,
   aDuration,
   aSignal,
   checkOptions,
@@ -40,6 +41,7 @@ import { destroyCarrier, Pump, type PumpEngine } from './pump.ts'
 const INBOUND_CHECKS: OptionChecks<UpgradeInboundOptions> = {
   signal: aSignal,
   timeout: aDuration,
+  limited: aBoolean,
   security: someOf('tls', 'noise'),
   scope: objectWith('setPeer', 'done')
 }
@@ -219,7 +221,7 @@ export class DuplexUpgrader {
       })
     })
     // `upgrade` has returned the handle of a pipe.
-    const pump = new Pump(engine, clock, pipe as PipeHandle, duplex)
+    const pump = new Pump(engine, clock, pipe as PipeHandle, duplex, options.limited)
     this.#pumps.add(pump)
     void pump.over.then(() => this.#pumps.delete(pump))
     return { request, result, pump }
