@@ -3,6 +3,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import test from 'ava'
 import {
   type AddressAttempt,
+  type Connection,
   type ConnectionGater,
   DialAllFailedError,
   DialDeniedError,
@@ -122,4 +123,37 @@ test('a swarm does not dial the addresses that a wildcard stands for', async (t)
     instanceOf: DialAllFailedError
   })
   t.is(closed.attempts[0]?.stage, 'connect')
+})
+
+// go 19
+test('with the role of the listener, a dial meets a remote that has the role of the dialer', async (t) => {
+  const swarm = await createNode(t)
+  const other = await createNode(t)
+  for (const each of [swarm, other]) {
+    each.handle('/id/1.0.0', async (stream) => {
+      await stream.write(Buffer.from(`${each.peerId}`))
+      await stream.close()
+    })
+  }
+  const dialled = Promise.withResolvers<Connection>()
+  const server = createServer((socket) => {
+    other.upgradeOutbound(socket, swarm.peerId).then(dialled.resolve, dialled.reject)
+  })
+  server.listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const address = `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`
+  const near = await swarm.dialPeer(other.peerId, {
+    addresses: [address],
+    simultaneousConnect: { isClient: false, reason: 'both have dialled' }
+  })
+  const far = await dialled.promise
+  t.deepEqual([near.direction, far.direction], ['outbound', 'outbound'])
+  for (const [connection, peer] of [
+    [near, other.peerId],
+    [far, swarm.peerId]
+  ] as const) {
+    const stream = await connection.newStream('/id/1.0.0')
+    t.is(String(Buffer.from(await stream.read())), `${peer}`)
+  }
 })
