@@ -20,6 +20,27 @@ test('unix-socket connects two nodes over a Unix socket', async (t) => {
   t.is(out, 'connected over unix and /tls/1.0.0\nanswer: HELLO\n')
 })
 
+test('chat opens a stream over each of two connections', async (t) => {
+  const { code, out, err } = await program(process.execPath, [join(EXAMPLES, 'chat.mjs')])
+  t.is(code, 0, err)
+  const lines = out.trimEnd().split('\n')
+  t.is(lines[0], 'Ada has 2 connections to Bob')
+  const heard = lines.filter((line) => line.startsWith('Bob hears')).sort()
+  t.is(heard.length, 2)
+  t.regex(heard[0] ?? '', /its inbound connection: /)
+  t.regex(heard[1] ?? '', /its outbound connection: /)
+  t.is(lines.filter((line) => line === 'Ada knows that it was read').length, 2)
+})
+
+test('ranker decides which address is dialled first', async (t) => {
+  const { code, out, err } = await program(process.execPath, [join(EXAMPLES, 'ranker.mjs')])
+  t.is(code, 0, err)
+  t.is(
+    out,
+    'ranking 2 addresses of a peer\n/ip4/127.0.0.1/tcp/1 failed at connect: ERR_CONNECTION_REFUSED\nconnected: true\n'
+  )
+})
+
 test('file-transfer delivers the whole file', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'ferroswarm-examples-'))
   t.teardown(() => rm(folder, { recursive: true }))
