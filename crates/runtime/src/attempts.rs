@@ -79,15 +79,17 @@ impl Attempts {
         !self.0.lock().failed.is_empty()
     }
 
-    /// Records the start of an attempt, which updates the returned stage.
-    pub(crate) fn start(&self, index: usize) -> Arc<Mutex<Stage>> {
-        let stage = Arc::new(Mutex::new(Stage::Connect));
-        self.0.lock().started.push(Started {
-            index,
-            at: Instant::now(),
-            stage: Arc::clone(&stage),
-        });
-        stage
+    /// Records the start of an attempt, which updates its stage.
+    pub(crate) fn start(&self, index: usize, stage: Arc<Mutex<Stage>>) {
+        let at = Instant::now();
+        self.0.lock().started.push(Started { index, at, stage });
+    }
+
+    /// Returns the time since the start of an attempt; zero if it has not started.
+    pub(crate) fn elapsed(&self, index: usize) -> Duration {
+        let state = self.0.lock();
+        let started = state.started.iter().find(|it| it.index == index);
+        started.map_or(Duration::ZERO, |it| it.at.elapsed())
     }
 
     /// Removes the attempt that has succeeded.

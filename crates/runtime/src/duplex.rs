@@ -74,8 +74,8 @@ pub(crate) async fn upgrade_duplex(
         return Outcome::Failed(CommandError::NodeClosed);
     }
     let started = Instant::now();
-    let stage = attempts.start(0);
-    *stage.lock() = Stage::Security;
+    let stage = Arc::new(Mutex::new(Stage::Security));
+    attempts.start(0, Arc::clone(&stage));
     let direction = duplex.direction;
     match connect(shared, duplex, scope, &stage).await {
         Ok(_) if shared.is_closing() => Outcome::Failed(CommandError::NodeClosed),

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
-use ferroswarm_secure::{Identity, Role, Security};
+use ferroswarm_secure::{Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 use tokio::sync::{Semaphore, watch};
 
@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) listeners: Mutex<HashMap<u32, Accepting>>,
     commands: Mutex<HashMap<u32, UnderWay>>,
     connections: Mutex<HashMap<u64, Weak<Connection>>>,
+    /// Permits for the attempts at each peer that is being dialled.
+    dialled: Mutex<HashMap<PeerId, Weak<Semaphore>>>,
     /// A permit for each attempt of a dial.
     pub(crate) attempts: Arc<Semaphore>,
     next_connection: AtomicU64,
@@ -133,6 +135,7 @@ impl Node {
             listeners: Mutex::default(),
             commands: Mutex::default(),
             connections: Mutex::default(),
+            dialled: Mutex::default(),
             attempts: Arc::new(Semaphore::new(ATTEMPTS_MAX)),
             next_connection: AtomicU64::new(1),
             closing: AtomicBool::new(false),
@@ -494,6 +497,20 @@ impl Shared {
             shared.connections.lock().remove(&id);
         });
         connection
+    }
+
+    /// Returns the permits of the attempts at the peer of a dial, which all of its dials share.
+    pub(crate) fn permits_of(&self, dial: &DialRequest) -> Option<Arc<Semaphore>> {
+        let peer = dial.plan.first()?.peer?;
+        let mut dialled = self.dialled.lock();
+        if let Some(permits) = dialled.get(&peer).and_then(Weak::upgrade) {
+            return Some(permits);
+        }
+        // Peers whose dials have ended: as many at most as are dialled at a time.
+        dialled.retain(|_, permits| permits.strong_count() > 0);
+        let permits = Arc::new(Semaphore::new(dial.parallel.max(1)));
+        dialled.insert(peer, Arc::downgrade(&permits));
+        Some(permits)
     }
 
     fn live(&self) -> Vec<Arc<Connection>> {

@@ -30,7 +30,8 @@ pub struct DialRequest {
     pub identity: Option<Arc<Identity>>,
     /// Security protocols to offer. Defaults to the node's.
     pub securities: Option<Vec<Security>>,
-    /// Maximum number of concurrent attempts.
+    /// Maximum number of concurrent attempts: of this dial, and of all dials of the same peer that
+    /// overlap.
     pub parallel: usize,
     /// Our role in the upgrade: `Listener` if the remote dials us at the same time, and has agreed
     /// to be the dialer.
@@ -73,6 +74,7 @@ pub(crate) async fn dial(
     let dial = Arc::new(dial);
     let bounds = Bounds {
         parallel: dial.parallel,
+        of_peer: shared.permits_of(&dial),
         of_node: Some(&shared.attempts),
     };
     let race = Race::new(&dial.plan, bounds, &attempts, |index, stage| {

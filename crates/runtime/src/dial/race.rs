@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -19,7 +19,7 @@ use crate::sync::{Arc, Mutex};
 pub(super) struct Race<'a, W, C> {
     plan: &'a [PlannedAttempt],
     bounds: Bounds<'a>,
-    attempts: &'a Attempts,
+    attempts: &'a Arc<Attempts>,
     /// Starts one attempt.
     connect: C,
     /// Start of the plan: that of the race, less the time by which failures have shortened it.
@@ -35,7 +35,9 @@ pub(super) struct Race<'a, W, C> {
 pub(super) struct Bounds<'a> {
     /// Their number in this race, at least 1.
     pub(super) parallel: usize,
-    /// Permits of all races; an attempt waits for its own, which is not part of its timeout.
+    /// Permits of all races at the same peer, and of those of the node. An attempt starts when it has
+    /// one of each: the wait is not part of its timeout.
+    pub(super) of_peer: Option<Arc<Semaphore>>,
     pub(super) of_node: Option<&'a Arc<Semaphore>>,
 }
 
@@ -44,6 +46,7 @@ impl Bounds<'_> {
     pub(super) const fn of_dial(parallel: usize) -> Self {
         Self {
             parallel,
+            of_peer: None,
             of_node: None,
         }
     }
@@ -51,7 +54,6 @@ impl Bounds<'_> {
 
 struct Started {
     task: task::Id,
-    at: Instant,
     stage: Arc<Mutex<Stage>>,
 }
 
@@ -64,7 +66,7 @@ where
     pub(super) fn new(
         plan: &'a [PlannedAttempt],
         bounds: Bounds<'a>,
-        attempts: &'a Attempts,
+        attempts: &'a Arc<Attempts>,
         connect: C,
     ) -> Self {
         Self {
@@ -135,7 +137,7 @@ where
 
     fn start(&mut self) {
         let index = self.started.len();
-        let stage = self.attempts.start(index);
+        let stage = Arc::new(Mutex::new(Stage::Connect));
         let connecting = (self.connect)(index, Arc::clone(&stage));
         let PlannedAttempt {
             delay,
@@ -146,19 +148,17 @@ where
         if let Some(began) = now.checked_sub(delay) {
             self.began = self.began.min(began);
         }
-        let permits = self.bounds.of_node.cloned();
+        let of_peer = self.bounds.of_peer.clone();
+        let of_node = self.bounds.of_node.cloned();
+        let (attempts, started) = (Arc::clone(self.attempts), Arc::clone(&stage));
         let attempt = self.running.spawn(async move {
-            let _permit = match permits {
-                // Never closed: there is always a permit to come.
-                Some(permits) => permits.acquire_owned().await.ok(),
-                None => None,
-            };
+            let _permits = (permit(of_peer).await, permit(of_node).await);
+            attempts.start(index, started);
             let connected = timeout(limit, connecting).await;
             connected.unwrap_or(Err(ConnectError::Timeout))
         });
         self.started.push(Started {
             task: attempt.id(),
-            at: now,
             stage,
         });
         self.has_last_failed = false;
@@ -177,9 +177,14 @@ where
             index,
             stage: *started.stage.lock(),
             error,
-            elapsed: started.at.elapsed(),
+            elapsed: self.attempts.elapsed(index),
         })
     }
+}
+
+async fn permit(permits: Option<Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
+    // Never closed: there is always a permit to come.
+    permits?.acquire_owned().await.ok()
 }
 
 #[cfg(test)]

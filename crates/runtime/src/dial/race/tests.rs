@@ -64,10 +64,10 @@ fn paused_runtime() -> tokio::runtime::Runtime {
 }
 
 /// Races until an attempt wins, all have failed or `limit` has passed; returns the events.
-fn race_for(parallel: usize, entries: &[Entry], limit: Duration) -> (Vec<Event>, Attempts) {
+fn race_for(parallel: usize, entries: &[Entry], limit: Duration) -> (Vec<Event>, Arc<Attempts>) {
     let plan = plan_of(entries);
     let events = Arc::new(Mutex::new(Vec::new()));
-    let attempts = Attempts::default();
+    let attempts = Arc::new(Attempts::default());
     let runtime = paused_runtime();
     runtime.block_on(async {
         let began = Instant::now();
@@ -308,7 +308,7 @@ fn a_cancelled_race_abandons_its_attempts_and_starts_no_more() {
 #[test]
 fn attempts_in_progress_show_their_stages() {
     let plan = plan_of(&[(0, 1_000, Hangs), (0, 1_000, Hangs)]);
-    let attempts = Attempts::default();
+    let attempts = Arc::new(Attempts::default());
     let runtime = paused_runtime();
     runtime.block_on(async {
         let mut race = Race::new(&plan, Bounds::of_dial(8), &attempts, |index, stage| {
@@ -326,9 +326,9 @@ fn attempts_in_progress_show_their_stages() {
 
 #[test]
 fn failures_are_taken_once_and_only_the_first_is_to_be_announced() {
-    let attempts = Attempts::default();
+    let attempts = Arc::new(Attempts::default());
     let fail = |index| {
-        attempts.start(index);
+        attempts.start(index, Arc::new(Mutex::new(Stage::Connect)));
         attempts.fail(Attempt {
             index,
             stage: Stage::Connect,
@@ -347,7 +347,7 @@ fn failures_are_taken_once_and_only_the_first_is_to_be_announced() {
 #[test]
 fn an_attempt_that_panics_is_a_failure_and_starts_the_next() {
     let plan = plan_of(&[(0, 1_000, Hangs), (500, 1_000, Hangs)]);
-    let attempts = Attempts::default();
+    let attempts = Arc::new(Attempts::default());
     let runtime = paused_runtime();
     runtime.block_on(async {
         let began = Instant::now();
@@ -371,10 +371,11 @@ fn an_attempt_that_panics_is_a_failure_and_starts_the_next() {
 #[test]
 fn an_attempt_that_waits_for_a_permit_of_the_node_does_not_time_out() {
     let plan = plan_of(&[(0, 1_000, Hangs), (10, 50, Hangs)]);
-    let attempts = Attempts::default();
+    let attempts = Arc::new(Attempts::default());
     let permits = Arc::new(Semaphore::new(1));
     let bounds = Bounds {
         parallel: 8,
+        of_peer: None,
         of_node: Some(&permits),
     };
     paused_runtime().block_on(async {
@@ -399,7 +400,7 @@ fn an_attempt_that_waits_for_a_permit_of_the_node_does_not_time_out() {
 #[test]
 fn an_attempt_that_has_won_is_no_longer_among_those_in_progress() {
     let plan = plan_of(&[(0, 1_000, Hangs), (0, 1_000, Hangs)]);
-    let attempts = Attempts::default();
+    let attempts = Arc::new(Attempts::default());
     paused_runtime().block_on(async {
         let mut race = Race::new(
             &plan,
@@ -417,4 +418,31 @@ fn an_attempt_that_has_won_is_no_longer_among_those_in_progress() {
     assert!(attempts.any());
     let left = attempts.take().under_way;
     assert_eq!(left.iter().map(|it| it.index).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn races_at_one_peer_share_their_permits() {
+    let (first, second) = (plan_of(&[(0, 1_000, Hangs); 2]), plan_of(&[(0, 50, Hangs)]));
+    let attempts = [Arc::new(Attempts::default()), Arc::new(Attempts::default())];
+    let permits = Arc::new(Semaphore::new(2));
+    let bounds = || Bounds {
+        parallel: 2,
+        of_peer: Some(Arc::clone(&permits)),
+        of_node: None,
+    };
+    paused_runtime().block_on(async {
+        let began = Instant::now();
+        let mut other = Race::new(&second, bounds(), &attempts[1], |_, _| ready(Ok(())));
+        let mut race = Race::new(&first, bounds(), &attempts[0], |_, _| async {
+            tokio::time::sleep(ms(100)).await;
+            Err::<(), _>(ConnectError::Ended)
+        });
+        assert!(timeout(ms(1), race.next()).await.is_err());
+        assert!(timeout(ms(1), other.next()).await.is_err());
+        // It has not begun: there is nothing to say of it.
+        assert!(attempts[1].take().under_way.is_empty());
+        assert!(race.next().await.expect("an end").is_err());
+        assert!(other.next().await.expect("an end").is_ok());
+        assert_eq!(began.elapsed(), ms(100));
+    });
 }
