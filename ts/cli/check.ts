@@ -7,7 +7,7 @@ import { ping } from '../protocols/ping.ts'
 import type { Swarm } from '../swarm.ts'
 import { type Call, type Command, type ExitCode, MisuseError, multiaddr } from './command.ts'
 import { DIAL_HELP, DIAL_OPTIONS, diallingSwarm, stackOf, TIMEOUT_MS } from './connect.ts'
-import { adviceFor, attemptsOf, printAttempt } from './failure.ts'
+import { adviceFor, attemptsOf, furthest, printAttempt } from './failure.ts'
 import { milliseconds, printable, rounded } from './output.ts'
 import { percentiles } from './ping.ts'
 
@@ -147,8 +147,8 @@ async function conclude(
   const [connection] = working
   const counts = { works: working.length, failed: failed.length }
   if (connection === undefined) {
-    const [first] = failed
-    const advice = first === undefined ? '' : adviceFor(first.cause, first.stage)
+    const telling = furthest(failed)
+    const advice = telling === undefined ? '' : adviceFor(telling.cause, telling.stage)
     out.event(
       {
         event: 'summary',

@@ -14,20 +14,34 @@ import { attemptTable } from '../text/attempt-table.ts'
 import { printable } from '../text/printable.ts'
 import { type Output, rounded } from './output.ts'
 
-/** Advice for a connection that was accepted and then timed out in the handshake. */
-const STALLED =
-  'Check the port: it accepts connections but does not answer the handshake, unlike a libp2p node.'
+const HUNG_UP =
+  'The other side hung up: its log should say why. If it is not a libp2p node, check the port.'
+
+/** Advice for a connection that was accepted and then failed; {@link ADVICE} is the fallback. */
+const HANDSHAKE_ADVICE: Partial<Record<ErrorCode, string>> = {
+  ERR_TIMEOUT:
+    'Check the port: it accepts connections but does not answer the handshake, unlike a libp2p node.',
+  ERR_MULTISELECT: 'Check the port: what answers there is not a libp2p node.',
+  ERR_UNSUPPORTED_PROTOCOL:
+    'The two sides have no protocol in common: offer all of them (no --security), or what the other side has.',
+  ERR_ENCRYPTION_FAILED:
+    'Check the port; if a libp2p node listens there, its log should say why the handshake failed.'
+}
 
 /** Advice by error code; {@link ADVICE_BY_KIND} is the fallback. */
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   ERR_CONNECTION_REFUSED: 'Check the port, and that the other node is running and listening there.',
   ERR_UNREACHABLE: 'Check the address, and that this machine has a route to it.',
-  ERR_TIMEOUT:
-    'Check that a firewall lets the port through, and that the other side speaks libp2p.',
-  ERR_UNEXPECTED_PEER: 'Another peer answers there: check the /p2p part of the address.',
+  ERR_TIMEOUT: 'Check that the other host is up, and that a firewall lets the port through.',
+  ERR_DNS_NOT_FOUND: 'Check the spelling of the name.',
+  ERR_DNS_NO_RECORDS: 'Check the name, and the protocol before it: /dns4, /dns6 or /dnsaddr.',
+  ERR_DNS_TIMEOUT: 'Check the name servers of this machine.',
+  ERR_UNEXPECTED_PEER:
+    'Check the /p2p part of the address: another peer answers, or the peer has a new key since its restart.',
   ERR_UPGRADE: 'Check that the other side speaks libp2p and offers the same security (--security).',
-  ERR_MULTISELECT:
-    'Check that the other side speaks libp2p and offers the same security (--security).',
+  ERR_MULTISELECT: 'The other side broke the protocol: its log should say why.',
+  ERR_CONNECTION_ENDED: HUNG_UP,
+  ERR_CONNECTION_RESET: HUNG_UP,
   ERR_DECRYPTION_FAILED:
     'Something on the path alters the bytes, or the other side is not who it claims to be.',
   ERR_NO_TRANSPORT: 'Use an address such as /ip4/127.0.0.1/tcp/4001/p2p/<peer id>.',
@@ -60,7 +74,8 @@ export function printAttempt(out: Output, attempt: AddressAttempt): void {
   const { address, stage, elapsed, cause, hint, resolvedFrom } = attempt
   const from = resolvedFrom === undefined ? '' : ` from ${resolvedFrom}`
   const why = hint === '' ? cause.message : `${cause.message} (${hint})`
-  const line = `${address}${from}: ${stage} failed after ${Math.round(elapsed)} ms: ${why}`
+  const how = stage === 'filter' ? 'not tried' : `${stage} failed after ${Math.round(elapsed)} ms`
+  const line = `${address}${from}: ${how}: ${why}`
   process.stderr.write(`  ${printable(line)}\n`)
 }
 
@@ -80,7 +95,8 @@ export function attemptFields(attempt: AddressAttempt): Readonly<Record<string, 
 /** Prints an error of `verb`; `doing` is the failed operation as a clause. */
 export function printFailure(out: Output, verb: string, doing: string, err: unknown): void {
   const attempts = attemptsOf(err)
-  const reason = attempts[0]?.cause ?? rootOf(err)
+  const telling = furthest(attempts)
+  const reason = telling?.cause ?? rootOf(err)
   const message = err instanceof Error ? err.message : String(err)
   const event = {
     event: 'error',
@@ -96,7 +112,7 @@ export function printFailure(out: Output, verb: string, doing: string, err: unkn
     ...(attempts.length === 0 && reason.message !== message
       ? [`  because: ${reason.message}`]
       : []),
-    `  ${out.style('bold', 'What to do:')} ${adviceFor(reason, attempts[0]?.stage)}`
+    `  ${out.style('bold', 'What to do:')} ${adviceFor(reason, telling?.stage)}`
   ]
   if (out.json) out.event(event, '')
   else process.stderr.write(`${lines.join('\n')}\n`)
@@ -106,6 +122,26 @@ export function printFailure(out: Output, verb: string, doing: string, err: unkn
 export function attemptsOf(err: unknown): readonly AddressAttempt[] {
   if (err instanceof DialAllFailedError || err instanceof ListenError) return err.attempts
   return err instanceof TimeoutError ? (err.attempts ?? []) : []
+}
+
+/** Stages in their order. */
+const STAGES: readonly AddressAttempt['stage'][] = [
+  'listen',
+  'filter',
+  'gate',
+  'resolve',
+  'connect',
+  'security',
+  'muxer'
+]
+
+/** Returns the attempt that got furthest: it says most about the other side. */
+export function furthest(attempts: readonly AddressAttempt[]): AddressAttempt | undefined {
+  const rank = ({ stage }: AddressAttempt): number => STAGES.indexOf(stage)
+  return attempts.reduce<AddressAttempt | undefined>(
+    (best, next) => (best === undefined || rank(next) > rank(best) ? next : best),
+    undefined
+  )
 }
 
 /** Returns the last error of this package in the chain of causes: the most specific one. */
@@ -125,8 +161,9 @@ function codeOf(err: unknown): string {
 
 /** Returns what the reader of an error can do about it. */
 export function adviceFor(reason: Error, stage: AddressAttempt['stage'] | undefined): string {
-  if (reason instanceof TimeoutError && stage !== undefined && stage !== 'connect') return STALLED
   if (reason instanceof AbortError) return 'Nothing: the command was interrupted.'
   if (!(reason instanceof Libp2pError)) return 'See the text above.'
-  return ADVICE[reason.code] ?? ADVICE_BY_KIND[reason.kind]
+  const inHandshake = stage === 'security' || stage === 'muxer'
+  const advice = inHandshake ? HANDSHAKE_ADVICE[reason.code] : undefined
+  return advice ?? ADVICE[reason.code] ?? ADVICE_BY_KIND[reason.kind]
 }

@@ -24,7 +24,7 @@ import {
   transportOf
 } from '../identity/parsed-address.ts'
 import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
-import { nativeError } from '../native/native-error.ts'
+import { nativeError, withoutStack } from '../native/native-error.ts'
 import type { FilteredAddress } from './address-manager.ts'
 
 /** The peer of a dial, and those addresses of a call that are not dialled. */
@@ -81,19 +81,32 @@ function tried(attempts: readonly AddressAttempt[]): string {
   return `; ${length} ${length === 1 ? 'address' : 'addresses'} tried: ${attemptsText(attempts)}`
 }
 
+const HUNG_UP = 'the remote may be at a limit, refuse this node, or not speak libp2p'
+
 const HINTS: Partial<Record<ErrorCode, string>> = {
   ERR_CONNECTION_REFUSED: 'nothing listens there',
   ERR_UNREACHABLE: 'no route to that host or network',
   ERR_NO_TRANSPORT: 'this node has no transport for the address',
-  ERR_UNEXPECTED_PEER: 'another peer listens there',
+  ERR_UNEXPECTED_PEER: 'another peer listens there, or the peer has a new key',
   ERR_ADDRESS_IN_USE: 'another process listens there',
   ERR_ADDRESS_NOT_AVAILABLE: 'this host has no such address',
   ERR_PERMISSION: 'ports below 1024 need privileges',
-  ERR_TIMEOUT: 'the host is down, or a firewall drops packets'
+  ERR_TIMEOUT: 'the host is down, or a firewall drops packets',
+  ERR_CONNECTION_ENDED: HUNG_UP,
+  ERR_CONNECTION_RESET: HUNG_UP
 }
 
-/** Hint for a connection that was accepted and then timed out in the handshake. */
-const STALLED = 'the connection was accepted, but the remote stays silent: it may not speak libp2p'
+/** Hints for a connection that was accepted; {@link HINTS} is the fallback. */
+const HANDSHAKE_HINTS: Partial<Record<ErrorCode, string>> = {
+  ERR_TIMEOUT: 'the connection was accepted, but the remote stays silent: it may not speak libp2p',
+  ERR_MULTISELECT: 'check the port: no libp2p node answers like this'
+}
+
+/** Hints for a remote that has no protocol in common with this node. */
+const UNSUPPORTED_HINTS = {
+  security: 'compare the option security of both nodes',
+  muxer: 'compare the option muxers of both nodes'
+}
 
 /** An attempt that has ended, of a dial or a listen. */
 type Ended = Omit<NativeAttempt, 'index'>
@@ -106,7 +119,7 @@ export function attemptOf(
 ): AddressAttempt {
   // Rust sets the stages of an attempt, `listener.ts` that of a listen.
   const stage = ended.stage as AddressAttempt['stage']
-  const cause = refusal ?? nativeError(code, detail)
+  const cause = refusal ?? withoutStack(() => nativeError(code, detail))
   return {
     address,
     resolvedFrom: undefined,
@@ -139,11 +152,10 @@ function hintOf(stage: AddressAttempt['stage'], cause: Libp2pError): string {
   if (cause instanceof ResourceLimitExceededError && cause.option !== '') {
     return `a limit of this node: ${cause.option}`
   }
-  return isHandshakeTimeout(stage, cause.code) ? STALLED : (HINTS[cause.code] ?? '')
-}
-
-function isHandshakeTimeout(stage: AddressAttempt['stage'], code: ErrorCode): boolean {
-  return code === 'ERR_TIMEOUT' && stage !== 'connect' && stage !== 'listen'
+  const hint = HINTS[cause.code] ?? ''
+  if (stage !== 'security' && stage !== 'muxer') return hint
+  if (cause.code === 'ERR_UNSUPPORTED_PROTOCOL') return UNSUPPORTED_HINTS[stage]
+  return HANDSHAKE_HINTS[cause.code] ?? hint
 }
 
 /** Returns the entry of an address refused without an attempt. */
@@ -222,7 +234,7 @@ export function unresolved(address: string, elapsed: number, err: unknown): Addr
     err instanceof Libp2pError
       ? err
       : new DialError(`the name could not be resolved: ${messageOf(err)}`, { cause: err })
-  return { ...notTried(address, cause, HINTS[cause.code] ?? ''), stage: 'resolve', elapsed }
+  return { ...notTried(address, cause, ''), stage: 'resolve', elapsed }
 }
 
 /** Returns the entry of a name whose resolution was abandoned for the reason `code`. */

@@ -176,7 +176,7 @@ impl From<&ConnectError> for ErrorCode {
             ConnectError::Refused(_) => Self::ERR_RESOURCE_LIMIT_EXCEEDED,
             ConnectError::Ended => Self::ERR_CONNECTION_ENDED,
             ConnectError::Unsupported => Self::ERR_UNSUPPORTED_PROTOCOL,
-            ConnectError::Negotiation(_) => Self::ERR_MULTISELECT,
+            ConnectError::Negotiation(_) | ConnectError::Foreign(_) => Self::ERR_MULTISELECT,
             ConnectError::Handshake(error) => (&**error).into(),
             ConnectError::Record => Self::ERR_DECRYPTION_FAILED,
             _ => Self::ERR_INTERNAL,

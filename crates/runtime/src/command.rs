@@ -87,6 +87,9 @@ pub enum ConnectError {
     /// The remote violated multistream-select.
     #[error("the remote broke multistream-select")]
     Negotiation(#[source] ferroswarm_proto::multistream::NegotiationError),
+    /// The remote speaks another protocol, recognised by its first bytes.
+    #[error("the remote speaks {0}, not libp2p")]
+    Foreign(&'static str),
     /// The security handshake failed.
     #[error(transparent)]
     Handshake(Arc<ferroswarm_secure::HandshakeError>),

@@ -57,6 +57,14 @@ pub(crate) struct Upgraded {
 /// Bytes per read while nothing is known of the remote.
 const READ_STEP: usize = 2 << 10;
 
+/// First bytes of servers that are often reached by a wrong port, and what they speak.
+const FOREIGN: [(&[u8], &str); 3] = [
+    (b"HTTP/", "HTTP"),
+    (b"SSH-", "SSH"),
+    // An alert: our first line is not a TLS record.
+    (&[21, 3], "TLS without multistream-select"),
+];
+
 /// Upgrades the connection over `pipe`; the purpose's stage is the current one, or that of the
 /// failure.
 ///
@@ -86,7 +94,8 @@ pub(crate) async fn upgrade(
         output: Vec::new(),
     };
     loop {
-        match wire.advance(&mut upgrade).await? {
+        let progress = wire.advance(&mut upgrade).await;
+        match progress.map_err(|error| wire.explained(error, *purpose.stage.lock()))? {
             Progress::Waiting => wire.receive().await?,
             Progress::Secured => {
                 security_time = started.elapsed();
@@ -128,6 +137,20 @@ impl Wire<'_> {
             self.flush().await?;
         }
         Ok(step?)
+    }
+
+    /// Names the protocol of a remote whose first bytes are not those of libp2p.
+    fn explained(&self, error: ConnectError, stage: Stage) -> ConnectError {
+        // The refused bytes are still in the input, which holds records after this stage.
+        let foreign = FOREIGN
+            .iter()
+            .find(|(start, _)| self.input.starts_with(start));
+        match (&error, stage, foreign) {
+            (ConnectError::Negotiation(_), Stage::Security, Some((_, name))) => {
+                ConnectError::Foreign(name)
+            }
+            _ => error,
+        }
     }
 
     /// Sends pending output, then reads.
@@ -259,6 +282,42 @@ mod tests {
         });
         assert_eq!(refusal, (Stage::Security, None));
         assert!(alert.1.is_some());
+    }
+
+    #[test]
+    fn a_remote_that_speaks_another_protocol_is_recognised() {
+        let greetings: [(&[u8], &str); 4] = [
+            (b"HTTP/1.1 400 Bad Request\r\n", "speaks HTTP, not libp2p"),
+            (b"SSH-2.0-OpenSSH_9.6\r\n", "speaks SSH, not libp2p"),
+            (
+                &[21, 3, 3, 0, 2, 2, 10],
+                "speaks TLS without multistream-select, not libp2p",
+            ),
+            (b"220 mail.example ESMTP\r\n", "broke multistream-select"),
+        ];
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        for securities in [&SECURITIES[..], &SECURITIES[..1]] {
+            let config = config(securities);
+            for (greeting, expected) in greetings {
+                let (dialled, accepted) = memory::connected(CAPACITY);
+                let sent = accepted.pipe.try_write(greeting).expect("room");
+                assert_eq!(sent, greeting.len());
+                let stage = Mutex::new(Stage::Connect);
+                let purpose = Purpose {
+                    role: Role::Dialer,
+                    identity: &config.identity,
+                    expected_peer: None,
+                    securities: None,
+                    admit: &|_| Ok(()),
+                    stage: &stage,
+                };
+                let result = runtime.block_on(upgrade(&*dialled.pipe, &config, &purpose));
+                let text = result.err().expect("not libp2p").to_string();
+                assert!(text.contains(expected), "{text}");
+            }
+        }
     }
 
     #[test]
