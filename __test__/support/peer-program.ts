@@ -23,6 +23,8 @@ export type FoundPeer = { readonly command: readonly string[] } | { readonly mis
 export interface PeerServer {
   /** Includes `/p2p`. */
   readonly addr: string
+  /** Lets it connect to a peer and ping it; resolves to its answer. go, js and rust only. */
+  dial(addr: string): Promise<Record<string, unknown>>
   /** Ends its input and waits for its exit. Rejects if its exit code is not 0. */
   stop(): Promise<void>
 }
@@ -57,13 +59,21 @@ export async function startServer(
 ): Promise<PeerServer> {
   const child = start(command, ['server', '--stack', stack, '--listen', '127.0.0.1:0', ...flags])
   const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
-  const [line] = (await Promise.race([
-    once(lines(child), 'line'),
-    ended.then(([code]) => Promise.reject(new Error(`the server ended with code ${code}`)))
-  ])) as [string]
-  const { addr } = JSON.parse(line) as { addr: string }
+  const reader = lines(child)
+  const answer = async (): Promise<Record<string, unknown>> => {
+    const [line] = (await Promise.race([
+      once(reader, 'line'),
+      ended.then(([code]) => Promise.reject(new Error(`the server ended with code ${code}`)))
+    ])) as [string]
+    return JSON.parse(line) as Record<string, unknown>
+  }
+  const { addr } = (await answer()) as { addr: string }
   return {
     addr,
+    dial(target) {
+      child.stdin?.write(`dial ${target}\n`)
+      return answer()
+    },
     async stop() {
       child.stdin?.end()
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)

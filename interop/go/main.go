@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -92,19 +93,36 @@ func runServer(opts options) error {
 		return err
 	}
 	printLine(map[string]any{"addr": addrs[0].String()})
-	return serveStats(os.Stdin)
+	return serveCommands(h, os.Stdin)
 }
 
-// serveStats answers the server's commands until its input ends. There is no event loop to watch.
-func serveStats(input io.Reader) error {
+// serveCommands answers the server's commands until its input ends. There is no event loop to watch.
+func serveCommands(h host.Host, input io.Reader) error {
 	lines := bufio.NewScanner(input)
 	for lines.Scan() {
-		if line := lines.Text(); line != "stats" && line != "watch" {
+		line := lines.Text()
+		if addr, ok := strings.CutPrefix(line, "dial "); ok {
+			printLine(dial(h, addr))
+			continue
+		}
+		if line != "stats" && line != "watch" {
 			return fmt.Errorf("there is no command %q", line)
 		}
 		printLine(readStats())
 	}
 	return lines.Err()
+}
+
+// dial returns the answer to the server's command of this name.
+func dial(h host.Host, addr string) map[string]any {
+	server, err := peer.AddrInfoFromString(addr)
+	if err == nil {
+		err = pingOnce(h, *server)
+	}
+	if err != nil {
+		return map[string]any{"error": err.Error()}
+	}
+	return map[string]any{"dialled": addr}
 }
 
 func runClient(opts options) error {

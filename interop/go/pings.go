@@ -7,7 +7,9 @@ import (
 	"io"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multistream"
 )
 
@@ -56,6 +58,21 @@ func (c *client) openPing() (network.Stream, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// pingOnce connects to a peer, unless it is connected, and echoes a ping on a new stream.
+func pingOnce(h host.Host, server peer.AddrInfo) error {
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	if err := h.Connect(ctx, server); err != nil {
+		return err
+	}
+	s, err := h.NewStream(ctx, server.ID, pingProtocol)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return echoOnce(s, 0, make([]byte, pingSize))
 }
 
 func (c *client) ping() (any, error) {

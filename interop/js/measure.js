@@ -22,10 +22,17 @@ export async function phase(name, figures = {}) {
   await input.next()
 }
 
-/** Serves `stats` and `watch` until the input ends; `watch` monitors the event loop until the next command. */
-export async function serveStats() {
+/**
+ * Serves `stats`, `watch` and `dial` until the input ends; `watch` monitors the event loop until the next command but
+ * `dial`, whose answer is that of the function.
+ */
+export async function serveCommands(dial) {
   let watch
   for await (const line of createInterface({ input: process.stdin })) {
+    if (line.startsWith('dial ')) {
+      printLine(await dial(line.slice('dial '.length)))
+      continue
+    }
     if (line !== 'stats' && line !== 'watch') throw new Error(`there is no command ${line}`)
     const { user, system } = process.cpuUsage()
     const figures = { rss_kb: residentKiB(), cpu_user_s: user / 1e6, cpu_sys_s: system / 1e6 }

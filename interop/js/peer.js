@@ -1,9 +1,9 @@
 // js-libp2p as a foreign peer of ferroswarm; see ../contract.md.
 
 import { parseArgs } from 'node:util'
-import { printLine, serveStats } from './measure.js'
+import { printLine, serveCommands } from './measure.js'
 import { createNode, tcpMultiaddr } from './node.js'
-import { serve } from './server.js'
+import { dial, serve } from './server.js'
 import { runWorkload } from './workloads.js'
 
 const DEFAULTS = {
@@ -58,7 +58,7 @@ async function runServer() {
   const node = await createNode(options.stack, [tcpMultiaddr(options.listen)])
   await serve(node)
   printLine({ addr: node.getMultiaddrs()[0].toString() })
-  await serveStats()
+  await serveCommands((addr) => dial(node, addr))
 }
 
 function count(name) {

@@ -1,4 +1,5 @@
 import { byteStream, lpStream } from '@libp2p/utils'
+import { multiaddr } from '@multiformats/multiaddr'
 import { serveLengths } from './lengths.js'
 import { UNLIMITED } from './node.js'
 import { BULK, LENGTHS, LP, MESSAGES, REQUEST, RESET } from './protocols.js'
@@ -25,6 +26,17 @@ export async function serve(node) {
       maxInboundStreams: UNLIMITED,
       maxOutboundStreams: UNLIMITED
     })
+  }
+}
+
+/** Connects to a peer, unless it is connected, and pings it once; resolves to the answer to the command. */
+export async function dial(node, addr) {
+  try {
+    const { remotePeer } = await node.dial(multiaddr(addr))
+    await node.services.ping.ping(remotePeer)
+    return { dialled: addr }
+  } catch (error) {
+    return { error: `${error.name}: ${error.message}` }
   }
 }
 

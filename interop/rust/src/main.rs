@@ -14,9 +14,12 @@ mod workloads;
 use std::process::ExitCode;
 
 use futures::StreamExt as _;
-use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, swarm::SwarmEvent};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    sync::mpsc,
+};
 
 use crate::{
     measure::{print_line, raise_descriptor_limit, stats},
@@ -50,10 +53,16 @@ async fn run_server(options: &Options) -> Result<()> {
     let mut swarm = node::new_swarm(options.stack)?;
     swarm.listen_on(options.listen.clone())?;
     let peer = *swarm.local_peer_id();
+    let (dials, mut addresses) = mpsc::unbounded_channel::<Multiaddr>();
     let node = tokio::spawn(async move {
         loop {
-            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-                print_line(&json!({ "addr": address.with_p2p(peer).expect("no /p2p yet") }));
+            tokio::select! {
+                event = swarm.select_next_some() => {
+                    if let SwarmEvent::NewListenAddr { address, .. } = event {
+                        print_line(&json!({ "addr": address.with_p2p(peer).expect("no /p2p yet") }));
+                    }
+                }
+                Some(address) = addresses.recv() => pings::dial(&mut swarm, address).await,
             }
         }
     });
@@ -62,7 +71,10 @@ async fn run_server(options: &Options) -> Result<()> {
         match line.as_str() {
             // There is no event loop to watch.
             "stats" | "watch" => print_line(&stats()),
-            other => return Err(format!("there is no command {other:?}").into()),
+            other => match other.strip_prefix("dial ") {
+                Some(address) => dials.send(address.parse()?)?,
+                None => return Err(format!("there is no command {other:?}").into()),
+            },
         }
     }
     node.abort();

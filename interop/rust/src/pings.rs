@@ -9,13 +9,13 @@ use futures::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _,
     executor::block_on,
 };
-use libp2p::{Stream, ping};
-use serde_json::Value;
+use libp2p::{Multiaddr, Stream, Swarm, ping};
+use serde_json::{Value, json};
 
 use crate::{
     Error, Result,
-    measure::Stopwatch,
-    node,
+    measure::{Stopwatch, print_line},
+    node::{self, Behaviour},
     options::Options,
     wire::{BLOCK, BLOCK_BYTES},
     workloads::{connect, each_of, new_swarms, server_addr},
@@ -74,23 +74,7 @@ pub async fn first_byte(options: &Options) -> Result<Value> {
         async move {
             let echoed = async {
                 let connection = node::dial(&mut swarm, &addr).await?;
-                let opener = swarm.behaviour().streams.opener();
-                let opener = opener.expect("a connection is established");
-                let echo = async {
-                    let mut stream = opener.open(ping::PROTOCOL_NAME).await?;
-                    echo_once(&mut stream, 0).await
-                };
-                tokio::pin!(echo);
-                // The swarm is polled meanwhile: it opens the stream.
-                loop {
-                    tokio::select! {
-                        echoed = &mut echo => {
-                            echoed?;
-                            break;
-                        }
-                        _ = swarm.select_next_some() => {}
-                    }
-                }
+                echo_on_latest(&mut swarm).await?;
                 node::hang_up(&mut swarm, connection).await;
                 Ok(())
             }
@@ -100,6 +84,35 @@ pub async fn first_byte(options: &Options) -> Result<Value> {
     })
     .await?;
     Ok(watch.stop(options.n, options.n * PING_BYTES, latencies))
+}
+
+/// Connects to a peer, echoes a ping on a new stream, and prints the answer to the server's command.
+pub async fn dial(swarm: &mut Swarm<Behaviour>, addr: Multiaddr) {
+    let echoed = async {
+        node::dial(swarm, &addr).await?;
+        echo_on_latest(swarm).await
+    };
+    print_line(&match echoed.await {
+        Ok(()) => json!({ "dialled": addr.to_string() }),
+        Err(error) => json!({ "error": error.to_string() }),
+    });
+}
+
+/// Echoes a ping on a new stream of the latest connection; polls the swarm, which opens the stream.
+async fn echo_on_latest(swarm: &mut Swarm<Behaviour>) -> Result<()> {
+    let opener = swarm.behaviour().streams.opener();
+    let opener = opener.expect("a connection is established");
+    let echo = async {
+        let mut stream = opener.open(ping::PROTOCOL_NAME).await?;
+        echo_once(&mut stream, 0).await
+    };
+    tokio::pin!(echo);
+    loop {
+        tokio::select! {
+            echoed = &mut echo => return echoed,
+            _ = swarm.select_next_some() => {}
+        }
+    }
 }
 
 /// Opens a stream and completes its negotiation.
