@@ -1,6 +1,8 @@
 //! The attempts of one dial, as JavaScript sees them: failed, and in progress.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::command::{ConnectError, Stage};
 use crate::sync::{Arc, Mutex};
