@@ -915,11 +915,12 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     const shutdown = new Shutdown(this.#host, drainTimeout)
     this.#shutdown = shutdown
     const custom = this.#listeners.stopCustom()
-    await shutdown.wait(Promise.all([this.#stopServices(), this.#registrar.idle(), custom]))
+    await shutdown.wait(Promise.all([this.#stopServices(), this.#registrar.idle()]))
     this.#dialer.close()
     shutdown.resetStreams()
     await this.#host.close(shutdown.left)
     await this.#upgrader?.closed(shutdown.left)
+    await shutdown.within(custom)
     this.#registrar.detach()
     this.#listeners.closed()
     this.#hasClosed = true

@@ -35,6 +35,16 @@ test('check describes a peer that answers', async (t) => {
   t.deepEqual(rest, [])
 })
 
+test('check of many addresses of one peer keeps one connection', async (t) => {
+  const hosts = [2, 3, 4, 5, 6, 7].map((last) => `/ip4/127.0.0.${last}/tcp/0`)
+  const { lines } = await listener(t, ...hosts)
+  const { addrs } = JSON.parse(lines[0] ?? '') as { addrs: string[] }
+  t.is(addrs.length, 7)
+  const json = await ferroswarm('check', ...addrs, '--json')
+  t.is(json.code, 0, json.err)
+  t.like(jsonLines(json).at(-1), { event: 'summary', ok: true, works: 7, failed: 0 })
+})
+
 test('check of a dead port says that nothing listens there', async (t) => {
   const addr = await dead(t)
   const [text, json] = await Promise.all([

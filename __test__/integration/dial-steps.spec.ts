@@ -10,7 +10,8 @@ import {
   type DialDetail,
   InvalidParametersError,
   SelfDialError,
-  StateError
+  StateError,
+  TimeoutError
 } from '../../ts/index.ts'
 import { Swarm } from '../../ts/swarm.ts'
 import { createNode, listening } from '../support/pair.ts'
@@ -156,4 +157,56 @@ test('with the role of the listener, a dial meets a remote that has the role of 
     const stream = await connection.newStream('/id/1.0.0')
     t.is(String(Buffer.from(await stream.read())), `${peer}`)
   }
+})
+
+test('dials of one peer share its 8 attempts: the next one waits, and is not refused', async (t) => {
+  const silent = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const server = createServer().listen(0, '127.0.0.1')
+      t.teardown(() => server.close())
+      await once(server, 'listening')
+      return `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`
+    })
+  )
+  const listener = await listening(t)
+  const [address = ''] = listener.getListenAddrs().map(String)
+  const swarm = await createNode(t, { connections: { dialTimeout: 200 }, retry: { maxRetries: 0 } })
+  const first = swarm.dialPeer(listener.peerId, { addresses: silent })
+  const second = await swarm.dialAddr(address, listener.peerId)
+  t.is(`${second.remotePeer}`, `${listener.peerId}`)
+  t.is(await first, second, 'a connection of the peer answers its other dials')
+  const third = await swarm.dialPeer(listener.peerId, {
+    addresses: [...silent.slice(0, 7), address],
+    force: 'beside an open connection'
+  })
+  t.not(third, second)
+})
+
+test('a call with force dials an address that the dial it joins has refused', async (t) => {
+  const hanging = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => hanging.close())
+  await once(hanging, 'listening')
+  const silent = `/ip4/127.0.0.1/tcp/${(hanging.address() as AddressInfo).port}`
+  const listener = await createNode(t)
+  const swarm = await createNode(t, { retry: { maxRetries: 0 } })
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const address = `/ip4/127.0.0.1/tcp/${(probe.address() as AddressInfo).port}`
+  probe.close()
+  await once(probe, 'close')
+  await t.throwsAsync(swarm.dialPeer(listener.peerId, { addresses: [address] }))
+  await listener.listen(address)
+  const foreign = '/ip4/192.0.2.1/udp/1/quic-v1'
+  const addresses = [silent, address, foreign]
+  const patient = swarm.dialPeer(listener.peerId, { addresses, timeout: 60_000 })
+  const hurried = await t.throwsAsync(swarm.dialPeer(listener.peerId, { addresses, timeout: 20 }), {
+    instanceOf: TimeoutError
+  })
+  t.deepEqual(
+    hurried.attempts?.map((attempt) => attempt.address).sort(),
+    [...addresses].sort(),
+    'a call that joins has the refusals of its addresses too'
+  )
+  const forced = await swarm.dialPeer(listener.peerId, { addresses, force: true })
+  t.is(await patient, forced)
 })

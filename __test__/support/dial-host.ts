@@ -89,6 +89,7 @@ export function setUp(
       blackHoleDetection: options.blackHoleDetection ?? {}
     },
     dns: options.dns ?? { resolve: () => Promise.reject(new Error('no resolver')) },
+    limits: { peerDefault: { connections: 8, connectionsOutbound: 8 } },
     transports: new Transports(options.transports ?? ['tcp'], () => {}),
     upgradeDialled: () => Promise.reject(new Error('no upgrades')),
     isOwnAddress: options.isOwnAddress ?? (() => false),

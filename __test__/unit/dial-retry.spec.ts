@@ -234,7 +234,7 @@ test('callers who add addresses share the 8 attempts at a time of their peer', a
   const third = dialer.dialPeer(peer, { addresses: [at(10)] })
   t.deepEqual(
     dials.map(({ parallel }) => parallel),
-    [8, 3, 1]
+    [8, 8, 8]
   )
   complete()
   t.deepEqual(await Promise.all([first, second, third]), [connection, connection, connection])

@@ -11,8 +11,8 @@ import { adviceFor, attemptsOf, furthest, printAttempt } from './failure.ts'
 import { milliseconds, printable, rounded } from './output.ts'
 import { percentiles } from './ping.ts'
 
-/** Addresses that are tried at a time. */
-const PARALLEL = 8
+/** Addresses that are tried at a time: with the connection that is kept, as many as a peer permits by default. */
+const PARALLEL = 2
 
 /** Round trips that are measured. */
 const PINGS = 3
@@ -57,15 +57,20 @@ async function check(call: Call, swarm: Swarm, addrs: readonly string[]): Promis
   const candidates = [
     ...new Map(found.flat().map((candidate) => [candidate.address, candidate])).values()
   ]
-  const working: Connection[] = []
+  let kept: Connection | undefined
+  let works = 0
   const dialNext = async (): Promise<void> => {
     for (let next = candidates.shift(); next !== undefined; next = candidates.shift()) {
       const connection = await dial(call, swarm, next, failed)
-      if (connection !== undefined) working.push(connection)
+      if (connection === undefined) continue
+      works += 1
+      // One is enough for the rest, and the other side may permit few.
+      if (kept === undefined) kept = connection
+      else await connection.close({ signal: call.signal })
     }
   }
   await Promise.all(Array.from({ length: PARALLEL }, dialNext))
-  return conclude(call, working, failed)
+  return conclude(call, kept, works, failed)
 }
 
 /** Returns the addresses of a name, or the address itself. */
@@ -140,12 +145,12 @@ async function dial(
 /** Identifies and pings the peer, and prints the verdict. */
 async function conclude(
   call: Call,
-  working: readonly Connection[],
+  connection: Connection | undefined,
+  works: number,
   failed: readonly AddressAttempt[]
 ): Promise<ExitCode> {
   const { out, signal } = call
-  const [connection] = working
-  const counts = { works: working.length, failed: failed.length }
+  const counts = { works, failed: failed.length }
   if (connection === undefined) {
     const telling = furthest(failed)
     const advice = telling === undefined ? '' : adviceFor(telling.cause, telling.stage)

@@ -56,12 +56,14 @@ export class ConnectionTable {
     else connections.push(connection)
     this.#ends.delete(peer)
     this.#changed(peer, previous)
-    if (isLimited(connection)) return
-    for (const then of this.#awaited.get(peer) ?? []) then()
+    if (!isLimited(connection)) this.#endWaits(peer)
   }
 
-  /** Calls `then` at the next connection to a peer that is not limited; returns a function that cancels the call. */
-  onceUnlimited(peer: string, then: () => void): () => void {
+  /**
+   * Calls `then` once there is a connection to a peer that is not limited, or none any more; returns a function that
+   * cancels the call.
+   */
+  onceUnlimitedOrNone(peer: string, then: () => void): () => void {
     const waiting = this.#awaited.get(peer) ?? new Set()
     const call = (): void => {
       cancel()
@@ -164,6 +166,11 @@ export class ConnectionTable {
       if (clean) this.#ends.add(peer)
     }
     this.#changed(peer, previous)
+    if (!this.#byPeer.has(peer)) this.#endWaits(peer)
+  }
+
+  #endWaits(peer: string): void {
+    for (const then of this.#awaited.get(peer) ?? []) then()
   }
 
   #changed(peer: string, previous: Connectedness): void {

@@ -72,7 +72,9 @@ export class AddressBook {
     for (const parsed of addrs.map(parseAddress)) {
       const { text, peer } = parsed
       if (text === '' || (peer !== undefined && peer !== id)) continue
-      const fresh = dialRefusal(parsed) === undefined ? quality : UNDIALABLE
+      // A transport of the application may have dialled it.
+      const isDialable = quality === WORKED || dialRefusal(parsed) === undefined
+      const fresh = isDialable ? quality : UNDIALABLE
       const before = known.get(text) ?? fresh
       known.delete(text)
       // The larger of two standings is one of them.

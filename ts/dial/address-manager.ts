@@ -22,6 +22,7 @@ export interface FilterResult {
   readonly refused: readonly FilteredAddress[]
 }
 
+const NAME = /^\/dns/
 const LOOPBACK = /^\/(?:ip4\/127\.|ip6\/::1\/)/
 
 /**
@@ -48,7 +49,10 @@ export class AddressManager {
       if (refusal === undefined) accepted.push(address)
       else refused.push({ address, ...refusal })
     }
-    if (accepted.every((address) => LOOPBACK.test(address))) return { accepted, refused }
+    // A name may stand for loopback too.
+    if (accepted.every((address) => LOOPBACK.test(address) || NAME.test(address))) {
+      return { accepted, refused }
+    }
     const isElsewhere = (address: string): boolean => LOOPBACK.test(address) && !named.has(address)
     for (const address of accepted.filter(isElsewhere)) {
       refused.push({

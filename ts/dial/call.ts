@@ -2,7 +2,7 @@
 import { InvalidParametersError } from '../errors.ts'
 import type { AddrLike } from '../identity/address.ts'
 import { type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
-import { type DialContext, type DialOptions, getDialPeerTimeout } from './options.ts'
+import { type DialContext, type DialOptions, getDialPeerTimeout, isSet } from './options.ts'
 
 const NONE: ReadonlySet<string> = new Set()
 
@@ -37,9 +37,14 @@ export function callOf(
   }
 }
 
-/** Returns the key of a dial: those with different security protocols, or roles of this side, are not shared. */
-export function keyOf(target: string, { security, simultaneousConnect }: DialOptions): string {
-  const secured = security === undefined ? target : `${target} ${security.join()}`
+/** Returns the key of a dial: those that differ in security protocols, directness or the role of this side are not
+ * shared. */
+export function keyOf(
+  target: string,
+  { forceDirectDial, security, simultaneousConnect }: DialOptions
+): string {
+  const direct = isSet(forceDirectDial) ? `${target} direct` : target
+  const secured = security === undefined ? direct : `${direct} ${security.join()}`
   if (simultaneousConnect === undefined) return secured
   return `${secured} as ${simultaneousConnect.isClient ? 'client' : 'server'}`
 }

@@ -14,6 +14,7 @@ import { multiaddrOf } from '../identity/address.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
 import type { NativeDialEntry } from '../native/addon.ts'
 import { nativeError } from '../native/native-error.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { Transport } from '../transport/transport.ts'
 import { customAttempt, unfinishedAttempt } from './failure.ts'
 import type { DialOptions } from './options.ts'
@@ -176,7 +177,7 @@ export class CustomDials {
     }
     const dialled = (async () =>
       transport.dial(multiaddrOf(address), Object.freeze({ ...this.#options, signal })))()
-    const duplex = await abortable(dialled, signal).catch((err: unknown) => {
+    const duplex = await abortable(dialled.then(connected), signal).catch((err: unknown) => {
       // A duplex that comes too late is closed: the signal of its upgrade is aborted.
       if (signal.aborted) void dialled.then(upgrade).catch(() => {})
       throw err
@@ -185,8 +186,22 @@ export class CustomDials {
   }
 }
 
+/** Resolves to a socket once it is connected: until then a failure is one to connect. */
+async function connected(duplex: AnyDuplex): Promise<AnyDuplex> {
+  // Any other duplex has no such property.
+  const { connecting, once }: { connecting?: unknown; once?: unknown } = Object(duplex)
+  if (connecting === true && typeof once === 'function') {
+    const { once: event } = process.getBuiltinModule('node:events')
+    await event(duplex as NodeJS.EventEmitter, 'connect')
+  }
+  return duplex
+}
+
 /** Codes by those of Node.js. */
 const CODES = {
+  EACCES: 'ERR_PERMISSION',
+  EADDRINUSE: 'ERR_ADDRESS_IN_USE',
+  EADDRNOTAVAIL: 'ERR_ADDRESS_NOT_AVAILABLE',
   ECONNREFUSED: 'ERR_CONNECTION_REFUSED',
   ECONNRESET: 'ERR_CONNECTION_RESET',
   EHOSTUNREACH: 'ERR_UNREACHABLE',
@@ -194,17 +209,24 @@ const CODES = {
   ETIMEDOUT: 'ERR_TIMEOUT'
 } as const
 
-function failureOf({ address, controller, stage }: Running, elapsed: number, err: unknown) {
-  const { reason }: { reason?: unknown } = controller.signal
+function failureOf(
+  { address, controller, stage }: Running,
+  elapsed: number,
+  err: unknown
+): AddressAttempt {
+  const reason: unknown = controller.signal.reason
   if (reason instanceof TimeoutError) return customAttempt(address, stage, elapsed, reason)
   if (err instanceof UpgradeError) {
     const at = err.stage === 'muxer' ? 'muxer' : 'security'
     return customAttempt(address, at, elapsed, err.cause ?? err)
   }
+  return customAttempt(address, stage, elapsed, systemError(err))
+}
+
+/** Returns the error of this package for one of Node.js's system errors; any other as it is. */
+export function systemError(err: unknown): unknown {
   // Any value but null and undefined allows property access.
   const { code } = (err ?? {}) as { code?: unknown }
   const known = Object.entries(CODES).find(([name]) => name === code)?.[1]
-  const message = err instanceof Error ? err.message : String(err)
-  const cause = known === undefined ? err : nativeError(ERROR_CODES[known], message)
-  return customAttempt(address, stage, elapsed, cause)
+  return known === undefined ? err : nativeError(ERROR_CODES[known], reasonOf(err))
 }

@@ -4,7 +4,7 @@ import { TIMER_MS_MAX } from '../base/clock.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
-import { DIAL_RESOLVED_MAX } from '../constants.ts'
+import { DIAL_PARALLEL, DIAL_RESOLVED_MAX } from '../constants.ts'
 import { logDial } from '../diagnostics/connections.ts'
 import type { Log } from '../diagnostics/log.ts'
 import type { DnsResolverLike } from '../dns/records.ts'
@@ -42,8 +42,8 @@ import {
   unresolvedName
 } from './failure.ts'
 import { type ConnectionGater, Gate } from './gate.ts'
-import { type DialOptions, getDialPeerTimeout, isSet } from './options.ts'
-import { Planner, type Prepared } from './planner.ts'
+import { type DialContext, type DialOptions, getDialPeerTimeout, isSet } from './options.ts'
+import { NOTHING, Planner, type Prepared } from './planner.ts'
 import { DialQueue, type Place } from './queue.ts'
 import { type DialDetail, detailOf } from './report.ts'
 import { type Failure, SharedDial, type SharedDialHost } from './shared-dial.ts'
@@ -60,6 +60,9 @@ export interface DialHost extends SharedDialHost {
   }
   readonly dns: DnsResolverLike
   readonly transports: Transports
+  readonly limits: {
+    readonly peerDefault: { readonly connections: number; readonly connectionsOutbound: number }
+  }
   /** Returns whether the swarm listens on an address. */
   isOwnAddress(address: string): boolean
   /** Reports the end of a dial to those who listen. */
@@ -79,6 +82,8 @@ export class Dialer {
   readonly #gate: Gate | undefined
   readonly #planner: Planner
   readonly #dials = new Map<string, SharedDial>()
+  /** Ends of the calls that wait for the gater. */
+  readonly #gated = new Set<(err: Error) => void>()
   #isClosed = false
 
   constructor(host: DialHost, connections: ConnectionTable, addressBook: AddressBook) {
@@ -146,7 +151,11 @@ export class Dialer {
   /** Ends every dial, under way or not. */
   close(): void {
     this.#isClosed = true
-    for (const dial of [...this.#dials.values()]) dial.cancel(() => closed())
+    for (const reject of this.#gated) reject(closed())
+    // Those that wait for their turn first: the others make room for them.
+    const dials = [...this.#dials.values()]
+    for (const dial of dials) if (!dial.hasStarted) dial.cancel(() => closed())
+    for (const dial of dials) dial.cancel(() => closed())
   }
 
   /** Returns the connections to a peer that answer a call with these options, preferred first. */
@@ -171,7 +180,11 @@ export class Dialer {
     const { options } = context
     if (options.signal?.aborted === true) throw aborted(options.signal)
     const joined = this.#dials.get(key)
-    if (joined?.hasAll(addresses) === true) return this.#join(joined, call, NONE_REFUSED, options)
+    const isForced = isSet(options.force)
+    const needsNothing = isForced ? joined?.dialsAll(addresses) : joined?.hasAll(addresses)
+    if (joined !== undefined && needsNothing === true) {
+      return this.#join(joined, call, joined.refusalsOf(addresses), options)
+    }
     // What an address manager of the application throws rejects the call.
     const preparing = this.#prepare(call)
     if (preparing instanceof Promise) {
@@ -189,9 +202,11 @@ export class Dialer {
     const { peer } = context
     const known = this.#dials.get(key)
     const { plan, names, refused } = prepared
+    // A callback of the application may have aborted the call.
+    if (options.signal?.aborted === true) throw aborted(options.signal)
     if (known === undefined && plan.length + names.length === 0) throw noAddress({ peer, refused })
     const dial = known ?? this.#open(call, prepared)
-    dial.knows(addresses)
+    dial.knows(addresses, refused)
     if (known !== undefined) this.#add(known, call, prepared)
     return this.#join(dial, call, refused, options)
   }
@@ -224,12 +239,18 @@ export class Dialer {
     const { engine, clock } = this.#host
     const { signal } = options
     const ms = Math.min(getDialPeerTimeout(options), TIMER_MS_MAX)
-    return new Promise((resolve, reject) => {
+    // Timers of the clock do not keep the process alive.
+    engine.retain()
+    return new Promise<Prepared>((resolve, reject) => {
       const release = onceGivenUp(engine, clock, signal, ms, (why) => {
         reject(why === 'late' ? late(ms, []) : abandoned(signal, []))
       })
-      preparing.then(resolve, reject).finally(release)
-    })
+      this.#gated.add(reject)
+      preparing.then(resolve, reject).finally(() => {
+        release()
+        this.#gated.delete(reject)
+      })
+    }).finally(() => engine.release())
   }
 
   #add(dial: SharedDial, call: Call, { plan, names }: Prepared): void {
@@ -253,14 +274,37 @@ export class Dialer {
     }
     const addresses = [...peers.keys()]
     if (addresses.length === 0) throw new DialError('the name has no address of the peer')
-    const named = context.named.has(address) ? [...context.named, ...addresses] : context.named
-    const prepared = await this.#planner.prepare(addresses, { ...context, named: new Set(named) })
-    // A resolver of the application may return names.
+    const named = new Set(
+      context.named.has(address) ? [...context.named, ...addresses] : context.named
+    )
+    const prepared = await Promise.all(
+      [...new Set(peers.values())].map((of) => {
+        const theirs = addresses.filter((each) => peers.get(each) === of)
+        return this.#prepareFor(theirs, { ...context, named, peer: of }, of === peer)
+      })
+    )
     return {
-      plan: prepared.plan.map((entry) => ({ ...entry, peer: peers.get(entry.address) })),
+      plan: prepared.flatMap(({ plan }) => plan),
       names: NO_ADDRESSES,
-      refused: [...prepared.refused, ...prepared.names.map(unresolvedName)]
+      // A resolver of the application may return names.
+      refused: prepared.flatMap(({ names, refused }) => [...refused, ...names.map(unresolvedName)])
     }
+  }
+
+  /** Prepares the addresses of a peer that a name has led to; its gate is asked unless it `isKnown`. */
+  async #prepareFor(
+    addresses: readonly string[],
+    context: DialContext,
+    isKnown: boolean
+  ): Promise<Prepared> {
+    const { peer, options } = context
+    if (isKnown || peer === undefined) return this.#planner.prepare(addresses, context)
+    if (peer === this.#host.options.identity.peer) {
+      return { ...NOTHING, refused: addresses.map(ownAddress) }
+    }
+    const reason = await this.#gate?.peer(peer, options)
+    if (reason === undefined) return this.#planner.prepare(addresses, context)
+    return { ...NOTHING, refused: addresses.map((address) => gated(address, reason)) }
   }
 
   /** Opens a shared dial, which starts when its turn comes. Throws `DialQueueFullError`. */
@@ -273,6 +317,7 @@ export class Dialer {
       security,
       options,
       initiator: simultaneousConnect?.isClient ?? true,
+      parallel: () => this.#roomFor(peer),
       ended: (outcome) => {
         if (this.#dials.get(key) === dial) this.#dials.delete(key)
         place?.leave()
@@ -308,6 +353,14 @@ export class Dialer {
     }
     hasWaited = true
     return dial
+  }
+
+  /** Returns the number of attempts at a peer that the limit of its connections permits, at least 1 and at most 8. */
+  #roomFor(peer: string | undefined): number {
+    const { connectionsOutbound, connections } = this.#host.limits.peerDefault
+    const open = peer === undefined ? 0 : this.#connections.count(peer)
+    const room = Math.min(connectionsOutbound, connections) - open
+    return Math.max(Math.min(room, DIAL_PARALLEL), 1)
   }
 
   /** Returns whether a connection of another origin is an answer to this call. */
@@ -359,6 +412,8 @@ export class Dialer {
     const refused = attempts.find(isRefused)
     // Another address, or another attempt, would be refused as well.
     if (refused !== undefined && attempts.every(isRefused)) return refused.cause
+    // Upgrades over duplexes of the application end first when the swarm closes.
+    if (attempts.some(({ cause }) => cause instanceof StateError)) return closed()
     if (attempts.length > 0) return allFailed(target.peer, [...attempts, ...target.refused])
     return error?.plain() ?? noAddress(target)
   }
@@ -381,5 +436,3 @@ function closed(): StateError {
 function isRefused({ cause }: AddressAttempt): boolean {
   return cause instanceof ResourceLimitExceededError || cause instanceof ResourceScopeClosedError
 }
-
-const NONE_REFUSED: readonly AddressAttempt[] = Object.freeze([])

@@ -25,6 +25,7 @@ import {
 } from '../identity/parsed-address.ts'
 import type { NativeAttempt, NativeAttemptUnderWay } from '../native/addon.ts'
 import { nativeError, withoutStack } from '../native/native-error.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { FilteredAddress } from './address-manager.ts'
 
 /** The peer of a dial, and those addresses of a call that are not dialled. */
@@ -194,6 +195,11 @@ export function backedOff(address: string, ms: number): AddressAttempt {
   return notTried(address, new DialBackOffError(reason), 'the option force tries it now')
 }
 
+/** Returns the entry of a relayed address where the call asks for a direct connection. */
+export function relayedAddress(address: string): AddressAttempt {
+  return notTried(address, new DialError('a relayed address, and forceDirectDial is set'), '')
+}
+
 /** Returns the entry of an address on which this swarm listens. */
 export function ownAddress(address: string): AddressAttempt {
   return notTried(address, new SelfDialError('this swarm itself listens there'), '')
@@ -218,14 +224,18 @@ export function customAttempt(
   elapsed: number,
   err: unknown
 ): AddressAttempt {
-  const cause = err instanceof Libp2pError ? err : new DialError(messageOf(err), { cause: err })
+  const cause = err instanceof Libp2pError ? err : new DialError(reasonOf(err), { cause: err })
   return { ...notTried(address, cause, hintOf(stage, cause)), stage, elapsed }
 }
 
 /** Returns the entry of an address of a transport that the swarm does not use. */
 export function unused(address: string, transport: string): AddressAttempt {
   const reason = `${transport} is none of the transports of this swarm`
-  return notTried(address, new DialError(reason, { code: 'ERR_NO_TRANSPORT' }), '')
+  return notTried(
+    address,
+    new DialError(reason, { code: 'ERR_NO_TRANSPORT' }),
+    'see the option transports'
+  )
 }
 
 /** Returns the entry of a name that could not be resolved. */
@@ -233,7 +243,7 @@ export function unresolved(address: string, elapsed: number, err: unknown): Addr
   const cause =
     err instanceof Libp2pError
       ? err
-      : new DialError(`the name could not be resolved: ${messageOf(err)}`, { cause: err })
+      : new DialError(`the name could not be resolved: ${reasonOf(err)}`, { cause: err })
   return { ...notTried(address, cause, ''), stage: 'resolve', elapsed }
 }
 
@@ -249,10 +259,6 @@ export function unresolvedYet(
 /** Returns the entry of a name that the resolution of another name has led to. */
 export function unresolvedName(address: string): AddressAttempt {
   return unresolved(address, 0, new DialError('the resolver has not resolved it further'))
-}
-
-function messageOf(err: unknown): string {
-  return err instanceof Error ? err.message : String(err)
 }
 
 function notTried(address: string, cause: Libp2pError, hint: string): AddressAttempt {

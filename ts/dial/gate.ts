@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { DialOptions } from './options.ts'
 
 /** The answer of a hook: true allows, false refuses, a string refuses and is the reason. */
@@ -122,7 +123,7 @@ export class Gate {
 
   #failed(err: unknown): string {
     this.#host.onFailure(err, this.#gater, 'a hook of the gater failed')
-    return `the gater failed: ${err instanceof Error ? err.message : String(err)}`
+    return `the gater failed: ${reasonOf(err)}`
   }
 }
 

@@ -1,7 +1,7 @@
 /** The native dials of one shared dial: each runs a plan of attempts. */
 import type { CarriedConnection } from '../connection/carried.ts'
 import type { Connection } from '../connection.ts'
-import { DIAL_PARALLEL, type SecurityName } from '../constants.ts'
+import type { SecurityName } from '../constants.ts'
 import type {
   NativeAttempt,
   NativeAttempts,
@@ -36,6 +36,8 @@ export interface Manner {
   readonly security: readonly SecurityName[] | undefined
   /** Whether this side has the dialer's role. */
   readonly initiator: boolean
+  /** Returns the number of attempts at a time. */
+  parallel(): number
 }
 
 /** The shared dial. */
@@ -48,6 +50,8 @@ interface Owner {
   onProgress(error?: Error): void
 }
 
+const IGNORED: DialSink = { onConnection() {}, onRefused() {}, onAttemptsFailed() {} }
+
 /** Native dials in flight. */
 export class NativeDials {
   readonly #host: NativeDialsHost
@@ -57,6 +61,8 @@ export class NativeDials {
   readonly #requests = new Map<RequestId, readonly string[]>()
   /** The dial that has made a connection: there is nothing to cancel. */
   #succeeded: RequestId | undefined
+  /** Abandoned dials whose connections are kept. */
+  readonly #kept = new Set<RequestId>()
 
   constructor(host: NativeDialsHost, manner: Manner, owner: Owner) {
     this.#host = host
@@ -72,13 +78,12 @@ export class NativeDials {
   /** Begins a native dial. Timeouts are per address here, and per caller in `SharedDial`: a patient caller may join. */
   begin(plan: readonly NativeDialEntry[]): void {
     const { security, initiator } = this.#manner
-    const others = [...this.#requests.values()].flat().length
     const { request, result } = this.#host.command((node, number) =>
       node.dial(number, [...plan], {
         security: security && [...security],
         ...(initiator ? {} : { initiator }),
-        // The limit applies to the peer, not to each native dial, and those may still start all of theirs.
-        parallel: Math.max(DIAL_PARALLEL - others, 1)
+        // Shared natively by all dials of the peer.
+        parallel: this.#manner.parallel()
       })
     )
     this.#requests.set(
@@ -100,7 +105,11 @@ export class NativeDials {
         this.#owner.onProgress()
       }
     })
-    result.catch((err: unknown) => this.#onEnded(request, err))
+    result
+      .catch((err: unknown) => this.#onEnded(request, err))
+      .finally(() => {
+        if (this.#kept.delete(request)) this.#host.forgetDialled(request)
+      })
   }
 
   /** Reports the failures that are not reported yet, and returns the attempts in flight with their addresses. */
@@ -117,9 +126,13 @@ export class NativeDials {
     for (const request of this.#requests.keys()) this.#host.node.cancel(request)
   }
 
-  /** Abandons all dials. */
-  drop(): void {
+  /**
+   * Abandons all dials. With `keeps`, a connection that one of them has made by now is kept: the remote, which has dialled
+   * too, may use it already.
+   */
+  drop(keeps = false): void {
     for (const request of [...this.#requests.keys()]) {
+      if (keeps) this.#kept.add(request)
       this.#forget(request)
       if (request !== this.#succeeded) this.#host.node.cancel(request)
     }
@@ -141,6 +154,7 @@ export class NativeDials {
 
   #forget(request: RequestId): void {
     this.#requests.delete(request)
-    this.#host.forgetDialled(request)
+    if (this.#kept.has(request)) this.#host.expectDialled(request, IGNORED)
+    else this.#host.forgetDialled(request)
   }
 }

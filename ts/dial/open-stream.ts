@@ -39,7 +39,7 @@ export function openStream(
 ): Promise<Stream> {
   const began = timeOf(options, connections)
   const call: Call = { dialer, connections, peer, protocols, options, began }
-  const [best] = isSet(options.force) ? [] : connections.ranked(peerText(peer), options.security)
+  const [best] = isSet(options.force) ? [] : usable(call)
   if (best === undefined) return dialAndOpen(call)
   const { limited } = connectionFacade.coreOf(best)
   if (limited && !isSet(options.allowLimited)) return openUnlimited(call)
@@ -48,6 +48,14 @@ export function openStream(
     if (!isGone(err)) throw err
     return openElsewhere(call, best)
   })
+}
+
+/** Returns the connections that a call may use, preferred first. */
+function usable({ connections, options, peer }: Call): Connection[] {
+  const ranked = connections.ranked(peerText(peer), options.security)
+  return isSet(options.forceDirectDial)
+    ? ranked.filter(({ connectionType }) => connectionType === 'direct')
+    : ranked
 }
 
 /** Opens a stream once there is a connection without limits, such as a direct one beside that of a relay. */
@@ -67,7 +75,7 @@ function openUnlimited(call: Call): Promise<Stream> {
       stop()
       reject(err)
     }
-    const cancel = connections.onceUnlimited(peerText(peer), () => {
+    const cancel = connections.onceUnlimitedOrNone(peerText(peer), () => {
       stop()
       const left = { ...options, timeout: Math.max(timeout - (clock.now() - began), 0) }
       // Whoever dialled the connection, and the notifiees, hear of it first.
@@ -85,10 +93,10 @@ function openUnlimited(call: Call): Promise<Stream> {
 
 /** Tries every other connection to the peer, then a new one: listed connections may have ended, not yet reported. */
 async function openElsewhere(call: Call, gone: Connection): Promise<Stream> {
-  const { connections, peer, options } = call
+  const { connections, options } = call
   const tried = new Set([gone])
   for (;;) {
-    const ranked = connections.ranked(peerText(peer), options.security)
+    const ranked = usable(call)
     const next = ranked.find((connection) => !tried.has(connection))
     if (next === undefined) {
       // The rest of the timeout is counted from now on.

@@ -13,6 +13,7 @@ import {
   inBlackHole,
   leftOut,
   ownAddress,
+  relayedAddress,
   unused
 } from './failure.ts'
 import type { Gate } from './gate.ts'
@@ -55,6 +56,8 @@ function withTransport(entry: PlanEntry, custom: ReadonlyMap<string, Transport>)
   return transport === undefined ? entry : { ...entry, transport }
 }
 
+const CIRCUIT = /\/p2p-circuit(?:\/|$)/
+
 const NONE: readonly never[] = Object.freeze([])
 
 /** @internal Prepares nothing: the call joins a dial that has all of its addresses. */
@@ -90,7 +93,12 @@ export class Planner {
       refused.push(...now.filter((address) => !chosen.has(address)).map(leftOut))
     }
     if (gate === undefined) return this.#rank(kept, refused, context, custom)
-    const answers = kept.map((address) => gate.address(context.peer, address, context.options))
+    const answers = kept.map((address) =>
+      // The addresses of a name are asked for when it is resolved.
+      isNamed(address) && !custom.has(address)
+        ? undefined
+        : gate.address(context.peer, address, context.options)
+    )
     const passed = (reasons: readonly (string | undefined)[]): Prepared => {
       const allowed = kept.filter((address, index) => {
         const reason = reasons[index]
@@ -114,10 +122,12 @@ export class Planner {
   ): readonly string[] {
     const { backOff, blackHoles, transports } = this.#host
     const isForced = isSet(options.force)
+    const isDirect = isSet(options.forceDirectDial)
     const isLost = isForced ? () => false : blackHoles.screen(addresses, !isTrial)
     const refusalOf = (address: string): AddressAttempt | undefined => {
       const isUnused = !(transports.isNative || custom.has(address) || isNamed(address))
       if (isUnused && transports.dialling(address) === undefined) return unused(address, 'tcp')
+      if (isDirect && CIRCUIT.test(address)) return relayedAddress(address)
       if (isLost(address)) return inBlackHole(address)
       if (this.#host.isOwn(address)) return ownAddress(address)
       const ms = peer === undefined || isForced ? 0 : backOff.remaining(peer, address)

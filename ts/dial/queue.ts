@@ -1,6 +1,13 @@
 /** Dials that are under way, and those that wait for their turn. */
 import { aborted, onceAborted } from '../base/abort.ts'
-import { aFunction, aSignal, checkOptions, integer, type OptionChecks } from '../base/arguments.ts'
+import {
+  aFunction,
+  aSignal,
+  aSize,
+  checkOptions,
+  integer,
+  type OptionChecks
+} from '../base/arguments.ts'
 import { AbortError, DialQueueFullError } from '../errors.ts'
 
 /** Dials at a time by default; each may try several addresses. */
@@ -44,6 +51,8 @@ export class DialQueue {
 
   /** Creates a queue for `running` jobs at a time, 100 by default, and `queued` that wait, 500 by default. */
   constructor({ running = RUNNING_MAX, queued = QUEUED_MAX } = {}) {
+    integer(1)(running, 'running')
+    aSize(queued, 'queued')
     this.#runningMax = running
     this.#queuedMax = queued
   }

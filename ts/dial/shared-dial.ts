@@ -1,5 +1,5 @@
 /** One dial: attempts at its addresses, their repetition, and the callers that wait for its end. */
-import { type DrainHost, onceGivenUp } from '../base/abort.ts'
+import { type DrainHost, isAborted, onceGivenUp } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
@@ -98,6 +98,8 @@ export class SharedDial {
   readonly #addresses = new Map<string, Planned>()
   /** Every address that was prepared, those that are not dialled included. */
   readonly #known = new Set<string>()
+  /** The addresses that are not dialled. */
+  readonly #refused = new Map<string, AddressAttempt>()
   /** Undefined if there are no names. */
   #names: Resolutions | undefined
   readonly #dials: NativeDials
@@ -107,7 +109,7 @@ export class SharedDial {
   readonly #failed = new Map<string, AddressAttempt>()
   readonly #waiters = new Set<Waiter>()
   #hasStarted = false
-  #hasEnded = false
+  #outcome: Outcome | undefined
 
   constructor(peer: string | undefined, host: SharedDialHost, owner: Owner) {
     this.peer = peer
@@ -139,14 +141,30 @@ export class SharedDial {
     return attempts + (this.#names?.size ?? 0) > 0
   }
 
+  /** Whether its turn has come. */
+  get hasStarted(): boolean {
+    return this.#hasStarted
+  }
+
   /** Returns whether all of these addresses were prepared for this dial. */
   hasAll(addresses: readonly string[]): boolean {
     return addresses.every((address) => this.#known.has(address))
   }
 
+  /** Returns whether all of these addresses are dialled. */
+  dialsAll(addresses: readonly string[]): boolean {
+    return addresses.every((address) => this.#addresses.has(address))
+  }
+
   /** Records that these addresses are prepared, so that no further call prepares them. */
-  knows(addresses: readonly string[]): void {
+  knows(addresses: readonly string[], refused: readonly AddressAttempt[]): void {
     for (const address of addresses) this.#known.add(address)
+    for (const attempt of refused) this.#refused.set(attempt.address, attempt)
+  }
+
+  /** Returns the refusals among these addresses. */
+  refusalsOf(addresses: readonly string[]): AddressAttempt[] {
+    return addresses.flatMap((address) => this.#refused.get(address) ?? [])
   }
 
   /** Adds the addresses of a plan that this dial does not have yet. */
@@ -190,7 +208,7 @@ export class SharedDial {
   /** Ends it for the callers who accept a connection that they did not dial; those left go on waiting. */
   answer(connection: Connection): void {
     for (const { accepts, end } of this.#waiters) if (accepts(connection)) end(connection)
-    if (this.#waiters.size === 0) this.#stop(connection)
+    if (this.#waiters.size === 0) this.#stop(connection, true)
   }
 
   /** Waits for the outcome; the last caller to give up ends the dial. */
@@ -199,6 +217,12 @@ export class SharedDial {
     accepts: (connection: Connection) => boolean
   ): Promise<Outcome> {
     const { clock, engine } = this.#host
+    // A callback of the application may have ended the dial, or aborted the call, since it began.
+    if (this.#outcome !== undefined) return Promise.resolve(this.#outcome)
+    if (isAborted(signal)) {
+      if (this.#waiters.size === 0) this.#stop(() => abandoned(signal, []))
+      return Promise.resolve(() => abandoned(signal, []))
+    }
     return new Promise((resolve) => {
       const waiter: Waiter = {
         accepts,
@@ -268,13 +292,13 @@ export class SharedDial {
 
   #onProgress(error?: Error): void {
     // A listener of a refusal may have ended the dial.
-    if (this.#hasEnded) return
+    if (this.#outcome !== undefined) return
     this.#repeatDue()
     if (error !== undefined) this.#endIfOver(error)
   }
 
   #endIfOver(error?: Error): void {
-    if (this.#isPending || this.#hasEnded) return
+    if (this.#isPending || this.#outcome !== undefined) return
     this.#end(this.#owner.failed({ error, attempts: [...this.#failed.values()] }))
   }
 
@@ -366,13 +390,13 @@ export class SharedDial {
   }
 
   /** Closes the dial to further callers, and abandons its attempts. */
-  #stop(outcome: Outcome): void {
-    if (this.#hasEnded) return
-    this.#hasEnded = true
+  #stop(outcome: Outcome, keeps = false): void {
+    if (this.#outcome !== undefined) return
+    this.#outcome = outcome
     this.#repetition.end()
     this.#names?.drop()
     this.#queued = []
-    this.#dials.drop()
+    this.#dials.drop(keeps)
     this.#custom.drop()
     this.#host.engine.release()
     this.#owner.ended(outcome)

@@ -31,7 +31,7 @@ export async function listenBy(
   if (reusePort) throw new InvalidParametersError('reusePort is an option of tcp')
   const listener = await transport.listen?.(
     multiaddrOf(address),
-    (duplex, remoteAddr) => host.acceptDuplex(duplex, remoteAddr),
+    (duplex, remoteAddr) => host.acceptDuplex(duplex, addressOf(remoteAddr, transport, host)),
     { signal: host.signal }
   )
   if (listener === undefined) throw new TypeError('the transport has not returned a listener')
@@ -42,5 +42,21 @@ export async function listenBy(
     // Nothing else would ever stop it.
     await stop()
     throw err
+  }
+}
+
+/** Returns an address of a remote; undefined for one that is none, which is reported. */
+function addressOf(
+  addr: AddrLike | undefined,
+  transport: Transport,
+  host: CustomListenerHost
+): AddrLike | undefined {
+  if (addr === undefined) return undefined
+  try {
+    parseAddress(addr)
+    return addr
+  } catch (err) {
+    host.onFailure(err, transport, 'a transport has accepted a duplex from an invalid address')
+    return undefined
   }
 }

@@ -1,6 +1,8 @@
 /** The listeners of a swarm. */
 import type { Multiaddr } from '@multiformats/multiaddr'
+import { abortable } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
+import { systemError } from '../dial/custom-dials.ts'
 import { attemptOf, attemptsText, customAttempt, refusedAttempt } from '../dial/failure.ts'
 import {
   type AddressAttempt,
@@ -203,7 +205,9 @@ export class Listeners {
     const bound = this.#find(text)
     if (bound === undefined) return false
     try {
-      await bound.stop()
+      // That of an application may wait for its connections: it is called, and its errors are reported.
+      if (bound.isCustom) void this.#stop(bound)
+      else await bound.stop()
     } catch (err) {
       this.#assertOpen()
       throw publicError(err)
@@ -220,29 +224,39 @@ export class Listeners {
   ): Promise<AddressAttempt | undefined> {
     const began = this.#host.clock.now()
     try {
-      const { addresses, stop } = await listenBy(transport, text, reusePort, this.#host)
-      if (this.#host.signal.aborted) await stop()
-      this.#assertOpen()
+      const listener = listenBy(transport, text, reusePort, this.#host)
+      const { signal } = this.#host
+      const { addresses, stop } = await abortable(listener, signal).catch((err: unknown) => {
+        // One that comes too late is closed.
+        if (signal.aborted) void listener.then(({ stop }) => stop()).catch(() => {})
+        throw signal.aborted ? new StateError(SWARM_CLOSED) : err
+      })
       this.#began({ requested: text, addresses, isCustom: true, stop })
       return undefined
     } catch (err) {
       if (err instanceof StateError) throw err
-      return customAttempt(text, 'listen', this.#host.clock.now() - began, err)
+      return customAttempt(text, 'listen', this.#host.clock.now() - began, systemError(err))
     }
   }
 
   /** Stops the listeners of the application's transports: the swarm begins to close. */
   async stopCustom(): Promise<void> {
     const custom = [...this.#bound.values()].filter(({ isCustom }) => isCustom)
-    const stop = async (bound: Bound): Promise<void> => {
-      try {
-        await bound.stop()
-      } catch (err) {
-        this.#host.onFailure(err, bound, 'the close of a listener failed')
-      }
-      this.#ended(bound)
+    await Promise.all(
+      custom.map((bound) => {
+        const stopped = this.#stop(bound)
+        this.#ended(bound)
+        return stopped
+      })
+    )
+  }
+
+  async #stop(bound: Bound): Promise<void> {
+    try {
+      await bound.stop()
+    } catch (err) {
+      this.#host.onFailure(err, bound, 'the close of a listener failed')
     }
-    await Promise.all(custom.map(stop))
   }
 
   #began(bound: Bound): void {

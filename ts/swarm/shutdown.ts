@@ -63,6 +63,15 @@ export class Shutdown {
     }
   }
 
+  /** Waits for `work`, for as long as there is time. */
+  async within(work: Promise<unknown>): Promise<void> {
+    const late = Promise.withResolvers<void>()
+    const { left } = this
+    const timer = Number.isFinite(left) ? setTimeout(late.resolve, left) : undefined
+    await Promise.race([work, late.promise, this.#over])
+    clearTimeout(timer)
+  }
+
   /**
    * Resets the streams that are still open for writing, so that their remotes learn why. Those closed for writing end
    * with their connection, as a reset could overtake a slow reader; without time left, they are reset too.

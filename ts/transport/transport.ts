@@ -16,7 +16,7 @@ export interface TransportDialOptions extends Readonly<Omit<DialOptions, 'signal
 export interface TransportListener {
   /** The bound addresses. */
   readonly addresses: readonly AddrLike[]
-  /** Stops listening; connections stay open. */
+  /** Stops listening; connections stay open. It is called once, and may resolve only after they have ended. */
   close(): void | Promise<void>
 }
 
