@@ -58,11 +58,12 @@ function declare(name: string, command: readonly string[], security: SecurityNam
       await node.listen('/ip4/127.0.0.1/tcp/0')
       const ours = `${node.getListenAddrs()[0]}/p2p/${node.peerId}`
       const peer = server.addr.split('/p2p/')[1] ?? ''
-      // Its answer may be that its stream has ended with a connection of ours that theirs has overtaken.
-      const [, connection] = await Promise.all([
+      // Either side may use either connection from the first moment.
+      const [answer, connection] = await Promise.all([
         server.dial(ours),
         node.dialPeer(peer, { addresses: [server.addr] })
       ])
+      t.deepEqual(answer, { dialled: ours })
       t.deepEqual(await server.dial(ours), { dialled: ours })
       for await (const ms of ping(connection, { count: 1 })) t.true(ms > 0)
       await node.close({ drainTimeout: 0 })
