@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { Duplex, duplexPair } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import test, { type ExecutionContext } from 'ava'
 import {
   AbortError,
@@ -9,6 +10,7 @@ import {
   ConnectionClosedError,
   EncryptionFailedError,
   InvalidParametersError,
+  type RawConnection,
   RawConnectionError,
   ResourceLimitExceededError,
   ResourceScopeClosedError,
@@ -20,7 +22,7 @@ import {
   UnexpectedPeerError,
   UpgradeError
 } from '../../ts/index.ts'
-import { readAll } from '../../ts/io/index.ts'
+import { fromDuplex, readAll } from '../../ts/io/index.ts'
 import { type Ends, tcpSockets, upgradedPair, webStreams } from '../support/duplexes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { createNode, pattern, until } from '../support/pair.ts'
@@ -149,6 +151,39 @@ test('a duplex that fails, or ends, during the handshake fails the upgrade', asy
   t.true((await upgrade).cause instanceof ConnectionClosedError)
   await until(() => charged(swarm).every((count) => count === 0))
 })
+
+test('the addresses of a RawConnection are read once, as it may lose them with its remote', async (t) => {
+  const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
+  const [failing, gone] = duplexPair()
+  const upgrade = rejected(t, listener.upgradeInbound(forgetful(failing)), UpgradeError)
+  gone.destroy()
+  await upgrade
+
+  const [near, far] = duplexPair()
+  const [, connection] = await Promise.all([
+    dialer.upgradeOutbound(near),
+    listener.upgradeInbound(forgetful(far))
+  ])
+  t.deepEqual([`${connection.remoteAddr}`, `${connection.localAddr}`], [PLACE, PLACE])
+})
+
+const PLACE = '/ip4/192.0.2.1/tcp/4001'
+
+/** A `RawConnection` whose addresses can be read once. */
+function forgetful(duplex: Duplex): RawConnection {
+  const readOnce = () => {
+    const addrs = [multiaddr(PLACE)]
+    const get = (): Multiaddr => {
+      const addr = addrs.pop()
+      if (addr === undefined) throw new TypeError('the address is gone')
+      return addr
+    }
+    return { get }
+  }
+  const addresses = { remoteAddr: readOnce(), localAddr: readOnce() }
+  // The properties are those that it lacks.
+  return Object.defineProperties(fromDuplex(duplex), addresses) as unknown as RawConnection
+}
 
 test('misuse is refused at the call, before anything has changed', async (t) => {
   const swarm = await createNode(t)

@@ -28,7 +28,10 @@ export interface TakenDuplex {
   readonly conn: ReadWriteCloser
   /** The error if it has ended already. */
   readonly ended: RawConnectionError | undefined
-  /** Addresses as text, without `/p2p`; those of a socket are known once it is connected. */
+  /**
+   * Addresses as text, without `/p2p`; those of a socket are known once it is connected. Those of a `RawConnection` are
+   * read at the first call, which throws what they throw; later calls never throw.
+   */
   addresses(): Addresses
 }
 
@@ -37,6 +40,9 @@ export interface Addresses {
   readonly remote: string
   readonly local: string
 }
+
+/** The addresses that a duplex itself names. */
+type GivenAddresses = Readonly<Record<keyof Addresses, string | undefined>>
 
 /**
  * Takes a duplex for one upgrade. Throws `InvalidParametersError`, before anything has changed, if it is none, is in
@@ -52,7 +58,13 @@ export function takeDuplex(duplex: AnyDuplex, isInitiator: boolean): TakenDuplex
   const ended = endOf(duplex)
   const conn = carrierOf(duplex)
   taken.add(duplex)
-  return { conn, ended, addresses: () => addressesOf(conn, raw) }
+  let given: GivenAddresses | undefined
+  const addresses = (): Addresses => {
+    // Only once: code of the application, which may throw when its connection is gone.
+    given ??= { remote: placeText(raw.remoteAddr), local: placeText(raw.localAddr) }
+    return addressesOf(conn, given)
+  }
+  return { conn, ended, addresses }
 }
 
 function checkUnused(duplex: AnyDuplex): void {
@@ -81,15 +93,12 @@ function endOf(duplex: AnyDuplex): RawConnectionError | undefined {
   return new RawConnectionError('the duplex has ended')
 }
 
-function addressesOf(
-  conn: ReadWriteCloser,
-  { remoteAddr, localAddr }: Partial<RawConnection>
-): Addresses {
+function addressesOf(conn: ReadWriteCloser, { remote, local }: GivenAddresses): Addresses {
   const socket = conn instanceof TcpStream ? conn.socket : undefined
   const { host, port } = conn instanceof TcpStream ? (conn.remoteAddress ?? {}) : {}
   return {
-    remote: placeText(remoteAddr) ?? socketAddress(host, port),
-    local: placeText(localAddr) ?? socketAddress(socket?.localAddress, socket?.localPort)
+    remote: remote ?? socketAddress(host, port),
+    local: local ?? socketAddress(socket?.localAddress, socket?.localPort)
   }
 }
 
