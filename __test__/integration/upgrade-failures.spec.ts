@@ -23,6 +23,7 @@ import {
   UpgradeError
 } from '../../ts/index.ts'
 import { fromDuplex, readAll } from '../../ts/io/index.ts'
+import { program, ROOT } from '../support/cli.ts'
 import { type Ends, tcpSockets, upgradedPair, webStreams } from '../support/duplexes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { createNode, pattern, until } from '../support/pair.ts'
@@ -395,6 +396,31 @@ test('a swarm that is closed at once destroys duplexes that take nothing', async
   await stream.write(pattern(200_000))
   await dialer.close({ drainTimeout: 0 })
   t.true(near.destroyed)
+})
+
+test('the close of a swarm settles though a duplex never closes, and nothing else is left', async (t) => {
+  const source = `
+    import { duplexPair } from 'node:stream'
+    import { createSwarm } from '${ROOT}/ts/index.ts'
+    import { fromDuplex } from '${ROOT}/ts/io/index.ts'
+    const [near, far] = duplexPair()
+    const stuck = fromDuplex(near)
+    stuck.close = () => new Promise(() => {})
+    const dialer = await createSwarm({ limits: { writeStallTimeoutMs: 50 } })
+    const listener = await createSwarm()
+    const [connection] = await Promise.all([
+      dialer.upgradeOutbound(stuck),
+      listener.upgradeInbound(far)
+    ])
+    await connection.close()
+    await listener.close({ drainTimeout: 0 })
+    await dialer.close({ drainTimeout: 50 })
+    console.log('closed')
+  `
+  const args = ['--input-type=module', '--eval', source]
+  const { code, out, err } = await program(process.execPath, args)
+  t.is(code, 0, err)
+  t.is(out, 'closed\n')
 })
 
 test('an upgraded connection ends with the end of its duplex', async (t) => {

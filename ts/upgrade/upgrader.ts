@@ -87,6 +87,9 @@ export interface UpgradeHost extends Commands<'upgrade' | 'cancel' | 'takeAttemp
   expectDialled(request: RequestId, sink: DialSink): void
   /** Unregisters a request; a connection that it still makes is closed. */
   forgetDialled(request: RequestId): void
+  /** Keeps the process alive until `release`, unless the swarm is unreferenced. */
+  retain(): void
+  release(): void
 }
 
 /** The checked parameters of an upgrade. */
@@ -159,7 +162,10 @@ export class DuplexUpgrader {
       if (ms > 0) pump.closeWithin(ms)
       else pump.destroy()
     }
+    // A duplex of the application need not keep the process alive.
+    this.#host.retain()
     await Promise.all(pumps.map(({ over }) => over))
+    this.#host.release()
   }
 
   #begin(
