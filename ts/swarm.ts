@@ -891,6 +891,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     if (this.#closing !== undefined) {
       this.#shutdown?.stopWaiting()
       this.#host.closeAtOnce()
+      this.#upgrader?.closeAtOnce()
       return this.#closing
     }
     this.#phase = 'closed'

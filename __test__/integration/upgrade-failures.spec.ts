@@ -22,7 +22,7 @@ import {
   UnexpectedPeerError,
   UpgradeError
 } from '../../ts/index.ts'
-import { fromDuplex, readAll } from '../../ts/io/index.ts'
+import { type AnyDuplex, fromDuplex, readAll } from '../../ts/io/index.ts'
 import { program, ROOT } from '../support/cli.ts'
 import { type Ends, tcpSockets, upgradedPair, webStreams } from '../support/duplexes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -406,7 +406,7 @@ test('the close of a swarm settles though a duplex never closes, and nothing els
     const [near, far] = duplexPair()
     const stuck = fromDuplex(near)
     stuck.close = () => new Promise(() => {})
-    const dialer = await createSwarm({ limits: { writeStallTimeoutMs: 50 } })
+    const dialer = await createSwarm({ limits: { writeStallTimeoutMs: 300 } })
     const listener = await createSwarm()
     const [connection] = await Promise.all([
       dialer.upgradeOutbound(stuck),
@@ -421,6 +421,53 @@ test('the close of a swarm settles though a duplex never closes, and nothing els
   const { code, out, err } = await program(process.execPath, args)
   t.is(code, 0, err)
   t.is(out, 'closed\n')
+})
+
+/** Upgraded ends, of which the dialer's duplex never closes, and whose connection has ended. */
+async function stuckPair(t: ExecutionContext) {
+  const clock = new FakeClock()
+  const [near, far] = duplexPair()
+  const stuck = fromDuplex(near)
+  const { promise: destroyed, resolve } = Promise.withResolvers<void>()
+  stuck.close = async ({ signal } = {}) => {
+    if (signal?.aborted) resolve()
+    await destroyed
+  }
+  const pair = await upgradedPair(t, [stuck, far as unknown as AnyDuplex], {
+    dialer: { clock, limits: { writeStallTimeoutMs: 300 } }
+  })
+  await pair.outbound.close()
+  return { ...pair, clock, destroyed }
+}
+
+/** Resolves when `swarm`, which closes, waits for its duplexes alone. */
+async function nodeClosed(swarm: Swarm): Promise<void> {
+  await until(() => {
+    try {
+      swarm.resourceManager.openConnection('outbound', false).done()
+      return false
+    } catch (err) {
+      return err instanceof ResourceScopeClosedError
+    }
+  })
+}
+
+test('a second close of a swarm does not wait for duplexes', async (t) => {
+  const { dialer, destroyed } = await stuckPair(t)
+  const closed = dialer.close()
+  await nodeClosed(dialer)
+  await dialer.close()
+  await Promise.all([closed, destroyed])
+  t.pass()
+})
+
+test('the close of a swarm gives a duplex no more time than it has', async (t) => {
+  const { dialer, clock } = await stuckPair(t)
+  const closed = dialer.close({ drainTimeout: 3_600_000 })
+  await nodeClosed(dialer)
+  clock.advance(60_000)
+  await closed
+  t.pass()
 })
 
 test('an upgraded connection ends with the end of its duplex', async (t) => {

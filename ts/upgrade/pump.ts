@@ -46,6 +46,7 @@ export class Pump implements PipeSink, CarriedConnection {
   #hasRoom: (() => void) | undefined
   #hasOutput: (() => void) | undefined
   #limit: unknown
+  #limitAt = Number.POSITIVE_INFINITY
   #isClosing = false
   #isOver = false
   #end: () => void = () => {}
@@ -93,9 +94,11 @@ export class Pump implements PipeSink, CarriedConnection {
     this.closeWithin(FAILED_CLOSE_MS)
   }
 
-  /** Destroys the duplex if it has not accepted the last bytes within `ms`. */
+  /** Destroys the duplex if it has not accepted the last bytes within `ms`, or within an earlier limit. */
   closeWithin(ms: number): void {
-    if (this.#isOver) return
+    const at = this.#clock.now() + ms
+    if (this.#isOver || at >= this.#limitAt) return
+    this.#limitAt = at
     this.#clock.clearTimer(this.#limit)
     this.#limit = this.#clock.setTimer(() => this.destroy(), ms)
   }

@@ -116,6 +116,8 @@ export class DuplexUpgrader {
   // Pumps whose duplexes are not closed yet.
   readonly #pumps = new Set<Pump>()
   #isClosed = false
+  // Only the duplexes are left to close.
+  #isEnding = false
 
   constructor(host: UpgradeHost) {
     this.#host = host
@@ -157,6 +159,7 @@ export class DuplexUpgrader {
 
   /** Resolves when every duplex is closed; those that have not accepted their last bytes in `ms` are destroyed. */
   async closed(ms: number): Promise<void> {
+    this.#isEnding = true
     const pumps = [...this.#pumps]
     for (const pump of pumps) {
       if (ms > 0) pump.closeWithin(ms)
@@ -166,6 +169,12 @@ export class DuplexUpgrader {
     this.#host.retain()
     await Promise.all(pumps.map(({ over }) => over))
     this.#host.release()
+  }
+
+  /** Destroys the duplexes that {@link DuplexUpgrader.closed} waits for. */
+  closeAtOnce(): void {
+    if (!this.#isEnding) return
+    for (const pump of this.#pumps) pump.destroy()
   }
 
   #begin(
