@@ -22,7 +22,7 @@ import {
   UnexpectedPeerError,
   UpgradeError
 } from '../../ts/index.ts'
-import { type AnyDuplex, fromDuplex, readAll } from '../../ts/io/index.ts'
+import { type AnyDuplex, fromDuplex, type ReadWriteCloser, readAll } from '../../ts/io/index.ts'
 import { program, ROOT } from '../support/cli.ts'
 import { type Ends, tcpSockets, upgradedPair, webStreams } from '../support/duplexes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -345,6 +345,40 @@ test('a connection that is closed delivers what its streams accepted, then ends 
   await until(() => near.destroyed && far.destroyed)
   await dialer.close()
 })
+
+test('a duplex whose pending read rejects at its close delivers what it has accepted', async (t) => {
+  const [near, far] = slowPair()
+  const carrier = fromDuplex(near)
+  const { listener, outbound } = await upgradedPair(t, [refusing(carrier), far] as unknown as Ends)
+  const received = Promise.withResolvers<Uint8Array>()
+  listener.handle(PROTOCOL, (stream: Stream) => {
+    readAll(stream).then(received.resolve, received.reject)
+  })
+  const stream = await outbound.newStream(PROTOCOL)
+  await stream.write(pattern(200_000))
+  await stream.closeWrite()
+  await outbound.close()
+  t.is(outbound.closeReason?.error, undefined)
+  t.deepEqual(await received.promise, pattern(200_000))
+})
+
+/** Accepts all writes at once, passes them on meanwhile, and reads nothing once it closes. */
+function refusing(carrier: ReadWriteCloser): ReadWriteCloser {
+  const { promise: closing, reject } = Promise.withResolvers<never>()
+  closing.catch(() => {})
+  let written = Promise.resolve()
+  return {
+    read: (n, options) => Promise.race([carrier.read(n, options), closing]),
+    async write(bytes) {
+      written = written.then(() => carrier.write(bytes))
+    },
+    async close(options) {
+      reject(new Error('the duplex is closing'))
+      if (options?.signal?.aborted !== true) await written
+      await carrier.close(options)
+    }
+  }
+}
 
 /** Two ends of which each passes on 4 KiB per turn of the event loop. */
 function slowPair(): readonly [Duplex, Duplex] {

@@ -125,7 +125,8 @@ export class Pump implements PipeSink, CarriedConnection {
       }
       this.#engine.hot.endPipe(this.#pipe)
     } catch (err) {
-      this.#lost(err)
+      // A read that is refused because the duplex closes does not end the close, which may still flush.
+      if (!this.#isClosing) this.#lost(err)
     }
   }
 
