@@ -95,6 +95,31 @@ test('a close delivers what closed streams have accepted, and ends the duplex', 
   await t.throwsAsync(client.openStream(), { instanceOf: ConnectionClosedError })
 })
 
+test('streams that the remote has ended are accepted after its close, and none after our own', async (t) => {
+  const { client, server } = await muxed(t, duplexPair() as never)
+  for (const text of ['first', 'second']) {
+    const stream = await client.openStream()
+    await stream.write(Buffer.from(text))
+    await stream.close()
+  }
+  await client.close()
+  await until(() => server.closeReason !== undefined)
+  const texts = [await server.acceptStream(), await server.acceptStream()].map(async (stream) =>
+    Buffer.from(await readAll(stream)).toString()
+  )
+  t.deepEqual(await Promise.all(texts), ['first', 'second'])
+  await t.throwsAsync(server.acceptStream(), { instanceOf: MuxerClosedError })
+
+  const ends = await muxed(t, duplexPair() as never)
+  const [near, far] = await Promise.all([ends.client.openStream(), ends.server.acceptStream()])
+  await (await ends.client.openStream()).close()
+  await near.write(Uint8Array.of(1))
+  // So the other one has arrived.
+  await far.read(1)
+  await ends.server.closeWithError(0)
+  await t.throwsAsync(ends.server.acceptStream(), { instanceOf: MuxerClosedError })
+})
+
 test('a close with an error tells its code', async (t) => {
   const { client, server } = await muxed(t, duplexPair() as never)
   const waiting = t.throwsAsync(server.acceptStream(), { instanceOf: MuxerClosedError })

@@ -69,9 +69,10 @@ export class YamuxConn implements MuxedConn, AsyncDisposable {
   }
 
   /**
-   * Resolves to the next stream of the remote, in their order. Up to 256 wait for a call; more are reset.
+   * Resolves to the next stream of the remote, in their order. Up to 256 wait for a call; more are reset. After an
+   * orderly end of the remote, those that it had ended before can still be taken.
    *
-   * @throws {@link MuxerClosedError} once the connection has ended.
+   * @throws {@link MuxerClosedError} once the connection has ended, and none of them is left.
    * @throws {@link AbortError} by `signal`.
    * @throws {@link InvalidParametersError} for an invalid option.
    */
@@ -233,9 +234,11 @@ class Owner implements ConnectionOwner {
   }
 
   ended(reason: ConnectionEnd): void {
+    const { error, remote } = reason
+    // What the remote has sent before an orderly end can still be accepted.
+    if (this.isClosing || !remote || error !== undefined) this.#waiting.length = 0
     this.#beginClose()
     this.closeReason = reason
-    const { error } = reason
     if (this.#lost !== undefined && error !== undefined) {
       // As `ErrorOptions` defines it: non-enumerable.
       Object.defineProperty(this.#lost, 'cause', {
@@ -244,7 +247,6 @@ class Owner implements ConnectionOwner {
         writable: true
       })
     }
-    this.#waiting.length = 0
     for (const { reject } of this.#accepts) reject(this.#over())
     this.deadlines.clear()
     this.abandoned.clear()
