@@ -157,6 +157,23 @@ test('streams that nobody accepts are reset beyond 256', async (t) => {
   t.true(streams[255]?.isOperational())
 })
 
+test('streams that are reset before they are accepted take no place', async (t) => {
+  const { client, server } = await muxed(t, duplexPair() as never)
+  const [near, far] = await Promise.all([client.openStream(), server.acceptStream()])
+  for (let count = 0; count < 256; count += 1) {
+    const stream = await client.openStream()
+    await stream.write(Uint8Array.of(count))
+    await stream.reset()
+  }
+  await near.write(Uint8Array.of(1))
+  // So the resets have arrived.
+  await far.read(1)
+  const live = await client.openStream()
+  await live.write(Buffer.from('live'))
+  const accepted = await server.acceptStream()
+  t.is(Buffer.from(await accepted.read(4)).toString(), 'live')
+})
+
 test('a duplex that fails ends the streams, and one that has ended is refused', async (t) => {
   const [near, far] = duplexPair()
   far.on('error', () => {})

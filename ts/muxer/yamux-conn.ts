@@ -69,8 +69,8 @@ export class YamuxConn implements MuxedConn, AsyncDisposable {
   }
 
   /**
-   * Resolves to the next stream of the remote, in their order. Up to 256 wait for a call; more are reset. After an
-   * orderly end of the remote, those that it had ended before can still be taken.
+   * Resolves to the next stream of the remote, in their order. Up to 256 wait for a call; more are reset. One that the
+   * remote resets meanwhile is dropped; one that it has ended can be taken, also after an orderly end of the connection.
    *
    * @throws {@link MuxerClosedError} once the connection has ended, and none of them is left.
    * @throws {@link AbortError} by `signal`.
@@ -125,7 +125,8 @@ class Owner implements ConnectionOwner {
   readonly #opener: Opener
   readonly #onEnd: () => void
   readonly #streams = new Set<StreamCore>()
-  readonly #waiting: StreamCore[] = []
+  // In their order. The facades too: one that nobody holds would be ended as an abandoned one.
+  readonly #waiting = new Map<StreamCore, Stream>()
   readonly #accepts = new Set<Accept>()
   readonly #closing = new AbortController()
   readonly #closed = Promise.withResolvers<void>()
@@ -158,8 +159,12 @@ class Owner implements ConnectionOwner {
 
   accept(signal: AbortSignal | undefined): Promise<Stream> {
     if (isAborted(signal)) return Promise.reject(aborted(signal))
-    const waiting = this.#waiting.shift()
-    if (waiting !== undefined) return Promise.resolve(waiting.stream)
+    const [next] = this.#waiting
+    if (next !== undefined) {
+      const [core, stream] = next
+      this.#waiting.delete(core)
+      return Promise.resolve(stream)
+    }
     if (this.closeReason !== undefined) return Promise.reject(this.#over())
     return new Promise((resolve, reject) => {
       const settled = (): void => {
@@ -221,7 +226,7 @@ class Owner implements ConnectionOwner {
     this.#add(stream)
     const [accept] = this.#accepts
     if (accept !== undefined) accept.resolve(stream.stream)
-    else if (this.#waiting.length < WAITING_MAX) this.#waiting.push(stream)
+    else if (this.#waiting.size < WAITING_MAX) this.#waiting.set(stream, stream.stream)
     else void stream.reset(StreamErrorCode.ResourceLimitExceeded, undefined)
   }
 
@@ -236,7 +241,7 @@ class Owner implements ConnectionOwner {
   ended(reason: ConnectionEnd): void {
     const { error, remote } = reason
     // What the remote has sent before an orderly end can still be accepted.
-    if (this.isClosing || !remote || error !== undefined) this.#waiting.length = 0
+    if (this.isClosing || !remote || error !== undefined) this.#waiting.clear()
     this.#beginClose()
     this.closeReason = reason
     if (this.#lost !== undefined && error !== undefined) {
@@ -273,6 +278,8 @@ class Owner implements ConnectionOwner {
   }
 
   streamEnded(stream: StreamCore): void {
+    // One that was reset has nothing to read, and must not take the place of another.
+    if (stream.isFailed()) this.#waiting.delete(stream)
     this.forget(stream)
   }
 
