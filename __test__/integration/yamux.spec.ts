@@ -195,6 +195,9 @@ test('options are checked at once', (t) => {
   }
   refused(() => yamux(any({ window: 1 })), /unknown option "window"/)
   refused(() => yamux({ acceptBacklog: 0 }), /expected acceptBacklog/)
+  for (const name of ['keepaliveIntervalMs', 'keepaliveTimeoutMs', 'writeStallTimeoutMs']) {
+    refused(() => yamux({ [name]: 2 ** 31 }), new RegExp(`expected ${name}`))
+  }
   const [near] = duplexPair()
   refused(() => yamux().newConnection(near, any({})), /expected isServer/)
   refused(() => yamux().newConnection(near, any(undefined)), /expected isServer/)

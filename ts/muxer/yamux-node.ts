@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS, Direction, type Limits } from '../constants.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { NativeNode, NativeRefusal } from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
-import type { Engine, NodeSink } from '../native/engine.ts'
+import type { CommandHandle, Engine, NodeSink } from '../native/engine.ts'
 import { environment } from '../native/environment.ts'
 import type { ConnectionHandle, PipeHandle, RequestId } from '../native/handles.ts'
 import { refusalError } from '../resource-manager/refusal.ts'
@@ -18,6 +18,11 @@ import { makeYamuxConn, type YamuxConn } from './yamux-conn.ts'
 interface Expected {
   readonly pump: Pump
   readonly resolve: (conn: YamuxConn) => void
+}
+
+/** The command that makes a connection, and the pump below it. */
+interface Started extends CommandHandle {
+  readonly pump: Pump
 }
 
 /** Makes the connections of one muxer. */
@@ -39,19 +44,7 @@ export class YamuxNode implements NodeSink {
       throw duplex.ended
     }
     const engine = environment()
-    const node = this.#use(engine)
-    let pipe = 0
-    const { request, result } = engine.command(node, (number) => {
-      pipe = node.upgrade(number, {
-        direction: isServer ? Direction.Inbound : Direction.Outbound,
-        remoteAddress: '',
-        localAddress: '',
-        isChargedToPeer: false,
-        muxerOnly: true
-      })
-    })
-    // `upgrade` has returned the handle of a pipe.
-    const pump = new Pump(engine, systemClock, pipe as PipeHandle, duplex)
+    const { request, result, pump } = this.#start(engine, duplex, isServer)
     return new Promise((resolve, reject) => {
       this.#expected.set(request, { pump, resolve })
       result.catch((err: unknown) => {
@@ -61,6 +54,29 @@ export class YamuxNode implements NodeSink {
         reject(err instanceof CommandError ? err.plain() : err)
       })
     })
+  }
+
+  #start(engine: Engine, duplex: TakenDuplex, isServer: boolean): Started {
+    this.#users += 1
+    try {
+      const node = this.#running(engine)
+      let pipe = 0
+      const command = engine.command(node, (number) => {
+        pipe = node.upgrade(number, {
+          direction: isServer ? Direction.Inbound : Direction.Outbound,
+          remoteAddress: '',
+          localAddress: '',
+          isChargedToPeer: false,
+          muxerOnly: true
+        })
+      })
+      // `upgrade` has returned the handle of a pipe.
+      return { ...command, pump: new Pump(engine, systemClock, pipe as PipeHandle, duplex) }
+    } catch (err) {
+      destroyCarrier(duplex.conn)
+      this.#release(engine)
+      throw err
+    }
   }
 
   onConnectionOpened(handle: ConnectionHandle, request: RequestId | 0): void {
@@ -93,8 +109,7 @@ export class YamuxNode implements NodeSink {
   onDropped(): void {}
 
   /** Returns the node, started if need be. */
-  #use(engine: Engine): NativeNode {
-    this.#users += 1
+  #running(engine: Engine): NativeNode {
     if (this.#node !== undefined) return this.#node
     const node = engine.makeNode({
       // Its identity is never used.

@@ -6,6 +6,7 @@ import {
   type OptionChecks,
   UINT32_MAX
 } from '../base/arguments.ts'
+import { TIMER_MS_MAX } from '../base/clock.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
 import { loadDuplexes } from '../upgrade/load.ts'
 import { loadYamuxNode } from './load.ts'
@@ -40,13 +41,14 @@ export interface Yamux extends Multiplexer {
 }
 
 const aNumber = integer(1, UINT32_MAX)
+const aTime = integer(1, TIMER_MS_MAX)
 
 const YAMUX_CHECKS: OptionChecks<YamuxOptions> = {
   acceptBacklog: aNumber,
   windowMaxBytes: aNumber,
-  keepaliveIntervalMs: aNumber,
-  keepaliveTimeoutMs: aNumber,
-  writeStallTimeoutMs: aNumber
+  keepaliveIntervalMs: aTime,
+  keepaliveTimeoutMs: aTime,
+  writeStallTimeoutMs: aTime
 }
 
 const CONNECTION_CHECKS: OptionChecks<{ readonly isServer: boolean }> = { isServer: aBoolean }
