@@ -124,6 +124,24 @@ test('an abort destroys the duplex and gives everything back', async (t) => {
   t.true(late.destroyed)
 })
 
+test('an abort by the duplex itself, at its first read, is heard', async (t) => {
+  const swarm = await createNode(t)
+  const control = new AbortController()
+  const duplex = fromDuplex(duplexPair()[0])
+  const { signal } = control
+  const aborting: ReadWriteCloser = {
+    remoteAddress: undefined,
+    read(...call) {
+      control.abort()
+      return duplex.read(...call)
+    },
+    write: (...call) => duplex.write(...call),
+    close: (...call) => duplex.close(...call)
+  }
+  await rejected(t, swarm.upgradeOutbound(aborting, OTHER_PEER, { signal }), AbortError)
+  await until(() => charged(swarm).every((count) => count === 0))
+})
+
 test('a duplex that has ended is no raw connection', async (t) => {
   const swarm = await createNode(t)
   const [destroyed, peer] = duplexPair()
@@ -368,6 +386,7 @@ function refusing(carrier: ReadWriteCloser): ReadWriteCloser {
   closing.catch(() => {})
   let written = Promise.resolve()
   return {
+    remoteAddress: undefined,
     read: (n, options) => Promise.race([carrier.read(n, options), closing]),
     async write(bytes) {
       written = written.then(() => carrier.write(bytes))

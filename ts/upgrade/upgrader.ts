@@ -285,6 +285,8 @@ export class DuplexUpgrader {
         pump.upgradeFailed()
         reject(this.#errorOf(parameters, pump, err))
       })
+      // By the duplex, whose first read and write have begun.
+      if (isAborted(signal)) abandon(aborted(signal))
     })
   }
 
