@@ -119,12 +119,13 @@ export class Stream
   /**
    * The connection that carries this stream.
    *
-   * @throws {@link StateError} if the stream was wrapped without a connection.
+   * @throws {@link StateError} if it has none: it was wrapped without one, or is of `yamux()`.
    */
   get connection(): Connection {
     const { connection } = this.#core.owner
-    if (connection === undefined)
-      throw new StateError('this stream was wrapped without a connection')
+    if (connection === undefined) {
+      throw new StateError('this stream has no connection: it was wrapped, or is of yamux()')
+    }
     return connection
   }
 

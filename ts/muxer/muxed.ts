@@ -12,7 +12,11 @@ import type { ReadWriteCloser } from '../io/interfaces.ts'
 export interface MuxedStream {
   /** The direction of the stream. Defaults to `outbound`. */
   readonly direction?: 'inbound' | 'outbound'
-  /** Reads up to `max` bytes as soon as any are available. The end rejects with `StreamEOFError` or resolves empty. */
+  /**
+   * Reads up to `max` bytes as soon as any are available. The end rejects with `StreamEOFError` or resolves empty.
+   *
+   * Without `max`, a `Stream` reads everything up to the end: pass it, or read with `readSome`, if any may be given.
+   */
   read(max?: number, options?: AbortOptions): Promise<Uint8Array>
   /** Writes; resolves when all `bytes` are accepted. Until then their memory must not change. */
   write(bytes: Uint8Array, options?: AbortOptions): Promise<void>

@@ -42,7 +42,10 @@ export class YamuxConn implements MuxedConn, AsyncDisposable {
     this.#owner = owner
   }
 
-  /** Whether either side has begun to close the connection. */
+  /**
+   * Whether it was closed here, or has ended. After a GoAway of the remote alone, open streams go on, while `openStream`
+   * rejects.
+   */
   get isClosed(): boolean {
     return this.#owner.isClosing
   }

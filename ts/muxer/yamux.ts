@@ -57,7 +57,8 @@ const CONNECTION_CHECKS: OptionChecks<{ readonly isServer: boolean }> = { isServ
  * Returns `/yamux/1.0.0` as a muxer of its own: frames, windows and keepalive are native, and run over any duplex,
  * without security and negotiation. Of a connection's streams, 1,000 inbound and 500 outbound, all hold at most 32 MiB.
  *
- * A connection keeps the process alive, and one native thread serves all of a muxer.
+ * A connection keeps the process alive, and one native thread serves all of a muxer. Its streams are `Stream`s, whose
+ * `read()` waits for the end: to read what has arrived, iterate, or pass a maximum as in `read(65_536)`.
  *
  * @throws {@link InvalidParametersError} for an invalid option.
  * @example
