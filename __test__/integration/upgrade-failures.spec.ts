@@ -476,6 +476,20 @@ test('the close of a swarm settles though a duplex never closes, and nothing els
   t.is(out, 'closed\n')
 })
 
+test('bytes that the duplex does not take before the end of a close are reported as lost', async (t) => {
+  const [near, far] = duplexPair()
+  const carrier = fromDuplex(near)
+  const { outbound } = await upgradedPair(t, [carrier, far as unknown as AnyDuplex], {
+    dialer: { limits: { writeStallTimeoutMs: 300 } }
+  })
+  const stream = await outbound.newStream()
+  carrier.write = () => new Promise(() => {})
+  await stream.write(pattern(1_000))
+  await stream.closeWrite()
+  await outbound.close()
+  t.like(outbound.closeReason?.error, { name: 'TimeoutError', clock: 'writeStall' })
+})
+
 /** Upgraded ends, of which the dialer's duplex never closes, and whose connection has ended. */
 async function stuckPair(t: ExecutionContext) {
   const clock = new FakeClock()

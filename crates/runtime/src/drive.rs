@@ -89,7 +89,7 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
     );
     // Boxed: the task does not need it for nearly all of a connection's life.
     if ours && connection.delivers() {
-        Box::pin(await_peer_close(&connection, connection.delivery_max())).await;
+        let fault = Box::pin(deliver(&connection, fault)).await;
         connection.finish(fault);
     } else {
         connection.finish(fault);
@@ -104,12 +104,27 @@ async fn run(connection: Arc<Connection>, epoch: Instant, seat: Seat, guard: End
     drop(seat);
 }
 
+/// Waits until the remote has received everything; returns the fault with which the connection
+/// ends.
+async fn deliver(connection: &Connection, fault: ConnectionFault) -> ConnectionFault {
+    let is_over = await_peer_close(connection, connection.delivery_max()).await;
+    match fault {
+        // Bytes that were not carried on in time are lost.
+        ConnectionFault::Local | ConnectionFault::NodeClosed
+            if !is_over && connection.pipe().is_relayed() =>
+        {
+            ConnectionFault::WriteStall
+        }
+        fault => fault,
+    }
+}
+
 /// Lets the remote read our GoAway, and the bytes before it, before the socket is closed: a close
-/// with unread bytes resets it.
-async fn await_peer_close(connection: &Connection, max: Duration) {
+/// with unread bytes resets it. Returns false if it has not closed its end within `max`.
+async fn await_peer_close(connection: &Connection, max: Duration) -> bool {
     let pipe = connection.pipe();
     if pipe.shutdown().is_err() {
-        return;
+        return true;
     }
     connection.announce();
     let waited_for = connection.delivers();
@@ -138,7 +153,7 @@ async fn await_peer_close(connection: &Connection, max: Duration) {
         })
     });
     // The socket is closed now, whether the remote has read everything or not.
-    drop(tokio::time::timeout(max, drained).await);
+    tokio::time::timeout(max, drained).await.is_ok()
 }
 
 #[cfg(test)]
@@ -146,13 +161,73 @@ mod tests {
     use std::io;
     use std::task::Context;
 
+    use tokio::runtime::{Builder, Runtime};
+
     use super::*;
-    use crate::Muxer;
     use crate::hub::Hub;
     use crate::live::Bell;
     use crate::pipe::BytePipe;
     use crate::testing::pair::connect_alone;
-    use crate::testing::{End, EndLimits, Streams};
+    use crate::testing::{End, Streams};
+    use crate::{Limits, Muxer};
+
+    /// Bytes that nobody carries on, and none to receive.
+    struct Stuck;
+
+    impl BytePipe for Stuck {
+        fn try_read(&self, _into: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn is_relayed(&self) -> bool {
+            true
+        }
+
+        fn poll_readable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_writable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn shutdown(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn close(&self) {}
+    }
+
+    #[test]
+    fn a_close_whose_bytes_are_not_carried_on_in_time_is_a_stall() {
+        let limits = Limits {
+            write_stall_timeout: Duration::from_millis(1),
+            ..Limits::default()
+        };
+        let (connection, _) = connect_alone(end(limits), Stuck);
+        let local = deliver(&connection, ConnectionFault::Local);
+        assert_eq!(runtime().block_on(local), ConnectionFault::WriteStall);
+        // The remote's end is not answered by bytes of ours.
+        let remote = deliver(&connection, ConnectionFault::GoAway(0));
+        assert_eq!(runtime().block_on(remote), ConnectionFault::GoAway(0));
+    }
+
+    fn end(limits: Limits) -> End {
+        End {
+            hub: Hub::new(Box::new(Bell(Arc::default()))),
+            limits: limits.into(),
+            muxer: Muxer::default(),
+            streams: Streams::Raw,
+        }
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_time().build().unwrap()
+    }
 
     /// A remote that never stops sending.
     struct Endless;
@@ -183,19 +258,9 @@ mod tests {
 
     #[test]
     fn a_goaway_to_a_remote_that_never_stops_sending_starves_no_connection() {
-        let end = End {
-            hub: Hub::new(Box::new(Bell(Arc::default()))),
-            limits: EndLimits::default(),
-            muxer: Muxer::default(),
-            streams: Streams::Raw,
-        };
-        let (connection, _) = connect_alone(end, Endless);
+        let (connection, _) = connect_alone(end(Limits::default()), Endless);
         let mut sending = pin!(await_peer_close(&connection, GOAWAY_MAX));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        runtime.block_on(poll_fn(|cx| {
+        runtime().block_on(poll_fn(|cx| {
             assert!(sending.as_mut().poll(cx).is_pending());
             Poll::Ready(())
         }));
