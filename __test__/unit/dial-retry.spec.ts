@@ -113,7 +113,7 @@ test('a dial that waits to repeat an address can time out, and is ended by the c
   await Promise.resolve()
   clock.advance(500)
   const late = await t.throwsAsync(dial, { instanceOf: TimeoutError })
-  t.regex(late.message, /1 address tried: .*connection refused/)
+  t.regex(late.message, /1 address: .*connection refused/)
   t.is(clock.timers, 0)
   // The call has failed, so its address is left alone.
   t.true(dialer.backOff.remaining(peer, at(1)) > 0)

@@ -76,7 +76,7 @@ test('a dial that times out names the failed attempts and the stage of the other
   const err = await t.throwsAsync(dial, { instanceOf: TimeoutError })
   t.is(
     err.message,
-    `the dial did not succeed within 500 ms; 4 addresses tried: ${at(1)}: connection refused; ` +
+    `the dial did not succeed within 500 ms; 4 addresses: ${at(1)}: connection refused; ` +
       `${at(2)}: still connecting; ${at(3)}: still in the security handshake; ` +
       `${at(4)}/ws: no transport takes /ws`
   )
@@ -100,7 +100,7 @@ test('an aborted dial names its attempts, including unreported ones', async (t) 
   t.is((err.cause as Error).message, 'enough')
   t.is(
     err.message,
-    `the dial was aborted; 2 addresses tried: ${at(1)}: connection refused; ` +
+    `the dial was aborted; 2 addresses: ${at(1)}: connection refused; ` +
       `${at(2)}: still negotiating the muxer`
   )
   t.is(err.attempts?.[1]?.cause.code, 'ERR_ABORTED')
@@ -298,7 +298,7 @@ test('a dial that does not begin, or is abandoned, is logged with its reason', a
   const late = dialer.dialPeer(peer, { addresses: [at(1)], timeout: 500 })
   clock.advance(500)
   await t.throwsAsync(late)
-  const reason = 'the dial did not succeed within 500 ms'
+  const reason = `the dial did not succeed within 500 ms; 1 address: ${at(1)}: its turn had not come`
   t.is(lines.at(-1), `the dial of ${peer} failed after 500 ms: ${reason}`)
 })
 

@@ -79,7 +79,7 @@ export function notAllowed(reason: boolean | string | undefined): NoConnectionEr
 function tried(attempts: readonly AddressAttempt[]): string {
   const { length } = attempts
   if (length === 0) return ''
-  return `; ${length} ${length === 1 ? 'address' : 'addresses'} tried: ${attemptsText(attempts)}`
+  return `; ${length} ${length === 1 ? 'address' : 'addresses'}: ${attemptsText(attempts)}`
 }
 
 const HUNG_UP = 'the remote may be at a limit, refuse this node, or not speak libp2p'
@@ -147,6 +147,12 @@ export function unfinishedAttempt(
 ): AddressAttempt {
   const detail = PROGRESS[stage] ?? stage
   return attemptOf(address, { stage, code: ERROR_CODES[code], detail, elapsedMs })
+}
+
+/** Returns the entry of an address whose attempt had not begun, cancelled for the reason `code`. */
+export function notBegun(address: string, code: 'ERR_TIMEOUT' | 'ERR_ABORTED'): AddressAttempt {
+  const cause = nativeError(ERROR_CODES[code], 'its turn had not come')
+  return { ...notTried(address, cause, ''), stage: 'connect' }
 }
 
 function hintOf(stage: AddressAttempt['stage'], cause: Libp2pError): string {

@@ -13,7 +13,14 @@ import {
 } from '../errors.ts'
 import type { NativeAttempt, NativeRefusal } from '../native/addon.ts'
 import { CustomDials, type CustomDialsHost, isCustom, type PlanEntry } from './custom-dials.ts'
-import { abandoned, attemptOf, type DialTarget, late, unfinishedAttempt } from './failure.ts'
+import {
+  abandoned,
+  attemptOf,
+  type DialTarget,
+  late,
+  notBegun,
+  unfinishedAttempt
+} from './failure.ts'
 import { type Manner, NativeDials, type NativeDialsHost } from './native-dials.ts'
 import type { DialOptions } from './options.ts'
 import type { Prepared } from './planner.ts'
@@ -237,9 +244,13 @@ export class SharedDial {
       const release = onceGivenUp(engine, clock, signal, ms, (why) => {
         if (!this.#waiters.has(waiter)) return
         const isLate = why === 'late'
-        const { failed, unfinished } = this.#attemptsSoFar(isLate ? 'ERR_TIMEOUT' : 'ERR_ABORTED')
+        const code = isLate ? 'ERR_TIMEOUT' : 'ERR_ABORTED'
+        const { failed, unfinished } = this.#attemptsSoFar(code)
+        const begun = new Set([...failed, ...unfinished].map(({ address }) => address))
+        const rest = [...this.#addresses.keys()].filter((address) => !begun.has(address))
+        const waiting = rest.map((address) => notBegun(address, code))
         const outcome = ({ refused }: DialTarget): Error => {
-          const all = [...failed, ...unfinished, ...refused]
+          const all = [...failed, ...unfinished, ...waiting, ...refused]
           return isLate ? late(ms, all) : abandoned(signal, all)
         }
         waiter.end(outcome)
