@@ -96,6 +96,21 @@ test('a long-lived stream whose handler has returned does not delay close', asyn
   await other.dialer.close(LONG)
 })
 
+test('streams of a removed connection are waited for and reset like others', async (t) => {
+  const { dialer, outbound, openStreams } = await createPair(t)
+  const { near, far } = await openStreams()
+  const bytes = 3_000_000
+  void near.write(pattern(bytes))
+  void near.closeWrite()
+  const open = await openStreams()
+  const cut = t.throwsAsync<StreamResetError>(open.far.read(1))
+  dialer.removeConnection(outbound)
+  const closing = dialer.close(LONG)
+  t.is((await far.read({ maxBytes: bytes })).length, bytes)
+  await closing
+  t.is((await cut).errorCode, StreamErrorCode.Shutdown)
+})
+
 test("a peer's idle ping does not delay close", async (t) => {
   const { listener, outbound } = await createPair(t, { both: { services: {} } })
   const pings = ping(outbound)

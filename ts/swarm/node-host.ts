@@ -582,9 +582,9 @@ export class NodeHost
     return this.command((node, request) => node.drain(request, timeoutMs), this.drain)
   }
 
-  /** Yields the open streams of every connection. */
+  /** Yields the open streams of every connection that has not ended, removed ones included. */
   *streams(): Generator<StreamCore> {
-    for (const connection of this.#connections.all())
+    for (const connection of this.#connections.living())
       yield* [...connectionFacade.coreOf(connection).streams]
   }
 
