@@ -54,9 +54,8 @@ import type {
 } from './resource-manager/interfaces.ts'
 import { aResourceManager } from './resource-manager/null.ts'
 import type { Stream } from './stream.ts'
-import { Changes } from './swarm/changes.ts'
 import { EventOrder } from './swarm/event-order.ts'
-import type { ConnectednessDetail, SwarmEvents } from './swarm/events.ts'
+import type { SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
 import { loadStreamNotices } from './swarm/load.ts'
 import type { ListenOptions, Network } from './swarm/network.ts'
@@ -179,17 +178,18 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     const { strategy } = this.#options.connections
     const selection = selectionOf(strategy, clock, this.#failures.report)
     if (selection.closedStream !== undefined) this.#notifiees.add(selection)
-    const changes = new Changes<ConnectednessDetail>((detail) => {
-      this.emit('connectedness', new CustomEvent('connectedness', { detail }))
-    })
     this.#connections = new ConnectionTable(clock, selection, (peer, connectedness, previous) => {
       if (!this.hasListeners('connectedness')) return
-      changes.add({ peer: peerIdOf(peer), connectedness, previous })
+      const detail = { peer: peerIdOf(peer), connectedness, previous }
+      this.#order.deliver(() => {
+        this.emit('connectedness', new CustomEvent('connectedness', { detail }))
+      })
     })
     this.#registrar = new Registrar(this.#failures)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
       afterEvents: (then) => this.#order.after(then),
+      holdEvents: (cause) => this.#order.hold(cause),
       connected: (peer, connection) => this.#dialer.connected(peer, connection),
       isOwnAddress: (address) => this.#listeners.owns(address),
       acceptDuplex: (duplex, remoteAddr) => void this.#accept(duplex, remoteAddr),

@@ -160,6 +160,24 @@ for (const [kind, connect] of Object.entries(KINDS)) {
     t.deepEqual(events, ['connected', 'event connected', 'opened', 'event opened'])
   })
 
+  test(`a stream opened by a listener of connectedness is told to nobody before the connection: ${kind}`, async (t) => {
+    const [dialer, listener] = await createTwo(t)
+    listener.setStreamHandler(() => {})
+    const events: string[] = []
+    dialer.addEventListener('connectedness', ({ detail }) => {
+      events.push('connectedness')
+      const [listed] = dialer.getConnections(detail.peer)
+      void listed?.newStream()
+    })
+    dialer.notify({
+      connected: () => events.push('connected'),
+      openedStream: () => events.push('opened')
+    })
+    const connection = await connect(dialer, listener)
+    await until(() => connection.streams.length === 1)
+    t.deepEqual(events, ['connectedness', 'connected', 'opened'])
+  })
+
   // L4, L5
   test(`notifiees that throw, reject or never settle delay none of 200 others: ${kind}`, async (t) => {
     const [dialer, listener] = await createTwo(t)

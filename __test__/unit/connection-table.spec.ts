@@ -2,7 +2,6 @@ import test from 'ava'
 import { selectionOf } from '../../ts/connection/strategy.ts'
 import { ConnectionTable } from '../../ts/connection/table.ts'
 import { Connectedness, toString as nameOf } from '../../ts/constants.ts'
-import { Changes } from '../../ts/swarm/changes.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { fakeConnection } from '../support/fake-connection.ts'
 
@@ -85,15 +84,4 @@ test('1,024 orderly ends are remembered, the oldest is forgotten first, and a cl
   table.clear()
   t.is(table.connectedness('1'), Connectedness.NotConnected)
   t.deepEqual([take(), clock.timers], [[], 0])
-})
-
-test('a change that is caused by telling one is told after it', (t) => {
-  const told: string[] = []
-  const changes = new Changes<string>((change) => {
-    told.push(`${change} begins`)
-    if (change === 'first') changes.add('second')
-    told.push(`${change} ends`)
-  })
-  changes.add('first')
-  t.deepEqual(told, ['first begins', 'first ends', 'second begins', 'second ends'])
 })

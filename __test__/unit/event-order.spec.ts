@@ -26,3 +26,17 @@ test('what comes after events that are delivered is called at once', (t) => {
   })
   t.deepEqual(calls, ['after begins', 'event', 'after ends'])
 })
+
+test('what several events have in common is done before the first one is delivered', (t) => {
+  const order = new EventOrder()
+  const calls: string[] = []
+  order.hold(() => {
+    order.deliver(() => {
+      calls.push('first')
+      order.hold(() => order.deliver(() => calls.push('third')))
+    })
+    order.deliver(() => calls.push('second'))
+    calls.push('held')
+  })
+  t.deepEqual(calls, ['held', 'first', 'second', 'third'])
+})

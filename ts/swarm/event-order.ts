@@ -8,14 +8,20 @@ export class EventOrder {
 
   /** Delivers an event, now or after the present one. */
   deliver(notify: () => void): void {
+    if (this.#isDelivering) this.#waiting.push(notify)
+    else this.hold(notify)
+  }
+
+  /** Calls `cause` now; the events that it delivers follow when it has returned. */
+  hold(cause: () => void): void {
     if (this.#isDelivering) {
-      this.#waiting.push(notify)
+      cause()
       return
     }
     this.#isDelivering = true
     try {
       // Neither throws: callbacks of the application are guarded where they are called.
-      notify()
+      cause()
       for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
         next()
     } finally {

@@ -90,7 +90,9 @@ export interface HostCallbacks {
   notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void
   /** Calls `then` once everyone has been notified of the events so far. */
   afterEvents(then: () => void): void
-  /** Called before the event of the same name. */
+  /** Calls `cause` now; everyone is notified of the events that it causes when it has returned. */
+  holdEvents(cause: () => void): void
+  /** Called before everyone is notified of the event of the same name. */
   connected(peer: string, connection: Connection): void
   /** Returns whether the swarm listens on an address. */
   isOwnAddress(address: string): boolean
@@ -303,15 +305,18 @@ export class NodeHost
   announce(core: ConnectionCore, charge: ConnectionCharge | undefined, dial?: DialSink): void {
     const { connection, peer } = core
     if (charge !== undefined) this.admission?.connectionOpened(core, charge)
-    this.#connections.add(peer, connection)
-    this.engine.listen(subscribedLevels())
-    connectionOpened(core, this.options.log)
-    this.retain()
-    dial?.onConnection(connection, core.remoteAddressText)
-    this.#callbacks.connected(peer, connection)
-    this.notify('connected', connection)
-    this.#callbacks.afterEvents(() => {
-      core.isAnnounced = true
+    // Whoever hears of the connection first may open a stream, which is announced after it.
+    this.#callbacks.holdEvents(() => {
+      this.#connections.add(peer, connection)
+      this.engine.listen(subscribedLevels())
+      this.retain()
+      this.notify('connected', connection)
+      this.#callbacks.afterEvents(() => {
+        core.isAnnounced = true
+      })
+      connectionOpened(core, this.options.log)
+      dial?.onConnection(connection, core.remoteAddressText)
+      this.#callbacks.connected(peer, connection)
     })
     this.#excess.opened(peer)
   }
