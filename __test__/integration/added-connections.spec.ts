@@ -1,5 +1,5 @@
 /** Connections over a muxer of the application: streams, notifications, views and ends. */
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import { Connectedness, StreamState } from '../../ts/constants.ts'
 import {
@@ -15,11 +15,13 @@ import {
 } from '../../ts/errors.ts'
 import { identify, ping, wrapMuxedStream } from '../../ts/index.ts'
 import type { Stream } from '../../ts/stream.ts'
+import type { SwarmOptions } from '../../ts/swarm/options.ts'
 import { createSwarm, Swarm } from '../../ts/swarm.ts'
 import { addedEnd, addedPair, ask, PEER, upper } from '../support/added.ts'
+import { FakeClock } from '../support/fake-clock.ts'
 import { Hearing } from '../support/hearing.ts'
 import { MemoryConn, memoryConns, memoryStreams } from '../support/memory-muxer.ts'
-import { createNode, createPair, pattern, turns, until } from '../support/pair.ts'
+import { createNode, createPair, outcomeOf, pattern, turns, until } from '../support/pair.ts'
 
 // C1, C2
 test('an added connection is listed, carries negotiated streams both ways, and ends at both ends', async (t) => {
@@ -240,6 +242,71 @@ test('a muxer is closed when it has accepted what was written, however slow its 
   await t.throwsAsync(slow.read(1), { instanceOf: StreamEOFError })
   await closing
   t.deepEqual(near.calls, ['close'])
+})
+
+/** Adds a connection whose muxer has accepted two streams, and ends in good order when `end` is called. */
+async function endingInOrder(t: ExecutionContext, options: SwarmOptions) {
+  const swarm = await createNode(t, options)
+  const ending = Promise.withResolvers<never>()
+  const [whole, open] = [memoryStreams(), memoryStreams()]
+  const accepted = [whole.near, open.near]
+  const { near } = memoryConns(PEER)
+  near.acceptStream = async () => accepted.shift() ?? ending.promise
+  const streams: Stream[] = []
+  swarm.setStreamHandler((stream) => void streams.push(stream))
+  const connection = swarm.addConnection(near)
+  await until(() => streams.length === 2)
+  const end = () => ending.reject(new MuxerClosedError())
+  return { swarm, near, connection, whole: whole.far, open: open.far, streams, end }
+}
+
+test('what the remote has sent before an orderly end is read to its end; streams without one are reset', async (t) => {
+  const clock = new FakeClock()
+  const { swarm, near, connection, whole, open, streams, end } = await endingInOrder(t, { clock })
+  const events: string[] = []
+  swarm.notify({
+    closedStream: (_, stream) => events.push(`closed ${streams.indexOf(stream)}`),
+    disconnected: () => events.push('disconnected')
+  })
+  // More than is read ahead.
+  void whole.write(pattern(400_000)).then(() => whole.closeWrite())
+  await open.write(pattern(10))
+  end()
+  await turns(5)
+  await t.throwsAsync(connection.newStream(), { instanceOf: MuxerClosedError })
+  t.deepEqual([connection.closeReason, near.calls, events], [undefined, [], []])
+  t.deepEqual(Buffer.from((await streams[0]?.read()) ?? []), Buffer.from(pattern(400_000)))
+  t.deepEqual(Buffer.from((await streams[1]?.read(10)) ?? []), Buffer.from(pattern(10)))
+  const cut = streams[1]?.read(1) ?? Promise.resolve()
+  t.is(await outcomeOf(cut), 'waits')
+  clock.advance(30_000)
+  await t.throwsAsync(cut, { instanceOf: StreamResetError })
+  await connection.closed
+  t.deepEqual(connection.closeReason, { closeCode: 0, remote: true, error: undefined, rule: '' })
+  t.deepEqual(events, ['closed 0', 'closed 1', 'disconnected'])
+  t.deepEqual(near.calls, ['close 0'])
+})
+
+test('bytes that arrived with their end stay readable after the end of the connection', async (t) => {
+  const { connection, whole, open, streams, end } = await endingInOrder(t, {})
+  await whole.write(pattern(4_000))
+  await whole.closeWrite()
+  await open.reset()
+  end()
+  await connection.closed
+  t.deepEqual(Buffer.from((await streams[0]?.read()) ?? []), Buffer.from(pattern(4_000)))
+  t.is(streams[0]?.error, undefined)
+})
+
+test('a connection that reads what its remote has left can be closed at once', async (t) => {
+  const { near, connection, whole, streams, end } = await endingInOrder(t, {})
+  await whole.write(pattern(10))
+  end()
+  await turns()
+  await connection.closeWithError(5)
+  t.is(connection.closeReason?.closeCode, 5)
+  t.true(streams[0]?.error instanceof StreamResetError)
+  t.deepEqual(near.calls, ['close 5'])
 })
 
 test('a close with a code resets every stream at once, and the remote reads the code', async (t) => {

@@ -39,7 +39,7 @@ export class CarriedStreams {
   readonly #muxed: MuxedConn
   readonly #owner: ConnectionOwner
   readonly #host: CarriedStreamsHost
-  // Pumps that have not passed on the end of writing, and their streams.
+  // Pumps that have not passed on the ends of both halves, and their streams.
   readonly #pumps = new Map<MuxedPump, StreamCore>()
   readonly #attempts = new Set<Attempt>()
 
@@ -79,7 +79,7 @@ export class CarriedStreams {
     const pump = new MuxedPump(core, muxed)
     core.pump = pump
     this.#pumps.set(pump, core)
-    void pump.written.then(() => this.#pumps.delete(pump))
+    void Promise.all([pump.written, pump.received]).then(() => this.#pumps.delete(pump))
     return pump
   }
 
@@ -111,6 +111,11 @@ export class CarriedStreams {
       else delivered.push(pump.written)
     }
     await Promise.all(delivered)
+  }
+
+  /** Resolves once every stream has received all that the remote has sent. */
+  async receive(): Promise<void> {
+    await Promise.all(Array.from(this.#pumps.keys(), ({ received }) => received))
   }
 
   /** Ends every stream: the connection was closed here with `code`. */

@@ -6,6 +6,7 @@
  */
 import { NOTHING, unshared } from '../base/bytes.ts'
 import { StreamState } from '../constants.ts'
+import { streamCounters } from '../native/counters.ts'
 import {
   FLAG_CONNECTION_LOST,
   FLAG_FAULT,
@@ -36,6 +37,8 @@ export class MuxedPump implements StreamPump {
   #discardsWrites = false
   #isOver = false
   #isDetached = false
+  #hasEnd = false
+  readonly #received = Promise.withResolvers<void>()
   #hasWritten = false
   #onWritten: PromiseWithResolvers<void> | undefined
 
@@ -49,7 +52,7 @@ export class MuxedPump implements StreamPump {
     if (received.length > 0) {
       this.#held = this.#core.engine.hot.feed(this.#core.handle, unshared(received))
     }
-    void this.#receive()
+    void this.#receive().then(this.#received.resolve)
   }
 
   /** Resolves when the end of writing has been passed to the muxed stream, or cannot be any more. */
@@ -57,6 +60,11 @@ export class MuxedPump implements StreamPump {
     this.#onWritten ??= Promise.withResolvers()
     if (this.#hasWritten) this.#onWritten.resolve()
     return this.#onWritten.promise
+  }
+
+  /** Resolves when all that the remote has sent was read from the muxed stream, or cannot be any more. */
+  get received(): Promise<void> {
+    return this.#received.promise
   }
 
   /** Called when the slot has bytes or orders for the muxed stream. */
@@ -75,6 +83,7 @@ export class MuxedPump implements StreamPump {
     // The record of its last order may follow this one, when the handle is no longer valid.
     if (!this.#isOver) this.onOutgoing()
     this.#isOver = true
+    this.#received.resolve()
     if (isFailed) this.#endWriting()
     this.#resume?.()
     if (!isFailed && !this.isSending) this.#free()
@@ -83,6 +92,7 @@ export class MuxedPump implements StreamPump {
   /** Called when the stream is abandoned: the muxed stream is left as it is. */
   leave(): void {
     this.#endWriting()
+    this.#received.resolve()
     this.#isOver = true
     this.#discardsWrites = true
     this.#isDetached = true
@@ -94,10 +104,16 @@ export class MuxedPump implements StreamPump {
     { remote, isOrderly }: { remote: boolean; isOrderly: boolean }
   ): void {
     const flags = FLAG_CONNECTION_LOST | (remote ? FLAG_REMOTE : 0) | (isOrderly ? FLAG_ORDERLY : 0)
-    this.#core.engine.hot.feedReset(this.#core.handle, code, flags)
+    const { engine, handle, reads } = this.#core
+    // Bytes before the remote's end stay readable.
+    const isWhole = this.#hasEnd && reads.end === 'open'
+    const left = isWhole ? (streamCounters(engine.hot, handle)?.bytesUnread ?? 0) : 0
+    engine.hot.feedReset(handle, code, flags)
+    // Nothing is left to free.
+    this.#isDetached = true
     // Streams must end before the connection does.
-    this.#core.onReset(code, 0, flags)
-    this.#core.onClosed(0, 0)
+    if (!isWhole) this.#core.onReset(code, 0, flags)
+    this.#core.onClosed(left, 0)
   }
 
   /** Ends the stream with its connection, which is closed here, and resets the muxed stream. */
@@ -126,7 +142,7 @@ export class MuxedPump implements StreamPump {
         return
       }
       if (bytes.length === 0) {
-        engine.hot.feedEnd(handle)
+        this.#feedEnd()
         return
       }
       const held = engine.hot.feed(handle, unshared(bytes))
@@ -180,17 +196,21 @@ export class MuxedPump implements StreamPump {
     return { count, more: (flags & Taken.more) !== 0 }
   }
 
+  #feedEnd(): void {
+    this.#hasEnd = true
+    this.#core.engine.hot.feedEnd(this.#core.handle)
+  }
+
   #endWriting(): void {
     this.#hasWritten = true
     this.#onWritten?.resolve()
   }
 
   #readFailed(err: unknown): void {
-    const { engine, handle } = this.#core
     if (this.#isOver || this.#core.isFailed()) return
     switch (nameOf(err)) {
       case 'StreamEOFError':
-        engine.hot.feedEnd(handle)
+        this.#feedEnd()
         return
       case 'StreamClosedError':
         if (this.#core.reads.end === 'open') void this.#core.closeRead()

@@ -142,9 +142,20 @@ export class MuxedOpener implements Opener {
   #lost(err: unknown): void {
     if (this.#phase !== 'open') return
     const wasClosed = this.#hasLeft()
-    this.#stop('closed at once')
-    if (!wasClosed) this.#parts.streams.call(() => this.muxed.closeWithError(0))
-    this.#end(closeReasonOf(err))
+    this.#stop('closing')
+    void this.#leave(closeReasonOf(err), wasClosed)
+  }
+
+  async #leave(end: ConnectionEnd, wasClosed: boolean): Promise<void> {
+    const { owner, streams } = this.#parts
+    if (end.error === undefined) {
+      owner.remoteGoesAway()
+      // What the remote sent before an orderly end may still be in the muxer.
+      await this.#within(this.#host.limits.writeStallTimeoutMs, () => streams.receive())
+      if (this.#phase !== 'closing') return
+    }
+    if (!wasClosed) streams.call(() => this.muxed.closeWithError(0))
+    this.#end(end)
   }
 
   close(code: number): void {
