@@ -309,6 +309,15 @@ test('a connection that reads what its remote has left can be closed at once', a
   t.deepEqual(near.calls, ['close 5'])
 })
 
+test('a muxer that was closed at once during a close is not called again', async (t) => {
+  const { near, connection } = await addedEnd(t)
+  void connection.close()
+  await connection.closeWithError(7)
+  await turns()
+  t.deepEqual(near.calls, ['close 7'])
+  t.is(connection.closeReason?.closeCode, 7)
+})
+
 test('a close with a code resets every stream at once, and the remote reads the code', async (t) => {
   const { listener, outbound, inbound } = await addedPair(t)
   listener.handle('/open', () => {})

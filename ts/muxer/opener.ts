@@ -170,6 +170,7 @@ export class MuxedOpener implements Opener {
     engine.outbox.submit()
     // A close within a record precedes the records of what was just submitted.
     await new Promise((resolve) => setImmediate(resolve))
+    if (this.#phase !== 'closing') return
     engine.drain()
     const failure = await this.#within(limits.writeStallTimeoutMs, async () => {
       await streams.deliver()
