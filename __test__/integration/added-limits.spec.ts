@@ -170,6 +170,25 @@ test('the limits of a connection hold for its inbound streams, and for both toge
   }
 })
 
+test('the limits of a connection count streams that are being negotiated', async (t) => {
+  const { swarm, far } = await addedEnd(t, { limits: { connection: { streamsInbound: 2 } } })
+  const refusals = refusalsOf(swarm)
+  swarm.handle('/open', () => {})
+  const negotiating = [await far.openStream(), await far.openStream()]
+  const beyond = await far.openStream()
+  await t.throwsAsync(beyond.read(1), { instanceOf: StreamResetError })
+  t.deepEqual(
+    refusals.map(({ error }) => [error.option, error.current]),
+    [['limits.connection.streamsInbound', 2]]
+  )
+  await negotiating[0]?.reset()
+  await until(() => usageOf(swarm, 'system').streams === 1)
+  const next = await far.openStream()
+  await next.write(Buffer.concat(['/multistream/1.0.0', '/open'].map((text) => line(text))))
+  await until(() => usageOf(swarm, 'protocol:/open').streams === 1)
+  t.is(refusals.length, 1)
+})
+
 test('maxInbound and maxOutbound of a handler hold, and what is refused is reported', async (t) => {
   const { dialer, listener, outbound } = await addedPair(t)
   const refusals = refusalsOf(listener)

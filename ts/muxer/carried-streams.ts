@@ -56,7 +56,7 @@ export class CarriedStreams {
     const isInbound = direction === 'inbound'
     const result = engine.hot.openForeign(isInbound ? Direction.Inbound : Direction.Outbound)
     if (result < 0) {
-      charge.done()
+      this.charges.drop(charge)
       return nativeError(-result)
     }
     const core = new StreamCore({
@@ -69,8 +69,7 @@ export class CarriedStreams {
       protocol,
       proposed: []
     })
-    core.charge = charge
-    this.charges.add(core, served)
+    this.charges.add(core, charge, served)
     return core
   }
 

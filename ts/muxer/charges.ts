@@ -20,19 +20,21 @@ export interface InboundHandler {
   readonly service?: string | undefined
 }
 
-/** The open streams of one connection. */
+/** The streams of one connection: those open, and those that are yet to be made. */
 export class StreamCharges {
   readonly #peer: string
   readonly #host: StreamChargesHost
   // With the numbers of their handlers; 0 for outbound and raw ones.
   readonly #streams = new Map<StreamCore, number>()
+  // Charges of streams that are yet to be made: inbound ones are negotiated before.
+  readonly #pending = new Map<StreamManagementScope, 'inbound' | 'outbound'>()
 
   constructor(peer: string, host: StreamChargesHost) {
     this.#peer = peer
     this.#host = host
   }
 
-  /** Charges a stream; returns the error if it is refused. */
+  /** Charges a stream; returns the error if it is refused. {@link add} or {@link drop} follows. */
   open(
     direction: 'inbound' | 'outbound',
     protocol: string | undefined
@@ -43,6 +45,7 @@ export class StreamCharges {
     try {
       charge = this.#host.resourceManager.openStream(this.#peer, direction)
       if (protocol !== undefined) charge.setProtocol(protocol)
+      this.#pending.set(charge, direction)
       return charge
     } catch (err) {
       charge?.done()
@@ -64,8 +67,17 @@ export class StreamCharges {
     if (service !== undefined) charge.setService(service)
   }
 
-  add(stream: StreamCore, served: number): void {
+  /** Called when the stream of a charge was made. */
+  add(stream: StreamCore, charge: StreamManagementScope, served: number): void {
+    this.#pending.delete(charge)
+    stream.charge = charge
     this.#streams.set(stream, served)
+  }
+
+  /** Ends the charge of a stream that is not made. */
+  drop(charge: StreamManagementScope): void {
+    this.#pending.delete(charge)
+    charge.done()
   }
 
   /** Ends the charge of a stream. Idempotent. */
@@ -79,11 +91,13 @@ export class StreamCharges {
     const { connection, dryRun } = this.#host.limits
     const resource = direction === 'inbound' ? 'streamsInbound' : 'streamsOutbound'
     const limit = connection[resource]
-    if (dryRun || this.#streams.size < Math.min(connection.streams, limit)) return undefined
-    const current = this.#count((stream) => stream.direction === direction)
+    const known = this.#streams.size + this.#pending.size
+    if (dryRun || known < Math.min(connection.streams, limit)) return undefined
+    const pending = [...this.#pending.values()].filter((of) => of === direction).length
+    const current = pending + this.#count((stream) => stream.direction === direction)
     if (current >= limit)
       return limitError(`limits.connection.${resource}`, resource, limit, current)
-    const total = this.#count(() => true)
+    const total = this.#pending.size + this.#count(() => true)
     if (total < connection.streams) return undefined
     return limitError('limits.connection.streams', 'streams', connection.streams, total)
   }

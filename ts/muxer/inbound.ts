@@ -98,7 +98,7 @@ export class InboundStreams {
       this.#streams.charges.admit(protocol, handler, charge)
       this.#dispatch(muxed, charge, { protocol, handler }, carrier.rest)
     } catch (err) {
-      charge.done()
+      this.#streams.charges.drop(charge)
       if (err instanceof ResourceLimitExceededError) this.#refuse(muxed, err)
       else {
         this.#host.debug('an inbound stream was not negotiated', attempt.reason ?? err)
