@@ -177,7 +177,6 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#notifiees = new Notifiees(this.#failures.report)
     const { strategy } = this.#options.connections
     const selection = selectionOf(strategy, clock, this.#failures.report)
-    if (selection.closedStream !== undefined) this.#notifiees.add(selection)
     this.#connections = new ConnectionTable(clock, selection, (peer, connectedness, previous) => {
       if (!this.hasListeners('connectedness')) return
       const detail = { peer: peerIdOf(peer), connectedness, previous }

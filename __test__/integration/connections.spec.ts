@@ -13,8 +13,11 @@ import {
   type ResourceLimitExceededError,
   type Stream,
   type Swarm,
-  type SwarmOptions
+  type SwarmOptions,
+  wrapMuxedStream
 } from '../../ts/index.ts'
+import { Hearing } from '../support/hearing.ts'
+import { memoryStreams } from '../support/memory-muxer.ts'
 import { createNode, createPair, pattern, until } from '../support/pair.ts'
 import { RawPeer } from '../support/raw-peer.ts'
 import { overPairs } from '../support/stacks.ts'
@@ -259,6 +262,31 @@ for (const [strategy, expected] of [
     t.is(dialer.connectionConfig.strategy, strategy)
   })
 }
+
+test('health_based counts the ends of the streams of connections, and of no others', async (t) => {
+  const hearing = new Hearing()
+  const connections = { strategy: 'health_based' } as const
+  const dialer = await createNode(t, { connections, logger: hearing.logger })
+  const listener = await listening(t)
+  listener.handle('/reset', (stream) => stream.reset(1))
+  for (const connection of [await dial(dialer, listener), await dial(dialer, listener)]) {
+    Object.defineProperty(connection, 'counters', { value: () => ({ roundTripMs: 1 }) })
+  }
+  const { near } = memoryStreams()
+  const standalone = wrapMuxedStream(near)
+  dialer.notifyOpenedStream(standalone)
+  await standalone.reset()
+  const stream = await dialer.newStream(listener.peerId, '/reset')
+  const { connection } = stream
+  t.true(dialer.getConnection(listener.peerId) === connection)
+  await t.throwsAsync(stream.read(1))
+  await until(() => connection.streams.length === 0)
+  t.false(dialer.getConnection(listener.peerId) === connection)
+  t.deepEqual(
+    hearing.lines.filter(({ level }) => level === 'error'),
+    []
+  )
+})
 
 test('a strategy of the application decides, and its order is that of the fallbacks', async (t) => {
   const asked: number[] = []

@@ -14,15 +14,16 @@ function setUp(strategy: ConnectionConfig['strategy'] = 'best') {
   const peer = `${connections[0]?.remotePeer}`
   const clock = new FakeClock()
   const errors: unknown[] = []
-  const selection = selectionOf(strategy, clock, (err) => errors.push(err))
-  const table = new ConnectionTable(clock, selection)
+  const table = new ConnectionTable(
+    clock,
+    selectionOf(strategy, clock, (err) => errors.push(err))
+  )
   for (const connection of connections) table.add(peer, connection)
   return {
     table,
     peer,
     clock,
     errors,
-    selection,
     connections,
     /** The order as positions in the order of opening. */
     order: () => table.ranked(peer).map((connection) => connections.indexOf(connection)),
@@ -88,13 +89,13 @@ test('latency_based takes the lowest round trip, and an unknown one last', (t) =
 
 // S13
 test('health_based weighs round trip, ends of streams and age', (t) => {
-  const { order, connections, selection, clock } = setUp('health_based')
+  const { order, connections, table, clock } = setUp('health_based')
   t.deepEqual(order(), [2, 1, 0])
   for (const connection of connections) withRoundTrip(connection, 100)
   withRoundTrip(connections[1], 50)
   t.deepEqual(order(), [1, 2, 0])
-  const ended = (which: number, error: Error | undefined): void =>
-    selection.closedStream?.(undefined, { connection: connections[which], error } as never)
+  const ended = (which: number, failure: Error | undefined): void =>
+    table.streamEnded(connections[which] as Connection, failure)
   // 0.4 * 0.05 of latency against 0.4 * 0.3 of success.
   ended(1, new TimeoutError('silent'))
   t.deepEqual(order(), [2, 0, 1])

@@ -52,6 +52,7 @@ const NO_PROTOCOLS: readonly string[] = Object.freeze([])
 const GOING_AWAY = 'the peer takes no more streams on this connection'
 
 const NO_ATTEMPTS: Dialled['attempts'] = Object.freeze([])
+
 /** How the remote is reached, in place of what its address tells. */
 export interface KnownTransport {
   readonly type: 'direct' | 'relayed'
@@ -437,7 +438,10 @@ export class ConnectionCore implements ConnectionOwner {
     const { admission } = this.host
     this.#opener.forget(stream)
     admission?.release(stream)
-    if (this.streams.delete(stream)) this.host.notify('closedStream', stream.stream)
+    if (this.streams.delete(stream)) {
+      this.host.streamEnded(this.connection, stream.failure)
+      this.host.notify('closedStream', stream.stream)
+    }
     admission?.placeFreed(this)
   }
 

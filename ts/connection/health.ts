@@ -2,7 +2,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import { StreamResetError, TimeoutError } from '../errors.ts'
-import type { Stream } from '../stream.ts'
 import { byLeast } from './order.ts'
 
 const LATENCY_WEIGHT = 0.4
@@ -46,9 +45,9 @@ export class HealthSelection {
   }
 
   /** Counts the end of a stream. */
-  closedStream(_swarm: unknown, { connection, error }: Stream): void {
+  streamEnded(connection: Connection, failure: Error | undefined): void {
     const before = this.#successOf(connection)
-    this.#successes.set(connection, before + SMOOTHING * ((isFailure(error) ? 0 : 1) - before))
+    this.#successes.set(connection, before + SMOOTHING * ((isFailure(failure) ? 0 : 1) - before))
   }
 
   #successOf(connection: Connection): number {

@@ -87,6 +87,8 @@ export interface ConnectionHost {
   refusalError(refusal: NativeRefusal, code?: ErrorCode): Libp2pError
   /** Undefined if native limits and those of handlers alone apply. */
   readonly admission: StreamAdmission | undefined
+  /** Called when a stream of a connection has ended, before that is notified. */
+  streamEnded(connection: Connection, failure: Libp2pError | undefined): void
   /** Called when a local close begins: the connection leaves every view. */
   connectionClosing(core: ConnectionCore): void
   /** Called when a connection and its streams have ended. */

@@ -3,7 +3,6 @@ import { type Check, misuse } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
 import { isThenable, type OnFailure } from '../base/events.ts'
 import type { Connection } from '../connection.ts'
-import type { Stream } from '../stream.ts'
 import { connectionFacade } from './facade.ts'
 import { HealthSelection } from './health.ts'
 import { byLeast } from './order.ts'
@@ -31,8 +30,8 @@ export interface Selection {
   order(connections: readonly Connection[]): readonly Connection[]
   /** Called when `newStream` of the swarm has selected a connection. */
   picked?(connection: Connection): void
-  /** Called, as a notifiee, when a stream of the swarm has ended. */
-  closedStream?(swarm: unknown, stream: Stream): void
+  /** Called when a stream of a connection has ended. */
+  streamEnded?(connection: Connection, failure: Error | undefined): void
 }
 
 /** @internal Most streams first, then the newest, so that the others may be closed as unused. */

@@ -140,6 +140,11 @@ export class ConnectionTable {
     this.#selection.picked?.(connection)
   }
 
+  /** Records the end of a stream. */
+  streamEnded(connection: Connection, failure: Error | undefined): void {
+    this.#selection.streamEnded?.(connection, failure)
+  }
+
   get peerCount(): number {
     return this.#byPeer.size
   }

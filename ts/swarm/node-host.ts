@@ -480,6 +480,10 @@ export class NodeHost
     this.#connections.leave(core.peer, connection)
   }
 
+  streamEnded(connection: Connection, failure: Error | undefined): void {
+    this.#connections.streamEnded(connection, failure)
+  }
+
   connectionClosing(core: ConnectionCore): void {
     this.admission?.opensNoMore(core)
     this.#connections.leave(core.peer, core.connection)
