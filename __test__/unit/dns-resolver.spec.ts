@@ -446,6 +446,24 @@ test('addresses that a source should not return are left out', async (t) => {
   t.deepEqual(await resolve(records, '/dns4/a.test/tcp/1'), ['/ip4/192.0.2.1/tcp/1'])
 })
 
+test('a source that finds no list of strings has failed, and loses no other name', async (t) => {
+  for (const odd of [undefined, 'text', {}, [1], [undefined]]) {
+    const good = entries('/dnsaddr/a.test', '/ip4/192.0.2.1/tcp/1')
+    const resolver = new DnsResolver({
+      records: {
+        addresses: async () => odd as never,
+        texts: async (name) => (name === '_dnsaddr.b.test' ? good : (odd as never))
+      }
+    })
+    for (const addr of ['/dns4/a.test/tcp/1', '/dnsaddr/a.test']) {
+      const err = await t.throwsAsync(resolver.resolve(addr), { instanceOf: DnsError })
+      t.is(err.code, 'ERR_DNS_FAILURE')
+      t.regex(err.message, /list of strings/)
+    }
+    t.deepEqual((await resolver.resolve('/dnsaddr/b.test')).map(String), ['/ip4/192.0.2.1/tcp/1'])
+  }
+})
+
 test('a logger that throws changes nothing', async (t) => {
   const logger = {
     debug: () => {

@@ -4,7 +4,10 @@ import type { AbortOptions } from '../base/abort.ts'
 import type { AddrLike } from '../identity/address.ts'
 import type { PeerLike } from '../identity/peer-id.ts'
 
-/** A source of DNS records. A lookup rejects if the name does not exist, or has no such records. */
+/**
+ * A source of DNS records. A lookup rejects if the name does not exist, or has no such records; one that resolves to
+ * anything but a list of strings has failed too.
+ */
 export interface DnsRecords {
   /** Resolves to the IPv4 or IPv6 addresses of a host. */
   addresses(hostname: string, family: 4 | 6, options: AbortOptions): Promise<readonly string[]>

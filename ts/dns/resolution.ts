@@ -131,7 +131,8 @@ export class Resolution {
     const addresses = await Promise.all(
       families.map((family) =>
         this.#lookup(`${hostname} IPv${family}`, hostname, async (options) => {
-          const found = await this.#host.records.addresses(hostname, family, options)
+          const { records } = this.#host
+          const found = checked(await records.addresses(hostname, family, options), 'addresses')
           if (found.length > 0) this.#hurry()
           if (found.length > RESULTS_MAX) {
             this.#cut(hostname, `it has more than ${RESULTS_MAX} addresses`)
@@ -165,8 +166,8 @@ export class Resolution {
       this.#cut(hostname, `it is more than ${DEPTH_MAX} names deep`)
       return []
     }
-    const texts = await this.#lookup(`${hostname} TXT`, hostname, (options) =>
-      this.#host.records.texts(hostname, options)
+    const texts = await this.#lookup(`${hostname} TXT`, hostname, async (options) =>
+      checked(await this.#host.records.texts(hostname, options), 'texts')
     )
     // A peer beyond a relay is not that of the relay's name.
     const wanted = named.peer ?? (named.beyond.length === 0 ? peer : undefined)
@@ -269,6 +270,12 @@ export class Resolution {
     const message = `/${protocol}/${hostname} has no address: ${why}`
     return new DnsError(message, { hostname, code: codeOf(failures), cause: first, errors })
   }
+}
+
+/** Returns what a source has found. It may be JavaScript, so that may be anything. */
+function checked(found: unknown, name: keyof DnsRecords): readonly string[] {
+  if (Array.isArray(found) && found.every((text) => typeof text === 'string')) return found
+  throw misuse(`the result of records.${name}`, 'a list of strings', found)
 }
 
 /** Returns the code of several failures: theirs, if it is the same. */
