@@ -143,6 +143,13 @@ test('a function orders a copy, may leave connections out, and sees usable ones 
   t.deepEqual(errors, [])
 })
 
+test('a function that leaves all connections out is reported once', (t) => {
+  const { order, errors } = setUp(() => [])
+  t.deepEqual([order(), order()], [[], []])
+  t.is(errors.length, 1)
+  t.regex(`${errors[0]}`, /list that is not empty/)
+})
+
 test('a function that throws, or returns anything else, is reported and replaced by best', (t) => {
   const stranger = fakeConnection().connection
   const wrong: unknown[] = [

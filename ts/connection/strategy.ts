@@ -20,9 +20,12 @@ export type ConnectionStrategyName =
  * and the next one if it has ended. Those that are left out are not used.
  *
  * Called whenever one of several connections is needed, on this thread. If it throws, or returns anything but a list of
- * these connections, that is reported and the strategy `best` is applied.
+ * these connections, that is reported and the strategy `best` is applied. The first empty list is reported too.
  */
 export type ConnectionStrategy = (connections: readonly Connection[]) => readonly Connection[]
+
+const RESULT = 'the result of connections.strategy'
+const LEFT_OUT = 'the strategy of connections has left out all, so none of them is used'
 
 /** @internal Orders connections to a peer, and keeps what it needs for that. */
 export interface Selection {
@@ -68,8 +71,29 @@ export function selectionOf(
   onFailure: OnFailure
 ): Selection {
   return typeof strategy === 'function'
-    ? { order: (connections) => orderedBy(strategy, connections, onFailure) }
+    ? new Chosen(strategy, onFailure)
     : SELECTIONS[strategy](clock)
+}
+
+/** The order of a function of the application. */
+class Chosen implements Selection {
+  readonly #strategy: ConnectionStrategy
+  readonly #onFailure: OnFailure
+  #hasLeftOutAll = false
+
+  constructor(strategy: ConnectionStrategy, onFailure: OnFailure) {
+    this.#strategy = strategy
+    this.#onFailure = onFailure
+  }
+
+  order(connections: readonly Connection[]): readonly Connection[] {
+    const ordered = orderedBy(this.#strategy, connections, this.#onFailure)
+    if (ordered.length === 0 && !this.#hasLeftOutAll) {
+      this.#hasLeftOutAll = true
+      this.#onFailure(misuse(RESULT, 'a list that is not empty', ordered), this, LEFT_OUT)
+    }
+    return ordered
+  }
 }
 
 /** Those picked longest ago first, the oldest of them first. */
@@ -103,7 +127,7 @@ function orderedBy(
     if (isSelectionOf(connections, ordered)) return ordered
     // The rejection of an asynchronous function would be unhandled.
     if (isThenable(ordered)) ordered.then(undefined, () => {})
-    throw misuse('the result of connections.strategy', 'a list of the given connections', ordered)
+    throw misuse(RESULT, 'a list of the given connections', ordered)
   } catch (err) {
     onFailure(err, strategy, 'the strategy of connections failed')
     return BEST.order(connections)
