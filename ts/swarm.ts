@@ -738,11 +738,11 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
    * resources are accounted for, and it is closed with the swarm. See docs/muxers.md.
    *
    * The application vouches for the remote peer, which is not authenticated again. The swarm owns `muxed` from now on;
-   * adding it again returns the same connection.
+   * adding it again returns the same connection, and lists it again if it was removed.
    *
    * @throws {@link ResourceLimitExceededError} at a limit of connections, such as `limits.system.connections`, or if the
    * application's resource manager refuses it; `muxed` stays open.
-   * @throws {@link MuxerClosedError} if `muxed` is closed.
+   * @throws {@link MuxerClosedError} if `muxed` is closed, or was added and its connection is being closed.
    * @throws {@link StateError} if the swarm is not started.
    * @throws {@link InvalidParametersError} for an invalid argument, if the remote peer is not known, or if `muxed` is a
    * connection of another swarm.

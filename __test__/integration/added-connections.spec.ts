@@ -81,9 +81,35 @@ test('the same muxed connection is the same connection, of one swarm', async (t)
   t.is(swarm.getTotalConnections(), 1)
   const other = await createNode(t)
   t.throws(() => other.addConnection(near), { instanceOf: InvalidParametersError })
-  await connection.close()
-  t.is(swarm.addConnection(near), connection)
+  const closed = connection.close()
+  t.throws(() => swarm.addConnection(near), { instanceOf: MuxerClosedError })
+  await closed
+  t.throws(() => swarm.addConnection(near), { instanceOf: MuxerClosedError })
   t.is(swarm.getTotalConnections(), 0)
+})
+
+test('a removed connection is listed again when its muxed connection is added again', async (t) => {
+  const { swarm, near, connection } = await addedEnd(t, { connections: { maxPerPeer: 1 } })
+  const events: string[] = []
+  swarm.notify({
+    connected: () => events.push('connected'),
+    disconnected: () => events.push('disconnected')
+  })
+  swarm.addEventListener('connectedness', ({ detail: { previous, connectedness } }) =>
+    events.push(`${previous} > ${connectedness}`)
+  )
+  swarm.removeConnection(connection)
+  t.is(swarm.addConnection(near), connection)
+  const { NotConnected, CanConnect, Connected } = Connectedness
+  t.deepEqual(swarm.getConnections(PEER), [connection])
+  t.deepEqual(events.splice(0), [`${Connected} > ${CanConnect}`, `${CanConnect} > ${Connected}`])
+  swarm.removeConnection(connection)
+  const other = swarm.addConnection(memoryConns(PEER).near)
+  swarm.addConnection(near)
+  await other.closed
+  await connection.close()
+  t.is(swarm.getTotalConnections(), 0)
+  t.not(swarm.connectedness(PEER), NotConnected)
 })
 
 test('every connected callback has returned before the first stream is handed out', async (t) => {

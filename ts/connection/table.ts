@@ -48,7 +48,10 @@ export class ConnectionTable {
     return this.#all.size + this.#closing.size === 0
   }
 
+  /** Lists a connection, for the first time or again. */
   add(peer: string, connection: Connection): void {
+    if (this.#all.has(connection)) return
+    this.#closing.delete(connection)
     this.#all.add(connection)
     const connections = this.#byPeer.get(peer)
     const previous = this.connectedness(peer)

@@ -21,6 +21,8 @@ export interface AddedConnectionsHost extends Omit<ConnectionHost, 'admission'>,
   readonly resourceManager: SwarmResourceManager
   /** Lists and announces a connection. */
   announce(core: ConnectionCore, charge: ConnectionCharge | undefined): void
+  /** Lists a connection again, if it was removed. */
+  listAgain(core: ConnectionCore): void
 }
 
 const aDirection = oneOf('inbound', 'outbound', 'unknown')
@@ -51,8 +53,13 @@ export class AddedConnections {
     }
     const known = added.get(muxed)
     if (known !== undefined) {
-      if (connectionFacade.coreOf(known).host === host) return known
-      throw new InvalidParametersError('the muxed connection is one of another swarm')
+      const core = connectionFacade.coreOf(known)
+      if (core.host !== host) {
+        throw new InvalidParametersError('the muxed connection is one of another swarm')
+      }
+      if (core.closing) throw new MuxerClosedError('the connection of the muxer is closed')
+      host.listAgain(core)
+      return known
     }
     if (muxed.isClosed) throw new MuxerClosedError('the muxed connection is closed')
     const scope = options?.scope ?? charged(facts, host.resourceManager)

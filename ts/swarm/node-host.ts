@@ -484,6 +484,11 @@ export class NodeHost
     this.#connections.streamEnded(connection, failure)
   }
 
+  listAgain(core: ConnectionCore): void {
+    this.#connections.add(core.peer, core.connection)
+    this.#excess.opened(core.peer)
+  }
+
   connectionClosing(core: ConnectionCore): void {
     this.admission?.opensNoMore(core)
     this.#connections.leave(core.peer, core.connection)
