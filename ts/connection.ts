@@ -195,7 +195,7 @@ export class Connection
     this.#core.transportInfo = { type: info.type, addresses }
   }
 
-  /** The argument of `swarm.addConnection`; undefined for connections over a native muxer. */
+  /** The connection of a muxer of the application, such as the argument of `swarm.addConnection`; undefined for others. */
   get muxedConn(): MuxedConn | undefined {
     return this.#core.muxed
   }

@@ -61,7 +61,13 @@ export type { AddrLike, HostPort } from './identity/address.ts'
 export { generatePrivateKey, type Identity, type KeyTypeName } from './identity/keys.ts'
 export type { PeerLike } from './identity/peer-id.ts'
 export type { AddConnectionOptions } from './muxer/added.ts'
-export type { Multiplexer, MuxedConn, MuxedStream } from './muxer/muxed.ts'
+export type {
+  Multiplexer,
+  MuxedConn,
+  MuxedStream,
+  MuxerInit,
+  NamedMultiplexer
+} from './muxer/muxed.ts'
 export { wrapMuxedStream } from './muxer/wrap.ts'
 export { type Yamux, type YamuxOptions, yamux } from './muxer/yamux.ts'
 export type { YamuxConn } from './muxer/yamux-conn.ts'

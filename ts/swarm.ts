@@ -543,7 +543,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
 
   /**
    * Resolves to a connection over a duplex that the remote has opened, such as an accepted WebSocket or Unix socket:
-   * the native security protocols and muxer run over it. The swarm owns the duplex from here on.
+   * the native security protocols and muxer run over it, or a muxer of the application that the option `muxers` lists.
+   * The swarm owns the duplex from here on.
    *
    * Any `AnyDuplex`: a Duplex of node:stream, a socket, a pair of Web streams, a `ReadWriteCloser` or a
    * {@link RawConnection}. The connection differs from others in nothing but its cost: every chunk crosses twice

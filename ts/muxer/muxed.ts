@@ -2,6 +2,7 @@
 import type { AbortOptions } from '../base/abort.ts'
 import type { PeerLike } from '../identity/peer-id.ts'
 import type { ReadWriteCloser } from '../io/interfaces.ts'
+import type { ResourceScope } from '../resource-manager/interfaces.ts'
 
 /**
  * One stream of a muxer. `Stream` is one; `wrapMuxedStream` converts others to a `Stream`.
@@ -52,11 +53,26 @@ export interface MuxedConn {
   acceptStream(options?: AbortOptions): Promise<MuxedStream>
 }
 
+/** What a muxer is told of the carrier that it is started on. */
+export interface MuxerInit {
+  /** Whether the remote dialled. */
+  readonly isServer: boolean
+  /** The scope of the connection, for the buffers of the muxer. */
+  readonly scope?: ResourceScope
+}
+
 /** A muxer: multiplexes streams over any byte carrier. */
 export interface Multiplexer {
-  /** Starts the muxer on `duplex`. `isServer` is true if the remote dialled. */
-  newConnection(
-    duplex: ReadWriteCloser,
-    options: { readonly isServer: boolean }
-  ): MuxedConn | Promise<MuxedConn>
+  /**
+   * Starts the muxer on `duplex`, which it owns from here on: the close of the muxed connection closes it.
+   *
+   * Reads and writes of a secured duplex may be in progress at the same time, but no two reads.
+   */
+  newConnection(duplex: ReadWriteCloser, init: MuxerInit): MuxedConn | Promise<MuxedConn>
+}
+
+/** A muxer for the option `muxers` of a swarm. */
+export interface NamedMultiplexer extends Multiplexer {
+  /** The protocol id by which both sides select it, such as `/mplex/6.7.0`. */
+  readonly protocol: string
 }

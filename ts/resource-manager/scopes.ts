@@ -182,6 +182,8 @@ export interface OpenedScope {
   readonly peer: string | undefined
   /** Takes it over: from here on the application's `done` does nothing. */
   take(): void
+  /** Returns the scope for an owner in JavaScript, whose `done` ends it. */
+  successor(): ConnManagementScope
   end(): void
 }
 
@@ -212,7 +214,12 @@ export class OwnConnection extends NumberedScope implements ConnManagementScope 
     const take = (): void => {
       this.#isTaken = true
     }
-    return { id, endpoint, peer: this.#peer, take, end: () => this.end() }
+    const successor = (): OwnConnection => {
+      const scope = new OwnConnection(this.host, id, this.#opened)
+      scope.#peer = this.#peer
+      return scope
+    }
+    return { id, endpoint, peer: this.#peer, take, successor, end: () => this.end() }
   }
 
   get peerScope(): PeerScope | undefined {

@@ -150,14 +150,14 @@ export class SecureCarrier implements ReadWriteCloser {
   }
 
   async #endSession(): Promise<void> {
-    if (this.#writeFault === undefined) {
-      this.#session.close()
-      await this.#flush().catch(() => {
-        // The connection is lost, so there is nothing left to close.
-      })
-    }
-    this.#writeFault ??= new ConnectionClosedError('the connection was closed here', {
+    if (this.#writeFault !== undefined) return
+    this.#session.close()
+    // At once, for writes that wait for their turn.
+    this.#writeFault = new ConnectionClosedError('the connection was closed here', {
       transport: this.connState()?.transport ?? ''
+    })
+    await this.#flush().catch(() => {
+      // The connection is lost, so there is nothing left to close.
     })
   }
 

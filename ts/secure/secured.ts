@@ -4,21 +4,19 @@ import { abortable, isAborted, TimeLimit } from '../base/abort.ts'
 import { ABORT_OPTIONS, checkOptions, bytes as someBytes } from '../base/arguments.ts'
 import { RESERVATION_PRIORITY_ALWAYS, type SecurityProtocol } from '../constants.ts'
 import { TimeoutError } from '../errors.ts'
-import { privateKeyBytes } from '../identity/keys.ts'
 import { publicKeyOf } from '../identity/load.ts'
-import { peerIdOf, peerText } from '../identity/peer-id.ts'
+import { peerIdOf } from '../identity/peer-id.ts'
 import type { BaseMsgReadWriter } from '../io/base-msg-read-writer.ts'
 import { FixedLengthMsgReadWriter, type LengthBytes } from '../io/fixed-length.ts'
 import { type Framing, prefixFormat } from '../io/framing.ts'
 import type { AbortOptions, ReadWriteCloser } from '../io/interfaces.ts'
 import { VarintMsgReadWriter } from '../io/varint-length.ts'
 import type { SessionFacts } from '../native/addon.ts'
-import { thrownByNative } from '../native/command-error.ts'
-import { native } from '../native/environment.ts'
 import type { ResourceScopeSpan } from '../resource-manager/interfaces.ts'
 import { EncryptedMsgReadWriter } from './encrypted-msg-read-writer.ts'
 import { CHUNK_BYTES, SecureCarrier } from './secure-carrier.ts'
 import type { SecureMessagesOptions } from './secure-messages.ts'
+import { sessionOf } from './session.ts'
 
 /** Timeout of closing a carrier after a failed handshake, in milliseconds; not awaited. */
 const CLOSE_MS = 1_000
@@ -178,24 +176,6 @@ export async function establish(prepared: Prepared): Promise<SecureMessages> {
     throw new TimeoutError(`the handshake took longer than ${timeoutMs} ms`, { cause: err })
   } finally {
     limit.clear()
-  }
-}
-
-function sessionOf(
-  options: SecureMessagesOptions
-): InstanceType<typeof native.NativeSecureSession> {
-  const { initiator, remotePeer, security } = options
-  const peer = remotePeer === undefined ? {} : { remotePeer: peerText(remotePeer) }
-  try {
-    return new native.NativeSecureSession({
-      privateKey: privateKeyBytes(options.privateKey),
-      security: typeof security === 'string' ? [security] : [...security],
-      negotiate: typeof security !== 'string',
-      initiator,
-      ...peer
-    })
-  } catch (err) {
-    throw thrownByNative(err)
   }
 }
 

@@ -1,4 +1,5 @@
 /** The connections of a swarm over muxers of the application. */
+import { aborted } from '../base/abort.ts'
 import { oneOf } from '../base/arguments.ts'
 import { ConnectionCore } from '../connection/core.ts'
 import { connectionFacade } from '../connection/facade.ts'
@@ -10,17 +11,26 @@ import { NO_ADDRESS } from '../identity/address.ts'
 import { type AddConnectionOptions, AddedFacts } from '../muxer/added.ts'
 import type { InboundHost } from '../muxer/inbound.ts'
 import type { MuxedConn } from '../muxer/muxed.ts'
+import type { MuxedConnections, Upgraded } from '../muxer/muxed-upgrade.ts'
 import { MuxedOpener } from '../muxer/opener.ts'
 import type { Admission, ConnectionCharge } from '../resource-manager/admission.ts'
 import { countedDirection } from '../resource-manager/charges.ts'
-import type { ConnManagementScope, SwarmResourceManager } from '../resource-manager/interfaces.ts'
+import type {
+  ConnManagementScope,
+  ResourceScopeSpan,
+  SwarmResourceManager
+} from '../resource-manager/interfaces.ts'
 
 /** The swarm's interface to these connections. */
 export interface AddedConnectionsHost extends Omit<ConnectionHost, 'admission'>, InboundHost {
   readonly admission: Admission | undefined
   readonly resourceManager: SwarmResourceManager
-  /** Lists and announces a connection. */
-  announce(core: ConnectionCore, charge: ConnectionCharge | undefined): void
+  /** Lists and announces a connection; `done` is called in between. */
+  announce(
+    core: ConnectionCore,
+    charge: ConnectionCharge | undefined,
+    done?: (connection: Connection) => void
+  ): void
   /** Lists a connection again, if it was removed. */
   listAgain(core: ConnectionCore): void
 }
@@ -31,7 +41,7 @@ const aDirection = oneOf('inbound', 'outbound', 'unknown')
 const added = new WeakMap<MuxedConn, Connection>()
 
 /** Adds connections to one swarm, and closes them with it. */
-export class AddedConnections {
+export class AddedConnections implements MuxedConnections {
   readonly #host: AddedConnectionsHost
   readonly #open = new Set<ConnectionCore>()
 
@@ -69,12 +79,37 @@ export class AddedConnections {
       if (scope !== options?.scope) scope.done()
       throw charge
     }
+    return this.#announce(muxed, facts, scope, charge)
+  }
+
+  /** Adds a connection that a muxer of the application has made of a duplex, see `muxer/muxed-upgrade.ts`. */
+  upgraded({ muxed, facts, scope, signal, done }: Upgraded): void {
+    if (added.has(muxed)) throw new InvalidParametersError('the muxed connection is in use')
+    if (muxed.isClosed) throw new MuxerClosedError('the muxed connection is closed')
+    const charge = this.#host.admission?.chargeConnection(facts)
+    if (charge instanceof Error) throw charge
+    if (signal.aborted) {
+      // Maybe by the manager, while it was asked.
+      charge?.done()
+      throw aborted(signal)
+    }
+    this.#announce(muxed, facts, scope, charge, done)
+  }
+
+  #announce(
+    muxed: MuxedConn,
+    facts: ConnectionFacts,
+    scope: ResourceScopeSpan,
+    charge: ConnectionCharge | undefined,
+    done?: (connection: Connection) => void
+  ): Connection {
+    const host = this.#host
     const opener = new MuxedOpener(muxed, facts.remotePeer, host)
     const core = new ConnectionCore(opener, facts, host)
     core.setScope(scope)
     added.set(muxed, core.connection)
     this.#open.add(core)
-    host.announce(core, charge)
+    host.announce(core, charge, done)
     opener.start()
     return core.connection
   }

@@ -36,6 +36,10 @@ import {
 } from '../errors.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
+import { hasOwnMuxer } from '../muxer/choice.ts'
+import { loadMuxedUpgrades } from '../muxer/load.ts'
+import type { MuxedUpgrade, MuxedUpgradesHost } from '../muxer/muxed-upgrade.ts'
+import type { MuxedUpgrades } from '../muxer/muxed-upgrades.ts'
 import type {
   NativeNode,
   NativeRefusal,
@@ -74,10 +78,11 @@ import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import type { Swarm, SwarmEvents } from '../swarm.ts'
 import { Transports } from '../transport/transports.ts'
-import type { FailedUpgrade, UpgradeHost } from '../upgrade/upgrader.ts'
+import type { FailedUpgrade, UpgradeParameters } from '../upgrade/under-way.ts'
+import type { UpgradeHost } from '../upgrade/upgrader.ts'
 import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
 import type { ListenerHost } from './listener.ts'
-import { loadAddedConnections } from './load.ts'
+import { loadAddedConnections, loadNodeTcp } from './load.ts'
 import type { NotifieeEvent } from './notifiee.ts'
 import type { SwarmSettings } from './options.ts'
 import type { ShutdownHost } from './shutdown.ts'
@@ -116,6 +121,7 @@ export class NodeHost
     NodeSink,
     DialHost,
     ListenerHost,
+    MuxedUpgradesHost,
     RegistrarHost,
     ShutdownHost,
     UpgradeHost
@@ -140,6 +146,7 @@ export class NodeHost
   #manager: NativeResourceManager | undefined
   #dns: DnsResolverLike | undefined
   #added: AddedConnections | undefined
+  #muxedUpgrades: MuxedUpgrades | undefined
   #refs = 0
   #isRef = true
   #drained: (() => void) | undefined
@@ -155,7 +162,7 @@ export class NodeHost
   ) {
     this.swarm = swarm
     this.options = options
-    this.transports = new Transports(options.transports, callbacks.onFailure)
+    this.transports = new Transports(transportsOf(options), callbacks.onFailure)
     this.clock = options.clock
     this.#connections = connections
     this.#excess = new Excess(connections, options.connections.maxPerPeer)
@@ -187,13 +194,14 @@ export class NodeHost
   start(): void {
     const { identity, security, muxers, ioThreads, busyPoll, limits, connections, dns } =
       this.options
+    const engines = (muxers ?? []).filter((muxer) => typeof muxer === 'string')
     const node = this.engine.makeNode({
       privateKey: identity.privateKeyBytes,
       limits: { ...plainLimits(limits), ...nativeTimeouts(connections) },
       resources: nativeResources(limits),
       dns: nativeDns(dns),
       ...(security === undefined ? {} : { security: [...security] }),
-      ...(muxers === undefined ? {} : { muxers: [...muxers] }),
+      ...(engines.length === 0 ? {} : { muxers: engines }),
       ...(ioThreads === undefined ? {} : { ioThreads }),
       ...(busyPoll === undefined ? {} : { busyPollUs: busyPoll })
     })
@@ -298,11 +306,17 @@ export class NodeHost
       opener.closeAtOnce(0)
       return
     }
-    this.announce(new ConnectionCore(opener, facts, this), charge, dial)
+    this.announce(new ConnectionCore(opener, facts, this), charge, (connection, address) =>
+      dial?.onConnection(connection, address)
+    )
   }
 
-  /** Lists and announces a connection; `dial` is the one that has made it. */
-  announce(core: ConnectionCore, charge: ConnectionCharge | undefined, dial?: DialSink): void {
+  /** Lists and announces a connection; `done` is called in between. */
+  announce(
+    core: ConnectionCore,
+    charge: ConnectionCharge | undefined,
+    done?: DialSink['onConnection']
+  ): void {
     const { connection, peer } = core
     if (charge !== undefined) this.admission?.connectionOpened(core, charge)
     // Whoever hears of the connection first may open a stream, which is announced after it.
@@ -315,7 +329,7 @@ export class NodeHost
         core.isAnnounced = true
       })
       connectionOpened(core, this.options.log)
-      dial?.onConnection(connection, core.remoteAddressText)
+      done?.(connection, core.remoteAddressText)
       this.#callbacks.connected(peer, connection)
     })
     this.#excess.opened(peer)
@@ -325,6 +339,13 @@ export class NodeHost
   get added(): AddedConnections {
     this.#added ??= new (loadAddedConnections().AddedConnections)(this)
     return this.#added
+  }
+
+  muxedUpgrade(parameters: UpgradeParameters): MuxedUpgrade | undefined {
+    const { muxers } = this.options
+    if (muxers === undefined || !hasOwnMuxer(muxers)) return undefined
+    this.#muxedUpgrades ??= new (loadMuxedUpgrades().MuxedUpgrades)(this, muxers)
+    return this.#muxedUpgrades.upgrade(parameters)
   }
 
   /** The handler table, for streams that are negotiated in JavaScript. */
@@ -636,4 +657,10 @@ export class NodeHost
       void connectionFacade.coreOf(connection).closeAtOnce(0)
     }
   }
+}
+
+/** Returns the transports; the bytes of native sockets do not come by muxers of the application. */
+function transportsOf({ muxers, transports }: SwarmSettings): SwarmSettings['transports'] {
+  if (muxers === undefined || !hasOwnMuxer(muxers)) return transports
+  return transports.map((transport) => (transport === 'tcp' ? loadNodeTcp().nodeTcp : transport))
 }

@@ -8,7 +8,6 @@ import {
   type Check,
   checkOptions,
   integer,
-  misuse,
   type OptionChecks,
   objectWith,
   someOf
@@ -32,6 +31,8 @@ import type { DnsResolverLike } from '../dns/records.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type Identity, makeIdentity } from '../identity/keys.ts'
 import { peerText } from '../identity/peer-id.ts'
+import { checkMuxers } from '../muxer/choice.ts'
+import type { NamedMultiplexer } from '../muxer/muxed.ts'
 import { native } from '../native/addon.ts'
 import { checkServices, type ServiceOptions } from '../protocols/services.ts'
 import type { ResourceManager } from '../resource-manager/interfaces.ts'
@@ -54,10 +55,11 @@ export interface SwarmOptions {
   /** Security protocols, preferred first. Defaults to `tls`, `noise`. */
   security?: readonly SecurityName[]
   /**
-   * The muxer engine: `yamux`, that of this package and the default, or `yamux-crate`, that of rust-libp2p. Exactly
-   * one, as both are `/yamux/1.0.0` to peers. See docs/muxers.md.
+   * Muxers, preferred first. At most one engine of `/yamux/1.0.0`: `yamux`, that of this package and the default, or
+   * `yamux-crate`, that of rust-libp2p. Muxers of the application carry the bytes of every connection through JavaScript.
+   * See docs/muxers.md.
    */
-  muxers?: readonly MuxerName[]
+  muxers?: readonly (MuxerName | NamedMultiplexer)[]
   /**
    * Limits of what peers may use: `auto` derives them from the memory and the descriptors of the machine, `unlimited`
    * lifts all but timeouts and bounds of single protocols, an object overrides those of `auto`. Defaults to `auto`. See
@@ -111,7 +113,7 @@ export interface ResolvedOptions {
   /** See {@link SwarmOptions.security}. */
   readonly security: readonly SecurityName[] | undefined
   /** See {@link SwarmOptions.muxers}. */
-  readonly muxers: readonly MuxerName[] | undefined
+  readonly muxers: readonly (MuxerName | NamedMultiplexer)[] | undefined
   /** All limits, including defaults. */
   readonly limits: ResolvedLimits
   /** See {@link SwarmOptions.connections}; `max` is the limit in effect. */
@@ -170,12 +172,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   privateKey: anything,
   peerId: anything,
   security: someOf('tls', 'noise'),
-  muxers: (value, name) => {
-    someOf('yamux', 'yamux-crate')(value, name)
-    // A list of names, by the check above.
-    const names = value as readonly string[]
-    if (names.length > 1) throw misuse(name, 'one engine of /yamux/1.0.0', names.join(', '))
-  },
+  muxers: checkMuxers,
   // Resolving them checks them.
   limits: anything,
   connections: checkConnections,
@@ -226,7 +223,7 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
   return Object.freeze({
     identity,
     security: options.security,
-    muxers: options.muxers,
+    muxers: options.muxers && Object.freeze([...options.muxers]),
     limits,
     connections: resolveConnections(options.connections, limits.system.connections),
     ioThreads: options.ioThreads,

@@ -16,12 +16,13 @@ import type { PipeSink } from '../native/engine.ts'
 import type { PipeHandle } from '../native/handles.ts'
 import { PipeReady } from '../native/record.ts'
 import type { Addresses, TakenDuplex } from './duplex.ts'
+import type { Carriage } from './under-way.ts'
 
 /** Bytes read before the event loop turns: a duplex in memory must not starve timers and other connections. */
 const TURN_BYTES = 1024 * 1024
 
 /** Milliseconds that the duplex of a connection that failed has to accept its last bytes. */
-const FAILED_CLOSE_MS = 1_000
+export const FAILED_CLOSE_MS = 1_000
 
 /** The parts of the engine that a pump needs. */
 export interface PumpEngine {
@@ -32,9 +33,8 @@ export interface PumpEngine {
 }
 
 /** The pump of one connection; owns the duplex and the pipe. */
-export class Pump implements PipeSink, CarriedConnection {
+export class Pump implements PipeSink, CarriedConnection, Carriage {
   readonly isLimited: boolean
-  /** Resolves when the duplex is closed and the pipe is freed. */
   readonly over: Promise<void>
   readonly #engine: PumpEngine
   readonly #clock: Clock
@@ -94,7 +94,6 @@ export class Pump implements PipeSink, CarriedConnection {
     this.closeWithin(FAILED_CLOSE_MS)
   }
 
-  /** Destroys the duplex if it has not accepted the last bytes within `ms`, or within an earlier limit. */
   closeWithin(ms: number): void {
     const at = this.#clock.now() + ms
     if (this.#isOver || at >= this.#limitAt) return
@@ -103,7 +102,6 @@ export class Pump implements PipeSink, CarriedConnection {
     this.#limit = this.#clock.setTimer(() => this.destroy(), ms)
   }
 
-  /** Destroys the duplex at once; the connection, if there is one, is lost. */
   destroy(): void {
     if (this.#isOver) return
     this.#free()
@@ -177,8 +175,7 @@ export class Pump implements PipeSink, CarriedConnection {
   /** Fails the connection: the duplex has failed. */
   #lost(err: unknown): void {
     if (this.#isOver) return
-    const reason = err instanceof Error ? err.message : String(err)
-    this.#failure = new RawConnectionError(`the duplex failed: ${reason}`, { cause: err })
+    this.#failure = duplexFailure(err)
     this.destroy()
   }
 
@@ -192,6 +189,12 @@ export class Pump implements PipeSink, CarriedConnection {
     this.#hasOutput?.()
     this.#end()
   }
+}
+
+/** Returns the error of a duplex that has failed. */
+export function duplexFailure(err: unknown): RawConnectionError {
+  const reason = err instanceof Error ? err.message : String(err)
+  return new RawConnectionError(`the duplex failed: ${reason}`, { cause: err })
 }
 
 /** Closes a carrier without delivering anything. */

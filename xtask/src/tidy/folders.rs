@@ -25,7 +25,7 @@ const PARTS: &str = "
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager muxer
     upgrade: base native identity io | resource-manager connection dial
-    muxer: base native identity io resource-manager stream connection diagnostics negotiation connection.ts upgrade
+    muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts upgrade
     dns: base native identity diagnostics
     transport: base identity | io dial
     dial: base native identity connection diagnostics connection.ts transport | dns io
