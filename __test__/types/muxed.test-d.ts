@@ -6,9 +6,12 @@ import {
   type Multiplexer,
   type MuxedConn,
   type MuxedStream,
+  type MuxerInit,
+  type NamedMultiplexer,
   nullScope,
   type Stream,
   type Swarm,
+  type SwarmOptions,
   type TransportInfo,
   wrapMuxedStream,
   type YamuxConn,
@@ -51,6 +54,14 @@ const nativeConn: MuxedConn = yamuxConn
 const nativeStream: Promise<Stream> = yamuxConn.openStream()
 const own: Multiplexer = { newConnection: () => new MemoryConn() }
 
+const init: MuxerInit = { isServer: true, scope: nullScope }
+const named: NamedMultiplexer = { ...own, protocol: '/mplex/6.7.0' }
+const listed: SwarmOptions['muxers'] = [named, 'yamux', { ...yamux(), protocol: '/yamux/1.1.0' }]
+// @ts-expect-error a muxer in the option has a protocol
+const anonymous: SwarmOptions['muxers'] = [own]
+// @ts-expect-error a name is one of the native engines
+const unknown: SwarmOptions['muxers'] = ['mplex']
+
 declare const swarm: Swarm
 const direction: ConnectionDirection = 'unknown'
 const options: AddConnectionOptions = { remotePeer: stream.connection.remotePeer, scope: nullScope }
@@ -75,3 +86,4 @@ wrapMuxedStream({ read: mock.read })
 
 export const used: unknown[] = [ours, multiplexer, own, wrapped, inner, added, inside, info]
 export const usedOfYamux: unknown[] = [native, nativeConn, nativeStream]
+export const usedOfOption: unknown[] = [init, listed, anonymous, unknown]
