@@ -358,6 +358,7 @@ test('connectedness is told once for each change, in order, with what it was bef
   ])
   await closed
   const third = await dial(dialer, listener)
+  await until(() => listener.getTotalConnections() === 1)
   const socketOf = listener.getConnections()
   t.deepEqual(told.splice(0), ['disconnected', 'CanConnect > Connected', 'connected'])
   await Promise.all(socketOf.map((connection) => connection.closeWithError(7)))

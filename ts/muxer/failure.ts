@@ -1,5 +1,4 @@
 /** Errors of muxers of the application. What they throw may be anything, and errors may be those of another package. */
-
 import type { ConnectionEnd } from '../connection/facts.ts'
 import { IOError, Libp2pError } from '../errors.ts'
 import { reasonOf } from '../text/printable.ts'

@@ -1,5 +1,4 @@
 /** Explanations of refusals, and of the usage of a scope, for people. */
-
 import { ResourceLimitExceededError } from '../errors.ts'
 import type { NativeResources, NativeScopeFigures } from '../native/addon.ts'
 import { printable } from '../text/printable.ts'

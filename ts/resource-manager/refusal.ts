@@ -1,5 +1,4 @@
 /** Errors of refusals by a limit: what refused, who uses it, and the option that would raise it. */
-
 import {
   type ErrorCode,
   RateLimitError,

@@ -128,9 +128,10 @@ export class AddedConnections implements MuxedConnections {
       closeAtOnce()
       return
     }
-    const timer = Number.isFinite(timeoutMs) ? setTimeout(closeAtOnce, timeoutMs) : undefined
+    const { clock } = this.#host
+    const timer = Number.isFinite(timeoutMs) ? clock.setTimer(closeAtOnce, timeoutMs) : undefined
     const closed = [...this.#open].map((core) => core.close())
-    void Promise.all(closed).then(() => clearTimeout(timer))
+    void Promise.all(closed).then(() => clock.clearTimer(timer))
   }
 }
 
