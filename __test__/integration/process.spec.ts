@@ -72,6 +72,18 @@ test('closing lets the process end', async (t) => {
   t.is(code, 0)
 })
 
+test('the close of an unreferenced node keeps the process alive until a muxer that hangs is given up', async (t) => {
+  const program = `const swarm = await createSwarm(${QUIET})
+    const hangs = () => new Promise(() => {})
+    const remotePeer = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
+    swarm.addConnection({ isClosed: false, openStream: hangs, acceptStream: hangs, close: hangs, closeWithError: hangs },
+      { remotePeer })
+    swarm.unref(); await swarm.close({ drainTimeout: 0 }); console.log('closed')`
+  const { code, output } = await run(program)
+  t.is(output, 'closed\n')
+  t.is(code, 0)
+})
+
 test('an exit under traffic is not a crash', async (t) => {
   const program = `
     const [a, b] = await Promise.all([createSwarm(${QUIET}), createSwarm(${QUIET})])

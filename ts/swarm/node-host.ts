@@ -638,9 +638,12 @@ export class NodeHost
     // A dial that succeeded meanwhile is reported, and so is the end of its connection.
     this.engine.drain()
     if (!this.#connections.isDrained) {
+      // The connections of an unreferenced swarm do not keep the process alive, but whoever awaits its close does.
+      this.engine.retain()
       await new Promise<void>((resolve) => {
         this.#drained = resolve
       })
+      this.engine.release()
     }
     this.#connections.clear()
     this.#reportPassed()
