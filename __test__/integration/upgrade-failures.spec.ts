@@ -490,6 +490,24 @@ test('bytes that the duplex does not take before the end of a close are reported
   t.like(outbound.closeReason?.error, { name: 'TimeoutError', clock: 'writeStall' })
 })
 
+test('a duplex that fails during a close is the cause of what is lost', async (t) => {
+  const [near, far] = duplexPair()
+  const carrier = fromDuplex(near)
+  const { outbound } = await upgradedPair(t, [carrier, far as unknown as AnyDuplex])
+  const stream = await outbound.newStream()
+  const cut = Promise.withResolvers<void>()
+  carrier.write = () => cut.promise
+  await stream.write(pattern(1_000))
+  await stream.closeWrite()
+  const closed = outbound.close()
+  await turn()
+  cut.reject(new Error('the cable was cut'))
+  await closed
+  const { error } = outbound.closeReason ?? {}
+  t.true(error instanceof ConnectionClosedError)
+  t.like(error?.cause, { message: 'the duplex failed: the cable was cut' })
+})
+
 /** Upgraded ends, of which the dialer's duplex never closes, and whose connection has ended. */
 async function stuckPair(t: ExecutionContext) {
   const clock = new FakeClock()

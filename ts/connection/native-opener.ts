@@ -165,15 +165,17 @@ export class NativeOpener implements Opener, ConnectionSink {
     const owner = this.#owner
     const { transport } = owner
     const options = { transport, closeCode }
-    const isReset = code === ERROR_CODES.ERR_CONNECTION_RESET
-    const cause = isReset ? this.#carried?.failure : undefined
+    const reset = ERROR_CODES.ERR_CONNECTION_RESET
+    // A duplex that fails during our own close loses what that was to deliver.
+    const isLost = code === reset || (code === 0 && (flags & FLAG_REMOTE) === 0)
+    const cause = isLost ? this.#carried?.failure : undefined
     const error =
-      code === 0
+      code === 0 && cause === undefined
         ? undefined
         : withoutStack(() =>
             cause === undefined
               ? endError(code, flags, options)
-              : nativeError(code, cause.message, { ...options, cause })
+              : nativeError(reset, cause.message, { ...options, cause })
           )
     this.#carried?.connectionEnded(error === undefined && closeCode === 0)
     // A duplex that failed does not tell which side has ended it.
