@@ -370,6 +370,7 @@ test('connectedness is told once for each change, in order, with what it was bef
   t.deepEqual(told, ['Connected > CanConnect', 'disconnected'])
 })
 
+// go 77
 test('a listener that closes the connection it is told of is told of that after the others', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), listening(t)])
   const told: string[] = []

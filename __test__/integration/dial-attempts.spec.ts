@@ -157,6 +157,7 @@ test('an aborted dial names each address it tried', async (t) => {
   t.is(err.attempts?.[0]?.address, silent)
 })
 
+// go 17
 test('refused addresses before a good one cost no head start', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   await listener.listen('/ip4/127.0.0.1/tcp/0')

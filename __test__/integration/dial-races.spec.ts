@@ -136,6 +136,7 @@ test('a dial with another security does not join one in progress', async (t) => 
   t.is(stream.connection?.state.security, '/tls/1.0.0')
 })
 
+// go 24
 test("a caller's good address does not wait for another's silent one", async (t) => {
   const { dialer, addresses, peer } = await nodes(t)
   const silent = await RawPeer.serve(t, () => {})

@@ -1,6 +1,7 @@
 /** Dials between real nodes: retries, back-off, and the parts that an application replaces. */
-import { createServer } from 'node:net'
-import test from 'ava'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import test, { type ExecutionContext } from 'ava'
 import {
   AddressManager,
   Connectedness,
@@ -144,4 +145,66 @@ test('two nodes that dial each other at once are connected, 200 times', async (t
     await Promise.all([one.closePeer(other.peerId), other.closePeer(one.peerId)])
   }
   t.deepEqual([one.dialQueue.pending, other.dialQueue.pending], [0, 0])
+})
+
+/** Returns the addresses of servers that accept and stay silent. */
+async function silentAddresses(t: ExecutionContext, count: number): Promise<string[]> {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1')
+      t.teardown(() => server.close())
+      await once(server, 'listening')
+      return `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`
+    })
+  )
+}
+
+// S6, S22
+test('a good address is connected beside a silent one, however often it is given', async (t) => {
+  const listener = await listening(t)
+  const [address = ''] = listener.getListenAddrs().map(String)
+  const [silent = ''] = await silentAddresses(t, 1)
+  const dialer = await createNode(t)
+  const connection = await dialer.dialPeer(listener.peerId, {
+    addresses: [silent, address, address, silent]
+  })
+  t.is(`${connection.remoteAddr}`, address)
+  t.is(dialer.getTotalConnections(), 1)
+})
+
+// S23
+test('concurrent dials of a dead peer make one set of attempts, and fail alike', async (t) => {
+  const dead = `/ip4/127.0.0.1/tcp/${await freePort()}`
+  const peer = await createNode(t)
+  const dialer = await createNode(t, { retry: { maxRetries: 0 } })
+  let ended = 0
+  dialer.addEventListener('dial', () => {
+    ended += 1
+  })
+  const calls = Array.from({ length: 10 }, () =>
+    dialer.dialPeer(peer.peerId, { addresses: [dead] }).catch((err: unknown) => err)
+  )
+  const errors = await Promise.all(calls)
+  for (const err of errors) {
+    t.true(err instanceof DialAllFailedError)
+    if (err instanceof DialAllFailedError)
+      t.is(err.attempts[0]?.cause.code, 'ERR_CONNECTION_REFUSED')
+  }
+  t.is(ended, 1)
+})
+
+// S24
+test('an address behind eight silent ones is reached', async (t) => {
+  const listener = await listening(t)
+  const [address = ''] = listener.getListenAddrs().map(String)
+  const silent = await silentAddresses(t, 8)
+  const ranker = (addresses: readonly string[]) =>
+    addresses.map((each) => ({ address: each, delay: each === address ? 1 : 0 }))
+  const dialer = await createNode(t, {
+    addressManager: new AddressManager({ ranker }),
+    connections: { dialTimeout: 200 },
+    retry: { maxRetries: 0 }
+  })
+  const connection = await dialer.dialPeer(listener.peerId, { addresses: [...silent, address] })
+  t.is(`${connection.remoteAddr}`, address)
 })

@@ -5,7 +5,7 @@ import { createNode, until } from '../support/pair.ts'
 
 const LOCAL = '/ip4/127.0.0.1/tcp/0'
 
-// S17, L2
+// S17, L2, go 75
 test('each of several addresses is listened on, told of, and can be dialled', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   const told: string[] = []

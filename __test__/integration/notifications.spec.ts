@@ -32,7 +32,7 @@ test('streams that are opened in quick succession or at once are each told at bo
   t.is(counts[0]?.get('openedStream'), 7)
 })
 
-// L4
+// L4, go 79
 test('200 notifiees are told, and one whose promise never settles delays none', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   await listener.listen('/ip4/127.0.0.1/tcp/0')
@@ -43,7 +43,7 @@ test('200 notifiees are told, and one whose promise never settles delays none', 
   t.is(told, 200)
 })
 
-// L7
+// L7, go 83
 test('the close of a swarm tells the end of every stream, connection and listener', async (t) => {
   const { dialer, listener, openStreams } = await createPair(t)
   const counts = counted(listener)

@@ -53,7 +53,7 @@ test('listening fails with every reason, and only if none succeeded', async (t) 
   t.true(await two.listen(taken, LOCAL))
 })
 
-// S2
+// S2, go 1
 test('both sides see the same connection', async (t) => {
   const { dialer, listener, outbound, inbound } = await createPair(t)
   t.true(outbound.remotePeer.equals(listener.peerId))
@@ -79,6 +79,7 @@ for (const security of ['tls', 'noise'] as const) {
   })
 }
 
+// go 15
 test('concurrent dials of a peer share one connection', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   await listener.listen(LOCAL)
@@ -121,6 +122,7 @@ async function closedListener(t: Parameters<typeof createNode>[0]): Promise<stri
   return addresses
 }
 
+// go 3
 test('a dial of an address learns the peer and its address', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   await listener.listen(LOCAL)

@@ -9,6 +9,7 @@ const OTHER = '/ip4/192.0.2.2/tcp/1'
 const planOf = (ranked: RankedAddress[], dialTimeout = 10_000) =>
   dialPlan(ranked, new Set(ranked.map(({ address }) => address)), { dialTimeout })
 
+// go 16
 test('addresses are tried by their delays, and in the order of the ranking among equals', (t) => {
   const third = '/ip4/10.0.0.1/tcp/1'
   const plan = planOf([

@@ -187,6 +187,7 @@ test('back-offs grow to 300 s, are forgotten after twice their time, and are bou
   t.is(backOff.remaining('peer 9999', at(1)), 5_000)
 })
 
+// go 7
 test('a caller in a hurry puts no address in back-off, one that was met with silence does', async (t) => {
   const { dialer, progress, peer, clock } = setUp()
   const late = async (timeout: number): Promise<number> => {

@@ -12,6 +12,7 @@ import {
 } from '../../ts/errors.ts'
 import { at, refused, SELF, setUp } from '../support/dial-host.ts'
 
+// go 12
 test('joins a dial in flight and stores the address that worked', async (t) => {
   const { dialer, dials, complete, connection, peer, book } = setUp()
   const one = dialer.dialPeer(peer, { addresses: [at(1)] })
@@ -23,6 +24,7 @@ test('joins a dial in flight and stores the address that worked', async (t) => {
   t.deepEqual(book.get(peer), [at(4001)])
 })
 
+// go 13
 test('a caller that gives up does not affect the others; the last one cancels the dial', async (t) => {
   const { dialer, cancelled, dials, peer, clock } = setUp()
   const controller = new AbortController()
@@ -127,6 +129,7 @@ test('a dial ended by the close of the swarm rejects with StateError, even if an
   await t.throwsAsync(dial, { instanceOf: StateError, message: 'the swarm is closed' })
 })
 
+// go 20
 test('tries addresses that only the second caller has alongside those of the first', async (t) => {
   const { dialer, dials, cancelled, complete, peer, connection } = setUp()
   const one = dialer.dialPeer(peer, { addresses: [at(1)] })
@@ -156,6 +159,7 @@ test('a shared dial fails once all of its attempts have, with every address', as
   t.deepEqual(tried(second), [at(2), at(1), `${at(3)}/ws`])
 })
 
+// go 26
 test('addresses without a transport do not count towards the 25, and are reported', async (t) => {
   const { dialer, dials, complete, peer, book } = setUp()
   const foreign = Array.from({ length: 40 }, (_, index) => `/ip4/192.0.2.${index}/udp/1/quic-v1`)
@@ -186,6 +190,7 @@ test('an address of nothing but a peer id is refused', (t) => {
   t.throws(() => dialer.dialPeer(peer, { addresses: [`/p2p/${peer}`] }), misuse)
 })
 
+// go 14
 test("a dial after another caller's aborted one does not share its error", async (t) => {
   const { dialer, dials, cancelled, complete, peer, connection } = setUp()
   const controller = new AbortController()
@@ -223,6 +228,7 @@ test('a dial with other security protocols does not join', async (t) => {
   t.is(dials.length, 4)
 })
 
+// go 5
 test('returns the existing connection, unless forced', async (t) => {
   const { dialer, table, dials, peer, connection } = setUp()
   table.add(peer, connection)
@@ -232,6 +238,7 @@ test('returns the existing connection, unless forced', async (t) => {
   t.is(dials.length, 1)
 })
 
+// go 28
 test('refuses self-dials, peers without addresses, noDial and invalid arguments', async (t) => {
   const { dialer, peer } = setUp()
   await t.throwsAsync(dialer.dialPeer(SELF), { instanceOf: SelfDialError })

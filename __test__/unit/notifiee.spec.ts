@@ -6,6 +6,7 @@ import {
   NotifyBundle
 } from '../../ts/swarm/notifiee.ts'
 
+// go 86
 test('a bundle has the callbacks it was given and no others', (t) => {
   const bundle = new NotifyBundle({ connected: () => 'called' })
   t.is(bundle.connected?.(undefined as never, undefined as never), 'called')
