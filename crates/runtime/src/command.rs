@@ -33,7 +33,7 @@ pub enum Outcome {
     /// A dial succeeded; its connection has already been announced.
     Dialled(Arc<Connection>),
     /// The upgrade of a duplex failed; one that succeeds ends as a dial does.
-    UpgradeFailed(Attempt),
+    UpgradeFailed(Box<Attempt>),
     /// Every attempt of a dial failed; contains those not taken yet.
     DialFailed(Vec<Attempt>),
     /// A lookup has found records.

@@ -96,12 +96,12 @@ pub(crate) async fn upgrade_duplex(
                     _ => shared.hub.stats.upgrades_failed.add(1),
                 }
             }
-            Outcome::UpgradeFailed(Attempt {
+            Outcome::UpgradeFailed(Box::new(Attempt {
                 index: 0,
                 stage: *stage.lock(),
                 error,
                 elapsed: started.elapsed(),
-            })
+            }))
         }
     }
 }

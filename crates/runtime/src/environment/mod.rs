@@ -39,7 +39,8 @@ pub enum End {
 enum Object {
     Stream(Arc<StreamSlot>),
     Connection(Arc<Connection>),
-    Pipe(Port),
+    /// Boxed: rare, and larger than the others.
+    Pipe(Box<Port>),
 }
 
 /// Native side of one JavaScript environment.

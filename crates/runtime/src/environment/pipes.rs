@@ -17,7 +17,7 @@ impl Environment {
         let (port, pipe) = Port::new(&self.hub);
         let handle = self
             .objects
-            .insert(Object::Pipe(port))
+            .insert(Object::Pipe(Box::new(port)))
             .ok_or(CallError::HandleLimit)?;
         self.port(handle.raw())?.set_handle(handle.raw());
         Ok((handle.raw(), pipe))

@@ -78,7 +78,8 @@ impl Names {
         if let Some(resolver) = &*made {
             return Ok(Arc::clone(resolver));
         }
-        let resolver = Resolver::new(&self.options).map_err(ResolveError::Configuration)?;
+        let resolver = Resolver::new(&self.options)
+            .map_err(|error| ResolveError::Configuration(Box::new(error)))?;
         let resolver = Arc::new(resolver);
         *made = Some(Arc::clone(&resolver));
         Ok(resolver)

@@ -68,13 +68,13 @@ pub enum ResolveError {
     Server(ResponseCode),
     /// The system's configuration cannot be used.
     #[error("the name servers of the system are not known: {0}")]
-    Configuration(NetError),
+    Configuration(Box<NetError>),
     /// Too many lookups wait.
     #[error("{WAITING_MAX} lookups wait already")]
     QueueFull,
     /// Any other failure, such as an error of the socket.
     #[error("{0}")]
-    Other(NetError),
+    Other(Box<NetError>),
 }
 
 impl ResolveError {
@@ -90,7 +90,7 @@ impl ResolveError {
                     code => Self::Server(code),
                 }
             }
-            error => Self::Other(error),
+            error => Self::Other(Box::new(error)),
         }
     }
 }

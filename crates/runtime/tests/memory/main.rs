@@ -28,7 +28,7 @@ const CONNECTIONS: usize = 500;
 
 /// The same for an idle connection: the keys of its ciphers, some 1.2 KiB per end, are not the
 /// allocator's.
-const IDLE_CONNECTION_BYTES_MAX: usize = 6_500;
+const IDLE_CONNECTION_BYTES_MAX: usize = 7_000;
 
 /// The same for one that has had a stream, as identified connections have.
 const USED_CONNECTION_BYTES_MAX: usize = IDLE_CONNECTION_BYTES_MAX + 2_000;
