@@ -17,6 +17,7 @@ import {
 } from './base/arguments.ts'
 import { TypedEventTarget } from './base/events.ts'
 import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
+import { lazyModule } from './base/lazy-module.ts'
 import type { ConnectionConfig } from './connection/config.ts'
 import type { ConnectionDirection } from './connection/facts.ts'
 import { selectionOf } from './connection/strategy.ts'
@@ -57,7 +58,6 @@ import type { Stream } from './stream.ts'
 import { EventOrder } from './swarm/event-order.ts'
 import type { SwarmEvents } from './swarm/events.ts'
 import { Listeners } from './swarm/listener.ts'
-import { loadStreamNotices } from './swarm/load.ts'
 import type { ListenOptions, Network } from './swarm/network.ts'
 import { NodeHost } from './swarm/node-host.ts'
 import { type Notifiee, type NotifieeEvent, Notifiees } from './swarm/notifiee.ts'
@@ -69,7 +69,6 @@ import {
 } from './swarm/options.ts'
 import { Shutdown } from './swarm/shutdown.ts'
 import type { StreamNotices } from './swarm/stream-notices.ts'
-import { loadUpgrader } from './upgrade/load.ts'
 import type { UpgradeInboundOptions, UpgradeOutboundOptions, Upgrader } from './upgrade/options.ts'
 import type { DuplexUpgrader } from './upgrade/upgrader.ts'
 
@@ -98,6 +97,14 @@ export interface SwarmMetrics {
   /** Peers with at least one of them. */
   readonly peers: number
 }
+
+// What many programs do not use.
+const { url } = import.meta
+const loadStreamNotices = lazyModule<typeof import('./swarm/stream-notices.ts')>(
+  url,
+  './swarm/stream-notices'
+)
+const loadUpgrader = lazyModule<typeof import('./upgrade/upgrader.ts')>(url, './upgrade/upgrader')
 
 const LISTEN_CHECKS: OptionChecks<ListenOptions> = {
   reusePort: (value, name) => {

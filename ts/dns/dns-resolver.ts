@@ -11,15 +11,18 @@ import {
   objectWith
 } from '../base/arguments.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
+import { lazyModule } from '../base/lazy-module.ts'
 import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 import { peerText } from '../identity/peer-id.ts'
 import { withFrames } from '../native/command-error.ts'
-import { loadResolutions } from './load.ts'
 import type { DnsRecords, DnsResolverLike, ResolveOptions } from './records.ts'
 import type { ResolutionHost } from './resolution.ts'
+
+// Many programs dial IP addresses alone.
+const loadResolution = lazyModule<typeof import('./resolution.ts')>(import.meta.url, './resolution')
 
 /** Options of {@link DnsResolver}. */
 export interface DnsResolverOptions {
@@ -107,7 +110,7 @@ export class DnsResolver implements DnsResolverLike {
     if (!WITH_NAME.test(text)) return Promise.resolve([multiaddrOf(text)])
     const site: { stack?: string } = {}
     Error.captureStackTrace(site, this.resolve)
-    const { Resolution } = loadResolutions()
+    const { Resolution } = loadResolution()
     return new Resolution(this.#host, text, peer, signal).run().then(
       (found) => found.map(multiaddrOf),
       (err) => Promise.reject(err instanceof Error ? withFrames(err, site) : err)

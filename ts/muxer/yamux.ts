@@ -7,12 +7,15 @@ import {
   UINT32_MAX
 } from '../base/arguments.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
+import { lazyModule } from '../base/lazy-module.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
-import { loadDuplexes } from '../upgrade/load.ts'
-import { loadYamuxNode } from './load.ts'
 import type { Multiplexer } from './muxed.ts'
 import type { YamuxConn } from './yamux-conn.ts'
 import type { YamuxNode } from './yamux-node.ts'
+
+const { url } = import.meta
+const loadDuplex = lazyModule<typeof import('../upgrade/duplex.ts')>(url, '../upgrade/duplex')
+const loadYamuxNode = lazyModule<typeof import('./yamux-node.ts')>(url, './yamux-node')
 
 /** Options of {@link yamux}: the members of `Limits` that concern a muxer. */
 export interface YamuxOptions {
@@ -80,7 +83,7 @@ export function yamux(options: YamuxOptions = {}): Yamux {
     newConnection(duplex, how): Promise<YamuxConn> {
       checkOptions(how, CONNECTION_CHECKS)
       aBoolean(how?.isServer, 'isServer')
-      const taken = loadDuplexes().takeDuplex(duplex, !how.isServer)
+      const taken = loadDuplex().takeDuplex(duplex, !how.isServer)
       node ??= new (loadYamuxNode().YamuxNode)({ ...options })
       return node.connect(taken, how.isServer)
     }

@@ -4,6 +4,7 @@
 import { misuse } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
 import type { OnFailure } from '../base/events.ts'
+import { lazyModule } from '../base/lazy-module.ts'
 import { nativeTimeouts } from '../connection/config.ts'
 import { ConnectionCore } from '../connection/core.ts'
 import { Excess } from '../connection/excess.ts'
@@ -23,7 +24,6 @@ import type { DialHost } from '../dial/dialer.ts'
 import type { DialSink } from '../dial/native-dials.ts'
 import type { DialDetail } from '../dial/report.ts'
 import { DnsResolver } from '../dns/dns-resolver.ts'
-import { loadRecords } from '../dns/load.ts'
 import { isResolver, nativeDns } from '../dns/options.ts'
 import type { DnsResolverLike } from '../dns/records.ts'
 import {
@@ -37,7 +37,6 @@ import {
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
 import { hasOwnMuxer } from '../muxer/choice.ts'
-import { loadMuxedUpgrades } from '../muxer/load.ts'
 import type { MuxedUpgrade, MuxedUpgradesHost } from '../muxer/muxed-upgrade.ts'
 import type { MuxedUpgrades } from '../muxer/muxed-upgrades.ts'
 import type {
@@ -67,7 +66,6 @@ import type {
   StreamScope
 } from '../resource-manager/interfaces.ts'
 import { plainLimits, type ResolvedLimits } from '../resource-manager/limits.ts'
-import { loadManager } from '../resource-manager/load.ts'
 import type { NativeResourceManager } from '../resource-manager/manager.ts'
 import { nativeResources } from '../resource-manager/native-limits.ts'
 import { nullScope } from '../resource-manager/null.ts'
@@ -82,10 +80,32 @@ import type { FailedUpgrade, UpgradeParameters } from '../upgrade/under-way.ts'
 import type { UpgradeHost } from '../upgrade/upgrader.ts'
 import type { AddedConnections, AddedConnectionsHost } from './added-connections.ts'
 import type { ListenerHost } from './listener.ts'
-import { loadAddedConnections, loadNodeTcp } from './load.ts'
 import type { NotifieeEvent } from './notifiee.ts'
 import type { SwarmSettings } from './options.ts'
 import type { ShutdownHost } from './shutdown.ts'
+
+// What many programs do not use.
+const { url } = import.meta
+const loadAddedConnections = lazyModule<typeof import('./added-connections.ts')>(
+  url,
+  './added-connections'
+)
+const loadManager = lazyModule<typeof import('../resource-manager/manager.ts')>(
+  url,
+  '../resource-manager/manager'
+)
+const loadMuxedUpgrades = lazyModule<typeof import('../muxer/muxed-upgrades.ts')>(
+  url,
+  '../muxer/muxed-upgrades'
+)
+const loadNodeTcp = lazyModule<typeof import('../transport/node-tcp.ts')>(
+  url,
+  '../transport/node-tcp'
+)
+const loadRecords = lazyModule<typeof import('../dns/swarm-records.ts')>(
+  url,
+  '../dns/swarm-records'
+)
 
 /** Refusals of a dry run that are taken at a time; as many as `PASSED_MAX` of the native side keeps. */
 const PASSED_MAX = 64
