@@ -171,6 +171,22 @@ test('a duplex that fails, or ends, during the handshake fails the upgrade', asy
   await until(() => charged(swarm).every((count) => count === 0))
 })
 
+test('a duplex may fail with anything, also with what has no text', async (t) => {
+  const swarm = await createNode(t)
+  for (const thrown of [Object.create(null), undefined, 'cut']) {
+    const duplex: ReadWriteCloser = {
+      remoteAddress: undefined,
+      read: () => Promise.reject(thrown),
+      write: async () => {},
+      close: async () => {}
+    }
+    const { cause } = await rejected(t, swarm.upgradeOutbound(duplex), UpgradeError)
+    t.true(cause instanceof RawConnectionError)
+    t.is((cause as RawConnectionError).cause, thrown)
+  }
+  t.deepEqual(charged(swarm), NOTHING)
+})
+
 test('the addresses of a RawConnection are read once, as it may lose them with its remote', async (t) => {
   const [dialer, listener] = await Promise.all([createNode(t), createNode(t)])
   const [failing, gone] = duplexPair()

@@ -464,6 +464,18 @@ test('a source that finds no list of strings has failed, and loses no other name
   }
 })
 
+test('a source may fail with anything, also with what has no text', async (t) => {
+  for (const thrown of [Object.create(null), undefined, 'gone']) {
+    const failing = () => Promise.reject(thrown)
+    const resolver = new DnsResolver({ records: { addresses: failing, texts: failing } })
+    const err = await t.throwsAsync(resolver.resolve('/dns4/a.test/tcp/1'), {
+      instanceOf: DnsError
+    })
+    t.is(err.code, 'ERR_DNS_FAILURE')
+    t.is(err.cause, thrown)
+  }
+})
+
 test('a logger that throws changes nothing', async (t) => {
   const logger = {
     debug: () => {

@@ -245,12 +245,12 @@ test('resets a stream whose predicate was removed', (t) => {
 test('a failed handler resets with the code of its error, and with Shutdown during close', async (t) => {
   const { registrar, host, engine, logged, closing } = setUp()
   registrar.attach(host)
-  let thrown: Error = new Error()
+  let thrown: unknown = new Error()
   registrar.handle('/a', async () => {
     await Promise.resolve()
     throw thrown
   })
-  const codeOf = async (err: Error): Promise<number | undefined> => {
+  const codeOf = async (err: unknown): Promise<number | undefined> => {
     thrown = err
     const { core, resets } = fakeStream()
     registrar.dispatch(core, undefined as never, engine.protocols.id('/a'))
@@ -262,14 +262,17 @@ test('a failed handler resets with the code of its error, and with Shutdown duri
   t.is(await codeOf(new ResourceLimitExceededError()), StreamErrorCode.ResourceLimitExceeded)
   t.is(await codeOf(new RateLimitError()), StreamErrorCode.RateLimited)
   t.is(logged.length, 4)
+  // What has no text.
+  t.is(await codeOf(Object.create(null)), StreamErrorCode.ProtocolViolation)
+  t.is(logged.length, 5)
   // Ends that any stream can have are not failures of the handler.
   t.is(await codeOf(new StreamEOFError()), StreamErrorCode.NoError)
   await codeOf(new StreamResetError())
-  t.is(logged.length, 4)
+  t.is(logged.length, 5)
   const late = codeOf(new AbortError())
   closing.abort()
   t.is(await late, StreamErrorCode.Shutdown)
-  t.is(logged.length, 4)
+  t.is(logged.length, 5)
 })
 
 test('serves no stream that arrives while the swarm closes, and waits for pending handlers', async (t) => {

@@ -2,6 +2,7 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { InvalidParametersError } from '../errors.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { Output } from './output.ts'
 
 /** One verb: `ferroswarm <name>`. */
@@ -129,6 +130,6 @@ function parse(
     const options = { ...COMMON_OPTIONS, ...command.options }
     return parseArgs({ args: [...words], options, allowPositionals: true })
   } catch (err) {
-    throw new MisuseError(err instanceof Error ? err.message : String(err))
+    throw new MisuseError(reasonOf(err))
   }
 }

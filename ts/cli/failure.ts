@@ -11,7 +11,7 @@ import {
   TimeoutError
 } from '../errors.ts'
 import { attemptTable } from '../text/attempt-table.ts'
-import { printable } from '../text/printable.ts'
+import { printable, reasonOf } from '../text/printable.ts'
 import { type Output, rounded } from './output.ts'
 
 const HUNG_UP =
@@ -97,7 +97,7 @@ export function printFailure(out: Output, verb: string, doing: string, err: unkn
   const attempts = attemptsOf(err)
   const telling = furthest(attempts)
   const reason = telling?.cause ?? rootOf(err)
-  const message = err instanceof Error ? err.message : String(err)
+  const message = reasonOf(err)
   const event = {
     event: 'error',
     code: codeOf(err),
@@ -146,7 +146,7 @@ export function furthest(attempts: readonly AddressAttempt[]): AddressAttempt | 
 
 /** Returns the last error of this package in the chain of causes: the most specific one. */
 function rootOf(err: unknown): Error {
-  let root = err instanceof Error ? err : new Error(String(err))
+  let root = err instanceof Error ? err : new Error(reasonOf(err))
   while (root.cause instanceof Libp2pError) root = root.cause
   return root
 }

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { InvalidParametersError } from '../errors.ts'
 import { makeIdentity } from '../identity/keys.ts'
+import { reasonOf } from '../text/printable.ts'
 import { MisuseError } from './command.ts'
 
 /** Reads a key file; returns undefined without a path. Throws `MisuseError` if it is unreadable or holds no key. */
@@ -11,7 +12,7 @@ export function readKey(path: string | undefined): Uint8Array | undefined {
   try {
     key = new Uint8Array(readFileSync(path))
   } catch (err) {
-    throw new MisuseError(`--key: ${err instanceof Error ? err.message : String(err)}`)
+    throw new MisuseError(`--key: ${reasonOf(err)}`)
   }
   try {
     makeIdentity(key)
@@ -29,6 +30,6 @@ export function writeKey(path: string, key: Uint8Array): void {
   try {
     writeFileSync(path, key, { mode: 0o600, flag: 'wx' })
   } catch (err) {
-    throw new MisuseError(`--out: ${err instanceof Error ? err.message : String(err)}`)
+    throw new MisuseError(`--out: ${reasonOf(err)}`)
   }
 }

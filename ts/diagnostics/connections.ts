@@ -4,6 +4,7 @@ import type { ConnectionCore } from '../connection/core.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { Connection } from '../connection.ts'
 import { DialAllFailedError } from '../errors.ts'
+import { reasonOf } from '../text/printable.ts'
 import {
   type ConnectionMessage,
   connectionClose,
@@ -34,7 +35,7 @@ export async function logDial(
     report(`dialled ${reached} at ${remoteAddressText} ${after()}: connection ${id}`)
     return connection
   } catch (err) {
-    report(`the dial of ${peer ?? places} failed ${after()}: ${reasonOf(err)}`)
+    report(`the dial of ${peer ?? places} failed ${after()}: ${whyOf(err)}`)
     throw err
   }
 }
@@ -79,8 +80,8 @@ function messageOf(core: ConnectionCore): ConnectionMessage {
   return message
 }
 
-function reasonOf(err: unknown): string {
-  if (!(err instanceof DialAllFailedError)) return err instanceof Error ? err.message : String(err)
+function whyOf(err: unknown): string {
+  if (!(err instanceof DialAllFailedError)) return reasonOf(err)
   const reasons = err.attempts.map(
     ({ address, stage, elapsed, cause }) =>
       `${address} at ${stage} after ${Math.round(elapsed)} ms: ${cause.message}`

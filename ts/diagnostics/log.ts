@@ -1,4 +1,6 @@
 /** The log of a swarm: to its logger, and to stderr for the namespaces in `DEBUG`. */
+
+import { reasonOf } from '../text/printable.ts'
 import { LEVEL_BITS, type LogLevel } from './codes.ts'
 import type { Logger } from './logger.ts'
 
@@ -58,7 +60,7 @@ export class Log {
     try {
       this.#logger[level]?.(message, ...details)
     } catch (err) {
-      process.emitWarning(err instanceof Error ? err : String(err))
+      process.emitWarning(err instanceof Error ? err : reasonOf(err))
     }
     if (!this.#namespaces.has(namespace)) return this.#logger[level] !== undefined
     const { inspect } = process.getBuiltinModule('node:util')

@@ -9,7 +9,7 @@ import { misuse } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../diagnostics/logger.ts'
 import { DnsError, type ErrorCode, InternalError, StateError } from '../errors.ts'
-import { printable } from '../text/printable.ts'
+import { printable, reasonOf } from '../text/printable.ts'
 import { entriesOf, type Skipped } from './dnsaddr.ts'
 import {
   atHost,
@@ -223,7 +223,7 @@ export class Resolution {
       if (err instanceof StateError) throw err
       if (signal.aborted) this.#fail(hostname, 'ERR_DNS_TIMEOUT', 'others have answered before')
       else if (err instanceof DnsError) this.#note(err)
-      else this.#fail(hostname, 'ERR_DNS_FAILURE', messageOf(err), err)
+      else this.#fail(hostname, 'ERR_DNS_FAILURE', reasonOf(err), err)
       return []
     }
   }
@@ -282,8 +282,4 @@ function checked(found: unknown, name: keyof DnsRecords): readonly string[] {
 function codeOf([first, ...others]: readonly DnsError[]): ErrorCode {
   if (first === undefined) return 'ERR_DNS_NO_RECORDS'
   return others.every(({ code }) => code === first.code) ? first.code : 'ERR_DNS_FAILURE'
-}
-
-function messageOf(err: unknown): string {
-  return err instanceof Error ? err.message : String(err)
 }

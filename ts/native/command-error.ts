@@ -1,5 +1,6 @@
 /** Failures of commands: results or exceptions of the addon, with the stack of the command's caller. */
 import { ERROR_CODES, type ErrorCode, InternalError } from '../errors.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { CommandResult } from './addon.ts'
 import { nativeError } from './native-error.ts'
 
@@ -35,7 +36,7 @@ export function withFrames<E extends Error>(err: E, site: { stack?: string }): E
 
 /** Converts an exception of the addon: its `code` is the name of an error code, or the number as text. */
 export function thrownByNative(err: unknown): Error {
-  if (!(err instanceof Error)) return new InternalError(String(err))
+  if (!(err instanceof Error)) return new InternalError(reasonOf(err))
   const { code } = err as { code?: unknown }
   // `code` may be any string, so the lookup may fail.
   const number = ERROR_CODES[code as ErrorCode] ?? Number(code)

@@ -6,6 +6,7 @@
  */
 import { isTimeUp } from '../base/abort.ts'
 import { SCRATCH_BYTES } from '../base/bytes.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { CommandResult, HotCalls, Native, NativeNode, NativeNodeOptions } from './addon.ts'
 import { CommandError, thrownByNative } from './command-error.ts'
 import { type Counters, namedCounters } from './counters.ts'
@@ -204,7 +205,7 @@ export class Engine {
     } catch (err) {
       // Application callbacks are guarded at their call sites, so this is a bug of ours. It must not prevent
       // the delivery of the other records.
-      process.emitWarning(err instanceof Error ? err : String(err))
+      process.emitWarning(err instanceof Error ? err : reasonOf(err))
     }
   }
 

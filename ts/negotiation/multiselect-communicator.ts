@@ -4,6 +4,7 @@ import { IncompleteReadError, MultiselectCommunicatorError } from '../errors.ts'
 import { PREFIX_BYTES_MAX, prefixFormat, readPrefix } from '../io/framing.ts'
 import type { AbortOptions, ReadWriter } from '../io/interfaces.ts'
 import { readExactly } from '../io/read-exactly.ts'
+import { reasonOf } from '../text/printable.ts'
 import {
   checkLength,
   decodeLine,
@@ -117,7 +118,7 @@ async function guarded<T>(
     if (signal?.aborted === true) throw aborted(signal)
     if (cause instanceof MultiselectCommunicatorError) throw cause
     const ended = cause instanceof IncompleteReadError ? 'ended during negotiation' : undefined
-    const reason = ended ?? (cause instanceof Error ? cause.message : String(cause))
+    const reason = ended ?? reasonOf(cause)
     throw new MultiselectCommunicatorError(`could not ${action} a line: ${reason}`, { cause })
   }
 }

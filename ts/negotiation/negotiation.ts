@@ -15,6 +15,7 @@ import {
   TimeoutError
 } from '../errors.ts'
 import type { AbortOptions } from '../io/interfaces.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { MultiselectCommunicatorLike } from './multiselect-communicator.ts'
 import { isValidHandshake } from './multiselect-line.ts'
 
@@ -50,7 +51,7 @@ export async function negotiation<T>(
     if (limit.isUp) throw timedOut(Failed, timeout)
     // An unreadable line is always wrapped as the cause, on either side.
     if (err instanceof Failed && !(err instanceof MultiselectCommunicatorError)) throw err
-    const reason = err instanceof Error ? err.message : String(err)
+    const reason = reasonOf(err)
     throw new Failed(`protocol negotiation failed: ${reason}`, { cause: err })
   } finally {
     limit.clear()

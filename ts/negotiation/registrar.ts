@@ -20,6 +20,7 @@ import type { Engine, Served } from '../native/engine.ts'
 import { PREDICATES_FROM } from '../native/record.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Stream } from '../stream.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { HandledProtocols, HandlerContext, HandlerOptions, StreamHandler } from './handler.ts'
 import { holds, isProtocolName, type ProtocolPredicate, protocolNames } from './protocol-name.ts'
 
@@ -249,7 +250,7 @@ export class Registrar {
     if (code === StreamErrorCode.Shutdown || isExpectedEnd(err)) {
       this.#failures.expected(err, message)
     } else this.#failures.report(err, handler, message())
-    void core.reset(code, err instanceof Error ? err : new Error(String(err)))
+    void core.reset(code, err instanceof Error ? err : new Error(reasonOf(err)))
   }
 
   #push(): void {

@@ -15,6 +15,7 @@ import type { HotCalls } from '../native/addon.ts'
 import type { PipeSink } from '../native/engine.ts'
 import type { PipeHandle } from '../native/handles.ts'
 import { PipeReady } from '../native/record.ts'
+import { reasonOf } from '../text/printable.ts'
 import type { Addresses, TakenDuplex } from './duplex.ts'
 import type { Carriage } from './under-way.ts'
 
@@ -193,7 +194,7 @@ export class Pump implements PipeSink, CarriedConnection, Carriage {
 
 /** Returns the error of a duplex that has failed. */
 export function duplexFailure(err: unknown): RawConnectionError {
-  const reason = err instanceof Error ? err.message : String(err)
+  const reason = reasonOf(err)
   return new RawConnectionError(`the duplex failed: ${reason}`, { cause: err })
 }
 
