@@ -716,15 +716,16 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /**
-   * Returns whether a peer is connected, or was until recently.
+   * Returns whether a peer is connected, was until recently, or could not be dialled.
    *
    * @throws {@link InvalidParametersError} for an invalid peer.
    */
   connectedness(peer: PeerLike): Connectedness {
     const id = peerText(peer)
-    const state = this.#connections.connectedness(id)
-    if (state === Connectedness.Connected) return state
-    return this.#dialer.backOff.concerns(id) ? Connectedness.CannotConnect : state
+    const isConnected = this.#connections.count(id) > 0
+    return !isConnected && this.#dialer.backOff.concerns(id)
+      ? Connectedness.CannotConnect
+      : this.#connections.connectedness(id)
   }
 
   /**

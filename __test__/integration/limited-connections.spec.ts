@@ -3,6 +3,7 @@ import { duplexPair } from 'node:stream'
 import test, { type ExecutionContext } from 'ava'
 import {
   type Connectedness,
+  DialAllFailedError,
   LimitedConnectionError,
   NoConnectionError,
   ping,
@@ -46,6 +47,15 @@ test('a limited connection says so, and carries what allows it', async (t) => {
   t.like(stream.stat, { limited: true, transient: true })
   await stream.reset()
   for await (const ms of ping(connection, { count: 1 })) t.true(ms >= 0)
+})
+
+test('a peer that is connected by it stays Limited though no direct address can be dialled', async (t) => {
+  const { near, far } = await limitedPair(t)
+  const addresses = far.getListenAddrs()
+  await Promise.all(addresses.map((addr) => far.unlisten(addr)))
+  const dial = near.dialPeer(far.peerId, { addresses, force: 'a direct connection' })
+  await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.is(near.connectedness(far.peerId), States.Limited)
 })
 
 test('a handler is not run on it unless it asks for that', async (t) => {

@@ -11,7 +11,7 @@ import type { Stream } from '../stream.ts'
 export interface ConnectednessDetail {
   /** The peer. */
   readonly peer: PeerId
-  /** `Connected`, `CanConnect` or `NotConnected`. */
+  /** `Connected`, `Limited`, `CanConnect` or `NotConnected`. */
   readonly connectedness: Connectedness
   /** The one before. */
   readonly previous: Connectedness
@@ -36,9 +36,10 @@ export interface SwarmEvents {
   /** A connection has ended. */
   disconnected: CustomEvent<Connection>
   /**
-   * A peer is connected, with its first connection and before `connected`; or no longer, as soon as its last connection
-   * is no longer listed: `CanConnect` after an orderly end, and 10 minutes later `NotConnected`, which an end by an error
-   * is at once. Each change is emitted once, in order. Back-offs, `CannotConnect`, are not.
+   * A peer is connected, with its first connection and before `connected`: `Limited` as long as all of them are limited.
+   * Or it no longer is, as soon as its last connection is no longer listed: `CanConnect` after an orderly end, and 10
+   * minutes later `NotConnected`, which an end by an error is at once. Each change is emitted once, in order. Back-offs,
+   * `CannotConnect`, are not.
    */
   connectedness: CustomEvent<ConnectednessDetail>
   /** Either side opened a stream. */
