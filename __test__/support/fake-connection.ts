@@ -86,10 +86,18 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
   return { host, fake, engine, clock, notified, errors, inbound, served }
 }
 
-export function fakeConnection(options: { room?: number } = {}): FakeConnection {
+export function fakeConnection(
+  options: { room?: number; isLimited?: boolean } = {}
+): FakeConnection {
   const { host, ...rest } = fakeHost(options)
   const opener = new NativeOpener(CONNECTION_HANDLE, host)
-  const { connection } = new ConnectionCore(opener, new NativeFacts(FACTS), host)
+  const carried = {
+    failure: undefined,
+    isLimited: options.isLimited ?? false,
+    addresses: () => ({ remote: FACTS.remoteAddress, local: FACTS.localAddress }),
+    connectionEnded: () => {}
+  }
+  const { connection } = new ConnectionCore(opener, new NativeFacts(FACTS, carried), host)
   let handle = 0
   return {
     ...rest,

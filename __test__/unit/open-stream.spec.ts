@@ -4,13 +4,13 @@ import { ConnectionTable } from '../../ts/connection/table.ts'
 import { StreamErrorCode } from '../../ts/constants.ts'
 import { openStream } from '../../ts/dial/open-stream.ts'
 import type { DialOptions } from '../../ts/dial/options.ts'
-import { ERROR_CODES, UnsupportedProtocolError } from '../../ts/errors.ts'
+import { ERROR_CODES, LimitedConnectionError, UnsupportedProtocolError } from '../../ts/errors.ts'
 import { FLAG_CONNECTION_LOST, FLAG_REMOTE, RecordKind } from '../../ts/native/record.ts'
 import { CONNECTION_HANDLE, fakeConnection, turn } from '../support/fake-connection.ts'
 
-/** Creates three connections to one peer: two in the table, the third from a dial. */
-function setUp(selection?: Selection) {
-  const [first, second, third] = [fakeConnection(), fakeConnection(), fakeConnection()]
+/** Creates three connections to one peer: two in the table, of which the second may be limited, the third from a dial. */
+function setUp(selection?: Selection, isLimited = false) {
+  const [first, second, third] = [fakeConnection(), fakeConnection({ isLimited }), fakeConnection()]
   const peer = first.connection.remotePeer.toString()
   const table = new ConnectionTable(first.clock, selection)
   // The newest comes first.
@@ -79,6 +79,33 @@ test('skips a connection whose peer accepts no more streams', async (t) => {
   const opening = open()
   negotiate(second)
   t.is((await opening).connection, second.connection)
+})
+
+test('waits beside a limited connection if the other one ends during the negotiation', async (t) => {
+  const { first, third, table, peer, open, dials } = setUp(undefined, true)
+  const opening = open()
+  lose(first)
+  await turn()
+  table.leave(peer, first.connection)
+  table.add(peer, third.connection)
+  await turn()
+  negotiate(third)
+  t.is((await opening).connection, third.connection)
+  t.deepEqual(dials, [])
+})
+
+test('a wait beside a limited connection ends with its timeout, and no other with it', async (t) => {
+  const { first, second, third, table, peer, open } = setUp(undefined, true)
+  table.leave(peer, first.connection)
+  const late = open({ timeout: 1_000 })
+  const other = open({ timeout: 2_000 })
+  second.clock.advance(1_000)
+  first.clock.advance(1_000)
+  await t.throwsAsync(late, { instanceOf: LimitedConnectionError })
+  table.add(peer, third.connection)
+  await turn()
+  negotiate(third)
+  t.is((await other).connection, third.connection)
 })
 
 test('rejects with errors that another connection would not fix', async (t) => {

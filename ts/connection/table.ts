@@ -63,18 +63,19 @@ export class ConnectionTable {
   }
 
   /**
-   * Calls `then` once there is a connection to a peer that is not limited, or none any more; returns a function that
-   * cancels the call.
+   * Calls `then` once there is a connection to a peer that is not limited, or none any more. Returns a function that
+   * cancels the call, and returns whether that was still to come.
    */
-  onceUnlimitedOrNone(peer: string, then: () => void): () => void {
+  onceUnlimitedOrNone(peer: string, then: () => void): () => boolean {
     const waiting = this.#awaited.get(peer) ?? new Set()
     const call = (): void => {
       cancel()
       then()
     }
-    const cancel = (): void => {
-      waiting.delete(call)
-      if (waiting.size === 0) this.#awaited.delete(peer)
+    const cancel = (): boolean => {
+      const isWaiting = waiting.delete(call)
+      if (isWaiting && waiting.size === 0) this.#awaited.delete(peer)
+      return isWaiting
     }
     this.#awaited.set(peer, waiting.add(call))
     return cancel

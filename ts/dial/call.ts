@@ -1,4 +1,6 @@
 /** A call of the dialer: its addresses, and the key by which it shares a dial. */
+import type { ConnectionTable } from '../connection/table.ts'
+import type { Connection } from '../connection.ts'
 import { InvalidParametersError } from '../errors.ts'
 import type { AddrLike } from '../identity/address.ts'
 import { type ParsedAddress, parseAddress } from '../identity/parsed-address.ts'
@@ -37,8 +39,10 @@ export function callOf(
   }
 }
 
-/** Returns the key of a dial: those that differ in security protocols, directness or the role of this side are not
- * shared. */
+/**
+ * Returns the key of a dial: those that differ in security protocols, directness or the role of this side are not
+ * shared.
+ */
 export function keyOf(
   target: string,
   { forceDirectDial, security, simultaneousConnect }: DialOptions
@@ -47,6 +51,18 @@ export function keyOf(
   const secured = security === undefined ? direct : `${direct} ${security.join()}`
   if (simultaneousConnect === undefined) return secured
   return `${secured} as ${simultaneousConnect.isClient ? 'client' : 'server'}`
+}
+
+/** Returns the connections to a peer that answer a call with these options, preferred first. */
+export function usableConnections(
+  connections: ConnectionTable,
+  peer: string,
+  { forceDirectDial, security }: DialOptions
+): Connection[] {
+  const ranked = connections.ranked(peer, security)
+  return isSet(forceDirectDial)
+    ? ranked.filter(({ connectionType }) => connectionType === 'direct')
+    : ranked
 }
 
 /** Returns the options of a call that has waited for `ms`. */

@@ -29,7 +29,7 @@ import type { AddressBook } from './address-book.ts'
 import type { AddressManagerLike } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
 import { type BlackHoleDetection, BlackHoles } from './black-hole.ts'
-import { addressOf, type Call, callOf, keyOf, timeLeft } from './call.ts'
+import { addressOf, type Call, callOf, keyOf, timeLeft, usableConnections } from './call.ts'
 import {
   abandoned,
   allFailed,
@@ -109,7 +109,7 @@ export class Dialer {
     const id = peerText(peer)
     const named = (options.addresses ?? []).map((addr) => addressOf(addr, id).text)
     if (id === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
-    const [existing] = this.#usable(id, options)
+    const [existing] = usableConnections(this.#connections, id, options)
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
     return this.#begin(callOf(id, id, named, this.#addressBook.get(id), options))
@@ -156,14 +156,6 @@ export class Dialer {
     const dials = [...this.#dials.values()]
     for (const dial of dials) if (!dial.hasStarted) dial.cancel(() => closed())
     for (const dial of dials) dial.cancel(() => closed())
-  }
-
-  /** Returns the connections to a peer that answer a call with these options, preferred first. */
-  #usable(peer: string, options: DialOptions): Connection[] {
-    const all = this.#connections.ranked(peer, options.security)
-    return isSet(options.forceDirectDial)
-      ? all.filter(({ connectionType }) => connectionType === 'direct')
-      : all
   }
 
   async #begin(call: Call): Promise<Connection> {
@@ -369,7 +361,7 @@ export class Dialer {
       const { peer } = connectionFacade.coreOf(connection)
       // Calls for an address ask for a connection to it.
       const isOfPeer = key === keyOf(peer, options) && !isSet(options.force)
-      return isOfPeer && this.#usable(peer, options).includes(connection)
+      return isOfPeer && usableConnections(this.#connections, peer, options).includes(connection)
     }
   }
 

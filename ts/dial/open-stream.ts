@@ -1,5 +1,5 @@
 /** Opens streams to peers: over existing connections, in the order of the strategy, or over a new one. */
-import { aborted, isAborted, onceAborted } from '../base/abort.ts'
+import { aborted, isAborted, onceGivenUp } from '../base/abort.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionTable } from '../connection/table.ts'
@@ -13,6 +13,7 @@ import {
 } from '../errors.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import type { Stream } from '../stream.ts'
+import { usableConnections } from './call.ts'
 import type { Dialer } from './dialer.ts'
 import { type DialOptions, isSet } from './options.ts'
 
@@ -41,8 +42,7 @@ export function openStream(
   const call: Call = { dialer, connections, peer, protocols, options, began }
   const [best] = isSet(options.force) ? [] : usable(call)
   if (best === undefined) return dialAndOpen(call)
-  const { limited } = connectionFacade.coreOf(best)
-  if (limited && !isSet(options.allowLimited)) return openUnlimited(call)
+  if (isTooLimited(best, call)) return openUnlimited(call, best)
   // The common case: no promise besides the connection's own.
   return openOn(best, call).catch((err: unknown) => {
     if (!isGone(err)) throw err
@@ -50,44 +50,42 @@ export function openStream(
   })
 }
 
-/** Returns the connections that a call may use, preferred first. */
 function usable({ connections, options, peer }: Call): Connection[] {
-  const ranked = connections.ranked(peerText(peer), options.security)
-  return isSet(options.forceDirectDial)
-    ? ranked.filter(({ connectionType }) => connectionType === 'direct')
-    : ranked
+  return usableConnections(connections, peerText(peer), options)
+}
+
+/** Returns whether a call does not use a connection, as that is limited. Unlimited ones come first. */
+function isTooLimited(connection: Connection, { options }: Call): boolean {
+  return connectionFacade.coreOf(connection).limited && !isSet(options.allowLimited)
 }
 
 /** Opens a stream once there is a connection without limits, such as a direct one beside that of a relay. */
-function openUnlimited(call: Call): Promise<Stream> {
+function openUnlimited(call: Call, limited: Connection): Promise<Stream> {
   const { connections, dialer, options, peer, protocols } = call
   const { clock } = connections
   const { signal, timeout = DIAL_TIMEOUT_MS } = options
   if (isAborted(signal)) return Promise.reject(aborted(signal))
+  const { engine } = connectionFacade.coreOf(limited)
   const began = clock.now()
   return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      cancel()
-      release()
-      clock.clearTimer(timer)
-    }
-    const fail = (err: Error): void => {
-      stop()
-      reject(err)
-    }
+    const ms = Math.min(timeout, TIMER_MS_MAX)
+    const release = onceGivenUp(engine, clock, signal, ms, (why) => {
+      // The last events before may have brought a connection.
+      if (!cancel()) return
+      reject(
+        why === 'aborted'
+          ? aborted(signal)
+          : new LimitedConnectionError('there is no connection without limits')
+      )
+    })
     const cancel = connections.onceUnlimitedOrNone(peerText(peer), () => {
-      stop()
+      release()
       const left = { ...options, timeout: Math.max(timeout - (clock.now() - began), 0) }
       // Whoever dialled the connection, and the notifiees, hear of it first.
       setImmediate(() => {
         openStream(dialer, connections, peer, protocols, left).then(resolve, reject)
       })
     })
-    const timer = clock.setTimer(
-      () => fail(new LimitedConnectionError('there is no connection without limits')),
-      Math.min(timeout, TIMER_MS_MAX)
-    )
-    const release = onceAborted(signal, () => fail(aborted(signal)))
   })
 }
 
@@ -107,6 +105,9 @@ async function openElsewhere(call: Call, gone: Connection): Promise<Stream> {
       })
     }
     tried.add(next)
+    if (isTooLimited(next, call)) {
+      return openUnlimited({ ...call, options: { ...options, ...left(call) } }, next)
+    }
     try {
       return await openOn(next, call)
     } catch (err) {
