@@ -96,7 +96,7 @@ export function setUp(
     dialEnded: (detail) => void ended.push(detail()),
     onFailure: (err) => void failures.push(err),
     refusalError: (refusal) => refusalError(refusal, {}),
-    dialRefused: () => {},
+    connectionRefused: () => {},
     command: (begin, from) => engine.command(node, (request) => begin(node, request), from),
     expectDialled: (request, sink) => void sinks.set(request, sink),
     forgetDialled: (request) => void sinks.delete(request)

@@ -94,6 +94,6 @@ test('a probe of one kind goes through the black hole of the other', (t) => {
 
 test('an explanation is no request', (t) => {
   const holes = blocked(IP6)
-  for (let count = 0; count < 250; count += 1) t.true(holes.screen([IP6], false)(IP6))
+  for (let count = 0; count < 250; count += 1) t.true(holes.screen([IP6], true)(IP6))
   t.deepEqual(allowed(holes, IP6), [])
 })

@@ -61,8 +61,7 @@ export interface BlackHoleDetection {
   readonly ipv6?: boolean
 }
 
-const IPV6 = /^\/(?:ip6zone\/[^/]+\/)?ip6\//
-const PUBLIC_IP = /^\/ip[46]\//
+const IPV6 = /^\/ip6\//
 const UDP = /^\/ip[46]\/[^/]+\/udp\//
 
 /** The kinds of a public address. */
@@ -82,13 +81,13 @@ export class BlackHoles {
   }
 
   /**
-   * Returns the test of the addresses of one request: whether one is in a black hole. With `isProbe` false the request
-   * does not count.
+   * Returns the test of the addresses of one request: whether one is in a black hole. `isTrial` asks for an explanation,
+   * not for a dial: it does not count as a request.
    */
-  screen(addresses: readonly string[], counts = true): (address: string) => boolean {
+  screen(addresses: readonly string[], isTrial = false): (address: string) => boolean {
     const state = (counter: SuccessCounter | undefined, isConcerned: boolean): State => {
       if (counter === undefined || !isConcerned) return 'allowed'
-      return counts ? counter.request() : counter.state
+      return isTrial ? counter.state : counter.request()
     }
     const all = addresses.map(kindsOf)
     const udp = state(
@@ -130,6 +129,6 @@ export class BlackHoles {
 function kindsOf(address: string): Kinds | undefined {
   const ipv6 = IPV6.test(address)
   const udp = UDP.test(address)
-  if (!(ipv6 || udp) || !PUBLIC_IP.test(address) || isPrivate(address)) return undefined
+  if (!(ipv6 || udp) || isPrivate(address)) return undefined
   return { udp, ipv6 }
 }

@@ -123,7 +123,7 @@ export class Planner {
     const { backOff, blackHoles, transports } = this.#host
     const isForced = isSet(options.force)
     const isDirect = isSet(options.forceDirectDial)
-    const isLost = isForced ? () => false : blackHoles.screen(addresses, !isTrial)
+    const isLost = isForced ? () => false : blackHoles.screen(addresses, isTrial)
     const refusalOf = (address: string): AddressAttempt | undefined => {
       const isUnused = !(transports.isNative || custom.has(address) || isNamed(address))
       if (isUnused && transports.dialling(address) === undefined) return unused(address, 'tcp')

@@ -45,7 +45,11 @@ export interface SharedDialHost extends NativeDialsHost, CustomDialsHost {
     readonly retry: Readonly<Required<RetryConfig>>
   }
   /** Reports that a limit has refused a connection to an address. */
-  dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void
+  connectionRefused(
+    refusal: ResourceLimitExceededError,
+    address: string,
+    direction: 'outbound'
+  ): void
   /** Returns the error of a refusal by a limit, or by a closed manager. */
   refusalError(refusal: NativeRefusal): ResourceLimitExceededError | ResourceScopeClosedError
 }
@@ -137,7 +141,7 @@ export class SharedDial {
       }
     })
     this.#repetition = new Repetition(host, () => this.#repeatDue())
-    // Timers and places in the queue do not.
+    // Neither a timer nor a place in the queue keeps the process alive.
     host.engine.retain()
   }
 
@@ -285,7 +289,9 @@ export class SharedDial {
   #onFailed(address: string, attempt: NativeAttempt): void {
     const { refusal } = attempt
     const cause = refusal === undefined ? undefined : this.#host.refusalError(refusal)
-    if (cause instanceof ResourceLimitExceededError) this.#host.dialRefused(cause, address)
+    if (cause instanceof ResourceLimitExceededError) {
+      this.#host.connectionRefused(cause, address, 'outbound')
+    }
     this.#record(attemptOf(address, attempt, cause))
   }
 
@@ -321,13 +327,7 @@ export class SharedDial {
       this.#failed.set(address, ended)
       this.#tell(ended)
     }
-    try {
-      this.add(plan, name)
-    } catch (err) {
-      // A command that cannot be issued throws an `Error`.
-      this.#end(() => err as Error)
-      return
-    }
+    this.#orEnd(() => this.add(plan, name))
     this.#endIfOver()
   }
 
@@ -365,12 +365,17 @@ export class SharedDial {
     while (this.#repetition.isDue && this.#underWay() < DIAL_PARALLEL) {
       const known = this.#addresses.get(this.#repetition.next() ?? '')
       if (known === undefined) continue
-      try {
-        this.#attempt([{ ...known.entry, delayMs: 0 }])
-      } catch (err) {
-        // A command that cannot be issued throws an `Error`.
-        this.#end(() => err as Error)
-      }
+      this.#orEnd(() => this.#attempt([{ ...known.entry, delayMs: 0 }]))
+    }
+  }
+
+  /** Begins attempts when no caller is there to be told; what that throws ends the dial. */
+  #orEnd(begin: () => void): void {
+    try {
+      begin()
+    } catch (err) {
+      // A command that cannot be issued throws an `Error`.
+      this.#end(() => err as Error)
     }
   }
 

@@ -406,13 +406,9 @@ export class NodeHost
     this.#limits.refused(refusal, { direction, address, connection })
   }
 
-  dialRefused(refusal: ResourceLimitExceededError, address: string | undefined): void {
-    this.connectionRefused(refusal, address, 'outbound')
-  }
-
   connectionRefused(
     refusal: ResourceLimitExceededError,
-    address: string | undefined,
+    address: string,
     direction: 'inbound' | 'outbound'
   ): void {
     this.#limits.refused(refusal, { direction, address, connection: undefined })
