@@ -29,6 +29,7 @@ import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import { streamFacade } from '../stream/facade.ts'
+import { addCause } from '../stream/failure.ts'
 import type { Stream } from '../stream.ts'
 import { connectionFacade } from './facade.ts'
 import type {
@@ -378,14 +379,7 @@ export class ConnectionCore implements ConnectionOwner {
       const isOrderly = error === undefined && closeCode === 0
       stream.pump?.connectionLost(closeCode, { remote, isOrderly })
     }
-    if (this.#lost !== undefined && error !== undefined) {
-      // As `ErrorOptions` defines it: non-enumerable.
-      Object.defineProperty(this.#lost, 'cause', {
-        value: error,
-        configurable: true,
-        writable: true
-      })
-    }
+    if (this.#lost !== undefined && error !== undefined) addCause(this.#lost, error)
     this.#endScope()
     this.host.connectionEnded(this)
     const { connection } = this

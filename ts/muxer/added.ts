@@ -5,8 +5,7 @@ import {
   aString,
   checkOptions,
   misuse,
-  type OptionChecks,
-  objectWith
+  type OptionChecks
 } from '../base/arguments.ts'
 import type {
   ConnectionDirection,
@@ -21,7 +20,7 @@ import { loadCrypto } from '../identity/load.ts'
 import { parseAddress, transportOf } from '../identity/parsed-address.ts'
 import { isPeer, type PeerLike, peerIdOf, peerText } from '../identity/peer-id.ts'
 import type { ResourceScopeSpan } from '../resource-manager/interfaces.ts'
-import type { MuxedConn } from './muxed.ts'
+import { aMuxedConn, type MuxedConn } from './muxed.ts'
 
 /** Options of {@link Swarm.addConnection}: what the swarm cannot ask a muxer. */
 export interface AddConnectionOptions {
@@ -51,8 +50,6 @@ const ADD_CHECKS: OptionChecks<AddConnectionOptions> = {
   limited: aBoolean,
   scope: aScope
 }
-
-const aMuxedConn = objectWith('openStream', 'acceptStream', 'close', 'closeWithError')
 
 /** @internal The facts of a connection of {@link Swarm.addConnection}, which its application vouches for. */
 export class AddedFacts implements ConnectionFacts {

@@ -1,16 +1,14 @@
 /** The option `muxers` of a swarm. */
-import { type Check, misuse, objectWith } from '../base/arguments.ts'
+import { type Check, misuse } from '../base/arguments.ts'
 import type { MuxerName } from '../constants.ts'
 import { isProtocolName } from '../negotiation/protocol-name.ts'
-import type { NamedMultiplexer } from './muxed.ts'
+import { aMultiplexer, type NamedMultiplexer } from './muxed.ts'
 
 /** The protocol of every native engine. */
 export const YAMUX = '/yamux/1.0.0'
 
 /** An entry of the option. */
 export type MuxerChoice = MuxerName | NamedMultiplexer
-
-const aMultiplexer = objectWith('newConnection')
 
 /** Checks the option. Throws `InvalidParametersError`. */
 export const checkMuxers: Check = (value, name) => {

@@ -8,9 +8,8 @@ import { negotiation } from '../negotiation/negotiation.ts'
 import type { StreamManagementScope } from '../resource-manager/interfaces.ts'
 import type { CarriedStreams, CarriedStreamsHost } from './carried-streams.ts'
 import { type InboundHandler, limitError } from './charges.ts'
-import type { MuxedConn, MuxedStream } from './muxed.ts'
+import { aMuxedStream, type MuxedConn, type MuxedStream } from './muxed.ts'
 import { MuxedCarrier } from './muxed-carrier.ts'
-import { aMuxedStream } from './wrap.ts'
 
 /** Streams taken from the muxer in one turn of the event loop. */
 const ACCEPTS_PER_TURN = 64

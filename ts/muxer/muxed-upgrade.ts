@@ -3,7 +3,6 @@
  * JavaScript moves, and the muxer is negotiated here.
  */
 import { abortable } from '../base/abort.ts'
-import { objectWith } from '../base/arguments.ts'
 import type { Clock } from '../base/clock.ts'
 import type { ConnectionFacts } from '../connection/facts.ts'
 import type { Connection } from '../connection.ts'
@@ -42,7 +41,7 @@ import {
   type UpgradeUnderWay
 } from '../upgrade/under-way.ts'
 import { errorOf } from './failure.ts'
-import type { Multiplexer, MuxedConn } from './muxed.ts'
+import { aMuxedConn, type Multiplexer, type MuxedConn } from './muxed.ts'
 import { RawCarrier } from './raw-carrier.ts'
 
 /** Preference of the security protocols, as of native upgrades. */
@@ -95,8 +94,6 @@ export interface Offered {
 
 /** Muxers by protocol id, preferred first. */
 export type Muxers = ReadonlyMap<string, Offered>
-
-const aMuxedConn = objectWith('openStream', 'acceptStream', 'close', 'closeWithError')
 
 /** One upgrade; owns the duplex, also below the connection that it makes. */
 export class MuxedUpgrade implements UpgradeUnderWay, Carriage {

@@ -1,5 +1,6 @@
-/** Interfaces of muxers, those of this package and of applications. */
+/** Interfaces of muxers, those of this package and of applications, and their checks. */
 import type { AbortOptions } from '../base/abort.ts'
+import { type Check, objectWith } from '../base/arguments.ts'
 import type { PeerLike } from '../identity/peer-id.ts'
 import type { ReadWriteCloser } from '../io/interfaces.ts'
 import type { ResourceScope } from '../resource-manager/interfaces.ts'
@@ -76,3 +77,19 @@ export interface NamedMultiplexer extends Multiplexer {
   /** The protocol id by which both sides select it, such as `/mplex/6.7.0`. */
   readonly protocol: string
 }
+
+/** @internal An object of any class with the methods of a stream, of which deadlines are not used. */
+export const aMuxedStream: Check = objectWith(
+  'read',
+  'write',
+  'close',
+  'closeRead',
+  'closeWrite',
+  'reset'
+)
+
+/** @internal An object of any class with the methods of a connection. */
+export const aMuxedConn: Check = objectWith('openStream', 'acceptStream', 'close', 'closeWithError')
+
+/** @internal An object of any class with the method of a muxer. */
+export const aMultiplexer: Check = objectWith('newConnection')

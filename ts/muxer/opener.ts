@@ -21,9 +21,8 @@ import type { Attempt } from './attempt.ts'
 import { CarriedStreams } from './carried-streams.ts'
 import { closeReasonOf, errorOf } from './failure.ts'
 import { type InboundHost, InboundStreams } from './inbound.ts'
-import type { MuxedConn, MuxedStream } from './muxed.ts'
+import { aMuxedStream, type MuxedConn, type MuxedStream } from './muxed.ts'
 import { MuxedCarrier } from './muxed-carrier.ts'
-import { aMuxedStream } from './wrap.ts'
 
 /** Milliseconds to wait for the muxer after a close at once. */
 const CLOSE_AT_ONCE_MS = 1_000

@@ -1,5 +1,4 @@
 /** Streams over muxers of applications. */
-import { type Check, objectWith } from '../base/arguments.ts'
 import { systemClock } from '../base/clock.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import { type Connection, checkConnection } from '../connection.ts'
@@ -15,18 +14,8 @@ import { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import type { StreamOwner } from '../stream/owner.ts'
 import type { Stream } from '../stream.ts'
-import type { MuxedStream } from './muxed.ts'
+import { aMuxedStream, type MuxedStream } from './muxed.ts'
 import { MuxedPump } from './muxed-pump.ts'
-
-/** @internal A muxed stream: an object of any class with its methods, of which deadlines are not used. */
-export const aMuxedStream: Check = objectWith(
-  'read',
-  'write',
-  'close',
-  'closeRead',
-  'closeWrite',
-  'reset'
-)
 
 // Owner of streams wrapped without a connection.
 let standaloneOwner: StreamOwner | undefined

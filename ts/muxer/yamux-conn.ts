@@ -12,6 +12,7 @@ import { nullScope } from '../resource-manager/null.ts'
 import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
+import { addCause } from '../stream/failure.ts'
 import type { Stream } from '../stream.ts'
 import type { MuxedConn } from './muxed.ts'
 
@@ -247,14 +248,7 @@ class Owner implements ConnectionOwner {
     if (this.isClosing || !remote || error !== undefined) this.#waiting.clear()
     this.#beginClose()
     this.closeReason = reason
-    if (this.#lost !== undefined && error !== undefined) {
-      // As `ErrorOptions` defines it: non-enumerable.
-      Object.defineProperty(this.#lost, 'cause', {
-        value: error,
-        configurable: true,
-        writable: true
-      })
-    }
+    if (this.#lost !== undefined && error !== undefined) addCause(this.#lost, error)
     for (const { reject } of this.#accepts) reject(this.#over())
     this.deadlines.clear()
     this.abandoned.clear()

@@ -41,6 +41,12 @@ export function writeRefusal(
     : undefined
 }
 
+/** Adds a cause to an error that was made before the cause was known. */
+export function addCause(error: Error, cause: Error): void {
+  // As `ErrorOptions` defines it: non-enumerable.
+  Object.defineProperty(error, 'cause', { value: cause, configurable: true, writable: true })
+}
+
 /** Returns the error of a reset record. If the connection ended, its error is the cause. */
 export function resetFailure(
   wireCode: number,

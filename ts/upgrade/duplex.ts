@@ -2,6 +2,7 @@
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { misuse } from '../base/arguments.ts'
 import { InvalidParametersError, RawConnectionError } from '../errors.ts'
+import { NO_ADDRESS } from '../identity/address.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 import { type AnyDuplex, carrierOf } from '../io/carriers.ts'
 import type { ReadWriteCloser } from '../io/interfaces.ts'
@@ -16,9 +17,6 @@ export interface RawConnection extends ReadWriteCloser {
   /** The address of the remote. */
   readonly remoteAddr: Multiaddr
 }
-
-/** Address of a duplex that has none. */
-export const NO_ADDRESS = '/'
 
 /** Duplexes that were upgraded. */
 const taken = new WeakSet<object>()
