@@ -3,18 +3,10 @@ import { abortable } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
 import { DIAL_PARALLEL, type DialStage } from '../constants.ts'
-import {
-  type AddressAttempt,
-  DialError,
-  ERROR_CODES,
-  TimeoutError,
-  UpgradeError
-} from '../errors.ts'
+import { type AddressAttempt, DialError, TimeoutError, UpgradeError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
 import type { NativeDialEntry } from '../native/addon.ts'
-import { nativeError } from '../native/native-error.ts'
-import { reasonOf } from '../text/printable.ts'
 import type { Transport } from '../transport/transport.ts'
 import { customAttempt, unfinishedAttempt } from './failure.ts'
 import type { DialOptions } from './options.ts'
@@ -197,18 +189,6 @@ async function connected(duplex: AnyDuplex): Promise<AnyDuplex> {
   return duplex
 }
 
-/** Codes by those of Node.js. */
-const CODES = {
-  EACCES: 'ERR_PERMISSION',
-  EADDRINUSE: 'ERR_ADDRESS_IN_USE',
-  EADDRNOTAVAIL: 'ERR_ADDRESS_NOT_AVAILABLE',
-  ECONNREFUSED: 'ERR_CONNECTION_REFUSED',
-  ECONNRESET: 'ERR_CONNECTION_RESET',
-  EHOSTUNREACH: 'ERR_UNREACHABLE',
-  ENETUNREACH: 'ERR_UNREACHABLE',
-  ETIMEDOUT: 'ERR_TIMEOUT'
-} as const
-
 function failureOf(
   { address, controller, stage }: Running,
   elapsed: number,
@@ -220,13 +200,5 @@ function failureOf(
     const at = err.stage === 'muxer' ? 'muxer' : 'security'
     return customAttempt(address, at, elapsed, err.cause ?? err)
   }
-  return customAttempt(address, stage, elapsed, systemError(err))
-}
-
-/** Returns the error of this package for one of Node.js's system errors; any other as it is. */
-export function systemError(err: unknown): unknown {
-  // Any value but null and undefined allows property access.
-  const { code } = (err ?? {}) as { code?: unknown }
-  const known = Object.entries(CODES).find(([name]) => name === code)?.[1]
-  return known === undefined ? err : nativeError(ERROR_CODES[known], reasonOf(err))
+  return customAttempt(address, stage, elapsed, err)
 }

@@ -230,8 +230,30 @@ export function customAttempt(
   elapsed: number,
   err: unknown
 ): AddressAttempt {
-  const cause = err instanceof Libp2pError ? err : new DialError(reasonOf(err), { cause: err })
+  const cause = err instanceof Libp2pError ? err : transportError(err)
   return { ...notTried(address, cause, hintOf(stage, cause)), stage, elapsed }
+}
+
+/** Codes by those of system errors of Node.js. */
+const CODES = {
+  EACCES: 'ERR_PERMISSION',
+  EADDRINUSE: 'ERR_ADDRESS_IN_USE',
+  EADDRNOTAVAIL: 'ERR_ADDRESS_NOT_AVAILABLE',
+  ECONNREFUSED: 'ERR_CONNECTION_REFUSED',
+  ECONNRESET: 'ERR_CONNECTION_RESET',
+  EHOSTUNREACH: 'ERR_UNREACHABLE',
+  ENETUNREACH: 'ERR_UNREACHABLE',
+  ETIMEDOUT: 'ERR_TIMEOUT'
+} as const
+
+/** Returns the error of this package for what a transport of the application has thrown. */
+function transportError(err: unknown): Libp2pError {
+  // Any value but null and undefined allows property access.
+  const { code } = (err ?? {}) as { code?: unknown }
+  const known = Object.entries(CODES).find(([name]) => name === code)?.[1]
+  return known === undefined
+    ? new DialError(reasonOf(err), { cause: err })
+    : nativeError(ERROR_CODES[known], reasonOf(err))
 }
 
 /** Returns the entry of an address of a transport that the swarm does not use. */

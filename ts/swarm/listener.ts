@@ -2,7 +2,6 @@
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { abortable } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
-import { systemError } from '../dial/custom-dials.ts'
 import { attemptOf, attemptsText, customAttempt, refusedAttempt } from '../dial/failure.ts'
 import {
   type AddressAttempt,
@@ -235,7 +234,7 @@ export class Listeners {
       return undefined
     } catch (err) {
       if (err instanceof StateError) throw err
-      return customAttempt(text, 'listen', this.#host.clock.now() - began, systemError(err))
+      return customAttempt(text, 'listen', this.#host.clock.now() - began, err)
     }
   }
 
