@@ -1,14 +1,16 @@
 /** `ferroswarm check`: dials every address of a peer on its own, then identifies and pings it. */
 import type { Connection } from '../connection.ts'
+import { unresolved } from '../dial/failure.ts'
 import { type AddressAttempt, Libp2pError } from '../errors.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 import { identify } from '../protocols/identify.ts'
 import { ping } from '../protocols/ping.ts'
 import type { Swarm } from '../swarm.ts'
+import { printable } from '../text/printable.ts'
 import { type Call, type Command, type ExitCode, MisuseError, multiaddr } from './command.ts'
 import { DIAL_HELP, DIAL_OPTIONS, diallingSwarm, stackOf, TIMEOUT_MS } from './connect.ts'
 import { adviceFor, attemptsOf, furthest, printAttempt } from './failure.ts'
-import { milliseconds, printable, rounded } from './output.ts'
+import { milliseconds, rounded } from './output.ts'
 import { percentiles } from './ping.ts'
 
 /** Addresses that are tried at a time: with the connection that is kept, as many as a peer permits by default. */
@@ -90,15 +92,7 @@ async function resolve(
     return resolved.map((address) => ({ address, resolvedFrom: addr }))
   } catch (err) {
     if (!(err instanceof Libp2pError)) throw err
-    const attempt: AddressAttempt = {
-      address: addr,
-      resolvedFrom: undefined,
-      transport: '',
-      stage: 'resolve',
-      elapsed: performance.now() - began,
-      cause: err,
-      hint: ''
-    }
+    const attempt = unresolved(addr, performance.now() - began, err)
     failed.push(attempt)
     printAttempt(out, attempt)
     return []

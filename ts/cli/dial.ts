@@ -1,9 +1,10 @@
 /** `ferroswarm dial`: connects once; reports the negotiated stack and the duration of each stage. */
 import type { Connection } from '../connection.ts'
 import { identify } from '../protocols/identify.ts'
+import { printable } from '../text/printable.ts'
 import type { Call, Command, ExitCode } from './command.ts'
 import { DIAL_HELP, DIAL_OPTIONS, stackOf, withConnection } from './connect.ts'
-import { milliseconds, printable, rounded } from './output.ts'
+import { milliseconds, rounded } from './output.ts'
 
 /** The verb. */
 export const command: Command = {

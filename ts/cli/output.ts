@@ -151,8 +151,3 @@ export function byteSize(bytes: number): string {
 export function rounded(value: number): number {
   return Math.round(value * 1e6) / 1e6
 }
-
-/** Replaces control characters: text of a peer must not control the terminal. */
-export function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e\u{a0}-\u{10ffff}]/gu, '?')
-}

@@ -2,7 +2,7 @@
 import type { PeerId } from '@libp2p/interface'
 import { connectionFacade } from '../connection/facade.ts'
 import { Connection } from '../connection.ts'
-import { type AddressAttempt, DialAllFailedError } from '../errors.ts'
+import type { AddressAttempt } from '../errors.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import type { DialTarget } from './failure.ts'
 import type { Outcome } from './shared-dial.ts'
@@ -59,8 +59,7 @@ export function detailOf(outcome: Outcome, target: DialTarget): DialDetail {
 }
 
 function attemptsOf(error: Error): readonly AddressAttempt[] {
-  if (error instanceof DialAllFailedError) return error.attempts
-  return 'attempts' in error
-    ? ((error.attempts as readonly AddressAttempt[] | undefined) ?? [])
-    : []
+  // Those of dials have a list, or undefined.
+  const { attempts } = error as { readonly attempts?: readonly AddressAttempt[] | undefined }
+  return attempts ?? []
 }
