@@ -1,6 +1,5 @@
 /** `ferroswarm check`: dials every address of a peer on its own, then identifies and pings it. */
 import type { Connection } from '../connection.ts'
-import { unresolved } from '../dial/failure.ts'
 import { type AddressAttempt, Libp2pError } from '../errors.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 import { identify } from '../protocols/identify.ts'
@@ -92,7 +91,15 @@ async function resolve(
     return resolved.map((address) => ({ address, resolvedFrom: addr }))
   } catch (err) {
     if (!(err instanceof Libp2pError)) throw err
-    const attempt = unresolved(addr, performance.now() - began, err)
+    const attempt: AddressAttempt = {
+      address: addr,
+      resolvedFrom: undefined,
+      transport: '',
+      stage: 'resolve',
+      elapsed: performance.now() - began,
+      cause: err,
+      hint: ''
+    }
     failed.push(attempt)
     printAttempt(out, attempt)
     return []
