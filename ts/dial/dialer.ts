@@ -1,17 +1,13 @@
 /** Dialling: selects addresses and shares dials between callers. The native side tries the addresses by a plan. */
-import { aborted, onceGivenUp } from '../base/abort.ts'
-import { TIMER_MS_MAX } from '../base/clock.ts'
+import { aborted } from '../base/abort.ts'
 import { connectionFacade } from '../connection/facade.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { Connection } from '../connection.ts'
-import { DIAL_PARALLEL, DIAL_RESOLVED_MAX } from '../constants.ts'
+import { DIAL_PARALLEL } from '../constants.ts'
 import { logDial } from '../diagnostics/connections.ts'
 import type { Log } from '../diagnostics/log.ts'
-import type { DnsResolverLike } from '../dns/records.ts'
 import {
   type AddressAttempt,
-  DialDeniedError,
-  DialError,
   ERROR_CODES,
   type ErrorCode,
   ResourceLimitExceededError,
@@ -19,9 +15,7 @@ import {
   SelfDialError,
   StateError
 } from '../errors.ts'
-import { type AddrLike, multiaddrOf } from '../identity/address.ts'
-import type { Identity } from '../identity/keys.ts'
-import { parseAddress } from '../identity/parsed-address.ts'
+import type { AddrLike } from '../identity/address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Transports } from '../transport/transports.ts'
@@ -30,35 +24,25 @@ import type { AddressManagerLike } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
 import { type BlackHoleDetection, BlackHoles } from './black-hole.ts'
 import { addressOf, type Call, callOf, keyOf, timeLeft, usableConnections } from './call.ts'
-import {
-  abandoned,
-  allFailed,
-  type DialTarget,
-  gated,
-  late,
-  noAddress,
-  notAllowed,
-  ownAddress,
-  unresolvedName
-} from './failure.ts'
+import { allFailed, type DialTarget, noAddress, notAllowed, ownAddress } from './failure.ts'
 import { type ConnectionGater, Gate } from './gate.ts'
-import { type DialContext, type DialOptions, getDialPeerTimeout, isSet } from './options.ts'
-import { NOTHING, Planner, type Prepared } from './planner.ts'
+import { type DialOptions, isSet } from './options.ts'
+import { Planner, type Prepared } from './planner.ts'
+import { Preparation, type PreparationHost } from './preparation.ts'
 import { DialQueue, type Place } from './queue.ts'
 import { type DialDetail, detailOf } from './report.ts'
 import { type Failure, SharedDial, type SharedDialHost } from './shared-dial.ts'
 
 /** The swarm's interface to its dialer. */
-export interface DialHost extends SharedDialHost {
-  readonly options: SharedDialHost['options'] & {
-    readonly identity: Pick<Identity, 'peer'>
-    readonly log: Log
-    readonly addressManager: AddressManagerLike
-    readonly gater: ConnectionGater | undefined
-    readonly blackHoleDetection: BlackHoleDetection
-    readonly connections: { readonly dialTimeout: number }
-  }
-  readonly dns: DnsResolverLike
+export interface DialHost extends SharedDialHost, PreparationHost {
+  readonly options: SharedDialHost['options'] &
+    PreparationHost['options'] & {
+      readonly log: Log
+      readonly addressManager: AddressManagerLike
+      readonly gater: ConnectionGater | undefined
+      readonly blackHoleDetection: BlackHoleDetection
+      readonly connections: { readonly dialTimeout: number }
+    }
   readonly transports: Transports
   readonly limits: {
     readonly peerDefault: { readonly connections: number; readonly connectionsOutbound: number }
@@ -79,11 +63,8 @@ export class Dialer {
   readonly #connections: ConnectionTable
   readonly #addressBook: AddressBook
   readonly #blackHoles: BlackHoles
-  readonly #gate: Gate | undefined
-  readonly #planner: Planner
+  readonly #preparation: Preparation
   readonly #dials = new Map<string, SharedDial>()
-  /** Ends of the calls that wait for the gater. */
-  readonly #gated = new Set<(err: Error) => void>()
   #isClosed = false
 
   constructor(host: DialHost, connections: ConnectionTable, addressBook: AddressBook) {
@@ -93,16 +74,17 @@ export class Dialer {
     this.#addressBook = addressBook
     this.backOff = new BackOff(host.clock)
     this.#blackHoles = new BlackHoles(blackHoleDetection)
-    this.#gate = gater === undefined ? undefined : new Gate(gater, host)
-    this.#planner = new Planner({
+    const gate = gater === undefined ? undefined : new Gate(gater, host)
+    const planner = new Planner({
       addressManager,
       backOff: this.backOff,
       dialTimeout: config.dialTimeout,
       blackHoles: this.#blackHoles,
-      gate: this.#gate,
+      gate,
       transports: host.transports,
       isOwn: (address) => host.isOwnAddress(address)
     })
+    this.#preparation = new Preparation(host, planner, gate)
   }
 
   dialPeer(peer: PeerLike, options: DialOptions = NO_OPTIONS): Promise<Connection> {
@@ -134,10 +116,7 @@ export class Dialer {
     const { text } = addressOf(addr, id)
     if (id === this.#host.options.identity.peer) return ownAddress(text)
     const { context } = callOf(id, id, [text], NO_ADDRESSES, NO_OPTIONS)
-    const reason = await this.#gate?.peer(id, context.options)
-    if (reason !== undefined) return gated(text, reason)
-    const { refused } = await this.#planner.prepare([text], context, true)
-    return refused[0]
+    return this.#preparation.refusalOf(text, id, context)
   }
 
   /** Records a connection of any origin: it is an answer to dials of its peer. */
@@ -151,7 +130,7 @@ export class Dialer {
   /** Ends every dial, under way or not. */
   close(): void {
     this.#isClosed = true
-    for (const reject of this.#gated) reject(closed())
+    this.#preparation.close(closed())
     // Those that wait for their turn first: the others make room for them.
     const dials = [...this.#dials.values()]
     for (const dial of dials) if (!dial.hasStarted) dial.cancel(() => closed())
@@ -178,11 +157,11 @@ export class Dialer {
       return this.#join(joined, call, joined.refusalsOf(addresses), options)
     }
     // What an address manager of the application throws rejects the call.
-    const preparing = this.#prepare(call)
+    const preparing = this.#preparation.prepare(call)
     if (preparing instanceof Promise) {
       const { clock } = this.#host
       const began = clock.now()
-      const prepared = await this.#inTime(preparing, options)
+      const prepared = await preparing
       if (this.#isClosed) throw closed()
       return this.#dialPrepared(call, prepared, timeLeft(options, clock.now() - began))
     }
@@ -215,88 +194,11 @@ export class Dialer {
     throw outcome({ peer, refused })
   }
 
-  /** Asks the gater about the peer, and prepares the addresses of a call. */
-  #prepare({ context, addresses }: Call): Prepared | Promise<Prepared> {
-    const { peer, options } = context
-    const answer = peer === undefined ? undefined : this.#gate?.peer(peer, options)
-    const proceed = (reason: string | undefined): Prepared | Promise<Prepared> => {
-      if (reason !== undefined) throw new DialDeniedError(reason)
-      return this.#planner.prepare(addresses, context)
-    }
-    return answer instanceof Promise ? answer.then(proceed) : proceed(answer)
-  }
-
-  /** Waits for the gater, for as long as the call has. */
-  #inTime(preparing: Promise<Prepared>, options: DialOptions): Promise<Prepared> {
-    const { engine, clock } = this.#host
-    const { signal } = options
-    const ms = Math.min(getDialPeerTimeout(options), TIMER_MS_MAX)
-    // Timers of the clock do not keep the process alive.
-    engine.retain()
-    return new Promise<Prepared>((resolve, reject) => {
-      const release = onceGivenUp(engine, clock, signal, ms, (why) => {
-        reject(why === 'late' ? late(ms, []) : abandoned(signal, []))
-      })
-      this.#gated.add(reject)
-      preparing.then(resolve, reject).finally(() => {
-        release()
-        this.#gated.delete(reject)
-      })
-    }).finally(() => engine.release())
-  }
-
   #add(dial: SharedDial, call: Call, { plan, names }: Prepared): void {
     dial.add(plan)
     for (const address of names) {
-      dial.resolve({ address, run: (signal) => this.#resolve(address, call, signal) })
+      dial.resolve({ address, run: (signal) => this.#preparation.resolve(address, call, signal) })
     }
-  }
-
-  /** Resolves a name, and prepares its addresses. */
-  async #resolve(address: string, call: Call, signal: AbortSignal): Promise<Prepared> {
-    const { context } = call
-    const { peer } = context
-    const suffix = peer === undefined ? '' : `/p2p/${peer}`
-    const found = await this.#host.dns.resolve(multiaddrOf(address + suffix), { signal })
-    // Without a peer each address may be of another one, of those that its record names.
-    const peers = new Map<string, string | undefined>()
-    for (const each of found.slice(0, DIAL_RESOLVED_MAX).map(parseAddress)) {
-      const isOther = peer !== undefined && each.peer !== undefined && each.peer !== peer
-      if (!isOther && !peers.has(each.text)) peers.set(each.text, peer ?? each.peer)
-    }
-    const addresses = [...peers.keys()]
-    if (addresses.length === 0) throw new DialError('the name has no address of the peer')
-    const named = new Set(
-      context.named.has(address) ? [...context.named, ...addresses] : context.named
-    )
-    const prepared = await Promise.all(
-      [...new Set(peers.values())].map((of) => {
-        const theirs = addresses.filter((each) => peers.get(each) === of)
-        return this.#prepareFor(theirs, { ...context, named, peer: of }, of === peer)
-      })
-    )
-    return {
-      plan: prepared.flatMap(({ plan }) => plan),
-      names: NO_ADDRESSES,
-      // A resolver of the application may return names.
-      refused: prepared.flatMap(({ names, refused }) => [...refused, ...names.map(unresolvedName)])
-    }
-  }
-
-  /** Prepares the addresses of a peer that a name has led to; its gate is asked unless it `isKnown`. */
-  async #prepareFor(
-    addresses: readonly string[],
-    context: DialContext,
-    isKnown: boolean
-  ): Promise<Prepared> {
-    const { peer, options } = context
-    if (isKnown || peer === undefined) return this.#planner.prepare(addresses, context)
-    if (peer === this.#host.options.identity.peer) {
-      return { ...NOTHING, refused: addresses.map(ownAddress) }
-    }
-    const reason = await this.#gate?.peer(peer, options)
-    if (reason === undefined) return this.#planner.prepare(addresses, context)
-    return { ...NOTHING, refused: addresses.map((address) => gated(address, reason)) }
   }
 
   /** Opens a shared dial, which starts when its turn comes. Throws `DialQueueFullError`. */

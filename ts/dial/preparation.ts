@@ -1,0 +1,136 @@
+/** Prepares the addresses of calls: asks the gater about the peer, has them planned, and resolves their names. */
+import { type DrainHost, onceGivenUp } from '../base/abort.ts'
+import { type Clock, TIMER_MS_MAX } from '../base/clock.ts'
+import { DIAL_RESOLVED_MAX } from '../constants.ts'
+import type { DnsResolverLike } from '../dns/records.ts'
+import { type AddressAttempt, DialDeniedError, DialError } from '../errors.ts'
+import { multiaddrOf } from '../identity/address.ts'
+import type { Identity } from '../identity/keys.ts'
+import { parseAddress } from '../identity/parsed-address.ts'
+import type { Call } from './call.ts'
+import { abandoned, gated, late, ownAddress, unresolvedName } from './failure.ts'
+import type { Gate } from './gate.ts'
+import { type DialContext, type DialOptions, getDialPeerTimeout } from './options.ts'
+import { NOTHING, type Planner, type Prepared } from './planner.ts'
+
+/** The parts of a swarm that preparation needs. */
+export interface PreparationHost {
+  readonly engine: DrainHost & {
+    /** Keeps the process alive until `release`. */
+    retain(): void
+    release(): void
+  }
+  readonly clock: Clock
+  readonly dns: DnsResolverLike
+  readonly options: { readonly identity: Pick<Identity, 'peer'> }
+}
+
+/** The preparation of one swarm's calls. */
+export class Preparation {
+  readonly #host: PreparationHost
+  readonly #planner: Planner
+  readonly #gate: Gate | undefined
+  /** Ends of the calls that wait for the gater. */
+  readonly #waiting = new Set<(err: Error) => void>()
+
+  /** Without a gate every dial is allowed. */
+  constructor(host: PreparationHost, planner: Planner, gate: Gate | undefined) {
+    this.#host = host
+    this.#planner = planner
+    this.#gate = gate
+  }
+
+  /** Prepares the addresses of a call; at once, unless a gater takes its time. Throws `DialDeniedError`. */
+  prepare({ context, addresses }: Call): Prepared | Promise<Prepared> {
+    const { peer, options } = context
+    const answer = peer === undefined ? undefined : this.#gate?.peer(peer, options)
+    const proceed = (reason: string | undefined): Prepared | Promise<Prepared> => {
+      if (reason !== undefined) throw new DialDeniedError(reason)
+      return this.#planner.prepare(addresses, context)
+    }
+    const prepared = answer instanceof Promise ? answer.then(proceed) : proceed(answer)
+    return prepared instanceof Promise ? this.#inTime(prepared, options) : prepared
+  }
+
+  /** Rejects the calls that wait for the gater. */
+  close(err: Error): void {
+    for (const reject of this.#waiting) reject(err)
+  }
+
+  /** Returns why an address of a peer would not be dialled now; undefined if it would be. */
+  async refusalOf(
+    address: string,
+    peer: string,
+    context: DialContext
+  ): Promise<AddressAttempt | undefined> {
+    const reason = await this.#gate?.peer(peer, context.options)
+    if (reason !== undefined) return gated(address, reason)
+    const { refused } = await this.#planner.prepare([address], context, true)
+    return refused[0]
+  }
+
+  /** Resolves the name of an address, and prepares the addresses that it stands for. */
+  async resolve(address: string, { context }: Call, signal: AbortSignal): Promise<Prepared> {
+    const { peer } = context
+    const suffix = peer === undefined ? '' : `/p2p/${peer}`
+    const found = await this.#host.dns.resolve(multiaddrOf(address + suffix), { signal })
+    // Without a peer each address may be of another one, of those that its record names.
+    const peers = new Map<string, string | undefined>()
+    for (const each of found.slice(0, DIAL_RESOLVED_MAX).map(parseAddress)) {
+      const isOther = peer !== undefined && each.peer !== undefined && each.peer !== peer
+      if (!isOther && !peers.has(each.text)) peers.set(each.text, peer ?? each.peer)
+    }
+    const addresses = [...peers.keys()]
+    if (addresses.length === 0) throw new DialError('the name has no address of the peer')
+    const named = new Set(
+      context.named.has(address) ? [...context.named, ...addresses] : context.named
+    )
+    const prepared = await Promise.all(
+      [...new Set(peers.values())].map((of) => {
+        const theirs = addresses.filter((each) => peers.get(each) === of)
+        return this.#prepareFor(theirs, { ...context, named, peer: of }, of === peer)
+      })
+    )
+    return {
+      ...NOTHING,
+      plan: prepared.flatMap(({ plan }) => plan),
+      // A resolver of the application may return names.
+      refused: prepared.flatMap(({ names, refused }) => [...refused, ...names.map(unresolvedName)])
+    }
+  }
+
+  /** Prepares the addresses of a peer that a name has led to; its gate is asked unless it `isKnown`. */
+  async #prepareFor(
+    addresses: readonly string[],
+    context: DialContext,
+    isKnown: boolean
+  ): Promise<Prepared> {
+    const { peer, options } = context
+    if (isKnown || peer === undefined) return this.#planner.prepare(addresses, context)
+    if (peer === this.#host.options.identity.peer) {
+      return { ...NOTHING, refused: addresses.map(ownAddress) }
+    }
+    const reason = await this.#gate?.peer(peer, options)
+    if (reason === undefined) return this.#planner.prepare(addresses, context)
+    return { ...NOTHING, refused: addresses.map((address) => gated(address, reason)) }
+  }
+
+  /** Waits for the gater, for as long as the call has. */
+  #inTime(preparing: Promise<Prepared>, options: DialOptions): Promise<Prepared> {
+    const { engine, clock } = this.#host
+    const { signal } = options
+    const ms = Math.min(getDialPeerTimeout(options), TIMER_MS_MAX)
+    // Timers of the clock do not keep the process alive.
+    engine.retain()
+    return new Promise<Prepared>((resolve, reject) => {
+      const release = onceGivenUp(engine, clock, signal, ms, (why) => {
+        reject(why === 'late' ? late(ms, []) : abandoned(signal, []))
+      })
+      this.#waiting.add(reject)
+      preparing.then(resolve, reject).finally(() => {
+        release()
+        this.#waiting.delete(reject)
+      })
+    }).finally(() => engine.release())
+  }
+}
