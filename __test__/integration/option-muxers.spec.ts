@@ -1,5 +1,4 @@
 /** Muxers of the application in the option `muxers`: they carry the connections of a swarm, over duplexes and TCP. */
-import { createHash } from 'node:crypto'
 import { duplexPair } from 'node:stream'
 import test, { type ExecutionContext } from 'ava'
 import {
@@ -15,32 +14,11 @@ import {
 } from '../../ts/index.ts'
 import { readAll } from '../../ts/io/index.ts'
 import { type Ends, type UpgradedPair, unixSockets, upgradedPair } from '../support/duplexes.ts'
+import { ECHO, echo, exchanged, hashOf } from '../support/echo.ts'
 import { frameMuxer } from '../support/frame-muxer.ts'
 import { createNode, pattern, until } from '../support/pair.ts'
 
-const ECHO = '/ferroswarm/test/muxers/1.0.0'
 const FRAMES = '/frames/1.0.0'
-
-async function echo(stream: Stream): Promise<void> {
-  for await (const bytes of stream) await stream.write(bytes)
-  await stream.close()
-}
-
-function hashOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
-}
-
-async function exchanged(connection: Connection, bytes: Uint8Array): Promise<Uint8Array> {
-  const stream = await connection.newStream(ECHO)
-  const send = async (): Promise<void> => {
-    for (let at = 0; at < bytes.length; at += 100_000) {
-      await stream.write(bytes.subarray(at, at + 100_000))
-    }
-    await stream.closeWrite()
-  }
-  const [received] = await Promise.all([readAll(stream, { maxBytes: bytes.length }), send()])
-  return received
-}
 
 /** What `swarm` is charged for in all: connections, streams, memory. */
 function charged(swarm: Swarm): readonly number[] {

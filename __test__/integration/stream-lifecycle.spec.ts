@@ -14,6 +14,7 @@ import {
   UnsupportedProtocolError
 } from '../../ts/errors.ts'
 import type { Stream } from '../../ts/stream.ts'
+import { ECHO, echo } from '../support/echo.ts'
 import {
   createNode,
   createPair,
@@ -23,13 +24,6 @@ import {
   until
 } from '../support/pair.ts'
 import { overPairs, overStacks } from '../support/stacks.ts'
-
-const ECHO = '/ferroswarm/test/echo/1.0.0'
-
-async function echo(stream: Stream): Promise<void> {
-  for await (const chunk of stream) await stream.write(chunk)
-  await stream.close()
-}
 
 // go 47
 overStacks('five peers echo, each on a stream of its own', async (t, stack) => {

@@ -1,5 +1,4 @@
 /** Connections over duplexes of the application: what can be upgraded, and that it is a connection like others. */
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { duplexPair } from 'node:stream'
@@ -11,7 +10,7 @@ import {
   StreamState,
   type Upgrader
 } from '../../ts/index.ts'
-import { fromDuplex, readAll } from '../../ts/io/index.ts'
+import { fromDuplex } from '../../ts/io/index.ts'
 import {
   DUPLEXES,
   type Ends,
@@ -20,31 +19,8 @@ import {
   upgradedPair,
   webStreams
 } from '../support/duplexes.ts'
+import { ECHO, echo, exchanged, hashOf } from '../support/echo.ts'
 import { createNode, pattern, turns, until } from '../support/pair.ts'
-
-const ECHO = '/ferroswarm/test/upgrade/1.0.0'
-
-async function echo(stream: Stream): Promise<void> {
-  for await (const bytes of stream) await stream.write(bytes)
-  await stream.close()
-}
-
-function hashOf(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
-}
-
-/** Sends `bytes` in pieces and reads the echo meanwhile. */
-async function exchanged(connection: Connection, bytes: Uint8Array): Promise<Uint8Array> {
-  const stream = await connection.newStream(ECHO)
-  const send = async (): Promise<void> => {
-    for (let at = 0; at < bytes.length; at += 100_000) {
-      await stream.write(bytes.subarray(at, at + 100_000))
-    }
-    await stream.closeWrite()
-  }
-  const [received] = await Promise.all([readAll(stream, { maxBytes: bytes.length }), send()])
-  return received
-}
 
 for (const [kind, make] of Object.entries(DUPLEXES)) {
   test(`${kind} carry 16 MiB each way at once, on streams that both ends open`, async (t) => {

@@ -1,6 +1,7 @@
 /** Our side of the protocols in interop/contract.md that a swarm does not serve by default. */
 import type { Stream } from '../../ts/stream.ts'
 import type { Swarm } from '../../ts/swarm.ts'
+import { echo } from './echo.ts'
 
 /** Protocols by workload. */
 export const CONTRACT = {
@@ -41,10 +42,5 @@ async function answer(stream: Stream): Promise<void> {
     throw new Error(`expected a request of ${length} bytes, received ${payload.length}`)
   }
   await stream.write(payload)
-  await stream.close()
-}
-
-async function echo(stream: Stream): Promise<void> {
-  for await (const chunk of stream) await stream.write(chunk)
   await stream.close()
 }
