@@ -195,26 +195,15 @@ async fn announcing<T>(hub: &Hub, task: impl Future<Output = T>) -> T {
 
 #[cfg(test)]
 mod tests {
-    use ferroswarm_secure::{KeyType, Keypair};
-
     use super::*;
+    use crate::Node;
     use crate::fed::Feed;
     use crate::hub::Ready;
     use crate::live::Bell;
-    use crate::{DnsOptions, Limits, Muxer, Node, NodeOptions, ResourceOptions};
+    use crate::single_node::single_node;
 
     fn node() -> Node {
-        let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
-        let options = NodeOptions {
-            identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
-            securities: vec![Security::Noise],
-            muxer: Muxer::default(),
-            io_threads: Some(1),
-            limits: Limits::default(),
-            resources: ResourceOptions::default(),
-            dns: DnsOptions::default(),
-        };
-        Node::start(1, Hub::new(Box::new(Bell(Arc::default()))), options).expect("threads")
+        single_node(Hub::new(Box::new(Bell(Arc::default()))))
     }
 
     /// An outbound request in a scope that was opened before, and the other end of its pipe.

@@ -108,6 +108,9 @@ mod live;
 #[path = "resources/tests/mod.rs"]
 mod resources_tests;
 #[cfg(test)]
+#[path = "testing/single_node.rs"]
+mod single_node;
+#[cfg(test)]
 #[path = "slot/tests/mod.rs"]
 mod slot_tests;
 #[cfg(test)]

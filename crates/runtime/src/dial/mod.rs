@@ -194,12 +194,11 @@ mod tests {
     use std::sync::mpsc::{self, Receiver, Sender};
     use std::sync::{OnceLock, Weak};
 
-    use ferroswarm_secure::{Identity, KeyType, Keypair};
-
     use super::*;
+    use crate::Node;
     use crate::diagnostics::Level;
     use crate::hub::{Doorbell, Hub, Ready};
-    use crate::{DnsOptions, Limits, Muxer, Node, NodeOptions, ResourceOptions};
+    use crate::single_node::single_node;
 
     /// Takes the ready entries as soon as it rings.
     struct Taker {
@@ -224,17 +223,7 @@ mod tests {
             taken,
         }));
         cell.set(std::sync::Arc::downgrade(&hub)).expect("one hub");
-        let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
-        let options = NodeOptions {
-            identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
-            securities: vec![Security::Noise],
-            muxer: Muxer::default(),
-            io_threads: Some(1),
-            limits: Limits::default(),
-            resources: ResourceOptions::default(),
-            dns: DnsOptions::default(),
-        };
-        (Node::start(1, hub, options).expect("threads"), rings)
+        (single_node(hub), rings)
     }
 
     fn planned(address: Multiaddr) -> PlannedAttempt {

@@ -1,0 +1,22 @@
+//! A node of one thread, with an identity of its own and defaults for the rest.
+
+use ferroswarm_secure::{Identity, KeyType, Keypair, Security};
+
+use crate::hub::Hub;
+use crate::sync::Arc;
+use crate::{DnsOptions, Limits, Muxer, Node, NodeOptions, ResourceOptions};
+
+/// Starts a node on this hub.
+pub(crate) fn single_node(hub: Arc<Hub>) -> Node {
+    let keypair = Keypair::generate(KeyType::Ed25519).expect("randomness");
+    let options = NodeOptions {
+        identity: Arc::new(Identity::new(keypair).expect("a key of ours")),
+        securities: vec![Security::Noise],
+        muxer: Muxer::default(),
+        io_threads: Some(1),
+        limits: Limits::default(),
+        resources: ResourceOptions::default(),
+        dns: DnsOptions::default(),
+    };
+    Node::start(1, hub, options).expect("threads")
+}
