@@ -29,6 +29,7 @@ import type {
 } from '../resource-manager/interfaces.ts'
 import { CHUNK_BYTES, SecureCarrier } from '../secure/secure-carrier.ts'
 import { sessionOf } from '../secure/session.ts'
+import { CloseLimit } from '../upgrade/close-limit.ts'
 import { FAILED_CLOSE_MS } from '../upgrade/pump.ts'
 import {
   type Carriage,
@@ -103,6 +104,7 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
   readonly #parameters: UpgradeParameters
   readonly #scope: ConnManagementScope
   readonly #raw: RawCarrier
+  readonly #limit: CloseLimit
   // Aborted when the upgrade is given up, and when the duplex is destroyed.
   readonly #abandoned = new AbortController()
   readonly #destroyed = new AbortController()
@@ -111,10 +113,7 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
   // Until a connection has it, and the code for its remote.
   #muxed: MuxedConn | undefined
   #closeCode = 0
-  #limit: unknown
-  #limitAt = Number.POSITIVE_INFINITY
   #closing: Promise<void> | undefined
-  #isOver = false
   #end: () => void = () => {}
 
   /** Throws the refusal of a limit. */
@@ -123,6 +122,7 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
     this.#muxers = muxers
     this.#parameters = parameters
     this.#raw = new RawCarrier(parameters.duplex.conn)
+    this.#limit = new CloseLimit(host.clock, () => this.destroy())
     this.#scope = this.#charged()
     this.over = new Promise((resolve) => {
       this.#end = resolve
@@ -153,17 +153,11 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
   }
 
   closeWithin(ms: number): void {
-    const { clock } = this.#host
-    const at = clock.now() + ms
-    if (this.#isOver || at >= this.#limitAt) return
-    this.#limitAt = at
-    clock.clearTimer(this.#limit)
-    this.#limit = clock.setTimer(() => this.destroy(), ms)
-    this.#closing ??= this.#close()
+    if (this.#limit.within(ms)) this.#closing ??= this.#close()
   }
 
   destroy(): void {
-    this.#limitAt = Number.NEGATIVE_INFINITY
+    this.#limit.end()
     this.#destroyed.abort()
     this.#closing ??= this.#close()
   }
@@ -309,8 +303,7 @@ export class MuxedUpgrade implements UpgradeUnderWay, Carriage {
     const muxed = this.#muxed
     if (muxed !== undefined) await attempt(() => muxed.closeWithError(this.#closeCode))
     await attempt(() => (this.#secured ?? this.#raw).close({ signal }))
-    this.#isOver = true
-    this.#host.clock.clearTimer(this.#limit)
+    this.#limit.end()
     this.#end()
   }
 }

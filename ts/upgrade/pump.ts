@@ -16,6 +16,7 @@ import type { PipeSink } from '../native/engine.ts'
 import type { PipeHandle } from '../native/handles.ts'
 import { PipeReady } from '../native/record.ts'
 import { reasonOf } from '../text/printable.ts'
+import { CloseLimit } from './close-limit.ts'
 import type { Addresses, TakenDuplex } from './duplex.ts'
 import type { Carriage } from './under-way.ts'
 
@@ -38,7 +39,7 @@ export class Pump implements PipeSink, CarriedConnection, Carriage {
   readonly isLimited: boolean
   readonly over: Promise<void>
   readonly #engine: PumpEngine
-  readonly #clock: Clock
+  readonly #limit: CloseLimit
   readonly #pipe: PipeHandle
   readonly #conn: ReadWriteCloser
   readonly #addresses: () => Addresses
@@ -46,8 +47,6 @@ export class Pump implements PipeSink, CarriedConnection, Carriage {
   // Called when the pipe has room, or output.
   #hasRoom: (() => void) | undefined
   #hasOutput: (() => void) | undefined
-  #limit: unknown
-  #limitAt = Number.POSITIVE_INFINITY
   #isClosing = false
   #isOver = false
   #end: () => void = () => {}
@@ -61,7 +60,7 @@ export class Pump implements PipeSink, CarriedConnection, Carriage {
   ) {
     this.isLimited = isLimited
     this.#engine = engine
-    this.#clock = clock
+    this.#limit = new CloseLimit(clock, () => this.destroy())
     this.#pipe = pipe
     this.#conn = conn
     this.#addresses = addresses
@@ -96,11 +95,7 @@ export class Pump implements PipeSink, CarriedConnection, Carriage {
   }
 
   closeWithin(ms: number): void {
-    const at = this.#clock.now() + ms
-    if (this.#isOver || at >= this.#limitAt) return
-    this.#limitAt = at
-    this.#clock.clearTimer(this.#limit)
-    this.#limit = this.#clock.setTimer(() => this.destroy(), ms)
+    this.#limit.within(ms)
   }
 
   destroy(): void {
@@ -183,7 +178,7 @@ export class Pump implements PipeSink, CarriedConnection, Carriage {
   #free(): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#clock.clearTimer(this.#limit)
+    this.#limit.end()
     this.#engine.forgetPipe(this.#pipe)
     this.#engine.hot.dropPipe(this.#pipe)
     this.#hasRoom?.()
