@@ -4,9 +4,9 @@
  *
  *     node bench/busy-poll.mjs
  */
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { createSwarm } from 'ferroswarm'
+import { median } from './report/statistics.mjs'
+import { ask, cpuUs, run, start } from './roles.mjs'
 
 const PROTOCOL = '/bench/busy-poll/1.0.0'
 const LIMITS_US = [0, 100]
@@ -70,33 +70,12 @@ function spin() {
   })
 }
 
-function cpuUs() {
-  const { user, system } = process.cpuUsage()
-  return user + system
-}
-
-function median(values) {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]
-}
-
-async function start(...args) {
-  const child = fork(new URL(import.meta.url), args)
-  const [greeting] = await once(child, 'message')
-  return { child, greeting }
-}
-
-async function ask({ child }) {
-  child.send('')
-  const [answer] = await once(child, 'message')
-  return answer
-}
-
 /** Measures both settings in turn, and prints a line for each. */
 async function compare(connections, title) {
   const peers = []
   for (const limit of LIMITS_US) {
-    const server = await start('server', limit)
-    const client = await start('client', limit, server.greeting, connections)
+    const server = await start(import.meta.url, 'server', limit)
+    const client = await start(import.meta.url, 'client', limit, server.greeting, connections)
     peers.push({ limit, server, client, latencies: [], cpu: [] })
   }
   for (let round = 0; round < ROUNDS; round += 1) {
@@ -117,10 +96,9 @@ async function compare(connections, title) {
 
 async function main() {
   for (const connections of Object.keys(ECHOES)) await compare(connections, 'alone')
-  const { child } = await start('neighbour')
+  const { child } = await start(import.meta.url, 'neighbour')
   for (const connections of Object.keys(ECHOES)) await compare(connections, 'with a neighbour')
   child.kill('SIGKILL')
 }
 
-const [, , role, ...args] = process.argv
-await (role === undefined ? main() : ROLES[role](...args))
+await run(ROLES, main)
