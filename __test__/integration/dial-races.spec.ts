@@ -87,6 +87,24 @@ test.serial(
   }
 )
 
+// Serial: the counters are those of the whole thread.
+test.serial(
+  'a dial that our own other dial has answered leaves no connection of its own',
+  async (t) => {
+    const { dialer, listener, addresses, peer } = await nodes(t)
+    const opened = (): number => dialer.counters().connectionsOpened
+    const before = opened()
+    const noise = dialer.dialPeer(peer, { addresses, security: ['noise'] })
+    block(() => opened() >= before + 2)
+    const any = dialer.dialPeer(peer, { addresses })
+    // All four ends are up, and this thread has not been notified.
+    block(() => opened() >= before + 4)
+    t.is(await any, await noise)
+    await until(() => listener.getTotalConnections() === 1)
+    t.deepEqual(dialer.getConnections(), [await noise])
+  }
+)
+
 test('a dial that succeeds before its timeout succeeds, however late this thread polls', async (t) => {
   const { dialer, listener, addresses, peer } = await nodes(t)
   const dial = dialer.dialPeer(peer, { addresses, timeout: 500 })

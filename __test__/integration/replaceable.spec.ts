@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import test from 'ava'
-import { AddressManager, DialAllFailedError } from '../../ts/index.ts'
-import { createNode } from '../support/pair.ts'
+import { AddressManager, DialAllFailedError, InvalidParametersError } from '../../ts/index.ts'
+import { createNode, listening } from '../support/pair.ts'
 
 test('the retries of the application decide how often an address is dialled', async (t) => {
   let arrived = 0
@@ -55,6 +55,29 @@ test('the address manager of the application decides which addresses are dialled
     addresses: listener.getListenAddrs()
   })
   t.regex(`${connection.remoteAddr}`, /\/127\.0\.0\.2\//)
+})
+
+test('what an address manager of the application returns is checked', async (t) => {
+  const ours = new AddressManager()
+  const whole = {
+    filter: ours.filter.bind(ours),
+    cap: ours.cap.bind(ours),
+    rank: ours.rank.bind(ours)
+  }
+  const listener = await listening(t)
+  for (const [method, result, message] of [
+    ['filter', undefined, /result of filter.* an object, received undefined/],
+    ['filter', { refused: [] }, /filter has accepted.* an array, received undefined/],
+    ['filter', { accepted: [] }, /filter has refused.* an array, received undefined/],
+    ['cap', undefined, /result of cap.* an array, received undefined/],
+    ['rank', null, /ranked addresses.* an array, received null/]
+  ] as const) {
+    const dialer = await createNode(t, {
+      addressManager: { ...whole, [method]: () => result as never }
+    })
+    const dial = dialer.dialPeer(listener.peerId, { addresses: listener.getListenAddrs() })
+    await t.throwsAsync(dial, { instanceOf: InvalidParametersError, message })
+  }
 })
 
 test('the strategy of the application decides which connection a stream is opened on', async (t) => {

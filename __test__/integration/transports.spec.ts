@@ -244,6 +244,24 @@ test('a transport that throws, lies or gives no duplex harms nobody', async (t) 
   t.is(err.attempts[0]?.stage, 'security')
 })
 
+test('a transport that returns no listener, or one without addresses, fails the listen', async (t) => {
+  let closed = 0
+  for (const [listener, message] of [
+    [null, /the listener of the transport.* an object with close\(\), received null/],
+    [{ addresses: [] }, /the listener of the transport.* an object with close\(\)/],
+    [{ close: () => (closed += 1) }, /the addresses of the listener.* an array/]
+  ] as const) {
+    const transport: Transport = {
+      canDial: () => true,
+      dial: () => duplexPair()[0],
+      listen: () => listener as never
+    }
+    const swarm = await createNode(t, { transports: [transport] })
+    await t.throwsAsync(swarm.listen('/ip4/127.0.0.1/tcp/0'), { instanceOf: ListenError, message })
+  }
+  t.is(closed, 1)
+})
+
 test('its listeners are closed with the swarm, and what they accept then is destroyed', async (t) => {
   const address = unixAddress()
   const transport = unixTransport()

@@ -51,7 +51,6 @@ export async function createNode(t: ExecutionContext, options: SwarmOptions = {}
   return swarm
 }
 
-/** Creates a listening swarm and one that is connected to it. */
 /** Creates a node that listens on loopback. */
 export async function listening(t: ExecutionContext, port = 0): Promise<Swarm> {
   const node = await createNode(t)
@@ -59,6 +58,7 @@ export async function listening(t: ExecutionContext, port = 0): Promise<Swarm> {
   return node
 }
 
+/** Creates a listening swarm and one that is connected to it. */
 export async function createPair(
   t: ExecutionContext,
   options: { dialer?: SwarmOptions; listener?: SwarmOptions; both?: SwarmOptions } = {}

@@ -1,4 +1,5 @@
 /** Which addresses of a peer are dialled, in which order, and how many. */
+import { anArray, anObject } from '../base/arguments.ts'
 import { DIAL_ADDRESSES_MAX } from '../constants.ts'
 import { dialRefusal, parseAddress } from '../identity/parsed-address.ts'
 import type { DialContext } from './options.ts'
@@ -20,6 +21,13 @@ export interface FilterResult {
   readonly accepted: readonly string[]
   /** Addresses that are not dialled. They are listed in the error of a dial that fails. */
   readonly refused: readonly FilteredAddress[]
+}
+
+/** @internal Checks the result of a filter, which may be the application's. Throws `InvalidParametersError`. */
+export function checkFilterResult(result: FilterResult): void {
+  anObject(result, 'the result of filter')
+  anArray(result.accepted, 'the addresses that filter has accepted')
+  anArray(result.refused, 'the addresses that filter has refused')
 }
 
 const NAME = /^\/dns/

@@ -127,8 +127,7 @@ export class NativeDials {
   }
 
   /**
-   * Abandons all dials. With `keeps`, a connection that one of them has made by now is kept: the remote, which has dialled
-   * too, may use it already.
+   * Abandons all dials. With `keeps`, a connection that one of them has made by now is kept; otherwise it is closed.
    */
   drop(keeps = false): void {
     for (const request of [...this.#requests.keys()]) {

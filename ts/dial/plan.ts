@@ -1,5 +1,5 @@
 /** The schedule of a dial: start and timeout of each address. */
-import { misuse } from '../base/arguments.ts'
+import { anArray, misuse } from '../base/arguments.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import { DIAL_PRIVATE_ADDRESS_TIMEOUT_MS } from '../constants.ts'
 import { isPrivate } from '../identity/address.ts'
@@ -15,6 +15,7 @@ export function dialPlan(
   addresses: ReadonlySet<string>,
   { peer, dialTimeout }: { readonly peer?: string | undefined; readonly dialTimeout: number }
 ): NativeDialEntry[] {
+  anArray(ranked, 'the ranked addresses')
   for (const { address, delay } of ranked) {
     if (!addresses.has(address)) {
       throw misuse('each ranked address', 'one of those that were passed', address)

@@ -1,8 +1,9 @@
 /** Prepares addresses for a dial: which are attempted and when, and why the others are not. */
+import { anArray } from '../base/arguments.ts'
 import type { AddressAttempt } from '../errors.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Transports } from '../transport/transports.ts'
-import type { AddressManagerLike } from './address-manager.ts'
+import { type AddressManagerLike, checkFilterResult } from './address-manager.ts'
 import type { BackOff } from './back-off.ts'
 import type { BlackHoles } from './black-hole.ts'
 import type { PlanEntry } from './custom-dials.ts'
@@ -85,9 +86,11 @@ export class Planner {
     const custom = transports.isNative ? NO_TRANSPORTS : transports.ofApplication(addresses)
     const context = custom.size === 0 ? call : { ...call, custom: new Set(custom.keys()) }
     const filtered = addressManager.filter(addresses, context)
+    checkFilterResult(filtered)
     const refused = filtered.refused.map((each) => filteredAttempt(each))
     const now = this.#passing(filtered.accepted, context, refused, isTrial)
     const kept = addressManager.cap(now, context)
+    anArray(kept, 'the result of cap')
     if (kept.length < now.length) {
       const chosen = new Set(kept)
       refused.push(...now.filter((address) => !chosen.has(address)).map(leftOut))

@@ -219,7 +219,9 @@ export class SharedDial {
   /** Ends it for the callers who accept a connection that they did not dial; those left go on waiting. */
   answer(connection: Connection): void {
     for (const { accepts, end } of this.#waiters) if (accepts(connection)) end(connection)
-    if (this.#waiters.size === 0) this.#stop(connection, true)
+    if (this.#waiters.size > 0) return
+    // The remote has dialled too, and may have taken a connection of this dial as the answer to its own.
+    this.#stop(connection, connection.direction === 'inbound')
   }
 
   /** Waits for the outcome; the last caller to give up ends the dial. */

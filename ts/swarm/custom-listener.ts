@@ -1,10 +1,11 @@
 /** Listening by a transport of the application. */
+import { anArray, objectWith } from '../base/arguments.ts'
 import type { OnFailure } from '../base/events.ts'
 import { InvalidParametersError } from '../errors.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
 import { parseAddress } from '../identity/parsed-address.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
-import type { Transport } from '../transport/transport.ts'
+import type { Transport, TransportListener } from '../transport/transport.ts'
 
 /** The parts of a swarm used by listeners of the application's transports. */
 export interface CustomListenerHost {
@@ -21,6 +22,9 @@ export interface CustomListener {
   readonly stop: () => Promise<void>
 }
 
+const aListener: (value: unknown, name: string) => asserts value is TransportListener =
+  objectWith('close')
+
 /** Listens on an address. Rejects with whatever the transport throws. */
 export async function listenBy(
   transport: Transport,
@@ -34,9 +38,10 @@ export async function listenBy(
     (duplex, remoteAddr) => host.acceptDuplex(duplex, addressOf(remoteAddr, transport, host)),
     { signal: host.signal }
   )
-  if (listener === undefined) throw new TypeError('the transport has not returned a listener')
+  aListener(listener, 'the listener of the transport')
   const stop = async (): Promise<void> => listener.close()
   try {
+    anArray(listener.addresses, 'the addresses of the listener')
     return { addresses: listener.addresses.map((addr) => parseAddress(addr).text), stop }
   } catch (err) {
     // Nothing else would ever stop it.
