@@ -158,6 +158,9 @@ export const DIAL_ADDRESS_TIMEOUT_MS = 10_000
 /** Timeout of one address on the local network, in milliseconds: a host there answers promptly or not at all. */
 export const DIAL_PRIVATE_ADDRESS_TIMEOUT_MS = 5_000
 
+/** Time that a connection to a public address has for its upgrade before another address is tried, in milliseconds. */
+export const DIAL_UPGRADE_HOLD_MS = 250
+
 /** Maximum addresses of one peer dialled concurrently. */
 export const DIAL_PARALLEL = 8
 

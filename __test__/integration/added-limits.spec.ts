@@ -1,4 +1,5 @@
 /** Limits and accounting of connections over a muxer of the application. */
+import { duplexPair } from 'node:stream'
 import test from 'ava'
 import type { Connection } from '../../ts/connection.ts'
 import { ConnectionErrorCode, StreamErrorCode } from '../../ts/constants.ts'
@@ -15,7 +16,7 @@ import { addedEnd, addedPair, ask, PEER, upper } from '../support/added.ts'
 import { CountingManager } from '../support/counting-manager.ts'
 import { refusalsOf } from '../support/limits.ts'
 import { memoryConns } from '../support/memory-muxer.ts'
-import { createNode, createPair, outcomeOf, turns, until } from '../support/pair.ts'
+import { createNode, createPair, listening, outcomeOf, turns, until } from '../support/pair.ts'
 import { line } from '../support/raw-peer.ts'
 import { usageOf } from '../support/scopes.ts'
 
@@ -28,6 +29,20 @@ function aScope(calls: string[], name = 'scope') {
     done: () => void calls.push(`${name} done`)
   }
 }
+
+// go 23
+test('a connection over TCP takes a descriptor at both ends; one over a duplex, or that is added, takes none', async (t) => {
+  const [swarm, listener] = await Promise.all([createNode(t), listening(t)])
+  const descriptors = (): number[] => [swarm, listener].map((node) => usageOf(node, 'system').fds)
+  await swarm.dialPeer(listener.peerId, { addresses: listener.getListenAddrs() })
+  await until(() => listener.getTotalConnections() === 1)
+  t.deepEqual(descriptors(), [1, 1])
+  const [near, far] = duplexPair()
+  await Promise.all([swarm.upgradeOutbound(near, listener.peerId), listener.upgradeInbound(far)])
+  swarm.addConnection(memoryConns(PEER).near)
+  t.is(swarm.getTotalConnections(), 3)
+  t.deepEqual(descriptors(), [1, 1])
+})
 
 // S27
 test('added connections are charged like others, and released once', async (t) => {

@@ -87,6 +87,41 @@ test.serial(
   }
 )
 
+// go 80. Serial: the counters are those of the whole thread.
+test.serial(
+  'a connection that ended before it was told of is told of, and then its end',
+  async (t) => {
+    const { dialer, listener, addresses, peer } = await nodes(t)
+    const told: [event: string, id: string][] = []
+    const ended = new Promise<void>((resolve) => {
+      listener.notify({
+        connected: (_, { id }) => void told.push(['connected', id]),
+        disconnected: (_, { id }) => {
+          told.push(['disconnected', id])
+          resolve()
+        }
+      })
+    })
+    const opened = (): number => dialer.counters().connectionsOpened
+    const closed = (): number => dialer.counters().connectionsClosed
+    const before = { opened: opened(), closed: closed() }
+    const controller = new AbortController()
+    const dial = dialer.dialPeer(peer, { addresses, signal: controller.signal })
+    block(() => opened() >= before.opened + 2)
+    // Closes the dialer's end, of which the listener's I/O thread hears before this thread does.
+    controller.abort()
+    block(() => closed() >= before.closed + 2)
+    t.deepEqual(told, [])
+    await t.throwsAsync(dial, { instanceOf: AbortError })
+    await ended
+    const [[, id] = ['', '']] = told
+    t.deepEqual(told, [
+      ['connected', id],
+      ['disconnected', id]
+    ])
+  }
+)
+
 // Serial: the counters are those of the whole thread.
 test.serial(
   'a dial that our own other dial has answered leaves no connection of its own',

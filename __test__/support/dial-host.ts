@@ -36,7 +36,7 @@ export function setUp(
   logger: Partial<Logger> = {},
   retry: RetryConfig = { maxRetries: 0 },
   options: Partial<
-    Pick<DialHost, 'dns' | 'isOwnAddress'> &
+    Pick<DialHost, 'dns' | 'isOwnAddress' | 'upgradeDialled'> &
       DialHost['options'] & { transports: readonly ('tcp' | Transport)[] }
   > = {}
 ) {
@@ -91,7 +91,7 @@ export function setUp(
     dns: options.dns ?? { resolve: () => Promise.reject(new Error('no resolver')) },
     limits: { peerDefault: { connections: 8, connectionsOutbound: 8 } },
     transports: new Transports(options.transports ?? ['tcp'], () => {}),
-    upgradeDialled: () => Promise.reject(new Error('no upgrades')),
+    upgradeDialled: options.upgradeDialled ?? (() => Promise.reject(new Error('no upgrades'))),
     isOwnAddress: options.isOwnAddress ?? (() => false),
     dialEnded: (detail) => void ended.push(detail()),
     onFailure: (err) => void failures.push(err),

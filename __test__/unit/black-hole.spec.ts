@@ -92,6 +92,7 @@ test('a probe of one kind goes through the black hole of the other', (t) => {
   t.deepEqual(allowed(holes, IP6_UDP, IP4_UDP, IP4), [IP6_UDP, IP4])
 })
 
+// go 46
 test('an explanation is no request', (t) => {
   const holes = blocked(IP6)
   for (let count = 0; count < 250; count += 1) t.true(holes.screen([IP6], true)(IP6))

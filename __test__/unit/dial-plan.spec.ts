@@ -41,6 +41,16 @@ test('a local network address has 5 s, regardless of the others, and any other a
   t.deepEqual(planned(1_000, ['/ip4/10.0.0.1/tcp/1', PUBLIC]), [1_000, 1_000])
 })
 
+// go 21
+test('a connection to a public address has time for its upgrade before others are tried, a local one none', (t) => {
+  const holds = planOf([
+    { address: PUBLIC, delay: 0 },
+    { address: '/ip4/10.0.0.1/tcp/1', delay: 0 },
+    { address: '/ip6/::1/tcp/1', delay: 0 }
+  ]).map(({ holdMs }) => holdMs)
+  t.deepEqual(holds, [250, undefined, undefined])
+})
+
 test('a ranking of other addresses, or without a time, is refused', (t) => {
   const refused = (ranked: unknown): string =>
     t.throws(() => dialPlan([ranked as RankedAddress], new Set([PUBLIC]), { dialTimeout: 1 }), {

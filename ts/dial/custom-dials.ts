@@ -2,7 +2,7 @@
 import { abortable } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Connection } from '../connection.ts'
-import { DIAL_PARALLEL, type DialStage } from '../constants.ts'
+import type { DialStage } from '../constants.ts'
 import { type AddressAttempt, DialError, TimeoutError, UpgradeError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
@@ -46,6 +46,8 @@ interface DuplexOptions {
 
 /** The shared dial. */
 interface Owner {
+  /** Returns the number of attempts at a time, at least 1. */
+  parallel(): number
   onConnection(connection: Connection, address: string): void
   onFailed(attempt: AddressAttempt): void
   /** Called after an attempt has failed. */
@@ -57,6 +59,8 @@ interface Running {
   readonly began: number
   readonly controller: AbortController
   stage: DialStage
+  /** Until then no other attempt starts: this one is being upgraded. 0 while it connects. */
+  heldUntil: number
 }
 
 /** Attempts that wait for their time, and those in flight. */
@@ -90,7 +94,7 @@ export class CustomDials {
     const now = this.#host.clock.now()
     this.#waiting.push(...entries.map((entry) => ({ entry, at: now + entry.delayMs })))
     this.#waiting.sort((one, other) => one.at - other.at)
-    this.#startDue()
+    this.startDue()
   }
 
   /** Returns the attempts in flight, abandoned for the reason `code`. */
@@ -111,15 +115,16 @@ export class CustomDials {
   }
 
   /** Starts what is due; the next one too if nothing is in flight: failures bring the others forward. */
-  #startDue(): void {
+  startDue(): void {
     const { clock } = this.#host
     clock.clearTimer(this.#timer)
     for (;;) {
       const [next] = this.#waiting
-      if (next === undefined || this.#running.size >= DIAL_PARALLEL) return
-      const wait = next.at - clock.now()
+      if (next === undefined || this.#running.size >= this.#owner.parallel()) return
+      const held = Array.from(this.#running, ({ heldUntil }) => heldUntil)
+      const wait = Math.max(next.at, ...held) - clock.now()
       if (wait > 0 && this.#running.size > 0) {
-        this.#timer = clock.setTimer(() => this.#startDue(), wait)
+        this.#timer = clock.setTimer(() => this.startDue(), wait)
         return
       }
       this.#waiting.shift()
@@ -135,7 +140,8 @@ export class CustomDials {
       address,
       began,
       controller: new AbortController(),
-      stage: 'connect'
+      stage: 'connect',
+      heldUntil: 0
     }
     this.#running.add(running)
     const late = (): void => running.controller.abort(new TimeoutError('timed out'))
@@ -146,14 +152,15 @@ export class CustomDials {
       // False if it was abandoned.
       if (!this.#running.delete(running)) return
       this.#owner.onFailed(failureOf(running, clock.now() - began, err))
-      this.#startDue()
+      this.startDue()
       this.#owner.onProgress()
     } finally {
       clock.clearTimer(timer)
     }
   }
 
-  async #connect({ address, peer, transport }: CustomEntry, running: Running): Promise<void> {
+  async #connect(entry: CustomEntry, running: Running): Promise<void> {
+    const { address, peer, transport, holdMs = 0 } = entry
     const { signal } = running.controller
     const { security, simultaneousConnect } = this.#options
     if (simultaneousConnect?.isClient === false) {
@@ -165,6 +172,7 @@ export class CustomDials {
     }
     const upgrade = (duplex: AnyDuplex): Promise<Connection> => {
       running.stage = 'security'
+      running.heldUntil = this.#host.clock.now() + holdMs
       return this.#host.upgradeDialled(duplex, peer, options, onConnection)
     }
     const dialled = (async () =>

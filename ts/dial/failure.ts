@@ -206,6 +206,12 @@ export function relayedAddress(address: string): AddressAttempt {
   return notTried(address, new DialError('a relayed address, and forceDirectDial is set'), '')
 }
 
+/** Returns the entry of a WebSocket address whose port is dialled without it. */
+export function plainTwin(address: string): AddressAttempt {
+  const reason = 'the same port is dialled over TCP without WebSocket'
+  return notTried(address, new DialError(reason), 'dialAddr dials it')
+}
+
 /** Returns the entry of an address on which this swarm listens. */
 export function ownAddress(address: string): AddressAttempt {
   return notTried(address, new SelfDialError('this swarm itself listens there'), '')

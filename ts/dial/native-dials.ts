@@ -36,8 +36,6 @@ export interface Manner {
   readonly security: readonly SecurityName[] | undefined
   /** Whether this side has the dialer's role. */
   readonly initiator: boolean
-  /** Returns the number of attempts at a time. */
-  parallel(): number
 }
 
 /** The shared dial. */
@@ -59,6 +57,7 @@ export class NativeDials {
   readonly #owner: Owner
   /** The addresses of each dial. */
   readonly #requests = new Map<RequestId, readonly string[]>()
+  #parallel = 0
   /** The dial that has made a connection: there is nothing to cancel. */
   #succeeded: RequestId | undefined
   /** Abandoned dials whose connections are kept. */
@@ -75,15 +74,24 @@ export class NativeDials {
     return this.#requests.size
   }
 
-  /** Begins a native dial. Timeouts are per address here, and per caller in `SharedDial`: a patient caller may join. */
-  begin(plan: readonly NativeDialEntry[]): void {
+  /** Number of attempts that may be in flight. */
+  get parallel(): number {
+    return this.#requests.size === 0 ? 0 : this.#parallel
+  }
+
+  /**
+   * Begins a native dial with `parallel` attempts at a time. Timeouts are per address here, and per caller in
+   * `SharedDial`: a patient caller may join.
+   */
+  begin(plan: readonly NativeDialEntry[], parallel: number): void {
+    this.#parallel = Math.max(this.parallel, parallel)
     const { security, initiator } = this.#manner
     const { request, result } = this.#host.command((node, number) =>
       node.dial(number, [...plan], {
         security: security && [...security],
         ...(initiator ? {} : { initiator }),
         // Shared natively by all dials of the peer.
-        parallel: this.#manner.parallel()
+        parallel
       })
     )
     this.#requests.set(

@@ -1,7 +1,7 @@
 /** The schedule of a dial: start and timeout of each address. */
 import { anArray, misuse } from '../base/arguments.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
-import { DIAL_PRIVATE_ADDRESS_TIMEOUT_MS } from '../constants.ts'
+import { DIAL_PRIVATE_ADDRESS_TIMEOUT_MS, DIAL_UPGRADE_HOLD_MS } from '../constants.ts'
 import { isPrivate } from '../identity/address.ts'
 import type { NativeDialEntry } from '../native/addon.ts'
 import type { RankedAddress } from './ranker.ts'
@@ -28,9 +28,9 @@ export function dialPlan(
     address,
     ...(peer === undefined ? {} : { peer }),
     delayMs: delay,
-    timeoutMs: isPrivate(address)
-      ? Math.min(DIAL_PRIVATE_ADDRESS_TIMEOUT_MS, dialTimeout)
-      : Math.min(dialTimeout, TIMER_MS_MAX)
+    ...(isPrivate(address)
+      ? { timeoutMs: Math.min(DIAL_PRIVATE_ADDRESS_TIMEOUT_MS, dialTimeout) }
+      : { timeoutMs: Math.min(dialTimeout, TIMER_MS_MAX), holdMs: DIAL_UPGRADE_HOLD_MS })
   }))
   // Stable: the order among equals is that of the ranking.
   return plan.sort((one, other) => one.delayMs - other.delayMs)

@@ -14,6 +14,7 @@ import {
   inBlackHole,
   leftOut,
   ownAddress,
+  plainTwin,
   relayedAddress,
   unused
 } from './failure.ts'
@@ -56,6 +57,9 @@ function withTransport(entry: PlanEntry, custom: ReadonlyMap<string, Transport>)
   const transport = custom.get(entry.address)
   return transport === undefined ? entry : { ...entry, transport }
 }
+
+/** A WebSocket address; the group is that of its port. */
+const WEB_SOCKET = /^(.*?\/tcp\/\d+)(?:\/tls(?:\/sni\/[^/]+)?)?\/wss?(?:\/|$)/
 
 const CIRCUIT = /\/p2p-circuit(?:\/|$)/
 
@@ -136,11 +140,18 @@ export class Planner {
       const ms = peer === undefined || isForced ? 0 : backOff.remaining(peer, address)
       return ms > 0 ? backedOff(address, ms) : undefined
     }
-    return addresses.filter((address) => {
+    const passing = addresses.filter((address) => {
       const refusal = refusalOf(address)
       if (refusal !== undefined) refused.push(refusal)
       return refusal === undefined
     })
+    const twins = passing.filter((address) => {
+      const [, port] = WEB_SOCKET.exec(address) ?? NONE
+      return port !== undefined && passing.includes(port)
+    })
+    if (twins.length === 0) return passing
+    refused.push(...twins.map(plainTwin))
+    return passing.filter((address) => !twins.includes(address))
   }
 
   #rank(

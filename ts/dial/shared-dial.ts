@@ -65,6 +65,8 @@ export interface Failure {
 
 /** The dialer's interface to a shared dial. */
 interface Owner extends Manner {
+  /** Returns the number of attempts at a time. */
+  parallel(): number
   /** Those of the call that has opened the dial. */
   readonly options: Readonly<DialOptions>
   /** Called once. */
@@ -133,6 +135,7 @@ export class SharedDial {
       onProgress: (error) => this.#onProgress(error)
     })
     this.#custom = new CustomDials(host, owner.options, {
+      parallel: () => Math.max(owner.parallel() - this.#dials.parallel, 1),
       onConnection: (connection, address) => this.#onConnection(connection, address),
       onFailed: (attempt) => this.#record(attempt),
       onProgress: () => {
@@ -207,7 +210,11 @@ export class SharedDial {
   #attempt(plan: readonly PlanEntry[]): void {
     const custom = plan.filter(isCustom)
     const native = custom.length === 0 ? plan : plan.filter((entry) => !isCustom(entry))
-    if (native.length > 0) this.#dials.begin(native)
+    if (native.length > 0) {
+      const parallel = this.#owner.parallel()
+      const isAlone = custom.length + this.#custom.size === 0
+      this.#dials.begin(native, isAlone ? parallel : Math.max(Math.floor(parallel / 2), 1))
+    }
     if (custom.length > 0) this.#custom.begin(custom)
   }
 
@@ -312,6 +319,7 @@ export class SharedDial {
   #onProgress(error?: Error): void {
     // A listener of a refusal may have ended the dial.
     if (this.#outcome !== undefined) return
+    this.#custom.startDue()
     this.#repeatDue()
     if (error !== undefined) this.#endIfOver(error)
   }

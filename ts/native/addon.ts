@@ -162,6 +162,8 @@ export interface NativeDialEntry {
   delayMs: number
   /** For this attempt, including its upgrade. */
   timeoutMs: number
+  /** Since its connection: until then no other entry starts, as it may be about to win. */
+  holdMs?: number
 }
 
 /** Options of a native dial. */

@@ -429,6 +429,7 @@ fn planned_attempt(entry: &DialEntry) -> Result<PlannedAttempt, Failure> {
         peer: expected_peer(entry.peer.as_deref())?,
         delay: milliseconds(entry.delay_ms)?,
         timeout: milliseconds(entry.timeout_ms)?,
+        hold: milliseconds(entry.hold_ms.unwrap_or_default())?,
     })
 }
 

@@ -79,6 +79,8 @@ pub struct DialEntry {
     pub delay_ms: f64,
     /// Timeout of the attempt, including its upgrade.
     pub timeout_ms: f64,
+    /// Time from its connection during which no other attempt starts. Defaults to none.
+    pub hold_ms: Option<f64>,
 }
 
 /// Options of a dial.

@@ -1,5 +1,6 @@
 //! The attempts of one dial, as JavaScript sees them: failed, and in progress.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -40,6 +41,23 @@ pub struct AttemptUnderWay {
     pub elapsed: Duration,
 }
 
+/// Progress of one attempt. It updates it, and may be abandoned at any time.
+pub(crate) struct AttemptProgress {
+    /// Its current stage, or that of its failure.
+    pub(crate) stage: Mutex<Stage>,
+    /// When its connection was up, before the upgrade.
+    pub(crate) connected: OnceLock<Instant>,
+}
+
+impl AttemptProgress {
+    pub(crate) const fn at(stage: Stage) -> Self {
+        Self {
+            stage: Mutex::new(stage),
+            connected: OnceLock::new(),
+        }
+    }
+}
+
 /// The attempts of one dial. Its I/O thread writes, JavaScript's reads at any time.
 ///
 /// Holds at most one entry per attempt of the plan, and lives as long as the dial or until its
@@ -57,8 +75,7 @@ struct State {
 struct Started {
     index: usize,
     at: Instant,
-    /// Shared with the attempt, which may be abandoned at any time.
-    stage: Arc<Mutex<Stage>>,
+    progress: Arc<AttemptProgress>,
 }
 
 impl Attempts {
@@ -67,7 +84,7 @@ impl Attempts {
         let mut state = self.0.lock();
         let under_way = |started: &Started| AttemptUnderWay {
             index: started.index,
-            stage: *started.stage.lock(),
+            stage: *started.progress.stage.lock(),
             elapsed: started.at.elapsed(),
         };
         AttemptsSoFar {
@@ -81,10 +98,14 @@ impl Attempts {
         !self.0.lock().failed.is_empty()
     }
 
-    /// Records the start of an attempt, which updates its stage.
-    pub(crate) fn start(&self, index: usize, stage: Arc<Mutex<Stage>>) {
+    /// Records the start of an attempt.
+    pub(crate) fn start(&self, index: usize, progress: Arc<AttemptProgress>) {
         let at = Instant::now();
-        self.0.lock().started.push(Started { index, at, stage });
+        self.0.lock().started.push(Started {
+            index,
+            at,
+            progress,
+        });
     }
 
     /// Returns the time since the start of an attempt; zero if it has not started.

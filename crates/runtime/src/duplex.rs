@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ferroswarm_secure::{Channel, Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 
-use crate::attempts::{Attempt, Attempts};
+use crate::attempts::{Attempt, AttemptProgress, Attempts};
 use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::fed::FedPipe;
@@ -74,10 +74,10 @@ pub(crate) async fn upgrade_duplex(
         return Outcome::Failed(CommandError::NodeClosed);
     }
     let started = Instant::now();
-    let stage = Arc::new(Mutex::new(Stage::Security));
-    attempts.start(0, Arc::clone(&stage));
+    let progress = Arc::new(AttemptProgress::at(Stage::Security));
+    attempts.start(0, Arc::clone(&progress));
     let direction = duplex.direction;
-    match connect(shared, duplex, scope, &stage).await {
+    match connect(shared, duplex, scope, &progress.stage).await {
         Ok(_) if shared.is_closing() => Outcome::Failed(CommandError::NodeClosed),
         Ok((raw, upgraded, scope)) => {
             let origin = Origin {
@@ -98,7 +98,7 @@ pub(crate) async fn upgrade_duplex(
             }
             Outcome::UpgradeFailed(Box::new(Attempt {
                 index: 0,
-                stage: *stage.lock(),
+                stage: *progress.stage.lock(),
                 error,
                 elapsed: started.elapsed(),
             }))

@@ -195,6 +195,7 @@ impl Pair {
                 address,
                 delay: Duration::ZERO,
                 timeout: HANG,
+                hold: Duration::ZERO,
             }],
             identity: None,
             securities: None,

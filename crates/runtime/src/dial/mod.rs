@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use ferroswarm_secure::{Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 
-use crate::attempts::Attempts;
+use crate::attempts::{AttemptProgress, Attempts};
 use crate::command::{CommandError, ConnectError, Outcome, Stage};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
 use crate::hub::Ready;
 use crate::node::{Origin, Shared};
 use crate::resources::ConnectionScope;
-use crate::sync::{Arc, Mutex};
+use crate::sync::Arc;
 use crate::threads::Seat;
 use crate::transport::{Endpoint, RawConnection};
 use crate::upgrade::{Purpose, Upgraded, upgrade};
@@ -50,6 +50,8 @@ pub struct PlannedAttempt {
     pub delay: Duration,
     /// Timeout of the attempt, including its upgrade.
     pub timeout: Duration,
+    /// Time from its connection during which no other attempt starts, as it may be about to win.
+    pub hold: Duration,
 }
 
 /// An attempt that succeeded.
@@ -77,9 +79,9 @@ pub(crate) async fn dial(
         of_peer: shared.permits_of(&dial),
         of_node: Some(&shared.attempts),
     };
-    let race = Race::new(&dial.plan, bounds, &attempts, |index, stage| {
+    let race = Race::new(&dial.plan, bounds, &attempts, |index, progress| {
         let (shared, dial) = (Arc::clone(shared), Arc::clone(&dial));
-        async move { connect(&shared, &dial, &dial.plan[index], &stage).await }
+        async move { connect(&shared, &dial, &dial.plan[index], &progress).await }
     });
     let announced = Announced {
         shared,
@@ -114,7 +116,7 @@ impl Announced<'_> {
     async fn run<W, C, F>(&self, plan: &[PlannedAttempt], mut race: Race<'_, W, C>) -> Option<W>
     where
         W: Send + 'static,
-        C: FnMut(usize, Arc<Mutex<Stage>>) -> F,
+        C: FnMut(usize, Arc<AttemptProgress>) -> F,
         F: Future<Output = Result<W, ConnectError>> + Send + 'static,
     {
         loop {
@@ -148,7 +150,7 @@ async fn connect(
     shared: &Shared,
     dial: &DialRequest,
     attempt: &PlannedAttempt,
-    stage: &Mutex<Stage>,
+    progress: &AttemptProgress,
 ) -> Result<Won, ConnectError> {
     let started = Instant::now();
     let endpoint = Endpoint::parse(&attempt.address)?;
@@ -165,6 +167,8 @@ async fn connect(
         .await
         .map_err(|error| ConnectError::Io(error.into()))?;
     let connect_time = started.elapsed();
+    // Nobody else sets it.
+    let _ = progress.connected.set(tokio::time::Instant::now());
     let purpose = Purpose {
         role: dial.role,
         identity: dial.identity.as_ref().unwrap_or(&shared.upgrade.identity),
@@ -175,7 +179,7 @@ async fn connect(
             Some(_) => Ok(()),
             None => scope.set_peer(peer),
         },
-        stage,
+        stage: &progress.stage,
     };
     let upgrading = upgrade(&*raw.pipe, &shared.upgrade, &purpose);
     let upgraded = tokio::time::timeout(shared.limits.outbound_upgrade_timeout, upgrading)
@@ -232,6 +236,7 @@ mod tests {
             peer: None,
             delay: Duration::ZERO,
             timeout: Duration::from_secs(10),
+            hold: Duration::ZERO,
         }
     }
 
@@ -262,8 +267,8 @@ mod tests {
                 request: 1,
                 attempts: &attempts,
             };
-            let race = Race::new(&plan, Bounds::of_dial(1), &attempts, |_, stage| {
-                *stage.lock() = Stage::Security;
+            let race = Race::new(&plan, Bounds::of_dial(1), &attempts, |_, progress| {
+                *progress.stage.lock() = Stage::Security;
                 async { panic!("deliberate panic") }
             });
             let won: Option<()> = announced.run(&plan, race).await;

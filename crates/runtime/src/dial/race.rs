@@ -7,15 +7,16 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::PlannedAttempt;
-use crate::attempts::{Attempt, Attempts};
+use crate::attempts::{Attempt, AttemptProgress, Attempts};
 use crate::command::{ConnectError, Stage};
-use crate::sync::{Arc, Mutex};
+use crate::sync::Arc;
 
 /// Attempts in progress and yet to start. Dropping it abandons them.
 ///
 /// An attempt starts when its delay is over or its predecessor in the plan has failed, whichever is
 /// first, and never before its predecessor has started: RFC 8305, section 5. One that starts early
-/// brings forward its successors by as much, which preserves the delays between attempts.
+/// brings forward its successors by as much, which preserves the delays between attempts. None starts
+/// while another one that has just connected is given time for its upgrade.
 pub(super) struct Race<'a, W, C> {
     plan: &'a [PlannedAttempt],
     bounds: Bounds<'a>,
@@ -27,8 +28,6 @@ pub(super) struct Race<'a, W, C> {
     /// Attempts that have started, in the order of the plan.
     started: Vec<Started>,
     running: JoinSet<Result<W, ConnectError>>,
-    /// Whether the attempt that started last has failed.
-    has_last_failed: bool,
 }
 
 /// Bounds on concurrent attempts.
@@ -54,13 +53,14 @@ impl Bounds<'_> {
 
 struct Started {
     task: task::Id,
-    stage: Arc<Mutex<Stage>>,
+    progress: Arc<AttemptProgress>,
+    has_failed: bool,
 }
 
 impl<'a, W, C, F> Race<'a, W, C>
 where
     W: Send + 'static,
-    C: FnMut(usize, Arc<Mutex<Stage>>) -> F,
+    C: FnMut(usize, Arc<AttemptProgress>) -> F,
     F: Future<Output = Result<W, ConnectError>> + Send + 'static,
 {
     pub(super) fn new(
@@ -77,7 +77,6 @@ where
             began: Instant::now(),
             started: Vec::new(),
             running: JoinSet::new(),
-            has_last_failed: false,
         }
     }
 
@@ -127,18 +126,32 @@ where
         if self.running.len() >= self.bounds.parallel.max(1) {
             return None;
         }
-        let delay = if self.has_last_failed {
+        let has_last_failed = self.started.last().is_some_and(|last| last.has_failed);
+        let delay = if has_last_failed {
             Duration::ZERO
         } else {
             planned.delay
         };
-        self.began.checked_add(delay)
+        let due = self.began.checked_add(delay)?;
+        Some(self.held_until().map_or(due, |held| held.max(due)))
+    }
+
+    /// Returns until when the attempts that are being upgraded hold up those to come.
+    fn held_until(&self) -> Option<Instant> {
+        let running = self.started.iter().zip(self.plan);
+        running
+            .filter(|(started, _)| !started.has_failed)
+            .filter_map(|(started, planned)| {
+                let connected = started.progress.connected.get()?;
+                connected.checked_add(planned.hold)
+            })
+            .max()
     }
 
     fn start(&mut self) {
         let index = self.started.len();
-        let stage = Arc::new(Mutex::new(Stage::Connect));
-        let connecting = (self.connect)(index, Arc::clone(&stage));
+        let progress = Arc::new(AttemptProgress::at(Stage::Connect));
+        let connecting = (self.connect)(index, Arc::clone(&progress));
         let PlannedAttempt {
             delay,
             timeout: limit,
@@ -150,7 +163,7 @@ where
         }
         let of_peer = self.bounds.of_peer.clone();
         let of_node = self.bounds.of_node.cloned();
-        let (attempts, started) = (Arc::clone(self.attempts), Arc::clone(&stage));
+        let (attempts, started) = (Arc::clone(self.attempts), Arc::clone(&progress));
         let attempt = self.running.spawn(async move {
             let _permits = (permit(of_peer).await, permit(of_node).await);
             attempts.start(index, started);
@@ -159,9 +172,9 @@ where
         });
         self.started.push(Started {
             task: attempt.id(),
-            stage,
+            progress,
+            has_failed: false,
         });
-        self.has_last_failed = false;
     }
 
     fn index_of(&self, task: task::Id) -> Option<usize> {
@@ -171,11 +184,11 @@ where
     /// Returns the failed attempt of `task`; every task has one.
     fn failed(&mut self, task: task::Id, error: ConnectError) -> Option<Attempt> {
         let index = self.index_of(task)?;
-        let started = &self.started[index];
-        self.has_last_failed |= index + 1 == self.started.len();
+        let started = &mut self.started[index];
+        started.has_failed = true;
         Some(Attempt {
             index,
-            stage: *started.stage.lock(),
+            stage: *started.progress.stage.lock(),
             error,
             elapsed: self.attempts.elapsed(index),
         })

@@ -205,6 +205,7 @@ impl Driver {
                 address: address.parse().expect("an address"),
                 delay: Duration::ZERO,
                 timeout: HANG,
+                hold: Duration::ZERO,
             }],
             identity: None,
             securities: None,

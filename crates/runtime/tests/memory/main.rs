@@ -221,6 +221,7 @@ impl Pair {
                     address: self.address.clone(),
                     delay: Duration::ZERO,
                     timeout: HANG,
+                    hold: Duration::ZERO,
                 }],
                 identity: None,
                 securities: None,

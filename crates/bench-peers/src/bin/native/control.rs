@@ -89,6 +89,7 @@ impl Reactor {
                 address: address.parse()?,
                 delay: Duration::ZERO,
                 timeout: DIAL_TIMEOUT,
+                hold: Duration::ZERO,
             }],
             identity: identity.clone(),
             securities: None,

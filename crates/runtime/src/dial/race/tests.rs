@@ -1,6 +1,7 @@
 use std::future::{pending, ready};
 
 use super::*;
+use crate::sync::Mutex;
 
 /// Behaviour of an attempt, with times in milliseconds from its start.
 #[derive(Debug, Clone, Copy)]
@@ -8,9 +9,11 @@ enum Fate {
     WinsAfter(u64),
     FailsAfter(u64),
     Hangs,
+    /// Connects after so long, and is upgraded or fails at this time.
+    Connects(u64, &'static Self),
 }
 
-use Fate::{FailsAfter, Hangs, WinsAfter};
+use Fate::{Connects, FailsAfter, Hangs, WinsAfter};
 
 /// An observed event, with times in milliseconds from the start of the race.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ enum Event {
 }
 
 use Event::{Abandoned, Began, Failed, Over, Won};
+
+const HOLD: Duration = ms(250);
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -51,6 +56,7 @@ fn plan_of(entries: &[Entry]) -> Vec<PlannedAttempt> {
         peer: None,
         delay: ms(delay),
         timeout: ms(timeout),
+        hold: HOLD,
     };
     entries.iter().map(planned).collect()
 }
@@ -72,10 +78,11 @@ fn race_for(parallel: usize, entries: &[Entry], limit: Duration) -> (Vec<Event>,
     runtime.block_on(async {
         let began = Instant::now();
         let now = || began.elapsed().as_millis();
-        let mut race = Race::new(&plan, Bounds::of_dial(parallel), &attempts, |index, _| {
+        let connect = |index, progress| {
             events.lock().push(Began(index, now()));
-            attempt(index, entries[index].2, Arc::clone(&events))
-        });
+            attempt(index, entries[index].2, progress, Arc::clone(&events))
+        };
+        let mut race = Race::new(&plan, Bounds::of_dial(parallel), &attempts, connect);
         let run = async {
             loop {
                 let event = match race.next().await {
@@ -106,18 +113,26 @@ fn race_for(parallel: usize, entries: &[Entry], limit: Duration) -> (Vec<Event>,
 async fn attempt(
     index: usize,
     fate: Fate,
+    progress: Arc<AttemptProgress>,
     events: Arc<Mutex<Vec<Event>>>,
 ) -> Result<usize, ConnectError> {
     let mut guard = Guard {
         index,
         events: Some(events),
     };
+    let began = Instant::now();
+    let mut fate = fate;
+    if let Connects(after, end) = fate {
+        tokio::time::sleep(ms(after)).await;
+        progress.connected.set(Instant::now()).expect("once");
+        fate = *end;
+    }
     let (after, result) = match fate {
         WinsAfter(after) => (after, Ok(index)),
         FailsAfter(after) => (after, Err(ConnectError::Ended)),
-        Hangs => pending().await,
+        Hangs | Connects(..) => pending().await,
     };
-    tokio::time::sleep(ms(after)).await;
+    sleep_until(began + ms(after)).await;
     guard.events = None;
     result
 }
@@ -212,6 +227,70 @@ fn a_failure_with_later_attempts_in_progress_starts_nothing_early() {
         Began(2, 500),
         Won(2, 500),
         Abandoned(1),
+    ];
+    assert_eq!(events, expected);
+}
+
+// go 21
+#[test]
+fn an_attempt_that_has_just_connected_has_time_for_its_upgrade_before_others_start() {
+    let events = race(
+        8,
+        &[
+            (0, 10_000, Connects(100, &WinsAfter(340))),
+            (250, 10_000, Hangs),
+        ],
+    );
+    assert_eq!(events, [Began(0, 0), Won(0, 340)]);
+}
+
+#[test]
+fn an_upgrade_that_takes_longer_holds_up_nothing_and_its_failure_starts_the_next() {
+    let late = race(
+        8,
+        &[
+            (0, 10_000, Connects(100, &Hangs)),
+            (250, 10_000, FailsAfter(10)),
+            (500, 10_000, WinsAfter(0)),
+        ],
+    );
+    let expected = [
+        Began(0, 0),
+        Began(1, 350),
+        Failed(1, 360),
+        Began(2, 360),
+        Won(2, 360),
+        Abandoned(0),
+    ];
+    assert_eq!(late, expected);
+    let failing = race(
+        8,
+        &[
+            (0, 10_000, Connects(100, &FailsAfter(120))),
+            (250, 10_000, WinsAfter(5)),
+        ],
+    );
+    let expected = [Began(0, 0), Failed(0, 120), Began(1, 120), Won(1, 125)];
+    assert_eq!(failing, expected);
+}
+
+#[test]
+fn a_failure_starts_nothing_while_another_attempt_has_time_for_its_upgrade() {
+    let events = race(
+        8,
+        &[
+            (0, 10_000, Connects(200, &Hangs)),
+            (150, 10_000, FailsAfter(100)),
+            (500, 10_000, WinsAfter(0)),
+        ],
+    );
+    let expected = [
+        Began(0, 0),
+        Began(1, 150),
+        Failed(1, 250),
+        Began(2, 450),
+        Won(2, 450),
+        Abandoned(0),
     ];
     assert_eq!(events, expected);
 }
@@ -311,9 +390,9 @@ fn attempts_in_progress_show_their_stages() {
     let attempts = Arc::new(Attempts::default());
     let runtime = paused_runtime();
     runtime.block_on(async {
-        let mut race = Race::new(&plan, Bounds::of_dial(8), &attempts, |index, stage| {
+        let mut race = Race::new(&plan, Bounds::of_dial(8), &attempts, |index, progress| {
             if index == 1 {
-                *stage.lock() = Stage::Muxer;
+                *progress.stage.lock() = Stage::Muxer;
             }
             pending::<Result<(), _>>()
         });
@@ -328,7 +407,7 @@ fn attempts_in_progress_show_their_stages() {
 fn failures_are_taken_once_and_only_the_first_is_to_be_announced() {
     let attempts = Arc::new(Attempts::default());
     let fail = |index| {
-        attempts.start(index, Arc::new(Mutex::new(Stage::Connect)));
+        attempts.start(index, Arc::new(AttemptProgress::at(Stage::Connect)));
         attempts.fail(Attempt {
             index,
             stage: Stage::Connect,

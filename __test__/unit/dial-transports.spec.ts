@@ -1,0 +1,120 @@
+/** Attempts by transports of the application: their times, and the limit that they share with native ones. */
+import { Duplex } from 'node:stream'
+import test from 'ava'
+import { AddressManager } from '../../ts/dial/address-manager.ts'
+import { noDelayDialRanker } from '../../ts/dial/ranker.ts'
+import { AbortError, DialAllFailedError } from '../../ts/errors.ts'
+import type { Transport } from '../../ts/transport/transport.ts'
+import { at, refused, setUp } from '../support/dial-host.ts'
+import { turns } from '../support/pair.ts'
+
+const idle = (): Duplex => new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
+
+/** A transport of addresses that begin with /ip4/192.0.2, whose dials end as a test decides. */
+function scripted() {
+  const dials: { address: string; resolve: (duplex: Duplex) => void; reject: () => void }[] = []
+  const transport: Transport = {
+    canDial: (addr) => `${addr}`.startsWith('/ip4/192.0.2.'),
+    dial: (addr) =>
+      new Promise((resolve, reject) => {
+        const fail = (): void => reject(new Error('no such host'))
+        dials.push({ address: `${addr}`, resolve, reject: fail })
+      })
+  }
+  return { transport, dials }
+}
+
+const far = (host: number): string => `/ip4/192.0.2.${host}/tcp/1`
+const noDelay = new AddressManager({ ranker: noDelayDialRanker })
+
+// go 21
+test('none starts while another one that has just connected is upgraded', async (t) => {
+  const { transport, dials } = scripted()
+  const { dialer, peer, clock } = setUp({}, undefined, {
+    transports: [transport],
+    upgradeDialled: (_duplex, _peer, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason))
+      })
+  })
+  const controller = new AbortController()
+  const dial = dialer.dialPeer(peer, {
+    addresses: [far(1), far(2), far(3)],
+    signal: controller.signal
+  })
+  await turns()
+  clock.advance(200)
+  dials[0]?.resolve(idle())
+  await turns()
+  clock.advance(249)
+  t.is(dials.length, 1)
+  clock.advance(1)
+  t.is(dials.length, 3)
+  controller.abort()
+  await t.throwsAsync(dial, { instanceOf: AbortError })
+  await turns()
+  t.is(clock.timers, 0)
+})
+
+test('native attempts and those of the application share the limit of a peer', async (t) => {
+  const { transport, dials: custom } = scripted()
+  const {
+    dialer,
+    peer,
+    dials: native,
+    complete
+  } = setUp({}, undefined, {
+    transports: [transport, 'tcp'],
+    addressManager: noDelay
+  })
+  const controller = new AbortController()
+  const addresses = Array.from({ length: 10 }, (_, index) => [far(index + 1), at(index + 1)]).flat()
+  const dial = dialer.dialPeer(peer, { addresses, signal: controller.signal })
+  await turns()
+  t.deepEqual([native.length, native[0]?.parallel, custom.length], [1, 4, 4])
+  custom[0]?.reject()
+  await turns()
+  t.is(custom.length, 5, 'one that has failed makes room for the next')
+  complete(Array.from({ length: 10 }, (_, index) => refused(index)))
+  await turns()
+  t.is(custom.length, 9, 'the last native one has made room for 4')
+  controller.abort()
+  await t.throwsAsync(dial, { instanceOf: AbortError })
+})
+
+// go 35, go 36
+test('a WebSocket address is not dialled beside the same port over TCP, and is beside another port', async (t) => {
+  const dialled: string[] = []
+  const webSocket: Transport = {
+    canDial: (addr) => /\/wss?$/.test(`${addr}`),
+    dial: (addr) => {
+      dialled.push(`${addr}`)
+      return Promise.reject(new Error('no such host'))
+    }
+  }
+  const { dialer, peer, dials, complete } = setUp({}, undefined, {
+    transports: [webSocket, 'tcp']
+  })
+  const twins = [`${at(1)}/ws`, `${at(1)}/tls/ws`, `${at(1)}/tls/sni/example.com/ws`]
+  const dial = dialer.dialPeer(peer, { addresses: [...twins, at(1), `${at(2)}/ws`] })
+  await turns()
+  t.deepEqual(
+    dials.map(({ addresses }) => addresses),
+    [[at(1)]]
+  )
+  complete([refused(0)])
+  const err = await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.deepEqual(dialled, [`${at(2)}/ws`])
+  const filtered = err.attempts.filter(({ stage }) => stage === 'filter')
+  t.deepEqual(
+    filtered.map(({ address }) => address),
+    twins
+  )
+  t.regex(filtered[0]?.cause.message ?? '', /the same port is dialled over TCP/)
+
+  // Where TCP is not used, nothing is preferred to it.
+  const other = setUp({}, undefined, { transports: [webSocket] })
+  dialled.length = 0
+  await t.throwsAsync(other.dialer.dialPeer(peer, { addresses: [at(1), `${at(1)}/ws`] }))
+  t.deepEqual(dialled, [`${at(1)}/ws`])
+})
