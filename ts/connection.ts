@@ -233,7 +233,7 @@ export class Connection
 
   /** A copy of the list of open streams, oldest first. */
   get streams(): Stream[] {
-    return Array.from(this.#core.streams, ({ stream }) => stream)
+    return this.#core.streams.inOrder().map(({ stream }) => stream)
   }
 
   /**

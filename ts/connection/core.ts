@@ -30,6 +30,7 @@ import type { StreamCore } from '../stream/core.ts'
 import type { Deadlines } from '../stream/deadlines.ts'
 import { streamFacade } from '../stream/facade.ts'
 import { addCause } from '../stream/failure.ts'
+import { StreamList } from '../stream/list.ts'
 import type { Stream } from '../stream.ts'
 import { connectionFacade } from './facade.ts'
 import type {
@@ -66,7 +67,7 @@ export class ConnectionCore implements ConnectionOwner {
   readonly host: ConnectionHost
   readonly connection: Connection
   readonly opened: number
-  readonly streams: Set<StreamCore> = new Set()
+  readonly streams = new StreamList()
   closing = false
   /** The remote's GoAway has arrived: it accepts no more streams. */
   goingAway = false
@@ -321,7 +322,7 @@ export class ConnectionCore implements ConnectionOwner {
 
   #closeGracefully(code: number): void {
     if (this.closing) return
-    for (const stream of this.streams) stream.handDown()
+    for (const stream of this.streams.inOrder()) stream.handDown()
     this.#beginClose()
     this.#opener.close(code)
   }
@@ -375,7 +376,7 @@ export class ConnectionCore implements ConnectionOwner {
     this.endedAt = this.host.clock.now()
     this.closeReason = reason
     // Streams of native muxers have ended already; the rest belong to application muxers.
-    for (const stream of [...this.streams]) {
+    for (const stream of this.streams.inOrder()) {
       const isOrderly = error === undefined && closeCode === 0
       stream.pump?.connectionLost(closeCode, { remote, isOrderly })
     }

@@ -13,6 +13,7 @@ import { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
 import { Deadlines } from '../stream/deadlines.ts'
 import { addCause } from '../stream/failure.ts'
+import { StreamList } from '../stream/list.ts'
 import type { Stream } from '../stream.ts'
 import type { MuxedConn } from './muxed.ts'
 
@@ -128,7 +129,7 @@ class Owner implements ConnectionOwner {
   closeReason: ConnectionEnd | undefined
   readonly #opener: Opener
   readonly #onEnd: () => void
-  readonly #streams = new Set<StreamCore>()
+  readonly #streams = new StreamList()
   // In their order. The facades too: one that nobody holds would be ended as an abandoned one.
   readonly #waiting = new Map<StreamCore, Stream>()
   readonly #accepts = new Set<Accept>()
@@ -196,7 +197,7 @@ class Owner implements ConnectionOwner {
 
   close(): Promise<void> {
     if (!this.isClosing) {
-      for (const stream of this.#streams) stream.handDown()
+      for (const stream of this.#streams.inOrder()) stream.handDown()
       this.#beginClose()
       this.#opener.close(0)
     }

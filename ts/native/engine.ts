@@ -131,14 +131,15 @@ export class Engine {
   #draining = false
   #batch = 0
   #budget = TURN_POINTS
-  readonly #deferred = new Set<StreamSink>()
+  #deferred = new Set<StreamSink>()
   #nextRequest = 1
   #refs = 0
 
   readonly #turn = (): void => {
     this.#budget = TURN_POINTS
-    const streams = [...this.#deferred]
-    this.#deferred.clear()
+    const streams = this.#deferred
+    // Not cleared: V8 would link the old hash table to the new one.
+    this.#deferred = new Set()
     for (const stream of streams) stream.onTurn()
   }
 

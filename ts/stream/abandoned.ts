@@ -10,6 +10,7 @@ import { StreamErrorCode, StreamState } from '../constants.ts'
 import type { Stream } from '../stream.ts'
 import type { StreamCore } from './core.ts'
 import { streamFacade } from './facade.ts'
+import type { StreamList } from './list.ts'
 
 /** Age in milliseconds from which facades are held weakly: most streams end earlier and need no weak reference. */
 export const ABANDONED_AFTER_MS = 5_000
@@ -19,7 +20,7 @@ export class AbandonedStreams {
   readonly #clock: Clock
   readonly #report: (core: StreamCore) => void
   // Lists with streams that are too young: lists, so that streams that end meanwhile are not retained.
-  readonly #young = new Set<ReadonlySet<StreamCore>>()
+  readonly #young = new Set<StreamList>()
   // Streams whose facade was collected while a call is still pending.
   readonly #postponed = new Set<StreamCore>()
   readonly #collected = new FinalizationRegistry<StreamCore>((core) => this.#end(core))
@@ -32,7 +33,7 @@ export class AbandonedStreams {
   }
 
   /** Tracks a list to which a stream was added. */
-  watch(streams: ReadonlySet<StreamCore>): void {
+  watch(streams: StreamList): void {
     this.#young.add(streams)
     this.#arm()
   }

@@ -69,11 +69,14 @@ export class StreamCore implements StreamSink {
   extra: Map<unknown, unknown> | undefined
   /** Set if the muxer is the application's. */
   pump: StreamPump | undefined
+  /** Its place in the list of its connection. */
+  place = -1
   /** Its share of the native accounting, if its connection is one of `addConnection`. */
   charge: StreamManagementScope | undefined
 
   readonly owner: StreamOwner
-  readonly #number: number
+  /** Its number in its connection, by the order of opening. */
+  readonly number: number
   readonly #proposed: readonly string[]
   // Undefined once the peer is known to have accepted the only proposal, and for every other stream.
   #answer: PendingAnswer | undefined
@@ -87,7 +90,7 @@ export class StreamCore implements StreamSink {
 
   constructor(init: StreamInit) {
     this.handle = init.handle
-    this.#number = init.number
+    this.number = init.number
     this.direction = init.direction
     this.state = init.state
     this.protocol = init.protocol
@@ -113,7 +116,7 @@ export class StreamCore implements StreamSink {
 
   /** `<connection>-<n>`, of either direction. */
   get id(): string {
-    return `${this.owner.id}-${this.#number}`
+    return `${this.owner.id}-${this.number}`
   }
 
   get deadlines(): Deadlines {

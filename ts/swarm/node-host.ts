@@ -636,7 +636,7 @@ export class NodeHost
   /** Yields the open streams of every connection that has not ended, removed ones included. */
   *streams(): Generator<StreamCore> {
     for (const connection of this.#connections.living())
-      yield* [...connectionFacade.coreOf(connection).streams]
+      yield* connectionFacade.coreOf(connection).streams.inOrder()
   }
 
   /**

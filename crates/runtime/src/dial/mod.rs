@@ -6,7 +6,7 @@ use ferroswarm_secure::{Identity, PeerId, Role, Security};
 use multiaddr::Multiaddr;
 
 use crate::attempts::{AttemptProgress, Attempts};
-use crate::command::{CommandError, ConnectError, Outcome, Stage};
+use crate::command::{CommandError, ConnectError, Outcome};
 use crate::connection::Direction;
 use crate::diagnostics::Fact;
 use crate::hub::Ready;
@@ -200,6 +200,7 @@ mod tests {
 
     use super::*;
     use crate::Node;
+    use crate::command::Stage;
     use crate::diagnostics::Level;
     use crate::hub::{Doorbell, Hub, Ready};
     use crate::single_node::single_node;
