@@ -4,9 +4,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { duplexPair } from 'node:stream'
+import { type Duplex, duplexPair } from 'node:stream'
 import { MessageChannel } from 'node:worker_threads'
 import type { ExecutionContext } from 'ava'
+import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws'
 import type { Connection } from '../../ts/connection.ts'
 import { type AnyDuplex, fromDuplex } from '../../ts/io/index.ts'
 import type { SwarmOptions } from '../../ts/swarm/options.ts'
@@ -46,6 +47,19 @@ export async function unixSockets(t: ExecutionContext): Promise<Ends<Socket>> {
   return sockets(t, join(folder, 'socket'))
 }
 
+/** WebSockets of the package `ws`, as node:stream sees them. */
+export async function webSockets(t: ExecutionContext): Promise<Ends<Duplex>> {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const accepted = once(server, 'connection')
+  // Listening on TCP, it has one.
+  const { port } = server.address() as AddressInfo
+  const near = createWebSocketStream(new WebSocket(`ws://127.0.0.1:${port}`))
+  const [socket] = (await accepted) as [WebSocket]
+  return [near, createWebSocketStream(socket)]
+}
+
 type WebPair = ReadableWritablePair<Uint8Array, Uint8Array>
 
 export function webStreams(): Ends<WebPair> {
@@ -72,6 +86,7 @@ export const DUPLEXES: Readonly<Record<string, (t: ExecutionContext) => Ends | P
   'Duplexes of node:stream': () => duplexPair() as unknown as Ends,
   'TCP sockets': tcpSockets,
   'Unix sockets': unixSockets,
+  'WebSockets of ws': webSockets,
   'Web streams': webStreams,
   'Web streams over a MessagePort': transferredStreams,
   ReadWriteClosers: () => {
