@@ -7,6 +7,7 @@ import {
   InvalidParametersError,
   ListenError,
   type NamedMultiplexer,
+  type ResourceLimitExceededError,
   type Stream,
   StreamResetError,
   Swarm,
@@ -132,6 +133,30 @@ test('TCP with a muxer of the application fails as native TCP does, and frees it
     t.is(refusal?.attempts[0]?.cause.code, 'ERR_NO_TRANSPORT')
   }
   t.true(nothingIsCharged(swarm, other))
+})
+
+// go 123
+test('connections that a listener accepts count in their subnet', async (t) => {
+  const muxers = [frameMuxer(FRAMES)]
+  const [dialer, listener] = await Promise.all([
+    createNode(t, { muxers }),
+    createNode(t, {
+      muxers,
+      limits: { loopbackExempt: false, subnets: [{ family: 4, prefix: 32, connections: 1 }] }
+    })
+  ])
+  await listener.listen('/ip4/127.0.0.1/tcp/0')
+  const refusal = new Promise<ResourceLimitExceededError>((resolve) => {
+    listener.addEventListener('limit', ({ detail }) => resolve(detail.error), { once: true })
+  })
+  const dial = (): Promise<Connection> =>
+    dialer.dialPeer(listener.peerId, { addresses: listener.getListenAddrs(), force: true })
+  const connection = await dial()
+  await t.throwsAsync(dial(), { instanceOf: DialAllFailedError })
+  t.is((await refusal).scope, 'subnet:127.0.0.1/32')
+  await connection.close()
+  await until(() => nothingIsCharged(listener))
+  await t.notThrowsAsync(dial())
 })
 
 test('the dialler decides by the order of its list, among what the listener has', async (t) => {

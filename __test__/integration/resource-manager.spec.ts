@@ -20,6 +20,7 @@ import {
 } from '../../ts/index.ts'
 import { Hearing } from '../support/hearing.ts'
 import { fieldsOf, full, refusalsOf } from '../support/limits.ts'
+import { memoryConns } from '../support/memory-muxer.ts'
 import { createNode, createPair, PAIR_PROTOCOL, until } from '../support/pair.ts'
 import { seeded } from '../support/random.ts'
 
@@ -119,6 +120,35 @@ test('connections of one subnet are limited, and the place comes back', async (t
   await connection.close()
   await until(() => listener.getTotalConnections() === 0)
   await t.notThrowsAsync(dial(t, listener))
+})
+
+// go 123, S27
+test('a connection of the application counts in its subnet, however it is opened', async (t) => {
+  const { listener: swarm } = await limited(t, {
+    loopbackExempt: false,
+    subnets: [{ family: 4, prefix: 32, connections: 1 }]
+  })
+  const peer = `${(await createNode(t)).peerId}`
+  const addr = '/ip4/192.0.2.1/tcp/4001'
+  const expected = full('subnet:192.0.2.1/32', 'connections', 1, 'limits.subnets')
+  const refused = (open: () => unknown): void => {
+    const error = t.throws(open, { instanceOf: ResourceLimitExceededError })
+    t.deepEqual(fieldsOf(error), expected)
+  }
+  const { resourceManager } = swarm
+  const openInbound = () => resourceManager.openConnection('inbound', false, addr)
+  const add = (direction: 'inbound' | 'outbound') =>
+    swarm.addConnection(memoryConns(peer).near, direction, { remoteAddr: addr })
+  const scope = openInbound()
+  refused(openInbound)
+  refused(() => add('inbound'))
+  t.notThrows(() => add('outbound'))
+  scope.done()
+  scope.done()
+  const added = add('inbound')
+  refused(openInbound)
+  await added.close()
+  openInbound().done()
 })
 
 // go 123

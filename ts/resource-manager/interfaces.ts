@@ -284,9 +284,10 @@ export interface ResourceReport extends Iterable<ResourceReportRow> {
  */
 export interface SwarmResourceManager extends ResourceManager {
   /**
-   * Accounts for a connection of the application's own; `endpoint` is a multiaddr or an IP address, for the allowlist.
+   * Accounts for a connection of the application's own; `endpoint` is a multiaddr or an IP address, for the allowlist
+   * and, of an inbound connection, for the limits on subnets and rates.
    *
-   * @throws {@link ResourceLimitExceededError} if a scope has no room.
+   * @throws {@link ResourceLimitExceededError} if a scope or a subnet has no room.
    * @throws {@link ResourceScopeClosedError} if the manager is closed.
    * @throws {@link InvalidParametersError} for an invalid argument.
    */

@@ -211,7 +211,7 @@ mod tests {
         let (pipe, feed) = FedPipe::new(&node.shared().hub, 64);
         let opened = node
             .resources()
-            .open_connection(Direction::Outbound, 1, None);
+            .open_connection(Direction::Outbound, 1, None, Duration::ZERO);
         let id = opened.expect("no limit");
         let request = DuplexRequest {
             pipe,

@@ -96,9 +96,17 @@ impl NativeResources {
     ) -> Result<ScopeAnswer, Failure> {
         let (direction, fds) = (direction_of(direction)?, whole(fds)?);
         let endpoint = endpoint.map(|text| host(&text)).transpose()?;
-        Ok(opened(
-            self.resources.open_connection(direction, fds, endpoint),
-        ))
+        let now = self.node.uptime();
+        let opened = self
+            .resources
+            .open_connection(direction, fds, endpoint, now);
+        Ok(match opened {
+            Ok(scope) => ScopeAnswer {
+                scope: Some(bits(scope)),
+                ..ScopeAnswer::default()
+            },
+            Err(error) => refused(&error),
+        })
     }
 
     /// Sets the peer of a connection.
@@ -110,11 +118,11 @@ impl NativeResources {
         endpoint: Option<String>,
     ) -> Result<ScopeAnswer, Failure> {
         let endpoint = endpoint.map(|text| host(&text)).transpose()?;
-        Ok(done(self.resources.set_peer(
-            scope_id(scope),
-            peer_id(&peer)?,
-            endpoint,
-        )))
+        let (scope, peer) = (scope_id(scope), peer_id(&peer)?);
+        if let Err(error) = self.resources.enter_subnets(scope, &peer) {
+            return Ok(refused(&error));
+        }
+        Ok(done(self.resources.set_peer(scope, peer, endpoint)))
     }
 
     /// Opens the scope of a stream with a peer.
@@ -327,6 +335,16 @@ fn opened(result: Result<ScopeId, ScopeError>) -> ScopeAnswer {
 
 fn done(result: Result<(), ScopeError>) -> ScopeAnswer {
     result.map_or_else(failed, |()| ScopeAnswer::default())
+}
+
+fn refused(error: &Refusal) -> ScopeAnswer {
+    if matches!(error, Refusal::Closed) {
+        return failed(Error::Closed);
+    }
+    ScopeAnswer {
+        refusal: Some(refusal(error)),
+        ..ScopeAnswer::default()
+    }
 }
 
 fn failed(error: ScopeError) -> ScopeAnswer {

@@ -13,7 +13,7 @@ mod options;
 mod refusal;
 mod scopes;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -49,8 +49,20 @@ pub struct Resources {
     allowlist: Vec<Allowed>,
 }
 
+/// What the limits on networks know of an inbound connection.
+#[derive(Clone, Copy)]
+struct Accepted {
+    host: IpAddr,
+    /// The limits on subnets were skipped, as the host is allowlisted.
+    skipped_subnets: bool,
+    /// It is counted in the subnets of the host.
+    entered: bool,
+}
+
 struct State {
     manager: Manager<Arc<PeerId>, ProtocolId>,
+    /// Those whose scopes are the application's: at most as many as there are scopes of connections.
+    accepted: HashMap<ScopeId, Accepted>,
     subnets: Subnets,
     rates: Rates,
     sources: VerifySource,
@@ -91,6 +103,7 @@ impl Resources {
         Arc::new(Self {
             state: Mutex::new(State {
                 manager: Manager::new(options.limits, options.dry_run),
+                accepted: HashMap::new(),
                 subnets: Subnets::new(options.subnets),
                 rates: Rates::new(&options.rates),
                 sources,
@@ -115,6 +128,11 @@ impl Resources {
         fds: u32,
         now: Duration,
     ) -> Result<ConnectionScope, Refusal> {
+        let (id, accepted) = self.admit(host, fds, now)?;
+        Ok(self.scope_of(id, accepted))
+    }
+
+    fn admit(&self, host: IpAddr, fds: u32, now: Duration) -> Result<(ScopeId, Accepted), Refusal> {
         let allowlisted = self.is_allowlisted(host, None);
         let exempt = self.exemptions.covers(host);
         let mut state = self.state.lock();
@@ -136,15 +154,23 @@ impl Resources {
         if opened.is_err() && entered {
             state.subnets.leave(host);
         }
-        drop(state);
-        Ok(ConnectionScope {
-            id: opened.map_err(Refusal::from)?,
-            resources: Arc::clone(self),
-            endpoint: Some(host),
+        let accepted = Accepted {
+            host,
             skipped_subnets: allowlisted && !exempt,
+            entered,
+        };
+        Ok((opened.map_err(Refusal::from)?, accepted))
+    }
+
+    fn scope_of(self: &Arc<Self>, id: ScopeId, accepted: Accepted) -> ConnectionScope {
+        ConnectionScope {
+            id,
+            resources: Arc::clone(self),
+            endpoint: Some(accepted.host),
+            skipped_subnets: accepted.skipped_subnets,
             handed_over: AtomicBool::new(false),
-            entered: AtomicBool::new(entered),
-        })
+            entered: AtomicBool::new(accepted.entered),
+        }
     }
 
     /// Opens the scope of a connection that is dialled, before it has a socket.
@@ -169,8 +195,8 @@ impl Resources {
         endpoint: Option<IpAddr>,
         fds: u32,
     ) -> Result<ConnectionScope, Refusal> {
-        let opened = self.open_connection(direction, fds, endpoint);
-        Ok(self.take_over(opened.map_err(Refusal::from)?, endpoint))
+        let id = self.open_anywhere(direction, fds, endpoint)?;
+        Ok(self.unlimited(id, endpoint))
     }
 
     /// Takes over the scope of a connection that the application has opened.
@@ -179,6 +205,14 @@ impl Resources {
         id: ScopeId,
         endpoint: Option<IpAddr>,
     ) -> ConnectionScope {
+        let accepted = self.state.lock().accepted.remove(&id);
+        match accepted {
+            Some(accepted) => self.scope_of(id, accepted),
+            None => self.unlimited(id, endpoint),
+        }
+    }
+
+    fn unlimited(self: &Arc<Self>, id: ScopeId, endpoint: Option<IpAddr>) -> ConnectionScope {
         ConnectionScope {
             id,
             resources: Arc::clone(self),
@@ -237,21 +271,62 @@ impl Resources {
     }
 
     /// Opens the scope of a connection for the application, which closes it with
-    /// [`done`](Self::done).
+    /// [`done`](Self::done). The limits on networks apply to an inbound one whose endpoint is known,
+    /// which arrives at `now`, a time since the start of the node.
     ///
     /// # Errors
-    /// See [`ScopeError`].
+    /// The refusal.
     pub fn open_connection(
         &self,
         direction: Direction,
         fds: u32,
         endpoint: Option<IpAddr>,
-    ) -> Result<ScopeId, ScopeError> {
+        now: Duration,
+    ) -> Result<ScopeId, Refusal> {
+        if let (Direction::Inbound, Some(host)) = (direction, endpoint) {
+            let (id, accepted) = self.admit(host, fds, now)?;
+            self.state.lock().accepted.insert(id, accepted);
+            return Ok(id);
+        }
+        self.open_anywhere(direction, fds, endpoint)
+    }
+
+    /// Opens the scope of a connection to which the limits on networks do not apply.
+    fn open_anywhere(
+        &self,
+        direction: Direction,
+        fds: u32,
+        endpoint: Option<IpAddr>,
+    ) -> Result<ScopeId, Refusal> {
         let allowlisted = endpoint.is_some_and(|host| self.is_allowlisted(host, None));
         let mut state = self.state.lock();
-        state
+        let opened = state
             .manager
-            .open_connection(direction.into(), fds, allowlisted)
+            .open_connection(direction.into(), fds, allowlisted);
+        opened.map_err(Refusal::from)
+    }
+
+    /// Counts such a connection in the subnets of its host, if that is allowlisted for other peers
+    /// only. Precedes [`set_peer`](Self::set_peer).
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn enter_subnets(&self, connection: ScopeId, peer: &PeerId) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        let Some(accepted) = state.accepted.get(&connection).copied() else {
+            return Ok(());
+        };
+        let is_due = accepted.skipped_subnets && !accepted.entered;
+        if !is_due || self.is_allowlisted(accepted.host, Some(peer)) {
+            return Ok(());
+        }
+        let entered = state.enter(accepted.host)?;
+        let accepted = Accepted {
+            entered,
+            ..accepted
+        };
+        state.accepted.insert(connection, accepted);
+        Ok(())
     }
 
     /// Sets the peer of such a connection.
@@ -338,7 +413,15 @@ impl Resources {
 
     /// Closes a connection's, a stream's or a span's scope. Idempotent.
     pub fn done(&self, scope: ScopeId) {
-        self.state.lock().manager.done(scope);
+        let mut state = self.state.lock();
+        state.manager.done(scope);
+        // Streams and spans are closed here too, and most nodes have none of these.
+        if state.accepted.is_empty() {
+            return;
+        }
+        if let Some(accepted) = state.accepted.remove(&scope).filter(|it| it.entered) {
+            state.subnets.leave(accepted.host);
+        }
     }
 
     /// Returns a shared scope by name, until [`unhold`](Self::unhold).

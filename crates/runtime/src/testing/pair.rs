@@ -1,6 +1,7 @@
 //! Two connections that are each other's remote.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use ferroswarm_proto::multistream::{Others, ProtocolId, ProtocolTable};
 use ferroswarm_proto::resource::LimitTable;
@@ -188,7 +189,7 @@ fn establish(
 /// Opens the scope of a connection whose owner never closes it, as no driver ends here.
 fn scope_of(resources: &Resources, direction: Direction, peer: PeerId) -> ScopeId {
     let scope = resources
-        .open_connection(direction, 1, None)
+        .open_connection(direction, 1, None, Duration::ZERO)
         .expect("no limit");
     resources.set_peer(scope, peer, None).expect("no limit");
     scope
