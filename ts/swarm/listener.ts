@@ -85,10 +85,13 @@ export class Listeners {
 
   /** Returns whether an address is one of this host on which the swarm listens. */
   owns(address: string): boolean {
-    if (this.#texts().includes(address)) return true
+    // Asked for each address of a dial, also by swarms that do not listen.
+    if (this.#bound.size === 0) return false
+    const texts = this.#texts()
+    if (texts.includes(address)) return true
     const [port] = /\/tcp\/\d+$/.exec(address) ?? []
     // Listing the interfaces takes some time: most addresses have another port.
-    const bound = this.#texts().filter((text) => port !== undefined && text.endsWith(port))
+    const bound = texts.filter((text) => port !== undefined && text.endsWith(port))
     return bound.length > 0 && expandWildcards(bound, { withZones: true }).includes(address)
   }
 
