@@ -149,6 +149,27 @@ test('a connection of the application counts in its subnet, however it is opened
   refused(openInbound)
   await added.close()
   openInbound().done()
+  // The address of a relay is not that of the peer.
+  const relayed = `${addr}/p2p/${swarm.peerId}/p2p-circuit`
+  const both = [0, 1].map(() => resourceManager.openConnection('inbound', false, relayed))
+  for (const each of both) each.done()
+})
+
+// go 122
+test('a peer that is refused leaves the scope of its connection as it was', async (t) => {
+  const [allowed, other] = await Promise.all([createNode(t), createNode(t)])
+  const { listener: swarm } = await limited(t, {
+    subnets: [{ family: 4, prefix: 32, connections: 1 }],
+    allowlist: [`/ip4/203.0.113.1/p2p/${allowed.peerId}`]
+  })
+  const open = () => swarm.resourceManager.openConnection('inbound', false, '203.0.113.1')
+  const [first, second] = [open(), open()]
+  first.setPeer(allowed.peerId)
+  t.throws(() => first.setPeer(other.peerId), { instanceOf: InvalidParametersError })
+  t.notThrows(() => second.setPeer(other.peerId))
+  const third = open()
+  t.throws(() => third.setPeer(other.peerId), { instanceOf: ResourceLimitExceededError })
+  for (const scope of [first, second, third]) scope.done()
 })
 
 // go 123

@@ -1,11 +1,12 @@
 /** Attempts by transports of the application: their times, and the limit that they share with native ones. */
 import { Duplex } from 'node:stream'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import test from 'ava'
 import { AddressManager } from '../../ts/dial/address-manager.ts'
 import { noDelayDialRanker } from '../../ts/dial/ranker.ts'
 import { AbortError, DialAllFailedError } from '../../ts/errors.ts'
 import type { Transport } from '../../ts/transport/transport.ts'
-import { at, refused, setUp } from '../support/dial-host.ts'
+import { at, refused, SELF, setUp } from '../support/dial-host.ts'
 import { turns } from '../support/pair.ts'
 
 const idle = (): Duplex => new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() })
@@ -82,6 +83,62 @@ test('native attempts and those of the application share the limit of a peer', a
   await t.throwsAsync(dial, { instanceOf: AbortError })
 })
 
+test('attempts of the application are not held up by a native one that is silent', async (t) => {
+  const { transport, dials: custom } = scripted()
+  const named = Promise.withResolvers<Multiaddr[]>()
+  const {
+    dialer,
+    peer,
+    clock,
+    dials: native
+  } = setUp({}, undefined, {
+    transports: [transport, 'tcp'],
+    dns: { resolve: () => named.promise }
+  })
+  const controller = new AbortController()
+  const dial = dialer.dialPeer(peer, {
+    addresses: [at(1), '/dns4/a.test/tcp/1'],
+    signal: controller.signal
+  })
+  t.is(native.length, 1)
+  named.resolve([far(1), far(2), far(3), far(4), far(5)].map((address) => multiaddr(address)))
+  await turns()
+  clock.advance(1_000)
+  await turns()
+  t.is(custom.length, 5, 'one native attempt leaves 7 of 8')
+  controller.abort()
+  await t.throwsAsync(dial, { instanceOf: AbortError })
+})
+
+test('the delay of the first attempt of the application holds beside native ones, until they have failed', async (t) => {
+  const { transport, dials: custom } = scripted()
+  const addressManager = new AddressManager({
+    ranker: (addresses) => addresses.map((address, index) => ({ address, delay: 500 * index }))
+  })
+  const { dialer, peer, clock, complete } = setUp({}, undefined, {
+    transports: [transport, 'tcp'],
+    addressManager
+  })
+  const addresses = [at(1), far(1)]
+  const first = dialer.dialPeer(peer, { addresses })
+  await turns()
+  clock.advance(499)
+  t.is(custom.length, 0)
+  clock.advance(1)
+  t.is(custom.length, 1)
+  complete([refused(0)])
+  custom[0]?.reject()
+  await t.throwsAsync(first, { instanceOf: DialAllFailedError })
+  const second = dialer.dialPeer(peer, { addresses, force: true })
+  await turns()
+  t.is(custom.length, 1)
+  complete([refused(0)])
+  await turns()
+  t.is(custom.length, 2, 'nothing else is in flight')
+  custom[1]?.reject()
+  await t.throwsAsync(second, { instanceOf: DialAllFailedError })
+})
+
 // go 35, go 36
 test('a WebSocket address is not dialled beside the same port over TCP, and is beside another port', async (t) => {
   const dialled: string[] = []
@@ -117,4 +174,32 @@ test('a WebSocket address is not dialled beside the same port over TCP, and is b
   dialled.length = 0
   await t.throwsAsync(other.dialer.dialPeer(peer, { addresses: [at(1), `${at(1)}/ws`] }))
   t.deepEqual(dialled, [`${at(1)}/ws`])
+})
+
+test('a WebSocket address is dialled if the same port over TCP is not, or is that of a relay', async (t) => {
+  const dialled: string[] = []
+  const webSocket: Transport = {
+    canDial: (addr) => `${addr}`.includes('/ws'),
+    dial: (addr) => {
+      dialled.push(`${addr}`)
+      return Promise.reject(new Error('no such host'))
+    }
+  }
+  const twin = `${at(1)}/ws`
+  const transports = [webSocket, 'tcp'] as const
+  const gater = { addrDial: (_: unknown, addr: unknown) => `${addr}`.includes('/ws') }
+  const refusing = setUp({}, undefined, { transports, gater })
+  const gated = refusing.dialer.dialPeer(refusing.peer, { addresses: [at(1), twin] })
+  await t.throwsAsync(gated, { instanceOf: DialAllFailedError })
+  t.deepEqual([refusing.dials.length, dialled.splice(0)], [0, [twin]])
+  const relayed = `${twin}/p2p/${SELF}/p2p-circuit`
+  const { dialer, peer, complete } = setUp({}, undefined, {
+    transports,
+    addressManager: noDelay
+  })
+  const dial = dialer.dialPeer(peer, { addresses: [at(1), relayed] })
+  await turns()
+  complete([refused(0)])
+  await t.throwsAsync(dial, { instanceOf: DialAllFailedError })
+  t.deepEqual(dialled, [relayed])
 })

@@ -1,10 +1,16 @@
+import { getEventListeners } from 'node:events'
 import test from 'ava'
 import type { Selection } from '../../ts/connection/strategy.ts'
 import { ConnectionTable } from '../../ts/connection/table.ts'
 import { StreamErrorCode } from '../../ts/constants.ts'
 import { openStream } from '../../ts/dial/open-stream.ts'
 import type { DialOptions } from '../../ts/dial/options.ts'
-import { ERROR_CODES, LimitedConnectionError, UnsupportedProtocolError } from '../../ts/errors.ts'
+import {
+  AbortError,
+  ERROR_CODES,
+  LimitedConnectionError,
+  UnsupportedProtocolError
+} from '../../ts/errors.ts'
 import { FLAG_CONNECTION_LOST, FLAG_REMOTE, RecordKind } from '../../ts/native/record.ts'
 import { CONNECTION_HANDLE, fakeConnection, turn } from '../support/fake-connection.ts'
 
@@ -97,11 +103,18 @@ test('waits beside a limited connection if the other one ends during the negotia
 test('a wait beside a limited connection ends with its timeout, and no other with it', async (t) => {
   const { first, second, third, table, peer, open } = setUp(undefined, true)
   table.leave(peer, first.connection)
-  const late = open({ timeout: 1_000 })
+  const { signal } = new AbortController()
+  const late = open({ timeout: 1_000, signal })
   const other = open({ timeout: 2_000 })
   second.clock.advance(1_000)
   first.clock.advance(1_000)
   await t.throwsAsync(late, { instanceOf: LimitedConnectionError })
+  t.is(getEventListeners(signal, 'abort').length, 0)
+  const controller = new AbortController()
+  const aborted = open({ signal: controller.signal })
+  controller.abort()
+  await t.throwsAsync(aborted, { instanceOf: AbortError })
+  t.is(first.clock.timers, 1, 'that of the other call')
   table.add(peer, third.connection)
   await turn()
   negotiate(third)

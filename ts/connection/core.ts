@@ -20,6 +20,7 @@ import {
 } from '../errors.ts'
 import { type HostPort, hostPort, multiaddrOf, NO_ADDRESS } from '../identity/address.ts'
 import { publicKeyOf } from '../identity/load.ts'
+import { isRelayed } from '../identity/parsed-address.ts'
 import { peerIdOf } from '../identity/peer-id.ts'
 import type { MuxedConn } from '../muxer/muxed.ts'
 import type { ConnectionCounters } from '../native/counters.ts'
@@ -196,7 +197,7 @@ export class ConnectionCore implements ConnectionOwner {
 
   get connectionType(): 'direct' | 'relayed' {
     if (this.transportInfo !== undefined) return this.transportInfo.type
-    return this.#facts.remoteAddress.includes('/p2p-circuit') ? 'relayed' : 'direct'
+    return isRelayed(this.#facts.remoteAddress) ? 'relayed' : 'direct'
   }
 
   /** The remote addresses that the application has set, else the one of the connection, if it is known. */

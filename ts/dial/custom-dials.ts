@@ -48,6 +48,8 @@ interface DuplexOptions {
 interface Owner {
   /** Returns the number of attempts at a time, at least 1. */
   parallel(): number
+  /** Returns whether no native attempt is in flight. */
+  isAlone(): boolean
   onConnection(connection: Connection, address: string): void
   onFailed(attempt: AddressAttempt): void
   /** Called after an attempt has failed. */
@@ -114,7 +116,9 @@ export class CustomDials {
     for (const { controller } of running) controller.abort()
   }
 
-  /** Starts what is due; the next one too if nothing is in flight: failures bring the others forward. */
+  /**
+   * Starts what is due; the next one too if nothing is in flight, natively neither: failures bring the others forward.
+   */
   startDue(): void {
     const { clock } = this.#host
     clock.clearTimer(this.#timer)
@@ -123,7 +127,7 @@ export class CustomDials {
       if (next === undefined || this.#running.size >= this.#owner.parallel()) return
       const held = Array.from(this.#running, ({ heldUntil }) => heldUntil)
       const wait = Math.max(next.at, ...held) - clock.now()
-      if (wait > 0 && this.#running.size > 0) {
+      if (wait > 0 && !(this.#running.size === 0 && this.#owner.isAlone())) {
         this.#timer = clock.setTimer(() => this.startDue(), wait)
         return
       }

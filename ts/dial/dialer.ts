@@ -130,7 +130,7 @@ export class Dialer {
   /** Ends every dial, under way or not. */
   close(): void {
     this.#isClosed = true
-    this.#preparation.close(closed())
+    this.#preparation.close(closed)
     // Those that wait for their turn first: the others make room for them.
     const dials = [...this.#dials.values()]
     for (const dial of dials) if (!dial.hasStarted) dial.cancel(() => closed())

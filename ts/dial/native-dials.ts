@@ -57,6 +57,7 @@ export class NativeDials {
   readonly #owner: Owner
   /** The addresses of each dial. */
   readonly #requests = new Map<RequestId, readonly string[]>()
+  // Attempts at a time that the dials in flight may make.
   #parallel = 0
   /** The dial that has made a connection: there is nothing to cancel. */
   #succeeded: RequestId | undefined
@@ -76,7 +77,8 @@ export class NativeDials {
 
   /** Number of attempts that may be in flight. */
   get parallel(): number {
-    return this.#requests.size === 0 ? 0 : this.#parallel
+    const planned = [...this.#requests.values()].reduce((sum, { length }) => sum + length, 0)
+    return Math.min(this.#parallel, planned)
   }
 
   /**

@@ -72,6 +72,7 @@ function openUnlimited(call: Call, limited: Connection): Promise<Stream> {
     const release = onceGivenUp(engine, clock, signal, ms, (why) => {
       // The last events before may have brought a connection.
       if (!cancel()) return
+      release()
       reject(
         why === 'aborted'
           ? aborted(signal)

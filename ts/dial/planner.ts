@@ -1,6 +1,7 @@
 /** Prepares addresses for a dial: which are attempted and when, and why the others are not. */
 import { anArray } from '../base/arguments.ts'
 import type { AddressAttempt } from '../errors.ts'
+import { isRelayed } from '../identity/parsed-address.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Transports } from '../transport/transports.ts'
 import { type AddressManagerLike, checkFilterResult } from './address-manager.ts'
@@ -59,14 +60,23 @@ function withTransport(entry: PlanEntry, custom: ReadonlyMap<string, Transport>)
 }
 
 /** A WebSocket address; the group is that of its port. */
-const WEB_SOCKET = /^(.*?\/tcp\/\d+)(?:\/tls(?:\/sni\/[^/]+)?)?\/wss?(?:\/|$)/
-
-const CIRCUIT = /\/p2p-circuit(?:\/|$)/
+const WEB_SOCKET = /^(.*?\/tcp\/\d+)(?:\/tls(?:\/sni\/[^/]+)?)?\/wss?$/
 
 const NONE: readonly never[] = Object.freeze([])
 
 /** @internal Prepares nothing: the call joins a dial that has all of its addresses. */
 export const NOTHING: Prepared = Object.freeze({ plan: NONE, names: NONE, refused: NONE })
+
+/** Returns the addresses without those over WebSocket whose port is dialled over TCP too; adds them to `refused`. */
+function withoutTwins(addresses: readonly string[], refused: AddressAttempt[]): readonly string[] {
+  const isTwin = (address: string): boolean => {
+    const [, port] = WEB_SOCKET.exec(address) ?? NONE
+    return port !== undefined && addresses.includes(port)
+  }
+  if (!addresses.some(isTwin)) return addresses
+  refused.push(...addresses.filter(isTwin).map(plainTwin))
+  return addresses.filter((address) => !isTwin(address))
+}
 
 /** Plans the addresses of dials. */
 export class Planner {
@@ -134,32 +144,26 @@ export class Planner {
     const refusalOf = (address: string): AddressAttempt | undefined => {
       const isUnused = !(transports.isNative || custom.has(address) || isNamed(address))
       if (isUnused && transports.dialling(address) === undefined) return unused(address, 'tcp')
-      if (isDirect && CIRCUIT.test(address)) return relayedAddress(address)
+      if (isDirect && isRelayed(address)) return relayedAddress(address)
       if (isLost(address)) return inBlackHole(address)
       if (this.#host.isOwn(address)) return ownAddress(address)
       const ms = peer === undefined || isForced ? 0 : backOff.remaining(peer, address)
       return ms > 0 ? backedOff(address, ms) : undefined
     }
-    const passing = addresses.filter((address) => {
+    return addresses.filter((address) => {
       const refusal = refusalOf(address)
       if (refusal !== undefined) refused.push(refusal)
       return refusal === undefined
     })
-    const twins = passing.filter((address) => {
-      const [, port] = WEB_SOCKET.exec(address) ?? NONE
-      return port !== undefined && passing.includes(port)
-    })
-    if (twins.length === 0) return passing
-    refused.push(...twins.map(plainTwin))
-    return passing.filter((address) => !twins.includes(address))
   }
 
   #rank(
-    kept: readonly string[],
+    allowed: readonly string[],
     refused: AddressAttempt[],
     context: DialContext,
     custom: ReadonlyMap<string, Transport>
   ): Prepared {
+    const kept = withoutTwins(allowed, refused)
     // A transport of the application may resolve names itself.
     const isName = (address: string): boolean => isNamed(address) && !custom.has(address)
     const names = kept.some(isName) ? kept.filter(isName) : NONE

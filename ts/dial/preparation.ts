@@ -52,9 +52,9 @@ export class Preparation {
     return prepared instanceof Promise ? this.#inTime(prepared, options) : prepared
   }
 
-  /** Rejects the calls that wait for the gater. */
-  close(err: Error): void {
-    for (const reject of this.#waiting) reject(err)
+  /** Rejects the calls that wait for the gater; `error` makes the error of each. */
+  close(error: () => Error): void {
+    for (const reject of this.#waiting) reject(error())
   }
 
   /** Returns why an address of a peer would not be dialled now; undefined if it would be. */

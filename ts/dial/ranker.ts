@@ -1,5 +1,6 @@
 /** The order in which addresses are dialled, and the head start of each over the next. */
 import { hostPort, isPrivate } from '../identity/address.ts'
+import { isRelayed } from '../identity/parsed-address.ts'
 import type { DialContext } from './options.ts'
 
 /** An address and the time at which it is dialled. */
@@ -59,7 +60,7 @@ export const defaultDialRanker = (addresses: readonly string[]): readonly Ranked
   const open: string[] = []
   const nameless: string[] = []
   for (const address of addresses) {
-    if (/\/p2p-circuit(?:\/|$)/.test(address)) relayed.push(address)
+    if (isRelayed(address)) relayed.push(address)
     else if (isPrivate(address)) local.push(address)
     else if (IP.test(address)) open.push(address)
     else nameless.push(address)

@@ -100,6 +100,10 @@ interface Waiter {
   readonly onAttempt: DialOptions['onAttempt']
 }
 
+function half(parallel: number): number {
+  return Math.max(Math.floor(parallel / 2), 1)
+}
+
 /** A dial shared by the callers that wait for it. The first connection ends it. */
 export class SharedDial {
   readonly peer: string | undefined
@@ -135,7 +139,11 @@ export class SharedDial {
       onProgress: (error) => this.#onProgress(error)
     })
     this.#custom = new CustomDials(host, owner.options, {
-      parallel: () => Math.max(owner.parallel() - this.#dials.parallel, 1),
+      parallel: () => {
+        const all = owner.parallel()
+        return Math.max(all - this.#dials.parallel, half(all))
+      },
+      isAlone: () => this.#dials.size === 0,
       onConnection: (connection, address) => this.#onConnection(connection, address),
       onFailed: (attempt) => this.#record(attempt),
       onProgress: () => {
@@ -213,7 +221,7 @@ export class SharedDial {
     if (native.length > 0) {
       const parallel = this.#owner.parallel()
       const isAlone = custom.length + this.#custom.size === 0
-      this.#dials.begin(native, isAlone ? parallel : Math.max(Math.floor(parallel / 2), 1))
+      this.#dials.begin(native, isAlone ? parallel : half(parallel))
     }
     if (custom.length > 0) this.#custom.begin(custom)
   }

@@ -117,8 +117,17 @@ export function placeOfText(text: string): SocketPlace | undefined {
   return placeOf(family === '4' ? 4 : 6, host, Number(port), zone)
 }
 
-/** Returns the IP address at the start of an address, without a zone; undefined if it has none. */
+/** Returns whether an address leads through a relay. */
+export function isRelayed(address: string): boolean {
+  return /\/p2p-circuit(?:\/|$)/.test(address)
+}
+
+/**
+ * Returns the IP address at the start of an address, without a zone; undefined if it has none, or if that is the one of
+ * a relay.
+ */
 export function ipOf(address: string): string | undefined {
+  if (isRelayed(address)) return undefined
   return HOST.exec(address)?.[1]?.split('%', 1)[0]
 }
 

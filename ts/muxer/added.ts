@@ -26,7 +26,10 @@ import { aMuxedConn, type MuxedConn } from './muxed.ts'
 export interface AddConnectionOptions {
   /** The authenticated remote peer. Defaults to `remotePeer` of the muxed connection, or to that of `remoteAddr`. */
   remotePeer?: PeerLike | undefined
-  /** The remote address. Unknown by default: an address without parts. */
+  /**
+   * The remote address. Unknown by default: an address without parts. The limits on subnets and rates apply to an
+   * inbound connection from an IP address.
+   */
   remoteAddr?: AddrLike | undefined
   /** The local address. Unknown by default. */
   localAddr?: AddrLike | undefined

@@ -27,8 +27,9 @@ export type ConnectionCharge = Charge<ConnManagementScope>
 /** The admission of one swarm. */
 export class Admission implements StreamAdmission {
   readonly #host: AdmissionHost
-  readonly #connections = new Map<ConnectionCore, ConnectionCharge>()
-  readonly #streams = new Map<StreamCore, Charge<StreamManagementScope>>()
+  // Weak, as the tables that a `Map` has outgrown keep its entries alive: see `StreamList`.
+  readonly #connections = new WeakMap<ConnectionCore, ConnectionCharge>()
+  readonly #streams = new WeakMap<StreamCore, Charge<StreamManagementScope>>()
   #charges: Charges | undefined
   #queue: StreamQueue | undefined
 

@@ -88,7 +88,8 @@ export interface ConnManagementScope extends ResourceScopeSpan {
   /**
    * Assigns the connection to its peer, once the handshake has authenticated it.
    *
-   * @throws {@link ResourceLimitExceededError} if the peer has no room; the scope stays as it was.
+   * @throws {@link ResourceLimitExceededError} if the peer has no room, or its subnet if only other peers are allowlisted
+   *   at its address; the scope stays as it was.
    * @throws {@link InvalidParametersError} if the peer is set already.
    */
   setPeer(peer: PeerLike): void
@@ -287,7 +288,7 @@ export interface SwarmResourceManager extends ResourceManager {
    * Accounts for a connection of the application's own; `endpoint` is a multiaddr or an IP address, for the allowlist
    * and, of an inbound connection, for the limits on subnets and rates.
    *
-   * @throws {@link ResourceLimitExceededError} if a scope or a subnet has no room.
+   * @throws {@link ResourceLimitExceededError} if a scope or a subnet has no room, or the rate of a subnet is exceeded.
    * @throws {@link ResourceScopeClosedError} if the manager is closed.
    * @throws {@link InvalidParametersError} for an invalid argument.
    */

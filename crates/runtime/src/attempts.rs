@@ -41,7 +41,7 @@ pub struct AttemptUnderWay {
     pub elapsed: Duration,
 }
 
-/// Progress of one attempt. It updates it, and may be abandoned at any time.
+/// Progress of one attempt, written by its task, which may be abandoned at any time.
 pub(crate) struct AttemptProgress {
     /// Its current stage, or that of its failure.
     pub(crate) stage: Mutex<Stage>,

@@ -25,7 +25,7 @@ pub use record::Record;
 pub use registry::{HANDLE_PENDING, HANDLES_MAX};
 pub use resolve::{DnsOptions, RecordKind, Records, ResolveError};
 pub use resources::{
-    Allowed, Bound, Refusal, ResourceOptions, Resources, ScopeError, ScopeId, ScopeName,
+    Allowed, Bound, PeerError, Refusal, ResourceOptions, Resources, ScopeError, ScopeId, ScopeName,
 };
 pub use secure_session::{SecureSession, SecureSessionOptions, SessionError, SessionPeer};
 pub use slot::{Proposals, ResetReport, StreamSlot, Taken};

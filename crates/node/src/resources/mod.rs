@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use ferroswarm_runtime::resource::{Error, Limit, Name, Priority, Resource, Usage};
 use ferroswarm_runtime::{
-    Direction, Node, PeerId, ProtocolId, Refusal, Resources, ScopeError, ScopeId, ScopeName,
+    Direction, Node, PeerError, PeerId, ProtocolId, Refusal, Resources, ScopeError, ScopeId,
+    ScopeName,
 };
 use napi_derive::napi;
 
@@ -119,10 +120,11 @@ impl NativeResources {
     ) -> Result<ScopeAnswer, Failure> {
         let endpoint = endpoint.map(|text| host(&text)).transpose()?;
         let (scope, peer) = (scope_id(scope), peer_id(&peer)?);
-        if let Err(error) = self.resources.enter_subnets(scope, &peer) {
-            return Ok(refused(&error));
-        }
-        Ok(done(self.resources.set_peer(scope, peer, endpoint)))
+        Ok(match self.resources.set_peer(scope, peer, endpoint) {
+            Ok(()) => ScopeAnswer::default(),
+            Err(PeerError::Refused(error)) => refused(&error),
+            Err(PeerError::Scope(error)) => failed(error),
+        })
     }
 
     /// Opens the scope of a stream with a peer.

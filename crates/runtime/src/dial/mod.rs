@@ -50,7 +50,8 @@ pub struct PlannedAttempt {
     pub delay: Duration,
     /// Timeout of the attempt, including its upgrade.
     pub timeout: Duration,
-    /// Time from its connection during which no other attempt starts, as it may be about to win.
+    /// Time from its connection during which no other attempt of this dial starts, as it may be about to
+    /// win.
     pub hold: Duration,
 }
 
@@ -283,6 +284,36 @@ mod tests {
         assert!(matches!(attempt.error, ConnectError::Internal));
         let reported = hub.take_diagnostic().expect("a fact");
         assert!(matches!(reported.fact, Fact::Internal), "{reported:?}");
+    }
+
+    // go 21
+    #[test]
+    fn an_attempt_that_is_upgraded_holds_up_the_next() {
+        const HOLD: Duration = Duration::from_millis(150);
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = silent.local_addr().expect("an address").port();
+        let (listener, bound) = node();
+        listener.listen(1, "/ip4/127.0.0.1/tcp/0".parse().expect("an address"));
+        let [Ready::Completion(completion)] = &bound.recv().expect("a ring")[..] else {
+            panic!("expected the completion alone");
+        };
+        let Outcome::Listening { addresses, .. } = &completion.outcome else {
+            panic!("expected a listener");
+        };
+        let (dialer, rings) = node();
+        let silent = format!("/ip4/127.0.0.1/tcp/{port}");
+        let mut dial = request(vec![
+            silent.parse().expect("an address"),
+            addresses[0].clone(),
+        ]);
+        dial.parallel = 2;
+        dial.plan[0].hold = HOLD;
+        dial.plan[1].delay = Duration::from_millis(20);
+        let began = Instant::now();
+        dialer.dial(7, dial);
+        let reported = rings.recv().expect("a ring");
+        assert!(reported.iter().any(|it| matches!(it, Ready::Opened(_))));
+        assert!(began.elapsed() >= HOLD, "{:?}", began.elapsed());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::sync::{Arc, AtomicBool, Mutex};
 
 pub(crate) use self::memory::MemoryCharge;
 pub use self::options::{Allowed, ResourceOptions};
-pub use self::refusal::{Bound, Refusal};
+pub use self::refusal::{Bound, PeerError, Refusal};
 pub(crate) use self::scopes::{ConnectionScope, StreamScope};
 pub use ferroswarm_proto::resource::ScopeId;
 
@@ -118,7 +118,7 @@ impl Resources {
 
     /// Opens the scope of a connection that a remote at `host` has opened, before a byte is
     /// exchanged. Checks, in this order: connections of its subnets, their rate, and the
-    /// transient and system scopes. An allowlisted host passes the first two.
+    /// transient and system scopes. An allowlisted host is exempt from the first two.
     ///
     /// # Errors
     /// The first refusal.
@@ -306,43 +306,42 @@ impl Resources {
         opened.map_err(Refusal::from)
     }
 
-    /// Counts such a connection in the subnets of its host, if that is allowlisted for other peers
-    /// only. Precedes [`set_peer`](Self::set_peer).
+    /// Sets the peer of such a connection; it stays as it was if that fails. If only other peers are
+    /// allowlisted at its host, the limits on subnets apply from here on.
     ///
     /// # Errors
-    /// The refusal.
-    pub fn enter_subnets(&self, connection: ScopeId, peer: &PeerId) -> Result<(), Refusal> {
-        let mut state = self.state.lock();
-        let Some(accepted) = state.accepted.get(&connection).copied() else {
-            return Ok(());
-        };
-        let is_due = accepted.skipped_subnets && !accepted.entered;
-        if !is_due || self.is_allowlisted(accepted.host, Some(peer)) {
-            return Ok(());
-        }
-        let entered = state.enter(accepted.host)?;
-        let accepted = Accepted {
-            entered,
-            ..accepted
-        };
-        state.accepted.insert(connection, accepted);
-        Ok(())
-    }
-
-    /// Sets the peer of such a connection.
-    ///
-    /// # Errors
-    /// See [`ScopeError`].
+    /// The refusal, or the misuse.
     pub fn set_peer(
         &self,
         connection: ScopeId,
         peer: PeerId,
         endpoint: Option<IpAddr>,
-    ) -> Result<(), ScopeError> {
+    ) -> Result<(), PeerError> {
         let allowlisted = endpoint.is_some_and(|host| self.is_allowlisted(host, Some(&peer)));
         let peer = Arc::new(peer);
         let mut state = self.state.lock();
-        state.manager.set_peer(connection, &peer, allowlisted)
+        let late = state
+            .accepted
+            .get(&connection)
+            .copied()
+            .filter(|it| it.skipped_subnets && !it.entered && !allowlisted);
+        let entered = match late {
+            Some(accepted) => state.enter(accepted.host)?,
+            None => false,
+        };
+        let set = state.manager.set_peer(connection, &peer, allowlisted);
+        if let Some(accepted) = late.filter(|_| entered) {
+            if set.is_ok() {
+                let accepted = Accepted {
+                    entered,
+                    ..accepted
+                };
+                state.accepted.insert(connection, accepted);
+            } else {
+                state.subnets.leave(accepted.host);
+            }
+        }
+        Ok(set?)
     }
 
     /// Opens the scope of a stream for the application, which closes it with [`done`](Self::done).
@@ -415,7 +414,7 @@ impl Resources {
     pub fn done(&self, scope: ScopeId) {
         let mut state = self.state.lock();
         state.manager.done(scope);
-        // Streams and spans are closed here too, and most nodes have none of these.
+        // Every stream and span is closed here too: most nodes have no such connections.
         if state.accepted.is_empty() {
             return;
         }

@@ -6,6 +6,7 @@ use ferroswarm_proto::multistream::ProtocolId;
 use ferroswarm_proto::resource::{self, Error, RateRefusal, SubnetRefusal};
 use ferroswarm_secure::PeerId;
 
+use super::ScopeError;
 use crate::sync::Arc;
 
 /// A refusal by the limit of a scope.
@@ -126,6 +127,36 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// Failure to set the peer of a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PeerError {
+    /// A limit has no room for it.
+    Refused(Refusal),
+    /// The scope is closed, or has a peer.
+    Scope(ScopeError),
+}
+
+impl From<Refusal> for PeerError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<ScopeError> for PeerError {
+    fn from(error: ScopeError) -> Self {
+        Self::Scope(error)
+    }
+}
+
+impl From<PeerError> for Refusal {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Refused(refusal) => refusal,
+            PeerError::Scope(error) => error.into(),
+        }
+    }
+}
 
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {

@@ -493,11 +493,13 @@ fn other_peers_at_an_allowlisted_address_count_in_its_subnet_for_the_application
     });
     let from = "203.0.113.1";
     let set_peer = |scope, number| {
-        resources.enter_subnets(scope, &peer(number))?;
         let set = resources.set_peer(scope, peer(number), Some(host(from)));
         set.map_err(Refusal::from)
     };
-    let all: Vec<_> = (0..3).map(|_| opened(&resources, from).unwrap()).collect();
+    let all: Vec<_> = (0..4).map(|_| opened(&resources, from).unwrap()).collect();
+    // One that has its peer already takes no place.
+    set_peer(all[3], 1).unwrap();
+    set_peer(all[3], 2).unwrap_err();
     set_peer(all[0], 2).unwrap();
     set_peer(all[1], 2).unwrap();
     let refusal = set_peer(all[2], 2).unwrap_err();
