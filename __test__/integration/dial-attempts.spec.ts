@@ -51,10 +51,29 @@ function bareNode(
   return { node, notifications, command }
 }
 
+interface Entry {
+  readonly address: string
+  readonly delayMs: number
+  readonly timeoutMs: number
+}
+
+/** Dials addresses, of any peer. */
+function dial(node: NativeNode, request: RequestId, entries: readonly Entry[]): void {
+  const times = entries.flatMap(({ delayMs, timeoutMs }) => [delayMs, timeoutMs, 0])
+  const addresses = entries.map(({ address }) => address)
+  node.dial(
+    request,
+    addresses,
+    addresses.map(() => ''),
+    times,
+    8
+  )
+}
+
 test('a failed attempt is reported while the dial goes on, with the stage of the others', async (t) => {
   const { node, notifications, command } = bareNode(t)
   const entries = [await nowhere(), await silence(t)].map((address) => ({ ...ENTRY, address }))
-  const { request, result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
+  const { request, result } = command((node, number) => dial(node, number, entries))
   await until(() => notifications.length > 0)
   t.deepEqual(notifications, [`attempts ${request}`])
   let { failed, underWay } = node.takeAttempts(request)
@@ -84,7 +103,7 @@ test('the result of a dial that failed has the attempts that were not taken befo
   const entries = addresses.map((address, index) => ({ ...ENTRY, address, delayMs: index }))
   const silent = entries[2] as (typeof entries)[0]
   silent.timeoutMs = 2_000
-  const { result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
+  const { result } = command((node, number) => dial(node, number, entries))
   const { result: failure } = await t.throwsAsync(result, { instanceOf: CommandError })
   t.is(failure.code, ERROR_CODES.ERR_DIAL_ALL_FAILED)
   t.deepEqual(taken.sort(), [0, 1])
@@ -97,7 +116,7 @@ test('the result of a dial that failed has the attempts that were not taken befo
 test('a failed dial of one address reports its result alone', async (t) => {
   const { notifications, command } = bareNode(t)
   const entries = [{ ...ENTRY, address: await nowhere() }]
-  const { result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
+  const { result } = command((node, number) => dial(node, number, entries))
   const { result: failure } = await t.throwsAsync(result, { instanceOf: CommandError })
   t.is(failure.attempts?.length, 1)
   t.deepEqual(notifications, [])
@@ -121,7 +140,7 @@ test('a dial whose first attempt succeeds reports its connection and its result 
     address,
     delayMs: 5_000 * index
   }))
-  const { request, result } = command((node, number) => node.dial(number, entries, { parallel: 8 }))
+  const { request, result } = command((node, number) => dial(node, number, entries))
   await result
   t.deepEqual(notifications, [`connection ${request}`])
   t.is(takes, 0)

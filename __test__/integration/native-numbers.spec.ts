@@ -73,7 +73,10 @@ function attachment(): number {
 }
 
 const ADDRESS = '/ip4/127.0.0.1/tcp/1'
-const ENTRY = { address: ADDRESS, delayMs: 0, timeoutMs: 1 }
+
+/** Dials one address, of any peer. */
+const dial = (node: NativeNode, request: number, times: number[], parallel = 1): void =>
+  node.dial(aRequest(request), [ADDRESS], [''], times, parallel)
 
 /** Every command that takes numbers. */
 const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
@@ -81,8 +84,8 @@ const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => un
   'the request of resolve': (node, number) => node.resolve(aRequest(number), 'a.test', 'A'),
   'the request of unlisten': (node, number) => node.unlisten(aRequest(number), aListener(1)),
   'the listener of unlisten': (node, number) => node.unlisten(aRequest(1), aListener(number)),
-  'the request of dial': (node, number) => node.dial(aRequest(number), [ENTRY], { parallel: 1 }),
-  'parallel of dial': (node, number) => node.dial(aRequest(1), [ENTRY], { parallel: number }),
+  'the request of dial': (node, number) => dial(node, number, [0, 1, 0]),
+  'parallel of dial': (node, number) => dial(node, 1, [0, 1, 0], number),
   'the request of takeAttempts': (node, number) => node.takeAttempts(aRequest(number)),
   'the request of cancel': (node, number) => node.cancel(aRequest(number)),
   'the handle of connection': (node, number) => node.connection(aConnection(number)),
@@ -111,10 +114,9 @@ const COMMANDS: Readonly<Record<string, (node: NativeNode, number: number) => un
 const TIMES: Readonly<Record<string, (node: NativeNode, number: number) => unknown>> = {
   'timeoutMs of drain': (node, number) => node.drain(aRequest(1), number),
   'timeoutMs of close': (node, number) => node.close(aRequest(1), number),
-  'delayMs of dial': (node, number) =>
-    node.dial(aRequest(1), [{ ...ENTRY, delayMs: number }], { parallel: 1 }),
-  'timeoutMs of dial': (node, number) =>
-    node.dial(aRequest(1), [{ ...ENTRY, timeoutMs: number }], { parallel: 1 })
+  'the delay of dial': (node, number) => dial(node, 1, [number, 1, 0]),
+  'the timeout of dial': (node, number) => dial(node, 1, [0, number, 0]),
+  'the hold of dial': (node, number) => dial(node, 1, [0, 1, number])
 }
 
 function nativeNode(): NativeNode {

@@ -6,15 +6,11 @@ import { AddressBook } from '../../ts/dial/address-book.ts'
 import { AddressManager } from '../../ts/dial/address-manager.ts'
 import { Dialer, type DialHost } from '../../ts/dial/dialer.ts'
 import type { DialSink } from '../../ts/dial/native-dials.ts'
+import type { PlannedAttempt } from '../../ts/dial/plan.ts'
 import type { DialDetail } from '../../ts/dial/report.ts'
 import { type RetryConfig, resolveRetry } from '../../ts/dial/retry.ts'
 import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
-import type {
-  NativeAttempt,
-  NativeAttempts,
-  NativeDialEntry,
-  NativeDialOptions
-} from '../../ts/native/addon.ts'
+import type { NativeAttempt, NativeAttempts, NativeDialOptions } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
 import { refusalError } from '../../ts/resource-manager/refusal.ts'
 import type { Transport } from '../../ts/transport/transport.ts'
@@ -50,8 +46,8 @@ export function setUp(
     request: number
     addresses: string[]
     parallel: number
-    entries: NativeDialEntry[]
-    initiator: boolean | undefined
+    entries: PlannedAttempt[]
+    initiator: boolean
   }[] = []
   const cancelled: number[] = []
   const sinks = new Map<number, DialSink>()
@@ -60,11 +56,17 @@ export function setUp(
     ...fake.node,
     dial: (
       request: number,
-      entries: NativeDialEntry[],
-      { parallel, initiator }: NativeDialOptions
+      addresses: string[],
+      peers: string[],
+      times: number[],
+      parallel: number,
+      options?: NativeDialOptions
     ) => {
-      const addresses = entries.map(({ address }) => address)
-      dials.push({ request, addresses, parallel, entries, initiator })
+      const entries = addresses.map((address, index) => {
+        const [delayMs = 0, timeoutMs = 0, holdMs = 0] = times.slice(3 * index)
+        return { address, peer: peers[index] ?? '', delayMs, timeoutMs, holdMs }
+      })
+      dials.push({ request, addresses, parallel, entries, initiator: options?.initiator ?? true })
     },
     takeAttempts: (request: number): NativeAttempts => {
       const { failed, underWay } = attempts.get(request) ?? { failed: [], underWay: [] }

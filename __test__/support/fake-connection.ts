@@ -94,7 +94,7 @@ export function fakeConnection(
   const carried = {
     failure: undefined,
     isLimited: options.isLimited ?? false,
-    addresses: () => ({ remote: FACTS.remoteAddress, local: FACTS.localAddress }),
+    addresses: () => ({ remote: FACTS[2], local: FACTS[3] }),
     connectionEnded: () => {}
   }
   const { connection } = new ConnectionCore(opener, new NativeFacts(FACTS, carried), host)

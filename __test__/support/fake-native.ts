@@ -31,20 +31,22 @@ const CLOSE_WRITE = 4
 const CLOSE_BOTH = 5
 const RESET = 6
 
-export const FACTS: NativeConnectionFacts = {
-  remotePeer: '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8',
-  remotePublicKey: '\0'.repeat(36),
-  remoteAddress: '/ip4/127.0.0.1/tcp/4001',
-  localAddress: '/ip4/127.0.0.1/tcp/50000',
-  direction: 2,
-  security: '/noise',
-  muxer: '/yamux/1.0.0',
-  muxerEngine: 'yamux',
-  earlyMuxer: true,
-  connectUs: 1_000,
-  securityUs: 2_500,
-  muxerUs: 0
-}
+const PEER = '12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8'
+
+export const FACTS: NativeConnectionFacts = [
+  PEER,
+  '\0'.repeat(36),
+  '/ip4/127.0.0.1/tcp/4001',
+  '/ip4/127.0.0.1/tcp/50000',
+  2,
+  '/noise',
+  '/yamux/1.0.0',
+  'yamux',
+  1,
+  1_000,
+  2_500,
+  0
+]
 
 /** Accounting without usage and limits. */
 const RESOURCES: NativeResources = {
@@ -233,7 +235,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
 
   const node = {
     id: 1,
-    peerId: FACTS.remotePeer,
+    peerId: PEER,
     publicKey: new Uint8Array(36),
     setHandlers: () => {},
     resources: () => RESOURCES,
@@ -278,7 +280,7 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
     generateKey: () => new Uint8Array(68),
     describeKey: () => ({
       type: 'ed25519',
-      peerId: FACTS.remotePeer,
+      peerId: PEER,
       publicKey: new Uint8Array(36)
     }),
     sign: () => new Uint8Array(64),

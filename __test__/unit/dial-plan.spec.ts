@@ -48,7 +48,7 @@ test('a connection to a public address has time for its upgrade before others ar
     { address: '/ip4/10.0.0.1/tcp/1', delay: 0 },
     { address: '/ip6/::1/tcp/1', delay: 0 }
   ]).map(({ holdMs }) => holdMs)
-  t.deepEqual(holds, [250, undefined, undefined])
+  t.deepEqual(holds, [250, 0, 0])
 })
 
 test('a ranking of other addresses, or without a time, is refused', (t) => {

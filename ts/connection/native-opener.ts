@@ -198,39 +198,40 @@ export class NativeFacts implements ConnectionFacts {
   }
 
   get remotePeer(): string {
-    return this.#native.remotePeer
+    return this.#native[0]
   }
 
   get remotePublicKey(): Uint8Array {
-    return Uint8Array.from(Buffer.from(this.#native.remotePublicKey, 'latin1'))
+    const [, characters] = this.#native
+    return Uint8Array.from(Buffer.from(characters, 'latin1'))
   }
 
   get remoteAddress(): string {
-    return this.#addresses?.remote ?? this.#native.remoteAddress
+    return this.#addresses?.remote ?? this.#native[2]
   }
 
   get localAddress(): string {
-    return this.#addresses?.local ?? this.#native.localAddress
+    return this.#addresses?.local ?? this.#native[3]
   }
 
   get direction(): 'inbound' | 'outbound' {
-    return this.#native.direction === Direction.Inbound ? 'inbound' : 'outbound'
+    return this.#native[4] === Direction.Inbound ? 'inbound' : 'outbound'
   }
 
   get security(): ConnectionSecurity {
-    const { security, muxer, muxerEngine, earlyMuxer } = this.#native
+    const [, , , , , security, muxer, muxerEngine, earlyMuxer] = this.#native
     return {
       transport: transportOf(this.remoteAddress),
       // The native side negotiates only these.
       security: security as SecurityProtocol,
       muxer: muxer as MuxerProtocol,
       muxerEngine: muxerEngine as MuxerName,
-      usedEarlyMuxerNegotiation: earlyMuxer
+      usedEarlyMuxerNegotiation: earlyMuxer !== 0
     }
   }
 
   get dialReport(): StageTimes {
-    const { connectUs, securityUs, muxerUs } = this.#native
+    const [connectUs, securityUs, muxerUs] = this.#native.slice(-3) as [number, number, number]
     return { connect: connectUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
   }
 }

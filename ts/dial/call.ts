@@ -17,23 +17,24 @@ export interface Call {
   readonly addresses: readonly string[]
 }
 
-/** Returns the call that names `named`, if `known` addresses are dialled beside them. */
+/** Returns the call that names `named`, if `known` addresses are dialled beside them; it keeps `options`. */
 export function callOf(
   target: string,
   peer: string | undefined,
   named: readonly string[],
   known: readonly string[],
-  options: DialOptions
+  options: Readonly<DialOptions>
 ): Call {
-  const addresses =
-    known.length === 0 && named.length < 2 ? named : [...new Set([...named, ...known])]
+  // The common case: one address, which is named and known.
+  const isOne = named.length === 1 && known.every((address) => address === named[0])
+  const addresses = isOne ? named : [...new Set([...named, ...known])]
   return {
     key: keyOf(target, options),
     context: {
       peer,
       named: new Set(named),
       custom: NONE,
-      options: Object.freeze({ ...options })
+      options
     },
     addresses
   }

@@ -6,13 +6,13 @@ import type { DialStage } from '../constants.ts'
 import { type AddressAttempt, DialError, TimeoutError, UpgradeError } from '../errors.ts'
 import { multiaddrOf } from '../identity/address.ts'
 import type { AnyDuplex } from '../io/carriers.ts'
-import type { NativeDialEntry } from '../native/addon.ts'
 import type { Transport } from '../transport/transport.ts'
 import { customAttempt, unfinishedAttempt } from './failure.ts'
 import type { DialOptions } from './options.ts'
+import type { PlannedAttempt } from './plan.ts'
 
 /** An attempt of a plan; without a transport it is native. */
-export interface PlanEntry extends NativeDialEntry {
+export interface PlanEntry extends PlannedAttempt {
   readonly transport?: Transport
 }
 
@@ -109,6 +109,7 @@ export class CustomDials {
 
   /** Abandons all attempts. */
   drop(): void {
+    if (this.size === 0) return
     this.#waiting.length = 0
     this.#host.clock.clearTimer(this.#timer)
     const running = [...this.#running]
@@ -164,7 +165,7 @@ export class CustomDials {
   }
 
   async #connect(entry: CustomEntry, running: Running): Promise<void> {
-    const { address, peer, transport, holdMs = 0 } = entry
+    const { address, peer, transport, holdMs } = entry
     const { signal } = running.controller
     const { security, simultaneousConnect } = this.#options
     if (simultaneousConnect?.isClient === false) {

@@ -20,7 +20,7 @@ import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Transports } from '../transport/transports.ts'
 import type { AddressBook } from './address-book.ts'
-import type { AddressManagerLike } from './address-manager.ts'
+import { type AddressManagerLike, DEFAULT_ADDRESS_MANAGER } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
 import { type BlackHoleDetection, BlackHoles } from './black-hole.ts'
 import { addressOf, type Call, callOf, keyOf, timeLeft, usableConnections } from './call.ts'
@@ -65,11 +65,15 @@ export class Dialer {
   readonly #blackHoles: BlackHoles
   readonly #preparation: Preparation
   readonly #dials = new Map<string, SharedDial>()
+  /** Whether a part of the application gets the options of calls. */
+  readonly #isObserved: boolean
   #isClosed = false
 
   constructor(host: DialHost, connections: ConnectionTable, addressBook: AddressBook) {
     const { addressManager, gater, blackHoleDetection, connections: config } = host.options
     this.#host = host
+    this.#isObserved =
+      gater !== undefined || addressManager !== DEFAULT_ADDRESS_MANAGER || !host.transports.isNative
     this.#connections = connections
     this.#addressBook = addressBook
     this.backOff = new BackOff(host.clock)
@@ -94,7 +98,7 @@ export class Dialer {
     const [existing] = usableConnections(this.#connections, id, options)
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
-    return this.#begin(callOf(id, id, named, this.#addressBook.get(id), options))
+    return this.#begin(callOf(id, id, named, this.#addressBook.get(id), this.#own(options)))
   }
 
   dialAddr(
@@ -107,7 +111,13 @@ export class Dialer {
     if (target === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
     const key = `${address.text} ${target ?? ''}`
-    return this.#begin(callOf(key, target, [address.text], NO_ADDRESSES, options))
+    return this.#begin(callOf(key, target, [address.text], NO_ADDRESSES, this.#own(options)))
+  }
+
+  /** Returns the options of a call, which the caller may change meanwhile; frozen if the application sees them again. */
+  #own(options: DialOptions): Readonly<DialOptions> {
+    const own = { ...options }
+    return this.#isObserved ? Object.freeze(own) : own
   }
 
   /** Returns why an address of a peer would not be dialled now; undefined if it would be. */
@@ -137,7 +147,7 @@ export class Dialer {
     for (const dial of dials) dial.cancel(() => closed())
   }
 
-  async #begin(call: Call): Promise<Connection> {
+  #begin(call: Call): Promise<Connection> {
     const { log } = this.#host.options
     if (!log.hears('debug')) return this.#dial(call)
     const { peer } = call.context

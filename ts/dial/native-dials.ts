@@ -2,15 +2,11 @@
 import type { CarriedConnection } from '../connection/carried.ts'
 import type { Connection } from '../connection.ts'
 import type { SecurityName } from '../constants.ts'
-import type {
-  NativeAttempt,
-  NativeAttempts,
-  NativeAttemptUnderWay,
-  NativeDialEntry
-} from '../native/addon.ts'
+import type { NativeAttempt, NativeAttempts, NativeAttemptUnderWay } from '../native/addon.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Commands } from '../native/commands.ts'
 import type { RequestId } from '../native/handles.ts'
+import type { PlannedAttempt } from './plan.ts'
 
 /** Receives the events of one native dial, or of the upgrade of a duplex. */
 export interface DialSink {
@@ -85,21 +81,25 @@ export class NativeDials {
    * Begins a native dial with `parallel` attempts at a time. Timeouts are per address here, and per caller in
    * `SharedDial`: a patient caller may join.
    */
-  begin(plan: readonly NativeDialEntry[], parallel: number): void {
+  begin(plan: readonly PlannedAttempt[], parallel: number): void {
     this.#parallel = Math.max(this.parallel, parallel)
     const { security, initiator } = this.#manner
+    const addresses = plan.map(({ address }) => address)
     const { request, result } = this.#host.command((node, number) =>
-      node.dial(number, [...plan], {
-        security: security && [...security],
-        ...(initiator ? {} : { initiator }),
+      node.dial(
+        number,
+        addresses,
+        plan.map(({ peer = '' }) => peer),
+        plan.flatMap(({ delayMs, timeoutMs, holdMs }) => [delayMs, timeoutMs, holdMs]),
         // Shared natively by all dials of the peer.
-        parallel
-      })
+        parallel,
+        // The common case has none.
+        ...(security === undefined && initiator
+          ? []
+          : [{ initiator, ...(security && { security: [...security] }) }])
+      )
     )
-    this.#requests.set(
-      request,
-      plan.map(({ address }) => address)
-    )
+    this.#requests.set(request, addresses)
     this.#host.expectDialled(request, {
       onConnection: (connection, address) => {
         this.#succeeded = request
@@ -115,11 +115,13 @@ export class NativeDials {
         this.#owner.onProgress()
       }
     })
-    result
-      .catch((err: unknown) => this.#onEnded(request, err))
-      .finally(() => {
-        if (this.#kept.delete(request)) this.#host.forgetDialled(request)
-      })
+    result.then(
+      () => this.#forgetKept(request),
+      (err: unknown) => {
+        this.#onEnded(request, err)
+        this.#forgetKept(request)
+      }
+    )
   }
 
   /** Reports the failures that are not reported yet, and returns the attempts in flight with their addresses. */
@@ -154,6 +156,10 @@ export class NativeDials {
     this.#forget(request)
     // A command rejects only with an `Error`.
     this.#owner.onProgress(err as Error)
+  }
+
+  #forgetKept(request: RequestId): void {
+    if (this.#kept.delete(request)) this.#host.forgetDialled(request)
   }
 
   #failed(request: RequestId, failed: readonly NativeAttempt[]): void {

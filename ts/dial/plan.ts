@@ -3,8 +3,20 @@ import { anArray, misuse } from '../base/arguments.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import { DIAL_PRIVATE_ADDRESS_TIMEOUT_MS, DIAL_UPGRADE_HOLD_MS } from '../constants.ts'
 import { isPrivate } from '../identity/address.ts'
-import type { NativeDialEntry } from '../native/addon.ts'
 import type { RankedAddress } from './ranker.ts'
+
+/** One attempt of a dial. */
+export interface PlannedAttempt {
+  readonly address: string
+  /** The peer that the remote must be. */
+  readonly peer?: string
+  /** Since the start of the dial; a failure of the previous attempt starts it earlier, and brings forward those behind. */
+  readonly delayMs: number
+  /** For this attempt, including its upgrade. */
+  readonly timeoutMs: number
+  /** Since its connection: until then no other attempt starts, as it may be about to win. */
+  readonly holdMs: number
+}
 
 /**
  * Returns the plan for ranked addresses, by their delays. Throws `InvalidParametersError` for a ranking, which may be
@@ -14,7 +26,7 @@ export function dialPlan(
   ranked: readonly RankedAddress[],
   addresses: ReadonlySet<string>,
   { peer, dialTimeout }: { readonly peer?: string | undefined; readonly dialTimeout: number }
-): NativeDialEntry[] {
+): PlannedAttempt[] {
   anArray(ranked, 'the ranked addresses')
   for (const { address, delay } of ranked) {
     if (!addresses.has(address)) {
@@ -29,7 +41,7 @@ export function dialPlan(
     ...(peer === undefined ? {} : { peer }),
     delayMs: delay,
     ...(isPrivate(address)
-      ? { timeoutMs: Math.min(DIAL_PRIVATE_ADDRESS_TIMEOUT_MS, dialTimeout) }
+      ? { timeoutMs: Math.min(DIAL_PRIVATE_ADDRESS_TIMEOUT_MS, dialTimeout), holdMs: 0 }
       : { timeoutMs: Math.min(dialTimeout, TIMER_MS_MAX), holdMs: DIAL_UPGRADE_HOLD_MS })
   }))
   // Stable: the order among equals is that of the ranking.

@@ -58,6 +58,7 @@ export class Repetition {
   /** Repeats nothing any more. */
   end(): void {
     this.#isOver = true
+    if (this.size === 0) return
     for (const timer of this.#timers) this.#host.clock.clearTimer(timer)
     this.#timers.clear()
     this.#due.length = 0

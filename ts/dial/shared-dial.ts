@@ -120,7 +120,8 @@ export class SharedDial {
   /** Undefined if there are no names. */
   #names: Resolutions | undefined
   readonly #dials: NativeDials
-  readonly #custom: CustomDials
+  /** Undefined unless a transport of the application dials. */
+  #custom: CustomDials | undefined
   readonly #repetition: Repetition
   /** The last failure at each address, in the order of their times. */
   readonly #failed = new Map<string, AddressAttempt>()
@@ -138,19 +139,6 @@ export class SharedDial {
       onFailed: (address, attempt) => this.#onFailed(address, attempt),
       onProgress: (error) => this.#onProgress(error)
     })
-    this.#custom = new CustomDials(host, owner.options, {
-      parallel: () => {
-        const all = owner.parallel()
-        return Math.max(all - this.#dials.parallel, half(all))
-      },
-      isAlone: () => this.#dials.size === 0,
-      onConnection: (connection, address) => this.#onConnection(connection, address),
-      onFailed: (attempt) => this.#record(attempt),
-      onProgress: () => {
-        this.#onProgress()
-        this.#endIfOver()
-      }
-    })
     this.#repetition = new Repetition(host, () => this.#repeatDue())
     // Neither a timer nor a place in the queue keeps the process alive.
     host.engine.retain()
@@ -158,7 +146,7 @@ export class SharedDial {
 
   /** Whether an attempt is under way or yet to come. */
   get #isPending(): boolean {
-    const inFlight = this.#dials.size + this.#custom.size
+    const inFlight = this.#dials.size + (this.#custom?.size ?? 0)
     const attempts = inFlight + this.#repetition.size + this.#queued.length
     return attempts + (this.#names?.size ?? 0) > 0
   }
@@ -220,10 +208,29 @@ export class SharedDial {
     const native = custom.length === 0 ? plan : plan.filter((entry) => !isCustom(entry))
     if (native.length > 0) {
       const parallel = this.#owner.parallel()
-      const isAlone = custom.length + this.#custom.size === 0
+      const isAlone = custom.length + (this.#custom?.size ?? 0) === 0
       this.#dials.begin(native, isAlone ? parallel : half(parallel))
     }
-    if (custom.length > 0) this.#custom.begin(custom)
+    if (custom.length === 0) return
+    this.#custom ??= this.#customDials()
+    this.#custom.begin(custom)
+  }
+
+  #customDials(): CustomDials {
+    const owner = this.#owner
+    return new CustomDials(this.#host, owner.options, {
+      parallel: () => {
+        const all = owner.parallel()
+        return Math.max(all - this.#dials.parallel, half(all))
+      },
+      isAlone: () => this.#dials.size === 0,
+      onConnection: (connection, address) => this.#onConnection(connection, address),
+      onFailed: (attempt) => this.#record(attempt),
+      onProgress: () => {
+        this.#onProgress()
+        this.#endIfOver()
+      }
+    })
   }
 
   /** Ends the dial for its callers; `error` makes the error of each. */
@@ -292,7 +299,7 @@ export class SharedDial {
   cancel(error: () => Error): void {
     this.#repetition.end()
     this.#names?.drop()
-    this.#custom.drop()
+    this.#custom?.drop()
     if (this.#dials.size === 0) this.#end(error)
     this.#dials.cancel()
   }
@@ -327,7 +334,7 @@ export class SharedDial {
   #onProgress(error?: Error): void {
     // A listener of a refusal may have ended the dial.
     if (this.#outcome !== undefined) return
-    this.#custom.startDue()
+    this.#custom?.startDue()
     this.#repeatDue()
     if (error !== undefined) this.#endIfOver(error)
   }
@@ -399,7 +406,7 @@ export class SharedDial {
 
   /** Returns the number of attempts in flight. */
   #underWay(): number {
-    return this.#dials.progress().length + this.#custom.running
+    return this.#dials.progress().length + (this.#custom?.running ?? 0)
   }
 
   /** Returns the last failure at each address, and the attempts in flight, whose causes get `code`. */
@@ -408,7 +415,7 @@ export class SharedDial {
     for (const [address, attempt] of this.#dials.progress()) {
       unfinished.set(address, this.#from(unfinishedAttempt(address, attempt, code)))
     }
-    for (const attempt of this.#custom.unfinished(code)) {
+    for (const attempt of this.#custom?.unfinished(code) ?? []) {
       unfinished.set(attempt.address, this.#from(attempt))
     }
     const failed = [...this.#failed.values()].filter(({ address }) => !unfinished.has(address))
@@ -431,7 +438,7 @@ export class SharedDial {
     this.#names?.drop()
     this.#queued = []
     this.#dials.drop(keeps)
-    this.#custom.drop()
+    this.#custom?.drop()
     this.#host.engine.release()
     this.#owner.ended(outcome)
   }

@@ -153,28 +153,6 @@ export interface NativeDnsOptions {
   attempts?: number
 }
 
-/** One attempt of a native dial. */
-export interface NativeDialEntry {
-  address: string
-  /** The peer that the remote must be. */
-  peer?: string | undefined
-  /** Since the start of the dial; a failure of the previous entry starts it earlier, and brings forward those behind. */
-  delayMs: number
-  /** For this attempt, including its upgrade. */
-  timeoutMs: number
-  /** Since its connection: until then no other entry starts, as it may be about to win. */
-  holdMs?: number
-}
-
-/** Options of a native dial. */
-export interface NativeDialOptions {
-  /** Maximum number of concurrent attempts. */
-  parallel: number
-  security?: string[] | undefined
-  /** Whether this side has the dialer's role in the upgrade. Defaults to true. */
-  initiator?: boolean | undefined
-}
-
 /** Options of the upgrade of a duplex. */
 export interface NativeUpgradeOptions {
   direction: number
@@ -235,20 +213,28 @@ export interface CommandResult {
 }
 
 /** The immutable facts of a connection. */
-export interface NativeConnectionFacts {
-  remotePeer: string
+export type NativeConnectionFacts = readonly [
+  remotePeer: string,
   /** Protobuf encoding, one character per byte. */
-  remotePublicKey: string
-  remoteAddress: string
-  localAddress: string
-  direction: number
-  security: string
-  muxer: string
-  muxerEngine: string
-  earlyMuxer: boolean
-  connectUs: number
-  securityUs: number
+  remotePublicKey: string,
+  remoteAddress: string,
+  localAddress: string,
+  direction: number,
+  security: string,
+  muxer: string,
+  muxerEngine: string,
+  /** 1 if the muxer was negotiated within the security handshake. */
+  earlyMuxer: number,
+  connectUs: number,
+  securityUs: number,
   muxerUs: number
+]
+
+/** Options of a native dial. */
+export interface NativeDialOptions {
+  security?: string[]
+  /** Whether this side has the dialer's role in the upgrade. Defaults to true. */
+  initiator?: boolean
 }
 
 /** One native node. */
@@ -267,7 +253,19 @@ export interface NativeNode {
   listen(request: RequestId, address: string, reusePort: boolean): void
   unlisten(request: RequestId, listener: ListenerId): void
   resolve(request: RequestId, hostname: string, kind: string): void
-  dial(request: RequestId, entries: NativeDialEntry[], options: NativeDialOptions): void
+  /**
+   * Dials addresses, each with the peer that the remote must be, or an empty text, and three times in milliseconds: the
+   * delay from the start of the dial, the timeout including the upgrade, and the hold: none of the later ones starts
+   * within that time from its connection. A failure starts the next one earlier, and brings forward those behind.
+   */
+  dial(
+    request: RequestId,
+    addresses: string[],
+    peers: string[],
+    times: number[],
+    parallel: number,
+    options?: NativeDialOptions
+  ): void
   /** Returns the handle of a pipe, which the caller fills and empties. */
   upgrade(request: RequestId, options: NativeUpgradeOptions): number
   takeAttempts(request: RequestId): NativeAttempts

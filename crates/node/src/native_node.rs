@@ -10,6 +10,7 @@ use ferroswarm_runtime::{
     DuplexRequest, Handler, Multiaddr, Node, OpenedScope, Others, Outcome, PeerId, PlannedAttempt,
     ProtocolTable, RecordKind, Role, Security, Stack, Stage, causes,
 };
+use napi::bindgen_prelude::Either;
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
@@ -18,7 +19,7 @@ use crate::attachment::Attachment;
 use crate::error_code::ErrorCode;
 use crate::keys::{Failure, failure, invalid};
 use crate::number::{milliseconds, whole};
-use crate::options::{DialEntry, DialOptions, NodeOptions, UpgradeOptions, securities};
+use crate::options::{DialOptions, NodeOptions, UpgradeOptions, securities};
 use crate::resources::{
     NativeResources, RefusalFacts, bits, direction_of, host, refusal, scope_id,
 };
@@ -93,35 +94,10 @@ pub struct CommandResult {
     pub omitted: Option<u32>,
 }
 
-/// Immutable facts about a connection. JavaScript retains them with the connection, so they consist of
-/// types that take little memory there: strings and small integers.
-#[napi(object)]
-pub struct ConnectionFacts {
-    /// The authenticated remote.
-    pub remote_peer: String,
-    /// Its public key as libp2p protobuf, one character per byte: a typed array takes eight times the memory.
-    pub remote_public_key: String,
-    /// Address of the remote.
-    pub remote_address: String,
-    /// Local address.
-    pub local_address: String,
-    /// 1 inbound, 2 outbound.
-    pub direction: u32,
-    /// The security protocol; empty for a muxer alone.
-    pub security: String,
-    /// The muxer.
-    pub muxer: String,
-    /// Its local implementation: `yamux` or `yamux-crate`.
-    pub muxer_engine: String,
-    /// Whether the muxer was negotiated within the security handshake.
-    pub early_muxer: bool,
-    /// Microseconds spent connecting the transport.
-    pub connect_us: u32,
-    /// Microseconds spent negotiating and establishing security.
-    pub security_us: u32,
-    /// Microseconds spent negotiating the muxer.
-    pub muxer_us: u32,
-}
+/// Immutable facts about a connection, in the order of `NativeConnectionFacts` in `ts/native/addon.ts`.
+/// JavaScript retains them with the connection, so they consist of types that take little memory there:
+/// strings and small integers. An array, as setting a property by its name costs more than most values.
+type ConnectionFacts = Vec<Either<String, u32>>;
 
 /// A node. Methods that take a request id complete with a record, and a result to take.
 #[napi]
@@ -257,26 +233,39 @@ impl NativeNode {
         Ok(())
     }
 
-    /// Dials one set of concrete addresses.
+    /// Dials one set of concrete addresses, each with the peer that the remote must be, or an empty text, and its times
+    /// in milliseconds: delay, timeout, hold. Arrays, as reading a property by its name costs more than most values.
     #[napi(catch_unwind)]
     pub fn dial(
         &self,
         request: f64,
-        entries: Vec<DialEntry>,
-        options: DialOptions,
+        addresses: Vec<String>,
+        peers: Vec<String>,
+        times: Vec<f64>,
+        parallel: f64,
+        options: Option<DialOptions>,
     ) -> Result<(), Failure> {
-        let plan = entries
+        let plan = addresses
             .iter()
-            .map(planned_attempt)
-            .collect::<Result<_, _>>()?;
+            .zip(&peers)
+            .zip(times.chunks_exact(3))
+            .map(|((address, peer), times)| planned_attempt(address, peer, times))
+            .collect::<Result<Vec<_>, _>>()?;
+        if plan.len() != addresses.len() {
+            return Err(invalid("expected a peer and three times for each address"));
+        }
+        let DialOptions {
+            security,
+            initiator,
+        } = options.unwrap_or_default();
         self.node.dial(
             whole(request)?,
             DialRequest {
                 plan,
                 identity: None,
-                securities: securities(options.security.as_deref())?,
-                parallel: whole(options.parallel)? as usize,
-                role: if options.initiator == Some(false) {
+                securities: securities(security.as_deref())?,
+                parallel: whole(parallel)? as usize,
+                role: if initiator == Some(false) {
                     Role::Listener
                 } else {
                     Role::Dialer
@@ -351,23 +340,25 @@ impl NativeNode {
             .connection(handle)
             .map_err(|error| failure(error.into(), error))?;
         let facts = connection.facts();
-        Ok(ConnectionFacts {
-            remote_peer: facts.remote_peer.to_string(),
-            remote_public_key: characters(&facts.remote_key.to_protobuf()),
-            remote_address: facts.remote_address.to_string(),
-            local_address: facts.local_address.to_string(),
-            direction: match facts.direction {
-                Direction::Inbound => 1,
-                Direction::Outbound => 2,
-            },
-            security: facts.security.map_or("", Security::protocol_id).to_owned(),
-            muxer: facts.muxer.protocol_id().to_owned(),
-            muxer_engine: facts.muxer.name().to_owned(),
-            early_muxer: facts.early_muxer,
-            connect_us: in_microseconds(facts.stages.connect),
-            security_us: in_microseconds(facts.stages.security),
-            muxer_us: in_microseconds(facts.stages.muxer),
-        })
+        let direction = match facts.direction {
+            Direction::Inbound => 1,
+            Direction::Outbound => 2,
+        };
+        Ok(vec![
+            Either::A(facts.remote_peer.to_string()),
+            // One character per byte: a typed array takes eight times the memory.
+            Either::A(characters(&facts.remote_key.to_protobuf())),
+            Either::A(facts.remote_address.to_string()),
+            Either::A(facts.local_address.to_string()),
+            Either::B(direction),
+            Either::A(facts.security.map_or("", Security::protocol_id).to_owned()),
+            Either::A(facts.muxer.protocol_id().to_owned()),
+            Either::A(facts.muxer.name().to_owned()),
+            Either::B(facts.early_muxer.into()),
+            Either::B(in_microseconds(facts.stages.connect)),
+            Either::B(in_microseconds(facts.stages.security)),
+            Either::B(in_microseconds(facts.stages.muxer)),
+        ])
     }
 
     /// Takes the result of a completed command; it can be taken once.
@@ -423,13 +414,14 @@ fn expected_peer(text: Option<&str>) -> Result<Option<PeerId>, Failure> {
     text.map(parse).transpose()
 }
 
-fn planned_attempt(entry: &DialEntry) -> Result<PlannedAttempt, Failure> {
+fn planned_attempt(address: &str, peer: &str, times: &[f64]) -> Result<PlannedAttempt, Failure> {
+    let [delay, timeout, hold] = [0, 1, 2].map(|index| milliseconds(times[index]));
     Ok(PlannedAttempt {
-        address: parse_address(&entry.address)?,
-        peer: expected_peer(entry.peer.as_deref())?,
-        delay: milliseconds(entry.delay_ms)?,
-        timeout: milliseconds(entry.timeout_ms)?,
-        hold: milliseconds(entry.hold_ms.unwrap_or_default())?,
+        address: parse_address(address)?,
+        peer: expected_peer(Some(peer).filter(|peer| !peer.is_empty()))?,
+        delay: delay?,
+        timeout: timeout?,
+        hold: hold?,
     })
 }
 

@@ -68,26 +68,10 @@ pub struct NodeDns {
     pub attempts: Option<f64>,
 }
 
-/// One attempt of a dial.
-#[napi(object, object_to_js = false)]
-pub struct DialEntry {
-    /// Remote address.
-    pub address: String,
-    /// Peer id that the remote must have.
-    pub peer: Option<String>,
-    /// Time from the start of the dial to that of the attempt, less what earlier failures have saved.
-    pub delay_ms: f64,
-    /// Timeout of the attempt, including its upgrade.
-    pub timeout_ms: f64,
-    /// Time from its connection during which no other attempt starts. Defaults to none.
-    pub hold_ms: Option<f64>,
-}
-
 /// Options of a dial.
 #[napi(object, object_to_js = false)]
+#[derive(Default)]
 pub struct DialOptions {
-    /// Maximum concurrent attempts.
-    pub parallel: f64,
     /// Security protocols to offer, if not all of the node's.
     pub security: Option<Vec<String>>,
     /// Whether this side has the dialer's role in the upgrade. Defaults to true.
