@@ -61,7 +61,6 @@ export interface BlackHoleDetection {
   readonly ipv6?: boolean
 }
 
-const IPV6 = /^\/ip6\//
 const UDP = /^\/ip[46]\/[^/]+\/udp\//
 
 /** The kinds of a public address. */
@@ -127,8 +126,8 @@ export class BlackHoles {
 
 /** Returns the kinds of a public address that has one; undefined for all others. */
 function kindsOf(address: string): Kinds | undefined {
-  const ipv6 = IPV6.test(address)
-  const udp = UDP.test(address)
+  const ipv6 = address.startsWith('/ip6/')
+  const udp = address.includes('/udp/') && UDP.test(address)
   if (!(ipv6 || udp) || isPrivate(address)) return undefined
   return { udp, ipv6 }
 }

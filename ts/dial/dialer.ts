@@ -158,29 +158,38 @@ export class Dialer {
 
   async #dial(call: Call): Promise<Connection> {
     const { key, context, addresses } = call
-    const { options } = context
+    const { peer, options } = context
     if (options.signal?.aborted === true) throw aborted(options.signal)
-    const joined = this.#dials.get(key)
+    let dial = this.#dials.get(key)
     const isForced = isSet(options.force)
-    const needsNothing = isForced ? joined?.dialsAll(addresses) : joined?.hasAll(addresses)
-    if (joined !== undefined && needsNothing === true) {
-      return this.#join(joined, call, joined.refusalsOf(addresses), options)
+    const needsNothing = isForced ? dial?.dialsAll(addresses) : dial?.hasAll(addresses)
+    let refused: readonly AddressAttempt[]
+    let left = options
+    if (dial !== undefined && needsNothing === true) {
+      refused = dial.refusalsOf(addresses)
+    } else {
+      // What an address manager of the application throws rejects the call.
+      let prepared = this.#preparation.prepare(call)
+      if (prepared instanceof Promise) {
+        const { clock } = this.#host
+        const began = clock.now()
+        prepared = await prepared
+        if (this.#isClosed) throw closed()
+        left = timeLeft(options, clock.now() - began)
+      }
+      dial = this.#enter(call, prepared)
+      refused = prepared.refused
     }
-    // What an address manager of the application throws rejects the call.
-    const preparing = this.#preparation.prepare(call)
-    if (preparing instanceof Promise) {
-      const { clock } = this.#host
-      const began = clock.now()
-      const prepared = await preparing
-      if (this.#isClosed) throw closed()
-      return this.#dialPrepared(call, prepared, timeLeft(options, clock.now() - began))
-    }
-    return this.#dialPrepared(call, preparing, options)
+    const outcome = await dial.join(left, this.#acceptsFrom(key, options))
+    if (outcome instanceof Connection) return outcome
+    // Created after the await: V8's async stack trace includes the caller, at no cost to a successful dial.
+    throw outcome({ peer, refused })
   }
 
-  #dialPrepared(call: Call, prepared: Prepared, options: DialOptions): Promise<Connection> {
+  /** Returns the dial that a call waits for: a new one, or one under way with what the call adds. */
+  #enter(call: Call, prepared: Prepared): SharedDial {
     const { key, context, addresses } = call
-    const { peer } = context
+    const { peer, options } = context
     const known = this.#dials.get(key)
     const { plan, names, refused } = prepared
     // A callback of the application may have aborted the call.
@@ -189,19 +198,7 @@ export class Dialer {
     const dial = known ?? this.#open(call, prepared)
     dial.knows(addresses, refused)
     if (known !== undefined) this.#add(known, call, prepared)
-    return this.#join(dial, call, refused, options)
-  }
-
-  async #join(
-    dial: SharedDial,
-    { key, context: { peer } }: Call,
-    refused: readonly AddressAttempt[],
-    options: DialOptions
-  ): Promise<Connection> {
-    const outcome = await dial.join(options, this.#acceptsFrom(key, options))
-    if (outcome instanceof Connection) return outcome
-    // Created after the await: V8's async stack trace includes the caller, at no cost to a successful dial.
-    throw outcome({ peer, refused })
+    return dial
   }
 
   #add(dial: SharedDial, call: Call, { plan, names }: Prepared): void {

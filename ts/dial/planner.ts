@@ -69,6 +69,8 @@ export const NOTHING: Prepared = Object.freeze({ plan: NONE, names: NONE, refuse
 
 /** Returns the addresses without those over WebSocket whose port is dialled over TCP too; adds them to `refused`. */
 function withoutTwins(addresses: readonly string[], refused: AddressAttempt[]): readonly string[] {
+  // The common case: there is no other.
+  if (addresses.length < 2) return addresses
   const isTwin = (address: string): boolean => {
     const [, port] = WEB_SOCKET.exec(address) ?? NONE
     return port !== undefined && addresses.includes(port)
