@@ -169,6 +169,8 @@ test('a peer that is refused leaves the scope of its connection as it was', asyn
   t.notThrows(() => second.setPeer(other.peerId))
   const third = open()
   t.throws(() => third.setPeer(other.peerId), { instanceOf: ResourceLimitExceededError })
+  // Misuse, not a lack of room.
+  t.throws(() => first.setPeer(other.peerId), { instanceOf: InvalidParametersError })
   for (const scope of [first, second, third]) scope.done()
 })
 

@@ -48,6 +48,7 @@ export function setUp(
     parallel: number
     entries: PlannedAttempt[]
     initiator: boolean
+    security: string[] | undefined
   }[] = []
   const cancelled: number[] = []
   const sinks = new Map<number, DialSink>()
@@ -66,7 +67,8 @@ export function setUp(
         const [delayMs = 0, timeoutMs = 0, holdMs = 0] = times.slice(3 * index)
         return { address, peer: peers[index] ?? '', delayMs, timeoutMs, holdMs }
       })
-      dials.push({ request, addresses, parallel, entries, initiator: options?.initiator ?? true })
+      const { initiator = true, security } = options ?? {}
+      dials.push({ request, addresses, parallel, entries, initiator, security })
     },
     takeAttempts: (request: number): NativeAttempts => {
       const { failed, underWay } = attempts.get(request) ?? { failed: [], underWay: [] }

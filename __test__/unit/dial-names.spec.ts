@@ -1,5 +1,7 @@
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import test from 'ava'
+import type { SecurityName } from '../../ts/constants.ts'
+import type { DialOptions } from '../../ts/dial/options.ts'
 import {
   AbortError,
   DialAllFailedError,
@@ -42,6 +44,26 @@ test('the addresses of a name are dialled when it is resolved, beside the others
   dns.answer(0, `${at(2)}/p2p/${peer}`, at(3))
   await tick()
   t.deepEqual(dials[1]?.addresses, [at(2), at(3)])
+  complete()
+  t.is(await dial, connection)
+})
+
+test('what a caller does with its options after the call has no effect', async (t) => {
+  const seen: unknown[] = []
+  const { dialer, dials, complete, peer, dns, connection } = setUpNames({
+    addrDial: (...[, , options]: unknown[]) => {
+      seen.push(options)
+      return true
+    }
+  })
+  const security: SecurityName[] = ['noise']
+  const dial = dialer.dialPeer(peer, { addresses: [NAME], security })
+  security[0] = 'tls'
+  dns.answer(0, at(2))
+  await tick()
+  t.deepEqual(dials[0]?.security, ['noise'])
+  const [options] = seen as [DialOptions]
+  t.true(Object.isFrozen(options) && Object.isFrozen(options.security))
   complete()
   t.is(await dial, connection)
 })

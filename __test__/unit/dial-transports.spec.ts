@@ -105,7 +105,53 @@ test('attempts of the application are not held up by a native one that is silent
   await turns()
   clock.advance(1_000)
   await turns()
-  t.is(custom.length, 5, 'one native attempt leaves 7 of 8')
+  t.deepEqual([native[0]?.parallel, custom.length], [4, 5], 'one native attempt leaves 7 of 8')
+  controller.abort()
+  await t.throwsAsync(dial, { instanceOf: AbortError })
+})
+
+test('many silent native attempts leave half of the places to those of the application', async (t) => {
+  const { transport, dials: custom } = scripted()
+  const named = Promise.withResolvers<Multiaddr[]>()
+  const { dialer, peer, clock } = setUp({}, undefined, {
+    transports: [transport, 'tcp'],
+    addressManager: noDelay,
+    dns: { resolve: () => named.promise }
+  })
+  const controller = new AbortController()
+  const silent = Array.from({ length: 10 }, (_, index) => at(index + 1))
+  const dial = dialer.dialPeer(peer, {
+    addresses: [...silent, '/dns4/a.test/tcp/1'],
+    signal: controller.signal
+  })
+  named.resolve([1, 2, 3, 4, 5, 6].map((host) => multiaddr(far(host))))
+  await turns()
+  clock.advance(1_000)
+  t.is(custom.length, 4)
+  controller.abort()
+  await t.throwsAsync(dial, { instanceOf: AbortError })
+})
+
+test('an attempt of the application that fails brings the next one forward, beside native ones', async (t) => {
+  const { transport, dials: custom } = scripted()
+  const addressManager = new AddressManager({
+    ranker: (addresses) => addresses.map((address, index) => ({ address, delay: 500 * index }))
+  })
+  const { dialer, peer, clock } = setUp({}, undefined, {
+    transports: [transport, 'tcp'],
+    addressManager
+  })
+  const controller = new AbortController()
+  const dial = dialer.dialPeer(peer, {
+    addresses: [at(1), far(1), far(2)],
+    signal: controller.signal
+  })
+  await turns()
+  clock.advance(500)
+  t.is(custom.length, 1)
+  custom[0]?.reject()
+  await turns()
+  t.is(custom.length, 2)
   controller.abort()
   await t.throwsAsync(dial, { instanceOf: AbortError })
 })

@@ -231,7 +231,7 @@ export class NativeFacts implements ConnectionFacts {
   }
 
   get dialReport(): StageTimes {
-    const [connectUs, securityUs, muxerUs] = this.#native.slice(-3) as [number, number, number]
+    const [, , , , , , , , , connectUs, securityUs, muxerUs] = this.#native
     return { connect: connectUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
   }
 }

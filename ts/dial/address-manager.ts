@@ -84,8 +84,5 @@ export class AddressManager {
   }
 }
 
-/** @internal That of swarms without one of their own. */
-export const DEFAULT_ADDRESS_MANAGER = new AddressManager()
-
 /** Anything that can stand in for an {@link AddressManager}. */
 export type AddressManagerLike = Pick<AddressManager, 'filter' | 'rank' | 'cap'>

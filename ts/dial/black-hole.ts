@@ -127,7 +127,7 @@ export class BlackHoles {
 /** Returns the kinds of a public address that has one; undefined for all others. */
 function kindsOf(address: string): Kinds | undefined {
   const ipv6 = address.startsWith('/ip6/')
-  const udp = address.includes('/udp/') && UDP.test(address)
+  const udp = UDP.test(address)
   if (!(ipv6 || udp) || isPrivate(address)) return undefined
   return { udp, ipv6 }
 }

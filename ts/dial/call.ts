@@ -17,13 +17,13 @@ export interface Call {
   readonly addresses: readonly string[]
 }
 
-/** Returns the call that names `named`, if `known` addresses are dialled beside them; it keeps `options`. */
+/** Returns the call that names `named`, if `known` addresses are dialled beside them. */
 export function callOf(
   target: string,
   peer: string | undefined,
   named: readonly string[],
   known: readonly string[],
-  options: Readonly<DialOptions>
+  options: DialOptions
 ): Call {
   // The common case: one address, which is named and known.
   const isOne = named.length === 1 && known.every((address) => address === named[0])
@@ -34,10 +34,21 @@ export function callOf(
       peer,
       named: new Set(named),
       custom: NONE,
-      options
+      options: copyOf(options)
     },
     addresses
   }
+}
+
+/** Returns a frozen copy: the caller may change its options while the call waits. */
+function copyOf({ security, simultaneousConnect, ...others }: DialOptions): Readonly<DialOptions> {
+  return Object.freeze({
+    ...others,
+    ...(security && { security: Object.freeze([...security]) }),
+    ...(simultaneousConnect && {
+      simultaneousConnect: Object.freeze({ ...simultaneousConnect })
+    })
+  })
 }
 
 /**

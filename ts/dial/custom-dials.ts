@@ -73,6 +73,8 @@ export class CustomDials {
   /** In the order of their times. */
   readonly #waiting: { readonly entry: CustomEntry; readonly at: number }[] = []
   readonly #running = new Set<Running>()
+  /** Whether the attempt that ended last has failed, and none has started since. */
+  #hasFailed = false
   #timer: unknown
 
   /** `options` are those of the call that has opened the dial. */
@@ -118,7 +120,8 @@ export class CustomDials {
   }
 
   /**
-   * Starts what is due; the next one too if nothing is in flight, natively neither: failures bring the others forward.
+   * Starts what is due, and the next one too if the last of these attempts has failed, or if no attempt, native or not, is
+   * in flight.
    */
   startDue(): void {
     const { clock } = this.#host
@@ -128,11 +131,13 @@ export class CustomDials {
       if (next === undefined || this.#running.size >= this.#owner.parallel()) return
       const held = Array.from(this.#running, ({ heldUntil }) => heldUntil)
       const wait = Math.max(next.at, ...held) - clock.now()
-      if (wait > 0 && !(this.#running.size === 0 && this.#owner.isAlone())) {
+      const isFirst = this.#running.size === 0 && (this.#hasFailed || this.#owner.isAlone())
+      if (wait > 0 && !isFirst) {
         this.#timer = clock.setTimer(() => this.startDue(), wait)
         return
       }
       this.#waiting.shift()
+      this.#hasFailed = false
       void this.#attempt(next.entry)
     }
   }
@@ -156,6 +161,7 @@ export class CustomDials {
     } catch (err) {
       // False if it was abandoned.
       if (!this.#running.delete(running)) return
+      this.#hasFailed = true
       this.#owner.onFailed(failureOf(running, clock.now() - began, err))
       this.startDue()
       this.#owner.onProgress()

@@ -20,7 +20,7 @@ import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
 import type { Transports } from '../transport/transports.ts'
 import type { AddressBook } from './address-book.ts'
-import { type AddressManagerLike, DEFAULT_ADDRESS_MANAGER } from './address-manager.ts'
+import type { AddressManagerLike } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
 import { type BlackHoleDetection, BlackHoles } from './black-hole.ts'
 import { addressOf, type Call, callOf, keyOf, timeLeft, usableConnections } from './call.ts'
@@ -65,15 +65,11 @@ export class Dialer {
   readonly #blackHoles: BlackHoles
   readonly #preparation: Preparation
   readonly #dials = new Map<string, SharedDial>()
-  /** Whether a part of the application gets the options of calls. */
-  readonly #isObserved: boolean
   #isClosed = false
 
   constructor(host: DialHost, connections: ConnectionTable, addressBook: AddressBook) {
     const { addressManager, gater, blackHoleDetection, connections: config } = host.options
     this.#host = host
-    this.#isObserved =
-      gater !== undefined || addressManager !== DEFAULT_ADDRESS_MANAGER || !host.transports.isNative
     this.#connections = connections
     this.#addressBook = addressBook
     this.backOff = new BackOff(host.clock)
@@ -98,7 +94,7 @@ export class Dialer {
     const [existing] = usableConnections(this.#connections, id, options)
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
-    return this.#begin(callOf(id, id, named, this.#addressBook.get(id), this.#own(options)))
+    return this.#begin(callOf(id, id, named, this.#addressBook.get(id), options))
   }
 
   dialAddr(
@@ -111,13 +107,7 @@ export class Dialer {
     if (target === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
     const key = `${address.text} ${target ?? ''}`
-    return this.#begin(callOf(key, target, [address.text], NO_ADDRESSES, this.#own(options)))
-  }
-
-  /** Returns the options of a call, which the caller may change meanwhile; frozen if the application sees them again. */
-  #own(options: DialOptions): Readonly<DialOptions> {
-    const own = { ...options }
-    return this.#isObserved ? Object.freeze(own) : own
+    return this.#begin(callOf(key, target, [address.text], NO_ADDRESSES, options))
   }
 
   /** Returns why an address of a peer would not be dialled now; undefined if it would be. */
@@ -143,8 +133,8 @@ export class Dialer {
     this.#preparation.close(closed)
     // Those that wait for their turn first: the others make room for them.
     const dials = [...this.#dials.values()]
-    for (const dial of dials) if (!dial.hasStarted) dial.cancel(() => closed())
-    for (const dial of dials) dial.cancel(() => closed())
+    for (const dial of dials) if (!dial.hasStarted) dial.cancel(closed)
+    for (const dial of dials) dial.cancel(closed)
   }
 
   #begin(call: Call): Promise<Connection> {
@@ -219,6 +209,7 @@ export class Dialer {
       options,
       initiator: simultaneousConnect?.isClient ?? true,
       parallel: () => this.#roomFor(peer),
+      isMixed: !this.#host.transports.isNative,
       ended: (outcome) => {
         if (this.#dials.get(key) === dial) this.#dials.delete(key)
         place?.leave()

@@ -207,7 +207,7 @@ export function relayedAddress(address: string): AddressAttempt {
 }
 
 /** Returns the entry of a WebSocket address whose port is dialled without it. */
-export function plainTwin(address: string): AddressAttempt {
+export function webSocketAddress(address: string): AddressAttempt {
   const reason = 'the same port is dialled over TCP without WebSocket'
   return notTried(address, new DialError(reason), 'dialAddr dials it')
 }

@@ -44,6 +44,13 @@ interface Owner {
   onProgress(error?: Error): void
 }
 
+/** One native dial in flight. */
+interface Request {
+  readonly addresses: readonly string[]
+  /** Number of attempts that have not failed. */
+  unended: number
+}
+
 const IGNORED: DialSink = { onConnection() {}, onRefused() {}, onAttemptsFailed() {} }
 
 /** Native dials in flight. */
@@ -51,9 +58,8 @@ export class NativeDials {
   readonly #host: NativeDialsHost
   readonly #manner: Manner
   readonly #owner: Owner
-  /** The addresses of each dial. */
-  readonly #requests = new Map<RequestId, readonly string[]>()
-  // Attempts at a time that the dials in flight may make.
+  readonly #requests = new Map<RequestId, Request>()
+  /** Attempts at a time that the dials in flight may make. */
   #parallel = 0
   /** The dial that has made a connection: there is nothing to cancel. */
   #succeeded: RequestId | undefined
@@ -73,8 +79,8 @@ export class NativeDials {
 
   /** Number of attempts that may be in flight. */
   get parallel(): number {
-    const planned = [...this.#requests.values()].reduce((sum, { length }) => sum + length, 0)
-    return Math.min(this.#parallel, planned)
+    const left = [...this.#requests.values()].reduce((sum, { unended }) => sum + unended, 0)
+    return Math.min(this.#parallel, left)
   }
 
   /**
@@ -93,13 +99,12 @@ export class NativeDials {
         plan.flatMap(({ delayMs, timeoutMs, holdMs }) => [delayMs, timeoutMs, holdMs]),
         // Shared natively by all dials of the peer.
         parallel,
-        // The common case has none.
-        ...(security === undefined && initiator
-          ? []
-          : [{ initiator, ...(security && { security: [...security] }) }])
+        security === undefined && initiator
+          ? undefined
+          : { initiator, ...(security && { security: [...security] }) }
       )
     )
-    this.#requests.set(request, addresses)
+    this.#requests.set(request, { addresses, unended: addresses.length })
     this.#host.expectDialled(request, {
       onConnection: (connection, address) => {
         this.#succeeded = request
@@ -126,7 +131,7 @@ export class NativeDials {
 
   /** Reports the failures that are not reported yet, and returns the attempts in flight with their addresses. */
   progress(): (readonly [address: string, attempt: NativeAttemptUnderWay])[] {
-    return [...this.#requests].flatMap(([request, addresses]) => {
+    return [...this.#requests].flatMap(([request, { addresses }]) => {
       const { failed, underWay }: NativeAttempts = this.#host.node.takeAttempts(request)
       this.#failed(request, failed)
       return underWay.map((attempt) => [addresses[attempt.index] ?? '', attempt] as const)
@@ -163,8 +168,10 @@ export class NativeDials {
   }
 
   #failed(request: RequestId, failed: readonly NativeAttempt[]): void {
-    const addresses = this.#requests.get(request) ?? []
-    for (const attempt of failed) this.#owner.onFailed(addresses[attempt.index] ?? '', attempt)
+    const dial = this.#requests.get(request)
+    if (dial === undefined) return
+    dial.unended -= failed.length
+    for (const attempt of failed) this.#owner.onFailed(dial.addresses[attempt.index] ?? '', attempt)
   }
 
   #forget(request: RequestId): void {

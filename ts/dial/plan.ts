@@ -14,7 +14,7 @@ export interface PlannedAttempt {
   readonly delayMs: number
   /** For this attempt, including its upgrade. */
   readonly timeoutMs: number
-  /** Since its connection: until then no other attempt starts, as it may be about to win. */
+  /** Since its connection: until then no other attempt of the plan starts, as it may be about to win. */
   readonly holdMs: number
 }
 

@@ -15,9 +15,9 @@ import {
   inBlackHole,
   leftOut,
   ownAddress,
-  plainTwin,
   relayedAddress,
-  unused
+  unused,
+  webSocketAddress
 } from './failure.ts'
 import type { Gate } from './gate.ts'
 import { type DialContext, isSet } from './options.ts'
@@ -68,16 +68,19 @@ const NONE: readonly never[] = Object.freeze([])
 export const NOTHING: Prepared = Object.freeze({ plan: NONE, names: NONE, refused: NONE })
 
 /** Returns the addresses without those over WebSocket whose port is dialled over TCP too; adds them to `refused`. */
-function withoutTwins(addresses: readonly string[], refused: AddressAttempt[]): readonly string[] {
+function withoutWebSockets(
+  addresses: readonly string[],
+  refused: AddressAttempt[]
+): readonly string[] {
   // The common case: there is no other.
   if (addresses.length < 2) return addresses
-  const isTwin = (address: string): boolean => {
+  const isDialledPlain = (address: string): boolean => {
     const [, port] = WEB_SOCKET.exec(address) ?? NONE
     return port !== undefined && addresses.includes(port)
   }
-  if (!addresses.some(isTwin)) return addresses
-  refused.push(...addresses.filter(isTwin).map(plainTwin))
-  return addresses.filter((address) => !isTwin(address))
+  if (!addresses.some(isDialledPlain)) return addresses
+  refused.push(...addresses.filter(isDialledPlain).map(webSocketAddress))
+  return addresses.filter((address) => !isDialledPlain(address))
 }
 
 /** Plans the addresses of dials. */
@@ -165,7 +168,7 @@ export class Planner {
     context: DialContext,
     custom: ReadonlyMap<string, Transport>
   ): Prepared {
-    const kept = withoutTwins(allowed, refused)
+    const kept = withoutWebSockets(allowed, refused)
     // A transport of the application may resolve names itself.
     const isName = (address: string): boolean => isNamed(address) && !custom.has(address)
     const names = kept.some(isName) ? kept.filter(isName) : NONE

@@ -67,6 +67,8 @@ export interface Failure {
 interface Owner extends Manner {
   /** Returns the number of attempts at a time. */
   parallel(): number
+  /** Whether transports of the application make some of them. */
+  readonly isMixed: boolean
   /** Those of the call that has opened the dial. */
   readonly options: Readonly<DialOptions>
   /** Called once. */
@@ -98,10 +100,6 @@ interface Waiter {
   readonly accepts: (connection: Connection) => boolean
   readonly end: (outcome: Outcome) => void
   readonly onAttempt: DialOptions['onAttempt']
-}
-
-function half(parallel: number): number {
-  return Math.max(Math.floor(parallel / 2), 1)
 }
 
 /** A dial shared by the callers that wait for it. The first connection ends it. */
@@ -207,9 +205,10 @@ export class SharedDial {
     const custom = plan.filter(isCustom)
     const native = custom.length === 0 ? plan : plan.filter((entry) => !isCustom(entry))
     if (native.length > 0) {
+      const { isMixed } = this.#owner
       const parallel = this.#owner.parallel()
-      const isAlone = custom.length + (this.#custom?.size ?? 0) === 0
-      this.#dials.begin(native, isAlone ? parallel : half(parallel))
+      // The rest is for transports of the application, whose addresses may be known later.
+      this.#dials.begin(native, isMixed ? Math.max(Math.floor(parallel / 2), 1) : parallel)
     }
     if (custom.length === 0) return
     this.#custom ??= this.#customDials()
@@ -219,10 +218,7 @@ export class SharedDial {
   #customDials(): CustomDials {
     const owner = this.#owner
     return new CustomDials(this.#host, owner.options, {
-      parallel: () => {
-        const all = owner.parallel()
-        return Math.max(all - this.#dials.parallel, half(all))
-      },
+      parallel: () => Math.max(owner.parallel() - this.#dials.parallel, 1),
       isAlone: () => this.#dials.size === 0,
       onConnection: (connection, address) => this.#onConnection(connection, address),
       onFailed: (attempt) => this.#record(attempt),

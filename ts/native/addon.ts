@@ -254,9 +254,10 @@ export interface NativeNode {
   unlisten(request: RequestId, listener: ListenerId): void
   resolve(request: RequestId, hostname: string, kind: string): void
   /**
-   * Dials addresses, each with the peer that the remote must be, or an empty text, and three times in milliseconds: the
+   * Dials addresses, each with the peer that the remote must be, or an empty string, and three times in milliseconds: the
    * delay from the start of the dial, the timeout including the upgrade, and the hold: none of the later ones starts
-   * within that time from its connection. A failure starts the next one earlier, and brings forward those behind.
+   * within that time from its connection. A failure of the one that started last starts the next one earlier, and brings
+   * forward those behind.
    */
   dial(
     request: RequestId,
@@ -264,7 +265,7 @@ export interface NativeNode {
     peers: string[],
     times: number[],
     parallel: number,
-    options?: NativeDialOptions
+    options?: NativeDialOptions | undefined
   ): void
   /** Returns the handle of a pipe, which the caller fills and empties. */
   upgrade(request: RequestId, options: NativeUpgradeOptions): number

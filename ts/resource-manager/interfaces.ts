@@ -286,7 +286,7 @@ export interface ResourceReport extends Iterable<ResourceReportRow> {
 export interface SwarmResourceManager extends ResourceManager {
   /**
    * Accounts for a connection of the application's own; `endpoint` is a multiaddr or an IP address, for the allowlist
-   * and, of an inbound connection, for the limits on subnets and rates.
+   * and, of an inbound connection, for the limits on subnets and rates. The address of a relay counts for neither.
    *
    * @throws {@link ResourceLimitExceededError} if a scope or a subnet has no room, or the rate of a subnet is exceeded.
    * @throws {@link ResourceScopeClosedError} if the manager is closed.

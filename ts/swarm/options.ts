@@ -22,7 +22,7 @@ import {
 import type { MuxerName, SecurityName } from '../constants.ts'
 import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
-import { type AddressManagerLike, DEFAULT_ADDRESS_MANAGER } from '../dial/address-manager.ts'
+import { AddressManager, type AddressManagerLike } from '../dial/address-manager.ts'
 import type { BlackHoleDetection } from '../dial/black-hole.ts'
 import { aGater, type ConnectionGater } from '../dial/gate.ts'
 import { checkRetry, type RetryConfig, resolveRetry } from '../dial/retry.ts'
@@ -230,7 +230,7 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     busyPoll: options.busyPoll,
     clock: options.clock ?? systemClock,
     retry: resolveRetry(options.retry),
-    addressManager: options.addressManager ?? DEFAULT_ADDRESS_MANAGER,
+    addressManager: options.addressManager ?? new AddressManager(),
     transports: Object.freeze([...(options.transports ?? ['tcp' as const])]),
     gater: options.gater,
     blackHoleDetection: Object.freeze({

@@ -10,8 +10,7 @@ use ferroswarm_runtime::{
     DuplexRequest, Handler, Multiaddr, Node, OpenedScope, Others, Outcome, PeerId, PlannedAttempt,
     ProtocolTable, RecordKind, Role, Security, Stack, Stage, causes,
 };
-use napi::bindgen_prelude::Either;
-use napi::bindgen_prelude::Uint8Array;
+use napi::bindgen_prelude::{Either, Uint8Array};
 use napi_derive::napi;
 
 use crate::attached;
@@ -96,7 +95,7 @@ pub struct CommandResult {
 
 /// Immutable facts about a connection, in the order of `NativeConnectionFacts` in `ts/native/addon.ts`.
 /// JavaScript retains them with the connection, so they consist of types that take little memory there:
-/// strings and small integers. An array, as setting a property by its name costs more than most values.
+/// strings and small integers. An array, as a property costs a string for its name too.
 type ConnectionFacts = Vec<Either<String, u32>>;
 
 /// A node. Methods that take a request id complete with a record, and a result to take.
@@ -233,8 +232,8 @@ impl NativeNode {
         Ok(())
     }
 
-    /// Dials one set of concrete addresses, each with the peer that the remote must be, or an empty text, and its times
-    /// in milliseconds: delay, timeout, hold. Arrays, as reading a property by its name costs more than most values.
+    /// Dials one set of concrete addresses, each with the peer that the remote must be, or an empty string, and its times
+    /// in milliseconds: delay, timeout, hold. Arrays, as a property costs a string for its name too.
     #[napi(catch_unwind)]
     pub fn dial(
         &self,
@@ -245,15 +244,16 @@ impl NativeNode {
         parallel: f64,
         options: Option<DialOptions>,
     ) -> Result<(), Failure> {
+        let (times, rest) = times.as_chunks::<3>();
+        if (peers.len(), times.len(), rest) != (addresses.len(), addresses.len(), &[]) {
+            return Err(invalid("expected a peer and three times for each address"));
+        }
         let plan = addresses
             .iter()
             .zip(&peers)
-            .zip(times.chunks_exact(3))
-            .map(|((address, peer), times)| planned_attempt(address, peer, times))
-            .collect::<Result<Vec<_>, _>>()?;
-        if plan.len() != addresses.len() {
-            return Err(invalid("expected a peer and three times for each address"));
-        }
+            .zip(times)
+            .map(|((address, peer), times)| planned_attempt(address, peer, *times))
+            .collect::<Result<_, _>>()?;
         let DialOptions {
             security,
             initiator,
@@ -332,7 +332,10 @@ impl NativeNode {
     }
 
     /// Returns the immutable facts about a connection.
-    #[napi(catch_unwind)]
+    #[napi(
+        catch_unwind,
+        ts_return_type = "[string, string, string, string, number, string, string, string, number, number, number, number]"
+    )]
     pub fn connection(&self, handle: f64) -> Result<ConnectionFacts, Failure> {
         let handle = whole(handle)?;
         let environment = self.attachment.environment.borrow();
@@ -414,8 +417,8 @@ fn expected_peer(text: Option<&str>) -> Result<Option<PeerId>, Failure> {
     text.map(parse).transpose()
 }
 
-fn planned_attempt(address: &str, peer: &str, times: &[f64]) -> Result<PlannedAttempt, Failure> {
-    let [delay, timeout, hold] = [0, 1, 2].map(|index| milliseconds(times[index]));
+fn planned_attempt(address: &str, peer: &str, times: [f64; 3]) -> Result<PlannedAttempt, Failure> {
+    let [delay, timeout, hold] = times.map(milliseconds);
     Ok(PlannedAttempt {
         address: parse_address(address)?,
         peer: expected_peer(Some(peer).filter(|peer| !peer.is_empty()))?,

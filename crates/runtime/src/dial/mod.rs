@@ -289,7 +289,7 @@ mod tests {
     // go 21
     #[test]
     fn an_attempt_that_is_upgraded_holds_up_the_next() {
-        const HOLD: Duration = Duration::from_millis(150);
+        const HOLD: Duration = Duration::from_millis(500);
         let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = silent.local_addr().expect("an address").port();
         let (listener, bound) = node();
@@ -308,7 +308,7 @@ mod tests {
         ]);
         dial.parallel = 2;
         dial.plan[0].hold = HOLD;
-        dial.plan[1].delay = Duration::from_millis(20);
+        dial.plan[1].delay = Duration::from_millis(200);
         let began = Instant::now();
         dialer.dial(7, dial);
         let reported = rings.recv().expect("a ring");

@@ -324,7 +324,8 @@ impl Resources {
             .accepted
             .get(&connection)
             .copied()
-            .filter(|it| it.skipped_subnets && !it.entered && !allowlisted);
+            .filter(|it| it.skipped_subnets && !it.entered && !allowlisted)
+            .filter(|_| !state.manager.has_peer(connection));
         let entered = match late {
             Some(accepted) => state.enter(accepted.host)?,
             None => false,

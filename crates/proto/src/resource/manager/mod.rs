@@ -149,6 +149,12 @@ impl<P: Clone + Eq + Hash, N: Clone + Eq + Hash> Manager<P, N> {
         Ok(())
     }
 
+    /// Returns whether the peer of a connection is set.
+    pub fn has_peer(&self, connection: ScopeId) -> bool {
+        self.connection(connection)
+            .is_ok_and(|known| known.peer.is_some())
+    }
+
     /// Opens the scope of a stream on a connection, which has a peer. It is transient until its
     /// protocol is set.
     ///
