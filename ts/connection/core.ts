@@ -377,9 +377,11 @@ export class ConnectionCore implements ConnectionOwner {
     this.endedAt = this.host.clock.now()
     this.closeReason = reason
     // Streams of native muxers have ended already; the rest belong to application muxers.
-    for (const stream of this.streams.inOrder()) {
+    if (this.streams.size > 0) {
       const isOrderly = error === undefined && closeCode === 0
-      stream.pump?.connectionLost(closeCode, { remote, isOrderly })
+      for (const { pump } of this.streams.inOrder()) {
+        pump?.connectionLost(closeCode, { remote, isOrderly })
+      }
     }
     if (this.#lost !== undefined && error !== undefined) addCause(this.#lost, error)
     this.#endScope()

@@ -42,8 +42,9 @@ export class RecentEnds {
 
   /** Sets the timer, if it is not set, for the time at which the oldest end is to be forgotten. */
   #schedule(): void {
+    if (this.#timer !== undefined) return
     const oldest = this.#oldest()
-    if (this.#timer !== undefined || oldest === undefined) return
+    if (oldest === undefined) return
     const left = oldest[1] + CAN_CONNECT_MS - this.#clock.now()
     this.#timer = this.#clock.setTimer(() => this.#expire(), Math.max(left, 0))
   }

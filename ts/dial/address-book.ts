@@ -51,7 +51,11 @@ export class AddressBook {
 
   /** Returns the addresses of a peer as text, without `/p2p`. */
   get(peer: PeerLike): string[] {
-    const known = [...(this.#addressesOf(peerText(peer)) ?? [])].reverse()
+    const all = this.#addressesOf(peerText(peer))
+    if (all === undefined) return []
+    // The common case: there is nothing to sort.
+    if (all.size === 1) return [...all.keys()]
+    const known = [...all].reverse()
     return known.sort(([, a], [, b]) => b - a).map(([address]) => address)
   }
 

@@ -58,8 +58,11 @@ export class AddressManager {
       if (refusal === undefined) accepted.push(address)
       else refused.push({ address, ...refusal })
     }
-    // A name may stand for loopback too.
-    if (accepted.every((address) => LOOPBACK.test(address) || NAME.test(address))) {
+    // The common case: one address has no others beside it. A name may stand for loopback too.
+    if (
+      accepted.length < 2 ||
+      accepted.every((address) => LOOPBACK.test(address) || NAME.test(address))
+    ) {
       return { accepted, refused }
     }
     const isElsewhere = (address: string): boolean => LOOPBACK.test(address) && !named.has(address)

@@ -41,14 +41,14 @@ export function callOf(
 }
 
 /** Returns a frozen copy: the caller may change its options while the call waits. */
-function copyOf({ security, simultaneousConnect, ...others }: DialOptions): Readonly<DialOptions> {
-  return Object.freeze({
-    ...others,
-    ...(security && { security: Object.freeze([...security]) }),
-    ...(simultaneousConnect && {
-      simultaneousConnect: Object.freeze({ ...simultaneousConnect })
-    })
-  })
+function copyOf(options: DialOptions): Readonly<DialOptions> {
+  const copy = { ...options }
+  const { security, simultaneousConnect } = options
+  if (security !== undefined) copy.security = Object.freeze([...security])
+  if (simultaneousConnect !== undefined) {
+    copy.simultaneousConnect = Object.freeze({ ...simultaneousConnect })
+  }
+  return Object.freeze(copy)
 }
 
 /**

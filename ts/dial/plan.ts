@@ -9,7 +9,7 @@ import type { RankedAddress } from './ranker.ts'
 export interface PlannedAttempt {
   readonly address: string
   /** The peer that the remote must be. */
-  readonly peer?: string
+  readonly peer: string | undefined
   /** Since the start of the dial; a failure of the previous attempt starts it earlier, and brings forward those behind. */
   readonly delayMs: number
   /** For this attempt, including its upgrade. */
@@ -24,26 +24,29 @@ export interface PlannedAttempt {
  */
 export function dialPlan(
   ranked: readonly RankedAddress[],
-  addresses: ReadonlySet<string>,
+  addresses: readonly string[],
   { peer, dialTimeout }: { readonly peer?: string | undefined; readonly dialTimeout: number }
 ): PlannedAttempt[] {
   anArray(ranked, 'the ranked addresses')
   for (const { address, delay } of ranked) {
-    if (!addresses.has(address)) {
+    if (!addresses.includes(address)) {
       throw misuse('each ranked address', 'one of those that were passed', address)
     }
     if (!(delay >= 0 && delay <= TIMER_MS_MAX)) {
       throw misuse(`the delay of ${address}`, 'milliseconds, 0 or more', delay)
     }
   }
-  const plan = ranked.map(({ address, delay }) => ({
-    address,
-    ...(peer === undefined ? {} : { peer }),
-    delayMs: delay,
-    ...(isPrivate(address)
-      ? { timeoutMs: Math.min(DIAL_PRIVATE_ADDRESS_TIMEOUT_MS, dialTimeout), holdMs: 0 }
-      : { timeoutMs: Math.min(dialTimeout, TIMER_MS_MAX), holdMs: DIAL_UPGRADE_HOLD_MS })
-  }))
+  const plan = ranked.map(({ address, delay }): PlannedAttempt => {
+    const isLocal = isPrivate(address)
+    const limit = isLocal ? DIAL_PRIVATE_ADDRESS_TIMEOUT_MS : TIMER_MS_MAX
+    return {
+      address,
+      peer,
+      delayMs: delay,
+      timeoutMs: Math.min(limit, dialTimeout),
+      holdMs: isLocal ? 0 : DIAL_UPGRADE_HOLD_MS
+    }
+  })
   // Stable: the order among equals is that of the ranking.
-  return plan.sort((one, other) => one.delayMs - other.delayMs)
+  return plan.length < 2 ? plan : plan.sort((one, other) => one.delayMs - other.delayMs)
 }

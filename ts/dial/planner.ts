@@ -178,7 +178,7 @@ export class Planner {
       context.options.simultaneousConnect === undefined
         ? this.#host.addressManager.rank(concrete, context)
         : concrete.map((address) => ({ address, delay: 0 }))
-    const plan = dialPlan(ranked, new Set(concrete), {
+    const plan = dialPlan(ranked, concrete, {
       peer: context.peer,
       dialTimeout: this.#host.dialTimeout
     })

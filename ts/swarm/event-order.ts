@@ -22,8 +22,7 @@ export class EventOrder {
     try {
       // Neither throws: callbacks of the application are guarded where they are called.
       cause()
-      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
-        next()
+      while (this.#waiting.length > 0) this.#waiting.shift()?.()
     } finally {
       this.#isDelivering = false
     }
