@@ -12,7 +12,8 @@ use proptest::prelude::*;
 
 use crate::connection::Direction;
 use crate::resources::{
-    Allowed, ConnectionScope, MemoryCharge, Refusal, ResourceOptions, Resources, ScopeId, ScopeName,
+    Allowed, ConnectionScope, MemoryCharge, PeerError, Refusal, ResourceOptions, Resources,
+    ScopeId, ScopeName,
 };
 use crate::sync::Arc;
 
@@ -505,6 +506,37 @@ fn other_peers_at_an_allowlisted_address_count_in_its_subnet_for_the_application
     let refusal = set_peer(all[2], 2).unwrap_err();
     assert_eq!(refusal.scope(), "subnet:203.0.113.1/32");
     set_peer(all[2], 1).unwrap();
+    for scope in all {
+        resources.done(scope);
+    }
+    expect_nothing(&resources);
+}
+
+// go 122, go 123
+#[test]
+fn a_peer_that_is_refused_gives_its_place_in_the_subnet_back() {
+    let resources = resources(|options| {
+        allowlist(options);
+        options.limits.system.connections = 100;
+        options.limits.peer_default.connections = 1;
+    });
+    let from = "203.0.113.1";
+    let set_peer = |scope, number| {
+        let set = resources.set_peer(scope, peer(number), Some(host(from)));
+        set.map_err(Refusal::from)
+    };
+    let all: Vec<_> = (0..3).map(|_| opened(&resources, from).unwrap()).collect();
+    set_peer(all[0], 2).unwrap();
+    let refusal = set_peer(all[1], 2).unwrap_err();
+    assert_eq!(refusal.scope(), format!("peer:{}", peer(2)));
+    // The second of two places.
+    set_peer(all[1], 3).unwrap();
+    // Misuse is none of the subnet's business, full as it is.
+    let misuse = resources.set_peer(all[0], peer(3), Some(host(from)));
+    assert!(matches!(misuse, Err(PeerError::Scope(_))), "{misuse:?}");
+    set_peer(all[2], 1).unwrap();
+    let misuse = resources.set_peer(all[2], peer(3), Some(host(from)));
+    assert!(matches!(misuse, Err(PeerError::Scope(_))), "{misuse:?}");
     for scope in all {
         resources.done(scope);
     }
