@@ -27,6 +27,9 @@ function scripted() {
 
 const far = (host: number): string => `/ip4/192.0.2.${host}/tcp/1`
 const noDelay = new AddressManager({ ranker: noDelayDialRanker })
+const halfSeconds = new AddressManager({
+  ranker: (addresses) => addresses.map((address, index) => ({ address, delay: 500 * index }))
+})
 
 // go 21
 test('none starts while another one that has just connected is upgraded', async (t) => {
@@ -134,12 +137,9 @@ test('many silent native attempts leave half of the places to those of the appli
 
 test('an attempt of the application that fails brings the next one forward, beside native ones', async (t) => {
   const { transport, dials: custom } = scripted()
-  const addressManager = new AddressManager({
-    ranker: (addresses) => addresses.map((address, index) => ({ address, delay: 500 * index }))
-  })
   const { dialer, peer, clock } = setUp({}, undefined, {
     transports: [transport, 'tcp'],
-    addressManager
+    addressManager: halfSeconds
   })
   const controller = new AbortController()
   const dial = dialer.dialPeer(peer, {
@@ -158,12 +158,9 @@ test('an attempt of the application that fails brings the next one forward, besi
 
 test('the delay of the first attempt of the application holds beside native ones, until they have failed', async (t) => {
   const { transport, dials: custom } = scripted()
-  const addressManager = new AddressManager({
-    ranker: (addresses) => addresses.map((address, index) => ({ address, delay: 500 * index }))
-  })
   const { dialer, peer, clock, complete } = setUp({}, undefined, {
     transports: [transport, 'tcp'],
-    addressManager
+    addressManager: halfSeconds
   })
   const addresses = [at(1), far(1)]
   const first = dialer.dialPeer(peer, { addresses })

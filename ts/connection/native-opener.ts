@@ -184,6 +184,22 @@ export class NativeOpener implements Opener, ConnectionSink {
   }
 }
 
+/** Places in {@link NativeConnectionFacts}. */
+const Fact = {
+  remotePeer: 0,
+  remotePublicKey: 1,
+  remoteAddress: 2,
+  localAddress: 3,
+  direction: 4,
+  security: 5,
+  muxer: 6,
+  muxerEngine: 7,
+  earlyMuxer: 8,
+  connectUs: 9,
+  securityUs: 10,
+  muxerUs: 11
+} as const
+
 /** The facts of a native connection, each converted at access, as most are never read. */
 export class NativeFacts implements ConnectionFacts {
   readonly #native: NativeConnectionFacts
@@ -198,40 +214,43 @@ export class NativeFacts implements ConnectionFacts {
   }
 
   get remotePeer(): string {
-    return this.#native[0]
+    return this.#native[Fact.remotePeer]
   }
 
   get remotePublicKey(): Uint8Array {
-    const [, characters] = this.#native
-    return Uint8Array.from(Buffer.from(characters, 'latin1'))
+    return Uint8Array.from(Buffer.from(this.#native[Fact.remotePublicKey], 'latin1'))
   }
 
   get remoteAddress(): string {
-    return this.#addresses?.remote ?? this.#native[2]
+    return this.#addresses?.remote ?? this.#native[Fact.remoteAddress]
   }
 
   get localAddress(): string {
-    return this.#addresses?.local ?? this.#native[3]
+    return this.#addresses?.local ?? this.#native[Fact.localAddress]
   }
 
   get direction(): 'inbound' | 'outbound' {
-    return this.#native[4] === Direction.Inbound ? 'inbound' : 'outbound'
+    return this.#native[Fact.direction] === Direction.Inbound ? 'inbound' : 'outbound'
   }
 
   get security(): ConnectionSecurity {
-    const [, , , , , security, muxer, muxerEngine, earlyMuxer] = this.#native
+    const native = this.#native
     return {
       transport: transportOf(this.remoteAddress),
       // The native side negotiates only these.
-      security: security as SecurityProtocol,
-      muxer: muxer as MuxerProtocol,
-      muxerEngine: muxerEngine as MuxerName,
-      usedEarlyMuxerNegotiation: earlyMuxer !== 0
+      security: native[Fact.security] as SecurityProtocol,
+      muxer: native[Fact.muxer] as MuxerProtocol,
+      muxerEngine: native[Fact.muxerEngine] as MuxerName,
+      usedEarlyMuxerNegotiation: native[Fact.earlyMuxer] !== 0
     }
   }
 
   get dialReport(): StageTimes {
-    const [, , , , , , , , , connectUs, securityUs, muxerUs] = this.#native
-    return { connect: connectUs / 1_000, security: securityUs / 1_000, muxer: muxerUs / 1_000 }
+    const native = this.#native
+    return {
+      connect: native[Fact.connectUs] / 1_000,
+      security: native[Fact.securityUs] / 1_000,
+      muxer: native[Fact.muxerUs] / 1_000
+    }
   }
 }

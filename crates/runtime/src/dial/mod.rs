@@ -288,32 +288,32 @@ mod tests {
 
     // go 21
     #[test]
-    fn an_attempt_that_is_upgraded_holds_up_the_next() {
-        const HOLD: Duration = Duration::from_millis(500);
+    fn an_attempt_tells_that_its_connection_is_up_before_it_is_upgraded() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = silent.local_addr().expect("an address").port();
-        let (listener, bound) = node();
-        listener.listen(1, "/ip4/127.0.0.1/tcp/0".parse().expect("an address"));
-        let [Ready::Completion(completion)] = &bound.recv().expect("a ring")[..] else {
-            panic!("expected the completion alone");
+        let address = format!("/ip4/127.0.0.1/tcp/{port}");
+        let (node, _rings) = node();
+        let dial = request(vec![address.parse().expect("an address")]);
+        let progress = AttemptProgress::at(Stage::Connect);
+        let is_up = async {
+            while progress.connected.get().is_none() {
+                tokio::task::yield_now().await;
+            }
         };
-        let Outcome::Listening { addresses, .. } = &completion.outcome else {
-            panic!("expected a listener");
-        };
-        let (dialer, rings) = node();
-        let silent = format!("/ip4/127.0.0.1/tcp/{port}");
-        let mut dial = request(vec![
-            silent.parse().expect("an address"),
-            addresses[0].clone(),
-        ]);
-        dial.parallel = 2;
-        dial.plan[0].hold = HOLD;
-        dial.plan[1].delay = Duration::from_millis(200);
-        let began = Instant::now();
-        dialer.dial(7, dial);
-        let reported = rings.recv().expect("a ring");
-        assert!(reported.iter().any(|it| matches!(it, Ready::Opened(_))));
-        assert!(began.elapsed() >= HOLD, "{:?}", began.elapsed());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            tokio::select! {
+                _ = connect(node.shared(), &dial, &dial.plan[0], &progress) => {
+                    panic!("nobody answers");
+                }
+                up = tokio::time::timeout(Duration::from_secs(60), is_up) => {
+                    up.expect("a connection");
+                }
+            }
+        });
     }
 
     #[test]
