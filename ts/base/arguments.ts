@@ -157,6 +157,12 @@ export const aDuration: Check = (value, name) => {
   throw misuse(name, `a duration of 0 to ${TIMER_MS_MAX} ms or Infinity`, value)
 }
 
+/** A duration in milliseconds between two ticks of a timer. */
+export const aPeriod: Check = (value, name) => {
+  if (typeof value === 'number' && value >= 1 && value <= TIMER_MS_MAX) return
+  throw misuse(name, `a duration of 1 to ${TIMER_MS_MAX} ms`, value)
+}
+
 /** Numbers this far before now are durations, not dates. */
 const YEAR_MS = 366 * 24 * 60 * 60 * 1_000
 
