@@ -2,7 +2,12 @@
 
 export { type Clock, systemClock } from './base/clock.ts'
 export { type EventHandler, type EventListenerOptions, TypedEventTarget } from './base/events.ts'
-export { CONNECTION_DEFAULTS, type ConnectionConfig } from './connection/config.ts'
+export {
+  CONNECTION_DEFAULTS,
+  type ConnectionConfig,
+  type ReconnectConfig,
+  type ResolvedConnectionConfig
+} from './connection/config.ts'
 export type { ConnectionStrategy, ConnectionStrategyName } from './connection/strategy.ts'
 export {
   Connection,
@@ -20,6 +25,56 @@ export {
   type NewStreamOptions,
   type TransportInfo
 } from './connection.ts'
+export { AutoConnector } from './connection-manager/auto-connector.ts'
+export {
+  CommonTags,
+  type TagUpdate,
+  upsertAdd,
+  upsertBounded,
+  upsertSet
+} from './connection-manager/common-tags.ts'
+export type {
+  BumpFunction,
+  DecayFunction,
+  DecayingTag,
+  DecayingTagOptions,
+  DecayingValue
+} from './connection-manager/decay.ts'
+export {
+  bumpOverwrite,
+  bumpSumBounded,
+  bumpSumUnbounded,
+  decayExpireWhenInactive,
+  decayFixed,
+  decayLinear,
+  decayNone
+} from './connection-manager/decay-presets.ts'
+export type { ConnectionObserver } from './connection-manager/host.ts'
+export type {
+  AutoConnectorLike,
+  ConnectionPrunerLike,
+  ManagerParts,
+  ReconnectQueueLike
+} from './connection-manager/interfaces.ts'
+export type {
+  PruneDecision,
+  PruneExemption,
+  PruneVerdict
+} from './connection-manager/prune-decision.ts'
+export type {
+  PruneCandidate,
+  PrunePolicy,
+  PruneRule,
+  PruneTieBreak
+} from './connection-manager/prune-order.ts'
+export {
+  type ConnectionManagerInfo,
+  ConnectionPruner,
+  type ConnectionPrunerOptions,
+  type TrimOptions
+} from './connection-manager/pruner.ts'
+export { type ReconnectFailure, ReconnectQueue } from './connection-manager/reconnect-queue.ts'
+export { type TagInfo, TagStore, type TagStoreOptions } from './connection-manager/tag-store.ts'
 export * from './constants.ts'
 export type { Logger } from './diagnostics/logger.ts'
 export { AddressBook } from './dial/address-book.ts'

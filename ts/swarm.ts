@@ -18,11 +18,20 @@ import {
 import { TypedEventTarget } from './base/events.ts'
 import { INSPECT, type InspectArguments, shown } from './base/inspection.ts'
 import { lazyModule } from './base/lazy-module.ts'
-import type { ConnectionConfig } from './connection/config.ts'
+import type { ResolvedConnectionConfig } from './connection/config.ts'
 import type { ConnectionDirection } from './connection/facts.ts'
 import { selectionOf } from './connection/strategy.ts'
 import { ConnectionTable } from './connection/table.ts'
 import { type Connection, NEW_STREAM_CHECKS, type NewStreamOptions } from './connection.ts'
+import type { TagUpdate } from './connection-manager/common-tags.ts'
+import type { ManagerHost } from './connection-manager/host.ts'
+import type {
+  AutoConnectorLike,
+  ConnectionPrunerLike,
+  ReconnectQueueLike
+} from './connection-manager/interfaces.ts'
+import { ConnectionManager } from './connection-manager/manager.ts'
+import { type TagInfo, TagStore } from './connection-manager/tag-store.ts'
 import { Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { traced, tracedDial } from './diagnostics/channels.ts'
 import { Failures } from './diagnostics/failures.ts'
@@ -157,6 +166,8 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   readonly #order = new EventOrder()
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
+  readonly #tags: TagStore
+  readonly #manager: ConnectionManager
   readonly #addressBook: AddressBook
   readonly #host: NodeHost
   readonly #listeners: Listeners
@@ -192,11 +203,17 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       })
     })
     this.#registrar = new Registrar(this.#failures)
+    this.#tags = new TagStore(
+      { clock, decayResolution: this.#options.connections.decayResolution },
+      { onFailure: this.#failures.report }
+    )
+    this.#manager = new ConnectionManager(this, this.#managerHost(), this.#options)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),
       afterEvents: (then) => this.#order.after(then),
       holdEvents: (cause) => this.#order.hold(cause),
       connected: (peer, connection) => this.#dialer.connected(peer, connection),
+      manager: this.#manager,
       isOwnAddress: (address) => this.#listeners.owns(address),
       acceptDuplex: (duplex, remoteAddr) => void this.#accept(duplex, remoteAddr),
       upgradeDialled: (...call) => this.#upgrades.upgradeDialled(...call),
@@ -212,6 +229,25 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
     const { resourceManager } = this.#options
     if (resourceManager !== undefined) this.setResourceManager(resourceManager)
+  }
+
+  /** What the connection management needs beyond the public calls. */
+  #managerHost(): ManagerHost {
+    const { clock, log, connections, random } = this.#options
+    return {
+      clock,
+      log,
+      random,
+      config: connections,
+      tags: this.#tags,
+      onFailure: this.#failures.report,
+      isConnected: (peer) => this.#connections.count(peer) > 0,
+      reachable: () => this.#addressBook.peers(),
+      pruned: (detail) => this.#tell('prune', detail),
+      reconnectFailed: (detail) => this.#tell('reconnectFailed', detail),
+      retain: () => this.#host.retain(),
+      release: () => this.#host.release()
+    }
   }
 
   /** The local peer id. */
@@ -232,6 +268,26 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   /** Known peer addresses, learned from dials and identify. */
   get addressBook(): AddressBook {
     return this.#addressBook
+  }
+
+  /** Tags and protection of peers: what the pruner and the auto-connector go by. See docs/connection-manager.md. */
+  get tagStore(): TagStore {
+    return this.#tags
+  }
+
+  /** Closes connections above `connections.high`. */
+  get connectionPruner(): ConnectionPrunerLike {
+    return this.#manager.pruner
+  }
+
+  /** Dials known peers while connections are missing. */
+  get autoConnector(): AutoConnectorLike {
+    return this.#manager.connector
+  }
+
+  /** Makes connections to peers tagged `keep-alive` again. */
+  get reconnectQueue(): ReconnectQueueLike {
+    return this.#manager.queue
   }
 
   /** Numbers of dials under way (`pending`) and of those that wait for their turn (`size`); `abort` ends the latter. */
@@ -265,7 +321,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   /** Bounds and timeouts of connections, and the strategy: the option `connections`, including defaults. */
-  get connectionConfig(): Readonly<Required<ConnectionConfig>> {
+  get connectionConfig(): ResolvedConnectionConfig {
     return this.#options.connections
   }
 
@@ -307,6 +363,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       this.#host.start()
       this.#phase = 'started'
       this.#registrar.attach(this.#host)
+      this.#manager.start()
       for (const service of await loadServices(this.#options.services)) {
         if (this.isStarted()) {
           this.#services.push(service)
@@ -857,6 +914,51 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#host.setResourceManager(manager, options?.streamSemaphore ?? manager !== null)
   }
 
+  /**
+   * Sets a tag of a peer, in place of an earlier value of it: {@link TagStore.tagPeer} of {@link Swarm.tagStore}, as are
+   * the calls below.
+   *
+   * @throws {@link InvalidParametersError} for an invalid peer, or a value that is no whole number.
+   * @example
+   * ```ts
+   * swarm.tagPeer(peerId, CommonTags.KEEP_ALIVE, 50)
+   * swarm.protect(peerId, 'my-application')
+   * ```
+   */
+  tagPeer(peer: PeerLike, tag: string, value: number): void {
+    this.#tags.tagPeer(peer, tag, value)
+  }
+
+  /** Removes a tag of a peer, if it has it. */
+  untagPeer(peer: PeerLike, tag: string): void {
+    this.#tags.untagPeer(peer, tag)
+  }
+
+  /** Sets a tag of a peer to what `update` returns of its value, 0 if it does not have it. See {@link upsertAdd}. */
+  upsertTag(peer: PeerLike, tag: string, update: TagUpdate): void {
+    this.#tags.upsertTag(peer, tag, update)
+  }
+
+  /** Returns the tags and connections of a peer, as a copy; undefined if it has neither. */
+  getTagInfo(peer: PeerLike): TagInfo | undefined {
+    return this.#tags.getTagInfo(peer)
+  }
+
+  /** Protects a peer: its connections are not pruned while any tag protects it. */
+  protect(peer: PeerLike, tag: string): void {
+    this.#tags.protect(peer, tag)
+  }
+
+  /** Ends the protection of a peer by a tag; returns whether others still protect it. */
+  unprotect(peer: PeerLike, tag: string): boolean {
+    return this.#tags.unprotect(peer, tag)
+  }
+
+  /** Returns whether a peer is protected by a tag; without one, or with an empty one, whether by any. */
+  isProtected(peer: PeerLike, tag?: string): boolean {
+    return this.#tags.isProtected(peer, tag)
+  }
+
   /** Makes this swarm keep the process alive while it listens or is connected, which is the default. */
   ref(): this {
     this.#host.ref()
@@ -916,6 +1018,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   }
 
   async #close(drainTimeout: number): Promise<void> {
+    this.#manager.stop()
     this.#host.stopAccepting()
     this.#upgrader?.close()
     if (this.hasListeners('closing')) {
@@ -932,6 +1035,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     await shutdown.within(custom)
     this.#registrar.detach()
     this.#listeners.closed()
+    this.#tags.close()
     this.#hasClosed = true
     this.endEvents()
   }
@@ -1009,6 +1113,12 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     throw new StateError(
       this.#phase === 'closed' ? 'the swarm is closed' : 'the swarm is not started'
     )
+  }
+
+  #tell<K extends 'prune' | 'reconnectFailed'>(event: K, detail: SwarmEvents[K]['detail']): void {
+    if (!this.hasListeners(event)) return
+    // TypeScript does not correlate the event name with its detail.
+    this.emit(event, new CustomEvent(event, { detail }) as SwarmEvents[K])
   }
 
   #notify<K extends NotifieeEvent>(event: K, detail: SwarmEvents[K]['detail']): void {

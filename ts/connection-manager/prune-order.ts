@@ -7,7 +7,7 @@ import type { Connection } from '../connection.ts'
 export interface PruneCandidate {
   /** The connection. */
   readonly connection: Connection
-  /** Whether its peer has tags from before its first connection only, which this one was not recorded as. */
+  /** Whether its peer is known by its tags alone: no connection of it was recorded. */
   readonly temporary: boolean
   /** The sum of the tags of its peer. */
   readonly value: number
@@ -47,41 +47,40 @@ export type PruneRule =
   | 'policy'
   | 'only candidate'
 
+/** A comparison of the application's policy. */
+export type Preference = (one: PruneCandidate, other: PruneCandidate) => number
+
 /** Inbound connections go first: the peer that dialled can do so again. */
-function directionRank(direction: ConnectionDirection): number {
+function rankOf(direction: ConnectionDirection): number {
   return direction === 'outbound' ? 1 : 0
 }
 
-/** The criteria, in the order of their weight. */
-const CRITERIA: readonly (readonly [
-  PruneRule,
-  (one: PruneCandidate, other: PruneCandidate) => number
-])[] = [
-  ['temporary', (one, other) => Number(other.temporary) - Number(one.temporary)],
-  ['value', (one, other) => one.value - other.value],
-  ['streams', (one, other) => one.streams - other.streams],
-  ['direction', (one, other) => directionRank(one.direction) - directionRank(other.direction)]
-]
-
-/** Compares two candidates by the usual order; those that are equal in it by age. */
-export function compareCandidates(
-  one: PruneCandidate,
-  other: PruneCandidate,
+/** Returns candidates in the usual order. */
+export function sorted(
+  candidates: readonly PruneCandidate[],
   tieBreak: PruneTieBreak
-): number {
-  // Not a loop over the criteria: a decision over ten thousand connections makes some hundred thousand comparisons.
-  if (one.temporary !== other.temporary) return one.temporary ? -1 : 1
-  if (one.value !== other.value) return one.value - other.value
-  if (one.streams !== other.streams) return one.streams - other.streams
-  const direction = directionRank(one.direction) - directionRank(other.direction)
-  if (direction !== 0) return direction
-  const age = one.opened - other.opened
-  return tieBreak === 'oldest' ? age : -age
+): PruneCandidate[] {
+  const sign = tieBreak === 'oldest' ? 1 : -1
+  return candidates.toSorted((one, other) => {
+    if (one.temporary !== other.temporary) return one.temporary ? -1 : 1
+    if (one.value !== other.value) return one.value - other.value
+    if (one.streams !== other.streams) return one.streams - other.streams
+    const direction = rankOf(one.direction) - rankOf(other.direction)
+    return direction === 0 ? sign * (one.opened - other.opened) : direction
+  })
 }
 
 /** Returns the first criterion by which two candidates differ. */
-export function ruleBetween(one: PruneCandidate, other: PruneCandidate): PruneRule {
-  return CRITERIA.find(([, compare]) => compare(one, other) !== 0)?.[0] ?? 'age'
+export function ruleBetween(
+  one: PruneCandidate,
+  other: PruneCandidate,
+  prefer: Preference | undefined
+): PruneRule {
+  if (prefer !== undefined && prefer(one, other) !== 0) return 'policy'
+  if (one.temporary !== other.temporary) return 'temporary'
+  if (one.value !== other.value) return 'value'
+  if (one.streams !== other.streams) return 'streams'
+  return rankOf(one.direction) === rankOf(other.direction) ? 'age' : 'direction'
 }
 
 /** Returns the facts of a connection. */

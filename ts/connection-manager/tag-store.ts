@@ -271,6 +271,13 @@ export class TagStore {
     return this.#entries.get(peer)?.tags ?? NO_TAGS
   }
 
+  /** @internal The peers with a static tag that is accepted by `isWanted`, by their canonical text. */
+  peersTagged(isWanted: (tag: string) => boolean): string[] {
+    return [...this.#entries].flatMap(([peer, { tags }]) =>
+      tags !== undefined && [...tags.keys()].some(isWanted) ? [peer] : []
+    )
+  }
+
   /** @internal {@link isProtected} for the canonical text of a peer. */
   protects(peer: string): boolean {
     return this.#protected.has(peer)

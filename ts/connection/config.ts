@@ -1,14 +1,37 @@
 /** The option `connections` of a swarm: its type, defaults and checks. */
 import {
   aDuration,
+  aFunction,
+  anArray,
+  anObject,
+  aPeriod,
   type Check,
   checkOptions,
+  integer,
   misuse,
-  type OptionChecks
+  type OptionChecks,
+  oneOf
 } from '../base/arguments.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
+import type { PrunePolicy, PruneTieBreak } from '../connection-manager/prune-order.ts'
+import { InvalidParametersError } from '../errors.ts'
 import type { NativeLimits } from '../native/addon.ts'
+import { parseAllowed } from '../resource-manager/networks.ts'
 import { aStrategy, type ConnectionStrategy, type ConnectionStrategyName } from './strategy.ts'
+
+/** How connections to peers with a tag `keep-alive` are made again. All optional. */
+export interface ReconnectConfig {
+  /** Dials before the peer is given up and loses the tag; `Infinity` for no end. Defaults to 5. */
+  retries?: number
+  /** Milliseconds before the first dial. Defaults to 1,000. */
+  interval?: number
+  /** Factor of that time from dial to dial, 1 or more. Defaults to 2. */
+  factor?: number
+  /** Longest of these times in milliseconds. Defaults to 300,000. */
+  maxInterval?: number
+  /** Peers dialled at a time. Defaults to 5. */
+  parallel?: number
+}
 
 /** Bounds and timeouts of the connections of a swarm, and which one a new stream uses. All optional. */
 export interface ConnectionConfig {
@@ -39,10 +62,52 @@ export interface ConnectionConfig {
    * `latency_based`, `health_based`, or a function. Defaults to `best`.
    */
   strategy?: ConnectionStrategyName | ConnectionStrategy
+  /**
+   * Connections above which the pruner closes some; 0 or `Infinity` for no pruning. Must be below `max`. Defaults to
+   * two thirds of `max`: 200. See docs/connection-manager.md, also for the options that follow.
+   */
+  high?: number
+  /** Connections down to which the pruner closes. Defaults to a third of `max`, at most half of `high`: 100. */
+  low?: number
+  /**
+   * Connections below which the auto-connector looks for peers every 10 s. Must not exceed `low`. Defaults to a sixth
+   * of `max`, at most half of `low`, and at most 50.
+   */
+  min?: number
+  /** Milliseconds for which a new connection is not pruned. Defaults to 20,000. */
+  gracePeriod?: number
+  /** Least milliseconds between two decisions of the pruner that are not asked for. Defaults to 10,000. */
+  silencePeriod?: number
+  /** Remote addresses whose connections are never pruned: IP addresses, networks, multiaddrs. Defaults to none. */
+  neverPrune?: readonly string[]
+  /** The order of pruning: `tags`, or one of the application. Defaults to `tags`. */
+  prunePolicy?: 'tags' | PrunePolicy
+  /** Which of two equal connections is pruned first. Defaults to `oldest`. */
+  tieBreak?: PruneTieBreak
+  /**
+   * Connections below which the auto-connector dials known peers; 0 for none. Defaults to `low` if that is given, else
+   * to `low` or 100, whichever is less.
+   */
+  autoConnectBelow?: number
+  /** Milliseconds between two rounds of the auto-connector. Defaults to 30,000. */
+  autoConnectInterval?: number
+  /** Milliseconds for which it leaves a peer alone after a failed dial; doubled by each further one. Defaults to 5,000. */
+  autoConnectCooldown?: number
+  /** The longest of these times. Defaults to 300,000. */
+  autoConnectMaxCooldown?: number
+  /** How connections to peers with a tag `keep-alive` are made again. */
+  reconnect?: ReconnectConfig
+  /** Milliseconds between two ticks of the timer of decaying tags. Defaults to 60,000. */
+  decayResolution?: number
+}
+
+/** The option `connections` in effect. */
+export interface ResolvedConnectionConfig extends Readonly<Required<ConnectionConfig>> {
+  readonly reconnect: Readonly<Required<ReconnectConfig>>
 }
 
 /** The option `connections` with all defaults. */
-export const CONNECTION_DEFAULTS: Readonly<Required<ConnectionConfig>> = Object.freeze({
+export const CONNECTION_DEFAULTS: ResolvedConnectionConfig = Object.freeze({
   // As py-libp2p. Some 3 MiB when idle, and fewer descriptors than any system permits.
   max: 300,
   // One that we dialled, one that the peer did, and one to replace either.
@@ -53,7 +118,33 @@ export const CONNECTION_DEFAULTS: Readonly<Required<ConnectionConfig>> = Object.
   outboundUpgradeTimeout: 10_000,
   // As go and py.
   streamNegotiationTimeout: 10_000,
-  strategy: 'best'
+  strategy: 'best',
+  // As py-libp2p; other values of `max` have the same shares.
+  high: 200,
+  low: 100,
+  min: 50,
+  // A peer has identified itself by then, and the application has tagged it.
+  gracePeriod: 20_000,
+  // As go. A decision looks at every connection.
+  silencePeriod: 10_000,
+  neverPrune: Object.freeze([]),
+  prunePolicy: 'tags',
+  tieBreak: 'oldest',
+  autoConnectBelow: 100,
+  autoConnectInterval: 30_000,
+  // A peer that restarts is back in seconds, and one that is gone costs a dial in five minutes. As go and py.
+  autoConnectCooldown: 5_000,
+  autoConnectMaxCooldown: 300_000,
+  // As js-libp2p: half a minute in all.
+  reconnect: Object.freeze({
+    retries: 5,
+    interval: 1_000,
+    factor: 2,
+    maxInterval: 300_000,
+    parallel: 5
+  }),
+  // As go.
+  decayResolution: 60_000
 })
 
 const aCount: Check = (value, name) => {
@@ -63,6 +154,36 @@ const aCount: Check = (value, name) => {
   throw misuse(name, 'a whole number of 1 or more, or Infinity', value)
 }
 
+/** A number of connections: 0 for none, or Infinity. */
+const aMark: Check = (value, name) => {
+  if (value !== 0) aCount(value, name)
+}
+
+const aFactor: Check = (value, name) => {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 1) {
+    throw misuse(name, 'a number of 1 or more', value)
+  }
+}
+
+const RECONNECT_CHECKS: OptionChecks<ReconnectConfig> = {
+  retries: aCount,
+  interval: aPeriod,
+  factor: aFactor,
+  maxInterval: aPeriod,
+  parallel: integer(1)
+}
+
+const aPolicy: Check = (value, name) => {
+  if (value === 'tags') return
+  anObject(value, name)
+  // Member access is safe on any object; the check of options refuses other members.
+  const policy = value as { score?: unknown; compare?: unknown }
+  checkOptions(policy, { score: aFunction, compare: aFunction }, name)
+  if ((policy.score === undefined) === (policy.compare === undefined)) {
+    throw misuse(name, 'tags, or an object with either score or compare', value)
+  }
+}
+
 const CHECKS: OptionChecks<ConnectionConfig> = {
   max: aCount,
   maxPerPeer: aCount,
@@ -70,7 +191,32 @@ const CHECKS: OptionChecks<ConnectionConfig> = {
   inboundUpgradeTimeout: aDuration,
   outboundUpgradeTimeout: aDuration,
   streamNegotiationTimeout: aDuration,
-  strategy: aStrategy
+  strategy: aStrategy,
+  high: aMark,
+  low: aMark,
+  min: aMark,
+  gracePeriod: aDuration,
+  silencePeriod: aPeriod,
+  neverPrune: (value, name) => {
+    anArray(value, name)
+    // An array, by the check above.
+    for (const [index, entry] of (value as readonly unknown[]).entries()) {
+      parseAllowed(entry, `${name}[${index}]`)
+    }
+  },
+  prunePolicy: aPolicy,
+  tieBreak: oneOf('oldest', 'newest'),
+  autoConnectBelow: aMark,
+  autoConnectInterval: (value, name) => {
+    if (value !== Number.POSITIVE_INFINITY) aPeriod(value, name)
+  },
+  autoConnectCooldown: aDuration,
+  autoConnectMaxCooldown: aDuration,
+  reconnect: (value, name) => {
+    // The check of options refuses everything but an object.
+    checkOptions(value as ReconnectConfig, RECONNECT_CHECKS, name)
+  },
+  decayResolution: aPeriod
 }
 
 /** @internal Checks the option `connections`. Throws `InvalidParametersError`. */
@@ -79,18 +225,71 @@ export function checkConnections(value: unknown, name: string): void {
   checkOptions(value as ConnectionConfig, CHECKS, name)
 }
 
-/** @internal Applies the defaults; `max` is the limit in effect, as those of scopes bound it too. */
+/**
+ * @internal Applies the defaults; `max` is the limit in effect, as those of scopes bound it too.
+ *
+ * Throws `InvalidParametersError` for marks in a wrong order.
+ */
 export function resolveConnections(
   config: ConnectionConfig | undefined,
   max: number
-): Readonly<Required<ConnectionConfig>> {
-  const given = Object.entries(config ?? {}).filter(([, value]) => value !== undefined)
-  return Object.freeze({ ...CONNECTION_DEFAULTS, ...Object.fromEntries(given), max })
+): ResolvedConnectionConfig {
+  const given: ConnectionConfig = Object.fromEntries(
+    Object.entries(config ?? {}).filter(([, value]) => value !== undefined)
+  )
+  const reconnect = Object.entries(given.reconnect ?? {}).filter(([, value]) => value !== undefined)
+  return Object.freeze({
+    ...CONNECTION_DEFAULTS,
+    ...given,
+    max,
+    ...marksOf(given, max),
+    neverPrune: Object.freeze([...(given.neverPrune ?? [])]),
+    reconnect: Object.freeze({
+      ...CONNECTION_DEFAULTS.reconnect,
+      ...Object.fromEntries(reconnect)
+    })
+  })
+}
+
+const NONE = Number.POSITIVE_INFINITY
+
+/** Returns the marks in effect: those that are not given have the shares of `max` that the defaults have. */
+function marksOf(
+  given: ConnectionConfig,
+  max: number
+): Pick<ResolvedConnectionConfig, 'high' | 'low' | 'min' | 'autoConnectBelow'> {
+  const defaults = CONNECTION_DEFAULTS
+  const share = (mark: number): number => Math.floor((mark * max) / defaults.max)
+  // Of fewer than three connections there is nothing to choose from.
+  const highest = max < 3 ? NONE : Math.max(share(defaults.high), given.low ?? 0)
+  const high = (given.high ?? highest) || NONE
+  const lowShare = max === NONE ? defaults.low : share(defaults.low)
+  const low = given.low ?? Math.min(lowShare, Math.ceil(high / 2))
+  const min = given.min ?? Math.min(share(defaults.min), Math.floor(low / 2), defaults.min)
+  const autoConnectBelow =
+    given.autoConnectBelow ?? given.low ?? Math.min(low, defaults.autoConnectBelow)
+  checkOrder(low, 'low', max, 'max')
+  checkOrder(min, 'min', low, 'low')
+  checkOrder(low, 'low', high, 'high')
+  if (high !== NONE && high >= max) {
+    throw new InvalidParametersError(
+      `expected connections.high to be less than connections.max, which is ${max}, received ${high}`
+    )
+  }
+  checkOrder(autoConnectBelow, 'autoConnectBelow', max, 'max')
+  return { high, low, min, autoConnectBelow }
+}
+
+function checkOrder(least: number, name: string, most: number, limit: string): void {
+  if (least <= most) return
+  throw new InvalidParametersError(
+    `expected connections.${name} to be at most connections.${limit}, which is ${most}, received ${least}`
+  )
 }
 
 /** @internal Returns the timeouts that are enforced natively: 0 is the shortest one, `Infinity` some 25 days. */
 export function nativeTimeouts(
-  config: Readonly<Required<ConnectionConfig>>
+  config: ResolvedConnectionConfig
 ): Pick<
   NativeLimits,
   'inboundUpgradeTimeoutMs' | 'outboundUpgradeTimeoutMs' | 'streamNegotiationTimeoutMs'

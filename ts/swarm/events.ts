@@ -2,6 +2,8 @@
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Connection } from '../connection.ts'
+import type { PruneDecision } from '../connection-manager/prune-decision.ts'
+import type { ReconnectFailure } from '../connection-manager/reconnect-queue.ts'
 import type { Connectedness } from '../constants.ts'
 import type { DialDetail } from '../dial/report.ts'
 import type { LimitDetail } from '../resource-manager/interfaces.ts'
@@ -52,6 +54,10 @@ export interface SwarmEvents {
   listenClose: CustomEvent<Multiaddr>
   /** A dial has ended, in success or failure. Calls that share a dial have one event. */
   dial: CustomEvent<DialDetail>
+  /** The pruner has decided to close connections, which are closed next. Each has its reason. */
+  prune: CustomEvent<PruneDecision>
+  /** A peer tagged `keep-alive` was not reached again, and has lost that tag. */
+  reconnectFailed: CustomEvent<ReconnectFailure>
   /**
    * A limit has refused a connection or a stream, or a stream was reset for the memory of its connection; in a dry run,
    * would have. For inbound ones at most some per second are reported, see docs/diagnostics.md.

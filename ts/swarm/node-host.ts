@@ -13,6 +13,7 @@ import type { ConnectionHost } from '../connection/host.ts'
 import { NativeFacts, NativeOpener } from '../connection/native-opener.ts'
 import type { ConnectionTable } from '../connection/table.ts'
 import { type Connection, checkConnection } from '../connection.ts'
+import type { ConnectionManager } from '../connection-manager/manager.ts'
 import { ConnectionErrorCode } from '../constants.ts'
 import { publishEnded, subscribedLevels, tracedUpgrade } from '../diagnostics/channels.ts'
 import { LEVEL_BITS } from '../diagnostics/codes.ts'
@@ -119,6 +120,8 @@ export interface HostCallbacks {
   holdEvents(cause: () => void): void
   /** Called before everyone is notified of the event of the same name. */
   connected(peer: string, connection: Connection): void
+  /** Follows the connections: tags, pruning, dials of what is missing. */
+  readonly manager: Pick<ConnectionManager, 'opened' | 'connected' | 'ended' | 'disconnected'>
   /** Returns whether the swarm listens on an address. */
   isOwnAddress(address: string): boolean
   /** Emits the event `dial`, if it has listeners. */
@@ -342,11 +345,13 @@ export class NodeHost
     // Whoever hears of the connection first may open a stream, which is announced after it.
     this.#callbacks.holdEvents(() => {
       this.#connections.add(peer, connection)
+      this.#callbacks.manager.opened(core)
       this.engine.listen(subscribedLevels())
       this.retain()
       this.notify('connected', connection)
       this.#callbacks.afterEvents(() => {
         core.isAnnounced = true
+        this.#callbacks.manager.connected(connection)
       })
       connectionOpened(core, this.options.log)
       done?.(connection, core.remoteAddressText)
@@ -539,7 +544,9 @@ export class NodeHost
     this.release()
     this.#added?.ended(core)
     this.admission?.connectionEnded(core)
+    this.#callbacks.manager.ended(core)
     this.notify('disconnected', core.connection)
+    this.#callbacks.afterEvents(() => this.#callbacks.manager.disconnected(core))
     if (this.#connections.isDrained) this.#drained?.()
   }
 

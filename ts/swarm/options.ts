@@ -17,8 +17,10 @@ import {
   CONNECTION_DEFAULTS,
   type ConnectionConfig,
   checkConnections,
+  type ResolvedConnectionConfig,
   resolveConnections
 } from '../connection/config.ts'
+import type { ManagerParts } from '../connection-manager/interfaces.ts'
 import type { MuxerName, SecurityName } from '../constants.ts'
 import { Log } from '../diagnostics/log.ts'
 import type { Logger } from '../diagnostics/logger.ts'
@@ -47,7 +49,7 @@ import { aResourceManager } from '../resource-manager/null.ts'
 import { checkTransports, type Transport } from '../transport/transport.ts'
 
 /** Options of `createSwarm` and `new Swarm`, all optional. */
-export interface SwarmOptions {
+export interface SwarmOptions extends ManagerParts {
   /** The local private key, as an object of @libp2p/crypto or a libp2p protobuf. Defaults to a new ed25519 key. */
   privateKey?: PrivateKey | Uint8Array
   /** The expected local peer id: a `privateKey` of another peer is refused. */
@@ -107,7 +109,7 @@ export interface SwarmOptions {
 }
 
 /** The effective options of a swarm; see {@link SwarmOptions}. Undefined ones have native defaults. */
-export interface ResolvedOptions {
+export interface ResolvedOptions extends Readonly<ManagerParts> {
   /** The identity of `privateKey`, or the generated one. */
   readonly identity: Identity
   /** See {@link SwarmOptions.security}. */
@@ -117,7 +119,7 @@ export interface ResolvedOptions {
   /** All limits, including defaults. */
   readonly limits: ResolvedLimits
   /** See {@link SwarmOptions.connections}; `max` is the limit in effect. */
-  readonly connections: Readonly<Required<ConnectionConfig>>
+  readonly connections: ResolvedConnectionConfig
   /** See {@link SwarmOptions.ioThreads}. */
   readonly ioThreads: number | undefined
   /** See {@link SwarmOptions.busyPoll}. */
@@ -183,6 +185,9 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
   addressManager: objectWith('filter', 'rank', 'cap'),
   transports: checkTransports,
   gater: aGater,
+  connectionPruner: aFunction,
+  autoConnector: aFunction,
+  reconnectQueue: aFunction,
   blackHoleDetection: (value, name) => {
     // The check of options refuses everything but an object.
     checkOptions(value as BlackHoleDetection, { udp: aBoolean, ipv6: aBoolean }, name)
@@ -233,6 +238,9 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
     addressManager: options.addressManager ?? new AddressManager(),
     transports: Object.freeze([...(options.transports ?? ['tcp' as const])]),
     gater: options.gater,
+    connectionPruner: options.connectionPruner,
+    autoConnector: options.autoConnector,
+    reconnectQueue: options.reconnectQueue,
     blackHoleDetection: Object.freeze({
       udp: options.blackHoleDetection?.udp ?? true,
       ipv6: options.blackHoleDetection?.ipv6 ?? true

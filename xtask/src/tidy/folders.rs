@@ -20,10 +20,11 @@ const PARTS: &str = "
     io/index.ts: io secure
     stream: base native io | identity resource-manager muxer
     stream.ts: base native io stream | identity resource-manager muxer
-    connection: base native identity stream | resource-manager muxer
+    connection: base native identity stream resource-manager | muxer connection-manager
     diagnostics: base native resource-manager connection
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager muxer
+    connection-manager: base identity resource-manager connection diagnostics connection.ts
     upgrade: base native identity io | resource-manager connection dial
     muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts upgrade
     dns: base native identity diagnostics
@@ -31,12 +32,12 @@ const PARTS: &str = "
     dial: base native identity connection diagnostics connection.ts transport | dns io
     protocols: base identity io connection connection.ts
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
-           muxer transport dial dns protocols | upgrade io
-    swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts muxer dial dns \
-               protocols swarm upgrade | io
+           connection-manager muxer transport dial dns protocols | upgrade io
+    swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts \
+              connection-manager muxer dial dns protocols swarm upgrade | io
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
-              muxer transport dial dns protocols swarm upgrade swarm.ts";
+              connection-manager muxer transport dial dns protocols swarm upgrade swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts", "text"];

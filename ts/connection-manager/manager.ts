@@ -1,0 +1,127 @@
+/** The connection management of a swarm: its tags, and the parts that close, dial and make connections again. */
+import { objectWith } from '../base/arguments.ts'
+import type { ConnectionCore } from '../connection/core.ts'
+import type { Connection } from '../connection.ts'
+import type { Swarm } from '../swarm.ts'
+import { AutoConnector } from './auto-connector.ts'
+import { isKeepAlive } from './common-tags.ts'
+import { type ConnectionObserver, type ManagerHost, provideHost } from './host.ts'
+import type {
+  AutoConnectorLike,
+  ConnectionPrunerLike,
+  ManagerParts,
+  ReconnectQueueLike
+} from './interfaces.ts'
+import { ConnectionPruner } from './pruner.ts'
+import { ReconnectQueue } from './reconnect-queue.ts'
+
+const isObserver = objectWith('start', 'stop')
+
+/** The parts of one swarm. Those of this package are made when they have something to do. */
+export class ConnectionManager {
+  readonly #swarm: Swarm
+  readonly #host: ManagerHost
+  readonly #parts: ManagerParts
+  #pruner: ConnectionPrunerLike | undefined
+  #connector: AutoConnectorLike | undefined
+  #queue: ReconnectQueueLike | undefined
+  #isStarted = false
+
+  constructor(swarm: Swarm, host: ManagerHost, parts: ManagerParts) {
+    this.#swarm = swarm
+    this.#host = host
+    this.#parts = parts
+    provideHost(swarm, host)
+  }
+
+  get pruner(): ConnectionPrunerLike {
+    this.#pruner ??= this.#make(
+      this.#parts.connectionPruner ?? ((swarm) => new ConnectionPruner(swarm)),
+      'the result of connectionPruner'
+    )
+    return this.#pruner
+  }
+
+  get connector(): AutoConnectorLike {
+    this.#connector ??= this.#make(
+      this.#parts.autoConnector ?? ((swarm) => new AutoConnector(swarm)),
+      'the result of autoConnector'
+    )
+    return this.#connector
+  }
+
+  get queue(): ReconnectQueueLike {
+    this.#queue ??= this.#make(
+      this.#parts.reconnectQueue ?? ((swarm) => new ReconnectQueue(swarm)),
+      'the result of reconnectQueue'
+    )
+    return this.#queue
+  }
+
+  /** Starts the parts. Throws what those of the application throw. */
+  start(): void {
+    const { connectionPruner, autoConnector, reconnectQueue } = this.#parts
+    const { tags, config } = this.#host
+    if (connectionPruner !== undefined) this.pruner
+    if (autoConnector !== undefined || config.autoConnectBelow > 0) this.connector
+    if (reconnectQueue !== undefined || tags.peersTagged(isKeepAlive).length > 0) this.queue
+    this.#isStarted = true
+    for (const part of this.#made()) part.start()
+  }
+
+  /** Stops the parts: the swarm closes. */
+  stop(): void {
+    if (!this.#isStarted) return
+    this.#isStarted = false
+    for (const part of this.#made()) this.#tell(part, () => part.stop())
+  }
+
+  /** Called with each new connection, before anyone is notified of it. */
+  opened({ peer, id }: ConnectionCore): void {
+    this.#host.tags.connected(peer, id)
+  }
+
+  /** Called with each new connection, once everyone was notified of it. */
+  connected(connection: Connection): void {
+    if (!this.#isStarted) return
+    if (this.#swarm.getTotalConnections() > this.#host.config.high) this.pruner
+    this.#observe('connected', connection)
+  }
+
+  /** Called with each connection that has ended, before anyone is notified of that. */
+  ended({ peer, id }: ConnectionCore): void {
+    this.#host.tags.disconnected(peer, id)
+  }
+
+  /** Called with each connection that has ended, once everyone was notified of that. */
+  disconnected({ peer, connection }: ConnectionCore): void {
+    if (!this.#isStarted) return
+    if ([...this.#host.tags.tagsOf(peer).keys()].some(isKeepAlive)) this.queue
+    this.#observe('disconnected', connection)
+  }
+
+  #observe(event: 'connected' | 'disconnected', connection: Connection): void {
+    for (const part of this.#made()) this.#tell(part, () => part[event]?.(connection))
+  }
+
+  /** Calls a part, which may be the application's. */
+  #tell(part: ConnectionObserver, call: () => void): void {
+    try {
+      call()
+    } catch (err) {
+      this.#host.onFailure(err, part, 'a part of the connection management failed')
+    }
+  }
+
+  #made(): ConnectionObserver[] {
+    return [this.#pruner, this.#connector, this.#queue].filter((part) => part !== undefined)
+  }
+
+  /** Makes a part, and starts it if the swarm has started. */
+  #make<Part extends ConnectionObserver>(make: (swarm: Swarm) => Part, name: string): Part {
+    const part = make(this.#swarm)
+    isObserver(part, name)
+    if (this.#isStarted) part.start()
+    return part
+  }
+}

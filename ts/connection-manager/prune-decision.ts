@@ -1,0 +1,169 @@
+/** A decision of the pruner: which connections to close, and why these. */
+import { misuse } from '../base/arguments.ts'
+import type { OnFailure } from '../base/events.ts'
+import type { ResolvedConnectionConfig } from '../connection/config.ts'
+import { connectionFacade } from '../connection/facade.ts'
+import type { Connection } from '../connection.ts'
+import type { NeverPruned } from './never-prune.ts'
+import {
+  candidateOf,
+  type Preference,
+  type PruneCandidate,
+  type PrunePolicy,
+  type PruneRule,
+  ruleBetween,
+  sorted
+} from './prune-order.ts'
+import type { TagStore } from './tag-store.ts'
+
+/** Why a connection is left out of a decision. */
+export type PruneExemption = 'protected' | 'grace' | 'neverPrune'
+
+/** The place of one connection in a decision. */
+export interface PruneVerdict {
+  /** The connection, and what was compared of it. */
+  readonly candidate: PruneCandidate
+  /** Whether it is closed. */
+  readonly isClosed: boolean
+  /** What decides: the first criterion by which it differs from `against`. */
+  readonly rule: PruneRule
+  /** The first that stays; for one that stays the last that is closed. Undefined if there is none. */
+  readonly against: PruneCandidate | undefined
+  /** The decision in words, with the compared values. */
+  readonly reason: string
+}
+
+/** A decision of the pruner. */
+export interface PruneDecision {
+  /** Open connections at the time. */
+  readonly connected: number
+  /** `connections.high`. */
+  readonly high: number
+  /** `connections.low`. */
+  readonly low: number
+  /** The connections that are closed, in order; of `explain`, all that were considered. */
+  readonly verdicts: readonly PruneVerdict[]
+  /** Numbers of connections that were not considered. */
+  readonly exempt: Readonly<Record<PruneExemption, number>>
+}
+
+/** What is decided upon. */
+export interface PruneContext {
+  readonly config: ResolvedConnectionConfig
+  readonly tags: TagStore
+  readonly neverPruned: NeverPruned
+  readonly now: number
+  readonly onFailure: OnFailure
+}
+
+/** What a decision passes over. */
+export interface PruneLicence {
+  readonly ignoresGrace?: boolean
+  readonly ignoresProtection?: boolean
+}
+
+/** Decides which of `connections` are closed so that `connections.low` of them stay; `isWhole` reports all of them. */
+export function decide(
+  connections: readonly Connection[],
+  context: PruneContext,
+  licence: PruneLicence = {},
+  isWhole = false
+): PruneDecision {
+  const { config } = context
+  const { high, low } = config
+  const exempt = { protected: 0, grace: 0, neverPrune: 0 }
+  const candidates: PruneCandidate[] = []
+  for (const connection of connections) {
+    const exemption = exemptionOf(connection, context, licence)
+    if (exemption !== undefined) exempt[exemption] += 1
+    else candidates.push(factsOf(connection, context.tags))
+  }
+  const { order, prefer } = ordered(candidates, context)
+  const count = Math.min(Math.max(connections.length - low, 0), order.length)
+  const shown = isWhole ? order : order.slice(0, count)
+  const verdicts = shown.map((candidate, index) => {
+    const isClosed = index < count
+    const against = order[isClosed ? count : count - 1]
+    const rule = against === undefined ? 'only candidate' : ruleBetween(candidate, against, prefer)
+    const verdict = { candidate, isClosed, rule, against }
+    return { ...verdict, reason: reasonOf(verdict, connections.length, config) }
+  })
+  return { connected: connections.length, high, low, verdicts, exempt }
+}
+
+function exemptionOf(
+  connection: Connection,
+  { config, tags, neverPruned, now }: PruneContext,
+  { ignoresGrace = false, ignoresProtection = false }: PruneLicence
+): PruneExemption | undefined {
+  const { peer, opened, remoteAddressText } = connectionFacade.coreOf(connection)
+  if (!ignoresProtection && tags.protects(peer)) return 'protected'
+  if (!ignoresGrace && now - opened < config.gracePeriod) return 'grace'
+  return !neverPruned.isEmpty && neverPruned.has(peer, remoteAddressText) ? 'neverPrune' : undefined
+}
+
+function factsOf(connection: Connection, tags: TagStore): PruneCandidate {
+  const { peer } = connectionFacade.coreOf(connection)
+  return candidateOf(connection, tags.valueOf(peer), tags.isTemporary(peer))
+}
+
+/** Returns candidates in the order of the policy; in the usual one if that fails. */
+function ordered(
+  candidates: PruneCandidate[],
+  { config, onFailure }: PruneContext
+): { order: PruneCandidate[]; prefer: Preference | undefined } {
+  const { prunePolicy, tieBreak } = config
+  const order = sorted(candidates, tieBreak)
+  if (prunePolicy === 'tags') return { order, prefer: undefined }
+  try {
+    const prefer = preferenceOf(prunePolicy, order)
+    return { order: order.toSorted(prefer), prefer }
+  } catch (err) {
+    onFailure(err, prunePolicy, 'connections.prunePolicy failed, so tags decide')
+    return { order, prefer: undefined }
+  }
+}
+
+/** Returns the comparison of a policy of the application, whose results are checked. */
+function preferenceOf(policy: PrunePolicy, candidates: readonly PruneCandidate[]): Preference {
+  if ('compare' in policy) {
+    return (one, other) => aNumber(policy.compare(one, other), 'the result of compare')
+  }
+  const scores = new Map<PruneCandidate, number>()
+  for (const candidate of candidates) {
+    scores.set(candidate, aNumber(policy.score(candidate), 'the result of score'))
+  }
+  return (one, other) => (scores.get(one) ?? 0) - (scores.get(other) ?? 0) || 0
+}
+
+function aNumber(value: unknown, name: string): number {
+  if (typeof value !== 'number' || Number.isNaN(value)) throw misuse(name, 'a number', value)
+  return value
+}
+
+/** What a rule has compared. */
+const COMPARED: Readonly<Record<PruneRule, (facts: PruneCandidate) => string>> = {
+  temporary: ({ temporary }) => (temporary ? 'no connection on record' : 'connections on record'),
+  value: ({ value }) => `tags worth ${value}`,
+  streams: ({ streams }) => `${streams} streams`,
+  direction: ({ direction }) => direction,
+  age: ({ opened }) => `open since ${new Date(opened).toISOString()}`,
+  policy: () => 'by connections.prunePolicy',
+  'only candidate': () => 'the others are protected, too young or in connections.neverPrune'
+}
+
+/** Returns a verdict in words. */
+function reasonOf(
+  { candidate, isClosed, rule, against }: Omit<PruneVerdict, 'reason'>,
+  connected: number,
+  { high, low }: ResolvedConnectionConfig
+): string {
+  const compared = COMPARED[rule]
+  const cause =
+    connected > high
+      ? `pruned, as ${connected} connections were more than connections.high ${high}`
+      : `trimmed, as ${connected} connections were more than connections.low ${low}`
+  const clause = `${isClosed ? cause : 'stays'}: ${compared(candidate)}`
+  if (against === undefined || rule === 'policy') return clause
+  return `${clause}, ${compared(against)} of the ${isClosed ? 'first that stays' : 'last to be closed'}`
+}
