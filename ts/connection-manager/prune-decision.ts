@@ -79,7 +79,9 @@ export function decide(
     else candidates.push(factsOf(connection, context.tags))
   }
   const { order, prefer } = ordered(candidates, context)
-  const count = Math.min(Math.max(connections.length - low, 0), order.length)
+  // Connections in grace do not push out others: a flood of new ones takes the place of none below the low mark.
+  const established = connections.length - exempt.grace
+  const count = Math.min(Math.max(established - low, 0), order.length)
   const shown = isWhole ? order : order.slice(0, count)
   const verdicts = shown.map((candidate, index) => {
     const isClosed = index < count

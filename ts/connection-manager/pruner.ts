@@ -198,34 +198,40 @@ export class ConnectionPruner implements ConnectionObserver {
 
   /** Makes a decision and carries it out; resolves to the number of connections closed, when they have ended. */
   #decide(licence: PruneLicence): Promise<number> {
-    const closing = this.#carryOut(licence)
-    const ended = closing
+    const { promise, resolve } = Promise.withResolvers<number>()
+    this.#running = promise
+    this.#carryOut(licence)
       .then((ends) => Promise.all(ends))
-      .then(({ length }) => length)
+      .then(({ length }) => resolve(length))
       .catch((err: unknown) => {
         this.#host.onFailure(err, this, 'pruning failed')
-        return 0
+        resolve(0)
       })
-    this.#running = ended
-    // Connections that take their time to end are no longer counted: they delay no other decision.
-    const over = (): void => {
-      if (this.#running === ended) this.#running = undefined
-    }
-    closing.then(over, over)
-    return ended
+    return promise
   }
 
   /** Resolves to the ends of the connections that are closed. */
   async #carryOut(licence: PruneLicence): Promise<Promise<void>[]> {
-    const { clock, config, tags } = this.#host
-    this.#lastDecision = clock.now()
-    const decision = this.#decision(licence, false)
-    const { verdicts } = decision
-    const ends: Promise<void>[] = []
-    if (verdicts.length > 0) {
-      this.#lastTrim = this.#lastDecision
-      this.#host.pruned(decision)
+    try {
+      const { clock } = this.#host
+      this.#lastDecision = clock.now()
+      const decision = this.#decision(licence, false)
+      if (decision.verdicts.length > 0) {
+        this.#lastTrim = this.#lastDecision
+        this.#host.pruned(decision)
+      }
+      return await this.#close(decision, licence)
+    } finally {
+      // Connections that take their time to end are no longer counted: they delay no other decision.
+      this.#running = undefined
+      // Some may be in grace, and leave it without any event.
+      if (this.#isStarted && this.#isAbove) this.#wait(this.#host.config.silencePeriod)
     }
+  }
+
+  async #close({ verdicts }: PruneDecision, licence: PruneLicence): Promise<Promise<void>[]> {
+    const { tags } = this.#host
+    const ends: Promise<void>[] = []
     for (const [index, { candidate, reason }] of verdicts.entries()) {
       if (index > 0 && index % CLOSED_AT_ONCE === 0) await nextTurn()
       const core = connectionFacade.coreOf(candidate.connection)
@@ -235,8 +241,6 @@ export class ConnectionPruner implements ConnectionObserver {
       core.closeBy(reason, ConnectionErrorCode.GarbageCollected)
       ends.push(core.closed)
     }
-    // Some may be in grace, and leave it without any event.
-    if (this.#isStarted && this.#isAbove) this.#wait(config.silencePeriod)
     return ends
   }
 }
