@@ -4,7 +4,6 @@ import type { ConnectionCore } from '../connection/core.ts'
 import type { Connection } from '../connection.ts'
 import type { Swarm } from '../swarm.ts'
 import { AutoConnector } from './auto-connector.ts'
-import { isKeepAlive } from './common-tags.ts'
 import { type ConnectionObserver, type ManagerHost, provideHost } from './host.ts'
 import type {
   AutoConnectorLike,
@@ -17,11 +16,11 @@ import { ReconnectQueue } from './reconnect-queue.ts'
 
 const isObserver = objectWith('start', 'stop')
 
-/** The parts of one swarm. Those of this package are made when they have something to do. */
+/** The parts of one swarm. Each is made at its first use, at the latest when the swarm starts. */
 export class ConnectionManager {
   readonly #swarm: Swarm
   readonly #host: ManagerHost
-  readonly #parts: ManagerParts
+  readonly #given: ManagerParts
   #pruner: ConnectionPrunerLike | undefined
   #connector: AutoConnectorLike | undefined
   #queue: ReconnectQueueLike | undefined
@@ -30,13 +29,13 @@ export class ConnectionManager {
   constructor(swarm: Swarm, host: ManagerHost, parts: ManagerParts) {
     this.#swarm = swarm
     this.#host = host
-    this.#parts = parts
+    this.#given = parts
     provideHost(swarm, host)
   }
 
   get pruner(): ConnectionPrunerLike {
     this.#pruner ??= this.#make(
-      this.#parts.connectionPruner ?? ((swarm) => new ConnectionPruner(swarm)),
+      this.#given.connectionPruner ?? ((swarm) => new ConnectionPruner(swarm)),
       'the result of connectionPruner'
     )
     return this.#pruner
@@ -44,7 +43,7 @@ export class ConnectionManager {
 
   get connector(): AutoConnectorLike {
     this.#connector ??= this.#make(
-      this.#parts.autoConnector ?? ((swarm) => new AutoConnector(swarm)),
+      this.#given.autoConnector ?? ((swarm) => new AutoConnector(swarm)),
       'the result of autoConnector'
     )
     return this.#connector
@@ -52,7 +51,7 @@ export class ConnectionManager {
 
   get queue(): ReconnectQueueLike {
     this.#queue ??= this.#make(
-      this.#parts.reconnectQueue ?? ((swarm) => new ReconnectQueue(swarm)),
+      this.#given.reconnectQueue ?? ((swarm) => new ReconnectQueue(swarm)),
       'the result of reconnectQueue'
     )
     return this.#queue
@@ -60,20 +59,16 @@ export class ConnectionManager {
 
   /** Starts the parts. Throws what those of the application throw. */
   start(): void {
-    const { connectionPruner, autoConnector, reconnectQueue } = this.#parts
-    const { tags, config } = this.#host
-    if (connectionPruner !== undefined) this.pruner
-    if (autoConnector !== undefined || config.autoConnectBelow > 0) this.connector
-    if (reconnectQueue !== undefined || tags.peersTagged(isKeepAlive).length > 0) this.queue
+    const parts = [this.pruner, this.connector, this.queue]
     this.#isStarted = true
-    for (const part of this.#made()) part.start()
+    for (const part of parts) part.start()
   }
 
   /** Stops the parts: the swarm closes. */
   stop(): void {
     if (!this.#isStarted) return
     this.#isStarted = false
-    for (const part of this.#made()) this.#tell(part, () => part.stop())
+    for (const part of this.#parts()) this.#tell(part, () => part.stop())
   }
 
   /** Called with each new connection, before anyone is notified of it. */
@@ -83,8 +78,6 @@ export class ConnectionManager {
 
   /** Called with each new connection, once everyone was notified of it. */
   connected(connection: Connection): void {
-    if (!this.#isStarted) return
-    if (this.#swarm.getTotalConnections() > this.#host.config.high) this.pruner
     this.#observe('connected', connection)
   }
 
@@ -94,14 +87,13 @@ export class ConnectionManager {
   }
 
   /** Called with each connection that has ended, once everyone was notified of that. */
-  disconnected({ peer, connection }: ConnectionCore): void {
-    if (!this.#isStarted) return
-    if ([...this.#host.tags.tagsOf(peer).keys()].some(isKeepAlive)) this.queue
+  disconnected(connection: Connection): void {
     this.#observe('disconnected', connection)
   }
 
   #observe(event: 'connected' | 'disconnected', connection: Connection): void {
-    for (const part of this.#made()) this.#tell(part, () => part[event]?.(connection))
+    if (!this.#isStarted) return
+    for (const part of this.#parts()) this.#tell(part, () => part[event]?.(connection))
   }
 
   /** Calls a part, which may be the application's. */
@@ -113,15 +105,14 @@ export class ConnectionManager {
     }
   }
 
-  #made(): ConnectionObserver[] {
-    return [this.#pruner, this.#connector, this.#queue].filter((part) => part !== undefined)
+  #parts(): readonly ConnectionObserver[] {
+    return [this.pruner, this.connector, this.queue]
   }
 
-  /** Makes a part, and starts it if the swarm has started. */
+  /** Makes a part. */
   #make<Part extends ConnectionObserver>(make: (swarm: Swarm) => Part, name: string): Part {
     const part = make(this.#swarm)
     isObserver(part, name)
-    if (this.#isStarted) part.start()
     return part
   }
 }

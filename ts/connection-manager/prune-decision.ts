@@ -7,7 +7,6 @@ import type { Connection } from '../connection.ts'
 import type { NeverPruned } from './never-prune.ts'
 import {
   candidateOf,
-  type Preference,
   type PruneCandidate,
   type PrunePolicy,
   type PruneRule,
@@ -78,19 +77,18 @@ export function decide(
     if (exemption !== undefined) exempt[exemption] += 1
     else candidates.push(factsOf(connection, context.tags))
   }
-  const { order, prefer } = ordered(candidates, context)
+  const { order, byPolicy } = ordered(candidates, context)
   // Connections in grace do not push out others: a flood of new ones takes the place of none below the low mark.
   const established = connections.length - exempt.grace
   const count = Math.min(Math.max(established - low, 0), order.length)
   const shown = isWhole ? order : order.slice(0, count)
+  const connected = connections.length
   const verdicts = shown.map((candidate, index) => {
     const isClosed = index < count
     const against = order[isClosed ? count : count - 1]
-    const rule = against === undefined ? 'only candidate' : ruleBetween(candidate, against, prefer)
-    const verdict = { candidate, isClosed, rule, against }
-    return { ...verdict, reason: reasonOf(verdict, connections.length, config) }
+    return new Verdict(candidate, isClosed, against, { byPolicy, connected, high, low })
   })
-  return { connected: connections.length, high, low, verdicts, exempt }
+  return { connected, high, low, verdicts, exempt }
 }
 
 function exemptionOf(
@@ -98,10 +96,10 @@ function exemptionOf(
   { config, tags, neverPruned, now }: PruneContext,
   { ignoresGrace = false, ignoresProtection = false }: PruneLicence
 ): PruneExemption | undefined {
-  const { peer, opened, remoteAddressText } = connectionFacade.coreOf(connection)
+  const { peer, opened } = connectionFacade.coreOf(connection)
   if (!ignoresProtection && tags.protects(peer)) return 'protected'
   if (!ignoresGrace && now - opened < config.gracePeriod) return 'grace'
-  return !neverPruned.isEmpty && neverPruned.has(peer, remoteAddressText) ? 'neverPrune' : undefined
+  return neverPruned.has(connection) ? 'neverPrune' : undefined
 }
 
 function factsOf(connection: Connection, tags: TagStore): PruneCandidate {
@@ -113,21 +111,23 @@ function factsOf(connection: Connection, tags: TagStore): PruneCandidate {
 function ordered(
   candidates: PruneCandidate[],
   { config, onFailure }: PruneContext
-): { order: PruneCandidate[]; prefer: Preference | undefined } {
+): { order: PruneCandidate[]; byPolicy: boolean } {
   const { prunePolicy, tieBreak } = config
   const order = sorted(candidates, tieBreak)
-  if (prunePolicy === 'tags') return { order, prefer: undefined }
+  if (prunePolicy === 'tags') return { order, byPolicy: false }
   try {
-    const prefer = preferenceOf(prunePolicy, order)
-    return { order: order.toSorted(prefer), prefer }
+    return { order: order.toSorted(preferenceOf(prunePolicy, order)), byPolicy: true }
   } catch (err) {
     onFailure(err, prunePolicy, 'connections.prunePolicy failed, so tags decide')
-    return { order, prefer: undefined }
+    return { order, byPolicy: false }
   }
 }
 
 /** Returns the comparison of a policy of the application, whose results are checked. */
-function preferenceOf(policy: PrunePolicy, candidates: readonly PruneCandidate[]): Preference {
+function preferenceOf(
+  policy: PrunePolicy,
+  candidates: readonly PruneCandidate[]
+): (one: PruneCandidate, other: PruneCandidate) => number {
   if ('compare' in policy) {
     return (one, other) => aNumber(policy.compare(one, other), 'the result of compare')
   }
@@ -154,18 +154,48 @@ const COMPARED: Readonly<Record<PruneRule, (facts: PruneCandidate) => string>> =
   'only candidate': () => 'the others are protected, too young or in connections.neverPrune'
 }
 
-/** Returns a verdict in words. */
-function reasonOf(
-  { candidate, isClosed, rule, against }: Omit<PruneVerdict, 'reason'>,
-  connected: number,
-  { high, low }: ResolvedConnectionConfig
-): string {
-  const compared = COMPARED[rule]
-  const cause =
-    connected > high
-      ? `pruned, as ${connected} connections were more than connections.high ${high}`
-      : `trimmed, as ${connected} connections were more than connections.low ${low}`
-  const clause = `${isClosed ? cause : 'stays'}: ${compared(candidate)}`
-  if (against === undefined || rule === 'policy') return clause
-  return `${clause}, ${compared(against)} of the ${isClosed ? 'first that stays' : 'last to be closed'}`
+/** What the verdicts of a decision have in common. */
+interface Terms extends Pick<PruneDecision, 'connected' | 'high' | 'low'> {
+  /** Whether a policy of the application decides. */
+  readonly byPolicy: boolean
+}
+
+/** A verdict whose rule and reason are found when they are asked for: a decision may have thousands. */
+class Verdict implements PruneVerdict {
+  readonly candidate: PruneCandidate
+  readonly isClosed: boolean
+  readonly against: PruneCandidate | undefined
+  readonly #terms: Terms
+
+  constructor(
+    candidate: PruneCandidate,
+    isClosed: boolean,
+    against: PruneCandidate | undefined,
+    terms: Terms
+  ) {
+    this.candidate = candidate
+    this.isClosed = isClosed
+    this.against = against
+    this.#terms = terms
+  }
+
+  get rule(): PruneRule {
+    const { candidate, against } = this
+    if (against === undefined) return 'only candidate'
+    return this.#terms.byPolicy ? 'policy' : ruleBetween(candidate, against)
+  }
+
+  get reason(): string {
+    const { candidate, isClosed, against, rule } = this
+    const { connected, high, low } = this.#terms
+    const compared = COMPARED[rule]
+    const cause =
+      connected > high
+        ? `pruned, as ${connected} connections were more than connections.high ${high}`
+        : `trimmed, as ${connected} connections were more than connections.low ${low}`
+    const clause = `${isClosed ? cause : 'stays'}: ${compared(candidate)}`
+    if (against === undefined || rule === 'policy') return clause
+    const which = isClosed ? 'first that stays' : 'last to be closed'
+    return `${clause}, ${compared(against)} of the ${which}`
+  }
 }

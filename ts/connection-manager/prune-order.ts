@@ -37,7 +37,10 @@ export type PrunePolicy =
 /** Which of two connections that are equal otherwise is closed first. */
 export type PruneTieBreak = 'oldest' | 'newest'
 
-/** What decided between a connection that was closed and the first in the order that was not. */
+/**
+ * What decided between a connection that was closed and the first in the order that was not: the first criterion by
+ * which they differ, `policy` if that of the application decides, `only candidate` if every other one was exempt.
+ */
 export type PruneRule =
   | 'temporary'
   | 'value'
@@ -46,9 +49,6 @@ export type PruneRule =
   | 'age'
   | 'policy'
   | 'only candidate'
-
-/** A comparison of the application's policy. */
-export type Preference = (one: PruneCandidate, other: PruneCandidate) => number
 
 /** Inbound connections go first: the peer that dialled can do so again. */
 function rankOf(direction: ConnectionDirection): number {
@@ -71,12 +71,7 @@ export function sorted(
 }
 
 /** Returns the first criterion by which two candidates differ. */
-export function ruleBetween(
-  one: PruneCandidate,
-  other: PruneCandidate,
-  prefer: Preference | undefined
-): PruneRule {
-  if (prefer !== undefined && prefer(one, other) !== 0) return 'policy'
+export function ruleBetween(one: PruneCandidate, other: PruneCandidate): PruneRule {
   if (one.temporary !== other.temporary) return 'temporary'
   if (one.value !== other.value) return 'value'
   if (one.streams !== other.streams) return 'streams'

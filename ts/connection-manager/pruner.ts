@@ -85,7 +85,7 @@ export class ConnectionPruner implements ConnectionObserver {
   /** Starts to watch the connections of the swarm, which calls it. */
   start(): void {
     this.#isStarted = true
-    this.connected()
+    this.#decideSoon()
   }
 
   /** Makes no more decisions, and closes no more connections by one under way. The swarm calls it. */
@@ -96,7 +96,12 @@ export class ConnectionPruner implements ConnectionObserver {
   }
 
   /** Called by the swarm with each new connection. */
-  connected(): void {
+  connected(connection: Connection): void {
+    this.#neverPruned.has(connection)
+    this.#decideSoon()
+  }
+
+  #decideSoon(): void {
     if (!this.#isStarted || !this.#isAbove || this.#isScheduled) return
     const { clock, config } = this.#host
     const wait = this.#lastDecision + config.silencePeriod - clock.now()

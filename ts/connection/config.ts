@@ -147,8 +147,10 @@ export const CONNECTION_DEFAULTS: ResolvedConnectionConfig = Object.freeze({
   decayResolution: 60_000
 })
 
+const NONE = Number.POSITIVE_INFINITY
+
 const aCount: Check = (value, name) => {
-  if (value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && Number(value) >= 1)) {
+  if (value === NONE || (Number.isSafeInteger(value) && Number(value) >= 1)) {
     return
   }
   throw misuse(name, 'a whole number of 1 or more, or Infinity', value)
@@ -156,7 +158,8 @@ const aCount: Check = (value, name) => {
 
 /** A number of connections: 0 for none, or Infinity. */
 const aMark: Check = (value, name) => {
-  if (value !== 0) aCount(value, name)
+  if (value === NONE || (Number.isSafeInteger(value) && Number(value) >= 0)) return
+  throw misuse(name, 'a whole number of 0 or more, or Infinity', value)
 }
 
 const aFactor: Check = (value, name) => {
@@ -250,8 +253,6 @@ export function resolveConnections(
     })
   })
 }
-
-const NONE = Number.POSITIVE_INFINITY
 
 /** Returns the marks in effect: those that are not given have the shares of `max` that the defaults have. */
 function marksOf(

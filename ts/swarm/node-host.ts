@@ -546,7 +546,7 @@ export class NodeHost
     this.admission?.connectionEnded(core)
     this.#callbacks.manager.ended(core)
     this.notify('disconnected', core.connection)
-    this.#callbacks.afterEvents(() => this.#callbacks.manager.disconnected(core))
+    this.#callbacks.afterEvents(() => this.#callbacks.manager.disconnected(core.connection))
     if (this.#connections.isDrained) this.#drained?.()
   }
 

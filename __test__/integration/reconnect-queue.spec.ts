@@ -1,0 +1,186 @@
+/** Reconnection of peers tagged keep-alive. */
+import test, { type ExecutionContext } from 'ava'
+import {
+  CommonTags,
+  type ConnectionConfig,
+  InvalidParametersError,
+  ReconnectQueue,
+  type Swarm,
+  type SwarmOptions
+} from '../../ts/index.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { createNode, listening, turns, until } from '../support/pair.ts'
+import { peerOf } from '../support/peers.ts'
+
+const DEAD = '/ip4/127.0.0.1/tcp/1'
+
+async function setUp(
+  t: ExecutionContext,
+  connections: ConnectionConfig = {},
+  options: SwarmOptions = {}
+) {
+  const clock = new FakeClock()
+  const swarm = await createNode(t, {
+    clock,
+    retry: { maxRetries: 0 },
+    random: () => 0.5,
+    connections: { autoConnectBelow: 0, ...connections },
+    ...options
+  })
+  return { swarm, clock }
+}
+
+/** Connects a swarm to a node that is tagged, and has the node close the connection. */
+async function loses(swarm: Swarm, node: Swarm, tag: string = CommonTags.KEEP_ALIVE) {
+  await swarm.dialPeer(node.peerId, { addresses: node.getListenAddrs() })
+  swarm.tagPeer(node.peerId, tag, 50)
+  await until(() => node.getTotalConnections() === 1)
+  await node.closePeer(swarm.peerId)
+  await until(() => swarm.getTotalConnections() === 0)
+}
+
+// A6
+test('a tagged peer is connected again a second after its last connection has ended', async (t) => {
+  for (const tag of ['keep-alive', 'keep-alive-bootstrap']) {
+    const node = await listening(t)
+    const { swarm, clock } = await setUp(t)
+    await loses(swarm, node, tag)
+    t.is(swarm.reconnectQueue.pending, 1)
+    clock.advance(999)
+    await turns()
+    t.is(swarm.getTotalConnections(), 0)
+    clock.advance(1)
+    await until(() => swarm.getTotalConnections() === 1)
+    await until(() => swarm.reconnectQueue.pending === 0)
+    t.is(swarm.getTagInfo(node.peerId)?.value, 50)
+  }
+})
+
+// A6
+test('after five dials the peer loses the tag, which is an event and a line of the log', async (t) => {
+  const lines: string[] = []
+  const node = await listening(t)
+  const { swarm, clock } = await setUp(t, {}, { logger: { warn: (line) => lines.push(line) } })
+  const failures: { attempts: number; error: Error }[] = []
+  swarm.addEventListener('reconnectFailed', ({ detail }) => failures.push(detail))
+  await swarm.dialPeer(node.peerId, { addresses: node.getListenAddrs() })
+  swarm.tagPeer(node.peerId, CommonTags.KEEP_ALIVE, 50)
+  swarm.tagPeer(node.peerId, 'other', 5)
+  let dials = 0
+  swarm.addEventListener('dial', () => {
+    dials += 1
+  })
+  await node.close()
+  await until(() => swarm.getTotalConnections() === 0)
+  for (const [index, seconds] of [1, 2, 4, 8, 16].entries()) {
+    clock.advance(seconds * 1_000 - 1)
+    await turns()
+    t.is(dials, index)
+    clock.advance(1)
+    await until(() => dials === index + 1)
+    await turns()
+  }
+  t.is(swarm.reconnectQueue.pending, 0)
+  t.deepEqual(swarm.getTagInfo(node.peerId)?.tags, { other: 5 })
+  t.like(failures, [{ attempts: 5 }])
+  t.is(failures[0]?.error.name, 'DialAllFailedError')
+  t.is(lines.filter((line) => /was not reconnected/.test(line)).length, 1)
+  clock.advance(1_000_000)
+  await turns()
+  t.is(dials, 5)
+})
+
+test('a peer that comes back by itself is not dialled', async (t) => {
+  const node = await listening(t)
+  const { swarm, clock } = await setUp(t)
+  await swarm.listen('/ip4/127.0.0.1/tcp/0')
+  await loses(swarm, node)
+  let dials = 0
+  swarm.addEventListener('dial', () => {
+    dials += 1
+  })
+  await node.dialPeer(swarm.peerId, { addresses: swarm.getListenAddrs() })
+  await until(() => swarm.getTotalConnections() === 1)
+  t.is(swarm.reconnectQueue.pending, 0)
+  clock.advance(100_000)
+  await turns()
+  t.is(dials, 0)
+})
+
+test('a peer that loses its tag meanwhile is not dialled', async (t) => {
+  const node = await listening(t)
+  const { swarm, clock } = await setUp(t)
+  await loses(swarm, node)
+  swarm.untagPeer(node.peerId, CommonTags.KEEP_ALIVE)
+  clock.advance(1_000)
+  await turns()
+  t.is(swarm.reconnectQueue.pending, 0)
+  t.is(swarm.getTotalConnections(), 0)
+})
+
+test('what the pruner has closed stays closed', async (t) => {
+  const node = await listening(t)
+  const { swarm } = await setUp(t, { low: 0, min: 0, high: 5, gracePeriod: 0 })
+  await swarm.dialPeer(node.peerId, { addresses: node.getListenAddrs() })
+  swarm.tagPeer(node.peerId, CommonTags.KEEP_ALIVE, 50)
+  t.is(await swarm.connectionPruner.trim(), 1)
+  t.is(swarm.reconnectQueue.pending, 0)
+})
+
+test('at most five peers are dialled at a time', async (t) => {
+  const { swarm, clock } = await setUp(t, { reconnect: { parallel: 2, retries: 1 } })
+  let underWay = 0
+  let most = 0
+  const dialPeer = swarm.dialPeer.bind(swarm)
+  swarm.dialPeer = (...args) => {
+    underWay += 1
+    most = Math.max(most, underWay)
+    return dialPeer(...args).finally(() => {
+      underWay -= 1
+    })
+  }
+  const failed: string[] = []
+  swarm.addEventListener('reconnectFailed', ({ detail }) => failed.push(`${detail.peer}`))
+  const queue = new ReconnectQueue(swarm)
+  for (let index = 0; index < 6; index += 1) {
+    swarm.addressBook.add(peerOf(index), [DEAD])
+    swarm.tagPeer(peerOf(index), CommonTags.KEEP_ALIVE, 1)
+  }
+  queue.start()
+  queue.start()
+  t.is(queue.pending, 6)
+  clock.advance(0)
+  await until(() => failed.length === 6)
+  t.is(most, 2)
+  t.is(queue.pending, 0)
+  queue.stop()
+  t.throws(() => new ReconnectQueue({} as never), { instanceOf: InvalidParametersError })
+})
+
+test('the close of a swarm ends pending reconnections', async (t) => {
+  const node = await listening(t)
+  const { swarm, clock } = await setUp(t)
+  await loses(swarm, node)
+  await swarm.close()
+  t.is(swarm.reconnectQueue.pending, 0)
+  clock.advance(100_000)
+  t.is(swarm.getTotalConnections(), 0)
+})
+
+test('a reconnect queue of the application takes the place of that of the swarm', async (t) => {
+  const calls: string[] = []
+  const { swarm } = await setUp(
+    t,
+    {},
+    {
+      reconnectQueue: () => ({
+        pending: 7,
+        start: () => void calls.push('start'),
+        stop: () => void calls.push('stop')
+      })
+    }
+  )
+  t.is(swarm.reconnectQueue.pending, 7)
+  await swarm.close()
+  t.deepEqual(calls, ['start', 'stop'])
+})
