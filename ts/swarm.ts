@@ -26,7 +26,6 @@ import { type Connection, NEW_STREAM_CHECKS, type NewStreamOptions } from './con
 import { Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { traced, tracedDial } from './diagnostics/channels.ts'
 import { Failures } from './diagnostics/failures.ts'
-import { AddressBook } from './dial/address-book.ts'
 import type { AddressManagerLike } from './dial/address-manager.ts'
 import { Dialer } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
@@ -47,6 +46,9 @@ import type { Counters } from './native/counters.ts'
 import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiation/handler.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
 import { Registrar } from './negotiation/registrar.ts'
+import { bookOf } from './peerstore/options.ts'
+import type { PeerBook } from './peerstore/peer-book.ts'
+import type { PeerstoreLike } from './peerstore/peerstore.ts'
 import { loadServices, type Service } from './protocols/services.ts'
 import type {
   ResourceManager,
@@ -157,7 +159,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   readonly #order = new EventOrder()
   readonly #connections: ConnectionTable
   readonly #registrar: Registrar
-  readonly #addressBook: AddressBook
+  readonly #book: PeerBook
   readonly #host: NodeHost
   readonly #listeners: Listeners
   readonly #dialer: Dialer
@@ -179,12 +181,14 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     super()
     this.#options = resolveOptions(options)
     const { clock } = this.#options
-    this.#addressBook = new AddressBook()
     this.#failures = new Failures(this.#options.log)
+    const { peerstore, logger } = this.#options
+    this.#book = bookOf(peerstore, (...line) => logger.debug(...line), this.#failures.report)
     this.#notifiees = new Notifiees(this.#failures.report)
     const { strategy } = this.#options.connections
     const selection = selectionOf(strategy, clock, this.#failures.report)
     this.#connections = new ConnectionTable(clock, selection, (peer, connectedness, previous) => {
+      this.#follow(peer, connectedness)
       if (!this.hasListeners('connectedness')) return
       const detail = { peer: peerIdOf(peer), connectedness, previous }
       this.#order.deliver(() => {
@@ -196,6 +200,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       notify: (event, detail) => this.#notify(event, detail),
       afterEvents: (then) => this.#order.after(then),
       holdEvents: (cause) => this.#order.hold(cause),
+      identified: (peer, report) => this.#book.identified(peer, report),
       connected: (peer, connection) => this.#dialer.connected(peer, connection),
       isOwnAddress: (address) => this.#listeners.owns(address),
       acceptDuplex: (duplex, remoteAddr) => void this.#accept(duplex, remoteAddr),
@@ -209,7 +214,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       onFailure: this.#failures.report
     })
     this.#listeners = new Listeners(this.#host)
-    this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
+    this.#dialer = new Dialer(this.#host, this.#connections, this.#book)
     const { resourceManager } = this.#options
     if (resourceManager !== undefined) this.setResourceManager(resourceManager)
   }
@@ -229,9 +234,9 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     return this.#options.identity
   }
 
-  /** Known peer addresses, learned from dials and identify. */
-  get addressBook(): AddressBook {
-    return this.#addressBook
+  /** What is known of peers, from dials, identify and the application: the option `peerstore`. */
+  get peerstore(): PeerstoreLike {
+    return this.#options.peerstore
   }
 
   /** Numbers of dials under way (`pending`) and of those that wait for their turn (`size`); `abort` ends the latter. */
@@ -934,6 +939,13 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#listeners.closed()
     this.#hasClosed = true
     this.endEvents()
+  }
+
+  /** Tells the peerstore of the first connection to a peer, and of the end of its last one. */
+  #follow(peer: string, connectedness: Connectedness): void {
+    const { Connected, Limited } = Connectedness
+    if (connectedness === Connected || connectedness === Limited) this.#book.connected(peer)
+    else this.#book.disconnected(peer)
   }
 
   /** Upgrades duplexes; loaded at the first. */

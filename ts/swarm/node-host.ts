@@ -52,6 +52,7 @@ import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '..
 import { environment } from '../native/environment.ts'
 import type { ConnectionHandle, RequestId, StreamHandle } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
+import type { PeerReport } from '../peerstore/peer-book.ts'
 import { offersChanged } from '../protocols/offers.ts'
 import {
   Admission,
@@ -119,6 +120,8 @@ export interface HostCallbacks {
   holdEvents(cause: () => void): void
   /** Called before everyone is notified of the event of the same name. */
   connected(peer: string, connection: Connection): void
+  /** Stores what a peer has reported of itself. */
+  identified(peer: string, report: PeerReport): void
   /** Returns whether the swarm listens on an address. */
   isOwnAddress(address: string): boolean
   /** Emits the event `dial`, if it has listeners. */
@@ -380,6 +383,10 @@ export class NodeHost
   /** Returns whether a connection is inbound, or its dial still waits for it. */
   #isWanted(request: RequestId | 0): boolean {
     return request === 0 || this.#dials.has(request)
+  }
+
+  identified(core: ConnectionCore, report: PeerReport): void {
+    this.#callbacks.identified(core.peer, report)
   }
 
   onAttemptsFailed(request: RequestId): void {

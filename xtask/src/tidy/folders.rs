@@ -20,7 +20,8 @@ const PARTS: &str = "
     io/index.ts: io secure
     stream: base native io | identity resource-manager muxer
     stream.ts: base native io stream | identity resource-manager muxer
-    connection: base native identity stream | resource-manager muxer
+    peerstore: base native identity
+    connection: base native identity stream | resource-manager muxer peerstore
     diagnostics: base native resource-manager connection
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager muxer
@@ -28,15 +29,15 @@ const PARTS: &str = "
     muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts upgrade
     dns: base native identity diagnostics
     transport: base identity | io dial
-    dial: base native identity connection diagnostics connection.ts transport | dns io
-    protocols: base identity io connection connection.ts
+    dial: base native identity connection diagnostics connection.ts transport | dns io peerstore
+    protocols: base identity io connection connection.ts peerstore
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
-           muxer transport dial dns protocols | upgrade io
+           muxer transport dial dns protocols peerstore | upgrade io
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts muxer dial dns \
-               protocols swarm upgrade | io
+               protocols peerstore swarm upgrade | io
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
-              muxer transport dial dns protocols swarm upgrade swarm.ts";
+              muxer transport dial dns protocols peerstore swarm upgrade swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts", "text"];
