@@ -243,3 +243,15 @@ export const RESERVATION_PRIORITY_HIGH = 203
 
 /** Priority of a memory reservation that may use the whole limit. */
 export const RESERVATION_PRIORITY_ALWAYS = 255
+
+/** Milliseconds that an address lives which somebody has named and nobody has reached, as in go. */
+export const ADDRESS_TTL_TEMPORARY = 2 * 60_000
+
+/** Milliseconds that an address of a peer lives after its last connection has ended, as in go. */
+export const ADDRESS_TTL_RECENTLY_CONNECTED = 15 * 60_000
+
+/** Lifetime of an address of a connected peer: it does not expire, and becomes a recent one when the peer leaves. */
+export const ADDRESS_TTL_CONNECTED: number = Number.MAX_SAFE_INTEGER
+
+/** Lifetime of an address that is removed only on request. */
+export const ADDRESS_TTL_PERMANENT: number = Number.POSITIVE_INFINITY

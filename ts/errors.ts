@@ -33,6 +33,7 @@ export const ERROR_CODES = {
   ERR_MUXER_PROTOCOL: 308,
   ERR_INVALID_FRAMING: 309,
   ERR_SELF_DIAL: 310,
+  ERR_INVALID_RECORD: 311,
   ERR_DIAL: 400,
   ERR_DIAL_ALL_FAILED: 401,
   ERR_NO_REMOTE_ADDRS: 402,
@@ -57,6 +58,9 @@ export const ERROR_CODES = {
   ERR_DNS_TIMEOUT: 423,
   ERR_DNS_BAD_NAME: 424,
   ERR_BLACK_HOLE: 425,
+  ERR_PEERSTORE: 426,
+  ERR_PEERSTORE_LOCKED: 427,
+  ERR_PEERSTORE_CORRUPT: 428,
   ERR_RESOURCE_LIMIT_EXCEEDED: 500,
   ERR_RESOURCE_SCOPE_CLOSED: 501,
   ERR_RATE_LIMIT: 502,
@@ -65,6 +69,7 @@ export const ERROR_CODES = {
   ERR_CONNECTION_MEMORY: 505,
   ERR_DIAL_QUEUE_FULL: 506,
   ERR_DIAL_DENIED: 507,
+  ERR_PEERSTORE_LIMIT: 508,
   ERR_INTERNAL: 900
 } as const
 
@@ -888,6 +893,75 @@ export class LimitedConnectionError extends SwarmError {
 
   constructor(message = 'the connection is limited', options?: Libp2pErrorOptions) {
     super(message, 'ERR_LIMITED_CONNECTION', options)
+  }
+}
+
+/** A signed peer record is malformed, or not signed by its peer. */
+export class InvalidRecordError extends Libp2pError {
+  static {
+    named(InvalidRecordError, 'InvalidRecordError')
+  }
+
+  constructor(message = 'the signed peer record is invalid', options?: Libp2pErrorOptions) {
+    super(message, 'ERR_INVALID_RECORD', options)
+  }
+}
+
+/** The storage of a peerstore failed. What was not stored stays in memory; see docs/peerstore.md. */
+export class PeerstoreError extends Libp2pError {
+  static {
+    named(PeerstoreError, 'PeerstoreError')
+  }
+
+  /** The file, if it is one. */
+  readonly path: string | undefined
+
+  constructor(
+    message = 'the peerstore failed',
+    options: Libp2pErrorOptions & { path?: string | undefined } = {},
+    code: 'ERR_PEERSTORE' | 'ERR_PEERSTORE_LOCKED' | 'ERR_PEERSTORE_CORRUPT' = 'ERR_PEERSTORE'
+  ) {
+    super(message, code, options)
+    this.path = options.path
+  }
+}
+
+/** Another swarm, of this process or another one, has the file of a peerstore open. */
+export class PeerstoreLockedError extends PeerstoreError {
+  static {
+    named(PeerstoreLockedError, 'PeerstoreLockedError')
+  }
+
+  constructor(
+    message = 'the peerstore is open elsewhere',
+    options?: Libp2pErrorOptions & { path?: string | undefined }
+  ) {
+    super(message, options, 'ERR_PEERSTORE_LOCKED')
+  }
+}
+
+/** The file of a peerstore is not one, is damaged, or has the format of another version. It is left as it is. */
+export class PeerstoreCorruptError extends PeerstoreError {
+  static {
+    named(PeerstoreCorruptError, 'PeerstoreCorruptError')
+  }
+
+  constructor(
+    message = 'the file of the peerstore is damaged',
+    options?: Libp2pErrorOptions & { path?: string | undefined }
+  ) {
+    super(message, options, 'ERR_PEERSTORE_CORRUPT')
+  }
+}
+
+/** What is to be stored of one peer exceeds its bound. */
+export class PeerstoreLimitError extends Libp2pError {
+  static {
+    named(PeerstoreLimitError, 'PeerstoreLimitError')
+  }
+
+  constructor(message = 'a bound of the peerstore is reached', options?: Libp2pErrorOptions) {
+    super(message, 'ERR_PEERSTORE_LIMIT', options)
   }
 }
 

@@ -77,7 +77,6 @@ export { type ReconnectFailure, ReconnectQueue } from './connection-manager/reco
 export { type TagInfo, TagStore, type TagStoreOptions } from './connection-manager/tag-store.ts'
 export * from './constants.ts'
 export type { Logger } from './diagnostics/logger.ts'
-export { AddressBook } from './dial/address-book.ts'
 export {
   AddressManager,
   type AddressManagerLike,
@@ -142,6 +141,9 @@ export {
 export { isValidHandshake } from './negotiation/multiselect-line.ts'
 export type { NegotiationOptions } from './negotiation/negotiation.ts'
 export type { ProtocolPredicate } from './negotiation/protocol-name.ts'
+export type { PeerInfo, PeerRecordOptions } from './peerstore/interfaces.ts'
+export type { PeerstoreOptions } from './peerstore/options.ts'
+export { Peerstore, type PeerstoreInit, type PeerstoreLike } from './peerstore/peerstore.ts'
 export { type IdentifyOptions, type IdentifyResult, identify } from './protocols/identify.ts'
 export { type PerfOptions, type PerfProgress, type PerfResult, perf } from './protocols/perf.ts'
 export { type PingOptions, ping } from './protocols/ping.ts'

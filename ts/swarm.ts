@@ -35,7 +35,6 @@ import { type TagInfo, TagStore } from './connection-manager/tag-store.ts'
 import { Connectedness, DRAIN_TIMEOUT_MS } from './constants.ts'
 import { traced, tracedDial } from './diagnostics/channels.ts'
 import { Failures } from './diagnostics/failures.ts'
-import { AddressBook } from './dial/address-book.ts'
 import type { AddressManagerLike } from './dial/address-manager.ts'
 import { Dialer } from './dial/dialer.ts'
 import { openStream } from './dial/open-stream.ts'
@@ -56,6 +55,9 @@ import type { Counters } from './native/counters.ts'
 import type { HandledProtocols, HandlerOptions, StreamHandler } from './negotiation/handler.ts'
 import { protocolNames } from './negotiation/protocol-name.ts'
 import { Registrar } from './negotiation/registrar.ts'
+import { bookOf } from './peerstore/options.ts'
+import type { PeerBook } from './peerstore/peer-book.ts'
+import type { PeerstoreLike } from './peerstore/peerstore.ts'
 import { loadServices, type Service } from './protocols/services.ts'
 import type {
   ResourceManager,
@@ -168,7 +170,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
   readonly #registrar: Registrar
   readonly #tags: TagStore
   readonly #manager: ConnectionManager
-  readonly #addressBook: AddressBook
+  readonly #book: PeerBook
   readonly #host: NodeHost
   readonly #listeners: Listeners
   readonly #dialer: Dialer
@@ -190,12 +192,14 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     super()
     this.#options = resolveOptions(options)
     const { clock } = this.#options
-    this.#addressBook = new AddressBook()
     this.#failures = new Failures(this.#options.log)
+    const { peerstore, logger } = this.#options
+    this.#book = bookOf(peerstore, (...line) => logger.debug(...line), this.#failures.report)
     this.#notifiees = new Notifiees(this.#failures.report)
     const { strategy } = this.#options.connections
     const selection = selectionOf(strategy, clock, this.#failures.report)
     this.#connections = new ConnectionTable(clock, selection, (peer, connectedness, previous) => {
+      this.#follow(peer, connectedness)
       if (!this.hasListeners('connectedness')) return
       const detail = { peer: peerIdOf(peer), connectedness, previous }
       this.#order.deliver(() => {
@@ -212,6 +216,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       notify: (event, detail) => this.#notify(event, detail),
       afterEvents: (then) => this.#order.after(then),
       holdEvents: (cause) => this.#order.hold(cause),
+      identified: (peer, report) => this.#book.identified(peer, report),
       connected: (peer, connection) => this.#dialer.connected(peer, connection),
       manager: this.#manager,
       isOwnAddress: (address) => this.#listeners.owns(address),
@@ -226,7 +231,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       onFailure: this.#failures.report
     })
     this.#listeners = new Listeners(this.#host)
-    this.#dialer = new Dialer(this.#host, this.#connections, this.#addressBook)
+    this.#dialer = new Dialer(this.#host, this.#connections, this.#book)
     const { resourceManager } = this.#options
     if (resourceManager !== undefined) this.setResourceManager(resourceManager)
   }
@@ -242,7 +247,7 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       tags: this.#tags,
       onFailure: this.#failures.report,
       isConnected: (peer) => this.#connections.count(peer) > 0,
-      reachable: () => this.#addressBook.peers(),
+      reachable: () => this.peerstore.peersWithAddrs().map(String),
       pruned: (detail) => this.#tell('prune', detail),
       reconnectFailed: (detail) => this.#tell('reconnectFailed', detail),
       retain: () => this.#host.retain(),
@@ -265,9 +270,9 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     return this.#options.identity
   }
 
-  /** Known peer addresses, learned from dials and identify. */
-  get addressBook(): AddressBook {
-    return this.#addressBook
+  /** What is known of peers, from dials, identify and the application: the option `peerstore`. */
+  get peerstore(): PeerstoreLike {
+    return this.#options.peerstore
   }
 
   /** Tags and protection of peers: what the pruner and the auto-connector go by. See docs/connection-manager.md. */
@@ -1038,6 +1043,13 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
     this.#tags.close()
     this.#hasClosed = true
     this.endEvents()
+  }
+
+  /** Tells the peerstore of the first connection to a peer, and of the end of its last one. */
+  #follow(peer: string, connectedness: Connectedness): void {
+    const { Connected, Limited } = Connectedness
+    if (connectedness === Connected || connectedness === Limited) this.#book.connected(peer)
+    else this.#book.disconnected(peer)
   }
 
   /** Upgrades duplexes; loaded at the first. */

@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import test from 'ava'
+import { ADDRESS_TTL_TEMPORARY } from '../../ts/constants.ts'
 import { DialAllFailedError, InvalidParametersError, ListenError } from '../../ts/errors.ts'
 import { createNode } from '../support/pair.ts'
 
@@ -88,7 +89,7 @@ test('an address of an unknown kind does not prevent dials of the others', async
   const webrtc = `/ip4/127.0.0.1/udp/1/webrtc-direct/p2p/${listener.peerId}`
   // Known to @multiformats/multiaddr, and not to the native side.
   const subnet = '/ip4/127.0.0.0/ipcidr/8'
-  dialer.addressBook.add(listener.peerId, [webrtc, subnet, address])
+  await dialer.peerstore.addAddrs(listener.peerId, [webrtc, subnet, address], ADDRESS_TTL_TEMPORARY)
   t.truthy(await dialer.dialPeer(listener.peerId))
 })
 
@@ -99,7 +100,7 @@ test('an IPv4-mapped IPv6 address is dialled and listened on as IPv4', async (t)
   const [one, two] = await Promise.all([dialer.dialAddr(mapped), dialer.dialAddr(address)])
   t.is(one, two)
   t.is(`${one.remoteAddr}`, address)
-  t.deepEqual(dialer.addressBook.get(listener.peerId), [address])
+  t.deepEqual(dialer.peerstore.addrs(listener.peerId).map(String), [address])
   t.true(await listener.unlisten('/ip6/::ffff:127.0.0.1/tcp/0'))
 })
 

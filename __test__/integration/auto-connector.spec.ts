@@ -36,7 +36,8 @@ async function setUp(
 }
 
 function knows(swarm: Swarm, ...nodes: Swarm[]): void {
-  for (const node of nodes) swarm.addressBook.add(node.peerId, node.getListenAddrs())
+  for (const node of nodes)
+    void swarm.peerstore.addAddrs(node.peerId, node.getListenAddrs(), Number.POSITIVE_INFINITY)
 }
 
 /** Has a node close its connection to a swarm, whose only one it is. */
@@ -75,7 +76,7 @@ test('a peer that fails is left alone for 5 s, doubled by each failure up to 300
   swarm.addEventListener('dial', () => {
     dials += 1
   })
-  swarm.addressBook.add(peerOf(1), [DEAD])
+  void swarm.peerstore.addAddrs(peerOf(1), [DEAD], Number.POSITIVE_INFINITY)
   const { autoConnector } = swarm
   await autoConnector.maybeConnect()
   t.is(dials, 1)
@@ -131,7 +132,7 @@ test('no more peers are dialled than connections are missing, and never itself o
 // A5
 test('an address that stays silent is a failure too', async (t) => {
   const { swarm, clock } = await setUp(t, { min: 0, dialTimeout: 1 })
-  swarm.addressBook.add(peerOf(1), ['/ip4/192.0.2.1/tcp/1'])
+  void swarm.peerstore.addAddrs(peerOf(1), ['/ip4/192.0.2.1/tcp/1'], Number.POSITIVE_INFINITY)
   let dials = 0
   swarm.addEventListener('dial', () => {
     dials += 1
@@ -203,7 +204,7 @@ test('below the minimum there is a round every 10 s, and a cooldown of a minute 
   swarm.addEventListener('dial', () => {
     dials += 1
   })
-  swarm.addressBook.add(peerOf(1), [DEAD])
+  void swarm.peerstore.addAddrs(peerOf(1), [DEAD], Number.POSITIVE_INFINITY)
   clock.advance(10_000)
   await until(() => dials === 1)
   await turns()
@@ -229,7 +230,7 @@ test('without a mark nothing is dialled', async (t) => {
 
 test('the close of a swarm abandons the dials of a round', async (t) => {
   const { swarm } = await setUp(t)
-  swarm.addressBook.add(peerOf(1), ['/ip4/192.0.2.1/tcp/1'])
+  void swarm.peerstore.addAddrs(peerOf(1), ['/ip4/192.0.2.1/tcp/1'], Number.POSITIVE_INFINITY)
   const round = swarm.autoConnector.maybeConnect()
   await turns()
   await swarm.close({ drainTimeout: 0 })

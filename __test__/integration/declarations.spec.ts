@@ -18,17 +18,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
   base: ['abort', 'clock', 'events'],
   connection: ['config', 'facts', 'strategy'],
   diagnostics: ['logger'],
-  dial: [
-    'address-book',
-    'address-manager',
-    'black-hole',
-    'gate',
-    'options',
-    'queue',
-    'ranker',
-    'report',
-    'retry'
-  ],
+  dial: ['address-manager', 'black-hole', 'gate', 'options', 'queue', 'ranker', 'report', 'retry'],
   dns: ['dns-resolver', 'options', 'records'],
   identity: ['address', 'keys', 'peer-id'],
   io: [
@@ -55,6 +45,7 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'negotiation',
     'protocol-name'
   ],
+  peerstore: ['interfaces', 'options', 'peerstore'],
   protocols: ['identify', 'perf', 'ping', 'services'],
   'resource-manager': [
     'interfaces',

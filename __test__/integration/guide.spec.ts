@@ -18,7 +18,8 @@ const GUIDE = readFileSync(join(ROOT, 'docs', 'guide.md'), 'utf8')
 const OPERATIONS = readFileSync(join(ROOT, 'docs', 'operations.md'), 'utf8')
 const RESOURCES = readFileSync(join(ROOT, 'docs', 'resource-manager.md'), 'utf8')
 const CONNECTIONS = readFileSync(join(ROOT, 'docs', 'connections.md'), 'utf8')
-const snippets = [GUIDE, OPERATIONS, RESOURCES, CONNECTIONS].flatMap(snippetsOf)
+const MANAGER = readFileSync(join(ROOT, 'docs', 'connection-manager.md'), 'utf8')
+const snippets = [GUIDE, OPERATIONS, RESOURCES, CONNECTIONS, MANAGER].flatMap(snippetsOf)
 const [first] = snippets
 
 function snippetsOf(markdown: string): Snippet[] {

@@ -124,7 +124,7 @@ for (const [what, fields, result] of USED) {
         ...result
       }
     )
-    const known = dialer.addressBook.get(listener.peerId)
+    const known = dialer.peerstore.addrs(listener.peerId).map(String)
     t.true(known.includes(ADDR) || known.length === 64)
     t.false(known.some((addr) => addr.includes('p2p')))
     t.true((await ping(connection, { count: 1 }).next()).value !== undefined)
@@ -254,5 +254,5 @@ test('a node with 250 handlers and 600 addresses sends no more than every peer r
   t.true((first.listenAddrs?.length ?? 0) > 0 && (first.protocols?.length ?? 0) > 0, 'some of both')
   const result = await identify(connection, { force: true })
   t.is(result.protocols.length, protocols.length)
-  t.is(connection.swarm.addressBook.get(listener.peerId).length, 64)
+  t.is(connection.swarm.peerstore.addrs(listener.peerId).length, 64)
 })

@@ -65,9 +65,9 @@ test('console.log of a swarm, a connection, a stream, its options and an error s
   const misuse = t.throws(() => pair.dialer.handle(keys[0] as never, () => {}))
   const badPeer = t.throws(() => pair.dialer.getConnections(keys[0] as never))
   const { dialer, listener, outbound, inbound } = pair
-  const { options, identity, addressBook } = dialer
+  const { options, identity, peerstore } = dialer
   const objects = {
-    ...{ dialer, listener, outbound, inbound, near, far, options, identity, addressBook },
+    ...{ dialer, listener, outbound, inbound, near, far, options, identity, peerstore },
     ...{ misuse, badPeer, peerOptions: listener.options, nested: [{ in: { dialer, outbound } }] }
   }
   const shown = (): void => {

@@ -143,7 +143,7 @@ test('at most five peers are dialled at a time', async (t) => {
   swarm.addEventListener('reconnectFailed', ({ detail }) => failed.push(`${detail.peer}`))
   const queue = new ReconnectQueue(swarm)
   for (let index = 0; index < 6; index += 1) {
-    swarm.addressBook.add(peerOf(index), [DEAD])
+    void swarm.peerstore.addAddrs(peerOf(index), [DEAD], Number.POSITIVE_INFINITY)
     swarm.tagPeer(peerOf(index), CommonTags.KEEP_ALIVE, 1)
   }
   queue.start()

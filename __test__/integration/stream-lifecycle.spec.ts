@@ -1,5 +1,5 @@
 /** Stream lifetimes within those of connections, swarms and handlers. */
-import { StreamState } from '../../ts/constants.ts'
+import { ADDRESS_TTL_TEMPORARY, StreamState } from '../../ts/constants.ts'
 import {
   AbortError,
   ConnectionClosedError,
@@ -53,7 +53,7 @@ overStacks(
     node.handle(ECHO, echo)
     await node.listen('/ip4/127.0.0.1/tcp/0')
     await t.throwsAsync(caller.newStream(node.peerId, ECHO), { instanceOf: NoRemoteAddrsError })
-    caller.addressBook.add(node.peerId, node.getListenAddrs())
+    await caller.peerstore.addAddrs(node.peerId, node.getListenAddrs(), ADDRESS_TTL_TEMPORARY)
     await t.throwsAsync(caller.newStream(node.peerId, ECHO, { noDial: true }), {
       instanceOf: NoConnectionError
     })

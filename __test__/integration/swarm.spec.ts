@@ -130,7 +130,7 @@ test('a dial of an address learns the peer and its address', async (t) => {
   const connection = await dialer.dialAddr(`${addr}`)
   t.true(connection.remotePeer.equals(listener.peerId))
   await connection.close()
-  t.deepEqual(dialer.addressBook.get(listener.peerId), [`${addr}`])
+  t.deepEqual(dialer.peerstore.addrs(listener.peerId).map(String), [`${addr}`])
   t.true((await dialer.dialPeer(listener.peerId)).remotePeer.equals(listener.peerId))
 })
 

@@ -2,7 +2,6 @@
 import { ConnectionTable } from '../../ts/connection/table.ts'
 import { Log } from '../../ts/diagnostics/log.ts'
 import type { Logger } from '../../ts/diagnostics/logger.ts'
-import { AddressBook } from '../../ts/dial/address-book.ts'
 import { AddressManager } from '../../ts/dial/address-manager.ts'
 import { Dialer, type DialHost } from '../../ts/dial/dialer.ts'
 import type { DialSink } from '../../ts/dial/native-dials.ts'
@@ -12,9 +11,12 @@ import { type RetryConfig, resolveRetry } from '../../ts/dial/retry.ts'
 import { ERROR_CODES, type ErrorCode } from '../../ts/errors.ts'
 import type { NativeAttempt, NativeAttempts, NativeDialOptions } from '../../ts/native/addon.ts'
 import { RecordKind } from '../../ts/native/record.ts'
+import { TableBook } from '../../ts/peerstore/peer-book.ts'
+import { Peerstore } from '../../ts/peerstore/peerstore.ts'
 import { refusalError } from '../../ts/resource-manager/refusal.ts'
 import type { Transport } from '../../ts/transport/transport.ts'
 import { Transports } from '../../ts/transport/transports.ts'
+import { FakeClock } from './fake-clock.ts'
 import { fakeConnection } from './fake-connection.ts'
 
 export const SELF = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N'
@@ -41,7 +43,9 @@ export function setUp(
   const { fake, engine, clock, connection } = fakeConnection()
   const peer = connection.remotePeer.toString()
   const table = new ConnectionTable(clock)
-  const book = new AddressBook()
+  // Has its own clock, so that tests count neither its timer nor its readings.
+  const peerstore = new Peerstore({ clock: new FakeClock() })
+  const book = new TableBook(peerstore.table)
   const dials: {
     request: number
     addresses: string[]
@@ -128,6 +132,7 @@ export function setUp(
     dialer,
     table,
     book,
+    peerstore,
     dials,
     cancelled,
     complete,

@@ -77,6 +77,7 @@ export function fakeHost(options: { room?: number } = {}): FakeHost {
     limitRefused: () => {},
     takeRefusal: () => fake.node.takeRefusal(),
     refusalError: (refusal, code) => refusalError(refusal, {}, code),
+    identified: () => {},
     streamEnded: () => {},
     connectionClosing: () => {},
     connectionEnded: () => notified.push('disconnected'),

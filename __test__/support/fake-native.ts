@@ -284,6 +284,8 @@ export function fakeNative({ room = 256 * 1024 }: { room?: number } = {}) {
       publicKey: new Uint8Array(36)
     }),
     sign: () => new Uint8Array(64),
+    peerOfKey: () => ({ peerId: PEER, multihash: new Uint8Array(38) }),
+    verify: () => true,
     nativeTables: () => ({}),
     NativeNode: class {
       constructor() {

@@ -1,7 +1,6 @@
 /** Calls of the public API, argument by argument, with the values that each argument accepts. */
 import { type Duplex, duplexPair } from 'node:stream'
 import {
-  AddressBook,
   type Connection,
   generatePrivateKey,
   identify,
@@ -18,6 +17,7 @@ import {
 import * as io from '../../ts/io/index.ts'
 import { PEER } from './added.ts'
 import { memoryConns, memoryStreams } from './memory-muxer.ts'
+import { peerstoreCalls } from './misuse-peerstore.ts'
 import type { Pair } from './pair.ts'
 
 type Takes = (value: unknown) => boolean
@@ -311,7 +311,6 @@ export function streamCalls(stream: Stream): Argument[] {
 }
 
 export function functionCalls({ outbound, near }: Pair & { near: Stream }): Argument[] {
-  const book = new AddressBook()
   const client = new MultiselectClient()
   const communicator = new MultiselectCommunicator(near)
   const server = new Multiselect()
@@ -342,14 +341,7 @@ export function functionCalls({ outbound, near }: Pair & { near: Stream }): Argu
       call: (value) => wrapMuxedStream(muxed, value),
       takes: nothing
     },
-    { name: 'addressBook.add(peer)', call: (value) => book.add(value, []), takes: never },
-    {
-      name: 'addressBook.add(addrs)',
-      call: (value) => book.add(outbound.remotePeer, value),
-      takes: (value) => Array.isArray(value) && value.length === 0
-    },
-    { name: 'addressBook.get(peer)', call: (value) => book.get(value), takes: never },
-    { name: 'addressBook.delete(peer)', call: (value) => book.delete(value), takes: never },
+    ...peerstoreCalls(),
     {
       name: 'handshake(communicator)',
       call: (value) => client.handshake(value),

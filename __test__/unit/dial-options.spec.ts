@@ -111,7 +111,7 @@ test('a kind of address that nobody answers is not dialled, unless forced', asyn
 })
 
 test('the end of a dial is reported once, with every address', async (t) => {
-  const { dialer, complete, peer, ended, connection } = setUp()
+  const { dialer, complete, peer, ended, connection, peerstore } = setUp()
   const failing = [1, 2].map(() => dialer.dialPeer(peer, { addresses: [at(1), `${at(2)}/ws`] }))
   complete([refused(0)])
   await Promise.allSettled(failing)
@@ -123,6 +123,7 @@ test('the end of a dial is reported once, with every address', async (t) => {
     ended[0]?.attempts.map(({ address }) => address),
     [at(1), `${at(2)}/ws`]
   )
+  await peerstore.clearAddrs(peer)
   const dial = dialer.dialPeer(peer, { addresses: [at(3)] })
   complete()
   t.is(await dial, connection)

@@ -127,9 +127,11 @@ test('a dial that waits to repeat an address can time out, and is ended by the c
 
 // go 8, go 9, go 10, S5, S26
 test('an address that has failed is not dialled for 5 s, others are, and so is it with force', async (t) => {
-  const { dialer, dials, complete, connection, peer, clock } = setUp()
+  const { dialer, dials, complete, connection, peer, peerstore, clock } = setUp()
   const fails = async (addresses: string[], dialled: string[]): Promise<DialAllFailedError> => {
     const before = dials.length
+    // Those of earlier calls would be tried as well.
+    await peerstore.clearAddrs(peer)
     const dial = dialer.dialPeer(peer, { addresses, force: addresses.length === 0 })
     if (dialled.length > 0) {
       t.deepEqual(dials.at(-1)?.addresses, dialled)
@@ -215,9 +217,9 @@ test('a close ends a dial that has an attempt under way and another one to come'
 })
 
 test('named and proven addresses are dialled, however many others are known', async (t) => {
-  const { dialer, dials, book, complete, connection, peer } = setUp()
+  const { dialer, dials, book, peerstore, complete, connection, peer } = setUp()
   const many = Array.from({ length: 40 }, (_, index) => `/ip6/2001:db8::1/tcp/${index + 1}`)
-  book.add(peer, many)
+  void peerstore.addAddrs(peer, many, 60_000)
   book.worked(peer, '/ip4/192.0.2.1/tcp/60000')
   const named = '/ip4/192.0.2.2/tcp/60001'
   const dial = dialer.dialPeer(peer, { addresses: [named] })

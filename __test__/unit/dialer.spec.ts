@@ -14,14 +14,14 @@ import { at, refused, SELF, setUp } from '../support/dial-host.ts'
 
 // go 12
 test('joins a dial in flight and stores the address that worked', async (t) => {
-  const { dialer, dials, complete, connection, peer, book } = setUp()
+  const { dialer, dials, complete, connection, peer, peerstore } = setUp()
   const one = dialer.dialPeer(peer, { addresses: [at(1)] })
   const two = dialer.dialPeer(peer, { addresses: [at(1)] })
   t.is(dials.length, 1)
   complete()
   t.is(await one, connection)
   t.is(await two, connection)
-  t.deepEqual(book.get(peer), [at(4001)])
+  t.deepEqual(peerstore.addrs(peer).map(String), [at(4001), at(1)])
 })
 
 // go 13
@@ -161,9 +161,9 @@ test('a shared dial fails once all of its attempts have, with every address', as
 
 // go 26
 test('addresses without a transport do not count towards the 25, and are reported', async (t) => {
-  const { dialer, dials, complete, peer, book } = setUp()
+  const { dialer, dials, complete, peer, peerstore } = setUp()
   const foreign = Array.from({ length: 40 }, (_, index) => `/ip4/192.0.2.${index}/udp/1/quic-v1`)
-  book.add(peer, [at(7)])
+  void peerstore.addAddrs(peer, [at(7)], 60_000)
   const dial = dialer.dialPeer(peer, { addresses: [...foreign, `${at(1)}/ws`, at(2)] })
   t.deepEqual(dials[0]?.addresses, [at(2), at(7)])
   complete([refused(0), refused(1)])
@@ -175,8 +175,8 @@ test('addresses without a transport do not count towards the 25, and are reporte
 })
 
 test('a peer without an address that can be dialled is reported with each of its addresses', async (t) => {
-  const { dialer, dials, peer, book } = setUp()
-  book.add(peer, ['/dns4/a.b/udp/1/quic-v1', '/ip4/0.0.0.0/tcp/1'])
+  const { dialer, dials, peer, peerstore } = setUp()
+  void peerstore.addAddrs(peer, ['/dns4/a.b/udp/1/quic-v1', '/ip4/0.0.0.0/tcp/1'], 60_000)
   const err = await t.throwsAsync(dialer.dialPeer(peer), { instanceOf: DialAllFailedError })
   t.deepEqual(dials, [])
   t.regex(err.message, /no transport takes \/udp\/1\/quic-v1/)

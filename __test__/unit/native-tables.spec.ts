@@ -70,17 +70,25 @@ const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => strin
   ]
 }
 
-const { strategy: _, ...connections } = CONNECTION_DEFAULTS
+/** The numbers of the option `connections`, those of its member `reconnect` by their path. */
+const CONNECTIONS = Object.fromEntries(
+  Object.entries({
+    ...CONNECTION_DEFAULTS,
+    ...pathed('reconnect', CONNECTION_DEFAULTS.reconnect)
+  }).filter(([, value]) => typeof value === 'number')
+)
 
-/** Tables of documents: the numbers, the page, and a pattern of a row with its number and name. */
-const DOCUMENTED: Readonly<Record<string, readonly [object | undefined, string, RegExp]>> = {
+/** Tables of documents: the numbers, the page or pages, and a pattern of a row with its number and name. */
+const DOCUMENTED: Readonly<
+  Record<string, readonly [object | undefined, string | readonly string[], RegExp]>
+> = {
   kinds: [TABLES.kinds?.[0], 'boundary.md', /^\| (?<number>\d+) \| (?<name>\w+) \|/gm],
   facts: [TABLES.facts?.[0], 'diagnostics.md', /^\| (?<number>\d+) \| `(?<name>\w+)` \|/gm],
   limits: [DEFAULT_LIMITS, 'limits.md', /^\| `limits\.(?<name>\w+)` \| (?<number>[\d,]+) \|/gm],
   connections: [
-    connections,
-    'connections.md',
-    /^\| `connections\.(?<name>\w+)` \| (?<number>[\d,]+) \|/gm
+    CONNECTIONS,
+    ['connections.md', 'connection-manager.md'],
+    /^\| `connections\.(?<name>[\w.]+)` \| (?<number>[\d,]+) \|/gm
   ]
 }
 
@@ -95,7 +103,8 @@ for (const [table, [numbers, named]] of Object.entries(TABLES)) {
 
 for (const [table, [numbers, page, row]] of Object.entries(DOCUMENTED)) {
   test(`docs/${page} has the ${table} of TypeScript`, (t) => {
-    const rows = [...document(page).matchAll(row)].map(({ groups }) => [
+    const text = [page].flat().map(document).join('\n')
+    const rows = [...text.matchAll(row)].map(({ groups }) => [
       groups?.name,
       Number(groups?.number?.replaceAll(',', ''))
     ])
@@ -148,4 +157,11 @@ function lowerFirst(name: string): string {
 /** Converts `CloseRead` to `CLOSE_READ`. */
 function upperSnake(name: string): string {
   return name.replace(/\B[A-Z]/g, '_$&').toUpperCase()
+}
+
+/** Returns the members of an object by their path. */
+function pathed(path: string, object: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(object).map(([name, value]) => [`${path}.${name}`, value])
+  )
 }

@@ -6,6 +6,7 @@ import type { ErrorCode, Libp2pError, ResourceLimitExceededError } from '../erro
 import type { NativeRefusal } from '../native/addon.ts'
 import type { Engine, Served } from '../native/engine.ts'
 import type { ConnectionHandle, StreamHandle } from '../native/handles.ts'
+import type { PeerReport } from '../peerstore/peer-book.ts'
 import type { ConnScope, StreamScope } from '../resource-manager/interfaces.ts'
 import type { AbandonedStreams } from '../stream/abandoned.ts'
 import type { StreamCore } from '../stream/core.ts'
@@ -89,6 +90,8 @@ export interface ConnectionHost {
   readonly admission: StreamAdmission | undefined
   /** Called when a stream of a connection has ended, before that is notified. */
   streamEnded(connection: Connection, failure: Libp2pError | undefined): void
+  /** Stores what the peer of a connection has reported of itself. */
+  identified(core: ConnectionCore, report: PeerReport): void
   /** Called when a local close begins: the connection leaves every view. */
   connectionClosing(core: ConnectionCore): void
   /** Called when a connection and its streams have ended. */

@@ -47,7 +47,7 @@ export class AddressManager {
 
   /**
    * Splits addresses, whose names are not resolved yet, into those to dial and the others: without a transport,
-   * unspecified, link-local without an interface, and loopback ones from the address book if the peer has others, as they
+   * unspecified, link-local without an interface, and loopback ones from the peerstore if the peer has others, as they
    * are those of another host then.
    */
   filter(addresses: readonly string[], { named, custom }: DialContext): FilterResult {

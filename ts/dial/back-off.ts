@@ -10,7 +10,7 @@ const MAX_MS = 300_000
 /** Maximum number of addresses that are remembered; those of the peers that failed longest ago are forgotten first. */
 const ADDRESSES_MAX = 10_000
 
-/** The same for one peer: as many as the address book keeps. */
+/** The same for one peer: as many as the peerstore keeps. */
 const ADDRESSES_OF_PEER_MAX = 64
 
 interface Entry {

@@ -18,8 +18,8 @@ import {
 import type { AddrLike } from '../identity/address.ts'
 import { type PeerLike, peerText } from '../identity/peer-id.ts'
 import { CommandError } from '../native/command-error.ts'
+import type { PeerBook } from '../peerstore/peer-book.ts'
 import type { Transports } from '../transport/transports.ts'
-import type { AddressBook } from './address-book.ts'
 import type { AddressManagerLike } from './address-manager.ts'
 import { BackOff } from './back-off.ts'
 import { type BlackHoleDetection, BlackHoles } from './black-hole.ts'
@@ -61,17 +61,17 @@ export class Dialer {
   readonly backOff: BackOff
   readonly #host: DialHost
   readonly #connections: ConnectionTable
-  readonly #addressBook: AddressBook
+  readonly #peers: PeerBook
   readonly #blackHoles: BlackHoles
   readonly #preparation: Preparation
   readonly #dials = new Map<string, SharedDial>()
   #isClosed = false
 
-  constructor(host: DialHost, connections: ConnectionTable, addressBook: AddressBook) {
+  constructor(host: DialHost, connections: ConnectionTable, peers: PeerBook) {
     const { addressManager, gater, blackHoleDetection, connections: config } = host.options
     this.#host = host
     this.#connections = connections
-    this.#addressBook = addressBook
+    this.#peers = peers
     this.backOff = new BackOff(host.clock)
     this.#blackHoles = new BlackHoles(blackHoleDetection)
     const gate = gater === undefined ? undefined : new Gate(gater, host)
@@ -89,12 +89,16 @@ export class Dialer {
 
   dialPeer(peer: PeerLike, options: DialOptions = NO_OPTIONS): Promise<Connection> {
     const id = peerText(peer)
-    const named = (options.addresses ?? []).map((addr) => addressOf(addr, id).text)
+    const given = (options.addresses ?? []).map((addr) => addressOf(addr, id))
+    const named = given.map(({ text }) => text)
     if (id === this.#host.options.identity.peer) return Promise.reject(new SelfDialError())
     const [existing] = usableConnections(this.#connections, id, options)
     if (existing !== undefined && !isSet(options.force)) return Promise.resolve(existing)
     if (isSet(options.noDial)) return Promise.reject(notAllowed(options.noDial))
-    return this.#begin(callOf(id, id, named, this.#addressBook.get(id), options))
+    const call = callOf(id, id, named, this.#peers.addressesOf(id), options)
+    // For later calls: this one dials what it names.
+    if (given.length > 0) this.#peers.named(id, given)
+    return this.#begin(call)
   }
 
   dialAddr(
@@ -220,7 +224,7 @@ export class Dialer {
         const core = connectionFacade.coreOf(connection)
         core.dialled(how)
         this.#blackHoles.answered(core.remoteAddressText)
-        this.#addressBook.worked(core.peer, core.remoteAddressText)
+        this.#peers.worked(core.peer, core.remoteAddressText)
       },
       gaveUp: (attempts) => this.#backOffFrom(peer, attempts),
       failed: (failure) => this.#failed(peer, failure)

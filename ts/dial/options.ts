@@ -22,7 +22,7 @@ import { parseAddress } from '../identity/parsed-address.ts'
 export interface DialOptions extends AbortOptions {
   /** Timeout of the whole call in milliseconds. Defaults to 60,000. */
   timeout?: number | undefined
-  /** Addresses to try besides those of the address book. */
+  /** Addresses to try besides those of the peerstore. */
   addresses?: readonly AddrLike[]
   /** Use an open connection, or reject with `NoConnectionError`; never dial. A string gives the reason. */
   noDial?: boolean | string
@@ -57,7 +57,7 @@ export interface SimultaneousConnect {
 export interface DialContext {
   /** The peer, as text; undefined if only an address is known. */
   readonly peer: string | undefined
-  /** Addresses that the caller has named, and those of names among them, as opposed to those of the address book. */
+  /** Addresses that the caller has named, and those of names among them, as opposed to those of the peerstore. */
   readonly named: ReadonlySet<string>
   /** Addresses that a transport of the application dials. */
   readonly custom: ReadonlySet<string>

@@ -1,5 +1,5 @@
 /** The identity of a node: its private key, and the public key and peer id derived from it. */
-import type { PeerId, PrivateKey } from '@libp2p/interface'
+import type { PeerId, PrivateKey, PublicKey } from '@libp2p/interface'
 import { oneOf } from '../base/arguments.ts'
 import { unshared } from '../base/bytes.ts'
 import { INSPECT, type InspectArguments, shown } from '../base/inspection.ts'
@@ -94,13 +94,34 @@ function describe(bytes: Uint8Array): { peerId: string; publicKey: Uint8Array } 
 
 /** Returns a copy of the libp2p protobuf of a private key. Throws `InvalidParametersError` for an invalid key. */
 export function privateKeyBytes(key: PrivateKey | Uint8Array): Uint8Array {
-  // A copy, as the caller may wipe its own.
-  if (key instanceof Uint8Array) return key.slice()
+  // A copy, as the caller may wipe its own; `slice` of a Buffer is none.
+  if (key instanceof Uint8Array) return Uint8Array.from(key)
   const type = KEY_TYPES[key?.type]
   if (type === undefined || !(key.raw instanceof Uint8Array)) {
     throw new InvalidParametersError('expected a private key, or the libp2p protobuf of one')
   }
   return Uint8Array.of(0x08, type, 0x12, ...lengthPrefix(key.raw.length), ...key.raw)
+}
+
+/**
+ * Returns a copy of the libp2p protobuf of a public key. Throws `InvalidParametersError` for a value that is not one.
+ */
+export function publicKeyBytes(key: PublicKey | Uint8Array): Uint8Array {
+  if (key instanceof Uint8Array) return Uint8Array.from(key)
+  const type = KEY_TYPES[key?.type]
+  if (type === undefined || !(key.raw instanceof Uint8Array)) {
+    throw new InvalidParametersError('expected a public key, or the libp2p protobuf of one')
+  }
+  return Uint8Array.of(0x08, type, 0x12, ...lengthPrefix(key.raw.length), ...key.raw)
+}
+
+/** Returns the peer of a public key. Throws `InvalidParametersError` for an invalid one. */
+export function peerOfKey(publicKey: Uint8Array): string {
+  try {
+    return native.peerOfKey(publicKey).peerId
+  } catch (err) {
+    throw new InvalidParametersError('expected the libp2p protobuf of a public key', { cause: err })
+  }
 }
 
 function lengthPrefix(length: number): number[] {

@@ -316,6 +316,12 @@ export interface KeyDescription {
   publicKey: Uint8Array
 }
 
+/** The peer id of a public key, as text and as a multihash. */
+export interface PeerOfKey {
+  peerId: string
+  multihash: Uint8Array
+}
+
 /** The addon. */
 export interface Native {
   attach(ring: () => void): HotCalls
@@ -328,6 +334,8 @@ export interface Native {
   generateKey(type: 'ed25519' | 'secp256k1' | 'rsa' | 'ecdsa'): Uint8Array
   describeKey(privateKey: Uint8Array): KeyDescription
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array
+  peerOfKey(publicKey: Uint8Array): PeerOfKey
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
   /** For a test: the tables of numbers by name that TypeScript mirrors. */
   nativeTables(): Record<string, Record<string, number>>
   NativeNode: new (options: NativeNodeOptions) => NativeNode

@@ -19,6 +19,7 @@ import {
   IncompleteReadError,
   InternalError,
   InvalidParametersError,
+  InvalidRecordError,
   IOError,
   type Libp2pError,
   type Libp2pErrorOptions,
@@ -30,6 +31,10 @@ import {
   MuxerClosedError,
   NoConnectionError,
   NoRemoteAddrsError,
+  PeerstoreCorruptError,
+  PeerstoreError,
+  PeerstoreLimitError,
+  PeerstoreLockedError,
   RateLimitError,
   RawConnectionError,
   ResourceLimitExceededError,
@@ -102,6 +107,7 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
     new ConnectionClosedError(message ?? 'the peer broke the muxer protocol', options),
   ERR_INVALID_FRAMING: (message, options) => new MsgioError(message, options),
   ERR_SELF_DIAL: (message, options) => new SelfDialError(message, options),
+  ERR_INVALID_RECORD: (message, options) => new InvalidRecordError(message, options),
   ERR_DIAL: environment('the dial failed'),
   ERR_DIAL_ALL_FAILED: (message, options) => new DialAllFailedError(message, options),
   ERR_NO_REMOTE_ADDRS: (message, options) => new NoRemoteAddrsError(message, options),
@@ -130,6 +136,9 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_DNS_NO_RECORDS: names('the name has no such records'),
   ERR_DNS_TIMEOUT: names('no name server answered in time'),
   ERR_DNS_BAD_NAME: names('it is not a host name'),
+  ERR_PEERSTORE: (message, options) => new PeerstoreError(message, options),
+  ERR_PEERSTORE_LOCKED: (message, options) => new PeerstoreLockedError(message, options),
+  ERR_PEERSTORE_CORRUPT: (message, options) => new PeerstoreCorruptError(message, options),
   ERR_RESOURCE_LIMIT_EXCEEDED: (message, options) =>
     new ResourceLimitExceededError(
       message ?? `${HANDLES_MAX} streams and connections reach the limit of one environment`,
@@ -147,6 +156,7 @@ const MAKERS: Readonly<Record<ErrorCode, Make>> = {
   ERR_STREAM_LIMIT: limit('connection', 'streams', 'the connection has no room for another stream'),
   ERR_CONNECTION_MEMORY: limit('connection', 'memory', 'the connection holds too many bytes'),
   ERR_DIAL_DENIED: (message, options) => new DialDeniedError(message, options),
+  ERR_PEERSTORE_LIMIT: (message, options) => new PeerstoreLimitError(message, options),
   ERR_DIAL_QUEUE_FULL: (message, options) => new DialQueueFullError(message, options),
   ERR_INTERNAL: (message, options) => new InternalError(message, options)
 }

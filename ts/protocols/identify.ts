@@ -57,7 +57,7 @@ export interface IdentifyResult {
   readonly protocolVersion: string | undefined
   /** Supported protocols, up to 1,024. */
   readonly protocols: readonly string[]
-  /** Reported listen addresses, up to 500. Those of other peers are not added to the address book. */
+  /** Reported listen addresses, up to 500. Those of other peers are not stored. */
   readonly listenAddrs: readonly Multiaddr[]
   /** The address of this node as observed by the peer. */
   readonly observedAddr: Multiaddr | undefined
@@ -313,7 +313,7 @@ async function receivePush(stream: Stream, connection: Connection): Promise<void
   QUERIED.set(connection, Promise.resolve(new PeerReport(message, before)))
 }
 
-/** Receives the message of the peer on `stream`, and adds its addresses to the address book. */
+/** Receives the message of the peer on `stream`, and stores what it reports. */
 async function receive(stream: Stream, connection: Connection): Promise<IdentifyMessage> {
   stream.setReadDeadline(deadline(connection))
   try {
@@ -322,18 +322,16 @@ async function receive(stream: Stream, connection: Connection): Promise<Identify
     // A local close of the connection ends the loop as well.
     if (stream.error !== undefined) throw stream.error
     const message = reader.end()
-    const key = connectionFacade.coreOf(connection).remotePublicKeyBytes
+    const core = connectionFacade.coreOf(connection)
+    const key = core.remotePublicKeyBytes
     if (message.publicKey !== undefined && Buffer.compare(message.publicKey, key) !== 0) {
       // The handshake has authenticated the peer, so the key is ignored, as in go.
       const { logger } = connection.swarm.options
       logger.debug(`identify of ${connection.remotePeer} names another public key than its own`)
     }
     await stream.close()
-    const { listenAddrs } = message
-    if (listenAddrs !== undefined) {
-      connection.swarm.addressBook.add(connectionFacade.coreOf(connection).peer, listenAddrs)
-    }
-    if (acceptsEarlyFin(message.agentVersion)) connectionFacade.coreOf(connection).allowEarlyFin()
+    core.host.identified(core, { ...message, publicKey: key })
+    if (acceptsEarlyFin(message.agentVersion)) core.allowEarlyFin()
     return message
   } catch (err) {
     await resetFor(err, stream)

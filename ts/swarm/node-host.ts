@@ -53,6 +53,7 @@ import type { CommandHandle, ConnectionSink, Engine, NodeSink, Served } from '..
 import { environment } from '../native/environment.ts'
 import type { ConnectionHandle, RequestId, StreamHandle } from '../native/handles.ts'
 import type { Registrar, RegistrarHost } from '../negotiation/registrar.ts'
+import type { PeerReport } from '../peerstore/peer-book.ts'
 import { offersChanged } from '../protocols/offers.ts'
 import {
   Admission,
@@ -122,6 +123,8 @@ export interface HostCallbacks {
   connected(peer: string, connection: Connection): void
   /** Follows the connections: tags, pruning, dials of what is missing. */
   readonly manager: Pick<ConnectionManager, 'opened' | 'connected' | 'ended' | 'disconnected'>
+  /** Stores what a peer has reported of itself. */
+  identified(peer: string, report: PeerReport): void
   /** Returns whether the swarm listens on an address. */
   isOwnAddress(address: string): boolean
   /** Emits the event `dial`, if it has listeners. */
@@ -385,6 +388,10 @@ export class NodeHost
   /** Returns whether a connection is inbound, or its dial still waits for it. */
   #isWanted(request: RequestId | 0): boolean {
     return request === 0 || this.#dials.has(request)
+  }
+
+  identified(core: ConnectionCore, report: PeerReport): void {
+    this.#callbacks.identified(core.peer, report)
   }
 
   onAttemptsFailed(request: RequestId): void {

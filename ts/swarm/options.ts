@@ -36,6 +36,8 @@ import { peerText } from '../identity/peer-id.ts'
 import { checkMuxers } from '../muxer/choice.ts'
 import type { NamedMultiplexer } from '../muxer/muxed.ts'
 import { native } from '../native/addon.ts'
+import { checkPeerstore, makePeerstore, type PeerstoreOptions } from '../peerstore/options.ts'
+import type { PeerstoreLike } from '../peerstore/peerstore.ts'
 import { checkServices, type ServiceOptions } from '../protocols/services.ts'
 import type { ResourceManager } from '../resource-manager/interfaces.ts'
 import type { LimitConfig } from '../resource-manager/limit-config.ts'
@@ -98,6 +100,8 @@ export interface SwarmOptions extends ManagerParts {
   blackHoleDetection?: BlackHoleDetection
   /** Resolves names in addresses: options of the swarm's own resolver, or another one. See docs/dns.md. */
   dns?: DnsOptions | DnsResolverLike
+  /** What is known of peers: options of the swarm's own store, or another one. See docs/peerstore.md. */
+  peerstore?: PeerstoreOptions | PeerstoreLike
   /** Source of numbers in [0, 1), for tests and simulations. Never used for keys. */
   random?: () => number
   /** Receives log messages of the levels it has methods for. Defaults to no logging. See docs/diagnostics.md. */
@@ -138,6 +142,8 @@ export interface ResolvedOptions extends Readonly<ManagerParts> {
   readonly blackHoleDetection: Readonly<Required<BlackHoleDetection>>
   /** See {@link SwarmOptions.dns}. */
   readonly dns: Readonly<DnsOptions> | DnsResolverLike
+  /** The peerstore. */
+  readonly peerstore: PeerstoreLike
   /** See {@link SwarmOptions.random}. */
   readonly random: () => number
   /** A logger with all levels, also for services; levels without a subscriber do nothing. */
@@ -193,6 +199,7 @@ const SWARM_CHECKS: OptionChecks<SwarmOptions> = {
     checkOptions(value as BlackHoleDetection, { udp: aBoolean, ipv6: aBoolean }, name)
   },
   dns: checkDns,
+  peerstore: checkPeerstore,
   random: aFunction,
   logger: aLogger,
   resourceManager: aResourceManager,
@@ -246,6 +253,7 @@ export function resolveOptions(options: SwarmOptions): SwarmSettings {
       ipv6: options.blackHoleDetection?.ipv6 ?? true
     }),
     dns: options.dns ?? {},
+    peerstore: makePeerstore(options.peerstore, options.clock ?? systemClock),
     random: options.random ?? Math.random,
     logger: log.loggerOf('swarm'),
     log,

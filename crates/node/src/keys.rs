@@ -1,6 +1,6 @@
 //! Keys and protocol names for JavaScript.
 
-use ferroswarm_runtime::{KeyType, Keypair, PeerId, ProtocolId};
+use ferroswarm_runtime::{KeyType, Keypair, PeerId, ProtocolId, PublicKey};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 
@@ -74,6 +74,37 @@ pub fn sign(private_key: Uint8Array, message: Uint8Array) -> Result<Uint8Array, 
         .sign(&message)
         .map_err(|error| failure(ErrorCode::ERR_INTERNAL, error))?;
     Ok(signature.into())
+}
+
+/// The peer id of a public key.
+#[napi(object)]
+pub struct PeerOfKey {
+    /// Peer id in base58btc.
+    pub peer_id: String,
+    /// Peer id as a multihash.
+    pub multihash: Uint8Array,
+}
+
+/// Returns the peer id of a public key, given as libp2p protobuf.
+#[napi(catch_unwind)]
+pub fn peer_of_key(public_key: Uint8Array) -> Result<PeerOfKey, Failure> {
+    let key = PublicKey::from_protobuf(&public_key).map_err(invalid)?;
+    let peer = PeerId::from_public_key(&key);
+    Ok(PeerOfKey {
+        peer_id: peer.to_string(),
+        multihash: peer.to_bytes().into(),
+    })
+}
+
+/// Returns whether `signature` is that of `message` by the private half of a public key.
+#[napi(catch_unwind)]
+pub fn verify(
+    public_key: Uint8Array,
+    message: Uint8Array,
+    signature: Uint8Array,
+) -> Result<bool, Failure> {
+    let key = PublicKey::from_protobuf(&public_key).map_err(invalid)?;
+    Ok(key.verify(&message, &signature))
 }
 
 /// Returns the number of a protocol name, 1 or more, stable until [`forget_protocol`].

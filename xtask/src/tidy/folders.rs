@@ -20,7 +20,8 @@ const PARTS: &str = "
     io/index.ts: io secure
     stream: base native io | identity resource-manager muxer
     stream.ts: base native io stream | identity resource-manager muxer
-    connection: base native identity stream resource-manager | muxer connection-manager
+    peerstore: base native identity
+    connection: base native identity stream resource-manager | muxer connection-manager peerstore
     diagnostics: base native resource-manager connection
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager muxer
@@ -29,15 +30,15 @@ const PARTS: &str = "
     muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts upgrade
     dns: base native identity diagnostics
     transport: base identity | io dial
-    dial: base native identity connection diagnostics connection.ts transport | dns io
-    protocols: base identity io connection connection.ts
+    dial: base native identity connection diagnostics connection.ts transport | dns io peerstore
+    protocols: base identity io connection connection.ts peerstore
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
-           connection-manager muxer transport dial dns protocols | upgrade io
+           connection-manager muxer transport dial dns protocols peerstore | upgrade io
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts \
-              connection-manager muxer dial dns protocols swarm upgrade | io
+              connection-manager muxer dial dns protocols peerstore swarm upgrade | io
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
-              connection-manager muxer transport dial dns protocols swarm upgrade swarm.ts";
+              connection-manager muxer transport dial dns protocols peerstore swarm upgrade swarm.ts";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts", "text"];

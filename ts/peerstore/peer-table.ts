@@ -1,0 +1,197 @@
+/**
+ * The peers of a store, in memory: their entries, the bound of their number and of their memory, and the expiry of their
+ * addresses.
+ */
+import type { Clock } from '../base/clock.ts'
+import { PeerEntry, RANK } from './peer-entry.ts'
+
+/** Default of the option `maxPeers`, some 25 MB of ordinary peers. */
+export const PEERS_MAX = 10_000
+
+/**
+ * Mean bytes of a peer, whose multiple by `maxPeers` bounds the memory: three times what an ordinary peer has, far below
+ * the 100 KiB that a peer may report of itself.
+ */
+const MEAN_BYTES_MAX = 6_700
+
+/** Interval of the removal of expired addresses, which are invisible before. */
+const SWEEP_MS = 60_000
+
+/** Told of every change of an entry. */
+export interface TableSink {
+  changed(entry: PeerEntry): Promise<void>
+  deleted(peer: string): Promise<void>
+}
+
+/** Peers by their text. */
+export class PeerTable {
+  readonly clock: Clock
+  readonly maxPeers: number
+  readonly #peers = new Map<string, PeerEntry>()
+  readonly #ranks = Object.values(RANK).map(() => new Recency())
+  /** Whoever is connected, known or not. Bounded by the connections. */
+  readonly #connected = new Set<string>()
+  #bytes = 0
+  #timer: unknown
+  #sink: TableSink | undefined
+
+  constructor(clock: Clock, maxPeers = PEERS_MAX) {
+    this.clock = clock
+    this.maxPeers = maxPeers
+  }
+
+  /** Tells `sink` of the changes from here on. */
+  report(sink: TableSink | undefined): void {
+    this.#sink = sink
+  }
+
+  get(peer: string): PeerEntry | undefined {
+    return this.#peers.get(peer)
+  }
+
+  all(): MapIterator<PeerEntry> {
+    return this.#peers.values()
+  }
+
+  get size(): number {
+    return this.#peers.size
+  }
+
+  /** Returns the entry of a peer, which {@link settle} adds if it is new. */
+  ensure(peer: string): PeerEntry {
+    const known = this.#peers.get(peer)
+    if (known !== undefined) return known
+    const entry = new PeerEntry(peer)
+    entry.isConnected = this.#connected.has(peer)
+    return entry
+  }
+
+  /** Makes a peer the most recent one of its rank. */
+  touch(entry: PeerEntry): void {
+    this.#ranks[entry.rank]?.touch(entry)
+  }
+
+  /**
+   * Takes a changed entry over: adds it, or removes it if nothing is known any more, and evicts others. Resolves when the
+   * change is durable.
+   */
+  settle(entry: PeerEntry): Promise<void> {
+    if (entry.isEmpty) return this.delete(entry.peer)
+    this.place(entry)
+    const stored = this.#sink?.changed(entry) ?? DONE
+    this.#evict()
+    return stored
+  }
+
+  /** {@link settle} of an entry that comes from the store. */
+  load(entry: PeerEntry): void {
+    this.place(entry)
+    this.#evict()
+  }
+
+  /** Lists an entry by its rank, and counts its memory. */
+  place(entry: PeerEntry): void {
+    if (this.#peers.get(entry.peer) === entry) this.#unlist(entry)
+    this.#peers.set(entry.peer, entry)
+    entry.bytes = entry.measure()
+    entry.rank = entry.rankNow()
+    this.#bytes += entry.bytes
+    this.#ranks[entry.rank]?.append(entry)
+    if (entry.addresses.expires) this.#timer ??= this.clock.setTimer(() => this.#sweep(), SWEEP_MS)
+  }
+
+  /** Removes a peer. Resolves when that is durable. */
+  delete(peer: string): Promise<void> {
+    const entry = this.#peers.get(peer)
+    if (entry === undefined) return DONE
+    this.#unlist(entry)
+    this.#peers.delete(peer)
+    return this.#sink?.deleted(peer) ?? DONE
+  }
+
+  /** Records that a peer has its first connection, or that its last one has ended. */
+  setConnected(peer: string, isConnected: boolean): PeerEntry | undefined {
+    if (isConnected) this.#connected.add(peer)
+    else this.#connected.delete(peer)
+    const entry = this.#peers.get(peer)
+    if (entry !== undefined) entry.isConnected = isConnected
+    return entry
+  }
+
+  /** Whether a peer has a connection. */
+  isConnected(peer: string): boolean {
+    return this.#connected.has(peer)
+  }
+
+  /** Ends the timer. */
+  close(): void {
+    this.clock.clearTimer(this.#timer)
+    this.#timer = undefined
+    this.#connected.clear()
+  }
+
+  #unlist(entry: PeerEntry): void {
+    this.#ranks[entry.rank]?.remove(entry)
+    this.#bytes -= entry.bytes
+  }
+
+  #evict(): void {
+    while (this.#peers.size > this.maxPeers || this.#bytes > this.maxPeers * MEAN_BYTES_MAX) {
+      const [bare, unreached, reached] = this.#ranks
+      const stalest = bare?.first ?? unreached?.first ?? reached?.first
+      if (stalest === undefined) return
+      this.#ignore(this.delete(stalest.peer))
+    }
+  }
+
+  /** Removes expired addresses, while there are any that expire. */
+  #sweep(): void {
+    this.#timer = undefined
+    const now = this.clock.now()
+    let expires = false
+    for (const entry of [...this.#peers.values()]) {
+      if (entry.addresses.sweep(now)) {
+        // A record of no address is of no use, as in go.
+        if (entry.addresses.size === 0) entry.record = undefined
+        this.#ignore(this.settle(entry))
+      }
+      expires ||= entry.addresses.expires
+    }
+    if (expires) this.#timer ??= this.clock.setTimer(() => this.#sweep(), SWEEP_MS)
+  }
+
+  /** A failed write of the table itself has no caller to tell; the journal has logged it, and repeats it. */
+  #ignore(stored: Promise<void>): void {
+    if (stored !== DONE) stored.catch(() => {})
+  }
+}
+
+/** What a store in memory returns. */
+export const DONE: Promise<void> = Promise.resolve()
+
+/** A list of entries, the least recent first. Links in the entries cost less than a map at every dial. */
+class Recency {
+  first: PeerEntry | undefined
+  #last: PeerEntry | undefined
+
+  append(entry: PeerEntry): void {
+    entry.previous = this.#last
+    entry.next = undefined
+    if (this.#last === undefined) this.first = entry
+    else this.#last.next = entry
+    this.#last = entry
+  }
+
+  remove(entry: PeerEntry): void {
+    if (entry.previous === undefined) this.first = entry.next
+    else entry.previous.next = entry.next
+    if (entry.next === undefined) this.#last = entry.previous
+    else entry.next.previous = entry.previous
+  }
+
+  touch(entry: PeerEntry): void {
+    if (entry === this.#last) return
+    this.remove(entry)
+    this.append(entry)
+  }
+}
