@@ -207,10 +207,10 @@ export class Swarm extends TypedEventTarget<SwarmEvents> implements Network, Asy
       })
     })
     this.#registrar = new Registrar(this.#failures)
-    this.#tags = new TagStore(
-      { clock, decayResolution: this.#options.connections.decayResolution },
-      { onFailure: this.#failures.report }
-    )
+    const { decayResolution } = this.#options.connections
+    this.#tags = new TagStore({ clock, decayResolution }).report({
+      onFailure: this.#failures.report
+    })
     this.#manager = new ConnectionManager(this, this.#managerHost(), this.#options)
     this.#host = new NodeHost(this, this.#options, this.#connections, this.#registrar, {
       notify: (event, detail) => this.#notify(event, detail),

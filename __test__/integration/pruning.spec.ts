@@ -159,6 +159,34 @@ test('protected peers stay, and so do listed addresses; both count', async (t) =
   t.deepEqual(swarm.connectionPruner.explain().exempt, { protected: 1, grace: 0, neverPrune: 3 })
 })
 
+// T12
+test('connections are on record while they are open, and tags from before are there', async (t) => {
+  const { swarm, clock, join } = await createCrowd(t).then(bound)
+  const peer = peerOf(0)
+  swarm.tagPeer(peer, 'early', 7)
+  const heard: unknown[] = []
+  for (const event of ['connected', 'disconnected'] as const) {
+    swarm.addEventListener(event, () => {
+      const { value, conns = {} } = swarm.getTagInfo(peer) ?? {}
+      heard.push([event, value, Object.keys(conns).length])
+    })
+  }
+  clock.advance(5)
+  const { connection } = await join({ peer })
+  t.deepEqual(swarm.getTagInfo(peer), {
+    firstSeen: clock.now(),
+    value: 7,
+    tags: { early: 7 },
+    conns: { [connection.id]: clock.now() }
+  })
+  await connection.close()
+  t.like(swarm.getTagInfo(peer), { value: 7, conns: {} })
+  t.deepEqual(heard, [
+    ['connected', 7, 1],
+    ['disconnected', 7, 0]
+  ])
+})
+
 // P7
 test('a pruner that is not started closes nothing', async (t) => {
   const { swarm, clock, joinAll } = await createCrowd(t, { low: 1, high: 2 }).then(bound)

@@ -182,10 +182,9 @@ test('after a long pause a value has decayed as if there had been none, and the 
 test('a decay that throws, or returns no whole number, leaves the value and is reported', (t) => {
   const clock = new FakeClock()
   const failures: unknown[] = []
-  const store = new TagStore(
-    { clock, decayResolution: SECOND },
-    { onFailure: (err) => void failures.push(err) }
-  )
+  const store = new TagStore({ clock, decayResolution: SECOND }).report({
+    onFailure: (err) => void failures.push(err)
+  })
   const failure = new Error('no decay')
   const bump = bumpSumUnbounded()
   const bad = store.registerDecayingTag('bad', {

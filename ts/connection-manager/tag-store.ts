@@ -83,7 +83,7 @@ const loadDecay = lazyModule<typeof import('./decay.ts')>(import.meta.url, './de
 export class TagStore {
   readonly #clock: Clock
   readonly #resolution: number
-  readonly #events: TagStoreEvents
+  #events: TagStoreEvents = {}
   readonly #entries = new Map<string, Entry>()
   readonly #protected = new Map<string, Set<string>>()
   #decaying: DecayingTags | undefined
@@ -91,11 +91,16 @@ export class TagStore {
   #disconnected = 0
 
   /** @throws {@link InvalidParametersError} for an invalid option. */
-  constructor(options: TagStoreOptions = {}, events: TagStoreEvents = {}) {
+  constructor(options: TagStoreOptions = {}) {
     checkOptions(options, CHECKS)
     this.#clock = options.clock ?? systemClock
     this.#resolution = options.decayResolution ?? DECAY_RESOLUTION_MS
+  }
+
+  /** @internal Sets what is called, in place of nothing. */
+  report(events: TagStoreEvents): this {
     this.#events = events
+    return this
   }
 
   /**

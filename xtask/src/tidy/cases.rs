@@ -46,7 +46,7 @@ fn is_test(path: &str) -> bool {
 fn is_id(text: &str) -> bool {
     let number = text
         .strip_prefix("go ")
-        .or_else(|| text.strip_prefix(['A', 'C', 'I', 'K', 'L', 'M', 'N', 'R', 'S', 'V', 'Y']));
+        .or_else(|| text.strip_prefix(['A', 'C', 'G', 'I', 'K', 'L', 'M', 'N', 'P', 'R', 'S', 'T', 'V', 'Y']));
     number.is_some_and(|number| {
         (1..=3).contains(&number.len()) && number.chars().all(|letter| letter.is_ascii_digit())
     })
