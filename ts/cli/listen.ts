@@ -5,6 +5,7 @@ import type { Stream } from '../stream.ts'
 import { createSwarm, type Swarm } from '../swarm.ts'
 import { type Call, type Command, type ExitCode, multiaddr } from './command.ts'
 import { readKey } from './key-file.ts'
+import { PeersTable } from './peers-table.ts'
 
 /** Echoes bytes as they arrive, and end-of-stream. */
 export const ECHO_PROTOCOL = '/echo/1.0.0'
@@ -15,8 +16,11 @@ const ECHO_BYTES = 64 * 1024
 /** As many as `limits` permit by default: any number of peers may come. */
 const CONNECTIONS_MAX = 16_384
 
-/** Milliseconds between two reports of the limits. */
-const LIMITS_INTERVAL_MS = 1_000
+/** Milliseconds between two tables. */
+const TABLE_INTERVAL_MS = 1_000
+
+/** Lines of a terminal that are left to the events above the table. */
+const EVENT_LINES = 6
 
 /** The verb. */
 export const command: Command = {
@@ -26,12 +30,14 @@ export const command: Command = {
   --limits              Show once a second what peers use, and the limits.
   --key FILE            The node's private key, as written by "ferroswarm id --out".
 
-Without an address it listens on ${ADDRESS}. It ends with Ctrl-C or SIGTERM.
+Without an address it listens on ${ADDRESS}. It ends with Ctrl-C or SIGTERM. A terminal shows the peers with
+their traffic, tags and place in the order of pruning.
 
 With --json: {"event":"listening","peerId","addrs"} once, then {"event":"connected","peerId",
-"remoteAddr","security","muxer"} and {"event":"disconnected","peerId"} as it happens; with --limits
-{"event":"limits","rows":[{"scope","usage","limits"}]} once a second, where null is no limit, and
-{"event":"limit","scope","resource","limit","current","option"} for each refusal.`,
+"remoteAddr","security","muxer"}, {"event":"disconnected","peerId"} and {"event":"pruned","peerId",
+"rule","reason"} as it happens; with --limits {"event":"limits","rows":[{"scope","usage","limits"}]}
+once a second, where null is no limit, and {"event":"limit","scope","resource","limit","current",
+"option"} for each refusal.`,
   options: { perf: { type: 'boolean' }, limits: { type: 'boolean' }, key: { type: 'string' } },
   positionals: [0, 64],
   run: listen
@@ -42,7 +48,8 @@ async function listen({ positionals, values, out, signal }: Call): Promise<ExitC
   const privateKey = readKey(values.text('key'))
   const swarm = await createSwarm({
     services: { perf: values.flag('perf') },
-    connections: { max: CONNECTIONS_MAX },
+    // A node to try out does not connect to others by itself.
+    connections: { max: CONNECTIONS_MAX, autoConnectBelow: 0 },
     ...(privateKey === undefined ? {} : { privateKey })
   })
   try {
@@ -58,6 +65,7 @@ async function listen({ positionals, values, out, signal }: Call): Promise<ExitC
       [`listening as ${out.style('bold', peerId)}`, ...addrs.map((addr) => `  ${addr}`)].join('\n')
     )
     if (values.flag('limits')) showLimits(swarm, out)
+    else if (out.rows !== undefined) showPeers(swarm, out)
     await ended(signal)
     out.text('closing')
   } finally {
@@ -80,6 +88,31 @@ function report(swarm: Swarm, out: Call['out']): void {
     const peerId = connection.remotePeer.toString()
     out.event({ event: 'disconnected', peerId }, `${out.style('dim', '-')} ${peerId}`)
   })
+  swarm.addEventListener('prune', ({ detail }) => {
+    for (const { candidate, rule, reason } of detail.verdicts) {
+      const peerId = candidate.connection.remotePeer.toString()
+      out.event(
+        { event: 'pruned', peerId, rule, reason },
+        `${out.style('red', 'pruned')} ${peerId}: ${reason}`
+      )
+    }
+  })
+}
+
+/** Calls `show` now and once a second until the swarm closes. */
+function repeatedly(swarm: Swarm, show: () => void): void {
+  show()
+  const timer = setInterval(show, TABLE_INTERVAL_MS)
+  swarm.signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+}
+
+/** Shows the peers on a terminal. */
+function showPeers(swarm: Swarm, out: Call['out']): void {
+  const table = new PeersTable(swarm)
+  repeatedly(swarm, () => {
+    const rows = Math.max((out.rows ?? 0) - EVENT_LINES, 4)
+    out.table({ event: 'peers' }, table.lines(rows).join('\n'))
+  })
 }
 
 /** Shows usage and limits once a second until the swarm closes, and refusals as they happen. */
@@ -97,9 +130,7 @@ function showLimits(swarm: Swarm, out: Call['out']): void {
       `${out.style('red', 'refused')} ${message}`
     )
   })
-  show()
-  const timer = setInterval(show, LIMITS_INTERVAL_MS)
-  swarm.signal.addEventListener('abort', () => clearInterval(timer), { once: true })
+  repeatedly(swarm, show)
 }
 
 async function echo(stream: Stream): Promise<void> {

@@ -36,7 +36,7 @@ const PARTS: &str = "
            connection-manager muxer transport dial dns protocols peerstore | upgrade io
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts \
               connection-manager muxer dial dns protocols peerstore swarm upgrade | io
-    cli: native identity protocols swarm.ts
+    cli: native identity protocols swarm.ts | connection-manager connection.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
               connection-manager muxer transport dial dns protocols peerstore swarm upgrade swarm.ts";
 
