@@ -56,6 +56,12 @@ impl AttemptProgress {
             connected: OnceLock::new(),
         }
     }
+
+    /// Returns the stage. The lock is released before anything else is done: [`Attempts::take`]
+    /// waits for it under its own.
+    pub(crate) fn stage(&self) -> Stage {
+        *self.stage.lock()
+    }
 }
 
 /// The attempts of one dial. Its I/O thread writes, JavaScript's reads at any time.
@@ -84,7 +90,7 @@ impl Attempts {
         let mut state = self.0.lock();
         let under_way = |started: &Started| AttemptUnderWay {
             index: started.index,
-            stage: *started.progress.stage.lock(),
+            stage: started.progress.stage(),
             elapsed: started.at.elapsed(),
         };
         AttemptsSoFar {

@@ -98,7 +98,7 @@ pub(crate) async fn upgrade_duplex(
             }
             Outcome::UpgradeFailed(Box::new(Attempt {
                 index: 0,
-                stage: *progress.stage.lock(),
+                stage: progress.stage(),
                 error,
                 elapsed: started.elapsed(),
             }))

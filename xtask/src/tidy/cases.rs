@@ -44,9 +44,11 @@ fn is_test(path: &str) -> bool {
 
 /// Matches ids such as `A066`: a capital with one to three digits, or `go` with a number.
 fn is_id(text: &str) -> bool {
-    let number = text
-        .strip_prefix("go ")
-        .or_else(|| text.strip_prefix(['A', 'C', 'G', 'I', 'K', 'L', 'M', 'N', 'P', 'R', 'S', 'T', 'V', 'Y']));
+    let number = text.strip_prefix("go ").or_else(|| {
+        text.strip_prefix([
+            'A', 'C', 'G', 'I', 'K', 'L', 'M', 'N', 'P', 'R', 'S', 'T', 'V', 'Y',
+        ])
+    });
     number.is_some_and(|number| {
         (1..=3).contains(&number.len()) && number.chars().all(|letter| letter.is_ascii_digit())
     })

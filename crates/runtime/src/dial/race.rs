@@ -188,7 +188,7 @@ where
         started.has_failed = true;
         Some(Attempt {
             index,
-            stage: *started.progress.stage.lock(),
+            stage: started.progress.stage(),
             error,
             elapsed: self.attempts.elapsed(index),
         })

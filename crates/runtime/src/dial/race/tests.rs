@@ -525,3 +525,33 @@ fn races_at_one_peer_share_their_permits() {
         assert_eq!(began.elapsed(), ms(100));
     });
 }
+
+#[test]
+fn attempts_can_be_taken_while_they_fail() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let plan = plan_of(&[(0, 1_000, FailsAfter(0)); 64]);
+        for _ in 0..300 {
+            let attempts = Arc::new(Attempts::default());
+            let taken = Arc::clone(&attempts);
+            let (over, is_over) = std::sync::mpsc::channel::<()>();
+            let taker = std::thread::spawn(move || {
+                while is_over.try_recv().is_err() {
+                    drop(taken.take());
+                }
+            });
+            paused_runtime().block_on(async {
+                let mut race = Race::new(&plan, Bounds::of_dial(64), &attempts, |_, _| {
+                    ready(Err::<(), _>(ConnectError::Ended))
+                });
+                while race.next().await.is_some() {}
+            });
+            over.send(()).expect("the other thread takes");
+            taker.join().expect("no panic");
+        }
+        done.send(()).expect("the test waits");
+    });
+    ended
+        .recv_timeout(Duration::from_secs(60))
+        .expect("neither thread waits for the other");
+}
