@@ -1,0 +1,103 @@
+/**
+ * Soak test: nodes on loopback that dial, open streams, close, tag, prune, gate and restart at random, in rounds. After
+ * each round everything is closed, and what is left is measured: it must not grow.
+ *
+ *     npm run soak -- --minutes 30
+ */
+import { readdirSync } from 'node:fs'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+import { type Random, seeded } from '../support/random.ts'
+import { SoakNode } from './node.ts'
+import { act, type Counts } from './operations.ts'
+import { soakOptions } from './options.ts'
+
+const ROUND_MS = 10_000
+
+/** Operations under way at a time. */
+const ACTORS = 12
+
+/** Rounds until caches, pools and compiled code have their size. */
+const WARM_UP = 2
+
+/** What a process has left after a round. */
+interface Left {
+  readonly rss: number
+  readonly heap: number
+  readonly descriptors: number
+  readonly threads: number
+  /** Timers, sockets and others that Node.js knows of. */
+  readonly handles: number
+}
+
+const options = soakOptions()
+console.log(`soak: seed ${options.seed}, ${options.nodes} nodes, ${options.minutes} minutes`)
+const random = seeded(options.seed)
+const end = Date.now() + options.minutes * 60_000
+const counts: Counts = {}
+const history: Left[] = []
+let violations: string[] = []
+while (Date.now() < end && violations.length === 0) {
+  violations = await round(random, Math.min(ROUND_MS, end - Date.now()))
+  const left = await measure()
+  history.push(left)
+  console.log(
+    `round ${history.length}:`,
+    JSON.stringify({ ...left, rss: mib(left.rss), heap: mib(left.heap) })
+  )
+}
+violations.push(...growth(history))
+console.log('operations:', JSON.stringify(counts))
+for (const violation of violations) console.log(`violation: ${violation}`)
+console.log(violations.length === 0 ? 'soak: passed' : `soak: failed, seed ${options.seed}`)
+process.exitCode = violations.length === 0 ? 0 : 1
+
+/** Runs the nodes for a while and closes them; returns what went wrong. */
+async function round(random: Random, ms: number): Promise<string[]> {
+  const nodes = Array.from({ length: options.nodes }, () => new SoakNode())
+  await Promise.all(nodes.map((node) => node.start(random)))
+  const until = Date.now() + ms
+  const actor = async (): Promise<void> => {
+    while (Date.now() < until) {
+      await act(nodes, random, counts)
+      await turn()
+    }
+  }
+  await Promise.all(Array.from({ length: ACTORS }, actor))
+  await Promise.all(nodes.map((node) => node.stop()))
+  return nodes.flatMap((node) => node.violations)
+}
+
+async function measure(): Promise<Left> {
+  // Threads and sockets end a moment after the call that ends them.
+  await sleep(500)
+  globalThis.gc?.()
+  await turn()
+  globalThis.gc?.()
+  const { rss, heapUsed } = process.memoryUsage()
+  return {
+    rss,
+    heap: heapUsed,
+    descriptors: process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0,
+    threads: process.platform === 'linux' ? readdirSync('/proc/self/task').length : 0,
+    handles: process.getActiveResourcesInfo().length
+  }
+}
+
+/** Compares the end with the time after the warm-up; returns what has grown. */
+function growth(history: readonly Left[]): string[] {
+  const steady = history.slice(WARM_UP)
+  if (steady.length < 2) return []
+  const third = Math.max(Math.floor(steady.length / 3), 1)
+  const [first, last] = [steady.slice(0, third), steady.slice(-third)]
+  const bounds = { rss: 16 << 20, heap: 2 << 20, descriptors: 0, threads: 0, handles: 0 }
+  return Object.entries(bounds).flatMap(([name, room]) => {
+    const key = name as keyof Left
+    const least = (lefts: readonly Left[]): number => Math.min(...lefts.map((left) => left[key]))
+    const grown = least(last) - least(first)
+    return grown > room ? [`${name} has grown by ${grown}, from ${least(first)}`] : []
+  })
+}
+
+function mib(bytes: number): string {
+  return `${(bytes / (1 << 20)).toFixed(1)} MiB`
+}
