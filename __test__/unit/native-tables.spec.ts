@@ -53,6 +53,8 @@ const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => strin
   flags: [constants(record, /^FLAG_/), same],
   taken: [record.Taken, withoutPrefix('TAKEN_')],
   pipes: [record.PipeReady, withoutPrefix('PIPE_')],
+  hooks: [record.GateHook, withoutPrefix('HOOK_')],
+  lists: [record.GateList, withoutPrefix('LIST_')],
   orders: [Order, withoutPrefix('ORDER_')],
   framings: [record.Framing, withoutPrefix('FRAMING_')],
   facts: [DiagnosticCode, lowerFirst],
@@ -70,7 +72,7 @@ const TABLES: Readonly<Record<string, readonly [Numbers, (name: string) => strin
   ]
 }
 
-const { strategy: _, ...connections } = CONNECTION_DEFAULTS
+const { strategy: _, allow: __, deny: ___, ...connections } = CONNECTION_DEFAULTS
 
 /** Tables of documents: the numbers, the page, and a pattern of a row with its number and name. */
 const DOCUMENTED: Readonly<Record<string, readonly [object | undefined, string, RegExp]>> = {

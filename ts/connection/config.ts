@@ -1,12 +1,15 @@
 /** The option `connections` of a swarm: its type, defaults and checks. */
 import {
   aDuration,
+  anArray,
   type Check,
   checkOptions,
   misuse,
   type OptionChecks
 } from '../base/arguments.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
+import type { AddrLike } from '../identity/address.ts'
+import { hostsText, parseHosts } from '../identity/networks.ts'
 import type { NativeLimits } from '../native/addon.ts'
 import { aStrategy, type ConnectionStrategy, type ConnectionStrategyName } from './strategy.ts'
 
@@ -39,6 +42,14 @@ export interface ConnectionConfig {
    * `latency_based`, `health_based`, or a function. Defaults to `best`.
    */
   strategy?: ConnectionStrategyName | ConnectionStrategy
+  /**
+   * IP addresses and networks, such as `10.0.0.0/8` or `/ip6/2001:db8::/ipcidr/32`. If there are any, all others are
+   * refused: in both directions, natively, before a byte is exchanged. `swarm.connectionGate` changes the list. Defaults
+   * to none. See docs/gating.md.
+   */
+  allow?: readonly AddrLike[]
+  /** IP addresses and networks that are refused, whether they are allowed or not. Defaults to none. */
+  deny?: readonly AddrLike[]
 }
 
 /** The option `connections` with all defaults. */
@@ -53,7 +64,9 @@ export const CONNECTION_DEFAULTS: Readonly<Required<ConnectionConfig>> = Object.
   outboundUpgradeTimeout: 10_000,
   // As go and py.
   streamNegotiationTimeout: 10_000,
-  strategy: 'best'
+  strategy: 'best',
+  allow: Object.freeze([]),
+  deny: Object.freeze([])
 })
 
 const aCount: Check = (value, name) => {
@@ -63,6 +76,15 @@ const aCount: Check = (value, name) => {
   throw misuse(name, 'a whole number of 1 or more, or Infinity', value)
 }
 
+/** A list of IP addresses and networks. */
+const someHosts: Check = (value, name) => {
+  anArray(value, name)
+  // Checked above.
+  for (const [index, entry] of (value as readonly unknown[]).entries()) {
+    parseHosts(hostsText(entry), `${name}[${index}]`)
+  }
+}
+
 const CHECKS: OptionChecks<ConnectionConfig> = {
   max: aCount,
   maxPerPeer: aCount,
@@ -70,7 +92,9 @@ const CHECKS: OptionChecks<ConnectionConfig> = {
   inboundUpgradeTimeout: aDuration,
   outboundUpgradeTimeout: aDuration,
   streamNegotiationTimeout: aDuration,
-  strategy: aStrategy
+  strategy: aStrategy,
+  allow: someHosts,
+  deny: someHosts
 }
 
 /** @internal Checks the option `connections`. Throws `InvalidParametersError`. */
@@ -85,7 +109,12 @@ export function resolveConnections(
   max: number
 ): Readonly<Required<ConnectionConfig>> {
   const given = Object.entries(config ?? {}).filter(([, value]) => value !== undefined)
-  return Object.freeze({ ...CONNECTION_DEFAULTS, ...Object.fromEntries(given), max })
+  const { allow, deny, ...others } = { ...CONNECTION_DEFAULTS, ...Object.fromEntries(given), max }
+  return Object.freeze({
+    ...others,
+    allow: Object.freeze([...allow]),
+    deny: Object.freeze([...deny])
+  })
 }
 
 /** @internal Returns the timeouts that are enforced natively: 0 is the shortest one, `Infinity` some 25 days. */

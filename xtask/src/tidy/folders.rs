@@ -24,19 +24,21 @@ const PARTS: &str = "
     diagnostics: base native resource-manager connection
     negotiation: base native io stream diagnostics
     connection.ts: base native identity stream stream.ts connection diagnostics negotiation | resource-manager muxer
-    upgrade: base native identity io | resource-manager connection dial
-    muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts upgrade
+    gate: base native identity | diagnostics dial dns
+    upgrade: base native identity io | resource-manager connection dial gate
+    muxer: base native identity io secure resource-manager stream connection diagnostics negotiation connection.ts \
+           upgrade | gate
     dns: base native identity diagnostics
     transport: base identity | io dial
-    dial: base native identity connection diagnostics connection.ts transport | dns io
+    dial: base native identity connection diagnostics connection.ts transport | gate dns io
     protocols: base identity io connection connection.ts
     swarm: base native identity resource-manager stream stream.ts connection diagnostics negotiation connection.ts \
-           muxer transport dial dns protocols | upgrade io
+           muxer transport gate dial dns protocols | upgrade io
     swarm.ts: base native identity resource-manager connection diagnostics negotiation connection.ts muxer dial dns \
-               protocols swarm upgrade | io
+               protocols swarm upgrade | gate io
     cli: native identity protocols swarm.ts
     index.ts: base native identity stream stream.ts connection diagnostics resource-manager negotiation connection.ts \
-              muxer transport dial dns protocols swarm upgrade swarm.ts";
+              muxer transport dial dns protocols swarm upgrade swarm.ts | gate";
 
 /// Modules that every part may import, as they load nothing.
 const LISTS: &[&str] = &["errors.ts", "constants.ts", "text"];

@@ -1,7 +1,7 @@
-/** Networks in CIDR notation, and entries of the allowlist. */
+/** Networks in CIDR notation, and entries of lists of them. */
 import { misuse } from '../base/arguments.ts'
 import { InvalidParametersError } from '../errors.ts'
-import { peerText } from '../identity/peer-id.ts'
+import { peerText } from './peer-id.ts'
 
 // Not imported: importing the package must not load avoidable Node.js modules.
 const { isIPv4, isIPv6 } = process.getBuiltinModule('node:net')
@@ -49,13 +49,41 @@ export function parseNetwork(value: unknown, name: string): Network {
  * Throws `InvalidParametersError` naming `name` otherwise. A port is refused: that of an inbound connection varies.
  */
 export function parseAllowed(value: unknown, name: string): AllowedNetwork {
-  const [, family, address, prefix, peer] = match(value, MULTIADDR)
-  const network = family === undefined ? networkOfCidr(value) : networkOf(address, prefix, family)
+  const network = networkAt(value)
   if (network === undefined) {
     const forms = '192.0.2.0/24 or /ip4/192.0.2.0/ipcidr/24/p2p/<peer id>'
     throw misuse(name, `an IP address, a network or a multiaddr, such as ${forms}`, value)
   }
+  const { peer } = network
   return Object.freeze({ ...network, peer: peer === undefined ? undefined : namedPeer(peer, name) })
+}
+
+/** Returns the network of an entry, with the text of its peer if it names one; undefined if it is none. */
+function networkAt(value: unknown): AllowedNetwork | undefined {
+  const [, family, address, prefix, peer] = match(value, MULTIADDR)
+  const network = family === undefined ? networkOfCidr(value) : networkOf(address, prefix, family)
+  return network && { ...network, peer }
+}
+
+/** Returns the text of an entry that may be a multiaddr; any other value as it is. */
+export function hostsText(entry: unknown): unknown {
+  return typeof entry === 'object' && entry !== null && 'getComponents' in entry
+    ? String(entry)
+    : entry
+}
+
+/**
+ * Returns an entry of a list of hosts: an address or a network, also as a multiaddr.
+ *
+ * Throws `InvalidParametersError` naming `name` otherwise. A peer is refused: hosts are judged before it is known.
+ */
+export function parseHosts(value: unknown, name: string): Network {
+  const network = networkAt(value)
+  if (network === undefined || network.peer !== undefined) {
+    const forms = '192.0.2.0/24 or /ip4/192.0.2.0/ipcidr/24'
+    throw misuse(name, `an IP address, a network or a multiaddr of one, such as ${forms}`, value)
+  }
+  return network
 }
 
 /** Returns the canonical text of a peer id. Throws `InvalidParametersError` naming `name` if it is none. */
@@ -88,9 +116,11 @@ function networkOf(
   family?: string
 ): Network | undefined {
   if (address === undefined) return undefined
+  const isV4 = isIPv4(address)
+  // Nearly every entry of a long list, and canonical already.
+  if (isV4 && prefix === undefined && family !== '6') return { family: 4, address, prefix: 32 }
   const words = wordsOf(address)
   if (words === undefined) return undefined
-  const isV4 = isIPv4(address)
   if (family !== undefined && family !== (isV4 ? '4' : '6')) return undefined
   const width = ADDRESS_BITS[isV4 ? 4 : 6]
   const bits = prefix === undefined ? width : Number(prefix)
