@@ -22,7 +22,6 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'address-book',
     'address-manager',
     'black-hole',
-    'gate',
     'options',
     'queue',
     'ranker',
@@ -30,7 +29,8 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'retry'
   ],
   dns: ['dns-resolver', 'options', 'records'],
-  identity: ['address', 'keys', 'peer-id'],
+  gate: ['connection-gate', 'gater', 'rate-limiter', 'refusals'],
+  identity: ['address', 'keys', 'networks', 'peer-id'],
   io: [
     'base-msg-read-writer',
     'carriers',
@@ -61,7 +61,6 @@ const PUBLIC: Readonly<Record<string, readonly string[]>> = {
     'json',
     'limit-config',
     'limits',
-    'networks',
     'null',
     'scale',
     'scope-limits'

@@ -390,7 +390,14 @@ for (const [kind, options] of [
 }
 
 test('a gater is an object with hooks that are functions', (t) => {
-  for (const gater of [{}, { accepted: () => true }, { secured: true }, null, 'all']) {
+  for (const gater of [
+    {},
+    { accepted: () => true },
+    { accept: () => true, secure: () => true },
+    { secured: true },
+    null,
+    'all'
+  ]) {
     t.throws(() => new Swarm({ gater: gater as ConnectionGater }), {
       instanceOf: InvalidParametersError,
       message: /gater/

@@ -194,7 +194,7 @@ test('an attempt that starts after the lists have changed is refused natively', 
   const dial = swarm.dialPeer(PEER, {
     addresses: [silent, address],
     signal: controller.signal,
-    onAttempt: () => controller.abort()
+    onAttempt: () => setImmediate(() => controller.abort())
   })
   swarm.connectionGate.deny('127.0.0.2')
   const { attempts = [] } = await t.throwsAsync(dial, { instanceOf: AbortError })

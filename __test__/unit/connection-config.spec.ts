@@ -27,7 +27,9 @@ test('the option connections is kept with its defaults, and frozen', (t) => {
     inboundUpgradeTimeout: 10_000,
     outboundUpgradeTimeout: 10_000,
     streamNegotiationTimeout: 10_000,
-    strategy: 'best'
+    strategy: 'best',
+    allow: [],
+    deny: []
   })
   t.deepEqual(config, CONNECTION_DEFAULTS)
   t.true(Object.isFrozen(config))

@@ -40,7 +40,7 @@ export interface GateExplanation {
   readonly host: string | undefined
 }
 
-/** The dependencies of the lists. */
+/** @internal The dependencies of the lists. */
 export interface ConnectionGateHost {
   /** Returns the resolver of names. */
   dns(): DnsResolverLike

@@ -1,7 +1,7 @@
 /** The option `gater`: hooks of the application that refuse connections. */
 import type { PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { aFunction, anObject, type Check, misuse } from '../base/arguments.ts'
+import { aFunction, anObject, areOptions, type Check, misuse } from '../base/arguments.ts'
 import type { DialOptions } from '../dial/options.ts'
 import { GateHook } from '../native/record.ts'
 
@@ -76,7 +76,13 @@ export const aGater: Check = (value, name) => {
   const gater = value as Readonly<Record<string, unknown>>
   const given = HOOKS.filter((hook) => gater[hook] !== undefined)
   for (const hook of given) aFunction(gater[hook], `${name}.${hook}`)
-  if (given.length === 0) throw misuse(name, `an object with any of ${HOOKS.join(', ')}`, value)
+  const hooks = `the hooks ${HOOKS.join(', ')}`
+  if (given.length === 0) throw misuse(name, `an object with ${hooks}`, value)
+  // A misspelt hook would be a hole. An object of a class may have methods of its own.
+  if (!areOptions(gater)) return
+  const isOther = (key: string): boolean => !given.some((hook) => hook === key)
+  const other = Object.keys(gater).find((key) => isOther(key) && typeof gater[key] === 'function')
+  if (other !== undefined) throw misuse(name, `an object with ${hooks} alone`, other)
 }
 
 /** @internal Returns the bits of the hooks that the native side asks for. */

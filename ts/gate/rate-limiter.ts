@@ -8,7 +8,7 @@ import type { NativeRefusal, NativeResources } from '../native/addon.ts'
 // Not imported: importing the package must not load avoidable Node.js modules.
 const { isIP } = process.getBuiltinModule('node:net')
 
-/** The dependencies of the limiter. */
+/** @internal The dependencies of the limiter. */
 export interface RateLimiterHost {
   readonly resources: Pick<NativeResources, 'consume' | 'resetRates'>
   /** Returns the error of a refusal by a limit. */

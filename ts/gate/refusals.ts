@@ -22,7 +22,7 @@ export interface RefusedDetail {
   readonly rule: string
 }
 
-/** What was refused, as text. */
+/** @internal What was refused, as text. */
 export interface RefusedText {
   readonly direction: 'inbound' | 'outbound'
   /** Undefined, or empty, while it is not known. */
@@ -30,7 +30,7 @@ export interface RefusedText {
   readonly remoteAddress?: string | undefined
 }
 
-/** The dependencies of the reports. */
+/** @internal The dependencies of the reports. */
 export interface RefusalReportsHost {
   readonly clock: Clock
   readonly log: Log
@@ -47,7 +47,7 @@ export interface RefusalReportsHost {
 const INBOUND_MAX = 1_024
 const INTERVAL_MS = 1_000
 
-/** The reports of one swarm. */
+/** @internal The reports of one swarm. */
 export class RefusalReports {
   readonly #host: RefusalReportsHost
   #since = Number.NEGATIVE_INFINITY
