@@ -186,7 +186,7 @@ test('addresses that the lists refuse get no socket, and the error names the rul
 })
 
 test('an attempt that starts after the lists have changed is refused natively', async (t) => {
-  const swarm = await createNode(t, { retry: { maxRetries: 0 } })
+  const { swarm, refused } = await gated(t, { retry: { maxRetries: 0 } })
   // The other one starts when its delay has passed.
   const silent = await serveSockets(t, () => {})
   const address = silent.replace('127.0.0.1', '127.0.0.2')
@@ -201,6 +201,7 @@ test('an attempt that starts after the lists have changed is refused natively', 
   const attempt = attempts.find((each) => each.address === address)
   t.like(attempt, { stage: 'gate' })
   t.is(attempt?.cause.message, 'deny 127.0.0.2')
+  t.like(refused, [{ stage: 'addrDial', direction: 'outbound', rule: 'deny 127.0.0.2' }])
 })
 
 // G4 G5

@@ -80,10 +80,7 @@ export class Reports {
   report(native: NativeDiagnostic, connection: Connection | undefined): void {
     const name = diagnosticName(native.code)
     if (name === undefined) return
-    if (name === 'connectionGated') {
-      this.#gated?.(native.address, native.text)
-      return
-    }
+    if (name === 'connectionGated') this.#gated?.(native.address, native.text)
     const fact = withOption(name, native, this.#swarm.options.limits)
     publish(this.#swarm, name, fact)
     const direction = DIRECTIONS[name]

@@ -57,26 +57,32 @@ export class RefusalReports {
     this.#host = host
   }
 
-  refused(stage: GateStage, { direction, peer, remoteAddress }: RefusedText, rule: string): void {
-    const { log } = this.#host
+  /** Reports a refusal to the log and to listeners. */
+  refused(stage: GateStage, refused: RefusedText, rule: string): void {
+    const { direction, peer = '', remoteAddress = '' } = refused
     if (direction === 'inbound' && !this.#admits()) return
-    const address = remoteAddress === NO_ADDRESS ? '' : (remoteAddress ?? '')
-    const who = peer === undefined || peer === '' ? '' : ` of ${peer}`
+    const { log } = this.#host
     if (log.hears('debug')) {
       const what = direction === 'inbound' ? 'a connection from' : 'a dial of'
-      const line = `${what} ${address || 'no address'}${who} was refused at ${stage}: ${printable(rule)}`
+      const who = peer === '' ? '' : ` of ${peer}`
+      const line = `${what} ${remoteAddress}${who} was refused at ${stage}: ${printable(rule)}`
       log.write('debug', direction === 'inbound' ? 'listener' : 'dial', line)
     }
+    this.emit(stage, refused, rule)
+  }
+
+  /** Reports a refusal to listeners alone. */
+  emit(stage: GateStage, { direction, peer = '', remoteAddress = '' }: RefusedText, rule: string) {
     if (!this.#host.isHeard()) return
-    this.#host.emit(
-      Object.freeze({
-        stage,
-        direction,
-        peer: peer === undefined || peer === '' ? undefined : peerIdOf(peer),
-        remoteAddr: address === '' ? undefined : multiaddrOf(address),
-        rule
-      })
-    )
+    const isKnown = remoteAddress !== '' && remoteAddress !== NO_ADDRESS
+    const detail: RefusedDetail = {
+      stage,
+      direction,
+      peer: peer === '' ? undefined : peerIdOf(peer),
+      remoteAddr: isKnown ? multiaddrOf(remoteAddress) : undefined,
+      rule
+    }
+    this.#host.emit(Object.freeze(detail))
   }
 
   /** Returns whether another report fits into this second. */

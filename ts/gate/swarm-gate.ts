@@ -113,10 +113,19 @@ export class SwarmGate {
 
   /** Reports a refusal. */
   refused(stage: GateStage, refused: RefusedText, rule: string): void {
-    const host = this.#host
-    if (!host.isHeard() && !host.log.hears('debug')) return
-    this.#reports ??= new (loadRefusals().RefusalReports)(host)
-    this.#reports.refused(stage, refused, rule)
+    const { isHeard, log } = this.#host
+    if (isHeard() || log.hears('debug')) this.#refusals.refused(stage, refused, rule)
+  }
+
+  /** Reports a remote that the native side has refused by a list, and whose diagnostic fact is in the log. */
+  remoteRefused(remoteAddress: string, rule: string): void {
+    if (!this.#host.isHeard()) return
+    this.#refusals.emit('accept', { direction: 'inbound', remoteAddress }, rule)
+  }
+
+  get #refusals(): RefusalReports {
+    this.#reports ??= new (loadRefusals().RefusalReports)(this.#host)
+    return this.#reports
   }
 
   /** Answers nothing from now on: the swarm closes. */

@@ -205,7 +205,7 @@ export class NodeHost
         limitError(refusal, { resources: this.#resources, limits: this.limits })
     })
     this.#reports = new Reports(swarm, options.log, options.clock, this.#limits, (address, rule) =>
-      this.gate.refused('accept', { direction: 'inbound', remoteAddress: address }, rule)
+      this.gate.remoteRefused(address, rule)
     )
     this.gate = new SwarmGate({
       clock: options.clock,

@@ -120,7 +120,8 @@ pub(crate) async fn upgrade(
                 if let Some(hooks) = purpose.hooks
                     && let Err(refusal) = hooks.upgraded(&upgraded.peer, &config.muxers).await
                 {
-                    wire.go_away(&mut channel).await?;
+                    // A remote that is gone need not be told.
+                    let _ = wire.go_away(&mut channel).await;
                     return Err(refusal);
                 }
                 return Ok(Upgraded {
