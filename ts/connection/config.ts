@@ -9,7 +9,7 @@ import {
 } from '../base/arguments.ts'
 import { TIMER_MS_MAX } from '../base/clock.ts'
 import type { AddrLike } from '../identity/address.ts'
-import { hostsText, parseHosts } from '../identity/networks.ts'
+import { parseHosts } from '../identity/networks.ts'
 import type { NativeLimits } from '../native/addon.ts'
 import { aStrategy, type ConnectionStrategy, type ConnectionStrategyName } from './strategy.ts'
 
@@ -81,7 +81,7 @@ const someHosts: Check = (value, name) => {
   anArray(value, name)
   // Checked above.
   for (const [index, entry] of (value as readonly unknown[]).entries()) {
-    parseHosts(hostsText(entry), `${name}[${index}]`)
+    parseHosts(entry, `${name}[${index}]`)
   }
 }
 

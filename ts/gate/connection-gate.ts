@@ -10,7 +10,7 @@ import {
 import type { DnsResolverLike } from '../dns/records.ts'
 import { DnsError, InvalidParametersError } from '../errors.ts'
 import { type AddrLike, multiaddrOf } from '../identity/address.ts'
-import { hostsText, networkText, parseHosts } from '../identity/networks.ts'
+import { parseHosts } from '../identity/networks.ts'
 import { ipOf, parseAddress } from '../identity/parsed-address.ts'
 import type { NativeGate } from '../native/addon.ts'
 import { GateList } from '../native/record.ts'
@@ -204,9 +204,7 @@ export class ConnectionGate {
 
 /** Returns the networks of entries; throws `InvalidParametersError` that names the first invalid one. */
 function networksOf(list: string, args: Arguments): string[] {
-  return args
-    .flat()
-    .map((entry) => networkText(parseHosts(hostsText(entry), `an entry to ${list}`)))
+  return args.flat().map((entry) => parseHosts(entry, `an entry to ${list}`))
 }
 
 /** Returns whether `value` is options: an address may be a plain object too. */

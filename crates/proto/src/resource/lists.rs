@@ -7,8 +7,7 @@ use super::network::Network;
 
 /// A set of networks. It holds a number for each, and for each length of their prefixes a list.
 ///
-/// Memory is 4 bytes for a network of IPv4 and 16 for one of IPv6, plus the spare capacity of a
-/// vector.
+/// Memory is 4 bytes for a network of IPv4 and 16 for one of IPv6.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkSet {
     ipv4: Family<u32>,
@@ -102,6 +101,7 @@ impl<T: Copy + Ord> Family<T> {
             // Stable, as that takes linear time for a sorted list with a few more behind it.
             addresses.sort();
             addresses.dedup();
+            addresses.shrink_to_fit();
         }
     }
 
